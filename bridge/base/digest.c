@@ -1,0 +1,144 @@
+/*
+ * Algorithms are fetched once: OpenSSL 3 otherwise looks them up by name in every call, which costs
+ * more than the hash of a command. A code is computed on a copy of a prepared context, for the
+ * context names its digest by text.
+ */
+#include "base/digest.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static pthread_once_t is_prepared = PTHREAD_ONCE_INIT;
+static EVP_MD *sha256;
+static EVP_MAC_CTX *hmac_sha256;
+static EVP_MAC_CTX *hmac_sha1;
+
+static _Noreturn void give_up(void)
+{
+    ERR_print_errors_fp(stderr);
+    fputs("ecs-mqtt-bridge: OpenSSL failed\n", stderr);
+    abort();
+}
+
+static EVP_MAC_CTX *prepare_hmac(EVP_MAC *hmac, char *digest)
+{
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    /* Only a context with a key can be copied; the key is replaced in the copy. */
+    static const unsigned char no_key[1];
+    EVP_MAC_CTX *context = EVP_MAC_CTX_new(hmac);
+    if (context == NULL || EVP_MAC_init(context, no_key, sizeof no_key, parameters) != 1) {
+        give_up();
+    }
+    return context;
+}
+
+static void prepare(void)
+{
+    static char sha256_name[] = "SHA256";
+    static char sha1_name[] = "SHA1";
+    sha256 = EVP_MD_fetch(NULL, sha256_name, NULL);
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    if (sha256 == NULL || hmac == NULL) {
+        give_up();
+    }
+    hmac_sha256 = prepare_hmac(hmac, sha256_name);
+    hmac_sha1 = prepare_hmac(hmac, sha1_name);
+    EVP_MAC_free(hmac);
+}
+
+static void prepare_once(void)
+{
+    int result = pthread_once(&is_prepared, prepare);
+    assert(result == 0);
+}
+
+static const unsigned char *bytes_of(struct slice slice)
+{
+    /* An absent slice has no address, and OpenSSL reads a key without one as "keep the key". */
+    return (const unsigned char *)(slice.data == NULL ? "" : slice.data);
+}
+
+void digest_sha256(struct slice data, uint8_t out[DIGEST_SHA256_BYTES])
+{
+    prepare_once();
+    unsigned length = 0;
+    if (EVP_Digest(bytes_of(data), data.length, out, &length, sha256, NULL) != 1) {
+        give_up();
+    }
+    assert(length == DIGEST_SHA256_BYTES);
+}
+
+void digest_sha256_hex(struct slice data, char out[DIGEST_SHA256_HEX_BYTES])
+{
+    uint8_t hash[DIGEST_SHA256_BYTES];
+    digest_sha256(data, hash);
+    digest_hex(hash, sizeof hash, out);
+}
+
+static void compute_hmac(const EVP_MAC_CTX *prepared, struct slice key, struct slice data,
+                         uint8_t *out, size_t size_bytes)
+{
+    size_t length = 0;
+    EVP_MAC_CTX *context = EVP_MAC_CTX_dup(prepared);
+    if (context == NULL || EVP_MAC_init(context, bytes_of(key), key.length, NULL) != 1 ||
+        EVP_MAC_update(context, bytes_of(data), data.length) != 1 ||
+        EVP_MAC_final(context, out, &length, size_bytes) != 1) {
+        give_up();
+    }
+    assert(length == size_bytes);
+    EVP_MAC_CTX_free(context);
+}
+
+void digest_hmac_sha256(struct slice key, struct slice data, uint8_t out[DIGEST_SHA256_BYTES])
+{
+    prepare_once();
+    compute_hmac(hmac_sha256, key, data, out, DIGEST_SHA256_BYTES);
+}
+
+void digest_hmac_sha1(struct slice key, struct slice data, uint8_t out[DIGEST_SHA1_BYTES])
+{
+    prepare_once();
+    compute_hmac(hmac_sha1, key, data, out, DIGEST_SHA1_BYTES);
+}
+
+void digest_hex(const uint8_t *bytes, size_t length, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < length; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 0x0f];
+    }
+    out[2 * length] = '\0';
+}
+
+void digest_base64(struct slice bytes, struct buf *out)
+{
+    assert(bytes.length <= INT_MAX / 2);
+    char *end = buf_reserve(out, (bytes.length + 2) / 3 * 4);
+    int length = EVP_EncodeBlock((unsigned char *)end, bytes_of(bytes), (int)bytes.length);
+    out->length += (size_t)length;
+}
+
+void digest_random(void *out, size_t length)
+{
+    assert(length <= INT_MAX);
+    if (RAND_bytes(out, (int)length) != 1) {
+        give_up();
+    }
+}
+
+const char *digest_library_version(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION);
+}

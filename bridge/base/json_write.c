@@ -1,0 +1,118 @@
+#include "base/json.h"
+#include "base/utf8.h"
+
+#include <string.h>
+
+static void put_comma_if_due(struct buf *out)
+{
+    if (out->length > 0 && strchr("{[:", out->data[out->length - 1]) == NULL) {
+        buf_append_char(out, ',');
+    }
+}
+
+void json_put_open(struct buf *out, char bracket)
+{
+    put_comma_if_due(out);
+    buf_append_char(out, bracket);
+}
+
+void json_put_close(struct buf *out, char bracket)
+{
+    buf_append_char(out, bracket);
+}
+
+void json_put_name(struct buf *out, const char *name)
+{
+    put_comma_if_due(out);
+    json_quote(out, slice_text(name));
+    buf_append_char(out, ':');
+}
+
+void json_put_text(struct buf *out, const char *name, struct slice value)
+{
+    json_put_name(out, name);
+    json_quote(out, value);
+}
+
+void json_put_text_if(struct buf *out, const char *name, struct slice value)
+{
+    if (slice_is_present(value)) {
+        json_put_text(out, name, value);
+    }
+}
+
+void json_put_int(struct buf *out, const char *name, int64_t value)
+{
+    json_put_name(out, name);
+    buf_append_int(out, value);
+}
+
+void json_put_bool(struct buf *out, const char *name, bool value)
+{
+    json_put_name(out, name);
+    buf_append_text(out, value ? "true" : "false");
+}
+
+void json_put_raw(struct buf *out, const char *name, struct slice json)
+{
+    json_put_name(out, name);
+    buf_append(out, json);
+}
+
+void json_put_element(struct buf *out, struct slice value)
+{
+    put_comma_if_due(out);
+    json_quote(out, value);
+}
+
+static bool is_plain(char c)
+{
+    unsigned char byte = (unsigned char)c;
+    return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+}
+
+static void put_escape(struct buf *out, char c)
+{
+    static const char from[] = "\"\\\b\f\n\r\t";
+    static const char to[] = "\"\\bfnrt";
+    const char *found = c == '\0' ? NULL : strchr(from, c);
+    if (found != NULL) {
+        buf_append_char(out, '\\');
+        buf_append_char(out, to[found - from]);
+    } else {
+        buf_printf(out, "\\u%04x", (unsigned)(unsigned char)c);
+    }
+}
+
+/* Appends what stands at the front and is not plain; returns how many bytes of it. */
+static size_t put_rare(struct buf *out, struct slice text)
+{
+    size_t length = utf8_character_length(text);
+    if (length == 0) {
+        buf_append_text(out, "\xef\xbf\xbd");
+        return 1;
+    }
+    if (length == 1) {
+        put_escape(out, text.data[0]);
+    } else {
+        buf_append(out, slice_of(text.data, length));
+    }
+    return length;
+}
+
+void json_quote(struct buf *out, struct slice value)
+{
+    buf_append_char(out, '"');
+    size_t at = 0;
+    while (at < value.length) {
+        size_t start = at;
+        while (at < value.length && is_plain(value.data[at])) {
+            at++;
+        }
+        buf_append(out, slice_of(value.data + start, at - start));
+        if (at < value.length) {
+            at += put_rare(out, slice_of(value.data + at, value.length - at));
+        }
+    }
+    buf_append_char(out, '"');
+}

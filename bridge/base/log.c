@@ -1,0 +1,211 @@
+/*
+ * A line is put together in a buffer of its own and written at once, so threads and processes that
+ * share standard error do not mix. A field that would make the line too long is left out as a
+ * whole, and the line says "cut".
+ */
+#include "base/log.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/utf8.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOG_VALUE_BYTES 1024
+#define LOG_LINE_BYTES  8192
+#define LOG_ROLE_BYTES  32
+/* Kept free for the mark of a line that was cut, its brace and its line end. */
+#define LOG_TAIL_BYTES 16
+
+static enum log_level highest = LOG_LEVEL_INFO;
+static bool is_json_line;
+static char role_text[LOG_ROLE_BYTES] = "bridge";
+
+void log_setup(enum log_level level, bool is_json, const char *role)
+{
+    highest = level;
+    is_json_line = is_json;
+    snprintf(role_text, sizeof role_text, "%s", role);
+}
+
+bool log_is_on(enum log_level level)
+{
+    return level <= highest;
+}
+
+enum log_level log_level(void)
+{
+    return highest;
+}
+
+bool log_is_json(void)
+{
+    return is_json_line;
+}
+
+static const char *level_text(enum log_level level)
+{
+    static const char *const texts[] = {
+        [LOG_LEVEL_ERROR] = "error",
+        [LOG_LEVEL_WARN] = "warn",
+        [LOG_LEVEL_INFO] = "info",
+        [LOG_LEVEL_DEBUG] = "debug",
+    };
+    assert((size_t)level < sizeof texts / sizeof texts[0]);
+    return texts[level];
+}
+
+/* Cuts between characters where there are any; other bytes are cut anywhere. */
+static struct slice shortened(struct slice value)
+{
+    if (value.length <= LOG_VALUE_BYTES) {
+        return value;
+    }
+    struct slice prefix = utf8_prefix(value, LOG_VALUE_BYTES);
+    return LOG_VALUE_BYTES - prefix.length < 4 ? prefix : slice_of(value.data, LOG_VALUE_BYTES);
+}
+
+/* U+0080 to U+009F are controls too: some terminals obey them. */
+static bool is_control(const char *character, size_t length)
+{
+    unsigned char first = (unsigned char)character[0];
+    if (length == 1) {
+        return first < 0x20 || first == 0x7f;
+    }
+    return length == 2 && first == 0xc2 && (unsigned char)character[1] < 0xa0;
+}
+
+/* The length of the character at the front when it can stand as it is, else 0. */
+static size_t printable_length(struct slice text)
+{
+    size_t length = utf8_character_length(text);
+    return length > 0 && !is_control(text.data, length) ? length : 0;
+}
+
+static bool needs_quotes(struct slice value)
+{
+    for (size_t at = 0; at < value.length;) {
+        size_t length = printable_length(slice_of(value.data + at, value.length - at));
+        if (length == 0 || strchr(" \"=\\", value.data[at]) != NULL) {
+            return true;
+        }
+        at += length;
+    }
+    return value.length == 0;
+}
+
+static void put_quoted(struct buf *line, struct slice value)
+{
+    buf_append_char(line, '"');
+    for (size_t at = 0; at < value.length;) {
+        const char *here = value.data + at;
+        size_t length = printable_length(slice_of(here, value.length - at));
+        if (length == 0) {
+            buf_printf(line, "\\x%02x", (unsigned)(unsigned char)*here);
+            at++;
+            continue;
+        }
+        if (*here == '"' || *here == '\\') {
+            buf_append_char(line, '\\');
+        }
+        buf_append(line, slice_of(here, length));
+        at += length;
+    }
+    buf_append_char(line, '"');
+}
+
+static void put_text(struct buf *line, const char *key, struct slice value)
+{
+    struct slice text = shortened(value);
+    if (is_json_line) {
+        json_put_text(line, key, text);
+        return;
+    }
+    buf_append_text(line, line->length > 0 ? " " : "");
+    buf_append_text(line, key);
+    buf_append_char(line, '=');
+    if (needs_quotes(text)) {
+        put_quoted(line, text);
+    } else {
+        buf_append(line, text);
+    }
+}
+
+static void put_number(struct buf *line, const char *key, int64_t number)
+{
+    if (is_json_line) {
+        json_put_int(line, key, number);
+    } else {
+        buf_printf(line, " %s=", key);
+        buf_append_int(line, number);
+    }
+}
+
+static void put_head(struct buf *line, enum log_level level, const char *event)
+{
+    char time[CLOCK_TEXT_BYTES];
+    clock_format_ms(clock_wall_ms(), time);
+    if (is_json_line) {
+        json_put_open(line, '{');
+    }
+    put_text(line, "time", slice_text(time));
+    put_text(line, "level", slice_text(level_text(level)));
+    put_text(line, "role", slice_text(role_text));
+    put_text(line, "event", slice_text(event));
+}
+
+static void put_field(struct buf *line, const struct log_field *field)
+{
+    if (!slice_is_present(field->text)) {
+        put_number(line, field->key, field->number);
+    } else if (field->text.length > 0) {
+        put_text(line, field->key, field->text);
+    }
+}
+
+/* Returns whether there was room for all of them. */
+static bool put_fields(struct buf *line, const struct log_field *fields, size_t count)
+{
+    bool is_whole = true;
+    for (size_t i = 0; i < count; i++) {
+        size_t before = line->length;
+        put_field(line, &fields[i]);
+        if (line->length > LOG_LINE_BYTES - LOG_TAIL_BYTES) {
+            line->length = before;
+            is_whole = false;
+        }
+    }
+    return is_whole;
+}
+
+/* Whoever reads the log may be slow or gone: then the line is lost, and the work goes on. */
+static void write_line(struct slice line)
+{
+    ssize_t written;
+    do {
+        written = write(STDERR_FILENO, line.data, line.length);
+    } while (written < 0 && errno == EINTR);
+}
+
+void log_fields(enum log_level level, const char *event, const struct log_field *fields,
+                size_t count)
+{
+    if (!log_is_on(level)) {
+        return;
+    }
+    int error = errno;
+    struct buf line = {0};
+    put_head(&line, level, event);
+    if (!put_fields(&line, fields, count)) {
+        put_number(&line, "cut", 1);
+    }
+    buf_append_text(&line, is_json_line ? "}\n" : "\n");
+    write_line(buf_slice(&line));
+    buf_fini(&line);
+    errno = error;
+}

@@ -1,0 +1,113 @@
+#include "base/secret.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECRET_FILE_BYTES 65536
+
+void secret_wipe(void *memory, size_t size_bytes)
+{
+    if (size_bytes > 0) {
+        explicit_bzero(memory, size_bytes);
+    }
+}
+
+void secret_fini(struct secret *secret)
+{
+    if (secret == NULL) {
+        return;
+    }
+    secret_wipe(secret->data, secret->length);
+    free(secret->data);
+    *secret = (struct secret){0};
+}
+
+void secret_set(struct secret *secret, struct slice bytes)
+{
+    /* The bytes may be the secret's own, so they are copied before those are wiped. */
+    struct secret copy = {mem_dup(bytes.data, bytes.length), bytes.length};
+    secret_fini(secret);
+    *secret = copy;
+}
+
+struct slice secret_slice(const struct secret *secret)
+{
+    return secret->data == NULL ? slice_text("") : slice_of(secret->data, secret->length);
+}
+
+bool secret_is_set(const struct secret *secret)
+{
+    return secret->data != NULL;
+}
+
+/* Reads to the end of the file, or `size_bytes`; -1 is an error. */
+static ssize_t read_all(int fd, char *out, size_t size_bytes)
+{
+    size_t length = 0;
+    while (length < size_bytes) {
+        ssize_t count = read(fd, out + length, size_bytes - length);
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count < 0) {
+            return -1;
+        }
+        if (count == 0) {
+            break;
+        }
+        length += (size_t)count;
+    }
+    return (ssize_t)length;
+}
+
+static size_t without_line_end(const char *data, size_t length)
+{
+    if (length > 0 && data[length - 1] == '\n') {
+        length--;
+        if (length > 0 && data[length - 1] == '\r') {
+            length--;
+        }
+    }
+    return length;
+}
+
+static enum status read_open_file(struct secret *secret, int fd)
+{
+    struct stat file;
+    if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode)) {
+        return STATUS_UNAVAILABLE;
+    }
+    /* One byte more than is allowed tells a full file from one that is too large. */
+    size_t room = SECRET_FILE_BYTES + 1;
+    char *data = mem_alloc(room);
+    ssize_t length = read_all(fd, data, room);
+    enum status status = STATUS_OK;
+    if (length < 0) {
+        status = STATUS_UNAVAILABLE;
+    } else if (length > SECRET_FILE_BYTES) {
+        status = STATUS_LIMIT;
+    } else {
+        secret_set(secret, slice_of(data, without_line_end(data, (size_t)length)));
+    }
+    secret_wipe(data, room);
+    free(data);
+    return status;
+}
+
+enum status secret_read_file(struct secret *secret, const char *path)
+{
+    /* Without O_NONBLOCK a named pipe would keep the daemon waiting in open(). */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND : STATUS_UNAVAILABLE;
+    }
+    enum status status = read_open_file(secret, fd);
+    close(fd);
+    return status;
+}

@@ -1,0 +1,126 @@
+#include "base/utf8.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The well-formed byte sequences of The Unicode Standard, table 3-7; the third and fourth byte
+ * are 80..BF. */
+struct lead {
+    uint8_t first;
+    uint8_t last;
+    uint8_t second_first;
+    uint8_t second_last;
+    uint8_t length;
+};
+
+static const struct lead leads[] = {
+    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+    {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
+    {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+};
+
+static uint8_t byte_at(struct slice text, size_t index)
+{
+    return (uint8_t)text.data[index];
+}
+
+static bool is_continuation(uint8_t byte)
+{
+    return (byte & 0xc0) == 0x80;
+}
+
+static size_t multibyte_length(struct slice text)
+{
+    uint8_t first = byte_at(text, 0);
+    for (size_t i = 0; i < sizeof leads / sizeof leads[0]; i++) {
+        const struct lead *lead = &leads[i];
+        if (first < lead->first || first > lead->last) {
+            continue;
+        }
+        if (text.length < lead->length || byte_at(text, 1) < lead->second_first ||
+            byte_at(text, 1) > lead->second_last) {
+            return 0;
+        }
+        for (size_t k = 2; k < lead->length; k++) {
+            if (!is_continuation(byte_at(text, k))) {
+                return 0;
+            }
+        }
+        return lead->length;
+    }
+    return 0;
+}
+
+size_t utf8_character_length(struct slice text)
+{
+    if (text.length == 0) {
+        return 0;
+    }
+    return byte_at(text, 0) < 0x80 ? 1 : multibyte_length(text);
+}
+
+/* `text` begins with a well-formed character of `length` bytes. */
+static uint32_t character_at(struct slice text, size_t length)
+{
+    static const uint8_t lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t character = byte_at(text, 0) & lead_bits[length];
+    for (size_t i = 1; i < length; i++) {
+        character = character << 6 | (byte_at(text, i) & 0x3fU);
+    }
+    return character;
+}
+
+static struct slice without_front(struct slice text, size_t count)
+{
+    return slice_of(text.data + count, text.length - count);
+}
+
+bool utf8_is_valid(struct slice text)
+{
+    while (text.length > 0) {
+        size_t length = utf8_character_length(text);
+        if (length == 0) {
+            return false;
+        }
+        text = without_front(text, length);
+    }
+    return true;
+}
+
+struct slice utf8_prefix(struct slice text, size_t limit_bytes)
+{
+    if (text.length <= limit_bytes) {
+        return text;
+    }
+    size_t length = limit_bytes;
+    while (length > 0 && is_continuation(byte_at(text, length))) {
+        length--;
+    }
+    return slice_of(text.data, length);
+}
+
+static bool is_control(uint32_t character)
+{
+    return character < 0x20 || (character >= 0x7f && character < 0xa0);
+}
+
+static bool is_noncharacter(uint32_t character)
+{
+    return (character >= 0xfdd0 && character <= 0xfdef) || (character & 0xfffe) == 0xfffe;
+}
+
+bool utf8_is_mqtt_text(struct slice text)
+{
+    while (text.length > 0) {
+        size_t length = utf8_character_length(text);
+        if (length == 0) {
+            return false;
+        }
+        uint32_t character = character_at(text, length);
+        if (is_control(character) || is_noncharacter(character)) {
+            return false;
+        }
+        text = without_front(text, length);
+    }
+    return true;
+}

@@ -1,0 +1,43 @@
+#include "bridge.h"
+#include "cli/cli.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sysexits.h>
+
+static const struct cli_option OPTIONS[] = {
+    {'c', "config", "FILE", "The configuration file."},
+    {0},
+};
+
+static const struct cli_usage USAGE = {
+    .synopsis = "run --config FILE",
+    .about = "Runs the bridge until SIGTERM or SIGINT.",
+    .options = OPTIONS,
+};
+
+int cli_run(const struct cli_context *context, int argc, char **argv)
+{
+    const char *path = NULL;
+    struct settings *settings = NULL;
+    char letter;
+    int code;
+    enum cli_next next;
+    while ((next = cli_next_option(&USAGE, argc, argv, &letter, &code)) == CLI_OPTION) {
+        path = optarg;
+    }
+    if (next == CLI_EXIT) {
+        return code;
+    }
+    code = cli_load_settings("run", path, &settings);
+    if (code != EX_OK) {
+        return code;
+    }
+    log_setup(settings_log_level(settings), strcmp(settings->log.format, "json") == 0, "bridge");
+    signal(SIGPIPE, SIG_IGN);
+    mallopt(M_ARENA_MAX, 2); /* few threads: more arenas only cost memory */
+    code = bridge_run(settings, context->program);
+    settings_free(settings);
+    return code;
+}

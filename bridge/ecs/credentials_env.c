@@ -1,0 +1,98 @@
+/*
+ * Credentials from the environment, read once at creation: the environment of a running process does not change.
+ * Keys go into headers, so a character that no header value may hold is refused here, by the variable's name.
+ */
+#include "ecs/credentials.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+#define ID_NAME     "ALIBABA_CLOUD_ACCESS_KEY_ID"
+#define SECRET_NAME "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
+#define TOKEN_NAME  "ALIBABA_CLOUD_SECURITY_TOKEN"
+
+#define BAD_CHARACTER " holds a character that no key has (a space or a line end?)"
+
+struct env_source {
+    struct credential_source source; /* first: a source is cast back to this */
+    struct credentials credentials;
+    enum status status;
+    const char *text;
+};
+
+static bool is_key(const struct secret *secret)
+{
+    struct slice text = secret_slice(secret);
+
+    for (size_t i = 0; i < text.length; i++)
+        if (text.data[i] <= ' ' || text.data[i] > '~')
+            return false;
+    return true;
+}
+
+static void env_read(struct secret *secret, const char *name)
+{
+    const char *value = getenv(name);
+
+    if (value != NULL && value[0] != '\0')
+        secret_set(secret, slice_text(value));
+}
+
+static enum status env_check(const struct credentials *credentials, const char **out_text)
+{
+    bool has_id = secret_is_set(&credentials->access_key_id);
+    bool has_secret = secret_is_set(&credentials->access_key_secret);
+
+    *out_text = "";
+    if (!has_id && !has_secret) {
+        *out_text = ID_NAME " and " SECRET_NAME " are not set";
+        return STATUS_NOT_FOUND;
+    }
+    if (!has_id)
+        *out_text = SECRET_NAME " is set but " ID_NAME " is not";
+    else if (!has_secret)
+        *out_text = ID_NAME " is set but " SECRET_NAME " is not";
+    else if (!is_key(&credentials->access_key_id))
+        *out_text = ID_NAME BAD_CHARACTER;
+    else if (!is_key(&credentials->access_key_secret))
+        *out_text = SECRET_NAME BAD_CHARACTER;
+    else if (!is_key(&credentials->security_token))
+        *out_text = TOKEN_NAME BAD_CHARACTER;
+    return (*out_text)[0] == '\0' ? STATUS_OK : STATUS_INVALID;
+}
+
+static void env_get(struct credential_source *source, credentials_got_fn *got, void *arg)
+{
+    struct env_source *env = (struct env_source *)source;
+
+    got(arg, env->status, env->status == STATUS_OK ? &env->credentials : NULL, env->text);
+}
+
+static bool env_refused(struct credential_source *source)
+{
+    (void)source;
+    return false;
+}
+
+static void env_free(struct credential_source *source)
+{
+    struct env_source *env = (struct env_source *)source;
+
+    credentials_fini(&env->credentials);
+    free(env);
+}
+
+struct credential_source *credentials_env_new(void)
+{
+    static const struct credential_source_ops ops = {"env", env_get, env_refused, env_free};
+    struct env_source *env = mem_zalloc(1, sizeof *env);
+
+    env->source.ops = &ops;
+    env->credentials.expires_at_ms = INT64_MAX;
+    env_read(&env->credentials.access_key_id, ID_NAME);
+    env_read(&env->credentials.access_key_secret, SECRET_NAME);
+    env_read(&env->credentials.security_token, TOKEN_NAME);
+    env->status = env_check(&env->credentials, &env->text);
+    return &env->source;
+}

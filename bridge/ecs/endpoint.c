@@ -1,0 +1,97 @@
+/* The presets are rows; {RegionId} is filled in per call. */
+#include "ecs/endpoint.h"
+
+#include "base/mem.h"
+#include "domain/url.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REGION "{RegionId}"
+/* Stands in for a region while a template is checked. */
+#define REGION_SAMPLE "cn-beijing"
+
+struct preset {
+    const char *name;
+    const char *version;
+    const char *public_url;
+    const char *vpc_url;
+};
+
+static const struct preset presets[] = {
+    {"ebs", "2021-07-30", "https://ebs." REGION ".aliyuncs.com",
+     "https://ebs-vpc." REGION ".aliyuncs.com"},
+    {"ecs", "2014-05-26", "https://ecs.aliyuncs.com", "https://ecs-vpc." REGION ".aliyuncs.com"},
+};
+
+static const struct preset *preset_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++)
+        if (strcmp(presets[i].name, name) == 0)
+            return &presets[i];
+    return NULL;
+}
+
+static void fill_region(const char *text, const char *region, struct buf *out)
+{
+    const char *at;
+
+    while ((at = strstr(text, REGION)) != NULL) {
+        buf_append(out, slice_of(text, (size_t)(at - text)));
+        buf_append_text(out, region);
+        text = at + strlen(REGION);
+    }
+    buf_append_text(out, text);
+}
+
+enum status endpoint_check(const char *url, bool allow_http, const char **out_why)
+{
+    enum status status = STATUS_INVALID;
+    struct buf sample = {0};
+
+    fill_region(url, REGION_SAMPLE, &sample);
+    if (strpbrk(buf_slice(&sample).data, "{}") != NULL)
+        *out_why = "the only placeholder is {RegionId}";
+    else if (url_endpoint_is_valid(sample.data, allow_http, out_why))
+        status = STATUS_OK;
+    buf_fini(&sample);
+    return status;
+}
+
+enum status endpoint_init(struct endpoint *endpoint, const char *preset, const char *network,
+                          const char *override, const char *version, bool allow_http,
+                          const char **out_why)
+{
+    const struct preset *chosen = preset_find(preset);
+
+    if (chosen == NULL) {
+        *out_why = "no such preset; \"ebs\" and \"ecs\" are known";
+        return STATUS_INVALID;
+    }
+    if (override[0] != '\0' && endpoint_check(override, allow_http, out_why) != STATUS_OK)
+        return STATUS_INVALID;
+    const char *own = strcmp(network, "vpc") == 0 ? chosen->vpc_url : chosen->public_url;
+    endpoint->url_template = mem_strdup(override[0] != '\0' ? override : own);
+    endpoint->version = mem_strdup(version[0] != '\0' ? version : chosen->version);
+    return STATUS_OK;
+}
+
+void endpoint_fini(struct endpoint *endpoint)
+{
+    if (endpoint == NULL)
+        return;
+    free(endpoint->url_template);
+    free(endpoint->version);
+    *endpoint = (struct endpoint){0};
+}
+
+void endpoint_of_region(const struct endpoint *endpoint, const char *region, struct buf *out_url,
+                        struct buf *out_host)
+{
+    const char *host = strstr(endpoint->url_template, "://");
+
+    assert(host != NULL);
+    fill_region(endpoint->url_template, region, out_url);
+    fill_region(host + strlen("://"), region, out_host);
+}

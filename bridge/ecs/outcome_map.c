@@ -1,0 +1,316 @@
+/*
+ * The table says what a code means; how an outcome is kept follows from its rule. What is no answer of the API's kind is
+ * never a refusal: a proxy's page says nothing about what the API did.
+ */
+#include "ecs/outcome_map.h"
+
+#include "answer_text.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct row {
+    int http; /* 0: any */
+    const char *code;
+    enum category category;
+    enum rule rule;
+    const char *hint;
+    const char *hint_one_shot;
+};
+
+static const struct row rows[] = {
+#define OUTCOME(http, code, category, rule, hint, hint_one_shot)                                   \
+    {http, code, CATEGORY_##category, RULE_##rule, hint, hint_one_shot},
+#define OUTCOME_OTHER(http_first, http_last, category, rule, hint)
+#include "tables/outcomes.def"
+#undef OUTCOME
+#undef OUTCOME_OTHER
+};
+
+struct other_row {
+    int http_first;
+    int http_last;
+    struct row row;
+};
+
+static const struct other_row other_rows[] = {
+#define OUTCOME(http, code, category, rule, hint, hint_one_shot)
+#define OUTCOME_OTHER(http_first, http_last, category, rule, hint)                                 \
+    {http_first, http_last, {0, "*", CATEGORY_##category, RULE_##rule, hint, NULL}},
+#include "tables/outcomes.def"
+#undef OUTCOME
+#undef OUTCOME_OTHER
+};
+
+/* One answer on its way to an attempt. */
+struct mapping {
+    const struct http_answer *answer;
+    const struct command *command;
+    const struct outcome_map_context *context;
+    struct api_answer api;
+    struct attempt *attempt;
+};
+
+const char *rule_text(enum rule rule)
+{
+    static const char *const texts[] = {
+        [RULE_DONE] = "done",
+        [RULE_REPLY] = "reply",
+        [RULE_REPLY_BRIDGE] = "reply_bridge",
+        [RULE_COOLDOWN] = "cooldown",
+        [RULE_RETRY] = "retry",
+        [RULE_THROTTLE] = "throttle",
+        [RULE_RETRY_UNSURE] = "retry_unsure",
+        [RULE_RESIGN_ONCE] = "resign_once",
+        [RULE_CLOCK_ONCE] = "clock_once",
+        [RULE_CREDENTIALS_ONCE] = "credentials_once",
+    };
+    assert((unsigned)rule < sizeof texts / sizeof texts[0]);
+    return texts[rule];
+}
+
+void attempt_fini(struct attempt *attempt)
+{
+    if (attempt != NULL) {
+        outcome_fini(&attempt->outcome);
+    }
+}
+
+static bool is_ending_of(const char *text, const char *ending)
+{
+    size_t length = strlen(text);
+    size_t tail = strlen(ending);
+    return length >= tail && strcmp(text + length - tail, ending) == 0;
+}
+
+static bool code_fits(const char *pattern, const char *code)
+{
+    const char *star = strchr(pattern, '*');
+    if (star == NULL) {
+        return strcmp(pattern, code) == 0;
+    }
+    size_t head = (size_t)(star - pattern);
+    return strncmp(pattern, code, head) == 0 && is_ending_of(code + head, star + 1);
+}
+
+/* With HTTP 200 the number says nothing, and the code alone decides. */
+static bool http_fits(const struct row *row, int status)
+{
+    return row->http == 0 || status / 100 == 2 || status / 100 == row->http / 100;
+}
+
+static const struct row *find_row(const char *code, int status)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (http_fits(&rows[i], status) && code_fits(rows[i].code, code)) {
+            return &rows[i];
+        }
+    }
+    for (size_t i = 0; i < sizeof other_rows / sizeof other_rows[0]; i++) {
+        if (status >= other_rows[i].http_first && status <= other_rows[i].http_last) {
+            return &other_rows[i].row;
+        }
+    }
+    return NULL;
+}
+
+/* An older gateway says InvalidParameter for an expired token, and the rest in the message. */
+static const char *meant_code(const struct api_answer *api)
+{
+    if (strcmp(api->code.data, "InvalidParameter") == 0 &&
+        strstr(buf_slice(&api->message).data, "SecurityToken.Expired") != NULL) {
+        return "InvalidSecurityToken.Expired";
+    }
+    return api->code.data;
+}
+
+static bool is_success_code(const struct buf *code)
+{
+    static const char *const words[] = {"200", "OK", "Success", "success"};
+    bool is_one = code->length == 0;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        is_one = is_one || strcmp(code->data, words[i]) == 0;
+    }
+    return is_one;
+}
+
+static enum keep keep_of(const struct row *row)
+{
+    switch (row->rule) {
+    case RULE_DONE:
+        return KEEP_SUCCESS;
+    case RULE_REPLY:
+        /* Told at once, but it may go well the next time: nobody is served with a stored copy. */
+        return category_is_retryable(row->category) ? KEEP_GIVEN_UP : KEEP_REFUSAL;
+    case RULE_COOLDOWN:
+        return KEEP_COOLDOWN;
+    case RULE_RETRY:
+    case RULE_THROTTLE:
+        return KEEP_GIVEN_UP;
+    case RULE_RETRY_UNSURE:
+        return KEEP_UNSURE;
+    case RULE_REPLY_BRIDGE:
+    case RULE_RESIGN_ONCE:
+    case RULE_CLOCK_ONCE:
+    case RULE_CREDENTIALS_ONCE:
+        break;
+    }
+    return KEEP_NOT;
+}
+
+static char *clean_word(const struct mapping *mapping, const struct buf *word)
+{
+    struct buf clean = {0};
+    answer_text_word(buf_slice(word), mapping->context->secrets, mapping->context->secret_count,
+                     &clean);
+    return buf_take(&clean);
+}
+
+static void append_message(const struct mapping *mapping, struct slice message, struct buf *out)
+{
+    const char *code = buf_slice(&mapping->api.code).data;
+    bool is_about_signature =
+        strcmp(code, "SignatureDoesNotMatch") == 0 || strcmp(code, "IncompleteSignature") == 0;
+    answer_text_message(message, is_about_signature, mapping->context->secrets,
+                        mapping->context->secret_count, out);
+}
+
+static char *request_id_of(const struct mapping *mapping)
+{
+    return mapping->api.request_id.length == 0 ? NULL
+                                               : clean_word(mapping, &mapping->api.request_id);
+}
+
+/* What a request id is made of; then it is handed on as it is. */
+static bool is_plain(const struct buf *word)
+{
+    for (size_t i = 0; i < word->length; i++) {
+        if (word->data[i] <= ' ' || word->data[i] > '~') {
+            return false;
+        }
+    }
+    return word->length <= ANSWER_WORD_BYTES_MAX;
+}
+
+static void map_success(struct mapping *mapping)
+{
+    struct buf *request_id = &mapping->api.request_id;
+    mapping->attempt->rule = RULE_DONE;
+    mapping->attempt->outcome = (struct outcome){
+        .status = OUTCOME_SUCCEEDED,
+        .keep = KEEP_SUCCESS,
+        .http_status = mapping->answer->status,
+        .retry_after_ms = -1,
+        .request_id =
+            is_plain(request_id) ? buf_take(request_id) : clean_word(mapping, request_id),
+    };
+}
+
+static void map_row(struct mapping *mapping, const struct row *row)
+{
+    struct attempt *attempt = mapping->attempt;
+    struct buf message = {0};
+    append_message(mapping, buf_slice(&mapping->api.message), &message);
+    if (message.length == 0) {
+        buf_append_text(&message, "The API gave no message.");
+    }
+    bool is_shot = row->hint_one_shot != NULL && mapping->command->one_shot;
+    attempt->rule = row->rule;
+    attempt->outcome = (struct outcome){
+        .status = row->rule == RULE_RETRY_UNSURE ? OUTCOME_UNKNOWN : OUTCOME_FAILED,
+        .keep = keep_of(row),
+        .request_id = request_id_of(mapping),
+        .code = clean_word(mapping, &mapping->api.code),
+        .message = buf_take(&message),
+        .hint = is_shot ? row->hint_one_shot : row->hint,
+        .http_status = mapping->answer->status,
+        .category = row->category,
+        .retry_after_ms =
+            category_is_retryable(row->category) ? mapping->answer->retry_after_ms : -1,
+    };
+    if (row->rule == RULE_COOLDOWN) {
+        attempt->outcome.retry_after_ms = mapping->context->rpo_s * 1000 / 2;
+    }
+}
+
+/* `text` is given away. */
+static void map_bridge_error(struct mapping *mapping, enum bridge_error error, enum rule rule,
+                             struct buf *text)
+{
+    struct attempt *attempt = mapping->attempt;
+    struct slice prefix = utf8_prefix(buf_slice(text), ANSWER_MESSAGE_BYTES_MAX);
+    text->data[prefix.length] = '\0';
+    attempt->rule = rule;
+    outcome_of_error(&attempt->outcome, error, text->data);
+    attempt->outcome.http_status = mapping->answer->status;
+    attempt->outcome.request_id = request_id_of(mapping);
+    attempt->outcome.retry_after_ms = mapping->answer->retry_after_ms;
+    buf_fini(text);
+}
+
+static void map_no_definite_answer(struct mapping *mapping)
+{
+    const struct api_answer *api = &mapping->api;
+    struct buf text = {0};
+    buf_printf(&text, "The answer with HTTP status %d ", mapping->answer->status);
+    if (!api->is_readable) {
+        buf_append_text(&text, "is not one of the API's: neither its JSON nor its XML.");
+    } else if (api->code.length == 0) {
+        buf_append_text(&text, "has neither a RequestId that tells success nor an error's Code.");
+    } else {
+        char *code = clean_word(mapping, &api->code);
+        buf_printf(&text, "has the code %s: ", code);
+        free(code);
+        append_message(mapping, buf_slice(&api->message), &text);
+    }
+    map_bridge_error(mapping, ERROR_NO_DEFINITE_ANSWER, RULE_RETRY_UNSURE, &text);
+}
+
+static void map_answer(struct mapping *mapping)
+{
+    const struct api_answer *api = &mapping->api;
+    int status = mapping->answer->status;
+    if (status / 100 == 2 && api->request_id.length > 0 && is_success_code(&api->code)) {
+        map_success(mapping);
+        return;
+    }
+    const struct row *row = api->code.length > 0 ? find_row(meant_code(api), status) : NULL;
+    if (row == NULL || row->category == CATEGORY_UNKNOWN_OUTCOME) {
+        map_no_definite_answer(mapping);
+    } else {
+        map_row(mapping, row);
+    }
+}
+
+static void map_error_of_http(struct mapping *mapping)
+{
+    bool was_sent = mapping->answer->result == HTTP_CUT;
+    struct buf text = {0};
+    buf_append_text(&text, was_sent ? "No whole answer came back: " : "Nothing was sent: ");
+    append_message(mapping, slice_text(mapping->answer->error), &text);
+    buf_append_char(&text, '.');
+    if (was_sent) {
+        map_bridge_error(mapping, ERROR_NO_DEFINITE_ANSWER, RULE_RETRY_UNSURE, &text);
+    } else {
+        map_bridge_error(mapping, ERROR_UNREACHABLE, RULE_RETRY, &text);
+    }
+}
+
+void outcome_map(const struct http_answer *answer, const struct command *command,
+                 const struct outcome_map_context *context, struct attempt *out_attempt)
+{
+    struct mapping mapping = {
+        .answer = answer, .command = command, .context = context, .attempt = out_attempt};
+    if (answer->result == HTTP_ANSWERED) {
+        api_answer_read(answer->body, &mapping.api);
+        map_answer(&mapping);
+        api_answer_fini(&mapping.api);
+    } else {
+        map_error_of_http(&mapping);
+    }
+    out_attempt->retry_after_ms =
+        answer->result == HTTP_ANSWERED ? answer->retry_after_ms : -1;
+}

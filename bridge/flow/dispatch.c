@@ -1,0 +1,527 @@
+/*
+ * A group that runs holds one slot of api.max_in_flight from before its command's start is recorded
+ * until its attempt was judged; only its first command is ever called. A command leaves by finish()
+ * alone, so that its group, its slot and its place in the deadline wheel are settled in one place.
+ */
+#include "flow/dispatch.h"
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "dispatch_queue.h"
+#include "domain/retry.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#define SWEEP_INTERVAL_MS 60000
+
+struct dispatch {
+    struct loop *loop;
+    const struct settings *settings;
+    struct counters *counters;
+    struct ledger *ledger;
+    struct ecs *ecs;
+    struct region *regions;
+    size_t in_flight;
+    struct wheel wheel;
+    struct loop_timer *deadlines; /* runs while the wheel holds anything */
+    struct loop_timer *refill;    /* the next token of a region whose line waits for one */
+    struct loop_timer *sweep;
+    struct loop_timer *idle_due;
+    loop_fn *idle;
+    void *idle_arg;
+    bool is_stopping;
+};
+
+static void pump(struct dispatch *dispatch);
+static void deadlines_due(void *arg);
+
+static void refill_due(void *arg)
+{
+    pump(arg);
+}
+
+static void sweep_due(void *arg)
+{
+    struct dispatch *dispatch = arg;
+    regions_sweep(&dispatch->regions, false, loop_now_ms(dispatch->loop));
+    loop_timer_start(dispatch->sweep, SWEEP_INTERVAL_MS);
+}
+
+static void idle_now(void *arg)
+{
+    struct dispatch *dispatch = arg;
+    dispatch->idle(dispatch->idle_arg);
+}
+
+struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings,
+                              struct counters *counters)
+{
+    struct dispatch *dispatch = mem_zalloc(1, sizeof *dispatch);
+    dispatch->loop = loop;
+    dispatch->settings = settings;
+    dispatch->counters = counters;
+    dispatch->deadlines = loop_timer_new(loop, deadlines_due, dispatch);
+    dispatch->refill = loop_timer_new(loop, refill_due, dispatch);
+    dispatch->sweep = loop_timer_new(loop, sweep_due, dispatch);
+    dispatch->idle_due = loop_timer_new(loop, idle_now, dispatch);
+    dispatch->wheel.turned_to = loop_now_ms(loop) / WHEEL_SLOT_MS;
+    loop_timer_start(dispatch->sweep, SWEEP_INTERVAL_MS);
+    return dispatch;
+}
+
+void dispatch_connect(struct dispatch *dispatch, struct ledger *ledger, struct ecs *ecs)
+{
+    dispatch->ledger = ledger;
+    dispatch->ecs = ecs;
+}
+
+void dispatch_free(struct dispatch *dispatch)
+{
+    if (dispatch == NULL) {
+        return;
+    }
+    regions_sweep(&dispatch->regions, true, 0);
+    loop_timer_free(dispatch->deadlines);
+    loop_timer_free(dispatch->refill);
+    loop_timer_free(dispatch->sweep);
+    loop_timer_free(dispatch->idle_due);
+    free(dispatch);
+}
+
+static void take_slot(struct dispatch *dispatch, struct group *group)
+{
+    group->place = GROUP_RUNNING;
+    dispatch->in_flight++;
+    counter_set(dispatch->counters, COUNTER_CALLS_IN_FLIGHT, (int64_t)dispatch->in_flight);
+}
+
+static void give_slot(struct dispatch *dispatch, struct group *group)
+{
+    assert(group->place == GROUP_RUNNING && dispatch->in_flight > 0);
+    group->place = GROUP_RESTING;
+    dispatch->in_flight--;
+    counter_set(dispatch->counters, COUNTER_CALLS_IN_FLIGHT, (int64_t)dispatch->in_flight);
+}
+
+static void tell_when_idle(struct dispatch *dispatch)
+{
+    if (dispatch->is_stopping && dispatch->in_flight == 0) {
+        loop_timer_start(dispatch->idle_due, 0);
+    }
+}
+
+static void rest_over(void *arg)
+{
+    struct group *group = arg;
+    struct dispatch *dispatch = group->tasks->dispatch;
+    group_enter_line(group);
+    pump(dispatch);
+}
+
+/* A group without a slot goes where its first command belongs: in line, to rest until that may be
+ * tried again, or away. */
+static void place_group(struct dispatch *dispatch, struct group *group)
+{
+    if (group->tasks == NULL) {
+        group_free_if_empty(group);
+        return;
+    }
+    if (group->place != GROUP_RESTING) {
+        return;
+    }
+    int64_t rest_ms = group->tasks->command->not_before_ms == 0
+                          ? 0
+                          : group->tasks->command->not_before_ms - clock_wall_ms();
+    if (rest_ms <= 0) {
+        group_enter_line(group);
+        return;
+    }
+    if (group->rest == NULL) {
+        group->rest = loop_timer_new(dispatch->loop, rest_over, group);
+    }
+    loop_timer_start(group->rest, rest_ms);
+}
+
+/* The command leaves dispatch with its outcome. Its group keeps or gives up its slot as the caller
+ * says afterwards. */
+static void finish(struct task *task, const struct outcome *outcome)
+{
+    struct dispatch *dispatch = task->dispatch;
+    struct command *command = task->command;
+    LOG_INFO("command_done", LOG_TEXT("status", outcome_status_text(outcome->status)),
+             LOG_TEXT("token", command->token), LOG_TEXT("region", command->region),
+             LOG_TEXT("group", command->group), LOG_TEXT("request_id", outcome->request_id),
+             LOG_TEXT("code", outcome->code), LOG_INT("attempts", command->attempts),
+             LOG_INT("took_ms", clock_wall_ms() - command->received_at_ms));
+    wheel_remove(&dispatch->wheel, task);
+    DL_DELETE(task->group->tasks, task);
+    ledger_finish(dispatch->ledger, command, outcome);
+    task->command = NULL;
+    task_free(task);
+}
+
+static void finish_with_error(struct task *task, enum bridge_error error, const char *message)
+{
+    struct outcome outcome = {0};
+    outcome_of_error(&outcome, error, message);
+    finish(task, &outcome);
+    outcome_fini(&outcome);
+}
+
+/* Whether an attempt before the one under way, or that one as judged, may have had effect. */
+static bool is_unsure(const struct task *task)
+{
+    return task->unsure != NULL || task->command->state == STATE_UNSURE ||
+           task->command->state == STATE_RECALLING;
+}
+
+/* What is told when no further attempt may be made. */
+static void give_up(struct task *task)
+{
+    if (task->unsure != NULL) {
+        finish(task, task->unsure);
+    } else if (is_unsure(task)) {
+        finish_with_error(task, ERROR_NO_DEFINITE_ANSWER,
+                          "An earlier attempt may have had effect and no definite answer came.");
+    } else if (task->last != NULL) {
+        finish(task, task->last);
+    } else {
+        finish_with_error(task, ERROR_EXPIRED,
+                          "The command's deadline was over before its turn to be started came.");
+    }
+}
+
+static void deadlines_due(void *arg)
+{
+    struct dispatch *dispatch = arg;
+    struct task *task;
+    while ((task = wheel_take_due(&dispatch->wheel, loop_now_ms(dispatch->loop))) != NULL) {
+        struct group *group = task->group;
+        bool was_first = group->tasks == task;
+        give_up(task);
+        if (was_first && group->place == GROUP_RESTING) {
+            loop_timer_stop(group->rest);
+        }
+        if (was_first) {
+            place_group(dispatch, group);
+        }
+    }
+    if (dispatch->wheel.count > 0) {
+        loop_timer_start(dispatch->deadlines, WHEEL_SLOT_MS);
+    }
+    pump(dispatch);
+}
+
+static void watch_deadline(struct task *task)
+{
+    struct dispatch *dispatch = task->dispatch;
+    wheel_add(&dispatch->wheel, task);
+    if (!dispatch->is_stopping && !loop_timer_is_running(dispatch->deadlines)) {
+        loop_timer_start(dispatch->deadlines, WHEEL_SLOT_MS);
+    }
+}
+
+static void answered(void *arg, struct attempt *attempt);
+
+static void call(struct task *task)
+{
+    counter_add(task->dispatch->counters, COUNTER_ATTEMPTS, 1);
+    ecs_call(task->dispatch->ecs, task->command, answered, task);
+}
+
+/* The group's slot is free again; its next command takes its turn in line. */
+static void end_turn(struct dispatch *dispatch, struct group *group)
+{
+    give_slot(dispatch, group);
+    place_group(dispatch, group);
+    pump(dispatch);
+    tell_when_idle(dispatch);
+}
+
+/* Stores what the attempt was worth and puts the command back at the head of its group, to be tried
+ * at `not_before_ms`. */
+static void put_back(struct task *task, enum move move, int64_t delay_ms)
+{
+    struct dispatch *dispatch = task->dispatch;
+    task->command->not_before_ms = delay_ms > 0 ? clock_wall_ms() + delay_ms : 0;
+    ledger_pause(dispatch->ledger, task->command, move);
+    watch_deadline(task);
+    end_turn(dispatch, task->group);
+}
+
+static void begun(void *arg, enum status status)
+{
+    struct task *task = arg;
+    struct dispatch *dispatch = task->dispatch;
+    if (dispatch->is_stopping || status != STATUS_OK) {
+        put_back(task, MOVE_NOTHING_DONE, 0);
+    } else if (task->deadline_ms <= loop_now_ms(dispatch->loop)) {
+        struct group *group = task->group;
+        give_up(task);
+        end_turn(dispatch, group);
+    } else {
+        call(task);
+    }
+}
+
+static void begin(struct task *task)
+{
+    task->command->attempts++;
+    ledger_begin(task->dispatch->ledger, task->command, begun, task);
+}
+
+static void keep(struct outcome **slot, struct outcome *outcome_take)
+{
+    if (*slot == NULL) {
+        *slot = mem_zalloc(1, sizeof **slot);
+    }
+    outcome_fini(*slot);
+    **slot = *outcome_take;
+    *outcome_take = (struct outcome){0};
+}
+
+/* The command has its outcome: a success, a definite refusal, or the best there is to say. */
+static void end(struct task *task, const struct outcome *outcome)
+{
+    struct dispatch *dispatch = task->dispatch;
+    struct group *group = task->group;
+    if (outcome == NULL) {
+        give_up(task);
+    } else {
+        finish(task, outcome);
+    }
+    end_turn(dispatch, group);
+}
+
+/* Tries again later, or gives up where that would be after the deadline. */
+static void try_again(struct task *task, enum move move, struct attempt *attempt)
+{
+    struct dispatch *dispatch = task->dispatch;
+    uint32_t random = 0;
+    digest_random(&random, sizeof random);
+    task->failures++;
+    int64_t delay_ms =
+        attempt->retry_after_ms >= 0
+            ? attempt->retry_after_ms
+            : retry_delay_ms(task->failures, RETRY_API_BASE_MS, RETRY_API_CAP_MS, random);
+    LOG_INFO("attempt_failed", LOG_TEXT("token", task->command->token),
+             LOG_TEXT("code", attempt->outcome.code), LOG_TEXT("message", attempt->outcome.message),
+             LOG_INT("attempts", task->command->attempts), LOG_INT("retry_in_ms", delay_ms));
+    keep(move == MOVE_NO_ANSWER ? &task->unsure : &task->last, &attempt->outcome);
+    if (loop_now_ms(dispatch->loop) + delay_ms >= task->deadline_ms) {
+        end(task, NULL);
+        return;
+    }
+    counter_add(dispatch->counters, COUNTER_RETRIES, 1);
+    put_back(task, move, delay_ms);
+}
+
+/* A refusal that a remedy may lift, which is tried once and at once. */
+static void try_remedy(struct task *task, unsigned remedy, struct attempt *attempt)
+{
+    struct dispatch *dispatch = task->dispatch;
+    if ((task->once & remedy) != 0 || task->deadline_ms <= loop_now_ms(dispatch->loop)) {
+        end(task, is_unsure(task) ? NULL : &attempt->outcome);
+        return;
+    }
+    task->once |= remedy;
+    counter_add(dispatch->counters, COUNTER_RETRIES, 1);
+    task->command->not_before_ms = 0;
+    ledger_pause(dispatch->ledger, task->command, MOVE_NOTHING_DONE);
+    begin(task);
+}
+
+static void cool_down(struct task *task, struct attempt *attempt)
+{
+    struct dispatch *dispatch = task->dispatch;
+    const struct route *route = task->command->route;
+    int64_t wait_ms = attempt->outcome.retry_after_ms;
+    if (route == NULL || !route->may_defer_cooldown ||
+        loop_now_ms(dispatch->loop) + wait_ms >= task->deadline_ms) {
+        end(task, &attempt->outcome);
+        return;
+    }
+    LOG_INFO("command_deferred", LOG_TEXT("token", task->command->token),
+             LOG_INT("retry_in_ms", wait_ms));
+    keep(&task->last, &attempt->outcome);
+    put_back(task, MOVE_NOTHING_DONE, wait_ms);
+}
+
+static void throttled(struct task *task, struct attempt *attempt)
+{
+    struct dispatch *dispatch = task->dispatch;
+    counter_add(dispatch->counters, COUNTER_THROTTLED, 1);
+    bucket_slow_down(&task->group->region->bucket, loop_now_ms(dispatch->loop),
+                     attempt->retry_after_ms > 0 ? attempt->retry_after_ms : 0);
+    try_again(task, MOVE_NOTHING_DONE, attempt);
+}
+
+static void answered(void *arg, struct attempt *attempt)
+{
+    struct task *task = arg;
+    switch (attempt->rule) {
+    case RULE_DONE:
+    case RULE_REPLY:
+        end(task, &attempt->outcome);
+        break;
+    case RULE_REPLY_BRIDGE: /* about the bridge: it says nothing about an earlier attempt */
+        end(task, is_unsure(task) ? NULL : &attempt->outcome);
+        break;
+    case RULE_COOLDOWN:
+        cool_down(task, attempt);
+        break;
+    case RULE_RETRY:
+        try_again(task, MOVE_NOTHING_DONE, attempt);
+        break;
+    case RULE_THROTTLE:
+        throttled(task, attempt);
+        break;
+    case RULE_RETRY_UNSURE:
+        try_again(task, MOVE_NO_ANSWER, attempt);
+        break;
+    case RULE_RESIGN_ONCE:
+        try_remedy(task, TASK_RESIGNED, attempt);
+        break;
+    case RULE_CLOCK_ONCE:
+        try_remedy(task, TASK_CLOCK_SET, attempt);
+        break;
+    case RULE_CREDENTIALS_ONCE:
+        try_remedy(task, TASK_CREDENTIALS_RENEWED, attempt);
+        break;
+    }
+}
+
+/* Starts the first command of the region's first group in line, if there is a slot and a token.
+ * Returns whether it did. */
+static bool start_one(struct dispatch *dispatch, struct region *region)
+{
+    struct group *group = region->line;
+    if (group == NULL || dispatch->in_flight >= (size_t)dispatch->settings->api.max_in_flight ||
+        !bucket_take(&region->bucket, loop_now_ms(dispatch->loop))) {
+        return false;
+    }
+    group_leave_line(group);
+    take_slot(dispatch, group);
+    wheel_remove(&dispatch->wheel, group->tasks);
+    begin(group->tasks);
+    return true;
+}
+
+/* Waits for the next token of the regions whose lines stand for want of one. */
+static void await_tokens(struct dispatch *dispatch)
+{
+    struct region *region;
+    struct region *next;
+    int64_t wait_ms = INT64_MAX;
+    HASH_ITER (hh, dispatch->regions, region, next) {
+        if (region->line != NULL) {
+            int64_t region_ms = bucket_wait_ms(&region->bucket, loop_now_ms(dispatch->loop));
+            wait_ms = region_ms < wait_ms ? region_ms : wait_ms;
+        }
+    }
+    if (wait_ms > 0 && wait_ms < INT64_MAX) {
+        loop_timer_start(dispatch->refill, wait_ms);
+    }
+}
+
+/* Begins whatever may begin. A region that was served goes behind the others, so that none starves.
+ */
+static void pump(struct dispatch *dispatch)
+{
+    bool is_progressing = !dispatch->is_stopping;
+    while (is_progressing) {
+        struct region *region;
+        struct region *next;
+        is_progressing = false;
+        HASH_ITER (hh, dispatch->regions, region, next) {
+            if (start_one(dispatch, region)) {
+                is_progressing = true;
+                HASH_DEL(dispatch->regions, region);
+                HASH_ADD_STR(dispatch->regions, name, region);
+            }
+        }
+    }
+    if (!dispatch->is_stopping) {
+        await_tokens(dispatch);
+    }
+}
+
+static struct region *region_of(struct dispatch *dispatch, const struct command *command)
+{
+    return region_of_name(&dispatch->regions, command->region, dispatch->settings->api.rate_per_s,
+                          (double)dispatch->settings->api.rate_burst, loop_now_ms(dispatch->loop));
+}
+
+bool dispatch_reserve(struct dispatch *dispatch, const struct command *command)
+{
+    struct region *region = region_of(dispatch, command);
+    if (dispatch->is_stopping || region->line != NULL ||
+        dispatch->in_flight >= (size_t)dispatch->settings->api.max_in_flight ||
+        group_find(region, command->group) != NULL ||
+        !bucket_take(&region->bucket, loop_now_ms(dispatch->loop))) {
+        return false;
+    }
+    take_slot(dispatch, group_of_id(region, command->group));
+    return true;
+}
+
+void dispatch_release(struct dispatch *dispatch, const struct command *command)
+{
+    struct region *region = region_of(dispatch, command);
+    bucket_give_back(&region->bucket);
+    end_turn(dispatch, group_find(region, command->group));
+}
+
+/* Deadlines are stored as wall-clock times and kept on the monotonic clock. */
+static int64_t deadline_of(const struct dispatch *dispatch, const struct command *command)
+{
+    int64_t most_ms = dispatch->settings->limits.deadline_s * 1000;
+    int64_t left_ms = command->deadline_at_ms - clock_wall_ms();
+    left_ms = left_ms < 0 ? 0 : left_ms;
+    return loop_now_ms(dispatch->loop) + (left_ms > most_ms ? most_ms : left_ms);
+}
+
+/* It holds the slot that was reserved; commands of its group that were claimed behind it wait
+ * already. */
+static void claimed_with_slot(struct dispatch *dispatch, struct group *group, struct task *task)
+{
+    DL_DELETE(group->tasks, task);
+    DL_PREPEND(group->tasks, task);
+    task->command->attempts++;
+    if (dispatch->is_stopping) {
+        put_back(task, MOVE_NOTHING_DONE, 0);
+    } else {
+        call(task);
+    }
+}
+
+void dispatch_claimed(struct dispatch *dispatch, struct command *command)
+{
+    bool has_slot = command->state == STATE_CALLING || command->state == STATE_RECALLING;
+    struct group *group = group_of_id(region_of(dispatch, command), command->group);
+    struct task *task = task_new(dispatch, group, command, deadline_of(dispatch, command));
+    if (has_slot) {
+        claimed_with_slot(dispatch, group, task);
+        return;
+    }
+    watch_deadline(task);
+    if (group->tasks == task && group->place == GROUP_RESTING) {
+        place_group(dispatch, group);
+        pump(dispatch);
+    }
+}
+
+void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg)
+{
+    dispatch->is_stopping = true;
+    dispatch->idle = idle;
+    dispatch->idle_arg = arg;
+    loop_timer_stop(dispatch->refill);
+    loop_timer_stop(dispatch->deadlines);
+    loop_timer_stop(dispatch->sweep);
+    tell_when_idle(dispatch);
+}

@@ -1,0 +1,222 @@
+/*
+ * One delivery is one job: read it, decide what it becomes (a claim, a refusal's reply, a dead
+ * letter), store that, settle. A receiver waits for its verdict, so there are never more jobs than
+ * receivers, plus those of processes that ended meanwhile.
+ */
+#include "flow/intake.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "domain/command.h"
+#include "domain/reply.h"
+#include "domain/topic.h"
+
+#include <stdlib.h>
+
+struct intake {
+    const struct settings *settings;
+    struct counters *counters;
+    struct ledger *ledger;
+    struct mqtt_port *port;
+    struct command_limits limits;
+    struct reply_settings replies;
+    bool is_stopping;
+};
+
+struct job {
+    struct intake *intake;
+    struct mqtt_ticket ticket;
+};
+
+/* Everything one delivery is judged by, for the time of the call. */
+struct judgement {
+    const struct delivery *delivery;
+    const struct route *route;
+    struct request request;
+    struct refusal refusal;
+    struct asker asker;
+    char made_token[DIGEST_SHA256_HEX_BYTES];
+    struct slice token; /* the sender's or the made one; absent in a refusal without one */
+    int64_t now_ms;
+};
+
+struct intake *intake_new(const struct settings *settings, struct counters *counters,
+                          struct ledger *ledger, struct mqtt_port *port)
+{
+    struct intake *intake = mem_zalloc(1, sizeof *intake);
+    intake->settings = settings;
+    intake->counters = counters;
+    intake->ledger = ledger;
+    intake->port = port;
+    intake->limits.payload_bytes = (size_t)settings->limits.payload_bytes;
+    intake->limits.deadline_s = settings->limits.deadline_s;
+    intake->replies.qos = (uint8_t)settings->replies.qos;
+    intake->replies.expiry_s = settings->replies.expiry_s;
+    return intake;
+}
+
+void intake_free(struct intake *intake)
+{
+    free(intake);
+}
+
+void intake_stop(struct intake *intake)
+{
+    intake->is_stopping = true;
+}
+
+static struct job *job_new(struct intake *intake, struct mqtt_ticket ticket)
+{
+    struct job *job = mem_alloc(sizeof *job);
+    *job = (struct job){intake, ticket};
+    return job;
+}
+
+static void settle(struct intake *intake, struct mqtt_ticket ticket, bool is_durable)
+{
+    if (!is_durable) {
+        counter_add(intake->counters, COUNTER_NOT_TAKEN, 1);
+    }
+    mqtt_port_settle(intake->port, ticket, is_durable);
+}
+
+static void posted(void *arg, enum status status)
+{
+    struct job *job = arg;
+    settle(job->intake, job->ticket, status == STATUS_OK);
+    free(job);
+}
+
+static void claimed(void *arg, enum status status, enum claim_result result)
+{
+    (void)result;
+    posted(arg, status);
+}
+
+static void post_dead_letter(struct intake *intake, struct judgement *judgement,
+                             struct buf *message)
+{
+    struct buf topic = {0};
+    const struct topic_values values = {.instance = intake->settings->instance,
+                                        .route =
+                                            judgement->route == NULL ? "" : judgement->route->name};
+    enum status status = topic_expand(intake->settings->topics.dead_letters, &values, &topic);
+    if (status == STATUS_OK) {
+        reply_render_dead_letter(&judgement->refusal, judgement->route, judgement->delivery,
+                                 topic.data, judgement->now_ms, intake->replies.qos, message);
+    }
+    buf_fini(&topic);
+}
+
+/* Answers a command that is not claimed: at its asker's place, else as a dead letter. */
+static void refuse(struct intake *intake, struct judgement *judgement, struct mqtt_ticket ticket)
+{
+    struct buf message = {0};
+    bool is_dead_letter = judgement->asker.topic == NULL;
+    if (is_dead_letter) {
+        post_dead_letter(intake, judgement, &message);
+    } else {
+        reply_render_refusal(&judgement->refusal, judgement->route, &judgement->request,
+                             judgement->token, &judgement->asker, judgement->now_ms,
+                             judgement->now_ms, &intake->replies, &message);
+    }
+    LOG_INFO("command_refused", LOG_TEXT("code", bridge_error_code(judgement->refusal.error)),
+             LOG_TEXT("message", judgement->refusal.message),
+             LOG_SLICE("topic", judgement->delivery->topic), LOG_SLICE("token", judgement->token),
+             LOG_TEXT("answer", is_dead_letter ? "dead_letter" : judgement->asker.topic));
+    ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, posted,
+                job_new(intake, ticket));
+    buf_fini(&message);
+}
+
+/* What a command that the ledger does not know yet is refused with, or ERROR_NONE. */
+static enum bridge_error unless_found(const struct intake *intake, const struct command *command,
+                                      int64_t now_ms, const char **out_message)
+{
+    if (command->deadline_at_ms <= now_ms) {
+        *out_message = "NotAfter or the Message Expiry Interval was over when the command arrived.";
+        return ERROR_EXPIRED;
+    }
+    if (intake->is_stopping) {
+        *out_message = "The bridge is shutting down and takes no new commands.";
+        return ERROR_SHUTTING_DOWN;
+    }
+    *out_message = "";
+    return ERROR_NONE;
+}
+
+static void claim(struct intake *intake, struct judgement *judgement, struct mqtt_ticket ticket)
+{
+    struct ledger_claim request = {
+        .command = command_new(judgement->route, &judgement->request, judgement->delivery,
+                               judgement->token, &intake->limits, judgement->now_ms),
+        .asker = judgement->asker,
+        .wants_accepted = judgement->route->has_accepted_reply,
+    };
+    judgement->asker = (struct asker){0};
+    request.unless_found =
+        unless_found(intake, request.command, judgement->now_ms, &request.unless_message);
+    ledger_claim(intake->ledger, &request, claimed, job_new(intake, ticket));
+}
+
+/* Reads the delivery and finds its reply place; STATUS_INVALID leaves the first refusal in the
+ * judgement. */
+static enum status judge(struct intake *intake, struct judgement *judgement)
+{
+    const struct route *route = judgement->route;
+    struct refusal place = {0};
+    enum status read = request_read(route, judgement->delivery, &intake->limits,
+                                    &judgement->request, &judgement->refusal);
+    judgement->token = judgement->request.token;
+    if (read == STATUS_OK && !slice_is_present(judgement->token)) {
+        command_make_token(route, judgement->delivery, &judgement->request, judgement->made_token);
+        judgement->token = slice_text(judgement->made_token);
+    }
+    enum status placed =
+        asker_resolve(route, intake->settings->instance, judgement->delivery, &judgement->request,
+                      judgement->token, &judgement->asker, &place);
+    if (read != STATUS_OK) {
+        return read;
+    }
+    enum status allowed = request_authorise(route, &judgement->request, &judgement->refusal);
+    if (allowed != STATUS_OK) {
+        return allowed;
+    }
+    if (placed != STATUS_OK) {
+        judgement->refusal = place;
+    }
+    return placed;
+}
+
+/* A topic no route lists can only come from a broker that widens filters; it is told, not run. */
+static enum status judge_without_route(struct judgement *judgement)
+{
+    judgement->refusal.error = ERROR_NOT_ALLOWED;
+    strcpy(judgement->refusal.message, "No route of this bridge lists a filter for this topic.");
+    return STATUS_INVALID;
+}
+
+void intake_deliver(struct intake *intake, const struct delivery *delivery,
+                    struct mqtt_ticket ticket)
+{
+    if (intake->is_stopping && delivery->qos > 0) {
+        settle(intake, ticket, false);
+        return;
+    }
+    struct judgement judgement = {
+        .delivery = delivery,
+        .route = route_of_topic(intake->settings->routes, intake->settings->route_count,
+                                delivery->topic),
+        .now_ms = clock_wall_ms(),
+    };
+    enum status status =
+        judgement.route == NULL ? judge_without_route(&judgement) : judge(intake, &judgement);
+    if (status == STATUS_OK) {
+        claim(intake, &judgement, ticket);
+    } else {
+        refuse(intake, &judgement, ticket);
+    }
+    asker_fini(&judgement.asker);
+    request_fini(&judgement.request);
+}

@@ -1,0 +1,193 @@
+/*
+ * ledger_private - what the three files of the ledger share.
+ *
+ *   ledger.c          the loop's side: takes requests, reports results
+ *   ledger_thread.c   the ledger's thread: when, and which requests are committed together
+ *   ledger_request.c  what one request does to the store
+ *
+ * A request goes from the loop's queue into a batch (one transaction), is carried out there, and
+ * comes back with its batch to be reported. Whoever has the batch has all that is in it.
+ */
+#ifndef IO_LEDGER_PRIVATE_H
+#define IO_LEDGER_PRIVATE_H
+
+#include "io/ledger.h"
+#include "io/store.h"
+
+#include <pthread.h>
+
+enum request_kind {
+    REQUEST_CLAIM,
+    REQUEST_POST,
+    REQUEST_BEGIN,
+    REQUEST_PAUSE,
+    REQUEST_FINISH,
+    REQUEST_DELIVERED,
+    REQUEST_READ,
+    REQUEST_REMEMBER,
+};
+
+struct claim_request {
+    struct ledger_claim ask;
+    ledger_claimed_fn *done;
+    bool is_reserved;
+    /* results */
+    enum claim_result result;
+    int64_t id;
+    enum state state;
+};
+
+struct post_request {
+    struct buf message;
+    bool is_dead_letter;
+    ledger_done_fn *done;
+};
+
+/* Begin and pause. The command stays its owner's: only the loop's side looks at it. */
+struct move_request {
+    struct command *command;
+    int64_t id;
+    enum state state; /* after the move */
+    uint32_t attempts;
+    int64_t not_before_ms;
+    ledger_done_fn *done; /* of begin */
+};
+
+struct finish_request {
+    struct command *command; /* owned */
+    struct outcome outcome;
+    int64_t completed_at_ms;
+    size_t asker_count; /* result */
+};
+
+struct delivered_request {
+    int64_t id;
+    bool was_there; /* result */
+};
+
+struct read_request {
+    int64_t from_id;
+    size_t limit;
+    ledger_message_fn *each;
+    ledger_read_fn *done;
+};
+
+struct remember_request {
+    char *key;
+    int64_t value;
+};
+
+struct ledger_request {
+    struct ledger_request *next;
+    enum request_kind kind;
+    enum status status; /* STATUS_STORE: not kept. Otherwise STATUS_OK */
+    void *arg;
+    size_t first_message; /* its messages in the batch, and how many */
+    size_t message_count;
+    union {
+        struct claim_request claim;
+        struct post_request post;
+        struct move_request move;
+        struct finish_request finish;
+        struct delivered_request delivered;
+        struct read_request read;
+        struct remember_request remember;
+    };
+};
+
+struct request_list {
+    struct ledger_request *head;
+    struct ledger_request *tail;
+};
+
+struct batch_message {
+    int64_t id;
+    size_t offset; /* in the batch's bytes */
+    size_t length;
+};
+
+enum health_change { HEALTH_SAME, HEALTH_FAILING, HEALTH_WORKING };
+
+/* One transaction: its requests, the messages they made or read, and what else is to be told. */
+struct ledger_batch {
+    struct ledger_batch *next;
+    struct request_list requests;
+    int64_t now_ms;     /* wall clock */
+    int64_t unfinished; /* commands, as of here in the transaction */
+    struct buf bytes;
+    struct batch_message *messages;
+    size_t message_count;
+    size_t message_capacity;
+    struct buf error_json; /* scratch */
+    size_t expired_count;
+    int64_t commits;
+    int64_t failures;
+    enum health_change health;
+    struct buf health_text;
+};
+
+/* Groups hash to lanes; see ledger_claim(). */
+#define LEDGER_LANES 256
+
+struct ledger {
+    /* set at opening, then only read */
+    const struct store_ops *ops;
+    struct ledger_options options;
+    struct ledger_hooks hooks;
+
+    /* the loop's */
+    struct loop_wake *wake;
+    struct loop_timer *lazy_timer;
+    struct command **resumed; /* what ledger_start() reports */
+    size_t resumed_count;
+    uint32_t lanes[LEDGER_LANES]; /* claims on the way that hold no reservation */
+    pthread_t thread;
+    bool is_started;
+
+    /* the ledger thread's, and the opener's before it starts */
+    struct store *store;
+    int64_t unfinished;
+    bool is_failing;
+    int64_t retry_at_ms;  /* monotonic */
+    int64_t expire_at_ms; /* monotonic */
+    bool has_more_expired;
+
+    /* both sides', under the mutex */
+    pthread_mutex_t mutex;
+    pthread_cond_t queued;
+    struct request_list queue;
+    size_t urgent_count; /* in the queue */
+    size_t lazy_count;
+    bool is_lazy_due;
+    bool is_thread_waiting;
+    bool is_closing;
+    int64_t close_by_ms; /* monotonic */
+    struct ledger_batch *reports;
+    struct ledger_batch *last_report;
+    struct ledger_batch *spare;
+};
+
+void request_list_append(struct request_list *list, struct ledger_request *request);
+struct ledger_request *request_list_take(struct request_list *list);
+/* Frees the request and what it owns. */
+void ledger_request_free(struct ledger_request *request);
+/* Such a request is answered STATUS_STORE where the store fails; the others are tried again. */
+bool ledger_request_may_fail(const struct ledger_request *request);
+/* A lazy request waits for company. */
+bool ledger_request_is_lazy(const struct ledger_request *request);
+
+/* Carries the request out within the open transaction; results go into it and into the batch. */
+enum status ledger_request_apply(struct ledger *ledger, struct ledger_batch *batch,
+                                 struct ledger_request *request);
+
+/* Empties a batch for another attempt; keeps its requests and its memory. */
+void ledger_batch_reset(struct ledger_batch *batch);
+/* Frees the batch, its requests included. Takes NULL. */
+void ledger_batch_free(struct ledger_batch *batch);
+struct slice ledger_batch_message(const struct ledger_batch *batch,
+                                  const struct batch_message *message);
+
+/* The thread: commits until the ledger closes. */
+void *ledger_thread_run(void *ledger);
+
+#endif

@@ -1,0 +1,478 @@
+/*
+ * The rules: what each request means for the rows. A request renders its messages into the batch
+ * first and posts them afterwards, since what a row or an asker points to ends with the next call
+ * on the store.
+ */
+#include "ledger_private.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- requests and batches as containers ---- */
+
+void request_list_append(struct request_list *list, struct ledger_request *request)
+{
+    request->next = NULL;
+    if (list->head == NULL) {
+        list->head = request;
+    } else {
+        list->tail->next = request;
+    }
+    list->tail = request;
+}
+
+struct ledger_request *request_list_take(struct request_list *list)
+{
+    struct ledger_request *request = list->head;
+    if (request != NULL) {
+        list->head = request->next;
+    }
+    return request;
+}
+
+void ledger_request_free(struct ledger_request *request)
+{
+    switch (request->kind) {
+    case REQUEST_CLAIM:
+        command_free(request->claim.ask.command);
+        asker_fini(&request->claim.ask.asker);
+        break;
+    case REQUEST_POST:
+        buf_fini(&request->post.message);
+        break;
+    case REQUEST_FINISH:
+        command_free(request->finish.command);
+        outcome_fini(&request->finish.outcome);
+        break;
+    case REQUEST_REMEMBER:
+        free(request->remember.key);
+        break;
+    case REQUEST_BEGIN:
+    case REQUEST_PAUSE:
+    case REQUEST_DELIVERED:
+    case REQUEST_READ:
+        break;
+    }
+    free(request);
+}
+
+bool ledger_request_may_fail(const struct ledger_request *request)
+{
+    return request->kind == REQUEST_CLAIM || request->kind == REQUEST_POST;
+}
+
+bool ledger_request_is_lazy(const struct ledger_request *request)
+{
+    return request->kind == REQUEST_PAUSE || request->kind == REQUEST_DELIVERED ||
+           request->kind == REQUEST_REMEMBER;
+}
+
+void ledger_batch_reset(struct ledger_batch *batch)
+{
+    buf_clear(&batch->bytes);
+    batch->message_count = 0;
+    batch->expired_count = 0;
+}
+
+void ledger_batch_free(struct ledger_batch *batch)
+{
+    if (batch == NULL) {
+        return;
+    }
+    struct ledger_request *request;
+    while ((request = request_list_take(&batch->requests)) != NULL) {
+        ledger_request_free(request);
+    }
+    buf_fini(&batch->bytes);
+    buf_fini(&batch->error_json);
+    buf_fini(&batch->health_text);
+    free(batch->messages);
+    free(batch);
+}
+
+struct slice ledger_batch_message(const struct ledger_batch *batch,
+                                  const struct batch_message *message)
+{
+    return slice_of(batch->bytes.data + message->offset, message->length);
+}
+
+/* ---- messages ---- */
+
+/* The bytes from `offset` to the end become a message. */
+static void add_message(struct ledger_batch *batch, int64_t id, size_t offset)
+{
+    if (batch->message_count == batch->message_capacity) {
+        batch->message_capacity = batch->message_capacity == 0 ? 64 : batch->message_capacity * 2;
+        batch->messages =
+            mem_realloc(batch->messages, batch->message_capacity * sizeof *batch->messages);
+    }
+    batch->messages[batch->message_count++] =
+        (struct batch_message){id, offset, batch->bytes.length - offset};
+}
+
+static void render(const struct ledger *ledger, struct ledger_batch *batch,
+                   const struct reply *reply, const struct asker *asker)
+{
+    if (asker->topic == NULL) {
+        LOG_WARN("reply_without_topic", LOG_SLICE("token", reply->token));
+        return;
+    }
+    size_t offset = batch->bytes.length;
+    reply_render(reply, asker, &ledger->options.replies, &batch->bytes);
+    add_message(batch, 0, offset);
+}
+
+/* Puts what was rendered since `first` into the outbox. */
+static enum status post_rendered(struct ledger *ledger, struct ledger_batch *batch, size_t first)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = first; i < batch->message_count && status == STATUS_OK; i++) {
+        struct batch_message *message = &batch->messages[i];
+        status =
+            ledger->ops->post(ledger->store, ledger_batch_message(batch, message), &message->id);
+    }
+    return status;
+}
+
+static enum status post_reply(struct ledger *ledger, struct ledger_batch *batch,
+                              const struct reply *reply, const struct asker *asker)
+{
+    size_t first = batch->message_count;
+    render(ledger, batch, reply, asker);
+    return post_rendered(ledger, batch, first);
+}
+
+static struct reply reply_of_command(const struct command *command)
+{
+    return (struct reply){
+        .action = slice_text(command->action),
+        .region = slice_text(command->region),
+        .group = slice_text(command->group),
+        .has_one_shot = true,
+        .one_shot = command->one_shot,
+        .token = slice_text(command->token),
+        .attempts = command->attempts,
+        .received_at_ms = command->received_at_ms,
+    };
+}
+
+static struct reply reply_of_row(const struct store_row *row)
+{
+    return (struct reply){
+        .status = outcome_status_text((enum outcome_status)row->status),
+        .action = row->action,
+        .region = row->region,
+        .group = row->group,
+        .has_one_shot = true,
+        .one_shot = row->one_shot,
+        .token = row->token,
+        .request_id = row->request_id,
+        .is_replayed = true,
+        .attempts = row->attempts,
+        .received_at_ms = row->received_at_ms,
+        .completed_at_ms = row->completed_at_ms,
+        .error = row->error,
+        .code = row->code,
+    };
+}
+
+/* ---- claims ---- */
+
+static bool has_room(const struct ledger *ledger, const struct ledger_batch *batch)
+{
+    return batch->unfinished < ledger->options.pending_max;
+}
+
+static enum status refuse(struct ledger *ledger, struct ledger_batch *batch,
+                          struct claim_request *claim, enum claim_result result,
+                          enum bridge_error error, const char *message)
+{
+    struct outcome outcome;
+    outcome_of_error(&outcome, error, message);
+    buf_clear(&batch->error_json);
+    outcome_put_error(&outcome, &batch->error_json);
+    struct reply reply = reply_of_command(claim->ask.command);
+    reply.status = outcome_status_text(outcome.status);
+    reply.completed_at_ms = batch->now_ms;
+    reply.error = buf_slice(&batch->error_json);
+    reply.code = slice_text(outcome.code);
+    claim->result = result;
+    enum status status = post_reply(ledger, batch, &reply, &claim->ask.asker);
+    outcome_fini(&outcome);
+    return status;
+}
+
+/* A command that would have to be begun, but may not be. */
+static enum status refuse_new(struct ledger *ledger, struct ledger_batch *batch,
+                              struct claim_request *claim)
+{
+    if (claim->ask.unless_found != ERROR_NONE) {
+        return refuse(ledger, batch, claim, CLAIM_REFUSED, claim->ask.unless_found,
+                      claim->ask.unless_message);
+    }
+    char message[128];
+    snprintf(message, sizeof message,
+             "The bridge has %" PRId64 " unfinished commands, as many as limits.pending allows.",
+             batch->unfinished);
+    return refuse(ledger, batch, claim, CLAIM_REFUSED, ERROR_OVERLOADED, message);
+}
+
+static enum status post_accepted(struct ledger *ledger, struct ledger_batch *batch,
+                                 struct claim_request *claim)
+{
+    struct reply reply = reply_of_command(claim->ask.command);
+    reply.status = "accepted";
+    return post_reply(ledger, batch, &reply, &claim->ask.asker);
+}
+
+/* Makes the row, its command waiting or, where a slot is reserved, already being called.
+ * STATUS_BUSY, and nothing done, where the token has a row. */
+static enum status insert(struct ledger *ledger, struct ledger_batch *batch,
+                          struct claim_request *claim, enum state state, enum claim_result result)
+{
+    struct store *store = ledger->store;
+    claim->state = claim->is_reserved ? state_after(state, MOVE_START) : state;
+    claim->result = result;
+    enum status status = ledger->ops->insert(store, claim->ask.command, claim->state, &claim->id);
+    if (status == STATUS_OK) {
+        status = ledger->ops->add_asker(store, claim->id, 0, &claim->ask.asker);
+    }
+    if (status == STATUS_OK) {
+        batch->unfinished++;
+    }
+    if (status == STATUS_OK && claim->ask.wants_accepted) {
+        status = post_accepted(ledger, batch, claim);
+    }
+    return status;
+}
+
+/* An expired record, or one without a definite outcome: it goes and a new one takes its token, so
+ * that ids keep the order of arrival. */
+static enum status begin_again(struct ledger *ledger, struct ledger_batch *batch,
+                               struct claim_request *claim, const struct store_row *row,
+                               enum claim_result result)
+{
+    if (claim->ask.unless_found != ERROR_NONE || !has_room(ledger, batch)) {
+        return refuse_new(ledger, batch, claim);
+    }
+    enum move move = (enum keep)row->keep == KEEP_UNSURE ? MOVE_AGAIN_UNSURE : MOVE_AGAIN;
+    enum state state = result == CLAIM_AGAIN
+                           ? state_after(STATE_DONE, move)
+                           : state_after(state_after(STATE_DONE, MOVE_FORGET), MOVE_CLAIM);
+    enum status status = ledger->ops->forget(ledger->store, row->id);
+    return status == STATUS_OK ? insert(ledger, batch, claim, state, result) : status;
+}
+
+static enum status join(struct ledger *ledger, struct ledger_batch *batch,
+                        struct claim_request *claim, int64_t id)
+{
+    int64_t count = 0;
+    enum status status = ledger->ops->count_askers(ledger->store, id, &count);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (count > ledger->options.waiters_max) {
+        char message[160];
+        snprintf(message, sizeof message,
+                 "%" PRId64 " commands with this ClientToken wait for its outcome already, as many "
+                 "as limits.waiters_per_token allows.",
+                 count - 1);
+        return refuse(ledger, batch, claim, CLAIM_REFUSED, ERROR_OVERLOADED, message);
+    }
+    claim->result = CLAIM_WAITS;
+    return ledger->ops->add_asker(ledger->store, id, count, &claim->ask.asker);
+}
+
+static enum status replay(struct ledger *ledger, struct ledger_batch *batch,
+                          struct claim_request *claim, const struct store_row *row)
+{
+    const struct reply reply = reply_of_row(row);
+    claim->result = CLAIM_REPLAYED;
+    return post_reply(ledger, batch, &reply, &claim->ask.asker);
+}
+
+static enum claim_result decide(const struct command *command, const struct store_row *row,
+                                int64_t now_ms)
+{
+    const struct claim_found found = {
+        .state = row->state,
+        .has_same_fingerprint = slice_equals(
+            row->fingerprint, slice_of(command->fingerprint, sizeof command->fingerprint)),
+        .keep = (enum keep)row->keep,
+        .expires_at_ms = row->expires_at_ms,
+    };
+    return claim_decide(&found, now_ms);
+}
+
+static enum status claim_found(struct ledger *ledger, struct ledger_batch *batch,
+                               struct claim_request *claim, const struct store_row *row)
+{
+    enum claim_result result = decide(claim->ask.command, row, batch->now_ms);
+    switch (result) {
+    case CLAIM_WAITS:
+        return join(ledger, batch, claim, row->id);
+    case CLAIM_REPLAYED:
+        return replay(ledger, batch, claim, row);
+    case CLAIM_MISMATCH:
+        return refuse(ledger, batch, claim, CLAIM_MISMATCH, ERROR_PARAMETER_MISMATCH,
+                      "This ClientToken was used for a command with other parameters.");
+    case CLAIM_NEW:
+    case CLAIM_AGAIN:
+    case CLAIM_REFUSED:
+        break;
+    }
+    return begin_again(ledger, batch, claim, row, result);
+}
+
+/* Most tokens are new: the row is inserted at once, and looked for only where that finds one. */
+static enum status claim(struct ledger *ledger, struct ledger_batch *batch,
+                         struct claim_request *claim)
+{
+    if (claim->ask.unless_found == ERROR_NONE && has_room(ledger, batch)) {
+        enum state state = state_after(STATE_NONE, MOVE_CLAIM);
+        enum status status = insert(ledger, batch, claim, state, CLAIM_NEW);
+        if (status != STATUS_BUSY) {
+            return status;
+        }
+    }
+    struct store_row row;
+    struct slice token = slice_text(claim->ask.command->token);
+    enum status status = ledger->ops->find(ledger->store, token, &row);
+    if (status == STATUS_NOT_FOUND) {
+        return refuse_new(ledger, batch, claim);
+    }
+    return status == STATUS_OK ? claim_found(ledger, batch, claim, &row) : status;
+}
+
+/* ---- the others ---- */
+
+static struct store_outcome stored_outcome(struct ledger_batch *batch,
+                                           const struct outcome *outcome)
+{
+    buf_clear(&batch->error_json);
+    outcome_put_error(outcome, &batch->error_json);
+    bool is_success = outcome->status == OUTCOME_SUCCEEDED;
+    return (struct store_outcome){
+        .status = (int)outcome->status,
+        .keep = (int)outcome->keep,
+        .request_id = slice_text(outcome->request_id),
+        .code = slice_text(outcome->code),
+        .error = is_success ? (struct slice){0} : buf_slice(&batch->error_json),
+    };
+}
+
+static enum status move(struct ledger *ledger, const struct move_request *move)
+{
+    return ledger->ops->set_state(ledger->store, move->id, move->state, move->attempts,
+                                  move->not_before_ms);
+}
+
+/* One reply after the other; the first asker's is not a replay. */
+struct answering {
+    const struct ledger *ledger;
+    struct ledger_batch *batch;
+    struct reply reply;
+    size_t count;
+};
+
+static void answer(void *arg, const struct asker *asker)
+{
+    struct answering *answering = arg;
+    answering->reply.is_replayed = answering->count > 0;
+    answering->count++;
+    render(answering->ledger, answering->batch, &answering->reply, asker);
+}
+
+static int64_t expiry(const struct ledger *ledger, const struct finish_request *finish)
+{
+    int64_t ttl_ms = outcome_ttl_ms(&finish->outcome, ledger->options.success_ttl_s,
+                                    ledger->options.failure_ttl_s);
+    return ttl_ms > INT64_MAX - finish->completed_at_ms ? INT64_MAX
+                                                        : finish->completed_at_ms + ttl_ms;
+}
+
+static enum status finish(struct ledger *ledger, struct ledger_batch *batch,
+                          struct finish_request *finish)
+{
+    const struct command *command = finish->command;
+    struct store_outcome outcome = stored_outcome(batch, &finish->outcome);
+    outcome.completed_at_ms = finish->completed_at_ms;
+    outcome.expires_at_ms = expiry(ledger, finish);
+    struct answering answering = {ledger, batch, reply_of_command(command), 0};
+    answering.reply.status = outcome_status_text(finish->outcome.status);
+    answering.reply.request_id = outcome.request_id;
+    answering.reply.completed_at_ms = outcome.completed_at_ms;
+    answering.reply.error = outcome.error;
+    answering.reply.code = outcome.code;
+    size_t first = batch->message_count;
+    enum status status = ledger->ops->take_askers(ledger->store, command->id, answer, &answering);
+    if (status == STATUS_OK) {
+        status = ledger->ops->finish(ledger->store, command->id, command->attempts, &outcome);
+    }
+    finish->asker_count = answering.count;
+    batch->unfinished--;
+    return status == STATUS_OK ? post_rendered(ledger, batch, first) : status;
+}
+
+static enum status post(struct ledger *ledger, struct ledger_batch *batch,
+                        const struct post_request *post)
+{
+    size_t first = batch->message_count;
+    size_t offset = batch->bytes.length;
+    buf_append(&batch->bytes, buf_slice(&post->message));
+    add_message(batch, 0, offset);
+    return post_rendered(ledger, batch, first);
+}
+
+static enum status delivered(struct ledger *ledger, struct delivered_request *delivered)
+{
+    enum status status = ledger->ops->unpost(ledger->store, delivered->id);
+    delivered->was_there = status == STATUS_OK;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+static void read_message(void *arg, int64_t id, struct slice message)
+{
+    struct ledger_batch *batch = arg;
+    size_t offset = batch->bytes.length;
+    buf_append(&batch->bytes, message);
+    add_message(batch, id, offset);
+}
+
+static enum status apply(struct ledger *ledger, struct ledger_batch *batch,
+                         struct ledger_request *request)
+{
+    size_t count = 0;
+    switch (request->kind) {
+    case REQUEST_CLAIM:
+        return claim(ledger, batch, &request->claim);
+    case REQUEST_POST:
+        return post(ledger, batch, &request->post);
+    case REQUEST_BEGIN:
+    case REQUEST_PAUSE:
+        return move(ledger, &request->move);
+    case REQUEST_FINISH:
+        return finish(ledger, batch, &request->finish);
+    case REQUEST_DELIVERED:
+        return delivered(ledger, &request->delivered);
+    case REQUEST_READ:
+        return ledger->ops->read_outbox(ledger->store, request->read.from_id, request->read.limit,
+                                        read_message, batch, &count);
+    case REQUEST_REMEMBER:
+        return ledger->ops->set_fact(ledger->store, request->remember.key, request->remember.value);
+    }
+    return STATUS_OK;
+}
+
+enum status ledger_request_apply(struct ledger *ledger, struct ledger_batch *batch,
+                                 struct ledger_request *request)
+{
+    request->first_message = batch->message_count;
+    enum status status = apply(ledger, batch, request);
+    request->message_count = batch->message_count - request->first_message;
+    return status;
+}

@@ -1,0 +1,238 @@
+/*
+ * Group commit. The thread takes what is queued, in order, as one transaction; what comes meanwhile
+ * is the next one. While the store fails, a transaction is tried every RETRY_INTERVAL_MS whether or
+ * not anything is queued, so that the end of the trouble is noticed.
+ */
+#include "ledger_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define BATCH_REQUESTS_MAX 512 /* bounds how long the first of a batch waits for the last */
+#define LAZY_REQUESTS_MAX  256
+#define RETRY_INTERVAL_MS  500
+#define EXPIRE_INTERVAL_MS 1000
+#define EXPIRE_AGAIN_MS    100 /* while there is more to expire than one transaction takes */
+#define EXPIRE_ROWS_MAX    64
+#define PROBE_FACT         "ledger.probed_at_ms"
+
+/* ---- what to do next, under the mutex ---- */
+
+static void wait_until(struct ledger *ledger, int64_t until_ms)
+{
+    ledger->is_thread_waiting = true;
+    if (until_ms == INT64_MAX) {
+        pthread_cond_wait(&ledger->queued, &ledger->mutex);
+    } else {
+        const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                                       .tv_nsec = (long)(until_ms % 1000) * 1000000};
+        pthread_cond_timedwait(&ledger->queued, &ledger->mutex, &until);
+    }
+    ledger->is_thread_waiting = false;
+}
+
+/* When the next transaction is due where nothing more is queued; a time that is over for now. */
+static int64_t next_due_ms(const struct ledger *ledger)
+{
+    if (ledger->is_failing) {
+        return ledger->retry_at_ms;
+    }
+    if (ledger->urgent_count > 0 || ledger->lazy_count >= LAZY_REQUESTS_MAX ||
+        (ledger->lazy_count > 0 && ledger->is_lazy_due) || ledger->is_closing) {
+        return INT64_MIN;
+    }
+    return ledger->has_more_expired ? ledger->expire_at_ms : INT64_MAX;
+}
+
+static bool may_end(const struct ledger *ledger, int64_t now_ms)
+{
+    return ledger->is_closing &&
+           (ledger->queue.head == NULL || (ledger->is_failing && now_ms >= ledger->close_by_ms));
+}
+
+static struct ledger_batch *take_spare(struct ledger *ledger)
+{
+    struct ledger_batch *batch = ledger->spare;
+    ledger->spare = NULL;
+    return batch != NULL ? batch : mem_zalloc(1, sizeof *batch);
+}
+
+static struct ledger_batch *take_queued(struct ledger *ledger)
+{
+    struct ledger_batch *batch = take_spare(ledger);
+    size_t count = 0;
+    while (ledger->queue.head != NULL && count < BATCH_REQUESTS_MAX) {
+        struct ledger_request *request = request_list_take(&ledger->queue);
+        if (ledger_request_is_lazy(request)) {
+            ledger->lazy_count--;
+        } else {
+            ledger->urgent_count--;
+        }
+        request_list_append(&batch->requests, request);
+        count++;
+    }
+    ledger->is_lazy_due = ledger->is_lazy_due && ledger->lazy_count > 0;
+    return batch;
+}
+
+/* Waits for work; NULL to end. */
+static struct ledger_batch *next_batch(struct ledger *ledger)
+{
+    struct ledger_batch *batch = NULL;
+    pthread_mutex_lock(&ledger->mutex);
+    for (;;) {
+        int64_t now_ms = clock_mono_ms();
+        int64_t due_ms = next_due_ms(ledger);
+        if (may_end(ledger, now_ms)) {
+            break;
+        }
+        if (due_ms <= now_ms) {
+            batch = take_queued(ledger);
+            break;
+        }
+        bool is_bounded = ledger->is_closing && ledger->close_by_ms < due_ms;
+        wait_until(ledger, is_bounded ? ledger->close_by_ms : due_ms);
+    }
+    pthread_mutex_unlock(&ledger->mutex);
+    return batch;
+}
+
+static void report(struct ledger *ledger, struct ledger_batch *batch)
+{
+    batch->next = NULL;
+    pthread_mutex_lock(&ledger->mutex);
+    bool is_first = ledger->reports == NULL;
+    if (is_first) {
+        ledger->reports = batch;
+    } else {
+        ledger->last_report->next = batch;
+    }
+    ledger->last_report = batch;
+    pthread_mutex_unlock(&ledger->mutex);
+    if (is_first) {
+        loop_wake_signal(ledger->wake);
+    }
+}
+
+/* ---- a transaction ---- */
+
+static enum status expire(struct ledger *ledger, struct ledger_batch *batch)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms < ledger->expire_at_ms) {
+        return STATUS_OK;
+    }
+    enum status status =
+        ledger->ops->expire(ledger->store, batch->now_ms, EXPIRE_ROWS_MAX, &batch->expired_count);
+    ledger->has_more_expired = status == STATUS_OK && batch->expired_count == EXPIRE_ROWS_MAX;
+    ledger->expire_at_ms =
+        now_ms + (ledger->has_more_expired ? EXPIRE_AGAIN_MS : EXPIRE_INTERVAL_MS);
+    return status;
+}
+
+static enum status carry_out(struct ledger *ledger, struct ledger_batch *batch)
+{
+    enum status status = ledger->ops->begin(ledger->store);
+    if (status == STATUS_OK && ledger->is_failing) {
+        /* An empty transaction would succeed without touching the disk. */
+        status = ledger->ops->set_fact(ledger->store, PROBE_FACT, batch->now_ms);
+    }
+    for (struct ledger_request *request = batch->requests.head;
+         request != NULL && status == STATUS_OK; request = request->next) {
+        status = ledger_request_apply(ledger, batch, request);
+        request->status = status;
+    }
+    if (status == STATUS_OK) {
+        status = expire(ledger, batch);
+    }
+    return status == STATUS_OK ? ledger->ops->commit(ledger->store) : status;
+}
+
+static void succeeded(struct ledger *ledger, struct ledger_batch *batch)
+{
+    ledger->unfinished = batch->unfinished;
+    batch->commits = 1;
+    if (ledger->is_failing) {
+        ledger->is_failing = false;
+        batch->health = HEALTH_WORKING;
+    }
+    report(ledger, batch);
+}
+
+/* ---- a transaction that failed ---- */
+
+static void sort_out(struct request_list *from, struct request_list *failed,
+                     struct request_list *kept)
+{
+    struct ledger_request *request;
+    while ((request = request_list_take(from)) != NULL) {
+        bool may_fail = ledger_request_may_fail(request);
+        request->status = may_fail ? STATUS_STORE : STATUS_OK;
+        request_list_append(may_fail ? failed : kept, request);
+    }
+}
+
+static void count_queue(struct ledger *ledger)
+{
+    ledger->urgent_count = 0;
+    ledger->lazy_count = 0;
+    for (struct ledger_request *request = ledger->queue.head; request != NULL;
+         request = request->next) {
+        if (ledger_request_is_lazy(request)) {
+            ledger->lazy_count++;
+        } else {
+            ledger->urgent_count++;
+        }
+    }
+}
+
+/* What may fail is answered, also what had no room in the batch: nobody waits longer than until the
+ * next attempt. The rest goes back to the head of the queue. */
+static void put_back(struct ledger *ledger, struct ledger_batch *batch)
+{
+    struct request_list failed = {0};
+    struct request_list kept = {0};
+    pthread_mutex_lock(&ledger->mutex);
+    sort_out(&batch->requests, &failed, &kept);
+    sort_out(&ledger->queue, &failed, &kept);
+    ledger->queue = kept;
+    count_queue(ledger);
+    pthread_mutex_unlock(&ledger->mutex);
+    batch->requests = failed;
+}
+
+static void failed(struct ledger *ledger, struct ledger_batch *batch)
+{
+    if (!ledger->is_failing) {
+        batch->health = HEALTH_FAILING;
+        buf_clear(&batch->health_text);
+        buf_append_text(&batch->health_text, ledger->ops->error(ledger->store));
+    }
+    ledger->is_failing = true;
+    ledger->ops->rollback(ledger->store);
+    ledger->retry_at_ms = clock_mono_ms() + RETRY_INTERVAL_MS;
+    ledger_batch_reset(batch);
+    batch->failures = 1;
+    put_back(ledger, batch);
+    report(ledger, batch);
+}
+
+void *ledger_thread_run(void *arg)
+{
+    struct ledger *ledger = arg;
+    struct ledger_batch *batch;
+    while ((batch = next_batch(ledger)) != NULL) {
+        batch->now_ms = clock_wall_ms();
+        batch->unfinished = ledger->unfinished;
+        if (carry_out(ledger, batch) == STATUS_OK) {
+            succeeded(ledger, batch);
+        } else {
+            failed(ledger, batch);
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,46 @@
+#include "settings_table.h"
+
+static void say(struct buf *out, const char *file, unsigned line, const char *key,
+                const char *format, va_list arguments) __attribute__((format(printf, 5, 0)));
+
+static void say(struct buf *out, const char *file, unsigned line, const char *key,
+                const char *format, va_list arguments)
+{
+    buf_append_text(out, file);
+    if (line > 0) {
+        buf_printf(out, ":%u", line);
+    }
+    buf_printf(out, ": %s: ", key);
+    buf_vprintf(out, format, arguments);
+    buf_append_char(out, '\n');
+}
+
+void settings_say_error(struct settings_report *report, const char *file, unsigned line,
+                        const char *key, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(&report->errors, file, line, key, format, arguments);
+    va_end(arguments);
+    report->error_count++;
+}
+
+void settings_say_warning(struct settings_report *report, const char *file, unsigned line,
+                          const char *key, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(&report->warnings, file, line, key, format, arguments);
+    va_end(arguments);
+    report->warning_count++;
+}
+
+void settings_report_fini(struct settings_report *report)
+{
+    if (report == NULL) {
+        return;
+    }
+    buf_fini(&report->errors);
+    buf_fini(&report->warnings);
+    *report = (struct settings_report){0};
+}

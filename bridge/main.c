@@ -1,0 +1,76 @@
+/*
+ * ecs-mqtt-bridge - MQTT commands in, disk replication on Alibaba Cloud out: safely, once.
+ *
+ * One binary, several roles: the subcommands people call, and the two MQTT processes the bridge
+ * starts for itself.
+ */
+#include "cli/cli.h"
+#include "mqtt/publisher.h"
+#include "mqtt/receiver.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sysexits.h>
+
+struct subcommand {
+    const char *name;
+    int (*run)(const struct cli_context *context, int argc, char **argv);
+    const char *help;
+};
+
+static const struct subcommand SUBCOMMANDS[] = {
+    {"run", cli_run, "Run the bridge."},
+    {"check", cli_check, "Check a configuration file."},
+    {"send", cli_send, "Send a command, wait for its reply, print it."},
+    {"ledger", cli_ledger, "Look into a ledger."},
+    {"version", cli_version, "Print the version."},
+};
+
+/* Roles of the bridge's own processes; people do not call them. */
+static const struct {
+    const char *name;
+    int (*run)(void);
+} ROLES[] = {
+    {"receiver", receiver_main},
+    {"publisher", publisher_main},
+};
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: ecs-mqtt-bridge SUBCOMMAND [OPTIONS]\n\n", out);
+    for (size_t i = 0; i < sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0]; i++) {
+        fprintf(out, "  %-10s %s\n", SUBCOMMANDS[i].name, SUBCOMMANDS[i].help);
+    }
+    fputs("\nEvery subcommand has --help.\n", out);
+}
+
+int main(int argc, char **argv)
+{
+    /* The link, not the path behind it: also after an upgrade the MQTT processes are this very
+     * binary. */
+    const struct cli_context context = {.program = "/proc/self/exe"};
+    if (argc < 2) {
+        print_help(stderr);
+        return EX_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return EX_OK;
+    }
+    for (size_t i = 0; i < sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0]; i++) {
+        if (strcmp(argv[1], SUBCOMMANDS[i].name) == 0) {
+            return SUBCOMMANDS[i].run(&context, argc - 1, argv + 1);
+        }
+    }
+    for (size_t i = 0; i < sizeof ROLES / sizeof ROLES[0]; i++) {
+        if (strcmp(argv[1], ROLES[i].name) == 0) {
+            prctl(PR_SET_NAME, ROLES[i].name);
+            return ROLES[i].run();
+        }
+    }
+    fprintf(stderr, "ecs-mqtt-bridge: unknown subcommand %s\nTry: ecs-mqtt-bridge --help\n",
+            argv[1]);
+    return EX_USAGE;
+}

@@ -1,0 +1,549 @@
+/*
+ * The life of a connection: an attempt for each address (CONNECTING, FAILED and again), then UP,
+ * then the end. Every attempt has a Paho client of its own, since one client cannot change between
+ * plain and TLS addresses. Paho's threads only note how an attempt ended and wake the main thread,
+ * which alone may create and destroy clients: in a callback that deadlocks.
+ *
+ * Paho is never asked to carry on after a failure: with a publish on its way, a failed write leaves
+ * freed memory in its lists. So every failure after UP goes to the `down` hook, which ends the
+ * process, before Paho looks at these lists again.
+ */
+#include "mqtt/connection.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "connection_internal.h"
+#include "connection_options.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A descriptor above this is not looked for: a process has a dozen. */
+#define FD_MAX 256
+/* Paho gives up an attempt after the timeout, looking every 3 s, and only when the resolver has let
+ * go of its lock. */
+#define ATTEMPT_GRACE_MS 45000
+
+/* ---- How it ends ---- */
+
+void connection_down(struct connection *connection, enum wire_down_reason reason, uint32_t code,
+                     const char *text)
+{
+    if (!connection->is_closing) {
+        connection->hooks.down(connection->hooks.arg,
+                               &(struct wire_down){reason, code, slice_text(text)});
+    }
+}
+
+bool connection_is_v5(const struct connection *connection)
+{
+    return connection->hello->protocol == MQTTVERSION_5;
+}
+
+static void attempt_end(struct connection *connection, enum attempt attempt)
+{
+    connection->attempt = attempt;
+    uint64_t one = 1;
+    ssize_t written = write(connection->wake_fd, &one, sizeof one);
+    assert(written == sizeof one);
+}
+
+void connection_on_lost(void *context, char *cause)
+{
+    (void)cause; /* 1.3.12 has none */
+    connection_down(context, WIRE_DOWN_LOST, 0, "the connection to the broker was lost");
+}
+
+/* MQTT 5: the broker said DISCONNECT; connectionLost is not called then. */
+static void on_disconnected(void *context, MQTTProperties *properties, enum MQTTReasonCodes code)
+{
+    char text[CONNECTION_TEXT_BYTES];
+    const char *name = MQTTReasonCode_toString(code);
+    struct slice why = property_text(properties, MQTTPROPERTY_CODE_REASON_STRING, NULL);
+    snprintf(text, sizeof text, "the broker disconnected: %s%s%.*s", name == NULL ? "" : name,
+             why.length > 0 ? ": " : "", (int)(why.length < 100 ? why.length : 100),
+             why.length > 0 ? why.data : "");
+    connection_down(context, WIRE_DOWN_LOST, (uint32_t)code, text);
+}
+
+/* ---- Connecting ---- */
+
+/* Nagle's algorithm costs 40 ms a reply. The broker's is the only Internet socket of the process
+ * that has a peer. */
+static int find_broker_socket(void)
+{
+    for (int fd = 0; fd < FD_MAX; fd++) {
+        struct sockaddr_storage peer;
+        socklen_t length = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *)&peer, &length) == 0 &&
+            (peer.ss_family == AF_INET || peer.ss_family == AF_INET6)) {
+            int one = 1;
+            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+            return fd;
+        }
+    }
+    return -1;
+}
+
+static void note_failure(struct connection *connection, enum wire_down_reason reason, uint32_t code,
+                         const char *text)
+{
+    struct slice uri = connection->hello->uris[connection->uri_index];
+    /* Of several addresses the one that refused us says more than the one that was not there. */
+    if (connection->failure.reason == WIRE_DOWN_REFUSED && reason == WIRE_DOWN_CONNECT) {
+        return;
+    }
+    connection->failure.reason = reason;
+    connection->failure.code = code;
+    snprintf(connection->failure.text, CONNECTION_TEXT_BYTES, "%.*s: %s", (int)uri.length, uri.data,
+             text);
+}
+
+static const char *refusal_text(const struct connection *connection, int code)
+{
+    static const char *const texts_311[] = {
+        "",
+        "the broker refused the protocol version",
+        "the broker refused the client id",
+        "the broker is unavailable",
+        "the broker refused the user name or password",
+        "the broker did not authorise the client",
+    };
+    const char *text = NULL;
+    if (code > 0 && (size_t)code < sizeof texts_311 / sizeof texts_311[0]) {
+        text = texts_311[code];
+    } else if (connection_is_v5(connection)) {
+        text = MQTTReasonCode_toString((enum MQTTReasonCodes)code);
+    }
+    return text == NULL ? "the broker refused the connection" : text;
+}
+
+static void connect_failed(struct connection *connection, int code, const char *message)
+{
+    pthread_mutex_lock(&connection->mutex);
+    if (code > 0) {
+        note_failure(connection, WIRE_DOWN_REFUSED, (uint32_t)code, refusal_text(connection, code));
+    } else if (connection->tls_text[0] != '\0') {
+        note_failure(connection, WIRE_DOWN_CONNECT, 0, connection->tls_text);
+    } else {
+        note_failure(connection, WIRE_DOWN_CONNECT, 0,
+                     message == NULL ? "could not connect" : message);
+    }
+    pthread_mutex_unlock(&connection->mutex);
+    attempt_end(connection, ATTEMPT_FAILED);
+}
+
+static void on_connect_failed(void *context, MQTTAsync_failureData *failure)
+{
+    connect_failed(context, failure->code, failure->message);
+}
+
+static void on_connect_failed_5(void *context, MQTTAsync_failureData5 *failure)
+{
+    /* 1.3.12 has CONNACK's code in `code`, later ones in `reasonCode`. */
+    int reason = (int)failure->reasonCode;
+    connect_failed(context, reason >= 0x80 ? reason : failure->code, failure->message);
+}
+
+static int on_tls_error(const char *text, size_t length, void *context)
+{
+    struct connection *connection = context;
+    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == ' ')) {
+        length--;
+    }
+    pthread_mutex_lock(&connection->mutex);
+    snprintf(connection->tls_text, CONNECTION_TEXT_BYTES, "TLS: %.*s", (int)length, text);
+    pthread_mutex_unlock(&connection->mutex);
+    return 1;
+}
+
+static void connection_stands(struct connection *connection)
+{
+    attempt_end(connection, ATTEMPT_UP);
+    connection->hooks.up(connection->hooks.arg, &connection->limits);
+}
+
+/* False where it was refused. */
+static bool subscribe_answered(struct connection *connection, size_t filter, int code)
+{
+    const struct wire_filter *wanted = &connection->hello->filters[filter];
+    if (code >= 0x80) {
+        const char *name = connection_is_v5(connection)
+                               ? MQTTReasonCode_toString((enum MQTTReasonCodes)code)
+                               : NULL;
+        char text[CONNECTION_TEXT_BYTES];
+        snprintf(text, sizeof text, "the broker refused to subscribe to %.*s: %s",
+                 (int)(wanted->filter.length < 100 ? wanted->filter.length : 100),
+                 wanted->filter.data, name == NULL ? "no reason given" : name);
+        connection_down(connection, WIRE_DOWN_SUBSCRIBE, (uint32_t)code, text);
+        return false;
+    }
+    if (code < wanted->qos && wanted->qos <= CONNECTION_QOS_MAX) {
+        LOG_WARN("qos_lowered", LOG_SLICE("filter", wanted->filter), LOG_INT("granted_qos", code));
+    }
+    return true;
+}
+
+static void on_subscribed(void *context, MQTTAsync_successData *success)
+{
+    struct connection *connection = context;
+    size_t count = connection->hello->filter_count;
+    for (size_t i = 0; i < count; i++) {
+        int code = count == 1 ? success->alt.qos : success->alt.qosList[i];
+        if (!subscribe_answered(connection, i, code)) {
+            return;
+        }
+    }
+    connection_stands(connection);
+}
+
+static void on_subscribed_5(void *context, MQTTAsync_successData5 *success)
+{
+    struct connection *connection = context;
+    size_t count = connection->hello->filter_count;
+    if (count > 1 && (size_t)success->alt.sub.reasonCodeCount < count) {
+        connection_down(connection, WIRE_DOWN_SUBSCRIBE, 0,
+                        "the broker did not answer every filter");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        int code = (int)(count == 1 ? success->reasonCode : success->alt.sub.reasonCodes[i]);
+        if (!subscribe_answered(connection, i, code)) {
+            return;
+        }
+    }
+    connection_stands(connection);
+}
+
+static void on_subscribe_failed(void *context, MQTTAsync_failureData *failure)
+{
+    if (failure->code >= 0x80) {
+        (void)subscribe_answered(context, 0, failure->code);
+    } else {
+        connection_on_lost(context, NULL);
+    }
+}
+
+static void on_subscribe_failed_5(void *context, MQTTAsync_failureData5 *failure)
+{
+    if (failure->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
+        (void)subscribe_answered(context, 0, (int)failure->reasonCode);
+    } else {
+        connection_on_lost(context, NULL);
+    }
+}
+
+/* MQTT 5: a stored message is no command, so none is asked for, and what is retained must say so.
+ */
+static void set_subscribe_options(struct connection *connection, MQTTSubscribe_options *list,
+                                  MQTTAsync_responseOptions *response)
+{
+    int count = (int)connection->hello->filter_count;
+    for (int i = 0; i < count; i++) {
+        list[i] = (MQTTSubscribe_options)MQTTSubscribe_options_initializer;
+        list[i].retainHandling = 2;
+        list[i].retainAsPublished = 1;
+    }
+    response->subscribeOptions = list[0];
+    response->subscribeOptionsList = list;
+    response->subscribeOptionsCount = count;
+    response->onSuccess5 = on_subscribed_5;
+    response->onFailure5 = on_subscribe_failed_5;
+}
+
+static void subscribe(struct connection *connection)
+{
+    const struct wire_hello *hello = connection->hello;
+    size_t count = hello->filter_count;
+    char **filters = mem_zalloc(count, sizeof *filters);
+    int *qos = mem_zalloc(count, sizeof *qos);
+    MQTTSubscribe_options *options = mem_zalloc(count, sizeof *options);
+    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+    response.context = connection;
+    for (size_t i = 0; i < count; i++) {
+        filters[i] = mem_dup(hello->filters[i].filter.data, hello->filters[i].filter.length);
+        qos[i] =
+            hello->filters[i].qos > CONNECTION_QOS_MAX ? CONNECTION_QOS_MAX : hello->filters[i].qos;
+    }
+    if (connection_is_v5(connection)) {
+        set_subscribe_options(connection, options, &response);
+    } else {
+        response.onSuccess = on_subscribed;
+        response.onFailure = on_subscribe_failed;
+    }
+    int code = MQTTAsync_subscribeMany(connection->client, (int)count, filters, qos, &response);
+    for (size_t i = 0; i < count; i++) {
+        free(filters[i]);
+    }
+    free(filters);
+    free(qos);
+    free(options);
+    if (code != MQTTASYNC_SUCCESS) {
+        connection_down(connection, WIRE_DOWN_SUBSCRIBE, (uint32_t)-code, MQTTAsync_strerror(code));
+    }
+}
+
+static void connected(struct connection *connection, bool is_session_present)
+{
+    connection->limits.is_session_present = is_session_present;
+    connection->limits.uri_index = connection->uri_index;
+    connection->socket_fd = find_broker_socket();
+    if (connection->hello->filter_count > 0) {
+        subscribe(connection);
+    } else {
+        connection_stands(connection);
+    }
+}
+
+static void on_connected(void *context, MQTTAsync_successData *success)
+{
+    struct connection *connection = context;
+    /* MQTT 3.1.1 tells no limits; 20 is what brokers hold in flight by default. */
+    connection->limits = (struct wire_up){.receive_maximum = 20, .max_qos = 2, .has_retain = true};
+    connected(connection, success->alt.connect.sessionPresent != 0);
+}
+
+static void on_connected_5(void *context, MQTTAsync_successData5 *success)
+{
+    struct connection *connection = context;
+    MQTTProperties *told = &success->properties;
+    connection->limits = (struct wire_up){
+        .receive_maximum = property_number(told, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, 65535),
+        .packet_bytes_max = property_number(told, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0),
+        .max_qos = (uint8_t)property_number(told, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2),
+        .has_retain = property_number(told, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) != 0,
+    };
+    uint32_t keepalive_s =
+        property_number(told, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, connection->keepalive_s);
+    if (keepalive_s > 0 && keepalive_s < connection->keepalive_s) {
+        /* Paho 1.3.12 does not obey it and would be dropped: connect again with what the broker
+         * wants. */
+        connection->keepalive_s = keepalive_s;
+        attempt_end(connection, ATTEMPT_SLOWER);
+        return;
+    }
+    connected(connection, success->alt.connect.sessionPresent != 0);
+}
+
+static int create_client(struct connection *connection, MQTTAsync *out_client)
+{
+    char *uri = connect_uri(connection->hello->uris[connection->uri_index]);
+    char *client_id =
+        mem_dup(connection->hello->client_id.data, connection->hello->client_id.length);
+    MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer5;
+    options.MQTTVersion = connection->hello->protocol;
+    options.maxBufferedMessages = 65535; /* the publisher's window is the limit */
+    options.persistQoS0 = 0;
+    int code = MQTTAsync_createWithOptions(out_client, uri, client_id, MQTTCLIENT_PERSISTENCE_NONE,
+                                           NULL, &options);
+    free(uri);
+    free(client_id);
+    return code;
+}
+
+static int connect_client(struct connection *connection)
+{
+    struct connect_options options;
+    int code = MQTTASYNC_FAILURE;
+    if (connect_options_init(&options, connection->hello, connection->keepalive_s) == STATUS_OK) {
+        options.tls.ssl_error_cb = on_tls_error;
+        options.tls.ssl_error_context = connection;
+        options.connect.context = connection;
+        if (connection_is_v5(connection)) {
+            options.connect.onSuccess5 = on_connected_5;
+            options.connect.onFailure5 = on_connect_failed_5;
+        } else {
+            options.connect.onSuccess = on_connected;
+            options.connect.onFailure = on_connect_failed;
+        }
+        MQTTAsync_setCallbacks(connection->client, connection, connection_on_lost,
+                               connection_on_arrived, NULL);
+        MQTTAsync_setDisconnected(connection->client, connection, on_disconnected);
+        code = MQTTAsync_connect(connection->client, &options.connect);
+    }
+    connect_options_fini(&options);
+    return code;
+}
+
+static void attempt_begin(struct connection *connection)
+{
+    MQTTAsync former = connection->client;
+    MQTTAsync client = NULL;
+    connection->attempt_ends_ms =
+        clock_mono_ms() + (int64_t)connection->hello->connect_timeout_s * 1000 + ATTEMPT_GRACE_MS;
+    connection->attempt = ATTEMPT_RUNNING;
+    connection->socket_fd = -1;
+    connection->tls_text[0] = '\0';
+    int code = create_client(connection, &client);
+    connection->client = client;
+    if (former != NULL) {
+        /* Only now that there is another: with its last client Paho ends its threads. */
+        MQTTAsync_destroy(&former);
+    }
+    if (code == MQTTASYNC_SUCCESS) {
+        code = connect_client(connection);
+    }
+    if (code != MQTTASYNC_SUCCESS) {
+        connection_down(connection, WIRE_DOWN_INTERNAL, (uint32_t)-code, MQTTAsync_strerror(code));
+    }
+}
+
+void connection_turn(struct connection *connection)
+{
+    uint64_t count;
+    ssize_t got = read(connection->wake_fd, &count, sizeof count);
+    assert(got == sizeof count || errno == EAGAIN);
+    enum attempt attempt = connection->attempt;
+    switch (attempt) {
+    case ATTEMPT_NONE:
+    case ATTEMPT_UP:
+        return;
+    case ATTEMPT_SLOWER:
+        attempt_begin(connection);
+        return;
+    case ATTEMPT_RUNNING:
+        if (connection_patience_ms(connection) == 0) {
+            connection_down(connection, WIRE_DOWN_CONNECT, 0, "no answer from the MQTT library");
+        }
+        return;
+    case ATTEMPT_FAILED:
+        if (connection->uri_index + 1 < connection->hello->uri_count) {
+            connection->uri_index++;
+            attempt_begin(connection);
+        } else {
+            connection_down(connection, connection->failure.reason, connection->failure.code,
+                            connection->failure.text);
+        }
+        return;
+    }
+}
+
+int connection_patience_ms(const struct connection *connection)
+{
+    if (connection->attempt != ATTEMPT_RUNNING) {
+        return -1;
+    }
+    int64_t left_ms = connection->attempt_ends_ms - clock_mono_ms();
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
+/* ---- Beginning and end ---- */
+
+struct connection *connection_new(const struct wire_hello *hello,
+                                  const struct connection_hooks *hooks)
+{
+    struct connection *connection = mem_zalloc(1, sizeof *connection);
+    connection->hello = hello;
+    connection->hooks = *hooks;
+    connection->keepalive_s = hello->keepalive_s;
+    connection->socket_fd = -1;
+    connection->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (connection->wake_fd < 0) {
+        _exit(EX_OSERR);
+    }
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&connection->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&connection->mutex, NULL);
+    return connection;
+}
+
+void connection_free(struct connection *connection)
+{
+    if (connection == NULL) {
+        return;
+    }
+    connection->is_closing = true;
+    MQTTAsync_destroy(&connection->client);
+    pthread_mutex_destroy(&connection->mutex);
+    pthread_cond_destroy(&connection->changed);
+    close(connection->wake_fd);
+    free(connection);
+}
+
+void connection_open(struct connection *connection)
+{
+    assert(connection->attempt == ATTEMPT_NONE && connection->hello->uri_count > 0);
+    attempt_begin(connection);
+}
+
+int connection_wake_fd(const struct connection *connection)
+{
+    return connection->wake_fd;
+}
+
+void connection_cut(struct connection *connection)
+{
+    int fd = connection->socket_fd;
+    if (fd < 0 || shutdown(fd, SHUT_RDWR) != 0) {
+        /* An acknowledgement could still leave: not if the process ends here. */
+        if (fd < 0 || errno != ENOTCONN) {
+            _exit(EX_SOFTWARE);
+        }
+    }
+}
+
+static void closed(struct connection *connection)
+{
+    pthread_mutex_lock(&connection->mutex);
+    connection->is_closed = true;
+    pthread_cond_broadcast(&connection->changed);
+    pthread_mutex_unlock(&connection->mutex);
+}
+
+static void on_closed(void *context, MQTTAsync_successData *success)
+{
+    (void)success;
+    closed(context);
+}
+
+static void on_closed_5(void *context, MQTTAsync_successData5 *success)
+{
+    (void)success;
+    closed(context);
+}
+
+static struct timespec deadline_after(int64_t timeout_ms)
+{
+    int64_t ends_ms = clock_mono_ms() + timeout_ms;
+    return (struct timespec){.tv_sec = ends_ms / 1000, .tv_nsec = (ends_ms % 1000) * 1000000};
+}
+
+bool connection_close(struct connection *connection, int64_t timeout_ms)
+{
+    MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer;
+    if (connection_is_v5(connection)) {
+        options = (MQTTAsync_disconnectOptions)MQTTAsync_disconnectOptions_initializer5;
+        options.onSuccess5 = on_closed_5;
+    } else {
+        options.onSuccess = on_closed;
+    }
+    options.context = connection;
+    connection->is_closing = true;
+    if (MQTTAsync_disconnect(connection->client, &options) != MQTTASYNC_SUCCESS) {
+        return false;
+    }
+    struct timespec deadline = deadline_after(timeout_ms);
+    int waited = 0;
+    pthread_mutex_lock(&connection->mutex);
+    while (!connection->is_closed && waited == 0) {
+        waited = pthread_cond_timedwait(&connection->changed, &connection->mutex, &deadline);
+    }
+    bool is_closed = connection->is_closed;
+    pthread_mutex_unlock(&connection->mutex);
+    return is_closed;
+}

@@ -1,0 +1,165 @@
+/*
+ * Messages in and out of a connection: from Paho's structures and back.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "connection_internal.h"
+#include "connection_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A message on its way. */
+struct sending {
+    struct connection *connection;
+    int64_t id;
+};
+
+/* ---- Messages in ---- */
+
+static void delivery_from(const struct connection *connection, struct slice topic,
+                          MQTTAsync_message *message, struct delivery *out)
+{
+    MQTTProperties *properties = &message->properties;
+    size_t payload_bytes = (size_t)message->payloadlen;
+    size_t limit = connection->hello->payload_bytes_max;
+    *out = (struct delivery){
+        .topic = topic,
+        .payload = slice_of(message->payload, payload_bytes < limit ? payload_bytes : limit),
+        .payload_bytes = payload_bytes,
+        .qos = (uint8_t)message->qos,
+        .is_retained = message->retained != 0,
+        .is_redelivered = message->dup != 0,
+        .response_topic = property_text(properties, MQTTPROPERTY_CODE_RESPONSE_TOPIC, NULL),
+        .correlation_data = property_text(properties, MQTTPROPERTY_CODE_CORRELATION_DATA, NULL),
+        .traceparent = property_text(properties, MQTTPROPERTY_CODE_USER_PROPERTY, "traceparent"),
+        .tracestate = property_text(properties, MQTTPROPERTY_CODE_USER_PROPERTY, "tracestate"),
+        .expiry_s = -1,
+    };
+    if (MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_MESSAGE_EXPIRY_INTERVAL)) {
+        out->expiry_s = property_number(properties, MQTTPROPERTY_CODE_MESSAGE_EXPIRY_INTERVAL, 0);
+    }
+}
+
+int connection_on_arrived(void *context, char *topic, int topic_bytes, MQTTAsync_message *message)
+{
+    struct connection *connection = context;
+    /* The length is 0 where it is strlen(), and real on some ways through Paho. */
+    size_t length = topic_bytes > 0 ? (size_t)topic_bytes : strlen(topic);
+    struct delivery delivery;
+    delivery_from(connection, slice_of(topic, length), message, &delivery);
+    if (!connection->hooks.arrived(connection->hooks.arg, &delivery)) {
+        connection_cut(connection);
+    }
+    MQTTAsync_freeMessage(&message);
+    MQTTAsync_free(topic);
+    return 1; /* 0 would acknowledge as well, and jam everything behind it */
+}
+
+/* ---- Messages out ---- */
+
+static void on_sent(void *context, MQTTAsync_successData *success)
+{
+    (void)success;
+    struct sending sending = *(struct sending *)context;
+    free(context);
+    sending.connection->hooks.published(sending.connection->hooks.arg, sending.id);
+}
+
+static void on_sent_5(void *context, MQTTAsync_successData5 *success)
+{
+    (void)success;
+    on_sent(context, NULL);
+}
+
+/* Only a failed write or the end of the connection comes here. */
+static void on_send_failed(void *context, MQTTAsync_failureData *failure)
+{
+    (void)failure;
+    struct sending sending = *(struct sending *)context;
+    free(context);
+    connection_on_lost(sending.connection, NULL);
+}
+
+static void on_send_failed_5(void *context, MQTTAsync_failureData5 *failure)
+{
+    struct sending sending = *(struct sending *)context;
+    if (failure->reasonCode < MQTTREASONCODE_UNSPECIFIED_ERROR) {
+        on_send_failed(context, NULL);
+        return;
+    }
+    free(context);
+    const char *name = MQTTReasonCode_toString(failure->reasonCode);
+    struct slice why = property_text(&failure->properties, MQTTPROPERTY_CODE_REASON_STRING, NULL);
+    sending.connection->hooks.refused(sending.connection->hooks.arg, sending.id,
+                                      (uint32_t)failure->reasonCode,
+                                      why.length > 0 ? why : slice_text(name == NULL ? "" : name));
+}
+
+/* What would make the broker close the connection at every try. */
+static const char *topic_fault(struct slice topic)
+{
+    if (topic.length == 0 || topic.length > 65535) {
+        return "the topic is empty or too long";
+    }
+    if (memchr(topic.data, '+', topic.length) != NULL ||
+        memchr(topic.data, '#', topic.length) != NULL) {
+        return "the topic holds a wildcard";
+    }
+    return utf8_is_mqtt_text(topic) ? NULL : "the topic is not well-formed UTF-8";
+}
+
+static enum status send_message(struct connection *connection, int64_t id,
+                                const struct message *message, MQTTProperties *properties)
+{
+    struct sending *sending = mem_alloc(sizeof *sending);
+    *sending = (struct sending){connection, id};
+    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+    response.context = sending;
+    if (properties != NULL) {
+        response.properties = *properties;
+        response.onSuccess5 = on_sent_5;
+        response.onFailure5 = on_send_failed_5;
+    } else {
+        response.onSuccess = on_sent;
+        response.onFailure = on_send_failed;
+    }
+    char *topic = mem_dup(message->topic.data, message->topic.length);
+    int code = MQTTAsync_send(connection->client, topic, (int)message->body.length,
+                              message->body.data, message->qos, message->is_retained, &response);
+    free(topic);
+    if (code != MQTTASYNC_SUCCESS) {
+        free(sending);
+    }
+    return code == MQTTASYNC_SUCCESS ? STATUS_OK : STATUS_CLOSED;
+}
+
+enum status connection_publish(struct connection *connection, int64_t id,
+                               const struct message *message, const char **out_why)
+{
+    const struct wire_up *limits = &connection->limits;
+    struct message fitted = *message;
+    fitted.qos = message->qos > CONNECTION_QOS_MAX ? CONNECTION_QOS_MAX : message->qos;
+    fitted.qos = fitted.qos > limits->max_qos ? limits->max_qos : fitted.qos;
+    fitted.is_retained = message->is_retained && limits->has_retain;
+    const char *fault = topic_fault(message->topic);
+    if (fault != NULL) {
+        *out_why = fault;
+        return STATUS_INVALID;
+    }
+    MQTTProperties properties = MQTTProperties_initializer;
+    if (connection_is_v5(connection)) {
+        message_properties(&fitted, &properties);
+    }
+    MQTTProperties *given = connection_is_v5(connection) ? &properties : NULL;
+    enum status status = STATUS_INVALID;
+    if (limits->packet_bytes_max > 0 &&
+        message_packet_bytes(&fitted, given) > limits->packet_bytes_max) {
+        *out_why = "larger than the broker takes";
+    } else {
+        status = send_message(connection, id, &fitted, given);
+    }
+    MQTTProperties_free(&properties);
+    return status;
+}

@@ -1,0 +1,269 @@
+#include "connection_options.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/secret.h"
+#include "base/utf8.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define MQTT_STRING_BYTES_MAX 65535u
+
+static const char *keep(struct connect_options *options, struct slice text)
+{
+    if (!slice_is_present(text)) {
+        return NULL;
+    }
+    assert(options->text_count < CONNECT_TEXTS_MAX);
+    char *copy = mem_dup(text.data, text.length);
+    options->texts[options->text_count++] = copy;
+    return copy;
+}
+
+static void add_number(MQTTProperties *properties, enum MQTTPropertyCodes code, uint32_t number)
+{
+    MQTTProperty property = {.identifier = code};
+    switch (MQTTProperty_getType(code)) {
+    case MQTTPROPERTY_TYPE_BYTE:
+        property.value.byte = (unsigned char)number;
+        break;
+    case MQTTPROPERTY_TYPE_TWO_BYTE_INTEGER:
+        property.value.integer2 = (unsigned short)number;
+        break;
+    default:
+        property.value.integer4 = number;
+        break;
+    }
+    MQTTProperties_add(properties, &property);
+}
+
+/* Paho copies what it is given and never writes to it. */
+static MQTTLenString len_string(struct slice text)
+{
+    return (MQTTLenString){.len = (int)text.length, .data = (char *)text.data};
+}
+
+static void add_bytes(MQTTProperties *properties, enum MQTTPropertyCodes code, struct slice bytes)
+{
+    MQTTProperty property = {.identifier = code};
+    property.value.data = len_string(bytes);
+    MQTTProperties_add(properties, &property);
+}
+
+static void add_pair(MQTTProperties *properties, struct slice name, struct slice value)
+{
+    MQTTProperty property = {.identifier = MQTTPROPERTY_CODE_USER_PROPERTY};
+    property.value.data = len_string(name);
+    property.value.value = len_string(value);
+    MQTTProperties_add(properties, &property);
+}
+
+static bool is_property_text(struct slice text)
+{
+    return text.length <= MQTT_STRING_BYTES_MAX && utf8_is_mqtt_text(text);
+}
+
+void message_properties(const struct message *message, MQTTProperties *out)
+{
+    *out = (MQTTProperties)MQTTProperties_initializer;
+    if (message->is_json) {
+        add_number(out, MQTTPROPERTY_CODE_PAYLOAD_FORMAT_INDICATOR, 1);
+        add_bytes(out, MQTTPROPERTY_CODE_CONTENT_TYPE, slice_text("application/json"));
+    }
+    if (message->expiry_s >= 0) {
+        uint32_t expiry_s =
+            message->expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)message->expiry_s;
+        add_number(out, MQTTPROPERTY_CODE_MESSAGE_EXPIRY_INTERVAL, expiry_s);
+    }
+    if (slice_is_present(message->correlation_data) &&
+        message->correlation_data.length <= MQTT_STRING_BYTES_MAX) {
+        add_bytes(out, MQTTPROPERTY_CODE_CORRELATION_DATA, message->correlation_data);
+    }
+    for (size_t i = 0; i < message->property_count; i++) {
+        const struct message_property *property = &message->properties[i];
+        if (is_property_text(property->name) && is_property_text(property->value)) {
+            add_pair(out, property->name, property->value);
+        } else {
+            LOG_WARN("property_left_out", LOG_SLICE("topic", message->topic),
+                     LOG_SLICE("property", property->name));
+        }
+    }
+}
+
+static size_t varint_bytes(size_t number)
+{
+    size_t count = 1;
+    while (number > 127) {
+        number >>= 7;
+        count++;
+    }
+    return count;
+}
+
+size_t message_packet_bytes(const struct message *message, const MQTTProperties *properties)
+{
+    size_t rest = 2 + message->topic.length + (message->qos > 0 ? 2 : 0) + message->body.length;
+    if (properties != NULL) {
+        size_t length = (size_t)properties->length;
+        rest += varint_bytes(length) + length;
+    }
+    return 1 + varint_bytes(rest) + rest;
+}
+
+uint32_t property_number(MQTTProperties *properties, enum MQTTPropertyCodes code,
+                         uint32_t otherwise)
+{
+    const MQTTProperty *property = MQTTProperties_getProperty(properties, code);
+    if (property == NULL) {
+        return otherwise;
+    }
+    switch (MQTTProperty_getType(code)) {
+    case MQTTPROPERTY_TYPE_BYTE:
+        return property->value.byte;
+    case MQTTPROPERTY_TYPE_TWO_BYTE_INTEGER:
+        return property->value.integer2;
+    default:
+        return property->value.integer4;
+    }
+}
+
+static struct slice len_slice(MQTTLenString text)
+{
+    /* Paho gives NULL for an empty string in places; present and empty it shall be. */
+    return text.len > 0 ? slice_of(text.data, (size_t)text.len) : slice_text("");
+}
+
+struct slice property_text(MQTTProperties *properties, enum MQTTPropertyCodes code,
+                           const char *name)
+{
+    for (int i = 0;; i++) {
+        const MQTTProperty *property = MQTTProperties_getPropertyAt(properties, code, i);
+        if (property == NULL) {
+            return (struct slice){0};
+        }
+        if (code != MQTTPROPERTY_CODE_USER_PROPERTY) {
+            return len_slice(property->value.data);
+        }
+        if (slice_equals_text(len_slice(property->value.data), name)) {
+            return len_slice(property->value.value);
+        }
+    }
+}
+
+char *connect_uri(struct slice uri)
+{
+    static const struct {
+        const char *ours;
+        const char *paho;
+    } schemes[] = {{"mqtt://", "tcp://"}, {"mqtts://", "ssl://"}};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t length = strlen(schemes[i].ours);
+        if (uri.length >= length && memcmp(uri.data, schemes[i].ours, length) == 0) {
+            struct buf text = {0};
+            buf_append_text(&text, schemes[i].paho);
+            buf_append(&text, slice_of(uri.data + length, uri.length - length));
+            return buf_take(&text);
+        }
+    }
+    return mem_dup(uri.data, uri.length);
+}
+
+static void set_tls(struct connect_options *options, const struct wire_hello *hello)
+{
+    options->tls = (MQTTAsync_SSLOptions)MQTTAsync_SSLOptions_initializer;
+    options->tls.trustStore = keep(options, hello->tls_ca_file);
+    options->tls.keyStore = keep(options, hello->tls_cert_file);
+    options->tls.privateKey = keep(options, hello->tls_key_file);
+    options->tls.privateKeyPassword = keep(options, hello->tls_key_password);
+    options->tls.enableServerCertAuth = hello->has_tls_verify;
+    options->tls.verify = hello->has_tls_verify;
+    if (slice_is_present(hello->tls_alpn)) {
+        options->tls.protos = (const unsigned char *)keep(options, hello->tls_alpn);
+        options->tls.protos_len = (unsigned)hello->tls_alpn.length;
+    }
+    /* Always given: Paho looks at it only where the address asks for TLS. */
+    options->connect.ssl = &options->tls;
+}
+
+static enum status set_will(struct connect_options *options, const struct wire_hello *hello)
+{
+    struct message message;
+    if (message_decode(hello->will, &message) != STATUS_OK) {
+        return STATUS_INVALID;
+    }
+    options->will = (MQTTAsync_willOptions)MQTTAsync_willOptions_initializer;
+    options->will.topicName = keep(options, message.topic);
+    options->will.payload.data = keep(options, message.body);
+    options->will.payload.len = (int)message.body.length;
+    options->will.qos = message.qos > 1 ? 1 : message.qos;
+    options->will.retained = message.is_retained;
+    options->connect.will = &options->will;
+    if (hello->protocol == MQTTVERSION_5) {
+        message_properties(&message, &options->will_properties);
+        if (hello->will_delay_s > 0) {
+            add_number(&options->will_properties, MQTTPROPERTY_CODE_WILL_DELAY_INTERVAL,
+                       hello->will_delay_s);
+        }
+        options->connect.willProperties = &options->will_properties;
+    }
+    return STATUS_OK;
+}
+
+static void set_session_5(struct connect_options *options, const struct wire_hello *hello)
+{
+    options->connect.cleanstart = hello->session_expiry_s == 0;
+    options->connect.connectProperties = &options->properties;
+    if (hello->session_expiry_s > 0) {
+        add_number(&options->properties, MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
+                   hello->session_expiry_s);
+    }
+    if (hello->receive_maximum > 0) {
+        uint32_t maximum =
+            hello->receive_maximum > UINT16_MAX ? UINT16_MAX : hello->receive_maximum;
+        add_number(&options->properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, maximum);
+    }
+    if (hello->packet_bytes_max > 0) {
+        add_number(&options->properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE,
+                   hello->packet_bytes_max);
+    }
+}
+
+static void set_connect(struct connect_options *options, const struct wire_hello *hello)
+{
+    if (hello->protocol == MQTTVERSION_5) {
+        options->connect = (MQTTAsync_connectOptions)MQTTAsync_connectOptions_initializer5;
+        set_session_5(options, hello);
+    } else {
+        options->connect = (MQTTAsync_connectOptions)MQTTAsync_connectOptions_initializer;
+        options->connect.MQTTVersion = MQTTVERSION_3_1_1;
+        options->connect.cleansession = hello->session_expiry_s == 0;
+    }
+}
+
+enum status connect_options_init(struct connect_options *options, const struct wire_hello *hello,
+                                 uint32_t keepalive_s)
+{
+    *options = (struct connect_options){0};
+    set_connect(options, hello);
+    options->connect.keepAliveInterval = (int)keepalive_s;
+    options->connect.connectTimeout = (int)hello->connect_timeout_s;
+    options->connect.username = keep(options, hello->username);
+    if (slice_is_present(hello->password)) {
+        options->connect.binarypwd.data = hello->password.data;
+        options->connect.binarypwd.len = (int)hello->password.length;
+    }
+    set_tls(options, hello);
+    return slice_is_present(hello->will) ? set_will(options, hello) : STATUS_OK;
+}
+
+void connect_options_fini(struct connect_options *options)
+{
+    for (size_t i = 0; i < options->text_count; i++) {
+        secret_wipe(options->texts[i], strlen(options->texts[i]));
+        free(options->texts[i]);
+    }
+    MQTTProperties_free(&options->properties);
+    MQTTProperties_free(&options->will_properties);
+    *options = (struct connect_options){0};
+}

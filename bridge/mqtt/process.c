@@ -1,0 +1,171 @@
+/*
+ * Crash-only: there is one way to end, process_end(), and nothing to clean up that the kernel does
+ * not. Reads and writes are blocking; what must not be blocked by the bridge is bounded by the
+ * frames the bridge itself asked for.
+ */
+#include "mqtt/process.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/secret.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define PROCESS_READ_BYTES 65536
+
+static void process_guard(void)
+{
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
+        signal(ignored[i], SIG_IGN);
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* It holds the broker's password: no core file, no ptrace. */
+    prctl(PR_SET_DUMPABLE, 0);
+    /* Three threads that hardly meet: one heap is smaller than three. */
+    mallopt(M_ARENA_MAX, 1);
+}
+
+/* False where the bridge is gone. */
+static bool process_read(struct process *process)
+{
+    char *room = buf_reserve(&process->in, PROCESS_READ_BYTES);
+    ssize_t got;
+    do {
+        got = recv(WIRE_CONTROL_FD, room, PROCESS_READ_BYTES, 0);
+    } while (got < 0 && errno == EINTR);
+    if (got <= 0) {
+        return false;
+    }
+    process->in.length += (size_t)got;
+    return true;
+}
+
+/* The next whole frame already read, if any. */
+static bool process_take(struct process *process, struct wire_frame *out_frame)
+{
+    struct slice bytes = buf_slice(&process->in);
+    bytes.data += process->in_taken;
+    bytes.length -= process->in_taken;
+    size_t taken = 0;
+    enum status status = wire_next(bytes, out_frame, &taken);
+    if (status == STATUS_INVALID) {
+        process_end_because(process, WIRE_DOWN_INTERNAL, "the bridge sent no frame");
+    }
+    if (status != STATUS_OK) {
+        buf_consume(&process->in, process->in_taken);
+        process->in_taken = 0;
+        return false;
+    }
+    process->in_taken += taken;
+    return true;
+}
+
+void process_begin(struct process *process, enum wire_role role)
+{
+    process_guard();
+    pthread_mutex_init(&process->voice, NULL);
+    struct wire_frame frame;
+    while (!process_take(process, &frame)) {
+        if (!process_read(process)) {
+            _exit(EX_UNAVAILABLE);
+        }
+    }
+    buf_append(&process->hello_body, frame.body);
+    secret_wipe(process->in.data, process->in_taken);
+    if (frame.type != WIRE_HELLO ||
+        wire_get_hello(buf_slice(&process->hello_body), &process->hello, process->name) !=
+            STATUS_OK ||
+        process->hello.role != role) {
+        process_end_because(process, WIRE_DOWN_INTERNAL, "the greeting does not parse");
+    }
+    process->hello.process_name = process->name;
+    prctl(PR_SET_NAME, process->name);
+    log_setup((enum log_level)process->hello.log_level, process->hello.is_json_log, process->name);
+}
+
+static void forget(struct slice *secret)
+{
+    if (slice_is_present(*secret)) {
+        /* The bytes are ours: they lie in hello_body. */
+        secret_wipe((char *)secret->data, secret->length);
+    }
+    *secret = (struct slice){0};
+}
+
+void process_forget_secrets(struct process *process)
+{
+    forget(&process->hello.password);
+    forget(&process->hello.tls_key_password);
+}
+
+static bool write_all(struct slice bytes)
+{
+    while (bytes.length > 0) {
+        ssize_t sent = send(WIRE_CONTROL_FD, bytes.data, bytes.length, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EINTR) {
+            return false;
+        }
+        if (sent > 0) {
+            bytes.data += sent;
+            bytes.length -= (size_t)sent;
+        }
+    }
+    return true;
+}
+
+void process_say(struct process *process, struct slice frames)
+{
+    pthread_mutex_lock(&process->voice);
+    if (!write_all(frames)) {
+        _exit(EX_UNAVAILABLE);
+    }
+    pthread_mutex_unlock(&process->voice);
+}
+
+_Noreturn void process_end(struct process *process, const struct wire_down *down)
+{
+    struct buf words = {0};
+    wire_put_down(&words, down);
+    /* Never unlocked: whoever comes second waits here for the end. */
+    pthread_mutex_lock(&process->voice);
+    (void)write_all(buf_slice(&words));
+    _exit(down->reason == WIRE_DOWN_STOPPED ? EX_OK : EX_UNAVAILABLE);
+}
+
+_Noreturn void process_end_because(struct process *process, enum wire_down_reason reason,
+                                   const char *text)
+{
+    process_end(process, &(struct wire_down){.reason = reason, .text = slice_text(text)});
+}
+
+enum process_event process_wait(struct process *process, int wake_fd, int timeout_ms,
+                                struct wire_frame *out_frame)
+{
+    while (!process_take(process, out_frame)) {
+        struct pollfd fds[] = {{.fd = WIRE_CONTROL_FD, .events = POLLIN},
+                               {.fd = wake_fd, .events = POLLIN}};
+        int ready = poll(fds, 2, timeout_ms);
+        if (ready == 0) {
+            return PROCESS_TIMEOUT;
+        }
+        if (ready < 0) {
+            continue;
+        }
+        if (fds[0].revents != 0 && !process_read(process)) {
+            _exit(EX_UNAVAILABLE);
+        }
+        if (fds[1].revents != 0) {
+            return PROCESS_WOKEN;
+        }
+    }
+    return PROCESS_FRAME;
+}

@@ -1,0 +1,159 @@
+/*
+ * One message is outstanding: written to the bridge, and its verdict read, by the thread Paho calls
+ * with it, so that a message costs one write, one read and no other thread. The timeouts are the
+ * socket's own.
+ */
+#include "mqtt/receiver.h"
+
+#include "base/buf.h"
+#include "mqtt/connection.h"
+#include "mqtt/process.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#define STOP_TIMEOUT_MS     2000
+#define FRAME_BYTES_KEPT    65536
+#define VERDICT_FRAME_BYTES 64
+
+struct receiver {
+    struct process process;
+    struct connection *connection;
+    _Atomic bool is_stopping;
+    struct buf body; /* of the message in work */
+    struct buf frame;
+};
+
+static void receiver_up(void *arg, const struct wire_up *up)
+{
+    struct receiver *receiver = arg;
+    struct buf words = {0};
+    wire_put_up(&words, up);
+    process_forget_secrets(&receiver->process);
+    process_say(&receiver->process, buf_slice(&words));
+    buf_fini(&words);
+}
+
+static void receiver_down(void *arg, const struct wire_down *down)
+{
+    struct receiver *receiver = arg;
+    process_end(&receiver->process, down);
+}
+
+/* NULL, or why it could not be handed over. */
+static const char *hand_over(struct receiver *receiver, const struct delivery *delivery)
+{
+    buf_clear(&receiver->body);
+    buf_clear(&receiver->frame);
+    delivery_encode(delivery, &receiver->body);
+    wire_put(&receiver->frame, WIRE_DELIVERY, buf_slice(&receiver->body));
+    struct slice rest = buf_slice(&receiver->frame);
+    while (rest.length > 0) {
+        ssize_t sent = send(WIRE_DELIVERY_FD, rest.data, rest.length, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EINTR) {
+            return "the bridge does not take the message";
+        }
+        if (sent > 0) {
+            rest.data += sent;
+            rest.length -= (size_t)sent;
+        }
+    }
+    return NULL;
+}
+
+/* NULL where the message is durable, or why not. */
+static const char *read_verdict(void)
+{
+    char bytes[VERDICT_FRAME_BYTES];
+    size_t length = 0;
+    for (;;) {
+        struct wire_frame frame;
+        size_t taken;
+        bool is_durable = false;
+        enum status status = wire_next(slice_of(bytes, length), &frame, &taken);
+        if (status == STATUS_OK && frame.type == WIRE_VERDICT &&
+            wire_get_verdict(frame.body, &is_durable) == STATUS_OK) {
+            return is_durable ? NULL : "the bridge could not store the message";
+        }
+        if (status != STATUS_NOT_FOUND || length == sizeof bytes) {
+            return "the bridge's verdict does not parse";
+        }
+        ssize_t got = recv(WIRE_DELIVERY_FD, bytes + length, sizeof bytes - length, 0);
+        if (got == 0 || (got < 0 && errno != EINTR)) {
+            return got == 0 ? "the bridge is gone" : "no verdict in time";
+        }
+        length += got > 0 ? (size_t)got : 0;
+    }
+}
+
+/* A large message is rare; what it took is not kept for the small ones. */
+static void shrink(struct buf *buf)
+{
+    if (buf->capacity > FRAME_BYTES_KEPT) {
+        buf_fini(buf);
+    }
+}
+
+static bool receiver_arrived(void *arg, const struct delivery *delivery)
+{
+    struct receiver *receiver = arg;
+    if (receiver->is_stopping) {
+        /* It came before our DISCONNECT got its turn, and stays the broker's. */
+        process_end_because(&receiver->process, WIRE_DOWN_STOPPED, "");
+    }
+    const char *fault = hand_over(receiver, delivery);
+    if (fault == NULL) {
+        fault = read_verdict();
+    }
+    if (fault != NULL) {
+        connection_cut(receiver->connection);
+        process_end_because(&receiver->process, WIRE_DOWN_VERDICT, fault);
+    }
+    shrink(&receiver->body);
+    shrink(&receiver->frame);
+    return true;
+}
+
+static void limit_waits(uint32_t timeout_ms)
+{
+    struct timeval limit = {.tv_sec = timeout_ms / 1000, .tv_usec = (timeout_ms % 1000) * 1000};
+    setsockopt(WIRE_DELIVERY_FD, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(WIRE_DELIVERY_FD, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+static void receiver_stop(struct receiver *receiver)
+{
+    receiver->is_stopping = true;
+    (void)connection_close(receiver->connection, STOP_TIMEOUT_MS);
+    process_end_because(&receiver->process, WIRE_DOWN_STOPPED, "");
+}
+
+int receiver_main(void)
+{
+    static struct receiver receiver; /* as long as the process */
+    struct connection_hooks hooks = {
+        .arg = &receiver,
+        .up = receiver_up,
+        .arrived = receiver_arrived,
+        .down = receiver_down,
+    };
+    process_begin(&receiver.process, WIRE_RECEIVER);
+    limit_waits(receiver.process.hello.verdict_timeout_ms);
+    receiver.connection = connection_new(&receiver.process.hello, &hooks);
+    connection_open(receiver.connection);
+    for (;;) {
+        struct wire_frame frame;
+        int patience_ms = connection_patience_ms(receiver.connection);
+        int wake_fd = connection_wake_fd(receiver.connection);
+        if (process_wait(&receiver.process, wake_fd, patience_ms, &frame) != PROCESS_FRAME) {
+            connection_turn(receiver.connection);
+        } else if (frame.type == WIRE_STOP) {
+            receiver_stop(&receiver);
+        } else {
+            process_end_because(&receiver.process, WIRE_DOWN_INTERNAL, "unexpected frame");
+        }
+    }
+}

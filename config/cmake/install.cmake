@@ -1,0 +1,7 @@
+# What `cmake --install` puts where: the binary, the example configuration, the documents, the licence.
+include(GNUInstallDirs)
+install(TARGETS ecs-mqtt-bridge RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES config/ecs-mqtt-bridge.conf config/minimal.conf
+        DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+install(FILES README.md LICENSE config/settings.md config/errors.md
+        DESTINATION ${CMAKE_INSTALL_DOCDIR})

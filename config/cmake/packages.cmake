@@ -1,0 +1,52 @@
+# Every library comes from Debian 12. A missing one is named with the package that brings it.
+find_package(PkgConfig QUIET)
+if(NOT PKG_CONFIG_FOUND)
+  message(FATAL_ERROR "pkg-config is missing: apt-get install pkg-config")
+endif()
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+
+# bridge_package(NAME MODULE DEBIAN_PACKAGE): imported target dep::NAME for a pkg-config module.
+function(bridge_package name module package)
+  pkg_check_modules(${name} QUIET IMPORTED_TARGET GLOBAL ${module})
+  if(NOT ${name}_FOUND)
+    message(FATAL_ERROR "${module} was not found: apt-get install ${package}")
+  endif()
+  add_library(dep::${name} ALIAS PkgConfig::${name})
+endfunction()
+
+# bridge_library(NAME HEADER LIBRARY DEBIAN_PACKAGE): the same for a library without a .pc file.
+function(bridge_library name header library package)
+  find_path(${name}_INCLUDE_DIR ${header})
+  find_library(${name}_LIBRARY ${library})
+  if(NOT ${name}_INCLUDE_DIR OR NOT ${name}_LIBRARY)
+    message(FATAL_ERROR "${library} was not found: apt-get install ${package}")
+  endif()
+  add_library(dep::${name} UNKNOWN IMPORTED GLOBAL)
+  set_target_properties(dep::${name} PROPERTIES IMPORTED_LOCATION "${${name}_LIBRARY}"
+                        INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${${name}_INCLUDE_DIR}")
+endfunction()
+
+bridge_package(crypto "libcrypto>=3.0" libssl-dev)
+bridge_package(curl "libcurl>=7.80" libcurl4-openssl-dev)
+bridge_package(cjson "libcjson>=1.7.15" libcjson-dev)
+bridge_package(libconfig "libconfig>=1.5" libconfig-dev)
+bridge_package(uv "libuv>=1.40" libuv1-dev)
+bridge_package(sqlite "sqlite3>=3.37" libsqlite3-dev)
+bridge_package(microhttpd "libmicrohttpd>=0.9.71" libmicrohttpd-dev)
+bridge_package(expat "expat>=2.4" libexpat1-dev)
+bridge_library(paho MQTTAsync.h paho-mqtt3as libpaho-mqtt-dev)
+
+find_path(UTHASH_INCLUDE_DIR uthash.h)
+if(NOT UTHASH_INCLUDE_DIR)
+  message(FATAL_ERROR "uthash.h was not found: apt-get install uthash-dev")
+endif()
+
+if(BRIDGE_TESTS)
+  bridge_package(cmocka "cmocka>=1.1.5" libcmocka-dev)
+  bridge_package(mosquitto "libmosquitto>=2.0" libmosquitto-dev)
+  find_program(MOSQUITTO_PROGRAM mosquitto PATHS /usr/sbin /usr/local/sbin)
+  if(NOT MOSQUITTO_PROGRAM)
+    message(FATAL_ERROR "the mosquitto broker was not found: apt-get install mosquitto")
+  endif()
+endif()

@@ -1,0 +1,34 @@
+/*
+ * digest - hashes, message authentication codes, their text forms, and random bytes.
+ *
+ * The only code that knows OpenSSL (EVP, version 3). A failure inside OpenSSL ends the process:
+ * with fixed algorithms it can only mean a broken installation or no memory.
+ *
+ * Thread: any.
+ */
+#ifndef BASE_DIGEST_H
+#define BASE_DIGEST_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DIGEST_SHA256_BYTES     32
+#define DIGEST_SHA256_HEX_BYTES 65 /* with the NUL */
+#define DIGEST_SHA1_BYTES       20
+
+void digest_sha256(struct slice data, uint8_t out[DIGEST_SHA256_BYTES]);
+void digest_sha256_hex(struct slice data, char out[DIGEST_SHA256_HEX_BYTES]);
+void digest_hmac_sha256(struct slice key, struct slice data, uint8_t out[DIGEST_SHA256_BYTES]);
+void digest_hmac_sha1(struct slice key, struct slice data, uint8_t out[DIGEST_SHA1_BYTES]);
+/* Lower-case hexadecimal; `out` has room for 2 * length + 1 bytes. */
+void digest_hex(const uint8_t *bytes, size_t length, char *out);
+/* Appends standard base64 with padding, without line breaks. */
+void digest_base64(struct slice bytes, struct buf *out);
+void digest_random(void *out, size_t length);
+/* OpenSSL's version line, for `version`. */
+const char *digest_library_version(void);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * log - one line an event on standard error, as logfmt or JSON.
+ *
+ * A line holds the time, the level, the event's name and its fields; values are escaped, so that no
+ * input can forge a line or a field. A value ends after 1 KiB, a line has 8 KiB: fields without
+ * room are left out, and the line says cut=1. Secrets are never passed to it.
+ *
+ * Fails with: nothing. A line that cannot be written at once is dropped; the process ignores
+ * SIGPIPE.
+ *
+ * Thread: any; a line is one write(2) and never mixes with another. log_setup() is called before
+ * threads start.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+struct log_field {
+    const char *key;
+    struct slice text; /* absent: the number is the value */
+    int64_t number;
+};
+
+/* `role` ("bridge", "receiver-1", ...) stands in every line; it is copied. */
+void log_setup(enum log_level level, bool is_json, const char *role);
+bool log_is_on(enum log_level level);
+enum log_level log_level(void);
+bool log_is_json(void);
+void log_fields(enum log_level level, const char *event, const struct log_field *fields,
+                size_t count);
+
+/* A text field's value: never the absent slice, which would mean a number. */
+static inline struct slice log_value(struct slice value)
+{
+    return slice_is_present(value) ? value : slice_text("");
+}
+
+/*
+ * Fields of a line: a C string, a slice, a number. A text that is NULL, absent or empty is left
+ * out.
+ */
+#define LOG_TEXT(field_key, value)                               \
+    {                                                            \
+        .key = (field_key), .text = log_value(slice_text(value)) \
+    }
+#define LOG_SLICE(field_key, value)                  \
+    {                                                \
+        .key = (field_key), .text = log_value(value) \
+    }
+#define LOG_INT(field_key, value)                      \
+    {                                                  \
+        .key = (field_key), .number = (int64_t)(value) \
+    }
+
+#define LOG_EVENT(level, event, ...)                                                   \
+    do {                                                                               \
+        if (log_is_on(level)) {                                                        \
+            const struct log_field fields_[] = {__VA_ARGS__};                          \
+            log_fields((level), (event), fields_, sizeof fields_ / sizeof fields_[0]); \
+        }                                                                              \
+    } while (0)
+#define LOG_ERROR(event, ...) LOG_EVENT(LOG_LEVEL_ERROR, event, __VA_ARGS__)
+#define LOG_WARN(event, ...)  LOG_EVENT(LOG_LEVEL_WARN, event, __VA_ARGS__)
+#define LOG_INFO(event, ...)  LOG_EVENT(LOG_LEVEL_INFO, event, __VA_ARGS__)
+#define LOG_DEBUG(event, ...) LOG_EVENT(LOG_LEVEL_DEBUG, event, __VA_ARGS__)
+
+#endif

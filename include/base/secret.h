@@ -1,0 +1,35 @@
+/*
+ * secret - text that must not stay in memory, nor reach a log, an error or a reply.
+ *
+ * `{0}` is an empty one. The bytes are wiped when they are replaced or given up.
+ *
+ * Thread: one at a time.
+ */
+#ifndef BASE_SECRET_H
+#define BASE_SECRET_H
+
+#include "base/slice.h"
+#include "base/status.h"
+
+struct secret {
+    char *data; /* NUL-terminated, or NULL */
+    size_t length;
+};
+
+/* Wipes and frees. Takes NULL. */
+void secret_fini(struct secret *secret);
+/* Copies the bytes, wiping what was there. */
+void secret_set(struct secret *secret, struct slice bytes);
+/* Present and possibly empty; valid until the next change. */
+struct slice secret_slice(const struct secret *secret);
+bool secret_is_set(const struct secret *secret);
+/*
+ * Reads a file of at most 64 KiB; one trailing line end is dropped.
+ * STATUS_NOT_FOUND, STATUS_UNAVAILABLE (permission, not a regular file, I/O), STATUS_LIMIT (too
+ * large).
+ */
+enum status secret_read_file(struct secret *secret, const char *path);
+/* Overwrites memory in a way the compiler keeps. */
+void secret_wipe(void *memory, size_t size_bytes);
+
+#endif

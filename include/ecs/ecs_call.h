@@ -1,0 +1,36 @@
+/*
+ * ecs_call - one attempt of one API call: credentials, signature, exchange, meaning.
+ *
+ * Thread: the loop's. The callback comes exactly once, never before ecs_call() has returned.
+ */
+#ifndef ECS_ECS_CALL_H
+#define ECS_ECS_CALL_H
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "domain/command.h"
+#include "ecs/outcome_map.h"
+#include "io/loop.h"
+#include "io/settings.h"
+
+#include <stdbool.h>
+
+struct ecs;
+
+/* Conditions that degrade the bridge, as they begin and end. */
+enum ecs_trouble { ECS_TROUBLE_CREDENTIALS, ECS_TROUBLE_UNREACHABLE, ECS_TROUBLE_COUNT };
+typedef void ecs_trouble_fn(void *arg, enum ecs_trouble trouble, bool is_on);
+
+/* `attempt` is valid during the call; its outcome may be moved out by zeroing it. */
+typedef void ecs_answered_fn(void *arg, struct attempt *attempt);
+
+/* STATUS_INVALID with *out_why appended to where the endpoint or the credential provider cannot be.
+ */
+enum status ecs_new(struct loop *loop, const struct settings *settings, ecs_trouble_fn *trouble,
+                    void *arg, struct ecs **out_ecs, struct buf *out_why);
+/* Calls still out are dropped without a callback. Takes NULL. */
+void ecs_free(struct ecs *ecs);
+/* `command` must stay until the callback. */
+void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *answered, void *arg);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * dispatch - calls the API for every claimed command: one at a time per (RegionId, ReplicaGroupId)
+ * in order of arrival, groups side by side up to api.max_in_flight, each region within its bucket,
+ * each command until it has an outcome or its deadline is over.
+ *
+ * Thread: the loop's.
+ */
+#ifndef FLOW_DISPATCH_H
+#define FLOW_DISPATCH_H
+
+#include "base/counters.h"
+#include "domain/command.h"
+#include "ecs/ecs_call.h"
+#include "io/ledger.h"
+#include "io/loop.h"
+#include "io/settings.h"
+
+#include <stdbool.h>
+
+struct dispatch;
+
+/* All of these must outlive it, but `ledger` and `ecs` are given before the first command by
+ * dispatch_connect(). */
+struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings,
+                              struct counters *counters);
+void dispatch_connect(struct dispatch *dispatch, struct ledger *ledger, struct ecs *ecs);
+/* Commands it still holds are freed; the ledger has them. Takes NULL. */
+void dispatch_free(struct dispatch *dispatch);
+
+/* The ledger's hooks, see io/ledger.h. */
+bool dispatch_reserve(struct dispatch *dispatch, const struct command *command);
+void dispatch_release(struct dispatch *dispatch, const struct command *command);
+void dispatch_claimed(struct dispatch *dispatch, struct command *command_take);
+
+/*
+ * Begins no more attempts; those on the wire go on. `idle` is called once when none is left, at the
+ * earliest on the next turn of the loop.
+ */
+void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * intake - from a delivery to a claim: every message on a command topic is read, judged, and made
+ * durable in some form before its verdict lets the broker have the acknowledgement.
+ *
+ * A valid command is claimed; a refusal becomes a reply or a dead letter in the outbox. What could
+ * not be stored is not acknowledged. Thread: the loop's.
+ */
+#ifndef FLOW_INTAKE_H
+#define FLOW_INTAKE_H
+
+#include "base/counters.h"
+#include "domain/delivery.h"
+#include "io/ledger.h"
+#include "io/mqtt_port.h"
+#include "io/settings.h"
+
+struct intake;
+
+/* All of these must outlive it. */
+struct intake *intake_new(const struct settings *settings, struct counters *counters,
+                          struct ledger *ledger, struct mqtt_port *port);
+/* Takes NULL. Deliveries whose claim is still under way are forgotten. */
+void intake_free(struct intake *intake);
+/* The verdict goes to mqtt_port_settle(), exactly once. */
+void intake_deliver(struct intake *intake, const struct delivery *delivery,
+                    struct mqtt_ticket ticket);
+/*
+ * From now on nothing new is begun: what the broker will send again (QoS 1 and 2) is left to it,
+ * what it will not (QoS 0) is answered with Bridge.ShuttingDown.
+ */
+void intake_stop(struct intake *intake);
+
+#endif

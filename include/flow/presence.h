@@ -1,0 +1,58 @@
+/*
+ * presence - the retained status topic: online, degraded with its reasons, offline.
+ *
+ * `online` once every receiver is subscribed and the publisher stands; `degraded` while any reason
+ * lasts; `offline` on a planned stop, and as Last Will. Also sets the readiness of the admin
+ * endpoint. Thread: the loop's.
+ */
+#ifndef FLOW_PRESENCE_H
+#define FLOW_PRESENCE_H
+
+#include "base/buf.h"
+#include "io/admin.h"
+#include "io/ledger.h"
+#include "io/loop.h"
+#include "io/mqtt_port.h"
+#include "io/settings.h"
+
+#include <stdbool.h>
+
+/* Why the bridge is degraded; the words are the wire contract's where it has one. */
+enum presence_reason {
+    PRESENCE_NOT_SUBSCRIBED, /* "not_subscribed": a receiver has no connection */
+    PRESENCE_SESSION_LOST, /* "session_lost": the broker forgot the session; commands may be lost */
+    PRESENCE_CREDENTIALS_REFUSED, /* "credentials_refused" */
+    PRESENCE_STORE_UNAVAILABLE,   /* "store_unavailable" */
+    PRESENCE_API_UNREACHABLE,     /* "api_unreachable" */
+    PRESENCE_REASON_COUNT
+};
+
+/* The id under which presence publishes; the outbox's are positive. */
+#define PRESENCE_MESSAGE_ID 0
+
+struct presence;
+
+struct presence *presence_new(struct loop *loop, const struct settings *settings);
+/* `admin` may be NULL (switched off). */
+void presence_connect(struct presence *presence, struct mqtt_port *port, struct admin *admin);
+/* Takes NULL. */
+void presence_free(struct presence *presence);
+/* Appends the Last Will as an encoded message. */
+enum status presence_will(const struct settings *settings, struct buf *out);
+
+/* A reason begins or ends. */
+void presence_set(struct presence *presence, enum presence_reason reason, bool is_on);
+/* The port's hooks. */
+void presence_receivers_changed(struct presence *presence, size_t up_count, size_t wanted_count);
+void presence_publisher_changed(struct presence *presence, bool is_up);
+void presence_published(struct presence *presence);
+/*
+ * The broker had no session of this client id. Recorded as lost for SESSION_LOST_SHOWN_MS if one
+ * was expected.
+ */
+void presence_session_lost(struct presence *presence, const char *client_id);
+/* Tells `offline`; `told` is called once the broker has it or there is no publisher, at the
+ * earliest on the next turn. */
+void presence_stop(struct presence *presence, const char *why, loop_fn *told, void *arg);
+
+#endif

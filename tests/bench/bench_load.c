@@ -1,0 +1,561 @@
+/*
+ * bench_load - a sender that measures: commands out, replies in, on its own MQTT client library.
+ *
+ * libmosquitto, MQTT 5, QoS 1, one connection with TCP_NODELAY, one thread. Three modes:
+ *
+ *   commands      publish commands with a Response Topic and Correlation Data, at most --window
+ *                 of them unanswered, every one with its own ClientToken, spread over --groups
+ *                 groups of one region; the time of each runs from its publish to its reply
+ *   echo          publish to itself through the broker, twice in a row: what the broker and the
+ *                 two ends of MQTT cost a command that nobody works on
+ *   wait-online   end as soon as the retained status at --status-topic says "online"
+ *
+ * One line of JSON on standard output (not for wait-online). With --watch-pid it also holds the
+ * CPU time that process and its descendants used between the first publish and the last reply.
+ *
+ * Ends with 0, 1 when a reply was no success or a process of the watched family was replaced,
+ * 3 when a reply is missing after --idle-timeout-s seconds without any, 69 without a broker.
+ */
+#include "bench.h"
+#include "bench_family.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define COMMAND_TOPIC      "ecs-bridge/v1/commands/start"
+#define REPLY_TOPIC_PREFIX "ecs-bridge/v1/replies/bench-"
+#define ECHO_TOPIC_PREFIX  "ecs-bench/echo-"
+
+enum { TOPIC_MAX_BYTES = 128, TOKEN_BYTES = 37, CORRELATION_BYTES = 16, TURN_MS = 1000 };
+
+enum mode { MODE_COMMANDS, MODE_ECHO, MODE_WAIT_ONLINE };
+
+struct options {
+    enum mode mode;
+    const char *host;
+    unsigned port;
+    size_t count;
+    size_t window;
+    size_t groups;
+    size_t warmup;
+    uint64_t idle_timeout_s;
+    const char *command_topic;
+    const char *status_topic;
+    pid_t watch_pid; /* 0: nobody */
+};
+
+/* One command, by its number; the number is its Correlation Data. */
+struct slot {
+    uint64_t sent_ns;
+    bool is_answered;
+};
+
+struct load {
+    struct options options;
+    struct mosquitto *mosq;
+    uint64_t seed;
+    char first_topic[TOPIC_MAX_BYTES]; /* where commands or the first echo go */
+    char last_topic[TOPIC_MAX_BYTES];  /* where replies or the second echo arrive */
+    unsigned subscriptions_open;       /* asked for and not granted yet */
+    bool is_online;
+    struct slot *slots;
+    size_t slots_count;
+    size_t *relayed; /* numbers that came back once and have to go round again */
+    size_t relayed_count;
+    size_t sent;
+    size_t answered;
+    size_t failed;
+    size_t duplicates;
+    size_t strangers; /* messages that answer no command of this run */
+    uint64_t progress_ns;
+    struct bench_samples latencies;
+};
+
+/* What the measured part of a run cost. */
+struct cost {
+    uint64_t wall_ns;
+    uint64_t own_cpu_ns;
+    uint64_t watched_cpu_ns;
+    uint64_t watched_main_cpu_ns;
+    size_t watched_processes;
+    bool is_family_changed; /* a watched process was replaced: its CPU time is lost */
+};
+
+static void require(int rc, const char *what)
+{
+    if (rc != MOSQ_ERR_SUCCESS) {
+        bench_die(EX_UNAVAILABLE, "%s: %s", what, mosquitto_strerror(rc));
+    }
+}
+
+static void token_write(const struct load *load, size_t number, char token[TOKEN_BYTES])
+{
+    uint64_t high = bench_mix(load->seed + number);
+    uint64_t low = bench_mix(high);
+
+    snprintf(token, TOKEN_BYTES,
+             "%08" PRIx64 "-%04" PRIx64 "-4%03" PRIx64 "-%04" PRIx64 "-%012" PRIx64, high >> 32,
+             (high >> 16) & 0xffffU, high & 0xfffU, low >> 48, low & 0xffffffffffffU);
+}
+
+static int command_write(const struct load *load, size_t number, char *out, size_t out_bytes)
+{
+    char token[TOKEN_BYTES];
+
+    token_write(load, number, token);
+    return snprintf(out, out_bytes,
+                    "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-bench-%05zu\","
+                    "\"ClientToken\":\"%s\",\"OneShot\":false}",
+                    number % load->options.groups, token);
+}
+
+static void publish(struct load *load, const char *topic, size_t number)
+{
+    mosquitto_property *properties = NULL;
+    char correlation[CORRELATION_BYTES + 1];
+    char payload[256];
+    int payload_bytes = command_write(load, number, payload, sizeof(payload));
+
+    snprintf(correlation, sizeof(correlation), "%016zx", number);
+    require(mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, correlation,
+                                          CORRELATION_BYTES),
+            "correlation data");
+    require(mosquitto_property_add_string(&properties, MQTT_PROP_RESPONSE_TOPIC, load->last_topic),
+            "response topic");
+    require(
+        mosquitto_publish_v5(load->mosq, NULL, topic, payload_bytes, payload, 1, false, properties),
+        "publish");
+    mosquitto_property_free_all(&properties);
+}
+
+/* The number in the Correlation Data; `slots_count` where there is none of this run. */
+static size_t number_of(const struct load *load, const mosquitto_property *properties)
+{
+    void *data = NULL;
+    uint16_t bytes = 0;
+    char text[CORRELATION_BYTES + 1] = "";
+    size_t number = load->slots_count;
+
+    if (mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &data, &bytes,
+                                       false) == NULL) {
+        return number;
+    }
+    if (bytes == CORRELATION_BYTES) {
+        memcpy(text, data, bytes);
+        number = strtoull(text, NULL, 16);
+    }
+    free(data);
+    return number < load->sent ? number : load->slots_count;
+}
+
+static bool holds(const struct mosquitto_message *message, const char *text)
+{
+    return memmem(message->payload, (size_t)message->payloadlen, text, strlen(text)) != NULL;
+}
+
+static bool is_success(const struct load *load, const struct mosquitto_message *message,
+                       size_t number)
+{
+    char token[TOKEN_BYTES];
+
+    token_write(load, number, token);
+    return holds(message, token) &&
+           (load->options.mode == MODE_ECHO || holds(message, "\"Status\":\"succeeded\""));
+}
+
+static void take_answer(struct load *load, const struct mosquitto_message *message, size_t number)
+{
+    uint64_t now_ns = bench_now_ns();
+    struct slot *slot = &load->slots[number];
+
+    if (slot->is_answered) {
+        load->duplicates++;
+        return;
+    }
+    slot->is_answered = true;
+    load->answered++;
+    load->progress_ns = now_ns;
+    bench_samples_add(&load->latencies, now_ns - slot->sent_ns);
+    if (!is_success(load, message, number)) {
+        if (load->failed++ == 0) {
+            fprintf(stderr, "bench_load: the first reply that is no success: %.*s\n",
+                    message->payloadlen, (const char *)message->payload);
+        }
+    }
+}
+
+static void take_status(struct load *load, const struct mosquitto_message *message)
+{
+    load->is_online = holds(message, "\"State\":\"online\"");
+    if (!load->is_online) {
+        fprintf(stderr, "bench_load: not online yet: %.*s\n", message->payloadlen,
+                (const char *)message->payload);
+    }
+}
+
+static void on_message(struct mosquitto *mosq, void *arg, const struct mosquitto_message *message,
+                       const mosquitto_property *properties)
+{
+    struct load *load = arg;
+
+    (void)mosq;
+    if (load->options.mode == MODE_WAIT_ONLINE) {
+        take_status(load, message);
+        return;
+    }
+    size_t number = number_of(load, properties);
+    if (number == load->slots_count) {
+        load->strangers++;
+    } else if (strcmp(message->topic, load->last_topic) == 0) {
+        take_answer(load, message, number);
+    } else {
+        load->relayed[load->relayed_count++] = number;
+    }
+}
+
+static void on_connect(struct mosquitto *mosq, void *arg, int code, int flags,
+                       const mosquitto_property *properties)
+{
+    struct load *load = arg;
+
+    (void)flags;
+    (void)properties;
+    if (code != 0) {
+        bench_die(EX_UNAVAILABLE, "the broker refused: %s", mosquitto_reason_string(code));
+    }
+    if (load->options.mode == MODE_ECHO) {
+        require(mosquitto_subscribe(mosq, NULL, load->first_topic, 1), "subscribe");
+    }
+    require(mosquitto_subscribe(mosq, NULL, load->last_topic, 1), "subscribe");
+}
+
+static void on_subscribe(struct mosquitto *mosq, void *arg, int mid, int count, const int *granted)
+{
+    struct load *load = arg;
+
+    (void)mosq;
+    (void)mid;
+    if (count < 1 || granted[0] >= 128) {
+        bench_die(EX_UNAVAILABLE, "the broker refused a subscription");
+    }
+    load->subscriptions_open--;
+}
+
+static void topics_make(struct load *load)
+{
+    const struct options *options = &load->options;
+
+    if (options->mode == MODE_COMMANDS) {
+        snprintf(load->first_topic, TOPIC_MAX_BYTES, "%s", options->command_topic);
+        snprintf(load->last_topic, TOPIC_MAX_BYTES, REPLY_TOPIC_PREFIX "%016" PRIx64, load->seed);
+    } else if (options->mode == MODE_ECHO) {
+        snprintf(load->first_topic, TOPIC_MAX_BYTES, ECHO_TOPIC_PREFIX "%016" PRIx64 "/1",
+                 load->seed);
+        snprintf(load->last_topic, TOPIC_MAX_BYTES, ECHO_TOPIC_PREFIX "%016" PRIx64 "/2",
+                 load->seed);
+    } else {
+        snprintf(load->last_topic, TOPIC_MAX_BYTES, "%s", options->status_topic);
+    }
+}
+
+static void load_init(struct load *load)
+{
+    load->seed = bench_random();
+    load->slots_count = load->options.warmup + load->options.count;
+    load->slots = bench_alloc(load->slots_count, sizeof(*load->slots));
+    load->relayed = bench_alloc(load->slots_count, sizeof(*load->relayed));
+    bench_samples_init(&load->latencies, load->slots_count);
+    topics_make(load);
+    load->subscriptions_open = load->options.mode == MODE_ECHO ? 2 : 1;
+    mosquitto_lib_init();
+    load->mosq = mosquitto_new(NULL, true, load);
+    if (load->mosq == NULL) {
+        bench_die(EX_OSERR, "mosquitto_new failed");
+    }
+    mosquitto_int_option(load->mosq, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
+    mosquitto_int_option(load->mosq, MOSQ_OPT_TCP_NODELAY, 1);
+    mosquitto_int_option(load->mosq, MOSQ_OPT_SEND_MAXIMUM, 65535);
+    mosquitto_int_option(load->mosq, MOSQ_OPT_RECEIVE_MAXIMUM, 65535);
+    mosquitto_connect_v5_callback_set(load->mosq, on_connect);
+    mosquitto_subscribe_callback_set(load->mosq, on_subscribe);
+    mosquitto_message_v5_callback_set(load->mosq, on_message);
+}
+
+static void load_fini(struct load *load)
+{
+    mosquitto_disconnect(load->mosq);
+    mosquitto_destroy(load->mosq);
+    mosquitto_lib_cleanup();
+    bench_samples_fini(&load->latencies);
+    free(load->relayed);
+    free(load->slots);
+}
+
+static void turn(struct load *load)
+{
+    require(mosquitto_loop(load->mosq, TURN_MS, 1), "the broker's connection");
+}
+
+static bool is_idle_too_long(const struct load *load)
+{
+    return bench_now_ns() - load->progress_ns > load->options.idle_timeout_s * 1000000000U;
+}
+
+static void connect_and_subscribe(struct load *load)
+{
+    require(mosquitto_connect_bind_v5(load->mosq, load->options.host, (int)load->options.port, 60,
+                                      NULL, NULL),
+            "connect");
+    load->progress_ns = bench_now_ns();
+    while (load->subscriptions_open > 0) {
+        turn(load);
+        if (is_idle_too_long(load)) {
+            bench_die(EX_UNAVAILABLE, "the broker does not answer");
+        }
+    }
+}
+
+static void send_next(struct load *load)
+{
+    size_t number = load->sent++;
+
+    load->slots[number].sent_ns = bench_now_ns();
+    publish(load, load->first_topic, number);
+}
+
+/* Send until `end` commands have been sent, then wait for their replies. False: some are missing.
+ * Nothing is published from within a callback: there libmosquitto only queues. */
+static bool run_until(struct load *load, size_t end)
+{
+    load->progress_ns = bench_now_ns();
+    while (load->answered < end) {
+        while (load->sent < end && load->sent - load->answered < load->options.window) {
+            send_next(load);
+        }
+        turn(load);
+        for (size_t i = 0; i < load->relayed_count; i++) {
+            publish(load, load->last_topic, load->relayed[i]);
+        }
+        load->relayed_count = 0;
+        if (is_idle_too_long(load)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void cost_begin(struct cost *cost, struct bench_family *family, pid_t watched)
+{
+    if (watched != 0) {
+        bench_family_find(family, watched);
+        cost->watched_processes = family->count;
+        cost->watched_cpu_ns = bench_family_cpu_ns(family);
+        cost->watched_main_cpu_ns = bench_process_cpu_ns(watched);
+    }
+    cost->own_cpu_ns = bench_cpu_ns();
+    cost->wall_ns = bench_now_ns();
+}
+
+static void cost_end(struct cost *cost, const struct bench_family *family, pid_t watched)
+{
+    struct bench_family now = {0};
+
+    cost->wall_ns = bench_now_ns() - cost->wall_ns;
+    cost->own_cpu_ns = bench_cpu_ns() - cost->own_cpu_ns;
+    if (watched != 0) {
+        cost->watched_cpu_ns = bench_family_cpu_ns(family) - cost->watched_cpu_ns;
+        cost->watched_main_cpu_ns = bench_process_cpu_ns(watched) - cost->watched_main_cpu_ns;
+        bench_family_find(&now, watched);
+        cost->is_family_changed = !bench_family_is_same(family, &now);
+    }
+}
+
+static void print_watched(const struct load *load, const struct cost *cost)
+{
+    double count = (double)load->latencies.count;
+
+    if (load->options.watch_pid == 0) {
+        return;
+    }
+    printf(",\"watched_cpu_us_per_command\":%.2f,\"watched_main_cpu_us_per_command\":%.2f,"
+           "\"watched_processes\":%zu,\"watched_replaced\":%s",
+           count == 0.0 ? 0.0 : (double)cost->watched_cpu_ns / 1000.0 / count,
+           count == 0.0 ? 0.0 : (double)cost->watched_main_cpu_ns / 1000.0 / count,
+           cost->watched_processes, cost->is_family_changed ? "true" : "false");
+}
+
+static void print_result(struct load *load, const struct cost *cost)
+{
+    double count = (double)load->latencies.count;
+    double seconds = (double)cost->wall_ns / 1e9;
+
+    bench_samples_sort(&load->latencies);
+    printf("{\"mode\":\"%s\",\"commands\":%zu,\"window\":%zu,\"groups\":%zu,"
+           "\"missing\":%zu,\"failed\":%zu,\"duplicates\":%zu,\"strangers\":%zu,"
+           "\"commands_per_s\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
+           "\"load_cpu_us_per_command\":%.2f",
+           load->options.mode == MODE_ECHO ? "echo" : "commands", load->latencies.count,
+           load->options.window, load->options.groups, load->sent - load->answered, load->failed,
+           load->duplicates, load->strangers, count / seconds,
+           bench_samples_percentile_us(&load->latencies, 50.0),
+           bench_samples_percentile_us(&load->latencies, 99.0),
+           bench_samples_percentile_us(&load->latencies, 100.0),
+           count == 0.0 ? 0.0 : (double)cost->own_cpu_ns / 1000.0 / count);
+    print_watched(load, cost);
+    printf("}\n");
+}
+
+/* The token to look for in the logs and the ledger. */
+static void tell_missing(const struct load *load)
+{
+    char token[TOKEN_BYTES];
+    size_t number = 0;
+
+    while (number < load->sent && load->slots[number].is_answered) {
+        number++;
+    }
+    token_write(load, number, token);
+    fprintf(stderr, "bench_load: %zu replies are missing, the first one that of ClientToken %s\n",
+            load->sent - load->answered, token);
+}
+
+static int measure(struct load *load)
+{
+    struct bench_family family = {0};
+    struct cost cost = {0};
+    pid_t watched = load->options.watch_pid;
+
+    if (!run_until(load, load->options.warmup)) {
+        tell_missing(load);
+        return BENCH_EXIT_MISSING;
+    }
+    load->latencies.count = 0;
+    cost_begin(&cost, &family, watched);
+    bool is_complete = run_until(load, load->slots_count);
+    cost_end(&cost, &family, watched);
+    print_result(load, &cost);
+    if (!is_complete) {
+        tell_missing(load);
+        return BENCH_EXIT_MISSING;
+    }
+    return load->failed > 0 || cost.is_family_changed ? BENCH_EXIT_FAILED : BENCH_EXIT_OK;
+}
+
+static int wait_online(struct load *load)
+{
+    load->progress_ns = bench_now_ns();
+    while (!load->is_online) {
+        turn(load);
+        if (is_idle_too_long(load)) {
+            bench_die(BENCH_EXIT_MISSING, "%s never said online", load->last_topic);
+        }
+    }
+    return BENCH_EXIT_OK;
+}
+
+static enum mode mode_of(const char *name)
+{
+    if (strcmp(name, "commands") == 0) {
+        return MODE_COMMANDS;
+    }
+    if (strcmp(name, "echo") == 0) {
+        return MODE_ECHO;
+    }
+    if (strcmp(name, "wait-online") == 0) {
+        return MODE_WAIT_ONLINE;
+    }
+    bench_die(EX_USAGE, "the first argument is one of: commands, echo, wait-online");
+}
+
+static void option_take(struct options *options, int option, const char *value)
+{
+    switch (option) {
+    case 'h':
+        options->host = value;
+        break;
+    case 'p':
+        options->port = (unsigned)bench_number("--port", value, 1, 65535);
+        break;
+    case 'c':
+        options->count = bench_number("--commands", value, 1, 100000000);
+        break;
+    case 'w':
+        options->window = bench_number("--window", value, 1, 60000);
+        break;
+    case 'g':
+        options->groups = bench_number("--groups", value, 1, 100000);
+        break;
+    case 'u':
+        options->warmup = bench_number("--warmup", value, 0, 100000000);
+        break;
+    case 'i':
+        options->idle_timeout_s = bench_number("--idle-timeout-s", value, 1, 86400);
+        break;
+    case 'x':
+        options->watch_pid = (pid_t)bench_number("--watch-pid", value, 1, INT32_MAX);
+        break;
+    case 't':
+        options->command_topic = value;
+        break;
+    case 's':
+        options->status_topic = value;
+        break;
+    default:
+        bench_die(EX_USAGE, "options: --host --port --commands --window --groups --warmup "
+                            "--idle-timeout-s --watch-pid --command-topic --status-topic");
+    }
+}
+
+static void options_read(struct options *options, int argc, char **argv)
+{
+    static const struct option table[] = {
+        {"host", required_argument, NULL, 'h'},
+        {"port", required_argument, NULL, 'p'},
+        {"commands", required_argument, NULL, 'c'},
+        {"window", required_argument, NULL, 'w'},
+        {"groups", required_argument, NULL, 'g'},
+        {"warmup", required_argument, NULL, 'u'},
+        {"idle-timeout-s", required_argument, NULL, 'i'},
+        {"watch-pid", required_argument, NULL, 'x'},
+        {"command-topic", required_argument, NULL, 't'},
+        {"status-topic", required_argument, NULL, 's'},
+        {NULL, 0, NULL, 0},
+    };
+
+    options->mode = mode_of(argc > 1 ? argv[1] : "");
+    optind = 2;
+    for (int option; (option = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+        option_take(options, option, optarg);
+    }
+    if (options->port == 0) {
+        bench_die(EX_USAGE, "--port is needed");
+    }
+    if (options->mode == MODE_WAIT_ONLINE && options->status_topic == NULL) {
+        bench_die(EX_USAGE, "--status-topic is needed");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct load load = {.options = {.host = "127.0.0.1",
+                                    .count = 10000,
+                                    .window = 64,
+                                    .groups = 256,
+                                    .warmup = 100,
+                                    .idle_timeout_s = 60,
+                                    .command_topic = COMMAND_TOPIC}};
+
+    options_read(&load.options, argc, argv);
+    load_init(&load);
+    connect_and_subscribe(&load);
+    int code = load.options.mode == MODE_WAIT_ONLINE ? wait_online(&load) : measure(&load);
+    load_fini(&load);
+    return code;
+}

@@ -1,0 +1,111 @@
+/*
+ * bench_probe - what a shell cannot ask the kernel.
+ *
+ * bench_probe memory PID   PSS, private memory, RSS and peak RSS of PID and its descendants
+ * bench_probe pids PID     PID and its descendants, separated by commas
+ * bench_probe port         a TCP port that was free on loopback a moment ago
+ * bench_probe fsync DIR    what appending 4 KiB and fdatasync cost in DIR
+ *
+ * Prints one line. Ends with 1 when there is no PID.
+ */
+#include "bench.h"
+#include "bench_family.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { FSYNC_ROUNDS = 200, FSYNC_BYTES = 4096 };
+
+static int probe_memory(pid_t pid)
+{
+    struct bench_family family;
+
+    bench_family_find(&family, pid);
+    struct bench_memory all = bench_family_memory(&family);
+    struct bench_memory first =
+        bench_family_memory(&(struct bench_family){.pids = {pid}, .count = 1});
+    printf("{\"processes\":%zu,\"pss_kib\":%" PRIu64 ",\"private_kib\":%" PRIu64
+           ",\"rss_kib\":%" PRIu64 ",\"peak_rss_kib\":%" PRIu64 ",\"main_pss_kib\":%" PRIu64 "}\n",
+           family.count, all.pss_kib, all.private_kib, all.rss_kib, all.peak_rss_kib,
+           first.pss_kib);
+    return BENCH_EXIT_OK;
+}
+
+static int probe_pids(pid_t pid)
+{
+    struct bench_family family;
+
+    bench_family_find(&family, pid);
+    for (size_t i = 0; i < family.count; i++) {
+        printf("%s%d", i == 0 ? "" : ",", (int)family.pids[i]);
+    }
+    printf("\n");
+    return BENCH_EXIT_OK;
+}
+
+static int probe_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t address_bytes = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &address_bytes) != 0) {
+        bench_die(EX_OSERR, "no free port: %s", strerror(errno));
+    }
+    printf("%u\n", (unsigned)ntohs(address.sin_port));
+    close(fd);
+    return BENCH_EXIT_OK;
+}
+
+static int probe_fsync(const char *directory)
+{
+    static const char page[FSYNC_BYTES] = {1};
+    struct bench_samples samples;
+    int fd = open(directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        bench_die(EX_CANTCREAT, "%s: %s", directory, strerror(errno));
+    }
+    bench_samples_init(&samples, FSYNC_ROUNDS);
+    for (int i = 0; i < FSYNC_ROUNDS; i++) {
+        uint64_t start_ns = bench_now_ns();
+        if (write(fd, page, sizeof(page)) != FSYNC_BYTES || fdatasync(fd) != 0) {
+            bench_die(EX_IOERR, "%s: %s", directory, strerror(errno));
+        }
+        bench_samples_add(&samples, bench_now_ns() - start_ns);
+    }
+    bench_samples_sort(&samples);
+    printf("{\"p50_us\":%.1f,\"p99_us\":%.1f}\n", bench_samples_percentile_us(&samples, 50.0),
+           bench_samples_percentile_us(&samples, 99.0));
+    bench_samples_fini(&samples);
+    close(fd);
+    return BENCH_EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+
+    if (strcmp(what, "port") == 0 && argc == 2) {
+        return probe_port();
+    }
+    if (strcmp(what, "fsync") == 0 && argc == 3) {
+        return probe_fsync(argv[2]);
+    }
+    if (strcmp(what, "memory") == 0 && argc == 3) {
+        return probe_memory((pid_t)bench_number(what, argv[2], 1, INT32_MAX));
+    }
+    if (strcmp(what, "pids") == 0 && argc == 3) {
+        return probe_pids((pid_t)bench_number(what, argv[2], 1, INT32_MAX));
+    }
+    bench_die(EX_USAGE, "one of: memory PID, pids PID, port, fsync DIR");
+}

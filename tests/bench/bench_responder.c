@@ -1,0 +1,288 @@
+/*
+ * bench_responder - a far side that costs as little as possible.
+ *
+ * An HTTP/1.1 keep-alive server on one epoll set: every request is answered with the same 200 and
+ * a fresh RequestId. It checks nothing; the tests have a simulator for that. It answers within the
+ * turn that read the request, with three system calls a request (wait, read, write).
+ *
+ * bench_responder --listen 127.0.0.1:0 [--port-file FILE]
+ *
+ * The port is written to FILE (a FIFO will do) or to standard output once connections are taken.
+ * On SIGTERM or SIGINT it prints {"requests":n,"cpu_us":n} and ends with 0.
+ */
+#include "bench.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { REQUEST_MAX_BYTES = 16384, EVENTS_MAX = 256, ID_DIGITS = 16 };
+
+/* One descriptor in the epoll set; the buffer is used by client connections only. */
+struct peer {
+    int fd;
+    size_t used_bytes;
+    size_t body_left_bytes;
+    char buffer[REQUEST_MAX_BYTES + 1];
+};
+
+struct responder {
+    int epoll;
+    struct peer listener;
+    struct peer signals;
+    uint64_t requests;
+    uint64_t next_id;
+    char answer[512];
+    size_t answer_bytes;
+    char *answer_id; /* the digits of the RequestId inside the answer */
+};
+
+static const char ID_MARK[] = "XXXXXXXX-XXXX-XXXX-942A-A8D6F44F0000";
+
+static void answer_init(struct responder *responder)
+{
+    char body[128];
+    int body_bytes = snprintf(body, sizeof(body), "{\"RequestId\":\"%s\"}", ID_MARK);
+    int bytes = snprintf(responder->answer, sizeof(responder->answer),
+                         "HTTP/1.1 200 OK\r\n"
+                         "Content-Type: application/json;charset=utf-8\r\n"
+                         "Content-Length: %d\r\n"
+                         "Connection: keep-alive\r\n"
+                         "\r\n%s",
+                         body_bytes, body);
+
+    responder->answer_bytes = (size_t)bytes;
+    responder->answer_id = strstr(responder->answer, ID_MARK);
+}
+
+static void answer_renew_id(struct responder *responder)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    uint64_t id = bench_mix(responder->next_id++);
+    char *at = responder->answer_id;
+
+    for (int i = 0; i < ID_DIGITS; i++, id >>= 4) {
+        if (*at == '-') {
+            at++;
+        }
+        *at++ = digits[id & 15U];
+    }
+}
+
+static void watch(struct responder *responder, struct peer *peer)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = peer}};
+
+    if (epoll_ctl(responder->epoll, EPOLL_CTL_ADD, peer->fd, &event) != 0) {
+        bench_die(EX_OSERR, "epoll_ctl: %s", strerror(errno));
+    }
+}
+
+static void accept_peer(struct responder *responder)
+{
+    int fd = accept4(responder->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int one = 1;
+
+    if (fd < 0) {
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    struct peer *peer = bench_alloc(1, sizeof(*peer));
+    peer->fd = fd;
+    watch(responder, peer);
+}
+
+static void peer_free(struct peer *peer)
+{
+    close(peer->fd);
+    free(peer);
+}
+
+static size_t body_bytes_of(const char *head)
+{
+    const char *field = strcasestr(head, "\r\nContent-Length:");
+
+    return field == NULL ? 0 : strtoul(field + strlen("\r\nContent-Length:"), NULL, 10);
+}
+
+/* Whether the answer went out whole; a client that does not read its answers is cut off. */
+static bool answer(struct responder *responder, const struct peer *peer)
+{
+    answer_renew_id(responder);
+    responder->requests++;
+    ssize_t sent =
+        send(peer->fd, responder->answer, responder->answer_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent == (ssize_t)responder->answer_bytes;
+}
+
+static void consume(struct peer *peer, size_t bytes)
+{
+    peer->used_bytes -= bytes;
+    memmove(peer->buffer, peer->buffer + bytes, peer->used_bytes);
+}
+
+static void skip_body(struct peer *peer)
+{
+    size_t bytes =
+        peer->used_bytes < peer->body_left_bytes ? peer->used_bytes : peer->body_left_bytes;
+
+    peer->body_left_bytes -= bytes;
+    consume(peer, bytes);
+}
+
+/* Answer every whole request in the buffer; false: the connection is of no more use. */
+static bool serve(struct responder *responder, struct peer *peer)
+{
+    for (;;) {
+        skip_body(peer);
+        peer->buffer[peer->used_bytes] = '\0';
+        char *end = strstr(peer->buffer, "\r\n\r\n");
+        if (end == NULL) {
+            return peer->used_bytes < REQUEST_MAX_BYTES;
+        }
+        end[2] = '\0'; /* so that the search for a field ends with this request's head */
+        peer->body_left_bytes = body_bytes_of(peer->buffer);
+        consume(peer, (size_t)(end - peer->buffer) + 4);
+        if (!answer(responder, peer)) {
+            return false;
+        }
+    }
+}
+
+static void read_peer(struct responder *responder, struct peer *peer)
+{
+    size_t room = REQUEST_MAX_BYTES - peer->used_bytes;
+    ssize_t got = recv(peer->fd, peer->buffer + peer->used_bytes, room, 0);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (got <= 0) {
+        peer_free(peer);
+        return;
+    }
+    peer->used_bytes += (size_t)got;
+    if (!serve(responder, peer)) {
+        peer_free(peer);
+    }
+}
+
+static void listen_on(struct responder *responder, const char *place)
+{
+    char host[64] = "";
+    const char *colon = strrchr(place, ':');
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int one = 1;
+
+    if (colon == NULL || (size_t)(colon - place) >= sizeof(host)) {
+        bench_die(EX_USAGE, "--listen wants ADDRESS:PORT, not \"%s\"", place);
+    }
+    memcpy(host, place, (size_t)(colon - place));
+    address.sin_port = htons((uint16_t)bench_number("--listen", colon + 1, 0, 65535));
+    if (inet_pton(AF_INET, host, &address.sin_addr) != 1) {
+        bench_die(EX_USAGE, "--listen wants an IPv4 address, not \"%s\"", host);
+    }
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 1024) != 0) {
+        bench_die(EX_OSERR, "%s: %s", place, strerror(errno));
+    }
+    responder->listener.fd = fd;
+    watch(responder, &responder->listener);
+}
+
+static void tell_port(const struct responder *responder, const char *path)
+{
+    struct sockaddr_in address = {0};
+    socklen_t address_bytes = sizeof(address);
+    FILE *file = path == NULL ? stdout : fopen(path, "we");
+
+    getsockname(responder->listener.fd, (struct sockaddr *)&address, &address_bytes);
+    if (file == NULL || fprintf(file, "%u\n", (unsigned)ntohs(address.sin_port)) < 0 ||
+        fflush(file) != 0) {
+        bench_die(EX_CANTCREAT, "%s: %s", path == NULL ? "stdout" : path, strerror(errno));
+    }
+    if (path != NULL) {
+        fclose(file);
+    }
+}
+
+static void take_signals(struct responder *responder)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    responder->signals.fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    if (responder->signals.fd < 0) {
+        bench_die(EX_OSERR, "signalfd: %s", strerror(errno));
+    }
+    watch(responder, &responder->signals);
+}
+
+static void serve_until_signalled(struct responder *responder)
+{
+    struct epoll_event events[EVENTS_MAX];
+
+    for (;;) {
+        int count = epoll_wait(responder->epoll, events, EVENTS_MAX, -1);
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr == &responder->signals) {
+                return;
+            }
+            if (events[i].data.ptr == &responder->listener) {
+                accept_peer(responder);
+            } else {
+                read_peer(responder, events[i].data.ptr);
+            }
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"listen", required_argument, NULL, 'l'},
+        {"port-file", required_argument, NULL, 'p'},
+        {NULL, 0, NULL, 0},
+    };
+    static struct responder responder;
+    const char *place = "127.0.0.1:0";
+    const char *port_file = NULL;
+
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == 'l') {
+            place = optarg;
+        } else if (option == 'p') {
+            port_file = optarg;
+        } else {
+            bench_die(EX_USAGE, "options: --listen ADDRESS:PORT, --port-file FILE");
+        }
+    }
+    responder.epoll = epoll_create1(EPOLL_CLOEXEC);
+    responder.next_id = bench_random();
+    answer_init(&responder);
+    take_signals(&responder);
+    listen_on(&responder, place);
+    tell_port(&responder, port_file);
+    serve_until_signalled(&responder);
+    printf("{\"requests\":%" PRIu64 ",\"cpu_us\":%" PRIu64 "}\n", responder.requests,
+           bench_cpu_ns() / 1000);
+    return BENCH_EXIT_OK;
+}

@@ -1,0 +1,24 @@
+/*
+ * actions - the API's actions: their parameters and their effects.
+ */
+#ifndef SIMULATOR_ACTIONS_H
+#define SIMULATOR_ACTIONS_H
+
+#include "sim.h"
+
+/*
+ * Check that action and version are known and the parameters those of the action.
+ * False with call->problem set.
+ */
+bool actions_check(struct call *call);
+
+/* Whether a call names the action StartDiskReplicaGroup. */
+bool actions_is_start(const struct call *call);
+
+/*
+ * Carry out a checked call: sets call->request_id and call->fields, or call->problem.
+ * A start with a token that had its effect before only repeats the RequestId.
+ */
+void actions_perform(struct call *call);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * options - the simulator's command line.
+ */
+#ifndef SIMULATOR_OPTIONS_H
+#define SIMULATOR_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { ACCESS_KEY_LIMIT = 16, GROUP_OPTION_LIMIT = 256 };
+
+enum key_state { KEY_ACTIVE, KEY_INACTIVE, KEY_DISABLED, KEY_EXPIRED };
+
+struct access_key {
+    char id[129];
+    char secret[129];
+    char security_token[4096]; /* "": a key of a user, not of a session */
+    enum key_state state;
+};
+
+struct options {
+    char host[64];
+    char port[8];
+    const char *port_file; /* or NULL */
+    struct access_key keys[ACCESS_KEY_LIMIT];
+    int key_count;
+    const char *groups[GROUP_OPTION_LIMIT]; /* REGION/GROUPID[=state] */
+    int group_count;
+    bool is_auto_create;
+    bool is_fast;
+    bool is_quiet;
+    int64_t rpo_ms;
+    int64_t sync_ms;
+    int64_t token_ttl_s;     /* how long a token keeps its effect from happening again; -1: ever */
+    int64_t clock_offset_ms; /* of the server's clock from the machine's */
+};
+
+/*
+ * Read the command line. The strings of argv are borrowed.
+ * Returns true to go on; otherwise *out_exit is the exit code (0 after --help).
+ */
+bool options_read(struct options *options, int argc, char **argv, int *out_exit);
+
+/* Split `REGION/GROUPID[=state]` into copies of the given sizes; state "" if absent. */
+bool options_split_group(const char *text, char *region, char *id, char *state);
+
+/* The state of a name, or false. */
+bool options_key_state(const char *name, enum key_state *out_state);
+
+#endif
