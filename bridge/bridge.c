@@ -46,6 +46,7 @@ struct bridge {
     struct outbox *outbox;
     struct presence *presence;
     struct admin *admin;
+    bool *has_session; /* by receiver: the broker kept one once, and should still */
     struct loop_signal *signals[2];
     struct loop_timer *step_timer;
     const struct stop_step *step; /* NULL until a stop was asked for */
@@ -249,19 +250,39 @@ static void on_receivers_changed(void *arg, size_t up_count, size_t wanted_count
     presence_receivers_changed(((struct bridge *)arg)->presence, up_count, wanted_count);
 }
 
-/* A session is expected where this client id had one that cannot have expired since it was last
- * seen. */
-static void on_session_opened(void *arg, const char *client_id, bool is_session_present)
+/* Names the fact that a receiver has had a session; with another client id it is another one. */
+static char *session_key(const struct bridge *bridge, uint32_t receiver)
+{
+    struct buf key = {0};
+    buf_printf(&key, "session:%u:%s", receiver, bridge->settings->broker.client_id);
+    return buf_take(&key);
+}
+
+static void recall_sessions(struct bridge *bridge)
+{
+    uint32_t count = (uint32_t)bridge->settings->broker.receivers;
+    bridge->has_session = mem_zalloc(count, sizeof *bridge->has_session);
+    for (uint32_t i = 0; i < count; i++) {
+        char *key = session_key(bridge, i);
+        bridge->has_session[i] = ledger_recall(bridge->ledger, key, 0) != 0;
+        free(key);
+    }
+}
+
+static void on_session_opened(void *arg, uint32_t receiver, const char *client_id,
+                              bool is_session_present)
 {
     struct bridge *bridge = arg;
-    struct buf key = {0};
-    buf_printf(&key, "session:%s", client_id);
-    if (!is_session_present && ledger_recall(bridge->ledger, key.data, 0) != 0) {
+    if (!is_session_present && bridge->has_session[receiver]) {
         counter_add(&bridge->counters, COUNTER_SESSIONS_LOST, 1);
         presence_session_lost(bridge->presence, client_id);
     }
-    ledger_remember(bridge->ledger, key.data, 1);
-    buf_fini(&key);
+    if (!bridge->has_session[receiver]) {
+        char *key = session_key(bridge, receiver);
+        bridge->has_session[receiver] = true;
+        ledger_remember(bridge->ledger, key, 1);
+        free(key);
+    }
 }
 
 static void on_stopped(void *arg)
@@ -377,6 +398,7 @@ static void start(struct bridge *bridge)
     }
     presence_connect(bridge->presence, bridge->port, bridge->admin);
     dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
+    recall_sessions(bridge);
     ledger_start(bridge->ledger);
     outbox_connect(bridge->outbox, bridge->ledger, bridge->port);
     mqtt_port_start(bridge->port);
@@ -398,6 +420,7 @@ static void take_apart(struct bridge *bridge)
     loop_timer_free(bridge->step_timer);
     loop_free(bridge->loop);
     buf_fini(&bridge->will);
+    free(bridge->has_session);
 }
 
 int bridge_run(const struct settings *settings, const char *program)

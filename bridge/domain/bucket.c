@@ -125,6 +125,13 @@ int64_t bucket_wait_ms(struct bucket *bucket, int64_t now_ms)
     return later(1, token_at_ms(&ahead) - now_ms);
 }
 
+bool bucket_is_full(struct bucket *bucket, int64_t now_ms)
+{
+    move_on(bucket, now_ms);
+    return bucket->tokens >= bucket->burst && bucket->current_per_s >= bucket->rate_per_s &&
+           now_ms >= bucket->paused_until_ms;
+}
+
 void bucket_slow_down(struct bucket *bucket, int64_t now_ms, int64_t pause_ms)
 {
     move_on(bucket, now_ms);

@@ -215,39 +215,41 @@ static void read_field(struct reading *reading, enum field_id id, const struct j
     }
 }
 
-/* The first 64 bytes of a name, made fit for a line: whole characters only, the odd ones escaped.
- */
-static void show_name(struct slice name, char out[FIELD_NAME_BYTES_MAX + 1])
+/* The character at the front of a name, as its bytes in hexadecimal where it could spoil a line. */
+static void append_letter(struct buf *out, struct slice letter)
 {
-    size_t length = 0;
-    for (size_t i = 0; i < name.length;) {
-        size_t end = i + 1;
-        while (end < name.length && ((unsigned char)name.data[end] & 0xc0) == 0x80) {
-            end++;
-        }
-        struct slice letter = slice_of(name.data + i, end - i);
-        unsigned char first = (unsigned char)letter.data[0];
-        char escaped[5];
-        if (first < 0x20 || first == 0x7f || first == '"' || first == '\\') {
-            snprintf(escaped, sizeof escaped, "\\x%02x", (unsigned)first);
-            letter = slice_text(escaped);
-        }
-        if (length + letter.length > FIELD_NAME_BYTES_MAX) {
-            break;
-        }
-        memcpy(out + length, letter.data, letter.length);
-        length += letter.length;
-        i = end;
+    if (utf8_is_mqtt_text(letter) && letter.data[0] != '"' && letter.data[0] != '\\') {
+        buf_append(out, letter);
+        return;
     }
-    out[length] = '\0';
+    for (size_t i = 0; i < letter.length; i++) {
+        buf_printf(out, "\\x%02x", (unsigned)(unsigned char)letter.data[i]);
+    }
+}
+
+/* The beginning of a name for a message: whole characters, at most 64 bytes. The name is valid
+ * UTF-8. */
+static void show_name(struct slice name, struct buf *out)
+{
+    while (name.length > 0) {
+        size_t before = out->length;
+        size_t length = utf8_character_length(name);
+        append_letter(out, slice_of(name.data, length));
+        if (out->length > FIELD_NAME_BYTES_MAX) {
+            out->length = before;
+            return;
+        }
+        name = slice_of(name.data + length, name.length - length);
+    }
 }
 
 static void note_unknown(struct reading *reading, struct slice name)
 {
-    char shown[FIELD_NAME_BYTES_MAX + 1];
-    show_name(name, shown);
-    note(reading, ERROR_UNKNOWN_PARAMETER, "A command has no field \"%s\" (a name of %zu bytes).",
-         shown, name.length);
+    struct buf shown = {0};
+    show_name(name, &shown);
+    note(reading, ERROR_UNKNOWN_PARAMETER, "A command has no field \"%.*s\" (a name of %zu bytes).",
+         (int)shown.length, buf_slice(&shown).data, name.length);
+    buf_fini(&shown);
 }
 
 /* What a repeated field said first is as doubtful as what it says now. */

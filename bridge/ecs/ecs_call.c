@@ -422,7 +422,7 @@ static enum status prepare(struct ecs *ecs, const struct settings *settings, str
     if (endpoint_init(&ecs->endpoint, settings->api.preset, settings->api.network,
                       settings->api.endpoint, settings->api.version, settings->api.allow_http,
                       &why) != STATUS_OK) {
-        buf_printf(out_why, "api.endpoint: %s", why);
+        buf_printf(out_why, "api.endpoint %s", why);
         return STATUS_INVALID;
     }
     ecs->source = credentials_source_new(settings->credentials.provider);

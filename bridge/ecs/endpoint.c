@@ -9,8 +9,6 @@
 #include <string.h>
 
 #define REGION "{RegionId}"
-/* Stands in for a region while a template is checked. */
-#define REGION_SAMPLE "cn-beijing"
 
 struct preset {
     const char *name;
@@ -47,16 +45,7 @@ static void fill_region(const char *text, const char *region, struct buf *out)
 
 enum status endpoint_check(const char *url, bool allow_http, const char **out_why)
 {
-    enum status status = STATUS_INVALID;
-    struct buf sample = {0};
-
-    fill_region(url, REGION_SAMPLE, &sample);
-    if (strpbrk(buf_slice(&sample).data, "{}") != NULL)
-        *out_why = "the only placeholder is {RegionId}";
-    else if (url_endpoint_is_valid(sample.data, allow_http, out_why))
-        status = STATUS_OK;
-    buf_fini(&sample);
-    return status;
+    return url_endpoint_is_valid(url, allow_http, out_why) ? STATUS_OK : STATUS_INVALID;
 }
 
 enum status endpoint_init(struct endpoint *endpoint, const char *preset, const char *network,
@@ -66,7 +55,7 @@ enum status endpoint_init(struct endpoint *endpoint, const char *preset, const c
     const struct preset *chosen = preset_find(preset);
 
     if (chosen == NULL) {
-        *out_why = "no such preset; \"ebs\" and \"ecs\" are known";
+        *out_why = "cannot be known: the preset is neither \"ebs\" nor \"ecs\"";
         return STATUS_INVALID;
     }
     if (override[0] != '\0' && endpoint_check(override, allow_http, out_why) != STATUS_OK)

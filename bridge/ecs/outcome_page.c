@@ -33,9 +33,9 @@ static const char *deed(enum rule rule)
         [RULE_RETRY] = "tries again, then `failed`",
         [RULE_THROTTLE] = "slows the region down, tries again, then `failed`",
         [RULE_RETRY_UNSURE] = "tries again with the same token, then `unknown`",
-        [RULE_RESIGN_ONCE] = "signs anew and tries again, once",
-        [RULE_CLOCK_ONCE] = "measures its clock against the API's, tries again, once",
-        [RULE_CREDENTIALS_ONCE] = "refreshes its credentials where it can, tries again, once",
+        [RULE_RESIGN_ONCE] = "signs anew and tries again once, then replies",
+        [RULE_CLOCK_ONCE] = "measures its clock against the API's, tries again once, then replies",
+        [RULE_CREDENTIALS_ONCE] = "refreshes its credentials where it can, tries again once, then replies",
     };
     return deeds[rule];
 }

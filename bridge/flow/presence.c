@@ -101,7 +101,6 @@ static const char *state_word(const struct presence *presence)
 
 static void put_reasons(const struct presence *presence, struct buf *body)
 {
-    json_put_name(body, "Reasons");
     json_put_open(body, '[');
     for (size_t i = 0; i < PRESENCE_REASON_COUNT; i++) {
         if (presence->reasons[i]) {
@@ -129,6 +128,7 @@ static enum status render(const struct presence *presence, const struct settings
     } else if (presence->offline != NULL) {
         json_put_text(&body, "Reason", slice_text(presence->offline));
     } else if (strcmp(state, "degraded") == 0) {
+        json_put_name(&body, "Reasons");
         put_reasons(presence, &body);
     }
     json_put_text(&body, "Instance", slice_text(settings->instance));
@@ -162,7 +162,7 @@ static void log_state(const struct presence *presence)
     struct buf reasons = {0};
     put_reasons(presence, &reasons);
     LOG_INFO("status", LOG_TEXT("state", state_word(presence)),
-             LOG_SLICE("detail", buf_slice(&reasons)));
+             LOG_SLICE("reasons", buf_slice(&reasons)));
     buf_fini(&reasons);
 }
 

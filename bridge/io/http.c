@@ -51,6 +51,7 @@ struct exchange {
     struct buf request_body;
     bool is_post;
     bool was_sent;
+    bool has_head; /* of the answer, to its empty line */
     int64_t started_at_ms;
     int64_t sent_at_ms;
     struct buf answer;
@@ -301,6 +302,9 @@ static size_t header_came(char *data, size_t size, size_t count, void *arg)
         /* An interim answer's headers are not the answer's. */
         exchange->retry_after_ms = -1;
         exchange->date_ms = -1;
+        exchange->has_head = false;
+    } else if (line.length <= 2) {
+        exchange->has_head = true;
     } else if (header_value(line, "date", value, sizeof value)) {
         exchange->date_ms = parse_date(value);
     } else if (header_value(line, "x-acs-retry-after", value, sizeof value)) {
@@ -454,6 +458,7 @@ static void set_method(struct exchange *exchange, const struct http_request *req
 static void exchange_begin(struct exchange *exchange)
 {
     exchange->was_sent = false;
+    exchange->has_head = false;
     exchange->started_at_ms = loop_now_ms(exchange->http->loop);
     exchange->retry_after_ms = -1;
     exchange->date_ms = -1;
@@ -464,9 +469,15 @@ static void exchange_begin(struct exchange *exchange)
     must_multi(curl_multi_add_handle(exchange->http->multi, exchange->easy));
 }
 
+/* libcurl is content with a connection that ends within the answer's headers. */
+static bool is_answered(const struct exchange *exchange, CURLcode code)
+{
+    return code == CURLE_OK && exchange->has_head;
+}
+
 static enum http_result result_of(const struct exchange *exchange, CURLcode code)
 {
-    if (code == CURLE_OK) {
+    if (is_answered(exchange, code)) {
         return HTTP_ANSWERED;
     }
     return has_sent_bytes(exchange) ? HTTP_CUT : HTTP_NOT_SENT;
@@ -474,8 +485,11 @@ static enum http_result result_of(const struct exchange *exchange, CURLcode code
 
 static const char *error_of(const struct exchange *exchange, CURLcode code)
 {
-    if (code == CURLE_OK) {
+    if (is_answered(exchange, code)) {
         return "";
+    }
+    if (code == CURLE_OK) {
+        return "the connection ended within the answer's headers";
     }
     if (exchange->cut_text[0] != '\0') {
         return exchange->cut_text;

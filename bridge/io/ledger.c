@@ -27,6 +27,32 @@ static struct ledger_request *request_new(enum request_kind kind, void *arg)
     return request;
 }
 
+/* Wakes the thread where it sleeps with work to do. */
+static void wake_thread(struct ledger *ledger, bool is_lazy_due)
+{
+    pthread_mutex_lock(&ledger->mutex);
+    ledger->is_lazy_due = ledger->is_lazy_due || (is_lazy_due && ledger->lazy_count > 0);
+    bool must_wake =
+        ledger->is_thread_waiting &&
+        (ledger->urgent_count > 0 || ledger->is_lazy_due || ledger->lazy_count >= LEDGER_LAZY_MAX);
+    pthread_mutex_unlock(&ledger->mutex);
+    if (must_wake) {
+        pthread_cond_signal(&ledger->queued);
+    }
+}
+
+static void urgent_due(void *arg)
+{
+    wake_thread(arg, false);
+}
+
+static void lazy_due(void *arg)
+{
+    wake_thread(arg, true);
+}
+
+/* A sleeping thread is woken when the turn of the loop is over, so that all its requests are
+ * committed together; for lazy ones alone, when they have waited. */
 static void enqueue(struct ledger *ledger, struct ledger_request *request)
 {
     bool is_lazy = ledger_request_is_lazy(request);
@@ -37,26 +63,13 @@ static void enqueue(struct ledger *ledger, struct ledger_request *request)
     } else {
         ledger->urgent_count++;
     }
-    bool must_wake = ledger->is_thread_waiting && !is_lazy;
+    bool is_urgent = ledger->urgent_count > 0 || ledger->lazy_count >= LEDGER_LAZY_MAX;
     pthread_mutex_unlock(&ledger->mutex);
-    if (must_wake) {
-        pthread_cond_signal(&ledger->queued);
+    if (is_urgent && !loop_timer_is_running(ledger->urgent_timer)) {
+        loop_timer_start(ledger->urgent_timer, 0);
     }
     if (is_lazy && !loop_timer_is_running(ledger->lazy_timer)) {
         loop_timer_start(ledger->lazy_timer, LAZY_DELAY_MS);
-    }
-}
-
-/* The thread is not woken for lazy requests one by one, but once for all of them. */
-static void lazy_due(void *arg)
-{
-    struct ledger *ledger = arg;
-    pthread_mutex_lock(&ledger->mutex);
-    ledger->is_lazy_due = ledger->lazy_count > 0;
-    bool must_wake = ledger->is_thread_waiting && ledger->is_lazy_due;
-    pthread_mutex_unlock(&ledger->mutex);
-    if (must_wake) {
-        pthread_cond_signal(&ledger->queued);
     }
 }
 
@@ -76,11 +89,8 @@ static bool reserve(struct ledger *ledger, const struct ledger_claim *ask)
     if (ask->unless_found != ERROR_NONE) {
         return false;
     }
-    uint32_t *lane = lane_of(ledger, ask->command);
-    if (*lane == 0 && ledger->hooks.reserve(ledger->hooks.arg, ask->command)) {
-        return true;
-    }
-    return false;
+    return *lane_of(ledger, ask->command) == 0 &&
+           ledger->hooks.reserve(ledger->hooks.arg, ask->command);
 }
 
 void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger_claimed_fn *done,
@@ -363,8 +373,7 @@ static void woken(void *arg)
 
 /* ---- opening, starting, closing ---- */
 
-/* The store's kind and where it is. */
-static enum status choose_store(const char *store, const struct store_ops **out_ops,
+enum status ledger_choose_store(const char *store, const struct store_ops **out_ops,
                                 const char **out_location, struct buf *out_why)
 {
     static const char SQLITE[] = "sqlite:";
@@ -425,10 +434,7 @@ static enum status load(struct ledger *ledger, struct buf *out_why)
         status = ledger->ops->each_unfinished(ledger->store, resume, ledger);
     }
     if (status == STATUS_OK) {
-        status = ledger->ops->count_waiting(ledger->store, &waiting);
-    }
-    if (status == STATUS_OK) {
-        status = ledger->ops->count_outbox(ledger->store, &messages);
+        status = ledger->ops->count(ledger->store, &waiting, &messages);
     }
     if (status != STATUS_OK) {
         buf_printf(out_why, "the ledger cannot be read: %s", ledger->ops->error(ledger->store));
@@ -470,6 +476,7 @@ static void free_ledger(struct ledger *ledger)
     free(ledger->resumed);
     ledger->ops->close(ledger->store);
     loop_wake_free(ledger->wake);
+    loop_timer_free(ledger->urgent_timer);
     loop_timer_free(ledger->lazy_timer);
     pthread_cond_destroy(&ledger->queued);
     pthread_mutex_destroy(&ledger->mutex);
@@ -483,7 +490,7 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
     const struct store_ops *ops = NULL;
     const char *location = NULL;
     struct store *store = NULL;
-    enum status status = choose_store(options->store, &ops, &location, out_why);
+    enum status status = ledger_choose_store(options->store, &ops, &location, out_why);
     if (status == STATUS_OK) {
         status = ops->open(location, options->is_full, &store, out_why);
     }
@@ -497,6 +504,7 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
     ledger->hooks = *hooks;
     init_sync(ledger);
     ledger->wake = loop_wake_new(loop, woken, ledger);
+    ledger->urgent_timer = loop_timer_new(loop, urgent_due, ledger);
     ledger->lazy_timer = loop_timer_new(loop, lazy_due, ledger);
     status = load(ledger, out_why);
     if (status != STATUS_OK) {

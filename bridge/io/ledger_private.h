@@ -126,6 +126,9 @@ struct ledger_batch {
     struct buf health_text;
 };
 
+/* So many lazy requests are committed although nothing urgent came. */
+#define LEDGER_LAZY_MAX 256
+
 /* Groups hash to lanes; see ledger_claim(). */
 #define LEDGER_LANES 256
 
@@ -137,6 +140,7 @@ struct ledger {
 
     /* the loop's */
     struct loop_wake *wake;
+    struct loop_timer *urgent_timer;
     struct loop_timer *lazy_timer;
     struct command **resumed; /* what ledger_start() reports */
     size_t resumed_count;
@@ -186,6 +190,10 @@ void ledger_batch_reset(struct ledger_batch *batch);
 void ledger_batch_free(struct ledger_batch *batch);
 struct slice ledger_batch_message(const struct ledger_batch *batch,
                                   const struct batch_message *message);
+
+/* The setting's kind of store and where it is. STATUS_INVALID with *out_why for an unknown one. */
+enum status ledger_choose_store(const char *store, const struct store_ops **out_ops,
+                                const char **out_location, struct buf *out_why);
 
 /* The thread: commits until the ledger closes. */
 void *ledger_thread_run(void *ledger);

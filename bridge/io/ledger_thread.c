@@ -13,7 +13,6 @@
 #include <time.h>
 
 #define BATCH_REQUESTS_MAX 512 /* bounds how long the first of a batch waits for the last */
-#define LAZY_REQUESTS_MAX  256
 #define RETRY_INTERVAL_MS  500
 #define EXPIRE_INTERVAL_MS 1000
 #define EXPIRE_AGAIN_MS    100 /* while there is more to expire than one transaction takes */
@@ -41,7 +40,7 @@ static int64_t next_due_ms(const struct ledger *ledger)
     if (ledger->is_failing) {
         return ledger->retry_at_ms;
     }
-    if (ledger->urgent_count > 0 || ledger->lazy_count >= LAZY_REQUESTS_MAX ||
+    if (ledger->urgent_count > 0 || ledger->lazy_count >= LEDGER_LAZY_MAX ||
         (ledger->lazy_count > 0 && ledger->is_lazy_due) || ledger->is_closing) {
         return INT64_MIN;
     }
@@ -200,6 +199,7 @@ static void put_back(struct ledger *ledger, struct ledger_batch *batch)
     sort_out(&batch->requests, &failed, &kept);
     sort_out(&ledger->queue, &failed, &kept);
     ledger->queue = kept;
+    ledger->is_lazy_due = true;
     count_queue(ledger);
     pthread_mutex_unlock(&ledger->mutex);
     batch->requests = failed;

@@ -77,8 +77,13 @@ void loop_free(struct loop *loop)
     if (loop == NULL) {
         return;
     }
-    uv_run(&loop->uv, UV_RUN_NOWAIT); /* lets the close callbacks run */
-    must(uv_loop_close(&loop->uv));
+    /* Turns let the close callbacks run; a stop still noted would skip the first one. */
+    int result = uv_loop_close(&loop->uv);
+    for (int turns = 0; result == UV_EBUSY && turns < 2; turns++) {
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+        result = uv_loop_close(&loop->uv);
+    }
+    must(result);
     free(loop);
 }
 

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "domain/retry.h"
-#include "mqtt_greeting.h"
+#include "io/mqtt_greeting.h"
 #include "mqtt_port_private.h"
 
 #include <errno.h>

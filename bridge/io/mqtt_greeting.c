@@ -1,4 +1,4 @@
-#include "mqtt_greeting.h"
+#include "io/mqtt_greeting.h"
 
 #include "base/log.h"
 #include "base/mem.h"

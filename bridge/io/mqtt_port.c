@@ -84,7 +84,8 @@ static enum status child_up(struct child *child, struct slice body)
     child->is_up = true;
     child->up_ms = loop_now_ms(port->loop);
     if (child->role == WIRE_RECEIVER) {
-        port->hooks.session_opened(port->hooks.arg, child->client_id, up.is_session_present);
+        port->hooks.session_opened(port->hooks.arg, child->index, child->client_id,
+                                   up.is_session_present);
     }
     child_tell_change(child);
     return STATUS_OK;

@@ -116,9 +116,15 @@ static void read_number(const struct reader *reader, const config_setting_t *set
     double number = is_whole(setting) ? (double)config_setting_get_int64(setting)
                                       : config_setting_get_float(setting);
     if (!isfinite(number) || number < row->min || number > row->max) {
-        char what[64];
-        snprintf(what, sizeof what, "is %.15g", number);
-        complain_of_row(reader, setting, row, what);
+        struct buf what = {0};
+        buf_append_text(&what, "is ");
+        if (is_whole(setting)) {
+            buf_append_int(&what, config_setting_get_int64(setting));
+        } else {
+            buf_printf(&what, "%g", number);
+        }
+        complain_of_row(reader, setting, row, what.data);
+        buf_fini(&what);
         return;
     }
     settings_row_set_number(row, reader->base, number);
@@ -287,20 +293,23 @@ static void read_routes(const struct reader *reader, const config_setting_t *lis
     }
 }
 
-static void fill_instance(struct settings *settings)
+static void fill_host_name(struct settings *settings)
 {
     char host[256] = "";
-    if (settings->instance[0] == '\0') {
-        bool is_known = gethostname(host, sizeof host - 1) == 0 && host[0] != '\0';
-        free(settings->instance);
-        settings->instance = mem_strdup(is_known ? host : "localhost");
-    }
+    bool is_known = gethostname(host, sizeof host - 1) == 0 && host[0] != '\0';
+    free(settings->instance);
+    settings->instance = mem_strdup(is_known ? host : "localhost");
+}
+
+static void fill_client_id(struct settings *settings)
+{
     struct buf client_id = {0};
     const char *text = settings->broker.client_id;
-    for (const char *mark; (mark = strstr(text, INSTANCE_MARK)) != NULL;
-         text = mark + strlen(INSTANCE_MARK)) {
+    const char *mark;
+    while ((mark = strstr(text, INSTANCE_MARK)) != NULL) {
         buf_append(&client_id, slice_of(text, (size_t)(mark - text)));
         buf_append_text(&client_id, settings->instance);
+        text = mark + strlen(INSTANCE_MARK);
     }
     buf_append_text(&client_id, text);
     free(settings->broker.client_id);
@@ -334,8 +343,19 @@ static struct settings *read_root(const config_setting_t *root, const char *file
     if (settings->route_count == 0) {
         settings_add_route(settings);
     }
-    fill_instance(settings);
-    settings_check(&(struct settings_view){settings, file, places, places + table.count, report});
+    bool is_host_name = settings->instance[0] == '\0';
+    if (is_host_name) {
+        fill_host_name(settings);
+    }
+    fill_client_id(settings);
+    settings_check(&(struct settings_view){
+        .settings = settings,
+        .file = file,
+        .is_instance_host_name = is_host_name,
+        .places = places,
+        .route_places = places + table.count,
+        .report = report,
+    });
     free(places);
     return settings;
 }

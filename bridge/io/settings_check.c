@@ -60,8 +60,7 @@ static void check_instance(const struct settings_view *view)
     const struct settings *settings = view->settings;
     const struct settings_row *row = settings_row_find(settings_main_table(), "instance");
     const char *why = settings_text_why(row, settings->instance);
-    /* A value from the file was judged when it was read; this is the host name. */
-    if (why != NULL && settings_line_of(view, "instance") == 0) {
+    if (view->is_instance_host_name && why != NULL) {
         struct buf text = {0};
         buf_printf(&text, "is the host name, which %s", why);
         fail_rule(view, "instance", text.data);
@@ -124,8 +123,7 @@ static void check_broker(const struct settings_view *view)
     if (settings->broker.protocol == 4 && settings->broker.receivers > 1) {
         warn(view, "broker.receivers",
              "needs shared subscriptions, which MQTT 3.1.1 does not have: at a broker that does "
-             "not add them "
-             "no command arrives");
+             "not add them no command arrives");
     }
 }
 
@@ -158,7 +156,7 @@ static void check_secret_file(const struct settings_view *view, const struct set
     if (path[0] == '\0' || stat(path, &info) != 0) {
         return;
     }
-    if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    if (S_ISREG(info.st_mode) && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         settings_say_warning(view->report, view->file, settings_line_of(view, row->path), row->path,
                              "names a secret that others than its owner may open (mode %04o); "
                              "use mode 0600 or 0400",

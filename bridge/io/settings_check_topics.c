@@ -134,8 +134,7 @@ static void check_overlaps(const struct settings_view *view)
             if (topic_filters_overlap(earlier.filter, later.filter)) {
                 warn_route(view, later.route, "topics", later.index,
                            "overlaps routes[%zu].topics[%zu]: a command on both may be delivered "
-                           "twice, and "
-                           "the first route takes it",
+                           "twice, and the first route takes it",
                            earlier.route, earlier.index);
                 break;
             }
@@ -173,8 +172,7 @@ static void check_reply_topic(const struct settings_view *view, size_t route)
     if (find_loop(view->settings, view->settings->routes[route].reply_topic, &listener)) {
         warn_route(view, route, "reply_topic", ITEM_NONE,
                    "can be a command topic (routes[%zu].topics[%zu]): the bridge would read its "
-                   "own replies "
-                   "as commands",
+                   "own replies as commands",
                    listener.route, listener.index);
     }
 }
@@ -197,8 +195,7 @@ static void check_response_filter(const struct settings_view *view, size_t route
         if (topic_filters_overlap(filter, listener.filter)) {
             warn_route(view, route, "response_topics", item,
                        "allows a command topic (routes[%zu].topics[%zu]): a sender can make the "
-                       "bridge read "
-                       "its own replies as commands",
+                       "bridge read its own replies as commands",
                        listener.route, listener.index);
             return;
         }
@@ -211,8 +208,7 @@ static void check_route(const struct settings_view *view, size_t index)
     if (view->settings->broker.protocol == 4 && route->share[0] != '\0') {
         warn_route(view, index, "share", ITEM_NONE,
                    "needs shared subscriptions, which MQTT 3.1.1 does not have: at a broker that "
-                   "does not add "
-                   "them no command arrives");
+                   "does not add them no command arrives");
     }
     if (route->qos == 0) {
         warn_route(view, index, "qos", ITEM_NONE, "is 0: commands can be lost on the way; use 1");

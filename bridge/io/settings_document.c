@@ -58,27 +58,39 @@ static void document_row(struct buf *out, const struct settings_row *row, const 
     buf_printf(out, " | %s |\n", row->meaning);
 }
 
-static void document_group(struct buf *out, const struct settings_row *row)
+static bool has_parent(const struct settings_row *row, const char *parent)
 {
-    buf_printf(out, "\n## %s\n\n%s\n", row->path, row->meaning);
+    size_t length = strlen(parent);
+    size_t prefix = strlen(row->path) - strlen(settings_row_name(row));
+    return prefix == (length == 0 ? 0 : length + 1) && strncmp(row->path, parent, length) == 0;
 }
 
-static void document_table(struct buf *out, struct settings_table table, const void *base)
+/* The keys that stand directly in a group, "" for those in none. */
+static void document_keys(struct buf *out, struct settings_table table, const void *base,
+                          const char *parent)
 {
-    static const char head[] = "\n| key | default | allowed | meaning |\n|---|---|---|---|\n";
-    bool has_head = false;
+    buf_append_text(out, "\n| key | default | allowed | meaning |\n|---|---|---|---|\n");
     for (size_t i = 0; i < table.count; i++) {
         const struct settings_row *row = &table.rows[i];
-        if (row->type == SETTINGS_GROUP || row->type == SETTINGS_ROUTES) {
-            document_group(out, row);
-            has_head = false;
-            continue;
+        bool is_key = row->type != SETTINGS_GROUP && row->type != SETTINGS_ROUTES;
+        if (is_key && has_parent(row, parent)) {
+            document_row(out, row, base);
         }
-        if (!has_head) {
-            buf_append_text(out, head);
-            has_head = true;
+    }
+}
+
+static void document_table(struct buf *out, struct settings_table table, const void *base,
+                           const char *prefix)
+{
+    document_keys(out, table, base, "");
+    for (size_t i = 0; i < table.count; i++) {
+        const struct settings_row *row = &table.rows[i];
+        if (row->type == SETTINGS_GROUP) {
+            buf_printf(out, "\n## %s%s\n\n%s\n", prefix, row->path, row->meaning);
+            document_keys(out, table, base, row->path);
+        } else if (row->type == SETTINGS_ROUTES) {
+            buf_printf(out, "\n## %s%s\n\n%s\n", prefix, row->path, row->meaning);
         }
-        document_row(out, row, base);
     }
 }
 
@@ -87,8 +99,8 @@ void settings_document(struct buf *out)
     struct settings *settings = settings_new_defaults();
     struct route *route = settings_add_route(settings);
     buf_append_text(out, INTRODUCTION);
-    document_table(out, settings_main_table(), settings);
-    document_table(out, settings_route_table(), route);
+    document_table(out, settings_main_table(), settings, "");
+    document_table(out, settings_route_table(), route, "routes: ");
     buf_append_text(out, WARNINGS);
     settings_free(settings);
 }

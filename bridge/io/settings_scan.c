@@ -167,5 +167,9 @@ enum status settings_scan(struct slice text, const char *file, struct buf *out,
     while (scan.rest.length > 0) {
         take_token(&scan);
     }
+    /* libconfig does not take a comment that ends with the file. */
+    if (text.length > 0 && text.data[text.length - 1] != '\n') {
+        buf_append_char(out, '\n');
+    }
     return scan.is_faulty ? STATUS_INVALID : STATUS_OK;
 }

@@ -135,6 +135,7 @@ enum status settings_scan(struct slice text, const char *file, struct buf *out,
 struct settings_view {
     const struct settings *settings;
     const char *file;
+    bool is_instance_host_name;                /* `instance` is not from the file */
     const struct settings_place *places;       /* a row of the main table each */
     const struct settings_place *route_places; /* for each route a row of the route table each */
     struct settings_report *report;

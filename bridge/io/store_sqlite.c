@@ -1,45 +1,14 @@
 /*
- * One connection, one set of prepared statements kept for its life, values bound where they lie.
- * Text is bound and read with its length and as it is (the database is UTF-8), so nothing is
- * converted or copied on the way. Message ids come from a counter here instead of AUTOINCREMENT,
- * which would write a second table for every message.
+ * The rows. One set of prepared statements, values bound where they lie: text is bound and read
+ * with its length and as it is (the database is UTF-8), so nothing is converted or copied on the
+ * way. Message ids come from a counter here instead of AUTOINCREMENT, which would write a second
+ * table for every message.
  */
-#include "io/store.h"
-
-#include "base/mem.h"
-#include "store_file.h"
-#include "store_sqlite_schema.h"
+#include "store_sqlite_private.h"
 
 #include <assert.h>
 #include <limits.h>
-#include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-#define ERROR_BYTES     512
-#define BUSY_TIMEOUT_MS 1000
-
-struct store {
-    sqlite3 *db;
-    char *path;
-    int lock_fd;
-    int64_t last_message_id;
-    sqlite3_stmt *open; /* has a row that the caller may be looking at */
-    sqlite3_stmt *statements[SQL_COUNT];
-    char error[ERROR_BYTES];
-};
-
-/* ---- statements ---- */
-
-static enum status fail(struct store *store)
-{
-    int system_errno = sqlite3_system_errno(store->db);
-    snprintf(store->error, sizeof store->error, "%s: %s (SQLite code %d%s%s)", store->path,
-             sqlite3_errmsg(store->db), sqlite3_extended_errcode(store->db),
-             system_errno == 0 ? "" : ", ", system_errno == 0 ? "" : strerror(system_errno));
-    return STATUS_STORE;
-}
 
 /* The statement, ready to be bound. Ends what the last call left open for its caller. */
 static sqlite3_stmt *use(struct store *store, enum store_sqlite_statement which)
@@ -54,7 +23,8 @@ static sqlite3_stmt *use(struct store *store, enum store_sqlite_statement which)
 /* For statements without rows. */
 static enum status run(struct store *store, sqlite3_stmt *statement)
 {
-    enum status status = sqlite3_step(statement) == SQLITE_DONE ? STATUS_OK : fail(store);
+    enum status status =
+        sqlite3_step(statement) == SQLITE_DONE ? STATUS_OK : store_sqlite_fail(store);
     sqlite3_reset(statement);
     return status;
 }
@@ -68,7 +38,7 @@ static enum status fetch(struct store *store, sqlite3_stmt *statement)
         store->open = statement;
         return STATUS_OK;
     }
-    enum status status = result == SQLITE_DONE ? STATUS_NOT_FOUND : fail(store);
+    enum status status = result == SQLITE_DONE ? STATUS_NOT_FOUND : store_sqlite_fail(store);
     sqlite3_reset(statement);
     return status;
 }
@@ -119,6 +89,13 @@ static struct slice column_blob(sqlite3_stmt *statement, int index)
     /* An empty blob reads as NULL. */
     return bytes == NULL ? slice_text("")
                          : slice_of(bytes, (size_t)sqlite3_column_bytes(statement, index));
+}
+
+static enum status run_with_id(struct store *store, enum store_sqlite_statement which, int64_t id)
+{
+    sqlite3_stmt *statement = use(store, which);
+    bind_int(statement, 1, id);
+    return run(store, statement);
 }
 
 /* ---- transactions ---- */
@@ -247,9 +224,7 @@ static enum status finish(struct store *store, int64_t id, uint32_t attempts,
 
 static enum status forget(struct store *store, int64_t id)
 {
-    sqlite3_stmt *statement = use(store, SQL_FORGET);
-    bind_int(statement, 1, id);
-    return run(store, statement);
+    return run_with_id(store, SQL_FORGET, id);
 }
 
 static enum status each_unfinished(struct store *store, store_row_fn *each, void *arg)
@@ -333,17 +308,7 @@ static enum status take_askers(struct store *store, int64_t command_id, store_as
     while ((status = fetch(store, statement)) == STATUS_OK) {
         report_asker(statement, each, arg);
     }
-    if (status != STATUS_NOT_FOUND) {
-        return status;
-    }
-    statement = use(store, SQL_REMOVE_ASKERS);
-    bind_int(statement, 1, command_id);
-    return run(store, statement);
-}
-
-static enum status count_waiting(struct store *store, int64_t *out_count)
-{
-    return fetch_int(store, use(store, SQL_COUNT_WAITING), out_count);
+    return status == STATUS_NOT_FOUND ? run_with_id(store, SQL_REMOVE_ASKERS, command_id) : status;
 }
 
 /* ---- the outbox ---- */
@@ -363,9 +328,7 @@ static enum status post(struct store *store, struct slice message, int64_t *out_
 
 static enum status unpost(struct store *store, int64_t id)
 {
-    sqlite3_stmt *statement = use(store, SQL_UNPOST);
-    bind_int(statement, 1, id);
-    enum status status = run(store, statement);
+    enum status status = run_with_id(store, SQL_UNPOST, id);
     return status == STATUS_OK && sqlite3_changes(store->db) == 0 ? STATUS_NOT_FOUND : status;
 }
 
@@ -388,9 +351,14 @@ static enum status read_outbox(struct store *store, int64_t from_id, size_t limi
     return STATUS_OK;
 }
 
-static enum status count_outbox(struct store *store, int64_t *out_count)
+static enum status count(struct store *store, int64_t *out_waiting, int64_t *out_messages)
 {
-    return fetch_int(store, use(store, SQL_COUNT_OUTBOX), out_count);
+    sqlite3_stmt *statement = use(store, SQL_COUNT_ALL);
+    enum status status = fetch_int(store, statement, out_waiting);
+    if (status == STATUS_OK) {
+        *out_messages = sqlite3_column_int64(statement, 1);
+    }
+    return status;
 }
 
 /* ---- facts ---- */
@@ -415,214 +383,10 @@ static const char *error(struct store *store)
     return store->error;
 }
 
-/* ---- opening and closing ---- */
-
-/* What a failure while opening means. The file's own faults need a person; nothing is made anew,
- * since an empty ledger would run commands a second time. */
-static enum status cannot_open(struct store *store, struct buf *out_why)
-{
-    int code = sqlite3_errcode(store->db) & 0xff;
-    fail(store);
-    if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_ERROR) {
-        buf_printf(out_why,
-                   "the ledger cannot be used: %s; restore it from a backup or repair a copy of it "
-                   "with sqlite3's .recover. Moved away, a new one is made, which no longer knows "
-                   "the commands and tokens of the old one",
-                   store->error);
-        return STATUS_INVALID;
-    }
-    buf_printf(out_why, "the ledger cannot be opened: %s", store->error);
-    return STATUS_STORE;
-}
-
-static enum status execute(struct store *store, const char *sql, struct buf *out_why)
-{
-    return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK
-               ? STATUS_OK
-               : cannot_open(store, out_why);
-}
-
-/* The first column of the first row, as a number. */
-static enum status query(struct store *store, const char *sql, int64_t *out_value,
-                         struct buf *out_why)
-{
-    sqlite3_stmt *statement = NULL;
-    enum status status = STATUS_OK;
-    if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK ||
-        sqlite3_step(statement) != SQLITE_ROW) {
-        status = cannot_open(store, out_why);
-    } else {
-        *out_value = sqlite3_column_int64(statement, 0);
-    }
-    sqlite3_finalize(statement);
-    return status;
-}
-
-/* Process-wide, before SQLite's first use: no statistics, which cost a lock for each allocation. */
-static void configure_library(void)
-{
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-}
-
-static enum status connect_file(struct store *store, struct buf *out_why)
-{
-    static pthread_once_t configured = PTHREAD_ONCE_INIT;
-    pthread_once(&configured, configure_library);
-    int result =
-        sqlite3_open_v2(store->path, &store->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
-    if (result != SQLITE_OK) {
-        return cannot_open(store, out_why);
-    }
-    if (sqlite3_db_readonly(store->db, "main") == 1) {
-        buf_printf(out_why, "the ledger %s may not be written; check its owner and mode",
-                   store->path);
-        return STATUS_STORE;
-    }
-    sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
-    return STATUS_OK;
-}
-
-/* Whose file it is and which version; 0 for an empty one. */
-static enum status identify(struct store *store, int64_t *out_version, struct buf *out_why)
-{
-    int64_t application = 0;
-    int64_t version = 0;
-    int64_t tables = 0;
-    enum status status = query(store, "PRAGMA application_id", &application, out_why);
-    if (status == STATUS_OK) {
-        status = query(store, "PRAGMA user_version", &version, out_why);
-    }
-    if (status == STATUS_OK) {
-        status = query(store, "SELECT count(*) FROM sqlite_schema", &tables, out_why);
-    }
-    if (status == STATUS_OK) {
-        status = store_sqlite_judge(store->path, application, version, tables > 0, out_why);
-    }
-    if (status == STATUS_OK) {
-        *out_version = version;
-    }
-    return status;
-}
-
-static enum status migrate_step(struct store *store, int64_t version, struct buf *out_why)
-{
-    char numbers[96];
-    snprintf(numbers, sizeof numbers, "PRAGMA application_id = %d; PRAGMA user_version = %lld",
-             STORE_SQLITE_APPLICATION_ID, (long long)version + 1);
-    enum status status = execute(store, "BEGIN IMMEDIATE", out_why);
-    if (status == STATUS_OK) {
-        status = execute(store, store_sqlite_steps[version], out_why);
-    }
-    if (status == STATUS_OK) {
-        status = execute(store, numbers, out_why);
-    }
-    return status == STATUS_OK ? execute(store, "COMMIT", out_why) : status;
-}
-
-/* The WAL is emptied first, so that the file alone must hold every page. */
-static enum status check_size(struct store *store, struct buf *out_why)
-{
-    int64_t page_bytes = 0;
-    int64_t page_count = 0;
-    enum status status = execute(store, "PRAGMA wal_checkpoint(TRUNCATE)", out_why);
-    if (status == STATUS_OK) {
-        status = query(store, "PRAGMA page_size", &page_bytes, out_why);
-    }
-    if (status == STATUS_OK) {
-        status = query(store, "PRAGMA page_count", &page_count, out_why);
-    }
-    int64_t size_bytes = store_file_size(store->path);
-    if (status == STATUS_OK && size_bytes < page_bytes * page_count) {
-        buf_printf(out_why,
-                   "the ledger %s is cut off: %lld of %lld bytes are there; restore it from a "
-                   "backup or repair a copy of it with sqlite3's .recover",
-                   store->path, (long long)size_bytes, (long long)(page_bytes * page_count));
-        return STATUS_INVALID;
-    }
-    return status;
-}
-
-static enum status prepare(struct store *store, struct buf *out_why)
-{
-    for (int i = 0; i < SQL_COUNT; i++) {
-        if (sqlite3_prepare_v3(store->db, store_sqlite_statements[i], -1, SQLITE_PREPARE_PERSISTENT,
-                               &store->statements[i], NULL) != SQLITE_OK) {
-            return cannot_open(store, out_why);
-        }
-    }
-    enum status status = fetch(store, use(store, SQL_PROBE));
-    if (status == STATUS_OK) {
-        status = fetch_int(store, use(store, SQL_LAST_MESSAGE), &store->last_message_id);
-    }
-    if (status != STATUS_OK) {
-        return cannot_open(store, out_why);
-    }
-    use(store, SQL_PROBE);
-    return STATUS_OK;
-}
-
-static enum status open_file(struct store *store, bool is_full, struct buf *out_why)
-{
-    int64_t version = 0;
-    enum status status = connect_file(store, out_why);
-    if (status == STATUS_OK) {
-        status = identify(store, &version, out_why);
-    }
-    if (status == STATUS_OK) {
-        status = execute(store, store_sqlite_pragmas, out_why);
-    }
-    if (status == STATUS_OK) {
-        status = execute(store, store_sqlite_durability(is_full), out_why);
-    }
-    for (; status == STATUS_OK && version < STORE_SQLITE_VERSION; version++) {
-        status = migrate_step(store, version, out_why);
-    }
-    if (status == STATUS_OK) {
-        status = check_size(store, out_why);
-    }
-    return status == STATUS_OK ? prepare(store, out_why) : status;
-}
-
-static void close_store(struct store *store)
-{
-    if (store == NULL) {
-        return;
-    }
-    for (int i = 0; i < SQL_COUNT; i++) {
-        sqlite3_finalize(store->statements[i]);
-    }
-    /* The last connection's close writes the WAL back and removes it. */
-    sqlite3_close(store->db);
-    store_file_unlock(store->lock_fd);
-    free(store->path);
-    free(store);
-}
-
-static enum status open_store(const char *location, bool is_full, struct store **out_store,
-                              struct buf *out_why)
-{
-    struct store *store = mem_zalloc(1, sizeof *store);
-    store->path = mem_strdup(location);
-    store->lock_fd = -1;
-    enum status status = store_file_lock(location, &store->lock_fd, out_why);
-    if (status == STATUS_OK) {
-        status = store_file_create(location, out_why);
-    }
-    if (status == STATUS_OK) {
-        status = open_file(store, is_full, out_why);
-    }
-    if (status != STATUS_OK) {
-        close_store(store);
-        return status;
-    }
-    *out_store = store;
-    return STATUS_OK;
-}
-
 const struct store_ops store_sqlite_ops = {
-    .open = open_store,
-    .close = close_store,
+    .open = store_sqlite_open,
+    .open_to_read = store_sqlite_open_to_read,
+    .close = store_sqlite_close,
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
@@ -639,8 +403,7 @@ const struct store_ops store_sqlite_ops = {
     .read_outbox = read_outbox,
     .each_unfinished = each_unfinished,
     .reset_calls = reset_calls,
-    .count_waiting = count_waiting,
-    .count_outbox = count_outbox,
+    .count = count,
     .expire = expire,
     .set_fact = set_fact,
     .get_fact = get_fact,

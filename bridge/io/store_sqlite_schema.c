@@ -90,24 +90,23 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
         " WHERE a.place = 0 AND c.state <> 5 ORDER BY a.command_id",
     [SQL_RESET_CALLS] = "UPDATE command SET state = 3 WHERE state IN (2, 4)"
                         " AND id IN (SELECT command_id FROM asker WHERE place = 0)",
-    [SQL_COUNT_WAITING] = "SELECT count(*) FROM asker WHERE place > 0",
-    [SQL_COUNT_OUTBOX] = "SELECT count(*) FROM outbox",
-    [SQL_LAST_MESSAGE] = "SELECT coalesce(max(id), 0) FROM outbox",
+    [SQL_COUNT_ALL] = "SELECT (SELECT count(*) FROM asker WHERE place > 0),"
+                      " (SELECT count(*) FROM outbox)",
     [SQL_EXPIRE] = "DELETE FROM command WHERE id IN (SELECT id FROM command"
                    " WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
     [SQL_SET_FACT] = "INSERT INTO fact (key, value) VALUES (?1, ?2)"
                      " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     [SQL_GET_FACT] = "SELECT value FROM fact WHERE key = ?1",
-    /* Both edges of every table and index: what is cut off or overwritten there shows at once. */
-    [SQL_PROBE] = "SELECT (SELECT min(id) FROM command), (SELECT max(id) FROM command),"
-                  " (SELECT min(token) FROM command), (SELECT max(token) FROM command),"
-                  " (SELECT min(expires_at) FROM command), (SELECT max(expires_at) FROM command),"
-                  " (SELECT min(command_id) FROM asker), (SELECT max(command_id) FROM asker),"
-                  " (SELECT min(id) FROM outbox), (SELECT max(id) FROM outbox),"
-                  " (SELECT count(*) FROM fact)",
 };
 _Static_assert(STATE_CALLING == 2 && STATE_UNSURE == 3 && STATE_RECALLING == 4 && STATE_DONE == 5,
                "the statements name these states by number");
+
+const char *const store_sqlite_probes[STORE_SQLITE_PROBES] = {
+    "SELECT min(id) + max(id) FROM outbox",
+    "SELECT min(command_id) + max(command_id) FROM asker",
+    "SELECT min(c.id) + max(c.id) + length(min(c.token)) + length(max(c.token)) FROM command c",
+    "SELECT min(expires_at) + max(expires_at) FROM command WHERE expires_at IS NOT NULL",
+};
 
 /*
  * The page cache is small since the interior pages of a million records take less than a megabyte
@@ -144,4 +143,15 @@ enum status store_sqlite_judge(const char *path, int64_t application_id, int64_t
         return STATUS_INVALID;
     }
     return STATUS_OK;
+}
+
+enum status store_sqlite_is_damaged(const char *error, struct buf *out_why)
+{
+    buf_printf(
+        out_why,
+        "the ledger cannot be used: %s; restore it from a backup or repair a copy of it with "
+        "sqlite3's .recover. Moved away, a new one is made, which no longer knows the "
+        "commands and tokens of the old one",
+        error);
+    return STATUS_INVALID;
 }

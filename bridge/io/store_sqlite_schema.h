@@ -42,17 +42,18 @@ enum store_sqlite_statement {
     SQL_READ_OUTBOX,
     SQL_LIST_UNFINISHED,
     SQL_RESET_CALLS,
-    SQL_COUNT_WAITING,
-    SQL_COUNT_OUTBOX,
-    SQL_LAST_MESSAGE,
+    SQL_COUNT_ALL,
     SQL_EXPIRE,
     SQL_SET_FACT,
     SQL_GET_FACT,
-    SQL_PROBE,
     SQL_COUNT
 };
 
 extern const char *const store_sqlite_statements[SQL_COUNT];
+
+/* What reads both edges of the tables and indexes, a row of one number each. */
+#define STORE_SQLITE_PROBES 4
+extern const char *const store_sqlite_probes[STORE_SQLITE_PROBES];
 
 /* For every connection, before anything is written. */
 extern const char store_sqlite_pragmas[];
@@ -62,5 +63,9 @@ const char *store_sqlite_durability(bool is_full);
  * STATUS_INVALID with what to do. */
 enum status store_sqlite_judge(const char *path, int64_t application_id, int64_t version,
                                bool has_tables, struct buf *out_why);
+
+/* Says what to do about a file that cannot be used as it is: STATUS_INVALID. Nothing is made anew
+ * by itself, since an empty ledger would run commands a second time. */
+enum status store_sqlite_is_damaged(const char *error, struct buf *out_why);
 
 #endif

@@ -107,8 +107,10 @@ static void note_failure(struct connection *connection, enum wire_down_reason re
     }
     connection->failure.reason = reason;
     connection->failure.code = code;
-    snprintf(connection->failure.text, CONNECTION_TEXT_BYTES, "%.*s: %s", (int)uri.length, uri.data,
-             text);
+    buf_clear(&connection->failure.text);
+    buf_append(&connection->failure.text, uri);
+    buf_append_text(&connection->failure.text, ": ");
+    buf_append_text(&connection->failure.text, text);
 }
 
 static const char *refusal_text(const struct connection *connection, int code)
@@ -135,8 +137,8 @@ static void connect_failed(struct connection *connection, int code, const char *
     pthread_mutex_lock(&connection->mutex);
     if (code > 0) {
         note_failure(connection, WIRE_DOWN_REFUSED, (uint32_t)code, refusal_text(connection, code));
-    } else if (connection->tls_text[0] != '\0') {
-        note_failure(connection, WIRE_DOWN_CONNECT, 0, connection->tls_text);
+    } else if (connection->tls_text.length > 0) {
+        note_failure(connection, WIRE_DOWN_CONNECT, 0, connection->tls_text.data);
     } else {
         note_failure(connection, WIRE_DOWN_CONNECT, 0,
                      message == NULL ? "could not connect" : message);
@@ -164,7 +166,9 @@ static int on_tls_error(const char *text, size_t length, void *context)
         length--;
     }
     pthread_mutex_lock(&connection->mutex);
-    snprintf(connection->tls_text, CONNECTION_TEXT_BYTES, "TLS: %.*s", (int)length, text);
+    buf_clear(&connection->tls_text);
+    buf_append_text(&connection->tls_text, "TLS: ");
+    buf_append(&connection->tls_text, slice_of(text, length));
     pthread_mutex_unlock(&connection->mutex);
     return 1;
 }
@@ -385,7 +389,7 @@ static void attempt_begin(struct connection *connection)
         clock_mono_ms() + (int64_t)connection->hello->connect_timeout_s * 1000 + ATTEMPT_GRACE_MS;
     connection->attempt = ATTEMPT_RUNNING;
     connection->socket_fd = -1;
-    connection->tls_text[0] = '\0';
+    buf_clear(&connection->tls_text);
     int code = create_client(connection, &client);
     connection->client = client;
     if (former != NULL) {
@@ -424,7 +428,7 @@ void connection_turn(struct connection *connection)
             attempt_begin(connection);
         } else {
             connection_down(connection, connection->failure.reason, connection->failure.code,
-                            connection->failure.text);
+                            connection->failure.text.data);
         }
         return;
     }
@@ -471,6 +475,8 @@ void connection_free(struct connection *connection)
     MQTTAsync_destroy(&connection->client);
     pthread_mutex_destroy(&connection->mutex);
     pthread_cond_destroy(&connection->changed);
+    buf_fini(&connection->failure.text);
+    buf_fini(&connection->tls_text);
     close(connection->wake_fd);
     free(connection);
 }

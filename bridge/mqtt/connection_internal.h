@@ -6,6 +6,7 @@
 #ifndef MQTT_CONNECTION_INTERNAL_H
 #define MQTT_CONNECTION_INTERNAL_H
 
+#include "base/buf.h"
 #include "mqtt/connection.h"
 
 #include <MQTTAsync.h>
@@ -27,7 +28,7 @@ enum attempt { ATTEMPT_NONE, ATTEMPT_RUNNING, ATTEMPT_FAILED, ATTEMPT_SLOWER, AT
 struct failure {
     enum wire_down_reason reason;
     uint32_t code;
-    char text[CONNECTION_TEXT_BYTES];
+    struct buf text;
 };
 
 struct connection {
@@ -46,7 +47,7 @@ struct connection {
     pthread_cond_t changed;
     struct failure failure;
     bool is_closed;
-    char tls_text[CONNECTION_TEXT_BYTES]; /* OpenSSL's last word in this attempt */
+    struct buf tls_text; /* OpenSSL's last word in this attempt */
 };
 
 bool connection_is_v5(const struct connection *connection);

@@ -1,5 +1,7 @@
 #include "connection_options.h"
 
+#include "mqtt/connection.h"
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
@@ -266,4 +268,13 @@ void connect_options_fini(struct connect_options *options)
     MQTTProperties_free(&options->properties);
     MQTTProperties_free(&options->will_properties);
     *options = (struct connect_options){0};
+}
+
+const char *connection_library_version(void)
+{
+    const MQTTAsync_nameValue *info = MQTTAsync_getVersionInfo();
+    while (info->name != NULL && strcmp(info->name, "Version") != 0) {
+        info++;
+    }
+    return info->name == NULL ? "unknown" : info->value;
 }

@@ -2,7 +2,9 @@
  * cli - the subcommands, one file each, and what they share.
  *
  * A subcommand gets its own arguments (argv[0] is its name) and returns a sysexits code. `--help`
- * works everywhere and exits 0; a wrong call says what is wrong and exits 64. Thread: the main one.
+ * works everywhere and exits 0; a wrong call says what is wrong and exits 64.
+ *
+ * Thread: the main one.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H

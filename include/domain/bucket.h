@@ -4,8 +4,9 @@
  *
  * Each throttled answer halves the rate, at most once a second and not below 1/64 of the configured
  * one; every second without one adds 1/20 of the configured rate back. A pause (the API's own retry
- * time) stops it altogether until it is over. Thread: one at a time; pure, the monotonic time is
- * passed in.
+ * time) stops it altogether until it is over.
+ *
+ * Thread: one at a time; pure, the monotonic time is passed in.
  */
 #ifndef DOMAIN_BUCKET_H
 #define DOMAIN_BUCKET_H

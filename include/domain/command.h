@@ -2,7 +2,9 @@
  * command - what a sender wants started, read strictly from a delivery, and where its answer goes.
  *
  * Reading goes on after the first fault, so that a refusal can still reach the place the sender
- * named. Thread: any; pure but for random tokens.
+ * named.
+ *
+ * Thread: any; pure but for random tokens.
  */
 #ifndef DOMAIN_COMMAND_H
 #define DOMAIN_COMMAND_H
@@ -24,8 +26,8 @@
 #define COMMAND_REGION_BYTES_MAX      63 /* a DNS label */
 #define COMMAND_CORRELATION_BYTES_MAX 256
 #define COMMAND_TRACE_BYTES_MAX       512
-/* A command is a flat object; what nests a little is refused as a field of the wrong type, by name, rather than as malformed. */
-#define COMMAND_JSON_DEPTH_MAX        16
+/* A command is flat; what nests a little is refused as a field of the wrong type, by name. */
+#define COMMAND_JSON_DEPTH_MAX 16
 
 /* A command the bridge owns, from claim to outcome. One heap object: free with command_free(). */
 struct command {
@@ -88,8 +90,9 @@ struct command_limits {
 void request_fini(struct request *request);
 /*
  * Reads the delivery for a route. *out_request holds everything readable even where the answer is
- * STATUS_INVALID, then *out_refusal holds the first fault (retained, too large, malformed, unknown,
- * invalid, missing, in that order of precedence; faults of one kind in the order of the text).
+ * STATUS_INVALID, then *out_refusal holds the first fault: retained, too large, malformed, then
+ * faults of single fields (unknown, repeated, wrong type or value) in the order of the text, then
+ * missing fields. Nothing of a payload that is too large or malformed is readable.
  * Source of the rules: the wire contract, "The command".
  */
 enum status request_read(const struct route *route, const struct delivery *delivery,

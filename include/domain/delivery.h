@@ -2,7 +2,9 @@
  * delivery - a message as it arrived on a command topic.
  *
  * Slices are borrowed for the call; absent means that the property was not there (always so with
- * MQTT 3.1.1). Thread: any; plain data.
+ * MQTT 3.1.1).
+ *
+ * Thread: any; plain data.
  */
 #ifndef DOMAIN_DELIVERY_H
 #define DOMAIN_DELIVERY_H

@@ -3,7 +3,9 @@
  * gets it.
  *
  * Encoded once, when it is made: what is sent again after a restart is the same bytes. The encoding
- * begins with a version number, since rows outlive programs. Thread: any; plain data.
+ * begins with a version number, since rows outlive programs.
+ *
+ * Thread: any; plain data.
  */
 #ifndef DOMAIN_MESSAGE_H
 #define DOMAIN_MESSAGE_H

@@ -2,7 +2,9 @@
  * outcome - how a command ended, as its sender is told.
  *
  * Values and categories are those of the wire contract; the bridge's own errors are
- * tables/errors.def. Thread: any; plain data.
+ * tables/errors.def.
+ *
+ * Thread: any; plain data.
  */
 #ifndef DOMAIN_OUTCOME_H
 #define DOMAIN_OUTCOME_H

@@ -3,7 +3,9 @@
  *
  * Integers are big-endian; a byte string is a 32-bit length and its bytes, the length 0xffffffff
  * meaning absent. Reading never goes past the end: the reader turns bad and stays so, and one check
- * at the end tells. Thread: any; pure.
+ * at the end tells.
+ *
+ * Thread: any; pure.
  */
 #ifndef DOMAIN_PACK_H
 #define DOMAIN_PACK_H

@@ -2,6 +2,7 @@
  * retry - how long to wait before something is tried again.
  *
  * Exponential with full jitter: a random time between 0 and min(cap, base * 2^n).
+ *
  * Thread: any; pure, randomness is passed in.
  */
 #ifndef DOMAIN_RETRY_H

@@ -3,6 +3,7 @@
  * start.
  *
  * Filled from the settings once, then only read. Strings are owned by the settings.
+ *
  * Thread: any, as it never changes after start.
  */
 #ifndef DOMAIN_ROUTE_H

@@ -2,10 +2,11 @@
  * topic - MQTT topic names, filters and the templates of the settings.
  *
  * Rules: MQTT 5, section 4.7. A template is a topic name with placeholders such as {ClientToken}; a
- * value that holds
- * '/', '+', '#', '%', a control character or NUL is percent-encoded (upper-case hex) byte by byte,
- * and so is a '$' that would begin the topic: no value can reach another topic level. Thread: any;
- * pure.
+ * value that holds '/', '+', '#', '%', a control character or NUL is percent-encoded (upper-case
+ * hex) byte by byte, and so is a '$' that would begin the topic: no value can reach another topic
+ * level.
+ *
+ * Thread: any; pure.
  */
 #ifndef DOMAIN_TOPIC_H
 #define DOMAIN_TOPIC_H
@@ -41,8 +42,10 @@ bool topic_filters_overlap(struct slice a, struct slice b);
  * {ClientToken}, braces balanced, the rest a topic name. *out_why says what is wrong.
  */
 bool topic_template_is_valid(const char *text, const char **out_why);
-/* Appends the filled-in template. STATUS_NOT_FOUND where a value is absent, STATUS_LIMIT over 65535
- * bytes. */
+/*
+ * Appends the filled-in template, which is valid. STATUS_NOT_FOUND where a value is absent or
+ * nothing at all comes out, STATUS_LIMIT over 65535 bytes; then `out` is as it was.
+ */
 enum status topic_expand(const char *text, const struct topic_values *values, struct buf *out);
 
 #endif

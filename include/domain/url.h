@@ -4,8 +4,9 @@
  *
  * Schemes are lower case. A host is a DNS name (letters, digits, '-', '_' and dots), an IPv4
  * address or an IPv6 address in brackets. A query or a fragment is part of the path. Rules: RFC
- * 3986, section 3, without percent-encoding in the host. Thread: any; pure. Reasons (*out_why) are
- * constant phrases that never hold any of the text.
+ * 3986, section 3, without percent-encoding in the host.
+ *
+ * Thread: any; pure. Reasons (*out_why) are constant phrases that never hold any of the text.
  */
 #ifndef DOMAIN_URL_H
 #define DOMAIN_URL_H

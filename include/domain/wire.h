@@ -3,7 +3,9 @@
  *
  * A frame is a 32-bit big-endian length of what follows, one type byte, and the body (pack.h). Both
  * ends are the same binary, so there is no version; a frame that does not parse is the other end's
- * crash and ends the connection. Thread: any; pure.
+ * crash and ends the connection.
+ *
+ * Thread: any; pure.
  */
 #ifndef DOMAIN_WIRE_H
 #define DOMAIN_WIRE_H

@@ -3,8 +3,9 @@
  *
  * A source is one file that implements struct credential_source; a chain is a source that asks
  * others in order. This build has the environment: ALIBABA_CLOUD_ACCESS_KEY_ID,
- * ALIBABA_CLOUD_ACCESS_KEY_SECRET and, optionally, ALIBABA_CLOUD_SECURITY_TOKEN. Thread: the
- * loop's. Callbacks may come before the asking call has returned.
+ * ALIBABA_CLOUD_ACCESS_KEY_SECRET and, optionally, ALIBABA_CLOUD_SECURITY_TOKEN.
+ *
+ * Thread: the loop's. Callbacks may come before the asking call has returned.
  */
 #ifndef ECS_CREDENTIALS_H
 #define ECS_CREDENTIALS_H

@@ -3,7 +3,9 @@
  *
  * Presets: "ebs" (version 2021-07-30, https://ebs.{RegionId}.aliyuncs.com, VPC ebs-vpc.) and "ecs"
  * (2014-05-26, https://ecs.aliyuncs.com, VPC https://ecs-vpc.{RegionId}.aliyuncs.com). Source: the
- * vendor's endpoint lists. Thread: any; pure.
+ * vendor's endpoint lists.
+ *
+ * Thread: any; pure.
  */
 #ifndef ECS_ENDPOINT_H
 #define ECS_ENDPOINT_H

@@ -2,6 +2,7 @@
  * outcome_map - what an HTTP answer of the API means: the contract's error table as data.
  *
  * Rows are tables/outcomes.def; the users' page of errors is generated from them.
+ *
  * Thread: any; pure.
  */
 #ifndef ECS_OUTCOME_MAP_H

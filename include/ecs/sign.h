@@ -3,7 +3,9 @@
  *
  * V3 is ACS3-HMAC-SHA256, V1 is the older RPC signature with HMAC-SHA1. Sources: the vendor's pages
  * "V3 request structure and signature" and "RPC mechanism"; every stage is tested against published
- * vectors. Thread: any; pure, time and nonce are passed in.
+ * vectors.
+ *
+ * Thread: any; pure, time and nonce are passed in.
  */
 #ifndef ECS_SIGN_H
 #define ECS_SIGN_H

@@ -3,7 +3,9 @@
  * durable in some form before its verdict lets the broker have the acknowledgement.
  *
  * A valid command is claimed; a refusal becomes a reply or a dead letter in the outbox. What could
- * not be stored is not acknowledged. Thread: the loop's.
+ * not be stored is not acknowledged.
+ *
+ * Thread: the loop's.
  */
 #ifndef FLOW_INTAKE_H
 #define FLOW_INTAKE_H

@@ -3,7 +3,9 @@
  *
  * Order is that of the ledger's ids. A bounded part of the outbox is held in memory; the rest is
  * read again from the ledger as there is room. What a lost publisher had not reported is handed
- * over again, byte for byte the same. Thread: the loop's.
+ * over again, byte for byte the same.
+ *
+ * Thread: the loop's.
  */
 #ifndef FLOW_OUTBOX_H
 #define FLOW_OUTBOX_H

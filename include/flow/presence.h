@@ -3,7 +3,9 @@
  *
  * `online` once every receiver is subscribed and the publisher stands; `degraded` while any reason
  * lasts; `offline` on a planned stop, and as Last Will. Also sets the readiness of the admin
- * endpoint. Thread: the loop's.
+ * endpoint.
+ *
+ * Thread: the loop's.
  */
 #ifndef FLOW_PRESENCE_H
 #define FLOW_PRESENCE_H

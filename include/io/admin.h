@@ -2,7 +2,9 @@
  * admin - the HTTP endpoint for operators: /livez, /readyz, /metrics.
  *
  * Wraps libmicrohttpd, the only code that does, with one thread of its own that reads counters and
- * one atomic word, nothing else. Thread: the loop's; admin_set_ready() from any.
+ * one atomic word, nothing else.
+ *
+ * Thread: the loop's; admin_set_ready() from any.
  */
 #ifndef IO_ADMIN_H
 #define IO_ADMIN_H

@@ -4,8 +4,9 @@
  * Wraps libcurl (multi, socket interface), the only code that does. TLS 1.2 or newer, certificate
  * and host name always verified. One request is one exchange on the wire: libcurl's silent second
  * try over a new connection is forbidden, since the caller must know whether a request may have
- * been seen. Thread: the loop's. Callbacks come exactly once, never before http_send() has
- * returned.
+ * been seen.
+ *
+ * Thread: the loop's. Callbacks come exactly once, never before http_send() has returned.
  */
 #ifndef IO_HTTP_H
 #define IO_HTTP_H

@@ -46,7 +46,8 @@ struct ledger_options {
 struct ledger_hooks {
     void *arg;
     /* May a new command for this group be called at once? If so its slot is taken, and it is
-     * claimed as CALLING in one transaction. */
+     * claimed as CALLING in one transaction. Not asked while an earlier claim for the group is on
+     * its way without a slot. */
     bool (*reserve)(void *arg, const struct command *command);
     /* The reserved command was not new after all: give its slot back. */
     void (*release)(void *arg, const struct command *command);
@@ -105,8 +106,9 @@ void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_lette
  * is set on the way. */
 void ledger_begin(struct ledger *ledger, struct command *command, ledger_done_fn *done, void *arg);
 /*
- * The attempt did nothing (MOVE_NOTHING_DONE) or gave no definite answer (MOVE_NO_ANSWER); `attempts` and
- * `not_before_ms` of the command are stored. `command` stays the caller's; its state is set at once.
+ * The attempt did nothing (MOVE_NOTHING_DONE) or gave no definite answer (MOVE_NO_ANSWER);
+ * `attempts` and `not_before_ms` of the command are stored. `command` stays the caller's; its state
+ * is set at once.
  */
 void ledger_pause(struct ledger *ledger, struct command *command, enum move move);
 /* The command ended: outcome and replies to all who asked, in one transaction. Takes the command;
@@ -132,6 +134,19 @@ void ledger_read_outbox(struct ledger *ledger, int64_t from_id, size_t limit,
 void ledger_remember(struct ledger *ledger, const char *key, int64_t value);
 /* The value as of ledger_open(), else `otherwise`. Only before ledger_start(). */
 int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise);
+
+/*
+ * Looking into a store beside the bridge that runs on it, for the `ledger` subcommand. Each appends
+ * one JSON object a line. STATUS_NOT_FOUND where no record has the token; other faults as
+ * ledger_open(), with *out_why.
+ */
+enum status ledger_show(const char *store, struct slice token, struct buf *out,
+                        struct buf *out_why);
+/* Every unfinished command, in order of arrival. */
+enum status ledger_list(const char *store, struct buf *out, struct buf *out_why);
+/* How many commands are unfinished, how many duplicates wait, how many messages are in the outbox.
+ */
+enum status ledger_count(const char *store, struct buf *out, struct buf *out_why);
 
 /* SQLite's version, for `version`. */
 const char *ledger_library_version(void);

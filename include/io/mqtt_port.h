@@ -4,8 +4,9 @@
  *
  * A receiver process holds a persistent session and waits for a verdict after every delivery; the
  * publisher process publishes and tells what the broker acknowledged. A process that ends, for
- * whatever reason, is started anew until mqtt_port_stop(). Thread: the loop's, for every function
- * and callback.
+ * whatever reason, is started anew until mqtt_port_stop().
+ *
+ * Thread: the loop's, for every function and callback.
  */
 #ifndef IO_MQTT_PORT_H
 #define IO_MQTT_PORT_H
@@ -43,7 +44,8 @@ struct mqtt_port_hooks {
     /* How many receivers are subscribed, of how many. */
     void (*receivers_changed)(void *arg, size_t up_count, size_t wanted_count);
     /* A receiver came up: whether the broker still had its session. `client_id` names it. */
-    void (*session_opened)(void *arg, const char *client_id, bool is_session_present);
+    void (*session_opened)(void *arg, uint32_t receiver, const char *client_id,
+                           bool is_session_present);
     /* All processes have ended after mqtt_port_stop(). */
     void (*stopped)(void *arg);
 };

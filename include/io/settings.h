@@ -3,7 +3,9 @@
  *
  * Wraps libconfig, the only code that does. Every key is a row of tables/settings.def: name, type,
  * default, range, meaning; reading, checking, printing and the users' page all come from that
- * table. Thread: read once at start, then never changed.
+ * table.
+ *
+ * Thread: read once at start, then never changed.
  */
 #ifndef IO_SETTINGS_H
 #define IO_SETTINGS_H

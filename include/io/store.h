@@ -2,9 +2,9 @@
  * store - what the ledger needs of a database: rows and transactions, no rules.
  *
  * One file implements it per database. The ledger decides, renders and groups; a store only keeps.
- * Thread: one at a time (the ledger's own, or the opener before that starts).
- * Fails with STATUS_STORE; then the whole transaction is rolled back by the caller, and error()
- * says why.
+ *
+ * Thread: one at a time (the ledger's own, or the opener before that starts). Fails with
+ * STATUS_STORE; then the whole transaction is rolled back by the caller, and error() says why.
  */
 #ifndef IO_STORE_H
 #define IO_STORE_H
@@ -65,6 +65,9 @@ struct store_ops {
     /* STATUS_BUSY, STATUS_INVALID, STATUS_STORE as ledger_open(); *out_why is appended to. */
     enum status (*open)(const char *location, bool is_full, struct store **out_store,
                         struct buf *out_why);
+    /* For reading beside the bridge that has it: no lock, no migration, nothing is written. */
+    enum status (*open_to_read)(const char *location, struct store **out_store,
+                                struct buf *out_why);
     /* Takes NULL. */
     void (*close)(struct store *store);
     enum status (*begin)(struct store *store);
@@ -103,9 +106,8 @@ struct store_ops {
     enum status (*each_unfinished)(struct store *store, store_row_fn *each, void *arg);
     /* CALLING and RECALLING become UNSURE. */
     enum status (*reset_calls)(struct store *store);
-    /* Askers that wait, that is, but the first of each command. */
-    enum status (*count_waiting)(struct store *store, int64_t *out_count);
-    enum status (*count_outbox)(struct store *store, int64_t *out_count);
+    /* Askers that wait, that is, all but the first of each command, and messages in the outbox. */
+    enum status (*count)(struct store *store, int64_t *out_waiting, int64_t *out_messages);
     /* Removes at most `limit` DONE rows whose time is over, the longest first. */
     enum status (*expire)(struct store *store, int64_t now_ms, size_t limit, size_t *out_count);
     enum status (*set_fact)(struct store *store, const char *key, int64_t value);

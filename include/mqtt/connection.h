@@ -6,9 +6,11 @@
  * over, and a new process makes the next one: Paho's own reconnecting loses subscriptions and
  * publishes freed memory. A PUBACK leaves when the `arrived` hook returns, whatever Paho is told;
  * so the hook waits until the message is durable, and where it cannot be, the socket is shut before
- * the hook returns. Thread: hooks run on Paho's threads with Paho's lock held (`down` also on the
- * main thread), so they must not wait for anything that waits for a connection_ function; the
- * functions' threads are told below.
+ * the hook returns.
+ *
+ * Thread: hooks run on Paho's threads with Paho's lock held (`down` also on the main thread), so
+ * they must not wait for anything that waits for a connection_ function; the functions' threads are
+ * told below.
  */
 #ifndef MQTT_CONNECTION_H
 #define MQTT_CONNECTION_H
@@ -69,5 +71,8 @@ void connection_cut(struct connection *connection);
  * Thread: main.
  */
 bool connection_close(struct connection *connection, int64_t timeout_ms);
+
+/* Paho's version, for `version`. */
+const char *connection_library_version(void);
 
 #endif

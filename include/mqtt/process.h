@@ -6,8 +6,9 @@
  * with a control socket at WIRE_CONTROL_FD, reads WIRE_HELLO from it, and ends when anything is
  * wrong, after a WIRE_DOWN that says what; it also ends when its bridge does (end of file on the
  * socket, and SIGKILL by the kernel). Signals meant for the bridge's whole group (SIGINT, SIGTERM,
- * SIGHUP) are ignored: the bridge decides. Thread: process_say() and process_end() any; the others
- * the main thread.
+ * SIGHUP) are ignored: the bridge decides.
+ *
+ * Thread: process_say() and process_end() any; the others the main thread.
  */
 #ifndef MQTT_PROCESS_H
 #define MQTT_PROCESS_H

@@ -233,6 +233,24 @@ static void test_a_shorter_pause_does_not_cut_a_longer_one(void **state)
     assert_true(bucket_take(&bucket, 5000));
 }
 
+static void test_a_bucket_is_full_again_when_nothing_of_its_past_is_left(void **state)
+{
+    (void)state;
+    struct bucket bucket;
+    bucket_init(&bucket, 20, 2, 0);
+    assert_true(bucket_is_full(&bucket, 0));
+    assert_true(bucket_take(&bucket, 0));
+    assert_false(bucket_is_full(&bucket, 49));
+    assert_true(bucket_is_full(&bucket, 50));
+    bucket_slow_down(&bucket, 50, 20000);
+    assert_false(bucket_is_full(&bucket, 10049));
+    assert_false(bucket_is_full(&bucket, 20049));
+    assert_true(bucket_is_full(&bucket, 20050));
+    bucket_slow_down(&bucket, 30000, 0);
+    assert_false(bucket_is_full(&bucket, 39999));
+    assert_true(bucket_is_full(&bucket, 40000));
+}
+
 static void test_absurd_pauses_and_rates_do_not_overflow(void **state)
 {
     (void)state;
@@ -262,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_a_pause_stops_everything_and_saves_nothing_up),
         cmocka_unit_test(test_tokens_from_before_a_pause_are_there_after_it),
         cmocka_unit_test(test_a_shorter_pause_does_not_cut_a_longer_one),
+        cmocka_unit_test(test_a_bucket_is_full_again_when_nothing_of_its_past_is_left),
         cmocka_unit_test(test_absurd_pauses_and_rates_do_not_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 /*
  * mqtt_greeting - what an MQTT process is told at its start, from the settings.
  *
- * Private to mqtt_port. Secrets are read from their files each time, so that a changed one is used
- * with the next connection. Thread: one at a time.
+ * Secrets are read from their files each time, so that a changed one is used with the next connection.
+ *
+ * Thread: one at a time.
  */
 #ifndef IO_MQTT_GREETING_H
 #define IO_MQTT_GREETING_H

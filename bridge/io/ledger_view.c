@@ -1,0 +1,130 @@
+/*
+ * Reading beside the bridge: a store opened for reading only, and rows as JSON.
+ */
+#include "base/clock.h"
+#include "base/json.h"
+#include "ledger_private.h"
+
+static void put_time(struct buf *out, const char *name, int64_t wall_ms)
+{
+    char text[CLOCK_TEXT_BYTES];
+    if (wall_ms != 0) {
+        clock_format_ms(wall_ms, text);
+        json_put_text(out, name, slice_text(text));
+    }
+}
+
+static void put_outcome(struct buf *out, const struct store_row *row)
+{
+    json_put_text(out, "Status", slice_text(outcome_status_text((enum outcome_status)row->status)));
+    json_put_text_if(out, "RequestId", row->request_id);
+    if (slice_is_present(row->error)) {
+        json_put_raw(out, "Error", row->error);
+    }
+    put_time(out, "CompletedAt", row->completed_at_ms);
+    put_time(out, "ExpiresAt", row->expires_at_ms);
+}
+
+static void put_row(void *arg, const struct store_row *row)
+{
+    struct buf *out = arg;
+    struct buf object = {0};
+    json_put_open(&object, '{');
+    json_put_text(&object, "ClientToken", row->token);
+    json_put_text(&object, "State", slice_text(state_text(row->state)));
+    json_put_text(&object, "Route", row->route);
+    json_put_text(&object, "Action", row->action);
+    json_put_text(&object, "RegionId", row->region);
+    json_put_text(&object, "ReplicaGroupId", row->group);
+    json_put_bool(&object, "OneShot", row->one_shot);
+    json_put_int(&object, "Attempts", row->attempts);
+    put_time(&object, "ReceivedAt", row->received_at_ms);
+    put_time(&object, "Deadline", row->deadline_at_ms);
+    put_time(&object, "NotBefore", row->not_before_ms);
+    if (row->state == STATE_DONE) {
+        put_outcome(&object, row);
+    }
+    json_put_close(&object, '}');
+    buf_append(out, buf_slice(&object));
+    buf_append_char(out, '\n');
+    buf_fini(&object);
+}
+
+static enum status open_view(const char *name, const struct store_ops **out_ops,
+                             struct store **out_store, struct buf *out_why)
+{
+    const char *location = NULL;
+    enum status status = ledger_choose_store(name, out_ops, &location, out_why);
+    return status == STATUS_OK ? (*out_ops)->open_to_read(location, out_store, out_why) : status;
+}
+
+/* Closes the store, saying what was wrong with it. */
+static enum status close_view(const struct store_ops *ops, struct store *store, enum status status,
+                              struct buf *out_why)
+{
+    if (status == STATUS_STORE) {
+        buf_append_text(out_why, ops->error(store));
+    }
+    ops->close(store);
+    return status;
+}
+
+enum status ledger_show(const char *store_name, struct slice token, struct buf *out,
+                        struct buf *out_why)
+{
+    const struct store_ops *ops;
+    struct store *store;
+    struct store_row row;
+    enum status status = open_view(store_name, &ops, &store, out_why);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = ops->find(store, token, &row);
+    if (status == STATUS_OK) {
+        put_row(out, &row);
+    }
+    return close_view(ops, store, status, out_why);
+}
+
+enum status ledger_list(const char *store_name, struct buf *out, struct buf *out_why)
+{
+    const struct store_ops *ops;
+    struct store *store;
+    enum status status = open_view(store_name, &ops, &store, out_why);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    return close_view(ops, store, ops->each_unfinished(store, put_row, out), out_why);
+}
+
+static void count_row(void *arg, const struct store_row *row)
+{
+    (void)row;
+    ++*(int64_t *)arg;
+}
+
+enum status ledger_count(const char *store_name, struct buf *out, struct buf *out_why)
+{
+    const struct store_ops *ops;
+    struct store *store;
+    int64_t unfinished = 0;
+    int64_t waiting = 0;
+    int64_t messages = 0;
+    enum status status = open_view(store_name, &ops, &store, out_why);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = ops->each_unfinished(store, count_row, &unfinished);
+    if (status == STATUS_OK) {
+        status = ops->count(store, &waiting, &messages);
+    }
+    if (status == STATUS_OK) {
+        json_put_open(out, '{');
+        json_put_int(out, "Unfinished", unfinished);
+        json_put_int(out, "Waiting", waiting);
+        json_put_int(out, "Outbox", messages);
+        json_put_close(out, '}');
+        buf_append_char(out, '\n');
+    }
+    return close_view(ops, store, status, out_why);
+}

@@ -1,0 +1,53 @@
+/*
+ * flow_bridge - the program under test: the real ecs-mqtt-bridge with a ledger, a configuration and a log of its own.
+ *
+ * Made by world_bridge() and world_bridge_new(), owned by the world. Fails the running test where something does not
+ * happen in time.
+ */
+#ifndef FLOW_BRIDGE_H
+#define FLOW_BRIDGE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum { BRIDGE_ENV_MAX = 8, BRIDGE_CHILDREN_MAX = 16 };
+
+struct world;
+
+struct bridge {
+    struct world *world;
+    pid_t pid; /* 0 while it does not run */
+    char *overrides;
+    char directory[160];
+    char config[192];
+    char log[192];
+    long log_offset; /* where the running test's part of the log begins */
+    char status_topic[128];
+    const char *env[BRIDGE_ENV_MAX]; /* ends with NULL; entries may be replaced before a start */
+    struct bridge *next;
+};
+
+/* Starts it with the ledger it has. */
+void bridge_start(struct bridge *bridge);
+/* Waits for `online` on the status topic, told since the last start. */
+void bridge_wait_online(struct bridge *bridge);
+/* SIGTERM; it must end within 10 s with exit code 0. */
+void bridge_stop(struct bridge *bridge);
+/* SIGKILL. */
+void bridge_kill(struct bridge *bridge);
+/* Waits for its end by itself; returns its exit code. */
+int bridge_wait_exit(struct bridge *bridge);
+
+/* The ids of its MQTT processes by their role, "receiver" or "publisher"; returns how many. */
+int bridge_children(const struct bridge *bridge, const char *role,
+                    pid_t out_pids[BRIDGE_CHILDREN_MAX]);
+/* SIGKILL to every process of a role; waits until others have taken their place. */
+void bridge_kill_children(const struct bridge *bridge, const char *role);
+
+/* Whether the log has the text, since the running test began. */
+bool bridge_log_contains(const struct bridge *bridge, const char *text);
+void bridge_wait_log(const struct bridge *bridge, const char *text);
+/* Prints the end of the log, for a failing test. */
+void bridge_print_log(const struct bridge *bridge);
+
+#endif

@@ -1,0 +1,201 @@
+#include "flow_simulator.h"
+
+#include "flow_check.h"
+#include "flow_process.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char key_option[] = FLOW_ACCESS_KEY ":" FLOW_ACCESS_SECRET;
+
+struct answer {
+    char *data;
+    size_t length;
+};
+
+void simulator_start(struct simulator *simulator, const char *directory)
+{
+    char port_file[160];
+    char log_file[160];
+    snprintf(simulator->directory, sizeof simulator->directory, "%s", directory);
+    snprintf(port_file, sizeof port_file, "%s/simulator.port", directory);
+    snprintf(log_file, sizeof log_file, "%s/simulator.log", directory);
+    remove(port_file);
+    const char *const argv[] = {SIMULATOR_BINARY, "--listen",      "127.0.0.1:0", "--port-file",
+                                port_file,        "--access-key",  key_option,    "--auto-create",
+                                "--sync-ms",      "0",             NULL};
+    const struct process_spec spec = {.argv = argv, .output = log_file};
+    simulator->pid = process_start(&spec);
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (file_size(port_file) == 0) {
+        if (flow_now_ms() > end_ms || process_wait(simulator->pid, 0) >= 0) {
+            flow_fail("the simulator did not start, see %s", log_file);
+        }
+        flow_pause();
+    }
+    char *port = file_read(port_file);
+    simulator->port = atoi(port);
+    free(port);
+}
+
+void simulator_stop(struct simulator *simulator)
+{
+    process_end(simulator->pid, SIGKILL, FLOW_PATIENCE_MS);
+    simulator->pid = 0;
+}
+
+static size_t keep_answer(char *data, size_t size, size_t count, void *arg)
+{
+    struct answer *answer = arg;
+    size_t length = size * count;
+    answer->data = realloc(answer->data, answer->length + length + 1);
+    assert(answer->data != NULL);
+    memcpy(answer->data + answer->length, data, length);
+    answer->length += length;
+    answer->data[answer->length] = '\0';
+    return length;
+}
+
+/* Returns the HTTP status; *out_json is the caller's. */
+static long request(const struct simulator *simulator, const char *method, const char *path,
+                    const char *body, cJSON **out_json)
+{
+    char url[512];
+    long http = 0;
+    struct answer answer = {0};
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/_sim/%s", simulator->port, path);
+    CURL *curl = curl_easy_init();
+    assert(curl != NULL);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)FLOW_PATIENCE_MS + 5000);
+    if (body != NULL) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+    }
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_answer);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+    CURLcode code = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http);
+    curl_easy_cleanup(curl);
+    *out_json = answer.data == NULL ? NULL : cJSON_Parse(answer.data);
+    free(answer.data);
+    if (code != CURLE_OK) {
+        cJSON_Delete(*out_json);
+        flow_fail("the simulator does not answer %s %s: %s", method, path,
+                  curl_easy_strerror(code));
+    }
+    return http;
+}
+
+cJSON *simulator_get(const struct simulator *simulator, const char *path)
+{
+    cJSON *json = NULL;
+    long http = request(simulator, "GET", path, NULL, &json);
+    if (http != 200 || json == NULL) {
+        cJSON_Delete(json);
+        flow_fail("the simulator answered GET %s with %ld", path, http);
+    }
+    return json;
+}
+
+static void order(const struct simulator *simulator, const char *method, const char *path,
+                  const char *body)
+{
+    cJSON *json = NULL;
+    char reason[256];
+    long http = request(simulator, method, path, body, &json);
+    snprintf(reason, sizeof reason, "%s", json_text(json, "Error"));
+    cJSON_Delete(json);
+    if (http != 200) {
+        flow_fail("the simulator refused %s %s %s: %s", method, path, body == NULL ? "" : body,
+                  reason);
+    }
+}
+
+void simulator_order(const struct simulator *simulator, const char *method, const char *path,
+                     const char *format, ...)
+{
+    char body[1024];
+    va_list arguments;
+    if (format == NULL) {
+        order(simulator, method, path, NULL);
+        return;
+    }
+    va_start(arguments, format);
+    vsnprintf(body, sizeof body, format, arguments);
+    va_end(arguments);
+    order(simulator, method, path, body);
+}
+
+void simulator_fault(const struct simulator *simulator, const char *format, ...)
+{
+    char body[1024];
+    int length = snprintf(body, sizeof body, "{\"Fault\":");
+    va_list arguments;
+    va_start(arguments, format);
+    length += vsnprintf(body + length, sizeof body - (size_t)length, format, arguments);
+    va_end(arguments);
+    assert((size_t)length + 2 < sizeof body);
+    snprintf(body + length, 2, "}");
+    order(simulator, "POST", "faults", body);
+}
+
+void simulator_clear(const struct simulator *simulator)
+{
+    order(simulator, "DELETE", "faults", NULL);
+}
+
+void simulator_reset(const struct simulator *simulator)
+{
+    order(simulator, "POST", "reset", "{}");
+}
+
+int simulator_total(const struct simulator *simulator, const char *name)
+{
+    cJSON *totals = simulator_get(simulator, "totals");
+    int number = (int)json_number(totals, name);
+    cJSON_Delete(totals);
+    return number;
+}
+
+int simulator_token(const struct simulator *simulator, const char *token, const char *name)
+{
+    char path[512];
+    cJSON *json = NULL;
+    char *encoded = curl_easy_escape(NULL, token, 0);
+    snprintf(path, sizeof path, "tokens/%s", encoded);
+    curl_free(encoded);
+    long http = request(simulator, "GET", path, NULL, &json);
+    int number = http == 200 ? (int)json_number(json, name) : 0;
+    cJSON_Delete(json);
+    return number;
+}
+
+void simulator_wait(const struct simulator *simulator, const char *name, int count)
+{
+    char body[128];
+    cJSON *json = NULL;
+    snprintf(body, sizeof body, "{\"%s\":%d,\"TimeoutMs\":%d}", name, count, FLOW_PATIENCE_MS);
+    long http = request(simulator, "POST", "wait", body, &json);
+    bool is_reached = json_is_true(json, "Reached");
+    cJSON_Delete(json);
+    if (http != 200 || !is_reached) {
+        flow_fail("the simulator did not see %d %s in time", count, name);
+    }
+}
+
+void simulator_wait_token(const struct simulator *simulator, const char *token, int calls)
+{
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (simulator_token(simulator, token, "Calls") < calls) {
+        if (flow_now_ms() > end_ms) {
+            flow_fail("the simulator did not see %d calls with token %s", calls, token);
+        }
+        flow_pause();
+    }
+}

@@ -1,0 +1,19 @@
+/*
+ * Any bytes are an encoded message, as a damaged row of a ledger may be. What is taken is written
+ * back as the same bytes.
+ */
+#include "domain/message.h"
+
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct message message;
+    if (message_decode(slice_of(data, size), &message) == STATUS_OK) {
+        struct buf bytes = {0};
+        message_encode(&message, &bytes);
+        assert(slice_equals(buf_slice(&bytes), slice_of(data, size)));
+        buf_fini(&bytes);
+    }
+    return 0;
+}

@@ -1,0 +1,472 @@
+/* Real bodies in, attempts out: every row of the table, and what is in none. */
+#include "base/mem.h"
+#include "ecs/outcome_map.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const struct outcome_map_context plain_context = {.rpo_s = 900};
+static const struct command plain_command = {.action = "StartDiskReplicaGroup"};
+static const struct command one_shot_command = {.action = "StartDiskReplicaGroup",
+                                                .one_shot = true};
+
+static struct attempt map_as(int status, const char *body, const struct command *command,
+                             const struct outcome_map_context *context)
+{
+    struct attempt attempt;
+    struct http_answer answer = {
+        .result = HTTP_ANSWERED,
+        .status = status,
+        .body = slice_text(body),
+        .retry_after_ms = -1,
+        .date_ms = -1,
+        .error = "",
+    };
+    outcome_map(&answer, command, context, &attempt);
+    return attempt;
+}
+
+static struct attempt map(int status, const char *body)
+{
+    return map_as(status, body, &plain_command, &plain_context);
+}
+
+/* An error as the API tells it, in JSON or in XML. */
+static struct attempt map_code(int status, const char *code, const char *message, bool is_xml)
+{
+    char body[4096];
+    snprintf(body, sizeof body,
+             is_xml ? "<?xml version='1.0' encoding='UTF-8'?><Error><RequestId>R1</RequestId>"
+                      "<HostId>ebs</HostId><Code>%s</Code><Message>%s</Message></Error>"
+                    : "{\"RequestId\":\"R1\",\"HostId\":\"ebs\",\"Code\":\"%s\",\"Message\":\"%s\"}",
+             code, message);
+    return map(status, body);
+}
+
+struct row {
+    int status;
+    const char *code;
+    enum category category;
+    enum rule rule;
+    enum keep keep;
+};
+
+static const struct row rows[] = {
+    {400, "OperationDenied.StandbyDeviceAttached", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {403, "OperationDenied", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {403, "OperationDenied.InvalidStatus", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {403, "OperationDenied.ManualSyncLimit", CATEGORY_COOLDOWN, RULE_COOLDOWN, KEEP_COOLDOWN},
+    {403, "OperationDenied.NoPairInGroup", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {403, "OperationDenied.PairGroupStatusConflict", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {403, "OperationDenied.PairGroupAZoneConflict", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {403, "OperationDenied.PairNotInGroup", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {403, "Forbidden", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {403, "Forbidden.Action", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {404, "NoSuchResource", CATEGORY_NOT_FOUND, RULE_REPLY, KEEP_REFUSAL},
+    {500, "InternalError", CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
+    {504, "RequestTimeout", CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
+    {403, "LastTokenProcessing", CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
+    {409, "IdempotentProcessing", CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
+    {400, "IdempotentRequestProcessing", CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
+    {400, "IdempotentParameterMismatch", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {403, "InvalidIdempotenceParameter.Mismatch", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {409, "OperationConflict", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {403, "InvalidAccountStatus.NotEnoughBalance", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {403, "NoPermission.SLR", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {400, "Throttling", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {400, "Throttling.User", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {400, "Throttling.Api", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {503, "Throttling.User", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {429, "Throttling", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {400, "Rejected.Throttling", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {429, "BLOCK.LimitedRequest", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {503, "ServiceUnavailable", CATEGORY_UNAVAILABLE, RULE_RETRY, KEEP_GIVEN_UP},
+    {503, "ServiceUnavailable.RegionMaintaining", CATEGORY_UNAVAILABLE, RULE_RETRY, KEEP_GIVEN_UP},
+    {400, "SignatureNonceUsed", CATEGORY_INTERNAL, RULE_RESIGN_ONCE, KEEP_NOT},
+    {400, "InvalidTimeStamp.Expired", CATEGORY_CONFIGURATION, RULE_CLOCK_ONCE, KEEP_NOT},
+    {400, "InvalidTimeStamp.Format", CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {400, "IllegalTimestamp", CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {400, "IncompleteSignature", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {400, "SignatureDoesNotMatch", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {403, "SignatureDoesNotMatch", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {404, "InvalidAccessKeyId.NotFound", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {400, "InvalidAccessKeyId.NotFound", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {400, "InvalidAccessKeyId.Inactive", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {403, "Forbidden.AccessKeyDisabled", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {400, "InvalidSecurityToken.Expired", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {403, "InvalidSecurityToken.Malformed", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {400, "MissingSecurityToken", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {404, "InvalidAction.NotFound", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {404, "InvalidApi.NotFound", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {400, "InvalidVersion", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {404, "InvalidProduct.NotFound", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {404, "InvalidProtocol.NeedSsl", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {400, "InvalidProtocol.NeedSsl", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {403, "UnsupportedHTTPMethod", CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {400, "MissingParameter", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {400, "MissingRegionId", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {400, "InvalidParameter", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {400, "InvalidParameter.Conflict", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {400, "InvalidParameter.Format", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {400, "InvalidClientToken.Malformed", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    /* Codes nobody has told us about go by their number. */
+    {400, "Fresh.Code", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {401, "Fresh.Code", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {403, "Fresh.Code", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {404, "InvalidRegionId.NotFound", CATEGORY_NOT_FOUND, RULE_REPLY, KEEP_REFUSAL},
+    {405, "Fresh.Code", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {409, "Fresh.Code", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {418, "Fresh.Code", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {429, "Fresh.Code", CATEGORY_THROTTLED, RULE_REPLY, KEEP_GIVEN_UP},
+    /* Case matters. */
+    {400, "throttling", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+};
+
+static void check_row(const struct row *row, bool is_xml)
+{
+    print_message("%d %s\n", row->status, row->code);
+    struct attempt attempt = map_code(row->status, row->code, "In words.", is_xml);
+    const struct outcome *outcome = &attempt.outcome;
+    bool is_unsure = row->rule == RULE_RETRY_UNSURE;
+    assert_int_equal(attempt.rule, row->rule);
+    assert_int_equal(outcome->category, row->category);
+    assert_int_equal(outcome->keep, row->keep);
+    assert_int_equal(outcome->status, is_unsure ? OUTCOME_UNKNOWN : OUTCOME_FAILED);
+    assert_string_equal(outcome->code, row->code);
+    assert_string_equal(outcome->message, "In words.");
+    assert_string_equal(outcome->request_id, "R1");
+    assert_int_equal(outcome->http_status, row->status);
+    assert_false(outcome->is_from_bridge);
+    assert_non_null(outcome->hint);
+    assert_int_equal(outcome->retry_after_ms, row->rule == RULE_COOLDOWN ? 450000 : -1);
+    attempt_fini(&attempt);
+}
+
+static void test_every_error_has_its_meaning_in_json_and_in_xml(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        check_row(&rows[i], false);
+        check_row(&rows[i], true);
+    }
+}
+
+static void test_every_code_of_the_table_is_tried_above(void **state)
+{
+    (void)state;
+    static const char *const codes[] = {
+#define OUTCOME(http, code, category, rule, hint, hint_one_shot) code,
+#define OUTCOME_OTHER(http_first, http_last, category, rule, hint)
+#include "tables/outcomes.def"
+#undef OUTCOME
+#undef OUTCOME_OTHER
+    };
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        size_t head = strcspn(codes[i], "*");
+        bool is_tried = false;
+        for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
+            is_tried = is_tried || (strncmp(rows[k].code, codes[i], head) == 0 &&
+                                    (codes[i][head] == '*' || rows[k].code[head] == '\0'));
+        }
+        if (!is_tried) {
+            fail_msg("no test row for %s", codes[i]);
+        }
+    }
+}
+
+static void test_a_request_id_without_an_error_is_success(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{\"RequestId\":\"C123\"}",
+        "{\"requestId\":\"C123\"}",
+        "{\"RequestId\":\"C123\",\"Code\":\"200\"}",
+        "{\"RequestId\":\"C123\",\"Code\":200}",
+        "{\"RequestId\":\"C123\",\"Code\":\"OK\"}",
+        "{\"RequestId\":\"C123\",\"Code\":\"Success\"}",
+        "{\"RequestId\":\"C123\",\"code\":\"success\",\"Message\":\"fine\"}",
+        "<StartDiskReplicaGroupResponse><RequestId>C123</RequestId>"
+        "</StartDiskReplicaGroupResponse>",
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        struct attempt attempt = map(200, bodies[i]);
+        assert_int_equal(attempt.rule, RULE_DONE);
+        assert_int_equal(attempt.outcome.status, OUTCOME_SUCCEEDED);
+        assert_int_equal(attempt.outcome.keep, KEEP_SUCCESS);
+        assert_string_equal(attempt.outcome.request_id, "C123");
+        assert_null(attempt.outcome.code);
+        assert_int_equal(attempt.retry_after_ms, -1);
+        attempt_fini(&attempt);
+    }
+}
+
+static void test_what_is_no_answer_of_the_api_stays_unknown(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *body;
+        const char *request_id;
+    } cases[] = {
+        {200, "", NULL},
+        {200, "{}", NULL},
+        {200, "{\"RequestId\":\"\"}", NULL},
+        {200, "{\"RequestId\":\"C1", NULL},
+        {200, "<html>captive portal</html>", NULL},
+        {200, "{\"RequestId\":\"C1\",\"Code\":\"SomethingElse\"}", "C1"},
+        {204, "", NULL},
+        {302, "{\"RequestId\":\"C1\"}", "C1"},
+        {302, "{\"RequestId\":\"C1\",\"Code\":\"Moved\"}", "C1"},
+        {400, "Bad Request", NULL},
+        {403, "<html>proxy says no</html>", NULL},
+        {404, "{\"message\":\"no route\"}", NULL},
+        {500, "{\"RequestId\":\"C1\",\"Code\":\"Fresh.Code\",\"Message\":\"m\"}", "C1"},
+        {500, "{\"RequestId\":\"C1\",\"Code\":\"OperationDenied\",\"Message\":\"m\"}", "C1"},
+        {502, "<html><body>Bad Gateway</body></html>", NULL},
+        {503, "", NULL},
+        {0, "{\"RequestId\":\"C1\"}", "C1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        print_message("%d %s\n", cases[i].status, cases[i].body);
+        struct attempt attempt = map(cases[i].status, cases[i].body);
+        assert_int_equal(attempt.rule, RULE_RETRY_UNSURE);
+        assert_int_equal(attempt.outcome.status, OUTCOME_UNKNOWN);
+        assert_int_equal(attempt.outcome.keep, KEEP_UNSURE);
+        assert_int_equal(attempt.outcome.category, CATEGORY_UNKNOWN_OUTCOME);
+        assert_true(attempt.outcome.is_from_bridge);
+        assert_string_equal(attempt.outcome.code, "Bridge.NoDefiniteAnswer");
+        assert_int_equal(attempt.outcome.http_status, cases[i].status);
+        assert_true((attempt.outcome.request_id == NULL) == (cases[i].request_id == NULL));
+        attempt_fini(&attempt);
+    }
+}
+
+static void test_another_5xx_keeps_the_apis_words_in_the_message(void **state)
+{
+    (void)state;
+    struct attempt attempt = map_code(500, "Fresh.Code", "In words.", false);
+    assert_non_null(strstr(attempt.outcome.message, "500"));
+    assert_non_null(strstr(attempt.outcome.message, "Fresh.Code: In words."));
+    attempt_fini(&attempt);
+}
+
+static void test_http_200_with_a_known_error_is_that_error(void **state)
+{
+    (void)state;
+    struct attempt attempt = map_code(200, "OperationDenied.InvalidStatus", "m", false);
+    assert_int_equal(attempt.rule, RULE_REPLY);
+    assert_int_equal(attempt.outcome.category, CATEGORY_CONFLICT);
+    attempt_fini(&attempt);
+    attempt = map_code(200, "InternalError", "m", false);
+    assert_int_equal(attempt.rule, RULE_RETRY_UNSURE);
+    assert_string_equal(attempt.outcome.code, "InternalError");
+    attempt_fini(&attempt);
+}
+
+static void test_the_hint_of_a_wrong_state_goes_by_the_kind_of_start(void **state)
+{
+    (void)state;
+    const char *body = "{\"Code\":\"OperationDenied.InvalidStatus\",\"Message\":\"m\"}";
+    struct attempt attempt = map(403, body);
+    assert_non_null(strstr(attempt.outcome.hint, "created, syncing, normal and stopped"));
+    attempt_fini(&attempt);
+    attempt = map_as(403, body, &one_shot_command, &plain_context);
+    assert_non_null(strstr(attempt.outcome.hint, "created, manual_syncing and stopped"));
+    attempt_fini(&attempt);
+}
+
+static void test_hints_name_the_permission_and_the_settings(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *code;
+        const char *named;
+    } cases[] = {
+        {403, "Forbidden", "ebs:StartDiskReplicaGroup"},
+        {403, "Forbidden.Action", "ebs:StartDiskReplicaGroup"},
+        {404, "InvalidAction.NotFound", "api.preset"},
+        {404, "InvalidApi.NotFound", "api.version"},
+        {400, "InvalidVersion", "api.version"},
+        {404, "InvalidProduct.NotFound", "api.endpoint"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct attempt attempt = map_code(cases[i].status, cases[i].code, "m", false);
+        assert_non_null(strstr(attempt.outcome.hint, cases[i].named));
+        attempt_fini(&attempt);
+    }
+}
+
+static void test_the_cooldown_is_half_the_recovery_point_objective(void **state)
+{
+    (void)state;
+    struct outcome_map_context context = {.rpo_s = 61};
+    struct attempt attempt = map_as(403, "{\"Code\":\"OperationDenied.ManualSyncLimit\"}",
+                                    &plain_command, &context);
+    assert_int_equal(attempt.outcome.retry_after_ms, 30500);
+    assert_string_equal(attempt.outcome.message, "The API gave no message.");
+    attempt_fini(&attempt);
+}
+
+static void test_an_older_gateways_word_for_an_expired_token_is_understood(void **state)
+{
+    (void)state;
+    struct attempt attempt =
+        map_code(400, "InvalidParameter", "Specified SecurityToken.Expired is not valid", false);
+    assert_int_equal(attempt.rule, RULE_CREDENTIALS_ONCE);
+    assert_int_equal(attempt.outcome.keep, KEEP_NOT);
+    assert_string_equal(attempt.outcome.code, "InvalidParameter");
+    attempt_fini(&attempt);
+}
+
+static void check_cut_message(const char *code, const char *message, const char *expected)
+{
+    struct attempt attempt = map_code(400, code, message, false);
+    assert_string_equal(attempt.outcome.message, expected);
+    attempt_fini(&attempt);
+}
+
+static void test_the_string_to_sign_is_cut_out_of_messages(void **state)
+{
+    (void)state;
+    static const char *const endings[] = {
+        " server string to sign is:POST&%2F&AccessKeyId%3Dx",
+        " Server StringToSign is:x",
+        ", server string_to_sign: [x]",
+        " (server String-To-Sign is x)",
+        "\\nstring to sign: x",
+        " ACS3-HMAC-SHA256\\nabc",
+        " server canonicalRequest is x",
+        ": post&%2f&x",
+    };
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        char message[256];
+        snprintf(message, sizeof message, "Not matched%s", endings[i]);
+        check_cut_message("SignatureDoesNotMatch", message, "Not matched");
+        check_cut_message("IncompleteSignature", message, "Not matched");
+    }
+    check_cut_message("InvalidParameter", "No canonical name.", "No canonical name.");
+    check_cut_message("SignatureDoesNotMatch", "server string to sign is:x",
+                      "The API gave no message.");
+}
+
+static void test_secrets_are_cut_out_even_where_they_overlap(void **state)
+{
+    (void)state;
+    const struct slice secrets[] = {slice_text("abc"), slice_text("xabcy/"), slice_text("")};
+    const struct outcome_map_context context = {900, secrets, 3};
+    struct attempt attempt = map_as(
+        400,
+        "{\"RequestId\":\"R-abc\",\"Code\":\"Bad.abc\",\"Message\":\"1 abc 2 xabcy/ 3 xabcy%2F 4 "
+        "xabcy%252F 5 abcabc\"}",
+        &plain_command, &context);
+    assert_string_equal(attempt.outcome.message, "1 *** 2 *** 3 *** 4 *** 5 ***");
+    assert_string_equal(attempt.outcome.code, "Bad.***");
+    assert_string_equal(attempt.outcome.request_id, "R-***");
+    attempt_fini(&attempt);
+}
+
+static void test_long_messages_end_at_a_whole_character(void **state)
+{
+    (void)state;
+    char message[1100];
+    memset(message, 'a', 1022);
+    strcpy(message + 1022, "\xE7\xA3\x81\xE7\xA3\x81");
+    struct attempt attempt = map_code(400, "InvalidParameter", message, false);
+    assert_int_equal(strlen(attempt.outcome.message), 1022);
+    attempt_fini(&attempt);
+    memmove(message + 1, message, sizeof message - 1);
+    attempt = map_code(500, "Fresh.Code", message, false);
+    assert_in_range(strlen(attempt.outcome.message), 1000, 1024);
+    attempt_fini(&attempt);
+}
+
+static void test_strange_codes_and_ids_become_harmless(void **state)
+{
+    (void)state;
+    char code[300];
+    memset(code, 'c', sizeof code - 1);
+    code[sizeof code - 1] = '\0';
+    struct attempt attempt = map_code(400, code, "m", false);
+    assert_int_equal(strlen(attempt.outcome.code), 128);
+    attempt_fini(&attempt);
+    attempt = map(200, "{\"RequestId\":\"a b\\n\xE7\xA3\x81\"}");
+    assert_int_equal(attempt.rule, RULE_DONE);
+    assert_string_equal(attempt.outcome.request_id, "a b????");
+    attempt_fini(&attempt);
+}
+
+static void test_a_code_that_only_begins_like_a_known_one_is_another(void **state)
+{
+    (void)state;
+    struct attempt attempt = map_code(403, "OperationDenied.Fresh", "m", false);
+    assert_int_equal(attempt.outcome.category, CATEGORY_DENIED);
+    attempt_fini(&attempt);
+    attempt = map_code(400, "Idempotent", "m", false);
+    assert_int_equal(attempt.rule, RULE_REPLY);
+    attempt_fini(&attempt);
+    attempt_fini(NULL);
+}
+
+static void test_a_wait_the_api_names_is_told_where_waiting_helps(void **state)
+{
+    (void)state;
+    struct http_answer answer = {
+        .result = HTTP_ANSWERED,
+        .status = 503,
+        .body = slice_text("{\"Code\":\"ServiceUnavailable\",\"Message\":\"m\"}"),
+        .retry_after_ms = 700,
+        .date_ms = -1,
+        .error = "",
+    };
+    struct attempt attempt;
+    outcome_map(&answer, &plain_command, &plain_context, &attempt);
+    assert_int_equal(attempt.retry_after_ms, 700);
+    assert_int_equal(attempt.outcome.retry_after_ms, 700);
+    attempt_fini(&attempt);
+    answer.body = slice_text("{\"Code\":\"InvalidVersion\",\"Message\":\"m\"}");
+    answer.status = 400;
+    outcome_map(&answer, &plain_command, &plain_context, &attempt);
+    assert_int_equal(attempt.outcome.retry_after_ms, -1);
+    attempt_fini(&attempt);
+}
+
+static void test_every_rule_has_a_word_of_its_own(void **state)
+{
+    (void)state;
+    for (int a = RULE_DONE; a <= RULE_CREDENTIALS_ONCE; a++) {
+        for (int b = RULE_DONE; b < a; b++) {
+            assert_string_not_equal(rule_text((enum rule)a), rule_text((enum rule)b));
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_error_has_its_meaning_in_json_and_in_xml),
+        cmocka_unit_test(test_every_code_of_the_table_is_tried_above),
+        cmocka_unit_test(test_a_request_id_without_an_error_is_success),
+        cmocka_unit_test(test_what_is_no_answer_of_the_api_stays_unknown),
+        cmocka_unit_test(test_another_5xx_keeps_the_apis_words_in_the_message),
+        cmocka_unit_test(test_http_200_with_a_known_error_is_that_error),
+        cmocka_unit_test(test_the_hint_of_a_wrong_state_goes_by_the_kind_of_start),
+        cmocka_unit_test(test_hints_name_the_permission_and_the_settings),
+        cmocka_unit_test(test_the_cooldown_is_half_the_recovery_point_objective),
+        cmocka_unit_test(test_an_older_gateways_word_for_an_expired_token_is_understood),
+        cmocka_unit_test(test_the_string_to_sign_is_cut_out_of_messages),
+        cmocka_unit_test(test_secrets_are_cut_out_even_where_they_overlap),
+        cmocka_unit_test(test_long_messages_end_at_a_whole_character),
+        cmocka_unit_test(test_strange_codes_and_ids_become_harmless),
+        cmocka_unit_test(test_a_code_that_only_begins_like_a_known_one_is_another),
+        cmocka_unit_test(test_a_wait_the_api_names_is_told_where_waiting_helps),
+        cmocka_unit_test(test_every_rule_has_a_word_of_its_own),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
