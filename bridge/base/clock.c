@@ -29,22 +29,27 @@ struct reader {
     const char *end;
 };
 
-static int64_t read_clock_ms(clockid_t clock)
+static int64_t read_clock_us(clockid_t clock)
 {
     struct timespec now;
     int result = clock_gettime(clock, &now);
     assert(result == 0);
-    return (int64_t)now.tv_sec * MS_PER_S + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * MS_PER_S * 1000 + now.tv_nsec / 1000;
 }
 
 int64_t clock_wall_ms(void)
 {
-    return read_clock_ms(CLOCK_REALTIME);
+    return read_clock_us(CLOCK_REALTIME) / 1000;
+}
+
+int64_t clock_mono_us(void)
+{
+    return read_clock_us(CLOCK_MONOTONIC);
 }
 
 int64_t clock_mono_ms(void)
 {
-    return read_clock_ms(CLOCK_MONOTONIC);
+    return clock_mono_us() / 1000;
 }
 
 static int64_t floor_divide(int64_t number, int64_t by)

@@ -1,6 +1,7 @@
 /*
- * The gateway explains a wrong signature by quoting the string it signed, in words that differ from page to page, so what
- * marks the quotation is looked for without regard to case and to what separates the words.
+ * The gateway explains a wrong signature by quoting the string it signed, in words that differ from
+ * page to page, so what marks the quotation is looked for without regard to case and to what
+ * separates the words.
  */
 #include "answer_text.h"
 
@@ -73,7 +74,7 @@ static struct slice without_quotation(struct slice message, bool is_about_signat
     return message;
 }
 
-/* Marks every byte of `text` that belongs to the secret. Overlapping secrets must not save each other. */
+/* Bytes are marked, not replaced at once: secrets that overlap must not save each other. */
 static void mark_secret(struct slice text, struct slice secret, char *is_secret)
 {
     if (secret.length == 0) {
@@ -121,7 +122,9 @@ static void append_masked(struct slice text, const struct slice *secrets, size_t
 static void replace_all_but_ascii(struct buf *text)
 {
     for (size_t i = 0; i < text->length; i++) {
-        text->data[i] = text->data[i] >= ' ' && text->data[i] <= '~' ? text->data[i] : '?';
+        if (text->data[i] < ' ' || text->data[i] > '~') {
+            text->data[i] = '?';
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 /*
- * answer_text - texts of the far side made fit to be passed on: no secrets, no strings to sign, no great length.
+ * answer_text - texts of the far side made fit to be passed on: no secrets, no strings to sign, no
+ * great length.
  *
  * Thread: any; pure.
  */
@@ -16,13 +17,15 @@
 #define ANSWER_WORD_BYTES_MAX    128
 
 /*
- * Appends the message without what it quotes of the string to sign (which holds the key's id and the token), each of the
- * secrets (as they are, and percent-encoded once or twice) replaced by "***", and at most ANSWER_MESSAGE_BYTES_MAX bytes.
- * `is_about_signature`: the message also ends where a canonical request begins. What is no UTF-8 becomes '?'.
+ * Appends the message without what it quotes of the string to sign (which holds the key's id and
+ * the token), each of the secrets (as they are, and percent-encoded once or twice) replaced by
+ * "***", and at most ANSWER_MESSAGE_BYTES_MAX bytes. `is_about_signature`: the message also ends
+ * where a canonical request begins. What is no UTF-8 becomes '?'.
  */
 void answer_text_message(struct slice message, bool is_about_signature, const struct slice *secrets,
                          size_t secret_count, struct buf *out);
-/* Appends a code or a request id: printable ASCII ('?' for the rest), at most ANSWER_WORD_BYTES_MAX bytes, no secrets. */
+/* Appends a code or a request id: printable ASCII ('?' for the rest), at most ANSWER_WORD_BYTES_MAX
+ * bytes, no secrets. */
 void answer_text_word(struct slice word, const struct slice *secrets, size_t secret_count,
                       struct buf *out);
 

@@ -1,6 +1,6 @@
 /*
- * An answer is <Error> or <...Response> with its fields as direct children. A document type is refused, so no entity can
- * be declared and nothing can grow or be fetched.
+ * An answer is <Error> or <...Response> with its fields as direct children. A document type is
+ * refused, so no entity can be declared and nothing can grow or be fetched.
  */
 #include "ecs/outcome_map.h"
 

@@ -1,4 +1,4 @@
-/* The first byte that is no white space decides between JSON and XML: content types are not reliable here. */
+/* The first byte decides between JSON and XML: content types are not reliable here. */
 #include "ecs/outcome_map.h"
 
 #include "base/json.h"

@@ -1,4 +1,4 @@
-/* The sources by name, and the calls through their tables. A new source is a file and a row here. */
+/* The sources by name, and the calls through their tables. A new source is a file and a row. */
 #include "ecs/credentials.h"
 
 #include <string.h>
@@ -13,17 +13,21 @@ static const struct {
 
 struct credential_source *credentials_source_new(const char *provider)
 {
-    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
-        if (strcmp(sources[i].provider, provider) == 0)
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        if (strcmp(sources[i].provider, provider) == 0) {
             return sources[i].make();
+        }
+    }
     return NULL;
 }
 
 bool credentials_is_provider(const char *provider)
 {
-    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
-        if (strcmp(sources[i].provider, provider) == 0)
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        if (strcmp(sources[i].provider, provider) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -39,14 +43,16 @@ bool credentials_refused(struct credential_source *source)
 
 void credentials_source_free(struct credential_source *source)
 {
-    if (source != NULL)
+    if (source != NULL) {
         source->ops->free(source);
+    }
 }
 
 void credentials_fini(struct credentials *credentials)
 {
-    if (credentials == NULL)
+    if (credentials == NULL) {
         return;
+    }
     secret_fini(&credentials->access_key_id);
     secret_fini(&credentials->access_key_secret);
     secret_fini(&credentials->security_token);

@@ -1,6 +1,7 @@
 /*
- * Credentials from the environment, read once at creation: the environment of a running process does not change.
- * Keys go into headers, so a character that no header value may hold is refused here, by the variable's name.
+ * Credentials from the environment, read once at creation: the environment of a running process
+ * does not change. Keys go into headers, so a character that no header value may hold is refused
+ * here, by the variable's name.
  */
 #include "ecs/credentials.h"
 
@@ -25,9 +26,11 @@ static bool is_key(const struct secret *secret)
 {
     struct slice text = secret_slice(secret);
 
-    for (size_t i = 0; i < text.length; i++)
-        if (text.data[i] <= ' ' || text.data[i] > '~')
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.data[i] <= ' ' || text.data[i] > '~') {
             return false;
+        }
+    }
     return true;
 }
 
@@ -35,8 +38,9 @@ static void env_read(struct secret *secret, const char *name)
 {
     const char *value = getenv(name);
 
-    if (value != NULL && value[0] != '\0')
+    if (value != NULL && value[0] != '\0') {
         secret_set(secret, slice_text(value));
+    }
 }
 
 static enum status env_check(const struct credentials *credentials, const char **out_text)
@@ -49,16 +53,17 @@ static enum status env_check(const struct credentials *credentials, const char *
         *out_text = ID_NAME " and " SECRET_NAME " are not set";
         return STATUS_NOT_FOUND;
     }
-    if (!has_id)
+    if (!has_id) {
         *out_text = SECRET_NAME " is set but " ID_NAME " is not";
-    else if (!has_secret)
+    } else if (!has_secret) {
         *out_text = ID_NAME " is set but " SECRET_NAME " is not";
-    else if (!is_key(&credentials->access_key_id))
+    } else if (!is_key(&credentials->access_key_id)) {
         *out_text = ID_NAME BAD_CHARACTER;
-    else if (!is_key(&credentials->access_key_secret))
+    } else if (!is_key(&credentials->access_key_secret)) {
         *out_text = SECRET_NAME BAD_CHARACTER;
-    else if (!is_key(&credentials->security_token))
+    } else if (!is_key(&credentials->security_token)) {
         *out_text = TOKEN_NAME BAD_CHARACTER;
+    }
     return (*out_text)[0] == '\0' ? STATUS_OK : STATUS_INVALID;
 }
 

@@ -1,6 +1,7 @@
 /*
- * The way of a call: credentials come, the request is built and signed in buffers that all calls share (http copies what
- * it sends), the exchange runs, its answer is mapped. What a call keeps is only where its answer goes.
+ * The way of a call: credentials come, the request is built and signed in buffers that all calls
+ * share (http copies what it sends), the exchange runs, its answer is mapped. What a call keeps is
+ * only where its answer goes.
  */
 #include "ecs/ecs_call.h"
 
@@ -122,13 +123,12 @@ static struct call *call_take(struct ecs *ecs)
     return call;
 }
 
+/* `call` is in no list. */
 static void call_end(struct call *call, struct attempt *attempt)
 {
-    struct ecs *ecs = call->ecs;
-    DL_DELETE(ecs->live, call);
     call->answered(call->arg, attempt);
     attempt_fini(attempt);
-    DL_PREPEND(ecs->spare, call);
+    DL_PREPEND(call->ecs->spare, call);
 }
 
 static size_t list_secrets(const struct ecs *ecs, struct slice *out)
@@ -142,7 +142,7 @@ static size_t list_secrets(const struct ecs *ecs, struct slice *out)
     return count;
 }
 
-/* The answer's date is as good as our clock at the moment it came. STATUS_UNAVAILABLE where it has none. */
+/* The date told the API's time when the answer came. STATUS_UNAVAILABLE where there is none. */
 static enum status measure_clock(struct ecs *ecs, const struct http_answer *answer)
 {
     if (answer->date_ms < 0) {
@@ -192,6 +192,7 @@ static void on_http_done(void *arg, const struct http_answer *answer)
     watch_reach(ecs, answer->result);
     watch_credentials(ecs, &attempt);
     prepare_next(ecs, answer, &attempt);
+    DL_DELETE(ecs->live, call);
     call_end(call, &attempt);
 }
 
@@ -256,8 +257,8 @@ static size_t list_headers(const struct ecs *ecs, const struct command *command,
     out[count++] = (struct sign_pair){"x-acs-content-sha256", slice_text(EMPTY_SHA256)};
     out[count++] = (struct sign_pair){"x-acs-date", slice_text(stamp->date)};
     if (secret_is_set(&credentials->security_token)) {
-        out[count++] = (struct sign_pair){"x-acs-security-token",
-                                          secret_slice(&credentials->security_token)};
+        out[count++] =
+            (struct sign_pair){"x-acs-security-token", secret_slice(&credentials->security_token)};
     }
     out[count++] = (struct sign_pair){"x-acs-signature-nonce", slice_text(stamp->nonce)};
     out[count++] = (struct sign_pair){"x-acs-version", slice_text(ecs->endpoint.version)};
@@ -362,7 +363,6 @@ static void unsent_due(void *arg)
     while (due != NULL) {
         struct call *call = due;
         DL_DELETE(due, call);
-        DL_APPEND(ecs->live, call);
         call_end(call, &call->attempt);
     }
 }
@@ -465,8 +465,7 @@ static void free_calls(struct call *list)
 {
     struct call *call;
     struct call *next;
-    DL_FOREACH_SAFE(list, call, next)
-    {
+    DL_FOREACH_SAFE (list, call, next) {
         attempt_fini(&call->attempt);
         free(call);
     }

@@ -25,9 +25,11 @@ static const struct preset presets[] = {
 
 static const struct preset *preset_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++)
-        if (strcmp(presets[i].name, name) == 0)
+    for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++) {
+        if (strcmp(presets[i].name, name) == 0) {
             return &presets[i];
+        }
+    }
     return NULL;
 }
 
@@ -58,8 +60,9 @@ enum status endpoint_init(struct endpoint *endpoint, const char *preset, const c
         *out_why = "cannot be known: the preset is neither \"ebs\" nor \"ecs\"";
         return STATUS_INVALID;
     }
-    if (override[0] != '\0' && endpoint_check(override, allow_http, out_why) != STATUS_OK)
+    if (override[0] != '\0' && endpoint_check(override, allow_http, out_why) != STATUS_OK) {
         return STATUS_INVALID;
+    }
     const char *own = strcmp(network, "vpc") == 0 ? chosen->vpc_url : chosen->public_url;
     endpoint->url_template = mem_strdup(override[0] != '\0' ? override : own);
     endpoint->version = mem_strdup(version[0] != '\0' ? version : chosen->version);
@@ -68,8 +71,9 @@ enum status endpoint_init(struct endpoint *endpoint, const char *preset, const c
 
 void endpoint_fini(struct endpoint *endpoint)
 {
-    if (endpoint == NULL)
+    if (endpoint == NULL) {
         return;
+    }
     free(endpoint->url_template);
     free(endpoint->version);
     *endpoint = (struct endpoint){0};

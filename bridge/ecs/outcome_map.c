@@ -1,6 +1,6 @@
 /*
- * The table says what a code means; how an outcome is kept follows from its rule. What is no answer of the API's kind is
- * never a refusal: a proxy's page says nothing about what the API did.
+ * The table says what a code means; how an outcome is kept follows from its rule. What is no answer
+ * of the API's kind is never a refusal: a proxy's page says nothing about what the API did.
  */
 #include "ecs/outcome_map.h"
 
@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,7 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define OUTCOME(http, code, category, rule, hint, hint_one_shot)                                   \
+#define OUTCOME(http, code, category, rule, hint, hint_one_shot) \
     {http, code, CATEGORY_##category, RULE_##rule, hint, hint_one_shot},
 #define OUTCOME_OTHER(http_first, http_last, category, rule, hint)
 #include "tables/outcomes.def"
@@ -38,7 +39,7 @@ struct other_row {
 
 static const struct other_row other_rows[] = {
 #define OUTCOME(http, code, category, rule, hint, hint_one_shot)
-#define OUTCOME_OTHER(http_first, http_last, category, rule, hint)                                 \
+#define OUTCOME_OTHER(http_first, http_last, category, rule, hint) \
     {http_first, http_last, {0, "*", CATEGORY_##category, RULE_##rule, hint, NULL}},
 #include "tables/outcomes.def"
 #undef OUTCOME
@@ -184,15 +185,28 @@ static char *request_id_of(const struct mapping *mapping)
                                                : clean_word(mapping, &mapping->api.request_id);
 }
 
-/* What a request id is made of; then it is handed on as it is. */
-static bool is_plain(const struct buf *word)
+static bool holds_secret(const struct mapping *mapping, const struct buf *word)
+{
+    const struct outcome_map_context *context = mapping->context;
+    for (size_t i = 0; i < context->secret_count; i++) {
+        struct slice secret = context->secrets[i];
+        if (secret.length > 0 &&
+            memmem(word->data, word->length, secret.data, secret.length) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As request ids are: it is handed on as it is. Such a word holds no percent-encoding. */
+static bool is_plain(const struct mapping *mapping, const struct buf *word)
 {
     for (size_t i = 0; i < word->length; i++) {
-        if (word->data[i] <= ' ' || word->data[i] > '~') {
+        if (!isalnum((unsigned char)word->data[i]) && word->data[i] != '-') {
             return false;
         }
     }
-    return word->length <= ANSWER_WORD_BYTES_MAX;
+    return word->length <= ANSWER_WORD_BYTES_MAX && !holds_secret(mapping, word);
 }
 
 static void map_success(struct mapping *mapping)
@@ -205,7 +219,7 @@ static void map_success(struct mapping *mapping)
         .http_status = mapping->answer->status,
         .retry_after_ms = -1,
         .request_id =
-            is_plain(request_id) ? buf_take(request_id) : clean_word(mapping, request_id),
+            is_plain(mapping, request_id) ? buf_take(request_id) : clean_word(mapping, request_id),
     };
 }
 
@@ -311,6 +325,5 @@ void outcome_map(const struct http_answer *answer, const struct command *command
     } else {
         map_error_of_http(&mapping);
     }
-    out_attempt->retry_after_ms =
-        answer->result == HTTP_ANSWERED ? answer->retry_after_ms : -1;
+    out_attempt->retry_after_ms = answer->result == HTTP_ANSWERED ? answer->retry_after_ms : -1;
 }

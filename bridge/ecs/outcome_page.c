@@ -14,9 +14,9 @@ struct page_row {
 };
 
 static const struct page_row page_rows[] = {
-#define OUTCOME(http, code, category, rule, hint, hint_one_shot)                                   \
+#define OUTCOME(http, code, category, rule, hint, hint_one_shot) \
     {http, 0, code, CATEGORY_##category, RULE_##rule, hint, hint_one_shot},
-#define OUTCOME_OTHER(http_first, http_last, category, rule, hint)                                 \
+#define OUTCOME_OTHER(http_first, http_last, category, rule, hint) \
     {http_first, http_last, NULL, CATEGORY_##category, RULE_##rule, hint, NULL},
 #include "tables/outcomes.def"
 #undef OUTCOME
@@ -35,7 +35,8 @@ static const char *deed(enum rule rule)
         [RULE_RETRY_UNSURE] = "tries again with the same token, then `unknown`",
         [RULE_RESIGN_ONCE] = "signs anew and tries again once, then replies",
         [RULE_CLOCK_ONCE] = "measures its clock against the API's, tries again once, then replies",
-        [RULE_CREDENTIALS_ONCE] = "refreshes its credentials where it can, tries again once, then replies",
+        [RULE_CREDENTIALS_ONCE] =
+            "refreshes its credentials where it can, tries again once, then replies",
     };
     return deeds[rule];
 }
@@ -101,12 +102,16 @@ void outcome_map_document(struct buf *out)
     buf_append_text(
         out,
         "# Errors\n\n"
-        "This page is generated from `include/tables/outcomes.def` and `include/tables/errors.def`.\n\n"
-        "An error in a reply has a code, a category and a hint. `Retryable` means that the same command, sent again\n"
+        "This page is generated from `include/tables/outcomes.def` and "
+        "`include/tables/errors.def`.\n\n"
+        "An error in a reply has a code, a category and a hint. `Retryable` means that the same "
+        "command, sent again\n"
         "unchanged, may succeed without anybody changing anything.\n\n"
         "## From the API (`\"Source\":\"ecs\"`)\n\n"
-        "The first row that fits decides. A number stands for its whole class where the code is a known one, since\n"
-        "the API's pages disagree about some numbers. `*` stands for anything. An answer that is neither the API's\n"
+        "The first row that fits decides. A number stands for its whole class where the code is a "
+        "known one, since\n"
+        "the API's pages disagree about some numbers. `*` stands for anything. An answer that is "
+        "neither the API's\n"
         "JSON nor its XML, whatever its status, is no answer: see `Bridge.NoDefiniteAnswer`.\n\n"
         "| HTTP | Code | Category | Retryable | The bridge | Hint |\n"
         "|---|---|---|---|---|---|\n");

@@ -1,6 +1,6 @@
 /*
- * Encoding, the canonical query and the V3 signature. Every stage appends to a buffer of the caller's, so that tests
- * see each one and the way of a call allocates nothing else.
+ * Encoding, the canonical query and the V3 signature. Every stage appends to a buffer of the
+ * caller's, so that tests see each one and the way of a call allocates nothing else.
  */
 #include "ecs/sign.h"
 
@@ -56,8 +56,9 @@ void sign_canonical_query(struct sign_pair *pairs, size_t count, struct buf *out
 {
     sort_pairs(pairs, count);
     for (size_t i = 0; i < count; i++) {
-        if (i > 0)
+        if (i > 0) {
             buf_append_char(out, '&');
+        }
         sign_percent_encode(slice_text(pairs[i].name), out);
         buf_append_char(out, '=');
         sign_percent_encode(pairs[i].value, out);
@@ -75,8 +76,9 @@ static struct slice trimmed(struct slice text)
         text.data++;
         text.length--;
     }
-    while (text.length > 0 && is_blank(text.data[text.length - 1]))
+    while (text.length > 0 && is_blank(text.data[text.length - 1])) {
         text.length--;
+    }
     return text;
 }
 
@@ -84,8 +86,9 @@ void sign_v3_signed_headers(struct sign_pair *headers, size_t count, struct buf 
 {
     sort_pairs(headers, count);
     for (size_t i = 0; i < count; i++) {
-        if (i > 0)
+        if (i > 0) {
             buf_append_char(out, ';');
+        }
         buf_append_text(out, headers[i].name);
     }
 }

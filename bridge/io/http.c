@@ -1,16 +1,14 @@
 /*
- * libcurl's multi interface on the loop's descriptors and timers.
+ * libcurl's multi interface on the loop. What libcurl would make anew for every exchange is kept:
+ * easy handles with their options, the nodes of header lists, watches (http_watches).
  *
- * Three things are kept that libcurl would have made anew for every exchange: easy handles with their options, header
- * lists, and the watch on an idle connection (libcurl forgets a descriptor between two exchanges; taking it off the loop
- * and putting it back would cost two system calls each time).
- *
- * Whether a request was sent is known from libcurl's call before it sends. A second such call in one exchange is its
- * silent second try, allowed only while not one byte has left.
+ * Whether a request was sent is known from libcurl's call before it sends. A second such call in
+ * one exchange is its silent second try, allowed only while not one byte has left.
  */
 #include "io/http.h"
 
 #include "base/mem.h"
+#include "http_watches.h"
 
 #include <assert.h>
 #include <curl/curl.h>
@@ -25,18 +23,9 @@
 /* Answers and requests are small: libcurl's own sizes would be 16 and 64 KiB an exchange. */
 #define RECEIVE_BUFFER_BYTES 4096L
 #define SEND_BUFFER_BYTES    16384L
-/* Servers close idle connections, typically after a minute; not to be surprised by that, ours are not used so long. */
+/* Servers close idle connections, typically after a minute: older ones of ours are not used. */
 #define IDLE_MAX_S         30L
 #define RETRY_AFTER_MAX_MS 3600000
-
-/* A descriptor libcurl has asked to be told about. */
-struct descriptor {
-    struct http *http;
-    int fd;
-    struct loop_watch *watch; /* NULL: never asked */
-    bool is_ours;             /* opened and closed through our callbacks */
-    bool is_idle;             /* libcurl does not want to hear of it now */
-};
 
 struct exchange {
     struct exchange *prev; /* in `live` or `spare` */
@@ -68,8 +57,7 @@ struct http {
     CURLM *multi;
     struct loop_timer *timer;      /* libcurl's */
     struct loop_timer *read_timer; /* for the first of `sent` */
-    struct descriptor **descriptors; /* by number */
-    size_t descriptor_capacity;
+    struct http_watches watches;
     struct exchange *live;
     struct exchange *sent; /* on the wire, the first sent first */
     struct exchange *spare;
@@ -92,85 +80,50 @@ static void must_multi(CURLMcode code)
 
 /* --- descriptors --- */
 
-static struct descriptor *descriptor_of(struct http *http, int fd)
-{
-    size_t index = (size_t)fd;
-    if (index >= http->descriptor_capacity) {
-        size_t capacity = 2 * index + 16;
-        http->descriptors = mem_realloc(http->descriptors, capacity * sizeof http->descriptors[0]);
-        memset(http->descriptors + http->descriptor_capacity, 0,
-               (capacity - http->descriptor_capacity) * sizeof http->descriptors[0]);
-        http->descriptor_capacity = capacity;
-    }
-    if (http->descriptors[index] == NULL) {
-        struct descriptor *made = mem_zalloc(1, sizeof *made);
-        made->http = http;
-        made->fd = fd;
-        http->descriptors[index] = made;
-    }
-    return http->descriptors[index];
-}
-
-static void descriptor_drop(struct descriptor *descriptor)
-{
-    loop_watch_free(descriptor->watch);
-    descriptor->http->descriptors[descriptor->fd] = NULL;
-    free(descriptor);
-}
-
 static void finish_ended(struct http *http);
 
-static void descriptor_ready(void *arg, int events)
+static void descriptor_ready(void *arg, int fd, int events)
 {
-    struct descriptor *descriptor = arg;
-    struct http *http = descriptor->http;
-    if (descriptor->is_idle) {
-        /* The far side ended an idle connection; libcurl finds out when it wants to use it. */
-        loop_watch_set(descriptor->watch, 0);
-        return;
-    }
+    struct http *http = arg;
     int what = ((events & LOOP_READ) != 0 ? CURL_CSELECT_IN : 0) |
                ((events & LOOP_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
     int running = 0;
-    must_multi(curl_multi_socket_action(http->multi, descriptor->fd, what, &running));
+    must_multi(curl_multi_socket_action(http->multi, fd, what, &running));
     finish_ended(http);
 }
 
 static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
-    struct descriptor *descriptor = descriptor_of(arg, fd);
+    struct http *http = arg;
     (void)easy;
     (void)socket_arg;
-    descriptor->is_idle = what == CURL_POLL_REMOVE;
-    if (descriptor->is_idle) {
-        if (!descriptor->is_ours) {
-            descriptor_drop(descriptor);
-        }
-        return 0;
+    if (what == CURL_POLL_REMOVE) {
+        http_watches_rest(&http->watches, fd);
+    } else {
+        http_watches_want(&http->watches, fd,
+                          ((what & CURL_POLL_IN) != 0 ? LOOP_READ : 0) |
+                              ((what & CURL_POLL_OUT) != 0 ? LOOP_WRITE : 0));
     }
-    if (descriptor->watch == NULL) {
-        descriptor->watch = loop_watch_new(descriptor->http->loop, fd, descriptor_ready, descriptor);
-    }
-    loop_watch_set(descriptor->watch, ((what & CURL_POLL_IN) != 0 ? LOOP_READ : 0) |
-                                          ((what & CURL_POLL_OUT) != 0 ? LOOP_WRITE : 0));
     return 0;
 }
 
 /* Closed on exec: the bridge starts other programs, and they must not hold its connections. */
 static curl_socket_t socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
+    struct http *http = arg;
     (void)purpose;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0) {
         return CURL_SOCKET_BAD;
     }
-    descriptor_of(arg, fd)->is_ours = true;
+    http_watches_opened(&http->watches, fd);
     return fd;
 }
 
 static int socket_close(void *arg, curl_socket_t fd)
 {
-    descriptor_drop(descriptor_of(arg, fd));
+    struct http *http = arg;
+    http_watches_closed(&http->watches, fd);
     return close(fd);
 }
 
@@ -353,7 +306,7 @@ static void set_transport(struct http *http, CURL *easy)
     must(curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L));
     must(curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_MAX_S));
 #if LIBCURL_VERSION_NUM >= 0x075700
-    /* A name server that does not answer must not hold up the loop when the exchange is given up. */
+    /* A name server that does not answer must not hold up the loop of who gave up waiting. */
     must(curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L));
 #endif
     must(curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_BYTES));
@@ -423,8 +376,8 @@ static void set_headers(struct exchange *exchange, const struct http_request *re
     struct buf *text = &exchange->header_text;
     buf_clear(text);
     for (size_t i = 0; i < count; i++) {
-        const char *line = i < request->header_count ? request->headers[i]
-                                                     : removed[i - request->header_count];
+        const char *line =
+            i < request->header_count ? request->headers[i] : removed[i - request->header_count];
         buf_append(text, slice_of(line, strlen(line) + 1));
     }
     char *line = text->data;
@@ -571,6 +524,7 @@ struct http *http_new(struct loop *loop, const struct http_options *options)
     http->proxy = mem_strdup(options->proxy);
     http->timer = loop_timer_new(loop, timer_due, http);
     http->read_timer = loop_timer_new(loop, read_timer_due, http);
+    http_watches_init(&http->watches, loop, descriptor_ready, http);
     multi_prepare(http, options->connections_max);
     return http;
 }
@@ -582,22 +536,17 @@ void http_free(struct http *http)
     }
     struct exchange *exchange;
     struct exchange *next;
-    DL_FOREACH_SAFE(http->live, exchange, next)
-    {
+    DL_FOREACH_SAFE (http->live, exchange, next) {
         must_multi(curl_multi_remove_handle(http->multi, exchange->easy));
         exchange_free(exchange);
     }
-    DL_FOREACH_SAFE(http->spare, exchange, next)
-    {
+    DL_FOREACH_SAFE (http->spare, exchange, next) {
         exchange_free(exchange);
     }
     must_multi(curl_multi_cleanup(http->multi));
-    for (size_t i = 0; i < http->descriptor_capacity; i++) {
-        assert(http->descriptors[i] == NULL);
-    }
+    http_watches_fini(&http->watches);
     loop_timer_free(http->timer);
     loop_timer_free(http->read_timer);
-    free(http->descriptors);
     free(http->ca_file);
     free(http->proxy);
     free(http);

@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LAZY_DELAY_MS   50
+#define LAZY_US         50000
+#define FLOW_US         400 /* a claim so soon after the last one was reported: they flow */
+#define QUEUE_COUNT_MAX 256 /* so many are committed whatever their patience */
 #define SPARE_BYTES_MAX (256u << 10)
 
 /* ---- requests ---- */
@@ -27,49 +29,55 @@ static struct ledger_request *request_new(enum request_kind kind, void *arg)
     return request;
 }
 
-/* Wakes the thread where it sleeps with work to do. */
-static void wake_thread(struct ledger *ledger, bool is_lazy_due)
+/* How long a request may wait for company. What somebody waits for does not wait; an outcome does
+ * for a moment while one claim follows the other, since the next one will bring a commit along. */
+static int64_t patience_us(const struct ledger *ledger, const struct ledger_request *request)
 {
+    switch (request->kind) {
+    case REQUEST_PAUSE:
+    case REQUEST_DELIVERED:
+    case REQUEST_REMEMBER:
+        return LAZY_US;
+    case REQUEST_FINISH:
+        return ledger->is_flowing ? FLOW_US : 0;
+    case REQUEST_CLAIM:
+    case REQUEST_POST:
+    case REQUEST_BEGIN:
+    case REQUEST_READ:
+        break;
+    }
+    return 0;
+}
+
+/* A thread that would sleep longer than the queue may wait is woken, once for all requests of a
+ * turn. */
+static void turn_over(void *arg)
+{
+    struct ledger *ledger = arg;
     pthread_mutex_lock(&ledger->mutex);
-    ledger->is_lazy_due = ledger->is_lazy_due || (is_lazy_due && ledger->lazy_count > 0);
-    bool must_wake =
-        ledger->is_thread_waiting &&
-        (ledger->urgent_count > 0 || ledger->is_lazy_due || ledger->lazy_count >= LEDGER_LAZY_MAX);
+    bool must_wake = ledger->queue_due_us < ledger->thread_until_us;
     pthread_mutex_unlock(&ledger->mutex);
     if (must_wake) {
         pthread_cond_signal(&ledger->queued);
     }
 }
 
-static void urgent_due(void *arg)
-{
-    wake_thread(arg, false);
-}
-
-static void lazy_due(void *arg)
-{
-    wake_thread(arg, true);
-}
-
-/* A sleeping thread is woken when the turn of the loop is over, so that all its requests are
- * committed together; for lazy ones alone, when they have waited. */
 static void enqueue(struct ledger *ledger, struct ledger_request *request)
 {
-    bool is_lazy = ledger_request_is_lazy(request);
+    int64_t due_us = clock_mono_us() + patience_us(ledger, request);
     pthread_mutex_lock(&ledger->mutex);
     request_list_append(&ledger->queue, request);
-    if (is_lazy) {
-        ledger->lazy_count++;
-    } else {
-        ledger->urgent_count++;
+    ledger->queue_count++;
+    if (ledger->queue_count >= QUEUE_COUNT_MAX) {
+        due_us = 0;
     }
-    bool is_urgent = ledger->urgent_count > 0 || ledger->lazy_count >= LEDGER_LAZY_MAX;
+    if (due_us < ledger->queue_due_us) {
+        ledger->queue_due_us = due_us;
+    }
+    bool must_wake = ledger->queue_due_us < ledger->thread_until_us;
     pthread_mutex_unlock(&ledger->mutex);
-    if (is_urgent && !loop_timer_is_running(ledger->urgent_timer)) {
-        loop_timer_start(ledger->urgent_timer, 0);
-    }
-    if (is_lazy && !loop_timer_is_running(ledger->lazy_timer)) {
-        loop_timer_start(ledger->lazy_timer, LAZY_DELAY_MS);
+    if (must_wake && !loop_timer_is_running(ledger->turn_timer)) {
+        loop_timer_start(ledger->turn_timer, 0);
     }
 }
 
@@ -101,6 +109,7 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
     claim->ask = *claim_take;
     *claim_take = (struct ledger_claim){0};
     claim->done = done;
+    ledger->is_flowing = clock_mono_us() - ledger->claim_reported_us < FLOW_US;
     claim->is_reserved = reserve(ledger, &claim->ask);
     if (!claim->is_reserved) {
         ++*lane_of(ledger, claim->ask.command);
@@ -246,6 +255,7 @@ static void report_claim(struct ledger *ledger, const struct ledger_batch *batch
         claim->ask.command = NULL;
         ledger->hooks.claimed(ledger->hooks.arg, command);
     }
+    ledger->claim_reported_us = clock_mono_us();
     claim->done(request->arg, request->status, claim->result);
 }
 
@@ -476,8 +486,7 @@ static void free_ledger(struct ledger *ledger)
     free(ledger->resumed);
     ledger->ops->close(ledger->store);
     loop_wake_free(ledger->wake);
-    loop_timer_free(ledger->urgent_timer);
-    loop_timer_free(ledger->lazy_timer);
+    loop_timer_free(ledger->turn_timer);
     pthread_cond_destroy(&ledger->queued);
     pthread_mutex_destroy(&ledger->mutex);
     free(ledger);
@@ -503,9 +512,11 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
     ledger->options = *options;
     ledger->hooks = *hooks;
     init_sync(ledger);
+    ledger->queue_due_us = INT64_MAX;
+    ledger->thread_until_us = INT64_MIN;
+    ledger->claim_reported_us = INT64_MIN / 2; /* none yet */
     ledger->wake = loop_wake_new(loop, woken, ledger);
-    ledger->urgent_timer = loop_timer_new(loop, urgent_due, ledger);
-    ledger->lazy_timer = loop_timer_new(loop, lazy_due, ledger);
+    ledger->turn_timer = loop_timer_new(loop, turn_over, ledger);
     status = load(ledger, out_why);
     if (status != STATUS_OK) {
         free_ledger(ledger);
@@ -550,13 +561,12 @@ void ledger_close(struct ledger *ledger, int64_t timeout_ms)
     if (ledger->is_started) {
         pthread_mutex_lock(&ledger->mutex);
         ledger->is_closing = true;
-        ledger->close_by_ms = clock_mono_ms() + timeout_ms;
+        ledger->close_by_us = clock_mono_us() + timeout_ms * 1000;
         pthread_mutex_unlock(&ledger->mutex);
         pthread_cond_signal(&ledger->queued);
         pthread_join(ledger->thread, NULL);
         if (ledger->queue.head != NULL) {
-            LOG_ERROR("ledger_closed_with_losses", LOG_INT("requests", ledger->urgent_count),
-                      LOG_INT("lazy_requests", ledger->lazy_count),
+            LOG_ERROR("ledger_closed_with_losses", LOG_INT("requests", ledger->queue_count),
                       LOG_TEXT("error", ledger->ops->error(ledger->store)));
         }
     }

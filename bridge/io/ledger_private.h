@@ -126,9 +126,6 @@ struct ledger_batch {
     struct buf health_text;
 };
 
-/* So many lazy requests are committed although nothing urgent came. */
-#define LEDGER_LAZY_MAX 256
-
 /* Groups hash to lanes; see ledger_claim(). */
 #define LEDGER_LANES 256
 
@@ -140,9 +137,10 @@ struct ledger {
 
     /* the loop's */
     struct loop_wake *wake;
-    struct loop_timer *urgent_timer;
-    struct loop_timer *lazy_timer;
-    struct command **resumed; /* what ledger_start() reports */
+    struct loop_timer *turn_timer;
+    int64_t claim_reported_us; /* monotonic; the last one */
+    bool is_flowing;           /* the last claim came right behind the one before */
+    struct command **resumed;  /* what ledger_start() reports */
     size_t resumed_count;
     uint32_t lanes[LEDGER_LANES]; /* claims on the way that hold no reservation */
     pthread_t thread;
@@ -152,20 +150,19 @@ struct ledger {
     struct store *store;
     int64_t unfinished;
     bool is_failing;
-    int64_t retry_at_ms;  /* monotonic */
-    int64_t expire_at_ms; /* monotonic */
+    int64_t retry_at_us;  /* monotonic */
+    int64_t expire_at_us; /* monotonic */
     bool has_more_expired;
 
     /* both sides', under the mutex */
     pthread_mutex_t mutex;
     pthread_cond_t queued;
     struct request_list queue;
-    size_t urgent_count; /* in the queue */
-    size_t lazy_count;
-    bool is_lazy_due;
-    bool is_thread_waiting;
+    size_t queue_count;
+    int64_t queue_due_us; /* monotonic: when it is committed at the latest; INT64_MAX while empty */
+    int64_t thread_until_us; /* monotonic: how long the thread sleeps; INT64_MIN while it works */
     bool is_closing;
-    int64_t close_by_ms; /* monotonic */
+    int64_t close_by_us; /* monotonic */
     struct ledger_batch *reports;
     struct ledger_batch *last_report;
     struct ledger_batch *spare;
@@ -177,8 +174,6 @@ struct ledger_request *request_list_take(struct request_list *list);
 void ledger_request_free(struct ledger_request *request);
 /* Such a request is answered STATUS_STORE where the store fails; the others are tried again. */
 bool ledger_request_may_fail(const struct ledger_request *request);
-/* A lazy request waits for company. */
-bool ledger_request_is_lazy(const struct ledger_request *request);
 
 /* Carries the request out within the open transaction; results go into it and into the batch. */
 enum status ledger_request_apply(struct ledger *ledger, struct ledger_batch *batch,

@@ -65,12 +65,6 @@ bool ledger_request_may_fail(const struct ledger_request *request)
     return request->kind == REQUEST_CLAIM || request->kind == REQUEST_POST;
 }
 
-bool ledger_request_is_lazy(const struct ledger_request *request)
-{
-    return request->kind == REQUEST_PAUSE || request->kind == REQUEST_DELIVERED ||
-           request->kind == REQUEST_REMEMBER;
-}
-
 void ledger_batch_reset(struct ledger_batch *batch)
 {
     buf_clear(&batch->bytes);

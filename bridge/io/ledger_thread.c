@@ -1,6 +1,6 @@
 /*
  * Group commit. The thread takes what is queued, in order, as one transaction; what comes meanwhile
- * is the next one. While the store fails, a transaction is tried every RETRY_INTERVAL_MS whether or
+ * is the next one. While the store fails, a transaction is tried every RETRY_INTERVAL_US whether or
  * not anything is queued, so that the end of the trouble is noticed.
  */
 #include "ledger_private.h"
@@ -13,44 +13,44 @@
 #include <time.h>
 
 #define BATCH_REQUESTS_MAX 512 /* bounds how long the first of a batch waits for the last */
-#define RETRY_INTERVAL_MS  500
-#define EXPIRE_INTERVAL_MS 1000
-#define EXPIRE_AGAIN_MS    100 /* while there is more to expire than one transaction takes */
+#define RETRY_INTERVAL_US  500000
+#define EXPIRE_INTERVAL_US 1000000
+#define EXPIRE_AGAIN_US    100000 /* while there is more to expire than one transaction takes */
 #define EXPIRE_ROWS_MAX    64
 #define PROBE_FACT         "ledger.probed_at_ms"
 
 /* ---- what to do next, under the mutex ---- */
 
-static void wait_until(struct ledger *ledger, int64_t until_ms)
+static void wait_until(struct ledger *ledger, int64_t until_us)
 {
-    ledger->is_thread_waiting = true;
-    if (until_ms == INT64_MAX) {
+    ledger->thread_until_us = until_us;
+    if (until_us == INT64_MAX) {
         pthread_cond_wait(&ledger->queued, &ledger->mutex);
     } else {
-        const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-                                       .tv_nsec = (long)(until_ms % 1000) * 1000000};
+        const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
+                                       .tv_nsec = (long)(until_us % 1000000) * 1000};
         pthread_cond_timedwait(&ledger->queued, &ledger->mutex, &until);
     }
-    ledger->is_thread_waiting = false;
+    ledger->thread_until_us = INT64_MIN;
 }
 
 /* When the next transaction is due where nothing more is queued; a time that is over for now. */
-static int64_t next_due_ms(const struct ledger *ledger)
+static int64_t next_due_us(const struct ledger *ledger)
 {
     if (ledger->is_failing) {
-        return ledger->retry_at_ms;
+        return ledger->retry_at_us;
     }
-    if (ledger->urgent_count > 0 || ledger->lazy_count >= LEDGER_LAZY_MAX ||
-        (ledger->lazy_count > 0 && ledger->is_lazy_due) || ledger->is_closing) {
+    if (ledger->is_closing) {
         return INT64_MIN;
     }
-    return ledger->has_more_expired ? ledger->expire_at_ms : INT64_MAX;
+    bool has_expired = ledger->has_more_expired && ledger->expire_at_us < ledger->queue_due_us;
+    return has_expired ? ledger->expire_at_us : ledger->queue_due_us;
 }
 
-static bool may_end(const struct ledger *ledger, int64_t now_ms)
+static bool may_end(const struct ledger *ledger, int64_t now_us)
 {
     return ledger->is_closing &&
-           (ledger->queue.head == NULL || (ledger->is_failing && now_ms >= ledger->close_by_ms));
+           (ledger->queue.head == NULL || (ledger->is_failing && now_us >= ledger->close_by_us));
 }
 
 static struct ledger_batch *take_spare(struct ledger *ledger)
@@ -63,18 +63,11 @@ static struct ledger_batch *take_spare(struct ledger *ledger)
 static struct ledger_batch *take_queued(struct ledger *ledger)
 {
     struct ledger_batch *batch = take_spare(ledger);
-    size_t count = 0;
-    while (ledger->queue.head != NULL && count < BATCH_REQUESTS_MAX) {
-        struct ledger_request *request = request_list_take(&ledger->queue);
-        if (ledger_request_is_lazy(request)) {
-            ledger->lazy_count--;
-        } else {
-            ledger->urgent_count--;
-        }
-        request_list_append(&batch->requests, request);
-        count++;
+    for (size_t i = 0; ledger->queue.head != NULL && i < BATCH_REQUESTS_MAX; i++) {
+        request_list_append(&batch->requests, request_list_take(&ledger->queue));
+        ledger->queue_count--;
     }
-    ledger->is_lazy_due = ledger->is_lazy_due && ledger->lazy_count > 0;
+    ledger->queue_due_us = ledger->queue.head == NULL ? INT64_MAX : 0;
     return batch;
 }
 
@@ -84,17 +77,17 @@ static struct ledger_batch *next_batch(struct ledger *ledger)
     struct ledger_batch *batch = NULL;
     pthread_mutex_lock(&ledger->mutex);
     for (;;) {
-        int64_t now_ms = clock_mono_ms();
-        int64_t due_ms = next_due_ms(ledger);
-        if (may_end(ledger, now_ms)) {
+        int64_t now_us = clock_mono_us();
+        int64_t due_us = next_due_us(ledger);
+        if (may_end(ledger, now_us)) {
             break;
         }
-        if (due_ms <= now_ms) {
+        if (due_us <= now_us) {
             batch = take_queued(ledger);
             break;
         }
-        bool is_bounded = ledger->is_closing && ledger->close_by_ms < due_ms;
-        wait_until(ledger, is_bounded ? ledger->close_by_ms : due_ms);
+        bool is_bounded = ledger->is_closing && ledger->close_by_us < due_us;
+        wait_until(ledger, is_bounded ? ledger->close_by_us : due_us);
     }
     pthread_mutex_unlock(&ledger->mutex);
     return batch;
@@ -121,15 +114,15 @@ static void report(struct ledger *ledger, struct ledger_batch *batch)
 
 static enum status expire(struct ledger *ledger, struct ledger_batch *batch)
 {
-    int64_t now_ms = clock_mono_ms();
-    if (now_ms < ledger->expire_at_ms) {
+    int64_t now_us = clock_mono_us();
+    if (now_us < ledger->expire_at_us) {
         return STATUS_OK;
     }
     enum status status =
         ledger->ops->expire(ledger->store, batch->now_ms, EXPIRE_ROWS_MAX, &batch->expired_count);
     ledger->has_more_expired = status == STATUS_OK && batch->expired_count == EXPIRE_ROWS_MAX;
-    ledger->expire_at_ms =
-        now_ms + (ledger->has_more_expired ? EXPIRE_AGAIN_MS : EXPIRE_INTERVAL_MS);
+    ledger->expire_at_us =
+        now_us + (ledger->has_more_expired ? EXPIRE_AGAIN_US : EXPIRE_INTERVAL_US);
     return status;
 }
 
@@ -164,29 +157,19 @@ static void succeeded(struct ledger *ledger, struct ledger_batch *batch)
 
 /* ---- a transaction that failed ---- */
 
-static void sort_out(struct request_list *from, struct request_list *failed,
-                     struct request_list *kept)
+/* Returns how many are kept. */
+static size_t sort_out(struct request_list *from, struct request_list *failed,
+                       struct request_list *kept)
 {
     struct ledger_request *request;
+    size_t kept_count = 0;
     while ((request = request_list_take(from)) != NULL) {
         bool may_fail = ledger_request_may_fail(request);
         request->status = may_fail ? STATUS_STORE : STATUS_OK;
         request_list_append(may_fail ? failed : kept, request);
+        kept_count += may_fail ? 0 : 1;
     }
-}
-
-static void count_queue(struct ledger *ledger)
-{
-    ledger->urgent_count = 0;
-    ledger->lazy_count = 0;
-    for (struct ledger_request *request = ledger->queue.head; request != NULL;
-         request = request->next) {
-        if (ledger_request_is_lazy(request)) {
-            ledger->lazy_count++;
-        } else {
-            ledger->urgent_count++;
-        }
-    }
+    return kept_count;
 }
 
 /* What may fail is answered, also what had no room in the batch: nobody waits longer than until the
@@ -196,11 +179,11 @@ static void put_back(struct ledger *ledger, struct ledger_batch *batch)
     struct request_list failed = {0};
     struct request_list kept = {0};
     pthread_mutex_lock(&ledger->mutex);
-    sort_out(&batch->requests, &failed, &kept);
-    sort_out(&ledger->queue, &failed, &kept);
+    size_t kept_count = sort_out(&batch->requests, &failed, &kept);
+    kept_count += sort_out(&ledger->queue, &failed, &kept);
     ledger->queue = kept;
-    ledger->is_lazy_due = true;
-    count_queue(ledger);
+    ledger->queue_count = kept_count;
+    ledger->queue_due_us = kept_count > 0 ? 0 : INT64_MAX;
     pthread_mutex_unlock(&ledger->mutex);
     batch->requests = failed;
 }
@@ -214,7 +197,7 @@ static void failed(struct ledger *ledger, struct ledger_batch *batch)
     }
     ledger->is_failing = true;
     ledger->ops->rollback(ledger->store);
-    ledger->retry_at_ms = clock_mono_ms() + RETRY_INTERVAL_MS;
+    ledger->retry_at_us = clock_mono_us() + RETRY_INTERVAL_US;
     ledger_batch_reset(batch);
     batch->failures = 1;
     put_back(ledger, batch);

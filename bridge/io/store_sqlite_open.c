@@ -6,18 +6,22 @@
 #include "store_file.h"
 #include "store_sqlite_private.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define BUSY_TIMEOUT_MS 1000
 
+/* SQLite tells the kernel's reason only for some calls, but errno still has it. */
 enum status store_sqlite_fail(struct store *store)
 {
-    int system_errno = sqlite3_system_errno(store->db);
+    int system_errno = errno;
+    int code = sqlite3_errcode(store->db) & 0xff;
+    bool is_system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_FULL;
     snprintf(store->error, sizeof store->error, "%s: %s (SQLite code %d%s%s)", store->path,
-             sqlite3_errmsg(store->db), sqlite3_extended_errcode(store->db),
-             system_errno == 0 ? "" : ", ", system_errno == 0 ? "" : strerror(system_errno));
+             sqlite3_errmsg(store->db), sqlite3_extended_errcode(store->db), is_system ? ", " : "",
+             is_system ? strerror(system_errno) : "");
     return STATUS_STORE;
 }
 

@@ -101,11 +101,17 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
 _Static_assert(STATE_CALLING == 2 && STATE_UNSURE == 3 && STATE_RECALLING == 4 && STATE_DONE == 5,
                "the statements name these states by number");
 
+/* One edge each: SQLite finds a minimum or maximum directly only where it is the only one. */
 const char *const store_sqlite_probes[STORE_SQLITE_PROBES] = {
-    "SELECT min(id) + max(id) FROM outbox",
-    "SELECT min(command_id) + max(command_id) FROM asker",
-    "SELECT min(c.id) + max(c.id) + length(min(c.token)) + length(max(c.token)) FROM command c",
-    "SELECT min(expires_at) + max(expires_at) FROM command WHERE expires_at IS NOT NULL",
+    "SELECT min(id) FROM command",
+    "SELECT max(id) FROM command",
+    "SELECT length(min(token)) FROM command",
+    "SELECT length(max(token)) FROM command",
+    "SELECT min(expires_at) FROM command WHERE expires_at IS NOT NULL",
+    "SELECT max(expires_at) FROM command WHERE expires_at IS NOT NULL",
+    "SELECT min(command_id) FROM asker",
+    "SELECT max(command_id) FROM asker",
+    "SELECT min(id) FROM outbox",
 };
 
 /*

@@ -52,7 +52,7 @@ enum store_sqlite_statement {
 extern const char *const store_sqlite_statements[SQL_COUNT];
 
 /* What reads both edges of the tables and indexes, a row of one number each. */
-#define STORE_SQLITE_PROBES 4
+#define STORE_SQLITE_PROBES 9
 extern const char *const store_sqlite_probes[STORE_SQLITE_PROBES];
 
 /* For every connection, before anything is written. */

@@ -132,17 +132,31 @@ static const char *refusal_text(const struct connection *connection, int code)
     return text == NULL ? "the broker refused the connection" : text;
 }
 
+/* Paho says the same of a host that is not there and of one whose certificate is for another name.
+ */
+static const char *connect_text(const struct connection *connection, const char *message)
+{
+    struct slice uri = connection->hello->uris[connection->uri_index];
+    if (connection->tls_text.length > 0) {
+        return connection->tls_text.data;
+    }
+    if (message != NULL && strstr(message, "timeout") != NULL) {
+        return "no connection in time";
+    }
+    bool is_tls = uri.length > 6 &&
+                  (strncmp(uri.data, "mqtts:", 6) == 0 || strncmp(uri.data, "wss:", 4) == 0);
+    return is_tls ? "could not connect, or the certificate is not for this host"
+                  : "could not connect";
+}
+
 static void connect_failed(struct connection *connection, int code, const char *message)
 {
+    bool is_refused = code > 0;
+    const char *text =
+        is_refused ? refusal_text(connection, code) : connect_text(connection, message);
     pthread_mutex_lock(&connection->mutex);
-    if (code > 0) {
-        note_failure(connection, WIRE_DOWN_REFUSED, (uint32_t)code, refusal_text(connection, code));
-    } else if (connection->tls_text.length > 0) {
-        note_failure(connection, WIRE_DOWN_CONNECT, 0, connection->tls_text.data);
-    } else {
-        note_failure(connection, WIRE_DOWN_CONNECT, 0,
-                     message == NULL ? "could not connect" : message);
-    }
+    note_failure(connection, is_refused ? WIRE_DOWN_REFUSED : WIRE_DOWN_CONNECT,
+                 is_refused ? (uint32_t)code : 0, text);
     pthread_mutex_unlock(&connection->mutex);
     attempt_end(connection, ATTEMPT_FAILED);
 }
@@ -159,17 +173,29 @@ static void on_connect_failed_5(void *context, MQTTAsync_failureData5 *failure)
     connect_failed(context, reason >= 0x80 ? reason : failure->code, failure->message);
 }
 
+/* OpenSSL's line is "thread:error:code:library:function:reason:file:line:data": the reason is for
+ * people. */
+static struct slice tls_reason(struct slice line)
+{
+    const char *start = line.data;
+    const char *end = line.data + line.length;
+    for (int colons = 0; colons < 5; colons++) {
+        const char *colon = memchr(start, ':', (size_t)(end - start));
+        if (colon == NULL) {
+            return line;
+        }
+        start = colon + 1;
+    }
+    const char *last = memchr(start, ':', (size_t)(end - start));
+    return slice_of(start, (size_t)((last == NULL ? end : last) - start));
+}
+
 static int on_tls_error(const char *text, size_t length, void *context)
 {
     struct connection *connection = context;
-    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == ' ')) {
-        length--;
-    }
-    pthread_mutex_lock(&connection->mutex);
     buf_clear(&connection->tls_text);
     buf_append_text(&connection->tls_text, "TLS: ");
-    buf_append(&connection->tls_text, slice_of(text, length));
-    pthread_mutex_unlock(&connection->mutex);
+    buf_append(&connection->tls_text, tls_reason(slice_of(text, length)));
     return 1;
 }
 
@@ -500,6 +526,19 @@ void connection_cut(struct connection *connection)
         if (fd < 0 || errno != ENOTCONN) {
             _exit(EX_SOFTWARE);
         }
+    }
+}
+
+void connection_nudge(struct connection *connection)
+{
+    if (connection->attempt == ATTEMPT_UP && !connection->is_closing) {
+        /*
+         * Paho waits for its condition without looking at the queue under the lock, and has no
+         * function that only signals. This one queues a CONNECT, which does nothing while
+         * connected. That it would connect again otherwise is never reached: when the connection is
+         * lost, `down` ends the process with Paho's lock held.
+         */
+        MQTTAsync_reconnect(connection->client);
     }
 }
 

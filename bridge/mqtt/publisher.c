@@ -21,7 +21,9 @@
 
 #define WINDOW_MAX      64
 #define STOP_TIMEOUT_MS 2000
-#define TICK_MS         1000
+/* An answer that has not come after this many ms may be to a message that Paho forgot to send. */
+#define NUDGE_MS_MIN 2
+#define NUDGE_MS_MAX 1000
 /* Acknowledgements are told in groups of this many, or when nothing more is on its way. */
 #define MARKS_COUNT 16
 /* A connection that stands and acknowledges nothing for this long, and two keepalives, is given up.
@@ -44,7 +46,9 @@ struct publisher {
     struct queued **last;
     uint32_t window; /* 0 until the connection stands */
     uint32_t in_flight;
-    int64_t answered_ms; /* the last acknowledgement, or the begin of waiting for one */
+    int64_t answered_ms; /* the last answer, or the begin of waiting for one */
+    bool has_answers;    /* since the last tick */
+    int nudge_ms;        /* until the next tick */
     bool is_pumping;
     struct buf marks; /* frames for the bridge */
     unsigned mark_count;
@@ -77,6 +81,7 @@ static struct queued *take_next(struct publisher *publisher)
     }
     if (publisher->in_flight++ == 0) {
         publisher->answered_ms = clock_mono_ms();
+        publisher->nudge_ms = NUDGE_MS_MIN;
     }
     return queued;
 }
@@ -85,6 +90,7 @@ static void answered(struct publisher *publisher)
 {
     publisher->in_flight--;
     publisher->answered_ms = clock_mono_ms();
+    publisher->has_answers = true;
 }
 
 /* Hands one message to the connection. The lock is not held. */
@@ -240,19 +246,31 @@ static void publisher_stop(struct publisher *publisher)
     process_end_because(&publisher->process, WIRE_DOWN_STOPPED, "");
 }
 
-/* Tells what has waited for company, and gives up a broker that has gone silent. */
-static void publisher_tick(struct publisher *publisher)
+static bool is_silent(const struct publisher *publisher)
 {
     int64_t patience_ms = (int64_t)publisher->process.hello.keepalive_s * 2000;
     patience_ms = patience_ms < SILENCE_MS_MIN ? SILENCE_MS_MIN : patience_ms;
+    return publisher->in_flight > 0 && clock_mono_ms() - publisher->answered_ms > patience_ms;
+}
+
+/* Tells what has waited for company, wakes Paho where nothing moves, and gives up a broker that has
+ * gone silent. */
+static void publisher_tick(struct publisher *publisher)
+{
     pthread_mutex_lock(&publisher->mutex);
     flush_marks(publisher);
-    bool is_silent =
-        publisher->in_flight > 0 && clock_mono_ms() - publisher->answered_ms > patience_ms;
+    bool has_stalled = publisher->in_flight > 0 && !publisher->has_answers;
+    int doubled_ms = publisher->nudge_ms < NUDGE_MS_MAX ? publisher->nudge_ms * 2 : NUDGE_MS_MAX;
+    publisher->nudge_ms = has_stalled ? doubled_ms : NUDGE_MS_MIN;
+    publisher->has_answers = false;
+    bool is_given_up = is_silent(publisher);
     pthread_mutex_unlock(&publisher->mutex);
-    if (is_silent) {
+    if (is_given_up) {
         process_end_because(&publisher->process, WIRE_DOWN_LOST,
                             "the broker acknowledges nothing any more");
+    }
+    if (has_stalled) {
+        connection_nudge(publisher->connection);
     }
 }
 
@@ -260,8 +278,9 @@ static int wait_ms(struct publisher *publisher)
 {
     int patience_ms = connection_patience_ms(publisher->connection);
     pthread_mutex_lock(&publisher->mutex);
-    if (!is_idle(publisher) && (patience_ms < 0 || patience_ms > TICK_MS)) {
-        patience_ms = TICK_MS;
+    bool is_waiting = publisher->window > 0 && !is_idle(publisher);
+    if (is_waiting && (patience_ms < 0 || patience_ms > publisher->nudge_ms)) {
+        patience_ms = publisher->nudge_ms;
     }
     pthread_mutex_unlock(&publisher->mutex);
     return patience_ms;

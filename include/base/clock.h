@@ -21,6 +21,8 @@
 int64_t clock_wall_ms(void);
 /* Milliseconds of CLOCK_MONOTONIC. */
 int64_t clock_mono_ms(void);
+/* The same in microseconds. */
+int64_t clock_mono_us(void);
 /* Writes RFC 3339 in UTC with milliseconds; times outside the years 0000..9999 are clamped. */
 void clock_format_ms(int64_t wall_ms, char out[CLOCK_TEXT_BYTES]);
 /* Writes "2026-01-02T03:04:05Z", the form of x-acs-date and Timestamp. */

@@ -30,7 +30,12 @@ enum status ecs_new(struct loop *loop, const struct settings *settings, ecs_trou
                     void *arg, struct ecs **out_ecs, struct buf *out_why);
 /* Calls still out are dropped without a callback. Takes NULL. */
 void ecs_free(struct ecs *ecs);
-/* `command` must stay until the callback. */
+/*
+ * `command` must stay until the callback. What a rule asks to be done before another attempt is
+ * done by then: the clock is measured, the refused credentials are forgotten. Where that cannot
+ * help (no Date in the answer, no other credentials), RULE_CLOCK_ONCE and RULE_CREDENTIALS_ONCE
+ * arrive as RULE_REPLY_BRIDGE.
+ */
 void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *answered, void *arg);
 
 #endif

@@ -33,6 +33,8 @@ struct peer {
     struct connection connections[CONNECTIONS_MAX];
     size_t connection_count;
     size_t request_count;
+    struct buf last_request;
+    struct buf answer;
     bool is_ending;
 };
 
@@ -71,8 +73,7 @@ static void *peer_run(void *arg)
 struct peer *peer_new(peer_serve_fn *serve, void *arg)
 {
     struct peer *peer = mem_zalloc(1, sizeof *peer);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     peer->serve = serve;
     peer->arg = arg;
@@ -110,6 +111,8 @@ void peer_free(struct peer *peer)
     }
     pthread_cond_destroy(&peer->changed);
     pthread_mutex_destroy(&peer->lock);
+    buf_fini(&peer->last_request);
+    buf_fini(&peer->answer);
     free(peer);
 }
 
@@ -158,7 +161,7 @@ static bool read_request(int fd, struct buf *out)
             return false;
         }
     }
-    for (size_t left = body_bytes(out->data); left > 0; left--) {
+    for (size_t left = body_bytes(buf_slice(out).data); left > 0; left--) {
         if (!read_one(fd, out)) {
             return false;
         }
@@ -166,22 +169,45 @@ static bool read_request(int fd, struct buf *out)
     return true;
 }
 
-bool peer_read(struct peer *peer, int fd, struct buf *out)
+bool peer_read(struct peer *peer, int fd)
 {
     struct buf text = {0};
     bool is_whole = read_request(fd, &text);
     pthread_mutex_lock(&peer->lock);
     if (is_whole) {
         peer->request_count++;
+        buf_clear(&peer->last_request);
+        buf_append(&peer->last_request, buf_slice(&text));
         pthread_cond_broadcast(&peer->changed);
-    }
-    if (is_whole && out != NULL) {
-        buf_clear(out);
-        buf_append(out, buf_slice(&text));
     }
     pthread_mutex_unlock(&peer->lock);
     buf_fini(&text);
     return is_whole;
+}
+
+void peer_last_request(struct peer *peer, struct buf *out)
+{
+    buf_clear(out);
+    pthread_mutex_lock(&peer->lock);
+    buf_append(out, buf_slice(&peer->last_request));
+    pthread_mutex_unlock(&peer->lock);
+}
+
+void peer_set_answer(struct peer *peer, const char *text)
+{
+    pthread_mutex_lock(&peer->lock);
+    buf_clear(&peer->answer);
+    buf_append_text(&peer->answer, text);
+    pthread_mutex_unlock(&peer->lock);
+}
+
+void peer_answer(struct peer *peer, int fd)
+{
+    pthread_mutex_lock(&peer->lock);
+    char *text = mem_strdup(buf_slice(&peer->answer).data);
+    pthread_mutex_unlock(&peer->lock);
+    peer_write(fd, text);
+    free(text);
 }
 
 void peer_write(int fd, const char *text)
@@ -216,5 +242,5 @@ void peer_reset(int fd)
 {
     /* To AF_UNSPEC: the connection is reset, the descriptor stays for its owner to close. */
     struct sockaddr none = {.sa_family = AF_UNSPEC};
-    connect(fd, &none, sizeof none);
+    (void)connect(fd, &none, sizeof none);
 }

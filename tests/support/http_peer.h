@@ -1,5 +1,6 @@
 /*
- * http_peer - a far side for HTTP tests that does what it is told: one thread a connection, plain sockets on loopback.
+ * http_peer - a far side for HTTP tests that does what it is told: one thread a connection, plain
+ * sockets on loopback.
  *
  * Thread: functions here are the test's; a peer_serve_fn runs on its connection's thread.
  */
@@ -24,9 +25,14 @@ int peer_port(const struct peer *peer);
 size_t peer_connections(struct peer *peer);
 /* Whole requests read so far. */
 size_t peer_requests(struct peer *peer);
+/* Replaces `out` by the request read last. */
+void peer_last_request(struct peer *peer, struct buf *out);
+/* What peer_answer() says from now on; the text is copied. */
+void peer_set_answer(struct peer *peer, const char *text);
 
-/* For peer_serve_fn. Reads one request with its body; false at the end of the connection. `out` may be NULL. */
-bool peer_read(struct peer *peer, int fd, struct buf *out);
+/* For peer_serve_fn. Reads one request with its body; false at the end of the connection. */
+bool peer_read(struct peer *peer, int fd);
+void peer_answer(struct peer *peer, int fd);
 void peer_write(int fd, const char *text);
 /* Waits until `count` requests were read in all, or the peer ends. */
 void peer_wait_requests(struct peer *peer, size_t count);

@@ -125,7 +125,10 @@ static void test_a_key_that_no_header_can_hold_is_refused_by_name_and_not_told(v
         {"testid", "bad secret", NULL, SECRET},
         {"testid", "testsecret", "bad\r\nx: y", TOKEN},
         {"testid", "testsecret\n", NULL, SECRET},
-        {"testid", "b\xC3\xA4" "d", NULL, SECRET},
+        {"testid",
+         "b\xC3\xA4"
+         "d",
+         NULL, SECRET},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct got got = get(rows[i].id, rows[i].secret, rows[i].token);

@@ -20,7 +20,7 @@
 
 #define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define SUCCESS      "{\"RequestId\":\"C123\"}"
-#define REFUSAL(code, message)                                                                     \
+#define REFUSAL(code, message) \
     "{\"RequestId\":\"R1\",\"Code\":\"" code "\",\"Message\":\"" message "\"}"
 
 /* Room to be slow in; the offsets tested are far larger. */
@@ -116,9 +116,9 @@ static int tear_down(void **state)
 static void begin(struct fixture *fixture)
 {
     struct buf why = {0};
-    assert_int_equal(ecs_new(fixture->loop, &fixture->settings, take_trouble, fixture,
-                             &fixture->ecs, &why),
-                     STATUS_OK);
+    assert_int_equal(
+        ecs_new(fixture->loop, &fixture->settings, take_trouble, fixture, &fixture->ecs, &why),
+        STATUS_OK);
     assert_int_equal(why.length, 0);
     buf_fini(&why);
 }
@@ -202,8 +202,7 @@ static void test_a_v3_call_is_a_signed_post_with_its_parameters_in_the_query(voi
     assert_string_equal(fake_http_header(index, "x-acs-version"), "2021-07-30");
     assert_string_equal(fake_http_header(index, "x-acs-content-sha256"), EMPTY_SHA256);
     assert_string_equal(fake_http_header(index, "accept"), "application/json");
-    assert_string_equal(fake_http_header(index, "user-agent"),
-                        "ecs-mqtt-bridge/" BRIDGE_VERSION);
+    assert_string_equal(fake_http_header(index, "user-agent"), "ecs-mqtt-bridge/" BRIDGE_VERSION);
     assert_null(fake_http_header(index, "content-type"));
     assert_null(fake_http_header(index, "x-acs-security-token"));
     assert_in_range(llabs(date_of_request(index) - clock_wall_ms()), 0, SLOW_MS);
@@ -527,9 +526,9 @@ static void test_settings_reach_the_http_part(void **state)
 static void check_refused(struct fixture *fixture, const char *named)
 {
     struct buf why = {0};
-    assert_int_equal(ecs_new(fixture->loop, &fixture->settings, take_trouble, fixture,
-                             &fixture->ecs, &why),
-                     STATUS_INVALID);
+    assert_int_equal(
+        ecs_new(fixture->loop, &fixture->settings, take_trouble, fixture, &fixture->ecs, &why),
+        STATUS_INVALID);
     assert_non_null(strstr(why.data, named));
     assert_null(fixture->ecs);
     buf_fini(&why);

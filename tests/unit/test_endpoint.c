@@ -53,8 +53,8 @@ static void test_presets_networks_and_overrides_give_the_documented_hosts(void *
          "https://r-1.cloud.example:8443", "r-1.cloud.example:8443", "2030-01-01"},
         {"ecs", "public", "http://127.0.0.1:8080", "", "cn-beijing", "http://127.0.0.1:8080",
          "127.0.0.1:8080", "2014-05-26"},
-        {"ebs", "public", "https://{RegionId}.{RegionId}.example", "", "a",
-         "https://a.a.example", "a.a.example", "2021-07-30"},
+        {"ebs", "public", "https://{RegionId}.{RegionId}.example", "", "a", "https://a.a.example",
+         "a.a.example", "2021-07-30"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         check_row(&rows[i]);
@@ -65,9 +65,15 @@ static void test_what_cannot_be_an_endpoint_is_refused_with_a_reason(void **stat
 {
     (void)state;
     static const char *const urls[] = {
-        "ebs.cn-beijing.aliyuncs.com", "ftp://host",       "https://",
-        "http://cloud.example",        "https://host/path", "https://user@host",
-        "https://{Region}.example",    "https://{RegionId.example", "https://h:99999",
+        "ebs.cn-beijing.aliyuncs.com",
+        "ftp://host",
+        "https://",
+        "http://cloud.example",
+        "https://host/path",
+        "https://user@host",
+        "https://{Region}.example",
+        "https://{RegionId.example",
+        "https://h:99999",
     };
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
         const char *why = NULL;

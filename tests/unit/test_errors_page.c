@@ -1,4 +1,5 @@
-/* The users' page of errors must be the one the tables give. `test_errors_page --print` writes it anew. */
+/* The users' page of errors must be the one the tables give. `test_errors_page --print` writes it
+ * anew. */
 #include "ecs/outcome_map.h"
 
 #include <setjmp.h>

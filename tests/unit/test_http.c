@@ -19,16 +19,15 @@
 
 #define PARALLEL_COUNT 100
 /* Long enough never to be met by a test that does not mean it. */
-#define FAR_MS         30000
-#define ANSWER_MAX     1000
+#define FAR_MS     30000
+#define ANSWER_MAX 1000
 
 struct fixture {
     struct loop *loop;
     struct http *http;
     struct peer *peer;
-    const char *answer_text; /* what the peer says to every request */
-    struct buf request;      /* the last one the peer read */
-    int wanted;              /* callbacks until the loop stops */
+    struct buf request; /* the last one the peer read, after exchange() */
+    int wanted;         /* callbacks until the loop stops */
     int done_count;
     int answered_count;
     enum http_result result;
@@ -92,7 +91,6 @@ static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     fixture->loop = loop_new();
-    fixture->answer_text = OK_ANSWER;
     *state = fixture;
     return 0;
 }
@@ -138,20 +136,22 @@ static void exchange(struct fixture *fixture)
 {
     send_to(fixture, "http", peer_port(fixture->peer));
     run_until(fixture, fixture->done_count + 1);
+    peer_last_request(fixture->peer, &fixture->request);
 }
 
 static void serve_all(struct peer *peer, int fd, size_t connection, void *arg)
 {
-    struct fixture *fixture = arg;
     (void)connection;
-    while (peer_read(peer, fd, &fixture->request)) {
-        peer_write(fd, fixture->answer_text);
+    (void)arg;
+    while (peer_read(peer, fd)) {
+        peer_answer(peer, fd);
     }
 }
 
 static void begin(struct fixture *fixture, peer_serve_fn *serve, int64_t read_timeout_ms)
 {
     fixture->peer = peer_new(serve, fixture);
+    peer_set_answer(fixture->peer, OK_ANSWER);
     open_http(fixture, read_timeout_ms);
 }
 
@@ -180,12 +180,14 @@ static void test_methods_and_bodies_change_from_request_to_request(void **state)
     static const struct {
         const char *method;
         const char *body;
-    } rows[] = {{"POST", ""}, {"GET", ""}, {"POST", "a=b"}, {"POST", ""}, {"POST", "c"}, {"GET", ""}};
+    } rows[] = {{"POST", ""}, {"GET", ""},   {"POST", "a=b"},
+                {"POST", ""}, {"POST", "c"}, {"GET", ""}};
     begin(fixture, serve_all, FAR_MS);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char length_line[64];
         send_request(fixture, "http", peer_port(fixture->peer), rows[i].method, rows[i].body);
         run_until(fixture, (int)i + 1);
+        peer_last_request(fixture->peer, &fixture->request);
         assert_int_equal(fixture->result, HTTP_ANSWERED);
         assert_int_equal(strncmp(fixture->request.data, rows[i].method, strlen(rows[i].method)), 0);
         const char *body = strstr(fixture->request.data, "\r\n\r\n") + 4;
@@ -239,7 +241,7 @@ static void serve_when_all_are_here(struct peer *peer, int fd, size_t connection
 {
     (void)connection;
     (void)arg;
-    while (peer_read(peer, fd, NULL)) {
+    while (peer_read(peer, fd)) {
         peer_wait_requests(peer, PARALLEL_COUNT);
         peer_write(fd, OK_ANSWER);
     }
@@ -267,7 +269,7 @@ static void serve_one_each(struct peer *peer, int fd, size_t connection, void *a
 {
     (void)connection;
     (void)arg;
-    if (peer_read(peer, fd, NULL)) {
+    if (peer_read(peer, fd)) {
         peer_write(fd, OK_ANSWER);
     }
 }
@@ -304,9 +306,9 @@ static void serve_two_and_answer_one(struct peer *peer, int fd, size_t connectio
 {
     (void)connection;
     (void)arg;
-    if (peer_read(peer, fd, NULL)) {
+    if (peer_read(peer, fd)) {
         peer_write(fd, OK_ANSWER);
-        peer_read(peer, fd, NULL);
+        peer_read(peer, fd);
     }
 }
 
@@ -386,7 +388,7 @@ static void serve_reset(struct peer *peer, int fd, size_t connection, void *arg)
 {
     (void)connection;
     (void)arg;
-    if (peer_read(peer, fd, NULL)) {
+    if (peer_read(peer, fd)) {
         peer_reset(fd);
     }
 }
@@ -403,10 +405,10 @@ static void test_a_reset_after_the_request_is_a_cut(void **state)
 
 static void serve_once(struct peer *peer, int fd, size_t connection, void *arg)
 {
-    struct fixture *fixture = arg;
     (void)connection;
-    if (peer_read(peer, fd, NULL)) {
-        peer_write(fd, fixture->answer_text);
+    (void)arg;
+    if (peer_read(peer, fd)) {
+        peer_answer(peer, fd);
     }
 }
 
@@ -424,7 +426,7 @@ static void test_half_an_answer_is_a_cut(void **state)
     begin(fixture, serve_once, FAR_MS);
     for (size_t i = 0; i < sizeof halves / sizeof halves[0]; i++) {
         print_message("%s\n", halves[i]);
-        fixture->answer_text = halves[i];
+        peer_set_answer(fixture->peer, halves[i]);
         exchange(fixture);
         assert_int_equal(fixture->result, HTTP_CUT);
         assert_int_equal(fixture->status, 0);
@@ -437,7 +439,7 @@ static void serve_silence(struct peer *peer, int fd, size_t connection, void *ar
 {
     (void)connection;
     (void)arg;
-    while (peer_read(peer, fd, NULL)) {
+    while (peer_read(peer, fd)) {
     }
 }
 
@@ -459,7 +461,7 @@ static void serve_drops(struct peer *peer, int fd, size_t connection, void *arg)
 {
     (void)connection;
     (void)arg;
-    if (!peer_read(peer, fd, NULL)) {
+    if (!peer_read(peer, fd)) {
         return;
     }
     peer_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
@@ -485,7 +487,7 @@ static void test_an_answer_may_be_as_large_as_the_limit_and_not_larger(void **st
     for (int extra = 0; extra <= 1; extra++) {
         snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%0*d",
                  ANSWER_MAX + extra, ANSWER_MAX + extra, 0);
-        fixture->answer_text = text;
+        peer_set_answer(fixture->peer, text);
         exchange(fixture);
         assert_int_equal(fixture->result, extra == 0 ? HTTP_ANSWERED : HTTP_CUT);
     }
@@ -527,7 +529,7 @@ static void test_headers_that_matter_are_read_and_nonsense_is_not(void **state)
                  "HTTP/1.1 429 Slow\r\n%sContent-Type: text/xml;charset=utf-8\r\n"
                  "Content-Length: 0\r\n\r\n",
                  rows[i].headers);
-        fixture->answer_text = text;
+        peer_set_answer(fixture->peer, text);
         exchange(fixture);
         assert_int_equal(fixture->result, HTTP_ANSWERED);
         assert_int_equal(fixture->status, 429);
@@ -541,7 +543,8 @@ static void test_an_interim_answer_is_not_the_answer(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, serve_all, FAR_MS);
-    fixture->answer_text = "HTTP/1.1 102 Processing\r\nx-acs-retry-after: 5\r\n\r\n" OK_ANSWER;
+    peer_set_answer(fixture->peer,
+                    "HTTP/1.1 102 Processing\r\nx-acs-retry-after: 5\r\n\r\n" OK_ANSWER);
     exchange(fixture);
     assert_int_equal(fixture->status, 200);
     assert_int_equal(fixture->retry_after_ms, -1);
@@ -551,7 +554,8 @@ static void test_redirects_are_answers_and_not_followed(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, serve_all, FAR_MS);
-    fixture->answer_text = "HTTP/1.1 307 Elsewhere\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n";
+    peer_set_answer(fixture->peer,
+                    "HTTP/1.1 307 Elsewhere\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n");
     exchange(fixture);
     assert_int_equal(fixture->result, HTTP_ANSWERED);
     assert_int_equal(fixture->status, 307);

@@ -42,90 +42,91 @@ static struct attempt map_code(int status, const char *code, const char *message
 {
     char body[4096];
     snprintf(body, sizeof body,
-             is_xml ? "<?xml version='1.0' encoding='UTF-8'?><Error><RequestId>R1</RequestId>"
-                      "<HostId>ebs</HostId><Code>%s</Code><Message>%s</Message></Error>"
-                    : "{\"RequestId\":\"R1\",\"HostId\":\"ebs\",\"Code\":\"%s\",\"Message\":\"%s\"}",
+             is_xml
+                 ? "<?xml version='1.0' encoding='UTF-8'?><Error><RequestId>R1</RequestId>"
+                   "<HostId>ebs</HostId><Code>%s</Code><Message>%s</Message></Error>"
+                 : "{\"RequestId\":\"R1\",\"HostId\":\"ebs\",\"Code\":\"%s\",\"Message\":\"%s\"}",
              code, message);
     return map(status, body);
 }
 
 struct row {
-    int status;
     const char *code;
+    int status;
     enum category category;
     enum rule rule;
     enum keep keep;
 };
 
 static const struct row rows[] = {
-    {400, "OperationDenied.StandbyDeviceAttached", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {403, "OperationDenied", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {403, "OperationDenied.InvalidStatus", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {403, "OperationDenied.ManualSyncLimit", CATEGORY_COOLDOWN, RULE_COOLDOWN, KEEP_COOLDOWN},
-    {403, "OperationDenied.NoPairInGroup", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {403, "OperationDenied.PairGroupStatusConflict", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {403, "OperationDenied.PairGroupAZoneConflict", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {403, "OperationDenied.PairNotInGroup", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {403, "Forbidden", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {403, "Forbidden.Action", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {404, "NoSuchResource", CATEGORY_NOT_FOUND, RULE_REPLY, KEEP_REFUSAL},
-    {500, "InternalError", CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
-    {504, "RequestTimeout", CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
-    {403, "LastTokenProcessing", CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
-    {409, "IdempotentProcessing", CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
-    {400, "IdempotentRequestProcessing", CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
-    {400, "IdempotentParameterMismatch", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {403, "InvalidIdempotenceParameter.Mismatch", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {409, "OperationConflict", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {403, "InvalidAccountStatus.NotEnoughBalance", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {403, "NoPermission.SLR", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {400, "Throttling", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {400, "Throttling.User", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {400, "Throttling.Api", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {503, "Throttling.User", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {429, "Throttling", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {400, "Rejected.Throttling", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {429, "BLOCK.LimitedRequest", CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {503, "ServiceUnavailable", CATEGORY_UNAVAILABLE, RULE_RETRY, KEEP_GIVEN_UP},
-    {503, "ServiceUnavailable.RegionMaintaining", CATEGORY_UNAVAILABLE, RULE_RETRY, KEEP_GIVEN_UP},
-    {400, "SignatureNonceUsed", CATEGORY_INTERNAL, RULE_RESIGN_ONCE, KEEP_NOT},
-    {400, "InvalidTimeStamp.Expired", CATEGORY_CONFIGURATION, RULE_CLOCK_ONCE, KEEP_NOT},
-    {400, "InvalidTimeStamp.Format", CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {400, "IllegalTimestamp", CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {400, "IncompleteSignature", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {400, "SignatureDoesNotMatch", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {403, "SignatureDoesNotMatch", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {404, "InvalidAccessKeyId.NotFound", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {400, "InvalidAccessKeyId.NotFound", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {400, "InvalidAccessKeyId.Inactive", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {403, "Forbidden.AccessKeyDisabled", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {400, "InvalidSecurityToken.Expired", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {403, "InvalidSecurityToken.Malformed", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {400, "MissingSecurityToken", CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {404, "InvalidAction.NotFound", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {404, "InvalidApi.NotFound", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {400, "InvalidVersion", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {404, "InvalidProduct.NotFound", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {404, "InvalidProtocol.NeedSsl", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {400, "InvalidProtocol.NeedSsl", CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {403, "UnsupportedHTTPMethod", CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {400, "MissingParameter", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {400, "MissingRegionId", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {400, "InvalidParameter", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {400, "InvalidParameter.Conflict", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {400, "InvalidParameter.Format", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {400, "InvalidClientToken.Malformed", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"OperationDenied.StandbyDeviceAttached", 400, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {"OperationDenied", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {"OperationDenied.InvalidStatus", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {"OperationDenied.ManualSyncLimit", 403, CATEGORY_COOLDOWN, RULE_COOLDOWN, KEEP_COOLDOWN},
+    {"OperationDenied.NoPairInGroup", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {"OperationDenied.PairGroupStatusConflict", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {"OperationDenied.PairGroupAZoneConflict", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {"OperationDenied.PairNotInGroup", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {"Forbidden", 403, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {"Forbidden.Action", 403, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {"NoSuchResource", 404, CATEGORY_NOT_FOUND, RULE_REPLY, KEEP_REFUSAL},
+    {"InternalError", 500, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
+    {"RequestTimeout", 504, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
+    {"LastTokenProcessing", 403, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
+    {"IdempotentProcessing", 409, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
+    {"IdempotentRequestProcessing", 400, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
+    {"IdempotentParameterMismatch", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"InvalidIdempotenceParameter.Mismatch", 403, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"OperationConflict", 409, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {"InvalidAccountStatus.NotEnoughBalance", 403, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {"NoPermission.SLR", 403, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {"Throttling", 400, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {"Throttling.User", 400, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {"Throttling.Api", 400, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {"Throttling.User", 503, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {"Throttling", 429, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {"Rejected.Throttling", 400, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {"BLOCK.LimitedRequest", 429, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
+    {"ServiceUnavailable", 503, CATEGORY_UNAVAILABLE, RULE_RETRY, KEEP_GIVEN_UP},
+    {"ServiceUnavailable.RegionMaintaining", 503, CATEGORY_UNAVAILABLE, RULE_RETRY, KEEP_GIVEN_UP},
+    {"SignatureNonceUsed", 400, CATEGORY_INTERNAL, RULE_RESIGN_ONCE, KEEP_NOT},
+    {"InvalidTimeStamp.Expired", 400, CATEGORY_CONFIGURATION, RULE_CLOCK_ONCE, KEEP_NOT},
+    {"InvalidTimeStamp.Format", 400, CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {"IllegalTimestamp", 400, CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {"IncompleteSignature", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {"SignatureDoesNotMatch", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {"SignatureDoesNotMatch", 403, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {"InvalidAccessKeyId.NotFound", 404, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {"InvalidAccessKeyId.NotFound", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {"InvalidAccessKeyId.Inactive", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {"Forbidden.AccessKeyDisabled", 403, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {"InvalidSecurityToken.Expired", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {"InvalidSecurityToken.Malformed", 403, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {"MissingSecurityToken", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
+    {"InvalidAction.NotFound", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {"InvalidApi.NotFound", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {"InvalidVersion", 400, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {"InvalidProduct.NotFound", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {"InvalidProtocol.NeedSsl", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {"InvalidProtocol.NeedSsl", 400, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {"UnsupportedHTTPMethod", 403, CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
+    {"MissingParameter", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"MissingRegionId", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"InvalidParameter", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"InvalidParameter.Conflict", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"InvalidParameter.Format", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"InvalidClientToken.Malformed", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
     /* Codes nobody has told us about go by their number. */
-    {400, "Fresh.Code", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {401, "Fresh.Code", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {403, "Fresh.Code", CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {404, "InvalidRegionId.NotFound", CATEGORY_NOT_FOUND, RULE_REPLY, KEEP_REFUSAL},
-    {405, "Fresh.Code", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {409, "Fresh.Code", CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {418, "Fresh.Code", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {429, "Fresh.Code", CATEGORY_THROTTLED, RULE_REPLY, KEEP_GIVEN_UP},
+    {"Fresh.Code", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"Fresh.Code", 401, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {"Fresh.Code", 403, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
+    {"InvalidRegionId.NotFound", 404, CATEGORY_NOT_FOUND, RULE_REPLY, KEEP_REFUSAL},
+    {"Fresh.Code", 405, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"Fresh.Code", 409, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
+    {"Fresh.Code", 418, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"Fresh.Code", 429, CATEGORY_THROTTLED, RULE_REPLY, KEEP_GIVEN_UP},
     /* Case matters. */
-    {400, "throttling", CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"throttling", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
 };
 
 static void check_row(const struct row *row, bool is_xml)
@@ -191,8 +192,7 @@ static void test_a_request_id_without_an_error_is_success(void **state)
         "{\"RequestId\":\"C123\",\"Code\":\"OK\"}",
         "{\"RequestId\":\"C123\",\"Code\":\"Success\"}",
         "{\"RequestId\":\"C123\",\"code\":\"success\",\"Message\":\"fine\"}",
-        "<StartDiskReplicaGroupResponse><RequestId>C123</RequestId>"
-        "</StartDiskReplicaGroupResponse>",
+        "<AnyResponse><RequestId>C123</RequestId></AnyResponse>",
     };
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         struct attempt attempt = map(200, bodies[i]);
@@ -307,8 +307,8 @@ static void test_the_cooldown_is_half_the_recovery_point_objective(void **state)
 {
     (void)state;
     struct outcome_map_context context = {.rpo_s = 61};
-    struct attempt attempt = map_as(403, "{\"Code\":\"OperationDenied.ManualSyncLimit\"}",
-                                    &plain_command, &context);
+    struct attempt attempt =
+        map_as(403, "{\"Code\":\"OperationDenied.ManualSyncLimit\"}", &plain_command, &context);
     assert_int_equal(attempt.outcome.retry_after_ms, 30500);
     assert_string_equal(attempt.outcome.message, "The API gave no message.");
     attempt_fini(&attempt);
@@ -369,6 +369,9 @@ static void test_secrets_are_cut_out_even_where_they_overlap(void **state)
     assert_string_equal(attempt.outcome.message, "1 *** 2 *** 3 *** 4 *** 5 ***");
     assert_string_equal(attempt.outcome.code, "Bad.***");
     assert_string_equal(attempt.outcome.request_id, "R-***");
+    attempt_fini(&attempt);
+    attempt = map_as(200, "{\"RequestId\":\"R-abc-1\"}", &plain_command, &context);
+    assert_string_equal(attempt.outcome.request_id, "R-***-1");
     attempt_fini(&attempt);
 }
 

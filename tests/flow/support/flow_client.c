@@ -109,22 +109,9 @@ static void wait_for(struct client *client, const int *count, int wanted, const 
     }
 }
 
-struct client *client_new(int port, int version)
+/* Waits for the broker's word on a connection that was begun. */
+static void wait_connected(struct client *client, int rc)
 {
-    static int number;
-    char id[64];
-    struct client *client = calloc(1, sizeof *client);
-    assert(client != NULL);
-    client->last = &client->first;
-    mosquitto_lib_init();
-    snprintf(id, sizeof id, "test-%ld-%d", (long)getpid(), ++number);
-    client->mosq = mosquitto_new(id, true, client);
-    assert(client->mosq != NULL);
-    mosquitto_int_option(client->mosq, MOSQ_OPT_PROTOCOL_VERSION,
-                         version == 5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
-    mosquitto_int_option(client->mosq, MOSQ_OPT_TCP_NODELAY, 1);
-    set_callbacks(client->mosq);
-    int rc = mosquitto_connect_bind_v5(client->mosq, "127.0.0.1", port, 60, NULL, NULL);
     if (rc != MOSQ_ERR_SUCCESS) {
         flow_fail("the test client cannot connect: %s", mosquitto_strerror(rc));
     }
@@ -135,7 +122,50 @@ struct client *client_new(int port, int version)
     if (!client->is_connected) {
         flow_fail("the test client was not let in: %d", client->refused);
     }
+}
+
+static struct client *open_client(int port, int version, const char *id, bool is_lasting)
+{
+    mosquitto_property *properties = NULL;
+    struct client *client = calloc(1, sizeof *client);
+    assert(client != NULL);
+    client->last = &client->first;
+    mosquitto_lib_init();
+    client->mosq = mosquitto_new(id, !is_lasting, client);
+    assert(client->mosq != NULL);
+    mosquitto_int_option(client->mosq, MOSQ_OPT_PROTOCOL_VERSION,
+                         version == 5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
+    mosquitto_int_option(client->mosq, MOSQ_OPT_TCP_NODELAY, 1);
+    set_callbacks(client->mosq);
+    if (is_lasting) {
+        mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 3600);
+    }
+    int rc = mosquitto_connect_bind_v5(client->mosq, "127.0.0.1", port, 60, NULL, properties);
+    mosquitto_property_free_all(&properties);
+    wait_connected(client, rc);
     return client;
+}
+
+struct client *client_new(int port, int version)
+{
+    static int number;
+    char id[64];
+    snprintf(id, sizeof id, "test-%ld-%d", (long)getpid(), ++number);
+    return open_client(port, version, id, false);
+}
+
+struct client *client_new_lasting(int port, const char *id)
+{
+    return open_client(port, 5, id, true);
+}
+
+void client_reconnect(struct client *client)
+{
+    client->is_connected = false;
+    client->refused = 0;
+    client->posted_count = 0;
+    client->acknowledged_count = 0;
+    wait_connected(client, mosquitto_reconnect(client->mosq));
 }
 
 void client_free(struct client *client)
@@ -297,7 +327,8 @@ void client_settle(struct client *client)
 void client_print(const struct client *client)
 {
     for (const struct message *message = client->first; message != NULL; message = message->next) {
-        print_message("  arrived%s: %s %.600s\n", message->is_taken ? " and taken" : "",
-                      message->topic, message->payload);
+        if (!message->is_taken) {
+            print_message("  not expected: %s %.500s\n", message->topic, message->payload);
+        }
     }
 }

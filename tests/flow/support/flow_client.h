@@ -18,6 +18,10 @@ struct client;
 
 /* Connects to 127.0.0.1; `version` is 5, or 4 for MQTT 3.1.1. */
 struct client *client_new(int port, int version);
+/* The same with a session of this name, MQTT 5, that the broker keeps while the client is away. */
+struct client *client_new_lasting(int port, const char *id);
+/* Connects again to the session that was kept; what had arrived is still there. */
+void client_reconnect(struct client *client);
 /* Takes NULL. */
 void client_free(struct client *client);
 /* Subscribes at QoS 1 and waits for the broker's word. */

@@ -17,15 +17,17 @@ struct answer {
     size_t length;
 };
 
-void simulator_start(struct simulator *simulator, const char *directory)
+void simulator_start(struct simulator *simulator, const char *directory, int port)
 {
+    char listen[32];
     char port_file[160];
     char log_file[160];
     snprintf(simulator->directory, sizeof simulator->directory, "%s", directory);
     snprintf(port_file, sizeof port_file, "%s/simulator.port", directory);
     snprintf(log_file, sizeof log_file, "%s/simulator.log", directory);
+    snprintf(listen, sizeof listen, "127.0.0.1:%d", port);
     remove(port_file);
-    const char *const argv[] = {SIMULATOR_BINARY, "--listen",      "127.0.0.1:0", "--port-file",
+    const char *const argv[] = {SIMULATOR_BINARY, "--listen",      listen, "--port-file",
                                 port_file,        "--access-key",  key_option,    "--auto-create",
                                 "--sync-ms",      "0",             NULL};
     const struct process_spec spec = {.argv = argv, .output = log_file};
@@ -37,9 +39,9 @@ void simulator_start(struct simulator *simulator, const char *directory)
         }
         flow_pause();
     }
-    char *port = file_read(port_file);
-    simulator->port = atoi(port);
-    free(port);
+    char *text = file_read(port_file);
+    simulator->port = atoi(text);
+    free(text);
 }
 
 void simulator_stop(struct simulator *simulator)
@@ -174,6 +176,22 @@ int simulator_token(const struct simulator *simulator, const char *token, const 
     int number = http == 200 ? (int)json_number(json, name) : 0;
     cJSON_Delete(json);
     return number;
+}
+
+cJSON *simulator_requests(const struct simulator *simulator, const char *token)
+{
+    cJSON *found = cJSON_CreateArray();
+    cJSON *all = simulator_get(simulator, "requests?Last=1000");
+    while (cJSON_GetArraySize(all) > 0) {
+        cJSON *row = cJSON_DetachItemFromArray(all, 0);
+        if (strcmp(json_text(row, "Params.ClientToken"), token) == 0) {
+            cJSON_AddItemToArray(found, row);
+        } else {
+            cJSON_Delete(row);
+        }
+    }
+    cJSON_Delete(all);
+    return found;
 }
 
 void simulator_wait(const struct simulator *simulator, const char *name, int count)

@@ -21,10 +21,10 @@ struct simulator {
 };
 
 /*
- * Starts it on a free port. Unknown groups come into being when they are named and a
+ * Starts it on `port`, 0 for a free one. Unknown groups come into being when they are named and a
  * synchronization ends at once, so that a group may be started again and again.
  */
-void simulator_start(struct simulator *simulator, const char *directory);
+void simulator_start(struct simulator *simulator, const char *directory, int port);
 void simulator_stop(struct simulator *simulator);
 
 /* GET /_sim/<path>; the caller frees the answer. */
@@ -44,6 +44,8 @@ void simulator_reset(const struct simulator *simulator);
 int simulator_total(const struct simulator *simulator, const char *name);
 /* One number of what is known of a token, as "Effects" or "Answers.Lost"; 0 where it was never seen. */
 int simulator_token(const struct simulator *simulator, const char *token, const char *name);
+/* The requests with a token, at most the last 1000, in order of arrival: an array the caller frees. */
+cJSON *simulator_requests(const struct simulator *simulator, const char *token);
 /* Waits until a total ("Requests": starts arrived, "Effects", "Answered") is reached. */
 void simulator_wait(const struct simulator *simulator, const char *name, int count);
 /* Waits until that many starts with this token have arrived. */

@@ -90,16 +90,21 @@ static void free_bridge(struct world *world, struct bridge *bridge)
     free(bridge);
 }
 
+struct bridge *world_bridge_alone(struct world *world, const char *overrides)
+{
+    if (world->shared != NULL && world->shared->pid != 0) {
+        bridge_stop(world->shared);
+    }
+    return world_bridge_new(world, overrides);
+}
+
 struct bridge *world_bridge(struct world *world, const char *overrides)
 {
     struct bridge *bridge = world->shared;
     if (bridge != NULL && bridge->pid != 0 && strcmp(bridge->overrides, overrides) == 0) {
         return bridge;
     }
-    if (bridge != NULL && bridge->pid != 0) {
-        bridge_stop(bridge);
-    }
-    bridge = world_bridge_new(world, overrides);
+    bridge = world_bridge_alone(world, overrides);
     world->shared = bridge;
     bridge_start(bridge);
     bridge_wait_online(bridge);
@@ -136,7 +141,7 @@ static struct world *new_world(const char *broker_extra)
     }
     broker_init(&world->broker, world->directory, broker_extra);
     broker_start(&world->broker);
-    simulator_start(&world->simulator, world->directory);
+    simulator_start(&world->simulator, world->directory, 0);
     world_renew_sender(world);
     return world;
 }

@@ -59,6 +59,8 @@ int flow_main(const char *name, const struct flow_test *tests, size_t count,
 struct bridge *world_bridge(struct world *world, const char *overrides);
 /* A bridge of the test's own, not started. Each has an `instance`, so a session at the broker, of its own. */
 struct bridge *world_bridge_new(struct world *world, const char *overrides);
+/* The same, and no other runs. */
+struct bridge *world_bridge_alone(struct world *world, const char *overrides);
 /* A new sender in place of the old, for after the broker was away. */
 void world_renew_sender(struct world *world);
 

@@ -1,7 +1,8 @@
 /*
- * fake_http - io/http.h without a network: what was sent is kept, and the test answers when it likes.
+ * fake_http - io/http.h without a network: what was sent is kept, and the test answers at will.
  *
- * Linked into the programs that tests/unit/CMakeLists.txt names, where its symbols win over the io library's.
+ * Linked into the programs that tests/unit/CMakeLists.txt names; there its symbols win over io's.
+ *
  * Thread: the test's.
  */
 #ifndef SUPPORT_FAKES_FAKE_HTTP_H

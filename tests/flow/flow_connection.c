@@ -1,0 +1,286 @@
+/* The broker comes and goes; the status topic tells how the bridge is. */
+#include "flow_load.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct message *expect_status(struct world *world, const struct bridge *bridge,
+                                           const char *state)
+{
+    return client_expect(world->sender,
+                         &(struct match){.topic = bridge->status_topic, .state = state});
+}
+
+/* What the broker has stored on the status topic. */
+static const struct message *stored_status(struct world *world, struct client *client,
+                                           const struct bridge *bridge)
+{
+    (void)world;
+    client_subscribe(client, bridge->status_topic);
+    const struct message *status =
+        client_expect(client, &(struct match){.topic = bridge->status_topic});
+    assert_true(status->is_retained);
+    return status;
+}
+
+static void test_online_is_retained_and_names_the_instance(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "instance = \"press 7\";");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    struct client *client = client_new(world->broker.port, 5);
+    const struct message *status = stored_status(world, client, bridge);
+    check_text(status, "State", "online");
+    check_text(status, "Instance", "press 7");
+    client_free(client);
+    bridge_stop(bridge);
+}
+
+static void test_a_planned_stop_tells_offline_with_its_reason(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    bridge_stop(bridge);
+    const struct message *status = expect_status(world, bridge, "offline");
+    assert_true(json_text(status->json, "Reason")[0] != '\0');
+    struct client *client = client_new(world->broker.port, 5);
+    check_text(stored_status(world, client, bridge), "State", "offline");
+    client_free(client);
+}
+
+static void test_a_killed_bridge_is_told_offline_by_its_will(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const struct match offline = {.topic = bridge->status_topic, .state = "offline"};
+    int64_t begin_ms = flow_now_ms();
+    bridge_kill(bridge);
+    client_expect(world->sender, &offline);
+    assert_true(flow_now_ms() - begin_ms > 8000);
+    struct client *client = client_new(world->broker.port, 5);
+    check_text(stored_status(world, client, bridge), "State", "offline");
+    client_free(client);
+}
+
+static void test_a_quick_restart_is_no_outage(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    bridge_kill(bridge);
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    /* Past the Will Delay of the connection that was killed. */
+    const struct message *offline = client_take(
+        world->sender, &(struct match){.topic = bridge->status_topic, .state = "offline"}, 11000);
+    assert_null(offline);
+}
+
+static void test_a_killed_publisher_is_no_outage(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    bridge_kill_children(bridge, "publisher");
+    expect_status(world, bridge, "online");
+    world_expect_nothing(world,
+                         &(struct match){.topic = bridge->status_topic, .state = "offline"});
+}
+
+static void test_a_bridge_may_start_before_its_broker(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "");
+    broker_stop(&world->broker);
+    client_free(world->sender);
+    world->sender = NULL;
+    bridge_start(bridge);
+    bridge_wait_log(bridge, "refused");
+    broker_start(&world->broker);
+    world_renew_sender(world);
+    bridge_wait_online(bridge);
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    bridge_stop(bridge);
+}
+
+static void test_the_next_broker_address_is_tried(struct world *world)
+{
+    int guard = -1;
+    int dead = port_reserve(&guard);
+    world_bridge(world, world_format(world,
+                                     "broker.uris = (\"mqtt://127.0.0.1:%d\","
+                                     "\"mqtt://127.0.0.1:%d\");",
+                                     dead, world->broker.port));
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    close(guard);
+}
+
+/* --- MQTT 3.1.1 --- */
+
+static void test_a_bridge_may_speak_3_1_1(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "broker.protocol = 4;");
+    const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "inbox"));
+    const char *token = world_name(world, "token");
+    const struct message *reply =
+        world_ask(world, token, world_name(world, "pg"), ",\"CorrelationId\":\"c-1\"");
+    check_succeeded(reply);
+    check_text(reply, "CorrelationId", "c-1");
+    world_send(world, world_command(world, world_name(world, "token"), world_name(world, "pg"),
+                                    world_format(world, ",\"ReplyTo\":\"%s\"", topic)));
+    check_succeeded(client_expect(world->sender, &(struct match){.topic = topic}));
+    world_send(world, "{\"RegionId\":\"cn-beijing\"}");
+    client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    bridge_stop(bridge);
+    expect_status(world, bridge, "offline");
+}
+
+static void test_a_bridge_that_speaks_3_1_1_keeps_its_session(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "broker.protocol = 4;");
+    const char *token = world_name(world, "token");
+    bridge_kill(bridge);
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    bridge_start(bridge);
+    check_succeeded(world_expect_reply(world, token));
+}
+
+static void test_a_bridge_that_speaks_3_1_1_has_a_will(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "broker.protocol = 4;");
+    bridge_kill(bridge);
+    expect_status(world, bridge, "offline");
+}
+
+/* --- restarts of the broker --- */
+
+static void check_orderly_restart(struct world *world, const char *settings)
+{
+    struct load load;
+    enum { COMMANDS = 200, TOKENS = 100 };
+    world_bridge(world, settings);
+    load_init(&load, world, world_name(world, "t"), COMMANDS, TOKENS, 10);
+    simulator_fault(&world->simulator, "\"latency\",\"DelayMs\":10,\"Count\":-1");
+    load_send(&load, 0, COMMANDS);
+    load_wait_answered(&load, 5);
+    broker_stop(&world->broker);
+    broker_start(&world->broker);
+    client_reconnect(load.client);
+    load_wait_answered(&load, COMMANDS);
+    load_check(&load);
+    assert_int_equal(simulator_total(&world->simulator, "Effects"), TOKENS);
+    load_fini(&load);
+    world_renew_sender(world);
+}
+
+static void test_a_broker_that_restarts_during_load_costs_no_reply(struct world *world)
+{
+    check_orderly_restart(world, "");
+}
+
+static void test_a_broker_that_restarts_costs_several_receivers_no_reply(struct world *world)
+{
+    check_orderly_restart(world, "broker.receivers = 3;");
+}
+
+/*
+ * A broker that is killed may forget what it had taken. Its senders see no reply and send the same
+ * command again, as senders do.
+ */
+static void test_a_broker_that_is_killed_during_load_costs_at_most_a_second_try(
+    struct world *world)
+{
+    struct load load;
+    enum { COMMANDS = 100 };
+    world_bridge(world, "");
+    load_init(&load, world, world_name(world, "t"), COMMANDS, COMMANDS, 10);
+    simulator_fault(&world->simulator, "\"latency\",\"DelayMs\":10,\"Count\":-1");
+    load_send(&load, 0, COMMANDS);
+    load_wait_answered(&load, 5);
+    broker_kill(&world->broker);
+    broker_start(&world->broker);
+    client_reconnect(load.client);
+    client_subscribe(load.client, world_format(world, FLOW_REPLIES "load/%s", load.name));
+    for (int round = 0; round < 10 && load.answered_count < COMMANDS; round++) {
+        for (int i = 0; i < COMMANDS; i++) {
+            if (load.reply_counts[i] == 0) {
+                load_post(&load, i);
+            }
+        }
+        client_flush(load.client);
+        int64_t end_ms = flow_now_ms() + 2000;
+        while (load.answered_count < COMMANDS && flow_now_ms() < end_ms) {
+            client_turn(load.client, 50);
+            load_count(&load);
+        }
+    }
+    load_check(&load);
+    assert_int_equal(simulator_total(&world->simulator, "MaxEffectsPerToken"), 1);
+    load_fini(&load);
+    world_renew_sender(world);
+}
+
+static void test_replies_wait_for_the_broker(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    struct client *inbox = client_new_lasting(world->broker.port, world_name(world, "inbox"));
+    client_subscribe(inbox, world_format(world, FLOW_REPLIES "%s", token));
+    simulator_fault(&world->simulator, "\"hang\"");
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    simulator_wait_token(&world->simulator, token, 1);
+    broker_stop(&world->broker);
+    simulator_clear(&world->simulator);
+    simulator_wait(&world->simulator, "Answered", 1);
+    bridge_wait_log(bridge, "command_done");
+    broker_start(&world->broker);
+    client_reconnect(inbox);
+    check_succeeded(client_expect(inbox, &(struct match){.token = token}));
+    client_free(inbox);
+    world_renew_sender(world);
+}
+
+/* While the broker is away too. */
+static void test_replies_survive_a_kill_of_the_bridge(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    struct client *inbox = client_new_lasting(world->broker.port, world_name(world, "inbox"));
+    client_subscribe(inbox, world_format(world, FLOW_REPLIES "%s", token));
+    simulator_fault(&world->simulator, "\"hang\"");
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    simulator_wait_token(&world->simulator, token, 1);
+    broker_stop(&world->broker);
+    simulator_clear(&world->simulator);
+    bridge_wait_log(bridge, "command_done");
+    bridge_kill(bridge);
+    client_free(world->sender);
+    world->sender = NULL;
+    bridge_start(bridge);
+    broker_start(&world->broker);
+    client_reconnect(inbox);
+    check_succeeded(client_expect(inbox, &(struct match){.token = token}));
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 2);
+    client_free(inbox);
+    world_renew_sender(world);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_a_killed_publisher_is_no_outage),
+        FLOW_TEST(test_a_planned_stop_tells_offline_with_its_reason),
+        FLOW_TEST(test_online_is_retained_and_names_the_instance),
+        FLOW_TEST(test_the_next_broker_address_is_tried),
+        FLOW_TEST(test_a_bridge_may_speak_3_1_1),
+        FLOW_TEST(test_a_bridge_that_speaks_3_1_1_keeps_its_session),
+        FLOW_TEST(test_a_bridge_that_speaks_3_1_1_has_a_will),
+        FLOW_TEST(test_a_bridge_may_start_before_its_broker),
+        FLOW_TEST(test_a_broker_that_restarts_during_load_costs_no_reply),
+        FLOW_TEST(test_a_broker_that_restarts_costs_several_receivers_no_reply),
+        FLOW_TEST(test_a_broker_that_is_killed_during_load_costs_at_most_a_second_try),
+        FLOW_TEST(test_replies_wait_for_the_broker),
+        FLOW_TEST(test_replies_survive_a_kill_of_the_bridge),
+        FLOW_TEST(test_a_killed_bridge_is_told_offline_by_its_will),
+        FLOW_TEST(test_a_quick_restart_is_no_outage),
+    };
+    return flow_main("connection", tests, sizeof tests / sizeof tests[0],
+                     "persistence true\nautosave_interval 1\nautosave_on_changes true\n", argc,
+                     argv);
+}

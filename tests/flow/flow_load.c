@@ -1,0 +1,113 @@
+/* Many commands: every one is answered, and each token has one effect. */
+#include "flow_load.h"
+
+#include <stdio.h>
+
+static void test_a_thousand_commands_half_of_them_duplicates_from_four_clients(struct world *world)
+{
+    enum { CLIENTS = 4, COMMANDS = 250, TOKENS = 125 };
+    struct load loads[CLIENTS];
+    world_bridge(world, "");
+    /* Two clients share tokens, so that a duplicate comes from the same client or from another. */
+    const char *prefixes[] = {world_name(world, "a"), world_name(world, "b")};
+    for (int i = 0; i < CLIENTS; i++) {
+        load_init(&loads[i], world, prefixes[i % 2], COMMANDS, i < 2 ? TOKENS : COMMANDS, 20);
+    }
+    for (int from = 0; from < COMMANDS; from += 25) {
+        for (int i = 0; i < CLIENTS; i++) {
+            load_send(&loads[i], from, from + 25);
+        }
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        load_wait_answered(&loads[i], COMMANDS);
+        load_check(&loads[i]);
+        assert_int_equal(load_extra_replies(&loads[i]), 0);
+    }
+    assert_int_equal(simulator_total(&world->simulator, "Effects"), 2 * COMMANDS);
+    assert_int_equal(simulator_total(&world->simulator, "MaxEffectsPerToken"), 1);
+    assert_int_equal(simulator_total(&world->simulator, "Overlaps"), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        load_fini(&loads[i]);
+    }
+}
+
+static void check_load(struct world *world, const char *settings)
+{
+    enum { COMMANDS = 400, TOKENS = 200 };
+    struct load load;
+    world_bridge(world, settings);
+    load_init(&load, world, world_name(world, "t"), COMMANDS, TOKENS, 10);
+    load_send(&load, 0, COMMANDS);
+    load_wait_answered(&load, COMMANDS);
+    load_check(&load);
+    assert_int_equal(load_extra_replies(&load), 0);
+    assert_int_equal(simulator_total(&world->simulator, "Effects"), TOKENS);
+    assert_int_equal(simulator_total(&world->simulator, "Overlaps"), 0);
+    load_fini(&load);
+}
+
+static void test_four_receivers_share_the_work(struct world *world)
+{
+    check_load(world, "broker.receivers = 4;");
+}
+
+static void test_a_ledger_that_does_not_sync_answers_all(struct world *world)
+{
+    check_load(world, "ledger.durability = \"process\";");
+}
+
+static void test_a_far_side_with_faults_gets_one_effect_per_token(struct world *world)
+{
+    static const char *const faults[] = {"reset_before", "reset_after", "error_after",
+                                         "cut_body",     "html_502",    "empty_200"};
+    enum { COMMANDS = 200, TOKENS = 100 };
+    struct load load;
+    world_bridge(world, "");
+    for (int i = 0; i < 30; i++) {
+        simulator_fault(&world->simulator, "\"%s\"", faults[i % 6]);
+    }
+    load_init(&load, world, world_name(world, "t"), COMMANDS, TOKENS, 20);
+    load_send(&load, 0, COMMANDS);
+    load_wait_answered(&load, COMMANDS);
+    load_check(&load);
+    assert_int_equal(simulator_total(&world->simulator, "Effects"), TOKENS);
+    assert_int_equal(simulator_total(&world->simulator, "FaultsTaken"), 30);
+    load_fini(&load);
+}
+
+static void test_two_bridges_share_a_subscription(struct world *world)
+{
+    enum { COMMANDS = 200 };
+    struct load load;
+    const char *share = world_format(world, "routes.share = \"%s\";", world_name(world, "group"));
+    struct bridge *one = world_bridge_alone(world, share);
+    struct bridge *two = world_bridge_new(world, share);
+    const char *prefix = world_name(world, "t");
+    bridge_start(one);
+    bridge_start(two);
+    bridge_wait_online(one);
+    bridge_wait_online(two);
+    load_init(&load, world, prefix, COMMANDS, COMMANDS, COMMANDS);
+    load_send(&load, 0, COMMANDS);
+    load_wait_answered(&load, COMMANDS);
+    load_check(&load);
+    assert_int_equal(load_extra_replies(&load), 0);
+    assert_int_equal(simulator_total(&world->simulator, "Starts"), COMMANDS);
+    assert_true(bridge_log_contains(one, prefix));
+    assert_true(bridge_log_contains(two, prefix));
+    load_fini(&load);
+    bridge_stop(one);
+    bridge_stop(two);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_a_thousand_commands_half_of_them_duplicates_from_four_clients),
+        FLOW_TEST(test_a_far_side_with_faults_gets_one_effect_per_token),
+        FLOW_TEST(test_four_receivers_share_the_work),
+        FLOW_TEST(test_a_ledger_that_does_not_sync_answers_all),
+        FLOW_TEST(test_two_bridges_share_a_subscription),
+    };
+    return flow_main("load", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+}

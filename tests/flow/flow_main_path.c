@@ -1,0 +1,421 @@
+/* The way of a command that is as it should be: what its sender and the API see. */
+#include "flow_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 2026-01-02T03:04:05.123Z */
+static bool is_time(const char *text)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:dd.dddZ";
+    if (strlen(text) != sizeof form - 1) {
+        return false;
+    }
+    for (size_t i = 0; form[i] != '\0'; i++) {
+        bool is_digit = text[i] >= '0' && text[i] <= '9';
+        if (form[i] == 'd' ? !is_digit : text[i] != form[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void test_a_command_gets_its_reply_on_the_default_topic(struct world *world)
+{
+    world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    const char *group = world_name(world, "pg");
+    const struct message *reply = world_ask(world, token, group, "");
+    check_succeeded(reply);
+    check_text(reply, "Action", "StartDiskReplicaGroup");
+    check_text(reply, "RegionId", "cn-beijing");
+    check_text(reply, "ReplicaGroupId", group);
+    check_text(reply, "ClientToken", token);
+    assert_true(cJSON_IsFalse(json_at(reply->json, "OneShot")));
+    assert_true(cJSON_IsFalse(json_at(reply->json, "Replayed")));
+    assert_int_equal(json_number(reply->json, "Attempts"), 1);
+    assert_true(is_time(json_text(reply->json, "ReceivedAt")));
+    assert_true(is_time(json_text(reply->json, "CompletedAt")));
+    assert_int_equal(cJSON_GetArraySize(reply->json), 11);
+}
+
+static void test_the_reply_tells_the_request_id_of_the_api(struct world *world)
+{
+    world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    const struct message *reply = world_ask(world, token, world_name(world, "pg"), "");
+    cJSON *seen = simulator_get(&world->simulator, world_format(world, "tokens/%s", token));
+    check_text(reply, "RequestId", json_text(seen, "RequestId"));
+    assert_int_equal(json_number(seen, "Effects"), 1);
+    cJSON_Delete(seen);
+}
+
+static void test_the_api_gets_the_parameters_of_the_command(struct world *world)
+{
+    world_bridge(world, "");
+    const char *token = world_name(world, "token *+/%~");
+    const char *group = world_name(world, "pg &=?#");
+    world_send(world, world_command(world, token, group, ""));
+    client_expect(world->sender, &(struct match){.token = token});
+    cJSON *rows = simulator_requests(&world->simulator, token);
+    const cJSON *row = cJSON_GetArrayItem(rows, 0);
+    assert_int_equal(cJSON_GetArraySize(rows), 1);
+    assert_string_equal(json_text(row, "Action"), "StartDiskReplicaGroup");
+    assert_string_equal(json_text(row, "Version"), "2021-07-30");
+    assert_string_equal(json_text(row, "Signature"), "V3");
+    assert_string_equal(json_text(row, "Params.RegionId"), "cn-beijing");
+    assert_string_equal(json_text(row, "Params.ReplicaGroupId"), group);
+    cJSON_Delete(rows);
+}
+
+static void check_one_shot(struct world *world, const char *extra)
+{
+    const char *token = world_name(world, "token");
+    const struct message *reply = world_ask(world, token, world_name(world, "pg"), extra);
+    check_succeeded(reply);
+    assert_true(json_is_true(reply->json, "OneShot"));
+    cJSON *rows = simulator_requests(&world->simulator, token);
+    assert_string_equal(json_text(cJSON_GetArrayItem(rows, 0), "Params.OneShot"), "true");
+    cJSON_Delete(rows);
+}
+
+static void test_one_shot_reaches_the_api(struct world *world)
+{
+    world_bridge(world, "");
+    check_one_shot(world, ",\"OneShot\":true");
+}
+
+static void test_one_shot_may_be_a_string(struct world *world)
+{
+    world_bridge(world, "");
+    check_one_shot(world, ",\"OneShot\":\"true\"");
+}
+
+static const char correlation[] = "a\0b\xff\x01 c";
+
+static const struct message *ask_with_properties(struct world *world, const char *topic)
+{
+    const char *token = world_name(world, "token");
+    client_publish(
+        world->sender,
+        &(struct outgoing){
+            .topic = FLOW_COMMANDS,
+            .payload = world_command(world, token, world_name(world, "pg"),
+                                     ",\"ReplyTo\":\"ecs-bridge/v1/replies/not-this\""),
+            .qos = 1,
+            .response_topic = topic,
+            .correlation = correlation,
+            .correlation_length = sizeof correlation,
+            .user = {"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                     "tracestate", "vendor=1"}});
+    return client_expect(world->sender, &(struct match){.topic = topic});
+}
+
+static void test_the_response_topic_beats_reply_to(struct world *world)
+{
+    world_bridge(world, "");
+    check_succeeded(ask_with_properties(world, world_format(world, FLOW_REPLIES "%s/inbox",
+                                                            world_name(world, "sender"))));
+}
+
+static void test_correlation_data_comes_back_byte_for_byte(struct world *world)
+{
+    world_bridge(world, "");
+    const struct message *reply =
+        ask_with_properties(world, world_format(world, FLOW_REPLIES "%s", world_name(world, "s")));
+    assert_int_equal(reply->correlation_length, sizeof correlation);
+    assert_memory_equal(reply->correlation, correlation, sizeof correlation);
+}
+
+static void test_the_reply_has_the_mqtt_5_properties(struct world *world)
+{
+    world_bridge(world, "");
+    const struct message *reply =
+        ask_with_properties(world, world_format(world, FLOW_REPLIES "%s", world_name(world, "s")));
+    assert_non_null(reply->content_type);
+    assert_string_equal(reply->content_type, "application/json");
+    assert_int_equal(reply->payload_format, 1);
+    assert_true(reply->expiry_s > 3500 && reply->expiry_s <= 3600);
+    assert_string_equal(message_user(reply, "status"), "succeeded");
+    assert_string_equal(message_user(reply, "replayed"), "false");
+    assert_string_equal(message_user(reply, "code"), "");
+    assert_int_equal(reply->qos, 1);
+    assert_false(reply->is_retained);
+}
+
+static void test_trace_context_of_user_properties_comes_back_as_user_properties(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const struct message *reply =
+        ask_with_properties(world, world_format(world, FLOW_REPLIES "%s", world_name(world, "s")));
+    assert_string_equal(message_user(reply, "traceparent"),
+                        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    assert_string_equal(message_user(reply, "tracestate"), "vendor=1");
+    assert_false(json_has(reply->json, "traceparent"));
+    assert_true(bridge_log_contains(bridge, "0af7651916cd43dd8448eb211c80319c"));
+}
+
+#define BODY_TRACE "00-11111111111111111111111111111111-2222222222222222-01"
+
+static void test_trace_context_of_the_body_comes_back_in_the_body(struct world *world)
+{
+    world_bridge(world, "");
+    const struct message *reply =
+        world_ask(world, world_name(world, "token"), world_name(world, "pg"),
+                  ",\"traceparent\":\"" BODY_TRACE "\",\"tracestate\":\"vendor=2\"");
+    check_text(reply, "traceparent", BODY_TRACE);
+    check_text(reply, "tracestate", "vendor=2");
+}
+
+static void test_trace_context_of_user_properties_wins_over_the_body(struct world *world)
+{
+    world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    const char *trace = "00-33333333333333333333333333333333-4444444444444444-01";
+    client_publish(world->sender,
+                   &(struct outgoing){.topic = FLOW_COMMANDS,
+                                      .payload = world_command(
+                                          world, token, world_name(world, "pg"),
+                                          ",\"traceparent\":\"" BODY_TRACE "\""),
+                                      .qos = 1,
+                                      .user = {"traceparent", trace}});
+    const struct message *reply = world_expect_reply(world, token);
+    assert_string_equal(message_user(reply, "traceparent"), trace);
+}
+
+static void test_the_correlation_id_comes_back_in_the_body(struct world *world)
+{
+    world_bridge(world, "");
+    const struct message *reply =
+        world_ask(world, world_name(world, "token"), world_name(world, "pg"),
+                  ",\"CorrelationId\":\"order \\u00e4 \\\"7\\\"\"");
+    check_text(reply, "CorrelationId", "order \xc3\xa4 \"7\"");
+}
+
+static const struct message *ask_without_token(struct world *world, const char *group,
+                                               const char *sender)
+{
+    const char *topic = world_format(world, FLOW_REPLIES "%s", sender);
+    const char *payload = world_format(
+        world, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\"}", group);
+    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
+                                                     .payload = payload,
+                                                     .qos = 1,
+                                                     .response_topic = topic,
+                                                     .correlation = sender});
+    return client_expect(world->sender, &(struct match){.topic = topic});
+}
+
+static void test_the_same_correlation_data_makes_the_same_token(struct world *world)
+{
+    world_bridge(world, "");
+    const char *group = world_name(world, "pg");
+    const char *sender = world_name(world, "s");
+    const struct message *first = ask_without_token(world, group, sender);
+    const struct message *second = ask_without_token(world, group, sender);
+    check_succeeded(first);
+    assert_int_equal(strlen(json_text(first->json, "ClientToken")), 64);
+    check_text(second, "ClientToken", json_text(first->json, "ClientToken"));
+    assert_true(json_is_true(second->json, "Replayed"));
+    assert_int_equal(simulator_total(&world->simulator, "Effects"), 1);
+}
+
+static void test_other_correlation_data_makes_another_token(struct world *world)
+{
+    world_bridge(world, "");
+    const char *group = world_name(world, "pg");
+    ask_without_token(world, group, world_name(world, "s"));
+    ask_without_token(world, group, world_name(world, "s"));
+    assert_int_equal(simulator_total(&world->simulator, "Effects"), 2);
+}
+
+static const struct message *ask_with_reply_to(struct world *world, const char *group,
+                                               const char *topic)
+{
+    world_send(world,
+               world_format(world,
+                            "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\","
+                            "\"CorrelationId\":\"same\",\"ReplyTo\":\"%s\"}",
+                            group, topic));
+    return client_expect(world->sender, &(struct match){.topic = topic});
+}
+
+static void test_without_token_and_correlation_data_each_command_is_its_own(struct world *world)
+{
+    world_bridge(world, "");
+    const char *group = world_name(world, "pg");
+    const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "s"));
+    check_succeeded(ask_with_reply_to(world, group, topic));
+    check_succeeded(ask_with_reply_to(world, group, topic));
+    assert_int_equal(simulator_total(&world->simulator, "Effects"), 2);
+}
+
+static void test_white_space_may_follow_the_command(struct world *world)
+{
+    world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    world_send(world, world_format(world, "%s \r\n\t\n",
+                                   world_command(world, token, world_name(world, "pg"), "")));
+    check_succeeded(world_expect_reply(world, token));
+}
+
+static void check_qos(struct world *world, int qos)
+{
+    world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    client_publish(world->sender,
+                   &(struct outgoing){.topic = FLOW_COMMANDS,
+                                      .payload = world_command(world, token,
+                                                               world_name(world, "pg"), ""),
+                                      .qos = qos});
+    check_succeeded(world_expect_reply(world, token));
+}
+
+static void test_a_command_at_qos_0_is_answered(struct world *world)
+{
+    check_qos(world, 0);
+}
+
+static void test_a_command_at_qos_2_is_answered(struct world *world)
+{
+    check_qos(world, 2);
+}
+
+static void test_the_defaults_of_a_route_fill_in(struct world *world)
+{
+    world_bridge(world, "routes.defaults.RegionId = \"cn-hangzhou\";"
+                        "routes.defaults.ReplicaGroupId = \"pg-default\";");
+    const char *token = world_name(world, "token");
+    world_send(world, world_format(world, "{\"ClientToken\":\"%s\"}", token));
+    const struct message *reply = world_expect_reply(world, token);
+    check_succeeded(reply);
+    check_text(reply, "RegionId", "cn-hangzhou");
+    check_text(reply, "ReplicaGroupId", "pg-default");
+}
+
+static void test_a_route_may_ask_for_an_early_word(struct world *world)
+{
+    world_bridge(world, "routes.accepted_reply = true;");
+    const char *token = world_name(world, "token");
+    const struct message *first = world_ask(world, token, world_name(world, "pg"), "");
+    check_text(first, "Status", "accepted");
+    check_text(first, "ClientToken", token);
+    assert_false(json_has(first->json, "RequestId"));
+    check_succeeded(world_expect_reply(world, token));
+}
+
+static void test_a_route_may_have_filters_with_wildcards(struct world *world)
+{
+    world_bridge(world, "routes.topics = (\"plants/+/start\", \"ecs-bridge/v1/commands/#\");");
+    const char *token = world_name(world, "token");
+    client_publish(world->sender,
+                   &(struct outgoing){.topic = "plants/7/start",
+                                      .payload = world_command(world, token,
+                                                               world_name(world, "pg"), ""),
+                                      .qos = 1});
+    check_succeeded(world_expect_reply(world, token));
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+}
+
+/* --- senders that are other programs --- */
+
+static const char *broker_port(struct world *world)
+{
+    return world_format(world, "%d", world->broker.port);
+}
+
+static void test_mosquitto_rr_gets_its_reply(struct world *world)
+{
+    world_bridge(world, "");
+    const char *payload =
+        world_command(world, world_name(world, "token"), world_name(world, "pg"), "");
+    const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "rr"));
+    const char *const argv[] = {"mosquitto_rr", "-V", "5",          "-h", "127.0.0.1",
+                                "-p",           broker_port(world), "-q", "1",
+                                "-t",           FLOW_COMMANDS,      "-e", topic,
+                                "-m",           payload,            "-W", "20",
+                                NULL};
+    struct tool_result result = tool_run(world->directory, NULL, argv);
+    assert_int_equal(result.code, 0);
+    cJSON *reply = cJSON_Parse(result.output);
+    assert_string_equal(json_text(reply, "Status"), "succeeded");
+    assert_int_equal(strlen(json_text(reply, "RequestId")), 36);
+    cJSON_Delete(reply);
+    tool_result_fini(&result);
+}
+
+/* A 3.1.1 pair: the subscriber's session is made first, so that it misses nothing. */
+static void check_pair(struct world *world, const char *topic, const char *payload)
+{
+    const char *id = world_name(world, "sub");
+    const char *const make[] = {"mosquitto_sub", "-V", "311", "-h", "127.0.0.1",
+                                "-p", broker_port(world), "-i", id, "-c", "-q", "1",
+                                "-t", topic, "-E", NULL};
+    const char *const publish[] = {"mosquitto_pub", "-V", "311", "-h", "127.0.0.1",
+                                   "-p", broker_port(world), "-q", "1",
+                                   "-t", FLOW_COMMANDS, "-m", payload, NULL};
+    const char *const receive[] = {"mosquitto_sub", "-V", "311", "-h", "127.0.0.1",
+                                   "-p", broker_port(world), "-i", id, "-c", "-q", "1",
+                                   "-t", topic, "-C", "1", "-W", "20", NULL};
+    struct tool_result made = tool_run(world->directory, NULL, make);
+    struct tool_result published = tool_run(world->directory, NULL, publish);
+    struct tool_result received = tool_run(world->directory, NULL, receive);
+    assert_int_equal(made.code, 0);
+    assert_int_equal(published.code, 0);
+    assert_int_equal(received.code, 0);
+    cJSON *reply = cJSON_Parse(received.output);
+    assert_string_equal(json_text(reply, "Status"), "succeeded");
+    cJSON_Delete(reply);
+    tool_result_fini(&made);
+    tool_result_fini(&published);
+    tool_result_fini(&received);
+}
+
+static void test_a_3_1_1_pair_gets_its_reply_where_reply_to_says(struct world *world)
+{
+    world_bridge(world, "");
+    const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "pair"));
+    check_pair(world, topic,
+               world_command(world, world_name(world, "token"), world_name(world, "pg"),
+                             world_format(world, ",\"ReplyTo\":\"%s\"", topic)));
+}
+
+static void test_a_3_1_1_pair_gets_its_reply_on_the_default_topic(struct world *world)
+{
+    world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    check_pair(world, world_format(world, FLOW_REPLIES "%s", token),
+               world_command(world, token, world_name(world, "pg"), ""));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_a_command_gets_its_reply_on_the_default_topic),
+        FLOW_TEST(test_the_reply_tells_the_request_id_of_the_api),
+        FLOW_TEST(test_the_api_gets_the_parameters_of_the_command),
+        FLOW_TEST(test_one_shot_reaches_the_api),
+        FLOW_TEST(test_one_shot_may_be_a_string),
+        FLOW_TEST(test_the_response_topic_beats_reply_to),
+        FLOW_TEST(test_correlation_data_comes_back_byte_for_byte),
+        FLOW_TEST(test_the_reply_has_the_mqtt_5_properties),
+        FLOW_TEST(test_trace_context_of_user_properties_comes_back_as_user_properties),
+        FLOW_TEST(test_trace_context_of_the_body_comes_back_in_the_body),
+        FLOW_TEST(test_trace_context_of_user_properties_wins_over_the_body),
+        FLOW_TEST(test_the_correlation_id_comes_back_in_the_body),
+        FLOW_TEST(test_the_same_correlation_data_makes_the_same_token),
+        FLOW_TEST(test_other_correlation_data_makes_another_token),
+        FLOW_TEST(test_without_token_and_correlation_data_each_command_is_its_own),
+        FLOW_TEST(test_white_space_may_follow_the_command),
+        FLOW_TEST(test_a_command_at_qos_0_is_answered),
+        FLOW_TEST(test_a_command_at_qos_2_is_answered),
+        FLOW_TEST(test_mosquitto_rr_gets_its_reply),
+        FLOW_TEST(test_a_3_1_1_pair_gets_its_reply_where_reply_to_says),
+        FLOW_TEST(test_a_3_1_1_pair_gets_its_reply_on_the_default_topic),
+        FLOW_TEST(test_the_defaults_of_a_route_fill_in),
+        FLOW_TEST(test_a_route_may_ask_for_an_early_word),
+        FLOW_TEST(test_a_route_may_have_filters_with_wildcards),
+    };
+    return flow_main("main path", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+}

@@ -1,0 +1,188 @@
+/*
+ * The ledger on a disk that takes no more: the process's file size limit makes every write fail
+ * with an error of the kernel's own, and raising it makes room again.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "support/ledger_rig.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void fill_disk(void)
+{
+    limit_files(0);
+}
+
+static void free_disk(void)
+{
+    limit_files(RLIM_INFINITY);
+}
+
+static int setup(void **state)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    return rig_setup(state);
+}
+
+static int teardown(void **state)
+{
+    free_disk();
+    return rig_teardown(state);
+}
+
+static void test_a_claim_that_cannot_be_stored_is_not_kept(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, "before");
+    rig_expect(rig, "claimed before ready\ndone before new\n");
+    rig->may_reserve = true;
+    fill_disk();
+    rig_claim(rig, "t1");
+    rig_expect(rig, "failing\nreleased t1\ndone t1 store\n");
+    assert_non_null(strstr(rig->last_trouble.data, "ledger.db"));
+    assert_non_null(strstr(rig->last_trouble.data, "File too large"));
+    assert_int_equal(rig_counter(rig, COUNTER_IN_WORK), 1);
+    assert_int_equal(rig_counter(rig, COUNTER_LEDGER_FAILURES), 1);
+    free_disk();
+    rig_expect(rig, "working\n");
+    rig_claim(rig, "t1");
+    rig_expect(rig, "claimed t1 calling\ndone t1 new\n");
+}
+
+static void test_while_the_store_fails_claims_and_messages_are_answered_within_a_second(
+    void **state)
+{
+    struct rig *rig = *state;
+    fill_disk();
+    rig_post(rig, "m", false);
+    rig_expect(rig, "failing\nnot kept\n");
+    int64_t begin_ms = clock_mono_ms();
+    rig_claim(rig, "t1");
+    rig_post(rig, "m", true);
+    rig_expect(rig, "done t1 store\nnot kept\n");
+    assert_in_range(clock_mono_ms() - begin_ms, 0, 1000);
+    assert_int_equal(rig_counter(rig, COUNTER_REFUSED), 0);
+    assert_int_equal(rig_counter(rig, COUNTER_DEAD_LETTERS), 0);
+    free_disk();
+    rig_expect(rig, "working\n");
+}
+
+static void test_the_end_of_the_trouble_is_noticed_with_nothing_to_do(void **state)
+{
+    struct rig *rig = *state;
+    fill_disk();
+    rig_claim(rig, "t1");
+    rig_expect(rig, "failing\ndone t1 store\n");
+    free_disk();
+    rig_expect(rig, "working\n");
+}
+
+static void test_an_outcome_is_kept_until_it_can_be_stored(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, "t1");
+    rig_claim(rig, "t1");
+    rig_expect(rig, "claimed t1 ready\ndone t1 new\ndone t1 waits\n");
+    fill_disk();
+    rig_succeed(rig, "t1");
+    rig_claim(rig, "t2");
+    rig_expect(rig, "failing\ndone t2 store\n");
+    assert_int_equal(rig_counter(rig, COUNTER_SUCCEEDED), 0);
+    assert_int_equal(rig_counter(rig, COUNTER_IN_WORK), 1);
+    free_disk();
+    rig_expect(rig, "working\n"
+                    "posted succeeded t1 to replies/t1\n"
+                    "posted succeeded t1 replayed to replies/t1\n");
+    assert_int_equal(rig_counter(rig, COUNTER_SUCCEEDED), 1);
+    assert_int_equal(rig_counter(rig, COUNTER_IN_WORK), 0);
+    rig_claim(rig, "t1");
+    rig_expect(rig, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
+}
+
+static void test_what_is_kept_keeps_its_order(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, "t1");
+    rig_claim(rig, "t2");
+    rig_claim(rig, "t3");
+    rig_expect(rig, "claimed t1 ready\ndone t1 new\nclaimed t2 ready\ndone t2 new\n"
+                    "claimed t3 ready\ndone t3 new\n");
+    fill_disk();
+    rig_begin(rig, "t2");
+    rig_post(rig, "m", false);
+    rig_expect(rig, "failing\nnot kept\n");
+    rig_succeed(rig, "t3");
+    rig_read(rig, 0, 10);
+    rig_succeed(rig, "t1");
+    free_disk();
+    rig_expect(rig, "working\nbegun t2\nposted succeeded t3 to replies/t3\n"
+                    "found succeeded t3 to replies/t3\nread 1\n"
+                    "posted succeeded t1 to replies/t1\n");
+}
+
+static void test_closing_does_not_wait_for_ever_and_loses_no_record(void **state)
+{
+    struct rig *rig = *state;
+    rig->may_reserve = true;
+    rig_claim(rig, "t1");
+    rig_expect(rig, "claimed t1 calling\ndone t1 new\n");
+    fill_disk();
+    rig_succeed(rig, "t1");
+    rig_post(rig, "m", false);
+    rig_expect(rig, "failing\nnot kept\n");
+    int64_t begin_ms = clock_mono_ms();
+    rig_close(rig, 100);
+    assert_in_range(clock_mono_ms() - begin_ms, 50, 5000);
+    free_disk();
+    rig_open(rig);
+    rig_expect(rig, "claimed t1 unsure\n");
+}
+
+static void test_a_store_that_cannot_be_made_is_refused_with_the_kernels_words(void **state)
+{
+    struct rig *rig = *state;
+    const struct ledger_hooks hooks = {.arg = NULL};
+    struct ledger *ledger = NULL;
+    struct buf store = {0};
+    struct buf why = {0};
+    buf_printf(&store, "sqlite:%s/other/ledger.db", rig->folder);
+    struct ledger_options options = rig->options;
+    options.store = store.data;
+    assert_int_equal(ledger_open(rig->loop, &options, &hooks, &ledger, &why), STATUS_STORE);
+    assert_non_null(strstr(why.data, "No such file or directory"));
+    buf_fini(&store);
+    buf_fini(&why);
+}
+
+#define FAULT_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FAULT_TEST(test_a_claim_that_cannot_be_stored_is_not_kept),
+        FAULT_TEST(test_while_the_store_fails_claims_and_messages_are_answered_within_a_second),
+        FAULT_TEST(test_the_end_of_the_trouble_is_noticed_with_nothing_to_do),
+        FAULT_TEST(test_an_outcome_is_kept_until_it_can_be_stored),
+        FAULT_TEST(test_what_is_kept_keeps_its_order),
+        FAULT_TEST(test_closing_does_not_wait_for_ever_and_loses_no_record),
+        FAULT_TEST(test_a_store_that_cannot_be_made_is_refused_with_the_kernels_words),
+    };
+    return cmocka_run_group_tests_name("ledger_faults", tests, NULL, NULL);
+}
