@@ -14,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MASK "***"
+/* Real keys and tokens have 16 bytes and more; a word of a few letters would be cut out of other
+ * words. */
+#define SECRET_BYTES_MIN 6
+#define MASK             "***"
 
 static bool is_separator(char c)
 {
@@ -77,9 +80,6 @@ static struct slice without_quotation(struct slice message, bool is_about_signat
 /* Bytes are marked, not replaced at once: secrets that overlap must not save each other. */
 static void mark_secret(struct slice text, struct slice secret, char *is_secret)
 {
-    if (secret.length == 0) {
-        return;
-    }
     for (size_t at = 0; at + secret.length <= text.length; at++) {
         if (memcmp(text.data + at, secret.data, secret.length) == 0) {
             memset(is_secret + at, 1, secret.length);
@@ -107,7 +107,9 @@ static void append_masked(struct slice text, const struct slice *secrets, size_t
 {
     char *is_secret = mem_zalloc(text.length + 1, 1);
     for (size_t i = 0; i < count; i++) {
-        mark_all_forms(text, secrets[i], is_secret);
+        if (secrets[i].length >= SECRET_BYTES_MIN) {
+            mark_all_forms(text, secrets[i], is_secret);
+        }
     }
     for (size_t at = 0; at < text.length; at++) {
         if (!is_secret[at]) {

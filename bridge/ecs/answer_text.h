@@ -18,7 +18,8 @@
 
 /*
  * Appends the message without what it quotes of the string to sign (which holds the key's id and
- * the token), each of the secrets (as they are, and percent-encoded once or twice) replaced by
+ * the token), each of the secrets of 6 bytes and more (as they are, and percent-encoded once or
+ * twice) replaced by
  * "***", and at most ANSWER_MESSAGE_BYTES_MAX bytes. `is_about_signature`: the message also ends
  * where a canonical request begins. What is no UTF-8 becomes '?'.
  */

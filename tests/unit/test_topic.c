@@ -136,10 +136,12 @@ static void spell(struct texts *texts, const char *const *alphabet, size_t size,
         for (size_t i = first; i < end; i++) {
             for (size_t k = 0; k < size; k++) {
                 assert_true(texts->count < 800);
-                int length = snprintf(texts->items[texts->count], sizeof texts->items[0],
-                                      "%.16s/%s", texts->items[i], alphabet[k]);
-                assert_in_range(length, 1, sizeof texts->items[0] - 1);
-                texts->count++;
+                char *text = texts->items[texts->count++];
+                assert_true(strlen(texts->items[i]) + 1 + strlen(alphabet[k]) <
+                            sizeof texts->items[0]);
+                strcpy(text, texts->items[i]);
+                strcat(text, "/");
+                strcat(text, alphabet[k]);
             }
         }
         first = end;
