@@ -356,7 +356,7 @@ static void test_the_string_to_sign_is_cut_out_of_messages(void **state)
                       "The API gave no message.");
 }
 
-static void test_secrets_are_of_six_bytes_are_cut_out_even_where_they_overlap(void **state)
+static void test_secrets_of_six_bytes_are_cut_out_even_where_they_overlap(void **state)
 {
     (void)state;
     const struct slice secrets[] = {slice_text("abcabc"), slice_text("xabcabcy/"),
