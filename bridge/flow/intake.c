@@ -13,6 +13,7 @@
 #include "domain/topic.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
 struct intake {
     const struct settings *settings;
@@ -21,10 +22,13 @@ struct intake {
     struct mqtt_port *port;
     struct command_limits limits;
     struct reply_settings replies;
+    struct job *jobs; /* under way */
     bool is_stopping;
 };
 
 struct job {
+    struct job *prev;
+    struct job *next;
     struct intake *intake;
     struct mqtt_ticket ticket;
 };
@@ -58,6 +62,14 @@ struct intake *intake_new(const struct settings *settings, struct counters *coun
 
 void intake_free(struct intake *intake)
 {
+    if (intake == NULL) {
+        return;
+    }
+    struct job *job;
+    struct job *next;
+    DL_FOREACH_SAFE (intake->jobs, job, next) {
+        free(job);
+    }
     free(intake);
 }
 
@@ -69,7 +81,8 @@ void intake_stop(struct intake *intake)
 static struct job *job_new(struct intake *intake, struct mqtt_ticket ticket)
 {
     struct job *job = mem_alloc(sizeof *job);
-    *job = (struct job){intake, ticket};
+    *job = (struct job){.intake = intake, .ticket = ticket};
+    DL_APPEND(intake->jobs, job);
     return job;
 }
 
@@ -85,6 +98,7 @@ static void posted(void *arg, enum status status)
 {
     struct job *job = arg;
     settle(job->intake, job->ticket, status == STATUS_OK);
+    DL_DELETE(job->intake->jobs, job);
     free(job);
 }
 

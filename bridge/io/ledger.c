@@ -422,7 +422,7 @@ static void resume(void *arg, const struct store_row *row)
         size_t capacity = ledger->resumed_count == 0 ? 1 : ledger->resumed_count * 2;
         ledger->resumed = mem_realloc(ledger->resumed, capacity * sizeof *ledger->resumed);
     }
-    ledger->resumed[ledger->resumed_count++] = command;
+    ledger->resumed[ledger->resumed_count++].command = command;
 }
 
 static enum status reset_calls(struct ledger *ledger)
@@ -481,7 +481,7 @@ static void free_ledger(struct ledger *ledger)
     }
     ledger_batch_free(ledger->spare);
     for (size_t i = 0; i < ledger->resumed_count; i++) {
-        command_free(ledger->resumed[i]);
+        command_free(ledger->resumed[i].command);
     }
     free(ledger->resumed);
     ledger->ops->close(ledger->store);
@@ -545,7 +545,7 @@ void ledger_start(struct ledger *ledger)
     assert(!ledger->is_started);
     ledger->is_started = true;
     for (size_t i = 0; i < ledger->resumed_count; i++) {
-        ledger->hooks.claimed(ledger->hooks.arg, ledger->resumed[i]);
+        ledger->hooks.claimed(ledger->hooks.arg, ledger->resumed[i].command);
     }
     free(ledger->resumed);
     ledger->resumed = NULL;

@@ -126,6 +126,11 @@ struct ledger_batch {
     struct buf health_text;
 };
 
+/* A command found unfinished when the store was opened. */
+struct resumed {
+    struct command *command;
+};
+
 /* Groups hash to lanes; see ledger_claim(). */
 #define LEDGER_LANES 256
 
@@ -139,19 +144,19 @@ struct ledger {
     struct loop_wake *wake;
     struct loop_timer *turn_timer;
     int64_t claim_reported_us; /* monotonic; the last one */
-    bool is_flowing;           /* the last claim came right behind the one before */
-    struct command **resumed;  /* what ledger_start() reports */
+    struct resumed *resumed;   /* what ledger_start() reports */
     size_t resumed_count;
     uint32_t lanes[LEDGER_LANES]; /* claims on the way that hold no reservation */
     pthread_t thread;
+    bool is_flowing; /* the last claim came right behind the one before */
     bool is_started;
 
     /* the ledger thread's, and the opener's before it starts */
     struct store *store;
     int64_t unfinished;
-    bool is_failing;
     int64_t retry_at_us;  /* monotonic */
     int64_t expire_at_us; /* monotonic */
+    bool is_failing;
     bool has_more_expired;
 
     /* both sides', under the mutex */

@@ -74,7 +74,7 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
  * Once, before anything else. */
 void ledger_start(struct ledger *ledger);
 /* Commits what is queued (waiting at most `timeout_ms` for a failing store), ends the thread and
- * frees. No callbacks. Takes NULL. */
+ * frees. No callbacks, and not from one. Takes NULL. */
 void ledger_close(struct ledger *ledger, int64_t timeout_ms);
 
 /* How a claim went: `result` counts where `status` is STATUS_OK. With STATUS_STORE nothing was kept

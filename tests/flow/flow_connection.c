@@ -91,7 +91,7 @@ static void test_a_bridge_may_start_before_its_broker(struct world *world)
     client_free(world->sender);
     world->sender = NULL;
     bridge_start(bridge);
-    bridge_wait_log(bridge, "refused");
+    bridge_wait_log(bridge, "could not connect");
     broker_start(&world->broker);
     world_renew_sender(world);
     bridge_wait_online(bridge);

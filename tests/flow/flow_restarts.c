@@ -44,6 +44,35 @@ static void test_a_command_acknowledged_before_a_kill_is_answered_after_it(struc
     assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 2);
 }
 
+/* The first attempt may have had an effect; that the bridge was killed since does not make it undone. */
+static void test_a_call_cut_by_a_kill_is_never_told_as_failed(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "limits.deadline_s = 4;");
+    const char *token = send_hanging(world, "\"hang\"");
+    bridge_kill(bridge);
+    simulator_clear(&world->simulator);
+    simulator_fault(&world->simulator, "\"error\",\"Code\":\"ServiceUnavailable\",\"Count\":-1");
+    bridge_start(bridge);
+    check_text(world_expect_reply(world, token), "Status", "unknown");
+}
+
+static void test_a_deadline_that_passed_while_the_bridge_was_away_leaves_the_outcome_unknown(
+    struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "limits.deadline_s = 1;");
+    const char *token = send_hanging(world, "\"hang\"");
+    int64_t end_ms = flow_now_ms() + 1100;
+    bridge_kill(bridge);
+    while (flow_now_ms() < end_ms) {
+        flow_pause();
+    }
+    simulator_clear(&world->simulator);
+    bridge_start(bridge);
+    check_error(world_expect_reply(world, token), "unknown", "Bridge.NoDefiniteAnswer",
+                "unknown_outcome", true);
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 1);
+}
+
 static void test_an_effect_before_a_kill_does_not_happen_again(struct world *world)
 {
     struct bridge *bridge = world_bridge(world, "");
@@ -197,6 +226,7 @@ static void stop_and_start(struct bridge *bridge)
 {
     bridge_stop(bridge);
     bridge_start(bridge);
+    bridge_wait_online(bridge);
 }
 
 static void test_a_killed_receiver_loses_nothing(struct world *world)
@@ -229,10 +259,35 @@ static void test_a_bridge_stopped_during_load_loses_nothing(struct world *world)
     check_disturbed(world, "", 2, stop_and_start);
 }
 
+/*
+ * What started the bridge may have left it a connection of its own. A receiver that has a message when its bridge goes
+ * cuts its connection to the broker, and must not take the other for it.
+ */
+static void test_inherited_connections_are_left_alone(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "instance = \"heir\";");
+    bridge->has_descriptors = true;
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    const char *token = world_name(world, "token");
+    kill(bridge->pid, SIGSTOP);
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    broker_wait_log(&world->broker, "Sending PUBLISH to ecs-mqtt-bridge-heir-in");
+    bridge_kill(bridge);
+    broker_wait_log(&world->broker, "Client ecs-mqtt-bridge-heir-in ");
+    bridge->has_descriptors = false;
+    bridge_start(bridge);
+    check_succeeded(world_expect_reply(world, token));
+    bridge_stop(bridge);
+}
+
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_command_acknowledged_before_a_kill_is_answered_after_it),
+        FLOW_TEST(test_a_call_cut_by_a_kill_is_never_told_as_failed),
+        FLOW_TEST(
+            test_a_deadline_that_passed_while_the_bridge_was_away_leaves_the_outcome_unknown),
         FLOW_TEST(test_an_effect_before_a_kill_does_not_happen_again),
         FLOW_TEST(test_waiting_duplicates_survive_a_kill),
         FLOW_TEST(test_commands_sent_while_the_bridge_is_away_are_taken_when_it_is_back),
@@ -245,6 +300,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_sigint_ends_the_bridge_in_good_order),
         FLOW_TEST(test_several_killed_receivers_lose_nothing),
         FLOW_TEST(test_a_bridge_killed_without_syncing_loses_nothing),
+        FLOW_TEST(test_inherited_connections_are_left_alone),
         FLOW_TEST(test_sigterm_parks_calls_that_do_not_end_and_they_are_resumed),
     };
     return flow_main("restarts", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);

@@ -420,3 +420,33 @@ int64_t rig_counter(struct rig *rig, enum counter counter)
 {
     return counter_get(&rig->counters, counter);
 }
+
+/* Counters have no callback, so they are looked at. */
+struct waiting {
+    struct rig *rig;
+    enum counter counter;
+    int64_t value;
+    struct loop_timer *timer;
+    int64_t until_ms;
+};
+
+static void look(void *arg)
+{
+    struct waiting *waiting = arg;
+    if (rig_counter(waiting->rig, waiting->counter) >= waiting->value ||
+        clock_mono_ms() > waiting->until_ms) {
+        loop_stop(waiting->rig->loop);
+    } else {
+        loop_timer_start(waiting->timer, 2);
+    }
+}
+
+void rig_await(struct rig *rig, enum counter counter, int64_t value)
+{
+    struct waiting waiting = {rig, counter, value, NULL, clock_mono_ms() + GUARD_MS};
+    waiting.timer = loop_timer_new(rig->loop, look, &waiting);
+    loop_timer_start(waiting.timer, 0);
+    loop_run(rig->loop);
+    loop_timer_free(waiting.timer);
+    assert_true(rig_counter(rig, counter) >= value);
+}

@@ -82,5 +82,7 @@ void rig_post(struct rig *rig, const char *bytes, bool is_dead_letter);
 void rig_read(struct rig *rig, int64_t from_id, size_t limit);
 
 int64_t rig_counter(struct rig *rig, enum counter counter);
+/* Runs the loop until the counter has come to the value. */
+void rig_await(struct rig *rig, enum counter counter, int64_t value);
 
 #endif

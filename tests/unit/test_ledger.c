@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "io/store.h"
 #include "support/ledger_rig.h"
@@ -564,43 +563,13 @@ static void test_more_requests_than_one_transaction_takes_are_answered_in_order(
     buf_fini(&lines);
 }
 
-/* Runs the loop until the counter is there. */
-struct waiting {
-    struct rig *rig;
-    enum counter counter;
-    int64_t value;
-    struct loop_timer *timer;
-    int64_t until_ms;
-};
-
-static void look(void *arg)
-{
-    struct waiting *waiting = arg;
-    if (rig_counter(waiting->rig, waiting->counter) == waiting->value ||
-        clock_mono_ms() > waiting->until_ms) {
-        loop_stop(waiting->rig->loop);
-    } else {
-        loop_timer_start(waiting->timer, 2);
-    }
-}
-
-static void await_counter(struct rig *rig, enum counter counter, int64_t value)
-{
-    struct waiting waiting = {rig, counter, value, NULL, clock_mono_ms() + 20000};
-    waiting.timer = loop_timer_new(rig->loop, look, &waiting);
-    loop_timer_start(waiting.timer, 0);
-    loop_run(rig->loop);
-    loop_timer_free(waiting.timer);
-    assert_int_equal(rig_counter(rig, counter), value);
-}
-
 static void test_a_delivery_alone_is_committed_without_company(void **state)
 {
     struct rig *rig = *state;
     rig_post(rig, "a", false);
     rig_expect(rig, "posted a\nkept\n");
     ledger_delivered(rig->ledger, rig->last_message_id);
-    await_counter(rig, COUNTER_PUBLISHED, 1);
+    rig_await(rig, COUNTER_PUBLISHED, 1);
 }
 
 /* Records that were over long ago, put there beside the ledger. */
@@ -636,7 +605,7 @@ static void test_expired_records_go_by_themselves_in_small_lots(void **state)
     rig_open(rig);
     int64_t commits = rig_counter(rig, COUNTER_LEDGER_COMMITS);
     rig_settle(rig);
-    await_counter(rig, COUNTER_LEDGER_EXPIRED, 150);
+    rig_await(rig, COUNTER_LEDGER_EXPIRED, 150);
     assert_true(rig_counter(rig, COUNTER_LEDGER_COMMITS) - commits >= 3);
 }
 

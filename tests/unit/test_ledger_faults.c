@@ -13,6 +13,7 @@
 #include "support/ledger_rig.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -84,12 +85,16 @@ static void test_while_the_store_fails_claims_and_messages_are_answered_within_a
     rig_expect(rig, "working\n");
 }
 
+/* Nothing is queued, and the disk stays full for two more attempts: no word of success may come
+ * before there is room. */
 static void test_the_end_of_the_trouble_is_noticed_with_nothing_to_do(void **state)
 {
     struct rig *rig = *state;
     fill_disk();
     rig_claim(rig, "t1");
     rig_expect(rig, "failing\ndone t1 store\n");
+    rig_await(rig, COUNTER_LEDGER_FAILURES, 3);
+    rig_expect(rig, "");
     free_disk();
     rig_expect(rig, "working\n");
 }
@@ -137,6 +142,33 @@ static void test_what_is_kept_keeps_its_order(void **state)
                     "posted succeeded t1 to replies/t1\n");
 }
 
+static void test_more_than_one_transaction_takes_is_kept_in_order(void **state)
+{
+    enum { COUNT = 700 };
+    struct rig *rig = *state;
+    struct buf lines = {0};
+    char token[16];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(token, sizeof token, "t%d", i);
+        rig_claim(rig, token);
+        buf_printf(&lines, "claimed %s ready\ndone %s new\n", token, token);
+    }
+    rig_expect(rig, lines.data);
+    fill_disk();
+    buf_clear(&lines);
+    buf_append_text(&lines, "working\n");
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(token, sizeof token, "t%d", i);
+        rig_succeed(rig, token);
+        buf_printf(&lines, "posted succeeded %s to replies/%s\n", token, token);
+    }
+    rig_post(rig, "m", false);
+    rig_expect(rig, "failing\nnot kept\n");
+    free_disk();
+    rig_expect(rig, lines.data);
+    buf_fini(&lines);
+}
+
 static void test_closing_does_not_wait_for_ever_and_loses_no_record(void **state)
 {
     struct rig *rig = *state;
@@ -181,6 +213,7 @@ int main(void)
         FAULT_TEST(test_the_end_of_the_trouble_is_noticed_with_nothing_to_do),
         FAULT_TEST(test_an_outcome_is_kept_until_it_can_be_stored),
         FAULT_TEST(test_what_is_kept_keeps_its_order),
+        FAULT_TEST(test_more_than_one_transaction_takes_is_kept_in_order),
         FAULT_TEST(test_closing_does_not_wait_for_ever_and_loses_no_record),
         FAULT_TEST(test_a_store_that_cannot_be_made_is_refused_with_the_kernels_words),
     };

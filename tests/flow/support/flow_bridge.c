@@ -18,7 +18,8 @@ void bridge_start(struct bridge *bridge)
     const struct process_spec spec = {.argv = argv,
                                       .env = bridge->env,
                                       .directory = bridge->directory,
-                                      .output = bridge->log};
+                                      .output = bridge->log,
+                                      .has_descriptors = bridge->has_descriptors};
     if (bridge->world->sender != NULL) {
         client_settle(bridge->world->sender);
         client_forget(bridge->world->sender, &(struct match){.topic = bridge->status_topic});

@@ -24,6 +24,7 @@ struct bridge {
     long log_offset; /* where the running test's part of the log begins */
     char status_topic[128];
     const char *env[BRIDGE_ENV_MAX]; /* ends with NULL; entries may be replaced before a start */
+    bool has_descriptors; /* to be started with the test's open sockets */
     struct bridge *next;
 };
 

@@ -75,8 +75,9 @@ void broker_init(struct broker *broker, const char *directory, const char *extra
              "max_queued_messages 0\n"
              "log_type all\n"
              "persistence_location %s/\n"
-             "%s",
-             broker->port, directory, extra == NULL ? "" : extra);
+             "%s%s",
+             broker->port, directory, geteuid() == 0 ? "user root\n" : "",
+             extra == NULL ? "" : extra);
     file_write(path, text);
 }
 

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -47,6 +48,11 @@ static _Noreturn void become(const struct process_spec *spec, pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) {
         _exit(127);
+    }
+    signal(SIGPIPE, SIG_DFL);
+    if (!spec->has_descriptors) {
+        /* The sockets of the test's libraries are open in all they start. */
+        close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     }
     dup2(input, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);

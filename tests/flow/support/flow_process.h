@@ -27,6 +27,7 @@ struct process_spec {
     const char *directory;   /* to run in, or NULL */
     const char *output;      /* file that standard output is appended to; NULL: dropped */
     const char *errors;      /* the same for standard error; NULL: goes where `output` goes */
+    bool has_descriptors;    /* inherits the test's open files and sockets */
 };
 
 /* Starts a program; returns its process id. */

@@ -1,6 +1,7 @@
 #include "flow_simulator.h"
 
 #include "flow_check.h"
+#include "flow_http.h"
 #include "flow_process.h"
 
 #include <assert.h>
@@ -11,11 +12,6 @@
 #include <string.h>
 
 static const char key_option[] = FLOW_ACCESS_KEY ":" FLOW_ACCESS_SECRET;
-
-struct answer {
-    char *data;
-    size_t length;
-};
 
 void simulator_start(struct simulator *simulator, const char *directory, int port)
 {
@@ -50,46 +46,19 @@ void simulator_stop(struct simulator *simulator)
     simulator->pid = 0;
 }
 
-static size_t keep_answer(char *data, size_t size, size_t count, void *arg)
-{
-    struct answer *answer = arg;
-    size_t length = size * count;
-    answer->data = realloc(answer->data, answer->length + length + 1);
-    assert(answer->data != NULL);
-    memcpy(answer->data + answer->length, data, length);
-    answer->length += length;
-    answer->data[answer->length] = '\0';
-    return length;
-}
-
 /* Returns the HTTP status; *out_json is the caller's. */
 static long request(const struct simulator *simulator, const char *method, const char *path,
                     const char *body, cJSON **out_json)
 {
-    char url[512];
-    long http = 0;
-    struct answer answer = {0};
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/_sim/%s", simulator->port, path);
-    CURL *curl = curl_easy_init();
-    assert(curl != NULL);
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)FLOW_PATIENCE_MS + 5000);
-    if (body != NULL) {
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-    }
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_answer);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
-    CURLcode code = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http);
-    curl_easy_cleanup(curl);
-    *out_json = answer.data == NULL ? NULL : cJSON_Parse(answer.data);
-    free(answer.data);
-    if (code != CURLE_OK) {
+    char target[400];
+    char *answer = NULL;
+    snprintf(target, sizeof target, "/_sim/%s", path);
+    long http = http_exchange(simulator->port, method, target, body, &answer);
+    *out_json = cJSON_Parse(answer);
+    free(answer);
+    if (http == 0) {
         cJSON_Delete(*out_json);
-        flow_fail("the simulator does not answer %s %s: %s", method, path,
-                  curl_easy_strerror(code));
+        flow_fail("the simulator does not answer %s %s", method, path);
     }
     return http;
 }

@@ -1,0 +1,167 @@
+/* What operators see: the admin endpoint, and a session the broker forgot. */
+#include "flow_http.h"
+#include "flow_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A bridge whose admin endpoint is at *out_port. */
+static struct bridge *start_with_admin(struct world *world, int *out_port)
+{
+    int guard = -1;
+    *out_port = port_reserve(&guard);
+    struct bridge *bridge = world_bridge_alone(
+        world, world_format(world, "admin.listen = \"127.0.0.1:%d\";", *out_port));
+    bridge_start(bridge);
+    close(guard);
+    return bridge;
+}
+
+static long get(int port, const char *path)
+{
+    char *body = NULL;
+    long http = http_exchange(port, "GET", path, NULL, &body);
+    free(body);
+    return http;
+}
+
+static void wait_for(int port, const char *path, long http)
+{
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (get(port, path) != http) {
+        if (flow_now_ms() > end_ms) {
+            flow_fail("%s does not answer %ld", path, http);
+        }
+        flow_pause();
+    }
+}
+
+/* The value of a metric, found by the end of its name; -1 where there is none. */
+static double metric(int port, const char *name)
+{
+    char *body = NULL;
+    double value = -1;
+    http_exchange(port, "GET", "/metrics", NULL, &body);
+    for (char *line = strtok(body, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        char *space = strrchr(line, ' ');
+        size_t length = strlen(name);
+        if (line[0] != '#' && space != NULL && space - line >= (long)length &&
+            strncmp(space - length, name, length) == 0) {
+            value = strtod(space, NULL);
+        }
+    }
+    free(body);
+    return value;
+}
+
+static void test_a_bridge_that_is_online_is_alive_and_ready(struct world *world)
+{
+    int port = 0;
+    struct bridge *bridge = start_with_admin(world, &port);
+    bridge_wait_online(bridge);
+    assert_int_equal(get(port, "/livez"), 200);
+    assert_int_equal(get(port, "/readyz"), 200);
+    assert_int_equal(get(port, "/metrics"), 200);
+    assert_int_equal(get(port, "/nothing"), 404);
+    bridge_stop(bridge);
+    assert_int_equal(get(port, "/livez"), 0);
+}
+
+static void test_a_bridge_without_its_broker_is_alive_and_not_ready(struct world *world)
+{
+    int port = 0;
+    struct bridge *bridge = start_with_admin(world, &port);
+    bridge_wait_online(bridge);
+    broker_kill(&world->broker);
+    wait_for(port, "/readyz", 503);
+    assert_int_equal(get(port, "/livez"), 200);
+    broker_start(&world->broker);
+    wait_for(port, "/readyz", 200);
+    world_renew_sender(world);
+    bridge_stop(bridge);
+}
+
+static void test_metrics_count_what_happened(struct world *world)
+{
+    int port = 0;
+    struct bridge *bridge = start_with_admin(world, &port);
+    bridge_wait_online(bridge);
+    const char *token = world_name(world, "token");
+    const char *group = world_name(world, "pg");
+    simulator_fault(&world->simulator, "\"reset_before\"");
+    check_succeeded(world_ask(world, token, group, ""));
+    check_succeeded(world_ask(world, token, group, ""));
+    world_ask(world, world_name(world, "token"), group, ",\"Wrong\":1");
+    world_send(world, "not json");
+    client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    assert_int_equal(metric(port, "commands_received_total"), 4);
+    assert_int_equal(metric(port, "commands_succeeded_total"), 1);
+    assert_int_equal(metric(port, "commands_failed_total"), 0);
+    assert_int_equal(metric(port, "commands_replayed_total"), 1);
+    assert_int_equal(metric(port, "commands_refused_total"), 2);
+    assert_int_equal(metric(port, "api_attempts_total"), 2);
+    assert_int_equal(metric(port, "api_retries_total"), 1);
+    assert_int_equal(metric(port, "dead_letters_total"), 1);
+    assert_int_equal(metric(port, "commands_in_work"), 0);
+    assert_int_equal(metric(port, "sessions_lost_total"), 0);
+    bridge_stop(bridge);
+}
+
+static void test_a_session_the_broker_forgot_is_said_loudly(struct world *world)
+{
+    int port = 0;
+    struct bridge *bridge = start_with_admin(world, &port);
+    bridge_wait_online(bridge);
+    broker_kill(&world->broker);
+    broker_start(&world->broker);
+    world_renew_sender(world);
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    const struct message *status = NULL;
+    do {
+        status = client_expect(
+            world->sender, &(struct match){.topic = bridge->status_topic, .state = "degraded"});
+    } while (strstr(status->payload, "session_lost") == NULL && flow_now_ms() < end_ms);
+    assert_non_null(strstr(status->payload, "session_lost"));
+    assert_int_equal(metric(port, "sessions_lost_total"), 1);
+    assert_true(bridge_log_contains(bridge, "level=error"));
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    bridge_stop(bridge);
+}
+
+/* Also where it was forgotten while the bridge was away. */
+static void test_a_session_forgotten_while_the_bridge_was_away_is_said_loudly(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    bridge_stop(bridge);
+    broker_kill(&world->broker);
+    broker_start(&world->broker);
+    world_renew_sender(world);
+    bridge_start(bridge);
+    const struct message *status = client_expect(
+        world->sender, &(struct match){.topic = bridge->status_topic, .state = "degraded"});
+    assert_non_null(strstr(status->payload, "session_lost"));
+}
+
+static void test_a_restart_with_its_session_is_no_loss(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    bridge_stop(bridge);
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    assert_false(bridge_log_contains(bridge, "session_lost"));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_a_bridge_that_is_online_is_alive_and_ready),
+        FLOW_TEST(test_metrics_count_what_happened),
+        FLOW_TEST(test_a_restart_with_its_session_is_no_loss),
+        FLOW_TEST(test_a_bridge_without_its_broker_is_alive_and_not_ready),
+        FLOW_TEST(test_a_session_the_broker_forgot_is_said_loudly),
+        FLOW_TEST(test_a_session_forgotten_while_the_bridge_was_away_is_said_loudly),
+    };
+    return flow_main("admin", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+}

@@ -1,0 +1,369 @@
+/* The subcommands as people and scripts call them: what they print and how they exit. */
+#include "flow_settings.h"
+#include "flow_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { ARGUMENTS_MAX = 20 };
+
+static const char *const environment[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=" FLOW_ACCESS_KEY,
+                                          "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" FLOW_ACCESS_SECRET,
+                                          NULL};
+
+/* Runs the bridge's binary; the arguments end with NULL. */
+static struct tool_result run(struct world *world, const char *const *arguments)
+{
+    const char *argv[ARGUMENTS_MAX + 2] = {BRIDGE_BINARY};
+    for (size_t i = 0; arguments[i] != NULL; i++) {
+        assert_true(i < ARGUMENTS_MAX);
+        argv[i + 1] = arguments[i];
+    }
+    return tool_run(world->directory, environment, argv);
+}
+
+#define RUN(world, ...) run((world), (const char *const[]){__VA_ARGS__, NULL})
+
+static void expect_code(struct tool_result *result, int code)
+{
+    if (result->code != code) {
+        flow_fail("exit code %d, not %d: %s%s", result->code, code, result->output,
+                  result->errors);
+    }
+}
+
+static void expect_in(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL) {
+        flow_fail("\"%s\" is not in: %s", part, text);
+    }
+}
+
+static const char *write_config(struct world *world, const char *text)
+{
+    const char *path = world_format(world, "%s/%s.conf", world->directory,
+                                    world_name(world, "config"));
+    file_write(path, text);
+    return path;
+}
+
+/* --- help and wrong calls --- */
+
+static void test_help_is_everywhere(struct world *world)
+{
+    static const char *const names[] = {"run", "check", "send", "ledger", "version"};
+    struct tool_result all = RUN(world, "--help");
+    expect_code(&all, EX_OK);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        expect_in(all.output, names[i]);
+        struct tool_result help = RUN(world, names[i], "--help");
+        expect_code(&help, EX_OK);
+        expect_in(help.output, "Usage: ecs-mqtt-bridge");
+        expect_in(help.output, names[i]);
+        assert_string_equal(help.errors, "");
+        tool_result_fini(&help);
+    }
+    tool_result_fini(&all);
+}
+
+static void test_a_wrong_call_says_so_and_exits_64(struct world *world)
+{
+    static const char *const calls[][4] = {
+        {NULL},
+        {"walk", NULL},
+        {"run", NULL},
+        {"check", NULL},
+        {"send", NULL},
+        {"check", "--wrong", NULL},
+        {"check", "--config", NULL},
+        {"version", "surplus", NULL},
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        struct tool_result result = run(world, calls[i]);
+        expect_code(&result, EX_USAGE);
+        assert_string_not_equal(result.errors, "");
+        assert_string_equal(result.output, "");
+        tool_result_fini(&result);
+    }
+}
+
+static void test_version_names_the_libraries(struct world *world)
+{
+    struct tool_result result = RUN(world, "version");
+    expect_code(&result, EX_OK);
+    expect_in(result.output, "ecs-mqtt-bridge 0.");
+    expect_in(result.output, "paho-mqtt 1.");
+    expect_in(result.output, "sqlite 3.");
+    tool_result_fini(&result);
+}
+
+/* --- check --- */
+
+static void test_a_good_configuration_is_good(struct world *world)
+{
+    const char *path = write_config(world, "instance = \"a\";\n");
+    struct tool_result result = RUN(world, "check", "--config", path);
+    expect_code(&result, EX_OK);
+    assert_string_equal(result.errors, "");
+    tool_result_fini(&result);
+}
+
+struct mistake {
+    const char *text;
+    int line;
+    const char *key;
+};
+
+static void test_a_mistake_is_told_with_file_line_and_key(struct world *world)
+{
+    static const struct mistake mistakes[] = {
+        {"instance = \"a\";\nbroker: { prot = 5; };\n", 2, "prot"},
+        {"broker: {\n  protocol = 3;\n};\n", 2, "broker.protocol"},
+        {"broker: {\n  protocol = \"5\";\n};\n", 2, "broker.protocol"},
+        {"\n\nlimits: { deadline_s = 0; };\n", 3, "limits.deadline_s"},
+        {"api: { endpoint = \"http://example.com\"; };\n", 1, "api.endpoint"},
+        {"api: { signature = \"v9\"; };\n", 1, "api.signature"},
+        {"ledger: { store = \"postgresql://db/bridge\"; };\n", 1, "ledger.store"},
+        {"credentials: { provider = \"imds\"; };\n", 1, "credentials.provider"},
+        {"routes = (\n{ name = \"a\"; },\n{ name = \"a\"; topics = (\"x\"); }\n);\n", 3, "name"},
+        {"routes = ({ topics = (\"a/#/b\"); });\n", 1, "topics"},
+        {"instance = \"a\"\nbroker: {\n", 2, ""},
+    };
+    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
+        const char *path = write_config(world, mistakes[i].text);
+        struct tool_result result = RUN(world, "check", "--config", path);
+        expect_code(&result, EX_CONFIG);
+        expect_in(result.errors, world_format(world, "%s:%d:", path, mistakes[i].line));
+        expect_in(result.errors, mistakes[i].key);
+        tool_result_fini(&result);
+    }
+}
+
+static void test_a_missing_file_is_a_configuration_error(struct world *world)
+{
+    static const char *const names[] = {"check", "run", "send"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct tool_result result = RUN(world, names[i], "--config", "/nonexistent/bridge.conf",
+                                        i == 2 ? "--token" : NULL, "x");
+        expect_code(&result, EX_CONFIG);
+        expect_in(result.errors, "/nonexistent/bridge.conf");
+        tool_result_fini(&result);
+    }
+}
+
+static void test_a_bad_configuration_does_not_run(struct world *world)
+{
+    const char *path = write_config(world, "instanc = \"a\";\n");
+    struct tool_result result = RUN(world, "run", "--config", path);
+    expect_code(&result, EX_CONFIG);
+    expect_in(result.errors, world_format(world, "%s:1:", path));
+    tool_result_fini(&result);
+}
+
+static void test_what_check_prints_is_the_same_configuration(struct world *world)
+{
+    const char *path = write_config(
+        world, "instance = \"a \\\"b\\\"\";\n"
+               "broker: { uris = (\"mqtts://[::1]:8883\", \"ws://127.0.0.1:80/mqtt\");"
+               " session_expiry_s = 4294967295L; };\n"
+               "api: { rate_per_s = 0.25; network = \"vpc\"; };\n"
+               "routes = ({ name = \"one\"; topics = (\"a/+\", \"b\"); share = \"g\";"
+               " defaults: { RegionId = \"cn-beijing\"; OneShot = true; };"
+               " response_topics = (); cooldown = \"defer\"; },"
+               " { name = \"two\"; topics = (\"c\"); client_token = \"required\"; });\n");
+    struct tool_result first = RUN(world, "check", "--config", path, "--print");
+    expect_code(&first, EX_OK);
+    struct tool_result second =
+        RUN(world, "check", "--config", write_config(world, first.output), "--print");
+    expect_code(&second, EX_OK);
+    assert_string_equal(first.output, second.output);
+    expect_in(first.output, "4294967295");
+    expect_in(first.output, "mqtts://[::1]:8883");
+    tool_result_fini(&first);
+    tool_result_fini(&second);
+}
+
+static void test_the_defaults_are_printed_whole(struct world *world)
+{
+    struct tool_result result =
+        RUN(world, "check", "--config", write_config(world, ""), "--print");
+    expect_code(&result, EX_OK);
+    static const char *const keys[] = {"protocol", "receive_maximum", "preset",  "rate_burst",
+                                       "provider", "durability",      "pending", "dead_letters",
+                                       "listen",   "format",          "share",   "accepted_reply"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        expect_in(result.output, keys[i]);
+    }
+    tool_result_fini(&result);
+}
+
+/* Dangerous, but not wrong. */
+static void test_dangers_are_told_and_pass(struct world *world)
+{
+    static const struct mistake dangers[] = {
+        {"limits: { deadline_s = 3; };\n", 1, "limits.deadline_s"},
+        {"broker: { session_expiry_s = 10; };\n", 1, "broker.session_expiry_s"},
+        {"routes = ({ response_topics = (\"#\"); });\n", 1, "response_topics"},
+        {"broker: { uris = (\"mqtt://broker.example:1883\"); };\n", 1, "broker.uris"},
+    };
+    for (size_t i = 0; i < sizeof dangers / sizeof dangers[0]; i++) {
+        const char *path = write_config(world, dangers[i].text);
+        struct tool_result result = RUN(world, "check", "--config", path);
+        expect_code(&result, EX_OK);
+        expect_in(result.errors, world_format(world, "%s:%d:", path, dangers[i].line));
+        expect_in(result.errors, dangers[i].key);
+        tool_result_fini(&result);
+    }
+}
+
+static void test_a_secret_that_all_can_read_is_a_danger(struct world *world)
+{
+    const char *secret = write_config(world, "password");
+    const char *path = write_config(
+        world, world_format(world, "broker: { password_file = \"%s\"; username = \"u\"; };\n",
+                            secret));
+    chmod(secret, 0644);
+    struct tool_result open = RUN(world, "check", "--config", path);
+    expect_code(&open, EX_OK);
+    expect_in(open.errors, "broker.password_file");
+    chmod(secret, 0600);
+    struct tool_result closed = RUN(world, "check", "--config", path);
+    expect_code(&closed, EX_OK);
+    assert_string_equal(closed.errors, "");
+    tool_result_fini(&open);
+    tool_result_fini(&closed);
+}
+
+/* --- run --- */
+
+static void test_a_store_that_cannot_be_opened_exits_73(struct world *world)
+{
+    struct bridge *bridge =
+        world_bridge_new(world, "ledger.store = \"sqlite:/nonexistent/dir/ledger.db\";");
+    bridge_start(bridge);
+    assert_int_equal(bridge_wait_exit(bridge), EX_CANTCREAT);
+}
+
+static void test_a_second_bridge_on_the_same_ledger_does_not_start(struct world *world)
+{
+    struct bridge *first = world_bridge(world, "");
+    struct bridge *second = world_bridge_new(
+        world, world_format(world, "ledger.store = \"sqlite:%s/ledger.db\";", first->directory));
+    bridge_start(second);
+    assert_int_not_equal(bridge_wait_exit(second), 0);
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+}
+
+/* --- send --- */
+
+#define SEND(world, bridge, ...)                                                            \
+    RUN((world), "send", "--config", (bridge)->config, "--region", "cn-beijing", "--group", \
+        world_name((world), "pg"), __VA_ARGS__)
+
+static void check_sent(struct tool_result *result, int code, const char *status)
+{
+    expect_code(result, code);
+    cJSON *reply = cJSON_Parse(result->output);
+    if (strcmp(json_text(reply, "Status"), status) != 0) {
+        flow_fail("send did not print a reply that is %s: %s", status, result->output);
+    }
+    cJSON_Delete(reply);
+    tool_result_fini(result);
+}
+
+static void test_send_exits_0_for_a_success(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    struct tool_result result = SEND(world, bridge, "--token", token, "--one-shot");
+    check_sent(&result, 0, "succeeded");
+    cJSON *rows = simulator_requests(&world->simulator, token);
+    assert_string_equal(json_text(cJSON_GetArrayItem(rows, 0), "Params.OneShot"), "true");
+    cJSON_Delete(rows);
+}
+
+static void test_send_exits_1_for_a_failure(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    simulator_fault(&world->simulator, "\"error\",\"Code\":\"OperationDenied\"");
+    struct tool_result result = SEND(world, bridge, "--timeout", "20");
+    check_sent(&result, 1, "failed");
+}
+
+static void test_send_exits_2_for_an_unknown_outcome(struct world *world)
+{
+    struct bridge *bridge =
+        world_bridge(world, "limits.deadline_s = 1; api.read_timeout_ms = 300;");
+    simulator_fault(&world->simulator, "\"hang\",\"Count\":-1");
+    struct tool_result result = SEND(world, bridge, "--timeout", "20");
+    check_sent(&result, 2, "unknown");
+}
+
+static void test_send_exits_3_without_a_reply(struct world *world)
+{
+    struct bridge *nobody = world_bridge_new(world, "routes.topics = (\"nobody/there\");");
+    struct tool_result result = SEND(world, nobody, "--timeout", "1");
+    expect_code(&result, 3);
+    assert_string_equal(result.output, "");
+    tool_result_fini(&result);
+}
+
+static void test_send_exits_69_without_a_broker(struct world *world)
+{
+    int guard = -1;
+    int port = port_reserve(&guard);
+    struct bridge *nobody = world_bridge_new(
+        world, world_format(world, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
+    struct tool_result result = SEND(world, nobody, "--timeout", "2");
+    expect_code(&result, EX_UNAVAILABLE);
+    tool_result_fini(&result);
+    close(guard);
+}
+
+static void test_send_speaks_3_1_1_where_the_bridge_does(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "broker.protocol = 4;");
+    struct tool_result result = SEND(world, bridge, "--timeout", "20");
+    check_sent(&result, 0, "succeeded");
+}
+
+static void test_send_is_not_fooled_by_the_reply_to_another(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    struct tool_result first = SEND(world, bridge, "--token", token);
+    struct tool_result second = SEND(world, bridge, "--token", token);
+    check_sent(&first, 0, "succeeded");
+    check_sent(&second, 1, "failed");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_help_is_everywhere),
+        FLOW_TEST(test_a_wrong_call_says_so_and_exits_64),
+        FLOW_TEST(test_version_names_the_libraries),
+        FLOW_TEST(test_a_good_configuration_is_good),
+        FLOW_TEST(test_a_mistake_is_told_with_file_line_and_key),
+        FLOW_TEST(test_a_missing_file_is_a_configuration_error),
+        FLOW_TEST(test_a_bad_configuration_does_not_run),
+        FLOW_TEST(test_what_check_prints_is_the_same_configuration),
+        FLOW_TEST(test_the_defaults_are_printed_whole),
+        FLOW_TEST(test_dangers_are_told_and_pass),
+        FLOW_TEST(test_a_secret_that_all_can_read_is_a_danger),
+        FLOW_TEST(test_a_store_that_cannot_be_opened_exits_73),
+        FLOW_TEST(test_a_second_bridge_on_the_same_ledger_does_not_start),
+        FLOW_TEST(test_send_exits_0_for_a_success),
+        FLOW_TEST(test_send_exits_1_for_a_failure),
+        FLOW_TEST(test_send_is_not_fooled_by_the_reply_to_another),
+        FLOW_TEST(test_send_exits_3_without_a_reply),
+        FLOW_TEST(test_send_exits_69_without_a_broker),
+        FLOW_TEST(test_send_exits_2_for_an_unknown_outcome),
+        FLOW_TEST(test_send_speaks_3_1_1_where_the_bridge_does),
+    };
+    return flow_main("command line", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+}
