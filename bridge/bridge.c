@@ -33,6 +33,9 @@
 #define STOP_MQTT_MS    1000
 #define STOP_LEDGER_MS  500
 
+static const int STOP_SIGNALS[] = {SIGTERM, SIGINT};
+#define SIGNAL_COUNT (sizeof STOP_SIGNALS / sizeof STOP_SIGNALS[0])
+
 struct bridge {
     const struct settings *settings;
     struct counters counters;
@@ -47,7 +50,7 @@ struct bridge {
     struct presence *presence;
     struct admin *admin;
     bool *has_session; /* by receiver: the broker kept one once, and should still */
-    struct loop_signal *signals[2];
+    struct loop_signal *signals[SIGNAL_COUNT];
     struct loop_timer *step_timer;
     const struct stop_step *step; /* NULL until a stop was asked for */
     const char *stop_reason;
@@ -390,12 +393,28 @@ static int build(struct bridge *bridge, const char *program)
     return code;
 }
 
+/* A signal that comes while the bridge is being built waits until the loop can hear it. */
+static void hold_signals(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        sigaddset(&set, STOP_SIGNALS[i]);
+    }
+    pthread_sigmask(how, &set, NULL);
+}
+
+static void hear_signals(struct bridge *bridge)
+{
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        bridge->signals[i] = loop_signal_new(bridge->loop, STOP_SIGNALS[i], signalled, bridge);
+    }
+    hold_signals(SIG_UNBLOCK);
+}
+
 static void start(struct bridge *bridge)
 {
-    const int numbers[] = {SIGTERM, SIGINT};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        bridge->signals[i] = loop_signal_new(bridge->loop, numbers[i], signalled, bridge);
-    }
+    hear_signals(bridge);
     presence_connect(bridge->presence, bridge->port, bridge->admin);
     dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
     recall_sessions(bridge);
@@ -406,7 +425,7 @@ static void start(struct bridge *bridge)
 
 static void take_apart(struct bridge *bridge)
 {
-    for (size_t i = 0; i < sizeof bridge->signals / sizeof bridge->signals[0]; i++) {
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         loop_signal_free(bridge->signals[i]);
     }
     mqtt_port_free(bridge->port);
@@ -427,6 +446,7 @@ int bridge_run(const struct settings *settings, const char *program)
 {
     struct bridge *bridge = mem_zalloc(1, sizeof *bridge);
     bridge->settings = settings;
+    hold_signals(SIG_BLOCK);
     int code = build(bridge, program);
     if (code == EX_OK) {
         LOG_INFO("starting", LOG_TEXT("version", BRIDGE_VERSION),

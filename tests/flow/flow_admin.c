@@ -120,8 +120,8 @@ static void test_a_session_the_broker_forgot_is_said_loudly(struct world *world)
     int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
     const struct message *status = NULL;
     do {
-        status = client_expect(
-            world->sender, &(struct match){.topic = bridge->status_topic, .state = "degraded"});
+        status = client_expect(world->sender,
+                               &(struct match){.topic = bridge->status_topic, .state = "degraded"});
     } while (strstr(status->payload, "session_lost") == NULL && flow_now_ms() < end_ms);
     assert_non_null(strstr(status->payload, "session_lost"));
     assert_int_equal(metric(port, "sessions_lost_total"), 1);

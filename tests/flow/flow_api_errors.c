@@ -145,8 +145,8 @@ static void test_a_cooldown_longer_than_the_deadline_is_not_waited_for(struct wo
 {
     world_bridge(world, "routes.cooldown = \"defer\";");
     simulator_fault(&world->simulator, "\"error\",\"Code\":\"OperationDenied.ManualSyncLimit\"");
-    const struct message *reply = world_ask(world, world_name(world, "token"),
-                                            world_name(world, "pg"), ",\"OneShot\":true");
+    const struct message *reply =
+        world_ask(world, world_name(world, "token"), world_name(world, "pg"), ",\"OneShot\":true");
     check_error(reply, "failed", "OperationDenied.ManualSyncLimit", "cooldown", true);
 }
 
@@ -176,8 +176,7 @@ static void test_answers_in_xml_are_understood(struct world *world)
     world_bridge(world, "");
     check_xml(world, "created", "", NULL, "");
     check_xml(world, "failovered", "", "OperationDenied.InvalidStatus", "conflict");
-    check_xml(world, "stopped", ",\"OneShot\":true", "OperationDenied.ManualSyncLimit",
-              "cooldown");
+    check_xml(world, "stopped", ",\"OneShot\":true", "OperationDenied.ManualSyncLimit", "cooldown");
 }
 
 /* --- errors the bridge tries to overcome --- */
@@ -452,8 +451,7 @@ static void test_a_security_token_is_sent_and_signed(struct world *world)
         bridge->env[2] = "ALIBABA_CLOUD_SECURITY_TOKEN=CAIStoken+/=~*";
         bridge_start(bridge);
         bridge_wait_online(bridge);
-        check_succeeded(
-            world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+        check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
         bridge_stop(bridge);
     }
 }

@@ -1,4 +1,5 @@
-/* A far side that answers badly or not at all: what was begun is ended, and its effect happens once. */
+/* A far side that answers badly or not at all: what was begun is ended, and its effect happens
+ * once. */
 #include "flow_world.h"
 
 #include <signal.h>
@@ -189,12 +190,11 @@ static void test_the_message_expiry_is_a_deadline(struct world *world)
     world_bridge(world, IMPATIENT);
     const char *token = world_name(world, "token");
     simulator_fault(&world->simulator, "\"hang\",\"Count\":-1");
-    client_publish(world->sender,
-                   &(struct outgoing){.topic = FLOW_COMMANDS,
-                                      .payload = world_command(world, token,
-                                                               world_name(world, "pg"), ""),
-                                      .qos = 1,
-                                      .expiry_s = 2});
+    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
+                                                     .payload = world_command(
+                                                         world, token, world_name(world, "pg"), ""),
+                                                     .qos = 1,
+                                                     .expiry_s = 2});
     check_text(world_expect_reply(world, token), "Status", "unknown");
 }
 

@@ -31,8 +31,7 @@ static struct tool_result run(struct world *world, const char *const *arguments)
 static void expect_code(struct tool_result *result, int code)
 {
     if (result->code != code) {
-        flow_fail("exit code %d, not %d: %s%s", result->code, code, result->output,
-                  result->errors);
+        flow_fail("exit code %d, not %d: %s%s", result->code, code, result->output, result->errors);
     }
 }
 
@@ -45,8 +44,8 @@ static void expect_in(const char *text, const char *part)
 
 static const char *write_config(struct world *world, const char *text)
 {
-    const char *path = world_format(world, "%s/%s.conf", world->directory,
-                                    world_name(world, "config"));
+    const char *path =
+        world_format(world, "%s/%s.conf", world->directory, world_name(world, "config"));
     file_write(path, text);
     return path;
 }
@@ -131,7 +130,7 @@ static void test_a_mistake_is_told_with_file_line_and_key(struct world *world)
         {"credentials: { provider = \"imds\"; };\n", 1, "credentials.provider"},
         {"routes = (\n{ name = \"a\"; },\n{ name = \"a\"; topics = (\"x\"); }\n);\n", 3, "name"},
         {"routes = ({ topics = (\"a/#/b\"); });\n", 1, "topics"},
-        {"instance = \"a\"\nbroker: {\n", 2, ""},
+        {"instance = \"a\";\nbroker = = 5;\n", 2, ""},
     };
     for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         const char *path = write_config(world, mistakes[i].text);
@@ -189,8 +188,7 @@ static void test_what_check_prints_is_the_same_configuration(struct world *world
 
 static void test_the_defaults_are_printed_whole(struct world *world)
 {
-    struct tool_result result =
-        RUN(world, "check", "--config", write_config(world, ""), "--print");
+    struct tool_result result = RUN(world, "check", "--config", write_config(world, ""), "--print");
     expect_code(&result, EX_OK);
     static const char *const keys[] = {"protocol", "receive_maximum", "preset",  "rate_burst",
                                        "provider", "durability",      "pending", "dead_letters",
@@ -224,8 +222,8 @@ static void test_a_secret_that_all_can_read_is_a_danger(struct world *world)
 {
     const char *secret = write_config(world, "password");
     const char *path = write_config(
-        world, world_format(world, "broker: { password_file = \"%s\"; username = \"u\"; };\n",
-                            secret));
+        world,
+        world_format(world, "broker: { password_file = \"%s\"; username = \"u\"; };\n", secret));
     chmod(secret, 0644);
     struct tool_result open = RUN(world, "check", "--config", path);
     expect_code(&open, EX_OK);
@@ -331,7 +329,7 @@ static void test_send_speaks_3_1_1_where_the_bridge_does(struct world *world)
     check_sent(&result, 0, "succeeded");
 }
 
-static void test_send_is_not_fooled_by_the_reply_to_another(struct world *world)
+static void test_send_tells_its_own_reply_from_another_of_its_token(struct world *world)
 {
     struct bridge *bridge = world_bridge(world, "");
     const char *token = world_name(world, "token");
@@ -359,7 +357,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_second_bridge_on_the_same_ledger_does_not_start),
         FLOW_TEST(test_send_exits_0_for_a_success),
         FLOW_TEST(test_send_exits_1_for_a_failure),
-        FLOW_TEST(test_send_is_not_fooled_by_the_reply_to_another),
+        FLOW_TEST(test_send_tells_its_own_reply_from_another_of_its_token),
         FLOW_TEST(test_send_exits_3_without_a_reply),
         FLOW_TEST(test_send_exits_69_without_a_broker),
         FLOW_TEST(test_send_exits_2_for_an_unknown_outcome),

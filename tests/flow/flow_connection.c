@@ -80,8 +80,7 @@ static void test_a_killed_publisher_is_no_outage(struct world *world)
     struct bridge *bridge = world_bridge(world, "");
     bridge_kill_children(bridge, "publisher");
     expect_status(world, bridge, "online");
-    world_expect_nothing(world,
-                         &(struct match){.topic = bridge->status_topic, .state = "offline"});
+    world_expect_nothing(world, &(struct match){.topic = bridge->status_topic, .state = "offline"});
 }
 
 static void test_a_bridge_may_start_before_its_broker(struct world *world)
@@ -183,8 +182,7 @@ static void test_a_broker_that_restarts_costs_several_receivers_no_reply(struct 
  * A broker that is killed may forget what it had taken. Its senders see no reply and send the same
  * command again, as senders do.
  */
-static void test_a_broker_that_is_killed_during_load_costs_at_most_a_second_try(
-    struct world *world)
+static void test_a_broker_that_is_killed_during_load_costs_at_most_a_second_try(struct world *world)
 {
     struct load load;
     enum { COMMANDS = 100 };

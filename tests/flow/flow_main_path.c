@@ -115,8 +115,8 @@ static const struct message *ask_with_properties(struct world *world, const char
 static void test_the_response_topic_beats_reply_to(struct world *world)
 {
     world_bridge(world, "");
-    check_succeeded(ask_with_properties(world, world_format(world, FLOW_REPLIES "%s/inbox",
-                                                            world_name(world, "sender"))));
+    check_succeeded(ask_with_properties(
+        world, world_format(world, FLOW_REPLIES "%s/inbox", world_name(world, "sender"))));
 }
 
 static void test_correlation_data_comes_back_byte_for_byte(struct world *world)
@@ -173,13 +173,12 @@ static void test_trace_context_of_user_properties_wins_over_the_body(struct worl
     world_bridge(world, "");
     const char *token = world_name(world, "token");
     const char *trace = "00-33333333333333333333333333333333-4444444444444444-01";
-    client_publish(world->sender,
-                   &(struct outgoing){.topic = FLOW_COMMANDS,
-                                      .payload = world_command(
-                                          world, token, world_name(world, "pg"),
-                                          ",\"traceparent\":\"" BODY_TRACE "\""),
-                                      .qos = 1,
-                                      .user = {"traceparent", trace}});
+    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
+                                                     .payload = world_command(
+                                                         world, token, world_name(world, "pg"),
+                                                         ",\"traceparent\":\"" BODY_TRACE "\""),
+                                                     .qos = 1,
+                                                     .user = {"traceparent", trace}});
     const struct message *reply = world_expect_reply(world, token);
     assert_string_equal(message_user(reply, "traceparent"), trace);
 }
@@ -197,8 +196,8 @@ static const struct message *ask_without_token(struct world *world, const char *
                                                const char *sender)
 {
     const char *topic = world_format(world, FLOW_REPLIES "%s", sender);
-    const char *payload = world_format(
-        world, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\"}", group);
+    const char *payload =
+        world_format(world, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\"}", group);
     client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
                                                      .payload = payload,
                                                      .qos = 1,
@@ -233,11 +232,10 @@ static void test_other_correlation_data_makes_another_token(struct world *world)
 static const struct message *ask_with_reply_to(struct world *world, const char *group,
                                                const char *topic)
 {
-    world_send(world,
-               world_format(world,
-                            "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\","
-                            "\"CorrelationId\":\"same\",\"ReplyTo\":\"%s\"}",
-                            group, topic));
+    world_send(world, world_format(world,
+                                   "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\","
+                                   "\"CorrelationId\":\"same\",\"ReplyTo\":\"%s\"}",
+                                   group, topic));
     return client_expect(world->sender, &(struct match){.topic = topic});
 }
 
@@ -264,11 +262,10 @@ static void check_qos(struct world *world, int qos)
 {
     world_bridge(world, "");
     const char *token = world_name(world, "token");
-    client_publish(world->sender,
-                   &(struct outgoing){.topic = FLOW_COMMANDS,
-                                      .payload = world_command(world, token,
-                                                               world_name(world, "pg"), ""),
-                                      .qos = qos});
+    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
+                                                     .payload = world_command(
+                                                         world, token, world_name(world, "pg"), ""),
+                                                     .qos = qos});
     check_succeeded(world_expect_reply(world, token));
 }
 
@@ -309,11 +306,10 @@ static void test_a_route_may_have_filters_with_wildcards(struct world *world)
 {
     world_bridge(world, "routes.topics = (\"plants/+/start\", \"ecs-bridge/v1/commands/#\");");
     const char *token = world_name(world, "token");
-    client_publish(world->sender,
-                   &(struct outgoing){.topic = "plants/7/start",
-                                      .payload = world_command(world, token,
-                                                               world_name(world, "pg"), ""),
-                                      .qos = 1});
+    client_publish(world->sender, &(struct outgoing){.topic = "plants/7/start",
+                                                     .payload = world_command(
+                                                         world, token, world_name(world, "pg"), ""),
+                                                     .qos = 1});
     check_succeeded(world_expect_reply(world, token));
     check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
 }
@@ -331,11 +327,10 @@ static void test_mosquitto_rr_gets_its_reply(struct world *world)
     const char *payload =
         world_command(world, world_name(world, "token"), world_name(world, "pg"), "");
     const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "rr"));
-    const char *const argv[] = {"mosquitto_rr", "-V", "5",          "-h", "127.0.0.1",
-                                "-p",           broker_port(world), "-q", "1",
-                                "-t",           FLOW_COMMANDS,      "-e", topic,
-                                "-m",           payload,            "-W", "20",
-                                NULL};
+    const char *const argv[] = {
+        "mosquitto_rr", "-V", "5",  "-h",          "127.0.0.1", "-p",  broker_port(world),
+        "-q",           "1",  "-t", FLOW_COMMANDS, "-e",        topic, "-m",
+        payload,        "-W", "20", NULL};
     struct tool_result result = tool_run(world->directory, NULL, argv);
     assert_int_equal(result.code, 0);
     cJSON *reply = cJSON_Parse(result.output);
@@ -349,15 +344,55 @@ static void test_mosquitto_rr_gets_its_reply(struct world *world)
 static void check_pair(struct world *world, const char *topic, const char *payload)
 {
     const char *id = world_name(world, "sub");
-    const char *const make[] = {"mosquitto_sub", "-V", "311", "-h", "127.0.0.1",
-                                "-p", broker_port(world), "-i", id, "-c", "-q", "1",
-                                "-t", topic, "-E", NULL};
-    const char *const publish[] = {"mosquitto_pub", "-V", "311", "-h", "127.0.0.1",
-                                   "-p", broker_port(world), "-q", "1",
-                                   "-t", FLOW_COMMANDS, "-m", payload, NULL};
-    const char *const receive[] = {"mosquitto_sub", "-V", "311", "-h", "127.0.0.1",
-                                   "-p", broker_port(world), "-i", id, "-c", "-q", "1",
-                                   "-t", topic, "-C", "1", "-W", "20", NULL};
+    const char *const make[] = {"mosquitto_sub",
+                                "-V",
+                                "311",
+                                "-h",
+                                "127.0.0.1",
+                                "-p",
+                                broker_port(world),
+                                "-i",
+                                id,
+                                "-c",
+                                "-q",
+                                "1",
+                                "-t",
+                                topic,
+                                "-E",
+                                NULL};
+    const char *const publish[] = {"mosquitto_pub",
+                                   "-V",
+                                   "311",
+                                   "-h",
+                                   "127.0.0.1",
+                                   "-p",
+                                   broker_port(world),
+                                   "-q",
+                                   "1",
+                                   "-t",
+                                   FLOW_COMMANDS,
+                                   "-m",
+                                   payload,
+                                   NULL};
+    const char *const receive[] = {"mosquitto_sub",
+                                   "-V",
+                                   "311",
+                                   "-h",
+                                   "127.0.0.1",
+                                   "-p",
+                                   broker_port(world),
+                                   "-i",
+                                   id,
+                                   "-c",
+                                   "-q",
+                                   "1",
+                                   "-t",
+                                   topic,
+                                   "-C",
+                                   "1",
+                                   "-W",
+                                   "20",
+                                   NULL};
     struct tool_result made = tool_run(world->directory, NULL, make);
     struct tool_result published = tool_run(world->directory, NULL, publish);
     struct tool_result received = tool_run(world->directory, NULL, receive);

@@ -23,8 +23,7 @@ static void send_to(struct world *world, const char *payload, const char *topic,
 static const struct message *ask_at(struct world *world, const char *payload, const char *topic)
 {
     send_to(world, payload, topic, topic);
-    return client_expect(world->sender,
-                         &(struct match){.topic = topic, .correlation = topic});
+    return client_expect(world->sender, &(struct match){.topic = topic, .correlation = topic});
 }
 
 static void check_same(const struct message *first, const struct message *second, const char *path)
@@ -263,8 +262,7 @@ static void test_a_token_with_another_one_shot_is_refused(struct world *world)
     world_bridge(world, "");
     const char *token = world_name(world, "token");
     const char *group = world_name(world, "pg");
-    check_mismatch(world, token, group,
-                   world_command(world, token, group, ",\"OneShot\":true"));
+    check_mismatch(world, token, group, world_command(world, token, group, ",\"OneShot\":true"));
 }
 
 static void test_a_token_with_another_region_is_refused(struct world *world)
@@ -287,8 +285,8 @@ static void test_a_mismatch_is_answered_while_the_first_is_in_work(struct world 
     simulator_fault(&world->simulator, "\"hang\"");
     send_to(world, world_command(world, token, world_name(world, "pg"), ""), a, a);
     simulator_wait_token(&world->simulator, token, 1);
-    const struct message *reply = ask_at(
-        world, world_command(world, token, world_name(world, "pg"), ""), inbox(world, "b"));
+    const struct message *reply =
+        ask_at(world, world_command(world, token, world_name(world, "pg"), ""), inbox(world, "b"));
     check_error(reply, "failed", "IdempotentParameterMismatch", "invalid", false);
     assert_int_equal(client_count(world->sender, &(struct match){.topic = a}), 0);
     simulator_clear(&world->simulator);

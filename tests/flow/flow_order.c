@@ -116,8 +116,8 @@ static int most_at_once(struct world *world)
         const cJSON *other = NULL;
         cJSON_ArrayForEach(other, rows)
         {
-            count += json_number(other, "ArrivalMs") <= at_ms &&
-                     json_number(other, "AnswerMs") > at_ms;
+            count +=
+                json_number(other, "ArrivalMs") <= at_ms && json_number(other, "AnswerMs") > at_ms;
         }
         most = count > most ? count : most;
     }

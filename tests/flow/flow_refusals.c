@@ -49,11 +49,22 @@ static void check_no_call(struct world *world)
 
 static void test_what_is_no_json_object_is_malformed(struct world *world)
 {
-    static const char *const payloads[] = {
-        "not json", "{", "[]", "\"text\"", "null", "7", "{\"RegionId\":}", "{'RegionId':'x'}",
-        "{\"RegionId\":\"cn-beijing\",}", "{\"RegionId\":\"cn-beijing\"",
-        "{\"RegionId\":\"\xff\"}", "{\"RegionId\":\"\xc0\xaf\"}", "{\"RegionId\":\"a\nb\"}",
-        "{\"RegionId\":\"\\ud800\"}", "{\"RegionId\":\"\\u0000\"}", " "};
+    static const char *const payloads[] = {"not json",
+                                           "{",
+                                           "[]",
+                                           "\"text\"",
+                                           "null",
+                                           "7",
+                                           "{\"RegionId\":}",
+                                           "{'RegionId':'x'}",
+                                           "{\"RegionId\":\"cn-beijing\",}",
+                                           "{\"RegionId\":\"cn-beijing\"",
+                                           "{\"RegionId\":\"\xff\"}",
+                                           "{\"RegionId\":\"\xc0\xaf\"}",
+                                           "{\"RegionId\":\"a\nb\"}",
+                                           "{\"RegionId\":\"\\ud800\"}",
+                                           "{\"RegionId\":\"\\u0000\"}",
+                                           " "};
     world_bridge(world, "");
     for (size_t i = 0; i < sizeof payloads / sizeof payloads[0]; i++) {
         check_payload(world, payloads[i], "Bridge.MalformedPayload", "");
@@ -164,7 +175,7 @@ static const struct {
     {"ReplicaGroupId", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg\\u00e4\""},
     {"ReplicaGroupId", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":[\"pg-1\"]"},
     {"ReplicaGroupId", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"" TEN TEN TEN TEN TEN TEN
-                       TEN TEN TEN TEN TEN TEN "012345678\""},
+                           TEN TEN TEN TEN TEN TEN "012345678\""},
     {"ClientToken", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\",\"ClientToken\":\"\""},
     {"ClientToken", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\",\"ClientToken\":null"},
     {"ClientToken",
@@ -177,15 +188,15 @@ static const struct {
     {"Action",
      "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\",\"Action\":\"StopDiskReplicaGroup\""},
     {"NotAfter", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\",\"NotAfter\":\"soon\""},
-    {"NotAfter",
-     "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\","
-     "\"NotAfter\":\"2099-02-30T00:00:00Z\""},
+    {"NotAfter", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\","
+                 "\"NotAfter\":\"2099-02-30T00:00:00Z\""},
     {"ReplyTo", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\",\"ReplyTo\":7"},
     {"CorrelationId", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\","
                       "\"CorrelationId\":{}"},
-    {"CorrelationId", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\",\"CorrelationId\":\""
-                      TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
-                      TEN TEN TEN TEN TEN TEN "0123456\""},
+    {"CorrelationId",
+     "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\",\"CorrelationId\":\"" TEN TEN TEN TEN
+         TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+     "0123456\""},
     {"traceparent", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\",\"traceparent\":1"},
     {"RegionId", "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\","
                  "\"RegionId\":\"cn-beijing\""},
@@ -238,9 +249,8 @@ static void test_a_refusal_tells_what_could_be_read(struct world *world)
 static void test_an_expired_command_is_refused(struct world *world)
 {
     world_bridge(world, "");
-    const char *payload =
-        world_command(world, world_name(world, "token"), world_name(world, "pg"),
-                      ",\"NotAfter\":\"2020-01-01T01:00:00.5+01:00\"");
+    const char *payload = world_command(world, world_name(world, "token"), world_name(world, "pg"),
+                                        ",\"NotAfter\":\"2020-01-01T01:00:00.5+01:00\"");
     check_refusal(ask_bytes(world, payload, 0), "Bridge.Expired", "expired", false);
     check_no_call(world);
 }
@@ -286,13 +296,12 @@ static void test_a_response_topic_that_is_not_allowed_is_refused_on_the_routes_t
     world_bridge(world, "");
     const char *token = world_name(world, "token");
     client_subscribe(world->sender, "somewhere/else");
-    client_publish(world->sender,
-                   &(struct outgoing){.topic = FLOW_COMMANDS,
-                                      .payload = world_command(world, token,
-                                                               world_name(world, "pg"), ""),
-                                      .qos = 1,
-                                      .response_topic = "somewhere/else",
-                                      .correlation = "c-7"});
+    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
+                                                     .payload = world_command(
+                                                         world, token, world_name(world, "pg"), ""),
+                                                     .qos = 1,
+                                                     .response_topic = "somewhere/else",
+                                                     .correlation = "c-7"});
     const struct message *reply = world_expect_reply(world, token);
     check_refusal(reply, "Bridge.ReplyTopicNotAllowed", "denied", false);
     assert_int_equal(reply->correlation_length, 3);
@@ -304,9 +313,8 @@ static void test_a_response_topic_that_is_not_allowed_is_refused_on_the_routes_t
 static void check_reply_to(struct world *world, const char *reply_to)
 {
     const char *token = world_name(world, "token");
-    const struct message *reply =
-        world_ask(world, token, world_name(world, "pg"),
-                  world_format(world, ",\"ReplyTo\":\"%s\"", reply_to));
+    const struct message *reply = world_ask(world, token, world_name(world, "pg"),
+                                            world_format(world, ",\"ReplyTo\":\"%s\"", reply_to));
     check_refusal(reply, "Bridge.ReplyTopicNotAllowed", "denied", false);
 }
 
@@ -367,8 +375,8 @@ static void test_a_refusal_of_such_a_token_keeps_to_its_topic_level(struct world
 {
     world_bridge(world, "");
     world_send(world, "{\"ClientToken\":\"r/+/#\"}");
-    const struct message *reply = client_expect(
-        world->sender, &(struct match){.topic = FLOW_REPLIES "r%2F%2B%2F%23"});
+    const struct message *reply =
+        client_expect(world->sender, &(struct match){.topic = FLOW_REPLIES "r%2F%2B%2F%23"});
     check_refusal(reply, "Bridge.MissingParameter", "invalid", false);
 }
 
@@ -405,11 +413,10 @@ static void test_a_reply_place_that_is_not_allowed_and_no_token_is_a_dead_letter
     world_bridge(world, "");
     client_publish(
         world->sender,
-        &(struct outgoing){
-            .topic = FLOW_COMMANDS,
-            .payload = "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\"}",
-            .qos = 1,
-            .response_topic = "somewhere/else"});
+        &(struct outgoing){.topic = FLOW_COMMANDS,
+                           .payload = "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\"}",
+                           .qos = 1,
+                           .response_topic = "somewhere/else"});
     expect_dead_letter(world, "Bridge.ReplyTopicNotAllowed");
     check_no_call(world);
 }
@@ -449,10 +456,9 @@ static void test_a_command_published_as_retained_is_refused(struct world *world)
 {
     world_bridge(world, "");
     const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "inbox"));
-    retain(world,
-           world_command(world, world_name(world, "token"), world_name(world, "pg"), ""), topic);
-    const struct message *reply =
-        client_expect(world->sender, &(struct match){.topic = topic});
+    retain(world, world_command(world, world_name(world, "token"), world_name(world, "pg"), ""),
+           topic);
+    const struct message *reply = client_expect(world->sender, &(struct match){.topic = topic});
     retain(world, "", NULL);
     check_refusal(reply, "Bridge.Retained", "invalid", false);
     check_no_call(world);
@@ -465,8 +471,8 @@ static void test_a_stored_retained_command_is_not_even_delivered(struct world *w
     retain(world, world_command(world, token, world_name(world, "pg"), ""), NULL);
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    world_expect_nothing(
-        world, &(struct match){.topic = world_format(world, FLOW_REPLIES "%s", token)});
+    world_expect_nothing(world,
+                         &(struct match){.topic = world_format(world, FLOW_REPLIES "%s", token)});
     retain(world, "", NULL);
     check_no_call(world);
     bridge_stop(bridge);

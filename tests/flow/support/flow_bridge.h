@@ -1,8 +1,9 @@
 /*
- * flow_bridge - the program under test: the real ecs-mqtt-bridge with a ledger, a configuration and a log of its own.
+ * flow_bridge - the program under test: the real ecs-mqtt-bridge with a ledger, a configuration and
+ * a log of its own.
  *
- * Made by world_bridge() and world_bridge_new(), owned by the world. Fails the running test where something does not
- * happen in time.
+ * Made by world_bridge() and world_bridge_new(), owned by the world. Fails the running test where
+ * something does not happen in time.
  */
 #ifndef FLOW_BRIDGE_H
 #define FLOW_BRIDGE_H
@@ -24,7 +25,7 @@ struct bridge {
     long log_offset; /* where the running test's part of the log begins */
     char status_topic[128];
     const char *env[BRIDGE_ENV_MAX]; /* ends with NULL; entries may be replaced before a start */
-    bool has_descriptors; /* to be started with the test's open sockets */
+    bool has_descriptors;            /* to be started with the test's open sockets */
     struct bridge *next;
 };
 

@@ -93,7 +93,8 @@ void broker_start(struct broker *broker)
     while (!file_contains(broker->log, offset, " running")) {
         if (flow_now_ms() > end_ms || process_wait(broker->pid, 0) >= 0) {
             char *log = file_read(broker->log);
-            print_message("%s\n", log);
+            printf("%s\n", log);
+            fflush(stdout);
             free(log);
             broker->pid = 0;
             flow_fail("the broker did not start");

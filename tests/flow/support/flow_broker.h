@@ -15,7 +15,8 @@ struct broker {
     char log[160];
 };
 
-/* A port of 127.0.0.1 that no other test takes until *out_guard is closed, with nobody listening. */
+/* A port of 127.0.0.1 that no other test takes until *out_guard is closed, with nobody listening.
+ */
 int port_reserve(int *out_guard);
 
 /* `extra` is added to the configuration; NULL for none. */

@@ -225,9 +225,9 @@ bool client_post(struct client *client, const struct outgoing *outgoing)
         length = strlen(outgoing->payload);
     }
     mosquitto_property *properties = make_properties(outgoing);
-    int rc = mosquitto_publish_v5(client->mosq, NULL, outgoing->topic, (int)length,
-                                  outgoing->payload, outgoing->qos, outgoing->is_retained,
-                                  properties);
+    int rc =
+        mosquitto_publish_v5(client->mosq, NULL, outgoing->topic, (int)length, outgoing->payload,
+                             outgoing->qos, outgoing->is_retained, properties);
     mosquitto_property_free_all(&properties);
     client->posted_count += rc == MOSQ_ERR_SUCCESS;
     return rc == MOSQ_ERR_SUCCESS;

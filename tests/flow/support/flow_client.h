@@ -60,8 +60,7 @@ struct match {
 /* The first message that matches and was not taken before, waited for; it is taken now. */
 const struct message *client_expect(struct client *client, const struct match *match);
 /* The same, but NULL where none is there in time. */
-const struct message *client_take(struct client *client, const struct match *match,
-                                  int timeout_ms);
+const struct message *client_take(struct client *client, const struct match *match, int timeout_ms);
 /* How many messages that match are there and not taken, without waiting. */
 int client_count(const struct client *client, const struct match *match);
 /* Forgets what is there, but for what was taken. */

@@ -33,8 +33,8 @@ bool load_post(struct load *load, int index)
 {
     int number = index % load->token_count;
     const char *token = world_format(load->world, "%s-%d", load->prefix, number);
-    const char *group = world_format(load->world, "pg-%s-%d", load->prefix,
-                                     number % load->group_count);
+    const char *group =
+        world_format(load->world, "pg-%s-%d", load->prefix, number % load->group_count);
     return client_post(load->client,
                        &(struct outgoing){.topic = FLOW_COMMANDS,
                                           .payload = world_command(load->world, token, group, ""),
@@ -64,8 +64,7 @@ void load_count(struct load *load)
         }
         if (load->reply_counts[index]++ == 0) {
             load->answered_count++;
-            load->succeeded_count +=
-                strcmp(json_text(message->json, "Status"), "succeeded") == 0;
+            load->succeeded_count += strcmp(json_text(message->json, "Status"), "succeeded") == 0;
         }
     }
 }

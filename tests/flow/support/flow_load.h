@@ -29,7 +29,8 @@ void load_init(struct load *load, struct world *world, const char *prefix, int c
 void load_fini(struct load *load);
 /* Publishes command `index` at QoS 1; false where the connection is gone. */
 bool load_post(struct load *load, int index);
-/* Publishes commands `from` up to `to`, counting what comes meanwhile; then waits until the broker has them. */
+/* Publishes commands `from` up to `to`, counting what comes meanwhile; then waits until the broker
+ * has them. */
 void load_send(struct load *load, int from, int to);
 /* Counts what has come; does not wait. */
 void load_count(struct load *load);

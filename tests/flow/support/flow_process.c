@@ -33,8 +33,8 @@ void flow_pause(void)
 
 static int open_output(const char *path)
 {
-    int fd = open(path == NULL ? "/dev/null" : path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-                  0600);
+    int fd =
+        open(path == NULL ? "/dev/null" : path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     assert(fd >= 0);
     return fd;
 }

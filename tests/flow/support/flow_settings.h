@@ -1,8 +1,9 @@
 /*
  * flow_settings - writes a bridge's configuration file from lines `path = value;`.
  *
- * Later lines replace earlier ones with the same path; `routes.key` belongs to the one route that is written. A line
- * `routes = ( ... );` writes routes of one's own; it must not be mixed with `routes.key`.
+ * Later lines replace earlier ones with the same path; `routes.key` belongs to the one route that
+ * is written. A line `routes = ( ... );` writes routes of one's own; it must not be mixed with
+ * `routes.key`.
  */
 #ifndef FLOW_SETTINGS_H
 #define FLOW_SETTINGS_H

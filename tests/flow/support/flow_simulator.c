@@ -23,9 +23,9 @@ void simulator_start(struct simulator *simulator, const char *directory, int por
     snprintf(log_file, sizeof log_file, "%s/simulator.log", directory);
     snprintf(listen, sizeof listen, "127.0.0.1:%d", port);
     remove(port_file);
-    const char *const argv[] = {SIMULATOR_BINARY, "--listen",      listen, "--port-file",
-                                port_file,        "--access-key",  key_option,    "--auto-create",
-                                "--sync-ms",      "0",             NULL};
+    const char *const argv[] = {
+        SIMULATOR_BINARY, "--listen",      listen,      "--port-file", port_file, "--access-key",
+        key_option,       "--auto-create", "--sync-ms", "0",           NULL};
     const struct process_spec spec = {.argv = argv, .output = log_file};
     simulator->pid = process_start(&spec);
     int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;

@@ -1,5 +1,6 @@
 /*
- * flow_simulator - the far side: starts the real ecs-simulator and steers it through its control requests.
+ * flow_simulator - the far side: starts the real ecs-simulator and steers it through its control
+ * requests.
  *
  * Fails the running test where a control request is refused.
  */
@@ -42,9 +43,11 @@ void simulator_reset(const struct simulator *simulator);
 
 /* One number of /_sim/totals, as "Effects". */
 int simulator_total(const struct simulator *simulator, const char *name);
-/* One number of what is known of a token, as "Effects" or "Answers.Lost"; 0 where it was never seen. */
+/* One number of what is known of a token, as "Effects" or "Answers.Lost"; 0 where it was never
+ * seen. */
 int simulator_token(const struct simulator *simulator, const char *token, const char *name);
-/* The requests with a token, at most the last 1000, in order of arrival: an array the caller frees. */
+/* The requests with a token, at most the last 1000, in order of arrival: an array the caller frees.
+ */
 cJSON *simulator_requests(const struct simulator *simulator, const char *token);
 /* Waits until a total ("Requests": starts arrived, "Effects", "Answered") is reached. */
 void simulator_wait(const struct simulator *simulator, const char *name, int count);

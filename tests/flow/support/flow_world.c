@@ -310,8 +310,8 @@ void world_send(struct world *world, const char *payload)
 
 const struct message *world_expect_reply(struct world *world, const char *token)
 {
-    return client_expect(
-        world->sender, &(struct match){.topic = world_format(world, FLOW_REPLIES "%s", token)});
+    return client_expect(world->sender,
+                         &(struct match){.topic = world_format(world, FLOW_REPLIES "%s", token)});
 }
 
 const struct message *world_ask(struct world *world, const char *token, const char *group,

@@ -1,9 +1,10 @@
 /*
  * flow_world - what a flow test stands on: a broker, the far side, bridges, and a sender.
  *
- * A program of tests has one world. The tests share its broker, its simulator and, where they want the same settings,
- * its bridge; names are unique, so they do not meet. After a failed test everything but the broker's and the
- * simulator's processes is made anew. All is on 127.0.0.1 and in a directory that goes with the world.
+ * A program of tests has one world. The tests share its broker, its simulator and, where they want
+ * the same settings, its bridge; names are unique, so they do not meet. After a failed test
+ * everything but the broker's and the simulator's processes is made anew. All is on 127.0.0.1 and
+ * in a directory that goes with the world.
  */
 #ifndef FLOW_WORLD_H
 #define FLOW_WORLD_H
@@ -43,21 +44,25 @@ struct flow_test {
     flow_test_fn *run;
 };
 
-#define FLOW_TEST(function) {#function, function}
+#define FLOW_TEST(function) \
+    {                       \
+#function, function \
+    }
 
 /*
- * The main of a program of tests; `broker_extra` goes to the broker's configuration. An argument is a pattern of
- * test names. Returns the exit code.
+ * The main of a program of tests; `broker_extra` goes to the broker's configuration. An argument is
+ * a pattern of test names. Returns the exit code.
  */
 int flow_main(const char *name, const struct flow_test *tests, size_t count,
               const char *broker_extra, int argc, char **argv);
 
 /*
- * A bridge that is online with these settings (see flow_settings.h) on top of the tests' own, "" for none: the one of
- * the test before where it had the same, else a new one with an empty ledger.
+ * A bridge that is online with these settings (see flow_settings.h) on top of the tests' own, ""
+ * for none: the one of the test before where it had the same, else a new one with an empty ledger.
  */
 struct bridge *world_bridge(struct world *world, const char *overrides);
-/* A bridge of the test's own, not started. Each has an `instance`, so a session at the broker, of its own. */
+/* A bridge of the test's own, not started. Each has an `instance`, so a session at the broker, of
+ * its own. */
 struct bridge *world_bridge_new(struct world *world, const char *overrides);
 /* The same, and no other runs. */
 struct bridge *world_bridge_alone(struct world *world, const char *overrides);
@@ -80,8 +85,8 @@ const struct message *world_ask(struct world *world, const char *token, const ch
 /* Waits for the reply on the default reply topic of a token. */
 const struct message *world_expect_reply(struct world *world, const char *token);
 /*
- * Nothing that matches has come when a command sent now has been answered. What a command posts before that one
- * arrives goes out before its answer.
+ * Nothing that matches has come when a command sent now has been answered. What a command posts
+ * before that one arrives goes out before its answer.
  */
 void world_expect_nothing(struct world *world, const struct match *match);
 
