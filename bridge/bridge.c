@@ -234,8 +234,7 @@ static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice wh
 {
     struct bridge *bridge = arg;
     if (id == PRESENCE_MESSAGE_ID) {
-        LOG_WARN("status_not_published", LOG_SLICE("why", why));
-        presence_published(bridge->presence);
+        presence_unpublished(bridge->presence, is_final, why);
     } else {
         outbox_unpublished(bridge->outbox, id, is_final, why);
     }

@@ -1,10 +1,12 @@
 #include "cli/cli.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
 #define OPTIONS_MAX 24
+#define WHAT_BYTES  160
 
 static void print_help(const struct cli_usage *usage)
 {
@@ -25,6 +27,7 @@ static void fill_options(const struct cli_usage *usage, char *letters, struct op
     *letters++ = ':';
     for (const struct cli_option *option = usage->options; option->name != NULL; option++) {
         bool has_argument = option->argument != NULL;
+        assert(option - usage->options < OPTIONS_MAX);
         *letters++ = option->letter;
         if (has_argument) {
             *letters++ = ':';
@@ -44,12 +47,37 @@ int cli_wrong_call(const char *subcommand, const char *what)
     return EX_USAGE;
 }
 
+static bool is_option(const struct cli_usage *usage, int letter)
+{
+    for (const struct cli_option *option = usage->options; option->name != NULL; option++) {
+        if (option->letter == letter) {
+            return true;
+        }
+    }
+    return letter == 'h';
+}
+
+/* getopt's answer in words. optopt names the letter, also that of a long option that is known; it
+ * is 0 for an unknown long one, which is then the last argument read. */
+static void say_fault(const struct cli_usage *usage, int answer, char **argv, char out[WHAT_BYTES])
+{
+    if (answer == ':') {
+        snprintf(out, WHAT_BYTES, "%s needs a value", argv[optind - 1]);
+    } else if (optopt == 0) {
+        snprintf(out, WHAT_BYTES, "unknown option %s", argv[optind - 1]);
+    } else if (is_option(usage, optopt)) {
+        snprintf(out, WHAT_BYTES, "%s takes no value", argv[optind - 1]);
+    } else {
+        snprintf(out, WHAT_BYTES, "unknown option -%c", optopt);
+    }
+}
+
 enum cli_next cli_next_option(const struct cli_usage *usage, int argc, char **argv,
                               char *out_letter, int *out_code)
 {
     char letters[2 * OPTIONS_MAX + 3];
     struct option names[OPTIONS_MAX + 2];
-    char what[160];
+    char what[WHAT_BYTES];
     fill_options(usage, letters, names);
     opterr = 0;
     int letter = getopt_long(argc, argv, letters, names, NULL);
@@ -59,8 +87,7 @@ enum cli_next cli_next_option(const struct cli_usage *usage, int argc, char **ar
         return CLI_EXIT;
     }
     if (letter == '?' || letter == ':') {
-        snprintf(what, sizeof what, letter == ':' ? "%s needs a value" : "unknown option %s",
-                 argv[optind - 1]);
+        say_fault(usage, letter, argv, what);
         *out_code = cli_wrong_call(argv[0], what);
         return CLI_EXIT;
     }

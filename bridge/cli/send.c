@@ -76,6 +76,14 @@ struct sender {
     bool is_sent;
 };
 
+/* 0 for what is no number. */
+static long read_timeout(const char *text)
+{
+    char *end;
+    long timeout_s = strtol(text, &end, 10);
+    return *end == '\0' ? timeout_s : 0;
+}
+
 static void take_option(struct sender *sender, char letter)
 {
     switch (letter) {
@@ -98,7 +106,7 @@ static void take_option(struct sender *sender, char letter)
         sender->route_name = optarg;
         break;
     case 'w':
-        sender->timeout_s = strtol(optarg, NULL, 10);
+        sender->timeout_s = read_timeout(optarg);
         break;
     default:
         sender->is_one_shot = true;

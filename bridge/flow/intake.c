@@ -15,6 +15,10 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+/* {Route} in the topic of a dead letter that no route lists: a template of it alone must not come
+ * out empty. */
+#define NO_ROUTE "none"
+
 struct intake {
     const struct settings *settings;
     struct counters *counters;
@@ -113,8 +117,8 @@ static void post_dead_letter(struct intake *intake, struct judgement *judgement,
 {
     struct buf topic = {0};
     const struct topic_values values = {.instance = intake->settings->instance,
-                                        .route =
-                                            judgement->route == NULL ? "" : judgement->route->name};
+                                        .route = judgement->route == NULL ? NO_ROUTE
+                                                                          : judgement->route->name};
     enum status status = topic_expand(intake->settings->topics.dead_letters, &values, &topic);
     if (status == STATUS_OK) {
         reply_render_dead_letter(&judgement->refusal, judgement->route, judgement->delivery,

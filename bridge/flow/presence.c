@@ -16,6 +16,8 @@
 
 /* How long a lost session keeps the bridge degraded, so that somebody sees it. */
 #define SESSION_LOST_SHOWN_MS 60000
+/* When to tell again what the broker did not take for now. */
+#define TELL_AGAIN_MS 5000
 /* At start the receivers need a moment: that is not yet a reason. */
 #define STARTING_MS 5000
 
@@ -25,6 +27,7 @@ struct presence {
     struct admin *admin;
     struct loop_timer *starting;     /* runs until not being subscribed counts */
     struct loop_timer *session_lost; /* runs while that is shown */
+    struct loop_timer *again;        /* runs until a refused state is told once more */
     struct loop_timer *told_due;
     loop_fn *told;
     void *told_arg;
@@ -46,6 +49,7 @@ static const char *const REASONS[PRESENCE_REASON_COUNT] = {
 
 static void starting_over(void *arg);
 static void session_lost_over(void *arg);
+static void again_due(void *arg);
 
 static void told_now(void *arg)
 {
@@ -63,6 +67,7 @@ struct presence *presence_new(struct loop *loop, const struct settings *settings
     presence->settings = settings;
     presence->starting = loop_timer_new(loop, starting_over, presence);
     presence->session_lost = loop_timer_new(loop, session_lost_over, presence);
+    presence->again = loop_timer_new(loop, again_due, presence);
     presence->told_due = loop_timer_new(loop, told_now, presence);
     presence->is_starting = true;
     presence->reasons[PRESENCE_NOT_SUBSCRIBED] = true;
@@ -81,6 +86,7 @@ void presence_free(struct presence *presence)
     if (presence != NULL) {
         loop_timer_free(presence->starting);
         loop_timer_free(presence->session_lost);
+        loop_timer_free(presence->again);
         loop_timer_free(presence->told_due);
         free(presence);
     }
@@ -179,9 +185,15 @@ static void tell(struct presence *presence)
     if (render(presence, presence->settings, &message) == STATUS_OK) {
         presence->is_telling = true;
         presence->is_outdated = false;
+        loop_timer_stop(presence->again);
         mqtt_port_publish(presence->port, PRESENCE_MESSAGE_ID, buf_slice(&message));
     }
     buf_fini(&message);
+}
+
+static void again_due(void *arg)
+{
+    tell(arg);
 }
 
 static void changed(struct presence *presence)
@@ -237,6 +249,15 @@ void presence_published(struct presence *presence)
         tell(presence);
     } else if (presence->offline != NULL) {
         loop_timer_start(presence->told_due, 0);
+    }
+}
+
+void presence_unpublished(struct presence *presence, bool is_final, struct slice why)
+{
+    LOG_WARN("status_not_published", LOG_SLICE("why", why));
+    presence_published(presence);
+    if (!is_final && !presence->is_telling && presence->offline == NULL) {
+        loop_timer_start(presence->again, TELL_AGAIN_MS);
     }
 }
 

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define FILE_BYTES_MAX (1024 * 1024)
+#define FILE_BYTES_MAX ((size_t)1024 * 1024)
 #define READ_BYTES     4096
 #define INSTANCE_MARK  "{Instance}"
 

@@ -85,7 +85,7 @@ static void on_disconnected(void *context, MQTTProperties *properties, enum MQTT
 static int find_broker_socket(void)
 {
     for (int fd = 0; fd < FD_MAX; fd++) {
-        struct sockaddr_storage peer;
+        struct sockaddr_storage peer = {0};
         socklen_t length = sizeof peer;
         if (getpeername(fd, (struct sockaddr *)&peer, &length) == 0 &&
             (peer.ss_family == AF_INET || peer.ss_family == AF_INET6)) {

@@ -119,7 +119,8 @@ static bool receiver_arrived(void *arg, const struct delivery *delivery)
 
 static void limit_waits(uint32_t timeout_ms)
 {
-    struct timeval limit = {.tv_sec = timeout_ms / 1000, .tv_usec = (timeout_ms % 1000) * 1000};
+    struct timeval limit = {.tv_sec = timeout_ms / 1000,
+                            .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
     setsockopt(WIRE_DELIVERY_FD, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(WIRE_DELIVERY_FD, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }

@@ -48,6 +48,8 @@ void presence_set(struct presence *presence, enum presence_reason reason, bool i
 void presence_receivers_changed(struct presence *presence, size_t up_count, size_t wanted_count);
 void presence_publisher_changed(struct presence *presence, bool is_up);
 void presence_published(struct presence *presence);
+/* The broker does not have it. Told again after a while, unless `is_final` or stopping. */
+void presence_unpublished(struct presence *presence, bool is_final, struct slice why);
 /*
  * The broker had no session of this client id. Recorded as lost for SESSION_LOST_SHOWN_MS if one
  * was expected.

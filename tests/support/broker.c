@@ -106,10 +106,11 @@ static bool try_start(struct broker *broker)
     write_settings(broker);
     char path[256];
     snprintf(path, sizeof path, "%s", broker_path(broker, "mosquitto.conf"));
-    int log = open(broker_path(broker, "mosquitto.log"),
-                   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int log =
+        open(broker_path(broker, "mosquitto.log"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     char *argv[] = {(char *)"mosquitto", (char *)"-c", path, NULL};
-    const char *program = access("/usr/sbin/mosquitto", X_OK) == 0 ? "/usr/sbin/mosquitto" : argv[0];
+    const char *program =
+        access("/usr/sbin/mosquitto", X_OK) == 0 ? "/usr/sbin/mosquitto" : argv[0];
     int errors = dup(STDERR_FILENO);
     dup2(log, STDERR_FILENO);
     broker->pid = run(program, argv, log);

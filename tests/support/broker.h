@@ -1,5 +1,6 @@
 /*
- * broker - a mosquitto of its own for a test: a free port on loopback, a temporary directory, stopped by its pid.
+ * broker - a mosquitto of its own for a test: a free port on loopback, a temporary directory,
+ * stopped by its pid.
  *
  * Thread: one at a time. Fails the test (cmocka) where the broker cannot be started.
  */
@@ -18,9 +19,11 @@ struct broker {
     char *settings;
 };
 
-/* `settings` are lines added to its configuration file; NULL lets everybody in. Returns when it takes connections. */
+/* `settings` are lines added to its configuration file; NULL lets everybody in. Returns when it
+ * takes connections. */
 void broker_start(struct broker *broker, const char *settings);
-/* Ends it at once, as a crash would (SIGKILL); broker_again() starts it on the same port, without its memory. */
+/* Ends it at once, as a crash would (SIGKILL); broker_again() starts it on the same port, without
+ * its memory. */
 void broker_kill(struct broker *broker);
 void broker_again(struct broker *broker);
 /* Ends it and removes its directory. */
@@ -28,9 +31,11 @@ void broker_stop(struct broker *broker);
 /* A path in its directory; the text is valid until the next call. */
 const char *broker_path(const struct broker *broker, const char *name);
 
-/* Runs mosquitto_pub against it with these further arguments (NULL-terminated) and waits for its end. */
+/* Runs mosquitto_pub against it with these further arguments (NULL-terminated) and waits for its
+ * end. */
 void broker_publish(const struct broker *broker, const char *const *arguments);
-/* Starts mosquitto_sub with these further arguments, returns when it has subscribed; its output is read from *out_fd. */
+/* Starts mosquitto_sub with these further arguments, returns when it has subscribed; its output is
+ * read from *out_fd. */
 pid_t broker_subscribe(const struct broker *broker, const char *const *arguments, int *out_fd);
 /* A line of a subscriber without its end, or false after `timeout_ms`. */
 bool broker_read_line(int fd, struct buf *line, int timeout_ms);

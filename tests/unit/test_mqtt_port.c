@@ -1,5 +1,6 @@
 /*
- * The port with its real processes (this program again, as "receiver" and "publisher") and a real broker.
+ * The port with its real processes (this program again, as "receiver" and "publisher") and a real
+ * broker.
  */
 #include "base/mem.h"
 #include "domain/message.h"
@@ -133,15 +134,15 @@ static void on_tick(void *arg)
 }
 
 /* Runs the loop until the condition holds; every hook and tick stops it for another look. */
-#define WAIT_FOR(scene, condition)                                                                 \
-    do {                                                                                           \
-        (scene)->waits_until_ms = loop_now_ms((scene)->loop) + PATIENCE_MS;                        \
-        while (!(condition) && !(scene)->is_late) {                                                \
-            loop_run((scene)->loop);                                                               \
-        }                                                                                          \
-        if (!(condition)) {                                                                        \
-            fail_msg("waited in vain for: %s", #condition);                                        \
-        }                                                                                          \
+#define WAIT_FOR(scene, condition)                                          \
+    do {                                                                    \
+        (scene)->waits_until_ms = loop_now_ms((scene)->loop) + PATIENCE_MS; \
+        while (!(condition) && !(scene)->is_late) {                         \
+            loop_run((scene)->loop);                                        \
+        }                                                                   \
+        if (!(condition)) {                                                 \
+            fail_msg("waited in vain for: %s", #condition);                 \
+        }                                                                   \
     } while (0)
 
 static struct settings *settings_for(const struct scene *scene, const char *broker_lines)
@@ -150,12 +151,13 @@ static struct settings *settings_for(const struct scene *scene, const char *brok
     const char *path = broker_path(broker, "bridge.conf");
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    fprintf(file,
-            "instance = \"test\";\nlimits: { payload_bytes = 1024; };\nbroker: {\n"
-            "uris = (%s\"mqtt://127.0.0.1:%d\"); client_id = \"bridge\"; reconnect_max_s = 1;\n%s};\n"
-            "routes = ({ name = \"start\"; action = \"StartDiskReplicaGroup\";\n"
-            "topics = (\"commands/start\", \"commands/+/other\"); });\n",
-            scene->uris, broker->port, broker_lines);
+    fprintf(
+        file,
+        "instance = \"test\";\nlimits: { payload_bytes = 1024; };\nbroker: {\n"
+        "uris = (%s\"mqtt://127.0.0.1:%d\"); client_id = \"bridge\"; reconnect_max_s = 1;\n%s};\n"
+        "routes = ({ name = \"start\"; action = \"StartDiskReplicaGroup\";\n"
+        "topics = (\"commands/start\", \"commands/+/other\"); });\n",
+        scene->uris, broker->port, broker_lines);
     fclose(file);
     struct settings *settings = NULL;
     struct settings_report report = {0};
@@ -364,12 +366,32 @@ static void test_everything_a_sender_may_say_arrives(void **state)
     (void)state;
     struct scene *scene = scene_new(NULL, "");
     scene_wait_up(scene);
-    const char *const arguments[] = {
-        "-V", "5", "-q", "1", "-t", "commands/a/other", "-m", "{}",
-        "-D", "publish", "response-topic", "answers/here",
-        "-D", "publish", "correlation-data", "corr",
-        "-D", "publish", "message-expiry-interval", "60",
-        "-D", "publish", "user-property", "traceparent", "00-aa-bb-01", NULL};
+    const char *const arguments[] = {"-V",
+                                     "5",
+                                     "-q",
+                                     "1",
+                                     "-t",
+                                     "commands/a/other",
+                                     "-m",
+                                     "{}",
+                                     "-D",
+                                     "publish",
+                                     "response-topic",
+                                     "answers/here",
+                                     "-D",
+                                     "publish",
+                                     "correlation-data",
+                                     "corr",
+                                     "-D",
+                                     "publish",
+                                     "message-expiry-interval",
+                                     "60",
+                                     "-D",
+                                     "publish",
+                                     "user-property",
+                                     "traceparent",
+                                     "00-aa-bb-01",
+                                     NULL};
     broker_publish(&scene->broker, arguments);
     WAIT_FOR(scene, scene->delivered_count == 1);
     assert_string_equal(scene->topic, "commands/a/other");
@@ -441,8 +463,8 @@ static void test_a_reply_goes_out_with_its_properties(void **state)
     (void)state;
     struct scene *scene = scene_new(NULL, "");
     scene_wait_up(scene);
-    const char *const arguments[] = {"-V", "5", "-q", "1", "-t", "answers/#", "-F",
-                                     "%t|%p|%C|%D|%F|%P|%E", NULL};
+    const char *const arguments[] = {
+        "-V", "5", "-q", "1", "-t", "answers/#", "-F", "%t|%p|%C|%D|%F|%P|%E", NULL};
     int fd;
     pid_t subscriber = broker_subscribe(&scene->broker, arguments, &fd);
     struct message message = {.topic = slice_text("answers/1"),
@@ -459,7 +481,8 @@ static void test_a_reply_goes_out_with_its_properties(void **state)
     do {
         assert_true(broker_read_line(fd, &line, 10000));
     } while (strncmp(line.data, "answers/1|", 10) != 0);
-    assert_string_equal(line.data, "answers/1|{\"a\":1}|application/json|corr|1|status:succeeded|3600");
+    assert_string_equal(line.data,
+                        "answers/1|{\"a\":1}|application/json|corr|1|status:succeeded|3600");
     buf_fini(&line);
     broker_unsubscribe(subscriber, fd);
     scene_stop(scene);
@@ -470,7 +493,8 @@ static void test_many_replies_are_acknowledged_in_order(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        struct scene *scene = scene_new("allow_anonymous true\nmax_inflight_messages 10", protocols[i]);
+        struct scene *scene =
+            scene_new("allow_anonymous true\nmax_inflight_messages 10", protocols[i]);
         scene_wait_up(scene);
         const char *const arguments[] = {"-q", "1", "-t", "answers/#", "-F", "got %p", NULL};
         int fd;
@@ -513,7 +537,10 @@ static void test_what_no_broker_takes_is_refused_for_good_and_harms_nothing(void
         {.topic = slice_text("answers/+"), .qos = 1, .expiry_s = -1},
         {.topic = slice_text(""), .qos = 1, .expiry_s = -1},
         {.topic = slice_text("answers/\xff"), .qos = 1, .expiry_s = -1},
-        {.topic = slice_text("answers/1"), .body = slice_of(large, sizeof large), .qos = 1, .expiry_s = -1},
+        {.topic = slice_text("answers/1"),
+         .body = slice_of(large, sizeof large),
+         .qos = 1,
+         .expiry_s = -1},
     };
     for (int i = 0; i < 4; i++) {
         publish(scene, i, &bad[i]);
