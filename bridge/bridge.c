@@ -33,8 +33,9 @@
 #define STOP_MQTT_MS    1000
 #define STOP_LEDGER_MS  500
 
-static const int STOP_SIGNALS[] = {SIGTERM, SIGINT};
-#define SIGNAL_COUNT (sizeof STOP_SIGNALS / sizeof STOP_SIGNALS[0])
+/* The first two stop, the third has the accounting told. */
+static const int SIGNALS[] = {SIGTERM, SIGINT, SIGUSR1};
+#define SIGNAL_COUNT (sizeof SIGNALS / sizeof SIGNALS[0])
 
 struct bridge {
     const struct settings *settings;
@@ -166,10 +167,32 @@ static void step_timed_out(void *arg)
     }
 }
 
+/* Every command that arrived is in exactly one place: base/counters.h has the sum. */
+static void log_accounting(struct bridge *bridge)
+{
+    struct counters *counters = &bridge->counters;
+    LOG_INFO("accounting", LOG_INT("received", counter_get(counters, COUNTER_RECEIVED)),
+             LOG_INT("resumed", counter_get(counters, COUNTER_RESUMED)),
+             LOG_INT("succeeded", counter_get(counters, COUNTER_SUCCEEDED)),
+             LOG_INT("failed", counter_get(counters, COUNTER_FAILED)),
+             LOG_INT("unknown", counter_get(counters, COUNTER_UNKNOWN)),
+             LOG_INT("refused", counter_get(counters, COUNTER_REFUSED)),
+             LOG_INT("replayed", counter_get(counters, COUNTER_REPLAYED)),
+             LOG_INT("waiting", counter_get(counters, COUNTER_WAITING)),
+             LOG_INT("in_work", counter_get(counters, COUNTER_IN_WORK)),
+             LOG_INT("not_taken", counter_get(counters, COUNTER_NOT_TAKEN)),
+             LOG_INT("being_taken", counter_get(counters, COUNTER_TAKING)),
+             LOG_INT("outbox", counter_get(counters, COUNTER_OUTBOX_DEPTH)));
+}
+
 /* The first signal stops in good order; a second one skips what is left of the present step. */
 static void signalled(void *arg, int signal_number)
 {
     struct bridge *bridge = arg;
+    if (signal_number == SIGUSR1) {
+        log_accounting(bridge);
+        return;
+    }
     if (bridge->step != NULL) {
         step_timed_out(bridge);
         return;
@@ -398,7 +421,7 @@ static void hold_signals(int how)
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-        sigaddset(&set, STOP_SIGNALS[i]);
+        sigaddset(&set, SIGNALS[i]);
     }
     pthread_sigmask(how, &set, NULL);
 }
@@ -406,7 +429,7 @@ static void hold_signals(int how)
 static void hear_signals(struct bridge *bridge)
 {
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-        bridge->signals[i] = loop_signal_new(bridge->loop, STOP_SIGNALS[i], signalled, bridge);
+        bridge->signals[i] = loop_signal_new(bridge->loop, SIGNALS[i], signalled, bridge);
     }
     hold_signals(SIG_UNBLOCK);
 }
@@ -454,8 +477,8 @@ int bridge_run(const struct settings *settings, const char *program)
                  LOG_TEXT("durability", settings->ledger.durability));
         start(bridge);
         loop_run(bridge->loop);
-        LOG_INFO("stopped", LOG_INT("in_work", counter_get(&bridge->counters, COUNTER_IN_WORK)),
-                 LOG_INT("outbox", counter_get(&bridge->counters, COUNTER_OUTBOX_DEPTH)));
+        log_accounting(bridge);
+        LOG_INFO("stopped", LOG_TEXT("instance", settings->instance));
     }
     take_apart(bridge);
     free(bridge);

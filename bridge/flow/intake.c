@@ -92,6 +92,7 @@ static struct job *job_new(struct intake *intake, struct mqtt_ticket ticket)
 
 static void settle(struct intake *intake, struct mqtt_ticket ticket, bool is_durable)
 {
+    counter_add(intake->counters, COUNTER_TAKING, -1);
     if (!is_durable) {
         counter_add(intake->counters, COUNTER_NOT_TAKEN, 1);
     }
@@ -218,6 +219,7 @@ static enum status judge_without_route(struct judgement *judgement)
 void intake_deliver(struct intake *intake, const struct delivery *delivery,
                     struct mqtt_ticket ticket)
 {
+    counter_add(intake->counters, COUNTER_TAKING, 1);
     if (intake->is_stopping && delivery->qos > 0) {
         settle(intake, ticket, false);
         return;

@@ -451,7 +451,7 @@ static enum status load(struct ledger *ledger, struct buf *out_why)
         return status;
     }
     ledger->unfinished = (int64_t)ledger->resumed_count;
-    counter_add(counters, COUNTER_RESUMED, ledger->unfinished);
+    counter_add(counters, COUNTER_RESUMED, ledger->unfinished + waiting);
     counter_set(counters, COUNTER_IN_WORK, ledger->unfinished);
     counter_set(counters, COUNTER_WAITING, waiting);
     counter_set(counters, COUNTER_OUTBOX_DEPTH, messages);

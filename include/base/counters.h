@@ -5,7 +5,8 @@
  * The names, kinds and meanings are tables/metrics.def. Every command that arrives is in exactly
  * one place (see the table):
  *
- *   received = succeeded + failed + unknown + refused + replayed + waiting + in work
+ *   received + resumed =
+ *     succeeded + failed + unknown + refused + replayed + waiting + in work + not taken + being taken
  *
  * Thread: any; relaxed atomics, read as a snapshot that is not a point in time.
  */
