@@ -37,7 +37,7 @@ int cli_run(const struct cli_context *context, int argc, char **argv)
     log_setup(settings_log_level(settings), strcmp(settings->log.format, "json") == 0, "bridge");
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a ledger at the file size limit is a failing store, not the end */
-    mallopt(M_ARENA_MAX, 2); /* few threads: more arenas only cost memory */
+    mallopt(M_ARENA_MAX, 2);  /* few threads: more arenas only cost memory */
     code = bridge_run(settings, context->program);
     settings_free(settings);
     return code;

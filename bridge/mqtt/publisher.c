@@ -24,7 +24,7 @@
 /* An answer that has not come after this many ms may be to a message that Paho forgot to send. */
 #define NUDGE_MS_MIN 2
 #define NUDGE_MS_MAX 1000
-/* Acknowledgements are told in groups of this many, or when nothing more is on its way. */
+/* Acknowledgements are told in groups of this many, or at the next tick: nobody waits for them. */
 #define MARKS_COUNT 16
 /* A connection that stands and acknowledges nothing for this long, and two keepalives, is given up.
  */
@@ -135,7 +135,7 @@ static void pump(struct publisher *publisher)
         }
         publisher->is_pumping = false;
     }
-    if (publisher->in_flight == 0 || publisher->mark_count >= MARKS_COUNT) {
+    if (publisher->mark_count >= MARKS_COUNT) {
         flush_marks(publisher);
     }
     if (is_idle(publisher)) {
@@ -278,7 +278,7 @@ static int wait_ms(struct publisher *publisher)
 {
     int patience_ms = connection_patience_ms(publisher->connection);
     pthread_mutex_lock(&publisher->mutex);
-    bool is_waiting = publisher->window > 0 && !is_idle(publisher);
+    bool is_waiting = publisher->mark_count > 0 || (publisher->window > 0 && !is_idle(publisher));
     if (is_waiting && (patience_ms < 0 || patience_ms > publisher->nudge_ms)) {
         patience_ms = publisher->nudge_ms;
     }

@@ -153,11 +153,33 @@ static void test_a_restart_with_its_session_is_no_loss(struct world *world)
     assert_false(bridge_log_contains(bridge, "session_lost"));
 }
 
+static void test_the_log_may_be_json_lines(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "log.format = \"json\";");
+    const char *token = world_name(world, "token");
+    world_ask(world, token, world_name(world, "pg"), ",\"traceparent\":\"a \\\"b\\\"\"");
+    bridge_stop(bridge);
+    char *log = file_read(bridge->log);
+    int count = 0;
+    for (char *line = strtok(log, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        cJSON *json = cJSON_Parse(line);
+        if (json_text(json, "event")[0] == '\0' || json_text(json, "time")[0] == '\0') {
+            flow_fail("a line of the log is not as it should be: %s", line);
+        }
+        cJSON_Delete(json);
+        count++;
+    }
+    free(log);
+    assert_true(count > 3);
+    assert_true(bridge_log_contains(bridge, token));
+}
+
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_bridge_that_is_online_is_alive_and_ready),
         FLOW_TEST(test_metrics_count_what_happened),
+        FLOW_TEST(test_the_log_may_be_json_lines),
         FLOW_TEST(test_a_restart_with_its_session_is_no_loss),
         FLOW_TEST(test_a_bridge_without_its_broker_is_alive_and_not_ready),
         FLOW_TEST(test_a_session_the_broker_forgot_is_said_loudly),

@@ -314,6 +314,19 @@ static void test_a_route_may_have_filters_with_wildcards(struct world *world)
     check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
 }
 
+static void test_replies_go_out_as_the_settings_say(struct world *world)
+{
+    world_bridge(world, "replies.qos = 0; replies.expiry_s = 60;"
+                        "routes.reply_topic = \"ecs-bridge/v1/replies/own/{ClientToken}\";");
+    const char *token = world_name(world, "token");
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    const struct message *reply = client_expect(
+        world->sender, &(struct match){.topic = world_format(world, FLOW_REPLIES "own/%s", token)});
+    check_succeeded(reply);
+    assert_int_equal(reply->qos, 0);
+    assert_true(reply->expiry_s > 0 && reply->expiry_s <= 60);
+}
+
 /* --- senders that are other programs --- */
 
 static const char *broker_port(struct world *world)
@@ -449,6 +462,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_3_1_1_pair_gets_its_reply_where_reply_to_says),
         FLOW_TEST(test_a_3_1_1_pair_gets_its_reply_on_the_default_topic),
         FLOW_TEST(test_the_defaults_of_a_route_fill_in),
+        FLOW_TEST(test_replies_go_out_as_the_settings_say),
         FLOW_TEST(test_a_route_may_ask_for_an_early_word),
         FLOW_TEST(test_a_route_may_have_filters_with_wildcards),
     };

@@ -323,7 +323,7 @@ static void test_what_finds_no_room_in_memory_is_read_from_the_ledger(void **sta
     post(ROWS_MAX - 500);
     assert_int_equal(world.read_count, 1);
     publisher_comes();
-    for (int64_t id = 1; !world.is_reading; id++) {
+    for (int64_t id = 1; !world.is_reading && id <= MEMORY_MAX; id++) {
         outbox_published(world.outbox, id);
     }
     assert_int_equal(world.from_id, MEMORY_MAX + 1);
@@ -403,6 +403,20 @@ static void test_a_flush_waits_for_the_last_acknowledgement(void **state)
     assert_int_equal(world.flush_count, 1);
 }
 
+static void test_a_flush_is_told_once(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    outbox_flush(world.outbox, flushed, &world);
+    fake_timers_advance(0);
+    post(1);
+    outbox_published(world.outbox, 1);
+    fake_timers_advance(0);
+    assert_int_equal(world.delivered_count, 1);
+    assert_int_equal(world.flush_count, 1);
+}
+
 static void test_a_flush_waits_for_what_is_not_read_yet(void **state)
 {
     (void)state;
@@ -439,6 +453,7 @@ int main(void)
         TEST(test_messages_posted_while_a_part_is_still_on_disk_wait_their_turn),
         TEST(test_an_empty_outbox_is_flushed_on_the_next_turn),
         TEST(test_a_flush_waits_for_the_last_acknowledgement),
+        TEST(test_a_flush_is_told_once),
         TEST(test_a_flush_waits_for_what_is_not_read_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -291,6 +291,23 @@ static void test_a_state_the_broker_did_not_take_for_now_is_told_again(void **st
     assert_int_equal(world.published_count, 2);
 }
 
+static void test_a_newer_state_takes_the_place_of_one_to_tell_again(void **state)
+{
+    (void)state;
+    presence_receivers_changed(world.presence, 1, 1);
+    presence_publisher_changed(world.presence, true);
+    presence_unpublished(world.presence, false, slice_text("quota exceeded"));
+    presence_set(world.presence, PRESENCE_API_UNREACHABLE, true);
+    presence_set(world.presence, PRESENCE_STORE_UNAVAILABLE, true);
+    assert_told(2, "degraded");
+    presence_unpublished(world.presence, false, slice_text("quota exceeded"));
+    assert_told(3, "degraded");
+    fake_timers_advance(TELL_AGAIN_MS);
+    presence_published(world.presence);
+    fake_timers_advance(TELL_AGAIN_MS);
+    assert_int_equal(world.published_count, 3);
+}
+
 static void test_a_state_the_broker_never_takes_is_not_told_again(void **state)
 {
     (void)state;
@@ -421,6 +438,7 @@ int main(void)
         TEST(test_changes_while_telling_are_told_as_the_last_state),
         TEST(test_a_new_publisher_begins_with_the_present_state),
         TEST(test_a_state_the_broker_did_not_take_for_now_is_told_again),
+        TEST(test_a_newer_state_takes_the_place_of_one_to_tell_again),
         TEST(test_a_state_the_broker_never_takes_is_not_told_again),
         TEST(test_a_lost_session_is_shown_for_a_while),
         TEST(test_a_stop_is_told_and_reported_when_the_broker_has_it),

@@ -226,10 +226,25 @@ static int begin_test(void **state)
     return 0;
 }
 
+/* A process that crashed is started again and would go unseen. */
+static void check_no_crash(const struct world *world)
+{
+    static const char *const signs[] = {"Assertion `", "Sanitizer", "runtime error: ", " signal=6",
+                                        " signal=11"};
+    for (const struct bridge *bridge = world->bridges; bridge != NULL; bridge = bridge->next) {
+        for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+            if (bridge_log_contains(bridge, signs[i])) {
+                flow_fail("a process of the bridge crashed: %s", signs[i]);
+            }
+        }
+    }
+}
+
 static void run_one(void **state)
 {
     const struct flow_test *test = *state;
     test->run(the_world);
+    check_no_crash(the_world);
     has_ended = true;
 }
 

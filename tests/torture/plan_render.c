@@ -1,0 +1,180 @@
+/* Commands as bytes, and where their replies must go. */
+#include "plan.h"
+
+#include <assert.h>
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { TOO_LARGE_BYTES = 17000 };
+
+#define REPLIES "ecs-bridge/v1/replies/"
+
+void plan_correlation(const struct plan *plan, uint32_t number, char out[64])
+{
+    const struct plan_item *item = &plan->items[number];
+    if (!item->has_correlation) {
+        out[0] = '\0';
+    } else if (item->token == TOKEN_DERIVED && item->told_token == NULL) {
+        /* Commands whose token is derived are the same by it. */
+        snprintf(out, 64, "derived from %u", item->origin);
+    } else {
+        snprintf(out, 64, "~%u~ of sender %d", number, item->sender);
+    }
+}
+
+static void wanted_topic(const struct plan *plan, uint32_t number, char out[96])
+{
+    const struct plan_item *item = &plan->items[number];
+    if (item->fault == FAULT_REPLY_TOPIC) {
+        snprintf(out, 96, "elsewhere/~%u~", number);
+    } else if (item->place == PLACE_SHARED) {
+        snprintf(out, 96, REPLIES "sender-%d", item->sender);
+    } else if (item->place == PLACE_OWN) {
+        snprintf(out, 96, REPLIES "own/~%u~", number);
+    } else {
+        out[0] = '\0';
+    }
+}
+
+/* As the wire contract encodes a placeholder's value. */
+static void encode(const char *value, char *out, size_t size)
+{
+    size_t length = 0;
+    for (const char *c = value; *c != '\0' && length + 4 < size; c++) {
+        if (strchr("/+#%", *c) != NULL) {
+            length += (size_t)snprintf(out + length, size - length, "%%%02X", (unsigned)*c);
+        } else {
+            out[length++] = *c;
+        }
+    }
+    out[length] = '\0';
+}
+
+void plan_reply_topic(const struct plan *plan, uint32_t number, const char *token, char *out,
+                      size_t size)
+{
+    const struct plan_item *item = &plan->items[number];
+    char wanted[96];
+    char encoded[256];
+    wanted_topic(plan, number, wanted);
+    if (wanted[0] != '\0' && item->fault != FAULT_REPLY_TOPIC) {
+        snprintf(out, size, "%s", wanted);
+        return;
+    }
+    encode(token, encoded, sizeof encoded);
+    snprintf(out, size, REPLIES "%s", encoded);
+}
+
+static void add_not_after(cJSON *json, int64_t wall_ms)
+{
+    char text[40];
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    cJSON_AddStringToObject(json, "NotAfter", text);
+}
+
+static void add_group(cJSON *json, const struct plan_item *item)
+{
+    char group[16];
+    plan_group(item->group, group);
+    if (item->fault == FAULT_GROUP) {
+        cJSON_AddStringToObject(json, "ReplicaGroupId", "zz-not-allowed");
+    } else if (item->fault == FAULT_SIZE) {
+        char *large = calloc(1, TOO_LARGE_BYTES + 1);
+        assert(large != NULL);
+        memset(large, 'x', TOO_LARGE_BYTES);
+        cJSON_AddStringToObject(json, "ReplicaGroupId", large);
+        free(large);
+    } else if (item->fault != FAULT_MISSING_FIELD) {
+        cJSON_AddStringToObject(json, "ReplicaGroupId", group);
+    }
+}
+
+static void add_fault(cJSON *json, enum plan_fault fault)
+{
+    if (fault == FAULT_UNKNOWN_FIELD) {
+        cJSON_AddBoolToObject(json, "Oneshot", true);
+    } else if (fault == FAULT_ACTION) {
+        cJSON_AddStringToObject(json, "Action", "StopDiskReplicaGroup");
+    } else if (fault == FAULT_EXPIRED) {
+        cJSON_AddStringToObject(json, "NotAfter", "2001-02-03T04:05:06Z");
+    }
+}
+
+static cJSON *make_json(const struct plan *plan, uint32_t number, int64_t wall_ms,
+                        const struct plan_text *text)
+{
+    const struct plan_item *item = &plan->items[number];
+    char token[PLAN_TOKEN_BYTES];
+    char wanted[96];
+    cJSON *json = cJSON_CreateObject();
+    plan_token(plan, number, token);
+    wanted_topic(plan, number, wanted);
+    cJSON_AddStringToObject(json, "RegionId", plan_region(item->group));
+    add_group(json, item);
+    if (token[0] != '\0') {
+        cJSON_AddStringToObject(json, "ClientToken", token);
+    }
+    if (item->fault == FAULT_TYPE) {
+        cJSON_AddStringToObject(json, "OneShot", "yes");
+    } else {
+        cJSON_AddBoolToObject(json, "OneShot", item->is_one_shot);
+    }
+    if (item->not_after_s > 0) {
+        add_not_after(json, wall_ms + item->not_after_s * 1000);
+    }
+    if (!plan_is_v5(item) && wanted[0] != '\0') {
+        cJSON_AddStringToObject(json, "ReplyTo", wanted);
+    }
+    if (!plan_is_v5(item) && text->correlation[0] != '\0') {
+        cJSON_AddStringToObject(json, "CorrelationId", text->correlation);
+    }
+    add_fault(json, (enum plan_fault)item->fault);
+    return json;
+}
+
+static char *distort(char *payload, enum plan_fault fault)
+{
+    char *text = NULL;
+    if (fault == FAULT_JSON) {
+        payload[strlen(payload) - 1] = '\0';
+    } else if (fault == FAULT_EMPTY) {
+        payload[0] = '\0';
+    } else if (fault == FAULT_REPEATED_FIELD) {
+        int length = asprintf(&text, "{\"OneShot\":true,%s", payload + 1);
+        assert(length > 0);
+        free(payload);
+        return text;
+    }
+    return payload;
+}
+
+void plan_render(const struct plan *plan, uint32_t number, int64_t wall_ms,
+                 struct plan_text *out_text)
+{
+    const struct plan_item *item = &plan->items[number];
+    struct plan_text text = {.is_retained = item->fault == FAULT_RETAINED};
+    snprintf(text.topic, sizeof text.topic, PLAN_COMMANDS "/~%u~", number);
+    plan_correlation(plan, number, text.correlation);
+    cJSON *json = make_json(plan, number, wall_ms, &text);
+    char *payload = cJSON_PrintUnformatted(json);
+    assert(payload != NULL);
+    text.payload = distort(payload, (enum plan_fault)item->fault);
+    text.payload_length = strlen(text.payload);
+    cJSON_Delete(json);
+    if (plan_is_v5(item)) {
+        wanted_topic(plan, number, text.response_topic);
+    } 
+    *out_text = text;
+}
+
+void plan_text_fini(struct plan_text *text)
+{
+    free(text->payload);
+    *text = (struct plan_text){0};
+}

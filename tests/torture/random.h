@@ -1,0 +1,24 @@
+/*
+ * random - numbers that depend on a seed alone, in streams that do not disturb each other.
+ */
+#ifndef TORTURE_RANDOM_H
+#define TORTURE_RANDOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct random {
+    uint64_t state;
+};
+
+/* Streams of one seed are independent, so that what one part draws changes nothing elsewhere. */
+void random_init(struct random *random, uint64_t seed, uint64_t stream);
+/* 0 .. limit - 1; `limit` is at least 1. */
+uint32_t random_below(struct random *random, uint32_t limit);
+/* From `low` to `high`, both possible. */
+int random_between(struct random *random, int low, int high);
+bool random_chance(struct random *random, int percent);
+/* The index of one of `count` weights, each as likely as its share of their sum. */
+int random_weighted(struct random *random, const int *weights, int count);
+
+#endif
