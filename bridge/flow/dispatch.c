@@ -491,7 +491,6 @@ static void claimed_with_slot(struct dispatch *dispatch, struct group *group, st
 {
     DL_DELETE(group->tasks, task);
     DL_PREPEND(group->tasks, task);
-    task->command->attempts++;
     if (dispatch->is_stopping) {
         put_back(task, MOVE_NOTHING_DONE, 0);
     } else {

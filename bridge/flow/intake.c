@@ -12,6 +12,7 @@
 #include "domain/reply.h"
 #include "domain/topic.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -143,7 +144,8 @@ static void refuse(struct intake *intake, struct judgement *judgement, struct mq
     LOG_INFO("command_refused", LOG_TEXT("code", bridge_error_code(judgement->refusal.error)),
              LOG_TEXT("message", judgement->refusal.message),
              LOG_SLICE("topic", judgement->delivery->topic), LOG_SLICE("token", judgement->token),
-             LOG_TEXT("answer", is_dead_letter ? "dead_letter" : judgement->asker.topic));
+             LOG_TEXT("answer", is_dead_letter ? "dead_letter" : judgement->asker.topic),
+             LOG_TEXT("traceparent", judgement->asker.traceparent));
     ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, posted,
                 job_new(intake, ticket));
     buf_fini(&message);
@@ -165,8 +167,20 @@ static enum bridge_error unless_found(const struct intake *intake, const struct 
     return ERROR_NONE;
 }
 
+/* Ties the token, by which all further lines name the command, to the sender's trace. */
+static void log_trace(const struct judgement *judgement)
+{
+    const struct asker *asker = &judgement->asker;
+    if (asker->traceparent != NULL) {
+        LOG_INFO("command_traced", LOG_SLICE("token", judgement->token),
+                 LOG_TEXT("traceparent", asker->traceparent),
+                 LOG_TEXT("tracestate", asker->tracestate));
+    }
+}
+
 static void claim(struct intake *intake, struct judgement *judgement, struct mqtt_ticket ticket)
 {
+    log_trace(judgement);
     struct ledger_claim request = {
         .command = command_new(judgement->route, &judgement->request, judgement->delivery,
                                judgement->token, &intake->limits, judgement->now_ms),
@@ -179,22 +193,37 @@ static void claim(struct intake *intake, struct judgement *judgement, struct mqt
     ledger_claim(intake->ledger, &request, claimed, job_new(intake, ticket));
 }
 
+/* Finds the reply place with the token that is known by now. */
+static enum status find_place(const struct intake *intake, struct judgement *judgement,
+                              struct refusal *out_refusal)
+{
+    return asker_resolve(judgement->route, intake->settings->instance, judgement->delivery,
+                         &judgement->request, judgement->token, &judgement->asker, out_refusal);
+}
+
+/* Only a command that may be claimed gets a token: at the topic of a made one nobody waits for a
+ * refusal. */
+static void give_token(const struct intake *intake, struct judgement *judgement)
+{
+    struct refusal none;
+    command_make_token(judgement->route, judgement->delivery, &judgement->request,
+                       judgement->made_token);
+    judgement->token = slice_text(judgement->made_token);
+    asker_fini(&judgement->asker);
+    enum status status = find_place(intake, judgement, &none);
+    assert(status == STATUS_OK);
+}
+
 /* Reads the delivery and finds its reply place; STATUS_INVALID leaves the first refusal in the
  * judgement. */
-static enum status judge(struct intake *intake, struct judgement *judgement)
+static enum status judge(const struct intake *intake, struct judgement *judgement)
 {
     const struct route *route = judgement->route;
     struct refusal place = {0};
     enum status read = request_read(route, judgement->delivery, &intake->limits,
                                     &judgement->request, &judgement->refusal);
     judgement->token = judgement->request.token;
-    if (read == STATUS_OK && !slice_is_present(judgement->token)) {
-        command_make_token(route, judgement->delivery, &judgement->request, judgement->made_token);
-        judgement->token = slice_text(judgement->made_token);
-    }
-    enum status placed =
-        asker_resolve(route, intake->settings->instance, judgement->delivery, &judgement->request,
-                      judgement->token, &judgement->asker, &place);
+    enum status placed = find_place(intake, judgement, &place);
     if (read != STATUS_OK) {
         return read;
     }
@@ -204,8 +233,12 @@ static enum status judge(struct intake *intake, struct judgement *judgement)
     }
     if (placed != STATUS_OK) {
         judgement->refusal = place;
+        return placed;
     }
-    return placed;
+    if (!slice_is_present(judgement->token)) {
+        give_token(intake, judgement);
+    }
+    return STATUS_OK;
 }
 
 /* A topic no route lists can only come from a broker that widens filters; it is told, not run. */

@@ -252,6 +252,7 @@ static void report_claim(struct ledger *ledger, const struct ledger_batch *batch
     if (is_ours) {
         command->id = claim->id;
         command->state = claim->state;
+        command->attempts = claim->is_reserved ? 1 : 0;
         claim->ask.command = NULL;
         ledger->hooks.claimed(ledger->hooks.arg, command);
     }

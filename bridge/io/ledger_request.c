@@ -231,7 +231,9 @@ static enum status insert(struct ledger *ledger, struct ledger_batch *batch,
     struct store *store = ledger->store;
     claim->state = claim->is_reserved ? state_after(state, MOVE_START) : state;
     claim->result = result;
+    claim->ask.command->attempts = claim->is_reserved ? 1 : 0;
     enum status status = ledger->ops->insert(store, claim->ask.command, claim->state, &claim->id);
+    claim->ask.command->attempts = 0; /* nothing was tried as far as a reply would tell */
     if (status == STATUS_OK) {
         status = ledger->ops->add_asker(store, claim->id, 0, &claim->ask.asker);
     }

@@ -6,7 +6,8 @@
  * one place (see the table):
  *
  *   received + resumed =
- *     succeeded + failed + unknown + refused + replayed + waiting + in work + not taken + being taken
+ *     succeeded + failed + unknown + refused + replayed + waiting + in work + not taken + being
+ * taken
  *
  * Thread: any; relaxed atomics, read as a snapshot that is not a point in time.
  */

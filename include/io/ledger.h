@@ -52,8 +52,8 @@ struct ledger_hooks {
     /* The reserved command was not new after all: give its slot back. */
     void (*release)(void *arg, const struct command *command);
     /* A durable, unfinished command, now the callee's. CALLING or RECALLING: call it now, the slot
-     * is its own; READY or UNSURE: its turn comes. Also for every command found unfinished at
-     * start, in order of arrival. */
+     * is its own and this attempt is counted; READY or UNSURE: its turn comes. Also for every
+     * command found unfinished at start, in order of arrival. */
     void (*claimed)(void *arg, struct command *command);
     /* A durable message to publish. `message` is valid during the call. */
     void (*posted)(void *arg, int64_t id, struct slice message);

@@ -1,7 +1,8 @@
 /*
  * mqtt_greeting - what an MQTT process is told at its start, from the settings.
  *
- * Secrets are read from their files each time, so that a changed one is used with the next connection.
+ * Secrets are read from their files each time, so that a changed one is used with the next
+ * connection.
  *
  * Thread: one at a time.
  */

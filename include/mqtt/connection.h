@@ -64,8 +64,8 @@ int connection_patience_ms(const struct connection *connection);
 enum status connection_publish(struct connection *connection, int64_t id,
                                const struct message *message, const char **out_why);
 /*
- * Wakes Paho's sending thread: 1.3.12 may miss that it was given something and then sleeps for a second. For when a message
- * is not answered as soon as it could be. Thread: main.
+ * Wakes Paho's sending thread: 1.3.12 may miss that it was given something and then sleeps for a
+ * second. For when a message is not answered as soon as it could be. Thread: main.
  */
 void connection_nudge(struct connection *connection);
 /* Shuts the socket: nothing leaves any more. Ends the process where it cannot. Thread: any. */

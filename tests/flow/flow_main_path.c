@@ -353,71 +353,38 @@ static void test_mosquitto_rr_gets_its_reply(struct world *world)
     tool_result_fini(&result);
 }
 
+/* Runs mosquitto_pub or mosquitto_sub as a 3.1.1 client at QoS 1; the caller frees its output. */
+static char *run_3_1_1(struct world *world, const char *program, const char *const *arguments)
+{
+    const char *argv[24] = {program,           "-V", "311", "-q", "1", "-h", "127.0.0.1", "-p",
+                            broker_port(world)};
+    size_t count = 9;
+    for (size_t i = 0; arguments[i] != NULL; i++) {
+        argv[count++] = arguments[i];
+    }
+    struct tool_result result = tool_run(world->directory, NULL, argv);
+    if (result.code != 0) {
+        flow_fail("%s exited with %d: %s", program, result.code, result.errors);
+    }
+    char *output = strdup(result.output);
+    tool_result_fini(&result);
+    return output;
+}
+
 /* A 3.1.1 pair: the subscriber's session is made first, so that it misses nothing. */
 static void check_pair(struct world *world, const char *topic, const char *payload)
 {
     const char *id = world_name(world, "sub");
-    const char *const make[] = {"mosquitto_sub",
-                                "-V",
-                                "311",
-                                "-h",
-                                "127.0.0.1",
-                                "-p",
-                                broker_port(world),
-                                "-i",
-                                id,
-                                "-c",
-                                "-q",
-                                "1",
-                                "-t",
-                                topic,
-                                "-E",
-                                NULL};
-    const char *const publish[] = {"mosquitto_pub",
-                                   "-V",
-                                   "311",
-                                   "-h",
-                                   "127.0.0.1",
-                                   "-p",
-                                   broker_port(world),
-                                   "-q",
-                                   "1",
-                                   "-t",
-                                   FLOW_COMMANDS,
-                                   "-m",
-                                   payload,
-                                   NULL};
-    const char *const receive[] = {"mosquitto_sub",
-                                   "-V",
-                                   "311",
-                                   "-h",
-                                   "127.0.0.1",
-                                   "-p",
-                                   broker_port(world),
-                                   "-i",
-                                   id,
-                                   "-c",
-                                   "-q",
-                                   "1",
-                                   "-t",
-                                   topic,
-                                   "-C",
-                                   "1",
-                                   "-W",
-                                   "20",
-                                   NULL};
-    struct tool_result made = tool_run(world->directory, NULL, make);
-    struct tool_result published = tool_run(world->directory, NULL, publish);
-    struct tool_result received = tool_run(world->directory, NULL, receive);
-    assert_int_equal(made.code, 0);
-    assert_int_equal(published.code, 0);
-    assert_int_equal(received.code, 0);
-    cJSON *reply = cJSON_Parse(received.output);
+    const char *const make[] = {"-i", id, "-c", "-t", topic, "-E", NULL};
+    const char *const publish[] = {"-t", FLOW_COMMANDS, "-m", payload, NULL};
+    const char *const receive[] = {"-i", id, "-c", "-t", topic, "-C", "1", "-W", "20", NULL};
+    free(run_3_1_1(world, "mosquitto_sub", make));
+    free(run_3_1_1(world, "mosquitto_pub", publish));
+    char *output = run_3_1_1(world, "mosquitto_sub", receive);
+    cJSON *reply = cJSON_Parse(output);
     assert_string_equal(json_text(reply, "Status"), "succeeded");
     cJSON_Delete(reply);
-    tool_result_fini(&made);
-    tool_result_fini(&published);
-    tool_result_fini(&received);
+    free(output);
 }
 
 static void test_a_3_1_1_pair_gets_its_reply_where_reply_to_says(struct world *world)

@@ -162,6 +162,7 @@ static void claim(const char *group, const char *token, int64_t deadline_ms)
     struct command *command = make(group, token, deadline_ms);
     if (dispatch_reserve(world.dispatch, command)) {
         command->state = STATE_CALLING;
+        command->attempts = 1;
     }
     dispatch_claimed(world.dispatch, command);
     record_starts();

@@ -146,6 +146,7 @@ static void assert_settled(bool is_durable)
     assert_int_equal(world.settled.generation, TICKET.generation);
     assert_int_equal(world.is_durable, is_durable);
     assert_int_equal(counter_get(&world.counters, COUNTER_NOT_TAKEN), is_durable ? 0 : 1);
+    assert_int_equal(counter_get(&world.counters, COUNTER_TAKING), 0);
 }
 
 static void assert_slice(struct slice slice, const char *text)
@@ -299,6 +300,8 @@ static void test_a_made_token_is_the_same_for_the_same_correlation_data_only(voi
     deliver(COMMAND_WITHOUT_TOKEN);
     strcpy(first, world.claimed.command->token);
     assert_int_equal(strlen(first), 64);
+    assert_memory_equal(world.claimed.asker.topic, "replies/", 8);
+    assert_string_equal(world.claimed.asker.topic + 8, first);
     deliver(COMMAND_WITHOUT_TOKEN);
     assert_string_not_equal(world.claimed.command->token, first);
     world.delivery.correlation_data = slice_text("c-1");
@@ -392,6 +395,23 @@ static void test_an_unreadable_command_with_a_forbidden_place_is_a_dead_letter(v
     world.delivery.response_topic = slice_text("commands/start");
     deliver("no JSON");
     assert_dead_letter("Bridge.MalformedPayload", "dead/i-1/start");
+}
+
+static void test_a_refused_command_is_given_no_token(void **state)
+{
+    (void)state;
+    static const char FORBIDDEN[] = "{\"RegionId\":\"cn-a\",\"ReplicaGroupId\":\"other\"}";
+    deliver(FORBIDDEN);
+    assert_dead_letter("Bridge.NotAllowed", "dead/i-1/start");
+    world.post_count = 0;
+    world.delivery.response_topic = slice_text("answers/me");
+    deliver(FORBIDDEN);
+    assert_answered("Bridge.NotAllowed", "answers/me");
+    assert_null(json_member(world.posted.body, "ClientToken"));
+    world.post_count = 0;
+    world.delivery.response_topic = slice_text("commands/start");
+    deliver(COMMAND_WITHOUT_TOKEN);
+    assert_dead_letter("Bridge.ReplyTopicNotAllowed", "dead/i-1/start");
 }
 
 static void test_a_retained_message_is_refused(void **state)
@@ -503,6 +523,7 @@ int main(void)
         TEST(test_a_reply_to_with_a_wildcard_is_not_allowed),
         TEST(test_a_group_that_is_not_allowed_is_refused_before_its_reply_place),
         TEST(test_an_unreadable_command_with_a_forbidden_place_is_a_dead_letter),
+        TEST(test_a_refused_command_is_given_no_token),
         TEST(test_a_retained_message_is_refused),
         TEST(test_a_payload_over_the_limit_is_refused_by_its_whole_size),
         TEST(test_an_expired_command_is_refused_unless_its_token_is_known),

@@ -1,0 +1,129 @@
+#include "bridge_keeper.h"
+
+#include "flow_settings.h"
+#include "violation.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The promise is 10 s; the rest is for a busy machine to notice. */
+enum { STOP_MS = 10000 + 1500 };
+
+static const char default_settings[] =
+    "instance = \"torture\";"
+    "broker.reconnect_min_s = 1; broker.reconnect_max_s = 2; broker.keepalive_s = 5;"
+    "api.connect_timeout_ms = 500; api.read_timeout_ms = 1000;"
+    "api.rate_per_s = 5000.0; api.rate_burst = 5000; api.rpo_s = 1;"
+    "routes.topics = (\"ecs-bridge/v1/commands/start/#\"); routes.groups = (\"pg-*\");";
+
+static void write_config(struct bridge_keeper *keeper, const struct bridge_options *options)
+{
+    char defaults[2048];
+    snprintf(defaults, sizeof defaults,
+             "%sbroker.uris = (\"mqtt://127.0.0.1:%d\");"
+             "api.endpoint = \"http://127.0.0.1:%d\";"
+             "admin.listen = \"127.0.0.1:%d\";",
+             default_settings, options->broker_port, options->api_port, keeper->admin_port);
+    char *text = settings_write(defaults, options->settings);
+    file_write(keeper->bridge.config, text);
+    free(text);
+}
+
+void bridge_keeper_init(struct bridge_keeper *keeper, const struct bridge_options *options)
+{
+    struct bridge *bridge = &keeper->bridge;
+    *keeper = (struct bridge_keeper){.start_ms = 0};
+    bridge->world = &keeper->world;
+    keeper->admin_port = port_reserve(&keeper->admin_guard);
+    snprintf(bridge->directory, sizeof bridge->directory, "%s/bridge", options->directory);
+    snprintf(bridge->config, sizeof bridge->config, "%s/bridge.conf", bridge->directory);
+    snprintf(bridge->log, sizeof bridge->log, "%s/bridge.log", bridge->directory);
+    mkdir(bridge->directory, 0700);
+    bridge->env[0] = "ALIBABA_CLOUD_ACCESS_KEY_ID=" FLOW_ACCESS_KEY;
+    bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" FLOW_ACCESS_SECRET;
+    write_config(keeper, options);
+    bridge_start(bridge);
+}
+
+void bridge_keeper_fini(struct bridge_keeper *keeper)
+{
+    if (keeper->bridge.pid > 0) {
+        bridge_kill(&keeper->bridge);
+    }
+    close(keeper->admin_guard);
+}
+
+bool bridge_keeper_is_idle(const struct bridge_keeper *keeper)
+{
+    return keeper->start_ms == 0 && keeper->stop_by_ms == 0 && keeper->bridge.pid > 0;
+}
+
+/* A bridge that has just been started may have no children yet; then there is nothing to kill. */
+static bool kill_child(const struct bridge *bridge, const char *role, uint32_t pick)
+{
+    pid_t pids[BRIDGE_CHILDREN_MAX];
+    int count = bridge_children(bridge, role, pids);
+    if (count > 0) {
+        kill(pids[pick % (uint32_t)count], SIGKILL);
+    }
+    return count > 0;
+}
+
+void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, int delay_ms,
+                        uint32_t pick)
+{
+    struct bridge *bridge = &keeper->bridge;
+    bool is_done = true;
+    switch (harm) {
+    case BRIDGE_KILL:
+        bridge_kill(bridge);
+        keeper->start_ms = flow_now_ms() + delay_ms;
+        break;
+    case BRIDGE_KILL_RECEIVER:
+        is_done = kill_child(bridge, "receiver", pick);
+        break;
+    case BRIDGE_KILL_PUBLISHER:
+        is_done = kill_child(bridge, "publisher", pick);
+        break;
+    default:
+        kill(bridge->pid, SIGTERM);
+        keeper->stop_by_ms = flow_now_ms() + STOP_MS;
+        keeper->restart_delay_ms = delay_ms;
+        break;
+    }
+    keeper->counts[harm] += is_done;
+}
+
+static void see_end(struct bridge_keeper *keeper, int code, int64_t now_ms)
+{
+    bool is_stopping = keeper->stop_by_ms != 0;
+    if (!is_stopping || code != 0) {
+        violate(VIOLATION_PROCESS, "the bridge ended %swith code %d, see %s",
+                is_stopping ? "on SIGTERM " : "by itself ", code, keeper->bridge.log);
+    }
+    keeper->bridge.pid = 0;
+    keeper->stop_by_ms = 0;
+    keeper->start_ms = now_ms + keeper->restart_delay_ms;
+}
+
+void bridge_keeper_turn(struct bridge_keeper *keeper, int64_t now_ms)
+{
+    struct bridge *bridge = &keeper->bridge;
+    if (bridge->pid > 0) {
+        int code = process_wait(bridge->pid, 0);
+        if (code >= 0) {
+            see_end(keeper, code, now_ms);
+        } else if (keeper->stop_by_ms != 0 && now_ms > keeper->stop_by_ms) {
+            violate(VIOLATION_PROCESS, "the bridge still runs %d ms after SIGTERM", STOP_MS);
+            bridge_kill(bridge);
+            keeper->stop_by_ms = 0;
+            keeper->start_ms = now_ms;
+        }
+    } else if (now_ms >= keeper->start_ms) {
+        keeper->start_ms = 0;
+        bridge_start(bridge);
+    }
+}

@@ -1,0 +1,237 @@
+#include "broker_keeper.h"
+
+#include "flow_check.h"
+#include "flow_process.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What was passed on before the hold has long been read by the broker after QUIET_MS. */
+enum { QUIET_MS = 80, SAVE_MS = 8000, AUTOSAVE_S = 10, BACK_MS = 6000 };
+
+enum phase {
+    PHASE_UP,
+    PHASE_HELD,    /* nothing passes; soon it is told to save */
+    PHASE_SAVING,  /* told to save */
+    PHASE_DOWN,    /* ended; it is started when its time has come */
+    PHASE_WITNESS, /* started; the witness must be back before anybody gets in */
+    PHASE_BRIDGE,  /* the bridge must have subscribed before senders get in */
+};
+
+void broker_keeper_init(struct broker_keeper *keeper, const char *directory)
+{
+    char own[128];
+    char path[192];
+    char text[1024];
+    *keeper = (struct broker_keeper){.phase = PHASE_UP};
+    snprintf(own, sizeof own, "%s/broker", directory);
+    mkdir(own, 0700);
+    broker_init(&keeper->broker, own, NULL);
+    snprintf(keeper->database, sizeof keeper->database, "%s/mosquitto.db", own);
+    snprintf(path, sizeof path, "%s/broker.conf", own);
+    snprintf(text, sizeof text,
+             "listener %d 127.0.0.1\n"
+             "allow_anonymous true\n"
+             "set_tcp_nodelay true\n"
+             "max_queued_messages 0\n"
+             "log_type error\nlog_type warning\nlog_type notice\nlog_type information\n"
+             "persistence true\n"
+             "persistence_location %s/\n"
+             "autosave_interval %d\n",
+             keeper->broker.port, own, AUTOSAVE_S);
+    file_write(path, text);
+    broker_start(&keeper->broker);
+}
+
+void broker_keeper_connect(struct broker_keeper *keeper, struct proxy *proxy,
+                           struct witness *witness, const struct tap *tap)
+{
+    keeper->proxy = proxy;
+    keeper->witness = witness;
+    keeper->tap = tap;
+}
+
+void broker_keeper_fini(struct broker_keeper *keeper)
+{
+    broker_fini(&keeper->broker);
+}
+
+bool broker_keeper_is_idle(const struct broker_keeper *keeper)
+{
+    return keeper->phase == PHASE_UP;
+}
+
+/* Changes whenever the broker has saved: it writes another file and gives it the name. */
+static unsigned long long saved_mark(const struct broker_keeper *keeper)
+{
+    struct stat info;
+    if (stat(keeper->database, &info) != 0) {
+        return 0;
+    }
+    return (unsigned long long)info.st_ino * 1000003u ^ (unsigned long long)info.st_mtim.tv_nsec ^
+           (unsigned long long)info.st_mtim.tv_sec << 30;
+}
+
+void broker_keeper_save(struct broker_keeper *keeper)
+{
+    unsigned long long before = saved_mark(keeper);
+    int64_t end_ms = flow_now_ms() + SAVE_MS;
+    kill(keeper->broker.pid, SIGUSR1);
+    while (saved_mark(keeper) == before) {
+        if (flow_now_ms() > end_ms) {
+            flow_fail("the broker does not save");
+        }
+        flow_pause();
+    }
+}
+
+static void tell(struct broker_keeper *keeper, enum proxy_verb verb, enum proxy_route route)
+{
+    proxy_tell(keeper->proxy, &(struct proxy_order){.verb = verb, .route = route});
+}
+
+static void hold(struct broker_keeper *keeper)
+{
+    tell(keeper, PROXY_HOLD, ROUTE_BRIDGE);
+    tell(keeper, PROXY_HOLD, ROUTE_SENDERS);
+}
+
+static void note_loss(struct broker_keeper *keeper)
+{
+    if (keeper->loss_count == BROKER_LOSSES_MAX) {
+        flow_fail("too many kills of the broker");
+    }
+    keeper->losses[keeper->loss_count++] =
+        (struct broker_loss){.killed_ms = flow_now_ms(), .back_ms = INT64_MAX};
+}
+
+/* The broker has ended: connections go, and nobody gets in until it is back. */
+static void go_down(struct broker_keeper *keeper)
+{
+    hold(keeper);
+    tell(keeper, PROXY_DROP, ROUTE_BRIDGE);
+    tell(keeper, PROXY_DROP, ROUTE_SENDERS);
+    if (keeper->harm == BROKER_KILL_EMPTIED) {
+        unlink(keeper->database);
+    }
+    keeper->counts[keeper->harm]++;
+    keeper->phase = PHASE_DOWN;
+    keeper->due_ms = flow_now_ms() + keeper->down_ms;
+}
+
+void broker_keeper_harm(struct broker_keeper *keeper, enum broker_harm harm, int down_ms,
+                        bool waits_for_bridge)
+{
+    keeper->harm = harm;
+    keeper->down_ms = down_ms;
+    keeper->waits_for_bridge = waits_for_bridge;
+    switch (harm) {
+    case BROKER_KILL_SAVED:
+        hold(keeper);
+        keeper->phase = PHASE_HELD;
+        keeper->due_ms = flow_now_ms() + QUIET_MS;
+        break;
+    case BROKER_STOP:
+        broker_stop(&keeper->broker);
+        go_down(keeper);
+        break;
+    default:
+        broker_kill(&keeper->broker);
+        note_loss(keeper);
+        go_down(keeper);
+        break;
+    }
+}
+
+static void begin_saving(struct broker_keeper *keeper, int64_t now_ms)
+{
+    keeper->saved_mark = saved_mark(keeper);
+    kill(keeper->broker.pid, SIGUSR1);
+    keeper->phase = PHASE_SAVING;
+    keeper->give_up_ms = now_ms + SAVE_MS;
+}
+
+static void await_saving(struct broker_keeper *keeper, int64_t now_ms)
+{
+    if (saved_mark(keeper) != keeper->saved_mark) {
+        broker_kill(&keeper->broker);
+        go_down(keeper);
+    } else if (now_ms > keeper->give_up_ms) {
+        flow_fail("the broker does not save");
+    }
+}
+
+static void come_back(struct broker_keeper *keeper)
+{
+    broker_start(&keeper->broker);
+    keeper->subscribed_count = keeper->tap->subscribed_count;
+    keeper->witness->is_ready = false;
+    link_hurry(&keeper->witness->link);
+    keeper->phase = PHASE_WITNESS;
+}
+
+static void let_in(struct broker_keeper *keeper, int64_t now_ms)
+{
+    tell(keeper, PROXY_RELEASE, ROUTE_BRIDGE);
+    if (keeper->waits_for_bridge) {
+        keeper->phase = PHASE_BRIDGE;
+        keeper->give_up_ms = now_ms + BACK_MS;
+    } else {
+        tell(keeper, PROXY_RELEASE, ROUTE_SENDERS);
+        keeper->phase = PHASE_UP;
+    }
+}
+
+static bool has_subscribed(const struct broker_keeper *keeper)
+{
+    return keeper->tap->subscribed_count != keeper->subscribed_count;
+}
+
+static void close_losses(struct broker_keeper *keeper)
+{
+    for (int i = keeper->loss_count; i-- > 0 && keeper->losses[i].back_ms == INT64_MAX;) {
+        keeper->losses[i].back_ms = keeper->tap->subscribed_ms;
+    }
+}
+
+void broker_keeper_turn(struct broker_keeper *keeper, int64_t now_ms)
+{
+    switch ((enum phase)keeper->phase) {
+    case PHASE_UP:
+        if (process_wait(keeper->broker.pid, 0) >= 0) {
+            flow_fail("the broker ended by itself");
+        }
+        break;
+    case PHASE_HELD:
+        if (now_ms >= keeper->due_ms) {
+            begin_saving(keeper, now_ms);
+        }
+        break;
+    case PHASE_SAVING:
+        await_saving(keeper, now_ms);
+        break;
+    case PHASE_DOWN:
+        if (now_ms >= keeper->due_ms) {
+            come_back(keeper);
+        }
+        break;
+    case PHASE_WITNESS:
+        if (keeper->witness->is_ready) {
+            let_in(keeper, now_ms);
+        }
+        break;
+    case PHASE_BRIDGE:
+        if (has_subscribed(keeper) || now_ms > keeper->give_up_ms) {
+            tell(keeper, PROXY_RELEASE, ROUTE_SENDERS);
+            keeper->phase = PHASE_UP;
+        }
+        break;
+    }
+    if (keeper->phase <= PHASE_HELD || keeper->phase == PHASE_BRIDGE) {
+        if (has_subscribed(keeper)) {
+            close_losses(keeper);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+/*
+ * broker_keeper - kills the broker, stops it, and starts it again, with what it had saved or with nothing.
+ *
+ * mosquitto answers a PUBLISH before it has saved it, so one that is killed loses what it has acknowledged since it
+ * saved last. BROKER_KILL_SAVED takes that out: the proxy lets nothing pass, the broker saves, and it is killed before
+ * anybody hears another word of it. After the other two kills the checker must know the broker's losses from the
+ * bridge's: `losses` tells when they can have been.
+ */
+#ifndef TORTURE_BROKER_KEEPER_H
+#define TORTURE_BROKER_KEEPER_H
+
+#include "flow_broker.h"
+#include "proxy.h"
+#include "witness.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum broker_harm {
+    BROKER_KILL_SAVED,   /* SIGKILL after it saved all it had acknowledged */
+    BROKER_KILL_UNSAVED, /* SIGKILL; it comes back with what it saved some time ago */
+    BROKER_KILL_EMPTIED, /* the same, and what it had saved is gone: sessions, too */
+    BROKER_STOP,         /* SIGTERM: it saves and ends */
+    BROKER_HARM_COUNT
+};
+
+enum { BROKER_LOSSES_MAX = 4096 };
+
+/* A broker that may have forgotten what it had acknowledged. */
+struct broker_loss {
+    int64_t killed_ms;
+    int64_t back_ms; /* when the bridge had subscribed again; INT64_MAX: not yet */
+};
+
+struct broker_keeper {
+    struct broker broker;
+    struct proxy *proxy;
+    struct witness *witness;
+    const struct tap *tap;
+    char database[192];
+    int phase; /* enum phase of the .c file */
+    int64_t due_ms;
+    int64_t give_up_ms;
+    enum broker_harm harm;
+    int down_ms;           /* how long it stays away */
+    bool waits_for_bridge; /* senders get in when the bridge has subscribed */
+    unsigned long long saved_mark;
+    uint32_t subscribed_count; /* the tap's, before the broker came back */
+    struct broker_loss losses[BROKER_LOSSES_MAX];
+    int loss_count;
+    int counts[BROKER_HARM_COUNT];
+};
+
+/* Makes the configuration and starts it; the routes are the caller's. */
+void broker_keeper_init(struct broker_keeper *keeper, const char *directory);
+/* Who must be there again before anybody else gets in. */
+void broker_keeper_connect(struct broker_keeper *keeper, struct proxy *proxy,
+                           struct witness *witness, const struct tap *tap);
+void broker_keeper_fini(struct broker_keeper *keeper);
+bool broker_keeper_is_idle(const struct broker_keeper *keeper);
+/* Only while it is idle. */
+void broker_keeper_harm(struct broker_keeper *keeper, enum broker_harm harm, int down_ms,
+                        bool waits_for_bridge);
+void broker_keeper_turn(struct broker_keeper *keeper, int64_t now_ms);
+/* Lets the broker save what it has, and waits for that. */
+void broker_keeper_save(struct broker_keeper *keeper);
+
+#endif

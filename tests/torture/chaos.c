@@ -1,0 +1,288 @@
+#include "chaos.h"
+
+#include "flow_check.h"
+#include "flow_process.h"
+#include "plan.h"
+
+#include <stdarg.h>
+
+/* How far actions are apart, in ms. */
+static const struct {
+    int low_ms;
+    int high_ms;
+} distances[CHAOS_COUNT] = {
+    [CHAOS_BRIDGE] = {3000, 7000},
+    [CHAOS_BROKER] = {14000, 30000},
+    [CHAOS_NETWORK] = {800, 4000},
+    [CHAOS_API] = {500, 2500},
+};
+
+static int64_t distance_ms(struct chaos *chaos, enum chaos_kind kind)
+{
+    int drawn = random_between(&chaos->schedules[kind].random, distances[kind].low_ms,
+                               distances[kind].high_ms);
+    return (int64_t)drawn * chaos->pace_percent / 100;
+}
+
+void chaos_init(struct chaos *chaos, uint64_t seed, int pace_percent, const char *log_path)
+{
+    *chaos = (struct chaos){.pace_percent = pace_percent};
+    chaos->log = fopen(log_path, "we");
+    if (chaos->log == NULL) {
+        flow_fail("cannot write %s", log_path);
+    }
+    for (int i = 0; i < CHAOS_COUNT; i++) {
+        random_init(&chaos->schedules[i].random, seed, (uint64_t)i + 10);
+        chaos->schedules[i].due_ms = distance_ms(chaos, (enum chaos_kind)i);
+    }
+}
+
+void chaos_fini(struct chaos *chaos)
+{
+    if (chaos->log != NULL) {
+        fclose(chaos->log);
+    }
+    *chaos = (struct chaos){0};
+}
+
+static void note(struct chaos *chaos, int64_t at_ms, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void note(struct chaos *chaos, int64_t at_ms, const char *format, ...)
+{
+    va_list arguments;
+    fprintf(chaos->log, "%8.3f ", (double)at_ms / 1000);
+    va_start(arguments, format);
+    vfprintf(chaos->log, format, arguments);
+    va_end(arguments);
+    fputc('\n', chaos->log);
+    fflush(chaos->log);
+}
+
+/* --- the bridge --- */
+
+static void harm_bridge(struct chaos *chaos, int64_t at_ms)
+{
+    static const int weights[BRIDGE_HARM_COUNT] = {70, 10, 10, 10};
+    static const char *const names[] = {"kill", "kill-receiver", "kill-publisher", "stop"};
+    struct random *random = &chaos->schedules[CHAOS_BRIDGE].random;
+    enum bridge_harm harm =
+        (enum bridge_harm)random_weighted(random, weights, BRIDGE_HARM_COUNT);
+    int delay_ms = random_chance(random, 50) ? 0 : random_between(random, 1, 1500);
+    uint32_t pick = random_below(random, 1000);
+    bridge_keeper_harm(chaos->bridge, harm, delay_ms, pick);
+    note(chaos, at_ms, "bridge %s back-after=%d", names[harm], delay_ms);
+}
+
+/* --- the broker --- */
+
+static void harm_broker(struct chaos *chaos, int64_t at_ms)
+{
+    static const int weights[BROKER_HARM_COUNT] = {40, 25, 20, 15};
+    static const char *const names[] = {"kill-saved", "kill-unsaved", "kill-emptied", "stop"};
+    struct random *random = &chaos->schedules[CHAOS_BROKER].random;
+    enum broker_harm harm =
+        (enum broker_harm)random_weighted(random, weights, BROKER_HARM_COUNT);
+    int down_ms = random_chance(random, 40) ? 0 : random_between(random, 1, 2500);
+    bool waits = random_chance(random, 80);
+    broker_keeper_harm(chaos->broker, harm, down_ms, waits);
+    note(chaos, at_ms, "broker %s back-after=%d senders-wait=%d", names[harm], down_ms, waits);
+}
+
+/* --- the network --- */
+
+static const char *const route_names[] = {"bridge-broker", "bridge-api", "senders-broker"};
+
+const char *chaos_network_name(enum proxy_verb verb)
+{
+    static const char *const names[PROXY_FAULT_COUNT] = {
+        [PROXY_CUT] = "cut",         [PROXY_CUT_ALL] = "cut-all",
+        [PROXY_CUT_AFTER] = "cut-after", [PROXY_STALL] = "stall",
+        [PROXY_HALF_CLOSE] = "half-close", [PROXY_DELAY] = "delay",
+        [PROXY_THROTTLE] = "throttle", [PROXY_REFUSE] = "refuse",
+    };
+    return names[verb];
+}
+
+static int draw_amount(struct random *random, enum proxy_verb verb)
+{
+    switch (verb) {
+    case PROXY_CUT_AFTER:
+        return random_between(random, 1, 6000);
+    case PROXY_DELAY:
+        return random_between(random, 20, 700);
+    case PROXY_THROTTLE:
+        return random_between(random, 60, 1200);
+    default:
+        return 0;
+    }
+}
+
+static void harm_network(struct chaos *chaos, int64_t at_ms)
+{
+    static const int verb_weights[PROXY_FAULT_COUNT] = {20, 15, 20, 15, 12, 8, 5, 5};
+    static const int route_weights[ROUTE_COUNT] = {50, 30, 20};
+    struct random *random = &chaos->schedules[CHAOS_NETWORK].random;
+    struct proxy_order order = {0};
+    order.verb = (enum proxy_verb)random_weighted(random, verb_weights, PROXY_FAULT_COUNT);
+    order.route = (enum proxy_route)random_weighted(random, route_weights, ROUTE_COUNT);
+    order.amount = draw_amount(random, order.verb);
+    /* Mostly shorter, now and then longer than every patience. */
+    order.ms = random_chance(random, 85) ? random_between(random, 100, 1800)
+                                         : random_between(random, 1800, 9000);
+    order.pick = random_below(random, 1000);
+    int met = proxy_tell(chaos->proxy, &order);
+    chaos->network_counts[order.verb]++;
+    note(chaos, at_ms, "network %s %s amount=%d ms=%d pick=%u met=%d",
+         route_names[order.route], chaos_network_name(order.verb), order.amount, order.ms,
+         order.pick, met);
+}
+
+/* --- the API --- */
+
+/*
+ * Faults after which the API itself would not lie: it never refuses for good a start that had its effect, since its own
+ * refusals (of groups that may not be started now) look at the token first.
+ */
+static const struct {
+    const char *text;
+    int weight;
+    bool is_for_plain_group; /* an effect may come after a refusal otherwise */
+    int count_low;
+    int count_high;
+} api_faults[] = {
+    {"\"reset_before\"", 10, false, 1, 4},
+    {"\"reset_after\"", 16, false, 1, 4},
+    {"\"error_after\"", 10, false, 1, 3},
+    {"\"error_after\",\"Code\":\"RequestTimeout\"", 4, false, 1, 3},
+    {"\"error\",\"Code\":\"InternalError\"", 4, false, 1, 3},
+    {"\"error\",\"Code\":\"ServiceUnavailable\",\"Http\":503,\"Message\":\"later\"", 6, false, 1, 3},
+    {"\"error\",\"Code\":\"Throttling.User\"", 5, false, 1, 5},
+    {"\"error\",\"Code\":\"Throttling\",\"Http\":400,\"Message\":\"slow\",\"RetryAfterMs\":300", 3,
+     false, 1, 5},
+    {"\"error\",\"Code\":\"LastTokenProcessing\",\"Http\":403,\"Message\":\"wait\"", 3, false, 1, 2},
+    {"\"latency\",\"Ms\":400", 6, false, 2, 12},
+    {"\"latency\",\"Ms\":2600", 6, true, 1, 2},
+    {"\"cut_body\"", 8, false, 1, 3},
+    {"\"html_502\"", 5, false, 1, 3},
+    {"\"empty_200\"", 4, false, 1, 2},
+    {"\"garbage_200\"", 4, false, 1, 2},
+    {"\"slow_bytes\",\"Ms\":30", 4, false, 1, 2},
+    {"\"hang\"", 8, false, 1, 3},
+    {"\"xml\"", 3, false, 1, 5},
+    {"\"reset_after\",\"DelayMs\":150", 4, false, 1, 3},
+};
+
+enum { API_FAULTS = sizeof api_faults / sizeof api_faults[0] };
+
+static void match_group(int group, char *out, size_t size)
+{
+    char name[16];
+    plan_group(group, name);
+    snprintf(out, size, ",\"Match\":{\"ReplicaGroupId\":\"%s\"}", name);
+}
+
+static void add_fault(struct chaos *chaos, int64_t at_ms)
+{
+    struct random *random = &chaos->schedules[CHAOS_API].random;
+    int weights[API_FAULTS];
+    char match[64] = "";
+    for (int i = 0; i < API_FAULTS; i++) {
+        weights[i] = api_faults[i].weight;
+    }
+    int index = random_weighted(random, weights, API_FAULTS);
+    int count = random_between(random, api_faults[index].count_low, api_faults[index].count_high);
+    bool is_plain = api_faults[index].is_for_plain_group;
+    bool is_outage = !is_plain && random_chance(random, 6);
+    int group = (int)random_below(random, is_plain ? PLAN_PLAIN_GROUPS : PLAN_GROUPS);
+    if (is_plain || is_outage) {
+        match_group(group, match, sizeof match);
+    }
+    if (is_outage) {
+        count = random_between(random, 10, 25);
+    }
+    simulator_fault(&chaos->far->simulator, "%s,\"Count\":%d%s", api_faults[index].text, count,
+                    match);
+    chaos->api_count++;
+    note(chaos, at_ms, "api %s count=%d%s", api_faults[index].text, count, match);
+}
+
+/* Puts one of the groups that are also started once into another state. */
+static void set_state(struct chaos *chaos, int64_t at_ms)
+{
+    static const char *const states[] = {"created", "normal", "stopped", "stopped", "invalid",
+                                         "none"};
+    struct random *random = &chaos->schedules[CHAOS_API].random;
+    char name[16];
+    int group = random_between(random, PLAN_PLAIN_GROUPS, PLAN_GROUPS - 1);
+    const char *state = states[random_below(random, 6)];
+    plan_group(group, name);
+    simulator_order(&chaos->far->simulator, "POST", "groups",
+                    "{\"RegionId\":\"%s\",\"ReplicaGroupId\":\"%s\",\"Status\":\"%s\"}",
+                    plan_region(group), name, state);
+    chaos->state_count++;
+    note(chaos, at_ms, "api group %s %s", name, state);
+}
+
+static void set_limit(struct chaos *chaos, int64_t at_ms)
+{
+    struct random *random = &chaos->schedules[CHAOS_API].random;
+    bool is_limited = random_chance(random, 50);
+    int rate = is_limited ? random_between(random, 30, 120) : 0;
+    simulator_order(&chaos->far->simulator, "POST", "limits",
+                    "{\"RatePerS\":%d,\"Burst\":%d,\"RetryAfter\":%s}", rate, 20,
+                    random_chance(random, 50) ? "true" : "false");
+    chaos->api_count += is_limited;
+    note(chaos, at_ms, "api limit %d", rate);
+}
+
+static void harm_api(struct chaos *chaos, int64_t at_ms)
+{
+    static const int weights[] = {70, 25, 5};
+    struct random *random = &chaos->schedules[CHAOS_API].random;
+    switch (random_weighted(random, weights, 3)) {
+    case 0:
+        add_fault(chaos, at_ms);
+        break;
+    case 1:
+        set_state(chaos, at_ms);
+        break;
+    default:
+        set_limit(chaos, at_ms);
+        break;
+    }
+}
+
+/* --- together --- */
+
+void chaos_turn(struct chaos *chaos, int64_t at_ms)
+{
+    static void (*const harms[CHAOS_COUNT])(struct chaos *, int64_t) = {harm_bridge, harm_broker,
+                                                                        harm_network, harm_api};
+    for (int i = 0; i < CHAOS_COUNT; i++) {
+        struct chaos_schedule *schedule = &chaos->schedules[i];
+        bool is_idle = i == CHAOS_BRIDGE   ? bridge_keeper_is_idle(chaos->bridge)
+                       : i == CHAOS_BROKER ? broker_keeper_is_idle(chaos->broker)
+                                           : true;
+        if (at_ms >= schedule->due_ms && is_idle) {
+            harms[i](chaos, at_ms);
+            schedule->count++;
+            schedule->due_ms = at_ms + distance_ms(chaos, (enum chaos_kind)i);
+        }
+    }
+}
+
+void chaos_calm(struct chaos *chaos)
+{
+    proxy_tell_all(chaos->proxy, PROXY_CALM);
+    simulator_clear(&chaos->far->simulator);
+    simulator_order(&chaos->far->simulator, "POST", "limits", "{\"RatePerS\":0}");
+    for (int group = PLAN_PLAIN_GROUPS; group < PLAN_GROUPS; group++) {
+        char name[16];
+        plan_group(group, name);
+        simulator_order(&chaos->far->simulator, "POST", "groups",
+                        "{\"RegionId\":\"%s\",\"ReplicaGroupId\":\"%s\",\"Status\":\"stopped\"}",
+                        plan_region(group), name);
+    }
+    fprintf(chaos->log, "calm\n");
+}

@@ -1,0 +1,155 @@
+#include "far.h"
+
+#include "flow_check.h"
+#include "flow_process.h"
+#include "plan.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POLL_MS = 400, FULL_MS = 2500, FEW_ROWS = 120, ALL_ROWS = 1000, OPTIONS = 16 };
+
+static void wait_for_port(struct far *far, const char *port_file)
+{
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (file_size(port_file) == 0) {
+        if (flow_now_ms() > end_ms || process_wait(far->simulator.pid, 0) >= 0) {
+            flow_fail("the simulator did not start");
+        }
+        flow_pause();
+    }
+    char *text = file_read(port_file);
+    far->simulator.port = atoi(text);
+    free(text);
+}
+
+/* One-time starts may follow each other after half a second: most do, some are refused. */
+void far_start(struct far *far, const char *directory)
+{
+    static char groups[PLAN_GROUPS][48];
+    char port_file[160];
+    char log_file[160];
+    const char *argv[OPTIONS + 2 * PLAN_GROUPS + 1] = {
+        SIMULATOR_BINARY, "--port-file", port_file, "--access-key",
+        FLOW_ACCESS_KEY ":" FLOW_ACCESS_SECRET,     "--rpo",
+        "1",              "--sync-ms",   "0"};
+    int count = 9;
+    *far = (struct far){.last_row = 0};
+    snprintf(far->simulator.directory, sizeof far->simulator.directory, "%s", directory);
+    snprintf(port_file, sizeof port_file, "%s/simulator.port", directory);
+    snprintf(log_file, sizeof log_file, "%s/simulator.log", directory);
+    for (int i = 0; i < PLAN_GROUPS; i++) {
+        char group[16];
+        plan_group(i, group);
+        snprintf(groups[i], sizeof groups[i], "%s/%s", plan_region(i), group);
+        argv[count++] = "--group";
+        argv[count++] = groups[i];
+    }
+    const struct process_spec spec = {.argv = argv, .output = log_file};
+    far->simulator.pid = process_start(&spec);
+    wait_for_port(far, port_file);
+}
+
+void far_stop(struct far *far)
+{
+    struct far_token *token = NULL;
+    struct far_token *next = NULL;
+    if (far->simulator.pid > 0) {
+        simulator_stop(&far->simulator);
+    }
+    HASH_ITER (hh, far->tokens, token, next) {
+        HASH_DEL(far->tokens, token);
+        free(token);
+    }
+}
+
+const struct far_token *far_find(const struct far *far, const char *name)
+{
+    struct far_token *token = NULL;
+    HASH_FIND_STR(far->tokens, name, token);
+    return token;
+}
+
+static struct far_token *get_token(struct far *far, const char *name)
+{
+    struct far_token *token = NULL;
+    HASH_FIND_STR(far->tokens, name, token);
+    if (token == NULL) {
+        size_t size = strlen(name) + 1;
+        token = calloc(1, sizeof *token + size);
+        assert(token != NULL);
+        memcpy(token->name, name, size);
+        token->effect_ms = -1;
+        HASH_ADD_STR(far->tokens, name, token);
+    }
+    return token;
+}
+
+static void read_row(struct far *far, const cJSON *row)
+{
+    int64_t number = (int64_t)json_number(row, "Number");
+    if (number > far->last_row) {
+        far->rows_missed += number - far->last_row - 1;
+        far->last_row = number;
+    }
+    if (json_is_true(row, "Effect")) {
+        struct far_token *token = get_token(far, json_text(row, "Params.ClientToken"));
+        if (token->effect_ms < 0) {
+            token->effect_ms = (int64_t)json_number(row, "ArrivalMs");
+        }
+    }
+}
+
+/* Whether the rows reached back to the last one read. */
+static bool read_rows(struct far *far, int count)
+{
+    char path[48];
+    snprintf(path, sizeof path, "requests?Last=%d", count);
+    cJSON *rows = simulator_get(&far->simulator, path);
+    const cJSON *row = cJSON_GetArrayItem(rows, 0);
+    bool is_whole = row == NULL || (int64_t)json_number(row, "Number") <= far->last_row + 1;
+    if (is_whole || count >= ALL_ROWS) {
+        cJSON_ArrayForEach(row, rows)
+        {
+            read_row(far, row);
+        }
+    }
+    cJSON_Delete(rows);
+    return is_whole;
+}
+
+/* A delayed request has its effect after its row was read first, so all rows are read again now and then. */
+void far_turn(struct far *far, int64_t now_ms)
+{
+    if (now_ms < far->next_poll_ms) {
+        return;
+    }
+    far->next_poll_ms = now_ms + POLL_MS;
+    if (now_ms >= far->next_full_ms || !read_rows(far, FEW_ROWS)) {
+        far->next_full_ms = now_ms + FULL_MS;
+        read_rows(far, ALL_ROWS);
+    }
+}
+
+void far_finish(struct far *far)
+{
+    read_rows(far, ALL_ROWS);
+    cJSON *state = simulator_get(&far->simulator, "state");
+    const cJSON *row = NULL;
+    cJSON_ArrayForEach(row, json_at(state, "Tokens"))
+    {
+        struct far_token *token = get_token(far, row->string);
+        token->effects = (int)json_number(row, "Effects");
+        token->is_one_shot = json_is_true(row, "OneShot");
+        snprintf(token->request_id, sizeof token->request_id, "%s", json_text(row, "RequestId"));
+        snprintf(token->region, sizeof token->region, "%s", json_text(row, "RegionId"));
+        snprintf(token->group, sizeof token->group, "%s", json_text(row, "ReplicaGroupId"));
+    }
+    far->calls = (int64_t)json_number(state, "Totals.Starts");
+    far->effects = (int64_t)json_number(state, "Totals.Effects");
+    far->overlaps = (int64_t)json_number(state, "Totals.Overlaps");
+    cJSON_Delete(state);
+}

@@ -1,0 +1,23 @@
+/*
+ * witness - reads every reply and dead letter, straight from the broker, with a session that lasts.
+ */
+#ifndef TORTURE_WITNESS_H
+#define TORTURE_WITNESS_H
+
+#include "link.h"
+#include "record.h"
+
+struct witness {
+    struct link *self; /* first, see link_init() */
+    struct link link;
+    struct record *record;
+    bool is_ready; /* subscribed on the connection that stands */
+    int64_t session_lost_count; /* times the bridge told of it */
+    char last_state[16];        /* of the bridge, as its status topic told */
+};
+
+void witness_init(struct witness *witness, struct record *record, int port);
+void witness_fini(struct witness *witness);
+void witness_turn(struct witness *witness, short revents, int64_t now_ms);
+
+#endif
