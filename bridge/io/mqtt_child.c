@@ -59,7 +59,7 @@ static int64_t pause_ms(struct child *child)
 static void count_failure(struct child *child, bool was_up)
 {
     int64_t stood_ms = loop_now_ms(child->port->loop) - child->up_ms;
-    bool was_good = was_up && (child->has_worked || stood_ms >= STOOD_MS);
+    bool was_good = child->has_worked || (was_up && stood_ms >= STOOD_MS);
     child->failures = was_good ? 1 : child->failures + 1;
 }
 

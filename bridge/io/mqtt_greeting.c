@@ -193,6 +193,10 @@ enum status mqtt_greeting_init(struct mqtt_greeting *greeting, const struct sett
     greeting->hello.client_id = slice_text(greeting->client_id);
     name_process(greeting, role, index);
     set_broker(greeting, settings);
+    if (settings->broker.uris.count > WIRE_URIS_MAX) {
+        *out_why = "there are too many broker addresses";
+        return STATUS_LIMIT;
+    }
     if (role == WIRE_PUBLISHER) {
         set_publisher(&greeting->hello, will);
     } else {

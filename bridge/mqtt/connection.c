@@ -32,8 +32,7 @@
 
 /* A descriptor above this is not looked for: a process has a dozen. */
 #define FD_MAX 256
-/* Paho gives up an attempt after the timeout, looking every 3 s, and only when the resolver has let
- * go of its lock. */
+/* Paho looks every 3 s whether an attempt is over, but not while the resolver holds its lock. */
 #define ATTEMPT_GRACE_MS 45000
 
 /* ---- How it ends ---- */
@@ -80,8 +79,10 @@ static void on_disconnected(void *context, MQTTProperties *properties, enum MQTT
 
 /* ---- Connecting ---- */
 
-/* Nagle's algorithm costs 40 ms a reply. The broker's is the only Internet socket of the process
- * that has a peer. */
+/*
+ * Also turns off Nagle's algorithm, which costs 40 ms a reply. The broker's is the only Internet
+ * socket of the process that has a peer.
+ */
 static int find_broker_socket(void)
 {
     for (int fd = 0; fd < FD_MAX; fd++) {
@@ -132,8 +133,7 @@ static const char *refusal_text(const struct connection *connection, int code)
     return text == NULL ? "the broker refused the connection" : text;
 }
 
-/* Paho says the same of a host that is not there and of one whose certificate is for another name.
- */
+/* Paho says the same where a host is not there and where its certificate is for another name. */
 static const char *connect_text(const struct connection *connection, const char *message)
 {
     struct slice uri = connection->hello->uris[connection->uri_index];
@@ -173,8 +173,7 @@ static void on_connect_failed_5(void *context, MQTTAsync_failureData5 *failure)
     connect_failed(context, reason >= 0x80 ? reason : failure->code, failure->message);
 }
 
-/* OpenSSL's line is "thread:error:code:library:function:reason:file:line:data": the reason is for
- * people. */
+/* OpenSSL's line is "thread:error:code:library:function:reason:file:line:data". */
 static struct slice tls_reason(struct slice line)
 {
     const char *start = line.data;
@@ -226,6 +225,7 @@ static bool subscribe_answered(struct connection *connection, size_t filter, int
     return true;
 }
 
+/* Paho does not tell how many answers there are; a broker that gives too few ends this process. */
 static void on_subscribed(void *context, MQTTAsync_successData *success)
 {
     struct connection *connection = context;
@@ -275,8 +275,7 @@ static void on_subscribe_failed_5(void *context, MQTTAsync_failureData5 *failure
     }
 }
 
-/* MQTT 5: a stored message is no command, so none is asked for, and what is retained must say so.
- */
+/* MQTT 5: a stored message is no command: none is asked for, and what is retained must say so. */
 static void set_subscribe_options(struct connection *connection, MQTTSubscribe_options *list,
                                   MQTTAsync_responseOptions *response)
 {
@@ -358,8 +357,7 @@ static void on_connected_5(void *context, MQTTAsync_successData5 *success)
     uint32_t keepalive_s =
         property_number(told, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, connection->keepalive_s);
     if (keepalive_s > 0 && keepalive_s < connection->keepalive_s) {
-        /* Paho 1.3.12 does not obey it and would be dropped: connect again with what the broker
-         * wants. */
+        /* Paho 1.3.12 does not obey it and would be dropped: connect again with that. */
         connection->keepalive_s = keepalive_s;
         attempt_end(connection, ATTEMPT_SLOWER);
         return;

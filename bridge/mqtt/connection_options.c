@@ -139,10 +139,11 @@ static struct slice len_slice(MQTTLenString text)
 struct slice property_text(MQTTProperties *properties, enum MQTTPropertyCodes code,
                            const char *name)
 {
-    for (int i = 0;; i++) {
-        const MQTTProperty *property = MQTTProperties_getPropertyAt(properties, code, i);
-        if (property == NULL) {
-            return (struct slice){0};
+    /* Not by Paho's accessor, which counts from the start every time: there may be very many. */
+    for (int i = 0; i < properties->count; i++) {
+        const MQTTProperty *property = &properties->array[i];
+        if (property->identifier != code) {
+            continue;
         }
         if (code != MQTTPROPERTY_CODE_USER_PROPERTY) {
             return len_slice(property->value.data);
@@ -151,6 +152,7 @@ struct slice property_text(MQTTProperties *properties, enum MQTTPropertyCodes co
             return len_slice(property->value.value);
         }
     }
+    return (struct slice){0};
 }
 
 char *connect_uri(struct slice uri)

@@ -26,8 +26,7 @@
 #define NUDGE_MS_MAX 1000
 /* Acknowledgements are told in groups of this many, or at the next tick: nobody waits for them. */
 #define MARKS_COUNT 16
-/* A connection that stands and acknowledges nothing for this long, and two keepalives, is given up.
- */
+/* A connection that acknowledges nothing for this long, and two keepalives, is given up. */
 #define SILENCE_MS_MIN 30000
 
 struct queued {

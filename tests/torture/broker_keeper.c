@@ -33,6 +33,7 @@ void broker_keeper_init(struct broker_keeper *keeper, const char *directory)
     snprintf(path, sizeof path, "%s/broker.conf", own);
     snprintf(text, sizeof text,
              "listener %d 127.0.0.1\n"
+             "user root\n" /* as root it would give up the right to write here */
              "allow_anonymous true\n"
              "set_tcp_nodelay true\n"
              "max_queued_messages 0\n"

@@ -147,7 +147,7 @@ static void harm_network(struct chaos *chaos, int64_t at_ms)
 static const struct {
     const char *text;
     int weight;
-    bool is_for_plain_group; /* an effect may come after a refusal otherwise */
+    bool is_late; /* its effect may come when the bridge has given the call up: for groups that never refuse */
     int count_low;
     int count_high;
 } api_faults[] = {
@@ -161,7 +161,7 @@ static const struct {
     {"\"error\",\"Code\":\"Throttling\",\"Http\":400,\"Message\":\"slow\",\"RetryAfterMs\":300", 3,
      false, 1, 5},
     {"\"error\",\"Code\":\"LastTokenProcessing\",\"Http\":403,\"Message\":\"wait\"", 3, false, 1, 2},
-    {"\"latency\",\"Ms\":400", 6, false, 2, 12},
+    {"\"latency\",\"Ms\":400", 6, true, 1, 4},
     {"\"latency\",\"Ms\":2600", 6, true, 1, 2},
     {"\"cut_body\"", 8, false, 1, 3},
     {"\"html_502\"", 5, false, 1, 3},
@@ -170,7 +170,7 @@ static const struct {
     {"\"slow_bytes\",\"Ms\":30", 4, false, 1, 2},
     {"\"hang\"", 8, false, 1, 3},
     {"\"xml\"", 3, false, 1, 5},
-    {"\"reset_after\",\"DelayMs\":150", 4, false, 1, 3},
+    {"\"reset_after\",\"DelayMs\":150", 4, true, 1, 3},
 };
 
 enum { API_FAULTS = sizeof api_faults / sizeof api_faults[0] };
@@ -192,7 +192,7 @@ static void add_fault(struct chaos *chaos, int64_t at_ms)
     }
     int index = random_weighted(random, weights, API_FAULTS);
     int count = random_between(random, api_faults[index].count_low, api_faults[index].count_high);
-    bool is_plain = api_faults[index].is_for_plain_group;
+    bool is_plain = api_faults[index].is_late;
     bool is_outage = !is_plain && random_chance(random, 6);
     int group = (int)random_below(random, is_plain ? PLAN_PLAIN_GROUPS : PLAN_GROUPS);
     if (is_plain || is_outage) {
@@ -276,7 +276,8 @@ void chaos_calm(struct chaos *chaos)
 {
     proxy_tell_all(chaos->proxy, PROXY_CALM);
     simulator_clear(&chaos->far->simulator);
-    simulator_order(&chaos->far->simulator, "POST", "limits", "{\"RatePerS\":0}");
+    simulator_order(&chaos->far->simulator, "POST", "limits",
+                    "{\"RatePerS\":0,\"Burst\":1,\"RetryAfter\":false}");
     for (int group = PLAN_PLAIN_GROUPS; group < PLAN_GROUPS; group++) {
         char name[16];
         plan_group(group, name);

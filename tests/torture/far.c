@@ -66,7 +66,7 @@ void far_stop(struct far *far)
     }
 }
 
-const struct far_token *far_find(const struct far *far, const char *name)
+struct far_token *far_find(const struct far *far, const char *name)
 {
     struct far_token *token = NULL;
     HASH_FIND_STR(far->tokens, name, token);

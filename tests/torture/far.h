@@ -16,6 +16,7 @@ struct far_token {
     int effects;
     int64_t effect_ms; /* when the request with the effect arrived, since the simulator started; -1: not seen */
     bool is_one_shot;
+    bool is_told; /* the checker has seen a reply with its success */
     char request_id[40];
     char region[24];
     char group[24];
@@ -41,6 +42,6 @@ void far_turn(struct far *far, int64_t now_ms);
 /* Reads all that is left, and every token. */
 void far_finish(struct far *far);
 /* NULL for one the API has never seen. */
-const struct far_token *far_find(const struct far *far, const char *token);
+struct far_token *far_find(const struct far *far, const char *token);
 
 #endif

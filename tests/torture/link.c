@@ -27,7 +27,7 @@ static void on_connect(struct mosquitto *mosq, void *arg, int code, int flags,
 /* `arg` begins with a pointer to the link, so that callbacks of both kinds find theirs. */
 void link_init(struct link *link, const char *id, int port, int version, void *arg)
 {
-    *link = (struct link){.port = port, .arg = arg};
+    *link = (struct link){.port = port, .version = version, .arg = arg};
     link->mosq = mosquitto_new(id, false, arg);
     assert(link->mosq != NULL && *(struct link **)arg == link);
     mosquitto_int_option(link->mosq, MOSQ_OPT_PROTOCOL_VERSION,
@@ -58,7 +58,9 @@ struct pollfd link_poll(const struct link *link)
 static int begin(struct link *link)
 {
     mosquitto_property *properties = NULL;
-    mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, SESSION_S);
+    if (link->version == 5) {
+        mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, SESSION_S);
+    }
     int result = mosquitto_connect_bind_v5(link->mosq, "127.0.0.1", link->port, KEEPALIVE_S, NULL,
                                            properties);
     mosquitto_property_free_all(&properties);
@@ -71,6 +73,9 @@ static void try_again(struct link *link, int64_t now_ms)
         return;
     }
     int result = link->has_begun ? mosquitto_reconnect(link->mosq) : begin(link);
+    if (result == MOSQ_ERR_INVAL || result == MOSQ_ERR_NOT_SUPPORTED) {
+        flow_fail("a connection cannot be begun: %s", mosquitto_strerror(result));
+    }
     link->has_begun |= result == MOSQ_ERR_SUCCESS;
     link->tried_ms = now_ms;
     link->retry_ms = now_ms + RETRY_MS;

@@ -14,6 +14,7 @@
 struct link {
     struct mosquitto *mosq;
     int port;
+    int version;
     bool is_connected;
     bool has_begun;      /* the first connection was tried */
     int64_t retry_ms;    /* when it is tried again */

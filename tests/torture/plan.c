@@ -11,13 +11,11 @@ enum { LOOK_BACK = 400, BURST_MIN = 20, BURST_MAX = 80 };
 
 static const char *const regions[] = {"cn-beijing", "cn-shanghai", "cn-hangzhou"};
 
-void plan_init(struct plan *plan, uint64_t seed, uint32_t capacity, int rate_per_s,
-               bool has_retained)
+void plan_init(struct plan *plan, uint64_t seed, uint32_t capacity, int rate_per_s)
 {
     *plan = (struct plan){.seed = seed,
                           .capacity = capacity,
-                          .rate_per_s = rate_per_s,
-                          .has_retained = has_retained};
+                          .rate_per_s = rate_per_s};
     plan->items = calloc(capacity, sizeof *plan->items);
     assert(plan->items != NULL);
     random_init(&plan->random, seed, 1);
@@ -133,9 +131,6 @@ static void draw_invalid(struct plan *plan, struct plan_item *item)
     item->kind = PLAN_INVALID;
     item->fault = (uint8_t)random_between(&plan->random, FAULT_NONE + 1, FAULT_COUNT - 1);
     item->group = (uint8_t)random_below(&plan->random, PLAN_GROUPS);
-    if (item->fault == FAULT_RETAINED && !plan->has_retained) {
-        item->fault = FAULT_TYPE;
-    }
     if (item->fault == FAULT_RETAINED) {
         item->sender = (uint8_t)random_below(&plan->random, PLAN_SENDERS_V5);
     }

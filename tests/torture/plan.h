@@ -85,11 +85,9 @@ struct plan {
     uint32_t capacity;
     int rate_per_s;
     int burst_left;
-    bool has_retained; /* such messages are known as retained by the bridge */
 };
 
-void plan_init(struct plan *plan, uint64_t seed, uint32_t capacity, int rate_per_s,
-               bool has_retained);
+void plan_init(struct plan *plan, uint64_t seed, uint32_t capacity, int rate_per_s);
 void plan_fini(struct plan *plan);
 /* Decides the next command; returns its number, or -1 where there is no room. */
 int64_t plan_next(struct plan *plan);

@@ -1,0 +1,31 @@
+/*
+ * answer - a reply or dead letter as read.
+ */
+#ifndef TORTURE_ANSWER_H
+#define TORTURE_ANSWER_H
+
+#include "record.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct answer {
+    cJSON *json; /* NULL where the body is none */
+    const char *status;
+    const char *token;      /* texts are "" where they are absent */
+    const char *request_id;
+    const char *code;
+    const char *source;
+    const char *correlation_id;
+    bool is_replayed;
+    int64_t completed_ms; /* wall clock; 0 where absent */
+};
+
+void answer_read(const struct record_reply *reply, struct answer *out_answer);
+void answer_fini(struct answer *answer);
+bool answer_is(const struct answer *answer, const char *status);
+/* A word about this one command (it is invalid, late, too much), not about what became of its token. */
+bool answer_is_refusal(const struct answer *answer);
+
+#endif

@@ -1,0 +1,267 @@
+#include "check_reply.h"
+
+#include "answer.h"
+#include "flow_message.h"
+#include "violation.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One reply in its place. */
+struct view {
+    struct check *check;
+    uint32_t number;
+    const struct plan_item *item;
+    const struct record_reply *reply;
+    struct answer answer;
+    char token[PLAN_TOKEN_BYTES]; /* of the command; "" for none */
+};
+
+static bool *contradicted; /* by the number of the origin: commands of its token differ */
+static int64_t offset_ms;  /* at most so much later than this began the simulator's time; INT64_MAX: not known */
+
+static void blame(const struct view *view, enum violation violation, const char *why)
+{
+    char *story = check_story(view->check, view->number);
+    violate(violation, "%s: %s | %s", why, view->reply->body, story);
+    free(story);
+}
+
+/* --- whose it is --- */
+
+static void check_address(const struct view *view)
+{
+    char topic[512];
+    char correlation[64];
+    bool is_v5 = plan_is_v5(view->item);
+    const char *token = view->answer.token;
+    plan_reply_topic(view->check->plan, view->number, token, topic, sizeof topic);
+    plan_correlation(view->check->plan, view->number, correlation);
+    if (strcmp(view->reply->topic, topic) != 0) {
+        blame(view, VIOLATION_WRONG, "the reply is on another topic");
+    }
+    if (strcmp(view->reply->correlation, is_v5 ? correlation : "") != 0 ||
+        strcmp(view->answer.correlation_id, is_v5 ? "" : correlation) != 0) {
+        blame(view, VIOLATION_WRONG, "the reply has another correlation");
+    }
+    if (view->token[0] != '\0' && token[0] != '\0' && strcmp(token, view->token) != 0) {
+        blame(view, VIOLATION_WRONG, "the reply is about another token");
+    }
+}
+
+static void check_dead_letter(const struct view *view)
+{
+    char topic[96];
+    view->check->dead_letter_count++;
+    snprintf(topic, sizeof topic, PLAN_COMMANDS "/~%u~", view->number);
+    if (!plan_is_unanswerable(view->check->plan, view->number)) {
+        blame(view, VIOLATION_WRONG, "a command that can be answered became a dead letter");
+    }
+    if (strcmp(view->answer.code, plan_fault_code((enum plan_fault)view->item->fault)) != 0 ||
+        strcmp(json_text(view->answer.json, "Topic"), topic) != 0) {
+        blame(view, VIOLATION_WRONG, "the dead letter tells something else");
+    }
+}
+
+/* --- what it says --- */
+
+static void check_invalid(const struct view *view)
+{
+    const char *code = plan_fault_code((enum plan_fault)view->item->fault);
+    view->check->refused_count++;
+    if (!answer_is(&view->answer, "failed") || strcmp(view->answer.code, code) != 0 ||
+        strcmp(view->answer.source, "bridge") != 0) {
+        blame(view, VIOLATION_WRONG, "an invalid command was not refused as such");
+    }
+}
+
+static void check_success(const struct view *view)
+{
+    struct far_token *token = far_find(view->check->far, view->answer.token);
+    char group[16];
+    plan_group(view->item->group, group);
+    view->check->succeeded_count++;
+    if (token != NULL) {
+        token->is_told = true;
+    }
+    if (token == NULL || token->effects == 0) {
+        blame(view, VIOLATION_LIE, "succeeded, but the API saw no effect");
+    } else if (strcmp(token->request_id, view->answer.request_id) != 0) {
+        blame(view, VIOLATION_WRONG, "another RequestId than the API gave the token");
+    } else if (strcmp(token->group, group) != 0 ||
+               strcmp(token->region, plan_region(view->item->group)) != 0 ||
+               token->is_one_shot != view->item->is_one_shot) {
+        blame(view, VIOLATION_WRONG, "a success for other parameters");
+    }
+}
+
+static bool is_expected_failure(const struct view *view)
+{
+    static const char *const codes[] = {
+        "OperationDenied.InvalidStatus", "OperationDenied.ManualSyncLimit",
+        "NoSuchResource",                "Throttling.User",
+        "Throttling",                    "ServiceUnavailable",
+        "Bridge.Unreachable",            "Bridge.Expired",
+        "Bridge.Overloaded"};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (strcmp(view->answer.code, codes[i]) == 0) {
+            return true;
+        }
+    }
+    return strcmp(view->answer.code, "IdempotentParameterMismatch") == 0 &&
+           contradicted[view->item->origin];
+}
+
+/* It says that nothing happened: then no call that came before may have had the effect. */
+static void check_failure(const struct view *view)
+{
+    const struct far_token *token = far_find(view->check->far, view->answer.token);
+    bool is_refusal = answer_is_refusal(&view->answer);
+    view->check->failed_count += !is_refusal;
+    view->check->refused_count += is_refusal;
+    if (!is_expected_failure(view)) {
+        blame(view, VIOLATION_WRONG, "failed for a reason that was not there");
+    }
+    if (is_refusal || token == NULL || token->effects == 0) {
+        return;
+    }
+    if (token->effect_ms < 0 || offset_ms == INT64_MAX ||
+        offset_ms + token->effect_ms > view->answer.completed_ms) {
+        view->check->late_effects++;
+    } else {
+        blame(view, VIOLATION_LIE, "failed, but there was an effect before");
+    }
+}
+
+static void check_unknown(const struct view *view)
+{
+    view->check->unknown_count++;
+    if (view->item->kind == PLAN_ASK) {
+        blame(view, VIOLATION_LOST, "asked again without any fault, and still unknown");
+    }
+}
+
+static void check_one(const struct view *view)
+{
+    if (view->answer.json == NULL) {
+        blame(view, VIOLATION_WRONG, "the reply is no JSON");
+    } else if (view->reply->is_dead_letter) {
+        check_dead_letter(view);
+    } else if (plan_is_unanswerable(view->check->plan, view->number)) {
+        blame(view, VIOLATION_WRONG, "a reply to a command that names no place for it");
+    } else {
+        check_address(view);
+        view->check->replayed_count += view->answer.is_replayed;
+        if (answer_is(&view->answer, "accepted")) {
+            return;
+        }
+        if (view->item->kind == PLAN_INVALID) {
+            check_invalid(view);
+        } else if (answer_is(&view->answer, "succeeded")) {
+            check_success(view);
+        } else if (answer_is(&view->answer, "failed")) {
+            check_failure(view);
+        } else if (answer_is(&view->answer, "unknown")) {
+            check_unknown(view);
+        } else {
+            blame(view, VIOLATION_WRONG, "a status nobody knows");
+        }
+    }
+}
+
+/* --- replies to one command among each other --- */
+
+/* The same answer told twice must be the same to the byte; these two are not. */
+static bool is_same_answer(const struct answer *one, const struct answer *other)
+{
+    return strcmp(one->status, other->status) == 0 && one->is_replayed == other->is_replayed &&
+           one->completed_ms == other->completed_ms;
+}
+
+static void check_repeats(const struct view *view)
+{
+    for (const struct record_reply *other = view->reply->next; other != NULL;
+         other = other->next) {
+        struct answer answer;
+        answer_read(other, &answer);
+        if (!other->is_dead_letter && is_same_answer(&answer, &view->answer)) {
+            blame(view, VIOLATION_WRONG, "the same reply twice, but not to the byte");
+        }
+        answer_fini(&answer);
+    }
+}
+
+/* Every arrival of a command has one answer; an answer may come more than once. */
+static void check_count(const struct view *view)
+{
+    int count = 0;
+    for (const struct record_reply *reply = view->reply; reply != NULL; reply = reply->next) {
+        count += strstr(reply->body, "\"Status\":\"accepted\"") == NULL;
+    }
+    if (count > view->check->tap->marks[view->number].delivered) {
+        blame(view, VIOLATION_WRONG, "more answers than arrivals");
+    }
+}
+
+/* --- all of them --- */
+
+static void find_contradictions(const struct plan *plan)
+{
+    contradicted = calloc(plan->count + 1, sizeof *contradicted);
+    assert(contradicted != NULL);
+    for (uint32_t number = 0; number < plan->count; number++) {
+        uint32_t origin = plan->items[number].origin;
+        contradicted[origin] |= !plan_is_same(plan, number, origin);
+    }
+}
+
+/* A call arrives before its outcome is recorded, which bounds the simulator's start on the wall clock. */
+static void learn_offset(const struct check *check, const struct record_reply *reply)
+{
+    struct answer answer;
+    answer_read(reply, &answer);
+    if (answer_is(&answer, "succeeded")) {
+        const struct far_token *token = far_find(check->far, answer.token);
+        if (token != NULL && token->effect_ms >= 0 &&
+            answer.completed_ms - token->effect_ms < offset_ms) {
+            offset_ms = answer.completed_ms - token->effect_ms;
+        }
+    }
+    answer_fini(&answer);
+}
+
+static void check_replies_of(struct check *check, uint32_t number)
+{
+    struct view view = {.check = check, .number = number, .item = &check->plan->items[number]};
+    const struct record_reply *first = check->record->rows[number].replies;
+    plan_token(check->plan, number, view.token);
+    for (view.reply = first; view.reply != NULL; view.reply = view.reply->next) {
+        answer_read(view.reply, &view.answer);
+        check_one(&view);
+        check_repeats(&view);
+        if (view.reply == first) {
+            check_count(&view);
+        }
+        answer_fini(&view.answer);
+    }
+}
+
+void check_replies(struct check *check)
+{
+    find_contradictions(check->plan);
+    offset_ms = INT64_MAX;
+    for (uint32_t number = 0; number < check->plan->count; number++) {
+        const struct record_reply *reply = check->record->rows[number].replies;
+        for (; reply != NULL; reply = reply->next) {
+            learn_offset(check, reply);
+        }
+    }
+    for (uint32_t number = 0; number < check->plan->count; number++) {
+        check_replies_of(check, number);
+    }
+    free(contradicted);
+    contradicted = NULL;
+}

@@ -1,0 +1,90 @@
+/* The figures of a run as a table. */
+#include "torture.h"
+
+#include "violation.h"
+
+#include <stdio.h>
+
+static void line(const char *name, long long value)
+{
+    printf("  %-44s %10lld\n", name, value);
+}
+
+static void report_commands(const struct torture *torture)
+{
+    const struct check *check = &torture->check;
+    long long kinds[PLAN_KIND_COUNT] = {0};
+    for (uint32_t i = 0; i < torture->plan.count; i++) {
+        kinds[torture->plan.items[i].kind]++;
+    }
+    line("commands", torture->plan.count);
+    line("  new", kinds[PLAN_NEW]);
+    line("  duplicates", kinds[PLAN_DUPLICATE]);
+    line("  mismatches", kinds[PLAN_MISMATCH]);
+    line("  invalid", kinds[PLAN_INVALID]);
+    line("  asked again at the end", kinds[PLAN_ASK]);
+    line("acknowledged to their senders", check->accepted_count);
+    line("arrivals at the bridge", (long long)torture->tap->delivered_count);
+    line("replies and dead letters", (long long)torture->record.reply_count);
+    line("  repeated, byte for byte", (long long)torture->record.repeated_count);
+    line("  succeeded", check->succeeded_count);
+    line("  failed", check->failed_count);
+    line("  unknown", check->unknown_count);
+    line("  refused", check->refused_count);
+    line("  dead letters", check->dead_letter_count);
+    line("  replayed (of all)", check->replayed_count);
+    line("API calls", torture->far.calls);
+    line("  effects", torture->far.effects);
+}
+
+static void report_faults(const struct torture *torture)
+{
+    const int *bridge = torture->bridge.counts;
+    const int *broker = torture->broker.counts;
+    line("bridge killed", bridge[BRIDGE_KILL]);
+    line("  a receiver killed", bridge[BRIDGE_KILL_RECEIVER]);
+    line("  the publisher killed", bridge[BRIDGE_KILL_PUBLISHER]);
+    line("  stopped and started", bridge[BRIDGE_STOP]);
+    line("broker killed", broker[BROKER_KILL_SAVED] + broker[BROKER_KILL_UNSAVED] +
+                              broker[BROKER_KILL_EMPTIED]);
+    line("  after it saved", broker[BROKER_KILL_SAVED]);
+    line("  unsaved", broker[BROKER_KILL_UNSAVED]);
+    line("  its database gone, too", broker[BROKER_KILL_EMPTIED]);
+    line("  stopped and started", broker[BROKER_STOP]);
+    for (int i = 0; i < PROXY_FAULT_COUNT; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "network: %s", chaos_network_name((enum proxy_verb)i));
+        line(name, torture->chaos.network_counts[i]);
+    }
+    line("API faults", torture->chaos.api_count);
+    line("  groups put into another state", torture->chaos.state_count);
+}
+
+static void report_results(const struct torture *torture)
+{
+    const struct check *check = &torture->check;
+    line("commands lost by the killed broker", check->broker_lost_commands);
+    line("replies lost by the killed broker", check->broker_lost_replies);
+    line("  both asked again", torture->asked_lost_count);
+    line("unknown, asked again and resolved", torture->asked_open_count);
+    line("failed, asked again, then done", check->late_effects);
+    for (int i = 0; i < VIOLATION_COUNT; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "VIOLATIONS: %s", violation_name((enum violation)i));
+        line(name, violation_count((enum violation)i));
+    }
+}
+
+void torture_report(const struct torture *torture)
+{
+    printf("seed %llu, %.1f minutes, %.1f commands/s, bridge: %s\n",
+           (unsigned long long)torture->options.seed, (double)torture->storm_ms / 60000,
+           (double)torture->plan.count * 1000 / (double)torture->storm_ms, torture->settings);
+    report_commands(torture);
+    report_faults(torture);
+    report_results(torture);
+    if (torture->far.rows_missed > 0) {
+        printf("  %lld API requests were not seen one by one\n",
+               (long long)torture->far.rows_missed);
+    }
+}

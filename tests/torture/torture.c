@@ -1,0 +1,323 @@
+/* The phases of a run. */
+#include "torture.h"
+
+#include "flow_check.h"
+#include "flow_process.h"
+#include "violation.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+    TURN_MS = 5,
+    SHORT_S = 60,          /* up to this long everything happens faster */
+    REST_MS = 60000,       /* to come to rest, behind the deadline */
+    STILL_MS = 5000,       /* without any progress: there is none to come */
+    LOOK_MS = 400,         /* between two looks at whether it has */
+    ASK_ROUNDS = 3,
+    SAMPLE = 40,           /* commands that are asked again though they have their answer */
+    SPARE_COMMANDS = 20000 /* to ask again */
+};
+
+static void choose_settings(struct torture *torture)
+{
+    struct random random;
+    random_init(&random, torture->options.seed, 2);
+    bool is_full = random_chance(&random, 75);
+    int receivers = random_chance(&random, 60) ? 1 : 3;
+    bool defers = random_chance(&random, 25);
+    bool accepts = random_chance(&random, 25);
+    torture->deadline_s = torture->options.duration_s <= SHORT_S ? 8 : 20;
+    snprintf(torture->settings, sizeof torture->settings,
+             "ledger.durability = \"%s\"; broker.receivers = %d; limits.deadline_s = %d; "
+             "routes.cooldown = \"%s\"; routes.accepted_reply = %s;",
+             is_full ? "full" : "process", receivers, torture->deadline_s,
+             defers ? "defer" : "reply", accepts ? "true" : "false");
+}
+
+static void make_directory(struct torture *torture)
+{
+    char path[128];
+    const char *base = getenv("TMPDIR");
+    snprintf(torture->directory, sizeof torture->directory, "%s/ecs-torture-XXXXXX",
+             base == NULL ? "/tmp" : base);
+    if (mkdtemp(torture->directory) == NULL) {
+        flow_fail("cannot make a directory");
+    }
+    snprintf(path, sizeof path, "%s/violations", torture->directory);
+    violation_open(path, (unsigned long long)torture->options.seed);
+}
+
+/* The proxy is forked before any library has threads or sockets here. */
+static void start_far_ends(struct torture *torture)
+{
+    broker_keeper_init(&torture->broker, torture->directory);
+    far_start(&torture->far, torture->directory);
+    const int targets[ROUTE_COUNT] = {
+        [ROUTE_BRIDGE] = torture->broker.broker.port,
+        [ROUTE_API] = torture->far.simulator.port,
+        [ROUTE_SENDERS] = torture->broker.broker.port,
+    };
+    proxy_start(&torture->proxy, targets, torture->tap);
+    broker_keeper_connect(&torture->broker, &torture->proxy, &torture->witness, torture->tap);
+}
+
+static void wait_for_witness(struct torture *torture)
+{
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (!torture->witness.is_ready) {
+        struct pollfd entry = link_poll(&torture->witness.link);
+        poll(&entry, 1, TURN_MS);
+        witness_turn(&torture->witness, entry.revents, flow_now_ms());
+        if (flow_now_ms() > end_ms) {
+            flow_fail("the witness cannot subscribe");
+        }
+    }
+}
+
+static void start_bridge(struct torture *torture)
+{
+    const struct bridge_options options = {.directory = torture->directory,
+                                           .broker_port = torture->proxy.ports[ROUTE_BRIDGE],
+                                           .api_port = torture->proxy.ports[ROUTE_API],
+                                           .settings = torture->settings};
+    bridge_keeper_init(&torture->bridge, &options);
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (strcmp(torture->witness.last_state, "online") != 0) {
+        torture_turn(torture);
+        if (flow_now_ms() > end_ms) {
+            flow_fail("the bridge did not get online, see %s", torture->bridge.bridge.log);
+        }
+    }
+}
+
+void torture_begin(struct torture *torture, const struct torture_options *options)
+{
+    char path[128];
+    uint32_t capacity =
+        (uint32_t)(options->duration_s * options->rate_per_s * 2) + SPARE_COMMANDS;
+    *torture = (struct torture){.options = *options};
+    make_directory(torture);
+    choose_settings(torture);
+    torture->tap = tap_new(capacity);
+    torture->asked = calloc(capacity, sizeof *torture->asked);
+    assert(torture->asked != NULL);
+    plan_init(&torture->plan, options->seed, capacity, options->rate_per_s);
+    record_init(&torture->record, capacity);
+    start_far_ends(torture);
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    mosquitto_lib_init();
+    witness_init(&torture->witness, &torture->record, torture->broker.broker.port);
+    wait_for_witness(torture);
+    senders_init(&torture->senders, &torture->plan, &torture->record,
+                 torture->proxy.ports[ROUTE_SENDERS]);
+    start_bridge(torture);
+    broker_keeper_save(&torture->broker);
+    snprintf(path, sizeof path, "%s/actions", torture->directory);
+    chaos_init(&torture->chaos, options->seed, options->duration_s <= SHORT_S ? 35 : 100, path);
+    torture->chaos.bridge = &torture->bridge;
+    torture->chaos.broker = &torture->broker;
+    torture->chaos.proxy = &torture->proxy;
+    torture->chaos.far = &torture->far;
+    torture->check = (struct check){.plan = &torture->plan,
+                                    .record = &torture->record,
+                                    .tap = torture->tap,
+                                    .far = &torture->far,
+                                    .broker = &torture->broker};
+}
+
+void torture_end(struct torture *torture)
+{
+    bridge_keeper_fini(&torture->bridge);
+    senders_fini(&torture->senders);
+    witness_fini(&torture->witness);
+    chaos_fini(&torture->chaos);
+    broker_keeper_fini(&torture->broker);
+    far_stop(&torture->far);
+    proxy_stop(&torture->proxy);
+    plan_fini(&torture->plan);
+    record_fini(&torture->record);
+    free(torture->asked);
+    mosquitto_lib_cleanup();
+}
+
+void torture_turn(struct torture *torture)
+{
+    struct pollfd entries[PLAN_SENDERS + 1];
+    senders_poll(&torture->senders, entries);
+    entries[PLAN_SENDERS] = link_poll(&torture->witness.link);
+    poll(entries, PLAN_SENDERS + 1, TURN_MS);
+    int64_t now_ms = flow_now_ms();
+    witness_turn(&torture->witness, entries[PLAN_SENDERS].revents, now_ms);
+    senders_turn(&torture->senders, entries, now_ms);
+    bridge_keeper_turn(&torture->bridge, now_ms);
+    broker_keeper_turn(&torture->broker, now_ms);
+    far_turn(&torture->far, now_ms);
+}
+
+void torture_storm(struct torture *torture)
+{
+    int64_t next = plan_next(&torture->plan);
+    int64_t length_ms = (int64_t)torture->options.duration_s * 1000;
+    int64_t at_ms = 0;
+    torture->start_ms = flow_now_ms();
+    for (; at_ms < length_ms; at_ms = flow_now_ms() - torture->start_ms) {
+        while (next >= 0 && torture->plan.items[next].due_ms <= at_ms) {
+            senders_post(&torture->senders, (uint32_t)next);
+            next = plan_next(&torture->plan);
+        }
+        chaos_turn(&torture->chaos, at_ms);
+        torture_turn(torture);
+    }
+    if (next >= 0) {
+        torture->plan.count--; /* drawn, but not due any more */
+    }
+    torture->storm_ms = at_ms;
+}
+
+/* --- coming to rest --- */
+
+static bool is_idle(const struct torture *torture)
+{
+    return bridge_keeper_is_idle(&torture->bridge) && broker_keeper_is_idle(&torture->broker);
+}
+
+static void wait_idle(struct torture *torture)
+{
+    int64_t end_ms = flow_now_ms() + REST_MS;
+    while (!is_idle(torture)) {
+        torture_turn(torture);
+        if (flow_now_ms() > end_ms) {
+            flow_fail("the broker or the bridge does not come back");
+        }
+    }
+}
+
+/* Commands that may still get their answer. */
+static int count_open(const struct torture *torture)
+{
+    int count = 0;
+    for (uint32_t i = 0; i < torture->plan.count; i++) {
+        enum check_answer answer = check_answer_of(&torture->check, i);
+        count += answer == CHECK_LOST || answer == CHECK_NOT_ACCEPTED;
+    }
+    return count;
+}
+
+static uint64_t progress_of(const struct torture *torture)
+{
+    return torture->record.reply_count + torture->tap->delivered_count +
+           (uint64_t)torture->senders.acked_count;
+}
+
+/* Turns until there is nothing more to come. */
+static void come_to_rest(struct torture *torture)
+{
+    int64_t end_ms = flow_now_ms() + torture->deadline_s * 1000 + REST_MS;
+    int64_t look_ms = 0;
+    int64_t still_ms = flow_now_ms();
+    uint64_t progress = 0;
+    for (;;) {
+        torture_turn(torture);
+        int64_t now_ms = flow_now_ms();
+        if (progress != progress_of(torture)) {
+            progress = progress_of(torture);
+            still_ms = now_ms;
+        }
+        if (now_ms < look_ms) {
+            continue;
+        }
+        look_ms = now_ms + LOOK_MS;
+        bool is_resting = counters_read(torture->bridge.admin_port, &torture->counters) &&
+                          counters_are_at_rest(&torture->counters) &&
+                          senders_pending(&torture->senders) == 0;
+        if (is_resting && (count_open(torture) == 0 || now_ms - still_ms > STILL_MS)) {
+            return;
+        }
+        if (now_ms > end_ms) {
+            violate(VIOLATION_PROCESS,
+                    "not at rest: %lld in work, %lld waiting, %lld calls, %lld in the outbox; "
+                    "%zu commands not acknowledged to their senders",
+                    (long long)torture->counters.in_work, (long long)torture->counters.waiting,
+                    (long long)torture->counters.in_flight, (long long)torture->counters.outbox,
+                    senders_pending(&torture->senders));
+            return;
+        }
+    }
+}
+
+void torture_calm(struct torture *torture)
+{
+    wait_idle(torture);
+    chaos_calm(&torture->chaos);
+    come_to_rest(torture);
+}
+
+/* --- asking again --- */
+
+static void ask(struct torture *torture, uint32_t number, const char *token)
+{
+    int64_t question = plan_ask(&torture->plan, number, token[0] == '\0' ? NULL : strdup(token));
+    torture->asked[number] = true;
+    if (question < 0) {
+        flow_fail("no room to ask again");
+    }
+    senders_post(&torture->senders, (uint32_t)question);
+}
+
+static int ask_open(struct torture *torture)
+{
+    int count = 0;
+    uint32_t end = torture->plan.count;
+    for (uint32_t number = 0; number < end; number++) {
+        if (torture->asked[number]) {
+            continue;
+        }
+        struct check_question question = check_question_of(&torture->check, number);
+        if (question.is_open) {
+            bool is_answered = check_answer_of(&torture->check, number) == CHECK_ANSWERED;
+            torture->asked_open_count += is_answered;
+            torture->asked_lost_count += !is_answered;
+            ask(torture, number, question.token);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Commands that have their answer, to get it again. */
+static int ask_sample(struct torture *torture)
+{
+    int count = 0;
+    uint32_t end = torture->plan.count;
+    uint32_t step = end / SAMPLE + 1;
+    for (uint32_t number = 0; number < end; number += step) {
+        const struct plan_item *item = &torture->plan.items[number];
+        if (!torture->asked[number] && item->token <= TOKEN_ODD &&
+            torture->record.rows[number].replies != NULL) {
+            ask(torture, number, "");
+            count++;
+        }
+    }
+    return count;
+}
+
+void torture_ask(struct torture *torture)
+{
+    int64_t count = 0;
+    bridge_keeper_harm(&torture->bridge, BRIDGE_STOP, 0, 0);
+    torture->bridge.counts[BRIDGE_STOP]--;
+    wait_idle(torture);
+    come_to_rest(torture);
+    count += ask_sample(torture);
+    for (int round = 0; round < ASK_ROUNDS; round++) {
+        count += ask_open(torture);
+        come_to_rest(torture);
+    }
+    counters_check(&torture->counters, count);
+    far_finish(&torture->far);
+}
