@@ -5,6 +5,7 @@
 #include "settings_table.h"
 
 #include "domain/topic.h"
+#include "domain/wire.h"
 
 #define ITEM_NONE SIZE_MAX
 
@@ -222,9 +223,27 @@ static void check_route(const struct settings_view *view, size_t index)
     }
 }
 
+/* One SUBSCRIBE of a receiver carries the filters of all routes. */
+static void check_count(const struct settings_view *view)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < view->settings->route_count; i++) {
+        count += view->settings->routes[i].topics.count;
+        if (count > WIRE_FILTERS_MAX) {
+            settings_say_error(view->report, view->file, settings_route_line_of(view, i, "topics"),
+                               "routes",
+                               "have more than %d topics together; allowed: %d, so use "
+                               "wildcards or a second bridge",
+                               WIRE_FILTERS_MAX, WIRE_FILTERS_MAX);
+            return;
+        }
+    }
+}
+
 void settings_check_topics(const struct settings_view *view)
 {
     const struct settings *settings = view->settings;
+    check_count(view);
     check_names(view);
     check_overlaps(view);
     check_template(view, "topics.dead_letters", settings->topics.dead_letters);
