@@ -270,9 +270,13 @@ static void on_publisher_changed(void *arg, bool is_up)
     outbox_publisher_changed(bridge->outbox, is_up);
 }
 
+/* Receivers that end because the bridge stops are no news. */
 static void on_receivers_changed(void *arg, size_t up_count, size_t wanted_count)
 {
-    presence_receivers_changed(((struct bridge *)arg)->presence, up_count, wanted_count);
+    struct bridge *bridge = arg;
+    if (bridge->step == NULL) {
+        presence_receivers_changed(bridge->presence, up_count, wanted_count);
+    }
 }
 
 /* Names the fact that a receiver has had a session; with another client id it is another one. */

@@ -21,12 +21,13 @@
 
 #define PROCESS_READ_BYTES 65536
 
-static void process_guard(void)
+static void process_guard(int last_fd)
 {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2};
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
         signal(ignored[i], SIG_IGN);
     }
+    close_range((unsigned)last_fd + 1, ~0U, 0); /* whatever else was inherited */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* It holds the broker's password: no core file, no ptrace. */
     prctl(PR_SET_DUMPABLE, 0);
@@ -71,7 +72,7 @@ static bool process_take(struct process *process, struct wire_frame *out_frame)
 
 void process_begin(struct process *process, enum wire_role role)
 {
-    process_guard();
+    process_guard(role == WIRE_RECEIVER ? WIRE_DELIVERY_FD : WIRE_CONTROL_FD);
     pthread_mutex_init(&process->voice, NULL);
     struct wire_frame frame;
     while (!process_take(process, &frame)) {

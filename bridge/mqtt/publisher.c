@@ -151,11 +151,13 @@ static void publisher_up(void *arg, const struct wire_up *up)
     struct buf words = {0};
     wire_put_up(&words, up);
     process_forget_secrets(&publisher->process);
-    process_say(&publisher->process, buf_slice(&words));
-    buf_fini(&words);
+    /* The window is open before the bridge hears of it: what it then sends finds the main thread
+     * waiting with a time limit. */
     pthread_mutex_lock(&publisher->mutex);
     publisher->window = up->receive_maximum < WINDOW_MAX ? up->receive_maximum : WINDOW_MAX;
     pthread_mutex_unlock(&publisher->mutex);
+    process_say(&publisher->process, buf_slice(&words));
+    buf_fini(&words);
     pump(publisher);
 }
 
