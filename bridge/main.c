@@ -59,6 +59,9 @@ int main(int argc, char **argv)
         print_help(stdout);
         return EX_OK;
     }
+    if (strcmp(argv[1], "--version") == 0) {
+        return cli_version(&context, argc - 1, argv + 1);
+    }
     for (size_t i = 0; i < sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0]; i++) {
         if (strcmp(argv[1], SUBCOMMANDS[i].name) == 0) {
             return SUBCOMMANDS[i].run(&context, argc - 1, argv + 1);

@@ -25,7 +25,7 @@ static void warn_of_credentials(void *arg, enum status status,
 {
     (void)credentials;
     if (status != STATUS_OK) {
-        fprintf(stderr, "%s: credentials.provider: warning: %s\n", (const char *)arg, text);
+        fprintf(stderr, "warning: %s: credentials.provider: %s\n", (const char *)arg, text);
     }
 }
 

@@ -100,6 +100,16 @@ enum cli_next cli_next_option(const struct cli_usage *usage, int argc, char **ar
     return letter == -1 ? CLI_END : CLI_OPTION;
 }
 
+/* Each line of the report begins with its place. */
+static void print_warnings(const char *lines)
+{
+    while (*lines != '\0') {
+        size_t length = strcspn(lines, "\n");
+        fprintf(stderr, "warning: %.*s\n", (int)length, lines);
+        lines += length + 1;
+    }
+}
+
 int cli_load_settings(const char *subcommand, const char *path, struct settings **out_settings)
 {
     struct settings_report report = {0};
@@ -111,7 +121,7 @@ int cli_load_settings(const char *subcommand, const char *path, struct settings 
         fputs(report.errors.data, stderr);
     }
     if (report.warning_count > 0) {
-        fputs(report.warnings.data, stderr);
+        print_warnings(report.warnings.data);
     }
     settings_report_fini(&report);
     return status == STATUS_OK ? EX_OK : EX_CONFIG;

@@ -370,9 +370,8 @@ static void unsent_due(void *arg)
 static void answer_without_credentials(struct call *call, const char *text)
 {
     struct ecs *ecs = call->ecs;
-    call->attempt = (struct attempt){.rule = RULE_REPLY, .retry_after_ms = -1};
+    call->attempt = (struct attempt){.rule = RULE_REPLY_BRIDGE, .retry_after_ms = -1};
     outcome_of_error(&call->attempt.outcome, ERROR_NO_CREDENTIALS, text);
-    call->attempt.outcome.keep = KEEP_GIVEN_UP;
     DL_DELETE(ecs->live, call);
     DL_APPEND(ecs->unsent, call);
     loop_timer_start(ecs->unsent_timer, 0);

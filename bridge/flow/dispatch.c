@@ -17,6 +17,7 @@
 #include <utlist.h>
 
 #define SWEEP_INTERVAL_MS 60000
+#define LAST_CHANCE_MS    100 /* before the deadline: time to record the start of an attempt */
 
 struct dispatch {
     struct loop *loop;
@@ -253,14 +254,22 @@ static void put_back(struct task *task, enum move move, int64_t delay_ms)
     end_turn(dispatch, task->group);
 }
 
+/* The attempt that was counted when it was to begin is not made. */
+static void leave_uncalled(struct task *task)
+{
+    task->command->attempts--;
+    put_back(task, MOVE_NOTHING_DONE, 0);
+}
+
 static void begun(void *arg, enum status status)
 {
     struct task *task = arg;
     struct dispatch *dispatch = task->dispatch;
     if (dispatch->is_stopping || status != STATUS_OK) {
-        put_back(task, MOVE_NOTHING_DONE, 0);
+        leave_uncalled(task);
     } else if (task->deadline_ms <= loop_now_ms(dispatch->loop)) {
         struct group *group = task->group;
+        task->command->attempts--;
         give_up(task);
         end_turn(dispatch, group);
     } else {
@@ -297,17 +306,29 @@ static void end(struct task *task, const struct outcome *outcome)
     end_turn(dispatch, group);
 }
 
+/*
+ * How long to wait until the next attempt: as the API asks, else our own backoff. Where that is
+ * longer than the command lives, a last attempt is made just before its end.
+ */
+static int64_t delay_of(struct task *task, const struct attempt *attempt)
+{
+    uint32_t random = 0;
+    int64_t left_ms = task->deadline_ms - loop_now_ms(task->dispatch->loop);
+    if (attempt->retry_after_ms >= 0) {
+        return attempt->retry_after_ms;
+    }
+    digest_random(&random, sizeof random);
+    int64_t delay_ms = retry_delay_ms(task->failures, RETRY_API_BASE_MS, RETRY_API_CAP_MS, random);
+    bool has_last_chance = delay_ms >= left_ms && left_ms > 2 * LAST_CHANCE_MS;
+    return has_last_chance ? left_ms - LAST_CHANCE_MS : delay_ms;
+}
+
 /* Tries again later, or gives up where that would be after the deadline. */
 static void try_again(struct task *task, enum move move, struct attempt *attempt)
 {
     struct dispatch *dispatch = task->dispatch;
-    uint32_t random = 0;
-    digest_random(&random, sizeof random);
     task->failures++;
-    int64_t delay_ms =
-        attempt->retry_after_ms >= 0
-            ? attempt->retry_after_ms
-            : retry_delay_ms(task->failures, RETRY_API_BASE_MS, RETRY_API_CAP_MS, random);
+    int64_t delay_ms = delay_of(task, attempt);
     LOG_INFO("attempt_failed", LOG_TEXT("token", task->command->token),
              LOG_TEXT("code", attempt->outcome.code), LOG_TEXT("message", attempt->outcome.message),
              LOG_INT("attempts", task->command->attempts), LOG_INT("retry_in_ms", delay_ms));
@@ -360,16 +381,23 @@ static void throttled(struct task *task, struct attempt *attempt)
     try_again(task, MOVE_NOTHING_DONE, attempt);
 }
 
+/* A refusal about the bridge itself, or one that another try may lift, says nothing about an
+ * earlier attempt that may have had effect. */
+static bool says_all(const struct task *task, const struct outcome *outcome)
+{
+    return !is_unsure(task) || (outcome->keep != KEEP_NOT && outcome->keep != KEEP_GIVEN_UP);
+}
+
 static void answered(void *arg, struct attempt *attempt)
 {
     struct task *task = arg;
     switch (attempt->rule) {
     case RULE_DONE:
-    case RULE_REPLY:
         end(task, &attempt->outcome);
         break;
-    case RULE_REPLY_BRIDGE: /* about the bridge: it says nothing about an earlier attempt */
-        end(task, is_unsure(task) ? NULL : &attempt->outcome);
+    case RULE_REPLY:
+    case RULE_REPLY_BRIDGE:
+        end(task, says_all(task, &attempt->outcome) ? &attempt->outcome : NULL);
         break;
     case RULE_COOLDOWN:
         cool_down(task, attempt);
@@ -492,7 +520,7 @@ static void claimed_with_slot(struct dispatch *dispatch, struct group *group, st
     DL_DELETE(group->tasks, task);
     DL_PREPEND(group->tasks, task);
     if (dispatch->is_stopping) {
-        put_back(task, MOVE_NOTHING_DONE, 0);
+        leave_uncalled(task);
     } else {
         call(task);
     }

@@ -246,14 +246,24 @@ static enum status insert(struct ledger *ledger, struct ledger_batch *batch,
     return status;
 }
 
+static enum status replay(struct ledger *ledger, struct ledger_batch *batch,
+                          struct claim_request *claim, const struct store_row *row)
+{
+    const struct reply reply = reply_of_row(row);
+    claim->result = CLAIM_REPLAYED;
+    return post_reply(ledger, batch, &reply, &claim->ask.asker);
+}
+
 /* An expired record, or one without a definite outcome: it goes and a new one takes its token, so
- * that ids keep the order of arrival. */
+ * that ids keep the order of arrival. Where it may not begin, one that is unknown is told as that:
+ * a refusal would say that it did not happen. */
 static enum status begin_again(struct ledger *ledger, struct ledger_batch *batch,
                                struct claim_request *claim, const struct store_row *row,
                                enum claim_result result)
 {
     if (claim->ask.unless_found != ERROR_NONE || !has_room(ledger, batch)) {
-        return refuse_new(ledger, batch, claim);
+        bool is_unknown = result == CLAIM_AGAIN && (enum keep)row->keep == KEEP_UNSURE;
+        return is_unknown ? replay(ledger, batch, claim, row) : refuse_new(ledger, batch, claim);
     }
     enum move move = (enum keep)row->keep == KEEP_UNSURE ? MOVE_AGAIN_UNSURE : MOVE_AGAIN;
     enum state state = result == CLAIM_AGAIN
@@ -281,14 +291,6 @@ static enum status join(struct ledger *ledger, struct ledger_batch *batch,
     }
     claim->result = CLAIM_WAITS;
     return ledger->ops->add_asker(ledger->store, id, count, &claim->ask.asker);
-}
-
-static enum status replay(struct ledger *ledger, struct ledger_batch *batch,
-                          struct claim_request *claim, const struct store_row *row)
-{
-    const struct reply reply = reply_of_row(row);
-    claim->result = CLAIM_REPLAYED;
-    return post_reply(ledger, batch, &reply, &claim->ask.asker);
 }
 
 static enum claim_result decide(const struct command *command, const struct store_row *row,

@@ -202,7 +202,7 @@ static void check_qos(const struct settings_view *view)
         warn(view, "replies.qos", "is 0: replies can be lost; use 1");
     } else if (settings->replies.qos == 2) {
         warn(view, "replies.qos",
-             "is 2: slower than 1, and after an outage a reply can still come twice; use 1");
+             "is 2: the bridge uses 1 all the same; after an outage a reply can come twice");
     }
 }
 

@@ -214,8 +214,9 @@ static void check_route(const struct settings_view *view, size_t index)
     if (route->qos == 0) {
         warn_route(view, index, "qos", ITEM_NONE, "is 0: commands can be lost on the way; use 1");
     } else if (route->qos == 2) {
-        warn_route(view, index, "qos", ITEM_NONE,
-                   "is 2: slower than 1 and no safer, as duplicates are recognised anyway; use 1");
+        warn_route(
+            view, index, "qos", ITEM_NONE,
+            "is 2: the bridge uses 1 all the same, as duplicates are recognised anyway; use 1");
     }
     check_reply_topic(view, index);
     for (size_t i = 0; i < route->response_topics.count; i++) {

@@ -244,6 +244,8 @@ static char *traced_commands(struct world *world, struct trace *trace, const cha
         skip();
     }
     struct bridge *bridge = world_bridge(world, settings);
+    /* The first transaction also syncs the head of the write-ahead log, whatever the durability. */
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
     trace_begin(trace, bridge);
     for (int i = 0; i < COMMANDS; i++) {
         tokens[i] = world_name(world, "token");

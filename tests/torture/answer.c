@@ -44,7 +44,8 @@ bool answer_is(const struct answer *answer, const char *status)
     return strcmp(answer->status, status) == 0;
 }
 
-/* Bridge.Expired is none: a command that was taken may end with it, and says that nothing happened. */
+/* Bridge.Expired is none: a command that was taken may end with it, and says that nothing happened.
+ */
 bool answer_is_refusal(const struct answer *answer)
 {
     static const char *const codes[] = {"IdempotentParameterMismatch", "Bridge.Overloaded",

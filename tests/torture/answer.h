@@ -13,7 +13,7 @@
 struct answer {
     cJSON *json; /* NULL where the body is none */
     const char *status;
-    const char *token;      /* texts are "" where they are absent */
+    const char *token; /* texts are "" where they are absent */
     const char *request_id;
     const char *code;
     const char *source;
@@ -25,7 +25,8 @@ struct answer {
 void answer_read(const struct record_reply *reply, struct answer *out_answer);
 void answer_fini(struct answer *answer);
 bool answer_is(const struct answer *answer, const char *status);
-/* A word about this one command (it is invalid, late, too much), not about what became of its token. */
+/* A word about this one command (it is invalid, late, too much), not about what became of its
+ * token. */
 bool answer_is_refusal(const struct answer *answer);
 
 #endif

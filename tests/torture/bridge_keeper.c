@@ -16,7 +16,7 @@ static const char default_settings[] =
     "instance = \"torture\";"
     "broker.reconnect_min_s = 1; broker.reconnect_max_s = 2; broker.keepalive_s = 5;"
     "api.connect_timeout_ms = 500; api.read_timeout_ms = 1000;"
-    "api.rate_per_s = 5000.0; api.rate_burst = 5000; api.rpo_s = 1;"
+    "api.rate_per_s = 300.0; api.rate_burst = 200; api.rpo_s = 1;"
     "routes.topics = (\"ecs-bridge/v1/commands/start/#\"); routes.groups = (\"pg-*\");";
 
 static void write_config(struct bridge_keeper *keeper, const struct bridge_options *options)

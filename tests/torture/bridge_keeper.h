@@ -11,10 +11,10 @@
 #include <stdint.h>
 
 enum bridge_harm {
-    BRIDGE_KILL,           /* SIGKILL to the bridge; its children end by themselves */
-    BRIDGE_KILL_RECEIVER,  /* SIGKILL to one of its processes */
+    BRIDGE_KILL,          /* SIGKILL to the bridge; its children end by themselves */
+    BRIDGE_KILL_RECEIVER, /* SIGKILL to one of its processes */
     BRIDGE_KILL_PUBLISHER,
-    BRIDGE_STOP,           /* SIGTERM */
+    BRIDGE_STOP, /* SIGTERM */
     BRIDGE_HARM_COUNT
 };
 

@@ -47,8 +47,9 @@ void broker_keeper_init(struct broker_keeper *keeper, const char *directory)
 }
 
 void broker_keeper_connect(struct broker_keeper *keeper, struct proxy *proxy,
-                           struct witness *witness, const struct tap *tap)
+                           struct witness *witness, const struct tap *tap, bool is_shared)
 {
+    keeper->is_shared = is_shared;
     keeper->proxy = proxy;
     keeper->witness = witness;
     keeper->tap = tap;
@@ -127,7 +128,7 @@ void broker_keeper_harm(struct broker_keeper *keeper, enum broker_harm harm, int
 {
     keeper->harm = harm;
     keeper->down_ms = down_ms;
-    keeper->waits_for_bridge = waits_for_bridge;
+    keeper->waits_for_bridge = waits_for_bridge || keeper->is_shared;
     switch (harm) {
     case BROKER_KILL_SAVED:
         hold(keeper);
@@ -224,7 +225,7 @@ void broker_keeper_turn(struct broker_keeper *keeper, int64_t now_ms)
         }
         break;
     case PHASE_BRIDGE:
-        if (has_subscribed(keeper) || now_ms > keeper->give_up_ms) {
+        if (has_subscribed(keeper) || (!keeper->is_shared && now_ms > keeper->give_up_ms)) {
             tell(keeper, PROXY_RELEASE, ROUTE_SENDERS);
             keeper->phase = PHASE_UP;
         }

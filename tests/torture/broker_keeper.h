@@ -1,10 +1,12 @@
 /*
- * broker_keeper - kills the broker, stops it, and starts it again, with what it had saved or with nothing.
+ * broker_keeper - kills the broker, stops it, and starts it again, with what it had saved or with
+ * nothing.
  *
- * mosquitto answers a PUBLISH before it has saved it, so one that is killed loses what it has acknowledged since it
- * saved last. BROKER_KILL_SAVED takes that out: the proxy lets nothing pass, the broker saves, and it is killed before
- * anybody hears another word of it. After the other two kills the checker must know the broker's losses from the
- * bridge's: `losses` tells when they can have been.
+ * mosquitto answers a PUBLISH before it has saved it, so one that is killed loses what it has
+ * acknowledged since it saved last. BROKER_KILL_SAVED takes that out: the proxy lets nothing pass,
+ * the broker saves, and it is killed before anybody hears another word of it. After the other two
+ * kills the checker must know the broker's losses from the bridge's: `losses` tells when they can
+ * have been.
  */
 #ifndef TORTURE_BROKER_KEEPER_H
 #define TORTURE_BROKER_KEEPER_H
@@ -43,6 +45,7 @@ struct broker_keeper {
     int64_t give_up_ms;
     enum broker_harm harm;
     int down_ms;           /* how long it stays away */
+    bool is_shared;        /* the bridge subscribes in a group, see broker_keeper_connect() */
     bool waits_for_bridge; /* senders get in when the bridge has subscribed */
     unsigned long long saved_mark;
     uint32_t subscribed_count; /* the tap's, before the broker came back */
@@ -53,9 +56,14 @@ struct broker_keeper {
 
 /* Makes the configuration and starts it; the routes are the caller's. */
 void broker_keeper_init(struct broker_keeper *keeper, const char *directory);
-/* Who must be there again before anybody else gets in. */
+/*
+ * Who must be there again before anybody else gets in. Where the bridge subscribes in a shared
+ * group (`is_shared`) senders always wait for it: mosquitto 2.0 restores no shared subscription
+ * from its database, so that it acknowledges and drops what is published to one before somebody has
+ * subscribed again.
+ */
 void broker_keeper_connect(struct broker_keeper *keeper, struct proxy *proxy,
-                           struct witness *witness, const struct tap *tap);
+                           struct witness *witness, const struct tap *tap, bool is_shared);
 void broker_keeper_fini(struct broker_keeper *keeper);
 bool broker_keeper_is_idle(const struct broker_keeper *keeper);
 /* Only while it is idle. */

@@ -66,8 +66,7 @@ static void harm_bridge(struct chaos *chaos, int64_t at_ms)
     static const int weights[BRIDGE_HARM_COUNT] = {70, 10, 10, 10};
     static const char *const names[] = {"kill", "kill-receiver", "kill-publisher", "stop"};
     struct random *random = &chaos->schedules[CHAOS_BRIDGE].random;
-    enum bridge_harm harm =
-        (enum bridge_harm)random_weighted(random, weights, BRIDGE_HARM_COUNT);
+    enum bridge_harm harm = (enum bridge_harm)random_weighted(random, weights, BRIDGE_HARM_COUNT);
     int delay_ms = random_chance(random, 50) ? 0 : random_between(random, 1, 1500);
     uint32_t pick = random_below(random, 1000);
     bridge_keeper_harm(chaos->bridge, harm, delay_ms, pick);
@@ -81,8 +80,7 @@ static void harm_broker(struct chaos *chaos, int64_t at_ms)
     static const int weights[BROKER_HARM_COUNT] = {40, 25, 20, 15};
     static const char *const names[] = {"kill-saved", "kill-unsaved", "kill-emptied", "stop"};
     struct random *random = &chaos->schedules[CHAOS_BROKER].random;
-    enum broker_harm harm =
-        (enum broker_harm)random_weighted(random, weights, BROKER_HARM_COUNT);
+    enum broker_harm harm = (enum broker_harm)random_weighted(random, weights, BROKER_HARM_COUNT);
     int down_ms = random_chance(random, 40) ? 0 : random_between(random, 1, 2500);
     bool waits = random_chance(random, 80);
     broker_keeper_harm(chaos->broker, harm, down_ms, waits);
@@ -96,10 +94,14 @@ static const char *const route_names[] = {"bridge-broker", "bridge-api", "sender
 const char *chaos_network_name(enum proxy_verb verb)
 {
     static const char *const names[PROXY_FAULT_COUNT] = {
-        [PROXY_CUT] = "cut",         [PROXY_CUT_ALL] = "cut-all",
-        [PROXY_CUT_AFTER] = "cut-after", [PROXY_STALL] = "stall",
-        [PROXY_HALF_CLOSE] = "half-close", [PROXY_DELAY] = "delay",
-        [PROXY_THROTTLE] = "throttle", [PROXY_REFUSE] = "refuse",
+        [PROXY_CUT] = "cut",
+        [PROXY_CUT_ALL] = "cut-all",
+        [PROXY_CUT_AFTER] = "cut-after",
+        [PROXY_STALL] = "stall",
+        [PROXY_HALF_CLOSE] = "half-close",
+        [PROXY_DELAY] = "delay",
+        [PROXY_THROTTLE] = "throttle",
+        [PROXY_REFUSE] = "refuse",
     };
     return names[verb];
 }
@@ -133,21 +135,21 @@ static void harm_network(struct chaos *chaos, int64_t at_ms)
     order.pick = random_below(random, 1000);
     int met = proxy_tell(chaos->proxy, &order);
     chaos->network_counts[order.verb]++;
-    note(chaos, at_ms, "network %s %s amount=%d ms=%d pick=%u met=%d",
-         route_names[order.route], chaos_network_name(order.verb), order.amount, order.ms,
-         order.pick, met);
+    note(chaos, at_ms, "network %s %s amount=%d ms=%d pick=%u met=%d", route_names[order.route],
+         chaos_network_name(order.verb), order.amount, order.ms, order.pick, met);
 }
 
 /* --- the API --- */
 
 /*
- * Faults after which the API itself would not lie: it never refuses for good a start that had its effect, since its own
- * refusals (of groups that may not be started now) look at the token first.
+ * Faults after which the API itself would not lie: it never refuses for good a start that had its
+ * effect, since its own refusals (of groups that may not be started now) look at the token first.
  */
 static const struct {
     const char *text;
     int weight;
-    bool is_late; /* its effect may come when the bridge has given the call up: for groups that never refuse */
+    bool is_late; /* its effect may come when the bridge has given the call up: for groups that
+                     never refuse */
     int count_low;
     int count_high;
 } api_faults[] = {
@@ -156,11 +158,13 @@ static const struct {
     {"\"error_after\"", 10, false, 1, 3},
     {"\"error_after\",\"Code\":\"RequestTimeout\"", 4, false, 1, 3},
     {"\"error\",\"Code\":\"InternalError\"", 4, false, 1, 3},
-    {"\"error\",\"Code\":\"ServiceUnavailable\",\"Http\":503,\"Message\":\"later\"", 6, false, 1, 3},
+    {"\"error\",\"Code\":\"ServiceUnavailable\",\"Http\":503,\"Message\":\"later\"", 6, false, 1,
+     3},
     {"\"error\",\"Code\":\"Throttling.User\"", 5, false, 1, 5},
     {"\"error\",\"Code\":\"Throttling\",\"Http\":400,\"Message\":\"slow\",\"RetryAfterMs\":300", 3,
      false, 1, 5},
-    {"\"error\",\"Code\":\"LastTokenProcessing\",\"Http\":403,\"Message\":\"wait\"", 3, false, 1, 2},
+    {"\"error\",\"Code\":\"LastTokenProcessing\",\"Http\":403,\"Message\":\"wait\"", 3, false, 1,
+     2},
     {"\"latency\",\"Ms\":400", 6, true, 1, 4},
     {"\"latency\",\"Ms\":2600", 6, true, 1, 2},
     {"\"cut_body\"", 8, false, 1, 3},
@@ -210,8 +214,8 @@ static void add_fault(struct chaos *chaos, int64_t at_ms)
 /* Puts one of the groups that are also started once into another state. */
 static void set_state(struct chaos *chaos, int64_t at_ms)
 {
-    static const char *const states[] = {"created", "normal", "stopped", "stopped", "invalid",
-                                         "none"};
+    static const char *const states[] = {"created", "normal",  "stopped",
+                                         "stopped", "invalid", "none"};
     struct random *random = &chaos->schedules[CHAOS_API].random;
     char name[16];
     int group = random_between(random, PLAN_PLAIN_GROUPS, PLAN_GROUPS - 1);

@@ -1,8 +1,10 @@
 /*
- * chaos - what goes wrong when: four schedules, for the bridge, the broker, the network and the API.
+ * chaos - what goes wrong when: four schedules, for the bridge, the broker, the network and the
+ * API.
  *
- * Each is drawn from a stream of its own, and an action begins when its time has come and the one before it is over.
- * So a seed gives the same actions in the same order, however fast the machine is.
+ * Each is drawn from a stream of its own, and an action begins when its time has come and the one
+ * before it is over. So a seed gives the same actions in the same order, however fast the machine
+ * is.
  */
 #ifndef TORTURE_CHAOS_H
 #define TORTURE_CHAOS_H

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A command waits in the broker for no longer, and a reply gets from there to the witness in no more. */
+/* A command waits in the broker for no longer, and a reply gets from there to the witness in no
+ * more. */
 enum { IN_BROKER_MS = 40000, TO_WITNESS_MS = 10000 };
 
 /* Whether the broker may have forgotten a command that it acknowledged then. */
@@ -148,11 +149,21 @@ static void check_command(struct check *check, uint32_t number)
     }
 }
 
+/* The plan's own, or one of those that the bridge makes: 64 hexadecimal digits. */
+static bool is_known_name(const char *name)
+{
+    return name[0] == 't' || (strspn(name, "0123456789abcdef") == 64 && name[64] == '\0');
+}
+
 static void check_tokens(const struct check *check)
 {
     const struct far_token *token = NULL;
     const struct far_token *next = NULL;
     HASH_ITER (hh, check->far->tokens, token, next) {
+        if (!is_known_name(token->name)) {
+            violate(VIOLATION_DOUBLED, "the API was called with a token nobody sent: '%s'",
+                    token->name);
+        }
         if (token->effects > 1) {
             violate(VIOLATION_DOUBLED, "token '%s' had %d effects", token->name, token->effects);
         }

@@ -1,5 +1,6 @@
 /*
- * check - the proof, from three records: the senders' and the witness', the proxy's tap, and the simulator's.
+ * check - the proof, from three records: the senders' and the witness', the proxy's tap, and the
+ * simulator's.
  */
 #ifndef TORTURE_CHECK_H
 #define TORTURE_CHECK_H
@@ -41,7 +42,8 @@ enum check_answer {
 
 enum check_answer check_answer_of(const struct check *check, uint32_t number);
 
-/* The command to be asked again for what this one left open, with its token where the bridge made it. */
+/* The command to be asked again for what this one left open, with its token where the bridge made
+ * it. */
 struct check_question {
     bool is_open;
     char token[PLAN_TOKEN_BYTES]; /* "" for the plan's */

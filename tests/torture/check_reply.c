@@ -21,7 +21,8 @@ struct view {
 };
 
 static bool *contradicted; /* by the number of the origin: commands of its token differ */
-static int64_t offset_ms;  /* at most so much later than this began the simulator's time; INT64_MAX: not known */
+static int64_t offset_ms;  /* at most so much later than this began the simulator's time; INT64_MAX:
+                              not known */
 
 static void blame(const struct view *view, enum violation violation, const char *why)
 {
@@ -100,12 +101,15 @@ static void check_success(const struct view *view)
 
 static bool is_expected_failure(const struct view *view)
 {
-    static const char *const codes[] = {
-        "OperationDenied.InvalidStatus", "OperationDenied.ManualSyncLimit",
-        "NoSuchResource",                "Throttling.User",
-        "Throttling",                    "ServiceUnavailable",
-        "Bridge.Unreachable",            "Bridge.Expired",
-        "Bridge.Overloaded"};
+    static const char *const codes[] = {"OperationDenied.InvalidStatus",
+                                        "OperationDenied.ManualSyncLimit",
+                                        "NoSuchResource",
+                                        "Throttling.User",
+                                        "Throttling",
+                                        "ServiceUnavailable",
+                                        "Bridge.Unreachable",
+                                        "Bridge.Expired",
+                                        "Bridge.Overloaded"};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (strcmp(view->answer.code, codes[i]) == 0) {
             return true;
@@ -183,8 +187,7 @@ static bool is_same_answer(const struct answer *one, const struct answer *other)
 
 static void check_repeats(const struct view *view)
 {
-    for (const struct record_reply *other = view->reply->next; other != NULL;
-         other = other->next) {
+    for (const struct record_reply *other = view->reply->next; other != NULL; other = other->next) {
         struct answer answer;
         answer_read(other, &answer);
         if (!other->is_dead_letter && is_same_answer(&answer, &view->answer)) {
@@ -218,7 +221,8 @@ static void find_contradictions(const struct plan *plan)
     }
 }
 
-/* A call arrives before its outcome is recorded, which bounds the simulator's start on the wall clock. */
+/* A call arrives before its outcome is recorded, which bounds the simulator's start on the wall
+ * clock. */
 static void learn_offset(const struct check *check, const struct record_reply *reply)
 {
     struct answer answer;

@@ -92,16 +92,15 @@ void counters_check(const struct counters_read *counters, int64_t sent)
 {
     int64_t in = counters->received + counters->resumed;
     int64_t out = counters->succeeded + counters->failed + counters->unknown + counters->refused +
-                  counters->replayed + counters->waiting + counters->in_work +
-                  counters->not_taken;
+                  counters->replayed + counters->waiting + counters->in_work + counters->not_taken;
     if (in != out || counters->received != sent) {
         violate(VIOLATION_COUNTERS,
                 "sent %" PRId64 ", received %" PRId64 ", resumed %" PRId64 " = succeeded %" PRId64
                 " + failed %" PRId64 " + unknown %" PRId64 " + refused %" PRId64
                 " + replayed %" PRId64 " + waiting %" PRId64 " + in work %" PRId64
                 " + not taken %" PRId64 "?",
-                sent, counters->received, counters->resumed, counters->succeeded,
-                counters->failed, counters->unknown, counters->refused, counters->replayed,
-                counters->waiting, counters->in_work, counters->not_taken);
+                sent, counters->received, counters->resumed, counters->succeeded, counters->failed,
+                counters->unknown, counters->refused, counters->replayed, counters->waiting,
+                counters->in_work, counters->not_taken);
     }
 }

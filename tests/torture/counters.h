@@ -28,8 +28,8 @@ bool counters_read(int admin_port, struct counters_read *out);
 /* Nothing in work, nothing waiting, every reply with the broker. */
 bool counters_are_at_rest(const struct counters_read *counters);
 /*
- * Of a bridge that began with nothing unfinished and was sent `sent` commands without any fault: what was received is
- * what was done. Tells a difference by violate().
+ * Of a bridge that began with nothing unfinished and was sent `sent` commands without any fault:
+ * what was received is what was done. Tells a difference by violate().
  */
 void counters_check(const struct counters_read *counters, int64_t sent);
 

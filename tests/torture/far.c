@@ -32,10 +32,15 @@ void far_start(struct far *far, const char *directory)
     static char groups[PLAN_GROUPS][48];
     char port_file[160];
     char log_file[160];
-    const char *argv[OPTIONS + 2 * PLAN_GROUPS + 1] = {
-        SIMULATOR_BINARY, "--port-file", port_file, "--access-key",
-        FLOW_ACCESS_KEY ":" FLOW_ACCESS_SECRET,     "--rpo",
-        "1",              "--sync-ms",   "0"};
+    const char *argv[OPTIONS + 2 * PLAN_GROUPS + 1] = {SIMULATOR_BINARY,
+                                                       "--port-file",
+                                                       port_file,
+                                                       "--access-key",
+                                                       FLOW_ACCESS_KEY ":" FLOW_ACCESS_SECRET,
+                                                       "--rpo",
+                                                       "1",
+                                                       "--sync-ms",
+                                                       "0"};
     int count = 9;
     *far = (struct far){.last_row = 0};
     snprintf(far->simulator.directory, sizeof far->simulator.directory, "%s", directory);
@@ -121,7 +126,8 @@ static bool read_rows(struct far *far, int count)
     return is_whole;
 }
 
-/* A delayed request has its effect after its row was read first, so all rows are read again now and then. */
+/* A delayed request has its effect after its row was read first, so all rows are read again now and
+ * then. */
 void far_turn(struct far *far, int64_t now_ms)
 {
     if (now_ms < far->next_poll_ms) {

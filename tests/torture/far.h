@@ -14,7 +14,8 @@
 struct far_token {
     UT_hash_handle hh;
     int effects;
-    int64_t effect_ms; /* when the request with the effect arrived, since the simulator started; -1: not seen */
+    int64_t effect_ms; /* when the request with the effect arrived, since the simulator started; -1:
+                          not seen */
     bool is_one_shot;
     bool is_told; /* the checker has seen a reply with its success */
     char request_id[40];

@@ -6,7 +6,13 @@
 #include <mqtt_protocol.h>
 #include <sys/socket.h>
 
-enum { KEEPALIVE_S = 8, RETRY_MS = 150, CONNECT_MS = 4000, SESSION_S = 86400, LINKS_IN_FLIGHT = 20 };
+enum {
+    KEEPALIVE_S = 8,
+    RETRY_MS = 150,
+    CONNECT_MS = 4000,
+    SESSION_S = 86400,
+    LINKS_IN_FLIGHT = 20
+};
 
 static void on_connect(struct mosquitto *mosq, void *arg, int code, int flags,
                        const mosquitto_property *properties)

@@ -1,7 +1,8 @@
 /*
  * link - an MQTT connection that comes back by itself, for as long as it takes.
  *
- * Wraps libmosquitto, which sends what was not acknowledged again. Thread: the driver's only one; nothing blocks.
+ * Wraps libmosquitto, which sends what was not acknowledged again. Thread: the driver's only one;
+ * nothing blocks.
  */
 #ifndef TORTURE_LINK_H
 #define TORTURE_LINK_H
@@ -16,15 +17,16 @@ struct link {
     int port;
     int version;
     bool is_connected;
-    bool has_begun;      /* the first connection was tried */
-    int64_t retry_ms;    /* when it is tried again */
-    int64_t tried_ms;    /* when it was tried last */
+    bool has_begun;   /* the first connection was tried */
+    int64_t retry_ms; /* when it is tried again */
+    int64_t tried_ms; /* when it was tried last */
     int64_t lost_count;
     void (*connected)(void *arg); /* or NULL */
     void *arg;
 };
 
-/* `version` is 5, or 4 for MQTT 3.1.1. The session outlives the connection. `arg` is the callbacks'. */
+/* `version` is 5, or 4 for MQTT 3.1.1. The session outlives the connection. `arg` is the
+ * callbacks'. */
 void link_init(struct link *link, const char *id, int port, int version, void *arg);
 void link_fini(struct link *link);
 /* Where to wait for it; events 0 and fd -1 while there is nothing. */

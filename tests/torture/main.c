@@ -1,4 +1,5 @@
-/* torture --seed S --seconds N [--rate N] [--keep]: one run; exit code 1 where a promise was broken. */
+/* torture --seed S --seconds N [--rate N] [--keep]: one run; exit code 1 where a promise was
+ * broken. */
 #include "torture.h"
 
 #include "flow_check.h"
@@ -46,12 +47,10 @@ static _Noreturn void end_with_usage(int code)
 
 static struct torture_options read_options(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"seconds", required_argument, NULL, 'n'},
-                                            {"rate", required_argument, NULL, 'r'},
-                                            {"keep", no_argument, NULL, 'k'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'}, {"seconds", required_argument, NULL, 'n'},
+        {"rate", required_argument, NULL, 'r'}, {"keep", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0}};
     struct torture_options result = {.seed = (uint64_t)time(NULL), .rate_per_s = RATE_PER_S};
     int code = 0;
     while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {

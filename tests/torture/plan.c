@@ -1,4 +1,5 @@
-/* Everything is drawn in one order from one stream; nothing depends on what happens during the run. */
+/* Everything is drawn in one order from one stream; nothing depends on what happens during the run.
+ */
 #include "plan.h"
 
 #include <assert.h>
@@ -13,9 +14,7 @@ static const char *const regions[] = {"cn-beijing", "cn-shanghai", "cn-hangzhou"
 
 void plan_init(struct plan *plan, uint64_t seed, uint32_t capacity, int rate_per_s)
 {
-    *plan = (struct plan){.seed = seed,
-                          .capacity = capacity,
-                          .rate_per_s = rate_per_s};
+    *plan = (struct plan){.seed = seed, .capacity = capacity, .rate_per_s = rate_per_s};
     plan->items = calloc(capacity, sizeof *plan->items);
     assert(plan->items != NULL);
     random_init(&plan->random, seed, 1);
@@ -58,12 +57,13 @@ static int64_t next_gap_ms(struct plan *plan)
     return (int64_t)llround(-log(share) * mean_ms * 1.25);
 }
 
-/* An earlier command with a token of its own that a valid command used first; -1 where none is found. */
+/* An earlier command with a token of its own that a valid command used first; -1 where none is
+ * found. */
 static int64_t find_origin(struct plan *plan, bool may_be_derived)
 {
     for (int tries = 0; tries < 20 && plan->count > 0; tries++) {
-        uint32_t reach = random_chance(&plan->random, 70) && plan->count > LOOK_BACK ? LOOK_BACK
-                                                                                    : plan->count;
+        uint32_t reach =
+            random_chance(&plan->random, 70) && plan->count > LOOK_BACK ? LOOK_BACK : plan->count;
         uint32_t number = plan->count - 1 - random_below(&plan->random, reach);
         const struct plan_item *item = &plan->items[number];
         if (item->kind == PLAN_NEW &&

@@ -1,8 +1,9 @@
 /*
  * plan - the commands of a run, each decided by the seed and its number alone.
  *
- * A command has a number, which stands as `~number~` in its topic and in what its reply goes by. It uses the token of
- * its `origin`: its own, or the one of the earlier command it repeats or contradicts.
+ * A command has a number, which stands as `~number~` in its topic and in what its reply goes by. It
+ * uses the token of its `origin`: its own, or the one of the earlier command it repeats or
+ * contradicts.
  */
 #ifndef TORTURE_PLAN_H
 #define TORTURE_PLAN_H
@@ -14,10 +15,11 @@
 #include <stdint.h>
 
 enum {
-    PLAN_SENDERS = 6,     /* the last two speak MQTT 3.1.1 */
+    PLAN_SENDERS = 6, /* the last two speak MQTT 3.1.1 */
     PLAN_SENDERS_V5 = 4,
     PLAN_GROUPS = 48,
-    PLAN_PLAIN_GROUPS = 24, /* the first ones are never asked for a one-time start, so they never refuse */
+    PLAN_PLAIN_GROUPS =
+        24, /* the first ones are never asked for a one-time start, so they never refuse */
     PLAN_TOKEN_BYTES = 72,
 };
 
@@ -91,7 +93,8 @@ void plan_init(struct plan *plan, uint64_t seed, uint32_t capacity, int rate_per
 void plan_fini(struct plan *plan);
 /* Decides the next command; returns its number, or -1 where there is no room. */
 int64_t plan_next(struct plan *plan);
-/* The command `number` once more, with a token the bridge told or NULL; -1 where there is no room. */
+/* The command `number` once more, with a token the bridge told or NULL; -1 where there is no room.
+ */
 int64_t plan_ask(struct plan *plan, uint32_t number, const char *told_token);
 
 /* The token that a command names; "" where it names none. */

@@ -169,7 +169,7 @@ void plan_render(const struct plan *plan, uint32_t number, int64_t wall_ms,
     cJSON_Delete(json);
     if (plan_is_v5(item)) {
         wanted_topic(plan, number, text.response_topic);
-    } 
+    }
     *out_text = text;
 }
 

@@ -51,8 +51,7 @@ int proxy_tell(struct proxy *proxy, const struct proxy_order *order)
 void proxy_tell_all(struct proxy *proxy, enum proxy_verb verb)
 {
     for (int route = 0; route < ROUTE_COUNT; route++) {
-        proxy_tell(proxy,
-                   &(struct proxy_order){.verb = verb, .route = (enum proxy_route)route});
+        proxy_tell(proxy, &(struct proxy_order){.verb = verb, .route = (enum proxy_route)route});
     }
 }
 

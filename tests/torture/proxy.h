@@ -1,9 +1,10 @@
 /*
  * proxy - a TCP proxy that misbehaves when told to, in a process of its own.
  *
- * A route listens on one port of 127.0.0.1 and leads to another. The end of one side is passed on to the other; on the
- * API's route a client that closes ends the call at once, and what it had sent and was held back here never arrives:
- * like a client whose packets were lost, not like a network that delivers them after its end.
+ * A route listens on one port of 127.0.0.1 and leads to another. The end of one side is passed on
+ * to the other; on the API's route a client that closes ends the call at once, and what it had sent
+ * and was held back here never arrives: like a client whose packets were lost, not like a network
+ * that delivers them after its end.
  *
  * Thread: the driver's only one. Every order is carried out when proxy_tell() returns.
  */
@@ -48,7 +49,8 @@ struct proxy {
     int guards[ROUTE_COUNT];
 };
 
-/* Forks the proxy. `targets` are ports of 127.0.0.1; what passes on ROUTE_BRIDGE is seen by `tap`. */
+/* Forks the proxy. `targets` are ports of 127.0.0.1; what passes on ROUTE_BRIDGE is seen by `tap`.
+ */
 void proxy_start(struct proxy *proxy, const int targets[ROUTE_COUNT], struct tap *tap);
 /* Returns how many connections it met. */
 int proxy_tell(struct proxy *proxy, const struct proxy_order *order);

@@ -1,6 +1,7 @@
 /*
- * Every connection is a pair of sockets with a pipe for each direction. A turn first ends the pairs whose client has
- * gone, then lets everything move: so a call that a client has given up is over before its next one is passed on.
+ * Every connection is a pair of sockets with a pipe for each direction. A turn first ends the pairs
+ * whose client has gone, then lets everything move: so a call that a client has given up is over
+ * before its next one is passed on.
  */
 #include "proxy_loop.h"
 
@@ -45,9 +46,9 @@ struct pair {
     struct route *route;
     struct end client;
     struct end server;
-    struct pipe up;   /* from client to server */
-    struct pipe down; /* from server to client */
-    int64_t cut_after;  /* bytes, -1 for none */
+    struct pipe up;    /* from client to server */
+    struct pipe down;  /* from server to client */
+    int64_t cut_after; /* bytes, -1 for none */
     bool is_dead;
     struct tap_stream *stream; /* or NULL */
 };
@@ -179,8 +180,7 @@ static void begin_pair(struct route *route, int client)
     set_fast(client);
     set_fast(server);
     DL_APPEND(route->pairs, pair);
-    if (connect(server, (struct sockaddr *)&address, sizeof address) != 0 &&
-        errno != EINPROGRESS) {
+    if (connect(server, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS) {
         cut(pair);
         return;
     }
@@ -541,10 +541,8 @@ void proxy_loop(int control, const int ports[ROUTE_COUNT], const int targets[ROU
     the_tap = tap;
     watch(control, EPOLLIN, NULL);
     for (int i = 0; i < ROUTE_COUNT; i++) {
-        routes[i] = (struct route){.port = ports[i],
-                                   .target = targets[i],
-                                   .listener = -1,
-                                   .is_api = i == ROUTE_API};
+        routes[i] = (struct route){
+            .port = ports[i], .target = targets[i], .listener = -1, .is_api = i == ROUTE_API};
     }
     while (is_on) {
         timeout_ms = turn(flow_now_ms());

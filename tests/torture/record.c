@@ -31,7 +31,8 @@ void record_fini(struct record *record)
     *record = (struct record){0};
 }
 
-/* The user properties in their order; the broker counts the expiry interval down, so it is left out. */
+/* The user properties in their order; the broker counts the expiry interval down, so it is left
+ * out. */
 static void print_properties(const mosquitto_property *properties, char *out, size_t size)
 {
     char *name = NULL;
@@ -99,7 +100,8 @@ static bool is_same(const struct record_reply *one, const struct record_reply *o
            strcmp(one->properties, other->properties) == 0 && strcmp(one->body, other->body) == 0;
 }
 
-/* Which command it answers: by its own topic, else by its correlation, else by what its body tells. */
+/* Which command it answers: by its own topic, else by its correlation, else by what its body tells.
+ */
 static int64_t number_of(const struct record_reply *reply)
 {
     int64_t number = tap_find_mark(reply->topic, strlen(reply->topic));

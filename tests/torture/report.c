@@ -45,8 +45,8 @@ static void report_faults(const struct torture *torture)
     line("  a receiver killed", bridge[BRIDGE_KILL_RECEIVER]);
     line("  the publisher killed", bridge[BRIDGE_KILL_PUBLISHER]);
     line("  stopped and started", bridge[BRIDGE_STOP]);
-    line("broker killed", broker[BROKER_KILL_SAVED] + broker[BROKER_KILL_UNSAVED] +
-                              broker[BROKER_KILL_EMPTIED]);
+    line("broker killed",
+         broker[BROKER_KILL_SAVED] + broker[BROKER_KILL_UNSAVED] + broker[BROKER_KILL_EMPTIED]);
     line("  after it saved", broker[BROKER_KILL_SAVED]);
     line("  unsaved", broker[BROKER_KILL_UNSAVED]);
     line("  its database gone, too", broker[BROKER_KILL_EMPTIED]);

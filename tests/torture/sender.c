@@ -45,8 +45,7 @@ static void init_sender(struct senders *senders, int index, int port)
     mosquitto_publish_v5_callback_set(sender->link.mosq, on_publish);
 }
 
-void senders_init(struct senders *senders, const struct plan *plan, struct record *record,
-                  int port)
+void senders_init(struct senders *senders, const struct plan *plan, struct record *record, int port)
 {
     *senders = (struct senders){.plan = plan, .record = record};
     senders->rows = calloc(PLAN_SENDERS, sizeof *senders->rows);
@@ -111,8 +110,9 @@ static void publish(struct sender *sender, uint32_t number)
                                       text.payload, 1, text.is_retained, properties);
     mosquitto_property_free_all(&properties);
     plan_text_fini(&text);
-    if (result != MOSQ_ERR_SUCCESS && result != MOSQ_ERR_NO_CONN &&
-        result != MOSQ_ERR_CONN_LOST) {
+    /* A connection that breaks while it is written to is no reason to refuse the message. */
+    if (result != MOSQ_ERR_SUCCESS && result != MOSQ_ERR_NO_CONN && result != MOSQ_ERR_CONN_LOST &&
+        result != MOSQ_ERR_ERRNO) {
         flow_fail("command %u cannot be published: %s", number, mosquitto_strerror(result));
     }
     sender->numbers[id & 0xffff] = number;

@@ -1,5 +1,6 @@
 /*
- * sender - who sends the commands: six MQTT clients that keep what was not acknowledged and send it again.
+ * sender - who sends the commands: six MQTT clients that keep what was not acknowledged and send it
+ * again.
  */
 #ifndef TORTURE_SENDER_H
 #define TORTURE_SENDER_H

@@ -1,4 +1,5 @@
-/* Just enough of MQTT's framing (3.1.1 and 5 are alike here) to see whole packets and packet identifiers. */
+/* Just enough of MQTT's framing (3.1.1 and 5 are alike here) to see whole packets and packet
+ * identifiers. */
 #include "tap.h"
 
 #include <assert.h>
@@ -12,7 +13,8 @@ struct side {
     uint8_t *bytes; /* what came of the packet that is not whole yet, and behind it */
     size_t length;
     size_t capacity;
-    int64_t numbers[ID_COUNT]; /* of the command, by the identifier of the last PUBLISH from here; -1 for none */
+    int64_t numbers[ID_COUNT]; /* of the command, by the identifier of the last PUBLISH from here;
+                                  -1 for none */
 };
 
 struct tap_stream {

@@ -1,9 +1,10 @@
 /*
- * tap - reads along on the bridge's connections with the broker: which command reached the bridge, when the bridge
- * acknowledged it, and when the broker took its reply.
+ * tap - reads along on the bridge's connections with the broker: which command reached the bridge,
+ * when the bridge acknowledged it, and when the broker took its reply.
  *
- * Every packet that belongs to a command holds its number as `~number~` (tap_find_mark()). The proxy's process writes,
- * the driver reads, in shared memory; a row's fields are written once each or counted, so no lock is needed.
+ * Every packet that belongs to a command holds its number as `~number~` (tap_find_mark()). The
+ * proxy's process writes, the driver reads, in shared memory; a row's fields are written once each
+ * or counted, so no lock is needed.
  */
 #ifndef TORTURE_TAP_H
 #define TORTURE_TAP_H

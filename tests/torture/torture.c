@@ -14,10 +14,10 @@
 
 enum {
     TURN_MS = 5,
-    SHORT_S = 60,          /* up to this long everything happens faster */
-    REST_MS = 60000,       /* to come to rest, behind the deadline */
-    STILL_MS = 5000,       /* without any progress: there is none to come */
-    LOOK_MS = 400,         /* between two looks at whether it has */
+    SHORT_S = 60,    /* up to this long everything happens faster */
+    REST_MS = 60000, /* to come to rest, behind the deadline */
+    STILL_MS = 5000, /* without any progress: there is none to come */
+    LOOK_MS = 400,   /* between two looks at whether it has */
     ASK_ROUNDS = 3,
     SAMPLE = 40,           /* commands that are asked again though they have their answer */
     SPARE_COMMANDS = 20000 /* to ask again */
@@ -28,14 +28,14 @@ static void choose_settings(struct torture *torture)
     struct random random;
     random_init(&random, torture->options.seed, 2);
     bool is_full = random_chance(&random, 75);
-    int receivers = random_chance(&random, 60) ? 1 : 3;
+    torture->receivers = random_chance(&random, 60) ? 1 : 3;
     bool defers = random_chance(&random, 25);
     bool accepts = random_chance(&random, 25);
     torture->deadline_s = torture->options.duration_s <= SHORT_S ? 8 : 20;
     snprintf(torture->settings, sizeof torture->settings,
              "ledger.durability = \"%s\"; broker.receivers = %d; limits.deadline_s = %d; "
              "routes.cooldown = \"%s\"; routes.accepted_reply = %s;",
-             is_full ? "full" : "process", receivers, torture->deadline_s,
+             is_full ? "full" : "process", torture->receivers, torture->deadline_s,
              defers ? "defer" : "reply", accepts ? "true" : "false");
 }
 
@@ -63,7 +63,8 @@ static void start_far_ends(struct torture *torture)
         [ROUTE_SENDERS] = torture->broker.broker.port,
     };
     proxy_start(&torture->proxy, targets, torture->tap);
-    broker_keeper_connect(&torture->broker, &torture->proxy, &torture->witness, torture->tap);
+    broker_keeper_connect(&torture->broker, &torture->proxy, &torture->witness, torture->tap,
+                          torture->receivers > 1);
 }
 
 static void wait_for_witness(struct torture *torture)
@@ -98,8 +99,7 @@ static void start_bridge(struct torture *torture)
 void torture_begin(struct torture *torture, const struct torture_options *options)
 {
     char path[128];
-    uint32_t capacity =
-        (uint32_t)(options->duration_s * options->rate_per_s * 2) + SPARE_COMMANDS;
+    uint32_t capacity = (uint32_t)(options->duration_s * options->rate_per_s * 2) + SPARE_COMMANDS;
     *torture = (struct torture){.options = *options};
     make_directory(torture);
     choose_settings(torture);

@@ -32,6 +32,7 @@ struct torture {
     char directory[96];
     char settings[256]; /* the bridge's, as the seed chose them */
     int deadline_s;
+    int receivers;
     struct tap *tap;
     struct proxy proxy;
     struct far far;
@@ -45,9 +46,9 @@ struct torture {
     struct check check;
     bool *asked; /* commands that were asked again, by number */
     int64_t start_ms;
-    int64_t storm_ms; /* how long it was */
-    int64_t asked_open_count; /* for want of a definite answer */
-    int64_t asked_lost_count; /* for want of any, by the broker's loss */
+    int64_t storm_ms;              /* how long it was */
+    int64_t asked_open_count;      /* for want of a definite answer */
+    int64_t asked_lost_count;      /* for want of any, by the broker's loss */
     struct counters_read counters; /* of the quiet bridge at the end */
 };
 

@@ -12,9 +12,9 @@ static unsigned long long the_seed;
 const char *violation_name(enum violation violation)
 {
     static const char *const names[VIOLATION_COUNT] = {
-        [VIOLATION_LOST] = "lost",       [VIOLATION_DOUBLED] = "doubled",
-        [VIOLATION_WRONG] = "wrong",     [VIOLATION_LIE] = "lie",
-        [VIOLATION_ORDER] = "overlap",   [VIOLATION_PROCESS] = "process",
+        [VIOLATION_LOST] = "lost",         [VIOLATION_DOUBLED] = "doubled",
+        [VIOLATION_WRONG] = "wrong",       [VIOLATION_LIE] = "lie",
+        [VIOLATION_ORDER] = "overlap",     [VIOLATION_PROCESS] = "process",
         [VIOLATION_COUNTERS] = "counters",
     };
     return names[violation];

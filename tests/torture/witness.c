@@ -17,8 +17,8 @@ static void subscribe(void *arg)
     struct witness *witness = arg;
     int result = mosquitto_subscribe_multiple(witness->link.mosq, NULL, FILTERS,
                                               (char *const *)(uintptr_t)filters, 1, 0, NULL);
-    if (result != MOSQ_ERR_SUCCESS && result != MOSQ_ERR_NO_CONN &&
-        result != MOSQ_ERR_CONN_LOST) {
+    if (result != MOSQ_ERR_SUCCESS && result != MOSQ_ERR_NO_CONN && result != MOSQ_ERR_CONN_LOST &&
+        result != MOSQ_ERR_ERRNO) {
         flow_fail("the witness cannot subscribe: %s", mosquitto_strerror(result));
     }
 }

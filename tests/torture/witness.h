@@ -11,7 +11,7 @@ struct witness {
     struct link *self; /* first, see link_init() */
     struct link link;
     struct record *record;
-    bool is_ready; /* subscribed on the connection that stands */
+    bool is_ready;              /* subscribed on the connection that stands */
     int64_t session_lost_count; /* times the bridge told of it */
     char last_state[16];        /* of the bridge, as its status topic told */
 };

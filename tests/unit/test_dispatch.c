@@ -174,6 +174,10 @@ static void answer(size_t index, enum rule rule, const char *code, int64_t retry
     attempt.outcome.status = rule == RULE_DONE           ? OUTCOME_SUCCEEDED
                              : rule == RULE_RETRY_UNSURE ? OUTCOME_UNKNOWN
                                                          : OUTCOME_FAILED;
+    attempt.outcome.keep = rule == RULE_REPLY          ? KEEP_REFUSAL
+                           : rule == RULE_REPLY_BRIDGE ? KEEP_NOT
+                           : rule == RULE_DONE         ? KEEP_SUCCESS
+                                                       : KEEP_GIVEN_UP;
     attempt.outcome.code = mem_strdup(code);
     attempt.outcome.retry_after_ms = rule == RULE_COOLDOWN ? retry_after_ms : -1;
     world.calls[index].answered(world.calls[index].arg, &attempt);
@@ -310,6 +314,19 @@ static void test_once_unsure_a_definite_refusal_ends_it(void **state)
     assert_done(0, "t1", OUTCOME_FAILED, "NoSuchResource");
 }
 
+static void test_a_backoff_beyond_the_deadline_leaves_a_last_attempt_before_it(void **state)
+{
+    (void)state;
+    int64_t begin_ms = clock_mono_ms();
+    claim("g1", "t1", 700);
+    for (size_t i = 0; world.done_count == 0; i++) {
+        answer(i, RULE_RETRY, "Bridge.Unreachable", -1);
+        run(i + 2, 1, 5000);
+    }
+    assert_true(clock_mono_ms() - begin_ms >= 450);
+    assert_done(0, "t1", OUTCOME_FAILED, "Bridge.Unreachable");
+}
+
 static void test_a_command_resumed_as_unsure_and_given_up_is_unknown(void **state)
 {
     (void)state;
@@ -423,6 +440,7 @@ int main(void)
         TEST(test_once_unsure_a_later_throttling_cannot_make_it_a_failure),
         TEST(test_once_unsure_a_refusal_about_the_bridge_is_unknown),
         TEST(test_once_unsure_a_definite_refusal_ends_it),
+        TEST(test_a_backoff_beyond_the_deadline_leaves_a_last_attempt_before_it),
         TEST(test_a_command_resumed_as_unsure_and_given_up_is_unknown),
         TEST(test_a_deadline_that_passes_in_line_is_told_then),
         TEST(test_a_new_signature_is_tried_once),

@@ -372,9 +372,9 @@ static void test_without_credentials_nothing_is_sent_and_the_next_turn_tells(voi
     loop_run(fixture->loop);
     assert_int_equal(fixture->answers, 1);
     assert_int_equal(fake_http_count(), 0);
-    assert_int_equal(fixture->rule, RULE_REPLY);
+    assert_int_equal(fixture->rule, RULE_REPLY_BRIDGE);
     assert_int_equal(fixture->outcome.status, OUTCOME_FAILED);
-    assert_int_equal(fixture->outcome.keep, KEEP_GIVEN_UP);
+    assert_int_equal(fixture->outcome.keep, KEEP_NOT);
     assert_string_equal(fixture->outcome.code, "Bridge.NoCredentials");
     assert_non_null(strstr(fixture->outcome.message, "ALIBABA_CLOUD_ACCESS_KEY_ID"));
     assert_int_equal(fixture->trouble_count, 1);

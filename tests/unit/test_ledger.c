@@ -266,9 +266,19 @@ static void test_a_stored_outcome_is_told_even_to_a_late_command(void **state)
 static void test_a_late_command_does_not_begin_again(void **state)
 {
     struct rig *rig = *state;
-    claim_and_fail(rig, "t1", KEEP_UNSURE);
+    claim_and_fail(rig, "t1", KEEP_GIVEN_UP);
     rig_claim_as(rig, &(struct rig_claim){.token = "t1", .unless_found = ERROR_SHUTTING_DOWN});
     rig_expect(rig, "posted failed t1 Bridge.ShuttingDown to replies/t1\ndone t1 refused\n");
+    rig_claim(rig, "t1");
+    rig_expect(rig, "claimed t1 ready\ndone t1 again\n");
+}
+
+static void test_an_unknown_outcome_is_told_to_one_that_may_not_begin_again(void **state)
+{
+    struct rig *rig = *state;
+    claim_and_fail(rig, "t1", KEEP_UNSURE);
+    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .unless_found = ERROR_EXPIRED});
+    rig_expect(rig, "posted unknown t1 OperationDenied replayed to replies/t1\ndone t1 replayed\n");
     rig_claim(rig, "t1");
     rig_expect(rig, "claimed t1 unsure\ndone t1 again\n");
 }
@@ -683,6 +693,7 @@ int main(void)
         RIG_TEST(test_a_late_command_is_refused_and_uses_up_no_token),
         RIG_TEST(test_a_stored_outcome_is_told_even_to_a_late_command),
         RIG_TEST(test_a_late_command_does_not_begin_again),
+        RIG_TEST(test_an_unknown_outcome_is_told_to_one_that_may_not_begin_again),
         RIG_TEST(test_new_commands_are_refused_while_too_many_are_unfinished),
         RIG_TEST(test_unfinished_commands_of_an_earlier_run_count),
         RIG_TEST(test_too_many_duplicates_are_refused),

@@ -1,0 +1,290 @@
+/* A ledger that cannot be written for a while, and ledgers that cannot be used at all. */
+#include "flow_world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { EXIT_STORE = 73, WRITE_AHEAD_BYTES = 256 * 1024 };
+
+static const char *path_in(struct world *world, const struct bridge *bridge, const char *name)
+{
+    return world_format(world, "%s/%s", bridge->directory, name);
+}
+
+/* --- a ledger that cannot be written --- */
+
+/*
+ * No file of the bridge's process may become longer than its write-ahead log is and a little more,
+ * so that its next write is cut short and then refused. The log has room: it is much shorter.
+ */
+static void make_full(struct world *world, const struct bridge *bridge)
+{
+    const char *log = path_in(world, bridge, "ledger.db-wal");
+    while (file_size(log) < WRITE_AHEAD_BYTES) {
+        world_ask(world, world_name(world, "filler"), world_name(world, "pg"), "");
+    }
+    assert_true(file_size(bridge->log) < WRITE_AHEAD_BYTES / 2);
+    struct rlimit limit = {.rlim_max = RLIM_INFINITY};
+    limit.rlim_cur = (rlim_t)file_size(log) + 100;
+    assert_int_equal(prlimit(bridge->pid, RLIMIT_FSIZE, &limit, NULL), 0);
+}
+
+static void make_room(const struct bridge *bridge)
+{
+    const struct rlimit limit = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    assert_int_equal(prlimit(bridge->pid, RLIMIT_FSIZE, &limit, NULL), 0);
+}
+
+static void expect_store_unavailable(struct world *world, const struct bridge *bridge)
+{
+    const struct message *status = NULL;
+    do {
+        status = client_expect(world->sender,
+                               &(struct match){.topic = bridge->status_topic, .state = "degraded"});
+    } while (strstr(status->payload, "\"store_unavailable\"") == NULL);
+    bridge_wait_log(bridge, "event=store_unavailable");
+}
+
+static void expect_unanswered(struct world *world, const char *token)
+{
+    client_settle(world->sender);
+    assert_int_equal(client_count(world->sender, &(struct match){.token = token}), 0);
+}
+
+static void test_a_command_that_cannot_be_stored_stays_with_the_broker_until_there_is_room(
+    struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    make_full(world, bridge);
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    expect_store_unavailable(world, bridge);
+    bridge_wait_log(bridge, "the bridge could not store the message");
+    expect_unanswered(world, token);
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 0);
+    make_room(bridge);
+    check_succeeded(world_expect_reply(world, token));
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 1);
+    bridge_wait_online(bridge);
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+}
+
+/* A call that is under way while the disk becomes full. */
+static const char *answered_without_room(struct world *world, struct bridge *bridge)
+{
+    const char *token = world_name(world, "token");
+    make_full(world, bridge);
+    make_room(bridge);
+    simulator_fault(&world->simulator,
+                    "\"latency\",\"DelayMs\":700,\"Match\":{\"ClientToken\":\"%s\"}", token);
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    simulator_wait_token(&world->simulator, token, 1);
+    make_full(world, bridge);
+    simulator_wait(&world->simulator, "Answered", simulator_total(&world->simulator, "Starts"));
+    expect_store_unavailable(world, bridge);
+    expect_unanswered(world, token);
+    return token;
+}
+
+static void test_an_outcome_that_cannot_be_stored_is_told_when_it_is_stored(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const char *token = answered_without_room(world, bridge);
+    make_room(bridge);
+    check_succeeded(world_expect_reply(world, token));
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 1);
+    bridge_wait_online(bridge);
+}
+
+static void test_an_outcome_lost_with_a_full_disk_is_found_again_with_the_same_token(
+    struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const char *token = answered_without_room(world, bridge);
+    bridge_kill(bridge);
+    bridge_start(bridge);
+    check_succeeded(world_expect_reply(world, token));
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 2);
+    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+}
+
+static void test_sigterm_ends_the_bridge_in_time_while_the_disk_is_full(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const char *token = answered_without_room(world, bridge);
+    int code = process_end(bridge->pid, SIGTERM, 11500);
+    assert_true(code >= 0);
+    bridge->pid = 0;
+    bridge_start(bridge);
+    check_succeeded(world_expect_reply(world, token));
+    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+}
+
+/* --- ledgers that cannot be used --- */
+
+/* A file's bytes, which may hold NULs. */
+struct content {
+    char *data;
+    size_t length;
+};
+
+static struct content content_of(const char *path)
+{
+    struct content content = {.data = file_read(path), .length = (size_t)file_size(path)};
+    return content;
+}
+
+static void check_refused(struct bridge *bridge, const char *why)
+{
+    bridge_start(bridge);
+    assert_int_equal(bridge_wait_exit(bridge), EXIT_STORE);
+    bridge_wait_log(bridge, why);
+}
+
+/* A bridge that has run and ended, with a ledger that knows a command. */
+static struct bridge *bridge_with_past(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    for (int i = 0; i < 8; i++) {
+        world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+    }
+    bridge_stop(bridge);
+    return bridge;
+}
+
+/* It is refused with what to do, and is the same to the byte afterwards. */
+static void check_damaged_refused(struct bridge *bridge, const char *path)
+{
+    struct content before = content_of(path);
+    check_refused(bridge, "restore it from a backup");
+    struct content after = content_of(path);
+    assert_int_equal(after.length, before.length);
+    assert_memory_equal(after.data, before.data, before.length);
+    free(before.data);
+    free(after.data);
+}
+
+static void test_a_ledger_with_an_overwritten_header_is_refused_and_left_alone(struct world *world)
+{
+    static const char noise[] = "these bytes are no header of a database, whatever they are";
+    struct bridge *bridge = bridge_with_past(world);
+    const char *path = path_in(world, bridge, "ledger.db");
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(file >= 0);
+    assert_int_equal(pwrite(file, noise, sizeof noise, 0), sizeof noise);
+    close(file);
+    check_damaged_refused(bridge, path);
+}
+
+static void test_a_truncated_ledger_is_refused_and_left_alone(struct world *world)
+{
+    struct bridge *bridge = bridge_with_past(world);
+    const char *path = path_in(world, bridge, "ledger.db");
+    assert_int_equal(truncate(path, file_size(path) / 2), 0);
+    check_damaged_refused(bridge, path);
+}
+
+static void test_a_ledger_that_is_no_database_is_refused_and_left_alone(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "");
+    const char *path = path_in(world, bridge, "ledger.db");
+    file_write(path, "The quick brown fox jumps over the lazy dog.\n");
+    check_damaged_refused(bridge, path);
+}
+
+static void test_a_directory_in_the_ledgers_place_is_refused(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "");
+    assert_int_equal(mkdir(path_in(world, bridge, "ledger.db"), 0700), 0);
+    check_refused(bridge, "ledger.db");
+}
+
+static void test_a_directory_that_is_not_there_is_refused_by_its_name(struct world *world)
+{
+    struct bridge *bridge =
+        world_bridge_alone(world, "ledger.store = \"sqlite:missing/ledger.db\";");
+    check_refused(bridge, "missing/ledger.db");
+    assert_true(access(path_in(world, bridge, "missing"), F_OK) != 0);
+}
+
+/* Neither root nor anybody else writes to such a file; false where the file system has no flags. */
+static bool set_immutable(const char *path, bool is_immutable)
+{
+    int flags = 0;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(file >= 0);
+    bool is_done = ioctl(file, FS_IOC_GETFLAGS, &flags) == 0;
+    flags = is_immutable ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+    is_done = is_done && ioctl(file, FS_IOC_SETFLAGS, &flags) == 0;
+    close(file);
+    return is_done;
+}
+
+static bool make_read_only(const char *path)
+{
+    return geteuid() != 0 ? chmod(path, 0400) == 0 : set_immutable(path, true);
+}
+
+static void test_a_ledger_that_may_only_be_read_is_refused_and_used_when_it_may_be_written(
+    struct world *world)
+{
+    struct bridge *bridge = bridge_with_past(world);
+    const char *path = path_in(world, bridge, "ledger.db");
+    if (!make_read_only(path)) {
+        print_message("skipped: root, and a file system without the immutable flag\n");
+        skip();
+    }
+    bridge_start(bridge);
+    int code = bridge_wait_exit(bridge);
+    assert_true(geteuid() != 0 ? chmod(path, 0600) == 0 : set_immutable(path, false));
+    assert_int_equal(code, EXIT_STORE);
+    bridge_wait_log(bridge, "ledger.db");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    bridge_stop(bridge);
+}
+
+static void test_a_second_bridge_on_a_ledger_is_refused_and_told_who_has_it(struct world *world)
+{
+    struct bridge *first = world_bridge_alone(world, "");
+    struct bridge *second =
+        world_bridge_new(world, world_format(world, "ledger.store = \"sqlite:%s\";",
+                                             path_in(world, first, "ledger.db")));
+    bridge_start(first);
+    bridge_wait_online(first);
+    check_refused(second, world_format(world, "process %d", (int)first->pid));
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    bridge_kill(first);
+    bridge_start(second);
+    bridge_wait_online(second);
+    bridge_stop(second);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_a_command_that_cannot_be_stored_stays_with_the_broker_until_there_is_room),
+        FLOW_TEST(test_an_outcome_that_cannot_be_stored_is_told_when_it_is_stored),
+        FLOW_TEST(test_an_outcome_lost_with_a_full_disk_is_found_again_with_the_same_token),
+        FLOW_TEST(test_sigterm_ends_the_bridge_in_time_while_the_disk_is_full),
+        FLOW_TEST(test_a_ledger_with_an_overwritten_header_is_refused_and_left_alone),
+        FLOW_TEST(test_a_truncated_ledger_is_refused_and_left_alone),
+        FLOW_TEST(test_a_ledger_that_is_no_database_is_refused_and_left_alone),
+        FLOW_TEST(test_a_directory_in_the_ledgers_place_is_refused),
+        FLOW_TEST(test_a_directory_that_is_not_there_is_refused_by_its_name),
+        FLOW_TEST(test_a_ledger_that_may_only_be_read_is_refused_and_used_when_it_may_be_written),
+        FLOW_TEST(test_a_second_bridge_on_a_ledger_is_refused_and_told_who_has_it),
+    };
+    return flow_main("storage", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+}

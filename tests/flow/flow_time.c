@@ -1,0 +1,209 @@
+/* The wall clock is set forwards and backwards while the bridge runs: durations do not care. */
+#include "flow_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FAKE_LIBRARY "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+#define TWO_DAYS     "+2d"
+#define AN_HOUR_BACK "-1h"
+
+/* A bridge whose wall clock the test sets. */
+struct clocked {
+    struct bridge *bridge;
+    const char *offset_file;
+};
+
+static bool is_sanitized(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    return true;
+#endif
+#endif
+    return false;
+}
+
+/* Replaced at once: the bridge reads it whenever it looks at the clock. */
+static void set_clock(struct world *world, const struct clocked *clocked, const char *offset)
+{
+    const char *next = world_format(world, "%s.next", clocked->offset_file);
+    file_write(next, world_format(world, "%s\n", offset));
+    assert_int_equal(rename(next, clocked->offset_file), 0);
+}
+
+static struct clocked clocked_bridge(struct world *world, const char *settings)
+{
+    if (is_sanitized()) {
+        print_message("skipped: libfaketime and a sanitizer do not go together\n");
+        skip();
+    }
+    if (access(FAKE_LIBRARY, R_OK) != 0) {
+        print_message("skipped: there is no %s (package faketime)\n", FAKE_LIBRARY);
+        skip();
+    }
+    struct clocked clocked = {.bridge = world_bridge_alone(world, settings)};
+    clocked.offset_file = world_format(world, "%s/offset", clocked.bridge->directory);
+    set_clock(world, &clocked, "+0");
+    const char *const fake[] = {
+        "LD_PRELOAD=" FAKE_LIBRARY, "FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKETIME_NO_CACHE=1",
+        world_format(world, "FAKETIME_TIMESTAMP_FILE=%s", clocked.offset_file)};
+    for (size_t i = 0; i < sizeof fake / sizeof fake[0]; i++) {
+        clocked.bridge->env[2 + i] = fake[i];
+    }
+    bridge_start(clocked.bridge);
+    bridge_wait_online(clocked.bridge);
+    return clocked;
+}
+
+/* That the jump is one for the bridge, by what it says of its times. */
+static void check_clock(const struct message *reply, int64_t offset_s)
+{
+    char expected[16];
+    time_t about = time(NULL) + (time_t)offset_s;
+    struct tm parts;
+    strftime(expected, sizeof expected, "%Y-%m-%dT%H", gmtime_r(&about, &parts));
+    if (strncmp(json_text(reply->json, "CompletedAt"), expected, strlen(expected)) != 0) {
+        about -= 60; /* the hour ended meanwhile */
+        strftime(expected, sizeof expected, "%Y-%m-%dT%H", gmtime_r(&about, &parts));
+        assert_memory_equal(json_text(reply->json, "CompletedAt"), expected, strlen(expected));
+    }
+}
+
+/* A command waits to be tried again when the clock jumps; it is tried again as if it had not. */
+static void check_retry(struct world *world, const char *offset, int64_t offset_s)
+{
+    struct clocked clocked = clocked_bridge(world, "");
+    const char *token = world_name(world, "token");
+    simulator_fault(&world->simulator,
+                    "\"error\",\"Code\":\"Throttling.User\",\"RetryAfterMs\":2000,\"Match\":{"
+                    "\"ClientToken\":\"%s\"}",
+                    token);
+    int64_t begin_ms = flow_now_ms();
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    bridge_wait_log(clocked.bridge, "event=attempt_failed");
+    set_clock(world, &clocked, offset);
+    const struct message *reply = world_expect_reply(world, token);
+    int64_t took_ms = flow_now_ms() - begin_ms;
+    check_succeeded(reply);
+    check_clock(reply, offset_s);
+    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    assert_true(took_ms >= 1900);
+    assert_true(took_ms < 10000);
+    bridge_stop(clocked.bridge);
+}
+
+static void test_a_retry_comes_in_its_time_when_the_clock_is_set_forwards(struct world *world)
+{
+    check_retry(world, TWO_DAYS, 2 * 86400);
+}
+
+static void test_a_retry_comes_in_its_time_when_the_clock_is_set_backwards(struct world *world)
+{
+    check_retry(world, AN_HOUR_BACK, -3600);
+}
+
+/* Longer than the ledger's thread takes between two looks at what has expired. */
+static void let_expire(struct world *world)
+{
+    int64_t end_ms = flow_now_ms() + 2500;
+    while (flow_now_ms() < end_ms) {
+        check_succeeded(world_ask(world, world_name(world, "other"), world_name(world, "pg"), ""));
+    }
+}
+
+static void test_a_token_is_not_forgotten_when_the_clock_is_set_backwards(struct world *world)
+{
+    struct clocked clocked = clocked_bridge(world, "");
+    const char *token = world_name(world, "token");
+    const char *group = world_name(world, "pg");
+    const struct message *first = world_ask(world, token, group, "");
+    check_succeeded(first);
+    set_clock(world, &clocked, AN_HOUR_BACK);
+    let_expire(world);
+    const struct message *again = world_ask(world, token, group, "");
+    check_succeeded(again);
+    assert_true(json_is_true(again->json, "Replayed"));
+    assert_string_equal(json_text(again->json, "RequestId"), json_text(first->json, "RequestId"));
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 1);
+    bridge_stop(clocked.bridge);
+}
+
+static pid_t only_child(const struct bridge *bridge, const char *role)
+{
+    pid_t pids[BRIDGE_CHILDREN_MAX];
+    assert_int_equal(bridge_children(bridge, role, pids), 1);
+    return pids[0];
+}
+
+/* Waits for a keepalive of the bridge's receiver that comes from now on. */
+static void wait_ping(struct world *world, const struct bridge *bridge)
+{
+    const char *instance = strrchr(bridge->status_topic, '/') + 1;
+    const char *ping = world_format(world, "Received PINGREQ from ecs-mqtt-bridge-%s-in", instance);
+    long offset = file_size(world->broker.log);
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (!file_contains(world->broker.log, offset, ping)) {
+        if (flow_now_ms() > end_ms) {
+            flow_fail("the receiver sends no keepalives");
+        }
+        client_turn(world->sender, 50);
+    }
+}
+
+/* The clock is wrong for a while and put right again, as by a time service that erred. */
+static void test_commands_are_answered_and_keepalives_go_on_while_the_clock_jumps_about(
+    struct world *world)
+{
+    static const char *const offsets[] = {TWO_DAYS, "+0", AN_HOUR_BACK, "+0"};
+    struct clocked clocked = clocked_bridge(world, "broker.keepalive_s = 1;");
+    pid_t receiver = only_child(clocked.bridge, "receiver");
+    pid_t publisher = only_child(clocked.bridge, "publisher");
+    for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
+        const char *token = world_name(world, "token");
+        set_clock(world, &clocked, offsets[i]);
+        check_succeeded(world_ask(world, token, world_name(world, "pg"), ""));
+        assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+        wait_ping(world, clocked.bridge);
+    }
+    assert_int_equal(only_child(clocked.bridge, "receiver"), receiver);
+    assert_int_equal(only_child(clocked.bridge, "publisher"), publisher);
+    bridge_stop(clocked.bridge);
+}
+
+/* What waits in line keeps its deadline, which is a duration. */
+static void test_a_waiting_command_does_not_expire_when_the_clock_is_set_forwards(
+    struct world *world)
+{
+    struct clocked clocked = clocked_bridge(world, "api.read_timeout_ms = 60000;");
+    const char *group = world_name(world, "pg");
+    const char *first = world_name(world, "token");
+    const char *second = world_name(world, "token");
+    simulator_fault(&world->simulator,
+                    "\"latency\",\"DelayMs\":1500,\"Match\":{\"ClientToken\":\"%s\"}", first);
+    world_send(world, world_command(world, first, group, ""));
+    world_send(world, world_command(world, second, group, ""));
+    simulator_wait_token(&world->simulator, first, 1);
+    world_expect_nothing(world, &(struct match){.token = second});
+    set_clock(world, &clocked, TWO_DAYS);
+    check_succeeded(world_expect_reply(world, first));
+    check_succeeded(world_expect_reply(world, second));
+    bridge_stop(clocked.bridge);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_a_retry_comes_in_its_time_when_the_clock_is_set_forwards),
+        FLOW_TEST(test_a_retry_comes_in_its_time_when_the_clock_is_set_backwards),
+        FLOW_TEST(test_a_waiting_command_does_not_expire_when_the_clock_is_set_forwards),
+        FLOW_TEST(test_a_token_is_not_forgotten_when_the_clock_is_set_backwards),
+        FLOW_TEST(test_commands_are_answered_and_keepalives_go_on_while_the_clock_jumps_about),
+    };
+    return flow_main("time", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+}
