@@ -319,7 +319,7 @@ static int64_t delay_of(struct task *task, const struct attempt *attempt)
     }
     digest_random(&random, sizeof random);
     int64_t delay_ms = retry_delay_ms(task->failures, RETRY_API_BASE_MS, RETRY_API_CAP_MS, random);
-    bool has_last_chance = delay_ms >= left_ms && left_ms > 2 * LAST_CHANCE_MS;
+    bool has_last_chance = delay_ms >= left_ms && left_ms / 2 > LAST_CHANCE_MS;
     return has_last_chance ? left_ms - LAST_CHANCE_MS : delay_ms;
 }
 
@@ -513,6 +513,16 @@ static int64_t deadline_of(const struct dispatch *dispatch, const struct command
     return loop_now_ms(dispatch->loop) + (left_ms > most_ms ? most_ms : left_ms);
 }
 
+/* A rest that would outlast the command is no honest one: the wall clock was set back while the
+ * bridge was away. */
+static void drop_endless_rest(const struct dispatch *dispatch, struct task *task)
+{
+    int64_t rest_ms = task->command->not_before_ms - clock_wall_ms();
+    if (rest_ms >= task->deadline_ms - loop_now_ms(dispatch->loop)) {
+        task->command->not_before_ms = 0;
+    }
+}
+
 /* It holds the slot that was reserved; commands of its group that were claimed behind it wait
  * already. */
 static void claimed_with_slot(struct dispatch *dispatch, struct group *group, struct task *task)
@@ -535,6 +545,7 @@ void dispatch_claimed(struct dispatch *dispatch, struct command *command)
         claimed_with_slot(dispatch, group, task);
         return;
     }
+    drop_endless_rest(dispatch, task);
     watch_deadline(task);
     if (group->tasks == task && group->place == GROUP_RESTING) {
         place_group(dispatch, group);

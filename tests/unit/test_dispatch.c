@@ -339,6 +339,17 @@ static void test_a_command_resumed_as_unsure_and_given_up_is_unknown(void **stat
     assert_done(0, "t1", OUTCOME_UNKNOWN, "Bridge.NoDefiniteAnswer");
 }
 
+static void test_a_resumed_command_does_not_rest_beyond_its_deadline(void **state)
+{
+    (void)state;
+    struct command *command = make("g1", "t1", 10000);
+    command->not_before_ms = clock_wall_ms() + 3600000;
+    dispatch_claimed(world.dispatch, command);
+    run(1, 0, 2000);
+    assert_called(0, "t1");
+    answer(0, RULE_DONE, NULL, -1);
+}
+
 static void test_a_deadline_that_passes_in_line_is_told_then(void **state)
 {
     (void)state;
@@ -442,6 +453,7 @@ int main(void)
         TEST(test_once_unsure_a_definite_refusal_ends_it),
         TEST(test_a_backoff_beyond_the_deadline_leaves_a_last_attempt_before_it),
         TEST(test_a_command_resumed_as_unsure_and_given_up_is_unknown),
+        TEST(test_a_resumed_command_does_not_rest_beyond_its_deadline),
         TEST(test_a_deadline_that_passes_in_line_is_told_then),
         TEST(test_a_new_signature_is_tried_once),
         TEST(test_a_cooldown_is_told_or_waited_for_as_the_route_says),
