@@ -10,12 +10,18 @@ struct row {
     const char *category;
 };
 
-/* Answers the next start with a token as told, for ever. */
-static void answer_always(struct world *world, const char *token, const char *code)
+/* Answers every start with a token as told, in JSON or XML. */
+static void answer_always_in(struct world *world, const char *token, const char *code, bool is_xml)
 {
     simulator_fault(&world->simulator,
-                    "\"error\",\"Code\":\"%s\",\"Count\":-1,\"Match\":{\"ClientToken\":\"%s\"}",
-                    code, token);
+                    "\"error\",\"Code\":\"%s\",\"Xml\":%s,\"Count\":-1,"
+                    "\"Match\":{\"ClientToken\":\"%s\"}",
+                    code, is_xml ? "true" : "false", token);
+}
+
+static void answer_always(struct world *world, const char *token, const char *code)
+{
+    answer_always_in(world, token, code, false);
 }
 
 static void check_from_api(const struct message *reply, const char *status, const struct row *row,
@@ -30,17 +36,23 @@ static void check_from_api(const struct message *reply, const char *status, cons
     assert_string_equal(message_user(reply, "status"), status);
 }
 
-/* A definite refusal: told after one call, with the API's own message and request id. */
-static void check_definite(struct world *world, const struct row *row)
+static void check_definite_in(struct world *world, const struct row *row, bool is_xml)
 {
     const char *token = world_name(world, "token");
-    answer_always(world, token, row->code);
+    answer_always_in(world, token, row->code, is_xml);
     const struct message *reply = world_ask(world, token, world_name(world, "pg"), "");
     check_from_api(reply, "failed", row, strcmp(row->category, "cooldown") == 0);
     cJSON *rows = simulator_requests(&world->simulator, token);
     assert_int_equal(cJSON_GetArraySize(rows), 1);
     check_text(reply, "RequestId", json_text(cJSON_GetArrayItem(rows, 0), "RequestId"));
     cJSON_Delete(rows);
+}
+
+/* A definite refusal: told after one call, with the API's own message and request id. */
+static void check_definite(struct world *world, const struct row *row)
+{
+    check_definite_in(world, row, false);
+    check_definite_in(world, row, true);
 }
 
 static void test_definite_refusals_are_passed_on_after_one_call(struct world *world)
@@ -235,7 +247,7 @@ static void test_errors_that_last_are_told_at_the_deadline(struct world *world)
     world_bridge(world, "limits.deadline_s = 2; api.read_timeout_ms = 500;");
     for (int i = 0; i < RETRIED_COUNT; i++) {
         tokens[i] = world_name(world, "token");
-        answer_always(world, tokens[i], retried_rows[i].row.code);
+        answer_always_in(world, tokens[i], retried_rows[i].row.code, i % 2 == 1);
         send_in_region(world, tokens[i], i);
     }
     for (int i = 0; i < RETRIED_COUNT; i++) {

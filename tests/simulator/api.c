@@ -219,7 +219,7 @@ static void count_outcome(struct call *call)
 static void render(struct call *call)
 {
     enum delivery delivery = call->has_fault ? call->fault.kind->delivery : DELIVERY_NORMAL;
-    if (call->has_fault && call->fault.kind->is_xml) {
+    if (call->has_fault && call->fault.is_xml) {
         call->wants_json = false;
     }
     call->step = CALL_ANSWERED;

@@ -136,6 +136,9 @@ static bool fill_special(struct fault *fault, const cJSON *value, bool *out_is_v
     } else if (strcmp(value->string, "Effect") == 0) {
         *out_is_valid = cJSON_IsBool(value);
         fault->has_effect = cJSON_IsTrue(value);
+    } else if (strcmp(value->string, "Xml") == 0) {
+        *out_is_valid = cJSON_IsBool(value);
+        fault->is_xml = cJSON_IsTrue(value);
     } else if (strcmp(value->string, "Http") == 0) {
         *out_is_valid = fill_number(&number, value, 200, 599);
         fault->http = (unsigned)number;
@@ -193,6 +196,7 @@ const struct fault *faults_add(struct faults *faults, const cJSON *body, const c
     fault->kind = kind;
     fault->count = kind->is_clock ? -1 : 1;
     fault->has_effect = kind->has_effect;
+    fault->is_xml = kind->is_xml;
     fault->size_bytes = 16 * 1024 * 1024;
     fault->byte_ms = 10;
     base_fill(fault->action, sizeof fault->action, kind->is_clock ? "" : "StartDiskReplicaGroup");

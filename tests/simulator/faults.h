@@ -43,6 +43,7 @@ struct fault {
     int64_t count; /* how often it still applies; -1: until cleared */
     int64_t taken; /* how often it applied */
     bool has_effect;
+    bool is_xml;            /* the answer is XML whatever was asked for */
     int64_t delay_ms;       /* before anything else happens */
     int64_t byte_ms;        /* between two bytes */
     int64_t size_bytes;     /* of a huge answer */

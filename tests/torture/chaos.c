@@ -11,8 +11,8 @@ static const struct {
     int low_ms;
     int high_ms;
 } distances[CHAOS_COUNT] = {
-    [CHAOS_BRIDGE] = {3000, 7000},
-    [CHAOS_BROKER] = {14000, 30000},
+    [CHAOS_BRIDGE] = {2500, 6000},
+    [CHAOS_BROKER] = {10000, 24000},
     [CHAOS_NETWORK] = {800, 4000},
     [CHAOS_API] = {500, 2500},
 };

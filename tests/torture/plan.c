@@ -22,6 +22,9 @@ void plan_init(struct plan *plan, uint64_t seed, uint32_t capacity, int rate_per
 
 void plan_fini(struct plan *plan)
 {
+    for (uint32_t i = 0; i < plan->count; i++) {
+        free(plan->items[i].told_token);
+    }
     free(plan->items);
     *plan = (struct plan){0};
 }
@@ -179,8 +182,10 @@ int64_t plan_ask(struct plan *plan, uint32_t number, const char *told_token)
     if (item.kind != PLAN_INVALID) {
         item.kind = PLAN_ASK;
     }
+    told_token = told_token == NULL ? item.told_token : told_token;
     if (told_token != NULL) {
-        item.told_token = told_token;
+        item.told_token = strdup(told_token);
+        assert(item.told_token != NULL);
         item.place = PLACE_SHARED;
         item.has_correlation = true;
     }

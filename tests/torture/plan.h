@@ -76,7 +76,7 @@ struct plan_item {
     uint8_t not_after_s; /* 0: none */
     bool is_one_shot;
     bool has_correlation;
-    const char *told_token; /* the bridge's own, for asking again; NULL: the plan's */
+    char *told_token; /* the bridge's own, for asking again; NULL: the plan's */
 };
 
 struct plan {

@@ -261,7 +261,7 @@ void torture_calm(struct torture *torture)
 
 static void ask(struct torture *torture, uint32_t number, const char *token)
 {
-    int64_t question = plan_ask(&torture->plan, number, token[0] == '\0' ? NULL : strdup(token));
+    int64_t question = plan_ask(&torture->plan, number, token[0] == '\0' ? NULL : token);
     torture->asked[number] = true;
     if (question < 0) {
         flow_fail("no room to ask again");
