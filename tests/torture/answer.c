@@ -29,6 +29,7 @@ void answer_read(const struct record_reply *reply, struct answer *out_answer)
         .source = json_text(json, "Error.Source"),
         .correlation_id = json_text(json, "CorrelationId"),
         .is_replayed = json_is_true(json, "Replayed"),
+        .received_ms = read_time(json_text(json, "ReceivedAt")),
         .completed_ms = read_time(json_text(json, "CompletedAt")),
     };
 }

@@ -19,7 +19,8 @@ struct answer {
     const char *source;
     const char *correlation_id;
     bool is_replayed;
-    int64_t completed_ms; /* wall clock; 0 where absent */
+    int64_t received_ms;  /* wall clock; 0 where absent */
+    int64_t completed_ms; /* the same */
 };
 
 void answer_read(const struct record_reply *reply, struct answer *out_answer);

@@ -28,6 +28,8 @@ struct check {
     int64_t dead_letter_count;
     int64_t broker_lost_commands;
     int64_t broker_lost_replies;
+    int64_t
+        anonymous_twice;  /* commands without a token or correlation data, done at two arrivals */
     int64_t late_effects; /* after an honest `failed`, when the token was asked again */
 };
 

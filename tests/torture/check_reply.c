@@ -182,7 +182,8 @@ static void check_one(const struct view *view)
 static bool is_same_answer(const struct answer *one, const struct answer *other)
 {
     return strcmp(one->status, other->status) == 0 && one->is_replayed == other->is_replayed &&
-           one->completed_ms == other->completed_ms;
+           one->completed_ms == other->completed_ms &&
+           (one->completed_ms != 0 || one->received_ms == other->received_ms);
 }
 
 static void check_repeats(const struct view *view)
@@ -195,6 +196,25 @@ static void check_repeats(const struct view *view)
         }
         answer_fini(&answer);
     }
+}
+
+/* A command with nothing to know it by is another one each time it arrives; how often that had
+ * effect is only told. */
+static void count_anonymous(const struct view *view)
+{
+    char first[40] = "";
+    bool is_twice = false;
+    for (const struct record_reply *reply = view->reply; reply != NULL; reply = reply->next) {
+        struct answer answer;
+        answer_read(reply, &answer);
+        if (answer_is(&answer, "succeeded") && first[0] == '\0') {
+            snprintf(first, sizeof first, "%s", answer.request_id);
+        } else if (answer_is(&answer, "succeeded")) {
+            is_twice |= strcmp(first, answer.request_id) != 0;
+        }
+        answer_fini(&answer);
+    }
+    view->check->anonymous_twice += is_twice;
 }
 
 /* Every arrival of a command has one answer; an answer may come more than once. */
@@ -248,6 +268,7 @@ static void check_replies_of(struct check *check, uint32_t number)
         check_repeats(&view);
         if (view.reply == first) {
             check_count(&view);
+            count_anonymous(&view);
         }
         answer_fini(&view.answer);
     }

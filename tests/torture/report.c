@@ -68,6 +68,7 @@ static void report_results(const struct torture *torture)
     line("  both asked again", torture->asked_lost_count);
     line("unknown, asked again and resolved", torture->asked_open_count);
     line("failed, asked again, then done", check->late_effects);
+    line("without a token, delivered twice, done twice", check->anonymous_twice);
     for (int i = 0; i < VIOLATION_COUNT; i++) {
         char name[64];
         snprintf(name, sizeof name, "VIOLATIONS: %s", violation_name((enum violation)i));
