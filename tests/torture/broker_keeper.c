@@ -6,10 +6,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What was passed on before the hold has long been read by the broker after QUIET_MS. */
 enum { QUIET_MS = 80, SAVE_MS = 8000, AUTOSAVE_S = 10, BACK_MS = 6000 };
+
+/* How far a file's time may be from the clock; how late the harness reads what the broker said
+ * before its end. */
+enum { CLOCK_MS = 50, UNREAD_MS = 300 };
 
 enum phase {
     PHASE_UP,
@@ -165,8 +170,38 @@ static void await_saving(struct broker_keeper *keeper, int64_t now_ms)
     }
 }
 
+/* Whether the database that is there was saved when the broker had the bridge's session. */
+static bool has_saved_session(const struct broker_keeper *keeper)
+{
+    struct stat info;
+    struct timespec now;
+    if (keeper->is_shared || keeper->session_ms == INT64_MAX ||
+        stat(keeper->database, &info) != 0) {
+        return false;
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t age_ms = (int64_t)(now.tv_sec - info.st_mtim.tv_sec) * 1000 +
+                     (now.tv_nsec - info.st_mtim.tv_nsec) / 1000000;
+    return flow_now_ms() - age_ms > keeper->session_ms + CLOCK_MS;
+}
+
+/* With its session the bridge loses nothing that is acknowledged from now on. */
+static void limit_loss(struct broker_keeper *keeper)
+{
+    bool is_loss = keeper->harm == BROKER_KILL_UNSAVED || keeper->harm == BROKER_KILL_EMPTIED;
+    bool is_kept = has_saved_session(keeper);
+    if (is_loss && is_kept) {
+        struct broker_loss *loss = &keeper->losses[keeper->loss_count - 1];
+        loss->back_ms = loss->killed_ms + UNREAD_MS;
+    }
+    if (!is_kept) {
+        keeper->session_ms = INT64_MAX;
+    }
+}
+
 static void come_back(struct broker_keeper *keeper)
 {
+    limit_loss(keeper);
     broker_start(&keeper->broker);
     keeper->subscribed_count = keeper->tap->subscribed_count;
     keeper->witness->is_ready = false;
@@ -195,6 +230,9 @@ static void close_losses(struct broker_keeper *keeper)
 {
     for (int i = keeper->loss_count; i-- > 0 && keeper->losses[i].back_ms == INT64_MAX;) {
         keeper->losses[i].back_ms = keeper->tap->subscribed_ms;
+    }
+    if (keeper->session_ms == INT64_MAX) {
+        keeper->session_ms = keeper->tap->subscribed_ms;
     }
 }
 

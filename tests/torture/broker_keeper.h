@@ -31,7 +31,10 @@ enum { BROKER_LOSSES_MAX = 4096 };
 /* A broker that may have forgotten what it had acknowledged. */
 struct broker_loss {
     int64_t killed_ms;
-    int64_t back_ms; /* when the bridge had subscribed again; INT64_MAX: not yet */
+    /* Until when what was acknowledged may be lost, too: a moment after the kill where the bridge's
+     * session came back with the database, else when the bridge had subscribed again; INT64_MAX:
+     * not yet */
+    int64_t back_ms;
 };
 
 struct broker_keeper {
@@ -51,6 +54,8 @@ struct broker_keeper {
     uint32_t subscribed_count; /* the tap's, before the broker came back */
     struct broker_loss losses[BROKER_LOSSES_MAX];
     int loss_count;
+    int64_t
+        session_ms; /* since when the broker has had the bridge's session; INT64_MAX: it has none */
     int counts[BROKER_HARM_COUNT];
 };
 

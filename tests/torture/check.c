@@ -10,20 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A command waits in the broker for no longer, and a reply gets from there to the witness in no
- * more. */
-enum { IN_BROKER_MS = 40000, TO_WITNESS_MS = 10000 };
+/* An unsaved broker falls back to what it saved at most 10 s ago; a reply is with the witness at
+ * once. */
+enum { IN_BROKER_MS = 12000, TO_WITNESS_MS = 3000 };
 
-/* Whether the broker may have forgotten a command that it acknowledged then. */
-static bool may_be_forgotten(const struct check *check, int64_t acked_ms)
+/* The first kill that may have made the broker forget a command it acknowledged then, or NULL. */
+static const struct broker_loss *loss_of(const struct check *check, int64_t acked_ms)
 {
     for (int i = 0; i < check->broker->loss_count; i++) {
         const struct broker_loss *loss = &check->broker->losses[i];
         if (acked_ms >= loss->killed_ms - IN_BROKER_MS && acked_ms <= loss->back_ms) {
-            return true;
+            return loss;
         }
     }
-    return false;
+    return NULL;
 }
 
 /* The same of a reply: it had a moment to get from the broker to the witness. */
@@ -63,7 +63,7 @@ enum check_answer check_answer_of(const struct check *check, uint32_t number)
     if (row->acked_ms == 0) {
         return CHECK_NOT_ACCEPTED;
     }
-    return may_be_forgotten(check, row->acked_ms) ? CHECK_BROKER_LOST : CHECK_LOST;
+    return loss_of(check, row->acked_ms) != NULL ? CHECK_BROKER_LOST : CHECK_LOST;
 }
 
 struct check_question check_question_of(const struct check *check, uint32_t number)
@@ -127,6 +127,18 @@ char *check_story(const struct check *check, uint32_t number)
 
 /* --- every command --- */
 
+/* How long the broker had it is told, since a wide excuse could hide what the bridge lost. */
+static void count_loss(struct check *check, uint32_t number)
+{
+    int64_t acked_ms = check->record->rows[number].acked_ms;
+    int64_t wait_ms = loss_of(check, acked_ms)->killed_ms - acked_ms;
+    check->broker_lost_commands++;
+    check->broker_lost_waiting += wait_ms > 0;
+    if (wait_ms > check->broker_lost_wait_ms) {
+        check->broker_lost_wait_ms = wait_ms;
+    }
+}
+
 static void check_command(struct check *check, uint32_t number)
 {
     char *story = NULL;
@@ -136,7 +148,7 @@ static void check_command(struct check *check, uint32_t number)
     case CHECK_NOT_ACCEPTED:
         break;
     case CHECK_BROKER_LOST:
-        check->broker_lost_commands++;
+        count_loss(check, number);
         break;
     case CHECK_BROKER_LOST_REPLY:
         check->broker_lost_replies++;

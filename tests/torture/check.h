@@ -27,10 +27,11 @@ struct check {
     int64_t replayed_count;
     int64_t dead_letter_count;
     int64_t broker_lost_commands;
+    int64_t broker_lost_waiting; /* of them: acknowledged to their senders before the kill */
+    int64_t broker_lost_wait_ms; /* the longest of those between that and the kill */
     int64_t broker_lost_replies;
-    int64_t
-        anonymous_twice;  /* commands without a token or correlation data, done at two arrivals */
-    int64_t late_effects; /* after an honest `failed`, when the token was asked again */
+    int64_t anonymous_twice; /* commands with nothing to know them by, done at two arrivals */
+    int64_t late_effects;    /* after an honest `failed`, when the token was asked again */
 };
 
 /* Why a command has no answer. */

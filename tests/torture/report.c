@@ -64,6 +64,8 @@ static void report_results(const struct torture *torture)
 {
     const struct check *check = &torture->check;
     line("commands lost by the killed broker", check->broker_lost_commands);
+    line("  acknowledged before the kill", check->broker_lost_waiting);
+    line("  of those, the longest before it, ms", check->broker_lost_wait_ms);
     line("replies lost by the killed broker", check->broker_lost_replies);
     line("  both asked again", torture->asked_lost_count);
     line("unknown, asked again and resolved", torture->asked_open_count);
