@@ -52,6 +52,11 @@ int64_t clock_mono_ms(void)
     return clock_mono_us() / 1000;
 }
 
+int64_t clock_boot_ms(void)
+{
+    return read_clock_us(CLOCK_BOOTTIME) / 1000;
+}
+
 static int64_t floor_divide(int64_t number, int64_t by)
 {
     return number / by - (number % by < 0 ? 1 : 0);

@@ -161,7 +161,9 @@ void ledger_finish(struct ledger *ledger, struct command *command_take,
     struct ledger_request *request = request_new(REQUEST_FINISH, NULL);
     request->finish.command = command_take;
     outcome_copy(&request->finish.outcome, outcome);
-    request->finish.completed_at_ms = clock_wall_ms();
+    struct ledger_clock_reading now = ledger_clock_read();
+    request->finish.completed_at_ms = now.wall_ms;
+    request->finish.kept_from_ms = ledger_clock_kept_ms(&ledger->clock, &now);
     enqueue(ledger, request);
 }
 
@@ -435,6 +437,17 @@ static enum status reset_calls(struct ledger *ledger)
     return status == STATUS_OK ? ledger->ops->commit(ledger->store) : status;
 }
 
+static enum status start_clock(struct ledger *ledger)
+{
+    struct ledger_clock_facts facts;
+    enum status status = ledger_load_clock(ledger->ops, ledger->store, &facts);
+    if (status == STATUS_OK) {
+        struct ledger_clock_reading now = ledger_clock_read();
+        ledger_clock_init(&ledger->clock, &facts, ledger_clock_boot(), &now);
+    }
+    return status;
+}
+
 static enum status load(struct ledger *ledger, struct buf *out_why)
 {
     struct counters *counters = ledger->options.counters;
@@ -446,6 +459,9 @@ static enum status load(struct ledger *ledger, struct buf *out_why)
     }
     if (status == STATUS_OK) {
         status = ledger->ops->count(ledger->store, &waiting, &messages);
+    }
+    if (status == STATUS_OK) {
+        status = start_clock(ledger);
     }
     if (status != STATUS_OK) {
         buf_printf(out_why, "the ledger cannot be read: %s", ledger->ops->error(ledger->store));

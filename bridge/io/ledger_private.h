@@ -1,9 +1,10 @@
 /*
- * ledger_private - what the three files of the ledger share.
+ * ledger_private - what the files of the ledger share.
  *
  *   ledger.c          the loop's side: takes requests, reports results
  *   ledger_thread.c   the ledger's thread: when, and which requests are committed together
  *   ledger_request.c  what one request does to the store
+ *   ledger_clock.c    the time by which records are kept
  *
  * A request goes from the loop's queue into a batch (one transaction), is carried out there, and
  * comes back with its batch to be reported. Whoever has the batch has all that is in it.
@@ -13,6 +14,7 @@
 
 #include "io/ledger.h"
 #include "io/store.h"
+#include "ledger_clock.h"
 
 #include <pthread.h>
 
@@ -56,8 +58,9 @@ struct move_request {
 struct finish_request {
     struct command *command; /* owned */
     struct outcome outcome;
-    int64_t completed_at_ms;
-    size_t asker_count; /* result */
+    int64_t completed_at_ms; /* wall clock */
+    int64_t kept_from_ms;    /* the ledger's */
+    size_t asker_count;      /* result */
 };
 
 struct delivered_request {
@@ -113,7 +116,10 @@ struct ledger_batch {
     struct ledger_batch *next;
     struct request_list requests;
     int64_t now_ms;     /* wall clock */
+    int64_t kept_ms;    /* the ledger's: for what expires */
     int64_t unfinished; /* commands, as of here in the transaction */
+    bool has_clock_news;
+    struct ledger_clock_facts clock_news;
     struct buf bytes;
     struct batch_message *messages;
     size_t message_count;
@@ -139,6 +145,9 @@ struct ledger {
     const struct store_ops *ops;
     struct ledger_options options;
     struct ledger_hooks hooks;
+
+    /* its facts are the ledger thread's */
+    struct ledger_clock clock;
 
     /* the loop's */
     struct loop_wake *wake;
@@ -172,6 +181,13 @@ struct ledger {
     struct ledger_batch *last_report;
     struct ledger_batch *spare;
 };
+
+/* The facts of the clock, all 0 where there are none. */
+enum status ledger_load_clock(const struct store_ops *ops, struct store *store,
+                              struct ledger_clock_facts *out_facts);
+/* Writes them into the open transaction. */
+enum status ledger_save_clock(const struct store_ops *ops, struct store *store,
+                              const struct ledger_clock_facts *facts);
 
 void request_list_append(struct request_list *list, struct ledger_request *request);
 struct ledger_request *request_list_take(struct request_list *list);

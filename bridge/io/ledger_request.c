@@ -12,6 +12,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define FACT_BOOT  "ledger.clock_boot"
+#define FACT_BASE  "ledger.clock_base_ms"
+#define FACT_STEPS "ledger.clock_steps_ms"
+
+/* ---- the clock's facts ---- */
+
+static enum status get_fact(const struct store_ops *ops, struct store *store, const char *key,
+                            int64_t *out_value)
+{
+    *out_value = 0;
+    enum status status = ops->get_fact(store, key, out_value);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+enum status ledger_load_clock(const struct store_ops *ops, struct store *store,
+                              struct ledger_clock_facts *out_facts)
+{
+    enum status status = get_fact(ops, store, FACT_BOOT, &out_facts->boot);
+    if (status == STATUS_OK) {
+        status = get_fact(ops, store, FACT_BASE, &out_facts->base_ms);
+    }
+    return status == STATUS_OK ? get_fact(ops, store, FACT_STEPS, &out_facts->steps_ms) : status;
+}
+
+enum status ledger_save_clock(const struct store_ops *ops, struct store *store,
+                              const struct ledger_clock_facts *facts)
+{
+    enum status status = ops->set_fact(store, FACT_BOOT, facts->boot);
+    if (status == STATUS_OK) {
+        status = ops->set_fact(store, FACT_BASE, facts->base_ms);
+    }
+    return status == STATUS_OK ? ops->set_fact(store, FACT_STEPS, facts->steps_ms) : status;
+}
+
 /* ---- requests and batches as containers ---- */
 
 void request_list_append(struct request_list *list, struct ledger_request *request)
@@ -294,7 +328,7 @@ static enum status join(struct ledger *ledger, struct ledger_batch *batch,
 }
 
 static enum claim_result decide(const struct command *command, const struct store_row *row,
-                                int64_t now_ms)
+                                int64_t kept_ms)
 {
     const struct claim_found found = {
         .state = row->state,
@@ -303,13 +337,13 @@ static enum claim_result decide(const struct command *command, const struct stor
         .keep = (enum keep)row->keep,
         .expires_at_ms = row->expires_at_ms,
     };
-    return claim_decide(&found, now_ms);
+    return claim_decide(&found, kept_ms);
 }
 
 static enum status claim_found(struct ledger *ledger, struct ledger_batch *batch,
                                struct claim_request *claim, const struct store_row *row)
 {
-    enum claim_result result = decide(claim->ask.command, row, batch->now_ms);
+    enum claim_result result = decide(claim->ask.command, row, batch->kept_ms);
     switch (result) {
     case CLAIM_WAITS:
         return join(ledger, batch, claim, row->id);
@@ -389,8 +423,7 @@ static int64_t expiry(const struct ledger *ledger, const struct finish_request *
 {
     int64_t ttl_ms = outcome_ttl_ms(&finish->outcome, ledger->options.success_ttl_s,
                                     ledger->options.failure_ttl_s);
-    return ttl_ms > INT64_MAX - finish->completed_at_ms ? INT64_MAX
-                                                        : finish->completed_at_ms + ttl_ms;
+    return ttl_ms > INT64_MAX - finish->kept_from_ms ? INT64_MAX : finish->kept_from_ms + ttl_ms;
 }
 
 static enum status finish(struct ledger *ledger, struct ledger_batch *batch,

@@ -119,16 +119,30 @@ static enum status expire(struct ledger *ledger, struct ledger_batch *batch)
         return STATUS_OK;
     }
     enum status status =
-        ledger->ops->expire(ledger->store, batch->now_ms, EXPIRE_ROWS_MAX, &batch->expired_count);
+        ledger->ops->expire(ledger->store, batch->kept_ms, EXPIRE_ROWS_MAX, &batch->expired_count);
     ledger->has_more_expired = status == STATUS_OK && batch->expired_count == EXPIRE_ROWS_MAX;
     ledger->expire_at_us =
         now_us + (ledger->has_more_expired ? EXPIRE_AGAIN_US : EXPIRE_INTERVAL_US);
     return status;
 }
 
+/* A step of the wall clock, or another run of the machine, is written down with what comes next. */
+static enum status keep_time(struct ledger *ledger, struct ledger_batch *batch)
+{
+    const struct ledger_clock_reading now = ledger_clock_read();
+    batch->now_ms = now.wall_ms;
+    batch->kept_ms = ledger_clock_kept_ms(&ledger->clock, &now);
+    batch->has_clock_news = ledger_clock_has_news(&ledger->clock, &now, &batch->clock_news);
+    return batch->has_clock_news ? ledger_save_clock(ledger->ops, ledger->store, &batch->clock_news)
+                                 : STATUS_OK;
+}
+
 static enum status carry_out(struct ledger *ledger, struct ledger_batch *batch)
 {
     enum status status = ledger->ops->begin(ledger->store);
+    if (status == STATUS_OK) {
+        status = keep_time(ledger, batch);
+    }
     if (status == STATUS_OK && ledger->is_failing) {
         /* An empty transaction would succeed without touching the disk. */
         status = ledger->ops->set_fact(ledger->store, PROBE_FACT, batch->now_ms);
@@ -148,6 +162,9 @@ static void succeeded(struct ledger *ledger, struct ledger_batch *batch)
 {
     ledger->unfinished = batch->unfinished;
     batch->commits = 1;
+    if (batch->has_clock_news) {
+        ledger_clock_stored(&ledger->clock, &batch->clock_news);
+    }
     if (ledger->is_failing) {
         ledger->is_failing = false;
         batch->health = HEALTH_WORKING;
@@ -209,7 +226,6 @@ void *ledger_thread_run(void *arg)
     struct ledger *ledger = arg;
     struct ledger_batch *batch;
     while ((batch = next_batch(ledger)) != NULL) {
-        batch->now_ms = clock_wall_ms();
         batch->unfinished = ledger->unfinished;
         if (carry_out(ledger, batch) == STATUS_OK) {
             succeeded(ledger, batch);

@@ -14,7 +14,18 @@ static void put_time(struct buf *out, const char *name, int64_t wall_ms)
     }
 }
 
-static void put_outcome(struct buf *out, const struct store_row *row)
+/* Where rows go, and by how much the wall clock was ahead of the ledger's when that was written. */
+struct view {
+    struct buf *out;
+    int64_t steps_ms;
+};
+
+static int64_t wall_of_kept(int64_t kept_ms, int64_t steps_ms)
+{
+    return steps_ms > 0 && kept_ms > INT64_MAX - steps_ms ? INT64_MAX : kept_ms + steps_ms;
+}
+
+static void put_outcome(struct buf *out, const struct store_row *row, int64_t steps_ms)
 {
     json_put_text(out, "Status", slice_text(outcome_status_text((enum outcome_status)row->status)));
     json_put_text_if(out, "RequestId", row->request_id);
@@ -22,12 +33,12 @@ static void put_outcome(struct buf *out, const struct store_row *row)
         json_put_raw(out, "Error", row->error);
     }
     put_time(out, "CompletedAt", row->completed_at_ms);
-    put_time(out, "ExpiresAt", row->expires_at_ms);
+    put_time(out, "ExpiresAt", wall_of_kept(row->expires_at_ms, steps_ms));
 }
 
 static void put_row(void *arg, const struct store_row *row)
 {
-    struct buf *out = arg;
+    const struct view *view = arg;
     struct buf object = {0};
     json_put_open(&object, '{');
     json_put_text(&object, "ClientToken", row->token);
@@ -42,11 +53,11 @@ static void put_row(void *arg, const struct store_row *row)
     put_time(&object, "Deadline", row->deadline_at_ms);
     put_time(&object, "NotBefore", row->not_before_ms);
     if (row->state == STATE_DONE) {
-        put_outcome(&object, row);
+        put_outcome(&object, row, view->steps_ms);
     }
     json_put_close(&object, '}');
-    buf_append(out, buf_slice(&object));
-    buf_append_char(out, '\n');
+    buf_append(view->out, buf_slice(&object));
+    buf_append_char(view->out, '\n');
     buf_fini(&object);
 }
 
@@ -56,6 +67,14 @@ static enum status open_view(const char *name, const struct store_ops **out_ops,
     const char *location = NULL;
     enum status status = ledger_choose_store(name, out_ops, &location, out_why);
     return status == STATUS_OK ? (*out_ops)->open_to_read(location, out_store, out_why) : status;
+}
+
+static enum status read_steps(const struct store_ops *ops, struct store *store, struct view *view)
+{
+    struct ledger_clock_facts facts;
+    enum status status = ledger_load_clock(ops, store, &facts);
+    view->steps_ms = status == STATUS_OK ? facts.steps_ms : 0;
+    return status;
 }
 
 /* Closes the store, saying what was wrong with it. */
@@ -75,13 +94,17 @@ enum status ledger_show(const char *store_name, struct slice token, struct buf *
     const struct store_ops *ops;
     struct store *store;
     struct store_row row;
+    struct view view = {.out = out};
     enum status status = open_view(store_name, &ops, &store, out_why);
     if (status != STATUS_OK) {
         return status;
     }
-    status = ops->find(store, token, &row);
+    status = read_steps(ops, store, &view);
     if (status == STATUS_OK) {
-        put_row(out, &row);
+        status = ops->find(store, token, &row);
+    }
+    if (status == STATUS_OK) {
+        put_row(&view, &row);
     }
     return close_view(ops, store, status, out_why);
 }
@@ -90,11 +113,12 @@ enum status ledger_list(const char *store_name, struct buf *out, struct buf *out
 {
     const struct store_ops *ops;
     struct store *store;
+    struct view view = {.out = out};
     enum status status = open_view(store_name, &ops, &store, out_why);
     if (status != STATUS_OK) {
         return status;
     }
-    return close_view(ops, store, ops->each_unfinished(store, put_row, out), out_why);
+    return close_view(ops, store, ops->each_unfinished(store, put_row, &view), out_why);
 }
 
 static void count_row(void *arg, const struct store_row *row)

@@ -1,5 +1,5 @@
 /*
- * clock - the two clocks and how times are written.
+ * clock - the clocks and how times are written.
  *
  * Durations run on the monotonic clock, records carry wall-clock times. Only the turn of the loop
  * reads a clock; pure parts get the time as an argument.
@@ -23,6 +23,8 @@ int64_t clock_wall_ms(void);
 int64_t clock_mono_ms(void);
 /* The same in microseconds. */
 int64_t clock_mono_us(void);
+/* Milliseconds of CLOCK_BOOTTIME, which also counts while the machine sleeps. */
+int64_t clock_boot_ms(void);
 /* Writes RFC 3339 in UTC with milliseconds; times outside the years 0000..9999 are clamped. */
 void clock_format_ms(int64_t wall_ms, char out[CLOCK_TEXT_BYTES]);
 /* Writes "2026-01-02T03:04:05Z", the form of x-acs-date and Timestamp. */

@@ -27,7 +27,7 @@ struct claim_found {
     enum state state; /* STATE_NONE: nothing */
     bool has_same_fingerprint;
     enum keep keep;        /* of a DONE record */
-    int64_t expires_at_ms; /* of a DONE record, wall clock */
+    int64_t expires_at_ms; /* of a DONE record, on the ledger's clock, as now_ms */
 };
 
 /* Never CLAIM_REFUSED, which is the ledger's to say (limits, deadlines). */

@@ -117,21 +117,44 @@ static void let_expire(struct world *world)
     }
 }
 
-static void test_a_token_is_not_forgotten_when_the_clock_is_set_backwards(struct world *world)
+/* The duplicate gets the recorded outcome, and nothing is called a second time. */
+static void check_known(struct world *world, const char *offset, bool is_restarted)
 {
     struct clocked clocked = clocked_bridge(world, "");
     const char *token = world_name(world, "token");
     const char *group = world_name(world, "pg");
     const struct message *first = world_ask(world, token, group, "");
     check_succeeded(first);
-    set_clock(world, &clocked, AN_HOUR_BACK);
+    set_clock(world, &clocked, offset);
+    if (is_restarted) {
+        bridge_stop(clocked.bridge);
+        bridge_start(clocked.bridge);
+        bridge_wait_online(clocked.bridge);
+    }
     let_expire(world);
     const struct message *again = world_ask(world, token, group, "");
     check_succeeded(again);
     assert_true(json_is_true(again->json, "Replayed"));
     assert_string_equal(json_text(again->json, "RequestId"), json_text(first->json, "RequestId"));
     assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 1);
+    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
     bridge_stop(clocked.bridge);
+}
+
+static void test_a_token_is_not_forgotten_when_the_clock_is_set_forwards(struct world *world)
+{
+    check_known(world, TWO_DAYS, false);
+}
+
+static void test_a_token_is_not_forgotten_when_the_clock_is_set_backwards(struct world *world)
+{
+    check_known(world, AN_HOUR_BACK, false);
+}
+
+static void test_a_token_is_not_forgotten_when_the_clock_is_set_while_the_bridge_is_away(
+    struct world *world)
+{
+    check_known(world, TWO_DAYS, true);
 }
 
 /* The clock is wrong for a while and put right again, as by a time service that erred. */
@@ -174,7 +197,9 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_retry_comes_in_its_time_when_the_clock_is_set_forwards),
         FLOW_TEST(test_a_retry_comes_in_its_time_when_the_clock_is_set_backwards),
         FLOW_TEST(test_a_waiting_command_does_not_expire_when_the_clock_is_set_forwards),
+        FLOW_TEST(test_a_token_is_not_forgotten_when_the_clock_is_set_forwards),
         FLOW_TEST(test_a_token_is_not_forgotten_when_the_clock_is_set_backwards),
+        FLOW_TEST(test_a_token_is_not_forgotten_when_the_clock_is_set_while_the_bridge_is_away),
         FLOW_TEST(test_commands_are_answered_once_while_the_clock_jumps_about),
     };
     return flow_main("time", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
