@@ -4,6 +4,7 @@
 #include "violation.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,6 +12,9 @@
 
 /* The promise is 10 s; the rest is for a busy machine to notice. */
 enum { STOP_MS = 10000 + 1500 };
+
+/* A moment that does not come is not waited for any longer: it is killed at once. */
+enum { TRAP_MS = 2500, TRAP_PACKETS = 12 };
 
 static const char default_settings[] =
     "instance = \"torture\";"
@@ -37,6 +41,7 @@ void bridge_keeper_init(struct bridge_keeper *keeper, const struct bridge_option
     struct bridge *bridge = &keeper->bridge;
     *keeper = (struct bridge_keeper){.start_ms = 0};
     bridge->world = &keeper->world;
+    keeper->tap = options->tap;
     keeper->admin_port = port_reserve(&keeper->admin_guard);
     snprintf(bridge->directory, sizeof bridge->directory, "%s/bridge", options->directory);
     snprintf(bridge->config, sizeof bridge->config, "%s/bridge.conf", bridge->directory);
@@ -58,7 +63,8 @@ void bridge_keeper_fini(struct bridge_keeper *keeper)
 
 bool bridge_keeper_is_idle(const struct bridge_keeper *keeper)
 {
-    return keeper->start_ms == 0 && keeper->stop_by_ms == 0 && keeper->bridge.pid > 0;
+    return keeper->start_ms == 0 && keeper->stop_by_ms == 0 && keeper->trap_until_ms == 0 &&
+           keeper->bridge.pid > 0;
 }
 
 /* A bridge that has just been started may have no children yet; then there is nothing to kill. */
@@ -72,6 +78,22 @@ static bool kill_child(const struct bridge *bridge, const char *role, uint32_t p
     return count > 0;
 }
 
+static void set_trap(struct bridge_keeper *keeper, enum tap_trap trap, uint32_t pick)
+{
+    keeper->tap->trap_pid = keeper->bridge.pid;
+    keeper->tap->trap_count = 1 + (int)(pick % TRAP_PACKETS);
+    atomic_store(&keeper->tap->trap, trap);
+    keeper->trap_until_ms = flow_now_ms() + TRAP_MS;
+}
+
+/* The one who takes the trap away kills. */
+static void end_trap(struct bridge_keeper *keeper)
+{
+    if (atomic_exchange(&keeper->tap->trap, TAP_TRAP_NONE) != TAP_TRAP_NONE) {
+        kill(keeper->bridge.pid, SIGKILL);
+    }
+}
+
 void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, int delay_ms,
                         uint32_t pick)
 {
@@ -81,6 +103,11 @@ void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, int
     case BRIDGE_KILL:
         bridge_kill(bridge);
         keeper->start_ms = flow_now_ms() + delay_ms;
+        break;
+    case BRIDGE_KILL_TAKEN:
+    case BRIDGE_KILL_ANSWERED:
+        set_trap(keeper, harm == BRIDGE_KILL_TAKEN ? TAP_TRAP_TAKEN : TAP_TRAP_ANSWERED, pick);
+        keeper->restart_delay_ms = delay_ms;
         break;
     case BRIDGE_KILL_RECEIVER:
         is_done = kill_child(bridge, "receiver", pick);
@@ -100,12 +127,15 @@ void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, int
 static void see_end(struct bridge_keeper *keeper, int code, int64_t now_ms)
 {
     bool is_stopping = keeper->stop_by_ms != 0;
-    if (!is_stopping || code != 0) {
+    bool is_trapped = keeper->trap_until_ms != 0 && code == 128 + SIGKILL;
+    if (!is_trapped && (!is_stopping || code != 0)) {
         violate(VIOLATION_PROCESS, "the bridge ended %swith code %d, see %s",
                 is_stopping ? "on SIGTERM " : "by itself ", code, keeper->bridge.log);
     }
     keeper->bridge.pid = 0;
     keeper->stop_by_ms = 0;
+    keeper->trap_until_ms = 0;
+    atomic_store(&keeper->tap->trap, TAP_TRAP_NONE);
     keeper->start_ms = now_ms + keeper->restart_delay_ms;
 }
 
@@ -116,6 +146,8 @@ void bridge_keeper_turn(struct bridge_keeper *keeper, int64_t now_ms)
         int code = process_wait(bridge->pid, 0);
         if (code >= 0) {
             see_end(keeper, code, now_ms);
+        } else if (keeper->trap_until_ms != 0 && now_ms > keeper->trap_until_ms) {
+            end_trap(keeper);
         } else if (keeper->stop_by_ms != 0 && now_ms > keeper->stop_by_ms) {
             violate(VIOLATION_PROCESS, "the bridge still runs %d ms after SIGTERM", STOP_MS);
             bridge_kill(bridge);

@@ -6,15 +6,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* What was passed on before the hold has long been read by the broker after QUIET_MS. */
 enum { QUIET_MS = 80, SAVE_MS = 8000, AUTOSAVE_S = 10, BACK_MS = 6000 };
 
-/* How far a file's time may be from the clock; how late the harness reads what the broker said
- * before its end. */
-enum { CLOCK_MS = 50, UNREAD_MS = 300 };
+/* A file's time is that of the kernel's last tick. */
+enum { TICK_MS = 10 };
 
 enum phase {
     PHASE_UP,
@@ -62,6 +60,9 @@ void broker_keeper_connect(struct broker_keeper *keeper, struct proxy *proxy,
 
 void broker_keeper_fini(struct broker_keeper *keeper)
 {
+    for (int i = 0; i < keeper->loss_count; i++) {
+        broker_saved_fini(&keeper->losses[i].saved);
+    }
     broker_fini(&keeper->broker);
 }
 
@@ -105,13 +106,21 @@ static void hold(struct broker_keeper *keeper)
     tell(keeper, PROXY_HOLD, ROUTE_SENDERS);
 }
 
+/* What it held is read before anybody touches the file. */
 static void note_loss(struct broker_keeper *keeper)
 {
     if (keeper->loss_count == BROKER_LOSSES_MAX) {
         flow_fail("too many kills of the broker");
     }
-    keeper->losses[keeper->loss_count++] =
-        (struct broker_loss){.killed_ms = flow_now_ms(), .back_ms = INT64_MAX};
+    struct broker_loss *loss = &keeper->losses[keeper->loss_count++];
+    *loss = (struct broker_loss){.killed_ms = flow_now_ms(),
+                                 .back_ms = INT64_MAX,
+                                 .is_emptied = keeper->harm == BROKER_KILL_EMPTIED};
+    broker_saved_read(&loss->saved, keeper->database);
+    if (!loss->saved.is_there) {
+        loss->saved.saved_ms = keeper->up_ms;
+    }
+    keeper->must_wait |= loss->is_emptied || !loss->saved.has_bridge;
 }
 
 /* The broker has ended: connections go, and nobody gets in until it is back. */
@@ -133,7 +142,8 @@ void broker_keeper_harm(struct broker_keeper *keeper, enum broker_harm harm, int
 {
     keeper->harm = harm;
     keeper->down_ms = down_ms;
-    keeper->waits_for_bridge = waits_for_bridge || keeper->is_shared;
+    keeper->waits_for_bridge = waits_for_bridge;
+    keeper->must_wait = keeper->is_shared;
     switch (harm) {
     case BROKER_KILL_SAVED:
         hold(keeper);
@@ -170,38 +180,9 @@ static void await_saving(struct broker_keeper *keeper, int64_t now_ms)
     }
 }
 
-/* Whether the database that is there was saved when the broker had the bridge's session. */
-static bool has_saved_session(const struct broker_keeper *keeper)
-{
-    struct stat info;
-    struct timespec now;
-    if (keeper->is_shared || keeper->session_ms == INT64_MAX ||
-        stat(keeper->database, &info) != 0) {
-        return false;
-    }
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t age_ms = (int64_t)(now.tv_sec - info.st_mtim.tv_sec) * 1000 +
-                     (now.tv_nsec - info.st_mtim.tv_nsec) / 1000000;
-    return flow_now_ms() - age_ms > keeper->session_ms + CLOCK_MS;
-}
-
-/* With its session the bridge loses nothing that is acknowledged from now on. */
-static void limit_loss(struct broker_keeper *keeper)
-{
-    bool is_loss = keeper->harm == BROKER_KILL_UNSAVED || keeper->harm == BROKER_KILL_EMPTIED;
-    bool is_kept = has_saved_session(keeper);
-    if (is_loss && is_kept) {
-        struct broker_loss *loss = &keeper->losses[keeper->loss_count - 1];
-        loss->back_ms = loss->killed_ms + UNREAD_MS;
-    }
-    if (!is_kept) {
-        keeper->session_ms = INT64_MAX;
-    }
-}
-
 static void come_back(struct broker_keeper *keeper)
 {
-    limit_loss(keeper);
+    keeper->up_ms = flow_now_ms();
     broker_start(&keeper->broker);
     keeper->subscribed_count = keeper->tap->subscribed_count;
     keeper->witness->is_ready = false;
@@ -211,8 +192,11 @@ static void come_back(struct broker_keeper *keeper)
 
 static void let_in(struct broker_keeper *keeper, int64_t now_ms)
 {
+    for (int i = keeper->loss_count; i-- > 0 && keeper->losses[i].back_ms == INT64_MAX;) {
+        keeper->losses[i].back_ms = now_ms;
+    }
     tell(keeper, PROXY_RELEASE, ROUTE_BRIDGE);
-    if (keeper->waits_for_bridge) {
+    if (keeper->waits_for_bridge || keeper->must_wait) {
         keeper->phase = PHASE_BRIDGE;
         keeper->give_up_ms = now_ms + BACK_MS;
     } else {
@@ -224,16 +208,6 @@ static void let_in(struct broker_keeper *keeper, int64_t now_ms)
 static bool has_subscribed(const struct broker_keeper *keeper)
 {
     return keeper->tap->subscribed_count != keeper->subscribed_count;
-}
-
-static void close_losses(struct broker_keeper *keeper)
-{
-    for (int i = keeper->loss_count; i-- > 0 && keeper->losses[i].back_ms == INT64_MAX;) {
-        keeper->losses[i].back_ms = keeper->tap->subscribed_ms;
-    }
-    if (keeper->session_ms == INT64_MAX) {
-        keeper->session_ms = keeper->tap->subscribed_ms;
-    }
 }
 
 void broker_keeper_turn(struct broker_keeper *keeper, int64_t now_ms)
@@ -263,15 +237,40 @@ void broker_keeper_turn(struct broker_keeper *keeper, int64_t now_ms)
         }
         break;
     case PHASE_BRIDGE:
-        if (has_subscribed(keeper) || (!keeper->is_shared && now_ms > keeper->give_up_ms)) {
+        if (has_subscribed(keeper) || (!keeper->must_wait && now_ms > keeper->give_up_ms)) {
             tell(keeper, PROXY_RELEASE, ROUTE_SENDERS);
             keeper->phase = PHASE_UP;
         }
         break;
     }
-    if (keeper->phase <= PHASE_HELD || keeper->phase == PHASE_BRIDGE) {
-        if (has_subscribed(keeper)) {
-            close_losses(keeper);
+}
+
+/* The moment of the last save is exact: mosquitto does nothing else meanwhile, and whoever hears an
+ * acknowledgement hears it after it was given. Late ears are told apart by what the file held. */
+static const struct broker_loss *find_loss(const struct broker_keeper *keeper, uint32_t number,
+                                           int64_t acked_ms, bool is_command)
+{
+    for (int i = 0; i < keeper->loss_count; i++) {
+        const struct broker_loss *loss = &keeper->losses[i];
+        const struct broker_saved *saved = &loss->saved;
+        bool was_saved = number_list_has(is_command ? &saved->commands : &saved->replies, number);
+        bool came_later = acked_ms >= saved->saved_ms - TICK_MS;
+        if (acked_ms <= loss->back_ms &&
+            (loss->is_emptied ? was_saved || came_later : !was_saved && came_later)) {
+            return loss;
         }
     }
+    return NULL;
+}
+
+const struct broker_loss *broker_keeper_loss_of_command(const struct broker_keeper *keeper,
+                                                        uint32_t number, int64_t acked_ms)
+{
+    return find_loss(keeper, number, acked_ms, true);
+}
+
+const struct broker_loss *broker_keeper_loss_of_reply(const struct broker_keeper *keeper,
+                                                      uint32_t number, int64_t acked_ms)
+{
+    return find_loss(keeper, number, acked_ms, false);
 }

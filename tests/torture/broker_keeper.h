@@ -5,12 +5,13 @@
  * mosquitto answers a PUBLISH before it has saved it, so one that is killed loses what it has
  * acknowledged since it saved last. BROKER_KILL_SAVED takes that out: the proxy lets nothing pass,
  * the broker saves, and it is killed before anybody hears another word of it. After the other two
- * kills the checker must know the broker's losses from the bridge's: `losses` tells when they can
- * have been.
+ * kills the checker must know the broker's losses from the bridge's: `losses` holds what the
+ * database held when the broker died, so that it is known of each command and reply.
  */
 #ifndef TORTURE_BROKER_KEEPER_H
 #define TORTURE_BROKER_KEEPER_H
 
+#include "broker_saved.h"
 #include "flow_broker.h"
 #include "proxy.h"
 #include "witness.h"
@@ -28,13 +29,13 @@ enum broker_harm {
 
 enum { BROKER_LOSSES_MAX = 4096 };
 
-/* A broker that may have forgotten what it had acknowledged. */
+/* A broker that has forgotten what it had acknowledged. Whatever was acknowledged to a sender or to
+ * the bridge before `back_ms` was so by this broker or one before it. */
 struct broker_loss {
     int64_t killed_ms;
-    /* Until when what was acknowledged may be lost, too: a moment after the kill where the bridge's
-     * session came back with the database, else when the bridge had subscribed again; INT64_MAX:
-     * not yet */
-    int64_t back_ms;
+    int64_t back_ms; /* when anybody but the witness got in again; INT64_MAX: not yet */
+    bool is_emptied; /* the database is gone, and `saved` is what it held */
+    struct broker_saved saved;
 };
 
 struct broker_keeper {
@@ -50,22 +51,22 @@ struct broker_keeper {
     int down_ms;           /* how long it stays away */
     bool is_shared;        /* the bridge subscribes in a group, see broker_keeper_connect() */
     bool waits_for_bridge; /* senders get in when the bridge has subscribed */
+    bool must_wait;        /* and that however long it takes */
     unsigned long long saved_mark;
     uint32_t subscribed_count; /* the tap's, before the broker came back */
     struct broker_loss losses[BROKER_LOSSES_MAX];
     int loss_count;
-    int64_t
-        session_ms; /* since when the broker has had the bridge's session; INT64_MAX: it has none */
+    int64_t up_ms; /* when it was started last: nothing was acknowledged by it before that */
     int counts[BROKER_HARM_COUNT];
 };
 
 /* Makes the configuration and starts it; the routes are the caller's. */
 void broker_keeper_init(struct broker_keeper *keeper, const char *directory);
 /*
- * Who must be there again before anybody else gets in. Where the bridge subscribes in a shared
- * group (`is_shared`) senders always wait for it: mosquitto 2.0 restores no shared subscription
- * from its database, so that it acknowledges and drops what is published to one before somebody has
- * subscribed again.
+ * Who must be there again before anybody else gets in. Where the broker comes back without the
+ * bridge's subscription senders always wait for it, since it acknowledges and drops what is
+ * published to nobody. mosquitto 2.0 restores no shared subscription (`is_shared`) from its
+ * database, so there they wait each time.
  */
 void broker_keeper_connect(struct broker_keeper *keeper, struct proxy *proxy,
                            struct witness *witness, const struct tap *tap, bool is_shared);
@@ -75,6 +76,13 @@ bool broker_keeper_is_idle(const struct broker_keeper *keeper);
 void broker_keeper_harm(struct broker_keeper *keeper, enum broker_harm harm, int down_ms,
                         bool waits_for_bridge);
 void broker_keeper_turn(struct broker_keeper *keeper, int64_t now_ms);
+/* What the first loss that can have been this one's was, or NULL: of a command acknowledged to its
+ * sender, of a reply acknowledged to the bridge, at `acked_ms`. Either is a loss of the broker only
+ * where it did not come back with it, and nobody had acknowledged it to the broker. */
+const struct broker_loss *broker_keeper_loss_of_command(const struct broker_keeper *keeper,
+                                                        uint32_t number, int64_t acked_ms);
+const struct broker_loss *broker_keeper_loss_of_reply(const struct broker_keeper *keeper,
+                                                      uint32_t number, int64_t acked_ms);
 /* Lets the broker save what it has, and waits for that. */
 void broker_keeper_save(struct broker_keeper *keeper);
 

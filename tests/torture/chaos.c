@@ -63,8 +63,9 @@ static void note(struct chaos *chaos, int64_t at_ms, const char *format, ...)
 
 static void harm_bridge(struct chaos *chaos, int64_t at_ms)
 {
-    static const int weights[BRIDGE_HARM_COUNT] = {70, 10, 10, 10};
-    static const char *const names[] = {"kill", "kill-receiver", "kill-publisher", "stop"};
+    static const int weights[BRIDGE_HARM_COUNT] = {25, 25, 20, 10, 10, 10};
+    static const char *const names[] = {"kill",          "kill-taken",     "kill-answered",
+                                        "kill-receiver", "kill-publisher", "stop"};
     struct random *random = &chaos->schedules[CHAOS_BRIDGE].random;
     enum bridge_harm harm = (enum bridge_harm)random_weighted(random, weights, BRIDGE_HARM_COUNT);
     int delay_ms = random_chance(random, 50) ? 0 : random_between(random, 1, 1500);

@@ -10,43 +10,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An unsaved broker falls back to what it saved at most 10 s ago; a reply is with the witness at
- * once. */
-enum { IN_BROKER_MS = 12000, TO_WITNESS_MS = 3000 };
-
-/* The first kill that may have made the broker forget a command it acknowledged then, or NULL. */
-static const struct broker_loss *loss_of(const struct check *check, int64_t acked_ms)
-{
-    for (int i = 0; i < check->broker->loss_count; i++) {
-        const struct broker_loss *loss = &check->broker->losses[i];
-        if (acked_ms >= loss->killed_ms - IN_BROKER_MS && acked_ms <= loss->back_ms) {
-            return loss;
-        }
-    }
-    return NULL;
-}
-
-/* The same of a reply: it had a moment to get from the broker to the witness. */
-static bool may_be_dropped(const struct check *check, int64_t acked_ms)
-{
-    for (int i = 0; i < check->broker->loss_count; i++) {
-        const struct broker_loss *loss = &check->broker->losses[i];
-        if (acked_ms >= loss->killed_ms - TO_WITNESS_MS && acked_ms <= loss->killed_ms) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* An early "accepted" is no answer. */
 static bool has_answer(const struct record_row *row)
 {
     for (const struct record_reply *reply = row->replies; reply != NULL; reply = reply->next) {
-        if (strstr(reply->body, "\"Status\":\"accepted\"") == NULL) {
+        if (!tap_is_early(reply->body, strlen(reply->body))) {
             return true;
         }
     }
     return false;
+}
+
+static const struct broker_loss *loss_of_command(const struct check *check, uint32_t number)
+{
+    int64_t acked_ms = check->record->rows[number].acked_ms;
+    return broker_keeper_loss_of_command(check->broker, number, acked_ms);
+}
+
+/* Whether the broker had an answer from the bridge and can have lost it. */
+static bool is_reply_lost(const struct check *check, uint32_t number)
+{
+    const struct tap_mark *mark = &check->tap->marks[number];
+    return mark->answers > 0 &&
+           broker_keeper_loss_of_reply(check->broker, number, mark->answer_acked_ms) != NULL;
 }
 
 enum check_answer check_answer_of(const struct check *check, uint32_t number)
@@ -56,14 +42,13 @@ enum check_answer check_answer_of(const struct check *check, uint32_t number)
     if (has_answer(row)) {
         return CHECK_ANSWERED;
     }
-    if (mark->acked_ms != 0) {
-        bool is_dropped = mark->reply_acked_ms != 0 && may_be_dropped(check, mark->reply_acked_ms);
-        return is_dropped ? CHECK_BROKER_LOST_REPLY : CHECK_LOST;
+    if (mark->taken > 0) {
+        return is_reply_lost(check, number) ? CHECK_BROKER_LOST_REPLY : CHECK_LOST;
     }
     if (row->acked_ms == 0) {
         return CHECK_NOT_ACCEPTED;
     }
-    return loss_of(check, row->acked_ms) != NULL ? CHECK_BROKER_LOST : CHECK_LOST;
+    return loss_of_command(check, number) != NULL ? CHECK_BROKER_LOST : CHECK_LOST;
 }
 
 struct check_question check_question_of(const struct check *check, uint32_t number)
@@ -114,12 +99,14 @@ char *check_story(const struct check *check, uint32_t number)
     plan_token(check->plan, number, token);
     fprintf(out,
             "command %u (%s %s, origin %u, token '%s', group %d%s, sender %d): posted %lld, "
-            "acknowledged %lld; to the bridge x%d, acknowledged by it %lld; replies to the broker "
-            "x%d, acknowledged %lld",
+            "acknowledged %lld; to the bridge x%d, taken by it x%d, the last of those came %lld; "
+            "answers "
+            "taken by the broker x%d, the last sent %lld, acknowledged %lld",
             number, kinds[item->kind], plan_fault_code((enum plan_fault)item->fault), item->origin,
             token, item->group, item->is_one_shot ? " once" : "", item->sender,
-            (long long)row->posted_ms, (long long)row->acked_ms, mark->delivered,
-            (long long)mark->acked_ms, mark->replied, (long long)mark->reply_acked_ms);
+            (long long)row->posted_ms, (long long)row->acked_ms, mark->delivered, mark->taken,
+            (long long)mark->taken_ms, mark->answers, (long long)mark->answer_sent_ms,
+            (long long)mark->answer_acked_ms);
     add_replies(check, number, out);
     fclose(out);
     return text;
@@ -127,73 +114,121 @@ char *check_story(const struct check *check, uint32_t number)
 
 /* --- every command --- */
 
-/* How long the broker had it is told, since a wide excuse could hide what the bridge lost. */
-static void count_loss(struct check *check, uint32_t number)
+static void note_excused(struct check *check, uint32_t number, const struct broker_loss *loss)
 {
-    int64_t acked_ms = check->record->rows[number].acked_ms;
-    int64_t wait_ms = loss_of(check, acked_ms)->killed_ms - acked_ms;
+    char *story = check_story(check, number);
+    fprintf(check->excused, "broker killed %lld, back %lld, saved %lld%s; %s\n",
+            (long long)loss->killed_ms, (long long)loss->back_ms, (long long)loss->saved.saved_ms,
+            loss->is_emptied ? ", file gone" : "", story);
+    free(story);
+}
+
+/* How long the broker had it is told, since a wide excuse could hide what the bridge lost. */
+static void count_lost_command(struct check *check, uint32_t number)
+{
+    const struct broker_loss *loss = loss_of_command(check, number);
+    int64_t wait_ms = loss->killed_ms - check->record->rows[number].acked_ms;
     check->broker_lost_commands++;
-    check->broker_lost_waiting += wait_ms > 0;
+    check->broker_lost_saved += number_list_has(&loss->saved.commands, number);
+    check->broker_lost_delivered += check->tap->marks[number].delivered > 0;
     if (wait_ms > check->broker_lost_wait_ms) {
         check->broker_lost_wait_ms = wait_ms;
     }
+    note_excused(check, number, loss);
 }
 
-static void check_command(struct check *check, uint32_t number)
+static void count_lost_reply(struct check *check, uint32_t number)
 {
-    char *story = NULL;
+    int64_t acked_ms = check->tap->marks[number].answer_acked_ms;
+    check->broker_lost_replies++;
+    note_excused(check, number, broker_keeper_loss_of_reply(check->broker, number, acked_ms));
+}
+
+static void blame(const struct check *check, uint32_t number, enum violation violation,
+                  const char *why)
+{
+    char *story = check_story(check, number);
+    violate(violation, "%s: %s", why, story);
+    free(story);
+}
+
+static void check_answered(struct check *check, uint32_t number)
+{
     check->accepted_count += check->record->rows[number].acked_ms != 0;
     switch (check_answer_of(check, number)) {
     case CHECK_ANSWERED:
     case CHECK_NOT_ACCEPTED:
         break;
     case CHECK_BROKER_LOST:
-        count_loss(check, number);
+        count_lost_command(check, number);
         break;
     case CHECK_BROKER_LOST_REPLY:
-        check->broker_lost_replies++;
+        count_lost_reply(check, number);
         break;
     case CHECK_LOST:
-        story = check_story(check, number);
-        violate(VIOLATION_LOST, "%s", story);
-        free(story);
+        blame(check, number, VIOLATION_LOST, "no answer");
         break;
     }
 }
 
-/* The plan's own, or one of those that the bridge makes: 64 hexadecimal digits. */
-static bool is_known_name(const char *name)
+/* What the bridge took it answers, each arrival for itself; no loss of the broker can excuse it,
+ * since the tap stands on the bridge's side. */
+static void check_arrivals(const struct check *check, uint32_t number)
 {
-    return name[0] == 't' || (strspn(name, "0123456789abcdef") == 64 && name[64] == '\0');
+    const struct tap_mark *mark = &check->tap->marks[number];
+    if (mark->answers < mark->taken) {
+        blame(check, number, VIOLATION_LOST, "fewer answers than arrivals the bridge took");
+    } else if (mark->taken > 0 && mark->answer_sent_ms < mark->taken_ms) {
+        blame(check, number, VIOLATION_LOST, "no answer behind the last arrival the bridge took");
+    }
 }
 
-static void check_tokens(const struct check *check)
+static bool is_planned(const struct plan *plan, const char *name)
 {
-    const struct far_token *token = NULL;
-    const struct far_token *next = NULL;
-    HASH_ITER (hh, check->far->tokens, token, next) {
-        if (!is_known_name(token->name)) {
-            violate(VIOLATION_DOUBLED, "the API was called with a token nobody sent: '%s'",
-                    token->name);
-        }
-        if (token->effects > 1) {
-            violate(VIOLATION_DOUBLED, "token '%s' had %d effects", token->name, token->effects);
-        }
-        /* The bridge's own tokens are known from replies alone, which the broker may have lost. */
-        if (token->effects > 0 && !token->is_told && token->name[0] == 't') {
-            violate(VIOLATION_LIE, "token '%s' had its effect, and nobody was told a success",
-                    token->name);
-        }
+    char token[PLAN_TOKEN_BYTES];
+    const char *number = name + strcspn(name, "-/");
+    uint32_t origin = *number == '\0' ? plan->count : (uint32_t)strtoul(number + 1, NULL, 10);
+    if (origin >= plan->count) {
+        return false;
+    }
+    plan_token(plan, origin, token);
+    return strcmp(token, name) == 0;
+}
+
+/* The plan's own, or one that the bridge made and told: whatever it began has had an answer. */
+static bool is_known(const struct check *check, const char *name)
+{
+    return is_planned(check->plan, name) || tap_has_token(check->tap, name);
+}
+
+static void check_token(const struct check *check, const struct far_token *token)
+{
+    if (!is_known(check, token->name)) {
+        violate(VIOLATION_DOUBLED, "the API was called with a token nobody sent or was told: '%s'",
+                token->name);
+    }
+    if (token->effects > 1) {
+        violate(VIOLATION_DOUBLED, "token '%s' had %d effects", token->name, token->effects);
+    }
+    /* Of a token of the bridge's own the broker may have lost the only answer. */
+    if (token->effects > 0 && !token->is_told && is_planned(check->plan, token->name)) {
+        violate(VIOLATION_LIE, "token '%s' had its effect, and nobody was told a success",
+                token->name);
     }
 }
 
 void check_all(struct check *check)
 {
+    const struct far_token *token = NULL;
+    const struct far_token *next = NULL;
     for (uint32_t number = 0; number < check->plan->count; number++) {
-        check_command(check, number);
+        check_answered(check, number);
+        check_arrivals(check, number);
     }
     check_replies(check);
-    check_tokens(check);
+    HASH_ITER (hh, check->far->tokens, token, next) {
+        check_token(check, token);
+    }
     if (check->far->overlaps != 0) {
         violate(VIOLATION_ORDER, "%lld calls began while another of their group was in progress",
                 (long long)check->far->overlaps);

@@ -12,6 +12,7 @@
 #include "tap.h"
 
 #include <stdint.h>
+#include <stdio.h>
 
 struct check {
     const struct plan *plan;
@@ -19,6 +20,7 @@ struct check {
     const struct tap *tap;
     const struct far *far;
     const struct broker_keeper *broker;
+    FILE *excused;           /* gets a line for all that is not blamed on the bridge */
     int64_t accepted_count;  /* commands that a sender saw acknowledged */
     int64_t succeeded_count; /* replies by status, each counted once */
     int64_t failed_count;
@@ -27,8 +29,11 @@ struct check {
     int64_t replayed_count;
     int64_t dead_letter_count;
     int64_t broker_lost_commands;
-    int64_t broker_lost_waiting; /* of them: acknowledged to their senders before the kill */
-    int64_t broker_lost_wait_ms; /* the longest of those between that and the kill */
+    int64_t broker_lost_saved; /* of them: in the file that went with it, the rest came later */
+    int64_t
+        broker_lost_delivered; /* of them: that had come to the bridge, which did not take them */
+    int64_t
+        broker_lost_wait_ms; /* the longest that one of them had been acknowledged at the kill */
     int64_t broker_lost_replies;
     int64_t anonymous_twice; /* commands with nothing to know them by, done at two arrivals */
     int64_t late_effects;    /* after an honest `failed`, when the token was asked again */

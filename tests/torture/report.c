@@ -10,6 +10,18 @@ static void line(const char *name, long long value)
     printf("  %-44s %10lld\n", name, value);
 }
 
+static int bridge_kills(const struct torture *torture)
+{
+    const int *counts = torture->bridge.counts;
+    return counts[BRIDGE_KILL] + counts[BRIDGE_KILL_TAKEN] + counts[BRIDGE_KILL_ANSWERED];
+}
+
+static int broker_kills(const struct torture *torture)
+{
+    const int *counts = torture->broker.counts;
+    return counts[BROKER_KILL_SAVED] + counts[BROKER_KILL_UNSAVED] + counts[BROKER_KILL_EMPTIED];
+}
+
 static void report_commands(const struct torture *torture)
 {
     const struct check *check = &torture->check;
@@ -41,12 +53,13 @@ static void report_faults(const struct torture *torture)
 {
     const int *bridge = torture->bridge.counts;
     const int *broker = torture->broker.counts;
-    line("bridge killed", bridge[BRIDGE_KILL]);
+    line("bridge killed", bridge_kills(torture));
+    line("  having just acknowledged a command", bridge[BRIDGE_KILL_TAKEN]);
+    line("  having just sent an answer", bridge[BRIDGE_KILL_ANSWERED]);
     line("  a receiver killed", bridge[BRIDGE_KILL_RECEIVER]);
     line("  the publisher killed", bridge[BRIDGE_KILL_PUBLISHER]);
     line("  stopped and started", bridge[BRIDGE_STOP]);
-    line("broker killed",
-         broker[BROKER_KILL_SAVED] + broker[BROKER_KILL_UNSAVED] + broker[BROKER_KILL_EMPTIED]);
+    line("broker killed", broker_kills(torture));
     line("  after it saved", broker[BROKER_KILL_SAVED]);
     line("  unsaved", broker[BROKER_KILL_UNSAVED]);
     line("  its database gone, too", broker[BROKER_KILL_EMPTIED]);
@@ -64,8 +77,9 @@ static void report_results(const struct torture *torture)
 {
     const struct check *check = &torture->check;
     line("commands lost by the killed broker", check->broker_lost_commands);
-    line("  acknowledged before the kill", check->broker_lost_waiting);
-    line("  of those, the longest before it, ms", check->broker_lost_wait_ms);
+    line("  that the file held which went with it", check->broker_lost_saved);
+    line("  that had come to the bridge", check->broker_lost_delivered);
+    line("  the longest that it had had one, ms", check->broker_lost_wait_ms);
     line("replies lost by the killed broker", check->broker_lost_replies);
     line("  both asked again", torture->asked_lost_count);
     line("unknown, asked again and resolved", torture->asked_open_count);
@@ -76,6 +90,23 @@ static void report_results(const struct torture *torture)
         snprintf(name, sizeof name, "VIOLATIONS: %s", violation_name((enum violation)i));
         line(name, violation_count((enum violation)i));
     }
+}
+
+/* One row of a table of runs. */
+static void report_row(const struct torture *torture)
+{
+    const struct check *check = &torture->check;
+    printf(
+        "| seed | minutes | commands | bridge kills | broker kills | lost | doubled | wrong | lie "
+        "| overlap | process | counters | excused commands | excused replies |\n"
+        "| %llu | %.1f | %u | %d | %d |",
+        (unsigned long long)torture->options.seed, (double)torture->storm_ms / 60000,
+        torture->plan.count, bridge_kills(torture), broker_kills(torture));
+    for (int i = 0; i < VIOLATION_COUNT; i++) {
+        printf(" %d |", violation_count((enum violation)i));
+    }
+    printf(" %lld | %lld |\n", (long long)check->broker_lost_commands,
+           (long long)check->broker_lost_replies);
 }
 
 void torture_report(const struct torture *torture)
@@ -90,4 +121,5 @@ void torture_report(const struct torture *torture)
         printf("  %lld API requests were not seen one by one\n",
                (long long)torture->far.rows_missed);
     }
+    report_row(torture);
 }

@@ -3,18 +3,35 @@
 #include "tap.h"
 
 #include <assert.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { TYPE_PUBLISH = 3, TYPE_PUBACK = 4, TYPE_SUBACK = 9, ID_COUNT = 65536, NUMBER_DIGITS = 9 };
+enum {
+    TYPE_PUBLISH = 3,
+    TYPE_PUBACK = 4,
+    TYPE_SUBACK = 9,
+    ID_COUNT = 65536,
+    NUMBER_DIGITS = 9,
+    REFUSED = 0x80,
+    TOKEN_DIGITS = 64,
+    KEPT_DIGITS = 16
+};
+
+/* The last PUBLISH with an identifier. */
+struct sent {
+    int64_t number; /* of the command; -1 for none */
+    int64_t seen_ms;
+    bool is_early;
+};
 
 struct side {
     uint8_t *bytes; /* what came of the packet that is not whole yet, and behind it */
     size_t length;
     size_t capacity;
-    int64_t numbers[ID_COUNT]; /* of the command, by the identifier of the last PUBLISH from here;
-                                  -1 for none */
+    struct sent sent[ID_COUNT]; /* by its identifier */
 };
 
 struct tap_stream {
@@ -25,10 +42,14 @@ struct tap_stream {
 
 struct tap *tap_new(uint32_t capacity)
 {
-    size_t size = sizeof(struct tap) + capacity * sizeof(struct tap_mark);
+    size_t token_count = (size_t)capacity * 2;
+    size_t marks_bytes = sizeof(struct tap) + capacity * sizeof(struct tap_mark);
+    size_t size = marks_bytes + token_count * sizeof(uint64_t);
     struct tap *tap = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert(tap != MAP_FAILED);
     tap->capacity = capacity;
+    tap->tokens = (uint64_t *)(void *)((char *)tap + marks_bytes);
+    tap->token_count = token_count;
     return tap;
 }
 
@@ -50,10 +71,65 @@ int64_t tap_find_mark(const char *data, size_t length)
     return -1;
 }
 
+bool tap_is_early(const char *data, size_t length)
+{
+    static const char early[] = "\"Status\":\"accepted\"";
+    return memmem(data, length, early, sizeof early - 1) != NULL;
+}
+
+/* --- the tokens that the bridge makes --- */
+
+/* The first digits as a number; 0 where it is not such a token. */
+static uint64_t token_key(const char *token, size_t length)
+{
+    uint64_t key = 0;
+    for (size_t i = 0; i < TOKEN_DIGITS; i++) {
+        const char *digit = i < length ? strchr("0123456789abcdef", token[i]) : NULL;
+        if (digit == NULL || *digit == '\0') {
+            return 0;
+        }
+        if (i < KEPT_DIGITS) {
+            key = key << 4 | (uint64_t)(*digit <= '9' ? *digit - '0' : *digit - 'a' + 10);
+        }
+    }
+    return key;
+}
+
+/* Its place in the table, or the free one for it. */
+static uint64_t *token_place(const struct tap *tap, uint64_t key)
+{
+    size_t at = (size_t)(key % tap->token_count);
+    while (tap->tokens[at] != 0 && tap->tokens[at] != key) {
+        at = (at + 1) % tap->token_count;
+    }
+    return &tap->tokens[at];
+}
+
+static void keep_token(struct tap *tap, const char *body, size_t length)
+{
+    static const char name[] = "\"ClientToken\":\"";
+    const char *at = memmem(body, length, name, sizeof name - 1);
+    if (at != NULL) {
+        const char *token = at + sizeof name - 1;
+        uint64_t key = token_key(token, length - (size_t)(token - body));
+        if (key != 0) {
+            *token_place(tap, key) = key;
+        }
+    }
+}
+
+bool tap_has_token(const struct tap *tap, const char *token)
+{
+    uint64_t key = token_key(token, strlen(token));
+    return key != 0 && token[TOKEN_DIGITS] == '\0' && *token_place(tap, key) == key;
+}
+
+/* --- packets --- */
+
 static void forget_ids(struct side *side)
 {
     for (size_t i = 0; i < ID_COUNT; i++) {
-        side->numbers[i] = -1;
+        side->sent[i].number = -1;
     }
 }
 
@@ -81,42 +157,80 @@ static struct tap_mark *mark_of(struct tap *tap, int64_t number)
     return number >= 0 && number < tap->capacity ? &tap->marks[number] : NULL;
 }
 
+/* The other end of a process that dies in the middle of something sees what got out of it. */
+static void spring(struct tap *tap, enum tap_trap trap)
+{
+    int expected = (int)trap;
+    if (atomic_load(&tap->trap) == expected && --tap->trap_count <= 0 &&
+        atomic_compare_exchange_strong(&tap->trap, &expected, TAP_TRAP_NONE)) {
+        kill(tap->trap_pid, SIGKILL);
+    }
+}
+
+static void see_command(struct tap *tap, struct tap_mark *mark)
+{
+    mark->delivered++;
+    tap->delivered_count++;
+}
+
+static void see_reply(struct tap *tap, const struct sent *sent, const char *body, size_t length)
+{
+    if (!sent->is_early) {
+        keep_token(tap, body, length);
+        spring(tap, TAP_TRAP_ANSWERED);
+    }
+}
+
 /* `body` is the packet behind its fixed header. */
 static void see_publish(struct tap_stream *stream, struct side *side, uint8_t flags,
-                        const uint8_t *body, size_t length)
+                        const uint8_t *body, size_t length, int64_t now_ms)
 {
-    int64_t number = tap_find_mark((const char *)body, length);
-    struct tap_mark *mark = mark_of(stream->tap, number);
+    const char *text = (const char *)body;
+    struct sent sent = {.number = tap_find_mark(text, length), .seen_ms = now_ms};
+    struct tap_mark *mark = mark_of(stream->tap, sent.number);
     size_t topic_length = length < 2 ? 0 : (size_t)body[0] << 8 | body[1];
     if (mark == NULL || topic_length + 4 > length) {
         return;
     }
+    sent.is_early = side == &stream->bridge && tap_is_early(text, length);
     if ((flags & 0x06) != 0) {
-        side->numbers[body[topic_length + 2] << 8 | body[topic_length + 3]] = number;
+        side->sent[body[topic_length + 2] << 8 | body[topic_length + 3]] = sent;
     }
     if (side == &stream->broker) {
-        mark->delivered++;
-        stream->tap->delivered_count++;
+        see_command(stream->tap, mark);
     } else {
-        mark->replied++;
-        stream->tap->replied_count++;
+        see_reply(stream->tap, &sent, text, length);
     }
+}
+
+static int64_t later(int64_t one_ms, int64_t other_ms)
+{
+    return one_ms > other_ms ? one_ms : other_ms;
 }
 
 static void see_puback(struct tap_stream *stream, struct side *side, const uint8_t *body,
                        size_t length, int64_t now_ms)
 {
-    struct side *publisher = side == &stream->bridge ? &stream->broker : &stream->bridge;
+    bool is_bridge = side == &stream->bridge;
+    struct side *publisher = is_bridge ? &stream->broker : &stream->bridge;
     if (length < 2) {
         return;
     }
-    int64_t *number = &publisher->numbers[body[0] << 8 | body[1]];
-    struct tap_mark *mark = mark_of(stream->tap, *number);
-    *number = -1;
-    if (mark != NULL && side == &stream->bridge) {
-        mark->acked_ms = now_ms;
-    } else if (mark != NULL) {
-        mark->reply_acked_ms = now_ms;
+    struct sent *sent = &publisher->sent[body[0] << 8 | body[1]];
+    struct tap_mark *mark = mark_of(stream->tap, sent->number);
+    bool is_refused = length > 2 && body[2] >= REFUSED;
+    sent->number = -1;
+    if (mark == NULL || is_refused || sent->is_early) {
+        return;
+    }
+    if (is_bridge) {
+        mark->taken++;
+        mark->taken_ms = later(mark->taken_ms, sent->seen_ms);
+        spring(stream->tap, TAP_TRAP_TAKEN);
+    } else {
+        mark->answers++;
+        mark->answer_sent_ms = later(mark->answer_sent_ms, sent->seen_ms);
+        mark->answer_acked_ms = now_ms;
     }
 }
 
@@ -125,13 +239,12 @@ static void see_packet(struct tap_stream *stream, struct side *side, uint8_t hea
 {
     switch (head >> 4) {
     case TYPE_PUBLISH:
-        see_publish(stream, side, head & 0x0f, body, length);
+        see_publish(stream, side, head & 0x0f, body, length, now_ms);
         break;
     case TYPE_PUBACK:
         see_puback(stream, side, body, length, now_ms);
         break;
     case TYPE_SUBACK:
-        stream->tap->subscribed_ms = now_ms;
         stream->tap->subscribed_count++;
         break;
     default:

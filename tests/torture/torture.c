@@ -50,6 +50,11 @@ static void make_directory(struct torture *torture)
     }
     snprintf(path, sizeof path, "%s/violations", torture->directory);
     violation_open(path, (unsigned long long)torture->options.seed);
+    snprintf(path, sizeof path, "%s/excused", torture->directory);
+    torture->excused = fopen(path, "we");
+    if (torture->excused == NULL) {
+        flow_fail("cannot write %s", path);
+    }
 }
 
 /* The proxy is forked before any library has threads or sockets here. */
@@ -85,6 +90,7 @@ static void start_bridge(struct torture *torture)
     const struct bridge_options options = {.directory = torture->directory,
                                            .broker_port = torture->proxy.ports[ROUTE_BRIDGE],
                                            .api_port = torture->proxy.ports[ROUTE_API],
+                                           .tap = torture->tap,
                                            .settings = torture->settings};
     bridge_keeper_init(&torture->bridge, &options);
     int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
@@ -127,7 +133,8 @@ void torture_begin(struct torture *torture, const struct torture_options *option
                                     .record = &torture->record,
                                     .tap = torture->tap,
                                     .far = &torture->far,
-                                    .broker = &torture->broker};
+                                    .broker = &torture->broker,
+                                    .excused = torture->excused};
 }
 
 void torture_end(struct torture *torture)
@@ -142,6 +149,7 @@ void torture_end(struct torture *torture)
     plan_fini(&torture->plan);
     record_fini(&torture->record);
     free(torture->asked);
+    fclose(torture->excused);
     mosquitto_lib_cleanup();
 }
 

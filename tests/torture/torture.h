@@ -43,6 +43,7 @@ struct torture {
     struct bridge_keeper bridge;
     struct broker_keeper broker;
     struct chaos chaos;
+    FILE *excused;
     struct check check;
     bool *asked; /* commands that were asked again, by number */
     int64_t start_ms;
