@@ -18,6 +18,7 @@
 #include "io/ledger.h"
 #include "io/loop.h"
 #include "io/mqtt_port.h"
+#include "io/supervisor.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -50,6 +51,7 @@ struct bridge {
     struct outbox *outbox;
     struct presence *presence;
     struct admin *admin;
+    struct supervisor *supervisor;
     bool *has_session; /* by receiver: the broker kept one once, and should still */
     struct loop_signal *signals[SIGNAL_COUNT];
     struct loop_timer *step_timer;
@@ -199,6 +201,7 @@ static void signalled(void *arg, int signal_number)
     }
     LOG_INFO("stopping", LOG_TEXT("signal", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
     bridge->stop_reason = "stopped";
+    supervisor_say(bridge->supervisor, "STOPPING=1\nSTATUS=stopping");
     begin_step(bridge, STOP_STEPS);
 }
 
@@ -263,9 +266,20 @@ static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice wh
     }
 }
 
+static void tell_supervisor(const struct bridge *bridge)
+{
+    struct buf line = {0};
+    buf_printf(&line, "STATUS=%zu of %lld receivers subscribed, publisher %s",
+               mqtt_port_receivers_up(bridge->port), (long long)bridge->settings->broker.receivers,
+               mqtt_port_may_publish(bridge->port) ? "connected" : "not connected");
+    supervisor_say(bridge->supervisor, line.data);
+    buf_fini(&line);
+}
+
 static void on_publisher_changed(void *arg, bool is_up)
 {
     struct bridge *bridge = arg;
+    tell_supervisor(bridge);
     presence_publisher_changed(bridge->presence, is_up);
     outbox_publisher_changed(bridge->outbox, is_up);
 }
@@ -275,6 +289,7 @@ static void on_receivers_changed(void *arg, size_t up_count, size_t wanted_count
 {
     struct bridge *bridge = arg;
     if (bridge->step == NULL) {
+        tell_supervisor(bridge);
         presence_receivers_changed(bridge->presence, up_count, wanted_count);
     }
 }
@@ -397,6 +412,7 @@ static int build(struct bridge *bridge, const char *program)
     struct buf why = {0};
     bridge->loop = loop_new();
     bridge->step_timer = loop_timer_new(bridge->loop, step_timed_out, bridge);
+    bridge->supervisor = supervisor_new(bridge->loop);
     bridge->presence = presence_new(bridge->loop, bridge->settings);
     bridge->dispatch = dispatch_new(bridge->loop, bridge->settings, &bridge->counters);
     bridge->outbox = outbox_new(bridge->loop, &bridge->counters);
@@ -447,6 +463,8 @@ static void start(struct bridge *bridge)
     ledger_start(bridge->ledger);
     outbox_connect(bridge->outbox, bridge->ledger, bridge->port);
     mqtt_port_start(bridge->port);
+    /* Not only when subscribed: a broker that is away is no reason to start the bridge again. */
+    supervisor_say(bridge->supervisor, "READY=1\nSTATUS=connecting to the broker");
 }
 
 static void take_apart(struct bridge *bridge)
@@ -463,6 +481,7 @@ static void take_apart(struct bridge *bridge)
     dispatch_free(bridge->dispatch);
     presence_free(bridge->presence);
     loop_timer_free(bridge->step_timer);
+    supervisor_free(bridge->supervisor);
     loop_free(bridge->loop);
     buf_fini(&bridge->will);
     free(bridge->has_session);

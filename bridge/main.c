@@ -4,6 +4,7 @@
  * One binary, several roles: the subcommands people call, and the two MQTT processes the bridge
  * starts for itself.
  */
+#include "base/guard.h"
 #include "cli/cli.h"
 #include "mqtt/publisher.h"
 #include "mqtt/receiver.h"
@@ -50,6 +51,7 @@ int main(int argc, char **argv)
     /* The link, not the path behind it: also after an upgrade the MQTT processes are this very
      * binary. */
     const struct cli_context context = {.program = "/proc/self/exe"};
+    guard_process();
     if (argc < 2) {
         print_help(stderr);
         return EX_USAGE;

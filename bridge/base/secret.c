@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,6 +11,14 @@
 #include <unistd.h>
 
 #define SECRET_FILE_BYTES 65536
+#define VARIABLES_MAX     8
+
+/* The environment is the process's, and so is what was taken out of it. */
+static struct {
+    const char *name;
+    struct secret value;
+} hidden[VARIABLES_MAX];
+static size_t hidden_count;
 
 void secret_wipe(void *memory, size_t size_bytes)
 {
@@ -23,15 +32,20 @@ void secret_fini(struct secret *secret)
     if (secret == NULL) {
         return;
     }
-    secret_wipe(secret->data, secret->length);
-    free(secret->data);
+    if (secret->data != NULL) {
+        secret_wipe(secret->data, secret->length);
+        mem_pages_free(secret->data, secret->length + 1);
+    }
     *secret = (struct secret){0};
 }
 
 void secret_set(struct secret *secret, struct slice bytes)
 {
     /* The bytes may be the secret's own, so they are copied before those are wiped. */
-    struct secret copy = {mem_dup(bytes.data, bytes.length), bytes.length};
+    struct secret copy = {mem_pages(bytes.length + 1), bytes.length};
+    if (bytes.length > 0) {
+        memcpy(copy.data, bytes.data, bytes.length);
+    }
     secret_fini(secret);
     *secret = copy;
 }
@@ -110,4 +124,29 @@ enum status secret_read_file(struct secret *secret, const char *path)
     enum status status = read_open_file(secret, fd);
     close(fd);
     return status;
+}
+
+void secret_hide_variable(const char *name)
+{
+    char *value = getenv(name);
+    if (value == NULL) {
+        return;
+    }
+    assert(hidden_count < VARIABLES_MAX);
+    hidden[hidden_count].name = name;
+    secret_set(&hidden[hidden_count].value, slice_text(value));
+    hidden_count++;
+    /* The kernel shows this very memory. */
+    secret_wipe(value, strlen(value));
+    unsetenv(name);
+}
+
+const char *secret_variable(const char *name)
+{
+    for (size_t i = 0; i < hidden_count; i++) {
+        if (strcmp(hidden[i].name, name) == 0) {
+            return hidden[i].value.data;
+        }
+    }
+    return getenv(name);
 }

@@ -1,5 +1,6 @@
 #include "bridge.h"
 #include "cli/cli.h"
+#include "ecs/credentials.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -17,6 +18,14 @@ static const struct cli_usage USAGE = {
     .about = "Runs the bridge until SIGTERM or SIGINT.",
     .options = OPTIONS,
 };
+
+static void warn_of_root(void)
+{
+    if (geteuid() == 0) {
+        LOG_WARN("running_as_root",
+                 LOG_TEXT("advice", "nothing here needs it: run the bridge as a user of its own"));
+    }
+}
 
 int cli_run(const struct cli_context *context, int argc, char **argv)
 {
@@ -36,6 +45,8 @@ int cli_run(const struct cli_context *context, int argc, char **argv)
         return code;
     }
     log_setup(settings_log_level(settings), strcmp(settings->log.format, "json") == 0, "bridge");
+    warn_of_root();
+    credentials_env_hide();
     close_range(STDERR_FILENO + 1, ~0U,
                 0); /* a stranger's socket could be taken for the broker's */
     signal(SIGPIPE, SIG_IGN);

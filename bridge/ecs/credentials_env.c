@@ -36,7 +36,7 @@ static bool is_key(const struct secret *secret)
 
 static void env_read(struct secret *secret, const char *name)
 {
-    const char *value = getenv(name);
+    const char *value = secret_variable(name);
 
     if (value != NULL && value[0] != '\0') {
         secret_set(secret, slice_text(value));
@@ -86,6 +86,13 @@ static void env_free(struct credential_source *source)
 
     credentials_fini(&env->credentials);
     free(env);
+}
+
+void credentials_env_hide(void)
+{
+    secret_hide_variable(ID_NAME);
+    secret_hide_variable(SECRET_NAME);
+    secret_hide_variable(TOKEN_NAME);
 }
 
 struct credential_source *credentials_env_new(void)

@@ -5,6 +5,7 @@
  */
 #include "io/mqtt_port.h"
 
+#include "base/guard.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "mqtt_port_private.h"
@@ -306,10 +307,12 @@ static void tell_stopped(void *arg)
 
 /* ---- Beginning and end ---- */
 
-/* The children's whole environment: where OpenSSL finds the authorities it trusts. */
+/* The children's whole environment: where OpenSSL finds the authorities it trusts, and whether they
+ * may be debugged. */
 static void set_environment(struct mqtt_port *port)
 {
-    static const char *const names[CHILD_ENVIRONMENT_VALUES] = {"SSL_CERT_FILE", "SSL_CERT_DIR"};
+    static const char *const names[CHILD_ENVIRONMENT_VALUES] = {"SSL_CERT_FILE", "SSL_CERT_DIR",
+                                                                GUARD_OFF_VARIABLE};
     size_t count = 0;
     for (size_t i = 0; i < CHILD_ENVIRONMENT_VALUES; i++) {
         const char *value = getenv(names[i]);

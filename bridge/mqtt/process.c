@@ -29,8 +29,6 @@ static void process_guard(int last_fd)
     }
     close_range((unsigned)last_fd + 1, ~0U, 0); /* whatever else was inherited */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* It holds the broker's password: no core file, no ptrace. */
-    prctl(PR_SET_DUMPABLE, 0);
     /* Three threads that hardly meet: one heap is smaller than three. */
     mallopt(M_ARENA_MAX, 1);
 }

@@ -1,7 +1,9 @@
-# What `cmake --install` puts where: the binary, the example configuration, the documents, the licence.
+# What `cmake --install` puts where: the binary, the example configuration, the service, the documents,
+# the licence.
 include(GNUInstallDirs)
 install(TARGETS ecs-mqtt-bridge RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES config/ecs-mqtt-bridge.conf config/minimal.conf
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+install(FILES deploy/systemd/ecs-mqtt-bridge.service DESTINATION lib/systemd/system)
 install(FILES README.md LICENSE config/settings.md config/errors.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,7 +1,8 @@
 /*
  * secret - text that must not stay in memory, nor reach a log, an error or a reply.
  *
- * `{0}` is an empty one. The bytes are wiped when they are replaced or given up.
+ * `{0}` is an empty one. The bytes lie in pages of their own, which no core file holds, and are
+ * wiped when they are replaced or given up.
  *
  * Thread: one at a time.
  */
@@ -29,6 +30,14 @@ bool secret_is_set(const struct secret *secret);
  * large).
  */
 enum status secret_read_file(struct secret *secret, const char *path);
+/*
+ * Moves the value of an environment variable, if there is one, to where secrets lie: programs
+ * started later do not inherit it, /proc/PID/environ does not show it. Thread: the first, before
+ * others start; at most 8 variables.
+ */
+void secret_hide_variable(const char *name);
+/* The value of an environment variable, hidden or not; NULL where it is not set. */
+const char *secret_variable(const char *name);
 /* Overwrites memory in a way the compiler keeps. */
 void secret_wipe(void *memory, size_t size_bytes);
 

@@ -53,5 +53,10 @@ void credentials_source_free(struct credential_source *source);
 
 /* The sources of this build. */
 struct credential_source *credentials_env_new(void);
+/*
+ * Takes the keys out of the process's environment (secret_hide_variable()); later sources find them
+ * all the same. Thread: the first, before others start; once.
+ */
+void credentials_env_hide(void);
 
 #endif

@@ -1,6 +1,7 @@
 #include "base/secret.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -192,6 +193,66 @@ static void test_a_failed_read_keeps_the_secret_that_was_there(void **state)
 
 #define FILE_TEST(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
+/* The flags line of the mapping that holds the address, as the kernel tells them. */
+static void read_flags(const void *address, char out[256])
+{
+    FILE *file = fopen("/proc/self/smaps", "re");
+    char line[256];
+    bool is_it = false;
+    assert_non_null(file);
+    out[0] = '\0';
+    while (fgets(line, sizeof line, file) != NULL) {
+        uintptr_t from = 0;
+        uintptr_t to = 0;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
+            is_it = from <= (uintptr_t)address && (uintptr_t)address < to;
+        } else if (is_it && strncmp(line, "VmFlags:", 8) == 0) {
+            snprintf(out, 256, "%s", line);
+        }
+    }
+    fclose(file);
+}
+
+static void test_no_core_file_holds_a_secret(void **state)
+{
+    (void)state;
+    char flags[256];
+    struct secret secret = {0};
+    char *other = strdup("no secret");
+    secret_set(&secret, slice_text("a secret"));
+    read_flags(secret.data, flags);
+    assert_non_null(strstr(flags, " dd"));
+    read_flags(other, flags);
+    assert_non_null(strstr(flags, " rd"));
+    assert_null(strstr(flags, " dd"));
+    secret_fini(&secret);
+    free(other);
+}
+
+static void test_a_secret_longer_than_a_page_is_kept_whole(void **state)
+{
+    (void)state;
+    struct secret secret = {0};
+    char text[10000];
+    memset(text, 'x', sizeof text);
+    secret_set(&secret, slice_of(text, sizeof text));
+    assert_true(slice_equals(secret_slice(&secret), slice_of(text, sizeof text)));
+    assert_int_equal(secret.data[secret.length], '\0');
+    secret_fini(&secret);
+}
+
+static void test_a_hidden_variable_is_known_to_us_alone(void **state)
+{
+    (void)state;
+    setenv("TEST_SECRET_VARIABLE", "hide-and-seek", 1);
+    assert_string_equal(secret_variable("TEST_SECRET_VARIABLE"), "hide-and-seek");
+    secret_hide_variable("TEST_SECRET_VARIABLE");
+    assert_null(getenv("TEST_SECRET_VARIABLE"));
+    assert_string_equal(secret_variable("TEST_SECRET_VARIABLE"), "hide-and-seek");
+    secret_hide_variable("TEST_SECRET_NOT_SET");
+    assert_null(secret_variable("TEST_SECRET_NOT_SET"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +267,9 @@ int main(void)
         FILE_TEST(test_a_link_to_a_file_is_followed),
         FILE_TEST(test_a_file_without_permission_is_unavailable),
         FILE_TEST(test_a_failed_read_keeps_the_secret_that_was_there),
+        cmocka_unit_test(test_no_core_file_holds_a_secret),
+        cmocka_unit_test(test_a_secret_longer_than_a_page_is_kept_whole),
+        cmocka_unit_test(test_a_hidden_variable_is_known_to_us_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
