@@ -12,6 +12,10 @@
 /* Smaller ones are not worth a write, and may come from being interrupted between two readings. */
 #define STEP_MIN_MS 1000
 
+/* How far it may fall back over a reboot that loses the wall clock; a write an hour costs nothing.
+ */
+#define KEPT_AGE_MAX_MS 3600000
+
 #define BOOT_ID_FILE   "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_DIGITS 13 /* "xxxxxxxx-xxxx": enough to tell two runs of a machine apart */
 
@@ -38,14 +42,21 @@ struct ledger_clock_reading ledger_clock_read(void)
                                          .since_boot_ms = clock_boot_ms()};
 }
 
+static int64_t kept_after_reboot(const struct ledger_clock_facts *facts,
+                                 const struct ledger_clock_reading *reading)
+{
+    int64_t by_wall_ms = reading->wall_ms - (facts->steps_ms > 0 ? facts->steps_ms : 0);
+    return by_wall_ms > facts->kept_ms ? by_wall_ms : facts->kept_ms;
+}
+
 void ledger_clock_init(struct ledger_clock *clock, const struct ledger_clock_facts *facts,
                        int64_t boot, const struct ledger_clock_reading *reading)
 {
-    bool is_same_run = boot != 0 && boot == facts->boot;
     clock->facts = *facts;
     clock->boot = boot;
-    clock->base_ms =
-        is_same_run ? facts->base_ms : reading->wall_ms - facts->steps_ms - reading->since_boot_ms;
+    clock->base_ms = boot != 0 && boot == facts->boot
+                         ? facts->base_ms
+                         : kept_after_reboot(facts, reading) - reading->since_boot_ms;
 }
 
 int64_t ledger_clock_kept_ms(const struct ledger_clock *clock,
@@ -58,11 +69,13 @@ bool ledger_clock_has_news(const struct ledger_clock *clock,
                            const struct ledger_clock_reading *reading,
                            struct ledger_clock_facts *out_facts)
 {
-    int64_t steps_ms = reading->wall_ms - ledger_clock_kept_ms(clock, reading);
+    int64_t kept_ms = ledger_clock_kept_ms(clock, reading);
+    int64_t steps_ms = reading->wall_ms - kept_ms;
     bool is_stored = clock->facts.boot == clock->boot && clock->facts.base_ms == clock->base_ms &&
-                     llabs(steps_ms - clock->facts.steps_ms) < STEP_MIN_MS;
+                     llabs(steps_ms - clock->facts.steps_ms) < STEP_MIN_MS &&
+                     kept_ms - clock->facts.kept_ms < KEPT_AGE_MAX_MS;
     if (!is_stored) {
-        *out_facts = (struct ledger_clock_facts){clock->boot, clock->base_ms, steps_ms};
+        *out_facts = (struct ledger_clock_facts){clock->boot, clock->base_ms, steps_ms, kept_ms};
     }
     return !is_stored;
 }

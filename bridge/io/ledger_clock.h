@@ -4,8 +4,10 @@
  *
  * The kept time was the wall clock's when the ledger was made. From then on it counts what really
  * passes, the machine's sleep included (CLOCK_BOOTTIME), and leaves out every step of the wall
- * clock. Three facts in the store carry it over a restart. Over a reboot it goes on by the wall
- * clock: a step while the machine is off cannot be told from time that passed.
+ * clock. Facts in the store carry it over a restart. Over a reboot it goes on by the wall clock: a
+ * step while the machine is off cannot be told from time that passed. A machine that begins in 1970
+ * until it has asked the network must not upset it, so it never goes back, and what the wall clock
+ * was behind it at the last writing is not added to the wall clock of the next run.
  *
  * Thread: any; pure, but for ledger_clock_read() and ledger_clock_boot().
  */
@@ -25,6 +27,7 @@ struct ledger_clock_facts {
     int64_t boot;     /* the machine's run */
     int64_t base_ms;  /* in that run: kept time minus time since boot */
     int64_t steps_ms; /* wall clock minus kept time */
+    int64_t kept_ms;  /* the kept time when they were written */
 };
 
 struct ledger_clock {

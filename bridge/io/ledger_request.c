@@ -15,6 +15,7 @@
 #define FACT_BOOT  "ledger.clock_boot"
 #define FACT_BASE  "ledger.clock_base_ms"
 #define FACT_STEPS "ledger.clock_steps_ms"
+#define FACT_KEPT  "ledger.clock_kept_ms"
 
 /* ---- the clock's facts ---- */
 
@@ -33,7 +34,10 @@ enum status ledger_load_clock(const struct store_ops *ops, struct store *store,
     if (status == STATUS_OK) {
         status = get_fact(ops, store, FACT_BASE, &out_facts->base_ms);
     }
-    return status == STATUS_OK ? get_fact(ops, store, FACT_STEPS, &out_facts->steps_ms) : status;
+    if (status == STATUS_OK) {
+        status = get_fact(ops, store, FACT_STEPS, &out_facts->steps_ms);
+    }
+    return status == STATUS_OK ? get_fact(ops, store, FACT_KEPT, &out_facts->kept_ms) : status;
 }
 
 enum status ledger_save_clock(const struct store_ops *ops, struct store *store,
@@ -43,7 +47,10 @@ enum status ledger_save_clock(const struct store_ops *ops, struct store *store,
     if (status == STATUS_OK) {
         status = ops->set_fact(store, FACT_BASE, facts->base_ms);
     }
-    return status == STATUS_OK ? ops->set_fact(store, FACT_STEPS, facts->steps_ms) : status;
+    if (status == STATUS_OK) {
+        status = ops->set_fact(store, FACT_STEPS, facts->steps_ms);
+    }
+    return status == STATUS_OK ? ops->set_fact(store, FACT_KEPT, facts->kept_ms) : status;
 }
 
 /* ---- requests and batches as containers ---- */

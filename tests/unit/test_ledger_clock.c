@@ -102,7 +102,7 @@ static void test_the_facts_are_written_once_for_a_step_and_not_for_small_differe
     (void)state;
     struct machine machine = machine_new();
     assert_true(commit(&machine));
-    pass(&machine, HOUR_MS);
+    pass(&machine, HOUR_MS / 2);
     assert_false(commit(&machine));
     step(&machine, 900);
     assert_false(commit(&machine));
@@ -151,6 +151,35 @@ static void test_over_a_reboot_it_goes_on_by_the_wall_clock_without_the_steps_be
     assert_true(commit(&machine));
     pass(&machine, HOUR_MS);
     assert_int_equal(kept(&machine), START_MS + 2 * HOUR_MS);
+}
+
+static void test_a_machine_that_begins_in_1970_neither_keeps_for_ever_nor_forgets(void **state)
+{
+    (void)state;
+    struct machine machine = machine_new();
+    commit(&machine);
+    for (int64_t day = 1; day <= 3; day++) {
+        pass(&machine, HOUR_MS);
+        commit(&machine);
+        int64_t right_ms = machine.now.wall_ms + DAY_MS;
+        reboot(&machine, -machine.now.wall_ms);
+        assert_int_equal(kept(&machine), START_MS + day * HOUR_MS);
+        commit(&machine);
+        step(&machine, right_ms);
+        assert_int_equal(kept(&machine), START_MS + day * HOUR_MS);
+        commit(&machine);
+    }
+}
+
+static void test_a_run_that_knew_no_time_does_not_set_the_next_one_ahead(void **state)
+{
+    (void)state;
+    struct machine machine = machine_new();
+    commit(&machine);
+    reboot(&machine, -machine.now.wall_ms);
+    commit(&machine);
+    reboot(&machine, START_MS + DAY_MS - machine.now.wall_ms);
+    assert_int_equal(kept(&machine), START_MS + DAY_MS);
 }
 
 static void test_a_system_that_does_not_name_its_runs_is_as_one_that_rebooted(void **state)
@@ -290,6 +319,8 @@ int main(void)
         cmocka_unit_test(test_facts_that_could_not_be_stored_are_news_again),
         cmocka_unit_test(test_a_step_while_the_bridge_is_away_is_left_out_too),
         cmocka_unit_test(test_over_a_reboot_it_goes_on_by_the_wall_clock_without_the_steps_before),
+        cmocka_unit_test(test_a_machine_that_begins_in_1970_neither_keeps_for_ever_nor_forgets),
+        cmocka_unit_test(test_a_run_that_knew_no_time_does_not_set_the_next_one_ahead),
         cmocka_unit_test(test_a_system_that_does_not_name_its_runs_is_as_one_that_rebooted),
         cmocka_unit_test(test_this_system_names_its_run),
         RIG_TEST(test_a_token_is_known_whatever_the_wall_clock_does),
