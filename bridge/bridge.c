@@ -7,6 +7,7 @@
  */
 #include "bridge.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ecs/ecs_call.h"
@@ -34,9 +35,13 @@
 #define STOP_MQTT_MS    1000
 #define STOP_LEDGER_MS  500
 
-/* The first two stop, the third has the accounting told. */
-static const int SIGNALS[] = {SIGTERM, SIGINT, SIGUSR1};
+/* The first two stop, the third has the accounting told, the fourth says that a lost session was
+ * seen. */
+static const int SIGNALS[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
 #define SIGNAL_COUNT (sizeof SIGNALS / sizeof SIGNALS[0])
+
+/* When a session was lost that nobody has seen yet (wall clock); 0: none. */
+#define FACT_SESSION_LOST "session.lost_at_ms"
 
 struct bridge {
     const struct settings *settings;
@@ -187,12 +192,26 @@ static void log_accounting(struct bridge *bridge)
              LOG_INT("outbox", counter_get(counters, COUNTER_OUTBOX_DEPTH)));
 }
 
+static void see_session_loss(struct bridge *bridge)
+{
+    bool was_shown = presence_session_lost_at_ms(bridge->presence) != 0;
+    LOG_INFO("session_loss_seen", LOG_TEXT("was_shown", was_shown ? "yes" : "no"));
+    if (was_shown) {
+        presence_session_seen(bridge->presence);
+        ledger_remember(bridge->ledger, FACT_SESSION_LOST, 0);
+    }
+}
+
 /* The first signal stops in good order; a second one skips what is left of the present step. */
 static void signalled(void *arg, int signal_number)
 {
     struct bridge *bridge = arg;
     if (signal_number == SIGUSR1) {
         log_accounting(bridge);
+        return;
+    }
+    if (signal_number == SIGUSR2) {
+        see_session_loss(bridge);
         return;
     }
     if (bridge->step != NULL) {
@@ -224,7 +243,9 @@ static void on_claimed(void *arg, struct command *command)
 
 static void on_posted(void *arg, int64_t id, struct slice message)
 {
-    outbox_posted(((struct bridge *)arg)->outbox, id, message);
+    struct bridge *bridge = arg;
+    outbox_posted(bridge->outbox, id, message);
+    presence_counts_changed(bridge->presence);
 }
 
 static void on_store_health(void *arg, bool is_failing, const char *text)
@@ -243,7 +264,9 @@ static void on_store_health(void *arg, bool is_failing, const char *text)
 
 static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt_ticket ticket)
 {
-    intake_deliver(((struct bridge *)arg)->intake, delivery, ticket);
+    struct bridge *bridge = arg;
+    intake_deliver(bridge->intake, delivery, ticket);
+    presence_counts_changed(bridge->presence);
 }
 
 static void on_published(void *arg, int64_t id)
@@ -253,6 +276,7 @@ static void on_published(void *arg, int64_t id)
         presence_published(bridge->presence);
     } else {
         outbox_published(bridge->outbox, id);
+        presence_counts_changed(bridge->presence);
     }
 }
 
@@ -313,13 +337,23 @@ static void recall_sessions(struct bridge *bridge)
     }
 }
 
+static void recall_session_loss(struct bridge *bridge)
+{
+    int64_t at_ms = ledger_recall(bridge->ledger, FACT_SESSION_LOST, 0);
+    if (at_ms != 0) {
+        presence_recall_session_lost(bridge->presence, at_ms);
+    }
+}
+
 static void on_session_opened(void *arg, uint32_t receiver, const char *client_id,
                               bool is_session_present)
 {
     struct bridge *bridge = arg;
     if (!is_session_present && bridge->has_session[receiver]) {
         counter_add(&bridge->counters, COUNTER_SESSIONS_LOST, 1);
-        presence_session_lost(bridge->presence, client_id);
+        presence_session_lost(bridge->presence, client_id, clock_wall_ms());
+        ledger_remember(bridge->ledger, FACT_SESSION_LOST,
+                        presence_session_lost_at_ms(bridge->presence));
     }
     if (!bridge->has_session[receiver]) {
         char *key = session_key(bridge, receiver);
@@ -413,7 +447,7 @@ static int build(struct bridge *bridge, const char *program)
     bridge->loop = loop_new();
     bridge->step_timer = loop_timer_new(bridge->loop, step_timed_out, bridge);
     bridge->supervisor = supervisor_new(bridge->loop);
-    bridge->presence = presence_new(bridge->loop, bridge->settings);
+    bridge->presence = presence_new(bridge->loop, bridge->settings, &bridge->counters);
     bridge->dispatch = dispatch_new(bridge->loop, bridge->settings, &bridge->counters);
     bridge->outbox = outbox_new(bridge->loop, &bridge->counters);
     int code = open_ledger(bridge, &why);
@@ -460,6 +494,7 @@ static void start(struct bridge *bridge)
     presence_connect(bridge->presence, bridge->port, bridge->admin);
     dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
     recall_sessions(bridge);
+    recall_session_loss(bridge);
     ledger_start(bridge->ledger);
     outbox_connect(bridge->outbox, bridge->ledger, bridge->port);
     mqtt_port_start(bridge->port);

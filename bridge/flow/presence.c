@@ -14,24 +14,40 @@
 
 #include <stdlib.h>
 
-/* How long a lost session keeps the bridge degraded, so that somebody sees it. */
-#define SESSION_LOST_SHOWN_MS 60000
 /* When to tell again what the broker did not take for now. */
 #define TELL_AGAIN_MS 5000
 /* At start the receivers need a moment: that is not yet a reason. */
 #define STARTING_MS 5000
 
+/* Every command is in exactly one place: base/counters.h has the sum. */
+static const struct {
+    const char *name;
+    enum counter counter;
+} COUNTS[] = {
+    {"Received", COUNTER_RECEIVED},   {"Resumed", COUNTER_RESUMED},
+    {"Succeeded", COUNTER_SUCCEEDED}, {"Failed", COUNTER_FAILED},
+    {"Unknown", COUNTER_UNKNOWN},     {"Refused", COUNTER_REFUSED},
+    {"Replayed", COUNTER_REPLAYED},   {"Waiting", COUNTER_WAITING},
+    {"InWork", COUNTER_IN_WORK},      {"NotTaken", COUNTER_NOT_TAKEN},
+    {"BeingTaken", COUNTER_TAKING},   {"Outbox", COUNTER_OUTBOX_DEPTH},
+};
+#define COUNTS_COUNT (sizeof COUNTS / sizeof COUNTS[0])
+
 struct presence {
     const struct settings *settings;
+    struct counters *counters;
     struct mqtt_port *port;
     struct admin *admin;
-    struct loop_timer *starting;     /* runs until not being subscribed counts */
-    struct loop_timer *session_lost; /* runs while that is shown */
-    struct loop_timer *again;        /* runs until a refused state is told once more */
+    struct loop_timer *starting; /* runs until not being subscribed counts */
+    struct loop_timer *counting; /* runs until changed counts are told */
+    struct loop_timer *again;    /* runs until a refused state is told once more */
     struct loop_timer *told_due;
     loop_fn *told;
     void *told_arg;
     bool reasons[PRESENCE_REASON_COUNT];
+    int64_t session_lost_at_ms; /* wall clock; 0: none is shown */
+    int64_t since_ms;           /* wall clock; counted from then on */
+    int64_t told_counts[COUNTS_COUNT];
     bool is_starting;
     bool has_publisher;
     bool is_telling;     /* a message is with the publisher */
@@ -48,7 +64,7 @@ static const char *const REASONS[PRESENCE_REASON_COUNT] = {
 };
 
 static void starting_over(void *arg);
-static void session_lost_over(void *arg);
+static void counts_due(void *arg);
 static void again_due(void *arg);
 
 static void told_now(void *arg)
@@ -61,12 +77,15 @@ static void told_now(void *arg)
     }
 }
 
-struct presence *presence_new(struct loop *loop, const struct settings *settings)
+struct presence *presence_new(struct loop *loop, const struct settings *settings,
+                              struct counters *counters)
 {
     struct presence *presence = mem_zalloc(1, sizeof *presence);
     presence->settings = settings;
+    presence->counters = counters;
+    presence->since_ms = clock_wall_ms();
     presence->starting = loop_timer_new(loop, starting_over, presence);
-    presence->session_lost = loop_timer_new(loop, session_lost_over, presence);
+    presence->counting = loop_timer_new(loop, counts_due, presence);
     presence->again = loop_timer_new(loop, again_due, presence);
     presence->told_due = loop_timer_new(loop, told_now, presence);
     presence->is_starting = true;
@@ -85,7 +104,7 @@ void presence_free(struct presence *presence)
 {
     if (presence != NULL) {
         loop_timer_free(presence->starting);
-        loop_timer_free(presence->session_lost);
+        loop_timer_free(presence->counting);
         loop_timer_free(presence->again);
         loop_timer_free(presence->told_due);
         free(presence);
@@ -116,6 +135,34 @@ static void put_reasons(const struct presence *presence, struct buf *body)
     json_put_close(body, ']');
 }
 
+static void put_time(struct buf *body, const char *name, int64_t wall_ms)
+{
+    char text[CLOCK_TEXT_BYTES];
+    clock_format_ms(wall_ms, text);
+    json_put_text(body, name, slice_text(text));
+}
+
+static void put_counts(const struct presence *presence, struct buf *body)
+{
+    json_put_name(body, "Counts");
+    json_put_open(body, '{');
+    put_time(body, "Since", presence->since_ms);
+    for (size_t i = 0; i < COUNTS_COUNT; i++) {
+        json_put_int(body, COUNTS[i].name, counter_get(presence->counters, COUNTS[i].counter));
+    }
+    json_put_close(body, '}');
+}
+
+/* What a bridge knows that runs. */
+static void put_present(const struct presence *presence, struct buf *body)
+{
+    if (presence->session_lost_at_ms != 0) {
+        put_time(body, "SessionLostAt", presence->session_lost_at_ms);
+    }
+    put_time(body, "At", clock_wall_ms());
+    put_counts(presence, body);
+}
+
 /* Appends the status message; `presence` is NULL for the Last Will, which must not claim to know a
  * time. */
 static enum status render(const struct presence *presence, const struct settings *settings,
@@ -125,7 +172,6 @@ static enum status render(const struct presence *presence, const struct settings
     struct buf body = {0};
     const struct topic_values values = {.instance = settings->instance};
     const char *state = presence == NULL ? "offline" : state_word(presence);
-    char now[CLOCK_TEXT_BYTES];
     enum status status = topic_expand(settings->topics.status, &values, &topic);
     json_put_open(&body, '{');
     json_put_text(&body, "State", slice_text(state));
@@ -140,8 +186,7 @@ static enum status render(const struct presence *presence, const struct settings
     json_put_text(&body, "Instance", slice_text(settings->instance));
     json_put_text(&body, "Version", slice_text(BRIDGE_VERSION));
     if (presence != NULL) {
-        clock_format_ms(clock_wall_ms(), now);
-        json_put_text(&body, "At", slice_text(now));
+        put_present(presence, &body);
     }
     json_put_close(&body, '}');
     struct message message = {.topic = buf_slice(&topic),
@@ -172,6 +217,18 @@ static void log_state(const struct presence *presence)
     buf_fini(&reasons);
 }
 
+/* Whether they are others than were told, and keeps them as told. */
+static bool note_counts(struct presence *presence)
+{
+    bool has_changed = false;
+    for (size_t i = 0; i < COUNTS_COUNT; i++) {
+        int64_t count = counter_get(presence->counters, COUNTS[i].counter);
+        has_changed |= presence->told_counts[i] != count;
+        presence->told_counts[i] = count;
+    }
+    return has_changed;
+}
+
 static void tell(struct presence *presence)
 {
     struct buf message = {0};
@@ -183,6 +240,7 @@ static void tell(struct presence *presence)
         return;
     }
     if (render(presence, presence->settings, &message) == STATUS_OK) {
+        note_counts(presence);
         presence->is_telling = true;
         presence->is_outdated = false;
         loop_timer_stop(presence->again);
@@ -194,6 +252,24 @@ static void tell(struct presence *presence)
 static void again_due(void *arg)
 {
     tell(arg);
+}
+
+/* Told as long as they change, then no more until something happens. A new publisher tells them
+ * anyway. */
+static void counts_due(void *arg)
+{
+    struct presence *presence = arg;
+    if (presence->has_publisher && presence->offline == NULL && note_counts(presence)) {
+        tell(presence);
+        loop_timer_start(presence->counting, PRESENCE_COUNTS_MS);
+    }
+}
+
+void presence_counts_changed(struct presence *presence)
+{
+    if (!loop_timer_is_running(presence->counting)) {
+        loop_timer_start(presence->counting, PRESENCE_COUNTS_MS);
+    }
 }
 
 static void changed(struct presence *presence)
@@ -261,18 +337,33 @@ void presence_unpublished(struct presence *presence, bool is_final, struct slice
     }
 }
 
-static void session_lost_over(void *arg)
+void presence_recall_session_lost(struct presence *presence, int64_t at_ms)
 {
-    presence_set(arg, PRESENCE_SESSION_LOST, false);
+    presence->session_lost_at_ms = at_ms;
+    presence_set(presence, PRESENCE_SESSION_LOST, true);
 }
 
-void presence_session_lost(struct presence *presence, const char *client_id)
+/* The first of several is kept: from then on commands may be lost. */
+void presence_session_lost(struct presence *presence, const char *client_id, int64_t at_ms)
 {
     LOG_ERROR("session_lost", LOG_TEXT("client_id", client_id),
               LOG_TEXT("meaning", "the broker had forgotten this session: commands published while "
-                                  "the bridge was away may be lost"));
-    presence_set(presence, PRESENCE_SESSION_LOST, true);
-    loop_timer_start(presence->session_lost, SESSION_LOST_SHOWN_MS);
+                                  "the bridge was away may be lost"),
+              LOG_TEXT("until", "SIGUSR2 says that somebody has seen it"));
+    if (presence->session_lost_at_ms == 0) {
+        presence_recall_session_lost(presence, at_ms);
+    }
+}
+
+int64_t presence_session_lost_at_ms(const struct presence *presence)
+{
+    return presence->session_lost_at_ms;
+}
+
+void presence_session_seen(struct presence *presence)
+{
+    presence->session_lost_at_ms = 0;
+    presence_set(presence, PRESENCE_SESSION_LOST, false);
 }
 
 void presence_stop(struct presence *presence, const char *why, loop_fn *told, void *arg)

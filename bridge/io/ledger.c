@@ -583,8 +583,11 @@ void ledger_close(struct ledger *ledger, int64_t timeout_ms)
         pthread_cond_signal(&ledger->queued);
         pthread_join(ledger->thread, NULL);
         if (ledger->queue.head != NULL) {
-            LOG_ERROR("ledger_closed_with_losses", LOG_INT("requests", ledger->queue_count),
-                      LOG_TEXT("error", ledger->ops->error(ledger->store)));
+            LOG_WARN("ledger_closed_behind", LOG_INT("requests", ledger->queue_count),
+                     LOG_TEXT("error", ledger->ops->error(ledger->store)),
+                     LOG_TEXT("meaning", "no acknowledged command is lost: what could not be "
+                                         "written is found out again at the next start, with the "
+                                         "same tokens; replies may come twice"));
         }
     }
     free_ledger(ledger);

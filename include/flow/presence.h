@@ -2,8 +2,9 @@
  * presence - the retained status topic: online, degraded with its reasons, offline.
  *
  * `online` once every receiver is subscribed and the publisher stands; `degraded` while any reason
- * lasts; `offline` on a planned stop, and as Last Will. Also sets the readiness of the admin
- * endpoint.
+ * lasts; `offline` on a planned stop, and as Last Will. The accounting of all commands is in it
+ * too, told at each change of state and, while it changes, every PRESENCE_COUNTS_MS. Also sets the
+ * readiness of the admin endpoint.
  *
  * Thread: the loop's.
  */
@@ -11,6 +12,7 @@
 #define FLOW_PRESENCE_H
 
 #include "base/buf.h"
+#include "base/counters.h"
 #include "io/admin.h"
 #include "io/ledger.h"
 #include "io/loop.h"
@@ -31,10 +33,13 @@ enum presence_reason {
 
 /* The id under which presence publishes; the outbox's are positive. */
 #define PRESENCE_MESSAGE_ID 0
+/* How often counts alone are told. */
+#define PRESENCE_COUNTS_MS 10000
 
 struct presence;
 
-struct presence *presence_new(struct loop *loop, const struct settings *settings);
+struct presence *presence_new(struct loop *loop, const struct settings *settings,
+                              struct counters *counters);
 /* `admin` may be NULL (switched off). */
 void presence_connect(struct presence *presence, struct mqtt_port *port, struct admin *admin);
 /* Takes NULL. */
@@ -50,11 +55,16 @@ void presence_publisher_changed(struct presence *presence, bool is_up);
 void presence_published(struct presence *presence);
 /* The broker does not have it. Told again after a while, unless `is_final` or stopping. */
 void presence_unpublished(struct presence *presence, bool is_final, struct slice why);
-/*
- * The broker had no session of this client id. Recorded as lost for SESSION_LOST_SHOWN_MS if one
- * was expected.
- */
-void presence_session_lost(struct presence *presence, const char *client_id);
+/* The broker had forgotten the session of this client id. Shown until somebody has seen it. */
+void presence_session_lost(struct presence *presence, const char *client_id, int64_t at_ms);
+/* The same, found out before a restart. */
+void presence_recall_session_lost(struct presence *presence, int64_t at_ms);
+/* Since when (wall clock) a lost session is shown; 0: none is. */
+int64_t presence_session_lost_at_ms(const struct presence *presence);
+/* Somebody has seen it: it is shown no longer. */
+void presence_session_seen(struct presence *presence);
+/* Something happened that is counted. Cheap: nothing is told before its time. */
+void presence_counts_changed(struct presence *presence);
 /* Tells `offline`; `told` is called once the broker has it or there is no publisher, at the
  * earliest on the next turn. */
 void presence_stop(struct presence *presence, const char *why, loop_fn *told, void *arg);

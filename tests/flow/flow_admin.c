@@ -2,6 +2,7 @@
 #include "flow_http.h"
 #include "flow_world.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,60 @@ static void test_a_session_the_broker_forgot_is_said_loudly(struct world *world)
     bridge_stop(bridge);
 }
 
+/* Says that somebody has seen the loss; the bridge is online again, and so after a restart. */
+static void see_loss(struct world *world, struct bridge *bridge)
+{
+    client_forget(world->sender, &(struct match){.topic = bridge->status_topic});
+    assert_int_equal(kill(bridge->pid, SIGUSR2), 0);
+    client_expect(world->sender, &(struct match){.topic = bridge->status_topic, .state = "online"});
+    assert_true(bridge_log_contains(bridge, "event=session_loss_seen"));
+    bridge_stop(bridge);
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+}
+
+static void test_a_lost_session_is_shown_over_restarts_until_somebody_has_seen_it(
+    struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    bridge_stop(bridge);
+    broker_kill(&world->broker);
+    broker_start(&world->broker);
+    world_renew_sender(world);
+    const struct match lost = {.topic = bridge->status_topic, .state = "degraded"};
+    bridge_start(bridge);
+    const char *at = json_text(client_expect(world->sender, &lost)->json, "SessionLostAt");
+    assert_string_not_equal(at, "");
+    bridge_stop(bridge);
+    bridge_start(bridge);
+    const struct message *again = client_expect(world->sender, &lost);
+    assert_non_null(strstr(again->payload, "session_lost"));
+    assert_string_equal(json_text(again->json, "SessionLostAt"), at);
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    see_loss(world, bridge);
+}
+
+/* The last word of a bridge that stops is its account. */
+static void test_the_status_tells_what_became_of_all_commands(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const char *token = world_name(world, "token");
+    const char *group = world_name(world, "pg");
+    check_succeeded(world_ask(world, token, group, ""));
+    check_succeeded(world_ask(world, token, group, ""));
+    world_send(world, "{}");
+    client_expect(world->sender, &(struct match){.topic = "ecs-bridge/v1/dead-letters"});
+    bridge_stop(bridge);
+    const struct message *status = client_expect(
+        world->sender, &(struct match){.topic = bridge->status_topic, .state = "offline"});
+    const cJSON *counts = cJSON_GetObjectItem(status->json, "Counts");
+    assert_non_null(counts);
+    assert_int_equal(json_number(counts, "Received"), 3);
+    assert_int_equal(json_number(counts, "Succeeded"), 1);
+    assert_int_equal(json_number(counts, "Replayed"), 1);
+    assert_int_equal(json_number(counts, "Refused"), 1);
+}
+
 /* Also where it was forgotten while the bridge was away. */
 static void test_a_session_forgotten_while_the_bridge_was_away_is_said_loudly(struct world *world)
 {
@@ -180,6 +235,8 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_bridge_that_is_online_is_alive_and_ready),
         FLOW_TEST(test_metrics_count_what_happened),
         FLOW_TEST(test_the_log_may_be_json_lines),
+        FLOW_TEST(test_a_lost_session_is_shown_over_restarts_until_somebody_has_seen_it),
+        FLOW_TEST(test_the_status_tells_what_became_of_all_commands),
         FLOW_TEST(test_a_restart_with_its_session_is_no_loss),
         FLOW_TEST(test_a_bridge_without_its_broker_is_alive_and_not_ready),
         FLOW_TEST(test_a_session_the_broker_forgot_is_said_loudly),

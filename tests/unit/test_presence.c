@@ -19,12 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STARTING_MS     5000
-#define TELL_AGAIN_MS   5000
-#define SESSION_LOST_MS 60000
+#define STARTING_MS   5000
+#define TELL_AGAIN_MS 5000
+#define LOST_AT_MS    INT64_C(1767323045123) /* 2026-01-02T03:04:05.123Z */
 
 static struct {
     struct settings settings;
+    struct counters counters;
     struct presence *presence;
     size_t published_count;
     struct message message; /* the last, points into `bytes` */
@@ -113,7 +114,7 @@ static int set_up(void **state)
     memset(&world, 0, sizeof world);
     world.settings.instance = "i-1";
     world.settings.topics.status = "status/{Instance}";
-    world.presence = presence_new(NULL, &world.settings);
+    world.presence = presence_new(NULL, &world.settings, &world.counters);
     presence_connect(world.presence, NULL, (struct admin *)(void *)&admin);
     return 0;
 }
@@ -320,21 +321,154 @@ static void test_a_state_the_broker_never_takes_is_not_told_again(void **state)
     assert_told(2, "degraded");
 }
 
-static void test_a_lost_session_is_shown_for_a_while(void **state)
+static void test_a_lost_session_is_shown_until_somebody_has_seen_it(void **state)
 {
     (void)state;
     come_online();
-    presence_session_lost(world.presence, "client-1");
+    presence_session_lost(world.presence, "client-1", LOST_AT_MS);
     assert_told(2, "degraded");
     assert_reasons("session_lost");
+    assert_field("SessionLostAt", "2026-01-02T03:04:05.123Z");
     presence_published(world.presence);
-    fake_timers_advance(SESSION_LOST_MS / 2);
-    presence_session_lost(world.presence, "client-2");
-    fake_timers_advance(SESSION_LOST_MS - 1);
+    fake_timers_advance(INT64_C(7) * 86400000);
     assert_int_equal(world.published_count, 2);
-    fake_timers_advance(1);
+    presence_session_seen(world.presence);
     assert_told(3, "online");
+    assert_null(json_member(world.body, "SessionLostAt"));
 }
+
+static void test_of_several_lost_sessions_the_first_time_is_told(void **state)
+{
+    (void)state;
+    come_online();
+    presence_session_lost(world.presence, "client-1", LOST_AT_MS);
+    presence_published(world.presence);
+    presence_session_lost(world.presence, "client-2", LOST_AT_MS + 60000);
+    assert_int_equal(world.published_count, 2);
+    assert_true(presence_session_lost_at_ms(world.presence) == LOST_AT_MS);
+}
+
+static void test_a_session_that_was_lost_before_the_restart_is_shown_again(void **state)
+{
+    (void)state;
+    presence_recall_session_lost(world.presence, LOST_AT_MS);
+    presence_publisher_changed(world.presence, true);
+    presence_receivers_changed(world.presence, 1, 1);
+    assert_told(1, "degraded");
+    assert_reasons("session_lost");
+    assert_field("SessionLostAt", "2026-01-02T03:04:05.123Z");
+    presence_published(world.presence);
+    presence_session_seen(world.presence);
+    assert_told(2, "online");
+}
+
+/* ---- counts ---- */
+
+static void assert_count(const char *name, int64_t expected)
+{
+    const struct json *count = json_member(json_member(world.body, "Counts"), name);
+    assert_non_null(count);
+    assert_int_equal((int64_t)json_number(count), expected);
+}
+
+/* As a command that arrives does. */
+static void receive(void)
+{
+    counter_add(&world.counters, COUNTER_RECEIVED, 1);
+    presence_counts_changed(world.presence);
+}
+
+static void test_the_state_comes_with_the_counts(void **state)
+{
+    (void)state;
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        counter_set(&world.counters, (enum counter)i, 100 + i);
+    }
+    come_online();
+    assert_count("Received", 100 + COUNTER_RECEIVED);
+    assert_count("Resumed", 100 + COUNTER_RESUMED);
+    assert_count("Succeeded", 100 + COUNTER_SUCCEEDED);
+    assert_count("Failed", 100 + COUNTER_FAILED);
+    assert_count("Unknown", 100 + COUNTER_UNKNOWN);
+    assert_count("Refused", 100 + COUNTER_REFUSED);
+    assert_count("Replayed", 100 + COUNTER_REPLAYED);
+    assert_count("Waiting", 100 + COUNTER_WAITING);
+    assert_count("InWork", 100 + COUNTER_IN_WORK);
+    assert_count("NotTaken", 100 + COUNTER_NOT_TAKEN);
+    assert_count("BeingTaken", 100 + COUNTER_TAKING);
+    assert_count("Outbox", 100 + COUNTER_OUTBOX_DEPTH);
+}
+
+static void test_changed_counts_are_told_together_after_a_while(void **state)
+{
+    (void)state;
+    come_online();
+    for (int i = 0; i < 1000; i++) {
+        receive();
+    }
+    fake_timers_advance(PRESENCE_COUNTS_MS - 1);
+    assert_int_equal(world.published_count, 1);
+    fake_timers_advance(1);
+    assert_told(2, "online");
+    assert_count("Received", 1000);
+}
+
+static void test_a_quiet_bridge_tells_nothing_and_keeps_no_timer(void **state)
+{
+    (void)state;
+    come_online();
+    fake_timers_advance(100 * PRESENCE_COUNTS_MS);
+    assert_int_equal(world.published_count, 1);
+    receive();
+    fake_timers_advance(PRESENCE_COUNTS_MS);
+    presence_published(world.presence);
+    fake_timers_advance(100 * PRESENCE_COUNTS_MS);
+    assert_int_equal(world.published_count, 2);
+    presence_counts_changed(world.presence);
+    fake_timers_advance(100 * PRESENCE_COUNTS_MS);
+    assert_int_equal(world.published_count, 2);
+}
+
+/* What nobody announces, such as a command that was not taken in the end, is told too. */
+static void test_counts_are_looked_at_until_they_rest(void **state)
+{
+    (void)state;
+    come_online();
+    receive();
+    fake_timers_advance(PRESENCE_COUNTS_MS);
+    presence_published(world.presence);
+    counter_add(&world.counters, COUNTER_NOT_TAKEN, 1);
+    fake_timers_advance(PRESENCE_COUNTS_MS);
+    assert_told(3, "online");
+    assert_count("NotTaken", 1);
+}
+
+static void test_counts_a_change_of_state_has_told_are_not_told_again(void **state)
+{
+    (void)state;
+    come_online();
+    receive();
+    presence_set(world.presence, PRESENCE_API_UNREACHABLE, true);
+    assert_told(2, "degraded");
+    assert_count("Received", 1);
+    presence_published(world.presence);
+    fake_timers_advance(10 * PRESENCE_COUNTS_MS);
+    assert_int_equal(world.published_count, 2);
+}
+
+static void test_the_last_counts_are_told_with_the_stop(void **state)
+{
+    (void)state;
+    come_online();
+    receive();
+    presence_stop(world.presence, "stopped", told, &world);
+    assert_told(2, "offline");
+    assert_count("Received", 1);
+    fake_timers_advance(10 * PRESENCE_COUNTS_MS);
+    assert_int_equal(world.published_count, 2);
+}
+
+/* ---- the end ---- */
 
 static void test_a_stop_is_told_and_reported_when_the_broker_has_it(void **state)
 {
@@ -418,6 +552,7 @@ static void test_the_last_will_says_offline_and_claims_no_time(void **state)
     assert_field("State", "offline");
     assert_field("Reason", "connection_lost");
     assert_null(json_member(world.body, "At"));
+    assert_null(json_member(world.body, "Counts"));
     assert_true(world.message.is_retained);
     assert_true(slice_equals_text(world.message.topic, "status/i-1"));
 }
@@ -440,7 +575,15 @@ int main(void)
         TEST(test_a_state_the_broker_did_not_take_for_now_is_told_again),
         TEST(test_a_newer_state_takes_the_place_of_one_to_tell_again),
         TEST(test_a_state_the_broker_never_takes_is_not_told_again),
-        TEST(test_a_lost_session_is_shown_for_a_while),
+        TEST(test_a_lost_session_is_shown_until_somebody_has_seen_it),
+        TEST(test_of_several_lost_sessions_the_first_time_is_told),
+        TEST(test_a_session_that_was_lost_before_the_restart_is_shown_again),
+        TEST(test_the_state_comes_with_the_counts),
+        TEST(test_changed_counts_are_told_together_after_a_while),
+        TEST(test_a_quiet_bridge_tells_nothing_and_keeps_no_timer),
+        TEST(test_counts_are_looked_at_until_they_rest),
+        TEST(test_counts_a_change_of_state_has_told_are_not_told_again),
+        TEST(test_the_last_counts_are_told_with_the_stop),
         TEST(test_a_stop_is_told_and_reported_when_the_broker_has_it),
         TEST(test_a_stop_while_telling_is_told_after_that),
         TEST(test_a_stop_before_the_start_was_over_is_told_too),
