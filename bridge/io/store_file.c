@@ -95,18 +95,77 @@ static enum status sync_directory_of(const char *path, struct buf *out_why)
     return status;
 }
 
+static enum status look_empty(const char *path, struct buf *out_why)
+{
+    buf_printf(out_why,
+               "the ledger %s is empty, which the bridge never leaves behind: its records were "
+               "lost. Restore it from a backup, or remove the file to begin with an empty ledger, "
+               "which no longer knows the commands and tokens of before",
+               path);
+    return STATUS_INVALID;
+}
+
+static enum status look_absent(const char *path, struct buf *out_why)
+{
+    struct buf log = {0};
+    enum status status = STATUS_NOT_FOUND;
+    buf_printf(&log, "%s-wal", path);
+    if (store_file_size(log.data) >= 0) {
+        buf_printf(out_why,
+                   "the ledger %s is not there, but its log %s is: it was moved or removed without "
+                   "it. Put it back, or remove the log as well to begin with an empty ledger, "
+                   "which no longer knows the commands and tokens of before",
+                   path, log.data);
+        status = STATUS_INVALID;
+    }
+    buf_fini(&log);
+    return status;
+}
+
+enum status store_file_look(const char *path, struct buf *out_why)
+{
+    struct stat about;
+    if (lstat(path, &about) != 0 && errno == ENOENT) {
+        return look_absent(path, out_why);
+    }
+    bool is_empty = stat(path, &about) == 0 && S_ISREG(about.st_mode) && about.st_size == 0;
+    return is_empty ? look_empty(path, out_why) : STATUS_OK;
+}
+
 enum status store_file_create(const char *path, struct buf *out_why)
 {
+    if (unlink(path) != 0 && errno != ENOENT) {
+        return cannot(out_why, "remove", path);
+    }
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
-        return errno == EEXIST ? STATUS_OK : cannot(out_why, "create", path);
+        return cannot(out_why, "create", path);
     }
     close(fd);
-    return sync_directory_of(path, out_why);
+    return STATUS_OK;
+}
+
+enum status store_file_adopt(const char *made, const char *path, struct buf *out_why)
+{
+    return rename(made, path) == 0 ? sync_directory_of(path, out_why)
+                                   : cannot(out_why, "rename", made);
 }
 
 int64_t store_file_size(const char *path)
 {
     struct stat about;
     return stat(path, &about) == 0 ? (int64_t)about.st_size : -1;
+}
+
+struct store_file_id store_file_identify(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 ? (struct store_file_id){about.st_dev, about.st_ino}
+                                   : (struct store_file_id){0, 0};
+}
+
+bool store_file_is(const char *path, struct store_file_id id)
+{
+    struct store_file_id now = store_file_identify(path);
+    return now.device == id.device && now.inode == id.inode;
 }

@@ -102,7 +102,8 @@ static enum status run_with_id(struct store *store, enum store_sqlite_statement 
 
 static enum status begin(struct store *store)
 {
-    return run(store, use(store, SQL_BEGIN));
+    enum status status = store_sqlite_check_place(store);
+    return status == STATUS_OK ? run(store, use(store, SQL_BEGIN)) : status;
 }
 
 static enum status commit(struct store *store)

@@ -1,9 +1,10 @@
 /*
- * Opening asks in this order: does another bridge have it, is it a ledger, which version, is it
- * whole. Only then is anything in it changed.
+ * Opening asks in this order: does another bridge have it, is it there, is it a ledger, which
+ * version, is it whole. Only then is anything in it changed. A new one is made under another name
+ * and takes its own when it is whole, so that a file of that name always was a ledger.
  */
+#include "base/log.h"
 #include "base/mem.h"
-#include "store_file.h"
 #include "store_sqlite_private.h"
 
 #include <errno.h>
@@ -162,6 +163,15 @@ static enum status probe(struct store *store, struct buf *out_why)
     return status;
 }
 
+static enum status migrate(struct store *store, int64_t version, struct buf *out_why)
+{
+    enum status status = STATUS_OK;
+    for (; status == STATUS_OK && version < STORE_SQLITE_VERSION; version++) {
+        status = migrate_step(store, version, out_why);
+    }
+    return status;
+}
+
 static enum status open_file(struct store *store, bool is_full, struct buf *out_why)
 {
     int64_t version = 0;
@@ -175,8 +185,8 @@ static enum status open_file(struct store *store, bool is_full, struct buf *out_
     if (status == STATUS_OK) {
         status = execute(store, store_sqlite_durability(is_full), out_why);
     }
-    for (; status == STATUS_OK && version < STORE_SQLITE_VERSION; version++) {
-        status = migrate_step(store, version, out_why);
+    if (status == STATUS_OK) {
+        status = migrate(store, version, out_why);
     }
     if (status == STATUS_OK) {
         status = check_size(store, out_why);
@@ -207,6 +217,19 @@ static enum status open_file_to_read(struct store *store, struct buf *out_why)
     return status == STATUS_OK ? probe(store, out_why) : status;
 }
 
+enum status store_sqlite_check_place(struct store *store)
+{
+    bool is_file_there = store_file_is(store->path, store->file);
+    if (is_file_there && store_file_is(store->log_path, store->log)) {
+        return STATUS_OK;
+    }
+    snprintf(store->error, sizeof store->error,
+             "%s was moved, removed or replaced while the bridge has it open: put it back; without "
+             "it nothing can be kept",
+             is_file_there ? store->log_path : store->path);
+    return STATUS_STORE;
+}
+
 void store_sqlite_close(struct store *store)
 {
     if (store == NULL) {
@@ -215,22 +238,77 @@ void store_sqlite_close(struct store *store)
     for (int i = 0; i < SQL_COUNT; i++) {
         sqlite3_finalize(store->statements[i]);
     }
-    /* The last connection's close writes the WAL back and removes it. */
+    /* The last connection's close writes the WAL back and removes it. Where the file is gone the
+     * WAL stays, so that the next start says so instead of making a new ledger. */
+    if (store->lock_fd >= 0 && store->file.inode != 0 &&
+        store_sqlite_check_place(store) != STATUS_OK) {
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
     sqlite3_close(store->db);
     store_file_unlock(store->lock_fd);
     free(store->path);
+    free(store->log_path);
     free(store);
+}
+
+static struct store *store_new(const char *path)
+{
+    struct store *store = mem_zalloc(1, sizeof *store);
+    struct buf log_path = {0};
+    buf_printf(&log_path, "%s-wal", path);
+    store->path = mem_strdup(path);
+    store->log_path = buf_take(&log_path);
+    store->lock_fd = -1;
+    return store;
+}
+
+/* An empty ledger, whole on the disk, under a name of its own. */
+static enum status make_file(const char *path, struct buf *out_why)
+{
+    struct store *store = store_new(path);
+    enum status status = store_file_create(path, out_why);
+    if (status == STATUS_OK) {
+        status = connect_file(store, false, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = execute(store, store_sqlite_durability(true), out_why);
+    }
+    if (status == STATUS_OK) {
+        status = migrate(store, 0, out_why);
+    }
+    store_sqlite_close(store);
+    return status;
+}
+
+static enum status create(const char *location, struct buf *out_why)
+{
+    struct buf made = {0};
+    buf_printf(&made, "%s.new", location);
+    enum status status = make_file(made.data, out_why);
+    if (status == STATUS_OK) {
+        status = store_file_adopt(made.data, location, out_why);
+    }
+    if (status == STATUS_OK) {
+        LOG_INFO("ledger_created", LOG_TEXT("path", location),
+                 LOG_TEXT("meaning", "there was none: this one knows no command and no token yet"));
+    }
+    buf_fini(&made);
+    return status;
+}
+
+static enum status find_or_create(const char *location, struct buf *out_why)
+{
+    enum status status = store_file_look(location, out_why);
+    return status == STATUS_NOT_FOUND ? create(location, out_why) : status;
 }
 
 enum status store_sqlite_open(const char *location, bool is_full, struct store **out_store,
                               struct buf *out_why)
 {
-    struct store *store = mem_zalloc(1, sizeof *store);
-    store->path = mem_strdup(location);
-    store->lock_fd = -1;
+    struct store *store = store_new(location);
     enum status status = store_file_lock(location, &store->lock_fd, out_why);
     if (status == STATUS_OK) {
-        status = store_file_create(location, out_why);
+        status = find_or_create(location, out_why);
     }
     if (status == STATUS_OK) {
         status = open_file(store, is_full, out_why);
@@ -239,6 +317,8 @@ enum status store_sqlite_open(const char *location, bool is_full, struct store *
         store_sqlite_close(store);
         return status;
     }
+    store->file = store_file_identify(store->path);
+    store->log = store_file_identify(store->log_path);
     *out_store = store;
     return STATUS_OK;
 }
@@ -246,9 +326,7 @@ enum status store_sqlite_open(const char *location, bool is_full, struct store *
 enum status store_sqlite_open_to_read(const char *location, struct store **out_store,
                                       struct buf *out_why)
 {
-    struct store *store = mem_zalloc(1, sizeof *store);
-    store->path = mem_strdup(location);
-    store->lock_fd = -1;
+    struct store *store = store_new(location);
     enum status status = open_file_to_read(store, out_why);
     if (status != STATUS_OK) {
         store_sqlite_close(store);

@@ -8,6 +8,7 @@
 #define IO_STORE_SQLITE_PRIVATE_H
 
 #include "io/store.h"
+#include "store_file.h"
 #include "store_sqlite_schema.h"
 
 #include <sqlite3.h>
@@ -17,6 +18,9 @@
 struct store {
     sqlite3 *db;
     char *path;
+    char *log_path; /* of the write-ahead log */
+    struct store_file_id file;
+    struct store_file_id log;
     int lock_fd;
     int64_t last_message_id;
     sqlite3_stmt *open; /* has a row that the caller may be looking at */
@@ -29,6 +33,9 @@ enum status store_sqlite_open(const char *location, bool is_full, struct store *
 enum status store_sqlite_open_to_read(const char *location, struct store **out_store,
                                       struct buf *out_why);
 void store_sqlite_close(struct store *store);
+/* STATUS_STORE where the file or its log is not under its name any more: what would be written
+ * would be lost with the last that has it open. */
+enum status store_sqlite_check_place(struct store *store);
 /* Writes down what the connection's last call failed of. STATUS_STORE. */
 enum status store_sqlite_fail(struct store *store);
 

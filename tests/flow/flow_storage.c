@@ -129,6 +129,24 @@ static void test_sigterm_ends_the_bridge_in_time_while_the_disk_is_full(struct w
     assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
 }
 
+static void test_a_ledger_that_is_moved_away_takes_no_command_until_it_is_back(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    const char *path = path_in(world, bridge, "ledger.db");
+    const char *elsewhere = path_in(world, bridge, "elsewhere.db");
+    const char *token = world_name(world, "token");
+    assert_int_equal(rename(path, elsewhere), 0);
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    expect_store_unavailable(world, bridge);
+    bridge_wait_log(bridge, "put it back");
+    expect_unanswered(world, token);
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 0);
+    assert_int_equal(rename(elsewhere, path), 0);
+    check_succeeded(world_expect_reply(world, token));
+    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    bridge_wait_online(bridge);
+}
+
 /* --- ledgers that cannot be used --- */
 
 /* A file's bytes, which may hold NULs. */
@@ -201,6 +219,21 @@ static void test_a_ledger_that_is_no_database_is_refused_and_left_alone(struct w
     const char *path = path_in(world, bridge, "ledger.db");
     file_write(path, "The quick brown fox jumps over the lazy dog.\n");
     check_damaged_refused(bridge, path);
+}
+
+static void test_an_empty_file_is_refused_and_a_new_ledger_made_once_it_is_removed(
+    struct world *world)
+{
+    struct bridge *bridge = bridge_with_past(world);
+    const char *path = path_in(world, bridge, "ledger.db");
+    assert_int_equal(truncate(path, 0), 0);
+    check_refused(bridge, "remove the file to begin with an empty ledger");
+    assert_int_equal(file_size(path), 0);
+    assert_int_equal(unlink(path), 0);
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    bridge_wait_log(bridge, "event=ledger_created");
+    bridge_stop(bridge);
 }
 
 static void test_a_directory_in_the_ledgers_place_is_refused(struct world *world)
@@ -278,9 +311,11 @@ int main(int argc, char **argv)
         FLOW_TEST(test_an_outcome_that_cannot_be_stored_is_told_when_it_is_stored),
         FLOW_TEST(test_an_outcome_lost_with_a_full_disk_is_found_again_with_the_same_token),
         FLOW_TEST(test_sigterm_ends_the_bridge_in_time_while_the_disk_is_full),
+        FLOW_TEST(test_a_ledger_that_is_moved_away_takes_no_command_until_it_is_back),
         FLOW_TEST(test_a_ledger_with_an_overwritten_header_is_refused_and_left_alone),
         FLOW_TEST(test_a_truncated_ledger_is_refused_and_left_alone),
         FLOW_TEST(test_a_ledger_that_is_no_database_is_refused_and_left_alone),
+        FLOW_TEST(test_an_empty_file_is_refused_and_a_new_ledger_made_once_it_is_removed),
         FLOW_TEST(test_a_directory_in_the_ledgers_place_is_refused),
         FLOW_TEST(test_a_directory_that_is_not_there_is_refused_by_its_name),
         FLOW_TEST(test_a_ledger_that_may_only_be_read_is_refused_and_used_when_it_may_be_written),

@@ -218,6 +218,141 @@ static void test_a_file_with_an_overwritten_root_is_refused(void **state)
     assert_refused(location, STATUS_INVALID, "restore it from a backup");
 }
 
+static char *beside(const char *location, const char *ending)
+{
+    struct buf name = {0};
+    buf_printf(&name, "%s%s", location, ending);
+    return buf_take(&name);
+}
+
+static void test_an_empty_file_is_refused_and_stays_empty(void **state)
+{
+    const char *location = *state;
+    write_at(location, 0, "", 0);
+    assert_refused(location, STATUS_INVALID, "is empty");
+    assert_refused(location, STATUS_INVALID, "remove the file to begin with an empty ledger");
+    assert_int_equal(unlink(location), 0);
+    assert_opens(location);
+}
+
+static void test_a_log_without_its_file_is_refused(void **state)
+{
+    const char *location = *state;
+    char *log = beside(location, "-wal");
+    struct buf why = {0};
+    write_at(log, 0, "x", 1);
+    assert_int_equal(try_open(location, &why), STATUS_INVALID);
+    assert_non_null(strstr(why.data, log));
+    assert_int_not_equal(access(location, F_OK), 0);
+    assert_int_equal(unlink(log), 0);
+    assert_opens(location);
+    buf_fini(&why);
+    free(log);
+}
+
+/* A bridge that died while it made its first ledger left this. */
+static void test_a_ledger_that_was_half_made_is_made_anew(void **state)
+{
+    const char *location = *state;
+    char *made = beside(location, ".new");
+    char *journal = beside(location, ".new-journal");
+    write_at(made, 0, "SQLite format 3", 16);
+    write_at(journal, 0, "half a journal", 14);
+    assert_opens(location);
+    assert_int_not_equal(access(made, F_OK), 0);
+    assert_int_not_equal(access(journal, F_OK), 0);
+    free(made);
+    free(journal);
+}
+
+static enum status write_fact(struct store *store, const char *key)
+{
+    enum status status = OPS->begin(store);
+    if (status == STATUS_OK) {
+        status = OPS->set_fact(store, key, 1);
+    }
+    if (status == STATUS_OK) {
+        return OPS->commit(store);
+    }
+    OPS->rollback(store);
+    return status;
+}
+
+/* Moved away while it is open, put back, and moved away for good. */
+static void check_vanishing(const char *location, const char *ending)
+{
+    struct store *store = NULL;
+    struct buf why = {0};
+    int64_t value = 0;
+    char *name = beside(location, ending);
+    char *elsewhere = beside(location, ".elsewhere");
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(write_fact(store, "before"), STATUS_OK);
+    assert_int_equal(rename(name, elsewhere), 0);
+    assert_int_equal(write_fact(store, "while"), STATUS_STORE);
+    assert_non_null(strstr(OPS->error(store), "put it back"));
+    assert_non_null(strstr(OPS->error(store), name));
+    assert_int_equal(rename(elsewhere, name), 0);
+    assert_int_equal(write_fact(store, "after"), STATUS_OK);
+    assert_int_equal(OPS->get_fact(store, "while", &value), STATUS_NOT_FOUND);
+    OPS->close(store);
+    free(name);
+    free(elsewhere);
+    buf_fini(&why);
+}
+
+static void test_a_file_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back(void **state)
+{
+    check_vanishing(*state, "");
+}
+
+static void test_a_log_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back(void **state)
+{
+    check_vanishing(*state, "-wal");
+}
+
+static void test_a_file_that_vanished_while_it_was_open_is_not_made_anew(void **state)
+{
+    const char *location = *state;
+    struct store *store = NULL;
+    struct buf why = {0};
+    char *log = beside(location, "-wal");
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(write_fact(store, "before"), STATUS_OK);
+    assert_int_equal(unlink(location), 0);
+    assert_int_equal(write_fact(store, "after"), STATUS_STORE);
+    OPS->close(store);
+    assert_int_equal(try_open(location, &why), STATUS_INVALID);
+    assert_non_null(strstr(why.data, log));
+    buf_fini(&why);
+    free(log);
+}
+
+/* As a crash leaves them: the index of the log is no part of what is kept. */
+static void test_without_the_logs_index_nothing_is_lost(void **state)
+{
+    const char *location = *state;
+    static const char *const ENDINGS[] = {"", "-wal"};
+    char *copy = location_new();
+    struct store *store = NULL;
+    struct buf why = {0};
+    int64_t value = 0;
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(write_fact(store, "kept"), STATUS_OK);
+    for (size_t i = 0; i < 2; i++) {
+        struct buf command = {0};
+        buf_printf(&command, "cp %s%s %s%s", location, ENDINGS[i], copy, ENDINGS[i]);
+        assert_int_equal(system(command.data), 0);
+        buf_fini(&command);
+    }
+    OPS->close(store);
+    assert_int_equal(OPS->open(copy, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->get_fact(store, "kept", &value), STATUS_OK);
+    OPS->close(store);
+    location_free(copy);
+    buf_fini(&why);
+}
+
 static void test_a_missing_folder_is_the_machines_fault(void **state)
 {
     struct buf path = {0};
@@ -290,6 +425,13 @@ int main(void)
         FILE_TEST(test_a_file_that_is_no_database_is_refused),
         FILE_TEST(test_a_file_that_was_cut_off_is_refused),
         FILE_TEST(test_a_file_with_an_overwritten_root_is_refused),
+        FILE_TEST(test_an_empty_file_is_refused_and_stays_empty),
+        FILE_TEST(test_a_log_without_its_file_is_refused),
+        FILE_TEST(test_a_ledger_that_was_half_made_is_made_anew),
+        FILE_TEST(test_a_file_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back),
+        FILE_TEST(test_a_log_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back),
+        FILE_TEST(test_a_file_that_vanished_while_it_was_open_is_not_made_anew),
+        FILE_TEST(test_without_the_logs_index_nothing_is_lost),
         FILE_TEST(test_a_missing_folder_is_the_machines_fault),
         FILE_TEST(test_the_owner_is_named_by_its_process),
         FILE_TEST(test_durability_is_what_was_asked_for),
