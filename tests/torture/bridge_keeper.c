@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,6 +79,25 @@ static bool kill_child(const struct bridge *bridge, const char *role, uint32_t p
     return count > 0;
 }
 
+/* Whether a signal would end the process as the kernel does: it has only just been started. */
+static bool is_deaf(pid_t pid, int signal_number)
+{
+    char path[64];
+    char line[128];
+    unsigned long long heard = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "SigBlk:", 7) == 0 || strncmp(line, "SigCgt:", 7) == 0) {
+            heard |= strtoull(line + 7, NULL, 16);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return (heard >> (signal_number - 1) & 1) == 0;
+}
+
 static void set_trap(struct bridge_keeper *keeper, enum tap_trap trap, uint32_t pick)
 {
     keeper->tap->trap_pid = keeper->bridge.pid;
@@ -116,6 +136,7 @@ void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, int
         is_done = kill_child(bridge, "publisher", pick);
         break;
     default:
+        keeper->is_deaf = is_deaf(bridge->pid, SIGTERM);
         kill(bridge->pid, SIGTERM);
         keeper->stop_by_ms = flow_now_ms() + STOP_MS;
         keeper->restart_delay_ms = delay_ms;
@@ -128,7 +149,8 @@ static void see_end(struct bridge_keeper *keeper, int code, int64_t now_ms)
 {
     bool is_stopping = keeper->stop_by_ms != 0;
     bool is_trapped = keeper->trap_until_ms != 0 && code == 128 + SIGKILL;
-    if (!is_trapped && (!is_stopping || code != 0)) {
+    bool is_stopped = is_stopping && (code == 0 || (keeper->is_deaf && code == 128 + SIGTERM));
+    if (!is_trapped && !is_stopped) {
         violate(VIOLATION_PROCESS, "the bridge ended %swith code %d, see %s",
                 is_stopping ? "on SIGTERM " : "by itself ", code, keeper->bridge.log);
     }

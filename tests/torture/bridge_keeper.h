@@ -30,6 +30,7 @@ struct bridge_keeper {
     int64_t stop_by_ms;    /* when it must have ended; 0: it is not stopping */
     int64_t trap_until_ms; /* how long the tap waits for its moment; 0: it does not */
     struct tap *tap;
+    bool is_deaf; /* it was told to stop before it listened to signals, so that just kills it */
     int restart_delay_ms; /* after it has stopped */
     int counts[BRIDGE_HARM_COUNT];
 };

@@ -46,6 +46,7 @@ struct reading {
     struct stored *stored;
     size_t count;
     size_t capacity;
+    bool has_witness; /* whose subscription is always there */
 };
 
 static uint32_t read_u16(const uint8_t *at)
@@ -132,12 +133,13 @@ static void keep_client_message(const struct reading *reading, const uint8_t *bo
     }
 }
 
-static void keep_subscription(const struct reading *reading, const uint8_t *body, size_t length)
+static void keep_subscription(struct reading *reading, const uint8_t *body, size_t length)
 {
     size_t id_length = read_u16(body + SUBSCRIPTION_LENGTH_AT);
     if (SUBSCRIPTION_BYTES + id_length <= length) {
-        reading->saved->has_bridge |=
-            is_client(body + SUBSCRIPTION_BYTES, id_length, BRIDGE_CLIENTS);
+        const uint8_t *id = body + SUBSCRIPTION_BYTES;
+        reading->saved->has_bridge |= is_client(id, id_length, BRIDGE_CLIENTS);
+        reading->has_witness |= is_client(id, id_length, WITNESS_CLIENT);
     }
 }
 
@@ -169,6 +171,9 @@ static void read_chunks(struct broker_saved *saved, const uint8_t *bytes, size_t
         }
         keep_chunk(&reading, read_u32(bytes + at), bytes + at + CHUNK_HEAD_BYTES, size);
         at += CHUNK_HEAD_BYTES + size;
+    }
+    if (!reading.has_witness) {
+        flow_fail("the broker's database does not tell what it should");
     }
     free(reading.stored);
 }
