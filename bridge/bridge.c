@@ -20,6 +20,7 @@
 #include "io/loop.h"
 #include "io/mqtt_port.h"
 #include "io/supervisor.h"
+#include "io/takings.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -57,6 +58,8 @@ struct bridge {
     struct presence *presence;
     struct admin *admin;
     struct supervisor *supervisor;
+    struct takings *takings;
+    struct blame_gate gate;
     bool *has_session; /* by receiver: the broker kept one once, and should still */
     struct loop_signal *signals[SIGNAL_COUNT];
     struct loop_timer *step_timer;
@@ -238,7 +241,11 @@ static void on_release(void *arg, const struct command *command)
 
 static void on_claimed(void *arg, struct command *command)
 {
-    dispatch_claimed(((struct bridge *)arg)->dispatch, command);
+    struct bridge *bridge = arg;
+    if (blame_of(&command->charges) == BLAME_SET_ASIDE) {
+        presence_set_aside(bridge->presence);
+    }
+    dispatch_claimed(bridge->dispatch, command);
 }
 
 static void on_posted(void *arg, int64_t id, struct slice message)
@@ -305,7 +312,8 @@ static void on_publisher_changed(void *arg, bool is_up)
     struct bridge *bridge = arg;
     tell_supervisor(bridge);
     presence_publisher_changed(bridge->presence, is_up);
-    outbox_publisher_changed(bridge->outbox, is_up);
+    outbox_publisher_changed(bridge->outbox, is_up,
+                             !is_up && mqtt_port_has_publisher_crashed(bridge->port));
 }
 
 /* Receivers that end because the bridge stops are no news. */
@@ -440,6 +448,26 @@ static void make_port(struct bridge *bridge, const char *program)
                                  &bridge->counters, &hooks);
 }
 
+static void on_set_aside(void *arg)
+{
+    presence_set_aside(((struct bridge *)arg)->presence);
+}
+
+/* Beside the ledger's file, in the working directory where it has none. */
+static void watch_intake(struct bridge *bridge)
+{
+    static const char FILE_STORE[] = "sqlite:";
+    const char *store = bridge->settings->ledger.store;
+    bool is_file = strncmp(store, FILE_STORE, sizeof FILE_STORE - 1) == 0;
+    struct buf path = {0};
+    buf_printf(&path, "%s.takings", is_file ? store + sizeof FILE_STORE - 1 : "ecs-mqtt-bridge");
+    bridge->takings = takings_open(path.data);
+    dispatch_share(bridge->dispatch, &bridge->gate);
+    intake_watch(bridge->intake, takings_marks(bridge->takings), &bridge->gate, on_set_aside,
+                 bridge);
+    buf_fini(&path);
+}
+
 /* Builds all parts. An exit code other than EX_OK says that it cannot run. */
 static int build(struct bridge *bridge, const char *program)
 {
@@ -463,6 +491,7 @@ static int build(struct bridge *bridge, const char *program)
         make_port(bridge, program);
         bridge->intake =
             intake_new(bridge->settings, &bridge->counters, bridge->ledger, bridge->port);
+        watch_intake(bridge);
         open_admin(bridge);
     }
     buf_fini(&why);
@@ -512,6 +541,7 @@ static void take_apart(struct bridge *bridge)
     ledger_close(bridge->ledger, STOP_LEDGER_MS);
     admin_free(bridge->admin);
     intake_free(bridge->intake);
+    takings_close(bridge->takings);
     outbox_free(bridge->outbox);
     dispatch_free(bridge->dispatch);
     presence_free(bridge->presence);

@@ -1,3 +1,4 @@
+#include "base/crash_point.h"
 #include "bridge.h"
 #include "cli/cli.h"
 #include "ecs/credentials.h"
@@ -5,6 +6,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -27,6 +29,24 @@ static void warn_of_root(void)
     }
 }
 
+#ifdef BRIDGE_CRASH_POINTS
+static int set_crash_point(void)
+{
+    struct buf why = {0};
+    enum status status = crash_point_setup(false, &why);
+    if (status != STATUS_OK) {
+        fprintf(stderr, "ecs-mqtt-bridge run: %s\n", why.data);
+    }
+    buf_fini(&why);
+    return status == STATUS_OK ? EX_OK : EX_CONFIG;
+}
+#else
+static int set_crash_point(void)
+{
+    return EX_OK;
+}
+#endif
+
 int cli_run(const struct cli_context *context, int argc, char **argv)
 {
     const char *path = NULL;
@@ -40,7 +60,10 @@ int cli_run(const struct cli_context *context, int argc, char **argv)
     if (next == CLI_EXIT) {
         return code;
     }
-    code = cli_load_settings("run", path, &settings);
+    code = set_crash_point();
+    if (code == EX_OK) {
+        code = cli_load_settings("run", path, &settings);
+    }
     if (code != EX_OK) {
         return code;
     }

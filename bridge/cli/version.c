@@ -26,6 +26,9 @@ int cli_version(const struct cli_context *context, int argc, char **argv)
         return code;
     }
     printf("ecs-mqtt-bridge %s\n", BRIDGE_VERSION);
+#ifdef BRIDGE_CRASH_POINTS
+    printf("debug build with crash points\n");
+#endif
     printf("paho-mqtt %s\nlibcurl %s\nopenssl %s\nlibuv %s\nsqlite %s\nlibmicrohttpd %s\n",
            connection_library_version(), http_library_version(), digest_library_version(),
            loop_library_version(), ledger_library_version(), admin_library_version());

@@ -11,9 +11,11 @@ static bool is_forgotten(const struct claim_found *found, int64_t now_ms)
            (found->expires_at_ms <= now_ms || found->keep == KEEP_NOT);
 }
 
-static bool is_definite(enum keep keep)
+static bool is_told(const struct claim_found *found, int64_t now_ms)
 {
-    return keep == KEEP_SUCCESS || keep == KEEP_REFUSAL || keep == KEEP_COOLDOWN;
+    enum keep keep = found->keep;
+    return keep == KEEP_SUCCESS || keep == KEEP_REFUSAL || keep == KEEP_COOLDOWN ||
+           (keep == KEEP_SET_ASIDE && now_ms < found->told_until_ms);
 }
 
 enum claim_result claim_decide(const struct claim_found *found, int64_t now_ms)
@@ -27,5 +29,5 @@ enum claim_result claim_decide(const struct claim_found *found, int64_t now_ms)
     if (found->state != STATE_DONE) {
         return CLAIM_WAITS;
     }
-    return is_definite(found->keep) ? CLAIM_REPLAYED : CLAIM_AGAIN;
+    return is_told(found, now_ms) ? CLAIM_REPLAYED : CLAIM_AGAIN;
 }

@@ -105,6 +105,17 @@ void outcome_copy(struct outcome *out, const struct outcome *from)
     out->message = mem_strdup(from->message);
 }
 
+bool keep_is_unsure(enum keep keep)
+{
+    return keep == KEEP_UNSURE || keep == KEEP_SET_ASIDE;
+}
+
+enum outcome_status bridge_error_status(enum bridge_error error)
+{
+    bool is_unknown = error == ERROR_NO_DEFINITE_ANSWER || error == ERROR_SET_ASIDE;
+    return is_unknown ? OUTCOME_UNKNOWN : OUTCOME_FAILED;
+}
+
 static enum keep keep_of_error(enum bridge_error error)
 {
     switch (error) {
@@ -112,6 +123,8 @@ static enum keep keep_of_error(enum bridge_error error)
         return KEEP_UNSURE;
     case ERROR_UNREACHABLE:
         return KEEP_GIVEN_UP;
+    case ERROR_SET_ASIDE:
+        return KEEP_SET_ASIDE;
     default:
         return KEEP_NOT;
     }
@@ -121,7 +134,7 @@ void outcome_of_error(struct outcome *out, enum bridge_error error, const char *
 {
     const struct error_row *row = error_row(error);
     *out = (struct outcome){
-        .status = error == ERROR_NO_DEFINITE_ANSWER ? OUTCOME_UNKNOWN : OUTCOME_FAILED,
+        .status = bridge_error_status(error),
         .keep = keep_of_error(error),
         .code = mem_strdup(row->code),
         .message = mem_strdup(message),
@@ -172,6 +185,10 @@ int64_t outcome_ttl_ms(const struct outcome *outcome, int64_t success_ttl_s, int
         return outcome->retry_after_ms >= 0 && outcome->retry_after_ms < failure_ms
                    ? outcome->retry_after_ms
                    : failure_ms;
+    case KEEP_SET_ASIDE: {
+        int64_t success_ms = ms_of_s(success_ttl_s);
+        return success_ms > failure_ms ? success_ms : failure_ms;
+    }
     case KEEP_NOT:
         break;
     }

@@ -155,7 +155,8 @@ void reply_render_dead_letter(const struct refusal *refusal, const struct route 
         .is_json = true,
         .expiry_s = -1,
     };
-    add_property(&message, "status", slice_text(outcome_status_text(OUTCOME_FAILED)));
+    add_property(&message, "status",
+                 slice_text(outcome_status_text(bridge_error_status(refusal->error))));
     add_property(&message, "code", slice_text(bridge_error_code(refusal->error)));
     message_encode(&message, out);
     buf_fini(&body);

@@ -6,10 +6,11 @@
 #include "flow/dispatch.h"
 
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "dispatch_queue.h"
+#include "dispatch_private.h"
 #include "domain/retry.h"
 
 #include <assert.h>
@@ -19,30 +20,11 @@
 #define SWEEP_INTERVAL_MS 60000
 #define LAST_CHANCE_MS    100 /* before the deadline: time to record the start of an attempt */
 
-struct dispatch {
-    struct loop *loop;
-    const struct settings *settings;
-    struct counters *counters;
-    struct ledger *ledger;
-    struct ecs *ecs;
-    struct region *regions;
-    size_t in_flight;
-    struct wheel wheel;
-    struct loop_timer *deadlines; /* runs while the wheel holds anything */
-    struct loop_timer *refill;    /* the next token of a region whose line waits for one */
-    struct loop_timer *sweep;
-    struct loop_timer *idle_due;
-    loop_fn *idle;
-    void *idle_arg;
-    bool is_stopping;
-};
-
-static void pump(struct dispatch *dispatch);
 static void deadlines_due(void *arg);
 
 static void refill_due(void *arg)
 {
-    pump(arg);
+    dispatch_pump(arg);
 }
 
 static void sweep_due(void *arg)
@@ -80,6 +62,17 @@ void dispatch_connect(struct dispatch *dispatch, struct ledger *ledger, struct e
     dispatch->ecs = ecs;
 }
 
+static void gate_freed(void *arg)
+{
+    dispatch_pump(arg);
+}
+
+void dispatch_share(struct dispatch *dispatch, struct blame_gate *gate)
+{
+    dispatch->gate = gate;
+    blame_gate_join(gate, gate_freed, dispatch);
+}
+
 void dispatch_free(struct dispatch *dispatch)
 {
     if (dispatch == NULL) {
@@ -93,7 +86,7 @@ void dispatch_free(struct dispatch *dispatch)
     free(dispatch);
 }
 
-static void take_slot(struct dispatch *dispatch, struct group *group)
+void dispatch_take_slot(struct dispatch *dispatch, struct group *group)
 {
     group->place = GROUP_RUNNING;
     dispatch->in_flight++;
@@ -120,7 +113,7 @@ static void rest_over(void *arg)
     struct group *group = arg;
     struct dispatch *dispatch = group->tasks->dispatch;
     group_enter_line(group);
-    pump(dispatch);
+    dispatch_pump(dispatch);
 }
 
 /* A group without a slot goes where its first command belongs: in line, to rest until that may be
@@ -147,6 +140,13 @@ static void place_group(struct dispatch *dispatch, struct group *group)
     loop_timer_start(group->rest, rest_ms);
 }
 
+/* It came through, or is at its end: nothing is held against it any more. */
+static void acquit(struct task *task)
+{
+    task->dispatch->suspect_count -= task_is_suspect(task);
+    task->command->charges = (struct blame_charges){0};
+}
+
 /* The command leaves dispatch with its outcome. Its group keeps or gives up its slot as the caller
  * says afterwards. */
 static void finish(struct task *task, const struct outcome *outcome)
@@ -158,6 +158,7 @@ static void finish(struct task *task, const struct outcome *outcome)
              LOG_TEXT("group", command->group), LOG_TEXT("request_id", outcome->request_id),
              LOG_TEXT("code", outcome->code), LOG_INT("attempts", command->attempts),
              LOG_INT("took_ms", clock_wall_ms() - command->received_at_ms));
+    acquit(task);
     wheel_remove(&dispatch->wheel, task);
     DL_DELETE(task->group->tasks, task);
     ledger_finish(dispatch->ledger, command, outcome);
@@ -214,7 +215,7 @@ static void deadlines_due(void *arg)
     if (dispatch->wheel.count > 0) {
         loop_timer_start(dispatch->deadlines, WHEEL_SLOT_MS);
     }
-    pump(dispatch);
+    dispatch_pump(dispatch);
 }
 
 static void watch_deadline(struct task *task)
@@ -230,8 +231,18 @@ static void answered(void *arg, struct attempt *attempt);
 
 static void call(struct task *task)
 {
+    CRASH_POINT_PASS(BEFORE_SENDING, slice_text(task->command->token));
     counter_add(task->dispatch->counters, COUNTER_ATTEMPTS, 1);
     ecs_call(task->dispatch->ecs, task->command, answered, task);
+}
+
+/* The next delivery may be taken by now, and find the group in its place. */
+static void leave_alone(struct dispatch *dispatch)
+{
+    dispatch->is_alone = false;
+    if (dispatch->gate != NULL) {
+        blame_gate_leave(dispatch->gate, dispatch);
+    }
 }
 
 /* The group's slot is free again; its next command takes its turn in line. */
@@ -239,7 +250,10 @@ static void end_turn(struct dispatch *dispatch, struct group *group)
 {
     give_slot(dispatch, group);
     place_group(dispatch, group);
-    pump(dispatch);
+    if (dispatch->is_alone) {
+        leave_alone(dispatch);
+    }
+    dispatch_pump(dispatch);
     tell_when_idle(dispatch);
 }
 
@@ -277,7 +291,7 @@ static void begun(void *arg, enum status status)
     }
 }
 
-static void begin(struct task *task)
+void dispatch_begin(struct task *task)
 {
     task->command->attempts++;
     ledger_begin(task->dispatch->ledger, task->command, begun, task);
@@ -353,7 +367,7 @@ static void try_remedy(struct task *task, unsigned remedy, struct attempt *attem
     counter_add(dispatch->counters, COUNTER_RETRIES, 1);
     task->command->not_before_ms = 0;
     ledger_pause(dispatch->ledger, task->command, MOVE_NOTHING_DONE);
-    begin(task);
+    dispatch_begin(task);
 }
 
 static void cool_down(struct task *task, struct attempt *attempt)
@@ -391,6 +405,8 @@ static bool says_all(const struct task *task, const struct outcome *outcome)
 static void answered(void *arg, struct attempt *attempt)
 {
     struct task *task = arg;
+    CRASH_POINT_PASS(BEFORE_ANSWER, slice_text(task->command->token));
+    acquit(task);
     switch (attempt->rule) {
     case RULE_DONE:
         end(task, &attempt->outcome);
@@ -423,61 +439,6 @@ static void answered(void *arg, struct attempt *attempt)
     }
 }
 
-/* Starts the first command of the region's first group in line, if there is a slot and a token.
- * Returns whether it did. */
-static bool start_one(struct dispatch *dispatch, struct region *region)
-{
-    struct group *group = region->line;
-    if (group == NULL || dispatch->in_flight >= (size_t)dispatch->settings->api.max_in_flight ||
-        !bucket_take(&region->bucket, loop_now_ms(dispatch->loop))) {
-        return false;
-    }
-    group_leave_line(group);
-    take_slot(dispatch, group);
-    wheel_remove(&dispatch->wheel, group->tasks);
-    begin(group->tasks);
-    return true;
-}
-
-/* Waits for the next token of the regions whose lines stand for want of one. */
-static void await_tokens(struct dispatch *dispatch)
-{
-    struct region *region;
-    struct region *next;
-    int64_t wait_ms = INT64_MAX;
-    HASH_ITER (hh, dispatch->regions, region, next) {
-        if (region->line != NULL) {
-            int64_t region_ms = bucket_wait_ms(&region->bucket, loop_now_ms(dispatch->loop));
-            wait_ms = region_ms < wait_ms ? region_ms : wait_ms;
-        }
-    }
-    if (wait_ms > 0 && wait_ms < INT64_MAX) {
-        loop_timer_start(dispatch->refill, wait_ms);
-    }
-}
-
-/* Begins whatever may begin. A region that was served goes behind the others, so that none starves.
- */
-static void pump(struct dispatch *dispatch)
-{
-    bool is_progressing = !dispatch->is_stopping;
-    while (is_progressing) {
-        struct region *region;
-        struct region *next;
-        is_progressing = false;
-        HASH_ITER (hh, dispatch->regions, region, next) {
-            if (start_one(dispatch, region)) {
-                is_progressing = true;
-                HASH_DEL(dispatch->regions, region);
-                HASH_ADD_STR(dispatch->regions, name, region);
-            }
-        }
-    }
-    if (!dispatch->is_stopping) {
-        await_tokens(dispatch);
-    }
-}
-
 static struct region *region_of(struct dispatch *dispatch, const struct command *command)
 {
     return region_of_name(&dispatch->regions, command->region, dispatch->settings->api.rate_per_s,
@@ -487,13 +448,13 @@ static struct region *region_of(struct dispatch *dispatch, const struct command 
 bool dispatch_reserve(struct dispatch *dispatch, const struct command *command)
 {
     struct region *region = region_of(dispatch, command);
-    if (dispatch->is_stopping || region->line != NULL ||
+    if (dispatch->is_stopping || region->line != NULL || dispatch->suspect_count > 0 ||
         dispatch->in_flight >= (size_t)dispatch->settings->api.max_in_flight ||
         group_find(region, command->group) != NULL ||
         !bucket_take(&region->bucket, loop_now_ms(dispatch->loop))) {
         return false;
     }
-    take_slot(dispatch, group_of_id(region, command->group));
+    dispatch_take_slot(dispatch, group_of_id(region, command->group));
     return true;
 }
 
@@ -536,6 +497,22 @@ static void claimed_with_slot(struct dispatch *dispatch, struct group *group, st
     }
 }
 
+/* Tried once more, it would end the bridge once more. */
+static void set_aside(struct dispatch *dispatch, struct group *group, struct task *task)
+{
+    const struct command *command = task->command;
+    LOG_ERROR(
+        "command_set_aside", LOG_TEXT("token", command->token), LOG_TEXT("region", command->region),
+        LOG_TEXT("group", command->group), LOG_INT("crashes", command->charges.ends),
+        LOG_TEXT("meaning", "the bridge ended uncleanly as often in a row while it called the "
+                            "API for this command; whether it was started is not known"));
+    counter_add(dispatch->counters, COUNTER_SET_ASIDE, 1);
+    finish_with_error(task, ERROR_SET_ASIDE,
+                      "The bridge ended uncleanly three times in a row during calls for this "
+                      "command, which may have had effect.");
+    group_free_if_empty(group);
+}
+
 void dispatch_claimed(struct dispatch *dispatch, struct command *command)
 {
     bool has_slot = command->state == STATE_CALLING || command->state == STATE_RECALLING;
@@ -545,11 +522,16 @@ void dispatch_claimed(struct dispatch *dispatch, struct command *command)
         claimed_with_slot(dispatch, group, task);
         return;
     }
+    if (blame_of(&command->charges) == BLAME_SET_ASIDE) {
+        set_aside(dispatch, group, task);
+        return;
+    }
+    dispatch->suspect_count += task_is_suspect(task);
     drop_endless_rest(dispatch, task);
     watch_deadline(task);
     if (group->tasks == task && group->place == GROUP_RESTING) {
         place_group(dispatch, group);
-        pump(dispatch);
+        dispatch_pump(dispatch);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "dispatch_queue.h"
 
 #include "base/mem.h"
+#include "domain/blame.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -46,7 +47,11 @@ void group_enter_line(struct group *group)
 {
     assert(group->place != GROUP_IN_LINE && group->tasks != NULL);
     group->place = GROUP_IN_LINE;
-    DL_APPEND(group->region->line, group);
+    if (blame_of(&group->tasks->command->charges) == BLAME_ALONE) {
+        DL_PREPEND(group->region->line, group);
+    } else {
+        DL_APPEND(group->region->line, group);
+    }
 }
 
 void group_leave_line(struct group *group)

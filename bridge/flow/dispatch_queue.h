@@ -67,7 +67,8 @@ struct region *region_of_name(struct region **regions, const char *name, double 
                               double burst, int64_t now_ms);
 struct group *group_find(struct region *region, const char *id);
 struct group *group_of_id(struct region *region, const char *id);
-/* Puts the group at the end of its region's line. It must not be there. */
+/* Puts the group at the end of its region's line, or in front where its first command is a suspect
+ * (blame.h). It must not be there. */
 void group_enter_line(struct group *group);
 /* Takes the group out of the line it is in. */
 void group_leave_line(struct group *group);

@@ -5,8 +5,10 @@
  */
 #include "flow/outbox.h"
 
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "domain/blame.h"
 
 #include <stdlib.h>
 #include <utlist.h>
@@ -20,7 +22,8 @@ struct entry {
     struct entry *prev;
     struct entry *next;
     int64_t id;
-    bool is_handed; /* to the publisher that stands now */
+    bool is_handed;       /* to the publisher that stands now */
+    uint32_t crash_count; /* publishers that ended with it and without a word, in a row */
     size_t length;
     char bytes[];
 };
@@ -32,7 +35,9 @@ struct outbox {
     struct entry *entries;
     size_t count;
     size_t handed_count;
-    int64_t unread_from; /* 0: all of the outbox is in memory */
+    size_t skipped_count; /* of the entries: not to be handed over any more */
+    bool is_alone;        /* the only one handed over is a suspect */
+    int64_t unread_from;  /* 0: all of the outbox is in memory */
     bool is_reading;
     bool is_up;
     struct loop_timer *retry; /* after the publisher could not publish something for now */
@@ -85,6 +90,7 @@ static void append(struct outbox *outbox, int64_t id, struct slice message)
     struct entry *entry = mem_alloc(sizeof *entry + message.length);
     entry->id = id;
     entry->is_handed = false;
+    entry->crash_count = 0;
     entry->length = message.length;
     memcpy(entry->bytes, message.data, message.length);
     DL_APPEND(outbox->entries, entry);
@@ -112,33 +118,47 @@ static void read_done(void *arg, size_t count)
 static void read_more(struct outbox *outbox)
 {
     if (outbox->unread_from != 0 && !outbox->is_reading &&
-        outbox->count <= OUTBOX_MEMORY_MAX - OUTBOX_READ_COUNT) {
+        outbox->count - outbox->skipped_count <= OUTBOX_MEMORY_MAX - OUTBOX_READ_COUNT) {
         outbox->is_reading = true;
         ledger_read_outbox(outbox->ledger, outbox->unread_from, OUTBOX_READ_COUNT, read_message,
                            read_done, outbox);
     }
 }
 
+static bool is_skipped(const struct entry *entry)
+{
+    return blame_of_ends(entry->crash_count) == BLAME_SET_ASIDE;
+}
+
+/* The order of ids holds here, too: behind a suspect everything waits until it was alone. */
+static bool may_hand_over(const struct outbox *outbox, const struct entry *entry)
+{
+    bool is_suspect = blame_of_ends(entry->crash_count) == BLAME_ALONE;
+    return !outbox->is_alone && outbox->handed_count < (is_suspect ? 1 : OUTBOX_HANDED_MAX) &&
+           mqtt_port_may_publish(outbox->port);
+}
+
 static void hand_over(struct outbox *outbox)
 {
-    struct entry *entry = outbox->entries;
-    while (entry != NULL && entry->is_handed) {
-        entry = entry->next;
-    }
-    for (; entry != NULL && outbox->handed_count < OUTBOX_HANDED_MAX &&
-           mqtt_port_may_publish(outbox->port);
-         entry = entry->next) {
-        if (!entry->is_handed) {
-            entry->is_handed = true;
-            outbox->handed_count++;
-            mqtt_port_publish(outbox->port, entry->id, slice_of(entry->bytes, entry->length));
+    struct entry *entry;
+    DL_FOREACH (outbox->entries, entry) {
+        if (entry->is_handed || is_skipped(entry)) {
+            continue;
         }
+        if (!may_hand_over(outbox, entry)) {
+            return;
+        }
+        entry->is_handed = true;
+        outbox->handed_count++;
+        outbox->is_alone = blame_of_ends(entry->crash_count) == BLAME_ALONE;
+        mqtt_port_publish(outbox->port, entry->id, slice_of(entry->bytes, entry->length));
     }
 }
 
 static void tell_when_empty(struct outbox *outbox)
 {
-    if (outbox->empty != NULL && outbox->entries == NULL && outbox->unread_from == 0) {
+    if (outbox->empty != NULL && outbox->count == outbox->skipped_count &&
+        outbox->unread_from == 0) {
         loop_timer_start(outbox->flushed, 0);
     }
 }
@@ -165,7 +185,7 @@ void outbox_posted(struct outbox *outbox, int64_t id, struct slice message)
     if (outbox->unread_from != 0) {
         return;
     }
-    if (outbox->count >= OUTBOX_MEMORY_MAX) {
+    if (outbox->count - outbox->skipped_count >= OUTBOX_MEMORY_MAX) {
         outbox->unread_from = id;
         return;
     }
@@ -191,6 +211,7 @@ static void forget(struct outbox *outbox, struct entry *entry)
     DL_DELETE(outbox->entries, entry);
     outbox->count--;
     outbox->handed_count--;
+    outbox->is_alone = false;
     free(entry);
     pump(outbox);
 }
@@ -199,6 +220,7 @@ void outbox_published(struct outbox *outbox, int64_t id)
 {
     struct entry *entry = handed_entry(outbox, id);
     if (entry != NULL) {
+        CRASH_POINT_PASS(AFTER_REPLY_ACK, slice_of(entry->bytes, entry->length));
         forget(outbox, entry);
     }
 }
@@ -217,17 +239,37 @@ void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct
     }
     LOG_WARN("reply_not_published", LOG_INT("outbox_id", id), LOG_SLICE("why", why));
     entry->is_handed = false;
+    entry->crash_count = 0;
     outbox->handed_count--;
+    outbox->is_alone = false;
     loop_timer_start(outbox->retry, OUTBOX_RETRY_DELAY_MS);
 }
 
-void outbox_publisher_changed(struct outbox *outbox, bool is_up)
+/* The publisher is gone; what it had is not published. */
+static void take_back(struct outbox *outbox, struct entry *entry, bool has_crashed)
+{
+    entry->is_handed = false;
+    entry->crash_count = has_crashed ? entry->crash_count + 1 : 0;
+    if (is_skipped(entry)) {
+        LOG_ERROR("reply_set_aside", LOG_INT("outbox_id", entry->id),
+                  LOG_INT("crashes", entry->crash_count),
+                  LOG_TEXT("meaning", "the publisher ended as often in a row over this message; it "
+                                      "stays in the ledger and is tried again after a restart"));
+        counter_add(outbox->counters, COUNTER_PUBLISH_SET_ASIDE, 1);
+        outbox->skipped_count++;
+    }
+}
+
+void outbox_publisher_changed(struct outbox *outbox, bool is_up, bool has_crashed)
 {
     struct entry *entry;
     outbox->is_up = is_up;
     outbox->handed_count = 0;
+    outbox->is_alone = false;
     DL_FOREACH (outbox->entries, entry) {
-        entry->is_handed = false;
+        if (entry->is_handed) {
+            take_back(outbox, entry, has_crashed);
+        }
     }
     pump(outbox);
 }

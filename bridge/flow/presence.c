@@ -14,6 +14,8 @@
 
 #include <stdlib.h>
 
+/* How long a command that was set aside keeps the bridge degraded, so that somebody sees it. */
+#define SET_ASIDE_SHOWN_MS 60000
 /* When to tell again what the broker did not take for now. */
 #define TELL_AGAIN_MS 5000
 /* At start the receivers need a moment: that is not yet a reason. */
@@ -38,9 +40,10 @@ struct presence {
     struct counters *counters;
     struct mqtt_port *port;
     struct admin *admin;
-    struct loop_timer *starting; /* runs until not being subscribed counts */
-    struct loop_timer *counting; /* runs until changed counts are told */
-    struct loop_timer *again;    /* runs until a refused state is told once more */
+    struct loop_timer *starting;  /* runs until not being subscribed counts */
+    struct loop_timer *counting;  /* runs until changed counts are told */
+    struct loop_timer *set_aside; /* runs while that is shown */
+    struct loop_timer *again;     /* runs until a refused state is told once more */
     struct loop_timer *told_due;
     loop_fn *told;
     void *told_arg;
@@ -61,10 +64,12 @@ static const char *const REASONS[PRESENCE_REASON_COUNT] = {
     [PRESENCE_CREDENTIALS_REFUSED] = "credentials_refused",
     [PRESENCE_STORE_UNAVAILABLE] = "store_unavailable",
     [PRESENCE_API_UNREACHABLE] = "api_unreachable",
+    [PRESENCE_COMMAND_SET_ASIDE] = "command_set_aside",
 };
 
 static void starting_over(void *arg);
 static void counts_due(void *arg);
+static void set_aside_over(void *arg);
 static void again_due(void *arg);
 
 static void told_now(void *arg)
@@ -86,6 +91,7 @@ struct presence *presence_new(struct loop *loop, const struct settings *settings
     presence->since_ms = clock_wall_ms();
     presence->starting = loop_timer_new(loop, starting_over, presence);
     presence->counting = loop_timer_new(loop, counts_due, presence);
+    presence->set_aside = loop_timer_new(loop, set_aside_over, presence);
     presence->again = loop_timer_new(loop, again_due, presence);
     presence->told_due = loop_timer_new(loop, told_now, presence);
     presence->is_starting = true;
@@ -105,6 +111,7 @@ void presence_free(struct presence *presence)
     if (presence != NULL) {
         loop_timer_free(presence->starting);
         loop_timer_free(presence->counting);
+        loop_timer_free(presence->set_aside);
         loop_timer_free(presence->again);
         loop_timer_free(presence->told_due);
         free(presence);
@@ -364,6 +371,17 @@ void presence_session_seen(struct presence *presence)
 {
     presence->session_lost_at_ms = 0;
     presence_set(presence, PRESENCE_SESSION_LOST, false);
+}
+
+static void set_aside_over(void *arg)
+{
+    presence_set(arg, PRESENCE_COMMAND_SET_ASIDE, false);
+}
+
+void presence_set_aside(struct presence *presence)
+{
+    presence_set(presence, PRESENCE_COMMAND_SET_ASIDE, true);
+    loop_timer_start(presence->set_aside, SET_ASIDE_SHOWN_MS);
 }
 
 void presence_stop(struct presence *presence, const char *why, loop_fn *told, void *arg)

@@ -7,6 +7,7 @@
  */
 #include "io/http.h"
 
+#include "base/crash_point.h"
 #include "base/mem.h"
 #include "http_watches.h"
 
@@ -318,10 +319,28 @@ static void set_transport(struct http *http, CURL *easy)
     must(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http));
 }
 
+#ifdef BRIDGE_CRASH_POINTS
+/* libcurl shows what it has written. */
+static int line_written(CURL *easy, curl_infotype type, char *data, size_t size, void *arg)
+{
+    (void)easy;
+    (void)arg;
+    if (type == CURLINFO_HEADER_OUT) {
+        crash_point_pass(CRASH_AFTER_SENDING, slice_of(data, size));
+    }
+    return 0;
+}
+#endif
+
 static void set_callbacks(struct exchange *exchange)
 {
     CURL *easy = exchange->easy;
     must(curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange));
+#ifdef BRIDGE_CRASH_POINTS
+    must(curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, line_written));
+    must(
+        curl_easy_setopt(easy, CURLOPT_VERBOSE, crash_point_is_set(CRASH_AFTER_SENDING) ? 1L : 0L));
+#endif
     must(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error));
     must(curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request));
     must(curl_easy_setopt(easy, CURLOPT_PREREQDATA, exchange));

@@ -136,6 +136,7 @@ static struct ledger_request *move_new(enum request_kind kind, struct command *c
     request->move.state = state_after(command->state, move);
     request->move.attempts = command->attempts;
     request->move.not_before_ms = command->not_before_ms;
+    request->move.charges = command->charges;
     return request;
 }
 
@@ -421,20 +422,12 @@ static void resume(void *arg, const struct store_row *row)
     command->deadline_at_ms = row->deadline_at_ms;
     command->attempts = row->attempts;
     command->not_before_ms = row->not_before_ms;
+    command->charges = row->charges;
     if ((ledger->resumed_count & (ledger->resumed_count - 1)) == 0) {
         size_t capacity = ledger->resumed_count == 0 ? 1 : ledger->resumed_count * 2;
         ledger->resumed = mem_realloc(ledger->resumed, capacity * sizeof *ledger->resumed);
     }
     ledger->resumed[ledger->resumed_count++].command = command;
-}
-
-static enum status reset_calls(struct ledger *ledger)
-{
-    enum status status = ledger->ops->begin(ledger->store);
-    if (status == STATUS_OK) {
-        status = ledger->ops->reset_calls(ledger->store);
-    }
-    return status == STATUS_OK ? ledger->ops->commit(ledger->store) : status;
 }
 
 static enum status start_clock(struct ledger *ledger)
@@ -453,7 +446,7 @@ static enum status load(struct ledger *ledger, struct buf *out_why)
     struct counters *counters = ledger->options.counters;
     int64_t waiting = 0;
     int64_t messages = 0;
-    enum status status = reset_calls(ledger);
+    enum status status = ledger_reset_calls(ledger);
     if (status == STATUS_OK) {
         status = ledger->ops->each_unfinished(ledger->store, resume, ledger);
     }
@@ -590,5 +583,6 @@ void ledger_close(struct ledger *ledger, int64_t timeout_ms)
                                          "same tokens; replies may come twice"));
         }
     }
+    ledger_note_close(ledger);
     free_ledger(ledger);
 }

@@ -5,6 +5,8 @@
  *   ledger_thread.c   the ledger's thread: when, and which requests are committed together
  *   ledger_request.c  what one request does to the store
  *   ledger_clock.c    the time by which records are kept
+ *   ledger_end.c      how the last bridge ended, and the calls it left
+ *   ledger_crash.c    of debug builds: the crash points around a commit
  *
  * A request goes from the loop's queue into a batch (one transaction), is carried out there, and
  * comes back with its batch to be reported. Whoever has the batch has all that is in it.
@@ -52,6 +54,7 @@ struct move_request {
     enum state state; /* after the move */
     uint32_t attempts;
     int64_t not_before_ms;
+    struct blame_charges charges;
     ledger_done_fn *done; /* of begin */
 };
 
@@ -210,6 +213,18 @@ struct slice ledger_batch_message(const struct ledger_batch *batch,
 /* The setting's kind of store and where it is. STATUS_INVALID with *out_why for an unknown one. */
 enum status ledger_choose_store(const char *store, const struct store_ops **out_ops,
                                 const char **out_location, struct buf *out_why);
+
+/* Calls that were in flight become UNSURE; after an end that was not orderly they are charged with
+ * it. From now on only ledger_note_close() makes an end an orderly one. */
+enum status ledger_reset_calls(struct ledger *ledger);
+void ledger_note_close(struct ledger *ledger);
+
+#ifdef BRIDGE_CRASH_POINTS
+/* The crash points around a commit. */
+void ledger_pass_commit(const struct ledger_batch *batch, bool is_committed);
+#else
+#define ledger_pass_commit(batch, is_committed) ((void)0)
+#endif
 
 /* The thread: commits until the ledger closes. */
 void *ledger_thread_run(void *ledger);

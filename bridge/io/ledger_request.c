@@ -303,10 +303,10 @@ static enum status begin_again(struct ledger *ledger, struct ledger_batch *batch
                                enum claim_result result)
 {
     if (claim->ask.unless_found != ERROR_NONE || !has_room(ledger, batch)) {
-        bool is_unknown = result == CLAIM_AGAIN && (enum keep)row->keep == KEEP_UNSURE;
+        bool is_unknown = result == CLAIM_AGAIN && keep_is_unsure((enum keep)row->keep);
         return is_unknown ? replay(ledger, batch, claim, row) : refuse_new(ledger, batch, claim);
     }
-    enum move move = (enum keep)row->keep == KEEP_UNSURE ? MOVE_AGAIN_UNSURE : MOVE_AGAIN;
+    enum move move = keep_is_unsure((enum keep)row->keep) ? MOVE_AGAIN_UNSURE : MOVE_AGAIN;
     enum state state = result == CLAIM_AGAIN
                            ? state_after(STATE_DONE, move)
                            : state_after(state_after(STATE_DONE, MOVE_FORGET), MOVE_CLAIM);
@@ -334,8 +334,15 @@ static enum status join(struct ledger *ledger, struct ledger_batch *batch,
     return ledger->ops->add_asker(ledger->store, id, count, &claim->ask.asker);
 }
 
-static enum claim_result decide(const struct command *command, const struct store_row *row,
-                                int64_t kept_ms)
+/* What was set aside is told for as long as a refusal would be, and kept longer. */
+static int64_t told_until(const struct ledger *ledger, const struct store_row *row)
+{
+    int64_t longer_s = ledger->options.success_ttl_s - ledger->options.failure_ttl_s;
+    return row->expires_at_ms - (longer_s > 0 ? longer_s * 1000 : 0);
+}
+
+static enum claim_result decide(const struct ledger *ledger, const struct command *command,
+                                const struct store_row *row, int64_t kept_ms)
 {
     const struct claim_found found = {
         .state = row->state,
@@ -343,6 +350,7 @@ static enum claim_result decide(const struct command *command, const struct stor
             row->fingerprint, slice_of(command->fingerprint, sizeof command->fingerprint)),
         .keep = (enum keep)row->keep,
         .expires_at_ms = row->expires_at_ms,
+        .told_until_ms = told_until(ledger, row),
     };
     return claim_decide(&found, kept_ms);
 }
@@ -350,7 +358,7 @@ static enum claim_result decide(const struct command *command, const struct stor
 static enum status claim_found(struct ledger *ledger, struct ledger_batch *batch,
                                struct claim_request *claim, const struct store_row *row)
 {
-    enum claim_result result = decide(claim->ask.command, row, batch->kept_ms);
+    enum claim_result result = decide(ledger, claim->ask.command, row, batch->kept_ms);
     switch (result) {
     case CLAIM_WAITS:
         return join(ledger, batch, claim, row->id);
@@ -407,7 +415,7 @@ static struct store_outcome stored_outcome(struct ledger_batch *batch,
 static enum status move(struct ledger *ledger, const struct move_request *move)
 {
     return ledger->ops->set_state(ledger->store, move->id, move->state, move->attempts,
-                                  move->not_before_ms);
+                                  move->not_before_ms, &move->charges);
 }
 
 /* One reply after the other; the first asker's is not a replay. */

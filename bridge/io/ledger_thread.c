@@ -155,11 +155,13 @@ static enum status carry_out(struct ledger *ledger, struct ledger_batch *batch)
     if (status == STATUS_OK) {
         status = expire(ledger, batch);
     }
+    ledger_pass_commit(batch, false);
     return status == STATUS_OK ? ledger->ops->commit(ledger->store) : status;
 }
 
 static void succeeded(struct ledger *ledger, struct ledger_batch *batch)
 {
+    ledger_pass_commit(batch, true);
     ledger->unfinished = batch->unfinished;
     batch->commits = 1;
     if (batch->has_clock_news) {

@@ -2,6 +2,7 @@
  * How a child begins, and how it ends: all cleaning up is done in one place, child_ended(), when
  * the kernel says that it is gone; whatever goes wrong before that only kills it.
  */
+#include "base/crash_point.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -161,6 +162,11 @@ static int child_spawn(struct child *child, int control_fd, int delivery_fd)
     struct mqtt_port *port = child->port;
     bool is_receiver = child->role == WIRE_RECEIVER;
     char role[] = "publisher";
+#ifdef BRIDGE_CRASH_POINTS
+    if (child->generation > 0) {
+        crash_point_forget(port->environment);
+    }
+#endif
     snprintf(role, sizeof role, "%s", is_receiver ? "receiver" : "publisher");
     char *argv[] = {(char *)port->program, role, NULL};
     int fds[] = {-1, STDERR_FILENO, STDERR_FILENO, control_fd, delivery_fd};

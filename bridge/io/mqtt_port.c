@@ -5,6 +5,7 @@
  */
 #include "io/mqtt_port.h"
 
+#include "base/crash_point.h"
 #include "base/guard.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -228,6 +229,12 @@ bool mqtt_port_may_publish(const struct mqtt_port *port)
            publisher->control.out.length <= OUT_BYTES_MAX;
 }
 
+bool mqtt_port_has_publisher_crashed(const struct mqtt_port *port)
+{
+    const struct child *publisher = publisher_of(port);
+    return publisher->generation > 0 && publisher->process == NULL && !publisher->has_last_words;
+}
+
 static void flush_publisher(void *arg)
 {
     frame_link_flush(&publisher_of(arg)->control);
@@ -311,10 +318,17 @@ static void tell_stopped(void *arg)
  * may be debugged. */
 static void set_environment(struct mqtt_port *port)
 {
-    static const char *const names[CHILD_ENVIRONMENT_VALUES] = {"SSL_CERT_FILE", "SSL_CERT_DIR",
-                                                                GUARD_OFF_VARIABLE};
+    static const char *const names[] = {
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        GUARD_OFF_VARIABLE,
+#ifdef BRIDGE_CRASH_POINTS
+        CRASH_POINT_VARIABLE,
+#endif
+    };
+    _Static_assert(sizeof names / sizeof names[0] <= CHILD_ENVIRONMENT_VALUES, "room for all");
     size_t count = 0;
-    for (size_t i = 0; i < CHILD_ENVIRONMENT_VALUES; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *value = getenv(names[i]);
         if (value != NULL) {
             struct buf text = {0};

@@ -11,7 +11,7 @@
 #include "io/mqtt_port.h"
 
 #define CHILD_TEXT_BYTES         256
-#define CHILD_ENVIRONMENT_VALUES 3
+#define CHILD_ENVIRONMENT_VALUES 4
 
 struct child {
     struct mqtt_port *port;

@@ -126,7 +126,7 @@ static bool is_sound(const struct store_row *row)
 {
     return row->state > STATE_NONE && row->state < STATE_COUNT &&
            row->status >= OUTCOME_SUCCEEDED && row->status <= OUTCOME_UNKNOWN &&
-           row->keep >= KEEP_SUCCESS && row->keep <= KEEP_NOT;
+           row->keep >= KEEP_SUCCESS && row->keep <= KEEP_SET_ASIDE;
 }
 
 static enum status read_row(struct store *store, sqlite3_stmt *statement, struct store_row *out_row)
@@ -152,6 +152,8 @@ static enum status read_row(struct store *store, sqlite3_stmt *statement, struct
         .error = column_text(statement, 17),
         .completed_at_ms = sqlite3_column_int64(statement, 18),
         .expires_at_ms = sqlite3_column_int64(statement, 19),
+        .charges = {.ends = (uint32_t)sqlite3_column_int64(statement, 20),
+                    .alone = (uint32_t)sqlite3_column_int64(statement, 21)},
     };
     if (!is_sound(&row)) {
         snprintf(store->error, sizeof store->error, "%s: the record of command %lld is damaged",
@@ -197,13 +199,15 @@ static enum status insert(struct store *store, const struct command *command, en
 }
 
 static enum status set_state(struct store *store, int64_t id, enum state state, uint32_t attempts,
-                             int64_t not_before_ms)
+                             int64_t not_before_ms, const struct blame_charges *charges)
 {
     sqlite3_stmt *statement = use(store, SQL_SET_STATE);
     bind_int(statement, 1, id);
     bind_int(statement, 2, state);
     bind_int(statement, 3, attempts);
     bind_int(statement, 4, not_before_ms);
+    bind_int(statement, 5, charges->ends);
+    bind_int(statement, 6, charges->alone);
     return run(store, statement);
 }
 
@@ -243,9 +247,17 @@ static enum status each_unfinished(struct store *store, store_row_fn *each, void
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-static enum status reset_calls(struct store *store)
+static enum status reset_calls(struct store *store, bool is_charged)
 {
-    return run(store, use(store, SQL_RESET_CALLS));
+    int64_t count = 0;
+    enum status status = fetch_int(store, use(store, SQL_COUNT_CALLS), &count);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    sqlite3_stmt *statement = use(store, SQL_RESET_CALLS);
+    bind_int(statement, 1, is_charged);
+    bind_int(statement, 2, is_charged && count == 1);
+    return run(store, statement);
 }
 
 static enum status expire(struct store *store, int64_t now_ms, size_t limit, size_t *out_count)

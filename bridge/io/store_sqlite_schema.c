@@ -53,12 +53,15 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
     " key TEXT PRIMARY KEY,"
     " value INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;",
+
+    "ALTER TABLE command ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE command ADD COLUMN crashes_alone INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define COMMAND_COLUMNS                                                                        \
     "c.id, c.state, c.action, c.region, c.grp, c.token, c.route, c.one_shot, c.fingerprint,"   \
     " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.keep, c.request_id," \
-    " c.code, c.error, c.completed_at, c.expires_at "
+    " c.code, c.error, c.completed_at, c.expires_at, c.crashes, c.crashes_alone "
 
 const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -69,7 +72,8 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
                    " fingerprint, received_at, deadline_at, attempts, not_before)"
                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
                    " ON CONFLICT (token) DO NOTHING",
-    [SQL_SET_STATE] = "UPDATE command SET state = ?2, attempts = ?3, not_before = ?4 WHERE id = ?1",
+    [SQL_SET_STATE] = "UPDATE command SET state = ?2, attempts = ?3, not_before = ?4,"
+                      " crashes = ?5, crashes_alone = ?6 WHERE id = ?1",
     [SQL_FINISH] = "UPDATE command SET state = 5, attempts = ?2, status = ?3, keep = ?4,"
                    " request_id = ?5, code = ?6, error = ?7, completed_at = ?8, expires_at = ?9"
                    " WHERE id = ?1",
@@ -88,7 +92,10 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_LIST_UNFINISHED] =
         "SELECT " COMMAND_COLUMNS "FROM asker a CROSS JOIN command c ON c.id = a.command_id"
         " WHERE a.place = 0 AND c.state <> 5 ORDER BY a.command_id",
-    [SQL_RESET_CALLS] = "UPDATE command SET state = 3 WHERE state IN (2, 4)"
+    [SQL_COUNT_CALLS] = "SELECT count(*) FROM command WHERE state IN (2, 4)"
+                        " AND id IN (SELECT command_id FROM asker WHERE place = 0)",
+    [SQL_RESET_CALLS] = "UPDATE command SET state = 3, crashes = crashes + ?1,"
+                        " crashes_alone = crashes_alone + ?2 WHERE state IN (2, 4)"
                         " AND id IN (SELECT command_id FROM asker WHERE place = 0)",
     [SQL_COUNT_ALL] = "SELECT (SELECT count(*) FROM asker WHERE place > 0),"
                       " (SELECT count(*) FROM outbox)",

@@ -19,7 +19,7 @@
 #define STORE_SQLITE_APPLICATION_ID 0x45434d42
 
 /* The newest version, which this program works with. */
-#define STORE_SQLITE_VERSION 2
+#define STORE_SQLITE_VERSION 3
 
 /* What makes version i + 1 of version i, at index i. */
 extern const char *const store_sqlite_steps[STORE_SQLITE_VERSION];
@@ -41,6 +41,7 @@ enum store_sqlite_statement {
     SQL_UNPOST,
     SQL_READ_OUTBOX,
     SQL_LIST_UNFINISHED,
+    SQL_COUNT_CALLS,
     SQL_RESET_CALLS,
     SQL_COUNT_ALL,
     SQL_EXPIRE,

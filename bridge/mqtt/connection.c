@@ -487,6 +487,9 @@ struct connection *connection_new(const struct wire_hello *hello,
     pthread_cond_init(&connection->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&connection->mutex, NULL);
+#ifdef BRIDGE_CRASH_POINTS
+    connection_watch_acknowledgements();
+#endif
     return connection;
 }
 

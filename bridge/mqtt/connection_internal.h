@@ -58,4 +58,9 @@ void connection_down(struct connection *connection, enum wire_down_reason reason
 void connection_on_lost(void *context, char *cause);
 int connection_on_arrived(void *context, char *topic, int topic_bytes, MQTTAsync_message *message);
 
+#ifdef BRIDGE_CRASH_POINTS
+/* Sees to the crash point behind an acknowledgement. */
+void connection_watch_acknowledgements(void);
+#endif
+
 #endif

@@ -5,6 +5,7 @@
  */
 #include "mqtt/process.h"
 
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
@@ -86,6 +87,9 @@ void process_begin(struct process *process, enum wire_role role)
         process->hello.role != role) {
         process_end_because(process, WIRE_DOWN_INTERNAL, "the greeting does not parse");
     }
+#ifdef BRIDGE_CRASH_POINTS
+    (void)crash_point_setup(true, &(struct buf){0}); /* the bridge has checked it */
+#endif
     process->hello.process_name = process->name;
     prctl(PR_SET_NAME, process->name);
     log_setup((enum log_level)process->hello.log_level, process->hello.is_json_log, process->name);

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/mem.h"
 #include "mqtt/connection.h"
 #include "mqtt/process.h"
@@ -97,10 +98,12 @@ static void publish_one(struct publisher *publisher, const struct queued *queued
 {
     struct message message;
     const char *why = "the message does not parse";
+    CRASH_POINT_PASS(BEFORE_PUBLISH, slice_of(queued->bytes, queued->length));
     enum status status = message_decode(slice_of(queued->bytes, queued->length), &message);
     if (status == STATUS_OK) {
         status = connection_publish(publisher->connection, queued->id, &message, &why);
     }
+    CRASH_POINT_PASS(AFTER_PUBLISH, slice_of(queued->bytes, queued->length));
     if (status == STATUS_CLOSED) {
         process_end_because(&publisher->process, WIRE_DOWN_LOST,
                             "the connection to the broker was lost");

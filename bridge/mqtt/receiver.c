@@ -6,6 +6,7 @@
 #include "mqtt/receiver.h"
 
 #include "base/buf.h"
+#include "base/crash_point.h"
 #include "mqtt/connection.h"
 #include "mqtt/process.h"
 
@@ -114,6 +115,7 @@ static bool receiver_arrived(void *arg, const struct delivery *delivery)
     }
     shrink(&receiver->body);
     shrink(&receiver->frame);
+    CRASH_POINT_PASS(BEFORE_PUBACK, delivery->payload);
     return true;
 }
 

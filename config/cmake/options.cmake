@@ -12,6 +12,10 @@ foreach(type RELEASE RELWITHDEBINFO MINSIZEREL)
   string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_${type} "${CMAKE_C_FLAGS_${type}}")
 endforeach()
 
+if(BRIDGE_CRASH_POINTS)
+  add_compile_definitions(BRIDGE_CRASH_POINTS)
+endif()
+
 # The code under a fuzz target reports which way it took, so the layers are built for it as well.
 if(BRIDGE_FUZZ)
   if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")

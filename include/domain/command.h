@@ -13,6 +13,7 @@
 #include "base/digest.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "domain/blame.h"
 #include "domain/delivery.h"
 #include "domain/outcome.h"
 #include "domain/route.h"
@@ -40,11 +41,12 @@ struct command {
     const char *token;
     bool one_shot;
     uint8_t fingerprint[DIGEST_SHA256_BYTES];
-    int64_t received_at_ms; /* wall clock */
-    int64_t deadline_at_ms; /* wall clock: the first of NotAfter, Message Expiry and
-                               limits.deadline_s */
-    uint32_t attempts;      /* begun since the command was claimed */
-    int64_t not_before_ms;  /* wall clock: the next attempt waits until then; 0 for none */
+    int64_t received_at_ms;       /* wall clock */
+    int64_t deadline_at_ms;       /* wall clock: the first of NotAfter, Message Expiry and
+                                     limits.deadline_s */
+    uint32_t attempts;            /* begun since the command was claimed */
+    int64_t not_before_ms;        /* wall clock: the next attempt waits until then; 0 for none */
+    struct blame_charges charges; /* since an answer came */
 };
 
 /* What a sender asked besides: where and with what its reply goes. Owns its strings. */

@@ -32,16 +32,18 @@ enum category {
     CATEGORY_INTERNAL,
 };
 
-/* How long the ledger keeps an outcome and what a duplicate finds. */
+/* How long the ledger keeps an outcome and what a duplicate finds. Numbers are stored in ledgers:
+ * never renumber. */
 enum keep {
-    KEEP_SUCCESS,  /* dedup.success_ttl_s; told to duplicates */
-    KEEP_REFUSAL,  /* dedup.failure_ttl_s; told to duplicates */
-    KEEP_COOLDOWN, /* as a refusal, but not past its RetryAfterMs */
-    KEEP_UNSURE,   /* never definite: kept for dedup.success_ttl_s, the same command goes upstream
-                      again */
-    KEEP_GIVEN_UP, /* no effect: kept for dedup.failure_ttl_s, the same command goes upstream again
-                    */
-    KEEP_NOT,      /* about the bridge itself, or never tried: the token is not used up */
+    KEEP_SUCCESS,   /* dedup.success_ttl_s; told to duplicates */
+    KEEP_REFUSAL,   /* dedup.failure_ttl_s; told to duplicates */
+    KEEP_COOLDOWN,  /* as a refusal, but not past its RetryAfterMs */
+    KEEP_UNSURE,    /* never definite: kept for dedup.success_ttl_s, the same command goes upstream
+                       again */
+    KEEP_GIVEN_UP,  /* no effect: kept for dedup.failure_ttl_s, the same command goes upstream again
+                     */
+    KEEP_NOT,       /* about the bridge itself, or never tried: the token is not used up */
+    KEEP_SET_ASIDE, /* told to duplicates for dedup.failure_ttl_s; from then on as KEEP_UNSURE */
 };
 
 /* The bridge's own errors: ERROR_MALFORMED_PAYLOAD and so on. */
@@ -70,8 +72,10 @@ struct outcome {
 /* Frees what it owns; {0} again. Takes NULL. */
 void outcome_fini(struct outcome *outcome);
 void outcome_copy(struct outcome *out, const struct outcome *from);
+/* Whether the outcome may have been an effect. */
+bool keep_is_unsure(enum keep keep);
 /* An outcome of the bridge's own: code, category and hint from the table, status failed (unknown
- * for NoDefiniteAnswer). */
+ * for NoDefiniteAnswer and SetAside). */
 void outcome_of_error(struct outcome *out, enum bridge_error error, const char *message);
 /* The `Error` object of a reply; nothing is appended for a success. */
 void outcome_put_error(const struct outcome *outcome, struct buf *out);
@@ -83,6 +87,7 @@ const char *category_text(enum category category);
 /* The contract's rule: cooldown, throttled, overloaded, unavailable and unknown_outcome may succeed
  * when sent again. */
 bool category_is_retryable(enum category category);
+enum outcome_status bridge_error_status(enum bridge_error error);
 const char *bridge_error_code(enum bridge_error error);
 enum category bridge_error_category(enum bridge_error error);
 const char *bridge_error_hint(enum bridge_error error);

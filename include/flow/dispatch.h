@@ -1,7 +1,8 @@
 /*
  * dispatch - calls the API for every claimed command: one at a time per (RegionId, ReplicaGroupId)
  * in order of arrival, groups side by side up to api.max_in_flight, each region within its bucket,
- * each command until it has an outcome or its deadline is over.
+ * each command until it has an outcome or its deadline is over. A command that may be why the
+ * bridge ended is called with nothing beside it, or set aside (domain/blame.h).
  *
  * Thread: the loop's.
  */
@@ -9,6 +10,7 @@
 #define FLOW_DISPATCH_H
 
 #include "base/counters.h"
+#include "domain/blame.h"
 #include "domain/command.h"
 #include "ecs/ecs_call.h"
 #include "io/ledger.h"
@@ -24,6 +26,8 @@ struct dispatch;
 struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings,
                               struct counters *counters);
 void dispatch_connect(struct dispatch *dispatch, struct ledger *ledger, struct ecs *ecs);
+/* Has its suspects (blame.h) and another part's go one at a time; `gate` must outlive it. */
+void dispatch_share(struct dispatch *dispatch, struct blame_gate *gate);
 /* Commands it still holds are freed; the ledger has them. Takes NULL. */
 void dispatch_free(struct dispatch *dispatch);
 

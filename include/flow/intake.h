@@ -11,6 +11,7 @@
 #define FLOW_INTAKE_H
 
 #include "base/counters.h"
+#include "domain/blame.h"
 #include "domain/delivery.h"
 #include "io/ledger.h"
 #include "io/mqtt_port.h"
@@ -21,6 +22,13 @@ struct intake;
 /* All of these must outlive it. */
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
                           struct ledger *ledger, struct mqtt_port *port);
+/*
+ * Marks what is being taken in `marks` (BLAME_MARKS), so that a delivery that ended the bridge
+ * twice in a row is taken alone, and after three times becomes a dead letter unread; `set_aside` is
+ * told of that. Both must outlive it.
+ */
+void intake_watch(struct intake *intake, struct blame_mark *marks, struct blame_gate *gate,
+                  loop_fn *set_aside, void *arg);
 /* Takes NULL. Deliveries whose claim is still under way are forgotten. */
 void intake_free(struct intake *intake);
 /* The verdict goes to mqtt_port_settle(), exactly once. */

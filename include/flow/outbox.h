@@ -34,7 +34,10 @@ void outbox_posted(struct outbox *outbox, int64_t id, struct slice message);
 /* The port's hooks. */
 void outbox_published(struct outbox *outbox, int64_t id);
 void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct slice why);
-void outbox_publisher_changed(struct outbox *outbox, bool is_up);
+/* `has_crashed`: it ended without a word, and what it had may be why. A message that was with it
+ * three times in a row, the last two alone, is not handed over again by this bridge; it stays in
+ * the ledger. */
+void outbox_publisher_changed(struct outbox *outbox, bool is_up, bool has_crashed);
 
 /*
  * Calls `empty` once, when all messages posted up to now are acknowledged, at the earliest on the

@@ -28,6 +28,7 @@ enum presence_reason {
     PRESENCE_CREDENTIALS_REFUSED, /* "credentials_refused" */
     PRESENCE_STORE_UNAVAILABLE,   /* "store_unavailable" */
     PRESENCE_API_UNREACHABLE,     /* "api_unreachable" */
+    PRESENCE_COMMAND_SET_ASIDE,   /* "command_set_aside": see base/counters.h; shown for a while */
     PRESENCE_REASON_COUNT
 };
 
@@ -65,6 +66,8 @@ int64_t presence_session_lost_at_ms(const struct presence *presence);
 void presence_session_seen(struct presence *presence);
 /* Something happened that is counted. Cheap: nothing is told before its time. */
 void presence_counts_changed(struct presence *presence);
+/* A command or message was set aside. Shown for a minute. */
+void presence_set_aside(struct presence *presence);
 /* Tells `offline`; `told` is called once the broker has it or there is no publisher, at the
  * earliest on the next turn. */
 void presence_stop(struct presence *presence, const char *why, loop_fn *told, void *arg);

@@ -64,6 +64,8 @@ void mqtt_port_start(struct mqtt_port *port);
 void mqtt_port_settle(struct mqtt_port *port, struct mqtt_ticket ticket, bool is_durable);
 /* Whether the publisher stands and its pipe takes more. */
 bool mqtt_port_may_publish(const struct mqtt_port *port);
+/* Whether the publisher's last process ended without last words, killed or crashed. */
+bool mqtt_port_has_publisher_crashed(const struct mqtt_port *port);
 /* Hands an encoded message to the publisher; `id` comes back by published or unpublished. Only
  * while it stands. */
 void mqtt_port_publish(struct mqtt_port *port, int64_t id, struct slice message);

@@ -35,6 +35,7 @@ struct store_row {
     int64_t deadline_at_ms;
     uint32_t attempts;
     int64_t not_before_ms;
+    struct blame_charges charges;
     /* the outcome, of DONE rows */
     int status; /* enum outcome_status */
     int keep;   /* enum keep */
@@ -81,7 +82,7 @@ struct store_ops {
     enum status (*insert)(struct store *store, const struct command *command, enum state state,
                           int64_t *out_id);
     enum status (*set_state)(struct store *store, int64_t id, enum state state, uint32_t attempts,
-                             int64_t not_before_ms);
+                             int64_t not_before_ms, const struct blame_charges *charges);
     /* The row is DONE. Its askers are taken by the caller. */
     enum status (*finish)(struct store *store, int64_t id, uint32_t attempts,
                           const struct store_outcome *outcome);
@@ -104,8 +105,9 @@ struct store_ops {
                                store_message_fn *each, void *arg, size_t *out_count);
     /* All rows that are not DONE, by id. */
     enum status (*each_unfinished)(struct store *store, store_row_fn *each, void *arg);
-    /* CALLING and RECALLING become UNSURE. */
-    enum status (*reset_calls)(struct store *store);
+    /* CALLING and RECALLING become UNSURE. `is_charged`: with one more end each, alone where there
+     * is but one. */
+    enum status (*reset_calls)(struct store *store, bool is_charged);
     /* Askers that wait, that is, all but the first of each command, and messages in the outbox. */
     enum status (*count)(struct store *store, int64_t *out_waiting, int64_t *out_messages);
     /* Removes at most `limit` DONE rows whose time is over, the longest first. */

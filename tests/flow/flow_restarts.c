@@ -263,6 +263,59 @@ static void test_a_bridge_stopped_during_load_loses_nothing(struct world *world)
  * What started the bridge may have left it connections of its own. A receiver that has to cut its
  * connection to the broker, as in a stop under load, must not take another for it.
  */
+/* Whoever kills the bridge three times during one call cannot be told from the call doing it. */
+static void test_a_call_under_way_at_three_kills_in_a_row_is_set_aside(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    const char *token = send_hanging(world, "\"hang\",\"Count\":-1");
+    for (int kills = 1; kills <= 3; kills++) {
+        simulator_wait_token(&world->simulator, token, kills);
+        bridge_kill(bridge);
+        bridge_start(bridge);
+    }
+    const struct message *reply = client_expect(world->sender, &(struct match){.token = token});
+    check_error(reply, "unknown", "Bridge.SetAside", "internal", false);
+    assert_int_equal(json_number(reply->json, "Attempts"), 3);
+    check_succeeded(world_ask(world, world_name(world, "next"), world_name(world, "pg"), ""));
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 3);
+    bridge_stop(bridge);
+}
+
+/* Two kills find all of them on the wire, the third only the one that was called alone; what an
+ * answer came to since is free of it. */
+static void test_many_calls_under_way_at_several_kills_all_succeed(struct world *world)
+{
+    enum { CALLS = 30 };
+    struct load load;
+    struct bridge *bridge = world_bridge_alone(world, "");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    load_init(&load, world, world_name(world, "t"), CALLS, CALLS, CALLS);
+    simulator_fault(&world->simulator, "\"hang\",\"Count\":-1");
+    load_send(&load, 0, CALLS);
+    simulator_wait(&world->simulator, "Requests", CALLS);
+    bridge_kill(bridge);
+    bridge_start(bridge);
+    simulator_wait(&world->simulator, "Requests", 2 * CALLS);
+    bridge_kill(bridge);
+    simulator_clear(&world->simulator);
+    simulator_fault(&world->simulator, "\"latency\",\"DelayMs\":20,\"Count\":-1");
+    for (int kills = 0; kills < 4; kills++) {
+        bridge_start(bridge);
+        load_wait_answered(&load, load.answered_count + 2);
+        bridge_kill(bridge);
+    }
+    bridge_start(bridge);
+    load_wait_answered(&load, CALLS);
+    load_check(&load);
+    assert_int_equal(simulator_total(&world->simulator, "Effects"), CALLS);
+    assert_false(bridge_log_contains(bridge, "set_aside"));
+    load_fini(&load);
+    bridge_stop(bridge);
+}
+
 static void test_inherited_connections_are_left_alone(struct world *world)
 {
     enum { ROUNDS = 4, SHARE = COMMANDS / ROUNDS };
@@ -307,6 +360,8 @@ int main(int argc, char **argv)
         FLOW_TEST(test_several_killed_receivers_lose_nothing),
         FLOW_TEST(test_a_bridge_killed_without_syncing_loses_nothing),
         FLOW_TEST(test_inherited_connections_are_left_alone),
+        FLOW_TEST(test_a_call_under_way_at_three_kills_in_a_row_is_set_aside),
+        FLOW_TEST(test_many_calls_under_way_at_several_kills_all_succeed),
         FLOW_TEST(test_sigterm_parks_calls_that_do_not_end_and_they_are_resumed),
     };
     return flow_main("restarts", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);

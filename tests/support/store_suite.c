@@ -250,13 +250,17 @@ static void test_a_state_is_stored_with_attempts_and_time(void **state)
     struct fixture *f = *state;
     begin(f);
     int64_t id = insert(f, "t-1", STATE_CALLING);
-    assert_int_equal(f->ops->set_state(f->store, id, STATE_UNSURE, 3, 99), STATUS_OK);
+    assert_int_equal(f->ops->set_state(f->store, id, STATE_UNSURE, 3, 99,
+                                       &(struct blame_charges){.ends = 2, .alone = 1}),
+                     STATUS_OK);
     commit(f);
     open_again(f);
     struct store_row row = find(f, "t-1");
     assert_int_equal(row.state, STATE_UNSURE);
     assert_int_equal(row.attempts, 3);
     assert_int_equal(row.not_before_ms, 99);
+    assert_int_equal(row.charges.ends, 2);
+    assert_int_equal(row.charges.alone, 1);
 }
 
 static void test_an_outcome_is_stored_whole(void **state)
@@ -325,13 +329,36 @@ static void test_calls_become_unsure_when_reset(void **state)
     insert(f, "unsure", STATE_UNSURE);
     insert(f, "recalling", STATE_RECALLING);
     finish(f, insert(f, "done", STATE_CALLING), 1000);
-    assert_int_equal(f->ops->reset_calls(f->store), STATUS_OK);
+    assert_int_equal(f->ops->reset_calls(f->store, false), STATUS_OK);
     commit(f);
     assert_int_equal(find(f, "ready").state, STATE_READY);
     assert_int_equal(find(f, "calling").state, STATE_UNSURE);
     assert_int_equal(find(f, "unsure").state, STATE_UNSURE);
     assert_int_equal(find(f, "recalling").state, STATE_UNSURE);
     assert_int_equal(find(f, "done").state, STATE_DONE);
+}
+
+static void test_calls_are_charged_with_an_end_when_reset(void **state)
+{
+    struct fixture *f = *state;
+    begin(f);
+    insert(f, "ready", STATE_READY);
+    insert(f, "unsure", STATE_UNSURE);
+    int64_t id = insert(f, "calling", STATE_CALLING);
+    insert(f, "other", STATE_RECALLING);
+    assert_int_equal(f->ops->reset_calls(f->store, true), STATUS_OK);
+    assert_int_equal(find(f, "calling").charges.ends, 1);
+    assert_int_equal(find(f, "calling").charges.alone, 0);
+    const struct blame_charges charges = {.ends = 1};
+    assert_int_equal(f->ops->set_state(f->store, id, STATE_RECALLING, 2, 0, &charges), STATUS_OK);
+    assert_int_equal(f->ops->reset_calls(f->store, true), STATUS_OK);
+    assert_int_equal(f->ops->reset_calls(f->store, true), STATUS_OK);
+    commit(f);
+    assert_int_equal(find(f, "ready").charges.ends, 0);
+    assert_int_equal(find(f, "unsure").charges.ends, 0);
+    assert_int_equal(find(f, "other").charges.ends, 1);
+    assert_int_equal(find(f, "calling").charges.ends, 2);
+    assert_int_equal(find(f, "calling").charges.alone, 1);
 }
 
 static void test_a_forgotten_token_is_free_again(void **state)
@@ -618,6 +645,7 @@ int store_suite_run(const struct store_suite *suite)
         SUITE_TEST(test_unfinished_commands_are_listed_in_order_of_arrival),
         SUITE_TEST(test_a_command_that_waits_with_others_is_listed_once),
         SUITE_TEST(test_calls_become_unsure_when_reset),
+        SUITE_TEST(test_calls_are_charged_with_an_end_when_reset),
         SUITE_TEST(test_a_forgotten_token_is_free_again),
         SUITE_TEST(test_only_finished_commands_expire_and_the_longest_over_first),
         SUITE_TEST(test_askers_come_back_in_order_and_are_gone),

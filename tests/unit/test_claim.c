@@ -61,12 +61,28 @@ static void test_a_finished_token_is_told_or_tried_again_as_its_outcome_says(voi
     }
 }
 
+static void test_what_was_set_aside_is_told_for_a_time_and_then_tried_again(void **state)
+{
+    (void)state;
+    struct claim_found found = {.state = STATE_DONE,
+                                .has_same_fingerprint = true,
+                                .keep = KEEP_SET_ASIDE,
+                                .expires_at_ms = NOW + 100,
+                                .told_until_ms = NOW + 1};
+    assert_int_equal(claim_decide(&found, NOW), CLAIM_REPLAYED);
+    assert_int_equal(claim_decide(&found, NOW + 1), CLAIM_AGAIN);
+    assert_int_equal(claim_decide(&found, NOW + 100), CLAIM_NEW);
+    found.has_same_fingerprint = false;
+    assert_int_equal(claim_decide(&found, NOW), CLAIM_MISMATCH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_unknown_token_is_new),
         cmocka_unit_test(test_a_token_in_work_waits_or_mismatches),
         cmocka_unit_test(test_a_finished_token_is_told_or_tried_again_as_its_outcome_says),
+        cmocka_unit_test(test_what_was_set_aside_is_told_for_a_time_and_then_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,6 +157,16 @@ static struct command *make(const char *group, const char *token, int64_t deadli
     return command;
 }
 
+/* As found at start, charged with so many ends. */
+static void resume(const char *group, const char *token, uint32_t crash_count)
+{
+    struct command *command = make(group, token, 10000);
+    command->state = STATE_UNSURE;
+    command->charges = (struct blame_charges){crash_count, crash_count};
+    dispatch_claimed(world.dispatch, command);
+    record_starts();
+}
+
 static void claim(const char *group, const char *token, int64_t deadline_ms)
 {
     struct command *command = make(group, token, deadline_ms);
@@ -248,6 +258,87 @@ static void test_commands_of_a_group_are_called_one_at_a_time_in_order(void **st
     assert_called(2, "t3");
     answer(2, RULE_DONE, NULL, -1);
     assert_int_equal(world.done_count, 3);
+}
+
+static void test_a_suspect_is_called_alone_and_first(void **state)
+{
+    (void)state;
+    world.settings.api.max_in_flight = 8;
+    resume("g1", "t1", 1);
+    resume("g2", "t2", 0);
+    resume("g3", "suspect", 2);
+    resume("g4", "t4", 1);
+    claim("g5", "t5", 10000);
+    assert_int_equal(world.call_count, 2); /* those that had begun before */
+    answer(0, RULE_DONE, NULL, -1);
+    assert_int_equal(world.call_count, 2);
+    answer(1, RULE_DONE, NULL, -1);
+    assert_int_equal(world.call_count, 3);
+    assert_called(2, "suspect");
+    claim("g6", "t6", 10000);
+    assert_int_equal(world.call_count, 3);
+    answer(2, RULE_DONE, NULL, -1);
+    assert_int_equal(world.call_count, 6);
+}
+
+static void test_suspects_are_called_one_after_the_other(void **state)
+{
+    (void)state;
+    resume("g1", "s1", 2);
+    resume("g2", "s2", 2);
+    resume("g3", "t3", 0);
+    assert_int_equal(world.call_count, 1);
+    assert_called(0, "s1");
+    answer(0, RULE_DONE, NULL, -1);
+    assert_int_equal(world.call_count, 2);
+    assert_called(1, "s2");
+    answer(1, RULE_DONE, NULL, -1);
+    assert_called(2, "t3");
+}
+
+static void test_any_answer_clears_a_suspect(void **state)
+{
+    (void)state;
+    resume("g1", "s1", 2);
+    answer(0, RULE_RETRY_UNSURE, "InternalError", 10);
+    assert_int_equal(world.calls[0].command->charges.ends, 0);
+    claim("g2", "t2", 10000);
+    run(3, 0, 5000);
+    assert_int_equal(world.call_count, 3); /* side by side */
+}
+
+static void test_what_ended_the_bridge_three_times_is_set_aside_uncalled(void **state)
+{
+    (void)state;
+    resume("g1", "poison", 3);
+    resume("g1", "t2", 0);
+    assert_done(0, "poison", OUTCOME_UNKNOWN, "Bridge.SetAside");
+    assert_int_equal(counter_get(&world.counters, COUNTER_SET_ASIDE), 1);
+    assert_int_equal(world.call_count, 1);
+    assert_called(0, "t2");
+}
+
+static void ignore_freed(void *arg)
+{
+    (void)arg;
+}
+
+static void test_a_suspect_waits_for_one_that_is_no_command(void **state)
+{
+    (void)state;
+    struct blame_gate gate = {0};
+    int other = 0;
+    blame_gate_join(&gate, ignore_freed, &other);
+    dispatch_share(world.dispatch, &gate);
+    assert_true(blame_gate_enter(&gate, &other));
+    resume("g1", "s1", 2);
+    assert_int_equal(world.call_count, 0);
+    blame_gate_leave(&gate, &other);
+    record_starts();
+    assert_called(0, "s1");
+    assert_false(blame_gate_is_open(&gate, &other));
+    answer(0, RULE_DONE, NULL, -1);
+    assert_true(blame_gate_is_open(&gate, &other));
 }
 
 static void test_groups_run_side_by_side_up_to_the_limit(void **state)
@@ -446,6 +537,11 @@ int main(void)
         TEST(test_a_reserved_command_is_called_at_once),
         TEST(test_commands_of_a_group_are_called_one_at_a_time_in_order),
         TEST(test_groups_run_side_by_side_up_to_the_limit),
+        TEST(test_a_suspect_is_called_alone_and_first),
+        TEST(test_suspects_are_called_one_after_the_other),
+        TEST(test_any_answer_clears_a_suspect),
+        TEST(test_what_ended_the_bridge_three_times_is_set_aside_uncalled),
+        TEST(test_a_suspect_waits_for_one_that_is_no_command),
         TEST(test_a_command_that_is_tried_again_keeps_its_turn),
         TEST(test_nothing_done_until_the_deadline_is_a_failure_with_the_last_code),
         TEST(test_once_unsure_a_later_throttling_cannot_make_it_a_failure),

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "domain/blame.h"
 #include "domain/message.h"
 #include "flow/intake.h"
 
@@ -127,9 +128,10 @@ static void deliver(const char *payload)
 
 static void answer_claim(enum status status, enum claim_result result)
 {
-    assert_non_null(world.claimed.done);
-    world.claimed.done(world.claimed.arg, status, result);
-    world.claimed.done = NULL;
+    ledger_claimed_fn *done = world.claimed.done;
+    assert_non_null(done);
+    world.claimed.done = NULL; /* the answer may bring the next claim */
+    done(world.claimed.arg, status, result);
 }
 
 static void answer_post(enum status status)
@@ -503,11 +505,194 @@ static void test_deliveries_side_by_side_get_their_own_verdicts(void **state)
     assert_int_equal(world.settle_count, 2);
 }
 
+/* ---- what may be why the bridge ended ---- */
+
+static struct blame_mark marks[BLAME_MARKS];
+static struct blame_gate gate;
+static int set_aside_count;
+static int other_party;
+
+static void count_set_aside(void *arg)
+{
+    (void)arg;
+    set_aside_count++;
+}
+
+static void ignore_freed(void *arg)
+{
+    (void)arg;
+}
+
+static void watch(void)
+{
+    memset(marks, 0, sizeof marks);
+    gate = (struct blame_gate){0};
+    set_aside_count = 0;
+    blame_gate_join(&gate, ignore_freed, &other_party);
+    intake_watch(world.intake, marks, &gate, count_set_aside, NULL);
+}
+
+static void deliver_to(uint32_t receiver, const char *payload)
+{
+    world.delivery.payload = slice_text(payload);
+    world.delivery.payload_bytes = strlen(payload);
+    intake_deliver(world.intake, &world.delivery, (struct mqtt_ticket){receiver, 1});
+}
+
+/* The bridge ends so often while it is taking the payload, and begins anew. */
+static void crash_over(const char *payload, int times)
+{
+    for (int i = 0; i < times; i++) {
+        deliver(payload);
+        blame_marks_charge(marks);
+        intake_free(world.intake);
+        world.intake = intake_new(&world.settings, &world.counters, NULL, NULL);
+        gate = (struct blame_gate){0};
+        blame_gate_join(&gate, ignore_freed, &other_party);
+        intake_watch(world.intake, marks, &gate, count_set_aside, NULL);
+    }
+    world.claim_count = 0;
+    world.settle_count = 0;
+}
+
+static void test_a_delivery_is_marked_until_its_verdict(void **state)
+{
+    (void)state;
+    watch();
+    deliver(COMMAND);
+    assert_int_equal(blame_marks_charge(marks), 1);
+    deliver(COMMAND);
+    answer_claim(STATUS_OK, CLAIM_NEW);
+    assert_int_equal(blame_marks_charge(marks), 0);
+    deliver(COMMAND);
+    answer_claim(STATUS_STORE, CLAIM_NEW);
+    assert_int_equal(blame_marks_charge(marks), 0);
+}
+
+static void test_a_redelivery_is_the_same_message(void **state)
+{
+    (void)state;
+    watch();
+    world.delivery.expiry_s = 60;
+    crash_over(COMMAND, 2);
+    world.delivery.is_redelivered = true;
+    world.delivery.expiry_s = 59;
+    crash_over(COMMAND, 1);
+    deliver(COMMAND);
+    assert_int_equal(set_aside_count, 1);
+}
+
+static void test_a_message_that_ended_the_bridge_three_times_is_a_dead_letter_unread(void **state)
+{
+    (void)state;
+    watch();
+    crash_over(COMMAND, 3);
+    deliver(COMMAND);
+    assert_dead_letter("Bridge.SetAside", "dead/i-1/none");
+    assert_null(json_member(world.posted.body, "Route"));
+    assert_int_equal(counter_get(&world.counters, COUNTER_SET_ASIDE), 1);
+    answer_post(STATUS_OK);
+    assert_int_equal(world.settle_count, 1);
+    assert_true(world.is_durable);
+    /* Sent again by somebody, it is a message like any other. */
+    deliver(COMMAND);
+    assert_int_equal(world.claim_count, 1);
+}
+
+static void test_a_dead_letter_that_is_not_stored_leaves_the_message_charged(void **state)
+{
+    (void)state;
+    watch();
+    crash_over(COMMAND, 3);
+    deliver(COMMAND);
+    answer_post(STATUS_STORE);
+    assert_false(world.is_durable);
+    deliver(COMMAND);
+    assert_int_equal(world.claim_count, 0);
+    assert_int_equal(world.post_count, 2);
+}
+
+static void test_a_suspect_waits_for_the_others_and_the_others_for_it(void **state)
+{
+    (void)state;
+    watch();
+    crash_over(COMMAND, 2);
+    deliver_to(0, COMMAND_WITHOUT_TOKEN);
+    assert_int_equal(world.claim_count, 1);
+    deliver_to(1, COMMAND);
+    deliver_to(2, "{}");
+    assert_int_equal(world.claim_count, 1);
+    assert_int_equal(world.post_count, 0);
+    answer_claim(STATUS_OK, CLAIM_NEW);
+    assert_int_equal(world.claim_count, 2);
+    assert_string_equal(world.claimed.command->token, "t-1");
+    assert_int_equal(world.post_count, 0);
+    assert_false(blame_gate_is_open(&gate, &other_party));
+    answer_claim(STATUS_OK, CLAIM_NEW);
+    assert_true(blame_gate_is_open(&gate, &other_party));
+    assert_int_equal(world.post_count, 1);
+    assert_int_equal(blame_marks_count(marks, (const uint8_t[DIGEST_SHA256_BYTES]){0}), 0);
+}
+
+static void test_a_suspect_waits_for_a_suspect_call_and_the_others_do_not(void **state)
+{
+    (void)state;
+    watch();
+    crash_over(COMMAND, 2);
+    assert_true(blame_gate_enter(&gate, &other_party));
+    deliver_to(0, COMMAND);
+    assert_int_equal(world.claim_count, 0);
+    deliver_to(1, COMMAND_WITHOUT_TOKEN);
+    assert_int_equal(world.claim_count, 1);
+    answer_claim(STATUS_OK, CLAIM_NEW);
+    assert_int_equal(world.claim_count, 1);
+    blame_gate_leave(&gate, &other_party);
+    assert_int_equal(world.claim_count, 2);
+}
+
+static void test_of_a_receiver_only_the_last_delivery_is_kept(void **state)
+{
+    (void)state;
+    watch();
+    crash_over(COMMAND, 2);
+    assert_true(blame_gate_enter(&gate, &other_party));
+    deliver_to(0, COMMAND);
+    deliver_to(0, COMMAND);
+    deliver_to(0, COMMAND);
+    assert_int_equal(world.settle_count, 2);
+    assert_false(world.is_durable);
+    blame_gate_leave(&gate, &other_party);
+    assert_int_equal(world.claim_count, 1);
+}
+
+static void test_what_is_kept_at_a_stop_is_left_to_the_broker(void **state)
+{
+    (void)state;
+    watch();
+    crash_over(COMMAND, 2);
+    assert_true(blame_gate_enter(&gate, &other_party));
+    int64_t taking = counter_get(&world.counters, COUNTER_TAKING);
+    deliver_to(0, COMMAND);
+    intake_stop(world.intake);
+    assert_int_equal(world.settle_count, 1);
+    assert_false(world.is_durable);
+    assert_int_equal(counter_get(&world.counters, COUNTER_TAKING), taking);
+    assert_int_equal(world.claim_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_a_command_is_acknowledged_when_its_claim_is_durable),
+        TEST(test_a_delivery_is_marked_until_its_verdict),
+        TEST(test_a_redelivery_is_the_same_message),
+        TEST(test_a_message_that_ended_the_bridge_three_times_is_a_dead_letter_unread),
+        TEST(test_a_dead_letter_that_is_not_stored_leaves_the_message_charged),
+        TEST(test_a_suspect_waits_for_the_others_and_the_others_for_it),
+        TEST(test_a_suspect_waits_for_a_suspect_call_and_the_others_do_not),
+        TEST(test_of_a_receiver_only_the_last_delivery_is_kept),
+        TEST(test_what_is_kept_at_a_stop_is_left_to_the_broker),
         TEST(test_whatever_the_ledger_finds_is_acknowledged_once_stored),
         TEST(test_a_claim_that_cannot_be_stored_is_not_acknowledged),
         TEST(test_a_refusal_that_cannot_be_stored_is_not_acknowledged),

@@ -135,13 +135,19 @@ static void connect_outbox(void)
 static void publisher_comes(void)
 {
     world.room = 2 * ROWS_MAX;
-    outbox_publisher_changed(world.outbox, true);
+    outbox_publisher_changed(world.outbox, true, false);
 }
 
 static void publisher_goes(void)
 {
     world.room = 0;
-    outbox_publisher_changed(world.outbox, false);
+    outbox_publisher_changed(world.outbox, false, false);
+}
+
+static void publisher_crashes(void)
+{
+    world.room = 0;
+    outbox_publisher_changed(world.outbox, false, true);
 }
 
 /* Acknowledges what is handed over, and what follows, until nothing does; reads are carried out. */
@@ -434,11 +440,76 @@ static void test_a_flush_waits_for_what_is_not_read_yet(void **state)
     assert_int_equal(world.flush_count, 1);
 }
 
+static void test_what_two_publishers_ended_with_goes_alone(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(3);
+    for (int i = 0; i < 2; i++) {
+        publisher_comes();
+        publisher_crashes();
+    }
+    publisher_comes();
+    assert_handed(6, 1, 1);
+    post(1);
+    assert_int_equal(world.handed_count, 7);
+    outbox_published(world.outbox, 1);
+    assert_handed(7, 2, 1);
+    outbox_published(world.outbox, 2);
+    outbox_published(world.outbox, 3);
+    assert_handed(9, 4, 1);
+}
+
+static void test_what_three_publishers_ended_with_is_left_and_the_others_go(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(2);
+    for (int i = 0; i < 3; i++) {
+        publisher_comes();
+        publisher_crashes();
+    }
+    size_t before = world.handed_count;
+    publisher_comes();
+    assert_handed(before, 2, 1);
+    outbox_published(world.outbox, 2);
+    assert_true(world.has_row[1]);
+    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_SET_ASIDE), 1);
+    post(1);
+    assert_handed(before + 1, 3, 1);
+    /* A stop does not wait for what is left. */
+    outbox_flush(world.outbox, flushed, &world);
+    outbox_published(world.outbox, 3);
+    fake_timers_advance(0);
+    assert_int_equal(world.flush_count, 1);
+}
+
+static void test_a_publisher_with_last_words_blames_nothing(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(1);
+    for (int i = 0; i < 6; i++) {
+        publisher_comes();
+        if (i % 3 == 2) {
+            publisher_goes();
+        } else {
+            publisher_crashes();
+        }
+    }
+    publisher_comes();
+    assert_int_equal(world.handed[world.handed_count - 1], 1);
+    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_it_begins_with_what_the_ledger_still_holds),
+        TEST(test_what_two_publishers_ended_with_goes_alone),
+        TEST(test_what_three_publishers_ended_with_is_left_and_the_others_go),
+        TEST(test_a_publisher_with_last_words_blames_nothing),
         TEST(test_nothing_is_handed_over_without_a_publisher),
         TEST(test_a_message_is_forgotten_when_the_broker_has_it),
         TEST(test_a_window_of_messages_is_handed_over_at_a_time),

@@ -30,6 +30,7 @@ static void test_the_bridges_errors_are_those_of_the_contract(void **state)
         [ERROR_UNREACHABLE] = {"Bridge.Unreachable", CATEGORY_UNAVAILABLE},
         [ERROR_NO_DEFINITE_ANSWER] = {"Bridge.NoDefiniteAnswer", CATEGORY_UNKNOWN_OUTCOME},
         [ERROR_SHUTTING_DOWN] = {"Bridge.ShuttingDown", CATEGORY_OVERLOADED},
+        [ERROR_SET_ASIDE] = {"Bridge.SetAside", CATEGORY_INTERNAL},
         [ERROR_PARAMETER_MISMATCH] = {"IdempotentParameterMismatch", CATEGORY_INVALID},
     };
     for (int i = ERROR_NONE + 1; i < ERROR_COUNT; i++) {
@@ -74,7 +75,7 @@ static void test_statuses_have_the_words_of_the_contract(void **state)
     assert_string_equal(outcome_status_text(OUTCOME_UNKNOWN), "unknown");
 }
 
-static void test_an_error_of_the_bridge_is_failed_but_for_no_definite_answer(void **state)
+static void test_an_error_of_the_bridge_is_failed_but_where_it_may_have_happened(void **state)
 {
     (void)state;
     for (int i = ERROR_NONE + 1; i < ERROR_COUNT; i++) {
@@ -82,10 +83,13 @@ static void test_an_error_of_the_bridge_is_failed_but_for_no_definite_answer(voi
         outcome_of_error(&outcome, (enum bridge_error)i, "why");
         bool is_unsure = i == ERROR_NO_DEFINITE_ANSWER;
         bool is_given_up = i == ERROR_UNREACHABLE;
-        assert_int_equal(outcome.status, is_unsure ? OUTCOME_UNKNOWN : OUTCOME_FAILED);
-        assert_int_equal(outcome.keep, is_unsure     ? KEEP_UNSURE
-                                       : is_given_up ? KEEP_GIVEN_UP
-                                                     : KEEP_NOT);
+        bool is_set_aside = i == ERROR_SET_ASIDE;
+        assert_int_equal(outcome.status,
+                         is_unsure || is_set_aside ? OUTCOME_UNKNOWN : OUTCOME_FAILED);
+        assert_int_equal(outcome.keep, is_unsure      ? KEEP_UNSURE
+                                       : is_given_up  ? KEEP_GIVEN_UP
+                                       : is_set_aside ? KEEP_SET_ASIDE
+                                                      : KEEP_NOT);
         assert_true(outcome.is_from_bridge);
         assert_string_equal(outcome.message, "why");
         assert_true(outcome.retry_after_ms == -1);
@@ -171,11 +175,14 @@ static void test_an_outcome_is_kept_as_long_as_its_kind_says(void **state)
         {KEEP_GIVEN_UP, 1, 300000},      {KEEP_COOLDOWN, 1000, 1000},
         {KEEP_COOLDOWN, 450000, 300000}, {KEEP_COOLDOWN, 0, 0},
         {KEEP_COOLDOWN, -1, 300000},     {KEEP_NOT, -1, 0},
+        {KEEP_SET_ASIDE, -1, 86400000},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct outcome outcome = {.keep = rows[i].keep, .retry_after_ms = rows[i].retry_after_ms};
         assert_int_equal(outcome_ttl_ms(&outcome, 86400, 300), rows[i].ttl_ms);
     }
+    struct outcome set_aside = {.keep = KEEP_SET_ASIDE};
+    assert_true(outcome_ttl_ms(&set_aside, 10, 300) == 300000);
     struct outcome forever = {.keep = KEEP_SUCCESS};
     assert_true(outcome_ttl_ms(&forever, INT64_MAX, 300) == INT64_MAX);
 }
@@ -186,7 +193,7 @@ int main(void)
         cmocka_unit_test(test_the_bridges_errors_are_those_of_the_contract),
         cmocka_unit_test(test_categories_have_the_names_and_retryability_of_the_contract),
         cmocka_unit_test(test_statuses_have_the_words_of_the_contract),
-        cmocka_unit_test(test_an_error_of_the_bridge_is_failed_but_for_no_definite_answer),
+        cmocka_unit_test(test_an_error_of_the_bridge_is_failed_but_where_it_may_have_happened),
         cmocka_unit_test(test_a_copy_owns_its_strings),
         cmocka_unit_test(test_the_error_object_has_its_fields_in_order),
         cmocka_unit_test(test_what_is_not_known_is_left_out_of_the_error_object),

@@ -21,6 +21,7 @@
 
 #define STARTING_MS   5000
 #define TELL_AGAIN_MS 5000
+#define SET_ASIDE_MS  60000
 #define LOST_AT_MS    INT64_C(1767323045123) /* 2026-01-02T03:04:05.123Z */
 
 static struct {
@@ -194,8 +195,8 @@ static void test_every_reason_is_told_and_ends(void **state)
 {
     (void)state;
     static const char *const WORDS[PRESENCE_REASON_COUNT] = {
-        "not_subscribed", "session_lost", "credentials_refused", "store_unavailable",
-        "api_unreachable"};
+        "not_subscribed",    "session_lost",    "credentials_refused",
+        "store_unavailable", "api_unreachable", "command_set_aside"};
     come_online();
     for (int i = 0; i < PRESENCE_REASON_COUNT; i++) {
         presence_set(world.presence, (enum presence_reason)i, true);
@@ -468,6 +469,20 @@ static void test_the_last_counts_are_told_with_the_stop(void **state)
     assert_int_equal(world.published_count, 2);
 }
 
+static void test_a_command_set_aside_is_shown_for_a_while(void **state)
+{
+    (void)state;
+    come_online();
+    presence_set_aside(world.presence);
+    assert_told(2, "degraded");
+    assert_reasons("command_set_aside");
+    presence_published(world.presence);
+    fake_timers_advance(SET_ASIDE_MS - 1);
+    assert_int_equal(world.published_count, 2);
+    fake_timers_advance(1);
+    assert_told(3, "online");
+}
+
 /* ---- the end ---- */
 
 static void test_a_stop_is_told_and_reported_when_the_broker_has_it(void **state)
@@ -584,6 +599,7 @@ int main(void)
         TEST(test_counts_are_looked_at_until_they_rest),
         TEST(test_counts_a_change_of_state_has_told_are_not_told_again),
         TEST(test_the_last_counts_are_told_with_the_stop),
+        TEST(test_a_command_set_aside_is_shown_for_a_while),
         TEST(test_a_stop_is_told_and_reported_when_the_broker_has_it),
         TEST(test_a_stop_while_telling_is_told_after_that),
         TEST(test_a_stop_before_the_start_was_over_is_told_too),

@@ -146,6 +146,28 @@ static void test_a_version_1_file_is_brought_forward_with_its_rows(void **state)
     buf_fini(&why);
 }
 
+static void test_a_version_2_file_is_brought_forward_with_nobody_charged(void **state)
+{
+    const char *location = *state;
+    struct store *store = NULL;
+    struct buf why = {0};
+    execute(location, store_sqlite_steps[0]);
+    execute(location, store_sqlite_steps[1]);
+    execute(location, "INSERT INTO command (id, token, state, action, region, grp, route, one_shot,"
+                      " fingerprint, received_at, deadline_at, attempts, not_before)"
+                      " VALUES (5, 'old', 2, 'A', 'r', 'g', 'start', 0, x'00', 1, 2, 1, 0);"
+                      "INSERT INTO asker (command_id, place, topic, has_body_trace)"
+                      " VALUES (5, 0, 'replies/old', 0);"
+                      "PRAGMA application_id = 1162038594; PRAGMA user_version = 2");
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    struct store_row row;
+    assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
+    assert_int_equal(row.state, STATE_CALLING);
+    assert_int_equal(row.charges.ends, 0);
+    OPS->close(store);
+    buf_fini(&why);
+}
+
 static void test_a_newer_file_is_refused_with_both_versions(void **state)
 {
     const char *location = *state;
@@ -420,6 +442,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FILE_TEST(test_the_file_is_for_its_owner_alone),
         FILE_TEST(test_a_version_1_file_is_brought_forward_with_its_rows),
+        FILE_TEST(test_a_version_2_file_is_brought_forward_with_nobody_charged),
         FILE_TEST(test_a_newer_file_is_refused_with_both_versions),
         FILE_TEST(test_a_database_of_another_program_is_refused),
         FILE_TEST(test_a_file_that_is_no_database_is_refused),

@@ -1,0 +1,123 @@
+#include "base/crash_point.h"
+
+#ifdef BRIDGE_CRASH_POINTS
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define COUNT_MAX 1000000
+
+static const char *const names[CRASH_POINT_COUNT] = {
+#define CRASH_POINT(id, name, meaning) [CRASH_##id] = (name),
+#include "tables/crash_points.def"
+#undef CRASH_POINT
+};
+
+static struct {
+    bool is_set;
+    enum crash_point point;
+    bool takes_bridge;
+    bool is_lasting;
+    struct slice text; /* absent: any matter */
+    _Atomic long left; /* passings until the end */
+} told;
+
+/* Whether the text goes on with the word; moves behind it then. */
+static bool take_word(const char **text, const char *word)
+{
+    size_t length = strlen(word);
+    bool is_there = strncmp(*text, word, length) == 0;
+    *text += is_there ? length : 0;
+    return is_there;
+}
+
+static bool take_point(const char **text)
+{
+    size_t length = strspn(*text, "abcdefghijklmnopqrstuvwxyz_");
+    for (size_t i = 0; i < CRASH_POINT_COUNT; i++) {
+        if (strlen(names[i]) == length && strncmp(names[i], *text, length) == 0) {
+            told.point = (enum crash_point)i;
+            *text += length;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_count(const char **text)
+{
+    long count = 1;
+    if (take_word(text, ":")) {
+        char *end = NULL;
+        count = strtol(*text, &end, 10);
+        *text = end;
+    }
+    told.left = count;
+    return count >= 1 && count <= COUNT_MAX;
+}
+
+static bool parse(const char *text)
+{
+    if (!take_point(&text) || !take_count(&text)) {
+        return false;
+    }
+    told.takes_bridge = take_word(&text, "+bridge");
+    told.is_lasting = take_word(&text, "+always");
+    told.text = take_word(&text, "/") ? slice_text(text) : (struct slice){0};
+    return slice_is_present(told.text) ? told.text.length > 0 : *text == '\0';
+}
+
+enum status crash_point_setup(bool is_child, struct buf *out_why)
+{
+    const char *value = getenv(CRASH_POINT_VARIABLE);
+    told.is_set = value != NULL && parse(value);
+    told.takes_bridge = told.takes_bridge && is_child;
+    if (value == NULL || told.is_set) {
+        return STATUS_OK;
+    }
+    buf_printf(out_why,
+               CRASH_POINT_VARIABLE "=%s is not POINT[:COUNT][+bridge][+always][/TEXT] with one of",
+               value);
+    for (size_t i = 0; i < CRASH_POINT_COUNT; i++) {
+        buf_printf(out_why, " %s", names[i]);
+    }
+    return STATUS_INVALID;
+}
+
+bool crash_point_is_set(enum crash_point point)
+{
+    return told.is_set && told.point == point;
+}
+
+void crash_point_pass(enum crash_point point, struct slice matter)
+{
+    if (!crash_point_is_set(point)) {
+        return;
+    }
+    bool is_meant = !slice_is_present(told.text) ||
+                    (slice_is_present(matter) &&
+                     memmem(matter.data, matter.length, told.text.data, told.text.length) != NULL);
+    if (!is_meant || atomic_fetch_sub(&told.left, 1) != 1) {
+        return;
+    }
+    if (told.takes_bridge) {
+        kill(getppid(), SIGKILL);
+    }
+    kill(getpid(), SIGKILL);
+}
+
+void crash_point_forget(char **environment)
+{
+    for (; *environment != NULL && !told.is_lasting; environment++) {
+        const char *entry = *environment;
+        if (take_word(&entry, CRASH_POINT_VARIABLE "=")) {
+            free(*environment);
+            *environment = NULL; /* it is the last */
+            return;
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * Whose turn it is. Suspects go first and one at a time: nothing else begins until those on the
+ * wire are home, and nothing beside it.
+ */
+#include "dispatch_private.h"
+
+#include <assert.h>
+
+bool task_is_suspect(const struct task *task)
+{
+    return blame_of(&task->command->charges) == BLAME_ALONE;
+}
+
+/* Starts the first command of the region's first group in line, if there is a slot and a token.
+ * Returns whether it did. */
+static bool start_one(struct dispatch *dispatch, struct region *region)
+{
+    struct group *group = region->line;
+    if (group == NULL || task_is_suspect(group->tasks) != dispatch->is_alone ||
+        dispatch->in_flight >= (size_t)dispatch->settings->api.max_in_flight ||
+        !bucket_take(&region->bucket, loop_now_ms(dispatch->loop))) {
+        return false;
+    }
+    group_leave_line(group);
+    dispatch_take_slot(dispatch, group);
+    wheel_remove(&dispatch->wheel, group->tasks);
+    dispatch_begin(group->tasks);
+    return true;
+}
+
+static void start_alone(struct dispatch *dispatch, struct region *region)
+{
+    bool may_enter = dispatch->in_flight == 0 &&
+                     (dispatch->gate == NULL || blame_gate_enter(dispatch->gate, dispatch));
+    if (may_enter) {
+        dispatch->is_alone = true;
+        bool has_started = start_one(dispatch, region);
+        assert(has_started);
+    }
+}
+
+/* Whether everything else must wait: for a suspect that is running, or for one whose turn it is. */
+static bool is_suspects_turn(struct dispatch *dispatch)
+{
+    struct region *region;
+    struct region *next;
+    if (dispatch->suspect_count == 0 || dispatch->is_alone) {
+        return dispatch->is_alone;
+    }
+    HASH_ITER (hh, dispatch->regions, region, next) {
+        bool is_due = region->line != NULL && task_is_suspect(region->line->tasks) &&
+                      bucket_wait_ms(&region->bucket, loop_now_ms(dispatch->loop)) == 0;
+        if (is_due) {
+            start_alone(dispatch, region);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Waits for the next token of the regions whose lines stand for want of one. */
+static void await_tokens(struct dispatch *dispatch)
+{
+    struct region *region;
+    struct region *next;
+    int64_t wait_ms = INT64_MAX;
+    HASH_ITER (hh, dispatch->regions, region, next) {
+        if (region->line != NULL) {
+            int64_t region_ms = bucket_wait_ms(&region->bucket, loop_now_ms(dispatch->loop));
+            wait_ms = region_ms < wait_ms ? region_ms : wait_ms;
+        }
+    }
+    if (wait_ms > 0 && wait_ms < INT64_MAX) {
+        loop_timer_start(dispatch->refill, wait_ms);
+    }
+}
+
+/* Begins whatever may begin. A region that was served goes behind the others, so that none starves.
+ */
+void dispatch_pump(struct dispatch *dispatch)
+{
+    bool is_progressing = !dispatch->is_stopping && !is_suspects_turn(dispatch);
+    while (is_progressing) {
+        struct region *region;
+        struct region *next;
+        is_progressing = false;
+        HASH_ITER (hh, dispatch->regions, region, next) {
+            if (start_one(dispatch, region)) {
+                is_progressing = true;
+                HASH_DEL(dispatch->regions, region);
+                HASH_ADD_STR(dispatch->regions, name, region);
+            }
+        }
+    }
+    if (!dispatch->is_stopping) {
+        await_tokens(dispatch);
+    }
+}

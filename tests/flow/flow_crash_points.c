@@ -1,0 +1,369 @@
+/*
+ * The bridge dies at each named step of a command's way: nothing is lost, nothing happens twice.
+ * And what makes it die again and again is set aside.
+ */
+#include "flow_world.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define VARIABLE "ECS_MQTT_BRIDGE_CRASH_AT="
+
+enum { KILLED = 128 + SIGKILL, CRASHES = 3 };
+
+static const char *const points[] = {
+#define CRASH_POINT(id, name, meaning) name,
+#include "tables/crash_points.def"
+#undef CRASH_POINT
+};
+
+enum { POINT_COUNT = sizeof points / sizeof points[0] };
+
+static void tell(struct bridge *bridge, const char *where)
+{
+    bridge->env[2] = where == NULL ? NULL : world_format(bridge->world, VARIABLE "%s", where);
+}
+
+static void expect_crash(struct bridge *bridge)
+{
+    int code = bridge_wait_exit(bridge);
+    if (code != KILLED) {
+        flow_fail("the bridge ended with code %d", code);
+    }
+}
+
+static int ledger_number(struct bridge *bridge, const char *name)
+{
+    const char *const argv[] = {BRIDGE_BINARY, "ledger", "--config", bridge->config, "count", NULL};
+    struct tool_result result = tool_run(bridge->directory, NULL, argv);
+    cJSON *json = cJSON_Parse(result.output);
+    int number = (int)json_number(json, name);
+    cJSON_Delete(json);
+    tool_result_fini(&result);
+    return number;
+}
+
+/* Acknowledged replies are forgotten a moment later. */
+static void expect_clean_ledger(struct bridge *bridge)
+{
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    assert_int_equal(ledger_number(bridge, "Unfinished"), 0);
+    assert_int_equal(ledger_number(bridge, "Waiting"), 0);
+    while (ledger_number(bridge, "Outbox") != 0) {
+        if (flow_now_ms() > end_ms) {
+            flow_fail("the outbox does not become empty");
+        }
+        flow_pause();
+    }
+}
+
+/* The same reply may come again, and one more for a command that was delivered again. */
+static void check_further_replies(struct world *world, const struct message *first)
+{
+    const struct match match = {.topic = first->topic};
+    const struct message *reply;
+    while ((reply = client_take(world->sender, &match, 0)) != NULL) {
+        check_succeeded(reply);
+        if (!json_is_true(reply->json, "Replayed") && !json_is_true(first->json, "Replayed")) {
+            assert_string_equal(reply->payload, first->payload);
+        }
+        check_text(reply, "RequestId", json_text(first->json, "RequestId"));
+    }
+}
+
+static void check_done_once(struct world *world, struct bridge *bridge, const char *token,
+                            const char *group)
+{
+    const struct message *first = world_expect_reply(world, token);
+    check_succeeded(first);
+    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    /* What was sent before this one has been answered when it is, also what was sent again. */
+    world_expect_nothing(world, &(struct match){.token = "no such token"});
+    expect_clean_ledger(bridge);
+    check_further_replies(world, first);
+    int calls = simulator_token(&world->simulator, token, "Calls");
+    const struct message *again = world_ask(world, token, group, "");
+    check_succeeded(again);
+    assert_true(json_is_true(again->json, "Replayed"));
+    check_text(again, "RequestId", json_text(first->json, "RequestId"));
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), calls);
+}
+
+static bool knows_no_matter(const char *point)
+{
+    return strcmp(point, "after_puback") == 0;
+}
+
+static bool is_in_a_process_of_its_own(const char *point)
+{
+    return strstr(point, "puback") != NULL || strstr(point, "publish") != NULL;
+}
+
+static const char *place_of(struct world *world, const char *point, const char *flags,
+                            const char *token)
+{
+    return knows_no_matter(point) ? world_format(world, "%s%s", point, flags)
+                                  : world_format(world, "%s%s/%s", point, flags, token);
+}
+
+static void test_the_bridge_may_die_at_every_step(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "");
+    for (int i = 0; i < POINT_COUNT; i++) {
+        const char *token = world_name(world, points[i]);
+        const char *group = world_name(world, "pg");
+        tell(bridge, place_of(world, points[i], "+bridge", token));
+        bridge_start(bridge);
+        bridge_wait_online(bridge);
+        world_send(world, world_command(world, token, group, ""));
+        expect_crash(bridge);
+        tell(bridge, NULL);
+        bridge_start(bridge);
+        check_done_once(world, bridge, token, group);
+        assert_false(bridge_log_contains(bridge, "set_aside"));
+        bridge_kill(bridge);
+    }
+}
+
+static void test_an_mqtt_process_may_die_at_every_step_of_its_own(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "");
+    for (int i = 0; i < POINT_COUNT; i++) {
+        if (!is_in_a_process_of_its_own(points[i])) {
+            continue;
+        }
+        const char *token = world_name(world, points[i]);
+        const char *group = world_name(world, "pg");
+        bridge->log_offset = file_size(bridge->log);
+        tell(bridge, place_of(world, points[i], "", token));
+        bridge_start(bridge);
+        bridge_wait_online(bridge);
+        world_send(world, world_command(world, token, group, ""));
+        bridge_wait_log(bridge, "signal=9");
+        check_done_once(world, bridge, token, group);
+        bridge_stop(bridge);
+    }
+}
+
+static void test_a_refusal_survives_every_step_from_its_answer_on(struct world *world)
+{
+    static const char *const places[] = {"before_answer", "after_outcome_commit", "after_publish"};
+    struct bridge *bridge = world_bridge_alone(world, "");
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        const char *token = world_name(world, "token");
+        simulator_fault(&world->simulator,
+                        "\"error\",\"Code\":\"Forbidden\",\"Count\":-1,"
+                        "\"Match\":{\"ClientToken\":\"%s\"}",
+                        token);
+        tell(bridge, place_of(world, places[i], "+bridge", token));
+        bridge_start(bridge);
+        bridge_wait_online(bridge);
+        world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+        expect_crash(bridge);
+        tell(bridge, NULL);
+        bridge_start(bridge);
+        check_error(world_expect_reply(world, token), "failed", "Forbidden", "denied", false);
+        expect_clean_ledger(bridge);
+        bridge_kill(bridge);
+    }
+}
+
+static void test_a_name_nobody_knows_ends_the_start_with_the_names_there_are(struct world *world)
+{
+    static const char *const wrong[] = {"nowhere", "before_publish:0", "before_publish:x",
+                                        "before_publish/", "before_publish+"};
+    struct bridge *bridge = world_bridge_new(world, "");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        bridge->log_offset = file_size(bridge->log);
+        tell(bridge, wrong[i]);
+        bridge_start(bridge);
+        assert_int_equal(bridge_wait_exit(bridge), 78);
+        for (int j = 0; j < POINT_COUNT; j++) {
+            assert_true(bridge_log_contains(bridge, points[j]));
+        }
+    }
+}
+
+/* ---- what makes the bridge end again and again ---- */
+
+/* Lets it die as often as it takes, with another command at the side each time. */
+static void crash_in_a_row(struct world *world, struct bridge *bridge, const char **tokens)
+{
+    for (int i = 0; i < CRASHES; i++) {
+        if (i > 0) {
+            bridge_start(bridge);
+        }
+        expect_crash(bridge);
+        tokens[i] = world_name(world, "innocent");
+        world_send(world, world_command(world, tokens[i], world_name(world, "pg"), ""));
+    }
+    bridge_start(bridge);
+}
+
+static void expect_innocents(struct world *world, const char *const *tokens)
+{
+    for (int i = 0; i < CRASHES; i++) {
+        check_succeeded(world_expect_reply(world, tokens[i]));
+        assert_int_equal(simulator_token(&world->simulator, tokens[i], "Effects"), 1);
+    }
+}
+
+static void check_set_aside(const struct message *reply, bool is_replayed)
+{
+    check_error(reply, "unknown", "Bridge.SetAside", "internal", false);
+    check_text(reply, "Error.Source", "bridge");
+    assert_true(json_has(reply->json, "Error.Hint"));
+    assert_int_equal(json_is_true(reply->json, "Replayed"), is_replayed);
+}
+
+/* Also those on the way to a command that was delivered twice. */
+static void forget_replies(struct world *world, const char *topic)
+{
+    world_expect_nothing(world, &(struct match){.token = "no such token"});
+    client_settle(world->sender);
+    client_forget(world->sender, &(struct match){.topic = topic});
+}
+
+static void test_a_command_that_ends_the_bridge_three_times_is_set_aside(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "dedup.failure_ttl_s = 2;");
+    const char *token = world_name(world, "poison");
+    const char *group = world_name(world, "pg");
+    const char *innocents[CRASHES];
+    tell(bridge, world_format(world, "before_sending/%s", token));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    world_send(world, world_command(world, token, group, ""));
+    crash_in_a_row(world, bridge, innocents);
+    const struct message *reply = world_expect_reply(world, token);
+    check_set_aside(reply, false);
+    int64_t told_until_ms = flow_now_ms() + 2000;
+    client_expect(world->sender,
+                  &(struct match){.topic = bridge->status_topic, .state = "degraded"});
+    expect_innocents(world, innocents);
+    forget_replies(world, reply->topic);
+    check_set_aside(world_ask(world, token, group, ""), true);
+    check_succeeded(world_ask(world, world_name(world, "next"), group, ""));
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 0);
+    assert_true(bridge_log_contains(bridge, "command_set_aside"));
+    /* Its time is over: it goes upstream again, and this time nothing happens to it. */
+    bridge_kill(bridge);
+    tell(bridge, NULL);
+    bridge_start(bridge);
+    while (flow_now_ms() < told_until_ms) {
+        flow_pause();
+    }
+    forget_replies(world, reply->topic);
+    check_succeeded(world_ask(world, token, group, ""));
+    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+}
+
+static void test_an_answer_between_the_ends_clears_a_command(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "");
+    const char *token = world_name(world, "token");
+    simulator_fault(&world->simulator,
+                    "\"error\",\"Code\":\"ServiceUnavailable\",\"Count\":1,"
+                    "\"Match\":{\"ClientToken\":\"%s\"}",
+                    token);
+    /* Once before its first call; then the API refuses that, and it dies twice at the second. */
+    tell(bridge, world_format(world, "before_sending/%s", token));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    expect_crash(bridge);
+    bridge_start(bridge);
+    expect_crash(bridge);
+    tell(bridge, world_format(world, "before_sending:2/%s", token));
+    bridge_start(bridge);
+    expect_crash(bridge);
+    tell(bridge, world_format(world, "before_sending/%s", token));
+    bridge_start(bridge);
+    expect_crash(bridge);
+    tell(bridge, NULL);
+    bridge_start(bridge);
+    check_succeeded(world_expect_reply(world, token));
+    assert_false(bridge_log_contains(bridge, "set_aside"));
+}
+
+static void check_poisonous_message(struct world *world, const char *settings)
+{
+    struct bridge *bridge = world_bridge_alone(world, settings);
+    const char *token = world_name(world, "poison");
+    const char *payload = world_command(world, token, world_name(world, "pg"), "");
+    const char *innocents[CRASHES];
+    tell(bridge, world_format(world, "before_parsing/%s", token));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    world_send(world, payload);
+    crash_in_a_row(world, bridge, innocents);
+    const struct message *letter =
+        client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    check_text(letter, "Error.Code", "Bridge.SetAside");
+    assert_false(json_has(letter->json, "Route"));
+    assert_int_equal(json_number(letter->json, "PayloadBytes"), strlen(payload));
+    assert_string_equal(message_user(letter, "status"), "unknown");
+    expect_innocents(world, innocents);
+    assert_true(bridge_log_contains(bridge, "message_set_aside"));
+    /* It was acknowledged, and a bridge without the fault takes the same message again. */
+    bridge_stop(bridge);
+    tell(bridge, NULL);
+    bridge_start(bridge);
+    world_expect_nothing(world, &(struct match){.token = token});
+    world_send(world, payload);
+    check_succeeded(world_expect_reply(world, token));
+    bridge_stop(bridge);
+}
+
+static void test_a_message_that_ends_the_bridge_three_times_becomes_a_dead_letter(
+    struct world *world)
+{
+    check_poisonous_message(world, "");
+}
+
+static void test_a_message_that_ends_the_bridge_is_found_among_several_receivers(
+    struct world *world)
+{
+    check_poisonous_message(world, "broker.receivers = 4;");
+}
+
+static void test_a_reply_that_ends_the_publisher_three_times_lets_the_others_go(struct world *world)
+{
+    struct bridge *bridge = world_bridge_alone(world, "");
+    const char *token = world_name(world, "poison");
+    const char *innocents[CRASHES];
+    tell(bridge, world_format(world, "before_publish+always/%s", token));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    for (int i = 0; i < CRASHES; i++) {
+        innocents[i] = world_name(world, "innocent");
+        world_send(world, world_command(world, innocents[i], world_name(world, "pg"), ""));
+    }
+    expect_innocents(world, innocents);
+    bridge_wait_log(bridge, "reply_set_aside");
+    check_succeeded(world_ask(world, world_name(world, "next"), world_name(world, "pg"), ""));
+    bridge_stop(bridge);
+    tell(bridge, NULL);
+    bridge_start(bridge);
+    check_succeeded(world_expect_reply(world, token));
+    expect_clean_ledger(bridge);
+    bridge_stop(bridge);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_the_bridge_may_die_at_every_step),
+        FLOW_TEST(test_an_mqtt_process_may_die_at_every_step_of_its_own),
+        FLOW_TEST(test_a_refusal_survives_every_step_from_its_answer_on),
+        FLOW_TEST(test_a_name_nobody_knows_ends_the_start_with_the_names_there_are),
+        FLOW_TEST(test_a_command_that_ends_the_bridge_three_times_is_set_aside),
+        FLOW_TEST(test_an_answer_between_the_ends_clears_a_command),
+        FLOW_TEST(test_a_message_that_ends_the_bridge_three_times_becomes_a_dead_letter),
+        FLOW_TEST(test_a_message_that_ends_the_bridge_is_found_among_several_receivers),
+        FLOW_TEST(test_a_reply_that_ends_the_publisher_three_times_lets_the_others_go),
+    };
+    return flow_main("crash_points", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+}
