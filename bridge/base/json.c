@@ -6,6 +6,7 @@
 #include "base/json.h"
 
 #include "base/mem.h"
+#include "base/secret.h"
 #include "json_scan.h"
 
 #include <assert.h>
@@ -106,6 +107,23 @@ struct json *json_parse(struct slice text, unsigned max_depth, struct json_fault
 
 void json_free(struct json *root)
 {
+    cJSON_Delete((cJSON *)root);
+}
+
+/* Only as deep as the scanner let pass. */
+static void wipe(cJSON *item)
+{
+    for (; item != NULL; item = item->next) {
+        if (item->valuestring != NULL) {
+            secret_wipe(item->valuestring, strlen(item->valuestring));
+        }
+        wipe(item->child);
+    }
+}
+
+void json_free_secret(struct json *root)
+{
+    wipe((cJSON *)root);
     cJSON_Delete((cJSON *)root);
 }
 

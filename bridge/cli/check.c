@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 static const struct cli_option OPTIONS[] = {
@@ -29,15 +30,22 @@ static void warn_of_credentials(void *arg, enum status status,
     }
 }
 
+/* Only what the machine itself knows: no service is asked. */
 static void check_credentials(const char *path, const struct settings *settings)
 {
-    struct credential_source *source = credentials_source_new(settings->credentials.provider);
+    struct buf why = {0};
+    struct loop *loop = loop_new();
+    struct credential_source *source = credentials_open(loop, settings, &why);
     char *file = mem_strdup(path);
-    if (source != NULL) {
+    if (source == NULL) {
+        fprintf(stderr, "warning: %s: %s\n", path, buf_slice(&why).data);
+    } else if (strcmp(settings->credentials.provider, "env") == 0) {
         credentials_get(source, warn_of_credentials, file);
     }
     credentials_source_free(source);
+    loop_free(loop);
     free(file);
+    buf_fini(&why);
 }
 
 static void print_settings(const struct settings *settings)

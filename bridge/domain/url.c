@@ -11,6 +11,7 @@
 #define HOST_BYTES_MAX  253 /* RFC 1035, section 2.3.4, as text */
 #define LABEL_BYTES_MAX 63
 #define REGION_MARK     "{RegionId}"
+#define METADATA_HOST   "100.100.100.200"
 
 static struct slice cut(struct slice text, size_t from)
 {
@@ -297,6 +298,54 @@ bool url_proxy_is_valid(const char *text, const char **out_why)
         why = "has a placeholder in its host";
     } else if (slice_is_present(url.path)) {
         why = "has a path behind the host";
+    } else if (url.port == 0) {
+        why = "has port 0";
+    }
+    if (why != NULL) {
+        *out_why = why;
+    }
+    return why == NULL;
+}
+
+bool url_metadata_is_valid(const char *text, const char **out_why)
+{
+    struct url url;
+    const char *why = NULL;
+    if (!url_split(text, &url, &why)) {
+        *out_why = why;
+        return false;
+    }
+    if (!slice_equals_text(url.scheme, "http")) {
+        why = "has a scheme other than http";
+    } else if (slice_is_present(url.userinfo)) {
+        why = "names a user";
+    } else if (slice_is_present(url.path)) {
+        why = "has a path behind the host";
+    } else if (url.port == 0) {
+        why = "has port 0";
+    } else if (!slice_equals_text(url.host, METADATA_HOST) && !url_is_loopback_host(url.host)) {
+        why = "has a host other than " METADATA_HOST " that is not loopback";
+    }
+    if (why != NULL) {
+        *out_why = why;
+    }
+    return why == NULL;
+}
+
+bool url_credentials_is_valid(const char *text, const char **out_why)
+{
+    struct url url;
+    const char *why = NULL;
+    if (!url_split(text, &url, &why)) {
+        *out_why = why;
+        return false;
+    }
+    if (!slice_equals_text(url.scheme, "http") && !slice_equals_text(url.scheme, "https")) {
+        why = "has a scheme other than https and http";
+    } else if (slice_is_present(url.userinfo)) {
+        why = "names a user";
+    } else if (has_placeholder(&url)) {
+        why = "has a placeholder in its host";
     } else if (url.port == 0) {
         why = "has port 0";
     }

@@ -39,6 +39,7 @@ struct call {
     const struct command *command;
     ecs_answered_fn *answered;
     void *arg;
+    uint64_t serial;        /* of the credentials it was signed with */
     struct attempt attempt; /* of a call in `unsent`: told in the next turn */
 };
 
@@ -154,11 +155,13 @@ static enum status measure_clock(struct ecs *ecs, const struct http_answer *answ
 }
 
 /* A second try is for where something can be different in it. */
-static void prepare_next(struct ecs *ecs, const struct http_answer *answer, struct attempt *attempt)
+static void prepare_next(const struct call *call, const struct http_answer *answer,
+                         struct attempt *attempt)
 {
+    struct ecs *ecs = call->ecs;
     bool is_hopeless =
         (attempt->rule == RULE_CLOCK_ONCE && measure_clock(ecs, answer) != STATUS_OK) ||
-        (attempt->rule == RULE_CREDENTIALS_ONCE && !credentials_refused(ecs->source));
+        (attempt->rule == RULE_CREDENTIALS_ONCE && !credentials_refused(ecs->source, call->serial));
     if (is_hopeless) {
         attempt->rule = RULE_REPLY_BRIDGE;
     }
@@ -191,7 +194,7 @@ static void on_http_done(void *arg, const struct http_answer *answer)
     buf_fini(&error);
     watch_reach(ecs, answer->result);
     watch_credentials(ecs, &attempt);
-    prepare_next(ecs, answer, &attempt);
+    prepare_next(call, answer, &attempt);
     DL_DELETE(ecs->live, call);
     call_end(call, &attempt);
 }
@@ -388,6 +391,7 @@ static void on_credentials(void *arg, enum status status, const struct credentia
         answer_without_credentials(call, text);
         return;
     }
+    call->serial = credentials->serial;
     remember_credentials(ecs, credentials);
     make_stamp(ecs, &stamp);
     buf_clear(&ecs->url);
@@ -415,7 +419,8 @@ void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *a
 
 /* --- the part --- */
 
-static enum status prepare(struct ecs *ecs, const struct settings *settings, struct buf *out_why)
+static enum status prepare(struct ecs *ecs, struct loop *loop, const struct settings *settings,
+                           struct buf *out_why)
 {
     const char *why = NULL;
     if (endpoint_init(&ecs->endpoint, settings->api.preset, settings->api.network,
@@ -424,20 +429,15 @@ static enum status prepare(struct ecs *ecs, const struct settings *settings, str
         buf_printf(out_why, "api.endpoint %s", why);
         return STATUS_INVALID;
     }
-    ecs->source = credentials_source_new(settings->credentials.provider);
-    if (ecs->source == NULL) {
-        buf_printf(out_why, "credentials.provider: this build has no source \"%s\"",
-                   settings->credentials.provider);
-        return STATUS_INVALID;
-    }
-    return STATUS_OK;
+    ecs->source = credentials_open(loop, settings, out_why);
+    return ecs->source == NULL ? STATUS_INVALID : STATUS_OK;
 }
 
 enum status ecs_new(struct loop *loop, const struct settings *settings, ecs_trouble_fn *trouble,
                     void *arg, struct ecs **out_ecs, struct buf *out_why)
 {
     struct ecs *ecs = mem_zalloc(1, sizeof *ecs);
-    enum status status = prepare(ecs, settings, out_why);
+    enum status status = prepare(ecs, loop, settings, out_why);
     if (status != STATUS_OK) {
         ecs_free(ecs);
         return status;

@@ -9,6 +9,7 @@
 
 #include "base/crash_point.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "http_watches.h"
 
 #include <assert.h>
@@ -39,7 +40,9 @@ struct exchange {
     struct curl_slist *headers;
     size_t header_capacity;
     struct buf request_body;
-    bool is_post;
+    size_t posted_bytes; /* as libcurl was told last */
+    bool is_get;
+    bool is_put;
     bool was_sent;
     bool has_head; /* of the answer, to its empty line */
     int64_t started_at_ms;
@@ -65,6 +68,7 @@ struct http {
     int64_t connect_timeout_ms;
     int64_t read_timeout_ms;
     size_t answer_bytes_max;
+    bool is_secret;
     char *ca_file;
     char *proxy;
 };
@@ -354,6 +358,7 @@ static struct exchange *exchange_new(struct http *http)
 {
     struct exchange *exchange = mem_zalloc(1, sizeof *exchange);
     exchange->http = http;
+    exchange->is_get = true; /* as libcurl begins */
     exchange->easy = curl_easy_init();
     assert(exchange->easy != NULL);
     set_safety(http, exchange->easy);
@@ -362,8 +367,26 @@ static struct exchange *exchange_new(struct http *http)
     return exchange;
 }
 
+static void wipe_text(struct buf *text)
+{
+    if (text->data != NULL) {
+        secret_wipe(text->data, text->capacity);
+    }
+    buf_clear(text);
+}
+
+static void exchange_wipe(struct exchange *exchange)
+{
+    if (exchange->http->is_secret) {
+        wipe_text(&exchange->header_text);
+        wipe_text(&exchange->request_body);
+        wipe_text(&exchange->answer);
+    }
+}
+
 static void exchange_free(struct exchange *exchange)
 {
+    exchange_wipe(exchange);
     curl_easy_cleanup(exchange->easy);
     buf_fini(&exchange->header_text);
     buf_fini(&exchange->request_body);
@@ -408,23 +431,28 @@ static void set_headers(struct exchange *exchange, const struct http_request *re
     must(curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->headers));
 }
 
+/* What has a body goes out as a POST, whatever its name. */
 static void set_method(struct exchange *exchange, const struct http_request *request)
 {
-    bool is_post = strcmp(request->method, "POST") == 0;
-    assert(is_post || (strcmp(request->method, "GET") == 0 && request->body.length == 0));
-    if (!is_post) {
-        if (exchange->is_post) {
-            must(curl_easy_setopt(exchange->easy, CURLOPT_HTTPGET, 1L));
-        }
-    } else if (!exchange->is_post || request->body.length + exchange->request_body.length > 0) {
+    bool is_get = strcmp(request->method, "GET") == 0;
+    bool is_put = strcmp(request->method, "PUT") == 0;
+    assert(is_get ? request->body.length == 0 : is_put || strcmp(request->method, "POST") == 0);
+    if (is_get != exchange->is_get && is_get) {
+        must(curl_easy_setopt(exchange->easy, CURLOPT_HTTPGET, 1L));
+    } else if (!is_get && (exchange->is_get || request->body.length + exchange->posted_bytes > 0)) {
         buf_clear(&exchange->request_body);
         buf_append(&exchange->request_body, request->body);
         must(curl_easy_setopt(exchange->easy, CURLOPT_POST, 1L));
         must(curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDSIZE, (long)request->body.length));
         must(curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDS,
                               buf_slice(&exchange->request_body).data));
+        exchange->posted_bytes = request->body.length;
     }
-    exchange->is_post = is_post;
+    if (is_put != exchange->is_put) {
+        must(curl_easy_setopt(exchange->easy, CURLOPT_CUSTOMREQUEST, is_put ? "PUT" : NULL));
+    }
+    exchange->is_get = is_get;
+    exchange->is_put = is_put;
 }
 
 static void exchange_begin(struct exchange *exchange)
@@ -437,6 +465,10 @@ static void exchange_begin(struct exchange *exchange)
     exchange->error[0] = '\0';
     exchange->cut_text[0] = '\0';
     buf_clear(&exchange->answer);
+    if (exchange->http->is_secret) {
+        /* At once: growing would leave copies in freed memory. */
+        buf_reserve(&exchange->answer, exchange->http->answer_bytes_max);
+    }
     DL_APPEND(exchange->http->live, exchange);
     must_multi(curl_multi_add_handle(exchange->http->multi, exchange->easy));
 }
@@ -489,19 +521,30 @@ static void fill_answer(const struct exchange *exchange, CURLcode code, struct h
     out->content_type = slice_text(content_type);
 }
 
-static void exchange_end(struct exchange *exchange, CURLcode code)
+/* After this the connection serves others, also those a callback starts. */
+static void exchange_leave(struct exchange *exchange)
 {
     struct http *http = exchange->http;
-    struct http_answer answer;
-    fill_answer(exchange, code, &answer);
-    /* After this the connection serves others, also those the callback starts. */
     must_multi(curl_multi_remove_handle(http->multi, exchange->easy));
     DL_DELETE(http->live, exchange);
     if (exchange->was_sent) {
         DL_DELETE2(http->sent, exchange, sent_prev, sent_next);
     }
+}
+
+static void exchange_give_back(struct exchange *exchange)
+{
+    exchange_wipe(exchange);
+    DL_PREPEND(exchange->http->spare, exchange);
+}
+
+static void exchange_end(struct exchange *exchange, CURLcode code)
+{
+    struct http_answer answer;
+    fill_answer(exchange, code, &answer);
+    exchange_leave(exchange);
     exchange->done(exchange->arg, &answer);
-    DL_PREPEND(http->spare, exchange);
+    exchange_give_back(exchange);
 }
 
 static void finish_ended(struct http *http)
@@ -539,6 +582,7 @@ struct http *http_new(struct loop *loop, const struct http_options *options)
     http->connect_timeout_ms = options->connect_timeout_ms;
     http->read_timeout_ms = options->read_timeout_ms;
     http->answer_bytes_max = options->answer_bytes_max;
+    http->is_secret = options->is_secret;
     http->ca_file = mem_strdup(options->ca_file);
     http->proxy = mem_strdup(options->proxy);
     http->timer = loop_timer_new(loop, timer_due, http);
@@ -581,6 +625,18 @@ void http_send(struct http *http, const struct http_request *request, http_done_
     set_headers(exchange, request);
     must(curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url));
     exchange_begin(exchange);
+}
+
+void http_drop(struct http *http, http_done_fn *done, void *arg)
+{
+    struct exchange *exchange;
+    struct exchange *next;
+    DL_FOREACH_SAFE (http->live, exchange, next) {
+        if (exchange->done == done && exchange->arg == arg) {
+            exchange_leave(exchange);
+            exchange_give_back(exchange);
+        }
+    }
 }
 
 const char *http_library_version(void)

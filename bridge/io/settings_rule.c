@@ -43,6 +43,21 @@ static bool is_printable_byte(unsigned char c)
     return c >= 0x20 && c < 0x7f;
 }
 
+static bool is_role_byte(unsigned char c)
+{
+    return is_word_byte(c) || c == '.';
+}
+
+static bool is_session_byte(unsigned char c)
+{
+    return is_role_byte(c) || c == '@';
+}
+
+static bool is_graphic_byte(unsigned char c)
+{
+    return c > 0x20 && c < 0x7f;
+}
+
 static const char *why_instance(const char *text)
 {
     return strpbrk(text, "{}") == NULL ? NULL : "holds a brace";
@@ -103,12 +118,46 @@ static const char *why_proxy(const char *text)
     return url_proxy_is_valid(text, &why) ? NULL : why;
 }
 
-static const char *why_provider(const char *text)
+static const char *why_metadata_url(const char *text)
 {
-    bool is_known = strcmp(text, "default") == 0 || strcmp(text, "env") == 0;
-    return is_known ? NULL
-                    : "names a source this build does not have: it takes the access key from the "
-                      "environment only";
+    const char *why = NULL;
+    return url_metadata_is_valid(text, &why) ? NULL : why;
+}
+
+static const char *why_credentials_uri(const char *text)
+{
+    const char *why = NULL;
+    return url_credentials_is_valid(text, &why) ? NULL : why;
+}
+
+static const char *why_sts_endpoint(const char *text)
+{
+    const char *why = NULL;
+    if (strchr(text, '{') != NULL) {
+        return "has a placeholder";
+    }
+    return url_endpoint_is_valid(text, false, &why) ? NULL : why;
+}
+
+static const char *why_role_name(const char *text)
+{
+    return has_only(text, is_role_byte) ? NULL : "has a character other than these";
+}
+
+static const char *why_ram_arn(const char *text)
+{
+    if (strncmp(text, "acs:ram::", 9) != 0) {
+        return "does not begin with acs:ram::";
+    }
+    return has_only(text, is_graphic_byte) ? NULL : "has a character other than these";
+}
+
+static const char *why_session_name(const char *text)
+{
+    if (strlen(text) < 2) {
+        return "is shorter than 2 characters";
+    }
+    return has_only(text, is_session_byte) ? NULL : "has a character other than these";
 }
 
 static const char *why_store(const char *text)
@@ -224,7 +273,15 @@ static const struct {
     [RULE_PROXY] = {"scheme://[user:password@]host[:port] with the scheme http, https, socks4, "
                     "socks4a, socks5 or socks5h",
                     why_proxy},
-    [RULE_PROVIDER] = {"\"default\" or \"env\"", why_provider},
+    [RULE_METADATA_URL] = {"http://100.100.100.200, or http://host[:port] on loopback",
+                           why_metadata_url},
+    [RULE_CREDENTIALS_URI] = {"http:// or https:// host[:port][/path]", why_credentials_uri},
+    [RULE_STS_ENDPOINT] = {"https://host[:port], or http://host[:port] to loopback",
+                           why_sts_endpoint},
+    [RULE_ROLE_NAME] = {"letters, digits, '-', '_' and '.'", why_role_name},
+    [RULE_RAM_ARN] = {"acs:ram::ACCOUNT:..., printable ASCII without spaces", why_ram_arn},
+    [RULE_SESSION_NAME] = {"at least 2 of letters, digits, '.', '@', '-' and '_'",
+                           why_session_name},
     [RULE_STORE] = {"sqlite:PATH", why_store},
     [RULE_TEMPLATE] = {"a topic name in which {Instance}, {Route}, {RegionId}, {ReplicaGroupId} "
                        "and {ClientToken} may stand",
@@ -281,10 +338,6 @@ static void allowed_choices(const char *choices, struct buf *out)
 static void allowed_text(const struct settings_row *row, struct buf *out)
 {
     const char *phrase = rules[row->rule].allowed;
-    if (row->rule == RULE_PROVIDER) {
-        buf_append_text(out, phrase);
-        return;
-    }
     if (phrase[0] == '\0') {
         phrase = row->min > 0 ? "a text" : "any text";
     } else if (row->min < 1) {

@@ -44,6 +44,8 @@ struct json_fault {
 struct json *json_parse(struct slice text, unsigned max_depth, struct json_fault *out_fault);
 /* Frees a root. Takes NULL. */
 void json_free(struct json *root);
+/* The same for a document that holds secrets: its texts are overwritten first. */
+void json_free_secret(struct json *root);
 
 enum json_kind json_kind(const struct json *value);
 /* JSON's own word for the kind: "null", "boolean", "number", "string", "array", "object". */

@@ -48,5 +48,11 @@ bool url_broker_is_valid(const char *url, const char **out_why);
 /* Whether the URL is a proxy: http, https, socks4, socks4a, socks5 or socks5h, optional user, host,
  * optional port. */
 bool url_proxy_is_valid(const char *url, const char **out_why);
+/* Whether the URL is a metadata service: http://100.100.100.200, or http to loopback, and nothing
+ * else. */
+bool url_metadata_is_valid(const char *url, const char **out_why);
+/* Whether the URL may be asked for credentials: http or https, no user; a path and a query may
+ * follow. */
+bool url_credentials_is_valid(const char *url, const char **out_why);
 
 #endif

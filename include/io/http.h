@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "io/loop.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,14 +29,15 @@ struct http_options {
     const char *ca_file;     /* "" for the system's */
     const char *proxy;       /* "" for none; the environment's proxies are not used */
     size_t connections_max;
+    bool is_secret; /* requests and answers hold secrets: wiped when an exchange ends */
 };
 
 struct http_request {
-    const char *method; /* "GET", "POST" */
+    const char *method; /* "GET", "POST", "PUT" */
     const char *url;
     const char *const *headers; /* "Name: value" */
     size_t header_count;
-    struct slice body; /* sent with Content-Length, also where it is empty and the method is POST */
+    struct slice body; /* sent with Content-Length, also where it is empty; none with GET */
 };
 
 enum http_result {
@@ -63,6 +65,8 @@ struct http *http_new(struct loop *loop, const struct http_options *options);
 void http_free(struct http *http);
 void http_send(struct http *http, const struct http_request *request, http_done_fn *done,
                void *arg);
+/* Drops the exchanges begun with this `done` and `arg`, without a callback. */
+void http_drop(struct http *http, http_done_fn *done, void *arg);
 
 /* libcurl's version, for `version`. */
 const char *http_library_version(void);

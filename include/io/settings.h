@@ -57,8 +57,26 @@ struct settings {
         bool allow_http;
         int64_t rpo_s;
     } api;
-    struct {
-        char *provider; /* "default" or "env" */
+    struct credential_settings {
+        char *provider; /* "default", or one source by name */
+        char *metadata_url;
+        char *role_name; /* of the instance */
+        bool disable_imdsv1;
+        char *uri;
+        char *profile;
+        char *cli_profile_file;
+        char *profile_file;
+        char *role_arn;
+        char *role_session_name;
+        int64_t role_session_s;
+        char *role_policy;
+        char *role_external_id;
+        char *role_source;
+        char *oidc_provider_arn;
+        char *oidc_token_file;
+        char *sts_endpoint;
+        char *sts_region;
+        bool sts_vpc;
     } credentials;
     struct {
         char *store;      /* "sqlite:PATH" */

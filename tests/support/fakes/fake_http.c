@@ -11,7 +11,7 @@ struct http {
     struct http_options options;
 };
 
-static struct http *open_http;
+static size_t open_count;
 static struct http_options last_options;
 static struct fake_http_request *requests;
 static size_t request_count;
@@ -47,7 +47,7 @@ const char *fake_http_header(size_t index, const char *name)
 
 void fake_http_answer(size_t index, const struct http_answer *answer)
 {
-    assert(open_http != NULL && index < request_count && !requests[index].is_answered);
+    assert(open_count > 0 && index < request_count && !requests[index].is_answered);
     requests[index].is_answered = true;
     requests[index].done(requests[index].arg, answer);
 }
@@ -67,7 +67,7 @@ void fake_http_answer_text(size_t index, int status, const char *body)
 
 bool fake_http_is_open(void)
 {
-    return open_http != NULL;
+    return open_count > 0;
 }
 
 void fake_http_reset(void)
@@ -88,10 +88,10 @@ void fake_http_reset(void)
 struct http *http_new(struct loop *loop, const struct http_options *options)
 {
     (void)loop;
-    assert(open_http == NULL);
-    open_http = mem_zalloc(1, sizeof *open_http);
+    struct http *http = mem_zalloc(1, sizeof *http);
+    open_count++;
     last_options = *options;
-    return open_http;
+    return http;
 }
 
 void http_free(struct http *http)
@@ -99,14 +99,13 @@ void http_free(struct http *http)
     if (http == NULL) {
         return;
     }
-    assert(http == open_http);
-    open_http = NULL;
+    open_count--;
     free(http);
 }
 
 void http_send(struct http *http, const struct http_request *request, http_done_fn *done, void *arg)
 {
-    assert(http == open_http && request->header_count <= FAKE_HTTP_HEADERS_MAX);
+    assert(http != NULL && request->header_count <= FAKE_HTTP_HEADERS_MAX);
     requests = mem_realloc(requests, (request_count + 1) * sizeof requests[0]);
     struct fake_http_request *kept = &requests[request_count++];
     *kept = (struct fake_http_request){
@@ -120,6 +119,14 @@ void http_send(struct http *http, const struct http_request *request, http_done_
         kept->headers[i] = mem_strdup(request->headers[i]);
     }
     buf_append(&kept->body, request->body);
+}
+
+void http_drop(struct http *http, http_done_fn *done, void *arg)
+{
+    (void)http;
+    for (size_t i = 0; i < request_count; i++) {
+        requests[i].is_answered |= requests[i].done == done && requests[i].arg == arg;
+    }
 }
 
 const char *http_library_version(void)

@@ -3,7 +3,7 @@
  * does not change. Keys go into headers, so a character that no header value may hold is refused
  * here, by the variable's name.
  */
-#include "ecs/credentials.h"
+#include "ecs/credentials/sources.h"
 
 #include "base/mem.h"
 
@@ -22,23 +22,11 @@ struct env_source {
     const char *text;
 };
 
-static bool is_key(const struct secret *secret)
+static void env_read(const struct credential_context *context, struct secret *secret,
+                     const char *name)
 {
-    struct slice text = secret_slice(secret);
-
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] <= ' ' || text.data[i] > '~') {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void env_read(struct secret *secret, const char *name)
-{
-    const char *value = secret_variable(name);
-
-    if (value != NULL && value[0] != '\0') {
+    const char *value = credential_env(context, name);
+    if (value != NULL) {
         secret_set(secret, slice_text(value));
     }
 }
@@ -57,11 +45,11 @@ static enum status env_check(const struct credentials *credentials, const char *
         *out_text = SECRET_NAME " is set but " ID_NAME " is not";
     } else if (!has_secret) {
         *out_text = ID_NAME " is set but " SECRET_NAME " is not";
-    } else if (!is_key(&credentials->access_key_id)) {
+    } else if (!credentials_is_key(secret_slice(&credentials->access_key_id))) {
         *out_text = ID_NAME BAD_CHARACTER;
-    } else if (!is_key(&credentials->access_key_secret)) {
+    } else if (!credentials_is_key(secret_slice(&credentials->access_key_secret))) {
         *out_text = SECRET_NAME BAD_CHARACTER;
-    } else if (!is_key(&credentials->security_token)) {
+    } else if (!credentials_is_key(secret_slice(&credentials->security_token))) {
         *out_text = TOKEN_NAME BAD_CHARACTER;
     }
     return (*out_text)[0] == '\0' ? STATUS_OK : STATUS_INVALID;
@@ -74,9 +62,10 @@ static void env_get(struct credential_source *source, credentials_got_fn *got, v
     got(arg, env->status, env->status == STATUS_OK ? &env->credentials : NULL, env->text);
 }
 
-static bool env_refused(struct credential_source *source)
+static bool env_refused(struct credential_source *source, uint64_t serial)
 {
     (void)source;
+    (void)serial;
     return false;
 }
 
@@ -95,16 +84,18 @@ void credentials_env_hide(void)
     secret_hide_variable(TOKEN_NAME);
 }
 
-struct credential_source *credentials_env_new(void)
+struct credential_source *credentials_env_open(const struct credential_context *context)
 {
-    static const struct credential_source_ops ops = {"env", env_get, env_refused, env_free};
+    static const struct credential_source_ops ops = {
+        .name = "env", .get = env_get, .refused = env_refused, .free = env_free};
     struct env_source *env = mem_zalloc(1, sizeof *env);
 
     env->source.ops = &ops;
     env->credentials.expires_at_ms = INT64_MAX;
-    env_read(&env->credentials.access_key_id, ID_NAME);
-    env_read(&env->credentials.access_key_secret, SECRET_NAME);
-    env_read(&env->credentials.security_token, TOKEN_NAME);
+    credentials_set_provider(&env->credentials, "env");
+    env_read(context, &env->credentials.access_key_id, ID_NAME);
+    env_read(context, &env->credentials.access_key_secret, SECRET_NAME);
+    env_read(context, &env->credentials.security_token, TOKEN_NAME);
     env->status = env_check(&env->credentials, &env->text);
     return &env->source;
 }
