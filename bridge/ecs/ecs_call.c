@@ -370,11 +370,22 @@ static void unsent_due(void *arg)
     }
 }
 
-static void answer_without_credentials(struct call *call, const char *text)
+/* A chain has a line for each source; a reply's message is one. */
+static void join_lines(char *text)
+{
+    while ((text = strchr(text, '\n')) != NULL) {
+        *text = ';';
+    }
+}
+
+/* What is only away may come back before the command's deadline. */
+static void answer_without_credentials(struct call *call, enum status status, const char *text)
 {
     struct ecs *ecs = call->ecs;
-    call->attempt = (struct attempt){.rule = RULE_REPLY_BRIDGE, .retry_after_ms = -1};
+    enum rule rule = status == STATUS_UNAVAILABLE ? RULE_RETRY : RULE_REPLY_BRIDGE;
+    call->attempt = (struct attempt){.rule = rule, .retry_after_ms = -1};
     outcome_of_error(&call->attempt.outcome, ERROR_NO_CREDENTIALS, text);
+    join_lines(call->attempt.outcome.message);
     DL_DELETE(ecs->live, call);
     DL_APPEND(ecs->unsent, call);
     loop_timer_start(ecs->unsent_timer, 0);
@@ -388,7 +399,7 @@ static void on_credentials(void *arg, enum status status, const struct credentia
     struct ecs *ecs = call->ecs;
     struct stamp stamp;
     if (status != STATUS_OK) {
-        answer_without_credentials(call, text);
+        answer_without_credentials(call, status, text);
         return;
     }
     call->serial = credentials->serial;

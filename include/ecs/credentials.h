@@ -46,8 +46,9 @@ void credentials_mask_id(const struct credentials *credentials, struct buf *out)
 /*
  * STATUS_OK with credentials valid during the call, else `credentials` is NULL and `text` says why,
  * a phrase without any secret (of a chain: a line for each source, separated by '\n').
- * STATUS_NOT_FOUND: not configured here. STATUS_INVALID: configured, but wrong or failing. A chain
- * goes on after both.
+ * STATUS_NOT_FOUND: not configured here. STATUS_UNAVAILABLE: a service cannot be reached, or says
+ * that it cannot now. STATUS_INVALID: configured, but wrong or refused. A chain goes on after each.
+ * Credentials given must not be asked about (credentials_refused) before the callback returns.
  */
 typedef void credentials_got_fn(void *arg, enum status status,
                                 const struct credentials *credentials, const char *text);

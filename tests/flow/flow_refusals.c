@@ -279,6 +279,7 @@ static void test_without_an_access_key_commands_fail_and_may_come_again(struct w
     struct bridge *bridge = world_bridge_alone(world, "limits.deadline_s = 1;");
     bridge->env[0] = "ALIBABA_CLOUD_ACCESS_KEY_ID=";
     bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=";
+    bridge->env[2] = "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true";
     bridge_start(bridge);
     bridge_wait_online(bridge);
     const struct message *reply =

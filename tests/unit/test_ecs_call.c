@@ -92,7 +92,7 @@ static int set_up(void **state)
     fixture->settings.api.ca_file = "";
     fixture->settings.api.proxy = "";
     fixture->settings.api.rpo_s = 900;
-    fixture->settings.credentials.provider = "default";
+    fixture->settings.credentials.provider = "env";
     fixture->command = (struct command){.action = "StartDiskReplicaGroup",
                                         .region = "cn-beijing",
                                         .group = "pg-myreplica****",

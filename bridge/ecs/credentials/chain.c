@@ -26,7 +26,7 @@ struct chain {
     size_t next;
     bool is_walking;  /* within walk(): an answer only notes that it came */
     bool is_answered; /* of the source asked last */
-    bool has_invalid;
+    enum status verdict;
     struct buf why;
 };
 
@@ -56,6 +56,15 @@ static struct credential_source *asked_source(const struct chain *chain)
     return chain->is_whole ? chain->sources[chain->next - 1] : chain->last;
 }
 
+/* Where one may come back by itself, it is worth waiting for; where one is wrong, somebody is. */
+static enum status hopeful(enum status a, enum status b)
+{
+    if (a == STATUS_UNAVAILABLE || b == STATUS_UNAVAILABLE) {
+        return STATUS_UNAVAILABLE;
+    }
+    return a == STATUS_NOT_FOUND ? b : a;
+}
+
 static void note_failure(struct chain *chain, enum status status, const char *text)
 {
     if (!chain->is_whole) {
@@ -65,7 +74,7 @@ static void note_failure(struct chain *chain, enum status status, const char *te
         chain->next = 0;
         return;
     }
-    chain->has_invalid |= status != STATUS_NOT_FOUND;
+    chain->verdict = hopeful(chain->verdict, status);
     if (chain->why.length > 0) {
         buf_append_char(&chain->why, '\n');
     }
@@ -96,7 +105,7 @@ static void walk(struct chain *chain)
     do {
         if (chain->is_whole && chain->next == chain->count) {
             chain->is_walking = false;
-            finish(chain, chain->has_invalid ? STATUS_INVALID : STATUS_NOT_FOUND, NULL);
+            finish(chain, chain->verdict, NULL);
             return;
         }
         chain->is_answered = false;
@@ -114,7 +123,7 @@ static void chain_get(struct credential_source *source, credentials_got_fn *got,
     chain->arg = arg;
     chain->is_whole = chain->last == NULL;
     chain->next = 0;
-    chain->has_invalid = false;
+    chain->verdict = STATUS_NOT_FOUND;
     walk(chain);
 }
 

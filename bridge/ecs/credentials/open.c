@@ -77,13 +77,15 @@ struct credential_source *credentials_open(struct loop *loop, const struct setti
                                                     .env = secret_variable,
                                                     .now_ms = clock_wall_ms,
                                                     .settings = &settings->credentials};
-    identity->inner = credentials_source_open(&identity->context, settings->credentials.provider);
-    if (identity->inner == NULL) {
+    struct credential_source *source =
+        credentials_source_open(&identity->context, settings->credentials.provider);
+    if (source == NULL) {
         buf_printf(out_why, "credentials.provider: this build has no source \"%s\"",
                    settings->credentials.provider);
         free(identity);
         return NULL;
     }
     open_https(&identity->context, settings);
+    identity->inner = credentials_cache_new(&identity->context, source);
     return &identity->source;
 }

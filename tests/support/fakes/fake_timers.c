@@ -22,6 +22,12 @@ static struct {
     uint64_t starts;
 } fake;
 
+int64_t loop_now_ms(struct loop *loop)
+{
+    (void)loop;
+    return fake.now_ms;
+}
+
 struct loop_timer *loop_timer_new(struct loop *loop, loop_fn *due, void *arg)
 {
     struct loop_timer *timer = mem_zalloc(1, sizeof *timer);
