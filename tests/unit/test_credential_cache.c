@@ -287,6 +287,24 @@ static void test_what_never_expires_is_fetched_once(void **state)
     assert_int_equal(fixture->scripted[0].gets, 1);
 }
 
+static void test_what_is_for_once_is_fetched_for_every_use_and_not_between(void **state)
+{
+    struct fixture *fixture = *state;
+    struct scripted *first = &fixture->scripted[0];
+    first->life_ms = 0;
+    first->refresh_after_ms = -1;
+    check_id(fixture, "first-1");
+    pass(HOUR_MS);
+    assert_int_equal(first->gets, 1);
+    check_id(fixture, "first-2");
+    first->is_slow = true;
+    credentials_get(fixture->cache, take, fixture);
+    credentials_get(fixture->cache, take, fixture);
+    scripted_answer(first);
+    assert_int_equal(fixture->ok_count, 4);
+    assert_int_equal(first->gets, 3);
+}
+
 static void test_a_failed_renewal_keeps_what_is_valid_and_is_tried_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -503,6 +521,7 @@ int main(void)
         CASE(test_short_lived_ones_are_renewed_in_time_and_not_all_the_time),
         CASE(test_a_source_may_name_the_time_of_its_renewal),
         CASE(test_what_never_expires_is_fetched_once),
+        CASE(test_what_is_for_once_is_fetched_for_every_use_and_not_between),
         CASE(test_a_failed_renewal_keeps_what_is_valid_and_is_tried_again),
         CASE(test_expired_ones_are_never_handed_out),
         CASE(test_a_clock_that_jumps_forward_makes_a_fresh_fetch),

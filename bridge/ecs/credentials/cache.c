@@ -99,11 +99,18 @@ static void tell_waiters(struct cache *cache, enum status status,
 
 /* --- when --- */
 
+/* What names no end but is to be had anew at once is for those who wait for it alone. */
+static bool is_for_once(const struct credentials *credentials, int64_t now_ms)
+{
+    return credentials->expires_at_ms == INT64_MAX && credentials->refresh_at_ms != 0 &&
+           credentials->refresh_at_ms <= now_ms;
+}
+
 static void plan_refresh(struct cache *cache, int64_t now_ms)
 {
     const struct credentials *kept = &cache->kept;
     int64_t at_ms = kept->refresh_at_ms;
-    if (at_ms == 0 && kept->expires_at_ms == INT64_MAX) {
+    if (is_for_once(kept, now_ms) || (at_ms == 0 && kept->expires_at_ms == INT64_MAX)) {
         loop_timer_stop(cache->timer);
         return;
     }
@@ -140,15 +147,16 @@ static void keep(struct cache *cache, const struct credentials *credentials, int
     cache->has_kept = true;
     cache->has_failed = false;
     cache->fetched_at_ms = loop_now_ms(cache->context->loop);
-    cache->usable_until_ms = INT64_MAX;
+    cache->usable_until_ms = is_for_once(credentials, now_ms) ? now_ms : INT64_MAX;
     if (credentials->expires_at_ms != INT64_MAX) {
         cache->usable_until_ms =
             credentials->expires_at_ms - smaller(EXPIRY_MARGIN_MS, life_ms / EXPIRY_MARGIN_PART);
         clock_format_s(credentials->expires_at_ms, expires);
     }
     plan_refresh(cache, now_ms);
-    LOG_INFO("credentials_obtained", LOG_TEXT("provider", credentials->provider),
-             LOG_TEXT("expires", expires));
+    LOG_EVENT(is_for_once(credentials, now_ms) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+              "credentials_obtained", LOG_TEXT("provider", credentials->provider),
+              LOG_TEXT("expires", expires));
 }
 
 static void fail(struct cache *cache, enum status status, const char *text)
