@@ -16,6 +16,7 @@
 #include "flow/outbox.h"
 #include "flow/presence.h"
 #include "io/admin.h"
+#include "io/identities.h"
 #include "io/ledger.h"
 #include "io/loop.h"
 #include "io/mqtt_port.h"
@@ -37,8 +38,8 @@
 #define STOP_LEDGER_MS  500
 
 /* The first two stop, the third has the accounting told, the fourth says that a lost session was
- * seen. */
-static const int SIGNALS[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
+ * seen, the fifth has files read again. */
+static const int SIGNALS[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP};
 #define SIGNAL_COUNT (sizeof SIGNALS / sizeof SIGNALS[0])
 
 /* When a session was lost that nobody has seen yet (wall clock); 0: none. */
@@ -47,6 +48,7 @@ static const int SIGNALS[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
 struct bridge {
     const struct settings *settings;
     struct counters counters;
+    struct identities tls; /* in use */
     struct buf will;
     struct loop *loop;
     struct ledger *ledger;
@@ -205,6 +207,17 @@ static void see_session_loss(struct bridge *bridge)
     }
 }
 
+/* Certificates, keys and passwords are read again: all that is new is used, or nothing of it. */
+static void reload(struct bridge *bridge)
+{
+    bool is_usable = identities_reload(&bridge->tls, bridge->settings) == STATUS_OK;
+    if (is_usable) {
+        ecs_renew(bridge->ecs);
+        mqtt_port_renew(bridge->port);
+    }
+    presence_set(bridge->presence, PRESENCE_RELOAD_FAILED, !is_usable);
+}
+
 /* The first signal stops in good order; a second one skips what is left of the present step. */
 static void signalled(void *arg, int signal_number)
 {
@@ -215,6 +228,12 @@ static void signalled(void *arg, int signal_number)
     }
     if (signal_number == SIGUSR2) {
         see_session_loss(bridge);
+        return;
+    }
+    if (signal_number == SIGHUP) {
+        if (bridge->step == NULL) {
+            reload(bridge);
+        }
         return;
     }
     if (bridge->step != NULL) {
@@ -444,8 +463,8 @@ static void make_port(struct bridge *bridge, const char *program)
                                           .receivers_changed = on_receivers_changed,
                                           .session_opened = on_session_opened,
                                           .stopped = on_stopped};
-    bridge->port = mqtt_port_new(bridge->loop, bridge->settings, program, buf_slice(&bridge->will),
-                                 &bridge->counters, &hooks);
+    bridge->port = mqtt_port_new(bridge->loop, bridge->settings, &bridge->tls.broker, program,
+                                 buf_slice(&bridge->will), &bridge->counters, &hooks);
 }
 
 static void on_set_aside(void *arg)
@@ -478,9 +497,12 @@ static int build(struct bridge *bridge, const char *program)
     bridge->presence = presence_new(bridge->loop, bridge->settings, &bridge->counters);
     bridge->dispatch = dispatch_new(bridge->loop, bridge->settings, &bridge->counters);
     bridge->outbox = outbox_new(bridge->loop, &bridge->counters);
-    int code = open_ledger(bridge, &why);
-    if (code == EX_OK && ecs_new(bridge->loop, bridge->settings, on_trouble, bridge, &bridge->ecs,
-                                 &why) != STATUS_OK) {
+    int code = identities_load(&bridge->tls, bridge->settings) == STATUS_OK ? EX_OK : EX_CONFIG;
+    if (code == EX_OK) {
+        code = open_ledger(bridge, &why);
+    }
+    if (code == EX_OK && ecs_new(bridge->loop, bridge->settings, &bridge->tls.api, on_trouble,
+                                 bridge, &bridge->ecs, &why) != STATUS_OK) {
         code = complain(EX_CONFIG, &why);
     }
     if (code == EX_OK && presence_will(bridge->settings, &bridge->will) != STATUS_OK) {
@@ -549,6 +571,7 @@ static void take_apart(struct bridge *bridge)
     supervisor_free(bridge->supervisor);
     loop_free(bridge->loop);
     buf_fini(&bridge->will);
+    identities_fini(&bridge->tls);
     free(bridge->has_session);
 }
 

@@ -1,7 +1,9 @@
 #include "cli/cli.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "ecs/credentials.h"
+#include "io/tls_files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +50,36 @@ static void check_credentials(const char *path, const struct settings *settings)
     buf_fini(&why);
 }
 
+static void print_lines(const char *path, const char *kind, struct slice lines)
+{
+    while (lines.length > 0) {
+        const char *end = memchr(lines.data, '\n', lines.length);
+        size_t length = end == NULL ? lines.length : (size_t)(end - lines.data);
+        fprintf(stderr, "%s%s: %.*s\n", kind, path, (int)length, lines.data);
+        size_t taken = length + (end != NULL);
+        lines = slice_of(lines.data + taken, lines.length - taken);
+    }
+}
+
+/* What `run` starts with all the same, an expired certificate, is an error here. */
+static int check_certificates(const char *path, const struct settings *settings)
+{
+    struct tls_files broker;
+    struct tls_files api;
+    struct tls_report report = {0};
+    int64_t now_ms = clock_wall_ms();
+    (void)tls_files_load_broker(&broker, settings, now_ms, &report);
+    (void)tls_files_load_api(&api, settings, now_ms, &report);
+    bool is_good = report.errors.length == 0 && report.outdated.length == 0;
+    print_lines(path, "", buf_slice(&report.errors));
+    print_lines(path, "", buf_slice(&report.outdated));
+    print_lines(path, "warning: ", buf_slice(&report.warnings));
+    tls_report_fini(&report);
+    tls_files_fini(&broker);
+    tls_files_fini(&api);
+    return is_good ? EX_OK : EX_CONFIG;
+}
+
 static void print_settings(const struct settings *settings)
 {
     struct buf text = {0};
@@ -80,11 +112,12 @@ int cli_check(const struct cli_context *context, int argc, char **argv)
         return code;
     }
     check_credentials(path, settings);
+    code = check_certificates(path, settings);
     if (has_print) {
         print_settings(settings);
-    } else {
+    } else if (code == EX_OK) {
         printf("%s: no errors\n", path);
     }
     settings_free(settings);
-    return EX_OK;
+    return code;
 }

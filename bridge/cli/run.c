@@ -17,7 +17,8 @@ static const struct cli_option OPTIONS[] = {
 
 static const struct cli_usage USAGE = {
     .synopsis = "run --config FILE",
-    .about = "Runs the bridge until SIGTERM or SIGINT.",
+    .about = "Runs the bridge until SIGTERM or SIGINT.\n"
+             "SIGHUP has certificates, keys and passwords read again.",
     .options = OPTIONS,
 };
 

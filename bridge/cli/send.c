@@ -318,12 +318,12 @@ static int tell(struct sender *sender)
     return code;
 }
 
-static int exchange(struct sender *sender)
+static int exchange(struct sender *sender, const struct tls_files *tls)
 {
     struct mqtt_greeting greeting;
     struct buf client_id = {0};
     const char *why = "";
-    if (mqtt_greeting_init(&greeting, sender->settings, WIRE_PUBLISHER, 0, (struct slice){0},
+    if (mqtt_greeting_init(&greeting, sender->settings, tls, WIRE_PUBLISHER, 0, (struct slice){0},
                            &why) != STATUS_OK) {
         fprintf(stderr, "ecs-mqtt-bridge send: %s\n", why);
         mqtt_greeting_fini(&greeting);
@@ -352,6 +352,21 @@ static int exchange(struct sender *sender)
     return code;
 }
 
+static int exchange_over_tls(struct sender *sender)
+{
+    struct tls_files tls;
+    struct tls_report report = {0};
+    int code = EX_CONFIG;
+    if (tls_files_load_broker(&tls, sender->settings, clock_wall_ms(), &report) == STATUS_OK) {
+        code = exchange(sender, &tls);
+    } else {
+        fprintf(stderr, "ecs-mqtt-bridge send: %s", report.errors.data);
+    }
+    tls_report_fini(&report);
+    tls_files_fini(&tls);
+    return code;
+}
+
 static int send_command(struct sender *sender)
 {
     make_text(sender->correlation);
@@ -364,7 +379,7 @@ static int send_command(struct sender *sender)
         render_payload(sender);
         pthread_mutex_init(&sender->mutex, NULL);
         sender->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        code = exchange(sender);
+        code = exchange_over_tls(sender);
         close(sender->wake_fd);
         pthread_mutex_destroy(&sender->mutex);
     }

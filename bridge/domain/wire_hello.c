@@ -46,6 +46,7 @@ static void put_limits(struct buf *out, const struct wire_hello *hello)
 static void put_tls(struct buf *out, const struct wire_hello *hello)
 {
     pack_bytes(out, hello->tls_ca_file);
+    pack_bytes(out, hello->tls_ca_path);
     pack_bytes(out, hello->tls_cert_file);
     pack_bytes(out, hello->tls_key_file);
     pack_bytes(out, hello->tls_key_password);
@@ -151,6 +152,7 @@ static void get_limits(struct unpack *in, struct wire_hello *hello)
 static void get_tls(struct unpack *in, struct wire_hello *hello)
 {
     hello->tls_ca_file = unpack_bytes(in);
+    hello->tls_ca_path = unpack_bytes(in);
     hello->tls_cert_file = unpack_bytes(in);
     hello->tls_key_file = unpack_bytes(in);
     hello->tls_key_password = unpack_bytes(in);

@@ -50,6 +50,8 @@ struct stamp {
 };
 
 struct ecs {
+    const struct settings *settings;
+    const struct tls_files *tls;
     struct http *http;
     struct credential_source *source;
     struct endpoint endpoint;
@@ -444,23 +446,38 @@ static enum status prepare(struct ecs *ecs, struct loop *loop, const struct sett
     return ecs->source == NULL ? STATUS_INVALID : STATUS_OK;
 }
 
-enum status ecs_new(struct loop *loop, const struct settings *settings, ecs_trouble_fn *trouble,
-                    void *arg, struct ecs **out_ecs, struct buf *out_why)
+static struct http_options http_options_of(const struct ecs *ecs)
+{
+    const struct settings *settings = ecs->settings;
+    return (struct http_options){
+        .connect_timeout_ms = settings->api.connect_timeout_ms,
+        .read_timeout_ms = settings->api.read_timeout_ms,
+        .answer_bytes_max = ANSWER_BYTES_MAX,
+        .ca_file = "",
+        .proxy = settings->api.proxy,
+        .connections_max = (size_t)settings->api.max_in_flight,
+        .tls = ecs->tls,
+    };
+}
+
+void ecs_renew(struct ecs *ecs)
+{
+    struct http_options options = http_options_of(ecs);
+    ecs->http = http_renew(ecs->http, &options);
+}
+
+enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
+                    ecs_trouble_fn *trouble, void *arg, struct ecs **out_ecs, struct buf *out_why)
 {
     struct ecs *ecs = mem_zalloc(1, sizeof *ecs);
+    ecs->settings = settings;
+    ecs->tls = tls;
     enum status status = prepare(ecs, loop, settings, out_why);
     if (status != STATUS_OK) {
         ecs_free(ecs);
         return status;
     }
-    struct http_options options = {
-        .connect_timeout_ms = settings->api.connect_timeout_ms,
-        .read_timeout_ms = settings->api.read_timeout_ms,
-        .answer_bytes_max = ANSWER_BYTES_MAX,
-        .ca_file = settings->api.ca_file,
-        .proxy = settings->api.proxy,
-        .connections_max = (size_t)settings->api.max_in_flight,
-    };
+    struct http_options options = http_options_of(ecs);
     ecs->http = http_new(loop, &options);
     ecs->unsent_timer = loop_timer_new(loop, unsent_due, ecs);
     ecs->is_v1 = strcmp(settings->api.signature, "v1") == 0;

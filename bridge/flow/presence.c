@@ -65,6 +65,7 @@ static const char *const REASONS[PRESENCE_REASON_COUNT] = {
     [PRESENCE_STORE_UNAVAILABLE] = "store_unavailable",
     [PRESENCE_API_UNREACHABLE] = "api_unreachable",
     [PRESENCE_COMMAND_SET_ASIDE] = "command_set_aside",
+    [PRESENCE_RELOAD_FAILED] = "reload_failed",
 };
 
 static void starting_over(void *arg);

@@ -10,6 +10,7 @@
 #include "base/crash_point.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "http_tls.h"
 #include "http_watches.h"
 
 #include <assert.h>
@@ -69,8 +70,11 @@ struct http {
     int64_t read_timeout_ms;
     size_t answer_bytes_max;
     bool is_secret;
-    char *ca_file;
+    struct http_tls tls;
     char *proxy;
+    struct http *former;             /* ours, until its exchanges are over */
+    struct http *successor;          /* owns us */
+    struct loop_timer *former_timer; /* runs when the former one may go */
 };
 
 static void must(CURLcode code)
@@ -293,12 +297,6 @@ static void set_safety(const struct http *http, CURL *easy)
     must(curl_easy_setopt(easy, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
     must(curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L));
-    must(curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2));
-    must(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L));
-    must(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L));
-    if (http->ca_file[0] != '\0') {
-        must(curl_easy_setopt(easy, CURLOPT_CAINFO, http->ca_file));
-    }
     must(curl_easy_setopt(easy, CURLOPT_PROXY, http->proxy));
     must(curl_easy_setopt(easy, CURLOPT_NOPROXY, ""));
     must(curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L));
@@ -362,6 +360,7 @@ static struct exchange *exchange_new(struct http *http)
     exchange->easy = curl_easy_init();
     assert(exchange->easy != NULL);
     set_safety(http, exchange->easy);
+    http_tls_set(&http->tls, exchange->easy);
     set_transport(http, exchange->easy);
     set_callbacks(exchange);
     return exchange;
@@ -484,6 +483,9 @@ static enum http_result result_of(const struct exchange *exchange, CURLcode code
     if (is_answered(exchange, code)) {
         return HTTP_ANSWERED;
     }
+    if (http_tls_is_refusal(exchange->easy, exchange->error)) {
+        return HTTP_NOT_SENT;
+    }
     return has_sent_bytes(exchange) ? HTTP_CUT : HTTP_NOT_SENT;
 }
 
@@ -534,8 +536,12 @@ static void exchange_leave(struct exchange *exchange)
 
 static void exchange_give_back(struct exchange *exchange)
 {
+    struct http *http = exchange->http;
     exchange_wipe(exchange);
-    DL_PREPEND(exchange->http->spare, exchange);
+    DL_PREPEND(http->spare, exchange);
+    if (http->successor != NULL && http->live == NULL) {
+        loop_timer_start(http->successor->former_timer, 0);
+    }
 }
 
 static void exchange_end(struct exchange *exchange, CURLcode code)
@@ -574,6 +580,28 @@ static void multi_prepare(struct http *http, size_t connections_max)
         curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)connections_max));
 }
 
+static void former_due(void *arg)
+{
+    struct http *http = arg;
+    struct http *former = http->former;
+    if (former != NULL && former->live == NULL && former->former == NULL) {
+        http->former = NULL;
+        http_free(former);
+        if (http->successor != NULL) {
+            loop_timer_start(http->successor->former_timer, 0);
+        }
+    }
+}
+
+struct http *http_renew(struct http *former, const struct http_options *options)
+{
+    struct http *http = http_new(former->loop, options);
+    http->former = former;
+    former->successor = http;
+    loop_timer_start(http->former_timer, 0);
+    return http;
+}
+
 struct http *http_new(struct loop *loop, const struct http_options *options)
 {
     struct http *http = mem_zalloc(1, sizeof *http);
@@ -583,7 +611,8 @@ struct http *http_new(struct loop *loop, const struct http_options *options)
     http->read_timeout_ms = options->read_timeout_ms;
     http->answer_bytes_max = options->answer_bytes_max;
     http->is_secret = options->is_secret;
-    http->ca_file = mem_strdup(options->ca_file);
+    http_tls_init(&http->tls, options);
+    http->former_timer = loop_timer_new(loop, former_due, http);
     http->proxy = mem_strdup(options->proxy);
     http->timer = loop_timer_new(loop, timer_due, http);
     http->read_timer = loop_timer_new(loop, read_timer_due, http);
@@ -597,6 +626,8 @@ void http_free(struct http *http)
     if (http == NULL) {
         return;
     }
+    http_free(http->former);
+    loop_timer_free(http->former_timer);
     struct exchange *exchange;
     struct exchange *next;
     DL_FOREACH_SAFE (http->live, exchange, next) {
@@ -610,7 +641,7 @@ void http_free(struct http *http)
     http_watches_fini(&http->watches);
     loop_timer_free(http->timer);
     loop_timer_free(http->read_timer);
-    free(http->ca_file);
+    http_tls_fini(&http->tls);
     free(http->proxy);
     free(http);
     curl_global_cleanup();
@@ -637,9 +668,7 @@ void http_drop(struct http *http, http_done_fn *done, void *arg)
             exchange_give_back(exchange);
         }
     }
-}
-
-const char *http_library_version(void)
-{
-    return curl_version_info(CURLVERSION_NOW)->version;
+    if (http->former != NULL) {
+        http_drop(http->former, done, arg);
+    }
 }

@@ -36,7 +36,7 @@ static void log_end(const struct child *child, int exit_status, int signal_numbe
 {
     const char *event = child->role == WIRE_PUBLISHER ? "publisher_down" : "receiver_down";
     const char *reason = reason_of(child, signal_number);
-    if (retry_ms < 0) {
+    if (retry_ms <= 0) {
         LOG_INFO(event, LOG_TEXT("process", child->name), LOG_TEXT("reason", reason),
                  LOG_TEXT("text", child->text));
     } else {
@@ -94,6 +94,15 @@ void child_close(struct child *child)
     child->client_id = NULL;
 }
 
+/* A receiver that is replaced is missed by nobody, unless its successor does not come up. */
+static bool is_news(const struct child *child, bool was_up, bool is_replaced)
+{
+    if (child->role == WIRE_PUBLISHER) {
+        return was_up;
+    }
+    return was_up ? !is_replaced : child->is_renewed && !is_replaced;
+}
+
 static void child_ended(void *arg, int exit_status, int signal_number)
 {
     struct child *child = arg;
@@ -102,12 +111,16 @@ static void child_ended(void *arg, int exit_status, int signal_number)
     child_drain(child);
     child_close(child);
     bool was_up = child->is_up;
+    bool is_replaced = child->is_ending && child->is_wanted; /* nothing failed */
+    child->is_ending = false;
     child->is_up = false;
-    count_failure(child, was_up);
-    if (was_up) {
+    if (!is_replaced) {
+        count_failure(child, was_up);
+    }
+    if (is_news(child, was_up, is_replaced)) {
         child_tell_change(child);
     }
-    int64_t retry_ms = child->is_wanted ? pause_ms(child) : -1;
+    int64_t retry_ms = !child->is_wanted ? -1 : is_replaced ? 0 : pause_ms(child);
     log_end(child, exit_status, signal_number, retry_ms);
     if (child->is_wanted) {
         loop_timer_start(child->restart, retry_ms);
@@ -157,7 +170,7 @@ static void close_if_open(int fd)
     }
 }
 
-static int child_spawn(struct child *child, int control_fd, int delivery_fd)
+static int child_spawn(struct child *child, int control_fd, int delivery_fd, const int *tls_fds)
 {
     struct mqtt_port *port = child->port;
     bool is_receiver = child->role == WIRE_RECEIVER;
@@ -169,13 +182,14 @@ static int child_spawn(struct child *child, int control_fd, int delivery_fd)
 #endif
     snprintf(role, sizeof role, "%s", is_receiver ? "receiver" : "publisher");
     char *argv[] = {(char *)port->program, role, NULL};
-    int fds[] = {-1, STDERR_FILENO, STDERR_FILENO, control_fd, delivery_fd};
+    int fds[] = {-1,          STDERR_FILENO, STDERR_FILENO, control_fd,
+                 delivery_fd, tls_fds[0],    tls_fds[1],    tls_fds[2]};
     struct loop_process_options options = {
         .path = port->program,
         .argv = argv,
         .envp = port->environment,
         .fds = fds,
-        .fd_count = is_receiver ? WIRE_DELIVERY_FD + 1 : WIRE_CONTROL_FD + 1,
+        .fd_count = WIRE_TLS_FD + WIRE_TLS_FD_COUNT,
     };
     int error = 0;
     child->process = loop_process_start(port->loop, &options, child_ended, child, &error);
@@ -183,7 +197,7 @@ static int child_spawn(struct child *child, int control_fd, int delivery_fd)
 }
 
 /* 0, or an errno value. */
-static int child_connect(struct child *child)
+static int child_connect(struct child *child, const int *tls_fds)
 {
     struct loop *loop = child->port->loop;
     bool is_receiver = child->role == WIRE_RECEIVER;
@@ -191,7 +205,7 @@ static int child_connect(struct child *child)
     int delivery[2] = {-1, -1};
     int error = EMFILE;
     if (make_pair(control) && (!is_receiver || make_pair(delivery))) {
-        error = child_spawn(child, control[1], delivery[1]);
+        error = child_spawn(child, control[1], delivery[1], tls_fds);
     }
     close_if_open(control[1]);
     close_if_open(delivery[1]);
@@ -212,6 +226,7 @@ static void child_reset(struct child *child, const struct mqtt_greeting *greetin
     child->generation++;
     child->client_id = mem_strdup(greeting->client_id);
     child->is_up = false;
+    child->is_outdated = false;
     child->has_worked = false;
     child->has_last_words = false;
     child->code = 0;
@@ -223,9 +238,10 @@ void child_start(struct child *child)
     struct mqtt_port *port = child->port;
     struct mqtt_greeting greeting;
     const char *why = "";
-    enum status status =
-        mqtt_greeting_init(&greeting, port->settings, child->role, child->index, port->will, &why);
-    int error = status == STATUS_OK ? child_connect(child) : 0;
+    enum status status = mqtt_greeting_init(&greeting, port->settings, port->tls, child->role,
+                                            child->index, port->will, &why);
+    mqtt_greeting_move_files(&greeting);
+    int error = status == STATUS_OK ? child_connect(child, greeting.tls_fds) : 0;
     if (status != STATUS_OK || error != 0) {
         child_not_started(child, error != 0 ? strerror(error) : why);
     } else {

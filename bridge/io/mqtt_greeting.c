@@ -3,9 +3,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define CONNECT_TIMEOUT_S      10
 #define VERDICT_TIMEOUT_MS_MAX 10000
@@ -126,9 +129,6 @@ static void set_broker(struct mqtt_greeting *greeting, const struct settings *se
     hello->payload_bytes_max = (uint32_t)settings->limits.payload_bytes;
     hello->verdict_timeout_ms =
         (uint32_t)(verdict_ms < VERDICT_TIMEOUT_MS_MAX ? verdict_ms : VERDICT_TIMEOUT_MS_MAX);
-    hello->tls_ca_file = setting(settings->broker.tls.ca_file);
-    hello->tls_cert_file = setting(settings->broker.tls.cert_file);
-    hello->tls_key_file = setting(settings->broker.tls.key_file);
     hello->has_tls_verify = settings->broker.tls.verify;
     set_alpn(greeting, &settings->broker.tls.alpn);
 }
@@ -169,26 +169,85 @@ static enum status read_secret(struct secret *secret, const char *path, struct s
     return STATUS_OK;
 }
 
-static enum status read_secrets(struct mqtt_greeting *greeting, const struct settings *settings,
-                                const char **out_why)
+static enum status read_password(struct mqtt_greeting *greeting, const struct settings *settings,
+                                 const char **out_why)
 {
     char *path = settings_password_path(settings);
     *out_why = "the broker password cannot be read";
     enum status status = read_secret(&greeting->password, path, &greeting->hello.password);
     free(path);
-    if (status == STATUS_OK) {
-        *out_why = "the key password cannot be read";
-        status = read_secret(&greeting->key_password, settings->broker.tls.key_password_file,
-                             &greeting->hello.tls_key_password);
-    }
     return status;
 }
 
-enum status mqtt_greeting_init(struct mqtt_greeting *greeting, const struct settings *settings,
-                               enum wire_role role, uint32_t index, struct slice will,
-                               const char **out_why)
+/* A file in memory that nobody can change any more; -1 where there is nothing to put in, or no
+ * room. */
+static int make_file(const char *name, const struct secret *content)
 {
-    *greeting = (struct mqtt_greeting){.hello = {.role = role}};
+    struct slice rest = tls_files_slice(content);
+    if (!slice_is_present(rest)) {
+        return -1;
+    }
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    while (fd >= 0 && rest.length > 0) {
+        ssize_t written = write(fd, rest.data, rest.length);
+        if (written < 0) {
+            close(fd);
+            return -1;
+        }
+        rest.data += written;
+        rest.length -= (size_t)written;
+    }
+    if (fd >= 0) {
+        fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK);
+    }
+    return fd;
+}
+
+/* The names under which a process with these descriptors finds the files. */
+static void name_files(struct mqtt_greeting *greeting, const int fds[WIRE_TLS_FD_COUNT])
+{
+    struct wire_hello *hello = &greeting->hello;
+    struct slice *const names[WIRE_TLS_FD_COUNT] = {&hello->tls_ca_file, &hello->tls_cert_file,
+                                                    &hello->tls_key_file};
+    for (size_t i = 0; i < WIRE_TLS_FD_COUNT; i++) {
+        *names[i] = (struct slice){0};
+        if (greeting->tls_fds[i] >= 0) {
+            char *path = greeting->tls_paths[i];
+            snprintf(path, sizeof greeting->tls_paths[i], "/proc/self/fd/%d", fds[i]);
+            *names[i] = slice_text(path);
+        }
+    }
+}
+
+void mqtt_greeting_move_files(struct mqtt_greeting *greeting)
+{
+    static const int there[WIRE_TLS_FD_COUNT] = {WIRE_TLS_FD, WIRE_TLS_FD + 1, WIRE_TLS_FD + 2};
+    name_files(greeting, there);
+}
+
+static enum status set_tls(struct mqtt_greeting *greeting, const struct tls_files *tls,
+                           const char **out_why)
+{
+    const struct secret *const contents[WIRE_TLS_FD_COUNT] = {&tls->ca_pem, &tls->cert_pem,
+                                                              &tls->key_pem};
+    for (size_t i = 0; i < WIRE_TLS_FD_COUNT; i++) {
+        greeting->tls_fds[i] = make_file("tls", contents[i]);
+        if (greeting->tls_fds[i] < 0 && secret_is_set(contents[i])) {
+            *out_why = "no room in memory for the TLS files";
+            return STATUS_UNAVAILABLE;
+        }
+    }
+    name_files(greeting, greeting->tls_fds);
+    greeting->hello.tls_ca_path = setting(tls->ca_path);
+    greeting->hello.tls_key_password = tls_files_slice(&tls->key_password);
+    return STATUS_OK;
+}
+
+enum status mqtt_greeting_init(struct mqtt_greeting *greeting, const struct settings *settings,
+                               const struct tls_files *tls, enum wire_role role, uint32_t index,
+                               struct slice will, const char **out_why)
+{
+    *greeting = (struct mqtt_greeting){.hello = {.role = role}, .tls_fds = {-1, -1, -1}};
     greeting->client_id = client_id_of(settings, role, index);
     greeting->hello.client_id = slice_text(greeting->client_id);
     name_process(greeting, role, index);
@@ -207,7 +266,8 @@ enum status mqtt_greeting_init(struct mqtt_greeting *greeting, const struct sett
             return status;
         }
     }
-    return read_secrets(greeting, settings, out_why);
+    enum status status = set_tls(greeting, tls, out_why);
+    return status == STATUS_OK ? read_password(greeting, settings, out_why) : status;
 }
 
 void mqtt_greeting_fini(struct mqtt_greeting *greeting)
@@ -217,7 +277,11 @@ void mqtt_greeting_fini(struct mqtt_greeting *greeting)
     }
     free(greeting->client_id);
     secret_fini(&greeting->password);
-    secret_fini(&greeting->key_password);
+    for (size_t i = 0; i < WIRE_TLS_FD_COUNT; i++) {
+        if (greeting->tls_fds[i] >= 0) {
+            close(greeting->tls_fds[i]);
+        }
+    }
     buf_fini(&greeting->alpn);
-    *greeting = (struct mqtt_greeting){0};
+    *greeting = (struct mqtt_greeting){.tls_fds = {-1, -1, -1}};
 }

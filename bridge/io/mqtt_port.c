@@ -84,12 +84,14 @@ static enum status child_up(struct child *child, struct slice body)
              LOG_INT("receive_maximum", up.receive_maximum),
              LOG_INT("packet_bytes_max", up.packet_bytes_max));
     child->is_up = true;
+    child->is_renewed = false;
     child->up_ms = loop_now_ms(port->loop);
     if (child->role == WIRE_RECEIVER) {
         port->hooks.session_opened(port->hooks.arg, child->index, child->client_id,
                                    up.is_session_present);
     }
     child_tell_change(child);
+    mqtt_port_renew_next(port);
     return STATUS_OK;
 }
 
@@ -251,6 +253,56 @@ void mqtt_port_publish(struct mqtt_port *port, int64_t id, struct slice message)
     }
 }
 
+static void child_order_stop(struct child *child)
+{
+    wire_put(&child->control.out, WIRE_STOP, (struct slice){0});
+    frame_link_flush(&child->control);
+}
+
+/* One that has no connection yet holds nothing, and may be waiting for the old broker. */
+static void child_renew(struct child *child)
+{
+    child->is_renewed = true;
+    child->is_ending = child->process != NULL;
+    if (!child->is_ending) {
+        loop_timer_start(child->restart, 0);
+    } else if (child->is_up) {
+        child_order_stop(child);
+    } else {
+        child_kill(child);
+    }
+}
+
+void mqtt_port_renew_next(struct mqtt_port *port)
+{
+    struct child *next = NULL;
+    for (size_t i = 0; i < port->child_count; i++) {
+        struct child *child = &port->children[i];
+        if (child->is_renewed || !child->is_wanted) {
+            return;
+        }
+        if (child->is_outdated && (next == NULL || child->role == WIRE_PUBLISHER)) {
+            next = child;
+        }
+    }
+    if (next != NULL) {
+        child_renew(next);
+    }
+}
+
+void mqtt_port_renew(struct mqtt_port *port)
+{
+    for (size_t i = 0; i < port->child_count; i++) {
+        struct child *child = &port->children[i];
+        if (!child->is_ending) {
+            /* One that is being renewed has begun with what is old by now. */
+            child->is_outdated = true;
+            child->is_renewed = false;
+        }
+    }
+    mqtt_port_renew_next(port);
+}
+
 static void child_stop(struct child *child)
 {
     if (!child->is_wanted) {
@@ -259,8 +311,7 @@ static void child_stop(struct child *child)
     child->is_wanted = false;
     loop_timer_stop(child->restart);
     if (child->process != NULL) {
-        wire_put(&child->control.out, WIRE_STOP, (struct slice){0});
-        frame_link_flush(&child->control);
+        child_order_stop(child);
     }
 }
 
@@ -360,12 +411,13 @@ static void child_init(struct child *child, struct mqtt_port *port, size_t posit
 }
 
 struct mqtt_port *mqtt_port_new(struct loop *loop, const struct settings *settings,
-                                const char *program, struct slice will, struct counters *counters,
-                                const struct mqtt_port_hooks *hooks)
+                                const struct tls_files *tls, const char *program, struct slice will,
+                                struct counters *counters, const struct mqtt_port_hooks *hooks)
 {
     struct mqtt_port *port = mem_zalloc(1, sizeof *port);
     port->loop = loop;
     port->settings = settings;
+    port->tls = tls;
     port->program = program;
     port->will = will;
     port->counters = counters;

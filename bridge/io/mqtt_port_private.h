@@ -29,6 +29,9 @@ struct child {
     bool is_up;
     bool has_worked;              /* passed a message for good */
     bool is_wanted;               /* to be started again */
+    bool is_outdated;             /* runs with what was replaced since */
+    bool is_renewed;              /* is started anew for that, and not yet up */
+    bool is_ending;               /* was told to end, to be started at once */
     enum wire_down_reason reason; /* its last words */
     uint32_t code;
     char text[CHILD_TEXT_BYTES];
@@ -38,6 +41,7 @@ struct child {
 struct mqtt_port {
     struct loop *loop;
     const struct settings *settings;
+    const struct tls_files *tls;
     const char *program;
     struct slice will;
     struct counters *counters;
@@ -65,6 +69,8 @@ void child_take_control(struct child *child);
 /* Callbacks of the two sockets. */
 void child_control_ready(void *arg, int events);
 void child_delivery_ready(void *arg, int events);
+/* Ends the next one that is outdated, once those before it are up again. */
+void mqtt_port_renew_next(struct mqtt_port *port);
 /* Tells the hooks that `is_up` changed. */
 void child_tell_change(struct child *child);
 bool mqtt_port_is_anyone_left(const struct mqtt_port *port);

@@ -98,7 +98,12 @@ static void read_text(const struct reader *reader, const config_setting_t *setti
     }
     const char *text = config_setting_get_string(setting);
     const char *why = settings_text_why(row, text);
-    if (why != NULL) {
+    if (why != NULL && settings_row_is_path(row)) {
+        struct buf what = {0};
+        buf_printf(&what, "%s (%s)", why, text);
+        complain_of_row(reader, setting, row, what.data);
+        buf_fini(&what);
+    } else if (why != NULL) {
         complain_of_row(reader, setting, row, why);
     }
     settings_row_set_text(row, reader->base, text);

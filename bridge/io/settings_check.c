@@ -7,6 +7,7 @@
 #include "domain/url.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #define CLIENT_ID_BYTES_MAX 65000 /* leaves room for "-in-64" within MQTT's 65535 */
@@ -106,19 +107,10 @@ static void check_broker(const struct settings_view *view)
     const struct settings *settings = view->settings;
     bool has_user = settings->broker.username[0] != '\0';
     bool has_password = settings->broker.password_file[0] != '\0';
-    bool has_key = settings->broker.tls.key_file[0] != '\0';
     if (settings->broker.protocol == 4 && has_password && !has_user) {
         fail(view, "broker.password_file",
              "is set without broker.username; allowed: both or none "
              "(MQTT 3.1.1 has no password without a user name)");
-    }
-    if (has_key && settings->broker.tls.cert_file[0] == '\0') {
-        fail(view, "broker.tls.key_file",
-             "is set without broker.tls.cert_file; allowed: both, cert_file alone, or none");
-    }
-    if (!settings->broker.tls.verify) {
-        warn(view, "broker.tls.verify",
-             "is off: anybody on the way can pass for the broker; set broker.tls.ca_file instead");
     }
     if (settings->broker.protocol == 4 && settings->broker.receivers > 1) {
         warn(view, "broker.receivers",
@@ -149,6 +141,56 @@ static void check_broker_uris(const struct settings_view *view)
     }
 }
 
+static bool is_far_tls(const char *uri)
+{
+    struct url url;
+    const char *why;
+    return url_split(uri, &url, &why) && !url_is_loopback_host(url.host) &&
+           (slice_equals_text(url.scheme, "mqtts") || slice_equals_text(url.scheme, "wss"));
+}
+
+/* A broker that anybody can pass for must not be shown what it could use elsewhere. */
+static void check_verify(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    const struct text_list *uris = &settings->broker.uris;
+    char *password = settings_password_path(settings);
+    bool has_secret = password != NULL || settings->broker.tls.cert_file[0] != '\0';
+    bool is_any_far = false;
+    for (size_t i = 0; i < uris->count; i++) {
+        is_any_far = is_any_far || is_far_tls(uris->items[i]);
+    }
+    if (settings->broker.tls.verify) {
+        /* as it should be */
+    } else if (has_secret && is_any_far) {
+        fail(view, "broker.tls.verify",
+             "is off while a password or a key is used with a broker that is not on loopback: "
+             "anybody on the way could take it; allowed: true, with broker.tls.ca_file for an "
+             "authority of your own");
+    } else {
+        warn(view, "broker.tls.verify",
+             "is off: anybody on the way can pass for the broker; set broker.tls.ca_file instead");
+    }
+    free(password);
+}
+
+static void check_key(const struct settings_view *view, const char *path, const char *key_file,
+                      const char *cert_file)
+{
+    if (key_file[0] != '\0' && cert_file[0] == '\0') {
+        fail(view, path, "is set without cert_file; allowed: both, cert_file alone, or none");
+    }
+}
+
+static void check_tls(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    check_key(view, "broker.tls.key_file", settings->broker.tls.key_file,
+              settings->broker.tls.cert_file);
+    check_key(view, "api.key_file", settings->api.key_file, settings->api.cert_file);
+    check_verify(view);
+}
+
 static void check_secret_file(const struct settings_view *view, const struct settings_row *row)
 {
     const char *path = settings_row_text(row, view->settings);
@@ -172,6 +214,13 @@ static void check_secrets(const struct settings_view *view)
         if (table.rows[i].rule == RULE_SECRET_FILE) {
             check_secret_file(view, &table.rows[i]);
         }
+    }
+    /* Without a key_file the key is with the certificate. */
+    if (view->settings->broker.tls.key_file[0] == '\0') {
+        check_secret_file(view, settings_row_find(table, "broker.tls.cert_file"));
+    }
+    if (view->settings->api.key_file[0] == '\0') {
+        check_secret_file(view, settings_row_find(table, "api.cert_file"));
     }
     if (strchr(view->settings->api.proxy, '@') != NULL && stat(view->file, &info) == 0 &&
         (info.st_mode & S_IROTH) != 0) {
@@ -211,6 +260,7 @@ void settings_check(const struct settings_view *view)
     check_instance(view);
     check_waits(view);
     check_broker(view);
+    check_tls(view);
     check_broker_uris(view);
     check_secrets(view);
     check_api(view);

@@ -96,6 +96,19 @@ static const char *why_file(const char *text)
     return access(text, R_OK) == 0 ? NULL : "names a file that this user may not read";
 }
 
+static const char *why_directory(const char *text)
+{
+    struct stat info;
+    if (stat(text, &info) != 0) {
+        return errno == ENOENT ? "names a directory that does not exist"
+                               : "names a directory that cannot be reached";
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        return "names something that is no directory";
+    }
+    return access(text, R_OK | X_OK) == 0 ? NULL : "names a directory that this user may not read";
+}
+
 static const char *why_alpn(const char *text)
 {
     return strlen(text) <= ALPN_BYTES_MAX ? NULL : "is longer than 255 bytes";
@@ -264,6 +277,7 @@ static const struct {
     [RULE_CLIENT_ID] = {"a text in which " INSTANCE_MARK " may stand", why_client_id},
     [RULE_FILE] = {"the path of a readable file", why_file},
     [RULE_SECRET_FILE] = {"the path of a readable file", why_file},
+    [RULE_DIRECTORY] = {"the path of a readable directory", why_directory},
     [RULE_ALPN] = {"at most 255 bytes", why_alpn},
     [RULE_ENDPOINT] =
         {"https://host[:port], or http://host[:port] to loopback or with api.allow_http; "
@@ -318,6 +332,11 @@ const char *settings_text_why(const struct settings_row *row, const char *text)
         return "is too long";
     }
     return rules[row->rule].why == NULL ? NULL : rules[row->rule].why(text);
+}
+
+bool settings_row_is_path(const struct settings_row *row)
+{
+    return row->rule == RULE_FILE || row->rule == RULE_SECRET_FILE || row->rule == RULE_DIRECTORY;
 }
 
 static void allowed_choices(const char *choices, struct buf *out)

@@ -34,6 +34,7 @@ enum settings_rule {
     RULE_CLIENT_ID,
     RULE_FILE,
     RULE_SECRET_FILE,
+    RULE_DIRECTORY,
     RULE_ALPN,
     RULE_ENDPOINT,
     RULE_VERSION,
@@ -103,6 +104,8 @@ void settings_row_print(const struct settings_row *row, const void *base, struct
 void settings_row_allowed(const struct settings_row *row, struct buf *out);
 /* The same for one item of a list, or of the routes. */
 void settings_row_allowed_item(const struct settings_row *row, struct buf *out);
+/* Whether its text names a file or a directory. */
+bool settings_row_is_path(const struct settings_row *row);
 /* The value of a TEXT or CHOICE. */
 const char *settings_row_text(const struct settings_row *row, const void *base);
 /* Index of the choice, or -1. */

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "connection_internal.h"
 #include "connection_options.h"
+#include "connection_tls.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -133,19 +134,19 @@ static const char *refusal_text(const struct connection *connection, int code)
     return text == NULL ? "the broker refused the connection" : text;
 }
 
-/* Paho says the same where a host is not there and where its certificate is for another name. */
 static const char *connect_text(const struct connection *connection, const char *message)
 {
     struct slice uri = connection->hello->uris[connection->uri_index];
-    if (connection->tls_text.length > 0) {
-        return connection->tls_text.data;
+    const char *tls_text = tls_guard_text();
+    if (tls_text != NULL) {
+        return tls_text;
     }
     if (message != NULL && strstr(message, "timeout") != NULL) {
         return "no connection in time";
     }
     bool is_tls = uri.length > 6 &&
                   (strncmp(uri.data, "mqtts:", 6) == 0 || strncmp(uri.data, "wss:", 4) == 0);
-    return is_tls ? "could not connect, or the certificate is not for this host"
+    return is_tls ? "could not connect, or the broker ended the TLS handshake"
                   : "could not connect";
 }
 
@@ -173,28 +174,10 @@ static void on_connect_failed_5(void *context, MQTTAsync_failureData5 *failure)
     connect_failed(context, reason >= 0x80 ? reason : failure->code, failure->message);
 }
 
-/* OpenSSL's line is "thread:error:code:library:function:reason:file:line:data". */
-static struct slice tls_reason(struct slice line)
-{
-    const char *start = line.data;
-    const char *end = line.data + line.length;
-    for (int colons = 0; colons < 5; colons++) {
-        const char *colon = memchr(start, ':', (size_t)(end - start));
-        if (colon == NULL) {
-            return line;
-        }
-        start = colon + 1;
-    }
-    const char *last = memchr(start, ':', (size_t)(end - start));
-    return slice_of(start, (size_t)((last == NULL ? end : last) - start));
-}
-
 static int on_tls_error(const char *text, size_t length, void *context)
 {
-    struct connection *connection = context;
-    buf_clear(&connection->tls_text);
-    buf_append_text(&connection->tls_text, "TLS: ");
-    buf_append(&connection->tls_text, tls_reason(slice_of(text, length)));
+    (void)context;
+    tls_guard_error(slice_of(text, length));
     return 1;
 }
 
@@ -326,6 +309,11 @@ static void subscribe(struct connection *connection)
 
 static void connected(struct connection *connection, bool is_session_present)
 {
+    if (tls_guard_is_missing()) {
+        connection_down(connection, WIRE_DOWN_INTERNAL, 0,
+                        "this build cannot hold the MQTT library to TLS 1.2");
+        return;
+    }
     connection->limits.is_session_present = is_session_present;
     connection->limits.uri_index = connection->uri_index;
     connection->socket_fd = find_broker_socket();
@@ -413,7 +401,8 @@ static void attempt_begin(struct connection *connection)
         clock_mono_ms() + (int64_t)connection->hello->connect_timeout_s * 1000 + ATTEMPT_GRACE_MS;
     connection->attempt = ATTEMPT_RUNNING;
     connection->socket_fd = -1;
-    buf_clear(&connection->tls_text);
+    tls_guard_begin(connection->hello->uris[connection->uri_index],
+                    connection->hello->has_tls_verify);
     int code = create_client(connection, &client);
     connection->client = client;
     if (former != NULL) {
@@ -503,7 +492,6 @@ void connection_free(struct connection *connection)
     pthread_mutex_destroy(&connection->mutex);
     pthread_cond_destroy(&connection->changed);
     buf_fini(&connection->failure.text);
-    buf_fini(&connection->tls_text);
     close(connection->wake_fd);
     free(connection);
 }

@@ -47,7 +47,6 @@ struct connection {
     pthread_cond_t changed;
     struct failure failure;
     bool is_closed;
-    struct buf tls_text; /* OpenSSL's last word in this attempt; Paho's threads, under its lock */
 };
 
 bool connection_is_v5(const struct connection *connection);

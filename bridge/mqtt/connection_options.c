@@ -177,11 +177,14 @@ static void set_tls(struct connect_options *options, const struct wire_hello *he
 {
     options->tls = (MQTTAsync_SSLOptions)MQTTAsync_SSLOptions_initializer;
     options->tls.trustStore = keep(options, hello->tls_ca_file);
+    options->tls.CApath = keep(options, hello->tls_ca_path);
     options->tls.keyStore = keep(options, hello->tls_cert_file);
     options->tls.privateKey = keep(options, hello->tls_key_file);
     options->tls.privateKeyPassword = keep(options, hello->tls_key_password);
     options->tls.enableServerCertAuth = hello->has_tls_verify;
     options->tls.verify = hello->has_tls_verify;
+    /* Paho lowers OpenSSL's security level to 1; this is Debian's own. */
+    options->tls.enabledCipherSuites = "DEFAULT:@SECLEVEL=2";
     if (slice_is_present(hello->tls_alpn)) {
         options->tls.protos = (const unsigned char *)keep(options, hello->tls_alpn);
         options->tls.protos_len = (unsigned)hello->tls_alpn.length;

@@ -22,13 +22,16 @@
 
 #define PROCESS_READ_BYTES 65536
 
-static void process_guard(int last_fd)
+static void process_guard(enum wire_role role)
 {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2};
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
         signal(ignored[i], SIG_IGN);
     }
-    close_range((unsigned)last_fd + 1, ~0U, 0); /* whatever else was inherited */
+    if (role == WIRE_PUBLISHER) {
+        close_range(WIRE_DELIVERY_FD, WIRE_DELIVERY_FD, 0);
+    }
+    close_range(WIRE_TLS_FD + WIRE_TLS_FD_COUNT, ~0U, 0); /* whatever else was inherited */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* Three threads that hardly meet: one heap is smaller than three. */
     mallopt(M_ARENA_MAX, 1);
@@ -71,7 +74,7 @@ static bool process_take(struct process *process, struct wire_frame *out_frame)
 
 void process_begin(struct process *process, enum wire_role role)
 {
-    process_guard(role == WIRE_RECEIVER ? WIRE_DELIVERY_FD : WIRE_CONTROL_FD);
+    process_guard(role);
     pthread_mutex_init(&process->voice, NULL);
     struct wire_frame frame;
     while (!process_take(process, &frame)) {

@@ -28,6 +28,7 @@ function(bridge_library name header library package)
 endfunction()
 
 bridge_package(crypto "libcrypto>=3.0" libssl-dev)
+bridge_package(ssl "libssl>=3.0" libssl-dev)
 bridge_package(curl "libcurl>=7.80" libcurl4-openssl-dev)
 bridge_package(cjson "libcjson>=1.7.15" libcjson-dev)
 bridge_package(libconfig "libconfig>=1.5" libconfig-dev)

@@ -21,6 +21,8 @@
 /* File descriptors of an MQTT process. */
 #define WIRE_CONTROL_FD      3
 #define WIRE_DELIVERY_FD     4 /* receivers only: deliveries out, verdicts in */
+#define WIRE_TLS_FD          5 /* and the next two: authorities, certificate, key, as files to read */
+#define WIRE_TLS_FD_COUNT    3
 #define WIRE_FRAME_BYTES_MAX (64u << 20)
 
 enum wire_type {
@@ -65,7 +67,8 @@ struct wire_hello {
     uint32_t packet_bytes_max;  /* Maximum Packet Size to announce */
     uint32_t verdict_timeout_ms;
     uint32_t connect_timeout_s;
-    struct slice tls_ca_file; /* absent for none */
+    struct slice tls_ca_file; /* paths; absent for none */
+    struct slice tls_ca_path;
     struct slice tls_cert_file;
     struct slice tls_key_file;
     struct slice tls_key_password;

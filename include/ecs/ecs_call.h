@@ -12,6 +12,7 @@
 #include "ecs/outcome_map.h"
 #include "io/loop.h"
 #include "io/settings.h"
+#include "io/tls_files.h"
 
 #include <stdbool.h>
 
@@ -24,10 +25,15 @@ typedef void ecs_trouble_fn(void *arg, enum ecs_trouble trouble, bool is_on);
 /* `attempt` is valid during the call; its outcome may be moved out by zeroing it. */
 typedef void ecs_answered_fn(void *arg, struct attempt *attempt);
 
-/* STATUS_INVALID with *out_why appended to where the endpoint or the credential provider cannot be.
+/*
+ * `tls` must outlive it. STATUS_INVALID with *out_why appended to where the endpoint or the
+ * credential provider cannot be.
  */
-enum status ecs_new(struct loop *loop, const struct settings *settings, ecs_trouble_fn *trouble,
-                    void *arg, struct ecs **out_ecs, struct buf *out_why);
+enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
+                    ecs_trouble_fn *trouble, void *arg, struct ecs **out_ecs, struct buf *out_why);
+/* For after `tls` has changed: calls from now on go over new connections, those on the wire end as
+ * they would. */
+void ecs_renew(struct ecs *ecs);
 /* Calls still out are dropped without a callback. Takes NULL. */
 void ecs_free(struct ecs *ecs);
 /*

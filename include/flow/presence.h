@@ -29,6 +29,7 @@ enum presence_reason {
     PRESENCE_STORE_UNAVAILABLE,   /* "store_unavailable" */
     PRESENCE_API_UNREACHABLE,     /* "api_unreachable" */
     PRESENCE_COMMAND_SET_ASIDE,   /* "command_set_aside": see base/counters.h; shown for a while */
+    PRESENCE_RELOAD_FAILED, /* "reload_failed": new certificates or passwords were not usable */
     PRESENCE_REASON_COUNT
 };
 

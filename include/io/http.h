@@ -2,9 +2,9 @@
  * http - HTTP exchanges on the loop, many side by side over kept connections.
  *
  * Wraps libcurl (multi, socket interface), the only code that does. TLS 1.2 or newer, certificate
- * and host name always verified. One request is one exchange on the wire: libcurl's silent second
- * try over a new connection is forbidden, since the caller must know whether a request may have
- * been seen.
+ * and host name always verified, a proxy's as well. One request is one exchange on the wire:
+ * libcurl's silent second try over a new connection is forbidden, since the caller must know
+ * whether a request may have been seen.
  *
  * Thread: the loop's. Callbacks come exactly once, never before http_send() has returned.
  */
@@ -15,6 +15,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "io/loop.h"
+#include "io/tls_files.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +31,9 @@ struct http_options {
     const char *proxy;       /* "" for none; the environment's proxies are not used */
     size_t connections_max;
     bool is_secret; /* requests and answers hold secrets: wiped when an exchange ends */
+    /* Authorities (with `ca_file` and these, the system's do not count), and a certificate to show;
+     * copied. NULL for none. */
+    const struct tls_files *tls;
 };
 
 struct http_request {
@@ -61,6 +65,11 @@ struct http_answer {
 typedef void http_done_fn(void *arg, const struct http_answer *answer);
 
 struct http *http_new(struct loop *loop, const struct http_options *options);
+/*
+ * One that begins anew, with other options and without the connections that are open. It owns
+ * `former`: what goes on there comes to its end and its callback there.
+ */
+struct http *http_renew(struct http *former, const struct http_options *options);
 /* Exchanges still going on are dropped without a callback. Takes NULL. */
 void http_free(struct http *http);
 void http_send(struct http *http, const struct http_request *request, http_done_fn *done,

@@ -1,8 +1,9 @@
 /*
  * mqtt_greeting - what an MQTT process is told at its start, from the settings.
  *
- * Secrets are read from their files each time, so that a changed one is used with the next
- * connection.
+ * The broker password is read from its file each time, so that a changed one is used with the next
+ * connection. Certificates and keys were loaded before (io/tls_files.h); since Paho takes paths
+ * only, they go into files in memory, and the greeting names these.
  *
  * Thread: one at a time.
  */
@@ -15,6 +16,7 @@
 #include "base/status.h"
 #include "domain/wire.h"
 #include "io/settings.h"
+#include "io/tls_files.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -29,18 +31,21 @@ struct mqtt_greeting {
     char *client_id;
     char *filters[WIRE_FILTERS_MAX];
     struct secret password;
-    struct secret key_password;
+    int tls_fds[WIRE_TLS_FD_COUNT]; /* -1 for none */
+    char tls_paths[WIRE_TLS_FD_COUNT][32];
     struct buf alpn;
 };
 
 /*
  * The greeting of receiver `index` (from 0), or of the publisher with the `will` it is to leave
  * behind. STATUS_OK, or another with *out_why; to be given up with mqtt_greeting_fini() in either
- * case. `settings` and `will` must outlive it.
+ * case. `settings`, `tls` and `will` must outlive it.
  */
 enum status mqtt_greeting_init(struct mqtt_greeting *greeting, const struct settings *settings,
-                               enum wire_role role, uint32_t index, struct slice will,
-                               const char **out_why);
+                               const struct tls_files *tls, enum wire_role role, uint32_t index,
+                               struct slice will, const char **out_why);
+/* For a process in which the files of `tls_fds` are WIRE_TLS_FD and the next ones. */
+void mqtt_greeting_move_files(struct mqtt_greeting *greeting);
 /* Frees and wipes. */
 void mqtt_greeting_fini(struct mqtt_greeting *greeting);
 

@@ -17,6 +17,7 @@
 #include "domain/wire.h"
 #include "io/loop.h"
 #include "io/settings.h"
+#include "io/tls_files.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,13 +52,13 @@ struct mqtt_port_hooks {
 };
 
 /*
- * `settings`, `counters` and `will` (an encoded message, absent for none) must outlive the port.
- * `program` is the path of this binary. The broker password is read anew at each start of a
- * process.
+ * `settings`, `tls`, `counters` and `will` (an encoded message, absent for none) must outlive the
+ * port. `program` is the path of this binary. The broker password is read anew at each start of a
+ * process; of what `tls` holds then, a process uses a copy.
  */
 struct mqtt_port *mqtt_port_new(struct loop *loop, const struct settings *settings,
-                                const char *program, struct slice will, struct counters *counters,
-                                const struct mqtt_port_hooks *hooks);
+                                const struct tls_files *tls, const char *program, struct slice will,
+                                struct counters *counters, const struct mqtt_port_hooks *hooks);
 /* Starts all processes. */
 void mqtt_port_start(struct mqtt_port *port);
 /* The verdict on a delivery: durable, so that the broker may get its acknowledgement, or not. */
@@ -69,6 +70,12 @@ bool mqtt_port_has_publisher_crashed(const struct mqtt_port *port);
 /* Hands an encoded message to the publisher; `id` comes back by published or unpublished. Only
  * while it stands. */
 void mqtt_port_publish(struct mqtt_port *port, int64_t id, struct slice message);
+/*
+ * Makes all connections anew, for after `tls` or the password has changed: the publisher, then one
+ * receiver after the other, each when the one before is up. One that does not come up is tried
+ * again as ever, and the others stay as they are until it does. Sessions outlast it.
+ */
+void mqtt_port_renew(struct mqtt_port *port);
 /* Ends the receivers: no more deliveries. Those without a verdict stay unacknowledged. */
 void mqtt_port_stop_intake(struct mqtt_port *port);
 /* Ends everything in good order; hooks.stopped is called when all processes are gone. They are

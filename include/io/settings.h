@@ -34,6 +34,7 @@ struct settings {
         int64_t reconnect_max_s;
         struct {
             char *ca_file;
+            char *ca_path;
             char *cert_file;
             char *key_file;
             char *key_password_file;
@@ -53,6 +54,10 @@ struct settings {
         double rate_per_s;
         int64_t rate_burst;
         char *ca_file;
+        char *ca_path;
+        char *cert_file;
+        char *key_file;
+        char *key_password_file;
         char *proxy;
         bool allow_http;
         int64_t rpo_s;

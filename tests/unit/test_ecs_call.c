@@ -30,6 +30,7 @@ struct fixture {
     struct loop *loop;
     struct ecs *ecs;
     struct settings settings;
+    struct tls_files tls;
     struct command command;
     int trouble_count;
     enum ecs_trouble trouble;
@@ -89,7 +90,6 @@ static int set_up(void **state)
     fixture->settings.api.connect_timeout_ms = 5000;
     fixture->settings.api.read_timeout_ms = 10000;
     fixture->settings.api.max_in_flight = 64;
-    fixture->settings.api.ca_file = "";
     fixture->settings.api.proxy = "";
     fixture->settings.api.rpo_s = 900;
     fixture->settings.credentials.provider = "env";
@@ -116,9 +116,9 @@ static int tear_down(void **state)
 static void begin(struct fixture *fixture)
 {
     struct buf why = {0};
-    assert_int_equal(
-        ecs_new(fixture->loop, &fixture->settings, take_trouble, fixture, &fixture->ecs, &why),
-        STATUS_OK);
+    assert_int_equal(ecs_new(fixture->loop, &fixture->settings, &fixture->tls, take_trouble,
+                             fixture, &fixture->ecs, &why),
+                     STATUS_OK);
     assert_int_equal(why.length, 0);
     buf_fini(&why);
 }
@@ -512,7 +512,6 @@ static void test_settings_reach_the_http_part(void **state)
 {
     struct fixture *fixture = *state;
     fixture->settings.api.proxy = "http://proxy:3128";
-    fixture->settings.api.ca_file = "/ca.pem";
     begin(fixture);
     const struct http_options *options = fake_http_options();
     assert_int_equal(options->connect_timeout_ms, 5000);
@@ -520,15 +519,29 @@ static void test_settings_reach_the_http_part(void **state)
     assert_int_equal(options->answer_bytes_max, 65536);
     assert_int_equal(options->connections_max, 64);
     assert_string_equal(options->proxy, "http://proxy:3128");
-    assert_string_equal(options->ca_file, "/ca.pem");
+    assert_ptr_equal(options->tls, &fixture->tls);
+}
+
+static void test_renewed_it_sends_over_another_http_part(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture);
+    call(fixture);
+    fixture->settings.api.proxy = "http://other:3128";
+    ecs_renew(fixture->ecs);
+    assert_string_equal(fake_http_options()->proxy, "http://other:3128");
+    size_t request = call(fixture);
+    fake_http_answer_text(0, 200, "{\"RequestId\":\"a\"}");
+    fake_http_answer_text(request, 200, "{\"RequestId\":\"b\"}");
+    assert_int_equal(fixture->answers, 2);
 }
 
 static void check_refused(struct fixture *fixture, const char *named)
 {
     struct buf why = {0};
-    assert_int_equal(
-        ecs_new(fixture->loop, &fixture->settings, take_trouble, fixture, &fixture->ecs, &why),
-        STATUS_INVALID);
+    assert_int_equal(ecs_new(fixture->loop, &fixture->settings, &fixture->tls, take_trouble,
+                             fixture, &fixture->ecs, &why),
+                     STATUS_INVALID);
     assert_non_null(strstr(why.data, named));
     assert_null(fixture->ecs);
     buf_fini(&why);
@@ -569,6 +582,7 @@ int main(void)
         CASE(test_calls_still_out_end_without_a_word),
         CASE(test_unsent_calls_end_without_a_word_too),
         CASE(test_settings_reach_the_http_part),
+        CASE(test_renewed_it_sends_over_another_http_part),
         CASE(test_an_impossible_endpoint_or_provider_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,6 +191,7 @@ static void scene_start(struct scene *scene, const char *broker_lines)
         .session_opened = on_session,
         .stopped = on_stopped,
     };
+    static const struct tls_files no_tls;
     struct mqtt_port_hooks mine = hooks;
     mine.arg = scene;
     encode_will(scene);
@@ -198,7 +199,7 @@ static void scene_start(struct scene *scene, const char *broker_lines)
     scene->loop = loop_new();
     scene->tick = loop_timer_new(scene->loop, on_tick, scene);
     loop_timer_start(scene->tick, TICK_MS);
-    scene->port = mqtt_port_new(scene->loop, scene->settings, "/proc/self/exe",
+    scene->port = mqtt_port_new(scene->loop, scene->settings, &no_tls, "/proc/self/exe",
                                 buf_slice(&scene->will), &scene->counters, &mine);
     mqtt_port_start(scene->port);
 }

@@ -195,8 +195,8 @@ static void test_every_reason_is_told_and_ends(void **state)
 {
     (void)state;
     static const char *const WORDS[PRESENCE_REASON_COUNT] = {
-        "not_subscribed",    "session_lost",    "credentials_refused",
-        "store_unavailable", "api_unreachable", "command_set_aside"};
+        "not_subscribed",  "session_lost",      "credentials_refused", "store_unavailable",
+        "api_unreachable", "command_set_aside", "reload_failed"};
     come_online();
     for (int i = 0; i < PRESENCE_REASON_COUNT; i++) {
         presence_set(world.presence, (enum presence_reason)i, true);

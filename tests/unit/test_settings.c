@@ -71,6 +71,7 @@ static void assert_default_broker(const struct settings *settings)
     assert_int_equal(settings->broker.reconnect_min_s, 1);
     assert_int_equal(settings->broker.reconnect_max_s, 60);
     assert_string_equal(settings->broker.tls.ca_file, "");
+    assert_string_equal(settings->broker.tls.ca_path, "");
     assert_string_equal(settings->broker.tls.cert_file, "");
     assert_string_equal(settings->broker.tls.key_file, "");
     assert_string_equal(settings->broker.tls.key_password_file, "");
@@ -91,6 +92,10 @@ static void assert_default_api(const struct settings *settings)
     assert_true(settings->api.rate_per_s > 19.9 && settings->api.rate_per_s < 20.1);
     assert_int_equal(settings->api.rate_burst, 40);
     assert_string_equal(settings->api.ca_file, "");
+    assert_string_equal(settings->api.ca_path, "");
+    assert_string_equal(settings->api.cert_file, "");
+    assert_string_equal(settings->api.key_file, "");
+    assert_string_equal(settings->api.key_password_file, "");
     assert_string_equal(settings->api.proxy, "");
     assert_false(settings->api.allow_http);
     assert_int_equal(settings->api.rpo_s, 900);
@@ -195,7 +200,7 @@ static void test_the_instance_is_the_host_name_unless_it_is_named(void **state)
 
 static void assert_full_broker(const struct settings *settings)
 {
-    static const char *const uris[] = {"mqtts://b1.example:8884", "wss://b2.example/mqtt",
+    static const char *const uris[] = {"mqtts://127.0.0.1:8884", "wss://localhost/mqtt",
                                        "mqtt://[::1]:1884"};
     static const char *const alpn[] = {"mqtt", "x-amzn-mqtt-ca"};
     assert_list(&settings->broker.uris, 3, uris);
@@ -210,6 +215,7 @@ static void assert_full_broker(const struct settings *settings)
     assert_int_equal(settings->broker.reconnect_min_s, 2);
     assert_int_equal(settings->broker.reconnect_max_s, 3);
     assert_string_equal(settings->broker.tls.ca_file, VECTORS "full.conf");
+    assert_string_equal(settings->broker.tls.ca_path, "tests/vectors/settings");
     assert_string_equal(settings->broker.tls.cert_file, VECTORS "full.conf");
     assert_string_equal(settings->broker.tls.key_file, VECTORS "full.conf");
     assert_string_equal(settings->broker.tls.key_password_file, VECTORS "full.conf");
@@ -230,6 +236,10 @@ static void assert_full_api(const struct settings *settings)
     assert_true(settings->api.rate_per_s > 6.9 && settings->api.rate_per_s < 7.1);
     assert_int_equal(settings->api.rate_burst, 4);
     assert_string_equal(settings->api.ca_file, VECTORS "full.conf");
+    assert_string_equal(settings->api.ca_path, "tests/vectors/settings");
+    assert_string_equal(settings->api.cert_file, VECTORS "full.conf");
+    assert_string_equal(settings->api.key_file, VECTORS "full.conf");
+    assert_string_equal(settings->api.key_password_file, VECTORS "full.conf");
     assert_string_equal(settings->api.proxy, "socks5h://proxy.example:1080");
     assert_true(settings->api.allow_http);
     assert_int_equal(settings->api.rpo_s, 60);

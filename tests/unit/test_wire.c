@@ -94,6 +94,7 @@ static struct wire_hello full_hello(void)
         .verdict_timeout_ms = 10000,
         .connect_timeout_s = 5,
         .tls_ca_file = slice_text("/ca"),
+        .tls_ca_path = slice_text("/cas"),
         .tls_cert_file = slice_text("/cert"),
         .tls_key_file = slice_text("/key"),
         .tls_key_password = slice_text("secret"),
@@ -143,6 +144,7 @@ static void test_a_full_hello_arrives_as_it_was(void **state)
     assert_int_equal(back.verdict_timeout_ms, 10000);
     assert_int_equal(back.connect_timeout_s, 5);
     assert_same(back.tls_ca_file, hello.tls_ca_file);
+    assert_same(back.tls_ca_path, hello.tls_ca_path);
     assert_same(back.tls_cert_file, hello.tls_cert_file);
     assert_same(back.tls_key_file, hello.tls_key_file);
     assert_same(back.tls_key_password, hello.tls_key_password);

@@ -94,6 +94,14 @@ struct http *http_new(struct loop *loop, const struct http_options *options)
     return http;
 }
 
+/* The former one is part of it: requests do not tell which they went through. */
+struct http *http_renew(struct http *former, const struct http_options *options)
+{
+    assert(former == open_http);
+    last_options = *options;
+    return former;
+}
+
 void http_free(struct http *http)
 {
     if (http == NULL) {

@@ -1,0 +1,335 @@
+/* Whom the bridge talks to over TLS, and what it says where it does not. */
+#include "flow_tls.h"
+#include "flow_certificates.h"
+#include "flow_world.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int mosquitto_port;      /* TLS */
+static int mosquitto_mtls_port; /* TLS with a client certificate */
+static int mosquitto_wss_port;  /* websockets over TLS */
+
+/* ---- The table: what is wrong with a far side, and what is said of it ---- */
+
+struct wrong {
+    const char *name;
+    struct tls_front_options front;
+    const char *host;   /* that the bridge names; NULL: 127.0.0.1 */
+    const char *cert;   /* that the bridge shows, or NULL */
+    const char *broker; /* what is said where the broker is like that */
+    const char *api;    /* ... the API */
+};
+
+static const struct wrong wrongs[] = {
+    {.name = "an authority that is not trusted",
+     .front = {.cert = "unknown"},
+     .broker = "broker's certificate comes from an authority that is not trusted: stranger",
+     .api = "unable to get local issuer certificate"},
+    {.name = "another host",
+     .front = {.cert = "other"},
+     .broker = "broker's certificate is not for 127.0.0.1 but for other.example",
+     .api = "no alternative certificate subject name matches target host name"},
+    {.name = "another host, by name",
+     .front = {.cert = "other"},
+     .host = "localhost",
+     .broker = "broker's certificate is not for localhost but for other.example",
+     .api = "no alternative certificate subject name matches target host name 'localhost'"},
+    {.name = "expired",
+     .front = {.cert = "expired"},
+     .broker = "broker's certificate expired on 20",
+     .api = "certificate has expired"},
+    {.name = "not yet valid",
+     .front = {.cert = "future"},
+     .broker = "broker's certificate is not yet valid; it begins on 20",
+     .api = "certificate is not yet valid"},
+    {.name = "TLS 1.0 only",
+     .front = {.cert = "right", .version = 0x0301},
+     .broker = "the broker knows no TLS 1.2 or newer",
+     .api = "protocol"},
+    {.name = "TLS 1.1 only",
+     .front = {.cert = "right", .version = 0x0302},
+     .broker = "the broker knows no TLS 1.2 or newer",
+     .api = "protocol"},
+    {.name = "a client certificate is missing, TLS 1.3",
+     .front = {.cert = "right", .client = "good", .version = 0x0304},
+     .broker = "the broker asks for a client certificate (broker.tls.cert_file)",
+     .api = "certificate required"},
+    {.name = "a client certificate is missing, TLS 1.2",
+     .front = {.cert = "right", .client = "good", .version = 0x0303},
+     .broker = "it asks for a client certificate (broker.tls.cert_file)",
+     .api = "handshake failure"},
+    {.name = "a client certificate of a stranger, TLS 1.3",
+     .front = {.cert = "right", .client = "good", .version = 0x0304},
+     .cert = "strange-client",
+     .broker = "the broker does not trust the authority of the client certificate",
+     .api = "unknown ca"},
+    {.name = "a client certificate of a stranger, TLS 1.2",
+     .front = {.cert = "right", .client = "good", .version = 0x0303},
+     .cert = "strange-client",
+     .broker = "the broker does not trust the authority of the client certificate",
+     .api = "unknown ca"},
+};
+
+static const char *client_settings(struct world *world, const char *group, const char *cert)
+{
+    return cert == NULL
+               ? ""
+               : world_format(world, "%scert_file = \"%s/%s.pem\";%skey_file = \"%s/%s.key\";",
+                              group, certificates, cert, group, certificates, cert);
+}
+
+static void check_wrong_broker(struct world *world, const struct wrong *wrong)
+{
+    struct tls_front front;
+    struct tls_front_options options = wrong->front;
+    options.target = world->broker.port;
+    tls_front_start(&front, certificates, &options);
+    struct bridge *bridge = world_bridge_new(
+        world,
+        world_format(world,
+                     "broker.uris = (\"mqtts://%s:%d\"); broker.tls.ca_file = \"%s/good.pem\";%s",
+                     wrong->host == NULL ? "127.0.0.1" : wrong->host, front.port, certificates,
+                     client_settings(world, "broker.tls.", wrong->cert)));
+    bridge_start(bridge);
+    bridge_wait_log(bridge, wrong->broker);
+    bridge_wait_log(bridge, "event=publisher_down");
+    assert_false(bridge_log_contains(bridge, "event=publisher_up"));
+    bridge_stop(bridge);
+    tls_front_stop(&front);
+}
+
+static void test_a_broker_that_is_wrong_is_refused_and_it_is_said_why(struct world *world)
+{
+    for (size_t i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
+        print_message("  %s\n", wrongs[i].name);
+        check_wrong_broker(world, &wrongs[i]);
+    }
+}
+
+static void check_wrong_api(struct world *world, const struct wrong *wrong)
+{
+    struct tls_front front;
+    struct tls_front_options options = wrong->front;
+    options.target = world->simulator.port;
+    tls_front_start(&front, certificates, &options);
+    struct bridge *bridge = world_bridge_alone(
+        world, world_format(world,
+                            "api.endpoint = \"https://%s:%d\"; api.ca_file = \"%s/good.pem\";"
+                            "limits.deadline_s = 1;%s",
+                            wrong->host == NULL ? "127.0.0.1" : wrong->host, front.port,
+                            certificates, client_settings(world, "api.", wrong->cert)));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    const char *token = world_name(world, "token");
+    const struct message *reply = world_ask(world, token, world_name(world, "pg"), "");
+    check_error(reply, "failed", "Bridge.Unreachable", "unavailable", true);
+    if (strstr(json_text(reply->json, "Error.Message"), wrong->api) == NULL) {
+        flow_fail("\"%s\" is not in: %s", wrong->api, reply->payload);
+    }
+    assert_true(bridge_log_contains(bridge, wrong->api));
+    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 0);
+    bridge_stop(bridge);
+    tls_front_stop(&front);
+}
+
+static void test_an_api_that_is_wrong_is_refused_and_it_is_said_why(struct world *world)
+{
+    for (size_t i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
+        print_message("  %s\n", wrongs[i].name);
+        check_wrong_api(world, &wrongs[i]);
+    }
+}
+
+/* ---- Right ---- */
+
+static void check_works(struct world *world, const char *settings)
+{
+    struct bridge *bridge = world_bridge_alone(world, settings);
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    bridge_stop(bridge);
+}
+
+static void test_a_broker_with_a_trusted_certificate_is_talked_to(struct world *world)
+{
+    check_works(world, world_format(world,
+                                    "broker.uris = (\"mqtts://127.0.0.1:%d\");"
+                                    "broker.tls.ca_file = \"%s/good.pem\";",
+                                    mosquitto_port, certificates));
+    check_works(world, world_format(world,
+                                    "broker.uris = (\"mqtts://localhost:%d\"); broker.protocol = 4;"
+                                    "broker.tls.ca_file = \"%s/good.pem\";",
+                                    mosquitto_port, certificates));
+}
+
+static void test_a_broker_may_ask_for_a_client_certificate(struct world *world)
+{
+    check_works(world, world_format(world,
+                                    "broker.uris = (\"mqtts://127.0.0.1:%d\");"
+                                    "broker.tls.ca_file = \"%s/good.pem\";"
+                                    "broker.tls.cert_file = \"%s/client.pem\";"
+                                    "broker.tls.key_file = \"%s/client.key\";"
+                                    "broker.tls.key_password_file = \"%s/password\";",
+                                    mosquitto_mtls_port, certificates, certificates, certificates,
+                                    certificates));
+}
+
+static void test_a_broker_may_be_behind_wss(struct world *world)
+{
+    check_works(world, world_format(world,
+                                    "broker.uris = (\"wss://127.0.0.1:%d/mqtt\");"
+                                    "broker.tls.ca_file = \"%s/good.pem\";",
+                                    mosquitto_wss_port, certificates));
+    struct bridge *bridge =
+        world_bridge_new(world, world_format(world,
+                                             "broker.uris = (\"wss://127.0.0.1:%d/mqtt\");"
+                                             "broker.tls.ca_file = \"%s/stranger.pem\";",
+                                             mosquitto_wss_port, certificates));
+    bridge_start(bridge);
+    bridge_wait_log(bridge, "comes from an authority that is not trusted: good");
+    bridge_stop(bridge);
+}
+
+/* Authorities as a certificates, in the form of `openssl rehash`. */
+static void make_hashed(const char *name, const char *authority)
+{
+    char path[192];
+    snprintf(path, sizeof path, "%s/%s.pem", certificates, authority);
+    FILE *file = fopen(path, "re");
+    X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
+    fclose(file);
+    char *text = file_read(path);
+    snprintf(path, sizeof path, "%s/%s", certificates, name);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/%s/%08lx.0", certificates, name,
+             X509_NAME_hash_ex(X509_get_subject_name(certificate), NULL, NULL, NULL));
+    file_write(path, text);
+    X509_free(certificate);
+    free(text);
+}
+
+static void test_authorities_may_be_a_directory(struct world *world)
+{
+    struct tls_front front;
+    make_hashed("hashed", "good");
+    tls_front_start(&front, certificates,
+                    &(struct tls_front_options){.target = world->simulator.port, .cert = "right"});
+    check_works(
+        world, world_format(world,
+                            "broker.uris = (\"mqtts://127.0.0.1:%d\");"
+                            "broker.tls.ca_path = \"%s/hashed\";"
+                            "api.endpoint = \"https://127.0.0.1:%d\"; api.ca_path = \"%s/hashed\";",
+                            mosquitto_port, certificates, front.port, certificates));
+    tls_front_stop(&front);
+}
+
+static void test_the_broker_sees_the_name_in_alpn(struct world *world)
+{
+    struct tls_front front;
+    tls_front_start(&front, certificates,
+                    &(struct tls_front_options){
+                        .target = world->broker.port, .cert = "right", .alpn = "x-amzn-mqtt-ca"});
+    const char *common = world_format(world,
+                                      "broker.uris = (\"mqtts://127.0.0.1:%d\");"
+                                      "broker.tls.ca_file = \"%s/good.pem\";",
+                                      front.port, certificates);
+    check_works(world,
+                world_format(world, "%sbroker.tls.alpn = (\"mqtt\", \"x-amzn-mqtt-ca\");", common));
+    assert_true(file_contains(front.log, 0, "alpn x-amzn-mqtt-ca"));
+    struct bridge *bridge =
+        world_bridge_new(world, world_format(world, "%sbroker.tls.alpn = (\"mqtt\");", common));
+    bridge_start(bridge);
+    bridge_wait_log(bridge, "no application protocol");
+    bridge_stop(bridge);
+    tls_front_stop(&front);
+}
+
+static void test_an_api_may_ask_for_a_client_certificate(struct world *world)
+{
+    struct tls_front front;
+    tls_front_start(&front, certificates,
+                    &(struct tls_front_options){
+                        .target = world->simulator.port, .cert = "right", .client = "good"});
+    check_works(world,
+                world_format(world,
+                             "api.endpoint = \"https://127.0.0.1:%d\";"
+                             "api.ca_file = \"%s/good.pem\";"
+                             "api.cert_file = \"%s/client.pem\";"
+                             "api.key_file = \"%s/client.key\";"
+                             "api.key_password_file = \"%s/password\";",
+                             front.port, certificates, certificates, certificates, certificates));
+    assert_true(file_contains(front.log, 0, "client yes"));
+    tls_front_stop(&front);
+}
+
+/* Without verification anybody is talked to, but never in silence. */
+static void test_a_broker_that_is_not_verified_is_told_at_every_start(struct world *world)
+{
+    struct tls_front front;
+    tls_front_start(&front, certificates,
+                    &(struct tls_front_options){.target = world->broker.port, .cert = "unknown"});
+    struct bridge *bridge = world_bridge_alone(
+        world,
+        world_format(world, "broker.uris = (\"mqtts://127.0.0.1:%d\"); broker.tls.verify = false;",
+                     front.port));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    assert_true(bridge_log_contains(bridge, "event=broker_not_verified"));
+    bridge_stop(bridge);
+    tls_front_stop(&front);
+    tls_front_start(&front, certificates,
+                    &(struct tls_front_options){
+                        .target = world->broker.port, .cert = "right", .version = 0x0302});
+    bridge = world_bridge_new(
+        world,
+        world_format(world, "broker.uris = (\"mqtts://127.0.0.1:%d\"); broker.tls.verify = false;",
+                     front.port));
+    bridge_start(bridge);
+    bridge_wait_log(bridge, "the broker knows no TLS 1.2 or newer");
+    bridge_stop(bridge);
+    tls_front_stop(&front);
+}
+
+/* The broker's further listeners. */
+static const char *listeners(void)
+{
+    static char text[2048];
+    static int guards[3];
+    mosquitto_port = port_reserve(&guards[0]);
+    mosquitto_mtls_port = port_reserve(&guards[1]);
+    mosquitto_wss_port = port_reserve(&guards[2]);
+    snprintf(text, sizeof text,
+             "listener %d 127.0.0.1\ncertfile %s/right.pem\nkeyfile %s/right.key\n"
+             "listener %d 127.0.0.1\ncertfile %s/right.pem\nkeyfile %s/right.key\n"
+             "cafile %s/good.pem\nrequire_certificate true\n"
+             "listener %d 127.0.0.1\nprotocol websockets\ncertfile %s/right.pem\n"
+             "keyfile %s/right.key\n",
+             mosquitto_port, certificates, certificates, mosquitto_mtls_port, certificates,
+             certificates, certificates, mosquitto_wss_port, certificates, certificates);
+    return text;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_a_broker_with_a_trusted_certificate_is_talked_to),
+        FLOW_TEST(test_a_broker_may_ask_for_a_client_certificate),
+        FLOW_TEST(test_a_broker_may_be_behind_wss),
+        FLOW_TEST(test_authorities_may_be_a_directory),
+        FLOW_TEST(test_the_broker_sees_the_name_in_alpn),
+        FLOW_TEST(test_an_api_may_ask_for_a_client_certificate),
+        FLOW_TEST(test_a_broker_that_is_not_verified_is_told_at_every_start),
+        FLOW_TEST(test_a_broker_that_is_wrong_is_refused_and_it_is_said_why),
+        FLOW_TEST(test_an_api_that_is_wrong_is_refused_and_it_is_said_why),
+    };
+    certificates_begin();
+    int code = flow_main("tls", tests, sizeof tests / sizeof tests[0], listeners(), argc, argv);
+    certificates_end();
+    return code;
+}

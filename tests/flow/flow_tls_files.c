@@ -1,0 +1,322 @@
+/* The files of TLS: what is said of wrong ones, and what happens when they change under a running
+ * bridge. */
+#include "flow_certificates.h"
+#include "flow_load.h"
+#include "flow_tls.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* ---- Files that are wrong: `check` and `run` say which, and why ---- */
+
+struct fault {
+    const char
+        *settings; /* of broker.tls, and of api likewise, with names relative to the certificates */
+    const char *key; /* what it is said of; NULL: nothing is */
+    const char *file;
+    const char *what;
+    bool is_warning;
+};
+
+#define PLAIN  "cert_file = \"plain-client.pem\"; "
+#define LOCKED "cert_file = \"client.pem\"; key_file = \"client.key\"; "
+
+static const struct fault faults[] = {
+    {.settings = PLAIN "key_file = \"plain-client.key\";"},
+    {.settings = LOCKED "key_password_file = \"password\";"},
+    {"ca_file = \"nothing\";", "ca_file", "nothing", "holds no certificate in PEM form", false},
+    {"ca_path = \"empty\";", "ca_path", "empty", "holds no certificate under a hashed name", false},
+    {LOCKED, "key_file", "client.key", "is encrypted, and no key_password_file is set", false},
+    {LOCKED "key_password_file = \"wrong-password\";", "key_file", "client.key",
+     "does not open with the password in key_password_file", false},
+    {PLAIN "key_file = \"soon.key\";", "key_file", "soon.key",
+     "is not the key of the certificate in cert_file", false},
+    {PLAIN, "cert_file", "plain-client.pem", "holds no private key in PEM form", false},
+    {"cert_file = \"nothing\"; key_file = \"soon.key\";", "cert_file", "nothing",
+     "holds no certificate in PEM form", false},
+    {"cert_file = \"expired.pem\"; key_file = \"expired.key\";", "cert_file", "expired.pem",
+     "the certificate expired on 20", false},
+    {"cert_file = \"future.pem\"; key_file = \"future.key\";", "cert_file", "future.pem",
+     "the certificate is not yet valid; it begins on 20", false},
+    {"cert_file = \"soon.pem\"; key_file = \"soon.key\";", "cert_file", "soon.pem",
+     "the certificate expires soon, on 20", true},
+};
+
+static struct tool_result run_check(struct world *world, const char *settings, bool is_powerless)
+{
+    static const char *const environment[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=a",
+                                              "ALIBABA_CLOUD_ACCESS_KEY_SECRET=b", NULL};
+    const char *config =
+        world_format(world, "%s/%s.conf", certificates, world_name(world, "config"));
+    file_write(config, settings);
+    /* As root, so that a file's mode counts for it as for anybody. */
+    const char *const argv[] = {"setpriv",     "--bounding-set=-dac_override,-dac_read_search",
+                                BRIDGE_BINARY, "check",
+                                "--config",    config,
+                                NULL};
+    return tool_run(certificates, environment, is_powerless ? argv : argv + 2);
+}
+
+static void check_says(struct world *world, const char *settings, bool is_powerless, int code,
+                       const char *says)
+{
+    struct tool_result result = run_check(world, settings, is_powerless);
+    if (result.code != code || (says == NULL && result.errors[0] != '\0') ||
+        (says != NULL && strstr(result.errors, says) == NULL)) {
+        flow_fail("exit code %d, and \"%s\" is not in: %s\nsettings: %s", result.code,
+                  says == NULL ? "nothing" : says, result.errors, settings);
+    }
+    tool_result_fini(&result);
+}
+
+static void check_fault(struct world *world, const struct fault *fault, const char *before,
+                        const char *after)
+{
+    const char *says = fault->key == NULL ? NULL
+                                          : world_format(world, "%s: %s/%s: %s", fault->key,
+                                                         certificates, fault->file, fault->what);
+    /* The files' names are relative in the table, but not in what is said. */
+    char settings[1024] = "";
+    for (const char *at = fault->settings; *at != '\0'; at++) {
+        bool is_begin = *at == '"' && at > fault->settings && at[-1] == ' ';
+        size_t length = strlen(settings);
+        snprintf(settings + length, sizeof settings - length, "%c%s%s", *at,
+                 is_begin ? certificates : "", is_begin ? "/" : "");
+    }
+    check_says(world, world_format(world, "%s%s%s", before, settings, after), false,
+               fault->key == NULL || fault->is_warning ? EX_OK : EX_CONFIG, says);
+}
+
+static void test_check_says_what_is_wrong_with_which_file(struct world *world)
+{
+    mkdir(world_format(world, "%s/empty", certificates), 0700);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        check_fault(world, &faults[i], "broker: { tls: { ", "}; };\n");
+        check_fault(world, &faults[i], "api: { ", "};\n");
+    }
+}
+
+static void test_a_key_that_cannot_be_read_is_named(struct world *world)
+{
+    certificates_copy("plain-client.key", "revoked.key");
+    chmod(world_format(world, "%s/revoked.key", certificates), 0000);
+    const char *files =
+        world_format(world, "cert_file = \"%s/plain-client.pem\"; key_file = \"%s/revoked.key\";",
+                     certificates, certificates);
+    const char *says = world_format(
+        world, "key_file: names a file that this user may not read (%s/revoked.key)", certificates);
+    bool is_root = geteuid() == 0;
+    check_says(world, world_format(world, "broker: { tls: { %s }; };\n", files), is_root, EX_CONFIG,
+               says);
+    check_says(world, world_format(world, "api: { %s };\n", files), is_root, EX_CONFIG, says);
+}
+
+static void test_a_key_that_others_may_open_is_a_danger(struct world *world)
+{
+    certificates_copy("plain-client.key", "open.key");
+    chmod(world_format(world, "%s/open.key", certificates), 0644);
+    const char *files =
+        world_format(world, "cert_file = \"%s/plain-client.pem\"; key_file = \"%s/open.key\";",
+                     certificates, certificates);
+    check_says(world, world_format(world, "broker: { tls: { %s }; };\n", files), false, EX_OK,
+               "names a secret that others than its owner may open (mode 0644)");
+    check_says(world, world_format(world, "api: { %s };\n", files), false, EX_OK,
+               "names a secret that others than its owner may open (mode 0644)");
+}
+
+static void test_a_far_broker_is_not_left_unverified_with_a_password(struct world *world)
+{
+    const char *far = "broker: { uris = (\"mqtts://broker.example\"); tls: { verify = false; };";
+    check_says(world,
+               world_format(world, "%s username = \"u\"; password_file = \"%s/password\"; };\n",
+                            far, certificates),
+               false, EX_CONFIG, "broker.tls.verify: is off while a password or a key is used");
+    check_says(world, world_format(world, "%s };\n", far), false, EX_OK, "warning: ");
+}
+
+static void test_a_bridge_with_a_wrong_key_does_not_start(struct world *world)
+{
+    struct bridge *bridge = world_bridge_new(
+        world, world_format(world,
+                            "broker.tls.cert_file = \"%s/client.pem\";"
+                            "broker.tls.key_file = \"%s/client.key\";"
+                            "broker.tls.key_password_file = \"%s/wrong-password\";",
+                            certificates, certificates, certificates));
+    bridge_start(bridge);
+    assert_int_equal(bridge_wait_exit(bridge), EX_CONFIG);
+    assert_true(bridge_log_contains(bridge, "does not open with the password"));
+    assert_false(bridge_log_contains(bridge, "wrong\n"));
+}
+
+/* ---- SIGHUP ---- */
+
+/* Both far sides behind fronts with the certificate `server`; the bridge trusts `trust`. */
+struct changing {
+    struct tls_front broker;
+    struct tls_front api;
+    struct bridge *bridge;
+};
+
+static void changing_init(struct changing *changing, struct world *world, const char *extra)
+{
+    certificates_copy("right.pem", "server.pem");
+    certificates_copy("right.key", "server.key");
+    certificates_copy("good.pem", "trust.pem");
+    certificates_copy("plain-client.pem", "shown.pem");
+    certificates_copy("plain-client.key", "shown.key");
+    struct tls_front_options options = {
+        .target = world->broker.port, .cert = "server", .client = "trust"};
+    tls_front_start(&changing->broker, certificates, &options);
+    options.target = world->simulator.port;
+    tls_front_start(&changing->api, certificates, &options);
+    changing->bridge = world_bridge_alone(
+        world,
+        world_format(world,
+                     "broker.uris = (\"mqtts://127.0.0.1:%d\");"
+                     "broker.tls.ca_file = \"%s/trust.pem\";"
+                     "broker.tls.cert_file = \"%s/shown.pem\";"
+                     "broker.tls.key_file = \"%s/shown.key\";"
+                     "api.endpoint = \"https://127.0.0.1:%d\"; api.ca_file = \"%s/trust.pem\";"
+                     "api.cert_file = \"%s/shown.pem\"; api.key_file = \"%s/shown.key\";%s",
+                     changing->broker.port, certificates, certificates, certificates,
+                     changing->api.port, certificates, certificates, certificates, extra));
+    bridge_start(changing->bridge);
+    bridge_wait_online(changing->bridge);
+}
+
+static void changing_fini(struct changing *changing)
+{
+    bridge_stop(changing->bridge);
+    tls_front_stop(&changing->broker);
+    tls_front_stop(&changing->api);
+}
+
+/* All are of another authority from now on. */
+static void change_all(struct world *world)
+{
+    const char *name = world_name(world, "next");
+    struct tls_authority *next = tls_authority_new(certificates, name);
+    tls_issue(next, &(struct tls_subject){.name = "server", .alt = "IP:127.0.0.1,DNS:localhost"});
+    tls_issue(next, &(struct tls_subject){.name = "shown"});
+    tls_authority_free(next);
+    certificates_copy(world_format(world, "%s.pem", name), "trust.pem");
+}
+
+static int count_in(const char *path, const char *text)
+{
+    int count = 0;
+    char *content = file_read(path);
+    for (const char *at = content; (at = strstr(at, text)) != NULL; at++) {
+        count++;
+    }
+    free(content);
+    return count;
+}
+
+static void wait_count(const char *path, const char *text, int count)
+{
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (count_in(path, text) < count) {
+        if (flow_now_ms() > end_ms) {
+            flow_fail("%s does not say %d times: %s", path, count, text);
+        }
+        flow_pause();
+    }
+}
+
+static void check_change_under_load(struct world *world, const char *extra, int receivers)
+{
+    struct changing changing;
+    struct load load;
+    enum { COMMANDS = 300 };
+    changing_init(&changing, world, extra);
+    simulator_fault(&world->simulator, "\"latency\",\"DelayMs\":20,\"Count\":-1");
+    load_init(&load, world, world_name(world, "t"), COMMANDS, COMMANDS, 10);
+    load_send(&load, 0, COMMANDS / 3);
+    load_wait_answered(&load, 5);
+    change_all(world);
+    load_send(&load, COMMANDS / 3, 2 * COMMANDS / 3);
+    kill(changing.bridge->pid, SIGHUP);
+    bridge_wait_log(changing.bridge, "event=reloaded");
+    load_send(&load, 2 * COMMANDS / 3, COMMANDS);
+    wait_count(changing.bridge->log, "event=publisher_up", 2);
+    wait_count(changing.bridge->log, "event=receiver_up", 2 * receivers);
+    load_wait_answered(&load, COMMANDS);
+    load_check(&load);
+    assert_int_equal(simulator_total(&world->simulator, "Effects"), COMMANDS);
+    assert_int_equal(simulator_total(&world->simulator, "MaxEffectsPerToken"), 1);
+    assert_int_equal(count_in(changing.bridge->log, "event=publisher_up"), 2);
+    assert_int_equal(count_in(changing.bridge->log, "event=receiver_up"), 2 * receivers);
+    load_fini(&load);
+    changing_fini(&changing);
+}
+
+static void test_certificates_may_change_while_commands_are_on_the_way(struct world *world)
+{
+    check_change_under_load(world, "", 1);
+}
+
+static void test_certificates_may_change_with_several_receivers(struct world *world)
+{
+    check_change_under_load(world, "broker.receivers = 3;", 3);
+}
+
+static void expect_state(struct world *world, const struct bridge *bridge, const char *state)
+{
+    client_expect(world->sender, &(struct match){.topic = bridge->status_topic, .state = state});
+}
+
+static void test_what_is_new_but_wrong_leaves_the_old_in_use(struct world *world)
+{
+    struct changing changing;
+    changing_init(&changing, world, "");
+    struct bridge *bridge = changing.bridge;
+    certificates_copy("nothing", "trust.pem");
+    certificates_copy("client.key", "shown.key");
+    kill(bridge->pid, SIGHUP);
+    expect_state(world, bridge, "degraded");
+    assert_true(bridge_log_contains(
+        bridge, world_format(world, "broker.tls.ca_file: %s/trust.pem: holds no certificate",
+                             certificates)));
+    assert_true(bridge_log_contains(
+        bridge, world_format(world, "api.key_file: %s/shown.key: is encrypted", certificates)));
+    assert_false(bridge_log_contains(bridge, "event=reloaded"));
+    certificates_copy("good.pem", "trust.pem"); /* the fronts need it; the bridge is not told */
+    bridge_kill_children(bridge, "receiver");
+    bridge_kill_children(bridge, "publisher");
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    certificates_copy("expired.pem", "shown.pem");
+    certificates_copy("expired.key", "shown.key");
+    kill(bridge->pid, SIGHUP);
+    bridge_wait_log(bridge, "shown.pem: the certificate expired on 20");
+    assert_false(bridge_log_contains(bridge, "event=reloaded"));
+    change_all(world);
+    kill(bridge->pid, SIGHUP);
+    bridge_wait_log(bridge, "event=reloaded");
+    expect_state(world, bridge, "online");
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    changing_fini(&changing);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_check_says_what_is_wrong_with_which_file),
+        FLOW_TEST(test_a_key_that_cannot_be_read_is_named),
+        FLOW_TEST(test_a_key_that_others_may_open_is_a_danger),
+        FLOW_TEST(test_a_far_broker_is_not_left_unverified_with_a_password),
+        FLOW_TEST(test_a_bridge_with_a_wrong_key_does_not_start),
+        FLOW_TEST(test_certificates_may_change_while_commands_are_on_the_way),
+        FLOW_TEST(test_certificates_may_change_with_several_receivers),
+        FLOW_TEST(test_what_is_new_but_wrong_leaves_the_old_in_use),
+    };
+    certificates_begin();
+    int code = flow_main("tls_files", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+    certificates_end();
+    return code;
+}
