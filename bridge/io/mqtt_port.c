@@ -281,7 +281,7 @@ void mqtt_port_renew_next(struct mqtt_port *port)
         if (child->is_renewed || !child->is_wanted) {
             return;
         }
-        if (child->is_outdated && (next == NULL || child->role == WIRE_PUBLISHER)) {
+        if (child->is_outdated && next == NULL) {
             next = child;
         }
     }

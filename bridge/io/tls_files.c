@@ -68,13 +68,13 @@ static int read_file(const char *path, struct secret *out)
     if (problem == 0) {
         size_t size_bytes = (size_t)info.st_size + 1; /* one more: it may have grown */
         size_t length = 0;
-        char *room = mem_alloc(size_bytes);
+        char *room = mem_pages(size_bytes);
         problem = read_open_file(fd, room, size_bytes, &length);
         if (problem == 0) {
             secret_set(out, slice_of(room, length));
         }
         secret_wipe(room, size_bytes);
-        free(room);
+        mem_pages_free(room, size_bytes);
     }
     close(fd);
     return problem;
@@ -102,12 +102,13 @@ static bool take(const struct places *places, const char *key, const char *path,
 /* As of any secret in a file, the line's end is none of it. */
 static void drop_line_end(struct secret *password)
 {
-    if (password->length > 0 && password->data[password->length - 1] == '\n') {
-        password->length--;
-        if (password->length > 0 && password->data[password->length - 1] == '\r') {
-            password->length--;
+    struct slice text = secret_slice(password);
+    if (text.length > 0 && text.data[text.length - 1] == '\n') {
+        text.length--;
+        if (text.length > 0 && text.data[text.length - 1] == '\r') {
+            text.length--;
         }
-        password->data[password->length] = '\0';
+        secret_set(password, text);
     }
 }
 

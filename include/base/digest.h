@@ -1,7 +1,7 @@
 /*
  * digest - hashes, message authentication codes, their text forms, and random bytes.
  *
- * The only code that knows OpenSSL (EVP, version 3). A failure inside OpenSSL ends the process:
+ * Knows OpenSSL (EVP, version 3). A failure inside OpenSSL ends the process:
  * with fixed algorithms it can only mean a broken installation or no memory.
  *
  * Thread: any.

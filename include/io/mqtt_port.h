@@ -71,9 +71,10 @@ bool mqtt_port_has_publisher_crashed(const struct mqtt_port *port);
  * while it stands. */
 void mqtt_port_publish(struct mqtt_port *port, int64_t id, struct slice message);
 /*
- * Makes all connections anew, for after `tls` or the password has changed: the publisher, then one
- * receiver after the other, each when the one before is up. One that does not come up is tried
- * again as ever, and the others stay as they are until it does. Sessions outlast it.
+ * Makes all connections anew, for after `tls` or the password has changed: one receiver after the
+ * other, then the publisher, each when the one before is up. One that does not come up is tried
+ * again as ever, and the others stay as they are until it does; so there is a publisher to tell of
+ * it. Sessions outlast it.
  */
 void mqtt_port_renew(struct mqtt_port *port);
 /* Ends the receivers: no more deliveries. Those without a verdict stay unacknowledged. */

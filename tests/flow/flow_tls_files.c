@@ -271,6 +271,44 @@ static void expect_state(struct world *world, const struct bridge *bridge, const
     client_expect(world->sender, &(struct match){.topic = bridge->status_topic, .state = state});
 }
 
+static void test_many_reloads_in_a_row_lose_nothing(struct world *world)
+{
+    struct changing changing;
+    struct load load;
+    enum { ROUNDS = 15, STEP = 20 };
+    changing_init(&changing, world, "broker.receivers = 2;");
+    simulator_fault(&world->simulator, "\"latency\",\"DelayMs\":20,\"Count\":-1");
+    load_init(&load, world, world_name(world, "t"), ROUNDS * STEP, ROUNDS * STEP, 10);
+    for (int i = 0; i < ROUNDS; i++) {
+        load_send(&load, i * STEP, (i + 1) * STEP);
+        kill(changing.bridge->pid, SIGHUP);
+    }
+    load_wait_answered(&load, ROUNDS * STEP);
+    load_check(&load);
+    load_fini(&load);
+    changing_fini(&changing);
+}
+
+/* The broker does not take what was loaded: a receiver finds out, and the publisher tells. */
+static void test_new_certificates_the_broker_refuses_are_told(struct world *world)
+{
+    struct changing changing;
+    changing_init(&changing, world, "");
+    certificates_copy("strange-client.pem", "shown.pem");
+    certificates_copy("strange-client.key", "shown.key");
+    kill(changing.bridge->pid, SIGHUP);
+    expect_state(world, changing.bridge, "degraded");
+    bridge_wait_log(changing.bridge, "does not trust the authority of the client certificate");
+    assert_int_equal(count_in(changing.bridge->log, "event=publisher_up"), 1);
+    certificates_copy("plain-client.pem", "shown.pem");
+    certificates_copy("plain-client.key", "shown.key");
+    kill(changing.bridge->pid, SIGHUP);
+    expect_state(world, changing.bridge, "online");
+    wait_count(changing.bridge->log, "event=publisher_up", 2);
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    changing_fini(&changing);
+}
+
 static void test_what_is_new_but_wrong_leaves_the_old_in_use(struct world *world)
 {
     struct changing changing;
@@ -313,6 +351,8 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_bridge_with_a_wrong_key_does_not_start),
         FLOW_TEST(test_certificates_may_change_while_commands_are_on_the_way),
         FLOW_TEST(test_certificates_may_change_with_several_receivers),
+        FLOW_TEST(test_many_reloads_in_a_row_lose_nothing),
+        FLOW_TEST(test_new_certificates_the_broker_refuses_are_told),
         FLOW_TEST(test_what_is_new_but_wrong_leaves_the_old_in_use),
     };
     certificates_begin();
