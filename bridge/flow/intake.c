@@ -49,6 +49,7 @@ struct job {
     struct job *next;
     struct intake *intake;
     struct mqtt_ticket ticket;
+    int64_t arrived_at_ms;   /* wall clock */
     struct blame_mark *mark; /* NULL for none */
     struct buf bytes;        /* of a kept one: the encoded delivery */
 };
@@ -281,7 +282,7 @@ static void take(struct intake *intake, const struct delivery *delivery, struct 
         .delivery = delivery,
         .route = route_of_topic(intake->settings->routes, intake->settings->route_count,
                                 delivery->topic),
-        .now_ms = clock_wall_ms(),
+        .now_ms = job->arrived_at_ms,
     };
     enum status status =
         judgement.route == NULL ? judge_without_route(&judgement) : judge(intake, &judgement);
@@ -299,7 +300,7 @@ static void take(struct intake *intake, const struct delivery *delivery, struct 
 /* It becomes a dead letter unread: whatever was done to it ended the bridge. */
 static void set_aside(struct intake *intake, const struct delivery *delivery, struct job *job)
 {
-    struct judgement judgement = {.delivery = delivery, .now_ms = clock_wall_ms()};
+    struct judgement judgement = {.delivery = delivery, .now_ms = job->arrived_at_ms};
     judgement.refusal.error = ERROR_SET_ASIDE;
     strcpy(judgement.refusal.message,
            "The bridge ended uncleanly three times in a row while it was taking this message.");
@@ -410,6 +411,7 @@ void intake_deliver(struct intake *intake, const struct delivery *delivery,
     struct job *job = mem_zalloc(1, sizeof *job);
     job->intake = intake;
     job->ticket = ticket;
+    job->arrived_at_ms = clock_wall_ms();
     /* What waits for the jobs under way is not to wait for ever; a command's end it must await. */
     bool must_queue = intake->kept != NULL && blame_gate_is_open(intake->gate, intake);
     if (must_queue || !try_take(intake, delivery, job)) {
