@@ -1,5 +1,6 @@
 #include "counters.h"
 
+#include "flow_message.h"
 #include "violation.h"
 
 #include <assert.h>
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_BYTES = 65536, PATIENCE_MS = 1500 };
+enum { PAGE_BYTES = 65536, PATIENCE_MS = 1500, SUM_BYTES = 512 };
 
 struct page {
     char text[PAGE_BYTES];
@@ -72,6 +73,7 @@ bool counters_read(int admin_port, struct counters_read *out)
         .refused = number_of(&page, "commands_refused_total"),
         .replayed = number_of(&page, "commands_replayed_total"),
         .not_taken = number_of(&page, "commands_not_taken_total"),
+        .being_taken = number_of(&page, "commands_being_taken"),
         .resumed = number_of(&page, "commands_resumed_total"),
         .in_work = number_of(&page, "commands_in_work"),
         .waiting = number_of(&page, "commands_waiting"),
@@ -82,25 +84,83 @@ bool counters_read(int admin_port, struct counters_read *out)
     return true;
 }
 
+bool counters_read_status(const char *body, struct counters_read *out)
+{
+    cJSON *json = cJSON_Parse(body);
+    const cJSON *counts = json_at(json, "Counts");
+    bool has_counts = counts != NULL;
+    if (has_counts) {
+        *out = (struct counters_read){
+            .received = (int64_t)json_number(counts, "Received"),
+            .succeeded = (int64_t)json_number(counts, "Succeeded"),
+            .failed = (int64_t)json_number(counts, "Failed"),
+            .unknown = (int64_t)json_number(counts, "Unknown"),
+            .refused = (int64_t)json_number(counts, "Refused"),
+            .replayed = (int64_t)json_number(counts, "Replayed"),
+            .not_taken = (int64_t)json_number(counts, "NotTaken"),
+            .being_taken = (int64_t)json_number(counts, "BeingTaken"),
+            .resumed = (int64_t)json_number(counts, "Resumed"),
+            .in_work = (int64_t)json_number(counts, "InWork"),
+            .waiting = (int64_t)json_number(counts, "Waiting"),
+            .outbox = (int64_t)json_number(counts, "Outbox"),
+        };
+    }
+    cJSON_Delete(json);
+    return has_counts;
+}
+
 bool counters_are_at_rest(const struct counters_read *counters)
 {
     return counters->in_work == 0 && counters->waiting == 0 && counters->in_flight == 0 &&
            counters->outbox == 0;
 }
 
-void counters_check(const struct counters_read *counters, int64_t sent)
+static bool adds_up(const struct counters_read *counters)
 {
     int64_t in = counters->received + counters->resumed;
     int64_t out = counters->succeeded + counters->failed + counters->unknown + counters->refused +
-                  counters->replayed + counters->waiting + counters->in_work + counters->not_taken;
-    if (in != out || counters->received != sent) {
-        violate(VIOLATION_COUNTERS,
-                "sent %" PRId64 ", received %" PRId64 ", resumed %" PRId64 " = succeeded %" PRId64
-                " + failed %" PRId64 " + unknown %" PRId64 " + refused %" PRId64
-                " + replayed %" PRId64 " + waiting %" PRId64 " + in work %" PRId64
-                " + not taken %" PRId64 "?",
-                sent, counters->received, counters->resumed, counters->succeeded, counters->failed,
-                counters->unknown, counters->refused, counters->replayed, counters->waiting,
-                counters->in_work, counters->not_taken);
+                  counters->replayed + counters->waiting + counters->in_work + counters->not_taken +
+                  counters->being_taken;
+    return in == out;
+}
+
+static void print(const struct counters_read *counters, char *out, size_t size)
+{
+    snprintf(out, size,
+             "received %" PRId64 " + resumed %" PRId64 " = succeeded %" PRId64 " + failed %" PRId64
+             " + unknown %" PRId64 " + refused %" PRId64 " + replayed %" PRId64
+             " + waiting %" PRId64 " + in work %" PRId64 " + not taken %" PRId64
+             " + being taken %" PRId64 "?",
+             counters->received, counters->resumed, counters->succeeded, counters->failed,
+             counters->unknown, counters->refused, counters->replayed, counters->waiting,
+             counters->in_work, counters->not_taken, counters->being_taken);
+}
+
+void counters_check_sum(const struct counters_read *counters)
+{
+    char text[SUM_BYTES];
+    if (!adds_up(counters)) {
+        print(counters, text, sizeof text);
+        violate(VIOLATION_COUNTERS, "a status message: %s", text);
+    }
+}
+
+void counters_check(const struct counters_read *counters, int64_t sent)
+{
+    char text[SUM_BYTES];
+    if (!adds_up(counters) || counters->received != sent) {
+        print(counters, text, sizeof text);
+        violate(VIOLATION_COUNTERS, "sent %" PRId64 ": %s", sent, text);
+    }
+}
+
+void counters_check_last(const struct counters_read *counters, const struct counters_read *told)
+{
+    char text[SUM_BYTES];
+    char told_text[SUM_BYTES];
+    print(counters, text, sizeof text);
+    print(told, told_text, sizeof told_text);
+    if (strcmp(text, told_text) != 0 || told->outbox != counters->outbox) {
+        violate(VIOLATION_COUNTERS, "/metrics: %s The last status message: %s", text, told_text);
     }
 }

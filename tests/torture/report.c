@@ -45,6 +45,7 @@ static void report_commands(const struct torture *torture)
     line("  refused", check->refused_count);
     line("  dead letters", check->dead_letter_count);
     line("  replayed (of all)", check->replayed_count);
+    line("status messages with counts", torture->witness.counts_count);
     line("API calls", torture->far.calls);
     line("  effects", torture->far.effects);
 }

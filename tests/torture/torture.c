@@ -14,10 +14,11 @@
 
 enum {
     TURN_MS = 5,
-    SHORT_S = 60,    /* up to this long everything happens faster */
-    REST_MS = 60000, /* to come to rest, behind the deadline */
-    STILL_MS = 5000, /* without any progress: there is none to come */
-    LOOK_MS = 400,   /* between two looks at whether it has */
+    SHORT_S = 60,       /* up to this long everything happens faster */
+    REST_MS = 60000,    /* to come to rest, behind the deadline */
+    STILL_MS = 5000,    /* without any progress: there is none to come */
+    LOOK_MS = 400,      /* between two looks at whether it has */
+    NEVER_MS = 3600000, /* longer than any run goes on behind it */
     ASK_ROUNDS = 3,
     SAMPLE = 40,           /* commands that are asked again though they have their answer */
     SPARE_COMMANDS = 20000 /* to ask again */
@@ -314,6 +315,23 @@ static int ask_sample(struct torture *torture)
     return count;
 }
 
+/* It goes with its last word, which tells all it did since it was started. */
+static void stop_bridge(struct torture *torture)
+{
+    int64_t end_ms = flow_now_ms() + REST_MS;
+    bridge_keeper_harm(&torture->bridge, BRIDGE_STOP, NEVER_MS, 0);
+    torture->bridge.counts[BRIDGE_STOP]--;
+    while (torture->bridge.bridge.pid > 0 || strcmp(torture->witness.last_state, "offline") != 0) {
+        torture_turn(torture);
+        if (flow_now_ms() > end_ms) {
+            violate(VIOLATION_PROCESS, "the bridge did not end with its status, see %s",
+                    torture->bridge.bridge.log);
+            return;
+        }
+    }
+    counters_check_last(&torture->counters, &torture->witness.last_counts);
+}
+
 void torture_ask(struct torture *torture)
 {
     int64_t count = 0;
@@ -327,5 +345,6 @@ void torture_ask(struct torture *torture)
         come_to_rest(torture);
     }
     counters_check(&torture->counters, count);
+    stop_bridge(torture);
     far_finish(&torture->far);
 }

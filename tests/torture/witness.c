@@ -8,7 +8,7 @@
 #define DEAD_LETTERS "ecs-bridge/v1/dead-letters"
 #define STATUS       "ecs-bridge/v1/status/"
 
-enum { FILTERS = 3 };
+enum { FILTERS = 3, STATUS_BYTES = 2048 };
 
 static void subscribe(void *arg)
 {
@@ -40,13 +40,15 @@ static void on_subscribe(struct mosquitto *mosq, void *arg, int id, int count, c
 
 static void keep_state(struct witness *witness, const struct mosquitto_message *message)
 {
-    char body[256];
+    char body[STATUS_BYTES];
     char state[16] = "";
     snprintf(body, sizeof body, "%.*s", message->payloadlen, (const char *)message->payload);
     sscanf(body, "{\"State\":\"%15[a-z]", state);
-    witness->session_lost_count +=
-        strstr(body, "session_lost") != NULL && strcmp(witness->last_state, state) != 0;
     memcpy(witness->last_state, state, sizeof state);
+    if (counters_read_status(body, &witness->last_counts)) {
+        witness->counts_count++;
+        counters_check_sum(&witness->last_counts);
+    }
 }
 
 static void on_message(struct mosquitto *mosq, void *arg, const struct mosquitto_message *message,

@@ -4,6 +4,7 @@
 #ifndef TORTURE_WITNESS_H
 #define TORTURE_WITNESS_H
 
+#include "counters.h"
 #include "link.h"
 #include "record.h"
 
@@ -11,9 +12,10 @@ struct witness {
     struct link *self; /* first, see link_init() */
     struct link link;
     struct record *record;
-    bool is_ready;              /* subscribed on the connection that stands */
-    int64_t session_lost_count; /* times the bridge told of it */
-    char last_state[16];        /* of the bridge, as its status topic told */
+    bool is_ready;                    /* subscribed on the connection that stands */
+    char last_state[16];              /* of the bridge, as its status topic told */
+    struct counters_read last_counts; /* as that told them last */
+    int64_t counts_count;             /* how often it did */
 };
 
 void witness_init(struct witness *witness, struct record *record, int port);
