@@ -1,53 +1,90 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
-#include "base/mem.h"
+#include "check_online.h"
 #include "ecs/credentials.h"
 #include "io/tls_files.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 static const struct cli_option OPTIONS[] = {
     {'c', "config", "FILE", "The configuration file."},
     {'p', "print", NULL, "Print the complete settings; secrets are masked."},
+    {'o', "online", NULL, "Also get credentials and ask the API whether it takes them."},
+    {'r', "region", "REGION", "The region to ask with --online, instead of the routes' own."},
     {0},
 };
 
 static const struct cli_usage USAGE = {
-    .synopsis = "check --config FILE [--print]",
-    .about = "Checks a configuration file: says what is wrong and what is dangerous.\n"
-             "Exits 78 on an error, 0 otherwise.",
+    .synopsis = "check --config FILE [--print] [--online [--region REGION]]",
+    .about =
+        "Checks a configuration file: says what is wrong and what is dangerous. With --online\n"
+        "it also says which source has credentials, when they expire, and whether the API\n"
+        "takes them, by a call that changes nothing (DescribeDiskReplicaGroups).\n"
+        "Exits 78 on an error or a refusal, 69 where something cannot be reached, 0 otherwise.",
     .options = OPTIONS,
+};
+
+struct place {
+    const char *path;
+    const struct settings *settings;
 };
 
 static void warn_of_credentials(void *arg, enum status status,
                                 const struct credentials *credentials, const char *text)
 {
+    const struct place *place = arg;
     (void)credentials;
     if (status != STATUS_OK) {
-        fprintf(stderr, "warning: %s: credentials.provider: %s\n", (const char *)arg, text);
+        fprintf(stderr, "warning: %s: credentials.provider: %s\n", place->path, text);
+    }
+}
+
+/* Files that the settings name themselves were looked at when they were read. */
+static bool is_in_settings(const struct place *place, const char *path)
+{
+    const struct credential_settings *settings = &place->settings->credentials;
+    return strcmp(path, settings->profile_file) == 0 ||
+           strcmp(path, settings->cli_profile_file) == 0;
+}
+
+static void warn_of_file(void *arg, const char *path)
+{
+    const struct place *place = arg;
+    struct stat info;
+    if (is_in_settings(place, path) || stat(path, &info) != 0) {
+        return;
+    }
+    if (S_ISREG(info.st_mode) && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        fprintf(stderr,
+                "warning: %s: credentials.provider: %s is a secret that others than its owner may "
+                "open (mode %04o); use mode 0600 or 0400\n",
+                place->path, path, (unsigned)info.st_mode & 07777U);
     }
 }
 
 /* Only what the machine itself knows: no service is asked. */
-static void check_credentials(const char *path, const struct settings *settings)
+static int check_credentials(struct place *place)
 {
     struct buf why = {0};
     struct loop *loop = loop_new();
-    struct credential_source *source = credentials_open(loop, settings, &why);
-    char *file = mem_strdup(path);
+    struct credential_source *source = credentials_open(loop, place->settings, &why);
     if (source == NULL) {
-        fprintf(stderr, "warning: %s: %s\n", path, buf_slice(&why).data);
-    } else if (strcmp(settings->credentials.provider, "env") == 0) {
-        credentials_get(source, warn_of_credentials, file);
+        fprintf(stderr, "%s: %s\n", place->path, buf_slice(&why).data);
+    } else {
+        credentials_files(source, warn_of_file, place);
+        if (strcmp(place->settings->credentials.provider, "env") == 0) {
+            credentials_get(source, warn_of_credentials, place);
+        }
     }
+    int code = source == NULL ? EX_CONFIG : EX_OK;
     credentials_source_free(source);
     loop_free(loop);
-    free(file);
     buf_fini(&why);
+    return code;
 }
 
 static void print_lines(const char *path, const char *kind, struct slice lines)
@@ -88,35 +125,65 @@ static void print_settings(const struct settings *settings)
     buf_fini(&text);
 }
 
+struct wish {
+    const char *path;
+    const char *region;
+    bool has_print;
+    bool has_online;
+};
+
+static int check(const struct wish *wish, struct settings *settings)
+{
+    struct place place = {wish->path, settings};
+    int code = check_credentials(&place);
+    int certificates_code = check_certificates(wish->path, settings);
+    code = code == EX_OK ? certificates_code : code;
+    if (wish->has_print) {
+        print_settings(settings);
+    } else if (code == EX_OK) {
+        printf("%s: no errors\n", wish->path);
+    }
+    return wish->has_online && code == EX_OK ? check_online(settings, wish->region) : code;
+}
+
+static void take_option(struct wish *wish, char letter)
+{
+    switch (letter) {
+    case 'c':
+        wish->path = optarg;
+        break;
+    case 'r':
+        wish->region = optarg;
+        break;
+    case 'o':
+        wish->has_online = true;
+        break;
+    default:
+        wish->has_print = true;
+        break;
+    }
+}
+
 int cli_check(const struct cli_context *context, int argc, char **argv)
 {
-    const char *path = NULL;
-    bool has_print = false;
+    struct wish wish = {0};
     struct settings *settings = NULL;
     char letter;
     int code;
     enum cli_next next;
     (void)context;
     while ((next = cli_next_option(&USAGE, argc, argv, &letter, &code)) == CLI_OPTION) {
-        if (letter == 'c') {
-            path = optarg;
-        } else {
-            has_print = true;
-        }
+        take_option(&wish, letter);
     }
     if (next == CLI_EXIT) {
         return code;
     }
-    code = cli_load_settings("check", path, &settings);
-    if (code != EX_OK) {
-        return code;
+    if (wish.region != NULL && !wish.has_online) {
+        return cli_wrong_call("check", "--region is for --online");
     }
-    check_credentials(path, settings);
-    code = check_certificates(path, settings);
-    if (has_print) {
-        print_settings(settings);
-    } else if (code == EX_OK) {
-        printf("%s: no errors\n", path);
+    code = cli_load_settings("check", wish.path, &settings);
+    if (code == EX_OK) {
+        code = check(&wish, settings);
     }
     settings_free(settings);
     return code;

@@ -9,7 +9,6 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "ecs/credentials.h"
 #include "ecs/endpoint.h"
 #include "ecs/sign.h"
 #include "io/http.h"
@@ -31,6 +30,8 @@
 #define SIGNED_HEADERS_MAX     8
 #define HEADERS_MAX            (SIGNED_HEADERS_MAX + 3)
 #define SECRETS_PER_GENERATION 3
+
+static const char PROBE_ACTION[] = "DescribeDiskReplicaGroups";
 
 struct call {
     struct call *prev; /* in `live`, `spare` or `unsent` */
@@ -64,6 +65,7 @@ struct ecs {
     void *trouble_arg;
     bool is_on[ECS_TROUBLE_COUNT];
     int unsent_in_a_row;
+    struct command probe;
     struct call *live;
     struct call *spare;
     struct call *unsent;
@@ -214,6 +216,11 @@ static void make_stamp(const struct ecs *ecs, struct stamp *out)
 static size_t list_parameters(const struct command *command, struct sign_pair *out)
 {
     size_t count = 0;
+    if (command->action == PROBE_ACTION) {
+        out[count++] = (struct sign_pair){"MaxResults", slice_text("1")};
+        out[count++] = (struct sign_pair){"RegionId", slice_text(command->region)};
+        return count;
+    }
     out[count++] = (struct sign_pair){"ClientToken", slice_text(command->token)};
     out[count++] = (struct sign_pair){"OneShot", slice_text(command->one_shot ? "true" : "false")};
     out[count++] = (struct sign_pair){"RegionId", slice_text(command->region)};
@@ -428,6 +435,17 @@ void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *a
     call->answered = answered;
     call->arg = arg;
     credentials_get(ecs->source, on_credentials, call);
+}
+
+void ecs_probe(struct ecs *ecs, const char *region, ecs_answered_fn *answered, void *arg)
+{
+    ecs->probe = (struct command){.action = PROBE_ACTION, .region = region};
+    ecs_call(ecs, &ecs->probe, answered, arg);
+}
+
+void ecs_credentials(struct ecs *ecs, credentials_got_fn *got, void *arg)
+{
+    credentials_get(ecs->source, got, arg);
 }
 
 /* --- the part --- */

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/status.h"
 #include "domain/command.h"
+#include "ecs/credentials.h"
 #include "ecs/outcome_map.h"
 #include "io/loop.h"
 #include "io/settings.h"
@@ -43,5 +44,12 @@ void ecs_free(struct ecs *ecs);
  * arrive as RULE_REPLY_BRIDGE.
  */
 void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *answered, void *arg);
+/*
+ * A call that changes nothing, DescribeDiskReplicaGroups: it shows whether the API can be reached
+ * and takes the credentials. One at a time; `region` must stay until the callback.
+ */
+void ecs_probe(struct ecs *ecs, const char *region, ecs_answered_fn *answered, void *arg);
+/* The credentials that calls are signed with. */
+void ecs_credentials(struct ecs *ecs, credentials_got_fn *got, void *arg);
 
 #endif

@@ -97,7 +97,7 @@ struct http *http_new(struct loop *loop, const struct http_options *options)
 /* The former one is part of it: requests do not tell which they went through. */
 struct http *http_renew(struct http *former, const struct http_options *options)
 {
-    assert(former == open_http);
+    assert(former != NULL && open_count > 0);
     last_options = *options;
     return former;
 }

@@ -1,0 +1,239 @@
+#include "check_online.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "ecs/ecs_call.h"
+#include "io/loop.h"
+#include "io/tls_files.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define REGIONS_MAX 64
+#define WAYS_TO_REGION \
+    "give a route defaults.RegionId or a region without wildcards, or use --region"
+
+struct online {
+    struct loop *loop;
+    struct ecs *ecs;
+    struct loop_timer *then; /* the answer about credentials may come before the loop runs */
+    const char *regions[REGIONS_MAX];
+    size_t region_count;
+    size_t next;
+    bool has_tried; /* this region, once */
+    int code;
+};
+
+/* --- which regions --- */
+
+static void add_region(struct online *online, const char *region)
+{
+    for (size_t i = 0; i < online->region_count; i++) {
+        if (strcmp(online->regions[i], region) == 0) {
+            return;
+        }
+    }
+    if (online->region_count < REGIONS_MAX) {
+        online->regions[online->region_count++] = region;
+    }
+}
+
+/* It becomes part of a host name. */
+static bool is_region(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
+    return length > 0 && length <= COMMAND_REGION_BYTES_MAX && text[length] == '\0';
+}
+
+static void list_regions(struct online *online, const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->route_count; i++) {
+        const struct route *route = &settings->routes[i];
+        if (route->default_region != NULL) {
+            add_region(online, route->default_region);
+        }
+        for (size_t k = 0; k < route->regions.count; k++) {
+            if (strpbrk(route->regions.items[k], "*?[\\") == NULL) {
+                add_region(online, route->regions.items[k]);
+            }
+        }
+    }
+}
+
+/* --- what the API says --- */
+
+/* What can be reached and works is the least news, what is wrong here the most. */
+static void note_code(struct online *online, int code)
+{
+    if (online->code != EX_CONFIG) {
+        online->code = code;
+    }
+}
+
+static void tell_refusal(const char *region, const struct attempt *attempt)
+{
+    const struct outcome *outcome = &attempt->outcome;
+    bool is_permission = strcmp(outcome->code, "Forbidden") == 0 ||
+                         strncmp(outcome->code, "Forbidden.Action", 16) == 0 ||
+                         strncmp(outcome->code, "NoPermission", 12) == 0;
+    fprintf(stderr, "%s: %s: %s\n", region, outcome->code, outcome->message);
+    if (is_permission) {
+        fprintf(stderr,
+                "%s: the API takes the credentials, but the identity lacks the RAM action "
+                "ebs:DescribeDiskReplicaGroups; to start groups it also needs "
+                "ebs:StartDiskReplicaGroup, which this check cannot try\n",
+                region);
+    } else if (outcome->hint != NULL) {
+        fprintf(stderr, "%s: %s\n", region, outcome->hint);
+    }
+}
+
+static bool is_for_another_try(enum rule rule)
+{
+    return rule == RULE_RESIGN_ONCE || rule == RULE_CLOCK_ONCE || rule == RULE_CREDENTIALS_ONCE;
+}
+
+static int code_of(const struct attempt *attempt)
+{
+    switch (attempt->rule) {
+    case RULE_DONE:
+        return EX_OK;
+    case RULE_RETRY:
+    case RULE_THROTTLE:
+    case RULE_RETRY_UNSURE:
+        return EX_UNAVAILABLE;
+    default:
+        return EX_CONFIG;
+    }
+}
+
+static void probe(struct online *online);
+
+static void answered(void *arg, struct attempt *attempt)
+{
+    struct online *online = arg;
+    const char *region = online->regions[online->next];
+    if (is_for_another_try(attempt->rule) && !online->has_tried) {
+        online->has_tried = true;
+        probe(online);
+        return;
+    }
+    int code = code_of(attempt);
+    note_code(online, code);
+    if (code == EX_OK) {
+        printf("%s: the API takes the credentials (ebs:DescribeDiskReplicaGroups is allowed; to "
+               "start groups the identity also needs ebs:StartDiskReplicaGroup)\n",
+               region);
+    } else {
+        tell_refusal(region, attempt);
+    }
+    online->has_tried = false;
+    online->next++;
+    probe(online);
+}
+
+static void probe(struct online *online)
+{
+    if (online->next == online->region_count) {
+        loop_stop(online->loop);
+    } else {
+        ecs_probe(online->ecs, online->regions[online->next], answered, online);
+    }
+}
+
+/* --- the credentials --- */
+
+static void tell_credentials(const struct credentials *credentials)
+{
+    char expires[CLOCK_TEXT_BYTES] = "";
+    struct buf id = {0};
+    bool has_end = credentials->expires_at_ms != INT64_MAX;
+    if (has_end) {
+        clock_format_s(credentials->expires_at_ms, expires);
+    }
+    credentials_mask_id(credentials, &id);
+    printf("credentials: %s, access key %s, %s%s\n", credentials->provider, id.data,
+           has_end ? "expire at " : "do not expire", expires);
+    buf_fini(&id);
+}
+
+static void got_credentials(void *arg, enum status status, const struct credentials *credentials,
+                            const char *text)
+{
+    struct online *online = arg;
+    loop_timer_start(online->then, 0);
+    if (status == STATUS_OK) {
+        tell_credentials(credentials);
+        return;
+    }
+    online->code = status == STATUS_UNAVAILABLE ? EX_UNAVAILABLE : EX_CONFIG;
+    fprintf(stderr, "credentials: none\n");
+    for (const char *line = text; *line != '\0';) {
+        size_t length = strcspn(line, "\n");
+        fprintf(stderr, "  %.*s\n", (int)length, line);
+        line += length + (line[length] == '\n' ? 1 : 0);
+    }
+}
+
+static void begin_probes(void *arg)
+{
+    struct online *online = arg;
+    if (online->code == EX_OK) {
+        probe(online);
+    } else {
+        loop_stop(online->loop);
+    }
+}
+
+static void ignore_trouble(void *arg, enum ecs_trouble trouble, bool is_on)
+{
+    (void)arg;
+    (void)trouble;
+    (void)is_on;
+}
+
+static void run(struct online *online)
+{
+    online->then = loop_timer_new(online->loop, begin_probes, online);
+    ecs_credentials(online->ecs, got_credentials, online);
+    loop_run(online->loop);
+    loop_timer_free(online->then);
+}
+
+int check_online(const struct settings *settings, const char *region)
+{
+    struct online online = {.code = EX_OK};
+    struct buf why = {0};
+    struct tls_files tls = {0};
+    struct tls_report report = {0};
+    log_setup(LOG_LEVEL_ERROR, false, "check");
+    if (region != NULL && !is_region(region)) {
+        return cli_wrong_call("check", "--region takes letters, digits and '-', as cn-beijing");
+    }
+    if (region != NULL) {
+        add_region(&online, region);
+    } else {
+        list_regions(&online, settings);
+    }
+    if (online.region_count == 0) {
+        return cli_wrong_call("check", "no region to ask in: " WAYS_TO_REGION);
+    }
+    /* What is wrong with them was told by the check before. */
+    (void)tls_files_load_api(&tls, settings, clock_wall_ms(), &report);
+    online.loop = loop_new();
+    if (ecs_new(online.loop, settings, &tls, ignore_trouble, NULL, &online.ecs, &why) ==
+        STATUS_OK) {
+        run(&online);
+    } else {
+        fprintf(stderr, "%s\n", why.data);
+        online.code = EX_CONFIG;
+    }
+    ecs_free(online.ecs);
+    loop_free(online.loop);
+    tls_report_fini(&report);
+    tls_files_fini(&tls);
+    buf_fini(&why);
+    return online.code;
+}

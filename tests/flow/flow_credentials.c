@@ -1,0 +1,336 @@
+/* The bridge with no access key of its own: a metadata service or a URL on loopback gives it one,
+ * for seconds only, or does not. */
+#include "base/clock.h"
+#include "flow_settings.h"
+#include "flow_world.h"
+#include "support/http_peer.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { KEYS = 12, DOCUMENT_BYTES = 512 };
+
+/* What the service does; set by the test, read by the peer's threads. */
+static struct {
+    _Atomic int is_down;
+    _Atomic int life_ms;
+    _Atomic int issued; /* documents so far; the next has key number issued % KEYS */
+} service;
+
+static void say(int fd, int status, const char *body)
+{
+    char text[DOCUMENT_BYTES + 128];
+    snprintf(text, sizeof text, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n\r\n%s", status,
+             strlen(body), body);
+    peer_write(fd, text);
+}
+
+static void say_document(int fd)
+{
+    char expires[CLOCK_TEXT_BYTES];
+    char body[DOCUMENT_BYTES];
+    int number = atomic_fetch_add(&service.issued, 1) % KEYS;
+    clock_format_ms(clock_wall_ms() + atomic_load(&service.life_ms), expires);
+    snprintf(body, sizeof body,
+             "{\"Code\":\"Success\",\"AccessKeyId\":\"STS.flowtestkey%02d\","
+             "\"AccessKeySecret\":\"SessionSecret%d\",\"SecurityToken\":\"CAISflow%d\","
+             "\"Expiration\":\"%s\"}",
+             number, number, number, expires);
+    say(fd, 200, body);
+}
+
+static void serve(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    struct buf request = {0};
+    (void)connection;
+    (void)arg;
+    while (peer_read(peer, fd)) {
+        peer_last_request(peer, &request);
+        bool has_token = strstr(request.data, "X-aliyun-ecs-metadata-token: atoken\r\n") != NULL;
+        bool is_metadata = strstr(request.data, " /latest/meta-data/") != NULL;
+        if (atomic_load(&service.is_down)) {
+            say(fd, 503, "not now");
+        } else if (strncmp(request.data, "PUT ", 4) == 0) {
+            say(fd, 200, "atoken");
+        } else if (is_metadata && !has_token) {
+            say(fd, 403, "no");
+        } else if (strstr(request.data, "/security-credentials/ ") != NULL) {
+            say(fd, 200, "bridge-role");
+        } else {
+            say_document(fd);
+        }
+    }
+    buf_fini(&request);
+}
+
+static void set_key(struct world *world, int number, const char *state)
+{
+    simulator_order(&world->simulator, "POST", "keys",
+                    "{\"AccessKeyId\":\"STS.flowtestkey%02d\",\"AccessKeySecret\":"
+                    "\"SessionSecret%d\",\"SecurityToken\":\"CAISflow%d\",\"State\":\"%s\"}",
+                    number, number, number, state);
+}
+
+/* The service, with keys that the far side knows. */
+static struct peer *begin_service(struct world *world, int life_ms)
+{
+    simulator_reset(&world->simulator);
+    atomic_store(&service.is_down, 0);
+    atomic_store(&service.issued, 0);
+    atomic_store(&service.life_ms, life_ms);
+    for (int i = 0; i < KEYS; i++) {
+        set_key(world, i, "active");
+    }
+    return peer_new(serve, NULL);
+}
+
+static void take_keys_away(struct bridge *bridge)
+{
+    bridge->env[0] = "ALIBABA_CLOUD_ACCESS_KEY_ID=";
+    bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=";
+    bridge->env[2] = "HOME=/nonexistent";
+}
+
+static struct bridge *bridge_by_metadata(struct world *world, const struct peer *peer)
+{
+    struct bridge *bridge = world_bridge_alone(
+        world, world_format(world, "credentials.metadata_url = \"http://127.0.0.1:%d\";",
+                            peer_port(peer)));
+    take_keys_away(bridge);
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    return bridge;
+}
+
+static struct bridge *bridge_by_uri(struct world *world, const struct peer *peer)
+{
+    struct bridge *bridge = world_bridge_alone(world, "");
+    take_keys_away(bridge);
+    bridge->env[3] = "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true";
+    bridge->env[4] = world_format(world, "ALIBABA_CLOUD_CREDENTIALS_URI=http://127.0.0.1:%d/given",
+                                  peer_port(peer));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    return bridge;
+}
+
+static void ask_and_succeed(struct world *world)
+{
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+}
+
+static void check_no_secret(const struct bridge *bridge)
+{
+    assert_false(bridge_log_contains(bridge, "SessionSecret"));
+    assert_false(bridge_log_contains(bridge, "CAISflow"));
+    assert_false(bridge_log_contains(bridge, "STS.flowtestkey"));
+    assert_false(bridge_log_contains(bridge, "atoken"));
+}
+
+/* Commands without a pause while three keys come and go; not one is refused on the way. */
+static void run_through_rotations(struct world *world, struct bridge *bridge)
+{
+    int count = 0;
+    while (atomic_load(&service.issued) < 4) {
+        ask_and_succeed(world);
+        count++;
+    }
+    assert_true(count > 4);
+    assert_int_equal(simulator_total(&world->simulator, "SignatureErrors"), 0);
+    assert_int_equal(simulator_total(&world->simulator, "Effects"), count);
+    bridge_stop(bridge);
+    check_no_secret(bridge);
+}
+
+static void test_an_instances_role_rotates_without_a_failed_command(struct world *world)
+{
+    struct peer *peer = begin_service(world, 3000);
+    struct bridge *bridge = bridge_by_metadata(world, peer);
+    run_through_rotations(world, bridge);
+    assert_true(bridge_log_contains(bridge, "default/ecs_ram_role"));
+    peer_free(peer);
+}
+
+static void test_credentials_of_a_uri_rotate_without_a_failed_command(struct world *world)
+{
+    struct peer *peer = begin_service(world, 3000);
+    struct bridge *bridge = bridge_by_uri(world, peer);
+    run_through_rotations(world, bridge);
+    assert_true(bridge_log_contains(bridge, "default/credential_uri"));
+    peer_free(peer);
+}
+
+static void test_a_key_the_api_refuses_is_replaced_within_the_command(struct world *world)
+{
+    struct peer *peer = begin_service(world, 3600000);
+    struct bridge *bridge = bridge_by_metadata(world, peer);
+    ask_and_succeed(world);
+    set_key(world, 0, "expired");
+    ask_and_succeed(world);
+    assert_int_equal(atomic_load(&service.issued), 2);
+    bridge_stop(bridge);
+    check_no_secret(bridge);
+    peer_free(peer);
+}
+
+static void test_a_service_that_is_down_at_the_start_is_waited_for(struct world *world)
+{
+    struct peer *peer = begin_service(world, 3600000);
+    atomic_store(&service.is_down, 1);
+    struct bridge *bridge = bridge_by_uri(world, peer);
+    const char *token = world_name(world, "token");
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    bridge_wait_log(bridge, "credentials_unavailable");
+    client_expect(world->sender, &(struct match){.state = "degraded"});
+    atomic_store(&service.is_down, 0);
+    check_succeeded(world_expect_reply(world, token));
+    bridge_stop(bridge);
+    peer_free(peer);
+}
+
+static void test_a_renewal_that_fails_takes_nothing_away(struct world *world)
+{
+    struct peer *peer = begin_service(world, 8000);
+    struct bridge *bridge = bridge_by_metadata(world, peer);
+    ask_and_succeed(world);
+    atomic_store(&service.is_down, 1);
+    while (!bridge_log_contains(bridge, "credentials_not_refreshed")) {
+        ask_and_succeed(world);
+    }
+    ask_and_succeed(world);
+    assert_int_equal(atomic_load(&service.issued), 1);
+    atomic_store(&service.is_down, 0);
+    while (atomic_load(&service.issued) < 2) {
+        ask_and_succeed(world);
+    }
+    assert_int_equal(simulator_total(&world->simulator, "SignatureErrors"), 0);
+    bridge_stop(bridge);
+    peer_free(peer);
+}
+
+/* --- check --online --- */
+
+static struct tool_result check_online(struct world *world, const char *const *env,
+                                       const char *settings, const char *region)
+{
+    char defaults[256];
+    const char *path =
+        world_format(world, "%s/%s.conf", world->directory, world_name(world, "config"));
+    snprintf(defaults, sizeof defaults, "api.endpoint = \"http://127.0.0.1:%d\";",
+             world->simulator.port);
+    char *text = settings_write(defaults, settings);
+    file_write(path, text);
+    free(text);
+    const char *argv[] = {BRIDGE_BINARY, "check",    "--config", path,
+                          "--online",    "--region", region,     NULL};
+    if (region == NULL) {
+        argv[5] = NULL;
+    }
+    return tool_run(world->directory, env, argv);
+}
+
+static void check_result(struct tool_result *result, int code, const char *in_output,
+                         const char *in_errors)
+{
+    if (result->code != code || strstr(result->output, in_output) == NULL ||
+        strstr(result->errors, in_errors) == NULL) {
+        flow_fail("exit code %d, not %d, or no \"%s\" or no \"%s\" in: %s%s", result->code, code,
+                  in_output, in_errors, result->output, result->errors);
+    }
+    assert_null(strstr(result->output, FLOW_ACCESS_SECRET));
+    assert_null(strstr(result->errors, FLOW_ACCESS_SECRET));
+    assert_null(strstr(result->output, FLOW_ACCESS_KEY));
+    assert_null(strstr(result->errors, FLOW_ACCESS_KEY));
+    tool_result_fini(result);
+}
+
+static const char *const with_key[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=" FLOW_ACCESS_KEY,
+                                       "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" FLOW_ACCESS_SECRET,
+                                       "HOME=/nonexistent", NULL};
+static const char *const without_key[] = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID=", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=",
+    "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true", "HOME=/nonexistent", NULL};
+
+static void test_check_says_who_it_is_and_that_the_api_takes_it(struct world *world)
+{
+    simulator_reset(&world->simulator);
+    struct tool_result result = check_online(world, with_key, "", "cn-beijing");
+    check_result(&result, EX_OK, "credentials: default/env, access key LTAI****tKey, do not expire",
+                 "");
+    result = check_online(world, with_key, "routes.defaults.RegionId = \"cn-hangzhou\";", NULL);
+    check_result(&result, EX_OK, "cn-hangzhou: the API takes the credentials", "");
+    result = check_online(world, with_key, "routes.regions = (\"cn-*\", \"cn-beijing\");", NULL);
+    check_result(&result, EX_OK, "cn-beijing: the API takes the credentials", "");
+    assert_int_equal(simulator_total(&world->simulator, "Effects"), 0);
+}
+
+static void test_check_says_when_credentials_expire(struct world *world)
+{
+    struct peer *peer = begin_service(world, 3600000);
+    const char *settings = world_format(world,
+                                        "credentials.provider = \"credentials_uri\"; "
+                                        "credentials.uri = \"http://127.0.0.1:%d/x\";",
+                                        peer_port(peer));
+    struct tool_result result = check_online(world, without_key, settings, "cn-beijing");
+    check_result(&result, EX_OK,
+                 "credentials: credential_uri, access key STS.****ey00, expire at 2", "");
+    atomic_store(&service.is_down, 1);
+    result = check_online(world, without_key, settings, "cn-beijing");
+    check_result(&result, EX_UNAVAILABLE, "", "HTTP status 503");
+    peer_free(peer);
+}
+
+static void test_check_says_which_permission_is_missing(struct world *world)
+{
+    simulator_reset(&world->simulator);
+    simulator_order(&world->simulator, "POST", "faults",
+                    "{\"Fault\":\"error\",\"Code\":\"Forbidden.Action\","
+                    "\"Match\":{\"Action\":\"DescribeDiskReplicaGroups\"}}");
+    struct tool_result result = check_online(world, with_key, "", "cn-beijing");
+    check_result(&result, EX_CONFIG, "credentials: default/env",
+                 "RAM action ebs:DescribeDiskReplicaGroups; to start groups it also needs "
+                 "ebs:StartDiskReplicaGroup");
+}
+
+static void test_check_says_what_is_refused_or_missing_or_away(struct world *world)
+{
+    static const char *const wrong[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=" FLOW_ACCESS_KEY,
+                                        "ALIBABA_CLOUD_ACCESS_KEY_SECRET=another",
+                                        "HOME=/nonexistent", NULL};
+    simulator_reset(&world->simulator);
+    struct tool_result result = check_online(world, wrong, "", "cn-beijing");
+    check_result(&result, EX_CONFIG, "", "cn-beijing: SignatureDoesNotMatch");
+    result = check_online(world, without_key, "", "cn-beijing");
+    check_result(&result, EX_CONFIG, "", "  env: ALIBABA_CLOUD_ACCESS_KEY_ID and");
+    int guard = -1;
+    int port = port_reserve(&guard);
+    result = check_online(world, with_key,
+                          world_format(world, "api.endpoint = \"http://127.0.0.1:%d\";", port),
+                          "cn-beijing");
+    check_result(&result, EX_UNAVAILABLE, "", "cn-beijing: Bridge.Unreachable");
+    close(guard);
+    result = check_online(world, with_key, "", NULL);
+    check_result(&result, EX_USAGE, "", "--region");
+    result = check_online(world, with_key, "", "a/../b");
+    check_result(&result, EX_USAGE, "", "--region");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_an_instances_role_rotates_without_a_failed_command),
+        FLOW_TEST(test_credentials_of_a_uri_rotate_without_a_failed_command),
+        FLOW_TEST(test_a_key_the_api_refuses_is_replaced_within_the_command),
+        FLOW_TEST(test_a_service_that_is_down_at_the_start_is_waited_for),
+        FLOW_TEST(test_a_renewal_that_fails_takes_nothing_away),
+        FLOW_TEST(test_check_says_who_it_is_and_that_the_api_takes_it),
+        FLOW_TEST(test_check_says_when_credentials_expire),
+        FLOW_TEST(test_check_says_which_permission_is_missing),
+        FLOW_TEST(test_check_says_what_is_refused_or_missing_or_away),
+    };
+    return flow_main("credentials", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+}
