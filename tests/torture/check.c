@@ -140,8 +140,13 @@ static void count_lost_command(struct check *check, uint32_t number)
 static void count_lost_reply(struct check *check, uint32_t number)
 {
     int64_t acked_ms = check->tap->marks[number].answer_acked_ms;
+    const struct broker_loss *loss = broker_keeper_loss_of_reply(check->broker, number, acked_ms);
+    int64_t wait_ms = loss->killed_ms - acked_ms;
     check->broker_lost_replies++;
-    note_excused(check, number, broker_keeper_loss_of_reply(check->broker, number, acked_ms));
+    if (wait_ms > check->broker_lost_reply_wait_ms) {
+        check->broker_lost_reply_wait_ms = wait_ms;
+    }
+    note_excused(check, number, loss);
 }
 
 static void blame(const struct check *check, uint32_t number, enum violation violation,

@@ -35,6 +35,7 @@ struct check {
     int64_t
         broker_lost_wait_ms; /* the longest that one of them had been acknowledged at the kill */
     int64_t broker_lost_replies;
+    int64_t broker_lost_reply_wait_ms; /* the same of those */
     int64_t anonymous_twice; /* commands with nothing to know them by, done at two arrivals */
     int64_t late_effects;    /* after an honest `failed`, when the token was asked again */
 };

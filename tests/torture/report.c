@@ -82,7 +82,8 @@ static void report_results(const struct torture *torture)
     line("  that had come to the bridge", check->broker_lost_delivered);
     line("  the longest that it had had one, ms", check->broker_lost_wait_ms);
     line("replies lost by the killed broker", check->broker_lost_replies);
-    line("  both asked again", torture->asked_lost_count);
+    line("  the longest that it had had one, ms", check->broker_lost_reply_wait_ms);
+    line("both asked again", torture->asked_lost_count);
     line("unknown, asked again and resolved", torture->asked_open_count);
     line("failed, asked again, then done", check->late_effects);
     line("without a token, delivered twice, done twice", check->anonymous_twice);
