@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <uv.h>
 
@@ -43,6 +44,7 @@ struct loop_process {
     uv_process_t uv;
     loop_exit_fn *ended;
     void *arg;
+    bool leads_group;
 };
 
 /* libuv's creators fail only for our bugs or an exhausted machine: neither can be worked around
@@ -260,11 +262,13 @@ struct loop_process *loop_process_start(struct loop *loop,
     process->uv.data = process;
     process->ended = ended;
     process->arg = arg;
+    process->leads_group = options->leads_group;
     uv_process_options_t uv_options = {
         .exit_cb = process_ended,
         .file = options->path,
         .args = (char **)options->argv,
         .env = (char **)options->envp,
+        .flags = options->leads_group ? UV_PROCESS_DETACHED : 0,
         .stdio_count = options->fd_count,
         .stdio = stdio,
     };
@@ -286,6 +290,12 @@ pid_t loop_process_pid(const struct loop_process *process)
 void loop_process_kill(struct loop_process *process, int signal_number)
 {
     uv_process_kill(&process->uv, signal_number);
+}
+
+void loop_process_kill_group(struct loop_process *process, int signal_number)
+{
+    assert(process->leads_group);
+    (void)kill(-uv_process_get_pid(&process->uv), signal_number);
 }
 
 void loop_process_free(struct loop_process *process)

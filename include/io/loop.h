@@ -73,6 +73,7 @@ struct loop_process_options {
     char *const *envp;
     const int *fds; /* in the child: 0, 1, 2, ... ; -1 gives /dev/null */
     int fd_count;
+    bool leads_group; /* a session of its own, so that loop_process_kill_group() reaches its own */
 };
 /* NULL with an errno value in *out_error where it could not be started. */
 struct loop_process *loop_process_start(struct loop *loop,
@@ -80,6 +81,9 @@ struct loop_process *loop_process_start(struct loop *loop,
                                         loop_exit_fn *ended, void *arg, int *out_error);
 pid_t loop_process_pid(const struct loop_process *process);
 void loop_process_kill(struct loop_process *process, int signal_number);
+/* The process and all it started that did not leave its group; before its end was told, and with
+ * `leads_group` only. */
+void loop_process_kill_group(struct loop_process *process, int signal_number);
 /* After the callback; before it, the process is no longer watched. */
 void loop_process_free(struct loop_process *process);
 

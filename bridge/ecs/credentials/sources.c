@@ -1,6 +1,9 @@
 /* The sources by name. A new one is a file and a row of tables/credential_sources.def. */
 #include "ecs/credentials/sources.h"
 
+#include "ecs/credentials/profiles.h"
+#include "ecs/credentials/roles.h"
+
 #include <string.h>
 
 static const struct {

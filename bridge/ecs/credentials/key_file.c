@@ -1,0 +1,108 @@
+/* The file that is looked at is the file that is read: all by one descriptor. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void key_file_init(struct key_file *file, const struct credential_context *context,
+                   const char *path)
+{
+    struct buf whole = {0};
+    const char *home = credential_env(context, "HOME");
+    if (strncmp(path, "~/", 2) == 0 && home != NULL) {
+        buf_append_text(&whole, home);
+        path++;
+    }
+    buf_append_text(&whole, path);
+    *file = (struct key_file){.path = buf_take(&whole)};
+}
+
+void key_file_fini(struct key_file *file)
+{
+    free(file->path);
+    *file = (struct key_file){0};
+}
+
+static enum status complain(const struct key_file *file, const char *what, struct buf *out_why)
+{
+    buf_printf(out_why, "%s %s", file->path, what);
+    return STATUS_INVALID;
+}
+
+static enum status check_mode(struct key_file *file, mode_t mode, struct buf *out_why)
+{
+    if (!S_ISREG(mode)) {
+        return complain(file, "is not a regular file", out_why);
+    }
+    if ((mode & (S_IWGRP | S_IWOTH)) != 0) {
+        return complain(file, "may be written by others than its owner: chmod 600 it", out_why);
+    }
+    if ((mode & (S_IRGRP | S_IROTH)) != 0 && !file->has_been_warned) {
+        file->has_been_warned = true;
+        LOG_WARN("secret_file_readable", LOG_TEXT("file", file->path),
+                 LOG_TEXT("text", "others than its owner may read it: chmod 600 it"));
+    }
+    return STATUS_OK;
+}
+
+/* -1 is an error, the size of `room` a file that is too large. */
+static ssize_t read_all(int fd, char *room, size_t room_bytes)
+{
+    size_t length = 0;
+    while (length < room_bytes) {
+        ssize_t count = read(fd, room + length, room_bytes - length);
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count <= 0) {
+            return count < 0 ? -1 : (ssize_t)length;
+        }
+        length += (size_t)count;
+    }
+    return (ssize_t)length;
+}
+
+static enum status read_content(const struct key_file *file, int fd, struct secret *out,
+                                struct buf *out_why)
+{
+    /* One byte more than is allowed tells a full file from one that is too large. */
+    size_t room_bytes = KEY_FILE_BYTES_MAX + 1;
+    char *room = mem_alloc(room_bytes);
+    ssize_t length = read_all(fd, room, room_bytes);
+    enum status status = STATUS_OK;
+    if (length < 0) {
+        status = complain(file, "cannot be read", out_why);
+    } else if (length > KEY_FILE_BYTES_MAX) {
+        status = complain(file, "is larger than 65536 bytes", out_why);
+    } else {
+        secret_set(out, slice_of(room, (size_t)length));
+    }
+    secret_wipe(room, room_bytes);
+    free(room);
+    return status;
+}
+
+enum status key_file_read(struct key_file *file, struct secret *out, struct buf *out_why)
+{
+    /* Without O_NONBLOCK a named pipe would hold up the loop. */
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        bool is_missing = errno == ENOENT || errno == ENOTDIR;
+        buf_printf(out_why, "%s cannot be opened: %s", file->path, strerror(errno));
+        return is_missing ? STATUS_NOT_FOUND : STATUS_INVALID;
+    }
+    struct stat found;
+    enum status status = fstat(fd, &found) == 0 ? check_mode(file, found.st_mode, out_why)
+                                                : complain(file, "cannot be read", out_why);
+    if (status == STATUS_OK) {
+        status = read_content(file, fd, out, out_why);
+    }
+    close(fd);
+    return status;
+}
