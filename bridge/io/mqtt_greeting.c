@@ -13,11 +13,12 @@
 #define CONNECT_TIMEOUT_S      10
 #define VERDICT_TIMEOUT_MS_MAX 10000
 /*
- * What a receiver announces as its Maximum Packet Size. A broker drops larger packets without a
- * word to anybody, while a command that is merely too long must be refused by name; so this is far
- * above any sensible limits.payload_bytes.
+ * A receiver announces limits.payload_bytes and this as its Maximum Packet Size. The broker drops
+ * larger packets without a word to anybody, while a command that is merely too long shall be
+ * refused by name; but Paho makes up to 200 bytes of one byte of user properties, so it cannot be
+ * much.
  */
-#define PACKET_BYTES_MAX (16u << 20)
+#define PACKET_BYTES_MORE (256u << 10)
 
 /* An empty setting is one that is not there. */
 static struct slice setting(const char *text)
@@ -137,7 +138,7 @@ static void set_receiver(struct wire_hello *hello, const struct settings *settin
 {
     hello->session_expiry_s = (uint32_t)settings->broker.session_expiry_s;
     hello->receive_maximum = (uint32_t)settings->broker.receive_maximum;
-    hello->packet_bytes_max = PACKET_BYTES_MAX;
+    hello->packet_bytes_max = (uint32_t)settings->limits.payload_bytes + PACKET_BYTES_MORE;
 }
 
 /*

@@ -60,10 +60,23 @@ static void attempt_end(struct connection *connection, enum attempt attempt)
     assert(written == sizeof one);
 }
 
+/* Paho's word about itself; it has no context to give. */
+static _Atomic bool has_no_memory;
+
+static void on_paho_error(enum MQTTASYNC_TRACE_LEVELS level, char *message)
+{
+    (void)level;
+    if (strstr(message, "emory") != NULL) {
+        has_no_memory = true;
+    }
+}
+
 void connection_on_lost(void *context, char *cause)
 {
     (void)cause; /* 1.3.12 has none */
-    connection_down(context, WIRE_DOWN_LOST, 0, "the connection to the broker was lost");
+    connection_down(context, WIRE_DOWN_LOST, 0,
+                    has_no_memory ? "a packet of the broker took more memory than may be used"
+                                  : "the connection to the broker was lost");
 }
 
 /* MQTT 5: the broker said DISCONNECT; connectionLost is not called then. */
@@ -466,6 +479,8 @@ struct connection *connection_new(const struct wire_hello *hello,
     connection->hooks = *hooks;
     connection->keepalive_s = hello->keepalive_s;
     connection->socket_fd = -1;
+    MQTTAsync_setTraceCallback(on_paho_error);
+    MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
     connection->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (connection->wake_fd < 0) {
         _exit(EX_OSERR);

@@ -16,11 +16,17 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #define PROCESS_READ_BYTES 65536
+#define MQTT_VERSION_5     5
+/* Measured: 17 MiB at rest, stacks included; at most 180 bytes for a byte of empty user properties,
+ * the worst there is. */
+#define MEMORY_BYTES           (64u << 20)
+#define MEMORY_PER_PACKET_BYTE 256u
 
 static void process_guard(enum wire_role role)
 {
@@ -111,6 +117,20 @@ void process_forget_secrets(struct process *process)
 {
     forget(&process->hello.password);
     forget(&process->hello.tls_key_password);
+}
+
+/* There where a sanitizer is. */
+extern void __sanitizer_print_stack_trace(void) __attribute__((weak));
+
+void process_limit_memory(const struct process *process)
+{
+    const struct wire_hello *hello = &process->hello;
+    const rlim_t bytes = MEMORY_BYTES + MEMORY_PER_PACKET_BYTE * (rlim_t)hello->packet_bytes_max;
+    const struct rlimit limit = {bytes, bytes};
+    bool is_announced = hello->protocol == MQTT_VERSION_5 && hello->packet_bytes_max > 0;
+    if (is_announced && __sanitizer_print_stack_trace == NULL) {
+        setrlimit(RLIMIT_DATA, &limit);
+    }
 }
 
 static bool write_all(struct slice bytes)

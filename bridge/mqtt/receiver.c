@@ -144,6 +144,7 @@ int receiver_main(void)
         .down = receiver_down,
     };
     process_begin(&receiver.process, WIRE_RECEIVER);
+    process_limit_memory(&receiver.process);
     limit_waits(receiver.process.hello.verdict_timeout_ms);
     receiver.connection = connection_new(&receiver.process.hello, &hooks);
     connection_open(receiver.connection);

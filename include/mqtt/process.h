@@ -37,6 +37,12 @@ struct process {
 void process_begin(struct process *process, enum wire_role role);
 /* Wipes the passwords of the greeting; for when the connection stands. */
 void process_forget_secrets(struct process *process);
+/*
+ * A broker that sends more than it was allowed to shall cost a connection, not the machine's
+ * memory: allocations that no packet of the announced size can need fail from now on. Does nothing
+ * where no size was announced, or under a sanitizer, whose own memory would count.
+ */
+void process_limit_memory(const struct process *process);
 /* Writes whole frames to the bridge; blocks while its socket is full. Ends the process where the
  * bridge is gone. */
 void process_say(struct process *process, struct slice frames);

@@ -1,0 +1,626 @@
+/*
+ * Input made to harm: each piece ends in a clear refusal or a clear line of the log, the next
+ * honest command is carried out, and no process of the bridge grows for it.
+ */
+#include "flow_http.h"
+#include "flow_raw.h"
+#include "flow_world.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TOPIC_BYTES_MAX 65535
+#define MIB             ((size_t)1 << 20)
+
+enum {
+    RESPONSE_TOPIC = 0x08,
+    USER_PROPERTY = 0x26,
+    MAXIMUM_PACKET_SIZE = 0x27,
+    SUBSCRIBE = 0x82,
+    CONNECT = 0x10,
+};
+
+/* The most a process of the bridge may ever have had in memory; a sanitizer takes several times
+ * that. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HIGHEST_KIB (2048L * 1024)
+#else
+#define HIGHEST_KIB (96L * 1024)
+#endif
+
+static long high_water_kib(pid_t pid)
+{
+    char path[64];
+    char line[128];
+    long kib = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        sscanf(line, "VmHWM: %ld kB", &kib);
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return kib;
+}
+
+static void check_memory(const struct bridge *bridge)
+{
+    static const char *const roles[] = {"receiver", "publisher"};
+    pid_t pids[BRIDGE_CHILDREN_MAX];
+    for (size_t i = 0; i < 2; i++) {
+        int count = bridge_children(bridge, roles[i], pids);
+        for (int k = 0; k < count; k++) {
+            assert_in_range(high_water_kib(pids[k]), 0, HIGHEST_KIB); /* 0: it has just ended */
+        }
+    }
+    assert_in_range(high_water_kib(bridge->pid), 1, HIGHEST_KIB);
+}
+
+/* The bridge carries on: with the same receiver, so no message made it start anew. */
+static void check_unharmed(struct world *world, struct bridge *bridge)
+{
+    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    assert_false(bridge_log_contains(bridge, "receiver_down"));
+    assert_false(bridge_log_contains(bridge, "publisher_down"));
+    check_memory(bridge);
+}
+
+static void put_string(struct raw_bytes *bytes, const char *text)
+{
+    raw_put(bytes, text, strlen(text));
+}
+
+static void put_property(struct raw_bytes *bytes, int id, const void *data, size_t length)
+{
+    const unsigned char byte = (unsigned char)id;
+    raw_put(bytes, &byte, 1);
+    raw_put_text(bytes, data, length);
+}
+
+static void message_fini(struct raw_message *message)
+{
+    raw_fini(&message->topic);
+    raw_fini(&message->properties);
+    raw_fini(&message->payload);
+}
+
+/* Publishes it on the commands' topic, unless it has one, and forgets it. */
+static void publish(struct world *world, struct raw_message *message)
+{
+    int fd = raw_connect(world->broker.port);
+    if (message->topic.length == 0) {
+        put_string(&message->topic, FLOW_COMMANDS);
+    }
+    assert_true(raw_publish(fd, message));
+    message_fini(message);
+    close(fd);
+}
+
+/* --- what senders can publish through an honest broker --- */
+
+static void test_numbers_without_end_are_refused(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    static const char *const fronts[] = {"{\"OneShot\":1", "{\"OneShot\":-0.", "{\"OneShot\":1e"};
+    for (size_t i = 0; i < sizeof fronts / sizeof fronts[0]; i++) {
+        struct raw_message message = {0};
+        put_string(&message.payload, fronts[i]);
+        raw_put_many(&message.payload, '9', 12000);
+        put_string(&message.payload, "}");
+        publish(world, &message);
+        const struct message *letter =
+            client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+        check_text(letter, "Error.Category", "invalid");
+    }
+    check_unharmed(world, bridge);
+}
+
+static void test_bytes_that_are_no_text_are_refused(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } payloads[] = {
+        {"{\"ReplicaGroupId\":\"pg-\xff\xfe\"}", 26},
+        {"{\"ReplicaGroupId\":\"pg\0x\"}", 25},
+        {"{\"ReplicaGroupId\":\"\xed\xa0\x80\"}", 24},
+        {"{\"ReplicaGroupId\":\"pg\\u0000\"}", 29},
+        {"\0\0\0\0", 4},
+        {"{\"ReplicaGroupId\":\"\xc0\xaf\"}", 23},
+    };
+    for (size_t i = 0; i < sizeof payloads / sizeof payloads[0]; i++) {
+        struct raw_message message = {0};
+        raw_put(&message.payload, payloads[i].bytes, payloads[i].length);
+        publish(world, &message);
+        const struct message *letter =
+            client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+        check_text(letter, "Error.Category", "invalid");
+        check_text(letter, "Error.Source", "bridge");
+    }
+    check_unharmed(world, bridge);
+}
+
+/* As many as a packet of the announced size can hold. */
+static void test_thousands_of_user_properties_are_read_over(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    struct raw_message message = {0};
+    const char *token = world_name(world, "token");
+    for (int i = 0; i < 50000; i++) {
+        raw_put(&message.properties, "\x26\0\0\0\0", 5);
+    }
+    put_string(&message.payload, world_command(world, token, world_name(world, "pg"), ""));
+    publish(world, &message);
+    check_succeeded(world_expect_reply(world, token));
+    check_unharmed(world, bridge);
+}
+
+static void test_a_packet_above_the_announced_size_does_not_arrive(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    struct raw_message wide = {0};
+    struct raw_message long_one = {0};
+    for (int i = 0; i < 1000000; i++) {
+        raw_put(&wide.properties, "\x26\0\0\0\0", 5);
+    }
+    raw_put_many(&long_one.payload, ' ', 64 * MIB);
+    publish(world, &wide);
+    publish(world, &long_one);
+    check_unharmed(world, bridge);
+    assert_int_equal(client_count(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS}), 0);
+}
+
+static void test_a_topic_of_65535_bytes_is_one(struct world *world)
+{
+    struct bridge *bridge =
+        world_bridge(world, "routes.topics = (\"" FLOW_COMMANDS "\", \"long/#\");");
+    struct raw_message good = {0};
+    struct raw_message bad = {0};
+    const char *token = world_name(world, "token");
+    put_string(&good.topic, "long/");
+    raw_put_many(&good.topic, 'a', TOPIC_BYTES_MAX - good.topic.length);
+    put_string(&good.payload, world_command(world, token, world_name(world, "pg"), ""));
+    raw_put(&bad.topic, good.topic.data, good.topic.length);
+    put_string(&bad.payload, "no JSON");
+    publish(world, &good);
+    check_succeeded(world_expect_reply(world, token));
+    publish(world, &bad);
+    const struct message *letter =
+        client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    assert_int_equal(strlen(json_text(letter->json, "Topic")), TOPIC_BYTES_MAX);
+    check_unharmed(world, bridge);
+}
+
+static void ask_at(struct world *world, const char *token, const void *place, size_t length)
+{
+    struct raw_message message = {0};
+    put_property(&message.properties, RESPONSE_TOPIC, place, length);
+    put_string(&message.payload, world_command(world, token, world_name(world, "pg"), ""));
+    publish(world, &message);
+}
+
+static void test_a_response_topic_of_65535_bytes_is_answered(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "");
+    struct raw_bytes place = {0};
+    put_string(&place, FLOW_REPLIES);
+    raw_put_many(&place, 'r', TOPIC_BYTES_MAX - place.length);
+    raw_put(&place, "", 1);
+    ask_at(world, world_name(world, "token"), place.data, TOPIC_BYTES_MAX);
+    const char *topic = world_format(world, "%s", (const char *)place.data);
+    raw_fini(&place);
+    check_succeeded(client_expect(world->sender, &(struct match){.topic = topic}));
+    check_unharmed(world, bridge);
+}
+
+static void test_no_sender_makes_the_bridge_publish_to_the_brokers_own_topics(struct world *world)
+{
+    struct bridge *bridge = world_bridge(world, "routes.response_topics = (\"#\");");
+    static const char *const places[] = {"$SYS/broker/x", "$share/g/x", "$x"};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        const char *token = world_name(world, "token");
+        ask_at(world, token, places[i], strlen(places[i]));
+        check_error(world_expect_reply(world, token), "failed", "Bridge.ReplyTopicNotAllowed",
+                    "denied", false);
+    }
+    check_unharmed(world, bridge);
+}
+
+/* --- a broker that lies --- */
+
+struct liar {
+    int listener;
+    int receiver;
+    int publisher;
+    struct raw_bytes greeting; /* the receiver's CONNECT */
+};
+
+static bool holds(const struct raw_bytes *bytes, const void *part, size_t length)
+{
+    return memmem(bytes->data, bytes->length, part, length) != NULL;
+}
+
+/* Takes the receiver and the publisher in, and the receiver's subscription. */
+static void liar_let_in(struct liar *liar)
+{
+    static const unsigned char welcome[] = {0x20, 3, 0, 0, 0};
+    unsigned char subscribed[] = {0x90, 4, 0, 0, 0, 1};
+    struct raw_bytes body = {0};
+    while (liar->receiver < 0 || liar->publisher < 0) {
+        int fd = raw_accept(liar->listener);
+        assert_int_equal(raw_read(fd, &body), CONNECT);
+        bool is_receiver = holds(&body, "-in", 3);
+        assert_true(raw_write(fd, welcome, sizeof welcome));
+        if (is_receiver) {
+            raw_fini(&liar->greeting);
+            liar->greeting = body;
+            body = (struct raw_bytes){0};
+        }
+        *(is_receiver ? &liar->receiver : &liar->publisher) = fd;
+    }
+    assert_int_equal(raw_read(liar->receiver, &body), SUBSCRIBE);
+    memcpy(subscribed + 2, body.data, 2);
+    assert_true(raw_write(liar->receiver, subscribed, sizeof subscribed));
+    raw_fini(&body);
+}
+
+static struct bridge *liar_begin(struct world *world, struct liar *liar)
+{
+    int port = 0;
+    *liar = (struct liar){.receiver = -1, .publisher = -1};
+    liar->listener = raw_listen(&port);
+    struct bridge *bridge = world_bridge_new(
+        world, world_format(world, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
+    bridge_start(bridge);
+    liar_let_in(liar);
+    bridge_wait_log(bridge, "receiver_up");
+    bridge_wait_log(bridge, "publisher_up");
+    return bridge;
+}
+
+static void liar_end(struct liar *liar)
+{
+    close(liar->receiver);
+    close(liar->publisher);
+    close(liar->listener);
+    raw_fini(&liar->greeting);
+}
+
+/* Reads what is published until it holds the text. */
+static void liar_expect(struct liar *liar, const char *text)
+{
+    struct raw_bytes body = {0};
+    unsigned char acknowledged[] = {0x40, 2, 0, 0};
+    bool is_there = false;
+    while (!is_there) {
+        int first = raw_read(liar->publisher, &body);
+        if (first < 0) {
+            flow_fail("the publisher is gone");
+        }
+        if ((first & 0xf0) == 0x30) {
+            size_t topic_bytes = (size_t)body.data[0] << 8 | body.data[1];
+            memcpy(acknowledged + 2, body.data + 2 + topic_bytes, 2);
+            raw_write(liar->publisher, acknowledged, sizeof acknowledged);
+            is_there = holds(&body, text, strlen(text));
+        }
+    }
+    raw_fini(&body);
+}
+
+static void test_the_largest_packet_is_announced(struct world *world)
+{
+    static const unsigned char property[] = {MAXIMUM_PACKET_SIZE, 0, 4, 0x40, 0};
+    struct liar liar;
+    struct bridge *bridge = liar_begin(world, &liar);
+    assert_true(holds(&liar.greeting, property, sizeof property)); /* 16 KiB and 256 KiB */
+    bridge_kill(bridge);
+    liar_end(&liar);
+}
+
+static void test_a_packet_of_268_mb_ends_the_connection_and_takes_no_memory(struct world *world)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* no limit holds under a sanitizer */
+#endif
+    static const unsigned char begin[] = {0x32, 0xff, 0xff, 0xff, 0x7f, 0, 1, 'x'};
+    struct liar liar;
+    struct bridge *bridge = liar_begin(world, &liar);
+    char *megabyte = calloc(1, MIB);
+    bool is_open = raw_write(liar.receiver, begin, sizeof begin);
+    for (int i = 0; i < 255 && is_open; i++) {
+        is_open = raw_write(liar.receiver, megabyte, MIB);
+        check_memory(bridge);
+    }
+    free(megabyte);
+    assert_false(is_open);
+    bridge_wait_log(bridge, "a packet of the broker took more memory than may be used");
+    close(liar.receiver);
+    liar.receiver = -1;
+    liar_let_in(&liar); /* it comes again */
+    check_memory(bridge);
+    bridge_kill(bridge);
+    liar_end(&liar);
+}
+
+static void test_a_response_topic_no_broker_lets_through_is_refused(struct world *world)
+{
+    static const char *const places[] = {FLOW_REPLIES "#", FLOW_REPLIES "+/x",
+                                         FLOW_REPLIES "\xc0\xaf"};
+    struct liar liar;
+    struct bridge *bridge = liar_begin(world, &liar);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        struct raw_message message = {0};
+        const char *token = world_name(world, "token");
+        put_string(&message.topic, FLOW_COMMANDS);
+        put_property(&message.properties, RESPONSE_TOPIC, places[i], strlen(places[i]));
+        put_string(&message.payload, world_command(world, token, world_name(world, "pg"), ""));
+        assert_true(raw_deliver(liar.receiver, &message));
+        liar_expect(&liar, "Bridge.ReplyTopicNotAllowed");
+        message_fini(&message);
+    }
+    check_memory(bridge);
+    bridge_kill(bridge);
+    liar_end(&liar);
+}
+
+static void test_packets_that_are_none_end_the_connection_and_no_more(struct world *world)
+{
+    static const struct {
+        const unsigned char bytes[12];
+        size_t length;
+    } lies[] = {
+        {{0x32, 0xff, 0xff, 0xff, 0xff, 0x7f}, 6},       /* a length of five digits */
+        {{0x32, 4, 0, 9, 'a', 'b'}, 6},                  /* a topic beyond the packet */
+        {{0x32, 9, 0, 1, 'x', 0, 1, 0x7f, 0, 0, 0}, 11}, /* properties beyond the packet */
+        {{0x32, 8, 0, 1, 'x', 0, 1, 2, 0x99, 0}, 10},    /* a property nobody knows */
+        {{0xf0, 0}, 2},                                  /* AUTH, out of place */
+        {{0x36, 5, 0, 1, 'x', 0, 1}, 7},                 /* QoS 3 */
+    };
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        struct liar liar;
+        struct bridge *bridge = liar_begin(world, &liar);
+        raw_write(liar.receiver, lies[i].bytes, lies[i].length);
+        shutdown(liar.receiver, SHUT_WR);
+        bridge_wait_log(bridge, "receiver_down");
+        check_memory(bridge);
+        assert_int_equal(process_wait(bridge->pid, 0), -1);
+        bridge_kill(bridge);
+        liar_end(&liar);
+    }
+}
+
+/* --- an API that lies --- */
+
+enum lie { DEEP_JSON, XML_BOMB, XML_OUTSIDE, LONG_BODY, LONG_HEADER, MANY_HEADERS, ENDLESS_100 };
+
+static void write_times(int fd, const char *text, size_t count)
+{
+    bool is_open = true;
+    for (size_t i = 0; i < count && is_open; i++) {
+        is_open = raw_write(fd, text, strlen(text));
+    }
+}
+
+static void lie_to(int fd, enum lie lie)
+{
+    static const char xml[] = "HTTP/1.1 500 x\r\nContent-Type: text/xml\r\n\r\n";
+    static const char json[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
+    static const char kib[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                              "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    switch (lie) {
+    case DEEP_JSON:
+        write_times(fd, json, 1);
+        write_times(fd, "[[[[[[[[[[[[[[[[", 2000);
+        break;
+    case XML_BOMB:
+        write_times(fd, xml, 1);
+        write_times(fd,
+                    "<!DOCTYPE e [<!ENTITY a \"aaaaaaaaaaaaaaaa\">"
+                    "<!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;\">"
+                    "<!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;\">"
+                    "<!ENTITY d \"&c;&c;&c;&c;&c;&c;&c;&c;&c;&c;\">"
+                    "<!ENTITY e \"&d;&d;&d;&d;&d;&d;&d;&d;&d;&d;\">"
+                    "<!ENTITY f \"&e;&e;&e;&e;&e;&e;&e;&e;&e;&e;\">]>"
+                    "<Error><Code>&f;</Code><Message>&f;</Message></Error>",
+                    1);
+        break;
+    case XML_OUTSIDE:
+        write_times(fd, xml, 1);
+        write_times(fd,
+                    "<!DOCTYPE e [<!ENTITY a SYSTEM \"file:///etc/passwd\">]>"
+                    "<Error><Code>&a;</Code><Message>&a;</Message></Error>",
+                    1);
+        break;
+    case LONG_BODY:
+        write_times(fd, json, 1);
+        write_times(fd, kib, 100 * MIB / (sizeof kib - 1));
+        break;
+    case LONG_HEADER:
+        write_times(fd, "HTTP/1.1 200 OK\r\nX: ", 1);
+        write_times(fd, kib, 100 * MIB / (sizeof kib - 1));
+        break;
+    case MANY_HEADERS:
+        write_times(fd, "HTTP/1.1 200 OK\r\n", 1);
+        write_times(fd, "Name-Of-A-Header: and its value, which is of no use\r\n", 2 * MIB);
+        break;
+    case ENDLESS_100:
+        write_times(fd, "HTTP/1.1 100 Continue\r\n\r\n", 4 * MIB);
+        break;
+    }
+}
+
+/* Lies to everybody who asks, until the reply is there. */
+static const struct message *lie_until_reply(struct world *world, int listener, const char *token,
+                                             enum lie lie)
+{
+    const struct match match = {.topic = world_format(world, FLOW_REPLIES "%s", token)};
+    const struct message *reply = NULL;
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (reply == NULL && flow_now_ms() < end_ms) {
+        struct pollfd entry = {.fd = listener, .events = POLLIN};
+        char request[4096];
+        if (poll(&entry, 1, 20) == 1) {
+            int fd = raw_accept(listener);
+            if (recv(fd, request, sizeof request, 0) > 0) {
+                lie_to(fd, lie);
+            }
+            close(fd);
+        }
+        reply = client_take(world->sender, &match, 1);
+    }
+    if (reply == NULL) {
+        flow_fail("no reply came");
+    }
+    return reply;
+}
+
+static void check_lie(struct world *world, enum lie lie)
+{
+    int port = 0;
+    int listener = raw_listen(&port);
+    struct bridge *bridge = world_bridge_new(
+        world, world_format(world,
+                            "api.endpoint = \"http://127.0.0.1:%d\"; limits.deadline_s = 1;"
+                            " api.read_timeout_ms = 5000;",
+                            port));
+    const char *token = world_name(world, "token");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    const struct message *reply = lie_until_reply(world, listener, token, lie);
+    check_text(reply, "Status", "unknown");
+    assert_true(reply->payload_length < 4096);
+    assert_null(strstr(reply->payload, "root:"));
+    check_memory(bridge);
+    bridge_stop(bridge);
+    close(listener);
+}
+
+static void test_json_without_a_bottom_is_no_answer(struct world *world)
+{
+    check_lie(world, DEEP_JSON);
+}
+
+static void test_xml_that_grows_is_no_answer(struct world *world)
+{
+    check_lie(world, XML_BOMB);
+}
+
+static void test_xml_reads_no_file(struct world *world)
+{
+    check_lie(world, XML_OUTSIDE);
+}
+
+static void test_an_answer_of_100_mb_is_no_answer(struct world *world)
+{
+    check_lie(world, LONG_BODY);
+}
+
+static void test_a_header_of_100_mb_is_no_answer(struct world *world)
+{
+    check_lie(world, LONG_HEADER);
+}
+
+static void test_headers_of_100_mb_are_no_answer(struct world *world)
+{
+    check_lie(world, MANY_HEADERS);
+}
+
+static void test_interim_answers_of_100_mb_are_no_answer(struct world *world)
+{
+    check_lie(world, ENDLESS_100);
+}
+
+/* --- the pages for monitoring --- */
+
+static int admin_port_of(const struct bridge *bridge)
+{
+    char *log = file_read(bridge->log);
+    const char *event = strstr(log, "admin_listening");
+    const char *port = event == NULL ? NULL : strstr(event, " port=");
+    int number = port == NULL ? 0 : atoi(port + strlen(" port="));
+    free(log);
+    assert_int_not_equal(number, 0);
+    return number;
+}
+
+static int admin_connect(int port)
+{
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)port),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void wait_alive(int port)
+{
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    char *page = NULL;
+    while (http_exchange(port, "GET", "/livez", NULL, &page) != 200) {
+        free(page);
+        if (flow_now_ms() > end_ms) {
+            flow_fail("the pages are gone");
+        }
+        flow_pause();
+    }
+    free(page);
+}
+
+static void test_requests_without_an_end_do_not_close_the_pages(struct world *world)
+{
+    enum { SLOW_ONES = 40 };
+    struct bridge *bridge = world_bridge(world, "admin.listen = \"127.0.0.1:0\";");
+    int port = admin_port_of(bridge);
+    int slow[SLOW_ONES];
+    int fast = admin_connect(port);
+    write_times(fast, "GET /metrics HTTP/1.1\r\nHost: x\r\n", 1);
+    write_times(fast, "Name-Of-A-Header: and its value, which is of no use\r\n", 2 * MIB);
+    close(fast);
+    wait_alive(port);
+    for (int i = 0; i < SLOW_ONES; i++) {
+        slow[i] = admin_connect(port);
+        raw_write(slow[i], "GET /", 5);
+    }
+    check_unharmed(world, bridge);
+    wait_alive(port);
+    for (int i = 0; i < SLOW_ONES; i++) {
+        close(slow[i]);
+    }
+    check_unharmed(world, bridge);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_numbers_without_end_are_refused),
+        FLOW_TEST(test_bytes_that_are_no_text_are_refused),
+        FLOW_TEST(test_thousands_of_user_properties_are_read_over),
+        FLOW_TEST(test_a_packet_above_the_announced_size_does_not_arrive),
+        FLOW_TEST(test_a_response_topic_of_65535_bytes_is_answered),
+        FLOW_TEST(test_a_topic_of_65535_bytes_is_one),
+        FLOW_TEST(test_no_sender_makes_the_bridge_publish_to_the_brokers_own_topics),
+        FLOW_TEST(test_the_largest_packet_is_announced),
+        FLOW_TEST(test_a_packet_of_268_mb_ends_the_connection_and_takes_no_memory),
+        FLOW_TEST(test_a_response_topic_no_broker_lets_through_is_refused),
+        FLOW_TEST(test_packets_that_are_none_end_the_connection_and_no_more),
+        FLOW_TEST(test_json_without_a_bottom_is_no_answer),
+        FLOW_TEST(test_xml_that_grows_is_no_answer),
+        FLOW_TEST(test_xml_reads_no_file),
+        FLOW_TEST(test_an_answer_of_100_mb_is_no_answer),
+        FLOW_TEST(test_a_header_of_100_mb_is_no_answer),
+        FLOW_TEST(test_headers_of_100_mb_are_no_answer),
+        FLOW_TEST(test_interim_answers_of_100_mb_are_no_answer),
+        FLOW_TEST(test_requests_without_an_end_do_not_close_the_pages),
+    };
+    return flow_main("hostile input", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+}

@@ -1,0 +1,485 @@
+/*
+ * Nothing the bridge gives out holds a secret it was given: its log, what it publishes, its pages,
+ * its ledger, its files, what /proc shows of its processes, what its subcommands print. Every
+ * secret here is found nowhere else, and holds what encoders change.
+ */
+#include "flow_http.h"
+#include "flow_leak.h"
+#include "flow_world.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KEY_ID            "LTAI5tLeakTestKey9zQx7Wd"
+#define KEY_SECRET        "Leak+Of/The&Key=Secret9zQ"
+#define SESSION_TOKEN     "CAIS+Leak/Of&The=Session%Token9zQ"
+#define BROKER_PASSWORD   "Leak+Of/The&Broker=Password%9zQ"
+#define WRONG_PASSWORD    "Leak+Of/Another&Broker=Password%9zQ"
+#define KEYFILE_PASSWORD  "Leak+Of/The&Keyfile=Password9zQ"
+#define WRONG_KEYPASSWORD "Leak+Of/Another&Keyfile=Password9zQ"
+#define PROXY_PASSWORD    "LeakOfTheProxyPassword9zQ"
+
+enum { MASKED_BYTES = 16 };
+
+static const char *const secrets[] = {KEY_ID,
+                                      KEY_SECRET,
+                                      SESSION_TOKEN,
+                                      BROKER_PASSWORD,
+                                      WRONG_PASSWORD,
+                                      KEYFILE_PASSWORD,
+                                      WRONG_KEYPASSWORD,
+                                      PROXY_PASSWORD,
+                                      NULL};
+
+static const char *const keys[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=" KEY_ID,
+                                   "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" KEY_SECRET,
+                                   "ALIBABA_CLOUD_SECURITY_TOKEN=" SESSION_TOKEN, NULL};
+
+/* What is given to the bridge lies here, and what it gives out in the world's folder. */
+static char inputs[64];
+static int tls_port;
+
+static const char *input(struct world *world, const char *name)
+{
+    return world_format(world, "%s/%s", inputs, name);
+}
+
+/* --- the far side of one's own, for a key and a session of one's own --- */
+
+static struct simulator far_start(struct world *world)
+{
+    struct simulator far = {0};
+    const char *port_file = world_format(world, "%s/port", inputs);
+    const char *const argv[] = {SIMULATOR_BINARY,
+                                "--listen",
+                                "127.0.0.1:0",
+                                "--port-file",
+                                port_file,
+                                "--access-key",
+                                KEY_ID ":" KEY_SECRET,
+                                "--security-token",
+                                SESSION_TOKEN,
+                                "--auto-create",
+                                "--sync-ms",
+                                "0",
+                                "--quiet",
+                                NULL};
+    const struct process_spec spec = {.argv = argv};
+    unlink(port_file);
+    far.pid = process_start(&spec);
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (file_size(port_file) == 0) {
+        if (flow_now_ms() > end_ms) {
+            flow_fail("the simulator did not start");
+        }
+        flow_pause();
+    }
+    char *text = file_read(port_file);
+    far.port = atoi(text);
+    free(text);
+    return far;
+}
+
+/* A bridge with all secrets there are; `overrides` may replace settings. */
+static struct bridge *secretive_bridge(struct world *world, int api_port, const char *overrides)
+{
+    struct bridge *bridge =
+        world_bridge_new(world, world_format(world,
+                                             "log.level = \"debug\"; broker.username = \"leaky\";"
+                                             " broker.password_file = \"%s\";"
+                                             " api.endpoint = \"http://127.0.0.1:%d\";"
+                                             " admin.listen = \"127.0.0.1:0\"; %s",
+                                             input(world, "password"), api_port, overrides));
+    size_t count = 0;
+    for (; keys[count] != NULL; count++) {
+        bridge->env[count] = keys[count];
+    }
+    bridge->env[count++] = world_format(world, "TMPDIR=%s", bridge->directory);
+    bridge->env[count] = NULL;
+    return bridge;
+}
+
+static void check_processes(const struct bridge *bridge)
+{
+    static const char *const roles[] = {"receiver", "publisher"};
+    pid_t pids[BRIDGE_CHILDREN_MAX];
+    leak_check_process(bridge->pid, secrets);
+    for (size_t i = 0; i < 2; i++) {
+        int count = bridge_children(bridge, roles[i], pids);
+        assert_true(count > 0);
+        for (int k = 0; k < count; k++) {
+            leak_check_process(pids[k], secrets);
+        }
+    }
+}
+
+static int admin_port_of(const struct bridge *bridge)
+{
+    char *log = file_read(bridge->log);
+    const char *event = strstr(log, "admin_listening");
+    const char *port = event == NULL ? NULL : strstr(event, " port=");
+    int number = port == NULL ? 0 : atoi(port + strlen(" port="));
+    free(log);
+    assert_int_not_equal(number, 0);
+    return number;
+}
+
+static void check_pages(const struct bridge *bridge)
+{
+    static const char *const pages[] = {"/", "/metrics", "/livez", "/readyz", "/status"};
+    int port = admin_port_of(bridge);
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        char *page = NULL;
+        assert_int_not_equal(http_exchange(port, "GET", pages[i], NULL, &page), 0);
+        for (size_t k = 0; secrets[k] != NULL; k++) {
+            assert_null(leak_in_bytes(page, strlen(page), secrets[k]));
+        }
+        free(page);
+    }
+}
+
+/* Everything that is published, with its properties, goes to a file. */
+static pid_t listen_to_all(struct world *world)
+{
+    const char *port = world_format(world, "%d", world->broker.port);
+    const char *file = world_format(world, "%s/all-messages", world->directory);
+    const char *marker = world_name(world, "marker");
+    const char *const argv[] = {
+        "mosquitto_sub",     "-V", "5", "-h", "127.0.0.1", "-p", port, "-t", "#", "-F",
+        "%t|%p|%P|%D|%C|%R", NULL};
+    const struct process_spec spec = {.argv = argv, .output = file};
+    pid_t pid = process_start(&spec);
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (!file_contains(file, 0, marker)) {
+        if (flow_now_ms() > end_ms) {
+            flow_fail("nothing is heard of what is published");
+        }
+        client_publish(world->sender, &(struct outgoing){.topic = marker, .payload = "", .qos = 1});
+        flow_pause();
+    }
+    return pid;
+}
+
+static void check_all(struct world *world)
+{
+    assert_true(leak_check_tree(world->directory, secrets, "bridge.conf") >= 4);
+}
+
+static void ask_and_count(struct world *world, const char *status)
+{
+    const struct message *reply =
+        world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+    check_text(reply, "Status", status);
+    for (size_t i = 0; secrets[i] != NULL; i++) {
+        assert_null(leak_in_bytes(reply->payload, reply->payload_length, secrets[i]));
+    }
+}
+
+/* --- the tests --- */
+
+static void test_a_secret_that_is_there_is_found(struct world *world)
+{
+    static const char *const forms[] = {
+        "x " KEY_SECRET " x",
+        "Leak%2BOf%2FThe%26Key%3DSecret9zQ",
+        "4c65616b2b4f662f546865264b65793d536563726574397a51",
+        "TGVhaytPZi9UaGUmS2V5PVNlY3JldDl6UQ==",
+        "eExlYWsrT2YvVGhlJktleT1TZWNyZXQ5elE=",
+        "eHhMZWFrK09mL1RoZSZLZXk9U2VjcmV0OXpR",
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        assert_non_null(leak_in_bytes(forms[i], strlen(forms[i]), KEY_SECRET));
+    }
+    assert_null(leak_in_bytes("Leak", 4, KEY_SECRET));
+    (void)world;
+}
+
+/* Successes, refusals and an API that says everything it knows. */
+static void test_work_gives_no_secret_away(struct world *world)
+{
+    struct simulator far = far_start(world);
+    pid_t listener = listen_to_all(world);
+    struct bridge *bridge = secretive_bridge(world, far.port, "");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    ask_and_count(world, "succeeded");
+    static const char *const echoes[] = {
+        "\"error\",\"Code\":\"SignatureDoesNotMatch\",\"Http\":400,\"Message\":\"server string to "
+        "sign is POST " KEY_SECRET "& by " KEY_ID " of " SESSION_TOKEN "\",\"Count\":1",
+        "\"error\",\"Code\":\"Forbidden.RAM\",\"Http\":403,\"Message\":\"" KEY_ID
+        " may not; token CAIS%2BLeak%2FOf%26The%3DSession%25Token9zQ\",\"Count\":1",
+        "\"error\",\"Code\":\"" KEY_ID "\",\"Http\":400,\"Message\":\"" SESSION_TOKEN
+        "\",\"Count\":1",
+        "\"error\",\"Code\":\"InvalidSecurityToken.Expired\",\"Http\":403,"
+        "\"Message\":\"" SESSION_TOKEN SESSION_TOKEN KEY_SECRET "\",\"Count\":1",
+    };
+    for (size_t i = 0; i < sizeof echoes / sizeof echoes[0]; i++) {
+        simulator_fault(&far, "%s", echoes[i]);
+        ask_and_count(world, "failed");
+        simulator_clear(&far);
+    }
+    world_send(world, "{\"no\": \"command\"}");
+    client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    kill(bridge->pid, SIGUSR1);
+    bridge_wait_log(bridge, "accounting");
+    check_processes(bridge);
+    check_pages(bridge);
+    bridge_stop(bridge);
+    process_end(listener, SIGTERM, FLOW_PATIENCE_MS);
+    check_all(world);
+    simulator_stop(&far);
+}
+
+static void test_old_signatures_and_dead_proxies_give_none_away(struct world *world)
+{
+    struct simulator far = far_start(world);
+    int guard = -1;
+    int nobody = port_reserve(&guard);
+    struct bridge *old = secretive_bridge(world, far.port, "api.signature = \"v1\";");
+    bridge_start(old);
+    bridge_wait_online(old);
+    ask_and_count(world, "succeeded");
+    simulator_fault(&far, "\"garbage_200\",\"Count\":1");
+    ask_and_count(world, "succeeded");
+    bridge_stop(old);
+    struct bridge *cut = secretive_bridge(world, far.port,
+                                          world_format(world,
+                                                       "api.proxy = \"http://leaky:" PROXY_PASSWORD
+                                                       "@127.0.0.1:%d\";"
+                                                       " limits.deadline_s = 1;",
+                                                       nobody));
+    bridge_start(cut);
+    bridge_wait_online(cut);
+    ask_and_count(world, "failed");
+    bridge_stop(cut);
+    check_all(world);
+    simulator_stop(&far);
+    close(guard);
+}
+
+static void test_a_refused_password_is_not_told(struct world *world)
+{
+    struct bridge *bridge = secretive_bridge(
+        world, world->simulator.port,
+        world_format(world, "broker.password_file = \"%s\";", input(world, "wrong-password")));
+    bridge_start(bridge);
+    bridge_wait_log(bridge, "reason=refused");
+    bridge_wait_log(bridge, "receiver_down");
+    bridge_kill(bridge);
+    check_all(world);
+}
+
+static const char *tls_settings(struct world *world, const char *key_password)
+{
+    return world_format(world,
+                        "broker.uris = (\"mqtts://127.0.0.1:%d\"); broker.tls.ca_file = \"%s\";"
+                        " broker.tls.cert_file = \"%s\"; broker.tls.key_file = \"%s\";"
+                        " broker.tls.key_password_file = \"%s\";",
+                        tls_port, input(world, "cert.pem"), input(world, "cert.pem"),
+                        input(world, "key.pem"), input(world, key_password));
+}
+
+static void test_the_password_of_a_key_file_is_not_told(struct world *world)
+{
+    struct bridge *right =
+        secretive_bridge(world, world->simulator.port, tls_settings(world, "key-password"));
+    bridge_start(right);
+    bridge_wait_online(right);
+    check_processes(right);
+    bridge_stop(right);
+    struct bridge *wrong =
+        secretive_bridge(world, world->simulator.port, tls_settings(world, "wrong-key-password"));
+    bridge_start(wrong);
+    bridge_wait_log(wrong, "receiver_down");
+    bridge_wait_log(wrong, "publisher_down");
+    bridge_kill(wrong);
+    check_all(world);
+}
+
+static void run_tool(struct world *world, const char *const *argv)
+{
+    struct tool_result result = tool_run(world->directory, keys, argv);
+    assert_true(result.code >= 0 && result.code < 128);
+    tool_result_fini(&result); /* what it printed lies in files of the world's folder */
+}
+
+static void test_no_subcommand_prints_one(struct world *world)
+{
+    struct simulator far = far_start(world);
+    struct bridge *bridge = secretive_bridge(
+        world, far.port, "api.proxy = \"http://leaky:" PROXY_PASSWORD "@127.0.0.1:9\";");
+    const char *bad = world_format(world, "%s/bad.conf", inputs);
+    file_write(bad, "api: { proxy = \"http://leaky:" PROXY_PASSWORD "@/\"; };\n"
+                    "broker: { uris = (\"mqtt://leaky:" BROKER_PASSWORD "@127.0.0.1\"); };\n");
+    const char *const calls[][9] = {
+        {BRIDGE_BINARY, "check", "--config", bridge->config},
+        {BRIDGE_BINARY, "check", "--config", bridge->config, "--print"},
+        {BRIDGE_BINARY, "check", "--config", bad, "--print"},
+        {BRIDGE_BINARY, "run", "--config", bad},
+        {BRIDGE_BINARY, "send", "--config", bridge->config, "--region", "cn-beijing", "--timeout",
+         "1"},
+        {BRIDGE_BINARY, "ledger", "--config", bridge->config, "list"},
+        {BRIDGE_BINARY, "version"},
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        run_tool(world, calls[i]);
+    }
+    check_all(world);
+    simulator_stop(&far);
+}
+
+static int count_cores(const char *directory)
+{
+    DIR *folder = opendir(directory);
+    struct dirent *entry;
+    int count = 0;
+    assert_non_null(folder);
+    while ((entry = readdir(folder)) != NULL) {
+        count += strncmp(entry->d_name, "core", 4) == 0;
+    }
+    closedir(folder);
+    return count;
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* A sanitizer forbids core files itself. */
+#define MAY_LEAVE_CORES false
+#else
+#define MAY_LEAVE_CORES true
+#endif
+
+/* Whether this machine leaves core files where a program works. */
+static bool has_cores(struct world *world)
+{
+    const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    const char *control = world_format(world, "%s/%s", world->directory, world_name(world, "core"));
+    const char *const argv[] = {"sh", "-c", "kill -ABRT $$", NULL};
+    if (!MAY_LEAVE_CORES || setrlimit(RLIMIT_CORE, &all) != 0) {
+        return false;
+    }
+    mkdir(control, 0700);
+    process_wait(process_start(&(struct process_spec){.argv = argv, .directory = control}),
+                 FLOW_PATIENCE_MS);
+    return count_cores(control) > 0;
+}
+
+static void test_no_process_leaves_a_core_file(struct world *world)
+{
+    pid_t pids[BRIDGE_CHILDREN_MAX];
+    if (!has_cores(world)) {
+        skip();
+    }
+    struct bridge *bridge = secretive_bridge(world, world->simulator.port, "");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    assert_int_equal(bridge_children(bridge, "receiver", pids), 1);
+    kill(pids[0], SIGQUIT);
+    bridge_wait_log(bridge, "signal=3");
+    kill(bridge->pid, SIGABRT);
+    assert_int_equal(bridge_wait_exit(bridge), 128 + SIGABRT);
+    assert_int_equal(count_cores(bridge->directory), 0);
+    check_all(world);
+}
+
+/* The one that was asked for, of a bridge that has signed with it. */
+static void test_not_even_a_core_file_holds_the_access_key_secret(struct world *world)
+{
+    static const char *const key_secret[] = {KEY_SECRET, NULL};
+    struct simulator far = far_start(world);
+    struct bridge *bridge = secretive_bridge(world, far.port, "");
+    if (!has_cores(world)) {
+        simulator_stop(&far);
+        skip();
+    }
+    for (size_t i = 0; i + 1 < BRIDGE_ENV_MAX; i++) {
+        if (bridge->env[i] == NULL) {
+            bridge->env[i] = "ECS_BRIDGE_DEBUGGABLE=1";
+            bridge->env[i + 1] = NULL;
+            break;
+        }
+    }
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    ask_and_count(world, "succeeded");
+    kill(bridge->pid, SIGABRT);
+    bridge_wait_exit(bridge);
+    assert_int_equal(count_cores(bridge->directory), 1);
+    leak_check_tree(bridge->directory, key_secret, "bridge.conf");
+    simulator_stop(&far);
+}
+
+/* --- what the broker and the bridge are given --- */
+
+static void prepare(char *out_broker, size_t size)
+{
+    int guard = -1;
+    snprintf(inputs, sizeof inputs, "/tmp/flow_secrets.XXXXXX");
+    if (mkdtemp(inputs) == NULL || chdir(inputs) != 0) {
+        exit(EXIT_FAILURE);
+    }
+    tls_port = port_reserve(&guard);
+    umask(077);
+    file_write("password", BROKER_PASSWORD "\n");
+    file_write("wrong-password", WRONG_PASSWORD "\n");
+    file_write("key-password", KEYFILE_PASSWORD "\n");
+    file_write("wrong-key-password", WRONG_KEYPASSWORD "\n");
+    static const char *const commands[][18] = {
+        {"mosquitto_passwd", "-b", "-c", "users", "leaky", BROKER_PASSWORD},
+        {"openssl", "req", "-x509", "-newkey", "rsa:2048", "-keyout", "key.pem", "-out", "cert.pem",
+         "-passout", "pass:" KEYFILE_PASSWORD, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+         "subjectAltName=IP:127.0.0.1"},
+        {"openssl", "rsa", "-in", "key.pem", "-passin", "pass:" KEYFILE_PASSWORD, "-out",
+         "open-key.pem"},
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        struct tool_result result = tool_run(inputs, NULL, commands[i]);
+        if (result.code != 0) {
+            fprintf(stderr, "%s: %s\n", commands[i][0], result.errors);
+            exit(EXIT_FAILURE);
+        }
+        tool_result_fini(&result);
+    }
+    snprintf(out_broker, size,
+             "password_file %s/users\nlistener %d 127.0.0.1\n"
+             "cafile %s/cert.pem\ncertfile %s/cert.pem\nkeyfile %s/open-key.pem\n"
+             "require_certificate true\n",
+             inputs, tls_port, inputs, inputs, inputs);
+}
+
+static void clean_up(void)
+{
+    DIR *folder = opendir(inputs);
+    struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        unlink(entry->d_name);
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    rmdir(inputs);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_a_secret_that_is_there_is_found),
+        FLOW_TEST(test_work_gives_no_secret_away),
+        FLOW_TEST(test_old_signatures_and_dead_proxies_give_none_away),
+        FLOW_TEST(test_a_refused_password_is_not_told),
+        FLOW_TEST(test_the_password_of_a_key_file_is_not_told),
+        FLOW_TEST(test_no_subcommand_prints_one),
+        FLOW_TEST(test_no_process_leaves_a_core_file),
+        FLOW_TEST(test_not_even_a_core_file_holds_the_access_key_secret),
+    };
+    char broker[1024];
+    prepare(broker, sizeof broker);
+    int code = flow_main("secrets", tests, sizeof tests / sizeof tests[0], broker, argc, argv);
+    clean_up();
+    return code;
+}

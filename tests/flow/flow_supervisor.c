@@ -1,0 +1,105 @@
+/* What a service manager hears of the bridge (sd_notify(3)), and what the bridge keeps to itself.
+ */
+#include "flow_world.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct manager {
+    int fd;
+    struct sockaddr_un address;
+};
+
+static struct manager manager_new(struct world *world)
+{
+    struct manager manager = {.address = {.sun_family = AF_UNIX}};
+    snprintf(manager.address.sun_path, sizeof manager.address.sun_path, "%s/%s", world->directory,
+             world_name(world, "notify"));
+    manager.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(
+        bind(manager.fd, (const struct sockaddr *)&manager.address, sizeof manager.address), 0);
+    return manager;
+}
+
+static struct bridge *managed_bridge(struct world *world, const struct manager *manager,
+                                     const char *overrides)
+{
+    struct bridge *bridge = world_bridge_new(world, overrides);
+    bridge->env[2] = world_format(world, "NOTIFY_SOCKET=%s", manager->address.sun_path);
+    bridge->env[3] = "WATCHDOG_USEC=200000";
+    bridge->env[4] = NULL;
+    bridge_start(bridge);
+    return bridge;
+}
+
+/* Reads words until one holds the text. */
+static void expect_word(const struct manager *manager, const char *text)
+{
+    char word[512] = "";
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (strstr(word, text) == NULL) {
+        struct pollfd entry = {.fd = manager->fd, .events = POLLIN};
+        if (poll(&entry, 1, 100) == 1) {
+            ssize_t got = recv(manager->fd, word, sizeof word - 1, 0);
+            word[got > 0 ? got : 0] = '\0';
+        }
+        if (flow_now_ms() > end_ms) {
+            flow_fail("the service manager does not hear: %s", text);
+        }
+    }
+}
+
+static void test_the_manager_hears_of_start_work_and_end(struct world *world)
+{
+    struct manager manager = manager_new(world);
+    struct bridge *bridge = managed_bridge(world, &manager, "");
+    expect_word(&manager, "READY=1");
+    expect_word(&manager, "STATUS=1 of 1 receivers subscribed");
+    expect_word(&manager, "publisher connected");
+    expect_word(&manager, "WATCHDOG=1");
+    expect_word(&manager, "WATCHDOG=1");
+    bridge_wait_online(bridge);
+    process_end(bridge->pid, SIGTERM, 0);
+    expect_word(&manager, "STOPPING=1");
+    assert_int_equal(bridge_wait_exit(bridge), 0);
+    close(manager.fd);
+}
+
+/* It would be started again and again, for nothing. */
+static void test_a_bridge_without_its_broker_is_ready_too(struct world *world)
+{
+    int guard = -1;
+    int port = port_reserve(&guard);
+    struct manager manager = manager_new(world);
+    struct bridge *bridge = managed_bridge(
+        world, &manager, world_format(world, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
+    expect_word(&manager, "READY=1");
+    expect_word(&manager, "WATCHDOG=1");
+    bridge_kill(bridge);
+    close(manager.fd);
+    close(guard);
+}
+
+static void test_a_manager_that_does_not_listen_holds_nothing_up(struct world *world)
+{
+    struct manager manager = manager_new(world);
+    close(manager.fd);
+    struct bridge *bridge = managed_bridge(world, &manager, "");
+    bridge_wait_online(bridge);
+    bridge_stop(bridge);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_the_manager_hears_of_start_work_and_end),
+        FLOW_TEST(test_a_bridge_without_its_broker_is_ready_too),
+        FLOW_TEST(test_a_manager_that_does_not_listen_holds_nothing_up),
+    };
+    return flow_main("supervisor", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+}
