@@ -54,8 +54,8 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
     " value INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;",
 
-    "ALTER TABLE command ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE command ADD COLUMN crashes_alone INTEGER NOT NULL DEFAULT 0;",
+    ("ALTER TABLE command ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE command ADD COLUMN crashes_alone INTEGER NOT NULL DEFAULT 0;"),
 };
 
 #define COMMAND_COLUMNS                                                                        \

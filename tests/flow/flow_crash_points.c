@@ -259,6 +259,40 @@ static void test_a_command_that_ends_the_bridge_three_times_is_set_aside(struct 
     assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
 }
 
+/* Two ends with neighbours on the wire make suspects of all; called alone, each shows what it is.
+ */
+static void test_a_command_that_ends_the_bridge_is_found_among_its_neighbours(struct world *world)
+{
+    enum { NEIGHBOURS = 5 };
+    struct bridge *bridge = world_bridge_alone(world, "");
+    const char *token = world_name(world, "poison");
+    const char *neighbours[NEIGHBOURS];
+    simulator_fault(&world->simulator, "\"hang\",\"Count\":-1");
+    tell(bridge, world_format(world, "after_sending/%s", token));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    for (int i = 0; i < NEIGHBOURS; i++) {
+        neighbours[i] = world_name(world, "neighbour");
+        world_send(world, world_command(world, neighbours[i], world_name(world, "pg"), ""));
+    }
+    simulator_wait(&world->simulator, "Requests", NEIGHBOURS);
+    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    expect_crash(bridge);
+    bridge_start(bridge);
+    expect_crash(bridge);
+    simulator_clear(&world->simulator);
+    bridge_start(bridge);
+    expect_crash(bridge);
+    bridge_start(bridge);
+    expect_crash(bridge);
+    bridge_start(bridge);
+    check_set_aside(client_expect(world->sender, &(struct match){.token = token}), false);
+    for (int i = 0; i < NEIGHBOURS; i++) {
+        check_succeeded(world_expect_reply(world, neighbours[i]));
+        assert_int_equal(simulator_token(&world->simulator, neighbours[i], "Effects"), 1);
+    }
+}
+
 static void test_an_answer_between_the_ends_clears_a_command(struct world *world)
 {
     struct bridge *bridge = world_bridge_alone(world, "");
@@ -360,6 +394,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_refusal_survives_every_step_from_its_answer_on),
         FLOW_TEST(test_a_name_nobody_knows_ends_the_start_with_the_names_there_are),
         FLOW_TEST(test_a_command_that_ends_the_bridge_three_times_is_set_aside),
+        FLOW_TEST(test_a_command_that_ends_the_bridge_is_found_among_its_neighbours),
         FLOW_TEST(test_an_answer_between_the_ends_clears_a_command),
         FLOW_TEST(test_a_message_that_ends_the_bridge_three_times_becomes_a_dead_letter),
         FLOW_TEST(test_a_message_that_ends_the_bridge_is_found_among_several_receivers),
