@@ -210,6 +210,7 @@ static void see_session_loss(struct bridge *bridge)
 /* Certificates, keys and passwords are read again: all that is new is used, or nothing of it. */
 static void reload(struct bridge *bridge)
 {
+    ledger_reopen_audit(bridge->ledger);
     bool is_usable = identities_reload(&bridge->tls, bridge->settings) == STATUS_OK;
     if (is_usable) {
         ecs_renew(bridge->ecs);
@@ -279,7 +280,7 @@ static void on_store_health(void *arg, bool is_failing, const char *text)
     struct bridge *bridge = arg;
     if (is_failing) {
         LOG_ERROR("store_unavailable", LOG_TEXT("why", text),
-                  LOG_TEXT("meaning", "no command is acknowledged until the store works again"));
+                  LOG_TEXT("meaning", "no command is acknowledged until it works again"));
     } else {
         LOG_INFO("store_available", LOG_TEXT("store", bridge->settings->ledger.store));
     }
@@ -424,6 +425,9 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
         .routes = settings->routes,
         .route_count = settings->route_count,
         .counters = &bridge->counters,
+        .audit_file = settings->audit.file,
+        .is_audit_chained = settings->audit.chain,
+        .instance = settings->instance,
     };
     const struct ledger_hooks hooks = {.arg = bridge,
                                        .reserve = on_reserve,

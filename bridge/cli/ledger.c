@@ -1,24 +1,31 @@
 #include "io/ledger.h"
 #include "cli/cli.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <sysexits.h>
 
-#define EXIT_STORE 73
+#define EXIT_STORE      73
+#define AUDIT_FILES_MAX 1000
 
 static const struct cli_option OPTIONS[] = {
-    {'c', "config", "FILE", "The configuration file that names the ledger."},
+    {'c', "config", "FILE", "The configuration file that names the ledger and the audit file."},
     {0},
 };
 
 static const struct cli_usage USAGE = {
-    .synopsis = "ledger --config FILE show TOKEN | list | count",
-    .about = "Looks into a ledger, also while its bridge runs; nothing is changed.\n"
-             "  show TOKEN   the record of a ClientToken, as JSON; exits 1 where there is none\n"
-             "  list         every unfinished command, one JSON object a line\n"
-             "  count        how much is unfinished, waits, and is to be published",
+    .synopsis = "ledger --config FILE show TOKEN | list | count | verify-audit [FILE...]",
+    .about =
+        "Looks into a ledger, also while its bridge runs; nothing is changed.\n"
+        "  show TOKEN   the record of a ClientToken, as JSON; exits 1 where there is none\n"
+        "  list         every unfinished command, one JSON object a line\n"
+        "  count        how much is unfinished, waits, and is to be published\n"
+        "  verify-audit [FILE...]\n"
+        "               whether the audit file is whole; with files, the oldest first, those\n"
+        "               together. Without --config their end is not compared with the ledger.\n"
+        "               Exits 1 where something was changed or is missing",
     .options = OPTIONS,
-    .operands_max = 2,
+    .operands_max = 1 + AUDIT_FILES_MAX,
 };
 
 static enum status look(const char *store, char **operands, int count, struct buf *out,
@@ -44,7 +51,7 @@ static int report(enum status status, const struct buf *out, const struct buf *w
         fwrite(out->data, 1, out->length, stdout);
         return EX_OK;
     case STATUS_LIMIT:
-        return cli_wrong_call("ledger", "show TOKEN, list or count is needed");
+        return cli_wrong_call("ledger", "show TOKEN, list, count or verify-audit is needed");
     case STATUS_NOT_FOUND:
         fprintf(stderr, "ecs-mqtt-bridge ledger: no record of this ClientToken\n");
         return 1;
@@ -53,6 +60,84 @@ static int report(enum status status, const struct buf *out, const struct buf *w
                 why->length > 0 ? why->data : "cannot be read");
         return EXIT_STORE;
     }
+}
+
+/* ---- verify-audit ---- */
+
+static void print_fault(const struct audit_report *report)
+{
+    if (report->line > 0) {
+        printf("%s: line %" PRId64 " %s\n", report->path, report->line, report->what.data);
+    } else {
+        printf("%s: %s\n", report->path, report->what.data);
+    }
+    printf("%" PRId64 " lines before it are whole, the last one has Seq %" PRId64 "\n",
+           report->count, report->chain.seq);
+}
+
+static int print_report(const struct audit_report *report, bool has_head)
+{
+    if (!report->is_sound) {
+        print_fault(report);
+        return 1;
+    }
+    printf("%" PRId64 " lines are whole", report->count);
+    if (report->count > 0) {
+        printf(", Seq %" PRId64 " to %" PRId64, report->first_seq, report->chain.seq);
+    }
+    printf(has_head ? ", and end as the ledger says\n"
+                    : "; their end was not compared with a ledger (--config)\n");
+    if (report->withdrawn_count > 0) {
+        printf("%" PRId64 " of them were taken back: the ledger never had them\n",
+               report->withdrawn_count);
+    }
+    if (report->has_open_end) {
+        printf("behind them stands the beginning of a line: a crash, or it is being written\n");
+    }
+    if (report->count > 0 && report->is_hashed) {
+        printf("last hash %s\n", report->chain.hash);
+    } else if (report->count > 0) {
+        printf("the lines are not chained: what was changed in them does not show\n");
+    }
+    return EX_OK;
+}
+
+static int verify(char *const *paths, size_t count, const struct audit_head *head)
+{
+    struct audit_report report;
+    struct buf why = {0};
+    int code;
+    if (audit_verify(paths, count, head, &report, &why) == STATUS_OK) {
+        code = print_report(&report, head != NULL);
+    } else {
+        fprintf(stderr, "ecs-mqtt-bridge ledger: %s\n", why.data);
+        code = EXIT_STORE;
+    }
+    audit_report_fini(&report);
+    buf_fini(&why);
+    return code;
+}
+
+static int verify_audit(const struct settings *settings, char **files, int count)
+{
+    struct audit_head head;
+    struct buf why = {0};
+    char *own[] = {settings->audit.file};
+    if (count == 0 && settings->audit.file[0] == '\0') {
+        fprintf(stderr, "ecs-mqtt-bridge ledger: audit.file is not set\n");
+        return EX_CONFIG;
+    }
+    if (ledger_audit_head(settings->ledger.store, &head, &why) != STATUS_OK) {
+        fprintf(stderr, "ecs-mqtt-bridge ledger: %s\n", why.data);
+        buf_fini(&why);
+        return EXIT_STORE;
+    }
+    return count > 0 ? verify(files, (size_t)count, &head) : verify(own, 1, &head);
+}
+
+static bool is_verify(char **operands, int count)
+{
+    return count > 0 && strcmp(operands[0], "verify-audit") == 0;
 }
 
 int cli_ledger(const struct cli_context *context, int argc, char **argv)
@@ -71,8 +156,16 @@ int cli_ledger(const struct cli_context *context, int argc, char **argv)
     if (next == CLI_EXIT) {
         return code;
     }
+    if (path == NULL && is_verify(argv + optind, argc - optind) && argc - optind > 1) {
+        return verify(argv + optind + 1, (size_t)(argc - optind - 1), NULL);
+    }
     code = cli_load_settings("ledger", path, &settings);
     if (code != EX_OK) {
+        return code;
+    }
+    if (is_verify(argv + optind, argc - optind)) {
+        code = verify_audit(settings, argv + optind + 1, argc - optind - 1);
+        settings_free(settings);
         return code;
     }
     enum status status = look(settings->ledger.store, argv + optind, argc - optind, &out, &why);

@@ -10,8 +10,10 @@
 
 #include "base/clock.h"
 #include "base/crash_point.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "domain/audit.h"
 #include "domain/command.h"
 #include "domain/reply.h"
 #include "domain/topic.h"
@@ -140,6 +142,34 @@ static void claimed(void *arg, enum status status, enum claim_result result)
     posted(arg, status);
 }
 
+/* What the audit file is to say of the message; empty where there is no such file. */
+static struct buf audit_of(const struct intake *intake, const struct judgement *judgement)
+{
+    struct buf members = {0};
+    if (intake->settings->audit.file[0] != '\0') {
+        audit_put_arrival(&members, judgement->delivery, &judgement->asker,
+                          judgement->token.data == judgement->made_token);
+    }
+    return members;
+}
+
+static struct buf audit_of_refusal(const struct intake *intake, const struct judgement *judgement)
+{
+    struct buf members = {0};
+    if (intake->settings->audit.file[0] != '\0') {
+        struct buf arrival = audit_of(intake, judgement);
+        audit_put_request(&members, judgement->route, &judgement->request, judgement->token);
+        if (members.length > 0) {
+            audit_put_members(&members, buf_slice(&arrival));
+        } else {
+            buf_append(&members, buf_slice(&arrival));
+        }
+        json_put_text(&members, "Code", slice_text(bridge_error_code(judgement->refusal.error)));
+        buf_fini(&arrival);
+    }
+    return members;
+}
+
 static void post_dead_letter(struct intake *intake, struct judgement *judgement,
                              struct buf *message)
 {
@@ -159,6 +189,7 @@ static void post_dead_letter(struct intake *intake, struct judgement *judgement,
 static void refuse(struct intake *intake, struct judgement *judgement, struct job *job)
 {
     struct buf message = {0};
+    struct buf audit = audit_of_refusal(intake, judgement);
     bool is_dead_letter = judgement->asker.topic == NULL;
     if (is_dead_letter) {
         post_dead_letter(intake, judgement, &message);
@@ -172,7 +203,7 @@ static void refuse(struct intake *intake, struct judgement *judgement, struct jo
              LOG_SLICE("topic", judgement->delivery->topic), LOG_SLICE("token", judgement->token),
              LOG_TEXT("answer", is_dead_letter ? "dead_letter" : judgement->asker.topic),
              LOG_TEXT("traceparent", judgement->asker.traceparent));
-    ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, posted, job);
+    ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, &audit, posted, job);
     buf_fini(&message);
 }
 
@@ -211,6 +242,7 @@ static void claim(struct intake *intake, struct judgement *judgement, struct job
                                judgement->token, &intake->limits, judgement->now_ms),
         .asker = judgement->asker,
         .wants_accepted = judgement->route->has_accepted_reply,
+        .audit = audit_of(intake, judgement),
     };
     judgement->asker = (struct asker){0};
     request.unless_found =

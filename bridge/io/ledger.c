@@ -44,6 +44,7 @@ static int64_t patience_us(const struct ledger *ledger, const struct ledger_requ
     case REQUEST_POST:
     case REQUEST_BEGIN:
     case REQUEST_READ:
+    case REQUEST_REOPEN:
         break;
     }
     return 0;
@@ -118,10 +119,14 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
 }
 
 void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_letter,
-                 ledger_done_fn *done, void *arg)
+                 struct buf *audit_take, ledger_done_fn *done, void *arg)
 {
     struct ledger_request *request = request_new(REQUEST_POST, arg);
     buf_append(&request->post.message, message);
+    if (audit_take != NULL) {
+        request->post.audit = *audit_take;
+        *audit_take = (struct buf){0};
+    }
     request->post.is_dead_letter = is_dead_letter;
     request->post.done = done;
     enqueue(ledger, request);
@@ -189,6 +194,12 @@ void ledger_remember(struct ledger *ledger, const char *key, int64_t value)
     request->remember.key = mem_strdup(key);
     request->remember.value = value;
     enqueue(ledger, request);
+}
+
+void ledger_reopen_audit(struct ledger *ledger)
+{
+    atomic_store(&ledger->wants_audit_reopen, true);
+    enqueue(ledger, request_new(REQUEST_REOPEN, NULL));
 }
 
 int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise)
@@ -326,6 +337,7 @@ static void report_request(struct ledger *ledger, struct ledger_batch *batch,
         break;
     case REQUEST_PAUSE:
     case REQUEST_REMEMBER:
+    case REQUEST_REOPEN:
         break;
     }
 }
@@ -457,7 +469,7 @@ static enum status load(struct ledger *ledger, struct buf *out_why)
         status = start_clock(ledger);
     }
     if (status != STATUS_OK) {
-        buf_printf(out_why, "the ledger cannot be read: %s", ledger->ops->error(ledger->store));
+        buf_printf(out_why, "the ledger cannot be used: %s", ledger_error(ledger));
         return status;
     }
     ledger->unfinished = (int64_t)ledger->resumed_count;
@@ -494,6 +506,7 @@ static void free_ledger(struct ledger *ledger)
         command_free(ledger->resumed[i].command);
     }
     free(ledger->resumed);
+    audit_close(ledger->audit);
     ledger->ops->close(ledger->store);
     loop_wake_free(ledger->wake);
     loop_timer_free(ledger->turn_timer);
@@ -527,7 +540,10 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
     ledger->claim_reported_us = INT64_MIN / 2; /* none yet */
     ledger->wake = loop_wake_new(loop, woken, ledger);
     ledger->turn_timer = loop_timer_new(loop, turn_over, ledger);
-    status = load(ledger, out_why);
+    status = ledger_audit_open(ledger, out_why);
+    if (status == STATUS_OK) {
+        status = load(ledger, out_why);
+    }
     if (status != STATUS_OK) {
         free_ledger(ledger);
         return status;
@@ -577,7 +593,7 @@ void ledger_close(struct ledger *ledger, int64_t timeout_ms)
         pthread_join(ledger->thread, NULL);
         if (ledger->queue.head != NULL) {
             LOG_WARN("ledger_closed_behind", LOG_INT("requests", ledger->queue_count),
-                     LOG_TEXT("error", ledger->ops->error(ledger->store)),
+                     LOG_TEXT("error", ledger_error(ledger)),
                      LOG_TEXT("meaning", "no acknowledged command is lost: what could not be "
                                          "written is found out again at the next start, with the "
                                          "same tokens; replies may come twice"));

@@ -1,4 +1,5 @@
 /* How the last bridge on this ledger ended, and what that means for the calls it left. */
+#include "base/clock.h"
 #include "ledger_private.h"
 
 /* The fact that it was closed in good order. */
@@ -13,8 +14,10 @@ static bool is_charged(struct ledger *ledger)
     return was_closed == 0;
 }
 
+/* The audit file's first line of this run belongs to the same transaction. */
 enum status ledger_reset_calls(struct ledger *ledger)
 {
+    ledger_audit_begin(ledger, clock_wall_ms());
     enum status status = ledger->ops->begin(ledger->store);
     if (status == STATUS_OK) {
         status = ledger->ops->reset_calls(ledger->store, is_charged(ledger));
@@ -22,7 +25,14 @@ enum status ledger_reset_calls(struct ledger *ledger)
     if (status == STATUS_OK) {
         status = ledger->ops->set_fact(ledger->store, CLOSED_FACT, 0);
     }
-    return status == STATUS_OK ? ledger->ops->commit(ledger->store) : status;
+    if (status == STATUS_OK) {
+        status = ledger_audit_write(ledger);
+    }
+    if (status == STATUS_OK) {
+        status = ledger->ops->commit(ledger->store);
+    }
+    ledger_audit_end(ledger, status == STATUS_OK);
+    return status;
 }
 
 /* Where that cannot be kept, the calls it left are charged once: too little to be blamed. */

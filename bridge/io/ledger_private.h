@@ -7,6 +7,7 @@
  *   ledger_clock.c    the time by which records are kept
  *   ledger_end.c      how the last bridge ended, and the calls it left
  *   ledger_crash.c    of debug builds: the crash points around a commit
+ *   ledger_audit.c    what one request writes to the audit file
  *
  * A request goes from the loop's queue into a batch (one transaction), is carried out there, and
  * comes back with its batch to be reported. Whoever has the batch has all that is in it.
@@ -19,6 +20,7 @@
 #include "ledger_clock.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum request_kind {
     REQUEST_CLAIM,
@@ -29,6 +31,7 @@ enum request_kind {
     REQUEST_DELIVERED,
     REQUEST_READ,
     REQUEST_REMEMBER,
+    REQUEST_REOPEN,
 };
 
 struct claim_request {
@@ -43,6 +46,7 @@ struct claim_request {
 
 struct post_request {
     struct buf message;
+    struct buf audit;
     bool is_dead_letter;
     ledger_done_fn *done;
 };
@@ -165,11 +169,15 @@ struct ledger {
 
     /* the ledger thread's, and the opener's before it starts */
     struct store *store;
+    struct audit *audit; /* NULL: none */
     int64_t unfinished;
     int64_t retry_at_us;  /* monotonic */
     int64_t expire_at_us; /* monotonic */
     bool is_failing;
+    bool is_audit_at_fault; /* the last failure was the audit file's, not the store's */
     bool has_more_expired;
+
+    atomic_bool wants_audit_reopen; /* both sides' */
 
     /* both sides', under the mutex */
     pthread_mutex_t mutex;
@@ -225,6 +233,25 @@ void ledger_pass_commit(const struct ledger_batch *batch, bool is_committed);
 #else
 #define ledger_pass_commit(batch, is_committed) ((void)0)
 #endif
+
+/*
+ * The audit file's part. Each does nothing where there is none. A line is a part of its
+ * transaction: it is written by ledger_audit_write() before the commit, and taken back where that
+ * fails.
+ */
+enum status ledger_audit_open(struct ledger *ledger, struct buf *out_why);
+void ledger_audit_begin(struct ledger *ledger, int64_t now_ms);
+void ledger_audit_claim(struct ledger *ledger, const struct claim_request *claim);
+void ledger_audit_replay(struct ledger *ledger, const struct claim_request *claim,
+                         const struct store_row *row);
+void ledger_audit_refusal(struct ledger *ledger, const struct claim_request *claim,
+                          const char *code);
+void ledger_audit_post(struct ledger *ledger, const struct post_request *post);
+void ledger_audit_outcome(struct ledger *ledger, const struct finish_request *finish);
+enum status ledger_audit_write(struct ledger *ledger);
+void ledger_audit_end(struct ledger *ledger, bool is_committed);
+/* What the last failure was: the audit file's or the store's. */
+const char *ledger_error(struct ledger *ledger);
 
 /* The thread: commits until the ledger closes. */
 void *ledger_thread_run(void *ledger);

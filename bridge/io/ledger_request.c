@@ -81,9 +81,11 @@ void ledger_request_free(struct ledger_request *request)
     case REQUEST_CLAIM:
         command_free(request->claim.ask.command);
         asker_fini(&request->claim.ask.asker);
+        buf_fini(&request->claim.ask.audit);
         break;
     case REQUEST_POST:
         buf_fini(&request->post.message);
+        buf_fini(&request->post.audit);
         break;
     case REQUEST_FINISH:
         command_free(request->finish.command);
@@ -96,6 +98,7 @@ void ledger_request_free(struct ledger_request *request)
     case REQUEST_PAUSE:
     case REQUEST_DELIVERED:
     case REQUEST_READ:
+    case REQUEST_REOPEN:
         break;
     }
     free(request);
@@ -236,6 +239,7 @@ static enum status refuse(struct ledger *ledger, struct ledger_batch *batch,
     reply.error = buf_slice(&batch->error_json);
     reply.code = slice_text(outcome.code);
     claim->result = result;
+    ledger_audit_refusal(ledger, claim, outcome.code);
     enum status status = post_reply(ledger, batch, &reply, &claim->ask.asker);
     outcome_fini(&outcome);
     return status;
@@ -280,6 +284,7 @@ static enum status insert(struct ledger *ledger, struct ledger_batch *batch,
     }
     if (status == STATUS_OK) {
         batch->unfinished++;
+        ledger_audit_claim(ledger, claim);
     }
     if (status == STATUS_OK && claim->ask.wants_accepted) {
         status = post_accepted(ledger, batch, claim);
@@ -292,6 +297,7 @@ static enum status replay(struct ledger *ledger, struct ledger_batch *batch,
 {
     const struct reply reply = reply_of_row(row);
     claim->result = CLAIM_REPLAYED;
+    ledger_audit_replay(ledger, claim, row);
     return post_reply(ledger, batch, &reply, &claim->ask.asker);
 }
 
@@ -331,6 +337,7 @@ static enum status join(struct ledger *ledger, struct ledger_batch *batch,
         return refuse(ledger, batch, claim, CLAIM_REFUSED, ERROR_OVERLOADED, message);
     }
     claim->result = CLAIM_WAITS;
+    ledger_audit_claim(ledger, claim);
     return ledger->ops->add_asker(ledger->store, id, count, &claim->ask.asker);
 }
 
@@ -461,6 +468,7 @@ static enum status finish(struct ledger *ledger, struct ledger_batch *batch,
     }
     finish->asker_count = answering.count;
     batch->unfinished--;
+    ledger_audit_outcome(ledger, finish);
     return status == STATUS_OK ? post_rendered(ledger, batch, first) : status;
 }
 
@@ -469,6 +477,7 @@ static enum status post(struct ledger *ledger, struct ledger_batch *batch,
 {
     size_t first = batch->message_count;
     size_t offset = batch->bytes.length;
+    ledger_audit_post(ledger, post);
     buf_append(&batch->bytes, buf_slice(&post->message));
     add_message(batch, 0, offset);
     return post_rendered(ledger, batch, first);
@@ -510,6 +519,8 @@ static enum status apply(struct ledger *ledger, struct ledger_batch *batch,
                                         read_message, batch, &count);
     case REQUEST_REMEMBER:
         return ledger->ops->set_fact(ledger->store, request->remember.key, request->remember.value);
+    case REQUEST_REOPEN: /* the thread has seen to it */
+        break;
     }
     return STATUS_OK;
 }

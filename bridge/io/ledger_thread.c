@@ -137,15 +137,26 @@ static enum status keep_time(struct ledger *ledger, struct ledger_batch *batch)
                                  : STATUS_OK;
 }
 
-static enum status carry_out(struct ledger *ledger, struct ledger_batch *batch)
+/* Whether the store works again; an empty transaction would succeed without touching the disk. It
+ * is one of its own, so that nothing is audited as long as the store fails. */
+static enum status probe(struct ledger *ledger)
 {
     enum status status = ledger->ops->begin(ledger->store);
     if (status == STATUS_OK) {
-        status = keep_time(ledger, batch);
+        status = ledger->ops->set_fact(ledger->store, PROBE_FACT, clock_wall_ms());
     }
-    if (status == STATUS_OK && ledger->is_failing) {
-        /* An empty transaction would succeed without touching the disk. */
-        status = ledger->ops->set_fact(ledger->store, PROBE_FACT, batch->now_ms);
+    return status == STATUS_OK ? ledger->ops->commit(ledger->store) : status;
+}
+
+static enum status carry_out(struct ledger *ledger, struct ledger_batch *batch)
+{
+    ledger_audit_begin(ledger, clock_wall_ms());
+    enum status status = ledger->is_failing ? probe(ledger) : STATUS_OK;
+    if (status == STATUS_OK) {
+        status = ledger->ops->begin(ledger->store);
+    }
+    if (status == STATUS_OK) {
+        status = keep_time(ledger, batch);
     }
     for (struct ledger_request *request = batch->requests.head;
          request != NULL && status == STATUS_OK; request = request->next) {
@@ -155,6 +166,9 @@ static enum status carry_out(struct ledger *ledger, struct ledger_batch *batch)
     if (status == STATUS_OK) {
         status = expire(ledger, batch);
     }
+    if (status == STATUS_OK) {
+        status = ledger_audit_write(ledger);
+    }
     ledger_pass_commit(batch, false);
     return status == STATUS_OK ? ledger->ops->commit(ledger->store) : status;
 }
@@ -162,6 +176,7 @@ static enum status carry_out(struct ledger *ledger, struct ledger_batch *batch)
 static void succeeded(struct ledger *ledger, struct ledger_batch *batch)
 {
     ledger_pass_commit(batch, true);
+    ledger_audit_end(ledger, true);
     ledger->unfinished = batch->unfinished;
     batch->commits = 1;
     if (batch->has_clock_news) {
@@ -212,8 +227,9 @@ static void failed(struct ledger *ledger, struct ledger_batch *batch)
     if (!ledger->is_failing) {
         batch->health = HEALTH_FAILING;
         buf_clear(&batch->health_text);
-        buf_append_text(&batch->health_text, ledger->ops->error(ledger->store));
+        buf_append_text(&batch->health_text, ledger_error(ledger));
     }
+    ledger_audit_end(ledger, false);
     ledger->is_failing = true;
     ledger->ops->rollback(ledger->store);
     ledger->retry_at_us = clock_mono_us() + RETRY_INTERVAL_US;

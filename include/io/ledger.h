@@ -3,10 +3,11 @@
  * messages to publish.
  *
  * Requests are queued to the ledger's own thread, which carries out all that wait in one
- * transaction (one fsync) and then reports, in order, on the loop's thread. A claim or a message
- * that cannot be stored is answered STATUS_STORE; moves and outcomes are kept and tried again until
- * the store takes them. A command's asker, its outcome and its rendered replies live here; flow/
- * parts meet only through it.
+ * transaction (one fsync) and then reports, in order, on the loop's thread. Where there is an audit
+ * file, its lines belong to the transaction: what cannot be audited is not done. A claim or a
+ * message that cannot be stored is answered STATUS_STORE; moves and outcomes are kept and tried
+ * again until the store takes them. A command's asker, its outcome and its rendered replies live
+ * here; flow/ parts meet only through it.
  *
  * Thread: the loop's, for every function and callback.
  */
@@ -21,6 +22,7 @@
 #include "domain/outcome.h"
 #include "domain/reply.h"
 #include "domain/route.h"
+#include "io/audit.h"
 #include "io/loop.h"
 
 #include <stdbool.h>
@@ -40,6 +42,9 @@ struct ledger_options {
     const struct route *routes; /* to give resumed commands their route */
     size_t route_count;
     struct counters *counters;
+    const char *audit_file; /* NULL or "": none */
+    bool is_audit_chained;
+    const char *instance; /* for the audit file */
 };
 
 /* Who hears what happened. All are set. */
@@ -88,6 +93,8 @@ typedef void ledger_done_fn(void *arg, enum status status);
  * strings. Whatever the result, its reply or its place among those who wait is durable when `done`
  * is called. `unless_found`: a token without a record is refused with this error instead of claimed
  * (ERROR_NONE: claimed). `wants_accepted`: a new command's asker gets an "accepted" reply at once.
+ * `audit`, taken too: what is known of the message, by audit_put_arrival(); empty where there is no
+ * audit file.
  */
 struct ledger_claim {
     struct command *command;
@@ -95,13 +102,15 @@ struct ledger_claim {
     enum bridge_error unless_found;
     const char *unless_message; /* static text */
     bool wants_accepted;
+    struct buf audit;
 };
 void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger_claimed_fn *done,
                   void *arg);
 
-/* Put a message (encoded) into the outbox: refusals and dead letters. The bytes are copied. */
+/* Put a message (encoded) into the outbox: refusals and dead letters. The bytes are copied; the
+ * members of its line in the audit file are taken, NULL for none. */
 void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_letter,
-                 ledger_done_fn *done, void *arg);
+                 struct buf *audit_take, ledger_done_fn *done, void *arg);
 
 /* MOVE_START, durable before `done`: the call may go out. `command` stays the caller's; its state
  * is set on the way. */
@@ -136,6 +145,10 @@ void ledger_remember(struct ledger *ledger, const char *key, int64_t value);
 /* The value as of ledger_open(), else `otherwise`. Only before ledger_start(). */
 int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise);
 
+/* The audit file was moved away: the lines from now on go into a new one of its name. Nothing where
+ * there is none. */
+void ledger_reopen_audit(struct ledger *ledger);
+
 /*
  * Looking into a store beside the bridge that runs on it, for the `ledger` subcommand. Each appends
  * one JSON object a line. STATUS_NOT_FOUND where no record has the token; other faults as
@@ -148,6 +161,9 @@ enum status ledger_list(const char *store, struct buf *out, struct buf *out_why)
 /* How many commands are unfinished, how many duplicates wait, how many messages are in the outbox.
  */
 enum status ledger_count(const char *store, struct buf *out, struct buf *out_why);
+
+/* Where the audit file ends as of the last commit; a Seq of 0 where none was ever written. */
+enum status ledger_audit_head(const char *store, struct audit_head *out_head, struct buf *out_why);
 
 /* SQLite's version, for `version`. */
 const char *ledger_library_version(void);

@@ -88,6 +88,10 @@ struct settings {
         char *durability; /* "full" or "process" */
     } ledger;
     struct {
+        char *file; /* "" for none */
+        bool chain;
+    } audit;
+    struct {
         int64_t success_ttl_s;
         int64_t failure_ttl_s;
     } dedup;

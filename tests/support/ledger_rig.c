@@ -385,7 +385,7 @@ void rig_fail(struct rig *rig, const char *token, enum keep keep)
 
 void rig_post(struct rig *rig, const char *bytes, bool is_dead_letter)
 {
-    ledger_post(rig->ledger, slice_text(bytes), is_dead_letter, post_done, rig);
+    ledger_post(rig->ledger, slice_text(bytes), is_dead_letter, NULL, post_done, rig);
 }
 
 void rig_read(struct rig *rig, int64_t from_id, size_t limit)

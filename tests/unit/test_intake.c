@@ -30,6 +30,7 @@ struct claimed {
     enum bridge_error unless_found;
     bool has_unless_message;
     bool wants_accepted;
+    struct buf audit;
     ledger_claimed_fn *done;
     void *arg;
 };
@@ -39,6 +40,7 @@ struct posted {
     struct message message; /* points into `bytes` */
     struct json *body;
     bool is_dead_letter;
+    struct buf audit;
     ledger_done_fn *done;
     void *arg;
 };
@@ -64,6 +66,7 @@ static void forget_claim(void)
 {
     command_free(world.claimed.command);
     asker_fini(&world.claimed.asker);
+    buf_fini(&world.claimed.audit);
     world.claimed = (struct claimed){0};
 }
 
@@ -71,6 +74,7 @@ static void forget_post(void)
 {
     json_free(world.posted.body);
     buf_fini(&world.posted.bytes);
+    buf_fini(&world.posted.audit);
     world.posted = (struct posted){0};
 }
 
@@ -84,17 +88,20 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
                                      .unless_found = claim_take->unless_found,
                                      .has_unless_message = claim_take->unless_message[0] != '\0',
                                      .wants_accepted = claim_take->wants_accepted,
+                                     .audit = claim_take->audit,
                                      .done = done,
                                      .arg = arg};
     world.claim_count++;
 }
 
 void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_letter,
-                 ledger_done_fn *done, void *arg)
+                 struct buf *audit_take, ledger_done_fn *done, void *arg)
 {
     struct json_fault fault;
     (void)ledger;
     forget_post();
+    world.posted.audit = *audit_take;
+    *audit_take = (struct buf){0};
     buf_append(&world.posted.bytes, message);
     assert_int_equal(message_decode(buf_slice(&world.posted.bytes), &world.posted.message),
                      STATUS_OK);
@@ -205,6 +212,7 @@ static int set_up(void **state)
                                  .regions = {regions, 1},
                                  .groups = {groups, 1}};
     world.settings.instance = "i-1";
+    world.settings.audit.file = "";
     world.settings.topics.dead_letters = "dead/{Instance}/{Route}";
     world.settings.limits.payload_bytes = 1024;
     world.settings.limits.deadline_s = 300;
