@@ -26,7 +26,17 @@ static bool list_matches(const struct text_list *filters, struct slice topic)
 
 bool route_allows(const struct route *route, const char *region, const char *group)
 {
-    return list_allows(&route->regions, region) && list_allows(&route->groups, group);
+    return route_allows_region(route, region) && route_allows_group(route, group);
+}
+
+bool route_allows_region(const struct route *route, const char *region)
+{
+    return list_allows(&route->regions, region);
+}
+
+bool route_allows_group(const struct route *route, const char *group)
+{
+    return list_allows(&route->groups, group);
 }
 
 bool route_allows_reply_topic(const struct route *route, struct slice topic)

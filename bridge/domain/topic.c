@@ -204,6 +204,17 @@ static void append_value(struct buf *out, struct slice value, size_t topic_start
     }
 }
 
+/* The template's own '$' begins a topic only where it begins the template: an empty value before it
+ * must not make it do so. */
+static void append_literal(struct buf *out, char c, bool is_first, size_t topic_start)
+{
+    if (c == '$' && !is_first && out->length == topic_start) {
+        buf_append_text(out, "%24");
+    } else {
+        buf_append_char(out, c);
+    }
+}
+
 /* Restores the buffer, so that a failure leaves nothing half written behind. */
 static enum status give_up(struct buf *out, size_t start, enum status status)
 {
@@ -219,7 +230,8 @@ enum status topic_expand(const char *text, const struct topic_values *values, st
     size_t start = out->length;
     for (const char *at = text; *at != '\0';) {
         if (*at != '{') {
-            buf_append_char(out, *at++);
+            append_literal(out, *at, at == text, start);
+            at++;
             continue;
         }
         enum placeholder placeholder = placeholder_at(at);

@@ -7,6 +7,8 @@
 #include "domain/topic.h"
 #include "domain/wire.h"
 
+#include <stdio.h>
+
 #define ITEM_NONE SIZE_MAX
 
 /* A command filter and whose it is. */
@@ -203,9 +205,43 @@ static void check_response_filter(const struct settings_view *view, size_t route
     }
 }
 
+static void refuse_default(const struct settings_view *view, size_t route, const char *path,
+                           const char *list)
+{
+    char key[64];
+    snprintf(key, sizeof key, "routes[%zu].%s", route, path);
+    settings_say_error(view->report, view->file, settings_route_line_of(view, route, path), key,
+                       "is none that this route's %s allow, so every command that leaves it out "
+                       "would be refused; allowed: one that they do",
+                       list);
+}
+
+/* What is no region or group at all was told already. */
+static bool is_usable(const char *path, const char *value)
+{
+    const struct settings_row *row = settings_row_find(settings_route_table(), path);
+    return value != NULL && settings_text_why(row, value) == NULL;
+}
+
+static void check_defaults(const struct settings_view *view, size_t index)
+{
+    static const char region[] = "defaults.RegionId";
+    static const char group[] = "defaults.ReplicaGroupId";
+    const struct route *route = &view->settings->routes[index];
+    if (is_usable(region, route->default_region) &&
+        !route_allows_region(route, route->default_region)) {
+        refuse_default(view, index, region, "regions");
+    }
+    if (is_usable(group, route->default_group) &&
+        !route_allows_group(route, route->default_group)) {
+        refuse_default(view, index, group, "groups");
+    }
+}
+
 static void check_route(const struct settings_view *view, size_t index)
 {
     const struct route *route = &view->settings->routes[index];
+    check_defaults(view, index);
     if (view->settings->broker.protocol == 4 && route->share[0] != '\0') {
         warn_route(view, index, "share", ITEM_NONE,
                    "needs shared subscriptions, which MQTT 3.1.1 does not have: at a broker that "

@@ -14,9 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ITEM_BYTES_MAX 65535
-#define ALPN_BYTES_MAX 255 /* RFC 7301, section 3.1 */
-#define INSTANCE_MARK  "{Instance}"
+#define ITEM_BYTES_MAX    65535
+#define ALPN_BYTES_MAX    255  /* RFC 7301, section 3.1 */
+#define PATTERN_BYTES_MAX 1024 /* what it is matched with has at most 128 */
+#define INSTANCE_MARK     "{Instance}"
 
 static bool has_only(const char *text, bool (*is_allowed)(unsigned char c))
 {
@@ -255,6 +256,38 @@ static const char *why_share(const char *text)
     return strpbrk(text, "/+#") == NULL ? NULL : "holds '/', '+' or '#'";
 }
 
+/* Behind the bracket expression that begins here; NULL where it has no end, so that the '[' would
+ * stand for itself. */
+static const char *end_of_bracket(const char *text)
+{
+    text++;
+    text += *text == '!' || *text == '^';
+    text += *text == ']';
+    const char *end = strchr(text, ']');
+    return end == NULL ? NULL : end + 1;
+}
+
+static const char *why_pattern(const char *text)
+{
+    if (strlen(text) > PATTERN_BYTES_MAX) {
+        return "is too long";
+    }
+    while (*text != '\0') {
+        if (*text == '\\' && text[1] == '\0') {
+            return "ends with a backslash";
+        }
+        if (*text == '[') {
+            text = end_of_bracket(text);
+            if (text == NULL) {
+                return "has a '[' without its ']' (write \\\\[ for a bracket itself)";
+            }
+        } else {
+            text += *text == '\\' ? 2 : 1;
+        }
+    }
+    return NULL;
+}
+
 static const char *why_region(const char *text)
 {
     return has_only(text, is_region_byte) ? NULL : "has a character other than these";
@@ -310,7 +343,7 @@ static const struct {
     [RULE_FILTER] = {"a topic filter; + and # stand for whole levels, # only at the end",
                      why_filter},
     [RULE_SHARE] = {"a name without '/', '+' and '#'", why_share},
-    [RULE_PATTERN] = {"a shell pattern", NULL},
+    [RULE_PATTERN] = {"a shell pattern of at most 1024 bytes", why_pattern},
     [RULE_REGION] = {"letters, digits and '-'", why_region},
     [RULE_GROUP_ID] = {"printable ASCII", why_group_id},
 };

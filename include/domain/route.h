@@ -40,6 +40,9 @@ struct route {
 
 /* Whether the region and the group both match one of the route's patterns. Case-sensitive. */
 bool route_allows(const struct route *route, const char *region, const char *group);
+/* One half of that question. */
+bool route_allows_region(const struct route *route, const char *region);
+bool route_allows_group(const struct route *route, const char *group);
 /* Whether a topic matches one of the route's `response_topics`. */
 bool route_allows_reply_topic(const struct route *route, struct slice topic);
 /* The first of the routes with a filter that matches the topic, or NULL. */

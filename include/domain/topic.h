@@ -3,8 +3,8 @@
  *
  * Rules: MQTT 5, section 4.7. A template is a topic name with placeholders such as {ClientToken}; a
  * value that holds '/', '+', '#', '%', a control character or NUL is percent-encoded (upper-case
- * hex) byte by byte, and so is a '$' that would begin the topic: no value can reach another topic
- * level.
+ * hex) byte by byte, and so is a '$' that would begin the topic because of a value: no value can
+ * reach another topic level.
  *
  * Thread: any; pure.
  */

@@ -1,5 +1,7 @@
 #include "domain/route.h"
 
+#include "base/clock.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,6 +59,79 @@ static void test_a_star_pattern_matches_everything(void **state)
     assert_true(route_allows(&route, ".hidden", "a/b c"));
 }
 
+static void test_patterns_mean_what_a_shell_means_by_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern;
+        const char *value;
+        bool is_allowed;
+    } rows[] = {
+        {"pg-*", "PG-1", false},
+        {"PG-*", "PG-1", true},
+        {"pg-*", "pg-", true},
+        {"pg-?", "pg-", false},
+        {"pg-?", "pg-ab", false},
+        {"*", "", true},
+        {"", "", true},
+        {"", "a", false},
+        {"pg-[ab]", "pg-a", true},
+        {"pg-[ab]", "pg-c", false},
+        {"pg-[!ab]", "pg-c", true},
+        {"pg-[!ab]", "pg-a", false},
+        {"pg-[a-c]", "pg-b", true},
+        {"pg-[a-c]", "pg-B", false},
+        {"pg-[]]", "pg-]", true},
+        {"pg-[0-9]*", "pg-1x", true},
+        {"*", "a/b", true},
+        {"a*c", "a/b/c", true},
+        {"a?c", "a/c", true},
+        {"*", ".hidden", true},
+        {"?hidden", ".hidden", true},
+        {"pg-1", "pg-1 ", false},
+        {"pg-1", "xpg-1", false},
+        {"pg-\\*", "pg-*", true},
+        {"pg-\\*", "pg-1", false},
+        {"pg.1", "pgx1", false},
+        {"pg-{a,b}", "pg-a", false},
+        {"pg-(a)", "pg-a", false},
+        {"cn-*", "us-cn-1", false},
+        {"*-1", "cn-1-2", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *list[] = {(char *)rows[i].pattern};
+        const struct route route = {.groups = {list, 1}};
+        assert_int_equal(route_allows_group(&route, rows[i].value), rows[i].is_allowed);
+    }
+}
+
+/* What a sender sends is short; what an operator wrote must not cost more than its length. */
+static void test_no_pattern_takes_long(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"*a", "*?", "*[a-z]", "*[[", "**", "?*", "*[!b]a"};
+    char value[129];
+    char pattern[1025];
+    memset(value, 'a', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    int64_t begin_ms = clock_mono_ms();
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
+        size_t length = strlen(pieces[i]);
+        size_t at = 0;
+        while (at + length + 1 < sizeof pattern) {
+            memcpy(pattern + at, pieces[i], length);
+            at += length;
+        }
+        memcpy(pattern + at, "b", 2);
+        char *list[] = {pattern};
+        const struct route route = {.groups = {list, 1}};
+        for (int round = 0; round < 100; round++) {
+            assert_false(route_allows_group(&route, value));
+        }
+    }
+    assert_true(clock_mono_ms() - begin_ms < 5000);
+}
+
 static void test_reply_topics_must_match_a_filter_and_be_names(void **state)
 {
     (void)state;
@@ -103,6 +178,8 @@ int main(void)
         cmocka_unit_test(test_a_region_and_a_group_must_both_match_a_pattern),
         cmocka_unit_test(test_a_route_without_patterns_allows_nothing),
         cmocka_unit_test(test_a_star_pattern_matches_everything),
+        cmocka_unit_test(test_patterns_mean_what_a_shell_means_by_them),
+        cmocka_unit_test(test_no_pattern_takes_long),
         cmocka_unit_test(test_reply_topics_must_match_a_filter_and_be_names),
         cmocka_unit_test(test_the_first_route_with_a_matching_filter_is_found),
         cmocka_unit_test(test_a_route_is_found_by_its_name),

@@ -382,6 +382,38 @@ static void test_the_password_comes_from_its_file_or_the_credentials_folder(void
 
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
+static void test_a_default_that_its_route_does_not_allow_is_refused(void **state)
+{
+    (void)state;
+    assert_errors("routes = ({\n  regions = (\"cn-*\"); groups = (\"pg-a*\");\n"
+                  "  defaults: {\n    RegionId = \"us-east-1\";\n"
+                  "    ReplicaGroupId = \"pg-b\";\n  };\n});",
+                  "test:4: routes[0].defaults.RegionId: is none that this route's regions allow, "
+                  "so every command that leaves it out would be refused; allowed: one that they "
+                  "do\n"
+                  "test:5: routes[0].defaults.ReplicaGroupId: is none that this route's groups "
+                  "allow, so every command that leaves it out would be refused; allowed: one that "
+                  "they do\n");
+    assert_warnings("routes = ({ regions = (\"cn-*\"); defaults: { RegionId = \"cn-beijing\"; }; "
+                    "});",
+                    "");
+}
+
+static void test_patterns_that_mean_nothing_are_refused(void **state)
+{
+    (void)state;
+    assert_errors("routes = ({ groups = (\"pg-[ab\", \"pg-\\\\\", \"[!]\"); });",
+                  "test:1: routes[0].groups[0]: has a '[' without its ']' (write \\\\[ for a "
+                  "bracket itself); allowed: a shell pattern of at most 1024 bytes\n"
+                  "test:1: routes[0].groups[1]: ends with a backslash; allowed: a shell pattern of "
+                  "at most 1024 bytes\n"
+                  "test:1: routes[0].groups[2]: has a '[' without its ']' (write \\\\[ for a "
+                  "bracket itself); allowed: a shell pattern of at most 1024 bytes\n");
+    assert_warnings("routes = ({ groups = (\"pg-[]]\", \"pg-\\\\[\", \"[[:alpha:]]\", "
+                    "\"pg-[!ab]*\"); });",
+                    "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +436,8 @@ int main(void)
         WITH_FOLDER(test_a_secret_that_others_may_read_is_a_danger),
         WITH_FOLDER(test_a_proxy_user_in_an_open_file_is_a_danger),
         WITH_FOLDER(test_the_password_comes_from_its_file_or_the_credentials_folder),
+        cmocka_unit_test(test_a_default_that_its_route_does_not_allow_is_refused),
+        cmocka_unit_test(test_patterns_that_mean_nothing_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
