@@ -8,6 +8,8 @@
 #define EXIT_STORE      73
 #define AUDIT_FILES_MAX 1000
 
+#define LOOK_OPERANDS_MAX 2
+
 static const struct cli_option OPTIONS[] = {
     {'c', "config", "FILE", "The configuration file that names the ledger and the audit file."},
     {0},
@@ -146,6 +148,7 @@ int cli_ledger(const struct cli_context *context, int argc, char **argv)
     struct settings *settings = NULL;
     struct buf out = {0};
     struct buf why = {0};
+    char what[160];
     char letter;
     int code;
     enum cli_next next;
@@ -156,14 +159,19 @@ int cli_ledger(const struct cli_context *context, int argc, char **argv)
     if (next == CLI_EXIT) {
         return code;
     }
-    if (path == NULL && is_verify(argv + optind, argc - optind) && argc - optind > 1) {
+    bool is_verifying = is_verify(argv + optind, argc - optind);
+    if (!is_verifying && argc - optind > LOOK_OPERANDS_MAX) {
+        snprintf(what, sizeof what, "unexpected argument %s", argv[optind + LOOK_OPERANDS_MAX]);
+        return cli_wrong_call("ledger", what);
+    }
+    if (is_verifying && path == NULL && argc - optind > 1) {
         return verify(argv + optind + 1, (size_t)(argc - optind - 1), NULL);
     }
     code = cli_load_settings("ledger", path, &settings);
     if (code != EX_OK) {
         return code;
     }
-    if (is_verify(argv + optind, argc - optind)) {
+    if (is_verifying) {
         code = verify_audit(settings, argv + optind + 1, argc - optind - 1);
         settings_free(settings);
         return code;
