@@ -67,15 +67,34 @@ static struct slice beginning_of(struct slice text)
     return slice_of(text.data, end);
 }
 
+/* U+0000 is refused in every JSON text that is read here, so none is written: a byte that is no
+ * UTF-8 in its place becomes U+FFFD. */
+static void put_readable(struct buf *out, const char *name, struct slice text)
+{
+    if (text.length == 0 || memchr(text.data, '\0', text.length) == NULL) {
+        json_put_text(out, name, text);
+        return;
+    }
+    struct buf readable = {0};
+    for (size_t i = 0; i < text.length; i++) {
+        buf_append_char(&readable, text.data[i] == '\0' ? '\xff' : text.data[i]);
+    }
+    json_put_text(out, name, buf_slice(&readable));
+    buf_fini(&readable);
+}
+
 void audit_put_text(struct buf *out, const char *name, struct slice text)
 {
+    if (!slice_is_present(text)) {
+        return;
+    }
     if (text.length <= AUDIT_TEXT_BYTES_MAX) {
-        json_put_text_if(out, name, text);
+        put_readable(out, name, text);
         return;
     }
     char length_name[48];
     snprintf(length_name, sizeof length_name, "%sBytes", name);
-    json_put_text(out, name, beginning_of(text));
+    put_readable(out, name, beginning_of(text));
     json_put_int(out, length_name, (int64_t)text.length);
 }
 

@@ -402,6 +402,21 @@ static void test_a_long_text_is_cut_between_characters_and_its_length_told(void 
     buf_fini(&wanted);
 }
 
+static void test_bytes_that_are_no_text_leave_a_line_that_can_be_read(void **state)
+{
+    (void)state;
+    struct file file = {0};
+    struct audit_line line;
+    audit_chain_init(&file.chain, true);
+    size_t start = audit_line_begin(&file.chain, "refused", NOW_MS, &file.text);
+    audit_put_text(&file.text, "Topic", slice_of("a\0\xff\n\"", 5));
+    audit_line_end(&file.chain, start, &file.text);
+    assert_non_null(strstr(file.text.data, "\"Topic\":\"a\xef\xbf\xbd\xef\xbf\xbd\\n\\\"\""));
+    assert_int_equal(audit_line_read(slice_of(file.text.data, file.text.length - 1), &line),
+                     STATUS_OK);
+    file_fini(&file);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -420,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_lines_that_were_taken_back_are_counted_once),
         cmocka_unit_test(test_what_is_no_line_is_none),
         cmocka_unit_test(test_the_longest_line_keeps_to_the_limit),
+        cmocka_unit_test(test_bytes_that_are_no_text_leave_a_line_that_can_be_read),
         cmocka_unit_test(test_a_long_text_is_cut_between_characters_and_its_length_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
