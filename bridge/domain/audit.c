@@ -77,7 +77,7 @@ static void put_readable(struct buf *out, const char *name, struct slice text)
     }
     struct buf readable = {0};
     for (size_t i = 0; i < text.length; i++) {
-        buf_append_char(&readable, text.data[i] == '\0' ? '\xff' : text.data[i]);
+        buf_append(&readable, slice_of(text.data[i] == '\0' ? "\xff" : text.data + i, 1));
     }
     json_put_text(out, name, buf_slice(&readable));
     buf_fini(&readable);

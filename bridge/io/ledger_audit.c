@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_PARTS     4
-#define HASH_PART_SIZE 16 /* hexadecimal digits of 64 bits */
+#define HASH_PARTS     ((size_t)4)
+#define HASH_PART_SIZE ((size_t)16) /* hexadecimal digits of 64 bits */
 
 static const char SEQ_FACT[] = "audit.seq";
 static const char OFFSET_FACT[] = "audit.offset";
@@ -25,7 +25,7 @@ static const char *const HASH_FACTS[HASH_PARTS] = {"audit.hash.1", "audit.hash.2
 static enum status read_hash(const struct store_ops *ops, struct store *store, char *out)
 {
     enum status status = STATUS_OK;
-    for (int i = 0; i < HASH_PARTS && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < HASH_PARTS && status == STATUS_OK; i++) {
         int64_t part = 0;
         status = ops->get_fact(store, HASH_FACTS[i], &part);
         snprintf(out + i * HASH_PART_SIZE, HASH_PART_SIZE + 1, "%016" PRIx64, (uint64_t)part);
@@ -60,7 +60,7 @@ static enum status write_head(struct ledger *ledger)
     if (status == STATUS_OK) {
         status = ledger->ops->set_fact(ledger->store, OFFSET_FACT, head.offset);
     }
-    for (int i = 0; i < HASH_PARTS && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < HASH_PARTS && status == STATUS_OK; i++) {
         char part[HASH_PART_SIZE + 1] = {0};
         memcpy(part, head.hash + i * HASH_PART_SIZE, HASH_PART_SIZE);
         status =

@@ -5,6 +5,23 @@
 #include "base/json.h"
 #include "ledger_private.h"
 
+#include <string.h>
+
+enum status ledger_choose_store(const char *store, const struct store_ops **out_ops,
+                                const char **out_location, struct buf *out_why)
+{
+    static const char SQLITE[] = "sqlite:";
+    if (strncmp(store, SQLITE, sizeof SQLITE - 1) != 0 || store[sizeof SQLITE - 1] == '\0') {
+        buf_printf(out_why,
+                   "ledger.store = \"%s\" is no store this bridge knows: use \"sqlite:PATH\"",
+                   store);
+        return STATUS_INVALID;
+    }
+    *out_ops = &store_sqlite_ops;
+    *out_location = store + sizeof SQLITE - 1;
+    return STATUS_OK;
+}
+
 static void put_time(struct buf *out, const char *name, int64_t wall_ms)
 {
     char text[CLOCK_TEXT_BYTES];
