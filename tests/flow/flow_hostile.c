@@ -34,6 +34,8 @@ enum {
 #define HIGHEST_KIB (96L * 1024)
 #endif
 
+static const unsigned char empty_user_property[] = {USER_PROPERTY, 0, 0, 0, 0};
+
 static long high_water_kib(pid_t pid)
 {
     char path[64];
@@ -154,9 +156,7 @@ static void test_thousands_of_user_properties_are_read_over(struct world *world)
     struct bridge *bridge = world_bridge(world, "");
     struct raw_message message = {0};
     const char *token = world_name(world, "token");
-    for (int i = 0; i < 50000; i++) {
-        raw_put(&message.properties, "\x26\0\0\0\0", 5);
-    }
+    raw_put_times(&message.properties, empty_user_property, sizeof empty_user_property, 50000);
     put_string(&message.payload, world_command(world, token, world_name(world, "pg"), ""));
     publish(world, &message);
     check_succeeded(world_expect_reply(world, token));
@@ -168,9 +168,7 @@ static void test_a_packet_above_the_announced_size_does_not_arrive(struct world 
     struct bridge *bridge = world_bridge(world, "");
     struct raw_message wide = {0};
     struct raw_message long_one = {0};
-    for (int i = 0; i < 1000000; i++) {
-        raw_put(&wide.properties, "\x26\0\0\0\0", 5);
-    }
+    raw_put_times(&wide.properties, empty_user_property, sizeof empty_user_property, 1000000);
     raw_put_many(&long_one.payload, ' ', 64 * MIB);
     publish(world, &wide);
     publish(world, &long_one);

@@ -41,6 +41,14 @@ void raw_put_many(struct raw_bytes *bytes, int byte, size_t count)
     memset(room(bytes, count), byte, count);
 }
 
+void raw_put_times(struct raw_bytes *bytes, const void *data, size_t length, size_t count)
+{
+    unsigned char *out = room(bytes, length * count);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(out + i * length, data, length);
+    }
+}
+
 void raw_put_text(struct raw_bytes *bytes, const void *data, size_t length)
 {
     const unsigned char size[] = {(unsigned char)(length >> 8), (unsigned char)length};

@@ -20,6 +20,8 @@ void raw_fini(struct raw_bytes *bytes);
 void raw_put(struct raw_bytes *bytes, const void *data, size_t length);
 /* The byte so many times. */
 void raw_put_many(struct raw_bytes *bytes, int byte, size_t count);
+/* The bytes so many times. */
+void raw_put_times(struct raw_bytes *bytes, const void *data, size_t length, size_t count);
 /* A two-byte length and the bytes. */
 void raw_put_text(struct raw_bytes *bytes, const void *data, size_t length);
 
