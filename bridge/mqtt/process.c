@@ -119,8 +119,8 @@ void process_forget_secrets(struct process *process)
     forget(&process->hello.tls_key_password);
 }
 
-/* There where a sanitizer is. */
-extern void __sanitizer_print_stack_trace(void) __attribute__((weak));
+/* NULL but where a sanitizer is: every one of them has this function. */
+extern void sanitizer_mark(void) __asm__("__sanitizer_print_stack_trace") __attribute__((weak));
 
 void process_limit_memory(const struct process *process)
 {
@@ -128,7 +128,7 @@ void process_limit_memory(const struct process *process)
     const rlim_t bytes = MEMORY_BYTES + MEMORY_PER_PACKET_BYTE * (rlim_t)hello->packet_bytes_max;
     const struct rlimit limit = {bytes, bytes};
     bool is_announced = hello->protocol == MQTT_VERSION_5 && hello->packet_bytes_max > 0;
-    if (is_announced && __sanitizer_print_stack_trace == NULL) {
+    if (is_announced && sanitizer_mark == NULL) {
         setrlimit(RLIMIT_DATA, &limit);
     }
 }

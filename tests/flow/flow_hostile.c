@@ -2,13 +2,10 @@
  * Input made to harm: each piece ends in a clear refusal or a clear line of the log, the next
  * honest command is carried out, and no process of the bridge grows for it.
  */
-#include "flow_http.h"
+#include "flow_memory.h"
 #include "flow_raw.h"
 #include "flow_world.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,44 +23,7 @@ enum {
     CONNECT = 0x10,
 };
 
-/* The most a process of the bridge may ever have had in memory; a sanitizer takes several times
- * that. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HIGHEST_KIB (2048L * 1024)
-#else
-#define HIGHEST_KIB (96L * 1024)
-#endif
-
 static const unsigned char empty_user_property[] = {USER_PROPERTY, 0, 0, 0, 0};
-
-static long high_water_kib(pid_t pid)
-{
-    char path[64];
-    char line[128];
-    long kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        sscanf(line, "VmHWM: %ld kB", &kib);
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    return kib;
-}
-
-static void check_memory(const struct bridge *bridge)
-{
-    static const char *const roles[] = {"receiver", "publisher"};
-    pid_t pids[BRIDGE_CHILDREN_MAX];
-    for (size_t i = 0; i < 2; i++) {
-        int count = bridge_children(bridge, roles[i], pids);
-        for (int k = 0; k < count; k++) {
-            assert_in_range(high_water_kib(pids[k]), 0, HIGHEST_KIB); /* 0: it has just ended */
-        }
-    }
-    assert_in_range(high_water_kib(bridge->pid), 1, HIGHEST_KIB);
-}
 
 /* The bridge carries on: with the same receiver, so no message made it start anew. */
 static void check_unharmed(struct world *world, struct bridge *bridge)
@@ -395,208 +355,6 @@ static void test_packets_that_are_none_end_the_connection_and_no_more(struct wor
     }
 }
 
-/* --- an API that lies --- */
-
-enum lie { DEEP_JSON, XML_BOMB, XML_OUTSIDE, LONG_BODY, LONG_HEADER, MANY_HEADERS, ENDLESS_100 };
-
-static void write_times(int fd, const char *text, size_t count)
-{
-    bool is_open = true;
-    for (size_t i = 0; i < count && is_open; i++) {
-        is_open = raw_write(fd, text, strlen(text));
-    }
-}
-
-static void lie_to(int fd, enum lie lie)
-{
-    static const char xml[] = "HTTP/1.1 500 x\r\nContent-Type: text/xml\r\n\r\n";
-    static const char json[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
-    static const char kib[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                              "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
-    switch (lie) {
-    case DEEP_JSON:
-        write_times(fd, json, 1);
-        write_times(fd, "[[[[[[[[[[[[[[[[", 2000);
-        break;
-    case XML_BOMB:
-        write_times(fd, xml, 1);
-        write_times(fd,
-                    "<!DOCTYPE e [<!ENTITY a \"aaaaaaaaaaaaaaaa\">"
-                    "<!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;\">"
-                    "<!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;\">"
-                    "<!ENTITY d \"&c;&c;&c;&c;&c;&c;&c;&c;&c;&c;\">"
-                    "<!ENTITY e \"&d;&d;&d;&d;&d;&d;&d;&d;&d;&d;\">"
-                    "<!ENTITY f \"&e;&e;&e;&e;&e;&e;&e;&e;&e;&e;\">]>"
-                    "<Error><Code>&f;</Code><Message>&f;</Message></Error>",
-                    1);
-        break;
-    case XML_OUTSIDE:
-        write_times(fd, xml, 1);
-        write_times(fd,
-                    "<!DOCTYPE e [<!ENTITY a SYSTEM \"file:///etc/passwd\">]>"
-                    "<Error><Code>&a;</Code><Message>&a;</Message></Error>",
-                    1);
-        break;
-    case LONG_BODY:
-        write_times(fd, json, 1);
-        write_times(fd, kib, 100 * MIB / (sizeof kib - 1));
-        break;
-    case LONG_HEADER:
-        write_times(fd, "HTTP/1.1 200 OK\r\nX: ", 1);
-        write_times(fd, kib, 100 * MIB / (sizeof kib - 1));
-        break;
-    case MANY_HEADERS:
-        write_times(fd, "HTTP/1.1 200 OK\r\n", 1);
-        write_times(fd, "Name-Of-A-Header: and its value, which is of no use\r\n", 2 * MIB);
-        break;
-    case ENDLESS_100:
-        write_times(fd, "HTTP/1.1 100 Continue\r\n\r\n", 4 * MIB);
-        break;
-    }
-}
-
-/* Lies to everybody who asks, until the reply is there. */
-static const struct message *lie_until_reply(struct world *world, int listener, const char *token,
-                                             enum lie lie)
-{
-    const struct match match = {.topic = world_format(world, FLOW_REPLIES "%s", token)};
-    const struct message *reply = NULL;
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
-    while (reply == NULL && flow_now_ms() < end_ms) {
-        struct pollfd entry = {.fd = listener, .events = POLLIN};
-        char request[4096];
-        if (poll(&entry, 1, 20) == 1) {
-            int fd = raw_accept(listener);
-            if (recv(fd, request, sizeof request, 0) > 0) {
-                lie_to(fd, lie);
-            }
-            close(fd);
-        }
-        reply = client_take(world->sender, &match, 1);
-    }
-    if (reply == NULL) {
-        flow_fail("no reply came");
-    }
-    return reply;
-}
-
-static void check_lie(struct world *world, enum lie lie)
-{
-    int port = 0;
-    int listener = raw_listen(&port);
-    struct bridge *bridge = world_bridge_new(
-        world, world_format(world,
-                            "api.endpoint = \"http://127.0.0.1:%d\"; limits.deadline_s = 1;"
-                            " api.read_timeout_ms = 5000;",
-                            port));
-    const char *token = world_name(world, "token");
-    bridge_start(bridge);
-    bridge_wait_online(bridge);
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
-    const struct message *reply = lie_until_reply(world, listener, token, lie);
-    check_text(reply, "Status", "unknown");
-    assert_true(reply->payload_length < 4096);
-    assert_null(strstr(reply->payload, "root:"));
-    check_memory(bridge);
-    bridge_stop(bridge);
-    close(listener);
-}
-
-static void test_json_without_a_bottom_is_no_answer(struct world *world)
-{
-    check_lie(world, DEEP_JSON);
-}
-
-static void test_xml_that_grows_is_no_answer(struct world *world)
-{
-    check_lie(world, XML_BOMB);
-}
-
-static void test_xml_reads_no_file(struct world *world)
-{
-    check_lie(world, XML_OUTSIDE);
-}
-
-static void test_an_answer_of_100_mb_is_no_answer(struct world *world)
-{
-    check_lie(world, LONG_BODY);
-}
-
-static void test_a_header_of_100_mb_is_no_answer(struct world *world)
-{
-    check_lie(world, LONG_HEADER);
-}
-
-static void test_headers_of_100_mb_are_no_answer(struct world *world)
-{
-    check_lie(world, MANY_HEADERS);
-}
-
-static void test_interim_answers_of_100_mb_are_no_answer(struct world *world)
-{
-    check_lie(world, ENDLESS_100);
-}
-
-/* --- the pages for monitoring --- */
-
-static int admin_port_of(const struct bridge *bridge)
-{
-    char *log = file_read(bridge->log);
-    const char *event = strstr(log, "admin_listening");
-    const char *port = event == NULL ? NULL : strstr(event, " port=");
-    int number = port == NULL ? 0 : atoi(port + strlen(" port="));
-    free(log);
-    assert_int_not_equal(number, 0);
-    return number;
-}
-
-static int admin_connect(int port)
-{
-    const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons((uint16_t)port),
-                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    return fd;
-}
-
-static void wait_alive(int port)
-{
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
-    char *page = NULL;
-    while (http_exchange(port, "GET", "/livez", NULL, &page) != 200) {
-        free(page);
-        if (flow_now_ms() > end_ms) {
-            flow_fail("the pages are gone");
-        }
-        flow_pause();
-    }
-    free(page);
-}
-
-static void test_requests_without_an_end_do_not_close_the_pages(struct world *world)
-{
-    enum { SLOW_ONES = 40 };
-    struct bridge *bridge = world_bridge(world, "admin.listen = \"127.0.0.1:0\";");
-    int port = admin_port_of(bridge);
-    int slow[SLOW_ONES];
-    int fast = admin_connect(port);
-    write_times(fast, "GET /metrics HTTP/1.1\r\nHost: x\r\n", 1);
-    write_times(fast, "Name-Of-A-Header: and its value, which is of no use\r\n", 2 * MIB);
-    close(fast);
-    wait_alive(port);
-    for (int i = 0; i < SLOW_ONES; i++) {
-        slow[i] = admin_connect(port);
-        raw_write(slow[i], "GET /", 5);
-    }
-    check_unharmed(world, bridge);
-    wait_alive(port);
-    for (int i = 0; i < SLOW_ONES; i++) {
-        close(slow[i]);
-    }
-    check_unharmed(world, bridge);
-}
-
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
@@ -611,14 +369,6 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_packet_of_268_mb_ends_the_connection_and_takes_no_memory),
         FLOW_TEST(test_a_response_topic_no_broker_lets_through_is_refused),
         FLOW_TEST(test_packets_that_are_none_end_the_connection_and_no_more),
-        FLOW_TEST(test_json_without_a_bottom_is_no_answer),
-        FLOW_TEST(test_xml_that_grows_is_no_answer),
-        FLOW_TEST(test_xml_reads_no_file),
-        FLOW_TEST(test_an_answer_of_100_mb_is_no_answer),
-        FLOW_TEST(test_a_header_of_100_mb_is_no_answer),
-        FLOW_TEST(test_headers_of_100_mb_are_no_answer),
-        FLOW_TEST(test_interim_answers_of_100_mb_are_no_answer),
-        FLOW_TEST(test_requests_without_an_end_do_not_close_the_pages),
     };
     return flow_main("hostile input", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }
