@@ -94,23 +94,24 @@ static void note(struct peer *peer, struct fixture *fixture, const char *request
 static void serve(struct peer *peer, int fd, size_t connection, void *arg)
 {
     struct fixture *fixture = arg;
-    const struct service *service = &fixture->service;
+    struct service service;
     struct buf request = {0};
     (void)connection;
     while (peer_read(peer, fd)) {
         peer_last_request(peer, &request);
         bool has_token = strstr(request.data, "X-aliyun-ecs-metadata-token: " TOKEN "\r\n") != NULL;
+        service = fixture->service;
         note(peer, fixture, request.data, has_token);
         if (strncmp(request.data, "PUT /latest/api/token ", 22) == 0) {
-            answer(fd, service->token_status, service->token);
-        } else if (service->needs_token && !has_token) {
+            answer(fd, service.token_status, service.token);
+        } else if (service.needs_token && !has_token) {
             answer(fd, 403, "no");
         } else if (strstr(request.data, "/security-credentials/ ") != NULL) {
-            answer(fd, service->roles_status, service->roles);
+            answer(fd, service.roles_status, service.roles);
         } else {
-            answer(fd, service->document_status, service->document);
+            answer(fd, service.document_status, service.document);
         }
-        if (service->document == NULL) {
+        if (service.document == NULL) {
             break;
         }
     }

@@ -11,7 +11,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct chain {
     struct credential_source source; /* first: a source is cast back to this */
@@ -166,8 +165,10 @@ struct credential_source *credentials_chain_new(const char *prefix,
     struct chain *chain = mem_zalloc(1, sizeof *chain);
     chain->source.ops = &ops;
     chain->prefix = mem_strdup(prefix);
-    chain->sources = mem_alloc(count * sizeof chain->sources[0]);
-    memcpy(chain->sources, sources, count * sizeof chain->sources[0]);
+    chain->sources = mem_alloc(count * sizeof(struct credential_source *));
+    for (size_t i = 0; i < count; i++) {
+        chain->sources[i] = sources[i];
+    }
     chain->count = count;
     return &chain->source;
 }
