@@ -244,6 +244,19 @@ static void check_api(const struct settings_view *view)
     }
 }
 
+static void check_credentials(const struct settings_view *view)
+{
+    struct url url;
+    const char *why = NULL;
+    const char *uri = view->settings->credentials.uri;
+    if (uri[0] != '\0' && url_split(uri, &url, &why) && slice_equals_text(url.scheme, "http") &&
+        !url_is_loopback_host(url.host)) {
+        warn(view, "credentials.uri",
+             "is not encrypted and not on loopback: credentials can be read and changed on the "
+             "way; use https://");
+    }
+}
+
 static void check_qos(const struct settings_view *view)
 {
     const struct settings *settings = view->settings;
@@ -264,6 +277,7 @@ void settings_check(const struct settings_view *view)
     check_broker_uris(view);
     check_secrets(view);
     check_api(view);
+    check_credentials(view);
     check_qos(view);
     settings_check_topics(view);
 }

@@ -382,6 +382,99 @@ static void test_without_credentials_nothing_is_sent_and_the_next_turn_tells(voi
     assert_true(fixture->is_on);
 }
 
+/* A credentials URI in place of the environment; its answers are those of the first requests. */
+static void begin_with_uri(struct fixture *fixture)
+{
+    fixture->settings.credentials.provider = "credentials_uri";
+    fixture->settings.credentials.uri = "http://127.0.0.1:1/given";
+    begin(fixture);
+}
+
+static void give_credentials(size_t index, const char *id)
+{
+    char text[256];
+    snprintf(text, sizeof text,
+             "{\"AccessKeyId\":\"%s\",\"AccessKeySecret\":\"" KEY "\",\"SecurityToken\":\"" TOKEN
+             "\",\"Expiration\":\"2099-01-01T00:00:00Z\"}",
+             id);
+    assert_string_equal(fake_http_request(index)->url, "http://127.0.0.1:1/given");
+    fake_http_answer_text(index, 200, text);
+}
+
+static void check_signed_by(size_t index, const char *id)
+{
+    assert_non_null(strstr(fake_http_header(index, "Authorization"), id));
+}
+
+static void test_credentials_that_are_away_may_come_back(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_with_uri(fixture);
+    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
+    fake_http_answer_text(0, 503, "");
+    assert_int_equal(fixture->answers, 0);
+    loop_run(fixture->loop);
+    assert_int_equal(fixture->rule, RULE_RETRY);
+    assert_string_equal(fixture->outcome.code, "Bridge.NoCredentials");
+    assert_int_equal(fixture->outcome.keep, KEEP_NOT);
+    assert_int_equal(fixture->trouble, ECS_TROUBLE_CREDENTIALS);
+    assert_true(fixture->is_on);
+}
+
+static void test_calls_that_come_during_a_fetch_share_it(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_with_uri(fixture);
+    for (int i = 0; i < 5; i++) {
+        ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
+    }
+    assert_int_equal(fake_http_count(), 1);
+    give_credentials(0, "STS.first");
+    assert_int_equal(fake_http_count(), 6);
+    for (size_t i = 1; i <= 5; i++) {
+        check_signed_by(i, "STS.first");
+        fake_http_answer_text(i, 200, SUCCESS);
+    }
+    assert_int_equal(fixture->answers, 5);
+}
+
+static void test_a_refused_key_is_fetched_anew_once_for_all_calls(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_with_uri(fixture);
+    for (int i = 0; i < 3; i++) {
+        ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
+    }
+    give_credentials(0, "STS.first");
+    fake_http_answer_text(1, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
+    assert_int_equal(fixture->rule, RULE_CREDENTIALS_ONCE);
+    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
+    give_credentials(4, "STS.second");
+    /* Late refusals of the first key do not touch the second. */
+    fake_http_answer_text(2, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
+    assert_int_equal(fixture->rule, RULE_CREDENTIALS_ONCE);
+    fake_http_answer_text(3, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
+    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
+    assert_int_equal(fake_http_count(), 7);
+    check_signed_by(5, "STS.second");
+    check_signed_by(6, "STS.second");
+    fake_http_answer_text(5, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
+    assert_int_equal(fixture->rule, RULE_REPLY_BRIDGE);
+    fake_http_answer_text(6, 200, SUCCESS);
+}
+
+static void test_a_probe_changes_nothing_and_names_no_group(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture);
+    ecs_probe(fixture->ecs, "cn-hangzhou", take_answer, fixture);
+    assert_string_equal(fake_http_request(0)->url,
+                        "https://ebs.cn-hangzhou.aliyuncs.com/?MaxResults=1&RegionId=cn-hangzhou");
+    assert_string_equal(fake_http_header(0, "x-acs-action"), "DescribeDiskReplicaGroups");
+    fake_http_answer_text(0, 200, "{\"RequestId\":\"C1\",\"ReplicaGroups\":[]}");
+    assert_int_equal(fixture->rule, RULE_DONE);
+}
+
 static void test_a_credential_refusal_is_trouble_until_the_api_says_something_else(void **state)
 {
     struct fixture *fixture = *state;
@@ -573,6 +666,10 @@ int main(void)
         CASE(test_the_clock_is_measured_from_the_answer_and_later_dates_follow_it),
         CASE(test_a_wrong_clock_without_a_date_to_learn_from_is_told_at_once),
         CASE(test_without_credentials_nothing_is_sent_and_the_next_turn_tells),
+        CASE(test_credentials_that_are_away_may_come_back),
+        CASE(test_calls_that_come_during_a_fetch_share_it),
+        CASE(test_a_refused_key_is_fetched_anew_once_for_all_calls),
+        CASE(test_a_probe_changes_nothing_and_names_no_group),
         CASE(test_a_credential_refusal_is_trouble_until_the_api_says_something_else),
         CASE(test_three_attempts_in_a_row_that_were_not_sent_are_trouble),
         CASE(test_what_was_not_sent_is_tried_again_and_names_the_host),

@@ -180,8 +180,9 @@ static void test_methods_and_bodies_change_from_request_to_request(void **state)
     static const struct {
         const char *method;
         const char *body;
-    } rows[] = {{"POST", ""}, {"GET", ""},   {"POST", "a=b"},
-                {"POST", ""}, {"POST", "c"}, {"GET", ""}};
+    } rows[] = {{"POST", ""},  {"GET", ""}, {"POST", "a=b"}, {"POST", ""},
+                {"POST", "c"}, {"GET", ""}, {"PUT", ""},     {"POST", ""},
+                {"PUT", "d"},  {"GET", ""}, {"PUT", ""},     {"PUT", "e"}};
     begin(fixture, serve_all, FAR_MS);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char length_line[64];
@@ -194,10 +195,33 @@ static void test_methods_and_bodies_change_from_request_to_request(void **state)
         assert_string_equal(body, rows[i].body);
         snprintf(length_line, sizeof length_line, "Content-Length: %zu\r\n", strlen(rows[i].body));
         assert_true((strstr(fixture->request.data, length_line) != NULL) ==
-                    (strcmp(rows[i].method, "POST") == 0));
+                    (strcmp(rows[i].method, "GET") != 0));
         assert_null(strcasestr(fixture->request.data, "expect:"));
     }
     assert_int_equal(peer_connections(fixture->peer), 1);
+}
+
+static void test_bodies_change_too_where_they_are_wiped(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const bodies[] = {"a=secret", "", "", "bb", ""};
+    struct http_options options = {.connect_timeout_ms = FAR_MS,
+                                   .read_timeout_ms = FAR_MS,
+                                   .answer_bytes_max = ANSWER_MAX,
+                                   .ca_file = "",
+                                   .proxy = "",
+                                   .connections_max = 1,
+                                   .is_secret = true};
+    fixture->peer = peer_new(serve_all, fixture);
+    peer_set_answer(fixture->peer, OK_ANSWER);
+    fixture->http = http_new(fixture->loop, &options);
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        send_request(fixture, "http", peer_port(fixture->peer), "POST", bodies[i]);
+        run_until(fixture, (int)i + 1);
+        peer_last_request(fixture->peer, &fixture->request);
+        assert_string_equal(strstr(fixture->request.data, "\r\n\r\n") + 4, bodies[i]);
+        assert_string_equal(fixture->body, "ok");
+    }
 }
 
 static void test_the_proxies_of_the_environment_are_not_used(void **state)
@@ -562,6 +586,34 @@ static void test_redirects_are_answers_and_not_followed(void **state)
     assert_int_equal(peer_requests(fixture->peer), 1);
 }
 
+static void count(void *arg, const struct http_answer *answer)
+{
+    (void)answer;
+    (*(int *)arg)++;
+}
+
+static void test_a_dropped_exchange_ends_without_a_word_and_others_go_on(void **state)
+{
+    struct fixture *fixture = *state;
+    int counted = 0;
+    int dropped = 0;
+    char url[64];
+    begin(fixture, serve_all, FAR_MS);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_port(fixture->peer));
+    struct http_request request = {"GET", url, NULL, 0, slice_text("")};
+    http_send(fixture->http, &request, count, &dropped);
+    http_send(fixture->http, &request, count, &counted);
+    http_send(fixture->http, &request, count, &dropped);
+    http_drop(fixture->http, count, &dropped);
+    http_drop(fixture->http, take, &counted);
+    exchange(fixture);
+    while (counted == 0) {
+        exchange(fixture);
+    }
+    assert_int_equal(counted, 1);
+    assert_int_equal(dropped, 0);
+}
+
 static void test_exchanges_still_out_end_without_a_word(void **state)
 {
     struct fixture *fixture = *state;
@@ -601,6 +653,8 @@ int main(void)
         CASE(test_an_interim_answer_is_not_the_answer),
         CASE(test_redirects_are_answers_and_not_followed),
         CASE(test_exchanges_still_out_end_without_a_word),
+        CASE(test_a_dropped_exchange_ends_without_a_word_and_others_go_on),
+        CASE(test_bodies_change_too_where_they_are_wiped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

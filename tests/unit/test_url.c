@@ -208,6 +208,43 @@ static void test_a_proxy_may_name_a_user(void **state)
     }
 }
 
+static void test_a_metadata_service_is_the_clouds_or_on_loopback(void **state)
+{
+    (void)state;
+    static const struct sample samples[] = {
+        {"http://100.100.100.200", true},   {"http://127.0.0.1:8080", true},
+        {"http://[::1]:8080", true},        {"https://100.100.100.200", false},
+        {"http://100.100.100.201", false},  {"http://169.254.169.254", false},
+        {"http://100.100.100.200/", false}, {"http://u@100.100.100.200", false},
+        {"http://127.0.0.1:0", false},      {"100.100.100.200", false},
+    };
+    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
+        const char *why = NULL;
+        bool is_valid = url_metadata_is_valid(samples[i].text, &why);
+        check_sample(&samples[i], is_valid, why);
+    }
+}
+
+static void test_a_url_of_credentials_names_no_user(void **state)
+{
+    (void)state;
+    static const struct sample samples[] = {
+        {"http://127.0.0.1:8080/a/b?c=d", true},
+        {"https://credentials.example", true},
+        {"http://u:p@127.0.0.1/", false},
+        {"ftp://127.0.0.1/", false},
+        {"http://{RegionId}.example/", false},
+        {"http://127.0.0.1:0/", false},
+        {"http:///x", false},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
+        const char *why = NULL;
+        bool is_valid = url_credentials_is_valid(samples[i].text, &why);
+        check_sample(&samples[i], is_valid, why);
+    }
+}
+
 static void test_an_address_to_listen_on_needs_its_port(void **state)
 {
     (void)state;
@@ -236,6 +273,8 @@ int main(void)
         cmocka_unit_test(test_a_broker_has_a_broker_scheme_and_no_user),
         cmocka_unit_test(test_broker_ports_by_custom),
         cmocka_unit_test(test_a_proxy_may_name_a_user),
+        cmocka_unit_test(test_a_metadata_service_is_the_clouds_or_on_loopback),
+        cmocka_unit_test(test_a_url_of_credentials_names_no_user),
         cmocka_unit_test(test_an_address_to_listen_on_needs_its_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
