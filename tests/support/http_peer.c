@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -47,6 +48,19 @@ static void *connection_run(void *arg)
     return NULL;
 }
 
+/* Signals are for the test's thread: under ThreadSanitizer one that comes here may wait for ever.
+ */
+static void thread_begin(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int result = pthread_create(thread, NULL, run, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    assert(result == 0);
+}
+
 static void connection_begin(struct peer *peer, int fd)
 {
     pthread_mutex_lock(&peer->lock);
@@ -55,8 +69,7 @@ static void connection_begin(struct peer *peer, int fd)
     connection->peer = peer;
     connection->fd = fd;
     connection->index = peer->connection_count++;
-    int result = pthread_create(&connection->thread, NULL, connection_run, connection);
-    assert(result == 0);
+    thread_begin(&connection->thread, connection_run, connection);
     pthread_mutex_unlock(&peer->lock);
 }
 
@@ -87,8 +100,7 @@ struct peer *peer_new(peer_serve_fn *serve, void *arg)
     peer->port = ntohs(address.sin_port);
     pthread_mutex_init(&peer->lock, NULL);
     pthread_cond_init(&peer->changed, NULL);
-    result = pthread_create(&peer->thread, NULL, peer_run, peer);
-    assert(result == 0);
+    thread_begin(&peer->thread, peer_run, peer);
     return peer;
 }
 

@@ -144,8 +144,23 @@ static int set_up(void **state)
                                         .document_status = 200};
     fixture->peer = peer_new(serve, fixture);
     snprintf(fixture->url, sizeof fixture->url, "http://127.0.0.1:%d", peer_port(fixture->peer));
-    fixture->settings = (struct credential_settings){
-        .provider = "default", .metadata_url = fixture->url, .role_name = "", .uri = ""};
+    fixture->settings = (struct credential_settings){.provider = "default",
+                                                     .metadata_url = fixture->url,
+                                                     .role_name = "",
+                                                     .uri = "",
+                                                     .profile = "",
+                                                     .cli_profile_file = "",
+                                                     .profile_file = "",
+                                                     .role_arn = "",
+                                                     .role_session_name = "",
+                                                     .role_session_s = 3600,
+                                                     .role_policy = "",
+                                                     .role_external_id = "",
+                                                     .role_source = "default",
+                                                     .oidc_provider_arn = "",
+                                                     .oidc_token_file = "",
+                                                     .sts_endpoint = "",
+                                                     .sts_region = ""};
     fixture->context = (struct credential_context){.loop = fixture->loop,
                                                    .local_http = open_http(fixture->loop, 30000),
                                                    .metadata_http = open_http(fixture->loop, 30000),

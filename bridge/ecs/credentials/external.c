@@ -18,8 +18,6 @@
 
 #define DEPTH_MAX 16
 
-extern char **environ;
-
 struct external_source {
     struct credential_source source; /* first: a source is cast back to this */
     const struct credential_context *context;

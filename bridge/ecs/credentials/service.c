@@ -4,6 +4,7 @@
 #include "parts.h"
 
 #define HEADER_COUNT 3
+#define USER_AGENT   "user-agent: ecs-mqtt-bridge/" BRIDGE_VERSION
 
 static void tell_refusal(const struct http_answer *answer, const char *service,
                          const struct credentials *asker, struct buf *out_why)
@@ -86,7 +87,7 @@ void service_sts_send(const struct credential_context *context, struct sts_reque
     static const char *const headers[HEADER_COUNT] = {
         "content-type: application/x-www-form-urlencoded",
         "accept: application/json",
-        "user-agent: ecs-mqtt-bridge/" BRIDGE_VERSION,
+        USER_AGENT,
     };
     struct http_request post = {
         .method = "POST",
