@@ -20,7 +20,7 @@ struct url {
     struct slice userinfo; /* absent where there is no '@' */
     struct slice host;     /* without the brackets */
     int port;              /* 0..65535; -1 where the text names none */
-    struct slice path;     /* from the first '/' on; absent where there is none */
+    struct slice path;     /* from the first '/', '?' or '#' on; absent where there is none */
 };
 
 /* Takes a URL apart; the parts point into `text`. `*out_url` is untouched on failure. */

@@ -45,7 +45,7 @@ static void put_base64(const char *secret, size_t before, char *out)
         unsigned value = 0;
         for (size_t bit = at; bit < at + 6; bit++) {
             unsigned char byte = (unsigned char)secret[bit / 8 - before];
-            value = value << 1 | (byte >> (7 - bit % 8) & 1u);
+            value = value << 1 | ((unsigned)byte >> (7 - bit % 8) & 1u);
         }
         *out++ = digits[value];
     }
