@@ -26,6 +26,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define EXIT_STORE 73
 
@@ -581,6 +582,7 @@ static void take_apart(struct bridge *bridge)
 
 int bridge_run(const struct settings *settings, const char *program)
 {
+    close_range(STDERR_FILENO + 1, ~0U, 0); /* a stranger's socket could be taken for the broker's */
     struct bridge *bridge = mem_zalloc(1, sizeof *bridge);
     bridge->settings = settings;
     hold_signals(SIG_BLOCK);

@@ -71,8 +71,6 @@ int cli_run(const struct cli_context *context, int argc, char **argv)
     log_setup(settings_log_level(settings), strcmp(settings->log.format, "json") == 0, "bridge");
     warn_of_root();
     credentials_env_hide();
-    close_range(STDERR_FILENO + 1, ~0U,
-                0); /* a stranger's socket could be taken for the broker's */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a ledger at the file size limit is a failing store, not the end */
     mallopt(M_ARENA_MAX, 2);  /* few threads: more arenas only cost memory */

@@ -312,7 +312,7 @@ static void test_ledger_takes_its_verbs_only(void **state)
     for (size_t i = 0; i < sizeof WRONG / sizeof WRONG[0]; i++) {
         char line[128];
         snprintf(line, sizeof line, "--config config/minimal.conf %s", WRONG[i]);
-        assert_wrong("ledger", line, "show TOKEN, list or count is needed\n");
+        assert_wrong("ledger", line, "show TOKEN, list, count or verify-audit is needed\n");
     }
 }
 
