@@ -551,7 +551,9 @@ static void start(struct bridge *bridge)
     dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
     recall_sessions(bridge);
     recall_session_loss(bridge);
+    dispatch_hold(bridge->dispatch, true);
     ledger_start(bridge->ledger);
+    dispatch_hold(bridge->dispatch, false);
     outbox_connect(bridge->outbox, bridge->ledger, bridge->port);
     mqtt_port_start(bridge->port);
     /* Not only when subscribed: a broker that is away is no reason to start the bridge again. */
@@ -582,7 +584,8 @@ static void take_apart(struct bridge *bridge)
 
 int bridge_run(const struct settings *settings, const char *program)
 {
-    close_range(STDERR_FILENO + 1, ~0U, 0); /* a stranger's socket could be taken for the broker's */
+    close_range(STDERR_FILENO + 1, ~0U,
+                0); /* a stranger's socket could be taken for the broker's */
     struct bridge *bridge = mem_zalloc(1, sizeof *bridge);
     bridge->settings = settings;
     hold_signals(SIG_BLOCK);

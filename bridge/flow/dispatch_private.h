@@ -32,6 +32,7 @@ struct dispatch {
     struct loop_timer *idle_due;
     loop_fn *idle;
     void *idle_arg;
+    bool is_held;
     bool is_stopping;
 };
 

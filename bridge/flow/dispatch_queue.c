@@ -43,15 +43,31 @@ struct group *group_of_id(struct region *region, const char *id)
     return group;
 }
 
+/* Suspects go first; of them those that fewest ends met alone, so that kills from outside, which
+ * meet whoever is first, are spread over all and blame none. */
+static bool goes_before(const struct group *group, const struct group *other)
+{
+    const struct blame_charges *charges = &group->tasks->command->charges;
+    const struct blame_charges *others = &other->tasks->command->charges;
+    return blame_of(charges) == BLAME_ALONE &&
+           (blame_of(others) != BLAME_ALONE || charges->alone < others->alone);
+}
+
 void group_enter_line(struct group *group)
 {
+    struct group *next;
     assert(group->place != GROUP_IN_LINE && group->tasks != NULL);
     group->place = GROUP_IN_LINE;
-    if (blame_of(&group->tasks->command->charges) == BLAME_ALONE) {
-        DL_PREPEND(group->region->line, group);
-    } else {
+    if (blame_of(&group->tasks->command->charges) != BLAME_ALONE) {
         DL_APPEND(group->region->line, group);
+        return;
     }
+    DL_FOREACH (group->region->line, next) {
+        if (goes_before(group, next)) {
+            break;
+        }
+    }
+    DL_PREPEND_ELEM(group->region->line, next, group);
 }
 
 void group_leave_line(struct group *group)

@@ -75,11 +75,20 @@ static void await_tokens(struct dispatch *dispatch)
     }
 }
 
+void dispatch_hold(struct dispatch *dispatch, bool is_held)
+{
+    dispatch->is_held = is_held;
+    dispatch_pump(dispatch);
+}
+
 /* Begins whatever may begin. A region that was served goes behind the others, so that none starves.
  */
 void dispatch_pump(struct dispatch *dispatch)
 {
-    bool is_progressing = !dispatch->is_stopping && !is_suspects_turn(dispatch);
+    if (dispatch->is_stopping || dispatch->is_held) {
+        return;
+    }
+    bool is_progressing = !is_suspects_turn(dispatch);
     while (is_progressing) {
         struct region *region;
         struct region *next;
@@ -92,7 +101,5 @@ void dispatch_pump(struct dispatch *dispatch)
             }
         }
     }
-    if (!dispatch->is_stopping) {
-        await_tokens(dispatch);
-    }
+    await_tokens(dispatch);
 }

@@ -5,11 +5,11 @@
  * Each such end is charged to whatever was under way, since nobody knows what caused it, and
  * whatever comes through (an answer of the API, a verdict) has its charges dropped. After two ends
  * in a row it is a suspect: it is taken up again with nothing of its kind beside it and no other
- * suspect under way. After three it is set aside, but only if it was alone at two of them: ends
- * with many commands under way are charged to all, and the next one may be anybody's, too. So a
- * command that had neighbours is set aside at its fourth end, one that had none at its third, and
- * one that the ends had nothing to do with only if two of them in a row, at random, meet the very
- * call that it makes alone.
+ * suspect under way, and those go first that the fewest ends met alone. After three it is set
+ * aside, but only if it was alone at two of them: ends with many commands under way are charged to
+ * all, and the next one may be anybody's, too. So a command that had neighbours is set aside at its
+ * fourth end, one that had none at its third, and one that the ends had nothing to do with only if
+ * two of them, at random, meet the very call that it makes alone.
  *
  * A called command's charges are in its ledger row; a delivery's, which has no row yet, in a table
  * that lies in a file (io/takings.h). Deliveries are under way for the time of a commit: to them

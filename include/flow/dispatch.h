@@ -36,6 +36,9 @@ bool dispatch_reserve(struct dispatch *dispatch, const struct command *command);
 void dispatch_release(struct dispatch *dispatch, const struct command *command);
 void dispatch_claimed(struct dispatch *dispatch, struct command *command_take);
 
+/* While held no attempt begins: so whose turn is first is decided among all resumed commands. */
+void dispatch_hold(struct dispatch *dispatch, bool is_held);
+
 /*
  * Begins no more attempts; those on the wire go on. `idle` is called once when none is left, at the
  * earliest on the next turn of the loop.

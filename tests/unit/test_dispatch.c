@@ -158,13 +158,18 @@ static struct command *make(const char *group, const char *token, int64_t deadli
 }
 
 /* As found at start, charged with so many ends. */
-static void resume(const char *group, const char *token, uint32_t crash_count)
+static void resume_charged(const char *group, const char *token, struct blame_charges charges)
 {
     struct command *command = make(group, token, 10000);
     command->state = STATE_UNSURE;
-    command->charges = (struct blame_charges){crash_count, crash_count};
+    command->charges = charges;
     dispatch_claimed(world.dispatch, command);
     record_starts();
+}
+
+static void resume(const char *group, const char *token, uint32_t ends)
+{
+    resume_charged(group, token, (struct blame_charges){ends, ends});
 }
 
 static void claim(const char *group, const char *token, int64_t deadline_ms)
@@ -294,6 +299,25 @@ static void test_suspects_are_called_one_after_the_other(void **state)
     assert_called(1, "s2");
     answer(1, RULE_DONE, NULL, -1);
     assert_called(2, "t3");
+}
+
+static void test_of_all_suspects_the_one_least_charged_alone_is_called_first(void **state)
+{
+    (void)state;
+    dispatch_hold(world.dispatch, true);
+    resume_charged("g1", "s3", (struct blame_charges){3, 1});
+    resume("g2", "t4", 0);
+    resume_charged("g3", "s1", (struct blame_charges){2, 0});
+    resume_charged("g4", "s2", (struct blame_charges){2, 0});
+    assert_int_equal(world.call_count, 0);
+    dispatch_hold(world.dispatch, false);
+    record_starts();
+    for (size_t i = 0; i < 4; i++) {
+        static const char *const ORDER[] = {"s1", "s2", "s3", "t4"};
+        assert_int_equal(world.call_count, i + 1);
+        assert_called(i, ORDER[i]);
+        answer(i, RULE_DONE, NULL, -1);
+    }
 }
 
 static void test_any_answer_clears_a_suspect(void **state)
@@ -539,6 +563,7 @@ int main(void)
         TEST(test_groups_run_side_by_side_up_to_the_limit),
         TEST(test_a_suspect_is_called_alone_and_first),
         TEST(test_suspects_are_called_one_after_the_other),
+        TEST(test_of_all_suspects_the_one_least_charged_alone_is_called_first),
         TEST(test_any_answer_clears_a_suspect),
         TEST(test_what_ended_the_bridge_three_times_is_set_aside_uncalled),
         TEST(test_a_suspect_waits_for_one_that_is_no_command),
