@@ -15,10 +15,10 @@
 /*
  * A receiver announces limits.payload_bytes and this as its Maximum Packet Size. The broker drops
  * larger packets without a word to anybody, while a command that is merely too long shall be
- * refused by name; but Paho makes up to 200 bytes of one byte of user properties, so it cannot be
- * much.
+ * refused by name; but Paho makes up to 180 bytes of one byte of user properties, so more would let
+ * one message fill the memory.
  */
-#define PACKET_BYTES_MORE (256u << 10)
+#define PACKET_BYTES_MORE (1u << 20)
 
 /* An empty setting is one that is not there. */
 static struct slice setting(const char *text)

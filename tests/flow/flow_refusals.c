@@ -134,8 +134,8 @@ static void test_a_larger_command_is_refused_with_limit_and_length(struct world 
 static void test_a_huge_command_is_refused_and_the_next_is_taken(struct world *world)
 {
     world_bridge(world, "");
-    check_refusal(ask_size(world, world_name(world, "token"), 256 * 1024), "Bridge.PayloadTooLarge",
-                  "invalid", false);
+    check_refusal(ask_size(world, world_name(world, "token"), 1024 * 1024),
+                  "Bridge.PayloadTooLarge", "invalid", false);
     check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
 }
 

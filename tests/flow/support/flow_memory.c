@@ -7,7 +7,7 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HIGHEST_KIB (2048L * 1024)
 #else
-#define HIGHEST_KIB (96L * 1024)
+#define HIGHEST_KIB (256L * 1024)
 #endif
 
 static long high_water_kib(pid_t pid)

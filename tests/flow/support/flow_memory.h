@@ -6,7 +6,7 @@
 
 #include "flow_bridge.h"
 
-/* Fails the running test where a process of the bridge ever had more than 96 MiB; under a
+/* Fails the running test where a process of the bridge ever had more than 256 MiB; under a
  * sanitizer, which takes several times that, 2 GiB. */
 void check_memory(const struct bridge *bridge);
 
