@@ -110,13 +110,21 @@ static void test_bytes_that_are_no_text_are_refused(struct world *world)
     check_unharmed(world, bridge);
 }
 
-/* As many as a packet of the announced size can hold. */
+/* As many as a packet of the announced size can hold. Under a sanitizer, where Paho's growing array
+ * is copied each time, a quarter. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PROPERTIES_MAX 50000
+#else
+#define PROPERTIES_MAX 212000
+#endif
+
 static void test_thousands_of_user_properties_are_read_over(struct world *world)
 {
     struct bridge *bridge = world_bridge(world, "");
     struct raw_message message = {0};
     const char *token = world_name(world, "token");
-    raw_put_times(&message.properties, empty_user_property, sizeof empty_user_property, 212000);
+    raw_put_times(&message.properties, empty_user_property, sizeof empty_user_property,
+                  PROPERTIES_MAX);
     put_string(&message.payload, world_command(world, token, world_name(world, "pg"), ""));
     publish(world, &message);
     check_succeeded(world_expect_reply(world, token));
