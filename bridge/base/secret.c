@@ -69,26 +69,39 @@ static ssize_t read_all(int fd, char *out, size_t size_bytes)
         if (count < 0 && errno == EINTR) {
             continue;
         }
-        if (count < 0) {
-            return -1;
-        }
-        if (count == 0) {
-            break;
+        if (count <= 0) {
+            return count < 0 ? -1 : (ssize_t)length;
         }
         length += (size_t)count;
     }
     return (ssize_t)length;
 }
 
-static size_t without_line_end(const char *data, size_t length)
+int secret_read_fd(struct secret *secret, int fd, size_t bytes_max)
 {
-    if (length > 0 && data[length - 1] == '\n') {
-        length--;
-        if (length > 0 && data[length - 1] == '\r') {
-            length--;
-        }
+    /* One byte more than is allowed tells a full file from one that is too large. */
+    size_t room_bytes = bytes_max + 1;
+    char *room = mem_pages(room_bytes);
+    ssize_t length = read_all(fd, room, room_bytes);
+    int problem = length < 0 ? errno : (size_t)length > bytes_max ? EFBIG : 0;
+    if (problem == 0) {
+        secret_set(secret, slice_of(room, (size_t)length));
     }
-    return length;
+    secret_wipe(room, room_bytes);
+    mem_pages_free(room, room_bytes);
+    return problem;
+}
+
+void secret_drop_line_end(struct secret *secret)
+{
+    struct slice text = secret_slice(secret);
+    if (text.length > 0 && text.data[text.length - 1] == '\n') {
+        text.length--;
+        if (text.length > 0 && text.data[text.length - 1] == '\r') {
+            text.length--;
+        }
+        secret_set(secret, text);
+    }
 }
 
 static enum status read_open_file(struct secret *secret, int fd)
@@ -97,21 +110,12 @@ static enum status read_open_file(struct secret *secret, int fd)
     if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode)) {
         return STATUS_UNAVAILABLE;
     }
-    /* One byte more than is allowed tells a full file from one that is too large. */
-    size_t room = SECRET_FILE_BYTES + 1;
-    char *data = mem_alloc(room);
-    ssize_t length = read_all(fd, data, room);
-    enum status status = STATUS_OK;
-    if (length < 0) {
-        status = STATUS_UNAVAILABLE;
-    } else if (length > SECRET_FILE_BYTES) {
-        status = STATUS_LIMIT;
-    } else {
-        secret_set(secret, slice_of(data, without_line_end(data, (size_t)length)));
+    int problem = secret_read_fd(secret, fd, SECRET_FILE_BYTES);
+    if (problem != 0) {
+        return problem == EFBIG ? STATUS_LIMIT : STATUS_UNAVAILABLE;
     }
-    secret_wipe(data, room);
-    free(data);
-    return status;
+    secret_drop_line_end(secret);
+    return STATUS_OK;
 }
 
 enum status secret_read_file(struct secret *secret, const char *path)

@@ -231,6 +231,15 @@ static bool has_placeholder(const struct url *url)
     return memchr(url->host.data, '{', url->host.length) != NULL;
 }
 
+/* Whether nothing is wrong; *out_why is left alone then. */
+static bool verdict(const char *why, const char **out_why)
+{
+    if (why != NULL) {
+        *out_why = why;
+    }
+    return why == NULL;
+}
+
 bool url_endpoint_is_valid(const char *text, bool allow_http, const char **out_why)
 {
     struct url url;
@@ -251,10 +260,7 @@ bool url_endpoint_is_valid(const char *text, bool allow_http, const char **out_w
     } else if (is_http && !allow_http && !url_is_loopback_host(url.host)) {
         why = "is plain http to a host that is not loopback";
     }
-    if (why != NULL) {
-        *out_why = why;
-    }
-    return why == NULL;
+    return verdict(why, out_why);
 }
 
 bool url_broker_is_valid(const char *text, const char **out_why)
@@ -276,10 +282,7 @@ bool url_broker_is_valid(const char *text, const char **out_why)
     } else if (url.port == 0) {
         why = "has port 0";
     }
-    if (why != NULL) {
-        *out_why = why;
-    }
-    return why == NULL;
+    return verdict(why, out_why);
 }
 
 bool url_proxy_is_valid(const char *text, const char **out_why)
@@ -301,10 +304,7 @@ bool url_proxy_is_valid(const char *text, const char **out_why)
     } else if (url.port == 0) {
         why = "has port 0";
     }
-    if (why != NULL) {
-        *out_why = why;
-    }
-    return why == NULL;
+    return verdict(why, out_why);
 }
 
 bool url_metadata_is_valid(const char *text, const char **out_why)
@@ -326,10 +326,7 @@ bool url_metadata_is_valid(const char *text, const char **out_why)
     } else if (!slice_equals_text(url.host, METADATA_HOST) && !url_is_loopback_host(url.host)) {
         why = "has a host other than " METADATA_HOST " that is not loopback";
     }
-    if (why != NULL) {
-        *out_why = why;
-    }
-    return why == NULL;
+    return verdict(why, out_why);
 }
 
 bool url_credentials_is_valid(const char *text, const char **out_why)
@@ -349,8 +346,5 @@ bool url_credentials_is_valid(const char *text, const char **out_why)
     } else if (url.port == 0) {
         why = "has port 0";
     }
-    if (why != NULL) {
-        *out_why = why;
-    }
-    return why == NULL;
+    return verdict(why, out_why);
 }

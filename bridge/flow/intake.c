@@ -402,16 +402,23 @@ static void drop_kept_of(struct intake *intake, uint32_t receiver)
     }
 }
 
+/* The first of those kept, which is none of them any more; its delivery lies in its bytes. */
+static struct job *unkeep_first(struct intake *intake, struct delivery *out_delivery)
+{
+    struct job *job = intake->kept;
+    DL_DELETE(intake->kept, job);
+    enum status status = delivery_decode(buf_slice(&job->bytes), out_delivery);
+    assert(status == STATUS_OK);
+    return job;
+}
+
 /* Takes what may be taken by now, the first first. */
 static void take_kept(void *arg)
 {
     struct intake *intake = arg;
     while (intake->kept != NULL) {
-        struct job *job = intake->kept;
         struct delivery delivery;
-        DL_DELETE(intake->kept, job);
-        enum status status = delivery_decode(buf_slice(&job->bytes), &delivery);
-        assert(status == STATUS_OK);
+        struct job *job = unkeep_first(intake, &delivery);
         if (!try_take(intake, &delivery, job)) {
             DL_PREPEND(intake->kept, job);
             return;
@@ -457,11 +464,8 @@ void intake_stop(struct intake *intake)
 {
     intake->is_stopping = true;
     while (intake->kept != NULL) {
-        struct job *job = intake->kept;
         struct delivery delivery;
-        DL_DELETE(intake->kept, job);
-        enum status status = delivery_decode(buf_slice(&job->bytes), &delivery);
-        assert(status == STATUS_OK);
+        struct job *job = unkeep_first(intake, &delivery);
         counter_add(intake->counters, COUNTER_TAKING, -1);
         intake_deliver(intake, &delivery, job->ticket);
         job_free(job);

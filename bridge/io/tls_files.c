@@ -33,26 +33,6 @@ static void say(struct buf *out, const struct places *places, const char *key, c
     buf_printf(out, "%s%s: %s: %s\n", places->group, key, path, what);
 }
 
-/* Reads to the end; an errno value where that cannot be. */
-static int read_open_file(int fd, char *room, size_t size_bytes, size_t *out_length)
-{
-    size_t length = 0;
-    for (;;) {
-        ssize_t got = read(fd, room + length, size_bytes - length);
-        if (got == 0) {
-            *out_length = length;
-            return 0;
-        }
-        if (got < 0 && errno != EINTR) {
-            return errno;
-        }
-        length += got > 0 ? (size_t)got : 0;
-        if (length == size_bytes) {
-            return EFBIG;
-        }
-    }
-}
-
 static int read_file(const char *path, struct secret *out)
 {
     struct stat info;
@@ -66,15 +46,7 @@ static int read_file(const char *path, struct secret *out)
         problem = EFBIG;
     }
     if (problem == 0) {
-        size_t size_bytes = (size_t)info.st_size + 1; /* one more: it may have grown */
-        size_t length = 0;
-        char *room = mem_pages(size_bytes);
-        problem = read_open_file(fd, room, size_bytes, &length);
-        if (problem == 0) {
-            secret_set(out, slice_of(room, length));
-        }
-        secret_wipe(room, size_bytes);
-        mem_pages_free(room, size_bytes);
+        problem = secret_read_fd(out, fd, (size_t)info.st_size);
     }
     close(fd);
     return problem;
@@ -97,19 +69,6 @@ static bool take(const struct places *places, const char *key, const char *path,
         buf_fini(&what);
     }
     return problem == 0;
-}
-
-/* As of any secret in a file, the line's end is none of it. */
-static void drop_line_end(struct secret *password)
-{
-    struct slice text = secret_slice(password);
-    if (text.length > 0 && text.data[text.length - 1] == '\n') {
-        text.length--;
-        if (text.length > 0 && text.data[text.length - 1] == '\r') {
-            text.length--;
-        }
-        secret_set(password, text);
-    }
 }
 
 static void say_time(struct buf *out, const struct places *places, const char *key,
@@ -223,7 +182,7 @@ static void load_identity(const struct places *places, struct tls_files *out, in
     }
     bool has_password =
         take(places, "key_password_file", places->key_password_file, &out->key_password, report);
-    drop_line_end(&out->key_password);
+    secret_drop_line_end(&out->key_password);
     if (take(places, key_name, key_file, &out->key_pem, report) && has_cert && has_password) {
         check_key(places, out, report);
     }

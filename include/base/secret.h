@@ -31,6 +31,13 @@ bool secret_is_set(const struct secret *secret);
  */
 enum status secret_read_file(struct secret *secret, const char *path);
 /*
+ * Reads an open file from where it stands to its end; returns 0, or the errno value of what went
+ * wrong: EFBIG where there are more than `bytes_max`. The secret is changed only on success.
+ */
+int secret_read_fd(struct secret *secret, int fd, size_t bytes_max);
+/* Where a file is a line: drops its end. */
+void secret_drop_line_end(struct secret *secret);
+/*
  * Moves the value of an environment variable, if there is one, to where secrets lie: programs
  * started later do not inherit it, /proc/PID/environ does not show it. Thread: the first, before
  * others start; at most 8 variables.

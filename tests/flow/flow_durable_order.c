@@ -1,4 +1,5 @@
 /* The order of what is made durable and what is said, seen in the bridge's system calls. */
+#include "flow_sanitizer.h"
 #include "flow_world.h"
 
 #include <signal.h>
@@ -15,19 +16,6 @@ struct trace {
     char broker[32]; /* the broker's end of a connection, as strace writes it */
     char far_side[32];
 };
-
-/* Under a sanitizer a traced process is too slow, and LeakSanitizer does not work in it at all. */
-static bool is_sanitized(void)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    return true;
-#endif
-#endif
-    return false;
-}
 
 static void give_up_tracing(struct trace *trace, const char *why)
 {
@@ -239,7 +227,9 @@ enum { COMMANDS = 5 };
 static char *traced_commands(struct world *world, struct trace *trace, const char *settings,
                              const char *tokens[COMMANDS])
 {
-    if (is_sanitized()) {
+    /* Under a sanitizer a traced process is too slow, and LeakSanitizer does not work in it at all.
+     */
+    if (FLOW_IS_SANITIZED) {
         print_message("skipped: strace and a sanitizer do not go together\n");
         skip();
     }

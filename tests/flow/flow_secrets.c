@@ -5,6 +5,7 @@
  */
 #include "flow_http.h"
 #include "flow_leak.h"
+#include "flow_sanitizer.h"
 #include "flow_world.h"
 
 #include <dirent.h>
@@ -345,7 +346,7 @@ static int count_cores(const char *directory)
     return count;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if FLOW_IS_SANITIZED
 /* A sanitizer forbids core files itself. */
 #define MAY_LEAVE_CORES false
 #else

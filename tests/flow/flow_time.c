@@ -1,4 +1,5 @@
 /* The wall clock is set forwards and backwards while the bridge runs: durations do not care. */
+#include "flow_sanitizer.h"
 #include "flow_world.h"
 
 #include <stdio.h>
@@ -17,18 +18,6 @@ struct clocked {
     const char *offset_file;
 };
 
-static bool is_sanitized(void)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    return true;
-#endif
-#endif
-    return false;
-}
-
 /* Replaced at once: the bridge reads it whenever it looks at the clock. */
 static void set_clock(struct world *world, const struct clocked *clocked, const char *offset)
 {
@@ -39,7 +28,7 @@ static void set_clock(struct world *world, const struct clocked *clocked, const 
 
 static struct clocked clocked_bridge(struct world *world, const char *settings)
 {
-    if (is_sanitized()) {
+    if (FLOW_IS_SANITIZED) {
         print_message("skipped: libfaketime and a sanitizer do not go together\n");
         skip();
     }

@@ -7,33 +7,23 @@
 
 #define DEPTH_MAX 16
 
+/* As all services name them; they differ in what the members stand in. */
+#define SERVICE_MEMBERS                                                         \
+    .id = "AccessKeyId", .secret = "AccessKeySecret", .token = "SecurityToken", \
+    .expiration = "Expiration", .needs_token = true, .needs_expiration = true
+
 const struct credential_form credential_form_plain = {
-    .id = "AccessKeyId",
-    .secret = "AccessKeySecret",
-    .token = "SecurityToken",
-    .expiration = "Expiration",
-    .needs_token = true,
-    .needs_expiration = true,
+    SERVICE_MEMBERS,
 };
 
 const struct credential_form credential_form_sts = {
     .within = "Credentials",
-    .id = "AccessKeyId",
-    .secret = "AccessKeySecret",
-    .token = "SecurityToken",
-    .expiration = "Expiration",
-    .needs_token = true,
-    .needs_expiration = true,
+    SERVICE_MEMBERS,
 };
 
 const struct credential_form credential_form_cloud_sso = {
     .within = "CloudCredential",
-    .id = "AccessKeyId",
-    .secret = "AccessKeySecret",
-    .token = "SecurityToken",
-    .expiration = "Expiration",
-    .needs_token = true,
-    .needs_expiration = true,
+    SERVICE_MEMBERS,
 };
 
 static enum status complain(struct buf *why, const char *name, const char *what)

@@ -51,41 +51,15 @@ static enum status check_mode(struct key_file *file, mode_t mode, struct buf *ou
     return STATUS_OK;
 }
 
-/* -1 is an error, the size of `room` a file that is too large. */
-static ssize_t read_all(int fd, char *room, size_t room_bytes)
-{
-    size_t length = 0;
-    while (length < room_bytes) {
-        ssize_t count = read(fd, room + length, room_bytes - length);
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
-        if (count <= 0) {
-            return count < 0 ? -1 : (ssize_t)length;
-        }
-        length += (size_t)count;
-    }
-    return (ssize_t)length;
-}
-
 static enum status read_content(const struct key_file *file, int fd, struct secret *out,
                                 struct buf *out_why)
 {
-    /* One byte more than is allowed tells a full file from one that is too large. */
-    size_t room_bytes = KEY_FILE_BYTES_MAX + 1;
-    char *room = mem_alloc(room_bytes);
-    ssize_t length = read_all(fd, room, room_bytes);
-    enum status status = STATUS_OK;
-    if (length < 0) {
-        status = complain(file, "cannot be read", out_why);
-    } else if (length > KEY_FILE_BYTES_MAX) {
-        status = complain(file, "is larger than 65536 bytes", out_why);
-    } else {
-        secret_set(out, slice_of(room, (size_t)length));
+    int problem = secret_read_fd(out, fd, KEY_FILE_BYTES_MAX);
+    if (problem == 0) {
+        return STATUS_OK;
     }
-    secret_wipe(room, room_bytes);
-    free(room);
-    return status;
+    return complain(file, problem == EFBIG ? "is larger than 65536 bytes" : "cannot be read",
+                    out_why);
 }
 
 enum status key_file_read(struct key_file *file, struct secret *out, struct buf *out_why)

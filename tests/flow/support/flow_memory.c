@@ -1,10 +1,11 @@
 #include "flow_memory.h"
 
 #include "flow_check.h"
+#include "flow_sanitizer.h"
 
 #include <stdio.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if FLOW_IS_SANITIZED
 #define HIGHEST_KIB (2048L * 1024)
 #else
 #define HIGHEST_KIB (256L * 1024)
