@@ -4,7 +4,7 @@
  * One binary, several roles: the subcommands people call, and the two MQTT processes the bridge
  * starts for itself.
  */
-#include "base/guard.h"
+#include "base/hardening.h"
 #include "cli/cli.h"
 #include "mqtt/publisher.h"
 #include "mqtt/receiver.h"

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "check_online.h"
-#include "ecs/credentials.h"
-#include "io/tls_files.h"
+#include "credentials/credentials.h"
+#include "tls/files.h"
 
 #include <stdio.h>
 #include <string.h>

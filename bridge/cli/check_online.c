@@ -2,10 +2,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "cli/cli.h"
-#include "ecs/ecs_call.h"
-#include "io/loop.h"
-#include "io/tls_files.h"
+#include "ecs/call.h"
+#include "tls/files.h"
 
 #include <stdio.h>
 #include <string.h>

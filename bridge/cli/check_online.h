@@ -6,7 +6,7 @@
 #ifndef CLI_CHECK_ONLINE_H
 #define CLI_CHECK_ONLINE_H
 
-#include "io/settings.h"
+#include "settings/settings.h"
 
 /*
  * Gets credentials and asks the API with them, in `region` or, where that is NULL, in each region

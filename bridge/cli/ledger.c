@@ -1,4 +1,4 @@
-#include "io/ledger.h"
+#include "ledger/ledger.h"
 #include "cli/cli.h"
 
 #include <inttypes.h>

@@ -1,7 +1,7 @@
+#include "app/bridge.h"
 #include "base/crash_point.h"
-#include "bridge.h"
 #include "cli/cli.h"
-#include "ecs/credentials.h"
+#include "credentials/credentials.h"
 
 #include <malloc.h>
 #include <signal.h>

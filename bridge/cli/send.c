@@ -8,8 +8,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "domain/topic.h"
-#include "io/mqtt_greeting.h"
+#include "model/topic.h"
+#include "mqtt/connect_params.h"
 #include "mqtt/connection.h"
 
 #include <poll.h>

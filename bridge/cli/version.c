@@ -1,9 +1,9 @@
+#include "admin/server.h"
 #include "base/digest.h"
+#include "base/loop.h"
 #include "cli/cli.h"
-#include "io/admin.h"
-#include "io/http.h"
-#include "io/ledger.h"
-#include "io/loop.h"
+#include "http/client.h"
+#include "ledger/ledger.h"
 #include "mqtt/connection.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* The presets are rows; {RegionId} is filled in per call. */
-#include "ecs/endpoint.h"
+#include "endpoint.h"
 
 #include "base/mem.h"
-#include "domain/url.h"
+#include "settings/url.h"
 
 #include <assert.h>
 #include <stdlib.h>

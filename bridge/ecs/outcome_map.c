@@ -4,7 +4,8 @@
  */
 #include "ecs/outcome_map.h"
 
-#include "answer_text.h"
+#include "aliyun/answer.h"
+#include "aliyun/redact.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 

@@ -3,7 +3,7 @@
  * not. Reads and writes are blocking; what must not be blocked by the bridge is bounded by the
  * frames the bridge itself asked for.
  */
-#include "mqtt/process.h"
+#include "process.h"
 
 #include "base/crash_point.h"
 #include "base/log.h"

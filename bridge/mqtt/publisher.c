@@ -12,7 +12,7 @@
 #include "base/crash_point.h"
 #include "base/mem.h"
 #include "mqtt/connection.h"
-#include "mqtt/process.h"
+#include "process.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/crash_point.h"
 #include "mqtt/connection.h"
-#include "mqtt/process.h"
+#include "process.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -9,7 +9,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
-#include "io/settings.h"
+#include "settings/settings.h"
 
 #include <getopt.h>
 #include <stdbool.h>

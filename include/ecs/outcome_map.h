@@ -10,9 +10,9 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
-#include "domain/command.h"
-#include "domain/outcome.h"
-#include "io/http.h"
+#include "http/client.h"
+#include "model/command.h"
+#include "model/outcome.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -51,21 +51,6 @@ struct outcome_map_context {
 };
 void outcome_map(const struct http_answer *answer, const struct command *command,
                  const struct outcome_map_context *context, struct attempt *out_attempt);
-/* The users' page of errors, Markdown: the API's rows and the bridge's own. */
-void outcome_map_document(struct buf *out);
 const char *rule_text(enum rule rule);
-
-/* The parts of an API answer, JSON or XML. Slices point into owned memory until api_answer_fini().
- */
-struct api_answer {
-    bool is_readable; /* a JSON object or an XML document of the API's kind */
-    struct buf request_id;
-    struct buf code;
-    struct buf message;
-};
-void api_answer_read(struct slice body, struct api_answer *out_answer);
-void api_answer_fini(struct api_answer *answer);
-/* The XML half (expat); STATUS_INVALID where it is none. */
-enum status api_answer_read_xml(struct slice body, struct api_answer *answer);
 
 #endif

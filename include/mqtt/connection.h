@@ -17,9 +17,9 @@
 
 #include "base/slice.h"
 #include "base/status.h"
-#include "domain/delivery.h"
-#include "domain/message.h"
-#include "domain/wire.h"
+#include "model/delivery.h"
+#include "model/message.h"
+#include "wire.h"
 
 #include <stdbool.h>
 #include <stdint.h>

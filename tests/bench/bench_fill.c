@@ -12,11 +12,11 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "base/status.h"
-#include "domain/command.h"
-#include "domain/outcome.h"
-#include "domain/route.h"
-#include "domain/state.h"
-#include "io/store.h"
+#include "ledger/store.h"
+#include "model/command.h"
+#include "model/outcome.h"
+#include "model/route.h"
+#include "model/state.h"
 
 #include <getopt.h>
 #include <inttypes.h>

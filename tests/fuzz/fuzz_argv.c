@@ -2,8 +2,8 @@
  * Any bytes are split as a command line. What is taken must hold no word that runs out of its
  * memory, and must survive being quoted and split again.
  */
-#include "base/argv.h"
 #include "base/buf.h"
+#include "credentials/argv.h"
 
 #include <assert.h>
 #include <stdint.h>

@@ -4,7 +4,7 @@
  * nothing.
  */
 #include "base/json.h"
-#include "domain/audit.h"
+#include "model/audit_record.h"
 
 #include <assert.h>
 #include <stdint.h>

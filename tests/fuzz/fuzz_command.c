@@ -5,10 +5,11 @@
  */
 #include "base/json.h"
 #include "base/utf8.h"
-#include "domain/command.h"
-#include "domain/message.h"
-#include "domain/reply.h"
-#include "domain/topic.h"
+#include "intake/command_read.h"
+#include "model/command.h"
+#include "model/message.h"
+#include "model/reply.h"
+#include "model/topic.h"
 
 #include <assert.h>
 

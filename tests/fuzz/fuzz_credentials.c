@@ -3,7 +3,7 @@
  * header can hold; what is refused must leave nothing behind and say why in a phrase without the
  * document's words.
  */
-#include "ecs/credentials/document.h"
+#include "credentials/document.h"
 
 #include <assert.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
  * nor space at their ends unless quoted; a fault must come with a phrase and one of the text's
  * lines.
  */
-#include "base/ini.h"
+#include "credentials/ini.h"
 
 #include <assert.h>
 #include <stdbool.h>

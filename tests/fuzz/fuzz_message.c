@@ -2,7 +2,7 @@
  * Any bytes are an encoded message, as a damaged row of a ledger may be. What is taken is written
  * back as the same bytes.
  */
-#include "domain/message.h"
+#include "model/message.h"
 
 #include <assert.h>
 

@@ -3,7 +3,7 @@
  * by name. What is taken must have what its mode needs and end where no other profile is named;
  * what is refused must come with a text of one line.
  */
-#include "ecs/credentials/cli_chain.h"
+#include "credentials/cli_chain.h"
 
 #include <assert.h>
 #include <stdint.h>

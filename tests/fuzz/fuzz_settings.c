@@ -2,7 +2,7 @@
  * Any text is read as settings. What is refused must come with one line an error; what is taken
  * must be printed as a text that is taken too and prints the same.
  */
-#include "io/settings.h"
+#include "settings/settings.h"
 
 #include <assert.h>
 #include <stdint.h>

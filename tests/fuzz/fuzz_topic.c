@@ -4,7 +4,7 @@
  */
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "domain/topic.h"
+#include "model/topic.h"
 
 #include <assert.h>
 #include <stdint.h>

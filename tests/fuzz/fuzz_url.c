@@ -3,7 +3,7 @@
  * broker keeps the promises made for it; a reason holds nothing of the text.
  */
 #include "base/mem.h"
-#include "domain/url.h"
+#include "settings/url.h"
 
 #include <assert.h>
 #include <stdint.h>

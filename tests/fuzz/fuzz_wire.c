@@ -2,8 +2,8 @@
  * Any bytes are a stream of frames, as a process that was taken over may send them. A frame that is
  * taken is written back as the same bytes.
  */
-#include "domain/delivery.h"
-#include "domain/wire.h"
+#include "model/delivery.h"
+#include "mqtt/wire.h"
 
 #include <assert.h>
 

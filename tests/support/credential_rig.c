@@ -1,8 +1,8 @@
 #include "support/credential_rig.h"
 
+#include "aliyun/sign.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "ecs/sign.h"
 
 #include <fcntl.h>
 #include <ftw.h>

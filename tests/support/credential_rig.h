@@ -9,7 +9,7 @@
 #ifndef SUPPORT_CREDENTIAL_RIG_H
 #define SUPPORT_CREDENTIAL_RIG_H
 
-#include "ecs/credentials/sources.h"
+#include "credentials/sources.h"
 #include "support/http_peer.h"
 
 #include <pthread.h>

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "domain/message.h"
+#include "model/message.h"
 
 #include <stdlib.h>
 #include <string.h>

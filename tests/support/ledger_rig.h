@@ -16,7 +16,7 @@
 #ifndef SUPPORT_LEDGER_RIG_H
 #define SUPPORT_LEDGER_RIG_H
 
-#include "io/ledger.h"
+#include "ledger/ledger.h"
 
 #define RIG_HELD_MAX 1024
 

@@ -5,7 +5,7 @@
 #ifndef SUPPORT_STORE_SUITE_H
 #define SUPPORT_STORE_SUITE_H
 
-#include "io/store.h"
+#include "ledger/store.h"
 
 struct store_suite {
     const struct store_ops *ops;

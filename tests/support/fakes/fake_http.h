@@ -8,7 +8,7 @@
 #ifndef SUPPORT_FAKES_FAKE_HTTP_H
 #define SUPPORT_FAKES_FAKE_HTTP_H
 
-#include "io/http.h"
+#include "http/client.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
 #ifndef SUPPORT_FAKES_FAKE_TIMERS_H
 #define SUPPORT_FAKES_FAKE_TIMERS_H
 
-#include "io/loop.h"
+#include "base/loop.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,180 @@
+#include "admin/server.h"
+
+#include "base/mem.h"
+
+#include <microhttpd.h>
+
+#include <netdb.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define ADMIN_CONNECTIONS_MAX    16
+#define ADMIN_TIMEOUT_S          10
+#define ADMIN_THREAD_STACK_BYTES (256u * 1024u)
+
+struct admin {
+    struct MHD_Daemon *daemon;
+    struct counters *counters;
+    atomic_bool is_ready;
+};
+
+/* One page of the endpoint; renders into `out` and returns the HTTP status. */
+struct page {
+    const char *path;
+    const char *content_type;
+    unsigned (*render)(struct admin *admin, struct buf *out);
+};
+
+static unsigned render_livez(struct admin *admin, struct buf *out)
+{
+    (void)admin;
+    buf_append_text(out, "ok\n");
+    return MHD_HTTP_OK;
+}
+
+static unsigned render_readyz(struct admin *admin, struct buf *out)
+{
+    bool is_ready = atomic_load(&admin->is_ready);
+    buf_append_text(out, is_ready ? "ready\n" : "not ready\n");
+    return is_ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
+}
+
+void admin_metrics(struct counters *counters, struct buf *out)
+{
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        const struct counter_info *info = counter_info((enum counter)i);
+        buf_printf(out, "# HELP ecs_bridge_%s %s\n# TYPE ecs_bridge_%s %s\necs_bridge_%s ",
+                   info->name, info->help, info->name,
+                   info->kind == COUNTER_KIND_GAUGE ? "gauge" : "counter", info->name);
+        buf_append_int(out, counter_get(counters, (enum counter)i));
+        buf_append_char(out, '\n');
+    }
+}
+
+static unsigned render_metrics(struct admin *admin, struct buf *out)
+{
+    admin_metrics(admin->counters, out);
+    return MHD_HTTP_OK;
+}
+
+static const struct page PAGES[] = {
+    {"/livez", "text/plain; charset=utf-8", render_livez},
+    {"/readyz", "text/plain; charset=utf-8", render_readyz},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", render_metrics},
+};
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status,
+                              const char *content_type, struct buf *body)
+{
+    size_t length = body->length;
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(length, buf_take(body), MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    enum MHD_Result result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload_data,
+                              size_t *upload_data_size, void **request)
+{
+    struct admin *admin = cls;
+    struct buf body = {0};
+    (void)version;
+    (void)upload_data;
+    (void)upload_data_size;
+    (void)request;
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+        buf_append_text(&body, "only GET and HEAD\n");
+        return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, PAGES[0].content_type, &body);
+    }
+    for (size_t i = 0; i < sizeof PAGES / sizeof PAGES[0]; i++) {
+        if (strcmp(url, PAGES[i].path) == 0) {
+            unsigned status = PAGES[i].render(admin, &body);
+            return answer(connection, status, PAGES[i].content_type, &body);
+        }
+    }
+    buf_append_text(&body, "this bridge has /livez, /readyz and /metrics\n");
+    return answer(connection, MHD_HTTP_NOT_FOUND, PAGES[0].content_type, &body);
+}
+
+/* Splits "host:port" or "[host]:port" and resolves it. */
+static enum status resolve(const char *listen, struct addrinfo **out_address, struct buf *out_why)
+{
+    const char *colon = strrchr(listen, ':');
+    if (colon == NULL) {
+        buf_printf(out_why, "admin.listen: \"%s\" is not host:port", listen);
+        return STATUS_INVALID;
+    }
+    bool has_brackets = listen[0] == '[' && colon > listen && colon[-1] == ']';
+    char *host = has_brackets ? mem_dup(listen + 1, (size_t)(colon - listen) - 2)
+                              : mem_dup(listen, (size_t)(colon - listen));
+    const struct addrinfo hints = {
+        .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC, .ai_flags = AI_PASSIVE};
+    int result = getaddrinfo(host, colon + 1, &hints, out_address);
+    if (result != 0) {
+        buf_printf(out_why, "admin.listen: \"%s\": %s", listen, gai_strerror(result));
+    }
+    free(host);
+    return result == 0 ? STATUS_OK : STATUS_UNAVAILABLE;
+}
+
+enum status admin_new(const char *listen, struct counters *counters, struct admin **out_admin,
+                      struct buf *out_why)
+{
+    struct addrinfo *address = NULL;
+    enum status status = resolve(listen, &address, out_why);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct admin *admin = mem_zalloc(1, sizeof *admin);
+    admin->counters = counters;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL |
+                     (address->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
+    admin->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, admin, MHD_OPTION_SOCK_ADDR,
+                                     address->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
+                                     (unsigned)ADMIN_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                                     (unsigned)ADMIN_TIMEOUT_S, MHD_OPTION_THREAD_STACK_SIZE,
+                                     (size_t)ADMIN_THREAD_STACK_BYTES, MHD_OPTION_END);
+    freeaddrinfo(address);
+    if (admin->daemon == NULL) {
+        buf_printf(out_why,
+                   "admin.listen: cannot listen on %s; free the address, choose another, or set "
+                   "\"\" to switch the endpoint off",
+                   listen);
+        free(admin);
+        return STATUS_UNAVAILABLE;
+    }
+    *out_admin = admin;
+    return STATUS_OK;
+}
+
+void admin_set_ready(struct admin *admin, bool is_ready)
+{
+    atomic_store(&admin->is_ready, is_ready);
+}
+
+int admin_port(const struct admin *admin)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_BIND_PORT);
+    return info == NULL ? 0 : info->port;
+}
+
+void admin_free(struct admin *admin)
+{
+    if (admin != NULL) {
+        MHD_stop_daemon(admin->daemon);
+        free(admin);
+    }
+}
+
+const char *admin_library_version(void)
+{
+    return MHD_get_version();
+}

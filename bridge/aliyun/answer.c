@@ -1,0 +1,91 @@
+/* The first byte decides between JSON and XML: content types are not reliable here. */
+#include "aliyun/answer.h"
+
+#include "base/json.h"
+
+#include <math.h>
+
+/* AccessDeniedDetail is an object inside the answer; nothing documented is deeper than that. */
+#define DEPTH_MAX 16
+
+/* Numbers up to here have no fraction and no exponent when told. */
+#define WHOLE_NUMBER_MAX 1e9
+
+static struct slice without_lead(struct slice body)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    if (body.length >= 3 && memcmp(body.data, mark, 3) == 0) {
+        body = slice_of(body.data + 3, body.length - 3);
+    }
+    while (body.length > 0 && (body.data[0] == ' ' || body.data[0] == '\t' ||
+                               body.data[0] == '\r' || body.data[0] == '\n')) {
+        body = slice_of(body.data + 1, body.length - 1);
+    }
+    return body;
+}
+
+/* The clients of the vendor take both spellings, the second where the first is not there. */
+static void read_member(const struct json *object, const char *name, const char *other_name,
+                        struct buf *out)
+{
+    const struct json *value = json_member(object, name);
+    if (value == NULL) {
+        value = json_member(object, other_name);
+    }
+    if (value == NULL) {
+        return;
+    }
+    if (json_kind(value) == JSON_TEXT) {
+        buf_append(out, json_text(value));
+        return;
+    }
+    double number = json_number(value);
+    if (json_kind(value) == JSON_NUMBER && fabs(number) <= WHOLE_NUMBER_MAX) {
+        buf_append_int(out, (int64_t)number);
+    }
+}
+
+static bool read_json(struct slice body, struct api_answer *answer)
+{
+    struct json_fault fault;
+    struct json *root = json_parse(body, DEPTH_MAX, &fault);
+    if (root == NULL) {
+        return false;
+    }
+    bool is_object = json_kind(root) == JSON_OBJECT;
+    if (is_object) {
+        read_member(root, "RequestId", "requestId", &answer->request_id);
+        read_member(root, "Code", "code", &answer->code);
+        read_member(root, "Message", "message", &answer->message);
+    }
+    json_free(root);
+    return is_object;
+}
+
+void api_answer_read(struct slice body, struct api_answer *out_answer)
+{
+    *out_answer = (struct api_answer){0};
+    struct slice text = without_lead(body);
+    if (text.length == 0) {
+        return;
+    }
+    if (text.data[0] == '{') {
+        out_answer->is_readable = read_json(text, out_answer);
+    } else if (text.data[0] == '<') {
+        out_answer->is_readable = api_answer_read_xml(text, out_answer) == STATUS_OK;
+    }
+    if (!out_answer->is_readable) {
+        api_answer_fini(out_answer);
+    }
+}
+
+void api_answer_fini(struct api_answer *answer)
+{
+    if (answer == NULL) {
+        return;
+    }
+    buf_fini(&answer->request_id);
+    buf_fini(&answer->code);
+    buf_fini(&answer->message);
+    *answer = (struct api_answer){0};
+}

@@ -1,0 +1,606 @@
+/*
+ * The parts meet here and nowhere else: each hook of one is a line that calls another.
+ *
+ * An orderly stop goes through steps, each begun when the one before is done or its time is up:
+ *   intake and new calls end → calls on the wire come home → the ledger has committed them →
+ * replies are acknowledged → "offline" is told → the MQTT processes end.
+ */
+#include "app/bridge.h"
+
+#include "admin/server.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "dispatch/dispatch.h"
+#include "ecs/call.h"
+#include "intake/intake.h"
+#include "intake/takings.h"
+#include "ledger/ledger.h"
+#include "mqtt/workers.h"
+#include "outbox/outbox.h"
+#include "outbox/status_topic.h"
+#include "reload.h"
+#include "systemd.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define EXIT_STORE 73
+
+/* The time each step of a stop may take; together below the 10 s that supervisors give. */
+#define STOP_CALLS_MS   5000
+#define STOP_COMMIT_MS  1000
+#define STOP_REPLIES_MS 1500
+#define STOP_TOLD_MS    500
+#define STOP_MQTT_MS    1000
+#define STOP_LEDGER_MS  500
+
+/* The first two stop, the third has the accounting told, the fourth says that a lost session was
+ * seen, the fifth has files read again. */
+static const int SIGNALS[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP};
+#define SIGNAL_COUNT (sizeof SIGNALS / sizeof SIGNALS[0])
+
+/* When a session was lost that nobody has seen yet (wall clock); 0: none. */
+#define FACT_SESSION_LOST "session.lost_at_ms"
+
+struct bridge {
+    const struct settings *settings;
+    struct counters counters;
+    struct identities tls; /* in use */
+    struct buf will;
+    struct loop *loop;
+    struct ledger *ledger;
+    struct ecs *ecs;
+    struct mqtt_port *port;
+    struct intake *intake;
+    struct dispatch *dispatch;
+    struct outbox *outbox;
+    struct presence *presence;
+    struct admin *admin;
+    struct supervisor *supervisor;
+    struct takings *takings;
+    struct blame_gate gate;
+    bool *has_session; /* by receiver: the broker kept one once, and should still */
+    struct loop_signal *signals[SIGNAL_COUNT];
+    struct loop_timer *step_timer;
+    const struct stop_step *step; /* NULL until a stop was asked for */
+    const char *stop_reason;
+};
+
+/* One step of a stop: begins something that calls step_done(), and may take so long. */
+struct stop_step {
+    const char *name;
+    void (*begin)(struct bridge *bridge);
+    int64_t timeout_ms;
+};
+
+static void begin_step(struct bridge *bridge, const struct stop_step *step)
+{
+    bridge->step = step;
+    loop_timer_start(bridge->step_timer, step->timeout_ms);
+    step->begin(bridge);
+}
+
+/* A late word of a step whose time was up finds its own step gone and changes nothing. */
+static void step_done(struct bridge *bridge, void (*begin)(struct bridge *bridge))
+{
+    if (bridge->step != NULL && bridge->step->begin == begin) {
+        begin_step(bridge, bridge->step + 1);
+    }
+}
+
+static void stop_calls(struct bridge *bridge);
+static void stop_commit(struct bridge *bridge);
+static void stop_replies(struct bridge *bridge);
+static void stop_tell(struct bridge *bridge);
+static void stop_mqtt(struct bridge *bridge);
+
+static void calls_done(void *arg)
+{
+    step_done(arg, stop_calls);
+}
+
+static void stop_calls(struct bridge *bridge)
+{
+    intake_stop(bridge->intake);
+    mqtt_port_stop_intake(bridge->port);
+    dispatch_stop(bridge->dispatch, calls_done, bridge);
+}
+
+static void ignore_message(void *arg, int64_t id, struct slice message)
+{
+    (void)arg;
+    (void)id;
+    (void)message;
+}
+
+static void commit_done(void *arg, size_t count)
+{
+    (void)count;
+    step_done(arg, stop_commit);
+}
+
+/* Requests are carried out in order: a read is answered after all outcomes were committed and
+ * posted. */
+static void stop_commit(struct bridge *bridge)
+{
+    ledger_read_outbox(bridge->ledger, INT64_MAX, 1, ignore_message, commit_done, bridge);
+}
+
+static void replies_done(void *arg)
+{
+    step_done(arg, stop_replies);
+}
+
+static void stop_replies(struct bridge *bridge)
+{
+    outbox_flush(bridge->outbox, replies_done, bridge);
+}
+
+static void told_done(void *arg)
+{
+    step_done(arg, stop_tell);
+}
+
+static void stop_tell(struct bridge *bridge)
+{
+    presence_stop(bridge->presence, bridge->stop_reason, told_done, bridge);
+}
+
+static void mqtt_stopped(void *arg)
+{
+    step_done(arg, stop_mqtt);
+}
+
+static void stop_mqtt(struct bridge *bridge)
+{
+    mqtt_port_stop(bridge->port, STOP_MQTT_MS);
+}
+
+static void stop_loop(struct bridge *bridge)
+{
+    loop_stop(bridge->loop);
+}
+
+static const struct stop_step STOP_STEPS[] = {
+    {"calls", stop_calls, STOP_CALLS_MS},       {"commit", stop_commit, STOP_COMMIT_MS},
+    {"replies", stop_replies, STOP_REPLIES_MS}, {"tell", stop_tell, STOP_TOLD_MS},
+    {"mqtt", stop_mqtt, STOP_MQTT_MS + 500},    {"loop", stop_loop, 0},
+};
+
+static void step_timed_out(void *arg)
+{
+    struct bridge *bridge = arg;
+    if (bridge->step->begin != stop_loop) {
+        LOG_WARN("stop_step_timed_out", LOG_TEXT("step", bridge->step->name));
+        step_done(bridge, bridge->step->begin);
+    }
+}
+
+/* Every command that arrived is in exactly one place: base/counters.h has the sum. */
+static void log_accounting(struct bridge *bridge)
+{
+    struct counters *counters = &bridge->counters;
+    LOG_INFO("accounting", LOG_INT("received", counter_get(counters, COUNTER_RECEIVED)),
+             LOG_INT("resumed", counter_get(counters, COUNTER_RESUMED)),
+             LOG_INT("succeeded", counter_get(counters, COUNTER_SUCCEEDED)),
+             LOG_INT("failed", counter_get(counters, COUNTER_FAILED)),
+             LOG_INT("unknown", counter_get(counters, COUNTER_UNKNOWN)),
+             LOG_INT("refused", counter_get(counters, COUNTER_REFUSED)),
+             LOG_INT("replayed", counter_get(counters, COUNTER_REPLAYED)),
+             LOG_INT("waiting", counter_get(counters, COUNTER_WAITING)),
+             LOG_INT("in_work", counter_get(counters, COUNTER_IN_WORK)),
+             LOG_INT("not_taken", counter_get(counters, COUNTER_NOT_TAKEN)),
+             LOG_INT("being_taken", counter_get(counters, COUNTER_TAKING)),
+             LOG_INT("outbox", counter_get(counters, COUNTER_OUTBOX_DEPTH)));
+}
+
+static void see_session_loss(struct bridge *bridge)
+{
+    bool was_shown = presence_session_lost_at_ms(bridge->presence) != 0;
+    LOG_INFO("session_loss_seen", LOG_TEXT("was_shown", was_shown ? "yes" : "no"));
+    if (was_shown) {
+        presence_session_seen(bridge->presence);
+        ledger_remember(bridge->ledger, FACT_SESSION_LOST, 0);
+    }
+}
+
+/* Certificates, keys and passwords are read again: all that is new is used, or nothing of it. */
+static void reload(struct bridge *bridge)
+{
+    ledger_reopen_audit(bridge->ledger);
+    bool is_usable = identities_reload(&bridge->tls, bridge->settings) == STATUS_OK;
+    if (is_usable) {
+        ecs_renew(bridge->ecs);
+        mqtt_port_renew(bridge->port);
+    }
+    presence_set(bridge->presence, PRESENCE_RELOAD_FAILED, !is_usable);
+}
+
+/* The first signal stops in good order; a second one skips what is left of the present step. */
+static void signalled(void *arg, int signal_number)
+{
+    struct bridge *bridge = arg;
+    if (signal_number == SIGUSR1) {
+        log_accounting(bridge);
+        return;
+    }
+    if (signal_number == SIGUSR2) {
+        see_session_loss(bridge);
+        return;
+    }
+    if (signal_number == SIGHUP) {
+        if (bridge->step == NULL) {
+            reload(bridge);
+        }
+        return;
+    }
+    if (bridge->step != NULL) {
+        step_timed_out(bridge);
+        return;
+    }
+    LOG_INFO("stopping", LOG_TEXT("signal", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
+    bridge->stop_reason = "stopped";
+    supervisor_say(bridge->supervisor, "STOPPING=1\nSTATUS=stopping");
+    begin_step(bridge, STOP_STEPS);
+}
+
+/* The ledger's hooks. */
+
+static bool on_reserve(void *arg, const struct command *command)
+{
+    return dispatch_reserve(((struct bridge *)arg)->dispatch, command);
+}
+
+static void on_release(void *arg, const struct command *command)
+{
+    dispatch_release(((struct bridge *)arg)->dispatch, command);
+}
+
+static void on_claimed(void *arg, struct command *command)
+{
+    struct bridge *bridge = arg;
+    if (blame_of(&command->charges) == BLAME_SET_ASIDE) {
+        presence_set_aside(bridge->presence);
+    }
+    dispatch_claimed(bridge->dispatch, command);
+}
+
+static void on_posted(void *arg, int64_t id, struct slice message)
+{
+    struct bridge *bridge = arg;
+    outbox_posted(bridge->outbox, id, message);
+    presence_counts_changed(bridge->presence);
+}
+
+static void on_store_health(void *arg, bool is_failing, const char *text)
+{
+    struct bridge *bridge = arg;
+    if (is_failing) {
+        LOG_ERROR("store_unavailable", LOG_TEXT("why", text),
+                  LOG_TEXT("meaning", "no command is acknowledged until it works again"));
+    } else {
+        LOG_INFO("store_available", LOG_TEXT("store", bridge->settings->ledger.store));
+    }
+    presence_set(bridge->presence, PRESENCE_STORE_UNAVAILABLE, is_failing);
+}
+
+/* The port's hooks. */
+
+static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt_ticket ticket)
+{
+    struct bridge *bridge = arg;
+    intake_deliver(bridge->intake, delivery, ticket);
+    presence_counts_changed(bridge->presence);
+}
+
+static void on_published(void *arg, int64_t id)
+{
+    struct bridge *bridge = arg;
+    if (id == PRESENCE_MESSAGE_ID) {
+        presence_published(bridge->presence);
+    } else {
+        outbox_published(bridge->outbox, id);
+        presence_counts_changed(bridge->presence);
+    }
+}
+
+static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice why)
+{
+    struct bridge *bridge = arg;
+    if (id == PRESENCE_MESSAGE_ID) {
+        presence_unpublished(bridge->presence, is_final, why);
+    } else {
+        outbox_unpublished(bridge->outbox, id, is_final, why);
+    }
+}
+
+static void tell_supervisor(const struct bridge *bridge)
+{
+    struct buf line = {0};
+    buf_printf(&line, "STATUS=%zu of %lld receivers subscribed, publisher %s",
+               mqtt_port_receivers_up(bridge->port), (long long)bridge->settings->broker.receivers,
+               mqtt_port_may_publish(bridge->port) ? "connected" : "not connected");
+    supervisor_say(bridge->supervisor, line.data);
+    buf_fini(&line);
+}
+
+static void on_publisher_changed(void *arg, bool is_up)
+{
+    struct bridge *bridge = arg;
+    tell_supervisor(bridge);
+    presence_publisher_changed(bridge->presence, is_up);
+    outbox_publisher_changed(bridge->outbox, is_up,
+                             !is_up && mqtt_port_has_publisher_crashed(bridge->port));
+}
+
+/* Receivers that end because the bridge stops are no news. */
+static void on_receivers_changed(void *arg, size_t up_count, size_t wanted_count)
+{
+    struct bridge *bridge = arg;
+    if (bridge->step == NULL) {
+        tell_supervisor(bridge);
+        presence_receivers_changed(bridge->presence, up_count, wanted_count);
+    }
+}
+
+/* Names the fact that a receiver has had a session; with another client id it is another one. */
+static char *session_key(const struct bridge *bridge, uint32_t receiver)
+{
+    struct buf key = {0};
+    buf_printf(&key, "session:%u:%s", receiver, bridge->settings->broker.client_id);
+    return buf_take(&key);
+}
+
+static void recall_sessions(struct bridge *bridge)
+{
+    uint32_t count = (uint32_t)bridge->settings->broker.receivers;
+    bridge->has_session = mem_zalloc(count, sizeof *bridge->has_session);
+    for (uint32_t i = 0; i < count; i++) {
+        char *key = session_key(bridge, i);
+        bridge->has_session[i] = ledger_recall(bridge->ledger, key, 0) != 0;
+        free(key);
+    }
+}
+
+static void recall_session_loss(struct bridge *bridge)
+{
+    int64_t at_ms = ledger_recall(bridge->ledger, FACT_SESSION_LOST, 0);
+    if (at_ms != 0) {
+        presence_recall_session_lost(bridge->presence, at_ms);
+    }
+}
+
+static void on_session_opened(void *arg, uint32_t receiver, const char *client_id,
+                              bool is_session_present)
+{
+    struct bridge *bridge = arg;
+    if (!is_session_present && bridge->has_session[receiver]) {
+        counter_add(&bridge->counters, COUNTER_SESSIONS_LOST, 1);
+        presence_session_lost(bridge->presence, client_id, clock_wall_ms());
+        ledger_remember(bridge->ledger, FACT_SESSION_LOST,
+                        presence_session_lost_at_ms(bridge->presence));
+    }
+    if (!bridge->has_session[receiver]) {
+        char *key = session_key(bridge, receiver);
+        bridge->has_session[receiver] = true;
+        ledger_remember(bridge->ledger, key, 1);
+        free(key);
+    }
+}
+
+static void on_stopped(void *arg)
+{
+    mqtt_stopped(arg);
+}
+
+static void on_trouble(void *arg, enum ecs_trouble trouble, bool is_on)
+{
+    struct bridge *bridge = arg;
+    presence_set(bridge->presence,
+                 trouble == ECS_TROUBLE_CREDENTIALS ? PRESENCE_CREDENTIALS_REFUSED
+                                                    : PRESENCE_API_UNREACHABLE,
+                 is_on);
+}
+
+static int complain(int code, struct buf *why)
+{
+    LOG_ERROR("cannot_start", LOG_SLICE("why", buf_slice(why)));
+    return code;
+}
+
+static int open_ledger(struct bridge *bridge, struct buf *why)
+{
+    const struct settings *settings = bridge->settings;
+    const struct ledger_options options = {
+        .store = settings->ledger.store,
+        .is_full = strcmp(settings->ledger.durability, "full") == 0,
+        .success_ttl_s = settings->dedup.success_ttl_s,
+        .failure_ttl_s = settings->dedup.failure_ttl_s,
+        .pending_max = settings->limits.pending,
+        .waiters_max = settings->limits.waiters_per_token,
+        .replies = {.qos = (uint8_t)settings->replies.qos, .expiry_s = settings->replies.expiry_s},
+        .routes = settings->routes,
+        .route_count = settings->route_count,
+        .counters = &bridge->counters,
+        .audit_file = settings->audit.file,
+        .is_audit_chained = settings->audit.chain,
+        .instance = settings->instance,
+    };
+    const struct ledger_hooks hooks = {.arg = bridge,
+                                       .reserve = on_reserve,
+                                       .release = on_release,
+                                       .claimed = on_claimed,
+                                       .posted = on_posted,
+                                       .health = on_store_health};
+    enum status status = ledger_open(bridge->loop, &options, &hooks, &bridge->ledger, why);
+    return status == STATUS_OK ? EX_OK : complain(EXIT_STORE, why);
+}
+
+/* The endpoint helps operators but the main job does not need it: without it the bridge runs, and
+ * says so. */
+static void open_admin(struct bridge *bridge)
+{
+    struct buf why = {0};
+    const char *listen = bridge->settings->admin.listen;
+    if (listen[0] == '\0') {
+        return;
+    }
+    if (admin_new(listen, &bridge->counters, &bridge->admin, &why) == STATUS_OK) {
+        LOG_INFO("admin_listening", LOG_TEXT("listen", listen),
+                 LOG_INT("port", admin_port(bridge->admin)));
+    } else {
+        LOG_ERROR("admin_unavailable", LOG_SLICE("why", buf_slice(&why)));
+    }
+    buf_fini(&why);
+}
+
+static void make_port(struct bridge *bridge, const char *program)
+{
+    const struct mqtt_port_hooks hooks = {.arg = bridge,
+                                          .delivered = on_delivered,
+                                          .published = on_published,
+                                          .unpublished = on_unpublished,
+                                          .publisher_changed = on_publisher_changed,
+                                          .receivers_changed = on_receivers_changed,
+                                          .session_opened = on_session_opened,
+                                          .stopped = on_stopped};
+    bridge->port = mqtt_port_new(bridge->loop, bridge->settings, &bridge->tls.broker, program,
+                                 buf_slice(&bridge->will), &bridge->counters, &hooks);
+}
+
+static void on_set_aside(void *arg)
+{
+    presence_set_aside(((struct bridge *)arg)->presence);
+}
+
+/* Beside the ledger's file, in the working directory where it has none. */
+static void watch_intake(struct bridge *bridge)
+{
+    static const char FILE_STORE[] = "sqlite:";
+    const char *store = bridge->settings->ledger.store;
+    bool is_file = strncmp(store, FILE_STORE, sizeof FILE_STORE - 1) == 0;
+    struct buf path = {0};
+    buf_printf(&path, "%s.takings", is_file ? store + sizeof FILE_STORE - 1 : "ecs-mqtt-bridge");
+    bridge->takings = takings_open(path.data);
+    dispatch_share(bridge->dispatch, &bridge->gate);
+    intake_watch(bridge->intake, takings_marks(bridge->takings), &bridge->gate, on_set_aside,
+                 bridge);
+    buf_fini(&path);
+}
+
+/* Builds all parts. An exit code other than EX_OK says that it cannot run. */
+static int build(struct bridge *bridge, const char *program)
+{
+    struct buf why = {0};
+    bridge->loop = loop_new();
+    bridge->step_timer = loop_timer_new(bridge->loop, step_timed_out, bridge);
+    bridge->supervisor = supervisor_new(bridge->loop);
+    bridge->presence = presence_new(bridge->loop, bridge->settings, &bridge->counters);
+    bridge->dispatch = dispatch_new(bridge->loop, bridge->settings, &bridge->counters);
+    bridge->outbox = outbox_new(bridge->loop, &bridge->counters);
+    int code = identities_load(&bridge->tls, bridge->settings) == STATUS_OK ? EX_OK : EX_CONFIG;
+    if (code == EX_OK) {
+        code = open_ledger(bridge, &why);
+    }
+    if (code == EX_OK && ecs_new(bridge->loop, bridge->settings, &bridge->tls.api, on_trouble,
+                                 bridge, &bridge->ecs, &why) != STATUS_OK) {
+        code = complain(EX_CONFIG, &why);
+    }
+    if (code == EX_OK && presence_will(bridge->settings, &bridge->will) != STATUS_OK) {
+        buf_append_text(&why, "topics.status: the filled-in topic is too long");
+        code = complain(EX_CONFIG, &why);
+    }
+    if (code == EX_OK) {
+        make_port(bridge, program);
+        bridge->intake =
+            intake_new(bridge->settings, &bridge->counters, bridge->ledger, bridge->port);
+        watch_intake(bridge);
+        open_admin(bridge);
+    }
+    buf_fini(&why);
+    return code;
+}
+
+/* A signal that comes while the bridge is being built waits until the loop can hear it. */
+static void hold_signals(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        sigaddset(&set, SIGNALS[i]);
+    }
+    pthread_sigmask(how, &set, NULL);
+}
+
+static void hear_signals(struct bridge *bridge)
+{
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        bridge->signals[i] = loop_signal_new(bridge->loop, SIGNALS[i], signalled, bridge);
+    }
+    hold_signals(SIG_UNBLOCK);
+}
+
+static void start(struct bridge *bridge)
+{
+    hear_signals(bridge);
+    presence_connect(bridge->presence, bridge->port, bridge->admin);
+    dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
+    recall_sessions(bridge);
+    recall_session_loss(bridge);
+    dispatch_hold(bridge->dispatch, true);
+    ledger_start(bridge->ledger);
+    dispatch_hold(bridge->dispatch, false);
+    outbox_connect(bridge->outbox, bridge->ledger, bridge->port);
+    mqtt_port_start(bridge->port);
+    /* Not only when subscribed: a broker that is away is no reason to start the bridge again. */
+    supervisor_say(bridge->supervisor, "READY=1\nSTATUS=connecting to the broker");
+}
+
+static void take_apart(struct bridge *bridge)
+{
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        loop_signal_free(bridge->signals[i]);
+    }
+    mqtt_port_free(bridge->port);
+    ecs_free(bridge->ecs);
+    ledger_close(bridge->ledger, STOP_LEDGER_MS);
+    admin_free(bridge->admin);
+    intake_free(bridge->intake);
+    takings_close(bridge->takings);
+    outbox_free(bridge->outbox);
+    dispatch_free(bridge->dispatch);
+    presence_free(bridge->presence);
+    loop_timer_free(bridge->step_timer);
+    supervisor_free(bridge->supervisor);
+    loop_free(bridge->loop);
+    buf_fini(&bridge->will);
+    identities_fini(&bridge->tls);
+    free(bridge->has_session);
+}
+
+int bridge_run(const struct settings *settings, const char *program)
+{
+    close_range(STDERR_FILENO + 1, ~0U,
+                0); /* a stranger's socket could be taken for the broker's */
+    struct bridge *bridge = mem_zalloc(1, sizeof *bridge);
+    bridge->settings = settings;
+    hold_signals(SIG_BLOCK);
+    int code = build(bridge, program);
+    if (code == EX_OK) {
+        LOG_INFO("starting", LOG_TEXT("version", BRIDGE_VERSION),
+                 LOG_TEXT("instance", settings->instance),
+                 LOG_TEXT("store", settings->ledger.store),
+                 LOG_TEXT("durability", settings->ledger.durability));
+        start(bridge);
+        loop_run(bridge->loop);
+        log_accounting(bridge);
+        LOG_INFO("stopped", LOG_TEXT("instance", settings->instance));
+    }
+    take_apart(bridge);
+    free(bridge);
+    return code;
+}

@@ -1,0 +1,89 @@
+#include "reload.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+
+#include <stdlib.h>
+
+static enum status load(struct identities *out, const struct settings *settings,
+                        struct tls_report *report)
+{
+    int64_t now_ms = clock_wall_ms();
+    enum status broker = tls_files_load_broker(&out->broker, settings, now_ms, report);
+    enum status api = tls_files_load_api(&out->api, settings, now_ms, report);
+    return broker == STATUS_OK ? api : broker;
+}
+
+static void log_lines(enum log_level level, const char *event, const struct buf *text)
+{
+    struct slice lines = buf_slice(text);
+    while (lines.length > 0) {
+        const char *end = memchr(lines.data, '\n', lines.length);
+        size_t length = end == NULL ? lines.length : (size_t)(end - lines.data);
+        LOG_EVENT(level, event, LOG_SLICE("why", slice_of(lines.data, length)));
+        size_t taken = length + (end != NULL);
+        lines = slice_of(lines.data + taken, lines.length - taken);
+    }
+}
+
+enum status identities_load(struct identities *identities, const struct settings *settings)
+{
+    struct tls_report report = {0};
+    enum status status = load(identities, settings, &report);
+    log_lines(LOG_LEVEL_ERROR, "cannot_start", &report.errors);
+    log_lines(LOG_LEVEL_ERROR, "certificate_outdated", &report.outdated);
+    log_lines(LOG_LEVEL_WARN, "certificate_expires_soon", &report.warnings);
+    if (!settings->broker.tls.verify) {
+        LOG_WARN("broker_not_verified",
+                 LOG_TEXT("meaning", "broker.tls.verify is off: anybody on the way can pass for "
+                                     "the broker, read commands and make some up"));
+    }
+    tls_report_fini(&report);
+    return status;
+}
+
+/* The processes read it themselves, but then it is too late to keep the old connections. */
+static void try_password(const struct settings *settings, struct buf *errors)
+{
+    struct secret password = {0};
+    char *path = settings_password_path(settings);
+    enum status status = path == NULL ? STATUS_OK : secret_read_file(&password, path);
+    if (status != STATUS_OK) {
+        buf_printf(errors, "broker.password_file: %s: cannot be read (%s)\n", path,
+                   status_text(status));
+    }
+    secret_fini(&password);
+    free(path);
+}
+
+enum status identities_reload(struct identities *identities, const struct settings *settings)
+{
+    struct identities fresh;
+    struct tls_report report = {0};
+    (void)load(&fresh, settings, &report);
+    try_password(settings, &report.errors);
+    bool is_usable = report.errors.length == 0 && report.outdated.length == 0;
+    log_lines(LOG_LEVEL_ERROR, "reload_refused", &report.errors);
+    log_lines(LOG_LEVEL_ERROR, "reload_refused", &report.outdated);
+    log_lines(LOG_LEVEL_WARN, "certificate_expires_soon", &report.warnings);
+    if (is_usable) {
+        struct identities old = *identities;
+        *identities = fresh;
+        fresh = old;
+        LOG_INFO("reloaded", LOG_TEXT("what", "certificates, keys and passwords"),
+                 LOG_TEXT("unread", "the settings file: a change there needs a restart"));
+    } else {
+        LOG_ERROR("reload_failed",
+                  LOG_TEXT("meaning", "nothing was replaced: what was loaded before stays in use"));
+    }
+    identities_fini(&fresh);
+    tls_report_fini(&report);
+    return is_usable ? STATUS_OK : STATUS_INVALID;
+}
+
+void identities_fini(struct identities *identities)
+{
+    tls_files_fini(&identities->broker);
+    tls_files_fini(&identities->api);
+}

@@ -1,0 +1,224 @@
+#include "base/json.h"
+#include "model/audit_record.h"
+
+#include <stdio.h>
+
+#define HASH_TAIL_BYTES (sizeof ",\"Hash\":\"" - 1 + DIGEST_SHA256_HEX_BYTES - 1 + 2)
+#define LINE_DEPTH_MAX  4
+
+/* ---- one line ---- */
+
+static bool read_hex(const struct json *object, const char *name, char out[DIGEST_SHA256_HEX_BYTES])
+{
+    struct slice text = json_text(json_member(object, name));
+    if (text.length != DIGEST_SHA256_HEX_BYTES - 1) {
+        return false;
+    }
+    memcpy(out, text.data, text.length);
+    out[text.length] = '\0';
+    return true;
+}
+
+/* 0 where there is none, or none that a bridge writes. */
+static int64_t read_int(const struct json *object, const char *name)
+{
+    double number = json_number(json_member(object, name));
+    return number >= 1 && number <= 9e15 ? (int64_t)number : 0;
+}
+
+static bool is_true(const struct json *object, const char *name)
+{
+    const struct json *member = json_member(object, name);
+    return member != NULL && json_kind(member) == JSON_TRUE;
+}
+
+static enum status read_members(const struct json *root, struct audit_line *line)
+{
+    struct slice event = json_text(json_member(root, "Event"));
+    line->seq = read_int(root, "Seq");
+    if (json_kind(root) != JSON_OBJECT || line->seq == 0 || event.length == 0 ||
+        event.length >= sizeof line->event) {
+        return STATUS_INVALID;
+    }
+    memcpy(line->event, event.data, event.length);
+    line->has_hash = json_member(root, "Hash") != NULL;
+    line->is_new_file = strcmp(line->event, "opened") == 0 && is_true(root, "NewFile") &&
+                        read_hex(root, "Previous", line->previous);
+    line->withdrawn_from = read_int(root, "WithdrawnFrom");
+    line->withdrawn_to = read_int(root, "WithdrawnTo");
+    if (read_hex(root, "TornSha256", line->torn_sha256)) {
+        line->torn_bytes = read_int(root, "TornBytes");
+    }
+    return STATUS_OK;
+}
+
+enum status audit_line_read(struct slice text, struct audit_line *out_line)
+{
+    struct json_fault fault;
+    struct audit_line line = {0};
+    if (text.length >= AUDIT_LINE_BYTES_MAX) {
+        return STATUS_INVALID;
+    }
+    struct json *root = json_parse(text, LINE_DEPTH_MAX, &fault);
+    if (root == NULL) {
+        return STATUS_INVALID;
+    }
+    enum status status = read_members(root, &line);
+    json_free(root);
+    if (status == STATUS_OK) {
+        *out_line = line;
+    }
+    return status;
+}
+
+/* ---- a line among others ---- */
+
+void audit_check_init(struct audit_check *check)
+{
+    *check = (struct audit_check){.may_begin_file = true};
+}
+
+void audit_check_init_behind(struct audit_check *check, const struct audit_chain *chain)
+{
+    *check = (struct audit_check){.chain = *chain, .has_chain = true};
+}
+
+void audit_check_begin_file(struct audit_check *check)
+{
+    check->may_begin_file = true;
+}
+
+/* The chain as the line says it stood before, for the first line of all. */
+static enum status seed(const struct audit_line *line, struct audit_chain *chain,
+                        const char **out_what)
+{
+    if (!line->is_new_file) {
+        *out_what = "does not begin a file: lines before it are missing";
+        return STATUS_INVALID;
+    }
+    audit_chain_init(chain, line->has_hash);
+    if (line->seq == 1 && strcmp(line->previous, chain->hash) != 0) {
+        *out_what = "is the first of all and yet follows another one";
+        return STATUS_INVALID;
+    }
+    chain->seq = line->seq - 1;
+    memcpy(chain->hash, line->previous, sizeof chain->hash);
+    return STATUS_OK;
+}
+
+/* A new file carries on the chain, hashed or not. */
+static enum status follow(const struct audit_line *line, struct audit_chain *chain,
+                          const char **out_what)
+{
+    if (line->is_new_file && strcmp(line->previous, chain->hash) != 0) {
+        *out_what =
+            "begins a file that carries on another one: a file before it is missing, or was "
+            "changed";
+        return STATUS_INVALID;
+    }
+    chain->is_hashed = line->is_new_file ? line->has_hash : chain->is_hashed;
+    return STATUS_OK;
+}
+
+/* The hash must stand exactly where it is written, or bytes could be added behind it. */
+static bool has_hash(struct slice text, const struct audit_chain *before, char *out_hash)
+{
+    if (text.length <= HASH_TAIL_BYTES) {
+        return false;
+    }
+    struct audit_chain chain = *before;
+    struct buf line = {0};
+    buf_append(&line, slice_of(text.data, text.length - HASH_TAIL_BYTES));
+    audit_line_end(&chain, 0, &line);
+    bool is_same = slice_equals(slice_of(line.data, line.length - 1), text);
+    buf_fini(&line);
+    memcpy(out_hash, chain.hash, sizeof chain.hash);
+    return is_same;
+}
+
+static enum status fit(struct audit_chain *chain, const struct audit_line *line, struct slice text,
+                       const char **out_what)
+{
+    if (line->seq != chain->seq + 1) {
+        *out_what = line->seq > chain->seq ? "has a Seq too high: lines before it are missing"
+                                           : "has a Seq that was there before it";
+        return STATUS_INVALID;
+    }
+    if (line->has_hash != chain->is_hashed) {
+        *out_what =
+            line->has_hash ? "has a Hash and those before it have none" : "has lost its Hash";
+        return STATUS_INVALID;
+    }
+    if (chain->is_hashed && !has_hash(text, chain, chain->hash)) {
+        *out_what = "does not fit its Hash: it, or the line before it, was changed";
+        return STATUS_INVALID;
+    }
+    chain->seq = line->seq;
+    return STATUS_OK;
+}
+
+static bool is_torn_explained(const struct audit_check *check, const struct audit_line *line)
+{
+    return check->torn_bytes == line->torn_bytes &&
+           (line->torn_bytes == 0 || strcmp(check->torn_sha256, line->torn_sha256) == 0);
+}
+
+static enum status keep_torn(struct audit_check *check, struct slice text, const char **out_what)
+{
+    if (check->torn_bytes > 0) {
+        *out_what = "is no line of an audit file, as the one before it";
+        return STATUS_INVALID;
+    }
+    if (text.length == 0) {
+        *out_what = "is empty";
+        return STATUS_INVALID;
+    }
+    check->torn_bytes = (int64_t)text.length;
+    digest_sha256_hex(text, check->torn_sha256);
+    return STATUS_OK;
+}
+
+static void count_withdrawn(struct audit_check *check, const struct audit_line *line)
+{
+    int64_t from =
+        line->withdrawn_from > check->withdrawn_to ? line->withdrawn_from : check->withdrawn_to + 1;
+    if (line->withdrawn_from > 0 && line->withdrawn_to >= from && line->withdrawn_to < line->seq) {
+        check->withdrawn_count += line->withdrawn_to - from + 1;
+        check->withdrawn_to = line->withdrawn_to;
+    }
+}
+
+enum status audit_check_line(struct audit_check *check, struct slice text, const char **out_what)
+{
+    struct audit_line line;
+    struct audit_chain chain = check->chain;
+    if (audit_line_read(text, &line) != STATUS_OK) {
+        return keep_torn(check, text, out_what);
+    }
+    if (check->may_begin_file != line.is_new_file && check->has_chain) {
+        *out_what = line.is_new_file ? "begins a file, and stands within one"
+                                     : "does not begin a file: lines before it are missing";
+        return STATUS_INVALID;
+    }
+    enum status status =
+        check->has_chain ? follow(&line, &chain, out_what) : seed(&line, &chain, out_what);
+    if (status == STATUS_OK) {
+        status = fit(&chain, &line, text, out_what);
+    }
+    if (status == STATUS_OK && !is_torn_explained(check, &line)) {
+        *out_what = check->torn_bytes > 0 ? "does not account for the bytes before it"
+                                          : "tells of a torn line that is not there";
+        status = STATUS_INVALID;
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    count_withdrawn(check, &line);
+    check->chain = chain;
+    check->first_seq = check->has_chain && check->count > 0 ? check->first_seq : line.seq;
+    check->has_chain = true;
+    check->may_begin_file = false;
+    check->torn_bytes = 0;
+    check->count++;
+    return STATUS_OK;
+}

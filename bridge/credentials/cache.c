@@ -1,0 +1,295 @@
+/*
+ * One fetch for all who ask. What was fetched is renewed by a timer before it expires, while it is
+ * still handed out; a renewal that fails is tried again and takes nothing away.
+ *
+ *   nothing kept, nobody fetches → get → fetching → kept, or all who asked are told why not
+ *   kept → its time comes → kept and fetching → kept anew, or kept as it was
+ *   kept → the API refused it → nothing kept
+ *
+ * Expiry is a time of the wall clock, so it is looked at with every get: a timer does not know of
+ * a clock that was set.
+ */
+#include "sources.h"
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#define REFRESH_AHEAD_MS   900000 /* as the vendor's SDKs */
+#define REFRESH_WAIT_MIN   1000
+#define RETRY_WAIT_MAX     60000
+#define FAILURE_KEPT_MS    1000  /* who asks again at once is told the same again */
+#define REFUSED_AGAIN_MS   60000 /* fresh ones that are refused too are not fetched anew so soon */
+#define EXPIRY_MARGIN_MS   5000  /* a call on the way must arrive before the end */
+#define EXPIRY_MARGIN_PART 10    /* of the whole time, for short-lived ones */
+
+struct waiter {
+    struct waiter *prev;
+    struct waiter *next;
+    credentials_got_fn *got;
+    void *arg;
+};
+
+struct cache {
+    struct credential_source source; /* first: a source is cast back to this */
+    const struct credential_context *context;
+    struct credential_source *inner;
+    struct loop_timer *timer;
+    struct waiter *waiters;
+    bool is_fetching;
+    bool has_kept;
+    struct credentials kept;
+    int64_t usable_until_ms; /* of `kept`, wall clock */
+    uint64_t serial;
+    bool is_after_refusal; /* the last fetch that succeeded, or the one under way, follows one */
+    int64_t fetched_at_ms; /* the loop's clock */
+    /* The last failure, while nothing is kept. */
+    bool has_failed;
+    enum status status;
+    struct buf why;
+    int64_t failed_at_ms; /* the loop's clock */
+};
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Between (1 - 1/`part`) of it and all of it, so that many bridges do not ask as one. */
+static int64_t jittered(int64_t wait_ms, int64_t part)
+{
+    uint32_t random;
+    digest_random(&random, sizeof random);
+    int64_t range_ms = wait_ms / part;
+    return range_ms < 1 ? wait_ms : wait_ms - (int64_t)random % range_ms;
+}
+
+/* --- who asked --- */
+
+static void wait_for_fetch(struct cache *cache, credentials_got_fn *got, void *arg)
+{
+    struct waiter *waiter = mem_zalloc(1, sizeof *waiter);
+    waiter->got = got;
+    waiter->arg = arg;
+    DL_APPEND(cache->waiters, waiter);
+}
+
+static void tell_waiters(struct cache *cache, enum status status,
+                         const struct credentials *credentials, const char *text)
+{
+    struct waiter *due = cache->waiters;
+    cache->waiters = NULL;
+    while (due != NULL) {
+        struct waiter *waiter = due;
+        DL_DELETE(due, waiter);
+        waiter->got(waiter->arg, status, credentials, text);
+        free(waiter);
+    }
+}
+
+/* --- when --- */
+
+/* What names no end but is to be had anew at once is for those who wait for it alone. */
+static bool is_for_once(const struct credentials *credentials, int64_t now_ms)
+{
+    return credentials->expires_at_ms == INT64_MAX && credentials->refresh_at_ms != 0 &&
+           credentials->refresh_at_ms <= now_ms;
+}
+
+static void plan_refresh(struct cache *cache, int64_t now_ms)
+{
+    const struct credentials *kept = &cache->kept;
+    int64_t at_ms = kept->refresh_at_ms;
+    if (is_for_once(kept, now_ms) || (at_ms == 0 && kept->expires_at_ms == INT64_MAX)) {
+        loop_timer_stop(cache->timer);
+        return;
+    }
+    if (at_ms == 0) {
+        at_ms = kept->expires_at_ms - REFRESH_AHEAD_MS;
+    }
+    int64_t wait_ms = at_ms - now_ms;
+    if (kept->expires_at_ms != INT64_MAX) {
+        /* Also where a service gives the same again until shortly before their end. */
+        wait_ms = larger(wait_ms, (kept->expires_at_ms - now_ms) / 2);
+    }
+    loop_timer_start(cache->timer, jittered(larger(wait_ms, REFRESH_WAIT_MIN), 10));
+}
+
+static void plan_retry(struct cache *cache, int64_t now_ms)
+{
+    int64_t wait_ms = smaller((cache->usable_until_ms - now_ms) / 4, RETRY_WAIT_MAX);
+    loop_timer_start(cache->timer, jittered(larger(wait_ms, REFRESH_WAIT_MIN), 2));
+}
+
+static bool is_usable(const struct cache *cache)
+{
+    return cache->has_kept && cache->context->now_ms() < cache->usable_until_ms;
+}
+
+/* --- the fetch --- */
+
+static void keep(struct cache *cache, const struct credentials *credentials, int64_t now_ms)
+{
+    char expires[CLOCK_TEXT_BYTES] = "never";
+    int64_t life_ms = credentials->expires_at_ms - now_ms;
+    credentials_copy(&cache->kept, credentials);
+    cache->kept.serial = ++cache->serial;
+    cache->has_kept = true;
+    cache->has_failed = false;
+    cache->fetched_at_ms = loop_now_ms(cache->context->loop);
+    cache->usable_until_ms = is_for_once(credentials, now_ms) ? now_ms : INT64_MAX;
+    if (credentials->expires_at_ms != INT64_MAX) {
+        cache->usable_until_ms =
+            credentials->expires_at_ms - smaller(EXPIRY_MARGIN_MS, life_ms / EXPIRY_MARGIN_PART);
+        clock_format_s(credentials->expires_at_ms, expires);
+    }
+    plan_refresh(cache, now_ms);
+    LOG_EVENT(is_for_once(credentials, now_ms) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+              "credentials_obtained", LOG_TEXT("provider", credentials->provider),
+              LOG_TEXT("expires", expires));
+}
+
+static void fail(struct cache *cache, enum status status, const char *text)
+{
+    if (is_usable(cache)) {
+        LOG_WARN("credentials_not_refreshed", LOG_TEXT("why", text));
+        plan_retry(cache, cache->context->now_ms());
+        tell_waiters(cache, STATUS_OK, &cache->kept, "");
+        return;
+    }
+    if (!cache->has_failed || !slice_equals_text(buf_slice(&cache->why), text)) {
+        LOG_WARN("credentials_unavailable", LOG_TEXT("why", text));
+    }
+    cache->has_kept = false;
+    credentials_fini(&cache->kept);
+    cache->has_failed = true;
+    cache->status = status;
+    cache->failed_at_ms = loop_now_ms(cache->context->loop);
+    buf_clear(&cache->why);
+    buf_append_text(&cache->why, text);
+    tell_waiters(cache, status, NULL, cache->why.data);
+}
+
+static void fetched(void *arg, enum status status, const struct credentials *credentials,
+                    const char *text)
+{
+    struct cache *cache = arg;
+    int64_t now_ms = cache->context->now_ms();
+    struct buf why = {0};
+    cache->is_fetching = false;
+    if (status == STATUS_OK && credentials->expires_at_ms <= now_ms) {
+        char expired[CLOCK_TEXT_BYTES];
+        clock_format_s(credentials->expires_at_ms, expired);
+        buf_printf(&why, "%s: what it gave expired at %s; is this machine's clock right?",
+                   credentials->provider, expired);
+        fail(cache, STATUS_INVALID, why.data);
+    } else if (status == STATUS_OK) {
+        keep(cache, credentials, now_ms);
+        tell_waiters(cache, STATUS_OK, &cache->kept, "");
+    } else {
+        buf_append_text(&why, text);
+        fail(cache, status, why.data);
+    }
+    buf_fini(&why);
+}
+
+static void fetch(struct cache *cache)
+{
+    if (!cache->is_fetching) {
+        cache->is_fetching = true;
+        loop_timer_stop(cache->timer);
+        credentials_get(cache->inner, fetched, cache);
+    }
+}
+
+static void refresh_due(void *arg)
+{
+    struct cache *cache = arg;
+    cache->is_after_refusal = false;
+    fetch(cache);
+}
+
+/* --- the source --- */
+
+static bool is_failure_fresh(const struct cache *cache)
+{
+    return cache->has_failed &&
+           loop_now_ms(cache->context->loop) - cache->failed_at_ms < FAILURE_KEPT_MS;
+}
+
+static void cache_get(struct credential_source *source, credentials_got_fn *got, void *arg)
+{
+    struct cache *cache = (struct cache *)source;
+    if (is_usable(cache)) {
+        got(arg, STATUS_OK, &cache->kept, "");
+    } else if (!cache->is_fetching && is_failure_fresh(cache)) {
+        got(arg, cache->status, NULL, cache->why.data);
+    } else {
+        wait_for_fetch(cache, got, arg);
+        fetch(cache);
+    }
+}
+
+static bool cache_refused(struct credential_source *source, uint64_t serial)
+{
+    struct cache *cache = (struct cache *)source;
+    if (!cache->has_kept || serial != cache->kept.serial) {
+        return true; /* others are there, or will be */
+    }
+    bool is_too_soon = cache->is_after_refusal &&
+                       loop_now_ms(cache->context->loop) - cache->fetched_at_ms < REFUSED_AGAIN_MS;
+    if (is_too_soon || !credentials_refused(cache->inner, serial)) {
+        return false;
+    }
+    cache->has_kept = false;
+    cache->is_after_refusal = true;
+    credentials_fini(&cache->kept);
+    loop_timer_stop(cache->timer);
+    return true;
+}
+
+static void cache_files(struct credential_source *source, credentials_file_fn *told, void *arg)
+{
+    credentials_files(((struct cache *)source)->inner, told, arg);
+}
+
+static void cache_free(struct credential_source *source)
+{
+    struct cache *cache = (struct cache *)source;
+    struct waiter *waiter;
+    struct waiter *next;
+    credentials_source_free(cache->inner);
+    loop_timer_free(cache->timer);
+    DL_FOREACH_SAFE (cache->waiters, waiter, next) {
+        free(waiter);
+    }
+    credentials_fini(&cache->kept);
+    buf_fini(&cache->why);
+    free(cache);
+}
+
+struct credential_source *credentials_cache_new(const struct credential_context *context,
+                                                struct credential_source *source)
+{
+    static const struct credential_source_ops ops = {.name = "cache",
+                                                     .get = cache_get,
+                                                     .refused = cache_refused,
+                                                     .files = cache_files,
+                                                     .free = cache_free};
+    struct cache *cache = mem_zalloc(1, sizeof *cache);
+    cache->source.ops = &ops;
+    cache->context = context;
+    cache->inner = source;
+    cache->timer = loop_timer_new(context->loop, refresh_due, cache);
+    return &cache->source;
+}

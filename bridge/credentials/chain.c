@@ -1,0 +1,174 @@
+/*
+ * One source after the other. A source that answers at once is gone past in a loop, not by calling
+ * ourselves from its callback.
+ *
+ * The source that had credentials last is asked first and, if it still has some, alone. If it
+ * fails, all are asked in order, it included.
+ */
+#include "sources.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct chain {
+    struct credential_source source; /* first: a source is cast back to this */
+    char *prefix;
+    struct credential_source **sources;
+    size_t count;
+    struct credential_source *last; /* had credentials the last time, or NULL */
+    /* The get under way. */
+    credentials_got_fn *got; /* NULL for none */
+    void *arg;
+    bool is_whole; /* all are asked, `next` is the next one's index */
+    size_t next;
+    bool is_walking;  /* within walk(): an answer only notes that it came */
+    bool is_answered; /* of the source asked last */
+    enum status verdict;
+    struct buf why;
+};
+
+static void finish(struct chain *chain, enum status status, const struct credentials *credentials)
+{
+    credentials_got_fn *got = chain->got;
+    struct buf why = chain->why;
+    chain->got = NULL;
+    chain->why = (struct buf){0};
+    got(chain->arg, status, credentials, buf_slice(&why).data);
+    buf_fini(&why);
+}
+
+static void succeed(struct chain *chain, struct credential_source *source,
+                    const struct credentials *credentials)
+{
+    struct credentials named = {0};
+    chain->last = source;
+    credentials_copy(&named, credentials);
+    credentials_set_provider(&named, "%s%s", chain->prefix, credentials->provider);
+    finish(chain, STATUS_OK, &named);
+    credentials_fini(&named);
+}
+
+static struct credential_source *asked_source(const struct chain *chain)
+{
+    return chain->is_whole ? chain->sources[chain->next - 1] : chain->last;
+}
+
+/* Where one may come back by itself, it is worth waiting for; where one is wrong, somebody is. */
+static enum status hopeful(enum status a, enum status b)
+{
+    if (a == STATUS_UNAVAILABLE || b == STATUS_UNAVAILABLE) {
+        return STATUS_UNAVAILABLE;
+    }
+    return a == STATUS_NOT_FOUND ? b : a;
+}
+
+static void note_failure(struct chain *chain, enum status status, const char *text)
+{
+    if (!chain->is_whole) {
+        /* It is asked again in its place, and what it says then counts. */
+        chain->last = NULL;
+        chain->is_whole = true;
+        chain->next = 0;
+        return;
+    }
+    chain->verdict = hopeful(chain->verdict, status);
+    if (chain->why.length > 0) {
+        buf_append_char(&chain->why, '\n');
+    }
+    buf_printf(&chain->why, "%s: %s", credentials_name(asked_source(chain)), text);
+}
+
+static void walk(struct chain *chain);
+
+static void answered(void *arg, enum status status, const struct credentials *credentials,
+                     const char *text)
+{
+    struct chain *chain = arg;
+    chain->is_answered = true;
+    if (status == STATUS_OK) {
+        succeed(chain, asked_source(chain), credentials);
+        return;
+    }
+    note_failure(chain, status, text);
+    if (!chain->is_walking) {
+        walk(chain);
+    }
+}
+
+/* Asks on while answers come at once. */
+static void walk(struct chain *chain)
+{
+    chain->is_walking = true;
+    do {
+        if (chain->is_whole && chain->next == chain->count) {
+            chain->is_walking = false;
+            finish(chain, chain->verdict, NULL);
+            return;
+        }
+        chain->is_answered = false;
+        chain->next += chain->is_whole ? 1 : 0;
+        credentials_get(asked_source(chain), answered, chain);
+    } while (chain->is_answered && chain->got != NULL);
+    chain->is_walking = false;
+}
+
+static void chain_get(struct credential_source *source, credentials_got_fn *got, void *arg)
+{
+    struct chain *chain = (struct chain *)source;
+    assert(chain->got == NULL);
+    chain->got = got;
+    chain->arg = arg;
+    chain->is_whole = chain->last == NULL;
+    chain->next = 0;
+    chain->verdict = STATUS_NOT_FOUND;
+    walk(chain);
+}
+
+/* Others further down the chain are no help: who comes first is a matter of configuration. */
+static bool chain_refused(struct credential_source *source, uint64_t serial)
+{
+    struct chain *chain = (struct chain *)source;
+    return chain->last != NULL && credentials_refused(chain->last, serial);
+}
+
+static void chain_files(struct credential_source *source, credentials_file_fn *told, void *arg)
+{
+    struct chain *chain = (struct chain *)source;
+    for (size_t i = 0; i < chain->count; i++) {
+        credentials_files(chain->sources[i], told, arg);
+    }
+}
+
+static void chain_free(struct credential_source *source)
+{
+    struct chain *chain = (struct chain *)source;
+    for (size_t i = 0; i < chain->count; i++) {
+        credentials_source_free(chain->sources[i]);
+    }
+    free(chain->sources);
+    free(chain->prefix);
+    buf_fini(&chain->why);
+    free(chain);
+}
+
+struct credential_source *credentials_chain_new(const char *prefix,
+                                                struct credential_source *const *sources,
+                                                size_t count)
+{
+    static const struct credential_source_ops ops = {.name = "default",
+                                                     .get = chain_get,
+                                                     .refused = chain_refused,
+                                                     .files = chain_files,
+                                                     .free = chain_free};
+    struct chain *chain = mem_zalloc(1, sizeof *chain);
+    chain->source.ops = &ops;
+    chain->prefix = mem_strdup(prefix);
+    chain->sources = mem_alloc(count * sizeof(struct credential_source *));
+    for (size_t i = 0; i < count; i++) {
+        chain->sources[i] = sources[i];
+    }
+    chain->count = count;
+    return &chain->source;
+}

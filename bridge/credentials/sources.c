@@ -1,0 +1,44 @@
+/* The sources by name. A new one is a file and a row of tables/credential_sources.def. */
+#include "sources.h"
+
+#include "profiles.h"
+#include "roles.h"
+
+#include <string.h>
+
+static const struct {
+    const char *provider;
+    bool is_in_chain;
+    struct credential_source *(*open)(const struct credential_context *context);
+} rows[] = {
+#define CREDENTIAL_SOURCE(provider, is_in_chain, open) {provider, is_in_chain, open},
+#include "tables/credential_sources.def"
+#undef CREDENTIAL_SOURCE
+};
+#define ROW_COUNT (sizeof rows / sizeof rows[0])
+
+struct credential_source *credentials_chain_open(const struct credential_context *context)
+{
+    struct credential_source *sources[ROW_COUNT];
+    size_t count = 0;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].is_in_chain) {
+            sources[count++] = rows[i].open(context);
+        }
+    }
+    return credentials_chain_new("default/", sources, count);
+}
+
+struct credential_source *credentials_source_open(const struct credential_context *context,
+                                                  const char *provider)
+{
+    if (strcmp(provider, "default") == 0) {
+        return credentials_chain_open(context);
+    }
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (strcmp(rows[i].provider, provider) == 0) {
+            return rows[i].open(context);
+        }
+    }
+    return NULL;
+}

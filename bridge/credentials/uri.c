@@ -1,0 +1,107 @@
+/*
+ * A document from a URL, which some service on the machine or nearby answers with. It holds the
+ * identity in the clear, so no proxy is asked.
+ */
+#include "sources.h"
+
+#include "base/mem.h"
+#include "document.h"
+#include "settings/url.h"
+
+#include <stdlib.h>
+
+#define URI_NAME "ALIBABA_CLOUD_CREDENTIALS_URI"
+
+struct uri_source {
+    struct credential_source source; /* first: a source is cast back to this */
+    const struct credential_context *context;
+    char *uri; /* NULL for none */
+    credentials_got_fn *got;
+    void *arg;
+};
+
+static enum status read_answer(const struct http_answer *answer, struct credentials *out,
+                               struct buf *why)
+{
+    if (answer->result != HTTP_ANSWERED) {
+        buf_printf(why, "the credentials URI gave no answer: %s", answer->error);
+        return STATUS_UNAVAILABLE;
+    }
+    if (answer->status != 200) {
+        buf_printf(why, "the credentials URI answered with HTTP status %d", answer->status);
+        return answer->status >= 500 || answer->status == 429 ? STATUS_UNAVAILABLE : STATUS_INVALID;
+    }
+    buf_append_text(why, "the credentials URI's answer: ");
+    return credentials_read_document(answer->body, &credential_form_plain, out, why);
+}
+
+static void answered(void *arg, const struct http_answer *answer)
+{
+    struct uri_source *source = arg;
+    struct credentials credentials = {0};
+    struct buf why = {0};
+    enum status status = read_answer(answer, &credentials, &why);
+    if (status == STATUS_OK) {
+        credentials_set_provider(&credentials, "credential_uri");
+        source->got(source->arg, STATUS_OK, &credentials, "");
+    } else {
+        source->got(source->arg, status, NULL, why.data);
+    }
+    credentials_fini(&credentials);
+    buf_fini(&why);
+}
+
+static void uri_get(struct credential_source *source, credentials_got_fn *got, void *arg)
+{
+    static const char *const headers[] = {"Accept: application/json"};
+    struct uri_source *uri = (struct uri_source *)source;
+    const char *why = NULL;
+    if (uri->uri == NULL) {
+        got(arg, STATUS_NOT_FOUND, NULL, URI_NAME " is not set, nor is credentials.uri");
+        return;
+    }
+    if (!url_credentials_is_valid(uri->uri, &why)) {
+        struct buf text = {0};
+        buf_printf(&text, "the credentials URI (" URI_NAME ") %s", why);
+        got(arg, STATUS_INVALID, NULL, text.data);
+        buf_fini(&text);
+        return;
+    }
+    uri->got = got;
+    uri->arg = arg;
+    struct http_request request = {
+        .method = "GET", .url = uri->uri, .headers = headers, .header_count = 1};
+    http_send(uri->context->local_http, &request, answered, uri);
+}
+
+static bool uri_refused(struct credential_source *source, uint64_t serial)
+{
+    (void)serial;
+    return ((struct uri_source *)source)->uri != NULL;
+}
+
+static void uri_free(struct credential_source *source)
+{
+    struct uri_source *uri = (struct uri_source *)source;
+    http_drop(uri->context->local_http, answered, uri);
+    free(uri->uri);
+    free(uri);
+}
+
+struct credential_source *credentials_uri_new(const struct credential_context *context,
+                                              const char *uri)
+{
+    static const struct credential_source_ops ops = {
+        .name = "credentials_uri", .get = uri_get, .refused = uri_refused, .free = uri_free};
+    struct uri_source *source = mem_zalloc(1, sizeof *source);
+    source->source.ops = &ops;
+    source->context = context;
+    source->uri = mem_strdup(uri);
+    return &source->source;
+}
+
+struct credential_source *credentials_uri_open(const struct credential_context *context)
+{
+    return credentials_uri_new(context,
+                               credential_value(context, context->settings->uri, URI_NAME));
+}

@@ -1,0 +1,545 @@
+/*
+ * The way of a call: credentials come, the request is built and signed in buffers that all calls
+ * share (http copies what it sends), the exchange runs, its answer is mapped. What a call keeps is
+ * only where its answer goes.
+ */
+#include "ecs/call.h"
+
+#include "aliyun/sign.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "endpoint.h"
+#include "http/client.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define USER_AGENT   "user-agent: ecs-mqtt-bridge/" BRIDGE_VERSION
+#define ACCEPT       "accept: application/json"
+
+#define NONCE_BYTES            16
+#define NONCE_TEXT_BYTES       (2 * NONCE_BYTES + 1)
+#define ANSWER_BYTES_MAX       65536
+#define UNREACHABLE_AFTER      3 /* attempts in a row of which nothing was sent */
+#define PARAMETERS_MAX         16
+#define SIGNED_HEADERS_MAX     8
+#define HEADERS_MAX            (SIGNED_HEADERS_MAX + 3)
+#define SECRETS_PER_GENERATION 3
+
+static const char PROBE_ACTION[] = "DescribeDiskReplicaGroups";
+
+struct call {
+    struct call *prev; /* in `live`, `spare` or `unsent` */
+    struct call *next;
+    struct ecs *ecs;
+    const struct command *command;
+    ecs_answered_fn *answered;
+    void *arg;
+    uint64_t serial;        /* of the credentials it was signed with */
+    struct attempt attempt; /* of a call in `unsent`: told in the next turn */
+};
+
+/* What differs between two attempts, as text. */
+struct stamp {
+    char date[CLOCK_TEXT_BYTES];
+    char nonce[NONCE_TEXT_BYTES];
+};
+
+struct ecs {
+    const struct settings *settings;
+    const struct tls_files *tls;
+    struct http *http;
+    struct credential_source *source;
+    struct endpoint endpoint;
+    bool is_v1;
+    int64_t rpo_s;
+    int64_t clock_offset_ms; /* the API's clock minus ours */
+    /* The identity in use and the one before it, which answers on the way may still be about. */
+    struct credentials generations[2];
+    ecs_trouble_fn *trouble;
+    void *trouble_arg;
+    bool is_on[ECS_TROUBLE_COUNT];
+    int unsent_in_a_row;
+    struct command probe;
+    struct call *live;
+    struct call *spare;
+    struct call *unsent;
+    struct loop_timer *unsent_timer;
+    /* Scratch of one request. */
+    struct buf url;
+    struct buf host;
+    struct buf query;
+    struct buf value;
+    struct buf lines;
+};
+
+/* --- trouble --- */
+
+static void set_trouble(struct ecs *ecs, enum ecs_trouble trouble, bool is_on)
+{
+    if (ecs->is_on[trouble] == is_on) {
+        return;
+    }
+    ecs->is_on[trouble] = is_on;
+    ecs->trouble(ecs->trouble_arg, trouble, is_on);
+}
+
+static void watch_reach(struct ecs *ecs, enum http_result result)
+{
+    if (result != HTTP_NOT_SENT) {
+        ecs->unsent_in_a_row = 0;
+    } else if (ecs->unsent_in_a_row < UNREACHABLE_AFTER) {
+        ecs->unsent_in_a_row++;
+    }
+    if (result == HTTP_ANSWERED) {
+        set_trouble(ecs, ECS_TROUBLE_UNREACHABLE, false);
+    } else if (ecs->unsent_in_a_row == UNREACHABLE_AFTER) {
+        set_trouble(ecs, ECS_TROUBLE_UNREACHABLE, true);
+    }
+}
+
+/* A proxy's page says nothing about the credentials, so only the API's own words count. */
+static void watch_credentials(struct ecs *ecs, const struct attempt *attempt)
+{
+    if (attempt->rule == RULE_CREDENTIALS_ONCE) {
+        set_trouble(ecs, ECS_TROUBLE_CREDENTIALS, true);
+    } else if (!attempt->outcome.is_from_bridge) {
+        set_trouble(ecs, ECS_TROUBLE_CREDENTIALS, false);
+    }
+}
+
+/* --- the answer --- */
+
+static struct call *call_take(struct ecs *ecs)
+{
+    struct call *call = ecs->spare;
+    if (call == NULL) {
+        call = mem_zalloc(1, sizeof *call);
+        call->ecs = ecs;
+    } else {
+        DL_DELETE(ecs->spare, call);
+    }
+    DL_APPEND(ecs->live, call);
+    return call;
+}
+
+/* `call` is in no list. */
+static void call_end(struct call *call, struct attempt *attempt)
+{
+    call->answered(call->arg, attempt);
+    attempt_fini(attempt);
+    DL_PREPEND(call->ecs->spare, call);
+}
+
+static size_t list_secrets(const struct ecs *ecs, struct slice *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < 2; i++) {
+        out[count++] = secret_slice(&ecs->generations[i].access_key_id);
+        out[count++] = secret_slice(&ecs->generations[i].access_key_secret);
+        out[count++] = secret_slice(&ecs->generations[i].security_token);
+    }
+    return count;
+}
+
+/* The date told the API's time when the answer came. STATUS_UNAVAILABLE where there is none. */
+static enum status measure_clock(struct ecs *ecs, const struct http_answer *answer)
+{
+    if (answer->date_ms < 0) {
+        return STATUS_UNAVAILABLE;
+    }
+    ecs->clock_offset_ms = answer->date_ms - clock_wall_ms();
+    LOG_WARN("api_clock_differs", LOG_INT("offset_ms", ecs->clock_offset_ms));
+    return STATUS_OK;
+}
+
+/* A second try is for where something can be different in it. */
+static void prepare_next(const struct call *call, const struct http_answer *answer,
+                         struct attempt *attempt)
+{
+    struct ecs *ecs = call->ecs;
+    bool is_hopeless =
+        (attempt->rule == RULE_CLOCK_ONCE && measure_clock(ecs, answer) != STATUS_OK) ||
+        (attempt->rule == RULE_CREDENTIALS_ONCE && !credentials_refused(ecs->source, call->serial));
+    if (is_hopeless) {
+        attempt->rule = RULE_REPLY_BRIDGE;
+    }
+}
+
+static void name_host(struct call *call, const char *error, struct buf *out)
+{
+    struct ecs *ecs = call->ecs;
+    buf_clear(&ecs->url);
+    endpoint_of_region(&ecs->endpoint, call->command->region, &ecs->url, out);
+    buf_append_text(out, ": ");
+    buf_append_text(out, error);
+}
+
+static void on_http_done(void *arg, const struct http_answer *answer)
+{
+    struct call *call = arg;
+    struct ecs *ecs = call->ecs;
+    struct slice secrets[2 * SECRETS_PER_GENERATION];
+    struct outcome_map_context context = {.rpo_s = ecs->rpo_s, .secrets = secrets};
+    context.secret_count = list_secrets(ecs, secrets);
+    struct http_answer named = *answer;
+    struct buf error = {0};
+    if (answer->result != HTTP_ANSWERED) {
+        name_host(call, answer->error, &error);
+        named.error = error.data;
+    }
+    struct attempt attempt;
+    outcome_map(&named, call->command, &context, &attempt);
+    buf_fini(&error);
+    watch_reach(ecs, answer->result);
+    watch_credentials(ecs, &attempt);
+    prepare_next(call, answer, &attempt);
+    DL_DELETE(ecs->live, call);
+    call_end(call, &attempt);
+}
+
+/* --- the request --- */
+
+static void make_stamp(const struct ecs *ecs, struct stamp *out)
+{
+    uint8_t bytes[NONCE_BYTES];
+    clock_format_s(clock_wall_ms() + ecs->clock_offset_ms, out->date);
+    digest_random(bytes, sizeof bytes);
+    digest_hex(bytes, sizeof bytes, out->nonce);
+}
+
+static size_t list_parameters(const struct command *command, struct sign_pair *out)
+{
+    size_t count = 0;
+    if (command->action == PROBE_ACTION) {
+        out[count++] = (struct sign_pair){"MaxResults", slice_text("1")};
+        out[count++] = (struct sign_pair){"RegionId", slice_text(command->region)};
+        return count;
+    }
+    out[count++] = (struct sign_pair){"ClientToken", slice_text(command->token)};
+    out[count++] = (struct sign_pair){"OneShot", slice_text(command->one_shot ? "true" : "false")};
+    out[count++] = (struct sign_pair){"RegionId", slice_text(command->region)};
+    out[count++] = (struct sign_pair){"ReplicaGroupId", slice_text(command->group)};
+    return count;
+}
+
+/* Lines are NUL-terminated in `lines`, one behind the other. */
+static void put_line(struct buf *lines, const char *name, struct slice value)
+{
+    buf_append_text(lines, name);
+    buf_append(lines, slice_of(": ", 2));
+    buf_append(lines, value);
+    buf_append_char(lines, '\0');
+}
+
+static void post(struct call *call, size_t line_count)
+{
+    struct ecs *ecs = call->ecs;
+    const char *headers[HEADERS_MAX];
+    size_t count = 0;
+    headers[count++] = ACCEPT;
+    headers[count++] = USER_AGENT;
+    const char *line = ecs->lines.data;
+    for (size_t i = 0; i < line_count; i++) {
+        assert(count < HEADERS_MAX);
+        headers[count++] = line;
+        line += strlen(line) + 1;
+    }
+    struct http_request request = {.method = "POST",
+                                   .url = ecs->url.data,
+                                   .headers = headers,
+                                   .header_count = count,
+                                   .body = slice_text("")};
+    http_send(ecs->http, &request, on_http_done, call);
+}
+
+/* The headers V3 signs. `stamp` must stay as long as they are used. */
+static size_t list_headers(const struct ecs *ecs, const struct command *command,
+                           const struct credentials *credentials, const struct stamp *stamp,
+                           struct sign_pair *out)
+{
+    size_t count = 0;
+    out[count++] = (struct sign_pair){"host", buf_slice(&ecs->host)};
+    out[count++] = (struct sign_pair){"x-acs-action", slice_text(command->action)};
+    out[count++] = (struct sign_pair){"x-acs-content-sha256", slice_text(EMPTY_SHA256)};
+    out[count++] = (struct sign_pair){"x-acs-date", slice_text(stamp->date)};
+    if (secret_is_set(&credentials->security_token)) {
+        out[count++] =
+            (struct sign_pair){"x-acs-security-token", secret_slice(&credentials->security_token)};
+    }
+    out[count++] = (struct sign_pair){"x-acs-signature-nonce", slice_text(stamp->nonce)};
+    out[count++] = (struct sign_pair){"x-acs-version", slice_text(ecs->endpoint.version)};
+    assert(count <= SIGNED_HEADERS_MAX);
+    return count;
+}
+
+static void send_v3(struct call *call, const struct credentials *credentials,
+                    const struct stamp *stamp)
+{
+    struct ecs *ecs = call->ecs;
+    struct sign_pair parameters[PARAMETERS_MAX];
+    struct sign_pair headers[SIGNED_HEADERS_MAX];
+    sign_canonical_query(parameters, list_parameters(call->command, parameters), &ecs->query);
+    struct sign_v3_request request = {
+        .method = "POST",
+        .path = "/",
+        .canonical_query = buf_slice(&ecs->query),
+        .headers = headers,
+        .header_count = list_headers(ecs, call->command, credentials, stamp, headers),
+        .payload_hash = slice_text(EMPTY_SHA256),
+    };
+    sign_v3_authorization(&request, secret_slice(&credentials->access_key_id),
+                          secret_slice(&credentials->access_key_secret), &ecs->value);
+    for (size_t i = 0; i < request.header_count; i++) {
+        put_line(&ecs->lines, headers[i].name, headers[i].value);
+    }
+    put_line(&ecs->lines, "Authorization", buf_slice(&ecs->value));
+    buf_append(&ecs->url, buf_slice(&ecs->query));
+    post(call, request.header_count + 1);
+}
+
+static size_t list_v1_parameters(const struct ecs *ecs, const struct command *command,
+                                 const struct credentials *credentials, const struct stamp *stamp,
+                                 struct sign_pair *out)
+{
+    size_t count = list_parameters(command, out);
+    out[count++] = (struct sign_pair){"AccessKeyId", secret_slice(&credentials->access_key_id)};
+    out[count++] = (struct sign_pair){"Action", slice_text(command->action)};
+    out[count++] = (struct sign_pair){"Format", slice_text("JSON")};
+    if (secret_is_set(&credentials->security_token)) {
+        out[count++] =
+            (struct sign_pair){"SecurityToken", secret_slice(&credentials->security_token)};
+    }
+    out[count++] = (struct sign_pair){"SignatureMethod", slice_text("HMAC-SHA1")};
+    out[count++] = (struct sign_pair){"SignatureNonce", slice_text(stamp->nonce)};
+    out[count++] = (struct sign_pair){"SignatureVersion", slice_text("1.0")};
+    out[count++] = (struct sign_pair){"Timestamp", slice_text(stamp->date)};
+    out[count++] = (struct sign_pair){"Version", slice_text(ecs->endpoint.version)};
+    assert(count <= PARAMETERS_MAX);
+    return count;
+}
+
+static void send_v1(struct call *call, const struct credentials *credentials,
+                    const struct stamp *stamp)
+{
+    struct ecs *ecs = call->ecs;
+    struct sign_pair parameters[PARAMETERS_MAX];
+    size_t count = list_v1_parameters(ecs, call->command, credentials, stamp, parameters);
+    sign_canonical_query(parameters, count, &ecs->query);
+    sign_v1_string_to_sign("POST", buf_slice(&ecs->query), &ecs->lines);
+    sign_v1_signature(secret_slice(&credentials->access_key_secret), buf_slice(&ecs->lines),
+                      &ecs->value);
+    buf_append(&ecs->url, buf_slice(&ecs->query));
+    buf_append_text(&ecs->url, "&Signature=");
+    sign_percent_encode(buf_slice(&ecs->value), &ecs->url);
+    post(call, 0);
+}
+
+static void remember_secret(struct secret *kept, const struct secret *given)
+{
+    secret_fini(kept);
+    if (secret_is_set(given)) {
+        secret_set(kept, secret_slice(given));
+    }
+}
+
+static void remember_credentials(struct ecs *ecs, const struct credentials *given)
+{
+    struct credentials *now = &ecs->generations[0];
+    if (slice_equals(secret_slice(&now->access_key_id), secret_slice(&given->access_key_id)) &&
+        slice_equals(secret_slice(&now->access_key_secret),
+                     secret_slice(&given->access_key_secret)) &&
+        slice_equals(secret_slice(&now->security_token), secret_slice(&given->security_token))) {
+        return;
+    }
+    credentials_fini(&ecs->generations[1]);
+    ecs->generations[1] = *now;
+    *now = (struct credentials){0};
+    remember_secret(&now->access_key_id, &given->access_key_id);
+    remember_secret(&now->access_key_secret, &given->access_key_secret);
+    remember_secret(&now->security_token, &given->security_token);
+}
+
+/* --- without credentials --- */
+
+static void unsent_due(void *arg)
+{
+    struct ecs *ecs = arg;
+    struct call *due = ecs->unsent;
+    ecs->unsent = NULL;
+    while (due != NULL) {
+        struct call *call = due;
+        DL_DELETE(due, call);
+        call_end(call, &call->attempt);
+    }
+}
+
+/* A chain has a line for each source; a reply's message is one. */
+static void join_lines(char *text)
+{
+    while ((text = strchr(text, '\n')) != NULL) {
+        *text = ';';
+    }
+}
+
+/* What is only away may come back before the command's deadline. */
+static void answer_without_credentials(struct call *call, enum status status, const char *text)
+{
+    struct ecs *ecs = call->ecs;
+    enum rule rule = status == STATUS_UNAVAILABLE ? RULE_RETRY : RULE_REPLY_BRIDGE;
+    call->attempt = (struct attempt){.rule = rule, .retry_after_ms = -1};
+    outcome_of_error(&call->attempt.outcome, ERROR_NO_CREDENTIALS, text);
+    join_lines(call->attempt.outcome.message);
+    DL_DELETE(ecs->live, call);
+    DL_APPEND(ecs->unsent, call);
+    loop_timer_start(ecs->unsent_timer, 0);
+    set_trouble(ecs, ECS_TROUBLE_CREDENTIALS, true);
+}
+
+static void on_credentials(void *arg, enum status status, const struct credentials *credentials,
+                           const char *text)
+{
+    struct call *call = arg;
+    struct ecs *ecs = call->ecs;
+    struct stamp stamp;
+    if (status != STATUS_OK) {
+        answer_without_credentials(call, status, text);
+        return;
+    }
+    call->serial = credentials->serial;
+    remember_credentials(ecs, credentials);
+    make_stamp(ecs, &stamp);
+    buf_clear(&ecs->url);
+    buf_clear(&ecs->host);
+    buf_clear(&ecs->query);
+    buf_clear(&ecs->value);
+    buf_clear(&ecs->lines);
+    endpoint_of_region(&ecs->endpoint, call->command->region, &ecs->url, &ecs->host);
+    buf_append_text(&ecs->url, "/?");
+    if (ecs->is_v1) {
+        send_v1(call, credentials, &stamp);
+    } else {
+        send_v3(call, credentials, &stamp);
+    }
+}
+
+void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *answered, void *arg)
+{
+    struct call *call = call_take(ecs);
+    call->command = command;
+    call->answered = answered;
+    call->arg = arg;
+    credentials_get(ecs->source, on_credentials, call);
+}
+
+void ecs_probe(struct ecs *ecs, const char *region, ecs_answered_fn *answered, void *arg)
+{
+    ecs->probe = (struct command){.action = PROBE_ACTION, .region = region};
+    ecs_call(ecs, &ecs->probe, answered, arg);
+}
+
+void ecs_credentials(struct ecs *ecs, credentials_got_fn *got, void *arg)
+{
+    credentials_get(ecs->source, got, arg);
+}
+
+/* --- the part --- */
+
+static enum status prepare(struct ecs *ecs, struct loop *loop, const struct settings *settings,
+                           struct buf *out_why)
+{
+    const char *why = NULL;
+    if (endpoint_init(&ecs->endpoint, settings->api.preset, settings->api.network,
+                      settings->api.endpoint, settings->api.version, settings->api.allow_http,
+                      &why) != STATUS_OK) {
+        buf_printf(out_why, "api.endpoint %s", why);
+        return STATUS_INVALID;
+    }
+    ecs->source = credentials_open(loop, settings, out_why);
+    return ecs->source == NULL ? STATUS_INVALID : STATUS_OK;
+}
+
+static struct http_options http_options_of(const struct ecs *ecs)
+{
+    const struct settings *settings = ecs->settings;
+    return (struct http_options){
+        .connect_timeout_ms = settings->api.connect_timeout_ms,
+        .read_timeout_ms = settings->api.read_timeout_ms,
+        .answer_bytes_max = ANSWER_BYTES_MAX,
+        .ca_file = "",
+        .proxy = settings->api.proxy,
+        .connections_max = (size_t)settings->api.max_in_flight,
+        .tls = ecs->tls,
+    };
+}
+
+void ecs_renew(struct ecs *ecs)
+{
+    struct http_options options = http_options_of(ecs);
+    ecs->http = http_renew(ecs->http, &options);
+}
+
+enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
+                    ecs_trouble_fn *trouble, void *arg, struct ecs **out_ecs, struct buf *out_why)
+{
+    struct ecs *ecs = mem_zalloc(1, sizeof *ecs);
+    ecs->settings = settings;
+    ecs->tls = tls;
+    enum status status = prepare(ecs, loop, settings, out_why);
+    if (status != STATUS_OK) {
+        ecs_free(ecs);
+        return status;
+    }
+    struct http_options options = http_options_of(ecs);
+    ecs->http = http_new(loop, &options);
+    ecs->unsent_timer = loop_timer_new(loop, unsent_due, ecs);
+    ecs->is_v1 = strcmp(settings->api.signature, "v1") == 0;
+    ecs->rpo_s = settings->api.rpo_s;
+    ecs->trouble = trouble;
+    ecs->trouble_arg = arg;
+    *out_ecs = ecs;
+    return STATUS_OK;
+}
+
+static void free_calls(struct call *list)
+{
+    struct call *call;
+    struct call *next;
+    DL_FOREACH_SAFE (list, call, next) {
+        attempt_fini(&call->attempt);
+        free(call);
+    }
+}
+
+static void wipe_scratch(struct buf *scratch)
+{
+    secret_wipe(scratch->data, scratch->capacity);
+    buf_fini(scratch);
+}
+
+void ecs_free(struct ecs *ecs)
+{
+    if (ecs == NULL) {
+        return;
+    }
+    http_free(ecs->http);
+    credentials_source_free(ecs->source);
+    loop_timer_free(ecs->unsent_timer);
+    free_calls(ecs->live);
+    free_calls(ecs->unsent);
+    free_calls(ecs->spare);
+    endpoint_fini(&ecs->endpoint);
+    credentials_fini(&ecs->generations[0]);
+    credentials_fini(&ecs->generations[1]);
+    wipe_scratch(&ecs->url);
+    wipe_scratch(&ecs->host);
+    wipe_scratch(&ecs->query);
+    wipe_scratch(&ecs->value);
+    wipe_scratch(&ecs->lines);
+    free(ecs);
+}

@@ -1,0 +1,475 @@
+/*
+ * One delivery is one job: read it, decide what it becomes (a claim, a refusal's reply, a dead
+ * letter), store that, settle. A receiver waits for its verdict, so there are never more jobs than
+ * receivers, plus those of processes that ended meanwhile.
+ *
+ * A delivery that may be why the bridge ended (domain/blame.h) is kept, copied, until it can be
+ * taken alone; so is what comes while it is. Its receiver waits, so there is one a receiver.
+ */
+#include "intake/intake.h"
+
+#include "command_read.h"
+
+#include "base/clock.h"
+#include "base/crash_point.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/audit_record.h"
+#include "model/command.h"
+#include "model/reply.h"
+#include "model/topic.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+/* {Route} in the topic of a dead letter that no route lists: a template of it alone must not come
+ * out empty. */
+#define NO_ROUTE "none"
+
+#define SCRATCH_BYTES_KEPT 65536
+
+struct intake {
+    const struct settings *settings;
+    struct counters *counters;
+    struct ledger *ledger;
+    struct mqtt_port *port;
+    struct command_limits limits;
+    struct reply_settings replies;
+    struct job *jobs;         /* under way */
+    struct job *kept;         /* not begun, in order of arrival */
+    struct blame_mark *marks; /* NULL: not watched */
+    struct blame_gate *gate;
+    loop_fn *set_aside;
+    void *set_aside_arg;
+    struct buf scratch;
+    bool is_alone; /* the only job is a suspect's */
+    bool is_stopping;
+};
+
+struct job {
+    struct job *prev;
+    struct job *next;
+    struct intake *intake;
+    struct mqtt_ticket ticket;
+    int64_t arrived_at_ms;   /* wall clock */
+    struct blame_mark *mark; /* NULL for none */
+    struct buf bytes;        /* of a kept one: the encoded delivery */
+};
+
+/* Everything one delivery is judged by, for the time of the call. */
+struct judgement {
+    const struct delivery *delivery;
+    const struct route *route;
+    struct request request;
+    struct refusal refusal;
+    struct asker asker;
+    char made_token[DIGEST_SHA256_HEX_BYTES];
+    struct slice token; /* the sender's or the made one; absent in a refusal without one */
+    int64_t now_ms;
+};
+
+static void job_free(struct job *job)
+{
+    buf_fini(&job->bytes);
+    free(job);
+}
+
+struct intake *intake_new(const struct settings *settings, struct counters *counters,
+                          struct ledger *ledger, struct mqtt_port *port)
+{
+    struct intake *intake = mem_zalloc(1, sizeof *intake);
+    intake->settings = settings;
+    intake->counters = counters;
+    intake->ledger = ledger;
+    intake->port = port;
+    intake->limits.payload_bytes = (size_t)settings->limits.payload_bytes;
+    intake->limits.deadline_s = settings->limits.deadline_s;
+    intake->replies.qos = (uint8_t)settings->replies.qos;
+    intake->replies.expiry_s = settings->replies.expiry_s;
+    return intake;
+}
+
+void intake_free(struct intake *intake)
+{
+    if (intake == NULL) {
+        return;
+    }
+    struct job *job;
+    struct job *next;
+    DL_CONCAT(intake->jobs, intake->kept);
+    DL_FOREACH_SAFE (intake->jobs, job, next) {
+        job_free(job);
+    }
+    buf_fini(&intake->scratch);
+    free(intake);
+}
+
+static void settle(struct intake *intake, struct mqtt_ticket ticket, bool is_durable)
+{
+    counter_add(intake->counters, COUNTER_TAKING, -1);
+    if (!is_durable) {
+        counter_add(intake->counters, COUNTER_NOT_TAKEN, 1);
+    }
+    mqtt_port_settle(intake->port, ticket, is_durable);
+}
+
+static void take_kept(void *arg);
+
+static void posted(void *arg, enum status status)
+{
+    struct job *job = arg;
+    struct intake *intake = job->intake;
+    /* A message that was set aside and is not stored keeps its charges. */
+    if (status == STATUS_OK || job->mark == NULL ||
+        blame_of_ends(job->mark->crash_count) != BLAME_SET_ASIDE) {
+        blame_mark_end(job->mark);
+    } else {
+        blame_mark_leave(job->mark);
+    }
+    settle(intake, job->ticket, status == STATUS_OK);
+    DL_DELETE(intake->jobs, job);
+    job_free(job);
+    if (intake->is_alone) {
+        intake->is_alone = false;
+        blame_gate_leave(intake->gate, intake);
+    }
+    take_kept(intake);
+}
+
+static void claimed(void *arg, enum status status, enum claim_result result)
+{
+    (void)result;
+    posted(arg, status);
+}
+
+/* What the audit file is to say of the message; empty where there is no such file. */
+static struct buf audit_of(const struct intake *intake, const struct judgement *judgement)
+{
+    struct buf members = {0};
+    if (intake->settings->audit.file[0] != '\0') {
+        audit_put_arrival(&members, judgement->delivery, &judgement->asker,
+                          judgement->token.data == judgement->made_token);
+    }
+    return members;
+}
+
+static struct buf audit_of_refusal(const struct intake *intake, const struct judgement *judgement)
+{
+    struct buf members = {0};
+    if (intake->settings->audit.file[0] != '\0') {
+        struct buf arrival = audit_of(intake, judgement);
+        audit_put_request(&members, judgement->route, &judgement->request, judgement->token);
+        if (members.length > 0) {
+            audit_put_members(&members, buf_slice(&arrival));
+        } else {
+            buf_append(&members, buf_slice(&arrival));
+        }
+        json_put_text(&members, "Code", slice_text(bridge_error_code(judgement->refusal.error)));
+        buf_fini(&arrival);
+    }
+    return members;
+}
+
+static void post_dead_letter(struct intake *intake, struct judgement *judgement,
+                             struct buf *message)
+{
+    struct buf topic = {0};
+    const struct topic_values values = {.instance = intake->settings->instance,
+                                        .route = judgement->route == NULL ? NO_ROUTE
+                                                                          : judgement->route->name};
+    enum status status = topic_expand(intake->settings->topics.dead_letters, &values, &topic);
+    if (status == STATUS_OK) {
+        reply_render_dead_letter(&judgement->refusal, judgement->route, judgement->delivery,
+                                 topic.data, judgement->now_ms, intake->replies.qos, message);
+    }
+    buf_fini(&topic);
+}
+
+/* Answers a command that is not claimed: at its asker's place, else as a dead letter. */
+static void refuse(struct intake *intake, struct judgement *judgement, struct job *job)
+{
+    struct buf message = {0};
+    struct buf audit = audit_of_refusal(intake, judgement);
+    bool is_dead_letter = judgement->asker.topic == NULL;
+    if (is_dead_letter) {
+        post_dead_letter(intake, judgement, &message);
+    } else {
+        reply_render_refusal(&judgement->refusal, judgement->route, &judgement->request,
+                             judgement->token, &judgement->asker, judgement->now_ms,
+                             judgement->now_ms, &intake->replies, &message);
+    }
+    LOG_INFO("command_refused", LOG_TEXT("code", bridge_error_code(judgement->refusal.error)),
+             LOG_TEXT("message", judgement->refusal.message),
+             LOG_SLICE("topic", judgement->delivery->topic), LOG_SLICE("token", judgement->token),
+             LOG_TEXT("answer", is_dead_letter ? "dead_letter" : judgement->asker.topic),
+             LOG_TEXT("traceparent", judgement->asker.traceparent));
+    ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, &audit, posted, job);
+    buf_fini(&message);
+}
+
+/* What a command that the ledger does not know yet is refused with, or ERROR_NONE. */
+static enum bridge_error unless_found(const struct intake *intake, const struct command *command,
+                                      int64_t now_ms, const char **out_message)
+{
+    if (command->deadline_at_ms <= now_ms) {
+        *out_message = "NotAfter or the Message Expiry Interval was over when the command arrived.";
+        return ERROR_EXPIRED;
+    }
+    if (intake->is_stopping) {
+        *out_message = "The bridge is shutting down and takes no new commands.";
+        return ERROR_SHUTTING_DOWN;
+    }
+    *out_message = "";
+    return ERROR_NONE;
+}
+
+/* Ties the token, by which all further lines name the command, to the sender's trace. */
+static void log_trace(const struct judgement *judgement)
+{
+    const struct asker *asker = &judgement->asker;
+    if (asker->traceparent != NULL) {
+        LOG_INFO("command_traced", LOG_SLICE("token", judgement->token),
+                 LOG_TEXT("traceparent", asker->traceparent),
+                 LOG_TEXT("tracestate", asker->tracestate));
+    }
+}
+
+static void claim(struct intake *intake, struct judgement *judgement, struct job *job)
+{
+    log_trace(judgement);
+    struct ledger_claim request = {
+        .command = command_new(judgement->route, &judgement->request, judgement->delivery,
+                               judgement->token, &intake->limits, judgement->now_ms),
+        .asker = judgement->asker,
+        .wants_accepted = judgement->route->has_accepted_reply,
+        .audit = audit_of(intake, judgement),
+    };
+    judgement->asker = (struct asker){0};
+    request.unless_found =
+        unless_found(intake, request.command, judgement->now_ms, &request.unless_message);
+    ledger_claim(intake->ledger, &request, claimed, job);
+}
+
+/* Finds the reply place with the token that is known by now. */
+static enum status find_place(const struct intake *intake, struct judgement *judgement,
+                              struct refusal *out_refusal)
+{
+    return asker_resolve(judgement->route, intake->settings->instance, judgement->delivery,
+                         &judgement->request, judgement->token, &judgement->asker, out_refusal);
+}
+
+/* Only a command that may be claimed gets a token: at the topic of a made one nobody waits for a
+ * refusal. */
+static void give_token(const struct intake *intake, struct judgement *judgement)
+{
+    struct refusal none;
+    command_make_token(judgement->route, judgement->delivery, &judgement->request,
+                       judgement->made_token);
+    judgement->token = slice_text(judgement->made_token);
+    asker_fini(&judgement->asker);
+    enum status status = find_place(intake, judgement, &none);
+    assert(status == STATUS_OK);
+}
+
+/* Reads the delivery and finds its reply place; STATUS_INVALID leaves the first refusal in the
+ * judgement. */
+static enum status judge(const struct intake *intake, struct judgement *judgement)
+{
+    const struct route *route = judgement->route;
+    struct refusal place = {0};
+    enum status read = request_read(route, judgement->delivery, &intake->limits,
+                                    &judgement->request, &judgement->refusal);
+    judgement->token = judgement->request.token;
+    enum status placed = find_place(intake, judgement, &place);
+    if (read != STATUS_OK) {
+        return read;
+    }
+    enum status allowed = request_authorise(route, &judgement->request, &judgement->refusal);
+    if (allowed != STATUS_OK) {
+        return allowed;
+    }
+    if (placed != STATUS_OK) {
+        judgement->refusal = place;
+        return placed;
+    }
+    if (!slice_is_present(judgement->token)) {
+        give_token(intake, judgement);
+    }
+    return STATUS_OK;
+}
+
+/* A topic no route lists can only come from a broker that widens filters; it is told, not run. */
+static enum status judge_without_route(struct judgement *judgement)
+{
+    judgement->refusal.error = ERROR_NOT_ALLOWED;
+    strcpy(judgement->refusal.message, "No route of this bridge lists a filter for this topic.");
+    return STATUS_INVALID;
+}
+
+/* Reads the delivery and begins to store what it becomes. */
+static void take(struct intake *intake, const struct delivery *delivery, struct job *job)
+{
+    CRASH_POINT_PASS(BEFORE_PARSING, delivery->payload);
+    struct judgement judgement = {
+        .delivery = delivery,
+        .route = route_of_topic(intake->settings->routes, intake->settings->route_count,
+                                delivery->topic),
+        .now_ms = job->arrived_at_ms,
+    };
+    enum status status =
+        judgement.route == NULL ? judge_without_route(&judgement) : judge(intake, &judgement);
+    if (status == STATUS_OK) {
+        claim(intake, &judgement, job);
+    } else {
+        refuse(intake, &judgement, job);
+    }
+    asker_fini(&judgement.asker);
+    request_fini(&judgement.request);
+}
+
+/* ---- deliveries that may be why the bridge ended ---- */
+
+/* It becomes a dead letter unread: whatever was done to it ended the bridge. */
+static void set_aside(struct intake *intake, const struct delivery *delivery, struct job *job)
+{
+    struct judgement judgement = {.delivery = delivery, .now_ms = job->arrived_at_ms};
+    judgement.refusal.error = ERROR_SET_ASIDE;
+    strcpy(judgement.refusal.message,
+           "The bridge ended uncleanly three times in a row while it was taking this message.");
+    LOG_ERROR("message_set_aside", LOG_SLICE("topic", delivery->topic),
+              LOG_INT("payload_bytes", (int64_t)delivery->payload_bytes),
+              LOG_INT("crashes", job->mark->crash_count));
+    counter_add(intake->counters, COUNTER_SET_ASIDE, 1);
+    intake->set_aside(intake->set_aside_arg);
+    refuse(intake, &judgement, job);
+}
+
+/* Names the message, however often and with how much time left it is delivered. */
+static void digest(struct intake *intake, const struct delivery *delivery,
+                   uint8_t out[DIGEST_SHA256_BYTES])
+{
+    struct delivery message = *delivery;
+    message.qos = 0;
+    message.is_redelivered = false;
+    message.expiry_s = -1;
+    buf_clear(&intake->scratch);
+    delivery_encode(&message, &intake->scratch);
+    digest_sha256(buf_slice(&intake->scratch), out);
+    if (intake->scratch.capacity > SCRATCH_BYTES_KEPT) {
+        buf_fini(&intake->scratch);
+    }
+}
+
+static bool may_be_alone(struct intake *intake)
+{
+    return intake->jobs == NULL && blame_gate_enter(intake->gate, intake);
+}
+
+/* Takes the delivery, if nothing speaks against that now. */
+static bool try_take(struct intake *intake, const struct delivery *delivery, struct job *job)
+{
+    uint8_t name[DIGEST_SHA256_BYTES];
+    if (intake->marks != NULL) {
+        digest(intake, delivery, name);
+        enum blame blame = blame_of_ends(blame_marks_count(intake->marks, name));
+        bool must_wait = intake->is_alone || (blame == BLAME_ALONE && !may_be_alone(intake));
+        if (must_wait && !intake->is_stopping) {
+            return false;
+        }
+        intake->is_alone = intake->is_alone || blame == BLAME_ALONE;
+        job->mark = blame_mark_begin(intake->marks, name);
+    }
+    DL_APPEND(intake->jobs, job);
+    if (job->mark != NULL && blame_of_ends(job->mark->crash_count) == BLAME_SET_ASIDE) {
+        set_aside(intake, delivery, job);
+    } else {
+        take(intake, delivery, job);
+    }
+    return true;
+}
+
+/* The receiver's one before this is of a process that has gone: the broker sends it again. */
+static void drop_kept_of(struct intake *intake, uint32_t receiver)
+{
+    struct job *job;
+    struct job *next;
+    DL_FOREACH_SAFE (intake->kept, job, next) {
+        if (job->ticket.receiver == receiver) {
+            DL_DELETE(intake->kept, job);
+            settle(intake, job->ticket, false);
+            job_free(job);
+        }
+    }
+}
+
+/* The first of those kept, which is none of them any more; its delivery lies in its bytes. */
+static struct job *unkeep_first(struct intake *intake, struct delivery *out_delivery)
+{
+    struct job *job = intake->kept;
+    DL_DELETE(intake->kept, job);
+    enum status status = delivery_decode(buf_slice(&job->bytes), out_delivery);
+    assert(status == STATUS_OK);
+    return job;
+}
+
+/* Takes what may be taken by now, the first first. */
+static void take_kept(void *arg)
+{
+    struct intake *intake = arg;
+    while (intake->kept != NULL) {
+        struct delivery delivery;
+        struct job *job = unkeep_first(intake, &delivery);
+        if (!try_take(intake, &delivery, job)) {
+            DL_PREPEND(intake->kept, job);
+            return;
+        }
+    }
+}
+
+void intake_watch(struct intake *intake, struct blame_mark *marks, struct blame_gate *gate,
+                  loop_fn *set_aside_fn, void *arg)
+{
+    intake->marks = marks;
+    intake->gate = gate;
+    intake->set_aside = set_aside_fn;
+    intake->set_aside_arg = arg;
+    blame_gate_join(gate, take_kept, intake);
+}
+
+/* ---- the port's side ---- */
+
+void intake_deliver(struct intake *intake, const struct delivery *delivery,
+                    struct mqtt_ticket ticket)
+{
+    counter_add(intake->counters, COUNTER_TAKING, 1);
+    drop_kept_of(intake, ticket.receiver);
+    if (intake->is_stopping && delivery->qos > 0) {
+        settle(intake, ticket, false);
+        return;
+    }
+    struct job *job = mem_zalloc(1, sizeof *job);
+    job->intake = intake;
+    job->ticket = ticket;
+    job->arrived_at_ms = clock_wall_ms();
+    /* What waits for the jobs under way is not to wait for ever; a command's end it must await. */
+    bool must_queue = intake->kept != NULL && blame_gate_is_open(intake->gate, intake);
+    if (must_queue || !try_take(intake, delivery, job)) {
+        delivery_encode(delivery, &job->bytes);
+        DL_APPEND(intake->kept, job);
+    }
+}
+
+/* What was kept goes the way of what comes now. */
+void intake_stop(struct intake *intake)
+{
+    intake->is_stopping = true;
+    while (intake->kept != NULL) {
+        struct delivery delivery;
+        struct job *job = unkeep_first(intake, &delivery);
+        counter_add(intake->counters, COUNTER_TAKING, -1);
+        intake_deliver(intake, &delivery, job->ticket);
+        job_free(job);
+    }
+}

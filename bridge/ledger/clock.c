@@ -1,0 +1,86 @@
+/*
+ * The kernel slews CLOCK_BOOTTIME together with the wall clock, so that only steps make a
+ * difference between the two. Nothing adds up: the steps are reckoned anew from both clocks.
+ */
+#include "clock.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Smaller ones are not worth a write, and may come from being interrupted between two readings. */
+#define STEP_MIN_MS 1000
+
+/* How far it may fall back over a reboot that loses the wall clock; a write an hour costs nothing.
+ */
+#define KEPT_AGE_MAX_MS 3600000
+
+#define BOOT_ID_FILE   "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID_DIGITS 13 /* "xxxxxxxx-xxxx": enough to tell two runs of a machine apart */
+
+int64_t ledger_clock_boot(void)
+{
+    char text[BOOT_ID_DIGITS + 1] = "";
+    FILE *file = fopen(BOOT_ID_FILE, "re");
+    if (file == NULL) {
+        return 0;
+    }
+    char *line = fgets(text, sizeof text, file);
+    fclose(file);
+    if (line == NULL) {
+        return 0;
+    }
+    char *rest = NULL;
+    int64_t high = (int64_t)strtoul(line, &rest, 16);
+    return *rest == '-' ? high << 16 | (int64_t)strtoul(rest + 1, NULL, 16) : 0;
+}
+
+struct ledger_clock_reading ledger_clock_read(void)
+{
+    return (struct ledger_clock_reading){.wall_ms = clock_wall_ms(),
+                                         .since_boot_ms = clock_boot_ms()};
+}
+
+static int64_t kept_after_reboot(const struct ledger_clock_facts *facts,
+                                 const struct ledger_clock_reading *reading)
+{
+    int64_t by_wall_ms = reading->wall_ms - (facts->steps_ms > 0 ? facts->steps_ms : 0);
+    return by_wall_ms > facts->kept_ms ? by_wall_ms : facts->kept_ms;
+}
+
+void ledger_clock_init(struct ledger_clock *clock, const struct ledger_clock_facts *facts,
+                       int64_t boot, const struct ledger_clock_reading *reading)
+{
+    clock->facts = *facts;
+    clock->boot = boot;
+    clock->base_ms = boot != 0 && boot == facts->boot
+                         ? facts->base_ms
+                         : kept_after_reboot(facts, reading) - reading->since_boot_ms;
+}
+
+int64_t ledger_clock_kept_ms(const struct ledger_clock *clock,
+                             const struct ledger_clock_reading *reading)
+{
+    return clock->base_ms + reading->since_boot_ms;
+}
+
+bool ledger_clock_has_news(const struct ledger_clock *clock,
+                           const struct ledger_clock_reading *reading,
+                           struct ledger_clock_facts *out_facts)
+{
+    int64_t kept_ms = ledger_clock_kept_ms(clock, reading);
+    int64_t steps_ms = reading->wall_ms - kept_ms;
+    bool is_stored = clock->facts.boot == clock->boot && clock->facts.base_ms == clock->base_ms &&
+                     llabs(steps_ms - clock->facts.steps_ms) < STEP_MIN_MS &&
+                     kept_ms - clock->facts.kept_ms < KEPT_AGE_MAX_MS;
+    if (!is_stored) {
+        *out_facts = (struct ledger_clock_facts){clock->boot, clock->base_ms, steps_ms, kept_ms};
+    }
+    return !is_stored;
+}
+
+void ledger_clock_stored(struct ledger_clock *clock, const struct ledger_clock_facts *facts)
+{
+    clock->facts = *facts;
+}

@@ -1,0 +1,171 @@
+#include "file.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OWNER_BYTES_MAX 24
+
+static enum status cannot(struct buf *out_why, const char *what, const char *path)
+{
+    buf_printf(out_why, "cannot %s %s: %s", what, path, strerror(errno));
+    return STATUS_STORE;
+}
+
+static void read_owner(int fd, char out[OWNER_BYTES_MAX])
+{
+    ssize_t length = pread(fd, out, OWNER_BYTES_MAX - 1, 0);
+    out[length > 0 ? length : 0] = '\0';
+    out[strspn(out, "0123456789")] = '\0';
+}
+
+static void write_owner(int fd)
+{
+    char text[OWNER_BYTES_MAX];
+    int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    /* Only said to the next one who finds the lock taken: a full disk must not keep us from it. */
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length) {
+        return;
+    }
+}
+
+static enum status lock_busy(int fd, const char *path, struct buf *out_why)
+{
+    char owner[OWNER_BYTES_MAX];
+    read_owner(fd, owner);
+    buf_printf(out_why,
+               "the ledger %s is in use by process %s; stop that bridge, or give this one a ledger "
+               "of its own (ledger.store)",
+               path, owner[0] == '\0' ? "(unknown)" : owner);
+    return STATUS_BUSY;
+}
+
+enum status store_file_lock(const char *path, int *out_fd, struct buf *out_why)
+{
+    struct buf name = {0};
+    buf_printf(&name, "%s.lock", path);
+    enum status status = STATUS_OK;
+    int fd = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        status = cannot(out_why, "open", name.data);
+    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        status = errno == EWOULDBLOCK ? lock_busy(fd, path, out_why)
+                                      : cannot(out_why, "lock", name.data);
+        close(fd);
+    } else {
+        write_owner(fd);
+        *out_fd = fd;
+    }
+    buf_fini(&name);
+    return status;
+}
+
+void store_file_unlock(int fd)
+{
+    if (fd >= 0) {
+        /* The name stays: removing it would let two owners hold locks on two files of one name. */
+        if (ftruncate(fd, 0) != 0) {
+            errno = 0;
+        }
+        close(fd);
+    }
+}
+
+static enum status sync_directory_of(const char *path, struct buf *out_why)
+{
+    char *copy = mem_strdup(path);
+    const char *directory = dirname(copy);
+    enum status status = STATUS_OK;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) {
+        status = cannot(out_why, "write", directory);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    free(copy);
+    return status;
+}
+
+static enum status look_empty(const char *path, struct buf *out_why)
+{
+    buf_printf(out_why,
+               "the ledger %s is empty, which the bridge never leaves behind: its records were "
+               "lost. Restore it from a backup, or remove the file to begin with an empty ledger, "
+               "which no longer knows the commands and tokens of before",
+               path);
+    return STATUS_INVALID;
+}
+
+static enum status look_absent(const char *path, struct buf *out_why)
+{
+    struct buf log = {0};
+    enum status status = STATUS_NOT_FOUND;
+    buf_printf(&log, "%s-wal", path);
+    if (store_file_size(log.data) >= 0) {
+        buf_printf(out_why,
+                   "the ledger %s is not there, but its log %s is: it was moved or removed without "
+                   "it. Put it back, or remove the log as well to begin with an empty ledger, "
+                   "which no longer knows the commands and tokens of before",
+                   path, log.data);
+        status = STATUS_INVALID;
+    }
+    buf_fini(&log);
+    return status;
+}
+
+enum status store_file_look(const char *path, struct buf *out_why)
+{
+    struct stat about;
+    if (lstat(path, &about) != 0 && errno == ENOENT) {
+        return look_absent(path, out_why);
+    }
+    bool is_empty = stat(path, &about) == 0 && S_ISREG(about.st_mode) && about.st_size == 0;
+    return is_empty ? look_empty(path, out_why) : STATUS_OK;
+}
+
+enum status store_file_create(const char *path, struct buf *out_why)
+{
+    if (unlink(path) != 0 && errno != ENOENT) {
+        return cannot(out_why, "remove", path);
+    }
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return cannot(out_why, "create", path);
+    }
+    close(fd);
+    return STATUS_OK;
+}
+
+enum status store_file_adopt(const char *made, const char *path, struct buf *out_why)
+{
+    return rename(made, path) == 0 ? sync_directory_of(path, out_why)
+                                   : cannot(out_why, "rename", made);
+}
+
+int64_t store_file_size(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 ? (int64_t)about.st_size : -1;
+}
+
+struct store_file_id store_file_identify(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 ? (struct store_file_id){about.st_dev, about.st_ino}
+                                   : (struct store_file_id){0, 0};
+}
+
+bool store_file_is(const char *path, struct store_file_id id)
+{
+    struct store_file_id now = store_file_identify(path);
+    return now.device == id.device && now.inode == id.inode;
+}

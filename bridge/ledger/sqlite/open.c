@@ -1,0 +1,337 @@
+/*
+ * Opening asks in this order: does another bridge have it, is it there, is it a ledger, which
+ * version, is it whole. Only then is anything in it changed. A new one is made under another name
+ * and takes its own when it is whole, so that a file of that name always was a ledger.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "sqlite_private.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BUSY_TIMEOUT_MS 1000
+
+/* SQLite tells the kernel's reason only for some calls, but errno still has it. */
+enum status store_sqlite_fail(struct store *store)
+{
+    int system_errno = errno;
+    int code = sqlite3_errcode(store->db) & 0xff;
+    bool is_system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_FULL;
+    snprintf(store->error, sizeof store->error, "%s: %s (SQLite code %d%s%s)", store->path,
+             sqlite3_errmsg(store->db), sqlite3_extended_errcode(store->db), is_system ? ", " : "",
+             is_system ? strerror(system_errno) : "");
+    return STATUS_STORE;
+}
+
+/* What a failure while opening means. The file's own faults need a person; nothing is made anew,
+ * since an empty ledger would run commands a second time. */
+static enum status cannot_open(struct store *store, struct buf *out_why)
+{
+    int code = sqlite3_errcode(store->db) & 0xff;
+    store_sqlite_fail(store);
+    if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_ERROR) {
+        return store_sqlite_is_damaged(store->error, out_why);
+    }
+    buf_printf(out_why, "the ledger cannot be opened: %s", store->error);
+    return STATUS_STORE;
+}
+
+static enum status execute(struct store *store, const char *sql, struct buf *out_why)
+{
+    return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK
+               ? STATUS_OK
+               : cannot_open(store, out_why);
+}
+
+/* The first `count` columns of the first row, as numbers. */
+static enum status query(struct store *store, const char *sql, int count, int64_t *out_values,
+                         struct buf *out_why)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = STATUS_OK;
+    if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK ||
+        sqlite3_step(statement) != SQLITE_ROW) {
+        status = cannot_open(store, out_why);
+    }
+    for (int i = 0; i < count && status == STATUS_OK; i++) {
+        out_values[i] = sqlite3_column_int64(statement, i);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+/* Process-wide, before SQLite's first use: no statistics, which cost a lock for each allocation. */
+static void configure_library(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+static enum status connect_file(struct store *store, bool is_reader, struct buf *out_why)
+{
+    static pthread_once_t configured = PTHREAD_ONCE_INIT;
+    pthread_once(&configured, configure_library);
+    int flags = (is_reader ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX |
+                SQLITE_OPEN_EXRESCODE;
+    if (sqlite3_open_v2(store->path, &store->db, flags, NULL) != SQLITE_OK) {
+        return cannot_open(store, out_why);
+    }
+    if (!is_reader && sqlite3_db_readonly(store->db, "main") == 1) {
+        buf_printf(out_why, "the ledger %s may not be written; check its owner and mode",
+                   store->path);
+        return STATUS_STORE;
+    }
+    sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
+    return STATUS_OK;
+}
+
+/* Whose file it is and which version; 0 for an empty one. */
+static enum status identify(struct store *store, int64_t *out_version, struct buf *out_why)
+{
+    enum { APPLICATION, VERSION, TABLES, COUNT };
+    int64_t values[COUNT];
+    enum status status =
+        query(store,
+              "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)"
+              " FROM pragma_application_id, pragma_user_version",
+              COUNT, values, out_why);
+    if (status == STATUS_OK) {
+        status = store_sqlite_judge(store->path, values[APPLICATION], values[VERSION],
+                                    values[TABLES] > 0, out_why);
+    }
+    if (status == STATUS_OK) {
+        *out_version = values[VERSION];
+    }
+    return status;
+}
+
+static enum status migrate_step(struct store *store, int64_t version, struct buf *out_why)
+{
+    struct buf sql = {0};
+    buf_printf(&sql,
+               "BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT",
+               store_sqlite_steps[version], STORE_SQLITE_APPLICATION_ID, (long long)version + 1);
+    enum status status = execute(store, sql.data, out_why);
+    buf_fini(&sql);
+    return status;
+}
+
+/* The WAL is emptied first, so that the file alone must hold every page. */
+static enum status check_size(struct store *store, struct buf *out_why)
+{
+    int64_t due_bytes = 0;
+    enum status status = execute(store, "PRAGMA wal_checkpoint(TRUNCATE)", out_why);
+    if (status == STATUS_OK) {
+        status =
+            query(store, "SELECT page_size * page_count FROM pragma_page_size, pragma_page_count",
+                  1, &due_bytes, out_why);
+    }
+    int64_t size_bytes = store_file_size(store->path);
+    if (status == STATUS_OK && size_bytes < due_bytes) {
+        snprintf(store->error, sizeof store->error, "%s: %lld of %lld bytes are there", store->path,
+                 (long long)size_bytes, (long long)due_bytes);
+        return store_sqlite_is_damaged(store->error, out_why);
+    }
+    return status;
+}
+
+static enum status prepare(struct store *store, struct buf *out_why)
+{
+    for (int i = 0; i < SQL_COUNT; i++) {
+        if (sqlite3_prepare_v3(store->db, store_sqlite_statements[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &store->statements[i], NULL) != SQLITE_OK) {
+            return cannot_open(store, out_why);
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Reads both edges of every table and index: what is cut off or overwritten there shows at once. */
+static enum status probe(struct store *store, struct buf *out_why)
+{
+    int64_t edge;
+    enum status status = STATUS_OK;
+    for (int i = 0; i < STORE_SQLITE_PROBES && status == STATUS_OK; i++) {
+        status = query(store, store_sqlite_probes[i], 1, &edge, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = query(store, "SELECT coalesce(max(id), 0) FROM outbox", 1, &store->last_message_id,
+                       out_why);
+    }
+    return status;
+}
+
+static enum status migrate(struct store *store, int64_t version, struct buf *out_why)
+{
+    enum status status = STATUS_OK;
+    for (; status == STATUS_OK && version < STORE_SQLITE_VERSION; version++) {
+        status = migrate_step(store, version, out_why);
+    }
+    return status;
+}
+
+static enum status open_file(struct store *store, bool is_full, struct buf *out_why)
+{
+    int64_t version = 0;
+    enum status status = connect_file(store, false, out_why);
+    if (status == STATUS_OK) {
+        status = identify(store, &version, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = execute(store, store_sqlite_pragmas, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = execute(store, store_sqlite_durability(is_full), out_why);
+    }
+    if (status == STATUS_OK) {
+        status = migrate(store, version, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = check_size(store, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = prepare(store, out_why);
+    }
+    return status == STATUS_OK ? probe(store, out_why) : status;
+}
+
+static enum status open_file_to_read(struct store *store, struct buf *out_why)
+{
+    int64_t version = 0;
+    enum status status = connect_file(store, true, out_why);
+    if (status == STATUS_OK) {
+        status = identify(store, &version, out_why);
+    }
+    if (status == STATUS_OK && version != STORE_SQLITE_VERSION) {
+        buf_printf(out_why,
+                   "the ledger %s is of an older version; run the bridge once to bring it "
+                   "up to date",
+                   store->path);
+        return STATUS_INVALID;
+    }
+    if (status == STATUS_OK) {
+        status = prepare(store, out_why);
+    }
+    return status == STATUS_OK ? probe(store, out_why) : status;
+}
+
+enum status store_sqlite_check_place(struct store *store)
+{
+    bool is_file_there = store_file_is(store->path, store->file);
+    if (is_file_there && store_file_is(store->log_path, store->log)) {
+        return STATUS_OK;
+    }
+    snprintf(store->error, sizeof store->error,
+             "%s was moved, removed or replaced while the bridge has it open: put it back; without "
+             "it nothing can be kept",
+             is_file_there ? store->log_path : store->path);
+    return STATUS_STORE;
+}
+
+void store_sqlite_close(struct store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    for (int i = 0; i < SQL_COUNT; i++) {
+        sqlite3_finalize(store->statements[i]);
+    }
+    /* The last connection's close writes the WAL back and removes it. Where the file is gone the
+     * WAL stays, so that the next start says so instead of making a new ledger. */
+    if (store->lock_fd >= 0 && store->file.inode != 0 &&
+        store_sqlite_check_place(store) != STATUS_OK) {
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
+    sqlite3_close(store->db);
+    store_file_unlock(store->lock_fd);
+    free(store->path);
+    free(store->log_path);
+    free(store);
+}
+
+static struct store *store_new(const char *path)
+{
+    struct store *store = mem_zalloc(1, sizeof *store);
+    struct buf log_path = {0};
+    buf_printf(&log_path, "%s-wal", path);
+    store->path = mem_strdup(path);
+    store->log_path = buf_take(&log_path);
+    store->lock_fd = -1;
+    return store;
+}
+
+/* An empty ledger, whole on the disk, under a name of its own. */
+static enum status make_file(const char *path, struct buf *out_why)
+{
+    struct store *store = store_new(path);
+    enum status status = store_file_create(path, out_why);
+    if (status == STATUS_OK) {
+        status = connect_file(store, false, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = execute(store, store_sqlite_durability(true), out_why);
+    }
+    if (status == STATUS_OK) {
+        status = migrate(store, 0, out_why);
+    }
+    store_sqlite_close(store);
+    return status;
+}
+
+static enum status create(const char *location, struct buf *out_why)
+{
+    struct buf made = {0};
+    buf_printf(&made, "%s.new", location);
+    enum status status = make_file(made.data, out_why);
+    if (status == STATUS_OK) {
+        status = store_file_adopt(made.data, location, out_why);
+    }
+    if (status == STATUS_OK) {
+        LOG_INFO("ledger_created", LOG_TEXT("path", location),
+                 LOG_TEXT("meaning", "there was none: this one knows no command and no token yet"));
+    }
+    buf_fini(&made);
+    return status;
+}
+
+static enum status find_or_create(const char *location, struct buf *out_why)
+{
+    enum status status = store_file_look(location, out_why);
+    return status == STATUS_NOT_FOUND ? create(location, out_why) : status;
+}
+
+enum status store_sqlite_open(const char *location, bool is_full, struct store **out_store,
+                              struct buf *out_why)
+{
+    struct store *store = store_new(location);
+    enum status status = store_file_lock(location, &store->lock_fd, out_why);
+    if (status == STATUS_OK) {
+        status = find_or_create(location, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = open_file(store, is_full, out_why);
+    }
+    if (status != STATUS_OK) {
+        store_sqlite_close(store);
+        return status;
+    }
+    store->file = store_file_identify(store->path);
+    store->log = store_file_identify(store->log_path);
+    *out_store = store;
+    return STATUS_OK;
+}
+
+enum status store_sqlite_open_to_read(const char *location, struct store **out_store,
+                                      struct buf *out_why)
+{
+    struct store *store = store_new(location);
+    enum status status = open_file_to_read(store, out_why);
+    if (status != STATUS_OK) {
+        store_sqlite_close(store);
+        return status;
+    }
+    *out_store = store;
+    return STATUS_OK;
+}

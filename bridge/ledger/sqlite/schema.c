@@ -1,0 +1,170 @@
+/*
+ * Unfinished commands have no index of their own: they are those with an asker at place 0, since
+ * the askers go when the outcome comes. Finished ones are found by the time they expire.
+ */
+#include "schema.h"
+
+#include "model/state.h"
+
+#include <inttypes.h>
+
+const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
+    "CREATE TABLE command ("
+    " id INTEGER PRIMARY KEY,"
+    " token TEXT NOT NULL,"
+    " state INTEGER NOT NULL,"
+    " action TEXT NOT NULL,"
+    " region TEXT NOT NULL,"
+    " grp TEXT NOT NULL,"
+    " route TEXT NOT NULL,"
+    " one_shot INTEGER NOT NULL,"
+    " fingerprint BLOB NOT NULL,"
+    " received_at INTEGER NOT NULL,"
+    " deadline_at INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL,"
+    " not_before INTEGER NOT NULL,"
+    " status INTEGER,"
+    " keep INTEGER,"
+    " request_id TEXT,"
+    " code TEXT,"
+    " error TEXT,"
+    " completed_at INTEGER,"
+    " expires_at INTEGER"
+    ") STRICT;"
+    "CREATE UNIQUE INDEX command_token ON command (token);"
+    "CREATE INDEX command_expiry ON command (expires_at) WHERE expires_at IS NOT NULL;"
+    "CREATE TABLE asker ("
+    " command_id INTEGER NOT NULL,"
+    " place INTEGER NOT NULL,"
+    " topic TEXT,"
+    " correlation_data BLOB,"
+    " correlation_id TEXT,"
+    " traceparent TEXT,"
+    " tracestate TEXT,"
+    " has_body_trace INTEGER NOT NULL,"
+    " PRIMARY KEY (command_id, place)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE outbox ("
+    " id INTEGER PRIMARY KEY,"
+    " message BLOB NOT NULL"
+    ") STRICT;",
+
+    "CREATE TABLE fact ("
+    " key TEXT PRIMARY KEY,"
+    " value INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;",
+
+    ("ALTER TABLE command ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE command ADD COLUMN crashes_alone INTEGER NOT NULL DEFAULT 0;"),
+};
+
+#define COMMAND_COLUMNS                                                                        \
+    "c.id, c.state, c.action, c.region, c.grp, c.token, c.route, c.one_shot, c.fingerprint,"   \
+    " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.keep, c.request_id," \
+    " c.code, c.error, c.completed_at, c.expires_at, c.crashes, c.crashes_alone "
+
+const char *const store_sqlite_statements[SQL_COUNT] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_FIND] = "SELECT " COMMAND_COLUMNS "FROM command c WHERE c.token = ?1",
+    [SQL_INSERT] = "INSERT INTO command (token, state, action, region, grp, route, one_shot,"
+                   " fingerprint, received_at, deadline_at, attempts, not_before)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+                   " ON CONFLICT (token) DO NOTHING",
+    [SQL_SET_STATE] = "UPDATE command SET state = ?2, attempts = ?3, not_before = ?4,"
+                      " crashes = ?5, crashes_alone = ?6 WHERE id = ?1",
+    [SQL_FINISH] = "UPDATE command SET state = 5, attempts = ?2, status = ?3, keep = ?4,"
+                   " request_id = ?5, code = ?6, error = ?7, completed_at = ?8, expires_at = ?9"
+                   " WHERE id = ?1",
+    [SQL_FORGET] = "DELETE FROM command WHERE id = ?1",
+    [SQL_ADD_ASKER] =
+        "INSERT INTO asker (command_id, place, topic, correlation_data, correlation_id,"
+        " traceparent, tracestate, has_body_trace)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [SQL_COUNT_ASKERS] = "SELECT coalesce(max(place) + 1, 0) FROM asker WHERE command_id = ?1",
+    [SQL_LIST_ASKERS] = "SELECT topic, correlation_data, correlation_id, traceparent, tracestate,"
+                        " has_body_trace FROM asker WHERE command_id = ?1 ORDER BY place",
+    [SQL_REMOVE_ASKERS] = "DELETE FROM asker WHERE command_id = ?1",
+    [SQL_POST] = "INSERT INTO outbox (id, message) VALUES (?1, ?2)",
+    [SQL_UNPOST] = "DELETE FROM outbox WHERE id = ?1",
+    [SQL_READ_OUTBOX] = "SELECT id, message FROM outbox WHERE id >= ?1 ORDER BY id LIMIT ?2",
+    [SQL_LIST_UNFINISHED] =
+        "SELECT " COMMAND_COLUMNS "FROM asker a CROSS JOIN command c ON c.id = a.command_id"
+        " WHERE a.place = 0 AND c.state <> 5 ORDER BY a.command_id",
+    [SQL_COUNT_CALLS] = "SELECT count(*) FROM command WHERE state IN (2, 4)"
+                        " AND id IN (SELECT command_id FROM asker WHERE place = 0)",
+    [SQL_RESET_CALLS] = "UPDATE command SET state = 3, crashes = crashes + ?1,"
+                        " crashes_alone = crashes_alone + ?2 WHERE state IN (2, 4)"
+                        " AND id IN (SELECT command_id FROM asker WHERE place = 0)",
+    [SQL_COUNT_ALL] = "SELECT (SELECT count(*) FROM asker WHERE place > 0),"
+                      " (SELECT count(*) FROM outbox)",
+    [SQL_EXPIRE] = "DELETE FROM command WHERE id IN (SELECT id FROM command"
+                   " WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+    [SQL_SET_FACT] = "INSERT INTO fact (key, value) VALUES (?1, ?2)"
+                     " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    [SQL_GET_FACT] = "SELECT value FROM fact WHERE key = ?1",
+};
+_Static_assert(STATE_CALLING == 2 && STATE_UNSURE == 3 && STATE_RECALLING == 4 && STATE_DONE == 5,
+               "the statements name these states by number");
+
+/* One edge each: SQLite finds a minimum or maximum directly only where it is the only one. */
+const char *const store_sqlite_probes[STORE_SQLITE_PROBES] = {
+    "SELECT min(id) FROM command",
+    "SELECT max(id) FROM command",
+    "SELECT length(min(token)) FROM command",
+    "SELECT length(max(token)) FROM command",
+    "SELECT min(expires_at) FROM command WHERE expires_at IS NOT NULL",
+    "SELECT max(expires_at) FROM command WHERE expires_at IS NOT NULL",
+    "SELECT min(command_id) FROM asker",
+    "SELECT max(command_id) FROM asker",
+    "SELECT min(id) FROM outbox",
+};
+
+/*
+ * The page cache is small since the interior pages of a million records take less than a megabyte
+ * and the kernel caches the rest.
+ */
+const char store_sqlite_pragmas[] = "PRAGMA cache_size = -2048;"
+                                    "PRAGMA temp_store = MEMORY;"
+                                    "PRAGMA mmap_size = 0;"
+                                    "PRAGMA trusted_schema = OFF;"
+                                    "PRAGMA cell_size_check = ON;"
+                                    "PRAGMA journal_mode = WAL;"
+                                    "PRAGMA wal_autocheckpoint = 1000;"
+                                    "PRAGMA journal_size_limit = 16777216;";
+
+const char *store_sqlite_durability(bool is_full)
+{
+    return is_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL";
+}
+
+enum status store_sqlite_judge(const char *path, int64_t application_id, int64_t version,
+                               bool has_tables, struct buf *out_why)
+{
+    bool is_new = application_id == 0 && version == 0 && !has_tables;
+    if (application_id != STORE_SQLITE_APPLICATION_ID && !is_new) {
+        buf_printf(out_why,
+                   "%s is a database of another program; name another file in ledger.store", path);
+        return STATUS_INVALID;
+    }
+    if (version > STORE_SQLITE_VERSION) {
+        buf_printf(out_why,
+                   "the ledger %s has schema version %" PRId64 " and this bridge knows versions up "
+                   "to %d: install the newer bridge again, or name another file in ledger.store",
+                   path, version, STORE_SQLITE_VERSION);
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
+enum status store_sqlite_is_damaged(const char *error, struct buf *out_why)
+{
+    buf_printf(
+        out_why,
+        "the ledger cannot be used: %s; restore it from a backup or repair a copy of it with "
+        "sqlite3's .recover. Moved away, a new one is made, which no longer knows the "
+        "commands and tokens of the old one",
+        error);
+    return STATUS_INVALID;
+}

@@ -1,0 +1,156 @@
+#include "model/audit_record.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/utf8.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+static const char HASH_NAME[] = ",\"Hash\":\"";
+
+void audit_chain_init(struct audit_chain *chain, bool is_hashed)
+{
+    *chain = (struct audit_chain){.is_hashed = is_hashed};
+    memset(chain->hash, '0', sizeof chain->hash - 1);
+}
+
+size_t audit_line_begin(const struct audit_chain *chain, const char *event, int64_t now_ms,
+                        struct buf *out)
+{
+    size_t start = out->length;
+    char time[CLOCK_TEXT_BYTES];
+    clock_format_ms(now_ms, time);
+    buf_append_text(out, "{\"Seq\":");
+    buf_append_int(out, chain->seq + 1);
+    buf_append_text(out, ",\"Time\":\"");
+    buf_append_text(out, time);
+    buf_append_text(out, "\",\"Event\":\"");
+    buf_append_text(out, event);
+    buf_append_char(out, '"');
+    return start;
+}
+
+/* The line before's hash and this line's bytes stand one behind the other for the time of the call,
+ * so that they are hashed as one. */
+static void chain_line(struct audit_chain *chain, struct slice line, struct buf *out)
+{
+    struct buf text = {0};
+    buf_append(&text, slice_of(chain->hash, sizeof chain->hash - 1));
+    buf_append(&text, line);
+    digest_sha256_hex(buf_slice(&text), chain->hash);
+    buf_fini(&text);
+    buf_append_text(out, HASH_NAME);
+    buf_append_text(out, chain->hash);
+    buf_append_char(out, '"');
+}
+
+void audit_line_end(struct audit_chain *chain, size_t start, struct buf *out)
+{
+    chain->seq++;
+    if (chain->is_hashed) {
+        chain_line(chain, slice_of(out->data + start, out->length - start), out);
+    }
+    buf_append_text(out, "}\n");
+    assert(out->length - start <= AUDIT_LINE_BYTES_MAX);
+}
+
+/* ---- members ---- */
+
+/* The longest beginning that ends with a whole character, whatever the bytes are. */
+static struct slice beginning_of(struct slice text)
+{
+    size_t end = AUDIT_TEXT_BYTES_MAX;
+    while (end > AUDIT_TEXT_BYTES_MAX - 4 && ((unsigned char)text.data[end] & 0xc0) == 0x80) {
+        end--;
+    }
+    return slice_of(text.data, end);
+}
+
+/* U+0000 is refused in every JSON text that is read here, so none is written: a byte that is no
+ * UTF-8 in its place becomes U+FFFD. */
+static void put_readable(struct buf *out, const char *name, struct slice text)
+{
+    if (text.length == 0 || memchr(text.data, '\0', text.length) == NULL) {
+        json_put_text(out, name, text);
+        return;
+    }
+    struct buf readable = {0};
+    for (size_t i = 0; i < text.length; i++) {
+        buf_append(&readable, slice_of(text.data[i] == '\0' ? "\xff" : text.data + i, 1));
+    }
+    json_put_text(out, name, buf_slice(&readable));
+    buf_fini(&readable);
+}
+
+void audit_put_text(struct buf *out, const char *name, struct slice text)
+{
+    if (!slice_is_present(text)) {
+        return;
+    }
+    if (text.length <= AUDIT_TEXT_BYTES_MAX) {
+        put_readable(out, name, text);
+        return;
+    }
+    char length_name[48];
+    snprintf(length_name, sizeof length_name, "%sBytes", name);
+    put_readable(out, name, beginning_of(text));
+    json_put_int(out, length_name, (int64_t)text.length);
+}
+
+static void put_flag(struct buf *out, const char *name, bool is_set)
+{
+    if (is_set) {
+        json_put_bool(out, name, true);
+    }
+}
+
+void audit_put_arrival(struct buf *out, const struct delivery *delivery, const struct asker *asker,
+                       bool is_token_made)
+{
+    audit_put_text(out, "Topic", delivery->topic);
+    json_put_int(out, "QoS", delivery->qos);
+    put_flag(out, "Retained", delivery->is_retained);
+    put_flag(out, "Redelivered", delivery->is_redelivered);
+    json_put_int(out, "PayloadBytes", (int64_t)delivery->payload_bytes);
+    put_flag(out, "TokenMade", is_token_made);
+    audit_put_text(out, "ReplyTopic", slice_text(asker->topic));
+    if (slice_is_present(delivery->correlation_data)) {
+        json_put_int(out, "CorrelationDataBytes", (int64_t)delivery->correlation_data.length);
+    }
+    audit_put_text(out, "TraceParent", slice_text(asker->traceparent));
+}
+
+void audit_put_request(struct buf *out, const struct route *route, const struct request *request,
+                       struct slice token)
+{
+    if (route != NULL) {
+        audit_put_text(out, "Route", slice_text(route->name));
+    }
+    audit_put_text(out, "ClientToken", token);
+    audit_put_text(out, "RegionId", request->region);
+    audit_put_text(out, "ReplicaGroupId", request->group);
+    if (request->has_one_shot) {
+        json_put_bool(out, "OneShot", request->one_shot);
+    }
+}
+
+void audit_put_command(struct buf *out, const struct command *command)
+{
+    if (command->route != NULL) {
+        audit_put_text(out, "Route", slice_text(command->route->name));
+    }
+    audit_put_text(out, "ClientToken", slice_text(command->token));
+    audit_put_text(out, "Action", slice_text(command->action));
+    audit_put_text(out, "RegionId", slice_text(command->region));
+    audit_put_text(out, "ReplicaGroupId", slice_text(command->group));
+    json_put_bool(out, "OneShot", command->one_shot);
+}
+
+void audit_put_members(struct buf *out, struct slice members)
+{
+    if (members.length > 0) {
+        buf_append_char(out, ',');
+        buf_append(out, members);
+    }
+}

@@ -1,0 +1,128 @@
+#include "model/command.h"
+
+#include "base/codec.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum status request_authorise(const struct route *route, const struct request *request,
+                              struct refusal *out_refusal)
+{
+    char *region = mem_dup(request->region.data, request->region.length);
+    char *group = mem_dup(request->group.data, request->group.length);
+    bool is_allowed = route_allows(route, region, group);
+    free(region);
+    free(group);
+    if (is_allowed) {
+        return STATUS_OK;
+    }
+    out_refusal->error = ERROR_NOT_ALLOWED;
+    snprintf(out_refusal->message, sizeof out_refusal->message,
+             "The route does not let this RegionId (%zu bytes) and ReplicaGroupId (%zu bytes) be "
+             "started.",
+             request->region.length, request->group.length);
+    return STATUS_INVALID;
+}
+
+void command_fingerprint(const char *action, struct slice region, struct slice group, bool one_shot,
+                         uint8_t out[DIGEST_SHA256_BYTES])
+{
+    struct buf text = {0};
+    pack_text(&text, action);
+    pack_bytes(&text, region);
+    pack_bytes(&text, group);
+    pack_u8(&text, one_shot ? 1 : 0);
+    digest_sha256(buf_slice(&text), out);
+    buf_fini(&text);
+}
+
+static void derive_token(const struct route *route, struct slice correlation_data,
+                         const struct request *request, char out[DIGEST_SHA256_HEX_BYTES])
+{
+    struct buf text = {0};
+    pack_text(&text, route->name);
+    pack_bytes(&text, correlation_data);
+    pack_text(&text, route->action);
+    pack_bytes(&text, request->region);
+    pack_bytes(&text, request->group);
+    pack_u8(&text, request->one_shot ? 1 : 0);
+    digest_sha256_hex(buf_slice(&text), out);
+    buf_fini(&text);
+}
+
+void command_make_token(const struct route *route, const struct delivery *delivery,
+                        const struct request *request, char out[DIGEST_SHA256_HEX_BYTES])
+{
+    if (slice_is_present(delivery->correlation_data)) {
+        derive_token(route, delivery->correlation_data, request, out);
+        return;
+    }
+    uint8_t bytes[DIGEST_SHA256_BYTES];
+    digest_random(bytes, sizeof bytes);
+    digest_hex(bytes, sizeof bytes, out);
+}
+
+/* Copies the bytes and a NUL to *at and moves *at behind them. */
+static const char *place(char **at, struct slice bytes)
+{
+    char *text = *at;
+    if (bytes.length > 0) {
+        memcpy(text, bytes.data, bytes.length);
+    }
+    text[bytes.length] = '\0';
+    *at = text + bytes.length + 1;
+    return text;
+}
+
+struct command *command_of_record(const struct route *route, struct slice action,
+                                  struct slice region, struct slice group, struct slice token,
+                                  bool one_shot)
+{
+    size_t text_bytes = action.length + region.length + group.length + token.length + 4;
+    struct command *command = mem_zalloc(1, sizeof *command + text_bytes);
+    char *at = (char *)(command + 1);
+    command->route = route;
+    command->action = place(&at, action);
+    command->region = place(&at, region);
+    command->group = place(&at, group);
+    command->token = place(&at, token);
+    command->one_shot = one_shot;
+    command_fingerprint(command->action, region, group, one_shot, command->fingerprint);
+    return command;
+}
+
+/* now + seconds, where negative seconds mean no limit. */
+static int64_t limit_at_ms(int64_t now_ms, int64_t seconds)
+{
+    if (seconds < 0 || seconds > (INT64_MAX - now_ms) / 1000) {
+        return INT64_MAX;
+    }
+    return now_ms + seconds * 1000;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+struct command *command_new(const struct route *route, const struct request *request,
+                            const struct delivery *delivery, struct slice token,
+                            const struct command_limits *limits, int64_t now_ms)
+{
+    assert(slice_is_present(request->region) && slice_is_present(request->group));
+    assert(token.length > 0 && request->has_one_shot && now_ms >= 0);
+    struct command *command = command_of_record(route, slice_text(route->action), request->region,
+                                                request->group, token, request->one_shot);
+    command->received_at_ms = now_ms;
+    command->deadline_at_ms =
+        earlier(request->not_after_ms, earlier(limit_at_ms(now_ms, delivery->expiry_s),
+                                               limit_at_ms(now_ms, limits->deadline_s)));
+    return command;
+}
+
+void command_free(struct command *command)
+{
+    free(command);
+}

@@ -1,0 +1,54 @@
+#include "model/delivery.h"
+
+#include "base/codec.h"
+
+enum { FLAG_RETAINED = 1, FLAG_REDELIVERED = 2, FLAGS_ALL = 3 };
+
+void delivery_encode(const struct delivery *delivery, struct buf *out)
+{
+    int flags = (delivery->is_retained ? FLAG_RETAINED : 0) |
+                (delivery->is_redelivered ? FLAG_REDELIVERED : 0);
+    pack_u8(out, delivery->qos);
+    pack_u8(out, (uint8_t)flags);
+    pack_i64(out, delivery->expiry_s);
+    pack_i64(out, (int64_t)delivery->payload_bytes);
+    pack_bytes(out, delivery->topic);
+    /* An empty payload arrives as NULL from some libraries and means the same. */
+    pack_bytes(out, slice_is_present(delivery->payload) ? delivery->payload : slice_text(""));
+    pack_bytes(out, delivery->response_topic);
+    pack_bytes(out, delivery->correlation_data);
+    pack_bytes(out, delivery->traceparent);
+    pack_bytes(out, delivery->tracestate);
+}
+
+static bool is_possible(const struct delivery *delivery, uint8_t flags, int64_t payload_bytes)
+{
+    return flags <= FLAGS_ALL && delivery->qos <= 2 && delivery->expiry_s >= -1 &&
+           delivery->expiry_s <= (int64_t)UINT32_MAX && slice_is_present(delivery->topic) &&
+           slice_is_present(delivery->payload) && payload_bytes >= 0 &&
+           (uint64_t)payload_bytes >= delivery->payload.length;
+}
+
+enum status delivery_decode(struct slice bytes, struct delivery *out_delivery)
+{
+    struct unpack in = {.rest = bytes};
+    struct delivery delivery = {0};
+    delivery.qos = unpack_u8(&in);
+    uint8_t flags = unpack_u8(&in);
+    delivery.is_retained = (flags & FLAG_RETAINED) != 0;
+    delivery.is_redelivered = (flags & FLAG_REDELIVERED) != 0;
+    delivery.expiry_s = unpack_i64(&in);
+    int64_t payload_bytes = unpack_i64(&in);
+    delivery.payload_bytes = (uint64_t)payload_bytes;
+    delivery.topic = unpack_bytes(&in);
+    delivery.payload = unpack_bytes(&in);
+    delivery.response_topic = unpack_bytes(&in);
+    delivery.correlation_data = unpack_bytes(&in);
+    delivery.traceparent = unpack_bytes(&in);
+    delivery.tracestate = unpack_bytes(&in);
+    if (!unpack_is_done(&in) || !is_possible(&delivery, flags, payload_bytes)) {
+        return STATUS_INVALID;
+    }
+    *out_delivery = delivery;
+    return STATUS_OK;
+}

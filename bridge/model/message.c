@@ -1,0 +1,83 @@
+#include "model/message.h"
+
+#include "base/codec.h"
+
+#include <assert.h>
+
+enum { VERSION = 1 };
+enum { FLAG_RETAINED = 1, FLAG_JSON = 2, FLAGS_ALL = 3 };
+
+void message_add_property(struct message *message, const char *name, struct slice value)
+{
+    if (!slice_is_present(value)) {
+        return;
+    }
+    assert(message->property_count < MESSAGE_PROPERTIES_MAX);
+    message->properties[message->property_count++] =
+        (struct message_property){.name = slice_text(name), .value = value};
+}
+
+void message_encode(const struct message *message, struct buf *out)
+{
+    assert(slice_is_present(message->topic) && message->qos <= 2);
+    assert(message->property_count <= MESSAGE_PROPERTIES_MAX);
+    int flags = (message->is_retained ? FLAG_RETAINED : 0) | (message->is_json ? FLAG_JSON : 0);
+    pack_u8(out, VERSION);
+    pack_u8(out, message->qos);
+    pack_u8(out, (uint8_t)flags);
+    pack_i64(out, message->expiry_s);
+    pack_bytes(out, message->topic);
+    pack_bytes(out, slice_is_present(message->body) ? message->body : slice_text(""));
+    pack_bytes(out, message->correlation_data);
+    pack_u8(out, (uint8_t)message->property_count);
+    for (size_t i = 0; i < message->property_count; i++) {
+        pack_bytes(out, message->properties[i].name);
+        pack_bytes(out, message->properties[i].value);
+    }
+}
+
+static void decode_properties(struct unpack *in, struct message *message)
+{
+    uint8_t count = unpack_u8(in);
+    if (count > MESSAGE_PROPERTIES_MAX) {
+        in->is_bad = true;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct message_property *property = &message->properties[i];
+        property->name = unpack_bytes(in);
+        property->value = unpack_bytes(in);
+        if (!slice_is_present(property->name) || !slice_is_present(property->value)) {
+            in->is_bad = true;
+        }
+    }
+    message->property_count = count;
+}
+
+static bool is_possible(const struct message *message, uint8_t version, uint8_t flags)
+{
+    return version == VERSION && flags <= FLAGS_ALL && message->qos <= 2 &&
+           message->expiry_s >= -1 && message->expiry_s <= (int64_t)UINT32_MAX &&
+           slice_is_present(message->topic) && slice_is_present(message->body);
+}
+
+enum status message_decode(struct slice bytes, struct message *out_message)
+{
+    struct unpack in = {.rest = bytes};
+    struct message message = {0};
+    uint8_t version = unpack_u8(&in);
+    message.qos = unpack_u8(&in);
+    uint8_t flags = unpack_u8(&in);
+    message.is_retained = (flags & FLAG_RETAINED) != 0;
+    message.is_json = (flags & FLAG_JSON) != 0;
+    message.expiry_s = unpack_i64(&in);
+    message.topic = unpack_bytes(&in);
+    message.body = unpack_bytes(&in);
+    message.correlation_data = unpack_bytes(&in);
+    decode_properties(&in, &message);
+    if (!unpack_is_done(&in) || !is_possible(&message, version, flags)) {
+        return STATUS_INVALID;
+    }
+    *out_message = message;
+    return STATUS_OK;
+}

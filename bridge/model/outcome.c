@@ -1,0 +1,196 @@
+#include "model/outcome.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct error_row {
+    const char *code;
+    enum category category;
+    const char *hint;
+};
+
+static const struct error_row errors[ERROR_COUNT] = {
+#define BRIDGE_ERROR(id, code, category, hint) [ERROR_##id] = {code, CATEGORY_##category, hint},
+#include "tables/errors.def"
+#undef BRIDGE_ERROR
+};
+
+struct category_row {
+    const char *text;
+    bool is_retryable;
+};
+
+static const struct category_row categories[] = {
+    [CATEGORY_INVALID] = {"invalid", false},
+    [CATEGORY_DENIED] = {"denied", false},
+    [CATEGORY_NOT_FOUND] = {"not_found", false},
+    [CATEGORY_CONFLICT] = {"conflict", false},
+    [CATEGORY_COOLDOWN] = {"cooldown", true},
+    [CATEGORY_THROTTLED] = {"throttled", true},
+    [CATEGORY_EXPIRED] = {"expired", false},
+    [CATEGORY_OVERLOADED] = {"overloaded", true},
+    [CATEGORY_UNAVAILABLE] = {"unavailable", true},
+    [CATEGORY_UNKNOWN_OUTCOME] = {"unknown_outcome", true},
+    [CATEGORY_CONFIGURATION] = {"configuration", false},
+    [CATEGORY_INTERNAL] = {"internal", false},
+};
+
+static const struct category_row *category_row(enum category category)
+{
+    assert((unsigned)category < sizeof categories / sizeof categories[0]);
+    return &categories[category];
+}
+
+static const struct error_row *error_row(enum bridge_error error)
+{
+    assert(error > ERROR_NONE && error < ERROR_COUNT);
+    return &errors[error];
+}
+
+const char *category_text(enum category category)
+{
+    return category_row(category)->text;
+}
+
+bool category_is_retryable(enum category category)
+{
+    return category_row(category)->is_retryable;
+}
+
+const char *bridge_error_code(enum bridge_error error)
+{
+    return error_row(error)->code;
+}
+
+enum category bridge_error_category(enum bridge_error error)
+{
+    return error_row(error)->category;
+}
+
+const char *bridge_error_hint(enum bridge_error error)
+{
+    return error_row(error)->hint;
+}
+
+const char *outcome_status_text(enum outcome_status status)
+{
+    static const char *const texts[] = {
+        [OUTCOME_SUCCEEDED] = "succeeded",
+        [OUTCOME_FAILED] = "failed",
+        [OUTCOME_UNKNOWN] = "unknown",
+    };
+    assert((unsigned)status < sizeof texts / sizeof texts[0]);
+    return texts[status];
+}
+
+void outcome_fini(struct outcome *outcome)
+{
+    if (outcome == NULL) {
+        return;
+    }
+    free(outcome->request_id);
+    free(outcome->code);
+    free(outcome->message);
+    *outcome = (struct outcome){0};
+}
+
+void outcome_copy(struct outcome *out, const struct outcome *from)
+{
+    *out = *from;
+    out->request_id = mem_strdup(from->request_id);
+    out->code = mem_strdup(from->code);
+    out->message = mem_strdup(from->message);
+}
+
+bool keep_is_unsure(enum keep keep)
+{
+    return keep == KEEP_UNSURE || keep == KEEP_SET_ASIDE;
+}
+
+enum outcome_status bridge_error_status(enum bridge_error error)
+{
+    bool is_unknown = error == ERROR_NO_DEFINITE_ANSWER || error == ERROR_SET_ASIDE;
+    return is_unknown ? OUTCOME_UNKNOWN : OUTCOME_FAILED;
+}
+
+static enum keep keep_of_error(enum bridge_error error)
+{
+    switch (error) {
+    case ERROR_NO_DEFINITE_ANSWER:
+        return KEEP_UNSURE;
+    case ERROR_UNREACHABLE:
+        return KEEP_GIVEN_UP;
+    case ERROR_SET_ASIDE:
+        return KEEP_SET_ASIDE;
+    default:
+        return KEEP_NOT;
+    }
+}
+
+void outcome_of_error(struct outcome *out, enum bridge_error error, const char *message)
+{
+    const struct error_row *row = error_row(error);
+    *out = (struct outcome){
+        .status = bridge_error_status(error),
+        .keep = keep_of_error(error),
+        .code = mem_strdup(row->code),
+        .message = mem_strdup(message),
+        .hint = row->hint,
+        .is_from_bridge = true,
+        .category = row->category,
+        .retry_after_ms = -1,
+    };
+}
+
+void outcome_put_error(const struct outcome *outcome, struct buf *out)
+{
+    if (outcome->status == OUTCOME_SUCCEEDED) {
+        return;
+    }
+    json_put_open(out, '{');
+    json_put_text_if(out, "Code", slice_text(outcome->code));
+    json_put_text_if(out, "Message", slice_text(outcome->message));
+    if (outcome->http_status != 0) {
+        json_put_int(out, "HttpStatus", outcome->http_status);
+    }
+    json_put_text(out, "Source", slice_text(outcome->is_from_bridge ? "bridge" : "ecs"));
+    json_put_text(out, "Category", slice_text(category_text(outcome->category)));
+    json_put_bool(out, "Retryable", category_is_retryable(outcome->category));
+    if (outcome->retry_after_ms >= 0) {
+        json_put_int(out, "RetryAfterMs", outcome->retry_after_ms);
+    }
+    json_put_text_if(out, "Hint", slice_text(outcome->hint));
+    json_put_close(out, '}');
+}
+
+static int64_t ms_of_s(int64_t seconds)
+{
+    return seconds > INT64_MAX / 1000 ? INT64_MAX : seconds * 1000;
+}
+
+int64_t outcome_ttl_ms(const struct outcome *outcome, int64_t success_ttl_s, int64_t failure_ttl_s)
+{
+    int64_t failure_ms = ms_of_s(failure_ttl_s);
+    switch (outcome->keep) {
+    case KEEP_SUCCESS:
+    case KEEP_UNSURE:
+        return ms_of_s(success_ttl_s);
+    case KEEP_REFUSAL:
+    case KEEP_GIVEN_UP:
+        return failure_ms;
+    case KEEP_COOLDOWN:
+        return outcome->retry_after_ms >= 0 && outcome->retry_after_ms < failure_ms
+                   ? outcome->retry_after_ms
+                   : failure_ms;
+    case KEEP_SET_ASIDE: {
+        int64_t success_ms = ms_of_s(success_ttl_s);
+        return success_ms > failure_ms ? success_ms : failure_ms;
+    }
+    case KEEP_NOT:
+        break;
+    }
+    return 0;
+}

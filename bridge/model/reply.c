@@ -1,0 +1,163 @@
+#include "model/reply.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "model/message.h"
+#include "model/topic.h"
+
+#include <assert.h>
+
+#define DEAD_LETTER_PAYLOAD_BYTES 4096
+
+static void put_time(struct buf *out, const char *name, int64_t wall_ms)
+{
+    char text[CLOCK_TEXT_BYTES];
+    clock_format_ms(wall_ms, text);
+    json_put_text(out, name, slice_text(text));
+}
+
+/* A broker closes the connection over a user property that is no MQTT string, so such a value stays
+ * out. */
+static void add_property(struct message *message, const char *name, struct slice value)
+{
+    if (value.length <= TOPIC_BYTES_MAX && utf8_is_mqtt_text(value)) {
+        message_add_property(message, name, value);
+    }
+}
+
+static void put_sender_fields(struct buf *out, const struct asker *asker)
+{
+    json_put_text_if(out, "CorrelationId", slice_text(asker->correlation_id));
+    if (asker->has_body_trace) {
+        json_put_text_if(out, "traceparent", slice_text(asker->traceparent));
+        json_put_text_if(out, "tracestate", slice_text(asker->tracestate));
+    }
+}
+
+static void put_body(struct buf *out, const struct reply *reply, const struct asker *asker)
+{
+    json_put_open(out, '{');
+    json_put_text(out, "Status", slice_text(reply->status));
+    json_put_text_if(out, "Action", reply->action);
+    json_put_text_if(out, "RegionId", reply->region);
+    json_put_text_if(out, "ReplicaGroupId", reply->group);
+    if (reply->has_one_shot) {
+        json_put_bool(out, "OneShot", reply->one_shot);
+    }
+    json_put_text_if(out, "ClientToken", reply->token);
+    json_put_text_if(out, "RequestId", reply->request_id);
+    json_put_bool(out, "Replayed", reply->is_replayed);
+    json_put_int(out, "Attempts", reply->attempts);
+    put_time(out, "ReceivedAt", reply->received_at_ms);
+    if (reply->completed_at_ms != 0) {
+        put_time(out, "CompletedAt", reply->completed_at_ms);
+    }
+    put_sender_fields(out, asker);
+    if (slice_is_present(reply->error)) {
+        json_put_raw(out, "Error", reply->error);
+    }
+    json_put_close(out, '}');
+}
+
+void reply_render(const struct reply *reply, const struct asker *asker,
+                  const struct reply_settings *settings, struct buf *out)
+{
+    assert(asker->topic != NULL);
+    struct buf body = {0};
+    put_body(&body, reply, asker);
+    struct message message = {
+        .topic = slice_text(asker->topic),
+        .body = buf_slice(&body),
+        .qos = settings->qos,
+        .is_json = true,
+        .expiry_s = settings->expiry_s,
+    };
+    if (asker->correlation_data != NULL) {
+        message.correlation_data = slice_of(asker->correlation_data, asker->correlation_data_bytes);
+    }
+    add_property(&message, "status", slice_text(reply->status));
+    add_property(&message, "code", reply->code);
+    add_property(&message, "replayed", slice_text(reply->is_replayed ? "true" : "false"));
+    add_property(&message, "traceparent", slice_text(asker->traceparent));
+    add_property(&message, "tracestate", slice_text(asker->tracestate));
+    message_encode(&message, out);
+    buf_fini(&body);
+}
+
+static void put_refusal(struct buf *out, const struct refusal *refusal)
+{
+    struct outcome outcome;
+    outcome_of_error(&outcome, refusal->error, refusal->message);
+    outcome_put_error(&outcome, out);
+    outcome_fini(&outcome);
+}
+
+void reply_render_refusal(const struct refusal *refusal, const struct route *route,
+                          const struct request *request, struct slice token,
+                          const struct asker *asker, int64_t received_at_ms, int64_t now_ms,
+                          const struct reply_settings *settings, struct buf *out)
+{
+    struct buf error = {0};
+    put_refusal(&error, refusal);
+    struct reply reply = {
+        .status = outcome_status_text(OUTCOME_FAILED),
+        .action = slice_text(route->action),
+        .region = request->region,
+        .group = request->group,
+        .has_one_shot = request->has_one_shot,
+        .one_shot = request->one_shot,
+        .token = token,
+        .received_at_ms = received_at_ms,
+        .completed_at_ms = now_ms,
+        .error = buf_slice(&error),
+        .code = slice_text(bridge_error_code(refusal->error)),
+    };
+    reply_render(&reply, asker, settings, out);
+    buf_fini(&error);
+}
+
+static void put_payload(struct buf *out, struct slice payload)
+{
+    struct buf text = {0};
+    size_t length = payload.length;
+    if (length > DEAD_LETTER_PAYLOAD_BYTES) {
+        length = DEAD_LETTER_PAYLOAD_BYTES;
+    }
+    digest_base64(slice_of(payload.data, length), &text);
+    json_put_text(out, "Payload", buf_slice(&text));
+    buf_fini(&text);
+}
+
+static int64_t count_of(uint64_t count)
+{
+    return count > INT64_MAX ? INT64_MAX : (int64_t)count;
+}
+
+void reply_render_dead_letter(const struct refusal *refusal, const struct route *route,
+                              const struct delivery *delivery, const char *topic,
+                              int64_t received_at_ms, uint8_t qos, struct buf *out)
+{
+    struct buf body = {0};
+    json_put_open(&body, '{');
+    json_put_name(&body, "Error");
+    put_refusal(&body, refusal);
+    json_put_text_if(&body, "Route", slice_text(route == NULL ? NULL : route->name));
+    json_put_text(&body, "Topic", delivery->topic);
+    put_payload(&body, delivery->payload);
+    json_put_int(&body, "PayloadBytes", count_of(delivery->payload_bytes));
+    put_time(&body, "ReceivedAt", received_at_ms);
+    json_put_close(&body, '}');
+    struct message message = {
+        .topic = slice_text(topic),
+        .body = buf_slice(&body),
+        .qos = qos,
+        .is_json = true,
+        .expiry_s = -1,
+    };
+    add_property(&message, "status",
+                 slice_text(outcome_status_text(bridge_error_status(refusal->error))));
+    add_property(&message, "code", slice_text(bridge_error_code(refusal->error)));
+    message_encode(&message, out);
+    buf_fini(&body);
+}

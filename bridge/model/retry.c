@@ -1,0 +1,36 @@
+#include "model/retry.h"
+
+#include <assert.h>
+
+/* min(cap, base * 2^(failures - 1)): the first failure waits for at most the base. */
+static int64_t bound_ms(uint32_t failures, int64_t base_ms, int64_t cap_ms)
+{
+    assert(failures >= 1 && base_ms >= 0 && cap_ms >= 0);
+    uint32_t doublings = failures - 1;
+    if (doublings >= 62 || base_ms > cap_ms >> doublings) {
+        return cap_ms;
+    }
+    return base_ms << doublings;
+}
+
+/* Evenly within 0..limit. */
+static int64_t share_of(int64_t limit, uint32_t random)
+{
+    /* In two halves, since limit * random may need 96 bits. */
+    uint64_t count = (uint64_t)limit + 1;
+    uint64_t high = (count >> 32) * random;
+    uint64_t low = (count & UINT32_MAX) * random;
+    return (int64_t)(high + (low >> 32));
+}
+
+int64_t retry_delay_ms(uint32_t failures, int64_t base_ms, int64_t cap_ms, uint32_t random)
+{
+    return share_of(bound_ms(failures, base_ms, cap_ms), random);
+}
+
+int64_t retry_reconnect_ms(uint32_t failures, int64_t min_ms, int64_t max_ms, uint32_t random)
+{
+    int64_t bound = bound_ms(failures, min_ms, max_ms);
+    int64_t least = bound - bound / 2;
+    return least + share_of(bound - least, random);
+}

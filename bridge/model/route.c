@@ -1,0 +1,65 @@
+#include "model/route.h"
+
+#include "model/topic.h"
+
+#include <fnmatch.h>
+
+static bool list_allows(const struct text_list *patterns, const char *value)
+{
+    for (size_t i = 0; i < patterns->count; i++) {
+        if (fnmatch(patterns->items[i], value, 0) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool list_matches(const struct text_list *filters, struct slice topic)
+{
+    for (size_t i = 0; i < filters->count; i++) {
+        if (topic_matches(slice_text(filters->items[i]), topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool route_allows(const struct route *route, const char *region, const char *group)
+{
+    return route_allows_region(route, region) && route_allows_group(route, group);
+}
+
+bool route_allows_region(const struct route *route, const char *region)
+{
+    return list_allows(&route->regions, region);
+}
+
+bool route_allows_group(const struct route *route, const char *group)
+{
+    return list_allows(&route->groups, group);
+}
+
+bool route_allows_reply_topic(const struct route *route, struct slice topic)
+{
+    return topic_is_name(topic) && list_matches(&route->response_topics, topic);
+}
+
+const struct route *route_of_topic(const struct route *routes, size_t count, struct slice topic)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (list_matches(&routes[i].topics, topic)) {
+            return &routes[i];
+        }
+    }
+    return NULL;
+}
+
+const struct route *route_of_name(const struct route *routes, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(routes[i].name, name) == 0) {
+            return &routes[i];
+        }
+    }
+    return NULL;
+}

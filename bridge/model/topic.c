@@ -1,0 +1,253 @@
+/*
+ * Topics are read level by level from the left with a cursor; templates piece by piece, a piece
+ * being literal text or one placeholder.
+ */
+#include "model/topic.h"
+
+#include "base/utf8.h"
+
+#include <assert.h>
+
+/* The levels of a topic not yet taken. "a/" has two levels, the second one empty. */
+struct levels {
+    struct slice rest;
+    bool is_over;
+};
+
+static struct slice next_level(struct levels *levels)
+{
+    struct slice rest = levels->rest;
+    const char *slash = rest.length == 0 ? NULL : memchr(rest.data, '/', rest.length);
+    if (slash == NULL) {
+        levels->is_over = true;
+        return rest;
+    }
+    size_t length = (size_t)(slash - rest.data);
+    levels->rest = slice_of(slash + 1, rest.length - length - 1);
+    return slice_of(rest.data, length);
+}
+
+static bool is_char(struct slice level, char c)
+{
+    return level.length == 1 && level.data[0] == c;
+}
+
+static bool is_wildcard(struct slice level)
+{
+    return is_char(level, '+') || is_char(level, '#');
+}
+
+static bool begins_with(struct slice text, const char *prefix)
+{
+    size_t length = strlen(prefix);
+    return text.length >= length && memcmp(text.data, prefix, length) == 0;
+}
+
+static bool holds(struct slice text, char c)
+{
+    return text.length > 0 && memchr(text.data, c, text.length) != NULL;
+}
+
+static bool is_topic_text(struct slice topic)
+{
+    return topic.length > 0 && topic.length <= TOPIC_BYTES_MAX && utf8_is_mqtt_text(topic);
+}
+
+bool topic_is_name(struct slice topic)
+{
+    return is_topic_text(topic) && !holds(topic, '+') && !holds(topic, '#');
+}
+
+bool topic_is_filter(struct slice filter)
+{
+    if (!is_topic_text(filter) || begins_with(filter, "$share/")) {
+        return false;
+    }
+    struct levels levels = {.rest = filter};
+    while (!levels.is_over) {
+        struct slice level = next_level(&levels);
+        bool is_plain = !holds(level, '+') && !holds(level, '#');
+        if (!is_plain && !is_wildcard(level)) {
+            return false;
+        }
+        if (is_char(level, '#') && !levels.is_over) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether a wildcard as the first level would have to match a level that begins with '$'. */
+static bool is_kept_apart(struct slice a, struct slice b)
+{
+    return (is_wildcard(a) && begins_with(b, "$")) || (is_wildcard(b) && begins_with(a, "$"));
+}
+
+/* Whether what is left of a filter also matches "no further level": nothing, or '#' alone. */
+static bool ends_here(const struct levels *levels)
+{
+    return levels->is_over || is_char(levels->rest, '#');
+}
+
+bool topic_filters_overlap(struct slice a, struct slice b)
+{
+    struct levels levels_a = {.rest = a};
+    struct levels levels_b = {.rest = b};
+    bool is_first = true;
+    while (!levels_a.is_over && !levels_b.is_over) {
+        struct slice level_a = next_level(&levels_a);
+        struct slice level_b = next_level(&levels_b);
+        if (is_first && is_kept_apart(level_a, level_b)) {
+            return false;
+        }
+        if (is_char(level_a, '#') || is_char(level_b, '#')) {
+            return true;
+        }
+        /* "+" and "/#" would meet in the empty name only, which is none. */
+        if (is_first && (level_a.length == 0 || level_b.length == 0) &&
+            (levels_a.is_over || levels_b.is_over)) {
+            return false;
+        }
+        if (!is_wildcard(level_a) && !is_wildcard(level_b) && !slice_equals(level_a, level_b)) {
+            return false;
+        }
+        is_first = false;
+    }
+    return ends_here(&levels_a) && ends_here(&levels_b);
+}
+
+bool topic_matches(struct slice filter, struct slice name)
+{
+    /* A name is a filter without wildcards, so the same walk answers both questions. */
+    return topic_filters_overlap(filter, name);
+}
+
+enum placeholder { INSTANCE, ROUTE, REGION, GROUP, TOKEN, PLACEHOLDER_COUNT };
+
+static const char *const placeholder_names[PLACEHOLDER_COUNT] = {
+    [INSTANCE] = "{Instance}",    [ROUTE] = "{Route}",       [REGION] = "{RegionId}",
+    [GROUP] = "{ReplicaGroupId}", [TOKEN] = "{ClientToken}",
+};
+
+/* The placeholder at the beginning of the text, or PLACEHOLDER_COUNT. */
+static enum placeholder placeholder_at(const char *text)
+{
+    for (int i = 0; i < PLACEHOLDER_COUNT; i++) {
+        if (begins_with(slice_text(text), placeholder_names[i])) {
+            return (enum placeholder)i;
+        }
+    }
+    return PLACEHOLDER_COUNT;
+}
+
+static struct slice value_of(const struct topic_values *values, enum placeholder placeholder)
+{
+    const struct slice all[PLACEHOLDER_COUNT] = {
+        [INSTANCE] = slice_text(values->instance),
+        [ROUTE] = slice_text(values->route),
+        [REGION] = values->region,
+        [GROUP] = values->group,
+        [TOKEN] = values->token,
+    };
+    return all[placeholder];
+}
+
+bool topic_template_is_valid(const char *text, const char **out_why)
+{
+    struct buf filled = {0};
+    const char *why = NULL;
+    for (const char *at = text; *at != '\0' && why == NULL;) {
+        if (*at == '}') {
+            why = "has a '}' without a '{'";
+        } else if (*at != '{') {
+            buf_append_char(&filled, *at++);
+        } else if (placeholder_at(at) == PLACEHOLDER_COUNT) {
+            why = "has a placeholder other than {Instance}, {Route}, {RegionId}, "
+                  "{ReplicaGroupId} and {ClientToken}";
+        } else {
+            buf_append_char(&filled, 'x');
+            at += strlen(placeholder_names[placeholder_at(at)]);
+        }
+    }
+    if (why == NULL && !topic_is_name(buf_slice(&filled))) {
+        why =
+            "is not a topic name: 1 to 65535 bytes of text without '+', '#' and control characters";
+    }
+    buf_fini(&filled);
+    if (why != NULL) {
+        *out_why = why;
+    }
+    return why == NULL;
+}
+
+static bool must_encode(char c, bool is_text, bool is_first)
+{
+    unsigned char byte = (unsigned char)c;
+    if (byte >= 0x80) {
+        return !is_text;
+    }
+    return byte < 0x20 || byte == 0x7f || strchr("/+#%", c) != NULL || (is_first && c == '$');
+}
+
+static void append_value(struct buf *out, struct slice value, size_t topic_start)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    bool is_text = utf8_is_mqtt_text(value);
+    for (size_t i = 0; i < value.length; i++) {
+        unsigned char byte = (unsigned char)value.data[i];
+        if (must_encode(value.data[i], is_text, out->length == topic_start)) {
+            const char encoded[] = {'%', digits[byte >> 4], digits[byte & 15]};
+            buf_append(out, slice_of(encoded, sizeof encoded));
+        } else {
+            buf_append_char(out, value.data[i]);
+        }
+    }
+}
+
+/* The template's own '$' begins a topic only where it begins the template: an empty value before it
+ * must not make it do so. */
+static void append_literal(struct buf *out, char c, bool is_first, size_t topic_start)
+{
+    if (c == '$' && !is_first && out->length == topic_start) {
+        buf_append_text(out, "%24");
+    } else {
+        buf_append_char(out, c);
+    }
+}
+
+/* Restores the buffer, so that a failure leaves nothing half written behind. */
+static enum status give_up(struct buf *out, size_t start, enum status status)
+{
+    out->length = start;
+    if (out->data != NULL) {
+        out->data[start] = '\0';
+    }
+    return status;
+}
+
+enum status topic_expand(const char *text, const struct topic_values *values, struct buf *out)
+{
+    size_t start = out->length;
+    for (const char *at = text; *at != '\0';) {
+        if (*at != '{') {
+            append_literal(out, *at, at == text, start);
+            at++;
+            continue;
+        }
+        enum placeholder placeholder = placeholder_at(at);
+        assert(placeholder != PLACEHOLDER_COUNT);
+        struct slice value = value_of(values, placeholder);
+        if (!slice_is_present(value)) {
+            return give_up(out, start, STATUS_NOT_FOUND);
+        }
+        append_value(out, value, start);
+        at += strlen(placeholder_names[placeholder]);
+    }
+    if (out->length == start) {
+        return give_up(out, start, STATUS_NOT_FOUND);
+    }
+    if (out->length - start > TOPIC_BYTES_MAX) {
+        return give_up(out, start, STATUS_LIMIT);
+    }
+    return STATUS_OK;
+}

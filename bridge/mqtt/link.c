@@ -1,0 +1,105 @@
+#include "link.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_BYTES     32768
+#define OUT_BYTES_KEPT 65536
+
+static void watch_for(struct frame_link *link)
+{
+    if (link->is_broken) {
+        loop_watch_set(link->watch, 0);
+    } else {
+        loop_watch_set(link->watch, link->out.length > 0 ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+    }
+}
+
+void frame_link_open(struct frame_link *link, struct loop *loop, int fd, loop_ready_fn *ready,
+                     void *arg)
+{
+    *link = (struct frame_link){.fd = fd};
+    link->watch = loop_watch_new(loop, fd, ready, arg);
+    watch_for(link);
+}
+
+void frame_link_close(struct frame_link *link)
+{
+    if (link->fd >= 0) {
+        loop_watch_free(link->watch);
+        close(link->fd);
+    }
+    buf_fini(&link->in);
+    buf_fini(&link->out);
+    *link = (struct frame_link)FRAME_LINK_CLOSED;
+}
+
+bool frame_link_is_open(const struct frame_link *link)
+{
+    return link->fd >= 0;
+}
+
+/* Nothing more will come of writing; reading may still find last words. */
+static void drop_out(struct frame_link *link)
+{
+    buf_fini(&link->out);
+}
+
+void frame_link_flush(struct frame_link *link)
+{
+    if (!frame_link_is_open(link)) {
+        return;
+    }
+    size_t done = 0;
+    while (done < link->out.length) {
+        ssize_t sent = send(link->fd, link->out.data + done, link->out.length - done, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EINTR) {
+            if (errno != EAGAIN) {
+                drop_out(link);
+                done = 0;
+            }
+            break;
+        }
+        done += sent > 0 ? (size_t)sent : 0;
+    }
+    buf_consume(&link->out, done);
+    if (link->out.length == 0 && link->out.capacity > OUT_BYTES_KEPT) {
+        buf_fini(&link->out);
+    }
+    watch_for(link);
+}
+
+enum status frame_link_read(struct frame_link *link)
+{
+    if (!frame_link_is_open(link) || link->is_broken) {
+        return STATUS_CLOSED;
+    }
+    char *room = buf_reserve(&link->in, READ_BYTES);
+    ssize_t got = recv(link->fd, room, READ_BYTES, MSG_DONTWAIT);
+    if (got > 0) {
+        link->in.length += (size_t)got;
+        return STATUS_OK;
+    }
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return STATUS_NOT_FOUND;
+    }
+    link->is_broken = true;
+    watch_for(link);
+    return STATUS_CLOSED;
+}
+
+enum status frame_link_next(struct frame_link *link, struct wire_frame *out_frame)
+{
+    struct slice bytes = buf_slice(&link->in);
+    size_t taken = 0;
+    enum status status = wire_next(
+        slice_of(bytes.data + link->in_taken, bytes.length - link->in_taken), out_frame, &taken);
+    if (status == STATUS_OK) {
+        link->in_taken += taken;
+    } else if (status == STATUS_NOT_FOUND) {
+        buf_consume(&link->in, link->in_taken);
+        link->in_taken = 0;
+    }
+    return status;
+}

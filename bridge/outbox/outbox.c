@@ -1,0 +1,282 @@
+/*
+ * One list in the order of ids: first what was handed to the publisher, then what waits. Behind it,
+ * on disk, is what found no room: from `unread_from` on the ledger is the only list, and new
+ * messages join it there until a read has caught up.
+ */
+#include "outbox/outbox.h"
+
+#include "base/crash_point.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/crash_limit.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+#define OUTBOX_HANDED_MAX     128
+#define OUTBOX_MEMORY_MAX     512
+#define OUTBOX_READ_COUNT     256
+#define OUTBOX_RETRY_DELAY_MS 1000
+
+struct entry {
+    struct entry *prev;
+    struct entry *next;
+    int64_t id;
+    bool is_handed;       /* to the publisher that stands now */
+    uint32_t crash_count; /* publishers that ended with it and without a word, in a row */
+    size_t length;
+    char bytes[];
+};
+
+struct outbox {
+    struct counters *counters;
+    struct ledger *ledger;
+    struct mqtt_port *port;
+    struct entry *entries;
+    size_t count;
+    size_t handed_count;
+    size_t skipped_count; /* of the entries: not to be handed over any more */
+    bool is_alone;        /* the only one handed over is a suspect */
+    int64_t unread_from;  /* 0: all of the outbox is in memory */
+    bool is_reading;
+    bool is_up;
+    struct loop_timer *retry; /* after the publisher could not publish something for now */
+    struct loop_timer *flushed;
+    loop_fn *empty;
+    void *empty_arg;
+};
+
+static void pump(struct outbox *outbox);
+
+static void retry_due(void *arg)
+{
+    pump(arg);
+}
+
+static void flushed_due(void *arg)
+{
+    struct outbox *outbox = arg;
+    loop_fn *empty = outbox->empty;
+    outbox->empty = NULL;
+    empty(outbox->empty_arg);
+}
+
+struct outbox *outbox_new(struct loop *loop, struct counters *counters)
+{
+    struct outbox *outbox = mem_zalloc(1, sizeof *outbox);
+    outbox->counters = counters;
+    outbox->retry = loop_timer_new(loop, retry_due, outbox);
+    outbox->flushed = loop_timer_new(loop, flushed_due, outbox);
+    return outbox;
+}
+
+void outbox_free(struct outbox *outbox)
+{
+    if (outbox == NULL) {
+        return;
+    }
+    struct entry *entry;
+    struct entry *next;
+    DL_FOREACH_SAFE (outbox->entries, entry, next) {
+        free(entry);
+    }
+    loop_timer_free(outbox->retry);
+    loop_timer_free(outbox->flushed);
+    free(outbox);
+}
+
+static void append(struct outbox *outbox, int64_t id, struct slice message)
+{
+    struct entry *entry = mem_alloc(sizeof *entry + message.length);
+    entry->id = id;
+    entry->is_handed = false;
+    entry->crash_count = 0;
+    entry->length = message.length;
+    memcpy(entry->bytes, message.data, message.length);
+    DL_APPEND(outbox->entries, entry);
+    outbox->count++;
+}
+
+static void read_message(void *arg, int64_t id, struct slice message)
+{
+    struct outbox *outbox = arg;
+    append(outbox, id, message);
+    outbox->unread_from = id + 1;
+}
+
+static void read_done(void *arg, size_t count)
+{
+    struct outbox *outbox = arg;
+    outbox->is_reading = false;
+    if (count < OUTBOX_READ_COUNT) {
+        outbox->unread_from = 0;
+    }
+    pump(outbox);
+}
+
+/* Reads on once half of the memory is free again. */
+static void read_more(struct outbox *outbox)
+{
+    if (outbox->unread_from != 0 && !outbox->is_reading &&
+        outbox->count - outbox->skipped_count <= OUTBOX_MEMORY_MAX - OUTBOX_READ_COUNT) {
+        outbox->is_reading = true;
+        ledger_read_outbox(outbox->ledger, outbox->unread_from, OUTBOX_READ_COUNT, read_message,
+                           read_done, outbox);
+    }
+}
+
+static bool is_skipped(const struct entry *entry)
+{
+    return blame_of_ends(entry->crash_count) == BLAME_SET_ASIDE;
+}
+
+/* The order of ids holds here, too: behind a suspect everything waits until it was alone. */
+static bool may_hand_over(const struct outbox *outbox, const struct entry *entry)
+{
+    bool is_suspect = blame_of_ends(entry->crash_count) == BLAME_ALONE;
+    return !outbox->is_alone && outbox->handed_count < (is_suspect ? 1 : OUTBOX_HANDED_MAX) &&
+           mqtt_port_may_publish(outbox->port);
+}
+
+static void hand_over(struct outbox *outbox)
+{
+    struct entry *entry;
+    DL_FOREACH (outbox->entries, entry) {
+        if (entry->is_handed || is_skipped(entry)) {
+            continue;
+        }
+        if (!may_hand_over(outbox, entry)) {
+            return;
+        }
+        entry->is_handed = true;
+        outbox->handed_count++;
+        outbox->is_alone = blame_of_ends(entry->crash_count) == BLAME_ALONE;
+        mqtt_port_publish(outbox->port, entry->id, slice_of(entry->bytes, entry->length));
+    }
+}
+
+static void tell_when_empty(struct outbox *outbox)
+{
+    if (outbox->empty != NULL && outbox->count == outbox->skipped_count &&
+        outbox->unread_from == 0) {
+        loop_timer_start(outbox->flushed, 0);
+    }
+}
+
+static void pump(struct outbox *outbox)
+{
+    if (outbox->is_up && !loop_timer_is_running(outbox->retry)) {
+        hand_over(outbox);
+    }
+    read_more(outbox);
+    tell_when_empty(outbox);
+}
+
+void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct mqtt_port *port)
+{
+    outbox->ledger = ledger;
+    outbox->port = port;
+    outbox->unread_from = 1;
+    read_more(outbox);
+}
+
+void outbox_posted(struct outbox *outbox, int64_t id, struct slice message)
+{
+    if (outbox->unread_from != 0) {
+        return;
+    }
+    if (outbox->count - outbox->skipped_count >= OUTBOX_MEMORY_MAX) {
+        outbox->unread_from = id;
+        return;
+    }
+    append(outbox, id, message);
+    pump(outbox);
+}
+
+static struct entry *handed_entry(struct outbox *outbox, int64_t id)
+{
+    struct entry *entry;
+    DL_FOREACH (outbox->entries, entry) {
+        if (entry->id == id) {
+            return entry->is_handed ? entry : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* The broker has it, or never will: the ledger may forget it. */
+static void forget(struct outbox *outbox, struct entry *entry)
+{
+    ledger_delivered(outbox->ledger, entry->id);
+    DL_DELETE(outbox->entries, entry);
+    outbox->count--;
+    outbox->handed_count--;
+    outbox->is_alone = false;
+    free(entry);
+    pump(outbox);
+}
+
+void outbox_published(struct outbox *outbox, int64_t id)
+{
+    struct entry *entry = handed_entry(outbox, id);
+    if (entry != NULL) {
+        CRASH_POINT_PASS(AFTER_REPLY_ACK, slice_of(entry->bytes, entry->length));
+        forget(outbox, entry);
+    }
+}
+
+void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct slice why)
+{
+    struct entry *entry = handed_entry(outbox, id);
+    if (entry == NULL) {
+        return;
+    }
+    if (is_final) {
+        LOG_ERROR("reply_refused_by_broker", LOG_INT("outbox_id", id), LOG_SLICE("why", why));
+        counter_add(outbox->counters, COUNTER_PUBLISH_REFUSED, 1);
+        forget(outbox, entry);
+        return;
+    }
+    LOG_WARN("reply_not_published", LOG_INT("outbox_id", id), LOG_SLICE("why", why));
+    entry->is_handed = false;
+    entry->crash_count = 0;
+    outbox->handed_count--;
+    outbox->is_alone = false;
+    loop_timer_start(outbox->retry, OUTBOX_RETRY_DELAY_MS);
+}
+
+/* The publisher is gone; what it had is not published. */
+static void take_back(struct outbox *outbox, struct entry *entry, bool has_crashed)
+{
+    entry->is_handed = false;
+    entry->crash_count = has_crashed ? entry->crash_count + 1 : 0;
+    if (is_skipped(entry)) {
+        LOG_ERROR("reply_set_aside", LOG_INT("outbox_id", entry->id),
+                  LOG_INT("crashes", entry->crash_count),
+                  LOG_TEXT("meaning", "the publisher ended as often in a row over this message; it "
+                                      "stays in the ledger and is tried again after a restart"));
+        counter_add(outbox->counters, COUNTER_PUBLISH_SET_ASIDE, 1);
+        outbox->skipped_count++;
+    }
+}
+
+void outbox_publisher_changed(struct outbox *outbox, bool is_up, bool has_crashed)
+{
+    struct entry *entry;
+    outbox->is_up = is_up;
+    outbox->handed_count = 0;
+    outbox->is_alone = false;
+    DL_FOREACH (outbox->entries, entry) {
+        if (entry->is_handed) {
+            take_back(outbox, entry, has_crashed);
+        }
+    }
+    pump(outbox);
+}
+
+void outbox_flush(struct outbox *outbox, loop_fn *empty, void *arg)
+{
+    outbox->empty = empty;
+    outbox->empty_arg = arg;
+    tell_when_empty(outbox);
+}

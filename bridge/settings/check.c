@@ -1,0 +1,270 @@
+/*
+ * What one value alone does not show: values that contradict each other (errors) and settings that
+ * work but are dangerous (warnings). Those about topics are in settings_check_topics.c.
+ */
+#include "table.h"
+
+#include "settings/url.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define CLIENT_ID_BYTES_MAX 65000 /* leaves room for "-in-64" within MQTT's 65535 */
+
+static void warn(const struct settings_view *view, const char *path, const char *text)
+{
+    settings_say_warning(view->report, view->file, settings_line_of(view, path), path, "%s", text);
+}
+
+static void fail(const struct settings_view *view, const char *path, const char *text)
+{
+    settings_say_error(view->report, view->file, settings_line_of(view, path), path, "%s", text);
+}
+
+/* The line of the first of these keys that is in the file; `others` ends with NULL. */
+static unsigned line_of_any(const struct settings_view *view, const char *path,
+                            const char *const others[])
+{
+    unsigned line = settings_line_of(view, path);
+    for (size_t i = 0; line == 0 && others[i] != NULL; i++) {
+        line = settings_line_of(view, others[i]);
+    }
+    return line;
+}
+
+/* An error with the row's own word for what is allowed. */
+static void fail_rule(const struct settings_view *view, const char *path, const char *why)
+{
+    struct buf text = {0};
+    buf_printf(&text, "%s; allowed: ", why);
+    settings_row_allowed(settings_row_find(settings_main_table(), path), &text);
+    fail(view, path, text.data);
+    buf_fini(&text);
+}
+
+static void check_instance(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    const struct settings_row *row = settings_row_find(settings_main_table(), "instance");
+    const char *why = settings_text_why(row, settings->instance);
+    if (view->is_instance_host_name && why != NULL) {
+        struct buf text = {0};
+        buf_printf(&text, "is the host name, which %s", why);
+        fail_rule(view, "instance", text.data);
+        buf_fini(&text);
+    }
+    if (strlen(settings->broker.client_id) > CLIENT_ID_BYTES_MAX) {
+        fail_rule(view, "broker.client_id", "is too long once {Instance} is filled in");
+    }
+}
+
+static void check_waits(const struct settings_view *view)
+{
+    static const char *const max[] = {"broker.reconnect_max_s", NULL};
+    static const char *const deadline[] = {"limits.deadline_s", NULL};
+    static const char *const timeouts[] = {"api.connect_timeout_ms", "api.read_timeout_ms", NULL};
+    const struct settings *settings = view->settings;
+    int64_t attempt_ms = settings->api.connect_timeout_ms + settings->api.read_timeout_ms;
+    if (settings->broker.reconnect_min_s > settings->broker.reconnect_max_s) {
+        settings_say_error(view->report, view->file,
+                           line_of_any(view, "broker.reconnect_min_s", max),
+                           "broker.reconnect_min_s",
+                           "is longer than broker.reconnect_max_s; allowed: at most that");
+    }
+    if (settings->broker.protocol == 5 &&
+        settings->broker.session_expiry_s < settings->limits.deadline_s) {
+        settings_say_warning(
+            view->report, view->file, line_of_any(view, "broker.session_expiry_s", deadline),
+            "broker.session_expiry_s",
+            "is shorter than limits.deadline_s: after an outage commands are gone that could "
+            "still be started");
+    }
+    if (settings->limits.deadline_s * 1000 < attempt_ms) {
+        settings_say_warning(
+            view->report, view->file, line_of_any(view, "limits.deadline_s", timeouts),
+            "limits.deadline_s",
+            "is shorter than one attempt (api.connect_timeout_ms + api.read_timeout_ms): "
+            "what hangs is never tried again");
+    }
+}
+
+static void check_broker(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    bool has_user = settings->broker.username[0] != '\0';
+    bool has_password = settings->broker.password_file[0] != '\0';
+    if (settings->broker.protocol == 4 && has_password && !has_user) {
+        fail(view, "broker.password_file",
+             "is set without broker.username; allowed: both or none "
+             "(MQTT 3.1.1 has no password without a user name)");
+    }
+    if (settings->broker.protocol == 4 && settings->broker.receivers > 1) {
+        warn(view, "broker.receivers",
+             "needs shared subscriptions, which MQTT 3.1.1 does not have: at a broker that does "
+             "not add them no command arrives");
+    }
+}
+
+static void check_broker_uris(const struct settings_view *view)
+{
+    const struct text_list *uris = &view->settings->broker.uris;
+    for (size_t i = 0; i < uris->count; i++) {
+        struct url url;
+        const char *why;
+        if (!url_split(uris->items[i], &url, &why)) {
+            continue;
+        }
+        bool is_plain =
+            slice_equals_text(url.scheme, "mqtt") || slice_equals_text(url.scheme, "ws");
+        if (is_plain && !url_is_loopback_host(url.host)) {
+            char key[64];
+            snprintf(key, sizeof key, "broker.uris[%zu]", i);
+            settings_say_warning(
+                view->report, view->file, settings_line_of(view, "broker.uris"), key,
+                "is not encrypted and not on loopback: commands and the password can be "
+                "read and changed on the way; use mqtts:// or wss://");
+        }
+    }
+}
+
+static bool is_far_tls(const char *uri)
+{
+    struct url url;
+    const char *why;
+    return url_split(uri, &url, &why) && !url_is_loopback_host(url.host) &&
+           (slice_equals_text(url.scheme, "mqtts") || slice_equals_text(url.scheme, "wss"));
+}
+
+/* A broker that anybody can pass for must not be shown what it could use elsewhere. */
+static void check_verify(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    const struct text_list *uris = &settings->broker.uris;
+    char *password = settings_password_path(settings);
+    bool has_secret = password != NULL || settings->broker.tls.cert_file[0] != '\0';
+    bool is_any_far = false;
+    for (size_t i = 0; i < uris->count; i++) {
+        is_any_far = is_any_far || is_far_tls(uris->items[i]);
+    }
+    if (settings->broker.tls.verify) {
+        /* as it should be */
+    } else if (has_secret && is_any_far) {
+        fail(view, "broker.tls.verify",
+             "is off while a password or a key is used with a broker that is not on loopback: "
+             "anybody on the way could take it; allowed: true, with broker.tls.ca_file for an "
+             "authority of your own");
+    } else {
+        warn(view, "broker.tls.verify",
+             "is off: anybody on the way can pass for the broker; set broker.tls.ca_file instead");
+    }
+    free(password);
+}
+
+static void check_key(const struct settings_view *view, const char *path, const char *key_file,
+                      const char *cert_file)
+{
+    if (key_file[0] != '\0' && cert_file[0] == '\0') {
+        fail(view, path, "is set without cert_file; allowed: both, cert_file alone, or none");
+    }
+}
+
+static void check_tls(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    check_key(view, "broker.tls.key_file", settings->broker.tls.key_file,
+              settings->broker.tls.cert_file);
+    check_key(view, "api.key_file", settings->api.key_file, settings->api.cert_file);
+    check_verify(view);
+}
+
+static void check_secret_file(const struct settings_view *view, const struct settings_row *row)
+{
+    const char *path = settings_row_text(row, view->settings);
+    struct stat info;
+    if (path[0] == '\0' || stat(path, &info) != 0) {
+        return;
+    }
+    if (S_ISREG(info.st_mode) && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        settings_say_warning(view->report, view->file, settings_line_of(view, row->path), row->path,
+                             "names a secret that others than its owner may open (mode %04o); "
+                             "use mode 0600 or 0400",
+                             (unsigned)info.st_mode & 07777U);
+    }
+}
+
+static void check_secrets(const struct settings_view *view)
+{
+    struct settings_table table = settings_main_table();
+    struct stat info;
+    for (size_t i = 0; i < table.count; i++) {
+        if (table.rows[i].rule == RULE_SECRET_FILE) {
+            check_secret_file(view, &table.rows[i]);
+        }
+    }
+    /* Without a key_file the key is with the certificate. */
+    if (view->settings->broker.tls.key_file[0] == '\0') {
+        check_secret_file(view, settings_row_find(table, "broker.tls.cert_file"));
+    }
+    if (view->settings->api.key_file[0] == '\0') {
+        check_secret_file(view, settings_row_find(table, "api.cert_file"));
+    }
+    if (strchr(view->settings->api.proxy, '@') != NULL && stat(view->file, &info) == 0 &&
+        (info.st_mode & S_IROTH) != 0) {
+        warn(view, "api.proxy",
+             "names a user in a file that everybody may read; use mode 0640 for this file");
+    }
+}
+
+static void check_api(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    const char *why = NULL;
+    bool has_endpoint = settings->api.endpoint[0] != '\0';
+    if (has_endpoint &&
+        !url_endpoint_is_valid(settings->api.endpoint, settings->api.allow_http, &why)) {
+        fail_rule(view, "api.endpoint", why);
+    } else if (has_endpoint && !url_endpoint_is_valid(settings->api.endpoint, false, &why)) {
+        warn(view, "api.endpoint",
+             "is not encrypted and not on loopback: calls can be read and answered on the way; "
+             "use https://");
+    }
+}
+
+static void check_credentials(const struct settings_view *view)
+{
+    struct url url;
+    const char *why = NULL;
+    const char *uri = view->settings->credentials.uri;
+    if (uri[0] != '\0' && url_split(uri, &url, &why) && slice_equals_text(url.scheme, "http") &&
+        !url_is_loopback_host(url.host)) {
+        warn(view, "credentials.uri",
+             "is not encrypted and not on loopback: credentials can be read and changed on the "
+             "way; use https://");
+    }
+}
+
+static void check_qos(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    if (settings->replies.qos == 0) {
+        warn(view, "replies.qos", "is 0: replies can be lost; use 1");
+    } else if (settings->replies.qos == 2) {
+        warn(view, "replies.qos",
+             "is 2: the bridge uses 1 all the same; after an outage a reply can come twice");
+    }
+}
+
+void settings_check(const struct settings_view *view)
+{
+    check_instance(view);
+    check_waits(view);
+    check_broker(view);
+    check_tls(view);
+    check_broker_uris(view);
+    check_secrets(view);
+    check_api(view);
+    check_credentials(view);
+    check_qos(view);
+    settings_check_topics(view);
+}

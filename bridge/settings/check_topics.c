@@ -1,0 +1,291 @@
+/*
+ * Topics that get in each other's way: a command that two filters match may be delivered twice, and
+ * what the bridge publishes on a command topic comes back to it as a command.
+ */
+#include "table.h"
+
+#include "model/topic.h"
+
+#include <stdio.h>
+
+#define ITEM_NONE SIZE_MAX
+
+/* A command filter and whose it is. */
+struct listener {
+    size_t route;
+    size_t index;
+    struct slice filter;
+};
+
+/* The part up to the next '/', which is dropped; `*is_last` where there is none. */
+static struct slice next_level(struct slice *rest, bool *is_last)
+{
+    const char *slash = rest->length == 0 ? NULL : memchr(rest->data, '/', rest->length);
+    struct slice level = *rest;
+    *is_last = slash == NULL;
+    if (slash != NULL) {
+        level.length = (size_t)(slash - rest->data);
+        *rest = slice_of(slash + 1, rest->length - level.length - 1);
+    }
+    return level;
+}
+
+/* Whether a level of a template can become the literal level; placeholders stand for anything. */
+static bool level_may_become(struct slice level, struct slice literal)
+{
+    const char *open = level.length == 0 ? NULL : memchr(level.data, '{', level.length);
+    if (open == NULL) {
+        return slice_equals(level, literal);
+    }
+    const char *close = memrchr(level.data, '}', level.length);
+    if (close == NULL) {
+        return false;
+    }
+    size_t front = (size_t)(open - level.data);
+    size_t back = (size_t)(level.data + level.length - (close + 1));
+    return front + back <= literal.length && memcmp(level.data, literal.data, front) == 0 &&
+           memcmp(close + 1, literal.data + literal.length - back, back) == 0;
+}
+
+static bool template_may_match(const char *text, struct slice filter)
+{
+    struct slice rest = slice_text(text);
+    bool is_text_over = false;
+    bool is_filter_over = false;
+    for (bool is_first = true; !is_text_over && !is_filter_over; is_first = false) {
+        struct slice level = next_level(&rest, &is_text_over);
+        struct slice wanted = next_level(&filter, &is_filter_over);
+        bool is_apart = is_first && level.length > 0 && level.data[0] == '$';
+        if (slice_equals_text(wanted, "#")) {
+            return !is_apart;
+        }
+        if (slice_equals_text(wanted, "+") ? is_apart : !level_may_become(level, wanted)) {
+            return false;
+        }
+    }
+    return is_text_over && (is_filter_over || slice_equals_text(filter, "#"));
+}
+
+/* The next command filter of all routes; start with {0}. */
+static bool next_listener(const struct settings *settings, struct listener *listener)
+{
+    if (slice_is_present(listener->filter)) {
+        listener->index++;
+    }
+    while (listener->route < settings->route_count &&
+           listener->index >= settings->routes[listener->route].topics.count) {
+        listener->route++;
+        listener->index = 0;
+    }
+    if (listener->route >= settings->route_count) {
+        return false;
+    }
+    listener->filter = slice_text(settings->routes[listener->route].topics.items[listener->index]);
+    return true;
+}
+
+/* A warning on a key of a route, or on one item of its list (ITEM_NONE for the key itself). */
+static void warn_route(const struct settings_view *view, size_t route, const char *path,
+                       size_t item, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+static void warn_route(const struct settings_view *view, size_t route, const char *path,
+                       size_t item, const char *format, ...)
+{
+    struct buf key = {0};
+    struct buf text = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    buf_vprintf(&text, format, arguments);
+    va_end(arguments);
+    buf_printf(&key, "routes[%zu].%s", route, path);
+    if (item != ITEM_NONE) {
+        buf_printf(&key, "[%zu]", item);
+    }
+    settings_say_warning(view->report, view->file, settings_route_line_of(view, route, path),
+                         key.data, "%s", text.data);
+    buf_fini(&key);
+    buf_fini(&text);
+}
+
+static void check_names(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    for (size_t i = 1; i < settings->route_count; i++) {
+        const struct route *first = route_of_name(settings->routes, i, settings->routes[i].name);
+        if (first == NULL) {
+            continue;
+        }
+        struct buf key = {0};
+        unsigned line = settings_route_line_of(view, i, "name");
+        buf_printf(&key, "routes[%zu].name", i);
+        settings_say_error(view->report, view->file, line, key.data,
+                           "is also the name of routes[%zu]; allowed: each name once",
+                           (size_t)(first - settings->routes));
+        buf_fini(&key);
+    }
+}
+
+/* Each filter is compared with those before it; the first it meets is told. */
+static void check_overlaps(const struct settings_view *view)
+{
+    for (struct listener later = {0}; next_listener(view->settings, &later);) {
+        for (struct listener earlier = {0}; next_listener(view->settings, &earlier);) {
+            if (earlier.filter.data == later.filter.data) {
+                break;
+            }
+            if (topic_filters_overlap(earlier.filter, later.filter)) {
+                warn_route(view, later.route, "topics", later.index,
+                           "overlaps routes[%zu].topics[%zu]: a command on both may be delivered "
+                           "twice, and the first route takes it",
+                           earlier.route, earlier.index);
+                break;
+            }
+        }
+    }
+}
+
+/* The first command filter that what becomes of the template can match. */
+static bool find_loop(const struct settings *settings, const char *template,
+                      struct listener *out_listener)
+{
+    for (struct listener listener = {0}; next_listener(settings, &listener);) {
+        if (template_may_match(template, listener.filter)) {
+            *out_listener = listener;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_template(const struct settings_view *view, const char *path, const char *template)
+{
+    struct listener listener;
+    if (find_loop(view->settings, template, &listener)) {
+        settings_say_warning(view->report, view->file, settings_line_of(view, path), path,
+                             "can be a command topic (routes[%zu].topics[%zu]): the bridge would "
+                             "read its own messages as commands",
+                             listener.route, listener.index);
+    }
+}
+
+static void check_reply_topic(const struct settings_view *view, size_t route)
+{
+    struct listener listener;
+    if (find_loop(view->settings, view->settings->routes[route].reply_topic, &listener)) {
+        warn_route(view, route, "reply_topic", ITEM_NONE,
+                   "can be a command topic (routes[%zu].topics[%zu]): the bridge would read its "
+                   "own replies as commands",
+                   listener.route, listener.index);
+    }
+}
+
+static bool is_open(struct slice filter)
+{
+    return slice_equals_text(filter, "#") || slice_equals_text(filter, "+/#");
+}
+
+static void check_response_filter(const struct settings_view *view, size_t route, size_t item)
+{
+    struct slice filter = slice_text(view->settings->routes[route].response_topics.items[item]);
+    if (is_open(filter)) {
+        warn_route(
+            view, route, "response_topics", item,
+            "is open: a sender can make the bridge publish on any topic; name the reply topics");
+        return;
+    }
+    for (struct listener listener = {0}; next_listener(view->settings, &listener);) {
+        if (topic_filters_overlap(filter, listener.filter)) {
+            warn_route(view, route, "response_topics", item,
+                       "allows a command topic (routes[%zu].topics[%zu]): a sender can make the "
+                       "bridge read its own replies as commands",
+                       listener.route, listener.index);
+            return;
+        }
+    }
+}
+
+static void refuse_default(const struct settings_view *view, size_t route, const char *path,
+                           const char *list)
+{
+    char key[64];
+    snprintf(key, sizeof key, "routes[%zu].%s", route, path);
+    settings_say_error(view->report, view->file, settings_route_line_of(view, route, path), key,
+                       "is none that this route's %s allow, so every command that leaves it out "
+                       "would be refused; allowed: one that they do",
+                       list);
+}
+
+/* What is no region or group at all was told already. */
+static bool is_usable(const char *path, const char *value)
+{
+    const struct settings_row *row = settings_row_find(settings_route_table(), path);
+    return value != NULL && settings_text_why(row, value) == NULL;
+}
+
+static void check_defaults(const struct settings_view *view, size_t index)
+{
+    static const char region[] = "defaults.RegionId";
+    static const char group[] = "defaults.ReplicaGroupId";
+    const struct route *route = &view->settings->routes[index];
+    if (is_usable(region, route->default_region) &&
+        !route_allows_region(route, route->default_region)) {
+        refuse_default(view, index, region, "regions");
+    }
+    if (is_usable(group, route->default_group) &&
+        !route_allows_group(route, route->default_group)) {
+        refuse_default(view, index, group, "groups");
+    }
+}
+
+static void check_route(const struct settings_view *view, size_t index)
+{
+    const struct route *route = &view->settings->routes[index];
+    check_defaults(view, index);
+    if (view->settings->broker.protocol == 4 && route->share[0] != '\0') {
+        warn_route(view, index, "share", ITEM_NONE,
+                   "needs shared subscriptions, which MQTT 3.1.1 does not have: at a broker that "
+                   "does not add them no command arrives");
+    }
+    if (route->qos == 0) {
+        warn_route(view, index, "qos", ITEM_NONE, "is 0: commands can be lost on the way; use 1");
+    } else if (route->qos == 2) {
+        warn_route(
+            view, index, "qos", ITEM_NONE,
+            "is 2: the bridge uses 1 all the same, as duplicates are recognised anyway; use 1");
+    }
+    check_reply_topic(view, index);
+    for (size_t i = 0; i < route->response_topics.count; i++) {
+        check_response_filter(view, index, i);
+    }
+}
+
+/* One SUBSCRIBE of a receiver carries the filters of all routes. */
+static void check_count(const struct settings_view *view)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < view->settings->route_count; i++) {
+        count += view->settings->routes[i].topics.count;
+        if (count > ROUTE_FILTERS_MAX) {
+            settings_say_error(view->report, view->file, settings_route_line_of(view, i, "topics"),
+                               "routes",
+                               "have more than %d topics together; allowed: %d, so use "
+                               "wildcards or a second bridge",
+                               ROUTE_FILTERS_MAX, ROUTE_FILTERS_MAX);
+            return;
+        }
+    }
+}
+
+void settings_check_topics(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    check_count(view);
+    check_names(view);
+    check_overlaps(view);
+    check_template(view, "topics.dead_letters", settings->topics.dead_letters);
+    check_template(view, "topics.status", settings->topics.status);
+    check_template(view, "topics.events", settings->topics.events);
+    for (size_t i = 0; i < settings->route_count; i++) {
+        check_route(view, i);
+    }
+}

@@ -1,0 +1,59 @@
+#include "table.h"
+
+static void say(struct buf *out, const char *file, unsigned line, const char *key,
+                const char *format, va_list arguments) __attribute__((format(printf, 5, 0)));
+
+static void say(struct buf *out, const char *file, unsigned line, const char *key,
+                const char *format, va_list arguments)
+{
+    buf_append_text(out, file);
+    if (line > 0) {
+        buf_printf(out, ":%u", line);
+    }
+    buf_printf(out, ": %s: ", key);
+    buf_vprintf(out, format, arguments);
+    buf_append_char(out, '\n');
+}
+
+void settings_say_error(struct settings_report *report, const char *file, unsigned line,
+                        const char *key, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(&report->errors, file, line, key, format, arguments);
+    va_end(arguments);
+    report->error_count++;
+}
+
+void settings_say_warning(struct settings_report *report, const char *file, unsigned line,
+                          const char *key, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(&report->warnings, file, line, key, format, arguments);
+    va_end(arguments);
+    report->warning_count++;
+}
+
+void settings_report_fini(struct settings_report *report)
+{
+    if (report == NULL) {
+        return;
+    }
+    buf_fini(&report->errors);
+    buf_fini(&report->warnings);
+    *report = (struct settings_report){0};
+}
+
+unsigned settings_line_of(const struct settings_view *view, const char *path)
+{
+    struct settings_table table = settings_main_table();
+    return view->places[settings_row_find(table, path) - table.rows].line;
+}
+
+unsigned settings_route_line_of(const struct settings_view *view, size_t route, const char *path)
+{
+    struct settings_table table = settings_route_table();
+    size_t row = (size_t)(settings_row_find(table, path) - table.rows);
+    return view->route_places[route * table.count + row].line;
+}

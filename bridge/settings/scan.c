@@ -1,0 +1,175 @@
+/*
+ * A scanner beside libconfig's own, with the same tokens as far as they matter here: names,
+ * numbers, strings, comments. Whatever is no legal text passes through for libconfig to complain
+ * about.
+ */
+#include "table.h"
+
+#include <ctype.h>
+
+struct scan {
+    struct slice rest;
+    unsigned line;
+    const char *file;
+    struct buf *out;
+    struct settings_report *report;
+    bool is_faulty;
+};
+
+static void fault(struct scan *scan, unsigned line, const char *text)
+{
+    scan->is_faulty = true;
+    settings_say_error(scan->report, scan->file, line, "syntax", "%s", text);
+}
+
+static bool is_at(const struct scan *scan, const char *text)
+{
+    size_t length = strlen(text);
+    return scan->rest.length >= length && memcmp(scan->rest.data, text, length) == 0;
+}
+
+/* Copies `count` bytes. */
+static void take(struct scan *scan, size_t count)
+{
+    struct slice taken = slice_of(scan->rest.data, count);
+    for (size_t i = 0; i < count; i++) {
+        scan->line += taken.data[i] == '\n';
+    }
+    buf_append(scan->out, taken);
+    scan->rest = slice_of(scan->rest.data + count, scan->rest.length - count);
+}
+
+static void take_line(struct scan *scan)
+{
+    const char *end = memchr(scan->rest.data, '\n', scan->rest.length);
+    take(scan, end == NULL ? scan->rest.length : (size_t)(end - scan->rest.data));
+}
+
+static void take_comment(struct scan *scan)
+{
+    unsigned start = scan->line;
+    take(scan, 2);
+    while (scan->rest.length > 0 && !is_at(scan, "*/")) {
+        take(scan, 1);
+    }
+    if (scan->rest.length == 0) {
+        fault(scan, start, "a comment /* is not closed; allowed: /* ... */");
+        return;
+    }
+    take(scan, 2);
+}
+
+static void take_string(struct scan *scan)
+{
+    unsigned start = scan->line;
+    take(scan, 1);
+    while (scan->rest.length > 0 && scan->rest.data[0] != '"') {
+        if (is_at(scan, "\\x00")) {
+            fault(scan, scan->line, "a text holds a NUL, \\x00; allowed: any other character");
+        }
+        take(scan, scan->rest.data[0] == '\\' && scan->rest.length > 1 ? 2 : 1);
+    }
+    if (scan->rest.length == 0) {
+        fault(scan, start, "a text is not closed; allowed: \"...\"");
+        return;
+    }
+    take(scan, 1);
+}
+
+static size_t name_length(struct slice text)
+{
+    size_t length = 0;
+    while (length < text.length && (isalnum((unsigned char)text.data[length]) ||
+                                    strchr("-_*", text.data[length]) != NULL)) {
+        length++;
+    }
+    return length;
+}
+
+static int digit_value(char c)
+{
+    return isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+/* Whether the word is a whole number that libconfig would cut down to 32 bits. */
+static bool is_wide_number(struct slice word)
+{
+    bool is_hex = word.length > 2 && word.data[0] == '0' && (word.data[1] | 0x20) == 'x';
+    uint64_t number = 0;
+    for (size_t i = is_hex ? 2 : 0; i < word.length; i++) {
+        unsigned char c = (unsigned char)word.data[i];
+        if (is_hex ? !isxdigit(c) : !isdigit(c)) {
+            return false;
+        }
+        if (number <= INT32_MAX) {
+            number = number * (is_hex ? 16 : 10) + (uint64_t)digit_value((char)c);
+        }
+    }
+    return number > INT32_MAX;
+}
+
+static size_t word_length(struct slice text)
+{
+    size_t length = 0;
+    while (length < text.length && isalnum((unsigned char)text.data[length])) {
+        length++;
+    }
+    return length;
+}
+
+static void take_number(struct scan *scan)
+{
+    struct slice word = slice_of(scan->rest.data, word_length(scan->rest));
+    take(scan, word.length);
+    if (is_at(scan, ".")) {
+        /* What stands behind the point is no number of its own. */
+        take(scan, 1);
+        take(scan, word_length(scan->rest));
+    } else if (is_wide_number(word)) {
+        buf_append_char(scan->out, 'L');
+    }
+}
+
+static void take_token(struct scan *scan)
+{
+    unsigned char c = (unsigned char)scan->rest.data[0];
+    if (c == '#' || is_at(scan, "//")) {
+        take_line(scan);
+    } else if (is_at(scan, "/*")) {
+        take_comment(scan);
+    } else if (c == '"') {
+        take_string(scan);
+    } else if (isalpha(c) || c == '*') {
+        take(scan, name_length(scan->rest));
+    } else if (isdigit(c)) {
+        take_number(scan);
+    } else if (is_at(scan, "@include")) {
+        fault(scan, scan->line, "@include is not followed; allowed: one file with all settings");
+        take_line(scan);
+    } else {
+        take(scan, 1);
+    }
+}
+
+enum status settings_scan(struct slice text, const char *file, struct buf *out,
+                          struct settings_report *report)
+{
+    struct scan scan = {.rest = text, .line = 1, .file = file, .out = out, .report = report};
+    const char *nul = text.length == 0 ? NULL : memchr(text.data, '\0', text.length);
+    if (nul != NULL) {
+        unsigned line = 1;
+        for (const char *at = text.data; at < nul; at++) {
+            line += *at == '\n';
+        }
+        fault(&scan, line, "the file holds a NUL byte; allowed: text");
+        return STATUS_INVALID;
+    }
+    while (scan.rest.length > 0) {
+        take_token(&scan);
+    }
+    /* libconfig does not take a comment that ends with the file. */
+    if (text.length > 0 && text.data[text.length - 1] != '\n') {
+        buf_append_char(out, '\n');
+    }
+    return scan.is_faulty ? STATUS_INVALID : STATUS_OK;
+}

@@ -1,0 +1,160 @@
+/*
+ * settings_table - the rows of tables/settings.def at run time, and what the files behind
+ * io/settings.h share.
+ *
+ * A row knows where its value lies in struct settings or struct route (`base` in the functions
+ * below), so that reading, printing and freeing are loops over rows. libconfig is not known here.
+ * Thread: any, on different settings.
+ */
+#ifndef SETTINGS_TABLE_H
+#define SETTINGS_TABLE_H
+
+#include "settings/settings.h"
+
+enum settings_type {
+    SETTINGS_GROUP,         /* a group of other rows, no value */
+    SETTINGS_ROUTES,        /* the list of routes, no value */
+    SETTINGS_TEXT,          /* char * */
+    SETTINGS_CHOICE,        /* char *, one of the choices */
+    SETTINGS_INT,           /* int64_t */
+    SETTINGS_SMALL,         /* int */
+    SETTINGS_FLOAT,         /* double */
+    SETTINGS_BOOL,          /* bool */
+    SETTINGS_SWITCH,        /* bool, written as one of two choices; the second is true */
+    SETTINGS_LIST,          /* struct text_list */
+    SETTINGS_OPTIONAL_TEXT, /* char *, NULL where absent */
+    SETTINGS_OPTIONAL_BOOL, /* route.default_one_shot and route.has_default_one_shot */
+};
+
+/* What a text must be beyond its length; the empty text passes where the row allows 0 bytes. */
+enum settings_rule {
+    RULE_NONE,
+    RULE_INSTANCE,
+    RULE_BROKER_URI,
+    RULE_CLIENT_ID,
+    RULE_FILE,
+    RULE_SECRET_FILE,
+    RULE_DIRECTORY,
+    RULE_ALPN,
+    RULE_ENDPOINT,
+    RULE_VERSION,
+    RULE_PROXY,
+    RULE_METADATA_URL,
+    RULE_CREDENTIALS_URI,
+    RULE_STS_ENDPOINT,
+    RULE_ROLE_NAME,
+    RULE_RAM_ARN,
+    RULE_SESSION_NAME,
+    RULE_STORE,
+    RULE_TEMPLATE,
+    RULE_STATUS_TEMPLATE,
+    RULE_DEAD_LETTER_TEMPLATE,
+    RULE_LISTEN,
+    RULE_ROUTE_NAME,
+    RULE_COMMAND_FILTER,
+    RULE_FILTER,
+    RULE_SHARE,
+    RULE_PATTERN,
+    RULE_REGION,
+    RULE_GROUP_ID,
+};
+
+struct settings_row {
+    const char *path; /* "broker.tls.ca_file"; of a route's row without "routes" */
+    enum settings_type type;
+    size_t offset; /* of the member in its base */
+    const char *fallback;
+    double min;
+    double max;
+    const char *choices; /* "a|b", or "" */
+    enum settings_rule rule;
+    const char *meaning;
+};
+
+struct settings_table {
+    const struct settings_row *rows;
+    size_t count;
+};
+
+/* The rows of struct settings, and of struct route. */
+struct settings_table settings_main_table(void);
+struct settings_table settings_route_table(void);
+/* The row with this path, or NULL. */
+const struct settings_row *settings_row_find(struct settings_table table, const char *path);
+/* The part of the path behind the last dot. */
+const char *settings_row_name(const struct settings_row *row);
+
+/* Settings with every default and no routes; `instance` is still empty and `client_id` not filled
+ * in. */
+struct settings *settings_new_defaults(void);
+/* Adds a route with every default; the pointer is good until the next one. */
+struct route *settings_add_route(struct settings *settings);
+/* Puts one value in, giving up the old one. */
+void settings_row_set_text(const struct settings_row *row, void *base, const char *text);
+void settings_row_set_number(const struct settings_row *row, void *base, double number);
+void settings_row_set_bool(const struct settings_row *row, void *base, bool value);
+/* Empties a list, then adds to it. */
+void settings_row_clear_list(const struct settings_row *row, void *base);
+void settings_row_add_item(const struct settings_row *row, void *base, const char *text);
+/* Whether an optional value is there; true for all others. */
+bool settings_row_is_set(const struct settings_row *row, const void *base);
+/* Appends the value as libconfig writes it, masked where it holds a secret. */
+void settings_row_print(const struct settings_row *row, const void *base, struct buf *out);
+/* Appends what values are allowed, as a phrase: "a whole number, 1 to 64". */
+void settings_row_allowed(const struct settings_row *row, struct buf *out);
+/* The same for one item of a list, or of the routes. */
+void settings_row_allowed_item(const struct settings_row *row, struct buf *out);
+/* Whether its text names a file or a directory. */
+bool settings_row_is_path(const struct settings_row *row);
+/* The value of a TEXT or CHOICE. */
+const char *settings_row_text(const struct settings_row *row, const void *base);
+/* Index of the choice, or -1. */
+int settings_row_choice(const struct settings_row *row, const char *text);
+
+/*
+ * NULL where the text may be the row's value, or an item of its list, else a phrase that says what
+ * is wrong with it
+ * ("has no host"). Looks at the file system where the text names a file.
+ */
+const char *settings_text_why(const struct settings_row *row, const char *text);
+
+/* Where a key stands, or else its route; line 0 where neither is in the file. */
+struct settings_place {
+    unsigned line;
+};
+
+/* Adds one line to the report: "FILE:LINE: key: text". */
+void settings_say_error(struct settings_report *report, const char *file, unsigned line,
+                        const char *key, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+void settings_say_warning(struct settings_report *report, const char *file, unsigned line,
+                          const char *key, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/*
+ * Makes the text fit for libconfig 1.5 and finds what it would pass over in silence: whole numbers
+ * beyond 32 bits get the suffix L they need (it would cut them off), and an open comment, an open
+ * string, NUL, "\x00" and @include are errors. Lines keep their numbers.
+ */
+enum status settings_scan(struct slice text, const char *file, struct buf *out,
+                          struct settings_report *report);
+
+/* What the checks across keys look at. */
+struct settings_view {
+    const struct settings *settings;
+    const char *file;
+    bool is_instance_host_name;                /* `instance` is not from the file */
+    const struct settings_place *places;       /* a row of the main table each */
+    const struct settings_place *route_places; /* for each route a row of the route table each */
+    struct settings_report *report;
+};
+
+/* Errors and warnings that take more than one key, or the machine, to see. */
+void settings_check(const struct settings_view *view);
+/* The same for topics: overlaps and loops. */
+void settings_check_topics(const struct settings_view *view);
+/* The line of a key, 0 for none. */
+unsigned settings_line_of(const struct settings_view *view, const char *path);
+unsigned settings_route_line_of(const struct settings_view *view, size_t route, const char *path);
+
+#endif

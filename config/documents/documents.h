@@ -1,0 +1,16 @@
+/*
+ * documents - the users' pages that are made from the tables, as Markdown.
+ *
+ * Thread: any; pure.
+ */
+#ifndef DOCUMENTS_DOCUMENTS_H
+#define DOCUMENTS_DOCUMENTS_H
+
+#include "base/buf.h"
+
+/* config/settings.md: every setting, from tables/settings.def. */
+void settings_page(struct buf *out);
+/* config/errors.md: every error, from tables/outcomes.def and tables/errors.def. */
+void errors_page(struct buf *out);
+
+#endif

@@ -1,0 +1,129 @@
+/* The users' page of errors, from the tables that make the code. */
+#include "documents.h"
+
+#include "ecs/outcome_map.h"
+
+#include <stddef.h>
+
+struct page_row {
+    int http;
+    int http_last; /* 0: one number, or none where `http` is 0 */
+    const char *code;
+    enum category category;
+    enum rule rule;
+    const char *hint;
+    const char *hint_one_shot;
+};
+
+static const struct page_row page_rows[] = {
+#define OUTCOME(http, code, category, rule, hint, hint_one_shot) \
+    {http, 0, code, CATEGORY_##category, RULE_##rule, hint, hint_one_shot},
+#define OUTCOME_OTHER(http_first, http_last, category, rule, hint) \
+    {http_first, http_last, NULL, CATEGORY_##category, RULE_##rule, hint, NULL},
+#include "tables/outcomes.def"
+#undef OUTCOME
+#undef OUTCOME_OTHER
+};
+
+static const char *deed(enum rule rule)
+{
+    static const char *const deeds[] = {
+        [RULE_DONE] = "tells the success",
+        [RULE_REPLY] = "replies at once",
+        [RULE_REPLY_BRIDGE] = "replies at once, keeps nothing",
+        [RULE_COOLDOWN] = "replies with RetryAfterMs, or waits where the route says so",
+        [RULE_RETRY] = "tries again, then `failed`",
+        [RULE_THROTTLE] = "slows the region down, tries again, then `failed`",
+        [RULE_RETRY_UNSURE] = "tries again with the same token, then `unknown`",
+        [RULE_RESIGN_ONCE] = "signs anew and tries again once, then replies",
+        [RULE_CLOCK_ONCE] = "measures its clock against the API's, tries again once, then replies",
+        [RULE_CREDENTIALS_ONCE] =
+            "refreshes its credentials where it can, tries again once, then replies",
+    };
+    return deeds[rule];
+}
+
+static void put_http(const struct page_row *row, struct buf *out)
+{
+    if (row->http == 0) {
+        buf_append_text(out, "any");
+    } else if (row->http_last > row->http) {
+        buf_printf(out, "other %dxx", row->http / 100);
+    } else {
+        buf_append_int(out, row->http);
+    }
+}
+
+/* A bar would end the cell. */
+static void put_cell(const char *text, struct buf *out)
+{
+    for (; *text != '\0'; text++) {
+        buf_append_text(out, *text == '|' ? "\\" : "");
+        buf_append_char(out, *text);
+    }
+}
+
+static void put_category(enum category category, struct buf *out)
+{
+    buf_printf(out, " | %s | %s | ", category_text(category),
+               category_is_retryable(category) ? "yes" : "no");
+}
+
+static void put_row(const struct page_row *row, struct buf *out)
+{
+    buf_append_text(out, "| ");
+    put_http(row, out);
+    if (row->category == CATEGORY_UNKNOWN_OUTCOME) {
+        buf_printf(out, " | any, told as `%s`", bridge_error_code(ERROR_NO_DEFINITE_ANSWER));
+    } else if (row->code == NULL) {
+        buf_append_text(out, " | any other");
+    } else {
+        buf_printf(out, " | `%s`", row->code);
+    }
+    put_category(row->category, out);
+    put_cell(deed(row->rule), out);
+    buf_append_text(out, " | ");
+    put_cell(row->hint, out);
+    if (row->hint_one_shot != NULL) {
+        buf_append_text(out, " With OneShot: ");
+        put_cell(row->hint_one_shot, out);
+    }
+    buf_append_text(out, " |\n");
+}
+
+static void put_bridge_row(enum bridge_error error, struct buf *out)
+{
+    buf_printf(out, "| `%s`", bridge_error_code(error));
+    put_category(bridge_error_category(error), out);
+    put_cell(bridge_error_hint(error), out);
+    buf_append_text(out, " |\n");
+}
+
+void errors_page(struct buf *out)
+{
+    buf_append_text(
+        out,
+        "# Errors\n\n"
+        "This page is generated from `include/tables/outcomes.def` and "
+        "`include/tables/errors.def`.\n\n"
+        "An error in a reply has a code, a category and a hint. `Retryable` means that the same "
+        "command, sent again\n"
+        "unchanged, may succeed without anybody changing anything.\n\n"
+        "## From the API (`\"Source\":\"ecs\"`)\n\n"
+        "The first row that fits decides. A number stands for its whole class where the code is a "
+        "known one, since\n"
+        "the API's pages disagree about some numbers. `*` stands for anything. An answer that is "
+        "neither the API's\n"
+        "JSON nor its XML, whatever its status, is no answer: see `Bridge.NoDefiniteAnswer`.\n\n"
+        "| HTTP | Code | Category | Retryable | The bridge | Hint |\n"
+        "|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < sizeof page_rows / sizeof page_rows[0]; i++) {
+        put_row(&page_rows[i], out);
+    }
+    buf_append_text(out, "\n## From the bridge (`\"Source\":\"bridge\"`)\n\n"
+                         "| Code | Category | Retryable | Hint |\n"
+                         "|---|---|---|---|\n");
+    for (int error = ERROR_NONE + 1; error < ERROR_COUNT; error++) {
+        put_bridge_row((enum bridge_error)error, out);
+    }
+}

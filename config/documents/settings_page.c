@@ -1,0 +1,110 @@
+/* The users' page: one Markdown table a group, from the rows alone. */
+#include "documents.h"
+
+#include "settings/table.h"
+
+static const char INTRODUCTION[] =
+    "# Settings\n"
+    "\n"
+    "The settings are one file in "
+    "[libconfig](https://hyperrealm.github.io/libconfig/libconfig_manual.html) format, given\n"
+    "with `--config FILE`. A key that is left out has its default. An unknown key, a wrong type or "
+    "an impossible value is\n"
+    "an error, and all of them are reported at once, each with file, line and key:\n"
+    "\n"
+    "    bridge.conf:7: broker.keepalive_s: is 0; allowed: a whole number, 1 to 65535\n"
+    "\n"
+    "`ecs-mqtt-bridge check -c FILE` checks a file without starting anything; `--print` shows the "
+    "settings in effect.\n"
+    "`ecs-mqtt-bridge.conf` beside this page has every key at its default, `minimal.conf` only "
+    "what a first start needs.\n"
+    "The file stands for itself: `@include` is not followed. Where a number with a fraction is "
+    "expected, a whole number\n"
+    "may stand.\n"
+    "\n"
+    "This page is generated from `include/tables/settings.def`.\n";
+
+static const char WARNINGS[] =
+    "\n"
+    "## What `check` warns about\n"
+    "\n"
+    "These settings work, but are dangerous:\n"
+    "\n"
+    "- a broker without encryption (`mqtt://`, `ws://`) or an API endpoint without it (`http://`) "
+    "that is not on loopback;\n"
+    "- `broker.tls.verify = false` (an error with a password or a certificate for a broker that is "
+    "not on loopback);\n"
+    "- a certificate that expires within 14 days (one that has expired is an error);\n"
+    "- a password or key file that others than its owner may open, or a user in `api.proxy` in a "
+    "file everybody may read;\n"
+    "- `limits.deadline_s` shorter than one attempt (`api.connect_timeout_ms` + "
+    "`api.read_timeout_ms`);\n"
+    "- `broker.session_expiry_s` shorter than `limits.deadline_s` (MQTT 5);\n"
+    "- `response_topics = (\"#\")`, which lets a sender make the bridge publish anywhere;\n"
+    "- command filters that overlap, in one route or in two;\n"
+    "- a reply, dead-letter, status or event topic, or an allowed response topic, that can be a "
+    "command topic: a loop;\n"
+    "- `broker.receivers` above 1 or a `share` with MQTT 3.1.1, which has no shared "
+    "subscriptions;\n"
+    "- a quality of service other than 1.\n";
+
+static void document_row(struct buf *out, const struct settings_row *row, const void *base)
+{
+    buf_printf(out, "| `%s` | ", row->path);
+    if (settings_row_is_set(row, base)) {
+        buf_append_char(out, '`');
+        settings_row_print(row, base, out);
+        buf_append_text(out, "` | ");
+    } else {
+        buf_append_text(out, "not set | ");
+    }
+    settings_row_allowed(row, out);
+    buf_printf(out, " | %s |\n", row->meaning);
+}
+
+static bool has_parent(const struct settings_row *row, const char *parent)
+{
+    size_t length = strlen(parent);
+    size_t prefix = strlen(row->path) - strlen(settings_row_name(row));
+    return prefix == (length == 0 ? 0 : length + 1) && strncmp(row->path, parent, length) == 0;
+}
+
+/* The keys that stand directly in a group, "" for those in none. */
+static void document_keys(struct buf *out, struct settings_table table, const void *base,
+                          const char *parent)
+{
+    buf_append_text(out, "\n| key | default | allowed | meaning |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < table.count; i++) {
+        const struct settings_row *row = &table.rows[i];
+        bool is_key = row->type != SETTINGS_GROUP && row->type != SETTINGS_ROUTES;
+        if (is_key && has_parent(row, parent)) {
+            document_row(out, row, base);
+        }
+    }
+}
+
+static void document_table(struct buf *out, struct settings_table table, const void *base,
+                           const char *prefix)
+{
+    document_keys(out, table, base, "");
+    for (size_t i = 0; i < table.count; i++) {
+        const struct settings_row *row = &table.rows[i];
+        if (row->type == SETTINGS_GROUP) {
+            buf_printf(out, "\n## %s%s\n\n%s\n", prefix, row->path, row->meaning);
+            document_keys(out, table, base, row->path);
+        } else if (row->type == SETTINGS_ROUTES) {
+            buf_printf(out, "\n## %s%s\n\n%s\n", prefix, row->path, row->meaning);
+        }
+    }
+}
+
+void settings_page(struct buf *out)
+{
+    struct settings *settings = settings_new_defaults();
+    struct route *route = settings_add_route(settings);
+    buf_append_text(out, INTRODUCTION);
+    document_table(out, settings_main_table(), settings, "");
+    document_table(out, settings_route_table(), route, "routes: ");
+    buf_append_text(out, WARNINGS);
+    settings_free(settings);
+}

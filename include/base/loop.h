@@ -1,0 +1,93 @@
+/*
+ * loop - the event loop: timers, descriptors, wake-ups from other threads, signals, child
+ * processes.
+ *
+ * The only code that knows libuv. Everything belongs to the loop's thread but loop_wake_signal().
+ * Handles are freed by their _free function, also from within their own callback; memory goes when
+ * the loop is next idle. Fails: creation ends the process when the kernel has no descriptors left,
+ * since nothing works without these.
+ */
+#ifndef BASE_LOOP_H
+#define BASE_LOOP_H
+
+#include "status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct loop;
+
+typedef void loop_fn(void *arg);
+
+struct loop *loop_new(void);
+/* All handles must have been freed. Takes NULL. */
+void loop_free(struct loop *loop);
+/* Runs until loop_stop(). */
+void loop_run(struct loop *loop);
+/* Ends loop_run() after the current turn. */
+void loop_stop(struct loop *loop);
+/* The monotonic time of this turn in ms; never goes back. Same clock as clock_mono_ms(). */
+int64_t loop_now_ms(struct loop *loop);
+
+struct loop_timer;
+struct loop_timer *loop_timer_new(struct loop *loop, loop_fn *due, void *arg);
+/* Due once after `delay_ms` (0: next turn); starting a running timer sets it anew. */
+void loop_timer_start(struct loop_timer *timer, int64_t delay_ms);
+void loop_timer_stop(struct loop_timer *timer);
+bool loop_timer_is_running(const struct loop_timer *timer);
+void loop_timer_free(struct loop_timer *timer);
+
+#define LOOP_READ  1
+#define LOOP_WRITE 2
+typedef void loop_ready_fn(void *arg, int events);
+struct loop_watch;
+/* Watches a descriptor, which stays the caller's; starts with no events. */
+struct loop_watch *loop_watch_new(struct loop *loop, int fd, loop_ready_fn *ready, void *arg);
+/* Which of LOOP_READ and LOOP_WRITE to report; an error on the descriptor reports those asked for.
+ */
+void loop_watch_set(struct loop_watch *watch, int events);
+/* Must come before the descriptor is closed. */
+void loop_watch_free(struct loop_watch *watch);
+
+struct loop_wake;
+/* `woken` runs on the loop's thread once or more after a signal; several signals may come as one.
+ */
+struct loop_wake *loop_wake_new(struct loop *loop, loop_fn *woken, void *arg);
+/* Thread: any. */
+void loop_wake_signal(struct loop_wake *wake);
+void loop_wake_free(struct loop_wake *wake);
+
+struct loop_signal;
+typedef void loop_signal_fn(void *arg, int signal_number);
+struct loop_signal *loop_signal_new(struct loop *loop, int signal_number, loop_signal_fn *caught,
+                                    void *arg);
+void loop_signal_free(struct loop_signal *signal);
+
+struct loop_process;
+/* `exit_status` as in exit(3), `signal_number` 0 unless a signal ended it. */
+typedef void loop_exit_fn(void *arg, int exit_status, int signal_number);
+struct loop_process_options {
+    const char *path;
+    char *const *argv;
+    char *const *envp;
+    const int *fds; /* in the child: 0, 1, 2, ... ; -1 gives /dev/null */
+    int fd_count;
+    bool leads_group; /* a session of its own, so that loop_process_kill_group() reaches its own */
+};
+/* NULL with an errno value in *out_error where it could not be started. */
+struct loop_process *loop_process_start(struct loop *loop,
+                                        const struct loop_process_options *options,
+                                        loop_exit_fn *ended, void *arg, int *out_error);
+pid_t loop_process_pid(const struct loop_process *process);
+void loop_process_kill(struct loop_process *process, int signal_number);
+/* The process and all it started that did not leave its group; before its end was told, and with
+ * `leads_group` only. */
+void loop_process_kill_group(struct loop_process *process, int signal_number);
+/* After the callback; before it, the process is no longer watched. */
+void loop_process_free(struct loop_process *process);
+
+/* libuv's version, for `version`. */
+const char *loop_library_version(void);
+
+#endif

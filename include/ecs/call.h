@@ -1,0 +1,55 @@
+/*
+ * ecs_call - one attempt of one API call: credentials, signature, exchange, meaning.
+ *
+ * Thread: the loop's. The callback comes exactly once, never before ecs_call() has returned.
+ */
+#ifndef ECS_CALL_H
+#define ECS_CALL_H
+
+#include "base/buf.h"
+#include "base/loop.h"
+#include "base/status.h"
+#include "credentials/credentials.h"
+#include "ecs/outcome_map.h"
+#include "model/command.h"
+#include "settings/settings.h"
+#include "tls/files.h"
+
+#include <stdbool.h>
+
+struct ecs;
+
+/* Conditions that degrade the bridge, as they begin and end. */
+enum ecs_trouble { ECS_TROUBLE_CREDENTIALS, ECS_TROUBLE_UNREACHABLE, ECS_TROUBLE_COUNT };
+typedef void ecs_trouble_fn(void *arg, enum ecs_trouble trouble, bool is_on);
+
+/* `attempt` is valid during the call; its outcome may be moved out by zeroing it. */
+typedef void ecs_answered_fn(void *arg, struct attempt *attempt);
+
+/*
+ * `tls` must outlive it. STATUS_INVALID with *out_why appended to where the endpoint or the
+ * credential provider cannot be.
+ */
+enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
+                    ecs_trouble_fn *trouble, void *arg, struct ecs **out_ecs, struct buf *out_why);
+/* For after `tls` has changed: calls from now on go over new connections, those on the wire end as
+ * they would. */
+void ecs_renew(struct ecs *ecs);
+/* Calls still out are dropped without a callback. Takes NULL. */
+void ecs_free(struct ecs *ecs);
+/*
+ * `command` must stay until the callback. What a rule asks to be done before another attempt is
+ * done by then: the clock is measured, the refused credentials are forgotten. Where that cannot
+ * help (no Date in the answer, no other credentials), RULE_CLOCK_ONCE and RULE_CREDENTIALS_ONCE
+ * arrive as RULE_REPLY_BRIDGE.
+ */
+void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *answered, void *arg);
+/*
+ * A call that changes nothing, DescribeDiskReplicaGroups: it shows whether the API can be reached
+ * and takes the credentials. One at a time; `region` must stay until the callback.
+ */
+void ecs_probe(struct ecs *ecs, const char *region, ecs_answered_fn *answered, void *arg);
+/* The credentials that calls are signed with. */
+void ecs_credentials(struct ecs *ecs, credentials_got_fn *got, void *arg);
+
+#endif

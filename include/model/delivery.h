@@ -1,0 +1,39 @@
+/*
+ * delivery - a message as it arrived on a command topic.
+ *
+ * Slices are borrowed for the call; absent means that the property was not there (always so with
+ * MQTT 3.1.1).
+ *
+ * Thread: any; plain data.
+ */
+#ifndef MODEL_DELIVERY_H
+#define MODEL_DELIVERY_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct delivery {
+    struct slice topic;
+    struct slice payload;   /* its beginning: at least limits.payload_bytes of it, or all of it */
+    uint64_t payload_bytes; /* its whole size */
+    uint8_t qos;
+    bool is_retained;
+    bool is_redelivered; /* the DUP flag */
+    struct slice response_topic;
+    struct slice correlation_data;
+    struct slice traceparent; /* user property; the first of that name */
+    struct slice tracestate;
+    int64_t expiry_s; /* Message Expiry Interval, -1 for none */
+};
+
+/* The form in which it crosses from a receiver to the bridge. Appends. */
+void delivery_encode(const struct delivery *delivery, struct buf *out);
+/* Slices of *out_delivery point into `bytes`. STATUS_INVALID where the bytes are not of that form.
+ */
+enum status delivery_decode(struct slice bytes, struct delivery *out_delivery);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * outcome - how a command ended, as its sender is told.
+ *
+ * Values and categories are those of the wire contract; the bridge's own errors are
+ * tables/errors.def.
+ *
+ * Thread: any; plain data.
+ */
+#ifndef MODEL_OUTCOME_H
+#define MODEL_OUTCOME_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum outcome_status { OUTCOME_SUCCEEDED, OUTCOME_FAILED, OUTCOME_UNKNOWN };
+
+enum category {
+    CATEGORY_INVALID,
+    CATEGORY_DENIED,
+    CATEGORY_NOT_FOUND,
+    CATEGORY_CONFLICT,
+    CATEGORY_COOLDOWN,
+    CATEGORY_THROTTLED,
+    CATEGORY_EXPIRED,
+    CATEGORY_OVERLOADED,
+    CATEGORY_UNAVAILABLE,
+    CATEGORY_UNKNOWN_OUTCOME,
+    CATEGORY_CONFIGURATION,
+    CATEGORY_INTERNAL,
+};
+
+/* How long the ledger keeps an outcome and what a duplicate finds. Numbers are stored in ledgers:
+ * never renumber. */
+enum keep {
+    KEEP_SUCCESS,   /* dedup.success_ttl_s; told to duplicates */
+    KEEP_REFUSAL,   /* dedup.failure_ttl_s; told to duplicates */
+    KEEP_COOLDOWN,  /* as a refusal, but not past its RetryAfterMs */
+    KEEP_UNSURE,    /* never definite: kept for dedup.success_ttl_s, the same command goes upstream
+                       again */
+    KEEP_GIVEN_UP,  /* no effect: kept for dedup.failure_ttl_s, the same command goes upstream again
+                     */
+    KEEP_NOT,       /* about the bridge itself, or never tried: the token is not used up */
+    KEEP_SET_ASIDE, /* told to duplicates for dedup.failure_ttl_s; from then on as KEEP_UNSURE */
+};
+
+/* The bridge's own errors: ERROR_MALFORMED_PAYLOAD and so on. */
+enum bridge_error {
+    ERROR_NONE,
+#define BRIDGE_ERROR(id, code, category, hint) ERROR_##id,
+#include "tables/errors.def"
+#undef BRIDGE_ERROR
+    ERROR_COUNT
+};
+
+struct outcome {
+    enum outcome_status status;
+    enum keep keep;
+    char *request_id; /* owned; NULL where none is known */
+    /* The rest is for failed and unknown. */
+    char *code;       /* owned */
+    char *message;    /* owned */
+    const char *hint; /* static, or NULL */
+    int http_status;  /* 0: none */
+    bool is_from_bridge;
+    enum category category;
+    int64_t retry_after_ms; /* -1: not known */
+};
+
+/* Frees what it owns; {0} again. Takes NULL. */
+void outcome_fini(struct outcome *outcome);
+void outcome_copy(struct outcome *out, const struct outcome *from);
+/* Whether the outcome may have been an effect. */
+bool keep_is_unsure(enum keep keep);
+/* An outcome of the bridge's own: code, category and hint from the table, status failed (unknown
+ * for NoDefiniteAnswer and SetAside). */
+void outcome_of_error(struct outcome *out, enum bridge_error error, const char *message);
+/* The `Error` object of a reply; nothing is appended for a success. */
+void outcome_put_error(const struct outcome *outcome, struct buf *out);
+/* How long the ledger keeps it, in ms; 0 for not at all. */
+int64_t outcome_ttl_ms(const struct outcome *outcome, int64_t success_ttl_s, int64_t failure_ttl_s);
+
+const char *outcome_status_text(enum outcome_status status);
+const char *category_text(enum category category);
+/* The contract's rule: cooldown, throttled, overloaded, unavailable and unknown_outcome may succeed
+ * when sent again. */
+bool category_is_retryable(enum category category);
+enum outcome_status bridge_error_status(enum bridge_error error);
+const char *bridge_error_code(enum bridge_error error);
+enum category bridge_error_category(enum bridge_error error);
+const char *bridge_error_hint(enum bridge_error error);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * reply - the messages a sender gets: replies and dead letters, as the wire contract has them.
+ *
+ * Thread: any; pure. Results are encoded messages (message.h), ready for the outbox.
+ */
+#ifndef MODEL_REPLY_H
+#define MODEL_REPLY_H
+
+#include "base/buf.h"
+#include "command.h"
+#include "delivery.h"
+#include "outcome.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Everything a reply tells; absent slices are left out. */
+struct reply {
+    const char *status; /* "succeeded", "failed", "unknown", "accepted" */
+    struct slice action;
+    struct slice region;
+    struct slice group;
+    bool has_one_shot;
+    bool one_shot;
+    struct slice token;
+    struct slice request_id;
+    bool is_replayed;
+    uint32_t attempts;
+    int64_t received_at_ms;
+    int64_t completed_at_ms; /* 0: left out (an accepted command is not complete) */
+    struct slice error;      /* the Error object as JSON */
+    struct slice code;       /* its Code, for the user property; absent for none */
+};
+
+struct reply_settings {
+    uint8_t qos;
+    int64_t expiry_s;
+};
+
+/* Appends the encoded reply for one asker, whose topic is set. */
+void reply_render(const struct reply *reply, const struct asker *asker,
+                  const struct reply_settings *settings, struct buf *out);
+/* The refusal of a request that was never claimed. */
+void reply_render_refusal(const struct refusal *refusal, const struct route *route,
+                          const struct request *request, struct slice token,
+                          const struct asker *asker, int64_t received_at_ms, int64_t now_ms,
+                          const struct reply_settings *settings, struct buf *out);
+/* A command that cannot be answered, with at most 4 KiB of its payload. `route` may be NULL. */
+void reply_render_dead_letter(const struct refusal *refusal, const struct route *route,
+                              const struct delivery *delivery, const char *topic,
+                              int64_t received_at_ms, uint8_t qos, struct buf *out);
+
+#endif

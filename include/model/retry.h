@@ -1,0 +1,23 @@
+/*
+ * retry - how long to wait before something is tried again.
+ *
+ * Exponential with full jitter: a random time between 0 and min(cap, base * 2^n).
+ *
+ * Thread: any; pure, randomness is passed in.
+ */
+#ifndef MODEL_RETRY_H
+#define MODEL_RETRY_H
+
+#include <stdint.h>
+
+#define RETRY_API_BASE_MS 500
+#define RETRY_API_CAP_MS  20000
+
+/* `failures` is how often it failed so far, 1 or more; `random` any number. 0 <= result <= cap_ms.
+ */
+int64_t retry_delay_ms(uint32_t failures, int64_t base_ms, int64_t cap_ms, uint32_t random);
+/* As above, but never less than half of the bound: for reconnecting, where an immediate second try
+ * helps nobody. */
+int64_t retry_reconnect_ms(uint32_t failures, int64_t min_ms, int64_t max_ms, uint32_t random);
+
+#endif

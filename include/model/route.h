@@ -1,0 +1,56 @@
+/*
+ * route - what one kind of command may do: where it comes in, where replies may go, what it may
+ * start.
+ *
+ * Filled from the settings once, then only read. Strings are owned by the settings.
+ *
+ * Thread: any, as it never changes after start.
+ */
+#ifndef MODEL_ROUTE_H
+#define MODEL_ROUTE_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Filters of all routes together: one SUBSCRIBE carries them. */
+#define ROUTE_FILTERS_MAX 256
+
+struct text_list {
+    char **items;
+    size_t count;
+};
+
+struct route {
+    char *name;
+    char *action;
+    struct text_list topics; /* filters, without a $share prefix */
+    char *share;             /* shared-subscription group, "" for none */
+    int qos;
+    bool needs_client_token;
+    char *reply_topic;                /* template, see topic.h */
+    struct text_list response_topics; /* filters a Response Topic or ReplyTo must match */
+    struct text_list regions;         /* shell patterns (fnmatch) */
+    struct text_list groups;
+    char *default_region; /* NULL: the command must name it */
+    char *default_group;
+    bool has_default_one_shot;
+    bool default_one_shot;
+    bool has_accepted_reply;
+    bool may_defer_cooldown;
+};
+
+/* Whether the region and the group both match one of the route's patterns. Case-sensitive. */
+bool route_allows(const struct route *route, const char *region, const char *group);
+/* One half of that question. */
+bool route_allows_region(const struct route *route, const char *region);
+bool route_allows_group(const struct route *route, const char *group);
+/* Whether a topic matches one of the route's `response_topics`. */
+bool route_allows_reply_topic(const struct route *route, struct slice topic);
+/* The first of the routes with a filter that matches the topic, or NULL. */
+const struct route *route_of_topic(const struct route *routes, size_t count, struct slice topic);
+/* By name, or NULL. */
+const struct route *route_of_name(const struct route *routes, size_t count, const char *name);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * state - the ledger row's states and moves, the one state machine of the program.
+ *
+ *   NONE       nothing is recorded         CLAIM: READY
+ *   READY      ours, no call had effect    START: CALLING, FINISH: DONE
+ *   CALLING    a call is on the wire       NOTHING_DONE: READY, NO_ANSWER: UNSURE,
+ *                                          RESTART: UNSURE, FINISH: DONE
+ *   UNSURE     a call may have had effect  START: RECALLING, FINISH: DONE
+ *   RECALLING  the next call is out        NOTHING_DONE: UNSURE, NO_ANSWER: UNSURE,
+ *                                          RESTART: UNSURE, FINISH: DONE
+ *   DONE       the outcome is recorded     AGAIN: READY, AGAIN_UNSURE: UNSURE, FORGET: NONE
+ *
+ * RECALLING differs from CALLING in what a refused attempt leaves behind: once a call may have had
+ * effect, only a success or a definite refusal makes the row sure again. For the same reason a
+ * command that ended unknown begins again as UNSURE.
+ *
+ * Thread: any; pure.
+ */
+#ifndef MODEL_STATE_H
+#define MODEL_STATE_H
+
+#include <stdbool.h>
+
+/* Numbers are stored in ledgers: never renumber. */
+enum state {
+    STATE_NONE = 0,
+    STATE_READY = 1,
+    STATE_CALLING = 2,
+    STATE_UNSURE = 3,
+    STATE_RECALLING = 4,
+    STATE_DONE = 5,
+    STATE_COUNT
+};
+
+enum move {
+    MOVE_CLAIM,
+    MOVE_START,
+    MOVE_NOTHING_DONE,
+    MOVE_NO_ANSWER,
+    MOVE_RESTART,
+    MOVE_FINISH,
+    MOVE_AGAIN,
+    MOVE_AGAIN_UNSURE,
+    MOVE_FORGET,
+    MOVE_COUNT
+};
+
+bool state_may(enum state from, enum move move);
+/* The state after the move; an illegal move is our bug and ends the process. */
+enum state state_after(enum state from, enum move move);
+/* Whether a call may have had effect in this state, were the process to end now. */
+bool state_is_unsure(enum state state);
+const char *state_text(enum state state);
+
+#endif

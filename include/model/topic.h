@@ -1,0 +1,51 @@
+/*
+ * topic - MQTT topic names, filters and the templates of the settings.
+ *
+ * Rules: MQTT 5, section 4.7. A template is a topic name with placeholders such as {ClientToken}; a
+ * value that holds '/', '+', '#', '%', a control character or NUL is percent-encoded (upper-case
+ * hex) byte by byte, and so is a '$' that would begin the topic because of a value: no value can
+ * reach another topic level.
+ *
+ * Thread: any; pure.
+ */
+#ifndef MODEL_TOPIC_H
+#define MODEL_TOPIC_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "base/status.h"
+
+#include <stdbool.h>
+
+/* MQTT's own limit for a string. */
+#define TOPIC_BYTES_MAX 65535
+
+struct topic_values {
+    const char *instance;
+    const char *route;
+    struct slice region; /* absent: a template that asks for it fails */
+    struct slice group;
+    struct slice token;
+};
+
+/* 1..65535 bytes of MQTT text (utf8.h) without wildcards. */
+bool topic_is_name(struct slice topic);
+/* The same with '+' and '#' only as whole levels and '#' only last. No "$share/" prefix. */
+bool topic_is_filter(struct slice filter);
+/* Whether a valid filter matches a valid name; wildcards do not match a first level that begins
+ * with '$'. */
+bool topic_matches(struct slice filter, struct slice name);
+/* Whether some topic name can match both filters. */
+bool topic_filters_overlap(struct slice a, struct slice b);
+/*
+ * Whether the template is well formed: only {Instance} {Route} {RegionId} {ReplicaGroupId}
+ * {ClientToken}, braces balanced, the rest a topic name. *out_why says what is wrong.
+ */
+bool topic_template_is_valid(const char *text, const char **out_why);
+/*
+ * Appends the filled-in template, which is valid. STATUS_NOT_FOUND where a value is absent or
+ * nothing at all comes out, STATUS_LIMIT over 65535 bytes; then `out` is as it was.
+ */
+enum status topic_expand(const char *text, const struct topic_values *values, struct buf *out);
+
+#endif

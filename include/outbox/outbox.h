@@ -1,0 +1,48 @@
+/*
+ * outbox - hands the ledger's messages to the publisher until the broker has acknowledged each.
+ *
+ * Order is that of the ledger's ids. A bounded part of the outbox is held in memory; the rest is
+ * read again from the ledger as there is room. What a lost publisher had not reported is handed
+ * over again, byte for byte the same.
+ *
+ * Thread: the loop's.
+ */
+#ifndef OUTBOX_OUTBOX_H
+#define OUTBOX_OUTBOX_H
+
+#include "base/counters.h"
+#include "base/loop.h"
+#include "base/slice.h"
+#include "ledger/ledger.h"
+#include "mqtt/workers.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct outbox;
+
+/* `ledger` and `port` are given by outbox_connect() before anything else and must outlive it. */
+struct outbox *outbox_new(struct loop *loop, struct counters *counters);
+/* Begins with what the ledger still holds. */
+void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct mqtt_port *port);
+/* Takes NULL. */
+void outbox_free(struct outbox *outbox);
+
+/* The ledger's hook: a durable message. */
+void outbox_posted(struct outbox *outbox, int64_t id, struct slice message);
+/* The port's hooks. */
+void outbox_published(struct outbox *outbox, int64_t id);
+void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct slice why);
+/* `has_crashed`: it ended without a word, and what it had may be why. A message that was with it
+ * three times in a row, the last two alone, is not handed over again by this bridge; it stays in
+ * the ledger. */
+void outbox_publisher_changed(struct outbox *outbox, bool is_up, bool has_crashed);
+
+/*
+ * Calls `empty` once, when all messages posted up to now are acknowledged, at the earliest on the
+ * next turn of the loop. The caller bounds the wait.
+ */
+void outbox_flush(struct outbox *outbox, loop_fn *empty, void *arg);
+
+#endif

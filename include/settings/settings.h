@@ -1,0 +1,160 @@
+/*
+ * settings - the configuration file, read, checked and told.
+ *
+ * Wraps libconfig, the only code that does. Every key is a row of tables/settings.def: name, type,
+ * default, range, meaning; reading, checking, printing and the users' page all come from that
+ * table.
+ *
+ * Thread: read once at start, then never changed.
+ */
+#ifndef SETTINGS_SETTINGS_H
+#define SETTINGS_SETTINGS_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "model/route.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct settings {
+    char *instance; /* never empty */
+    struct {
+        struct text_list uris;
+        int64_t protocol; /* 5 or 4 */
+        char *client_id;  /* {Instance} filled in */
+        char *username;
+        char *password_file;
+        int64_t session_expiry_s;
+        int64_t keepalive_s;
+        int64_t receive_maximum;
+        int64_t receivers;
+        int64_t reconnect_min_s;
+        int64_t reconnect_max_s;
+        struct {
+            char *ca_file;
+            char *ca_path;
+            char *cert_file;
+            char *key_file;
+            char *key_password_file;
+            struct text_list alpn;
+            bool verify;
+        } tls;
+    } broker;
+    struct {
+        char *preset; /* "ebs" or "ecs" */
+        char *endpoint;
+        char *version;
+        char *network;   /* "public" or "vpc" */
+        char *signature; /* "v3" or "v1" */
+        int64_t connect_timeout_ms;
+        int64_t read_timeout_ms;
+        int64_t max_in_flight;
+        double rate_per_s;
+        int64_t rate_burst;
+        char *ca_file;
+        char *ca_path;
+        char *cert_file;
+        char *key_file;
+        char *key_password_file;
+        char *proxy;
+        bool allow_http;
+        int64_t rpo_s;
+    } api;
+    struct credential_settings {
+        char *provider; /* "default", or one source by name */
+        char *metadata_url;
+        char *role_name; /* of the instance */
+        bool disable_imdsv1;
+        char *uri;
+        char *profile;
+        char *cli_profile_file;
+        char *profile_file;
+        char *role_arn;
+        char *role_session_name;
+        int64_t role_session_s;
+        char *role_policy;
+        char *role_external_id;
+        char *role_source;
+        char *oidc_provider_arn;
+        char *oidc_token_file;
+        char *sts_endpoint;
+        char *sts_region;
+        bool sts_vpc;
+    } credentials;
+    struct {
+        char *store;      /* "sqlite:PATH" */
+        char *durability; /* "full" or "process" */
+    } ledger;
+    struct {
+        char *file; /* "" for none */
+        bool chain;
+    } audit;
+    struct {
+        int64_t success_ttl_s;
+        int64_t failure_ttl_s;
+    } dedup;
+    struct {
+        int64_t payload_bytes;
+        int64_t pending;
+        int64_t deadline_s;
+        int64_t waiters_per_token;
+    } limits;
+    struct {
+        int64_t qos;
+        int64_t expiry_s;
+    } replies;
+    struct {
+        char *dead_letters; /* templates, see domain/topic.h */
+        char *status;
+        char *events;
+    } topics;
+    struct {
+        char *listen; /* host:port, "" for off */
+    } admin;
+    struct {
+        char *level;
+        char *format; /* "logfmt" or "json" */
+    } log;
+    struct route *routes;
+    size_t route_count;
+};
+
+/* What a check has to say: one line each, "FILE:LINE: key: what is wrong and what is allowed". */
+struct settings_report {
+    struct buf errors;   /* lines; empty: usable */
+    struct buf warnings; /* lines: usable but dangerous */
+    int error_count;
+    int warning_count;
+};
+
+/*
+ * Reads and checks a file; NULL `path` gives the defaults alone. All faults are reported, not only
+ * the first; `report` is {0} or holds earlier lines, which stay. STATUS_OK with *out_settings (to
+ * be freed by settings_free), STATUS_NOT_FOUND where the file is missing, STATUS_INVALID else.
+ */
+enum status settings_load(const char *path, struct settings **out_settings,
+                          struct settings_report *report);
+/*
+ * The same for a text in memory; `name` stands for the file in the messages. STATUS_OK or
+ * STATUS_INVALID.
+ */
+enum status settings_parse(struct slice text, const char *name, struct settings **out_settings,
+                           struct settings_report *report);
+void settings_free(struct settings *settings);
+void settings_report_fini(struct settings_report *report);
+/* The complete settings as a configuration file that gives the same again; secrets in it are masked
+ * as "***". */
+void settings_print(const struct settings *settings, struct buf *out);
+/* A full configuration file with every key at its default and its meaning as a comment. */
+void settings_example(struct buf *out);
+
+enum log_level settings_log_level(const struct settings *settings);
+/*
+ * Where the broker password is: broker.password_file, else $CREDENTIALS_DIRECTORY/mqtt-password
+ * where that exists (systemd.exec(5), LoadCredential=). A heap path, or NULL for no password.
+ */
+char *settings_password_path(const struct settings *settings);
+
+#endif

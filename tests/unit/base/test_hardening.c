@@ -1,0 +1,55 @@
+#include "base/hardening.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* In a process of its own, since it cannot be undone: 1 where it may be looked into, 2 where a core
+ * file may be left. */
+static int what_is_open(const char *off)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rlimit cores;
+        setenv(GUARD_OFF_VARIABLE, off, 1);
+        guard_process();
+        getrlimit(RLIMIT_CORE, &cores);
+        _exit((prctl(PR_GET_DUMPABLE) != 0 ? 1 : 0) + (cores.rlim_max > 0 ? 2 : 0));
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_a_guarded_process_is_closed(void **state)
+{
+    (void)state;
+    assert_int_equal(what_is_open(""), 0);
+    assert_int_equal(what_is_open("0"), 0);
+}
+
+static void test_it_can_be_left_open(void **state)
+{
+    (void)state;
+    struct rlimit cores;
+    getrlimit(RLIMIT_CORE, &cores);
+    assert_int_equal(what_is_open("1"), 1 + (cores.rlim_max > 0 ? 2 : 0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_guarded_process_is_closed),
+        cmocka_unit_test(test_it_can_be_left_open),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,308 @@
+/* Programs that print credentials: what they may say, and how long they may take. */
+#include "base/mem.h"
+#include "credentials/profiles.h"
+#include "support/credential_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define FAR_MS     30000
+#define KEY_SECRET "program-" SECRET_WORD
+#define AK \
+    "{\"mode\":\"AK\",\"access_key_id\":\"LTAI-ext\",\"access_key_secret\":\"" KEY_SECRET "\"}"
+
+/* Starts a process that would stay, and tells its number. */
+#define START_ONE "sleep 1000 & echo $! >\"${0%/*}/pid\"; "
+
+/* Runs a shell script of the folder. */
+static struct credential_source *script(struct rig *rig, const char *content, int64_t timeout_ms)
+{
+    struct buf command = {0};
+    buf_printf(&command, "/bin/sh '%s'", rig_file(rig, "helper", 0700, content));
+    struct credential_source *source =
+        credentials_external_new(&rig->context, command.data, timeout_ms);
+    buf_fini(&command);
+    return source;
+}
+
+/* What a program prints, from a file. */
+static void get_printed(struct rig *rig, const char *printed)
+{
+    rig_file(rig, "printed", 0600, printed);
+    char text[512];
+    snprintf(text, sizeof text, "cat %s/printed", rig->folder);
+    rig_get_once(rig, script(rig, text, FAR_MS));
+}
+
+static void test_a_key_without_an_expiration_is_for_one_use(void **state)
+{
+    struct rig *rig = *state;
+    get_printed(rig, AK "\n");
+    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
+    assert_true(rig->got.expires_at_ms == INT64_MAX);
+    assert_true(rig->got.refresh_at_ms > 0 && rig->got.refresh_at_ms <= rig->context.now_ms());
+}
+
+static void test_a_session_is_renewed_before_it_expires(void **state)
+{
+    struct rig *rig = *state;
+    get_printed(rig, "{\"mode\":\"StsToken\",\"access_key_id\":\"STS.ext\",\"access_key_secret\":"
+                     "\"" KEY_SECRET "\",\"sts_token\":\"t-" SECRET_WORD
+                     "\",\"expiration\":\"" RIG_EXPIRES "\"}");
+    rig_assert_got(rig, "STS.ext", KEY_SECRET, "t-" SECRET_WORD, "external");
+    assert_true(rig->got.expires_at_ms == RIG_EXPIRES_MS);
+    assert_true(rig->got.refresh_at_ms == RIG_EXPIRES_MS - EXTERNAL_LEAD_MS);
+}
+
+static void test_what_a_program_leaves_empty_is_not_there(void **state)
+{
+    struct rig *rig = *state;
+    get_printed(
+        rig, "{\"mode\":\"AK\",\"access_key_id\":\"LTAI-ext\",\"access_key_secret\":\"" KEY_SECRET
+             "\",\"sts_token\":\"\",\"expiration\":\"\"}");
+    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
+}
+
+static void test_output_of_another_form_is_told_without_it(void **state)
+{
+    struct rig *rig = *state;
+    static const struct {
+        const char *printed;
+        const char *told;
+    } rows[] = {
+        {"", "the output of process_command: "},
+        {SECRET_WORD, "the output of process_command: "},
+        {AK AK, "the output of process_command: "},
+        {"[]", "mode must be \"AK\" or \"StsToken\""},
+        {"{\"mode\":\"" SECRET_WORD "\"}", "mode must be \"AK\" or \"StsToken\""},
+        {"{\"mode\":7}", "mode must be \"AK\" or \"StsToken\""},
+        {"{\"mode\":\"AK\",\"access_key_secret\":\"" SECRET_WORD "\"}", "access_key_id is missing"},
+        {"{\"mode\":\"AK\",\"access_key_id\":\"a\",\"access_key_secret\":{\"" SECRET_WORD "\":1}}",
+         "access_key_secret is no string"},
+        {"{\"mode\":\"StsToken\",\"access_key_id\":\"a\",\"access_key_secret\":\"" SECRET_WORD
+         "\"}",
+         "sts_token is missing"},
+        {"{\"mode\":\"AK\",\"access_key_id\":\"a\",\"access_key_secret\":\"" SECRET_WORD
+         "\",\"expiration\":\"" SECRET_WORD "\"}",
+         "expiration is no time"},
+        {"{\"mode\":\"AK\",\"access_key_id\":\"a\",\"access_key_secret\":\"" SECRET_WORD "\\n\"}",
+         "access_key_secret holds a character"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        get_printed(rig, rows[i].printed);
+        rig_assert_failed(rig, STATUS_INVALID, rows[i].told);
+    }
+}
+
+static void test_a_failing_program_is_told_by_its_end_alone(void **state)
+{
+    struct rig *rig = *state;
+    rig_get_once(rig, script(rig, "echo '" AK "'; echo " SECRET_WORD " >&2; exit 7", FAR_MS));
+    rig_assert_failed(rig, STATUS_INVALID, "process_command ended with exit status 7");
+    rig_get_once(rig, script(rig, "kill -TERM $$", FAR_MS));
+    rig_assert_failed(rig, STATUS_INVALID, "process_command was ended by signal 15");
+    rig_get_once(rig, credentials_external_new(&rig->context, "/nowhere/at-all", FAR_MS));
+    rig_assert_failed(rig, STATUS_INVALID,
+                      "process_command cannot be started: No such file or directory");
+    rig_get_once(rig, credentials_external_new(&rig->context, "echo 'x", FAR_MS));
+    rig_assert_failed(rig, STATUS_INVALID, "process_command has a single quote without its end");
+    rig_get_once(rig, credentials_external_new(&rig->context, " ", FAR_MS));
+    rig_assert_failed(rig, STATUS_INVALID, "process_command is empty");
+}
+
+/* Where a script writes the number of a process it has started; nobody need be reading by then. */
+static int open_pids(struct rig *rig)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/pid", rig->folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static pid_t read_pid(int fd)
+{
+    char line[32] = "";
+    size_t length = 0;
+    while (length + 1 < sizeof line && strchr(line, '\n') == NULL) {
+        ssize_t count = read(fd, line + length, sizeof line - 1 - length);
+        assert_true(count > 0);
+        length += (size_t)count;
+    }
+    close(fd);
+    return (pid_t)strtol(line, NULL, 10);
+}
+
+static void wait_for_end(pid_t pid)
+{
+    struct pollfd poll_fd = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+    if (poll_fd.fd < 0) {
+        assert_int_equal(errno, ESRCH);
+        return;
+    }
+    assert_int_equal(poll(&poll_fd, 1, FAR_MS), 1);
+    close(poll_fd.fd);
+}
+
+static void test_a_program_that_takes_too_long_is_killed_with_all_it_started(void **state)
+{
+    struct rig *rig = *state;
+    int pids = open_pids(rig);
+    rig_get_once(rig, script(rig, START_ONE "wait", 300));
+    rig_assert_failed(rig, STATUS_INVALID, "process_command did not end in time");
+    wait_for_end(read_pid(pids));
+}
+
+static void test_a_program_that_prints_without_end_is_killed(void **state)
+{
+    struct rig *rig = *state;
+    rig_get_once(rig, script(rig, "exec yes " SECRET_WORD, FAR_MS));
+    rig_assert_failed(rig, STATUS_INVALID, "process_command printed more than 65536 bytes");
+    rig_get_once(rig, script(rig, "head -c 65537 /dev/zero", FAR_MS));
+    rig_assert_failed(rig, STATUS_INVALID, "process_command printed more than 65536 bytes");
+}
+
+static void test_output_up_to_the_limit_is_read_whole(void **state)
+{
+    struct rig *rig = *state;
+    struct buf printed = {0};
+    buf_append_text(&printed, AK);
+    while (printed.length < EXTERNAL_OUTPUT_BYTES_MAX) {
+        buf_append_char(&printed, ' ');
+    }
+    get_printed(rig, printed.data);
+    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
+    buf_fini(&printed);
+}
+
+static void test_what_a_program_leaves_running_is_not_waited_for(void **state)
+{
+    struct rig *rig = *state;
+    int pids = open_pids(rig);
+    rig_get_once(rig, script(rig, START_ONE "echo '" AK "'", FAR_MS));
+    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
+    assert_int_equal(kill(read_pid(pids), SIGKILL), 0);
+}
+
+static void test_no_shell_comes_between(void **state)
+{
+    struct rig *rig = *state;
+    char command[512];
+    char path[128];
+    snprintf(path, sizeof path, "%s/made", rig->folder);
+    snprintf(command, sizeof command,
+             "/bin/sh %s '$(touch %s)' `touch %s` ';' touch %s '*' $HOME \"two words\"",
+             rig_file(rig, "helper", 0700,
+                      "test \"$1\" = \"\\$(touch $0/../made)\" || true\n"
+                      "printf '%s\\n' \"$@\" >\"${0%/*}/words\"\necho '" AK "'\n"),
+             path, path, path);
+    rig_get_once(rig, credentials_external_new(&rig->context, command, FAR_MS));
+    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
+    assert_int_equal(access(path, F_OK), -1);
+    char words[1024] = "";
+    char expected[1024];
+    char words_path[128];
+    snprintf(words_path, sizeof words_path, "%s/words", rig->folder);
+    FILE *file = fopen(words_path, "re");
+    assert_non_null(file);
+    size_t length = fread(words, 1, sizeof words - 1, file);
+    words[length] = '\0';
+    fclose(file);
+    snprintf(expected, sizeof expected,
+             "$(touch %s)\n`touch\n%s`\n;\ntouch\n%s\n*\n$HOME\ntwo words\n", path, path, path);
+    assert_string_equal(words, expected);
+}
+
+static void test_the_environment_is_passed_on_and_descriptors_are_not(void **state)
+{
+    struct rig *rig = *state;
+    char words_path[128];
+    char seen[256] = "";
+    setenv("BRIDGE_TEST_VARIABLE", "passed on", 1);
+    rig_get_once(rig, script(rig,
+                             "(echo \"$BRIDGE_TEST_VARIABLE\"; readlink /proc/self/fd/0; ls "
+                             "/proc/$$/fd | tr '\\n' ' ') >\"${0%/*}/seen\"; echo '" AK "'",
+                             FAR_MS));
+    unsetenv("BRIDGE_TEST_VARIABLE");
+    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
+    snprintf(words_path, sizeof words_path, "%s/seen", rig->folder);
+    FILE *file = fopen(words_path, "re");
+    assert_non_null(file);
+    size_t length = fread(seen, 1, sizeof seen - 1, file);
+    seen[length] = '\0';
+    fclose(file);
+    /* dash reads its script by descriptor 10. */
+    assert_string_equal(seen, "passed on\n/dev/null\n0 1 10 2 ");
+}
+
+static void test_it_is_run_for_each_get(void **state)
+{
+    struct rig *rig = *state;
+    struct credential_source *source = script(
+        rig,
+        "echo >>\"${0%/*}/runs\"; n=$(wc -l <\"${0%/*}/runs\"); echo "
+        "'{\"mode\":\"AK\",\"access_key_id\":\"'$n'\",\"access_key_secret\":\"" KEY_SECRET "\"}'",
+        FAR_MS);
+    rig_get(rig, source);
+    rig_assert_got(rig, "1", KEY_SECRET, NULL, "external");
+    rig_get(rig, source);
+    rig_assert_got(rig, "2", KEY_SECRET, NULL, "external");
+    assert_true(credentials_refused(source, 1));
+    credentials_source_free(source);
+}
+
+static void never(void *arg, enum status status, const struct credentials *credentials,
+                  const char *text)
+{
+    (void)arg;
+    (void)status;
+    (void)credentials;
+    (void)text;
+    fail_msg("a source that was freed has called back");
+}
+
+static void test_a_source_freed_in_the_middle_takes_its_program_along(void **state)
+{
+    struct rig *rig = *state;
+    int pids = open_pids(rig);
+    struct credential_source *source = script(rig, START_ONE "wait", FAR_MS);
+    credentials_get(source, never, NULL);
+    pid_t pid = read_pid(pids);
+    credentials_source_free(source);
+    wait_for_end(pid);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
+        RIG_TEST(test_a_key_without_an_expiration_is_for_one_use),
+        RIG_TEST(test_a_session_is_renewed_before_it_expires),
+        RIG_TEST(test_what_a_program_leaves_empty_is_not_there),
+        RIG_TEST(test_output_of_another_form_is_told_without_it),
+        RIG_TEST(test_a_failing_program_is_told_by_its_end_alone),
+        RIG_TEST(test_a_program_that_takes_too_long_is_killed_with_all_it_started),
+        RIG_TEST(test_a_program_that_prints_without_end_is_killed),
+        RIG_TEST(test_output_up_to_the_limit_is_read_whole),
+        RIG_TEST(test_what_a_program_leaves_running_is_not_waited_for),
+        RIG_TEST(test_no_shell_comes_between),
+        RIG_TEST(test_the_environment_is_passed_on_and_descriptors_are_not),
+        RIG_TEST(test_it_is_run_for_each_get),
+        RIG_TEST(test_a_source_freed_in_the_middle_takes_its_program_along),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,113 @@
+/* Sections, keys, comments and quotes; and what is refused, by its line. */
+#include "credentials/ini.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const char *const keys[] = {"type", "id", "policy"};
+
+static void assert_reads(const char *text, const char *type, const char *id)
+{
+    struct slice values[3];
+    struct ini_fault fault = {0};
+    assert_int_equal(ini_read(slice_text(text), "default", keys, 3, values, &fault), STATUS_OK);
+    assert_true(slice_equals(values[0], slice_text(type)));
+    assert_int_equal(slice_is_present(values[0]), type != NULL);
+    assert_true(slice_equals(values[1], slice_text(id)));
+    assert_int_equal(slice_is_present(values[1]), id != NULL);
+    assert_false(slice_is_present(values[2]));
+}
+
+static void test_the_keys_of_one_section_are_read(void **state)
+{
+    (void)state;
+    assert_reads("[default]\ntype=access_key\nid=a\n", "access_key", "a");
+    assert_reads("[other]\nid=b\n[ default ]\n\ttype = access_key \nid\t=\ta\n[x]\nid=c",
+                 "access_key", "a");
+    assert_reads("[default]\r\ntype = t\r\n", "t", NULL);
+    assert_reads("\xEF\xBB\xBF[default]\nid=\n", NULL, "");
+    assert_reads("[default]\nother=1\nother=2\nID=3\n", NULL, NULL);
+}
+
+static void test_comments_do_not_count(void **state)
+{
+    (void)state;
+    assert_reads("# a\n; b\n [default]  # c\n  # d\ntype = t ; e\nid = a#b;c\t# f\n", "t", "a#b;c");
+    assert_reads("[default]\nid = # nothing\n", NULL, "");
+}
+
+static void test_quotes_keep_space_and_marks(void **state)
+{
+    (void)state;
+    assert_reads("[default]\ntype=\" a # b \" # c\nid='x\"y'\n", " a # b ", "x\"y");
+    assert_reads("[default]\nid=x\"y\"\n", NULL, "x\"y\"");
+    assert_reads("[default]\nid=a=b==\n", NULL, "a=b==");
+}
+
+static void test_a_section_that_is_not_there_is_told(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "\n\n", "# x", "[Default]\nid=a\n", "[]\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct slice values[3];
+        struct ini_fault fault = {0};
+        assert_int_equal(ini_read(slice_text(texts[i]), "default", keys, 3, values, &fault),
+                         STATUS_NOT_FOUND);
+    }
+}
+
+static void test_what_is_wrong_is_told_with_its_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t line;
+        const char *what;
+    } rows[] = {
+        {"[default\n", 1, "a section without its closing bracket"},
+        {"[", 1, "a section without its closing bracket"},
+        {"[default] x\n", 1, "a section without its closing bracket"},
+        {"\nid=a\n", 2, "a key before the first section"},
+        {"[default]\n\nnothing\n", 3, "neither a section nor key = value"},
+        {"[default]\n=a\n", 2, "neither a section nor key = value"},
+        {"[default]\nid=a\nid=b\n", 3, "a key that comes a second time"},
+        {"[default]\nid=\nid=b\n", 3, "a key that comes a second time"},
+        {"[default]\n[x]\n[default]\n", 3, "the section comes a second time"},
+        {"[default]\nid=\"a\n", 2, "a value with a quote that has no end"},
+        {"[default]\nid='a'b\n", 2, "a value that goes on behind its closing quote"},
+        {"[default]\n[x]\nbad\n", 3, "neither a section nor key = value"},
+        {"[default]\nid=a\x01\n", 2, "a control character"},
+        {"[default]\nid=a\r\r\n", 2, "a control character"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct slice values[3] = {{"kept", 4}, {0}, {0}};
+        struct ini_fault fault = {0};
+        assert_int_equal(ini_read(slice_text(rows[i].text), "default", keys, 3, values, &fault),
+                         STATUS_INVALID);
+        assert_int_equal(fault.line, rows[i].line);
+        assert_string_equal(fault.what, rows[i].what);
+        assert_true(slice_equals_text(values[0], "kept"));
+    }
+    struct slice values[3];
+    struct ini_fault fault = {0};
+    assert_int_equal(
+        ini_read(slice_of("[default]\nid=a\0b\n", 17), "default", keys, 3, values, &fault),
+        STATUS_INVALID);
+    assert_string_equal(fault.what, "a control character");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_keys_of_one_section_are_read),
+        cmocka_unit_test(test_comments_do_not_count),
+        cmocka_unit_test(test_quotes_keep_space_and_marks),
+        cmocka_unit_test(test_a_section_that_is_not_there_is_told),
+        cmocka_unit_test(test_what_is_wrong_is_told_with_its_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,586 @@
+/*
+ * Dispatch between a ledger and an API that only write down what they are asked: the test answers
+ * in their place.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "dispatch/dispatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CALLS_MAX 32
+
+/* A call that went out and was not answered yet. */
+struct pending {
+    const struct command *command;
+    ecs_answered_fn *answered;
+    void *arg;
+};
+
+struct done {
+    char token[65];
+    enum outcome_status status;
+    char code[64];
+    uint32_t attempts;
+};
+
+static struct {
+    struct loop *loop;
+    struct dispatch *dispatch;
+    struct settings settings;
+    struct counters counters;
+    struct route route;
+    struct pending calls[CALLS_MAX];
+    size_t call_count;
+    struct done done[CALLS_MAX];
+    size_t done_count;
+    size_t pause_count;
+    enum move last_pause;
+    struct command *begun[CALLS_MAX]; /* starts that are being recorded */
+    ledger_done_fn *begun_done[CALLS_MAX];
+    void *begun_arg[CALLS_MAX];
+    size_t begun_count;
+    size_t wanted_calls; /* the loop stops when so many are out, or done */
+    size_t wanted_done;
+    bool is_idle;
+} world;
+
+/* ---- the ledger and the API of this test ---- */
+
+static void stop_when_wanted(void)
+{
+    if ((world.wanted_calls != 0 && world.call_count >= world.wanted_calls) ||
+        (world.wanted_done != 0 && world.done_count >= world.wanted_done)) {
+        loop_stop(world.loop);
+    }
+}
+
+void ledger_begin(struct ledger *ledger, struct command *command, ledger_done_fn *done, void *arg)
+{
+    (void)ledger;
+    command->state = state_after(command->state, MOVE_START);
+    world.begun[world.begun_count] = command;
+    world.begun_done[world.begun_count] = done;
+    world.begun_arg[world.begun_count++] = arg;
+}
+
+void ledger_pause(struct ledger *ledger, struct command *command, enum move move)
+{
+    (void)ledger;
+    command->state = state_after(command->state, move);
+    world.pause_count++;
+    world.last_pause = move;
+}
+
+void ledger_finish(struct ledger *ledger, struct command *command_take,
+                   const struct outcome *outcome)
+{
+    (void)ledger;
+    struct done *done = &world.done[world.done_count++];
+    assert_true(state_may(command_take->state, MOVE_FINISH));
+    strcpy(done->token, command_take->token);
+    done->status = outcome->status;
+    done->attempts = command_take->attempts;
+    strcpy(done->code, outcome->code == NULL ? "" : outcome->code);
+    command_free(command_take);
+    stop_when_wanted();
+}
+
+void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *answered, void *arg)
+{
+    (void)ecs;
+    world.calls[world.call_count++] = (struct pending){command, answered, arg};
+    stop_when_wanted();
+}
+
+/* ---- verbs ---- */
+
+/* All starts asked for are recorded now. */
+static void record_starts(void)
+{
+    size_t count = world.begun_count;
+    world.begun_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        world.begun_done[i](world.begun_arg[i], STATUS_OK);
+    }
+}
+
+static void turn(void *arg)
+{
+    (void)arg;
+    record_starts();
+}
+
+static void time_is_up(void *arg)
+{
+    (void)arg;
+    loop_stop(world.loop);
+}
+
+/* Runs until so many calls are out or commands done, recording starts as they come; `most_ms` at
+ * most. */
+static void run(size_t calls, size_t done, int64_t most_ms)
+{
+    struct loop_timer *limit = loop_timer_new(world.loop, time_is_up, NULL);
+    loop_timer_start(limit, most_ms);
+    int64_t end_ms = clock_mono_ms() + most_ms;
+    world.wanted_calls = calls;
+    world.wanted_done = done;
+    record_starts();
+    while ((calls == 0 || world.call_count < calls) && (done == 0 || world.done_count < done) &&
+           clock_mono_ms() < end_ms) {
+        struct loop_timer *next = loop_timer_new(world.loop, time_is_up, NULL);
+        loop_timer_start(next, 5);
+        loop_run(world.loop);
+        loop_timer_free(next);
+        turn(NULL);
+    }
+    loop_timer_free(limit);
+}
+
+static struct command *make(const char *group, const char *token, int64_t deadline_ms)
+{
+    struct command *command =
+        command_of_record(&world.route, slice_text("StartDiskReplicaGroup"), slice_text("cn-a"),
+                          slice_text(group), slice_text(token), false);
+    command->state = STATE_READY;
+    command->received_at_ms = clock_wall_ms();
+    command->deadline_at_ms = command->received_at_ms + deadline_ms;
+    return command;
+}
+
+/* As found at start, charged with so many ends. */
+static void resume_charged(const char *group, const char *token, struct blame_charges charges)
+{
+    struct command *command = make(group, token, 10000);
+    command->state = STATE_UNSURE;
+    command->charges = charges;
+    dispatch_claimed(world.dispatch, command);
+    record_starts();
+}
+
+static void resume(const char *group, const char *token, uint32_t ends)
+{
+    resume_charged(group, token, (struct blame_charges){ends, ends});
+}
+
+static void claim(const char *group, const char *token, int64_t deadline_ms)
+{
+    struct command *command = make(group, token, deadline_ms);
+    if (dispatch_reserve(world.dispatch, command)) {
+        command->state = STATE_CALLING;
+        command->attempts = 1;
+    }
+    dispatch_claimed(world.dispatch, command);
+    record_starts();
+}
+
+static void answer(size_t index, enum rule rule, const char *code, int64_t retry_after_ms)
+{
+    struct attempt attempt = {.rule = rule, .retry_after_ms = retry_after_ms};
+    attempt.outcome.status = rule == RULE_DONE           ? OUTCOME_SUCCEEDED
+                             : rule == RULE_RETRY_UNSURE ? OUTCOME_UNKNOWN
+                                                         : OUTCOME_FAILED;
+    attempt.outcome.keep = rule == RULE_REPLY          ? KEEP_REFUSAL
+                           : rule == RULE_REPLY_BRIDGE ? KEEP_NOT
+                           : rule == RULE_DONE         ? KEEP_SUCCESS
+                                                       : KEEP_GIVEN_UP;
+    attempt.outcome.code = mem_strdup(code);
+    attempt.outcome.retry_after_ms = rule == RULE_COOLDOWN ? retry_after_ms : -1;
+    world.calls[index].answered(world.calls[index].arg, &attempt);
+    outcome_fini(&attempt.outcome);
+    record_starts();
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&world, 0, sizeof world);
+    world.settings.api.max_in_flight = 2;
+    world.settings.api.rate_per_s = 1000;
+    world.settings.api.rate_burst = 1000;
+    world.settings.limits.deadline_s = 300;
+    world.loop = loop_new();
+    world.dispatch = dispatch_new(world.loop, &world.settings, &world.counters);
+    dispatch_connect(world.dispatch, NULL, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    dispatch_free(world.dispatch);
+    loop_free(world.loop);
+    return 0;
+}
+
+static void assert_called(size_t index, const char *token)
+{
+    assert_true(world.call_count > index);
+    assert_string_equal(world.calls[index].command->token, token);
+}
+
+static void assert_done(size_t index, const char *token, enum outcome_status status,
+                        const char *code)
+{
+    assert_true(world.done_count > index);
+    assert_string_equal(world.done[index].token, token);
+    assert_int_equal(world.done[index].status, status);
+    assert_string_equal(world.done[index].code, code);
+}
+
+/* ---- tests ---- */
+
+static void test_a_reserved_command_is_called_at_once(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    assert_called(0, "t1");
+    answer(0, RULE_DONE, NULL, -1);
+    assert_done(0, "t1", OUTCOME_SUCCEEDED, "");
+    assert_int_equal(world.done[0].attempts, 1);
+}
+
+static void test_commands_of_a_group_are_called_one_at_a_time_in_order(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    claim("g1", "t2", 10000);
+    claim("g1", "t3", 10000);
+    assert_int_equal(world.call_count, 1);
+    answer(0, RULE_DONE, NULL, -1);
+    assert_int_equal(world.call_count, 2);
+    assert_called(1, "t2");
+    answer(1, RULE_REPLY, "X", -1);
+    assert_called(2, "t3");
+    answer(2, RULE_DONE, NULL, -1);
+    assert_int_equal(world.done_count, 3);
+}
+
+static void test_a_suspect_is_called_alone_and_first(void **state)
+{
+    (void)state;
+    world.settings.api.max_in_flight = 8;
+    resume("g1", "t1", 1);
+    resume("g2", "t2", 0);
+    resume("g3", "suspect", 2);
+    resume("g4", "t4", 1);
+    claim("g5", "t5", 10000);
+    assert_int_equal(world.call_count, 2); /* those that had begun before */
+    answer(0, RULE_DONE, NULL, -1);
+    assert_int_equal(world.call_count, 2);
+    answer(1, RULE_DONE, NULL, -1);
+    assert_int_equal(world.call_count, 3);
+    assert_called(2, "suspect");
+    claim("g6", "t6", 10000);
+    assert_int_equal(world.call_count, 3);
+    answer(2, RULE_DONE, NULL, -1);
+    assert_int_equal(world.call_count, 6);
+}
+
+static void test_suspects_are_called_one_after_the_other(void **state)
+{
+    (void)state;
+    resume("g1", "s1", 2);
+    resume("g2", "s2", 2);
+    resume("g3", "t3", 0);
+    assert_int_equal(world.call_count, 1);
+    assert_called(0, "s1");
+    answer(0, RULE_DONE, NULL, -1);
+    assert_int_equal(world.call_count, 2);
+    assert_called(1, "s2");
+    answer(1, RULE_DONE, NULL, -1);
+    assert_called(2, "t3");
+}
+
+static void test_of_all_suspects_the_one_least_charged_alone_is_called_first(void **state)
+{
+    (void)state;
+    dispatch_hold(world.dispatch, true);
+    resume_charged("g1", "s3", (struct blame_charges){3, 1});
+    resume("g2", "t4", 0);
+    resume_charged("g3", "s1", (struct blame_charges){2, 0});
+    resume_charged("g4", "s2", (struct blame_charges){2, 0});
+    assert_int_equal(world.call_count, 0);
+    dispatch_hold(world.dispatch, false);
+    record_starts();
+    for (size_t i = 0; i < 4; i++) {
+        static const char *const ORDER[] = {"s1", "s2", "s3", "t4"};
+        assert_int_equal(world.call_count, i + 1);
+        assert_called(i, ORDER[i]);
+        answer(i, RULE_DONE, NULL, -1);
+    }
+}
+
+static void test_any_answer_clears_a_suspect(void **state)
+{
+    (void)state;
+    resume("g1", "s1", 2);
+    answer(0, RULE_RETRY_UNSURE, "InternalError", 10);
+    assert_int_equal(world.calls[0].command->charges.ends, 0);
+    claim("g2", "t2", 10000);
+    run(3, 0, 5000);
+    assert_int_equal(world.call_count, 3); /* side by side */
+}
+
+static void test_what_ended_the_bridge_three_times_is_set_aside_uncalled(void **state)
+{
+    (void)state;
+    resume("g1", "poison", 3);
+    resume("g1", "t2", 0);
+    assert_done(0, "poison", OUTCOME_UNKNOWN, "Bridge.SetAside");
+    assert_int_equal(counter_get(&world.counters, COUNTER_SET_ASIDE), 1);
+    assert_int_equal(world.call_count, 1);
+    assert_called(0, "t2");
+}
+
+static void ignore_freed(void *arg)
+{
+    (void)arg;
+}
+
+static void test_a_suspect_waits_for_one_that_is_no_command(void **state)
+{
+    (void)state;
+    struct blame_gate gate = {0};
+    int other = 0;
+    blame_gate_join(&gate, ignore_freed, &other);
+    dispatch_share(world.dispatch, &gate);
+    assert_true(blame_gate_enter(&gate, &other));
+    resume("g1", "s1", 2);
+    assert_int_equal(world.call_count, 0);
+    blame_gate_leave(&gate, &other);
+    record_starts();
+    assert_called(0, "s1");
+    assert_false(blame_gate_is_open(&gate, &other));
+    answer(0, RULE_DONE, NULL, -1);
+    assert_true(blame_gate_is_open(&gate, &other));
+}
+
+static void test_groups_run_side_by_side_up_to_the_limit(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    claim("g2", "t2", 10000);
+    claim("g3", "t3", 10000);
+    assert_int_equal(world.call_count, 2);
+    answer(1, RULE_DONE, NULL, -1);
+    assert_called(2, "t3");
+}
+
+static void test_a_command_that_is_tried_again_keeps_its_turn(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    claim("g1", "t2", 10000);
+    answer(0, RULE_RETRY, "Bridge.Unreachable", 30);
+    assert_int_equal(world.call_count, 1);
+    run(2, 0, 5000);
+    assert_called(1, "t1");
+    answer(1, RULE_DONE, NULL, -1);
+    assert_called(2, "t2");
+    assert_int_equal(world.done[0].attempts, 2);
+}
+
+static void test_nothing_done_until_the_deadline_is_a_failure_with_the_last_code(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 1000);
+    answer(0, RULE_THROTTLE, "Throttling.User", 5000);
+    assert_done(0, "t1", OUTCOME_FAILED, "Throttling.User");
+}
+
+static void test_once_unsure_a_later_throttling_cannot_make_it_a_failure(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 2000);
+    answer(0, RULE_RETRY_UNSURE, "InternalError", 10);
+    assert_int_equal(world.last_pause, MOVE_NO_ANSWER);
+    run(2, 0, 5000);
+    answer(1, RULE_THROTTLE, "Throttling", 60000);
+    assert_done(0, "t1", OUTCOME_UNKNOWN, "InternalError");
+}
+
+static void test_once_unsure_a_refusal_about_the_bridge_is_unknown(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 2000);
+    answer(0, RULE_RETRY_UNSURE, "Bridge.NoDefiniteAnswer", 10);
+    run(2, 0, 5000);
+    answer(1, RULE_REPLY_BRIDGE, "InvalidAccessKeyId.NotFound", -1);
+    assert_done(0, "t1", OUTCOME_UNKNOWN, "Bridge.NoDefiniteAnswer");
+}
+
+static void test_once_unsure_a_definite_refusal_ends_it(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 2000);
+    answer(0, RULE_RETRY_UNSURE, "Bridge.NoDefiniteAnswer", 10);
+    run(2, 0, 5000);
+    answer(1, RULE_REPLY, "NoSuchResource", -1);
+    assert_done(0, "t1", OUTCOME_FAILED, "NoSuchResource");
+}
+
+static void test_a_backoff_beyond_the_deadline_leaves_a_last_attempt_before_it(void **state)
+{
+    (void)state;
+    int64_t begin_ms = clock_mono_ms();
+    claim("g1", "t1", 700);
+    for (size_t i = 0; world.done_count == 0; i++) {
+        answer(i, RULE_RETRY, "Bridge.Unreachable", -1);
+        run(i + 2, 1, 5000);
+    }
+    assert_true(clock_mono_ms() - begin_ms >= 450);
+    assert_done(0, "t1", OUTCOME_FAILED, "Bridge.Unreachable");
+}
+
+static void test_a_command_resumed_as_unsure_and_given_up_is_unknown(void **state)
+{
+    (void)state;
+    struct command *command = make("g1", "t1", 300);
+    command->state = STATE_UNSURE;
+    dispatch_claimed(world.dispatch, command);
+    run(1, 0, 5000);
+    assert_int_equal(world.calls[0].command->state, STATE_RECALLING);
+    answer(0, RULE_RETRY, "Bridge.Unreachable", 60000);
+    assert_done(0, "t1", OUTCOME_UNKNOWN, "Bridge.NoDefiniteAnswer");
+}
+
+static void test_a_resumed_command_does_not_rest_beyond_its_deadline(void **state)
+{
+    (void)state;
+    struct command *command = make("g1", "t1", 10000);
+    command->not_before_ms = clock_wall_ms() + 3600000;
+    dispatch_claimed(world.dispatch, command);
+    run(1, 0, 2000);
+    assert_called(0, "t1");
+    answer(0, RULE_DONE, NULL, -1);
+}
+
+static void test_a_deadline_that_passes_in_line_is_told_then(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    claim("g1", "t2", 100);
+    run(0, 1, 5000);
+    assert_done(0, "t2", OUTCOME_FAILED, "Bridge.Expired");
+    answer(0, RULE_DONE, NULL, -1);
+    assert_int_equal(world.call_count, 1);
+}
+
+static void test_a_new_signature_is_tried_once(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    answer(0, RULE_RESIGN_ONCE, "SignatureNonceUsed", -1);
+    assert_int_equal(world.call_count, 2);
+    answer(1, RULE_RESIGN_ONCE, "SignatureNonceUsed", -1);
+    assert_done(0, "t1", OUTCOME_FAILED, "SignatureNonceUsed");
+    assert_int_equal(world.done[0].attempts, 2);
+}
+
+static void test_a_cooldown_is_told_or_waited_for_as_the_route_says(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    answer(0, RULE_COOLDOWN, "OperationDenied.ManualSyncLimit", 50);
+    assert_done(0, "t1", OUTCOME_FAILED, "OperationDenied.ManualSyncLimit");
+    world.route.may_defer_cooldown = true;
+    claim("g1", "t2", 10000);
+    answer(1, RULE_COOLDOWN, "OperationDenied.ManualSyncLimit", 50);
+    assert_int_equal(world.done_count, 1);
+    run(3, 0, 5000);
+    answer(2, RULE_DONE, NULL, -1);
+    assert_done(1, "t2", OUTCOME_SUCCEEDED, "");
+    claim("g1", "t3", 1000);
+    answer(3, RULE_COOLDOWN, "OperationDenied.ManualSyncLimit", 60000);
+    assert_done(2, "t3", OUTCOME_FAILED, "OperationDenied.ManualSyncLimit");
+}
+
+static void test_a_throttled_region_pauses_for_its_other_groups_too(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    answer(0, RULE_THROTTLE, "Throttling", 300);
+    int64_t begin_ms = clock_mono_ms();
+    claim("g2", "t2", 10000);
+    assert_int_equal(world.call_count, 1);
+    run(2, 0, 5000);
+    assert_true(clock_mono_ms() - begin_ms >= 200);
+}
+
+static void test_a_slot_reserved_in_vain_goes_to_the_next(void **state)
+{
+    (void)state;
+    struct command *duplicate = make("g1", "t0", 10000);
+    assert_true(dispatch_reserve(world.dispatch, duplicate));
+    claim("g1", "t1", 10000);
+    assert_int_equal(world.call_count, 0);
+    dispatch_release(world.dispatch, duplicate);
+    command_free(duplicate);
+    record_starts();
+    assert_called(0, "t1");
+    answer(0, RULE_DONE, NULL, -1);
+    assert_int_equal(counter_get(&world.counters, COUNTER_CALLS_IN_FLIGHT), 0);
+}
+
+static void idle(void *arg)
+{
+    (void)arg;
+    world.is_idle = true;
+    loop_stop(world.loop);
+}
+
+static void test_a_stop_lets_calls_come_home_and_begins_none(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    claim("g1", "t2", 10000);
+    dispatch_stop(world.dispatch, idle, NULL);
+    run(0, 0, 50);
+    assert_false(world.is_idle);
+    answer(0, RULE_DONE, NULL, -1);
+    run(0, 0, 50);
+    assert_true(world.is_idle);
+    assert_int_equal(world.call_count, 1);
+    assert_int_equal(world.done_count, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(test_a_reserved_command_is_called_at_once),
+        TEST(test_commands_of_a_group_are_called_one_at_a_time_in_order),
+        TEST(test_groups_run_side_by_side_up_to_the_limit),
+        TEST(test_a_suspect_is_called_alone_and_first),
+        TEST(test_suspects_are_called_one_after_the_other),
+        TEST(test_of_all_suspects_the_one_least_charged_alone_is_called_first),
+        TEST(test_any_answer_clears_a_suspect),
+        TEST(test_what_ended_the_bridge_three_times_is_set_aside_uncalled),
+        TEST(test_a_suspect_waits_for_one_that_is_no_command),
+        TEST(test_a_command_that_is_tried_again_keeps_its_turn),
+        TEST(test_nothing_done_until_the_deadline_is_a_failure_with_the_last_code),
+        TEST(test_once_unsure_a_later_throttling_cannot_make_it_a_failure),
+        TEST(test_once_unsure_a_refusal_about_the_bridge_is_unknown),
+        TEST(test_once_unsure_a_definite_refusal_ends_it),
+        TEST(test_a_backoff_beyond_the_deadline_leaves_a_last_attempt_before_it),
+        TEST(test_a_command_resumed_as_unsure_and_given_up_is_unknown),
+        TEST(test_a_resumed_command_does_not_rest_beyond_its_deadline),
+        TEST(test_a_deadline_that_passes_in_line_is_told_then),
+        TEST(test_a_new_signature_is_tried_once),
+        TEST(test_a_cooldown_is_told_or_waited_for_as_the_route_says),
+        TEST(test_a_throttled_region_pauses_for_its_other_groups_too),
+        TEST(test_a_slot_reserved_in_vain_goes_to_the_next),
+        TEST(test_a_stop_lets_calls_come_home_and_begins_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,46 @@
+/* The users' page of errors must be the one the tables give. `test_errors_page --print` writes it
+ * anew. */
+#include "documents.h"
+#include "ecs/outcome_map.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static void test_the_page_of_errors_is_what_the_tables_say(void **state)
+{
+    (void)state;
+    struct buf expected = {0};
+    struct buf found = {0};
+    FILE *file = fopen("config/errors.md", "r");
+    assert_non_null(file);
+    size_t count;
+    while ((count = fread(buf_reserve(&found, 4096), 1, 4096, file)) > 0) {
+        found.length += count;
+    }
+    fclose(file);
+    errors_page(&expected);
+    assert_int_equal(found.length, expected.length);
+    assert_memory_equal(found.data, expected.data, expected.length);
+    buf_fini(&found);
+    buf_fini(&expected);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_page_of_errors_is_what_the_tables_say),
+    };
+    if (argc == 2 && strcmp(argv[1], "--print") == 0) {
+        struct buf page = {0};
+        errors_page(&page);
+        fwrite(page.data, 1, page.length, stdout);
+        buf_fini(&page);
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,660 @@
+/* A real loop and real sockets; the far side is support/http_peer. */
+#include "http/client.h"
+#include "support/http_peer.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+#define PARALLEL_COUNT 100
+/* Long enough never to be met by a test that does not mean it. */
+#define FAR_MS     30000
+#define ANSWER_MAX 1000
+
+struct fixture {
+    struct loop *loop;
+    struct http *http;
+    struct peer *peer;
+    struct buf request; /* the last one the peer read, after exchange() */
+    int wanted;         /* callbacks until the loop stops */
+    int done_count;
+    int answered_count;
+    enum http_result result;
+    int status;
+    char body[2 * ANSWER_MAX];
+    char content_type[64];
+    bool has_content_type;
+    char error[256];
+    int64_t retry_after_ms;
+    int64_t date_ms;
+    int64_t took_ms;
+    int sends_left; /* by the callback itself */
+};
+
+static void send_to(struct fixture *fixture, const char *scheme, int port);
+
+static void copy(char *out, size_t out_bytes, struct slice text)
+{
+    assert_true(text.length < out_bytes);
+    memcpy(out, text.data == NULL ? "" : text.data, text.length);
+    out[text.length] = '\0';
+}
+
+static void take(void *arg, const struct http_answer *answer)
+{
+    struct fixture *fixture = arg;
+    fixture->done_count++;
+    fixture->answered_count += answer->result == HTTP_ANSWERED ? 1 : 0;
+    fixture->result = answer->result;
+    fixture->status = answer->status;
+    copy(fixture->body, sizeof fixture->body, answer->body);
+    copy(fixture->content_type, sizeof fixture->content_type, answer->content_type);
+    fixture->has_content_type = slice_is_present(answer->content_type);
+    copy(fixture->error, sizeof fixture->error, slice_text(answer->error));
+    fixture->retry_after_ms = answer->retry_after_ms;
+    fixture->date_ms = answer->date_ms;
+    fixture->took_ms = answer->took_ms;
+    if (fixture->sends_left > 0) {
+        fixture->sends_left--;
+        send_to(fixture, "http", peer_port(fixture->peer));
+    }
+    if (fixture->done_count >= fixture->wanted) {
+        loop_stop(fixture->loop);
+    }
+}
+
+static void open_http(struct fixture *fixture, int64_t read_timeout_ms)
+{
+    struct http_options options = {
+        .connect_timeout_ms = FAR_MS,
+        .read_timeout_ms = read_timeout_ms,
+        .answer_bytes_max = ANSWER_MAX,
+        .ca_file = "",
+        .proxy = "",
+        .connections_max = PARALLEL_COUNT,
+    };
+    fixture->http = http_new(fixture->loop, &options);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    fixture->loop = loop_new();
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    http_free(fixture->http);
+    peer_free(fixture->peer);
+    loop_free(fixture->loop);
+    buf_fini(&fixture->request);
+    free(fixture);
+    return 0;
+}
+
+static void send_request(struct fixture *fixture, const char *scheme, int port, const char *method,
+                         const char *body)
+{
+    static const char *const headers[] = {"host: test.example", "accept: application/json",
+                                          "x-acs-action: Test"};
+    char url[64];
+    snprintf(url, sizeof url, "%s://127.0.0.1:%d/?a=%%2A&b=", scheme, port);
+    struct http_request request = {method, url, headers, 3, slice_text(body)};
+    int done_count = fixture->done_count;
+    http_send(fixture->http, &request, take, fixture);
+    assert_int_equal(fixture->done_count, done_count);
+}
+
+static void send_to(struct fixture *fixture, const char *scheme, int port)
+{
+    send_request(fixture, scheme, port, "POST", "");
+}
+
+static void run_until(struct fixture *fixture, int wanted)
+{
+    fixture->wanted = wanted;
+    loop_run(fixture->loop);
+    assert_int_equal(fixture->done_count, wanted);
+}
+
+/* Sends one more request to the peer and waits for its end. */
+static void exchange(struct fixture *fixture)
+{
+    send_to(fixture, "http", peer_port(fixture->peer));
+    run_until(fixture, fixture->done_count + 1);
+    peer_last_request(fixture->peer, &fixture->request);
+}
+
+static void serve_all(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    while (peer_read(peer, fd)) {
+        peer_answer(peer, fd);
+    }
+}
+
+static void begin(struct fixture *fixture, peer_serve_fn *serve, int64_t read_timeout_ms)
+{
+    fixture->peer = peer_new(serve, fixture);
+    peer_set_answer(fixture->peer, OK_ANSWER);
+    open_http(fixture, read_timeout_ms);
+}
+
+/* --- what goes out --- */
+
+static void test_an_empty_post_says_so_and_says_no_more_than_it_was_given(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_all, FAR_MS);
+    exchange(fixture);
+    assert_int_equal(fixture->result, HTTP_ANSWERED);
+    assert_int_equal(fixture->status, 200);
+    assert_string_equal(fixture->body, "ok");
+    assert_string_equal(fixture->error, "");
+    assert_false(fixture->has_content_type);
+    assert_string_equal(fixture->request.data, "POST /?a=%2A&b= HTTP/1.1\r\n"
+                                               "Host: test.example\r\n"
+                                               "accept: application/json\r\n"
+                                               "x-acs-action: Test\r\n"
+                                               "Content-Length: 0\r\n\r\n");
+}
+
+static void test_methods_and_bodies_change_from_request_to_request(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *method;
+        const char *body;
+    } rows[] = {{"POST", ""},  {"GET", ""}, {"POST", "a=b"}, {"POST", ""},
+                {"POST", "c"}, {"GET", ""}, {"PUT", ""},     {"POST", ""},
+                {"PUT", "d"},  {"GET", ""}, {"PUT", ""},     {"PUT", "e"}};
+    begin(fixture, serve_all, FAR_MS);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char length_line[64];
+        send_request(fixture, "http", peer_port(fixture->peer), rows[i].method, rows[i].body);
+        run_until(fixture, (int)i + 1);
+        peer_last_request(fixture->peer, &fixture->request);
+        assert_int_equal(fixture->result, HTTP_ANSWERED);
+        assert_int_equal(strncmp(fixture->request.data, rows[i].method, strlen(rows[i].method)), 0);
+        const char *body = strstr(fixture->request.data, "\r\n\r\n") + 4;
+        assert_string_equal(body, rows[i].body);
+        snprintf(length_line, sizeof length_line, "Content-Length: %zu\r\n", strlen(rows[i].body));
+        assert_true((strstr(fixture->request.data, length_line) != NULL) ==
+                    (strcmp(rows[i].method, "GET") != 0));
+        assert_null(strcasestr(fixture->request.data, "expect:"));
+    }
+    assert_int_equal(peer_connections(fixture->peer), 1);
+}
+
+static void test_bodies_change_too_where_they_are_wiped(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const bodies[] = {"a=secret", "", "", "bb", ""};
+    struct http_options options = {.connect_timeout_ms = FAR_MS,
+                                   .read_timeout_ms = FAR_MS,
+                                   .answer_bytes_max = ANSWER_MAX,
+                                   .ca_file = "",
+                                   .proxy = "",
+                                   .connections_max = 1,
+                                   .is_secret = true};
+    fixture->peer = peer_new(serve_all, fixture);
+    peer_set_answer(fixture->peer, OK_ANSWER);
+    fixture->http = http_new(fixture->loop, &options);
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        send_request(fixture, "http", peer_port(fixture->peer), "POST", bodies[i]);
+        run_until(fixture, (int)i + 1);
+        peer_last_request(fixture->peer, &fixture->request);
+        assert_string_equal(strstr(fixture->request.data, "\r\n\r\n") + 4, bodies[i]);
+        assert_string_equal(fixture->body, "ok");
+    }
+}
+
+static void test_the_proxies_of_the_environment_are_not_used(void **state)
+{
+    struct fixture *fixture = *state;
+    setenv("http_proxy", "http://127.0.0.1:1", 1);
+    setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
+    begin(fixture, serve_all, FAR_MS);
+    exchange(fixture);
+    unsetenv("http_proxy");
+    unsetenv("ALL_PROXY");
+    assert_int_equal(fixture->result, HTTP_ANSWERED);
+}
+
+/* --- connections --- */
+
+static void test_one_connection_serves_one_request_after_the_other(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_all, FAR_MS);
+    for (int i = 0; i < 20; i++) {
+        exchange(fixture);
+        assert_int_equal(fixture->result, HTTP_ANSWERED);
+    }
+    assert_int_equal(peer_connections(fixture->peer), 1);
+    assert_int_equal(peer_requests(fixture->peer), 20);
+}
+
+static void test_a_callback_may_send_the_next_request(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_all, FAR_MS);
+    fixture->sends_left = 9;
+    send_to(fixture, "http", peer_port(fixture->peer));
+    run_until(fixture, 10);
+    assert_int_equal(fixture->answered_count, 10);
+    assert_int_equal(peer_connections(fixture->peer), 1);
+}
+
+static void serve_when_all_are_here(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    while (peer_read(peer, fd)) {
+        peer_wait_requests(peer, PARALLEL_COUNT);
+        peer_write(fd, OK_ANSWER);
+    }
+}
+
+static void test_a_hundred_requests_are_out_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_when_all_are_here, FAR_MS);
+    for (int i = 0; i < PARALLEL_COUNT; i++) {
+        send_to(fixture, "http", peer_port(fixture->peer));
+    }
+    run_until(fixture, PARALLEL_COUNT);
+    assert_int_equal(fixture->answered_count, PARALLEL_COUNT);
+    /* And the connections stay for the next round. */
+    for (int i = 0; i < PARALLEL_COUNT; i++) {
+        send_to(fixture, "http", peer_port(fixture->peer));
+    }
+    run_until(fixture, 2 * PARALLEL_COUNT);
+    assert_int_equal(fixture->answered_count, 2 * PARALLEL_COUNT);
+    assert_int_equal(peer_connections(fixture->peer), PARALLEL_COUNT);
+}
+
+static void serve_one_each(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    if (peer_read(peer, fd)) {
+        peer_write(fd, OK_ANSWER);
+    }
+}
+
+static void stop_loop(void *arg)
+{
+    struct fixture *fixture = arg;
+    loop_stop(fixture->loop);
+}
+
+/* Until the loop has seen that the descriptor of the client ended: it is readable then. */
+static void turn_for_ms(struct fixture *fixture, int64_t ms)
+{
+    struct loop_timer *timer = loop_timer_new(fixture->loop, stop_loop, fixture);
+    loop_timer_start(timer, ms);
+    loop_run(fixture->loop);
+    loop_timer_free(timer);
+}
+
+static void test_a_connection_that_ended_while_idle_is_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_one_each, FAR_MS);
+    for (int i = 0; i < 3; i++) {
+        exchange(fixture);
+        assert_int_equal(fixture->result, HTTP_ANSWERED);
+        turn_for_ms(fixture, 20);
+    }
+    assert_int_equal(peer_connections(fixture->peer), 3);
+    assert_int_equal(peer_requests(fixture->peer), 3);
+}
+
+static void serve_two_and_answer_one(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    if (peer_read(peer, fd)) {
+        peer_write(fd, OK_ANSWER);
+        peer_read(peer, fd);
+    }
+}
+
+static void test_a_request_is_never_sent_twice_behind_the_callers_back(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_two_and_answer_one, FAR_MS);
+    exchange(fixture);
+    assert_int_equal(fixture->result, HTTP_ANSWERED);
+    exchange(fixture);
+    assert_int_equal(fixture->result, HTTP_CUT);
+    assert_string_not_equal(fixture->error, "");
+    assert_int_equal(peer_requests(fixture->peer), 2);
+    /* What comes after is not disturbed. */
+    exchange(fixture);
+    assert_int_equal(fixture->result, HTTP_ANSWERED);
+    assert_int_equal(peer_requests(fixture->peer), 3);
+}
+
+/* --- what goes wrong --- */
+
+/* A port where nobody listens, as long as *out_fd is open. */
+static int closed_port(int *out_fd)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    *out_fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(*out_fd, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(getsockname(*out_fd, (struct sockaddr *)&address, &length), 0);
+    return ntohs(address.sin_port);
+}
+
+static void test_a_refused_connection_has_sent_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd;
+    open_http(fixture, FAR_MS);
+    send_to(fixture, "http", closed_port(&fd));
+    run_until(fixture, 1);
+    close(fd);
+    assert_int_equal(fixture->result, HTTP_NOT_SENT);
+    assert_int_equal(fixture->status, 0);
+    assert_non_null(strstr(fixture->error, "127.0.0.1"));
+}
+
+static void serve_no_tls(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    char byte;
+    (void)peer;
+    (void)connection;
+    (void)arg;
+    assert_int_equal(read(fd, &byte, 1), 1);
+    peer_write(fd, "HTTP/1.1 400 Bad Request\r\n\r\n");
+}
+
+static void test_a_failed_handshake_has_sent_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_no_tls, FAR_MS);
+    send_to(fixture, "https", peer_port(fixture->peer));
+    run_until(fixture, 1);
+    assert_int_equal(fixture->result, HTTP_NOT_SENT);
+    assert_string_not_equal(fixture->error, "");
+}
+
+static void test_an_address_that_is_none_has_sent_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_all, FAR_MS);
+    send_to(fixture, "ftp", peer_port(fixture->peer));
+    run_until(fixture, 1);
+    assert_int_equal(fixture->result, HTTP_NOT_SENT);
+    assert_int_equal(peer_connections(fixture->peer), 0);
+}
+
+static void serve_reset(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    if (peer_read(peer, fd)) {
+        peer_reset(fd);
+    }
+}
+
+static void test_a_reset_after_the_request_is_a_cut(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_reset, FAR_MS);
+    exchange(fixture);
+    assert_int_equal(fixture->result, HTTP_CUT);
+    assert_string_not_equal(fixture->error, "");
+    assert_int_equal(peer_requests(fixture->peer), 1);
+}
+
+static void serve_once(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    if (peer_read(peer, fd)) {
+        peer_answer(peer, fd);
+    }
+}
+
+static void test_half_an_answer_is_a_cut(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const halves[] = {
+        "",
+        "HTTP/1.1 200 OK\r\nContent-Le",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{\"Request",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
+        "no HTTP at all\r\n\r\n",
+    };
+    begin(fixture, serve_once, FAR_MS);
+    for (size_t i = 0; i < sizeof halves / sizeof halves[0]; i++) {
+        print_message("%s\n", halves[i]);
+        peer_set_answer(fixture->peer, halves[i]);
+        exchange(fixture);
+        assert_int_equal(fixture->result, HTTP_CUT);
+        assert_int_equal(fixture->status, 0);
+        assert_string_not_equal(fixture->error, "");
+    }
+    assert_int_equal(peer_requests(fixture->peer), sizeof halves / sizeof halves[0]);
+}
+
+static void serve_silence(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    while (peer_read(peer, fd)) {
+    }
+}
+
+static void test_silence_is_a_cut_when_the_time_is_over(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_silence, 100);
+    send_to(fixture, "http", peer_port(fixture->peer));
+    send_to(fixture, "http", peer_port(fixture->peer));
+    run_until(fixture, 2);
+    assert_int_equal(fixture->result, HTTP_CUT);
+    assert_non_null(strstr(fixture->error, "100 ms"));
+    assert_in_range(fixture->took_ms, 95, FAR_MS);
+    exchange(fixture);
+    assert_int_equal(fixture->result, HTTP_CUT);
+}
+
+static void serve_drops(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    if (!peer_read(peer, fd)) {
+        return;
+    }
+    peer_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+    while (peer_wait_ms(fd, 10)) {
+        peer_write(fd, ".");
+    }
+}
+
+static void test_drops_of_an_answer_do_not_lengthen_its_time(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_drops, 150);
+    exchange(fixture);
+    assert_int_equal(fixture->result, HTTP_CUT);
+    assert_non_null(strstr(fixture->error, "150 ms"));
+}
+
+static void test_an_answer_may_be_as_large_as_the_limit_and_not_larger(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[2 * ANSWER_MAX];
+    begin(fixture, serve_all, FAR_MS);
+    for (int extra = 0; extra <= 1; extra++) {
+        snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%0*d",
+                 ANSWER_MAX + extra, ANSWER_MAX + extra, 0);
+        peer_set_answer(fixture->peer, text);
+        exchange(fixture);
+        assert_int_equal(fixture->result, extra == 0 ? HTTP_ANSWERED : HTTP_CUT);
+    }
+    assert_non_null(strstr(fixture->error, "larger than 1000 bytes"));
+}
+
+/* --- what comes back --- */
+
+static void test_headers_that_matter_are_read_and_nonsense_is_not(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *headers;
+        int64_t retry_after_ms;
+        int64_t date_ms;
+    } rows[] = {
+        {"", -1, -1},
+        {"x-acs-retry-after: 1500\r\n", 1500, -1},
+        {"X-Acs-Retry-After:7  \r\n", 7, -1},
+        {"x-acs-retry-after: 0\r\n", -1, -1},
+        {"x-acs-retry-after: -5\r\n", -1, -1},
+        {"x-acs-retry-after: 5 s\r\n", -1, -1},
+        {"x-acs-retry-after: soon\r\n", -1, -1},
+        {"x-acs-retry-after:\r\n", -1, -1},
+        {"x-acs-retry-after: 3600001\r\n", 3600000, -1},
+        {"x-acs-retry-after: 99999999999999999999999999\r\n", 3600000, -1},
+        {"x-acs-retry-afterwards: 5\r\n", -1, -1},
+        {"Retry-After: 5\r\n", -1, -1},
+        {"Date: Fri, 02 Jan 2026 03:04:05 GMT\r\n", -1, INT64_C(1767323045000)},
+        {"date: Fri, 02 Jan 2026 03:04:05 GMT\r\nx-acs-retry-after: 9\r\n", 9,
+         INT64_C(1767323045000)},
+        {"Date: yesterday\r\n", -1, -1},
+    };
+    begin(fixture, serve_all, FAR_MS);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[256];
+        print_message("%s\n", rows[i].headers);
+        snprintf(text, sizeof text,
+                 "HTTP/1.1 429 Slow\r\n%sContent-Type: text/xml;charset=utf-8\r\n"
+                 "Content-Length: 0\r\n\r\n",
+                 rows[i].headers);
+        peer_set_answer(fixture->peer, text);
+        exchange(fixture);
+        assert_int_equal(fixture->result, HTTP_ANSWERED);
+        assert_int_equal(fixture->status, 429);
+        assert_string_equal(fixture->content_type, "text/xml;charset=utf-8");
+        assert_true(fixture->retry_after_ms == rows[i].retry_after_ms);
+        assert_true(fixture->date_ms == rows[i].date_ms);
+    }
+}
+
+static void test_an_interim_answer_is_not_the_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_all, FAR_MS);
+    peer_set_answer(fixture->peer,
+                    "HTTP/1.1 102 Processing\r\nx-acs-retry-after: 5\r\n\r\n" OK_ANSWER);
+    exchange(fixture);
+    assert_int_equal(fixture->status, 200);
+    assert_int_equal(fixture->retry_after_ms, -1);
+}
+
+static void test_redirects_are_answers_and_not_followed(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_all, FAR_MS);
+    peer_set_answer(fixture->peer,
+                    "HTTP/1.1 307 Elsewhere\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n");
+    exchange(fixture);
+    assert_int_equal(fixture->result, HTTP_ANSWERED);
+    assert_int_equal(fixture->status, 307);
+    assert_int_equal(peer_requests(fixture->peer), 1);
+}
+
+static void count(void *arg, const struct http_answer *answer)
+{
+    (void)answer;
+    (*(int *)arg)++;
+}
+
+static void test_a_dropped_exchange_ends_without_a_word_and_others_go_on(void **state)
+{
+    struct fixture *fixture = *state;
+    int counted = 0;
+    int dropped = 0;
+    char url[64];
+    begin(fixture, serve_all, FAR_MS);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_port(fixture->peer));
+    struct http_request request = {"GET", url, NULL, 0, slice_text("")};
+    http_send(fixture->http, &request, count, &dropped);
+    http_send(fixture->http, &request, count, &counted);
+    http_send(fixture->http, &request, count, &dropped);
+    http_drop(fixture->http, count, &dropped);
+    http_drop(fixture->http, take, &counted);
+    exchange(fixture);
+    while (counted == 0) {
+        exchange(fixture);
+    }
+    assert_int_equal(counted, 1);
+    assert_int_equal(dropped, 0);
+}
+
+static void test_exchanges_still_out_end_without_a_word(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_silence, FAR_MS);
+    send_to(fixture, "http", peer_port(fixture->peer));
+    turn_for_ms(fixture, 20);
+    send_to(fixture, "http", peer_port(fixture->peer));
+    http_free(fixture->http);
+    fixture->http = NULL;
+    assert_int_equal(fixture->done_count, 0);
+    http_free(NULL);
+    assert_string_not_equal(http_library_version(), "");
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_an_empty_post_says_so_and_says_no_more_than_it_was_given),
+        CASE(test_methods_and_bodies_change_from_request_to_request),
+        CASE(test_the_proxies_of_the_environment_are_not_used),
+        CASE(test_one_connection_serves_one_request_after_the_other),
+        CASE(test_a_callback_may_send_the_next_request),
+        CASE(test_a_hundred_requests_are_out_at_once),
+        CASE(test_a_connection_that_ended_while_idle_is_replaced),
+        CASE(test_a_request_is_never_sent_twice_behind_the_callers_back),
+        CASE(test_a_refused_connection_has_sent_nothing),
+        CASE(test_a_failed_handshake_has_sent_nothing),
+        CASE(test_an_address_that_is_none_has_sent_nothing),
+        CASE(test_a_reset_after_the_request_is_a_cut),
+        CASE(test_half_an_answer_is_a_cut),
+        CASE(test_silence_is_a_cut_when_the_time_is_over),
+        CASE(test_drops_of_an_answer_do_not_lengthen_its_time),
+        CASE(test_an_answer_may_be_as_large_as_the_limit_and_not_larger),
+        CASE(test_headers_that_matter_are_read_and_nonsense_is_not),
+        CASE(test_an_interim_answer_is_not_the_answer),
+        CASE(test_redirects_are_answers_and_not_followed),
+        CASE(test_exchanges_still_out_end_without_a_word),
+        CASE(test_a_dropped_exchange_ends_without_a_word_and_others_go_on),
+        CASE(test_bodies_change_too_where_they_are_wiped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,332 @@
+/*
+ * The ledger's clock: its rules with made-up readings, and a ledger whose wall clock the test sets
+ * (clock_wall_ms() is wrapped).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "ledger/clock.h"
+#include "support/ledger_rig.h"
+
+#include <string.h>
+#include <time.h>
+
+#define HOUR_MS  INT64_C(3600000)
+#define DAY_MS   (24 * HOUR_MS)
+#define START_MS INT64_C(1767322800000)
+
+/* ---- the rules ---- */
+
+/* A machine with two clocks. */
+struct machine {
+    struct ledger_clock_reading now;
+    int64_t boot;
+    struct ledger_clock_facts stored;
+    struct ledger_clock clock;
+};
+
+static void start(struct machine *machine)
+{
+    ledger_clock_init(&machine->clock, &machine->stored, machine->boot, &machine->now);
+}
+
+static struct machine machine_new(void)
+{
+    struct machine machine = {.now = {START_MS, 5000}, .boot = 7};
+    start(&machine);
+    return machine;
+}
+
+static void pass(struct machine *machine, int64_t duration_ms)
+{
+    machine->now.wall_ms += duration_ms;
+    machine->now.since_boot_ms += duration_ms;
+}
+
+static void step(struct machine *machine, int64_t by_ms)
+{
+    machine->now.wall_ms += by_ms;
+}
+
+static bool commit(struct machine *machine)
+{
+    bool has_news = ledger_clock_has_news(&machine->clock, &machine->now, &machine->stored);
+    if (has_news) {
+        ledger_clock_stored(&machine->clock, &machine->stored);
+    }
+    return has_news;
+}
+
+static void reboot(struct machine *machine, int64_t off_ms)
+{
+    machine->now.wall_ms += off_ms;
+    machine->now.since_boot_ms = 9000;
+    machine->boot++;
+    start(machine);
+}
+
+static int64_t kept(const struct machine *machine)
+{
+    return ledger_clock_kept_ms(&machine->clock, &machine->now);
+}
+
+static void test_a_new_ledger_begins_with_the_wall_clock(void **state)
+{
+    (void)state;
+    struct machine machine = machine_new();
+    assert_int_equal(kept(&machine), START_MS);
+    pass(&machine, HOUR_MS);
+    assert_int_equal(kept(&machine), START_MS + HOUR_MS);
+}
+
+static void test_steps_of_the_wall_clock_are_left_out(void **state)
+{
+    static const int64_t STEPS[] = {2 * DAY_MS, -HOUR_MS, -2 * DAY_MS, 4000, -4000};
+    (void)state;
+    struct machine machine = machine_new();
+    for (size_t i = 0; i < sizeof STEPS / sizeof STEPS[0]; i++) {
+        step(&machine, STEPS[i]);
+        pass(&machine, 1000);
+        assert_int_equal(kept(&machine), START_MS + 1000 * ((int64_t)i + 1));
+        commit(&machine);
+    }
+}
+
+static void test_the_facts_are_written_once_for_a_step_and_not_for_small_differences(void **state)
+{
+    (void)state;
+    struct machine machine = machine_new();
+    assert_true(commit(&machine));
+    pass(&machine, HOUR_MS / 2);
+    assert_false(commit(&machine));
+    step(&machine, 900);
+    assert_false(commit(&machine));
+    step(&machine, 200);
+    assert_true(commit(&machine));
+    assert_int_equal(machine.stored.steps_ms, 1100);
+    assert_false(commit(&machine));
+    step(&machine, -1100);
+    assert_true(commit(&machine));
+    assert_int_equal(machine.stored.steps_ms, 0);
+}
+
+static void test_facts_that_could_not_be_stored_are_news_again(void **state)
+{
+    (void)state;
+    struct machine machine = machine_new();
+    struct ledger_clock_facts facts;
+    commit(&machine);
+    step(&machine, DAY_MS);
+    assert_true(ledger_clock_has_news(&machine.clock, &machine.now, &facts));
+    assert_true(ledger_clock_has_news(&machine.clock, &machine.now, &facts));
+    assert_int_equal(kept(&machine), START_MS);
+}
+
+static void test_a_step_while_the_bridge_is_away_is_left_out_too(void **state)
+{
+    (void)state;
+    struct machine machine = machine_new();
+    commit(&machine);
+    step(&machine, 2 * DAY_MS);
+    pass(&machine, HOUR_MS);
+    start(&machine);
+    assert_int_equal(kept(&machine), START_MS + HOUR_MS);
+    assert_true(commit(&machine));
+    assert_int_equal(machine.stored.steps_ms, 2 * DAY_MS);
+}
+
+static void test_over_a_reboot_it_goes_on_by_the_wall_clock_without_the_steps_before(void **state)
+{
+    (void)state;
+    struct machine machine = machine_new();
+    step(&machine, 2 * DAY_MS);
+    commit(&machine);
+    reboot(&machine, HOUR_MS);
+    assert_int_equal(kept(&machine), START_MS + HOUR_MS);
+    assert_true(commit(&machine));
+    pass(&machine, HOUR_MS);
+    assert_int_equal(kept(&machine), START_MS + 2 * HOUR_MS);
+}
+
+static void test_a_machine_that_begins_in_1970_neither_keeps_for_ever_nor_forgets(void **state)
+{
+    (void)state;
+    struct machine machine = machine_new();
+    commit(&machine);
+    for (int64_t day = 1; day <= 3; day++) {
+        pass(&machine, HOUR_MS);
+        commit(&machine);
+        int64_t right_ms = machine.now.wall_ms + DAY_MS;
+        reboot(&machine, -machine.now.wall_ms);
+        assert_int_equal(kept(&machine), START_MS + day * HOUR_MS);
+        commit(&machine);
+        step(&machine, right_ms);
+        assert_int_equal(kept(&machine), START_MS + day * HOUR_MS);
+        commit(&machine);
+    }
+}
+
+static void test_a_run_that_knew_no_time_does_not_set_the_next_one_ahead(void **state)
+{
+    (void)state;
+    struct machine machine = machine_new();
+    commit(&machine);
+    reboot(&machine, -machine.now.wall_ms);
+    commit(&machine);
+    reboot(&machine, START_MS + DAY_MS - machine.now.wall_ms);
+    assert_int_equal(kept(&machine), START_MS + DAY_MS);
+}
+
+static void test_a_system_that_does_not_name_its_runs_is_as_one_that_rebooted(void **state)
+{
+    (void)state;
+    struct machine machine = machine_new();
+    machine.boot = 0;
+    start(&machine);
+    step(&machine, DAY_MS);
+    commit(&machine);
+    start(&machine);
+    assert_int_equal(kept(&machine), START_MS);
+    step(&machine, HOUR_MS);
+    start(&machine);
+    assert_int_equal(kept(&machine), START_MS + HOUR_MS);
+}
+
+static void test_this_system_names_its_run(void **state)
+{
+    (void)state;
+    assert_true(ledger_clock_boot() > 0);
+    assert_true(ledger_clock_boot() == ledger_clock_boot());
+}
+
+/* ---- a ledger whose wall clock is set ---- */
+
+static _Atomic int64_t offset_ms;
+
+/* The linker's names: see tests/unit/CMakeLists.txt. */
+int64_t __wrap_clock_wall_ms(void); /* NOLINT(bugprone-reserved-identifier) */
+
+int64_t __wrap_clock_wall_ms(void) /* NOLINT(bugprone-reserved-identifier) */
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + offset_ms;
+}
+
+static int setup(void **state)
+{
+    offset_ms = 0;
+    return rig_setup(state);
+}
+
+static void claim_and_succeed(struct rig *rig)
+{
+    rig_claim(rig, "t1");
+    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
+    rig_succeed(rig, "t1");
+    rig_expect(rig, "posted succeeded t1 to replies/t1\n");
+}
+
+static void expect_replayed(struct rig *rig)
+{
+    rig_claim(rig, "t1");
+    rig_expect(rig, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
+    assert_int_equal(rig_counter(rig, COUNTER_LEDGER_EXPIRED), 0);
+}
+
+static void test_a_token_is_known_whatever_the_wall_clock_does(void **state)
+{
+    static const int64_t OFFSETS[] = {2 * DAY_MS, -HOUR_MS, -400 * DAY_MS, 0};
+    struct rig *rig = *state;
+    claim_and_succeed(rig);
+    for (size_t i = 0; i < sizeof OFFSETS / sizeof OFFSETS[0]; i++) {
+        offset_ms = OFFSETS[i];
+        expect_replayed(rig);
+    }
+}
+
+static void test_a_token_is_known_when_the_clock_was_set_before_or_after_a_restart(void **state)
+{
+    struct rig *rig = *state;
+    claim_and_succeed(rig);
+    offset_ms = 2 * DAY_MS;
+    rig_open_again(rig);
+    expect_replayed(rig);
+    offset_ms = 0;
+    rig_open_again(rig);
+    expect_replayed(rig);
+}
+
+static void test_a_token_made_under_a_wrong_clock_is_known_when_that_is_put_right(void **state)
+{
+    struct rig *rig = *state;
+    offset_ms = -30 * DAY_MS;
+    rig_open_again(rig);
+    claim_and_succeed(rig);
+    offset_ms = 0;
+    expect_replayed(rig);
+    rig_open_again(rig);
+    expect_replayed(rig);
+}
+
+static void test_a_token_expires_in_its_time_after_the_clock_was_set_back(void **state)
+{
+    struct rig *rig = *state;
+    rig->options.success_ttl_s = 1;
+    rig_open_again(rig);
+    claim_and_succeed(rig);
+    offset_ms = -DAY_MS;
+    rig_post(rig, "m", false);
+    rig_expect(rig, "posted m\nkept\n");
+    struct timespec ttl = {.tv_sec = 1, .tv_nsec = 50000000};
+    nanosleep(&ttl, NULL);
+    rig_claim(rig, "t1");
+    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
+}
+
+static void test_the_time_of_expiry_is_shown_by_the_wall_clock(void **state)
+{
+    struct rig *rig = *state;
+    struct buf out = {0};
+    struct buf why = {0};
+    char about[CLOCK_TEXT_BYTES];
+    claim_and_succeed(rig);
+    offset_ms = 10 * DAY_MS;
+    expect_replayed(rig);
+    assert_int_equal(ledger_show(rig->store, slice_text("t1"), &out, &why), STATUS_OK);
+    clock_format_ms(__wrap_clock_wall_ms() + rig->options.success_ttl_s * 1000, about);
+    const char *shown = strstr(out.data, "\"ExpiresAt\":\"");
+    assert_non_null(shown);
+    assert_memory_equal(shown + strlen("\"ExpiresAt\":\""), about, strlen("2026-01-02T"));
+    buf_fini(&out);
+    buf_fini(&why);
+}
+
+#define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, setup, rig_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_new_ledger_begins_with_the_wall_clock),
+        cmocka_unit_test(test_steps_of_the_wall_clock_are_left_out),
+        cmocka_unit_test(test_the_facts_are_written_once_for_a_step_and_not_for_small_differences),
+        cmocka_unit_test(test_facts_that_could_not_be_stored_are_news_again),
+        cmocka_unit_test(test_a_step_while_the_bridge_is_away_is_left_out_too),
+        cmocka_unit_test(test_over_a_reboot_it_goes_on_by_the_wall_clock_without_the_steps_before),
+        cmocka_unit_test(test_a_machine_that_begins_in_1970_neither_keeps_for_ever_nor_forgets),
+        cmocka_unit_test(test_a_run_that_knew_no_time_does_not_set_the_next_one_ahead),
+        cmocka_unit_test(test_a_system_that_does_not_name_its_runs_is_as_one_that_rebooted),
+        cmocka_unit_test(test_this_system_names_its_run),
+        RIG_TEST(test_a_token_is_known_whatever_the_wall_clock_does),
+        RIG_TEST(test_a_token_is_known_when_the_clock_was_set_before_or_after_a_restart),
+        RIG_TEST(test_a_token_made_under_a_wrong_clock_is_known_when_that_is_put_right),
+        RIG_TEST(test_a_token_expires_in_its_time_after_the_clock_was_set_back),
+        RIG_TEST(test_the_time_of_expiry_is_shown_by_the_wall_clock),
+    };
+    return cmocka_run_group_tests_name("ledger_clock", tests, NULL, NULL);
+}

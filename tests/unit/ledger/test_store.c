@@ -1,0 +1,465 @@
+/*
+ * The SQLite store: the conformance suite, and what is SQLite's own: the file, its version, its
+ * faults.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "ledger/sqlite/schema.h"
+#include "ledger/store.h"
+#include "support/store_suite.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct store_ops *const OPS = &store_sqlite_ops;
+
+/* "FOLDER/ledger.db" in a folder of its own. */
+static char *location_new(void)
+{
+    char folder[] = "/tmp/test-store-XXXXXX";
+    struct buf path = {0};
+    assert_non_null(mkdtemp(folder));
+    buf_printf(&path, "%s/ledger.db", folder);
+    return buf_take(&path);
+}
+
+static void location_free(char *location)
+{
+    static const char *const ENDINGS[] = {"", ".lock", "-wal", "-shm", "-journal"};
+    for (size_t i = 0; i < sizeof ENDINGS / sizeof ENDINGS[0]; i++) {
+        struct buf name = {0};
+        buf_printf(&name, "%s%s", location, ENDINGS[i]);
+        unlink(name.data);
+        buf_fini(&name);
+    }
+    *strrchr(location, '/') = '\0';
+    assert_int_equal(rmdir(location), 0);
+    free(location);
+}
+
+static int setup(void **state)
+{
+    *state = location_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    location_free(*state);
+    return 0;
+}
+
+/* Opens and closes: what became of it, and why not. */
+static enum status try_open(const char *location, struct buf *out_why)
+{
+    struct store *store = NULL;
+    enum status status = OPS->open(location, true, &store, out_why);
+    OPS->close(store);
+    return status;
+}
+
+static void assert_opens(const char *location)
+{
+    struct buf why = {0};
+    assert_int_equal(try_open(location, &why), STATUS_OK);
+    buf_fini(&why);
+}
+
+/* The store refuses the file, says `word`, and leaves it as it is. */
+static void assert_refused(const char *location, enum status expected, const char *word)
+{
+    struct stat before;
+    struct stat after;
+    struct buf why = {0};
+    assert_int_equal(stat(location, &before), 0);
+    assert_int_equal(try_open(location, &why), expected);
+    assert_non_null(strstr(why.data, word));
+    assert_non_null(strstr(why.data, location));
+    assert_int_equal(stat(location, &after), 0);
+    assert_int_equal(before.st_size, after.st_size);
+    assert_int_equal(before.st_ino, after.st_ino);
+    buf_fini(&why);
+}
+
+static void execute(const char *location, const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(location, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void write_at(const char *location, off_t offset, const void *bytes, size_t length)
+{
+    int fd = open(location, O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, bytes, length, offset), length);
+    close(fd);
+}
+
+static void test_the_file_is_for_its_owner_alone(void **state)
+{
+    const char *location = *state;
+    struct stat about;
+    assert_opens(location);
+    assert_int_equal(stat(location, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600);
+}
+
+static void test_a_version_1_file_is_brought_forward_with_its_rows(void **state)
+{
+    const char *location = *state;
+    struct store *store = NULL;
+    struct buf why = {0};
+    int64_t value = 0;
+    size_t count = 0;
+    execute(location, store_sqlite_steps[0]);
+    execute(location, "INSERT INTO command (id, token, state, action, region, grp, route, one_shot,"
+                      " fingerprint, received_at, deadline_at, attempts, not_before)"
+                      " VALUES (5, 'old', 1, 'A', 'r', 'g', 'start', 0, x'00', 1, 2, 0, 0);"
+                      "INSERT INTO asker (command_id, place, topic, has_body_trace)"
+                      " VALUES (5, 0, 'replies/old', 0);"
+                      "INSERT INTO outbox VALUES (8, x'6d');"
+                      "PRAGMA application_id = 1162038594; PRAGMA user_version = 1");
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    struct store_row row;
+    assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
+    assert_int_equal(row.id, 5);
+    assert_int_equal(OPS->get_fact(store, "x", &value), STATUS_NOT_FOUND);
+    assert_int_equal(OPS->begin(store), STATUS_OK);
+    assert_int_equal(OPS->set_fact(store, "x", 3), STATUS_OK);
+    assert_int_equal(OPS->expire(store, INT64_MAX, 10, &count), STATUS_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(OPS->commit(store), STATUS_OK);
+    OPS->close(store);
+    buf_fini(&why);
+}
+
+static void test_a_version_2_file_is_brought_forward_with_nobody_charged(void **state)
+{
+    const char *location = *state;
+    struct store *store = NULL;
+    struct buf why = {0};
+    execute(location, store_sqlite_steps[0]);
+    execute(location, store_sqlite_steps[1]);
+    execute(location, "INSERT INTO command (id, token, state, action, region, grp, route, one_shot,"
+                      " fingerprint, received_at, deadline_at, attempts, not_before)"
+                      " VALUES (5, 'old', 2, 'A', 'r', 'g', 'start', 0, x'00', 1, 2, 1, 0);"
+                      "INSERT INTO asker (command_id, place, topic, has_body_trace)"
+                      " VALUES (5, 0, 'replies/old', 0);"
+                      "PRAGMA application_id = 1162038594; PRAGMA user_version = 2");
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    struct store_row row;
+    assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
+    assert_int_equal(row.state, STATE_CALLING);
+    assert_int_equal(row.charges.ends, 0);
+    OPS->close(store);
+    buf_fini(&why);
+}
+
+static void test_a_newer_file_is_refused_with_both_versions(void **state)
+{
+    const char *location = *state;
+    char word[80];
+    assert_opens(location);
+    execute(location, "PRAGMA user_version = 77");
+    assert_refused(location, STATUS_INVALID, "schema version 77");
+    snprintf(word, sizeof word, "up to %d", STORE_SQLITE_VERSION);
+    assert_refused(location, STATUS_INVALID, word);
+}
+
+static void test_a_database_of_another_program_is_refused(void **state)
+{
+    const char *location = *state;
+    execute(location, "CREATE TABLE notes (text)");
+    assert_refused(location, STATUS_INVALID, "another program");
+}
+
+static void test_a_file_that_is_no_database_is_refused(void **state)
+{
+    const char *location = *state;
+    char text[8192];
+    memset(text, 'x', sizeof text);
+    write_at(location, 0, text, sizeof text);
+    assert_refused(location, STATUS_INVALID, "restore it from a backup");
+}
+
+static void fill(const char *location)
+{
+    static struct route route = {.name = (char *)"start"};
+    struct store *store = NULL;
+    struct buf why = {0};
+    assert_int_equal(OPS->open(location, false, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->begin(store), STATUS_OK);
+    for (int i = 0; i < 500; i++) {
+        char token[32];
+        const struct asker asker = {.topic = (char *)"replies/a"};
+        int64_t id = 0;
+        snprintf(token, sizeof token, "token-%d", i);
+        struct command *command =
+            command_of_record(&route, slice_text("StartDiskReplicaGroup"), slice_text("cn-beijing"),
+                              slice_text("pg-example"), slice_text(token), false);
+        assert_int_equal(OPS->insert(store, command, STATE_READY, &id), STATUS_OK);
+        assert_int_equal(OPS->add_asker(store, id, 0, &asker), STATUS_OK);
+        assert_int_equal(OPS->post(store, slice_text("message"), &id), STATUS_OK);
+        command_free(command);
+    }
+    assert_int_equal(OPS->commit(store), STATUS_OK);
+    OPS->close(store);
+    buf_fini(&why);
+}
+
+static void test_a_file_that_was_cut_off_is_refused(void **state)
+{
+    const char *location = *state;
+    struct stat about;
+    fill(location);
+    assert_int_equal(stat(location, &about), 0);
+    assert_int_equal(truncate(location, about.st_size - 4096), 0);
+    assert_refused(location, STATUS_INVALID, "restore it from a backup");
+}
+
+static void test_a_file_with_an_overwritten_root_is_refused(void **state)
+{
+    const char *location = *state;
+    char garbage[4096];
+    memset(garbage, 0xa5, sizeof garbage);
+    fill(location);
+    write_at(location, 4096, garbage, sizeof garbage); /* page 2: the root of the first table */
+    assert_refused(location, STATUS_INVALID, "restore it from a backup");
+}
+
+static char *beside(const char *location, const char *ending)
+{
+    struct buf name = {0};
+    buf_printf(&name, "%s%s", location, ending);
+    return buf_take(&name);
+}
+
+static void test_an_empty_file_is_refused_and_stays_empty(void **state)
+{
+    const char *location = *state;
+    write_at(location, 0, "", 0);
+    assert_refused(location, STATUS_INVALID, "is empty");
+    assert_refused(location, STATUS_INVALID, "remove the file to begin with an empty ledger");
+    assert_int_equal(unlink(location), 0);
+    assert_opens(location);
+}
+
+static void test_a_log_without_its_file_is_refused(void **state)
+{
+    const char *location = *state;
+    char *log = beside(location, "-wal");
+    struct buf why = {0};
+    write_at(log, 0, "x", 1);
+    assert_int_equal(try_open(location, &why), STATUS_INVALID);
+    assert_non_null(strstr(why.data, log));
+    assert_int_not_equal(access(location, F_OK), 0);
+    assert_int_equal(unlink(log), 0);
+    assert_opens(location);
+    buf_fini(&why);
+    free(log);
+}
+
+/* A bridge that died while it made its first ledger left this. */
+static void test_a_ledger_that_was_half_made_is_made_anew(void **state)
+{
+    const char *location = *state;
+    char *made = beside(location, ".new");
+    char *journal = beside(location, ".new-journal");
+    write_at(made, 0, "SQLite format 3", 16);
+    write_at(journal, 0, "half a journal", 14);
+    assert_opens(location);
+    assert_int_not_equal(access(made, F_OK), 0);
+    assert_int_not_equal(access(journal, F_OK), 0);
+    free(made);
+    free(journal);
+}
+
+static enum status write_fact(struct store *store, const char *key)
+{
+    enum status status = OPS->begin(store);
+    if (status == STATUS_OK) {
+        status = OPS->set_fact(store, key, 1);
+    }
+    if (status == STATUS_OK) {
+        return OPS->commit(store);
+    }
+    OPS->rollback(store);
+    return status;
+}
+
+/* Moved away while it is open, put back, and moved away for good. */
+static void check_vanishing(const char *location, const char *ending)
+{
+    struct store *store = NULL;
+    struct buf why = {0};
+    int64_t value = 0;
+    char *name = beside(location, ending);
+    char *elsewhere = beside(location, ".elsewhere");
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(write_fact(store, "before"), STATUS_OK);
+    assert_int_equal(rename(name, elsewhere), 0);
+    assert_int_equal(write_fact(store, "while"), STATUS_STORE);
+    assert_non_null(strstr(OPS->error(store), "put it back"));
+    assert_non_null(strstr(OPS->error(store), name));
+    assert_int_equal(rename(elsewhere, name), 0);
+    assert_int_equal(write_fact(store, "after"), STATUS_OK);
+    assert_int_equal(OPS->get_fact(store, "while", &value), STATUS_NOT_FOUND);
+    OPS->close(store);
+    free(name);
+    free(elsewhere);
+    buf_fini(&why);
+}
+
+static void test_a_file_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back(void **state)
+{
+    check_vanishing(*state, "");
+}
+
+static void test_a_log_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back(void **state)
+{
+    check_vanishing(*state, "-wal");
+}
+
+static void test_a_file_that_vanished_while_it_was_open_is_not_made_anew(void **state)
+{
+    const char *location = *state;
+    struct store *store = NULL;
+    struct buf why = {0};
+    char *log = beside(location, "-wal");
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(write_fact(store, "before"), STATUS_OK);
+    assert_int_equal(unlink(location), 0);
+    assert_int_equal(write_fact(store, "after"), STATUS_STORE);
+    OPS->close(store);
+    assert_int_equal(try_open(location, &why), STATUS_INVALID);
+    assert_non_null(strstr(why.data, log));
+    buf_fini(&why);
+    free(log);
+}
+
+/* As a crash leaves them: the index of the log is no part of what is kept. */
+static void test_without_the_logs_index_nothing_is_lost(void **state)
+{
+    const char *location = *state;
+    static const char *const ENDINGS[] = {"", "-wal"};
+    char *copy = location_new();
+    struct store *store = NULL;
+    struct buf why = {0};
+    int64_t value = 0;
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(write_fact(store, "kept"), STATUS_OK);
+    for (size_t i = 0; i < 2; i++) {
+        struct buf command = {0};
+        buf_printf(&command, "cp %s%s %s%s", location, ENDINGS[i], copy, ENDINGS[i]);
+        assert_int_equal(system(command.data), 0);
+        buf_fini(&command);
+    }
+    OPS->close(store);
+    assert_int_equal(OPS->open(copy, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->get_fact(store, "kept", &value), STATUS_OK);
+    OPS->close(store);
+    location_free(copy);
+    buf_fini(&why);
+}
+
+static void test_a_missing_folder_is_the_machines_fault(void **state)
+{
+    struct buf path = {0};
+    struct buf why = {0};
+    buf_printf(&path, "%s.d/ledger.db", (const char *)*state);
+    assert_int_equal(try_open(path.data, &why), STATUS_STORE);
+    assert_non_null(strstr(why.data, "No such file"));
+    assert_non_null(strstr(why.data, path.data));
+    buf_fini(&path);
+    buf_fini(&why);
+}
+
+static void test_the_owner_is_named_by_its_process(void **state)
+{
+    const char *location = *state;
+    struct store *store = NULL;
+    struct buf why = {0};
+    char word[32];
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    snprintf(word, sizeof word, "process %ld;", (long)getpid());
+    assert_refused(location, STATUS_BUSY, word);
+    OPS->close(store);
+    assert_opens(location);
+    buf_fini(&why);
+}
+
+static void test_durability_is_what_was_asked_for(void **state)
+{
+    (void)state;
+    assert_string_equal(store_sqlite_durability(true), "PRAGMA synchronous = FULL");
+    assert_string_equal(store_sqlite_durability(false), "PRAGMA synchronous = NORMAL");
+}
+
+/* What keeps a claim as cheap at a million records as at ten thousand. */
+static void test_no_statement_reads_all_commands(void **state)
+{
+    const char *location = *state;
+    sqlite3 *db = NULL;
+    assert_opens(location);
+    assert_int_equal(sqlite3_open(location, &db), SQLITE_OK);
+    for (int i = 0; i < SQL_COUNT + STORE_SQLITE_PROBES; i++) {
+        const char *text =
+            i < SQL_COUNT ? store_sqlite_statements[i] : store_sqlite_probes[i - SQL_COUNT];
+        struct buf sql = {0};
+        sqlite3_stmt *plan = NULL;
+        buf_printf(&sql, "EXPLAIN QUERY PLAN %s", text);
+        assert_int_equal(sqlite3_prepare_v2(db, sql.data, -1, &plan, NULL), SQLITE_OK);
+        while (sqlite3_step(plan) == SQLITE_ROW) {
+            const char *step = (const char *)sqlite3_column_text(plan, 3);
+            if (strncmp(step, "SCAN c", 6) == 0 || strstr(step, "TEMP B-TREE") != NULL) {
+                fail_msg("%s: %s", text, step);
+            }
+        }
+        sqlite3_finalize(plan);
+        buf_fini(&sql);
+    }
+    sqlite3_close(db);
+}
+
+#define FILE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct store_suite suite = {&store_sqlite_ops, location_new, location_free};
+    const struct CMUnitTest tests[] = {
+        FILE_TEST(test_the_file_is_for_its_owner_alone),
+        FILE_TEST(test_a_version_1_file_is_brought_forward_with_its_rows),
+        FILE_TEST(test_a_version_2_file_is_brought_forward_with_nobody_charged),
+        FILE_TEST(test_a_newer_file_is_refused_with_both_versions),
+        FILE_TEST(test_a_database_of_another_program_is_refused),
+        FILE_TEST(test_a_file_that_is_no_database_is_refused),
+        FILE_TEST(test_a_file_that_was_cut_off_is_refused),
+        FILE_TEST(test_a_file_with_an_overwritten_root_is_refused),
+        FILE_TEST(test_an_empty_file_is_refused_and_stays_empty),
+        FILE_TEST(test_a_log_without_its_file_is_refused),
+        FILE_TEST(test_a_ledger_that_was_half_made_is_made_anew),
+        FILE_TEST(test_a_file_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back),
+        FILE_TEST(test_a_log_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back),
+        FILE_TEST(test_a_file_that_vanished_while_it_was_open_is_not_made_anew),
+        FILE_TEST(test_without_the_logs_index_nothing_is_lost),
+        FILE_TEST(test_a_missing_folder_is_the_machines_fault),
+        FILE_TEST(test_the_owner_is_named_by_its_process),
+        FILE_TEST(test_durability_is_what_was_asked_for),
+        FILE_TEST(test_no_statement_reads_all_commands),
+    };
+    int failed = store_suite_run(&suite);
+    return failed + cmocka_run_group_tests_name("store_sqlite", tests, NULL, NULL);
+}

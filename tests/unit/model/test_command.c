@@ -1,0 +1,258 @@
+#include "intake/command_read.h"
+#include "model/command.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define NOW_MS INT64_C(1767323045123) /* 2026-01-02T03:04:05.123Z */
+
+static char *all[] = {"*"};
+static char *beijing[] = {"cn-beijing"};
+static char *examples[] = {"pg-ex*", "pg-other"};
+
+static const struct command_limits limits = {.payload_bytes = 16384, .deadline_s = 300};
+
+static struct route start_route(void)
+{
+    return (struct route){
+        .name = "start",
+        .action = "StartDiskReplicaGroup",
+        .reply_topic = "replies/{ClientToken}",
+        .response_topics = {all, 1},
+        .regions = {all, 1},
+        .groups = {all, 1},
+    };
+}
+
+static struct delivery delivery_of(const char *payload)
+{
+    return (struct delivery){
+        .topic = slice_text("commands/start"),
+        .payload = slice_text(payload),
+        .payload_bytes = strlen(payload),
+        .qos = 1,
+        .expiry_s = -1,
+    };
+}
+
+/* What one payload reads as, on a route without defaults. */
+struct reading {
+    struct request request;
+    struct refusal refusal;
+    enum status status;
+};
+
+static struct reading read_on(const struct route *route, const struct delivery *delivery)
+{
+    struct reading reading = {.refusal = {.error = ERROR_NONE}};
+    reading.status = request_read(route, delivery, &limits, &reading.request, &reading.refusal);
+    assert_int_equal(reading.status == STATUS_OK, reading.refusal.error == ERROR_NONE);
+    return reading;
+}
+
+#define NEEDED "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-example\""
+
+static void test_what_a_route_does_not_list_is_not_authorised(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *region;
+        const char *group;
+        enum status status;
+    } rows[] = {
+        {"cn-beijing", "pg-example", STATUS_OK},
+        {"cn-beijing", "pg-other", STATUS_OK},
+        {"cn-beijing", "pg-secret", STATUS_INVALID},
+        {"cn-hangzhou", "pg-example", STATUS_INVALID},
+    };
+    struct route route = start_route();
+    route.regions = (struct text_list){beijing, 1};
+    route.groups = (struct text_list){examples, 2};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct request request = {.region = slice_text(rows[i].region),
+                                  .group = slice_text(rows[i].group)};
+        struct refusal refusal = {.error = ERROR_NONE};
+        assert_int_equal(request_authorise(&route, &request, &refusal), rows[i].status);
+        assert_int_equal(refusal.error,
+                         rows[i].status == STATUS_OK ? ERROR_NONE : ERROR_NOT_ALLOWED);
+        assert_null(strstr(refusal.message, "pg-secret"));
+    }
+}
+
+static void token_of(const struct route *route, struct slice correlation_data, const char *payload,
+                     char out[DIGEST_SHA256_HEX_BYTES])
+{
+    struct delivery delivery = delivery_of(payload);
+    delivery.correlation_data = correlation_data;
+    struct reading reading = read_on(route, &delivery);
+    command_make_token(route, &delivery, &reading.request, out);
+    assert_int_equal(strlen(out), 64);
+    assert_int_equal(strspn(out, "0123456789abcdef"), 64);
+    request_fini(&reading.request);
+}
+
+static void test_a_token_is_derived_from_everything_that_makes_the_command(void **state)
+{
+    (void)state;
+    struct route route = start_route();
+    struct route other = start_route();
+    other.name = "other";
+    char tokens[8][DIGEST_SHA256_HEX_BYTES];
+    token_of(&route, slice_text("c"), "{" NEEDED "}", tokens[0]);
+    token_of(&other, slice_text("c"), "{" NEEDED "}", tokens[1]);
+    token_of(&route, slice_text("d"), "{" NEEDED "}", tokens[2]);
+    token_of(&route, slice_text(""), "{" NEEDED "}", tokens[3]);
+    token_of(&route, slice_text("c"), "{" NEEDED ",\"OneShot\":true}", tokens[4]);
+    token_of(&route, slice_text("c"), "{\"RegionId\":\"a\",\"ReplicaGroupId\":\"bc\"}", tokens[5]);
+    token_of(&route, slice_text("c"), "{\"RegionId\":\"ab\",\"ReplicaGroupId\":\"c\"}", tokens[6]);
+    other = start_route();
+    other.action = "StopDiskReplicaGroup";
+    token_of(&other, slice_text("c"), "{" NEEDED "}", tokens[7]);
+    for (int a = 0; a < 8; a++) {
+        for (int b = 0; b < a; b++) {
+            assert_string_not_equal(tokens[a], tokens[b]);
+        }
+    }
+    char again[DIGEST_SHA256_HEX_BYTES];
+    token_of(&route, slice_text("c"), "{" NEEDED ",\"CorrelationId\":\"x\",\"OneShot\":false}",
+             again);
+    assert_string_equal(again, tokens[0]);
+    token_of(&route, slice_text(""), "{" NEEDED "}", again);
+    assert_string_equal(again, tokens[3]);
+}
+
+static void test_without_correlation_data_tokens_are_random(void **state)
+{
+    (void)state;
+    struct route route = start_route();
+    char a[DIGEST_SHA256_HEX_BYTES];
+    char b[DIGEST_SHA256_HEX_BYTES];
+    token_of(&route, slice_text(NULL), "{" NEEDED ",\"CorrelationId\":\"x\"}", a);
+    token_of(&route, slice_text(NULL), "{" NEEDED ",\"CorrelationId\":\"x\"}", b);
+    assert_string_not_equal(a, b);
+}
+
+static void test_the_deadline_is_the_first_of_three(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t not_after_ms;
+        int64_t expiry_s;
+        int64_t deadline_s;
+        int64_t deadline_at_ms;
+    } rows[] = {
+        {INT64_MAX, -1, 300, NOW_MS + 300000},
+        {INT64_MAX, 60, 300, NOW_MS + 60000},
+        {INT64_MAX, 0, 300, NOW_MS},
+        {NOW_MS + 5, 60, 300, NOW_MS + 5},
+        {NOW_MS - 5, 60, 300, NOW_MS - 5},
+        {-1000, -1, 300, -1000},
+        {INT64_MAX, UINT32_MAX, 300, NOW_MS + 300000},
+        {INT64_MAX, -1, INT64_MAX, INT64_MAX},
+        {INT64_MAX, 4294967295, INT64_MAX / 1000, NOW_MS + INT64_C(4294967295000)},
+    };
+    struct route route = start_route();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct delivery delivery = {.expiry_s = rows[i].expiry_s};
+        struct command_limits own = {.deadline_s = rows[i].deadline_s};
+        struct request request = {.region = slice_text("r"),
+                                  .group = slice_text("g"),
+                                  .has_one_shot = true,
+                                  .not_after_ms = rows[i].not_after_ms};
+        struct command *command =
+            command_new(&route, &request, &delivery, slice_text("t"), &own, NOW_MS);
+        assert_true(command->deadline_at_ms == rows[i].deadline_at_ms);
+        assert_true(command->received_at_ms == NOW_MS);
+        command_free(command);
+    }
+}
+
+static void test_a_command_owns_what_it_was_made_of(void **state)
+{
+    (void)state;
+    struct route route = start_route();
+    struct delivery delivery = delivery_of("{" NEEDED ",\"ClientToken\":\"tok\",\"OneShot\":true}");
+    struct reading reading = read_on(&route, &delivery);
+    struct command *command =
+        command_new(&route, &reading.request, &delivery, reading.request.token, &limits, NOW_MS);
+    request_fini(&reading.request);
+    assert_string_equal(command->action, "StartDiskReplicaGroup");
+    assert_string_equal(command->region, "cn-beijing");
+    assert_string_equal(command->group, "pg-example");
+    assert_string_equal(command->token, "tok");
+    assert_true(command->one_shot);
+    assert_ptr_equal(command->route, &route);
+    assert_int_equal(command->state, STATE_NONE);
+    assert_int_equal(command->id, 0);
+    assert_int_equal(command->attempts, 0);
+    assert_int_equal(command->not_before_ms, 0);
+
+    struct command *record =
+        command_of_record(NULL, slice_text(command->action), slice_text(command->region),
+                          slice_text(command->group), slice_text(command->token), true);
+    assert_memory_equal(record->fingerprint, command->fingerprint, DIGEST_SHA256_BYTES);
+    assert_string_equal(record->token, "tok");
+    assert_null(record->route);
+    command_free(record);
+    command_free(command);
+    command_free(NULL);
+}
+
+static void test_the_fingerprint_is_over_the_parameters_only(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *action;
+        const char *region;
+        const char *group;
+        bool one_shot;
+    } rows[] = {
+        {"A", "r", "g", false}, {"B", "r", "g", false}, {"A", "s", "g", false},
+        {"A", "r", "h", false}, {"A", "r", "g", true},  {"Ar", "", "g", false},
+        {"A", "rg", "", false},
+    };
+    enum { ROWS = sizeof rows / sizeof rows[0] };
+    uint8_t prints[ROWS][DIGEST_SHA256_BYTES];
+    for (size_t i = 0; i < ROWS; i++) {
+        command_fingerprint(rows[i].action, slice_text(rows[i].region), slice_text(rows[i].group),
+                            rows[i].one_shot, prints[i]);
+        for (size_t k = 0; k < i; k++) {
+            assert_memory_not_equal(prints[i], prints[k], DIGEST_SHA256_BYTES);
+        }
+    }
+    struct command *a = command_of_record(NULL, slice_text("A"), slice_text("r"), slice_text("g"),
+                                          slice_text("token-1"), false);
+    assert_memory_equal(a->fingerprint, prints[0], DIGEST_SHA256_BYTES);
+    command_free(a);
+}
+
+/* Ledgers hold fingerprints: a change of how they are made would turn every repeat into a mismatch.
+ */
+static void test_the_fingerprint_is_the_one_that_ledgers_hold(void **state)
+{
+    (void)state;
+    uint8_t print[DIGEST_SHA256_BYTES];
+    char hex[DIGEST_SHA256_HEX_BYTES];
+    command_fingerprint("StartDiskReplicaGroup", slice_text("cn-beijing"), slice_text("pg-example"),
+                        false, print);
+    digest_hex(print, sizeof print, hex);
+    assert_string_equal(hex, "0658f828cec14c4c08eca92310b8494173a90c45c33d0d0a4d93786edfb35498");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_a_route_does_not_list_is_not_authorised),
+        cmocka_unit_test(test_a_token_is_derived_from_everything_that_makes_the_command),
+        cmocka_unit_test(test_without_correlation_data_tokens_are_random),
+        cmocka_unit_test(test_the_deadline_is_the_first_of_three),
+        cmocka_unit_test(test_a_command_owns_what_it_was_made_of),
+        cmocka_unit_test(test_the_fingerprint_is_over_the_parameters_only),
+        cmocka_unit_test(test_the_fingerprint_is_the_one_that_ledgers_hold),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

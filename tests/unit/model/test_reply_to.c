@@ -1,0 +1,164 @@
+#include "model/command.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static char *places[] = {"replies/#", "inbox/+"};
+
+static const struct route route = {
+    .name = "start",
+    .action = "StartDiskReplicaGroup",
+    .reply_topic = "{Instance}/replies/{RegionId}/{ClientToken}",
+    .response_topics = {places, 2},
+};
+
+struct resolved {
+    struct asker asker;
+    struct refusal refusal;
+    enum status status;
+};
+
+static struct resolved resolve(const struct delivery *delivery, const struct request *request,
+                               struct slice token)
+{
+    struct resolved resolved = {.refusal = {.error = ERROR_NONE}};
+    resolved.status =
+        asker_resolve(&route, "edge", delivery, request, token, &resolved.asker, &resolved.refusal);
+    assert_int_equal(resolved.status == STATUS_OK, resolved.refusal.error == ERROR_NONE);
+    return resolved;
+}
+
+static const char own_place[] = "edge/replies/cn-beijing/t%2F1";
+
+static void test_the_answer_goes_where_the_sender_asked_and_may(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *response_topic;
+        const char *reply_to;
+        const char *expected;
+        enum status status;
+    } rows[] = {
+        {NULL, NULL, own_place, STATUS_OK},
+        {"replies/a", NULL, "replies/a", STATUS_OK},
+        {NULL, "inbox/b", "inbox/b", STATUS_OK},
+        {"replies/a", "inbox/b", "replies/a", STATUS_OK},
+        {"replies/a", "elsewhere", "replies/a", STATUS_OK},
+        {"elsewhere", NULL, own_place, STATUS_INVALID},
+        {NULL, "elsewhere", own_place, STATUS_INVALID},
+        {"elsewhere", "inbox/b", own_place, STATUS_INVALID},
+        {"replies/+", NULL, own_place, STATUS_INVALID},
+        {NULL, "replies/#", own_place, STATUS_INVALID},
+        {"", NULL, own_place, STATUS_INVALID},
+        {"replies/\x01", NULL, own_place, STATUS_INVALID},
+        {"replies/\xff", NULL, own_place, STATUS_INVALID},
+        {"$SYS/replies", NULL, own_place, STATUS_INVALID},
+        {"inbox/a/b", NULL, own_place, STATUS_INVALID},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct delivery delivery = {.response_topic = slice_text(rows[i].response_topic)};
+        struct request request = {.region = slice_text("cn-beijing"),
+                                  .reply_to = slice_text(rows[i].reply_to)};
+        struct resolved resolved = resolve(&delivery, &request, slice_text("t/1"));
+        assert_int_equal(resolved.status, rows[i].status);
+        assert_string_equal(resolved.asker.topic, rows[i].expected);
+        if (rows[i].status != STATUS_OK) {
+            assert_int_equal(resolved.refusal.error, ERROR_REPLY_TOPIC_NOT_ALLOWED);
+        }
+        asker_fini(&resolved.asker);
+    }
+}
+
+static void test_a_refused_place_is_named_with_its_length_only(void **state)
+{
+    (void)state;
+    struct delivery delivery = {.response_topic = slice_text("elsewhere")};
+    struct request request = {0};
+    struct resolved resolved = resolve(&delivery, &request, slice_text("t"));
+    assert_non_null(strstr(resolved.refusal.message, "Response Topic of 9 bytes"));
+    assert_null(strstr(resolved.refusal.message, "elsewhere"));
+    asker_fini(&resolved.asker);
+    delivery.response_topic = slice_text(NULL);
+    request.reply_to = slice_text("x");
+    resolved = resolve(&delivery, &request, slice_text("t"));
+    assert_non_null(strstr(resolved.refusal.message, "ReplyTo of 1 bytes"));
+    asker_fini(&resolved.asker);
+}
+
+static void test_without_a_token_or_a_value_of_the_template_there_is_no_own_place(void **state)
+{
+    (void)state;
+    struct delivery delivery = {0};
+    struct request request = {.region = slice_text("cn-beijing")};
+    struct resolved resolved = resolve(&delivery, &request, slice_text(NULL));
+    assert_int_equal(resolved.status, STATUS_OK);
+    assert_null(resolved.asker.topic);
+    asker_fini(&resolved.asker);
+    request.region = slice_text(NULL);
+    resolved = resolve(&delivery, &request, slice_text("t"));
+    assert_null(resolved.asker.topic);
+    asker_fini(&resolved.asker);
+    delivery.response_topic = slice_text("elsewhere");
+    resolved = resolve(&delivery, &request, slice_text(NULL));
+    assert_int_equal(resolved.status, STATUS_INVALID);
+    assert_null(resolved.asker.topic);
+    asker_fini(&resolved.asker);
+}
+
+static void test_an_asker_owns_what_goes_back_to_the_sender(void **state)
+{
+    (void)state;
+    char correlation_data[] = "\0\xff";
+    char correlation_id[] = "c-1";
+    struct delivery delivery = {.correlation_data = slice_of(correlation_data, 2)};
+    struct request request = {.region = slice_text("r"),
+                              .correlation_id = slice_text(correlation_id),
+                              .traceparent = slice_text("tp"),
+                              .tracestate = slice_text("ts"),
+                              .has_body_trace = true};
+    struct resolved resolved = resolve(&delivery, &request, slice_text("t"));
+    memset(correlation_data, 'x', sizeof correlation_data);
+    memset(correlation_id, 'x', sizeof correlation_id);
+    assert_int_equal(resolved.asker.correlation_data_bytes, 2);
+    assert_memory_equal(resolved.asker.correlation_data, "\0\xff", 2);
+    assert_string_equal(resolved.asker.correlation_id, "c-1");
+    assert_string_equal(resolved.asker.traceparent, "tp");
+    assert_string_equal(resolved.asker.tracestate, "ts");
+    assert_true(resolved.asker.has_body_trace);
+    asker_fini(&resolved.asker);
+    assert_null(resolved.asker.topic);
+    asker_fini(NULL);
+}
+
+static void test_empty_correlation_data_is_there_and_absent_is_not(void **state)
+{
+    (void)state;
+    struct delivery delivery = {.correlation_data = slice_text("")};
+    struct request request = {0};
+    struct resolved resolved = resolve(&delivery, &request, slice_text("t"));
+    assert_non_null(resolved.asker.correlation_data);
+    assert_int_equal(resolved.asker.correlation_data_bytes, 0);
+    asker_fini(&resolved.asker);
+    delivery.correlation_data = slice_text(NULL);
+    resolved = resolve(&delivery, &request, slice_text("t"));
+    assert_null(resolved.asker.correlation_data);
+    assert_null(resolved.asker.correlation_id);
+    assert_null(resolved.asker.traceparent);
+    asker_fini(&resolved.asker);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_answer_goes_where_the_sender_asked_and_may),
+        cmocka_unit_test(test_a_refused_place_is_named_with_its_length_only),
+        cmocka_unit_test(test_without_a_token_or_a_value_of_the_template_there_is_no_own_place),
+        cmocka_unit_test(test_an_asker_owns_what_goes_back_to_the_sender),
+        cmocka_unit_test(test_empty_correlation_data_is_there_and_absent_is_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,531 @@
+/*
+ * The outbox between a ledger that is a table of rows, a publisher that writes down what it is
+ * given, and timers the test moves.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "outbox/outbox.h"
+#include "support/fakes/fake_timers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ROWS_MAX   2000
+#define WINDOW     128 /* as handed over at most */
+#define MEMORY_MAX 512 /* as kept in memory at most */
+#define RETRY_MS   1000
+#define TEXT_BYTES 32
+
+static struct {
+    struct counters counters;
+    struct outbox *outbox;
+    /* the ledger */
+    bool has_row[ROWS_MAX + 1];
+    int64_t last_id;
+    size_t delivered_count;
+    /* a read under way */
+    bool is_reading;
+    int64_t from_id;
+    size_t limit;
+    ledger_message_fn *each;
+    ledger_read_fn *read_done;
+    void *read_arg;
+    size_t read_count;
+    /* the publisher */
+    size_t room; /* how many more its pipe takes */
+    int64_t handed[2 * ROWS_MAX];
+    size_t handed_count;
+    int flush_count;
+} world;
+
+/* ---- the ledger and the port of this test ---- */
+
+/* A row's bytes, the same at each reading. */
+static struct slice row_bytes(int64_t id, char out[TEXT_BYTES])
+{
+    snprintf(out, TEXT_BYTES, "message %lld", (long long)id);
+    return slice_text(out);
+}
+
+void ledger_read_outbox(struct ledger *ledger, int64_t from_id, size_t limit,
+                        ledger_message_fn *each, ledger_read_fn *done, void *arg)
+{
+    (void)ledger;
+    assert_false(world.is_reading);
+    world.is_reading = true;
+    world.from_id = from_id;
+    world.limit = limit;
+    world.each = each;
+    world.read_done = done;
+    world.read_arg = arg;
+    world.read_count++;
+}
+
+void ledger_delivered(struct ledger *ledger, int64_t id)
+{
+    (void)ledger;
+    assert_true(world.has_row[id]);
+    world.has_row[id] = false;
+    world.delivered_count++;
+}
+
+bool mqtt_port_may_publish(const struct mqtt_port *port)
+{
+    (void)port;
+    return world.room > 0;
+}
+
+void mqtt_port_publish(struct mqtt_port *port, int64_t id, struct slice message)
+{
+    char text[TEXT_BYTES];
+    (void)port;
+    assert_true(world.room > 0);
+    assert_true(slice_equals(message, row_bytes(id, text)));
+    world.room--;
+    world.handed[world.handed_count++] = id;
+}
+
+/* ---- verbs ---- */
+
+/* So many rows are stored, unknown to the outbox yet. */
+static void store(int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        world.has_row[++world.last_id] = true;
+    }
+}
+
+/* So many rows are stored and reported. */
+static void post(int64_t count)
+{
+    char text[TEXT_BYTES];
+    for (int64_t i = 0; i < count; i++) {
+        store(1);
+        outbox_posted(world.outbox, world.last_id, row_bytes(world.last_id, text));
+    }
+}
+
+/* Carries out the read under way. */
+static void answer_read(void)
+{
+    char text[TEXT_BYTES];
+    size_t count = 0;
+    assert_true(world.is_reading);
+    for (int64_t id = world.from_id; id <= world.last_id && count < world.limit; id++) {
+        if (world.has_row[id]) {
+            world.each(world.read_arg, id, row_bytes(id, text));
+            count++;
+        }
+    }
+    world.is_reading = false;
+    world.read_done(world.read_arg, count);
+}
+
+static void connect_outbox(void)
+{
+    outbox_connect(world.outbox, NULL, NULL);
+    answer_read();
+}
+
+static void publisher_comes(void)
+{
+    world.room = 2 * ROWS_MAX;
+    outbox_publisher_changed(world.outbox, true, false);
+}
+
+static void publisher_goes(void)
+{
+    world.room = 0;
+    outbox_publisher_changed(world.outbox, false, false);
+}
+
+static void publisher_crashes(void)
+{
+    world.room = 0;
+    outbox_publisher_changed(world.outbox, false, true);
+}
+
+/* Acknowledges what is handed over, and what follows, until nothing does; reads are carried out. */
+static void publish_all(size_t from_index)
+{
+    for (size_t i = from_index; i < world.handed_count; i++) {
+        outbox_published(world.outbox, world.handed[i]);
+        while (i + 1 == world.handed_count && world.is_reading) {
+            answer_read();
+        }
+    }
+}
+
+/* handed[from_index ...] are `count` ids in order, from `first_id` on. */
+static void assert_handed(size_t from_index, int64_t first_id, size_t count)
+{
+    assert_int_equal(world.handed_count, from_index + count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(world.handed[from_index + i], first_id + (int64_t)i);
+    }
+}
+
+static void flushed(void *arg)
+{
+    assert_ptr_equal(arg, &world);
+    world.flush_count++;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&world, 0, sizeof world);
+    world.outbox = outbox_new(NULL, &world.counters);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    outbox_free(world.outbox);
+    assert_int_equal(fake_timers_count(), 0);
+    return 0;
+}
+
+/* ---- tests ---- */
+
+static void test_it_begins_with_what_the_ledger_still_holds(void **state)
+{
+    (void)state;
+    store(5);
+    world.has_row[1] = false;
+    world.has_row[3] = false;
+    connect_outbox();
+    publisher_comes();
+    assert_int_equal(world.handed_count, 3);
+    assert_int_equal(world.handed[0], 2);
+    assert_int_equal(world.handed[1], 4);
+    assert_int_equal(world.handed[2], 5);
+}
+
+static void test_nothing_is_handed_over_without_a_publisher(void **state)
+{
+    (void)state;
+    connect_outbox();
+    world.room = ROWS_MAX;
+    post(3);
+    assert_int_equal(world.handed_count, 0);
+    publisher_comes();
+    assert_handed(0, 1, 3);
+    publisher_goes();
+    world.room = ROWS_MAX;
+    post(1);
+    assert_int_equal(world.handed_count, 3);
+}
+
+static void test_a_message_is_forgotten_when_the_broker_has_it(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    post(2);
+    assert_int_equal(world.delivered_count, 0);
+    outbox_published(world.outbox, 2);
+    assert_int_equal(world.delivered_count, 1);
+    assert_true(world.has_row[1]);
+    outbox_published(world.outbox, 1);
+    outbox_published(world.outbox, 1);
+    assert_int_equal(world.delivered_count, 2);
+}
+
+static void test_a_window_of_messages_is_handed_over_at_a_time(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    post(WINDOW + 10);
+    assert_handed(0, 1, WINDOW);
+    outbox_published(world.outbox, 5);
+    assert_handed(0, 1, WINDOW + 1);
+    publish_all(0);
+    assert_handed(0, 1, WINDOW + 10);
+    assert_int_equal(world.delivered_count, WINDOW + 10);
+}
+
+static void test_a_full_pipe_holds_messages_back(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    world.room = 2;
+    post(4);
+    assert_handed(0, 1, 2);
+    world.room = 1;
+    outbox_published(world.outbox, 1);
+    assert_handed(0, 1, 3);
+}
+
+static void test_what_a_lost_publisher_had_not_reported_is_handed_over_again(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    post(WINDOW + 2);
+    outbox_published(world.outbox, 1);
+    publisher_goes();
+    outbox_published(world.outbox, 2);
+    assert_int_equal(world.delivered_count, 1);
+    publisher_comes();
+    assert_handed(WINDOW + 1, 2, WINDOW);
+    publish_all(WINDOW + 1);
+    assert_int_equal(world.delivered_count, WINDOW + 2);
+}
+
+static void test_a_final_refusal_is_counted_and_forgotten(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    post(2);
+    outbox_unpublished(world.outbox, 1, true, slice_text("not authorised"));
+    assert_false(world.has_row[1]);
+    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_REFUSED), 1);
+    fake_timers_advance(RETRY_MS);
+    assert_handed(0, 1, 2);
+}
+
+static void test_a_temporary_refusal_is_tried_again_after_a_while_and_first(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    post(1);
+    outbox_unpublished(world.outbox, 1, false, slice_text("quota exceeded"));
+    post(1);
+    fake_timers_advance(RETRY_MS - 1);
+    assert_int_equal(world.handed_count, 1);
+    assert_int_equal(world.delivered_count, 0);
+    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_REFUSED), 0);
+    fake_timers_advance(1);
+    assert_handed(1, 1, 2);
+}
+
+static void test_a_word_about_a_message_it_does_not_hold_changes_nothing(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    post(1);
+    outbox_published(world.outbox, 99);
+    outbox_unpublished(world.outbox, 99, true, slice_text(""));
+    assert_int_equal(world.delivered_count, 0);
+    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_REFUSED), 0);
+}
+
+static void test_what_finds_no_room_in_memory_is_read_from_the_ledger(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(ROWS_MAX - 500);
+    assert_int_equal(world.read_count, 1);
+    publisher_comes();
+    for (int64_t id = 1; !world.is_reading && id <= MEMORY_MAX; id++) {
+        outbox_published(world.outbox, id);
+    }
+    assert_int_equal(world.from_id, MEMORY_MAX + 1);
+    assert_true(world.delivered_count >= MEMORY_MAX / 4);
+    publish_all(world.delivered_count);
+    assert_handed(0, 1, ROWS_MAX - 500);
+    assert_int_equal(world.delivered_count, ROWS_MAX - 500);
+}
+
+static void test_a_long_outbox_is_read_in_parts_at_start(void **state)
+{
+    (void)state;
+    store(ROWS_MAX);
+    connect_outbox();
+    while (world.is_reading) {
+        answer_read();
+    }
+    assert_true(world.read_count * world.limit <= MEMORY_MAX);
+    publisher_comes();
+    publish_all(0);
+    assert_handed(0, 1, ROWS_MAX);
+    assert_int_equal(world.delivered_count, ROWS_MAX);
+}
+
+static void test_messages_posted_around_a_read_are_handed_over_once_and_in_order(void **state)
+{
+    (void)state;
+    store(2);
+    publisher_comes();
+    outbox_connect(world.outbox, NULL, NULL);
+    post(2); /* committed and reported before the read is carried out */
+    answer_read();
+    post(2); /* committed after it */
+    assert_handed(0, 1, 6);
+}
+
+static void test_messages_posted_while_a_part_is_still_on_disk_wait_their_turn(void **state)
+{
+    (void)state;
+    store(300);
+    publisher_comes();
+    outbox_connect(world.outbox, NULL, NULL);
+    answer_read(); /* 256 of them; the next read begins at once */
+    post(5);
+    answer_read();
+    post(5);
+    publish_all(0);
+    assert_handed(0, 1, 310);
+    assert_int_equal(world.delivered_count, 310);
+}
+
+static void test_an_empty_outbox_is_flushed_on_the_next_turn(void **state)
+{
+    (void)state;
+    connect_outbox();
+    outbox_flush(world.outbox, flushed, &world);
+    assert_int_equal(world.flush_count, 0);
+    fake_timers_advance(0);
+    assert_int_equal(world.flush_count, 1);
+    fake_timers_advance(RETRY_MS);
+    assert_int_equal(world.flush_count, 1);
+}
+
+static void test_a_flush_waits_for_the_last_acknowledgement(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    post(2);
+    outbox_flush(world.outbox, flushed, &world);
+    outbox_published(world.outbox, 1);
+    fake_timers_advance(RETRY_MS);
+    assert_int_equal(world.flush_count, 0);
+    outbox_published(world.outbox, 2);
+    assert_int_equal(world.flush_count, 0);
+    fake_timers_advance(0);
+    assert_int_equal(world.flush_count, 1);
+}
+
+static void test_a_flush_is_told_once(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    outbox_flush(world.outbox, flushed, &world);
+    fake_timers_advance(0);
+    post(1);
+    outbox_published(world.outbox, 1);
+    fake_timers_advance(0);
+    assert_int_equal(world.delivered_count, 1);
+    assert_int_equal(world.flush_count, 1);
+}
+
+static void test_a_flush_waits_for_what_is_not_read_yet(void **state)
+{
+    (void)state;
+    store(1);
+    outbox_connect(world.outbox, NULL, NULL);
+    publisher_comes();
+    outbox_flush(world.outbox, flushed, &world);
+    fake_timers_advance(0);
+    assert_int_equal(world.flush_count, 0);
+    answer_read();
+    fake_timers_advance(0);
+    assert_int_equal(world.flush_count, 0);
+    outbox_published(world.outbox, 1);
+    fake_timers_advance(0);
+    assert_int_equal(world.flush_count, 1);
+}
+
+static void test_what_two_publishers_ended_with_goes_alone(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(3);
+    for (int i = 0; i < 2; i++) {
+        publisher_comes();
+        publisher_crashes();
+    }
+    publisher_comes();
+    assert_handed(6, 1, 1);
+    post(1);
+    assert_int_equal(world.handed_count, 7);
+    outbox_published(world.outbox, 1);
+    assert_handed(7, 2, 1);
+    outbox_published(world.outbox, 2);
+    outbox_published(world.outbox, 3);
+    assert_handed(9, 4, 1);
+}
+
+static void test_what_three_publishers_ended_with_is_left_and_the_others_go(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(2);
+    for (int i = 0; i < 3; i++) {
+        publisher_comes();
+        publisher_crashes();
+    }
+    size_t before = world.handed_count;
+    publisher_comes();
+    assert_handed(before, 2, 1);
+    outbox_published(world.outbox, 2);
+    assert_true(world.has_row[1]);
+    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_SET_ASIDE), 1);
+    post(1);
+    assert_handed(before + 1, 3, 1);
+    /* A stop does not wait for what is left. */
+    outbox_flush(world.outbox, flushed, &world);
+    outbox_published(world.outbox, 3);
+    fake_timers_advance(0);
+    assert_int_equal(world.flush_count, 1);
+}
+
+static void test_a_publisher_with_last_words_blames_nothing(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(1);
+    for (int i = 0; i < 6; i++) {
+        publisher_comes();
+        if (i % 3 == 2) {
+            publisher_goes();
+        } else {
+            publisher_crashes();
+        }
+    }
+    publisher_comes();
+    assert_int_equal(world.handed[world.handed_count - 1], 1);
+    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(test_it_begins_with_what_the_ledger_still_holds),
+        TEST(test_what_two_publishers_ended_with_goes_alone),
+        TEST(test_what_three_publishers_ended_with_is_left_and_the_others_go),
+        TEST(test_a_publisher_with_last_words_blames_nothing),
+        TEST(test_nothing_is_handed_over_without_a_publisher),
+        TEST(test_a_message_is_forgotten_when_the_broker_has_it),
+        TEST(test_a_window_of_messages_is_handed_over_at_a_time),
+        TEST(test_a_full_pipe_holds_messages_back),
+        TEST(test_what_a_lost_publisher_had_not_reported_is_handed_over_again),
+        TEST(test_a_final_refusal_is_counted_and_forgotten),
+        TEST(test_a_temporary_refusal_is_tried_again_after_a_while_and_first),
+        TEST(test_a_word_about_a_message_it_does_not_hold_changes_nothing),
+        TEST(test_what_finds_no_room_in_memory_is_read_from_the_ledger),
+        TEST(test_a_long_outbox_is_read_in_parts_at_start),
+        TEST(test_messages_posted_around_a_read_are_handed_over_once_and_in_order),
+        TEST(test_messages_posted_while_a_part_is_still_on_disk_wait_their_turn),
+        TEST(test_an_empty_outbox_is_flushed_on_the_next_turn),
+        TEST(test_a_flush_waits_for_the_last_acknowledgement),
+        TEST(test_a_flush_is_told_once),
+        TEST(test_a_flush_waits_for_what_is_not_read_yet),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,443 @@
+/* What settings refuse and what they warn about, and the files they look at. */
+#include "base/buf.h"
+#include "settings/settings.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define VECTORS "tests/vectors/settings/"
+
+static struct settings *parse(const char *text)
+{
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    if (settings_parse(slice_text(text), "test", &settings, &report) != STATUS_OK) {
+        fail_msg("refused: %s", report.errors.data);
+    }
+    settings_report_fini(&report);
+    return settings;
+}
+
+static struct settings *load(const char *path)
+{
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    if (settings_load(path, &settings, &report) != STATUS_OK) {
+        fail_msg("refused: %s", report.errors.data);
+    }
+    settings_report_fini(&report);
+    return settings;
+}
+
+/* The text is refused with these lines and no others. */
+static void assert_errors(const char *text, const char *expected)
+{
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    assert_int_equal(settings_parse(slice_text(text), "test", &settings, &report), STATUS_INVALID);
+    assert_null(settings);
+    assert_string_equal(report.errors.data, expected);
+    settings_report_fini(&report);
+}
+
+/* The text is taken with these lines of warning; "" for none. */
+static void assert_warnings(const char *text, const char *expected)
+{
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    assert_int_equal(settings_parse(slice_text(text), "test", &settings, &report), STATUS_OK);
+    assert_string_equal(report.warning_count == 0 ? "" : report.warnings.data, expected);
+    settings_free(settings);
+    settings_report_fini(&report);
+}
+
+static void read_file(const char *path, struct buf *out)
+{
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    size_t count;
+    while ((count = fread(buf_reserve(out, 4096), 1, 4096, file)) > 0) {
+        out->length += count;
+    }
+    buf_append_text(out, "");
+    fclose(file);
+}
+
+static void write_file(const char *path, const char *text, size_t length, mode_t mode)
+{
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, length, file), length);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void test_every_fault_is_told_with_its_line(void **state)
+{
+    (void)state;
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    struct buf expected = {0};
+    read_file(VECTORS "faults.txt", &expected);
+    assert_int_equal(settings_load(VECTORS "faults.conf", &settings, &report), STATUS_INVALID);
+    assert_null(settings);
+    assert_string_equal(report.errors.data, expected.data);
+    buf_fini(&expected);
+    settings_report_fini(&report);
+}
+
+static void test_every_danger_is_told_with_its_line(void **state)
+{
+    (void)state;
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    struct buf expected = {0};
+    read_file(VECTORS "dangers.txt", &expected);
+    assert_int_equal(settings_load(VECTORS "dangers.conf", &settings, &report), STATUS_OK);
+    assert_string_equal(report.warnings.data, expected.data);
+    buf_fini(&expected);
+    settings_free(settings);
+    settings_report_fini(&report);
+}
+
+static void test_numbers_beyond_32_bits_are_not_cut(void **state)
+{
+    (void)state;
+    struct settings *settings = parse("replies: { expiry_s = 4294967295; };");
+    assert_int_equal(settings->replies.expiry_s, 4294967295);
+    settings_free(settings);
+    settings = parse("replies: { expiry_s = 0xFFFFFFFF /* 12345678901 */; }; // 12345678901");
+    assert_int_equal(settings->replies.expiry_s, 4294967295);
+    settings_free(settings);
+    assert_errors("replies: { expiry_s = 4294967296; };",
+                  "test:1: replies.expiry_s: is 4294967296; allowed: a whole number, 1 to "
+                  "4294967295\n");
+    assert_errors("replies: {\n expiry_s = -4294967295; };",
+                  "test:2: replies.expiry_s: is -4294967295; allowed: a whole number, 1 to "
+                  "4294967295\n");
+    settings = parse("instance = \"12345678901\"; api: { rate_per_s = 0.12345678901; };");
+    assert_string_equal(settings->instance, "12345678901");
+    assert_true(settings->api.rate_per_s < 0.2);
+    settings_free(settings);
+}
+
+static void test_infinity_is_no_rate(void **state)
+{
+    (void)state;
+    assert_errors("api: { rate_per_s = 1e999; };",
+                  "test:1: api.rate_per_s: is inf; allowed: a number, 0.01 to 100000\n");
+}
+
+static void test_a_text_that_does_not_parse_is_told_with_its_line(void **state)
+{
+    (void)state;
+    assert_errors("instance = \"a\";\nbroker: {\n keepalive_s = ; };\n",
+                  "test:3: syntax: syntax error; allowed: key = value; and key: { ... };\n");
+    assert_errors("instance = \"a\";\ninstance = \"b\";\n",
+                  "test:2: syntax: duplicate setting name; allowed: key = value; and key: { ... "
+                  "};\n");
+    assert_errors("\n\ninstance = \"a;\n",
+                  "test:3: syntax: a text is not closed; allowed: \"...\"\n");
+    assert_errors("\ninstance = \"a\"; /* rest\n",
+                  "test:2: syntax: a comment /* is not closed; allowed: /* ... */\n");
+    assert_errors("instance = \"a\\x00b\";\n",
+                  "test:1: syntax: a text holds a NUL, \\x00; allowed: any other character\n");
+    assert_errors("\n@include \"other.conf\"\n",
+                  "test:2: syntax: @include is not followed; allowed: one file with all "
+                  "settings\n");
+}
+
+static void test_comments_and_texts_may_hold_anything(void **state)
+{
+    (void)state;
+    struct settings *settings =
+        parse("# @include \"x\" /*\n// \"\ninstance = \"@include /* \\\\x00\"; "
+              "/* // \" */ log: { level = \"warn\"; };");
+    assert_string_equal(settings->instance, "@include /* \\x00");
+    assert_int_equal(settings_log_level(settings), LOG_LEVEL_WARN);
+    settings_free(settings);
+}
+
+static void test_a_nul_byte_is_refused(void **state)
+{
+    (void)state;
+    static const char text[] = "instance = \"a\";\n\0log: 1;";
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    assert_int_equal(settings_parse(slice_of(text, sizeof text - 1), "test", &settings, &report),
+                     STATUS_INVALID);
+    assert_string_equal(report.errors.data,
+                        "test:2: syntax: the file holds a NUL byte; allowed: text\n");
+    settings_report_fini(&report);
+}
+
+static void test_an_empty_list_of_routes_is_refused(void **state)
+{
+    (void)state;
+    assert_errors("\nroutes = ();", "test:2: routes: is empty; allowed: a list of at least one "
+                                    "group ({ ... }, ...)\n");
+}
+
+static void test_a_client_id_is_measured_once_it_is_filled_in(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    buf_append_text(&text,
+                    "instance = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\";\nbroker: { client_id = \"");
+    for (int i = 0; i < 2200; i++) {
+        buf_append_text(&text, "{Instance}");
+    }
+    buf_append_text(&text, "\"; };");
+    assert_errors(text.data,
+                  "test:2: broker.client_id: is too long once {Instance} is filled in; "
+                  "allowed: a text in which {Instance} may stand (at most 65000 bytes)\n");
+    buf_fini(&text);
+}
+
+static void test_mqtt_3_wants_a_user_name_with_a_password(void **state)
+{
+    (void)state;
+    assert_errors("broker: { protocol = 4; password_file = \"" VECTORS "full.conf\"; };",
+                  "test:1: broker.password_file: is set without broker.username; allowed: both or "
+                  "none (MQTT 3.1.1 has no password without a user name)\n");
+}
+
+static void test_a_session_is_not_judged_where_the_broker_decides(void **state)
+{
+    (void)state;
+    assert_warnings("broker: { protocol = 4; session_expiry_s = 1; };", "");
+}
+
+static void test_shared_subscriptions_with_mqtt_3_are_a_danger(void **state)
+{
+    (void)state;
+    assert_warnings("broker: { protocol = 4; receivers = 2; };\nroutes = ({\nshare = \"g\"; });",
+                    "test:1: broker.receivers: needs shared subscriptions, which MQTT 3.1.1 does "
+                    "not have: at a broker that does not add them no command arrives\n"
+                    "test:3: routes[0].share: needs shared subscriptions, which MQTT 3.1.1 does "
+                    "not have: at a broker that does not add them no command arrives\n");
+    assert_warnings("broker: { receivers = 2; };\nroutes = ({\nshare = \"g\"; });", "");
+}
+
+static void test_a_danger_by_a_default_is_told_where_its_cause_stands(void **state)
+{
+    (void)state;
+    assert_warnings(
+        "\n\napi: {\n read_timeout_ms = 600000; };",
+        "test:4: limits.deadline_s: is shorter than one attempt (api.connect_timeout_ms "
+        "+ api.read_timeout_ms): what hangs is never tried again\n");
+}
+
+static void test_topics_that_only_look_alike_are_no_danger(void **state)
+{
+    (void)state;
+    assert_warnings("topics: { dead_letters = \"cmd/dead\"; status = \"cmd\"; "
+                    "events = \"cmd/start/{RegionId}\"; };\n"
+                    "routes = ({ topics = (\"cmd/start\", \"+/stop\"); "
+                    "reply_topic = \"cmd/r-{ClientToken}\"; response_topics = (\"cmd/r/#\"); });",
+                    "");
+}
+
+static void test_a_missing_file_is_told_apart_from_a_bad_one(void **state)
+{
+    (void)state;
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    assert_int_equal(settings_load("/nonexistent/x.conf", &settings, &report), STATUS_NOT_FOUND);
+    assert_int_equal(settings_load("tests", &settings, &report), STATUS_INVALID);
+    assert_null(settings);
+    assert_string_equal(report.errors.data,
+                        "/nonexistent/x.conf: file: cannot be read: No such file or directory; "
+                        "allowed: a readable file of at most 1 MiB\n"
+                        "tests: file: cannot be read: Is a directory; "
+                        "allowed: a readable file of at most 1 MiB\n");
+    settings_report_fini(&report);
+}
+
+/* A folder of its own for a test that writes files. */
+static int make_folder(void **state)
+{
+    char name[] = "/tmp/test_settings_XXXXXX";
+    struct buf folder = {0};
+    if (mkdtemp(name) == NULL) {
+        return -1;
+    }
+    buf_append_text(&folder, name);
+    *state = buf_take(&folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    static const char *const names[] = {"file", "mqtt-password"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct buf path = {0};
+        buf_printf(&path, "%s/%s", (char *)*state, names[i]);
+        unlink(path.data);
+        buf_fini(&path);
+    }
+    int result = rmdir(*state);
+    free(*state);
+    return result;
+}
+
+static void test_a_file_too_large_is_refused(void **state)
+{
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    struct buf path = {0};
+    char *text = calloc(1, 1024 * 1024 + 1);
+    assert_non_null(text);
+    memset(text, ' ', 1024 * 1024 + 1);
+    buf_printf(&path, "%s/file", (char *)*state);
+    write_file(path.data, text, 1024 * 1024, 0600);
+    assert_int_equal(settings_load(path.data, &settings, &report), STATUS_OK);
+    settings_free(settings);
+    write_file(path.data, text, 1024 * 1024 + 1, 0600);
+    assert_int_equal(settings_load(path.data, &settings, &report), STATUS_INVALID);
+    assert_int_equal(report.error_count, 1);
+    free(text);
+    buf_fini(&path);
+    settings_report_fini(&report);
+}
+
+static void test_a_secret_that_others_may_read_is_a_danger(void **state)
+{
+    struct buf text = {0};
+    struct buf path = {0};
+    buf_printf(&path, "%s/file", (char *)*state);
+    buf_printf(&text, "\nbroker: { password_file = \"%s\"; };", path.data);
+    write_file(path.data, "x", 1, 0600);
+    assert_warnings(text.data, "");
+    assert_int_equal(chmod(path.data, 0640), 0);
+    assert_warnings(text.data, "test:2: broker.password_file: names a secret that others than its "
+                               "owner may open (mode 0640); use mode 0600 or 0400\n");
+    assert_int_equal(chmod(path.data, 0604), 0);
+    assert_warnings(text.data, "test:2: broker.password_file: names a secret that others than its "
+                               "owner may open (mode 0604); use mode 0600 or 0400\n");
+    buf_fini(&text);
+    buf_fini(&path);
+}
+
+static void test_a_proxy_user_in_an_open_file_is_a_danger(void **state)
+{
+    static const char text[] = "api: { proxy = \"http://me:secret@proxy\"; };";
+    struct settings_report report = {0};
+    struct settings *settings = NULL;
+    struct buf path = {0};
+    buf_printf(&path, "%s/file", (char *)*state);
+    write_file(path.data, text, strlen(text), 0640);
+    assert_int_equal(settings_load(path.data, &settings, &report), STATUS_OK);
+    assert_int_equal(report.warning_count, 0);
+    settings_free(settings);
+    assert_int_equal(chmod(path.data, 0644), 0);
+    assert_int_equal(settings_load(path.data, &settings, &report), STATUS_OK);
+    assert_int_equal(report.warning_count, 1);
+    assert_non_null(strstr(report.warnings.data, ":1: api.proxy: names a user"));
+    assert_null(strstr(report.warnings.data, "secret"));
+    settings_free(settings);
+    settings_report_fini(&report);
+    buf_fini(&path);
+}
+
+static void assert_password_path(const struct settings *settings, const char *expected)
+{
+    char *path = settings_password_path(settings);
+    if (expected == NULL) {
+        assert_null(path);
+    } else {
+        assert_non_null(path);
+        assert_string_equal(path, expected);
+    }
+    free(path);
+}
+
+static void test_the_password_comes_from_its_file_or_the_credentials_folder(void **state)
+{
+    struct buf path = {0};
+    struct settings *settings = load(NULL);
+    buf_printf(&path, "%s/mqtt-password", (char *)*state);
+    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+    assert_password_path(settings, NULL);
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", *state, 1), 0);
+    assert_password_path(settings, NULL);
+    write_file(path.data, "x", 1, 0600);
+    assert_password_path(settings, path.data);
+    settings_free(settings);
+
+    settings = load(VECTORS "full.conf");
+    assert_password_path(settings, VECTORS "full.conf");
+    settings_free(settings);
+    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+    buf_fini(&path);
+}
+
+#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+static void test_a_default_that_its_route_does_not_allow_is_refused(void **state)
+{
+    (void)state;
+    assert_errors("routes = ({\n  regions = (\"cn-*\"); groups = (\"pg-a*\");\n"
+                  "  defaults: {\n    RegionId = \"us-east-1\";\n"
+                  "    ReplicaGroupId = \"pg-b\";\n  };\n});",
+                  "test:4: routes[0].defaults.RegionId: is none that this route's regions allow, "
+                  "so every command that leaves it out would be refused; allowed: one that they "
+                  "do\n"
+                  "test:5: routes[0].defaults.ReplicaGroupId: is none that this route's groups "
+                  "allow, so every command that leaves it out would be refused; allowed: one that "
+                  "they do\n");
+    assert_warnings("routes = ({ regions = (\"cn-*\"); defaults: { RegionId = \"cn-beijing\"; }; "
+                    "});",
+                    "");
+}
+
+static void test_patterns_that_mean_nothing_are_refused(void **state)
+{
+    (void)state;
+    assert_errors("routes = ({ groups = (\"pg-[ab\", \"pg-\\\\\", \"[!]\"); });",
+                  "test:1: routes[0].groups[0]: has a '[' without its ']' (write \\\\[ for a "
+                  "bracket itself); allowed: a shell pattern of at most 1024 bytes\n"
+                  "test:1: routes[0].groups[1]: ends with a backslash; allowed: a shell pattern of "
+                  "at most 1024 bytes\n"
+                  "test:1: routes[0].groups[2]: has a '[' without its ']' (write \\\\[ for a "
+                  "bracket itself); allowed: a shell pattern of at most 1024 bytes\n");
+    assert_warnings("routes = ({ groups = (\"pg-[]]\", \"pg-\\\\[\", \"[[:alpha:]]\", "
+                    "\"pg-[!ab]*\"); });",
+                    "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_fault_is_told_with_its_line),
+        cmocka_unit_test(test_every_danger_is_told_with_its_line),
+        cmocka_unit_test(test_numbers_beyond_32_bits_are_not_cut),
+        cmocka_unit_test(test_infinity_is_no_rate),
+        cmocka_unit_test(test_a_text_that_does_not_parse_is_told_with_its_line),
+        cmocka_unit_test(test_comments_and_texts_may_hold_anything),
+        cmocka_unit_test(test_a_nul_byte_is_refused),
+        cmocka_unit_test(test_an_empty_list_of_routes_is_refused),
+        cmocka_unit_test(test_a_client_id_is_measured_once_it_is_filled_in),
+        cmocka_unit_test(test_mqtt_3_wants_a_user_name_with_a_password),
+        cmocka_unit_test(test_a_session_is_not_judged_where_the_broker_decides),
+        cmocka_unit_test(test_shared_subscriptions_with_mqtt_3_are_a_danger),
+        cmocka_unit_test(test_a_danger_by_a_default_is_told_where_its_cause_stands),
+        cmocka_unit_test(test_topics_that_only_look_alike_are_no_danger),
+        cmocka_unit_test(test_a_missing_file_is_told_apart_from_a_bad_one),
+        WITH_FOLDER(test_a_file_too_large_is_refused),
+        WITH_FOLDER(test_a_secret_that_others_may_read_is_a_danger),
+        WITH_FOLDER(test_a_proxy_user_in_an_open_file_is_a_danger),
+        WITH_FOLDER(test_the_password_comes_from_its_file_or_the_credentials_folder),
+        cmocka_unit_test(test_a_default_that_its_route_does_not_allow_is_refused),
+        cmocka_unit_test(test_patterns_that_mean_nothing_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,105 @@
+/* What is committed as generated must be what the tables generate; what is given to users must
+ * load. */
+#include "base/buf.h"
+#include "documents.h"
+#include "settings/settings.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static void read_text(const char *path, struct buf *out)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        fail_msg("%s is missing; the test runs in the top folder of the project", path);
+        return;
+    }
+    size_t count;
+    while ((count = fread(buf_reserve(out, 4096), 1, 4096, file)) > 0) {
+        out->length += count;
+    }
+    buf_append_text(out, "");
+    fclose(file);
+}
+
+/* Tells the first line that differs. */
+static void assert_same_text(const char *path, const char *expected, const char *actual)
+{
+    int line = 1;
+    while (*expected != '\0' && *expected == *actual) {
+        line += *expected == '\n';
+        expected++;
+        actual++;
+    }
+    if (*expected != *actual) {
+        fail_msg("%s:%d differs from what the settings table generates: \"%.40s\" should be "
+                 "\"%.40s\"",
+                 path, line, actual, expected);
+    }
+}
+
+static void assert_is_generated(const char *path, void (*generate)(struct buf *out))
+{
+    struct buf committed = {0};
+    struct buf generated = {0};
+    read_text(path, &committed);
+    generate(&generated);
+    assert_same_text(path, generated.data, committed.data);
+    buf_fini(&committed);
+    buf_fini(&generated);
+}
+
+static void assert_loads_cleanly(const char *path)
+{
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    enum status status = settings_load(path, &settings, &report);
+    if (report.error_count + report.warning_count > 0) {
+        print_error("%s%s", report.error_count > 0 ? report.errors.data : "",
+                    report.warning_count > 0 ? report.warnings.data : "");
+    }
+    assert_int_equal(status, STATUS_OK);
+    assert_int_equal(report.error_count + report.warning_count, 0);
+    settings_free(settings);
+    settings_report_fini(&report);
+}
+
+static void test_the_page_of_settings_is_the_generated_one(void **state)
+{
+    (void)state;
+    assert_is_generated("config/settings.md", settings_page);
+}
+
+static void test_the_full_file_is_the_generated_one(void **state)
+{
+    (void)state;
+    assert_is_generated("config/ecs-mqtt-bridge.conf", settings_example);
+}
+
+static void test_the_full_file_loads_cleanly(void **state)
+{
+    (void)state;
+    assert_loads_cleanly("config/ecs-mqtt-bridge.conf");
+}
+
+static void test_the_minimal_file_loads_cleanly(void **state)
+{
+    (void)state;
+    assert_loads_cleanly("config/minimal.conf");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_page_of_settings_is_the_generated_one),
+        cmocka_unit_test(test_the_full_file_is_the_generated_one),
+        cmocka_unit_test(test_the_full_file_loads_cleanly),
+        cmocka_unit_test(test_the_minimal_file_loads_cleanly),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
