@@ -4,6 +4,7 @@
  * success.
  */
 #include "base/utf8.h"
+#include "aliyun/answer.h"
 #include "ecs/outcome_map.h"
 
 #include <assert.h>
