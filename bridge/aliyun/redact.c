@@ -130,8 +130,8 @@ static void replace_all_but_ascii(struct buf *text)
     }
 }
 
-void answer_text_message(struct slice message, bool is_about_signature, const struct slice *secrets,
-                         size_t secret_count, struct buf *out)
+void redact_message(struct slice message, bool is_about_signature, const struct slice *secrets,
+                    size_t secret_count, struct buf *out)
 {
     struct buf text = {0};
     append_masked(without_quotation(message, is_about_signature), secrets, secret_count, &text);
@@ -142,8 +142,8 @@ void answer_text_message(struct slice message, bool is_about_signature, const st
     buf_fini(&text);
 }
 
-void answer_text_word(struct slice word, const struct slice *secrets, size_t secret_count,
-                      struct buf *out)
+void redact_word(struct slice word, const struct slice *secrets, size_t secret_count,
+                 struct buf *out)
 {
     struct buf text = {0};
     append_masked(word, secrets, secret_count, &text);

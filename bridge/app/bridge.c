@@ -44,23 +44,23 @@ static const int SIGNALS[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP};
 #define SIGNAL_COUNT (sizeof SIGNALS / sizeof SIGNALS[0])
 
 /* When a session was lost that nobody has seen yet (wall clock); 0: none. */
-#define FACT_SESSION_LOST "session.lost_at_ms"
+#define META_SESSION_LOST "session.lost_at_ms"
 
 struct bridge {
     const struct settings *settings;
     struct counters counters;
-    struct identities tls; /* in use */
+    struct tls_reload tls; /* in use */
     struct buf will;
     struct loop *loop;
     struct ledger *ledger;
     struct ecs *ecs;
-    struct mqtt_port *port;
+    struct workers *workers;
     struct intake *intake;
     struct dispatch *dispatch;
     struct outbox *outbox;
-    struct presence *presence;
+    struct status_topic *status_topic;
     struct admin *admin;
-    struct supervisor *supervisor;
+    struct systemd *systemd;
     struct takings *takings;
     struct blame_gate gate;
     bool *has_session; /* by receiver: the broker kept one once, and should still */
@@ -106,7 +106,7 @@ static void calls_done(void *arg)
 static void stop_calls(struct bridge *bridge)
 {
     intake_stop(bridge->intake);
-    mqtt_port_stop_intake(bridge->port);
+    workers_stop_intake(bridge->workers);
     dispatch_stop(bridge->dispatch, calls_done, bridge);
 }
 
@@ -147,7 +147,7 @@ static void told_done(void *arg)
 
 static void stop_tell(struct bridge *bridge)
 {
-    presence_stop(bridge->presence, bridge->stop_reason, told_done, bridge);
+    status_topic_stop(bridge->status_topic, bridge->stop_reason, told_done, bridge);
 }
 
 static void mqtt_stopped(void *arg)
@@ -157,7 +157,7 @@ static void mqtt_stopped(void *arg)
 
 static void stop_mqtt(struct bridge *bridge)
 {
-    mqtt_port_stop(bridge->port, STOP_MQTT_MS);
+    workers_stop(bridge->workers, STOP_MQTT_MS);
 }
 
 static void stop_loop(struct bridge *bridge)
@@ -200,11 +200,11 @@ static void log_accounting(struct bridge *bridge)
 
 static void see_session_loss(struct bridge *bridge)
 {
-    bool was_shown = presence_session_lost_at_ms(bridge->presence) != 0;
+    bool was_shown = status_topic_session_lost_at_ms(bridge->status_topic) != 0;
     LOG_INFO("session_loss_seen", LOG_TEXT("was_shown", was_shown ? "yes" : "no"));
     if (was_shown) {
-        presence_session_seen(bridge->presence);
-        ledger_remember(bridge->ledger, FACT_SESSION_LOST, 0);
+        status_topic_session_seen(bridge->status_topic);
+        ledger_remember(bridge->ledger, META_SESSION_LOST, 0);
     }
 }
 
@@ -212,12 +212,12 @@ static void see_session_loss(struct bridge *bridge)
 static void reload(struct bridge *bridge)
 {
     ledger_reopen_audit(bridge->ledger);
-    bool is_usable = identities_reload(&bridge->tls, bridge->settings) == STATUS_OK;
+    bool is_usable = tls_reload_reload(&bridge->tls, bridge->settings) == STATUS_OK;
     if (is_usable) {
         ecs_renew(bridge->ecs);
-        mqtt_port_renew(bridge->port);
+        workers_renew(bridge->workers);
     }
-    presence_set(bridge->presence, PRESENCE_RELOAD_FAILED, !is_usable);
+    status_topic_set(bridge->status_topic, HEALTH_RELOAD_FAILED, !is_usable);
 }
 
 /* The first signal stops in good order; a second one skips what is left of the present step. */
@@ -244,7 +244,7 @@ static void signalled(void *arg, int signal_number)
     }
     LOG_INFO("stopping", LOG_TEXT("signal", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
     bridge->stop_reason = "stopped";
-    supervisor_say(bridge->supervisor, "STOPPING=1\nSTATUS=stopping");
+    systemd_notify(bridge->systemd, "STOPPING=1\nSTATUS=stopping");
     begin_step(bridge, STOP_STEPS);
 }
 
@@ -264,7 +264,7 @@ static void on_claimed(void *arg, struct command *command)
 {
     struct bridge *bridge = arg;
     if (blame_of(&command->charges) == BLAME_SET_ASIDE) {
-        presence_set_aside(bridge->presence);
+        status_topic_set_aside(bridge->status_topic);
     }
     dispatch_claimed(bridge->dispatch, command);
 }
@@ -273,7 +273,7 @@ static void on_posted(void *arg, int64_t id, struct slice message)
 {
     struct bridge *bridge = arg;
     outbox_posted(bridge->outbox, id, message);
-    presence_counts_changed(bridge->presence);
+    status_topic_counts_changed(bridge->status_topic);
 }
 
 static void on_store_health(void *arg, bool is_failing, const char *text)
@@ -285,56 +285,56 @@ static void on_store_health(void *arg, bool is_failing, const char *text)
     } else {
         LOG_INFO("store_available", LOG_TEXT("store", bridge->settings->ledger.store));
     }
-    presence_set(bridge->presence, PRESENCE_STORE_UNAVAILABLE, is_failing);
+    status_topic_set(bridge->status_topic, HEALTH_STORE_UNAVAILABLE, is_failing);
 }
 
-/* The port's hooks. */
+/* The workers's hooks. */
 
 static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt_ticket ticket)
 {
     struct bridge *bridge = arg;
     intake_deliver(bridge->intake, delivery, ticket);
-    presence_counts_changed(bridge->presence);
+    status_topic_counts_changed(bridge->status_topic);
 }
 
 static void on_published(void *arg, int64_t id)
 {
     struct bridge *bridge = arg;
-    if (id == PRESENCE_MESSAGE_ID) {
-        presence_published(bridge->presence);
+    if (id == STATUS_TOPIC_MESSAGE_ID) {
+        status_topic_published(bridge->status_topic);
     } else {
         outbox_published(bridge->outbox, id);
-        presence_counts_changed(bridge->presence);
+        status_topic_counts_changed(bridge->status_topic);
     }
 }
 
 static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice why)
 {
     struct bridge *bridge = arg;
-    if (id == PRESENCE_MESSAGE_ID) {
-        presence_unpublished(bridge->presence, is_final, why);
+    if (id == STATUS_TOPIC_MESSAGE_ID) {
+        status_topic_unpublished(bridge->status_topic, is_final, why);
     } else {
         outbox_unpublished(bridge->outbox, id, is_final, why);
     }
 }
 
-static void tell_supervisor(const struct bridge *bridge)
+static void notify_systemd(const struct bridge *bridge)
 {
     struct buf line = {0};
     buf_printf(&line, "STATUS=%zu of %lld receivers subscribed, publisher %s",
-               mqtt_port_receivers_up(bridge->port), (long long)bridge->settings->broker.receivers,
-               mqtt_port_may_publish(bridge->port) ? "connected" : "not connected");
-    supervisor_say(bridge->supervisor, line.data);
+               workers_receivers_up(bridge->workers), (long long)bridge->settings->broker.receivers,
+               workers_may_publish(bridge->workers) ? "connected" : "not connected");
+    systemd_notify(bridge->systemd, line.data);
     buf_fini(&line);
 }
 
 static void on_publisher_changed(void *arg, bool is_up)
 {
     struct bridge *bridge = arg;
-    tell_supervisor(bridge);
-    presence_publisher_changed(bridge->presence, is_up);
+    notify_systemd(bridge);
+    status_topic_publisher_changed(bridge->status_topic, is_up);
     outbox_publisher_changed(bridge->outbox, is_up,
-                             !is_up && mqtt_port_has_publisher_crashed(bridge->port));
+                             !is_up && workers_has_publisher_crashed(bridge->workers));
 }
 
 /* Receivers that end because the bridge stops are no news. */
@@ -342,8 +342,8 @@ static void on_receivers_changed(void *arg, size_t up_count, size_t wanted_count
 {
     struct bridge *bridge = arg;
     if (bridge->step == NULL) {
-        tell_supervisor(bridge);
-        presence_receivers_changed(bridge->presence, up_count, wanted_count);
+        notify_systemd(bridge);
+        status_topic_receivers_changed(bridge->status_topic, up_count, wanted_count);
     }
 }
 
@@ -368,9 +368,9 @@ static void recall_sessions(struct bridge *bridge)
 
 static void recall_session_loss(struct bridge *bridge)
 {
-    int64_t at_ms = ledger_recall(bridge->ledger, FACT_SESSION_LOST, 0);
+    int64_t at_ms = ledger_recall(bridge->ledger, META_SESSION_LOST, 0);
     if (at_ms != 0) {
-        presence_recall_session_lost(bridge->presence, at_ms);
+        status_topic_recall_session_lost(bridge->status_topic, at_ms);
     }
 }
 
@@ -380,9 +380,9 @@ static void on_session_opened(void *arg, uint32_t receiver, const char *client_i
     struct bridge *bridge = arg;
     if (!is_session_present && bridge->has_session[receiver]) {
         counter_add(&bridge->counters, COUNTER_SESSIONS_LOST, 1);
-        presence_session_lost(bridge->presence, client_id, clock_wall_ms());
-        ledger_remember(bridge->ledger, FACT_SESSION_LOST,
-                        presence_session_lost_at_ms(bridge->presence));
+        status_topic_session_lost(bridge->status_topic, client_id, clock_wall_ms());
+        ledger_remember(bridge->ledger, META_SESSION_LOST,
+                        status_topic_session_lost_at_ms(bridge->status_topic));
     }
     if (!bridge->has_session[receiver]) {
         char *key = session_key(bridge, receiver);
@@ -400,10 +400,10 @@ static void on_stopped(void *arg)
 static void on_trouble(void *arg, enum ecs_trouble trouble, bool is_on)
 {
     struct bridge *bridge = arg;
-    presence_set(bridge->presence,
-                 trouble == ECS_TROUBLE_CREDENTIALS ? PRESENCE_CREDENTIALS_REFUSED
-                                                    : PRESENCE_API_UNREACHABLE,
-                 is_on);
+    status_topic_set(bridge->status_topic,
+                     trouble == ECS_TROUBLE_CREDENTIALS ? HEALTH_CREDENTIALS_REFUSED
+                                                        : HEALTH_API_UNREACHABLE,
+                     is_on);
 }
 
 static int complain(int code, struct buf *why)
@@ -458,23 +458,23 @@ static void open_admin(struct bridge *bridge)
     buf_fini(&why);
 }
 
-static void make_port(struct bridge *bridge, const char *program)
+static void make_workers(struct bridge *bridge, const char *program)
 {
-    const struct mqtt_port_hooks hooks = {.arg = bridge,
-                                          .delivered = on_delivered,
-                                          .published = on_published,
-                                          .unpublished = on_unpublished,
-                                          .publisher_changed = on_publisher_changed,
-                                          .receivers_changed = on_receivers_changed,
-                                          .session_opened = on_session_opened,
-                                          .stopped = on_stopped};
-    bridge->port = mqtt_port_new(bridge->loop, bridge->settings, &bridge->tls.broker, program,
-                                 buf_slice(&bridge->will), &bridge->counters, &hooks);
+    const struct workers_hooks hooks = {.arg = bridge,
+                                        .delivered = on_delivered,
+                                        .published = on_published,
+                                        .unpublished = on_unpublished,
+                                        .publisher_changed = on_publisher_changed,
+                                        .receivers_changed = on_receivers_changed,
+                                        .session_opened = on_session_opened,
+                                        .stopped = on_stopped};
+    bridge->workers = workers_new(bridge->loop, bridge->settings, &bridge->tls.broker, program,
+                                  buf_slice(&bridge->will), &bridge->counters, &hooks);
 }
 
 static void on_set_aside(void *arg)
 {
-    presence_set_aside(((struct bridge *)arg)->presence);
+    status_topic_set_aside(((struct bridge *)arg)->status_topic);
 }
 
 /* Beside the ledger's file, in the working directory where it has none. */
@@ -498,11 +498,11 @@ static int build(struct bridge *bridge, const char *program)
     struct buf why = {0};
     bridge->loop = loop_new();
     bridge->step_timer = loop_timer_new(bridge->loop, step_timed_out, bridge);
-    bridge->supervisor = supervisor_new(bridge->loop);
-    bridge->presence = presence_new(bridge->loop, bridge->settings, &bridge->counters);
+    bridge->systemd = systemd_new(bridge->loop);
+    bridge->status_topic = status_topic_new(bridge->loop, bridge->settings, &bridge->counters);
     bridge->dispatch = dispatch_new(bridge->loop, bridge->settings, &bridge->counters);
     bridge->outbox = outbox_new(bridge->loop, &bridge->counters);
-    int code = identities_load(&bridge->tls, bridge->settings) == STATUS_OK ? EX_OK : EX_CONFIG;
+    int code = tls_reload_load(&bridge->tls, bridge->settings) == STATUS_OK ? EX_OK : EX_CONFIG;
     if (code == EX_OK) {
         code = open_ledger(bridge, &why);
     }
@@ -510,14 +510,14 @@ static int build(struct bridge *bridge, const char *program)
                                  bridge, &bridge->ecs, &why) != STATUS_OK) {
         code = complain(EX_CONFIG, &why);
     }
-    if (code == EX_OK && presence_will(bridge->settings, &bridge->will) != STATUS_OK) {
+    if (code == EX_OK && status_topic_will(bridge->settings, &bridge->will) != STATUS_OK) {
         buf_append_text(&why, "topics.status: the filled-in topic is too long");
         code = complain(EX_CONFIG, &why);
     }
     if (code == EX_OK) {
-        make_port(bridge, program);
+        make_workers(bridge, program);
         bridge->intake =
-            intake_new(bridge->settings, &bridge->counters, bridge->ledger, bridge->port);
+            intake_new(bridge->settings, &bridge->counters, bridge->ledger, bridge->workers);
         watch_intake(bridge);
         open_admin(bridge);
     }
@@ -547,17 +547,17 @@ static void hear_signals(struct bridge *bridge)
 static void start(struct bridge *bridge)
 {
     hear_signals(bridge);
-    presence_connect(bridge->presence, bridge->port, bridge->admin);
+    status_topic_connect(bridge->status_topic, bridge->workers, bridge->admin);
     dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
     recall_sessions(bridge);
     recall_session_loss(bridge);
     dispatch_hold(bridge->dispatch, true);
     ledger_start(bridge->ledger);
     dispatch_hold(bridge->dispatch, false);
-    outbox_connect(bridge->outbox, bridge->ledger, bridge->port);
-    mqtt_port_start(bridge->port);
+    outbox_connect(bridge->outbox, bridge->ledger, bridge->workers);
+    workers_start(bridge->workers);
     /* Not only when subscribed: a broker that is away is no reason to start the bridge again. */
-    supervisor_say(bridge->supervisor, "READY=1\nSTATUS=connecting to the broker");
+    systemd_notify(bridge->systemd, "READY=1\nSTATUS=connecting to the broker");
 }
 
 static void take_apart(struct bridge *bridge)
@@ -565,7 +565,7 @@ static void take_apart(struct bridge *bridge)
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         loop_signal_free(bridge->signals[i]);
     }
-    mqtt_port_free(bridge->port);
+    workers_free(bridge->workers);
     ecs_free(bridge->ecs);
     ledger_close(bridge->ledger, STOP_LEDGER_MS);
     admin_free(bridge->admin);
@@ -573,12 +573,12 @@ static void take_apart(struct bridge *bridge)
     takings_close(bridge->takings);
     outbox_free(bridge->outbox);
     dispatch_free(bridge->dispatch);
-    presence_free(bridge->presence);
+    status_topic_free(bridge->status_topic);
     loop_timer_free(bridge->step_timer);
-    supervisor_free(bridge->supervisor);
+    systemd_free(bridge->systemd);
     loop_free(bridge->loop);
     buf_fini(&bridge->will);
-    identities_fini(&bridge->tls);
+    tls_reload_fini(&bridge->tls);
     free(bridge->has_session);
 }
 

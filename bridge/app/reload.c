@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-static enum status load(struct identities *out, const struct settings *settings,
+static enum status load(struct tls_reload *out, const struct settings *settings,
                         struct tls_report *report)
 {
     int64_t now_ms = clock_wall_ms();
@@ -27,10 +27,10 @@ static void log_lines(enum log_level level, const char *event, const struct buf 
     }
 }
 
-enum status identities_load(struct identities *identities, const struct settings *settings)
+enum status tls_reload_load(struct tls_reload *tls_reload, const struct settings *settings)
 {
     struct tls_report report = {0};
-    enum status status = load(identities, settings, &report);
+    enum status status = load(tls_reload, settings, &report);
     log_lines(LOG_LEVEL_ERROR, "cannot_start", &report.errors);
     log_lines(LOG_LEVEL_ERROR, "certificate_outdated", &report.outdated);
     log_lines(LOG_LEVEL_WARN, "certificate_expires_soon", &report.warnings);
@@ -57,9 +57,9 @@ static void try_password(const struct settings *settings, struct buf *errors)
     free(path);
 }
 
-enum status identities_reload(struct identities *identities, const struct settings *settings)
+enum status tls_reload_reload(struct tls_reload *tls_reload, const struct settings *settings)
 {
-    struct identities fresh;
+    struct tls_reload fresh;
     struct tls_report report = {0};
     (void)load(&fresh, settings, &report);
     try_password(settings, &report.errors);
@@ -68,8 +68,8 @@ enum status identities_reload(struct identities *identities, const struct settin
     log_lines(LOG_LEVEL_ERROR, "reload_refused", &report.outdated);
     log_lines(LOG_LEVEL_WARN, "certificate_expires_soon", &report.warnings);
     if (is_usable) {
-        struct identities old = *identities;
-        *identities = fresh;
+        struct tls_reload old = *tls_reload;
+        *tls_reload = fresh;
         fresh = old;
         LOG_INFO("reloaded", LOG_TEXT("what", "certificates, keys and passwords"),
                  LOG_TEXT("unread", "the settings file: a change there needs a restart"));
@@ -77,13 +77,13 @@ enum status identities_reload(struct identities *identities, const struct settin
         LOG_ERROR("reload_failed",
                   LOG_TEXT("meaning", "nothing was replaced: what was loaded before stays in use"));
     }
-    identities_fini(&fresh);
+    tls_reload_fini(&fresh);
     tls_report_fini(&report);
     return is_usable ? STATUS_OK : STATUS_INVALID;
 }
 
-void identities_fini(struct identities *identities)
+void tls_reload_fini(struct tls_reload *tls_reload)
 {
-    tls_files_fini(&identities->broker);
-    tls_files_fini(&identities->api);
+    tls_files_fini(&tls_reload->broker);
+    tls_files_fini(&tls_reload->api);
 }

@@ -1,5 +1,5 @@
 /*
- * identities - what the broker and the API are shown of us, and whom we trust there: loaded at the
+ * tls_reload - what the broker and the API are shown of us, and whom we trust there: loaded at the
  * start, and again on request.
  *
  * Tells all it finds in the log. Thread: the loop's.
@@ -11,7 +11,7 @@
 #include "settings/settings.h"
 #include "tls/files.h"
 
-struct identities {
+struct tls_reload {
     struct tls_files broker;
     struct tls_files api;
 };
@@ -20,13 +20,13 @@ struct identities {
  * STATUS_INVALID where files cannot be used; to be given up in either case. An expired certificate
  * is the far side's to refuse, since it may be our clock that is wrong. `settings` must outlive it.
  */
-enum status identities_load(struct identities *identities, const struct settings *settings);
+enum status tls_reload_load(struct tls_reload *tls_reload, const struct settings *settings);
 /*
  * Puts what the files hold now in place of what was loaded, all of it or, with STATUS_INVALID,
  * nothing: where one cannot be used, has expired, or the broker password cannot be read.
  */
-enum status identities_reload(struct identities *identities, const struct settings *settings);
+enum status tls_reload_reload(struct tls_reload *tls_reload, const struct settings *settings);
 /* Wipes and frees. */
-void identities_fini(struct identities *identities);
+void tls_reload_fini(struct tls_reload *tls_reload);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * supervisor - words to the service manager that started the bridge: sd_notify(3)'s protocol,
+ * systemd - words to the service manager that started the bridge: sd_notify(3)'s protocol,
  * datagrams to $NOTIFY_SOCKET. Without that variable nothing is said.
  *
  * While the loop turns, $WATCHDOG_USEC is obeyed by itself.
@@ -11,13 +11,13 @@
 
 #include "base/loop.h"
 
-struct supervisor;
+struct systemd;
 
 /* Takes both variables out of the environment: they are not for programs started later. */
-struct supervisor *supervisor_new(struct loop *loop);
+struct systemd *systemd_new(struct loop *loop);
 /* Takes NULL. */
-void supervisor_free(struct supervisor *supervisor);
+void systemd_free(struct systemd *systemd);
 /* Lines "NAME=value": "READY=1", "STOPPING=1", "STATUS=...". */
-void supervisor_say(const struct supervisor *supervisor, const char *lines);
+void systemd_notify(const struct systemd *systemd, const char *lines);
 
 #endif

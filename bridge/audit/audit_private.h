@@ -36,7 +36,7 @@ struct audit {
     char error[512];
 };
 
-/* How a file ends, against the head. */
+/* How a file ends, against the tip. */
 struct audit_end {
     int64_t size;
     struct audit_chain chain; /* what its next line follows */
@@ -50,7 +50,7 @@ struct audit_end {
 /* Opens or creates, locks and judges the file. Statuses as audit_open(). */
 enum status audit_file_open(const char *path, int *out_fd, struct buf *out_why);
 /* STATUS_INVALID where the file is chained and should not be, or the other way round. */
-enum status audit_file_end(int fd, const char *path, bool is_chained, const struct audit_head *head,
+enum status audit_file_end(int fd, const char *path, bool is_chained, const struct audit_tip *tip,
                            struct audit_end *out_end, struct buf *out_why);
 
 /*

@@ -170,7 +170,7 @@ static enum status read_line(void *arg, struct slice line, bool is_whole)
     return audit_check_line(&reading->check, line, &what);
 }
 
-/* Everything behind the head fits, but for a last line that is none. */
+/* Everything behind the tip fits, but for a last line that is none. */
 static enum status read_rest(int fd, int64_t offset, struct reading *reading,
                              struct audit_end *out_end)
 {
@@ -205,44 +205,44 @@ static bool read_line_before(int fd, int64_t offset, struct buf *out)
     return true;
 }
 
-/* Whether the line before the head's offset is the head's: that its own hash is the one the ledger
+/* Whether the line before the tip's offset is the tip's: that its own hash is the one the ledger
  * has says that nothing in it was changed only with the line checked against it, which takes the
  * line before; a whole verification does that. */
-static bool has_head(int fd, const struct audit_head *head, bool is_chained)
+static bool has_head(int fd, const struct audit_tip *tip, bool is_chained)
 {
     struct buf text = {0};
     struct audit_line line;
-    bool is_there = read_line_before(fd, head->offset, &text) &&
-                    audit_line_read(buf_slice(&text), &line) == STATUS_OK && line.seq == head->seq;
+    bool is_there = read_line_before(fd, tip->offset, &text) &&
+                    audit_line_read(buf_slice(&text), &line) == STATUS_OK && line.seq == tip->seq;
     if (is_there && is_chained) {
-        size_t tail = strlen("\"}") + sizeof head->hash - 1;
+        size_t tail = strlen("\"}") + sizeof tip->hash - 1;
         is_there = text.length > tail &&
-                   memcmp(text.data + text.length - tail, head->hash, sizeof head->hash - 1) == 0;
+                   memcmp(text.data + text.length - tail, tip->hash, sizeof tip->hash - 1) == 0;
     }
     buf_fini(&text);
     return is_there;
 }
 
-static struct audit_chain chain_of(const struct audit_head *head, bool is_chained)
+static struct audit_chain chain_of(const struct audit_tip *tip, bool is_chained)
 {
     struct audit_chain chain;
     audit_chain_init(&chain, is_chained);
-    if (head->seq > 0) {
-        chain.seq = head->seq;
-        memcpy(chain.hash, head->hash, sizeof chain.hash);
+    if (tip->seq > 0) {
+        chain.seq = tip->seq;
+        memcpy(chain.hash, tip->hash, sizeof chain.hash);
     }
     return chain;
 }
 
-/* A file that begins behind the head: it was begun by a transaction that was cut off. Also any file
- * where the ledger has no head. */
-static enum status read_as_new(int fd, const struct audit_head *head, bool is_chained,
+/* A file that begins behind the tip: it was begun by a transaction that was cut off. Also any file
+ * where the ledger has no tip. */
+static enum status read_as_new(int fd, const struct audit_tip *tip, bool is_chained,
                                struct audit_end *out_end)
 {
     struct reading reading = {0};
-    struct audit_chain chain = chain_of(head, is_chained);
+    struct audit_chain chain = chain_of(tip, is_chained);
     audit_check_init(&reading.check);
-    if (head->seq > 0) {
+    if (tip->seq > 0) {
         audit_check_init_behind(&reading.check, &chain);
         audit_check_begin_file(&reading.check);
     }
@@ -277,19 +277,19 @@ static enum status check_kind(int fd, const char *path, bool is_chained, struct 
     return status;
 }
 
-static enum status find_end(int fd, bool is_chained, const struct audit_head *head,
+static enum status find_end(int fd, bool is_chained, const struct audit_tip *tip,
                             struct audit_end *end)
 {
     struct reading reading = {0};
-    struct audit_chain chain = chain_of(head, is_chained);
+    struct audit_chain chain = chain_of(tip, is_chained);
     enum status status = STATUS_INVALID;
-    if (head->seq > 0 && head->offset <= end->size && has_head(fd, head, is_chained)) {
+    if (tip->seq > 0 && tip->offset <= end->size && has_head(fd, tip, is_chained)) {
         audit_check_init_behind(&reading.check, &chain);
-        status = read_rest(fd, head->offset, &reading, end);
+        status = read_rest(fd, tip->offset, &reading, end);
     } else {
-        status = read_as_new(fd, head, is_chained, end);
+        status = read_as_new(fd, tip, is_chained, end);
     }
-    if (status == STATUS_INVALID && head->seq > 0) {
+    if (status == STATUS_INVALID && tip->seq > 0) {
         end->is_damaged = true;
         end->is_new = false;
         end->chain = chain;
@@ -299,18 +299,18 @@ static enum status find_end(int fd, bool is_chained, const struct audit_head *he
     return status;
 }
 
-enum status audit_file_end(int fd, const char *path, bool is_chained, const struct audit_head *head,
+enum status audit_file_end(int fd, const char *path, bool is_chained, const struct audit_tip *tip,
                            struct audit_end *out_end, struct buf *out_why)
 {
     struct stat about;
-    struct audit_end end = {.chain = chain_of(head, is_chained), .is_new = true};
+    struct audit_end end = {.chain = chain_of(tip, is_chained), .is_new = true};
     if (fstat(fd, &about) != 0) {
         return cannot(out_why, "look at", path);
     }
     end.size = about.st_size;
     enum status status = end.size > 0 ? check_kind(fd, path, is_chained, out_why) : STATUS_OK;
     if (status == STATUS_OK && end.size > 0) {
-        status = find_end(fd, is_chained, head, &end);
+        status = find_end(fd, is_chained, tip, &end);
         if (status == STATUS_STORE) {
             cannot(out_why, "read", path);
         } else if (status == STATUS_INVALID) {

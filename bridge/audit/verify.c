@@ -7,8 +7,8 @@
 
 struct verification {
     struct audit_check check;
-    const struct audit_head *head;
-    bool has_head; /* the head's line was met, and is as the ledger has it */
+    const struct audit_tip *tip;
+    bool has_head; /* the tip's line was met, and is as the ledger has it */
     struct audit_report *report;
     const char *path;
     int64_t line; /* of the file, from 1 */
@@ -26,12 +26,12 @@ static enum status fault(struct verification *verification, int64_t line, const 
 
 static enum status look_for_head(struct verification *verification)
 {
-    const struct audit_head *head = verification->head;
+    const struct audit_tip *tip = verification->tip;
     const struct audit_chain *chain = &verification->check.chain;
-    if (head == NULL || chain->seq != head->seq || verification->check.torn_bytes > 0) {
+    if (tip == NULL || chain->seq != tip->seq || verification->check.torn_bytes > 0) {
         return STATUS_OK;
     }
-    if (chain->is_hashed && strcmp(chain->hash, head->hash) != 0) {
+    if (chain->is_hashed && strcmp(chain->hash, tip->hash) != 0) {
         return fault(verification, verification->line,
                      "is another one than the ledger has: the file was written anew");
     }
@@ -83,27 +83,27 @@ static enum status verify_file(struct verification *verification, const char *pa
     return status;
 }
 
-/* The head may lie just before these files where they were begun since the ledger was asked. */
+/* The tip may lie just before these files where they were begun since the ledger was asked. */
 static enum status check_end(struct verification *verification)
 {
-    const struct audit_head *head = verification->head;
-    if (head == NULL || head->seq == 0 || verification->has_head) {
+    const struct audit_tip *tip = verification->tip;
+    if (tip == NULL || tip->seq == 0 || verification->has_head) {
         return STATUS_OK;
     }
-    if (verification->check.first_seq == head->seq + 1) {
+    if (verification->check.first_seq == tip->seq + 1) {
         return STATUS_OK;
     }
     return fault(verification, 0,
-                 verification->check.chain.seq < head->seq
+                 verification->check.chain.seq < tip->seq
                      ? "ends too early: the ledger knows of later lines"
                      : "begins too late: the ledger's last line is not in it");
 }
 
-enum status audit_verify(char *const *paths, size_t count, const struct audit_head *head,
+enum status audit_verify(char *const *paths, size_t count, const struct audit_tip *tip,
                          struct audit_report *out_report, struct buf *out_why)
 {
     *out_report = (struct audit_report){.is_sound = true};
-    struct verification verification = {.head = head, .report = out_report};
+    struct verification verification = {.tip = tip, .report = out_report};
     audit_check_init(&verification.check);
     enum status status = STATUS_OK;
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {

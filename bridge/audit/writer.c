@@ -170,11 +170,11 @@ enum status audit_write(struct audit *audit, bool *out_is_new)
     return STATUS_OK;
 }
 
-void audit_head_of(const struct audit *audit, struct audit_head *out_head)
+void audit_tip_of(const struct audit *audit, struct audit_tip *out_tip)
 {
-    out_head->seq = audit->written.seq;
-    out_head->offset = audit->offset;
-    memcpy(out_head->hash, audit->written.hash, sizeof out_head->hash);
+    out_tip->seq = audit->written.seq;
+    out_tip->offset = audit->offset;
+    memcpy(out_tip->hash, audit->written.hash, sizeof out_tip->hash);
 }
 
 void audit_committed(struct audit *audit)
@@ -238,12 +238,12 @@ static bool has_same_file(const struct audit *audit)
 static enum status open_new_file(struct audit *audit, int *out_fd, struct audit_end *out_end,
                                  struct buf *out_why)
 {
-    struct audit_head head;
-    audit_head_of(audit, &head);
+    struct audit_tip tip;
+    audit_tip_of(audit, &tip);
     enum status status = audit_file_open(audit->path, out_fd, out_why);
     if (status == STATUS_OK) {
         status =
-            audit_file_end(*out_fd, audit->path, audit->written.is_hashed, &head, out_end, out_why);
+            audit_file_end(*out_fd, audit->path, audit->written.is_hashed, &tip, out_end, out_why);
     }
     if (status == STATUS_OK && out_end->size > 0) {
         buf_printf(out_why, "%s is another file and not empty: move it away", audit->path);
@@ -264,7 +264,7 @@ static void change_file(struct audit *audit)
         close(audit->fd);
         take_file(audit, fd, &end);
         LOG_INFO("audit_reopened", LOG_TEXT("file", audit->path),
-                 LOG_INT("head", audit->written.seq));
+                 LOG_INT("tip", audit->written.seq));
     } else {
         LOG_ERROR("audit_not_reopened", LOG_SLICE("why", buf_slice(&why)),
                   LOG_TEXT("meaning", "lines go on to the file that was open"));
@@ -291,7 +291,7 @@ static void log_end(const struct audit *audit, const struct audit_end *end)
     int64_t withdrawn_count = audit->written.seq - audit->committed_seq;
     if (end->is_damaged) {
         LOG_ERROR(
-            "audit_damaged", LOG_TEXT("file", audit->path), LOG_INT("head", audit->committed_seq),
+            "audit_damaged", LOG_TEXT("file", audit->path), LOG_INT("tip", audit->committed_seq),
             LOG_TEXT("meaning", "the file does not end as the ledger says: lines were removed or "
                                 "changed; see ecs-mqtt-bridge ledger verify-audit"));
     } else if (end->torn_bytes > 0 || withdrawn_count > 0) {
@@ -299,18 +299,18 @@ static void log_end(const struct audit *audit, const struct audit_end *end)
                  LOG_INT("withdrawn_lines", withdrawn_count),
                  LOG_INT("torn_bytes", end->torn_bytes));
     }
-    LOG_INFO("audit_opened", LOG_TEXT("file", audit->path), LOG_INT("head", audit->written.seq),
+    LOG_INFO("audit_opened", LOG_TEXT("file", audit->path), LOG_INT("tip", audit->written.seq),
              LOG_TEXT("hash", audit->written.hash));
 }
 
-enum status audit_open(const struct audit_options *options, const struct audit_head *head,
+enum status audit_open(const struct audit_options *options, const struct audit_tip *tip,
                        struct audit **out_audit, struct buf *out_why)
 {
     int fd = -1;
     struct audit_end end = {0};
     enum status status = audit_file_open(options->path, &fd, out_why);
     if (status == STATUS_OK) {
-        status = audit_file_end(fd, options->path, options->is_chained, head, &end, out_why);
+        status = audit_file_end(fd, options->path, options->is_chained, tip, &end, out_why);
     }
     if (status != STATUS_OK) {
         if (fd >= 0) {
@@ -324,7 +324,7 @@ enum status audit_open(const struct audit_options *options, const struct audit_h
     audit->is_full = options->is_full;
     audit->written = end.chain;
     audit->next = end.chain;
-    audit->committed_seq = head->seq > 0 && !end.is_damaged ? head->seq : end.chain.seq;
+    audit->committed_seq = tip->seq > 0 && !end.is_damaged ? tip->seq : end.chain.seq;
     take_file(audit, fd, &end);
     if (end.lacks_line_end) {
         buf_append_char(&audit->lines, '\n');

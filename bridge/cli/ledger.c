@@ -104,7 +104,7 @@ static int print_report(const struct audit_report *report, bool has_head)
     return EX_OK;
 }
 
-static int verify(char *const *paths, size_t count, const struct audit_head *head)
+static int verify(char *const *paths, size_t count, const struct audit_tip *head)
 {
     struct audit_report report;
     struct buf why = {0};
@@ -122,14 +122,14 @@ static int verify(char *const *paths, size_t count, const struct audit_head *hea
 
 static int verify_audit(const struct settings *settings, char **files, int count)
 {
-    struct audit_head head;
+    struct audit_tip head;
     struct buf why = {0};
     char *own[] = {settings->audit.file};
     if (count == 0 && settings->audit.file[0] == '\0') {
         fprintf(stderr, "ecs-mqtt-bridge ledger: audit.file is not set\n");
         return EX_CONFIG;
     }
-    if (ledger_audit_head(settings->ledger.store, &head, &why) != STATUS_OK) {
+    if (ledger_audit_tip(settings->ledger.store, &head, &why) != STATUS_OK) {
         fprintf(stderr, "ecs-mqtt-bridge ledger: %s\n", why.data);
         buf_fini(&why);
         return EXIT_STORE;

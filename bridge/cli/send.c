@@ -274,8 +274,8 @@ static void wait_for_reply(struct sender *sender)
         struct pollfd fds[] = {{.fd = sender->wake_fd, .events = POLLIN},
                                {.fd = connection_wake_fd(sender->connection), .events = POLLIN}};
         int64_t left_ms = end_ms - clock_mono_ms();
-        int patience_ms = connection_patience_ms(sender->connection);
-        int64_t wait_ms = patience_ms >= 0 && patience_ms < left_ms ? patience_ms : left_ms;
+        int max_delay_ms = connection_max_delay_ms(sender->connection);
+        int64_t wait_ms = max_delay_ms >= 0 && max_delay_ms < left_ms ? max_delay_ms : left_ms;
         (void)poll(fds, 2, wait_ms < 0 ? 0 : (int)wait_ms);
         connection_turn(sender->connection);
         pthread_mutex_lock(&sender->mutex);
@@ -320,34 +320,34 @@ static int tell(struct sender *sender)
 
 static int exchange(struct sender *sender, const struct tls_files *tls)
 {
-    struct mqtt_greeting greeting;
+    struct connect_params_buf params_buf;
     struct buf client_id = {0};
     const char *why = "";
-    if (mqtt_greeting_init(&greeting, sender->settings, tls, WIRE_PUBLISHER, 0, (struct slice){0},
-                           &why) != STATUS_OK) {
+    if (connect_params_buf_init(&params_buf, sender->settings, tls, WIRE_PUBLISHER, 0,
+                                (struct slice){0}, &why) != STATUS_OK) {
         fprintf(stderr, "ecs-mqtt-bridge send: %s\n", why);
-        mqtt_greeting_fini(&greeting);
+        connect_params_buf_fini(&params_buf);
         return EX_CONFIG;
     }
     buf_printf(&client_id, "%s-send-%s", sender->settings->broker.client_id, sender->correlation);
-    greeting.hello.client_id = buf_slice(&client_id);
-    greeting.hello.session_expiry_s = 0;
-    greeting.hello.filters[0] = (struct wire_filter){buf_slice(&sender->reply_topic), 1};
-    greeting.hello.filter_count = 1;
+    params_buf.params.client_id = buf_slice(&client_id);
+    params_buf.params.session_expiry_s = 0;
+    params_buf.params.filters[0] = (struct wire_filter){buf_slice(&sender->reply_topic), 1};
+    params_buf.params.filter_count = 1;
     const struct connection_hooks hooks = {.arg = sender,
                                            .up = on_up,
                                            .arrived = on_arrived,
                                            .published = on_published,
                                            .refused = on_refused,
                                            .down = on_down};
-    sender->connection = connection_new(&greeting.hello, &hooks);
+    sender->connection = connection_new(&params_buf.params, &hooks);
     connection_open(sender->connection);
     wait_for_reply(sender);
     (void)connection_close(sender->connection, 1000);
     int code = tell(sender);
     connection_free(sender->connection);
-    greeting.hello.filter_count = 0; /* the filter is not the greeting's own */
-    mqtt_greeting_fini(&greeting);
+    params_buf.params.filter_count = 0; /* the filter is not the params_buf's own */
+    connect_params_buf_fini(&params_buf);
     buf_fini(&client_id);
     return code;
 }

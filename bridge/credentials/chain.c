@@ -25,7 +25,7 @@ struct chain {
     size_t next;
     bool is_walking;  /* within walk(): an answer only notes that it came */
     bool is_answered; /* of the source asked last */
-    enum status verdict;
+    enum status result;
     struct buf why;
 };
 
@@ -73,7 +73,7 @@ static void note_failure(struct chain *chain, enum status status, const char *te
         chain->next = 0;
         return;
     }
-    chain->verdict = hopeful(chain->verdict, status);
+    chain->result = hopeful(chain->result, status);
     if (chain->why.length > 0) {
         buf_append_char(&chain->why, '\n');
     }
@@ -104,7 +104,7 @@ static void walk(struct chain *chain)
     do {
         if (chain->is_whole && chain->next == chain->count) {
             chain->is_walking = false;
-            finish(chain, chain->verdict, NULL);
+            finish(chain, chain->result, NULL);
             return;
         }
         chain->is_answered = false;
@@ -122,7 +122,7 @@ static void chain_get(struct credential_source *source, credentials_got_fn *got,
     chain->arg = arg;
     chain->is_whole = chain->last == NULL;
     chain->next = 0;
-    chain->verdict = STATUS_NOT_FOUND;
+    chain->result = STATUS_NOT_FOUND;
     walk(chain);
 }
 

@@ -2,7 +2,7 @@
  * for by what stands behind it. */
 #include "base/mem.h"
 #include "cli_chain.h"
-#include "parts.h"
+#include "common.h"
 #include "profiles.h"
 #include "roles.h"
 

@@ -1,7 +1,7 @@
 /* A person signs in with the command line, which leaves an access token; here it is turned into
  * credentials for as long as it lasts. */
 #include "base/mem.h"
-#include "parts.h"
+#include "common.h"
 #include "profiles.h"
 #include "settings/url.h"
 
@@ -33,11 +33,11 @@ static void on_answer(void *arg, const struct http_answer *answer)
     struct sso_source *sso = arg;
     credentials_got_fn *got = sso->got;
     struct credentials taken = {0};
-    struct credentials asker = {.security_token = sso->access_token};
+    struct credentials caller = {.security_token = sso->access_token};
     struct buf why = {0};
     sso->got = NULL;
     enum status status =
-        service_answer_read(answer, "CloudSSO", &credential_form_cloud_sso, &asker, &taken, &why);
+        service_answer_read(answer, "CloudSSO", &credential_form_cloud_sso, &caller, &taken, &why);
     if (answer->result == HTTP_ANSWERED && answer->status == HTTP_UNAUTHORIZED) {
         buf_append_text(&why, "; " SIGN_IN);
     }

@@ -1,4 +1,4 @@
-#include "parts.h"
+#include "common.h"
 
 #include <stdlib.h>
 

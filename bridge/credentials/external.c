@@ -4,7 +4,7 @@
  */
 #include "argv.h"
 #include "base/mem.h"
-#include "parts.h"
+#include "common.h"
 #include "profiles.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /* The file that is looked at is the file that is read: all by one descriptor. */
 #include "base/log.h"
 #include "base/mem.h"
-#include "parts.h"
+#include "common.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* The token is the workload's own, put into a file and renewed there by the platform. */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "parts.h"
+#include "common.h"
 #include "roles.h"
 
 #include <assert.h>
@@ -32,11 +32,11 @@ static void on_answer(void *arg, const struct http_answer *answer)
     struct oidc_source *oidc = arg;
     credentials_got_fn *got = oidc->got;
     struct credentials taken = {0};
-    struct credentials asker = {.security_token = oidc->token};
+    struct credentials caller = {.security_token = oidc->token};
     struct buf why = {0};
     oidc->got = NULL;
     enum status status =
-        service_answer_read(answer, "STS", &credential_form_sts, &asker, &taken, &why);
+        service_answer_read(answer, "STS", &credential_form_sts, &caller, &taken, &why);
     secret_fini(&oidc->token);
     credentials_set_provider(&taken, "oidc_role_arn");
     got(oidc->arg, status, status == STATUS_OK ? &taken : NULL, buf_slice(&why).data);

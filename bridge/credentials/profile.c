@@ -1,7 +1,7 @@
 /* A section's type says which keys it needs; what it needs no key of is not looked at. */
 #include "base/mem.h"
+#include "common.h"
 #include "ini.h"
-#include "parts.h"
 #include "profiles.h"
 #include "roles.h"
 

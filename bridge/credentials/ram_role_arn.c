@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/mem.h"
-#include "parts.h"
+#include "common.h"
 #include "roles.h"
 
 #include <assert.h>
@@ -21,7 +21,7 @@ struct role_source {
     struct sts_role role;
     char *endpoint; /* NULL where it cannot be */
     struct buf why; /* why not */
-    struct credentials asker;
+    struct credentials caller;
     credentials_got_fn *got; /* NULL for no get under way */
     void *arg;
 };
@@ -31,7 +31,7 @@ static void finish(struct role_source *role, enum status status,
 {
     credentials_got_fn *got = role->got;
     role->got = NULL;
-    credentials_fini(&role->asker);
+    credentials_fini(&role->caller);
     got(role->arg, status, credentials, text);
 }
 
@@ -41,9 +41,9 @@ static void on_answer(void *arg, const struct http_answer *answer)
     struct credentials taken = {0};
     struct buf why = {0};
     enum status status =
-        service_answer_read(answer, "STS", &credential_form_sts, &role->asker, &taken, &why);
+        service_answer_read(answer, "STS", &credential_form_sts, &role->caller, &taken, &why);
     if (status == STATUS_OK) {
-        credentials_set_provider(&taken, "ram_role_arn/%s", role->asker.provider);
+        credentials_set_provider(&taken, "ram_role_arn/%s", role->caller.provider);
     }
     finish(role, status, status == STATUS_OK ? &taken : NULL, buf_slice(&why).data);
     credentials_fini(&taken);
@@ -62,7 +62,7 @@ static void on_signer(void *arg, enum status status, const struct credentials *c
         finish(role, status, NULL, text);
         return;
     }
-    credentials_copy(&role->asker, credentials);
+    credentials_copy(&role->caller, credentials);
     digest_random(random, sizeof random);
     digest_hex(random, sizeof random, nonce);
     clock_format_s(role->context->now_ms(), date);
@@ -106,7 +106,7 @@ static void role_free(struct credential_source *source)
         http_drop(role->context->http, on_answer, role);
     }
     credentials_source_free(role->signer);
-    credentials_fini(&role->asker);
+    credentials_fini(&role->caller);
     sts_role_fini(&role->role);
     buf_fini(&role->why);
     free(role->endpoint);

@@ -1,41 +1,42 @@
 /* What the services have in common: how they are asked, and how they say no. */
 #include "aliyun/answer.h"
 #include "aliyun/redact.h"
-#include "parts.h"
+#include "common.h"
 
 #define HEADER_COUNT 3
 #define USER_AGENT   "user-agent: ecs-mqtt-bridge/" BRIDGE_VERSION
 
 static void tell_refusal(const struct http_answer *answer, const char *service,
-                         const struct credentials *asker, struct buf *out_why)
+                         const struct credentials *caller, struct buf *out_why)
 {
     struct slice secrets[3];
     size_t count = 0;
     struct api_answer told;
-    if (asker != NULL) {
-        secrets[count++] = secret_slice(&asker->access_key_id);
-        secrets[count++] = secret_slice(&asker->access_key_secret);
-        secrets[count++] = secret_slice(&asker->security_token);
+    if (caller != NULL) {
+        secrets[count++] = secret_slice(&caller->access_key_id);
+        secrets[count++] = secret_slice(&caller->access_key_secret);
+        secrets[count++] = secret_slice(&caller->security_token);
     }
     buf_printf(out_why, "%s answered with HTTP status %d", service, answer->status);
     api_answer_read(answer->body, &told);
     if (told.code.length > 0) {
         buf_append_text(out_why, ", ");
-        answer_text_word(buf_slice(&told.code), secrets, count, out_why);
+        redact_word(buf_slice(&told.code), secrets, count, out_why);
         buf_append_text(out_why, ": ");
-        answer_text_message(buf_slice(&told.message), true, secrets, count, out_why);
+        redact_message(buf_slice(&told.message), true, secrets, count, out_why);
     }
     if (told.request_id.length > 0) {
         buf_append_text(out_why, " (request ");
-        answer_text_word(buf_slice(&told.request_id), secrets, count, out_why);
+        redact_word(buf_slice(&told.request_id), secrets, count, out_why);
         buf_append_char(out_why, ')');
     }
     api_answer_fini(&told);
 }
 
 enum status service_answer_read(const struct http_answer *answer, const char *service,
-                                const struct credential_form *form, const struct credentials *asker,
-                                struct credentials *out, struct buf *out_why)
+                                const struct credential_form *form,
+                                const struct credentials *caller, struct credentials *out,
+                                struct buf *out_why)
 {
     if (answer->result == HTTP_NOT_SENT) {
         buf_printf(out_why, "%s cannot be reached: %s", service, answer->error);
@@ -46,7 +47,7 @@ enum status service_answer_read(const struct http_answer *answer, const char *se
         return STATUS_INVALID;
     }
     if (answer->status != 200) {
-        tell_refusal(answer, service, asker, out_why);
+        tell_refusal(answer, service, caller, out_why);
         return STATUS_INVALID;
     }
     struct buf why = {0};

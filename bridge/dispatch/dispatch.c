@@ -96,7 +96,7 @@ void dispatch_take_slot(struct dispatch *dispatch, struct group *group)
 static void give_slot(struct dispatch *dispatch, struct group *group)
 {
     assert(group->place == GROUP_RUNNING && dispatch->in_flight > 0);
-    group->place = GROUP_RESTING;
+    group->place = GROUP_BACKOFF;
     dispatch->in_flight--;
     counter_set(dispatch->counters, COUNTER_CALLS_IN_FLIGHT, (int64_t)dispatch->in_flight);
 }
@@ -124,7 +124,7 @@ static void place_group(struct dispatch *dispatch, struct group *group)
         group_free_if_empty(group);
         return;
     }
-    if (group->place != GROUP_RESTING) {
+    if (group->place != GROUP_BACKOFF) {
         return;
     }
     int64_t rest_ms = group->tasks->command->not_before_ms == 0
@@ -205,7 +205,7 @@ static void deadlines_due(void *arg)
         struct group *group = task->group;
         bool was_first = group->tasks == task;
         give_up(task);
-        if (was_first && group->place == GROUP_RESTING) {
+        if (was_first && group->place == GROUP_BACKOFF) {
             loop_timer_stop(group->rest);
         }
         if (was_first) {
@@ -399,7 +399,8 @@ static void throttled(struct task *task, struct attempt *attempt)
  * earlier attempt that may have had effect. */
 static bool says_all(const struct task *task, const struct outcome *outcome)
 {
-    return !is_unsure(task) || (outcome->keep != KEEP_NOT && outcome->keep != KEEP_GIVEN_UP);
+    return !is_unsure(task) ||
+           (outcome->retention != RETENTION_NOT && outcome->retention != RETENTION_GIVEN_UP);
 }
 
 static void answered(void *arg, struct attempt *attempt)
@@ -529,7 +530,7 @@ void dispatch_claimed(struct dispatch *dispatch, struct command *command)
     dispatch->suspect_count += task_is_suspect(task);
     drop_endless_rest(dispatch, task);
     watch_deadline(task);
-    if (group->tasks == task && group->place == GROUP_RESTING) {
+    if (group->tasks == task && group->place == GROUP_BACKOFF) {
         place_group(dispatch, group);
         dispatch_pump(dispatch);
     }

@@ -37,7 +37,7 @@ struct group *group_of_id(struct region *region, const char *id)
         group = mem_zalloc(1, sizeof *group + length + 1);
         memcpy(group->id, id, length);
         group->region = region;
-        group->place = GROUP_RESTING;
+        group->place = GROUP_BACKOFF;
         HASH_ADD_STR(region->groups, id, group);
     }
     return group;
@@ -56,8 +56,8 @@ static bool goes_before(const struct group *group, const struct group *other)
 void group_enter_line(struct group *group)
 {
     struct group *next;
-    assert(group->place != GROUP_IN_LINE && group->tasks != NULL);
-    group->place = GROUP_IN_LINE;
+    assert(group->place != GROUP_QUEUED && group->tasks != NULL);
+    group->place = GROUP_QUEUED;
     if (blame_of(&group->tasks->command->charges) != BLAME_ALONE) {
         DL_APPEND(group->region->line, group);
         return;
@@ -72,9 +72,9 @@ void group_enter_line(struct group *group)
 
 void group_leave_line(struct group *group)
 {
-    assert(group->place == GROUP_IN_LINE);
+    assert(group->place == GROUP_QUEUED);
     DL_DELETE(group->region->line, group);
-    group->place = GROUP_RESTING;
+    group->place = GROUP_BACKOFF;
 }
 
 void group_free(struct group *group)
@@ -87,7 +87,7 @@ void group_free(struct group *group)
 void group_free_if_empty(struct group *group)
 {
     if (group->tasks == NULL && group->place != GROUP_RUNNING) {
-        if (group->place == GROUP_IN_LINE) {
+        if (group->place == GROUP_QUEUED) {
             group_leave_line(group);
         }
         group_free(group);

@@ -41,7 +41,7 @@ struct task {
         *unsure; /* what the last attempt that may have had effect said, as far as known */
 };
 
-enum group_place { GROUP_IN_LINE, GROUP_RESTING, GROUP_RUNNING };
+enum group_place { GROUP_QUEUED, GROUP_BACKOFF, GROUP_RUNNING };
 
 struct group {
     UT_hash_handle hh;

@@ -139,35 +139,34 @@ static bool is_success_code(const struct buf *code)
     return is_one;
 }
 
-static enum keep keep_of(const struct row *row)
+static enum retention retention_of(const struct row *row)
 {
     switch (row->rule) {
     case RULE_DONE:
-        return KEEP_SUCCESS;
+        return RETENTION_SUCCESS;
     case RULE_REPLY:
         /* Told at once, but it may go well the next time: nobody is served with a stored copy. */
-        return category_is_retryable(row->category) ? KEEP_GIVEN_UP : KEEP_REFUSAL;
+        return category_is_retryable(row->category) ? RETENTION_GIVEN_UP : RETENTION_REFUSAL;
     case RULE_COOLDOWN:
-        return KEEP_COOLDOWN;
+        return RETENTION_COOLDOWN;
     case RULE_RETRY:
     case RULE_THROTTLE:
-        return KEEP_GIVEN_UP;
+        return RETENTION_GIVEN_UP;
     case RULE_RETRY_UNSURE:
-        return KEEP_UNSURE;
+        return RETENTION_UNSURE;
     case RULE_REPLY_BRIDGE:
     case RULE_RESIGN_ONCE:
     case RULE_CLOCK_ONCE:
     case RULE_CREDENTIALS_ONCE:
         break;
     }
-    return KEEP_NOT;
+    return RETENTION_NOT;
 }
 
 static char *clean_word(const struct mapping *mapping, const struct buf *word)
 {
     struct buf clean = {0};
-    answer_text_word(buf_slice(word), mapping->context->secrets, mapping->context->secret_count,
-                     &clean);
+    redact_word(buf_slice(word), mapping->context->secrets, mapping->context->secret_count, &clean);
     return buf_take(&clean);
 }
 
@@ -176,8 +175,8 @@ static void append_message(const struct mapping *mapping, struct slice message, 
     const char *code = buf_slice(&mapping->api.code).data;
     bool is_about_signature =
         strcmp(code, "SignatureDoesNotMatch") == 0 || strcmp(code, "IncompleteSignature") == 0;
-    answer_text_message(message, is_about_signature, mapping->context->secrets,
-                        mapping->context->secret_count, out);
+    redact_message(message, is_about_signature, mapping->context->secrets,
+                   mapping->context->secret_count, out);
 }
 
 static char *request_id_of(const struct mapping *mapping)
@@ -216,7 +215,7 @@ static void map_success(struct mapping *mapping)
     mapping->attempt->rule = RULE_DONE;
     mapping->attempt->outcome = (struct outcome){
         .status = OUTCOME_SUCCEEDED,
-        .keep = KEEP_SUCCESS,
+        .retention = RETENTION_SUCCESS,
         .http_status = mapping->answer->status,
         .retry_after_ms = -1,
         .request_id =
@@ -236,7 +235,7 @@ static void map_row(struct mapping *mapping, const struct row *row)
     attempt->rule = row->rule;
     attempt->outcome = (struct outcome){
         .status = row->rule == RULE_RETRY_UNSURE ? OUTCOME_UNKNOWN : OUTCOME_FAILED,
-        .keep = keep_of(row),
+        .retention = retention_of(row),
         .request_id = request_id_of(mapping),
         .code = clean_word(mapping, &mapping->api.code),
         .message = buf_take(&message),

@@ -34,7 +34,7 @@ struct intake {
     const struct settings *settings;
     struct counters *counters;
     struct ledger *ledger;
-    struct mqtt_port *port;
+    struct workers *workers;
     struct command_limits limits;
     struct reply_settings replies;
     struct job *jobs;         /* under way */
@@ -64,7 +64,7 @@ struct judgement {
     const struct route *route;
     struct request request;
     struct refusal refusal;
-    struct asker asker;
+    struct reply_to reply_to;
     char made_token[DIGEST_SHA256_HEX_BYTES];
     struct slice token; /* the sender's or the made one; absent in a refusal without one */
     int64_t now_ms;
@@ -77,13 +77,13 @@ static void job_free(struct job *job)
 }
 
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
-                          struct ledger *ledger, struct mqtt_port *port)
+                          struct ledger *ledger, struct workers *workers)
 {
     struct intake *intake = mem_zalloc(1, sizeof *intake);
     intake->settings = settings;
     intake->counters = counters;
     intake->ledger = ledger;
-    intake->port = port;
+    intake->workers = workers;
     intake->limits.payload_bytes = (size_t)settings->limits.payload_bytes;
     intake->limits.deadline_s = settings->limits.deadline_s;
     intake->replies.qos = (uint8_t)settings->replies.qos;
@@ -112,7 +112,7 @@ static void settle(struct intake *intake, struct mqtt_ticket ticket, bool is_dur
     if (!is_durable) {
         counter_add(intake->counters, COUNTER_NOT_TAKEN, 1);
     }
-    mqtt_port_settle(intake->port, ticket, is_durable);
+    workers_ack(intake->workers, ticket, is_durable);
 }
 
 static void take_kept(void *arg);
@@ -149,7 +149,7 @@ static struct buf audit_of(const struct intake *intake, const struct judgement *
 {
     struct buf members = {0};
     if (intake->settings->audit.file[0] != '\0') {
-        audit_put_arrival(&members, judgement->delivery, &judgement->asker,
+        audit_put_arrival(&members, judgement->delivery, &judgement->reply_to,
                           judgement->token.data == judgement->made_token);
     }
     return members;
@@ -187,24 +187,24 @@ static void post_dead_letter(struct intake *intake, struct judgement *judgement,
     buf_fini(&topic);
 }
 
-/* Answers a command that is not claimed: at its asker's place, else as a dead letter. */
+/* Answers a command that is not claimed: at its reply_to's place, else as a dead letter. */
 static void refuse(struct intake *intake, struct judgement *judgement, struct job *job)
 {
     struct buf message = {0};
     struct buf audit = audit_of_refusal(intake, judgement);
-    bool is_dead_letter = judgement->asker.topic == NULL;
+    bool is_dead_letter = judgement->reply_to.topic == NULL;
     if (is_dead_letter) {
         post_dead_letter(intake, judgement, &message);
     } else {
         reply_render_refusal(&judgement->refusal, judgement->route, &judgement->request,
-                             judgement->token, &judgement->asker, judgement->now_ms,
+                             judgement->token, &judgement->reply_to, judgement->now_ms,
                              judgement->now_ms, &intake->replies, &message);
     }
     LOG_INFO("command_refused", LOG_TEXT("code", bridge_error_code(judgement->refusal.error)),
              LOG_TEXT("message", judgement->refusal.message),
              LOG_SLICE("topic", judgement->delivery->topic), LOG_SLICE("token", judgement->token),
-             LOG_TEXT("answer", is_dead_letter ? "dead_letter" : judgement->asker.topic),
-             LOG_TEXT("traceparent", judgement->asker.traceparent));
+             LOG_TEXT("answer", is_dead_letter ? "dead_letter" : judgement->reply_to.topic),
+             LOG_TEXT("traceparent", judgement->reply_to.traceparent));
     ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, &audit, posted, job);
     buf_fini(&message);
 }
@@ -228,11 +228,11 @@ static enum bridge_error unless_found(const struct intake *intake, const struct 
 /* Ties the token, by which all further lines name the command, to the sender's trace. */
 static void log_trace(const struct judgement *judgement)
 {
-    const struct asker *asker = &judgement->asker;
-    if (asker->traceparent != NULL) {
+    const struct reply_to *reply_to = &judgement->reply_to;
+    if (reply_to->traceparent != NULL) {
         LOG_INFO("command_traced", LOG_SLICE("token", judgement->token),
-                 LOG_TEXT("traceparent", asker->traceparent),
-                 LOG_TEXT("tracestate", asker->tracestate));
+                 LOG_TEXT("traceparent", reply_to->traceparent),
+                 LOG_TEXT("tracestate", reply_to->tracestate));
     }
 }
 
@@ -242,11 +242,11 @@ static void claim(struct intake *intake, struct judgement *judgement, struct job
     struct ledger_claim request = {
         .command = command_new(judgement->route, &judgement->request, judgement->delivery,
                                judgement->token, &intake->limits, judgement->now_ms),
-        .asker = judgement->asker,
+        .reply_to = judgement->reply_to,
         .wants_accepted = judgement->route->has_accepted_reply,
         .audit = audit_of(intake, judgement),
     };
-    judgement->asker = (struct asker){0};
+    judgement->reply_to = (struct reply_to){0};
     request.unless_found =
         unless_found(intake, request.command, judgement->now_ms, &request.unless_message);
     ledger_claim(intake->ledger, &request, claimed, job);
@@ -256,8 +256,9 @@ static void claim(struct intake *intake, struct judgement *judgement, struct job
 static enum status find_place(const struct intake *intake, struct judgement *judgement,
                               struct refusal *out_refusal)
 {
-    return asker_resolve(judgement->route, intake->settings->instance, judgement->delivery,
-                         &judgement->request, judgement->token, &judgement->asker, out_refusal);
+    return reply_to_resolve(judgement->route, intake->settings->instance, judgement->delivery,
+                            &judgement->request, judgement->token, &judgement->reply_to,
+                            out_refusal);
 }
 
 /* Only a command that may be claimed gets a token: at the topic of a made one nobody waits for a
@@ -268,7 +269,7 @@ static void give_token(const struct intake *intake, struct judgement *judgement)
     command_make_token(judgement->route, judgement->delivery, &judgement->request,
                        judgement->made_token);
     judgement->token = slice_text(judgement->made_token);
-    asker_fini(&judgement->asker);
+    reply_to_fini(&judgement->reply_to);
     enum status status = find_place(intake, judgement, &none);
     assert(status == STATUS_OK);
 }
@@ -325,7 +326,7 @@ static void take(struct intake *intake, const struct delivery *delivery, struct 
     } else {
         refuse(intake, &judgement, job);
     }
-    asker_fini(&judgement.asker);
+    reply_to_fini(&judgement.reply_to);
     request_fini(&judgement.request);
 }
 
@@ -438,7 +439,7 @@ void intake_watch(struct intake *intake, struct blame_mark *marks, struct blame_
     blame_gate_join(gate, take_kept, intake);
 }
 
-/* ---- the port's side ---- */
+/* ---- the workers's side ---- */
 
 void intake_deliver(struct intake *intake, const struct delivery *delivery,
                     struct mqtt_ticket ticket)

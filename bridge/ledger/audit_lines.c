@@ -15,10 +15,10 @@
 #define HASH_PARTS     ((size_t)4)
 #define HASH_PART_SIZE ((size_t)16) /* hexadecimal digits of 64 bits */
 
-static const char SEQ_FACT[] = "audit.seq";
-static const char OFFSET_FACT[] = "audit.offset";
-static const char *const HASH_FACTS[HASH_PARTS] = {"audit.hash.1", "audit.hash.2", "audit.hash.3",
-                                                   "audit.hash.4"};
+static const char SEQ_META[] = "audit.seq";
+static const char OFFSET_META[] = "audit.offset";
+static const char *const HASH_META[HASH_PARTS] = {"audit.hash.1", "audit.hash.2", "audit.hash.3",
+                                                  "audit.hash.4"};
 
 /* ---- the head ---- */
 
@@ -27,50 +27,49 @@ static enum status read_hash(const struct store_ops *ops, struct store *store, c
     enum status status = STATUS_OK;
     for (size_t i = 0; i < HASH_PARTS && status == STATUS_OK; i++) {
         int64_t part = 0;
-        status = ops->get_fact(store, HASH_FACTS[i], &part);
+        status = ops->get_meta(store, HASH_META[i], &part);
         snprintf(out + i * HASH_PART_SIZE, HASH_PART_SIZE + 1, "%016" PRIx64, (uint64_t)part);
     }
     return status;
 }
 
 static enum status read_head(const struct store_ops *ops, struct store *store,
-                             struct audit_head *out_head)
+                             struct audit_tip *out_tip)
 {
-    struct audit_head head = {0};
-    enum status status = ops->get_fact(store, SEQ_FACT, &head.seq);
+    struct audit_tip head = {0};
+    enum status status = ops->get_meta(store, SEQ_META, &head.seq);
     if (status == STATUS_OK) {
-        status = ops->get_fact(store, OFFSET_FACT, &head.offset);
+        status = ops->get_meta(store, OFFSET_META, &head.offset);
     }
     if (status == STATUS_OK) {
         status = read_hash(ops, store, head.hash);
     }
     if (status == STATUS_NOT_FOUND) {
-        *out_head = (struct audit_head){0};
+        *out_tip = (struct audit_tip){0};
         return STATUS_OK;
     }
-    *out_head = head;
+    *out_tip = head;
     return status;
 }
 
 static enum status write_head(struct ledger *ledger)
 {
-    struct audit_head head;
-    audit_head_of(ledger->audit, &head);
-    enum status status = ledger->ops->set_fact(ledger->store, SEQ_FACT, head.seq);
+    struct audit_tip head;
+    audit_tip_of(ledger->audit, &head);
+    enum status status = ledger->ops->set_meta(ledger->store, SEQ_META, head.seq);
     if (status == STATUS_OK) {
-        status = ledger->ops->set_fact(ledger->store, OFFSET_FACT, head.offset);
+        status = ledger->ops->set_meta(ledger->store, OFFSET_META, head.offset);
     }
     for (size_t i = 0; i < HASH_PARTS && status == STATUS_OK; i++) {
         char part[HASH_PART_SIZE + 1] = {0};
         memcpy(part, head.hash + i * HASH_PART_SIZE, HASH_PART_SIZE);
         status =
-            ledger->ops->set_fact(ledger->store, HASH_FACTS[i], (int64_t)strtoull(part, NULL, 16));
+            ledger->ops->set_meta(ledger->store, HASH_META[i], (int64_t)strtoull(part, NULL, 16));
     }
     return status;
 }
 
-enum status ledger_audit_head(const char *store_name, struct audit_head *out_head,
-                              struct buf *out_why)
+enum status ledger_audit_tip(const char *store_name, struct audit_tip *out_tip, struct buf *out_why)
 {
     const struct store_ops *ops = NULL;
     const char *location = NULL;
@@ -82,7 +81,7 @@ enum status ledger_audit_head(const char *store_name, struct audit_head *out_hea
     if (status != STATUS_OK) {
         return status;
     }
-    status = read_head(ops, store, out_head);
+    status = read_head(ops, store, out_tip);
     if (status != STATUS_OK) {
         buf_append_text(out_why, ops->error(store));
     }
@@ -93,7 +92,7 @@ enum status ledger_audit_head(const char *store_name, struct audit_head *out_hea
 enum status ledger_audit_open(struct ledger *ledger, struct buf *out_why)
 {
     const struct ledger_options *options = &ledger->options;
-    struct audit_head head;
+    struct audit_tip head;
     if (options->audit_file == NULL || options->audit_file[0] == '\0') {
         return STATUS_OK;
     }
@@ -244,6 +243,6 @@ void ledger_audit_outcome(struct ledger *ledger, const struct finish_request *fi
                slice_text(outcome->code), command->attempts);
     put_time(line, "ReceivedAt", command->received_at_ms);
     put_time(line, "CompletedAt", finish->completed_at_ms);
-    json_put_int(line, "Replies", (int64_t)finish->asker_count);
+    json_put_int(line, "Replies", (int64_t)finish->reply_to_count);
     audit_line_done(ledger->audit);
 }

@@ -42,21 +42,21 @@ struct ledger_clock_reading ledger_clock_read(void)
                                          .since_boot_ms = clock_boot_ms()};
 }
 
-static int64_t kept_after_reboot(const struct ledger_clock_facts *facts,
+static int64_t kept_after_reboot(const struct ledger_clock_meta *meta,
                                  const struct ledger_clock_reading *reading)
 {
-    int64_t by_wall_ms = reading->wall_ms - (facts->steps_ms > 0 ? facts->steps_ms : 0);
-    return by_wall_ms > facts->kept_ms ? by_wall_ms : facts->kept_ms;
+    int64_t by_wall_ms = reading->wall_ms - (meta->steps_ms > 0 ? meta->steps_ms : 0);
+    return by_wall_ms > meta->kept_ms ? by_wall_ms : meta->kept_ms;
 }
 
-void ledger_clock_init(struct ledger_clock *clock, const struct ledger_clock_facts *facts,
+void ledger_clock_init(struct ledger_clock *clock, const struct ledger_clock_meta *meta,
                        int64_t boot, const struct ledger_clock_reading *reading)
 {
-    clock->facts = *facts;
+    clock->meta = *meta;
     clock->boot = boot;
-    clock->base_ms = boot != 0 && boot == facts->boot
-                         ? facts->base_ms
-                         : kept_after_reboot(facts, reading) - reading->since_boot_ms;
+    clock->base_ms = boot != 0 && boot == meta->boot
+                         ? meta->base_ms
+                         : kept_after_reboot(meta, reading) - reading->since_boot_ms;
 }
 
 int64_t ledger_clock_kept_ms(const struct ledger_clock *clock,
@@ -67,20 +67,20 @@ int64_t ledger_clock_kept_ms(const struct ledger_clock *clock,
 
 bool ledger_clock_has_news(const struct ledger_clock *clock,
                            const struct ledger_clock_reading *reading,
-                           struct ledger_clock_facts *out_facts)
+                           struct ledger_clock_meta *out_meta)
 {
     int64_t kept_ms = ledger_clock_kept_ms(clock, reading);
     int64_t steps_ms = reading->wall_ms - kept_ms;
-    bool is_stored = clock->facts.boot == clock->boot && clock->facts.base_ms == clock->base_ms &&
-                     llabs(steps_ms - clock->facts.steps_ms) < STEP_MIN_MS &&
-                     kept_ms - clock->facts.kept_ms < KEPT_AGE_MAX_MS;
+    bool is_stored = clock->meta.boot == clock->boot && clock->meta.base_ms == clock->base_ms &&
+                     llabs(steps_ms - clock->meta.steps_ms) < STEP_MIN_MS &&
+                     kept_ms - clock->meta.kept_ms < KEPT_AGE_MAX_MS;
     if (!is_stored) {
-        *out_facts = (struct ledger_clock_facts){clock->boot, clock->base_ms, steps_ms, kept_ms};
+        *out_meta = (struct ledger_clock_meta){clock->boot, clock->base_ms, steps_ms, kept_ms};
     }
     return !is_stored;
 }
 
-void ledger_clock_stored(struct ledger_clock *clock, const struct ledger_clock_facts *facts)
+void ledger_clock_stored(struct ledger_clock *clock, const struct ledger_clock_meta *meta)
 {
-    clock->facts = *facts;
+    clock->meta = *meta;
 }

@@ -23,7 +23,7 @@ struct ledger_clock_reading {
 };
 
 /* What the store keeps. All 0 in a new ledger. */
-struct ledger_clock_facts {
+struct ledger_clock_meta {
     int64_t boot;     /* the machine's run */
     int64_t base_ms;  /* in that run: kept time minus time since boot */
     int64_t steps_ms; /* wall clock minus kept time */
@@ -31,7 +31,7 @@ struct ledger_clock_facts {
 };
 
 struct ledger_clock {
-    struct ledger_clock_facts facts; /* as stored */
+    struct ledger_clock_meta meta; /* as stored */
     int64_t boot;
     int64_t base_ms;
 };
@@ -40,15 +40,15 @@ struct ledger_clock_reading ledger_clock_read(void);
 /* Names the machine's present run; 0 where the system does not tell. */
 int64_t ledger_clock_boot(void);
 
-void ledger_clock_init(struct ledger_clock *clock, const struct ledger_clock_facts *facts,
+void ledger_clock_init(struct ledger_clock *clock, const struct ledger_clock_meta *meta,
                        int64_t boot, const struct ledger_clock_reading *reading);
 int64_t ledger_clock_kept_ms(const struct ledger_clock *clock,
                              const struct ledger_clock_reading *reading);
-/* Whether the stored facts are not the present ones any more; these are in *out_facts then. Call
+/* Whether the stored meta are not the present ones any more; these are in *out_meta then. Call
  * ledger_clock_stored() once they are stored. */
 bool ledger_clock_has_news(const struct ledger_clock *clock,
                            const struct ledger_clock_reading *reading,
-                           struct ledger_clock_facts *out_facts);
-void ledger_clock_stored(struct ledger_clock *clock, const struct ledger_clock_facts *facts);
+                           struct ledger_clock_meta *out_meta);
+void ledger_clock_stored(struct ledger_clock *clock, const struct ledger_clock_meta *meta);
 
 #endif

@@ -17,7 +17,7 @@
 #define EXPIRE_INTERVAL_US 1000000
 #define EXPIRE_AGAIN_US    100000 /* while there is more to expire than one transaction takes */
 #define EXPIRE_ROWS_MAX    64
-#define PROBE_FACT         "ledger.probed_at_ms"
+#define PROBE_META         "ledger.probed_at_ms"
 
 /* ---- what to do next, under the mutex ---- */
 
@@ -143,7 +143,7 @@ static enum status probe(struct ledger *ledger)
 {
     enum status status = ledger->ops->begin(ledger->store);
     if (status == STATUS_OK) {
-        status = ledger->ops->set_fact(ledger->store, PROBE_FACT, clock_wall_ms());
+        status = ledger->ops->set_meta(ledger->store, PROBE_META, clock_wall_ms());
     }
     return status == STATUS_OK ? ledger->ops->commit(ledger->store) : status;
 }

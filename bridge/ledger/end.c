@@ -3,14 +3,14 @@
 #include "ledger_private.h"
 
 /* The fact that it was closed in good order. */
-#define CLOSED_FACT "ledger.is_closed"
+#define CLOSED_META "ledger.is_closed"
 
 /* Calls that an orderly stop left on the wire are nobody's fault; those of a bridge that was not
  * closed may be why. A ledger of before this was recorded accuses nobody. */
 static bool is_charged(struct ledger *ledger)
 {
     int64_t was_closed = 1;
-    (void)ledger->ops->get_fact(ledger->store, CLOSED_FACT, &was_closed);
+    (void)ledger->ops->get_meta(ledger->store, CLOSED_META, &was_closed);
     return was_closed == 0;
 }
 
@@ -23,7 +23,7 @@ enum status ledger_reset_calls(struct ledger *ledger)
         status = ledger->ops->reset_calls(ledger->store, is_charged(ledger));
     }
     if (status == STATUS_OK) {
-        status = ledger->ops->set_fact(ledger->store, CLOSED_FACT, 0);
+        status = ledger->ops->set_meta(ledger->store, CLOSED_META, 0);
     }
     if (status == STATUS_OK) {
         status = ledger_audit_write(ledger);
@@ -40,7 +40,7 @@ void ledger_note_close(struct ledger *ledger)
 {
     const struct store_ops *ops = ledger->ops;
     if (ops->begin(ledger->store) != STATUS_OK ||
-        ops->set_fact(ledger->store, CLOSED_FACT, 1) != STATUS_OK ||
+        ops->set_meta(ledger->store, CLOSED_META, 1) != STATUS_OK ||
         ops->commit(ledger->store) != STATUS_OK) {
         ops->rollback(ledger->store);
     }

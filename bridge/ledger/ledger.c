@@ -31,7 +31,7 @@ static struct ledger_request *request_new(enum request_kind kind, void *arg)
 
 /* How long a request may wait for company. What somebody waits for does not wait; an outcome does
  * for a moment while one claim follows the other, since the next one will bring a commit along. */
-static int64_t patience_us(const struct ledger *ledger, const struct ledger_request *request)
+static int64_t max_delay_us(const struct ledger *ledger, const struct ledger_request *request)
 {
     switch (request->kind) {
     case REQUEST_PAUSE:
@@ -65,7 +65,7 @@ static void turn_over(void *arg)
 
 static void enqueue(struct ledger *ledger, struct ledger_request *request)
 {
-    int64_t due_us = clock_mono_us() + patience_us(ledger, request);
+    int64_t due_us = clock_mono_us() + max_delay_us(ledger, request);
     pthread_mutex_lock(&ledger->mutex);
     request_list_append(&ledger->queue, request);
     ledger->queue_count++;
@@ -206,9 +206,9 @@ int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise)
 {
     assert(!ledger->is_started);
     int64_t value = 0;
-    enum status status = ledger->ops->get_fact(ledger->store, key, &value);
+    enum status status = ledger->ops->get_meta(ledger->store, key, &value);
     if (status == STATUS_STORE) {
-        LOG_WARN("ledger_fact_unreadable", LOG_TEXT("key", key),
+        LOG_WARN("ledger_meta_unreadable", LOG_TEXT("key", key),
                  LOG_TEXT("error", ledger->ops->error(ledger->store)));
     }
     return status == STATUS_OK ? value : otherwise;
@@ -294,7 +294,7 @@ static void report_finish(struct ledger *ledger, const struct ledger_batch *batc
         [OUTCOME_UNKNOWN] = COUNTER_UNKNOWN,
     };
     const struct finish_request *finish = &request->finish;
-    int64_t waiter_count = finish->asker_count > 0 ? (int64_t)finish->asker_count - 1 : 0;
+    int64_t waiter_count = finish->reply_to_count > 0 ? (int64_t)finish->reply_to_count - 1 : 0;
     count(ledger, COUNTERS[finish->outcome.status], 1);
     count(ledger, COUNTER_IN_WORK, -1);
     count(ledger, COUNTER_WAITING, -waiter_count);
@@ -429,11 +429,11 @@ static void resume(void *arg, const struct store_row *row)
 
 static enum status start_clock(struct ledger *ledger)
 {
-    struct ledger_clock_facts facts;
-    enum status status = ledger_load_clock(ledger->ops, ledger->store, &facts);
+    struct ledger_clock_meta meta;
+    enum status status = ledger_load_clock(ledger->ops, ledger->store, &meta);
     if (status == STATUS_OK) {
         struct ledger_clock_reading now = ledger_clock_read();
-        ledger_clock_init(&ledger->clock, &facts, ledger_clock_boot(), &now);
+        ledger_clock_init(&ledger->clock, &meta, ledger_clock_boot(), &now);
     }
     return status;
 }

@@ -67,7 +67,7 @@ struct finish_request {
     struct outcome outcome;
     int64_t completed_at_ms; /* wall clock */
     int64_t kept_from_ms;    /* the ledger's */
-    size_t asker_count;      /* result */
+    size_t reply_to_count;   /* result */
 };
 
 struct delivered_request {
@@ -126,7 +126,7 @@ struct ledger_batch {
     int64_t kept_ms;    /* the ledger's: for what expires */
     int64_t unfinished; /* commands, as of here in the transaction */
     bool has_clock_news;
-    struct ledger_clock_facts clock_news;
+    struct ledger_clock_meta clock_news;
     struct buf bytes;
     struct batch_message *messages;
     size_t message_count;
@@ -153,7 +153,7 @@ struct ledger {
     struct ledger_options options;
     struct ledger_hooks hooks;
 
-    /* its facts are the ledger thread's */
+    /* its meta are the ledger thread's */
     struct ledger_clock clock;
 
     /* the loop's */
@@ -193,12 +193,12 @@ struct ledger {
     struct ledger_batch *spare;
 };
 
-/* The facts of the clock, all 0 where there are none. */
+/* The meta of the clock, all 0 where there are none. */
 enum status ledger_load_clock(const struct store_ops *ops, struct store *store,
-                              struct ledger_clock_facts *out_facts);
+                              struct ledger_clock_meta *out_meta);
 /* Writes them into the open transaction. */
 enum status ledger_save_clock(const struct store_ops *ops, struct store *store,
-                              const struct ledger_clock_facts *facts);
+                              const struct ledger_clock_meta *meta);
 
 void request_list_append(struct request_list *list, struct ledger_request *request);
 struct ledger_request *request_list_take(struct request_list *list);

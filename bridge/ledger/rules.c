@@ -1,7 +1,7 @@
 /*
  * The rules: what each request means for the rows. A request renders its messages into the batch
- * first and posts them afterwards, since what a row or an asker points to ends with the next call
- * on the store.
+ * first and posts them afterwards, since what a row or an reply_to points to ends with the next
+ * call on the store.
  */
 #include "ledger_private.h"
 
@@ -12,45 +12,45 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FACT_BOOT  "ledger.clock_boot"
-#define FACT_BASE  "ledger.clock_base_ms"
-#define FACT_STEPS "ledger.clock_steps_ms"
-#define FACT_KEPT  "ledger.clock_kept_ms"
+#define META_BOOT  "ledger.clock_boot"
+#define META_BASE  "ledger.clock_base_ms"
+#define META_STEPS "ledger.clock_steps_ms"
+#define META_KEPT  "ledger.clock_kept_ms"
 
-/* ---- the clock's facts ---- */
+/* ---- the clock's meta ---- */
 
-static enum status get_fact(const struct store_ops *ops, struct store *store, const char *key,
+static enum status get_meta(const struct store_ops *ops, struct store *store, const char *key,
                             int64_t *out_value)
 {
     *out_value = 0;
-    enum status status = ops->get_fact(store, key, out_value);
+    enum status status = ops->get_meta(store, key, out_value);
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
 enum status ledger_load_clock(const struct store_ops *ops, struct store *store,
-                              struct ledger_clock_facts *out_facts)
+                              struct ledger_clock_meta *out_meta)
 {
-    enum status status = get_fact(ops, store, FACT_BOOT, &out_facts->boot);
+    enum status status = get_meta(ops, store, META_BOOT, &out_meta->boot);
     if (status == STATUS_OK) {
-        status = get_fact(ops, store, FACT_BASE, &out_facts->base_ms);
+        status = get_meta(ops, store, META_BASE, &out_meta->base_ms);
     }
     if (status == STATUS_OK) {
-        status = get_fact(ops, store, FACT_STEPS, &out_facts->steps_ms);
+        status = get_meta(ops, store, META_STEPS, &out_meta->steps_ms);
     }
-    return status == STATUS_OK ? get_fact(ops, store, FACT_KEPT, &out_facts->kept_ms) : status;
+    return status == STATUS_OK ? get_meta(ops, store, META_KEPT, &out_meta->kept_ms) : status;
 }
 
 enum status ledger_save_clock(const struct store_ops *ops, struct store *store,
-                              const struct ledger_clock_facts *facts)
+                              const struct ledger_clock_meta *meta)
 {
-    enum status status = ops->set_fact(store, FACT_BOOT, facts->boot);
+    enum status status = ops->set_meta(store, META_BOOT, meta->boot);
     if (status == STATUS_OK) {
-        status = ops->set_fact(store, FACT_BASE, facts->base_ms);
+        status = ops->set_meta(store, META_BASE, meta->base_ms);
     }
     if (status == STATUS_OK) {
-        status = ops->set_fact(store, FACT_STEPS, facts->steps_ms);
+        status = ops->set_meta(store, META_STEPS, meta->steps_ms);
     }
-    return status == STATUS_OK ? ops->set_fact(store, FACT_KEPT, facts->kept_ms) : status;
+    return status == STATUS_OK ? ops->set_meta(store, META_KEPT, meta->kept_ms) : status;
 }
 
 /* ---- requests and batches as containers ---- */
@@ -80,7 +80,7 @@ void ledger_request_free(struct ledger_request *request)
     switch (request->kind) {
     case REQUEST_CLAIM:
         command_free(request->claim.ask.command);
-        asker_fini(&request->claim.ask.asker);
+        reply_to_fini(&request->claim.ask.reply_to);
         buf_fini(&request->claim.ask.audit);
         break;
     case REQUEST_POST:
@@ -153,14 +153,14 @@ static void add_message(struct ledger_batch *batch, int64_t id, size_t offset)
 }
 
 static void render(const struct ledger *ledger, struct ledger_batch *batch,
-                   const struct reply *reply, const struct asker *asker)
+                   const struct reply *reply, const struct reply_to *reply_to)
 {
-    if (asker->topic == NULL) {
+    if (reply_to->topic == NULL) {
         LOG_WARN("reply_without_topic", LOG_SLICE("token", reply->token));
         return;
     }
     size_t offset = batch->bytes.length;
-    reply_render(reply, asker, &ledger->options.replies, &batch->bytes);
+    reply_render(reply, reply_to, &ledger->options.replies, &batch->bytes);
     add_message(batch, 0, offset);
 }
 
@@ -177,10 +177,10 @@ static enum status post_rendered(struct ledger *ledger, struct ledger_batch *bat
 }
 
 static enum status post_reply(struct ledger *ledger, struct ledger_batch *batch,
-                              const struct reply *reply, const struct asker *asker)
+                              const struct reply *reply, const struct reply_to *reply_to)
 {
     size_t first = batch->message_count;
-    render(ledger, batch, reply, asker);
+    render(ledger, batch, reply, reply_to);
     return post_rendered(ledger, batch, first);
 }
 
@@ -240,7 +240,7 @@ static enum status refuse(struct ledger *ledger, struct ledger_batch *batch,
     reply.code = slice_text(outcome.code);
     claim->result = result;
     ledger_audit_refusal(ledger, claim, outcome.code);
-    enum status status = post_reply(ledger, batch, &reply, &claim->ask.asker);
+    enum status status = post_reply(ledger, batch, &reply, &claim->ask.reply_to);
     outcome_fini(&outcome);
     return status;
 }
@@ -265,7 +265,7 @@ static enum status post_accepted(struct ledger *ledger, struct ledger_batch *bat
 {
     struct reply reply = reply_of_command(claim->ask.command);
     reply.status = "accepted";
-    return post_reply(ledger, batch, &reply, &claim->ask.asker);
+    return post_reply(ledger, batch, &reply, &claim->ask.reply_to);
 }
 
 /* Makes the row, its command waiting or, where a slot is reserved, already being called.
@@ -280,7 +280,7 @@ static enum status insert(struct ledger *ledger, struct ledger_batch *batch,
     enum status status = ledger->ops->insert(store, claim->ask.command, claim->state, &claim->id);
     claim->ask.command->attempts = 0; /* nothing was tried as far as a reply would tell */
     if (status == STATUS_OK) {
-        status = ledger->ops->add_asker(store, claim->id, 0, &claim->ask.asker);
+        status = ledger->ops->add_reply_to(store, claim->id, 0, &claim->ask.reply_to);
     }
     if (status == STATUS_OK) {
         batch->unfinished++;
@@ -298,7 +298,7 @@ static enum status replay(struct ledger *ledger, struct ledger_batch *batch,
     const struct reply reply = reply_of_row(row);
     claim->result = CLAIM_REPLAYED;
     ledger_audit_replay(ledger, claim, row);
-    return post_reply(ledger, batch, &reply, &claim->ask.asker);
+    return post_reply(ledger, batch, &reply, &claim->ask.reply_to);
 }
 
 /* An expired record, or one without a definite outcome: it goes and a new one takes its token, so
@@ -309,10 +309,12 @@ static enum status begin_again(struct ledger *ledger, struct ledger_batch *batch
                                enum claim_result result)
 {
     if (claim->ask.unless_found != ERROR_NONE || !has_room(ledger, batch)) {
-        bool is_unknown = result == CLAIM_AGAIN && keep_is_unsure((enum keep)row->keep);
+        bool is_unknown =
+            result == CLAIM_AGAIN && retention_is_unsure((enum retention)row->retention);
         return is_unknown ? replay(ledger, batch, claim, row) : refuse_new(ledger, batch, claim);
     }
-    enum move move = keep_is_unsure((enum keep)row->keep) ? MOVE_AGAIN_UNSURE : MOVE_AGAIN;
+    enum move move =
+        retention_is_unsure((enum retention)row->retention) ? MOVE_AGAIN_UNSURE : MOVE_AGAIN;
     enum state state = result == CLAIM_AGAIN
                            ? state_after(STATE_DONE, move)
                            : state_after(state_after(STATE_DONE, MOVE_FORGET), MOVE_CLAIM);
@@ -324,7 +326,7 @@ static enum status join(struct ledger *ledger, struct ledger_batch *batch,
                         struct claim_request *claim, int64_t id)
 {
     int64_t count = 0;
-    enum status status = ledger->ops->count_askers(ledger->store, id, &count);
+    enum status status = ledger->ops->count_reply_tos(ledger->store, id, &count);
     if (status != STATUS_OK) {
         return status;
     }
@@ -338,7 +340,7 @@ static enum status join(struct ledger *ledger, struct ledger_batch *batch,
     }
     claim->result = CLAIM_WAITS;
     ledger_audit_claim(ledger, claim);
-    return ledger->ops->add_asker(ledger->store, id, count, &claim->ask.asker);
+    return ledger->ops->add_reply_to(ledger->store, id, count, &claim->ask.reply_to);
 }
 
 /* What was set aside is told for as long as a refusal would be, and kept longer. */
@@ -355,7 +357,7 @@ static enum claim_result decide(const struct ledger *ledger, const struct comman
         .state = row->state,
         .has_same_fingerprint = slice_equals(
             row->fingerprint, slice_of(command->fingerprint, sizeof command->fingerprint)),
-        .keep = (enum keep)row->keep,
+        .retention = (enum retention)row->retention,
         .expires_at_ms = row->expires_at_ms,
         .told_until_ms = told_until(ledger, row),
     };
@@ -412,7 +414,7 @@ static struct store_outcome stored_outcome(struct ledger_batch *batch,
     bool is_success = outcome->status == OUTCOME_SUCCEEDED;
     return (struct store_outcome){
         .status = (int)outcome->status,
-        .keep = (int)outcome->keep,
+        .retention = (int)outcome->retention,
         .request_id = slice_text(outcome->request_id),
         .code = slice_text(outcome->code),
         .error = is_success ? (struct slice){0} : buf_slice(&batch->error_json),
@@ -425,7 +427,7 @@ static enum status move(struct ledger *ledger, const struct move_request *move)
                                   move->not_before_ms, &move->charges);
 }
 
-/* One reply after the other; the first asker's is not a replay. */
+/* One reply after the other; the first reply_to's is not a replay. */
 struct answering {
     const struct ledger *ledger;
     struct ledger_batch *batch;
@@ -433,12 +435,12 @@ struct answering {
     size_t count;
 };
 
-static void answer(void *arg, const struct asker *asker)
+static void answer(void *arg, const struct reply_to *reply_to)
 {
     struct answering *answering = arg;
     answering->reply.is_replayed = answering->count > 0;
     answering->count++;
-    render(answering->ledger, answering->batch, &answering->reply, asker);
+    render(answering->ledger, answering->batch, &answering->reply, reply_to);
 }
 
 static int64_t expiry(const struct ledger *ledger, const struct finish_request *finish)
@@ -462,11 +464,12 @@ static enum status finish(struct ledger *ledger, struct ledger_batch *batch,
     answering.reply.error = outcome.error;
     answering.reply.code = outcome.code;
     size_t first = batch->message_count;
-    enum status status = ledger->ops->take_askers(ledger->store, command->id, answer, &answering);
+    enum status status =
+        ledger->ops->take_reply_tos(ledger->store, command->id, answer, &answering);
     if (status == STATUS_OK) {
         status = ledger->ops->finish(ledger->store, command->id, command->attempts, &outcome);
     }
-    finish->asker_count = answering.count;
+    finish->reply_to_count = answering.count;
     batch->unfinished--;
     ledger_audit_outcome(ledger, finish);
     return status == STATUS_OK ? post_rendered(ledger, batch, first) : status;
@@ -518,7 +521,7 @@ static enum status apply(struct ledger *ledger, struct ledger_batch *batch,
         return ledger->ops->read_outbox(ledger->store, request->read.from_id, request->read.limit,
                                         read_message, batch, &count);
     case REQUEST_REMEMBER:
-        return ledger->ops->set_fact(ledger->store, request->remember.key, request->remember.value);
+        return ledger->ops->set_meta(ledger->store, request->remember.key, request->remember.value);
     case REQUEST_REOPEN: /* the thread has seen to it */
         break;
     }

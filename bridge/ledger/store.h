@@ -37,8 +37,8 @@ struct store_row {
     int64_t not_before_ms;
     struct blame_charges charges;
     /* the outcome, of DONE rows */
-    int status; /* enum outcome_status */
-    int keep;   /* enum keep */
+    int status;    /* enum outcome_status */
+    int retention; /* enum retention */
     struct slice request_id;
     struct slice code;
     struct slice error; /* the Error object as JSON, absent for a success */
@@ -49,7 +49,7 @@ struct store_row {
 /* What an outcome writes. */
 struct store_outcome {
     int status;
-    int keep;
+    int retention;
     struct slice request_id;
     struct slice code;
     struct slice error;
@@ -59,7 +59,7 @@ struct store_outcome {
 
 /* Callbacks make no call on the store. */
 typedef void store_row_fn(void *arg, const struct store_row *row);
-typedef void store_asker_fn(void *arg, const struct asker *asker);
+typedef void store_reply_to_fn(void *arg, const struct reply_to *reply_to);
 typedef void store_message_fn(void *arg, int64_t id, struct slice message);
 
 struct store_ops {
@@ -88,15 +88,15 @@ struct store_ops {
                           const struct store_outcome *outcome);
     /* Removes a DONE row. */
     enum status (*forget)(struct store *store, int64_t id);
-    /* The asker at place 0 is the one whose command it is; those at 1, 2, ... wait. Every row that
-     * is not DONE has one at place 0. */
-    enum status (*add_asker)(struct store *store, int64_t command_id, int64_t place,
-                             const struct asker *asker);
+    /* The reply_to at place 0 is the one whose command it is; those at 1, 2, ... wait. Every row
+     * that is not DONE has one at place 0. */
+    enum status (*add_reply_to)(struct store *store, int64_t command_id, int64_t place,
+                                const struct reply_to *reply_to);
     /* How many there are, that is, the next one's place. */
-    enum status (*count_askers)(struct store *store, int64_t command_id, int64_t *out_count);
-    /* Reports all askers in order of their places and removes them. */
-    enum status (*take_askers)(struct store *store, int64_t command_id, store_asker_fn *each,
-                               void *arg);
+    enum status (*count_reply_tos)(struct store *store, int64_t command_id, int64_t *out_count);
+    /* Reports all reply_tos in order of their places and removes them. */
+    enum status (*take_reply_tos)(struct store *store, int64_t command_id, store_reply_to_fn *each,
+                                  void *arg);
     /* Ids grow, and none is given twice while the store is open. */
     enum status (*post)(struct store *store, struct slice message, int64_t *out_id);
     /* STATUS_NOT_FOUND where there is no such message. */
@@ -112,8 +112,8 @@ struct store_ops {
     enum status (*count)(struct store *store, int64_t *out_waiting, int64_t *out_messages);
     /* Removes at most `limit` DONE rows whose time is over, the longest first. */
     enum status (*expire)(struct store *store, int64_t now_ms, size_t limit, size_t *out_count);
-    enum status (*set_fact)(struct store *store, const char *key, int64_t value);
-    enum status (*get_fact)(struct store *store, const char *key,
+    enum status (*set_meta)(struct store *store, const char *key, int64_t value);
+    enum status (*get_meta)(struct store *store, const char *key,
                             int64_t *out_value); /* STATUS_NOT_FOUND */
     /* What the last failure was, with the path; valid until the next call. */
     const char *(*error)(struct store *store);

@@ -91,7 +91,7 @@ static enum status open_view(const char *name, const struct store_ops **out_ops,
 
 static enum status read_steps(const struct store_ops *ops, struct store *store, struct view *view)
 {
-    struct ledger_clock_facts facts;
+    struct ledger_clock_meta facts;
     enum status status = ledger_load_clock(ops, store, &facts);
     view->steps_ms = status == STATUS_OK ? facts.steps_ms : 0;
     return status;

@@ -105,8 +105,8 @@ static void put_flag(struct buf *out, const char *name, bool is_set)
     }
 }
 
-void audit_put_arrival(struct buf *out, const struct delivery *delivery, const struct asker *asker,
-                       bool is_token_made)
+void audit_put_arrival(struct buf *out, const struct delivery *delivery,
+                       const struct reply_to *reply_to, bool is_token_made)
 {
     audit_put_text(out, "Topic", delivery->topic);
     json_put_int(out, "QoS", delivery->qos);
@@ -114,11 +114,11 @@ void audit_put_arrival(struct buf *out, const struct delivery *delivery, const s
     put_flag(out, "Redelivered", delivery->is_redelivered);
     json_put_int(out, "PayloadBytes", (int64_t)delivery->payload_bytes);
     put_flag(out, "TokenMade", is_token_made);
-    audit_put_text(out, "ReplyTopic", slice_text(asker->topic));
+    audit_put_text(out, "ReplyTopic", slice_text(reply_to->topic));
     if (slice_is_present(delivery->correlation_data)) {
         json_put_int(out, "CorrelationDataBytes", (int64_t)delivery->correlation_data.length);
     }
-    audit_put_text(out, "TraceParent", slice_text(asker->traceparent));
+    audit_put_text(out, "TraceParent", slice_text(reply_to->traceparent));
 }
 
 void audit_put_request(struct buf *out, const struct route *route, const struct request *request,

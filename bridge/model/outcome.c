@@ -105,9 +105,9 @@ void outcome_copy(struct outcome *out, const struct outcome *from)
     out->message = mem_strdup(from->message);
 }
 
-bool keep_is_unsure(enum keep keep)
+bool retention_is_unsure(enum retention retention)
 {
-    return keep == KEEP_UNSURE || keep == KEEP_SET_ASIDE;
+    return retention == RETENTION_UNSURE || retention == RETENTION_SET_ASIDE;
 }
 
 enum outcome_status bridge_error_status(enum bridge_error error)
@@ -116,17 +116,17 @@ enum outcome_status bridge_error_status(enum bridge_error error)
     return is_unknown ? OUTCOME_UNKNOWN : OUTCOME_FAILED;
 }
 
-static enum keep keep_of_error(enum bridge_error error)
+static enum retention retention_of_error(enum bridge_error error)
 {
     switch (error) {
     case ERROR_NO_DEFINITE_ANSWER:
-        return KEEP_UNSURE;
+        return RETENTION_UNSURE;
     case ERROR_UNREACHABLE:
-        return KEEP_GIVEN_UP;
+        return RETENTION_GIVEN_UP;
     case ERROR_SET_ASIDE:
-        return KEEP_SET_ASIDE;
+        return RETENTION_SET_ASIDE;
     default:
-        return KEEP_NOT;
+        return RETENTION_NOT;
     }
 }
 
@@ -135,7 +135,7 @@ void outcome_of_error(struct outcome *out, enum bridge_error error, const char *
     const struct error_row *row = error_row(error);
     *out = (struct outcome){
         .status = bridge_error_status(error),
-        .keep = keep_of_error(error),
+        .retention = retention_of_error(error),
         .code = mem_strdup(row->code),
         .message = mem_strdup(message),
         .hint = row->hint,
@@ -174,22 +174,22 @@ static int64_t ms_of_s(int64_t seconds)
 int64_t outcome_ttl_ms(const struct outcome *outcome, int64_t success_ttl_s, int64_t failure_ttl_s)
 {
     int64_t failure_ms = ms_of_s(failure_ttl_s);
-    switch (outcome->keep) {
-    case KEEP_SUCCESS:
-    case KEEP_UNSURE:
+    switch (outcome->retention) {
+    case RETENTION_SUCCESS:
+    case RETENTION_UNSURE:
         return ms_of_s(success_ttl_s);
-    case KEEP_REFUSAL:
-    case KEEP_GIVEN_UP:
+    case RETENTION_REFUSAL:
+    case RETENTION_GIVEN_UP:
         return failure_ms;
-    case KEEP_COOLDOWN:
+    case RETENTION_COOLDOWN:
         return outcome->retry_after_ms >= 0 && outcome->retry_after_ms < failure_ms
                    ? outcome->retry_after_ms
                    : failure_ms;
-    case KEEP_SET_ASIDE: {
+    case RETENTION_SET_ASIDE: {
         int64_t success_ms = ms_of_s(success_ttl_s);
         return success_ms > failure_ms ? success_ms : failure_ms;
     }
-    case KEEP_NOT:
+    case RETENTION_NOT:
         break;
     }
     return 0;

@@ -26,16 +26,16 @@ static void add_property(struct message *message, const char *name, struct slice
     }
 }
 
-static void put_sender_fields(struct buf *out, const struct asker *asker)
+static void put_sender_fields(struct buf *out, const struct reply_to *reply_to)
 {
-    json_put_text_if(out, "CorrelationId", slice_text(asker->correlation_id));
-    if (asker->has_body_trace) {
-        json_put_text_if(out, "traceparent", slice_text(asker->traceparent));
-        json_put_text_if(out, "tracestate", slice_text(asker->tracestate));
+    json_put_text_if(out, "CorrelationId", slice_text(reply_to->correlation_id));
+    if (reply_to->has_body_trace) {
+        json_put_text_if(out, "traceparent", slice_text(reply_to->traceparent));
+        json_put_text_if(out, "tracestate", slice_text(reply_to->tracestate));
     }
 }
 
-static void put_body(struct buf *out, const struct reply *reply, const struct asker *asker)
+static void put_body(struct buf *out, const struct reply *reply, const struct reply_to *reply_to)
 {
     json_put_open(out, '{');
     json_put_text(out, "Status", slice_text(reply->status));
@@ -53,34 +53,35 @@ static void put_body(struct buf *out, const struct reply *reply, const struct as
     if (reply->completed_at_ms != 0) {
         put_time(out, "CompletedAt", reply->completed_at_ms);
     }
-    put_sender_fields(out, asker);
+    put_sender_fields(out, reply_to);
     if (slice_is_present(reply->error)) {
         json_put_raw(out, "Error", reply->error);
     }
     json_put_close(out, '}');
 }
 
-void reply_render(const struct reply *reply, const struct asker *asker,
+void reply_render(const struct reply *reply, const struct reply_to *reply_to,
                   const struct reply_settings *settings, struct buf *out)
 {
-    assert(asker->topic != NULL);
+    assert(reply_to->topic != NULL);
     struct buf body = {0};
-    put_body(&body, reply, asker);
+    put_body(&body, reply, reply_to);
     struct message message = {
-        .topic = slice_text(asker->topic),
+        .topic = slice_text(reply_to->topic),
         .body = buf_slice(&body),
         .qos = settings->qos,
         .is_json = true,
         .expiry_s = settings->expiry_s,
     };
-    if (asker->correlation_data != NULL) {
-        message.correlation_data = slice_of(asker->correlation_data, asker->correlation_data_bytes);
+    if (reply_to->correlation_data != NULL) {
+        message.correlation_data =
+            slice_of(reply_to->correlation_data, reply_to->correlation_data_bytes);
     }
     add_property(&message, "status", slice_text(reply->status));
     add_property(&message, "code", reply->code);
     add_property(&message, "replayed", slice_text(reply->is_replayed ? "true" : "false"));
-    add_property(&message, "traceparent", slice_text(asker->traceparent));
-    add_property(&message, "tracestate", slice_text(asker->tracestate));
+    add_property(&message, "traceparent", slice_text(reply_to->traceparent));
+    add_property(&message, "tracestate", slice_text(reply_to->tracestate));
     message_encode(&message, out);
     buf_fini(&body);
 }
@@ -95,7 +96,7 @@ static void put_refusal(struct buf *out, const struct refusal *refusal)
 
 void reply_render_refusal(const struct refusal *refusal, const struct route *route,
                           const struct request *request, struct slice token,
-                          const struct asker *asker, int64_t received_at_ms, int64_t now_ms,
+                          const struct reply_to *reply_to, int64_t received_at_ms, int64_t now_ms,
                           const struct reply_settings *settings, struct buf *out)
 {
     struct buf error = {0};
@@ -113,7 +114,7 @@ void reply_render_refusal(const struct refusal *refusal, const struct route *rou
         .error = buf_slice(&error),
         .code = slice_text(bridge_error_code(refusal->error)),
     };
-    reply_render(&reply, asker, settings, out);
+    reply_render(&reply, reply_to, settings, out);
     buf_fini(&error);
 }
 

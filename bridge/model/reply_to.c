@@ -41,15 +41,16 @@ static void refuse_topic(const char *which, size_t length, struct refusal *out_r
              length);
 }
 
-enum status asker_resolve(const struct route *route, const char *instance,
-                          const struct delivery *delivery, const struct request *request,
-                          struct slice token, struct asker *out_asker, struct refusal *out_refusal)
+enum status reply_to_resolve(const struct route *route, const char *instance,
+                             const struct delivery *delivery, const struct request *request,
+                             struct slice token, struct reply_to *out_reply_to,
+                             struct refusal *out_refusal)
 {
     bool has_response_topic = slice_is_present(delivery->response_topic);
     struct slice wanted = has_response_topic ? delivery->response_topic : request->reply_to;
     bool is_wanted = slice_is_present(wanted);
     bool is_allowed = is_wanted && route_allows_reply_topic(route, wanted);
-    *out_asker = (struct asker){
+    *out_reply_to = (struct reply_to){
         .topic = is_allowed ? dup_if(wanted) : own_topic(route, instance, request, token),
         .correlation_data = dup_if(delivery->correlation_data),
         .correlation_data_bytes = delivery->correlation_data.length,
@@ -65,15 +66,15 @@ enum status asker_resolve(const struct route *route, const char *instance,
     return STATUS_INVALID;
 }
 
-void asker_fini(struct asker *asker)
+void reply_to_fini(struct reply_to *reply_to)
 {
-    if (asker == NULL) {
+    if (reply_to == NULL) {
         return;
     }
-    free(asker->topic);
-    free(asker->correlation_data);
-    free(asker->correlation_id);
-    free(asker->traceparent);
-    free(asker->tracestate);
-    *asker = (struct asker){0};
+    free(reply_to->topic);
+    free(reply_to->correlation_data);
+    free(reply_to->correlation_id);
+    free(reply_to->traceparent);
+    free(reply_to->tracestate);
+    *reply_to = (struct reply_to){0};
 }

@@ -1,7 +1,7 @@
 /*
  * frame_link - one end of a socket pair that carries frames (domain/wire.h), without blocking.
  *
- * Private to mqtt_port. What is appended to `out` leaves with frame_link_flush() and, where the
+ * Private to workers. What is appended to `out` leaves with frame_link_flush() and, where the
  * socket is full, whenever the loop finds it writable. A broken link takes everything and delivers
  * nothing. Thread: the loop's.
  */

@@ -88,26 +88,27 @@ void process_begin(struct process *process, enum wire_role role)
             _exit(EX_UNAVAILABLE);
         }
     }
-    buf_append(&process->hello_body, frame.body);
+    buf_append(&process->params_body, frame.body);
     secret_wipe(process->in.data, process->in_taken);
-    if (frame.type != WIRE_HELLO ||
-        wire_get_hello(buf_slice(&process->hello_body), &process->hello, process->name) !=
-            STATUS_OK ||
-        process->hello.role != role) {
-        process_end_because(process, WIRE_DOWN_INTERNAL, "the greeting does not parse");
+    if (frame.type != WIRE_CONNECT_PARAMS ||
+        wire_get_connect_params(buf_slice(&process->params_body), &process->params,
+                                process->name) != STATUS_OK ||
+        process->params.role != role) {
+        process_end_because(process, WIRE_DOWN_INTERNAL, "the params_buf does not parse");
     }
 #ifdef BRIDGE_CRASH_POINTS
     (void)crash_point_setup(true, &(struct buf){0}); /* the bridge has checked it */
 #endif
-    process->hello.process_name = process->name;
+    process->params.process_name = process->name;
     prctl(PR_SET_NAME, process->name);
-    log_setup((enum log_level)process->hello.log_level, process->hello.is_json_log, process->name);
+    log_setup((enum log_level)process->params.log_level, process->params.is_json_log,
+              process->name);
 }
 
 static void forget(struct slice *secret)
 {
     if (slice_is_present(*secret)) {
-        /* The bytes are ours: they lie in hello_body. */
+        /* The bytes are ours: they lie in params_body. */
         secret_wipe((char *)secret->data, secret->length);
     }
     *secret = (struct slice){0};
@@ -115,8 +116,8 @@ static void forget(struct slice *secret)
 
 void process_forget_secrets(struct process *process)
 {
-    forget(&process->hello.password);
-    forget(&process->hello.tls_key_password);
+    forget(&process->params.password);
+    forget(&process->params.tls_key_password);
 }
 
 /* NULL but where a sanitizer is: every one of them has this function. */
@@ -124,10 +125,10 @@ extern void sanitizer_mark(void) __asm__("__sanitizer_print_stack_trace") __attr
 
 void process_limit_memory(const struct process *process)
 {
-    const struct wire_hello *hello = &process->hello;
-    const rlim_t bytes = MEMORY_BYTES + MEMORY_PER_PACKET_BYTE * (rlim_t)hello->packet_bytes_max;
+    const struct connect_params *params = &process->params;
+    const rlim_t bytes = MEMORY_BYTES + MEMORY_PER_PACKET_BYTE * (rlim_t)params->packet_bytes_max;
     const struct rlimit limit = {bytes, bytes};
-    bool is_announced = hello->protocol == MQTT_VERSION_5 && hello->packet_bytes_max > 0;
+    bool is_announced = params->protocol == MQTT_VERSION_5 && params->packet_bytes_max > 0;
     if (is_announced && sanitizer_mark == NULL) {
         setrlimit(RLIMIT_DATA, &limit);
     }
@@ -148,7 +149,7 @@ static bool write_all(struct slice bytes)
     return true;
 }
 
-void process_say(struct process *process, struct slice frames)
+void process_send(struct process *process, struct slice frames)
 {
     pthread_mutex_lock(&process->voice);
     if (!write_all(frames)) {

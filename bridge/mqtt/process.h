@@ -3,12 +3,12 @@
  * frames, last words and the end.
  *
  * Such a process holds one MQTT connection for as long as it stands. It is started by the bridge
- * with a control socket at WIRE_CONTROL_FD, reads WIRE_HELLO from it, and ends when anything is
- * wrong, after a WIRE_DOWN that says what; it also ends when its bridge does (end of file on the
- * socket, and SIGKILL by the kernel). Signals meant for the bridge's whole group (SIGINT, SIGTERM,
- * SIGHUP) are ignored: the bridge decides.
+ * with a control socket at WIRE_CONTROL_FD, reads WIRE_CONNECT_PARAMS from it, and ends when
+ * anything is wrong, after a WIRE_DOWN that says what; it also ends when its bridge does (end of
+ * file on the socket, and SIGKILL by the kernel). Signals meant for the bridge's whole group
+ * (SIGINT, SIGTERM, SIGHUP) are ignored: the bridge decides.
  *
- * Thread: process_say() and process_end() any; the others the main thread.
+ * Thread: process_send() and process_end() any; the others the main thread.
  */
 #ifndef MQTT_PROCESS_H
 #define MQTT_PROCESS_H
@@ -22,20 +22,20 @@
 #include <stdint.h>
 
 struct process {
-    struct wire_hello hello; /* its slices lie in hello_body */
+    struct connect_params params; /* its slices lie in params_body */
     char name[32];
-    struct buf hello_body;
+    struct buf params_body;
     struct buf in;
     size_t in_taken; /* bytes of `in` the last frame took */
     pthread_mutex_t voice;
 };
 
 /*
- * Sets up signals, limits and the log, and reads WIRE_HELLO. Ends the process where there is no
- * bridge at the other end or it greets another role.
+ * Sets up signals, limits and the log, and reads WIRE_CONNECT_PARAMS. Ends the process where there
+ * is no bridge at the other end or it greets another role.
  */
 void process_begin(struct process *process, enum wire_role role);
-/* Wipes the passwords of the greeting; for when the connection stands. */
+/* Wipes the passwords of the params_buf; for when the connection stands. */
 void process_forget_secrets(struct process *process);
 /*
  * A broker that sends more than it was allowed to shall cost a connection, not the machine's
@@ -45,7 +45,7 @@ void process_forget_secrets(struct process *process);
 void process_limit_memory(const struct process *process);
 /* Writes whole frames to the bridge; blocks while its socket is full. Ends the process where the
  * bridge is gone. */
-void process_say(struct process *process, struct slice frames);
+void process_send(struct process *process, struct slice frames);
 /* Tells the bridge why and ends the process at once, closing the broker's socket without a word.
  * The first call wins. */
 _Noreturn void process_end(struct process *process, const struct wire_down *down);

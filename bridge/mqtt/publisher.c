@@ -57,7 +57,7 @@ struct publisher {
 static void flush_marks(struct publisher *publisher)
 {
     if (publisher->mark_count > 0) {
-        process_say(&publisher->process, buf_slice(&publisher->marks));
+        process_send(&publisher->process, buf_slice(&publisher->marks));
         buf_clear(&publisher->marks);
         publisher->mark_count = 0;
     }
@@ -159,7 +159,7 @@ static void publisher_up(void *arg, const struct wire_up *up)
     pthread_mutex_lock(&publisher->mutex);
     publisher->window = up->receive_maximum < WINDOW_MAX ? up->receive_maximum : WINDOW_MAX;
     pthread_mutex_unlock(&publisher->mutex);
-    process_say(&publisher->process, buf_slice(&words));
+    process_send(&publisher->process, buf_slice(&words));
     buf_fini(&words);
     pump(publisher);
 }
@@ -252,9 +252,9 @@ static void publisher_stop(struct publisher *publisher)
 
 static bool is_silent(const struct publisher *publisher)
 {
-    int64_t patience_ms = (int64_t)publisher->process.hello.keepalive_s * 2000;
-    patience_ms = patience_ms < SILENCE_MS_MIN ? SILENCE_MS_MIN : patience_ms;
-    return publisher->in_flight > 0 && clock_mono_ms() - publisher->answered_ms > patience_ms;
+    int64_t max_delay_ms = (int64_t)publisher->process.params.keepalive_s * 2000;
+    max_delay_ms = max_delay_ms < SILENCE_MS_MIN ? SILENCE_MS_MIN : max_delay_ms;
+    return publisher->in_flight > 0 && clock_mono_ms() - publisher->answered_ms > max_delay_ms;
 }
 
 /* Tells what has waited for company, wakes Paho where nothing moves, and gives up a broker that has
@@ -280,14 +280,14 @@ static void publisher_tick(struct publisher *publisher)
 
 static int wait_ms(struct publisher *publisher)
 {
-    int patience_ms = connection_patience_ms(publisher->connection);
+    int max_delay_ms = connection_max_delay_ms(publisher->connection);
     pthread_mutex_lock(&publisher->mutex);
     bool is_waiting = publisher->mark_count > 0 || (publisher->window > 0 && !is_idle(publisher));
-    if (is_waiting && (patience_ms < 0 || patience_ms > publisher->nudge_ms)) {
-        patience_ms = publisher->nudge_ms;
+    if (is_waiting && (max_delay_ms < 0 || max_delay_ms > publisher->nudge_ms)) {
+        max_delay_ms = publisher->nudge_ms;
     }
     pthread_mutex_unlock(&publisher->mutex);
-    return patience_ms;
+    return max_delay_ms;
 }
 
 static void publisher_init(struct publisher *publisher)
@@ -331,7 +331,7 @@ int publisher_main(void)
         .down = publisher_down,
     };
     publisher_init(&publisher);
-    publisher.connection = connection_new(&publisher.process.hello, &hooks);
+    publisher.connection = connection_new(&publisher.process.params, &hooks);
     connection_open(publisher.connection);
     for (;;) {
         publisher_turn(&publisher);

@@ -1,5 +1,5 @@
 /*
- * One message is outstanding: written to the bridge, and its verdict read, by the thread Paho calls
+ * One message is outstanding: written to the bridge, and its ack read, by the thread Paho calls
  * with it, so that a message costs one write, one read and no other thread. The timeouts are the
  * socket's own.
  */
@@ -16,9 +16,9 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#define STOP_TIMEOUT_MS     2000
-#define FRAME_BYTES_KEPT    65536
-#define VERDICT_FRAME_BYTES 64
+#define STOP_TIMEOUT_MS  2000
+#define FRAME_BYTES_KEPT 65536
+#define ACK_FRAME_BYTES  64
 
 struct receiver {
     struct process process;
@@ -34,7 +34,7 @@ static void receiver_up(void *arg, const struct wire_up *up)
     struct buf words = {0};
     wire_put_up(&words, up);
     process_forget_secrets(&receiver->process);
-    process_say(&receiver->process, buf_slice(&words));
+    process_send(&receiver->process, buf_slice(&words));
     buf_fini(&words);
 }
 
@@ -66,25 +66,25 @@ static const char *hand_over(struct receiver *receiver, const struct delivery *d
 }
 
 /* NULL where the message is durable, or why not. */
-static const char *read_verdict(void)
+static const char *read_ack(void)
 {
-    char bytes[VERDICT_FRAME_BYTES];
+    char bytes[ACK_FRAME_BYTES];
     size_t length = 0;
     for (;;) {
         struct wire_frame frame;
         size_t taken;
         bool is_durable = false;
         enum status status = wire_next(slice_of(bytes, length), &frame, &taken);
-        if (status == STATUS_OK && frame.type == WIRE_VERDICT &&
-            wire_get_verdict(frame.body, &is_durable) == STATUS_OK) {
+        if (status == STATUS_OK && frame.type == WIRE_ACK &&
+            wire_get_ack(frame.body, &is_durable) == STATUS_OK) {
             return is_durable ? NULL : "the bridge could not store the message";
         }
         if (status != STATUS_NOT_FOUND || length == sizeof bytes) {
-            return "the bridge's verdict does not parse";
+            return "the bridge's ack does not parse";
         }
         ssize_t got = recv(WIRE_DELIVERY_FD, bytes + length, sizeof bytes - length, 0);
         if (got == 0 || (got < 0 && errno != EINTR)) {
-            return got == 0 ? "the bridge is gone" : "no verdict in time";
+            return got == 0 ? "the bridge is gone" : "no ack in time";
         }
         length += got > 0 ? (size_t)got : 0;
     }
@@ -107,11 +107,11 @@ static bool receiver_arrived(void *arg, const struct delivery *delivery)
     }
     const char *fault = hand_over(receiver, delivery);
     if (fault == NULL) {
-        fault = read_verdict();
+        fault = read_ack();
     }
     if (fault != NULL) {
         connection_cut(receiver->connection);
-        process_end_because(&receiver->process, WIRE_DOWN_VERDICT, fault);
+        process_end_because(&receiver->process, WIRE_DOWN_ACK, fault);
     }
     shrink(&receiver->body);
     shrink(&receiver->frame);
@@ -145,14 +145,14 @@ int receiver_main(void)
     };
     process_begin(&receiver.process, WIRE_RECEIVER);
     process_limit_memory(&receiver.process);
-    limit_waits(receiver.process.hello.verdict_timeout_ms);
-    receiver.connection = connection_new(&receiver.process.hello, &hooks);
+    limit_waits(receiver.process.params.ack_timeout_ms);
+    receiver.connection = connection_new(&receiver.process.params, &hooks);
     connection_open(receiver.connection);
     for (;;) {
         struct wire_frame frame;
-        int patience_ms = connection_patience_ms(receiver.connection);
+        int max_delay_ms = connection_max_delay_ms(receiver.connection);
         int wake_fd = connection_wake_fd(receiver.connection);
-        if (process_wait(&receiver.process, wake_fd, patience_ms, &frame) != PROCESS_FRAME) {
+        if (process_wait(&receiver.process, wake_fd, max_delay_ms, &frame) != PROCESS_FRAME) {
             connection_turn(receiver.connection);
         } else if (frame.type == WIRE_STOP) {
             receiver_stop(&receiver);

@@ -1,5 +1,5 @@
 /*
- * Frames and their small bodies; the hello is in wire_hello.c. A frame is built in place: its
+ * Frames and their small bodies; the params is in connect_params.c. A frame is built in place: its
  * length is written when its body is there.
  */
 #include "mqtt/wire.h"
@@ -27,7 +27,7 @@ static void end_frame(struct buf *out, size_t start)
     }
 }
 
-static enum status verdict_on(const struct unpack *in, bool is_possible)
+static enum status ack_on(const struct unpack *in, bool is_possible)
 {
     return unpack_is_done(in) && is_possible ? STATUS_OK : STATUS_INVALID;
 }
@@ -60,7 +60,7 @@ enum status wire_next(struct slice bytes, struct wire_frame *out_frame, size_t *
     if (in.is_bad) {
         return STATUS_NOT_FOUND;
     }
-    if (type < WIRE_HELLO || type > WIRE_UNPUBLISHED) {
+    if (type < WIRE_CONNECT_PARAMS || type > WIRE_UNPUBLISHED) {
         return STATUS_INVALID;
     }
     if (in.rest.length < length - 1) {
@@ -94,7 +94,7 @@ enum status wire_get_up(struct slice body, struct wire_up *out_up)
     up.packet_bytes_max = unpack_u32(&in);
     up.max_qos = unpack_u8(&in);
     up.has_retain = unpack_bool(&in);
-    enum status status = verdict_on(&in, up.max_qos <= 2);
+    enum status status = ack_on(&in, up.max_qos <= 2);
     if (status == STATUS_OK) {
         *out_up = up;
     }
@@ -118,7 +118,7 @@ enum status wire_get_down(struct slice body, struct wire_down *out_down)
     down.reason = (enum wire_down_reason)reason;
     down.code = unpack_u32(&in);
     down.text = unpack_bytes(&in);
-    enum status status = verdict_on(&in, reason <= WIRE_DOWN_INTERNAL);
+    enum status status = ack_on(&in, reason <= WIRE_DOWN_INTERNAL);
     if (status == STATUS_OK) {
         *out_down = down;
     }
@@ -143,7 +143,7 @@ enum status wire_get_unpublished(struct slice body, struct wire_unpublished *out
     unpublished.is_final = unpack_bool(&in);
     unpublished.code = unpack_u32(&in);
     unpublished.text = unpack_bytes(&in);
-    enum status status = verdict_on(&in, true);
+    enum status status = ack_on(&in, true);
     if (status == STATUS_OK) {
         *out_unpublished = unpublished;
     }
@@ -181,25 +181,25 @@ enum status wire_get_published(struct slice body, int64_t *out_id)
 {
     struct unpack in = {.rest = body};
     int64_t id = unpack_i64(&in);
-    enum status status = verdict_on(&in, true);
+    enum status status = ack_on(&in, true);
     if (status == STATUS_OK) {
         *out_id = id;
     }
     return status;
 }
 
-void wire_put_verdict(struct buf *out, bool is_durable)
+void wire_put_ack(struct buf *out, bool is_durable)
 {
-    size_t start = begin_frame(out, WIRE_VERDICT);
+    size_t start = begin_frame(out, WIRE_ACK);
     pack_u8(out, is_durable);
     end_frame(out, start);
 }
 
-enum status wire_get_verdict(struct slice body, bool *out_is_durable)
+enum status wire_get_ack(struct slice body, bool *out_is_durable)
 {
     struct unpack in = {.rest = body};
     bool is_durable = unpack_bool(&in);
-    enum status status = verdict_on(&in, true);
+    enum status status = ack_on(&in, true);
     if (status == STATUS_OK) {
         *out_is_durable = is_durable;
     }
@@ -211,7 +211,7 @@ const char *wire_down_reason_text(enum wire_down_reason reason)
     static const char *const texts[] = {
         [WIRE_DOWN_STOPPED] = "stopped",   [WIRE_DOWN_CONNECT] = "not_connected",
         [WIRE_DOWN_REFUSED] = "refused",   [WIRE_DOWN_SUBSCRIBE] = "not_subscribed",
-        [WIRE_DOWN_LOST] = "lost",         [WIRE_DOWN_VERDICT] = "not_stored",
+        [WIRE_DOWN_LOST] = "lost",         [WIRE_DOWN_ACK] = "not_stored",
         [WIRE_DOWN_INTERNAL] = "internal",
     };
     assert((unsigned)reason < sizeof texts / sizeof texts[0]);

@@ -1,7 +1,7 @@
 /*
- * A child is one MQTT connection: started, then read until its end of file, reaped, and started
+ * A worker is one MQTT connection: started, then read until its end of file, reaped, and started
  * anew after a pause. Nothing is freed while frames are taken in, so the hooks may call any
- * function of the port but mqtt_port_free().
+ * function of the workers but workers_free().
  */
 #include "mqtt/workers.h"
 
@@ -18,108 +18,108 @@
 
 #define OUT_BYTES_MAX (1u << 20) /* handed to the publisher and not yet written to it */
 
-static size_t receiver_count(const struct mqtt_port *port)
+static size_t receiver_count(const struct workers *workers)
 {
-    return port->child_count - 1;
+    return workers->worker_count - 1;
 }
 
-static struct child *publisher_of(const struct mqtt_port *port)
+static struct worker *publisher_of(const struct workers *workers)
 {
-    return &port->children[port->child_count - 1];
+    return &workers->children[workers->worker_count - 1];
 }
 
-size_t mqtt_port_receivers_up(const struct mqtt_port *port)
+size_t workers_receivers_up(const struct workers *workers)
 {
     size_t up_count = 0;
-    for (size_t i = 0; i < receiver_count(port); i++) {
-        up_count += port->children[i].is_up;
+    for (size_t i = 0; i < receiver_count(workers); i++) {
+        up_count += workers->children[i].is_up;
     }
     return up_count;
 }
 
-void child_tell_change(struct child *child)
+void worker_tell_change(struct worker *worker)
 {
-    struct mqtt_port *port = child->port;
-    if (child->role == WIRE_PUBLISHER) {
-        port->hooks.publisher_changed(port->hooks.arg, child->is_up);
+    struct workers *workers = worker->workers;
+    if (worker->role == WIRE_PUBLISHER) {
+        workers->hooks.publisher_changed(workers->hooks.arg, worker->is_up);
     } else {
-        port->hooks.receivers_changed(port->hooks.arg, mqtt_port_receivers_up(port),
-                                      receiver_count(port));
+        workers->hooks.receivers_changed(workers->hooks.arg, workers_receivers_up(workers),
+                                         receiver_count(workers));
     }
 }
 
-/* ---- What a child says ---- */
+/* ---- What a worker says ---- */
 
-static void set_last_words(struct child *child, enum wire_down_reason reason, uint32_t code,
+static void set_last_words(struct worker *worker, enum wire_down_reason reason, uint32_t code,
                            struct slice text)
 {
-    child->has_last_words = true;
-    child->reason = reason;
-    child->code = code;
-    snprintf(child->text, sizeof child->text, "%.*s",
-             (int)(text.length < CHILD_TEXT_BYTES ? text.length : CHILD_TEXT_BYTES), text.data);
+    worker->has_last_words = true;
+    worker->reason = reason;
+    worker->code = code;
+    snprintf(worker->text, sizeof worker->text, "%.*s",
+             (int)(text.length < WORKER_TEXT_BYTES ? text.length : WORKER_TEXT_BYTES), text.data);
 }
 
 /* It is the same program: this is a bug or a broken memory, and a new process the cure. */
-static void child_talks_garbage(struct child *child)
+static void worker_talks_garbage(struct worker *worker)
 {
-    set_last_words(child, WIRE_DOWN_INTERNAL, 0, slice_text("it sent something that is no frame"));
-    child_kill(child);
-    child->control.is_broken = true;
-    child->delivery.is_broken = true;
+    set_last_words(worker, WIRE_DOWN_INTERNAL, 0, slice_text("it sent something that is no frame"));
+    worker_kill(worker);
+    worker->control.is_broken = true;
+    worker->delivery.is_broken = true;
 }
 
-static enum status child_up(struct child *child, struct slice body)
+static enum status worker_up(struct worker *worker, struct slice body)
 {
-    struct mqtt_port *port = child->port;
+    struct workers *workers = worker->workers;
     struct wire_up up;
-    if (child->is_up || wire_get_up(body, &up) != STATUS_OK) {
+    if (worker->is_up || wire_get_up(body, &up) != STATUS_OK) {
         return STATUS_INVALID;
     }
-    const struct text_list *uris = &port->settings->broker.uris;
-    LOG_INFO(child->role == WIRE_PUBLISHER ? "publisher_up" : "receiver_up",
-             LOG_TEXT("process", child->name), LOG_TEXT("client_id", child->client_id),
+    const struct text_list *uris = &workers->settings->broker.uris;
+    LOG_INFO(worker->role == WIRE_PUBLISHER ? "publisher_up" : "receiver_up",
+             LOG_TEXT("process", worker->name), LOG_TEXT("client_id", worker->client_id),
              LOG_TEXT("broker", up.uri_index < uris->count ? uris->items[up.uri_index] : ""),
              LOG_INT("session_present", up.is_session_present),
              LOG_INT("receive_maximum", up.receive_maximum),
              LOG_INT("packet_bytes_max", up.packet_bytes_max));
-    child->is_up = true;
-    child->is_renewed = false;
-    child->up_ms = loop_now_ms(port->loop);
-    if (child->role == WIRE_RECEIVER) {
-        port->hooks.session_opened(port->hooks.arg, child->index, child->client_id,
-                                   up.is_session_present);
+    worker->is_up = true;
+    worker->is_renewed = false;
+    worker->up_ms = loop_now_ms(workers->loop);
+    if (worker->role == WIRE_RECEIVER) {
+        workers->hooks.session_opened(workers->hooks.arg, worker->index, worker->client_id,
+                                      up.is_session_present);
     }
-    child_tell_change(child);
-    mqtt_port_renew_next(port);
+    worker_tell_change(worker);
+    workers_renew_next(workers);
     return STATUS_OK;
 }
 
-static enum status child_down(struct child *child, struct slice body)
+static enum status worker_down(struct worker *worker, struct slice body)
 {
     struct wire_down down;
     enum status status = wire_get_down(body, &down);
     if (status == STATUS_OK) {
-        set_last_words(child, down.reason, down.code, down.text);
+        set_last_words(worker, down.reason, down.code, down.text);
     }
     return status;
 }
 
-static enum status child_published(struct child *child, struct slice body)
+static enum status worker_published(struct worker *worker, struct slice body)
 {
-    struct mqtt_port_hooks *hooks = &child->port->hooks;
+    struct workers_hooks *hooks = &worker->workers->hooks;
     int64_t id;
     enum status status = wire_get_published(body, &id);
     if (status == STATUS_OK) {
-        child->has_worked = true;
+        worker->has_worked = true;
         hooks->published(hooks->arg, id);
     }
     return status;
 }
 
-static enum status child_unpublished(struct child *child, struct slice body)
+static enum status worker_unpublished(struct worker *worker, struct slice body)
 {
-    struct mqtt_port_hooks *hooks = &child->port->hooks;
+    struct workers_hooks *hooks = &worker->workers->hooks;
     struct wire_unpublished mark;
     enum status status = wire_get_unpublished(body, &mark);
     if (status == STATUS_OK) {
@@ -128,60 +128,60 @@ static enum status child_unpublished(struct child *child, struct slice body)
     return status;
 }
 
-static enum status control_frame(struct child *child, const struct wire_frame *frame)
+static enum status control_frame(struct worker *worker, const struct wire_frame *frame)
 {
-    bool is_publisher = child->role == WIRE_PUBLISHER;
+    bool is_publisher = worker->role == WIRE_PUBLISHER;
     if (frame->type == WIRE_UP) {
-        return child_up(child, frame->body);
+        return worker_up(worker, frame->body);
     }
     if (frame->type == WIRE_DOWN) {
-        return child_down(child, frame->body);
+        return worker_down(worker, frame->body);
     }
     if (frame->type == WIRE_PUBLISHED && is_publisher) {
-        return child_published(child, frame->body);
+        return worker_published(worker, frame->body);
     }
     if (frame->type == WIRE_UNPUBLISHED && is_publisher) {
-        return child_unpublished(child, frame->body);
+        return worker_unpublished(worker, frame->body);
     }
     return STATUS_INVALID;
 }
 
-static enum status delivery_frame(struct child *child, const struct wire_frame *frame)
+static enum status delivery_frame(struct worker *worker, const struct wire_frame *frame)
 {
-    struct mqtt_port *port = child->port;
+    struct workers *workers = worker->workers;
     struct delivery delivery;
     if (frame->type != WIRE_DELIVERY || delivery_decode(frame->body, &delivery) != STATUS_OK) {
         return STATUS_INVALID;
     }
-    struct mqtt_ticket ticket = {child->index, child->generation};
-    counter_add(port->counters, COUNTER_RECEIVED, 1);
-    port->hooks.delivered(port->hooks.arg, &delivery, ticket);
+    struct mqtt_ticket ticket = {worker->index, worker->generation};
+    counter_add(workers->counters, COUNTER_RECEIVED, 1);
+    workers->hooks.delivered(workers->hooks.arg, &delivery, ticket);
     return STATUS_OK;
 }
 
-typedef enum status frame_fn(struct child *child, const struct wire_frame *frame);
+typedef enum status frame_fn(struct worker *worker, const struct wire_frame *frame);
 
-static void take_frames(struct child *child, struct frame_link *link, frame_fn *take)
+static void take_frames(struct worker *worker, struct frame_link *link, frame_fn *take)
 {
     struct wire_frame frame;
     enum status status;
     while ((status = frame_link_next(link, &frame)) == STATUS_OK) {
-        status = take(child, &frame);
+        status = take(worker, &frame);
         if (status != STATUS_OK) {
             break;
         }
     }
     if (status == STATUS_INVALID) {
-        child_talks_garbage(child);
+        worker_talks_garbage(worker);
     }
 }
 
-void child_take_control(struct child *child)
+void worker_take_control(struct worker *worker)
 {
-    take_frames(child, &child->control, control_frame);
+    take_frames(worker, &worker->control, control_frame);
 }
 
-static void link_ready(struct child *child, struct frame_link *link, int events, frame_fn *take)
+static void link_ready(struct worker *worker, struct frame_link *link, int events, frame_fn *take)
 {
     if ((events & LOOP_WRITE) != 0) {
         frame_link_flush(link);
@@ -191,49 +191,49 @@ static void link_ready(struct child *child, struct frame_link *link, int events,
     }
     enum status status = frame_link_read(link);
     if (status == STATUS_OK) {
-        take_frames(child, link, take);
+        take_frames(worker, link, take);
     } else if (status == STATUS_CLOSED) {
         /* It is ending; where it does not, it is of no use any more. */
-        child_kill(child);
+        worker_kill(worker);
     }
 }
 
-void child_control_ready(void *arg, int events)
+void worker_control_ready(void *arg, int events)
 {
-    struct child *child = arg;
-    link_ready(child, &child->control, events, control_frame);
+    struct worker *worker = arg;
+    link_ready(worker, &worker->control, events, control_frame);
 }
 
-void child_delivery_ready(void *arg, int events)
+void worker_delivery_ready(void *arg, int events)
 {
-    struct child *child = arg;
-    link_ready(child, &child->delivery, events, delivery_frame);
+    struct worker *worker = arg;
+    link_ready(worker, &worker->delivery, events, delivery_frame);
 }
 
 /* ---- Orders to the children ---- */
 
-void mqtt_port_settle(struct mqtt_port *port, struct mqtt_ticket ticket, bool is_durable)
+void workers_ack(struct workers *workers, struct mqtt_ticket ticket, bool is_durable)
 {
-    assert(ticket.receiver < receiver_count(port));
-    struct child *child = &port->children[ticket.receiver];
-    if (child->generation != ticket.generation || !frame_link_is_open(&child->delivery)) {
+    assert(ticket.receiver < receiver_count(workers));
+    struct worker *worker = &workers->children[ticket.receiver];
+    if (worker->generation != ticket.generation || !frame_link_is_open(&worker->delivery)) {
         return;
     }
-    child->has_worked = child->has_worked || is_durable;
-    wire_put_verdict(&child->delivery.out, is_durable);
-    frame_link_flush(&child->delivery);
+    worker->has_worked = worker->has_worked || is_durable;
+    wire_put_ack(&worker->delivery.out, is_durable);
+    frame_link_flush(&worker->delivery);
 }
 
-bool mqtt_port_may_publish(const struct mqtt_port *port)
+bool workers_may_publish(const struct workers *workers)
 {
-    const struct child *publisher = publisher_of(port);
+    const struct worker *publisher = publisher_of(workers);
     return publisher->is_up && publisher->is_wanted &&
            publisher->control.out.length <= OUT_BYTES_MAX;
 }
 
-bool mqtt_port_has_publisher_crashed(const struct mqtt_port *port)
+bool workers_has_publisher_crashed(const struct workers *workers)
 {
-    const struct child *publisher = publisher_of(port);
+    const struct worker *publisher = publisher_of(workers);
     return publisher->generation > 0 && publisher->process == NULL && !publisher->has_last_words;
 }
 
@@ -242,90 +242,90 @@ static void flush_publisher(void *arg)
     frame_link_flush(&publisher_of(arg)->control);
 }
 
-void mqtt_port_publish(struct mqtt_port *port, int64_t id, struct slice message)
+void workers_publish(struct workers *workers, int64_t id, struct slice message)
 {
-    struct child *publisher = publisher_of(port);
+    struct worker *publisher = publisher_of(workers);
     assert(publisher->is_up);
     wire_put_publish(&publisher->control.out, id, message);
     /* What is handed over in one turn goes in one write. */
-    if (!loop_timer_is_running(port->flush)) {
-        loop_timer_start(port->flush, 0);
+    if (!loop_timer_is_running(workers->flush)) {
+        loop_timer_start(workers->flush, 0);
     }
 }
 
-static void child_order_stop(struct child *child)
+static void worker_order_stop(struct worker *worker)
 {
-    wire_put(&child->control.out, WIRE_STOP, (struct slice){0});
-    frame_link_flush(&child->control);
+    wire_put(&worker->control.out, WIRE_STOP, (struct slice){0});
+    frame_link_flush(&worker->control);
 }
 
 /* One that has no connection yet holds nothing, and may be waiting for the old broker. */
-static void child_renew(struct child *child)
+static void worker_renew(struct worker *worker)
 {
-    child->is_renewed = true;
-    child->is_ending = child->process != NULL;
-    if (!child->is_ending) {
-        loop_timer_start(child->restart, 0);
-    } else if (child->is_up) {
-        child_order_stop(child);
+    worker->is_renewed = true;
+    worker->is_ending = worker->process != NULL;
+    if (!worker->is_ending) {
+        loop_timer_start(worker->restart, 0);
+    } else if (worker->is_up) {
+        worker_order_stop(worker);
     } else {
-        child_kill(child);
+        worker_kill(worker);
     }
 }
 
-void mqtt_port_renew_next(struct mqtt_port *port)
+void workers_renew_next(struct workers *workers)
 {
-    struct child *next = NULL;
-    for (size_t i = 0; i < port->child_count; i++) {
-        struct child *child = &port->children[i];
-        if (child->is_renewed || !child->is_wanted) {
+    struct worker *next = NULL;
+    for (size_t i = 0; i < workers->worker_count; i++) {
+        struct worker *worker = &workers->children[i];
+        if (worker->is_renewed || !worker->is_wanted) {
             return;
         }
-        if (child->is_outdated && next == NULL) {
-            next = child;
+        if (worker->is_outdated && next == NULL) {
+            next = worker;
         }
     }
     if (next != NULL) {
-        child_renew(next);
+        worker_renew(next);
     }
 }
 
-void mqtt_port_renew(struct mqtt_port *port)
+void workers_renew(struct workers *workers)
 {
-    for (size_t i = 0; i < port->child_count; i++) {
-        struct child *child = &port->children[i];
-        if (!child->is_ending) {
+    for (size_t i = 0; i < workers->worker_count; i++) {
+        struct worker *worker = &workers->children[i];
+        if (!worker->is_ending) {
             /* One that is being renewed has begun with what is old by now. */
-            child->is_outdated = true;
-            child->is_renewed = false;
+            worker->is_outdated = true;
+            worker->is_renewed = false;
         }
     }
-    mqtt_port_renew_next(port);
+    workers_renew_next(workers);
 }
 
-static void child_stop(struct child *child)
+static void worker_stop(struct worker *worker)
 {
-    if (!child->is_wanted) {
+    if (!worker->is_wanted) {
         return;
     }
-    child->is_wanted = false;
-    loop_timer_stop(child->restart);
-    if (child->process != NULL) {
-        child_order_stop(child);
+    worker->is_wanted = false;
+    loop_timer_stop(worker->restart);
+    if (worker->process != NULL) {
+        worker_order_stop(worker);
     }
 }
 
-void mqtt_port_stop_intake(struct mqtt_port *port)
+void workers_stop_intake(struct workers *workers)
 {
-    for (size_t i = 0; i < receiver_count(port); i++) {
-        child_stop(&port->children[i]);
+    for (size_t i = 0; i < receiver_count(workers); i++) {
+        worker_stop(&workers->children[i]);
     }
 }
 
-bool mqtt_port_is_anyone_left(const struct mqtt_port *port)
+bool workers_is_anyone_left(const struct workers *workers)
 {
-    for (size_t i = 0; i < port->child_count; i++) {
-        if (port->children[i].process != NULL) {
+    for (size_t i = 0; i < workers->worker_count; i++) {
+        if (workers->children[i].process != NULL) {
             return true;
         }
     }
@@ -334,40 +334,40 @@ bool mqtt_port_is_anyone_left(const struct mqtt_port *port)
 
 static void kill_all(void *arg)
 {
-    struct mqtt_port *port = arg;
-    for (size_t i = 0; i < port->child_count; i++) {
-        child_kill(&port->children[i]);
+    struct workers *workers = arg;
+    for (size_t i = 0; i < workers->worker_count; i++) {
+        worker_kill(&workers->children[i]);
     }
 }
 
-void mqtt_port_stop(struct mqtt_port *port, int64_t timeout_ms)
+void workers_stop(struct workers *workers, int64_t timeout_ms)
 {
-    if (port->is_stopping) {
+    if (workers->is_stopping) {
         return;
     }
-    port->is_stopping = true;
-    for (size_t i = 0; i < port->child_count; i++) {
-        child_stop(&port->children[i]);
+    workers->is_stopping = true;
+    for (size_t i = 0; i < workers->worker_count; i++) {
+        worker_stop(&workers->children[i]);
     }
-    if (mqtt_port_is_anyone_left(port)) {
-        loop_timer_start(port->kill, timeout_ms);
+    if (workers_is_anyone_left(workers)) {
+        loop_timer_start(workers->kill, timeout_ms);
     } else {
-        loop_timer_start(port->stopped, 0);
+        loop_timer_start(workers->stopped, 0);
     }
 }
 
 static void tell_stopped(void *arg)
 {
-    struct mqtt_port *port = arg;
-    loop_timer_stop(port->kill);
-    port->hooks.stopped(port->hooks.arg); /* which may free the port */
+    struct workers *workers = arg;
+    loop_timer_stop(workers->kill);
+    workers->hooks.stopped(workers->hooks.arg); /* which may free the workers */
 }
 
 /* ---- Beginning and end ---- */
 
 /* The children's whole environment: where OpenSSL finds the authorities it trusts, and whether they
  * may be debugged. */
-static void set_environment(struct mqtt_port *port)
+static void set_environment(struct workers *workers)
 {
     static const char *const names[] = {
         "SSL_CERT_FILE",
@@ -377,87 +377,87 @@ static void set_environment(struct mqtt_port *port)
         CRASH_POINT_VARIABLE,
 #endif
     };
-    _Static_assert(sizeof names / sizeof names[0] <= CHILD_ENVIRONMENT_VALUES, "room for all");
+    _Static_assert(sizeof names / sizeof names[0] <= WORKER_ENVIRONMENT_VALUES, "room for all");
     size_t count = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *value = getenv(names[i]);
         if (value != NULL) {
             struct buf text = {0};
             buf_printf(&text, "%s=%s", names[i], value);
-            port->environment[count++] = buf_take(&text);
+            workers->environment[count++] = buf_take(&text);
         }
     }
 }
 
-static void child_restart(void *arg)
+static void worker_restart(void *arg)
 {
-    child_start(arg);
+    worker_start(arg);
 }
 
-static void child_init(struct child *child, struct mqtt_port *port, size_t position)
+static void worker_init(struct worker *worker, struct workers *workers, size_t position)
 {
-    bool is_publisher = position == receiver_count(port);
-    child->port = port;
-    child->role = is_publisher ? WIRE_PUBLISHER : WIRE_RECEIVER;
-    child->index = is_publisher ? 0 : (uint32_t)position;
-    child->control = (struct frame_link)FRAME_LINK_CLOSED;
-    child->delivery = (struct frame_link)FRAME_LINK_CLOSED;
-    child->restart = loop_timer_new(port->loop, child_restart, child);
+    bool is_publisher = position == receiver_count(workers);
+    worker->workers = workers;
+    worker->role = is_publisher ? WIRE_PUBLISHER : WIRE_RECEIVER;
+    worker->index = is_publisher ? 0 : (uint32_t)position;
+    worker->control = (struct frame_link)FRAME_LINK_CLOSED;
+    worker->delivery = (struct frame_link)FRAME_LINK_CLOSED;
+    worker->restart = loop_timer_new(workers->loop, worker_restart, worker);
     if (is_publisher) {
-        snprintf(child->name, sizeof child->name, "publisher");
+        snprintf(worker->name, sizeof worker->name, "publisher");
     } else {
-        snprintf(child->name, sizeof child->name, "receiver-%u", child->index + 1);
+        snprintf(worker->name, sizeof worker->name, "receiver-%u", worker->index + 1);
     }
 }
 
-struct mqtt_port *mqtt_port_new(struct loop *loop, const struct settings *settings,
-                                const struct tls_files *tls, const char *program, struct slice will,
-                                struct counters *counters, const struct mqtt_port_hooks *hooks)
+struct workers *workers_new(struct loop *loop, const struct settings *settings,
+                            const struct tls_files *tls, const char *program, struct slice will,
+                            struct counters *counters, const struct workers_hooks *hooks)
 {
-    struct mqtt_port *port = mem_zalloc(1, sizeof *port);
-    port->loop = loop;
-    port->settings = settings;
-    port->tls = tls;
-    port->program = program;
-    port->will = will;
-    port->counters = counters;
-    port->hooks = *hooks;
-    port->flush = loop_timer_new(loop, flush_publisher, port);
-    port->kill = loop_timer_new(loop, kill_all, port);
-    port->stopped = loop_timer_new(loop, tell_stopped, port);
-    set_environment(port);
-    port->child_count = (size_t)settings->broker.receivers + 1;
-    port->children = mem_zalloc(port->child_count, sizeof *port->children);
-    for (size_t i = 0; i < port->child_count; i++) {
-        child_init(&port->children[i], port, i);
+    struct workers *workers = mem_zalloc(1, sizeof *workers);
+    workers->loop = loop;
+    workers->settings = settings;
+    workers->tls = tls;
+    workers->program = program;
+    workers->will = will;
+    workers->counters = counters;
+    workers->hooks = *hooks;
+    workers->flush = loop_timer_new(loop, flush_publisher, workers);
+    workers->kill = loop_timer_new(loop, kill_all, workers);
+    workers->stopped = loop_timer_new(loop, tell_stopped, workers);
+    set_environment(workers);
+    workers->worker_count = (size_t)settings->broker.receivers + 1;
+    workers->children = mem_zalloc(workers->worker_count, sizeof *workers->children);
+    for (size_t i = 0; i < workers->worker_count; i++) {
+        worker_init(&workers->children[i], workers, i);
     }
-    return port;
+    return workers;
 }
 
-void mqtt_port_start(struct mqtt_port *port)
+void workers_start(struct workers *workers)
 {
-    for (size_t i = 0; i < port->child_count; i++) {
-        port->children[i].is_wanted = true;
-        child_start(&port->children[i]);
+    for (size_t i = 0; i < workers->worker_count; i++) {
+        workers->children[i].is_wanted = true;
+        worker_start(&workers->children[i]);
     }
 }
 
-void mqtt_port_free(struct mqtt_port *port)
+void workers_free(struct workers *workers)
 {
-    if (port == NULL) {
+    if (workers == NULL) {
         return;
     }
-    kill_all(port);
-    for (size_t i = 0; i < port->child_count; i++) {
-        child_close(&port->children[i]);
-        loop_timer_free(port->children[i].restart);
+    kill_all(workers);
+    for (size_t i = 0; i < workers->worker_count; i++) {
+        worker_close(&workers->children[i]);
+        loop_timer_free(workers->children[i].restart);
     }
-    loop_timer_free(port->flush);
-    loop_timer_free(port->kill);
-    loop_timer_free(port->stopped);
-    for (size_t i = 0; i < CHILD_ENVIRONMENT_VALUES; i++) {
-        free(port->environment[i]);
+    loop_timer_free(workers->flush);
+    loop_timer_free(workers->kill);
+    loop_timer_free(workers->stopped);
+    for (size_t i = 0; i < WORKER_ENVIRONMENT_VALUES; i++) {
+        free(workers->environment[i]);
     }
-    free(port->children);
-    free(port);
+    free(workers->children);
+    free(workers);
 }

@@ -1,5 +1,5 @@
 /*
- * mqtt_port_private - what mqtt_port.c (the port and what its children say) and mqtt_child.c (how
+ * workers_private - what workers.c (the workers and what its children say) and mqtt_child.c (how
  * they begin and end) share.
  *
  * Thread: the loop's.
@@ -10,11 +10,11 @@
 #include "link.h"
 #include "mqtt/workers.h"
 
-#define CHILD_TEXT_BYTES         256
-#define CHILD_ENVIRONMENT_VALUES 4
+#define WORKER_TEXT_BYTES         256
+#define WORKER_ENVIRONMENT_VALUES 4
 
-struct child {
-    struct mqtt_port *port;
+struct worker {
+    struct workers *workers;
     enum wire_role role;
     uint32_t index;
     uint32_t generation; /* counts its processes */
@@ -34,21 +34,21 @@ struct child {
     bool is_ending;               /* was told to end, to be started at once */
     enum wire_down_reason reason; /* its last words */
     uint32_t code;
-    char text[CHILD_TEXT_BYTES];
+    char text[WORKER_TEXT_BYTES];
     bool has_last_words;
 };
 
-struct mqtt_port {
+struct workers {
     struct loop *loop;
     const struct settings *settings;
     const struct tls_files *tls;
     const char *program;
     struct slice will;
     struct counters *counters;
-    struct mqtt_port_hooks hooks;
-    struct child *children; /* the receivers, then the publisher */
-    size_t child_count;
-    char *environment[CHILD_ENVIRONMENT_VALUES + 1];
+    struct workers_hooks hooks;
+    struct worker *children; /* the receivers, then the publisher */
+    size_t worker_count;
+    char *environment[WORKER_ENVIRONMENT_VALUES + 1];
     struct loop_timer *flush;
     struct loop_timer *kill;
     struct loop_timer *stopped;
@@ -56,23 +56,23 @@ struct mqtt_port {
 };
 
 /* Begins a process; where it cannot, it is tried again after a pause. */
-void child_start(struct child *child);
+void worker_start(struct worker *worker);
 /* Ends it by SIGKILL, if it still runs. */
-void child_kill(struct child *child);
+void worker_kill(struct worker *worker);
 /* Lets go of a process and its sockets; also of a running one, which is then not waited for. */
-void child_close(struct child *child);
+void worker_close(struct worker *worker);
 
-/* In mqtt_port.c: */
+/* In workers.c: */
 
 /* Takes in the frames that were read from the control socket. */
-void child_take_control(struct child *child);
+void worker_take_control(struct worker *worker);
 /* Callbacks of the two sockets. */
-void child_control_ready(void *arg, int events);
-void child_delivery_ready(void *arg, int events);
+void worker_control_ready(void *arg, int events);
+void worker_delivery_ready(void *arg, int events);
 /* Ends the next one that is outdated, once those before it are up again. */
-void mqtt_port_renew_next(struct mqtt_port *port);
+void workers_renew_next(struct workers *workers);
 /* Tells the hooks that `is_up` changed. */
-void child_tell_change(struct child *child);
-bool mqtt_port_is_anyone_left(const struct mqtt_port *port);
+void worker_tell_change(struct worker *worker);
+bool workers_is_anyone_left(const struct workers *workers);
 
 #endif

@@ -31,7 +31,7 @@ struct entry {
 struct outbox {
     struct counters *counters;
     struct ledger *ledger;
-    struct mqtt_port *port;
+    struct workers *workers;
     struct entry *entries;
     size_t count;
     size_t handed_count;
@@ -135,7 +135,7 @@ static bool may_hand_over(const struct outbox *outbox, const struct entry *entry
 {
     bool is_suspect = blame_of_ends(entry->crash_count) == BLAME_ALONE;
     return !outbox->is_alone && outbox->handed_count < (is_suspect ? 1 : OUTBOX_HANDED_MAX) &&
-           mqtt_port_may_publish(outbox->port);
+           workers_may_publish(outbox->workers);
 }
 
 static void hand_over(struct outbox *outbox)
@@ -151,7 +151,7 @@ static void hand_over(struct outbox *outbox)
         entry->is_handed = true;
         outbox->handed_count++;
         outbox->is_alone = blame_of_ends(entry->crash_count) == BLAME_ALONE;
-        mqtt_port_publish(outbox->port, entry->id, slice_of(entry->bytes, entry->length));
+        workers_publish(outbox->workers, entry->id, slice_of(entry->bytes, entry->length));
     }
 }
 
@@ -172,10 +172,10 @@ static void pump(struct outbox *outbox)
     tell_when_empty(outbox);
 }
 
-void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct mqtt_port *port)
+void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct workers *workers)
 {
     outbox->ledger = ledger;
-    outbox->port = port;
+    outbox->workers = workers;
     outbox->unread_from = 1;
     read_more(outbox);
 }

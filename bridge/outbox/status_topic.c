@@ -35,10 +35,10 @@ static const struct {
 };
 #define COUNTS_COUNT (sizeof COUNTS / sizeof COUNTS[0])
 
-struct presence {
+struct status_topic {
     const struct settings *settings;
     struct counters *counters;
-    struct mqtt_port *port;
+    struct workers *workers;
     struct admin *admin;
     struct loop_timer *starting;  /* runs until not being subscribed counts */
     struct loop_timer *counting;  /* runs until changed counts are told */
@@ -47,7 +47,7 @@ struct presence {
     struct loop_timer *told_due;
     loop_fn *told;
     void *told_arg;
-    bool reasons[PRESENCE_REASON_COUNT];
+    bool reasons[HEALTH_REASON_COUNT];
     int64_t session_lost_at_ms; /* wall clock; 0: none is shown */
     int64_t since_ms;           /* wall clock; counted from then on */
     int64_t told_counts[COUNTS_COUNT];
@@ -58,14 +58,14 @@ struct presence {
     const char *offline; /* why, once stopping */
 };
 
-static const char *const REASONS[PRESENCE_REASON_COUNT] = {
-    [PRESENCE_NOT_SUBSCRIBED] = "not_subscribed",
-    [PRESENCE_SESSION_LOST] = "session_lost",
-    [PRESENCE_CREDENTIALS_REFUSED] = "credentials_refused",
-    [PRESENCE_STORE_UNAVAILABLE] = "store_unavailable",
-    [PRESENCE_API_UNREACHABLE] = "api_unreachable",
-    [PRESENCE_COMMAND_SET_ASIDE] = "command_set_aside",
-    [PRESENCE_RELOAD_FAILED] = "reload_failed",
+static const char *const REASONS[HEALTH_REASON_COUNT] = {
+    [HEALTH_NOT_SUBSCRIBED] = "not_subscribed",
+    [HEALTH_SESSION_LOST] = "session_lost",
+    [HEALTH_CREDENTIALS_REFUSED] = "credentials_refused",
+    [HEALTH_STORE_UNAVAILABLE] = "store_unavailable",
+    [HEALTH_API_UNREACHABLE] = "api_unreachable",
+    [HEALTH_COMMAND_SET_ASIDE] = "command_set_aside",
+    [HEALTH_RELOAD_FAILED] = "reload_failed",
 };
 
 static void starting_over(void *arg);
@@ -75,68 +75,69 @@ static void again_due(void *arg);
 
 static void told_now(void *arg)
 {
-    struct presence *presence = arg;
-    loop_fn *told = presence->told;
-    presence->told = NULL;
+    struct status_topic *status_topic = arg;
+    loop_fn *told = status_topic->told;
+    status_topic->told = NULL;
     if (told != NULL) {
-        told(presence->told_arg);
+        told(status_topic->told_arg);
     }
 }
 
-struct presence *presence_new(struct loop *loop, const struct settings *settings,
-                              struct counters *counters)
+struct status_topic *status_topic_new(struct loop *loop, const struct settings *settings,
+                                      struct counters *counters)
 {
-    struct presence *presence = mem_zalloc(1, sizeof *presence);
-    presence->settings = settings;
-    presence->counters = counters;
-    presence->since_ms = clock_wall_ms();
-    presence->starting = loop_timer_new(loop, starting_over, presence);
-    presence->counting = loop_timer_new(loop, counts_due, presence);
-    presence->set_aside = loop_timer_new(loop, set_aside_over, presence);
-    presence->again = loop_timer_new(loop, again_due, presence);
-    presence->told_due = loop_timer_new(loop, told_now, presence);
-    presence->is_starting = true;
-    presence->reasons[PRESENCE_NOT_SUBSCRIBED] = true;
-    loop_timer_start(presence->starting, STARTING_MS);
-    return presence;
+    struct status_topic *status_topic = mem_zalloc(1, sizeof *status_topic);
+    status_topic->settings = settings;
+    status_topic->counters = counters;
+    status_topic->since_ms = clock_wall_ms();
+    status_topic->starting = loop_timer_new(loop, starting_over, status_topic);
+    status_topic->counting = loop_timer_new(loop, counts_due, status_topic);
+    status_topic->set_aside = loop_timer_new(loop, set_aside_over, status_topic);
+    status_topic->again = loop_timer_new(loop, again_due, status_topic);
+    status_topic->told_due = loop_timer_new(loop, told_now, status_topic);
+    status_topic->is_starting = true;
+    status_topic->reasons[HEALTH_NOT_SUBSCRIBED] = true;
+    loop_timer_start(status_topic->starting, STARTING_MS);
+    return status_topic;
 }
 
-void presence_connect(struct presence *presence, struct mqtt_port *port, struct admin *admin)
+void status_topic_connect(struct status_topic *status_topic, struct workers *workers,
+                          struct admin *admin)
 {
-    presence->port = port;
-    presence->admin = admin;
+    status_topic->workers = workers;
+    status_topic->admin = admin;
 }
 
-void presence_free(struct presence *presence)
+void status_topic_free(struct status_topic *status_topic)
 {
-    if (presence != NULL) {
-        loop_timer_free(presence->starting);
-        loop_timer_free(presence->counting);
-        loop_timer_free(presence->set_aside);
-        loop_timer_free(presence->again);
-        loop_timer_free(presence->told_due);
-        free(presence);
+    if (status_topic != NULL) {
+        loop_timer_free(status_topic->starting);
+        loop_timer_free(status_topic->counting);
+        loop_timer_free(status_topic->set_aside);
+        loop_timer_free(status_topic->again);
+        loop_timer_free(status_topic->told_due);
+        free(status_topic);
     }
 }
 
-static const char *state_word(const struct presence *presence)
+static const char *state_word(const struct status_topic *status_topic)
 {
-    if (presence->offline != NULL) {
+    if (status_topic->offline != NULL) {
         return "offline";
     }
-    for (size_t i = 0; i < PRESENCE_REASON_COUNT; i++) {
-        if (presence->reasons[i]) {
+    for (size_t i = 0; i < HEALTH_REASON_COUNT; i++) {
+        if (status_topic->reasons[i]) {
             return "degraded";
         }
     }
     return "online";
 }
 
-static void put_reasons(const struct presence *presence, struct buf *body)
+static void put_reasons(const struct status_topic *status_topic, struct buf *body)
 {
     json_put_open(body, '[');
-    for (size_t i = 0; i < PRESENCE_REASON_COUNT; i++) {
-        if (presence->reasons[i]) {
+    for (size_t i = 0; i < HEALTH_REASON_COUNT; i++) {
+        if (status_topic->reasons[i]) {
             json_put_element(body, slice_text(REASONS[i]));
         }
     }
@@ -150,51 +151,51 @@ static void put_time(struct buf *body, const char *name, int64_t wall_ms)
     json_put_text(body, name, slice_text(text));
 }
 
-static void put_counts(const struct presence *presence, struct buf *body)
+static void put_counts(const struct status_topic *status_topic, struct buf *body)
 {
     json_put_name(body, "Counts");
     json_put_open(body, '{');
-    put_time(body, "Since", presence->since_ms);
+    put_time(body, "Since", status_topic->since_ms);
     for (size_t i = 0; i < COUNTS_COUNT; i++) {
-        json_put_int(body, COUNTS[i].name, counter_get(presence->counters, COUNTS[i].counter));
+        json_put_int(body, COUNTS[i].name, counter_get(status_topic->counters, COUNTS[i].counter));
     }
     json_put_close(body, '}');
 }
 
 /* What a bridge knows that runs. */
-static void put_present(const struct presence *presence, struct buf *body)
+static void put_present(const struct status_topic *status_topic, struct buf *body)
 {
-    if (presence->session_lost_at_ms != 0) {
-        put_time(body, "SessionLostAt", presence->session_lost_at_ms);
+    if (status_topic->session_lost_at_ms != 0) {
+        put_time(body, "SessionLostAt", status_topic->session_lost_at_ms);
     }
     put_time(body, "At", clock_wall_ms());
-    put_counts(presence, body);
+    put_counts(status_topic, body);
 }
 
-/* Appends the status message; `presence` is NULL for the Last Will, which must not claim to know a
- * time. */
-static enum status render(const struct presence *presence, const struct settings *settings,
+/* Appends the status message; `status_topic` is NULL for the Last Will, which must not claim to
+ * know a time. */
+static enum status render(const struct status_topic *status_topic, const struct settings *settings,
                           struct buf *out)
 {
     struct buf topic = {0};
     struct buf body = {0};
     const struct topic_values values = {.instance = settings->instance};
-    const char *state = presence == NULL ? "offline" : state_word(presence);
+    const char *state = status_topic == NULL ? "offline" : state_word(status_topic);
     enum status status = topic_expand(settings->topics.status, &values, &topic);
     json_put_open(&body, '{');
     json_put_text(&body, "State", slice_text(state));
-    if (presence == NULL) {
+    if (status_topic == NULL) {
         json_put_text(&body, "Reason", slice_text("connection_lost"));
-    } else if (presence->offline != NULL) {
-        json_put_text(&body, "Reason", slice_text(presence->offline));
+    } else if (status_topic->offline != NULL) {
+        json_put_text(&body, "Reason", slice_text(status_topic->offline));
     } else if (strcmp(state, "degraded") == 0) {
         json_put_name(&body, "Reasons");
-        put_reasons(presence, &body);
+        put_reasons(status_topic, &body);
     }
     json_put_text(&body, "Instance", slice_text(settings->instance));
     json_put_text(&body, "Version", slice_text(BRIDGE_VERSION));
-    if (presence != NULL) {
-        put_present(presence, &body);
+    if (status_topic != NULL) {
+        put_present(status_topic, &body);
     }
     json_put_close(&body, '}');
     struct message message = {.topic = buf_slice(&topic),
@@ -211,48 +212,49 @@ static enum status render(const struct presence *presence, const struct settings
     return status;
 }
 
-enum status presence_will(const struct settings *settings, struct buf *out)
+enum status status_topic_will(const struct settings *settings, struct buf *out)
 {
     return render(NULL, settings, out);
 }
 
-static void log_state(const struct presence *presence)
+static void log_state(const struct status_topic *status_topic)
 {
     struct buf reasons = {0};
-    put_reasons(presence, &reasons);
-    LOG_INFO("status", LOG_TEXT("state", state_word(presence)),
+    put_reasons(status_topic, &reasons);
+    LOG_INFO("status", LOG_TEXT("state", state_word(status_topic)),
              LOG_SLICE("reasons", buf_slice(&reasons)));
     buf_fini(&reasons);
 }
 
 /* Whether they are others than were told, and keeps them as told. */
-static bool note_counts(struct presence *presence)
+static bool note_counts(struct status_topic *status_topic)
 {
     bool has_changed = false;
     for (size_t i = 0; i < COUNTS_COUNT; i++) {
-        int64_t count = counter_get(presence->counters, COUNTS[i].counter);
-        has_changed |= presence->told_counts[i] != count;
-        presence->told_counts[i] = count;
+        int64_t count = counter_get(status_topic->counters, COUNTS[i].counter);
+        has_changed |= status_topic->told_counts[i] != count;
+        status_topic->told_counts[i] = count;
     }
     return has_changed;
 }
 
-static void tell(struct presence *presence)
+static void tell(struct status_topic *status_topic)
 {
     struct buf message = {0};
-    if (!presence->has_publisher || (presence->is_starting && presence->offline == NULL)) {
+    if (!status_topic->has_publisher ||
+        (status_topic->is_starting && status_topic->offline == NULL)) {
         return;
     }
-    if (presence->is_telling) {
-        presence->is_outdated = true;
+    if (status_topic->is_telling) {
+        status_topic->is_outdated = true;
         return;
     }
-    if (render(presence, presence->settings, &message) == STATUS_OK) {
-        note_counts(presence);
-        presence->is_telling = true;
-        presence->is_outdated = false;
-        loop_timer_stop(presence->again);
-        mqtt_port_publish(presence->port, PRESENCE_MESSAGE_ID, buf_slice(&message));
+    if (render(status_topic, status_topic->settings, &message) == STATUS_OK) {
+        note_counts(status_topic);
+        status_topic->is_telling = true;
+        status_topic->is_outdated = false;
+        loop_timer_stop(status_topic->again);
+        workers_publish(status_topic->workers, STATUS_TOPIC_MESSAGE_ID, buf_slice(&message));
     }
     buf_fini(&message);
 }
@@ -266,132 +268,135 @@ static void again_due(void *arg)
  * anyway. */
 static void counts_due(void *arg)
 {
-    struct presence *presence = arg;
-    if (presence->has_publisher && presence->offline == NULL && note_counts(presence)) {
-        tell(presence);
-        loop_timer_start(presence->counting, PRESENCE_COUNTS_MS);
+    struct status_topic *status_topic = arg;
+    if (status_topic->has_publisher && status_topic->offline == NULL && note_counts(status_topic)) {
+        tell(status_topic);
+        loop_timer_start(status_topic->counting, STATUS_TOPIC_COUNTS_MS);
     }
 }
 
-void presence_counts_changed(struct presence *presence)
+void status_topic_counts_changed(struct status_topic *status_topic)
 {
-    if (!loop_timer_is_running(presence->counting)) {
-        loop_timer_start(presence->counting, PRESENCE_COUNTS_MS);
+    if (!loop_timer_is_running(status_topic->counting)) {
+        loop_timer_start(status_topic->counting, STATUS_TOPIC_COUNTS_MS);
     }
 }
 
-static void changed(struct presence *presence)
+static void changed(struct status_topic *status_topic)
 {
-    if (presence->admin != NULL) {
-        admin_set_ready(presence->admin, presence->offline == NULL && presence->has_publisher &&
-                                             !presence->reasons[PRESENCE_NOT_SUBSCRIBED] &&
-                                             !presence->reasons[PRESENCE_STORE_UNAVAILABLE]);
+    if (status_topic->admin != NULL) {
+        admin_set_ready(status_topic->admin, status_topic->offline == NULL &&
+                                                 status_topic->has_publisher &&
+                                                 !status_topic->reasons[HEALTH_NOT_SUBSCRIBED] &&
+                                                 !status_topic->reasons[HEALTH_STORE_UNAVAILABLE]);
     }
-    log_state(presence);
-    tell(presence);
+    log_state(status_topic);
+    tell(status_topic);
 }
 
 static void starting_over(void *arg)
 {
-    struct presence *presence = arg;
-    if (presence->is_starting) {
-        presence->is_starting = false;
-        changed(presence);
+    struct status_topic *status_topic = arg;
+    if (status_topic->is_starting) {
+        status_topic->is_starting = false;
+        changed(status_topic);
     }
 }
 
-void presence_set(struct presence *presence, enum presence_reason reason, bool is_on)
+void status_topic_set(struct status_topic *status_topic, enum health_reason reason, bool is_on)
 {
-    if (presence->reasons[reason] != is_on) {
-        presence->reasons[reason] = is_on;
-        changed(presence);
+    if (status_topic->reasons[reason] != is_on) {
+        status_topic->reasons[reason] = is_on;
+        changed(status_topic);
     }
 }
 
-void presence_receivers_changed(struct presence *presence, size_t up_count, size_t wanted_count)
+void status_topic_receivers_changed(struct status_topic *status_topic, size_t up_count,
+                                    size_t wanted_count)
 {
     if (up_count == wanted_count) {
-        presence->is_starting = false;
+        status_topic->is_starting = false;
     }
-    presence_set(presence, PRESENCE_NOT_SUBSCRIBED, up_count < wanted_count);
+    status_topic_set(status_topic, HEALTH_NOT_SUBSCRIBED, up_count < wanted_count);
 }
 
-void presence_publisher_changed(struct presence *presence, bool is_up)
+void status_topic_publisher_changed(struct status_topic *status_topic, bool is_up)
 {
-    presence->has_publisher = is_up;
-    presence->is_telling = false;
-    changed(presence);
-    if (!is_up && presence->offline != NULL) {
-        loop_timer_start(presence->told_due, 0);
+    status_topic->has_publisher = is_up;
+    status_topic->is_telling = false;
+    changed(status_topic);
+    if (!is_up && status_topic->offline != NULL) {
+        loop_timer_start(status_topic->told_due, 0);
     }
 }
 
-void presence_published(struct presence *presence)
+void status_topic_published(struct status_topic *status_topic)
 {
-    presence->is_telling = false;
-    if (presence->is_outdated) {
-        tell(presence);
-    } else if (presence->offline != NULL) {
-        loop_timer_start(presence->told_due, 0);
+    status_topic->is_telling = false;
+    if (status_topic->is_outdated) {
+        tell(status_topic);
+    } else if (status_topic->offline != NULL) {
+        loop_timer_start(status_topic->told_due, 0);
     }
 }
 
-void presence_unpublished(struct presence *presence, bool is_final, struct slice why)
+void status_topic_unpublished(struct status_topic *status_topic, bool is_final, struct slice why)
 {
     LOG_WARN("status_not_published", LOG_SLICE("why", why));
-    presence_published(presence);
-    if (!is_final && !presence->is_telling && presence->offline == NULL) {
-        loop_timer_start(presence->again, TELL_AGAIN_MS);
+    status_topic_published(status_topic);
+    if (!is_final && !status_topic->is_telling && status_topic->offline == NULL) {
+        loop_timer_start(status_topic->again, TELL_AGAIN_MS);
     }
 }
 
-void presence_recall_session_lost(struct presence *presence, int64_t at_ms)
+void status_topic_recall_session_lost(struct status_topic *status_topic, int64_t at_ms)
 {
-    presence->session_lost_at_ms = at_ms;
-    presence_set(presence, PRESENCE_SESSION_LOST, true);
+    status_topic->session_lost_at_ms = at_ms;
+    status_topic_set(status_topic, HEALTH_SESSION_LOST, true);
 }
 
 /* The first of several is kept: from then on commands may be lost. */
-void presence_session_lost(struct presence *presence, const char *client_id, int64_t at_ms)
+void status_topic_session_lost(struct status_topic *status_topic, const char *client_id,
+                               int64_t at_ms)
 {
     LOG_ERROR("session_lost", LOG_TEXT("client_id", client_id),
               LOG_TEXT("meaning", "the broker had forgotten this session: commands published while "
                                   "the bridge was away may be lost"),
               LOG_TEXT("until", "SIGUSR2 says that somebody has seen it"));
-    if (presence->session_lost_at_ms == 0) {
-        presence_recall_session_lost(presence, at_ms);
+    if (status_topic->session_lost_at_ms == 0) {
+        status_topic_recall_session_lost(status_topic, at_ms);
     }
 }
 
-int64_t presence_session_lost_at_ms(const struct presence *presence)
+int64_t status_topic_session_lost_at_ms(const struct status_topic *status_topic)
 {
-    return presence->session_lost_at_ms;
+    return status_topic->session_lost_at_ms;
 }
 
-void presence_session_seen(struct presence *presence)
+void status_topic_session_seen(struct status_topic *status_topic)
 {
-    presence->session_lost_at_ms = 0;
-    presence_set(presence, PRESENCE_SESSION_LOST, false);
+    status_topic->session_lost_at_ms = 0;
+    status_topic_set(status_topic, HEALTH_SESSION_LOST, false);
 }
 
 static void set_aside_over(void *arg)
 {
-    presence_set(arg, PRESENCE_COMMAND_SET_ASIDE, false);
+    status_topic_set(arg, HEALTH_COMMAND_SET_ASIDE, false);
 }
 
-void presence_set_aside(struct presence *presence)
+void status_topic_set_aside(struct status_topic *status_topic)
 {
-    presence_set(presence, PRESENCE_COMMAND_SET_ASIDE, true);
-    loop_timer_start(presence->set_aside, SET_ASIDE_SHOWN_MS);
+    status_topic_set(status_topic, HEALTH_COMMAND_SET_ASIDE, true);
+    loop_timer_start(status_topic->set_aside, SET_ASIDE_SHOWN_MS);
 }
 
-void presence_stop(struct presence *presence, const char *why, loop_fn *told, void *arg)
+void status_topic_stop(struct status_topic *status_topic, const char *why, loop_fn *told, void *arg)
 {
-    presence->offline = why;
-    presence->told = told;
-    presence->told_arg = arg;
-    changed(presence);
-    if (!presence->has_publisher) {
-        loop_timer_start(presence->told_due, 0);
+    status_topic->offline = why;
+    status_topic->told = told;
+    status_topic->told_arg = arg;
+    changed(status_topic);
+    if (!status_topic->has_publisher) {
+        loop_timer_start(status_topic->told_due, 0);
     }
 }

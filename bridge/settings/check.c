@@ -14,12 +14,13 @@
 
 static void warn(const struct settings_view *view, const char *path, const char *text)
 {
-    settings_say_warning(view->report, view->file, settings_line_of(view, path), path, "%s", text);
+    settings_report_warning(view->report, view->file, settings_line_of(view, path), path, "%s",
+                            text);
 }
 
 static void fail(const struct settings_view *view, const char *path, const char *text)
 {
-    settings_say_error(view->report, view->file, settings_line_of(view, path), path, "%s", text);
+    settings_report_error(view->report, view->file, settings_line_of(view, path), path, "%s", text);
 }
 
 /* The line of the first of these keys that is in the file; `others` ends with NULL. */
@@ -67,21 +68,21 @@ static void check_waits(const struct settings_view *view)
     const struct settings *settings = view->settings;
     int64_t attempt_ms = settings->api.connect_timeout_ms + settings->api.read_timeout_ms;
     if (settings->broker.reconnect_min_s > settings->broker.reconnect_max_s) {
-        settings_say_error(view->report, view->file,
-                           line_of_any(view, "broker.reconnect_min_s", max),
-                           "broker.reconnect_min_s",
-                           "is longer than broker.reconnect_max_s; allowed: at most that");
+        settings_report_error(view->report, view->file,
+                              line_of_any(view, "broker.reconnect_min_s", max),
+                              "broker.reconnect_min_s",
+                              "is longer than broker.reconnect_max_s; allowed: at most that");
     }
     if (settings->broker.protocol == 5 &&
         settings->broker.session_expiry_s < settings->limits.deadline_s) {
-        settings_say_warning(
+        settings_report_warning(
             view->report, view->file, line_of_any(view, "broker.session_expiry_s", deadline),
             "broker.session_expiry_s",
             "is shorter than limits.deadline_s: after an outage commands are gone that could "
             "still be started");
     }
     if (settings->limits.deadline_s * 1000 < attempt_ms) {
-        settings_say_warning(
+        settings_report_warning(
             view->report, view->file, line_of_any(view, "limits.deadline_s", timeouts),
             "limits.deadline_s",
             "is shorter than one attempt (api.connect_timeout_ms + api.read_timeout_ms): "
@@ -120,7 +121,7 @@ static void check_broker_uris(const struct settings_view *view)
         if (is_plain && !url_is_loopback_host(url.host)) {
             char key[64];
             snprintf(key, sizeof key, "broker.uris[%zu]", i);
-            settings_say_warning(
+            settings_report_warning(
                 view->report, view->file, settings_line_of(view, "broker.uris"), key,
                 "is not encrypted and not on loopback: commands and the password can be "
                 "read and changed on the way; use mqtts:// or wss://");
@@ -186,10 +187,11 @@ static void check_secret_file(const struct settings_view *view, const struct set
         return;
     }
     if (S_ISREG(info.st_mode) && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        settings_say_warning(view->report, view->file, settings_line_of(view, row->path), row->path,
-                             "names a secret that others than its owner may open (mode %04o); "
-                             "use mode 0600 or 0400",
-                             (unsigned)info.st_mode & 07777U);
+        settings_report_warning(view->report, view->file, settings_line_of(view, row->path),
+                                row->path,
+                                "names a secret that others than its owner may open (mode %04o); "
+                                "use mode 0600 or 0400",
+                                (unsigned)info.st_mode & 07777U);
     }
 }
 

@@ -101,8 +101,8 @@ static void warn_route(const struct settings_view *view, size_t route, const cha
     if (item != ITEM_NONE) {
         buf_printf(&key, "[%zu]", item);
     }
-    settings_say_warning(view->report, view->file, settings_route_line_of(view, route, path),
-                         key.data, "%s", text.data);
+    settings_report_warning(view->report, view->file, settings_route_line_of(view, route, path),
+                            key.data, "%s", text.data);
     buf_fini(&key);
     buf_fini(&text);
 }
@@ -118,9 +118,9 @@ static void check_names(const struct settings_view *view)
         struct buf key = {0};
         unsigned line = settings_route_line_of(view, i, "name");
         buf_printf(&key, "routes[%zu].name", i);
-        settings_say_error(view->report, view->file, line, key.data,
-                           "is also the name of routes[%zu]; allowed: each name once",
-                           (size_t)(first - settings->routes));
+        settings_report_error(view->report, view->file, line, key.data,
+                              "is also the name of routes[%zu]; allowed: each name once",
+                              (size_t)(first - settings->routes));
         buf_fini(&key);
     }
 }
@@ -161,10 +161,11 @@ static void check_template(const struct settings_view *view, const char *path, c
 {
     struct listener listener;
     if (find_loop(view->settings, template, &listener)) {
-        settings_say_warning(view->report, view->file, settings_line_of(view, path), path,
-                             "can be a command topic (routes[%zu].topics[%zu]): the bridge would "
-                             "read its own messages as commands",
-                             listener.route, listener.index);
+        settings_report_warning(
+            view->report, view->file, settings_line_of(view, path), path,
+            "can be a command topic (routes[%zu].topics[%zu]): the bridge would "
+            "read its own messages as commands",
+            listener.route, listener.index);
     }
 }
 
@@ -209,10 +210,10 @@ static void refuse_default(const struct settings_view *view, size_t route, const
 {
     char key[64];
     snprintf(key, sizeof key, "routes[%zu].%s", route, path);
-    settings_say_error(view->report, view->file, settings_route_line_of(view, route, path), key,
-                       "is none that this route's %s allow, so every command that leaves it out "
-                       "would be refused; allowed: one that they do",
-                       list);
+    settings_report_error(view->report, view->file, settings_route_line_of(view, route, path), key,
+                          "is none that this route's %s allow, so every command that leaves it out "
+                          "would be refused; allowed: one that they do",
+                          list);
 }
 
 /* What is no region or group at all was told already. */
@@ -266,11 +267,11 @@ static void check_count(const struct settings_view *view)
     for (size_t i = 0; i < view->settings->route_count; i++) {
         count += view->settings->routes[i].topics.count;
         if (count > ROUTE_FILTERS_MAX) {
-            settings_say_error(view->report, view->file, settings_route_line_of(view, i, "topics"),
-                               "routes",
-                               "have more than %d topics together; allowed: %d, so use "
-                               "wildcards or a second bridge",
-                               ROUTE_FILTERS_MAX, ROUTE_FILTERS_MAX);
+            settings_report_error(view->report, view->file,
+                                  settings_route_line_of(view, i, "topics"), "routes",
+                                  "have more than %d topics together; allowed: %d, so use "
+                                  "wildcards or a second bridge",
+                                  ROUTE_FILTERS_MAX, ROUTE_FILTERS_MAX);
             return;
         }
     }

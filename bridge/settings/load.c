@@ -38,8 +38,8 @@ static void complain(const struct reader *reader, const config_setting_t *settin
 {
     struct buf key = {0};
     buf_printf(&key, "%s%s", reader->prefix, path);
-    settings_say_error(reader->report, reader->file, config_setting_source_line(setting), key.data,
-                       "%s; allowed: %.*s", what, (int)allowed.length, allowed.data);
+    settings_report_error(reader->report, reader->file, config_setting_source_line(setting),
+                          key.data, "%s; allowed: %.*s", what, (int)allowed.length, allowed.data);
     buf_fini(&key);
 }
 
@@ -377,9 +377,9 @@ enum status settings_parse(struct slice text, const char *name, struct settings 
         if (config_read_string(&config, scanned.length == 0 ? "" : scanned.data) == CONFIG_TRUE) {
             settings = read_root(config_root_setting(&config), name, report);
         } else {
-            settings_say_error(report, name, (unsigned)config_error_line(&config), "syntax",
-                               "%s; allowed: key = value; and key: { ... };",
-                               config_error_text(&config));
+            settings_report_error(report, name, (unsigned)config_error_line(&config), "syntax",
+                                  "%s; allowed: key = value; and key: { ... };",
+                                  config_error_text(&config));
         }
     }
     config_destroy(&config);
@@ -425,9 +425,9 @@ enum status settings_load(const char *path, struct settings **out_settings,
         status = settings_parse(buf_slice(&text), path == NULL ? "defaults" : path, out_settings,
                                 report);
     } else {
-        settings_say_error(report, path, 0, "file",
-                           "cannot be read: %s; allowed: a readable file of at most 1 MiB",
-                           strerror(problem));
+        settings_report_error(report, path, 0, "file",
+                              "cannot be read: %s; allowed: a readable file of at most 1 MiB",
+                              strerror(problem));
         status = problem == ENOENT || problem == ENOTDIR ? STATUS_NOT_FOUND : STATUS_INVALID;
     }
     buf_fini(&text);

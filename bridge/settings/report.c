@@ -15,8 +15,8 @@ static void say(struct buf *out, const char *file, unsigned line, const char *ke
     buf_append_char(out, '\n');
 }
 
-void settings_say_error(struct settings_report *report, const char *file, unsigned line,
-                        const char *key, const char *format, ...)
+void settings_report_error(struct settings_report *report, const char *file, unsigned line,
+                           const char *key, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -25,8 +25,8 @@ void settings_say_error(struct settings_report *report, const char *file, unsign
     report->error_count++;
 }
 
-void settings_say_warning(struct settings_report *report, const char *file, unsigned line,
-                          const char *key, const char *format, ...)
+void settings_report_warning(struct settings_report *report, const char *file, unsigned line,
+                             const char *key, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);

@@ -19,7 +19,7 @@ struct scan {
 static void fault(struct scan *scan, unsigned line, const char *text)
 {
     scan->is_faulty = true;
-    settings_say_error(scan->report, scan->file, line, "syntax", "%s", text);
+    settings_report_error(scan->report, scan->file, line, "syntax", "%s", text);
 }
 
 static bool is_at(const struct scan *scan, const char *text)

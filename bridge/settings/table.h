@@ -124,11 +124,11 @@ struct settings_place {
 };
 
 /* Adds one line to the report: "FILE:LINE: key: text". */
-void settings_say_error(struct settings_report *report, const char *file, unsigned line,
-                        const char *key, const char *format, ...)
+void settings_report_error(struct settings_report *report, const char *file, unsigned line,
+                           const char *key, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-void settings_say_warning(struct settings_report *report, const char *file, unsigned line,
-                          const char *key, const char *format, ...)
+void settings_report_warning(struct settings_report *report, const char *file, unsigned line,
+                             const char *key, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
 /*

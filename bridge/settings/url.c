@@ -232,7 +232,7 @@ static bool has_placeholder(const struct url *url)
 }
 
 /* Whether nothing is wrong; *out_why is left alone then. */
-static bool verdict(const char *why, const char **out_why)
+static bool url_result(const char *why, const char **out_why)
 {
     if (why != NULL) {
         *out_why = why;
@@ -260,7 +260,7 @@ bool url_endpoint_is_valid(const char *text, bool allow_http, const char **out_w
     } else if (is_http && !allow_http && !url_is_loopback_host(url.host)) {
         why = "is plain http to a host that is not loopback";
     }
-    return verdict(why, out_why);
+    return url_result(why, out_why);
 }
 
 bool url_broker_is_valid(const char *text, const char **out_why)
@@ -282,7 +282,7 @@ bool url_broker_is_valid(const char *text, const char **out_why)
     } else if (url.port == 0) {
         why = "has port 0";
     }
-    return verdict(why, out_why);
+    return url_result(why, out_why);
 }
 
 bool url_proxy_is_valid(const char *text, const char **out_why)
@@ -304,7 +304,7 @@ bool url_proxy_is_valid(const char *text, const char **out_why)
     } else if (url.port == 0) {
         why = "has port 0";
     }
-    return verdict(why, out_why);
+    return url_result(why, out_why);
 }
 
 bool url_metadata_is_valid(const char *text, const char **out_why)
@@ -326,7 +326,7 @@ bool url_metadata_is_valid(const char *text, const char **out_why)
     } else if (!slice_equals_text(url.host, METADATA_HOST) && !url_is_loopback_host(url.host)) {
         why = "has a host other than " METADATA_HOST " that is not loopback";
     }
-    return verdict(why, out_why);
+    return url_result(why, out_why);
 }
 
 bool url_credentials_is_valid(const char *text, const char **out_why)
@@ -346,5 +346,5 @@ bool url_credentials_is_valid(const char *text, const char **out_why)
     } else if (url.port == 0) {
         why = "has port 0";
     }
-    return verdict(why, out_why);
+    return url_result(why, out_why);
 }

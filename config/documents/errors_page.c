@@ -25,9 +25,9 @@ static const struct page_row page_rows[] = {
 #undef OUTCOME_OTHER
 };
 
-static const char *deed(enum rule rule)
+static const char *action_text(enum rule rule)
 {
-    static const char *const deeds[] = {
+    static const char *const action_text[] = {
         [RULE_DONE] = "tells the success",
         [RULE_REPLY] = "replies at once",
         [RULE_REPLY_BRIDGE] = "replies at once, keeps nothing",
@@ -40,7 +40,7 @@ static const char *deed(enum rule rule)
         [RULE_CREDENTIALS_ONCE] =
             "refreshes its credentials where it can, tries again once, then replies",
     };
-    return deeds[rule];
+    return action_text[rule];
 }
 
 static void put_http(const struct page_row *row, struct buf *out)
@@ -81,7 +81,7 @@ static void put_row(const struct page_row *row, struct buf *out)
         buf_printf(out, " | `%s`", row->code);
     }
     put_category(row->category, out);
-    put_cell(deed(row->rule), out);
+    put_cell(action_text(row->rule), out);
     buf_append_text(out, " | ");
     put_cell(row->hint, out);
     if (row->hint_one_shot != NULL) {

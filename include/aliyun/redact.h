@@ -23,11 +23,11 @@
  * "***", and at most ANSWER_MESSAGE_BYTES_MAX bytes. `is_about_signature`: the message also ends
  * where a canonical request begins. What is no UTF-8 becomes '?'.
  */
-void answer_text_message(struct slice message, bool is_about_signature, const struct slice *secrets,
-                         size_t secret_count, struct buf *out);
+void redact_message(struct slice message, bool is_about_signature, const struct slice *secrets,
+                    size_t secret_count, struct buf *out);
 /* Appends a code or a request id: printable ASCII ('?' for the rest), at most ANSWER_WORD_BYTES_MAX
  * bytes, no secrets. */
-void answer_text_word(struct slice word, const struct slice *secrets, size_t secret_count,
-                      struct buf *out);
+void redact_word(struct slice word, const struct slice *secrets, size_t secret_count,
+                 struct buf *out);
 
 #endif

@@ -21,7 +21,7 @@ struct intake;
 
 /* All of these must outlive it. */
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
-                          struct ledger *ledger, struct mqtt_port *port);
+                          struct ledger *ledger, struct workers *workers);
 /*
  * Marks what is being taken in `marks` (BLAME_MARKS), so that a delivery that ended the bridge
  * twice in a row is taken alone, and after three times becomes a dead letter unread; `set_aside` is
@@ -31,7 +31,7 @@ void intake_watch(struct intake *intake, struct blame_mark *marks, struct blame_
                   loop_fn *set_aside, void *arg);
 /* Takes NULL. Deliveries whose claim is still under way are forgotten. */
 void intake_free(struct intake *intake);
-/* The verdict goes to mqtt_port_settle(), exactly once. */
+/* The verdict goes to workers_ack(), exactly once. */
 void intake_deliver(struct intake *intake, const struct delivery *delivery,
                     struct mqtt_ticket ticket);
 /*

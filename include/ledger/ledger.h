@@ -6,7 +6,7 @@
  * transaction (one fsync) and then reports, in order, on the loop's thread. Where there is an audit
  * file, its lines belong to the transaction: what cannot be audited is not done. A claim or a
  * message that cannot be stored is answered STATUS_STORE; moves and outcomes are kept and tried
- * again until the store takes them. A command's asker, its outcome and its rendered replies live
+ * again until the store takes them. A command's reply_to, its outcome and its rendered replies live
  * here; flow/ parts meet only through it.
  *
  * Thread: the loop's, for every function and callback.
@@ -89,16 +89,16 @@ typedef void ledger_claimed_fn(void *arg, enum status status, enum claim_result 
 typedef void ledger_done_fn(void *arg, enum status status);
 
 /*
- * Make the command ours, once, or answer it from the record. Takes the command and the asker's
+ * Make the command ours, once, or answer it from the record. Takes the command and the reply_to's
  * strings. Whatever the result, its reply or its place among those who wait is durable when `done`
  * is called. `unless_found`: a token without a record is refused with this error instead of claimed
- * (ERROR_NONE: claimed). `wants_accepted`: a new command's asker gets an "accepted" reply at once.
- * `audit`, taken too: what is known of the message, by audit_put_arrival(); empty where there is no
- * audit file.
+ * (ERROR_NONE: claimed). `wants_accepted`: a new command's reply_to gets an "accepted" reply at
+ * once. `audit`, taken too: what is known of the message, by audit_put_arrival(); empty where there
+ * is no audit file.
  */
 struct ledger_claim {
     struct command *command;
-    struct asker asker;
+    struct reply_to reply_to;
     enum bridge_error unless_found;
     const char *unless_message; /* static text */
     bool wants_accepted;
@@ -163,7 +163,7 @@ enum status ledger_list(const char *store, struct buf *out, struct buf *out_why)
 enum status ledger_count(const char *store, struct buf *out, struct buf *out_why);
 
 /* Where the audit file ends as of the last commit; a Seq of 0 where none was ever written. */
-enum status ledger_audit_head(const char *store, struct audit_head *out_head, struct buf *out_why);
+enum status ledger_audit_tip(const char *store, struct audit_tip *out_tip, struct buf *out_why);
 
 /* SQLite's version, for `version`. */
 const char *ledger_library_version(void);

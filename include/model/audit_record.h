@@ -50,8 +50,8 @@ void audit_line_end(struct audit_chain *chain, size_t start, struct buf *out);
 void audit_put_text(struct buf *out, const char *name, struct slice text);
 /* What is known of the message: topic, QoS, flags, size, where its reply goes, its trace. The
  * members stand by themselves in `out`, to be put into a line by audit_put_members(). */
-void audit_put_arrival(struct buf *out, const struct delivery *delivery, const struct asker *asker,
-                       bool is_token_made);
+void audit_put_arrival(struct buf *out, const struct delivery *delivery,
+                       const struct reply_to *reply_to, bool is_token_made);
 /* What could be read of a command that is refused; `route` may be NULL. */
 void audit_put_request(struct buf *out, const struct route *route, const struct request *request,
                        struct slice token);

@@ -26,9 +26,9 @@ enum claim_result {
 struct claim_found {
     enum state state; /* STATE_NONE: nothing */
     bool has_same_fingerprint;
-    enum keep keep;        /* of a DONE record */
-    int64_t expires_at_ms; /* of a DONE record, on the ledger's clock, as now_ms */
-    int64_t told_until_ms; /* of one that was set aside, on the same clock */
+    enum retention retention; /* of a DONE record */
+    int64_t expires_at_ms;    /* of a DONE record, on the ledger's clock, as now_ms */
+    int64_t told_until_ms;    /* of one that was set aside, on the same clock */
 };
 
 /* Never CLAIM_REFUSED, which is the ledger's to say (limits, deadlines). */

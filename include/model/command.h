@@ -50,7 +50,7 @@ struct command {
 };
 
 /* What a sender asked besides: where and with what its reply goes. Owns its strings. */
-struct asker {
+struct reply_to {
     char *topic; /* the reply topic, expanded and allowed; NULL: only a dead letter is possible */
     char *correlation_data; /* NULL for none */
     size_t correlation_data_bytes;
@@ -96,13 +96,14 @@ enum status request_authorise(const struct route *route, const struct request *r
 /*
  * Where the answer goes: Response Topic, else ReplyTo, else the route's reply topic with `token`.
  * STATUS_INVALID with Bridge.ReplyTopicNotAllowed where the sender's place is not allowed;
- * *out_asker then holds the route's own place (or none where `token` is absent). Never leaves
- * *out_asker unset.
+ * *out_reply_to then holds the route's own place (or none where `token` is absent). Never leaves
+ * *out_reply_to unset.
  */
-enum status asker_resolve(const struct route *route, const char *instance,
-                          const struct delivery *delivery, const struct request *request,
-                          struct slice token, struct asker *out_asker, struct refusal *out_refusal);
-void asker_fini(struct asker *asker);
+enum status reply_to_resolve(const struct route *route, const char *instance,
+                             const struct delivery *delivery, const struct request *request,
+                             struct slice token, struct reply_to *out_reply_to,
+                             struct refusal *out_refusal);
+void reply_to_fini(struct reply_to *reply_to);
 
 /* The token the bridge gives a command without one: derived where there is Correlation Data, else
  * random. 64 hex digits. */

@@ -34,16 +34,18 @@ enum category {
 
 /* How long the ledger keeps an outcome and what a duplicate finds. Numbers are stored in ledgers:
  * never renumber. */
-enum keep {
-    KEEP_SUCCESS,   /* dedup.success_ttl_s; told to duplicates */
-    KEEP_REFUSAL,   /* dedup.failure_ttl_s; told to duplicates */
-    KEEP_COOLDOWN,  /* as a refusal, but not past its RetryAfterMs */
-    KEEP_UNSURE,    /* never definite: kept for dedup.success_ttl_s, the same command goes upstream
-                       again */
-    KEEP_GIVEN_UP,  /* no effect: kept for dedup.failure_ttl_s, the same command goes upstream again
-                     */
-    KEEP_NOT,       /* about the bridge itself, or never tried: the token is not used up */
-    KEEP_SET_ASIDE, /* told to duplicates for dedup.failure_ttl_s; from then on as KEEP_UNSURE */
+enum retention {
+    RETENTION_SUCCESS,   /* dedup.success_ttl_s; told to duplicates */
+    RETENTION_REFUSAL,   /* dedup.failure_ttl_s; told to duplicates */
+    RETENTION_COOLDOWN,  /* as a refusal, but not past its RetryAfterMs */
+    RETENTION_UNSURE,    /* never definite: kept for dedup.success_ttl_s, the same command goes
+                       upstream    again */
+    RETENTION_GIVEN_UP,  /* no effect: kept for dedup.failure_ttl_s, the same command goes upstream
+                          * again
+                          */
+    RETENTION_NOT,       /* about the bridge itself, or never tried: the token is not used up */
+    RETENTION_SET_ASIDE, /* told to duplicates for dedup.failure_ttl_s; from then on as
+                            RETENTION_UNSURE */
 };
 
 /* The bridge's own errors: ERROR_MALFORMED_PAYLOAD and so on. */
@@ -57,7 +59,7 @@ enum bridge_error {
 
 struct outcome {
     enum outcome_status status;
-    enum keep keep;
+    enum retention retention;
     char *request_id; /* owned; NULL where none is known */
     /* The rest is for failed and unknown. */
     char *code;       /* owned */
@@ -73,7 +75,7 @@ struct outcome {
 void outcome_fini(struct outcome *outcome);
 void outcome_copy(struct outcome *out, const struct outcome *from);
 /* Whether the outcome may have been an effect. */
-bool keep_is_unsure(enum keep keep);
+bool retention_is_unsure(enum retention retention);
 /* An outcome of the bridge's own: code, category and hint from the table, status failed (unknown
  * for NoDefiniteAnswer and SetAside). */
 void outcome_of_error(struct outcome *out, enum bridge_error error, const char *message);

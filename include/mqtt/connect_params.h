@@ -1,9 +1,9 @@
 /*
- * mqtt_greeting - what an MQTT process is told at its start, from the settings.
+ * connect_params_buf - what an MQTT process is told at its start, from the settings.
  *
  * The broker password is read from its file each time, so that a changed one is used with the next
  * connection. Certificates and keys were loaded before (io/tls_files.h); since Paho takes paths
- * only, they go into files in memory, and the greeting names these.
+ * only, they go into files in memory, and the params_buf names these.
  *
  * Thread: one at a time.
  */
@@ -25,8 +25,8 @@
  * one. */
 #define MQTT_WILL_DELAY_S 10
 
-struct mqtt_greeting {
-    struct wire_hello hello; /* slices into the settings and into what follows */
+struct connect_params_buf {
+    struct connect_params params; /* slices into the settings and into what follows */
     char name[32];
     char *client_id;
     char *filters[ROUTE_FILTERS_MAX];
@@ -37,16 +37,17 @@ struct mqtt_greeting {
 };
 
 /*
- * The greeting of receiver `index` (from 0), or of the publisher with the `will` it is to leave
- * behind. STATUS_OK, or another with *out_why; to be given up with mqtt_greeting_fini() in either
- * case. `settings`, `tls` and `will` must outlive it.
+ * The params_buf of receiver `index` (from 0), or of the publisher with the `will` it is to leave
+ * behind. STATUS_OK, or another with *out_why; to be given up with connect_params_buf_fini() in
+ * either case. `settings`, `tls` and `will` must outlive it.
  */
-enum status mqtt_greeting_init(struct mqtt_greeting *greeting, const struct settings *settings,
-                               const struct tls_files *tls, enum wire_role role, uint32_t index,
-                               struct slice will, const char **out_why);
+enum status connect_params_buf_init(struct connect_params_buf *params_buf,
+                                    const struct settings *settings, const struct tls_files *tls,
+                                    enum wire_role role, uint32_t index, struct slice will,
+                                    const char **out_why);
 /* For a process in which the files of `tls_fds` are WIRE_TLS_FD and the next ones. */
-void mqtt_greeting_move_files(struct mqtt_greeting *greeting);
+void connect_params_buf_move_files(struct connect_params_buf *params_buf);
 /* Frees and wipes. */
-void mqtt_greeting_fini(struct mqtt_greeting *greeting);
+void connect_params_buf_fini(struct connect_params_buf *params_buf);
 
 #endif

@@ -28,7 +28,7 @@ struct connection;
 
 struct connection_hooks {
     void *arg;
-    /* Connected and, where the greeting has filters, subscribed to all of them. Once. */
+    /* Connected and, where the params_buf has filters, subscribed to all of them. Once. */
     void (*up)(void *arg, const struct wire_up *up);
     /* A message; also before `up`, where the broker had kept the session. True: acknowledge it;
      * false: cut the connection. */
@@ -41,8 +41,8 @@ struct connection_hooks {
     void (*down)(void *arg, const struct wire_down *down);
 };
 
-/* `hello` must outlive it. Ends the process where Paho cannot be set up. */
-struct connection *connection_new(const struct wire_hello *hello,
+/* `params` must outlive it. Ends the process where Paho cannot be set up. */
+struct connection *connection_new(const struct connect_params *params,
                                   const struct connection_hooks *hooks);
 /* Disconnects where it still stands and frees. Takes NULL. Thread: main. */
 void connection_free(struct connection *connection);
@@ -51,10 +51,10 @@ void connection_open(struct connection *connection);
 /* Readable when connection_turn() has something to do. */
 int connection_wake_fd(const struct connection *connection);
 /* Goes on to the next address, or gives up; to be called when woken and when
- * connection_patience_ms() has passed. Thread: main. */
+ * connection_max_delay_ms() has passed. Thread: main. */
 void connection_turn(struct connection *connection);
 /* How long to wait at most for a wake-up; -1 for ever. Thread: main. */
-int connection_patience_ms(const struct connection *connection);
+int connection_max_delay_ms(const struct connection *connection);
 /*
  * Hands a message to Paho, which copies it; published, refused or down follows. The QoS is lowered
  * to what is safe here and what the broker takes, as is the retain flag. STATUS_INVALID: it can

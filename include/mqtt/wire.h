@@ -26,13 +26,13 @@
 #define WIRE_FRAME_BYTES_MAX (64u << 20)
 
 enum wire_type {
-    WIRE_HELLO = 1, /* bridge → process, first: struct wire_hello */
-    WIRE_STOP,      /* bridge → process: disconnect in good order and end */
-    WIRE_UP,        /* process → bridge: struct wire_up */
-    WIRE_DOWN,      /* process → bridge, last words: struct wire_down */
-    WIRE_DELIVERY,  /* receiver → bridge, delivery fd: an encoded delivery */
-    WIRE_VERDICT,   /* bridge → receiver, delivery fd: u8, 1 durable, 0 refuse (cut the connection
-                       unacknowledged) */
+    WIRE_CONNECT_PARAMS = 1, /* bridge → process, first: struct connect_params */
+    WIRE_STOP,               /* bridge → process: disconnect in good order and end */
+    WIRE_UP,                 /* process → bridge: struct wire_up */
+    WIRE_DOWN,               /* process → bridge, last words: struct wire_down */
+    WIRE_DELIVERY,           /* receiver → bridge, delivery fd: an encoded delivery */
+    WIRE_ACK,       /* bridge → receiver, delivery fd: u8, 1 durable, 0 refuse (cut the connection
+                           unacknowledged) */
     WIRE_PUBLISH,   /* bridge → publisher: i64 id, then an encoded message */
     WIRE_PUBLISHED, /* publisher → bridge: i64 id, acknowledged by the broker */
     WIRE_UNPUBLISHED, /* publisher → bridge: struct wire_unpublished */
@@ -48,7 +48,7 @@ struct wire_filter {
 #define WIRE_URIS_MAX 16
 
 /* Everything a connection needs; slices are borrowed. */
-struct wire_hello {
+struct connect_params {
     enum wire_role role;
     const char *process_name; /* "receiver-1", "publisher": stands in its log lines */
     uint8_t log_level;        /* enum log_level */
@@ -64,7 +64,7 @@ struct wire_hello {
     uint32_t receive_maximum;
     uint32_t payload_bytes_max; /* of a delivery to pass on: the rest is cut, its size is told */
     uint32_t packet_bytes_max;  /* Maximum Packet Size to announce */
-    uint32_t verdict_timeout_ms;
+    uint32_t ack_timeout_ms;
     uint32_t connect_timeout_s;
     struct slice tls_ca_file; /* paths; absent for none */
     struct slice tls_ca_path;
@@ -95,7 +95,7 @@ enum wire_down_reason {
     WIRE_DOWN_REFUSED,     /* the broker refused: credentials, client id, protocol */
     WIRE_DOWN_SUBSCRIBE,   /* a subscription was refused */
     WIRE_DOWN_LOST,        /* the connection broke or the broker closed it */
-    WIRE_DOWN_VERDICT,     /* cut on purpose: a delivery was not stored */
+    WIRE_DOWN_ACK,         /* cut on purpose: a delivery was not stored */
     WIRE_DOWN_INTERNAL,    /* anything else */
 };
 
@@ -125,8 +125,9 @@ void wire_put(struct buf *out, enum wire_type type, struct slice body);
  */
 enum status wire_next(struct slice bytes, struct wire_frame *out_frame, size_t *out_taken);
 
-void wire_put_hello(struct buf *out, const struct wire_hello *hello);
-enum status wire_get_hello(struct slice body, struct wire_hello *out_hello, char name[32]);
+void wire_put_connect_params(struct buf *out, const struct connect_params *params);
+enum status wire_get_connect_params(struct slice body, struct connect_params *out_params,
+                                    char name[32]);
 void wire_put_up(struct buf *out, const struct wire_up *up);
 enum status wire_get_up(struct slice body, struct wire_up *out_up);
 void wire_put_down(struct buf *out, const struct wire_down *down);
@@ -138,8 +139,8 @@ void wire_put_publish(struct buf *out, int64_t id, struct slice message);
 enum status wire_get_publish(struct slice body, int64_t *out_id, struct slice *out_message);
 void wire_put_published(struct buf *out, int64_t id);
 enum status wire_get_published(struct slice body, int64_t *out_id);
-void wire_put_verdict(struct buf *out, bool is_durable);
-enum status wire_get_verdict(struct slice body, bool *out_is_durable);
+void wire_put_ack(struct buf *out, bool is_durable);
+enum status wire_get_ack(struct slice body, bool *out_is_durable);
 const char *wire_down_reason_text(enum wire_down_reason reason);
 
 #endif

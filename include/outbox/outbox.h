@@ -22,16 +22,16 @@
 
 struct outbox;
 
-/* `ledger` and `port` are given by outbox_connect() before anything else and must outlive it. */
+/* `ledger` and `workers` are given by outbox_connect() before anything else and must outlive it. */
 struct outbox *outbox_new(struct loop *loop, struct counters *counters);
 /* Begins with what the ledger still holds. */
-void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct mqtt_port *port);
+void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct workers *workers);
 /* Takes NULL. */
 void outbox_free(struct outbox *outbox);
 
 /* The ledger's hook: a durable message. */
 void outbox_posted(struct outbox *outbox, int64_t id, struct slice message);
-/* The port's hooks. */
+/* The workers's hooks. */
 void outbox_published(struct outbox *outbox, int64_t id);
 void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct slice why);
 /* `has_crashed`: it ended without a word, and what it had may be why. A message that was with it

@@ -85,7 +85,7 @@ static void add_record(struct fill *fill, uint64_t number)
     int64_t id = 0;
     struct store_outcome outcome = {
         .status = OUTCOME_SUCCEEDED,
-        .keep = KEEP_SUCCESS,
+        .retention = RETENTION_SUCCESS,
         .request_id = slice_text("C123F94F-4E38-19AE-942A-A8D6F44F0000"),
         .completed_at_ms = command->received_at_ms + 20,
         .expires_at_ms = command->received_at_ms + 20 + DAY_MS,

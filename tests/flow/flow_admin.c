@@ -1,6 +1,6 @@
 /* What operators see: the admin endpoint, and a session the broker forgot. */
+#include "flow_fixture.h"
 #include "flow_http.h"
-#include "flow_world.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -9,12 +9,12 @@
 #include <unistd.h>
 
 /* A bridge whose admin endpoint is at *out_port. */
-static struct bridge *start_with_admin(struct world *world, int *out_port)
+static struct bridge *start_with_admin(struct fixture *fixture, int *out_port)
 {
     int guard = -1;
     *out_port = port_reserve(&guard);
-    struct bridge *bridge = world_bridge_alone(
-        world, world_format(world, "admin.listen = \"127.0.0.1:%d\";", *out_port));
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture, fixture_format(fixture, "admin.listen = \"127.0.0.1:%d\";", *out_port));
     bridge_start(bridge);
     close(guard);
     return bridge;
@@ -57,10 +57,10 @@ static double metric(int port, const char *name)
     return value;
 }
 
-static void test_a_bridge_that_is_online_is_alive_and_ready(struct world *world)
+static void test_a_bridge_that_is_online_is_alive_and_ready(struct fixture *fixture)
 {
     int port = 0;
-    struct bridge *bridge = start_with_admin(world, &port);
+    struct bridge *bridge = start_with_admin(fixture, &port);
     bridge_wait_online(bridge);
     assert_int_equal(get(port, "/livez"), 200);
     assert_int_equal(get(port, "/readyz"), 200);
@@ -70,33 +70,33 @@ static void test_a_bridge_that_is_online_is_alive_and_ready(struct world *world)
     assert_int_equal(get(port, "/livez"), 0);
 }
 
-static void test_a_bridge_without_its_broker_is_alive_and_not_ready(struct world *world)
+static void test_a_bridge_without_its_broker_is_alive_and_not_ready(struct fixture *fixture)
 {
     int port = 0;
-    struct bridge *bridge = start_with_admin(world, &port);
+    struct bridge *bridge = start_with_admin(fixture, &port);
     bridge_wait_online(bridge);
-    broker_kill(&world->broker);
+    broker_kill(&fixture->broker);
     wait_for(port, "/readyz", 503);
     assert_int_equal(get(port, "/livez"), 200);
-    broker_start(&world->broker);
+    broker_start(&fixture->broker);
     wait_for(port, "/readyz", 200);
-    world_renew_sender(world);
+    fixture_renew_sender(fixture);
     bridge_stop(bridge);
 }
 
-static void test_metrics_count_what_happened(struct world *world)
+static void test_metrics_count_what_happened(struct fixture *fixture)
 {
     int port = 0;
-    struct bridge *bridge = start_with_admin(world, &port);
+    struct bridge *bridge = start_with_admin(fixture, &port);
     bridge_wait_online(bridge);
-    const char *token = world_name(world, "token");
-    const char *group = world_name(world, "pg");
-    simulator_fault(&world->simulator, "\"reset_before\"");
-    check_succeeded(world_ask(world, token, group, ""));
-    check_succeeded(world_ask(world, token, group, ""));
-    world_ask(world, world_name(world, "token"), group, ",\"Wrong\":1");
-    world_send(world, "not json");
-    client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    simulator_fault(&fixture->simulator, "\"reset_before\"");
+    check_succeeded(fixture_ask(fixture, token, group, ""));
+    check_succeeded(fixture_ask(fixture, token, group, ""));
+    fixture_ask(fixture, fixture_name(fixture, "token"), group, ",\"Wrong\":1");
+    fixture_send(fixture, "not json");
+    client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
     assert_int_equal(metric(port, "commands_received_total"), 4);
     assert_int_equal(metric(port, "commands_succeeded_total"), 1);
     assert_int_equal(metric(port, "commands_failed_total"), 0);
@@ -110,33 +110,35 @@ static void test_metrics_count_what_happened(struct world *world)
     bridge_stop(bridge);
 }
 
-static void test_a_session_the_broker_forgot_is_said_loudly(struct world *world)
+static void test_a_session_the_broker_forgot_is_said_loudly(struct fixture *fixture)
 {
     int port = 0;
-    struct bridge *bridge = start_with_admin(world, &port);
+    struct bridge *bridge = start_with_admin(fixture, &port);
     bridge_wait_online(bridge);
-    broker_kill(&world->broker);
-    broker_start(&world->broker);
-    world_renew_sender(world);
+    broker_kill(&fixture->broker);
+    broker_start(&fixture->broker);
+    fixture_renew_sender(fixture);
     int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
     const struct message *status = NULL;
     do {
-        status = client_expect(world->sender,
+        status = client_expect(fixture->sender,
                                &(struct match){.topic = bridge->status_topic, .state = "degraded"});
     } while (strstr(status->payload, "session_lost") == NULL && flow_now_ms() < end_ms);
     assert_non_null(strstr(status->payload, "session_lost"));
     assert_int_equal(metric(port, "sessions_lost_total"), 1);
     assert_true(bridge_log_contains(bridge, "level=error"));
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     bridge_stop(bridge);
 }
 
 /* Says that somebody has seen the loss; the bridge is online again, and so after a restart. */
-static void see_loss(struct world *world, struct bridge *bridge)
+static void see_loss(struct fixture *fixture, struct bridge *bridge)
 {
-    client_forget(world->sender, &(struct match){.topic = bridge->status_topic});
+    client_forget(fixture->sender, &(struct match){.topic = bridge->status_topic});
     assert_int_equal(kill(bridge->pid, SIGUSR2), 0);
-    client_expect(world->sender, &(struct match){.topic = bridge->status_topic, .state = "online"});
+    client_expect(fixture->sender,
+                  &(struct match){.topic = bridge->status_topic, .state = "online"});
     assert_true(bridge_log_contains(bridge, "event=session_loss_seen"));
     bridge_stop(bridge);
     bridge_start(bridge);
@@ -144,39 +146,40 @@ static void see_loss(struct world *world, struct bridge *bridge)
 }
 
 static void test_a_lost_session_is_shown_over_restarts_until_somebody_has_seen_it(
-    struct world *world)
+    struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     bridge_stop(bridge);
-    broker_kill(&world->broker);
-    broker_start(&world->broker);
-    world_renew_sender(world);
+    broker_kill(&fixture->broker);
+    broker_start(&fixture->broker);
+    fixture_renew_sender(fixture);
     const struct match lost = {.topic = bridge->status_topic, .state = "degraded"};
     bridge_start(bridge);
-    const char *at = json_text(client_expect(world->sender, &lost)->json, "SessionLostAt");
+    const char *at = json_text(client_expect(fixture->sender, &lost)->json, "SessionLostAt");
     assert_string_not_equal(at, "");
     bridge_stop(bridge);
     bridge_start(bridge);
-    const struct message *again = client_expect(world->sender, &lost);
+    const struct message *again = client_expect(fixture->sender, &lost);
     assert_non_null(strstr(again->payload, "session_lost"));
     assert_string_equal(json_text(again->json, "SessionLostAt"), at);
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
-    see_loss(world, bridge);
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    see_loss(fixture, bridge);
 }
 
 /* The last word of a bridge that stops is its account. */
-static void test_the_status_tells_what_became_of_all_commands(struct world *world)
+static void test_the_status_tells_what_became_of_all_commands(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    const char *group = world_name(world, "pg");
-    check_succeeded(world_ask(world, token, group, ""));
-    check_succeeded(world_ask(world, token, group, ""));
-    world_send(world, "{}");
-    client_expect(world->sender, &(struct match){.topic = "ecs-bridge/v1/dead-letters"});
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    check_succeeded(fixture_ask(fixture, token, group, ""));
+    check_succeeded(fixture_ask(fixture, token, group, ""));
+    fixture_send(fixture, "{}");
+    client_expect(fixture->sender, &(struct match){.topic = "ecs-bridge/v1/dead-letters"});
     bridge_stop(bridge);
     const struct message *status = client_expect(
-        world->sender, &(struct match){.topic = bridge->status_topic, .state = "offline"});
+        fixture->sender, &(struct match){.topic = bridge->status_topic, .state = "offline"});
     const cJSON *counts = cJSON_GetObjectItem(status->json, "Counts");
     assert_non_null(counts);
     assert_int_equal(json_number(counts, "Received"), 3);
@@ -186,33 +189,34 @@ static void test_the_status_tells_what_became_of_all_commands(struct world *worl
 }
 
 /* Also where it was forgotten while the bridge was away. */
-static void test_a_session_forgotten_while_the_bridge_was_away_is_said_loudly(struct world *world)
+static void test_a_session_forgotten_while_the_bridge_was_away_is_said_loudly(
+    struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     bridge_stop(bridge);
-    broker_kill(&world->broker);
-    broker_start(&world->broker);
-    world_renew_sender(world);
+    broker_kill(&fixture->broker);
+    broker_start(&fixture->broker);
+    fixture_renew_sender(fixture);
     bridge_start(bridge);
     const struct message *status = client_expect(
-        world->sender, &(struct match){.topic = bridge->status_topic, .state = "degraded"});
+        fixture->sender, &(struct match){.topic = bridge->status_topic, .state = "degraded"});
     assert_non_null(strstr(status->payload, "session_lost"));
 }
 
-static void test_a_restart_with_its_session_is_no_loss(struct world *world)
+static void test_a_restart_with_its_session_is_no_loss(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     bridge_stop(bridge);
     bridge_start(bridge);
     bridge_wait_online(bridge);
     assert_false(bridge_log_contains(bridge, "session_lost"));
 }
 
-static void test_the_log_may_be_json_lines(struct world *world)
+static void test_the_log_may_be_json_lines(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "log.format = \"json\";");
-    const char *token = world_name(world, "token");
-    world_ask(world, token, world_name(world, "pg"), ",\"traceparent\":\"a \\\"b\\\"\"");
+    struct bridge *bridge = fixture_bridge(fixture, "log.format = \"json\";");
+    const char *token = fixture_name(fixture, "token");
+    fixture_ask(fixture, token, fixture_name(fixture, "pg"), ",\"traceparent\":\"a \\\"b\\\"\"");
     bridge_stop(bridge);
     char *log = file_read(bridge->log);
     int count = 0;

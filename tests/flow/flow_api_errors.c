@@ -1,5 +1,5 @@
 /* Every documented error of the API, from the far side to the reply. */
-#include "flow_world.h"
+#include "flow_fixture.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,17 +11,18 @@ struct row {
 };
 
 /* Answers every start with a token as told, in JSON or XML. */
-static void answer_always_in(struct world *world, const char *token, const char *code, bool is_xml)
+static void answer_always_in(struct fixture *fixture, const char *token, const char *code,
+                             bool is_xml)
 {
-    simulator_fault(&world->simulator,
+    simulator_fault(&fixture->simulator,
                     "\"error\",\"Code\":\"%s\",\"Xml\":%s,\"Count\":-1,"
                     "\"Match\":{\"ClientToken\":\"%s\"}",
                     code, is_xml ? "true" : "false", token);
 }
 
-static void answer_always(struct world *world, const char *token, const char *code)
+static void answer_always(struct fixture *fixture, const char *token, const char *code)
 {
-    answer_always_in(world, token, code, false);
+    answer_always_in(fixture, token, code, false);
 }
 
 static void check_from_api(const struct message *reply, const char *status, const struct row *row,
@@ -36,26 +37,26 @@ static void check_from_api(const struct message *reply, const char *status, cons
     assert_string_equal(message_user(reply, "status"), status);
 }
 
-static void check_definite_in(struct world *world, const struct row *row, bool is_xml)
+static void check_definite_in(struct fixture *fixture, const struct row *row, bool is_xml)
 {
-    const char *token = world_name(world, "token");
-    answer_always_in(world, token, row->code, is_xml);
-    const struct message *reply = world_ask(world, token, world_name(world, "pg"), "");
+    const char *token = fixture_name(fixture, "token");
+    answer_always_in(fixture, token, row->code, is_xml);
+    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
     check_from_api(reply, "failed", row, strcmp(row->category, "cooldown") == 0);
-    cJSON *rows = simulator_requests(&world->simulator, token);
+    cJSON *rows = simulator_requests(&fixture->simulator, token);
     assert_int_equal(cJSON_GetArraySize(rows), 1);
     check_text(reply, "RequestId", json_text(cJSON_GetArrayItem(rows, 0), "RequestId"));
     cJSON_Delete(rows);
 }
 
 /* A definite refusal: told after one call, with the API's own message and request id. */
-static void check_definite(struct world *world, const struct row *row)
+static void check_definite(struct fixture *fixture, const struct row *row)
 {
-    check_definite_in(world, row, false);
-    check_definite_in(world, row, true);
+    check_definite_in(fixture, row, false);
+    check_definite_in(fixture, row, true);
 }
 
-static void test_definite_refusals_are_passed_on_after_one_call(struct world *world)
+static void test_definite_refusals_are_passed_on_after_one_call(struct fixture *fixture)
 {
     static const struct row rows[] = {
         {"OperationDenied.StandbyDeviceAttached", 400, "conflict"},
@@ -71,23 +72,23 @@ static void test_definite_refusals_are_passed_on_after_one_call(struct world *wo
         {"NoSuchResource", 404, "not_found"},
         {"IdempotentParameterMismatch", 400, "invalid"},
     };
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        check_definite(world, &rows[i]);
+        check_definite(fixture, &rows[i]);
     }
 }
 
-static void test_the_message_of_the_api_is_passed_on(struct world *world)
+static void test_the_message_of_the_api_is_passed_on(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    simulator_fault(&world->simulator, "\"error\",\"Code\":\"NoSuchResource\","
-                                       "\"Message\":\"No such \\\"group\\\" \\u00e4 <&>.\"");
-    const struct message *reply = world_ask(world, token, world_name(world, "pg"), "");
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"NoSuchResource\","
+                                         "\"Message\":\"No such \\\"group\\\" \\u00e4 <&>.\"");
+    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
     check_text(reply, "Error.Message", "No such \"group\" \xc3\xa4 <&>.");
 }
 
-static void test_other_codes_are_judged_by_their_http_status(struct world *world)
+static void test_other_codes_are_judged_by_their_http_status(struct fixture *fixture)
 {
     static const struct row rows[] = {
         {"Some.Code", 400, "invalid"},   {"Some.Code", 401, "denied"},
@@ -95,85 +96,88 @@ static void test_other_codes_are_judged_by_their_http_status(struct world *world
         {"Some.Code", 409, "conflict"},  {"Some.Code", 412, "invalid"},
         {"Some.Code", 429, "throttled"},
     };
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        simulator_fault(&world->simulator,
+        simulator_fault(&fixture->simulator,
                         "\"error\",\"Code\":\"%s\",\"Http\":%d,\"Message\":\"As it is.\"",
                         rows[i].code, rows[i].http);
         const struct message *reply =
-            world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+            fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
         check_from_api(reply, "failed", &rows[i], strcmp(rows[i].category, "throttled") == 0);
         check_text(reply, "Error.Message", "As it is.");
     }
 }
 
-static void check_hint(struct world *world, const char *extra, const char *code, const char *word)
+static void check_hint(struct fixture *fixture, const char *extra, const char *code,
+                       const char *word)
 {
-    const char *token = world_name(world, "token");
-    answer_always(world, token, code);
-    const struct message *reply = world_ask(world, token, world_name(world, "pg"), extra);
+    const char *token = fixture_name(fixture, "token");
+    answer_always(fixture, token, code);
+    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), extra);
     if (strstr(json_text(reply->json, "Error.Hint"), word) == NULL) {
         flow_fail("the hint does not say %s: %s", word, reply->payload);
     }
 }
 
-static void test_the_hint_names_what_helps(struct world *world)
+static void test_the_hint_names_what_helps(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_hint(world, "", "OperationDenied.InvalidStatus", "created, syncing, normal");
-    check_hint(world, ",\"OneShot\":true", "OperationDenied.InvalidStatus",
+    fixture_bridge(fixture, "");
+    check_hint(fixture, "", "OperationDenied.InvalidStatus", "created, syncing, normal");
+    check_hint(fixture, ",\"OneShot\":true", "OperationDenied.InvalidStatus",
                "created, manual_syncing");
-    check_hint(world, "", "Forbidden.Action", "ebs:StartDiskReplicaGroup");
-    check_hint(world, "", "InvalidAction.NotFound", "api.preset");
-    check_hint(world, "", "InvalidVersion", "api.version");
-    check_hint(world, "", "InvalidProduct.NotFound", "api.endpoint");
+    check_hint(fixture, "", "Forbidden.Action", "ebs:StartDiskReplicaGroup");
+    check_hint(fixture, "", "InvalidAction.NotFound", "api.preset");
+    check_hint(fixture, "", "InvalidVersion", "api.version");
+    check_hint(fixture, "", "InvalidProduct.NotFound", "api.endpoint");
 }
 
-static void test_a_cooldown_tells_half_the_rpo(struct world *world)
+static void test_a_cooldown_tells_half_the_rpo(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *group = world_name(world, "pg");
+    fixture_bridge(fixture, "");
+    const char *group = fixture_name(fixture, "pg");
     const char *one_shot = ",\"OneShot\":true";
-    check_succeeded(world_ask(world, world_name(world, "token"), group, one_shot));
-    const struct message *reply = world_ask(world, world_name(world, "token"), group, one_shot);
+    check_succeeded(fixture_ask(fixture, fixture_name(fixture, "token"), group, one_shot));
+    const struct message *reply =
+        fixture_ask(fixture, fixture_name(fixture, "token"), group, one_shot);
     check_error(reply, "failed", "OperationDenied.ManualSyncLimit", "cooldown", true);
     assert_int_equal(json_number(reply->json, "Error.RetryAfterMs"), 450000);
 }
 
-static void test_a_route_may_wait_for_the_end_of_a_cooldown(struct world *world)
+static void test_a_route_may_wait_for_the_end_of_a_cooldown(struct fixture *fixture)
 {
-    world_bridge(world, "routes.cooldown = \"defer\"; api.rpo_s = 4;");
-    const char *token = world_name(world, "token");
+    fixture_bridge(fixture, "routes.cooldown = \"defer\"; api.rpo_s = 4;");
+    const char *token = fixture_name(fixture, "token");
     int64_t begin_ms = flow_now_ms();
-    simulator_fault(&world->simulator, "\"error\",\"Code\":\"OperationDenied.ManualSyncLimit\"");
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"OperationDenied.ManualSyncLimit\"");
     const struct message *reply =
-        world_ask(world, token, world_name(world, "pg"), ",\"OneShot\":true");
+        fixture_ask(fixture, token, fixture_name(fixture, "pg"), ",\"OneShot\":true");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 2);
     assert_true(flow_now_ms() - begin_ms >= 1950);
 }
 
-static void test_a_cooldown_longer_than_the_deadline_is_not_waited_for(struct world *world)
+static void test_a_cooldown_longer_than_the_deadline_is_not_waited_for(struct fixture *fixture)
 {
-    world_bridge(world, "routes.cooldown = \"defer\";");
-    simulator_fault(&world->simulator, "\"error\",\"Code\":\"OperationDenied.ManualSyncLimit\"");
-    const struct message *reply =
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"), ",\"OneShot\":true");
+    fixture_bridge(fixture, "routes.cooldown = \"defer\";");
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"OperationDenied.ManualSyncLimit\"");
+    const struct message *reply = fixture_ask(fixture, fixture_name(fixture, "token"),
+                                              fixture_name(fixture, "pg"), ",\"OneShot\":true");
     check_error(reply, "failed", "OperationDenied.ManualSyncLimit", "cooldown", true);
 }
 
 /* --- XML --- */
 
-static void check_xml(struct world *world, const char *status, const char *extra, const char *code,
-                      const char *category)
+static void check_xml(struct fixture *fixture, const char *status, const char *extra,
+                      const char *code, const char *category)
 {
-    const char *group = world_name(world, "pg");
-    simulator_order(&world->simulator, "POST", "groups",
+    const char *group = fixture_name(fixture, "pg");
+    simulator_order(&fixture->simulator, "POST", "groups",
                     "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\",\"Status\":\"%s\","
                     "\"CooldownMs\":%d}",
                     group, status, strcmp(category, "cooldown") == 0 ? 60000 : 0);
-    simulator_fault(&world->simulator, "\"xml\"");
-    const struct message *reply = world_ask(world, world_name(world, "token"), group, extra);
+    simulator_fault(&fixture->simulator, "\"xml\"");
+    const struct message *reply =
+        fixture_ask(fixture, fixture_name(fixture, "token"), group, extra);
     if (code == NULL) {
         check_succeeded(reply);
     } else {
@@ -183,23 +187,24 @@ static void check_xml(struct world *world, const char *status, const char *extra
     }
 }
 
-static void test_answers_in_xml_are_understood(struct world *world)
+static void test_answers_in_xml_are_understood(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_xml(world, "created", "", NULL, "");
-    check_xml(world, "failovered", "", "OperationDenied.InvalidStatus", "conflict");
-    check_xml(world, "stopped", ",\"OneShot\":true", "OperationDenied.ManualSyncLimit", "cooldown");
+    fixture_bridge(fixture, "");
+    check_xml(fixture, "created", "", NULL, "");
+    check_xml(fixture, "failovered", "", "OperationDenied.InvalidStatus", "conflict");
+    check_xml(fixture, "stopped", ",\"OneShot\":true", "OperationDenied.ManualSyncLimit",
+              "cooldown");
 }
 
 /* --- errors the bridge tries to overcome --- */
 
 /* In a region of its own, so that throttling one does not slow the next. */
-static void send_in_region(struct world *world, const char *token, int region)
+static void send_in_region(struct fixture *fixture, const char *token, int region)
 {
-    world_send(world, world_format(world,
-                                   "{\"RegionId\":\"cn-region-%d\",\"ReplicaGroupId\":\"%s\","
-                                   "\"ClientToken\":\"%s\"}",
-                                   region, world_name(world, "pg"), token));
+    fixture_send(fixture, fixture_format(fixture,
+                                         "{\"RegionId\":\"cn-region-%d\",\"ReplicaGroupId\":\"%s\","
+                                         "\"ClientToken\":\"%s\"}",
+                                         region, fixture_name(fixture, "pg"), token));
 }
 
 struct retried {
@@ -221,51 +226,51 @@ static const struct retried retried_rows[] = {
 
 enum { RETRIED_COUNT = sizeof retried_rows / sizeof retried_rows[0] };
 
-static void test_errors_that_pass_are_overcome_with_the_same_token(struct world *world)
+static void test_errors_that_pass_are_overcome_with_the_same_token(struct fixture *fixture)
 {
     const char *tokens[RETRIED_COUNT];
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     for (int i = 0; i < RETRIED_COUNT; i++) {
-        tokens[i] = world_name(world, "token");
-        simulator_fault(&world->simulator,
+        tokens[i] = fixture_name(fixture, "token");
+        simulator_fault(&fixture->simulator,
                         "\"error\",\"Code\":\"%s\",\"Match\":{\"ClientToken\":\"%s\"}",
                         retried_rows[i].row.code, tokens[i]);
-        send_in_region(world, tokens[i], i);
+        send_in_region(fixture, tokens[i], i);
     }
     for (int i = 0; i < RETRIED_COUNT; i++) {
-        const struct message *reply = world_expect_reply(world, tokens[i]);
+        const struct message *reply = fixture_expect_reply(fixture, tokens[i]);
         check_succeeded(reply);
         assert_int_equal(json_number(reply->json, "Attempts"), 2);
-        assert_int_equal(simulator_token(&world->simulator, tokens[i], "Calls"), 2);
-        assert_int_equal(simulator_token(&world->simulator, tokens[i], "Effects"), 1);
+        assert_int_equal(simulator_token(&fixture->simulator, tokens[i], "Calls"), 2);
+        assert_int_equal(simulator_token(&fixture->simulator, tokens[i], "Effects"), 1);
     }
 }
 
-static void test_errors_that_last_are_told_at_the_deadline(struct world *world)
+static void test_errors_that_last_are_told_at_the_deadline(struct fixture *fixture)
 {
     const char *tokens[RETRIED_COUNT];
-    world_bridge(world, "limits.deadline_s = 2; api.read_timeout_ms = 500;");
+    fixture_bridge(fixture, "limits.deadline_s = 2; api.read_timeout_ms = 500;");
     for (int i = 0; i < RETRIED_COUNT; i++) {
-        tokens[i] = world_name(world, "token");
-        answer_always_in(world, tokens[i], retried_rows[i].row.code, i % 2 == 1);
-        send_in_region(world, tokens[i], i);
+        tokens[i] = fixture_name(fixture, "token");
+        answer_always_in(fixture, tokens[i], retried_rows[i].row.code, i % 2 == 1);
+        send_in_region(fixture, tokens[i], i);
     }
     for (int i = 0; i < RETRIED_COUNT; i++) {
-        const struct message *reply = world_expect_reply(world, tokens[i]);
+        const struct message *reply = fixture_expect_reply(fixture, tokens[i]);
         check_from_api(reply, retried_rows[i].status, &retried_rows[i].row, true);
         assert_true(json_number(reply->json, "Attempts") >= 2);
         assert_int_equal(json_number(reply->json, "Attempts"),
-                         simulator_token(&world->simulator, tokens[i], "Calls"));
+                         simulator_token(&fixture->simulator, tokens[i], "Calls"));
     }
 }
 
-static void test_each_attempt_has_a_new_nonce(struct world *world)
+static void test_each_attempt_has_a_new_nonce(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    simulator_fault(&world->simulator, "\"error\",\"Code\":\"InternalError\",\"Count\":2");
-    check_succeeded(world_ask(world, token, world_name(world, "pg"), ""));
-    cJSON *rows = simulator_requests(&world->simulator, token);
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"InternalError\",\"Count\":2");
+    check_succeeded(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""));
+    cJSON *rows = simulator_requests(&fixture->simulator, token);
     assert_int_equal(cJSON_GetArraySize(rows), 3);
     for (int i = 0; i < 3; i++) {
         for (int other = 0; other < i; other++) {
@@ -274,8 +279,8 @@ static void test_each_attempt_has_a_new_nonce(struct world *world)
         }
     }
     cJSON_Delete(rows);
-    assert_int_equal(simulator_total(&world->simulator, "NonceReuse"), 0);
-    assert_int_equal(simulator_total(&world->simulator, "SignatureErrors"), 0);
+    assert_int_equal(simulator_total(&fixture->simulator, "NonceReuse"), 0);
+    assert_int_equal(simulator_total(&fixture->simulator, "SignatureErrors"), 0);
 }
 
 /* From the first answer to the second request, in ms. */
@@ -285,14 +290,14 @@ static double pause_between(const cJSON *rows)
            json_number(cJSON_GetArrayItem(rows, 0), "AnswerMs");
 }
 
-static void test_the_api_says_when_to_come_again(struct world *world)
+static void test_the_api_says_when_to_come_again(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    simulator_fault(&world->simulator,
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator,
                     "\"error\",\"Code\":\"Throttling.User\",\"RetryAfterMs\":1500");
-    check_succeeded(world_ask(world, token, world_name(world, "pg"), ""));
-    cJSON *rows = simulator_requests(&world->simulator, token);
+    check_succeeded(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""));
+    cJSON *rows = simulator_requests(&fixture->simulator, token);
     assert_int_equal(cJSON_GetArraySize(rows), 2);
     assert_true(pause_between(rows) >= 1490);
     assert_true(pause_between(rows) < 10000);
@@ -301,41 +306,41 @@ static void test_the_api_says_when_to_come_again(struct world *world)
     cJSON_Delete(rows);
 }
 
-static void test_a_throttled_command_tells_when_to_come_again(struct world *world)
+static void test_a_throttled_command_tells_when_to_come_again(struct fixture *fixture)
 {
-    world_bridge(world, "limits.deadline_s = 1; api.read_timeout_ms = 500;");
-    simulator_fault(&world->simulator,
+    fixture_bridge(fixture, "limits.deadline_s = 1; api.read_timeout_ms = 500;");
+    simulator_fault(&fixture->simulator,
                     "\"error\",\"Code\":\"Throttling.User\",\"RetryAfterMs\":30000,\"Count\":-1");
     const struct message *reply =
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_error(reply, "failed", "Throttling.User", "throttled", true);
     assert_true(json_number(reply->json, "Error.RetryAfterMs") > 20000);
     assert_true(json_number(reply->json, "Error.RetryAfterMs") <= 30000);
 }
 
-static void test_a_throttling_storm_is_ridden_out(struct world *world)
+static void test_a_throttling_storm_is_ridden_out(struct fixture *fixture)
 {
     enum { COUNT = 40 };
     const char *tokens[COUNT];
-    world_bridge(world, "api.rate_per_s = 20.0; api.rate_burst = 40;");
-    simulator_order(&world->simulator, "POST", "limits",
+    fixture_bridge(fixture, "api.rate_per_s = 20.0; api.rate_burst = 40;");
+    simulator_order(&fixture->simulator, "POST", "limits",
                     "{\"RatePerS\":10,\"Burst\":3,\"RetryAfter\":true}");
     for (int i = 0; i < COUNT; i++) {
-        tokens[i] = world_name(world, "token");
-        world_send(world, world_command(world, tokens[i], world_name(world, "pg"), ""));
+        tokens[i] = fixture_name(fixture, "token");
+        fixture_send(fixture, fixture_command(fixture, tokens[i], fixture_name(fixture, "pg"), ""));
     }
     for (int i = 0; i < COUNT; i++) {
-        check_succeeded(world_expect_reply(world, tokens[i]));
+        check_succeeded(fixture_expect_reply(fixture, tokens[i]));
     }
-    assert_true(simulator_total(&world->simulator, "Throttled") > 0);
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), COUNT);
+    assert_true(simulator_total(&fixture->simulator, "Throttled") > 0);
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), COUNT);
     /* Each may meet it a few times; hammering would be hundreds of times. */
-    assert_true(simulator_total(&world->simulator, "Throttled") < 4 * COUNT);
+    assert_true(simulator_total(&fixture->simulator, "Throttled") < 4 * COUNT);
 }
 
 /* --- credentials, clock, signature --- */
 
-static void test_refused_credentials_are_told_after_one_more_try(struct world *world)
+static void test_refused_credentials_are_told_after_one_more_try(struct fixture *fixture)
 {
     static const struct row rows[] = {
         {"InvalidAccessKeyId.NotFound", 404, "denied"},
@@ -345,34 +350,37 @@ static void test_refused_credentials_are_told_after_one_more_try(struct world *w
         {"InvalidSecurityToken.Malformed", 400, "denied"},
         {"Forbidden.AccessKeyDisabled", 403, "denied"},
     };
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const char *token = world_name(world, "token");
-        answer_always(world, token, rows[i].code);
-        check_from_api(world_ask(world, token, world_name(world, "pg"), ""), "failed", &rows[i],
-                       false);
-        int calls = simulator_token(&world->simulator, token, "Calls");
+        const char *token = fixture_name(fixture, "token");
+        answer_always(fixture, token, rows[i].code);
+        check_from_api(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""), "failed",
+                       &rows[i], false);
+        int calls = simulator_token(&fixture->simulator, token, "Calls");
         assert_true(calls >= 1 && calls <= 2);
     }
 }
 
-static void test_refused_credentials_degrade_the_bridge_until_they_are_taken(struct world *world)
+static void test_refused_credentials_degrade_the_bridge_until_they_are_taken(
+    struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     const struct match degraded = {.topic = bridge->status_topic, .state = "degraded"};
-    const char *token = world_name(world, "token");
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
-    client_settle(world->sender);
-    client_forget(world->sender, &(struct match){.topic = bridge->status_topic});
-    answer_always(world, token, "InvalidAccessKeyId.NotFound");
-    world_ask(world, token, world_name(world, "pg"), "");
-    const struct message *status = client_expect(world->sender, &degraded);
+    const char *token = fixture_name(fixture, "token");
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    client_settle(fixture->sender);
+    client_forget(fixture->sender, &(struct match){.topic = bridge->status_topic});
+    answer_always(fixture, token, "InvalidAccessKeyId.NotFound");
+    fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    const struct message *status = client_expect(fixture->sender, &degraded);
     assert_non_null(strstr(status->payload, "credentials_refused"));
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     bridge_wait_online(bridge);
 }
 
-static void test_configuration_errors_are_told(struct world *world)
+static void test_configuration_errors_are_told(struct fixture *fixture)
 {
     static const struct row rows[] = {
         {"InvalidAction.NotFound", 404, "configuration"},
@@ -380,67 +388,69 @@ static void test_configuration_errors_are_told(struct world *world)
         {"InvalidVersion", 400, "configuration"},
         {"InvalidProduct.NotFound", 404, "configuration"},
     };
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        check_definite(world, &rows[i]);
+        check_definite(fixture, &rows[i]);
     }
 }
 
-static void test_a_used_nonce_is_signed_anew_once(struct world *world)
+static void test_a_used_nonce_is_signed_anew_once(struct fixture *fixture)
 {
     static const struct row row = {"SignatureNonceUsed", 400, "internal"};
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    simulator_fault(&world->simulator, "\"error\",\"Code\":\"SignatureNonceUsed\"");
-    const struct message *reply = world_ask(world, token, world_name(world, "pg"), "");
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"SignatureNonceUsed\"");
+    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 2);
-    token = world_name(world, "token");
-    answer_always(world, token, row.code);
-    check_from_api(world_ask(world, token, world_name(world, "pg"), ""), "failed", &row, false);
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 2);
+    token = fixture_name(fixture, "token");
+    answer_always(fixture, token, row.code);
+    check_from_api(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""), "failed", &row,
+                   false);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 2);
 }
 
-static void check_clock(struct world *world, int offset_s)
+static void check_clock(struct fixture *fixture, int offset_s)
 {
-    simulator_clear(&world->simulator);
-    simulator_fault(&world->simulator, "\"wrong_clock\",\"OffsetS\":%d", offset_s);
+    simulator_clear(&fixture->simulator);
+    simulator_fault(&fixture->simulator, "\"wrong_clock\",\"OffsetS\":%d", offset_s);
     const struct message *reply =
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 2);
-    reply = world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+    reply = fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 1);
 }
 
-static void test_a_wrong_clock_is_measured_and_minded(struct world *world)
+static void test_a_wrong_clock_is_measured_and_minded(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_clock(world, 7200);
-    check_clock(world, -7200);
+    fixture_bridge(fixture, "");
+    check_clock(fixture, 7200);
+    check_clock(fixture, -7200);
 }
 
-static void test_a_date_that_is_never_taken_is_a_configuration_error(struct world *world)
+static void test_a_date_that_is_never_taken_is_a_configuration_error(struct fixture *fixture)
 {
     static const struct row row = {"InvalidTimeStamp.Expired", 400, "configuration"};
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    answer_always(world, token, row.code);
-    check_from_api(world_ask(world, token, world_name(world, "pg"), ""), "failed", &row, false);
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 2);
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    answer_always(fixture, token, row.code);
+    check_from_api(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""), "failed", &row,
+                   false);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 2);
 }
 
-static void test_a_wrong_secret_is_told_and_no_secret_with_it(struct world *world)
+static void test_a_wrong_secret_is_told_and_no_secret_with_it(struct fixture *fixture)
 {
     static const char *const settings[] = {"", "api.signature = \"v1\";"};
     for (size_t i = 0; i < 2; i++) {
-        struct bridge *bridge = world_bridge_alone(world, settings[i]);
+        struct bridge *bridge = fixture_bridge_alone(fixture, settings[i]);
         bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=NotTheSecretOfThisKey";
         bridge_start(bridge);
         bridge_wait_online(bridge);
         const struct message *reply =
-            world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+            fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
         check_error(reply, "failed", "SignatureDoesNotMatch", "denied", false);
         assert_null(strstr(reply->payload, "NotTheSecret"));
         assert_null(strstr(reply->payload, FLOW_ACCESS_KEY));
@@ -450,42 +460,43 @@ static void test_a_wrong_secret_is_told_and_no_secret_with_it(struct world *worl
     }
 }
 
-static void test_a_security_token_is_sent_and_signed(struct world *world)
+static void test_a_security_token_is_sent_and_signed(struct fixture *fixture)
 {
     static const char *const settings[] = {"", "api.signature = \"v1\";"};
-    simulator_order(&world->simulator, "POST", "keys",
+    simulator_order(&fixture->simulator, "POST", "keys",
                     "{\"AccessKeyId\":\"STS.session\",\"AccessKeySecret\":\"SessionSecret\","
                     "\"SecurityToken\":\"CAIStoken+/=~*\"}");
     for (size_t i = 0; i < 2; i++) {
-        struct bridge *bridge = world_bridge_alone(world, settings[i]);
+        struct bridge *bridge = fixture_bridge_alone(fixture, settings[i]);
         bridge->env[0] = "ALIBABA_CLOUD_ACCESS_KEY_ID=STS.session";
         bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=SessionSecret";
         bridge->env[2] = "ALIBABA_CLOUD_SECURITY_TOKEN=CAIStoken+/=~*";
         bridge_start(bridge);
         bridge_wait_online(bridge);
-        check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+        check_succeeded(
+            fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
         bridge_stop(bridge);
     }
 }
 
-static void test_calls_may_be_signed_with_v1(struct world *world)
+static void test_calls_may_be_signed_with_v1(struct fixture *fixture)
 {
-    world_bridge(world, "api.signature = \"v1\";");
-    const char *token = world_name(world, "token *~/+%");
-    simulator_fault(&world->simulator, "\"error\",\"Code\":\"InternalError\"");
-    world_send(world, world_command(world, token, world_name(world, "pg &="), ""));
-    check_succeeded(client_expect(world->sender, &(struct match){.token = token}));
-    assert_int_equal(simulator_total(&world->simulator, "SignatureV1"), 2);
-    assert_int_equal(simulator_total(&world->simulator, "SignatureV3"), 0);
-    assert_int_equal(simulator_total(&world->simulator, "SignatureErrors"), 0);
+    fixture_bridge(fixture, "api.signature = \"v1\";");
+    const char *token = fixture_name(fixture, "token *~/+%");
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"InternalError\"");
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg &="), ""));
+    check_succeeded(client_expect(fixture->sender, &(struct match){.token = token}));
+    assert_int_equal(simulator_total(&fixture->simulator, "SignatureV1"), 2);
+    assert_int_equal(simulator_total(&fixture->simulator, "SignatureV3"), 0);
+    assert_int_equal(simulator_total(&fixture->simulator, "SignatureErrors"), 0);
 }
 
-static void test_the_other_preset_asks_for_the_other_version(struct world *world)
+static void test_the_other_preset_asks_for_the_other_version(struct fixture *fixture)
 {
-    world_bridge(world, "api.preset = \"ecs\";");
-    const char *token = world_name(world, "token");
-    check_succeeded(world_ask(world, token, world_name(world, "pg"), ""));
-    cJSON *rows = simulator_requests(&world->simulator, token);
+    fixture_bridge(fixture, "api.preset = \"ecs\";");
+    const char *token = fixture_name(fixture, "token");
+    check_succeeded(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""));
+    cJSON *rows = simulator_requests(&fixture->simulator, token);
     assert_string_equal(json_text(cJSON_GetArrayItem(rows, 0), "Version"), "2014-05-26");
     cJSON_Delete(rows);
 }

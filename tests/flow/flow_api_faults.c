@@ -1,6 +1,6 @@
 /* A far side that answers badly or not at all: what was begun is ended, and its effect happens
  * once. */
-#include "flow_world.h"
+#include "flow_fixture.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -9,14 +9,14 @@
 #include <unistd.h>
 
 /* After one answer of this kind the command succeeds, with one effect. */
-static void check_overcome(struct world *world, const char *fault)
+static void check_overcome(struct fixture *fixture, const char *fault)
 {
-    const char *token = world_name(world, "token");
-    simulator_fault(&world->simulator, "\"%s\"", fault);
-    const struct message *reply = world_ask(world, token, world_name(world, "pg"), "");
+    const char *token = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator, "\"%s\"", fault);
+    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 2);
-    cJSON *seen = simulator_get(&world->simulator, world_format(world, "tokens/%s", token));
+    cJSON *seen = simulator_get(&fixture->simulator, fixture_format(fixture, "tokens/%s", token));
     check_text(reply, "RequestId", json_text(seen, "RequestId"));
     assert_int_equal(json_number(seen, "Effects"), 1);
     assert_int_equal(json_number(seen, "Calls"), 2);
@@ -24,80 +24,80 @@ static void check_overcome(struct world *world, const char *fault)
     cJSON_Delete(seen);
 }
 
-static void test_a_reset_before_the_effect_is_overcome(struct world *world)
+static void test_a_reset_before_the_effect_is_overcome(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_overcome(world, "reset_before");
+    fixture_bridge(fixture, "");
+    check_overcome(fixture, "reset_before");
 }
 
-static void test_a_reset_after_the_effect_is_overcome(struct world *world)
+static void test_a_reset_after_the_effect_is_overcome(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_overcome(world, "reset_after");
+    fixture_bridge(fixture, "");
+    check_overcome(fixture, "reset_after");
 }
 
-static void test_an_error_after_the_effect_is_overcome(struct world *world)
+static void test_an_error_after_the_effect_is_overcome(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_overcome(world, "error_after");
+    fixture_bridge(fixture, "");
+    check_overcome(fixture, "error_after");
 }
 
-static void test_a_cut_answer_is_overcome(struct world *world)
+static void test_a_cut_answer_is_overcome(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_overcome(world, "cut_body");
+    fixture_bridge(fixture, "");
+    check_overcome(fixture, "cut_body");
 }
 
-static void test_a_page_of_a_load_balancer_is_overcome(struct world *world)
+static void test_a_page_of_a_load_balancer_is_overcome(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_overcome(world, "html_502");
+    fixture_bridge(fixture, "");
+    check_overcome(fixture, "html_502");
 }
 
-static void test_an_empty_answer_is_overcome(struct world *world)
+static void test_an_empty_answer_is_overcome(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_overcome(world, "empty_200");
+    fixture_bridge(fixture, "");
+    check_overcome(fixture, "empty_200");
 }
 
-static void test_garbage_is_overcome(struct world *world)
+static void test_garbage_is_overcome(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_overcome(world, "garbage_200");
+    fixture_bridge(fixture, "");
+    check_overcome(fixture, "garbage_200");
 }
 
-static void test_an_answer_that_is_far_too_long_is_overcome(struct world *world)
+static void test_an_answer_that_is_far_too_long_is_overcome(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_overcome(world, "huge_body");
+    fixture_bridge(fixture, "");
+    check_overcome(fixture, "huge_body");
 }
 
 #define IMPATIENT "api.read_timeout_ms = 500;"
 
-static void test_an_answer_that_does_not_come_is_overcome(struct world *world)
+static void test_an_answer_that_does_not_come_is_overcome(struct fixture *fixture)
 {
-    world_bridge(world, IMPATIENT);
-    check_overcome(world, "hang");
+    fixture_bridge(fixture, IMPATIENT);
+    check_overcome(fixture, "hang");
 }
 
-static void test_an_answer_that_trickles_is_overcome(struct world *world)
+static void test_an_answer_that_trickles_is_overcome(struct fixture *fixture)
 {
-    world_bridge(world, IMPATIENT);
-    const char *token = world_name(world, "token");
-    simulator_fault(&world->simulator, "\"slow_bytes\",\"Ms\":200");
-    check_succeeded(world_ask(world, token, world_name(world, "pg"), ""));
-    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    fixture_bridge(fixture, IMPATIENT);
+    const char *token = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator, "\"slow_bytes\",\"Ms\":200");
+    check_succeeded(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""));
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
 }
 
 #define HASTY "limits.deadline_s = 2; api.read_timeout_ms = 300;"
 
-static void test_without_an_answer_the_outcome_is_unknown_at_the_deadline(struct world *world)
+static void test_without_an_answer_the_outcome_is_unknown_at_the_deadline(struct fixture *fixture)
 {
-    world_bridge(world, HASTY);
-    const char *token = world_name(world, "token");
-    simulator_fault(&world->simulator, "\"hang\",\"Count\":-1");
+    fixture_bridge(fixture, HASTY);
+    const char *token = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
     int64_t begin_ms = flow_now_ms();
-    const struct message *reply = world_ask(world, token, world_name(world, "pg"), "");
+    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
     assert_true(flow_now_ms() - begin_ms >= 1000);
     check_error(reply, "unknown", "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
     check_text(reply, "Error.Source", "bridge");
@@ -105,149 +105,152 @@ static void test_without_an_answer_the_outcome_is_unknown_at_the_deadline(struct
     assert_false(json_has(reply->json, "Error.HttpStatus"));
 }
 
-static void check_lasting(struct world *world, const char *fault)
+static void check_lasting(struct fixture *fixture, const char *fault)
 {
-    simulator_clear(&world->simulator);
-    simulator_fault(&world->simulator, "\"%s\",\"Count\":-1", fault);
-    check_error(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""),
-                "unknown", "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
+    simulator_clear(&fixture->simulator);
+    simulator_fault(&fixture->simulator, "\"%s\",\"Count\":-1", fault);
+    check_error(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""),
+        "unknown", "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
 }
 
-static void test_bad_answers_to_the_end_leave_the_outcome_unknown(struct world *world)
+static void test_bad_answers_to_the_end_leave_the_outcome_unknown(struct fixture *fixture)
 {
-    world_bridge(world, "limits.deadline_s = 1; api.read_timeout_ms = 300;");
-    check_lasting(world, "html_502");
-    check_lasting(world, "empty_200");
-    check_lasting(world, "cut_body");
-    check_lasting(world, "reset_before");
+    fixture_bridge(fixture, "limits.deadline_s = 1; api.read_timeout_ms = 300;");
+    check_lasting(fixture, "html_502");
+    check_lasting(fixture, "empty_200");
+    check_lasting(fixture, "cut_body");
+    check_lasting(fixture, "reset_before");
 }
 
-static void test_another_error_of_the_server_leaves_the_outcome_unknown(struct world *world)
+static void test_another_error_of_the_server_leaves_the_outcome_unknown(struct fixture *fixture)
 {
-    world_bridge(world, HASTY);
-    simulator_fault(&world->simulator, "\"error\",\"Code\":\"Some.Trouble\",\"Http\":500,"
-                                       "\"Message\":\"Trouble.\",\"Count\":-1");
-    check_error(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""),
-                "unknown", "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
+    fixture_bridge(fixture, HASTY);
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"Some.Trouble\",\"Http\":500,"
+                                         "\"Message\":\"Trouble.\",\"Count\":-1");
+    check_error(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""),
+        "unknown", "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
 }
 
-static void test_what_may_have_happened_is_never_told_as_failed(struct world *world)
+static void test_what_may_have_happened_is_never_told_as_failed(struct fixture *fixture)
 {
-    world_bridge(world, HASTY);
-    const char *token = world_name(world, "token");
-    simulator_fault(&world->simulator, "\"reset_after\"");
-    simulator_fault(&world->simulator, "\"error\",\"Code\":\"ServiceUnavailable\",\"Count\":-1");
-    const struct message *reply = world_ask(world, token, world_name(world, "pg"), "");
+    fixture_bridge(fixture, HASTY);
+    const char *token = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator, "\"reset_after\"");
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"ServiceUnavailable\",\"Count\":-1");
+    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
     check_text(reply, "Status", "unknown");
     assert_true(json_is_true(reply->json, "Error.Retryable"));
-    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
 }
 
-static void test_a_definite_refusal_ends_doubt(struct world *world)
+static void test_a_definite_refusal_ends_doubt(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    simulator_fault(&world->simulator, "\"reset_before\"");
-    simulator_fault(&world->simulator, "\"error\",\"Code\":\"NoSuchResource\"");
+    fixture_bridge(fixture, "");
+    simulator_fault(&fixture->simulator, "\"reset_before\"");
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"NoSuchResource\"");
     const struct message *reply =
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_error(reply, "failed", "NoSuchResource", "not_found", false);
     assert_int_equal(json_number(reply->json, "Attempts"), 2);
 }
 
-static void test_the_attempt_on_the_wire_at_the_deadline_is_not_cut(struct world *world)
+static void test_the_attempt_on_the_wire_at_the_deadline_is_not_cut(struct fixture *fixture)
 {
-    world_bridge(world, "limits.deadline_s = 1; api.read_timeout_ms = 20000;");
-    simulator_fault(&world->simulator, "\"latency\",\"DelayMs\":2000");
+    fixture_bridge(fixture, "limits.deadline_s = 1; api.read_timeout_ms = 20000;");
+    simulator_fault(&fixture->simulator, "\"latency\",\"DelayMs\":2000");
     const struct message *reply =
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 1);
 }
 
 /* Two seconds from now, to the second: between one and two. */
-static const char *soon(struct world *world)
+static const char *soon(struct fixture *fixture)
 {
     char text[32];
     time_t then = time(NULL) + 2;
     struct tm parts;
     gmtime_r(&then, &parts);
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return world_format(world, "%s", text);
+    return fixture_format(fixture, "%s", text);
 }
 
-static void test_not_after_is_a_deadline(struct world *world)
+static void test_not_after_is_a_deadline(struct fixture *fixture)
 {
-    world_bridge(world, IMPATIENT);
-    simulator_fault(&world->simulator, "\"hang\",\"Count\":-1");
-    const char *extra = world_format(world, ",\"NotAfter\":\"%s\"", soon(world));
+    fixture_bridge(fixture, IMPATIENT);
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
+    const char *extra = fixture_format(fixture, ",\"NotAfter\":\"%s\"", soon(fixture));
     const struct message *reply =
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"), extra);
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), extra);
     check_text(reply, "Status", "unknown");
 }
 
-static void test_the_message_expiry_is_a_deadline(struct world *world)
+static void test_the_message_expiry_is_a_deadline(struct fixture *fixture)
 {
-    world_bridge(world, IMPATIENT);
-    const char *token = world_name(world, "token");
-    simulator_fault(&world->simulator, "\"hang\",\"Count\":-1");
-    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
-                                                     .payload = world_command(
-                                                         world, token, world_name(world, "pg"), ""),
-                                                     .qos = 1,
-                                                     .expiry_s = 2});
-    check_text(world_expect_reply(world, token), "Status", "unknown");
+    fixture_bridge(fixture, IMPATIENT);
+    const char *token = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
+    client_publish(fixture->sender,
+                   &(struct outgoing){
+                       .topic = FLOW_COMMANDS,
+                       .payload = fixture_command(fixture, token, fixture_name(fixture, "pg"), ""),
+                       .qos = 1,
+                       .expiry_s = 2});
+    check_text(fixture_expect_reply(fixture, token), "Status", "unknown");
 }
 
-static void test_an_unreachable_api_is_told_at_the_deadline(struct world *world)
+static void test_an_unreachable_api_is_told_at_the_deadline(struct fixture *fixture)
 {
     int guard = -1;
     int port = port_reserve(&guard);
-    world_bridge(world, world_format(world,
-                                     "api.endpoint = \"http://127.0.0.1:%d\";"
-                                     "limits.deadline_s = 1; api.read_timeout_ms = 300;"
-                                     "api.connect_timeout_ms = 300;",
-                                     port));
+    fixture_bridge(fixture, fixture_format(fixture,
+                                           "api.endpoint = \"http://127.0.0.1:%d\";"
+                                           "limits.deadline_s = 1; api.read_timeout_ms = 300;"
+                                           "api.connect_timeout_ms = 300;",
+                                           port));
     const struct message *reply =
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_error(reply, "failed", "Bridge.Unreachable", "unavailable", true);
     check_text(reply, "Error.Source", "bridge");
     close(guard);
 }
 
-static void test_an_unreachable_api_degrades_the_bridge_until_it_is_back(struct world *world)
+static void test_an_unreachable_api_degrades_the_bridge_until_it_is_back(struct fixture *fixture)
 {
     int guard = -1;
     struct simulator late = {0};
     int port = port_reserve(&guard);
-    struct bridge *bridge =
-        world_bridge(world, world_format(world, "api.endpoint = \"http://127.0.0.1:%d\";", port));
-    const char *token = world_name(world, "token");
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    struct bridge *bridge = fixture_bridge(
+        fixture, fixture_format(fixture, "api.endpoint = \"http://127.0.0.1:%d\";", port));
+    const char *token = fixture_name(fixture, "token");
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     const struct message *status = client_expect(
-        world->sender, &(struct match){.topic = bridge->status_topic, .state = "degraded"});
+        fixture->sender, &(struct match){.topic = bridge->status_topic, .state = "degraded"});
     assert_non_null(strstr(status->payload, "api_unreachable"));
     simulator_start(&late, bridge->directory, port);
-    check_succeeded(world_expect_reply(world, token));
+    check_succeeded(fixture_expect_reply(fixture, token));
     bridge_wait_online(bridge);
     simulator_stop(&late);
     close(guard);
 }
 
-static void test_a_far_side_that_dies_and_comes_back_is_waited_for(struct world *world)
+static void test_a_far_side_that_dies_and_comes_back_is_waited_for(struct fixture *fixture)
 {
     int guard = -1;
     struct simulator far = {0};
     int port = port_reserve(&guard);
-    struct bridge *bridge =
-        world_bridge(world, world_format(world, "api.endpoint = \"http://127.0.0.1:%d\";", port));
-    const char *token = world_name(world, "token");
+    struct bridge *bridge = fixture_bridge(
+        fixture, fixture_format(fixture, "api.endpoint = \"http://127.0.0.1:%d\";", port));
+    const char *token = fixture_name(fixture, "token");
     simulator_start(&far, bridge->directory, port);
     simulator_fault(&far, "\"hang\"");
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     simulator_wait_token(&far, token, 1);
     simulator_stop(&far);
     simulator_start(&far, bridge->directory, port);
-    const struct message *reply = world_expect_reply(world, token);
+    const struct message *reply = fixture_expect_reply(fixture, token);
     check_succeeded(reply);
     assert_true(json_number(reply->json, "Attempts") >= 2);
     simulator_stop(&far);

@@ -14,9 +14,9 @@
 
 enum { EXIT_FAULT = 1, EXIT_STORE = 73, LINES_MAX = 20000, LARGE_FILE_LINES = 80000 };
 
-static const char *path_in(struct world *world, const struct bridge *bridge, const char *name)
+static const char *path_in(struct fixture *fixture, const struct bridge *bridge, const char *name)
 {
-    return world_format(world, "%s/%s", bridge->directory, name);
+    return fixture_format(fixture, "%s/%s", bridge->directory, name);
 }
 
 /* --- the file as its lines --- */
@@ -89,21 +89,21 @@ static cJSON *only_line(const struct lines *lines, const char *event, const char
     return json;
 }
 
-static struct lines *audit_of(struct world *world, const struct bridge *bridge)
+static struct lines *audit_of(struct fixture *fixture, const struct bridge *bridge)
 {
-    return lines_of(path_in(world, bridge, "audit.log"));
+    return lines_of(path_in(fixture, bridge, "audit.log"));
 }
 
-static const char *token_part(struct world *world, const char *token)
+static const char *token_part(struct fixture *fixture, const char *token)
 {
-    return world_format(world, "\"ClientToken\":\"%s\"", token);
+    return fixture_format(fixture, "\"ClientToken\":\"%s\"", token);
 }
 
-static void check_line(struct world *world, const struct bridge *bridge, const char *event,
+static void check_line(struct fixture *fixture, const struct bridge *bridge, const char *event,
                        const char *token, const char *path, const char *value)
 {
-    struct lines *lines = audit_of(world, bridge);
-    cJSON *line = only_line(lines, event, token_part(world, token));
+    struct lines *lines = audit_of(fixture, bridge);
+    cJSON *line = only_line(lines, event, token_part(fixture, token));
     assert_string_equal(json_text(line, path), value);
     cJSON_Delete(line);
     lines_free(lines);
@@ -136,22 +136,22 @@ static void check_verify_files(const struct bridge *bridge, const char *first, c
 
 /* --- what is in it --- */
 
-static void test_a_success_has_a_line_for_the_claim_and_one_for_the_outcome(struct world *world)
+static void test_a_success_has_a_line_for_the_claim_and_one_for_the_outcome(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, AUDITED);
-    const char *token = world_name(world, "token");
-    const char *group = world_name(world, "pg");
-    const struct message *reply = world_ask(world, token, group, "");
+    struct bridge *bridge = fixture_bridge(fixture, AUDITED);
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    const struct message *reply = fixture_ask(fixture, token, group, "");
     check_succeeded(reply);
-    struct lines *lines = audit_of(world, bridge);
-    cJSON *claimed = only_line(lines, "claimed", token_part(world, token));
-    cJSON *outcome = only_line(lines, "outcome", token_part(world, token));
+    struct lines *lines = audit_of(fixture, bridge);
+    cJSON *claimed = only_line(lines, "claimed", token_part(fixture, token));
+    cJSON *outcome = only_line(lines, "outcome", token_part(fixture, token));
     assert_string_equal(json_text(claimed, "Route"), "start");
     assert_string_equal(json_text(claimed, "Topic"), FLOW_COMMANDS);
     assert_string_equal(json_text(claimed, "RegionId"), "cn-beijing");
     assert_string_equal(json_text(claimed, "ReplicaGroupId"), group);
     assert_string_equal(json_text(claimed, "ReplyTopic"),
-                        world_format(world, FLOW_REPLIES "%s", token));
+                        fixture_format(fixture, FLOW_REPLIES "%s", token));
     assert_false(json_is_true(claimed, "OneShot"));
     assert_int_equal(json_number(claimed, "QoS"), 1);
     assert_int_equal(strlen(json_text(claimed, "Time")), 24);
@@ -166,162 +166,163 @@ static void test_a_success_has_a_line_for_the_claim_and_one_for_the_outcome(stru
     check_verify(bridge, 0, "end as the ledger says");
 }
 
-static void test_a_duplicate_and_another_command_with_its_token_have_lines(struct world *world)
+static void test_a_duplicate_and_another_command_with_its_token_have_lines(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, AUDITED);
-    const char *token = world_name(world, "token");
-    const char *group = world_name(world, "pg");
-    check_succeeded(world_ask(world, token, group, ""));
-    check_succeeded(world_ask(world, token, group, ""));
-    check_error(world_ask(world, token, world_name(world, "pg"), ""), "failed",
+    struct bridge *bridge = fixture_bridge(fixture, AUDITED);
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    check_succeeded(fixture_ask(fixture, token, group, ""));
+    check_succeeded(fixture_ask(fixture, token, group, ""));
+    check_error(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""), "failed",
                 "IdempotentParameterMismatch", "invalid", false);
-    check_line(world, bridge, "replayed", token, "Status", "succeeded");
-    check_line(world, bridge, "mismatch", token, "Code", "IdempotentParameterMismatch");
+    check_line(fixture, bridge, "replayed", token, "Status", "succeeded");
+    check_line(fixture, bridge, "mismatch", token, "Code", "IdempotentParameterMismatch");
     check_verify(bridge, 0, "are whole");
 }
 
-static void test_a_duplicate_in_work_has_a_line(struct world *world)
+static void test_a_duplicate_in_work_has_a_line(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, AUDITED);
-    const char *token = world_name(world, "token");
-    const char *command = world_command(world, token, world_name(world, "pg"), "");
-    simulator_fault(&world->simulator,
+    struct bridge *bridge = fixture_bridge(fixture, AUDITED);
+    const char *token = fixture_name(fixture, "token");
+    const char *command = fixture_command(fixture, token, fixture_name(fixture, "pg"), "");
+    simulator_fault(&fixture->simulator,
                     "\"latency\",\"DelayMs\":700,\"Match\":{\"ClientToken\":\"%s\"}", token);
-    world_send(world, command);
-    simulator_wait_token(&world->simulator, token, 1);
-    world_send(world, command);
-    check_succeeded(world_expect_reply(world, token));
-    check_succeeded(world_expect_reply(world, token));
-    check_line(world, bridge, "joined", token, "Topic", FLOW_COMMANDS);
-    struct lines *lines = audit_of(world, bridge);
-    cJSON *outcome = only_line(lines, "outcome", token_part(world, token));
+    fixture_send(fixture, command);
+    simulator_wait_token(&fixture->simulator, token, 1);
+    fixture_send(fixture, command);
+    check_succeeded(fixture_expect_reply(fixture, token));
+    check_succeeded(fixture_expect_reply(fixture, token));
+    check_line(fixture, bridge, "joined", token, "Topic", FLOW_COMMANDS);
+    struct lines *lines = audit_of(fixture, bridge);
+    cJSON *outcome = only_line(lines, "outcome", token_part(fixture, token));
     assert_int_equal(json_number(outcome, "Replies"), 2);
     cJSON_Delete(outcome);
     lines_free(lines);
 }
 
-static void test_refusals_and_dead_letters_have_lines_without_their_payload(struct world *world)
+static void test_refusals_and_dead_letters_have_lines_without_their_payload(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, AUDITED);
-    const char *token = world_name(world, "token");
-    world_ask(world, token, world_name(world, "pg"), ",\"Wrong\":\"canary-in-a-field\"");
-    world_send(world, "canary-in-no-json");
-    client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
-    check_line(world, bridge, "refused", token, "Code", "Bridge.UnknownParameter");
-    struct lines *lines = audit_of(world, bridge);
+    struct bridge *bridge = fixture_bridge(fixture, AUDITED);
+    const char *token = fixture_name(fixture, "token");
+    fixture_ask(fixture, token, fixture_name(fixture, "pg"), ",\"Wrong\":\"canary-in-a-field\"");
+    fixture_send(fixture, "canary-in-no-json");
+    client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    check_line(fixture, bridge, "refused", token, "Code", "Bridge.UnknownParameter");
+    struct lines *lines = audit_of(fixture, bridge);
     cJSON *letter = only_line(lines, "dead_letter", "\"Code\":\"Bridge.MalformedPayload\"");
     assert_int_equal(json_number(letter, "PayloadBytes"), 17);
     assert_string_equal(json_text(letter, "Topic"), FLOW_COMMANDS);
     cJSON_Delete(letter);
     lines_free(lines);
-    assert_false(file_contains(path_in(world, bridge, "audit.log"), 0, "canary"));
-    assert_false(file_contains(path_in(world, bridge, "audit.log"), 0, FLOW_ACCESS_SECRET));
-    assert_false(file_contains(path_in(world, bridge, "audit.log"), 0, FLOW_ACCESS_KEY));
+    assert_false(file_contains(path_in(fixture, bridge, "audit.log"), 0, "canary"));
+    assert_false(file_contains(path_in(fixture, bridge, "audit.log"), 0, FLOW_ACCESS_SECRET));
+    assert_false(file_contains(path_in(fixture, bridge, "audit.log"), 0, FLOW_ACCESS_KEY));
 }
 
-static void test_what_the_api_refused_and_what_is_unknown_have_lines(struct world *world)
+static void test_what_the_api_refused_and_what_is_unknown_have_lines(struct fixture *fixture)
 {
     struct bridge *bridge =
-        world_bridge(world, AUDITED "limits.deadline_s = 1; api.read_timeout_ms = 300;");
-    const char *denied = world_name(world, "token");
-    const char *unsure = world_name(world, "token");
-    simulator_fault(&world->simulator,
+        fixture_bridge(fixture, AUDITED "limits.deadline_s = 1; api.read_timeout_ms = 300;");
+    const char *denied = fixture_name(fixture, "token");
+    const char *unsure = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator,
                     "\"error\",\"Code\":\"NoSuchResource\",\"Match\":{\"ClientToken\":\"%s\"}",
                     denied);
-    world_ask(world, denied, world_name(world, "pg"), "");
-    check_line(world, bridge, "outcome", denied, "Code", "NoSuchResource");
-    check_line(world, bridge, "outcome", denied, "Status", "failed");
-    simulator_fault(&world->simulator, "\"hang\",\"Count\":-1,\"Match\":{\"ClientToken\":\"%s\"}",
+    fixture_ask(fixture, denied, fixture_name(fixture, "pg"), "");
+    check_line(fixture, bridge, "outcome", denied, "Code", "NoSuchResource");
+    check_line(fixture, bridge, "outcome", denied, "Status", "failed");
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1,\"Match\":{\"ClientToken\":\"%s\"}",
                     unsure);
-    world_ask(world, unsure, world_name(world, "pg"), "");
-    check_line(world, bridge, "outcome", unsure, "Status", "unknown");
-    simulator_clear(&world->simulator);
+    fixture_ask(fixture, unsure, fixture_name(fixture, "pg"), "");
+    check_line(fixture, bridge, "outcome", unsure, "Status", "unknown");
+    simulator_clear(&fixture->simulator);
     check_verify(bridge, 0, "are whole");
 }
 
 static void test_a_token_is_told_nothing_on_a_route_that_may_not_start_its_group(
-    struct world *world)
+    struct fixture *fixture)
 {
     static const char settings[] =
         AUDITED "routes = ({ name = \"one\"; topics = (\"one/start\"); groups = (\"pg-one-*\"); },"
                 "{ name = \"two\"; topics = (\"two/start\"); groups = (\"pg-two-*\"); });";
-    struct bridge *bridge = world_bridge(world, settings);
-    const char *token = world_name(world, "token");
-    const char *command = world_command(world, token, "pg-one-1", "");
-    client_publish(world->sender,
+    struct bridge *bridge = fixture_bridge(fixture, settings);
+    const char *token = fixture_name(fixture, "token");
+    const char *command = fixture_command(fixture, token, "pg-one-1", "");
+    client_publish(fixture->sender,
                    &(struct outgoing){.topic = "one/start", .payload = command, .qos = 1});
-    const struct message *reply = world_expect_reply(world, token);
+    const struct message *reply = fixture_expect_reply(fixture, token);
     check_succeeded(reply);
     const char *request_id = json_text(reply->json, "RequestId");
-    client_publish(world->sender,
+    client_publish(fixture->sender,
                    &(struct outgoing){.topic = "two/start", .payload = command, .qos = 1});
-    const struct message *refusal = world_expect_reply(world, token);
+    const struct message *refusal = fixture_expect_reply(fixture, token);
     check_error(refusal, "failed", "Bridge.NotAllowed", "denied", false);
     assert_false(json_is_true(refusal->json, "Replayed"));
     assert_null(strstr(refusal->payload, request_id));
-    check_line(world, bridge, "refused", token, "Code", "Bridge.NotAllowed");
-    check_line(world, bridge, "refused", token, "Topic", "two/start");
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 1);
+    check_line(fixture, bridge, "refused", token, "Code", "Bridge.NotAllowed");
+    check_line(fixture, bridge, "refused", token, "Topic", "two/start");
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
 }
 
 /* --- what is done to it --- */
 
 /* A bridge that has run and ended, with at least twelve lines. */
-static struct bridge *bridge_with_past(struct world *world)
+static struct bridge *bridge_with_past(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, AUDITED);
+    struct bridge *bridge = fixture_bridge_alone(fixture, AUDITED);
     bridge_start(bridge);
     bridge_wait_online(bridge);
     for (int i = 0; i < 6; i++) {
-        check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+        check_succeeded(
+            fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     }
     bridge_stop(bridge);
     check_verify(bridge, 0, "are whole, Seq 1 to 13, and end as the ledger says");
     return bridge;
 }
 
-static void test_a_changed_byte_is_found_at_its_line(struct world *world)
+static void test_a_changed_byte_is_found_at_its_line(struct fixture *fixture)
 {
-    struct bridge *bridge = bridge_with_past(world);
-    struct lines *lines = audit_of(world, bridge);
+    struct bridge *bridge = bridge_with_past(fixture);
+    struct lines *lines = audit_of(fixture, bridge);
     char *number = strstr(lines->rows[6], "\"RegionId\":\"cn-beijing\"");
     assert_non_null(number);
     number[strlen("\"RegionId\":\"cn-b")] = 'f';
-    write_lines(path_in(world, bridge, "audit.log"), lines);
+    write_lines(path_in(fixture, bridge, "audit.log"), lines);
     check_verify(bridge, EXIT_FAULT, "line 7 does not fit its Hash");
     lines_free(lines);
 }
 
-static void test_a_removed_line_is_found_where_it_was(struct world *world)
+static void test_a_removed_line_is_found_where_it_was(struct fixture *fixture)
 {
-    struct bridge *bridge = bridge_with_past(world);
-    struct lines *lines = audit_of(world, bridge);
+    struct bridge *bridge = bridge_with_past(fixture);
+    struct lines *lines = audit_of(fixture, bridge);
     memmove(lines->rows + 4, lines->rows + 5, (lines->count - 5) * sizeof lines->rows[0]);
     lines->count--;
-    write_lines(path_in(world, bridge, "audit.log"), lines);
+    write_lines(path_in(fixture, bridge, "audit.log"), lines);
     check_verify(bridge, EXIT_FAULT, "line 5 has a Seq too high");
     lines_free(lines);
 }
 
-static void test_lines_in_another_order_are_found(struct world *world)
+static void test_lines_in_another_order_are_found(struct fixture *fixture)
 {
-    struct bridge *bridge = bridge_with_past(world);
-    struct lines *lines = audit_of(world, bridge);
+    struct bridge *bridge = bridge_with_past(fixture);
+    struct lines *lines = audit_of(fixture, bridge);
     char *third = lines->rows[2];
     lines->rows[2] = lines->rows[3];
     lines->rows[3] = third;
-    write_lines(path_in(world, bridge, "audit.log"), lines);
+    write_lines(path_in(fixture, bridge, "audit.log"), lines);
     check_verify(bridge, EXIT_FAULT, "line 3 has a Seq too high");
     lines_free(lines);
 }
 
 static void test_a_cut_end_is_found_by_the_ledger_and_told_when_the_bridge_starts(
-    struct world *world)
+    struct fixture *fixture)
 {
-    struct bridge *bridge = bridge_with_past(world);
-    struct lines *lines = audit_of(world, bridge);
+    struct bridge *bridge = bridge_with_past(fixture);
+    struct lines *lines = audit_of(fixture, bridge);
     lines->count -= 2;
-    write_lines(path_in(world, bridge, "audit.log"), lines);
+    write_lines(path_in(fixture, bridge, "audit.log"), lines);
     check_verify(bridge, EXIT_FAULT, "ends too early");
     lines_free(lines);
     bridge_start(bridge);
@@ -331,18 +332,18 @@ static void test_a_cut_end_is_found_by_the_ledger_and_told_when_the_bridge_start
     bridge_stop(bridge);
 }
 
-static void test_a_link_in_the_files_place_is_refused(struct world *world)
+static void test_a_link_in_the_files_place_is_refused(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, AUDITED);
-    assert_int_equal(symlink("elsewhere", path_in(world, bridge, "audit.log")), 0);
+    struct bridge *bridge = fixture_bridge_alone(fixture, AUDITED);
+    assert_int_equal(symlink("elsewhere", path_in(fixture, bridge, "audit.log")), 0);
     bridge_start(bridge);
     assert_int_equal(bridge_wait_exit(bridge), EXIT_STORE);
     bridge_wait_log(bridge, "symbolic link");
 }
 
-static void test_without_a_file_nothing_is_verified(struct world *world)
+static void test_without_a_file_nothing_is_verified(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
     const char *const argv[] = {BRIDGE_BINARY,  "ledger",       "--config",
                                 bridge->config, "verify-audit", NULL};
     struct tool_result result = tool_run(bridge->directory, NULL, argv);
@@ -353,18 +354,20 @@ static void test_without_a_file_nothing_is_verified(struct world *world)
 
 /* --- rotation --- */
 
-static void test_a_moved_file_is_carried_on_after_sighup(struct world *world)
+static void test_a_moved_file_is_carried_on_after_sighup(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, AUDITED);
+    struct bridge *bridge = fixture_bridge_alone(fixture, AUDITED);
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
-    const char *path = path_in(world, bridge, "audit.log");
-    const char *moved = path_in(world, bridge, "audit.log.1");
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    const char *path = path_in(fixture, bridge, "audit.log");
+    const char *moved = path_in(fixture, bridge, "audit.log.1");
     assert_int_equal(rename(path, moved), 0);
     assert_int_equal(kill(bridge->pid, SIGHUP), 0);
     bridge_wait_log(bridge, "event=audit_reopened");
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     check_verify(bridge, 0, "Seq 4 to 6, and end as the ledger says");
     check_verify_files(bridge, moved, path, 0, "6 lines are whole, Seq 1 to 6");
     check_verify_files(bridge, path, moved, EXIT_FAULT, "line 1 begins a file that carries on");
@@ -408,16 +411,17 @@ static void kill_in_the_middle(struct bridge *bridge, struct load *load, int ans
     bridge_start(bridge);
 }
 
-static void test_kills_leave_one_chain_with_each_claim_and_outcome_exactly_once(struct world *world)
+static void test_kills_leave_one_chain_with_each_claim_and_outcome_exactly_once(
+    struct fixture *fixture)
 {
     enum { COMMANDS = 300, KILLS = 5 };
-    struct bridge *bridge = world_bridge_alone(world, AUDITED "broker.receivers = 4;");
-    const char *prefix = world_name(world, "killed");
+    struct bridge *bridge = fixture_bridge_alone(fixture, AUDITED "broker.receivers = 4;");
+    const char *prefix = fixture_name(fixture, "killed");
     struct load *load = calloc(1, sizeof *load);
     assert_non_null(load);
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    load_init(load, world, prefix, COMMANDS, COMMANDS, COMMANDS);
+    load_init(load, fixture, prefix, COMMANDS, COMMANDS, COMMANDS);
     for (int i = 0; i < KILLS; i++) {
         load_send(load, i * COMMANDS / KILLS, (i + 1) * COMMANDS / KILLS);
         kill_in_the_middle(bridge, load, i * COMMANDS / KILLS + COMMANDS / KILLS / 3);
@@ -426,9 +430,9 @@ static void test_kills_leave_one_chain_with_each_claim_and_outcome_exactly_once(
     load_check(load);
     bridge_stop(bridge);
     check_verify(bridge, 0, "and end as the ledger says");
-    struct lines *lines = audit_of(world, bridge);
+    struct lines *lines = audit_of(fixture, bridge);
     for (int i = 0; i < COMMANDS; i++) {
-        const char *token = token_part(world, world_format(world, "%s-%d", prefix, i));
+        const char *token = token_part(fixture, fixture_format(fixture, "%s-%d", prefix, i));
         assert_int_equal(count_standing(lines, "claimed", token), 1);
         assert_int_equal(count_standing(lines, "outcome", token), 1);
     }
@@ -462,27 +466,27 @@ static void limit_files(const struct bridge *bridge, rlim_t bytes)
     assert_int_equal(prlimit(bridge->pid, RLIMIT_FSIZE, &limit, NULL), 0);
 }
 
-static void test_no_command_is_taken_while_the_audit_file_is_full(struct world *world)
+static void test_no_command_is_taken_while_the_audit_file_is_full(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, AUDITED "audit.chain = false;");
-    const char *path = path_in(world, bridge, "audit.log");
-    const char *token = world_name(world, "token");
+    struct bridge *bridge = fixture_bridge_alone(fixture, AUDITED "audit.chain = false;");
+    const char *path = path_in(fixture, bridge, "audit.log");
+    const char *token = fixture_name(fixture, "token");
     write_large_audit(path);
     bridge_start(bridge);
     bridge_wait_online(bridge);
     limit_files(bridge, (rlim_t)file_size(path) + 100);
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     bridge_wait_log(bridge, "event=store_unavailable");
     bridge_wait_log(bridge, "cannot write the audit file audit.log");
-    client_expect(world->sender,
+    client_expect(fixture->sender,
                   &(struct match){.topic = bridge->status_topic, .state = "degraded"});
-    client_settle(world->sender);
-    assert_int_equal(client_count(world->sender, &(struct match){.token = token}), 0);
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 0);
+    client_settle(fixture->sender);
+    assert_int_equal(client_count(fixture->sender, &(struct match){.token = token}), 0);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
     limit_files(bridge, RLIM_INFINITY);
-    check_succeeded(world_expect_reply(world, token));
+    check_succeeded(fixture_expect_reply(fixture, token));
     bridge_wait_online(bridge);
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 1);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
     assert_true(file_contains(path, 0, "\"Event\":\"resumed\""));
     check_verify(bridge, 0, "and end as the ledger says");
     bridge_stop(bridge);

@@ -1,6 +1,6 @@
 /* The subcommands as people and scripts call them: what they print and how they exit. */
+#include "flow_fixture.h"
 #include "flow_settings.h"
-#include "flow_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,17 +16,17 @@ static const char *const environment[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=" FLOW_AC
                                           NULL};
 
 /* Runs the bridge's binary; the arguments end with NULL. */
-static struct tool_result run(struct world *world, const char *const *arguments)
+static struct tool_result run(struct fixture *fixture, const char *const *arguments)
 {
     const char *argv[ARGUMENTS_MAX + 2] = {BRIDGE_BINARY};
     for (size_t i = 0; arguments[i] != NULL; i++) {
         assert_true(i < ARGUMENTS_MAX);
         argv[i + 1] = arguments[i];
     }
-    return tool_run(world->directory, environment, argv);
+    return tool_run(fixture->directory, environment, argv);
 }
 
-#define RUN(world, ...) run((world), (const char *const[]){__VA_ARGS__, NULL})
+#define RUN(fixture, ...) run((fixture), (const char *const[]){__VA_ARGS__, NULL})
 
 static void expect_code(struct tool_result *result, int code)
 {
@@ -42,24 +42,24 @@ static void expect_in(const char *text, const char *part)
     }
 }
 
-static const char *write_config(struct world *world, const char *text)
+static const char *write_config(struct fixture *fixture, const char *text)
 {
     const char *path =
-        world_format(world, "%s/%s.conf", world->directory, world_name(world, "config"));
+        fixture_format(fixture, "%s/%s.conf", fixture->directory, fixture_name(fixture, "config"));
     file_write(path, text);
     return path;
 }
 
 /* --- help and wrong calls --- */
 
-static void test_help_is_everywhere(struct world *world)
+static void test_help_is_everywhere(struct fixture *fixture)
 {
     static const char *const names[] = {"run", "check", "send", "ledger", "version"};
-    struct tool_result all = RUN(world, "--help");
+    struct tool_result all = RUN(fixture, "--help");
     expect_code(&all, EX_OK);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         expect_in(all.output, names[i]);
-        struct tool_result help = RUN(world, names[i], "--help");
+        struct tool_result help = RUN(fixture, names[i], "--help");
         expect_code(&help, EX_OK);
         expect_in(help.output, "Usage: ecs-mqtt-bridge");
         expect_in(help.output, names[i]);
@@ -69,7 +69,7 @@ static void test_help_is_everywhere(struct world *world)
     tool_result_fini(&all);
 }
 
-static void test_a_wrong_call_says_so_and_exits_64(struct world *world)
+static void test_a_wrong_call_says_so_and_exits_64(struct fixture *fixture)
 {
     static const char *const calls[][4] = {
         {NULL},
@@ -82,7 +82,7 @@ static void test_a_wrong_call_says_so_and_exits_64(struct world *world)
         {"version", "surplus", NULL},
     };
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
-        struct tool_result result = run(world, calls[i]);
+        struct tool_result result = run(fixture, calls[i]);
         expect_code(&result, EX_USAGE);
         assert_string_not_equal(result.errors, "");
         assert_string_equal(result.output, "");
@@ -90,9 +90,9 @@ static void test_a_wrong_call_says_so_and_exits_64(struct world *world)
     }
 }
 
-static void test_version_names_the_libraries(struct world *world)
+static void test_version_names_the_libraries(struct fixture *fixture)
 {
-    struct tool_result result = RUN(world, "version");
+    struct tool_result result = RUN(fixture, "version");
     expect_code(&result, EX_OK);
     expect_in(result.output, "ecs-mqtt-bridge 0.");
     expect_in(result.output, "paho-mqtt 1.");
@@ -102,10 +102,10 @@ static void test_version_names_the_libraries(struct world *world)
 
 /* --- check --- */
 
-static void test_a_good_configuration_is_good(struct world *world)
+static void test_a_good_configuration_is_good(struct fixture *fixture)
 {
-    const char *path = write_config(world, "instance = \"a\";\n");
-    struct tool_result result = RUN(world, "check", "--config", path);
+    const char *path = write_config(fixture, "instance = \"a\";\n");
+    struct tool_result result = RUN(fixture, "check", "--config", path);
     expect_code(&result, EX_OK);
     assert_string_equal(result.errors, "");
     tool_result_fini(&result);
@@ -117,7 +117,7 @@ struct mistake {
     const char *key;
 };
 
-static void test_a_mistake_is_told_with_file_line_and_key(struct world *world)
+static void test_a_mistake_is_told_with_file_line_and_key(struct fixture *fixture)
 {
     static const struct mistake mistakes[] = {
         {"instance = \"a\";\nbroker: { prot = 5; };\n", 2, "prot"},
@@ -133,20 +133,20 @@ static void test_a_mistake_is_told_with_file_line_and_key(struct world *world)
         {"instance = \"a\";\nbroker = = 5;\n", 2, ""},
     };
     for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
-        const char *path = write_config(world, mistakes[i].text);
-        struct tool_result result = RUN(world, "check", "--config", path);
+        const char *path = write_config(fixture, mistakes[i].text);
+        struct tool_result result = RUN(fixture, "check", "--config", path);
         expect_code(&result, EX_CONFIG);
-        expect_in(result.errors, world_format(world, "%s:%d:", path, mistakes[i].line));
+        expect_in(result.errors, fixture_format(fixture, "%s:%d:", path, mistakes[i].line));
         expect_in(result.errors, mistakes[i].key);
         tool_result_fini(&result);
     }
 }
 
-static void test_a_missing_file_is_a_configuration_error(struct world *world)
+static void test_a_missing_file_is_a_configuration_error(struct fixture *fixture)
 {
     static const char *const names[] = {"check", "run", "send"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        struct tool_result result = RUN(world, names[i], "--config", "/nonexistent/bridge.conf",
+        struct tool_result result = RUN(fixture, names[i], "--config", "/nonexistent/bridge.conf",
                                         i == 2 ? "--token" : NULL, "x");
         expect_code(&result, EX_CONFIG);
         expect_in(result.errors, "/nonexistent/bridge.conf");
@@ -154,30 +154,30 @@ static void test_a_missing_file_is_a_configuration_error(struct world *world)
     }
 }
 
-static void test_a_bad_configuration_does_not_run(struct world *world)
+static void test_a_bad_configuration_does_not_run(struct fixture *fixture)
 {
-    const char *path = write_config(world, "instanc = \"a\";\n");
-    struct tool_result result = RUN(world, "run", "--config", path);
+    const char *path = write_config(fixture, "instanc = \"a\";\n");
+    struct tool_result result = RUN(fixture, "run", "--config", path);
     expect_code(&result, EX_CONFIG);
-    expect_in(result.errors, world_format(world, "%s:1:", path));
+    expect_in(result.errors, fixture_format(fixture, "%s:1:", path));
     tool_result_fini(&result);
 }
 
-static void test_what_check_prints_is_the_same_configuration(struct world *world)
+static void test_what_check_prints_is_the_same_configuration(struct fixture *fixture)
 {
     const char *path = write_config(
-        world, "instance = \"a \\\"b\\\"\";\n"
-               "broker: { uris = (\"mqtts://[::1]:8883\", \"ws://127.0.0.1:80/mqtt\");"
-               " session_expiry_s = 4294967295L; };\n"
-               "api: { rate_per_s = 0.25; network = \"vpc\"; };\n"
-               "routes = ({ name = \"one\"; topics = (\"a/+\", \"b\"); share = \"g\";"
-               " defaults: { RegionId = \"cn-beijing\"; OneShot = true; };"
-               " response_topics = (); cooldown = \"defer\"; },"
-               " { name = \"two\"; topics = (\"c\"); client_token = \"required\"; });\n");
-    struct tool_result first = RUN(world, "check", "--config", path, "--print");
+        fixture, "instance = \"a \\\"b\\\"\";\n"
+                 "broker: { uris = (\"mqtts://[::1]:8883\", \"ws://127.0.0.1:80/mqtt\");"
+                 " session_expiry_s = 4294967295L; };\n"
+                 "api: { rate_per_s = 0.25; network = \"vpc\"; };\n"
+                 "routes = ({ name = \"one\"; topics = (\"a/+\", \"b\"); share = \"g\";"
+                 " defaults: { RegionId = \"cn-beijing\"; OneShot = true; };"
+                 " response_topics = (); cooldown = \"defer\"; },"
+                 " { name = \"two\"; topics = (\"c\"); client_token = \"required\"; });\n");
+    struct tool_result first = RUN(fixture, "check", "--config", path, "--print");
     expect_code(&first, EX_OK);
     struct tool_result second =
-        RUN(world, "check", "--config", write_config(world, first.output), "--print");
+        RUN(fixture, "check", "--config", write_config(fixture, first.output), "--print");
     expect_code(&second, EX_OK);
     assert_string_equal(first.output, second.output);
     expect_in(first.output, "4294967295");
@@ -186,9 +186,10 @@ static void test_what_check_prints_is_the_same_configuration(struct world *world
     tool_result_fini(&second);
 }
 
-static void test_the_defaults_are_printed_whole(struct world *world)
+static void test_the_defaults_are_printed_whole(struct fixture *fixture)
 {
-    struct tool_result result = RUN(world, "check", "--config", write_config(world, ""), "--print");
+    struct tool_result result =
+        RUN(fixture, "check", "--config", write_config(fixture, ""), "--print");
     expect_code(&result, EX_OK);
     static const char *const keys[] = {"protocol", "receive_maximum", "preset",  "rate_burst",
                                        "provider", "durability",      "pending", "dead_letters",
@@ -200,7 +201,7 @@ static void test_the_defaults_are_printed_whole(struct world *world)
 }
 
 /* Dangerous, but not wrong. */
-static void test_dangers_are_told_and_pass(struct world *world)
+static void test_dangers_are_told_and_pass(struct fixture *fixture)
 {
     static const struct mistake dangers[] = {
         {"limits: { deadline_s = 3; };\n", 1, "limits.deadline_s"},
@@ -209,27 +210,27 @@ static void test_dangers_are_told_and_pass(struct world *world)
         {"broker: { uris = (\"mqtt://broker.example:1883\"); };\n", 1, "broker.uris"},
     };
     for (size_t i = 0; i < sizeof dangers / sizeof dangers[0]; i++) {
-        const char *path = write_config(world, dangers[i].text);
-        struct tool_result result = RUN(world, "check", "--config", path);
+        const char *path = write_config(fixture, dangers[i].text);
+        struct tool_result result = RUN(fixture, "check", "--config", path);
         expect_code(&result, EX_OK);
-        expect_in(result.errors, world_format(world, "%s:%d:", path, dangers[i].line));
+        expect_in(result.errors, fixture_format(fixture, "%s:%d:", path, dangers[i].line));
         expect_in(result.errors, dangers[i].key);
         tool_result_fini(&result);
     }
 }
 
-static void test_a_secret_that_all_can_read_is_a_danger(struct world *world)
+static void test_a_secret_that_all_can_read_is_a_danger(struct fixture *fixture)
 {
-    const char *secret = write_config(world, "password");
+    const char *secret = write_config(fixture, "password");
     const char *path = write_config(
-        world,
-        world_format(world, "broker: { password_file = \"%s\"; username = \"u\"; };\n", secret));
+        fixture, fixture_format(fixture, "broker: { password_file = \"%s\"; username = \"u\"; };\n",
+                                secret));
     chmod(secret, 0644);
-    struct tool_result open = RUN(world, "check", "--config", path);
+    struct tool_result open = RUN(fixture, "check", "--config", path);
     expect_code(&open, EX_OK);
     expect_in(open.errors, "broker.password_file");
     chmod(secret, 0600);
-    struct tool_result closed = RUN(world, "check", "--config", path);
+    struct tool_result closed = RUN(fixture, "check", "--config", path);
     expect_code(&closed, EX_OK);
     assert_string_equal(closed.errors, "");
     tool_result_fini(&open);
@@ -238,29 +239,31 @@ static void test_a_secret_that_all_can_read_is_a_danger(struct world *world)
 
 /* --- run --- */
 
-static void test_a_store_that_cannot_be_opened_exits_73(struct world *world)
+static void test_a_store_that_cannot_be_opened_exits_73(struct fixture *fixture)
 {
     struct bridge *bridge =
-        world_bridge_new(world, "ledger.store = \"sqlite:/nonexistent/dir/ledger.db\";");
+        fixture_bridge_new(fixture, "ledger.store = \"sqlite:/nonexistent/dir/ledger.db\";");
     bridge_start(bridge);
     assert_int_equal(bridge_wait_exit(bridge), EX_CANTCREAT);
 }
 
-static void test_a_second_bridge_on_the_same_ledger_does_not_start(struct world *world)
+static void test_a_second_bridge_on_the_same_ledger_does_not_start(struct fixture *fixture)
 {
-    struct bridge *first = world_bridge(world, "");
-    struct bridge *second = world_bridge_new(
-        world, world_format(world, "ledger.store = \"sqlite:%s/ledger.db\";", first->directory));
+    struct bridge *first = fixture_bridge(fixture, "");
+    struct bridge *second = fixture_bridge_new(
+        fixture,
+        fixture_format(fixture, "ledger.store = \"sqlite:%s/ledger.db\";", first->directory));
     bridge_start(second);
     assert_int_not_equal(bridge_wait_exit(second), 0);
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
 /* --- send --- */
 
-#define SEND(world, bridge, ...)                                                            \
-    RUN((world), "send", "--config", (bridge)->config, "--region", "cn-beijing", "--group", \
-        world_name((world), "pg"), __VA_ARGS__)
+#define SEND(fixture, bridge, ...)                                                            \
+    RUN((fixture), "send", "--config", (bridge)->config, "--region", "cn-beijing", "--group", \
+        fixture_name((fixture), "pg"), __VA_ARGS__)
 
 static void check_sent(struct tool_result *result, int code, const char *status)
 {
@@ -273,68 +276,68 @@ static void check_sent(struct tool_result *result, int code, const char *status)
     tool_result_fini(result);
 }
 
-static void test_send_exits_0_for_a_success(struct world *world)
+static void test_send_exits_0_for_a_success(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    struct tool_result result = SEND(world, bridge, "--token", token, "--one-shot");
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    struct tool_result result = SEND(fixture, bridge, "--token", token, "--one-shot");
     check_sent(&result, 0, "succeeded");
-    cJSON *rows = simulator_requests(&world->simulator, token);
+    cJSON *rows = simulator_requests(&fixture->simulator, token);
     assert_string_equal(json_text(cJSON_GetArrayItem(rows, 0), "Params.OneShot"), "true");
     cJSON_Delete(rows);
 }
 
-static void test_send_exits_1_for_a_failure(struct world *world)
+static void test_send_exits_1_for_a_failure(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    simulator_fault(&world->simulator, "\"error\",\"Code\":\"OperationDenied\"");
-    struct tool_result result = SEND(world, bridge, "--timeout", "20");
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"OperationDenied\"");
+    struct tool_result result = SEND(fixture, bridge, "--timeout", "20");
     check_sent(&result, 1, "failed");
 }
 
-static void test_send_exits_2_for_an_unknown_outcome(struct world *world)
+static void test_send_exits_2_for_an_unknown_outcome(struct fixture *fixture)
 {
     struct bridge *bridge =
-        world_bridge(world, "limits.deadline_s = 1; api.read_timeout_ms = 300;");
-    simulator_fault(&world->simulator, "\"hang\",\"Count\":-1");
-    struct tool_result result = SEND(world, bridge, "--timeout", "20");
+        fixture_bridge(fixture, "limits.deadline_s = 1; api.read_timeout_ms = 300;");
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
+    struct tool_result result = SEND(fixture, bridge, "--timeout", "20");
     check_sent(&result, 2, "unknown");
 }
 
-static void test_send_exits_3_without_a_reply(struct world *world)
+static void test_send_exits_3_without_a_reply(struct fixture *fixture)
 {
-    struct bridge *nobody = world_bridge_new(world, "routes.topics = (\"nobody/there\");");
-    struct tool_result result = SEND(world, nobody, "--timeout", "1");
+    struct bridge *nobody = fixture_bridge_new(fixture, "routes.topics = (\"nobody/there\");");
+    struct tool_result result = SEND(fixture, nobody, "--timeout", "1");
     expect_code(&result, 3);
     assert_string_equal(result.output, "");
     tool_result_fini(&result);
 }
 
-static void test_send_exits_69_without_a_broker(struct world *world)
+static void test_send_exits_69_without_a_broker(struct fixture *fixture)
 {
     int guard = -1;
     int port = port_reserve(&guard);
-    struct bridge *nobody = world_bridge_new(
-        world, world_format(world, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
-    struct tool_result result = SEND(world, nobody, "--timeout", "2");
+    struct bridge *nobody = fixture_bridge_new(
+        fixture, fixture_format(fixture, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
+    struct tool_result result = SEND(fixture, nobody, "--timeout", "2");
     expect_code(&result, EX_UNAVAILABLE);
     tool_result_fini(&result);
     close(guard);
 }
 
-static void test_send_speaks_3_1_1_where_the_bridge_does(struct world *world)
+static void test_send_speaks_3_1_1_where_the_bridge_does(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "broker.protocol = 4;");
-    struct tool_result result = SEND(world, bridge, "--timeout", "20");
+    struct bridge *bridge = fixture_bridge(fixture, "broker.protocol = 4;");
+    struct tool_result result = SEND(fixture, bridge, "--timeout", "20");
     check_sent(&result, 0, "succeeded");
 }
 
-static void test_send_tells_its_own_reply_from_another_of_its_token(struct world *world)
+static void test_send_tells_its_own_reply_from_another_of_its_token(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    struct tool_result first = SEND(world, bridge, "--token", token);
-    struct tool_result second = SEND(world, bridge, "--token", token);
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    struct tool_result first = SEND(fixture, bridge, "--token", token);
+    struct tool_result second = SEND(fixture, bridge, "--token", token);
     check_sent(&first, 0, "succeeded");
     check_sent(&second, 1, "failed");
 }

@@ -7,18 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct message *expect_status(struct world *world, const struct bridge *bridge,
+static const struct message *expect_status(struct fixture *fixture, const struct bridge *bridge,
                                            const char *state)
 {
-    return client_expect(world->sender,
+    return client_expect(fixture->sender,
                          &(struct match){.topic = bridge->status_topic, .state = state});
 }
 
 /* What the broker has stored on the status topic. */
-static const struct message *stored_status(struct world *world, struct client *client,
+static const struct message *stored_status(struct fixture *fixture, struct client *client,
                                            const struct bridge *bridge)
 {
-    (void)world;
+    (void)fixture;
     client_subscribe(client, bridge->status_topic);
     const struct message *status =
         client_expect(client, &(struct match){.topic = bridge->status_topic});
@@ -26,175 +26,180 @@ static const struct message *stored_status(struct world *world, struct client *c
     return status;
 }
 
-static void test_online_is_retained_and_names_the_instance(struct world *world)
+static void test_online_is_retained_and_names_the_instance(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "instance = \"press 7\";");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "instance = \"press 7\";");
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    struct client *client = client_new(world->broker.port, 5);
-    const struct message *status = stored_status(world, client, bridge);
+    struct client *client = client_new(fixture->broker.port, 5);
+    const struct message *status = stored_status(fixture, client, bridge);
     check_text(status, "State", "online");
     check_text(status, "Instance", "press 7");
     client_free(client);
     bridge_stop(bridge);
 }
 
-static void test_a_planned_stop_tells_offline_with_its_reason(struct world *world)
+static void test_a_planned_stop_tells_offline_with_its_reason(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     bridge_stop(bridge);
-    const struct message *status = expect_status(world, bridge, "offline");
+    const struct message *status = expect_status(fixture, bridge, "offline");
     assert_true(json_text(status->json, "Reason")[0] != '\0');
-    struct client *client = client_new(world->broker.port, 5);
-    check_text(stored_status(world, client, bridge), "State", "offline");
+    struct client *client = client_new(fixture->broker.port, 5);
+    check_text(stored_status(fixture, client, bridge), "State", "offline");
     client_free(client);
 }
 
-static void test_a_killed_bridge_is_told_offline_by_its_will(struct world *world)
+static void test_a_killed_bridge_is_told_offline_by_its_will(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     const struct match offline = {.topic = bridge->status_topic, .state = "offline"};
     int64_t begin_ms = flow_now_ms();
     bridge_kill(bridge);
-    client_expect(world->sender, &offline);
+    client_expect(fixture->sender, &offline);
     assert_true(flow_now_ms() - begin_ms > 8000);
-    struct client *client = client_new(world->broker.port, 5);
-    check_text(stored_status(world, client, bridge), "State", "offline");
+    struct client *client = client_new(fixture->broker.port, 5);
+    check_text(stored_status(fixture, client, bridge), "State", "offline");
     client_free(client);
 }
 
-static void test_a_quick_restart_is_no_outage(struct world *world)
+static void test_a_quick_restart_is_no_outage(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     bridge_kill(bridge);
     bridge_start(bridge);
     bridge_wait_online(bridge);
     /* Past the Will Delay of the connection that was killed. */
     const struct message *offline = client_take(
-        world->sender, &(struct match){.topic = bridge->status_topic, .state = "offline"}, 11000);
+        fixture->sender, &(struct match){.topic = bridge->status_topic, .state = "offline"}, 11000);
     assert_null(offline);
 }
 
-static void test_a_killed_publisher_is_no_outage(struct world *world)
+static void test_a_killed_publisher_is_no_outage(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     bridge_kill_children(bridge, "publisher");
-    expect_status(world, bridge, "online");
-    world_expect_nothing(world, &(struct match){.topic = bridge->status_topic, .state = "offline"});
+    expect_status(fixture, bridge, "online");
+    fixture_expect_nothing(fixture,
+                           &(struct match){.topic = bridge->status_topic, .state = "offline"});
 }
 
-static void test_a_bridge_may_start_before_its_broker(struct world *world)
+static void test_a_bridge_may_start_before_its_broker(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "");
-    broker_stop(&world->broker);
-    client_free(world->sender);
-    world->sender = NULL;
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    broker_stop(&fixture->broker);
+    client_free(fixture->sender);
+    fixture->sender = NULL;
     bridge_start(bridge);
     bridge_wait_log(bridge, "could not connect");
-    broker_start(&world->broker);
-    world_renew_sender(world);
+    broker_start(&fixture->broker);
+    fixture_renew_sender(fixture);
     bridge_wait_online(bridge);
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     bridge_stop(bridge);
 }
 
-static void test_the_next_broker_address_is_tried(struct world *world)
+static void test_the_next_broker_address_is_tried(struct fixture *fixture)
 {
     int guard = -1;
     int dead = port_reserve(&guard);
-    world_bridge(world, world_format(world,
-                                     "broker.uris = (\"mqtt://127.0.0.1:%d\","
-                                     "\"mqtt://127.0.0.1:%d\");",
-                                     dead, world->broker.port));
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    fixture_bridge(fixture, fixture_format(fixture,
+                                           "broker.uris = (\"mqtt://127.0.0.1:%d\","
+                                           "\"mqtt://127.0.0.1:%d\");",
+                                           dead, fixture->broker.port));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     close(guard);
 }
 
 /* --- MQTT 3.1.1 --- */
 
-static void test_a_bridge_may_speak_3_1_1(struct world *world)
+static void test_a_bridge_may_speak_3_1_1(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "broker.protocol = 4;");
-    const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "inbox"));
-    const char *token = world_name(world, "token");
+    struct bridge *bridge = fixture_bridge(fixture, "broker.protocol = 4;");
+    const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "inbox"));
+    const char *token = fixture_name(fixture, "token");
     const struct message *reply =
-        world_ask(world, token, world_name(world, "pg"), ",\"CorrelationId\":\"c-1\"");
+        fixture_ask(fixture, token, fixture_name(fixture, "pg"), ",\"CorrelationId\":\"c-1\"");
     check_succeeded(reply);
     check_text(reply, "CorrelationId", "c-1");
-    world_send(world, world_command(world, world_name(world, "token"), world_name(world, "pg"),
-                                    world_format(world, ",\"ReplyTo\":\"%s\"", topic)));
-    check_succeeded(client_expect(world->sender, &(struct match){.topic = topic}));
-    world_send(world, "{\"RegionId\":\"cn-beijing\"}");
-    client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    fixture_send(fixture, fixture_command(fixture, fixture_name(fixture, "token"),
+                                          fixture_name(fixture, "pg"),
+                                          fixture_format(fixture, ",\"ReplyTo\":\"%s\"", topic)));
+    check_succeeded(client_expect(fixture->sender, &(struct match){.topic = topic}));
+    fixture_send(fixture, "{\"RegionId\":\"cn-beijing\"}");
+    client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
     bridge_stop(bridge);
-    expect_status(world, bridge, "offline");
+    expect_status(fixture, bridge, "offline");
 }
 
-static void test_a_bridge_that_speaks_3_1_1_keeps_its_session(struct world *world)
+static void test_a_bridge_that_speaks_3_1_1_keeps_its_session(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "broker.protocol = 4;");
-    const char *token = world_name(world, "token");
+    struct bridge *bridge = fixture_bridge(fixture, "broker.protocol = 4;");
+    const char *token = fixture_name(fixture, "token");
     bridge_kill(bridge);
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     bridge_start(bridge);
-    check_succeeded(world_expect_reply(world, token));
+    check_succeeded(fixture_expect_reply(fixture, token));
 }
 
-static void test_a_bridge_that_speaks_3_1_1_has_a_will(struct world *world)
+static void test_a_bridge_that_speaks_3_1_1_has_a_will(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "broker.protocol = 4;");
+    struct bridge *bridge = fixture_bridge(fixture, "broker.protocol = 4;");
     bridge_kill(bridge);
-    expect_status(world, bridge, "offline");
+    expect_status(fixture, bridge, "offline");
 }
 
 /* --- restarts of the broker --- */
 
-static void check_orderly_restart(struct world *world, const char *settings)
+static void check_orderly_restart(struct fixture *fixture, const char *settings)
 {
     struct load load;
     enum { COMMANDS = 200, TOKENS = 100 };
-    world_bridge(world, settings);
-    load_init(&load, world, world_name(world, "t"), COMMANDS, TOKENS, 10);
-    simulator_fault(&world->simulator, "\"latency\",\"DelayMs\":10,\"Count\":-1");
+    fixture_bridge(fixture, settings);
+    load_init(&load, fixture, fixture_name(fixture, "t"), COMMANDS, TOKENS, 10);
+    simulator_fault(&fixture->simulator, "\"latency\",\"DelayMs\":10,\"Count\":-1");
     load_send(&load, 0, COMMANDS);
     load_wait_answered(&load, 5);
-    broker_stop(&world->broker);
-    broker_start(&world->broker);
+    broker_stop(&fixture->broker);
+    broker_start(&fixture->broker);
     client_reconnect(load.client);
     load_wait_answered(&load, COMMANDS);
     load_check(&load);
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), TOKENS);
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), TOKENS);
     load_fini(&load);
-    world_renew_sender(world);
+    fixture_renew_sender(fixture);
 }
 
-static void test_a_broker_that_restarts_during_load_costs_no_reply(struct world *world)
+static void test_a_broker_that_restarts_during_load_costs_no_reply(struct fixture *fixture)
 {
-    check_orderly_restart(world, "");
+    check_orderly_restart(fixture, "");
 }
 
-static void test_a_broker_that_restarts_costs_several_receivers_no_reply(struct world *world)
+static void test_a_broker_that_restarts_costs_several_receivers_no_reply(struct fixture *fixture)
 {
-    check_orderly_restart(world, "broker.receivers = 3;");
+    check_orderly_restart(fixture, "broker.receivers = 3;");
 }
 
 /*
  * A broker that is killed may forget what it had taken. Its senders see no reply and send the same
  * command again, as senders do.
  */
-static void test_a_broker_that_is_killed_during_load_costs_at_most_a_second_try(struct world *world)
+static void test_a_broker_that_is_killed_during_load_costs_at_most_a_second_try(
+    struct fixture *fixture)
 {
     struct load load;
     enum { COMMANDS = 100 };
-    world_bridge(world, "");
-    load_init(&load, world, world_name(world, "t"), COMMANDS, COMMANDS, 10);
-    simulator_fault(&world->simulator, "\"latency\",\"DelayMs\":10,\"Count\":-1");
+    fixture_bridge(fixture, "");
+    load_init(&load, fixture, fixture_name(fixture, "t"), COMMANDS, COMMANDS, 10);
+    simulator_fault(&fixture->simulator, "\"latency\",\"DelayMs\":10,\"Count\":-1");
     load_send(&load, 0, COMMANDS);
     load_wait_answered(&load, 5);
-    broker_kill(&world->broker);
-    broker_start(&world->broker);
+    broker_kill(&fixture->broker);
+    broker_start(&fixture->broker);
     client_reconnect(load.client);
-    client_subscribe(load.client, world_format(world, FLOW_REPLIES "load/%s", load.name));
+    client_subscribe(load.client, fixture_format(fixture, FLOW_REPLIES "load/%s", load.name));
     for (int round = 0; round < 10 && load.answered_count < COMMANDS; round++) {
         for (int i = 0; i < COMMANDS; i++) {
             if (load.reply_counts[i] == 0) {
@@ -209,54 +214,54 @@ static void test_a_broker_that_is_killed_during_load_costs_at_most_a_second_try(
         }
     }
     load_check(&load);
-    assert_int_equal(simulator_total(&world->simulator, "MaxEffectsPerToken"), 1);
+    assert_int_equal(simulator_total(&fixture->simulator, "MaxEffectsPerToken"), 1);
     load_fini(&load);
-    world_renew_sender(world);
+    fixture_renew_sender(fixture);
 }
 
-static void test_replies_wait_for_the_broker(struct world *world)
+static void test_replies_wait_for_the_broker(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    struct client *inbox = client_new_lasting(world->broker.port, world_name(world, "inbox"));
-    client_subscribe(inbox, world_format(world, FLOW_REPLIES "%s", token));
-    simulator_fault(&world->simulator, "\"hang\"");
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
-    simulator_wait_token(&world->simulator, token, 1);
-    broker_stop(&world->broker);
-    simulator_clear(&world->simulator);
-    simulator_wait(&world->simulator, "Answered", 1);
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    struct client *inbox = client_new_lasting(fixture->broker.port, fixture_name(fixture, "inbox"));
+    client_subscribe(inbox, fixture_format(fixture, FLOW_REPLIES "%s", token));
+    simulator_fault(&fixture->simulator, "\"hang\"");
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    simulator_wait_token(&fixture->simulator, token, 1);
+    broker_stop(&fixture->broker);
+    simulator_clear(&fixture->simulator);
+    simulator_wait(&fixture->simulator, "Answered", 1);
     bridge_wait_log(bridge, "command_done");
-    broker_start(&world->broker);
+    broker_start(&fixture->broker);
     client_reconnect(inbox);
     check_succeeded(client_expect(inbox, &(struct match){.token = token}));
     client_free(inbox);
-    world_renew_sender(world);
+    fixture_renew_sender(fixture);
 }
 
 /* While the broker is away too. */
-static void test_replies_survive_a_kill_of_the_bridge(struct world *world)
+static void test_replies_survive_a_kill_of_the_bridge(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    struct client *inbox = client_new_lasting(world->broker.port, world_name(world, "inbox"));
-    client_subscribe(inbox, world_format(world, FLOW_REPLIES "%s", token));
-    simulator_fault(&world->simulator, "\"hang\"");
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
-    simulator_wait_token(&world->simulator, token, 1);
-    broker_stop(&world->broker);
-    simulator_clear(&world->simulator);
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    struct client *inbox = client_new_lasting(fixture->broker.port, fixture_name(fixture, "inbox"));
+    client_subscribe(inbox, fixture_format(fixture, FLOW_REPLIES "%s", token));
+    simulator_fault(&fixture->simulator, "\"hang\"");
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    simulator_wait_token(&fixture->simulator, token, 1);
+    broker_stop(&fixture->broker);
+    simulator_clear(&fixture->simulator);
     bridge_wait_log(bridge, "command_done");
     bridge_kill(bridge);
-    client_free(world->sender);
-    world->sender = NULL;
+    client_free(fixture->sender);
+    fixture->sender = NULL;
     bridge_start(bridge);
-    broker_start(&world->broker);
+    broker_start(&fixture->broker);
     client_reconnect(inbox);
     check_succeeded(client_expect(inbox, &(struct match){.token = token}));
-    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
     client_free(inbox);
-    world_renew_sender(world);
+    fixture_renew_sender(fixture);
 }
 
 int main(int argc, char **argv)

@@ -2,7 +2,7 @@
  * The bridge dies at each named step of a command's way: nothing is lost, nothing happens twice.
  * And what makes it die again and again is set aside.
  */
-#include "flow_world.h"
+#include "flow_fixture.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ enum { POINT_COUNT = sizeof points / sizeof points[0] };
 
 static void tell(struct bridge *bridge, const char *where)
 {
-    bridge->env[2] = where == NULL ? NULL : world_format(bridge->world, VARIABLE "%s", where);
+    bridge->env[2] = where == NULL ? NULL : fixture_format(bridge->fixture, VARIABLE "%s", where);
 }
 
 static void expect_crash(struct bridge *bridge)
@@ -59,11 +59,11 @@ static void expect_clean_ledger(struct bridge *bridge)
 }
 
 /* The same reply may come again, and one more for a command that was delivered again. */
-static void check_further_replies(struct world *world, const struct message *first)
+static void check_further_replies(struct fixture *fixture, const struct message *first)
 {
     const struct match match = {.topic = first->topic};
     const struct message *reply;
-    while ((reply = client_take(world->sender, &match, 0)) != NULL) {
+    while ((reply = client_take(fixture->sender, &match, 0)) != NULL) {
         check_succeeded(reply);
         if (!json_is_true(reply->json, "Replayed") && !json_is_true(first->json, "Replayed")) {
             assert_string_equal(reply->payload, first->payload);
@@ -72,22 +72,22 @@ static void check_further_replies(struct world *world, const struct message *fir
     }
 }
 
-static void check_done_once(struct world *world, struct bridge *bridge, const char *token,
+static void check_done_once(struct fixture *fixture, struct bridge *bridge, const char *token,
                             const char *group)
 {
-    const struct message *first = world_expect_reply(world, token);
+    const struct message *first = fixture_expect_reply(fixture, token);
     check_succeeded(first);
-    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
     /* What was sent before this one has been answered when it is, also what was sent again. */
-    world_expect_nothing(world, &(struct match){.token = "no such token"});
+    fixture_expect_nothing(fixture, &(struct match){.token = "no such token"});
     expect_clean_ledger(bridge);
-    check_further_replies(world, first);
-    int calls = simulator_token(&world->simulator, token, "Calls");
-    const struct message *again = world_ask(world, token, group, "");
+    check_further_replies(fixture, first);
+    int calls = simulator_token(&fixture->simulator, token, "Calls");
+    const struct message *again = fixture_ask(fixture, token, group, "");
     check_succeeded(again);
     assert_true(json_is_true(again->json, "Replayed"));
     check_text(again, "RequestId", json_text(first->json, "RequestId"));
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), calls);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), calls);
 }
 
 static bool knows_no_matter(const char *point)
@@ -100,80 +100,81 @@ static bool is_in_a_process_of_its_own(const char *point)
     return strstr(point, "puback") != NULL || strstr(point, "publish") != NULL;
 }
 
-static const char *place_of(struct world *world, const char *point, const char *flags,
+static const char *place_of(struct fixture *fixture, const char *point, const char *flags,
                             const char *token)
 {
-    return knows_no_matter(point) ? world_format(world, "%s%s", point, flags)
-                                  : world_format(world, "%s%s/%s", point, flags, token);
+    return knows_no_matter(point) ? fixture_format(fixture, "%s%s", point, flags)
+                                  : fixture_format(fixture, "%s%s/%s", point, flags, token);
 }
 
-static void test_the_bridge_may_die_at_every_step(struct world *world)
+static void test_the_bridge_may_die_at_every_step(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
     for (int i = 0; i < POINT_COUNT; i++) {
-        const char *token = world_name(world, points[i]);
-        const char *group = world_name(world, "pg");
-        tell(bridge, place_of(world, points[i], "+bridge", token));
+        const char *token = fixture_name(fixture, points[i]);
+        const char *group = fixture_name(fixture, "pg");
+        tell(bridge, place_of(fixture, points[i], "+bridge", token));
         bridge_start(bridge);
         bridge_wait_online(bridge);
-        world_send(world, world_command(world, token, group, ""));
+        fixture_send(fixture, fixture_command(fixture, token, group, ""));
         expect_crash(bridge);
         tell(bridge, NULL);
         bridge_start(bridge);
-        check_done_once(world, bridge, token, group);
+        check_done_once(fixture, bridge, token, group);
         assert_false(bridge_log_contains(bridge, "set_aside"));
         bridge_kill(bridge);
     }
 }
 
-static void test_an_mqtt_process_may_die_at_every_step_of_its_own(struct world *world)
+static void test_an_mqtt_process_may_die_at_every_step_of_its_own(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
     for (int i = 0; i < POINT_COUNT; i++) {
         if (!is_in_a_process_of_its_own(points[i])) {
             continue;
         }
-        const char *token = world_name(world, points[i]);
-        const char *group = world_name(world, "pg");
+        const char *token = fixture_name(fixture, points[i]);
+        const char *group = fixture_name(fixture, "pg");
         bridge->log_offset = file_size(bridge->log);
-        tell(bridge, place_of(world, points[i], "", token));
+        tell(bridge, place_of(fixture, points[i], "", token));
         bridge_start(bridge);
         bridge_wait_online(bridge);
-        world_send(world, world_command(world, token, group, ""));
+        fixture_send(fixture, fixture_command(fixture, token, group, ""));
         bridge_wait_log(bridge, "signal=9");
-        check_done_once(world, bridge, token, group);
+        check_done_once(fixture, bridge, token, group);
         bridge_stop(bridge);
     }
 }
 
-static void test_a_refusal_survives_every_step_from_its_answer_on(struct world *world)
+static void test_a_refusal_survives_every_step_from_its_answer_on(struct fixture *fixture)
 {
     static const char *const places[] = {"before_answer", "after_outcome_commit", "after_publish"};
-    struct bridge *bridge = world_bridge_alone(world, "");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        const char *token = world_name(world, "token");
-        simulator_fault(&world->simulator,
+        const char *token = fixture_name(fixture, "token");
+        simulator_fault(&fixture->simulator,
                         "\"error\",\"Code\":\"Forbidden\",\"Count\":-1,"
                         "\"Match\":{\"ClientToken\":\"%s\"}",
                         token);
-        tell(bridge, place_of(world, places[i], "+bridge", token));
+        tell(bridge, place_of(fixture, places[i], "+bridge", token));
         bridge_start(bridge);
         bridge_wait_online(bridge);
-        world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+        fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
         expect_crash(bridge);
         tell(bridge, NULL);
         bridge_start(bridge);
-        check_error(world_expect_reply(world, token), "failed", "Forbidden", "denied", false);
+        check_error(fixture_expect_reply(fixture, token), "failed", "Forbidden", "denied", false);
         expect_clean_ledger(bridge);
         bridge_kill(bridge);
     }
 }
 
-static void test_a_name_nobody_knows_ends_the_start_with_the_names_there_are(struct world *world)
+static void test_a_name_nobody_knows_ends_the_start_with_the_names_there_are(
+    struct fixture *fixture)
 {
     static const char *const wrong[] = {"nowhere", "before_publish:0", "before_publish:x",
                                         "before_publish/", "before_publish+"};
-    struct bridge *bridge = world_bridge_new(world, "");
+    struct bridge *bridge = fixture_bridge_new(fixture, "");
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         bridge->log_offset = file_size(bridge->log);
         tell(bridge, wrong[i]);
@@ -188,24 +189,24 @@ static void test_a_name_nobody_knows_ends_the_start_with_the_names_there_are(str
 /* ---- what makes the bridge end again and again ---- */
 
 /* Lets it die as often as it takes, with another command at the side each time. */
-static void crash_in_a_row(struct world *world, struct bridge *bridge, const char **tokens)
+static void crash_in_a_row(struct fixture *fixture, struct bridge *bridge, const char **tokens)
 {
     for (int i = 0; i < CRASHES; i++) {
         if (i > 0) {
             bridge_start(bridge);
         }
         expect_crash(bridge);
-        tokens[i] = world_name(world, "innocent");
-        world_send(world, world_command(world, tokens[i], world_name(world, "pg"), ""));
+        tokens[i] = fixture_name(fixture, "innocent");
+        fixture_send(fixture, fixture_command(fixture, tokens[i], fixture_name(fixture, "pg"), ""));
     }
     bridge_start(bridge);
 }
 
-static void expect_innocents(struct world *world, const char *const *tokens)
+static void expect_innocents(struct fixture *fixture, const char *const *tokens)
 {
     for (int i = 0; i < CRASHES; i++) {
-        check_succeeded(world_expect_reply(world, tokens[i]));
-        assert_int_equal(simulator_token(&world->simulator, tokens[i], "Effects"), 1);
+        check_succeeded(fixture_expect_reply(fixture, tokens[i]));
+        assert_int_equal(simulator_token(&fixture->simulator, tokens[i], "Effects"), 1);
     }
 }
 
@@ -218,34 +219,34 @@ static void check_set_aside(const struct message *reply, bool is_replayed)
 }
 
 /* Also those on the way to a command that was delivered twice. */
-static void forget_replies(struct world *world, const char *topic)
+static void forget_replies(struct fixture *fixture, const char *topic)
 {
-    world_expect_nothing(world, &(struct match){.token = "no such token"});
-    client_settle(world->sender);
-    client_forget(world->sender, &(struct match){.topic = topic});
+    fixture_expect_nothing(fixture, &(struct match){.token = "no such token"});
+    client_settle(fixture->sender);
+    client_forget(fixture->sender, &(struct match){.topic = topic});
 }
 
-static void test_a_command_that_ends_the_bridge_three_times_is_set_aside(struct world *world)
+static void test_a_command_that_ends_the_bridge_three_times_is_set_aside(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "dedup.failure_ttl_s = 2;");
-    const char *token = world_name(world, "poison");
-    const char *group = world_name(world, "pg");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "dedup.failure_ttl_s = 2;");
+    const char *token = fixture_name(fixture, "poison");
+    const char *group = fixture_name(fixture, "pg");
     const char *innocents[CRASHES];
-    tell(bridge, world_format(world, "before_sending/%s", token));
+    tell(bridge, fixture_format(fixture, "before_sending/%s", token));
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    world_send(world, world_command(world, token, group, ""));
-    crash_in_a_row(world, bridge, innocents);
-    const struct message *reply = world_expect_reply(world, token);
+    fixture_send(fixture, fixture_command(fixture, token, group, ""));
+    crash_in_a_row(fixture, bridge, innocents);
+    const struct message *reply = fixture_expect_reply(fixture, token);
     check_set_aside(reply, false);
     int64_t told_until_ms = flow_now_ms() + 2000;
-    client_expect(world->sender,
+    client_expect(fixture->sender,
                   &(struct match){.topic = bridge->status_topic, .state = "degraded"});
-    expect_innocents(world, innocents);
-    forget_replies(world, reply->topic);
-    check_set_aside(world_ask(world, token, group, ""), true);
-    check_succeeded(world_ask(world, world_name(world, "next"), group, ""));
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 0);
+    expect_innocents(fixture, innocents);
+    forget_replies(fixture, reply->topic);
+    check_set_aside(fixture_ask(fixture, token, group, ""), true);
+    check_succeeded(fixture_ask(fixture, fixture_name(fixture, "next"), group, ""));
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
     assert_true(bridge_log_contains(bridge, "command_set_aside"));
     /* Its time is over: it goes upstream again, and this time nothing happens to it. */
     bridge_kill(bridge);
@@ -254,134 +255,139 @@ static void test_a_command_that_ends_the_bridge_three_times_is_set_aside(struct 
     while (flow_now_ms() < told_until_ms) {
         flow_pause();
     }
-    forget_replies(world, reply->topic);
-    check_succeeded(world_ask(world, token, group, ""));
-    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    forget_replies(fixture, reply->topic);
+    check_succeeded(fixture_ask(fixture, token, group, ""));
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
 }
 
 /* Two ends with neighbours on the wire make suspects of all; called alone, each shows what it is.
  */
-static void test_a_command_that_ends_the_bridge_is_found_among_its_neighbours(struct world *world)
+static void test_a_command_that_ends_the_bridge_is_found_among_its_neighbours(
+    struct fixture *fixture)
 {
     enum { NEIGHBOURS = 5 };
-    struct bridge *bridge = world_bridge_alone(world, "");
-    const char *token = world_name(world, "poison");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    const char *token = fixture_name(fixture, "poison");
     const char *neighbours[NEIGHBOURS];
-    simulator_fault(&world->simulator, "\"hang\",\"Count\":-1");
-    tell(bridge, world_format(world, "after_sending/%s", token));
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
+    tell(bridge, fixture_format(fixture, "after_sending/%s", token));
     bridge_start(bridge);
     bridge_wait_online(bridge);
     for (int i = 0; i < NEIGHBOURS; i++) {
-        neighbours[i] = world_name(world, "neighbour");
-        world_send(world, world_command(world, neighbours[i], world_name(world, "pg"), ""));
+        neighbours[i] = fixture_name(fixture, "neighbour");
+        fixture_send(fixture,
+                     fixture_command(fixture, neighbours[i], fixture_name(fixture, "pg"), ""));
     }
-    simulator_wait(&world->simulator, "Requests", NEIGHBOURS);
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    simulator_wait(&fixture->simulator, "Requests", NEIGHBOURS);
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     expect_crash(bridge);
     bridge_start(bridge);
     expect_crash(bridge);
-    simulator_clear(&world->simulator);
+    simulator_clear(&fixture->simulator);
     bridge_start(bridge);
     expect_crash(bridge);
     bridge_start(bridge);
     expect_crash(bridge);
     bridge_start(bridge);
-    check_set_aside(client_expect(world->sender, &(struct match){.token = token}), false);
+    check_set_aside(client_expect(fixture->sender, &(struct match){.token = token}), false);
     for (int i = 0; i < NEIGHBOURS; i++) {
-        check_succeeded(world_expect_reply(world, neighbours[i]));
-        assert_int_equal(simulator_token(&world->simulator, neighbours[i], "Effects"), 1);
+        check_succeeded(fixture_expect_reply(fixture, neighbours[i]));
+        assert_int_equal(simulator_token(&fixture->simulator, neighbours[i], "Effects"), 1);
     }
 }
 
-static void test_an_answer_between_the_ends_clears_a_command(struct world *world)
+static void test_an_answer_between_the_ends_clears_a_command(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "");
-    const char *token = world_name(world, "token");
-    simulator_fault(&world->simulator,
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator,
                     "\"error\",\"Code\":\"ServiceUnavailable\",\"Count\":1,"
                     "\"Match\":{\"ClientToken\":\"%s\"}",
                     token);
     /* Once before its first call; then the API refuses that, and it dies twice at the second. */
-    tell(bridge, world_format(world, "before_sending/%s", token));
+    tell(bridge, fixture_format(fixture, "before_sending/%s", token));
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     expect_crash(bridge);
     bridge_start(bridge);
     expect_crash(bridge);
-    tell(bridge, world_format(world, "before_sending:2/%s", token));
+    tell(bridge, fixture_format(fixture, "before_sending:2/%s", token));
     bridge_start(bridge);
     expect_crash(bridge);
-    tell(bridge, world_format(world, "before_sending/%s", token));
+    tell(bridge, fixture_format(fixture, "before_sending/%s", token));
     bridge_start(bridge);
     expect_crash(bridge);
     tell(bridge, NULL);
     bridge_start(bridge);
-    check_succeeded(world_expect_reply(world, token));
+    check_succeeded(fixture_expect_reply(fixture, token));
     assert_false(bridge_log_contains(bridge, "set_aside"));
 }
 
-static void check_poisonous_message(struct world *world, const char *settings)
+static void check_poisonous_message(struct fixture *fixture, const char *settings)
 {
-    struct bridge *bridge = world_bridge_alone(world, settings);
-    const char *token = world_name(world, "poison");
-    const char *payload = world_command(world, token, world_name(world, "pg"), "");
+    struct bridge *bridge = fixture_bridge_alone(fixture, settings);
+    const char *token = fixture_name(fixture, "poison");
+    const char *payload = fixture_command(fixture, token, fixture_name(fixture, "pg"), "");
     const char *innocents[CRASHES];
-    tell(bridge, world_format(world, "before_parsing/%s", token));
+    tell(bridge, fixture_format(fixture, "before_parsing/%s", token));
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    world_send(world, payload);
-    crash_in_a_row(world, bridge, innocents);
+    fixture_send(fixture, payload);
+    crash_in_a_row(fixture, bridge, innocents);
     const struct message *letter =
-        client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+        client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
     check_text(letter, "Error.Code", "Bridge.SetAside");
     assert_false(json_has(letter->json, "Route"));
     assert_int_equal(json_number(letter->json, "PayloadBytes"), strlen(payload));
     assert_string_equal(message_user(letter, "status"), "unknown");
-    expect_innocents(world, innocents);
+    expect_innocents(fixture, innocents);
     assert_true(bridge_log_contains(bridge, "message_set_aside"));
     /* It was acknowledged, and a bridge without the fault takes the same message again. */
     bridge_stop(bridge);
     tell(bridge, NULL);
     bridge_start(bridge);
-    world_expect_nothing(world, &(struct match){.token = token});
-    world_send(world, payload);
-    check_succeeded(world_expect_reply(world, token));
+    fixture_expect_nothing(fixture, &(struct match){.token = token});
+    fixture_send(fixture, payload);
+    check_succeeded(fixture_expect_reply(fixture, token));
     bridge_stop(bridge);
 }
 
 static void test_a_message_that_ends_the_bridge_three_times_becomes_a_dead_letter(
-    struct world *world)
+    struct fixture *fixture)
 {
-    check_poisonous_message(world, "");
+    check_poisonous_message(fixture, "");
 }
 
 static void test_a_message_that_ends_the_bridge_is_found_among_several_receivers(
-    struct world *world)
+    struct fixture *fixture)
 {
-    check_poisonous_message(world, "broker.receivers = 4;");
+    check_poisonous_message(fixture, "broker.receivers = 4;");
 }
 
-static void test_a_reply_that_ends_the_publisher_three_times_lets_the_others_go(struct world *world)
+static void test_a_reply_that_ends_the_publisher_three_times_lets_the_others_go(
+    struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "");
-    const char *token = world_name(world, "poison");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    const char *token = fixture_name(fixture, "poison");
     const char *innocents[CRASHES];
-    tell(bridge, world_format(world, "before_publish+always/%s", token));
+    tell(bridge, fixture_format(fixture, "before_publish+always/%s", token));
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     for (int i = 0; i < CRASHES; i++) {
-        innocents[i] = world_name(world, "innocent");
-        world_send(world, world_command(world, innocents[i], world_name(world, "pg"), ""));
+        innocents[i] = fixture_name(fixture, "innocent");
+        fixture_send(fixture,
+                     fixture_command(fixture, innocents[i], fixture_name(fixture, "pg"), ""));
     }
-    expect_innocents(world, innocents);
+    expect_innocents(fixture, innocents);
     bridge_wait_log(bridge, "reply_set_aside");
-    check_succeeded(world_ask(world, world_name(world, "next"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "next"), fixture_name(fixture, "pg"), ""));
     bridge_stop(bridge);
     tell(bridge, NULL);
     bridge_start(bridge);
-    check_succeeded(world_expect_reply(world, token));
+    check_succeeded(fixture_expect_reply(fixture, token));
     expect_clean_ledger(bridge);
     bridge_stop(bridge);
 }

@@ -1,8 +1,8 @@
 /* The bridge with no access key of its own: a metadata service or a URL on loopback gives it one,
  * for seconds only, or does not. */
 #include "base/clock.h"
+#include "flow_fixture.h"
 #include "flow_settings.h"
-#include "flow_world.h"
 #include "support/http_peer.h"
 
 #include <stdatomic.h>
@@ -67,23 +67,23 @@ static void serve(struct peer *peer, int fd, size_t connection, void *arg)
     buf_fini(&request);
 }
 
-static void set_key(struct world *world, int number, const char *state)
+static void set_key(struct fixture *fixture, int number, const char *state)
 {
-    simulator_order(&world->simulator, "POST", "keys",
+    simulator_order(&fixture->simulator, "POST", "keys",
                     "{\"AccessKeyId\":\"STS.flowtestkey%02d\",\"AccessKeySecret\":"
                     "\"SessionSecret%d\",\"SecurityToken\":\"CAISflow%d\",\"State\":\"%s\"}",
                     number, number, number, state);
 }
 
 /* The service, with keys that the far side knows. */
-static struct peer *begin_service(struct world *world, int life_ms)
+static struct peer *begin_service(struct fixture *fixture, int life_ms)
 {
-    simulator_reset(&world->simulator);
+    simulator_reset(&fixture->simulator);
     atomic_store(&service.is_down, 0);
     atomic_store(&service.issued, 0);
     atomic_store(&service.life_ms, life_ms);
     for (int i = 0; i < KEYS; i++) {
-        set_key(world, i, "active");
+        set_key(fixture, i, "active");
     }
     return peer_new(serve, NULL);
 }
@@ -95,32 +95,33 @@ static void take_keys_away(struct bridge *bridge)
     bridge->env[2] = "HOME=/nonexistent";
 }
 
-static struct bridge *bridge_by_metadata(struct world *world, const struct peer *peer)
+static struct bridge *bridge_by_metadata(struct fixture *fixture, const struct peer *peer)
 {
-    struct bridge *bridge = world_bridge_alone(
-        world, world_format(world, "credentials.metadata_url = \"http://127.0.0.1:%d\";",
-                            peer_port(peer)));
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture, fixture_format(fixture, "credentials.metadata_url = \"http://127.0.0.1:%d\";",
+                                peer_port(peer)));
     take_keys_away(bridge);
     bridge_start(bridge);
     bridge_wait_online(bridge);
     return bridge;
 }
 
-static struct bridge *bridge_by_uri(struct world *world, const struct peer *peer)
+static struct bridge *bridge_by_uri(struct fixture *fixture, const struct peer *peer)
 {
-    struct bridge *bridge = world_bridge_alone(world, "");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
     take_keys_away(bridge);
     bridge->env[3] = "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true";
-    bridge->env[4] = world_format(world, "ALIBABA_CLOUD_CREDENTIALS_URI=http://127.0.0.1:%d/given",
-                                  peer_port(peer));
+    bridge->env[4] = fixture_format(
+        fixture, "ALIBABA_CLOUD_CREDENTIALS_URI=http://127.0.0.1:%d/given", peer_port(peer));
     bridge_start(bridge);
     bridge_wait_online(bridge);
     return bridge;
 }
 
-static void ask_and_succeed(struct world *world)
+static void ask_and_succeed(struct fixture *fixture)
 {
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
 static void check_no_secret(const struct bridge *bridge)
@@ -132,96 +133,96 @@ static void check_no_secret(const struct bridge *bridge)
 }
 
 /* Commands without a pause while three keys come and go; not one is refused on the way. */
-static void run_through_rotations(struct world *world, struct bridge *bridge)
+static void run_through_rotations(struct fixture *fixture, struct bridge *bridge)
 {
     int count = 0;
     while (atomic_load(&service.issued) < 4) {
-        ask_and_succeed(world);
+        ask_and_succeed(fixture);
         count++;
     }
     assert_true(count > 4);
-    assert_int_equal(simulator_total(&world->simulator, "SignatureErrors"), 0);
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), count);
+    assert_int_equal(simulator_total(&fixture->simulator, "SignatureErrors"), 0);
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), count);
     bridge_stop(bridge);
     check_no_secret(bridge);
 }
 
-static void test_an_instances_role_rotates_without_a_failed_command(struct world *world)
+static void test_an_instances_role_rotates_without_a_failed_command(struct fixture *fixture)
 {
-    struct peer *peer = begin_service(world, 3000);
-    struct bridge *bridge = bridge_by_metadata(world, peer);
-    run_through_rotations(world, bridge);
+    struct peer *peer = begin_service(fixture, 3000);
+    struct bridge *bridge = bridge_by_metadata(fixture, peer);
+    run_through_rotations(fixture, bridge);
     assert_true(bridge_log_contains(bridge, "default/ecs_ram_role"));
     peer_free(peer);
 }
 
-static void test_credentials_of_a_uri_rotate_without_a_failed_command(struct world *world)
+static void test_credentials_of_a_uri_rotate_without_a_failed_command(struct fixture *fixture)
 {
-    struct peer *peer = begin_service(world, 3000);
-    struct bridge *bridge = bridge_by_uri(world, peer);
-    run_through_rotations(world, bridge);
+    struct peer *peer = begin_service(fixture, 3000);
+    struct bridge *bridge = bridge_by_uri(fixture, peer);
+    run_through_rotations(fixture, bridge);
     assert_true(bridge_log_contains(bridge, "default/credential_uri"));
     peer_free(peer);
 }
 
-static void test_a_key_the_api_refuses_is_replaced_within_the_command(struct world *world)
+static void test_a_key_the_api_refuses_is_replaced_within_the_command(struct fixture *fixture)
 {
-    struct peer *peer = begin_service(world, 3600000);
-    struct bridge *bridge = bridge_by_metadata(world, peer);
-    ask_and_succeed(world);
-    set_key(world, 0, "expired");
-    ask_and_succeed(world);
+    struct peer *peer = begin_service(fixture, 3600000);
+    struct bridge *bridge = bridge_by_metadata(fixture, peer);
+    ask_and_succeed(fixture);
+    set_key(fixture, 0, "expired");
+    ask_and_succeed(fixture);
     assert_int_equal(atomic_load(&service.issued), 2);
     bridge_stop(bridge);
     check_no_secret(bridge);
     peer_free(peer);
 }
 
-static void test_a_service_that_is_down_at_the_start_is_waited_for(struct world *world)
+static void test_a_service_that_is_down_at_the_start_is_waited_for(struct fixture *fixture)
 {
-    struct peer *peer = begin_service(world, 3600000);
+    struct peer *peer = begin_service(fixture, 3600000);
     atomic_store(&service.is_down, 1);
-    struct bridge *bridge = bridge_by_uri(world, peer);
-    const char *token = world_name(world, "token");
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    struct bridge *bridge = bridge_by_uri(fixture, peer);
+    const char *token = fixture_name(fixture, "token");
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     bridge_wait_log(bridge, "credentials_unavailable");
-    client_expect(world->sender, &(struct match){.state = "degraded"});
+    client_expect(fixture->sender, &(struct match){.state = "degraded"});
     atomic_store(&service.is_down, 0);
-    check_succeeded(world_expect_reply(world, token));
+    check_succeeded(fixture_expect_reply(fixture, token));
     bridge_stop(bridge);
     peer_free(peer);
 }
 
-static void test_a_renewal_that_fails_takes_nothing_away(struct world *world)
+static void test_a_renewal_that_fails_takes_nothing_away(struct fixture *fixture)
 {
-    struct peer *peer = begin_service(world, 8000);
-    struct bridge *bridge = bridge_by_metadata(world, peer);
-    ask_and_succeed(world);
+    struct peer *peer = begin_service(fixture, 8000);
+    struct bridge *bridge = bridge_by_metadata(fixture, peer);
+    ask_and_succeed(fixture);
     atomic_store(&service.is_down, 1);
     while (!bridge_log_contains(bridge, "credentials_not_refreshed")) {
-        ask_and_succeed(world);
+        ask_and_succeed(fixture);
     }
-    ask_and_succeed(world);
+    ask_and_succeed(fixture);
     assert_int_equal(atomic_load(&service.issued), 1);
     atomic_store(&service.is_down, 0);
     while (atomic_load(&service.issued) < 2) {
-        ask_and_succeed(world);
+        ask_and_succeed(fixture);
     }
-    assert_int_equal(simulator_total(&world->simulator, "SignatureErrors"), 0);
+    assert_int_equal(simulator_total(&fixture->simulator, "SignatureErrors"), 0);
     bridge_stop(bridge);
     peer_free(peer);
 }
 
 /* --- check --online --- */
 
-static struct tool_result check_online(struct world *world, const char *const *env,
+static struct tool_result check_online(struct fixture *fixture, const char *const *env,
                                        const char *settings, const char *region)
 {
     char defaults[256];
     const char *path =
-        world_format(world, "%s/%s.conf", world->directory, world_name(world, "config"));
+        fixture_format(fixture, "%s/%s.conf", fixture->directory, fixture_name(fixture, "config"));
     snprintf(defaults, sizeof defaults, "api.endpoint = \"http://127.0.0.1:%d\";",
-             world->simulator.port);
+             fixture->simulator.port);
     char *text = settings_write(defaults, settings);
     file_write(path, text);
     free(text);
@@ -230,7 +231,7 @@ static struct tool_result check_online(struct world *world, const char *const *e
     if (region == NULL) {
         argv[5] = NULL;
     }
-    return tool_run(world->directory, env, argv);
+    return tool_run(fixture->directory, env, argv);
 }
 
 static void check_result(struct tool_result *result, int code, const char *in_output,
@@ -255,67 +256,67 @@ static const char *const without_key[] = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID=", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=",
     "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true", "HOME=/nonexistent", NULL};
 
-static void test_check_says_who_it_is_and_that_the_api_takes_it(struct world *world)
+static void test_check_says_who_it_is_and_that_the_api_takes_it(struct fixture *fixture)
 {
-    simulator_reset(&world->simulator);
-    struct tool_result result = check_online(world, with_key, "", "cn-beijing");
+    simulator_reset(&fixture->simulator);
+    struct tool_result result = check_online(fixture, with_key, "", "cn-beijing");
     check_result(&result, EX_OK, "credentials: default/env, access key LTAI****tKey, do not expire",
                  "");
-    result = check_online(world, with_key, "routes.defaults.RegionId = \"cn-hangzhou\";", NULL);
+    result = check_online(fixture, with_key, "routes.defaults.RegionId = \"cn-hangzhou\";", NULL);
     check_result(&result, EX_OK, "cn-hangzhou: the API takes the credentials", "");
-    result = check_online(world, with_key, "routes.regions = (\"cn-*\", \"cn-beijing\");", NULL);
+    result = check_online(fixture, with_key, "routes.regions = (\"cn-*\", \"cn-beijing\");", NULL);
     check_result(&result, EX_OK, "cn-beijing: the API takes the credentials", "");
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), 0);
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 0);
 }
 
-static void test_check_says_when_credentials_expire(struct world *world)
+static void test_check_says_when_credentials_expire(struct fixture *fixture)
 {
-    struct peer *peer = begin_service(world, 3600000);
-    const char *settings = world_format(world,
-                                        "credentials.provider = \"credentials_uri\"; "
-                                        "credentials.uri = \"http://127.0.0.1:%d/x\";",
-                                        peer_port(peer));
-    struct tool_result result = check_online(world, without_key, settings, "cn-beijing");
+    struct peer *peer = begin_service(fixture, 3600000);
+    const char *settings = fixture_format(fixture,
+                                          "credentials.provider = \"credentials_uri\"; "
+                                          "credentials.uri = \"http://127.0.0.1:%d/x\";",
+                                          peer_port(peer));
+    struct tool_result result = check_online(fixture, without_key, settings, "cn-beijing");
     check_result(&result, EX_OK,
                  "credentials: credential_uri, access key STS.****ey00, expire at 2", "");
     atomic_store(&service.is_down, 1);
-    result = check_online(world, without_key, settings, "cn-beijing");
+    result = check_online(fixture, without_key, settings, "cn-beijing");
     check_result(&result, EX_UNAVAILABLE, "", "HTTP status 503");
     peer_free(peer);
 }
 
-static void test_check_says_which_permission_is_missing(struct world *world)
+static void test_check_says_which_permission_is_missing(struct fixture *fixture)
 {
-    simulator_reset(&world->simulator);
-    simulator_order(&world->simulator, "POST", "faults",
+    simulator_reset(&fixture->simulator);
+    simulator_order(&fixture->simulator, "POST", "faults",
                     "{\"Fault\":\"error\",\"Code\":\"Forbidden.Action\","
                     "\"Match\":{\"Action\":\"DescribeDiskReplicaGroups\"}}");
-    struct tool_result result = check_online(world, with_key, "", "cn-beijing");
+    struct tool_result result = check_online(fixture, with_key, "", "cn-beijing");
     check_result(&result, EX_CONFIG, "credentials: default/env",
                  "RAM action ebs:DescribeDiskReplicaGroups; to start groups it also needs "
                  "ebs:StartDiskReplicaGroup");
 }
 
-static void test_check_says_what_is_refused_or_missing_or_away(struct world *world)
+static void test_check_says_what_is_refused_or_missing_or_away(struct fixture *fixture)
 {
     static const char *const wrong[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=" FLOW_ACCESS_KEY,
                                         "ALIBABA_CLOUD_ACCESS_KEY_SECRET=another",
                                         "HOME=/nonexistent", NULL};
-    simulator_reset(&world->simulator);
-    struct tool_result result = check_online(world, wrong, "", "cn-beijing");
+    simulator_reset(&fixture->simulator);
+    struct tool_result result = check_online(fixture, wrong, "", "cn-beijing");
     check_result(&result, EX_CONFIG, "", "cn-beijing: SignatureDoesNotMatch");
-    result = check_online(world, without_key, "", "cn-beijing");
+    result = check_online(fixture, without_key, "", "cn-beijing");
     check_result(&result, EX_CONFIG, "", "  env: ALIBABA_CLOUD_ACCESS_KEY_ID and");
     int guard = -1;
     int port = port_reserve(&guard);
-    result = check_online(world, with_key,
-                          world_format(world, "api.endpoint = \"http://127.0.0.1:%d\";", port),
+    result = check_online(fixture, with_key,
+                          fixture_format(fixture, "api.endpoint = \"http://127.0.0.1:%d\";", port),
                           "cn-beijing");
     check_result(&result, EX_UNAVAILABLE, "", "cn-beijing: Bridge.Unreachable");
     close(guard);
-    result = check_online(world, with_key, "", NULL);
+    result = check_online(fixture, with_key, "", NULL);
     check_result(&result, EX_USAGE, "", "--region");
-    result = check_online(world, with_key, "", "a/../b");
+    result = check_online(fixture, with_key, "", "a/../b");
     check_result(&result, EX_USAGE, "", "--region");
 }
 

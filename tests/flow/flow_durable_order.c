@@ -1,6 +1,6 @@
 /* The order of what is made durable and what is said, seen in the bridge's system calls. */
+#include "flow_fixture.h"
 #include "flow_sanitizer.h"
-#include "flow_world.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ static int attached_count(const struct trace *trace)
 static void trace_begin(struct trace *trace, const struct bridge *bridge)
 {
     static const char calls[] = "trace=fdatasync,fsync,pwrite64,write,writev,sendto,sendmsg";
-    const struct world *world = bridge->world;
+    const struct fixture *fixture = bridge->fixture;
     char pids[3][PID_BYTES];
     pid_t receiver[BRIDGE_CHILDREN_MAX];
     pid_t publisher[BRIDGE_CHILDREN_MAX];
@@ -50,8 +50,8 @@ static void trace_begin(struct trace *trace, const struct bridge *bridge)
     snprintf(pids[2], PID_BYTES, "%d", (int)publisher[0]);
     snprintf(trace->output, sizeof trace->output, "%s/trace", bridge->directory);
     snprintf(trace->errors, sizeof trace->errors, "%s/trace.errors", bridge->directory);
-    snprintf(trace->broker, sizeof trace->broker, ">127.0.0.1:%d]>", world->broker.port);
-    snprintf(trace->far_side, sizeof trace->far_side, ">127.0.0.1:%d]>", world->simulator.port);
+    snprintf(trace->broker, sizeof trace->broker, ">127.0.0.1:%d]>", fixture->broker.port);
+    snprintf(trace->far_side, sizeof trace->far_side, ">127.0.0.1:%d]>", fixture->simulator.port);
     char length[PID_BYTES];
     snprintf(length, sizeof length, "%d", TRACED_BYTES);
     const char *const argv[] = {"strace", "-f",    "-ttt", "-T",    "-yy",         "-xx", "-s",
@@ -224,7 +224,7 @@ static struct moments moments_of(const struct trace *trace, const char *text, co
 enum { COMMANDS = 5 };
 
 /* Commands one after the other under strace; what it saw is the caller's to free. */
-static char *traced_commands(struct world *world, struct trace *trace, const char *settings,
+static char *traced_commands(struct fixture *fixture, struct trace *trace, const char *settings,
                              const char *tokens[COMMANDS])
 {
     /* Under a sanitizer a traced process is too slow, and LeakSanitizer does not work in it at all.
@@ -233,22 +233,23 @@ static char *traced_commands(struct world *world, struct trace *trace, const cha
         print_message("skipped: strace and a sanitizer do not go together\n");
         skip();
     }
-    struct bridge *bridge = world_bridge(world, settings);
+    struct bridge *bridge = fixture_bridge(fixture, settings);
     /* The first transaction also syncs the head of the write-ahead log, whatever the durability. */
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     trace_begin(trace, bridge);
     for (int i = 0; i < COMMANDS; i++) {
-        tokens[i] = world_name(world, "token");
-        check_succeeded(world_ask(world, tokens[i], world_name(world, "pg"), ""));
+        tokens[i] = fixture_name(fixture, "token");
+        check_succeeded(fixture_ask(fixture, tokens[i], fixture_name(fixture, "pg"), ""));
     }
     return trace_end(trace);
 }
 
-static void test_claims_and_outcomes_are_on_the_disk_before_anybody_is_told(struct world *world)
+static void test_claims_and_outcomes_are_on_the_disk_before_anybody_is_told(struct fixture *fixture)
 {
     struct trace trace;
     const char *tokens[COMMANDS];
-    char *text = traced_commands(world, &trace, "ledger.durability = \"full\";", tokens);
+    char *text = traced_commands(fixture, &trace, "ledger.durability = \"full\";", tokens);
     for (int i = 0; i < COMMANDS; i++) {
         struct moments moments = moments_of(&trace, text, tokens[i], true);
         assert_true(moments.claim_written_s <= moments.claim_synced_s);
@@ -262,11 +263,11 @@ static void test_claims_and_outcomes_are_on_the_disk_before_anybody_is_told(stru
 }
 
 /* Without syncing the order is the same, and nobody waits for the disk. */
-static void test_with_durability_process_the_order_holds_without_a_sync(struct world *world)
+static void test_with_durability_process_the_order_holds_without_a_sync(struct fixture *fixture)
 {
     struct trace trace;
     const char *tokens[COMMANDS];
-    char *text = traced_commands(world, &trace, "ledger.durability = \"process\";", tokens);
+    char *text = traced_commands(fixture, &trace, "ledger.durability = \"process\";", tokens);
     char log[HEX_BYTES];
     to_hex("ledger.db-wal", log);
     for (int i = 0; i < COMMANDS; i++) {

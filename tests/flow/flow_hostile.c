@@ -2,10 +2,10 @@
  * Input made to harm: each piece ends in a clear refusal or a clear line of the log, the next
  * honest command is carried out, and no process of the bridge grows for it.
  */
+#include "flow_fixture.h"
 #include "flow_memory.h"
 #include "flow_raw.h"
 #include "flow_sanitizer.h"
-#include "flow_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,9 +27,10 @@ enum {
 static const unsigned char empty_user_property[] = {USER_PROPERTY, 0, 0, 0, 0};
 
 /* The bridge carries on: with the same receiver, so no message made it start anew. */
-static void check_unharmed(struct world *world, struct bridge *bridge)
+static void check_unharmed(struct fixture *fixture, struct bridge *bridge)
 {
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     assert_false(bridge_log_contains(bridge, "receiver_down"));
     assert_false(bridge_log_contains(bridge, "publisher_down"));
     check_memory(bridge);
@@ -55,9 +56,9 @@ static void message_fini(struct raw_message *message)
 }
 
 /* Publishes it on the commands' topic, unless it has one, and forgets it. */
-static void publish(struct world *world, struct raw_message *message)
+static void publish(struct fixture *fixture, struct raw_message *message)
 {
-    int fd = raw_connect(world->broker.port);
+    int fd = raw_connect(fixture->broker.port);
     if (message->topic.length == 0) {
         put_string(&message->topic, FLOW_COMMANDS);
     }
@@ -68,26 +69,26 @@ static void publish(struct world *world, struct raw_message *message)
 
 /* --- what senders can publish through an honest broker --- */
 
-static void test_numbers_without_end_are_refused(struct world *world)
+static void test_numbers_without_end_are_refused(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     static const char *const fronts[] = {"{\"OneShot\":1", "{\"OneShot\":-0.", "{\"OneShot\":1e"};
     for (size_t i = 0; i < sizeof fronts / sizeof fronts[0]; i++) {
         struct raw_message message = {0};
         put_string(&message.payload, fronts[i]);
         raw_put_many(&message.payload, '9', 12000);
         put_string(&message.payload, "}");
-        publish(world, &message);
+        publish(fixture, &message);
         const struct message *letter =
-            client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+            client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
         check_text(letter, "Error.Category", "invalid");
     }
-    check_unharmed(world, bridge);
+    check_unharmed(fixture, bridge);
 }
 
-static void test_bytes_that_are_no_text_are_refused(struct world *world)
+static void test_bytes_that_are_no_text_are_refused(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     static const struct {
         const char *bytes;
         size_t length;
@@ -102,13 +103,13 @@ static void test_bytes_that_are_no_text_are_refused(struct world *world)
     for (size_t i = 0; i < sizeof payloads / sizeof payloads[0]; i++) {
         struct raw_message message = {0};
         raw_put(&message.payload, payloads[i].bytes, payloads[i].length);
-        publish(world, &message);
+        publish(fixture, &message);
         const struct message *letter =
-            client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+            client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
         check_text(letter, "Error.Category", "invalid");
         check_text(letter, "Error.Source", "bridge");
     }
-    check_unharmed(world, bridge);
+    check_unharmed(fixture, bridge);
 }
 
 /* As many as a packet of the announced size can hold. Under a sanitizer, where Paho's growing array
@@ -119,86 +120,87 @@ static void test_bytes_that_are_no_text_are_refused(struct world *world)
 #define PROPERTIES_MAX 212000
 #endif
 
-static void test_thousands_of_user_properties_are_read_over(struct world *world)
+static void test_thousands_of_user_properties_are_read_over(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     struct raw_message message = {0};
-    const char *token = world_name(world, "token");
+    const char *token = fixture_name(fixture, "token");
     raw_put_times(&message.properties, empty_user_property, sizeof empty_user_property,
                   PROPERTIES_MAX);
-    put_string(&message.payload, world_command(world, token, world_name(world, "pg"), ""));
-    publish(world, &message);
-    check_succeeded(world_expect_reply(world, token));
-    check_unharmed(world, bridge);
+    put_string(&message.payload, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    publish(fixture, &message);
+    check_succeeded(fixture_expect_reply(fixture, token));
+    check_unharmed(fixture, bridge);
 }
 
-static void test_a_packet_above_the_announced_size_does_not_arrive(struct world *world)
+static void test_a_packet_above_the_announced_size_does_not_arrive(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     struct raw_message wide = {0};
     struct raw_message long_one = {0};
     raw_put_times(&wide.properties, empty_user_property, sizeof empty_user_property, 1000000);
     raw_put_many(&long_one.payload, ' ', 64 * MIB);
-    publish(world, &wide);
-    publish(world, &long_one);
-    check_unharmed(world, bridge);
-    assert_int_equal(client_count(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS}), 0);
+    publish(fixture, &wide);
+    publish(fixture, &long_one);
+    check_unharmed(fixture, bridge);
+    assert_int_equal(client_count(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS}), 0);
 }
 
-static void test_a_topic_of_65535_bytes_is_one(struct world *world)
+static void test_a_topic_of_65535_bytes_is_one(struct fixture *fixture)
 {
     struct bridge *bridge =
-        world_bridge(world, "routes.topics = (\"" FLOW_COMMANDS "\", \"long/#\");");
+        fixture_bridge(fixture, "routes.topics = (\"" FLOW_COMMANDS "\", \"long/#\");");
     struct raw_message good = {0};
     struct raw_message bad = {0};
-    const char *token = world_name(world, "token");
+    const char *token = fixture_name(fixture, "token");
     put_string(&good.topic, "long/");
     raw_put_many(&good.topic, 'a', TOPIC_BYTES_MAX - good.topic.length);
-    put_string(&good.payload, world_command(world, token, world_name(world, "pg"), ""));
+    put_string(&good.payload, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     raw_put(&bad.topic, good.topic.data, good.topic.length);
     put_string(&bad.payload, "no JSON");
-    publish(world, &good);
-    check_succeeded(world_expect_reply(world, token));
-    publish(world, &bad);
+    publish(fixture, &good);
+    check_succeeded(fixture_expect_reply(fixture, token));
+    publish(fixture, &bad);
     const struct message *letter =
-        client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+        client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
     assert_int_equal(strlen(json_text(letter->json, "Topic")), TOPIC_BYTES_MAX);
-    check_unharmed(world, bridge);
+    check_unharmed(fixture, bridge);
 }
 
-static void ask_at(struct world *world, const char *token, const void *place, size_t length)
+static void ask_at(struct fixture *fixture, const char *token, const void *place, size_t length)
 {
     struct raw_message message = {0};
     put_property(&message.properties, RESPONSE_TOPIC, place, length);
-    put_string(&message.payload, world_command(world, token, world_name(world, "pg"), ""));
-    publish(world, &message);
+    put_string(&message.payload, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    publish(fixture, &message);
 }
 
-static void test_a_response_topic_of_65535_bytes_is_answered(struct world *world)
+static void test_a_response_topic_of_65535_bytes_is_answered(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
+    struct bridge *bridge = fixture_bridge(fixture, "");
     struct raw_bytes place = {0};
     put_string(&place, FLOW_REPLIES);
     raw_put_many(&place, 'r', TOPIC_BYTES_MAX - place.length);
     raw_put(&place, "", 1);
-    ask_at(world, world_name(world, "token"), place.data, TOPIC_BYTES_MAX);
-    const char *topic = world_format(world, "%s", (const char *)place.data);
+    ask_at(fixture, fixture_name(fixture, "token"), place.data, TOPIC_BYTES_MAX);
+    const char *topic = fixture_format(fixture, "%s", (const char *)place.data);
     raw_fini(&place);
-    check_succeeded(client_expect(world->sender, &(struct match){.topic = topic}));
-    check_unharmed(world, bridge);
+    check_succeeded(client_expect(fixture->sender, &(struct match){.topic = topic}));
+    check_unharmed(fixture, bridge);
 }
 
-static void test_no_sender_makes_the_bridge_publish_to_the_brokers_own_topics(struct world *world)
+static void test_no_sender_makes_the_bridge_publish_to_the_brokers_own_topics(
+    struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "routes.response_topics = (\"#\");");
+    struct bridge *bridge = fixture_bridge(fixture, "routes.response_topics = (\"#\");");
     static const char *const places[] = {"$SYS/broker/x", "$share/g/x", "$x"};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        const char *token = world_name(world, "token");
-        ask_at(world, token, places[i], strlen(places[i]));
-        check_error(world_expect_reply(world, token), "failed", "Bridge.ReplyTopicNotAllowed",
+        const char *token = fixture_name(fixture, "token");
+        ask_at(fixture, token, places[i], strlen(places[i]));
+        check_error(fixture_expect_reply(fixture, token), "failed", "Bridge.ReplyTopicNotAllowed",
                     "denied", false);
     }
-    check_unharmed(world, bridge);
+    check_unharmed(fixture, bridge);
 }
 
 /* --- a broker that lies --- */
@@ -239,13 +241,13 @@ static void liar_let_in(struct liar *liar)
     raw_fini(&body);
 }
 
-static struct bridge *liar_begin(struct world *world, struct liar *liar)
+static struct bridge *liar_begin(struct fixture *fixture, struct liar *liar)
 {
     int port = 0;
     *liar = (struct liar){.receiver = -1, .publisher = -1};
     liar->listener = raw_listen(&port);
-    struct bridge *bridge = world_bridge_new(
-        world, world_format(world, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
+    struct bridge *bridge = fixture_bridge_new(
+        fixture, fixture_format(fixture, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
     bridge_start(bridge);
     liar_let_in(liar);
     bridge_wait_log(bridge, "receiver_up");
@@ -282,24 +284,24 @@ static void liar_expect(struct liar *liar, const char *text)
     raw_fini(&body);
 }
 
-static void test_the_largest_packet_is_announced(struct world *world)
+static void test_the_largest_packet_is_announced(struct fixture *fixture)
 {
     static const unsigned char property[] = {MAXIMUM_PACKET_SIZE, 0, 0x10, 0x40, 0};
     struct liar liar;
-    struct bridge *bridge = liar_begin(world, &liar);
+    struct bridge *bridge = liar_begin(fixture, &liar);
     assert_true(holds(&liar.greeting, property, sizeof property)); /* 16 KiB and 1 MiB */
     bridge_kill(bridge);
     liar_end(&liar);
 }
 
-static void test_a_packet_of_268_mb_ends_the_connection_and_takes_no_memory(struct world *world)
+static void test_a_packet_of_268_mb_ends_the_connection_and_takes_no_memory(struct fixture *fixture)
 {
 #if FLOW_IS_SANITIZED
     skip(); /* no limit holds under a sanitizer */
 #endif
     static const unsigned char begin[] = {0x32, 0xff, 0xff, 0xff, 0x7f, 0, 1, 'x'};
     struct liar liar;
-    struct bridge *bridge = liar_begin(world, &liar);
+    struct bridge *bridge = liar_begin(fixture, &liar);
     char *megabyte = calloc(1, MIB);
     bool is_open = raw_write(liar.receiver, begin, sizeof begin);
     for (int i = 0; i < 255 && is_open; i++) {
@@ -317,18 +319,19 @@ static void test_a_packet_of_268_mb_ends_the_connection_and_takes_no_memory(stru
     liar_end(&liar);
 }
 
-static void test_a_response_topic_no_broker_lets_through_is_refused(struct world *world)
+static void test_a_response_topic_no_broker_lets_through_is_refused(struct fixture *fixture)
 {
     static const char *const places[] = {FLOW_REPLIES "#", FLOW_REPLIES "+/x",
                                          FLOW_REPLIES "\xc0\xaf"};
     struct liar liar;
-    struct bridge *bridge = liar_begin(world, &liar);
+    struct bridge *bridge = liar_begin(fixture, &liar);
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         struct raw_message message = {0};
-        const char *token = world_name(world, "token");
+        const char *token = fixture_name(fixture, "token");
         put_string(&message.topic, FLOW_COMMANDS);
         put_property(&message.properties, RESPONSE_TOPIC, places[i], strlen(places[i]));
-        put_string(&message.payload, world_command(world, token, world_name(world, "pg"), ""));
+        put_string(&message.payload,
+                   fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
         assert_true(raw_deliver(liar.receiver, &message));
         liar_expect(&liar, "Bridge.ReplyTopicNotAllowed");
         message_fini(&message);
@@ -338,7 +341,7 @@ static void test_a_response_topic_no_broker_lets_through_is_refused(struct world
     liar_end(&liar);
 }
 
-static void test_packets_that_are_none_end_the_connection_and_no_more(struct world *world)
+static void test_packets_that_are_none_end_the_connection_and_no_more(struct fixture *fixture)
 {
     static const struct {
         const unsigned char bytes[12];
@@ -353,7 +356,7 @@ static void test_packets_that_are_none_end_the_connection_and_no_more(struct wor
     };
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
         struct liar liar;
-        struct bridge *bridge = liar_begin(world, &liar);
+        struct bridge *bridge = liar_begin(fixture, &liar);
         raw_write(liar.receiver, lies[i].bytes, lies[i].length);
         shutdown(liar.receiver, SHUT_WR);
         bridge_wait_log(bridge, "receiver_down");

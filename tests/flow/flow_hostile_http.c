@@ -2,10 +2,10 @@
  * HTTP made to harm, on both sides: an API that lies, and requests to the pages for monitoring.
  * What the API says is no answer, the pages stay, and no process of the bridge grows for it.
  */
+#include "flow_fixture.h"
 #include "flow_http.h"
 #include "flow_memory.h"
 #include "flow_raw.h"
-#include "flow_world.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -78,10 +78,10 @@ static void lie_to(int fd, enum lie lie)
 }
 
 /* Lies to everybody who asks, until the reply is there. */
-static const struct message *lie_until_reply(struct world *world, int listener, const char *token,
-                                             enum lie lie)
+static const struct message *lie_until_reply(struct fixture *fixture, int listener,
+                                             const char *token, enum lie lie)
 {
-    const struct match match = {.topic = world_format(world, FLOW_REPLIES "%s", token)};
+    const struct match match = {.topic = fixture_format(fixture, FLOW_REPLIES "%s", token)};
     const struct message *reply = NULL;
     int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
     while (reply == NULL && flow_now_ms() < end_ms) {
@@ -94,7 +94,7 @@ static const struct message *lie_until_reply(struct world *world, int listener, 
             }
             close(fd);
         }
-        reply = client_take(world->sender, &match, 1);
+        reply = client_take(fixture->sender, &match, 1);
     }
     if (reply == NULL) {
         flow_fail("no reply came");
@@ -102,20 +102,20 @@ static const struct message *lie_until_reply(struct world *world, int listener, 
     return reply;
 }
 
-static void check_lie(struct world *world, enum lie lie)
+static void check_lie(struct fixture *fixture, enum lie lie)
 {
     int port = 0;
     int listener = raw_listen(&port);
-    struct bridge *bridge = world_bridge_alone(
-        world, world_format(world,
-                            "api.endpoint = \"http://127.0.0.1:%d\"; limits.deadline_s = 1;"
-                            " api.read_timeout_ms = 5000;",
-                            port));
-    const char *token = world_name(world, "token");
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture, fixture_format(fixture,
+                                "api.endpoint = \"http://127.0.0.1:%d\"; limits.deadline_s = 1;"
+                                " api.read_timeout_ms = 5000;",
+                                port));
+    const char *token = fixture_name(fixture, "token");
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
-    const struct message *reply = lie_until_reply(world, listener, token, lie);
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    const struct message *reply = lie_until_reply(fixture, listener, token, lie);
     check_text(reply, "Status", "unknown");
     assert_true(reply->payload_length < 4096);
     assert_null(strstr(reply->payload, "root:"));
@@ -124,39 +124,39 @@ static void check_lie(struct world *world, enum lie lie)
     close(listener);
 }
 
-static void test_json_without_a_bottom_is_no_answer(struct world *world)
+static void test_json_without_a_bottom_is_no_answer(struct fixture *fixture)
 {
-    check_lie(world, DEEP_JSON);
+    check_lie(fixture, DEEP_JSON);
 }
 
-static void test_xml_that_grows_is_no_answer(struct world *world)
+static void test_xml_that_grows_is_no_answer(struct fixture *fixture)
 {
-    check_lie(world, XML_BOMB);
+    check_lie(fixture, XML_BOMB);
 }
 
-static void test_xml_reads_no_file(struct world *world)
+static void test_xml_reads_no_file(struct fixture *fixture)
 {
-    check_lie(world, XML_OUTSIDE);
+    check_lie(fixture, XML_OUTSIDE);
 }
 
-static void test_an_answer_of_100_mb_is_no_answer(struct world *world)
+static void test_an_answer_of_100_mb_is_no_answer(struct fixture *fixture)
 {
-    check_lie(world, LONG_BODY);
+    check_lie(fixture, LONG_BODY);
 }
 
-static void test_a_header_of_100_mb_is_no_answer(struct world *world)
+static void test_a_header_of_100_mb_is_no_answer(struct fixture *fixture)
 {
-    check_lie(world, LONG_HEADER);
+    check_lie(fixture, LONG_HEADER);
 }
 
-static void test_headers_of_100_mb_are_no_answer(struct world *world)
+static void test_headers_of_100_mb_are_no_answer(struct fixture *fixture)
 {
-    check_lie(world, MANY_HEADERS);
+    check_lie(fixture, MANY_HEADERS);
 }
 
-static void test_interim_answers_of_100_mb_are_no_answer(struct world *world)
+static void test_interim_answers_of_100_mb_are_no_answer(struct fixture *fixture)
 {
-    check_lie(world, ENDLESS_100);
+    check_lie(fixture, ENDLESS_100);
 }
 
 /* --- the pages for monitoring --- */
@@ -196,10 +196,10 @@ static void wait_alive(int port)
     free(page);
 }
 
-static void test_requests_without_an_end_do_not_close_the_pages(struct world *world)
+static void test_requests_without_an_end_do_not_close_the_pages(struct fixture *fixture)
 {
     enum { SLOW_ONES = 40 };
-    struct bridge *bridge = world_bridge(world, "admin.listen = \"127.0.0.1:0\";");
+    struct bridge *bridge = fixture_bridge(fixture, "admin.listen = \"127.0.0.1:0\";");
     int port = admin_port_of(bridge);
     int slow[SLOW_ONES];
     int fast = admin_connect(port);
@@ -211,13 +211,15 @@ static void test_requests_without_an_end_do_not_close_the_pages(struct world *wo
         slow[i] = admin_connect(port);
         raw_write(slow[i], "GET /", 5);
     }
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     check_memory(bridge);
     wait_alive(port);
     for (int i = 0; i < SLOW_ONES; i++) {
         close(slow[i]);
     }
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     check_memory(bridge);
 }
 

@@ -3,15 +3,16 @@
 
 #include <stdio.h>
 
-static void test_a_thousand_commands_half_of_them_duplicates_from_four_clients(struct world *world)
+static void test_a_thousand_commands_half_of_them_duplicates_from_four_clients(
+    struct fixture *fixture)
 {
     enum { CLIENTS = 4, COMMANDS = 250, TOKENS = 125 };
     struct load loads[CLIENTS];
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     /* Two clients share tokens, so that a duplicate comes from the same client or from another. */
-    const char *prefixes[] = {world_name(world, "a"), world_name(world, "b")};
+    const char *prefixes[] = {fixture_name(fixture, "a"), fixture_name(fixture, "b")};
     for (int i = 0; i < CLIENTS; i++) {
-        load_init(&loads[i], world, prefixes[i % 2], COMMANDS, i < 2 ? TOKENS : COMMANDS, 20);
+        load_init(&loads[i], fixture, prefixes[i % 2], COMMANDS, i < 2 ? TOKENS : COMMANDS, 20);
     }
     for (int from = 0; from < COMMANDS; from += 25) {
         for (int i = 0; i < CLIENTS; i++) {
@@ -23,76 +24,77 @@ static void test_a_thousand_commands_half_of_them_duplicates_from_four_clients(s
         load_check(&loads[i]);
         assert_int_equal(load_extra_replies(&loads[i]), 0);
     }
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), 2 * COMMANDS);
-    assert_int_equal(simulator_total(&world->simulator, "MaxEffectsPerToken"), 1);
-    assert_int_equal(simulator_total(&world->simulator, "Overlaps"), 0);
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 2 * COMMANDS);
+    assert_int_equal(simulator_total(&fixture->simulator, "MaxEffectsPerToken"), 1);
+    assert_int_equal(simulator_total(&fixture->simulator, "Overlaps"), 0);
     for (int i = 0; i < CLIENTS; i++) {
         load_fini(&loads[i]);
     }
 }
 
-static void check_load(struct world *world, const char *settings)
+static void check_load(struct fixture *fixture, const char *settings)
 {
     enum { COMMANDS = 400, TOKENS = 200 };
     struct load load;
-    world_bridge(world, settings);
-    load_init(&load, world, world_name(world, "t"), COMMANDS, TOKENS, 10);
+    fixture_bridge(fixture, settings);
+    load_init(&load, fixture, fixture_name(fixture, "t"), COMMANDS, TOKENS, 10);
     load_send(&load, 0, COMMANDS);
     load_wait_answered(&load, COMMANDS);
     load_check(&load);
     assert_int_equal(load_extra_replies(&load), 0);
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), TOKENS);
-    assert_int_equal(simulator_total(&world->simulator, "Overlaps"), 0);
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), TOKENS);
+    assert_int_equal(simulator_total(&fixture->simulator, "Overlaps"), 0);
     load_fini(&load);
 }
 
-static void test_four_receivers_share_the_work(struct world *world)
+static void test_four_receivers_share_the_work(struct fixture *fixture)
 {
-    check_load(world, "broker.receivers = 4;");
+    check_load(fixture, "broker.receivers = 4;");
 }
 
-static void test_a_ledger_that_does_not_sync_answers_all(struct world *world)
+static void test_a_ledger_that_does_not_sync_answers_all(struct fixture *fixture)
 {
-    check_load(world, "ledger.durability = \"process\";");
+    check_load(fixture, "ledger.durability = \"process\";");
 }
 
-static void test_a_far_side_with_faults_gets_one_effect_per_token(struct world *world)
+static void test_a_far_side_with_faults_gets_one_effect_per_token(struct fixture *fixture)
 {
     static const char *const faults[] = {"reset_before", "reset_after", "error_after",
                                          "cut_body",     "html_502",    "empty_200"};
     enum { COMMANDS = 200, TOKENS = 100 };
     struct load load;
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     for (int i = 0; i < 30; i++) {
-        simulator_fault(&world->simulator, "\"%s\"", faults[i % 6]);
+        simulator_fault(&fixture->simulator, "\"%s\"", faults[i % 6]);
     }
-    load_init(&load, world, world_name(world, "t"), COMMANDS, TOKENS, 20);
+    load_init(&load, fixture, fixture_name(fixture, "t"), COMMANDS, TOKENS, 20);
     load_send(&load, 0, COMMANDS);
     load_wait_answered(&load, COMMANDS);
     load_check(&load);
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), TOKENS);
-    assert_int_equal(simulator_total(&world->simulator, "FaultsTaken"), 30);
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), TOKENS);
+    assert_int_equal(simulator_total(&fixture->simulator, "FaultsTaken"), 30);
     load_fini(&load);
 }
 
-static void test_two_bridges_share_a_subscription(struct world *world)
+static void test_two_bridges_share_a_subscription(struct fixture *fixture)
 {
     enum { COMMANDS = 200 };
     struct load load;
-    const char *share = world_format(world, "routes.share = \"%s\";", world_name(world, "group"));
-    struct bridge *one = world_bridge_alone(world, share);
-    struct bridge *two = world_bridge_new(world, share);
-    const char *prefix = world_name(world, "t");
+    const char *share =
+        fixture_format(fixture, "routes.share = \"%s\";", fixture_name(fixture, "group"));
+    struct bridge *one = fixture_bridge_alone(fixture, share);
+    struct bridge *two = fixture_bridge_new(fixture, share);
+    const char *prefix = fixture_name(fixture, "t");
     bridge_start(one);
     bridge_start(two);
     bridge_wait_online(one);
     bridge_wait_online(two);
-    load_init(&load, world, prefix, COMMANDS, COMMANDS, COMMANDS);
+    load_init(&load, fixture, prefix, COMMANDS, COMMANDS, COMMANDS);
     load_send(&load, 0, COMMANDS);
     load_wait_answered(&load, COMMANDS);
     load_check(&load);
     assert_int_equal(load_extra_replies(&load), 0);
-    assert_int_equal(simulator_total(&world->simulator, "Starts"), COMMANDS);
+    assert_int_equal(simulator_total(&fixture->simulator, "Starts"), COMMANDS);
     assert_true(bridge_log_contains(one, prefix));
     assert_true(bridge_log_contains(two, prefix));
     load_fini(&load);

@@ -1,5 +1,5 @@
 /* The way of a command that is as it should be: what its sender and the API see. */
-#include "flow_world.h"
+#include "flow_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,12 +21,12 @@ static bool is_time(const char *text)
     return true;
 }
 
-static void test_a_command_gets_its_reply_on_the_default_topic(struct world *world)
+static void test_a_command_gets_its_reply_on_the_default_topic(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    const char *group = world_name(world, "pg");
-    const struct message *reply = world_ask(world, token, group, "");
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    const struct message *reply = fixture_ask(fixture, token, group, "");
     check_succeeded(reply);
     check_text(reply, "Action", "StartDiskReplicaGroup");
     check_text(reply, "RegionId", "cn-beijing");
@@ -40,25 +40,25 @@ static void test_a_command_gets_its_reply_on_the_default_topic(struct world *wor
     assert_int_equal(cJSON_GetArraySize(reply->json), 11);
 }
 
-static void test_the_reply_tells_the_request_id_of_the_api(struct world *world)
+static void test_the_reply_tells_the_request_id_of_the_api(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    const struct message *reply = world_ask(world, token, world_name(world, "pg"), "");
-    cJSON *seen = simulator_get(&world->simulator, world_format(world, "tokens/%s", token));
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    cJSON *seen = simulator_get(&fixture->simulator, fixture_format(fixture, "tokens/%s", token));
     check_text(reply, "RequestId", json_text(seen, "RequestId"));
     assert_int_equal(json_number(seen, "Effects"), 1);
     cJSON_Delete(seen);
 }
 
-static void test_the_api_gets_the_parameters_of_the_command(struct world *world)
+static void test_the_api_gets_the_parameters_of_the_command(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token *+/%~");
-    const char *group = world_name(world, "pg &=?#");
-    world_send(world, world_command(world, token, group, ""));
-    client_expect(world->sender, &(struct match){.token = token});
-    cJSON *rows = simulator_requests(&world->simulator, token);
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token *+/%~");
+    const char *group = fixture_name(fixture, "pg &=?#");
+    fixture_send(fixture, fixture_command(fixture, token, group, ""));
+    client_expect(fixture->sender, &(struct match){.token = token});
+    cJSON *rows = simulator_requests(&fixture->simulator, token);
     const cJSON *row = cJSON_GetArrayItem(rows, 0);
     assert_int_equal(cJSON_GetArraySize(rows), 1);
     assert_string_equal(json_text(row, "Action"), "StartDiskReplicaGroup");
@@ -69,70 +69,70 @@ static void test_the_api_gets_the_parameters_of_the_command(struct world *world)
     cJSON_Delete(rows);
 }
 
-static void check_one_shot(struct world *world, const char *extra)
+static void check_one_shot(struct fixture *fixture, const char *extra)
 {
-    const char *token = world_name(world, "token");
-    const struct message *reply = world_ask(world, token, world_name(world, "pg"), extra);
+    const char *token = fixture_name(fixture, "token");
+    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), extra);
     check_succeeded(reply);
     assert_true(json_is_true(reply->json, "OneShot"));
-    cJSON *rows = simulator_requests(&world->simulator, token);
+    cJSON *rows = simulator_requests(&fixture->simulator, token);
     assert_string_equal(json_text(cJSON_GetArrayItem(rows, 0), "Params.OneShot"), "true");
     cJSON_Delete(rows);
 }
 
-static void test_one_shot_reaches_the_api(struct world *world)
+static void test_one_shot_reaches_the_api(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_one_shot(world, ",\"OneShot\":true");
+    fixture_bridge(fixture, "");
+    check_one_shot(fixture, ",\"OneShot\":true");
 }
 
-static void test_one_shot_may_be_a_string(struct world *world)
+static void test_one_shot_may_be_a_string(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_one_shot(world, ",\"OneShot\":\"true\"");
+    fixture_bridge(fixture, "");
+    check_one_shot(fixture, ",\"OneShot\":\"true\"");
 }
 
 static const char correlation[] = "a\0b\xff\x01 c";
 
-static const struct message *ask_with_properties(struct world *world, const char *topic)
+static const struct message *ask_with_properties(struct fixture *fixture, const char *topic)
 {
-    const char *token = world_name(world, "token");
+    const char *token = fixture_name(fixture, "token");
     client_publish(
-        world->sender,
+        fixture->sender,
         &(struct outgoing){
             .topic = FLOW_COMMANDS,
-            .payload = world_command(world, token, world_name(world, "pg"),
-                                     ",\"ReplyTo\":\"ecs-bridge/v1/replies/not-this\""),
+            .payload = fixture_command(fixture, token, fixture_name(fixture, "pg"),
+                                       ",\"ReplyTo\":\"ecs-bridge/v1/replies/not-this\""),
             .qos = 1,
             .response_topic = topic,
             .correlation = correlation,
             .correlation_length = sizeof correlation,
             .user = {"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
                      "tracestate", "vendor=1"}});
-    return client_expect(world->sender, &(struct match){.topic = topic});
+    return client_expect(fixture->sender, &(struct match){.topic = topic});
 }
 
-static void test_the_response_topic_beats_reply_to(struct world *world)
+static void test_the_response_topic_beats_reply_to(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_succeeded(ask_with_properties(
-        world, world_format(world, FLOW_REPLIES "%s/inbox", world_name(world, "sender"))));
+    fixture_bridge(fixture, "");
+    check_succeeded(ask_with_properties(fixture, fixture_format(fixture, FLOW_REPLIES "%s/inbox",
+                                                                fixture_name(fixture, "sender"))));
 }
 
-static void test_correlation_data_comes_back_byte_for_byte(struct world *world)
+static void test_correlation_data_comes_back_byte_for_byte(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const struct message *reply =
-        ask_with_properties(world, world_format(world, FLOW_REPLIES "%s", world_name(world, "s")));
+    fixture_bridge(fixture, "");
+    const struct message *reply = ask_with_properties(
+        fixture, fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "s")));
     assert_int_equal(reply->correlation_length, sizeof correlation);
     assert_memory_equal(reply->correlation, correlation, sizeof correlation);
 }
 
-static void test_the_reply_has_the_mqtt_5_properties(struct world *world)
+static void test_the_reply_has_the_mqtt_5_properties(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const struct message *reply =
-        ask_with_properties(world, world_format(world, FLOW_REPLIES "%s", world_name(world, "s")));
+    fixture_bridge(fixture, "");
+    const struct message *reply = ask_with_properties(
+        fixture, fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "s")));
     assert_non_null(reply->content_type);
     assert_string_equal(reply->content_type, "application/json");
     assert_int_equal(reply->payload_format, 1);
@@ -144,11 +144,12 @@ static void test_the_reply_has_the_mqtt_5_properties(struct world *world)
     assert_false(reply->is_retained);
 }
 
-static void test_trace_context_of_user_properties_comes_back_as_user_properties(struct world *world)
+static void test_trace_context_of_user_properties_comes_back_as_user_properties(
+    struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    const struct message *reply =
-        ask_with_properties(world, world_format(world, FLOW_REPLIES "%s", world_name(world, "s")));
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const struct message *reply = ask_with_properties(
+        fixture, fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "s")));
     assert_string_equal(message_user(reply, "traceparent"),
                         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     assert_string_equal(message_user(reply, "tracestate"), "vendor=1");
@@ -158,170 +159,176 @@ static void test_trace_context_of_user_properties_comes_back_as_user_properties(
 
 #define BODY_TRACE "00-11111111111111111111111111111111-2222222222222222-01"
 
-static void test_trace_context_of_the_body_comes_back_in_the_body(struct world *world)
+static void test_trace_context_of_the_body_comes_back_in_the_body(struct fixture *fixture)
 {
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     const struct message *reply =
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"),
-                  ",\"traceparent\":\"" BODY_TRACE "\",\"tracestate\":\"vendor=2\"");
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"),
+                    ",\"traceparent\":\"" BODY_TRACE "\",\"tracestate\":\"vendor=2\"");
     check_text(reply, "traceparent", BODY_TRACE);
     check_text(reply, "tracestate", "vendor=2");
 }
 
-static void test_trace_context_of_user_properties_wins_over_the_body(struct world *world)
+static void test_trace_context_of_user_properties_wins_over_the_body(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
     const char *trace = "00-33333333333333333333333333333333-4444444444444444-01";
-    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
-                                                     .payload = world_command(
-                                                         world, token, world_name(world, "pg"),
-                                                         ",\"traceparent\":\"" BODY_TRACE "\""),
-                                                     .qos = 1,
-                                                     .user = {"traceparent", trace}});
-    const struct message *reply = world_expect_reply(world, token);
+    client_publish(
+        fixture->sender,
+        &(struct outgoing){.topic = FLOW_COMMANDS,
+                           .payload = fixture_command(fixture, token, fixture_name(fixture, "pg"),
+                                                      ",\"traceparent\":\"" BODY_TRACE "\""),
+                           .qos = 1,
+                           .user = {"traceparent", trace}});
+    const struct message *reply = fixture_expect_reply(fixture, token);
     assert_string_equal(message_user(reply, "traceparent"), trace);
 }
 
-static void test_the_correlation_id_comes_back_in_the_body(struct world *world)
+static void test_the_correlation_id_comes_back_in_the_body(struct fixture *fixture)
 {
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     const struct message *reply =
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"),
-                  ",\"CorrelationId\":\"order \\u00e4 \\\"7\\\"\"");
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"),
+                    ",\"CorrelationId\":\"order \\u00e4 \\\"7\\\"\"");
     check_text(reply, "CorrelationId", "order \xc3\xa4 \"7\"");
 }
 
-static const struct message *ask_without_token(struct world *world, const char *group,
+static const struct message *ask_without_token(struct fixture *fixture, const char *group,
                                                const char *sender)
 {
-    const char *topic = world_format(world, FLOW_REPLIES "%s", sender);
+    const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", sender);
     const char *payload =
-        world_format(world, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\"}", group);
-    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
-                                                     .payload = payload,
-                                                     .qos = 1,
-                                                     .response_topic = topic,
-                                                     .correlation = sender});
-    return client_expect(world->sender, &(struct match){.topic = topic});
+        fixture_format(fixture, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\"}", group);
+    client_publish(fixture->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
+                                                       .payload = payload,
+                                                       .qos = 1,
+                                                       .response_topic = topic,
+                                                       .correlation = sender});
+    return client_expect(fixture->sender, &(struct match){.topic = topic});
 }
 
-static void test_the_same_correlation_data_makes_the_same_token(struct world *world)
+static void test_the_same_correlation_data_makes_the_same_token(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *group = world_name(world, "pg");
-    const char *sender = world_name(world, "s");
-    const struct message *first = ask_without_token(world, group, sender);
-    const struct message *second = ask_without_token(world, group, sender);
+    fixture_bridge(fixture, "");
+    const char *group = fixture_name(fixture, "pg");
+    const char *sender = fixture_name(fixture, "s");
+    const struct message *first = ask_without_token(fixture, group, sender);
+    const struct message *second = ask_without_token(fixture, group, sender);
     check_succeeded(first);
     assert_int_equal(strlen(json_text(first->json, "ClientToken")), 64);
     check_text(second, "ClientToken", json_text(first->json, "ClientToken"));
     assert_true(json_is_true(second->json, "Replayed"));
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), 1);
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 1);
 }
 
-static void test_other_correlation_data_makes_another_token(struct world *world)
+static void test_other_correlation_data_makes_another_token(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *group = world_name(world, "pg");
-    ask_without_token(world, group, world_name(world, "s"));
-    ask_without_token(world, group, world_name(world, "s"));
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), 2);
+    fixture_bridge(fixture, "");
+    const char *group = fixture_name(fixture, "pg");
+    ask_without_token(fixture, group, fixture_name(fixture, "s"));
+    ask_without_token(fixture, group, fixture_name(fixture, "s"));
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 2);
 }
 
-static const struct message *ask_with_reply_to(struct world *world, const char *group,
+static const struct message *ask_with_reply_to(struct fixture *fixture, const char *group,
                                                const char *topic)
 {
-    world_send(world, world_format(world,
-                                   "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\","
-                                   "\"CorrelationId\":\"same\",\"ReplyTo\":\"%s\"}",
-                                   group, topic));
-    return client_expect(world->sender, &(struct match){.topic = topic});
+    fixture_send(fixture, fixture_format(fixture,
+                                         "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\","
+                                         "\"CorrelationId\":\"same\",\"ReplyTo\":\"%s\"}",
+                                         group, topic));
+    return client_expect(fixture->sender, &(struct match){.topic = topic});
 }
 
-static void test_without_token_and_correlation_data_each_command_is_its_own(struct world *world)
+static void test_without_token_and_correlation_data_each_command_is_its_own(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *group = world_name(world, "pg");
-    const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "s"));
-    check_succeeded(ask_with_reply_to(world, group, topic));
-    check_succeeded(ask_with_reply_to(world, group, topic));
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), 2);
+    fixture_bridge(fixture, "");
+    const char *group = fixture_name(fixture, "pg");
+    const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "s"));
+    check_succeeded(ask_with_reply_to(fixture, group, topic));
+    check_succeeded(ask_with_reply_to(fixture, group, topic));
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 2);
 }
 
-static void test_white_space_may_follow_the_command(struct world *world)
+static void test_white_space_may_follow_the_command(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    world_send(world, world_format(world, "%s \r\n\t\n",
-                                   world_command(world, token, world_name(world, "pg"), "")));
-    check_succeeded(world_expect_reply(world, token));
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    fixture_send(fixture,
+                 fixture_format(fixture, "%s \r\n\t\n",
+                                fixture_command(fixture, token, fixture_name(fixture, "pg"), "")));
+    check_succeeded(fixture_expect_reply(fixture, token));
 }
 
-static void check_qos(struct world *world, int qos)
+static void check_qos(struct fixture *fixture, int qos)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
-                                                     .payload = world_command(
-                                                         world, token, world_name(world, "pg"), ""),
-                                                     .qos = qos});
-    check_succeeded(world_expect_reply(world, token));
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    client_publish(fixture->sender,
+                   &(struct outgoing){
+                       .topic = FLOW_COMMANDS,
+                       .payload = fixture_command(fixture, token, fixture_name(fixture, "pg"), ""),
+                       .qos = qos});
+    check_succeeded(fixture_expect_reply(fixture, token));
 }
 
-static void test_a_command_at_qos_0_is_answered(struct world *world)
+static void test_a_command_at_qos_0_is_answered(struct fixture *fixture)
 {
-    check_qos(world, 0);
+    check_qos(fixture, 0);
 }
 
-static void test_a_command_at_qos_2_is_answered(struct world *world)
+static void test_a_command_at_qos_2_is_answered(struct fixture *fixture)
 {
-    check_qos(world, 2);
+    check_qos(fixture, 2);
 }
 
-static void test_the_defaults_of_a_route_fill_in(struct world *world)
+static void test_the_defaults_of_a_route_fill_in(struct fixture *fixture)
 {
-    world_bridge(world, "routes.defaults.RegionId = \"cn-hangzhou\";"
-                        "routes.defaults.ReplicaGroupId = \"pg-default\";");
-    const char *token = world_name(world, "token");
-    world_send(world, world_format(world, "{\"ClientToken\":\"%s\"}", token));
-    const struct message *reply = world_expect_reply(world, token);
+    fixture_bridge(fixture, "routes.defaults.RegionId = \"cn-hangzhou\";"
+                            "routes.defaults.ReplicaGroupId = \"pg-default\";");
+    const char *token = fixture_name(fixture, "token");
+    fixture_send(fixture, fixture_format(fixture, "{\"ClientToken\":\"%s\"}", token));
+    const struct message *reply = fixture_expect_reply(fixture, token);
     check_succeeded(reply);
     check_text(reply, "RegionId", "cn-hangzhou");
     check_text(reply, "ReplicaGroupId", "pg-default");
 }
 
-static void test_a_route_may_ask_for_an_early_word(struct world *world)
+static void test_a_route_may_ask_for_an_early_word(struct fixture *fixture)
 {
-    world_bridge(world, "routes.accepted_reply = true;");
-    const char *token = world_name(world, "token");
-    const struct message *first = world_ask(world, token, world_name(world, "pg"), "");
+    fixture_bridge(fixture, "routes.accepted_reply = true;");
+    const char *token = fixture_name(fixture, "token");
+    const struct message *first = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
     check_text(first, "Status", "accepted");
     check_text(first, "ClientToken", token);
     assert_false(json_has(first->json, "RequestId"));
-    check_succeeded(world_expect_reply(world, token));
+    check_succeeded(fixture_expect_reply(fixture, token));
 }
 
-static void test_a_route_may_have_filters_with_wildcards(struct world *world)
+static void test_a_route_may_have_filters_with_wildcards(struct fixture *fixture)
 {
-    world_bridge(world, "routes.topics = (\"plants/+/start\", \"ecs-bridge/v1/commands/#\");");
-    const char *token = world_name(world, "token");
-    client_publish(world->sender, &(struct outgoing){.topic = "plants/7/start",
-                                                     .payload = world_command(
-                                                         world, token, world_name(world, "pg"), ""),
-                                                     .qos = 1});
-    check_succeeded(world_expect_reply(world, token));
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    fixture_bridge(fixture, "routes.topics = (\"plants/+/start\", \"ecs-bridge/v1/commands/#\");");
+    const char *token = fixture_name(fixture, "token");
+    client_publish(fixture->sender,
+                   &(struct outgoing){
+                       .topic = "plants/7/start",
+                       .payload = fixture_command(fixture, token, fixture_name(fixture, "pg"), ""),
+                       .qos = 1});
+    check_succeeded(fixture_expect_reply(fixture, token));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
-static void test_replies_go_out_as_the_settings_say(struct world *world)
+static void test_replies_go_out_as_the_settings_say(struct fixture *fixture)
 {
-    world_bridge(world, "replies.qos = 0; replies.expiry_s = 60;"
-                        "routes.reply_topic = \"ecs-bridge/v1/replies/own/{ClientToken}\";");
-    const char *token = world_name(world, "token");
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    fixture_bridge(fixture, "replies.qos = 0; replies.expiry_s = 60;"
+                            "routes.reply_topic = \"ecs-bridge/v1/replies/own/{ClientToken}\";");
+    const char *token = fixture_name(fixture, "token");
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     const struct message *reply = client_expect(
-        world->sender, &(struct match){.topic = world_format(world, FLOW_REPLIES "own/%s", token)});
+        fixture->sender,
+        &(struct match){.topic = fixture_format(fixture, FLOW_REPLIES "own/%s", token)});
     check_succeeded(reply);
     assert_int_equal(reply->qos, 0);
     assert_true(reply->expiry_s > 0 && reply->expiry_s <= 60);
@@ -329,22 +336,22 @@ static void test_replies_go_out_as_the_settings_say(struct world *world)
 
 /* --- senders that are other programs --- */
 
-static const char *broker_port(struct world *world)
+static const char *broker_port(struct fixture *fixture)
 {
-    return world_format(world, "%d", world->broker.port);
+    return fixture_format(fixture, "%d", fixture->broker.port);
 }
 
-static void test_mosquitto_rr_gets_its_reply(struct world *world)
+static void test_mosquitto_rr_gets_its_reply(struct fixture *fixture)
 {
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     const char *payload =
-        world_command(world, world_name(world, "token"), world_name(world, "pg"), "");
-    const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "rr"));
+        fixture_command(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+    const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "rr"));
     const char *const argv[] = {
-        "mosquitto_rr", "-V", "5",  "-h",          "127.0.0.1", "-p",  broker_port(world),
+        "mosquitto_rr", "-V", "5",  "-h",          "127.0.0.1", "-p",  broker_port(fixture),
         "-q",           "1",  "-t", FLOW_COMMANDS, "-e",        topic, "-m",
         payload,        "-W", "20", NULL};
-    struct tool_result result = tool_run(world->directory, NULL, argv);
+    struct tool_result result = tool_run(fixture->directory, NULL, argv);
     assert_int_equal(result.code, 0);
     cJSON *reply = cJSON_Parse(result.output);
     assert_string_equal(json_text(reply, "Status"), "succeeded");
@@ -354,15 +361,15 @@ static void test_mosquitto_rr_gets_its_reply(struct world *world)
 }
 
 /* Runs mosquitto_pub or mosquitto_sub as a 3.1.1 client at QoS 1; the caller frees its output. */
-static char *run_3_1_1(struct world *world, const char *program, const char *const *arguments)
+static char *run_3_1_1(struct fixture *fixture, const char *program, const char *const *arguments)
 {
-    const char *argv[24] = {program,           "-V", "311", "-q", "1", "-h", "127.0.0.1", "-p",
-                            broker_port(world)};
+    const char *argv[24] = {
+        program, "-V", "311", "-q", "1", "-h", "127.0.0.1", "-p", broker_port(fixture)};
     size_t count = 9;
     for (size_t i = 0; arguments[i] != NULL; i++) {
         argv[count++] = arguments[i];
     }
-    struct tool_result result = tool_run(world->directory, NULL, argv);
+    struct tool_result result = tool_run(fixture->directory, NULL, argv);
     if (result.code != 0) {
         flow_fail("%s exited with %d: %s", program, result.code, result.errors);
     }
@@ -372,36 +379,36 @@ static char *run_3_1_1(struct world *world, const char *program, const char *con
 }
 
 /* A 3.1.1 pair: the subscriber's session is made first, so that it misses nothing. */
-static void check_pair(struct world *world, const char *topic, const char *payload)
+static void check_pair(struct fixture *fixture, const char *topic, const char *payload)
 {
-    const char *id = world_name(world, "sub");
+    const char *id = fixture_name(fixture, "sub");
     const char *const make[] = {"-i", id, "-c", "-t", topic, "-E", NULL};
     const char *const publish[] = {"-t", FLOW_COMMANDS, "-m", payload, NULL};
     const char *const receive[] = {"-i", id, "-c", "-t", topic, "-C", "1", "-W", "20", NULL};
-    free(run_3_1_1(world, "mosquitto_sub", make));
-    free(run_3_1_1(world, "mosquitto_pub", publish));
-    char *output = run_3_1_1(world, "mosquitto_sub", receive);
+    free(run_3_1_1(fixture, "mosquitto_sub", make));
+    free(run_3_1_1(fixture, "mosquitto_pub", publish));
+    char *output = run_3_1_1(fixture, "mosquitto_sub", receive);
     cJSON *reply = cJSON_Parse(output);
     assert_string_equal(json_text(reply, "Status"), "succeeded");
     cJSON_Delete(reply);
     free(output);
 }
 
-static void test_a_3_1_1_pair_gets_its_reply_where_reply_to_says(struct world *world)
+static void test_a_3_1_1_pair_gets_its_reply_where_reply_to_says(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "pair"));
-    check_pair(world, topic,
-               world_command(world, world_name(world, "token"), world_name(world, "pg"),
-                             world_format(world, ",\"ReplyTo\":\"%s\"", topic)));
+    fixture_bridge(fixture, "");
+    const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "pair"));
+    check_pair(fixture, topic,
+               fixture_command(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"),
+                               fixture_format(fixture, ",\"ReplyTo\":\"%s\"", topic)));
 }
 
-static void test_a_3_1_1_pair_gets_its_reply_on_the_default_topic(struct world *world)
+static void test_a_3_1_1_pair_gets_its_reply_on_the_default_topic(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    check_pair(world, world_format(world, FLOW_REPLIES "%s", token),
-               world_command(world, token, world_name(world, "pg"), ""));
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    check_pair(fixture, fixture_format(fixture, FLOW_REPLIES "%s", token),
+               fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
 }
 
 int main(int argc, char **argv)

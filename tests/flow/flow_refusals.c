@@ -1,21 +1,21 @@
 /* What the bridge refuses by itself: with which words, to whom, and without a call. */
-#include "flow_world.h"
+#include "flow_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Sends a payload with a reply place of its own and returns the answer. */
-static const struct message *ask_bytes(struct world *world, const char *payload, size_t length)
+static const struct message *ask_bytes(struct fixture *fixture, const char *payload, size_t length)
 {
-    const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "inbox"));
-    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
-                                                     .payload = payload,
-                                                     .payload_length = length,
-                                                     .qos = 1,
-                                                     .response_topic = topic,
-                                                     .correlation = topic});
-    return client_expect(world->sender, &(struct match){.topic = topic, .correlation = topic});
+    const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "inbox"));
+    client_publish(fixture->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
+                                                       .payload = payload,
+                                                       .payload_length = length,
+                                                       .qos = 1,
+                                                       .response_topic = topic,
+                                                       .correlation = topic});
+    return client_expect(fixture->sender, &(struct match){.topic = topic, .correlation = topic});
 }
 
 static void check_refusal(const struct message *reply, const char *code, const char *category,
@@ -32,22 +32,22 @@ static void check_refusal(const struct message *reply, const char *code, const c
 }
 
 /* Refused with this code, by a message that names the field; the API hears nothing. */
-static void check_payload(struct world *world, const char *payload, const char *code,
+static void check_payload(struct fixture *fixture, const char *payload, const char *code,
                           const char *field)
 {
-    const struct message *reply = ask_bytes(world, payload, 0);
+    const struct message *reply = ask_bytes(fixture, payload, 0);
     check_refusal(reply, code, "invalid", false);
     if (strstr(json_text(reply->json, "Error.Message"), field) == NULL) {
         flow_fail("%s is not named for %s: %s", field, payload, reply->payload);
     }
 }
 
-static void check_no_call(struct world *world)
+static void check_no_call(struct fixture *fixture)
 {
-    assert_int_equal(simulator_total(&world->simulator, "Requests"), 0);
+    assert_int_equal(simulator_total(&fixture->simulator, "Requests"), 0);
 }
 
-static void test_what_is_no_json_object_is_malformed(struct world *world)
+static void test_what_is_no_json_object_is_malformed(struct fixture *fixture)
 {
     static const char *const payloads[] = {"not json",
                                            "{",
@@ -65,97 +65,99 @@ static void test_what_is_no_json_object_is_malformed(struct world *world)
                                            "{\"RegionId\":\"\\ud800\"}",
                                            "{\"RegionId\":\"\\u0000\"}",
                                            " "};
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     for (size_t i = 0; i < sizeof payloads / sizeof payloads[0]; i++) {
-        check_payload(world, payloads[i], "Bridge.MalformedPayload", "");
+        check_payload(fixture, payloads[i], "Bridge.MalformedPayload", "");
     }
-    check_no_call(world);
+    check_no_call(fixture);
 }
 
-static void test_nothing_but_white_space_may_follow_the_object(struct world *world)
+static void test_nothing_but_white_space_may_follow_the_object(struct fixture *fixture)
 {
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     const char *command =
-        world_command(world, world_name(world, "token"), world_name(world, "pg"), "");
-    check_payload(world, world_format(world, "%s x", command), "Bridge.MalformedPayload", "");
-    check_payload(world, world_format(world, "%s%s", command, command), "Bridge.MalformedPayload",
-                  "");
-    const struct message *reply = ask_bytes(world, command, strlen(command) + 1);
+        fixture_command(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+    check_payload(fixture, fixture_format(fixture, "%s x", command), "Bridge.MalformedPayload", "");
+    check_payload(fixture, fixture_format(fixture, "%s%s", command, command),
+                  "Bridge.MalformedPayload", "");
+    const struct message *reply = ask_bytes(fixture, command, strlen(command) + 1);
     check_refusal(reply, "Bridge.MalformedPayload", "invalid", false);
-    check_no_call(world);
+    check_no_call(fixture);
 }
 
-static void test_an_empty_payload_is_malformed(struct world *world)
+static void test_an_empty_payload_is_malformed(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_payload(world, "", "Bridge.MalformedPayload", "");
+    fixture_bridge(fixture, "");
+    check_payload(fixture, "", "Bridge.MalformedPayload", "");
 }
 
-static void test_deep_nesting_is_refused(struct world *world)
+static void test_deep_nesting_is_refused(struct fixture *fixture)
 {
     char payload[8001];
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     memset(payload, '[', 8000);
     memcpy(payload, "{\"a\":", 5);
     payload[8000] = '\0';
-    const struct message *reply = ask_bytes(world, payload, 0);
+    const struct message *reply = ask_bytes(fixture, payload, 0);
     check_error(reply, "failed", "Bridge.MalformedPayload", "invalid", false);
 }
 
 /* A command filled up with white space to this size. */
-static const struct message *ask_size(struct world *world, const char *token, size_t size)
+static const struct message *ask_size(struct fixture *fixture, const char *token, size_t size)
 {
-    const char *command = world_command(world, token, world_name(world, "pg"), "");
+    const char *command = fixture_command(fixture, token, fixture_name(fixture, "pg"), "");
     char *payload = malloc(size);
     assert_non_null(payload);
     memset(payload, ' ', size);
     memcpy(payload, command, strlen(command));
-    const struct message *reply = ask_bytes(world, payload, size);
+    const struct message *reply = ask_bytes(fixture, payload, size);
     free(payload);
     return reply;
 }
 
-static void test_the_largest_command_is_taken(struct world *world)
+static void test_the_largest_command_is_taken(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_succeeded(ask_size(world, world_name(world, "token"), 16384));
+    fixture_bridge(fixture, "");
+    check_succeeded(ask_size(fixture, fixture_name(fixture, "token"), 16384));
 }
 
-static void test_a_larger_command_is_refused_with_limit_and_length(struct world *world)
+static void test_a_larger_command_is_refused_with_limit_and_length(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const struct message *reply = ask_size(world, world_name(world, "token"), 16385);
+    fixture_bridge(fixture, "");
+    const struct message *reply = ask_size(fixture, fixture_name(fixture, "token"), 16385);
     check_refusal(reply, "Bridge.PayloadTooLarge", "invalid", false);
     assert_non_null(strstr(json_text(reply->json, "Error.Message"), "16384"));
     assert_non_null(strstr(json_text(reply->json, "Error.Message"), "16385"));
-    check_no_call(world);
+    check_no_call(fixture);
 }
 
-static void test_a_huge_command_is_refused_and_the_next_is_taken(struct world *world)
+static void test_a_huge_command_is_refused_and_the_next_is_taken(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_refusal(ask_size(world, world_name(world, "token"), 1024 * 1024),
+    fixture_bridge(fixture, "");
+    check_refusal(ask_size(fixture, fixture_name(fixture, "token"), 1024 * 1024),
                   "Bridge.PayloadTooLarge", "invalid", false);
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
-static void test_a_missing_parameter_is_named(struct world *world)
+static void test_a_missing_parameter_is_named(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_payload(world, "{}", "Bridge.MissingParameter", "");
-    check_payload(world, "{\"ReplicaGroupId\":\"pg-1\"}", "Bridge.MissingParameter", "RegionId");
-    check_payload(world, "{\"RegionId\":\"cn-beijing\"}", "Bridge.MissingParameter",
+    fixture_bridge(fixture, "");
+    check_payload(fixture, "{}", "Bridge.MissingParameter", "");
+    check_payload(fixture, "{\"ReplicaGroupId\":\"pg-1\"}", "Bridge.MissingParameter", "RegionId");
+    check_payload(fixture, "{\"RegionId\":\"cn-beijing\"}", "Bridge.MissingParameter",
                   "ReplicaGroupId");
-    check_no_call(world);
+    check_no_call(fixture);
 }
 
-static void test_a_route_may_want_a_client_token(struct world *world)
+static void test_a_route_may_want_a_client_token(struct fixture *fixture)
 {
-    world_bridge(world, "routes.client_token = \"required\";");
-    check_payload(world, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\"}",
+    fixture_bridge(fixture, "routes.client_token = \"required\";");
+    check_payload(fixture, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\"}",
                   "Bridge.MissingParameter", "ClientToken");
-    check_no_call(world);
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_no_call(fixture);
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
 #define TEN "0123456789"
@@ -204,189 +206,198 @@ static const struct {
                 "\"OneShot\":true"},
 };
 
-static void test_a_wrong_value_is_an_invalid_parameter_by_name(struct world *world)
+static void test_a_wrong_value_is_an_invalid_parameter_by_name(struct fixture *fixture)
 {
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     for (size_t i = 0; i < sizeof wrong_values / sizeof wrong_values[0]; i++) {
-        check_payload(world, world_format(world, "{%s}", wrong_values[i].json),
+        check_payload(fixture, fixture_format(fixture, "{%s}", wrong_values[i].json),
                       "Bridge.InvalidParameter", wrong_values[i].field);
     }
-    check_no_call(world);
+    check_no_call(fixture);
 }
 
-static void test_an_unknown_field_is_named(struct world *world)
+static void test_an_unknown_field_is_named(struct fixture *fixture)
 {
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     static const char *const fields[] = {"Oneshot", "oneShot", "Regionid", "DryRun", ""};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        check_payload(world,
-                      world_command(world, world_name(world, "token"), world_name(world, "pg"),
-                                    world_format(world, ",\"%s\":true", fields[i])),
+        check_payload(fixture,
+                      fixture_command(fixture, fixture_name(fixture, "token"),
+                                      fixture_name(fixture, "pg"),
+                                      fixture_format(fixture, ",\"%s\":true", fields[i])),
                       "Bridge.UnknownParameter", fields[i]);
     }
-    check_no_call(world);
+    check_no_call(fixture);
 }
 
-static void test_the_action_may_be_named(struct world *world)
+static void test_the_action_may_be_named(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"),
-                              ",\"Action\":\"StartDiskReplicaGroup\""));
+    fixture_bridge(fixture, "");
+    check_succeeded(fixture_ask(fixture, fixture_name(fixture, "token"),
+                                fixture_name(fixture, "pg"),
+                                ",\"Action\":\"StartDiskReplicaGroup\""));
 }
 
-static void test_a_refusal_tells_what_could_be_read(struct world *world)
+static void test_a_refusal_tells_what_could_be_read(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    const struct message *reply = world_ask(
-        world, token, "pg-1", ",\"CorrelationId\":\"c-1\",\"traceparent\":\"t-1\",\"OneShot\":7");
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    const struct message *reply = fixture_ask(
+        fixture, token, "pg-1", ",\"CorrelationId\":\"c-1\",\"traceparent\":\"t-1\",\"OneShot\":7");
     check_refusal(reply, "Bridge.InvalidParameter", "invalid", false);
     check_text(reply, "ClientToken", token);
     check_text(reply, "CorrelationId", "c-1");
     check_text(reply, "traceparent", "t-1");
 }
 
-static void test_an_expired_command_is_refused(struct world *world)
+static void test_an_expired_command_is_refused(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *payload = world_command(world, world_name(world, "token"), world_name(world, "pg"),
-                                        ",\"NotAfter\":\"2020-01-01T01:00:00.5+01:00\"");
-    check_refusal(ask_bytes(world, payload, 0), "Bridge.Expired", "expired", false);
-    check_no_call(world);
+    fixture_bridge(fixture, "");
+    const char *payload =
+        fixture_command(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"),
+                        ",\"NotAfter\":\"2020-01-01T01:00:00.5+01:00\"");
+    check_refusal(ask_bytes(fixture, payload, 0), "Bridge.Expired", "expired", false);
+    check_no_call(fixture);
 }
 
-static void check_not_allowed(struct world *world, const char *region, const char *group)
+static void check_not_allowed(struct fixture *fixture, const char *region, const char *group)
 {
-    const char *payload = world_format(
-        world, "{\"RegionId\":\"%s\",\"ReplicaGroupId\":\"%s\",\"ClientToken\":\"%s\"}", region,
-        group, world_name(world, "token"));
-    check_refusal(ask_bytes(world, payload, 0), "Bridge.NotAllowed", "denied", false);
+    const char *payload = fixture_format(
+        fixture, "{\"RegionId\":\"%s\",\"ReplicaGroupId\":\"%s\",\"ClientToken\":\"%s\"}", region,
+        group, fixture_name(fixture, "token"));
+    check_refusal(ask_bytes(fixture, payload, 0), "Bridge.NotAllowed", "denied", false);
 }
 
-static void test_a_route_starts_only_its_regions_and_groups(struct world *world)
+static void test_a_route_starts_only_its_regions_and_groups(struct fixture *fixture)
 {
-    world_bridge(world, "routes.regions = (\"cn-*\"); routes.groups = (\"pg-a?\", \"pg-test-*\");");
-    check_not_allowed(world, "us-east-1", "pg-a1");
-    check_not_allowed(world, "cn-beijing", "pg-a");
-    check_not_allowed(world, "cn-beijing", "PG-a1");
-    check_not_allowed(world, "cn-beijing", "xpg-a1");
-    check_no_call(world);
-    check_succeeded(world_ask(world, world_name(world, "token"), "pg-a1", ""));
+    fixture_bridge(fixture,
+                   "routes.regions = (\"cn-*\"); routes.groups = (\"pg-a?\", \"pg-test-*\");");
+    check_not_allowed(fixture, "us-east-1", "pg-a1");
+    check_not_allowed(fixture, "cn-beijing", "pg-a");
+    check_not_allowed(fixture, "cn-beijing", "PG-a1");
+    check_not_allowed(fixture, "cn-beijing", "xpg-a1");
+    check_no_call(fixture);
+    check_succeeded(fixture_ask(fixture, fixture_name(fixture, "token"), "pg-a1", ""));
 }
 
-static void test_without_an_access_key_commands_fail_and_may_come_again(struct world *world)
+static void test_without_an_access_key_commands_fail_and_may_come_again(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "limits.deadline_s = 1;");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "limits.deadline_s = 1;");
     bridge->env[0] = "ALIBABA_CLOUD_ACCESS_KEY_ID=";
     bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=";
     bridge->env[2] = "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true";
     bridge_start(bridge);
     bridge_wait_online(bridge);
     const struct message *reply =
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_refusal(reply, "Bridge.NoCredentials", "unavailable", true);
-    check_no_call(world);
+    check_no_call(fixture);
     bridge_stop(bridge);
 }
 
 /* --- where a reply may go --- */
 
 static void test_a_response_topic_that_is_not_allowed_is_refused_on_the_routes_topic(
-    struct world *world)
+    struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    client_subscribe(world->sender, "somewhere/else");
-    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
-                                                     .payload = world_command(
-                                                         world, token, world_name(world, "pg"), ""),
-                                                     .qos = 1,
-                                                     .response_topic = "somewhere/else",
-                                                     .correlation = "c-7"});
-    const struct message *reply = world_expect_reply(world, token);
+    fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    client_subscribe(fixture->sender, "somewhere/else");
+    client_publish(fixture->sender,
+                   &(struct outgoing){
+                       .topic = FLOW_COMMANDS,
+                       .payload = fixture_command(fixture, token, fixture_name(fixture, "pg"), ""),
+                       .qos = 1,
+                       .response_topic = "somewhere/else",
+                       .correlation = "c-7"});
+    const struct message *reply = fixture_expect_reply(fixture, token);
     check_refusal(reply, "Bridge.ReplyTopicNotAllowed", "denied", false);
     assert_int_equal(reply->correlation_length, 3);
     assert_memory_equal(reply->correlation, "c-7", 3);
-    world_expect_nothing(world, &(struct match){.topic = "somewhere/else"});
-    check_no_call(world);
+    fixture_expect_nothing(fixture, &(struct match){.topic = "somewhere/else"});
+    check_no_call(fixture);
 }
 
-static void check_reply_to(struct world *world, const char *reply_to)
+static void check_reply_to(struct fixture *fixture, const char *reply_to)
 {
-    const char *token = world_name(world, "token");
-    const struct message *reply = world_ask(world, token, world_name(world, "pg"),
-                                            world_format(world, ",\"ReplyTo\":\"%s\"", reply_to));
+    const char *token = fixture_name(fixture, "token");
+    const struct message *reply =
+        fixture_ask(fixture, token, fixture_name(fixture, "pg"),
+                    fixture_format(fixture, ",\"ReplyTo\":\"%s\"", reply_to));
     check_refusal(reply, "Bridge.ReplyTopicNotAllowed", "denied", false);
 }
 
-static void test_a_reply_to_that_is_not_allowed_is_refused_on_the_routes_topic(struct world *world)
+static void test_a_reply_to_that_is_not_allowed_is_refused_on_the_routes_topic(
+    struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_reply_to(world, "somewhere/else");
-    check_reply_to(world, "ecs-bridge/v1/repliesx/a");
-    check_reply_to(world, "ecs-bridge/v1/commands/start");
-    check_reply_to(world, "$SYS/broker");
-    check_no_call(world);
+    fixture_bridge(fixture, "");
+    check_reply_to(fixture, "somewhere/else");
+    check_reply_to(fixture, "ecs-bridge/v1/repliesx/a");
+    check_reply_to(fixture, "ecs-bridge/v1/commands/start");
+    check_reply_to(fixture, "$SYS/broker");
+    check_no_call(fixture);
 }
 
-static void test_a_reply_to_with_a_wildcard_is_refused(struct world *world)
+static void test_a_reply_to_with_a_wildcard_is_refused(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_reply_to(world, FLOW_REPLIES "#");
-    check_reply_to(world, FLOW_REPLIES "+/a");
-    check_reply_to(world, FLOW_REPLIES "a/+");
-    check_no_call(world);
+    fixture_bridge(fixture, "");
+    check_reply_to(fixture, FLOW_REPLIES "#");
+    check_reply_to(fixture, FLOW_REPLIES "+/a");
+    check_reply_to(fixture, FLOW_REPLIES "a/+");
+    check_no_call(fixture);
 }
 
-static void test_with_an_empty_list_no_reply_place_may_be_named(struct world *world)
+static void test_with_an_empty_list_no_reply_place_may_be_named(struct fixture *fixture)
 {
-    world_bridge(world, "routes.response_topics = ();");
-    check_reply_to(world, FLOW_REPLIES "a");
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    fixture_bridge(fixture, "routes.response_topics = ();");
+    check_reply_to(fixture, FLOW_REPLIES "a");
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
-static void test_a_refused_sender_is_told_where_its_reply_to_says(struct world *world)
+static void test_a_refused_sender_is_told_where_its_reply_to_says(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "inbox"));
-    world_send(world, world_format(world, "{\"ReplyTo\":\"%s\"}", topic));
-    check_refusal(client_expect(world->sender, &(struct match){.topic = topic}),
+    fixture_bridge(fixture, "");
+    const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "inbox"));
+    fixture_send(fixture, fixture_format(fixture, "{\"ReplyTo\":\"%s\"}", topic));
+    check_refusal(client_expect(fixture->sender, &(struct match){.topic = topic}),
                   "Bridge.MissingParameter", "invalid", false);
 }
 
-static void check_topic_of_token(struct world *world, const char *token, const char *level)
+static void check_topic_of_token(struct fixture *fixture, const char *token, const char *level)
 {
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
-    const struct message *reply = client_expect(
-        world->sender, &(struct match){.topic = world_format(world, FLOW_REPLIES "%s", level)});
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    const struct message *reply =
+        client_expect(fixture->sender,
+                      &(struct match){.topic = fixture_format(fixture, FLOW_REPLIES "%s", level)});
     check_succeeded(reply);
     check_text(reply, "ClientToken", token);
 }
 
-static void test_a_token_cannot_leave_its_topic_level(struct world *world)
+static void test_a_token_cannot_leave_its_topic_level(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    check_topic_of_token(world, "a/b+c#d%e", "a%2Fb%2Bc%23d%25e");
-    check_topic_of_token(world, "../#", "..%2F%23");
-    check_topic_of_token(world, "+", "%2B");
-    check_topic_of_token(world, "x y~z&$", "x y~z&$");
+    fixture_bridge(fixture, "");
+    check_topic_of_token(fixture, "a/b+c#d%e", "a%2Fb%2Bc%23d%25e");
+    check_topic_of_token(fixture, "../#", "..%2F%23");
+    check_topic_of_token(fixture, "+", "%2B");
+    check_topic_of_token(fixture, "x y~z&$", "x y~z&$");
 }
 
-static void test_a_refusal_of_such_a_token_keeps_to_its_topic_level(struct world *world)
+static void test_a_refusal_of_such_a_token_keeps_to_its_topic_level(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    world_send(world, "{\"ClientToken\":\"r/+/#\"}");
+    fixture_bridge(fixture, "");
+    fixture_send(fixture, "{\"ClientToken\":\"r/+/#\"}");
     const struct message *reply =
-        client_expect(world->sender, &(struct match){.topic = FLOW_REPLIES "r%2F%2B%2F%23"});
+        client_expect(fixture->sender, &(struct match){.topic = FLOW_REPLIES "r%2F%2B%2F%23"});
     check_refusal(reply, "Bridge.MissingParameter", "invalid", false);
 }
 
 /* --- dead letters --- */
 
-static const struct message *expect_dead_letter(struct world *world, const char *code)
+static const struct message *expect_dead_letter(struct fixture *fixture, const char *code)
 {
     const struct message *letter =
-        client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+        client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
     check_text(letter, "Error.Code", code);
     check_text(letter, "Error.Source", "bridge");
     check_text(letter, "Route", "start");
@@ -396,86 +407,88 @@ static const struct message *expect_dead_letter(struct world *world, const char 
     return letter;
 }
 
-static void test_a_command_nobody_can_be_told_about_is_a_dead_letter(struct world *world)
+static void test_a_command_nobody_can_be_told_about_is_a_dead_letter(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    world_send(world, "not json");
-    const struct message *letter = expect_dead_letter(world, "Bridge.MalformedPayload");
+    fixture_bridge(fixture, "");
+    fixture_send(fixture, "not json");
+    const struct message *letter = expect_dead_letter(fixture, "Bridge.MalformedPayload");
     check_text(letter, "Payload", "bm90IGpzb24=");
     assert_int_equal(json_number(letter->json, "PayloadBytes"), 8);
     assert_int_equal(cJSON_GetArraySize(letter->json), 6);
-    world_send(world, "{\"RegionId\":\"cn-beijing\"}");
-    expect_dead_letter(world, "Bridge.MissingParameter");
+    fixture_send(fixture, "{\"RegionId\":\"cn-beijing\"}");
+    expect_dead_letter(fixture, "Bridge.MissingParameter");
 }
 
 static void test_a_reply_place_that_is_not_allowed_and_no_token_is_a_dead_letter(
-    struct world *world)
+    struct fixture *fixture)
 {
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     client_publish(
-        world->sender,
+        fixture->sender,
         &(struct outgoing){.topic = FLOW_COMMANDS,
                            .payload = "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\"}",
                            .qos = 1,
                            .response_topic = "somewhere/else"});
-    expect_dead_letter(world, "Bridge.ReplyTopicNotAllowed");
-    check_no_call(world);
+    expect_dead_letter(fixture, "Bridge.ReplyTopicNotAllowed");
+    check_no_call(fixture);
 }
 
-static void test_a_token_that_is_no_token_makes_a_dead_letter(struct world *world)
+static void test_a_token_that_is_no_token_makes_a_dead_letter(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    world_send(world, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\","
-                      "\"ClientToken\":\"\\u0007\"}");
-    expect_dead_letter(world, "Bridge.InvalidParameter");
+    fixture_bridge(fixture, "");
+    fixture_send(fixture, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\","
+                          "\"ClientToken\":\"\\u0007\"}");
+    expect_dead_letter(fixture, "Bridge.InvalidParameter");
 }
 
-static void test_a_dead_letter_has_at_most_4_kib_of_the_payload(struct world *world)
+static void test_a_dead_letter_has_at_most_4_kib_of_the_payload(struct fixture *fixture)
 {
-    world_bridge(world, "");
+    fixture_bridge(fixture, "");
     char payload[20001];
     memset(payload, 'x', 20000);
     payload[20000] = '\0';
-    world_send(world, payload);
-    const struct message *letter = expect_dead_letter(world, "Bridge.PayloadTooLarge");
+    fixture_send(fixture, payload);
+    const struct message *letter = expect_dead_letter(fixture, "Bridge.PayloadTooLarge");
     assert_int_equal(json_number(letter->json, "PayloadBytes"), 20000);
     assert_int_equal(strlen(json_text(letter->json, "Payload")), (4096 + 2) / 3 * 4);
 }
 
 /* --- retained --- */
 
-static void retain(struct world *world, const char *payload, const char *topic)
+static void retain(struct fixture *fixture, const char *payload, const char *topic)
 {
-    client_publish(world->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
-                                                     .payload = payload,
-                                                     .qos = 1,
-                                                     .is_retained = true,
-                                                     .response_topic = topic});
+    client_publish(fixture->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
+                                                       .payload = payload,
+                                                       .qos = 1,
+                                                       .is_retained = true,
+                                                       .response_topic = topic});
 }
 
-static void test_a_command_published_as_retained_is_refused(struct world *world)
+static void test_a_command_published_as_retained_is_refused(struct fixture *fixture)
 {
-    world_bridge(world, "");
-    const char *topic = world_format(world, FLOW_REPLIES "%s", world_name(world, "inbox"));
-    retain(world, world_command(world, world_name(world, "token"), world_name(world, "pg"), ""),
-           topic);
-    const struct message *reply = client_expect(world->sender, &(struct match){.topic = topic});
-    retain(world, "", NULL);
+    fixture_bridge(fixture, "");
+    const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "inbox"));
+    retain(
+        fixture,
+        fixture_command(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""),
+        topic);
+    const struct message *reply = client_expect(fixture->sender, &(struct match){.topic = topic});
+    retain(fixture, "", NULL);
     check_refusal(reply, "Bridge.Retained", "invalid", false);
-    check_no_call(world);
+    check_no_call(fixture);
 }
 
-static void test_a_stored_retained_command_is_not_even_delivered(struct world *world)
+static void test_a_stored_retained_command_is_not_even_delivered(struct fixture *fixture)
 {
-    const char *token = world_name(world, "token");
-    struct bridge *bridge = world_bridge_alone(world, "");
-    retain(world, world_command(world, token, world_name(world, "pg"), ""), NULL);
+    const char *token = fixture_name(fixture, "token");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    retain(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""), NULL);
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    world_expect_nothing(world,
-                         &(struct match){.topic = world_format(world, FLOW_REPLIES "%s", token)});
-    retain(world, "", NULL);
-    check_no_call(world);
+    fixture_expect_nothing(
+        fixture, &(struct match){.topic = fixture_format(fixture, FLOW_REPLIES "%s", token)});
+    retain(fixture, "", NULL);
+    check_no_call(fixture);
     bridge_stop(bridge);
 }
 

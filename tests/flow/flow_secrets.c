@@ -3,10 +3,10 @@
  * its ledger, its files, what /proc shows of its processes, what its subcommands print. Every
  * secret here is found nowhere else, and holds what encoders change.
  */
+#include "flow_fixture.h"
 #include "flow_http.h"
 #include "flow_leak.h"
 #include "flow_sanitizer.h"
-#include "flow_world.h"
 
 #include <dirent.h>
 #include <signal.h>
@@ -42,21 +42,21 @@ static const char *const keys[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=" KEY_ID,
                                    "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" KEY_SECRET,
                                    "ALIBABA_CLOUD_SECURITY_TOKEN=" SESSION_TOKEN, NULL};
 
-/* What is given to the bridge lies here, and what it gives out in the world's folder. */
+/* What is given to the bridge lies here, and what it gives out in the fixture's folder. */
 static char inputs[64];
 static int tls_port;
 
-static const char *input(struct world *world, const char *name)
+static const char *input(struct fixture *fixture, const char *name)
 {
-    return world_format(world, "%s/%s", inputs, name);
+    return fixture_format(fixture, "%s/%s", inputs, name);
 }
 
 /* --- the far side of one's own, for a key and a session of one's own --- */
 
-static struct simulator far_start(struct world *world)
+static struct simulator far_start(struct fixture *fixture)
 {
     struct simulator far = {0};
-    const char *port_file = world_format(world, "%s/port", inputs);
+    const char *port_file = fixture_format(fixture, "%s/port", inputs);
     const char *const argv[] = {SIMULATOR_BINARY,
                                 "--listen",
                                 "127.0.0.1:0",
@@ -88,20 +88,20 @@ static struct simulator far_start(struct world *world)
 }
 
 /* A bridge with all secrets there are; `overrides` may replace settings. */
-static struct bridge *secretive_bridge(struct world *world, int api_port, const char *overrides)
+static struct bridge *secretive_bridge(struct fixture *fixture, int api_port, const char *overrides)
 {
-    struct bridge *bridge =
-        world_bridge_new(world, world_format(world,
-                                             "log.level = \"debug\"; broker.username = \"leaky\";"
-                                             " broker.password_file = \"%s\";"
-                                             " api.endpoint = \"http://127.0.0.1:%d\";"
-                                             " admin.listen = \"127.0.0.1:0\"; %s",
-                                             input(world, "password"), api_port, overrides));
+    struct bridge *bridge = fixture_bridge_new(
+        fixture, fixture_format(fixture,
+                                "log.level = \"debug\"; broker.username = \"leaky\";"
+                                " broker.password_file = \"%s\";"
+                                " api.endpoint = \"http://127.0.0.1:%d\";"
+                                " admin.listen = \"127.0.0.1:0\"; %s",
+                                input(fixture, "password"), api_port, overrides));
     size_t count = 0;
     for (; keys[count] != NULL; count++) {
         bridge->env[count] = keys[count];
     }
-    bridge->env[count++] = world_format(world, "TMPDIR=%s", bridge->directory);
+    bridge->env[count++] = fixture_format(fixture, "TMPDIR=%s", bridge->directory);
     bridge->env[count] = NULL;
     return bridge;
 }
@@ -146,11 +146,11 @@ static void check_pages(const struct bridge *bridge)
 }
 
 /* Everything that is published, with its properties, goes to a file. */
-static pid_t listen_to_all(struct world *world)
+static pid_t listen_to_all(struct fixture *fixture)
 {
-    const char *port = world_format(world, "%d", world->broker.port);
-    const char *file = world_format(world, "%s/all-messages", world->directory);
-    const char *marker = world_name(world, "marker");
+    const char *port = fixture_format(fixture, "%d", fixture->broker.port);
+    const char *file = fixture_format(fixture, "%s/all-messages", fixture->directory);
+    const char *marker = fixture_name(fixture, "marker");
     const char *const argv[] = {
         "mosquitto_sub",     "-V", "5", "-h", "127.0.0.1", "-p", port, "-t", "#", "-F",
         "%t|%p|%P|%D|%C|%R", NULL};
@@ -161,21 +161,22 @@ static pid_t listen_to_all(struct world *world)
         if (flow_now_ms() > end_ms) {
             flow_fail("nothing is heard of what is published");
         }
-        client_publish(world->sender, &(struct outgoing){.topic = marker, .payload = "", .qos = 1});
+        client_publish(fixture->sender,
+                       &(struct outgoing){.topic = marker, .payload = "", .qos = 1});
         flow_pause();
     }
     return pid;
 }
 
-static void check_all(struct world *world)
+static void check_all(struct fixture *fixture)
 {
-    assert_true(leak_check_tree(world->directory, secrets, "bridge.conf") >= 4);
+    assert_true(leak_check_tree(fixture->directory, secrets, "bridge.conf") >= 4);
 }
 
-static void ask_and_count(struct world *world, const char *status)
+static void ask_and_count(struct fixture *fixture, const char *status)
 {
     const struct message *reply =
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_text(reply, "Status", status);
     for (size_t i = 0; secrets[i] != NULL; i++) {
         assert_null(leak_in_bytes(reply->payload, reply->payload_length, secrets[i]));
@@ -184,7 +185,7 @@ static void ask_and_count(struct world *world, const char *status)
 
 /* --- the tests --- */
 
-static void test_a_secret_that_is_there_is_found(struct world *world)
+static void test_a_secret_that_is_there_is_found(struct fixture *fixture)
 {
     static const char *const forms[] = {
         "x " KEY_SECRET " x",
@@ -198,18 +199,18 @@ static void test_a_secret_that_is_there_is_found(struct world *world)
         assert_non_null(leak_in_bytes(forms[i], strlen(forms[i]), KEY_SECRET));
     }
     assert_null(leak_in_bytes("Leak", 4, KEY_SECRET));
-    (void)world;
+    (void)fixture;
 }
 
 /* Successes, refusals and an API that says everything it knows. */
-static void test_work_gives_no_secret_away(struct world *world)
+static void test_work_gives_no_secret_away(struct fixture *fixture)
 {
-    struct simulator far = far_start(world);
-    pid_t listener = listen_to_all(world);
-    struct bridge *bridge = secretive_bridge(world, far.port, "");
+    struct simulator far = far_start(fixture);
+    pid_t listener = listen_to_all(fixture);
+    struct bridge *bridge = secretive_bridge(fixture, far.port, "");
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    ask_and_count(world, "succeeded");
+    ask_and_count(fixture, "succeeded");
     static const char *const echoes[] = {
         "\"error\",\"Code\":\"SignatureDoesNotMatch\",\"Http\":400,\"Message\":\"server string to "
         "sign is POST " KEY_SECRET "& by " KEY_ID " of " SESSION_TOKEN "\",\"Count\":1",
@@ -222,98 +223,99 @@ static void test_work_gives_no_secret_away(struct world *world)
     };
     for (size_t i = 0; i < sizeof echoes / sizeof echoes[0]; i++) {
         simulator_fault(&far, "%s", echoes[i]);
-        ask_and_count(world, "failed");
+        ask_and_count(fixture, "failed");
         simulator_clear(&far);
     }
-    world_send(world, "{\"no\": \"command\"}");
-    client_expect(world->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    fixture_send(fixture, "{\"no\": \"command\"}");
+    client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
     kill(bridge->pid, SIGUSR1);
     bridge_wait_log(bridge, "accounting");
     check_processes(bridge);
     check_pages(bridge);
     bridge_stop(bridge);
     process_end(listener, SIGTERM, FLOW_PATIENCE_MS);
-    check_all(world);
+    check_all(fixture);
     simulator_stop(&far);
 }
 
-static void test_old_signatures_and_dead_proxies_give_none_away(struct world *world)
+static void test_old_signatures_and_dead_proxies_give_none_away(struct fixture *fixture)
 {
-    struct simulator far = far_start(world);
+    struct simulator far = far_start(fixture);
     int guard = -1;
     int nobody = port_reserve(&guard);
-    struct bridge *old = secretive_bridge(world, far.port, "api.signature = \"v1\";");
+    struct bridge *old = secretive_bridge(fixture, far.port, "api.signature = \"v1\";");
     bridge_start(old);
     bridge_wait_online(old);
-    ask_and_count(world, "succeeded");
+    ask_and_count(fixture, "succeeded");
     simulator_fault(&far, "\"garbage_200\",\"Count\":1");
-    ask_and_count(world, "succeeded");
+    ask_and_count(fixture, "succeeded");
     bridge_stop(old);
-    struct bridge *cut = secretive_bridge(world, far.port,
-                                          world_format(world,
-                                                       "api.proxy = \"http://leaky:" PROXY_PASSWORD
-                                                       "@127.0.0.1:%d\";"
-                                                       " limits.deadline_s = 1;",
-                                                       nobody));
+    struct bridge *cut = secretive_bridge(
+        fixture, far.port,
+        fixture_format(fixture,
+                       "api.proxy = \"http://leaky:" PROXY_PASSWORD "@127.0.0.1:%d\";"
+                       " limits.deadline_s = 1;",
+                       nobody));
     bridge_start(cut);
     bridge_wait_online(cut);
-    ask_and_count(world, "failed");
+    ask_and_count(fixture, "failed");
     bridge_stop(cut);
-    check_all(world);
+    check_all(fixture);
     simulator_stop(&far);
     close(guard);
 }
 
-static void test_a_refused_password_is_not_told(struct world *world)
+static void test_a_refused_password_is_not_told(struct fixture *fixture)
 {
-    struct bridge *bridge = secretive_bridge(
-        world, world->simulator.port,
-        world_format(world, "broker.password_file = \"%s\";", input(world, "wrong-password")));
+    struct bridge *bridge =
+        secretive_bridge(fixture, fixture->simulator.port,
+                         fixture_format(fixture, "broker.password_file = \"%s\";",
+                                        input(fixture, "wrong-password")));
     bridge_start(bridge);
     bridge_wait_log(bridge, "reason=refused");
     bridge_wait_log(bridge, "receiver_down");
     bridge_kill(bridge);
-    check_all(world);
+    check_all(fixture);
 }
 
-static const char *tls_settings(struct world *world, const char *key_password)
+static const char *tls_settings(struct fixture *fixture, const char *key_password)
 {
-    return world_format(world,
-                        "broker.uris = (\"mqtts://127.0.0.1:%d\"); broker.tls.ca_file = \"%s\";"
-                        " broker.tls.cert_file = \"%s\"; broker.tls.key_file = \"%s\";"
-                        " broker.tls.key_password_file = \"%s\";",
-                        tls_port, input(world, "cert.pem"), input(world, "cert.pem"),
-                        input(world, "key.pem"), input(world, key_password));
+    return fixture_format(fixture,
+                          "broker.uris = (\"mqtts://127.0.0.1:%d\"); broker.tls.ca_file = \"%s\";"
+                          " broker.tls.cert_file = \"%s\"; broker.tls.key_file = \"%s\";"
+                          " broker.tls.key_password_file = \"%s\";",
+                          tls_port, input(fixture, "cert.pem"), input(fixture, "cert.pem"),
+                          input(fixture, "key.pem"), input(fixture, key_password));
 }
 
-static void test_the_password_of_a_key_file_is_not_told(struct world *world)
+static void test_the_password_of_a_key_file_is_not_told(struct fixture *fixture)
 {
     struct bridge *right =
-        secretive_bridge(world, world->simulator.port, tls_settings(world, "key-password"));
+        secretive_bridge(fixture, fixture->simulator.port, tls_settings(fixture, "key-password"));
     bridge_start(right);
     bridge_wait_online(right);
     check_processes(right);
     bridge_stop(right);
-    struct bridge *wrong =
-        secretive_bridge(world, world->simulator.port, tls_settings(world, "wrong-key-password"));
+    struct bridge *wrong = secretive_bridge(fixture, fixture->simulator.port,
+                                            tls_settings(fixture, "wrong-key-password"));
     bridge_start(wrong);
     assert_int_not_equal(bridge_wait_exit(wrong), 0);
-    check_all(world);
+    check_all(fixture);
 }
 
-static void run_tool(struct world *world, const char *const *argv)
+static void run_tool(struct fixture *fixture, const char *const *argv)
 {
-    struct tool_result result = tool_run(world->directory, keys, argv);
+    struct tool_result result = tool_run(fixture->directory, keys, argv);
     assert_true(result.code >= 0 && result.code < 128);
-    tool_result_fini(&result); /* what it printed lies in files of the world's folder */
+    tool_result_fini(&result); /* what it printed lies in files of the fixture's folder */
 }
 
-static void test_no_subcommand_prints_one(struct world *world)
+static void test_no_subcommand_prints_one(struct fixture *fixture)
 {
-    struct simulator far = far_start(world);
+    struct simulator far = far_start(fixture);
     struct bridge *bridge = secretive_bridge(
-        world, far.port, "api.proxy = \"http://leaky:" PROXY_PASSWORD "@127.0.0.1:9\";");
-    const char *bad = world_format(world, "%s/bad.conf", inputs);
+        fixture, far.port, "api.proxy = \"http://leaky:" PROXY_PASSWORD "@127.0.0.1:9\";");
+    const char *bad = fixture_format(fixture, "%s/bad.conf", inputs);
     file_write(bad, "api: { proxy = \"http://leaky:" PROXY_PASSWORD "@/\"; };\n"
                     "broker: { uris = (\"mqtt://leaky:" BROKER_PASSWORD "@127.0.0.1\"); };\n");
     const char *const calls[][9] = {
@@ -327,9 +329,9 @@ static void test_no_subcommand_prints_one(struct world *world)
         {BRIDGE_BINARY, "version"},
     };
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
-        run_tool(world, calls[i]);
+        run_tool(fixture, calls[i]);
     }
-    check_all(world);
+    check_all(fixture);
     simulator_stop(&far);
 }
 
@@ -354,10 +356,11 @@ static int count_cores(const char *directory)
 #endif
 
 /* Whether this machine leaves core files where a program works. */
-static bool has_cores(struct world *world)
+static bool has_cores(struct fixture *fixture)
 {
     const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
-    const char *control = world_format(world, "%s/%s", world->directory, world_name(world, "core"));
+    const char *control =
+        fixture_format(fixture, "%s/%s", fixture->directory, fixture_name(fixture, "core"));
     const char *const argv[] = {"sh", "-c", "kill -ABRT $$", NULL};
     if (!MAY_LEAVE_CORES || setrlimit(RLIMIT_CORE, &all) != 0) {
         return false;
@@ -368,13 +371,13 @@ static bool has_cores(struct world *world)
     return count_cores(control) > 0;
 }
 
-static void test_no_process_leaves_a_core_file(struct world *world)
+static void test_no_process_leaves_a_core_file(struct fixture *fixture)
 {
     pid_t pids[BRIDGE_CHILDREN_MAX];
-    if (!has_cores(world)) {
+    if (!has_cores(fixture)) {
         skip();
     }
-    struct bridge *bridge = secretive_bridge(world, world->simulator.port, "");
+    struct bridge *bridge = secretive_bridge(fixture, fixture->simulator.port, "");
     bridge_start(bridge);
     bridge_wait_online(bridge);
     assert_int_equal(bridge_children(bridge, "receiver", pids), 1);
@@ -383,16 +386,16 @@ static void test_no_process_leaves_a_core_file(struct world *world)
     kill(bridge->pid, SIGABRT);
     assert_int_equal(bridge_wait_exit(bridge), 128 + SIGABRT);
     assert_int_equal(count_cores(bridge->directory), 0);
-    check_all(world);
+    check_all(fixture);
 }
 
 /* The one that was asked for, of a bridge that has signed with it. */
-static void test_not_even_a_core_file_holds_the_access_key_secret(struct world *world)
+static void test_not_even_a_core_file_holds_the_access_key_secret(struct fixture *fixture)
 {
     static const char *const key_secret[] = {KEY_SECRET, NULL};
-    struct simulator far = far_start(world);
-    struct bridge *bridge = secretive_bridge(world, far.port, "");
-    if (!has_cores(world)) {
+    struct simulator far = far_start(fixture);
+    struct bridge *bridge = secretive_bridge(fixture, far.port, "");
+    if (!has_cores(fixture)) {
         simulator_stop(&far);
         skip();
     }
@@ -405,7 +408,7 @@ static void test_not_even_a_core_file_holds_the_access_key_secret(struct world *
     }
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    ask_and_count(world, "succeeded");
+    ask_and_count(fixture, "succeeded");
     kill(bridge->pid, SIGABRT);
     bridge_wait_exit(bridge);
     assert_int_equal(count_cores(bridge->directory), 1);

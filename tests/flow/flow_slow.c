@@ -10,18 +10,19 @@
 enum { LOADS = FLOW_PATIENCE_MS > 20000 ? 1 : 5 };
 enum { SHARE = LOAD_COMMANDS_MAX, KEEPALIVE_S = 2, MEMORY_KIB_MAX = 256 * 1024 };
 
-static void begin_waiting(struct world *world, struct load *loads, int count, struct bridge *bridge)
+static void begin_waiting(struct fixture *fixture, struct load *loads, int count,
+                          struct bridge *bridge)
 {
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    simulator_fault(&world->simulator, "\"hang\",\"Count\":-1");
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
     for (int i = 0; i < count; i++) {
-        load_init(&loads[i], world, world_name(world, "t"), SHARE, SHARE, SHARE);
+        load_init(&loads[i], fixture, fixture_name(fixture, "t"), SHARE, SHARE, SHARE);
         load_send(&loads[i], 0, SHARE);
     }
     /* Commands are taken in order of arrival: all are stored when this one is refused. */
-    check_text(world_ask(world, world_name(world, "marker"), "pg", ",\"Marker\":1"), "Status",
-               "failed");
+    check_text(fixture_ask(fixture, fixture_name(fixture, "marker"), "pg", ",\"Marker\":1"),
+               "Status", "failed");
 }
 
 static pid_t only_child(const struct bridge *bridge, const char *role)
@@ -40,18 +41,18 @@ static int count_in(const char *text, const char *what)
     return count;
 }
 
-static void wait_pings(struct world *world, const char *client_id, int count)
+static void wait_pings(struct fixture *fixture, const char *client_id, int count)
 {
-    const char *ping = world_format(world, "Received PINGREQ from %s", client_id);
+    const char *ping = fixture_format(fixture, "Received PINGREQ from %s", client_id);
     int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
     for (bool is_there = false; !is_there;) {
-        char *log = file_read(world->broker.log);
+        char *log = file_read(fixture->broker.log);
         is_there = count_in(log, ping) >= count;
         free(log);
         if (flow_now_ms() > end_ms) {
             flow_fail("%s does not send keepalives", client_id);
         }
-        client_turn(world->sender, 50);
+        client_turn(fixture->sender, 50);
     }
 }
 
@@ -67,41 +68,41 @@ static long memory_kib(const struct bridge *bridge)
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-static const char *client_id(struct world *world, const struct bridge *bridge, const char *end)
+static const char *client_id(struct fixture *fixture, const struct bridge *bridge, const char *end)
 {
     const char *instance = strrchr(bridge->status_topic, '/') + 1;
-    return world_format(world, "ecs-mqtt-bridge-%s-%s", instance, end);
+    return fixture_format(fixture, "ecs-mqtt-bridge-%s-%s", instance, end);
 }
 
-static void check_answered_after_restart(struct world *world, struct load *loads, int count,
+static void check_answered_after_restart(struct fixture *fixture, struct load *loads, int count,
                                          struct bridge *bridge)
 {
-    simulator_clear(&world->simulator);
+    simulator_clear(&fixture->simulator);
     bridge_start(bridge);
     for (int i = 0; i < count; i++) {
         load_wait_answered(&loads[i], SHARE);
         assert_int_equal(loads[i].succeeded_count, SHARE);
         load_fini(&loads[i]);
     }
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), count * SHARE);
-    assert_int_equal(simulator_total(&world->simulator, "MaxEffectsPerToken"), 1);
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), count * SHARE);
+    assert_int_equal(simulator_total(&fixture->simulator, "MaxEffectsPerToken"), 1);
     bridge_stop(bridge);
 }
 
 static void test_keepalives_go_on_and_sigterm_ends_in_time_while_every_call_hangs(
-    struct world *world)
+    struct fixture *fixture)
 {
     struct load loads[LOADS];
-    struct bridge *bridge =
-        world_bridge_alone(world, world_format(world,
-                                               "broker.keepalive_s = %d; limits.deadline_s = 300;"
-                                               "api.read_timeout_ms = 60000;",
-                                               KEEPALIVE_S));
-    begin_waiting(world, loads, LOADS, bridge);
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture, fixture_format(fixture,
+                                "broker.keepalive_s = %d; limits.deadline_s = 300;"
+                                "api.read_timeout_ms = 60000;",
+                                KEEPALIVE_S));
+    begin_waiting(fixture, loads, LOADS, bridge);
     pid_t receiver = only_child(bridge, "receiver");
     pid_t publisher = only_child(bridge, "publisher");
-    wait_pings(world, client_id(world, bridge, "in"), 2);
-    wait_pings(world, client_id(world, bridge, "out"), 2);
+    wait_pings(fixture, client_id(fixture, bridge, "in"), 2);
+    wait_pings(fixture, client_id(fixture, bridge, "out"), 2);
     assert_int_equal(only_child(bridge, "receiver"), receiver);
     assert_int_equal(only_child(bridge, "publisher"), publisher);
     assert_true(memory_kib(bridge) < MEMORY_KIB_MAX);
@@ -109,19 +110,19 @@ static void test_keepalives_go_on_and_sigterm_ends_in_time_while_every_call_hang
     for (int i = 0; i < LOADS; i++) {
         assert_int_equal(loads[i].answered_count, 0);
     }
-    check_answered_after_restart(world, loads, LOADS, bridge);
+    check_answered_after_restart(fixture, loads, LOADS, bridge);
 }
 
 /* Calls end by their own timeout, and each is tried again by one that hangs as well. */
-static void test_nothing_is_lost_when_calls_time_out_and_are_tried_again(struct world *world)
+static void test_nothing_is_lost_when_calls_time_out_and_are_tried_again(struct fixture *fixture)
 {
     struct load load;
-    struct bridge *bridge = world_bridge_alone(
-        world, "broker.keepalive_s = 2; limits.deadline_s = 300; api.read_timeout_ms = 400;");
-    begin_waiting(world, &load, 1, bridge);
-    simulator_wait(&world->simulator, "Requests", 300);
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture, "broker.keepalive_s = 2; limits.deadline_s = 300; api.read_timeout_ms = 400;");
+    begin_waiting(fixture, &load, 1, bridge);
+    simulator_wait(&fixture->simulator, "Requests", 300);
     bridge_stop(bridge);
-    check_answered_after_restart(world, &load, 1, bridge);
+    check_answered_after_restart(fixture, &load, 1, bridge);
 }
 
 int main(int argc, char **argv)

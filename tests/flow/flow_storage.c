@@ -1,5 +1,5 @@
 /* A ledger that cannot be written for a while, and ledgers that cannot be used at all. */
-#include "flow_world.h"
+#include "flow_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,9 +15,9 @@
 
 enum { EXIT_STORE = 73, WRITE_AHEAD_BYTES = 256 * 1024 };
 
-static const char *path_in(struct world *world, const struct bridge *bridge, const char *name)
+static const char *path_in(struct fixture *fixture, const struct bridge *bridge, const char *name)
 {
-    return world_format(world, "%s/%s", bridge->directory, name);
+    return fixture_format(fixture, "%s/%s", bridge->directory, name);
 }
 
 /* --- a ledger that cannot be written --- */
@@ -26,11 +26,11 @@ static const char *path_in(struct world *world, const struct bridge *bridge, con
  * No file of the bridge's process may become longer than its write-ahead log is and a little more,
  * so that its next write is cut short and then refused. The log has room: it is much shorter.
  */
-static void make_full(struct world *world, const struct bridge *bridge)
+static void make_full(struct fixture *fixture, const struct bridge *bridge)
 {
-    const char *log = path_in(world, bridge, "ledger.db-wal");
+    const char *log = path_in(fixture, bridge, "ledger.db-wal");
     while (file_size(log) < WRITE_AHEAD_BYTES) {
-        world_ask(world, world_name(world, "filler"), world_name(world, "pg"), "");
+        fixture_ask(fixture, fixture_name(fixture, "filler"), fixture_name(fixture, "pg"), "");
     }
     assert_true(file_size(bridge->log) < WRITE_AHEAD_BYTES / 2);
     struct rlimit limit = {.rlim_max = RLIM_INFINITY};
@@ -44,106 +44,108 @@ static void make_room(const struct bridge *bridge)
     assert_int_equal(prlimit(bridge->pid, RLIMIT_FSIZE, &limit, NULL), 0);
 }
 
-static void expect_store_unavailable(struct world *world, const struct bridge *bridge)
+static void expect_store_unavailable(struct fixture *fixture, const struct bridge *bridge)
 {
     const struct message *status = NULL;
     do {
-        status = client_expect(world->sender,
+        status = client_expect(fixture->sender,
                                &(struct match){.topic = bridge->status_topic, .state = "degraded"});
     } while (strstr(status->payload, "\"store_unavailable\"") == NULL);
     bridge_wait_log(bridge, "event=store_unavailable");
 }
 
-static void expect_unanswered(struct world *world, const char *token)
+static void expect_unanswered(struct fixture *fixture, const char *token)
 {
-    client_settle(world->sender);
-    assert_int_equal(client_count(world->sender, &(struct match){.token = token}), 0);
+    client_settle(fixture->sender);
+    assert_int_equal(client_count(fixture->sender, &(struct match){.token = token}), 0);
 }
 
 static void test_a_command_that_cannot_be_stored_stays_with_the_broker_until_there_is_room(
-    struct world *world)
+    struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    const char *token = world_name(world, "token");
-    make_full(world, bridge);
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
-    expect_store_unavailable(world, bridge);
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    make_full(fixture, bridge);
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    expect_store_unavailable(fixture, bridge);
     bridge_wait_log(bridge, "the bridge could not store the message");
-    expect_unanswered(world, token);
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 0);
+    expect_unanswered(fixture, token);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
     make_room(bridge);
-    check_succeeded(world_expect_reply(world, token));
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 1);
+    check_succeeded(fixture_expect_reply(fixture, token));
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
     bridge_wait_online(bridge);
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
 /* A call that is under way while the disk becomes full. */
-static const char *answered_without_room(struct world *world, struct bridge *bridge)
+static const char *answered_without_room(struct fixture *fixture, struct bridge *bridge)
 {
-    const char *token = world_name(world, "token");
-    make_full(world, bridge);
+    const char *token = fixture_name(fixture, "token");
+    make_full(fixture, bridge);
     make_room(bridge);
-    simulator_fault(&world->simulator,
+    simulator_fault(&fixture->simulator,
                     "\"latency\",\"DelayMs\":700,\"Match\":{\"ClientToken\":\"%s\"}", token);
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
-    simulator_wait_token(&world->simulator, token, 1);
-    make_full(world, bridge);
-    simulator_wait(&world->simulator, "Answered", simulator_total(&world->simulator, "Starts"));
-    expect_store_unavailable(world, bridge);
-    expect_unanswered(world, token);
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    simulator_wait_token(&fixture->simulator, token, 1);
+    make_full(fixture, bridge);
+    simulator_wait(&fixture->simulator, "Answered", simulator_total(&fixture->simulator, "Starts"));
+    expect_store_unavailable(fixture, bridge);
+    expect_unanswered(fixture, token);
     return token;
 }
 
-static void test_an_outcome_that_cannot_be_stored_is_told_when_it_is_stored(struct world *world)
+static void test_an_outcome_that_cannot_be_stored_is_told_when_it_is_stored(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    const char *token = answered_without_room(world, bridge);
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *token = answered_without_room(fixture, bridge);
     make_room(bridge);
-    check_succeeded(world_expect_reply(world, token));
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 1);
+    check_succeeded(fixture_expect_reply(fixture, token));
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
     bridge_wait_online(bridge);
 }
 
 static void test_an_outcome_lost_with_a_full_disk_is_found_again_with_the_same_token(
-    struct world *world)
+    struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    const char *token = answered_without_room(world, bridge);
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *token = answered_without_room(fixture, bridge);
     bridge_kill(bridge);
     bridge_start(bridge);
-    check_succeeded(world_expect_reply(world, token));
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 2);
-    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    check_succeeded(fixture_expect_reply(fixture, token));
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 2);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
 }
 
-static void test_sigterm_ends_the_bridge_in_time_while_the_disk_is_full(struct world *world)
+static void test_sigterm_ends_the_bridge_in_time_while_the_disk_is_full(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    const char *token = answered_without_room(world, bridge);
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *token = answered_without_room(fixture, bridge);
     int code = process_end(bridge->pid, SIGTERM, 11500);
     assert_true(code >= 0);
     bridge->pid = 0;
     bridge_start(bridge);
-    check_succeeded(world_expect_reply(world, token));
-    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    check_succeeded(fixture_expect_reply(fixture, token));
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
 }
 
-static void test_a_ledger_that_is_moved_away_takes_no_command_until_it_is_back(struct world *world)
+static void test_a_ledger_that_is_moved_away_takes_no_command_until_it_is_back(
+    struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge(world, "");
-    const char *path = path_in(world, bridge, "ledger.db");
-    const char *elsewhere = path_in(world, bridge, "elsewhere.db");
-    const char *token = world_name(world, "token");
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *path = path_in(fixture, bridge, "ledger.db");
+    const char *elsewhere = path_in(fixture, bridge, "elsewhere.db");
+    const char *token = fixture_name(fixture, "token");
     assert_int_equal(rename(path, elsewhere), 0);
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
-    expect_store_unavailable(world, bridge);
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    expect_store_unavailable(fixture, bridge);
     bridge_wait_log(bridge, "put it back");
-    expect_unanswered(world, token);
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 0);
+    expect_unanswered(fixture, token);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
     assert_int_equal(rename(elsewhere, path), 0);
-    check_succeeded(world_expect_reply(world, token));
-    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    check_succeeded(fixture_expect_reply(fixture, token));
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
     bridge_wait_online(bridge);
 }
 
@@ -169,13 +171,13 @@ static void check_refused(struct bridge *bridge, const char *why)
 }
 
 /* A bridge that has run and ended, with a ledger that knows a command. */
-static struct bridge *bridge_with_past(struct world *world)
+static struct bridge *bridge_with_past(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
     bridge_start(bridge);
     bridge_wait_online(bridge);
     for (int i = 0; i < 8; i++) {
-        world_ask(world, world_name(world, "token"), world_name(world, "pg"), "");
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     }
     bridge_stop(bridge);
     return bridge;
@@ -193,11 +195,12 @@ static void check_damaged_refused(struct bridge *bridge, const char *path)
     free(after.data);
 }
 
-static void test_a_ledger_with_an_overwritten_header_is_refused_and_left_alone(struct world *world)
+static void test_a_ledger_with_an_overwritten_header_is_refused_and_left_alone(
+    struct fixture *fixture)
 {
     static const char noise[] = "these bytes are no header of a database, whatever they are";
-    struct bridge *bridge = bridge_with_past(world);
-    const char *path = path_in(world, bridge, "ledger.db");
+    struct bridge *bridge = bridge_with_past(fixture);
+    const char *path = path_in(fixture, bridge, "ledger.db");
     int file = open(path, O_WRONLY | O_CLOEXEC);
     assert_true(file >= 0);
     assert_int_equal(pwrite(file, noise, sizeof noise, 0), sizeof noise);
@@ -205,27 +208,27 @@ static void test_a_ledger_with_an_overwritten_header_is_refused_and_left_alone(s
     check_damaged_refused(bridge, path);
 }
 
-static void test_a_truncated_ledger_is_refused_and_left_alone(struct world *world)
+static void test_a_truncated_ledger_is_refused_and_left_alone(struct fixture *fixture)
 {
-    struct bridge *bridge = bridge_with_past(world);
-    const char *path = path_in(world, bridge, "ledger.db");
+    struct bridge *bridge = bridge_with_past(fixture);
+    const char *path = path_in(fixture, bridge, "ledger.db");
     assert_int_equal(truncate(path, file_size(path) / 2), 0);
     check_damaged_refused(bridge, path);
 }
 
-static void test_a_ledger_that_is_no_database_is_refused_and_left_alone(struct world *world)
+static void test_a_ledger_that_is_no_database_is_refused_and_left_alone(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "");
-    const char *path = path_in(world, bridge, "ledger.db");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    const char *path = path_in(fixture, bridge, "ledger.db");
     file_write(path, "The quick brown fox jumps over the lazy dog.\n");
     check_damaged_refused(bridge, path);
 }
 
 static void test_an_empty_file_is_refused_and_a_new_ledger_made_once_it_is_removed(
-    struct world *world)
+    struct fixture *fixture)
 {
-    struct bridge *bridge = bridge_with_past(world);
-    const char *path = path_in(world, bridge, "ledger.db");
+    struct bridge *bridge = bridge_with_past(fixture);
+    const char *path = path_in(fixture, bridge, "ledger.db");
     assert_int_equal(truncate(path, 0), 0);
     check_refused(bridge, "remove the file to begin with an empty ledger");
     assert_int_equal(file_size(path), 0);
@@ -236,19 +239,19 @@ static void test_an_empty_file_is_refused_and_a_new_ledger_made_once_it_is_remov
     bridge_stop(bridge);
 }
 
-static void test_a_directory_in_the_ledgers_place_is_refused(struct world *world)
+static void test_a_directory_in_the_ledgers_place_is_refused(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_alone(world, "");
-    assert_int_equal(mkdir(path_in(world, bridge, "ledger.db"), 0700), 0);
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    assert_int_equal(mkdir(path_in(fixture, bridge, "ledger.db"), 0700), 0);
     check_refused(bridge, "ledger.db");
 }
 
-static void test_a_directory_that_is_not_there_is_refused_by_its_name(struct world *world)
+static void test_a_directory_that_is_not_there_is_refused_by_its_name(struct fixture *fixture)
 {
     struct bridge *bridge =
-        world_bridge_alone(world, "ledger.store = \"sqlite:missing/ledger.db\";");
+        fixture_bridge_alone(fixture, "ledger.store = \"sqlite:missing/ledger.db\";");
     check_refused(bridge, "missing/ledger.db");
-    assert_true(access(path_in(world, bridge, "missing"), F_OK) != 0);
+    assert_true(access(path_in(fixture, bridge, "missing"), F_OK) != 0);
 }
 
 /* Neither root nor anybody else writes to such a file; false where the file system has no flags. */
@@ -270,10 +273,10 @@ static bool make_read_only(const char *path)
 }
 
 static void test_a_ledger_that_may_only_be_read_is_refused_and_used_when_it_may_be_written(
-    struct world *world)
+    struct fixture *fixture)
 {
-    struct bridge *bridge = bridge_with_past(world);
-    const char *path = path_in(world, bridge, "ledger.db");
+    struct bridge *bridge = bridge_with_past(fixture);
+    const char *path = path_in(fixture, bridge, "ledger.db");
     if (!make_read_only(path)) {
         print_message("skipped: root, and a file system without the immutable flag\n");
         skip();
@@ -288,16 +291,17 @@ static void test_a_ledger_that_may_only_be_read_is_refused_and_used_when_it_may_
     bridge_stop(bridge);
 }
 
-static void test_a_second_bridge_on_a_ledger_is_refused_and_told_who_has_it(struct world *world)
+static void test_a_second_bridge_on_a_ledger_is_refused_and_told_who_has_it(struct fixture *fixture)
 {
-    struct bridge *first = world_bridge_alone(world, "");
+    struct bridge *first = fixture_bridge_alone(fixture, "");
     struct bridge *second =
-        world_bridge_new(world, world_format(world, "ledger.store = \"sqlite:%s\";",
-                                             path_in(world, first, "ledger.db")));
+        fixture_bridge_new(fixture, fixture_format(fixture, "ledger.store = \"sqlite:%s\";",
+                                                   path_in(fixture, first, "ledger.db")));
     bridge_start(first);
     bridge_wait_online(first);
-    check_refused(second, world_format(world, "process %d", (int)first->pid));
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_refused(second, fixture_format(fixture, "process %d", (int)first->pid));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     bridge_kill(first);
     bridge_start(second);
     bridge_wait_online(second);

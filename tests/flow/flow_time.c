@@ -1,6 +1,6 @@
 /* The wall clock is set forwards and backwards while the bridge runs: durations do not care. */
+#include "flow_fixture.h"
 #include "flow_sanitizer.h"
-#include "flow_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,14 +19,14 @@ struct clocked {
 };
 
 /* Replaced at once: the bridge reads it whenever it looks at the clock. */
-static void set_clock(struct world *world, const struct clocked *clocked, const char *offset)
+static void set_clock(struct fixture *fixture, const struct clocked *clocked, const char *offset)
 {
-    const char *next = world_format(world, "%s.next", clocked->offset_file);
-    file_write(next, world_format(world, "%s\n", offset));
+    const char *next = fixture_format(fixture, "%s.next", clocked->offset_file);
+    file_write(next, fixture_format(fixture, "%s\n", offset));
     assert_int_equal(rename(next, clocked->offset_file), 0);
 }
 
-static struct clocked clocked_bridge(struct world *world, const char *settings)
+static struct clocked clocked_bridge(struct fixture *fixture, const char *settings)
 {
     if (FLOW_IS_SANITIZED) {
         print_message("skipped: libfaketime and a sanitizer do not go together\n");
@@ -36,12 +36,12 @@ static struct clocked clocked_bridge(struct world *world, const char *settings)
         print_message("skipped: there is no %s (package faketime)\n", FAKE_LIBRARY);
         skip();
     }
-    struct clocked clocked = {.bridge = world_bridge_alone(world, settings)};
-    clocked.offset_file = world_format(world, "%s/offset", clocked.bridge->directory);
-    set_clock(world, &clocked, "+0");
+    struct clocked clocked = {.bridge = fixture_bridge_alone(fixture, settings)};
+    clocked.offset_file = fixture_format(fixture, "%s/offset", clocked.bridge->directory);
+    set_clock(fixture, &clocked, "+0");
     const char *const fake[] = {
         "LD_PRELOAD=" FAKE_LIBRARY, "FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKETIME_NO_CACHE=1",
-        world_format(world, "FAKETIME_TIMESTAMP_FILE=%s", clocked.offset_file)};
+        fixture_format(fixture, "FAKETIME_TIMESTAMP_FILE=%s", clocked.offset_file)};
     for (size_t i = 0; i < sizeof fake / sizeof fake[0]; i++) {
         clocked.bridge->env[2 + i] = fake[i];
     }
@@ -65,118 +65,119 @@ static void check_clock(const struct message *reply, int64_t offset_s)
 }
 
 /* A command waits to be tried again when the clock jumps; it is tried again as if it had not. */
-static void check_retry(struct world *world, const char *offset, int64_t offset_s)
+static void check_retry(struct fixture *fixture, const char *offset, int64_t offset_s)
 {
-    struct clocked clocked = clocked_bridge(world, "");
-    const char *token = world_name(world, "token");
-    simulator_fault(&world->simulator,
+    struct clocked clocked = clocked_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator,
                     "\"error\",\"Code\":\"Throttling.User\",\"RetryAfterMs\":2000,\"Match\":{"
                     "\"ClientToken\":\"%s\"}",
                     token);
     int64_t begin_ms = flow_now_ms();
-    world_send(world, world_command(world, token, world_name(world, "pg"), ""));
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     bridge_wait_log(clocked.bridge, "event=attempt_failed");
-    set_clock(world, &clocked, offset);
-    const struct message *reply = world_expect_reply(world, token);
+    set_clock(fixture, &clocked, offset);
+    const struct message *reply = fixture_expect_reply(fixture, token);
     int64_t took_ms = flow_now_ms() - begin_ms;
     check_succeeded(reply);
     check_clock(reply, offset_s);
-    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
     assert_true(took_ms >= 1900);
     assert_true(took_ms < 10000);
     bridge_stop(clocked.bridge);
 }
 
-static void test_a_retry_comes_in_its_time_when_the_clock_is_set_forwards(struct world *world)
+static void test_a_retry_comes_in_its_time_when_the_clock_is_set_forwards(struct fixture *fixture)
 {
-    check_retry(world, TWO_DAYS, 2 * 86400);
+    check_retry(fixture, TWO_DAYS, 2 * 86400);
 }
 
-static void test_a_retry_comes_in_its_time_when_the_clock_is_set_backwards(struct world *world)
+static void test_a_retry_comes_in_its_time_when_the_clock_is_set_backwards(struct fixture *fixture)
 {
-    check_retry(world, AN_HOUR_BACK, -3600);
+    check_retry(fixture, AN_HOUR_BACK, -3600);
 }
 
 /* Longer than the ledger's thread takes between two looks at what has expired. */
-static void let_expire(struct world *world)
+static void let_expire(struct fixture *fixture)
 {
     int64_t end_ms = flow_now_ms() + 2500;
     while (flow_now_ms() < end_ms) {
-        check_succeeded(world_ask(world, world_name(world, "other"), world_name(world, "pg"), ""));
+        check_succeeded(
+            fixture_ask(fixture, fixture_name(fixture, "other"), fixture_name(fixture, "pg"), ""));
     }
 }
 
 /* The duplicate gets the recorded outcome, and nothing is called a second time. */
-static void check_known(struct world *world, const char *offset, bool is_restarted)
+static void check_known(struct fixture *fixture, const char *offset, bool is_restarted)
 {
-    struct clocked clocked = clocked_bridge(world, "");
-    const char *token = world_name(world, "token");
-    const char *group = world_name(world, "pg");
-    const struct message *first = world_ask(world, token, group, "");
+    struct clocked clocked = clocked_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    const struct message *first = fixture_ask(fixture, token, group, "");
     check_succeeded(first);
-    set_clock(world, &clocked, offset);
+    set_clock(fixture, &clocked, offset);
     if (is_restarted) {
         bridge_stop(clocked.bridge);
         bridge_start(clocked.bridge);
         bridge_wait_online(clocked.bridge);
     }
-    let_expire(world);
-    const struct message *again = world_ask(world, token, group, "");
+    let_expire(fixture);
+    const struct message *again = fixture_ask(fixture, token, group, "");
     check_succeeded(again);
     assert_true(json_is_true(again->json, "Replayed"));
     assert_string_equal(json_text(again->json, "RequestId"), json_text(first->json, "RequestId"));
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 1);
-    assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
     bridge_stop(clocked.bridge);
 }
 
-static void test_a_token_is_not_forgotten_when_the_clock_is_set_forwards(struct world *world)
+static void test_a_token_is_not_forgotten_when_the_clock_is_set_forwards(struct fixture *fixture)
 {
-    check_known(world, TWO_DAYS, false);
+    check_known(fixture, TWO_DAYS, false);
 }
 
-static void test_a_token_is_not_forgotten_when_the_clock_is_set_backwards(struct world *world)
+static void test_a_token_is_not_forgotten_when_the_clock_is_set_backwards(struct fixture *fixture)
 {
-    check_known(world, AN_HOUR_BACK, false);
+    check_known(fixture, AN_HOUR_BACK, false);
 }
 
 static void test_a_token_is_not_forgotten_when_the_clock_is_set_while_the_bridge_is_away(
-    struct world *world)
+    struct fixture *fixture)
 {
-    check_known(world, TWO_DAYS, true);
+    check_known(fixture, TWO_DAYS, true);
 }
 
 /* The clock is wrong for a while and put right again, as by a time service that erred. */
-static void test_commands_are_answered_once_while_the_clock_jumps_about(struct world *world)
+static void test_commands_are_answered_once_while_the_clock_jumps_about(struct fixture *fixture)
 {
     static const char *const offsets[] = {TWO_DAYS, "+0", AN_HOUR_BACK, "+0"};
-    struct clocked clocked = clocked_bridge(world, "");
+    struct clocked clocked = clocked_bridge(fixture, "");
     for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
-        const char *token = world_name(world, "token");
-        set_clock(world, &clocked, offsets[i]);
-        check_succeeded(world_ask(world, token, world_name(world, "pg"), ""));
-        assert_int_equal(simulator_token(&world->simulator, token, "Effects"), 1);
+        const char *token = fixture_name(fixture, "token");
+        set_clock(fixture, &clocked, offsets[i]);
+        check_succeeded(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""));
+        assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
     }
     bridge_stop(clocked.bridge);
 }
 
 /* What waits in line keeps its deadline, which is a duration. */
 static void test_a_waiting_command_does_not_expire_when_the_clock_is_set_forwards(
-    struct world *world)
+    struct fixture *fixture)
 {
-    struct clocked clocked = clocked_bridge(world, "api.read_timeout_ms = 60000;");
-    const char *group = world_name(world, "pg");
-    const char *first = world_name(world, "token");
-    const char *second = world_name(world, "token");
-    simulator_fault(&world->simulator,
+    struct clocked clocked = clocked_bridge(fixture, "api.read_timeout_ms = 60000;");
+    const char *group = fixture_name(fixture, "pg");
+    const char *first = fixture_name(fixture, "token");
+    const char *second = fixture_name(fixture, "token");
+    simulator_fault(&fixture->simulator,
                     "\"latency\",\"DelayMs\":1500,\"Match\":{\"ClientToken\":\"%s\"}", first);
-    world_send(world, world_command(world, first, group, ""));
-    world_send(world, world_command(world, second, group, ""));
-    simulator_wait_token(&world->simulator, first, 1);
-    world_expect_nothing(world, &(struct match){.token = second});
-    set_clock(world, &clocked, TWO_DAYS);
-    check_succeeded(world_expect_reply(world, first));
-    check_succeeded(world_expect_reply(world, second));
+    fixture_send(fixture, fixture_command(fixture, first, group, ""));
+    fixture_send(fixture, fixture_command(fixture, second, group, ""));
+    simulator_wait_token(&fixture->simulator, first, 1);
+    fixture_expect_nothing(fixture, &(struct match){.token = second});
+    set_clock(fixture, &clocked, TWO_DAYS);
+    check_succeeded(fixture_expect_reply(fixture, first));
+    check_succeeded(fixture_expect_reply(fixture, second));
     bridge_stop(clocked.bridge);
 }
 

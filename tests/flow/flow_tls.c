@@ -1,7 +1,7 @@
 /* Whom the bridge talks to over TLS, and what it says where it does not. */
 #include "flow_tls.h"
 #include "flow_certificates.h"
-#include "flow_world.h"
+#include "flow_fixture.h"
 
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -75,26 +75,26 @@ static const struct wrong wrongs[] = {
      .api = "unknown ca"},
 };
 
-static const char *client_settings(struct world *world, const char *group, const char *cert)
+static const char *client_settings(struct fixture *fixture, const char *group, const char *cert)
 {
     return cert == NULL
                ? ""
-               : world_format(world, "%scert_file = \"%s/%s.pem\";%skey_file = \"%s/%s.key\";",
-                              group, certificates, cert, group, certificates, cert);
+               : fixture_format(fixture, "%scert_file = \"%s/%s.pem\";%skey_file = \"%s/%s.key\";",
+                                group, certificates, cert, group, certificates, cert);
 }
 
-static void check_wrong_broker(struct world *world, const struct wrong *wrong)
+static void check_wrong_broker(struct fixture *fixture, const struct wrong *wrong)
 {
     struct tls_front front;
     struct tls_front_options options = wrong->front;
-    options.target = world->broker.port;
+    options.target = fixture->broker.port;
     tls_front_start(&front, certificates, &options);
-    struct bridge *bridge = world_bridge_new(
-        world,
-        world_format(world,
-                     "broker.uris = (\"mqtts://%s:%d\"); broker.tls.ca_file = \"%s/good.pem\";%s",
-                     wrong->host == NULL ? "127.0.0.1" : wrong->host, front.port, certificates,
-                     client_settings(world, "broker.tls.", wrong->cert)));
+    struct bridge *bridge = fixture_bridge_new(
+        fixture,
+        fixture_format(fixture,
+                       "broker.uris = (\"mqtts://%s:%d\"); broker.tls.ca_file = \"%s/good.pem\";%s",
+                       wrong->host == NULL ? "127.0.0.1" : wrong->host, front.port, certificates,
+                       client_settings(fixture, "broker.tls.", wrong->cert)));
     bridge_start(bridge);
     bridge_wait_log(bridge, wrong->broker);
     bridge_wait_log(bridge, "event=publisher_down");
@@ -103,94 +103,96 @@ static void check_wrong_broker(struct world *world, const struct wrong *wrong)
     tls_front_stop(&front);
 }
 
-static void test_a_broker_that_is_wrong_is_refused_and_it_is_said_why(struct world *world)
+static void test_a_broker_that_is_wrong_is_refused_and_it_is_said_why(struct fixture *fixture)
 {
     for (size_t i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
         print_message("  %s\n", wrongs[i].name);
-        check_wrong_broker(world, &wrongs[i]);
+        check_wrong_broker(fixture, &wrongs[i]);
     }
 }
 
-static void check_wrong_api(struct world *world, const struct wrong *wrong)
+static void check_wrong_api(struct fixture *fixture, const struct wrong *wrong)
 {
     struct tls_front front;
     struct tls_front_options options = wrong->front;
-    options.target = world->simulator.port;
+    options.target = fixture->simulator.port;
     tls_front_start(&front, certificates, &options);
-    struct bridge *bridge = world_bridge_alone(
-        world, world_format(world,
-                            "api.endpoint = \"https://%s:%d\"; api.ca_file = \"%s/good.pem\";"
-                            "limits.deadline_s = 1;%s",
-                            wrong->host == NULL ? "127.0.0.1" : wrong->host, front.port,
-                            certificates, client_settings(world, "api.", wrong->cert)));
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture, fixture_format(fixture,
+                                "api.endpoint = \"https://%s:%d\"; api.ca_file = \"%s/good.pem\";"
+                                "limits.deadline_s = 1;%s",
+                                wrong->host == NULL ? "127.0.0.1" : wrong->host, front.port,
+                                certificates, client_settings(fixture, "api.", wrong->cert)));
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    const char *token = world_name(world, "token");
-    const struct message *reply = world_ask(world, token, world_name(world, "pg"), "");
+    const char *token = fixture_name(fixture, "token");
+    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
     check_error(reply, "failed", "Bridge.Unreachable", "unavailable", true);
     if (strstr(json_text(reply->json, "Error.Message"), wrong->api) == NULL) {
         flow_fail("\"%s\" is not in: %s", wrong->api, reply->payload);
     }
     assert_true(bridge_log_contains(bridge, wrong->api));
-    assert_int_equal(simulator_token(&world->simulator, token, "Calls"), 0);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
     bridge_stop(bridge);
     tls_front_stop(&front);
 }
 
-static void test_an_api_that_is_wrong_is_refused_and_it_is_said_why(struct world *world)
+static void test_an_api_that_is_wrong_is_refused_and_it_is_said_why(struct fixture *fixture)
 {
     for (size_t i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
         print_message("  %s\n", wrongs[i].name);
-        check_wrong_api(world, &wrongs[i]);
+        check_wrong_api(fixture, &wrongs[i]);
     }
 }
 
 /* ---- Right ---- */
 
-static void check_works(struct world *world, const char *settings)
+static void check_works(struct fixture *fixture, const char *settings)
 {
-    struct bridge *bridge = world_bridge_alone(world, settings);
+    struct bridge *bridge = fixture_bridge_alone(fixture, settings);
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     bridge_stop(bridge);
 }
 
-static void test_a_broker_with_a_trusted_certificate_is_talked_to(struct world *world)
+static void test_a_broker_with_a_trusted_certificate_is_talked_to(struct fixture *fixture)
 {
-    check_works(world, world_format(world,
-                                    "broker.uris = (\"mqtts://127.0.0.1:%d\");"
-                                    "broker.tls.ca_file = \"%s/good.pem\";",
-                                    mosquitto_port, certificates));
-    check_works(world, world_format(world,
-                                    "broker.uris = (\"mqtts://localhost:%d\"); broker.protocol = 4;"
-                                    "broker.tls.ca_file = \"%s/good.pem\";",
-                                    mosquitto_port, certificates));
+    check_works(fixture, fixture_format(fixture,
+                                        "broker.uris = (\"mqtts://127.0.0.1:%d\");"
+                                        "broker.tls.ca_file = \"%s/good.pem\";",
+                                        mosquitto_port, certificates));
+    check_works(fixture,
+                fixture_format(fixture,
+                               "broker.uris = (\"mqtts://localhost:%d\"); broker.protocol = 4;"
+                               "broker.tls.ca_file = \"%s/good.pem\";",
+                               mosquitto_port, certificates));
 }
 
-static void test_a_broker_may_ask_for_a_client_certificate(struct world *world)
+static void test_a_broker_may_ask_for_a_client_certificate(struct fixture *fixture)
 {
-    check_works(world, world_format(world,
-                                    "broker.uris = (\"mqtts://127.0.0.1:%d\");"
-                                    "broker.tls.ca_file = \"%s/good.pem\";"
-                                    "broker.tls.cert_file = \"%s/client.pem\";"
-                                    "broker.tls.key_file = \"%s/client.key\";"
-                                    "broker.tls.key_password_file = \"%s/password\";",
-                                    mosquitto_mtls_port, certificates, certificates, certificates,
-                                    certificates));
+    check_works(fixture, fixture_format(fixture,
+                                        "broker.uris = (\"mqtts://127.0.0.1:%d\");"
+                                        "broker.tls.ca_file = \"%s/good.pem\";"
+                                        "broker.tls.cert_file = \"%s/client.pem\";"
+                                        "broker.tls.key_file = \"%s/client.key\";"
+                                        "broker.tls.key_password_file = \"%s/password\";",
+                                        mosquitto_mtls_port, certificates, certificates,
+                                        certificates, certificates));
 }
 
-static void test_a_broker_may_be_behind_wss(struct world *world)
+static void test_a_broker_may_be_behind_wss(struct fixture *fixture)
 {
-    check_works(world, world_format(world,
-                                    "broker.uris = (\"wss://127.0.0.1:%d/mqtt\");"
-                                    "broker.tls.ca_file = \"%s/good.pem\";",
-                                    mosquitto_wss_port, certificates));
+    check_works(fixture, fixture_format(fixture,
+                                        "broker.uris = (\"wss://127.0.0.1:%d/mqtt\");"
+                                        "broker.tls.ca_file = \"%s/good.pem\";",
+                                        mosquitto_wss_port, certificates));
     struct bridge *bridge =
-        world_bridge_new(world, world_format(world,
-                                             "broker.uris = (\"wss://127.0.0.1:%d/mqtt\");"
-                                             "broker.tls.ca_file = \"%s/stranger.pem\";",
-                                             mosquitto_wss_port, certificates));
+        fixture_bridge_new(fixture, fixture_format(fixture,
+                                                   "broker.uris = (\"wss://127.0.0.1:%d/mqtt\");"
+                                                   "broker.tls.ca_file = \"%s/stranger.pem\";",
+                                                   mosquitto_wss_port, certificates));
     bridge_start(bridge);
     bridge_wait_log(bridge, "comes from an authority that is not trusted: good");
     bridge_stop(bridge);
@@ -214,70 +216,74 @@ static void make_hashed(const char *name, const char *authority)
     free(text);
 }
 
-static void test_authorities_may_be_a_directory(struct world *world)
+static void test_authorities_may_be_a_directory(struct fixture *fixture)
 {
     struct tls_front front;
     make_hashed("hashed", "good");
-    tls_front_start(&front, certificates,
-                    &(struct tls_front_options){.target = world->simulator.port, .cert = "right"});
+    tls_front_start(
+        &front, certificates,
+        &(struct tls_front_options){.target = fixture->simulator.port, .cert = "right"});
     check_works(
-        world, world_format(world,
-                            "broker.uris = (\"mqtts://127.0.0.1:%d\");"
-                            "broker.tls.ca_path = \"%s/hashed\";"
-                            "api.endpoint = \"https://127.0.0.1:%d\"; api.ca_path = \"%s/hashed\";",
-                            mosquitto_port, certificates, front.port, certificates));
+        fixture,
+        fixture_format(fixture,
+                       "broker.uris = (\"mqtts://127.0.0.1:%d\");"
+                       "broker.tls.ca_path = \"%s/hashed\";"
+                       "api.endpoint = \"https://127.0.0.1:%d\"; api.ca_path = \"%s/hashed\";",
+                       mosquitto_port, certificates, front.port, certificates));
     tls_front_stop(&front);
 }
 
-static void test_the_broker_sees_the_name_in_alpn(struct world *world)
+static void test_the_broker_sees_the_name_in_alpn(struct fixture *fixture)
 {
     struct tls_front front;
     tls_front_start(&front, certificates,
                     &(struct tls_front_options){
-                        .target = world->broker.port, .cert = "right", .alpn = "x-amzn-mqtt-ca"});
-    const char *common = world_format(world,
-                                      "broker.uris = (\"mqtts://127.0.0.1:%d\");"
-                                      "broker.tls.ca_file = \"%s/good.pem\";",
-                                      front.port, certificates);
-    check_works(world,
-                world_format(world, "%sbroker.tls.alpn = (\"mqtt\", \"x-amzn-mqtt-ca\");", common));
+                        .target = fixture->broker.port, .cert = "right", .alpn = "x-amzn-mqtt-ca"});
+    const char *common = fixture_format(fixture,
+                                        "broker.uris = (\"mqtts://127.0.0.1:%d\");"
+                                        "broker.tls.ca_file = \"%s/good.pem\";",
+                                        front.port, certificates);
+    check_works(
+        fixture,
+        fixture_format(fixture, "%sbroker.tls.alpn = (\"mqtt\", \"x-amzn-mqtt-ca\");", common));
     assert_true(file_contains(front.log, 0, "alpn x-amzn-mqtt-ca"));
-    struct bridge *bridge =
-        world_bridge_new(world, world_format(world, "%sbroker.tls.alpn = (\"mqtt\");", common));
+    struct bridge *bridge = fixture_bridge_new(
+        fixture, fixture_format(fixture, "%sbroker.tls.alpn = (\"mqtt\");", common));
     bridge_start(bridge);
     bridge_wait_log(bridge, "no application protocol");
     bridge_stop(bridge);
     tls_front_stop(&front);
 }
 
-static void test_an_api_may_ask_for_a_client_certificate(struct world *world)
+static void test_an_api_may_ask_for_a_client_certificate(struct fixture *fixture)
 {
     struct tls_front front;
     tls_front_start(&front, certificates,
                     &(struct tls_front_options){
-                        .target = world->simulator.port, .cert = "right", .client = "good"});
-    check_works(world,
-                world_format(world,
-                             "api.endpoint = \"https://127.0.0.1:%d\";"
-                             "api.ca_file = \"%s/good.pem\";"
-                             "api.cert_file = \"%s/client.pem\";"
-                             "api.key_file = \"%s/client.key\";"
-                             "api.key_password_file = \"%s/password\";",
-                             front.port, certificates, certificates, certificates, certificates));
+                        .target = fixture->simulator.port, .cert = "right", .client = "good"});
+    check_works(fixture,
+                fixture_format(fixture,
+                               "api.endpoint = \"https://127.0.0.1:%d\";"
+                               "api.ca_file = \"%s/good.pem\";"
+                               "api.cert_file = \"%s/client.pem\";"
+                               "api.key_file = \"%s/client.key\";"
+                               "api.key_password_file = \"%s/password\";",
+                               front.port, certificates, certificates, certificates, certificates));
     assert_true(file_contains(front.log, 0, "client yes"));
     tls_front_stop(&front);
 }
 
 /* Without verification anybody is talked to, but never in silence. */
-static void test_a_broker_that_is_not_verified_is_told_at_every_start(struct world *world)
+static void test_a_broker_that_is_not_verified_is_told_at_every_start(struct fixture *fixture)
 {
     struct tls_front front;
     tls_front_start(&front, certificates,
-                    &(struct tls_front_options){.target = world->broker.port, .cert = "unknown"});
-    struct bridge *bridge = world_bridge_alone(
-        world,
-        world_format(world, "broker.uris = (\"mqtts://127.0.0.1:%d\"); broker.tls.verify = false;",
-                     front.port));
+                    &(struct tls_front_options){.target = fixture->broker.port, .cert = "unknown"});
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture,
+        fixture_format(fixture,
+                       "broker.uris = (\"mqtts://127.0.0.1:%d\"); broker.tls.verify = false;",
+                       front.port));
     bridge_start(bridge);
     bridge_wait_online(bridge);
     assert_true(bridge_log_contains(bridge, "event=broker_not_verified"));
@@ -285,11 +291,12 @@ static void test_a_broker_that_is_not_verified_is_told_at_every_start(struct wor
     tls_front_stop(&front);
     tls_front_start(&front, certificates,
                     &(struct tls_front_options){
-                        .target = world->broker.port, .cert = "right", .version = 0x0302});
-    bridge = world_bridge_new(
-        world,
-        world_format(world, "broker.uris = (\"mqtts://127.0.0.1:%d\"); broker.tls.verify = false;",
-                     front.port));
+                        .target = fixture->broker.port, .cert = "right", .version = 0x0302});
+    bridge = fixture_bridge_new(
+        fixture,
+        fixture_format(fixture,
+                       "broker.uris = (\"mqtts://127.0.0.1:%d\"); broker.tls.verify = false;",
+                       front.port));
     bridge_start(bridge);
     bridge_wait_log(bridge, "the broker knows no TLS 1.2 or newer");
     bridge_stop(bridge);

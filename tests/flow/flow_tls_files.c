@@ -47,12 +47,13 @@ static const struct fault faults[] = {
      "the certificate expires soon, on 20", true},
 };
 
-static struct tool_result run_check(struct world *world, const char *settings, bool is_powerless)
+static struct tool_result run_check(struct fixture *fixture, const char *settings,
+                                    bool is_powerless)
 {
     static const char *const environment[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=a",
                                               "ALIBABA_CLOUD_ACCESS_KEY_SECRET=b", NULL};
     const char *config =
-        world_format(world, "%s/%s.conf", certificates, world_name(world, "config"));
+        fixture_format(fixture, "%s/%s.conf", certificates, fixture_name(fixture, "config"));
     file_write(config, settings);
     /* As root, so that a file's mode counts for it as for anybody. */
     const char *const argv[] = {"setpriv",     "--bounding-set=-dac_override,-dac_read_search",
@@ -62,10 +63,10 @@ static struct tool_result run_check(struct world *world, const char *settings, b
     return tool_run(certificates, environment, is_powerless ? argv : argv + 2);
 }
 
-static void check_says(struct world *world, const char *settings, bool is_powerless, int code,
+static void check_says(struct fixture *fixture, const char *settings, bool is_powerless, int code,
                        const char *says)
 {
-    struct tool_result result = run_check(world, settings, is_powerless);
+    struct tool_result result = run_check(fixture, settings, is_powerless);
     if (result.code != code || (says == NULL && result.errors[0] != '\0') ||
         (says != NULL && strstr(result.errors, says) == NULL)) {
         flow_fail("exit code %d, and \"%s\" is not in: %s\nsettings: %s", result.code,
@@ -74,12 +75,12 @@ static void check_says(struct world *world, const char *settings, bool is_powerl
     tool_result_fini(&result);
 }
 
-static void check_fault(struct world *world, const struct fault *fault, const char *before,
+static void check_fault(struct fixture *fixture, const struct fault *fault, const char *before,
                         const char *after)
 {
     const char *says = fault->key == NULL ? NULL
-                                          : world_format(world, "%s: %s/%s: %s", fault->key,
-                                                         certificates, fault->file, fault->what);
+                                          : fixture_format(fixture, "%s: %s/%s: %s", fault->key,
+                                                           certificates, fault->file, fault->what);
     /* The files' names are relative in the table, but not in what is said. */
     char settings[1024] = "";
     for (const char *at = fault->settings; *at != '\0'; at++) {
@@ -88,65 +89,66 @@ static void check_fault(struct world *world, const struct fault *fault, const ch
         snprintf(settings + length, sizeof settings - length, "%c%s%s", *at,
                  is_begin ? certificates : "", is_begin ? "/" : "");
     }
-    check_says(world, world_format(world, "%s%s%s", before, settings, after), false,
+    check_says(fixture, fixture_format(fixture, "%s%s%s", before, settings, after), false,
                fault->key == NULL || fault->is_warning ? EX_OK : EX_CONFIG, says);
 }
 
-static void test_check_says_what_is_wrong_with_which_file(struct world *world)
+static void test_check_says_what_is_wrong_with_which_file(struct fixture *fixture)
 {
-    mkdir(world_format(world, "%s/empty", certificates), 0700);
+    mkdir(fixture_format(fixture, "%s/empty", certificates), 0700);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-        check_fault(world, &faults[i], "broker: { tls: { ", "}; };\n");
-        check_fault(world, &faults[i], "api: { ", "};\n");
+        check_fault(fixture, &faults[i], "broker: { tls: { ", "}; };\n");
+        check_fault(fixture, &faults[i], "api: { ", "};\n");
     }
 }
 
-static void test_a_key_that_cannot_be_read_is_named(struct world *world)
+static void test_a_key_that_cannot_be_read_is_named(struct fixture *fixture)
 {
     certificates_copy("plain-client.key", "revoked.key");
-    chmod(world_format(world, "%s/revoked.key", certificates), 0000);
-    const char *files =
-        world_format(world, "cert_file = \"%s/plain-client.pem\"; key_file = \"%s/revoked.key\";",
-                     certificates, certificates);
-    const char *says = world_format(
-        world, "key_file: names a file that this user may not read (%s/revoked.key)", certificates);
+    chmod(fixture_format(fixture, "%s/revoked.key", certificates), 0000);
+    const char *files = fixture_format(
+        fixture, "cert_file = \"%s/plain-client.pem\"; key_file = \"%s/revoked.key\";",
+        certificates, certificates);
+    const char *says = fixture_format(
+        fixture, "key_file: names a file that this user may not read (%s/revoked.key)",
+        certificates);
     bool is_root = geteuid() == 0;
-    check_says(world, world_format(world, "broker: { tls: { %s }; };\n", files), is_root, EX_CONFIG,
-               says);
-    check_says(world, world_format(world, "api: { %s };\n", files), is_root, EX_CONFIG, says);
+    check_says(fixture, fixture_format(fixture, "broker: { tls: { %s }; };\n", files), is_root,
+               EX_CONFIG, says);
+    check_says(fixture, fixture_format(fixture, "api: { %s };\n", files), is_root, EX_CONFIG, says);
 }
 
-static void test_a_key_that_others_may_open_is_a_danger(struct world *world)
+static void test_a_key_that_others_may_open_is_a_danger(struct fixture *fixture)
 {
     certificates_copy("plain-client.key", "open.key");
-    chmod(world_format(world, "%s/open.key", certificates), 0644);
+    chmod(fixture_format(fixture, "%s/open.key", certificates), 0644);
     const char *files =
-        world_format(world, "cert_file = \"%s/plain-client.pem\"; key_file = \"%s/open.key\";",
-                     certificates, certificates);
-    check_says(world, world_format(world, "broker: { tls: { %s }; };\n", files), false, EX_OK,
+        fixture_format(fixture, "cert_file = \"%s/plain-client.pem\"; key_file = \"%s/open.key\";",
+                       certificates, certificates);
+    check_says(fixture, fixture_format(fixture, "broker: { tls: { %s }; };\n", files), false, EX_OK,
                "names a secret that others than its owner may open (mode 0644)");
-    check_says(world, world_format(world, "api: { %s };\n", files), false, EX_OK,
+    check_says(fixture, fixture_format(fixture, "api: { %s };\n", files), false, EX_OK,
                "names a secret that others than its owner may open (mode 0644)");
 }
 
-static void test_a_far_broker_is_not_left_unverified_with_a_password(struct world *world)
+static void test_a_far_broker_is_not_left_unverified_with_a_password(struct fixture *fixture)
 {
     const char *far = "broker: { uris = (\"mqtts://broker.example\"); tls: { verify = false; };";
-    check_says(world,
-               world_format(world, "%s username = \"u\"; password_file = \"%s/password\"; };\n",
-                            far, certificates),
+    check_says(fixture,
+               fixture_format(fixture, "%s username = \"u\"; password_file = \"%s/password\"; };\n",
+                              far, certificates),
                false, EX_CONFIG, "broker.tls.verify: is off while a password or a key is used");
-    check_says(world, world_format(world, "%s };\n", far), false, EX_OK, "warning: ");
+    check_says(fixture, fixture_format(fixture, "%s };\n", far), false, EX_OK, "warning: ");
 }
 
-static void test_a_bridge_with_a_wrong_key_does_not_start(struct world *world)
+static void test_a_bridge_with_a_wrong_key_does_not_start(struct fixture *fixture)
 {
-    struct bridge *bridge = world_bridge_new(
-        world, world_format(world,
-                            "broker.tls.cert_file = \"%s/client.pem\";"
-                            "broker.tls.key_file = \"%s/client.key\";"
-                            "broker.tls.key_password_file = \"%s/wrong-password\";",
-                            certificates, certificates, certificates));
+    struct bridge *bridge = fixture_bridge_new(
+        fixture, fixture_format(fixture,
+                                "broker.tls.cert_file = \"%s/client.pem\";"
+                                "broker.tls.key_file = \"%s/client.key\";"
+                                "broker.tls.key_password_file = \"%s/wrong-password\";",
+                                certificates, certificates, certificates));
     bridge_start(bridge);
     assert_int_equal(bridge_wait_exit(bridge), EX_CONFIG);
     assert_true(bridge_log_contains(bridge, "does not open with the password"));
@@ -162,7 +164,7 @@ struct changing {
     struct bridge *bridge;
 };
 
-static void changing_init(struct changing *changing, struct world *world, const char *extra)
+static void changing_init(struct changing *changing, struct fixture *fixture, const char *extra)
 {
     certificates_copy("right.pem", "server.pem");
     certificates_copy("right.key", "server.key");
@@ -170,21 +172,21 @@ static void changing_init(struct changing *changing, struct world *world, const 
     certificates_copy("plain-client.pem", "shown.pem");
     certificates_copy("plain-client.key", "shown.key");
     struct tls_front_options options = {
-        .target = world->broker.port, .cert = "server", .client = "trust"};
+        .target = fixture->broker.port, .cert = "server", .client = "trust"};
     tls_front_start(&changing->broker, certificates, &options);
-    options.target = world->simulator.port;
+    options.target = fixture->simulator.port;
     tls_front_start(&changing->api, certificates, &options);
-    changing->bridge = world_bridge_alone(
-        world,
-        world_format(world,
-                     "broker.uris = (\"mqtts://127.0.0.1:%d\");"
-                     "broker.tls.ca_file = \"%s/trust.pem\";"
-                     "broker.tls.cert_file = \"%s/shown.pem\";"
-                     "broker.tls.key_file = \"%s/shown.key\";"
-                     "api.endpoint = \"https://127.0.0.1:%d\"; api.ca_file = \"%s/trust.pem\";"
-                     "api.cert_file = \"%s/shown.pem\"; api.key_file = \"%s/shown.key\";%s",
-                     changing->broker.port, certificates, certificates, certificates,
-                     changing->api.port, certificates, certificates, certificates, extra));
+    changing->bridge = fixture_bridge_alone(
+        fixture,
+        fixture_format(fixture,
+                       "broker.uris = (\"mqtts://127.0.0.1:%d\");"
+                       "broker.tls.ca_file = \"%s/trust.pem\";"
+                       "broker.tls.cert_file = \"%s/shown.pem\";"
+                       "broker.tls.key_file = \"%s/shown.key\";"
+                       "api.endpoint = \"https://127.0.0.1:%d\"; api.ca_file = \"%s/trust.pem\";"
+                       "api.cert_file = \"%s/shown.pem\"; api.key_file = \"%s/shown.key\";%s",
+                       changing->broker.port, certificates, certificates, certificates,
+                       changing->api.port, certificates, certificates, certificates, extra));
     bridge_start(changing->bridge);
     bridge_wait_online(changing->bridge);
 }
@@ -197,14 +199,14 @@ static void changing_fini(struct changing *changing)
 }
 
 /* All are of another authority from now on. */
-static void change_all(struct world *world)
+static void change_all(struct fixture *fixture)
 {
-    const char *name = world_name(world, "next");
+    const char *name = fixture_name(fixture, "next");
     struct tls_authority *next = tls_authority_new(certificates, name);
     tls_issue(next, &(struct tls_subject){.name = "server", .alt = "IP:127.0.0.1,DNS:localhost"});
     tls_issue(next, &(struct tls_subject){.name = "shown"});
     tls_authority_free(next);
-    certificates_copy(world_format(world, "%s.pem", name), "trust.pem");
+    certificates_copy(fixture_format(fixture, "%s.pem", name), "trust.pem");
 }
 
 static int count_in(const char *path, const char *text)
@@ -229,17 +231,17 @@ static void wait_count(const char *path, const char *text, int count)
     }
 }
 
-static void check_change_under_load(struct world *world, const char *extra, int receivers)
+static void check_change_under_load(struct fixture *fixture, const char *extra, int receivers)
 {
     struct changing changing;
     struct load load;
     enum { COMMANDS = 300 };
-    changing_init(&changing, world, extra);
-    simulator_fault(&world->simulator, "\"latency\",\"DelayMs\":20,\"Count\":-1");
-    load_init(&load, world, world_name(world, "t"), COMMANDS, COMMANDS, 10);
+    changing_init(&changing, fixture, extra);
+    simulator_fault(&fixture->simulator, "\"latency\",\"DelayMs\":20,\"Count\":-1");
+    load_init(&load, fixture, fixture_name(fixture, "t"), COMMANDS, COMMANDS, 10);
     load_send(&load, 0, COMMANDS / 3);
     load_wait_answered(&load, 5);
-    change_all(world);
+    change_all(fixture);
     load_send(&load, COMMANDS / 3, 2 * COMMANDS / 3);
     kill(changing.bridge->pid, SIGHUP);
     bridge_wait_log(changing.bridge, "event=reloaded");
@@ -248,37 +250,37 @@ static void check_change_under_load(struct world *world, const char *extra, int 
     wait_count(changing.bridge->log, "event=receiver_up", 2 * receivers);
     load_wait_answered(&load, COMMANDS);
     load_check(&load);
-    assert_int_equal(simulator_total(&world->simulator, "Effects"), COMMANDS);
-    assert_int_equal(simulator_total(&world->simulator, "MaxEffectsPerToken"), 1);
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), COMMANDS);
+    assert_int_equal(simulator_total(&fixture->simulator, "MaxEffectsPerToken"), 1);
     assert_int_equal(count_in(changing.bridge->log, "event=publisher_up"), 2);
     assert_int_equal(count_in(changing.bridge->log, "event=receiver_up"), 2 * receivers);
     load_fini(&load);
     changing_fini(&changing);
 }
 
-static void test_certificates_may_change_while_commands_are_on_the_way(struct world *world)
+static void test_certificates_may_change_while_commands_are_on_the_way(struct fixture *fixture)
 {
-    check_change_under_load(world, "", 1);
+    check_change_under_load(fixture, "", 1);
 }
 
-static void test_certificates_may_change_with_several_receivers(struct world *world)
+static void test_certificates_may_change_with_several_receivers(struct fixture *fixture)
 {
-    check_change_under_load(world, "broker.receivers = 3;", 3);
+    check_change_under_load(fixture, "broker.receivers = 3;", 3);
 }
 
-static void expect_state(struct world *world, const struct bridge *bridge, const char *state)
+static void expect_state(struct fixture *fixture, const struct bridge *bridge, const char *state)
 {
-    client_expect(world->sender, &(struct match){.topic = bridge->status_topic, .state = state});
+    client_expect(fixture->sender, &(struct match){.topic = bridge->status_topic, .state = state});
 }
 
-static void test_many_reloads_in_a_row_lose_nothing(struct world *world)
+static void test_many_reloads_in_a_row_lose_nothing(struct fixture *fixture)
 {
     struct changing changing;
     struct load load;
     enum { ROUNDS = 15, STEP = 20 };
-    changing_init(&changing, world, "broker.receivers = 2;");
-    simulator_fault(&world->simulator, "\"latency\",\"DelayMs\":20,\"Count\":-1");
-    load_init(&load, world, world_name(world, "t"), ROUNDS * STEP, ROUNDS * STEP, 10);
+    changing_init(&changing, fixture, "broker.receivers = 2;");
+    simulator_fault(&fixture->simulator, "\"latency\",\"DelayMs\":20,\"Count\":-1");
+    load_init(&load, fixture, fixture_name(fixture, "t"), ROUNDS * STEP, ROUNDS * STEP, 10);
     for (int i = 0; i < ROUNDS; i++) {
         load_send(&load, i * STEP, (i + 1) * STEP);
         kill(changing.bridge->pid, SIGHUP);
@@ -290,54 +292,57 @@ static void test_many_reloads_in_a_row_lose_nothing(struct world *world)
 }
 
 /* The broker does not take what was loaded: a receiver finds out, and the publisher tells. */
-static void test_new_certificates_the_broker_refuses_are_told(struct world *world)
+static void test_new_certificates_the_broker_refuses_are_told(struct fixture *fixture)
 {
     struct changing changing;
-    changing_init(&changing, world, "");
+    changing_init(&changing, fixture, "");
     certificates_copy("strange-client.pem", "shown.pem");
     certificates_copy("strange-client.key", "shown.key");
     kill(changing.bridge->pid, SIGHUP);
-    expect_state(world, changing.bridge, "degraded");
+    expect_state(fixture, changing.bridge, "degraded");
     bridge_wait_log(changing.bridge, "does not trust the authority of the client certificate");
     assert_int_equal(count_in(changing.bridge->log, "event=publisher_up"), 1);
     certificates_copy("plain-client.pem", "shown.pem");
     certificates_copy("plain-client.key", "shown.key");
     kill(changing.bridge->pid, SIGHUP);
-    expect_state(world, changing.bridge, "online");
+    expect_state(fixture, changing.bridge, "online");
     wait_count(changing.bridge->log, "event=publisher_up", 2);
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     changing_fini(&changing);
 }
 
-static void test_what_is_new_but_wrong_leaves_the_old_in_use(struct world *world)
+static void test_what_is_new_but_wrong_leaves_the_old_in_use(struct fixture *fixture)
 {
     struct changing changing;
-    changing_init(&changing, world, "");
+    changing_init(&changing, fixture, "");
     struct bridge *bridge = changing.bridge;
     certificates_copy("nothing", "trust.pem");
     certificates_copy("client.key", "shown.key");
     kill(bridge->pid, SIGHUP);
-    expect_state(world, bridge, "degraded");
+    expect_state(fixture, bridge, "degraded");
     assert_true(bridge_log_contains(
-        bridge, world_format(world, "broker.tls.ca_file: %s/trust.pem: holds no certificate",
-                             certificates)));
+        bridge, fixture_format(fixture, "broker.tls.ca_file: %s/trust.pem: holds no certificate",
+                               certificates)));
     assert_true(bridge_log_contains(
-        bridge, world_format(world, "api.key_file: %s/shown.key: is encrypted", certificates)));
+        bridge, fixture_format(fixture, "api.key_file: %s/shown.key: is encrypted", certificates)));
     assert_false(bridge_log_contains(bridge, "event=reloaded"));
     certificates_copy("good.pem", "trust.pem"); /* the fronts need it; the bridge is not told */
     bridge_kill_children(bridge, "receiver");
     bridge_kill_children(bridge, "publisher");
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     certificates_copy("expired.pem", "shown.pem");
     certificates_copy("expired.key", "shown.key");
     kill(bridge->pid, SIGHUP);
     bridge_wait_log(bridge, "shown.pem: the certificate expired on 20");
     assert_false(bridge_log_contains(bridge, "event=reloaded"));
-    change_all(world);
+    change_all(fixture);
     kill(bridge->pid, SIGHUP);
     bridge_wait_log(bridge, "event=reloaded");
-    expect_state(world, bridge, "online");
-    check_succeeded(world_ask(world, world_name(world, "token"), world_name(world, "pg"), ""));
+    expect_state(fixture, bridge, "online");
+    check_succeeded(
+        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     changing_fini(&changing);
 }
 

@@ -3,8 +3,8 @@
  * to be told: UTF-8, bounded, without the secrets; and only an answer with a RequestId is a
  * success.
  */
-#include "base/utf8.h"
 #include "aliyun/answer.h"
+#include "base/utf8.h"
 #include "ecs/outcome_map.h"
 
 #include <assert.h>
@@ -37,7 +37,7 @@ static void check_attempt(const struct attempt *attempt)
     assert(outcome->status != OUTCOME_SUCCEEDED);
     assert(outcome->code != NULL && outcome->message != NULL && outcome->hint != NULL);
     assert((outcome->status == OUTCOME_UNKNOWN) == (attempt->rule == RULE_RETRY_UNSURE));
-    assert((outcome->status == OUTCOME_UNKNOWN) == (outcome->keep == KEEP_UNSURE));
+    assert((outcome->status == OUTCOME_UNKNOWN) == (outcome->keep == RETENTION_UNSURE));
 }
 
 static void check_reading(struct slice body)

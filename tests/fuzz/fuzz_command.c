@@ -81,7 +81,7 @@ static void check_message(struct buf *bytes)
 }
 
 static void check_refusal(const struct route *route, const struct delivery *delivery,
-                          const struct request *request, const struct asker *asker,
+                          const struct request *request, const struct reply_to *reply_to,
                           const struct refusal *refusal)
 {
     assert(refusal->error > ERROR_NONE && refusal->error < ERROR_COUNT);
@@ -95,8 +95,8 @@ static void check_refusal(const struct route *route, const struct delivery *deli
         check_message(&bytes);
     }
     buf_fini(&bytes);
-    if (asker->topic != NULL) {
-        reply_render_refusal(refusal, route, request, request->token, asker, NOW_MS, NOW_MS,
+    if (reply_to->topic != NULL) {
+        reply_render_refusal(refusal, route, request, request->token, reply_to, NOW_MS, NOW_MS,
                              &settings, &bytes);
         check_message(&bytes);
     }
@@ -128,22 +128,22 @@ static void check_on(const struct route *route, const struct delivery *delivery)
     struct request request;
     struct refusal refusal = {.error = ERROR_NONE};
     struct refusal place = {.error = ERROR_NONE};
-    struct asker asker;
+    struct reply_to reply_to;
     enum status read = request_read(route, delivery, &limits, &request, &refusal);
     check_request(&request);
     enum status placed =
-        asker_resolve(route, "edge", delivery, &request, request.token, &asker, &place);
-    assert(asker.topic == NULL || topic_is_name(slice_text(asker.topic)));
+        reply_to_resolve(route, "edge", delivery, &request, request.token, &reply_to, &place);
+    assert(reply_to.topic == NULL || topic_is_name(slice_text(reply_to.topic)));
     if (read != STATUS_OK) {
-        check_refusal(route, delivery, &request, &asker, &refusal);
+        check_refusal(route, delivery, &request, &reply_to, &refusal);
     } else {
         assert(!delivery->is_retained && delivery->payload_bytes <= limits.payload_bytes);
         check_command(route, delivery, &request);
     }
     if (placed != STATUS_OK) {
-        check_refusal(route, delivery, &request, &asker, &place);
+        check_refusal(route, delivery, &request, &reply_to, &place);
     }
-    asker_fini(&asker);
+    reply_to_fini(&reply_to);
     request_fini(&request);
 }
 

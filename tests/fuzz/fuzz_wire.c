@@ -9,12 +9,13 @@
 
 static void write_again_connection(const struct wire_frame *frame, struct buf *out)
 {
-    struct wire_hello hello;
+    struct connect_params params;
     struct wire_up up;
     struct wire_down down;
     char name[32];
-    if (frame->type == WIRE_HELLO && wire_get_hello(frame->body, &hello, name) == STATUS_OK) {
-        wire_put_hello(out, &hello);
+    if (frame->type == WIRE_CONNECT_PARAMS &&
+        wire_get_connect_params(frame->body, &params, name) == STATUS_OK) {
+        wire_put_connect_params(out, &params);
     } else if (frame->type == WIRE_STOP) {
         wire_put(out, WIRE_STOP, frame->body);
     } else if (frame->type == WIRE_UP && wire_get_up(frame->body, &up) == STATUS_OK) {
@@ -33,9 +34,8 @@ static void write_again_delivery(const struct wire_frame *frame, struct buf *out
     if (frame->type == WIRE_DELIVERY && delivery_decode(frame->body, &delivery) == STATUS_OK) {
         delivery_encode(&delivery, &body);
         wire_put(out, WIRE_DELIVERY, buf_slice(&body));
-    } else if (frame->type == WIRE_VERDICT &&
-               wire_get_verdict(frame->body, &is_durable) == STATUS_OK) {
-        wire_put_verdict(out, is_durable);
+    } else if (frame->type == WIRE_ACK && wire_get_ack(frame->body, &is_durable) == STATUS_OK) {
+        wire_put_ack(out, is_durable);
     }
     buf_fini(&body);
 }

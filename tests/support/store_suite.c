@@ -78,32 +78,32 @@ static struct command *make_command(const char *token)
     return command;
 }
 
-/* Inserts a command with its asker; the id. */
+/* Inserts a command with its reply_to; the id. */
 static int64_t insert(struct fixture *f, const char *token, enum state state)
 {
-    const struct asker asker = {.topic = (char *)"replies/a"};
+    const struct reply_to reply_to = {.topic = (char *)"replies/a"};
     struct command *command = make_command(token);
     int64_t id = 0;
     assert_int_equal(f->ops->insert(f->store, command, state, &id), STATUS_OK);
-    assert_int_equal(f->ops->add_asker(f->store, id, 0, &asker), STATUS_OK);
+    assert_int_equal(f->ops->add_reply_to(f->store, id, 0, &reply_to), STATUS_OK);
     command_free(command);
     return id;
 }
 
-static void ignore_asker(void *arg, const struct asker *asker)
+static void ignore_reply_to(void *arg, const struct reply_to *reply_to)
 {
     (void)arg;
-    (void)asker;
+    (void)reply_to;
 }
 
 static void finish(struct fixture *f, int64_t id, int64_t expires_at_ms)
 {
     const struct store_outcome outcome = {.status = OUTCOME_SUCCEEDED,
-                                          .keep = KEEP_SUCCESS,
+                                          .retention = RETENTION_SUCCESS,
                                           .request_id = slice_text("C123F94F"),
                                           .completed_at_ms = 1767322800456,
                                           .expires_at_ms = expires_at_ms};
-    assert_int_equal(f->ops->take_askers(f->store, id, ignore_asker, NULL), STATUS_OK);
+    assert_int_equal(f->ops->take_reply_tos(f->store, id, ignore_reply_to, NULL), STATUS_OK);
     assert_int_equal(f->ops->finish(f->store, id, 2, &outcome), STATUS_OK);
 }
 
@@ -267,7 +267,7 @@ static void test_an_outcome_is_stored_whole(void **state)
 {
     struct fixture *f = *state;
     const struct store_outcome outcome = {.status = OUTCOME_FAILED,
-                                          .keep = KEEP_COOLDOWN,
+                                          .retention = RETENTION_COOLDOWN,
                                           .request_id = slice_text("473469C7"),
                                           .code = slice_text("OperationDenied.ManualSyncLimit"),
                                           .error = slice_text("{\"Code\":\"x\"}"),
@@ -275,7 +275,7 @@ static void test_an_outcome_is_stored_whole(void **state)
                                           .expires_at_ms = 22};
     begin(f);
     int64_t id = insert(f, "t-1", STATE_CALLING);
-    assert_int_equal(f->ops->take_askers(f->store, id, ignore_asker, NULL), STATUS_OK);
+    assert_int_equal(f->ops->take_reply_tos(f->store, id, ignore_reply_to, NULL), STATUS_OK);
     assert_int_equal(f->ops->finish(f->store, id, 4, &outcome), STATUS_OK);
     commit(f);
     open_again(f);
@@ -283,7 +283,7 @@ static void test_an_outcome_is_stored_whole(void **state)
     assert_int_equal(row.state, STATE_DONE);
     assert_int_equal(row.attempts, 4);
     assert_int_equal(row.status, OUTCOME_FAILED);
-    assert_int_equal(row.keep, KEEP_COOLDOWN);
+    assert_int_equal(row.retention, RETENTION_COOLDOWN);
     assert_true(slice_equals(row.request_id, outcome.request_id));
     assert_true(slice_equals(row.code, outcome.code));
     assert_true(slice_equals(row.error, outcome.error));
@@ -312,10 +312,10 @@ static void test_unfinished_commands_are_listed_in_order_of_arrival(void **state
 static void test_a_command_that_waits_with_others_is_listed_once(void **state)
 {
     struct fixture *f = *state;
-    const struct asker asker = {.topic = (char *)"replies/b"};
+    const struct reply_to reply_to = {.topic = (char *)"replies/b"};
     begin(f);
     int64_t id = insert(f, "t-1", STATE_READY);
-    assert_int_equal(f->ops->add_asker(f->store, id, 1, &asker), STATUS_OK);
+    assert_int_equal(f->ops->add_reply_to(f->store, id, 1, &reply_to), STATUS_OK);
     commit(f);
     assert_int_equal(unfinished(f).count, 1);
 }
@@ -411,19 +411,19 @@ static void put_text(struct buf *out, const char *text)
     buf_printf(out, "%s,", text == NULL ? "-" : text);
 }
 
-static void take(void *arg, const struct asker *asker)
+static void take(void *arg, const struct reply_to *reply_to)
 {
     struct taken *taken = arg;
-    put_text(&taken->text, asker->topic);
-    put_text(&taken->text, asker->correlation_id);
-    put_text(&taken->text, asker->traceparent);
-    put_text(&taken->text, asker->tracestate);
-    buf_printf(&taken->text, "%d,", asker->has_body_trace);
-    if (asker->correlation_data == NULL) {
+    put_text(&taken->text, reply_to->topic);
+    put_text(&taken->text, reply_to->correlation_id);
+    put_text(&taken->text, reply_to->traceparent);
+    put_text(&taken->text, reply_to->tracestate);
+    buf_printf(&taken->text, "%d,", reply_to->has_body_trace);
+    if (reply_to->correlation_data == NULL) {
         buf_append_text(&taken->text, "-");
     }
-    for (size_t i = 0; i < asker->correlation_data_bytes; i++) {
-        buf_printf(&taken->text, "%02x", (unsigned char)asker->correlation_data[i]);
+    for (size_t i = 0; i < reply_to->correlation_data_bytes; i++) {
+        buf_printf(&taken->text, "%02x", (unsigned char)reply_to->correlation_data[i]);
     }
     buf_append_text(&taken->text, ";");
 }
@@ -431,34 +431,34 @@ static void take(void *arg, const struct asker *asker)
 static void test_askers_come_back_in_order_and_are_gone(void **state)
 {
     struct fixture *f = *state;
-    const struct asker full = {.topic = (char *)"a/b",
-                               .correlation_data = (char *)"\0\xff",
-                               .correlation_data_bytes = 2,
-                               .correlation_id = (char *)"c\xc3\xa9",
-                               .traceparent = (char *)"00-1",
-                               .tracestate = (char *)"x=y",
-                               .has_body_trace = true};
-    const struct asker empty_data = {.topic = (char *)"c", .correlation_data = (char *)""};
-    const struct asker bare = {.topic = NULL};
+    const struct reply_to full = {.topic = (char *)"a/b",
+                                  .correlation_data = (char *)"\0\xff",
+                                  .correlation_data_bytes = 2,
+                                  .correlation_id = (char *)"c\xc3\xa9",
+                                  .traceparent = (char *)"00-1",
+                                  .tracestate = (char *)"x=y",
+                                  .has_body_trace = true};
+    const struct reply_to empty_data = {.topic = (char *)"c", .correlation_data = (char *)""};
+    const struct reply_to bare = {.topic = NULL};
     struct taken taken = {.text = {0}};
     begin(f);
     int64_t id = insert(f, "t-1", STATE_READY);
     int64_t other = insert(f, "t-2", STATE_READY);
-    assert_int_equal(f->ops->add_asker(f->store, id, 1, &full), STATUS_OK);
-    assert_int_equal(f->ops->add_asker(f->store, id, 2, &empty_data), STATUS_OK);
-    assert_int_equal(f->ops->add_asker(f->store, id, 3, &bare), STATUS_OK);
+    assert_int_equal(f->ops->add_reply_to(f->store, id, 1, &full), STATUS_OK);
+    assert_int_equal(f->ops->add_reply_to(f->store, id, 2, &empty_data), STATUS_OK);
+    assert_int_equal(f->ops->add_reply_to(f->store, id, 3, &bare), STATUS_OK);
     commit(f);
     open_again(f);
     begin(f);
-    assert_int_equal(f->ops->take_askers(f->store, id, take, &taken), STATUS_OK);
+    assert_int_equal(f->ops->take_reply_tos(f->store, id, take, &taken), STATUS_OK);
     assert_string_equal(taken.text.data, "replies/a,-,-,-,0,-;"
                                          "a/b,c\xc3\xa9,00-1,x=y,1,00ff;"
                                          "c,-,-,-,0,;"
                                          "-,-,-,-,0,-;");
     buf_clear(&taken.text);
-    assert_int_equal(f->ops->take_askers(f->store, id, take, &taken), STATUS_OK);
+    assert_int_equal(f->ops->take_reply_tos(f->store, id, take, &taken), STATUS_OK);
     assert_int_equal(taken.text.length, 0);
-    assert_int_equal(f->ops->take_askers(f->store, other, take, &taken), STATUS_OK);
+    assert_int_equal(f->ops->take_reply_tos(f->store, other, take, &taken), STATUS_OK);
     assert_string_equal(taken.text.data, "replies/a,-,-,-,0,-;");
     commit(f);
     buf_fini(&taken.text);
@@ -467,17 +467,17 @@ static void test_askers_come_back_in_order_and_are_gone(void **state)
 static void test_askers_are_counted_per_command_and_those_who_wait_in_all(void **state)
 {
     struct fixture *f = *state;
-    const struct asker asker = {.topic = (char *)"replies/b"};
+    const struct reply_to reply_to = {.topic = (char *)"replies/b"};
     int64_t count = -1;
     int64_t messages = -1;
     begin(f);
     int64_t id = insert(f, "t-1", STATE_READY);
     insert(f, "t-2", STATE_READY);
-    assert_int_equal(f->ops->add_asker(f->store, id, 1, &asker), STATUS_OK);
-    assert_int_equal(f->ops->add_asker(f->store, id, 2, &asker), STATUS_OK);
-    assert_int_equal(f->ops->count_askers(f->store, id, &count), STATUS_OK);
+    assert_int_equal(f->ops->add_reply_to(f->store, id, 1, &reply_to), STATUS_OK);
+    assert_int_equal(f->ops->add_reply_to(f->store, id, 2, &reply_to), STATUS_OK);
+    assert_int_equal(f->ops->count_reply_tos(f->store, id, &count), STATUS_OK);
     assert_int_equal(count, 3);
-    assert_int_equal(f->ops->count_askers(f->store, id + 100, &count), STATUS_OK);
+    assert_int_equal(f->ops->count_reply_tos(f->store, id + 100, &count), STATUS_OK);
     assert_int_equal(count, 0);
     assert_int_equal(f->ops->count(f->store, &count, &messages), STATUS_OK);
     assert_int_equal(count, 2);
@@ -596,14 +596,14 @@ static void test_a_fact_is_its_last_value(void **state)
 {
     struct fixture *f = *state;
     int64_t value = 0;
-    assert_int_equal(f->ops->get_fact(f->store, "session:x", &value), STATUS_NOT_FOUND);
+    assert_int_equal(f->ops->get_meta(f->store, "session:x", &value), STATUS_NOT_FOUND);
     begin(f);
-    assert_int_equal(f->ops->set_fact(f->store, "session:x", 1), STATUS_OK);
-    assert_int_equal(f->ops->set_fact(f->store, "session:x", INT64_MIN), STATUS_OK);
-    assert_int_equal(f->ops->set_fact(f->store, "other", 2), STATUS_OK);
+    assert_int_equal(f->ops->set_meta(f->store, "session:x", 1), STATUS_OK);
+    assert_int_equal(f->ops->set_meta(f->store, "session:x", INT64_MIN), STATUS_OK);
+    assert_int_equal(f->ops->set_meta(f->store, "other", 2), STATUS_OK);
     commit(f);
     open_again(f);
-    assert_int_equal(f->ops->get_fact(f->store, "session:x", &value), STATUS_OK);
+    assert_int_equal(f->ops->get_meta(f->store, "session:x", &value), STATUS_OK);
     assert_true(value == INT64_MIN);
 }
 

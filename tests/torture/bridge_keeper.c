@@ -41,7 +41,7 @@ void bridge_keeper_init(struct bridge_keeper *keeper, const struct bridge_option
 {
     struct bridge *bridge = &keeper->bridge;
     *keeper = (struct bridge_keeper){.start_ms = 0};
-    bridge->world = &keeper->world;
+    bridge->fixture = &keeper->fixture;
     keeper->tap = options->tap;
     keeper->admin_port = port_reserve(&keeper->admin_guard);
     snprintf(bridge->directory, sizeof bridge->directory, "%s/bridge", options->directory);

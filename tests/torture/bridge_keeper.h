@@ -5,7 +5,7 @@
 #define TORTURE_BRIDGE_KEEPER_H
 
 #include "flow_bridge.h"
-#include "flow_world.h"
+#include "flow_fixture.h"
 #include "tap.h"
 
 #include <stdbool.h>
@@ -22,7 +22,7 @@ enum bridge_harm {
 };
 
 struct bridge_keeper {
-    struct world world; /* only what a struct bridge wants to know */
+    struct fixture fixture; /* only what a struct bridge wants to know */
     struct bridge bridge;
     int admin_port;
     int admin_guard;

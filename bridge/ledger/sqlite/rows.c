@@ -126,7 +126,7 @@ static bool is_sound(const struct store_row *row)
 {
     return row->state > STATE_NONE && row->state < STATE_COUNT &&
            row->status >= OUTCOME_SUCCEEDED && row->status <= OUTCOME_UNKNOWN &&
-           row->keep >= KEEP_SUCCESS && row->keep <= KEEP_SET_ASIDE;
+           row->retention >= RETENTION_SUCCESS && row->retention <= RETENTION_SET_ASIDE;
 }
 
 static enum status read_row(struct store *store, sqlite3_stmt *statement, struct store_row *out_row)
@@ -146,7 +146,7 @@ static enum status read_row(struct store *store, sqlite3_stmt *statement, struct
         .attempts = (uint32_t)sqlite3_column_int64(statement, 11),
         .not_before_ms = sqlite3_column_int64(statement, 12),
         .status = sqlite3_column_int(statement, 13),
-        .keep = sqlite3_column_int(statement, 14),
+        .retention = sqlite3_column_int(statement, 14),
         .request_id = column_text(statement, 15),
         .code = column_text(statement, 16),
         .error = column_text(statement, 17),
@@ -218,7 +218,7 @@ static enum status finish(struct store *store, int64_t id, uint32_t attempts,
     bind_int(statement, 1, id);
     bind_int(statement, 2, attempts);
     bind_int(statement, 3, outcome->status);
-    bind_int(statement, 4, outcome->keep);
+    bind_int(statement, 4, outcome->retention);
     bind_text(statement, 5, outcome->request_id);
     bind_text(statement, 6, outcome->code);
     bind_text(statement, 7, outcome->error);
@@ -274,33 +274,34 @@ static enum status expire(struct store *store, int64_t now_ms, size_t limit, siz
 
 /* ---- askers ---- */
 
-static enum status add_asker(struct store *store, int64_t command_id, int64_t place,
-                             const struct asker *asker)
+static enum status add_reply_to(struct store *store, int64_t command_id, int64_t place,
+                                const struct reply_to *reply_to)
 {
-    sqlite3_stmt *statement = use(store, SQL_ADD_ASKER);
+    sqlite3_stmt *statement = use(store, SQL_ADD_REPLY_TO);
     bind_int(statement, 1, command_id);
     bind_int(statement, 2, place);
-    bind_text(statement, 3, slice_text(asker->topic));
-    bind_blob(statement, 4, slice_of(asker->correlation_data, asker->correlation_data_bytes));
-    bind_text(statement, 5, slice_text(asker->correlation_id));
-    bind_text(statement, 6, slice_text(asker->traceparent));
-    bind_text(statement, 7, slice_text(asker->tracestate));
-    bind_int(statement, 8, asker->has_body_trace);
+    bind_text(statement, 3, slice_text(reply_to->topic));
+    bind_blob(statement, 4, slice_of(reply_to->correlation_data, reply_to->correlation_data_bytes));
+    bind_text(statement, 5, slice_text(reply_to->correlation_id));
+    bind_text(statement, 6, slice_text(reply_to->traceparent));
+    bind_text(statement, 7, slice_text(reply_to->tracestate));
+    bind_int(statement, 8, reply_to->has_body_trace);
     return run(store, statement);
 }
 
-static enum status count_askers(struct store *store, int64_t command_id, int64_t *out_count)
+static enum status count_reply_tos(struct store *store, int64_t command_id, int64_t *out_count)
 {
-    sqlite3_stmt *statement = use(store, SQL_COUNT_ASKERS);
+    sqlite3_stmt *statement = use(store, SQL_COUNT_REPLY_TOS);
     bind_int(statement, 1, command_id);
     return fetch_int(store, statement, out_count);
 }
 
-/* SQLite ends its texts with a NUL, so the asker can point at them for the time of the callback. */
-static void report_asker(sqlite3_stmt *statement, store_asker_fn *each, void *arg)
+/* SQLite ends its texts with a NUL, so the reply_to can point at them for the time of the callback.
+ */
+static void report_reply_to(sqlite3_stmt *statement, store_reply_to_fn *each, void *arg)
 {
     struct slice correlation_data = column_blob(statement, 1);
-    const struct asker asker = {
+    const struct reply_to reply_to = {
         .topic = (char *)sqlite3_column_text(statement, 0),
         .correlation_data = (char *)correlation_data.data,
         .correlation_data_bytes = correlation_data.length,
@@ -309,19 +310,20 @@ static void report_asker(sqlite3_stmt *statement, store_asker_fn *each, void *ar
         .tracestate = (char *)sqlite3_column_text(statement, 4),
         .has_body_trace = sqlite3_column_int(statement, 5) != 0,
     };
-    each(arg, &asker);
+    each(arg, &reply_to);
 }
 
-static enum status take_askers(struct store *store, int64_t command_id, store_asker_fn *each,
-                               void *arg)
+static enum status take_reply_tos(struct store *store, int64_t command_id, store_reply_to_fn *each,
+                                  void *arg)
 {
-    sqlite3_stmt *statement = use(store, SQL_LIST_ASKERS);
+    sqlite3_stmt *statement = use(store, SQL_LIST_REPLY_TOS);
     bind_int(statement, 1, command_id);
     enum status status;
     while ((status = fetch(store, statement)) == STATUS_OK) {
-        report_asker(statement, each, arg);
+        report_reply_to(statement, each, arg);
     }
-    return status == STATUS_NOT_FOUND ? run_with_id(store, SQL_REMOVE_ASKERS, command_id) : status;
+    return status == STATUS_NOT_FOUND ? run_with_id(store, SQL_REMOVE_REPLY_TOS, command_id)
+                                      : status;
 }
 
 /* ---- the outbox ---- */
@@ -376,17 +378,17 @@ static enum status count(struct store *store, int64_t *out_waiting, int64_t *out
 
 /* ---- facts ---- */
 
-static enum status set_fact(struct store *store, const char *key, int64_t value)
+static enum status set_meta(struct store *store, const char *key, int64_t value)
 {
-    sqlite3_stmt *statement = use(store, SQL_SET_FACT);
+    sqlite3_stmt *statement = use(store, SQL_SET_META);
     bind_text(statement, 1, slice_text(key));
     bind_int(statement, 2, value);
     return run(store, statement);
 }
 
-static enum status get_fact(struct store *store, const char *key, int64_t *out_value)
+static enum status get_meta(struct store *store, const char *key, int64_t *out_value)
 {
-    sqlite3_stmt *statement = use(store, SQL_GET_FACT);
+    sqlite3_stmt *statement = use(store, SQL_GET_META);
     bind_text(statement, 1, slice_text(key));
     return fetch_int(store, statement, out_value);
 }
@@ -408,9 +410,9 @@ const struct store_ops store_sqlite_ops = {
     .set_state = set_state,
     .finish = finish,
     .forget = forget,
-    .add_asker = add_asker,
-    .count_askers = count_askers,
-    .take_askers = take_askers,
+    .add_reply_to = add_reply_to,
+    .count_reply_tos = count_reply_tos,
+    .take_reply_tos = take_reply_tos,
     .post = post,
     .unpost = unpost,
     .read_outbox = read_outbox,
@@ -418,8 +420,8 @@ const struct store_ops store_sqlite_ops = {
     .reset_calls = reset_calls,
     .count = count,
     .expire = expire,
-    .set_fact = set_fact,
-    .get_fact = get_fact,
+    .set_meta = set_meta,
+    .get_meta = get_meta,
     .error = error,
 };
 

@@ -58,9 +58,10 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
      "ALTER TABLE command ADD COLUMN crashes_alone INTEGER NOT NULL DEFAULT 0;"),
 };
 
-#define COMMAND_COLUMNS                                                                        \
-    "c.id, c.state, c.action, c.region, c.grp, c.token, c.route, c.one_shot, c.fingerprint,"   \
-    " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.keep, c.request_id," \
+#define COMMAND_COLUMNS                                                                      \
+    "c.id, c.state, c.action, c.region, c.grp, c.token, c.route, c.one_shot, c.fingerprint," \
+    " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.keep, "            \
+    "c.request_id,"                                                                          \
     " c.code, c.error, c.completed_at, c.expires_at, c.crashes, c.crashes_alone "
 
 const char *const store_sqlite_statements[SQL_COUNT] = {
@@ -78,14 +79,15 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
                    " request_id = ?5, code = ?6, error = ?7, completed_at = ?8, expires_at = ?9"
                    " WHERE id = ?1",
     [SQL_FORGET] = "DELETE FROM command WHERE id = ?1",
-    [SQL_ADD_ASKER] =
+    [SQL_ADD_REPLY_TO] =
         "INSERT INTO asker (command_id, place, topic, correlation_data, correlation_id,"
         " traceparent, tracestate, has_body_trace)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [SQL_COUNT_ASKERS] = "SELECT coalesce(max(place) + 1, 0) FROM asker WHERE command_id = ?1",
-    [SQL_LIST_ASKERS] = "SELECT topic, correlation_data, correlation_id, traceparent, tracestate,"
-                        " has_body_trace FROM asker WHERE command_id = ?1 ORDER BY place",
-    [SQL_REMOVE_ASKERS] = "DELETE FROM asker WHERE command_id = ?1",
+    [SQL_COUNT_REPLY_TOS] = "SELECT coalesce(max(place) + 1, 0) FROM asker WHERE command_id = ?1",
+    [SQL_LIST_REPLY_TOS] =
+        "SELECT topic, correlation_data, correlation_id, traceparent, tracestate,"
+        " has_body_trace FROM asker WHERE command_id = ?1 ORDER BY place",
+    [SQL_REMOVE_REPLY_TOS] = "DELETE FROM asker WHERE command_id = ?1",
     [SQL_POST] = "INSERT INTO outbox (id, message) VALUES (?1, ?2)",
     [SQL_UNPOST] = "DELETE FROM outbox WHERE id = ?1",
     [SQL_READ_OUTBOX] = "SELECT id, message FROM outbox WHERE id >= ?1 ORDER BY id LIMIT ?2",
@@ -101,9 +103,9 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
                       " (SELECT count(*) FROM outbox)",
     [SQL_EXPIRE] = "DELETE FROM command WHERE id IN (SELECT id FROM command"
                    " WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-    [SQL_SET_FACT] = "INSERT INTO fact (key, value) VALUES (?1, ?2)"
+    [SQL_SET_META] = "INSERT INTO fact (key, value) VALUES (?1, ?2)"
                      " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    [SQL_GET_FACT] = "SELECT value FROM fact WHERE key = ?1",
+    [SQL_GET_META] = "SELECT value FROM fact WHERE key = ?1",
 };
 _Static_assert(STATE_CALLING == 2 && STATE_UNSURE == 3 && STATE_RECALLING == 4 && STATE_DONE == 5,
                "the statements name these states by number");

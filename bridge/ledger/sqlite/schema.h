@@ -33,10 +33,10 @@ enum store_sqlite_statement {
     SQL_SET_STATE,
     SQL_FINISH,
     SQL_FORGET,
-    SQL_ADD_ASKER,
-    SQL_COUNT_ASKERS,
-    SQL_LIST_ASKERS,
-    SQL_REMOVE_ASKERS,
+    SQL_ADD_REPLY_TO,
+    SQL_COUNT_REPLY_TOS,
+    SQL_LIST_REPLY_TOS,
+    SQL_REMOVE_REPLY_TOS,
     SQL_POST,
     SQL_UNPOST,
     SQL_READ_OUTBOX,
@@ -45,8 +45,8 @@ enum store_sqlite_statement {
     SQL_RESET_CALLS,
     SQL_COUNT_ALL,
     SQL_EXPIRE,
-    SQL_SET_FACT,
-    SQL_GET_FACT,
+    SQL_SET_META,
+    SQL_GET_META,
     SQL_COUNT
 };
 

@@ -49,7 +49,7 @@ void connection_down(struct connection *connection, enum wire_down_reason reason
 
 bool connection_is_v5(const struct connection *connection)
 {
-    return connection->hello->protocol == MQTTVERSION_5;
+    return connection->params->protocol == MQTTVERSION_5;
 }
 
 static void attempt_end(struct connection *connection, enum attempt attempt)
@@ -115,7 +115,7 @@ static int find_broker_socket(void)
 static void note_failure(struct connection *connection, enum wire_down_reason reason, uint32_t code,
                          const char *text)
 {
-    struct slice uri = connection->hello->uris[connection->uri_index];
+    struct slice uri = connection->params->uris[connection->uri_index];
     /* Of several addresses the one that refused us says more than the one that was not there. */
     if (connection->failure.reason == WIRE_DOWN_REFUSED && reason == WIRE_DOWN_CONNECT) {
         return;
@@ -149,7 +149,7 @@ static const char *refusal_text(const struct connection *connection, int code)
 
 static const char *connect_text(const struct connection *connection, const char *message)
 {
-    struct slice uri = connection->hello->uris[connection->uri_index];
+    struct slice uri = connection->params->uris[connection->uri_index];
     const char *tls_text = tls_guard_text();
     if (tls_text != NULL) {
         return tls_text;
@@ -203,7 +203,7 @@ static void connection_stands(struct connection *connection)
 /* False where it was refused. */
 static bool subscribe_answered(struct connection *connection, size_t filter, int code)
 {
-    const struct wire_filter *wanted = &connection->hello->filters[filter];
+    const struct wire_filter *wanted = &connection->params->filters[filter];
     if (code >= 0x80) {
         const char *name = connection_is_v5(connection)
                                ? MQTTReasonCode_toString((enum MQTTReasonCodes)code)
@@ -225,7 +225,7 @@ static bool subscribe_answered(struct connection *connection, size_t filter, int
 static void on_subscribed(void *context, MQTTAsync_successData *success)
 {
     struct connection *connection = context;
-    size_t count = connection->hello->filter_count;
+    size_t count = connection->params->filter_count;
     for (size_t i = 0; i < count; i++) {
         int code = count == 1 ? success->alt.qos : success->alt.qosList[i];
         if (!subscribe_answered(connection, i, code)) {
@@ -238,7 +238,7 @@ static void on_subscribed(void *context, MQTTAsync_successData *success)
 static void on_subscribed_5(void *context, MQTTAsync_successData5 *success)
 {
     struct connection *connection = context;
-    size_t count = connection->hello->filter_count;
+    size_t count = connection->params->filter_count;
     if (count > 1 && (size_t)success->alt.sub.reasonCodeCount < count) {
         connection_down(connection, WIRE_DOWN_SUBSCRIBE, 0,
                         "the broker did not answer every filter");
@@ -275,7 +275,7 @@ static void on_subscribe_failed_5(void *context, MQTTAsync_failureData5 *failure
 static void set_subscribe_options(struct connection *connection, MQTTSubscribe_options *list,
                                   MQTTAsync_responseOptions *response)
 {
-    int count = (int)connection->hello->filter_count;
+    int count = (int)connection->params->filter_count;
     for (int i = 0; i < count; i++) {
         list[i] = (MQTTSubscribe_options)MQTTSubscribe_options_initializer;
         list[i].retainHandling = 2;
@@ -290,17 +290,17 @@ static void set_subscribe_options(struct connection *connection, MQTTSubscribe_o
 
 static void subscribe(struct connection *connection)
 {
-    const struct wire_hello *hello = connection->hello;
-    size_t count = hello->filter_count;
+    const struct connect_params *params = connection->params;
+    size_t count = params->filter_count;
     char **filters = mem_zalloc(count, sizeof *filters);
     int *qos = mem_zalloc(count, sizeof *qos);
     MQTTSubscribe_options *options = mem_zalloc(count, sizeof *options);
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
     response.context = connection;
     for (size_t i = 0; i < count; i++) {
-        filters[i] = mem_dup(hello->filters[i].filter.data, hello->filters[i].filter.length);
-        qos[i] =
-            hello->filters[i].qos > CONNECTION_QOS_MAX ? CONNECTION_QOS_MAX : hello->filters[i].qos;
+        filters[i] = mem_dup(params->filters[i].filter.data, params->filters[i].filter.length);
+        qos[i] = params->filters[i].qos > CONNECTION_QOS_MAX ? CONNECTION_QOS_MAX
+                                                             : params->filters[i].qos;
     }
     if (connection_is_v5(connection)) {
         set_subscribe_options(connection, options, &response);
@@ -330,7 +330,7 @@ static void connected(struct connection *connection, bool is_session_present)
     connection->limits.is_session_present = is_session_present;
     connection->limits.uri_index = connection->uri_index;
     connection->socket_fd = find_broker_socket();
-    if (connection->hello->filter_count > 0) {
+    if (connection->params->filter_count > 0) {
         subscribe(connection);
     } else {
         connection_stands(connection);
@@ -368,11 +368,11 @@ static void on_connected_5(void *context, MQTTAsync_successData5 *success)
 
 static int create_client(struct connection *connection, MQTTAsync *out_client)
 {
-    char *uri = connect_uri(connection->hello->uris[connection->uri_index]);
+    char *uri = connect_uri(connection->params->uris[connection->uri_index]);
     char *client_id =
-        mem_dup(connection->hello->client_id.data, connection->hello->client_id.length);
+        mem_dup(connection->params->client_id.data, connection->params->client_id.length);
     MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer5;
-    options.MQTTVersion = connection->hello->protocol;
+    options.MQTTVersion = connection->params->protocol;
     options.maxBufferedMessages = 65535; /* the publisher's window is the limit */
     options.persistQoS0 = 0;
     int code = MQTTAsync_createWithOptions(out_client, uri, client_id, MQTTCLIENT_PERSISTENCE_NONE,
@@ -386,7 +386,7 @@ static int connect_client(struct connection *connection)
 {
     struct connect_options options;
     int code = MQTTASYNC_FAILURE;
-    if (connect_options_init(&options, connection->hello, connection->keepalive_s) == STATUS_OK) {
+    if (connect_options_init(&options, connection->params, connection->keepalive_s) == STATUS_OK) {
         options.tls.ssl_error_cb = on_tls_error;
         options.tls.ssl_error_context = connection;
         options.connect.context = connection;
@@ -411,11 +411,11 @@ static void attempt_begin(struct connection *connection)
     MQTTAsync former = connection->client;
     MQTTAsync client = NULL;
     connection->attempt_ends_ms =
-        clock_mono_ms() + (int64_t)connection->hello->connect_timeout_s * 1000 + ATTEMPT_GRACE_MS;
+        clock_mono_ms() + (int64_t)connection->params->connect_timeout_s * 1000 + ATTEMPT_GRACE_MS;
     connection->attempt = ATTEMPT_RUNNING;
     connection->socket_fd = -1;
-    tls_guard_begin(connection->hello->uris[connection->uri_index],
-                    connection->hello->has_tls_verify);
+    tls_guard_begin(connection->params->uris[connection->uri_index],
+                    connection->params->has_tls_verify);
     int code = create_client(connection, &client);
     connection->client = client;
     if (former != NULL) {
@@ -444,12 +444,12 @@ void connection_turn(struct connection *connection)
         attempt_begin(connection);
         return;
     case ATTEMPT_RUNNING:
-        if (connection_patience_ms(connection) == 0) {
+        if (connection_max_delay_ms(connection) == 0) {
             connection_down(connection, WIRE_DOWN_CONNECT, 0, "no answer from the MQTT library");
         }
         return;
     case ATTEMPT_FAILED:
-        if (connection->uri_index + 1 < connection->hello->uri_count) {
+        if (connection->uri_index + 1 < connection->params->uri_count) {
             connection->uri_index++;
             attempt_begin(connection);
         } else {
@@ -460,7 +460,7 @@ void connection_turn(struct connection *connection)
     }
 }
 
-int connection_patience_ms(const struct connection *connection)
+int connection_max_delay_ms(const struct connection *connection)
 {
     if (connection->attempt != ATTEMPT_RUNNING) {
         return -1;
@@ -471,13 +471,13 @@ int connection_patience_ms(const struct connection *connection)
 
 /* ---- Beginning and end ---- */
 
-struct connection *connection_new(const struct wire_hello *hello,
+struct connection *connection_new(const struct connect_params *params,
                                   const struct connection_hooks *hooks)
 {
     struct connection *connection = mem_zalloc(1, sizeof *connection);
-    connection->hello = hello;
+    connection->params = params;
     connection->hooks = *hooks;
-    connection->keepalive_s = hello->keepalive_s;
+    connection->keepalive_s = params->keepalive_s;
     connection->socket_fd = -1;
     MQTTAsync_setTraceCallback(on_paho_error);
     MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
@@ -513,7 +513,7 @@ void connection_free(struct connection *connection)
 
 void connection_open(struct connection *connection)
 {
-    assert(connection->attempt == ATTEMPT_NONE && connection->hello->uri_count > 0);
+    assert(connection->attempt == ATTEMPT_NONE && connection->params->uri_count > 0);
     attempt_begin(connection);
 }
 

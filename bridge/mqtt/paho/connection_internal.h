@@ -32,7 +32,7 @@ struct failure {
 };
 
 struct connection {
-    const struct wire_hello *hello;
+    const struct connect_params *params;
     struct connection_hooks hooks;
     MQTTAsync client; /* of the attempt */
     uint32_t uri_index;

@@ -23,7 +23,7 @@ static void delivery_from(const struct connection *connection, struct slice topi
 {
     MQTTProperties *properties = &message->properties;
     size_t payload_bytes = (size_t)message->payloadlen;
-    size_t limit = connection->hello->payload_bytes_max;
+    size_t limit = connection->params->payload_bytes_max;
     *out = (struct delivery){
         .topic = topic,
         .payload = slice_of(message->payload, payload_bytes < limit ? payload_bytes : limit),

@@ -173,30 +173,30 @@ char *connect_uri(struct slice uri)
     return mem_dup(uri.data, uri.length);
 }
 
-static void set_tls(struct connect_options *options, const struct wire_hello *hello)
+static void set_tls(struct connect_options *options, const struct connect_params *params)
 {
     options->tls = (MQTTAsync_SSLOptions)MQTTAsync_SSLOptions_initializer;
-    options->tls.trustStore = keep(options, hello->tls_ca_file);
-    options->tls.CApath = keep(options, hello->tls_ca_path);
-    options->tls.keyStore = keep(options, hello->tls_cert_file);
-    options->tls.privateKey = keep(options, hello->tls_key_file);
-    options->tls.privateKeyPassword = keep(options, hello->tls_key_password);
-    options->tls.enableServerCertAuth = hello->has_tls_verify;
-    options->tls.verify = hello->has_tls_verify;
+    options->tls.trustStore = keep(options, params->tls_ca_file);
+    options->tls.CApath = keep(options, params->tls_ca_path);
+    options->tls.keyStore = keep(options, params->tls_cert_file);
+    options->tls.privateKey = keep(options, params->tls_key_file);
+    options->tls.privateKeyPassword = keep(options, params->tls_key_password);
+    options->tls.enableServerCertAuth = params->has_tls_verify;
+    options->tls.verify = params->has_tls_verify;
     /* Paho lowers OpenSSL's security level to 1; this is Debian's own. */
     options->tls.enabledCipherSuites = "DEFAULT:@SECLEVEL=2";
-    if (slice_is_present(hello->tls_alpn)) {
-        options->tls.protos = (const unsigned char *)keep(options, hello->tls_alpn);
-        options->tls.protos_len = (unsigned)hello->tls_alpn.length;
+    if (slice_is_present(params->tls_alpn)) {
+        options->tls.protos = (const unsigned char *)keep(options, params->tls_alpn);
+        options->tls.protos_len = (unsigned)params->tls_alpn.length;
     }
     /* Always given: Paho looks at it only where the address asks for TLS. */
     options->connect.ssl = &options->tls;
 }
 
-static enum status set_will(struct connect_options *options, const struct wire_hello *hello)
+static enum status set_will(struct connect_options *options, const struct connect_params *params)
 {
     struct message message;
-    if (message_decode(hello->will, &message) != STATUS_OK) {
+    if (message_decode(params->will, &message) != STATUS_OK) {
         return STATUS_INVALID;
     }
     options->will = (MQTTAsync_willOptions)MQTTAsync_willOptions_initializer;
@@ -206,62 +206,62 @@ static enum status set_will(struct connect_options *options, const struct wire_h
     options->will.qos = message.qos > 1 ? 1 : message.qos;
     options->will.retained = message.is_retained;
     options->connect.will = &options->will;
-    if (hello->protocol == MQTTVERSION_5) {
+    if (params->protocol == MQTTVERSION_5) {
         message_properties(&message, &options->will_properties);
-        if (hello->will_delay_s > 0) {
+        if (params->will_delay_s > 0) {
             add_number(&options->will_properties, MQTTPROPERTY_CODE_WILL_DELAY_INTERVAL,
-                       hello->will_delay_s);
+                       params->will_delay_s);
         }
         options->connect.willProperties = &options->will_properties;
     }
     return STATUS_OK;
 }
 
-static void set_session_5(struct connect_options *options, const struct wire_hello *hello)
+static void set_session_5(struct connect_options *options, const struct connect_params *params)
 {
-    options->connect.cleanstart = hello->session_expiry_s == 0;
+    options->connect.cleanstart = params->session_expiry_s == 0;
     options->connect.connectProperties = &options->properties;
-    if (hello->session_expiry_s > 0) {
+    if (params->session_expiry_s > 0) {
         add_number(&options->properties, MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
-                   hello->session_expiry_s);
+                   params->session_expiry_s);
     }
-    if (hello->receive_maximum > 0) {
+    if (params->receive_maximum > 0) {
         uint32_t maximum =
-            hello->receive_maximum > UINT16_MAX ? UINT16_MAX : hello->receive_maximum;
+            params->receive_maximum > UINT16_MAX ? UINT16_MAX : params->receive_maximum;
         add_number(&options->properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, maximum);
     }
-    if (hello->packet_bytes_max > 0) {
+    if (params->packet_bytes_max > 0) {
         add_number(&options->properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE,
-                   hello->packet_bytes_max);
+                   params->packet_bytes_max);
     }
 }
 
-static void set_connect(struct connect_options *options, const struct wire_hello *hello)
+static void set_connect(struct connect_options *options, const struct connect_params *params)
 {
-    if (hello->protocol == MQTTVERSION_5) {
+    if (params->protocol == MQTTVERSION_5) {
         options->connect = (MQTTAsync_connectOptions)MQTTAsync_connectOptions_initializer5;
-        set_session_5(options, hello);
+        set_session_5(options, params);
     } else {
         options->connect = (MQTTAsync_connectOptions)MQTTAsync_connectOptions_initializer;
         options->connect.MQTTVersion = MQTTVERSION_3_1_1;
-        options->connect.cleansession = hello->session_expiry_s == 0;
+        options->connect.cleansession = params->session_expiry_s == 0;
     }
 }
 
-enum status connect_options_init(struct connect_options *options, const struct wire_hello *hello,
-                                 uint32_t keepalive_s)
+enum status connect_options_init(struct connect_options *options,
+                                 const struct connect_params *params, uint32_t keepalive_s)
 {
     *options = (struct connect_options){0};
-    set_connect(options, hello);
+    set_connect(options, params);
     options->connect.keepAliveInterval = (int)keepalive_s;
-    options->connect.connectTimeout = (int)hello->connect_timeout_s;
-    options->connect.username = keep(options, hello->username);
-    if (slice_is_present(hello->password)) {
-        options->connect.binarypwd.data = hello->password.data;
-        options->connect.binarypwd.len = (int)hello->password.length;
+    options->connect.connectTimeout = (int)params->connect_timeout_s;
+    options->connect.username = keep(options, params->username);
+    if (slice_is_present(params->password)) {
+        options->connect.binarypwd.data = params->password.data;
+        options->connect.binarypwd.len = (int)params->password.length;
     }
-    set_tls(options, hello);
-    return slice_is_present(hello->will) ? set_will(options, hello) : STATUS_OK;
+    set_tls(options, params);
+    return slice_is_present(params->will) ? set_will(options, params) : STATUS_OK;
 }
 
 void connect_options_fini(struct connect_options *options)

@@ -30,11 +30,11 @@ struct connect_options {
 };
 
 /*
- * Everything but the callbacks. `keepalive_s` stands in place of the greeting's. STATUS_INVALID
+ * Everything but the callbacks. `keepalive_s` stands in place of the params_buf's. STATUS_INVALID
  * where the will does not parse.
  */
-enum status connect_options_init(struct connect_options *options, const struct wire_hello *hello,
-                                 uint32_t keepalive_s);
+enum status connect_options_init(struct connect_options *options,
+                                 const struct connect_params *params, uint32_t keepalive_s);
 /* Frees, and wipes the copies; Paho has its own by then. */
 void connect_options_fini(struct connect_options *options);
 

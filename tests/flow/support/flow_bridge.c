@@ -1,8 +1,8 @@
 #include "flow_bridge.h"
 
 #include "flow_check.h"
+#include "flow_fixture.h"
 #include "flow_process.h"
-#include "flow_world.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -20,16 +20,16 @@ void bridge_start(struct bridge *bridge)
                                       .directory = bridge->directory,
                                       .output = bridge->log,
                                       .has_descriptors = bridge->has_descriptors};
-    if (bridge->world->sender != NULL) {
-        client_settle(bridge->world->sender);
-        client_forget(bridge->world->sender, &(struct match){.topic = bridge->status_topic});
+    if (bridge->fixture->sender != NULL) {
+        client_settle(bridge->fixture->sender);
+        client_forget(bridge->fixture->sender, &(struct match){.topic = bridge->status_topic});
     }
     bridge->pid = process_start(&spec);
 }
 
 void bridge_wait_online(struct bridge *bridge)
 {
-    client_expect(bridge->world->sender,
+    client_expect(bridge->fixture->sender,
                   &(struct match){.topic = bridge->status_topic, .state = "online"});
 }
 

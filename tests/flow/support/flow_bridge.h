@@ -2,8 +2,8 @@
  * flow_bridge - the program under test: the real ecs-mqtt-bridge with a ledger, a configuration and
  * a log of its own.
  *
- * Made by world_bridge() and world_bridge_new(), owned by the world. Fails the running test where
- * something does not happen in time.
+ * Made by fixture_bridge() and fixture_bridge_new(), owned by the fixture. Fails the running test
+ * where something does not happen in time.
  */
 #ifndef FLOW_BRIDGE_H
 #define FLOW_BRIDGE_H
@@ -13,10 +13,10 @@
 
 enum { BRIDGE_ENV_MAX = 8, BRIDGE_CHILDREN_MAX = 16 };
 
-struct world;
+struct fixture;
 
 struct bridge {
-    struct world *world;
+    struct fixture *fixture;
     pid_t pid; /* 0 while it does not run */
     char *overrides;
     char directory[160];

@@ -6,20 +6,20 @@
 
 static const char *topic_of(const struct load *load)
 {
-    return world_format(load->world, FLOW_REPLIES "load/%s", load->name);
+    return fixture_format(load->fixture, FLOW_REPLIES "load/%s", load->name);
 }
 
-void load_init(struct load *load, struct world *world, const char *prefix, int count,
+void load_init(struct load *load, struct fixture *fixture, const char *prefix, int count,
                int token_count, int group_count)
 {
     assert_true(count <= LOAD_COMMANDS_MAX);
-    *load = (struct load){.world = world,
-                          .name = world_name(world, "client"),
+    *load = (struct load){.fixture = fixture,
+                          .name = fixture_name(fixture, "client"),
                           .prefix = prefix,
                           .count = count,
                           .token_count = token_count,
                           .group_count = group_count};
-    load->client = client_new_lasting(world->broker.port, load->name);
+    load->client = client_new_lasting(fixture->broker.port, load->name);
     client_subscribe(load->client, topic_of(load));
 }
 
@@ -32,15 +32,16 @@ void load_fini(struct load *load)
 bool load_post(struct load *load, int index)
 {
     int number = index % load->token_count;
-    const char *token = world_format(load->world, "%s-%d", load->prefix, number);
+    const char *token = fixture_format(load->fixture, "%s-%d", load->prefix, number);
     const char *group =
-        world_format(load->world, "pg-%s-%d", load->prefix, number % load->group_count);
-    return client_post(load->client,
-                       &(struct outgoing){.topic = FLOW_COMMANDS,
-                                          .payload = world_command(load->world, token, group, ""),
-                                          .qos = 1,
-                                          .response_topic = topic_of(load),
-                                          .correlation = world_format(load->world, "%d", index)});
+        fixture_format(load->fixture, "pg-%s-%d", load->prefix, number % load->group_count);
+    return client_post(
+        load->client,
+        &(struct outgoing){.topic = FLOW_COMMANDS,
+                           .payload = fixture_command(load->fixture, token, group, ""),
+                           .qos = 1,
+                           .response_topic = topic_of(load),
+                           .correlation = fixture_format(load->fixture, "%d", index)});
 }
 
 void load_send(struct load *load, int from, int to)
@@ -86,8 +87,8 @@ void load_check(struct load *load)
     assert_int_equal(load->answered_count, load->count);
     assert_int_equal(load->succeeded_count, load->count);
     for (int i = 0; i < load->token_count; i++) {
-        const char *token = world_format(load->world, "%s-%d", load->prefix, i);
-        assert_int_equal(simulator_token(&load->world->simulator, token, "Effects"), 1);
+        const char *token = fixture_format(load->fixture, "%s-%d", load->prefix, i);
+        assert_int_equal(simulator_token(&load->fixture->simulator, token, "Effects"), 1);
     }
 }
 

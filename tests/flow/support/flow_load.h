@@ -4,14 +4,14 @@
 #ifndef FLOW_LOAD_H
 #define FLOW_LOAD_H
 
-#include "flow_world.h"
+#include "flow_fixture.h"
 
 #include <stdbool.h>
 
 enum { LOAD_COMMANDS_MAX = 2000 };
 
 struct load {
-    struct world *world;
+    struct fixture *fixture;
     struct client *client; /* its own, with a place for replies of its own */
     const char *name;
     const char *prefix; /* of the tokens */
@@ -24,7 +24,7 @@ struct load {
 };
 
 /* A load on a new client; commands are counted from 0. */
-void load_init(struct load *load, struct world *world, const char *prefix, int count,
+void load_init(struct load *load, struct fixture *fixture, const char *prefix, int count,
                int token_count, int group_count);
 void load_fini(struct load *load);
 /* Publishes command `index` at QoS 1; false where the connection is gone. */

@@ -40,15 +40,15 @@ static struct {
     int bridge_runs;
     char store[128];
     char program[128];
-} world;
+} fixture;
 
 /* ---- the daemon of this test ---- */
 
 int bridge_run(const struct settings *settings, const char *program)
 {
-    world.bridge_runs++;
-    snprintf(world.store, sizeof world.store, "%s", settings->ledger.store);
-    snprintf(world.program, sizeof world.program, "%s", program);
+    fixture.bridge_runs++;
+    snprintf(fixture.store, sizeof fixture.store, "%s", settings->ledger.store);
+    snprintf(fixture.program, sizeof fixture.program, "%s", program);
     return EXIT_STORE;
 }
 
@@ -107,8 +107,8 @@ static int call(const struct subcommand *subcommand, const char *line)
     optind = 0; /* getopt begins anew */
     int code = subcommand->run(&CONTEXT, argc, argv);
     fflush(stdout);
-    give_back(&err, &world.err);
-    give_back(&out, &world.out);
+    give_back(&err, &fixture.err);
+    give_back(&out, &fixture.out);
     return code;
 }
 
@@ -136,23 +136,23 @@ static void assert_wrong(const char *name, const char *line, const char *what)
     char help[64];
     snprintf(help, sizeof help, "Try: ecs-mqtt-bridge %s --help\n", name);
     assert_int_equal(call_by_name(name, line), EX_USAGE);
-    assert_says(&world.err, what);
-    assert_says(&world.err, help);
-    assert_string_equal(world.out.data, "");
+    assert_says(&fixture.err, what);
+    assert_says(&fixture.err, help);
+    assert_string_equal(fixture.out.data, "");
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    memset(&world, 0, sizeof world);
+    memset(&fixture, 0, sizeof fixture);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    buf_fini(&world.out);
-    buf_fini(&world.err);
+    buf_fini(&fixture.out);
+    buf_fini(&fixture.err);
     return 0;
 }
 
@@ -167,9 +167,9 @@ static void test_help_goes_to_standard_output_and_exits_0(void **state)
         snprintf(usage, sizeof usage, "Usage: ecs-mqtt-bridge %s", SUBCOMMANDS[i].name);
         for (size_t way = 0; way < sizeof WAYS / sizeof WAYS[0]; way++) {
             assert_int_equal(call(&SUBCOMMANDS[i], WAYS[way]), EX_OK);
-            assert_says(&world.out, usage);
-            assert_says(&world.out, "-h, --help");
-            assert_string_equal(world.err.data, "");
+            assert_says(&fixture.out, usage);
+            assert_says(&fixture.out, "-h, --help");
+            assert_string_equal(fixture.err.data, "");
         }
     }
 }
@@ -182,7 +182,7 @@ static void test_help_lists_every_option_with_its_value(void **state)
         "-o, --one-shot ",   "-n, --not-after TIME", "-R, --route NAME", "-w, --timeout SECONDS"};
     assert_int_equal(call_by_name("send", "--help"), EX_OK);
     for (size_t i = 0; i < sizeof LISTED / sizeof LISTED[0]; i++) {
-        assert_says(&world.out, LISTED[i]);
+        assert_says(&fixture.out, LISTED[i]);
     }
 }
 
@@ -240,7 +240,7 @@ static void test_a_call_without_configuration_exits_64(void **state)
     assert_wrong("check", "--print", "--config FILE is needed\n");
     assert_wrong("send", "--region cn-a", "--config FILE is needed\n");
     assert_wrong("ledger", "list", "--config FILE is needed\n");
-    assert_int_equal(world.bridge_runs, 0);
+    assert_int_equal(fixture.bridge_runs, 0);
 }
 
 static void test_a_configuration_that_is_not_there_exits_78(void **state)
@@ -249,43 +249,43 @@ static void test_a_configuration_that_is_not_there_exits_78(void **state)
     static const char *const NAMES[] = {"run", "check", "send", "ledger"};
     for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
         assert_int_equal(call_by_name(NAMES[i], "--config no/such/file.conf"), EX_CONFIG);
-        assert_says(&world.err, "no/such/file.conf");
+        assert_says(&fixture.err, "no/such/file.conf");
     }
-    assert_int_equal(world.bridge_runs, 0);
+    assert_int_equal(fixture.bridge_runs, 0);
 }
 
 static void test_a_faulty_configuration_is_told_by_line_and_exits_78(void **state)
 {
     (void)state;
     assert_int_equal(call_by_name("check", "-c tests/vectors/settings/faults.conf"), EX_CONFIG);
-    assert_says(&world.err, "tests/vectors/settings/faults.conf:");
-    assert_string_equal(world.out.data, "");
+    assert_says(&fixture.err, "tests/vectors/settings/faults.conf:");
+    assert_string_equal(fixture.out.data, "");
     assert_int_equal(call_by_name("run", "-c tests/vectors/settings/faults.conf"), EX_CONFIG);
-    assert_int_equal(world.bridge_runs, 0);
+    assert_int_equal(fixture.bridge_runs, 0);
 }
 
 static void test_check_says_that_a_good_configuration_has_no_errors(void **state)
 {
     (void)state;
     assert_int_equal(call_by_name("check", "--config=config/minimal.conf"), EX_OK);
-    assert_string_equal(world.out.data, "config/minimal.conf: no errors\n");
+    assert_string_equal(fixture.out.data, "config/minimal.conf: no errors\n");
 }
 
 static void test_check_prints_the_complete_settings(void **state)
 {
     (void)state;
     assert_int_equal(call_by_name("check", "-pc config/minimal.conf"), EX_OK);
-    assert_says(&world.out, "sqlite:ledger.db");
-    assert_says(&world.out, "success_ttl_s");
+    assert_says(&fixture.out, "sqlite:ledger.db");
+    assert_says(&fixture.out, "success_ttl_s");
 }
 
 static void test_run_hands_the_settings_to_the_bridge_and_exits_with_its_code(void **state)
 {
     (void)state;
     assert_int_equal(call_by_name("run", "--config config/minimal.conf"), EXIT_STORE);
-    assert_int_equal(world.bridge_runs, 1);
-    assert_string_equal(world.store, "sqlite:ledger.db");
-    assert_string_equal(world.program, "/the/program");
+    assert_int_equal(fixture.bridge_runs, 1);
+    assert_string_equal(fixture.store, "sqlite:ledger.db");
+    assert_string_equal(fixture.program, "/the/program");
 }
 
 static void test_a_timeout_is_a_number_of_seconds_in_its_range(void **state)
@@ -322,9 +322,9 @@ static void test_a_version_is_printed_with_those_of_the_libraries(void **state)
     static const char *const LIBRARIES[] = {"paho-mqtt ", "libcurl ", "openssl ",
                                             "libuv ",     "sqlite ",  "libmicrohttpd "};
     assert_int_equal(call_by_name("version", ""), EX_OK);
-    assert_says(&world.out, "ecs-mqtt-bridge " BRIDGE_VERSION "\n");
+    assert_says(&fixture.out, "ecs-mqtt-bridge " BRIDGE_VERSION "\n");
     for (size_t i = 0; i < sizeof LIBRARIES / sizeof LIBRARIES[0]; i++) {
-        assert_says(&world.out, LIBRARIES[i]);
+        assert_says(&fixture.out, LIBRARIES[i]);
     }
 }
 

@@ -1,7 +1,7 @@
 /* Programs that print credentials: what they may say, and how long they may take. */
 #include "base/mem.h"
 #include "credentials/profiles.h"
-#include "support/credential_rig.h"
+#include "support/credential_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,57 +28,61 @@
 #define START_ONE "sleep 1000 & echo $! >\"${0%/*}/pid\"; "
 
 /* Runs a shell script of the folder. */
-static struct credential_source *script(struct rig *rig, const char *content, int64_t timeout_ms)
+static struct credential_source *script(struct fixture *fixture, const char *content,
+                                        int64_t timeout_ms)
 {
     struct buf command = {0};
-    buf_printf(&command, "/bin/sh '%s'", rig_file(rig, "helper", 0700, content));
+    buf_printf(&command, "/bin/sh '%s'", fixture_file(fixture, "helper", 0700, content));
     struct credential_source *source =
-        credentials_external_new(&rig->context, command.data, timeout_ms);
+        credentials_external_new(&fixture->context, command.data, timeout_ms);
     buf_fini(&command);
     return source;
 }
 
 /* What a program prints, from a file. */
-static void get_printed(struct rig *rig, const char *printed)
+static void get_printed(struct fixture *fixture, const char *printed)
 {
-    rig_file(rig, "printed", 0600, printed);
+    fixture_file(fixture, "printed", 0600, printed);
     char text[512];
-    snprintf(text, sizeof text, "cat %s/printed", rig->folder);
-    rig_get_once(rig, script(rig, text, FAR_MS));
+    snprintf(text, sizeof text, "cat %s/printed", fixture->folder);
+    fixture_get_once(fixture, script(fixture, text, FAR_MS));
 }
 
 static void test_a_key_without_an_expiration_is_for_one_use(void **state)
 {
-    struct rig *rig = *state;
-    get_printed(rig, AK "\n");
-    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
-    assert_true(rig->got.expires_at_ms == INT64_MAX);
-    assert_true(rig->got.refresh_at_ms > 0 && rig->got.refresh_at_ms <= rig->context.now_ms());
+    struct fixture *fixture = *state;
+    get_printed(fixture, AK "\n");
+    fixture_assert_got(fixture, "LTAI-ext", KEY_SECRET, NULL, "external");
+    assert_true(fixture->got.expires_at_ms == INT64_MAX);
+    assert_true(fixture->got.refresh_at_ms > 0 &&
+                fixture->got.refresh_at_ms <= fixture->context.now_ms());
 }
 
 static void test_a_session_is_renewed_before_it_expires(void **state)
 {
-    struct rig *rig = *state;
-    get_printed(rig, "{\"mode\":\"StsToken\",\"access_key_id\":\"STS.ext\",\"access_key_secret\":"
-                     "\"" KEY_SECRET "\",\"sts_token\":\"t-" SECRET_WORD
-                     "\",\"expiration\":\"" RIG_EXPIRES "\"}");
-    rig_assert_got(rig, "STS.ext", KEY_SECRET, "t-" SECRET_WORD, "external");
-    assert_true(rig->got.expires_at_ms == RIG_EXPIRES_MS);
-    assert_true(rig->got.refresh_at_ms == RIG_EXPIRES_MS - EXTERNAL_LEAD_MS);
+    struct fixture *fixture = *state;
+    get_printed(fixture,
+                "{\"mode\":\"StsToken\",\"access_key_id\":\"STS.ext\",\"access_key_secret\":"
+                "\"" KEY_SECRET "\",\"sts_token\":\"t-" SECRET_WORD
+                "\",\"expiration\":\"" FIXTURE_EXPIRES "\"}");
+    fixture_assert_got(fixture, "STS.ext", KEY_SECRET, "t-" SECRET_WORD, "external");
+    assert_true(fixture->got.expires_at_ms == FIXTURE_EXPIRES_MS);
+    assert_true(fixture->got.refresh_at_ms == FIXTURE_EXPIRES_MS - EXTERNAL_LEAD_MS);
 }
 
 static void test_what_a_program_leaves_empty_is_not_there(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     get_printed(
-        rig, "{\"mode\":\"AK\",\"access_key_id\":\"LTAI-ext\",\"access_key_secret\":\"" KEY_SECRET
-             "\",\"sts_token\":\"\",\"expiration\":\"\"}");
-    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
+        fixture,
+        "{\"mode\":\"AK\",\"access_key_id\":\"LTAI-ext\",\"access_key_secret\":\"" KEY_SECRET
+        "\",\"sts_token\":\"\",\"expiration\":\"\"}");
+    fixture_assert_got(fixture, "LTAI-ext", KEY_SECRET, NULL, "external");
 }
 
 static void test_output_of_another_form_is_told_without_it(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     static const struct {
         const char *printed;
         const char *told;
@@ -102,32 +106,35 @@ static void test_output_of_another_form_is_told_without_it(void **state)
          "access_key_secret holds a character"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        get_printed(rig, rows[i].printed);
-        rig_assert_failed(rig, STATUS_INVALID, rows[i].told);
+        get_printed(fixture, rows[i].printed);
+        fixture_assert_failed(fixture, STATUS_INVALID, rows[i].told);
     }
 }
 
 static void test_a_failing_program_is_told_by_its_end_alone(void **state)
 {
-    struct rig *rig = *state;
-    rig_get_once(rig, script(rig, "echo '" AK "'; echo " SECRET_WORD " >&2; exit 7", FAR_MS));
-    rig_assert_failed(rig, STATUS_INVALID, "process_command ended with exit status 7");
-    rig_get_once(rig, script(rig, "kill -TERM $$", FAR_MS));
-    rig_assert_failed(rig, STATUS_INVALID, "process_command was ended by signal 15");
-    rig_get_once(rig, credentials_external_new(&rig->context, "/nowhere/at-all", FAR_MS));
-    rig_assert_failed(rig, STATUS_INVALID,
-                      "process_command cannot be started: No such file or directory");
-    rig_get_once(rig, credentials_external_new(&rig->context, "echo 'x", FAR_MS));
-    rig_assert_failed(rig, STATUS_INVALID, "process_command has a single quote without its end");
-    rig_get_once(rig, credentials_external_new(&rig->context, " ", FAR_MS));
-    rig_assert_failed(rig, STATUS_INVALID, "process_command is empty");
+    struct fixture *fixture = *state;
+    fixture_get_once(fixture,
+                     script(fixture, "echo '" AK "'; echo " SECRET_WORD " >&2; exit 7", FAR_MS));
+    fixture_assert_failed(fixture, STATUS_INVALID, "process_command ended with exit status 7");
+    fixture_get_once(fixture, script(fixture, "kill -TERM $$", FAR_MS));
+    fixture_assert_failed(fixture, STATUS_INVALID, "process_command was ended by signal 15");
+    fixture_get_once(fixture,
+                     credentials_external_new(&fixture->context, "/nowhere/at-all", FAR_MS));
+    fixture_assert_failed(fixture, STATUS_INVALID,
+                          "process_command cannot be started: No such file or directory");
+    fixture_get_once(fixture, credentials_external_new(&fixture->context, "echo 'x", FAR_MS));
+    fixture_assert_failed(fixture, STATUS_INVALID,
+                          "process_command has a single quote without its end");
+    fixture_get_once(fixture, credentials_external_new(&fixture->context, " ", FAR_MS));
+    fixture_assert_failed(fixture, STATUS_INVALID, "process_command is empty");
 }
 
 /* Where a script writes the number of a process it has started; nobody need be reading by then. */
-static int open_pids(struct rig *rig)
+static int open_pids(struct fixture *fixture)
 {
     char path[128];
-    snprintf(path, sizeof path, "%s/pid", rig->folder);
+    snprintf(path, sizeof path, "%s/pid", fixture->folder);
     assert_int_equal(mkfifo(path, 0600), 0);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
@@ -160,63 +167,63 @@ static void wait_for_end(pid_t pid)
 
 static void test_a_program_that_takes_too_long_is_killed_with_all_it_started(void **state)
 {
-    struct rig *rig = *state;
-    int pids = open_pids(rig);
-    rig_get_once(rig, script(rig, START_ONE "wait", 300));
-    rig_assert_failed(rig, STATUS_INVALID, "process_command did not end in time");
+    struct fixture *fixture = *state;
+    int pids = open_pids(fixture);
+    fixture_get_once(fixture, script(fixture, START_ONE "wait", 300));
+    fixture_assert_failed(fixture, STATUS_INVALID, "process_command did not end in time");
     wait_for_end(read_pid(pids));
 }
 
 static void test_a_program_that_prints_without_end_is_killed(void **state)
 {
-    struct rig *rig = *state;
-    rig_get_once(rig, script(rig, "exec yes " SECRET_WORD, FAR_MS));
-    rig_assert_failed(rig, STATUS_INVALID, "process_command printed more than 65536 bytes");
-    rig_get_once(rig, script(rig, "head -c 65537 /dev/zero", FAR_MS));
-    rig_assert_failed(rig, STATUS_INVALID, "process_command printed more than 65536 bytes");
+    struct fixture *fixture = *state;
+    fixture_get_once(fixture, script(fixture, "exec yes " SECRET_WORD, FAR_MS));
+    fixture_assert_failed(fixture, STATUS_INVALID, "process_command printed more than 65536 bytes");
+    fixture_get_once(fixture, script(fixture, "head -c 65537 /dev/zero", FAR_MS));
+    fixture_assert_failed(fixture, STATUS_INVALID, "process_command printed more than 65536 bytes");
 }
 
 static void test_output_up_to_the_limit_is_read_whole(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     struct buf printed = {0};
     buf_append_text(&printed, AK);
     while (printed.length < EXTERNAL_OUTPUT_BYTES_MAX) {
         buf_append_char(&printed, ' ');
     }
-    get_printed(rig, printed.data);
-    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
+    get_printed(fixture, printed.data);
+    fixture_assert_got(fixture, "LTAI-ext", KEY_SECRET, NULL, "external");
     buf_fini(&printed);
 }
 
 static void test_what_a_program_leaves_running_is_not_waited_for(void **state)
 {
-    struct rig *rig = *state;
-    int pids = open_pids(rig);
-    rig_get_once(rig, script(rig, START_ONE "echo '" AK "'", FAR_MS));
-    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
+    struct fixture *fixture = *state;
+    int pids = open_pids(fixture);
+    fixture_get_once(fixture, script(fixture, START_ONE "echo '" AK "'", FAR_MS));
+    fixture_assert_got(fixture, "LTAI-ext", KEY_SECRET, NULL, "external");
     assert_int_equal(kill(read_pid(pids), SIGKILL), 0);
 }
 
 static void test_no_shell_comes_between(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     char command[512];
     char path[128];
-    snprintf(path, sizeof path, "%s/made", rig->folder);
+    snprintf(path, sizeof path, "%s/made", fixture->folder);
     snprintf(command, sizeof command,
              "/bin/sh %s '$(touch %s)' `touch %s` ';' touch %s '*' $HOME \"two words\"",
-             rig_file(rig, "helper", 0700,
-                      "test \"$1\" = \"\\$(touch $0/../made)\" || true\n"
-                      "printf '%s\\n' \"$@\" >\"${0%/*}/words\"\necho '" AK "'\n"),
+             fixture_file(fixture, "helper", 0700,
+                          "test \"$1\" = \"\\$(touch $0/../made)\" || true\n"
+                          "printf '%s\\n' \"$@\" >\"${0%/*}/words\"\necho '" AK "'\n"),
              path, path, path);
-    rig_get_once(rig, credentials_external_new(&rig->context, command, FAR_MS));
-    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
+    fixture_get_once(fixture, credentials_external_new(&fixture->context, command, FAR_MS));
+    fixture_assert_got(fixture, "LTAI-ext", KEY_SECRET, NULL, "external");
     assert_int_equal(access(path, F_OK), -1);
     char words[1024] = "";
     char expected[1024];
     char words_path[128];
-    snprintf(words_path, sizeof words_path, "%s/words", rig->folder);
+    snprintf(words_path, sizeof words_path, "%s/words", fixture->folder);
     FILE *file = fopen(words_path, "re");
     assert_non_null(file);
     size_t length = fread(words, 1, sizeof words - 1, file);
@@ -229,17 +236,18 @@ static void test_no_shell_comes_between(void **state)
 
 static void test_the_environment_is_passed_on_and_descriptors_are_not(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     char words_path[128];
     char seen[256] = "";
     setenv("BRIDGE_TEST_VARIABLE", "passed on", 1);
-    rig_get_once(rig, script(rig,
-                             "(echo \"$BRIDGE_TEST_VARIABLE\"; readlink /proc/self/fd/0; ls "
-                             "/proc/$$/fd | tr '\\n' ' ') >\"${0%/*}/seen\"; echo '" AK "'",
-                             FAR_MS));
+    fixture_get_once(fixture,
+                     script(fixture,
+                            "(echo \"$BRIDGE_TEST_VARIABLE\"; readlink /proc/self/fd/0; ls "
+                            "/proc/$$/fd | tr '\\n' ' ') >\"${0%/*}/seen\"; echo '" AK "'",
+                            FAR_MS));
     unsetenv("BRIDGE_TEST_VARIABLE");
-    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "external");
-    snprintf(words_path, sizeof words_path, "%s/seen", rig->folder);
+    fixture_assert_got(fixture, "LTAI-ext", KEY_SECRET, NULL, "external");
+    snprintf(words_path, sizeof words_path, "%s/seen", fixture->folder);
     FILE *file = fopen(words_path, "re");
     assert_non_null(file);
     size_t length = fread(seen, 1, sizeof seen - 1, file);
@@ -251,16 +259,16 @@ static void test_the_environment_is_passed_on_and_descriptors_are_not(void **sta
 
 static void test_it_is_run_for_each_get(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     struct credential_source *source = script(
-        rig,
+        fixture,
         "echo >>\"${0%/*}/runs\"; n=$(wc -l <\"${0%/*}/runs\"); echo "
         "'{\"mode\":\"AK\",\"access_key_id\":\"'$n'\",\"access_key_secret\":\"" KEY_SECRET "\"}'",
         FAR_MS);
-    rig_get(rig, source);
-    rig_assert_got(rig, "1", KEY_SECRET, NULL, "external");
-    rig_get(rig, source);
-    rig_assert_got(rig, "2", KEY_SECRET, NULL, "external");
+    fixture_get(fixture, source);
+    fixture_assert_got(fixture, "1", KEY_SECRET, NULL, "external");
+    fixture_get(fixture, source);
+    fixture_assert_got(fixture, "2", KEY_SECRET, NULL, "external");
     assert_true(credentials_refused(source, 1));
     credentials_source_free(source);
 }
@@ -277,9 +285,9 @@ static void never(void *arg, enum status status, const struct credentials *crede
 
 static void test_a_source_freed_in_the_middle_takes_its_program_along(void **state)
 {
-    struct rig *rig = *state;
-    int pids = open_pids(rig);
-    struct credential_source *source = script(rig, START_ONE "wait", FAR_MS);
+    struct fixture *fixture = *state;
+    int pids = open_pids(fixture);
+    struct credential_source *source = script(fixture, START_ONE "wait", FAR_MS);
     credentials_get(source, never, NULL);
     pid_t pid = read_pid(pids);
     credentials_source_free(source);
@@ -289,20 +297,20 @@ static void test_a_source_freed_in_the_middle_takes_its_program_along(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
-        RIG_TEST(test_a_key_without_an_expiration_is_for_one_use),
-        RIG_TEST(test_a_session_is_renewed_before_it_expires),
-        RIG_TEST(test_what_a_program_leaves_empty_is_not_there),
-        RIG_TEST(test_output_of_another_form_is_told_without_it),
-        RIG_TEST(test_a_failing_program_is_told_by_its_end_alone),
-        RIG_TEST(test_a_program_that_takes_too_long_is_killed_with_all_it_started),
-        RIG_TEST(test_a_program_that_prints_without_end_is_killed),
-        RIG_TEST(test_output_up_to_the_limit_is_read_whole),
-        RIG_TEST(test_what_a_program_leaves_running_is_not_waited_for),
-        RIG_TEST(test_no_shell_comes_between),
-        RIG_TEST(test_the_environment_is_passed_on_and_descriptors_are_not),
-        RIG_TEST(test_it_is_run_for_each_get),
-        RIG_TEST(test_a_source_freed_in_the_middle_takes_its_program_along),
+#define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
+        FIXTURE_TEST(test_a_key_without_an_expiration_is_for_one_use),
+        FIXTURE_TEST(test_a_session_is_renewed_before_it_expires),
+        FIXTURE_TEST(test_what_a_program_leaves_empty_is_not_there),
+        FIXTURE_TEST(test_output_of_another_form_is_told_without_it),
+        FIXTURE_TEST(test_a_failing_program_is_told_by_its_end_alone),
+        FIXTURE_TEST(test_a_program_that_takes_too_long_is_killed_with_all_it_started),
+        FIXTURE_TEST(test_a_program_that_prints_without_end_is_killed),
+        FIXTURE_TEST(test_output_up_to_the_limit_is_read_whole),
+        FIXTURE_TEST(test_what_a_program_leaves_running_is_not_waited_for),
+        FIXTURE_TEST(test_no_shell_comes_between),
+        FIXTURE_TEST(test_the_environment_is_passed_on_and_descriptors_are_not),
+        FIXTURE_TEST(test_it_is_run_for_each_get),
+        FIXTURE_TEST(test_a_source_freed_in_the_middle_takes_its_program_along),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* Profiles in the files of the vendor's tools, and CloudSSO, which is found there only. */
 #include "base/mem.h"
 #include "credentials/profiles.h"
-#include "support/credential_rig.h"
+#include "support/credential_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,176 +28,178 @@
 #define FAR_S  "4071006245"
 #define PAST_S "1600000000"
 
-static void get_cli(struct rig *rig, const char *content)
+static void get_cli(struct fixture *fixture, const char *content)
 {
-    rig_file(rig, CLI_FILE, 0600, content);
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
+    fixture_file(fixture, CLI_FILE, 0600, content);
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
 }
 
-static void get_ini(struct rig *rig, const char *content)
+static void get_ini(struct fixture *fixture, const char *content)
 {
-    rig_file(rig, INI_FILE, 0600, content);
-    rig_get_once(rig, credentials_profile_open(&rig->context));
+    fixture_file(fixture, INI_FILE, 0600, content);
+    fixture_get_once(fixture, credentials_profile_open(&fixture->context));
 }
 
 /* --- the command line's file --- */
 
 static void test_a_key_or_a_session_comes_from_the_current_profile(void **state)
 {
-    struct rig *rig = *state;
-    get_cli(rig, ONLY("\"mode\":\"AK\"," KEY));
-    rig_assert_got(rig, "LTAI-cli", KEY_SECRET, NULL, "cli_profile/static_ak");
-    assert_true(rig->got.expires_at_ms == INT64_MAX);
-    get_cli(rig, ONLY("\"mode\":\"StsToken\",\"sts_token\":\"t-" SECRET_WORD "\"," KEY));
-    rig_assert_got(rig, "LTAI-cli", KEY_SECRET, "t-" SECRET_WORD, "cli_profile/static_sts");
+    struct fixture *fixture = *state;
+    get_cli(fixture, ONLY("\"mode\":\"AK\"," KEY));
+    fixture_assert_got(fixture, "LTAI-cli", KEY_SECRET, NULL, "cli_profile/static_ak");
+    assert_true(fixture->got.expires_at_ms == INT64_MAX);
+    get_cli(fixture, ONLY("\"mode\":\"StsToken\",\"sts_token\":\"t-" SECRET_WORD "\"," KEY));
+    fixture_assert_got(fixture, "LTAI-cli", KEY_SECRET, "t-" SECRET_WORD, "cli_profile/static_sts");
 }
 
 static void test_a_role_of_a_profile_is_assumed(void **state)
 {
-    struct rig *rig = *state;
-    rig->answer = (struct rig_answer){200, RIG_STS("STS.role"), false, KEY_SECRET, NULL};
-    get_cli(rig, ONLY("\"mode\":\"RamRoleArn\",\"expired_seconds\":1800,\"external_id\":\"x7\","
-                      "\"policy\":\"{}\"," KEY "," ROLE));
-    rig_assert_got(rig, "STS.role", SESSION, TOKEN, "cli_profile/ram_role_arn/static_ak");
-    assert_true(rig->got.expires_at_ms == RIG_EXPIRES_MS);
-    assert_string_equal(rig_parameter(rig, "RoleArn"), ARN);
-    assert_string_equal(rig_parameter(rig, "RoleSessionName"), "cli-session");
-    assert_string_equal(rig_parameter(rig, "DurationSeconds"), "1800");
-    assert_string_equal(rig_parameter(rig, "ExternalId"), "x7");
-    assert_string_equal(rig_parameter(rig, "Policy"), "{}");
+    struct fixture *fixture = *state;
+    fixture->answer =
+        (struct fixture_answer){200, FIXTURE_STS("STS.role"), false, KEY_SECRET, NULL};
+    get_cli(fixture, ONLY("\"mode\":\"RamRoleArn\",\"expired_seconds\":1800,\"external_id\":\"x7\","
+                          "\"policy\":\"{}\"," KEY "," ROLE));
+    fixture_assert_got(fixture, "STS.role", SESSION, TOKEN, "cli_profile/ram_role_arn/static_ak");
+    assert_true(fixture->got.expires_at_ms == FIXTURE_EXPIRES_MS);
+    assert_string_equal(fixture_parameter(fixture, "RoleArn"), ARN);
+    assert_string_equal(fixture_parameter(fixture, "RoleSessionName"), "cli-session");
+    assert_string_equal(fixture_parameter(fixture, "DurationSeconds"), "1800");
+    assert_string_equal(fixture_parameter(fixture, "ExternalId"), "x7");
+    assert_string_equal(fixture_parameter(fixture, "Policy"), "{}");
 }
 
 static void test_a_role_stands_on_another_profile(void **state)
 {
-    struct rig *rig = *state;
-    rig->answer = (struct rig_answer){200, RIG_STS("STS.role"), false, KEY_SECRET, NULL};
-    get_cli(rig,
+    struct fixture *fixture = *state;
+    fixture->answer =
+        (struct fixture_answer){200, FIXTURE_STS("STS.role"), false, KEY_SECRET, NULL};
+    get_cli(fixture,
             "{\"current\":\"b\",\"profiles\":[{\"name\":\"b\",\"mode\":\"ChainableRamRoleArn\","
             "\"source_profile\":\"a\"," ROLE "},{\"name\":\"a\",\"mode\":\"StsToken\","
             "\"sts_token\":\"t-" SECRET_WORD "\"," KEY "}]}");
-    rig_assert_got(rig, "STS.role", SESSION, TOKEN, "cli_profile/ram_role_arn/static_sts");
-    assert_string_equal(rig_parameter(rig, "SecurityToken"), "t-" SECRET_WORD);
-    assert_string_equal(rig_parameter(rig, "AccessKeyId"), "LTAI-cli");
+    fixture_assert_got(fixture, "STS.role", SESSION, TOKEN, "cli_profile/ram_role_arn/static_sts");
+    assert_string_equal(fixture_parameter(fixture, "SecurityToken"), "t-" SECRET_WORD);
+    assert_string_equal(fixture_parameter(fixture, "AccessKeyId"), "LTAI-cli");
 }
 
 /* The second role is signed for with the session of the first. */
 static void test_two_roles_one_on_the_other_are_two_requests(void **state)
 {
-    struct rig *rig = *state;
-    rig->answer = (struct rig_answer){200, RIG_STS("STS.role"), false, NULL, NULL};
-    get_cli(rig,
+    struct fixture *fixture = *state;
+    fixture->answer = (struct fixture_answer){200, FIXTURE_STS("STS.role"), false, NULL, NULL};
+    get_cli(fixture,
             "{\"current\":\"c\",\"profiles\":[{\"name\":\"c\",\"mode\":\"ChainableRamRoleArn\","
             "\"source_profile\":\"a\"," ROLE "},{\"name\":\"a\",\"mode\":\"RamRoleArn\"," KEY
             "," ROLE "}]}");
-    rig_assert_got(rig, "STS.role", SESSION, TOKEN,
-                   "cli_profile/ram_role_arn/ram_role_arn/static_ak");
-    assert_int_equal(peer_requests(rig->peer), 2);
-    assert_string_equal(rig_parameter(rig, "SecurityToken"), TOKEN);
-    assert_string_equal(rig_parameter(rig, "AccessKeyId"), "STS.role");
+    fixture_assert_got(fixture, "STS.role", SESSION, TOKEN,
+                       "cli_profile/ram_role_arn/ram_role_arn/static_ak");
+    assert_int_equal(peer_requests(fixture->peer), 2);
+    assert_string_equal(fixture_parameter(fixture, "SecurityToken"), TOKEN);
+    assert_string_equal(fixture_parameter(fixture, "AccessKeyId"), "STS.role");
 }
 
 static void test_a_circle_of_profiles_is_refused_before_anyone_is_asked(void **state)
 {
-    struct rig *rig = *state;
-    get_cli(rig,
+    struct fixture *fixture = *state;
+    get_cli(fixture,
             "{\"current\":\"a\",\"profiles\":[{\"name\":\"a\",\"mode\":\"ChainableRamRoleArn\","
             "\"source_profile\":\"b\"," ROLE "},{\"name\":\"b\",\"mode\":"
             "\"ChainableRamRoleArn\",\"source_profile\":\"a\"," ROLE "}]}");
-    rig_assert_failed(rig, STATUS_INVALID, "leads in a circle");
-    assert_int_equal(peer_requests(rig->peer), 0);
+    fixture_assert_failed(fixture, STATUS_INVALID, "leads in a circle");
+    assert_int_equal(peer_requests(fixture->peer), 0);
 }
 
 static void test_the_oidc_token_of_a_profile_is_used(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     char text[1024];
-    rig->answer = (struct rig_answer){200, RIG_STS("STS.oidc"), false, NULL, NULL};
+    fixture->answer = (struct fixture_answer){200, FIXTURE_STS("STS.oidc"), false, NULL, NULL};
     snprintf(text, sizeof text,
              ONLY("\"mode\":\"OIDC\",\"oidc_provider_arn\":\"acs:ram::1:oidc-provider/k\","
                   "\"oidc_token_file\":\"%s\"," ROLE),
-             rig_file(rig, "token", 0600, "jwt." SECRET_WORD "\n"));
-    get_cli(rig, text);
-    rig_assert_got(rig, "STS.oidc", SESSION, TOKEN, "cli_profile/oidc_role_arn");
-    assert_string_equal(rig_parameter(rig, "OIDCToken"), "jwt." SECRET_WORD);
-    assert_string_equal(rig_parameter(rig, "RoleSessionName"), "cli-session");
+             fixture_file(fixture, "token", 0600, "jwt." SECRET_WORD "\n"));
+    get_cli(fixture, text);
+    fixture_assert_got(fixture, "STS.oidc", SESSION, TOKEN, "cli_profile/oidc_role_arn");
+    assert_string_equal(fixture_parameter(fixture, "OIDCToken"), "jwt." SECRET_WORD);
+    assert_string_equal(fixture_parameter(fixture, "RoleSessionName"), "cli-session");
 }
 
 static void test_the_program_of_a_profile_is_run(void **state)
 {
-    struct rig *rig = *state;
-    get_cli(rig, ONLY("\"mode\":\"External\",\"process_command\":\"printf %s "
-                      "'{\\\"mode\\\":\\\"AK\\\",\\\"access_key_id\\\":\\\"LTAI-ext\\\","
-                      "\\\"access_key_secret\\\":\\\"" KEY_SECRET "\\\"}'\""));
-    rig_assert_got(rig, "LTAI-ext", KEY_SECRET, NULL, "cli_profile/external");
-    get_cli(rig, ONLY("\"mode\":\"External\",\"process_command\":\"false " SECRET_WORD "\""));
-    rig_assert_failed(rig, STATUS_INVALID,
-                      "profile \"a\": process_command ended with exit status 1");
+    struct fixture *fixture = *state;
+    get_cli(fixture, ONLY("\"mode\":\"External\",\"process_command\":\"printf %s "
+                          "'{\\\"mode\\\":\\\"AK\\\",\\\"access_key_id\\\":\\\"LTAI-ext\\\","
+                          "\\\"access_key_secret\\\":\\\"" KEY_SECRET "\\\"}'\""));
+    fixture_assert_got(fixture, "LTAI-ext", KEY_SECRET, NULL, "cli_profile/external");
+    get_cli(fixture, ONLY("\"mode\":\"External\",\"process_command\":\"false " SECRET_WORD "\""));
+    fixture_assert_failed(fixture, STATUS_INVALID,
+                          "profile \"a\": process_command ended with exit status 1");
 }
 
 static void test_a_profile_is_chosen_by_setting_variable_or_file(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     static char third[] = "c";
-    rig_file(
-        rig, CLI_FILE, 0600,
+    fixture_file(
+        fixture, CLI_FILE, 0600,
         "{\"current\":\"a\",\"profiles\":["
         "{\"name\":\"a\",\"mode\":\"AK\",\"access_key_id\":\"one\",\"access_key_secret\":\"x\"},"
         "{\"name\":\"b\",\"mode\":\"AK\",\"access_key_id\":\"two\",\"access_key_secret\":\"x\"},"
         "{\"name\":\"c\",\"mode\":\"AK\",\"access_key_id\":\"three\",\"access_key_secret\":\"x\""
         "}]}");
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-    rig_assert_got(rig, "one", "x", NULL, "cli_profile/static_ak");
-    rig_env("ALIBABA_CLOUD_PROFILE", "b");
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-    rig_assert_got(rig, "two", "x", NULL, "cli_profile/static_ak");
-    rig->settings.profile = third;
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-    rig_assert_got(rig, "three", "x", NULL, "cli_profile/static_ak");
-    rig->settings.profile = third + 1;
-    rig_env("ALIBABA_CLOUD_PROFILE", "d");
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-    rig_assert_failed(rig, STATUS_NOT_FOUND, "there is no profile \"d\"");
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+    fixture_assert_got(fixture, "one", "x", NULL, "cli_profile/static_ak");
+    fixture_env("ALIBABA_CLOUD_PROFILE", "b");
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+    fixture_assert_got(fixture, "two", "x", NULL, "cli_profile/static_ak");
+    fixture->settings.profile = third;
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+    fixture_assert_got(fixture, "three", "x", NULL, "cli_profile/static_ak");
+    fixture->settings.profile = third + 1;
+    fixture_env("ALIBABA_CLOUD_PROFILE", "d");
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_NOT_FOUND, "there is no profile \"d\"");
 }
 
 static void test_the_file_is_chosen_by_setting_or_variable_and_can_be_turned_off(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     char path[256];
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-    rig_assert_failed(rig, STATUS_NOT_FOUND, "/.aliyun/config.json cannot be opened");
-    rig_env("ALIBABA_CLOUD_CONFIG_FILE",
-            rig_file(rig, "elsewhere.json", 0600, ONLY("\"mode\":\"AK\"," KEY)));
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-    rig_assert_got(rig, "LTAI-cli", KEY_SECRET, NULL, "cli_profile/static_ak");
-    snprintf(path, sizeof path, "%s/nowhere.json", rig->folder);
-    rig->settings.cli_profile_file = path;
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-    rig_assert_failed(rig, STATUS_NOT_FOUND, "/nowhere.json cannot be opened");
-    rig->settings.cli_profile_file = rig->settings.uri;
-    rig_env("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "True");
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-    rig_assert_failed(rig, STATUS_NOT_FOUND, "ALIBABA_CLOUD_CLI_PROFILE_DISABLED");
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_NOT_FOUND, "/.aliyun/config.json cannot be opened");
+    fixture_env("ALIBABA_CLOUD_CONFIG_FILE",
+                fixture_file(fixture, "elsewhere.json", 0600, ONLY("\"mode\":\"AK\"," KEY)));
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+    fixture_assert_got(fixture, "LTAI-cli", KEY_SECRET, NULL, "cli_profile/static_ak");
+    snprintf(path, sizeof path, "%s/nowhere.json", fixture->folder);
+    fixture->settings.cli_profile_file = path;
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_NOT_FOUND, "/nowhere.json cannot be opened");
+    fixture->settings.cli_profile_file = fixture->settings.uri;
+    fixture_env("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "True");
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_NOT_FOUND, "ALIBABA_CLOUD_CLI_PROFILE_DISABLED");
 }
 
 static void test_a_file_that_was_changed_counts_from_the_next_get_on(void **state)
 {
-    struct rig *rig = *state;
-    struct credential_source *source = credentials_cli_profile_open(&rig->context);
-    rig_file(rig, CLI_FILE, 0600, ONLY("\"mode\":\"AK\"," KEY));
-    rig_get(rig, source);
+    struct fixture *fixture = *state;
+    struct credential_source *source = credentials_cli_profile_open(&fixture->context);
+    fixture_file(fixture, CLI_FILE, 0600, ONLY("\"mode\":\"AK\"," KEY));
+    fixture_get(fixture, source);
     assert_true(credentials_refused(source, 1));
-    rig_file(
-        rig, CLI_FILE, 0600,
+    fixture_file(
+        fixture, CLI_FILE, 0600,
         ONLY("\"mode\":\"AK\",\"access_key_id\":\"LTAI-new\",\"access_key_secret\":\"" KEY_SECRET
              "\""));
-    rig_get(rig, source);
-    rig_assert_got(rig, "LTAI-new", KEY_SECRET, NULL, "cli_profile/static_ak");
+    fixture_get(fixture, source);
+    fixture_assert_got(fixture, "LTAI-new", KEY_SECRET, NULL, "cli_profile/static_ak");
     credentials_source_free(source);
 }
 
 static void test_what_is_wrong_in_the_file_is_told_with_its_path(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     static const struct {
         const char *content;
         const char *told;
@@ -212,45 +214,47 @@ static void test_what_is_wrong_in_the_file_is_told_with_its_path(void **state)
         {ONLY("\"mode\":\"RamRoleArn\",\"external_id\":\"x\"," KEY "," ROLE), "2 to 1224 bytes"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        get_cli(rig, rows[i].content);
-        rig_assert_failed(rig, STATUS_INVALID, rows[i].told);
+        get_cli(fixture, rows[i].content);
+        fixture_assert_failed(fixture, STATUS_INVALID, rows[i].told);
     }
-    assert_int_equal(peer_requests(rig->peer), 0);
+    assert_int_equal(peer_requests(fixture->peer), 0);
 }
 
 static void test_the_region_of_a_profile_leads_to_its_sts(void **state)
 {
-    struct rig *rig = *state;
-    rig->settings.sts_endpoint = rig->settings.uri;
-    get_cli(rig, ONLY("\"mode\":\"RamRoleArn\",\"sts_region\":\"a/b\"," KEY "," ROLE));
-    rig_assert_failed(rig, STATUS_INVALID, "config.json: profile \"a\": the STS region must be");
-    rig->answer = (struct rig_answer){200, RIG_STS("STS.role"), false, KEY_SECRET, NULL};
+    struct fixture *fixture = *state;
+    fixture->settings.sts_endpoint = fixture->settings.uri;
+    get_cli(fixture, ONLY("\"mode\":\"RamRoleArn\",\"sts_region\":\"a/b\"," KEY "," ROLE));
+    fixture_assert_failed(fixture, STATUS_INVALID,
+                          "config.json: profile \"a\": the STS region must be");
+    fixture->answer =
+        (struct fixture_answer){200, FIXTURE_STS("STS.role"), false, KEY_SECRET, NULL};
     char text[1024];
     snprintf(
         text, sizeof text,
         ONLY("\"mode\":\"RamRoleArn\",\"sts_region\":\"cn-beijing\",\"sts_endpoint\":\"%s\"," KEY
              "," ROLE),
-        rig->url);
-    get_cli(rig, text);
-    rig_assert_got(rig, "STS.role", SESSION, TOKEN, "cli_profile/ram_role_arn/static_ak");
+        fixture->url);
+    get_cli(fixture, text);
+    fixture_assert_got(fixture, "STS.role", SESSION, TOKEN, "cli_profile/ram_role_arn/static_ak");
 }
 
 /* --- who may read and write the file --- */
 
 static void test_a_file_that_others_may_write_is_refused(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     static const mode_t modes[] = {0620, 0602, 0666};
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        rig_file(rig, CLI_FILE, modes[i], ONLY("\"mode\":\"AK\"," KEY));
-        rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-        rig_assert_failed(rig, STATUS_INVALID,
-                          "config.json may be written by others than its owner");
+        fixture_file(fixture, CLI_FILE, modes[i], ONLY("\"mode\":\"AK\"," KEY));
+        fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+        fixture_assert_failed(fixture, STATUS_INVALID,
+                              "config.json may be written by others than its owner");
     }
 }
 
 /* What is written to standard error meanwhile. */
-static size_t count_warnings(struct rig *rig, struct credential_source *source, int gets)
+static size_t count_warnings(struct fixture *fixture, struct credential_source *source, int gets)
 {
     char text[8192] = "";
     int pipe_fds[2];
@@ -260,7 +264,7 @@ static size_t count_warnings(struct rig *rig, struct credential_source *source, 
     dup2(pipe_fds[1], STDERR_FILENO);
     close(pipe_fds[1]);
     for (int i = 0; i < gets; i++) {
-        rig_get(rig, source);
+        fixture_get(fixture, source);
     }
     dup2(kept, STDERR_FILENO);
     close(kept);
@@ -276,71 +280,72 @@ static size_t count_warnings(struct rig *rig, struct credential_source *source, 
 
 static void test_a_file_that_others_may_read_is_warned_about_once(void **state)
 {
-    struct rig *rig = *state;
-    rig_file(rig, CLI_FILE, 0644, ONLY("\"mode\":\"AK\"," KEY));
-    struct credential_source *source = credentials_cli_profile_open(&rig->context);
-    assert_int_equal(count_warnings(rig, source, 3), 1);
-    rig_assert_got(rig, "LTAI-cli", KEY_SECRET, NULL, "cli_profile/static_ak");
+    struct fixture *fixture = *state;
+    fixture_file(fixture, CLI_FILE, 0644, ONLY("\"mode\":\"AK\"," KEY));
+    struct credential_source *source = credentials_cli_profile_open(&fixture->context);
+    assert_int_equal(count_warnings(fixture, source, 3), 1);
+    fixture_assert_got(fixture, "LTAI-cli", KEY_SECRET, NULL, "cli_profile/static_ak");
     credentials_source_free(source);
-    rig_file(rig, CLI_FILE, 0400, ONLY("\"mode\":\"AK\"," KEY));
-    source = credentials_cli_profile_open(&rig->context);
-    assert_int_equal(count_warnings(rig, source, 2), 0);
+    fixture_file(fixture, CLI_FILE, 0400, ONLY("\"mode\":\"AK\"," KEY));
+    source = credentials_cli_profile_open(&fixture->context);
+    assert_int_equal(count_warnings(fixture, source, 2), 0);
     credentials_source_free(source);
 }
 
 static void test_a_file_we_may_not_read_is_told_so(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     static const uid_t nobody = 65534;
     bool is_root = geteuid() == 0;
-    rig_file(rig, CLI_FILE, is_root ? 0600 : 0000, ONLY("\"mode\":\"AK\"," KEY));
-    assert_int_equal(chmod(rig->folder, 0755), 0);
-    struct credential_source *source = credentials_cli_profile_open(&rig->context);
+    fixture_file(fixture, CLI_FILE, is_root ? 0600 : 0000, ONLY("\"mode\":\"AK\"," KEY));
+    assert_int_equal(chmod(fixture->folder, 0755), 0);
+    struct credential_source *source = credentials_cli_profile_open(&fixture->context);
     if (is_root) {
         assert_int_equal(seteuid(nobody), 0);
     }
-    rig_get(rig, source);
+    fixture_get(fixture, source);
     if (is_root) {
         assert_int_equal(seteuid(0), 0);
     }
-    rig_assert_failed(rig, STATUS_INVALID, "config.json cannot be opened: Permission denied");
+    fixture_assert_failed(fixture, STATUS_INVALID,
+                          "config.json cannot be opened: Permission denied");
     credentials_source_free(source);
 }
 
 static void test_links_are_followed_and_what_is_no_file_is_refused(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     char link_path[256];
-    char *target = mem_strdup(rig_file(rig, "target", 0600, ONLY("\"mode\":\"AK\"," KEY)));
-    snprintf(link_path, sizeof link_path, "%s/link", rig->folder);
+    char *target = mem_strdup(fixture_file(fixture, "target", 0600, ONLY("\"mode\":\"AK\"," KEY)));
+    snprintf(link_path, sizeof link_path, "%s/link", fixture->folder);
     assert_int_equal(symlink(target, link_path), 0);
     free(target);
-    rig_env("ALIBABA_CLOUD_CONFIG_FILE", link_path);
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-    rig_assert_got(rig, "LTAI-cli", KEY_SECRET, NULL, "cli_profile/static_ak");
-    rig_env("ALIBABA_CLOUD_CONFIG_FILE", rig->folder);
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-    rig_assert_failed(rig, STATUS_INVALID, "is not a regular file");
+    fixture_env("ALIBABA_CLOUD_CONFIG_FILE", link_path);
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+    fixture_assert_got(fixture, "LTAI-cli", KEY_SECRET, NULL, "cli_profile/static_ak");
+    fixture_env("ALIBABA_CLOUD_CONFIG_FILE", fixture->folder);
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_INVALID, "is not a regular file");
     unlink(link_path);
     assert_int_equal(mkfifo(link_path, 0600), 0);
-    rig_env("ALIBABA_CLOUD_CONFIG_FILE", link_path);
-    rig_get_once(rig, credentials_cli_profile_open(&rig->context));
-    rig_assert_failed(rig, STATUS_INVALID, "/link is not a regular file");
+    fixture_env("ALIBABA_CLOUD_CONFIG_FILE", link_path);
+    fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_INVALID, "/link is not a regular file");
 }
 
 static void test_a_file_has_a_limit(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     struct buf text = {0};
     buf_append_text(&text, ONLY("\"mode\":\"AK\"," KEY));
     while (text.length < 65536) {
         buf_append_char(&text, '\n');
     }
-    get_cli(rig, text.data);
-    rig_assert_got(rig, "LTAI-cli", KEY_SECRET, NULL, "cli_profile/static_ak");
+    get_cli(fixture, text.data);
+    fixture_assert_got(fixture, "LTAI-cli", KEY_SECRET, NULL, "cli_profile/static_ak");
     buf_append_char(&text, '\n');
-    get_cli(rig, text.data);
-    rig_assert_failed(rig, STATUS_INVALID, "config.json is larger than 65536 bytes");
+    get_cli(fixture, text.data);
+    fixture_assert_failed(fixture, STATUS_INVALID, "config.json is larger than 65536 bytes");
     buf_fini(&text);
 }
 
@@ -352,16 +357,16 @@ static void count_file(void *arg, const char *path)
 
 static void test_the_files_are_told_for_others_to_look_at(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     int count = 0;
-    struct credential_source *source = credentials_cli_profile_open(&rig->context);
+    struct credential_source *source = credentials_cli_profile_open(&fixture->context);
     credentials_files(source, count_file, &count);
     assert_int_equal(count, 1);
-    rig_env("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true");
+    fixture_env("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true");
     credentials_files(source, count_file, &count);
     assert_int_equal(count, 1);
     credentials_source_free(source);
-    source = credentials_profile_open(&rig->context);
+    source = credentials_profile_open(&fixture->context);
     credentials_files(source, count_file, &count);
     assert_int_equal(count, 2);
     credentials_source_free(source);
@@ -371,45 +376,46 @@ static void test_the_files_are_told_for_others_to_look_at(void **state)
 
 static void test_a_section_holds_a_key(void **state)
 {
-    struct rig *rig = *state;
-    get_ini(rig, "[default]   # Default client\ntype = access_key   # kind\n"
-                 "access_key_id = LTAI-ini\naccess_key_secret = " KEY_SECRET "\n");
-    rig_assert_got(rig, "LTAI-ini", KEY_SECRET, NULL, "profile/static_ak");
+    struct fixture *fixture = *state;
+    get_ini(fixture, "[default]   # Default client\ntype = access_key   # kind\n"
+                     "access_key_id = LTAI-ini\naccess_key_secret = " KEY_SECRET "\n");
+    fixture_assert_got(fixture, "LTAI-ini", KEY_SECRET, NULL, "profile/static_ak");
 }
 
 static void test_a_section_holds_a_role(void **state)
 {
-    struct rig *rig = *state;
-    rig->answer = (struct rig_answer){200, RIG_STS("STS.ini"), false, KEY_SECRET, NULL};
-    rig_env("ALIBABA_CLOUD_PROFILE", "r");
-    get_ini(rig, "[r]\ntype=ram_role_arn\naccess_key_id=LTAI-ini\naccess_key_secret=" KEY_SECRET
-                 "\nrole_arn=" ARN "\nrole_session_name=ini-session\npolicy={\"a\":1}\n");
-    rig_assert_got(rig, "STS.ini", SESSION, TOKEN, "profile/ram_role_arn/static_ak");
-    assert_string_equal(rig_parameter(rig, "RoleSessionName"), "ini-session");
-    assert_string_equal(rig_parameter(rig, "DurationSeconds"), "3600");
-    assert_string_equal(rig_parameter(rig, "Policy"), "{\"a\":1}");
+    struct fixture *fixture = *state;
+    fixture->answer = (struct fixture_answer){200, FIXTURE_STS("STS.ini"), false, KEY_SECRET, NULL};
+    fixture_env("ALIBABA_CLOUD_PROFILE", "r");
+    get_ini(fixture, "[r]\ntype=ram_role_arn\naccess_key_id=LTAI-ini\naccess_key_secret=" KEY_SECRET
+                     "\nrole_arn=" ARN "\nrole_session_name=ini-session\npolicy={\"a\":1}\n");
+    fixture_assert_got(fixture, "STS.ini", SESSION, TOKEN, "profile/ram_role_arn/static_ak");
+    assert_string_equal(fixture_parameter(fixture, "RoleSessionName"), "ini-session");
+    assert_string_equal(fixture_parameter(fixture, "DurationSeconds"), "3600");
+    assert_string_equal(fixture_parameter(fixture, "Policy"), "{\"a\":1}");
 }
 
 static void test_a_section_names_another_file_and_is_read_anew(void **state)
 {
-    struct rig *rig = *state;
-    rig_env("ALIBABA_CLOUD_CREDENTIALS_FILE",
-            rig_file(rig, "keys", 0600,
+    struct fixture *fixture = *state;
+    fixture_env(
+        "ALIBABA_CLOUD_CREDENTIALS_FILE",
+        fixture_file(fixture, "keys", 0600,
                      "[default]\ntype=access_key\naccess_key_id=one\naccess_key_secret=x\n"));
-    struct credential_source *source = credentials_profile_open(&rig->context);
-    rig_get(rig, source);
-    rig_assert_got(rig, "one", "x", NULL, "profile/static_ak");
-    rig_file(rig, "keys", 0600,
-             "[default]\ntype=access_key\naccess_key_id=two\naccess_key_secret=x\n");
+    struct credential_source *source = credentials_profile_open(&fixture->context);
+    fixture_get(fixture, source);
+    fixture_assert_got(fixture, "one", "x", NULL, "profile/static_ak");
+    fixture_file(fixture, "keys", 0600,
+                 "[default]\ntype=access_key\naccess_key_id=two\naccess_key_secret=x\n");
     assert_true(credentials_refused(source, 1));
-    rig_get(rig, source);
-    rig_assert_got(rig, "two", "x", NULL, "profile/static_ak");
+    fixture_get(fixture, source);
+    fixture_assert_got(fixture, "two", "x", NULL, "profile/static_ak");
     credentials_source_free(source);
 }
 
 static void test_what_is_wrong_in_a_section_is_told_without_its_values(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     static const struct {
         const char *content;
         enum status status;
@@ -433,8 +439,8 @@ static void test_what_is_wrong_in_a_section_is_told_without_its_values(void **st
          STATUS_INVALID, "credentials: [default]: the role's ARN must have the form"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        get_ini(rig, rows[i].content);
-        rig_assert_failed(rig, rows[i].status, rows[i].told);
+        get_ini(fixture, rows[i].content);
+        fixture_assert_failed(fixture, rows[i].status, rows[i].told);
     }
 }
 
@@ -445,24 +451,24 @@ static void test_what_is_wrong_in_a_section_is_told_without_its_values(void **st
          "\"123\",\"cloud_sso_access_config\":\"ac-1\",\"access_token\":\"sso." SECRET_WORD      \
          "\",\"cloud_sso_access_token_expire\":" expires)
 
-static void get_sso(struct rig *rig, const char *expires)
+static void get_sso(struct fixture *fixture, const char *expires)
 {
     char text[1024];
-    snprintf(text, sizeof text, SSO("%s/device/login?x=y", "%s"), rig->url, expires);
-    get_cli(rig, text);
+    snprintf(text, sizeof text, SSO("%s/device/login?x=y", "%s"), fixture->url, expires);
+    get_cli(fixture, text);
 }
 
 static void test_a_signed_in_person_has_credentials(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     struct buf request = {0};
-    rig->answer = (struct rig_answer){
-        200, "{\"CloudCredential\":" RIG_KEYS("STS.sso") ",\"RequestId\":\"R\"}", false, NULL,
+    fixture->answer = (struct fixture_answer){
+        200, "{\"CloudCredential\":" FIXTURE_KEYS("STS.sso") ",\"RequestId\":\"R\"}", false, NULL,
         NULL};
-    get_sso(rig, FAR_S);
-    rig_assert_got(rig, "STS.sso", SESSION, TOKEN, "cli_profile/cloud_sso");
-    assert_true(rig->got.expires_at_ms == RIG_EXPIRES_MS);
-    peer_last_request(rig->peer, &request);
+    get_sso(fixture, FAR_S);
+    fixture_assert_got(fixture, "STS.sso", SESSION, TOKEN, "cli_profile/cloud_sso");
+    assert_true(fixture->got.expires_at_ms == FIXTURE_EXPIRES_MS);
+    peer_last_request(fixture->peer, &request);
     assert_int_equal(strncmp(request.data, "POST /cloud-credentials HTTP/1.1\r\n", 34), 0);
     assert_non_null(strstr(request.data, "authorization: Bearer sso." SECRET_WORD "\r\n"));
     assert_non_null(strstr(request.data, "content-type: application/json\r\n"));
@@ -473,65 +479,69 @@ static void test_a_signed_in_person_has_credentials(void **state)
 
 static void test_an_access_token_that_has_expired_is_told_with_what_to_do(void **state)
 {
-    struct rig *rig = *state;
-    get_sso(rig, PAST_S);
-    rig_assert_failed(rig, STATUS_INVALID, "has expired; sign in again with `aliyun configure");
-    get_sso(rig, "0");
-    rig_assert_failed(rig, STATUS_INVALID, "has expired; sign in again with `aliyun configure");
-    assert_int_equal(peer_requests(rig->peer), 0);
+    struct fixture *fixture = *state;
+    get_sso(fixture, PAST_S);
+    fixture_assert_failed(fixture, STATUS_INVALID,
+                          "has expired; sign in again with `aliyun configure");
+    get_sso(fixture, "0");
+    fixture_assert_failed(fixture, STATUS_INVALID,
+                          "has expired; sign in again with `aliyun configure");
+    assert_int_equal(peer_requests(fixture->peer), 0);
 }
 
 static void test_what_cloud_sso_refuses_is_told(void **state)
 {
-    struct rig *rig = *state;
-    rig->answer = (struct rig_answer){
+    struct fixture *fixture = *state;
+    fixture->answer = (struct fixture_answer){
         401, "{\"Code\":\"InvalidToken\",\"Message\":\"sso." SECRET_WORD " no\"}", false, NULL,
         NULL};
-    get_sso(rig, FAR_S);
-    rig_assert_failed(
-        rig, STATUS_INVALID,
+    get_sso(fixture, FAR_S);
+    fixture_assert_failed(
+        fixture, STATUS_INVALID,
         "CloudSSO answered with HTTP status 401, InvalidToken: *** no; sign in again");
-    rig->answer = (struct rig_answer){500, "", false, NULL, NULL};
-    get_sso(rig, FAR_S);
-    rig_assert_failed(rig, STATUS_INVALID, "CloudSSO answered with HTTP status 500");
-    rig->answer = (struct rig_answer){200, "{}", false, NULL, NULL};
-    get_sso(rig, FAR_S);
-    rig_assert_failed(rig, STATUS_INVALID, "the answer of CloudSSO: CloudCredential is missing");
-    get_cli(rig, SSO("http://sso.example.com/", FAR_S));
-    rig_assert_failed(rig, STATUS_INVALID, "cloud_sso_sign_in_url must begin with https://");
-    get_cli(rig, SSO("nothing", FAR_S));
-    rig_assert_failed(rig, STATUS_INVALID, "cloud_sso_sign_in_url is no URL");
+    fixture->answer = (struct fixture_answer){500, "", false, NULL, NULL};
+    get_sso(fixture, FAR_S);
+    fixture_assert_failed(fixture, STATUS_INVALID, "CloudSSO answered with HTTP status 500");
+    fixture->answer = (struct fixture_answer){200, "{}", false, NULL, NULL};
+    get_sso(fixture, FAR_S);
+    fixture_assert_failed(fixture, STATUS_INVALID,
+                          "the answer of CloudSSO: CloudCredential is missing");
+    get_cli(fixture, SSO("http://sso.example.com/", FAR_S));
+    fixture_assert_failed(fixture, STATUS_INVALID,
+                          "cloud_sso_sign_in_url must begin with https://");
+    get_cli(fixture, SSO("nothing", FAR_S));
+    fixture_assert_failed(fixture, STATUS_INVALID, "cloud_sso_sign_in_url is no URL");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
-        RIG_TEST(test_a_key_or_a_session_comes_from_the_current_profile),
-        RIG_TEST(test_a_role_of_a_profile_is_assumed),
-        RIG_TEST(test_a_role_stands_on_another_profile),
-        RIG_TEST(test_two_roles_one_on_the_other_are_two_requests),
-        RIG_TEST(test_a_circle_of_profiles_is_refused_before_anyone_is_asked),
-        RIG_TEST(test_the_oidc_token_of_a_profile_is_used),
-        RIG_TEST(test_the_program_of_a_profile_is_run),
-        RIG_TEST(test_a_profile_is_chosen_by_setting_variable_or_file),
-        RIG_TEST(test_the_file_is_chosen_by_setting_or_variable_and_can_be_turned_off),
-        RIG_TEST(test_a_file_that_was_changed_counts_from_the_next_get_on),
-        RIG_TEST(test_what_is_wrong_in_the_file_is_told_with_its_path),
-        RIG_TEST(test_the_region_of_a_profile_leads_to_its_sts),
-        RIG_TEST(test_a_file_that_others_may_write_is_refused),
-        RIG_TEST(test_a_file_that_others_may_read_is_warned_about_once),
-        RIG_TEST(test_a_file_we_may_not_read_is_told_so),
-        RIG_TEST(test_links_are_followed_and_what_is_no_file_is_refused),
-        RIG_TEST(test_a_file_has_a_limit),
-        RIG_TEST(test_the_files_are_told_for_others_to_look_at),
-        RIG_TEST(test_a_section_holds_a_key),
-        RIG_TEST(test_a_section_holds_a_role),
-        RIG_TEST(test_a_section_names_another_file_and_is_read_anew),
-        RIG_TEST(test_what_is_wrong_in_a_section_is_told_without_its_values),
-        RIG_TEST(test_a_signed_in_person_has_credentials),
-        RIG_TEST(test_an_access_token_that_has_expired_is_told_with_what_to_do),
-        RIG_TEST(test_what_cloud_sso_refuses_is_told),
+#define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
+        FIXTURE_TEST(test_a_key_or_a_session_comes_from_the_current_profile),
+        FIXTURE_TEST(test_a_role_of_a_profile_is_assumed),
+        FIXTURE_TEST(test_a_role_stands_on_another_profile),
+        FIXTURE_TEST(test_two_roles_one_on_the_other_are_two_requests),
+        FIXTURE_TEST(test_a_circle_of_profiles_is_refused_before_anyone_is_asked),
+        FIXTURE_TEST(test_the_oidc_token_of_a_profile_is_used),
+        FIXTURE_TEST(test_the_program_of_a_profile_is_run),
+        FIXTURE_TEST(test_a_profile_is_chosen_by_setting_variable_or_file),
+        FIXTURE_TEST(test_the_file_is_chosen_by_setting_or_variable_and_can_be_turned_off),
+        FIXTURE_TEST(test_a_file_that_was_changed_counts_from_the_next_get_on),
+        FIXTURE_TEST(test_what_is_wrong_in_the_file_is_told_with_its_path),
+        FIXTURE_TEST(test_the_region_of_a_profile_leads_to_its_sts),
+        FIXTURE_TEST(test_a_file_that_others_may_write_is_refused),
+        FIXTURE_TEST(test_a_file_that_others_may_read_is_warned_about_once),
+        FIXTURE_TEST(test_a_file_we_may_not_read_is_told_so),
+        FIXTURE_TEST(test_links_are_followed_and_what_is_no_file_is_refused),
+        FIXTURE_TEST(test_a_file_has_a_limit),
+        FIXTURE_TEST(test_the_files_are_told_for_others_to_look_at),
+        FIXTURE_TEST(test_a_section_holds_a_key),
+        FIXTURE_TEST(test_a_section_holds_a_role),
+        FIXTURE_TEST(test_a_section_names_another_file_and_is_read_anew),
+        FIXTURE_TEST(test_what_is_wrong_in_a_section_is_told_without_its_values),
+        FIXTURE_TEST(test_a_signed_in_person_has_credentials),
+        FIXTURE_TEST(test_an_access_token_that_has_expired_is_told_with_what_to_do),
+        FIXTURE_TEST(test_what_cloud_sso_refuses_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* Roles by way of STS: a real loop, real HTTP, and an STS on loopback that checks signatures. */
 #include "base/mem.h"
 #include "credentials/roles.h"
-#include "support/credential_rig.h"
+#include "support/credential_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,72 +21,73 @@
 
 static void set_key(const char *token)
 {
-    rig_env("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAI-key");
-    rig_env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", KEY_SECRET);
-    rig_env("ALIBABA_CLOUD_SECURITY_TOKEN", token);
-    rig_env("ALIBABA_CLOUD_ROLE_ARN", ARN);
+    fixture_env("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAI-key");
+    fixture_env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", KEY_SECRET);
+    fixture_env("ALIBABA_CLOUD_SECURITY_TOKEN", token);
+    fixture_env("ALIBABA_CLOUD_ROLE_ARN", ARN);
 }
 
-static struct rig *begin_role(void **state)
+static struct fixture *begin_role(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     set_key(NULL);
-    rig->answer = (struct rig_answer){200, RIG_STS("STS.role"), false, KEY_SECRET, NULL};
-    return rig;
+    fixture->answer =
+        (struct fixture_answer){200, FIXTURE_STS("STS.role"), false, KEY_SECRET, NULL};
+    return fixture;
 }
 
 /* --- AssumeRole --- */
 
 static void test_a_role_is_assumed_with_a_signed_request(void **state)
 {
-    struct rig *rig = begin_role(state);
-    rig_get_once(rig, credentials_ram_role_arn_open(&rig->context));
-    rig_assert_got(rig, "STS.role", SESSION, TOKEN, "ram_role_arn/env");
-    assert_true(rig->got.expires_at_ms == RIG_EXPIRES_MS);
-    assert_string_equal(rig_parameter(rig, "Action"), "AssumeRole");
-    assert_string_equal(rig_parameter(rig, "AccessKeyId"), "LTAI-key");
-    assert_string_equal(rig_parameter(rig, "RoleArn"), ARN);
-    assert_string_equal(rig_parameter(rig, "RoleSessionName"), STS_SESSION_NAME);
-    assert_string_equal(rig_parameter(rig, "DurationSeconds"), "3600");
-    assert_null(rig_parameter(rig, "SecurityToken"));
-    assert_null(rig_parameter(rig, "ExternalId"));
+    struct fixture *fixture = begin_role(state);
+    fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
+    fixture_assert_got(fixture, "STS.role", SESSION, TOKEN, "ram_role_arn/env");
+    assert_true(fixture->got.expires_at_ms == FIXTURE_EXPIRES_MS);
+    assert_string_equal(fixture_parameter(fixture, "Action"), "AssumeRole");
+    assert_string_equal(fixture_parameter(fixture, "AccessKeyId"), "LTAI-key");
+    assert_string_equal(fixture_parameter(fixture, "RoleArn"), ARN);
+    assert_string_equal(fixture_parameter(fixture, "RoleSessionName"), STS_SESSION_NAME);
+    assert_string_equal(fixture_parameter(fixture, "DurationSeconds"), "3600");
+    assert_null(fixture_parameter(fixture, "SecurityToken"));
+    assert_null(fixture_parameter(fixture, "ExternalId"));
 }
 
 static void test_a_session_token_is_passed_on_and_signed(void **state)
 {
-    struct rig *rig = begin_role(state);
+    struct fixture *fixture = begin_role(state);
     static char policy[] = "{\"Statement\":[]}";
     static char external_id[] = "partner-7";
     set_key("first-" SECRET_WORD);
-    rig_env("ALIBABA_CLOUD_ROLE_SESSION_NAME", "me@here");
-    rig->settings.role_policy = policy;
-    rig->settings.role_external_id = external_id;
-    rig->settings.role_session_s = 900;
-    rig_get_once(rig, credentials_ram_role_arn_open(&rig->context));
-    rig_assert_got(rig, "STS.role", SESSION, TOKEN, "ram_role_arn/env");
-    assert_string_equal(rig_parameter(rig, "SecurityToken"), "first-" SECRET_WORD);
-    assert_string_equal(rig_parameter(rig, "Policy"), policy);
-    assert_string_equal(rig_parameter(rig, "ExternalId"), "partner-7");
-    assert_string_equal(rig_parameter(rig, "RoleSessionName"), "me@here");
-    assert_string_equal(rig_parameter(rig, "DurationSeconds"), "900");
+    fixture_env("ALIBABA_CLOUD_ROLE_SESSION_NAME", "me@here");
+    fixture->settings.role_policy = policy;
+    fixture->settings.role_external_id = external_id;
+    fixture->settings.role_session_s = 900;
+    fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
+    fixture_assert_got(fixture, "STS.role", SESSION, TOKEN, "ram_role_arn/env");
+    assert_string_equal(fixture_parameter(fixture, "SecurityToken"), "first-" SECRET_WORD);
+    assert_string_equal(fixture_parameter(fixture, "Policy"), policy);
+    assert_string_equal(fixture_parameter(fixture, "ExternalId"), "partner-7");
+    assert_string_equal(fixture_parameter(fixture, "RoleSessionName"), "me@here");
+    assert_string_equal(fixture_parameter(fixture, "DurationSeconds"), "900");
 }
 
 static void test_another_secret_signs_otherwise_and_is_told_so(void **state)
 {
-    struct rig *rig = begin_role(state);
-    rig->answer.signing_secret = "another-" SECRET_WORD;
-    rig_get_once(rig, credentials_ram_role_arn_open(&rig->context));
-    rig_assert_failed(rig, STATUS_INVALID, "HTTP status 400, SignatureDoesNotMatch");
+    struct fixture *fixture = begin_role(state);
+    fixture->answer.signing_secret = "another-" SECRET_WORD;
+    fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_INVALID, "HTTP status 400, SignatureDoesNotMatch");
 }
 
 static void test_each_request_has_a_nonce_of_its_own(void **state)
 {
-    struct rig *rig = begin_role(state);
-    struct credential_source *source = credentials_ram_role_arn_open(&rig->context);
-    rig_get(rig, source);
-    char *first = mem_strdup(rig_parameter(rig, "SignatureNonce"));
-    rig_get(rig, source);
-    assert_string_not_equal(first, rig_parameter(rig, "SignatureNonce"));
+    struct fixture *fixture = begin_role(state);
+    struct credential_source *source = credentials_ram_role_arn_open(&fixture->context);
+    fixture_get(fixture, source);
+    char *first = mem_strdup(fixture_parameter(fixture, "SignatureNonce"));
+    fixture_get(fixture, source);
+    assert_string_not_equal(first, fixture_parameter(fixture, "SignatureNonce"));
     assert_true(credentials_refused(source, 1));
     free(first);
     credentials_source_free(source);
@@ -94,36 +95,36 @@ static void test_each_request_has_a_nonce_of_its_own(void **state)
 
 static void test_no_signer_is_told_without_asking(void **state)
 {
-    struct rig *rig = begin_role(state);
-    rig_env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", NULL);
-    rig_get_once(rig, credentials_ram_role_arn_open(&rig->context));
-    rig_assert_failed(rig, STATUS_INVALID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET is not");
-    assert_int_equal(peer_requests(rig->peer), 0);
+    struct fixture *fixture = begin_role(state);
+    fixture_env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", NULL);
+    fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_INVALID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET is not");
+    assert_int_equal(peer_requests(fixture->peer), 0);
 }
 
 static void test_a_role_that_cannot_be_is_told_without_asking(void **state)
 {
-    struct rig *rig = begin_role(state);
+    struct fixture *fixture = begin_role(state);
     static char region[] = "no region";
-    rig_env("ALIBABA_CLOUD_ROLE_ARN", NULL);
-    rig_get_once(rig, credentials_ram_role_arn_open(&rig->context));
-    rig_assert_failed(rig, STATUS_INVALID, "acs:ram::<account>:role/<name>");
-    rig_env("ALIBABA_CLOUD_ROLE_ARN", ARN);
-    rig_env("ALIBABA_CLOUD_ROLE_SESSION_NAME", "x");
-    rig_get_once(rig, credentials_ram_role_arn_open(&rig->context));
-    rig_assert_failed(rig, STATUS_INVALID, "session name");
-    rig->settings.sts_endpoint = region + strlen(region);
-    rig->settings.sts_region = region;
-    rig_get_once(rig, credentials_ram_role_arn_open(&rig->context));
-    rig_assert_failed(rig, STATUS_INVALID, "STS region");
-    assert_int_equal(peer_requests(rig->peer), 0);
+    fixture_env("ALIBABA_CLOUD_ROLE_ARN", NULL);
+    fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_INVALID, "acs:ram::<account>:role/<name>");
+    fixture_env("ALIBABA_CLOUD_ROLE_ARN", ARN);
+    fixture_env("ALIBABA_CLOUD_ROLE_SESSION_NAME", "x");
+    fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_INVALID, "session name");
+    fixture->settings.sts_endpoint = region + strlen(region);
+    fixture->settings.sts_region = region;
+    fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_INVALID, "STS region");
+    assert_int_equal(peer_requests(fixture->peer), 0);
 }
 
 /* --- what STS answers --- */
 
 static void test_answers_that_are_none_are_told_without_secrets(void **state)
 {
-    struct rig *rig = begin_role(state);
+    struct fixture *fixture = begin_role(state);
     static const struct {
         int status;
         const char *body;
@@ -152,11 +153,11 @@ static void test_answers_that_are_none_are_told_without_secrets(void **state)
         {200, "{\"Credentials\":[]}", "the answer of STS: Credentials is no JSON object"},
         {200,
          "{\"Credentials\":{\"AccessKeyId\":7,\"AccessKeySecret\":\"" SECRET_WORD
-         "\",\"SecurityToken\":\"x\",\"Expiration\":\"" RIG_EXPIRES "\"}}",
+         "\",\"SecurityToken\":\"x\",\"Expiration\":\"" FIXTURE_EXPIRES "\"}}",
          "AccessKeyId is no string"},
         {200,
          "{\"Credentials\":{\"AccessKeyId\":\"a\",\"AccessKeySecret\":\"" SECRET_WORD
-         "\",\"Expiration\":\"" RIG_EXPIRES "\"}}",
+         "\",\"Expiration\":\"" FIXTURE_EXPIRES "\"}}",
          "SecurityToken is missing"},
         {200,
          "{\"Credentials\":{\"AccessKeyId\":\"a\",\"AccessKeySecret\":\"" SECRET_WORD
@@ -164,36 +165,37 @@ static void test_answers_that_are_none_are_told_without_secrets(void **state)
          "Expiration is no time"},
         {200,
          "{\"Credentials\":{\"AccessKeyId\":\"a\",\"AccessKeySecret\":\"" SECRET_WORD
-         " \",\"SecurityToken\":\"x\",\"Expiration\":\"" RIG_EXPIRES "\"}}",
+         " \",\"SecurityToken\":\"x\",\"Expiration\":\"" FIXTURE_EXPIRES "\"}}",
          "AccessKeySecret holds a character"},
     };
     set_key("first-" SECRET_WORD);
-    struct credential_source *source = credentials_ram_role_arn_open(&rig->context);
+    struct credential_source *source = credentials_ram_role_arn_open(&fixture->context);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        rig->answer = (struct rig_answer){rows[i].status, rows[i].body, false, NULL, NULL};
-        rig_get(rig, source);
-        rig_assert_failed(rig, STATUS_INVALID, rows[i].told);
+        fixture->answer = (struct fixture_answer){rows[i].status, rows[i].body, false, NULL, NULL};
+        fixture_get(fixture, source);
+        fixture_assert_failed(fixture, STATUS_INVALID, rows[i].told);
     }
-    rig->answer = (struct rig_answer){200, RIG_STS("STS.role"), false, KEY_SECRET, NULL};
-    rig_get(rig, source);
-    rig_assert_got(rig, "STS.role", SESSION, TOKEN, "ram_role_arn/env");
+    fixture->answer =
+        (struct fixture_answer){200, FIXTURE_STS("STS.role"), false, KEY_SECRET, NULL};
+    fixture_get(fixture, source);
+    fixture_assert_got(fixture, "STS.role", SESSION, TOKEN, "ram_role_arn/env");
     credentials_source_free(source);
 }
 
 static void test_an_sts_that_says_nothing_or_is_not_there_is_told_so(void **state)
 {
-    struct rig *rig = begin_role(state);
+    struct fixture *fixture = begin_role(state);
     static char nobody[] = "http://127.0.0.1:1";
-    rig->answer.body = NULL;
-    rig_get_once(rig, credentials_ram_role_arn_open(&rig->context));
-    rig_assert_failed(rig, STATUS_INVALID, "STS gave no whole answer");
-    rig_set_timeout(rig, 50);
-    rig->answer = (struct rig_answer){.is_silent = true};
-    rig_get_once(rig, credentials_ram_role_arn_open(&rig->context));
-    rig_assert_failed(rig, STATUS_INVALID, "STS gave no whole answer");
-    rig->settings.sts_endpoint = nobody;
-    rig_get_once(rig, credentials_ram_role_arn_open(&rig->context));
-    rig_assert_failed(rig, STATUS_INVALID, "STS cannot be reached");
+    fixture->answer.body = NULL;
+    fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_INVALID, "STS gave no whole answer");
+    fixture_set_timeout(fixture, 50);
+    fixture->answer = (struct fixture_answer){.is_silent = true};
+    fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_INVALID, "STS gave no whole answer");
+    fixture->settings.sts_endpoint = nobody;
+    fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_INVALID, "STS cannot be reached");
 }
 
 static void never(void *arg, enum status status, const struct credentials *credentials,
@@ -213,126 +215,128 @@ static void stop(void *arg)
 
 static void test_a_source_freed_in_the_middle_says_nothing_more(void **state)
 {
-    struct rig *rig = begin_role(state);
-    struct credential_source *source = credentials_ram_role_arn_open(&rig->context);
-    rig->answer.is_silent = true;
+    struct fixture *fixture = begin_role(state);
+    struct credential_source *source = credentials_ram_role_arn_open(&fixture->context);
+    fixture->answer.is_silent = true;
     credentials_get(source, never, NULL);
     credentials_source_free(source);
-    struct loop_timer *timer = loop_timer_new(rig->loop, stop, rig->loop);
+    struct loop_timer *timer = loop_timer_new(fixture->loop, stop, fixture->loop);
     loop_timer_start(timer, 20);
-    loop_run(rig->loop);
+    loop_run(fixture->loop);
     loop_timer_free(timer);
 }
 
 /* --- AssumeRoleWithOIDC --- */
 
-static struct rig *begin_oidc(void **state, const char *token)
+static struct fixture *begin_oidc(void **state, const char *token)
 {
-    struct rig *rig = *state;
-    rig->answer = (struct rig_answer){200, RIG_STS("STS.oidc"), false, NULL, NULL};
-    rig_env("ALIBABA_CLOUD_ROLE_ARN", ARN);
-    rig_env("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", PROVIDER_ARN);
-    rig_env("ALIBABA_CLOUD_OIDC_TOKEN_FILE", rig_file(rig, "token", 0600, token));
-    return rig;
+    struct fixture *fixture = *state;
+    fixture->answer = (struct fixture_answer){200, FIXTURE_STS("STS.oidc"), false, NULL, NULL};
+    fixture_env("ALIBABA_CLOUD_ROLE_ARN", ARN);
+    fixture_env("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", PROVIDER_ARN);
+    fixture_env("ALIBABA_CLOUD_OIDC_TOKEN_FILE", fixture_file(fixture, "token", 0600, token));
+    return fixture;
 }
 
 static void test_an_oidc_token_becomes_a_session(void **state)
 {
-    struct rig *rig = begin_oidc(state, "jwt." SECRET_WORD "\n");
-    rig_env("ALIBABA_CLOUD_ROLE_SESSION_NAME", "pod-7");
-    rig_get_once(rig, credentials_oidc_role_arn_open(&rig->context));
-    rig_assert_got(rig, "STS.oidc", SESSION, TOKEN, "oidc_role_arn");
-    assert_true(rig->got.expires_at_ms == RIG_EXPIRES_MS);
-    assert_string_equal(rig_parameter(rig, "Action"), "AssumeRoleWithOIDC");
-    assert_string_equal(rig_parameter(rig, "OIDCToken"), "jwt." SECRET_WORD);
-    assert_string_equal(rig_parameter(rig, "OIDCProviderArn"), PROVIDER_ARN);
-    assert_string_equal(rig_parameter(rig, "RoleSessionName"), "pod-7");
-    assert_null(rig_parameter(rig, "Signature"));
-    assert_null(rig_parameter(rig, "AccessKeyId"));
+    struct fixture *fixture = begin_oidc(state, "jwt." SECRET_WORD "\n");
+    fixture_env("ALIBABA_CLOUD_ROLE_SESSION_NAME", "pod-7");
+    fixture_get_once(fixture, credentials_oidc_role_arn_open(&fixture->context));
+    fixture_assert_got(fixture, "STS.oidc", SESSION, TOKEN, "oidc_role_arn");
+    assert_true(fixture->got.expires_at_ms == FIXTURE_EXPIRES_MS);
+    assert_string_equal(fixture_parameter(fixture, "Action"), "AssumeRoleWithOIDC");
+    assert_string_equal(fixture_parameter(fixture, "OIDCToken"), "jwt." SECRET_WORD);
+    assert_string_equal(fixture_parameter(fixture, "OIDCProviderArn"), PROVIDER_ARN);
+    assert_string_equal(fixture_parameter(fixture, "RoleSessionName"), "pod-7");
+    assert_null(fixture_parameter(fixture, "Signature"));
+    assert_null(fixture_parameter(fixture, "AccessKeyId"));
 }
 
 static void test_a_token_file_is_read_anew_for_each_session(void **state)
 {
-    struct rig *rig = begin_oidc(state, "one-" SECRET_WORD);
-    struct credential_source *source = credentials_oidc_role_arn_open(&rig->context);
-    rig_get(rig, source);
-    assert_string_equal(rig_parameter(rig, "OIDCToken"), "one-" SECRET_WORD);
-    rig_file(rig, "token", 0600, "two-" SECRET_WORD "\r\n");
-    rig_get(rig, source);
-    assert_string_equal(rig_parameter(rig, "OIDCToken"), "two-" SECRET_WORD);
-    unlink(rig_file(rig, "token", 0600, ""));
-    rig_get(rig, source);
-    rig_assert_failed(rig, STATUS_INVALID, "/token cannot be opened: No such file");
-    rig_file(rig, "token", 0600, "three-" SECRET_WORD);
-    rig_get(rig, source);
-    assert_string_equal(rig_parameter(rig, "OIDCToken"), "three-" SECRET_WORD);
+    struct fixture *fixture = begin_oidc(state, "one-" SECRET_WORD);
+    struct credential_source *source = credentials_oidc_role_arn_open(&fixture->context);
+    fixture_get(fixture, source);
+    assert_string_equal(fixture_parameter(fixture, "OIDCToken"), "one-" SECRET_WORD);
+    fixture_file(fixture, "token", 0600, "two-" SECRET_WORD "\r\n");
+    fixture_get(fixture, source);
+    assert_string_equal(fixture_parameter(fixture, "OIDCToken"), "two-" SECRET_WORD);
+    unlink(fixture_file(fixture, "token", 0600, ""));
+    fixture_get(fixture, source);
+    fixture_assert_failed(fixture, STATUS_INVALID, "/token cannot be opened: No such file");
+    fixture_file(fixture, "token", 0600, "three-" SECRET_WORD);
+    fixture_get(fixture, source);
+    assert_string_equal(fixture_parameter(fixture, "OIDCToken"), "three-" SECRET_WORD);
     assert_true(credentials_refused(source, 1));
     credentials_source_free(source);
 }
 
 static void test_oidc_is_configured_by_three_variables_or_not_at_all(void **state)
 {
-    struct rig *rig = begin_oidc(state, "x");
+    struct fixture *fixture = begin_oidc(state, "x");
     static const char *const names[] = {"ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
                                         "ALIBABA_CLOUD_OIDC_TOKEN_FILE"};
     for (size_t i = 0; i < 3; i++) {
-        char *value = mem_strdup(rig->context.env(names[i]));
-        rig_env(names[i], i == 1 ? "" : NULL);
-        rig_get_once(rig, credentials_oidc_role_arn_open(&rig->context));
-        rig_assert_failed(rig, STATUS_NOT_FOUND, names[i]);
-        rig_env(names[i], value);
+        char *value = mem_strdup(fixture->context.env(names[i]));
+        fixture_env(names[i], i == 1 ? "" : NULL);
+        fixture_get_once(fixture, credentials_oidc_role_arn_open(&fixture->context));
+        fixture_assert_failed(fixture, STATUS_NOT_FOUND, names[i]);
+        fixture_env(names[i], value);
         free(value);
     }
-    rig_get_once(rig, credentials_oidc_role_arn_open(&rig->context));
-    assert_int_equal(rig->status, STATUS_OK);
+    fixture_get_once(fixture, credentials_oidc_role_arn_open(&fixture->context));
+    assert_int_equal(fixture->status, STATUS_OK);
 }
 
 static void test_a_token_file_that_cannot_be_used_is_named(void **state)
 {
-    struct rig *rig = begin_oidc(state, "\n\r\n");
-    struct credential_source *source = credentials_oidc_role_arn_open(&rig->context);
-    rig_get(rig, source);
-    rig_assert_failed(rig, STATUS_INVALID, "/token is empty");
-    rig_file(rig, "token", 0600, "a " SECRET_WORD);
-    rig_get(rig, source);
-    rig_assert_failed(rig, STATUS_INVALID, "/token holds a character that no OIDC token has");
-    rig_file(rig, "token", 0620, SECRET_WORD);
-    rig_get(rig, source);
-    rig_assert_failed(rig, STATUS_INVALID, "/token may be written by others");
+    struct fixture *fixture = begin_oidc(state, "\n\r\n");
+    struct credential_source *source = credentials_oidc_role_arn_open(&fixture->context);
+    fixture_get(fixture, source);
+    fixture_assert_failed(fixture, STATUS_INVALID, "/token is empty");
+    fixture_file(fixture, "token", 0600, "a " SECRET_WORD);
+    fixture_get(fixture, source);
+    fixture_assert_failed(fixture, STATUS_INVALID,
+                          "/token holds a character that no OIDC token has");
+    fixture_file(fixture, "token", 0620, SECRET_WORD);
+    fixture_get(fixture, source);
+    fixture_assert_failed(fixture, STATUS_INVALID, "/token may be written by others");
     credentials_source_free(source);
-    assert_int_equal(peer_requests(rig->peer), 0);
+    assert_int_equal(peer_requests(fixture->peer), 0);
 }
 
 static void test_an_sts_that_quotes_the_token_is_not_repeated(void **state)
 {
-    struct rig *rig = begin_oidc(state, "jwt." SECRET_WORD);
-    rig->answer = (struct rig_answer){
+    struct fixture *fixture = begin_oidc(state, "jwt." SECRET_WORD);
+    fixture->answer = (struct fixture_answer){
         400,
         "{\"Code\":\"AuthenticationFail.OIDCToken.Expired\",\"Message\":\"jwt." SECRET_WORD
         " is too old\"}",
         false, NULL, NULL};
-    rig_get_once(rig, credentials_oidc_role_arn_open(&rig->context));
-    rig_assert_failed(rig, STATUS_INVALID, "AuthenticationFail.OIDCToken.Expired: *** is too old");
+    fixture_get_once(fixture, credentials_oidc_role_arn_open(&fixture->context));
+    fixture_assert_failed(fixture, STATUS_INVALID,
+                          "AuthenticationFail.OIDCToken.Expired: *** is too old");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
-        RIG_TEST(test_a_role_is_assumed_with_a_signed_request),
-        RIG_TEST(test_a_session_token_is_passed_on_and_signed),
-        RIG_TEST(test_another_secret_signs_otherwise_and_is_told_so),
-        RIG_TEST(test_each_request_has_a_nonce_of_its_own),
-        RIG_TEST(test_no_signer_is_told_without_asking),
-        RIG_TEST(test_a_role_that_cannot_be_is_told_without_asking),
-        RIG_TEST(test_answers_that_are_none_are_told_without_secrets),
-        RIG_TEST(test_an_sts_that_says_nothing_or_is_not_there_is_told_so),
-        RIG_TEST(test_a_source_freed_in_the_middle_says_nothing_more),
-        RIG_TEST(test_an_oidc_token_becomes_a_session),
-        RIG_TEST(test_a_token_file_is_read_anew_for_each_session),
-        RIG_TEST(test_oidc_is_configured_by_three_variables_or_not_at_all),
-        RIG_TEST(test_a_token_file_that_cannot_be_used_is_named),
-        RIG_TEST(test_an_sts_that_quotes_the_token_is_not_repeated),
+#define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
+        FIXTURE_TEST(test_a_role_is_assumed_with_a_signed_request),
+        FIXTURE_TEST(test_a_session_token_is_passed_on_and_signed),
+        FIXTURE_TEST(test_another_secret_signs_otherwise_and_is_told_so),
+        FIXTURE_TEST(test_each_request_has_a_nonce_of_its_own),
+        FIXTURE_TEST(test_no_signer_is_told_without_asking),
+        FIXTURE_TEST(test_a_role_that_cannot_be_is_told_without_asking),
+        FIXTURE_TEST(test_answers_that_are_none_are_told_without_secrets),
+        FIXTURE_TEST(test_an_sts_that_says_nothing_or_is_not_there_is_told_so),
+        FIXTURE_TEST(test_a_source_freed_in_the_middle_says_nothing_more),
+        FIXTURE_TEST(test_an_oidc_token_becomes_a_session),
+        FIXTURE_TEST(test_a_token_file_is_read_anew_for_each_session),
+        FIXTURE_TEST(test_oidc_is_configured_by_three_variables_or_not_at_all),
+        FIXTURE_TEST(test_a_token_file_that_cannot_be_used_is_named),
+        FIXTURE_TEST(test_an_sts_that_quotes_the_token_is_not_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,15 +51,15 @@ static struct {
     size_t wanted_calls; /* the loop stops when so many are out, or done */
     size_t wanted_done;
     bool is_idle;
-} world;
+} fixture;
 
 /* ---- the ledger and the API of this test ---- */
 
 static void stop_when_wanted(void)
 {
-    if ((world.wanted_calls != 0 && world.call_count >= world.wanted_calls) ||
-        (world.wanted_done != 0 && world.done_count >= world.wanted_done)) {
-        loop_stop(world.loop);
+    if ((fixture.wanted_calls != 0 && fixture.call_count >= fixture.wanted_calls) ||
+        (fixture.wanted_done != 0 && fixture.done_count >= fixture.wanted_done)) {
+        loop_stop(fixture.loop);
     }
 }
 
@@ -67,24 +67,24 @@ void ledger_begin(struct ledger *ledger, struct command *command, ledger_done_fn
 {
     (void)ledger;
     command->state = state_after(command->state, MOVE_START);
-    world.begun[world.begun_count] = command;
-    world.begun_done[world.begun_count] = done;
-    world.begun_arg[world.begun_count++] = arg;
+    fixture.begun[fixture.begun_count] = command;
+    fixture.begun_done[fixture.begun_count] = done;
+    fixture.begun_arg[fixture.begun_count++] = arg;
 }
 
 void ledger_pause(struct ledger *ledger, struct command *command, enum move move)
 {
     (void)ledger;
     command->state = state_after(command->state, move);
-    world.pause_count++;
-    world.last_pause = move;
+    fixture.pause_count++;
+    fixture.last_pause = move;
 }
 
 void ledger_finish(struct ledger *ledger, struct command *command_take,
                    const struct outcome *outcome)
 {
     (void)ledger;
-    struct done *done = &world.done[world.done_count++];
+    struct done *done = &fixture.done[fixture.done_count++];
     assert_true(state_may(command_take->state, MOVE_FINISH));
     strcpy(done->token, command_take->token);
     done->status = outcome->status;
@@ -97,7 +97,7 @@ void ledger_finish(struct ledger *ledger, struct command *command_take,
 void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *answered, void *arg)
 {
     (void)ecs;
-    world.calls[world.call_count++] = (struct pending){command, answered, arg};
+    fixture.calls[fixture.call_count++] = (struct pending){command, answered, arg};
     stop_when_wanted();
 }
 
@@ -106,10 +106,10 @@ void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *a
 /* All starts asked for are recorded now. */
 static void record_starts(void)
 {
-    size_t count = world.begun_count;
-    world.begun_count = 0;
+    size_t count = fixture.begun_count;
+    fixture.begun_count = 0;
     for (size_t i = 0; i < count; i++) {
-        world.begun_done[i](world.begun_arg[i], STATUS_OK);
+        fixture.begun_done[i](fixture.begun_arg[i], STATUS_OK);
     }
 }
 
@@ -122,24 +122,24 @@ static void turn(void *arg)
 static void time_is_up(void *arg)
 {
     (void)arg;
-    loop_stop(world.loop);
+    loop_stop(fixture.loop);
 }
 
 /* Runs until so many calls are out or commands done, recording starts as they come; `most_ms` at
  * most. */
 static void run(size_t calls, size_t done, int64_t most_ms)
 {
-    struct loop_timer *limit = loop_timer_new(world.loop, time_is_up, NULL);
+    struct loop_timer *limit = loop_timer_new(fixture.loop, time_is_up, NULL);
     loop_timer_start(limit, most_ms);
     int64_t end_ms = clock_mono_ms() + most_ms;
-    world.wanted_calls = calls;
-    world.wanted_done = done;
+    fixture.wanted_calls = calls;
+    fixture.wanted_done = done;
     record_starts();
-    while ((calls == 0 || world.call_count < calls) && (done == 0 || world.done_count < done) &&
+    while ((calls == 0 || fixture.call_count < calls) && (done == 0 || fixture.done_count < done) &&
            clock_mono_ms() < end_ms) {
-        struct loop_timer *next = loop_timer_new(world.loop, time_is_up, NULL);
+        struct loop_timer *next = loop_timer_new(fixture.loop, time_is_up, NULL);
         loop_timer_start(next, 5);
-        loop_run(world.loop);
+        loop_run(fixture.loop);
         loop_timer_free(next);
         turn(NULL);
     }
@@ -149,7 +149,7 @@ static void run(size_t calls, size_t done, int64_t most_ms)
 static struct command *make(const char *group, const char *token, int64_t deadline_ms)
 {
     struct command *command =
-        command_of_record(&world.route, slice_text("StartDiskReplicaGroup"), slice_text("cn-a"),
+        command_of_record(&fixture.route, slice_text("StartDiskReplicaGroup"), slice_text("cn-a"),
                           slice_text(group), slice_text(token), false);
     command->state = STATE_READY;
     command->received_at_ms = clock_wall_ms();
@@ -163,7 +163,7 @@ static void resume_charged(const char *group, const char *token, struct blame_ch
     struct command *command = make(group, token, 10000);
     command->state = STATE_UNSURE;
     command->charges = charges;
-    dispatch_claimed(world.dispatch, command);
+    dispatch_claimed(fixture.dispatch, command);
     record_starts();
 }
 
@@ -175,11 +175,11 @@ static void resume(const char *group, const char *token, uint32_t ends)
 static void claim(const char *group, const char *token, int64_t deadline_ms)
 {
     struct command *command = make(group, token, deadline_ms);
-    if (dispatch_reserve(world.dispatch, command)) {
+    if (dispatch_reserve(fixture.dispatch, command)) {
         command->state = STATE_CALLING;
         command->attempts = 1;
     }
-    dispatch_claimed(world.dispatch, command);
+    dispatch_claimed(fixture.dispatch, command);
     record_starts();
 }
 
@@ -189,13 +189,13 @@ static void answer(size_t index, enum rule rule, const char *code, int64_t retry
     attempt.outcome.status = rule == RULE_DONE           ? OUTCOME_SUCCEEDED
                              : rule == RULE_RETRY_UNSURE ? OUTCOME_UNKNOWN
                                                          : OUTCOME_FAILED;
-    attempt.outcome.keep = rule == RULE_REPLY          ? KEEP_REFUSAL
-                           : rule == RULE_REPLY_BRIDGE ? KEEP_NOT
-                           : rule == RULE_DONE         ? KEEP_SUCCESS
-                                                       : KEEP_GIVEN_UP;
+    attempt.outcome.retention = rule == RULE_REPLY          ? RETENTION_REFUSAL
+                                : rule == RULE_REPLY_BRIDGE ? RETENTION_NOT
+                                : rule == RULE_DONE         ? RETENTION_SUCCESS
+                                                            : RETENTION_GIVEN_UP;
     attempt.outcome.code = mem_strdup(code);
     attempt.outcome.retry_after_ms = rule == RULE_COOLDOWN ? retry_after_ms : -1;
-    world.calls[index].answered(world.calls[index].arg, &attempt);
+    fixture.calls[index].answered(fixture.calls[index].arg, &attempt);
     outcome_fini(&attempt.outcome);
     record_starts();
 }
@@ -203,38 +203,38 @@ static void answer(size_t index, enum rule rule, const char *code, int64_t retry
 static int set_up(void **state)
 {
     (void)state;
-    memset(&world, 0, sizeof world);
-    world.settings.api.max_in_flight = 2;
-    world.settings.api.rate_per_s = 1000;
-    world.settings.api.rate_burst = 1000;
-    world.settings.limits.deadline_s = 300;
-    world.loop = loop_new();
-    world.dispatch = dispatch_new(world.loop, &world.settings, &world.counters);
-    dispatch_connect(world.dispatch, NULL, NULL);
+    memset(&fixture, 0, sizeof fixture);
+    fixture.settings.api.max_in_flight = 2;
+    fixture.settings.api.rate_per_s = 1000;
+    fixture.settings.api.rate_burst = 1000;
+    fixture.settings.limits.deadline_s = 300;
+    fixture.loop = loop_new();
+    fixture.dispatch = dispatch_new(fixture.loop, &fixture.settings, &fixture.counters);
+    dispatch_connect(fixture.dispatch, NULL, NULL);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    dispatch_free(world.dispatch);
-    loop_free(world.loop);
+    dispatch_free(fixture.dispatch);
+    loop_free(fixture.loop);
     return 0;
 }
 
 static void assert_called(size_t index, const char *token)
 {
-    assert_true(world.call_count > index);
-    assert_string_equal(world.calls[index].command->token, token);
+    assert_true(fixture.call_count > index);
+    assert_string_equal(fixture.calls[index].command->token, token);
 }
 
 static void assert_done(size_t index, const char *token, enum outcome_status status,
                         const char *code)
 {
-    assert_true(world.done_count > index);
-    assert_string_equal(world.done[index].token, token);
-    assert_int_equal(world.done[index].status, status);
-    assert_string_equal(world.done[index].code, code);
+    assert_true(fixture.done_count > index);
+    assert_string_equal(fixture.done[index].token, token);
+    assert_int_equal(fixture.done[index].status, status);
+    assert_string_equal(fixture.done[index].code, code);
 }
 
 /* ---- tests ---- */
@@ -246,7 +246,7 @@ static void test_a_reserved_command_is_called_at_once(void **state)
     assert_called(0, "t1");
     answer(0, RULE_DONE, NULL, -1);
     assert_done(0, "t1", OUTCOME_SUCCEEDED, "");
-    assert_int_equal(world.done[0].attempts, 1);
+    assert_int_equal(fixture.done[0].attempts, 1);
 }
 
 static void test_commands_of_a_group_are_called_one_at_a_time_in_order(void **state)
@@ -255,35 +255,35 @@ static void test_commands_of_a_group_are_called_one_at_a_time_in_order(void **st
     claim("g1", "t1", 10000);
     claim("g1", "t2", 10000);
     claim("g1", "t3", 10000);
-    assert_int_equal(world.call_count, 1);
+    assert_int_equal(fixture.call_count, 1);
     answer(0, RULE_DONE, NULL, -1);
-    assert_int_equal(world.call_count, 2);
+    assert_int_equal(fixture.call_count, 2);
     assert_called(1, "t2");
     answer(1, RULE_REPLY, "X", -1);
     assert_called(2, "t3");
     answer(2, RULE_DONE, NULL, -1);
-    assert_int_equal(world.done_count, 3);
+    assert_int_equal(fixture.done_count, 3);
 }
 
 static void test_a_suspect_is_called_alone_and_first(void **state)
 {
     (void)state;
-    world.settings.api.max_in_flight = 8;
+    fixture.settings.api.max_in_flight = 8;
     resume("g1", "t1", 1);
     resume("g2", "t2", 0);
     resume("g3", "suspect", 2);
     resume("g4", "t4", 1);
     claim("g5", "t5", 10000);
-    assert_int_equal(world.call_count, 2); /* those that had begun before */
+    assert_int_equal(fixture.call_count, 2); /* those that had begun before */
     answer(0, RULE_DONE, NULL, -1);
-    assert_int_equal(world.call_count, 2);
+    assert_int_equal(fixture.call_count, 2);
     answer(1, RULE_DONE, NULL, -1);
-    assert_int_equal(world.call_count, 3);
+    assert_int_equal(fixture.call_count, 3);
     assert_called(2, "suspect");
     claim("g6", "t6", 10000);
-    assert_int_equal(world.call_count, 3);
+    assert_int_equal(fixture.call_count, 3);
     answer(2, RULE_DONE, NULL, -1);
-    assert_int_equal(world.call_count, 6);
+    assert_int_equal(fixture.call_count, 6);
 }
 
 static void test_suspects_are_called_one_after_the_other(void **state)
@@ -292,10 +292,10 @@ static void test_suspects_are_called_one_after_the_other(void **state)
     resume("g1", "s1", 2);
     resume("g2", "s2", 2);
     resume("g3", "t3", 0);
-    assert_int_equal(world.call_count, 1);
+    assert_int_equal(fixture.call_count, 1);
     assert_called(0, "s1");
     answer(0, RULE_DONE, NULL, -1);
-    assert_int_equal(world.call_count, 2);
+    assert_int_equal(fixture.call_count, 2);
     assert_called(1, "s2");
     answer(1, RULE_DONE, NULL, -1);
     assert_called(2, "t3");
@@ -304,17 +304,17 @@ static void test_suspects_are_called_one_after_the_other(void **state)
 static void test_of_all_suspects_the_one_least_charged_alone_is_called_first(void **state)
 {
     (void)state;
-    dispatch_hold(world.dispatch, true);
+    dispatch_hold(fixture.dispatch, true);
     resume_charged("g1", "s3", (struct blame_charges){3, 1});
     resume("g2", "t4", 0);
     resume_charged("g3", "s1", (struct blame_charges){2, 0});
     resume_charged("g4", "s2", (struct blame_charges){2, 0});
-    assert_int_equal(world.call_count, 0);
-    dispatch_hold(world.dispatch, false);
+    assert_int_equal(fixture.call_count, 0);
+    dispatch_hold(fixture.dispatch, false);
     record_starts();
     for (size_t i = 0; i < 4; i++) {
         static const char *const ORDER[] = {"s1", "s2", "s3", "t4"};
-        assert_int_equal(world.call_count, i + 1);
+        assert_int_equal(fixture.call_count, i + 1);
         assert_called(i, ORDER[i]);
         answer(i, RULE_DONE, NULL, -1);
     }
@@ -325,10 +325,10 @@ static void test_any_answer_clears_a_suspect(void **state)
     (void)state;
     resume("g1", "s1", 2);
     answer(0, RULE_RETRY_UNSURE, "InternalError", 10);
-    assert_int_equal(world.calls[0].command->charges.ends, 0);
+    assert_int_equal(fixture.calls[0].command->charges.ends, 0);
     claim("g2", "t2", 10000);
     run(3, 0, 5000);
-    assert_int_equal(world.call_count, 3); /* side by side */
+    assert_int_equal(fixture.call_count, 3); /* side by side */
 }
 
 static void test_what_ended_the_bridge_three_times_is_set_aside_uncalled(void **state)
@@ -337,8 +337,8 @@ static void test_what_ended_the_bridge_three_times_is_set_aside_uncalled(void **
     resume("g1", "poison", 3);
     resume("g1", "t2", 0);
     assert_done(0, "poison", OUTCOME_UNKNOWN, "Bridge.SetAside");
-    assert_int_equal(counter_get(&world.counters, COUNTER_SET_ASIDE), 1);
-    assert_int_equal(world.call_count, 1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_SET_ASIDE), 1);
+    assert_int_equal(fixture.call_count, 1);
     assert_called(0, "t2");
 }
 
@@ -353,10 +353,10 @@ static void test_a_suspect_waits_for_one_that_is_no_command(void **state)
     struct blame_gate gate = {0};
     int other = 0;
     blame_gate_join(&gate, ignore_freed, &other);
-    dispatch_share(world.dispatch, &gate);
+    dispatch_share(fixture.dispatch, &gate);
     assert_true(blame_gate_enter(&gate, &other));
     resume("g1", "s1", 2);
-    assert_int_equal(world.call_count, 0);
+    assert_int_equal(fixture.call_count, 0);
     blame_gate_leave(&gate, &other);
     record_starts();
     assert_called(0, "s1");
@@ -371,7 +371,7 @@ static void test_groups_run_side_by_side_up_to_the_limit(void **state)
     claim("g1", "t1", 10000);
     claim("g2", "t2", 10000);
     claim("g3", "t3", 10000);
-    assert_int_equal(world.call_count, 2);
+    assert_int_equal(fixture.call_count, 2);
     answer(1, RULE_DONE, NULL, -1);
     assert_called(2, "t3");
 }
@@ -382,12 +382,12 @@ static void test_a_command_that_is_tried_again_keeps_its_turn(void **state)
     claim("g1", "t1", 10000);
     claim("g1", "t2", 10000);
     answer(0, RULE_RETRY, "Bridge.Unreachable", 30);
-    assert_int_equal(world.call_count, 1);
+    assert_int_equal(fixture.call_count, 1);
     run(2, 0, 5000);
     assert_called(1, "t1");
     answer(1, RULE_DONE, NULL, -1);
     assert_called(2, "t2");
-    assert_int_equal(world.done[0].attempts, 2);
+    assert_int_equal(fixture.done[0].attempts, 2);
 }
 
 static void test_nothing_done_until_the_deadline_is_a_failure_with_the_last_code(void **state)
@@ -403,7 +403,7 @@ static void test_once_unsure_a_later_throttling_cannot_make_it_a_failure(void **
     (void)state;
     claim("g1", "t1", 2000);
     answer(0, RULE_RETRY_UNSURE, "InternalError", 10);
-    assert_int_equal(world.last_pause, MOVE_NO_ANSWER);
+    assert_int_equal(fixture.last_pause, MOVE_NO_ANSWER);
     run(2, 0, 5000);
     answer(1, RULE_THROTTLE, "Throttling", 60000);
     assert_done(0, "t1", OUTCOME_UNKNOWN, "InternalError");
@@ -434,7 +434,7 @@ static void test_a_backoff_beyond_the_deadline_leaves_a_last_attempt_before_it(v
     (void)state;
     int64_t begin_ms = clock_mono_ms();
     claim("g1", "t1", 700);
-    for (size_t i = 0; world.done_count == 0; i++) {
+    for (size_t i = 0; fixture.done_count == 0; i++) {
         answer(i, RULE_RETRY, "Bridge.Unreachable", -1);
         run(i + 2, 1, 5000);
     }
@@ -447,9 +447,9 @@ static void test_a_command_resumed_as_unsure_and_given_up_is_unknown(void **stat
     (void)state;
     struct command *command = make("g1", "t1", 300);
     command->state = STATE_UNSURE;
-    dispatch_claimed(world.dispatch, command);
+    dispatch_claimed(fixture.dispatch, command);
     run(1, 0, 5000);
-    assert_int_equal(world.calls[0].command->state, STATE_RECALLING);
+    assert_int_equal(fixture.calls[0].command->state, STATE_RECALLING);
     answer(0, RULE_RETRY, "Bridge.Unreachable", 60000);
     assert_done(0, "t1", OUTCOME_UNKNOWN, "Bridge.NoDefiniteAnswer");
 }
@@ -459,7 +459,7 @@ static void test_a_resumed_command_does_not_rest_beyond_its_deadline(void **stat
     (void)state;
     struct command *command = make("g1", "t1", 10000);
     command->not_before_ms = clock_wall_ms() + 3600000;
-    dispatch_claimed(world.dispatch, command);
+    dispatch_claimed(fixture.dispatch, command);
     run(1, 0, 2000);
     assert_called(0, "t1");
     answer(0, RULE_DONE, NULL, -1);
@@ -473,7 +473,7 @@ static void test_a_deadline_that_passes_in_line_is_told_then(void **state)
     run(0, 1, 5000);
     assert_done(0, "t2", OUTCOME_FAILED, "Bridge.Expired");
     answer(0, RULE_DONE, NULL, -1);
-    assert_int_equal(world.call_count, 1);
+    assert_int_equal(fixture.call_count, 1);
 }
 
 static void test_a_new_signature_is_tried_once(void **state)
@@ -481,10 +481,10 @@ static void test_a_new_signature_is_tried_once(void **state)
     (void)state;
     claim("g1", "t1", 10000);
     answer(0, RULE_RESIGN_ONCE, "SignatureNonceUsed", -1);
-    assert_int_equal(world.call_count, 2);
+    assert_int_equal(fixture.call_count, 2);
     answer(1, RULE_RESIGN_ONCE, "SignatureNonceUsed", -1);
     assert_done(0, "t1", OUTCOME_FAILED, "SignatureNonceUsed");
-    assert_int_equal(world.done[0].attempts, 2);
+    assert_int_equal(fixture.done[0].attempts, 2);
 }
 
 static void test_a_cooldown_is_told_or_waited_for_as_the_route_says(void **state)
@@ -493,10 +493,10 @@ static void test_a_cooldown_is_told_or_waited_for_as_the_route_says(void **state
     claim("g1", "t1", 10000);
     answer(0, RULE_COOLDOWN, "OperationDenied.ManualSyncLimit", 50);
     assert_done(0, "t1", OUTCOME_FAILED, "OperationDenied.ManualSyncLimit");
-    world.route.may_defer_cooldown = true;
+    fixture.route.may_defer_cooldown = true;
     claim("g1", "t2", 10000);
     answer(1, RULE_COOLDOWN, "OperationDenied.ManualSyncLimit", 50);
-    assert_int_equal(world.done_count, 1);
+    assert_int_equal(fixture.done_count, 1);
     run(3, 0, 5000);
     answer(2, RULE_DONE, NULL, -1);
     assert_done(1, "t2", OUTCOME_SUCCEEDED, "");
@@ -512,7 +512,7 @@ static void test_a_throttled_region_pauses_for_its_other_groups_too(void **state
     answer(0, RULE_THROTTLE, "Throttling", 300);
     int64_t begin_ms = clock_mono_ms();
     claim("g2", "t2", 10000);
-    assert_int_equal(world.call_count, 1);
+    assert_int_equal(fixture.call_count, 1);
     run(2, 0, 5000);
     assert_true(clock_mono_ms() - begin_ms >= 200);
 }
@@ -521,22 +521,22 @@ static void test_a_slot_reserved_in_vain_goes_to_the_next(void **state)
 {
     (void)state;
     struct command *duplicate = make("g1", "t0", 10000);
-    assert_true(dispatch_reserve(world.dispatch, duplicate));
+    assert_true(dispatch_reserve(fixture.dispatch, duplicate));
     claim("g1", "t1", 10000);
-    assert_int_equal(world.call_count, 0);
-    dispatch_release(world.dispatch, duplicate);
+    assert_int_equal(fixture.call_count, 0);
+    dispatch_release(fixture.dispatch, duplicate);
     command_free(duplicate);
     record_starts();
     assert_called(0, "t1");
     answer(0, RULE_DONE, NULL, -1);
-    assert_int_equal(counter_get(&world.counters, COUNTER_CALLS_IN_FLIGHT), 0);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_CALLS_IN_FLIGHT), 0);
 }
 
 static void idle(void *arg)
 {
     (void)arg;
-    world.is_idle = true;
-    loop_stop(world.loop);
+    fixture.is_idle = true;
+    loop_stop(fixture.loop);
 }
 
 static void test_a_stop_lets_calls_come_home_and_begins_none(void **state)
@@ -544,14 +544,14 @@ static void test_a_stop_lets_calls_come_home_and_begins_none(void **state)
     (void)state;
     claim("g1", "t1", 10000);
     claim("g1", "t2", 10000);
-    dispatch_stop(world.dispatch, idle, NULL);
+    dispatch_stop(fixture.dispatch, idle, NULL);
     run(0, 0, 50);
-    assert_false(world.is_idle);
+    assert_false(fixture.is_idle);
     answer(0, RULE_DONE, NULL, -1);
     run(0, 0, 50);
-    assert_true(world.is_idle);
-    assert_int_equal(world.call_count, 1);
-    assert_int_equal(world.done_count, 1);
+    assert_true(fixture.is_idle);
+    assert_int_equal(fixture.call_count, 1);
+    assert_int_equal(fixture.done_count, 1);
 }
 
 int main(void)

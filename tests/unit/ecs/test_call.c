@@ -358,7 +358,7 @@ static void test_a_wrong_clock_without_a_date_to_learn_from_is_told_at_once(void
     begin(fixture);
     call_and_answer(fixture, 400, REFUSAL("InvalidTimeStamp.Expired", "m"));
     assert_int_equal(fixture->rule, RULE_REPLY_BRIDGE);
-    assert_int_equal(fixture->outcome.keep, KEEP_NOT);
+    assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
     assert_int_equal(fixture->outcome.category, CATEGORY_CONFIGURATION);
 }
 
@@ -374,7 +374,7 @@ static void test_without_credentials_nothing_is_sent_and_the_next_turn_tells(voi
     assert_int_equal(fake_http_count(), 0);
     assert_int_equal(fixture->rule, RULE_REPLY_BRIDGE);
     assert_int_equal(fixture->outcome.status, OUTCOME_FAILED);
-    assert_int_equal(fixture->outcome.keep, KEEP_NOT);
+    assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
     assert_string_equal(fixture->outcome.code, "Bridge.NoCredentials");
     assert_non_null(strstr(fixture->outcome.message, "ALIBABA_CLOUD_ACCESS_KEY_ID"));
     assert_int_equal(fixture->trouble_count, 1);
@@ -416,7 +416,7 @@ static void test_credentials_that_are_away_may_come_back(void **state)
     loop_run(fixture->loop);
     assert_int_equal(fixture->rule, RULE_RETRY);
     assert_string_equal(fixture->outcome.code, "Bridge.NoCredentials");
-    assert_int_equal(fixture->outcome.keep, KEEP_NOT);
+    assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
     assert_int_equal(fixture->trouble, ECS_TROUBLE_CREDENTIALS);
     assert_true(fixture->is_on);
 }
@@ -482,7 +482,7 @@ static void test_a_credential_refusal_is_trouble_until_the_api_says_something_el
     call_and_answer(fixture, 404, REFUSAL("InvalidAccessKeyId.NotFound", "m"));
     assert_int_equal(fixture->rule, RULE_REPLY_BRIDGE); /* the environment has no others */
     assert_int_equal(fixture->outcome.category, CATEGORY_DENIED);
-    assert_int_equal(fixture->outcome.keep, KEEP_NOT);
+    assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
     assert_int_equal(fixture->trouble_count, 1);
     assert_int_equal(fixture->trouble, ECS_TROUBLE_CREDENTIALS);
     assert_true(fixture->is_on);
@@ -526,7 +526,7 @@ static void test_what_was_not_sent_is_tried_again_and_names_the_host(void **stat
     call_and_fail(fixture, HTTP_NOT_SENT, "Could not resolve host");
     assert_int_equal(fixture->rule, RULE_RETRY);
     assert_int_equal(fixture->outcome.status, OUTCOME_FAILED);
-    assert_int_equal(fixture->outcome.keep, KEEP_GIVEN_UP);
+    assert_int_equal(fixture->outcome.retention, RETENTION_GIVEN_UP);
     assert_string_equal(fixture->outcome.code, "Bridge.Unreachable");
     assert_non_null(strstr(fixture->outcome.message, "ebs.cn-beijing.aliyuncs.com"));
     assert_non_null(strstr(fixture->outcome.message, "Could not resolve host"));
@@ -539,7 +539,7 @@ static void test_what_was_cut_may_have_had_effect(void **state)
     call_and_fail(fixture, HTTP_CUT, "Recv failure");
     assert_int_equal(fixture->rule, RULE_RETRY_UNSURE);
     assert_int_equal(fixture->outcome.status, OUTCOME_UNKNOWN);
-    assert_int_equal(fixture->outcome.keep, KEEP_UNSURE);
+    assert_int_equal(fixture->outcome.retention, RETENTION_UNSURE);
     assert_string_equal(fixture->outcome.code, "Bridge.NoDefiniteAnswer");
     assert_non_null(strstr(fixture->outcome.message, "Recv failure"));
 }

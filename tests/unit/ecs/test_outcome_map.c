@@ -55,78 +55,82 @@ struct row {
     int status;
     enum category category;
     enum rule rule;
-    enum keep keep;
+    enum retention retention;
 };
 
 static const struct row rows[] = {
-    {"OperationDenied.StandbyDeviceAttached", 400, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {"OperationDenied", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {"OperationDenied.InvalidStatus", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {"OperationDenied.ManualSyncLimit", 403, CATEGORY_COOLDOWN, RULE_COOLDOWN, KEEP_COOLDOWN},
-    {"OperationDenied.NoPairInGroup", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {"OperationDenied.PairGroupStatusConflict", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {"OperationDenied.PairGroupAZoneConflict", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {"OperationDenied.PairNotInGroup", 403, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {"Forbidden", 403, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {"Forbidden.Action", 403, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {"NoSuchResource", 404, CATEGORY_NOT_FOUND, RULE_REPLY, KEEP_REFUSAL},
-    {"InternalError", 500, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
-    {"RequestTimeout", 504, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
-    {"LastTokenProcessing", 403, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
-    {"IdempotentProcessing", 409, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
-    {"IdempotentRequestProcessing", 400, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, KEEP_UNSURE},
-    {"IdempotentParameterMismatch", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {"InvalidIdempotenceParameter.Mismatch", 403, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {"OperationConflict", 409, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {"InvalidAccountStatus.NotEnoughBalance", 403, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {"NoPermission.SLR", 403, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {"Throttling", 400, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {"Throttling.User", 400, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {"Throttling.Api", 400, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {"Throttling.User", 503, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {"Throttling", 429, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {"Rejected.Throttling", 400, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {"BLOCK.LimitedRequest", 429, CATEGORY_THROTTLED, RULE_THROTTLE, KEEP_GIVEN_UP},
-    {"ServiceUnavailable", 503, CATEGORY_UNAVAILABLE, RULE_RETRY, KEEP_GIVEN_UP},
-    {"ServiceUnavailable.RegionMaintaining", 503, CATEGORY_UNAVAILABLE, RULE_RETRY, KEEP_GIVEN_UP},
-    {"SignatureNonceUsed", 400, CATEGORY_INTERNAL, RULE_RESIGN_ONCE, KEEP_NOT},
-    {"InvalidTimeStamp.Expired", 400, CATEGORY_CONFIGURATION, RULE_CLOCK_ONCE, KEEP_NOT},
-    {"InvalidTimeStamp.Format", 400, CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {"IllegalTimestamp", 400, CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {"IncompleteSignature", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {"SignatureDoesNotMatch", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {"SignatureDoesNotMatch", 403, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {"InvalidAccessKeyId.NotFound", 404, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {"InvalidAccessKeyId.NotFound", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {"InvalidAccessKeyId.Inactive", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {"Forbidden.AccessKeyDisabled", 403, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {"InvalidSecurityToken.Expired", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {"InvalidSecurityToken.Malformed", 403, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {"MissingSecurityToken", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, KEEP_NOT},
-    {"InvalidAction.NotFound", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {"InvalidApi.NotFound", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {"InvalidVersion", 400, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {"InvalidProduct.NotFound", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {"InvalidProtocol.NeedSsl", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {"InvalidProtocol.NeedSsl", 400, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {"UnsupportedHTTPMethod", 403, CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, KEEP_NOT},
-    {"MissingParameter", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {"MissingRegionId", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {"InvalidParameter", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {"InvalidParameter.Conflict", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {"InvalidParameter.Format", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {"InvalidClientToken.Malformed", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"OperationDenied.StandbyDeviceAttached", 400, CATEGORY_CONFLICT, RULE_REPLY,
+     RETENTION_REFUSAL},
+    {"OperationDenied", 403, CATEGORY_CONFLICT, RULE_REPLY, RETENTION_REFUSAL},
+    {"OperationDenied.InvalidStatus", 403, CATEGORY_CONFLICT, RULE_REPLY, RETENTION_REFUSAL},
+    {"OperationDenied.ManualSyncLimit", 403, CATEGORY_COOLDOWN, RULE_COOLDOWN, RETENTION_COOLDOWN},
+    {"OperationDenied.NoPairInGroup", 403, CATEGORY_CONFLICT, RULE_REPLY, RETENTION_REFUSAL},
+    {"OperationDenied.PairGroupStatusConflict", 403, CATEGORY_CONFLICT, RULE_REPLY,
+     RETENTION_REFUSAL},
+    {"OperationDenied.PairGroupAZoneConflict", 403, CATEGORY_CONFLICT, RULE_REPLY,
+     RETENTION_REFUSAL},
+    {"OperationDenied.PairNotInGroup", 403, CATEGORY_CONFLICT, RULE_REPLY, RETENTION_REFUSAL},
+    {"Forbidden", 403, CATEGORY_DENIED, RULE_REPLY, RETENTION_REFUSAL},
+    {"Forbidden.Action", 403, CATEGORY_DENIED, RULE_REPLY, RETENTION_REFUSAL},
+    {"NoSuchResource", 404, CATEGORY_NOT_FOUND, RULE_REPLY, RETENTION_REFUSAL},
+    {"InternalError", 500, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, RETENTION_UNSURE},
+    {"RequestTimeout", 504, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, RETENTION_UNSURE},
+    {"LastTokenProcessing", 403, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, RETENTION_UNSURE},
+    {"IdempotentProcessing", 409, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, RETENTION_UNSURE},
+    {"IdempotentRequestProcessing", 400, CATEGORY_UNAVAILABLE, RULE_RETRY_UNSURE, RETENTION_UNSURE},
+    {"IdempotentParameterMismatch", 400, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
+    {"InvalidIdempotenceParameter.Mismatch", 403, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
+    {"OperationConflict", 409, CATEGORY_CONFLICT, RULE_REPLY, RETENTION_REFUSAL},
+    {"InvalidAccountStatus.NotEnoughBalance", 403, CATEGORY_DENIED, RULE_REPLY, RETENTION_REFUSAL},
+    {"NoPermission.SLR", 403, CATEGORY_DENIED, RULE_REPLY, RETENTION_REFUSAL},
+    {"Throttling", 400, CATEGORY_THROTTLED, RULE_THROTTLE, RETENTION_GIVEN_UP},
+    {"Throttling.User", 400, CATEGORY_THROTTLED, RULE_THROTTLE, RETENTION_GIVEN_UP},
+    {"Throttling.Api", 400, CATEGORY_THROTTLED, RULE_THROTTLE, RETENTION_GIVEN_UP},
+    {"Throttling.User", 503, CATEGORY_THROTTLED, RULE_THROTTLE, RETENTION_GIVEN_UP},
+    {"Throttling", 429, CATEGORY_THROTTLED, RULE_THROTTLE, RETENTION_GIVEN_UP},
+    {"Rejected.Throttling", 400, CATEGORY_THROTTLED, RULE_THROTTLE, RETENTION_GIVEN_UP},
+    {"BLOCK.LimitedRequest", 429, CATEGORY_THROTTLED, RULE_THROTTLE, RETENTION_GIVEN_UP},
+    {"ServiceUnavailable", 503, CATEGORY_UNAVAILABLE, RULE_RETRY, RETENTION_GIVEN_UP},
+    {"ServiceUnavailable.RegionMaintaining", 503, CATEGORY_UNAVAILABLE, RULE_RETRY,
+     RETENTION_GIVEN_UP},
+    {"SignatureNonceUsed", 400, CATEGORY_INTERNAL, RULE_RESIGN_ONCE, RETENTION_NOT},
+    {"InvalidTimeStamp.Expired", 400, CATEGORY_CONFIGURATION, RULE_CLOCK_ONCE, RETENTION_NOT},
+    {"InvalidTimeStamp.Format", 400, CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, RETENTION_NOT},
+    {"IllegalTimestamp", 400, CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, RETENTION_NOT},
+    {"IncompleteSignature", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, RETENTION_NOT},
+    {"SignatureDoesNotMatch", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, RETENTION_NOT},
+    {"SignatureDoesNotMatch", 403, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, RETENTION_NOT},
+    {"InvalidAccessKeyId.NotFound", 404, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, RETENTION_NOT},
+    {"InvalidAccessKeyId.NotFound", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, RETENTION_NOT},
+    {"InvalidAccessKeyId.Inactive", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, RETENTION_NOT},
+    {"Forbidden.AccessKeyDisabled", 403, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, RETENTION_NOT},
+    {"InvalidSecurityToken.Expired", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, RETENTION_NOT},
+    {"InvalidSecurityToken.Malformed", 403, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, RETENTION_NOT},
+    {"MissingSecurityToken", 400, CATEGORY_DENIED, RULE_CREDENTIALS_ONCE, RETENTION_NOT},
+    {"InvalidAction.NotFound", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, RETENTION_NOT},
+    {"InvalidApi.NotFound", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, RETENTION_NOT},
+    {"InvalidVersion", 400, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, RETENTION_NOT},
+    {"InvalidProduct.NotFound", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, RETENTION_NOT},
+    {"InvalidProtocol.NeedSsl", 404, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, RETENTION_NOT},
+    {"InvalidProtocol.NeedSsl", 400, CATEGORY_CONFIGURATION, RULE_REPLY_BRIDGE, RETENTION_NOT},
+    {"UnsupportedHTTPMethod", 403, CATEGORY_INTERNAL, RULE_REPLY_BRIDGE, RETENTION_NOT},
+    {"MissingParameter", 400, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
+    {"MissingRegionId", 400, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
+    {"InvalidParameter", 400, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
+    {"InvalidParameter.Conflict", 400, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
+    {"InvalidParameter.Format", 400, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
+    {"InvalidClientToken.Malformed", 400, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
     /* Codes nobody has told us about go by their number. */
-    {"Fresh.Code", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {"Fresh.Code", 401, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {"Fresh.Code", 403, CATEGORY_DENIED, RULE_REPLY, KEEP_REFUSAL},
-    {"InvalidRegionId.NotFound", 404, CATEGORY_NOT_FOUND, RULE_REPLY, KEEP_REFUSAL},
-    {"Fresh.Code", 405, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {"Fresh.Code", 409, CATEGORY_CONFLICT, RULE_REPLY, KEEP_REFUSAL},
-    {"Fresh.Code", 418, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
-    {"Fresh.Code", 429, CATEGORY_THROTTLED, RULE_REPLY, KEEP_GIVEN_UP},
+    {"Fresh.Code", 400, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
+    {"Fresh.Code", 401, CATEGORY_DENIED, RULE_REPLY, RETENTION_REFUSAL},
+    {"Fresh.Code", 403, CATEGORY_DENIED, RULE_REPLY, RETENTION_REFUSAL},
+    {"InvalidRegionId.NotFound", 404, CATEGORY_NOT_FOUND, RULE_REPLY, RETENTION_REFUSAL},
+    {"Fresh.Code", 405, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
+    {"Fresh.Code", 409, CATEGORY_CONFLICT, RULE_REPLY, RETENTION_REFUSAL},
+    {"Fresh.Code", 418, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
+    {"Fresh.Code", 429, CATEGORY_THROTTLED, RULE_REPLY, RETENTION_GIVEN_UP},
     /* Case matters. */
-    {"throttling", 400, CATEGORY_INVALID, RULE_REPLY, KEEP_REFUSAL},
+    {"throttling", 400, CATEGORY_INVALID, RULE_REPLY, RETENTION_REFUSAL},
 };
 
 static void check_row(const struct row *row, bool is_xml)
@@ -137,7 +141,7 @@ static void check_row(const struct row *row, bool is_xml)
     bool is_unsure = row->rule == RULE_RETRY_UNSURE;
     assert_int_equal(attempt.rule, row->rule);
     assert_int_equal(outcome->category, row->category);
-    assert_int_equal(outcome->keep, row->keep);
+    assert_int_equal(outcome->retention, row->retention);
     assert_int_equal(outcome->status, is_unsure ? OUTCOME_UNKNOWN : OUTCOME_FAILED);
     assert_string_equal(outcome->code, row->code);
     assert_string_equal(outcome->message, "In words.");
@@ -198,7 +202,7 @@ static void test_a_request_id_without_an_error_is_success(void **state)
         struct attempt attempt = map(200, bodies[i]);
         assert_int_equal(attempt.rule, RULE_DONE);
         assert_int_equal(attempt.outcome.status, OUTCOME_SUCCEEDED);
-        assert_int_equal(attempt.outcome.keep, KEEP_SUCCESS);
+        assert_int_equal(attempt.outcome.retention, RETENTION_SUCCESS);
         assert_string_equal(attempt.outcome.request_id, "C123");
         assert_null(attempt.outcome.code);
         assert_int_equal(attempt.retry_after_ms, -1);
@@ -237,7 +241,7 @@ static void test_what_is_no_answer_of_the_api_stays_unknown(void **state)
         struct attempt attempt = map(cases[i].status, cases[i].body);
         assert_int_equal(attempt.rule, RULE_RETRY_UNSURE);
         assert_int_equal(attempt.outcome.status, OUTCOME_UNKNOWN);
-        assert_int_equal(attempt.outcome.keep, KEEP_UNSURE);
+        assert_int_equal(attempt.outcome.retention, RETENTION_UNSURE);
         assert_int_equal(attempt.outcome.category, CATEGORY_UNKNOWN_OUTCOME);
         assert_true(attempt.outcome.is_from_bridge);
         assert_string_equal(attempt.outcome.code, "Bridge.NoDefiniteAnswer");
@@ -320,7 +324,7 @@ static void test_an_older_gateways_word_for_an_expired_token_is_understood(void 
     struct attempt attempt =
         map_code(400, "InvalidParameter", "Specified SecurityToken.Expired is not valid", false);
     assert_int_equal(attempt.rule, RULE_CREDENTIALS_ONCE);
-    assert_int_equal(attempt.outcome.keep, KEEP_NOT);
+    assert_int_equal(attempt.outcome.retention, RETENTION_NOT);
     assert_string_equal(attempt.outcome.code, "InvalidParameter");
     attempt_fini(&attempt);
 }

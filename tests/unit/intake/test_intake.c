@@ -26,7 +26,7 @@
 /* What the ledger was asked last, and owes an answer for. */
 struct claimed {
     struct command *command;
-    struct asker asker;
+    struct reply_to reply_to;
     enum bridge_error unless_found;
     bool has_unless_message;
     bool wants_accepted;
@@ -58,24 +58,24 @@ static struct {
     size_t settle_count;
     struct mqtt_ticket settled;
     bool is_durable;
-} world;
+} fixture;
 
 /* ---- the ledger and the port of this test ---- */
 
 static void forget_claim(void)
 {
-    command_free(world.claimed.command);
-    asker_fini(&world.claimed.asker);
-    buf_fini(&world.claimed.audit);
-    world.claimed = (struct claimed){0};
+    command_free(fixture.claimed.command);
+    reply_to_fini(&fixture.claimed.reply_to);
+    buf_fini(&fixture.claimed.audit);
+    fixture.claimed = (struct claimed){0};
 }
 
 static void forget_post(void)
 {
-    json_free(world.posted.body);
-    buf_fini(&world.posted.bytes);
-    buf_fini(&world.posted.audit);
-    world.posted = (struct posted){0};
+    json_free(fixture.posted.body);
+    buf_fini(&fixture.posted.bytes);
+    buf_fini(&fixture.posted.audit);
+    fixture.posted = (struct posted){0};
 }
 
 void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger_claimed_fn *done,
@@ -83,15 +83,15 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
 {
     (void)ledger;
     forget_claim();
-    world.claimed = (struct claimed){.command = claim_take->command,
-                                     .asker = claim_take->asker,
-                                     .unless_found = claim_take->unless_found,
-                                     .has_unless_message = claim_take->unless_message[0] != '\0',
-                                     .wants_accepted = claim_take->wants_accepted,
-                                     .audit = claim_take->audit,
-                                     .done = done,
-                                     .arg = arg};
-    world.claim_count++;
+    fixture.claimed = (struct claimed){.command = claim_take->command,
+                                       .reply_to = claim_take->reply_to,
+                                       .unless_found = claim_take->unless_found,
+                                       .has_unless_message = claim_take->unless_message[0] != '\0',
+                                       .wants_accepted = claim_take->wants_accepted,
+                                       .audit = claim_take->audit,
+                                       .done = done,
+                                       .arg = arg};
+    fixture.claim_count++;
 }
 
 void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_letter,
@@ -100,62 +100,62 @@ void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_lette
     struct json_fault fault;
     (void)ledger;
     forget_post();
-    world.posted.audit = *audit_take;
+    fixture.posted.audit = *audit_take;
     *audit_take = (struct buf){0};
-    buf_append(&world.posted.bytes, message);
-    assert_int_equal(message_decode(buf_slice(&world.posted.bytes), &world.posted.message),
+    buf_append(&fixture.posted.bytes, message);
+    assert_int_equal(message_decode(buf_slice(&fixture.posted.bytes), &fixture.posted.message),
                      STATUS_OK);
-    world.posted.body = json_parse(world.posted.message.body, 8, &fault);
-    assert_non_null(world.posted.body);
-    world.posted.is_dead_letter = is_dead_letter;
-    world.posted.done = done;
-    world.posted.arg = arg;
-    world.post_count++;
+    fixture.posted.body = json_parse(fixture.posted.message.body, 8, &fault);
+    assert_non_null(fixture.posted.body);
+    fixture.posted.is_dead_letter = is_dead_letter;
+    fixture.posted.done = done;
+    fixture.posted.arg = arg;
+    fixture.post_count++;
 }
 
-void mqtt_port_settle(struct mqtt_port *port, struct mqtt_ticket ticket, bool is_durable)
+void workers_ack(struct workers *port, struct mqtt_ticket ticket, bool is_durable)
 {
     (void)port;
-    world.settle_count++;
-    world.settled = ticket;
-    world.is_durable = is_durable;
+    fixture.settle_count++;
+    fixture.settled = ticket;
+    fixture.is_durable = is_durable;
 }
 
 /* ---- verbs ---- */
 
 static const struct mqtt_ticket TICKET = {.receiver = 3, .generation = 7};
 
-/* Delivers the payload with whatever else the test has put into world.delivery. */
+/* Delivers the payload with whatever else the test has put into fixture.delivery. */
 static void deliver(const char *payload)
 {
-    world.delivery.payload = slice_text(payload);
-    world.delivery.payload_bytes = strlen(payload);
-    intake_deliver(world.intake, &world.delivery, TICKET);
+    fixture.delivery.payload = slice_text(payload);
+    fixture.delivery.payload_bytes = strlen(payload);
+    intake_deliver(fixture.intake, &fixture.delivery, TICKET);
 }
 
 static void answer_claim(enum status status, enum claim_result result)
 {
-    ledger_claimed_fn *done = world.claimed.done;
+    ledger_claimed_fn *done = fixture.claimed.done;
     assert_non_null(done);
-    world.claimed.done = NULL; /* the answer may bring the next claim */
-    done(world.claimed.arg, status, result);
+    fixture.claimed.done = NULL; /* the answer may bring the next claim */
+    done(fixture.claimed.arg, status, result);
 }
 
 static void answer_post(enum status status)
 {
-    assert_non_null(world.posted.done);
-    world.posted.done(world.posted.arg, status);
-    world.posted.done = NULL;
+    assert_non_null(fixture.posted.done);
+    fixture.posted.done(fixture.posted.arg, status);
+    fixture.posted.done = NULL;
 }
 
 static void assert_settled(bool is_durable)
 {
-    assert_int_equal(world.settle_count, 1);
-    assert_int_equal(world.settled.receiver, TICKET.receiver);
-    assert_int_equal(world.settled.generation, TICKET.generation);
-    assert_int_equal(world.is_durable, is_durable);
-    assert_int_equal(counter_get(&world.counters, COUNTER_NOT_TAKEN), is_durable ? 0 : 1);
-    assert_int_equal(counter_get(&world.counters, COUNTER_TAKING), 0);
+    assert_int_equal(fixture.settle_count, 1);
+    assert_int_equal(fixture.settled.receiver, TICKET.receiver);
+    assert_int_equal(fixture.settled.generation, TICKET.generation);
+    assert_int_equal(fixture.is_durable, is_durable);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_NOT_TAKEN), is_durable ? 0 : 1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_TAKING), 0);
 }
 
 static void assert_slice(struct slice slice, const char *text)
@@ -167,23 +167,23 @@ static void assert_slice(struct slice slice, const char *text)
 
 static void assert_field(const char *name, const char *text)
 {
-    assert_slice(json_text(json_member(world.posted.body, name)), text);
+    assert_slice(json_text(json_member(fixture.posted.body, name)), text);
 }
 
 /* A refusal with this code is in the outbox, and nothing was claimed. */
 static void assert_refused(const char *code, const char *topic)
 {
-    assert_int_equal(world.post_count, 1);
-    assert_int_equal(world.claim_count, 0);
-    assert_slice(world.posted.message.topic, topic);
-    assert_slice(json_text(json_member(json_member(world.posted.body, "Error"), "Code")), code);
+    assert_int_equal(fixture.post_count, 1);
+    assert_int_equal(fixture.claim_count, 0);
+    assert_slice(fixture.posted.message.topic, topic);
+    assert_slice(json_text(json_member(json_member(fixture.posted.body, "Error"), "Code")), code);
 }
 
 /* ... as a reply. */
 static void assert_answered(const char *code, const char *topic)
 {
     assert_refused(code, topic);
-    assert_false(world.posted.is_dead_letter);
+    assert_false(fixture.posted.is_dead_letter);
     assert_field("Status", "failed");
 }
 
@@ -191,8 +191,8 @@ static void assert_answered(const char *code, const char *topic)
 static void assert_dead_letter(const char *code, const char *topic)
 {
     assert_refused(code, topic);
-    assert_true(world.posted.is_dead_letter);
-    assert_null(json_member(world.posted.body, "Status"));
+    assert_true(fixture.posted.is_dead_letter);
+    assert_null(json_member(fixture.posted.body, "Status"));
 }
 
 static int set_up(void **state)
@@ -202,34 +202,34 @@ static int set_up(void **state)
     static char *regions[] = {"cn-*"};
     static char *groups[] = {"pg-*"};
     (void)state;
-    memset(&world, 0, sizeof world);
-    world.route = (struct route){.name = "start",
-                                 .action = "StartDiskReplicaGroup",
-                                 .topics = {topics, 2},
-                                 .qos = 1,
-                                 .reply_topic = "replies/{ClientToken}",
-                                 .response_topics = {answers, 1},
-                                 .regions = {regions, 1},
-                                 .groups = {groups, 1}};
-    world.settings.instance = "i-1";
-    world.settings.audit.file = "";
-    world.settings.topics.dead_letters = "dead/{Instance}/{Route}";
-    world.settings.limits.payload_bytes = 1024;
-    world.settings.limits.deadline_s = 300;
-    world.settings.replies.qos = 1;
-    world.settings.replies.expiry_s = 3600;
-    world.settings.routes = &world.route;
-    world.settings.route_count = 1;
-    world.delivery =
+    memset(&fixture, 0, sizeof fixture);
+    fixture.route = (struct route){.name = "start",
+                                   .action = "StartDiskReplicaGroup",
+                                   .topics = {topics, 2},
+                                   .qos = 1,
+                                   .reply_topic = "replies/{ClientToken}",
+                                   .response_topics = {answers, 1},
+                                   .regions = {regions, 1},
+                                   .groups = {groups, 1}};
+    fixture.settings.instance = "i-1";
+    fixture.settings.audit.file = "";
+    fixture.settings.topics.dead_letters = "dead/{Instance}/{Route}";
+    fixture.settings.limits.payload_bytes = 1024;
+    fixture.settings.limits.deadline_s = 300;
+    fixture.settings.replies.qos = 1;
+    fixture.settings.replies.expiry_s = 3600;
+    fixture.settings.routes = &fixture.route;
+    fixture.settings.route_count = 1;
+    fixture.delivery =
         (struct delivery){.topic = slice_text("commands/start"), .qos = 1, .expiry_s = -1};
-    world.intake = intake_new(&world.settings, &world.counters, NULL, NULL);
+    fixture.intake = intake_new(&fixture.settings, &fixture.counters, NULL, NULL);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    intake_free(world.intake);
+    intake_free(fixture.intake);
     forget_claim();
     forget_post();
     return 0;
@@ -241,23 +241,23 @@ static void test_a_command_is_acknowledged_when_its_claim_is_durable(void **stat
 {
     (void)state;
     deliver(COMMAND);
-    assert_int_equal(world.claim_count, 1);
-    assert_string_equal(world.claimed.command->token, "t-1");
-    assert_string_equal(world.claimed.command->region, "cn-a");
-    assert_string_equal(world.claimed.command->group, "pg-1");
-    assert_ptr_equal(world.claimed.command->route, &world.route);
-    assert_int_equal(world.claimed.unless_found, ERROR_NONE);
-    assert_int_equal(world.settle_count, 0);
+    assert_int_equal(fixture.claim_count, 1);
+    assert_string_equal(fixture.claimed.command->token, "t-1");
+    assert_string_equal(fixture.claimed.command->region, "cn-a");
+    assert_string_equal(fixture.claimed.command->group, "pg-1");
+    assert_ptr_equal(fixture.claimed.command->route, &fixture.route);
+    assert_int_equal(fixture.claimed.unless_found, ERROR_NONE);
+    assert_int_equal(fixture.settle_count, 0);
     answer_claim(STATUS_OK, CLAIM_NEW);
     assert_settled(true);
-    assert_int_equal(world.post_count, 0);
+    assert_int_equal(fixture.post_count, 0);
 }
 
 static void test_whatever_the_ledger_finds_is_acknowledged_once_stored(void **state)
 {
     (void)state;
     for (int result = CLAIM_NEW; result <= CLAIM_REFUSED; result++) {
-        world.settle_count = 0;
+        fixture.settle_count = 0;
         deliver(COMMAND);
         answer_claim(STATUS_OK, (enum claim_result)result);
         assert_settled(true);
@@ -280,27 +280,27 @@ static void test_a_refusal_that_cannot_be_stored_is_not_acknowledged(void **stat
     assert_settled(false);
 }
 
-static void test_the_asker_goes_with_the_claim(void **state)
+static void test_the_reply_to_goes_with_the_claim(void **state)
 {
     (void)state;
-    world.route.has_accepted_reply = true;
-    world.delivery.response_topic = slice_text("answers/me");
-    world.delivery.correlation_data = slice_of("a\0b", 3);
-    world.delivery.traceparent = slice_text("00-trace");
+    fixture.route.has_accepted_reply = true;
+    fixture.delivery.response_topic = slice_text("answers/me");
+    fixture.delivery.correlation_data = slice_of("a\0b", 3);
+    fixture.delivery.traceparent = slice_text("00-trace");
     deliver(COMMAND);
-    assert_string_equal(world.claimed.asker.topic, "answers/me");
-    assert_int_equal(world.claimed.asker.correlation_data_bytes, 3);
-    assert_memory_equal(world.claimed.asker.correlation_data, "a\0b", 3);
-    assert_string_equal(world.claimed.asker.traceparent, "00-trace");
-    assert_true(world.claimed.wants_accepted);
+    assert_string_equal(fixture.claimed.reply_to.topic, "answers/me");
+    assert_int_equal(fixture.claimed.reply_to.correlation_data_bytes, 3);
+    assert_memory_equal(fixture.claimed.reply_to.correlation_data, "a\0b", 3);
+    assert_string_equal(fixture.claimed.reply_to.traceparent, "00-trace");
+    assert_true(fixture.claimed.wants_accepted);
 }
 
 static void test_a_claim_without_reply_place_gets_the_topic_of_its_route(void **state)
 {
     (void)state;
     deliver(COMMAND);
-    assert_string_equal(world.claimed.asker.topic, "replies/t-1");
-    assert_false(world.claimed.wants_accepted);
+    assert_string_equal(fixture.claimed.reply_to.topic, "replies/t-1");
+    assert_false(fixture.claimed.wants_accepted);
 }
 
 static void test_a_made_token_is_the_same_for_the_same_correlation_data_only(void **state)
@@ -308,30 +308,30 @@ static void test_a_made_token_is_the_same_for_the_same_correlation_data_only(voi
     (void)state;
     char first[65];
     deliver(COMMAND_WITHOUT_TOKEN);
-    strcpy(first, world.claimed.command->token);
+    strcpy(first, fixture.claimed.command->token);
     assert_int_equal(strlen(first), 64);
-    assert_memory_equal(world.claimed.asker.topic, "replies/", 8);
-    assert_string_equal(world.claimed.asker.topic + 8, first);
+    assert_memory_equal(fixture.claimed.reply_to.topic, "replies/", 8);
+    assert_string_equal(fixture.claimed.reply_to.topic + 8, first);
     deliver(COMMAND_WITHOUT_TOKEN);
-    assert_string_not_equal(world.claimed.command->token, first);
-    world.delivery.correlation_data = slice_text("c-1");
+    assert_string_not_equal(fixture.claimed.command->token, first);
+    fixture.delivery.correlation_data = slice_text("c-1");
     deliver(COMMAND_WITHOUT_TOKEN);
-    strcpy(first, world.claimed.command->token);
+    strcpy(first, fixture.claimed.command->token);
     deliver(COMMAND_WITHOUT_TOKEN);
-    assert_string_equal(world.claimed.command->token, first);
+    assert_string_equal(fixture.claimed.command->token, first);
 }
 
 static void test_a_refusal_goes_to_the_response_topic(void **state)
 {
     (void)state;
-    world.delivery.response_topic = slice_text("answers/me");
-    world.delivery.correlation_data = slice_text("c-1");
+    fixture.delivery.response_topic = slice_text("answers/me");
+    fixture.delivery.correlation_data = slice_text("c-1");
     deliver("no JSON");
     assert_answered("Bridge.MalformedPayload", "answers/me");
-    assert_slice(world.posted.message.correlation_data, "c-1");
-    assert_int_equal(world.posted.message.qos, 1);
-    assert_int_equal(world.posted.message.expiry_s, 3600);
-    assert_int_equal(world.settle_count, 0);
+    assert_slice(fixture.posted.message.correlation_data, "c-1");
+    assert_int_equal(fixture.posted.message.qos, 1);
+    assert_int_equal(fixture.posted.message.expiry_s, 3600);
+    assert_int_equal(fixture.settle_count, 0);
     answer_post(STATUS_OK);
     assert_settled(true);
 }
@@ -368,17 +368,17 @@ static void test_a_refusal_that_nobody_can_be_told_is_a_dead_letter(void **state
 static void test_a_message_no_route_lists_is_a_dead_letter(void **state)
 {
     (void)state;
-    world.delivery.topic = slice_text("elsewhere");
-    world.delivery.response_topic = slice_text("answers/me");
+    fixture.delivery.topic = slice_text("elsewhere");
+    fixture.delivery.response_topic = slice_text("answers/me");
     deliver(COMMAND);
     assert_dead_letter("Bridge.NotAllowed", "dead/i-1/none");
-    assert_null(json_member(world.posted.body, "Route"));
+    assert_null(json_member(fixture.posted.body, "Route"));
 }
 
 static void test_a_reply_place_that_is_not_allowed_is_told_at_the_topic_of_the_route(void **state)
 {
     (void)state;
-    world.delivery.response_topic = slice_text("commands/start");
+    fixture.delivery.response_topic = slice_text("commands/start");
     deliver(COMMAND);
     assert_answered("Bridge.ReplyTopicNotAllowed", "replies/t-1");
 }
@@ -394,7 +394,7 @@ static void test_a_reply_to_with_a_wildcard_is_not_allowed(void **state)
 static void test_a_group_that_is_not_allowed_is_refused_before_its_reply_place(void **state)
 {
     (void)state;
-    world.delivery.response_topic = slice_text("commands/start");
+    fixture.delivery.response_topic = slice_text("commands/start");
     deliver("{\"RegionId\":\"cn-a\",\"ReplicaGroupId\":\"other\",\"ClientToken\":\"t-1\"}");
     assert_answered("Bridge.NotAllowed", "replies/t-1");
 }
@@ -402,7 +402,7 @@ static void test_a_group_that_is_not_allowed_is_refused_before_its_reply_place(v
 static void test_an_unreadable_command_with_a_forbidden_place_is_a_dead_letter(void **state)
 {
     (void)state;
-    world.delivery.response_topic = slice_text("commands/start");
+    fixture.delivery.response_topic = slice_text("commands/start");
     deliver("no JSON");
     assert_dead_letter("Bridge.MalformedPayload", "dead/i-1/start");
 }
@@ -413,13 +413,13 @@ static void test_a_refused_command_is_given_no_token(void **state)
     static const char FORBIDDEN[] = "{\"RegionId\":\"cn-a\",\"ReplicaGroupId\":\"other\"}";
     deliver(FORBIDDEN);
     assert_dead_letter("Bridge.NotAllowed", "dead/i-1/start");
-    world.post_count = 0;
-    world.delivery.response_topic = slice_text("answers/me");
+    fixture.post_count = 0;
+    fixture.delivery.response_topic = slice_text("answers/me");
     deliver(FORBIDDEN);
     assert_answered("Bridge.NotAllowed", "answers/me");
-    assert_null(json_member(world.posted.body, "ClientToken"));
-    world.post_count = 0;
-    world.delivery.response_topic = slice_text("commands/start");
+    assert_null(json_member(fixture.posted.body, "ClientToken"));
+    fixture.post_count = 0;
+    fixture.delivery.response_topic = slice_text("commands/start");
     deliver(COMMAND_WITHOUT_TOKEN);
     assert_dead_letter("Bridge.ReplyTopicNotAllowed", "dead/i-1/start");
 }
@@ -427,7 +427,7 @@ static void test_a_refused_command_is_given_no_token(void **state)
 static void test_a_retained_message_is_refused(void **state)
 {
     (void)state;
-    world.delivery.is_retained = true;
+    fixture.delivery.is_retained = true;
     deliver(COMMAND);
     assert_answered("Bridge.Retained", "replies/t-1");
 }
@@ -435,9 +435,9 @@ static void test_a_retained_message_is_refused(void **state)
 static void test_a_payload_over_the_limit_is_refused_by_its_whole_size(void **state)
 {
     (void)state;
-    world.delivery.payload = slice_text(COMMAND);
-    world.delivery.payload_bytes = 1025;
-    intake_deliver(world.intake, &world.delivery, TICKET);
+    fixture.delivery.payload = slice_text(COMMAND);
+    fixture.delivery.payload_bytes = 1025;
+    intake_deliver(fixture.intake, &fixture.delivery, TICKET);
     assert_dead_letter("Bridge.PayloadTooLarge", "dead/i-1/start");
 }
 
@@ -446,41 +446,41 @@ static void test_an_expired_command_is_refused_unless_its_token_is_known(void **
     (void)state;
     deliver("{\"RegionId\":\"cn-a\",\"ReplicaGroupId\":\"pg-1\",\"ClientToken\":\"t-1\","
             "\"NotAfter\":\"2020-01-01T00:00:00Z\"}");
-    assert_int_equal(world.claim_count, 1);
-    assert_int_equal(world.claimed.unless_found, ERROR_EXPIRED);
-    assert_true(world.claimed.has_unless_message);
-    world.delivery.expiry_s = 0;
+    assert_int_equal(fixture.claim_count, 1);
+    assert_int_equal(fixture.claimed.unless_found, ERROR_EXPIRED);
+    assert_true(fixture.claimed.has_unless_message);
+    fixture.delivery.expiry_s = 0;
     deliver(COMMAND);
-    assert_int_equal(world.claimed.unless_found, ERROR_EXPIRED);
-    world.delivery.expiry_s = 60;
+    assert_int_equal(fixture.claimed.unless_found, ERROR_EXPIRED);
+    fixture.delivery.expiry_s = 60;
     deliver(COMMAND);
-    assert_int_equal(world.claimed.unless_found, ERROR_NONE);
+    assert_int_equal(fixture.claimed.unless_found, ERROR_NONE);
 }
 
 static void test_a_stopped_intake_leaves_to_the_broker_what_that_sends_again(void **state)
 {
     (void)state;
-    intake_stop(world.intake);
+    intake_stop(fixture.intake);
     deliver(COMMAND);
-    assert_int_equal(world.claim_count, 0);
+    assert_int_equal(fixture.claim_count, 0);
     assert_settled(false);
     deliver("no JSON");
-    assert_int_equal(world.post_count, 0);
-    assert_int_equal(world.settle_count, 2);
-    assert_false(world.is_durable);
+    assert_int_equal(fixture.post_count, 0);
+    assert_int_equal(fixture.settle_count, 2);
+    assert_false(fixture.is_durable);
 }
 
 static void test_a_stopped_intake_answers_what_the_broker_will_not_send_again(void **state)
 {
     (void)state;
-    intake_stop(world.intake);
-    world.delivery.qos = 0;
+    intake_stop(fixture.intake);
+    fixture.delivery.qos = 0;
     deliver(COMMAND);
-    assert_int_equal(world.claimed.unless_found, ERROR_SHUTTING_DOWN);
-    assert_true(world.claimed.has_unless_message);
+    assert_int_equal(fixture.claimed.unless_found, ERROR_SHUTTING_DOWN);
+    assert_true(fixture.claimed.has_unless_message);
     answer_claim(STATUS_OK, CLAIM_REFUSED);
     assert_settled(true);
-    world.claim_count = 0;
+    fixture.claim_count = 0;
     deliver("no JSON");
     assert_dead_letter("Bridge.MalformedPayload", "dead/i-1/start");
 }
@@ -489,7 +489,7 @@ static void test_a_claim_under_way_is_answered_also_after_the_stop(void **state)
 {
     (void)state;
     deliver(COMMAND);
-    intake_stop(world.intake);
+    intake_stop(fixture.intake);
     answer_claim(STATUS_OK, CLAIM_NEW);
     assert_settled(true);
 }
@@ -499,18 +499,18 @@ static void test_deliveries_side_by_side_get_their_own_verdicts(void **state)
     (void)state;
     const struct mqtt_ticket other = {.receiver = 1, .generation = 2};
     deliver(COMMAND);
-    ledger_claimed_fn *done = world.claimed.done;
-    void *arg = world.claimed.arg;
-    world.delivery.payload = slice_text("no JSON");
-    world.delivery.payload_bytes = world.delivery.payload.length;
-    intake_deliver(world.intake, &world.delivery, other);
+    ledger_claimed_fn *done = fixture.claimed.done;
+    void *arg = fixture.claimed.arg;
+    fixture.delivery.payload = slice_text("no JSON");
+    fixture.delivery.payload_bytes = fixture.delivery.payload.length;
+    intake_deliver(fixture.intake, &fixture.delivery, other);
     answer_post(STATUS_OK);
-    assert_int_equal(world.settled.receiver, other.receiver);
-    assert_true(world.is_durable);
+    assert_int_equal(fixture.settled.receiver, other.receiver);
+    assert_true(fixture.is_durable);
     done(arg, STATUS_STORE, CLAIM_NEW);
-    assert_int_equal(world.settled.receiver, TICKET.receiver);
-    assert_false(world.is_durable);
-    assert_int_equal(world.settle_count, 2);
+    assert_int_equal(fixture.settled.receiver, TICKET.receiver);
+    assert_false(fixture.is_durable);
+    assert_int_equal(fixture.settle_count, 2);
 }
 
 /* ---- what may be why the bridge ended ---- */
@@ -537,14 +537,14 @@ static void watch(void)
     gate = (struct blame_gate){0};
     set_aside_count = 0;
     blame_gate_join(&gate, ignore_freed, &other_party);
-    intake_watch(world.intake, marks, &gate, count_set_aside, NULL);
+    intake_watch(fixture.intake, marks, &gate, count_set_aside, NULL);
 }
 
 static void deliver_to(uint32_t receiver, const char *payload)
 {
-    world.delivery.payload = slice_text(payload);
-    world.delivery.payload_bytes = strlen(payload);
-    intake_deliver(world.intake, &world.delivery, (struct mqtt_ticket){receiver, 1});
+    fixture.delivery.payload = slice_text(payload);
+    fixture.delivery.payload_bytes = strlen(payload);
+    intake_deliver(fixture.intake, &fixture.delivery, (struct mqtt_ticket){receiver, 1});
 }
 
 /* The bridge ends so often while it is taking the payload, and begins anew. */
@@ -553,14 +553,14 @@ static void crash_over(const char *payload, int times)
     for (int i = 0; i < times; i++) {
         deliver(payload);
         blame_marks_charge(marks);
-        intake_free(world.intake);
-        world.intake = intake_new(&world.settings, &world.counters, NULL, NULL);
+        intake_free(fixture.intake);
+        fixture.intake = intake_new(&fixture.settings, &fixture.counters, NULL, NULL);
         gate = (struct blame_gate){0};
         blame_gate_join(&gate, ignore_freed, &other_party);
-        intake_watch(world.intake, marks, &gate, count_set_aside, NULL);
+        intake_watch(fixture.intake, marks, &gate, count_set_aside, NULL);
     }
-    world.claim_count = 0;
-    world.settle_count = 0;
+    fixture.claim_count = 0;
+    fixture.settle_count = 0;
 }
 
 static void test_a_delivery_is_marked_until_its_verdict(void **state)
@@ -581,10 +581,10 @@ static void test_a_redelivery_is_the_same_message(void **state)
 {
     (void)state;
     watch();
-    world.delivery.expiry_s = 60;
+    fixture.delivery.expiry_s = 60;
     crash_over(COMMAND, 2);
-    world.delivery.is_redelivered = true;
-    world.delivery.expiry_s = 59;
+    fixture.delivery.is_redelivered = true;
+    fixture.delivery.expiry_s = 59;
     crash_over(COMMAND, 1);
     deliver(COMMAND);
     assert_int_equal(set_aside_count, 1);
@@ -597,14 +597,14 @@ static void test_a_message_that_ended_the_bridge_three_times_is_a_dead_letter_un
     crash_over(COMMAND, 3);
     deliver(COMMAND);
     assert_dead_letter("Bridge.SetAside", "dead/i-1/none");
-    assert_null(json_member(world.posted.body, "Route"));
-    assert_int_equal(counter_get(&world.counters, COUNTER_SET_ASIDE), 1);
+    assert_null(json_member(fixture.posted.body, "Route"));
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_SET_ASIDE), 1);
     answer_post(STATUS_OK);
-    assert_int_equal(world.settle_count, 1);
-    assert_true(world.is_durable);
+    assert_int_equal(fixture.settle_count, 1);
+    assert_true(fixture.is_durable);
     /* Sent again by somebody, it is a message like any other. */
     deliver(COMMAND);
-    assert_int_equal(world.claim_count, 1);
+    assert_int_equal(fixture.claim_count, 1);
 }
 
 static void test_a_dead_letter_that_is_not_stored_leaves_the_message_charged(void **state)
@@ -614,10 +614,10 @@ static void test_a_dead_letter_that_is_not_stored_leaves_the_message_charged(voi
     crash_over(COMMAND, 3);
     deliver(COMMAND);
     answer_post(STATUS_STORE);
-    assert_false(world.is_durable);
+    assert_false(fixture.is_durable);
     deliver(COMMAND);
-    assert_int_equal(world.claim_count, 0);
-    assert_int_equal(world.post_count, 2);
+    assert_int_equal(fixture.claim_count, 0);
+    assert_int_equal(fixture.post_count, 2);
 }
 
 static void test_a_suspect_waits_for_the_others_and_the_others_for_it(void **state)
@@ -626,19 +626,19 @@ static void test_a_suspect_waits_for_the_others_and_the_others_for_it(void **sta
     watch();
     crash_over(COMMAND, 2);
     deliver_to(0, COMMAND_WITHOUT_TOKEN);
-    assert_int_equal(world.claim_count, 1);
+    assert_int_equal(fixture.claim_count, 1);
     deliver_to(1, COMMAND);
     deliver_to(2, "{}");
-    assert_int_equal(world.claim_count, 1);
-    assert_int_equal(world.post_count, 0);
+    assert_int_equal(fixture.claim_count, 1);
+    assert_int_equal(fixture.post_count, 0);
     answer_claim(STATUS_OK, CLAIM_NEW);
-    assert_int_equal(world.claim_count, 2);
-    assert_string_equal(world.claimed.command->token, "t-1");
-    assert_int_equal(world.post_count, 0);
+    assert_int_equal(fixture.claim_count, 2);
+    assert_string_equal(fixture.claimed.command->token, "t-1");
+    assert_int_equal(fixture.post_count, 0);
     assert_false(blame_gate_is_open(&gate, &other_party));
     answer_claim(STATUS_OK, CLAIM_NEW);
     assert_true(blame_gate_is_open(&gate, &other_party));
-    assert_int_equal(world.post_count, 1);
+    assert_int_equal(fixture.post_count, 1);
     assert_int_equal(blame_marks_count(marks, (const uint8_t[DIGEST_SHA256_BYTES]){0}), 0);
 }
 
@@ -649,13 +649,13 @@ static void test_a_suspect_waits_for_a_suspect_call_and_the_others_do_not(void *
     crash_over(COMMAND, 2);
     assert_true(blame_gate_enter(&gate, &other_party));
     deliver_to(0, COMMAND);
-    assert_int_equal(world.claim_count, 0);
+    assert_int_equal(fixture.claim_count, 0);
     deliver_to(1, COMMAND_WITHOUT_TOKEN);
-    assert_int_equal(world.claim_count, 1);
+    assert_int_equal(fixture.claim_count, 1);
     answer_claim(STATUS_OK, CLAIM_NEW);
-    assert_int_equal(world.claim_count, 1);
+    assert_int_equal(fixture.claim_count, 1);
     blame_gate_leave(&gate, &other_party);
-    assert_int_equal(world.claim_count, 2);
+    assert_int_equal(fixture.claim_count, 2);
 }
 
 static void test_of_a_receiver_only_the_last_delivery_is_kept(void **state)
@@ -667,10 +667,10 @@ static void test_of_a_receiver_only_the_last_delivery_is_kept(void **state)
     deliver_to(0, COMMAND);
     deliver_to(0, COMMAND);
     deliver_to(0, COMMAND);
-    assert_int_equal(world.settle_count, 2);
-    assert_false(world.is_durable);
+    assert_int_equal(fixture.settle_count, 2);
+    assert_false(fixture.is_durable);
     blame_gate_leave(&gate, &other_party);
-    assert_int_equal(world.claim_count, 1);
+    assert_int_equal(fixture.claim_count, 1);
 }
 
 static void test_what_is_kept_at_a_stop_is_left_to_the_broker(void **state)
@@ -679,13 +679,13 @@ static void test_what_is_kept_at_a_stop_is_left_to_the_broker(void **state)
     watch();
     crash_over(COMMAND, 2);
     assert_true(blame_gate_enter(&gate, &other_party));
-    int64_t taking = counter_get(&world.counters, COUNTER_TAKING);
+    int64_t taking = counter_get(&fixture.counters, COUNTER_TAKING);
     deliver_to(0, COMMAND);
-    intake_stop(world.intake);
-    assert_int_equal(world.settle_count, 1);
-    assert_false(world.is_durable);
-    assert_int_equal(counter_get(&world.counters, COUNTER_TAKING), taking);
-    assert_int_equal(world.claim_count, 0);
+    intake_stop(fixture.intake);
+    assert_int_equal(fixture.settle_count, 1);
+    assert_false(fixture.is_durable);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_TAKING), taking);
+    assert_int_equal(fixture.claim_count, 0);
 }
 
 int main(void)
@@ -704,7 +704,7 @@ int main(void)
         TEST(test_whatever_the_ledger_finds_is_acknowledged_once_stored),
         TEST(test_a_claim_that_cannot_be_stored_is_not_acknowledged),
         TEST(test_a_refusal_that_cannot_be_stored_is_not_acknowledged),
-        TEST(test_the_asker_goes_with_the_claim),
+        TEST(test_the_reply_to_goes_with_the_claim),
         TEST(test_a_claim_without_reply_place_gets_the_topic_of_its_route),
         TEST(test_a_made_token_is_the_same_for_the_same_correlation_data_only),
         TEST(test_a_refusal_goes_to_the_response_topic),

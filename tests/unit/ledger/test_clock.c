@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "ledger/clock.h"
-#include "support/ledger_rig.h"
+#include "support/ledger_fixture.h"
 
 #include <string.h>
 #include <time.h>
@@ -26,7 +26,7 @@
 struct machine {
     struct ledger_clock_reading now;
     int64_t boot;
-    struct ledger_clock_facts stored;
+    struct ledger_clock_meta stored;
     struct ledger_clock clock;
 };
 
@@ -119,11 +119,11 @@ static void test_facts_that_could_not_be_stored_are_news_again(void **state)
 {
     (void)state;
     struct machine machine = machine_new();
-    struct ledger_clock_facts facts;
+    struct ledger_clock_meta meta;
     commit(&machine);
     step(&machine, DAY_MS);
-    assert_true(ledger_clock_has_news(&machine.clock, &machine.now, &facts));
-    assert_true(ledger_clock_has_news(&machine.clock, &machine.now, &facts));
+    assert_true(ledger_clock_has_news(&machine.clock, &machine.now, &meta));
+    assert_true(ledger_clock_has_news(&machine.clock, &machine.now, &meta));
     assert_int_equal(kept(&machine), START_MS);
 }
 
@@ -221,85 +221,85 @@ int64_t __wrap_clock_wall_ms(void) /* NOLINT(bugprone-reserved-identifier) */
 static int setup(void **state)
 {
     offset_ms = 0;
-    return rig_setup(state);
+    return fixture_setup(state);
 }
 
-static void claim_and_succeed(struct rig *rig)
+static void claim_and_succeed(struct fixture *fixture)
 {
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
-    rig_succeed(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 to replies/t1\n");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    fixture_succeed(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 to replies/t1\n");
 }
 
-static void expect_replayed(struct rig *rig)
+static void expect_replayed(struct fixture *fixture)
 {
-    rig_claim(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
-    assert_int_equal(rig_counter(rig, COUNTER_LEDGER_EXPIRED), 0);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_LEDGER_EXPIRED), 0);
 }
 
 static void test_a_token_is_known_whatever_the_wall_clock_does(void **state)
 {
     static const int64_t OFFSETS[] = {2 * DAY_MS, -HOUR_MS, -400 * DAY_MS, 0};
-    struct rig *rig = *state;
-    claim_and_succeed(rig);
+    struct fixture *fixture = *state;
+    claim_and_succeed(fixture);
     for (size_t i = 0; i < sizeof OFFSETS / sizeof OFFSETS[0]; i++) {
         offset_ms = OFFSETS[i];
-        expect_replayed(rig);
+        expect_replayed(fixture);
     }
 }
 
 static void test_a_token_is_known_when_the_clock_was_set_before_or_after_a_restart(void **state)
 {
-    struct rig *rig = *state;
-    claim_and_succeed(rig);
+    struct fixture *fixture = *state;
+    claim_and_succeed(fixture);
     offset_ms = 2 * DAY_MS;
-    rig_open_again(rig);
-    expect_replayed(rig);
+    fixture_open_again(fixture);
+    expect_replayed(fixture);
     offset_ms = 0;
-    rig_open_again(rig);
-    expect_replayed(rig);
+    fixture_open_again(fixture);
+    expect_replayed(fixture);
 }
 
 static void test_a_token_made_under_a_wrong_clock_is_known_when_that_is_put_right(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     offset_ms = -30 * DAY_MS;
-    rig_open_again(rig);
-    claim_and_succeed(rig);
+    fixture_open_again(fixture);
+    claim_and_succeed(fixture);
     offset_ms = 0;
-    expect_replayed(rig);
-    rig_open_again(rig);
-    expect_replayed(rig);
+    expect_replayed(fixture);
+    fixture_open_again(fixture);
+    expect_replayed(fixture);
 }
 
 static void test_a_token_expires_in_its_time_after_the_clock_was_set_back(void **state)
 {
-    struct rig *rig = *state;
-    rig->options.success_ttl_s = 1;
-    rig_open_again(rig);
-    claim_and_succeed(rig);
+    struct fixture *fixture = *state;
+    fixture->options.success_ttl_s = 1;
+    fixture_open_again(fixture);
+    claim_and_succeed(fixture);
     offset_ms = -DAY_MS;
-    rig_post(rig, "m", false);
-    rig_expect(rig, "posted m\nkept\n");
+    fixture_post(fixture, "m", false);
+    fixture_expect(fixture, "posted m\nkept\n");
     struct timespec ttl = {.tv_sec = 1, .tv_nsec = 50000000};
     nanosleep(&ttl, NULL);
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
 }
 
 static void test_the_time_of_expiry_is_shown_by_the_wall_clock(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     struct buf out = {0};
     struct buf why = {0};
     char about[CLOCK_TEXT_BYTES];
-    claim_and_succeed(rig);
+    claim_and_succeed(fixture);
     offset_ms = 10 * DAY_MS;
-    expect_replayed(rig);
-    assert_int_equal(ledger_show(rig->store, slice_text("t1"), &out, &why), STATUS_OK);
-    clock_format_ms(__wrap_clock_wall_ms() + rig->options.success_ttl_s * 1000, about);
+    expect_replayed(fixture);
+    assert_int_equal(ledger_show(fixture->store, slice_text("t1"), &out, &why), STATUS_OK);
+    clock_format_ms(__wrap_clock_wall_ms() + fixture->options.success_ttl_s * 1000, about);
     const char *shown = strstr(out.data, "\"ExpiresAt\":\"");
     assert_non_null(shown);
     assert_memory_equal(shown + strlen("\"ExpiresAt\":\""), about, strlen("2026-01-02T"));
@@ -307,7 +307,7 @@ static void test_the_time_of_expiry_is_shown_by_the_wall_clock(void **state)
     buf_fini(&why);
 }
 
-#define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, setup, rig_teardown)
+#define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, fixture_teardown)
 
 int main(void)
 {
@@ -322,11 +322,11 @@ int main(void)
         cmocka_unit_test(test_a_run_that_knew_no_time_does_not_set_the_next_one_ahead),
         cmocka_unit_test(test_a_system_that_does_not_name_its_runs_is_as_one_that_rebooted),
         cmocka_unit_test(test_this_system_names_its_run),
-        RIG_TEST(test_a_token_is_known_whatever_the_wall_clock_does),
-        RIG_TEST(test_a_token_is_known_when_the_clock_was_set_before_or_after_a_restart),
-        RIG_TEST(test_a_token_made_under_a_wrong_clock_is_known_when_that_is_put_right),
-        RIG_TEST(test_a_token_expires_in_its_time_after_the_clock_was_set_back),
-        RIG_TEST(test_the_time_of_expiry_is_shown_by_the_wall_clock),
+        FIXTURE_TEST(test_a_token_is_known_whatever_the_wall_clock_does),
+        FIXTURE_TEST(test_a_token_is_known_when_the_clock_was_set_before_or_after_a_restart),
+        FIXTURE_TEST(test_a_token_made_under_a_wrong_clock_is_known_when_that_is_put_right),
+        FIXTURE_TEST(test_a_token_expires_in_its_time_after_the_clock_was_set_back),
+        FIXTURE_TEST(test_the_time_of_expiry_is_shown_by_the_wall_clock),
     };
     return cmocka_run_group_tests_name("ledger_clock", tests, NULL, NULL);
 }

@@ -12,136 +12,137 @@
 
 #include "base/clock.h"
 #include "ledger/store.h"
-#include "support/ledger_rig.h"
+#include "support/ledger_fixture.h"
 
 #include <string.h>
 
-static void crash(struct rig *rig)
+static void crash(struct fixture *fixture)
 {
     struct store *store = NULL;
     struct buf why = {0};
-    rig_close(rig, 1000);
-    assert_int_equal(store_sqlite_ops.open(rig->store + strlen("sqlite:"), false, &store, &why),
+    fixture_close(fixture, 1000);
+    assert_int_equal(store_sqlite_ops.open(fixture->store + strlen("sqlite:"), false, &store, &why),
                      STATUS_OK);
     assert_int_equal(store_sqlite_ops.begin(store), STATUS_OK);
-    assert_int_equal(store_sqlite_ops.set_fact(store, "ledger.is_closed", 0), STATUS_OK);
+    assert_int_equal(store_sqlite_ops.set_meta(store, "ledger.is_closed", 0), STATUS_OK);
     assert_int_equal(store_sqlite_ops.commit(store), STATUS_OK);
     store_sqlite_ops.close(store);
-    rig_open(rig);
+    fixture_open(fixture);
 }
 
-static void assert_charges(struct rig *rig, const char *token, uint32_t ends, uint32_t alone)
+static void assert_charges(struct fixture *fixture, const char *token, uint32_t ends,
+                           uint32_t alone)
 {
-    assert_int_equal(rig_command(rig, token)->charges.ends, ends);
-    assert_int_equal(rig_command(rig, token)->charges.alone, alone);
+    assert_int_equal(fixture_command(fixture, token)->charges.ends, ends);
+    assert_int_equal(fixture_command(fixture, token)->charges.alone, alone);
 }
 
 static void test_each_end_during_a_call_is_charged(void **state)
 {
-    struct rig *rig = *state;
-    rig->may_reserve = true;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 calling\ndone t1 new\n");
-    crash(rig);
-    rig_expect(rig, "claimed t1 unsure\n");
-    assert_charges(rig, "t1", 1, 1);
+    struct fixture *fixture = *state;
+    fixture->may_reserve = true;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
+    crash(fixture);
+    fixture_expect(fixture, "claimed t1 unsure\n");
+    assert_charges(fixture, "t1", 1, 1);
     for (uint32_t ends = 2; ends <= 3; ends++) {
-        rig_begin(rig, "t1");
-        rig_expect(rig, "begun t1\n");
-        crash(rig);
-        rig_expect(rig, "claimed t1 unsure\n");
-        assert_charges(rig, "t1", ends, ends);
+        fixture_begin(fixture, "t1");
+        fixture_expect(fixture, "begun t1\n");
+        crash(fixture);
+        fixture_expect(fixture, "claimed t1 unsure\n");
+        assert_charges(fixture, "t1", ends, ends);
     }
 }
 
 static void test_calls_side_by_side_are_charged_without_being_alone(void **state)
 {
-    struct rig *rig = *state;
-    rig->may_reserve = true;
-    rig_claim(rig, "t1");
-    rig_claim(rig, "t2");
-    rig_expect(rig, "claimed t1 calling\ndone t1 new\nclaimed t2 calling\ndone t2 new\n");
-    crash(rig);
-    rig_expect(rig, "claimed t1 unsure\nclaimed t2 unsure\n");
-    assert_charges(rig, "t1", 1, 0);
-    assert_charges(rig, "t2", 1, 0);
+    struct fixture *fixture = *state;
+    fixture->may_reserve = true;
+    fixture_claim(fixture, "t1");
+    fixture_claim(fixture, "t2");
+    fixture_expect(fixture, "claimed t1 calling\ndone t1 new\nclaimed t2 calling\ndone t2 new\n");
+    crash(fixture);
+    fixture_expect(fixture, "claimed t1 unsure\nclaimed t2 unsure\n");
+    assert_charges(fixture, "t1", 1, 0);
+    assert_charges(fixture, "t2", 1, 0);
 }
 
 static void test_what_only_waits_is_not_charged(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
-    crash(rig);
-    rig_expect(rig, "claimed t1 ready\n");
-    assert_charges(rig, "t1", 0, 0);
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    crash(fixture);
+    fixture_expect(fixture, "claimed t1 ready\n");
+    assert_charges(fixture, "t1", 0, 0);
 }
 
 static void test_a_call_left_by_an_orderly_stop_is_not_charged(void **state)
 {
-    struct rig *rig = *state;
-    rig->may_reserve = true;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 calling\ndone t1 new\n");
+    struct fixture *fixture = *state;
+    fixture->may_reserve = true;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
     for (int i = 0; i < 4; i++) {
-        rig_open_again(rig);
-        rig_expect(rig, "claimed t1 unsure\n");
-        assert_charges(rig, "t1", 0, 0);
-        rig_begin(rig, "t1");
-        rig_expect(rig, "begun t1\n");
+        fixture_open_again(fixture);
+        fixture_expect(fixture, "claimed t1 unsure\n");
+        assert_charges(fixture, "t1", 0, 0);
+        fixture_begin(fixture, "t1");
+        fixture_expect(fixture, "begun t1\n");
     }
 }
 
 static void test_charges_go_with_the_move_that_drops_them(void **state)
 {
-    struct rig *rig = *state;
-    rig->may_reserve = true;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 calling\ndone t1 new\n");
-    crash(rig);
-    rig_expect(rig, "claimed t1 unsure\n");
-    rig_begin(rig, "t1");
-    rig_expect(rig, "begun t1\n");
-    rig_command(rig, "t1")->charges = (struct blame_charges){0};
-    rig_pause(rig, "t1", MOVE_NO_ANSWER);
-    crash(rig);
-    rig_expect(rig, "claimed t1 unsure\n");
-    assert_charges(rig, "t1", 0, 0);
+    struct fixture *fixture = *state;
+    fixture->may_reserve = true;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
+    crash(fixture);
+    fixture_expect(fixture, "claimed t1 unsure\n");
+    fixture_begin(fixture, "t1");
+    fixture_expect(fixture, "begun t1\n");
+    fixture_command(fixture, "t1")->charges = (struct blame_charges){0};
+    fixture_pause(fixture, "t1", MOVE_NO_ANSWER);
+    crash(fixture);
+    fixture_expect(fixture, "claimed t1 unsure\n");
+    assert_charges(fixture, "t1", 0, 0);
 }
 
-static void set_aside(struct rig *rig, const char *token)
+static void set_aside(struct fixture *fixture, const char *token)
 {
     struct outcome outcome;
     outcome_of_error(&outcome, ERROR_SET_ASIDE, "why");
-    rig_finish(rig, token, &outcome);
+    fixture_finish(fixture, token, &outcome);
     outcome_fini(&outcome);
 }
 
 static void test_what_was_set_aside_is_told_and_later_begun_again_as_unsure(void **state)
 {
-    struct rig *rig = *state;
-    rig->options.failure_ttl_s = 1;
-    rig->options.success_ttl_s = 100;
-    rig_open_again(rig);
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
-    rig_begin(rig, "t1");
-    rig_expect(rig, "begun t1\n");
-    set_aside(rig, "t1");
-    rig_expect(rig, "posted unknown t1 Bridge.SetAside to replies/t1\n");
-    rig_claim(rig, "t1");
-    rig_expect(rig, "posted unknown t1 Bridge.SetAside replayed to replies/t1\n"
-                    "done t1 replayed\n");
+    struct fixture *fixture = *state;
+    fixture->options.failure_ttl_s = 1;
+    fixture->options.success_ttl_s = 100;
+    fixture_open_again(fixture);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    fixture_begin(fixture, "t1");
+    fixture_expect(fixture, "begun t1\n");
+    set_aside(fixture, "t1");
+    fixture_expect(fixture, "posted unknown t1 Bridge.SetAside to replies/t1\n");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "posted unknown t1 Bridge.SetAside replayed to replies/t1\n"
+                            "done t1 replayed\n");
     int64_t over_ms = clock_mono_ms() + 1001;
     while (clock_mono_ms() < over_ms) {
-        rig_settle(rig);
+        fixture_settle(fixture);
     }
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 unsure\ndone t1 again\n");
-    assert_charges(rig, "t1", 0, 0);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 unsure\ndone t1 again\n");
+    assert_charges(fixture, "t1", 0, 0);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, rig_setup, rig_teardown)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_setup, fixture_teardown)
 
 int main(void)
 {

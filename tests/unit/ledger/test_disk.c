@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ledger/store.h"
-#include "support/ledger_rig.h"
+#include "support/ledger_fixture.h"
 #include "support/vfs_faults.h"
 
 #include <limits.h>
@@ -39,7 +39,7 @@ static const char *const FAULT[FAULT_COUNT] = {
 
 /* One ledger, its fault, and what it said. */
 struct trial {
-    struct rig *rig;
+    struct fixture *fixture;
     int n;
     bool is_claimed[TOKENS];
     bool is_finished[TOKENS];
@@ -50,36 +50,36 @@ struct trial {
 /* ---- what the ledger said ---- */
 
 /* Lines like "done TOKEN new": whether one of them is there. */
-static bool has_said(const struct rig *rig, const char *before, const char *token,
+static bool has_said(const struct fixture *fixture, const char *before, const char *token,
                      const char *after)
 {
     struct buf line = {0};
     buf_printf(&line, "%s%s%s\n", before, token, after);
-    bool has = rig->log.data != NULL && strstr(rig->log.data, line.data) != NULL;
+    bool has = fixture->log.data != NULL && strstr(fixture->log.data, line.data) != NULL;
     buf_fini(&line);
     return has;
 }
 
 static void note(struct trial *trial)
 {
-    struct rig *rig = trial->rig;
+    struct fixture *fixture = trial->fixture;
     for (int i = 0; i < TOKENS; i++) {
         /* It was told that it was not kept, so that nothing may be there of it. */
-        assert_false(has_said(rig, "done ", TOKEN[i], " waits"));
-        assert_false(has_said(rig, "done ", TOKEN[i], " replayed"));
-        trial->is_claimed[i] |= has_said(rig, "done ", TOKEN[i], " new");
+        assert_false(has_said(fixture, "done ", TOKEN[i], " waits"));
+        assert_false(has_said(fixture, "done ", TOKEN[i], " replayed"));
+        trial->is_claimed[i] |= has_said(fixture, "done ", TOKEN[i], " new");
         char topic[32];
         snprintf(topic, sizeof topic, " to replies/%s", TOKEN[i]);
-        trial->is_finished[i] |= has_said(rig, "posted succeeded ", TOKEN[i], topic);
+        trial->is_finished[i] |= has_said(fixture, "posted succeeded ", TOKEN[i], topic);
     }
-    buf_clear(&rig->log);
-    rig->line_count = 0;
+    buf_clear(&fixture->log);
+    fixture->line_count = 0;
 }
 
-static bool is_held(const struct rig *rig, const char *token)
+static bool is_held(const struct fixture *fixture, const char *token)
 {
-    for (size_t i = 0; i < rig->held_count; i++) {
-        if (strcmp(rig->held[i]->token, token) == 0) {
+    for (size_t i = 0; i < fixture->held_count; i++) {
+        if (strcmp(fixture->held[i]->token, token) == 0) {
             return true;
         }
     }
@@ -143,7 +143,7 @@ static void check_after_power_cut(const struct trial *trial)
 {
     char folder[] = "/tmp/test-ledger-cut-XXXXXX";
     assert_non_null(mkdtemp(folder));
-    vfs_faults_cut_power(trial->rig->folder, folder);
+    vfs_faults_cut_power(trial->fixture->folder, folder);
     check_ledger(trial, folder);
     vfs_faults_forget(folder);
     remove_ledger(folder);
@@ -151,59 +151,59 @@ static void check_after_power_cut(const struct trial *trial)
 
 /* ---- a trial ---- */
 
-static void fill(struct rig *rig)
+static void fill(struct fixture *fixture)
 {
     char *bytes = mem_zalloc(1, FILL_BYTES + 1);
     memset(bytes, 'x', FILL_BYTES);
     bytes[FILL_BYTES] = '\0';
-    rig_post(rig, bytes, false);
-    rig_settle(rig);
-    buf_fini(&rig->log);
-    rig->line_count = 0;
+    fixture_post(fixture, bytes, false);
+    fixture_settle(fixture);
+    buf_fini(&fixture->log);
+    fixture->line_count = 0;
     free(bytes);
 }
 
 static void trial_begin(struct trial *trial, enum vfs_fault fault, int n, bool is_filled)
 {
     void *state = NULL;
-    assert_int_equal(rig_setup(&state), 0);
-    *trial = (struct trial){.rig = state, .n = n};
-    trial->rig->options.is_full = true;
-    rig_open_again(trial->rig);
-    rig_settle(trial->rig);
+    assert_int_equal(fixture_setup(&state), 0);
+    *trial = (struct trial){.fixture = state, .n = n};
+    trial->fixture->options.is_full = true;
+    fixture_open_again(trial->fixture);
+    fixture_settle(trial->fixture);
     if (is_filled) {
-        fill(trial->rig);
+        fill(trial->fixture);
     }
-    vfs_faults_plan(trial->rig->folder, fault, n, 1);
+    vfs_faults_plan(trial->fixture->folder, fault, n, 1);
 }
 
 /* One more command each step, and one more outcome; what was not kept comes again. */
 static void trial_step(struct trial *trial, int step)
 {
     if (step == STEPS - 1) {
-        trial->seen = vfs_faults_heal(trial->rig->folder, &trial->struck);
+        trial->seen = vfs_faults_heal(trial->fixture->folder, &trial->struck);
     }
     for (int i = 0; i <= step && i < TOKENS; i++) {
         if (!trial->is_claimed[i]) {
-            rig_claim(trial->rig, TOKEN[i]);
-        } else if (i < step && i < TOKENS - 1 && is_held(trial->rig, TOKEN[i])) {
-            rig_succeed(trial->rig, TOKEN[i]);
+            fixture_claim(trial->fixture, TOKEN[i]);
+        } else if (i < step && i < TOKENS - 1 && is_held(trial->fixture, TOKEN[i])) {
+            fixture_succeed(trial->fixture, TOKEN[i]);
         }
     }
 }
 
 static void trial_end(struct trial *trial)
 {
-    struct rig *rig = trial->rig;
-    void *state = rig;
+    struct fixture *fixture = trial->fixture;
+    void *state = fixture;
     for (int i = 0; i < TOKENS; i++) {
         assert_true(trial->is_claimed[i]);
     }
     check_after_power_cut(trial);
-    rig_close(rig, 1000);
-    check_ledger(trial, rig->folder);
-    vfs_faults_forget(rig->folder);
-    assert_int_equal(rig_teardown(&state), 0);
+    fixture_close(fixture, 1000);
+    check_ledger(trial, fixture->folder);
+    vfs_faults_forget(fixture->folder);
+    assert_int_equal(fixture_teardown(&state), 0);
 }
 
 static void run_steps(struct trial *trials, int count)
@@ -212,10 +212,10 @@ static void run_steps(struct trial *trials, int count)
         for (int i = 0; i < count; i++) {
             trial_step(&trials[i], step);
             /* One turn of its loop, so that its thread begins before the others are waited for. */
-            rig_await(trials[i].rig, COUNTER_LEDGER_COMMITS, 0);
+            fixture_await(trials[i].fixture, COUNTER_LEDGER_COMMITS, 0);
         }
         for (int i = 0; i < count; i++) {
-            rig_settle(trials[i].rig);
+            fixture_settle(trials[i].fixture);
             note(&trials[i]);
         }
     }
@@ -303,29 +303,29 @@ static void check_lasting(enum vfs_fault fault, const char *why)
     void *state = NULL;
     struct trial trial = {0};
     int struck = 0;
-    assert_int_equal(rig_setup(&state), 0);
-    struct rig *rig = trial.rig = state;
-    rig->options.is_full = true;
-    rig_open_again(rig);
-    rig_settle(rig);
-    vfs_faults_plan(rig->folder, fault, 1, INT_MAX);
-    rig_claim(rig, "a");
-    rig_expect(rig, "failing\ndone a store\n");
-    assert_non_null(strstr(rig->last_trouble.data, why));
-    rig_await(rig, COUNTER_LEDGER_FAILURES, 2);
-    rig_claim(rig, "b");
-    rig_expect(rig, "done b store\n");
+    assert_int_equal(fixture_setup(&state), 0);
+    struct fixture *fixture = trial.fixture = state;
+    fixture->options.is_full = true;
+    fixture_open_again(fixture);
+    fixture_settle(fixture);
+    vfs_faults_plan(fixture->folder, fault, 1, INT_MAX);
+    fixture_claim(fixture, "a");
+    fixture_expect(fixture, "failing\ndone a store\n");
+    assert_non_null(strstr(fixture->last_trouble.data, why));
+    fixture_await(fixture, COUNTER_LEDGER_FAILURES, 2);
+    fixture_claim(fixture, "b");
+    fixture_expect(fixture, "done b store\n");
     check_after_power_cut(&trial);
-    vfs_faults_heal(rig->folder, &struck);
+    vfs_faults_heal(fixture->folder, &struck);
     assert_true(struck >= 2);
-    rig_expect(rig, "working\n");
-    rig_claim(rig, "a");
-    rig_expect(rig, "claimed a ready\ndone a new\n");
+    fixture_expect(fixture, "working\n");
+    fixture_claim(fixture, "a");
+    fixture_expect(fixture, "claimed a ready\ndone a new\n");
     trial.is_claimed[0] = true;
     check_after_power_cut(&trial);
-    rig_close(rig, 1000);
-    vfs_faults_forget(rig->folder);
-    assert_int_equal(rig_teardown(&state), 0);
+    fixture_close(fixture, 1000);
+    vfs_faults_forget(fixture->folder);
+    assert_int_equal(fixture_teardown(&state), 0);
 }
 
 static void test_while_the_disk_fails_nothing_is_confirmed_and_the_end_is_noticed(void **state)
@@ -355,7 +355,7 @@ static struct store *open_store(const char *path)
 static void keep_fact(struct store *store, int64_t value)
 {
     assert_int_equal(store_sqlite_ops.begin(store), STATUS_OK);
-    assert_int_equal(store_sqlite_ops.set_fact(store, "kept", value), STATUS_OK);
+    assert_int_equal(store_sqlite_ops.set_meta(store, "kept", value), STATUS_OK);
     assert_int_equal(store_sqlite_ops.commit(store), STATUS_OK);
 }
 
@@ -403,7 +403,7 @@ static bool check_opening(enum vfs_fault fault, int n, bool is_new)
     }
     bool is_reached = open_with_fault(folder, path.data, fault, n);
     struct store *store = open_store(path.data);
-    enum status status = store_sqlite_ops.get_fact(store, "kept", &value);
+    enum status status = store_sqlite_ops.get_meta(store, "kept", &value);
     assert_int_equal(status, is_new ? STATUS_NOT_FOUND : STATUS_OK);
     assert_int_equal(value, is_new ? 0 : 2);
     keep_fact(store, 3);

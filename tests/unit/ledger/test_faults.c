@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "support/ledger_rig.h"
+#include "support/ledger_fixture.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -39,165 +39,165 @@ static void free_disk(void)
 static int setup(void **state)
 {
     signal(SIGXFSZ, SIG_IGN);
-    return rig_setup(state);
+    return fixture_setup(state);
 }
 
 static int teardown(void **state)
 {
     free_disk();
-    return rig_teardown(state);
+    return fixture_teardown(state);
 }
 
 static void test_a_claim_that_cannot_be_stored_is_not_kept(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim(rig, "before");
-    rig_expect(rig, "claimed before ready\ndone before new\n");
-    rig->may_reserve = true;
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "before");
+    fixture_expect(fixture, "claimed before ready\ndone before new\n");
+    fixture->may_reserve = true;
     fill_disk();
-    rig_claim(rig, "t1");
-    rig_expect(rig, "failing\nreleased t1\ndone t1 store\n");
-    assert_non_null(strstr(rig->last_trouble.data, "ledger.db"));
-    assert_non_null(strstr(rig->last_trouble.data, "File too large"));
-    assert_int_equal(rig_counter(rig, COUNTER_IN_WORK), 1);
-    assert_int_equal(rig_counter(rig, COUNTER_LEDGER_FAILURES), 1);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "failing\nreleased t1\ndone t1 store\n");
+    assert_non_null(strstr(fixture->last_trouble.data, "ledger.db"));
+    assert_non_null(strstr(fixture->last_trouble.data, "File too large"));
+    assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_LEDGER_FAILURES), 1);
     free_disk();
-    rig_expect(rig, "working\n");
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 calling\ndone t1 new\n");
+    fixture_expect(fixture, "working\n");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
 }
 
 static void test_while_the_store_fails_claims_and_messages_are_answered_within_a_second(
     void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     fill_disk();
-    rig_post(rig, "m", false);
-    rig_expect(rig, "failing\nnot kept\n");
+    fixture_post(fixture, "m", false);
+    fixture_expect(fixture, "failing\nnot kept\n");
     int64_t begin_ms = clock_mono_ms();
-    rig_claim(rig, "t1");
-    rig_post(rig, "m", true);
-    rig_expect(rig, "done t1 store\nnot kept\n");
+    fixture_claim(fixture, "t1");
+    fixture_post(fixture, "m", true);
+    fixture_expect(fixture, "done t1 store\nnot kept\n");
     assert_in_range(clock_mono_ms() - begin_ms, 0, 1000);
-    assert_int_equal(rig_counter(rig, COUNTER_REFUSED), 0);
-    assert_int_equal(rig_counter(rig, COUNTER_DEAD_LETTERS), 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_REFUSED), 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_DEAD_LETTERS), 0);
     free_disk();
-    rig_expect(rig, "working\n");
+    fixture_expect(fixture, "working\n");
 }
 
 /* Nothing is queued, and the disk stays full for two more attempts: no word of success may come
  * before there is room. */
 static void test_the_end_of_the_trouble_is_noticed_with_nothing_to_do(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     fill_disk();
-    rig_claim(rig, "t1");
-    rig_expect(rig, "failing\ndone t1 store\n");
-    rig_await(rig, COUNTER_LEDGER_FAILURES, 3);
-    rig_expect(rig, "");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "failing\ndone t1 store\n");
+    fixture_await(fixture, COUNTER_LEDGER_FAILURES, 3);
+    fixture_expect(fixture, "");
     free_disk();
-    rig_expect(rig, "working\n");
+    fixture_expect(fixture, "working\n");
 }
 
 static void test_an_outcome_is_kept_until_it_can_be_stored(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim(rig, "t1");
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\ndone t1 waits\n");
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "t1");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\ndone t1 waits\n");
     fill_disk();
-    rig_succeed(rig, "t1");
-    rig_claim(rig, "t2");
-    rig_expect(rig, "failing\ndone t2 store\n");
-    assert_int_equal(rig_counter(rig, COUNTER_SUCCEEDED), 0);
-    assert_int_equal(rig_counter(rig, COUNTER_IN_WORK), 1);
+    fixture_succeed(fixture, "t1");
+    fixture_claim(fixture, "t2");
+    fixture_expect(fixture, "failing\ndone t2 store\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_SUCCEEDED), 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 1);
     free_disk();
-    rig_expect(rig, "working\n"
-                    "posted succeeded t1 to replies/t1\n"
-                    "posted succeeded t1 replayed to replies/t1\n");
-    assert_int_equal(rig_counter(rig, COUNTER_SUCCEEDED), 1);
-    assert_int_equal(rig_counter(rig, COUNTER_IN_WORK), 0);
-    rig_claim(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
+    fixture_expect(fixture, "working\n"
+                            "posted succeeded t1 to replies/t1\n"
+                            "posted succeeded t1 replayed to replies/t1\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_SUCCEEDED), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 0);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
 }
 
 static void test_what_is_kept_keeps_its_order(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim(rig, "t1");
-    rig_claim(rig, "t2");
-    rig_claim(rig, "t3");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\nclaimed t2 ready\ndone t2 new\n"
-                    "claimed t3 ready\ndone t3 new\n");
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "t1");
+    fixture_claim(fixture, "t2");
+    fixture_claim(fixture, "t3");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\nclaimed t2 ready\ndone t2 new\n"
+                            "claimed t3 ready\ndone t3 new\n");
     fill_disk();
-    rig_begin(rig, "t2");
-    rig_post(rig, "m", false);
-    rig_expect(rig, "failing\nnot kept\n");
-    rig_succeed(rig, "t3");
-    rig_read(rig, 0, 10);
-    rig_succeed(rig, "t1");
+    fixture_begin(fixture, "t2");
+    fixture_post(fixture, "m", false);
+    fixture_expect(fixture, "failing\nnot kept\n");
+    fixture_succeed(fixture, "t3");
+    fixture_read(fixture, 0, 10);
+    fixture_succeed(fixture, "t1");
     free_disk();
-    rig_expect(rig, "working\nbegun t2\nposted succeeded t3 to replies/t3\n"
-                    "found succeeded t3 to replies/t3\nread 1\n"
-                    "posted succeeded t1 to replies/t1\n");
+    fixture_expect(fixture, "working\nbegun t2\nposted succeeded t3 to replies/t3\n"
+                            "found succeeded t3 to replies/t3\nread 1\n"
+                            "posted succeeded t1 to replies/t1\n");
 }
 
 static void test_more_than_one_transaction_takes_is_kept_in_order(void **state)
 {
     enum { COUNT = 700 };
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     struct buf lines = {0};
     char token[16];
     for (int i = 0; i < COUNT; i++) {
         snprintf(token, sizeof token, "t%d", i);
-        rig_claim(rig, token);
+        fixture_claim(fixture, token);
         buf_printf(&lines, "claimed %s ready\ndone %s new\n", token, token);
     }
-    rig_expect(rig, lines.data);
+    fixture_expect(fixture, lines.data);
     fill_disk();
     buf_clear(&lines);
     buf_append_text(&lines, "working\n");
     for (int i = 0; i < COUNT; i++) {
         snprintf(token, sizeof token, "t%d", i);
-        rig_succeed(rig, token);
+        fixture_succeed(fixture, token);
         buf_printf(&lines, "posted succeeded %s to replies/%s\n", token, token);
     }
-    rig_post(rig, "m", false);
-    rig_expect(rig, "failing\nnot kept\n");
+    fixture_post(fixture, "m", false);
+    fixture_expect(fixture, "failing\nnot kept\n");
     free_disk();
-    rig_expect(rig, lines.data);
+    fixture_expect(fixture, lines.data);
     buf_fini(&lines);
 }
 
 static void test_closing_does_not_wait_for_ever_and_loses_no_record(void **state)
 {
-    struct rig *rig = *state;
-    rig->may_reserve = true;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 calling\ndone t1 new\n");
+    struct fixture *fixture = *state;
+    fixture->may_reserve = true;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
     fill_disk();
-    rig_succeed(rig, "t1");
-    rig_post(rig, "m", false);
-    rig_expect(rig, "failing\nnot kept\n");
+    fixture_succeed(fixture, "t1");
+    fixture_post(fixture, "m", false);
+    fixture_expect(fixture, "failing\nnot kept\n");
     int64_t begin_ms = clock_mono_ms();
-    rig_close(rig, 100);
+    fixture_close(fixture, 100);
     assert_in_range(clock_mono_ms() - begin_ms, 50, 5000);
     free_disk();
-    rig_open(rig);
-    rig_expect(rig, "claimed t1 unsure\n");
+    fixture_open(fixture);
+    fixture_expect(fixture, "claimed t1 unsure\n");
 }
 
 static void test_a_store_that_cannot_be_made_is_refused_with_the_kernels_words(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     const struct ledger_hooks hooks = {.arg = NULL};
     struct ledger *ledger = NULL;
     struct buf store = {0};
     struct buf why = {0};
-    buf_printf(&store, "sqlite:%s/other/ledger.db", rig->folder);
-    struct ledger_options options = rig->options;
+    buf_printf(&store, "sqlite:%s/other/ledger.db", fixture->folder);
+    struct ledger_options options = fixture->options;
     options.store = store.data;
-    assert_int_equal(ledger_open(rig->loop, &options, &hooks, &ledger, &why), STATUS_STORE);
+    assert_int_equal(ledger_open(fixture->loop, &options, &hooks, &ledger, &why), STATUS_STORE);
     assert_non_null(strstr(why.data, "No such file or directory"));
     buf_fini(&store);
     buf_fini(&why);

@@ -11,37 +11,37 @@
 
 #include "base/mem.h"
 #include "ledger/store.h"
-#include "support/ledger_rig.h"
+#include "support/ledger_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A claimed and finished command whose lines were seen. */
-static void claim_and_succeed(struct rig *rig, const char *token)
+static void claim_and_succeed(struct fixture *fixture, const char *token)
 {
     struct buf lines = {0};
-    rig_claim(rig, token);
+    fixture_claim(fixture, token);
     buf_printf(&lines, "claimed %s ready\ndone %s new\n", token, token);
-    rig_expect(rig, lines.data);
-    rig_succeed(rig, token);
+    fixture_expect(fixture, lines.data);
+    fixture_succeed(fixture, token);
     buf_clear(&lines);
     buf_printf(&lines, "posted succeeded %s to replies/%s\n", token, token);
-    rig_expect(rig, lines.data);
+    fixture_expect(fixture, lines.data);
     buf_fini(&lines);
 }
 
-static void claim_and_fail(struct rig *rig, const char *token, enum keep keep)
+static void claim_and_fail(struct fixture *fixture, const char *token, enum retention retention)
 {
     struct buf lines = {0};
-    rig_claim(rig, token);
+    fixture_claim(fixture, token);
     buf_printf(&lines, "claimed %s ready\ndone %s new\n", token, token);
-    rig_expect(rig, lines.data);
-    rig_fail(rig, token, keep);
+    fixture_expect(fixture, lines.data);
+    fixture_fail(fixture, token, retention);
     buf_clear(&lines);
     buf_printf(&lines, "posted %s %s OperationDenied to replies/%s\n",
-               keep == KEEP_UNSURE ? "unknown" : "failed", token, token);
-    rig_expect(rig, lines.data);
+               retention == RETENTION_UNSURE ? "unknown" : "failed", token, token);
+    fixture_expect(fixture, lines.data);
     buf_fini(&lines);
 }
 
@@ -49,65 +49,68 @@ static void claim_and_fail(struct rig *rig, const char *token, enum keep keep)
 
 static void test_a_new_command_is_claimed(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
-    assert_true(rig_command(rig, "t1")->id > 0);
-    assert_int_equal(rig_counter(rig, COUNTER_IN_WORK), 1);
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    assert_true(fixture_command(fixture, "t1")->id > 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 1);
 }
 
 static void test_a_command_with_a_slot_is_claimed_as_calling(void **state)
 {
-    struct rig *rig = *state;
-    rig->may_reserve = true;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 calling\ndone t1 new\n");
+    struct fixture *fixture = *state;
+    fixture->may_reserve = true;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
 }
 
-static void test_the_outcome_goes_to_its_asker(void **state)
+static void test_the_outcome_goes_to_its_reply_to(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim_as(rig, &(struct rig_claim){
-                          .token = "t1", .topic = "somewhere/else", .correlation_id = "c-7"});
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
-    rig_command(rig, "t1")->attempts = 3;
-    rig_succeed(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 to somewhere/else #c-7\n");
-    assert_non_null(strstr(rig->last_body.data, "\"Replayed\":false"));
-    assert_non_null(strstr(rig->last_body.data, "\"Attempts\":3"));
+    struct fixture *fixture = *state;
+    fixture_claim_as(
+        fixture,
+        &(struct fixture_claim){.token = "t1", .topic = "somewhere/else", .correlation_id = "c-7"});
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    fixture_command(fixture, "t1")->attempts = 3;
+    fixture_succeed(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 to somewhere/else #c-7\n");
+    assert_non_null(strstr(fixture->last_body.data, "\"Replayed\":false"));
+    assert_non_null(strstr(fixture->last_body.data, "\"Attempts\":3"));
     assert_non_null(
-        strstr(rig->last_body.data, "\"RequestId\":\"C123F94F-4E38-19AE-942A-A8D6F44F0000\""));
-    assert_null(strstr(rig->last_body.data, "\"Error\""));
-    assert_int_equal(rig_counter(rig, COUNTER_SUCCEEDED), 1);
-    assert_int_equal(rig_counter(rig, COUNTER_IN_WORK), 0);
-    assert_int_equal(rig_counter(rig, COUNTER_OUTBOX_DEPTH), 1);
+        strstr(fixture->last_body.data, "\"RequestId\":\"C123F94F-4E38-19AE-942A-A8D6F44F0000\""));
+    assert_null(strstr(fixture->last_body.data, "\"Error\""));
+    assert_int_equal(fixture_counter(fixture, COUNTER_SUCCEEDED), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_DEPTH), 1);
 }
 
 static void test_an_accepted_word_comes_before_the_claim_is_done(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .wants_accepted = true});
-    rig_expect(rig, "posted accepted t1 to replies/t1\nclaimed t1 ready\ndone t1 new\n");
-    assert_null(strstr(rig->last_body.data, "CompletedAt"));
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .wants_accepted = true});
-    rig_expect(rig, "done t1 waits\n");
+    struct fixture *fixture = *state;
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t1", .wants_accepted = true});
+    fixture_expect(fixture, "posted accepted t1 to replies/t1\nclaimed t1 ready\ndone t1 new\n");
+    assert_null(strstr(fixture->last_body.data, "CompletedAt"));
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t1", .wants_accepted = true});
+    fixture_expect(fixture, "done t1 waits\n");
 }
 
 static void test_duplicates_in_work_wait_and_each_gets_its_own_reply(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim(rig, "t1");
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .topic = "a", .correlation_id = "first"});
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .topic = "b", .correlation_id = "second"});
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\ndone t1 waits\ndone t1 waits\n");
-    assert_int_equal(rig_counter(rig, COUNTER_WAITING), 2);
-    rig_succeed(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 to replies/t1\n"
-                    "posted succeeded t1 replayed to a #first\n"
-                    "posted succeeded t1 replayed to b #second\n");
-    assert_int_equal(rig_counter(rig, COUNTER_WAITING), 0);
-    assert_int_equal(rig_counter(rig, COUNTER_REPLAYED), 2);
-    assert_int_equal(rig_counter(rig, COUNTER_SUCCEEDED), 1);
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "t1");
+    fixture_claim_as(
+        fixture, &(struct fixture_claim){.token = "t1", .topic = "a", .correlation_id = "first"});
+    fixture_claim_as(
+        fixture, &(struct fixture_claim){.token = "t1", .topic = "b", .correlation_id = "second"});
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\ndone t1 waits\ndone t1 waits\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_WAITING), 2);
+    fixture_succeed(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 to replies/t1\n"
+                            "posted succeeded t1 replayed to a #first\n"
+                            "posted succeeded t1 replayed to b #second\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_WAITING), 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_REPLAYED), 2);
+    assert_int_equal(fixture_counter(fixture, COUNTER_SUCCEEDED), 1);
 }
 
 /* The text from `name` on, up to the end of its value. */
@@ -125,416 +128,434 @@ static void test_a_success_is_replayed_with_the_first_ones_times_and_attempts(vo
 {
     static const char *const FIELDS[] = {"\"RequestId\"", "\"ReceivedAt\"", "\"CompletedAt\"",
                                          "\"Attempts\""};
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     char first[4][64];
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
-    rig_command(rig, "t1")->attempts = 5;
-    rig_succeed(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 to replies/t1\n");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    fixture_command(fixture, "t1")->attempts = 5;
+    fixture_succeed(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 to replies/t1\n");
     for (size_t i = 0; i < 4; i++) {
-        copy_field(rig->last_body.data, FIELDS[i], first[i]);
+        copy_field(fixture->last_body.data, FIELDS[i], first[i]);
     }
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .topic = "new/place"});
-    rig_expect(rig, "posted succeeded t1 replayed to new/place\ndone t1 replayed\n");
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t1", .topic = "new/place"});
+    fixture_expect(fixture, "posted succeeded t1 replayed to new/place\ndone t1 replayed\n");
     for (size_t i = 0; i < 4; i++) {
-        assert_non_null(strstr(rig->last_body.data, first[i]));
+        assert_non_null(strstr(fixture->last_body.data, first[i]));
     }
-    assert_int_equal(rig_counter(rig, COUNTER_REPLAYED), 1);
-    assert_int_equal(rig_counter(rig, COUNTER_IN_WORK), 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_REPLAYED), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 0);
 }
 
 static void test_a_definite_refusal_is_replayed_with_its_error(void **state)
 {
-    struct rig *rig = *state;
-    claim_and_fail(rig, "t1", KEEP_REFUSAL);
+    struct fixture *fixture = *state;
+    claim_and_fail(fixture, "t1", RETENTION_REFUSAL);
     char error[64];
-    copy_field(rig->last_body.data, "\"Error\"", error);
-    rig_claim(rig, "t1");
-    rig_expect(rig, "posted failed t1 OperationDenied replayed to replies/t1\ndone t1 replayed\n");
-    assert_non_null(strstr(rig->last_body.data, error));
-    assert_non_null(strstr(rig->last_body.data, "The operation is not permitted."));
-    assert_int_equal(rig_counter(rig, COUNTER_FAILED), 1);
+    copy_field(fixture->last_body.data, "\"Error\"", error);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture,
+                   "posted failed t1 OperationDenied replayed to replies/t1\ndone t1 replayed\n");
+    assert_non_null(strstr(fixture->last_body.data, error));
+    assert_non_null(strstr(fixture->last_body.data, "The operation is not permitted."));
+    assert_int_equal(fixture_counter(fixture, COUNTER_FAILED), 1);
 }
 
 static void test_a_cooldown_that_is_over_is_not_replayed(void **state)
 {
-    struct rig *rig = *state;
-    claim_and_fail(rig, "t1", KEEP_COOLDOWN);
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
+    struct fixture *fixture = *state;
+    claim_and_fail(fixture, "t1", RETENTION_COOLDOWN);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
 }
 
 static void test_a_refusal_about_the_bridge_uses_up_no_token(void **state)
 {
-    struct rig *rig = *state;
-    claim_and_fail(rig, "t1", KEEP_NOT);
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .one_shot = true});
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
+    struct fixture *fixture = *state;
+    claim_and_fail(fixture, "t1", RETENTION_NOT);
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t1", .one_shot = true});
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
 }
 
 static void test_an_expired_record_is_new(void **state)
 {
-    struct rig *rig = *state;
-    rig->options.success_ttl_s = 0;
-    rig_open_again(rig);
-    claim_and_succeed(rig, "t1");
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .one_shot = true});
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
+    struct fixture *fixture = *state;
+    fixture->options.success_ttl_s = 0;
+    fixture_open_again(fixture);
+    claim_and_succeed(fixture, "t1");
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t1", .one_shot = true});
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
 }
 
 static void test_what_was_given_up_goes_upstream_again(void **state)
 {
-    struct rig *rig = *state;
-    claim_and_fail(rig, "t1", KEEP_GIVEN_UP);
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 again\n");
-    assert_int_equal(rig_command(rig, "t1")->attempts, 0);
-    rig_succeed(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 to replies/t1\n");
+    struct fixture *fixture = *state;
+    claim_and_fail(fixture, "t1", RETENTION_GIVEN_UP);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 again\n");
+    assert_int_equal(fixture_command(fixture, "t1")->attempts, 0);
+    fixture_succeed(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 to replies/t1\n");
 }
 
 static void test_an_unknown_outcome_goes_upstream_again_as_unsure(void **state)
 {
-    struct rig *rig = *state;
-    claim_and_fail(rig, "t1", KEEP_UNSURE);
-    assert_int_equal(rig_counter(rig, COUNTER_UNKNOWN), 1);
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 unsure\ndone t1 again\n");
-    rig_fail(rig, "t1", KEEP_UNSURE);
-    rig_expect(rig, "posted unknown t1 OperationDenied to replies/t1\n");
-    rig->may_reserve = true;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 recalling\ndone t1 again\n");
+    struct fixture *fixture = *state;
+    claim_and_fail(fixture, "t1", RETENTION_UNSURE);
+    assert_int_equal(fixture_counter(fixture, COUNTER_UNKNOWN), 1);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 unsure\ndone t1 again\n");
+    fixture_fail(fixture, "t1", RETENTION_UNSURE);
+    fixture_expect(fixture, "posted unknown t1 OperationDenied to replies/t1\n");
+    fixture->may_reserve = true;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 recalling\ndone t1 again\n");
 }
 
 static void test_a_command_begun_again_comes_behind_those_that_arrived_before(void **state)
 {
-    struct rig *rig = *state;
-    claim_and_fail(rig, "t1", KEEP_GIVEN_UP);
-    rig_claim(rig, "t2");
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t2 ready\ndone t2 new\nclaimed t1 ready\ndone t1 again\n");
-    rig_open_again(rig);
-    rig_expect(rig, "claimed t2 ready\nclaimed t1 ready\n");
+    struct fixture *fixture = *state;
+    claim_and_fail(fixture, "t1", RETENTION_GIVEN_UP);
+    fixture_claim(fixture, "t2");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t2 ready\ndone t2 new\nclaimed t1 ready\ndone t1 again\n");
+    fixture_open_again(fixture);
+    fixture_expect(fixture, "claimed t2 ready\nclaimed t1 ready\n");
 }
 
 static void test_a_token_with_other_parameters_is_refused_and_the_record_stays(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim(rig, "t1");
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .one_shot = true, .topic = "x"});
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n"
-                    "posted failed t1 IdempotentParameterMismatch to x\ndone t1 mismatch\n");
-    assert_non_null(strstr(rig->last_body.data, "\"OneShot\":true"));
-    assert_non_null(strstr(rig->last_body.data, "\"Attempts\":0"));
-    assert_non_null(strstr(rig->last_body.data, "\"CompletedAt\""));
-    rig_succeed(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 to replies/t1\n");
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .group = "other", .topic = "x"});
-    rig_expect(rig, "posted failed t1 IdempotentParameterMismatch to x\ndone t1 mismatch\n");
-    rig_claim(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
-    assert_int_equal(rig_counter(rig, COUNTER_REFUSED), 2);
-    assert_int_equal(rig_counter(rig, COUNTER_WAITING), 0);
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "t1");
+    fixture_claim_as(fixture,
+                     &(struct fixture_claim){.token = "t1", .one_shot = true, .topic = "x"});
+    fixture_expect(fixture,
+                   "claimed t1 ready\ndone t1 new\n"
+                   "posted failed t1 IdempotentParameterMismatch to x\ndone t1 mismatch\n");
+    assert_non_null(strstr(fixture->last_body.data, "\"OneShot\":true"));
+    assert_non_null(strstr(fixture->last_body.data, "\"Attempts\":0"));
+    assert_non_null(strstr(fixture->last_body.data, "\"CompletedAt\""));
+    fixture_succeed(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 to replies/t1\n");
+    fixture_claim_as(fixture,
+                     &(struct fixture_claim){.token = "t1", .group = "other", .topic = "x"});
+    fixture_expect(fixture,
+                   "posted failed t1 IdempotentParameterMismatch to x\ndone t1 mismatch\n");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_REFUSED), 2);
+    assert_int_equal(fixture_counter(fixture, COUNTER_WAITING), 0);
 }
 
 static void test_a_late_command_is_refused_and_uses_up_no_token(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .unless_found = ERROR_EXPIRED});
-    rig_expect(rig, "posted failed t1 Bridge.Expired to replies/t1\ndone t1 refused\n");
-    assert_non_null(strstr(rig->last_body.data, "It is too late."));
-    assert_int_equal(rig_counter(rig, COUNTER_REFUSED), 1);
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .one_shot = true});
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
+    struct fixture *fixture = *state;
+    fixture_claim_as(fixture,
+                     &(struct fixture_claim){.token = "t1", .unless_found = ERROR_EXPIRED});
+    fixture_expect(fixture, "posted failed t1 Bridge.Expired to replies/t1\ndone t1 refused\n");
+    assert_non_null(strstr(fixture->last_body.data, "It is too late."));
+    assert_int_equal(fixture_counter(fixture, COUNTER_REFUSED), 1);
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t1", .one_shot = true});
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
 }
 
 static void test_a_stored_outcome_is_told_even_to_a_late_command(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim(rig, "t1");
-    rig_claim_as(
-        rig, &(struct rig_claim){.token = "t1", .topic = "late", .unless_found = ERROR_EXPIRED});
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\ndone t1 waits\n");
-    rig_succeed(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 to replies/t1\nposted succeeded t1 replayed to late\n");
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .unless_found = ERROR_EXPIRED});
-    rig_expect(rig, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "t1");
+    fixture_claim_as(fixture, &(struct fixture_claim){
+                                  .token = "t1", .topic = "late", .unless_found = ERROR_EXPIRED});
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\ndone t1 waits\n");
+    fixture_succeed(fixture, "t1");
+    fixture_expect(fixture,
+                   "posted succeeded t1 to replies/t1\nposted succeeded t1 replayed to late\n");
+    fixture_claim_as(fixture,
+                     &(struct fixture_claim){.token = "t1", .unless_found = ERROR_EXPIRED});
+    fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
 }
 
 static void test_a_late_command_does_not_begin_again(void **state)
 {
-    struct rig *rig = *state;
-    claim_and_fail(rig, "t1", KEEP_GIVEN_UP);
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .unless_found = ERROR_SHUTTING_DOWN});
-    rig_expect(rig, "posted failed t1 Bridge.ShuttingDown to replies/t1\ndone t1 refused\n");
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 again\n");
+    struct fixture *fixture = *state;
+    claim_and_fail(fixture, "t1", RETENTION_GIVEN_UP);
+    fixture_claim_as(fixture,
+                     &(struct fixture_claim){.token = "t1", .unless_found = ERROR_SHUTTING_DOWN});
+    fixture_expect(fixture,
+                   "posted failed t1 Bridge.ShuttingDown to replies/t1\ndone t1 refused\n");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 again\n");
 }
 
 static void test_an_unknown_outcome_is_told_to_one_that_may_not_begin_again(void **state)
 {
-    struct rig *rig = *state;
-    claim_and_fail(rig, "t1", KEEP_UNSURE);
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .unless_found = ERROR_EXPIRED});
-    rig_expect(rig, "posted unknown t1 OperationDenied replayed to replies/t1\ndone t1 replayed\n");
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 unsure\ndone t1 again\n");
+    struct fixture *fixture = *state;
+    claim_and_fail(fixture, "t1", RETENTION_UNSURE);
+    fixture_claim_as(fixture,
+                     &(struct fixture_claim){.token = "t1", .unless_found = ERROR_EXPIRED});
+    fixture_expect(fixture,
+                   "posted unknown t1 OperationDenied replayed to replies/t1\ndone t1 replayed\n");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 unsure\ndone t1 again\n");
 }
 
 /* ---- limits ---- */
 
 static void test_new_commands_are_refused_while_too_many_are_unfinished(void **state)
 {
-    struct rig *rig = *state;
-    rig->options.pending_max = 2;
-    rig_open_again(rig);
-    rig_claim(rig, "t1");
-    rig_claim(rig, "t2");
-    rig_claim(rig, "t3");
-    rig_claim(rig, "t2");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\nclaimed t2 ready\ndone t2 new\n"
-                    "posted failed t3 Bridge.Overloaded to replies/t3\ndone t3 refused\n"
-                    "done t2 waits\n");
-    assert_non_null(strstr(rig->last_body.data, "2 unfinished commands"));
-    rig_fail(rig, "t1", KEEP_GIVEN_UP);
-    rig_claim(rig, "t3");
-    rig_claim(rig, "t1");
-    rig_expect(rig, "posted failed t1 OperationDenied to replies/t1\n"
-                    "claimed t3 ready\ndone t3 new\n"
-                    "posted failed t1 Bridge.Overloaded to replies/t1\ndone t1 refused\n");
+    struct fixture *fixture = *state;
+    fixture->options.pending_max = 2;
+    fixture_open_again(fixture);
+    fixture_claim(fixture, "t1");
+    fixture_claim(fixture, "t2");
+    fixture_claim(fixture, "t3");
+    fixture_claim(fixture, "t2");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\nclaimed t2 ready\ndone t2 new\n"
+                            "posted failed t3 Bridge.Overloaded to replies/t3\ndone t3 refused\n"
+                            "done t2 waits\n");
+    assert_non_null(strstr(fixture->last_body.data, "2 unfinished commands"));
+    fixture_fail(fixture, "t1", RETENTION_GIVEN_UP);
+    fixture_claim(fixture, "t3");
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "posted failed t1 OperationDenied to replies/t1\n"
+                            "claimed t3 ready\ndone t3 new\n"
+                            "posted failed t1 Bridge.Overloaded to replies/t1\ndone t1 refused\n");
 }
 
 static void test_unfinished_commands_of_an_earlier_run_count(void **state)
 {
-    struct rig *rig = *state;
-    rig->options.pending_max = 1;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
-    rig_open_again(rig);
-    rig_claim(rig, "t2");
-    rig_expect(rig, "claimed t1 ready\n"
-                    "posted failed t2 Bridge.Overloaded to replies/t2\ndone t2 refused\n");
+    struct fixture *fixture = *state;
+    fixture->options.pending_max = 1;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    fixture_open_again(fixture);
+    fixture_claim(fixture, "t2");
+    fixture_expect(fixture, "claimed t1 ready\n"
+                            "posted failed t2 Bridge.Overloaded to replies/t2\ndone t2 refused\n");
 }
 
 static void test_too_many_duplicates_are_refused(void **state)
 {
-    struct rig *rig = *state;
-    rig->options.waiters_max = 2;
-    rig_open_again(rig);
+    struct fixture *fixture = *state;
+    fixture->options.waiters_max = 2;
+    fixture_open_again(fixture);
     for (int i = 0; i < 4; i++) {
-        rig_claim(rig, "t1");
+        fixture_claim(fixture, "t1");
     }
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\ndone t1 waits\ndone t1 waits\n"
-                    "posted failed t1 Bridge.Overloaded to replies/t1\ndone t1 refused\n");
-    assert_int_equal(rig_counter(rig, COUNTER_WAITING), 2);
-    rig_succeed(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 to replies/t1\n"
-                    "posted succeeded t1 replayed to replies/t1\n"
-                    "posted succeeded t1 replayed to replies/t1\n");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\ndone t1 waits\ndone t1 waits\n"
+                            "posted failed t1 Bridge.Overloaded to replies/t1\ndone t1 refused\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_WAITING), 2);
+    fixture_succeed(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 to replies/t1\n"
+                            "posted succeeded t1 replayed to replies/t1\n"
+                            "posted succeeded t1 replayed to replies/t1\n");
 }
 
 /* ---- slots ---- */
 
 static void test_a_slot_that_was_not_needed_is_given_back(void **state)
 {
-    struct rig *rig = *state;
-    claim_and_succeed(rig, "t1");
-    rig->may_reserve = true;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "released t1\nposted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .one_shot = true});
-    rig_expect(rig, "released t1\nposted failed t1 IdempotentParameterMismatch to replies/t1\n"
-                    "done t1 mismatch\n");
-    rig_claim(rig, "t2");
-    rig_expect(rig, "claimed t2 calling\ndone t2 new\n");
-    rig_claim(rig, "t2");
-    rig_expect(rig, "released t2\ndone t2 waits\n");
+    struct fixture *fixture = *state;
+    claim_and_succeed(fixture, "t1");
+    fixture->may_reserve = true;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture,
+                   "released t1\nposted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t1", .one_shot = true});
+    fixture_expect(fixture,
+                   "released t1\nposted failed t1 IdempotentParameterMismatch to replies/t1\n"
+                   "done t1 mismatch\n");
+    fixture_claim(fixture, "t2");
+    fixture_expect(fixture, "claimed t2 calling\ndone t2 new\n");
+    fixture_claim(fixture, "t2");
+    fixture_expect(fixture, "released t2\ndone t2 waits\n");
 }
 
 static void test_no_slot_is_asked_for_a_command_that_may_not_begin(void **state)
 {
-    struct rig *rig = *state;
-    rig->may_reserve = true;
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .unless_found = ERROR_EXPIRED});
-    rig_expect(rig, "posted failed t1 Bridge.Expired to replies/t1\ndone t1 refused\n");
-    assert_int_equal(rig->asked_count, 0);
+    struct fixture *fixture = *state;
+    fixture->may_reserve = true;
+    fixture_claim_as(fixture,
+                     &(struct fixture_claim){.token = "t1", .unless_found = ERROR_EXPIRED});
+    fixture_expect(fixture, "posted failed t1 Bridge.Expired to replies/t1\ndone t1 refused\n");
+    assert_int_equal(fixture->asked_count, 0);
 }
 
 static void test_a_command_does_not_overtake_an_earlier_one_of_its_group(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim_as(rig, &(struct rig_claim){.token = "t1", .group = "g"});
-    rig->may_reserve = true;
-    rig_claim_as(rig, &(struct rig_claim){.token = "t2", .group = "g"});
-    rig_claim_as(rig, &(struct rig_claim){.token = "t3", .group = "h"});
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\nclaimed t2 ready\ndone t2 new\n"
-                    "claimed t3 calling\ndone t3 new\n");
-    rig_claim_as(rig, &(struct rig_claim){.token = "t4", .group = "g"});
-    rig_expect(rig, "claimed t4 calling\ndone t4 new\n");
+    struct fixture *fixture = *state;
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t1", .group = "g"});
+    fixture->may_reserve = true;
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t2", .group = "g"});
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t3", .group = "h"});
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\nclaimed t2 ready\ndone t2 new\n"
+                            "claimed t3 calling\ndone t3 new\n");
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t4", .group = "g"});
+    fixture_expect(fixture, "claimed t4 calling\ndone t4 new\n");
 }
 
 /* ---- moves and restarts ---- */
 
 static void test_a_call_in_flight_is_unsure_after_a_restart(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
-    rig_begin(rig, "t1");
-    assert_int_equal(rig_command(rig, "t1")->state, STATE_READY);
-    rig_expect(rig, "begun t1\n");
-    assert_int_equal(rig_command(rig, "t1")->state, STATE_CALLING);
-    rig_open_again(rig);
-    rig_expect(rig, "claimed t1 unsure\n");
-    assert_int_equal(rig_command(rig, "t1")->attempts, 1);
-    rig_begin(rig, "t1");
-    rig_expect(rig, "begun t1\n");
-    assert_int_equal(rig_command(rig, "t1")->state, STATE_RECALLING);
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    fixture_begin(fixture, "t1");
+    assert_int_equal(fixture_command(fixture, "t1")->state, STATE_READY);
+    fixture_expect(fixture, "begun t1\n");
+    assert_int_equal(fixture_command(fixture, "t1")->state, STATE_CALLING);
+    fixture_open_again(fixture);
+    fixture_expect(fixture, "claimed t1 unsure\n");
+    assert_int_equal(fixture_command(fixture, "t1")->attempts, 1);
+    fixture_begin(fixture, "t1");
+    fixture_expect(fixture, "begun t1\n");
+    assert_int_equal(fixture_command(fixture, "t1")->state, STATE_RECALLING);
 }
 
 static void test_a_pause_sets_the_state_at_once_and_is_kept(void **state)
 {
-    struct rig *rig = *state;
-    rig->may_reserve = true;
-    rig_claim(rig, "nothing");
-    rig_claim(rig, "unsure");
-    rig_expect(rig, "claimed nothing calling\ndone nothing new\n"
-                    "claimed unsure calling\ndone unsure new\n");
-    rig_command(rig, "nothing")->attempts = 2;
-    rig_command(rig, "nothing")->not_before_ms = 12345;
-    rig_pause(rig, "nothing", MOVE_NOTHING_DONE);
-    rig_pause(rig, "unsure", MOVE_NO_ANSWER);
-    assert_int_equal(rig_command(rig, "nothing")->state, STATE_READY);
-    assert_int_equal(rig_command(rig, "unsure")->state, STATE_UNSURE);
-    rig_open_again(rig);
-    rig_expect(rig, "claimed nothing ready\nclaimed unsure unsure\n");
-    assert_int_equal(rig_command(rig, "nothing")->attempts, 2);
-    assert_int_equal(rig_command(rig, "nothing")->not_before_ms, 12345);
+    struct fixture *fixture = *state;
+    fixture->may_reserve = true;
+    fixture_claim(fixture, "nothing");
+    fixture_claim(fixture, "unsure");
+    fixture_expect(fixture, "claimed nothing calling\ndone nothing new\n"
+                            "claimed unsure calling\ndone unsure new\n");
+    fixture_command(fixture, "nothing")->attempts = 2;
+    fixture_command(fixture, "nothing")->not_before_ms = 12345;
+    fixture_pause(fixture, "nothing", MOVE_NOTHING_DONE);
+    fixture_pause(fixture, "unsure", MOVE_NO_ANSWER);
+    assert_int_equal(fixture_command(fixture, "nothing")->state, STATE_READY);
+    assert_int_equal(fixture_command(fixture, "unsure")->state, STATE_UNSURE);
+    fixture_open_again(fixture);
+    fixture_expect(fixture, "claimed nothing ready\nclaimed unsure unsure\n");
+    assert_int_equal(fixture_command(fixture, "nothing")->attempts, 2);
+    assert_int_equal(fixture_command(fixture, "nothing")->not_before_ms, 12345);
 }
 
 static void test_a_pause_alone_is_committed_soon(void **state)
 {
-    struct rig *rig = *state;
-    rig->may_reserve = true;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 calling\ndone t1 new\n");
-    int64_t commits = rig_counter(rig, COUNTER_LEDGER_COMMITS);
-    rig_pause(rig, "t1", MOVE_NOTHING_DONE);
-    rig_begin(rig, "t1");
-    rig_expect(rig, "begun t1\n");
-    assert_int_equal(rig_counter(rig, COUNTER_LEDGER_COMMITS), commits + 1);
+    struct fixture *fixture = *state;
+    fixture->may_reserve = true;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
+    int64_t commits = fixture_counter(fixture, COUNTER_LEDGER_COMMITS);
+    fixture_pause(fixture, "t1", MOVE_NOTHING_DONE);
+    fixture_begin(fixture, "t1");
+    fixture_expect(fixture, "begun t1\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_LEDGER_COMMITS), commits + 1);
 }
 
 static void test_a_restart_resumes_in_order_of_arrival_with_everything(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     char token[16];
     struct buf lines = {0};
     for (int i = 20; i > 0; i--) {
         snprintf(token, sizeof token, "t%d", i);
-        rig_claim(rig, token);
+        fixture_claim(fixture, token);
         buf_printf(&lines, "claimed %s ready\ndone %s new\n", token, token);
     }
-    rig_claim_as(rig, &(struct rig_claim){.token = "t7", .topic = "w", .correlation_id = "c"});
+    fixture_claim_as(fixture,
+                     &(struct fixture_claim){.token = "t7", .topic = "w", .correlation_id = "c"});
     buf_append_text(&lines, "done t7 waits\n");
-    rig_expect(rig, lines.data);
-    int64_t deadline_at_ms = rig_command(rig, "t7")->deadline_at_ms;
-    rig_open_again(rig);
+    fixture_expect(fixture, lines.data);
+    int64_t deadline_at_ms = fixture_command(fixture, "t7")->deadline_at_ms;
+    fixture_open_again(fixture);
     buf_clear(&lines);
     for (int i = 20; i > 0; i--) {
         buf_printf(&lines, "claimed t%d ready\n", i);
     }
-    rig_expect(rig, lines.data);
-    struct command *command = rig_command(rig, "t7");
-    assert_ptr_equal(command->route, &rig->route);
+    fixture_expect(fixture, lines.data);
+    struct command *command = fixture_command(fixture, "t7");
+    assert_ptr_equal(command->route, &fixture->route);
     assert_string_equal(command->group, "t7");
     assert_int_equal(command->deadline_at_ms, deadline_at_ms);
-    assert_int_equal(rig_counter(rig, COUNTER_RESUMED), 20 + 1); /* the one that waits too */
-    assert_int_equal(rig_counter(rig, COUNTER_IN_WORK), 20);
-    assert_int_equal(rig_counter(rig, COUNTER_WAITING), 1);
-    rig_succeed(rig, "t7");
-    rig_expect(rig, "posted succeeded t7 to replies/t7\nposted succeeded t7 replayed to w #c\n");
-    assert_int_equal(rig_counter(rig, COUNTER_WAITING), 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_RESUMED),
+                     20 + 1); /* the one that waits too */
+    assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 20);
+    assert_int_equal(fixture_counter(fixture, COUNTER_WAITING), 1);
+    fixture_succeed(fixture, "t7");
+    fixture_expect(fixture,
+                   "posted succeeded t7 to replies/t7\nposted succeeded t7 replayed to w #c\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_WAITING), 0);
     buf_fini(&lines);
 }
 
 static void test_a_command_of_a_route_that_is_gone_is_resumed_without_one(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
-    rig->options.route_count = 0;
-    rig_open_again(rig);
-    rig_expect(rig, "claimed t1 ready\n");
-    assert_null(rig_command(rig, "t1")->route);
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    fixture->options.route_count = 0;
+    fixture_open_again(fixture);
+    fixture_expect(fixture, "claimed t1 ready\n");
+    assert_null(fixture_command(fixture, "t1")->route);
 }
 
 static void test_an_outcome_outlives_a_restart(void **state)
 {
-    struct rig *rig = *state;
-    claim_and_succeed(rig, "t1");
-    rig_open_again(rig);
-    rig_claim(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
+    struct fixture *fixture = *state;
+    claim_and_succeed(fixture, "t1");
+    fixture_open_again(fixture);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
 }
 
 static void test_what_is_queued_is_committed_by_closing(void **state)
 {
-    struct rig *rig = *state;
-    rig_claim(rig, "t1");
-    rig_expect(rig, "claimed t1 ready\ndone t1 new\n");
-    rig_succeed(rig, "t1");
-    ledger_remember(rig->ledger, "fact", 5);
-    rig_open_again(rig);
-    rig_claim(rig, "t1");
-    rig_expect(rig, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
-    rig_read(rig, 0, 1);
-    rig_expect(rig, "found succeeded t1 to replies/t1\nread 1\n");
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    fixture_succeed(fixture, "t1");
+    ledger_remember(fixture->ledger, "fact", 5);
+    fixture_open_again(fixture);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
+    fixture_read(fixture, 0, 1);
+    fixture_expect(fixture, "found succeeded t1 to replies/t1\nread 1\n");
 }
 
 /* ---- the outbox ---- */
 
 static void test_a_refusal_and_a_dead_letter_are_counted_and_posted(void **state)
 {
-    struct rig *rig = *state;
-    rig_post(rig, "refusal", false);
-    rig_post(rig, "letter", true);
-    rig_expect(rig, "posted refusal\nkept\nposted letter\nkept\n");
-    assert_int_equal(rig_counter(rig, COUNTER_REFUSED), 2);
-    assert_int_equal(rig_counter(rig, COUNTER_DEAD_LETTERS), 1);
-    assert_int_equal(rig_counter(rig, COUNTER_OUTBOX_DEPTH), 2);
+    struct fixture *fixture = *state;
+    fixture_post(fixture, "refusal", false);
+    fixture_post(fixture, "letter", true);
+    fixture_expect(fixture, "posted refusal\nkept\nposted letter\nkept\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_REFUSED), 2);
+    assert_int_equal(fixture_counter(fixture, COUNTER_DEAD_LETTERS), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_DEPTH), 2);
 }
 
 static void test_a_message_is_there_until_it_is_delivered(void **state)
 {
-    struct rig *rig = *state;
-    rig_post(rig, "a", false);
-    rig_post(rig, "b", false);
-    rig_expect(rig, "posted a\nkept\nposted b\nkept\n");
-    int64_t b = rig->last_message_id;
-    rig_open_again(rig);
-    assert_int_equal(rig_counter(rig, COUNTER_OUTBOX_DEPTH), 2);
-    rig_read(rig, 0, 10);
-    rig_expect(rig, "found a\nfound b\nread 2\n");
-    ledger_delivered(rig->ledger, b - 1);
-    ledger_delivered(rig->ledger, b - 1);
-    rig_read(rig, 0, 10);
-    rig_expect(rig, "found b\nread 1\n");
-    assert_int_equal(rig_counter(rig, COUNTER_OUTBOX_DEPTH), 1);
-    assert_int_equal(rig_counter(rig, COUNTER_PUBLISHED), 1);
+    struct fixture *fixture = *state;
+    fixture_post(fixture, "a", false);
+    fixture_post(fixture, "b", false);
+    fixture_expect(fixture, "posted a\nkept\nposted b\nkept\n");
+    int64_t b = fixture->last_message_id;
+    fixture_open_again(fixture);
+    assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_DEPTH), 2);
+    fixture_read(fixture, 0, 10);
+    fixture_expect(fixture, "found a\nfound b\nread 2\n");
+    ledger_delivered(fixture->ledger, b - 1);
+    ledger_delivered(fixture->ledger, b - 1);
+    fixture_read(fixture, 0, 10);
+    fixture_expect(fixture, "found b\nread 1\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_DEPTH), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_PUBLISHED), 1);
 }
 
 static void test_a_read_stands_between_what_was_posted_before_and_after(void **state)
 {
-    struct rig *rig = *state;
-    rig_post(rig, "a", false);
-    rig_read(rig, 0, 10);
-    rig_post(rig, "b", false);
-    rig_expect(rig, "posted a\nkept\nfound a\nread 1\nposted b\nkept\n");
-    rig_read(rig, 0, 1);
-    rig_expect(rig, "found a\nread 1\n");
+    struct fixture *fixture = *state;
+    fixture_post(fixture, "a", false);
+    fixture_read(fixture, 0, 10);
+    fixture_post(fixture, "b", false);
+    fixture_expect(fixture, "posted a\nkept\nfound a\nread 1\nposted b\nkept\n");
+    fixture_read(fixture, 0, 1);
+    fixture_expect(fixture, "found a\nread 1\n");
 }
 
 /* ---- groups ---- */
@@ -542,53 +563,53 @@ static void test_a_read_stands_between_what_was_posted_before_and_after(void **s
 static void test_requests_of_one_turn_are_committed_together_and_answered_in_order(void **state)
 {
     enum { COUNT = 200 };
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     struct buf lines = {0};
-    rig_settle(rig);
-    int64_t commits = rig_counter(rig, COUNTER_LEDGER_COMMITS);
+    fixture_settle(fixture);
+    int64_t commits = fixture_counter(fixture, COUNTER_LEDGER_COMMITS);
     for (int i = 0; i < COUNT; i++) {
         char token[16];
         snprintf(token, sizeof token, "t%d", i);
-        rig_claim(rig, token);
+        fixture_claim(fixture, token);
         buf_printf(&lines, "claimed %s ready\ndone %s new\n", token, token);
     }
-    rig_expect(rig, lines.data);
-    assert_in_range(rig_counter(rig, COUNTER_LEDGER_COMMITS) - commits, 1, COUNT / 4);
+    fixture_expect(fixture, lines.data);
+    assert_in_range(fixture_counter(fixture, COUNTER_LEDGER_COMMITS) - commits, 1, COUNT / 4);
     buf_fini(&lines);
 }
 
 static void test_more_requests_than_one_transaction_takes_are_answered_in_order(void **state)
 {
     enum { COUNT = 1500 };
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     struct buf lines = {0};
     for (int i = 0; i < COUNT; i++) {
         char text[16];
         snprintf(text, sizeof text, "m%d", i);
-        rig_post(rig, text, false);
+        fixture_post(fixture, text, false);
         buf_printf(&lines, "posted %s\nkept\n", text);
     }
-    rig_expect(rig, lines.data);
-    assert_true(rig_counter(rig, COUNTER_LEDGER_COMMITS) >= 3);
+    fixture_expect(fixture, lines.data);
+    assert_true(fixture_counter(fixture, COUNTER_LEDGER_COMMITS) >= 3);
     buf_fini(&lines);
 }
 
 static void test_a_delivery_alone_is_committed_without_company(void **state)
 {
-    struct rig *rig = *state;
-    rig_post(rig, "a", false);
-    rig_expect(rig, "posted a\nkept\n");
-    ledger_delivered(rig->ledger, rig->last_message_id);
-    rig_await(rig, COUNTER_PUBLISHED, 1);
+    struct fixture *fixture = *state;
+    fixture_post(fixture, "a", false);
+    fixture_expect(fixture, "posted a\nkept\n");
+    ledger_delivered(fixture->ledger, fixture->last_message_id);
+    fixture_await(fixture, COUNTER_PUBLISHED, 1);
 }
 
 /* Records that were over long ago, put there beside the ledger. */
-static void store_expired(struct rig *rig, int record_count)
+static void store_expired(struct fixture *fixture, int record_count)
 {
     const struct store_outcome outcome = {.completed_at_ms = 1, .expires_at_ms = 2};
     struct store *store = NULL;
     struct buf why = {0};
-    assert_int_equal(store_sqlite_ops.open(rig->store + strlen("sqlite:"), false, &store, &why),
+    assert_int_equal(store_sqlite_ops.open(fixture->store + strlen("sqlite:"), false, &store, &why),
                      STATUS_OK);
     assert_int_equal(store_sqlite_ops.begin(store), STATUS_OK);
     for (int i = 0; i < record_count; i++) {
@@ -596,7 +617,7 @@ static void store_expired(struct rig *rig, int record_count)
         int64_t id = 0;
         snprintf(token, sizeof token, "old%d", i);
         struct command *command =
-            command_of_record(&rig->route, slice_text("StartDiskReplicaGroup"),
+            command_of_record(&fixture->route, slice_text("StartDiskReplicaGroup"),
                               slice_text("cn-beijing"), slice_text("g"), slice_text(token), false);
         assert_int_equal(store_sqlite_ops.insert(store, command, STATE_READY, &id), STATUS_OK);
         assert_int_equal(store_sqlite_ops.finish(store, id, 1, &outcome), STATUS_OK);
@@ -609,45 +630,47 @@ static void store_expired(struct rig *rig, int record_count)
 
 static void test_expired_records_go_by_themselves_in_small_lots(void **state)
 {
-    struct rig *rig = *state;
-    rig_close(rig, 1000);
-    store_expired(rig, 150);
-    rig_open(rig);
-    int64_t commits = rig_counter(rig, COUNTER_LEDGER_COMMITS);
-    rig_settle(rig);
-    rig_await(rig, COUNTER_LEDGER_EXPIRED, 150);
-    assert_true(rig_counter(rig, COUNTER_LEDGER_COMMITS) - commits >= 3);
+    struct fixture *fixture = *state;
+    fixture_close(fixture, 1000);
+    store_expired(fixture, 150);
+    fixture_open(fixture);
+    int64_t commits = fixture_counter(fixture, COUNTER_LEDGER_COMMITS);
+    fixture_settle(fixture);
+    fixture_await(fixture, COUNTER_LEDGER_EXPIRED, 150);
+    assert_true(fixture_counter(fixture, COUNTER_LEDGER_COMMITS) - commits >= 3);
 }
 
 /* ---- the rest ---- */
 
 static void test_a_fact_is_recalled_after_a_restart(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     const struct ledger_hooks hooks = {.arg = NULL};
     struct buf why = {0};
-    ledger_remember(rig->ledger, "session:in", 41);
-    ledger_remember(rig->ledger, "session:in", 42);
-    rig_close(rig, 1000);
-    assert_int_equal(ledger_open(rig->loop, &rig->options, &hooks, &rig->ledger, &why), STATUS_OK);
-    assert_int_equal(ledger_recall(rig->ledger, "session:in", -1), 42);
-    assert_int_equal(ledger_recall(rig->ledger, "session:out", -1), -1);
-    rig_close(rig, 1000);
-    rig_open(rig);
+    ledger_remember(fixture->ledger, "session:in", 41);
+    ledger_remember(fixture->ledger, "session:in", 42);
+    fixture_close(fixture, 1000);
+    assert_int_equal(ledger_open(fixture->loop, &fixture->options, &hooks, &fixture->ledger, &why),
+                     STATUS_OK);
+    assert_int_equal(ledger_recall(fixture->ledger, "session:in", -1), 42);
+    assert_int_equal(ledger_recall(fixture->ledger, "session:out", -1), -1);
+    fixture_close(fixture, 1000);
+    fixture_open(fixture);
     buf_fini(&why);
 }
 
 static void test_an_unknown_kind_of_store_is_refused_by_name(void **state)
 {
     static const char *const STORES[] = {"postgresql://x/y", "ledger.db", "sqlite:", ""};
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     const struct ledger_hooks hooks = {.arg = NULL};
     for (size_t i = 0; i < sizeof STORES / sizeof STORES[0]; i++) {
-        struct ledger_options options = rig->options;
+        struct ledger_options options = fixture->options;
         struct ledger *ledger = NULL;
         struct buf why = {0};
         options.store = STORES[i];
-        assert_int_equal(ledger_open(rig->loop, &options, &hooks, &ledger, &why), STATUS_INVALID);
+        assert_int_equal(ledger_open(fixture->loop, &options, &hooks, &ledger, &why),
+                         STATUS_INVALID);
         assert_null(ledger);
         assert_non_null(strstr(why.data, "sqlite:PATH"));
         buf_fini(&why);
@@ -656,11 +679,12 @@ static void test_an_unknown_kind_of_store_is_refused_by_name(void **state)
 
 static void test_a_second_bridge_is_refused(void **state)
 {
-    struct rig *rig = *state;
+    struct fixture *fixture = *state;
     const struct ledger_hooks hooks = {.arg = NULL};
     struct ledger *ledger = NULL;
     struct buf why = {0};
-    assert_int_equal(ledger_open(rig->loop, &rig->options, &hooks, &ledger, &why), STATUS_BUSY);
+    assert_int_equal(ledger_open(fixture->loop, &fixture->options, &hooks, &ledger, &why),
+                     STATUS_BUSY);
     assert_non_null(strstr(why.data, "in use by process"));
     buf_fini(&why);
 }
@@ -671,53 +695,53 @@ static void test_closing_nothing_is_allowed(void **state)
     ledger_close(NULL, 0);
 }
 
-#define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
+#define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(test_a_new_command_is_claimed),
-        RIG_TEST(test_a_command_with_a_slot_is_claimed_as_calling),
-        RIG_TEST(test_the_outcome_goes_to_its_asker),
-        RIG_TEST(test_an_accepted_word_comes_before_the_claim_is_done),
-        RIG_TEST(test_duplicates_in_work_wait_and_each_gets_its_own_reply),
-        RIG_TEST(test_a_success_is_replayed_with_the_first_ones_times_and_attempts),
-        RIG_TEST(test_a_definite_refusal_is_replayed_with_its_error),
-        RIG_TEST(test_a_cooldown_that_is_over_is_not_replayed),
-        RIG_TEST(test_a_refusal_about_the_bridge_uses_up_no_token),
-        RIG_TEST(test_an_expired_record_is_new),
-        RIG_TEST(test_what_was_given_up_goes_upstream_again),
-        RIG_TEST(test_an_unknown_outcome_goes_upstream_again_as_unsure),
-        RIG_TEST(test_a_command_begun_again_comes_behind_those_that_arrived_before),
-        RIG_TEST(test_a_token_with_other_parameters_is_refused_and_the_record_stays),
-        RIG_TEST(test_a_late_command_is_refused_and_uses_up_no_token),
-        RIG_TEST(test_a_stored_outcome_is_told_even_to_a_late_command),
-        RIG_TEST(test_a_late_command_does_not_begin_again),
-        RIG_TEST(test_an_unknown_outcome_is_told_to_one_that_may_not_begin_again),
-        RIG_TEST(test_new_commands_are_refused_while_too_many_are_unfinished),
-        RIG_TEST(test_unfinished_commands_of_an_earlier_run_count),
-        RIG_TEST(test_too_many_duplicates_are_refused),
-        RIG_TEST(test_a_slot_that_was_not_needed_is_given_back),
-        RIG_TEST(test_no_slot_is_asked_for_a_command_that_may_not_begin),
-        RIG_TEST(test_a_command_does_not_overtake_an_earlier_one_of_its_group),
-        RIG_TEST(test_a_call_in_flight_is_unsure_after_a_restart),
-        RIG_TEST(test_a_pause_sets_the_state_at_once_and_is_kept),
-        RIG_TEST(test_a_pause_alone_is_committed_soon),
-        RIG_TEST(test_a_restart_resumes_in_order_of_arrival_with_everything),
-        RIG_TEST(test_a_command_of_a_route_that_is_gone_is_resumed_without_one),
-        RIG_TEST(test_an_outcome_outlives_a_restart),
-        RIG_TEST(test_what_is_queued_is_committed_by_closing),
-        RIG_TEST(test_a_refusal_and_a_dead_letter_are_counted_and_posted),
-        RIG_TEST(test_a_message_is_there_until_it_is_delivered),
-        RIG_TEST(test_a_read_stands_between_what_was_posted_before_and_after),
-        RIG_TEST(test_requests_of_one_turn_are_committed_together_and_answered_in_order),
-        RIG_TEST(test_more_requests_than_one_transaction_takes_are_answered_in_order),
-        RIG_TEST(test_a_delivery_alone_is_committed_without_company),
-        RIG_TEST(test_expired_records_go_by_themselves_in_small_lots),
-        RIG_TEST(test_a_fact_is_recalled_after_a_restart),
-        RIG_TEST(test_an_unknown_kind_of_store_is_refused_by_name),
-        RIG_TEST(test_a_second_bridge_is_refused),
-        RIG_TEST(test_closing_nothing_is_allowed),
+        FIXTURE_TEST(test_a_new_command_is_claimed),
+        FIXTURE_TEST(test_a_command_with_a_slot_is_claimed_as_calling),
+        FIXTURE_TEST(test_the_outcome_goes_to_its_reply_to),
+        FIXTURE_TEST(test_an_accepted_word_comes_before_the_claim_is_done),
+        FIXTURE_TEST(test_duplicates_in_work_wait_and_each_gets_its_own_reply),
+        FIXTURE_TEST(test_a_success_is_replayed_with_the_first_ones_times_and_attempts),
+        FIXTURE_TEST(test_a_definite_refusal_is_replayed_with_its_error),
+        FIXTURE_TEST(test_a_cooldown_that_is_over_is_not_replayed),
+        FIXTURE_TEST(test_a_refusal_about_the_bridge_uses_up_no_token),
+        FIXTURE_TEST(test_an_expired_record_is_new),
+        FIXTURE_TEST(test_what_was_given_up_goes_upstream_again),
+        FIXTURE_TEST(test_an_unknown_outcome_goes_upstream_again_as_unsure),
+        FIXTURE_TEST(test_a_command_begun_again_comes_behind_those_that_arrived_before),
+        FIXTURE_TEST(test_a_token_with_other_parameters_is_refused_and_the_record_stays),
+        FIXTURE_TEST(test_a_late_command_is_refused_and_uses_up_no_token),
+        FIXTURE_TEST(test_a_stored_outcome_is_told_even_to_a_late_command),
+        FIXTURE_TEST(test_a_late_command_does_not_begin_again),
+        FIXTURE_TEST(test_an_unknown_outcome_is_told_to_one_that_may_not_begin_again),
+        FIXTURE_TEST(test_new_commands_are_refused_while_too_many_are_unfinished),
+        FIXTURE_TEST(test_unfinished_commands_of_an_earlier_run_count),
+        FIXTURE_TEST(test_too_many_duplicates_are_refused),
+        FIXTURE_TEST(test_a_slot_that_was_not_needed_is_given_back),
+        FIXTURE_TEST(test_no_slot_is_asked_for_a_command_that_may_not_begin),
+        FIXTURE_TEST(test_a_command_does_not_overtake_an_earlier_one_of_its_group),
+        FIXTURE_TEST(test_a_call_in_flight_is_unsure_after_a_restart),
+        FIXTURE_TEST(test_a_pause_sets_the_state_at_once_and_is_kept),
+        FIXTURE_TEST(test_a_pause_alone_is_committed_soon),
+        FIXTURE_TEST(test_a_restart_resumes_in_order_of_arrival_with_everything),
+        FIXTURE_TEST(test_a_command_of_a_route_that_is_gone_is_resumed_without_one),
+        FIXTURE_TEST(test_an_outcome_outlives_a_restart),
+        FIXTURE_TEST(test_what_is_queued_is_committed_by_closing),
+        FIXTURE_TEST(test_a_refusal_and_a_dead_letter_are_counted_and_posted),
+        FIXTURE_TEST(test_a_message_is_there_until_it_is_delivered),
+        FIXTURE_TEST(test_a_read_stands_between_what_was_posted_before_and_after),
+        FIXTURE_TEST(test_requests_of_one_turn_are_committed_together_and_answered_in_order),
+        FIXTURE_TEST(test_more_requests_than_one_transaction_takes_are_answered_in_order),
+        FIXTURE_TEST(test_a_delivery_alone_is_committed_without_company),
+        FIXTURE_TEST(test_expired_records_go_by_themselves_in_small_lots),
+        FIXTURE_TEST(test_a_fact_is_recalled_after_a_restart),
+        FIXTURE_TEST(test_an_unknown_kind_of_store_is_refused_by_name),
+        FIXTURE_TEST(test_a_second_bridge_is_refused),
+        FIXTURE_TEST(test_closing_nothing_is_allowed),
     };
     return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
 }

@@ -136,9 +136,9 @@ static void test_a_version_1_file_is_brought_forward_with_its_rows(void **state)
     struct store_row row;
     assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
     assert_int_equal(row.id, 5);
-    assert_int_equal(OPS->get_fact(store, "x", &value), STATUS_NOT_FOUND);
+    assert_int_equal(OPS->get_meta(store, "x", &value), STATUS_NOT_FOUND);
     assert_int_equal(OPS->begin(store), STATUS_OK);
-    assert_int_equal(OPS->set_fact(store, "x", 3), STATUS_OK);
+    assert_int_equal(OPS->set_meta(store, "x", 3), STATUS_OK);
     assert_int_equal(OPS->expire(store, INT64_MAX, 10, &count), STATUS_OK);
     assert_int_equal(count, 0);
     assert_int_equal(OPS->commit(store), STATUS_OK);
@@ -204,14 +204,14 @@ static void fill(const char *location)
     assert_int_equal(OPS->begin(store), STATUS_OK);
     for (int i = 0; i < 500; i++) {
         char token[32];
-        const struct asker asker = {.topic = (char *)"replies/a"};
+        const struct reply_to reply_to = {.topic = (char *)"replies/a"};
         int64_t id = 0;
         snprintf(token, sizeof token, "token-%d", i);
         struct command *command =
             command_of_record(&route, slice_text("StartDiskReplicaGroup"), slice_text("cn-beijing"),
                               slice_text("pg-example"), slice_text(token), false);
         assert_int_equal(OPS->insert(store, command, STATE_READY, &id), STATUS_OK);
-        assert_int_equal(OPS->add_asker(store, id, 0, &asker), STATUS_OK);
+        assert_int_equal(OPS->add_reply_to(store, id, 0, &reply_to), STATUS_OK);
         assert_int_equal(OPS->post(store, slice_text("message"), &id), STATUS_OK);
         command_free(command);
     }
@@ -291,7 +291,7 @@ static enum status write_fact(struct store *store, const char *key)
 {
     enum status status = OPS->begin(store);
     if (status == STATUS_OK) {
-        status = OPS->set_fact(store, key, 1);
+        status = OPS->set_meta(store, key, 1);
     }
     if (status == STATUS_OK) {
         return OPS->commit(store);
@@ -316,7 +316,7 @@ static void check_vanishing(const char *location, const char *ending)
     assert_non_null(strstr(OPS->error(store), name));
     assert_int_equal(rename(elsewhere, name), 0);
     assert_int_equal(write_fact(store, "after"), STATUS_OK);
-    assert_int_equal(OPS->get_fact(store, "while", &value), STATUS_NOT_FOUND);
+    assert_int_equal(OPS->get_meta(store, "while", &value), STATUS_NOT_FOUND);
     OPS->close(store);
     free(name);
     free(elsewhere);
@@ -369,7 +369,7 @@ static void test_without_the_logs_index_nothing_is_lost(void **state)
     }
     OPS->close(store);
     assert_int_equal(OPS->open(copy, true, &store, &why), STATUS_OK);
-    assert_int_equal(OPS->get_fact(store, "kept", &value), STATUS_OK);
+    assert_int_equal(OPS->get_meta(store, "kept", &value), STATUS_OK);
     OPS->close(store);
     location_free(copy);
     buf_fini(&why);

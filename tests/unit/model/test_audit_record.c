@@ -359,7 +359,7 @@ static void test_the_longest_line_keeps_to_the_limit(void **state)
     struct slice text = slice_of(longest, 65535);
     char *end = mem_dup(longest, 65535);
     const struct delivery delivery = {.topic = text, .payload_bytes = UINT64_C(268435455)};
-    const struct asker asker = {.topic = end, .traceparent = end};
+    const struct reply_to reply_to = {.topic = end, .traceparent = end};
     const struct route route = {.name = (char *)"r"};
     const struct request request = {.region = text, .group = text, .has_one_shot = true};
     struct buf arrival = {0};
@@ -367,7 +367,7 @@ static void test_the_longest_line_keeps_to_the_limit(void **state)
     audit_chain_init(&file.chain, true);
     size_t start = audit_line_begin(&file.chain, "refused", NOW_MS, &file.text);
     audit_put_request(&file.text, &route, &request, text);
-    audit_put_arrival(&arrival, &delivery, &asker, true);
+    audit_put_arrival(&arrival, &delivery, &reply_to, true);
     audit_put_members(&file.text, buf_slice(&arrival));
     audit_put_text(&file.text, "RequestId", text);
     audit_put_text(&file.text, "Code", text);

@@ -24,7 +24,7 @@ static void test_a_token_in_work_waits_or_mismatches(void **state)
         /* A row in work has no end of life, whatever stands in its columns. */
         struct claim_found found = {.state = in_work[i], .has_same_fingerprint = true};
         assert_int_equal(claim_decide(&found, NOW), CLAIM_WAITS);
-        found.keep = KEEP_NOT;
+        found.retention = RETENTION_NOT;
         assert_int_equal(claim_decide(&found, NOW), CLAIM_WAITS);
         found.has_same_fingerprint = false;
         assert_int_equal(claim_decide(&found, NOW), CLAIM_MISMATCH);
@@ -35,21 +35,21 @@ static void test_a_finished_token_is_told_or_tried_again_as_its_outcome_says(voi
 {
     (void)state;
     static const struct {
-        enum keep keep;
+        enum retention retention;
         enum claim_result with_same;
         enum claim_result with_other;
     } rows[] = {
-        {KEEP_SUCCESS, CLAIM_REPLAYED, CLAIM_MISMATCH},
-        {KEEP_REFUSAL, CLAIM_REPLAYED, CLAIM_MISMATCH},
-        {KEEP_COOLDOWN, CLAIM_REPLAYED, CLAIM_MISMATCH},
-        {KEEP_UNSURE, CLAIM_AGAIN, CLAIM_MISMATCH},
-        {KEEP_GIVEN_UP, CLAIM_AGAIN, CLAIM_MISMATCH},
-        {KEEP_NOT, CLAIM_NEW, CLAIM_NEW},
+        {RETENTION_SUCCESS, CLAIM_REPLAYED, CLAIM_MISMATCH},
+        {RETENTION_REFUSAL, CLAIM_REPLAYED, CLAIM_MISMATCH},
+        {RETENTION_COOLDOWN, CLAIM_REPLAYED, CLAIM_MISMATCH},
+        {RETENTION_UNSURE, CLAIM_AGAIN, CLAIM_MISMATCH},
+        {RETENTION_GIVEN_UP, CLAIM_AGAIN, CLAIM_MISMATCH},
+        {RETENTION_NOT, CLAIM_NEW, CLAIM_NEW},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct claim_found found = {.state = STATE_DONE,
                                     .has_same_fingerprint = true,
-                                    .keep = rows[i].keep,
+                                    .retention = rows[i].retention,
                                     .expires_at_ms = NOW + 1};
         assert_int_equal(claim_decide(&found, NOW), rows[i].with_same);
         found.has_same_fingerprint = false;
@@ -66,7 +66,7 @@ static void test_what_was_set_aside_is_told_for_a_time_and_then_tried_again(void
     (void)state;
     struct claim_found found = {.state = STATE_DONE,
                                 .has_same_fingerprint = true,
-                                .keep = KEEP_SET_ASIDE,
+                                .retention = RETENTION_SET_ASIDE,
                                 .expires_at_ms = NOW + 100,
                                 .told_until_ms = NOW + 1};
     assert_int_equal(claim_decide(&found, NOW), CLAIM_REPLAYED);

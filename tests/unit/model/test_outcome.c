@@ -86,10 +86,10 @@ static void test_an_error_of_the_bridge_is_failed_but_where_it_may_have_happened
         bool is_set_aside = i == ERROR_SET_ASIDE;
         assert_int_equal(outcome.status,
                          is_unsure || is_set_aside ? OUTCOME_UNKNOWN : OUTCOME_FAILED);
-        assert_int_equal(outcome.keep, is_unsure      ? KEEP_UNSURE
-                                       : is_given_up  ? KEEP_GIVEN_UP
-                                       : is_set_aside ? KEEP_SET_ASIDE
-                                                      : KEEP_NOT);
+        assert_int_equal(outcome.retention, is_unsure      ? RETENTION_UNSURE
+                                            : is_given_up  ? RETENTION_GIVEN_UP
+                                            : is_set_aside ? RETENTION_SET_ASIDE
+                                                           : RETENTION_NOT);
         assert_true(outcome.is_from_bridge);
         assert_string_equal(outcome.message, "why");
         assert_true(outcome.retry_after_ms == -1);
@@ -166,24 +166,25 @@ static void test_an_outcome_is_kept_as_long_as_its_kind_says(void **state)
 {
     (void)state;
     static const struct {
-        enum keep keep;
+        enum retention retention;
         int64_t retry_after_ms;
         int64_t ttl_ms;
     } rows[] = {
-        {KEEP_SUCCESS, -1, 86400000},    {KEEP_UNSURE, -1, 86400000},
-        {KEEP_REFUSAL, -1, 300000},      {KEEP_REFUSAL, 1, 300000},
-        {KEEP_GIVEN_UP, 1, 300000},      {KEEP_COOLDOWN, 1000, 1000},
-        {KEEP_COOLDOWN, 450000, 300000}, {KEEP_COOLDOWN, 0, 0},
-        {KEEP_COOLDOWN, -1, 300000},     {KEEP_NOT, -1, 0},
-        {KEEP_SET_ASIDE, -1, 86400000},
+        {RETENTION_SUCCESS, -1, 86400000},    {RETENTION_UNSURE, -1, 86400000},
+        {RETENTION_REFUSAL, -1, 300000},      {RETENTION_REFUSAL, 1, 300000},
+        {RETENTION_GIVEN_UP, 1, 300000},      {RETENTION_COOLDOWN, 1000, 1000},
+        {RETENTION_COOLDOWN, 450000, 300000}, {RETENTION_COOLDOWN, 0, 0},
+        {RETENTION_COOLDOWN, -1, 300000},     {RETENTION_NOT, -1, 0},
+        {RETENTION_SET_ASIDE, -1, 86400000},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct outcome outcome = {.keep = rows[i].keep, .retry_after_ms = rows[i].retry_after_ms};
+        struct outcome outcome = {.retention = rows[i].retention,
+                                  .retry_after_ms = rows[i].retry_after_ms};
         assert_int_equal(outcome_ttl_ms(&outcome, 86400, 300), rows[i].ttl_ms);
     }
-    struct outcome set_aside = {.keep = KEEP_SET_ASIDE};
+    struct outcome set_aside = {.retention = RETENTION_SET_ASIDE};
     assert_true(outcome_ttl_ms(&set_aside, 10, 300) == 300000);
-    struct outcome forever = {.keep = KEEP_SUCCESS};
+    struct outcome forever = {.retention = RETENTION_SUCCESS};
     assert_true(outcome_ttl_ms(&forever, INT64_MAX, 300) == INT64_MAX);
 }
 

@@ -64,9 +64,9 @@ static void test_a_success_is_told_as_the_contract_shows(void **state)
 {
     (void)state;
     struct reply reply = succeeded();
-    struct asker asker = {.topic = "replies/t"};
+    struct reply_to reply_to = {.topic = "replies/t"};
     struct buf bytes = {0};
-    reply_render(&reply, &asker, &settings, &bytes);
+    reply_render(&reply, &reply_to, &settings, &bytes);
     struct message message = message_in(&bytes);
     assert_body(&message,
                 "{\"Status\":\"succeeded\",\"Action\":\"StartDiskReplicaGroup\","
@@ -95,15 +95,15 @@ static void test_a_failure_carries_its_error_and_all_the_sender_gave(void **stat
     reply.attempts = 3;
     reply.error = slice_text("{\"Code\":\"X\"}");
     reply.code = slice_text("X");
-    struct asker asker = {.topic = "replies/t",
-                          .correlation_data = "\0\1",
-                          .correlation_data_bytes = 2,
-                          .correlation_id = "c\"1",
-                          .traceparent = "tp",
-                          .tracestate = "ts",
-                          .has_body_trace = true};
+    struct reply_to reply_to = {.topic = "replies/t",
+                                .correlation_data = "\0\1",
+                                .correlation_data_bytes = 2,
+                                .correlation_id = "c\"1",
+                                .traceparent = "tp",
+                                .tracestate = "ts",
+                                .has_body_trace = true};
     struct buf bytes = {0};
-    reply_render(&reply, &asker, &settings, &bytes);
+    reply_render(&reply, &reply_to, &settings, &bytes);
     struct message message = message_in(&bytes);
     assert_body(&message,
                 "{\"Status\":\"failed\",\"Action\":\"StartDiskReplicaGroup\","
@@ -126,9 +126,9 @@ static void test_a_trace_from_user_properties_goes_back_there_only(void **state)
 {
     (void)state;
     struct reply reply = succeeded();
-    struct asker asker = {.topic = "t", .traceparent = "tp"};
+    struct reply_to reply_to = {.topic = "t", .traceparent = "tp"};
     struct buf bytes = {0};
-    reply_render(&reply, &asker, &settings, &bytes);
+    reply_render(&reply, &reply_to, &settings, &bytes);
     struct message message = message_in(&bytes);
     struct json_fault fault;
     struct json *body = json_parse(message.body, 4, &fault);
@@ -148,9 +148,9 @@ static void test_an_accepted_command_is_not_complete(void **state)
     reply.request_id = slice_text(NULL);
     reply.attempts = 0;
     reply.completed_at_ms = 0;
-    struct asker asker = {.topic = "t"};
+    struct reply_to reply_to = {.topic = "t"};
     struct buf bytes = {0};
-    reply_render(&reply, &asker, &settings, &bytes);
+    reply_render(&reply, &reply_to, &settings, &bytes);
     struct message message = message_in(&bytes);
     struct json_fault fault;
     struct json *body = json_parse(message.body, 4, &fault);
@@ -167,9 +167,9 @@ static void test_a_code_that_is_no_mqtt_string_stays_out_of_the_properties(void 
     (void)state;
     struct reply reply = succeeded();
     reply.code = slice_text("a\nb");
-    struct asker asker = {.topic = "t"};
+    struct reply_to reply_to = {.topic = "t"};
     struct buf bytes = {0};
-    reply_render(&reply, &asker, &settings, &bytes);
+    reply_render(&reply, &reply_to, &settings, &bytes);
     struct message message = message_in(&bytes);
     static const char *const properties[][2] = {{"status", "succeeded"}, {"replayed", "false"}};
     assert_properties(&message, properties, 2);
@@ -180,11 +180,11 @@ static void test_rendering_is_repeatable_and_appends(void **state)
 {
     (void)state;
     struct reply reply = succeeded();
-    struct asker asker = {.topic = "t"};
+    struct reply_to reply_to = {.topic = "t"};
     struct buf bytes = {0};
-    reply_render(&reply, &asker, &settings, &bytes);
+    reply_render(&reply, &reply_to, &settings, &bytes);
     size_t length = bytes.length;
-    reply_render(&reply, &asker, &settings, &bytes);
+    reply_render(&reply, &reply_to, &settings, &bytes);
     assert_int_equal(bytes.length, 2 * length);
     assert_memory_equal(bytes.data, bytes.data + length, length);
     buf_fini(&bytes);
@@ -195,9 +195,9 @@ static void test_a_refusal_tells_what_is_known_of_the_request(void **state)
     (void)state;
     struct refusal refusal = {ERROR_INVALID_PARAMETER, "RegionId must be right."};
     struct request request = {.group = slice_text("pg-1"), .has_one_shot = false};
-    struct asker asker = {.topic = "t", .correlation_id = "c"};
+    struct reply_to reply_to = {.topic = "t", .correlation_id = "c"};
     struct buf bytes = {0};
-    reply_render_refusal(&refusal, &start, &request, slice_text("tok"), &asker, RECEIVED_MS,
+    reply_render_refusal(&refusal, &start, &request, slice_text("tok"), &reply_to, RECEIVED_MS,
                          RECEIVED_MS + 1, &settings, &bytes);
     struct message message = message_in(&bytes);
     assert_body(&message, "{\"Status\":\"failed\",\"Action\":\"StartDiskReplicaGroup\","

@@ -17,7 +17,7 @@ static const struct route route = {
 };
 
 struct resolved {
-    struct asker asker;
+    struct reply_to reply_to;
     struct refusal refusal;
     enum status status;
 };
@@ -26,8 +26,8 @@ static struct resolved resolve(const struct delivery *delivery, const struct req
                                struct slice token)
 {
     struct resolved resolved = {.refusal = {.error = ERROR_NONE}};
-    resolved.status =
-        asker_resolve(&route, "edge", delivery, request, token, &resolved.asker, &resolved.refusal);
+    resolved.status = reply_to_resolve(&route, "edge", delivery, request, token, &resolved.reply_to,
+                                       &resolved.refusal);
     assert_int_equal(resolved.status == STATUS_OK, resolved.refusal.error == ERROR_NONE);
     return resolved;
 }
@@ -65,11 +65,11 @@ static void test_the_answer_goes_where_the_sender_asked_and_may(void **state)
                                   .reply_to = slice_text(rows[i].reply_to)};
         struct resolved resolved = resolve(&delivery, &request, slice_text("t/1"));
         assert_int_equal(resolved.status, rows[i].status);
-        assert_string_equal(resolved.asker.topic, rows[i].expected);
+        assert_string_equal(resolved.reply_to.topic, rows[i].expected);
         if (rows[i].status != STATUS_OK) {
             assert_int_equal(resolved.refusal.error, ERROR_REPLY_TOPIC_NOT_ALLOWED);
         }
-        asker_fini(&resolved.asker);
+        reply_to_fini(&resolved.reply_to);
     }
 }
 
@@ -81,12 +81,12 @@ static void test_a_refused_place_is_named_with_its_length_only(void **state)
     struct resolved resolved = resolve(&delivery, &request, slice_text("t"));
     assert_non_null(strstr(resolved.refusal.message, "Response Topic of 9 bytes"));
     assert_null(strstr(resolved.refusal.message, "elsewhere"));
-    asker_fini(&resolved.asker);
+    reply_to_fini(&resolved.reply_to);
     delivery.response_topic = slice_text(NULL);
     request.reply_to = slice_text("x");
     resolved = resolve(&delivery, &request, slice_text("t"));
     assert_non_null(strstr(resolved.refusal.message, "ReplyTo of 1 bytes"));
-    asker_fini(&resolved.asker);
+    reply_to_fini(&resolved.reply_to);
 }
 
 static void test_without_a_token_or_a_value_of_the_template_there_is_no_own_place(void **state)
@@ -96,20 +96,20 @@ static void test_without_a_token_or_a_value_of_the_template_there_is_no_own_plac
     struct request request = {.region = slice_text("cn-beijing")};
     struct resolved resolved = resolve(&delivery, &request, slice_text(NULL));
     assert_int_equal(resolved.status, STATUS_OK);
-    assert_null(resolved.asker.topic);
-    asker_fini(&resolved.asker);
+    assert_null(resolved.reply_to.topic);
+    reply_to_fini(&resolved.reply_to);
     request.region = slice_text(NULL);
     resolved = resolve(&delivery, &request, slice_text("t"));
-    assert_null(resolved.asker.topic);
-    asker_fini(&resolved.asker);
+    assert_null(resolved.reply_to.topic);
+    reply_to_fini(&resolved.reply_to);
     delivery.response_topic = slice_text("elsewhere");
     resolved = resolve(&delivery, &request, slice_text(NULL));
     assert_int_equal(resolved.status, STATUS_INVALID);
-    assert_null(resolved.asker.topic);
-    asker_fini(&resolved.asker);
+    assert_null(resolved.reply_to.topic);
+    reply_to_fini(&resolved.reply_to);
 }
 
-static void test_an_asker_owns_what_goes_back_to_the_sender(void **state)
+static void test_an_reply_to_owns_what_goes_back_to_the_sender(void **state)
 {
     (void)state;
     char correlation_data[] = "\0\xff";
@@ -123,15 +123,15 @@ static void test_an_asker_owns_what_goes_back_to_the_sender(void **state)
     struct resolved resolved = resolve(&delivery, &request, slice_text("t"));
     memset(correlation_data, 'x', sizeof correlation_data);
     memset(correlation_id, 'x', sizeof correlation_id);
-    assert_int_equal(resolved.asker.correlation_data_bytes, 2);
-    assert_memory_equal(resolved.asker.correlation_data, "\0\xff", 2);
-    assert_string_equal(resolved.asker.correlation_id, "c-1");
-    assert_string_equal(resolved.asker.traceparent, "tp");
-    assert_string_equal(resolved.asker.tracestate, "ts");
-    assert_true(resolved.asker.has_body_trace);
-    asker_fini(&resolved.asker);
-    assert_null(resolved.asker.topic);
-    asker_fini(NULL);
+    assert_int_equal(resolved.reply_to.correlation_data_bytes, 2);
+    assert_memory_equal(resolved.reply_to.correlation_data, "\0\xff", 2);
+    assert_string_equal(resolved.reply_to.correlation_id, "c-1");
+    assert_string_equal(resolved.reply_to.traceparent, "tp");
+    assert_string_equal(resolved.reply_to.tracestate, "ts");
+    assert_true(resolved.reply_to.has_body_trace);
+    reply_to_fini(&resolved.reply_to);
+    assert_null(resolved.reply_to.topic);
+    reply_to_fini(NULL);
 }
 
 static void test_empty_correlation_data_is_there_and_absent_is_not(void **state)
@@ -140,15 +140,15 @@ static void test_empty_correlation_data_is_there_and_absent_is_not(void **state)
     struct delivery delivery = {.correlation_data = slice_text("")};
     struct request request = {0};
     struct resolved resolved = resolve(&delivery, &request, slice_text("t"));
-    assert_non_null(resolved.asker.correlation_data);
-    assert_int_equal(resolved.asker.correlation_data_bytes, 0);
-    asker_fini(&resolved.asker);
+    assert_non_null(resolved.reply_to.correlation_data);
+    assert_int_equal(resolved.reply_to.correlation_data_bytes, 0);
+    reply_to_fini(&resolved.reply_to);
     delivery.correlation_data = slice_text(NULL);
     resolved = resolve(&delivery, &request, slice_text("t"));
-    assert_null(resolved.asker.correlation_data);
-    assert_null(resolved.asker.correlation_id);
-    assert_null(resolved.asker.traceparent);
-    asker_fini(&resolved.asker);
+    assert_null(resolved.reply_to.correlation_data);
+    assert_null(resolved.reply_to.correlation_id);
+    assert_null(resolved.reply_to.traceparent);
+    reply_to_fini(&resolved.reply_to);
 }
 
 int main(void)
@@ -157,7 +157,7 @@ int main(void)
         cmocka_unit_test(test_the_answer_goes_where_the_sender_asked_and_may),
         cmocka_unit_test(test_a_refused_place_is_named_with_its_length_only),
         cmocka_unit_test(test_without_a_token_or_a_value_of_the_template_there_is_no_own_place),
-        cmocka_unit_test(test_an_asker_owns_what_goes_back_to_the_sender),
+        cmocka_unit_test(test_an_reply_to_owns_what_goes_back_to_the_sender),
         cmocka_unit_test(test_empty_correlation_data_is_there_and_absent_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -356,7 +356,7 @@ static void test_a_reply_goes_to_an_allowed_place_or_the_routes_own(void **state
     long allowed_count = 0;
     for (long round = 0; round < rounds; round++) {
         random_reply_topic(&wanted);
-        struct asker asker;
+        struct reply_to reply_to;
         struct refusal refusal;
         struct delivery delivery = {.response_topic = buf_slice(&wanted)};
         struct request request = {0};
@@ -365,14 +365,14 @@ static void test_a_reply_goes_to_an_allowed_place_or_the_routes_own(void **state
             request.reply_to = buf_slice(&wanted);
         }
         bool is_allowed = is_wanted(buf_slice(&wanted));
-        enum status status =
-            asker_resolve(&route, "edge", &delivery, &request, slice_text("t"), &asker, &refusal);
+        enum status status = reply_to_resolve(&route, "edge", &delivery, &request, slice_text("t"),
+                                              &reply_to, &refusal);
         assert_int_equal(status, is_allowed ? STATUS_OK : STATUS_INVALID);
-        assert_true(slice_equals(slice_text(asker.topic),
+        assert_true(slice_equals(slice_text(reply_to.topic),
                                  is_allowed ? buf_slice(&wanted) : slice_text("own/t")));
-        assert_true(topic_is_name(slice_text(asker.topic)));
+        assert_true(topic_is_name(slice_text(reply_to.topic)));
         allowed_count += is_allowed;
-        asker_fini(&asker);
+        reply_to_fini(&reply_to);
     }
     assert_true(allowed_count > rounds / 50);
     buf_fini(&wanted);

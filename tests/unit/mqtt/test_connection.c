@@ -142,7 +142,7 @@ static void far_side_stop(struct far_side *far)
 /* ---- What the connection told ---- */
 
 struct told {
-    struct wire_hello hello;
+    struct connect_params params;
     char uri[64];
     struct connection *connection;
     int event_fd;
@@ -235,18 +235,18 @@ static void told_start(struct told *told, int protocol, int port)
                                      .refused = on_refused,
                                      .down = on_down};
     snprintf(told->uri, sizeof told->uri, "mqtt://127.0.0.1:%d", port);
-    told->hello.protocol = (uint8_t)protocol;
-    told->hello.uris[0] = slice_text(told->uri);
-    told->hello.uri_count = 1;
-    told->hello.client_id = slice_text("client");
-    told->hello.keepalive_s = 30;
-    told->hello.session_expiry_s = 60;
-    told->hello.receive_maximum = 10;
-    told->hello.payload_bytes_max = 1024;
-    told->hello.packet_bytes_max = 1 << 20;
-    told->hello.connect_timeout_s = 5;
+    told->params.protocol = (uint8_t)protocol;
+    told->params.uris[0] = slice_text(told->uri);
+    told->params.uri_count = 1;
+    told->params.client_id = slice_text("client");
+    told->params.keepalive_s = 30;
+    told->params.session_expiry_s = 60;
+    told->params.receive_maximum = 10;
+    told->params.payload_bytes_max = 1024;
+    told->params.packet_bytes_max = 1 << 20;
+    told->params.connect_timeout_s = 5;
     told->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    told->connection = connection_new(&told->hello, &hooks);
+    told->connection = connection_new(&told->params, &hooks);
     connection_open(told->connection);
 }
 
@@ -280,7 +280,7 @@ static struct told *told_new(void)
 
 static void subscribe_to(struct told *told, const char *filter)
 {
-    told->hello.filters[told->hello.filter_count++] =
+    told->params.filters[told->params.filter_count++] =
         (struct wire_filter){.filter = slice_text(filter), .qos = 1};
 }
 

@@ -73,9 +73,9 @@ static void test_impossible_lengths_and_types_are_refused_at_once(void **state)
     assert_int_equal(wire_next(slice_of("\4\0\0\0", 4), &frame, &taken), STATUS_NOT_FOUND);
 }
 
-static struct wire_hello full_hello(void)
+static struct connect_params full_hello(void)
 {
-    struct wire_hello hello = {
+    struct connect_params params = {
         .role = WIRE_RECEIVER,
         .process_name = "receiver-1",
         .log_level = 3,
@@ -91,7 +91,7 @@ static struct wire_hello full_hello(void)
         .receive_maximum = 20,
         .payload_bytes_max = 16384,
         .packet_bytes_max = 1 << 20,
-        .verdict_timeout_ms = 10000,
+        .ack_timeout_ms = 10000,
         .connect_timeout_s = 5,
         .tls_ca_file = slice_text("/ca"),
         .tls_ca_path = slice_text("/cas"),
@@ -104,10 +104,10 @@ static struct wire_hello full_hello(void)
         .will = slice_text("will"),
         .will_delay_s = 10,
     };
-    for (size_t i = 0; i < hello.filter_count; i++) {
-        hello.filters[i] = (struct wire_filter){slice_text("$share/g/a/#"), (uint8_t)(i % 3)};
+    for (size_t i = 0; i < params.filter_count; i++) {
+        params.filters[i] = (struct wire_filter){slice_text("$share/g/a/#"), (uint8_t)(i % 3)};
     }
-    return hello;
+    return params;
 }
 
 static void assert_same(struct slice a, struct slice b)
@@ -119,12 +119,13 @@ static void assert_same(struct slice a, struct slice b)
 static void test_a_full_hello_arrives_as_it_was(void **state)
 {
     (void)state;
-    struct wire_hello hello = full_hello();
-    struct wire_hello back;
+    struct connect_params params = full_hello();
+    struct connect_params back;
     char name[32];
     struct buf bytes = {0};
-    wire_put_hello(&bytes, &hello);
-    assert_int_equal(wire_get_hello(body_of(&bytes, WIRE_HELLO), &back, name), STATUS_OK);
+    wire_put_connect_params(&bytes, &params);
+    assert_int_equal(wire_get_connect_params(body_of(&bytes, WIRE_CONNECT_PARAMS), &back, name),
+                     STATUS_OK);
     assert_int_equal(back.role, WIRE_RECEIVER);
     assert_ptr_equal(back.process_name, name);
     assert_string_equal(name, "receiver-1");
@@ -132,28 +133,28 @@ static void test_a_full_hello_arrives_as_it_was(void **state)
     assert_true(back.is_json_log);
     assert_int_equal(back.protocol, 5);
     assert_int_equal(back.uri_count, 2);
-    assert_same(back.uris[1], hello.uris[1]);
-    assert_same(back.client_id, hello.client_id);
-    assert_same(back.username, hello.username);
-    assert_same(back.password, hello.password);
+    assert_same(back.uris[1], params.uris[1]);
+    assert_same(back.client_id, params.client_id);
+    assert_same(back.username, params.username);
+    assert_same(back.password, params.password);
     assert_int_equal(back.keepalive_s, 30);
     assert_int_equal(back.session_expiry_s, 86400);
     assert_int_equal(back.receive_maximum, 20);
     assert_int_equal(back.payload_bytes_max, 16384);
     assert_int_equal(back.packet_bytes_max, 1 << 20);
-    assert_int_equal(back.verdict_timeout_ms, 10000);
+    assert_int_equal(back.ack_timeout_ms, 10000);
     assert_int_equal(back.connect_timeout_s, 5);
-    assert_same(back.tls_ca_file, hello.tls_ca_file);
-    assert_same(back.tls_ca_path, hello.tls_ca_path);
-    assert_same(back.tls_cert_file, hello.tls_cert_file);
-    assert_same(back.tls_key_file, hello.tls_key_file);
-    assert_same(back.tls_key_password, hello.tls_key_password);
-    assert_same(back.tls_alpn, hello.tls_alpn);
+    assert_same(back.tls_ca_file, params.tls_ca_file);
+    assert_same(back.tls_ca_path, params.tls_ca_path);
+    assert_same(back.tls_cert_file, params.tls_cert_file);
+    assert_same(back.tls_key_file, params.tls_key_file);
+    assert_same(back.tls_key_password, params.tls_key_password);
+    assert_same(back.tls_alpn, params.tls_alpn);
     assert_true(back.has_tls_verify);
     assert_int_equal(back.filter_count, ROUTE_FILTERS_MAX);
-    assert_same(back.filters[255].filter, hello.filters[255].filter);
+    assert_same(back.filters[255].filter, params.filters[255].filter);
     assert_int_equal(back.filters[254].qos, 2);
-    assert_same(back.will, hello.will);
+    assert_same(back.will, params.will);
     assert_int_equal(back.will_delay_s, 10);
     buf_fini(&bytes);
 }
@@ -161,15 +162,16 @@ static void test_a_full_hello_arrives_as_it_was(void **state)
 static void test_a_hello_keeps_absent_things_absent(void **state)
 {
     (void)state;
-    struct wire_hello hello = {.role = WIRE_PUBLISHER,
-                               .process_name = "publisher",
-                               .protocol = 4,
-                               .client_id = slice_text("c")};
-    struct wire_hello back;
+    struct connect_params params = {.role = WIRE_PUBLISHER,
+                                    .process_name = "publisher",
+                                    .protocol = 4,
+                                    .client_id = slice_text("c")};
+    struct connect_params back;
     char name[32];
     struct buf bytes = {0};
-    wire_put_hello(&bytes, &hello);
-    assert_int_equal(wire_get_hello(body_of(&bytes, WIRE_HELLO), &back, name), STATUS_OK);
+    wire_put_connect_params(&bytes, &params);
+    assert_int_equal(wire_get_connect_params(body_of(&bytes, WIRE_CONNECT_PARAMS), &back, name),
+                     STATUS_OK);
     assert_false(slice_is_present(back.username));
     assert_false(slice_is_present(back.password));
     assert_false(slice_is_present(back.tls_ca_file));
@@ -178,43 +180,44 @@ static void test_a_hello_keeps_absent_things_absent(void **state)
     buf_fini(&bytes);
 }
 
-static void assert_hello_refused(const struct wire_hello *hello)
+static void assert_hello_refused(const struct connect_params *params)
 {
-    struct wire_hello back;
+    struct connect_params back;
     char name[32];
     struct buf bytes = {0};
-    wire_put_hello(&bytes, hello);
-    assert_int_equal(wire_get_hello(body_of(&bytes, WIRE_HELLO), &back, name), STATUS_INVALID);
+    wire_put_connect_params(&bytes, params);
+    assert_int_equal(wire_get_connect_params(body_of(&bytes, WIRE_CONNECT_PARAMS), &back, name),
+                     STATUS_INVALID);
     buf_fini(&bytes);
 }
 
 static void test_a_hello_that_cannot_be_is_refused(void **state)
 {
     (void)state;
-    struct wire_hello hello = full_hello();
-    hello.role = (enum wire_role)3;
-    assert_hello_refused(&hello);
-    hello = full_hello();
-    hello.process_name = "a name of thirty-two characters!";
-    assert_hello_refused(&hello);
-    hello = full_hello();
-    hello.process_name = NULL;
-    assert_hello_refused(&hello);
-    hello = full_hello();
-    hello.protocol = 3;
-    assert_hello_refused(&hello);
-    hello = full_hello();
-    hello.log_level = 4;
-    assert_hello_refused(&hello);
-    hello = full_hello();
-    hello.filters[7].qos = 3;
-    assert_hello_refused(&hello);
-    hello = full_hello();
-    hello.uris[1] = slice_text(NULL);
-    assert_hello_refused(&hello);
-    hello = full_hello();
-    hello.client_id = slice_text(NULL);
-    assert_hello_refused(&hello);
+    struct connect_params params = full_hello();
+    params.role = (enum wire_role)3;
+    assert_hello_refused(&params);
+    params = full_hello();
+    params.process_name = "a name of thirty-two characters!";
+    assert_hello_refused(&params);
+    params = full_hello();
+    params.process_name = NULL;
+    assert_hello_refused(&params);
+    params = full_hello();
+    params.protocol = 3;
+    assert_hello_refused(&params);
+    params = full_hello();
+    params.log_level = 4;
+    assert_hello_refused(&params);
+    params = full_hello();
+    params.filters[7].qos = 3;
+    assert_hello_refused(&params);
+    params = full_hello();
+    params.uris[1] = slice_text(NULL);
+    assert_hello_refused(&params);
+    params = full_hello();
+    params.client_id = slice_text(NULL);
+    assert_hello_refused(&params);
 }
 
 static void test_up_arrives_as_it_was(void **state)
@@ -294,26 +297,26 @@ static void test_publishing_frames_carry_their_ids(void **state)
     buf_fini(&bytes);
 }
 
-static void test_a_verdict_is_durable_or_not(void **state)
+static void test_a_ack_is_durable_or_not(void **state)
 {
     (void)state;
     for (int value = 0; value <= 1; value++) {
         struct buf bytes = {0};
         bool is_durable = value == 0;
-        wire_put_verdict(&bytes, value == 1);
-        assert_int_equal(wire_get_verdict(body_of(&bytes, WIRE_VERDICT), &is_durable), STATUS_OK);
+        wire_put_ack(&bytes, value == 1);
+        assert_int_equal(wire_get_ack(body_of(&bytes, WIRE_ACK), &is_durable), STATUS_OK);
         assert_int_equal(is_durable, value == 1);
         buf_fini(&bytes);
     }
     bool is_durable;
-    assert_int_equal(wire_get_verdict(slice_of("\2", 1), &is_durable), STATUS_INVALID);
-    assert_int_equal(wire_get_verdict(slice_of("", 0), &is_durable), STATUS_INVALID);
+    assert_int_equal(wire_get_ack(slice_of("\2", 1), &is_durable), STATUS_INVALID);
+    assert_int_equal(wire_get_ack(slice_of("", 0), &is_durable), STATUS_INVALID);
 }
 
 /* Any body, in the form of any frame: whether it is taken. */
 static bool is_taken(enum wire_type type, struct slice body)
 {
-    struct wire_hello hello;
+    struct connect_params params;
     struct wire_up up;
     struct wire_down down;
     struct wire_unpublished unpublished;
@@ -321,8 +324,8 @@ static bool is_taken(enum wire_type type, struct slice body)
     bool is_durable;
     char name[32];
     switch (type) {
-    case WIRE_HELLO:
-        return wire_get_hello(body, &hello, name) == STATUS_OK;
+    case WIRE_CONNECT_PARAMS:
+        return wire_get_connect_params(body, &params, name) == STATUS_OK;
     case WIRE_UP:
         return wire_get_up(body, &up) == STATUS_OK;
     case WIRE_DOWN:
@@ -331,8 +334,8 @@ static bool is_taken(enum wire_type type, struct slice body)
         return wire_get_unpublished(body, &unpublished) == STATUS_OK;
     case WIRE_PUBLISHED:
         return wire_get_published(body, &id) == STATUS_OK;
-    case WIRE_VERDICT:
-        return wire_get_verdict(body, &is_durable) == STATUS_OK;
+    case WIRE_ACK:
+        return wire_get_ack(body, &is_durable) == STATUS_OK;
     default:
         return false;
     }
@@ -340,14 +343,14 @@ static bool is_taken(enum wire_type type, struct slice body)
 
 static void put_example(struct buf *out, enum wire_type type)
 {
-    struct wire_hello hello = full_hello();
+    struct connect_params params = full_hello();
     struct wire_up up = {.max_qos = 1};
     struct wire_down down = {.text = slice_text("why")};
     struct wire_unpublished unpublished = {.text = slice_text("why")};
-    hello.filter_count = 2;
+    params.filter_count = 2;
     switch (type) {
-    case WIRE_HELLO:
-        wire_put_hello(out, &hello);
+    case WIRE_CONNECT_PARAMS:
+        wire_put_connect_params(out, &params);
         break;
     case WIRE_UP:
         wire_put_up(out, &up);
@@ -362,7 +365,7 @@ static void put_example(struct buf *out, enum wire_type type)
         wire_put_published(out, 3);
         break;
     default:
-        wire_put_verdict(out, true);
+        wire_put_ack(out, true);
         break;
     }
 }
@@ -370,8 +373,8 @@ static void put_example(struct buf *out, enum wire_type type)
 static void test_bodies_that_are_cut_or_longer_are_refused(void **state)
 {
     (void)state;
-    static const enum wire_type types[] = {WIRE_HELLO,       WIRE_UP,        WIRE_DOWN,
-                                           WIRE_UNPUBLISHED, WIRE_PUBLISHED, WIRE_VERDICT};
+    static const enum wire_type types[] = {WIRE_CONNECT_PARAMS, WIRE_UP,        WIRE_DOWN,
+                                           WIRE_UNPUBLISHED,    WIRE_PUBLISHED, WIRE_ACK};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         struct buf bytes = {0};
         put_example(&bytes, types[i]);
@@ -403,7 +406,7 @@ int main(void)
         cmocka_unit_test(test_last_words_arrive_as_they_were),
         cmocka_unit_test(test_every_reason_has_a_word_of_its_own),
         cmocka_unit_test(test_publishing_frames_carry_their_ids),
-        cmocka_unit_test(test_a_verdict_is_durable_or_not),
+        cmocka_unit_test(test_a_ack_is_durable_or_not),
         cmocka_unit_test(test_bodies_that_are_cut_or_longer_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,7 @@ static struct {
     int64_t handed[2 * ROWS_MAX];
     size_t handed_count;
     int flush_count;
-} world;
+} fixture;
 
 /* ---- the ledger and the port of this test ---- */
 
@@ -56,38 +56,38 @@ void ledger_read_outbox(struct ledger *ledger, int64_t from_id, size_t limit,
                         ledger_message_fn *each, ledger_read_fn *done, void *arg)
 {
     (void)ledger;
-    assert_false(world.is_reading);
-    world.is_reading = true;
-    world.from_id = from_id;
-    world.limit = limit;
-    world.each = each;
-    world.read_done = done;
-    world.read_arg = arg;
-    world.read_count++;
+    assert_false(fixture.is_reading);
+    fixture.is_reading = true;
+    fixture.from_id = from_id;
+    fixture.limit = limit;
+    fixture.each = each;
+    fixture.read_done = done;
+    fixture.read_arg = arg;
+    fixture.read_count++;
 }
 
 void ledger_delivered(struct ledger *ledger, int64_t id)
 {
     (void)ledger;
-    assert_true(world.has_row[id]);
-    world.has_row[id] = false;
-    world.delivered_count++;
+    assert_true(fixture.has_row[id]);
+    fixture.has_row[id] = false;
+    fixture.delivered_count++;
 }
 
-bool mqtt_port_may_publish(const struct mqtt_port *port)
+bool workers_may_publish(const struct workers *port)
 {
     (void)port;
-    return world.room > 0;
+    return fixture.room > 0;
 }
 
-void mqtt_port_publish(struct mqtt_port *port, int64_t id, struct slice message)
+void workers_publish(struct workers *port, int64_t id, struct slice message)
 {
     char text[TEXT_BYTES];
     (void)port;
-    assert_true(world.room > 0);
+    assert_true(fixture.room > 0);
     assert_true(slice_equals(message, row_bytes(id, text)));
-    world.room--;
-    world.handed[world.handed_count++] = id;
+    fixture.room--;
+    fixture.handed[fixture.handed_count++] = id;
 }
 
 /* ---- verbs ---- */
@@ -96,7 +96,7 @@ void mqtt_port_publish(struct mqtt_port *port, int64_t id, struct slice message)
 static void store(int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
-        world.has_row[++world.last_id] = true;
+        fixture.has_row[++fixture.last_id] = true;
     }
 }
 
@@ -106,7 +106,7 @@ static void post(int64_t count)
     char text[TEXT_BYTES];
     for (int64_t i = 0; i < count; i++) {
         store(1);
-        outbox_posted(world.outbox, world.last_id, row_bytes(world.last_id, text));
+        outbox_posted(fixture.outbox, fixture.last_id, row_bytes(fixture.last_id, text));
     }
 }
 
@@ -115,47 +115,47 @@ static void answer_read(void)
 {
     char text[TEXT_BYTES];
     size_t count = 0;
-    assert_true(world.is_reading);
-    for (int64_t id = world.from_id; id <= world.last_id && count < world.limit; id++) {
-        if (world.has_row[id]) {
-            world.each(world.read_arg, id, row_bytes(id, text));
+    assert_true(fixture.is_reading);
+    for (int64_t id = fixture.from_id; id <= fixture.last_id && count < fixture.limit; id++) {
+        if (fixture.has_row[id]) {
+            fixture.each(fixture.read_arg, id, row_bytes(id, text));
             count++;
         }
     }
-    world.is_reading = false;
-    world.read_done(world.read_arg, count);
+    fixture.is_reading = false;
+    fixture.read_done(fixture.read_arg, count);
 }
 
 static void connect_outbox(void)
 {
-    outbox_connect(world.outbox, NULL, NULL);
+    outbox_connect(fixture.outbox, NULL, NULL);
     answer_read();
 }
 
 static void publisher_comes(void)
 {
-    world.room = 2 * ROWS_MAX;
-    outbox_publisher_changed(world.outbox, true, false);
+    fixture.room = 2 * ROWS_MAX;
+    outbox_publisher_changed(fixture.outbox, true, false);
 }
 
 static void publisher_goes(void)
 {
-    world.room = 0;
-    outbox_publisher_changed(world.outbox, false, false);
+    fixture.room = 0;
+    outbox_publisher_changed(fixture.outbox, false, false);
 }
 
 static void publisher_crashes(void)
 {
-    world.room = 0;
-    outbox_publisher_changed(world.outbox, false, true);
+    fixture.room = 0;
+    outbox_publisher_changed(fixture.outbox, false, true);
 }
 
 /* Acknowledges what is handed over, and what follows, until nothing does; reads are carried out. */
 static void publish_all(size_t from_index)
 {
-    for (size_t i = from_index; i < world.handed_count; i++) {
-        outbox_published(world.outbox, world.handed[i]);
-        while (i + 1 == world.handed_count && world.is_reading) {
+    for (size_t i = from_index; i < fixture.handed_count; i++) {
+        outbox_published(fixture.outbox, fixture.handed[i]);
+        while (i + 1 == fixture.handed_count && fixture.is_reading) {
             answer_read();
         }
     }
@@ -164,30 +164,30 @@ static void publish_all(size_t from_index)
 /* handed[from_index ...] are `count` ids in order, from `first_id` on. */
 static void assert_handed(size_t from_index, int64_t first_id, size_t count)
 {
-    assert_int_equal(world.handed_count, from_index + count);
+    assert_int_equal(fixture.handed_count, from_index + count);
     for (size_t i = 0; i < count; i++) {
-        assert_int_equal(world.handed[from_index + i], first_id + (int64_t)i);
+        assert_int_equal(fixture.handed[from_index + i], first_id + (int64_t)i);
     }
 }
 
 static void flushed(void *arg)
 {
-    assert_ptr_equal(arg, &world);
-    world.flush_count++;
+    assert_ptr_equal(arg, &fixture);
+    fixture.flush_count++;
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    memset(&world, 0, sizeof world);
-    world.outbox = outbox_new(NULL, &world.counters);
+    memset(&fixture, 0, sizeof fixture);
+    fixture.outbox = outbox_new(NULL, &fixture.counters);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    outbox_free(world.outbox);
+    outbox_free(fixture.outbox);
     assert_int_equal(fake_timers_count(), 0);
     return 0;
 }
@@ -198,29 +198,29 @@ static void test_it_begins_with_what_the_ledger_still_holds(void **state)
 {
     (void)state;
     store(5);
-    world.has_row[1] = false;
-    world.has_row[3] = false;
+    fixture.has_row[1] = false;
+    fixture.has_row[3] = false;
     connect_outbox();
     publisher_comes();
-    assert_int_equal(world.handed_count, 3);
-    assert_int_equal(world.handed[0], 2);
-    assert_int_equal(world.handed[1], 4);
-    assert_int_equal(world.handed[2], 5);
+    assert_int_equal(fixture.handed_count, 3);
+    assert_int_equal(fixture.handed[0], 2);
+    assert_int_equal(fixture.handed[1], 4);
+    assert_int_equal(fixture.handed[2], 5);
 }
 
 static void test_nothing_is_handed_over_without_a_publisher(void **state)
 {
     (void)state;
     connect_outbox();
-    world.room = ROWS_MAX;
+    fixture.room = ROWS_MAX;
     post(3);
-    assert_int_equal(world.handed_count, 0);
+    assert_int_equal(fixture.handed_count, 0);
     publisher_comes();
     assert_handed(0, 1, 3);
     publisher_goes();
-    world.room = ROWS_MAX;
+    fixture.room = ROWS_MAX;
     post(1);
-    assert_int_equal(world.handed_count, 3);
+    assert_int_equal(fixture.handed_count, 3);
 }
 
 static void test_a_message_is_forgotten_when_the_broker_has_it(void **state)
@@ -229,13 +229,13 @@ static void test_a_message_is_forgotten_when_the_broker_has_it(void **state)
     connect_outbox();
     publisher_comes();
     post(2);
-    assert_int_equal(world.delivered_count, 0);
-    outbox_published(world.outbox, 2);
-    assert_int_equal(world.delivered_count, 1);
-    assert_true(world.has_row[1]);
-    outbox_published(world.outbox, 1);
-    outbox_published(world.outbox, 1);
-    assert_int_equal(world.delivered_count, 2);
+    assert_int_equal(fixture.delivered_count, 0);
+    outbox_published(fixture.outbox, 2);
+    assert_int_equal(fixture.delivered_count, 1);
+    assert_true(fixture.has_row[1]);
+    outbox_published(fixture.outbox, 1);
+    outbox_published(fixture.outbox, 1);
+    assert_int_equal(fixture.delivered_count, 2);
 }
 
 static void test_a_window_of_messages_is_handed_over_at_a_time(void **state)
@@ -245,11 +245,11 @@ static void test_a_window_of_messages_is_handed_over_at_a_time(void **state)
     publisher_comes();
     post(WINDOW + 10);
     assert_handed(0, 1, WINDOW);
-    outbox_published(world.outbox, 5);
+    outbox_published(fixture.outbox, 5);
     assert_handed(0, 1, WINDOW + 1);
     publish_all(0);
     assert_handed(0, 1, WINDOW + 10);
-    assert_int_equal(world.delivered_count, WINDOW + 10);
+    assert_int_equal(fixture.delivered_count, WINDOW + 10);
 }
 
 static void test_a_full_pipe_holds_messages_back(void **state)
@@ -257,11 +257,11 @@ static void test_a_full_pipe_holds_messages_back(void **state)
     (void)state;
     connect_outbox();
     publisher_comes();
-    world.room = 2;
+    fixture.room = 2;
     post(4);
     assert_handed(0, 1, 2);
-    world.room = 1;
-    outbox_published(world.outbox, 1);
+    fixture.room = 1;
+    outbox_published(fixture.outbox, 1);
     assert_handed(0, 1, 3);
 }
 
@@ -271,14 +271,14 @@ static void test_what_a_lost_publisher_had_not_reported_is_handed_over_again(voi
     connect_outbox();
     publisher_comes();
     post(WINDOW + 2);
-    outbox_published(world.outbox, 1);
+    outbox_published(fixture.outbox, 1);
     publisher_goes();
-    outbox_published(world.outbox, 2);
-    assert_int_equal(world.delivered_count, 1);
+    outbox_published(fixture.outbox, 2);
+    assert_int_equal(fixture.delivered_count, 1);
     publisher_comes();
     assert_handed(WINDOW + 1, 2, WINDOW);
     publish_all(WINDOW + 1);
-    assert_int_equal(world.delivered_count, WINDOW + 2);
+    assert_int_equal(fixture.delivered_count, WINDOW + 2);
 }
 
 static void test_a_final_refusal_is_counted_and_forgotten(void **state)
@@ -287,9 +287,9 @@ static void test_a_final_refusal_is_counted_and_forgotten(void **state)
     connect_outbox();
     publisher_comes();
     post(2);
-    outbox_unpublished(world.outbox, 1, true, slice_text("not authorised"));
-    assert_false(world.has_row[1]);
-    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_REFUSED), 1);
+    outbox_unpublished(fixture.outbox, 1, true, slice_text("not authorised"));
+    assert_false(fixture.has_row[1]);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_REFUSED), 1);
     fake_timers_advance(RETRY_MS);
     assert_handed(0, 1, 2);
 }
@@ -300,12 +300,12 @@ static void test_a_temporary_refusal_is_tried_again_after_a_while_and_first(void
     connect_outbox();
     publisher_comes();
     post(1);
-    outbox_unpublished(world.outbox, 1, false, slice_text("quota exceeded"));
+    outbox_unpublished(fixture.outbox, 1, false, slice_text("quota exceeded"));
     post(1);
     fake_timers_advance(RETRY_MS - 1);
-    assert_int_equal(world.handed_count, 1);
-    assert_int_equal(world.delivered_count, 0);
-    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_REFUSED), 0);
+    assert_int_equal(fixture.handed_count, 1);
+    assert_int_equal(fixture.delivered_count, 0);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_REFUSED), 0);
     fake_timers_advance(1);
     assert_handed(1, 1, 2);
 }
@@ -316,10 +316,10 @@ static void test_a_word_about_a_message_it_does_not_hold_changes_nothing(void **
     connect_outbox();
     publisher_comes();
     post(1);
-    outbox_published(world.outbox, 99);
-    outbox_unpublished(world.outbox, 99, true, slice_text(""));
-    assert_int_equal(world.delivered_count, 0);
-    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_REFUSED), 0);
+    outbox_published(fixture.outbox, 99);
+    outbox_unpublished(fixture.outbox, 99, true, slice_text(""));
+    assert_int_equal(fixture.delivered_count, 0);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_REFUSED), 0);
 }
 
 static void test_what_finds_no_room_in_memory_is_read_from_the_ledger(void **state)
@@ -327,16 +327,16 @@ static void test_what_finds_no_room_in_memory_is_read_from_the_ledger(void **sta
     (void)state;
     connect_outbox();
     post(ROWS_MAX - 500);
-    assert_int_equal(world.read_count, 1);
+    assert_int_equal(fixture.read_count, 1);
     publisher_comes();
-    for (int64_t id = 1; !world.is_reading && id <= MEMORY_MAX; id++) {
-        outbox_published(world.outbox, id);
+    for (int64_t id = 1; !fixture.is_reading && id <= MEMORY_MAX; id++) {
+        outbox_published(fixture.outbox, id);
     }
-    assert_int_equal(world.from_id, MEMORY_MAX + 1);
-    assert_true(world.delivered_count >= MEMORY_MAX / 4);
-    publish_all(world.delivered_count);
+    assert_int_equal(fixture.from_id, MEMORY_MAX + 1);
+    assert_true(fixture.delivered_count >= MEMORY_MAX / 4);
+    publish_all(fixture.delivered_count);
     assert_handed(0, 1, ROWS_MAX - 500);
-    assert_int_equal(world.delivered_count, ROWS_MAX - 500);
+    assert_int_equal(fixture.delivered_count, ROWS_MAX - 500);
 }
 
 static void test_a_long_outbox_is_read_in_parts_at_start(void **state)
@@ -344,14 +344,14 @@ static void test_a_long_outbox_is_read_in_parts_at_start(void **state)
     (void)state;
     store(ROWS_MAX);
     connect_outbox();
-    while (world.is_reading) {
+    while (fixture.is_reading) {
         answer_read();
     }
-    assert_true(world.read_count * world.limit <= MEMORY_MAX);
+    assert_true(fixture.read_count * fixture.limit <= MEMORY_MAX);
     publisher_comes();
     publish_all(0);
     assert_handed(0, 1, ROWS_MAX);
-    assert_int_equal(world.delivered_count, ROWS_MAX);
+    assert_int_equal(fixture.delivered_count, ROWS_MAX);
 }
 
 static void test_messages_posted_around_a_read_are_handed_over_once_and_in_order(void **state)
@@ -359,7 +359,7 @@ static void test_messages_posted_around_a_read_are_handed_over_once_and_in_order
     (void)state;
     store(2);
     publisher_comes();
-    outbox_connect(world.outbox, NULL, NULL);
+    outbox_connect(fixture.outbox, NULL, NULL);
     post(2); /* committed and reported before the read is carried out */
     answer_read();
     post(2); /* committed after it */
@@ -371,26 +371,26 @@ static void test_messages_posted_while_a_part_is_still_on_disk_wait_their_turn(v
     (void)state;
     store(300);
     publisher_comes();
-    outbox_connect(world.outbox, NULL, NULL);
+    outbox_connect(fixture.outbox, NULL, NULL);
     answer_read(); /* 256 of them; the next read begins at once */
     post(5);
     answer_read();
     post(5);
     publish_all(0);
     assert_handed(0, 1, 310);
-    assert_int_equal(world.delivered_count, 310);
+    assert_int_equal(fixture.delivered_count, 310);
 }
 
 static void test_an_empty_outbox_is_flushed_on_the_next_turn(void **state)
 {
     (void)state;
     connect_outbox();
-    outbox_flush(world.outbox, flushed, &world);
-    assert_int_equal(world.flush_count, 0);
+    outbox_flush(fixture.outbox, flushed, &fixture);
+    assert_int_equal(fixture.flush_count, 0);
     fake_timers_advance(0);
-    assert_int_equal(world.flush_count, 1);
+    assert_int_equal(fixture.flush_count, 1);
     fake_timers_advance(RETRY_MS);
-    assert_int_equal(world.flush_count, 1);
+    assert_int_equal(fixture.flush_count, 1);
 }
 
 static void test_a_flush_waits_for_the_last_acknowledgement(void **state)
@@ -399,14 +399,14 @@ static void test_a_flush_waits_for_the_last_acknowledgement(void **state)
     connect_outbox();
     publisher_comes();
     post(2);
-    outbox_flush(world.outbox, flushed, &world);
-    outbox_published(world.outbox, 1);
+    outbox_flush(fixture.outbox, flushed, &fixture);
+    outbox_published(fixture.outbox, 1);
     fake_timers_advance(RETRY_MS);
-    assert_int_equal(world.flush_count, 0);
-    outbox_published(world.outbox, 2);
-    assert_int_equal(world.flush_count, 0);
+    assert_int_equal(fixture.flush_count, 0);
+    outbox_published(fixture.outbox, 2);
+    assert_int_equal(fixture.flush_count, 0);
     fake_timers_advance(0);
-    assert_int_equal(world.flush_count, 1);
+    assert_int_equal(fixture.flush_count, 1);
 }
 
 static void test_a_flush_is_told_once(void **state)
@@ -414,30 +414,30 @@ static void test_a_flush_is_told_once(void **state)
     (void)state;
     connect_outbox();
     publisher_comes();
-    outbox_flush(world.outbox, flushed, &world);
+    outbox_flush(fixture.outbox, flushed, &fixture);
     fake_timers_advance(0);
     post(1);
-    outbox_published(world.outbox, 1);
+    outbox_published(fixture.outbox, 1);
     fake_timers_advance(0);
-    assert_int_equal(world.delivered_count, 1);
-    assert_int_equal(world.flush_count, 1);
+    assert_int_equal(fixture.delivered_count, 1);
+    assert_int_equal(fixture.flush_count, 1);
 }
 
 static void test_a_flush_waits_for_what_is_not_read_yet(void **state)
 {
     (void)state;
     store(1);
-    outbox_connect(world.outbox, NULL, NULL);
+    outbox_connect(fixture.outbox, NULL, NULL);
     publisher_comes();
-    outbox_flush(world.outbox, flushed, &world);
+    outbox_flush(fixture.outbox, flushed, &fixture);
     fake_timers_advance(0);
-    assert_int_equal(world.flush_count, 0);
+    assert_int_equal(fixture.flush_count, 0);
     answer_read();
     fake_timers_advance(0);
-    assert_int_equal(world.flush_count, 0);
-    outbox_published(world.outbox, 1);
+    assert_int_equal(fixture.flush_count, 0);
+    outbox_published(fixture.outbox, 1);
     fake_timers_advance(0);
-    assert_int_equal(world.flush_count, 1);
+    assert_int_equal(fixture.flush_count, 1);
 }
 
 static void test_what_two_publishers_ended_with_goes_alone(void **state)
@@ -452,11 +452,11 @@ static void test_what_two_publishers_ended_with_goes_alone(void **state)
     publisher_comes();
     assert_handed(6, 1, 1);
     post(1);
-    assert_int_equal(world.handed_count, 7);
-    outbox_published(world.outbox, 1);
+    assert_int_equal(fixture.handed_count, 7);
+    outbox_published(fixture.outbox, 1);
     assert_handed(7, 2, 1);
-    outbox_published(world.outbox, 2);
-    outbox_published(world.outbox, 3);
+    outbox_published(fixture.outbox, 2);
+    outbox_published(fixture.outbox, 3);
     assert_handed(9, 4, 1);
 }
 
@@ -469,19 +469,19 @@ static void test_what_three_publishers_ended_with_is_left_and_the_others_go(void
         publisher_comes();
         publisher_crashes();
     }
-    size_t before = world.handed_count;
+    size_t before = fixture.handed_count;
     publisher_comes();
     assert_handed(before, 2, 1);
-    outbox_published(world.outbox, 2);
-    assert_true(world.has_row[1]);
-    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_SET_ASIDE), 1);
+    outbox_published(fixture.outbox, 2);
+    assert_true(fixture.has_row[1]);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 1);
     post(1);
     assert_handed(before + 1, 3, 1);
     /* A stop does not wait for what is left. */
-    outbox_flush(world.outbox, flushed, &world);
-    outbox_published(world.outbox, 3);
+    outbox_flush(fixture.outbox, flushed, &fixture);
+    outbox_published(fixture.outbox, 3);
     fake_timers_advance(0);
-    assert_int_equal(world.flush_count, 1);
+    assert_int_equal(fixture.flush_count, 1);
 }
 
 static void test_a_publisher_with_last_words_blames_nothing(void **state)
@@ -498,8 +498,8 @@ static void test_a_publisher_with_last_words_blames_nothing(void **state)
         }
     }
     publisher_comes();
-    assert_int_equal(world.handed[world.handed_count - 1], 1);
-    assert_int_equal(counter_get(&world.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
+    assert_int_equal(fixture.handed[fixture.handed_count - 1], 1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
 }
 
 int main(void)

@@ -4,8 +4,8 @@
  *
  * Thread: the loop's.
  */
-#ifndef CREDENTIALS_PARTS_H
-#define CREDENTIALS_PARTS_H
+#ifndef CREDENTIALS_COMMON_H
+#define CREDENTIALS_COMMON_H
 
 #include "document.h"
 #include "sources.h"
@@ -35,11 +35,12 @@ enum status key_file_read(struct key_file *file, struct secret *out, struct buf 
 
 /* --- services --- */
 
-/* "STS", or "CloudSSO", and what it answered: credentials, or why there are none. `asker` are those
- * the request was signed with, or NULL: they are cut out of the text. */
+/* "STS", or "CloudSSO", and what it answered: credentials, or why there are none. `caller` are
+ * those the request was signed with, or NULL: they are cut out of the text. */
 enum status service_answer_read(const struct http_answer *answer, const char *service,
-                                const struct credential_form *form, const struct credentials *asker,
-                                struct credentials *out, struct buf *out_why);
+                                const struct credential_form *form,
+                                const struct credentials *caller, struct credentials *out,
+                                struct buf *out_why);
 /* The STS endpoint as a profile (its parts may be NULL), the settings and the environment say. */
 enum status service_sts_endpoint(const struct credential_context *context, const char *endpoint,
                                  const char *region, bool is_vpc, struct buf *out_url,

@@ -1,4 +1,4 @@
-#include "flow_world.h"
+#include "flow_fixture.h"
 
 #include "flow_settings.h"
 
@@ -41,12 +41,13 @@ static char *instance_of(const char *settings)
 static void write_config(struct bridge *bridge)
 {
     char defaults[1024];
-    const struct world *world = bridge->world;
+    const struct fixture *fixture = bridge->fixture;
     snprintf(defaults, sizeof defaults,
              "%sinstance = \"test-%d\";"
              "broker.uris = (\"mqtt://127.0.0.1:%d\");"
              "api.endpoint = \"http://127.0.0.1:%d\";",
-             default_settings, world->bridge_number, world->broker.port, world->simulator.port);
+             default_settings, fixture->bridge_number, fixture->broker.port,
+             fixture->simulator.port);
     char *text = settings_write(defaults, bridge->overrides);
     char *instance = instance_of(text);
     file_write(bridge->config, text);
@@ -56,69 +57,69 @@ static void write_config(struct bridge *bridge)
     free(text);
 }
 
-struct bridge *world_bridge_new(struct world *world, const char *overrides)
+struct bridge *fixture_bridge_new(struct fixture *fixture, const char *overrides)
 {
     struct bridge *bridge = calloc(1, sizeof *bridge);
     assert(bridge != NULL);
-    bridge->world = world;
+    bridge->fixture = fixture;
     bridge->overrides = strdup(overrides);
-    snprintf(bridge->directory, sizeof bridge->directory, "%s/bridge-%d", world->directory,
-             ++world->bridge_number);
+    snprintf(bridge->directory, sizeof bridge->directory, "%s/bridge-%d", fixture->directory,
+             ++fixture->bridge_number);
     snprintf(bridge->config, sizeof bridge->config, "%s/bridge.conf", bridge->directory);
     snprintf(bridge->log, sizeof bridge->log, "%s/bridge.log", bridge->directory);
     mkdir(bridge->directory, 0700);
     bridge->env[0] = "ALIBABA_CLOUD_ACCESS_KEY_ID=" FLOW_ACCESS_KEY;
     bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" FLOW_ACCESS_SECRET;
     write_config(bridge);
-    bridge->next = world->bridges;
-    world->bridges = bridge;
+    bridge->next = fixture->bridges;
+    fixture->bridges = bridge;
     return bridge;
 }
 
-static void free_bridge(struct world *world, struct bridge *bridge)
+static void free_bridge(struct fixture *fixture, struct bridge *bridge)
 {
-    struct bridge **at = &world->bridges;
+    struct bridge **at = &fixture->bridges;
     while (*at != bridge) {
         at = &(*at)->next;
     }
     *at = bridge->next;
-    if (world->shared == bridge) {
-        world->shared = NULL;
+    if (fixture->shared == bridge) {
+        fixture->shared = NULL;
     }
     process_end(bridge->pid, SIGKILL, FLOW_PATIENCE_MS);
     free(bridge->overrides);
     free(bridge);
 }
 
-struct bridge *world_bridge_alone(struct world *world, const char *overrides)
+struct bridge *fixture_bridge_alone(struct fixture *fixture, const char *overrides)
 {
-    if (world->shared != NULL && world->shared->pid != 0) {
-        bridge_stop(world->shared);
+    if (fixture->shared != NULL && fixture->shared->pid != 0) {
+        bridge_stop(fixture->shared);
     }
-    return world_bridge_new(world, overrides);
+    return fixture_bridge_new(fixture, overrides);
 }
 
-struct bridge *world_bridge(struct world *world, const char *overrides)
+struct bridge *fixture_bridge(struct fixture *fixture, const char *overrides)
 {
-    struct bridge *bridge = world->shared;
+    struct bridge *bridge = fixture->shared;
     if (bridge != NULL && bridge->pid != 0 && strcmp(bridge->overrides, overrides) == 0) {
         return bridge;
     }
-    bridge = world_bridge_alone(world, overrides);
-    world->shared = bridge;
+    bridge = fixture_bridge_alone(fixture, overrides);
+    fixture->shared = bridge;
     bridge_start(bridge);
     bridge_wait_online(bridge);
     return bridge;
 }
 
-void world_renew_sender(struct world *world)
+void fixture_renew_sender(struct fixture *fixture)
 {
-    client_free(world->sender);
-    world->sender = NULL;
-    world->sender = client_new(world->broker.port, 5);
-    client_subscribe(world->sender, FLOW_REPLIES "#");
-    client_subscribe(world->sender, FLOW_DEAD_LETTERS);
-    client_subscribe(world->sender, "ecs-bridge/v1/status/#");
+    client_free(fixture->sender);
+    fixture->sender = NULL;
+    fixture->sender = client_new(fixture->broker.port, 5);
+    client_subscribe(fixture->sender, FLOW_REPLIES "#");
+    client_subscribe(fixture->sender, FLOW_DEAD_LETTERS);
+    client_subscribe(fixture->sender, "ecs-bridge/v1/status/#");
 }
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *walk)
@@ -129,109 +130,110 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
     return remove(path);
 }
 
-static struct world *new_world(const char *broker_extra)
+static struct fixture *new_fixture(const char *broker_extra)
 {
-    struct world *world = calloc(1, sizeof *world);
-    assert(world != NULL);
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    assert(fixture != NULL);
     const char *base = getenv("TMPDIR");
-    snprintf(world->directory, sizeof world->directory, "%s/ecs-flow-XXXXXX",
+    snprintf(fixture->directory, sizeof fixture->directory, "%s/ecs-flow-XXXXXX",
              base == NULL ? "/tmp" : base);
-    if (mkdtemp(world->directory) == NULL) {
+    if (mkdtemp(fixture->directory) == NULL) {
         flow_fail("cannot make a directory");
     }
-    broker_init(&world->broker, world->directory, broker_extra);
-    broker_start(&world->broker);
-    simulator_start(&world->simulator, world->directory, 0);
-    world_renew_sender(world);
-    return world;
+    broker_init(&fixture->broker, fixture->directory, broker_extra);
+    broker_start(&fixture->broker);
+    simulator_start(&fixture->simulator, fixture->directory, 0);
+    fixture_renew_sender(fixture);
+    return fixture;
 }
 
-static void free_texts(struct world *world)
+static void free_texts(struct fixture *fixture)
 {
-    for (size_t i = 0; i < world->text_count; i++) {
-        free(world->texts[i]);
+    for (size_t i = 0; i < fixture->text_count; i++) {
+        free(fixture->texts[i]);
     }
-    free(world->texts);
-    world->texts = NULL;
-    world->text_count = 0;
+    free(fixture->texts);
+    fixture->texts = NULL;
+    fixture->text_count = 0;
 }
 
-static void free_world(struct world *world)
+static void free_fixture(struct fixture *fixture)
 {
-    while (world->bridges != NULL) {
-        free_bridge(world, world->bridges);
+    while (fixture->bridges != NULL) {
+        free_bridge(fixture, fixture->bridges);
     }
-    client_free(world->sender);
-    simulator_stop(&world->simulator);
-    broker_fini(&world->broker);
+    client_free(fixture->sender);
+    simulator_stop(&fixture->simulator);
+    broker_fini(&fixture->broker);
     if (getenv("FLOW_KEEP") == NULL) {
-        nftw(world->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        nftw(fixture->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     } else {
-        print_message("kept: %s\n", world->directory);
+        print_message("kept: %s\n", fixture->directory);
     }
-    free_texts(world);
-    free(world);
+    free_texts(fixture);
+    free(fixture);
 }
 
-static struct world *the_world;
+static struct fixture *the_fixture;
 static const char *the_broker_extra;
 static bool has_ended; /* the running test, by returning */
 
 static int begin_all(void **state)
 {
     (void)state;
-    the_world = new_world(the_broker_extra);
+    the_fixture = new_fixture(the_broker_extra);
     return 0;
 }
 
 static int end_all(void **state)
 {
     (void)state;
-    if (the_world != NULL) {
-        if (the_world->shared != NULL && the_world->shared->pid != 0 && !the_world->is_dirty) {
-            bridge_stop(the_world->shared);
+    if (the_fixture != NULL) {
+        if (the_fixture->shared != NULL && the_fixture->shared->pid != 0 &&
+            !the_fixture->is_dirty) {
+            bridge_stop(the_fixture->shared);
         }
-        free_world(the_world);
-        the_world = NULL;
+        free_fixture(the_fixture);
+        the_fixture = NULL;
     }
     return 0;
 }
 
-static void clean_up(struct world *world)
+static void clean_up(struct fixture *fixture)
 {
-    while (world->bridges != NULL) {
-        free_bridge(world, world->bridges);
+    while (fixture->bridges != NULL) {
+        free_bridge(fixture, fixture->bridges);
     }
-    if (world->broker.pid == 0) {
-        broker_start(&world->broker);
+    if (fixture->broker.pid == 0) {
+        broker_start(&fixture->broker);
     }
-    world_renew_sender(world);
-    world->is_dirty = false;
+    fixture_renew_sender(fixture);
+    fixture->is_dirty = false;
 }
 
 static int begin_test(void **state)
 {
-    struct world *world = the_world;
+    struct fixture *fixture = the_fixture;
     (void)state;
     has_ended = false;
-    if (world->is_dirty) {
-        clean_up(world);
+    if (fixture->is_dirty) {
+        clean_up(fixture);
     }
-    simulator_reset(&world->simulator);
-    client_settle(world->sender);
-    client_forget(world->sender, &(struct match){0});
-    if (world->shared != NULL) {
-        world->shared->log_offset = file_size(world->shared->log);
+    simulator_reset(&fixture->simulator);
+    client_settle(fixture->sender);
+    client_forget(fixture->sender, &(struct match){0});
+    if (fixture->shared != NULL) {
+        fixture->shared->log_offset = file_size(fixture->shared->log);
     }
     return 0;
 }
 
 /* A process that crashed is started again and would go unseen. */
-static void check_no_crash(const struct world *world)
+static void check_no_crash(const struct fixture *fixture)
 {
     static const char *const signs[] = {"Assertion `", "Sanitizer", "runtime error: ", " signal=6",
                                         " signal=11"};
-    for (const struct bridge *bridge = world->bridges; bridge != NULL; bridge = bridge->next) {
+    for (const struct bridge *bridge = fixture->bridges; bridge != NULL; bridge = bridge->next) {
         for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
             if (bridge_log_contains(bridge, signs[i])) {
                 flow_fail("a process of the bridge crashed: %s", signs[i]);
@@ -243,27 +245,27 @@ static void check_no_crash(const struct world *world)
 static void run_one(void **state)
 {
     const struct flow_test *test = *state;
-    test->run(the_world);
-    check_no_crash(the_world);
+    test->run(the_fixture);
+    check_no_crash(the_fixture);
     has_ended = true;
 }
 
 static int end_test(void **state)
 {
-    struct world *world = the_world;
+    struct fixture *fixture = the_fixture;
     struct bridge *next = NULL;
     (void)state;
-    world->is_dirty = !has_ended;
-    for (struct bridge *bridge = world->bridges; bridge != NULL; bridge = next) {
+    fixture->is_dirty = !has_ended;
+    for (struct bridge *bridge = fixture->bridges; bridge != NULL; bridge = next) {
         next = bridge->next;
         if (!has_ended) {
             bridge_print_log(bridge);
         }
-        if (bridge != world->shared) {
-            free_bridge(world, bridge);
+        if (bridge != fixture->shared) {
+            free_bridge(fixture, bridge);
         }
     }
-    free_texts(world);
+    free_texts(fixture);
     return 0;
 }
 
@@ -289,7 +291,7 @@ int flow_main(const char *name, const struct flow_test *tests, size_t count,
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-const char *world_format(struct world *world, const char *format, ...)
+const char *fixture_format(struct fixture *fixture, const char *format, ...)
 {
     char *text = NULL;
     va_list arguments;
@@ -297,52 +299,52 @@ const char *world_format(struct world *world, const char *format, ...)
     int length = vasprintf(&text, format, arguments);
     va_end(arguments);
     assert(length >= 0);
-    world->texts = realloc(world->texts, (world->text_count + 1) * sizeof *world->texts);
-    assert(world->texts != NULL);
-    world->texts[world->text_count++] = text;
+    fixture->texts = realloc(fixture->texts, (fixture->text_count + 1) * sizeof *fixture->texts);
+    assert(fixture->texts != NULL);
+    fixture->texts[fixture->text_count++] = text;
     return text;
 }
 
-const char *world_name(struct world *world, const char *prefix)
+const char *fixture_name(struct fixture *fixture, const char *prefix)
 {
     static int number;
-    return world_format(world, "%s-%ld-%d", prefix, (long)getpid(), ++number);
+    return fixture_format(fixture, "%s-%ld-%d", prefix, (long)getpid(), ++number);
 }
 
-const char *world_command(struct world *world, const char *token, const char *group,
-                          const char *extra)
+const char *fixture_command(struct fixture *fixture, const char *token, const char *group,
+                            const char *extra)
 {
-    return world_format(
-        world, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\",\"ClientToken\":\"%s\"%s}",
+    return fixture_format(
+        fixture, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\",\"ClientToken\":\"%s\"%s}",
         group, token, extra);
 }
 
-void world_send(struct world *world, const char *payload)
+void fixture_send(struct fixture *fixture, const char *payload)
 {
-    client_publish(world->sender,
+    client_publish(fixture->sender,
                    &(struct outgoing){.topic = FLOW_COMMANDS, .payload = payload, .qos = 1});
 }
 
-const struct message *world_expect_reply(struct world *world, const char *token)
+const struct message *fixture_expect_reply(struct fixture *fixture, const char *token)
 {
-    return client_expect(world->sender,
-                         &(struct match){.topic = world_format(world, FLOW_REPLIES "%s", token)});
+    return client_expect(fixture->sender, &(struct match){.topic = fixture_format(
+                                                              fixture, FLOW_REPLIES "%s", token)});
 }
 
-const struct message *world_ask(struct world *world, const char *token, const char *group,
-                                const char *extra)
+const struct message *fixture_ask(struct fixture *fixture, const char *token, const char *group,
+                                  const char *extra)
 {
-    world_send(world, world_command(world, token, group, extra));
-    return world_expect_reply(world, token);
+    fixture_send(fixture, fixture_command(fixture, token, group, extra));
+    return fixture_expect_reply(fixture, token);
 }
 
-void world_expect_nothing(struct world *world, const struct match *match)
+void fixture_expect_nothing(struct fixture *fixture, const struct match *match)
 {
-    const char *token = world_name(world, "marker");
-    world_send(world, world_format(world, "{\"ClientToken\":\"%s\",\"Marker\":1}", token));
-    world_expect_reply(world, token);
-    if (client_count(world->sender, match) > 0) {
-        client_print(world->sender);
+    const char *token = fixture_name(fixture, "marker");
+    fixture_send(fixture, fixture_format(fixture, "{\"ClientToken\":\"%s\",\"Marker\":1}", token));
+    fixture_expect_reply(fixture, token);
+    if (client_count(fixture->sender, match) > 0) {
+        client_print(fixture->sender);
         flow_fail("a message came that must not come");
     }
 }

@@ -1,6 +1,6 @@
 /* What a service manager hears of the bridge (sd_notify(3)), and what the bridge keeps to itself.
  */
-#include "flow_world.h"
+#include "flow_fixture.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -15,22 +15,22 @@ struct manager {
     struct sockaddr_un address;
 };
 
-static struct manager manager_new(struct world *world)
+static struct manager manager_new(struct fixture *fixture)
 {
     struct manager manager = {.address = {.sun_family = AF_UNIX}};
-    snprintf(manager.address.sun_path, sizeof manager.address.sun_path, "%s/%s", world->directory,
-             world_name(world, "notify"));
+    snprintf(manager.address.sun_path, sizeof manager.address.sun_path, "%s/%s", fixture->directory,
+             fixture_name(fixture, "notify"));
     manager.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_int_equal(
         bind(manager.fd, (const struct sockaddr *)&manager.address, sizeof manager.address), 0);
     return manager;
 }
 
-static struct bridge *managed_bridge(struct world *world, const struct manager *manager,
+static struct bridge *managed_bridge(struct fixture *fixture, const struct manager *manager,
                                      const char *overrides)
 {
-    struct bridge *bridge = world_bridge_new(world, overrides);
-    bridge->env[2] = world_format(world, "NOTIFY_SOCKET=%s", manager->address.sun_path);
+    struct bridge *bridge = fixture_bridge_new(fixture, overrides);
+    bridge->env[2] = fixture_format(fixture, "NOTIFY_SOCKET=%s", manager->address.sun_path);
     bridge->env[3] = "WATCHDOG_USEC=200000";
     bridge->env[4] = NULL;
     bridge_start(bridge);
@@ -54,10 +54,10 @@ static void expect_word(const struct manager *manager, const char *text)
     }
 }
 
-static void test_the_manager_hears_of_start_work_and_end(struct world *world)
+static void test_the_manager_hears_of_start_work_and_end(struct fixture *fixture)
 {
-    struct manager manager = manager_new(world);
-    struct bridge *bridge = managed_bridge(world, &manager, "");
+    struct manager manager = manager_new(fixture);
+    struct bridge *bridge = managed_bridge(fixture, &manager, "");
     expect_word(&manager, "READY=1");
     expect_word(&manager, "STATUS=1 of 1 receivers subscribed, publisher connected");
     expect_word(&manager, "WATCHDOG=1");
@@ -70,13 +70,14 @@ static void test_the_manager_hears_of_start_work_and_end(struct world *world)
 }
 
 /* It would be started again and again, for nothing. */
-static void test_a_bridge_without_its_broker_is_ready_too(struct world *world)
+static void test_a_bridge_without_its_broker_is_ready_too(struct fixture *fixture)
 {
     int guard = -1;
     int port = port_reserve(&guard);
-    struct manager manager = manager_new(world);
-    struct bridge *bridge = managed_bridge(
-        world, &manager, world_format(world, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
+    struct manager manager = manager_new(fixture);
+    struct bridge *bridge =
+        managed_bridge(fixture, &manager,
+                       fixture_format(fixture, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
     expect_word(&manager, "READY=1");
     expect_word(&manager, "WATCHDOG=1");
     bridge_kill(bridge);
@@ -84,11 +85,11 @@ static void test_a_bridge_without_its_broker_is_ready_too(struct world *world)
     close(guard);
 }
 
-static void test_a_manager_that_does_not_listen_holds_nothing_up(struct world *world)
+static void test_a_manager_that_does_not_listen_holds_nothing_up(struct fixture *fixture)
 {
-    struct manager manager = manager_new(world);
+    struct manager manager = manager_new(fixture);
     close(manager.fd);
-    struct bridge *bridge = managed_bridge(world, &manager, "");
+    struct bridge *bridge = managed_bridge(fixture, &manager, "");
     bridge_wait_online(bridge);
     bridge_stop(bridge);
 }
@@ -100,5 +101,5 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_bridge_without_its_broker_is_ready_too),
         FLOW_TEST(test_a_manager_that_does_not_listen_holds_nothing_up),
     };
-    return flow_main("supervisor", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+    return flow_main("systemd", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }

@@ -1,4 +1,4 @@
-#include "support/credential_rig.h"
+#include "support/credential_fixture.h"
 
 #include "aliyun/sign.h"
 #include "base/clock.h"
@@ -27,7 +27,7 @@ static struct {
     char *value;
 } variables[VARIABLES_MAX];
 
-void rig_env(const char *name, const char *value)
+void fixture_env(const char *name, const char *value)
 {
     size_t at = 0;
     while (at < VARIABLES_MAX && variables[at].name != NULL &&
@@ -158,22 +158,23 @@ static void respond(int fd, int status, const char *body)
     buf_fini(&text);
 }
 
-static struct rig_answer answer_now(struct rig *rig)
+static struct fixture_answer answer_now(struct fixture *fixture)
 {
-    pthread_mutex_lock(&rig->lock);
-    struct rig_answer answer = rig->answer_now;
-    pthread_mutex_unlock(&rig->lock);
+    pthread_mutex_lock(&fixture->lock);
+    struct fixture_answer answer = fixture->answer_now;
+    pthread_mutex_unlock(&fixture->lock);
     return answer;
 }
 
-static void publish_answer(struct rig *rig)
+static void publish_answer(struct fixture *fixture)
 {
-    pthread_mutex_lock(&rig->lock);
-    rig->answer_now = rig->answer;
-    pthread_mutex_unlock(&rig->lock);
+    pthread_mutex_lock(&fixture->lock);
+    fixture->answer_now = fixture->answer;
+    pthread_mutex_unlock(&fixture->lock);
 }
 
-static const struct rig_route *find_route(const struct rig_route *routes, const char *request)
+static const struct fixture_route *find_route(const struct fixture_route *routes,
+                                              const char *request)
 {
     while (routes != NULL && routes->start != NULL) {
         if (strncmp(request, routes->start, strlen(routes->start)) == 0) {
@@ -189,9 +190,9 @@ static void serve(struct peer *peer, int fd, size_t connection, void *arg)
     struct buf request = {0};
     (void)connection;
     while (peer_read(peer, fd)) {
-        struct rig_answer answer = answer_now(arg);
+        struct fixture_answer answer = answer_now(arg);
         peer_last_request(peer, &request);
-        const struct rig_route *route = find_route(answer.routes, request.data);
+        const struct fixture_route *route = find_route(answer.routes, request.data);
         if (route != NULL) {
             respond(fd, route->status, route->body);
             continue;
@@ -213,12 +214,12 @@ static void serve(struct peer *peer, int fd, size_t connection, void *arg)
     buf_fini(&request);
 }
 
-const char *rig_parameter(struct rig *rig, const char *name)
+const char *fixture_parameter(struct fixture *fixture, const char *name)
 {
     static char value[4096];
     struct buf request = {0};
     struct form form;
-    peer_last_request(rig->peer, &request);
+    peer_last_request(fixture->peer, &request);
     form_init(&form, buf_slice(&request).data);
     const char *found = form_value(&form, name);
     if (found != NULL) {
@@ -229,9 +230,9 @@ const char *rig_parameter(struct rig *rig, const char *name)
     return found == NULL ? NULL : value;
 }
 
-/* --- the rig --- */
+/* --- the fixture --- */
 
-static struct http *make_http(struct rig *rig, int64_t read_ms)
+static struct http *make_http(struct fixture *fixture, int64_t read_ms)
 {
     struct http_options options = {
         .connect_timeout_ms = FAR_MS,
@@ -242,34 +243,34 @@ static struct http *make_http(struct rig *rig, int64_t read_ms)
         .connections_max = 4,
         .is_secret = true,
     };
-    return http_new(rig->loop, &options);
+    return http_new(fixture->loop, &options);
 }
 
-void rig_set_timeout(struct rig *rig, int64_t read_ms)
+void fixture_set_timeout(struct fixture *fixture, int64_t read_ms)
 {
-    http_free(rig->context.http);
-    http_free(rig->context.local_http);
-    http_free(rig->context.metadata_http);
-    rig->context.http = make_http(rig, read_ms);
-    rig->context.local_http = make_http(rig, read_ms);
-    rig->context.metadata_http = make_http(rig, read_ms);
+    http_free(fixture->context.http);
+    http_free(fixture->context.local_http);
+    http_free(fixture->context.metadata_http);
+    fixture->context.http = make_http(fixture, read_ms);
+    fixture->context.local_http = make_http(fixture, read_ms);
+    fixture->context.metadata_http = make_http(fixture, read_ms);
 }
 
-int rig_set_up(void **state)
+int fixture_set_up(void **state)
 {
-    struct rig *rig = mem_zalloc(1, sizeof *rig);
+    struct fixture *fixture = mem_zalloc(1, sizeof *fixture);
     static char empty[] = "";
     static char role_source[] = "env";
     static char provider[] = "default";
-    pthread_mutex_init(&rig->lock, NULL);
-    rig->loop = loop_new();
-    rig->peer = peer_new(serve, rig);
-    snprintf(rig->url, sizeof rig->url, "http://127.0.0.1:%d", peer_port(rig->peer));
-    snprintf(rig->folder, sizeof rig->folder, "/tmp/test_credentials.XXXXXX");
-    assert_non_null(mkdtemp(rig->folder));
-    rig->settings = (struct credential_settings){
+    pthread_mutex_init(&fixture->lock, NULL);
+    fixture->loop = loop_new();
+    fixture->peer = peer_new(serve, fixture);
+    snprintf(fixture->url, sizeof fixture->url, "http://127.0.0.1:%d", peer_port(fixture->peer));
+    snprintf(fixture->folder, sizeof fixture->folder, "/tmp/test_credentials.XXXXXX");
+    assert_non_null(mkdtemp(fixture->folder));
+    fixture->settings = (struct credential_settings){
         .provider = provider,
-        .metadata_url = rig->url,
+        .metadata_url = fixture->url,
         .role_name = empty,
         .uri = empty,
         .profile = empty,
@@ -283,14 +284,16 @@ int rig_set_up(void **state)
         .role_source = role_source,
         .oidc_provider_arn = empty,
         .oidc_token_file = empty,
-        .sts_endpoint = rig->url,
+        .sts_endpoint = fixture->url,
         .sts_region = empty,
     };
-    rig->context = (struct credential_context){
-        .loop = rig->loop, .env = variable, .now_ms = clock_wall_ms, .settings = &rig->settings};
-    rig_set_timeout(rig, FAR_MS);
-    rig_env("HOME", rig->folder);
-    *state = rig;
+    fixture->context = (struct credential_context){.loop = fixture->loop,
+                                                   .env = variable,
+                                                   .now_ms = clock_wall_ms,
+                                                   .settings = &fixture->settings};
+    fixture_set_timeout(fixture, FAR_MS);
+    fixture_env("HOME", fixture->folder);
+    *state = fixture;
     return 0;
 }
 
@@ -302,26 +305,27 @@ static int remove_entry(const char *path, const struct stat *found, int kind, st
     return remove(path);
 }
 
-int rig_tear_down(void **state)
+int fixture_tear_down(void **state)
 {
-    struct rig *rig = *state;
-    http_free(rig->context.http);
-    http_free(rig->context.local_http);
-    http_free(rig->context.metadata_http);
-    peer_free(rig->peer);
-    loop_free(rig->loop);
-    credentials_fini(&rig->got);
-    pthread_mutex_destroy(&rig->lock);
+    struct fixture *fixture = *state;
+    http_free(fixture->context.http);
+    http_free(fixture->context.local_http);
+    http_free(fixture->context.metadata_http);
+    peer_free(fixture->peer);
+    loop_free(fixture->loop);
+    credentials_fini(&fixture->got);
+    pthread_mutex_destroy(&fixture->lock);
     forget_environment();
-    nftw(rig->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-    free(rig);
+    nftw(fixture->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    free(fixture);
     return 0;
 }
 
-const char *rig_file(struct rig *rig, const char *name, mode_t mode, const char *content)
+const char *fixture_file(struct fixture *fixture, const char *name, mode_t mode,
+                         const char *content)
 {
     static char path[256];
-    snprintf(path, sizeof path, "%s/%s", rig->folder, name);
+    snprintf(path, sizeof path, "%s/%s", fixture->folder, name);
     char *slash = strrchr(path, '/');
     *slash = '\0';
     (void)mkdir(path, 0700);
@@ -338,59 +342,60 @@ const char *rig_file(struct rig *rig, const char *name, mode_t mode, const char 
 static void take(void *arg, enum status status, const struct credentials *credentials,
                  const char *text)
 {
-    struct rig *rig = arg;
-    rig->told++;
-    rig->status = status;
+    struct fixture *fixture = arg;
+    fixture->told++;
+    fixture->status = status;
     assert_true((credentials != NULL) == (status == STATUS_OK));
     assert_non_null(text);
-    snprintf(rig->text, sizeof rig->text, "%s", text);
-    credentials_fini(&rig->got);
+    snprintf(fixture->text, sizeof fixture->text, "%s", text);
+    credentials_fini(&fixture->got);
     if (credentials != NULL) {
-        credentials_copy(&rig->got, credentials);
+        credentials_copy(&fixture->got, credentials);
     }
-    if (rig->is_running) {
-        loop_stop(rig->loop);
+    if (fixture->is_running) {
+        loop_stop(fixture->loop);
     }
 }
 
-void rig_get(struct rig *rig, struct credential_source *source)
+void fixture_get(struct fixture *fixture, struct credential_source *source)
 {
-    rig->told = 0;
-    publish_answer(rig);
+    fixture->told = 0;
+    publish_answer(fixture);
     assert_non_null(source);
-    credentials_get(source, take, rig);
-    if (rig->told == 0) {
-        rig->is_running = true;
-        loop_run(rig->loop);
-        rig->is_running = false;
+    credentials_get(source, take, fixture);
+    if (fixture->told == 0) {
+        fixture->is_running = true;
+        loop_run(fixture->loop);
+        fixture->is_running = false;
     }
-    assert_int_equal(rig->told, 1);
-    assert_null(strstr(rig->text, SECRET_WORD));
+    assert_int_equal(fixture->told, 1);
+    assert_null(strstr(fixture->text, SECRET_WORD));
 }
 
-void rig_get_once(struct rig *rig, struct credential_source *source)
+void fixture_get_once(struct fixture *fixture, struct credential_source *source)
 {
-    rig_get(rig, source);
+    fixture_get(fixture, source);
     credentials_source_free(source);
 }
 
-void rig_assert_got(const struct rig *rig, const char *id, const char *secret, const char *token,
-                    const char *provider)
+void fixture_assert_got(const struct fixture *fixture, const char *id, const char *secret,
+                        const char *token, const char *provider)
 {
-    if (rig->status != STATUS_OK) {
-        fail_msg("%s", rig->text);
+    if (fixture->status != STATUS_OK) {
+        fail_msg("%s", fixture->text);
     }
-    assert_string_equal(secret_slice(&rig->got.access_key_id).data, id);
-    assert_string_equal(secret_slice(&rig->got.access_key_secret).data, secret);
-    assert_string_equal(secret_slice(&rig->got.security_token).data, token == NULL ? "" : token);
-    assert_int_equal(secret_is_set(&rig->got.security_token), token != NULL);
-    assert_string_equal(rig->got.provider, provider);
+    assert_string_equal(secret_slice(&fixture->got.access_key_id).data, id);
+    assert_string_equal(secret_slice(&fixture->got.access_key_secret).data, secret);
+    assert_string_equal(secret_slice(&fixture->got.security_token).data,
+                        token == NULL ? "" : token);
+    assert_int_equal(secret_is_set(&fixture->got.security_token), token != NULL);
+    assert_string_equal(fixture->got.provider, provider);
 }
 
-void rig_assert_failed(const struct rig *rig, enum status status, const char *text)
+void fixture_assert_failed(const struct fixture *fixture, enum status status, const char *text)
 {
-    if (strstr(rig->text, text) == NULL) {
-        fail_msg("\"%s\" is not in \"%s\"", text, rig->text);
+    if (strstr(fixture->text, text) == NULL) {
+        fail_msg("\"%s\" is not in \"%s\"", text, fixture->text);
     }
-    assert_int_equal(rig->status, status);
+    assert_int_equal(fixture->status, status);
 }
