@@ -37,7 +37,7 @@ static void check_attempt(const struct attempt *attempt)
     assert(outcome->status != OUTCOME_SUCCEEDED);
     assert(outcome->code != NULL && outcome->message != NULL && outcome->hint != NULL);
     assert((outcome->status == OUTCOME_UNKNOWN) == (attempt->rule == RULE_RETRY_UNSURE));
-    assert((outcome->status == OUTCOME_UNKNOWN) == (outcome->keep == RETENTION_UNSURE));
+    assert((outcome->status == OUTCOME_UNKNOWN) == (outcome->retention == RETENTION_UNSURE));
 }
 
 static void check_reading(struct slice body)
