@@ -1,4 +1,6 @@
 #include "base/json.h"
+
+#include "base/clock.h"
 #include "base/utf8.h"
 
 #include <string.h>
@@ -45,6 +47,13 @@ void json_put_int(struct buf *out, const char *name, int64_t value)
 {
     json_put_name(out, name);
     buf_append_int(out, value);
+}
+
+void json_put_time(struct buf *out, const char *name, int64_t wall_ms)
+{
+    char text[CLOCK_TEXT_BYTES];
+    clock_format_ms(wall_ms, text);
+    json_put_text(out, name, slice_text(text));
 }
 
 void json_put_bool(struct buf *out, const char *name, bool value)

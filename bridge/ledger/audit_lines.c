@@ -2,7 +2,6 @@
  * What a transaction tells the audit file. How far the file goes is kept as facts, numbers of 64
  * bits, in the same transaction: the ledger and the file cannot disagree but by damage.
  */
-#include "base/clock.h"
 #include "base/json.h"
 #include "ledger_private.h"
 
@@ -223,13 +222,6 @@ void ledger_audit_post(struct ledger *ledger, const struct post_request *post)
     audit_line_done(ledger->audit);
 }
 
-static void put_time(struct buf *line, const char *name, int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_BYTES];
-    clock_format_ms(wall_ms, text);
-    json_put_text(line, name, slice_text(text));
-}
-
 void ledger_audit_outcome(struct ledger *ledger, const struct finish_request *finish)
 {
     const struct command *command = finish->command;
@@ -241,8 +233,8 @@ void ledger_audit_outcome(struct ledger *ledger, const struct finish_request *fi
     audit_put_command(line, command);
     put_result(line, outcome_status_text(outcome->status), slice_text(outcome->request_id),
                slice_text(outcome->code), command->attempts);
-    put_time(line, "ReceivedAt", command->received_at_ms);
-    put_time(line, "CompletedAt", finish->completed_at_ms);
+    json_put_time(line, "ReceivedAt", command->received_at_ms);
+    json_put_time(line, "CompletedAt", finish->completed_at_ms);
     json_put_int(line, "Replies", (int64_t)finish->reply_to_count);
     audit_line_done(ledger->audit);
 }

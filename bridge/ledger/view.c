@@ -1,7 +1,6 @@
 /*
  * Reading beside the bridge: a store opened for reading only, and rows as JSON.
  */
-#include "base/clock.h"
 #include "base/json.h"
 #include "ledger_private.h"
 
@@ -22,12 +21,10 @@ enum status ledger_choose_store(const char *store, const struct store_ops **out_
     return STATUS_OK;
 }
 
-static void put_time(struct buf *out, const char *name, int64_t wall_ms)
+static void put_time_if(struct buf *out, const char *name, int64_t wall_ms)
 {
-    char text[CLOCK_TEXT_BYTES];
     if (wall_ms != 0) {
-        clock_format_ms(wall_ms, text);
-        json_put_text(out, name, slice_text(text));
+        json_put_time(out, name, wall_ms);
     }
 }
 
@@ -49,8 +46,8 @@ static void put_outcome(struct buf *out, const struct store_row *row, int64_t st
     if (slice_is_present(row->error)) {
         json_put_raw(out, "Error", row->error);
     }
-    put_time(out, "CompletedAt", row->completed_at_ms);
-    put_time(out, "ExpiresAt", wall_of_kept(row->expires_at_ms, steps_ms));
+    put_time_if(out, "CompletedAt", row->completed_at_ms);
+    put_time_if(out, "ExpiresAt", wall_of_kept(row->expires_at_ms, steps_ms));
 }
 
 static void put_row(void *arg, const struct store_row *row)
@@ -69,9 +66,9 @@ static void put_row(void *arg, const struct store_row *row)
     if (row->charges.ends > 0) {
         json_put_int(&object, "Crashes", row->charges.ends);
     }
-    put_time(&object, "ReceivedAt", row->received_at_ms);
-    put_time(&object, "Deadline", row->deadline_at_ms);
-    put_time(&object, "NotBefore", row->not_before_ms);
+    put_time_if(&object, "ReceivedAt", row->received_at_ms);
+    put_time_if(&object, "Deadline", row->deadline_at_ms);
+    put_time_if(&object, "NotBefore", row->not_before_ms);
     if (row->state == STATE_DONE) {
         put_outcome(&object, row, view->steps_ms);
     }

@@ -1,6 +1,5 @@
 #include "model/reply.h"
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "model/message.h"
@@ -9,13 +8,6 @@
 #include <assert.h>
 
 #define DEAD_LETTER_PAYLOAD_BYTES 4096
-
-static void put_time(struct buf *out, const char *name, int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_BYTES];
-    clock_format_ms(wall_ms, text);
-    json_put_text(out, name, slice_text(text));
-}
 
 /* A broker closes the connection over a user property that is no MQTT string, so such a value stays
  * out. */
@@ -49,9 +41,9 @@ static void put_body(struct buf *out, const struct reply *reply, const struct re
     json_put_text_if(out, "RequestId", reply->request_id);
     json_put_bool(out, "Replayed", reply->is_replayed);
     json_put_int(out, "Attempts", reply->attempts);
-    put_time(out, "ReceivedAt", reply->received_at_ms);
+    json_put_time(out, "ReceivedAt", reply->received_at_ms);
     if (reply->completed_at_ms != 0) {
-        put_time(out, "CompletedAt", reply->completed_at_ms);
+        json_put_time(out, "CompletedAt", reply->completed_at_ms);
     }
     put_sender_fields(out, reply_to);
     if (slice_is_present(reply->error)) {
@@ -147,7 +139,7 @@ void reply_render_dead_letter(const struct refusal *refusal, const struct route 
     json_put_text(&body, "Topic", delivery->topic);
     put_payload(&body, delivery->payload);
     json_put_int(&body, "PayloadBytes", count_of(delivery->payload_bytes));
-    put_time(&body, "ReceivedAt", received_at_ms);
+    json_put_time(&body, "ReceivedAt", received_at_ms);
     json_put_close(&body, '}');
     struct message message = {
         .topic = slice_text(topic),

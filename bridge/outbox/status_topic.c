@@ -144,18 +144,11 @@ static void put_reasons(const struct status_topic *status_topic, struct buf *bod
     json_put_close(body, ']');
 }
 
-static void put_time(struct buf *body, const char *name, int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_BYTES];
-    clock_format_ms(wall_ms, text);
-    json_put_text(body, name, slice_text(text));
-}
-
 static void put_counts(const struct status_topic *status_topic, struct buf *body)
 {
     json_put_name(body, "Counts");
     json_put_open(body, '{');
-    put_time(body, "Since", status_topic->since_ms);
+    json_put_time(body, "Since", status_topic->since_ms);
     for (size_t i = 0; i < COUNTS_COUNT; i++) {
         json_put_int(body, COUNTS[i].name, counter_get(status_topic->counters, COUNTS[i].counter));
     }
@@ -166,9 +159,9 @@ static void put_counts(const struct status_topic *status_topic, struct buf *body
 static void put_present(const struct status_topic *status_topic, struct buf *body)
 {
     if (status_topic->session_lost_at_ms != 0) {
-        put_time(body, "SessionLostAt", status_topic->session_lost_at_ms);
+        json_put_time(body, "SessionLostAt", status_topic->session_lost_at_ms);
     }
-    put_time(body, "At", clock_wall_ms());
+    json_put_time(body, "At", clock_wall_ms());
     put_counts(status_topic, body);
 }
 

@@ -76,6 +76,8 @@ void json_put_text(struct buf *out, const char *name, struct slice value);
 /* As json_put_text, but adds nothing where the value is absent. */
 void json_put_text_if(struct buf *out, const char *name, struct slice value);
 void json_put_int(struct buf *out, const char *name, int64_t value);
+/* A wall-clock time as clock_format_ms() writes it. */
+void json_put_time(struct buf *out, const char *name, int64_t wall_ms);
 void json_put_bool(struct buf *out, const char *name, bool value);
 /* A value that is JSON already. */
 void json_put_raw(struct buf *out, const char *name, struct slice json);

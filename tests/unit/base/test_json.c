@@ -433,6 +433,7 @@ static void test_fields_are_written_with_commas_where_due(void **state)
     json_put_text_if(&out, "absent", slice_text(NULL));
     json_put_text_if(&out, "empty", slice_text(""));
     json_put_int(&out, "i", INT64_MIN);
+    json_put_time(&out, "time", 1767323045123);
     json_put_bool(&out, "b", true);
     json_put_raw(&out, "r", slice_text("[1]"));
     json_put_name(&out, "o");
@@ -447,6 +448,7 @@ static void test_fields_are_written_with_commas_where_due(void **state)
     json_put_close(&out, ']');
     json_put_close(&out, '}');
     assert_string_equal(out.data, "{\"t\":\"x,\",\"empty\":\"\",\"i\":-9223372036854775808,"
+                                  "\"time\":\"2026-01-02T03:04:05.123Z\","
                                   "\"b\":true,\"r\":[1],\"o\":{},\"a\":[\"x[\",\"y\",[]]}");
     assert_taken(buf_slice(&out));
     buf_fini(&out);
