@@ -250,23 +250,13 @@ static void signalled(void *arg, int signal_number)
 
 /* The ledger's hooks. */
 
-static bool on_reserve(void *arg, const struct command *command)
-{
-    return dispatch_reserve(((struct bridge *)arg)->dispatch, command);
-}
-
-static void on_release(void *arg, const struct command *command)
-{
-    dispatch_release(((struct bridge *)arg)->dispatch, command);
-}
-
-static void on_claimed(void *arg, struct command *command)
+static void on_resumed(void *arg, struct command *command)
 {
     struct bridge *bridge = arg;
     if (blame_of(&command->charges) == BLAME_SET_ASIDE) {
         status_topic_set_aside(bridge->status_topic);
     }
-    dispatch_claimed(bridge->dispatch, command);
+    dispatch_resume(bridge->dispatch, command);
 }
 
 static void on_posted(void *arg, int64_t id, struct slice message)
@@ -430,12 +420,8 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
         .is_audit_chained = settings->audit.chain,
         .instance = settings->instance,
     };
-    const struct ledger_hooks hooks = {.arg = bridge,
-                                       .reserve = on_reserve,
-                                       .release = on_release,
-                                       .claimed = on_claimed,
-                                       .posted = on_posted,
-                                       .health = on_store_health};
+    const struct ledger_hooks hooks = {
+        .arg = bridge, .resumed = on_resumed, .posted = on_posted, .health = on_store_health};
     enum status status = ledger_open(bridge->loop, &options, &hooks, &bridge->ledger, why);
     return status == STATUS_OK ? EX_OK : complain(EXIT_STORE, why);
 }
@@ -516,8 +502,8 @@ static int build(struct bridge *bridge, const char *program)
     }
     if (code == EX_OK) {
         make_workers(bridge, program);
-        bridge->intake =
-            intake_new(bridge->settings, &bridge->counters, bridge->ledger, bridge->workers);
+        bridge->intake = intake_new(bridge->settings, &bridge->counters, bridge->ledger,
+                                    bridge->dispatch, bridge->workers);
         watch_intake(bridge);
         open_admin(bridge);
     }

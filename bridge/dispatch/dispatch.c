@@ -446,24 +446,37 @@ static struct region *region_of(struct dispatch *dispatch, const struct command 
                           (double)dispatch->settings->api.rate_burst, loop_now_ms(dispatch->loop));
 }
 
-bool dispatch_reserve(struct dispatch *dispatch, const struct command *command)
+struct dispatch_reservation dispatch_reserve(struct dispatch *dispatch,
+                                             const struct command *command)
 {
     struct region *region = region_of(dispatch, command);
-    if (dispatch->is_stopping || region->line != NULL || dispatch->suspect_count > 0 ||
-        dispatch->in_flight >= (size_t)dispatch->settings->api.max_in_flight ||
-        group_find(region, command->group) != NULL ||
-        !bucket_take(&region->bucket, loop_now_ms(dispatch->loop))) {
-        return false;
+    struct group *group = group_find(region, command->group);
+    /* A group that exists has an earlier command, or the claim of one on its way. */
+    bool is_called_at_once = group == NULL && !dispatch->is_stopping && region->line == NULL &&
+                             dispatch->suspect_count == 0 &&
+                             dispatch->in_flight < (size_t)dispatch->settings->api.max_in_flight &&
+                             bucket_take(&region->bucket, loop_now_ms(dispatch->loop));
+    if (group == NULL) {
+        group = group_of_id(region, command->group);
     }
-    dispatch_take_slot(dispatch, group_of_id(region, command->group));
-    return true;
+    if (is_called_at_once) {
+        dispatch_take_slot(dispatch, group);
+    }
+    group->reserved_count++;
+    return (struct dispatch_reservation){group, is_called_at_once};
 }
 
-void dispatch_release(struct dispatch *dispatch, const struct command *command)
+void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation reservation)
 {
-    struct region *region = region_of(dispatch, command);
-    bucket_give_back(&region->bucket);
-    end_turn(dispatch, group_find(region, command->group));
+    struct group *group = reservation.group;
+    assert(group->reserved_count > 0);
+    group->reserved_count--;
+    if (reservation.is_called_at_once) {
+        bucket_give_back(&group->region->bucket);
+        end_turn(dispatch, group);
+    } else {
+        group_free_if_empty(group);
+    }
 }
 
 /* Deadlines are stored as wall-clock times and kept on the monotonic clock. */
@@ -485,19 +498,6 @@ static void drop_endless_rest(const struct dispatch *dispatch, struct task *task
     }
 }
 
-/* It holds the slot that was reserved; commands of its group that were claimed behind it wait
- * already. */
-static void claimed_with_slot(struct dispatch *dispatch, struct group *group, struct task *task)
-{
-    DL_DELETE(group->tasks, task);
-    DL_PREPEND(group->tasks, task);
-    if (dispatch->is_stopping) {
-        leave_uncalled(task);
-    } else {
-        call(task);
-    }
-}
-
 /* Tried once more, it would end the bridge once more. */
 static void set_aside(struct dispatch *dispatch, struct group *group, struct task *task)
 {
@@ -514,26 +514,45 @@ static void set_aside(struct dispatch *dispatch, struct group *group, struct tas
     group_free_if_empty(group);
 }
 
-void dispatch_claimed(struct dispatch *dispatch, struct command *command)
+/* The task waits at the end of its group. */
+static void enqueue(struct dispatch *dispatch, struct task *task)
 {
-    bool has_slot = command->state == STATE_CALLING || command->state == STATE_RECALLING;
-    struct group *group = group_of_id(region_of(dispatch, command), command->group);
-    struct task *task = task_new(dispatch, group, command, deadline_of(dispatch, command));
-    if (has_slot) {
-        claimed_with_slot(dispatch, group, task);
-        return;
-    }
-    if (blame_of(&command->charges) == BLAME_SET_ASIDE) {
-        set_aside(dispatch, group, task);
-        return;
-    }
-    dispatch->suspect_count += task_is_suspect(task);
+    struct group *group = task->group;
     drop_endless_rest(dispatch, task);
     watch_deadline(task);
     if (group->tasks == task && group->place == GROUP_BACKOFF) {
         place_group(dispatch, group);
         dispatch_pump(dispatch);
     }
+}
+
+void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation reservation,
+                      struct command *command)
+{
+    struct group *group = reservation.group;
+    assert(group->reserved_count > 0);
+    group->reserved_count--;
+    struct task *task = task_new(dispatch, group, command, deadline_of(dispatch, command));
+    if (!reservation.is_called_at_once) {
+        enqueue(dispatch, task);
+    } else if (dispatch->is_stopping) {
+        leave_uncalled(task);
+    } else {
+        assert(group->tasks == task);
+        call(task);
+    }
+}
+
+void dispatch_resume(struct dispatch *dispatch, struct command *command)
+{
+    struct group *group = group_of_id(region_of(dispatch, command), command->group);
+    struct task *task = task_new(dispatch, group, command, deadline_of(dispatch, command));
+    if (blame_of(&command->charges) == BLAME_SET_ASIDE) {
+        set_aside(dispatch, group, task);
+        return;
+    }
+    dispatch->suspect_count += task_is_suspect(task);
+    enqueue(dispatch, task);
 }
 
 void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg)

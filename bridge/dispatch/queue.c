@@ -86,10 +86,13 @@ void group_free(struct group *group)
 
 void group_free_if_empty(struct group *group)
 {
-    if (group->tasks == NULL && group->place != GROUP_RUNNING) {
-        if (group->place == GROUP_QUEUED) {
-            group_leave_line(group);
-        }
+    if (group->tasks != NULL || group->place == GROUP_RUNNING) {
+        return;
+    }
+    if (group->place == GROUP_QUEUED) {
+        group_leave_line(group);
+    }
+    if (group->reserved_count == 0) {
         group_free(group);
     }
 }

@@ -3,8 +3,8 @@
  * commands in order of arrival.
  *
  * A group is in one place: running (one of its commands has the group's slot), resting (its first
- * command waits to be tried again), or in line in its region. It exists while it runs or has
- * commands. Private to dispatch. Thread: the loop's.
+ * command waits to be tried again), or in line in its region. It exists while it runs, has
+ * commands, or has claims on their way. Private to dispatch. Thread: the loop's.
  */
 #ifndef DISPATCH_QUEUE_H
 #define DISPATCH_QUEUE_H
@@ -50,6 +50,7 @@ struct group {
     struct region *region;
     enum group_place place;
     struct task *tasks;
+    size_t reserved_count;   /* claims on their way */
     struct loop_timer *rest; /* made when first needed */
     char id[];
 };
@@ -72,7 +73,8 @@ struct group *group_of_id(struct region *region, const char *id);
 void group_enter_line(struct group *group);
 /* Takes the group out of the line it is in. */
 void group_leave_line(struct group *group);
-/* Frees a group that has no tasks and does not run. */
+/* A group that has no tasks and does not run leaves the line, and is freed unless claims for it are
+ * on their way. */
 void group_free_if_empty(struct group *group);
 void group_free(struct group *group);
 /* Frees regions without groups whose bucket has nothing to remember; with `all`, everything. */

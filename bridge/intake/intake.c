@@ -34,6 +34,7 @@ struct intake {
     const struct settings *settings;
     struct counters *counters;
     struct ledger *ledger;
+    struct dispatch *dispatch;
     struct workers *workers;
     struct command_limits limits;
     struct reply_settings replies;
@@ -55,7 +56,8 @@ struct job {
     struct mqtt_ticket ticket;
     int64_t arrived_at_ms;   /* wall clock */
     struct blame_mark *mark; /* NULL for none */
-    struct buf bytes;        /* of a kept one: the encoded delivery */
+    struct dispatch_reservation reservation;
+    struct buf bytes; /* of a kept one: the encoded delivery */
 };
 
 /* Everything one delivery is judged by, for the time of the call. */
@@ -77,12 +79,13 @@ static void job_free(struct job *job)
 }
 
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
-                          struct ledger *ledger, struct workers *workers)
+                          struct ledger *ledger, struct dispatch *dispatch, struct workers *workers)
 {
     struct intake *intake = mem_zalloc(1, sizeof *intake);
     intake->settings = settings;
     intake->counters = counters;
     intake->ledger = ledger;
+    intake->dispatch = dispatch;
     intake->workers = workers;
     intake->limits.payload_bytes = (size_t)settings->limits.payload_bytes;
     intake->limits.deadline_s = settings->limits.deadline_s;
@@ -138,9 +141,17 @@ static void posted(void *arg, enum status status)
     take_kept(intake);
 }
 
-static void claimed(void *arg, enum status status, enum claim_result result)
+static void claimed(void *arg, enum status status, enum claim_result result,
+                    struct command *command_take)
 {
+    struct job *job = arg;
+    struct dispatch *dispatch = job->intake->dispatch;
     (void)result;
+    if (command_take != NULL) {
+        dispatch_claimed(dispatch, job->reservation, command_take);
+    } else if (job->reservation.group != NULL) {
+        dispatch_release(dispatch, job->reservation);
+    }
     posted(arg, status);
 }
 
@@ -249,6 +260,10 @@ static void claim(struct intake *intake, struct judgement *judgement, struct job
     judgement->reply_to = (struct reply_to){0};
     request.unless_found =
         unless_found(intake, request.command, judgement->now_ms, &request.unless_message);
+    if (request.unless_found == ERROR_NONE) {
+        job->reservation = dispatch_reserve(intake->dispatch, request.command);
+        request.is_called_at_once = job->reservation.is_called_at_once;
+    }
     ledger_claim(intake->ledger, &request, claimed, job);
 }
 

@@ -82,26 +82,6 @@ static void enqueue(struct ledger *ledger, struct ledger_request *request)
     }
 }
 
-static uint32_t *lane_of(struct ledger *ledger, const struct command *command)
-{
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (const char *c = command->group; *c != '\0'; c++) {
-        hash = (hash ^ (uint8_t)*c) * 16777619u;
-    }
-    return &ledger->lanes[hash % LEDGER_LANES];
-}
-
-/* A command must not be called before an earlier one of its group that is still on its way to
- * hooks.claimed. Those are counted by a hash of the group: at worst a slot is not used at once. */
-static bool reserve(struct ledger *ledger, const struct ledger_claim *ask)
-{
-    if (ask->unless_found != ERROR_NONE) {
-        return false;
-    }
-    return *lane_of(ledger, ask->command) == 0 &&
-           ledger->hooks.reserve(ledger->hooks.arg, ask->command);
-}
-
 void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger_claimed_fn *done,
                   void *arg)
 {
@@ -111,10 +91,6 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
     *claim_take = (struct ledger_claim){0};
     claim->done = done;
     ledger->is_flowing = clock_mono_us() - ledger->claim_reported_us < FLOW_US;
-    claim->is_reserved = reserve(ledger, &claim->ask);
-    if (!claim->is_reserved) {
-        ++*lane_of(ledger, claim->ask.command);
-    }
     enqueue(ledger, request);
 }
 
@@ -250,28 +226,20 @@ static void report_claim(struct ledger *ledger, const struct ledger_batch *batch
                          struct ledger_request *request)
 {
     struct claim_request *claim = &request->claim;
-    struct command *command = claim->ask.command;
-    bool is_kept = request->status == STATUS_OK;
-    bool is_ours = is_kept && (claim->result == CLAIM_NEW || claim->result == CLAIM_AGAIN);
-    if (claim->is_reserved && !is_ours) {
-        ledger->hooks.release(ledger->hooks.arg, command);
-    }
-    if (!claim->is_reserved) {
-        --*lane_of(ledger, command);
-    }
-    if (is_kept) {
+    struct command *command = NULL;
+    if (request->status == STATUS_OK) {
         count_claim(ledger, claim->result);
         report_messages(ledger, batch, request);
-    }
-    if (is_ours) {
-        command->id = claim->id;
-        command->state = claim->state;
-        command->attempts = claim->is_reserved ? 1 : 0;
-        claim->ask.command = NULL;
-        ledger->hooks.claimed(ledger->hooks.arg, command);
+        if (claim->result == CLAIM_NEW || claim->result == CLAIM_AGAIN) {
+            command = claim->ask.command;
+            command->id = claim->id;
+            command->state = claim->state;
+            command->attempts = claim->ask.is_called_at_once ? 1 : 0;
+            claim->ask.command = NULL;
+        }
     }
     ledger->claim_reported_us = clock_mono_us();
-    claim->done(request->arg, request->status, claim->result);
+    claim->done(request->arg, request->status, claim->result, command);
 }
 
 static void report_post(struct ledger *ledger, const struct ledger_batch *batch,
@@ -556,7 +524,7 @@ void ledger_start(struct ledger *ledger)
     assert(!ledger->is_started);
     ledger->is_started = true;
     for (size_t i = 0; i < ledger->resumed_count; i++) {
-        ledger->hooks.claimed(ledger->hooks.arg, ledger->resumed[i].command);
+        ledger->hooks.resumed(ledger->hooks.arg, ledger->resumed[i].command);
     }
     free(ledger->resumed);
     ledger->resumed = NULL;

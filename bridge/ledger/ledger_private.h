@@ -37,7 +37,6 @@ enum request_kind {
 struct claim_request {
     struct ledger_claim ask;
     ledger_claimed_fn *done;
-    bool is_reserved;
     /* results */
     enum claim_result result;
     int64_t id;
@@ -144,9 +143,6 @@ struct resumed {
     struct command *command;
 };
 
-/* Groups hash to lanes; see ledger_claim(). */
-#define LEDGER_LANES 256
-
 struct ledger {
     /* set at opening, then only read */
     const struct store_ops *ops;
@@ -162,7 +158,6 @@ struct ledger {
     int64_t claim_reported_us; /* monotonic; the last one */
     struct resumed *resumed;   /* what ledger_start() reports */
     size_t resumed_count;
-    uint32_t lanes[LEDGER_LANES]; /* claims on the way that hold no reservation */
     pthread_t thread;
     bool is_flowing; /* the last claim came right behind the one before */
     bool is_started;

@@ -268,15 +268,15 @@ static enum status post_accepted(struct ledger *ledger, struct ledger_batch *bat
     return post_reply(ledger, batch, &reply, &claim->ask.reply_to);
 }
 
-/* Makes the row, its command waiting or, where a slot is reserved, already being called.
+/* Makes the row, its command waiting or, where it is called at once, already being called.
  * STATUS_BUSY, and nothing done, where the token has a row. */
 static enum status insert(struct ledger *ledger, struct ledger_batch *batch,
                           struct claim_request *claim, enum state state, enum claim_result result)
 {
     struct store *store = ledger->store;
-    claim->state = claim->is_reserved ? state_after(state, MOVE_START) : state;
+    claim->state = claim->ask.is_called_at_once ? state_after(state, MOVE_START) : state;
     claim->result = result;
-    claim->ask.command->attempts = claim->is_reserved ? 1 : 0;
+    claim->ask.command->attempts = claim->ask.is_called_at_once ? 1 : 0;
     enum status status = ledger->ops->insert(store, claim->ask.command, claim->state, &claim->id);
     claim->ask.command->attempts = 0; /* nothing was tried as far as a reply would tell */
     if (status == STATUS_OK) {

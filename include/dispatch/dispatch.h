@@ -31,10 +31,29 @@ void dispatch_share(struct dispatch *dispatch, struct blame_gate *gate);
 /* Commands it still holds are freed; the ledger has them. Takes NULL. */
 void dispatch_free(struct dispatch *dispatch);
 
-/* The ledger's hooks, see io/ledger.h. */
-bool dispatch_reserve(struct dispatch *dispatch, const struct command *command);
-void dispatch_release(struct dispatch *dispatch, const struct command *command);
-void dispatch_claimed(struct dispatch *dispatch, struct command *command_take);
+/* A place in order of arrival for a command whose claim is on its way. */
+struct dispatch_reservation {
+    struct group *group;    /* NULL: no reservation */
+    bool is_called_at_once; /* it has a slot of api.max_in_flight and a token of its region */
+};
+
+/*
+ * Before a command is claimed. As long as the reservation stands, no command of the same group that
+ * is reserved later is called before this one. It ends with exactly one dispatch_claimed() or
+ * dispatch_release(), in the order of the reservations.
+ */
+struct dispatch_reservation dispatch_reserve(struct dispatch *dispatch,
+                                             const struct command *command);
+/* The command is durable and ours: CALLING or RECALLING where the reservation says that it is
+ * called at once (this attempt is counted already), else READY or UNSURE. */
+void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation reservation,
+                      struct command *command_take);
+/* It was not claimed after all (a duplicate, a refusal, a failing store): gives back the slot, the
+ * token and the place. */
+void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation reservation);
+/* A command found unfinished at start, READY or UNSURE, in order of arrival; before the first
+ * dispatch_reserve(). */
+void dispatch_resume(struct dispatch *dispatch, struct command *command_take);
 
 /* While held no attempt begins: so whose turn is first is decided among all resumed commands. */
 void dispatch_hold(struct dispatch *dispatch, bool is_held);

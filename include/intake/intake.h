@@ -11,6 +11,7 @@
 #define INTAKE_INTAKE_H
 
 #include "base/counters.h"
+#include "dispatch/dispatch.h"
 #include "ledger/ledger.h"
 #include "model/crash_limit.h"
 #include "model/delivery.h"
@@ -21,7 +22,8 @@ struct intake;
 
 /* All of these must outlive it. */
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
-                          struct ledger *ledger, struct workers *workers);
+                          struct ledger *ledger, struct dispatch *dispatch,
+                          struct workers *workers);
 /*
  * Marks what is being taken in `marks` (BLAME_MARKS), so that a delivery that ended the bridge
  * twice in a row is taken alone, and after three times becomes a dead letter unread; `set_aside` is

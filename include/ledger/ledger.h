@@ -50,16 +50,8 @@ struct ledger_options {
 /* Who hears what happened. All are set. */
 struct ledger_hooks {
     void *arg;
-    /* May a new command for this group be called at once? If so its slot is taken, and it is
-     * claimed as CALLING in one transaction. Not asked while an earlier claim for the group is on
-     * its way without a slot. */
-    bool (*reserve)(void *arg, const struct command *command);
-    /* The reserved command was not new after all: give its slot back. */
-    void (*release)(void *arg, const struct command *command);
-    /* A durable, unfinished command, now the callee's. CALLING or RECALLING: call it now, the slot
-     * is its own and this attempt is counted; READY or UNSURE: its turn comes. Also for every
-     * command found unfinished at start, in order of arrival. */
-    void (*claimed)(void *arg, struct command *command);
+    /* A command found unfinished at start, READY or UNSURE; from now on the callee's. */
+    void (*resumed)(void *arg, struct command *command_take);
     /* A durable message to publish. `message` is valid during the call. */
     void (*posted)(void *arg, int64_t id, struct slice message);
     /* The store began to fail (text says how) or works again (text ""). */
@@ -76,31 +68,38 @@ struct ledger_hooks {
 enum status ledger_open(struct loop *loop, const struct ledger_options *options,
                         const struct ledger_hooks *hooks, struct ledger **out_ledger,
                         struct buf *out_why);
-/* Reports every unfinished command to hooks.claimed, in order of arrival, then starts the thread.
+/* Reports every unfinished command to hooks.resumed, in order of arrival, then starts the thread.
  * Once, before anything else. */
 void ledger_start(struct ledger *ledger);
 /* Commits what is queued (waiting at most `timeout_ms` for a failing store), ends the thread and
  * frees. No callbacks, and not from one. Takes NULL. */
 void ledger_close(struct ledger *ledger, int64_t timeout_ms);
 
-/* How a claim went: `result` counts where `status` is STATUS_OK. With STATUS_STORE nothing was kept
- * and nothing must be acknowledged. */
-typedef void ledger_claimed_fn(void *arg, enum status status, enum claim_result result);
+/*
+ * How a claim went: `result` counts where `status` is STATUS_OK. With STATUS_STORE nothing was kept
+ * and nothing must be acknowledged. CLAIM_NEW and CLAIM_AGAIN: `command_take` is the durable
+ * command, from now on the callee's, CALLING or RECALLING where the claim was called at once, else
+ * READY or UNSURE; NULL otherwise.
+ */
+typedef void ledger_claimed_fn(void *arg, enum status status, enum claim_result result,
+                               struct command *command_take);
 typedef void ledger_done_fn(void *arg, enum status status);
 
 /*
  * Make the command ours, once, or answer it from the record. Takes the command and the reply_to's
  * strings. Whatever the result, its reply or its place among those who wait is durable when `done`
  * is called. `unless_found`: a token without a record is refused with this error instead of claimed
- * (ERROR_NONE: claimed). `wants_accepted`: a new command's reply_to gets an "accepted" reply at
- * once. `audit`, taken too: what is known of the message, by audit_put_arrival(); empty where there
- * is no audit file.
+ * (ERROR_NONE: claimed). `is_called_at_once`: the caller begins the command's first call as soon as
+ * `done` gives it the command, so that the claim and the start of the call are one transaction.
+ * `wants_accepted`: a new command's reply_to gets an "accepted" reply at once. `audit`, taken too:
+ * what is known of the message, by audit_put_arrival(); empty where there is no audit file.
  */
 struct ledger_claim {
     struct command *command;
     struct reply_to reply_to;
     enum bridge_error unless_found;
     const char *unless_message; /* static text */
+    bool is_called_at_once;
     bool wants_accepted;
     struct buf audit;
 };

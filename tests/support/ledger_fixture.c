@@ -68,20 +68,7 @@ void fixture_expect(struct fixture *fixture, const char *lines)
 
 /* ---- the ledger's callbacks ---- */
 
-static bool reserve(void *arg, const struct command *command)
-{
-    struct fixture *fixture = arg;
-    (void)command;
-    fixture->asked_count++;
-    return fixture->may_reserve;
-}
-
-static void release(void *arg, const struct command *command)
-{
-    add_line(arg, "released %s", command->token);
-}
-
-static void claimed(void *arg, struct command *command)
+static void resumed(void *arg, struct command *command)
 {
     struct fixture *fixture = arg;
     assert_true(fixture->held_count < FIXTURE_HELD_MAX);
@@ -170,13 +157,17 @@ static struct asked *asked_new(struct fixture *fixture, const char *token)
     return asked;
 }
 
-static void claim_done(void *arg, enum status status, enum claim_result result)
+static void claim_done(void *arg, enum status status, enum claim_result result,
+                       struct command *command_take)
 {
     static const char *const TEXTS[] = {
         [CLAIM_NEW] = "new",           [CLAIM_AGAIN] = "again",       [CLAIM_WAITS] = "waits",
         [CLAIM_REPLAYED] = "replayed", [CLAIM_MISMATCH] = "mismatch", [CLAIM_REFUSED] = "refused",
     };
     struct asked *asked = arg;
+    if (command_take != NULL) {
+        resumed(asked->fixture, command_take);
+    }
     add_line(asked->fixture, "done %s %s", asked->token,
              status == STATUS_OK ? TEXTS[result] : status_text(status));
     free(asked);
@@ -204,7 +195,7 @@ static void read_done(void *arg, size_t count)
 
 void fixture_open(struct fixture *fixture)
 {
-    const struct ledger_hooks hooks = {fixture, reserve, release, claimed, posted, health};
+    const struct ledger_hooks hooks = {fixture, resumed, posted, health};
     struct buf why = {0};
     enum status status =
         ledger_open(fixture->loop, &fixture->options, &hooks, &fixture->ledger, &why);
@@ -313,6 +304,7 @@ void fixture_claim_as(struct fixture *fixture, const struct fixture_claim *claim
                      .correlation_id = mem_strdup(claim->correlation_id)},
         .unless_found = claim->unless_found,
         .unless_message = "It is too late.",
+        .is_called_at_once = fixture->is_called_at_once,
         .wants_accepted = claim->wants_accepted,
     };
     ask.command->received_at_ms = clock_wall_ms();

@@ -2,8 +2,7 @@
  * ledger_fixture - a real ledger on a real loop and a SQLite file, whose every callback becomes a
  * line:
  *
- *   claimed TOKEN STATE      hooks.claimed; the command is held by the fixture
- *   released TOKEN           hooks.release
+ *   claimed TOKEN STATE      a claim's end or hooks.resumed gave a command, held by the fixture
  *   posted STATUS TOKEN[ CODE][ replayed] to TOPIC[ #CORRELATION_ID]
  *   posted BYTES             hooks.posted of what is no reply
  *   failing / working        hooks.health
@@ -28,9 +27,8 @@ struct fixture {
     struct route route;
     struct ledger_options options; /* a test may change them and open again */
     char *folder;
-    char *store; /* "sqlite:FOLDER/ledger.db" */
-    bool may_reserve;
-    size_t asked_count; /* hooks.reserve */
+    char *store;            /* "sqlite:FOLDER/ledger.db" */
+    bool is_called_at_once; /* of the claims from now on */
     struct buf log;
     size_t line_count;
     size_t awaited_count;

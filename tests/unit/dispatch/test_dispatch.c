@@ -163,7 +163,7 @@ static void resume_charged(const char *group, const char *token, struct blame_ch
     struct command *command = make(group, token, 10000);
     command->state = STATE_UNSURE;
     command->charges = charges;
-    dispatch_claimed(fixture.dispatch, command);
+    dispatch_resume(fixture.dispatch, command);
     record_starts();
 }
 
@@ -172,15 +172,40 @@ static void resume(const char *group, const char *token, uint32_t ends)
     resume_charged(group, token, (struct blame_charges){ends, ends});
 }
 
-static void claim(const char *group, const char *token, int64_t deadline_ms)
+/* A claim that is on its way. */
+struct claim {
+    struct command *command;
+    struct dispatch_reservation reservation;
+};
+
+static struct claim reserve(const char *group, const char *token, int64_t deadline_ms)
 {
     struct command *command = make(group, token, deadline_ms);
-    if (dispatch_reserve(fixture.dispatch, command)) {
-        command->state = STATE_CALLING;
-        command->attempts = 1;
+    return (struct claim){command, dispatch_reserve(fixture.dispatch, command)};
+}
+
+/* It is durable. */
+static void confirm(struct claim claim)
+{
+    if (claim.reservation.is_called_at_once) {
+        claim.command->state = STATE_CALLING;
+        claim.command->attempts = 1;
     }
-    dispatch_claimed(fixture.dispatch, command);
+    dispatch_claimed(fixture.dispatch, claim.reservation, claim.command);
     record_starts();
+}
+
+/* It was a duplicate. */
+static void release(struct claim claim)
+{
+    dispatch_release(fixture.dispatch, claim.reservation);
+    command_free(claim.command);
+    record_starts();
+}
+
+static void claim(const char *group, const char *token, int64_t deadline_ms)
+{
+    confirm(reserve(group, token, deadline_ms));
 }
 
 static void answer(size_t index, enum rule rule, const char *code, int64_t retry_after_ms)
@@ -447,7 +472,7 @@ static void test_a_command_resumed_as_unsure_and_given_up_is_unknown(void **stat
     (void)state;
     struct command *command = make("g1", "t1", 300);
     command->state = STATE_UNSURE;
-    dispatch_claimed(fixture.dispatch, command);
+    dispatch_resume(fixture.dispatch, command);
     run(1, 0, 5000);
     assert_int_equal(fixture.calls[0].command->state, STATE_RECALLING);
     answer(0, RULE_RETRY, "Bridge.Unreachable", 60000);
@@ -459,7 +484,7 @@ static void test_a_resumed_command_does_not_rest_beyond_its_deadline(void **stat
     (void)state;
     struct command *command = make("g1", "t1", 10000);
     command->not_before_ms = clock_wall_ms() + 3600000;
-    dispatch_claimed(fixture.dispatch, command);
+    dispatch_resume(fixture.dispatch, command);
     run(1, 0, 2000);
     assert_called(0, "t1");
     answer(0, RULE_DONE, NULL, -1);
@@ -520,16 +545,65 @@ static void test_a_throttled_region_pauses_for_its_other_groups_too(void **state
 static void test_a_slot_reserved_in_vain_goes_to_the_next(void **state)
 {
     (void)state;
-    struct command *duplicate = make("g1", "t0", 10000);
-    assert_true(dispatch_reserve(fixture.dispatch, duplicate));
-    claim("g1", "t1", 10000);
-    assert_int_equal(fixture.call_count, 0);
-    dispatch_release(fixture.dispatch, duplicate);
-    command_free(duplicate);
-    record_starts();
+    struct claim duplicate = reserve("g1", "t0", 10000);
+    struct claim next = reserve("g1", "t1", 10000);
+    assert_true(duplicate.reservation.is_called_at_once);
+    assert_false(next.reservation.is_called_at_once);
+    release(duplicate);
+    confirm(next);
     assert_called(0, "t1");
     answer(0, RULE_DONE, NULL, -1);
     assert_int_equal(counter_get(&fixture.counters, COUNTER_CALLS_IN_FLIGHT), 0);
+}
+
+static void test_a_command_does_not_overtake_a_claim_of_its_group_that_is_on_its_way(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    struct claim second = reserve("g1", "t2", 10000);
+    answer(0, RULE_DONE, NULL, -1);
+    struct claim third = reserve("g1", "t3", 10000); /* the group has no command now */
+    struct claim other = reserve("g2", "t4", 10000);
+    assert_false(second.reservation.is_called_at_once);
+    assert_false(third.reservation.is_called_at_once);
+    assert_true(other.reservation.is_called_at_once);
+    confirm(second);
+    confirm(third);
+    assert_int_equal(fixture.call_count, 2);
+    assert_called(1, "t2");
+    answer(1, RULE_DONE, NULL, -1);
+    assert_called(2, "t3");
+    release(other);
+}
+
+static void test_claims_on_their_way_that_come_to_nothing_leave_no_trace(void **state)
+{
+    (void)state;
+    struct claim first = reserve("g1", "t1", 10000);
+    struct claim second = reserve("g1", "t2", 10000);
+    release(first);
+    release(second);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_CALLS_IN_FLIGHT), 0);
+    struct claim third = reserve("g1", "t3", 10000);
+    assert_true(third.reservation.is_called_at_once);
+    release(third);
+    assert_int_equal(fixture.call_count, 0);
+}
+
+static void test_a_reservation_outlives_the_last_command_in_line(void **state)
+{
+    (void)state;
+    fixture.settings.api.max_in_flight = 1;
+    claim("g1", "t1", 10000);
+    claim("g2", "t2", 100);
+    struct claim next = reserve("g2", "t3", 10000);
+    run(0, 1, 5000);
+    assert_done(0, "t2", OUTCOME_FAILED, "Bridge.Expired");
+    answer(0, RULE_DONE, NULL, -1);
+    assert_int_equal(fixture.call_count, 1);
+    confirm(next);
+    assert_called(1, "t3");
+    answer(1, RULE_DONE, NULL, -1);
 }
 
 static void idle(void *arg)
@@ -537,6 +611,20 @@ static void idle(void *arg)
     (void)arg;
     fixture.is_idle = true;
     loop_stop(fixture.loop);
+}
+
+static void test_a_claim_that_becomes_durable_after_the_stop_is_not_called(void **state)
+{
+    (void)state;
+    struct claim claim = reserve("g1", "t1", 10000);
+    dispatch_stop(fixture.dispatch, idle, NULL);
+    run(0, 0, 50);
+    assert_false(fixture.is_idle);
+    confirm(claim);
+    assert_int_equal(fixture.call_count, 0);
+    assert_int_equal(fixture.last_pause, MOVE_NOTHING_DONE);
+    run(0, 0, 50);
+    assert_true(fixture.is_idle);
 }
 
 static void test_a_stop_lets_calls_come_home_and_begins_none(void **state)
@@ -580,6 +668,10 @@ int main(void)
         TEST(test_a_cooldown_is_told_or_waited_for_as_the_route_says),
         TEST(test_a_throttled_region_pauses_for_its_other_groups_too),
         TEST(test_a_slot_reserved_in_vain_goes_to_the_next),
+        TEST(test_a_command_does_not_overtake_a_claim_of_its_group_that_is_on_its_way),
+        TEST(test_claims_on_their_way_that_come_to_nothing_leave_no_trace),
+        TEST(test_a_reservation_outlives_the_last_command_in_line),
+        TEST(test_a_claim_that_becomes_durable_after_the_stop_is_not_called),
         TEST(test_a_stop_lets_calls_come_home_and_begins_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * Intake between a ledger and a port that only write down what they are asked: the test gives the
- * ledger's answers.
+ * Intake between a ledger, a dispatch and a port that only write down what they are asked: the test
+ * gives the ledger's answers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,6 +30,7 @@ struct claimed {
     enum bridge_error unless_found;
     bool has_unless_message;
     bool wants_accepted;
+    bool is_called_at_once;
     struct buf audit;
     ledger_claimed_fn *done;
     void *arg;
@@ -55,6 +56,11 @@ static struct {
     size_t claim_count;
     struct posted posted;
     size_t post_count;
+    bool is_slot_free;
+    size_t reserve_count;
+    size_t release_count;
+    size_t dispatched_count; /* of dispatch_claimed() */
+    bool was_called_at_once; /* as said in its reservation */
     size_t settle_count;
     struct mqtt_ticket settled;
     bool is_durable;
@@ -88,6 +94,7 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
                                        .unless_found = claim_take->unless_found,
                                        .has_unless_message = claim_take->unless_message[0] != '\0',
                                        .wants_accepted = claim_take->wants_accepted,
+                                       .is_called_at_once = claim_take->is_called_at_once,
                                        .audit = claim_take->audit,
                                        .done = done,
                                        .arg = arg};
@@ -111,6 +118,34 @@ void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_lette
     fixture.posted.done = done;
     fixture.posted.arg = arg;
     fixture.post_count++;
+}
+
+static char group_of_test;
+
+struct dispatch_reservation dispatch_reserve(struct dispatch *dispatch,
+                                             const struct command *command)
+{
+    (void)dispatch;
+    (void)command;
+    fixture.reserve_count++;
+    return (struct dispatch_reservation){(struct group *)&group_of_test, fixture.is_slot_free};
+}
+
+void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation reservation)
+{
+    (void)dispatch;
+    assert_ptr_equal(reservation.group, &group_of_test);
+    fixture.release_count++;
+}
+
+void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation reservation,
+                      struct command *command_take)
+{
+    (void)dispatch;
+    assert_ptr_equal(reservation.group, &group_of_test);
+    fixture.dispatched_count++;
+    fixture.was_called_at_once = reservation.is_called_at_once;
+    command_free(command_take);
 }
 
 void workers_ack(struct workers *port, struct mqtt_ticket ticket, bool is_durable)
@@ -138,7 +173,12 @@ static void answer_claim(enum status status, enum claim_result result)
     ledger_claimed_fn *done = fixture.claimed.done;
     assert_non_null(done);
     fixture.claimed.done = NULL; /* the answer may bring the next claim */
-    done(fixture.claimed.arg, status, result);
+    struct command *command = NULL;
+    if (status == STATUS_OK && (result == CLAIM_NEW || result == CLAIM_AGAIN)) {
+        command = fixture.claimed.command;
+        fixture.claimed.command = NULL;
+    }
+    done(fixture.claimed.arg, status, result, command);
 }
 
 static void answer_post(enum status status)
@@ -222,7 +262,7 @@ static int set_up(void **state)
     fixture.settings.route_count = 1;
     fixture.delivery =
         (struct delivery){.topic = slice_text("commands/start"), .qos = 1, .expiry_s = -1};
-    fixture.intake = intake_new(&fixture.settings, &fixture.counters, NULL, NULL);
+    fixture.intake = intake_new(&fixture.settings, &fixture.counters, NULL, NULL, NULL);
     return 0;
 }
 
@@ -262,6 +302,53 @@ static void test_whatever_the_ledger_finds_is_acknowledged_once_stored(void **st
         answer_claim(STATUS_OK, (enum claim_result)result);
         assert_settled(true);
     }
+}
+
+static void test_a_new_command_goes_to_dispatch_with_its_reservation(void **state)
+{
+    (void)state;
+    for (int is_slot_free = 0; is_slot_free <= 1; is_slot_free++) {
+        fixture.is_slot_free = is_slot_free;
+        deliver(COMMAND);
+        assert_int_equal(fixture.claimed.is_called_at_once, is_slot_free);
+        answer_claim(STATUS_OK, is_slot_free ? CLAIM_AGAIN : CLAIM_NEW);
+        assert_int_equal(fixture.was_called_at_once, is_slot_free);
+    }
+    assert_int_equal(fixture.reserve_count, 2);
+    assert_int_equal(fixture.dispatched_count, 2);
+    assert_int_equal(fixture.release_count, 0);
+}
+
+static void test_a_claim_that_comes_to_nothing_gives_its_reservation_back(void **state)
+{
+    static const enum claim_result NOT_OURS[] = {CLAIM_WAITS, CLAIM_REPLAYED, CLAIM_MISMATCH,
+                                                 CLAIM_REFUSED};
+    (void)state;
+    fixture.is_slot_free = true;
+    for (size_t i = 0; i < 4; i++) {
+        deliver(COMMAND);
+        answer_claim(STATUS_OK, NOT_OURS[i]);
+        assert_int_equal(fixture.release_count, i + 1);
+    }
+    deliver(COMMAND);
+    answer_claim(STATUS_STORE, CLAIM_NEW);
+    assert_int_equal(fixture.release_count, 5);
+    assert_int_equal(fixture.reserve_count, 5);
+    assert_int_equal(fixture.dispatched_count, 0);
+}
+
+static void test_nothing_is_reserved_for_a_command_that_may_not_begin(void **state)
+{
+    (void)state;
+    fixture.is_slot_free = true;
+    fixture.delivery.expiry_s = 0;
+    deliver(COMMAND);
+    assert_false(fixture.claimed.is_called_at_once);
+    answer_claim(STATUS_OK, CLAIM_REFUSED);
+    deliver("{}");
+    answer_post(STATUS_OK);
+    assert_int_equal(fixture.reserve_count, 0);
+    assert_int_equal(fixture.release_count, 0);
 }
 
 static void test_a_claim_that_cannot_be_stored_is_not_acknowledged(void **state)
@@ -507,7 +594,7 @@ static void test_deliveries_side_by_side_get_their_own_verdicts(void **state)
     answer_post(STATUS_OK);
     assert_int_equal(fixture.settled.receiver, other.receiver);
     assert_true(fixture.is_durable);
-    done(arg, STATUS_STORE, CLAIM_NEW);
+    done(arg, STATUS_STORE, CLAIM_NEW, NULL);
     assert_int_equal(fixture.settled.receiver, TICKET.receiver);
     assert_false(fixture.is_durable);
     assert_int_equal(fixture.settle_count, 2);
@@ -554,7 +641,7 @@ static void crash_over(const char *payload, int times)
         deliver(payload);
         blame_marks_charge(marks);
         intake_free(fixture.intake);
-        fixture.intake = intake_new(&fixture.settings, &fixture.counters, NULL, NULL);
+        fixture.intake = intake_new(&fixture.settings, &fixture.counters, NULL, NULL, NULL);
         gate = (struct blame_gate){0};
         blame_gate_join(&gate, ignore_freed, &other_party);
         intake_watch(fixture.intake, marks, &gate, count_set_aside, NULL);
@@ -702,6 +789,9 @@ int main(void)
         TEST(test_of_a_receiver_only_the_last_delivery_is_kept),
         TEST(test_what_is_kept_at_a_stop_is_left_to_the_broker),
         TEST(test_whatever_the_ledger_finds_is_acknowledged_once_stored),
+        TEST(test_a_new_command_goes_to_dispatch_with_its_reservation),
+        TEST(test_a_claim_that_comes_to_nothing_gives_its_reservation_back),
+        TEST(test_nothing_is_reserved_for_a_command_that_may_not_begin),
         TEST(test_a_claim_that_cannot_be_stored_is_not_acknowledged),
         TEST(test_a_refusal_that_cannot_be_stored_is_not_acknowledged),
         TEST(test_the_reply_to_goes_with_the_claim),

@@ -40,7 +40,7 @@ static void assert_charges(struct fixture *fixture, const char *token, uint32_t 
 static void test_each_end_during_a_call_is_charged(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->may_reserve = true;
+    fixture->is_called_at_once = true;
     fixture_claim(fixture, "t1");
     fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
     crash(fixture);
@@ -58,7 +58,7 @@ static void test_each_end_during_a_call_is_charged(void **state)
 static void test_calls_side_by_side_are_charged_without_being_alone(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->may_reserve = true;
+    fixture->is_called_at_once = true;
     fixture_claim(fixture, "t1");
     fixture_claim(fixture, "t2");
     fixture_expect(fixture, "claimed t1 calling\ndone t1 new\nclaimed t2 calling\ndone t2 new\n");
@@ -81,7 +81,7 @@ static void test_what_only_waits_is_not_charged(void **state)
 static void test_a_call_left_by_an_orderly_stop_is_not_charged(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->may_reserve = true;
+    fixture->is_called_at_once = true;
     fixture_claim(fixture, "t1");
     fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
     for (int i = 0; i < 4; i++) {
@@ -96,7 +96,7 @@ static void test_a_call_left_by_an_orderly_stop_is_not_charged(void **state)
 static void test_charges_go_with_the_move_that_drops_them(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->may_reserve = true;
+    fixture->is_called_at_once = true;
     fixture_claim(fixture, "t1");
     fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
     crash(fixture);

@@ -56,10 +56,10 @@ static void test_a_new_command_is_claimed(void **state)
     assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 1);
 }
 
-static void test_a_command_with_a_slot_is_claimed_as_calling(void **state)
+static void test_a_command_that_is_called_at_once_is_claimed_as_calling(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->may_reserve = true;
+    fixture->is_called_at_once = true;
     fixture_claim(fixture, "t1");
     fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
 }
@@ -207,7 +207,7 @@ static void test_an_unknown_outcome_goes_upstream_again_as_unsure(void **state)
     fixture_expect(fixture, "claimed t1 unsure\ndone t1 again\n");
     fixture_fail(fixture, "t1", RETENTION_UNSURE);
     fixture_expect(fixture, "posted unknown t1 OperationDenied to replies/t1\n");
-    fixture->may_reserve = true;
+    fixture->is_called_at_once = true;
     fixture_claim(fixture, "t1");
     fixture_expect(fixture, "claimed t1 recalling\ndone t1 again\n");
 }
@@ -350,47 +350,23 @@ static void test_too_many_duplicates_are_refused(void **state)
                             "posted succeeded t1 replayed to replies/t1\n");
 }
 
-/* ---- slots ---- */
+/* ---- called at once ---- */
 
-static void test_a_slot_that_was_not_needed_is_given_back(void **state)
+static void test_a_duplicate_of_a_claim_that_is_called_at_once_is_no_call(void **state)
 {
     struct fixture *fixture = *state;
     claim_and_succeed(fixture, "t1");
-    fixture->may_reserve = true;
+    fixture->is_called_at_once = true;
     fixture_claim(fixture, "t1");
-    fixture_expect(fixture,
-                   "released t1\nposted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
+    fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
     fixture_claim_as(fixture, &(struct fixture_claim){.token = "t1", .one_shot = true});
-    fixture_expect(fixture,
-                   "released t1\nposted failed t1 IdempotentParameterMismatch to replies/t1\n"
-                   "done t1 mismatch\n");
+    fixture_expect(fixture, "posted failed t1 IdempotentParameterMismatch to replies/t1\n"
+                            "done t1 mismatch\n");
     fixture_claim(fixture, "t2");
     fixture_expect(fixture, "claimed t2 calling\ndone t2 new\n");
     fixture_claim(fixture, "t2");
-    fixture_expect(fixture, "released t2\ndone t2 waits\n");
-}
-
-static void test_no_slot_is_asked_for_a_command_that_may_not_begin(void **state)
-{
-    struct fixture *fixture = *state;
-    fixture->may_reserve = true;
-    fixture_claim_as(fixture,
-                     &(struct fixture_claim){.token = "t1", .unless_found = ERROR_EXPIRED});
-    fixture_expect(fixture, "posted failed t1 Bridge.Expired to replies/t1\ndone t1 refused\n");
-    assert_int_equal(fixture->asked_count, 0);
-}
-
-static void test_a_command_does_not_overtake_an_earlier_one_of_its_group(void **state)
-{
-    struct fixture *fixture = *state;
-    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t1", .group = "g"});
-    fixture->may_reserve = true;
-    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t2", .group = "g"});
-    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t3", .group = "h"});
-    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\nclaimed t2 ready\ndone t2 new\n"
-                            "claimed t3 calling\ndone t3 new\n");
-    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t4", .group = "g"});
-    fixture_expect(fixture, "claimed t4 calling\ndone t4 new\n");
+    fixture_expect(fixture, "done t2 waits\n");
+    assert_int_equal(fixture_command(fixture, "t2")->attempts, 1);
 }
 
 /* ---- moves and restarts ---- */
@@ -415,7 +391,7 @@ static void test_a_call_in_flight_is_unsure_after_a_restart(void **state)
 static void test_a_pause_sets_the_state_at_once_and_is_kept(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->may_reserve = true;
+    fixture->is_called_at_once = true;
     fixture_claim(fixture, "nothing");
     fixture_claim(fixture, "unsure");
     fixture_expect(fixture, "claimed nothing calling\ndone nothing new\n"
@@ -435,7 +411,7 @@ static void test_a_pause_sets_the_state_at_once_and_is_kept(void **state)
 static void test_a_pause_alone_is_committed_soon(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->may_reserve = true;
+    fixture->is_called_at_once = true;
     fixture_claim(fixture, "t1");
     fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
     int64_t commits = fixture_counter(fixture, COUNTER_LEDGER_COMMITS);
@@ -701,7 +677,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_a_new_command_is_claimed),
-        FIXTURE_TEST(test_a_command_with_a_slot_is_claimed_as_calling),
+        FIXTURE_TEST(test_a_command_that_is_called_at_once_is_claimed_as_calling),
         FIXTURE_TEST(test_the_outcome_goes_to_its_reply_to),
         FIXTURE_TEST(test_an_accepted_word_comes_before_the_claim_is_done),
         FIXTURE_TEST(test_duplicates_in_work_wait_and_each_gets_its_own_reply),
@@ -721,9 +697,7 @@ int main(void)
         FIXTURE_TEST(test_new_commands_are_refused_while_too_many_are_unfinished),
         FIXTURE_TEST(test_unfinished_commands_of_an_earlier_run_count),
         FIXTURE_TEST(test_too_many_duplicates_are_refused),
-        FIXTURE_TEST(test_a_slot_that_was_not_needed_is_given_back),
-        FIXTURE_TEST(test_no_slot_is_asked_for_a_command_that_may_not_begin),
-        FIXTURE_TEST(test_a_command_does_not_overtake_an_earlier_one_of_its_group),
+        FIXTURE_TEST(test_a_duplicate_of_a_claim_that_is_called_at_once_is_no_call),
         FIXTURE_TEST(test_a_call_in_flight_is_unsure_after_a_restart),
         FIXTURE_TEST(test_a_pause_sets_the_state_at_once_and_is_kept),
         FIXTURE_TEST(test_a_pause_alone_is_committed_soon),
