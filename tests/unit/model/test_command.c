@@ -230,17 +230,36 @@ static void test_the_fingerprint_is_over_the_parameters_only(void **state)
     command_free(a);
 }
 
+static void check_fingerprint(bool one_shot, const char *expected)
+{
+    char hex[DIGEST_SHA256_HEX_BYTES];
+    struct command *command =
+        command_of_record(NULL, slice_text("StartDiskReplicaGroup"), slice_text("cn-beijing"),
+                          slice_text("pg-example"), slice_text("t"), one_shot);
+    digest_hex(command->fingerprint, sizeof command->fingerprint, hex);
+    assert_string_equal(hex, expected);
+    command_free(command);
+}
+
 /* Ledgers hold fingerprints: a change of how they are made would turn every repeat into a mismatch.
  */
 static void test_the_fingerprint_is_the_one_that_ledgers_hold(void **state)
 {
     (void)state;
-    uint8_t print[DIGEST_SHA256_BYTES];
-    char hex[DIGEST_SHA256_HEX_BYTES];
-    command_fingerprint("StartDiskReplicaGroup", slice_text("cn-beijing"), slice_text("pg-example"),
-                        false, print);
-    digest_hex(print, sizeof print, hex);
-    assert_string_equal(hex, "0658f828cec14c4c08eca92310b8494173a90c45c33d0d0a4d93786edfb35498");
+    check_fingerprint(false, "0658f828cec14c4c08eca92310b8494173a90c45c33d0d0a4d93786edfb35498");
+    check_fingerprint(true, "173fce4f82eeaf3d2ca0ef4e32fc170926101247db9a105c03fc8898fb11243c");
+}
+
+/* Ledgers hold derived tokens, too: the same message delivered again must get the same one. */
+static void test_a_derived_token_is_the_one_that_ledgers_hold(void **state)
+{
+    (void)state;
+    struct route route = start_route();
+    char token[DIGEST_SHA256_HEX_BYTES];
+    token_of(&route, slice_text("corr-1"), "{" NEEDED "}", token);
+    assert_string_equal(token, "bfeb088ba29baebba5e169c11e71b392fb2f740eac2b0db5bfb9a7530949ee68");
+    token_of(&route, slice_text("corr-1"), "{" NEEDED ",\"OneShot\":true}", token);
+    assert_string_equal(token, "bb8020295a867cb881b65fe597e286c4a8104c493ae6b01cecd0dfdf513c6c28");
 }
 
 int main(void)
@@ -253,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_a_command_owns_what_it_was_made_of),
         cmocka_unit_test(test_the_fingerprint_is_over_the_parameters_only),
         cmocka_unit_test(test_the_fingerprint_is_the_one_that_ledgers_hold),
+        cmocka_unit_test(test_a_derived_token_is_the_one_that_ledgers_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
