@@ -90,19 +90,20 @@ static void tell_refusal(const char *region, const struct attempt *attempt)
     }
 }
 
-static bool is_for_another_try(enum rule rule)
+static bool is_for_another_try(enum reaction reaction)
 {
-    return rule == RULE_RESIGN_ONCE || rule == RULE_CLOCK_ONCE || rule == RULE_CREDENTIALS_ONCE;
+    return reaction == REACTION_RESIGN_ONCE || reaction == REACTION_CLOCK_ONCE ||
+           reaction == REACTION_CREDENTIALS_ONCE;
 }
 
 static int code_of(const struct attempt *attempt)
 {
-    switch (attempt->rule) {
-    case RULE_DONE:
+    switch (attempt->reaction) {
+    case REACTION_DONE:
         return EX_OK;
-    case RULE_RETRY:
-    case RULE_THROTTLE:
-    case RULE_RETRY_UNSURE:
+    case REACTION_RETRY:
+    case REACTION_THROTTLE:
+    case REACTION_RETRY_UNSURE:
         return EX_UNAVAILABLE;
     default:
         return EX_CONFIG;
@@ -115,7 +116,7 @@ static void answered(void *arg, struct attempt *attempt)
 {
     struct online *online = arg;
     const char *region = online->regions[online->next];
-    if (is_for_another_try(attempt->rule) && !online->has_tried) {
+    if (is_for_another_try(attempt->reaction) && !online->has_tried) {
         online->has_tried = true;
         probe(online);
         return;

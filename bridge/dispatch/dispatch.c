@@ -408,33 +408,33 @@ static void answered(void *arg, struct attempt *attempt)
     struct task *task = arg;
     CRASH_POINT_PASS(BEFORE_ANSWER, slice_text(task->command->token));
     acquit(task);
-    switch (attempt->rule) {
-    case RULE_DONE:
+    switch (attempt->reaction) {
+    case REACTION_DONE:
         end(task, &attempt->outcome);
         break;
-    case RULE_REPLY:
-    case RULE_REPLY_BRIDGE:
+    case REACTION_REPLY:
+    case REACTION_REPLY_BRIDGE:
         end(task, says_all(task, &attempt->outcome) ? &attempt->outcome : NULL);
         break;
-    case RULE_COOLDOWN:
+    case REACTION_COOLDOWN:
         cool_down(task, attempt);
         break;
-    case RULE_RETRY:
+    case REACTION_RETRY:
         try_again(task, MOVE_NOTHING_DONE, attempt);
         break;
-    case RULE_THROTTLE:
+    case REACTION_THROTTLE:
         throttled(task, attempt);
         break;
-    case RULE_RETRY_UNSURE:
+    case REACTION_RETRY_UNSURE:
         try_again(task, MOVE_NO_ANSWER, attempt);
         break;
-    case RULE_RESIGN_ONCE:
+    case REACTION_RESIGN_ONCE:
         try_remedy(task, TASK_RESIGNED, attempt);
         break;
-    case RULE_CLOCK_ONCE:
+    case REACTION_CLOCK_ONCE:
         try_remedy(task, TASK_CLOCK_SET, attempt);
         break;
-    case RULE_CREDENTIALS_ONCE:
+    case REACTION_CREDENTIALS_ONCE:
         try_remedy(task, TASK_CREDENTIALS_RENEWED, attempt);
         break;
     }

@@ -106,7 +106,7 @@ static void watch_reach(struct ecs *ecs, enum http_result result)
 /* A proxy's page says nothing about the credentials, so only the API's own words count. */
 static void watch_credentials(struct ecs *ecs, const struct attempt *attempt)
 {
-    if (attempt->rule == RULE_CREDENTIALS_ONCE) {
+    if (attempt->reaction == REACTION_CREDENTIALS_ONCE) {
         set_trouble(ecs, ECS_TROUBLE_CREDENTIALS, true);
     } else if (!attempt->outcome.is_from_bridge) {
         set_trouble(ecs, ECS_TROUBLE_CREDENTIALS, false);
@@ -164,10 +164,11 @@ static void prepare_next(const struct call *call, const struct http_answer *answ
 {
     struct ecs *ecs = call->ecs;
     bool is_hopeless =
-        (attempt->rule == RULE_CLOCK_ONCE && measure_clock(ecs, answer) != STATUS_OK) ||
-        (attempt->rule == RULE_CREDENTIALS_ONCE && !credentials_refused(ecs->source, call->serial));
+        (attempt->reaction == REACTION_CLOCK_ONCE && measure_clock(ecs, answer) != STATUS_OK) ||
+        (attempt->reaction == REACTION_CREDENTIALS_ONCE &&
+         !credentials_refused(ecs->source, call->serial));
     if (is_hopeless) {
-        attempt->rule = RULE_REPLY_BRIDGE;
+        attempt->reaction = REACTION_REPLY_BRIDGE;
     }
 }
 
@@ -391,8 +392,8 @@ static void join_lines(char *text)
 static void answer_without_credentials(struct call *call, enum status status, const char *text)
 {
     struct ecs *ecs = call->ecs;
-    enum rule rule = status == STATUS_UNAVAILABLE ? RULE_RETRY : RULE_REPLY_BRIDGE;
-    call->attempt = (struct attempt){.rule = rule, .retry_after_ms = -1};
+    enum reaction reaction = status == STATUS_UNAVAILABLE ? REACTION_RETRY : REACTION_REPLY_BRIDGE;
+    call->attempt = (struct attempt){.reaction = reaction, .retry_after_ms = -1};
     outcome_of_error(&call->attempt.outcome, ERROR_NO_CREDENTIALS, text);
     join_lines(call->attempt.outcome.message);
     DL_DELETE(ecs->live, call);

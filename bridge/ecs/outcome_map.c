@@ -1,6 +1,7 @@
 /*
- * The table says what a code means; how an outcome is kept follows from its rule. What is no answer
- * of the API's kind is never a refusal: a proxy's page says nothing about what the API did.
+ * The table says what a code means; tables/reactions.def says how long its outcome is kept. What is
+ * no answer of the API's kind is never a refusal: a proxy's page says nothing about what the API
+ * did.
  */
 #include "ecs/outcome_map.h"
 
@@ -18,15 +19,15 @@ struct row {
     int http; /* 0: any */
     const char *code;
     enum category category;
-    enum rule rule;
+    enum reaction reaction;
     const char *hint;
     const char *hint_one_shot;
 };
 
 static const struct row rows[] = {
-#define OUTCOME(http, code, category, rule, hint, hint_one_shot) \
-    {http, code, CATEGORY_##category, RULE_##rule, hint, hint_one_shot},
-#define OUTCOME_OTHER(http_first, http_last, category, rule, hint)
+#define OUTCOME(http, code, category, reaction, hint, hint_one_shot) \
+    {http, code, CATEGORY_##category, REACTION_##reaction, hint, hint_one_shot},
+#define OUTCOME_OTHER(http_first, http_last, category, reaction, hint)
 #include "tables/outcomes.def"
 #undef OUTCOME
 #undef OUTCOME_OTHER
@@ -39,9 +40,9 @@ struct other_row {
 };
 
 static const struct other_row other_rows[] = {
-#define OUTCOME(http, code, category, rule, hint, hint_one_shot)
-#define OUTCOME_OTHER(http_first, http_last, category, rule, hint) \
-    {http_first, http_last, {0, "*", CATEGORY_##category, RULE_##rule, hint, NULL}},
+#define OUTCOME(http, code, category, reaction, hint, hint_one_shot)
+#define OUTCOME_OTHER(http_first, http_last, category, reaction, hint) \
+    {http_first, http_last, {0, "*", CATEGORY_##category, REACTION_##reaction, hint, NULL}},
 #include "tables/outcomes.def"
 #undef OUTCOME
 #undef OUTCOME_OTHER
@@ -55,24 +56,6 @@ struct mapping {
     struct api_answer api;
     struct attempt *attempt;
 };
-
-const char *rule_text(enum rule rule)
-{
-    static const char *const texts[] = {
-        [RULE_DONE] = "done",
-        [RULE_REPLY] = "reply",
-        [RULE_REPLY_BRIDGE] = "reply_bridge",
-        [RULE_COOLDOWN] = "cooldown",
-        [RULE_RETRY] = "retry",
-        [RULE_THROTTLE] = "throttle",
-        [RULE_RETRY_UNSURE] = "retry_unsure",
-        [RULE_RESIGN_ONCE] = "resign_once",
-        [RULE_CLOCK_ONCE] = "clock_once",
-        [RULE_CREDENTIALS_ONCE] = "credentials_once",
-    };
-    assert((unsigned)rule < sizeof texts / sizeof texts[0]);
-    return texts[rule];
-}
 
 void attempt_fini(struct attempt *attempt)
 {
@@ -141,26 +124,16 @@ static bool is_success_code(const struct buf *code)
 
 static enum retention retention_of(const struct row *row)
 {
-    switch (row->rule) {
-    case RULE_DONE:
-        return RETENTION_SUCCESS;
-    case RULE_REPLY:
-        /* Told at once, but it may go well the next time: nobody is served with a stored copy. */
-        return category_is_retryable(row->category) ? RETENTION_GIVEN_UP : RETENTION_REFUSAL;
-    case RULE_COOLDOWN:
-        return RETENTION_COOLDOWN;
-    case RULE_RETRY:
-    case RULE_THROTTLE:
+    static const enum retention retentions[] = {
+#define REACTION(id, retention, text) [REACTION_##id] = RETENTION_##retention,
+#include "tables/reactions.def"
+    };
+    /* Replied at once, but the next attempt may succeed: no duplicate is served with a stored copy.
+     */
+    if (row->reaction == REACTION_REPLY && category_is_retryable(row->category)) {
         return RETENTION_GIVEN_UP;
-    case RULE_RETRY_UNSURE:
-        return RETENTION_UNSURE;
-    case RULE_REPLY_BRIDGE:
-    case RULE_RESIGN_ONCE:
-    case RULE_CLOCK_ONCE:
-    case RULE_CREDENTIALS_ONCE:
-        break;
     }
-    return RETENTION_NOT;
+    return retentions[row->reaction];
 }
 
 static char *clean_word(const struct mapping *mapping, const struct buf *word)
@@ -212,7 +185,7 @@ static bool is_plain(const struct mapping *mapping, const struct buf *word)
 static void map_success(struct mapping *mapping)
 {
     struct buf *request_id = &mapping->api.request_id;
-    mapping->attempt->rule = RULE_DONE;
+    mapping->attempt->reaction = REACTION_DONE;
     mapping->attempt->outcome = (struct outcome){
         .status = OUTCOME_SUCCEEDED,
         .retention = RETENTION_SUCCESS,
@@ -232,9 +205,9 @@ static void map_row(struct mapping *mapping, const struct row *row)
         buf_append_text(&message, "The API gave no message.");
     }
     bool is_shot = row->hint_one_shot != NULL && mapping->command->one_shot;
-    attempt->rule = row->rule;
+    attempt->reaction = row->reaction;
     attempt->outcome = (struct outcome){
-        .status = row->rule == RULE_RETRY_UNSURE ? OUTCOME_UNKNOWN : OUTCOME_FAILED,
+        .status = row->reaction == REACTION_RETRY_UNSURE ? OUTCOME_UNKNOWN : OUTCOME_FAILED,
         .retention = retention_of(row),
         .request_id = request_id_of(mapping),
         .code = clean_word(mapping, &mapping->api.code),
@@ -245,19 +218,19 @@ static void map_row(struct mapping *mapping, const struct row *row)
         .retry_after_ms =
             category_is_retryable(row->category) ? mapping->answer->retry_after_ms : -1,
     };
-    if (row->rule == RULE_COOLDOWN) {
+    if (row->reaction == REACTION_COOLDOWN) {
         attempt->outcome.retry_after_ms = mapping->context->rpo_s * 1000 / 2;
     }
 }
 
 /* `text` is given away. */
-static void map_bridge_error(struct mapping *mapping, enum bridge_error error, enum rule rule,
-                             struct buf *text)
+static void map_bridge_error(struct mapping *mapping, enum bridge_error error,
+                             enum reaction reaction, struct buf *text)
 {
     struct attempt *attempt = mapping->attempt;
     struct slice prefix = utf8_prefix(buf_slice(text), ANSWER_MESSAGE_BYTES_MAX);
     text->data[prefix.length] = '\0';
-    attempt->rule = rule;
+    attempt->reaction = reaction;
     outcome_of_error(&attempt->outcome, error, text->data);
     attempt->outcome.http_status = mapping->answer->status;
     attempt->outcome.request_id = request_id_of(mapping);
@@ -280,7 +253,7 @@ static void map_no_definite_answer(struct mapping *mapping)
         free(code);
         append_message(mapping, buf_slice(&api->message), &text);
     }
-    map_bridge_error(mapping, ERROR_NO_DEFINITE_ANSWER, RULE_RETRY_UNSURE, &text);
+    map_bridge_error(mapping, ERROR_NO_DEFINITE_ANSWER, REACTION_RETRY_UNSURE, &text);
 }
 
 static void map_answer(struct mapping *mapping)
@@ -307,9 +280,9 @@ static void map_error_of_http(struct mapping *mapping)
     append_message(mapping, slice_text(mapping->answer->error), &text);
     buf_append_char(&text, '.');
     if (was_sent) {
-        map_bridge_error(mapping, ERROR_NO_DEFINITE_ANSWER, RULE_RETRY_UNSURE, &text);
+        map_bridge_error(mapping, ERROR_NO_DEFINITE_ANSWER, REACTION_RETRY_UNSURE, &text);
     } else {
-        map_bridge_error(mapping, ERROR_UNREACHABLE, RULE_RETRY, &text);
+        map_bridge_error(mapping, ERROR_UNREACHABLE, REACTION_RETRY, &text);
     }
 }
 

@@ -10,38 +10,25 @@ struct page_row {
     int http_last; /* 0: one number, or none where `http` is 0 */
     const char *code;
     enum category category;
-    enum rule rule;
+    enum reaction reaction;
     const char *hint;
     const char *hint_one_shot;
 };
 
 static const struct page_row page_rows[] = {
-#define OUTCOME(http, code, category, rule, hint, hint_one_shot) \
-    {http, 0, code, CATEGORY_##category, RULE_##rule, hint, hint_one_shot},
-#define OUTCOME_OTHER(http_first, http_last, category, rule, hint) \
-    {http_first, http_last, NULL, CATEGORY_##category, RULE_##rule, hint, NULL},
+#define OUTCOME(http, code, category, reaction, hint, hint_one_shot) \
+    {http, 0, code, CATEGORY_##category, REACTION_##reaction, hint, hint_one_shot},
+#define OUTCOME_OTHER(http_first, http_last, category, reaction, hint) \
+    {http_first, http_last, NULL, CATEGORY_##category, REACTION_##reaction, hint, NULL},
 #include "tables/outcomes.def"
 #undef OUTCOME
 #undef OUTCOME_OTHER
 };
 
-static const char *action_text(enum rule rule)
-{
-    static const char *const action_text[] = {
-        [RULE_DONE] = "tells the success",
-        [RULE_REPLY] = "replies at once",
-        [RULE_REPLY_BRIDGE] = "replies at once, keeps nothing",
-        [RULE_COOLDOWN] = "replies with RetryAfterMs, or waits where the route says so",
-        [RULE_RETRY] = "tries again, then `failed`",
-        [RULE_THROTTLE] = "slows the region down, tries again, then `failed`",
-        [RULE_RETRY_UNSURE] = "tries again with the same token, then `unknown`",
-        [RULE_RESIGN_ONCE] = "signs anew and tries again once, then replies",
-        [RULE_CLOCK_ONCE] = "measures its clock against the API's, tries again once, then replies",
-        [RULE_CREDENTIALS_ONCE] =
-            "refreshes its credentials where it can, tries again once, then replies",
-    };
-    return action_text[rule];
-}
+static const char *const reaction_texts[] = {
+#define REACTION(id, retention, text) [REACTION_##id] = text,
+#include "tables/reactions.def"
+};
 
 static void put_http(const struct page_row *row, struct buf *out)
 {
@@ -81,7 +68,7 @@ static void put_row(const struct page_row *row, struct buf *out)
         buf_printf(out, " | `%s`", row->code);
     }
     put_category(row->category, out);
-    put_cell(action_text(row->rule), out);
+    put_cell(reaction_texts[row->reaction], out);
     buf_append_text(out, " | ");
     put_cell(row->hint, out);
     if (row->hint_one_shot != NULL) {

@@ -38,10 +38,10 @@ void ecs_renew(struct ecs *ecs);
 /* Calls still out are dropped without a callback. Takes NULL. */
 void ecs_free(struct ecs *ecs);
 /*
- * `command` must stay until the callback. What a rule asks to be done before another attempt is
+ * `command` must stay until the callback. What a reaction asks to be done before another attempt is
  * done by then: the clock is measured, the refused credentials are forgotten. Where that cannot
- * help (no Date in the answer, no other credentials), RULE_CLOCK_ONCE and RULE_CREDENTIALS_ONCE
- * arrive as RULE_REPLY_BRIDGE.
+ * help (no Date in the answer, no other credentials), REACTION_CLOCK_ONCE and
+ * REACTION_CREDENTIALS_ONCE arrive as REACTION_REPLY_BRIDGE.
  */
 void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *answered, void *arg);
 /*

@@ -17,24 +17,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What to do after an attempt. */
-enum rule {
-    RULE_DONE,         /* succeeded */
-    RULE_REPLY,        /* a definite refusal of the command: tell it */
-    RULE_REPLY_BRIDGE, /* a refusal about the bridge itself (configuration): tell it, keep nothing
-                        */
-    RULE_COOLDOWN,     /* a definite refusal that time cures */
-    RULE_RETRY,        /* nothing was done: try again */
-    RULE_THROTTLE,     /* the same, and slow the region down */
-    RULE_RETRY_UNSURE, /* it may have had effect: try again with the same token */
-    RULE_RESIGN_ONCE,  /* sign again with a new nonce, once */
-    RULE_CLOCK_ONCE,   /* measure the clock offset, sign again, once */
-    RULE_CREDENTIALS_ONCE, /* refresh the credentials, try again once; then a refusal about the
-                              bridge */
+/* What to do after an attempt: REACTION_DONE and so on, see the table. */
+enum reaction {
+#define REACTION(id, retention, text) REACTION_##id,
+#include "tables/reactions.def"
 };
 
 struct attempt {
-    enum rule rule;
+    enum reaction reaction;
     struct outcome outcome; /* what to tell if this was the last word */
     int64_t retry_after_ms; /* the API's own, -1 for none */
 };
@@ -51,6 +41,5 @@ struct outcome_map_context {
 };
 void outcome_map(const struct http_answer *answer, const struct command *command,
                  const struct outcome_map_context *context, struct attempt *out_attempt);
-const char *rule_text(enum rule rule);
 
 #endif

@@ -29,14 +29,14 @@ static void check_attempt(const struct attempt *attempt)
     check_text(outcome->request_id, 128);
     check_text(outcome->code, 128);
     check_text(outcome->message, 1024);
-    if (attempt->rule == RULE_DONE) {
+    if (attempt->reaction == REACTION_DONE) {
         assert(outcome->status == OUTCOME_SUCCEEDED && outcome->request_id != NULL);
         assert(outcome->request_id[0] != '\0' && outcome->http_status / 100 == 2);
         return;
     }
     assert(outcome->status != OUTCOME_SUCCEEDED);
     assert(outcome->code != NULL && outcome->message != NULL && outcome->hint != NULL);
-    assert((outcome->status == OUTCOME_UNKNOWN) == (attempt->rule == RULE_RETRY_UNSURE));
+    assert((outcome->status == OUTCOME_UNKNOWN) == (attempt->reaction == REACTION_RETRY_UNSURE));
     assert((outcome->status == OUTCOME_UNKNOWN) == (outcome->retention == RETENTION_UNSURE));
 }
 

@@ -208,18 +208,18 @@ static void claim(const char *group, const char *token, int64_t deadline_ms)
     confirm(reserve(group, token, deadline_ms));
 }
 
-static void answer(size_t index, enum rule rule, const char *code, int64_t retry_after_ms)
+static void answer(size_t index, enum reaction reaction, const char *code, int64_t retry_after_ms)
 {
-    struct attempt attempt = {.rule = rule, .retry_after_ms = retry_after_ms};
-    attempt.outcome.status = rule == RULE_DONE           ? OUTCOME_SUCCEEDED
-                             : rule == RULE_RETRY_UNSURE ? OUTCOME_UNKNOWN
-                                                         : OUTCOME_FAILED;
-    attempt.outcome.retention = rule == RULE_REPLY          ? RETENTION_REFUSAL
-                                : rule == RULE_REPLY_BRIDGE ? RETENTION_NOT
-                                : rule == RULE_DONE         ? RETENTION_SUCCESS
-                                                            : RETENTION_GIVEN_UP;
+    struct attempt attempt = {.reaction = reaction, .retry_after_ms = retry_after_ms};
+    attempt.outcome.status = reaction == REACTION_DONE           ? OUTCOME_SUCCEEDED
+                             : reaction == REACTION_RETRY_UNSURE ? OUTCOME_UNKNOWN
+                                                                 : OUTCOME_FAILED;
+    attempt.outcome.retention = reaction == REACTION_REPLY          ? RETENTION_REFUSAL
+                                : reaction == REACTION_REPLY_BRIDGE ? RETENTION_NOT
+                                : reaction == REACTION_DONE         ? RETENTION_SUCCESS
+                                                                    : RETENTION_GIVEN_UP;
     attempt.outcome.code = mem_strdup(code);
-    attempt.outcome.retry_after_ms = rule == RULE_COOLDOWN ? retry_after_ms : -1;
+    attempt.outcome.retry_after_ms = reaction == REACTION_COOLDOWN ? retry_after_ms : -1;
     fixture.calls[index].answered(fixture.calls[index].arg, &attempt);
     outcome_fini(&attempt.outcome);
     record_starts();
@@ -269,7 +269,7 @@ static void test_a_reserved_command_is_called_at_once(void **state)
     (void)state;
     claim("g1", "t1", 10000);
     assert_called(0, "t1");
-    answer(0, RULE_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
     assert_done(0, "t1", OUTCOME_SUCCEEDED, "");
     assert_int_equal(fixture.done[0].attempts, 1);
 }
@@ -281,12 +281,12 @@ static void test_commands_of_a_group_are_called_one_at_a_time_in_order(void **st
     claim("g1", "t2", 10000);
     claim("g1", "t3", 10000);
     assert_int_equal(fixture.call_count, 1);
-    answer(0, RULE_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.call_count, 2);
     assert_called(1, "t2");
-    answer(1, RULE_REPLY, "X", -1);
+    answer(1, REACTION_REPLY, "X", -1);
     assert_called(2, "t3");
-    answer(2, RULE_DONE, NULL, -1);
+    answer(2, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.done_count, 3);
 }
 
@@ -300,14 +300,14 @@ static void test_a_suspect_is_called_alone_and_first(void **state)
     resume("g4", "t4", 1);
     claim("g5", "t5", 10000);
     assert_int_equal(fixture.call_count, 2); /* those that had begun before */
-    answer(0, RULE_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.call_count, 2);
-    answer(1, RULE_DONE, NULL, -1);
+    answer(1, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.call_count, 3);
     assert_called(2, "suspect");
     claim("g6", "t6", 10000);
     assert_int_equal(fixture.call_count, 3);
-    answer(2, RULE_DONE, NULL, -1);
+    answer(2, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.call_count, 6);
 }
 
@@ -319,10 +319,10 @@ static void test_suspects_are_called_one_after_the_other(void **state)
     resume("g3", "t3", 0);
     assert_int_equal(fixture.call_count, 1);
     assert_called(0, "s1");
-    answer(0, RULE_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.call_count, 2);
     assert_called(1, "s2");
-    answer(1, RULE_DONE, NULL, -1);
+    answer(1, REACTION_DONE, NULL, -1);
     assert_called(2, "t3");
 }
 
@@ -341,7 +341,7 @@ static void test_of_all_suspects_the_one_least_charged_alone_is_called_first(voi
         static const char *const ORDER[] = {"s1", "s2", "s3", "t4"};
         assert_int_equal(fixture.call_count, i + 1);
         assert_called(i, ORDER[i]);
-        answer(i, RULE_DONE, NULL, -1);
+        answer(i, REACTION_DONE, NULL, -1);
     }
 }
 
@@ -349,7 +349,7 @@ static void test_any_answer_clears_a_suspect(void **state)
 {
     (void)state;
     resume("g1", "s1", 2);
-    answer(0, RULE_RETRY_UNSURE, "InternalError", 10);
+    answer(0, REACTION_RETRY_UNSURE, "InternalError", 10);
     assert_int_equal(fixture.calls[0].command->charges.ends, 0);
     claim("g2", "t2", 10000);
     run(3, 0, 5000);
@@ -386,7 +386,7 @@ static void test_a_suspect_waits_for_one_that_is_no_command(void **state)
     record_starts();
     assert_called(0, "s1");
     assert_false(blame_gate_is_open(&gate, &other));
-    answer(0, RULE_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
     assert_true(blame_gate_is_open(&gate, &other));
 }
 
@@ -397,7 +397,7 @@ static void test_groups_run_side_by_side_up_to_the_limit(void **state)
     claim("g2", "t2", 10000);
     claim("g3", "t3", 10000);
     assert_int_equal(fixture.call_count, 2);
-    answer(1, RULE_DONE, NULL, -1);
+    answer(1, REACTION_DONE, NULL, -1);
     assert_called(2, "t3");
 }
 
@@ -406,11 +406,11 @@ static void test_a_command_that_is_tried_again_keeps_its_turn(void **state)
     (void)state;
     claim("g1", "t1", 10000);
     claim("g1", "t2", 10000);
-    answer(0, RULE_RETRY, "Bridge.Unreachable", 30);
+    answer(0, REACTION_RETRY, "Bridge.Unreachable", 30);
     assert_int_equal(fixture.call_count, 1);
     run(2, 0, 5000);
     assert_called(1, "t1");
-    answer(1, RULE_DONE, NULL, -1);
+    answer(1, REACTION_DONE, NULL, -1);
     assert_called(2, "t2");
     assert_int_equal(fixture.done[0].attempts, 2);
 }
@@ -419,7 +419,7 @@ static void test_nothing_done_until_the_deadline_is_a_failure_with_the_last_code
 {
     (void)state;
     claim("g1", "t1", 1000);
-    answer(0, RULE_THROTTLE, "Throttling.User", 5000);
+    answer(0, REACTION_THROTTLE, "Throttling.User", 5000);
     assert_done(0, "t1", OUTCOME_FAILED, "Throttling.User");
 }
 
@@ -427,10 +427,10 @@ static void test_once_unsure_a_later_throttling_cannot_make_it_a_failure(void **
 {
     (void)state;
     claim("g1", "t1", 2000);
-    answer(0, RULE_RETRY_UNSURE, "InternalError", 10);
+    answer(0, REACTION_RETRY_UNSURE, "InternalError", 10);
     assert_int_equal(fixture.last_pause, MOVE_NO_ANSWER);
     run(2, 0, 5000);
-    answer(1, RULE_THROTTLE, "Throttling", 60000);
+    answer(1, REACTION_THROTTLE, "Throttling", 60000);
     assert_done(0, "t1", OUTCOME_UNKNOWN, "InternalError");
 }
 
@@ -438,9 +438,9 @@ static void test_once_unsure_a_refusal_about_the_bridge_is_unknown(void **state)
 {
     (void)state;
     claim("g1", "t1", 2000);
-    answer(0, RULE_RETRY_UNSURE, "Bridge.NoDefiniteAnswer", 10);
+    answer(0, REACTION_RETRY_UNSURE, "Bridge.NoDefiniteAnswer", 10);
     run(2, 0, 5000);
-    answer(1, RULE_REPLY_BRIDGE, "InvalidAccessKeyId.NotFound", -1);
+    answer(1, REACTION_REPLY_BRIDGE, "InvalidAccessKeyId.NotFound", -1);
     assert_done(0, "t1", OUTCOME_UNKNOWN, "Bridge.NoDefiniteAnswer");
 }
 
@@ -448,9 +448,9 @@ static void test_once_unsure_a_definite_refusal_ends_it(void **state)
 {
     (void)state;
     claim("g1", "t1", 2000);
-    answer(0, RULE_RETRY_UNSURE, "Bridge.NoDefiniteAnswer", 10);
+    answer(0, REACTION_RETRY_UNSURE, "Bridge.NoDefiniteAnswer", 10);
     run(2, 0, 5000);
-    answer(1, RULE_REPLY, "NoSuchResource", -1);
+    answer(1, REACTION_REPLY, "NoSuchResource", -1);
     assert_done(0, "t1", OUTCOME_FAILED, "NoSuchResource");
 }
 
@@ -460,7 +460,7 @@ static void test_a_backoff_beyond_the_deadline_leaves_a_last_attempt_before_it(v
     int64_t begin_ms = clock_mono_ms();
     claim("g1", "t1", 700);
     for (size_t i = 0; fixture.done_count == 0; i++) {
-        answer(i, RULE_RETRY, "Bridge.Unreachable", -1);
+        answer(i, REACTION_RETRY, "Bridge.Unreachable", -1);
         run(i + 2, 1, 5000);
     }
     assert_true(clock_mono_ms() - begin_ms >= 450);
@@ -475,7 +475,7 @@ static void test_a_command_resumed_as_unsure_and_given_up_is_unknown(void **stat
     dispatch_resume(fixture.dispatch, command);
     run(1, 0, 5000);
     assert_int_equal(fixture.calls[0].command->state, STATE_RECALLING);
-    answer(0, RULE_RETRY, "Bridge.Unreachable", 60000);
+    answer(0, REACTION_RETRY, "Bridge.Unreachable", 60000);
     assert_done(0, "t1", OUTCOME_UNKNOWN, "Bridge.NoDefiniteAnswer");
 }
 
@@ -487,7 +487,7 @@ static void test_a_resumed_command_does_not_rest_beyond_its_deadline(void **stat
     dispatch_resume(fixture.dispatch, command);
     run(1, 0, 2000);
     assert_called(0, "t1");
-    answer(0, RULE_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
 }
 
 static void test_a_deadline_that_passes_in_line_is_told_then(void **state)
@@ -497,7 +497,7 @@ static void test_a_deadline_that_passes_in_line_is_told_then(void **state)
     claim("g1", "t2", 100);
     run(0, 1, 5000);
     assert_done(0, "t2", OUTCOME_FAILED, "Bridge.Expired");
-    answer(0, RULE_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.call_count, 1);
 }
 
@@ -505,9 +505,9 @@ static void test_a_new_signature_is_tried_once(void **state)
 {
     (void)state;
     claim("g1", "t1", 10000);
-    answer(0, RULE_RESIGN_ONCE, "SignatureNonceUsed", -1);
+    answer(0, REACTION_RESIGN_ONCE, "SignatureNonceUsed", -1);
     assert_int_equal(fixture.call_count, 2);
-    answer(1, RULE_RESIGN_ONCE, "SignatureNonceUsed", -1);
+    answer(1, REACTION_RESIGN_ONCE, "SignatureNonceUsed", -1);
     assert_done(0, "t1", OUTCOME_FAILED, "SignatureNonceUsed");
     assert_int_equal(fixture.done[0].attempts, 2);
 }
@@ -516,17 +516,17 @@ static void test_a_cooldown_is_told_or_waited_for_as_the_route_says(void **state
 {
     (void)state;
     claim("g1", "t1", 10000);
-    answer(0, RULE_COOLDOWN, "OperationDenied.ManualSyncLimit", 50);
+    answer(0, REACTION_COOLDOWN, "OperationDenied.ManualSyncLimit", 50);
     assert_done(0, "t1", OUTCOME_FAILED, "OperationDenied.ManualSyncLimit");
     fixture.route.may_defer_cooldown = true;
     claim("g1", "t2", 10000);
-    answer(1, RULE_COOLDOWN, "OperationDenied.ManualSyncLimit", 50);
+    answer(1, REACTION_COOLDOWN, "OperationDenied.ManualSyncLimit", 50);
     assert_int_equal(fixture.done_count, 1);
     run(3, 0, 5000);
-    answer(2, RULE_DONE, NULL, -1);
+    answer(2, REACTION_DONE, NULL, -1);
     assert_done(1, "t2", OUTCOME_SUCCEEDED, "");
     claim("g1", "t3", 1000);
-    answer(3, RULE_COOLDOWN, "OperationDenied.ManualSyncLimit", 60000);
+    answer(3, REACTION_COOLDOWN, "OperationDenied.ManualSyncLimit", 60000);
     assert_done(2, "t3", OUTCOME_FAILED, "OperationDenied.ManualSyncLimit");
 }
 
@@ -534,7 +534,7 @@ static void test_a_throttled_region_pauses_for_its_other_groups_too(void **state
 {
     (void)state;
     claim("g1", "t1", 10000);
-    answer(0, RULE_THROTTLE, "Throttling", 300);
+    answer(0, REACTION_THROTTLE, "Throttling", 300);
     int64_t begin_ms = clock_mono_ms();
     claim("g2", "t2", 10000);
     assert_int_equal(fixture.call_count, 1);
@@ -552,7 +552,7 @@ static void test_a_slot_reserved_in_vain_goes_to_the_next(void **state)
     release(duplicate);
     confirm(next);
     assert_called(0, "t1");
-    answer(0, RULE_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
     assert_int_equal(counter_get(&fixture.counters, COUNTER_CALLS_IN_FLIGHT), 0);
 }
 
@@ -561,7 +561,7 @@ static void test_a_command_does_not_overtake_a_claim_of_its_group_that_is_on_its
     (void)state;
     claim("g1", "t1", 10000);
     struct claim second = reserve("g1", "t2", 10000);
-    answer(0, RULE_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
     struct claim third = reserve("g1", "t3", 10000); /* the group has no command now */
     struct claim other = reserve("g2", "t4", 10000);
     assert_false(second.reservation.is_called_at_once);
@@ -571,7 +571,7 @@ static void test_a_command_does_not_overtake_a_claim_of_its_group_that_is_on_its
     confirm(third);
     assert_int_equal(fixture.call_count, 2);
     assert_called(1, "t2");
-    answer(1, RULE_DONE, NULL, -1);
+    answer(1, REACTION_DONE, NULL, -1);
     assert_called(2, "t3");
     release(other);
 }
@@ -599,11 +599,11 @@ static void test_a_reservation_outlives_the_last_command_in_line(void **state)
     struct claim next = reserve("g2", "t3", 10000);
     run(0, 1, 5000);
     assert_done(0, "t2", OUTCOME_FAILED, "Bridge.Expired");
-    answer(0, RULE_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.call_count, 1);
     confirm(next);
     assert_called(1, "t3");
-    answer(1, RULE_DONE, NULL, -1);
+    answer(1, REACTION_DONE, NULL, -1);
 }
 
 static void idle(void *arg)
@@ -635,7 +635,7 @@ static void test_a_stop_lets_calls_come_home_and_begins_none(void **state)
     dispatch_stop(fixture.dispatch, idle, NULL);
     run(0, 0, 50);
     assert_false(fixture.is_idle);
-    answer(0, RULE_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
     run(0, 0, 50);
     assert_true(fixture.is_idle);
     assert_int_equal(fixture.call_count, 1);

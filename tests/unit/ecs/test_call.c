@@ -36,7 +36,7 @@ struct fixture {
     enum ecs_trouble trouble;
     bool is_on;
     int answers;
-    enum rule rule;
+    enum reaction reaction;
     struct outcome outcome;
     int64_t retry_after_ms;
 };
@@ -53,7 +53,7 @@ static void take_answer(void *arg, struct attempt *attempt)
 {
     struct fixture *fixture = arg;
     fixture->answers++;
-    fixture->rule = attempt->rule;
+    fixture->reaction = attempt->reaction;
     fixture->retry_after_ms = attempt->retry_after_ms;
     outcome_fini(&fixture->outcome);
     fixture->outcome = attempt->outcome;
@@ -310,7 +310,7 @@ static void test_a_success_is_told(void **state)
     struct fixture *fixture = *state;
     begin(fixture);
     call_and_answer(fixture, 200, SUCCESS);
-    assert_int_equal(fixture->rule, RULE_DONE);
+    assert_int_equal(fixture->reaction, REACTION_DONE);
     assert_int_equal(fixture->outcome.status, OUTCOME_SUCCEEDED);
     assert_string_equal(fixture->outcome.request_id, "C123");
     assert_int_equal(fixture->trouble_count, 0);
@@ -326,9 +326,9 @@ static void test_calls_side_by_side_get_their_own_answers(void **state)
     fake_http_answer_text(first + 1, 404, REFUSAL("NoSuchResource", "m"));
     assert_int_equal(fixture->answers, 0);
     assert_int_equal(other.answers, 1);
-    assert_int_equal(other.rule, RULE_REPLY);
+    assert_int_equal(other.reaction, REACTION_REPLY);
     fake_http_answer_text(first, 200, SUCCESS);
-    assert_int_equal(fixture->rule, RULE_DONE);
+    assert_int_equal(fixture->reaction, REACTION_DONE);
     assert_int_equal(other.answers, 1);
     outcome_fini(&other.outcome);
 }
@@ -347,7 +347,7 @@ static void test_the_clock_is_measured_from_the_answer_and_later_dates_follow_it
         .error = "",
     };
     fake_http_answer(call(fixture), &answer);
-    assert_int_equal(fixture->rule, RULE_CLOCK_ONCE);
+    assert_int_equal(fixture->reaction, REACTION_CLOCK_ONCE);
     int64_t ahead_ms = date_of_request(call(fixture)) - clock_wall_ms();
     assert_in_range(llabs(ahead_ms - hour_ms), 0, SLOW_MS);
 }
@@ -357,7 +357,7 @@ static void test_a_wrong_clock_without_a_date_to_learn_from_is_told_at_once(void
     struct fixture *fixture = *state;
     begin(fixture);
     call_and_answer(fixture, 400, REFUSAL("InvalidTimeStamp.Expired", "m"));
-    assert_int_equal(fixture->rule, RULE_REPLY_BRIDGE);
+    assert_int_equal(fixture->reaction, REACTION_REPLY_BRIDGE);
     assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
     assert_int_equal(fixture->outcome.category, CATEGORY_CONFIGURATION);
 }
@@ -372,7 +372,7 @@ static void test_without_credentials_nothing_is_sent_and_the_next_turn_tells(voi
     loop_run(fixture->loop);
     assert_int_equal(fixture->answers, 1);
     assert_int_equal(fake_http_count(), 0);
-    assert_int_equal(fixture->rule, RULE_REPLY_BRIDGE);
+    assert_int_equal(fixture->reaction, REACTION_REPLY_BRIDGE);
     assert_int_equal(fixture->outcome.status, OUTCOME_FAILED);
     assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
     assert_string_equal(fixture->outcome.code, "Bridge.NoCredentials");
@@ -414,7 +414,7 @@ static void test_credentials_that_are_away_may_come_back(void **state)
     fake_http_answer_text(0, 503, "");
     assert_int_equal(fixture->answers, 0);
     loop_run(fixture->loop);
-    assert_int_equal(fixture->rule, RULE_RETRY);
+    assert_int_equal(fixture->reaction, REACTION_RETRY);
     assert_string_equal(fixture->outcome.code, "Bridge.NoCredentials");
     assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
     assert_int_equal(fixture->trouble, ECS_TROUBLE_CREDENTIALS);
@@ -447,19 +447,19 @@ static void test_a_refused_key_is_fetched_anew_once_for_all_calls(void **state)
     }
     give_credentials(0, "STS.first");
     fake_http_answer_text(1, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
-    assert_int_equal(fixture->rule, RULE_CREDENTIALS_ONCE);
+    assert_int_equal(fixture->reaction, REACTION_CREDENTIALS_ONCE);
     ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
     give_credentials(4, "STS.second");
     /* Late refusals of the first key do not touch the second. */
     fake_http_answer_text(2, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
-    assert_int_equal(fixture->rule, RULE_CREDENTIALS_ONCE);
+    assert_int_equal(fixture->reaction, REACTION_CREDENTIALS_ONCE);
     fake_http_answer_text(3, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
     ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
     assert_int_equal(fake_http_count(), 7);
     check_signed_by(5, "STS.second");
     check_signed_by(6, "STS.second");
     fake_http_answer_text(5, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
-    assert_int_equal(fixture->rule, RULE_REPLY_BRIDGE);
+    assert_int_equal(fixture->reaction, REACTION_REPLY_BRIDGE);
     fake_http_answer_text(6, 200, SUCCESS);
 }
 
@@ -472,7 +472,7 @@ static void test_a_probe_changes_nothing_and_names_no_group(void **state)
                         "https://ebs.cn-hangzhou.aliyuncs.com/?MaxResults=1&RegionId=cn-hangzhou");
     assert_string_equal(fake_http_header(0, "x-acs-action"), "DescribeDiskReplicaGroups");
     fake_http_answer_text(0, 200, "{\"RequestId\":\"C1\",\"ReplicaGroups\":[]}");
-    assert_int_equal(fixture->rule, RULE_DONE);
+    assert_int_equal(fixture->reaction, REACTION_DONE);
 }
 
 static void test_a_credential_refusal_is_trouble_until_the_api_says_something_else(void **state)
@@ -480,7 +480,7 @@ static void test_a_credential_refusal_is_trouble_until_the_api_says_something_el
     struct fixture *fixture = *state;
     begin(fixture);
     call_and_answer(fixture, 404, REFUSAL("InvalidAccessKeyId.NotFound", "m"));
-    assert_int_equal(fixture->rule, RULE_REPLY_BRIDGE); /* the environment has no others */
+    assert_int_equal(fixture->reaction, REACTION_REPLY_BRIDGE); /* the environment has no others */
     assert_int_equal(fixture->outcome.category, CATEGORY_DENIED);
     assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
     assert_int_equal(fixture->trouble_count, 1);
@@ -524,7 +524,7 @@ static void test_what_was_not_sent_is_tried_again_and_names_the_host(void **stat
     struct fixture *fixture = *state;
     begin(fixture);
     call_and_fail(fixture, HTTP_NOT_SENT, "Could not resolve host");
-    assert_int_equal(fixture->rule, RULE_RETRY);
+    assert_int_equal(fixture->reaction, REACTION_RETRY);
     assert_int_equal(fixture->outcome.status, OUTCOME_FAILED);
     assert_int_equal(fixture->outcome.retention, RETENTION_GIVEN_UP);
     assert_string_equal(fixture->outcome.code, "Bridge.Unreachable");
@@ -537,7 +537,7 @@ static void test_what_was_cut_may_have_had_effect(void **state)
     struct fixture *fixture = *state;
     begin(fixture);
     call_and_fail(fixture, HTTP_CUT, "Recv failure");
-    assert_int_equal(fixture->rule, RULE_RETRY_UNSURE);
+    assert_int_equal(fixture->reaction, REACTION_RETRY_UNSURE);
     assert_int_equal(fixture->outcome.status, OUTCOME_UNKNOWN);
     assert_int_equal(fixture->outcome.retention, RETENTION_UNSURE);
     assert_string_equal(fixture->outcome.code, "Bridge.NoDefiniteAnswer");
@@ -571,7 +571,7 @@ static void test_the_wait_the_api_asks_for_is_handed_on(void **state)
         .error = "",
     };
     fake_http_answer(call(fixture), &answer);
-    assert_int_equal(fixture->rule, RULE_THROTTLE);
+    assert_int_equal(fixture->reaction, REACTION_THROTTLE);
     assert_int_equal(fixture->retry_after_ms, 1234);
     assert_int_equal(fixture->outcome.retry_after_ms, 1234);
 }
