@@ -1,15 +1,10 @@
 /*
- * counters - what happened since start, counted; the metrics endpoint, the status message and the
- * log at stop read these.
+ * counters - what happened since the start, as numbers. The metrics page, the status message's
+ * Counts and the log line "accounting" read them.
  *
- * The names, kinds and meanings are tables/metrics.def. Every command that arrives is in exactly
- * one place (see the table):
+ * The table is tables/metrics.def; it also has the sum that holds over all commands.
  *
- *   received + resumed =
- *     succeeded + failed + unknown + refused + replayed + waiting + in work + not taken + being
- * taken
- *
- * Thread: any; relaxed atomics, read as a snapshot that is not a point in time.
+ * Thread: any; relaxed atomics. Values read one after the other need not belong to one moment.
  */
 #ifndef BASE_COUNTERS_H
 #define BASE_COUNTERS_H
@@ -18,7 +13,7 @@
 #include <stdint.h>
 
 enum counter {
-#define METRIC(id, name, kind, help) COUNTER_##id,
+#define METRIC(id, name, kind, count_name, log_name, help) COUNTER_##id,
 #include "tables/metrics.def"
 #undef METRIC
     COUNTER_COUNT
@@ -33,10 +28,14 @@ struct counters {
 struct counter_info {
     const char *name; /* Prometheus name without the "ecs_bridge_" in front */
     enum counter_kind kind;
+    const char *count_name; /* in the status message's Counts; NULL: not there */
+    const char *log_name;   /* in the log line "accounting"; NULL: not there */
     const char *help;
 };
 
 const struct counter_info *counter_info(enum counter counter);
+/* Writes the log line "accounting". */
+void counters_log(struct counters *counters);
 
 static inline void counter_add(struct counters *counters, enum counter counter, int64_t amount)
 {

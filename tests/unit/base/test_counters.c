@@ -58,6 +58,18 @@ static void test_the_table_is_in_the_order_of_the_enum(void **state)
     assert_int_equal(counter_info(COUNTER_IN_WORK)->kind, COUNTER_KIND_GAUGE);
 }
 
+static void test_a_row_of_the_accounting_has_both_names(void **state)
+{
+    (void)state;
+    int count = 0;
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        const struct counter_info *info = counter_info((enum counter)i);
+        assert_int_equal(info->count_name == NULL, info->log_name == NULL);
+        count += info->count_name != NULL;
+    }
+    assert_int_equal(count, 12);
+}
+
 static void test_values_are_added_set_and_read_apart(void **state)
 {
     (void)state;
@@ -101,6 +113,7 @@ int main(void)
         cmocka_unit_test(test_counters_end_in_total_and_gauges_do_not),
         cmocka_unit_test(test_no_name_stands_twice),
         cmocka_unit_test(test_the_table_is_in_the_order_of_the_enum),
+        cmocka_unit_test(test_a_row_of_the_accounting_has_both_names),
         cmocka_unit_test(test_values_are_added_set_and_read_apart),
         cmocka_unit_test(test_threads_lose_no_count),
     };
