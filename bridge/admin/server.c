@@ -1,11 +1,11 @@
 #include "admin/server.h"
 
 #include "base/mem.h"
+#include "pages.h"
 
 #include <microhttpd.h>
 
 #include <netdb.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -15,53 +15,25 @@
 
 struct admin {
     struct MHD_Daemon *daemon;
-    struct counters *counters;
-    atomic_bool is_ready;
+    struct admin_options options;
 };
 
-/* One page of the endpoint; renders into `out` and returns the HTTP status. */
-struct page {
-    const char *path;
-    const char *content_type;
-    unsigned (*render)(struct admin *admin, struct buf *out);
-};
-
-static unsigned render_livez(struct admin *admin, struct buf *out)
+static unsigned render_livez(const struct admin_options *options, struct buf *out)
 {
-    (void)admin;
+    (void)options;
     buf_append_text(out, "ok\n");
     return MHD_HTTP_OK;
 }
 
-static unsigned render_readyz(struct admin *admin, struct buf *out)
-{
-    bool is_ready = atomic_load(&admin->is_ready);
-    buf_append_text(out, is_ready ? "ready\n" : "not ready\n");
-    return is_ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
-}
-
-void admin_metrics(struct counters *counters, struct buf *out)
-{
-    for (int i = 0; i < COUNTER_COUNT; i++) {
-        const struct counter_info *info = counter_info((enum counter)i);
-        buf_printf(out, "# HELP ecs_bridge_%s %s\n# TYPE ecs_bridge_%s %s\necs_bridge_%s ",
-                   info->name, info->help, info->name,
-                   info->kind == COUNTER_KIND_GAUGE ? "gauge" : "counter", info->name);
-        buf_append_int(out, counter_get(counters, (enum counter)i));
-        buf_append_char(out, '\n');
-    }
-}
-
-static unsigned render_metrics(struct admin *admin, struct buf *out)
-{
-    admin_metrics(admin->counters, out);
-    return MHD_HTTP_OK;
-}
-
-static const struct page PAGES[] = {
+static const struct page {
+    const char *path;
+    const char *content_type;
+    unsigned (*render)(const struct admin_options *options, struct buf *out);
+} PAGES[] = {
     {"/livez", "text/plain; charset=utf-8", render_livez},
-    {"/readyz", "text/plain; charset=utf-8", render_readyz},
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", render_metrics},
+    {"/readyz", "text/plain; charset=utf-8", admin_page_readyz},
+    {"/status", "application/json", admin_page_status},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", admin_page_metrics},
 };
 
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status,
@@ -95,11 +67,11 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
     }
     for (size_t i = 0; i < sizeof PAGES / sizeof PAGES[0]; i++) {
         if (strcmp(url, PAGES[i].path) == 0) {
-            unsigned status = PAGES[i].render(admin, &body);
+            unsigned status = PAGES[i].render(&admin->options, &body);
             return answer(connection, status, PAGES[i].content_type, &body);
         }
     }
-    buf_append_text(&body, "this bridge has /livez, /readyz and /metrics\n");
+    buf_append_text(&body, "the pages are /livez, /readyz, /status and /metrics\n");
     return answer(connection, MHD_HTTP_NOT_FOUND, PAGES[0].content_type, &body);
 }
 
@@ -124,16 +96,16 @@ static enum status resolve(const char *listen, struct addrinfo **out_address, st
     return result == 0 ? STATUS_OK : STATUS_UNAVAILABLE;
 }
 
-enum status admin_new(const char *listen, struct counters *counters, struct admin **out_admin,
+enum status admin_new(const struct admin_options *options, struct admin **out_admin,
                       struct buf *out_why)
 {
     struct addrinfo *address = NULL;
-    enum status status = resolve(listen, &address, out_why);
+    enum status status = resolve(options->listen, &address, out_why);
     if (status != STATUS_OK) {
         return status;
     }
     struct admin *admin = mem_zalloc(1, sizeof *admin);
-    admin->counters = counters;
+    admin->options = *options;
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL |
                      (address->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
     admin->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, admin, MHD_OPTION_SOCK_ADDR,
@@ -146,17 +118,12 @@ enum status admin_new(const char *listen, struct counters *counters, struct admi
         buf_printf(out_why,
                    "admin.listen: cannot listen on %s; free the address, choose another, or set "
                    "\"\" to switch the endpoint off",
-                   listen);
+                   options->listen);
         free(admin);
         return STATUS_UNAVAILABLE;
     }
     *out_admin = admin;
     return STATUS_OK;
-}
-
-void admin_set_ready(struct admin *admin, bool is_ready)
-{
-    atomic_store(&admin->is_ready, is_ready);
 }
 
 int admin_port(const struct admin *admin)

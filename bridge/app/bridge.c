@@ -9,6 +9,7 @@
 
 #include "admin/server.h"
 #include "base/clock.h"
+#include "base/health.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -38,6 +39,9 @@
 #define STOP_MQTT_MS    1000
 #define STOP_LEDGER_MS  500
 
+/* How long a command that was set aside keeps the bridge degraded, so that somebody sees it. */
+#define SET_ASIDE_SHOWN_MS 60000
+
 /* The first two stop, the third has the accounting told, the fourth says that a lost session was
  * seen, the fifth has files read again. */
 static const int SIGNALS[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP};
@@ -49,6 +53,7 @@ static const int SIGNALS[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP};
 struct bridge {
     const struct settings *settings;
     struct counters counters;
+    struct health *health;
     struct tls_reload tls; /* in use */
     struct buf will;
     struct loop *loop;
@@ -147,7 +152,8 @@ static void told_done(void *arg)
 
 static void stop_tell(struct bridge *bridge)
 {
-    status_topic_stop(bridge->status_topic, bridge->stop_reason, told_done, bridge);
+    health_stop(bridge->health, bridge->stop_reason);
+    status_topic_flush(bridge->status_topic, told_done, bridge);
 }
 
 static void mqtt_stopped(void *arg)
@@ -180,30 +186,12 @@ static void step_timed_out(void *arg)
     }
 }
 
-/* Every command that arrived is in exactly one place: base/counters.h has the sum. */
-static void log_accounting(struct bridge *bridge)
-{
-    struct counters *counters = &bridge->counters;
-    LOG_INFO("accounting", LOG_INT("received", counter_get(counters, COUNTER_RECEIVED)),
-             LOG_INT("resumed", counter_get(counters, COUNTER_RESUMED)),
-             LOG_INT("succeeded", counter_get(counters, COUNTER_SUCCEEDED)),
-             LOG_INT("failed", counter_get(counters, COUNTER_FAILED)),
-             LOG_INT("unknown", counter_get(counters, COUNTER_UNKNOWN)),
-             LOG_INT("refused", counter_get(counters, COUNTER_REFUSED)),
-             LOG_INT("replayed", counter_get(counters, COUNTER_REPLAYED)),
-             LOG_INT("waiting", counter_get(counters, COUNTER_WAITING)),
-             LOG_INT("in_work", counter_get(counters, COUNTER_IN_WORK)),
-             LOG_INT("not_taken", counter_get(counters, COUNTER_NOT_TAKEN)),
-             LOG_INT("being_taken", counter_get(counters, COUNTER_TAKING)),
-             LOG_INT("outbox", counter_get(counters, COUNTER_OUTBOX_DEPTH)));
-}
-
 static void see_session_loss(struct bridge *bridge)
 {
-    bool was_shown = status_topic_session_lost_at_ms(bridge->status_topic) != 0;
+    bool was_shown = health_is_on(bridge->health, HEALTH_SESSION_LOST);
     LOG_INFO("session_loss_seen", LOG_TEXT("was_shown", was_shown ? "yes" : "no"));
     if (was_shown) {
-        status_topic_session_seen(bridge->status_topic);
+        health_set(bridge->health, HEALTH_SESSION_LOST, false);
         ledger_remember(bridge->ledger, META_SESSION_LOST, 0);
     }
 }
@@ -217,7 +205,7 @@ static void reload(struct bridge *bridge)
         ecs_renew(bridge->ecs);
         workers_renew(bridge->workers);
     }
-    status_topic_set(bridge->status_topic, HEALTH_RELOAD_FAILED, !is_usable);
+    health_set(bridge->health, HEALTH_RELOAD_FAILED, !is_usable);
 }
 
 /* The first signal stops in good order; a second one skips what is left of the present step. */
@@ -225,7 +213,7 @@ static void signalled(void *arg, int signal_number)
 {
     struct bridge *bridge = arg;
     if (signal_number == SIGUSR1) {
-        log_accounting(bridge);
+        counters_log(&bridge->counters);
         return;
     }
     if (signal_number == SIGUSR2) {
@@ -250,11 +238,16 @@ static void signalled(void *arg, int signal_number)
 
 /* The ledger's hooks. */
 
+static void on_set_aside(void *arg)
+{
+    health_set_for(((struct bridge *)arg)->health, HEALTH_COMMAND_SET_ASIDE, SET_ASIDE_SHOWN_MS);
+}
+
 static void on_resumed(void *arg, struct command *command)
 {
     struct bridge *bridge = arg;
     if (blame_of(&command->charges) == BLAME_SET_ASIDE) {
-        status_topic_set_aside(bridge->status_topic);
+        on_set_aside(bridge);
     }
     dispatch_resume(bridge->dispatch, command);
 }
@@ -275,7 +268,7 @@ static void on_store_health(void *arg, bool is_failing, const char *text)
     } else {
         LOG_INFO("store_available", LOG_TEXT("store", bridge->settings->ledger.store));
     }
-    status_topic_set(bridge->status_topic, HEALTH_STORE_UNAVAILABLE, is_failing);
+    health_set(bridge->health, HEALTH_STORE_UNAVAILABLE, is_failing);
 }
 
 /* The workers's hooks. */
@@ -322,7 +315,7 @@ static void on_publisher_changed(void *arg, bool is_up)
 {
     struct bridge *bridge = arg;
     notify_systemd(bridge);
-    status_topic_publisher_changed(bridge->status_topic, is_up);
+    health_set(bridge->health, HEALTH_NO_PUBLISHER, !is_up);
     outbox_publisher_changed(bridge->outbox, is_up,
                              !is_up && workers_has_publisher_crashed(bridge->workers));
 }
@@ -333,7 +326,7 @@ static void on_receivers_changed(void *arg, size_t up_count, size_t wanted_count
     struct bridge *bridge = arg;
     if (bridge->step == NULL) {
         notify_systemd(bridge);
-        status_topic_receivers_changed(bridge->status_topic, up_count, wanted_count);
+        health_set(bridge->health, HEALTH_NOT_SUBSCRIBED, up_count < wanted_count);
     }
 }
 
@@ -360,7 +353,7 @@ static void recall_session_loss(struct bridge *bridge)
 {
     int64_t at_ms = ledger_recall(bridge->ledger, META_SESSION_LOST, 0);
     if (at_ms != 0) {
-        status_topic_recall_session_lost(bridge->status_topic, at_ms);
+        health_set_since(bridge->health, HEALTH_SESSION_LOST, at_ms);
     }
 }
 
@@ -370,9 +363,14 @@ static void on_session_opened(void *arg, uint32_t receiver, const char *client_i
     struct bridge *bridge = arg;
     if (!is_session_present && bridge->has_session[receiver]) {
         counter_add(&bridge->counters, COUNTER_SESSIONS_LOST, 1);
-        status_topic_session_lost(bridge->status_topic, client_id, clock_wall_ms());
+        LOG_ERROR("session_lost", LOG_TEXT("client_id", client_id),
+                  LOG_TEXT("meaning", "the broker had forgotten this session: commands published "
+                                      "while the bridge was away may be lost"),
+                  LOG_TEXT("until", "SIGUSR2 says that somebody has seen it"));
+        /* Of several losses the first one's time stays: from then on commands may be lost. */
+        health_set(bridge->health, HEALTH_SESSION_LOST, true);
         ledger_remember(bridge->ledger, META_SESSION_LOST,
-                        status_topic_session_lost_at_ms(bridge->status_topic));
+                        health_since_ms(bridge->health, HEALTH_SESSION_LOST));
     }
     if (!bridge->has_session[receiver]) {
         char *key = session_key(bridge, receiver);
@@ -390,10 +388,10 @@ static void on_stopped(void *arg)
 static void on_trouble(void *arg, enum ecs_trouble trouble, bool is_on)
 {
     struct bridge *bridge = arg;
-    status_topic_set(bridge->status_topic,
-                     trouble == ECS_TROUBLE_CREDENTIALS ? HEALTH_CREDENTIALS_REFUSED
-                                                        : HEALTH_API_UNREACHABLE,
-                     is_on);
+    health_set(bridge->health,
+               trouble == ECS_TROUBLE_CREDENTIALS ? HEALTH_CREDENTIALS_REFUSED
+                                                  : HEALTH_API_UNREACHABLE,
+               is_on);
 }
 
 static int complain(int code, struct buf *why)
@@ -431,12 +429,14 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
 static void open_admin(struct bridge *bridge)
 {
     struct buf why = {0};
-    const char *listen = bridge->settings->admin.listen;
-    if (listen[0] == '\0') {
+    const struct admin_options options = {bridge->settings->admin.listen,
+                                          bridge->settings->instance, bridge->health,
+                                          &bridge->counters};
+    if (options.listen[0] == '\0') {
         return;
     }
-    if (admin_new(listen, &bridge->counters, &bridge->admin, &why) == STATUS_OK) {
-        LOG_INFO("admin_listening", LOG_TEXT("listen", listen),
+    if (admin_new(&options, &bridge->admin, &why) == STATUS_OK) {
+        LOG_INFO("admin_listening", LOG_TEXT("listen", options.listen),
                  LOG_INT("port", admin_port(bridge->admin)));
     } else {
         LOG_ERROR("admin_unavailable", LOG_SLICE("why", buf_slice(&why)));
@@ -456,11 +456,6 @@ static void make_workers(struct bridge *bridge, const char *program)
                                         .stopped = on_stopped};
     bridge->workers = workers_new(bridge->loop, bridge->settings, &bridge->tls.broker, program,
                                   buf_slice(&bridge->will), &bridge->counters, &hooks);
-}
-
-static void on_set_aside(void *arg)
-{
-    status_topic_set_aside(((struct bridge *)arg)->status_topic);
 }
 
 /* Beside the ledger's file, in the working directory where it has none. */
@@ -485,7 +480,9 @@ static int build(struct bridge *bridge, const char *program)
     bridge->loop = loop_new();
     bridge->step_timer = loop_timer_new(bridge->loop, step_timed_out, bridge);
     bridge->systemd = systemd_new(bridge->loop);
-    bridge->status_topic = status_topic_new(bridge->loop, bridge->settings, &bridge->counters);
+    bridge->health = health_new(bridge->loop);
+    bridge->status_topic =
+        status_topic_new(bridge->loop, bridge->settings, bridge->health, &bridge->counters);
     bridge->dispatch = dispatch_new(bridge->loop, bridge->settings, &bridge->counters);
     bridge->outbox = outbox_new(bridge->loop, &bridge->counters);
     int code = tls_reload_load(&bridge->tls, bridge->settings) == STATUS_OK ? EX_OK : EX_CONFIG;
@@ -533,7 +530,7 @@ static void hear_signals(struct bridge *bridge)
 static void start(struct bridge *bridge)
 {
     hear_signals(bridge);
-    status_topic_connect(bridge->status_topic, bridge->workers, bridge->admin);
+    status_topic_connect(bridge->status_topic, bridge->workers);
     dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
     recall_sessions(bridge);
     recall_session_loss(bridge);
@@ -560,6 +557,7 @@ static void take_apart(struct bridge *bridge)
     outbox_free(bridge->outbox);
     dispatch_free(bridge->dispatch);
     status_topic_free(bridge->status_topic);
+    health_free(bridge->health);
     loop_timer_free(bridge->step_timer);
     systemd_free(bridge->systemd);
     loop_free(bridge->loop);
@@ -583,7 +581,7 @@ int bridge_run(const struct settings *settings, const char *program)
                  LOG_TEXT("durability", settings->ledger.durability));
         start(bridge);
         loop_run(bridge->loop);
-        log_accounting(bridge);
+        counters_log(&bridge->counters);
         LOG_INFO("stopped", LOG_TEXT("instance", settings->instance));
     }
     take_apart(bridge);

@@ -66,6 +66,10 @@ static void test_a_bridge_that_is_online_is_alive_and_ready(struct fixture *fixt
     assert_int_equal(get(port, "/readyz"), 200);
     assert_int_equal(get(port, "/metrics"), 200);
     assert_int_equal(get(port, "/nothing"), 404);
+    char *status = NULL;
+    assert_int_equal(http_exchange(port, "GET", "/status", NULL, &status), 200);
+    assert_non_null(strstr(status, "{\"State\":\"online\",\"Instance\":"));
+    free(status);
     bridge_stop(bridge);
     assert_int_equal(get(port, "/livez"), 0);
 }

@@ -1,7 +1,5 @@
-/*
- * Presence between a port and an admin endpoint that write down what they are told, with timers the
- * test moves.
- */
+/* The status topic with a fake publisher that keeps the last message, on timers that the test
+ * moves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,24 +17,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STARTING_MS   5000
-#define TELL_AGAIN_MS 5000
-#define SET_ASIDE_MS  60000
-#define LOST_AT_MS    INT64_C(1767323045123) /* 2026-01-02T03:04:05.123Z */
+#define STARTING_MS 5000
+#define RETRY_MS    5000
 
 static struct {
     struct settings settings;
     struct counters counters;
+    struct health *health;
     struct status_topic *status_topic;
     size_t published_count;
     struct message message; /* the last, points into `bytes` */
     struct buf bytes;
     struct json *body;
-    bool is_ready;
-    int told_count;
+    int flushed_count;
 } fixture;
 
-/* ---- the port and the endpoint of this test ---- */
+/* ---- the fake publisher ---- */
 
 static void read_message(struct slice message)
 {
@@ -57,26 +53,31 @@ void workers_publish(struct workers *port, int64_t id, struct slice message)
     fixture.published_count++;
 }
 
-void admin_set_ready(struct admin *admin, bool is_ready)
-{
-    (void)admin;
-    fixture.is_ready = is_ready;
-}
-
 /* ---- verbs ---- */
+
+static void set(enum health_reason reason, bool is_on)
+{
+    health_set(fixture.health, reason, is_on);
+}
 
 static void come_online(void)
 {
-    status_topic_publisher_changed(fixture.status_topic, true);
-    status_topic_receivers_changed(fixture.status_topic, 1, 1);
+    set(HEALTH_NO_PUBLISHER, false);
+    set(HEALTH_NOT_SUBSCRIBED, false);
     status_topic_published(fixture.status_topic);
     assert_int_equal(fixture.published_count, 1);
 }
 
-static void told(void *arg)
+static void flushed(void *arg)
 {
     assert_ptr_equal(arg, &fixture);
-    fixture.told_count++;
+    fixture.flushed_count++;
+}
+
+static void stop(void)
+{
+    health_stop(fixture.health, "stopped");
+    status_topic_flush(fixture.status_topic, flushed, &fixture);
 }
 
 static void assert_field(const char *name, const char *text)
@@ -87,13 +88,13 @@ static void assert_field(const char *name, const char *text)
     free(copy);
 }
 
-static void assert_told(size_t count, const char *state)
+static void assert_published(size_t count, const char *state)
 {
     assert_int_equal(fixture.published_count, count);
     assert_field("State", state);
 }
 
-/* The reasons told last, with a blank between them. */
+/* The reasons published last, with a blank between them. */
 static void assert_reasons(const char *text)
 {
     struct buf reasons = {0};
@@ -109,14 +110,13 @@ static void assert_reasons(const char *text)
 
 static int set_up(void **state)
 {
-    /* Only handed through. */
-    static char admin;
     (void)state;
     memset(&fixture, 0, sizeof fixture);
     fixture.settings.instance = "i-1";
     fixture.settings.topics.status = "status/{Instance}";
-    fixture.status_topic = status_topic_new(NULL, &fixture.settings, &fixture.counters);
-    status_topic_connect(fixture.status_topic, NULL, (struct admin *)(void *)&admin);
+    fixture.health = health_new(NULL);
+    fixture.status_topic =
+        status_topic_new(NULL, &fixture.settings, fixture.health, &fixture.counters);
     return 0;
 }
 
@@ -124,6 +124,7 @@ static int tear_down(void **state)
 {
     (void)state;
     status_topic_free(fixture.status_topic);
+    health_free(fixture.health);
     assert_int_equal(fake_timers_count(), 0);
     json_free(fixture.body);
     buf_fini(&fixture.bytes);
@@ -132,30 +133,27 @@ static int tear_down(void **state)
 
 /* ---- tests ---- */
 
-static void test_it_is_online_when_all_receivers_and_the_publisher_stand(void **state)
+static void test_it_is_online_when_all_receivers_are_subscribed(void **state)
 {
     (void)state;
-    status_topic_receivers_changed(fixture.status_topic, 1, 2);
-    status_topic_publisher_changed(fixture.status_topic, true);
+    set(HEALTH_NO_PUBLISHER, false);
     assert_int_equal(fixture.published_count, 0);
-    assert_false(fixture.is_ready);
-    status_topic_receivers_changed(fixture.status_topic, 2, 2);
-    assert_told(1, "online");
-    assert_true(fixture.is_ready);
+    set(HEALTH_NOT_SUBSCRIBED, false);
+    assert_published(1, "online");
     assert_null(json_member(fixture.body, "Reasons"));
     assert_field("Instance", "i-1");
     assert_non_null(json_member(fixture.body, "At"));
 }
 
-static void test_it_is_not_ready_without_a_publisher(void **state)
+static void test_nothing_is_published_without_a_publisher(void **state)
 {
     (void)state;
-    status_topic_receivers_changed(fixture.status_topic, 1, 1);
-    assert_false(fixture.is_ready);
+    set(HEALTH_NOT_SUBSCRIBED, false);
+    set(HEALTH_API_UNREACHABLE, true);
     assert_int_equal(fixture.published_count, 0);
-    status_topic_publisher_changed(fixture.status_topic, true);
-    assert_told(1, "online");
-    assert_true(fixture.is_ready);
+    set(HEALTH_NO_PUBLISHER, false);
+    assert_published(1, "degraded");
+    assert_reasons("api_unreachable");
 }
 
 static void test_the_state_is_a_retained_message_that_does_not_expire(void **state)
@@ -172,18 +170,18 @@ static void test_the_state_is_a_retained_message_that_does_not_expire(void **sta
 static void test_receivers_may_take_a_moment_at_start(void **state)
 {
     (void)state;
-    status_topic_publisher_changed(fixture.status_topic, true);
+    set(HEALTH_NO_PUBLISHER, false);
     fake_timers_advance(STARTING_MS - 1);
     assert_int_equal(fixture.published_count, 0);
     fake_timers_advance(1);
-    assert_told(1, "degraded");
+    assert_published(1, "degraded");
     assert_reasons("not_subscribed");
     status_topic_published(fixture.status_topic);
-    status_topic_receivers_changed(fixture.status_topic, 1, 1);
-    assert_told(2, "online");
+    set(HEALTH_NOT_SUBSCRIBED, false);
+    assert_published(2, "online");
 }
 
-static void test_the_end_of_the_start_is_not_told_to_one_that_is_online(void **state)
+static void test_the_end_of_the_starting_time_is_not_published_when_online(void **state)
 {
     (void)state;
     come_online();
@@ -191,21 +189,21 @@ static void test_the_end_of_the_start_is_not_told_to_one_that_is_online(void **s
     assert_int_equal(fixture.published_count, 1);
 }
 
-static void test_every_reason_is_told_and_ends(void **state)
+static void test_every_reason_is_published_and_ends(void **state)
 {
     (void)state;
-    static const char *const WORDS[HEALTH_REASON_COUNT] = {
-        "not_subscribed",  "session_lost",      "credentials_refused", "store_unavailable",
-        "api_unreachable", "command_set_aside", "reload_failed"};
+    size_t count = 1;
     come_online();
     for (int i = 0; i < HEALTH_REASON_COUNT; i++) {
-        status_topic_set(fixture.status_topic, (enum health_reason)i, true);
-        assert_told((size_t)(2 * i + 2), "degraded");
-        assert_reasons(WORDS[i]);
-        status_topic_published(fixture.status_topic);
-        status_topic_set(fixture.status_topic, (enum health_reason)i, false);
-        assert_told((size_t)(2 * i + 3), "online");
-        status_topic_published(fixture.status_topic);
+        if (i != HEALTH_NO_PUBLISHER) {
+            set((enum health_reason)i, true);
+            assert_published(++count, "degraded");
+            assert_reasons(health_reason_info((enum health_reason)i)->name);
+            status_topic_published(fixture.status_topic);
+            set((enum health_reason)i, false);
+            assert_published(++count, "online");
+            status_topic_published(fixture.status_topic);
+        }
     }
 }
 
@@ -213,52 +211,37 @@ static void test_reasons_add_up(void **state)
 {
     (void)state;
     come_online();
-    status_topic_set(fixture.status_topic, HEALTH_API_UNREACHABLE, true);
+    set(HEALTH_API_UNREACHABLE, true);
     status_topic_published(fixture.status_topic);
-    status_topic_receivers_changed(fixture.status_topic, 0, 1);
-    assert_told(3, "degraded");
+    set(HEALTH_NOT_SUBSCRIBED, true);
+    assert_published(3, "degraded");
     assert_reasons("not_subscribed api_unreachable");
     status_topic_published(fixture.status_topic);
-    status_topic_receivers_changed(fixture.status_topic, 1, 1);
-    assert_told(4, "degraded");
+    set(HEALTH_NOT_SUBSCRIBED, false);
+    assert_published(4, "degraded");
     assert_reasons("api_unreachable");
 }
 
-static void test_a_reason_that_stands_already_is_not_told_again(void **state)
+static void test_a_reason_that_is_on_is_not_published_again(void **state)
 {
     (void)state;
     come_online();
-    status_topic_set(fixture.status_topic, HEALTH_API_UNREACHABLE, false);
-    status_topic_receivers_changed(fixture.status_topic, 1, 1);
+    set(HEALTH_API_UNREACHABLE, false);
+    set(HEALTH_NOT_SUBSCRIBED, false);
     assert_int_equal(fixture.published_count, 1);
 }
 
-static void test_only_what_keeps_commands_away_makes_it_not_ready(void **state)
+static void test_changes_during_a_publish_end_in_one_message_with_the_last_state(void **state)
 {
     (void)state;
     come_online();
-    status_topic_set(fixture.status_topic, HEALTH_API_UNREACHABLE, true);
-    status_topic_set(fixture.status_topic, HEALTH_CREDENTIALS_REFUSED, true);
-    assert_true(fixture.is_ready);
-    status_topic_set(fixture.status_topic, HEALTH_STORE_UNAVAILABLE, true);
-    assert_false(fixture.is_ready);
-    status_topic_set(fixture.status_topic, HEALTH_STORE_UNAVAILABLE, false);
-    assert_true(fixture.is_ready);
-    status_topic_receivers_changed(fixture.status_topic, 0, 1);
-    assert_false(fixture.is_ready);
-}
-
-static void test_changes_while_telling_are_told_as_the_last_state(void **state)
-{
-    (void)state;
-    come_online();
-    status_topic_set(fixture.status_topic, HEALTH_API_UNREACHABLE, true);
-    status_topic_set(fixture.status_topic, HEALTH_STORE_UNAVAILABLE, true);
-    status_topic_set(fixture.status_topic, HEALTH_API_UNREACHABLE, false);
-    assert_told(2, "degraded");
+    set(HEALTH_API_UNREACHABLE, true);
+    set(HEALTH_STORE_UNAVAILABLE, true);
+    set(HEALTH_API_UNREACHABLE, false);
+    assert_published(2, "degraded");
     assert_reasons("api_unreachable");
     status_topic_published(fixture.status_topic);
-    assert_told(3, "degraded");
+    assert_published(3, "degraded");
     assert_reasons("store_unavailable");
     status_topic_published(fixture.status_topic);
     assert_int_equal(fixture.published_count, 3);
@@ -268,99 +251,56 @@ static void test_a_new_publisher_begins_with_the_present_state(void **state)
 {
     (void)state;
     come_online();
-    status_topic_set(fixture.status_topic, HEALTH_API_UNREACHABLE, true);
-    status_topic_publisher_changed(fixture.status_topic, false);
-    status_topic_set(fixture.status_topic, HEALTH_API_UNREACHABLE, false);
+    set(HEALTH_API_UNREACHABLE, true);
+    set(HEALTH_NO_PUBLISHER, true);
+    set(HEALTH_API_UNREACHABLE, false);
     assert_int_equal(fixture.published_count, 2);
-    assert_false(fixture.is_ready);
-    status_topic_publisher_changed(fixture.status_topic, true);
-    assert_told(3, "online");
-    assert_true(fixture.is_ready);
+    set(HEALTH_NO_PUBLISHER, false);
+    assert_published(3, "online");
 }
 
-static void test_a_state_the_broker_did_not_take_for_now_is_told_again(void **state)
+static void test_a_state_the_broker_did_not_take_for_now_is_published_again(void **state)
 {
     (void)state;
-    status_topic_receivers_changed(fixture.status_topic, 1, 1);
-    status_topic_publisher_changed(fixture.status_topic, true);
+    set(HEALTH_NOT_SUBSCRIBED, false);
+    set(HEALTH_NO_PUBLISHER, false);
     status_topic_unpublished(fixture.status_topic, false, slice_text("quota exceeded"));
-    fake_timers_advance(TELL_AGAIN_MS - 1);
+    fake_timers_advance(RETRY_MS - 1);
     assert_int_equal(fixture.published_count, 1);
     fake_timers_advance(1);
-    assert_told(2, "online");
+    assert_published(2, "online");
     status_topic_published(fixture.status_topic);
-    fake_timers_advance(TELL_AGAIN_MS);
+    fake_timers_advance(RETRY_MS);
     assert_int_equal(fixture.published_count, 2);
 }
 
-static void test_a_newer_state_takes_the_place_of_one_to_tell_again(void **state)
+static void test_a_newer_state_replaces_one_that_waits_for_its_retry(void **state)
 {
     (void)state;
-    status_topic_receivers_changed(fixture.status_topic, 1, 1);
-    status_topic_publisher_changed(fixture.status_topic, true);
+    set(HEALTH_NOT_SUBSCRIBED, false);
+    set(HEALTH_NO_PUBLISHER, false);
     status_topic_unpublished(fixture.status_topic, false, slice_text("quota exceeded"));
-    status_topic_set(fixture.status_topic, HEALTH_API_UNREACHABLE, true);
-    status_topic_set(fixture.status_topic, HEALTH_STORE_UNAVAILABLE, true);
-    assert_told(2, "degraded");
+    set(HEALTH_API_UNREACHABLE, true);
+    set(HEALTH_STORE_UNAVAILABLE, true);
+    assert_published(2, "degraded");
     status_topic_unpublished(fixture.status_topic, false, slice_text("quota exceeded"));
-    assert_told(3, "degraded");
-    fake_timers_advance(TELL_AGAIN_MS);
+    assert_published(3, "degraded");
+    fake_timers_advance(RETRY_MS);
     status_topic_published(fixture.status_topic);
-    fake_timers_advance(TELL_AGAIN_MS);
+    fake_timers_advance(RETRY_MS);
     assert_int_equal(fixture.published_count, 3);
 }
 
-static void test_a_state_the_broker_never_takes_is_not_told_again(void **state)
+static void test_a_state_the_broker_never_takes_is_not_published_again(void **state)
 {
     (void)state;
-    status_topic_receivers_changed(fixture.status_topic, 1, 1);
-    status_topic_publisher_changed(fixture.status_topic, true);
+    set(HEALTH_NOT_SUBSCRIBED, false);
+    set(HEALTH_NO_PUBLISHER, false);
     status_topic_unpublished(fixture.status_topic, true, slice_text("not authorised"));
-    fake_timers_advance(TELL_AGAIN_MS);
+    fake_timers_advance(RETRY_MS);
     assert_int_equal(fixture.published_count, 1);
-    status_topic_set(fixture.status_topic, HEALTH_API_UNREACHABLE, true);
-    assert_told(2, "degraded");
-}
-
-static void test_a_lost_session_is_shown_until_somebody_has_seen_it(void **state)
-{
-    (void)state;
-    come_online();
-    status_topic_session_lost(fixture.status_topic, "client-1", LOST_AT_MS);
-    assert_told(2, "degraded");
-    assert_reasons("session_lost");
-    assert_field("SessionLostAt", "2026-01-02T03:04:05.123Z");
-    status_topic_published(fixture.status_topic);
-    fake_timers_advance(INT64_C(7) * 86400000);
-    assert_int_equal(fixture.published_count, 2);
-    status_topic_session_seen(fixture.status_topic);
-    assert_told(3, "online");
-    assert_null(json_member(fixture.body, "SessionLostAt"));
-}
-
-static void test_of_several_lost_sessions_the_first_time_is_told(void **state)
-{
-    (void)state;
-    come_online();
-    status_topic_session_lost(fixture.status_topic, "client-1", LOST_AT_MS);
-    status_topic_published(fixture.status_topic);
-    status_topic_session_lost(fixture.status_topic, "client-2", LOST_AT_MS + 60000);
-    assert_int_equal(fixture.published_count, 2);
-    assert_true(status_topic_session_lost_at_ms(fixture.status_topic) == LOST_AT_MS);
-}
-
-static void test_a_session_that_was_lost_before_the_restart_is_shown_again(void **state)
-{
-    (void)state;
-    status_topic_recall_session_lost(fixture.status_topic, LOST_AT_MS);
-    status_topic_publisher_changed(fixture.status_topic, true);
-    status_topic_receivers_changed(fixture.status_topic, 1, 1);
-    assert_told(1, "degraded");
-    assert_reasons("session_lost");
-    assert_field("SessionLostAt", "2026-01-02T03:04:05.123Z");
-    status_topic_published(fixture.status_topic);
-    status_topic_session_seen(fixture.status_topic);
-    assert_told(2, "online");
+    set(HEALTH_API_UNREACHABLE, true);
+    assert_published(2, "degraded");
 }
 
 /* ---- counts ---- */
@@ -400,7 +340,7 @@ static void test_the_state_comes_with_the_counts(void **state)
     assert_count("Outbox", 100 + COUNTER_OUTBOX_DEPTH);
 }
 
-static void test_changed_counts_are_told_together_after_a_while(void **state)
+static void test_changed_counts_are_published_together_after_a_while(void **state)
 {
     (void)state;
     come_online();
@@ -410,11 +350,11 @@ static void test_changed_counts_are_told_together_after_a_while(void **state)
     fake_timers_advance(STATUS_TOPIC_COUNTS_MS - 1);
     assert_int_equal(fixture.published_count, 1);
     fake_timers_advance(1);
-    assert_told(2, "online");
+    assert_published(2, "online");
     assert_count("Received", 1000);
 }
 
-static void test_a_quiet_bridge_tells_nothing_and_keeps_no_timer(void **state)
+static void test_a_quiet_bridge_publishes_nothing_and_keeps_no_timer(void **state)
 {
     (void)state;
     come_online();
@@ -430,8 +370,8 @@ static void test_a_quiet_bridge_tells_nothing_and_keeps_no_timer(void **state)
     assert_int_equal(fixture.published_count, 2);
 }
 
-/* What nobody announces, such as a command that was not taken in the end, is told too. */
-static void test_counts_are_looked_at_until_they_rest(void **state)
+/* Also those that change without status_topic_counts_changed(), such as NotTaken. */
+static void test_counts_are_checked_until_they_stay_the_same(void **state)
 {
     (void)state;
     come_online();
@@ -440,120 +380,105 @@ static void test_counts_are_looked_at_until_they_rest(void **state)
     status_topic_published(fixture.status_topic);
     counter_add(&fixture.counters, COUNTER_NOT_TAKEN, 1);
     fake_timers_advance(STATUS_TOPIC_COUNTS_MS);
-    assert_told(3, "online");
+    assert_published(3, "online");
     assert_count("NotTaken", 1);
 }
 
-static void test_counts_a_change_of_state_has_told_are_not_told_again(void **state)
+static void test_counts_published_with_a_change_of_state_are_not_published_again(void **state)
 {
     (void)state;
     come_online();
     receive();
-    status_topic_set(fixture.status_topic, HEALTH_API_UNREACHABLE, true);
-    assert_told(2, "degraded");
+    set(HEALTH_API_UNREACHABLE, true);
+    assert_published(2, "degraded");
     assert_count("Received", 1);
     status_topic_published(fixture.status_topic);
     fake_timers_advance(10 * STATUS_TOPIC_COUNTS_MS);
     assert_int_equal(fixture.published_count, 2);
 }
 
-static void test_the_last_counts_are_told_with_the_stop(void **state)
+static void test_the_last_counts_are_published_with_the_stop(void **state)
 {
     (void)state;
     come_online();
     receive();
-    status_topic_stop(fixture.status_topic, "stopped", told, &fixture);
-    assert_told(2, "offline");
+    stop();
+    assert_published(2, "offline");
     assert_count("Received", 1);
     fake_timers_advance(10 * STATUS_TOPIC_COUNTS_MS);
     assert_int_equal(fixture.published_count, 2);
-}
-
-static void test_a_command_set_aside_is_shown_for_a_while(void **state)
-{
-    (void)state;
-    come_online();
-    status_topic_set_aside(fixture.status_topic);
-    assert_told(2, "degraded");
-    assert_reasons("command_set_aside");
-    status_topic_published(fixture.status_topic);
-    fake_timers_advance(SET_ASIDE_MS - 1);
-    assert_int_equal(fixture.published_count, 2);
-    fake_timers_advance(1);
-    assert_told(3, "online");
 }
 
 /* ---- the end ---- */
 
-static void test_a_stop_is_told_and_reported_when_the_broker_has_it(void **state)
+static void test_a_flush_ends_when_the_broker_has_the_offline_state(void **state)
 {
     (void)state;
     come_online();
-    status_topic_stop(fixture.status_topic, "stopped", told, &fixture);
-    assert_told(2, "offline");
+    stop();
+    assert_published(2, "offline");
     assert_field("Reason", "stopped");
-    assert_false(fixture.is_ready);
     fake_timers_advance(1000);
-    assert_int_equal(fixture.told_count, 0);
+    assert_int_equal(fixture.flushed_count, 0);
     status_topic_published(fixture.status_topic);
-    assert_int_equal(fixture.told_count, 0);
+    assert_int_equal(fixture.flushed_count, 0);
     fake_timers_advance(0);
-    assert_int_equal(fixture.told_count, 1);
+    assert_int_equal(fixture.flushed_count, 1);
 }
 
-static void test_a_stop_while_telling_is_told_after_that(void **state)
+static void test_a_stop_during_a_publish_is_published_after_it(void **state)
 {
     (void)state;
     come_online();
-    status_topic_set(fixture.status_topic, HEALTH_API_UNREACHABLE, true);
-    status_topic_stop(fixture.status_topic, "stopped", told, &fixture);
-    assert_told(2, "degraded");
+    set(HEALTH_API_UNREACHABLE, true);
+    stop();
+    assert_published(2, "degraded");
     status_topic_published(fixture.status_topic);
-    assert_told(3, "offline");
+    assert_published(3, "offline");
     fake_timers_advance(0);
-    assert_int_equal(fixture.told_count, 0);
+    assert_int_equal(fixture.flushed_count, 0);
     status_topic_published(fixture.status_topic);
     fake_timers_advance(0);
-    assert_int_equal(fixture.told_count, 1);
+    assert_int_equal(fixture.flushed_count, 1);
 }
 
-static void test_a_stop_before_the_start_was_over_is_told_too(void **state)
+static void test_a_stop_during_the_starting_time_is_published(void **state)
 {
     (void)state;
-    status_topic_publisher_changed(fixture.status_topic, true);
-    status_topic_stop(fixture.status_topic, "stopped", told, &fixture);
-    assert_told(1, "offline");
+    set(HEALTH_NO_PUBLISHER, false);
+    stop();
+    assert_published(1, "offline");
 }
 
-static void test_a_stop_without_publisher_waits_for_nobody(void **state)
+static void test_a_flush_without_a_publisher_ends_at_once(void **state)
 {
     (void)state;
-    status_topic_stop(fixture.status_topic, "stopped", told, &fixture);
-    assert_int_equal(fixture.told_count, 0);
+    stop();
+    assert_int_equal(fixture.flushed_count, 0);
     fake_timers_advance(0);
-    assert_int_equal(fixture.told_count, 1);
+    assert_int_equal(fixture.flushed_count, 1);
     assert_int_equal(fixture.published_count, 0);
 }
 
-static void test_a_publisher_that_goes_ends_the_wait_of_a_stop(void **state)
+static void test_a_flush_ends_when_the_publisher_is_lost(void **state)
 {
     (void)state;
     come_online();
-    status_topic_stop(fixture.status_topic, "stopped", told, &fixture);
-    status_topic_publisher_changed(fixture.status_topic, false);
+    stop();
+    set(HEALTH_NO_PUBLISHER, true);
     fake_timers_advance(0);
-    assert_int_equal(fixture.told_count, 1);
+    assert_int_equal(fixture.flushed_count, 1);
 }
 
-static void test_a_stop_the_broker_did_not_take_waits_no_longer(void **state)
+static void test_a_flush_ends_when_the_broker_does_not_take_the_state(void **state)
 {
     (void)state;
     come_online();
-    status_topic_stop(fixture.status_topic, "stopped", told, &fixture);
+    stop();
     status_topic_unpublished(fixture.status_topic, false, slice_text("quota exceeded"));
     fake_timers_advance(0);
-    assert_int_equal(fixture.told_count, 1);
-    fake_timers_advance(TELL_AGAIN_MS);
+    assert_int_equal(fixture.flushed_count, 1);
+    fake_timers_advance(RETRY_MS);
     assert_int_equal(fixture.published_count, 2);
 }
 
@@ -576,36 +501,31 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        TEST(test_it_is_online_when_all_receivers_and_the_publisher_stand),
-        TEST(test_it_is_not_ready_without_a_publisher),
+        TEST(test_it_is_online_when_all_receivers_are_subscribed),
+        TEST(test_nothing_is_published_without_a_publisher),
         TEST(test_the_state_is_a_retained_message_that_does_not_expire),
         TEST(test_receivers_may_take_a_moment_at_start),
-        TEST(test_the_end_of_the_start_is_not_told_to_one_that_is_online),
-        TEST(test_every_reason_is_told_and_ends),
+        TEST(test_the_end_of_the_starting_time_is_not_published_when_online),
+        TEST(test_every_reason_is_published_and_ends),
         TEST(test_reasons_add_up),
-        TEST(test_a_reason_that_stands_already_is_not_told_again),
-        TEST(test_only_what_keeps_commands_away_makes_it_not_ready),
-        TEST(test_changes_while_telling_are_told_as_the_last_state),
+        TEST(test_a_reason_that_is_on_is_not_published_again),
+        TEST(test_changes_during_a_publish_end_in_one_message_with_the_last_state),
         TEST(test_a_new_publisher_begins_with_the_present_state),
-        TEST(test_a_state_the_broker_did_not_take_for_now_is_told_again),
-        TEST(test_a_newer_state_takes_the_place_of_one_to_tell_again),
-        TEST(test_a_state_the_broker_never_takes_is_not_told_again),
-        TEST(test_a_lost_session_is_shown_until_somebody_has_seen_it),
-        TEST(test_of_several_lost_sessions_the_first_time_is_told),
-        TEST(test_a_session_that_was_lost_before_the_restart_is_shown_again),
+        TEST(test_a_state_the_broker_did_not_take_for_now_is_published_again),
+        TEST(test_a_newer_state_replaces_one_that_waits_for_its_retry),
+        TEST(test_a_state_the_broker_never_takes_is_not_published_again),
         TEST(test_the_state_comes_with_the_counts),
-        TEST(test_changed_counts_are_told_together_after_a_while),
-        TEST(test_a_quiet_bridge_tells_nothing_and_keeps_no_timer),
-        TEST(test_counts_are_looked_at_until_they_rest),
-        TEST(test_counts_a_change_of_state_has_told_are_not_told_again),
-        TEST(test_the_last_counts_are_told_with_the_stop),
-        TEST(test_a_command_set_aside_is_shown_for_a_while),
-        TEST(test_a_stop_is_told_and_reported_when_the_broker_has_it),
-        TEST(test_a_stop_while_telling_is_told_after_that),
-        TEST(test_a_stop_before_the_start_was_over_is_told_too),
-        TEST(test_a_stop_without_publisher_waits_for_nobody),
-        TEST(test_a_publisher_that_goes_ends_the_wait_of_a_stop),
-        TEST(test_a_stop_the_broker_did_not_take_waits_no_longer),
+        TEST(test_changed_counts_are_published_together_after_a_while),
+        TEST(test_a_quiet_bridge_publishes_nothing_and_keeps_no_timer),
+        TEST(test_counts_are_checked_until_they_stay_the_same),
+        TEST(test_counts_published_with_a_change_of_state_are_not_published_again),
+        TEST(test_the_last_counts_are_published_with_the_stop),
+        TEST(test_a_flush_ends_when_the_broker_has_the_offline_state),
+        TEST(test_a_stop_during_a_publish_is_published_after_it),
+        TEST(test_a_stop_during_the_starting_time_is_published),
+        TEST(test_a_flush_without_a_publisher_ends_at_once),
+        TEST(test_a_flush_ends_when_the_publisher_is_lost),
+        TEST(test_a_flush_ends_when_the_broker_does_not_take_the_state),
         TEST(test_the_last_will_says_offline_and_claims_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,19 @@
+/*
+ * pages - what the pages of the admin endpoint hold. Each function appends the body and returns the
+ * HTTP status.
+ *
+ * Thread: any.
+ */
+#ifndef ADMIN_PAGES_H
+#define ADMIN_PAGES_H
+
+#include "admin/server.h"
+
+/* /readyz: 200 "ready", else 503 and the present reasons, a line each, with the time since when. */
+unsigned admin_page_readyz(const struct admin_options *options, struct buf *out);
+/* /status: the status topic's object and StartedAt. */
+unsigned admin_page_status(const struct admin_options *options, struct buf *out);
+/* /metrics: all counters in Prometheus' text format. */
+unsigned admin_page_metrics(const struct admin_options *options, struct buf *out);
+
+#endif
