@@ -71,7 +71,8 @@ static int check_credentials(struct place *place)
 {
     struct buf why = {0};
     struct loop *loop = loop_new();
-    struct credential_source *source = credentials_open(loop, place->settings, &why);
+    struct credential_context *context = credentials_context_new(loop, place->settings, NULL);
+    struct credential_source *source = credentials_open(context, &why);
     if (source == NULL) {
         fprintf(stderr, "%s: %s\n", place->path, buf_slice(&why).data);
     } else {
@@ -82,6 +83,7 @@ static int check_credentials(struct place *place)
     }
     int code = source == NULL ? EX_CONFIG : EX_OK;
     credentials_source_free(source);
+    credentials_context_free(context);
     loop_free(loop);
     buf_fini(&why);
     return code;

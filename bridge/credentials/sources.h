@@ -25,6 +25,8 @@ struct credential_context {
     const char *(*env)(const char *name); /* NULL where it is not set, as getenv() */
     int64_t (*now_ms)(void);              /* the wall clock */
     const struct credential_settings *settings;
+    const char *proxy;           /* api.proxy */
+    const struct tls_files *tls; /* the API's; NULL for none */
 };
 
 /* The variable's value, or NULL where it is not set or empty. */

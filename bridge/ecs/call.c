@@ -54,6 +54,7 @@ struct ecs {
     const struct settings *settings;
     const struct tls_files *tls;
     struct http *http;
+    struct credential_context *credential_context;
     struct credential_source *source;
     struct endpoint endpoint;
     bool is_v1;
@@ -461,7 +462,8 @@ static enum status prepare(struct ecs *ecs, struct loop *loop, const struct sett
         buf_printf(out_why, "api.endpoint %s", why);
         return STATUS_INVALID;
     }
-    ecs->source = credentials_open(loop, settings, out_why);
+    ecs->credential_context = credentials_context_new(loop, settings, ecs->tls);
+    ecs->source = credentials_open(ecs->credential_context, out_why);
     return ecs->source == NULL ? STATUS_INVALID : STATUS_OK;
 }
 
@@ -472,7 +474,6 @@ static struct http_options http_options_of(const struct ecs *ecs)
         .connect_timeout_ms = settings->api.connect_timeout_ms,
         .read_timeout_ms = settings->api.read_timeout_ms,
         .answer_bytes_max = ANSWER_BYTES_MAX,
-        .ca_file = "",
         .proxy = settings->api.proxy,
         .connections_max = (size_t)settings->api.max_in_flight,
         .tls = ecs->tls,
@@ -482,6 +483,7 @@ static struct http_options http_options_of(const struct ecs *ecs)
 void ecs_renew(struct ecs *ecs)
 {
     struct http_options options = http_options_of(ecs);
+    credentials_context_renew(ecs->credential_context);
     ecs->http = http_renew(ecs->http, &options);
 }
 
@@ -530,6 +532,7 @@ void ecs_free(struct ecs *ecs)
     }
     http_free(ecs->http);
     credentials_source_free(ecs->source);
+    credentials_context_free(ecs->credential_context);
     loop_timer_free(ecs->unsent_timer);
     free_calls(ecs->live);
     free_calls(ecs->unsent);

@@ -1,5 +1,5 @@
 /*
- * The files are given from memory (io/tls_files.h says why), with one exception: a directory of
+ * The files are given from memory (tls/files.h says why), with one exception: a directory of
  * authorities, in which OpenSSL looks for one at a time.
  */
 #include "tls.h"
@@ -27,7 +27,6 @@ void http_tls_init(struct http_tls *tls, const struct http_options *options)
     const struct tls_files *files = options->tls;
     bool has_path = files != NULL && files->ca_path != NULL;
     *tls = (struct http_tls){0};
-    tls->ca_file = mem_strdup(options->ca_file == NULL ? "" : options->ca_file);
     tls->ca_path = mem_strdup(has_path ? files->ca_path : "");
     if (files != NULL) {
         copy(&tls->ca_pem, &files->ca_pem);
@@ -39,7 +38,6 @@ void http_tls_init(struct http_tls *tls, const struct http_options *options)
 
 void http_tls_fini(struct http_tls *tls)
 {
-    free(tls->ca_file);
     free(tls->ca_path);
     secret_fini(&tls->ca_pem);
     secret_fini(&tls->cert_pem);
@@ -63,11 +61,10 @@ static void set_authorities(const struct http_tls *tls, CURL *easy, CURLoption f
                             CURLoption directory, CURLoption blob)
 {
     bool has_path = tls->ca_path[0] != '\0';
-    bool has_file = tls->ca_file[0] != '\0';
-    if (!has_path && !has_file && !secret_is_set(&tls->ca_pem)) {
+    if (!has_path && !secret_is_set(&tls->ca_pem)) {
         return;
     }
-    must(curl_easy_setopt(easy, file, has_file ? tls->ca_file : NULL));
+    must(curl_easy_setopt(easy, file, NULL));
     must(curl_easy_setopt(easy, directory, has_path ? tls->ca_path : NULL));
     set_blob(easy, blob, &tls->ca_pem);
 }

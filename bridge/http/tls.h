@@ -11,7 +11,6 @@
 #include <curl/curl.h>
 
 struct http_tls {
-    char *ca_file; /* "" for none */
     char *ca_path; /* "" for none */
     struct secret ca_pem;
     struct secret cert_pem;

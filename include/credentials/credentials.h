@@ -15,6 +15,7 @@
 #include "base/secret.h"
 #include "base/status.h"
 #include "settings/settings.h"
+#include "tls/files.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -83,12 +84,28 @@ void credentials_files(struct credential_source *source, credentials_file_fn *to
 /* Takes NULL. */
 void credentials_source_free(struct credential_source *source);
 
+/* What sources work with: the loop, HTTP clients, the settings, the environment. */
+struct credential_context;
 /*
- * What the settings ask for, behind a cache, with all that it needs; any number of gets at a time.
- * `settings` must outlive it. NULL with *out_why appended to where credentials.provider names what
- * this build does not have.
+ * STS, CloudSSO and credential URIs are asked with the API's TLS files: `tls`, NULL for the
+ * system's authorities and no client certificate. `settings` and `tls` must outlive the context.
  */
-struct credential_source *credentials_open(struct loop *loop, const struct settings *settings,
+struct credential_context *credentials_context_new(struct loop *loop,
+                                                   const struct settings *settings,
+                                                   const struct tls_files *tls);
+/*
+ * `tls` holds other files now: the next request uses them, over a new connection. Requests on the
+ * wire finish with the old ones.
+ */
+void credentials_context_renew(struct credential_context *context);
+/* After all sources that were made with it. Takes NULL. */
+void credentials_context_free(struct credential_context *context);
+
+/*
+ * The source that credentials.provider names, behind a cache; any number of gets at a time. NULL
+ * with *out_why appended to where this build has no such source.
+ */
+struct credential_source *credentials_open(const struct credential_context *context,
                                            struct buf *out_why);
 
 /*

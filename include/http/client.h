@@ -27,12 +27,11 @@ struct http_options {
     int64_t connect_timeout_ms;
     int64_t read_timeout_ms; /* from the request on the wire to the last byte of the answer */
     size_t answer_bytes_max; /* a larger answer is cut: HTTP_CUT */
-    const char *ca_file;     /* "" for the system's */
     const char *proxy;       /* "" for none; the environment's proxies are not used */
     size_t connections_max;
     bool is_secret; /* requests and answers hold secrets: wiped when an exchange ends */
-    /* Authorities (with `ca_file` and these, the system's do not count), and a certificate to show;
-     * copied. NULL for none. */
+    /* Authorities to trust instead of the system's, and a certificate to show; copied. NULL or
+     * empty: the system's, and no certificate. */
     const struct tls_files *tls;
 };
 

@@ -1,10 +1,13 @@
 /* The bridge with no access key of its own: a metadata service or a URL on loopback gives it one,
  * for seconds only, or does not. */
 #include "base/clock.h"
+#include "flow_certificates.h"
 #include "flow_fixture.h"
 #include "flow_settings.h"
+#include "flow_tls.h"
 #include "support/http_peer.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +20,7 @@ enum { KEYS = 12, DOCUMENT_BYTES = 512 };
 /* What the service does; set by the test, read by the peer's threads. */
 static struct {
     _Atomic int is_down;
+    _Atomic int is_closing; /* the connection after each document */
     _Atomic int life_ms;
     _Atomic int issued; /* documents so far; the next has key number issued % KEYS */
 } service;
@@ -62,6 +66,9 @@ static void serve(struct peer *peer, int fd, size_t connection, void *arg)
             say(fd, 200, "bridge-role");
         } else {
             say_document(fd);
+            if (atomic_load(&service.is_closing)) {
+                break;
+            }
         }
     }
     buf_fini(&request);
@@ -80,6 +87,7 @@ static struct peer *begin_service(struct fixture *fixture, int life_ms)
 {
     simulator_reset(&fixture->simulator);
     atomic_store(&service.is_down, 0);
+    atomic_store(&service.is_closing, 0);
     atomic_store(&service.issued, 0);
     atomic_store(&service.life_ms, life_ms);
     for (int i = 0; i < KEYS; i++) {
@@ -106,16 +114,22 @@ static struct bridge *bridge_by_metadata(struct fixture *fixture, const struct p
     return bridge;
 }
 
-static struct bridge *bridge_by_uri(struct fixture *fixture, const struct peer *peer)
+static struct bridge *bridge_by_uri_with(struct fixture *fixture, const char *origin,
+                                         const char *settings)
 {
-    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    struct bridge *bridge = fixture_bridge_alone(fixture, settings);
     take_keys_away(bridge);
     bridge->env[3] = "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true";
-    bridge->env[4] = fixture_format(
-        fixture, "ALIBABA_CLOUD_CREDENTIALS_URI=http://127.0.0.1:%d/given", peer_port(peer));
+    bridge->env[4] = fixture_format(fixture, "ALIBABA_CLOUD_CREDENTIALS_URI=%s/given", origin);
     bridge_start(bridge);
     bridge_wait_online(bridge);
     return bridge;
+}
+
+static struct bridge *bridge_by_uri(struct fixture *fixture, const struct peer *peer)
+{
+    return bridge_by_uri_with(fixture,
+                              fixture_format(fixture, "http://127.0.0.1:%d", peer_port(peer)), "");
 }
 
 static void ask_and_succeed(struct fixture *fixture)
@@ -210,6 +224,76 @@ static void test_a_renewal_that_fails_takes_nothing_away(struct fixture *fixture
     }
     assert_int_equal(simulator_total(&fixture->simulator, "SignatureErrors"), 0);
     bridge_stop(bridge);
+    peer_free(peer);
+}
+
+/* --- TLS --- */
+
+static const char *origin_of(struct fixture *fixture, const struct tls_front *front)
+{
+    return fixture_format(fixture, "https://127.0.0.1:%d", front->port);
+}
+
+static void test_credentials_come_from_a_service_that_asks_for_a_certificate(
+    struct fixture *fixture)
+{
+    struct peer *peer = begin_service(fixture, 3000);
+    struct tls_front front;
+    certificates_hash("hashed", "good");
+    tls_front_start(
+        &front, certificates,
+        &(struct tls_front_options){.target = peer_port(peer), .cert = "right", .client = "good"});
+    struct bridge *bridge = bridge_by_uri_with(
+        fixture, origin_of(fixture, &front),
+        fixture_format(fixture,
+                       "api.ca_path = \"%s/hashed\"; api.cert_file = \"%s/client.pem\";"
+                       "api.key_file = \"%s/client.key\"; api.key_password_file = \"%s/password\";",
+                       certificates, certificates, certificates, certificates));
+    run_through_rotations(fixture, bridge);
+    assert_true(file_contains(front.log, 0, "client yes"));
+    assert_false(file_contains(front.log, 0, "refused"));
+    tls_front_stop(&front);
+    peer_free(peer);
+}
+
+static void ask_until_issued(struct fixture *fixture, int count)
+{
+    while (atomic_load(&service.issued) < count) {
+        ask_and_succeed(fixture);
+    }
+}
+
+/* The service closes its connections, so that each fetch verifies its certificate again. */
+static void test_a_reload_changes_the_authority_of_the_service(struct fixture *fixture)
+{
+    struct peer *peer = begin_service(fixture, 6000);
+    struct tls_front front;
+    atomic_store(&service.is_closing, 1);
+    certificates_set_good();
+    tls_front_start(&front, certificates,
+                    &(struct tls_front_options){
+                        .target = peer_port(peer), .cert = "server", .client = "trust"});
+    struct bridge *bridge = bridge_by_uri_with(
+        fixture, origin_of(fixture, &front),
+        fixture_format(fixture,
+                       "api.ca_file = \"%s/trust.pem\"; api.cert_file = \"%s/shown.pem\";"
+                       "api.key_file = \"%s/shown.key\";",
+                       certificates, certificates, certificates));
+    ask_and_succeed(fixture);
+    certificates_set_next("next");
+    kill(bridge->pid, SIGHUP);
+    bridge_wait_log(bridge, "event=reloaded");
+    ask_until_issued(fixture, 2);
+    assert_false(bridge_log_contains(bridge, "credentials_not_refreshed"));
+    certificates_set_next("last");
+    while (!bridge_log_contains(bridge, "credentials_not_refreshed")) {
+        ask_and_succeed(fixture);
+    }
+    kill(bridge->pid, SIGHUP);
+    ask_until_issued(fixture, 3);
+    bridge_stop(bridge);
+    check_no_secret(bridge);
+    tls_front_stop(&front);
     peer_free(peer);
 }
 
@@ -328,10 +412,15 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_key_the_api_refuses_is_replaced_within_the_command),
         FLOW_TEST(test_a_service_that_is_down_at_the_start_is_waited_for),
         FLOW_TEST(test_a_renewal_that_fails_takes_nothing_away),
+        FLOW_TEST(test_credentials_come_from_a_service_that_asks_for_a_certificate),
+        FLOW_TEST(test_a_reload_changes_the_authority_of_the_service),
         FLOW_TEST(test_check_says_who_it_is_and_that_the_api_takes_it),
         FLOW_TEST(test_check_says_when_credentials_expire),
         FLOW_TEST(test_check_says_which_permission_is_missing),
         FLOW_TEST(test_check_says_what_is_refused_or_missing_or_away),
     };
-    return flow_main("credentials", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+    certificates_begin();
+    int code = flow_main("credentials", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+    certificates_end();
+    return code;
 }

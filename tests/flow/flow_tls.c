@@ -3,12 +3,9 @@
 #include "flow_certificates.h"
 #include "flow_fixture.h"
 
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static int mosquitto_port;      /* TLS */
 static int mosquitto_mtls_port; /* TLS with a client certificate */
@@ -198,28 +195,10 @@ static void test_a_broker_may_be_behind_wss(struct fixture *fixture)
     bridge_stop(bridge);
 }
 
-/* Authorities as a certificates, in the form of `openssl rehash`. */
-static void make_hashed(const char *name, const char *authority)
-{
-    char path[192];
-    snprintf(path, sizeof path, "%s/%s.pem", certificates, authority);
-    FILE *file = fopen(path, "re");
-    X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
-    fclose(file);
-    char *text = file_read(path);
-    snprintf(path, sizeof path, "%s/%s", certificates, name);
-    mkdir(path, 0700);
-    snprintf(path, sizeof path, "%s/%s/%08lx.0", certificates, name,
-             X509_NAME_hash_ex(X509_get_subject_name(certificate), NULL, NULL, NULL));
-    file_write(path, text);
-    X509_free(certificate);
-    free(text);
-}
-
 static void test_authorities_may_be_a_directory(struct fixture *fixture)
 {
     struct tls_front front;
-    make_hashed("hashed", "good");
+    certificates_hash("hashed", "good");
     tls_front_start(
         &front, certificates,
         &(struct tls_front_options){.target = fixture->simulator.port, .cert = "right"});

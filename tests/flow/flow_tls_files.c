@@ -166,11 +166,7 @@ struct changing {
 
 static void changing_init(struct changing *changing, struct fixture *fixture, const char *extra)
 {
-    certificates_copy("right.pem", "server.pem");
-    certificates_copy("right.key", "server.key");
-    certificates_copy("good.pem", "trust.pem");
-    certificates_copy("plain-client.pem", "shown.pem");
-    certificates_copy("plain-client.key", "shown.key");
+    certificates_set_good();
     struct tls_front_options options = {
         .target = fixture->broker.port, .cert = "server", .client = "trust"};
     tls_front_start(&changing->broker, certificates, &options);
@@ -196,17 +192,6 @@ static void changing_fini(struct changing *changing)
     bridge_stop(changing->bridge);
     tls_front_stop(&changing->broker);
     tls_front_stop(&changing->api);
-}
-
-/* All are of another authority from now on. */
-static void change_all(struct fixture *fixture)
-{
-    const char *name = fixture_name(fixture, "next");
-    struct tls_authority *next = tls_authority_new(certificates, name);
-    tls_issue(next, &(struct tls_subject){.name = "server", .alt = "IP:127.0.0.1,DNS:localhost"});
-    tls_issue(next, &(struct tls_subject){.name = "shown"});
-    tls_authority_free(next);
-    certificates_copy(fixture_format(fixture, "%s.pem", name), "trust.pem");
 }
 
 static int count_in(const char *path, const char *text)
@@ -241,7 +226,7 @@ static void check_change_under_load(struct fixture *fixture, const char *extra, 
     load_init(&load, fixture, fixture_name(fixture, "t"), COMMANDS, COMMANDS, 10);
     load_send(&load, 0, COMMANDS / 3);
     load_wait_answered(&load, 5);
-    change_all(fixture);
+    certificates_set_next(fixture_name(fixture, "next"));
     load_send(&load, COMMANDS / 3, 2 * COMMANDS / 3);
     kill(changing.bridge->pid, SIGHUP);
     bridge_wait_log(changing.bridge, "event=reloaded");
@@ -337,7 +322,7 @@ static void test_what_is_new_but_wrong_leaves_the_old_in_use(struct fixture *fix
     kill(bridge->pid, SIGHUP);
     bridge_wait_log(bridge, "shown.pem: the certificate expired on 20");
     assert_false(bridge_log_contains(bridge, "event=reloaded"));
-    change_all(fixture);
+    certificates_set_next(fixture_name(fixture, "next"));
     kill(bridge->pid, SIGHUP);
     bridge_wait_log(bridge, "event=reloaded");
     expect_state(fixture, bridge, "online");

@@ -238,7 +238,6 @@ static struct http *make_http(struct fixture *fixture, int64_t read_ms)
         .connect_timeout_ms = FAR_MS,
         .read_timeout_ms = read_ms,
         .answer_bytes_max = ANSWER_MAX,
-        .ca_file = "",
         .proxy = "",
         .connections_max = 4,
         .is_secret = true,

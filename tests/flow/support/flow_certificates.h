@@ -16,5 +16,12 @@ void certificates_begin(void);
 void certificates_end(void);
 /* Gives a file's content to another, or a new one. */
 void certificates_copy(const char *from, const char *to);
+/* Makes a directory <name> with the authority, in the form of `openssl rehash`. */
+void certificates_hash(const char *name, const char *authority);
+/* Makes the files of a server (server), of a client (shown) and of the authority of both (trust):
+ * copies of right, plain-client and good. */
+void certificates_set_good(void);
+/* Replaces server, shown and trust by those of a new authority, which has this name. */
+void certificates_set_next(const char *authority);
 
 #endif

@@ -123,7 +123,6 @@ static struct http *open_http(struct loop *loop, int64_t timeout_ms)
     struct http_options options = {.connect_timeout_ms = timeout_ms,
                                    .read_timeout_ms = timeout_ms,
                                    .answer_bytes_max = 4096,
-                                   .ca_file = "",
                                    .proxy = "",
                                    .connections_max = 4,
                                    .is_secret = true};

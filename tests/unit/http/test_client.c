@@ -80,7 +80,6 @@ static void open_http(struct fixture *fixture, int64_t read_timeout_ms)
         .connect_timeout_ms = FAR_MS,
         .read_timeout_ms = read_timeout_ms,
         .answer_bytes_max = ANSWER_MAX,
-        .ca_file = "",
         .proxy = "",
         .connections_max = PARALLEL_COUNT,
     };
@@ -208,7 +207,6 @@ static void test_bodies_change_too_where_they_are_wiped(void **state)
     struct http_options options = {.connect_timeout_ms = FAR_MS,
                                    .read_timeout_ms = FAR_MS,
                                    .answer_bytes_max = ANSWER_MAX,
-                                   .ca_file = "",
                                    .proxy = "",
                                    .connections_max = 1,
                                    .is_secret = true};

@@ -24,7 +24,6 @@ struct fixture {
 static const struct http_options options = {.connect_timeout_ms = FAR_MS,
                                             .read_timeout_ms = FAR_MS,
                                             .answer_bytes_max = 1000,
-                                            .ca_file = "",
                                             .proxy = "",
                                             .connections_max = 8};
 
