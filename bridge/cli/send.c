@@ -320,34 +320,33 @@ static int tell(struct sender *sender)
 
 static int exchange(struct sender *sender, const struct tls_files *tls)
 {
-    struct connect_params_buf params_buf;
+    struct connect_params params;
     struct buf client_id = {0};
     const char *why = "";
-    if (connect_params_buf_init(&params_buf, sender->settings, tls, WIRE_PUBLISHER, 0,
-                                (struct slice){0}, &why) != STATUS_OK) {
+    if (connect_params_init(&params, sender->settings, tls, WIRE_PUBLISHER, 0, (struct slice){0},
+                            &why) != STATUS_OK) {
         fprintf(stderr, "ecs-mqtt-bridge send: %s\n", why);
-        connect_params_buf_fini(&params_buf);
+        connect_params_fini(&params);
         return EX_CONFIG;
     }
     buf_printf(&client_id, "%s-send-%s", sender->settings->broker.client_id, sender->correlation);
-    params_buf.params.client_id = buf_slice(&client_id);
-    params_buf.params.session_expiry_s = 0;
-    params_buf.params.filters[0] = (struct wire_filter){buf_slice(&sender->reply_topic), 1};
-    params_buf.params.filter_count = 1;
+    params.client_id = buf_slice(&client_id);
+    params.session_expiry_s = 0;
+    params.filters[0] = (struct wire_filter){buf_slice(&sender->reply_topic), 1};
+    params.filter_count = 1;
     const struct connection_hooks hooks = {.arg = sender,
                                            .up = on_up,
                                            .arrived = on_arrived,
                                            .published = on_published,
                                            .refused = on_refused,
                                            .down = on_down};
-    sender->connection = connection_new(&params_buf.params, &hooks);
+    sender->connection = connection_new(&params, &hooks);
     connection_open(sender->connection);
     wait_for_reply(sender);
     (void)connection_close(sender->connection, 1000);
     int code = tell(sender);
     connection_free(sender->connection);
-    params_buf.params.filter_count = 0; /* the filter is not the params_buf's own */
-    connect_params_buf_fini(&params_buf);
+    connect_params_fini(&params);
     buf_fini(&client_id);
     return code;
 }

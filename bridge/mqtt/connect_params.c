@@ -2,7 +2,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "settings/url.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,41 +15,47 @@
 #define CONNECT_TIMEOUT_S  10
 #define ACK_TIMEOUT_MS_MAX 10000
 /*
- * A receiver announces limits.payload_bytes and this as its Maximum Packet Size. The broker drops
- * larger packets without a word to anybody, while a command that is merely too long shall be
- * refused by name; but Paho makes up to 180 bytes of one byte of user properties, so more would let
- * one message fill the memory.
+ * A receiver announces limits.payload_bytes and this as its Maximum Packet Size. A broker drops
+ * larger packets silently, while a command that is only a little too long must be refused with a
+ * reply, so there must be room above the payload. But Paho allocates up to 180 bytes for one byte
+ * of user properties, so more room would let one message fill the memory.
  */
 #define PACKET_BYTES_MORE (1u << 20)
 
-/* An empty setting is one that is not there. */
+/* An empty setting counts as absent. */
 static struct slice setting(const char *text)
 {
     return text == NULL || text[0] == '\0' ? (struct slice){0} : slice_text(text);
 }
 
-static char *client_id_of(const struct settings *settings, enum wire_role role, uint32_t index)
+/* Takes over what was built, for as long as the params live. */
+static struct slice own(struct connect_params *params, struct buf *text)
 {
+    assert(params->text_count < CONNECT_PARAMS_TEXTS_MAX);
+    size_t length = text->length;
+    char *owned = buf_take(text);
+    params->texts[params->text_count++] = owned;
+    return slice_of(owned, length);
+}
+
+static void set_names(struct connect_params *params, const struct settings *settings,
+                      uint32_t index)
+{
+    bool is_publisher = params->role == WIRE_PUBLISHER;
     struct buf id = {0};
-    buf_append_text(&id, settings->broker.client_id);
-    buf_append_text(&id, role == WIRE_PUBLISHER ? "-out" : "-in");
-    if (role == WIRE_RECEIVER && settings->broker.receivers > 1) {
+    buf_printf(&id, "%s%s", settings->broker.client_id, is_publisher ? "-out" : "-in");
+    if (!is_publisher && settings->broker.receivers > 1) {
         buf_printf(&id, "-%u", index + 1);
     }
-    return buf_take(&id);
-}
-
-static void name_process(struct connect_params_buf *params_buf, enum wire_role role, uint32_t index)
-{
-    if (role == WIRE_PUBLISHER) {
-        snprintf(params_buf->name, sizeof params_buf->name, "publisher");
+    params->client_id = own(params, &id);
+    if (is_publisher) {
+        snprintf(params->name, sizeof params->name, "publisher");
     } else {
-        snprintf(params_buf->name, sizeof params_buf->name, "receiver-%u", index + 1);
+        snprintf(params->name, sizeof params->name, "receiver-%u", index + 1);
     }
-    params_buf->params.process_name = params_buf->name;
 }
 
-/* "$share/<group>/" in front of a filter; several receivers must share, or each would get every
+/* "$share/<group>/" in front of a filter. Several receivers must share, or each would get every
  * command. */
 static void append_share(struct buf *out, const struct settings *settings,
                          const struct route *route)
@@ -59,7 +67,7 @@ static void append_share(struct buf *out, const struct settings *settings,
     buf_append_text(out, "$share/");
     size_t start = out->length;
     buf_append_text(out, has_share ? route->share : settings->broker.client_id);
-    /* MQTT 5, section 4.8.2: a share name holds none of these. */
+    /* MQTT 5, section 4.8.2: a share name must not contain these. */
     for (size_t i = start; i < out->length; i++) {
         if (strchr("/+#", out->data[i]) != NULL) {
             out->data[i] = '_';
@@ -68,60 +76,61 @@ static void append_share(struct buf *out, const struct settings *settings,
     buf_append_char(out, '/');
 }
 
-static enum status add_filter(struct connect_params_buf *params_buf,
-                              const struct settings *settings, const struct route *route,
-                              const char *topic)
-{
-    struct connect_params *params = &params_buf->params;
-    if (params->filter_count == ROUTE_FILTERS_MAX) {
-        return STATUS_LIMIT;
-    }
-    struct buf text = {0};
-    append_share(&text, settings, route);
-    buf_append_text(&text, topic);
-    char *filter = buf_take(&text);
-    params_buf->filters[params->filter_count] = filter;
-    params->filters[params->filter_count] =
-        (struct wire_filter){.filter = slice_text(filter), .qos = (uint8_t)route->qos};
-    params->filter_count++;
-    return STATUS_OK;
-}
-
-static enum status add_filters(struct connect_params_buf *params_buf,
-                               const struct settings *settings)
+static enum status add_filters(struct connect_params *params, const struct settings *settings)
 {
     for (size_t i = 0; i < settings->route_count; i++) {
         const struct route *route = &settings->routes[i];
         for (size_t k = 0; k < route->topics.count; k++) {
-            enum status status = add_filter(params_buf, settings, route, route->topics.items[k]);
-            if (status != STATUS_OK) {
-                return status;
+            if (params->filter_count == ROUTE_FILTERS_MAX) {
+                return STATUS_LIMIT;
             }
+            struct buf text = {0};
+            append_share(&text, settings, route);
+            buf_append_text(&text, route->topics.items[k]);
+            params->filters[params->filter_count++] =
+                (struct wire_filter){.filter = own(params, &text), .qos = (uint8_t)route->qos};
         }
     }
     return STATUS_OK;
 }
 
-static void set_alpn(struct connect_params_buf *params_buf, const struct text_list *names)
+static enum status add_addresses(struct connect_params *params, const struct settings *settings,
+                                 const char **out_why)
 {
+    const struct text_list *uris = &settings->broker.uris;
+    for (size_t i = 0; i < uris->count; i++) {
+        struct url url;
+        if (params->address_count == WIRE_ADDRESSES_MAX) {
+            *out_why = "there are too many broker addresses";
+            return STATUS_LIMIT;
+        }
+        if (!url_split(uris->items[i], &url, out_why)) {
+            return STATUS_INVALID;
+        }
+        int port = url.port > 0 ? url.port : url_broker_port(url.scheme);
+        params->addresses[params->address_count++] =
+            (struct wire_address){url.scheme, url.host, (uint32_t)port, url.path};
+    }
+    return STATUS_OK;
+}
+
+static void set_alpn(struct connect_params *params, const struct text_list *names)
+{
+    struct buf alpn = {0};
     for (size_t i = 0; i < names->count; i++) {
         size_t length = strlen(names->items[i]);
         if (length > 0 && length <= 255) {
-            buf_append_char(&params_buf->alpn, (char)(unsigned char)length);
-            buf_append(&params_buf->alpn, slice_of(names->items[i], length));
+            buf_append_char(&alpn, (char)(unsigned char)length);
+            buf_append_text(&alpn, names->items[i]);
         }
     }
-    if (params_buf->alpn.length > 0) {
-        params_buf->params.tls_alpn = buf_slice(&params_buf->alpn);
+    if (alpn.length > 0) {
+        params->tls_alpn = own(params, &alpn);
     }
 }
 
-static void set_broker(struct connect_params_buf *params_buf, const struct settings *settings)
+static void set_broker(struct connect_params *params, const struct settings *settings)
 {
-    struct connect_params *params = &params_buf->params;
-    for (size_t i = 0; i < settings->broker.uris.count && i < WIRE_URIS_MAX; i++) {
-        params->uris[params->uri_count++] = slice_text(settings->broker.uris.items[i]);
-    }
     int64_t ack_ms = settings->broker.keepalive_s * 1000 / 2;
     params->log_level = (uint8_t)log_level();
     params->is_json_log = log_is_json();
@@ -132,7 +141,7 @@ static void set_broker(struct connect_params_buf *params_buf, const struct setti
     params->payload_bytes_max = (uint32_t)settings->limits.payload_bytes;
     params->ack_timeout_ms = (uint32_t)(ack_ms < ACK_TIMEOUT_MS_MAX ? ack_ms : ACK_TIMEOUT_MS_MAX);
     params->has_tls_verify = settings->broker.tls.verify;
-    set_alpn(params_buf, &settings->broker.tls.alpn);
+    set_alpn(params, &settings->broker.tls.alpn);
 }
 
 static void set_receiver(struct connect_params *params, const struct settings *settings)
@@ -143,9 +152,9 @@ static void set_receiver(struct connect_params *params, const struct settings *s
 }
 
 /*
- * The Last Will is delayed only as long as the session lasts (MQTT 5, section 3.1.3.2.2), and
- * taking the session over with a clean start would send it (3.1.2.5): so a publisher has a session,
- * just as long as the delay. Nothing is ever in it.
+ * The Last Will is delayed only as long as the session lasts (MQTT 5, section 3.1.3.2.2), and a
+ * clean start that takes the session over would send it (3.1.2.5). So a publisher has a session
+ * that lasts as long as the delay. The session never holds a message.
  */
 static void set_publisher(struct connect_params *params, struct slice will)
 {
@@ -156,40 +165,32 @@ static void set_publisher(struct connect_params *params, struct slice will)
     }
 }
 
-static enum status read_secret(struct secret *secret, const char *path, struct slice *out)
-{
-    if (path == NULL || path[0] == '\0') {
-        return STATUS_OK;
-    }
-    enum status status = secret_read_file(secret, path);
-    if (status != STATUS_OK) {
-        LOG_ERROR("secret_unreadable", LOG_TEXT("file", path),
-                  LOG_TEXT("status", status_text(status)));
-        return status;
-    }
-    *out = secret_slice(secret);
-    return STATUS_OK;
-}
-
-static enum status read_password(struct connect_params_buf *params_buf,
-                                 const struct settings *settings, const char **out_why)
+static enum status read_password(struct connect_params *params, const struct settings *settings,
+                                 const char **out_why)
 {
     char *path = settings_password_path(settings);
-    *out_why = "the broker password cannot be read";
-    enum status status = read_secret(&params_buf->password, path, &params_buf->params.password);
+    enum status status = STATUS_OK;
+    if (path != NULL && path[0] != '\0') {
+        status = secret_read_file(&params->secret, path);
+        params->password = secret_slice(&params->secret);
+    }
+    if (status != STATUS_OK) {
+        *out_why = "the broker password cannot be read";
+        LOG_ERROR("secret_unreadable", LOG_TEXT("file", path),
+                  LOG_TEXT("status", status_text(status)));
+    }
     free(path);
     return status;
 }
 
-/* A file in memory that nobody can change any more; -1 where there is nothing to put in, or no
- * room. */
-static int make_file(const char *name, const struct secret *content)
+/* A sealed file in memory; -1 where there is no content, or no room. */
+static int make_file(const struct secret *content)
 {
     struct slice rest = tls_files_slice(content);
     if (!slice_is_present(rest)) {
         return -1;
     }
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = memfd_create("tls", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     while (fd >= 0 && rest.length > 0) {
         ssize_t written = write(fd, rest.data, rest.length);
         if (written < 0) {
@@ -205,86 +206,78 @@ static int make_file(const char *name, const struct secret *content)
     return fd;
 }
 
-/* The names under which a process with these descriptors finds the files. */
-static void name_files(struct connect_params_buf *params_buf, const int fds[WIRE_TLS_FD_COUNT])
+/* Names the files for a process that has them as these descriptors. */
+static void name_files(struct connect_params *params, const int fds[WIRE_TLS_FD_COUNT])
 {
-    struct connect_params *params = &params_buf->params;
     struct slice *const names[WIRE_TLS_FD_COUNT] = {&params->tls_ca_file, &params->tls_cert_file,
                                                     &params->tls_key_file};
     for (size_t i = 0; i < WIRE_TLS_FD_COUNT; i++) {
-        *names[i] = (struct slice){0};
-        if (params_buf->tls_fds[i] >= 0) {
-            char *path = params_buf->tls_paths[i];
-            snprintf(path, sizeof params_buf->tls_paths[i], "/proc/self/fd/%d", fds[i]);
-            *names[i] = slice_text(path);
+        if (params->tls_fds[i] >= 0) {
+            struct buf path = {0};
+            buf_printf(&path, "/proc/self/fd/%d", fds[i]);
+            *names[i] = own(params, &path);
         }
     }
 }
 
-void connect_params_buf_move_files(struct connect_params_buf *params_buf)
+void connect_params_move_files(struct connect_params *params)
 {
     static const int there[WIRE_TLS_FD_COUNT] = {WIRE_TLS_FD, WIRE_TLS_FD + 1, WIRE_TLS_FD + 2};
-    name_files(params_buf, there);
+    name_files(params, there);
 }
 
-static enum status set_tls(struct connect_params_buf *params_buf, const struct tls_files *tls,
+static enum status set_tls(struct connect_params *params, const struct tls_files *tls,
                            const char **out_why)
 {
     const struct secret *const contents[WIRE_TLS_FD_COUNT] = {&tls->ca_pem, &tls->cert_pem,
                                                               &tls->key_pem};
     for (size_t i = 0; i < WIRE_TLS_FD_COUNT; i++) {
-        params_buf->tls_fds[i] = make_file("tls", contents[i]);
-        if (params_buf->tls_fds[i] < 0 && secret_is_set(contents[i])) {
+        params->tls_fds[i] = make_file(contents[i]);
+        if (params->tls_fds[i] < 0 && secret_is_set(contents[i])) {
             *out_why = "no room in memory for the TLS files";
             return STATUS_UNAVAILABLE;
         }
     }
-    name_files(params_buf, params_buf->tls_fds);
-    params_buf->params.tls_ca_path = setting(tls->ca_path);
-    params_buf->params.tls_key_password = tls_files_slice(&tls->key_password);
+    name_files(params, params->tls_fds);
+    params->tls_ca_path = setting(tls->ca_path);
+    params->tls_key_password = tls_files_slice(&tls->key_password);
     return STATUS_OK;
 }
 
-enum status connect_params_buf_init(struct connect_params_buf *params_buf,
-                                    const struct settings *settings, const struct tls_files *tls,
-                                    enum wire_role role, uint32_t index, struct slice will,
-                                    const char **out_why)
+enum status connect_params_init(struct connect_params *params, const struct settings *settings,
+                                const struct tls_files *tls, enum wire_role role, uint32_t index,
+                                struct slice will, const char **out_why)
 {
-    *params_buf = (struct connect_params_buf){.params = {.role = role}, .tls_fds = {-1, -1, -1}};
-    params_buf->client_id = client_id_of(settings, role, index);
-    params_buf->params.client_id = slice_text(params_buf->client_id);
-    name_process(params_buf, role, index);
-    set_broker(params_buf, settings);
-    if (settings->broker.uris.count > WIRE_URIS_MAX) {
-        *out_why = "there are too many broker addresses";
-        return STATUS_LIMIT;
+    *params = (struct connect_params){.role = role, .tls_fds = {-1, -1, -1}};
+    set_names(params, settings, index);
+    set_broker(params, settings);
+    enum status status = add_addresses(params, settings, out_why);
+    if (status != STATUS_OK) {
+        return status;
     }
     if (role == WIRE_PUBLISHER) {
-        set_publisher(&params_buf->params, will);
+        set_publisher(params, will);
     } else {
-        set_receiver(&params_buf->params, settings);
-        *out_why = "the routes have too many topics";
-        enum status status = add_filters(params_buf, settings);
-        if (status != STATUS_OK) {
-            return status;
+        set_receiver(params, settings);
+        if (add_filters(params, settings) != STATUS_OK) {
+            *out_why = "the routes have too many topics";
+            return STATUS_LIMIT;
         }
     }
-    enum status status = set_tls(params_buf, tls, out_why);
-    return status == STATUS_OK ? read_password(params_buf, settings, out_why) : status;
+    status = set_tls(params, tls, out_why);
+    return status == STATUS_OK ? read_password(params, settings, out_why) : status;
 }
 
-void connect_params_buf_fini(struct connect_params_buf *params_buf)
+void connect_params_fini(struct connect_params *params)
 {
-    for (size_t i = 0; i < params_buf->params.filter_count; i++) {
-        free(params_buf->filters[i]);
+    for (size_t i = 0; i < params->text_count; i++) {
+        free(params->texts[i]);
     }
-    free(params_buf->client_id);
-    secret_fini(&params_buf->password);
+    secret_fini(&params->secret);
     for (size_t i = 0; i < WIRE_TLS_FD_COUNT; i++) {
-        if (params_buf->tls_fds[i] >= 0) {
-            close(params_buf->tls_fds[i]);
+        if (params->tls_fds[i] >= 0) {
+            close(params->tls_fds[i]);
         }
     }
-    buf_fini(&params_buf->alpn);
-    *params_buf = (struct connect_params_buf){.tls_fds = {-1, -1, -1}};
+    *params = (struct connect_params){.tls_fds = {-1, -1, -1}};
 }

@@ -88,21 +88,21 @@ void process_begin(struct process *process, enum wire_role role)
             _exit(EX_UNAVAILABLE);
         }
     }
-    buf_append(&process->params_body, frame.body);
+    if (frame.type != WIRE_CONNECT_PARAMS) {
+        process_end_because(process, WIRE_DOWN_INTERNAL, "no connect params came first");
+    }
+    buf_append(&process->params_body, frame.params);
     secret_wipe(process->in.data, process->in_taken);
-    if (frame.type != WIRE_CONNECT_PARAMS ||
-        wire_get_connect_params(buf_slice(&process->params_body), &process->params,
-                                process->name) != STATUS_OK ||
+    if (wire_get_connect_params(buf_slice(&process->params_body), &process->params) != STATUS_OK ||
         process->params.role != role) {
-        process_end_because(process, WIRE_DOWN_INTERNAL, "the params_buf does not parse");
+        process_end_because(process, WIRE_DOWN_INTERNAL, "the connect params do not parse");
     }
 #ifdef BRIDGE_CRASH_POINTS
     (void)crash_point_setup(true, &(struct buf){0}); /* the bridge has checked it */
 #endif
-    process->params.process_name = process->name;
-    prctl(PR_SET_NAME, process->name);
+    prctl(PR_SET_NAME, process->params.name);
     log_setup((enum log_level)process->params.log_level, process->params.is_json_log,
-              process->name);
+              process->params.name);
 }
 
 static void forget(struct slice *secret)
@@ -161,7 +161,7 @@ void process_send(struct process *process, struct slice frames)
 _Noreturn void process_end(struct process *process, const struct wire_down *down)
 {
     struct buf words = {0};
-    wire_put_down(&words, down);
+    wire_put(&words, &(struct wire_frame){WIRE_DOWN, .down = *down});
     /* Never unlocked: whoever comes second waits here for the end. */
     pthread_mutex_lock(&process->voice);
     (void)write_all(buf_slice(&words));

@@ -23,7 +23,6 @@
 
 struct process {
     struct connect_params params; /* its slices lie in params_body */
-    char name[32];
     struct buf params_body;
     struct buf in;
     size_t in_taken; /* bytes of `in` the last frame took */

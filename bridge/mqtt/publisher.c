@@ -65,7 +65,7 @@ static void flush_marks(struct publisher *publisher)
 
 static void mark_unpublished(struct publisher *publisher, const struct wire_unpublished *mark)
 {
-    wire_put_unpublished(&publisher->marks, mark);
+    wire_put(&publisher->marks, &(struct wire_frame){WIRE_UNPUBLISHED, .unpublished = *mark});
     publisher->mark_count++;
 }
 
@@ -152,7 +152,7 @@ static void publisher_up(void *arg, const struct wire_up *up)
 {
     struct publisher *publisher = arg;
     struct buf words = {0};
-    wire_put_up(&words, up);
+    wire_put(&words, &(struct wire_frame){WIRE_UP, .up = *up});
     process_forget_secrets(&publisher->process);
     /* The window is open before the bridge hears of it: what it then sends finds the main thread
      * waiting with a time limit. */
@@ -176,7 +176,7 @@ static void publisher_published(void *arg, int64_t id)
     struct publisher *publisher = arg;
     pthread_mutex_lock(&publisher->mutex);
     answered(publisher);
-    wire_put_published(&publisher->marks, id);
+    wire_put(&publisher->marks, &(struct wire_frame){WIRE_PUBLISHED, .published = {id}});
     publisher->mark_count++;
     pthread_mutex_unlock(&publisher->mutex);
     pump(publisher);
@@ -210,16 +210,12 @@ static void publisher_down(void *arg, const struct wire_down *down)
 
 /* ---- The bridge's frames ---- */
 
-static void enqueue(struct publisher *publisher, struct slice body)
+static void enqueue(struct publisher *publisher, const struct wire_publish *publish)
 {
-    int64_t id;
-    struct slice message;
-    if (wire_get_publish(body, &id, &message) != STATUS_OK) {
-        process_end_because(&publisher->process, WIRE_DOWN_INTERNAL, "unexpected frame");
-    }
+    struct slice message = publish->message;
     struct queued *queued = mem_alloc(sizeof *queued + message.length);
     queued->next = NULL;
-    queued->id = id;
+    queued->id = publish->id;
     queued->length = message.length;
     memcpy(queued->bytes, message.data, message.length);
     pthread_mutex_lock(&publisher->mutex);
@@ -311,7 +307,7 @@ static void publisher_turn(struct publisher *publisher)
         publisher_tick(publisher);
         connection_turn(publisher->connection);
     } else if (frame.type == WIRE_PUBLISH) {
-        enqueue(publisher, frame.body);
+        enqueue(publisher, &frame.publish);
     } else if (frame.type == WIRE_STOP) {
         publisher_stop(publisher);
     } else {

@@ -32,7 +32,7 @@ static void receiver_up(void *arg, const struct wire_up *up)
 {
     struct receiver *receiver = arg;
     struct buf words = {0};
-    wire_put_up(&words, up);
+    wire_put(&words, &(struct wire_frame){WIRE_UP, .up = *up});
     process_forget_secrets(&receiver->process);
     process_send(&receiver->process, buf_slice(&words));
     buf_fini(&words);
@@ -50,7 +50,8 @@ static const char *hand_over(struct receiver *receiver, const struct delivery *d
     buf_clear(&receiver->body);
     buf_clear(&receiver->frame);
     delivery_encode(delivery, &receiver->body);
-    wire_put(&receiver->frame, WIRE_DELIVERY, buf_slice(&receiver->body));
+    wire_put(&receiver->frame,
+             &(struct wire_frame){WIRE_DELIVERY, .delivery = buf_slice(&receiver->body)});
     struct slice rest = buf_slice(&receiver->frame);
     while (rest.length > 0) {
         ssize_t sent = send(WIRE_DELIVERY_FD, rest.data, rest.length, MSG_NOSIGNAL);
@@ -73,11 +74,9 @@ static const char *read_ack(void)
     for (;;) {
         struct wire_frame frame;
         size_t taken;
-        bool is_durable = false;
         enum status status = wire_next(slice_of(bytes, length), &frame, &taken);
-        if (status == STATUS_OK && frame.type == WIRE_ACK &&
-            wire_get_ack(frame.body, &is_durable) == STATUS_OK) {
-            return is_durable ? NULL : "the bridge could not store the message";
+        if (status == STATUS_OK && frame.type == WIRE_ACK) {
+            return frame.ack.is_durable ? NULL : "the bridge could not store the message";
         }
         if (status != STATUS_NOT_FOUND || length == sizeof bytes) {
             return "the bridge's ack does not parse";

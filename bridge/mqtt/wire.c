@@ -1,25 +1,233 @@
 /*
- * Frames and their small bodies; the params is in connect_params.c. A frame is built in place: its
- * length is written when its body is there.
+ * Each frame is a table of fields: type, place in the struct, limits. One encoder and one decoder
+ * walk these tables. A frame is built in place: its length is written once its body is there.
  */
 #include "mqtt/wire.h"
 
 #include "base/codec.h"
+#include "base/log.h"
 
 #include <assert.h>
 
 #define LENGTH_BYTES 4
 
-static size_t begin_frame(struct buf *out, enum wire_type type)
+enum field_type {
+    FIELD_END,
+    FIELD_BOOL,  /* bool, one byte */
+    FIELD_U8,    /* uint8_t */
+    FIELD_ENUM,  /* an enum, one byte */
+    FIELD_U32,   /* uint32_t */
+    FIELD_I64,   /* int64_t, any value */
+    FIELD_BYTES, /* struct slice with its length in front; min 1: must not be absent */
+    FIELD_REST,  /* struct slice: all that is left of the body; min: fewest bytes */
+    FIELD_NAME,  /* char[WIRE_NAME_BYTES], a string */
+    FIELD_LIST,  /* size_t, the count (up to max) of the structs described by `items` */
+};
+
+struct field {
+    enum field_type type;
+    size_t offset;
+    uint32_t min;
+    uint32_t max; /* 0: no limit */
+    const struct list *items;
+};
+
+struct list {
+    size_t offset; /* of the first item */
+    size_t item_bytes;
+    const struct field *fields;
+};
+
+_Static_assert(sizeof(enum wire_role) == sizeof(unsigned), "FIELD_ENUM reads an unsigned");
+_Static_assert(sizeof(enum wire_down_reason) == sizeof(unsigned), "FIELD_ENUM reads an unsigned");
+
+/* ---- The frames ---- */
+
+#define FIELD(kind, owner, member) .type = FIELD_##kind, .offset = offsetof(struct owner, member)
+#define FRAME(kind, member)        FIELD(kind, wire_frame, member)
+#define PARAM(kind, member)        FIELD(kind, connect_params, member)
+#define END               \
+    {                     \
+        .type = FIELD_END \
+    }
+
+static const struct field stop_fields[] = {END};
+
+static const struct field params_fields[] = {
+    {FRAME(REST, params)},
+    END,
+};
+
+static const struct field up_fields[] = {
+    {FRAME(BOOL, up.is_session_present)},
+    {FRAME(U32, up.address_index), .max = WIRE_ADDRESSES_MAX - 1},
+    {FRAME(U32, up.receive_maximum)},
+    {FRAME(U32, up.packet_bytes_max)},
+    {FRAME(U8, up.max_qos), .max = 2},
+    {FRAME(BOOL, up.has_retain)},
+    END,
+};
+
+static const struct field down_fields[] = {
+    {FRAME(ENUM, down.reason), .max = WIRE_DOWN_INTERNAL},
+    {FRAME(U32, down.code)},
+    {FRAME(BYTES, down.text)},
+    END,
+};
+
+static const struct field delivery_fields[] = {
+    {FRAME(REST, delivery)},
+    END,
+};
+
+static const struct field ack_fields[] = {
+    {FRAME(BOOL, ack.is_durable)},
+    END,
+};
+
+static const struct field publish_fields[] = {
+    {FRAME(I64, publish.id)},
+    {FRAME(REST, publish.message), .min = 1},
+    END,
+};
+
+static const struct field published_fields[] = {
+    {FRAME(I64, published.id)},
+    END,
+};
+
+static const struct field unpublished_fields[] = {
+    {FRAME(I64, unpublished.id)},
+    {FRAME(BOOL, unpublished.is_final)},
+    {FRAME(U32, unpublished.code)},
+    {FRAME(BYTES, unpublished.text)},
+    END,
+};
+
+static const struct field *const frames[] = {
+    [WIRE_CONNECT_PARAMS] = params_fields,
+    [WIRE_STOP] = stop_fields,
+    [WIRE_UP] = up_fields,
+    [WIRE_DOWN] = down_fields,
+    [WIRE_DELIVERY] = delivery_fields,
+    [WIRE_ACK] = ack_fields,
+    [WIRE_PUBLISH] = publish_fields,
+    [WIRE_PUBLISHED] = published_fields,
+    [WIRE_UNPUBLISHED] = unpublished_fields,
+};
+
+/* ---- The connect params ---- */
+
+static const struct field address_fields[] = {
+    {FIELD(BYTES, wire_address, scheme), .min = 1},
+    {FIELD(BYTES, wire_address, host), .min = 1},
+    {FIELD(U32, wire_address, port), .min = 1, .max = UINT16_MAX},
+    {FIELD(BYTES, wire_address, path)},
+    END,
+};
+
+static const struct list address_list = {offsetof(struct connect_params, addresses),
+                                         sizeof(struct wire_address), address_fields};
+
+static const struct field filter_fields[] = {
+    {FIELD(BYTES, wire_filter, filter), .min = 1},
+    {FIELD(U8, wire_filter, qos), .max = 2},
+    END,
+};
+
+static const struct list filter_list = {offsetof(struct connect_params, filters),
+                                        sizeof(struct wire_filter), filter_fields};
+
+static const struct field connect_fields[] = {
+    {PARAM(ENUM, role), .min = WIRE_RECEIVER, .max = WIRE_PUBLISHER},
+    {PARAM(NAME, name)},
+    {PARAM(U8, log_level), .max = LOG_LEVEL_DEBUG},
+    {PARAM(BOOL, is_json_log)},
+    {PARAM(U8, protocol), .min = 4, .max = 5},
+    {PARAM(LIST, address_count), .max = WIRE_ADDRESSES_MAX, .items = &address_list},
+    {PARAM(BYTES, client_id), .min = 1},
+    {PARAM(BYTES, username)},
+    {PARAM(BYTES, password)},
+    {PARAM(U32, keepalive_s)},
+    {PARAM(U32, session_expiry_s)},
+    {PARAM(U32, receive_maximum)},
+    {PARAM(U32, payload_bytes_max)},
+    {PARAM(U32, packet_bytes_max)},
+    {PARAM(U32, ack_timeout_ms)},
+    {PARAM(U32, connect_timeout_s)},
+    {PARAM(BYTES, tls_ca_file)},
+    {PARAM(BYTES, tls_ca_path)},
+    {PARAM(BYTES, tls_cert_file)},
+    {PARAM(BYTES, tls_key_file)},
+    {PARAM(BYTES, tls_key_password)},
+    {PARAM(BYTES, tls_alpn)},
+    {PARAM(BOOL, has_tls_verify)},
+    {PARAM(LIST, filter_count), .max = ROUTE_FILTERS_MAX, .items = &filter_list},
+    {PARAM(BYTES, will)},
+    {PARAM(U32, will_delay_s)},
+    END,
+};
+
+/* ---- The encoder ---- */
+
+static void put_fields(struct buf *out, const struct field *fields, const void *object);
+
+static void put_list(struct buf *out, const struct field *field, const void *object)
+{
+    const struct list *list = field->items;
+    size_t count = *(const size_t *)((const char *)object + field->offset);
+    assert(count <= field->max);
+    pack_u32(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        put_fields(out, list->fields, (const char *)object + list->offset + i * list->item_bytes);
+    }
+}
+
+static void put_fields(struct buf *out, const struct field *fields, const void *object)
+{
+    for (const struct field *field = fields; field->type != FIELD_END; field++) {
+        const void *at = (const char *)object + field->offset;
+        switch (field->type) {
+        case FIELD_END:
+            break;
+        case FIELD_BOOL:
+            pack_u8(out, *(const bool *)at);
+            break;
+        case FIELD_U8:
+            pack_u8(out, *(const uint8_t *)at);
+            break;
+        case FIELD_ENUM:
+            pack_u8(out, (uint8_t) * (const unsigned *)at);
+            break;
+        case FIELD_U32:
+            pack_u32(out, *(const uint32_t *)at);
+            break;
+        case FIELD_I64:
+            pack_i64(out, *(const int64_t *)at);
+            break;
+        case FIELD_BYTES:
+            pack_bytes(out, *(const struct slice *)at);
+            break;
+        case FIELD_REST:
+            buf_append(out, *(const struct slice *)at);
+            break;
+        case FIELD_NAME:
+            pack_text(out, at);
+            break;
+        case FIELD_LIST:
+            put_list(out, field, object);
+            break;
+        }
+    }
+}
+
+static void put_frame(struct buf *out, enum wire_type type, const struct field *fields,
+                      const void *object)
 {
     size_t start = out->length;
     pack_u32(out, 0);
     pack_u8(out, (uint8_t)type);
-    return start;
-}
-
-static void end_frame(struct buf *out, size_t start)
-{
+    put_fields(out, fields, object);
     size_t length = out->length - start - LENGTH_BYTES;
     assert(length <= WIRE_FRAME_BYTES_MAX);
     for (size_t i = 0; i < LENGTH_BYTES; i++) {
@@ -27,23 +235,102 @@ static void end_frame(struct buf *out, size_t start)
     }
 }
 
-static enum status ack_on(const struct unpack *in, bool is_possible)
+void wire_put(struct buf *out, const struct wire_frame *frame)
 {
-    return unpack_is_done(in) && is_possible ? STATUS_OK : STATUS_INVALID;
+    put_frame(out, frame->type, frames[frame->type], frame);
 }
 
-static bool unpack_bool(struct unpack *in)
+void wire_put_connect_params(struct buf *out, const struct connect_params *params)
 {
-    uint8_t value = unpack_u8(in);
-    in->is_bad = in->is_bad || value > 1;
-    return value == 1;
+    /* Encoded without the passwords first to learn the length: a buffer that grows would leave
+     * copies of them in freed memory. */
+    struct connect_params rest = *params;
+    struct buf frame = {0};
+    rest.password = (struct slice){0};
+    rest.tls_key_password = (struct slice){0};
+    put_frame(&frame, WIRE_CONNECT_PARAMS, connect_fields, &rest);
+    buf_reserve(out, frame.length + params->password.length + params->tls_key_password.length);
+    buf_fini(&frame);
+    put_frame(out, WIRE_CONNECT_PARAMS, connect_fields, params);
 }
 
-void wire_put(struct buf *out, enum wire_type type, struct slice body)
+/* ---- The decoder ---- */
+
+/* Makes the reader bad where a value is not allowed. */
+static void expect(struct unpack *in, bool is_allowed)
 {
-    size_t start = begin_frame(out, type);
-    buf_append(out, body);
-    end_frame(out, start);
+    in->is_bad = in->is_bad || !is_allowed;
+}
+
+static uint32_t get_number(struct unpack *in, const struct field *field, uint32_t number)
+{
+    expect(in, number >= field->min && (field->max == 0 || number <= field->max));
+    return number;
+}
+
+static void get_name(struct unpack *in, char out[WIRE_NAME_BYTES])
+{
+    struct slice text = unpack_bytes(in);
+    expect(in, slice_is_present(text) && text.length < WIRE_NAME_BYTES &&
+                   memchr(text.data, '\0', text.length) == NULL);
+    if (!in->is_bad) {
+        memcpy(out, text.data, text.length);
+        out[text.length] = '\0';
+    }
+}
+
+static void get_fields(struct unpack *in, const struct field *fields, void *object);
+
+static void get_list(struct unpack *in, const struct field *field, void *object)
+{
+    const struct list *list = field->items;
+    size_t count = get_number(in, field, unpack_u32(in));
+    for (size_t i = 0; i < count && !in->is_bad; i++) {
+        get_fields(in, list->fields, (char *)object + list->offset + i * list->item_bytes);
+    }
+    *(size_t *)((char *)object + field->offset) = count;
+}
+
+static void get_fields(struct unpack *in, const struct field *fields, void *object)
+{
+    for (const struct field *field = fields; field->type != FIELD_END && !in->is_bad; field++) {
+        void *at = (char *)object + field->offset;
+        switch (field->type) {
+        case FIELD_END:
+            break;
+        case FIELD_BOOL:
+            expect(in, in->rest.length > 0 && (uint8_t)in->rest.data[0] <= 1);
+            *(bool *)at = unpack_u8(in) == 1;
+            break;
+        case FIELD_U8:
+            *(uint8_t *)at = (uint8_t)get_number(in, field, unpack_u8(in));
+            break;
+        case FIELD_ENUM:
+            *(unsigned *)at = get_number(in, field, unpack_u8(in));
+            break;
+        case FIELD_U32:
+            *(uint32_t *)at = get_number(in, field, unpack_u32(in));
+            break;
+        case FIELD_I64:
+            *(int64_t *)at = unpack_i64(in);
+            break;
+        case FIELD_BYTES:
+            *(struct slice *)at = unpack_bytes(in);
+            expect(in, field->min == 0 || slice_is_present(*(struct slice *)at));
+            break;
+        case FIELD_REST:
+            *(struct slice *)at = in->rest;
+            expect(in, in->rest.length >= field->min);
+            in->rest.length = 0;
+            break;
+        case FIELD_NAME:
+            get_name(in, at);
+            break;
+        case FIELD_LIST:
+            get_list(in, field, object);
+            break;
+        }
+    }
 }
 
 enum status wire_next(struct slice bytes, struct wire_frame *out_frame, size_t *out_taken)
@@ -66,144 +353,27 @@ enum status wire_next(struct slice bytes, struct wire_frame *out_frame, size_t *
     if (in.rest.length < length - 1) {
         return STATUS_NOT_FOUND;
     }
-    out_frame->type = (enum wire_type)type;
-    out_frame->body = slice_of(in.rest.data, length - 1);
+    struct wire_frame frame = {.type = (enum wire_type)type};
+    in.rest.length = length - 1;
+    get_fields(&in, frames[type], &frame);
+    if (!unpack_is_done(&in)) {
+        return STATUS_INVALID;
+    }
+    *out_frame = frame;
     *out_taken = LENGTH_BYTES + (size_t)length;
     return STATUS_OK;
 }
 
-void wire_put_up(struct buf *out, const struct wire_up *up)
-{
-    size_t start = begin_frame(out, WIRE_UP);
-    pack_u8(out, up->is_session_present);
-    pack_u32(out, up->uri_index);
-    pack_u32(out, up->receive_maximum);
-    pack_u32(out, up->packet_bytes_max);
-    pack_u8(out, up->max_qos);
-    pack_u8(out, up->has_retain);
-    end_frame(out, start);
-}
-
-enum status wire_get_up(struct slice body, struct wire_up *out_up)
+enum status wire_get_connect_params(struct slice body, struct connect_params *out_params)
 {
     struct unpack in = {.rest = body};
-    struct wire_up up = {0};
-    up.is_session_present = unpack_bool(&in);
-    up.uri_index = unpack_u32(&in);
-    up.receive_maximum = unpack_u32(&in);
-    up.packet_bytes_max = unpack_u32(&in);
-    up.max_qos = unpack_u8(&in);
-    up.has_retain = unpack_bool(&in);
-    enum status status = ack_on(&in, up.max_qos <= 2);
-    if (status == STATUS_OK) {
-        *out_up = up;
-    }
-    return status;
-}
-
-void wire_put_down(struct buf *out, const struct wire_down *down)
-{
-    size_t start = begin_frame(out, WIRE_DOWN);
-    pack_u8(out, (uint8_t)down->reason);
-    pack_u32(out, down->code);
-    pack_bytes(out, down->text);
-    end_frame(out, start);
-}
-
-enum status wire_get_down(struct slice body, struct wire_down *out_down)
-{
-    struct unpack in = {.rest = body};
-    struct wire_down down = {0};
-    uint8_t reason = unpack_u8(&in);
-    down.reason = (enum wire_down_reason)reason;
-    down.code = unpack_u32(&in);
-    down.text = unpack_bytes(&in);
-    enum status status = ack_on(&in, reason <= WIRE_DOWN_INTERNAL);
-    if (status == STATUS_OK) {
-        *out_down = down;
-    }
-    return status;
-}
-
-void wire_put_unpublished(struct buf *out, const struct wire_unpublished *unpublished)
-{
-    size_t start = begin_frame(out, WIRE_UNPUBLISHED);
-    pack_i64(out, unpublished->id);
-    pack_u8(out, unpublished->is_final);
-    pack_u32(out, unpublished->code);
-    pack_bytes(out, unpublished->text);
-    end_frame(out, start);
-}
-
-enum status wire_get_unpublished(struct slice body, struct wire_unpublished *out_unpublished)
-{
-    struct unpack in = {.rest = body};
-    struct wire_unpublished unpublished = {0};
-    unpublished.id = unpack_i64(&in);
-    unpublished.is_final = unpack_bool(&in);
-    unpublished.code = unpack_u32(&in);
-    unpublished.text = unpack_bytes(&in);
-    enum status status = ack_on(&in, true);
-    if (status == STATUS_OK) {
-        *out_unpublished = unpublished;
-    }
-    return status;
-}
-
-void wire_put_publish(struct buf *out, int64_t id, struct slice message)
-{
-    size_t start = begin_frame(out, WIRE_PUBLISH);
-    pack_i64(out, id);
-    buf_append(out, message);
-    end_frame(out, start);
-}
-
-enum status wire_get_publish(struct slice body, int64_t *out_id, struct slice *out_message)
-{
-    struct unpack in = {.rest = body};
-    int64_t id = unpack_i64(&in);
-    if (in.is_bad || in.rest.length == 0) {
+    struct connect_params params = {.tls_fds = {-1, -1, -1}};
+    get_fields(&in, connect_fields, &params);
+    if (!unpack_is_done(&in)) {
         return STATUS_INVALID;
     }
-    *out_id = id;
-    *out_message = in.rest;
+    *out_params = params;
     return STATUS_OK;
-}
-
-void wire_put_published(struct buf *out, int64_t id)
-{
-    size_t start = begin_frame(out, WIRE_PUBLISHED);
-    pack_i64(out, id);
-    end_frame(out, start);
-}
-
-enum status wire_get_published(struct slice body, int64_t *out_id)
-{
-    struct unpack in = {.rest = body};
-    int64_t id = unpack_i64(&in);
-    enum status status = ack_on(&in, true);
-    if (status == STATUS_OK) {
-        *out_id = id;
-    }
-    return status;
-}
-
-void wire_put_ack(struct buf *out, bool is_durable)
-{
-    size_t start = begin_frame(out, WIRE_ACK);
-    pack_u8(out, is_durable);
-    end_frame(out, start);
-}
-
-enum status wire_get_ack(struct slice body, bool *out_is_durable)
-{
-    struct unpack in = {.rest = body};
-    bool is_durable = unpack_bool(&in);
-    enum status status = ack_on(&in, true);
-    if (status == STATUS_OK) {
-        *out_is_durable = is_durable;
-    }
-    return status;
 }
 
 const char *wire_down_reason_text(enum wire_down_reason reason)

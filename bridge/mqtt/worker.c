@@ -19,8 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define STOOD_MS     10000 /* a connection that lasted this long was a good one */
-#define PARAMS_BYTES 8192
+#define STOOD_MS 10000 /* a connection that lasted this long was a good one */
 
 /* ---- The end of a worker ---- */
 
@@ -144,8 +143,6 @@ static void worker_not_started(struct worker *worker, const char *why)
 
 static void worker_send_params(struct worker *worker, const struct connect_params *params)
 {
-    /* Room for it all at once, so that no copy of a password stays behind. */
-    buf_reserve(&worker->control.out, PARAMS_BYTES);
     wire_put_connect_params(&worker->control.out, params);
     frame_link_flush(&worker->control);
     if (worker->control.out.length == 0 && worker->control.out.data != NULL) {
@@ -222,10 +219,10 @@ static int worker_connect(struct worker *worker, const int *tls_fds)
     return 0;
 }
 
-static void worker_reset(struct worker *worker, const struct connect_params_buf *params_buf)
+static void worker_reset(struct worker *worker, const struct connect_params *params)
 {
     worker->generation++;
-    worker->client_id = mem_strdup(params_buf->client_id);
+    worker->client_id = mem_dup(params->client_id.data, params->client_id.length);
     worker->is_up = false;
     worker->is_outdated = false;
     worker->has_worked = false;
@@ -237,20 +234,20 @@ static void worker_reset(struct worker *worker, const struct connect_params_buf 
 void worker_start(struct worker *worker)
 {
     struct workers *workers = worker->workers;
-    struct connect_params_buf params_buf;
+    struct connect_params params;
     const char *why = "";
-    enum status status = connect_params_buf_init(&params_buf, workers->settings, workers->tls,
-                                                 worker->role, worker->index, workers->will, &why);
-    connect_params_buf_move_files(&params_buf);
-    int error = status == STATUS_OK ? worker_connect(worker, params_buf.tls_fds) : 0;
+    enum status status = connect_params_init(&params, workers->settings, workers->tls, worker->role,
+                                             worker->index, workers->will, &why);
+    connect_params_move_files(&params);
+    int error = status == STATUS_OK ? worker_connect(worker, params.tls_fds) : 0;
     if (status != STATUS_OK || error != 0) {
         worker_not_started(worker, error != 0 ? strerror(error) : why);
     } else {
         bool is_receiver = worker->role == WIRE_RECEIVER;
         counter_add(workers->counters,
                     is_receiver ? COUNTER_RECEIVER_STARTS : COUNTER_PUBLISHER_STARTS, 1);
-        worker_reset(worker, &params_buf);
-        worker_send_params(worker, &params_buf.params);
+        worker_reset(worker, &params);
+        worker_send_params(worker, &params);
     }
-    connect_params_buf_fini(&params_buf);
+    connect_params_fini(&params);
 }

@@ -69,88 +69,58 @@ static void worker_talks_garbage(struct worker *worker)
     worker->delivery.is_broken = true;
 }
 
-static enum status worker_up(struct worker *worker, struct slice body)
+static enum status worker_up(struct worker *worker, const struct wire_up *up)
 {
     struct workers *workers = worker->workers;
-    struct wire_up up;
-    if (worker->is_up || wire_get_up(body, &up) != STATUS_OK) {
+    if (worker->is_up) {
         return STATUS_INVALID;
     }
     const struct text_list *uris = &workers->settings->broker.uris;
-    LOG_INFO(worker->role == WIRE_PUBLISHER ? "publisher_up" : "receiver_up",
-             LOG_TEXT("process", worker->name), LOG_TEXT("client_id", worker->client_id),
-             LOG_TEXT("broker", up.uri_index < uris->count ? uris->items[up.uri_index] : ""),
-             LOG_INT("session_present", up.is_session_present),
-             LOG_INT("receive_maximum", up.receive_maximum),
-             LOG_INT("packet_bytes_max", up.packet_bytes_max));
+    LOG_INFO(
+        worker->role == WIRE_PUBLISHER ? "publisher_up" : "receiver_up",
+        LOG_TEXT("process", worker->name), LOG_TEXT("client_id", worker->client_id),
+        LOG_TEXT("broker", up->address_index < uris->count ? uris->items[up->address_index] : ""),
+        LOG_INT("session_present", up->is_session_present),
+        LOG_INT("receive_maximum", up->receive_maximum),
+        LOG_INT("packet_bytes_max", up->packet_bytes_max));
     worker->is_up = true;
     worker->is_renewed = false;
     worker->up_ms = loop_now_ms(workers->loop);
     if (worker->role == WIRE_RECEIVER) {
         workers->hooks.session_opened(workers->hooks.arg, worker->index, worker->client_id,
-                                      up.is_session_present);
+                                      up->is_session_present);
     }
     worker_tell_change(worker);
     workers_renew_next(workers);
     return STATUS_OK;
 }
 
-static enum status worker_down(struct worker *worker, struct slice body)
-{
-    struct wire_down down;
-    enum status status = wire_get_down(body, &down);
-    if (status == STATUS_OK) {
-        set_last_words(worker, down.reason, down.code, down.text);
-    }
-    return status;
-}
-
-static enum status worker_published(struct worker *worker, struct slice body)
-{
-    struct workers_hooks *hooks = &worker->workers->hooks;
-    int64_t id;
-    enum status status = wire_get_published(body, &id);
-    if (status == STATUS_OK) {
-        worker->has_worked = true;
-        hooks->published(hooks->arg, id);
-    }
-    return status;
-}
-
-static enum status worker_unpublished(struct worker *worker, struct slice body)
-{
-    struct workers_hooks *hooks = &worker->workers->hooks;
-    struct wire_unpublished mark;
-    enum status status = wire_get_unpublished(body, &mark);
-    if (status == STATUS_OK) {
-        hooks->unpublished(hooks->arg, mark.id, mark.is_final, mark.text);
-    }
-    return status;
-}
-
 static enum status control_frame(struct worker *worker, const struct wire_frame *frame)
 {
+    const struct workers_hooks *hooks = &worker->workers->hooks;
     bool is_publisher = worker->role == WIRE_PUBLISHER;
     if (frame->type == WIRE_UP) {
-        return worker_up(worker, frame->body);
+        return worker_up(worker, &frame->up);
     }
     if (frame->type == WIRE_DOWN) {
-        return worker_down(worker, frame->body);
+        set_last_words(worker, frame->down.reason, frame->down.code, frame->down.text);
+    } else if (frame->type == WIRE_PUBLISHED && is_publisher) {
+        worker->has_worked = true;
+        hooks->published(hooks->arg, frame->published.id);
+    } else if (frame->type == WIRE_UNPUBLISHED && is_publisher) {
+        hooks->unpublished(hooks->arg, frame->unpublished.id, frame->unpublished.is_final,
+                           frame->unpublished.text);
+    } else {
+        return STATUS_INVALID;
     }
-    if (frame->type == WIRE_PUBLISHED && is_publisher) {
-        return worker_published(worker, frame->body);
-    }
-    if (frame->type == WIRE_UNPUBLISHED && is_publisher) {
-        return worker_unpublished(worker, frame->body);
-    }
-    return STATUS_INVALID;
+    return STATUS_OK;
 }
 
 static enum status delivery_frame(struct worker *worker, const struct wire_frame *frame)
 {
     struct workers *workers = worker->workers;
     struct delivery delivery;
-    if (frame->type != WIRE_DELIVERY || delivery_decode(frame->body, &delivery) != STATUS_OK) {
+    if (frame->type != WIRE_DELIVERY || delivery_decode(frame->delivery, &delivery) != STATUS_OK) {
         return STATUS_INVALID;
     }
     struct mqtt_ticket ticket = {worker->index, worker->generation};
@@ -220,7 +190,7 @@ void workers_ack(struct workers *workers, struct mqtt_ticket ticket, bool is_dur
         return;
     }
     worker->has_worked = worker->has_worked || is_durable;
-    wire_put_ack(&worker->delivery.out, is_durable);
+    wire_put(&worker->delivery.out, &(struct wire_frame){WIRE_ACK, .ack = {is_durable}});
     frame_link_flush(&worker->delivery);
 }
 
@@ -246,7 +216,7 @@ void workers_publish(struct workers *workers, int64_t id, struct slice message)
 {
     struct worker *publisher = publisher_of(workers);
     assert(publisher->is_up);
-    wire_put_publish(&publisher->control.out, id, message);
+    wire_put(&publisher->control.out, &(struct wire_frame){WIRE_PUBLISH, .publish = {id, message}});
     /* What is handed over in one turn goes in one write. */
     if (!loop_timer_is_running(workers->flush)) {
         loop_timer_start(workers->flush, 0);
@@ -255,7 +225,7 @@ void workers_publish(struct workers *workers, int64_t id, struct slice message)
 
 static void worker_order_stop(struct worker *worker)
 {
-    wire_put(&worker->control.out, WIRE_STOP, (struct slice){0});
+    wire_put(&worker->control.out, &(struct wire_frame){.type = WIRE_STOP});
     frame_link_flush(&worker->control);
 }
 

@@ -112,10 +112,14 @@ static int find_broker_socket(void)
     return -1;
 }
 
+static const struct wire_address *address_of(const struct connection *connection)
+{
+    return &connection->params->addresses[connection->address_index];
+}
+
 static void note_failure(struct connection *connection, enum wire_down_reason reason, uint32_t code,
                          const char *text)
 {
-    struct slice uri = connection->params->uris[connection->uri_index];
     /* Of several addresses the one that refused us says more than the one that was not there. */
     if (connection->failure.reason == WIRE_DOWN_REFUSED && reason == WIRE_DOWN_CONNECT) {
         return;
@@ -123,7 +127,7 @@ static void note_failure(struct connection *connection, enum wire_down_reason re
     connection->failure.reason = reason;
     connection->failure.code = code;
     buf_clear(&connection->failure.text);
-    buf_append(&connection->failure.text, uri);
+    address_append(&connection->failure.text, address_of(connection));
     buf_append_text(&connection->failure.text, ": ");
     buf_append_text(&connection->failure.text, text);
 }
@@ -149,7 +153,6 @@ static const char *refusal_text(const struct connection *connection, int code)
 
 static const char *connect_text(const struct connection *connection, const char *message)
 {
-    struct slice uri = connection->params->uris[connection->uri_index];
     const char *tls_text = tls_guard_text();
     if (tls_text != NULL) {
         return tls_text;
@@ -157,10 +160,9 @@ static const char *connect_text(const struct connection *connection, const char 
     if (message != NULL && strstr(message, "timeout") != NULL) {
         return "no connection in time";
     }
-    bool is_tls = uri.length > 6 &&
-                  (strncmp(uri.data, "mqtts:", 6) == 0 || strncmp(uri.data, "wss:", 4) == 0);
-    return is_tls ? "could not connect, or the broker ended the TLS handshake"
-                  : "could not connect";
+    return address_is_tls(address_of(connection))
+               ? "could not connect, or the broker ended the TLS handshake"
+               : "could not connect";
 }
 
 static void connect_failed(struct connection *connection, int code, const char *message)
@@ -328,7 +330,7 @@ static void connected(struct connection *connection, bool is_session_present)
         return;
     }
     connection->limits.is_session_present = is_session_present;
-    connection->limits.uri_index = connection->uri_index;
+    connection->limits.address_index = connection->address_index;
     connection->socket_fd = find_broker_socket();
     if (connection->params->filter_count > 0) {
         subscribe(connection);
@@ -368,7 +370,7 @@ static void on_connected_5(void *context, MQTTAsync_successData5 *success)
 
 static int create_client(struct connection *connection, MQTTAsync *out_client)
 {
-    char *uri = connect_uri(connection->params->uris[connection->uri_index]);
+    char *uri = address_for_paho(address_of(connection));
     char *client_id =
         mem_dup(connection->params->client_id.data, connection->params->client_id.length);
     MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer5;
@@ -414,8 +416,8 @@ static void attempt_begin(struct connection *connection)
         clock_mono_ms() + (int64_t)connection->params->connect_timeout_s * 1000 + ATTEMPT_GRACE_MS;
     connection->attempt = ATTEMPT_RUNNING;
     connection->socket_fd = -1;
-    tls_guard_begin(connection->params->uris[connection->uri_index],
-                    connection->params->has_tls_verify);
+    const struct wire_address *address = address_of(connection);
+    tls_guard_begin(address->host, address_is_tls(address), connection->params->has_tls_verify);
     int code = create_client(connection, &client);
     connection->client = client;
     if (former != NULL) {
@@ -449,8 +451,8 @@ void connection_turn(struct connection *connection)
         }
         return;
     case ATTEMPT_FAILED:
-        if (connection->uri_index + 1 < connection->params->uri_count) {
-            connection->uri_index++;
+        if (connection->address_index + 1 < connection->params->address_count) {
+            connection->address_index++;
             attempt_begin(connection);
         } else {
             connection_down(connection, connection->failure.reason, connection->failure.code,
@@ -513,7 +515,7 @@ void connection_free(struct connection *connection)
 
 void connection_open(struct connection *connection)
 {
-    assert(connection->attempt == ATTEMPT_NONE && connection->params->uri_count > 0);
+    assert(connection->attempt == ATTEMPT_NONE && connection->params->address_count > 0);
     attempt_begin(connection);
 }
 

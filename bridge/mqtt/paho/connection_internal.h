@@ -35,7 +35,7 @@ struct connection {
     const struct connect_params *params;
     struct connection_hooks hooks;
     MQTTAsync client; /* of the attempt */
-    uint32_t uri_index;
+    uint32_t address_index;
     uint32_t keepalive_s;
     int64_t attempt_ends_ms;
     int wake_fd;

@@ -155,22 +155,51 @@ struct slice property_text(MQTTProperties *properties, enum MQTTPropertyCodes co
     return (struct slice){0};
 }
 
-char *connect_uri(struct slice uri)
+static const struct {
+    const char *scheme;
+    const char *pahos;
+    bool is_tls;
+} schemes[] = {
+    {"mqtt", "tcp", false},
+    {"mqtts", "ssl", true},
+    {"ws", "ws", false},
+    {"wss", "wss", true},
+};
+
+static size_t scheme_row(struct slice scheme)
 {
-    static const struct {
-        const char *ours;
-        const char *paho;
-    } schemes[] = {{"mqtt://", "tcp://"}, {"mqtts://", "ssl://"}};
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        size_t length = strlen(schemes[i].ours);
-        if (uri.length >= length && memcmp(uri.data, schemes[i].ours, length) == 0) {
-            struct buf text = {0};
-            buf_append_text(&text, schemes[i].paho);
-            buf_append(&text, slice_of(uri.data + length, uri.length - length));
-            return buf_take(&text);
-        }
+    size_t row = 0;
+    while (!slice_equals_text(scheme, schemes[row].scheme)) {
+        row++;
+        assert(row < sizeof schemes / sizeof schemes[0]); /* the settings allow no other */
     }
-    return mem_dup(uri.data, uri.length);
+    return row;
+}
+
+static void append_address(struct buf *out, const char *scheme, const struct wire_address *address)
+{
+    bool is_ipv6 = memchr(address->host.data, ':', address->host.length) != NULL;
+    buf_printf(out, "%s://%s", scheme, is_ipv6 ? "[" : "");
+    buf_append(out, address->host);
+    buf_printf(out, "%s:%u", is_ipv6 ? "]" : "", address->port);
+    buf_append(out, address->path);
+}
+
+bool address_is_tls(const struct wire_address *address)
+{
+    return schemes[scheme_row(address->scheme)].is_tls;
+}
+
+void address_append(struct buf *out, const struct wire_address *address)
+{
+    append_address(out, schemes[scheme_row(address->scheme)].scheme, address);
+}
+
+char *address_for_paho(const struct wire_address *address)
+{
+    struct buf text = {0};
+    append_address(&text, schemes[scheme_row(address->scheme)].pahos, address);
+    return buf_take(&text);
 }
 
 static void set_tls(struct connect_options *options, const struct connect_params *params)

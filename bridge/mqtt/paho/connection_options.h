@@ -38,8 +38,11 @@ enum status connect_options_init(struct connect_options *options,
 /* Frees, and wipes the copies; Paho has its own by then. */
 void connect_options_fini(struct connect_options *options);
 
-/* The address as Paho writes it, on the heap: mqtt:// is tcp://, mqtts:// is ssl://. */
-char *connect_uri(struct slice uri);
+bool address_is_tls(const struct wire_address *address);
+/* Appends the address as the settings write it. */
+void address_append(struct buf *out, const struct wire_address *address);
+/* The address as Paho wants it (mqtt is tcp, mqtts is ssl), to be freed. */
+char *address_for_paho(const struct wire_address *address);
 
 /*
  * The MQTT 5 properties of a message. One that brokers would take for a malformed packet, closing

@@ -5,7 +5,6 @@
 #include "connection_tls.h"
 
 #include "base/buf.h"
-#include "settings/url.h"
 
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
@@ -24,30 +23,12 @@ static struct {
     bool is_in_use;
 } guard;
 
-static void copy_host(struct slice uri)
-{
-    struct buf text = {0};
-    struct url url;
-    const char *why;
-    buf_append(&text, uri);
-    guard.is_tls = false;
-    if (url_split(text.data, &url, &why)) {
-        struct slice host = url.host;
-        if (host.length >= 2 && host.data[0] == '[') {
-            host = slice_of(host.data + 1, host.length - 2);
-        }
-        buf_append(&guard.host, host);
-        guard.is_tls =
-            slice_equals_text(url.scheme, "mqtts") || slice_equals_text(url.scheme, "wss");
-    }
-    buf_fini(&text);
-}
-
-void tls_guard_begin(struct slice uri, bool has_verify)
+void tls_guard_begin(struct slice host, bool is_tls, bool has_verify)
 {
     buf_clear(&guard.host);
     buf_clear(&guard.text);
-    copy_host(uri);
+    buf_append(&guard.host, host);
+    guard.is_tls = is_tls;
     guard.has_verify = has_verify;
     guard.has_context = false;
     guard.is_in_use = true;

@@ -16,8 +16,8 @@
 
 #include <stdbool.h>
 
-/* From now on contexts are for an attempt to connect to this address. */
-void tls_guard_begin(struct slice uri, bool has_verify);
+/* From now on contexts are for an attempt to connect to this host, with TLS or without. */
+void tls_guard_begin(struct slice host, bool is_tls, bool has_verify);
 /* Takes a line of OpenSSL's error queue. */
 void tls_guard_error(struct slice line);
 /* Why TLS failed in this attempt, or NULL where nothing is known. Valid until the next attempt. */

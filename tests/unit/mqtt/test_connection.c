@@ -236,8 +236,9 @@ static void told_start(struct told *told, int protocol, int port)
                                      .down = on_down};
     snprintf(told->uri, sizeof told->uri, "mqtt://127.0.0.1:%d", port);
     told->params.protocol = (uint8_t)protocol;
-    told->params.uris[0] = slice_text(told->uri);
-    told->params.uri_count = 1;
+    told->params.addresses[0] =
+        (struct wire_address){slice_text("mqtt"), slice_text("127.0.0.1"), (uint32_t)port, {0}};
+    told->params.address_count = 1;
     told->params.client_id = slice_text("client");
     told->params.keepalive_s = 30;
     told->params.session_expiry_s = 60;
