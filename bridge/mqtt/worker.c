@@ -1,7 +1,9 @@
 /*
- * How a worker begins, and how it ends: all cleaning up is done in one place, worker_ended(), when
- * the kernel says that it is gone; whatever goes wrong before that only kills it.
+ * All cleaning up is done in one place, process_ended(), when the kernel says that the process is
+ * gone. Whatever goes wrong before that only kills it.
  */
+#include "worker.h"
+
 #include "base/crash_point.h"
 #include "base/digest.h"
 #include "base/log.h"
@@ -9,8 +11,8 @@
 #include "base/secret.h"
 #include "model/retry.h"
 #include "mqtt/connect_params.h"
-#include "workers_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,23 +21,145 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define STOOD_MS 10000 /* a connection that lasted this long was a good one */
+#define GOOD_CONNECTION_MS 10000      /* one that lasted this long is no failure */
+#define OUT_BYTES_MAX      (1u << 20) /* handed to the publisher and not yet written to it */
 
-/* ---- The end of a worker ---- */
+static const struct {
+    const char *subcommand;
+    const char *up_event;
+    const char *down_event;
+    enum counter starts;
+} roles[] = {
+    [WIRE_RECEIVER] = {"receiver", "receiver_up", "receiver_down", COUNTER_RECEIVER_STARTS},
+    [WIRE_PUBLISHER] = {"publisher", "publisher_up", "publisher_down", COUNTER_PUBLISHER_STARTS},
+};
 
-static const char *reason_of(const struct worker *worker, int signal_number)
+/* ---- Frames of the process ---- */
+
+static void set_reason(struct worker *worker, enum wire_down_reason reason, uint32_t code,
+                       struct slice text)
 {
-    if (worker->has_last_words) {
-        return wire_down_reason_text(worker->reason);
-    }
-    return signal_number != 0 ? "killed" : "crashed";
+    worker->has_down = true;
+    worker->reason = reason;
+    worker->code = code;
+    snprintf(worker->text, sizeof worker->text, "%.*s",
+             (int)(text.length < WORKER_TEXT_BYTES ? text.length : WORKER_TEXT_BYTES), text.data);
 }
+
+static enum status read_up(struct worker *worker, const struct wire_up *up)
+{
+    const struct worker_setup *setup = worker->setup;
+    const struct text_list *uris = &setup->settings->broker.uris;
+    if (worker->is_up) {
+        return STATUS_INVALID;
+    }
+    LOG_INFO(
+        roles[worker->role].up_event, LOG_TEXT("process", worker->name),
+        LOG_TEXT("client_id", worker->client_id),
+        LOG_TEXT("broker", up->address_index < uris->count ? uris->items[up->address_index] : ""),
+        LOG_INT("session_present", up->is_session_present),
+        LOG_INT("receive_maximum", up->receive_maximum),
+        LOG_INT("packet_bytes_max", up->packet_bytes_max));
+    worker->is_up = true;
+    worker->is_renewing = false;
+    worker->up_ms = loop_now_ms(setup->loop);
+    setup->hooks.up(setup->hooks.arg, worker, up->is_session_present);
+    return STATUS_OK;
+}
+
+static enum status control_frame(struct worker *worker, const struct wire_frame *frame)
+{
+    const struct worker_hooks *hooks = &worker->setup->hooks;
+    bool is_publisher = worker->role == WIRE_PUBLISHER;
+    if (frame->type == WIRE_UP) {
+        return read_up(worker, &frame->up);
+    }
+    if (frame->type == WIRE_DOWN) {
+        set_reason(worker, frame->down.reason, frame->down.code, frame->down.text);
+    } else if (frame->type == WIRE_PUBLISHED && is_publisher) {
+        worker->has_worked = true;
+        hooks->published(hooks->arg, frame->published.id);
+    } else if (frame->type == WIRE_UNPUBLISHED && is_publisher) {
+        hooks->unpublished(hooks->arg, frame->unpublished.id, frame->unpublished.is_final,
+                           frame->unpublished.text);
+    } else {
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
+static enum status delivery_frame(struct worker *worker, const struct wire_frame *frame)
+{
+    const struct worker_hooks *hooks = &worker->setup->hooks;
+    struct delivery delivery;
+    if (frame->type != WIRE_DELIVERY || delivery_decode(frame->delivery, &delivery) != STATUS_OK) {
+        return STATUS_INVALID;
+    }
+    counter_add(worker->setup->counters, COUNTER_RECEIVED, 1);
+    hooks->delivered(hooks->arg, worker, &delivery);
+    return STATUS_OK;
+}
+
+typedef enum status frame_fn(struct worker *worker, const struct wire_frame *frame);
+
+static void read_frames(struct worker *worker, struct frame_link *link, frame_fn *read)
+{
+    struct wire_frame frame;
+    enum status status;
+    while ((status = frame_link_next(link, &frame)) == STATUS_OK) {
+        status = read(worker, &frame);
+        if (status != STATUS_OK) {
+            break;
+        }
+    }
+    if (status == STATUS_INVALID) {
+        /* The process is our own program: a bug or damaged memory, and a new process is the cure.
+         */
+        set_reason(worker, WIRE_DOWN_INTERNAL, 0, slice_text("it sent an invalid frame"));
+        worker_kill(worker);
+        worker->control.is_broken = true;
+        worker->delivery.is_broken = true;
+    }
+}
+
+static void link_ready(struct worker *worker, struct frame_link *link, int events, frame_fn *read)
+{
+    if ((events & LOOP_WRITE) != 0) {
+        frame_link_flush(link);
+    }
+    if ((events & LOOP_READ) == 0) {
+        return;
+    }
+    enum status status = frame_link_read(link);
+    if (status == STATUS_OK) {
+        read_frames(worker, link, read);
+    } else if (status == STATUS_CLOSED) {
+        /* It is ending. If it is not, it is of no use without its socket. */
+        worker_kill(worker);
+    }
+}
+
+static void control_ready(void *arg, int events)
+{
+    struct worker *worker = arg;
+    link_ready(worker, &worker->control, events, control_frame);
+}
+
+static void delivery_ready(void *arg, int events)
+{
+    struct worker *worker = arg;
+    link_ready(worker, &worker->delivery, events, delivery_frame);
+}
+
+/* ---- The end of a process ---- */
 
 static void log_end(const struct worker *worker, int exit_status, int signal_number,
                     int64_t retry_ms)
 {
-    const char *event = worker->role == WIRE_PUBLISHER ? "publisher_down" : "receiver_down";
-    const char *reason = reason_of(worker, signal_number);
+    const char *event = roles[worker->role].down_event;
+    const char *reason = worker->has_down     ? wire_down_reason_text(worker->reason)
+                         : signal_number != 0 ? "killed"
+                                              : "crashed";
     if (retry_ms <= 0) {
         LOG_INFO(event, LOG_TEXT("process", worker->name), LOG_TEXT("reason", reason),
                  LOG_TEXT("text", worker->text));
@@ -47,110 +171,69 @@ static void log_end(const struct worker *worker, int exit_status, int signal_num
     }
 }
 
-/* How long until the next start. */
-static int64_t pause_ms(struct worker *worker)
+static int64_t restart_delay_ms(const struct worker *worker)
 {
-    const struct settings *settings = worker->workers->settings;
+    const struct settings *settings = worker->setup->settings;
     uint32_t random;
     digest_random(&random, sizeof random);
     return retry_reconnect_ms(worker->failures, settings->broker.reconnect_min_s * 1000,
                               settings->broker.reconnect_max_s * 1000, random);
 }
 
-static void count_failure(struct worker *worker, bool was_up)
-{
-    int64_t stood_ms = loop_now_ms(worker->workers->loop) - worker->up_ms;
-    bool was_good = worker->has_worked || (was_up && stood_ms >= STOOD_MS);
-    worker->failures = was_good ? 1 : worker->failures + 1;
-}
-
-/* What it said before it went; deliveries without a ack come again and are not looked at. */
-static void worker_drain(struct worker *worker)
-{
-    while (frame_link_read(&worker->control) == STATUS_OK) {
-        worker_take_control(worker);
-    }
-}
-
-static void worker_let_go(struct worker *worker)
-{
-    loop_process_free(worker->process);
-    worker->process = NULL;
-}
-
-void worker_kill(struct worker *worker)
-{
-    if (worker->process != NULL) {
-        loop_process_kill(worker->process, SIGKILL);
-    }
-}
-
-void worker_close(struct worker *worker)
+static void close_links(struct worker *worker)
 {
     frame_link_close(&worker->control);
     frame_link_close(&worker->delivery);
-    worker_let_go(worker);
     free(worker->client_id);
     worker->client_id = NULL;
 }
 
-/* A receiver that is replaced is missed by nobody, unless its successor does not come up. */
-static bool is_news(const struct worker *worker, bool was_up, bool is_replaced)
+/* After the end of a process that was not told to end. */
+static void count_failure(struct worker *worker, bool was_up)
 {
-    if (worker->role == WIRE_PUBLISHER) {
-        return was_up;
-    }
-    return was_up ? !is_replaced : worker->is_renewed && !is_replaced;
+    int64_t lasted_ms = loop_now_ms(worker->setup->loop) - worker->up_ms;
+    bool was_good = worker->has_worked || (was_up && lasted_ms >= GOOD_CONNECTION_MS);
+    worker->failures = was_good ? 1 : worker->failures + 1;
 }
 
-static void worker_ended(void *arg, int exit_status, int signal_number)
+static void process_ended(void *arg, int exit_status, int signal_number)
 {
     struct worker *worker = arg;
-    struct workers *workers = worker->workers;
-    worker_let_go(worker); /* first: its pid may be somebody else's from now on */
-    worker_drain(worker);
-    worker_close(worker);
+    const struct worker_hooks *hooks = &worker->setup->hooks;
+    /* First: its pid may belong to another process from now on. */
+    loop_process_free(worker->process);
+    worker->process = NULL;
+    /* The reason for its end may still be in the socket. Unread deliveries have no ack, so the
+     * broker sends them again. */
+    while (frame_link_read(&worker->control) == STATUS_OK) {
+        read_frames(worker, &worker->control, control_frame);
+    }
+    close_links(worker);
     bool was_up = worker->is_up;
-    bool is_replaced = worker->is_ending && worker->is_wanted; /* nothing failed */
+    bool is_replaced = worker->is_ending && worker->is_wanted;
     worker->is_ending = false;
     worker->is_up = false;
     if (!is_replaced) {
         count_failure(worker, was_up);
     }
-    if (is_news(worker, was_up, is_replaced)) {
-        worker_tell_change(worker);
+    /* A receiver that is being replaced only counts as down when the new process fails too. */
+    bool is_receiver = worker->role == WIRE_RECEIVER;
+    bool is_down = is_receiver ? !is_replaced && (was_up || worker->is_renewing) : was_up;
+    if (is_down) {
+        hooks->down(hooks->arg, worker);
     }
-    int64_t retry_ms = !worker->is_wanted ? -1 : is_replaced ? 0 : pause_ms(worker);
+    int64_t retry_ms = !worker->is_wanted ? -1 : is_replaced ? 0 : restart_delay_ms(worker);
     log_end(worker, exit_status, signal_number, retry_ms);
     if (worker->is_wanted) {
         loop_timer_start(worker->restart, retry_ms);
-    } else if (workers->is_stopping && !workers_is_anyone_left(workers)) {
-        loop_timer_start(workers->stopped, 0);
+    } else {
+        hooks->ended(hooks->arg);
     }
 }
 
-/* ---- The beginning of a worker ---- */
+/* ---- The start of a process ---- */
 
-static void worker_not_started(struct worker *worker, const char *why)
-{
-    worker->failures++;
-    int64_t retry_ms = pause_ms(worker);
-    LOG_ERROR(worker->role == WIRE_PUBLISHER ? "publisher_down" : "receiver_down",
-              LOG_TEXT("process", worker->name), LOG_TEXT("reason", "not_started"),
-              LOG_TEXT("text", why), LOG_INT("retry_in_ms", retry_ms));
-    loop_timer_start(worker->restart, retry_ms);
-}
-
-static void worker_send_params(struct worker *worker, const struct connect_params *params)
-{
-    wire_put_connect_params(&worker->control.out, params);
-    frame_link_flush(&worker->control);
-    if (worker->control.out.length == 0 && worker->control.out.data != NULL) {
-        secret_wipe(worker->control.out.data, worker->control.out.capacity);
-    }
-}
-
-/* The worker's ends block, ours do not. */
+/* The process's ends of the sockets block, ours do not. */
 static bool make_pair(int out_fds[2])
 {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, out_fds) != 0) {
@@ -168,42 +251,40 @@ static void close_if_open(int fd)
     }
 }
 
-static int worker_spawn(struct worker *worker, int control_fd, int delivery_fd, const int *tls_fds)
+/* 0, or an errno value. */
+static int spawn(struct worker *worker, int control_fd, int delivery_fd, const int *tls_fds)
 {
-    struct workers *workers = worker->workers;
-    bool is_receiver = worker->role == WIRE_RECEIVER;
-    char role[] = "publisher";
+    const struct worker_setup *setup = worker->setup;
 #ifdef BRIDGE_CRASH_POINTS
     if (worker->generation > 0) {
-        crash_point_forget(workers->environment);
+        crash_point_forget(setup->environment);
     }
 #endif
-    snprintf(role, sizeof role, "%s", is_receiver ? "receiver" : "publisher");
-    char *argv[] = {(char *)workers->program, role, NULL};
+    char *argv[] = {(char *)setup->program, (char *)roles[worker->role].subcommand, NULL};
     int fds[] = {-1,          STDERR_FILENO, STDERR_FILENO, control_fd,
                  delivery_fd, tls_fds[0],    tls_fds[1],    tls_fds[2]};
     struct loop_process_options options = {
-        .path = workers->program,
+        .path = setup->program,
         .argv = argv,
-        .envp = workers->environment,
+        .envp = setup->environment,
         .fds = fds,
         .fd_count = WIRE_TLS_FD + WIRE_TLS_FD_COUNT,
     };
     int error = 0;
-    worker->process = loop_process_start(workers->loop, &options, worker_ended, worker, &error);
+    worker->process = loop_process_start(setup->loop, &options, process_ended, worker, &error);
     return error;
 }
 
-/* 0, or an errno value. */
-static int worker_connect(struct worker *worker, const int *tls_fds)
+/* Starts a process with its sockets; 0, or an errno value. */
+static int spawn_linked(struct worker *worker, const int *tls_fds)
 {
-    struct loop *loop = worker->workers->loop;
+    struct loop *loop = worker->setup->loop;
     bool is_receiver = worker->role == WIRE_RECEIVER;
     int control[2] = {-1, -1};
     int delivery[2] = {-1, -1};
     int error = EMFILE;
     if (make_pair(control) && (!is_receiver || make_pair(delivery))) {
-        error = worker_spawn(worker, control[1], delivery[1], tls_fds);
+        error = spawn(worker, control[1], delivery[1], tls_fds);
     }
     close_if_open(control[1]);
     close_if_open(delivery[1]);
@@ -212,42 +293,168 @@ static int worker_connect(struct worker *worker, const int *tls_fds)
         close_if_open(delivery[0]);
         return error;
     }
-    frame_link_open(&worker->control, loop, control[0], worker_control_ready, worker);
+    frame_link_open(&worker->control, loop, control[0], control_ready, worker);
     if (is_receiver) {
-        frame_link_open(&worker->delivery, loop, delivery[0], worker_delivery_ready, worker);
+        frame_link_open(&worker->delivery, loop, delivery[0], delivery_ready, worker);
     }
     return 0;
 }
 
-static void worker_reset(struct worker *worker, const struct connect_params *params)
+static void process_started(struct worker *worker, const struct connect_params *params)
 {
+    counter_add(worker->setup->counters, roles[worker->role].starts, 1);
     worker->generation++;
     worker->client_id = mem_dup(params->client_id.data, params->client_id.length);
     worker->is_up = false;
     worker->is_outdated = false;
     worker->has_worked = false;
-    worker->has_last_words = false;
+    worker->has_down = false;
     worker->code = 0;
     worker->text[0] = '\0';
+    struct buf *out = &worker->control.out;
+    wire_put_connect_params(out, params);
+    frame_link_flush(&worker->control);
+    if (out->length == 0 && out->data != NULL) {
+        secret_wipe(out->data, out->capacity); /* the passwords */
+    }
+}
+
+static void process_not_started(struct worker *worker, const char *why)
+{
+    worker->failures++;
+    int64_t retry_ms = restart_delay_ms(worker);
+    LOG_ERROR(roles[worker->role].down_event, LOG_TEXT("process", worker->name),
+              LOG_TEXT("reason", "not_started"), LOG_TEXT("text", why),
+              LOG_INT("retry_in_ms", retry_ms));
+    loop_timer_start(worker->restart, retry_ms);
+}
+
+static void start_process(void *arg)
+{
+    struct worker *worker = arg;
+    const struct worker_setup *setup = worker->setup;
+    struct connect_params params;
+    const char *why = "";
+    enum status status = connect_params_init(&params, setup->settings, setup->tls, worker->role,
+                                             worker->index, setup->will, &why);
+    memcpy(worker->name, params.name, sizeof worker->name);
+    connect_params_move_files(&params);
+    int error = status == STATUS_OK ? spawn_linked(worker, params.tls_fds) : 0;
+    if (status != STATUS_OK || error != 0) {
+        process_not_started(worker, error != 0 ? strerror(error) : why);
+    } else {
+        process_started(worker, &params);
+    }
+    connect_params_fini(&params);
+}
+
+/* ---- Orders of the owner ---- */
+
+static void flush_control(void *arg)
+{
+    struct worker *worker = arg;
+    frame_link_flush(&worker->control);
+}
+
+void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role,
+                 uint32_t index)
+{
+    *worker = (struct worker){
+        .setup = setup,
+        .role = role,
+        .index = index,
+        .control = FRAME_LINK_CLOSED,
+        .delivery = FRAME_LINK_CLOSED,
+        .restart = loop_timer_new(setup->loop, start_process, worker),
+        .flush = loop_timer_new(setup->loop, flush_control, worker),
+    };
+}
+
+void worker_fini(struct worker *worker)
+{
+    worker_kill(worker);
+    loop_process_free(worker->process);
+    close_links(worker);
+    loop_timer_free(worker->restart);
+    loop_timer_free(worker->flush);
 }
 
 void worker_start(struct worker *worker)
 {
-    struct workers *workers = worker->workers;
-    struct connect_params params;
-    const char *why = "";
-    enum status status = connect_params_init(&params, workers->settings, workers->tls, worker->role,
-                                             worker->index, workers->will, &why);
-    connect_params_move_files(&params);
-    int error = status == STATUS_OK ? worker_connect(worker, params.tls_fds) : 0;
-    if (status != STATUS_OK || error != 0) {
-        worker_not_started(worker, error != 0 ? strerror(error) : why);
-    } else {
-        bool is_receiver = worker->role == WIRE_RECEIVER;
-        counter_add(workers->counters,
-                    is_receiver ? COUNTER_RECEIVER_STARTS : COUNTER_PUBLISHER_STARTS, 1);
-        worker_reset(worker, &params);
-        worker_send_params(worker, &params);
+    worker->is_wanted = true;
+    start_process(worker);
+}
+
+static void order_stop(struct worker *worker)
+{
+    wire_put(&worker->control.out, &(struct wire_frame){.type = WIRE_STOP});
+    frame_link_flush(&worker->control);
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (worker->is_wanted) {
+        worker->is_wanted = false;
+        loop_timer_stop(worker->restart);
+        if (worker->process != NULL) {
+            order_stop(worker);
+        }
     }
-    connect_params_fini(&params);
+}
+
+void worker_kill(struct worker *worker)
+{
+    if (worker->process != NULL) {
+        loop_process_kill(worker->process, SIGKILL);
+    }
+}
+
+void worker_set_outdated(struct worker *worker)
+{
+    if (!worker->is_ending) {
+        worker->is_outdated = true;
+        worker->is_renewing = false; /* the new process began with params that are old by now */
+    }
+}
+
+void worker_renew(struct worker *worker)
+{
+    worker->is_renewing = true;
+    worker->is_ending = worker->process != NULL;
+    if (!worker->is_ending) {
+        loop_timer_start(worker->restart, 0);
+    } else if (worker->is_up) {
+        order_stop(worker);
+    } else {
+        /* Not connected: it holds no message, and may be waiting for the old broker. */
+        worker_kill(worker);
+    }
+}
+
+void worker_ack(struct worker *worker, uint32_t generation, bool is_durable)
+{
+    if (worker->generation == generation && frame_link_is_open(&worker->delivery)) {
+        worker->has_worked = worker->has_worked || is_durable;
+        wire_put(&worker->delivery.out, &(struct wire_frame){WIRE_ACK, .ack = {is_durable}});
+        frame_link_flush(&worker->delivery);
+    }
+}
+
+bool worker_may_publish(const struct worker *worker)
+{
+    return worker->is_up && worker->is_wanted && worker->control.out.length <= OUT_BYTES_MAX;
+}
+
+void worker_publish(struct worker *worker, int64_t id, struct slice message)
+{
+    assert(worker->is_up);
+    wire_put(&worker->control.out, &(struct wire_frame){WIRE_PUBLISH, .publish = {id, message}});
+    if (!loop_timer_is_running(worker->flush)) {
+        loop_timer_start(worker->flush, 0);
+    }
+}
+
+bool worker_has_crashed(const struct worker *worker)
+{
+    return worker->generation > 0 && worker->process == NULL && !worker->has_down;
 }

@@ -1,0 +1,102 @@
+/*
+ * worker - one MQTT process as the bridge sees it: starts it, exchanges frames with it, and starts
+ * it again with backoff and jitter when it has ended.
+ *
+ * A worker reports to its owner (workers.c) through hooks. A hook may call any function of this
+ * header but worker_fini(). The owner reads the fields of struct worker and never writes them.
+ *
+ * Thread: the loop's.
+ */
+#ifndef MQTT_WORKER_H
+#define MQTT_WORKER_H
+
+#include "base/counters.h"
+#include "link.h"
+#include "model/delivery.h"
+#include "settings/settings.h"
+#include "tls/files.h"
+
+#define WORKER_TEXT_BYTES 256
+
+struct worker;
+
+struct worker_hooks {
+    void *arg;
+    /* The process is connected; a receiver has subscribed. */
+    void (*up)(void *arg, struct worker *worker, bool is_session_present);
+    /* The process is not connected any more; or one that replaces another did not connect. Not
+     * called when a process ends only to be replaced. */
+    void (*down)(void *arg, struct worker *worker);
+    /* Receivers only; worker_ack() is owed for the current generation. */
+    void (*delivered)(void *arg, struct worker *worker, const struct delivery *delivery);
+    /* Publishers only. */
+    void (*published)(void *arg, int64_t id);
+    void (*unpublished)(void *arg, int64_t id, bool is_final, struct slice why);
+    /* The process has ended and will not be started again. */
+    void (*ended)(void *arg);
+};
+
+/* What all workers share; must outlive them. */
+struct worker_setup {
+    struct loop *loop;
+    const struct settings *settings;
+    const struct tls_files *tls;
+    const char *program; /* path of the binary that has the MQTT processes */
+    char **environment;  /* the processes' whole environment, NULL at its end */
+    struct slice will;   /* of the publisher: an encoded message, absent for none */
+    struct counters *counters;
+    struct worker_hooks hooks;
+};
+
+struct worker {
+    const struct worker_setup *setup;
+    enum wire_role role;
+    uint32_t index;      /* of a receiver, from 0 */
+    uint32_t generation; /* counts the processes started */
+    char name[WIRE_NAME_BYTES];
+    char *client_id;              /* of the running process */
+    struct loop_process *process; /* NULL while none runs */
+    struct frame_link control;
+    struct frame_link delivery; /* receivers only */
+    struct loop_timer *restart;
+    struct loop_timer *flush;
+    uint32_t failures; /* in a row */
+    int64_t up_ms;     /* when it connected */
+    bool is_up;
+    bool has_worked;  /* a message was acknowledged */
+    bool is_wanted;   /* to be started again when it ends */
+    bool is_outdated; /* runs with params that have been replaced since */
+    bool is_renewing; /* is being replaced, and the new process is not yet up */
+    bool is_ending;   /* was told to end and is to be started again at once */
+    bool has_down;    /* the process sent WIRE_DOWN: */
+    enum wire_down_reason reason;
+    uint32_t code;
+    char text[WORKER_TEXT_BYTES];
+};
+
+void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role,
+                 uint32_t index);
+/* Kills the process, if one runs, and does not wait for it. */
+void worker_fini(struct worker *worker);
+
+/* Starts the process, and starts it again whenever it ends, until worker_stop(). */
+void worker_start(struct worker *worker);
+/* Makes the process end cleanly; hooks.ended follows where one runs. */
+void worker_stop(struct worker *worker);
+/* Ends the process by SIGKILL, if one runs. */
+void worker_kill(struct worker *worker);
+/* The params have changed: the process, if it does not end anyway, is to be renewed. */
+void worker_set_outdated(struct worker *worker);
+/* Replaces the process by one with the current params. */
+void worker_renew(struct worker *worker);
+
+/* Answers the delivery of that generation; ignored where its process has ended. */
+void worker_ack(struct worker *worker, uint32_t generation, bool is_durable);
+/* Whether worker_publish() may be called and its buffer has room. */
+bool worker_may_publish(const struct worker *worker);
+/* Hands an encoded message over. What is handed over in one turn of the loop goes in one write. */
+void worker_publish(struct worker *worker, int64_t id, struct slice message);
+/* Whether the last process ended without sending WIRE_DOWN. */
+bool worker_has_crashed(const struct worker *worker);
+
+#endif
