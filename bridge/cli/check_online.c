@@ -5,6 +5,7 @@
 #include "base/loop.h"
 #include "cli/cli.h"
 #include "ecs/call.h"
+#include "model/region.h"
 #include "tls/files.h"
 
 #include <stdio.h>
@@ -38,13 +39,6 @@ static void add_region(struct online *online, const char *region)
     if (online->region_count < REGIONS_MAX) {
         online->regions[online->region_count++] = region;
     }
-}
-
-/* It becomes part of a host name. */
-static bool is_region(const char *text)
-{
-    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
-    return length > 0 && length <= COMMAND_REGION_BYTES_MAX && text[length] == '\0';
 }
 
 static void list_regions(struct online *online, const struct settings *settings)
@@ -210,7 +204,7 @@ int check_online(const struct settings *settings, const char *region)
     struct tls_files tls = {0};
     struct tls_report report = {0};
     log_setup(LOG_LEVEL_ERROR, false, "check");
-    if (region != NULL && !is_region(region)) {
+    if (region != NULL && !region_is_valid(slice_text(region))) {
         return cli_wrong_call("check", "--region takes letters, digits and '-', as cn-beijing");
     }
     if (region != NULL) {

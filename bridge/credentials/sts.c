@@ -2,6 +2,7 @@
 
 #include "aliyun/sign.h"
 #include "base/digest.h"
+#include "model/region.h"
 #include "settings/url.h"
 
 #include <assert.h>
@@ -20,7 +21,6 @@
 #define EXTERNAL_BYTES_MAX 1224
 #define DURATION_MIN_S     900
 #define DURATION_MAX_S     43200
-#define REGION_BYTES_MAX   64
 #define PARAMETERS_MAX     16
 #define OVERHEAD_BYTES     1024 /* names and fixed values of a request */
 
@@ -95,11 +95,13 @@ enum status sts_role_check(const struct sts_role *role, const char **out_why)
 
 /* --- where --- */
 
-static bool region_is_valid(const char *region)
+/* STS's host names are written in small letters. */
+static bool is_region(const char *text)
 {
-    size_t length = strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-");
-    return region[length] == '\0' && length <= REGION_BYTES_MAX && region[0] != '-' &&
-           region[length - 1] != '-';
+    size_t length = strlen(text);
+    return region_is_valid(slice_of(text, length)) &&
+           strpbrk(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == NULL && text[0] != '-' &&
+           text[length - 1] != '-';
 }
 
 static bool has_central_public_side(const char *region)
@@ -139,7 +141,7 @@ enum status sts_endpoint(const char *override, const char *region, bool is_vpc, 
         buf_append_text(out_url, CENTRAL);
         return STATUS_OK;
     }
-    if (!region_is_valid(region)) {
+    if (!is_region(region)) {
         *out_why = "the STS region must be a region's id such as cn-beijing";
         return STATUS_INVALID;
     }

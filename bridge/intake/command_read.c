@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "model/region.h"
 #include "model/topic.h"
 
 #include <inttypes.h>
@@ -41,18 +42,6 @@ static void note(struct reading *reading, enum bridge_error error, const char *f
 }
 
 /* What the texts of the fields must be. */
-
-static bool is_region(struct slice text)
-{
-    static const char region_chars[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] == '\0' || strchr(region_chars, text.data[i]) == NULL) {
-            return false;
-        }
-    }
-    return text.length > 0;
-}
 
 static bool is_printable_ascii(struct slice text)
 {
@@ -160,8 +149,8 @@ struct field {
 };
 
 static const struct field fields[FIELD_COUNT] = {
-    [FIELD_REGION] = {"RegionId", "a string of 1 to 63 letters, digits and '-'",
-                      COMMAND_REGION_BYTES_MAX, is_region, take_region},
+    [FIELD_REGION] = {"RegionId", "a string of 1 to 63 letters, digits and '-'", REGION_BYTES_MAX,
+                      region_is_valid, take_region},
     [FIELD_GROUP] = {"ReplicaGroupId", "a string of 1 to 128 printable ASCII characters",
                      COMMAND_GROUP_BYTES_MAX, is_printable_ascii, take_group},
     [FIELD_TOKEN] = {"ClientToken", "a string of 1 to 64 printable ASCII characters",

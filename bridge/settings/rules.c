@@ -5,6 +5,7 @@
 #include "table.h"
 
 #include "base/utf8.h"
+#include "model/region.h"
 #include "model/topic.h"
 #include "settings/url.h"
 
@@ -32,11 +33,6 @@ static bool has_only(const char *text, bool (*is_allowed)(unsigned char c))
 static bool is_word_byte(unsigned char c)
 {
     return isalnum(c) || c == '_' || c == '-';
-}
-
-static bool is_region_byte(unsigned char c)
-{
-    return isalnum(c) || c == '-';
 }
 
 static bool is_printable_byte(unsigned char c)
@@ -290,7 +286,7 @@ static const char *why_pattern(const char *text)
 
 static const char *why_region(const char *text)
 {
-    return has_only(text, is_region_byte) ? NULL : "has a character other than these";
+    return region_is_valid(slice_text(text)) ? NULL : "has a character other than these";
 }
 
 static const char *why_group_id(const char *text)

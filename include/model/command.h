@@ -24,7 +24,6 @@
 
 #define COMMAND_TOKEN_BYTES_MAX       64
 #define COMMAND_GROUP_BYTES_MAX       128
-#define COMMAND_REGION_BYTES_MAX      63 /* a DNS label */
 #define COMMAND_CORRELATION_BYTES_MAX 256
 #define COMMAND_TRACE_BYTES_MAX       512
 /* A command is flat; what nests a little is refused as a field of the wrong type, by name. */

@@ -8,6 +8,7 @@
 #include "intake/command_read.h"
 #include "model/command.h"
 #include "model/message.h"
+#include "model/region.h"
 #include "model/reply.h"
 #include "model/topic.h"
 
@@ -55,7 +56,7 @@ static void check_text(struct slice text, size_t bytes_max)
 
 static void check_request(const struct request *request)
 {
-    check_text(request->region, COMMAND_REGION_BYTES_MAX);
+    check_text(request->region, REGION_BYTES_MAX);
     check_text(request->group, COMMAND_GROUP_BYTES_MAX);
     check_text(request->token, COMMAND_TOKEN_BYTES_MAX);
     assert(request->correlation_id.length <= COMMAND_CORRELATION_BYTES_MAX);
