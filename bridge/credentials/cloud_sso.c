@@ -126,7 +126,7 @@ static char *service_url(const char *sign_in_url, const char **out_why)
     size_t length =
         slice_is_present(url.path) ? (size_t)(url.path.data - sign_in_url) : strlen(sign_in_url);
     buf_append(&out, slice_of(sign_in_url, length));
-    if (!url_endpoint_is_valid(out.data, false, &why) || strchr(out.data, '{') != NULL) {
+    if (!url_is_valid(out.data, URL_STS, &why)) {
         *out_why = "cloud_sso_sign_in_url must begin with https://";
         buf_fini(&out);
         return NULL;

@@ -121,7 +121,7 @@ static enum status endpoint_of_override(const char *override, struct buf *out_ur
     struct buf url = {0};
     const char *why = NULL;
     buf_printf(&url, "%s%s", strstr(override, "://") == NULL ? "https://" : "", override);
-    bool is_valid = url_endpoint_is_valid(url.data, false, &why) && strchr(url.data, '{') == NULL;
+    bool is_valid = url_is_valid(url.data, URL_STS, &why);
     if (is_valid) {
         buf_append(out_url, buf_slice(&url));
     } else {

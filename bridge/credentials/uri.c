@@ -60,7 +60,7 @@ static void uri_get(struct credential_source *source, credentials_got_fn *got, v
         got(arg, STATUS_NOT_FOUND, NULL, URI_NAME " is not set, nor is credentials.uri");
         return;
     }
-    if (!url_credentials_is_valid(uri->uri, &why)) {
+    if (!url_is_valid(uri->uri, URL_CREDENTIALS, &why)) {
         struct buf text = {0};
         buf_printf(&text, "the credentials URI (" URI_NAME ") %s", why);
         got(arg, STATUS_INVALID, NULL, text.data);

@@ -47,7 +47,9 @@ static void fill_region(const char *text, const char *region, struct buf *out)
 
 enum status endpoint_check(const char *url, bool allow_http, const char **out_why)
 {
-    return url_endpoint_is_valid(url, allow_http, out_why) ? STATUS_OK : STATUS_INVALID;
+    return url_is_valid(url, allow_http ? URL_ENDPOINT_ANY : URL_ENDPOINT, out_why)
+               ? STATUS_OK
+               : STATUS_INVALID;
 }
 
 enum status endpoint_init(struct endpoint *endpoint, const char *preset, const char *network,

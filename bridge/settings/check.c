@@ -222,11 +222,13 @@ static void check_api(const struct settings_view *view)
 {
     const struct settings *settings = view->settings;
     const char *why = NULL;
-    bool has_endpoint = settings->api.endpoint[0] != '\0';
-    if (has_endpoint &&
-        !url_endpoint_is_valid(settings->api.endpoint, settings->api.allow_http, &why)) {
+    enum url_use use = settings->api.allow_http ? URL_ENDPOINT_ANY : URL_ENDPOINT;
+    if (settings->api.endpoint[0] == '\0') {
+        return;
+    }
+    if (!url_is_valid(settings->api.endpoint, use, &why)) {
         fail_rule(view, "api.endpoint", why);
-    } else if (has_endpoint && !url_endpoint_is_valid(settings->api.endpoint, false, &why)) {
+    } else if (!url_is_valid(settings->api.endpoint, URL_ENDPOINT, &why)) {
         warn(view, "api.endpoint",
              "is not encrypted and not on loopback: calls can be read and answered on the way; "
              "use https://");

@@ -63,7 +63,7 @@ static const char *why_instance(const char *text)
 static const char *why_broker_uri(const char *text)
 {
     const char *why = NULL;
-    return url_broker_is_valid(text, &why) ? NULL : why;
+    return url_is_valid(text, URL_BROKER, &why) ? NULL : why;
 }
 
 static const char *why_client_id(const char *text)
@@ -125,28 +125,25 @@ static const char *why_version(const char *text)
 static const char *why_proxy(const char *text)
 {
     const char *why = NULL;
-    return url_proxy_is_valid(text, &why) ? NULL : why;
+    return url_is_valid(text, URL_PROXY, &why) ? NULL : why;
 }
 
 static const char *why_metadata_url(const char *text)
 {
     const char *why = NULL;
-    return url_metadata_is_valid(text, &why) ? NULL : why;
+    return url_is_valid(text, URL_METADATA, &why) ? NULL : why;
 }
 
 static const char *why_credentials_uri(const char *text)
 {
     const char *why = NULL;
-    return url_credentials_is_valid(text, &why) ? NULL : why;
+    return url_is_valid(text, URL_CREDENTIALS, &why) ? NULL : why;
 }
 
 static const char *why_sts_endpoint(const char *text)
 {
     const char *why = NULL;
-    if (strchr(text, '{') != NULL) {
-        return "has a placeholder";
-    }
-    return url_endpoint_is_valid(text, false, &why) ? NULL : why;
+    return url_is_valid(text, URL_STS, &why) ? NULL : why;
 }
 
 static const char *why_role_name(const char *text)
@@ -223,10 +220,7 @@ static const char *why_listen(const char *text)
     const char *why = NULL;
     struct slice host;
     int port;
-    if (!url_split_listen(text, &host, &port, &why)) {
-        return why;
-    }
-    return strchr(text, '{') == NULL ? NULL : "has a placeholder";
+    return url_split_listen(text, &host, &port, &why) ? NULL : why;
 }
 
 static const char *why_route_name(const char *text)

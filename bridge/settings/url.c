@@ -1,11 +1,17 @@
 /*
- * The text is cut at fixed marks (://, /, @, the last colon behind the host), then each part is
- * checked by itself; what the use of a URL forbids is decided by the three functions at the end.
+ * libcurl splits the URL and checks its parts, and then prints it again. The scheme, user, host and
+ * port must come out as they went in: that refuses every form that libcurl accepts and other
+ * readers could understand differently. What a URL may contain for its use is a row of a table.
  */
 #include "settings/url.h"
 
+#include "base/buf.h"
+
 #include <arpa/inet.h>
+#include <assert.h>
 #include <ctype.h>
+#include <curl/curl.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #define HOST_BYTES_MAX  253 /* RFC 1035, section 2.3.4, as text */
@@ -13,71 +19,166 @@
 #define REGION_MARK     "{RegionId}"
 #define METADATA_HOST   "100.100.100.200"
 
-static struct slice cut(struct slice text, size_t from)
+/* ---- Splitting ---- */
+
+static const char *parser_why(CURLUcode code)
 {
-    return slice_of(text.data + from, text.length - from);
+    switch (code) {
+    case CURLUE_OK:
+        return NULL;
+    case CURLUE_NO_HOST:
+        return "has no host";
+    case CURLUE_BAD_PORT_NUMBER:
+        return "has a port that is not a number up to 65535 (IPv6 addresses need brackets)";
+    case CURLUE_BAD_IPV6:
+        return "has brackets without a valid IPv6 address in them";
+    case CURLUE_BAD_HOSTNAME:
+        return "has a host that is neither a DNS name nor an IP address";
+    case CURLUE_MALFORMED_INPUT:
+        return "contains a space or a control character";
+    default:
+        return "is not a valid URL";
+    }
 }
 
-static bool begins_with(struct slice text, const char *prefix)
+/* The host that libcurl reads, where scheme, user, host and port are as libcurl prints them. */
+static const char *parse(const char *text, size_t authority_end, char **out_host, char **out_port)
 {
-    size_t length = strlen(prefix);
-    return text.length >= length && memcmp(text.data, prefix, length) == 0;
-}
-
-static bool is_one_of(struct slice word, const char *const words[])
-{
-    for (size_t i = 0; words[i] != NULL; i++) {
-        if (slice_equals_text(word, words[i])) {
-            return true;
+    CURLU *parser = curl_url();
+    char *printed = NULL;
+    assert(parser != NULL); /* out of memory */
+    const char *why = parser_why(
+        curl_url_set(parser, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS));
+    if (why == NULL) {
+        CURLUcode code = curl_url_get(parser, CURLUPART_URL, &printed, 0);
+        why = parser_why(code == CURLUE_OK ? curl_url_get(parser, CURLUPART_HOST, out_host, 0)
+                                           : code);
+        (void)curl_url_get(parser, CURLUPART_PORT, out_port, 0); /* not every URL has one */
+        if (why == NULL &&
+            (strncasecmp(printed, text, authority_end) != 0 || printed[authority_end] != '/')) {
+            why = "is not in its plain form (lower-case scheme, \"://\", no empty port or leading "
+                  "zeros, the shortest form of an IP address, no % in the host)";
         }
     }
-    return false;
+    curl_free(printed);
+    curl_url_cleanup(parser);
+    return why;
 }
 
-static bool has_space_or_control(const char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c <= ' ' || c == 0x7f) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool label_byte_is_valid(char c)
-{
-    return isalnum((unsigned char)c) || c == '-' || c == '_';
-}
-
-/* A DNS name; "{RegionId}" counts as one byte of a label. IPv4 addresses are DNS names by their
- * form. */
-static bool name_is_valid(struct slice host)
+/* libcurl leaves the rules for DNS names to the resolver. */
+static bool is_dns_name(struct slice host)
 {
     size_t label = 0;
-    if (host.length == 0 || host.length > HOST_BYTES_MAX) {
-        return false;
-    }
     for (size_t i = 0; i < host.length; i++) {
-        if (host.data[i] == '.' && label == 0) {
+        char c = host.data[i];
+        bool is_dot = c == '.';
+        if (is_dot ? label == 0 : !isalnum((unsigned char)c) && c != '-' && c != '_') {
             return false;
         }
-        if (host.data[i] == '.') {
-            label = 0;
-            continue;
-        }
-        if (begins_with(cut(host, i), REGION_MARK)) {
-            i += strlen(REGION_MARK) - 1;
-        } else if (!label_byte_is_valid(host.data[i])) {
-            return false;
-        }
-        label++;
+        label = is_dot ? 0 : label + 1;
         if (label > LABEL_BYTES_MAX) {
             return false;
         }
     }
-    return label > 0;
+    return label > 0 && host.length <= HOST_BYTES_MAX;
 }
+
+/* Fills in host and port; `authority` is what stands between "://" and the path. */
+static const char *split_authority(struct slice authority, const char *host, const char *port,
+                                   struct url *url)
+{
+    size_t length = strlen(host);
+    const char *at = memrchr(authority.data, '@', authority.length);
+    const char *start = authority.data;
+    const char *end = authority.data + authority.length;
+    if (at != NULL) {
+        url->userinfo = slice_of(start, (size_t)(at - start));
+        start = at + 1;
+    }
+    size_t rest = (size_t)(end - start);
+    bool is_whole = rest == length || (rest > length && start[length] == ':'); /* no IPv6 zone */
+    bool is_bracketed = host[0] == '[';
+    url->host = is_bracketed ? slice_of(start + 1, length - 2) : slice_of(start, length);
+    url->port = port == NULL ? -1 : (int)strtol(port, NULL, 10);
+    return is_whole && (is_bracketed || is_dns_name(url->host)) ? NULL
+                                                                : parser_why(CURLUE_BAD_HOSTNAME);
+}
+
+static const char *split(const char *text, struct url *url)
+{
+    const char *mark = strstr(text, "://");
+    char *host = NULL;
+    char *port = NULL;
+    if (mark == NULL || mark == text) {
+        return "has no scheme:// in front";
+    }
+    const char *start = mark + 3;
+    struct slice authority = slice_of(start, strcspn(start, "/?#"));
+    const char *path = start + authority.length;
+    const char *at = memchr(start, '@', authority.length);
+    if (at != NULL && at != memrchr(start, '@', authority.length)) {
+        return "has more than one '@' (write %40 for one in a user name or a password)";
+    }
+    if (memchr(start, '\\', authority.length) != NULL) {
+        return "has a backslash in front of the path"; /* which other readers take for a slash */
+    }
+    *url = (struct url){.scheme = slice_of(text, (size_t)(mark - text)),
+                        .path = *path == '\0' ? (struct slice){0} : slice_text(path)};
+    for (size_t i = 0; i < url->scheme.length; i++) {
+        if (isupper((unsigned char)text[i])) {
+            return "has a scheme in upper case";
+        }
+    }
+    const char *why = parse(text, (size_t)(path - text), &host, &port);
+    if (why == NULL) {
+        why = split_authority(authority, host, port, url);
+    }
+    curl_free(host);
+    curl_free(port);
+    return why;
+}
+
+/* Whether nothing is wrong; *out_why is left alone then. */
+static bool is_good(const char *why, const char **out_why)
+{
+    if (why != NULL) {
+        *out_why = why;
+    }
+    return why == NULL;
+}
+
+bool url_split(const char *text, struct url *out_url, const char **out_why)
+{
+    struct url url;
+    bool is_split = is_good(split(text, &url), out_why);
+    if (is_split) {
+        *out_url = url;
+    }
+    return is_split;
+}
+
+bool url_split_listen(const char *text, struct slice *out_host, int *out_port, const char **out_why)
+{
+    static const char scheme[] = "http://";
+    struct url url = {0};
+    struct buf whole = {0};
+    buf_printf(&whole, "%s%s", scheme, text);
+    const char *why = split(whole.data, &url);
+    if (why == NULL && (slice_is_present(url.userinfo) || slice_is_present(url.path))) {
+        why = "is more than host:port";
+    } else if (why == NULL && url.port < 0) {
+        why = "has no port";
+    }
+    if (why == NULL) {
+        size_t offset = (size_t)(url.host.data - whole.data) - strlen(scheme);
+        *out_host = slice_of(text + offset, url.host.length);
+        *out_port = url.port;
+    }
+    buf_fini(&whole);
+    return is_good(why, out_why);
+}
+
+/* ---- What a URL may be used for ---- */
 
 static bool address_of(int family, struct slice host, void *out_address)
 {
@@ -90,126 +191,20 @@ static bool address_of(int family, struct slice host, void *out_address)
     return inet_pton(family, text, out_address) == 1;
 }
 
-static bool parse_port(struct slice digits, int *out_port)
-{
-    int port = 0;
-    if (digits.length == 0 || digits.length > 5) {
-        return false;
-    }
-    for (size_t i = 0; i < digits.length; i++) {
-        if (!isdigit((unsigned char)digits.data[i])) {
-            return false;
-        }
-        port = port * 10 + (digits.data[i] - '0');
-    }
-    if (port > 65535) {
-        return false;
-    }
-    *out_port = port;
-    return true;
-}
-
-/* Splits "host", "host:port", "[v6]" and "[v6]:port". */
-static bool split_host(struct slice text, struct slice *out_host, int *out_port,
-                       const char **out_why)
-{
-    struct slice host = text;
-    struct slice rest;
-    struct in6_addr address;
-    const char *end;
-    bool is_bracketed = text.length > 0 && text.data[0] == '[';
-    int port = -1;
-
-    end = text.length == 0 ? NULL : memchr(text.data, is_bracketed ? ']' : ':', text.length);
-    if (is_bracketed && end == NULL) {
-        *out_why = "has an IPv6 address without its closing bracket";
-        return false;
-    }
-    if (is_bracketed) {
-        host = slice_of(text.data + 1, (size_t)(end - text.data) - 1);
-        rest = cut(text, host.length + 2);
-    } else {
-        host.length = end == NULL ? text.length : (size_t)(end - text.data);
-        rest = cut(text, host.length);
-    }
-    if (is_bracketed ? !address_of(AF_INET6, host, &address) : !name_is_valid(host)) {
-        *out_why = host.length == 0 ? "has no host"
-                                    : "has a host that is neither a DNS name nor an IP address";
-        return false;
-    }
-    if (rest.length > 0 && (rest.data[0] != ':' || !parse_port(cut(rest, 1), &port))) {
-        *out_why = "has a port that is no number up to 65535 (IPv6 addresses stand in brackets)";
-        return false;
-    }
-    *out_host = host;
-    *out_port = port;
-    return true;
-}
-
-bool url_split(const char *text, struct url *out_url, const char **out_why)
-{
-    struct url url = {.port = -1};
-    struct slice rest;
-    const char *mark = strstr(text, "://");
-    if (mark == NULL || mark == text) {
-        *out_why = "has no scheme:// in front";
-        return false;
-    }
-    if (has_space_or_control(text)) {
-        *out_why = "holds a space or a control character";
-        return false;
-    }
-    url.scheme = slice_of(text, (size_t)(mark - text));
-    rest = slice_text(mark + 3);
-    size_t authority = strcspn(rest.data, "/?#");
-    if (authority < rest.length) {
-        url.path = cut(rest, authority);
-    }
-    rest.length = authority;
-    const char *at = memrchr(rest.data, '@', rest.length);
-    if (at != NULL) {
-        url.userinfo = slice_of(rest.data, (size_t)(at - rest.data));
-        rest = cut(rest, url.userinfo.length + 1);
-    }
-    if (!split_host(rest, &url.host, &url.port, out_why)) {
-        return false;
-    }
-    *out_url = url;
-    return true;
-}
-
-bool url_split_listen(const char *text, struct slice *out_host, int *out_port, const char **out_why)
-{
-    struct slice host;
-    int port;
-    if (!split_host(slice_text(text), &host, &port, out_why)) {
-        return false;
-    }
-    if (port < 0) {
-        *out_why = "has no port";
-        return false;
-    }
-    *out_host = host;
-    *out_port = port;
-    return true;
-}
-
 bool url_is_loopback_host(struct slice host)
 {
+    static const char name[] = "localhost";
     struct in_addr v4;
     struct in6_addr v6;
     if (host.length >= 2 && host.data[0] == '[' && host.data[host.length - 1] == ']') {
         host = slice_of(host.data + 1, host.length - 2);
         return address_of(AF_INET6, host, &v6) && IN6_IS_ADDR_LOOPBACK(&v6);
     }
-    if (host.length == strlen("localhost") &&
-        strncasecmp(host.data, "localhost", host.length) == 0) {
-        return true;
-    }
     if (address_of(AF_INET, host, &v4)) {
         return (ntohl(v4.s_addr) >> 24) == 127;
     }
-    return address_of(AF_INET6, host, &v6) && IN6_IS_ADDR_LOOPBACK(&v6);
+    return (host.length == strlen(name) && strncasecmp(host.data, name, host.length) == 0) ||
+           (address_of(AF_INET6, host, &v6) && IN6_IS_ADDR_LOOPBACK(&v6));
 }
 
 int url_broker_port(struct slice scheme)
@@ -226,125 +221,94 @@ int url_broker_port(struct slice scheme)
     return -1;
 }
 
-static bool has_placeholder(const struct url *url)
-{
-    return memchr(url->host.data, '{', url->host.length) != NULL;
-}
+#define SCHEMES_MAX 6
+#define HAS_USER    "names a user"
+#define HAS_PATH    "has a path behind the host"
+#define PLAIN_HTTP  "is plain http to a host that is not loopback"
+#define WEB_SCHEMES \
+    .schemes = {"https", "http"}, .why_not_scheme = "has a scheme other than https and http"
+#define WEB_SERVICE WEB_SCHEMES, .why_no_user = HAS_USER, .why_no_path = HAS_PATH
 
-/* Whether nothing is wrong; *out_why is left alone then. */
-static bool url_result(const char *why, const char **out_why)
+/* Each reason is given where the URL has what is not allowed; without a reason it is allowed. */
+static const struct policy {
+    const char *schemes[SCHEMES_MAX];
+    const char *why_not_scheme;
+    const char *why_no_user;
+    const char *why_no_path;
+    const char *why_no_http;     /* with http to a host that is not loopback... */
+    const char *http_host;       /* ...except this one */
+    bool is_path_for_web_socket; /* whatever why_no_path says, ws and wss have one */
+    bool has_region;             /* {RegionId} may stand in the host */
+} policies[] = {
+    [URL_BROKER] = {.schemes = {"mqtt", "mqtts", "ws", "wss"},
+                    .why_not_scheme = "has a scheme other than mqtt, mqtts, ws and wss",
+                    .why_no_user = "names a user (use broker.username and broker.password_file)",
+                    .why_no_path = "has a path, which only ws:// and wss:// can have",
+                    .is_path_for_web_socket = true},
+    [URL_ENDPOINT] = {WEB_SERVICE, .why_no_http = PLAIN_HTTP, .has_region = true},
+    [URL_ENDPOINT_ANY] = {WEB_SERVICE, .has_region = true},
+    [URL_STS] = {WEB_SERVICE, .why_no_http = PLAIN_HTTP},
+    [URL_PROXY] = {.schemes = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"},
+                   .why_not_scheme = "has a scheme that is not one of a proxy",
+                   .why_no_path = HAS_PATH},
+    [URL_METADATA] = {.schemes = {"http"},
+                      .why_not_scheme = "has a scheme other than http",
+                      .why_no_user = HAS_USER,
+                      .why_no_path = HAS_PATH,
+                      .why_no_http = "has a host other than " METADATA_HOST " that is not loopback",
+                      .http_host = METADATA_HOST},
+    [URL_CREDENTIALS] = {WEB_SCHEMES, .why_no_user = HAS_USER},
+};
+
+static bool has_scheme(const struct policy *policy, struct slice scheme)
 {
-    if (why != NULL) {
-        *out_why = why;
+    for (size_t i = 0; i < SCHEMES_MAX && policy->schemes[i] != NULL; i++) {
+        if (slice_equals_text(scheme, policy->schemes[i])) {
+            return true;
+        }
     }
-    return why == NULL;
+    return false;
 }
 
-bool url_endpoint_is_valid(const char *text, bool allow_http, const char **out_why)
+static const char *policy_why(const struct policy *policy, const struct url *url)
 {
+    bool is_http = slice_equals_text(url->scheme, "http");
+    bool may_have_path = policy->is_path_for_web_socket && (slice_equals_text(url->scheme, "ws") ||
+                                                            slice_equals_text(url->scheme, "wss"));
+    bool is_far = !url_is_loopback_host(url->host) &&
+                  (policy->http_host == NULL || !slice_equals_text(url->host, policy->http_host));
+    if (!has_scheme(policy, url->scheme)) {
+        return policy->why_not_scheme;
+    }
+    if (slice_is_present(url->userinfo) && policy->why_no_user != NULL) {
+        return policy->why_no_user;
+    }
+    if (slice_is_present(url->path) && !may_have_path && policy->why_no_path != NULL) {
+        return policy->why_no_path;
+    }
+    if (url->port == 0) {
+        return "has port 0";
+    }
+    return is_http && is_far ? policy->why_no_http : NULL;
+}
+
+bool url_is_valid(const char *text, enum url_use use, const char **out_why)
+{
+    const struct policy *policy = &policies[use];
+    struct buf filled = {0};
     struct url url;
-    const char *why = NULL;
-    if (!url_split(text, &url, &why)) {
-        *out_why = why;
-        return false;
+    const char *mark;
+    /* Any region becomes the letter x: no loopback address has one. */
+    while (policy->has_region && (mark = strstr(text, REGION_MARK)) != NULL) {
+        buf_append(&filled, slice_of(text, (size_t)(mark - text)));
+        buf_append_char(&filled, 'x');
+        text = mark + strlen(REGION_MARK);
     }
-    bool is_http = slice_equals_text(url.scheme, "http");
-    if (!is_http && !slice_equals_text(url.scheme, "https")) {
-        why = "has a scheme other than https and http";
-    } else if (slice_is_present(url.userinfo)) {
-        why = "names a user";
-    } else if (slice_is_present(url.path)) {
-        why = "has a path behind the host";
-    } else if (url.port == 0) {
-        why = "has port 0";
-    } else if (is_http && !allow_http && !url_is_loopback_host(url.host)) {
-        why = "is plain http to a host that is not loopback";
+    buf_append_text(&filled, text);
+    const char *why = split(filled.length == 0 ? "" : filled.data, &url);
+    if (why == NULL) {
+        why = policy_why(policy, &url);
     }
-    return url_result(why, out_why);
-}
-
-bool url_broker_is_valid(const char *text, const char **out_why)
-{
-    struct url url;
-    const char *why = NULL;
-    if (!url_split(text, &url, &why)) {
-        *out_why = why;
-        return false;
-    }
-    if (url_broker_port(url.scheme) < 0) {
-        why = "has a scheme other than mqtt, mqtts, ws and wss";
-    } else if (slice_is_present(url.userinfo)) {
-        why = "names a user (use broker.username and broker.password_file)";
-    } else if (has_placeholder(&url)) {
-        why = "has a placeholder in its host";
-    } else if (slice_is_present(url.path) && !begins_with(url.scheme, "ws")) {
-        why = "has a path, which only ws:// and wss:// know";
-    } else if (url.port == 0) {
-        why = "has port 0";
-    }
-    return url_result(why, out_why);
-}
-
-bool url_proxy_is_valid(const char *text, const char **out_why)
-{
-    static const char *const schemes[] = {"http",   "https",   "socks4", "socks4a",
-                                          "socks5", "socks5h", NULL};
-    struct url url;
-    const char *why = NULL;
-    if (!url_split(text, &url, &why)) {
-        *out_why = why;
-        return false;
-    }
-    if (!is_one_of(url.scheme, schemes)) {
-        why = "has a scheme that is no proxy's";
-    } else if (has_placeholder(&url)) {
-        why = "has a placeholder in its host";
-    } else if (slice_is_present(url.path)) {
-        why = "has a path behind the host";
-    } else if (url.port == 0) {
-        why = "has port 0";
-    }
-    return url_result(why, out_why);
-}
-
-bool url_metadata_is_valid(const char *text, const char **out_why)
-{
-    struct url url;
-    const char *why = NULL;
-    if (!url_split(text, &url, &why)) {
-        *out_why = why;
-        return false;
-    }
-    if (!slice_equals_text(url.scheme, "http")) {
-        why = "has a scheme other than http";
-    } else if (slice_is_present(url.userinfo)) {
-        why = "names a user";
-    } else if (slice_is_present(url.path)) {
-        why = "has a path behind the host";
-    } else if (url.port == 0) {
-        why = "has port 0";
-    } else if (!slice_equals_text(url.host, METADATA_HOST) && !url_is_loopback_host(url.host)) {
-        why = "has a host other than " METADATA_HOST " that is not loopback";
-    }
-    return url_result(why, out_why);
-}
-
-bool url_credentials_is_valid(const char *text, const char **out_why)
-{
-    struct url url;
-    const char *why = NULL;
-    if (!url_split(text, &url, &why)) {
-        *out_why = why;
-        return false;
-    }
-    if (!slice_equals_text(url.scheme, "http") && !slice_equals_text(url.scheme, "https")) {
-        why = "has a scheme other than https and http";
-    } else if (slice_is_present(url.userinfo)) {
-        why = "names a user";
-    } else if (has_placeholder(&url)) {
-        why = "has a placeholder in its host";
-    } else if (url.port == 0) {
-        why = "has port 0";
-    }
-    return url_result(why, out_why);
+    buf_fini(&filled);
+    return is_good(why, out_why);
 }

@@ -1,10 +1,13 @@
 /*
- * url - the addresses of the settings, taken apart and checked:
+ * url - the addresses in the settings, split and checked:
  * scheme://[user[:password]@]host[:port][/path].
  *
- * Schemes are lower case. A host is a DNS name (letters, digits, '-', '_' and dots), an IPv4
- * address or an IPv6 address in brackets. A query or a fragment is part of the path. Rules: RFC
- * 3986, section 3, without percent-encoding in the host.
+ * libcurl's URL parser (curl_url) does the work. A URL that libcurl would have to rewrite is
+ * refused: it must have a lower-case scheme, exactly two slashes, a port without leading zeros, IP
+ * addresses in their shortest form ("127.1" is refused, "127.0.0.1" passes) and no
+ * percent-encoding in the host. So all parts of the program read the same host from one text. A
+ * host is a DNS name (letters, digits, '-', '_' and dots), an IPv4 address or an IPv6 address in
+ * brackets, without a zone.
  *
  * Thread: any; pure. Reasons (*out_why) are constant phrases that never hold any of the text.
  */
@@ -23,36 +26,31 @@ struct url {
     struct slice path;     /* from the first '/', '?' or '#' on; absent where there is none */
 };
 
-/* Takes a URL apart; the parts point into `text`. `*out_url` is untouched on failure. */
+/* What a URL is for. url.c has a row for each use that says what is allowed in it. */
+enum url_use {
+    URL_BROKER,       /* mqtt, mqtts, ws or wss; a path with ws and wss only; no user */
+    URL_ENDPOINT,     /* scheme://host[:port], https, or http to loopback; {RegionId} may stand in
+                         the host, which then is not loopback */
+    URL_ENDPOINT_ANY, /* the same, with http to any host (api.allow_http) */
+    URL_STS,          /* as URL_ENDPOINT, without {RegionId} */
+    URL_PROXY,        /* http, https, socks4, socks4a, socks5 or socks5h; a user may be named */
+    URL_METADATA,     /* http://100.100.100.200, or http to loopback; no path */
+    URL_CREDENTIALS,  /* http or https, no user; a path and a query may follow */
+};
+
+/* Splits a URL; the parts point into `text`. `*out_url` is untouched on failure. */
 bool url_split(const char *text, struct url *out_url, const char **out_why);
+/* Whether the URL is allowed for this use; `*out_why` is untouched where it is. */
+bool url_is_valid(const char *text, enum url_use use, const char **out_why);
 /*
- * Takes "host:port" apart, as for an address to listen on; the port must be there. `*out_host` has
- * no brackets.
+ * Splits "host:port", as for an address to listen on; the port must be there. `*out_host` has no
+ * brackets.
  */
 bool url_split_listen(const char *text, struct slice *out_host, int *out_port,
                       const char **out_why);
-/* localhost, 127.0.0.0/8 or ::1; brackets round the host are taken too. */
+/* localhost, 127.0.0.0/8 or ::1; brackets round the IPv6 address are allowed. */
 bool url_is_loopback_host(struct slice host);
-/* The port a broker is on by custom: mqtt 1883, mqtts 8883, ws 80, wss 443; -1 for another scheme.
- */
+/* The default port of a broker: mqtt 1883, mqtts 8883, ws 80, wss 443; -1 for another scheme. */
 int url_broker_port(struct slice scheme);
-
-/*
- * Whether the URL is an API endpoint: scheme://host[:port] and nothing else, https, or http to
- * loopback (anywhere with `allow_http`). "{RegionId}" may stand in the host and is no loopback.
- */
-bool url_endpoint_is_valid(const char *url, bool allow_http, const char **out_why);
-/* Whether the URL is a broker: mqtt, mqtts, ws or wss, host, optional port; a path with ws and wss
- * only; no user. */
-bool url_broker_is_valid(const char *url, const char **out_why);
-/* Whether the URL is a proxy: http, https, socks4, socks4a, socks5 or socks5h, optional user, host,
- * optional port. */
-bool url_proxy_is_valid(const char *url, const char **out_why);
-/* Whether the URL is a metadata service: http://100.100.100.200, or http to loopback, and nothing
- * else. */
-bool url_metadata_is_valid(const char *url, const char **out_why);
-/* Whether the URL may be asked for credentials: http or https, no user; a path and a query may
- * follow. */
-bool url_credentials_is_valid(const char *url, const char **out_why);
 
 #endif

@@ -35,16 +35,16 @@ static void check_url(const char *text, const struct url *url)
 static void check_claims(const char *text, bool is_url, const struct url *url)
 {
     const char *why = NULL;
-    if (url_endpoint_is_valid(text, false, &why)) {
+    if (url_is_valid(text, URL_ENDPOINT, &why)) {
         assert(strncmp(text, "https://", 8) == 0 || (is_url && url_is_loopback_host(url->host)));
-        assert(strchr(text, '@') == NULL && url_endpoint_is_valid(text, true, &why));
+        assert(strchr(text, '@') == NULL && url_is_valid(text, URL_ENDPOINT_ANY, &why));
     } else {
         assert(why != NULL);
     }
-    if (url_broker_is_valid(text, &why)) {
+    if (url_is_valid(text, URL_BROKER, &why)) {
         assert(is_url && !slice_is_present(url->userinfo) && url_broker_port(url->scheme) > 0);
     }
-    if (url_proxy_is_valid(text, &why)) {
+    if (url_is_valid(text, URL_PROXY, &why)) {
         assert(is_url && !slice_is_present(url->path));
     }
 }

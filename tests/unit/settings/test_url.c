@@ -13,9 +13,9 @@ static void test_a_url_is_taken_apart(void **state)
     (void)state;
     struct url url;
     const char *why = NULL;
-    assert_true(url_split("wss://u:p@q@[::1]:443/mqtt?x#y", &url, &why));
+    assert_true(url_split("wss://u:p%40q@[::1]:443/mqtt?x#y", &url, &why));
     assert_true(slice_equals_text(url.scheme, "wss"));
-    assert_true(slice_equals_text(url.userinfo, "u:p@q"));
+    assert_true(slice_equals_text(url.userinfo, "u:p%40q"));
     assert_true(slice_equals_text(url.host, "::1"));
     assert_int_equal(url.port, 443);
     assert_true(slice_equals_text(url.path, "/mqtt?x#y"));
@@ -63,6 +63,19 @@ static void test_what_is_no_url_is_refused_with_a_reason(void **state)
         "http://u@",
         "http://\xc3\xa9",
         "http://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "http://{RegionId}",
+        "http://u@v@h",
+        "http:/h",
+        "http:///h",
+        "HTTP://h",
+        "http://127.1",
+        "http://0x7f000001",
+        "http://0127.0.0.1",
+        "http://2130706433",
+        "http://[0:0:0:0:0:0:0:1]",
+        "http://[fe80::1%25eth0]",
+        "http://h\\@other",
+        "http://h;x",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct url url;
@@ -143,7 +156,7 @@ static void test_an_endpoint_is_https_or_http_to_loopback(void **state)
     };
     for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
         const char *why = NULL;
-        bool is_valid = url_endpoint_is_valid(samples[i].text, false, &why);
+        bool is_valid = url_is_valid(samples[i].text, URL_ENDPOINT, &why);
         check_sample(&samples[i], is_valid, why);
     }
 }
@@ -152,9 +165,37 @@ static void test_http_to_any_host_has_to_be_allowed(void **state)
 {
     (void)state;
     const char *why = NULL;
-    assert_false(url_endpoint_is_valid("http://ebs.example", false, &why));
+    assert_false(url_is_valid("http://ebs.example", URL_ENDPOINT, &why));
     assert_string_equal(why, "is plain http to a host that is not loopback");
-    assert_true(url_endpoint_is_valid("http://ebs.example", true, &why));
+    assert_true(url_is_valid("http://ebs.example", URL_ENDPOINT_ANY, &why));
+}
+
+static void test_an_sts_endpoint_has_no_placeholder(void **state)
+{
+    (void)state;
+    static const struct sample samples[] = {
+        {"https://sts.aliyuncs.com", true},        {"http://127.0.0.1:8080", true},
+        {"https://sts.{RegionId}.example", false}, {"http://sts.example", false},
+        {"https://sts.example/path", false},       {"https://u@sts.example", false},
+    };
+    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
+        const char *why = NULL;
+        bool is_valid = url_is_valid(samples[i].text, URL_STS, &why);
+        check_sample(&samples[i], is_valid, why);
+    }
+}
+
+static void test_a_region_does_not_make_a_host_loopback(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"http://{RegionId}", "http://127.0.0.{RegionId}",
+                                        "http://0{RegionId}7f000001", "http://local{RegionId}"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const char *why = NULL;
+        if (url_is_valid(texts[i], URL_ENDPOINT, &why)) {
+            fail_msg("taken: %s", texts[i]);
+        }
+    }
 }
 
 static void test_a_broker_has_a_broker_scheme_and_no_user(void **state)
@@ -171,7 +212,7 @@ static void test_a_broker_has_a_broker_scheme_and_no_user(void **state)
     };
     for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
         const char *why = NULL;
-        bool is_valid = url_broker_is_valid(samples[i].text, &why);
+        bool is_valid = url_is_valid(samples[i].text, URL_BROKER, &why);
         check_sample(&samples[i], is_valid, why);
     }
 }
@@ -203,7 +244,7 @@ static void test_a_proxy_may_name_a_user(void **state)
     };
     for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
         const char *why = NULL;
-        bool is_valid = url_proxy_is_valid(samples[i].text, &why);
+        bool is_valid = url_is_valid(samples[i].text, URL_PROXY, &why);
         check_sample(&samples[i], is_valid, why);
     }
 }
@@ -220,7 +261,7 @@ static void test_a_metadata_service_is_the_clouds_or_on_loopback(void **state)
     };
     for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
         const char *why = NULL;
-        bool is_valid = url_metadata_is_valid(samples[i].text, &why);
+        bool is_valid = url_is_valid(samples[i].text, URL_METADATA, &why);
         check_sample(&samples[i], is_valid, why);
     }
 }
@@ -240,7 +281,7 @@ static void test_a_url_of_credentials_names_no_user(void **state)
     };
     for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
         const char *why = NULL;
-        bool is_valid = url_credentials_is_valid(samples[i].text, &why);
+        bool is_valid = url_is_valid(samples[i].text, URL_CREDENTIALS, &why);
         check_sample(&samples[i], is_valid, why);
     }
 }
@@ -259,6 +300,9 @@ static void test_an_address_to_listen_on_needs_its_port(void **state)
     assert_false(url_split_listen("localhost", &host, &port, &why));
     assert_false(url_split_listen(":9464", &host, &port, &why));
     assert_false(url_split_listen("::1:9464", &host, &port, &why));
+    assert_false(url_split_listen("localhost:9464/", &host, &port, &why));
+    assert_false(url_split_listen("user@localhost:9464", &host, &port, &why));
+    assert_false(url_split_listen("{RegionId}:9464", &host, &port, &why));
 }
 
 int main(void)
@@ -270,6 +314,8 @@ int main(void)
         cmocka_unit_test(test_only_loopback_hosts_are_loopback),
         cmocka_unit_test(test_an_endpoint_is_https_or_http_to_loopback),
         cmocka_unit_test(test_http_to_any_host_has_to_be_allowed),
+        cmocka_unit_test(test_an_sts_endpoint_has_no_placeholder),
+        cmocka_unit_test(test_a_region_does_not_make_a_host_loopback),
         cmocka_unit_test(test_a_broker_has_a_broker_scheme_and_no_user),
         cmocka_unit_test(test_broker_ports_by_custom),
         cmocka_unit_test(test_a_proxy_may_name_a_user),
