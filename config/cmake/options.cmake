@@ -1,11 +1,11 @@
-# Compiler and linker options of every target: warnings are errors, hardening is on, asserts stay in.
+# Compiler and linker options of every target: hardening is on, asserts stay in, warnings are errors with BRIDGE_WERROR.
 include(CheckCCompilerFlag)
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES C)
 
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes
-                    -Wmissing-prototypes -Wformat=2 -Werror -fno-common)
+                    -Wmissing-prototypes -Wformat=2 -fno-common $<$<BOOL:${BRIDGE_WERROR}>:-Werror>)
 
 # assert() guards our own bugs in every build type: NDEBUG is never defined.
 foreach(type RELEASE RELWITHDEBINFO MINSIZEREL)
