@@ -385,15 +385,6 @@ static void on_stopped(void *arg)
     mqtt_stopped(arg);
 }
 
-static void on_trouble(void *arg, enum ecs_trouble trouble, bool is_on)
-{
-    struct bridge *bridge = arg;
-    health_set(bridge->health,
-               trouble == ECS_TROUBLE_CREDENTIALS ? HEALTH_CREDENTIALS_REFUSED
-                                                  : HEALTH_API_UNREACHABLE,
-               is_on);
-}
-
 static int complain(int code, struct buf *why)
 {
     LOG_ERROR("cannot_start", LOG_SLICE("why", buf_slice(why)));
@@ -489,8 +480,8 @@ static int build(struct bridge *bridge, const char *program)
     if (code == EX_OK) {
         code = open_ledger(bridge, &why);
     }
-    if (code == EX_OK && ecs_new(bridge->loop, bridge->settings, &bridge->tls.api, on_trouble,
-                                 bridge, &bridge->ecs, &why) != STATUS_OK) {
+    if (code == EX_OK && ecs_new(bridge->loop, bridge->settings, &bridge->tls.api, bridge->health,
+                                 &bridge->ecs, &why) != STATUS_OK) {
         code = complain(EX_CONFIG, &why);
     }
     if (code == EX_OK && status_topic_will(bridge->settings, &bridge->will) != STATUS_OK) {

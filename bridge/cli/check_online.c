@@ -182,13 +182,6 @@ static void begin_probes(void *arg)
     }
 }
 
-static void ignore_trouble(void *arg, enum ecs_trouble trouble, bool is_on)
-{
-    (void)arg;
-    (void)trouble;
-    (void)is_on;
-}
-
 static void run(struct online *online)
 {
     online->then = loop_timer_new(online->loop, begin_probes, online);
@@ -218,14 +211,15 @@ int check_online(const struct settings *settings, const char *region)
     /* What is wrong with them was told by the check before. */
     (void)tls_files_load_api(&tls, settings, clock_wall_ms(), &report);
     online.loop = loop_new();
-    if (ecs_new(online.loop, settings, &tls, ignore_trouble, NULL, &online.ecs, &why) ==
-        STATUS_OK) {
+    struct health *health = health_new(online.loop);
+    if (ecs_new(online.loop, settings, &tls, health, &online.ecs, &why) == STATUS_OK) {
         run(&online);
     } else {
         fprintf(stderr, "%s\n", why.data);
         online.code = EX_CONFIG;
     }
     ecs_free(online.ecs);
+    health_free(health);
     loop_free(online.loop);
     tls_report_fini(&report);
     tls_files_fini(&tls);

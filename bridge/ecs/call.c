@@ -62,9 +62,7 @@ struct ecs {
     int64_t clock_offset_ms; /* the API's clock minus ours */
     /* The identity in use and the one before it, which answers on the way may still be about. */
     struct credentials generations[2];
-    ecs_trouble_fn *trouble;
-    void *trouble_arg;
-    bool is_on[ECS_TROUBLE_COUNT];
+    struct health *health;
     int unsent_in_a_row;
     struct command probe;
     struct call *live;
@@ -79,16 +77,7 @@ struct ecs {
     struct buf lines;
 };
 
-/* --- trouble --- */
-
-static void set_trouble(struct ecs *ecs, enum ecs_trouble trouble, bool is_on)
-{
-    if (ecs->is_on[trouble] == is_on) {
-        return;
-    }
-    ecs->is_on[trouble] = is_on;
-    ecs->trouble(ecs->trouble_arg, trouble, is_on);
-}
+/* --- health --- */
 
 static void watch_reach(struct ecs *ecs, enum http_result result)
 {
@@ -98,9 +87,9 @@ static void watch_reach(struct ecs *ecs, enum http_result result)
         ecs->unsent_in_a_row++;
     }
     if (result == HTTP_ANSWERED) {
-        set_trouble(ecs, ECS_TROUBLE_UNREACHABLE, false);
+        health_set(ecs->health, HEALTH_API_UNREACHABLE, false);
     } else if (ecs->unsent_in_a_row == UNREACHABLE_AFTER) {
-        set_trouble(ecs, ECS_TROUBLE_UNREACHABLE, true);
+        health_set(ecs->health, HEALTH_API_UNREACHABLE, true);
     }
 }
 
@@ -108,9 +97,9 @@ static void watch_reach(struct ecs *ecs, enum http_result result)
 static void watch_credentials(struct ecs *ecs, const struct attempt *attempt)
 {
     if (attempt->reaction == REACTION_CREDENTIALS_ONCE) {
-        set_trouble(ecs, ECS_TROUBLE_CREDENTIALS, true);
+        health_set(ecs->health, HEALTH_CREDENTIALS_REFUSED, true);
     } else if (!attempt->outcome.is_from_bridge) {
-        set_trouble(ecs, ECS_TROUBLE_CREDENTIALS, false);
+        health_set(ecs->health, HEALTH_CREDENTIALS_REFUSED, false);
     }
 }
 
@@ -400,7 +389,7 @@ static void answer_without_credentials(struct call *call, enum status status, co
     DL_DELETE(ecs->live, call);
     DL_APPEND(ecs->unsent, call);
     loop_timer_start(ecs->unsent_timer, 0);
-    set_trouble(ecs, ECS_TROUBLE_CREDENTIALS, true);
+    health_set(ecs->health, HEALTH_CREDENTIALS_REFUSED, true);
 }
 
 static void on_credentials(void *arg, enum status status, const struct credentials *credentials,
@@ -488,7 +477,7 @@ void ecs_renew(struct ecs *ecs)
 }
 
 enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
-                    ecs_trouble_fn *trouble, void *arg, struct ecs **out_ecs, struct buf *out_why)
+                    struct health *health, struct ecs **out_ecs, struct buf *out_why)
 {
     struct ecs *ecs = mem_zalloc(1, sizeof *ecs);
     ecs->settings = settings;
@@ -503,8 +492,7 @@ enum status ecs_new(struct loop *loop, const struct settings *settings, const st
     ecs->unsent_timer = loop_timer_new(loop, unsent_due, ecs);
     ecs->is_v1 = strcmp(settings->api.signature, "v1") == 0;
     ecs->rpo_s = settings->api.rpo_s;
-    ecs->trouble = trouble;
-    ecs->trouble_arg = arg;
+    ecs->health = health;
     *out_ecs = ecs;
     return STATUS_OK;
 }

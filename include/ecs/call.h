@@ -7,6 +7,7 @@
 #define ECS_CALL_H
 
 #include "base/buf.h"
+#include "base/health.h"
 #include "base/loop.h"
 #include "base/status.h"
 #include "credentials/credentials.h"
@@ -19,19 +20,16 @@
 
 struct ecs;
 
-/* Conditions that degrade the bridge, as they begin and end. */
-enum ecs_trouble { ECS_TROUBLE_CREDENTIALS, ECS_TROUBLE_UNREACHABLE, ECS_TROUBLE_COUNT };
-typedef void ecs_trouble_fn(void *arg, enum ecs_trouble trouble, bool is_on);
-
 /* `attempt` is valid during the call; its outcome may be moved out by zeroing it. */
 typedef void ecs_answered_fn(void *arg, struct attempt *attempt);
 
 /*
- * `tls` must outlive it. STATUS_INVALID with *out_why appended to where the endpoint or the
+ * `tls` and `health` must outlive it; it sets HEALTH_CREDENTIALS_REFUSED and
+ * HEALTH_API_UNREACHABLE. STATUS_INVALID with *out_why appended to where the endpoint or the
  * credential provider cannot be.
  */
 enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
-                    ecs_trouble_fn *trouble, void *arg, struct ecs **out_ecs, struct buf *out_why);
+                    struct health *health, struct ecs **out_ecs, struct buf *out_why);
 /* For after `tls` has changed: calls from now on go over new connections, those on the wire end as
  * they would. */
 void ecs_renew(struct ecs *ecs);

@@ -32,21 +32,23 @@ struct fixture {
     struct settings settings;
     struct tls_files tls;
     struct command command;
-    int trouble_count;
-    enum ecs_trouble trouble;
-    bool is_on;
+    struct health *health;
+    int change_count; /* of the health */
     int answers;
     enum reaction reaction;
     struct outcome outcome;
     int64_t retry_after_ms;
 };
 
-static void take_trouble(void *arg, enum ecs_trouble trouble, bool is_on)
+static void count_change(void *arg)
 {
     struct fixture *fixture = arg;
-    fixture->trouble_count++;
-    fixture->trouble = trouble;
-    fixture->is_on = is_on;
+    fixture->change_count++;
+}
+
+static bool is_on(const struct fixture *fixture, enum health_reason reason)
+{
+    return health_is_on(fixture->health, reason);
 }
 
 static void take_answer(void *arg, struct attempt *attempt)
@@ -82,6 +84,8 @@ static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     fixture->loop = loop_new();
+    fixture->health = health_new(fixture->loop);
+    health_watch(fixture->health, count_change, fixture);
     fixture->settings.api.preset = "ebs";
     fixture->settings.api.network = "public";
     fixture->settings.api.endpoint = "";
@@ -106,6 +110,7 @@ static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
     ecs_free(fixture->ecs);
+    health_free(fixture->health);
     loop_free(fixture->loop);
     outcome_fini(&fixture->outcome);
     fake_http_reset();
@@ -116,8 +121,8 @@ static int tear_down(void **state)
 static void begin(struct fixture *fixture)
 {
     struct buf why = {0};
-    assert_int_equal(ecs_new(fixture->loop, &fixture->settings, &fixture->tls, take_trouble,
-                             fixture, &fixture->ecs, &why),
+    assert_int_equal(ecs_new(fixture->loop, &fixture->settings, &fixture->tls, fixture->health,
+                             &fixture->ecs, &why),
                      STATUS_OK);
     assert_int_equal(why.length, 0);
     buf_fini(&why);
@@ -313,7 +318,7 @@ static void test_a_success_is_told(void **state)
     assert_int_equal(fixture->reaction, REACTION_DONE);
     assert_int_equal(fixture->outcome.status, OUTCOME_SUCCEEDED);
     assert_string_equal(fixture->outcome.request_id, "C123");
-    assert_int_equal(fixture->trouble_count, 0);
+    assert_int_equal(fixture->change_count, 0);
 }
 
 static void test_calls_side_by_side_get_their_own_answers(void **state)
@@ -377,9 +382,8 @@ static void test_without_credentials_nothing_is_sent_and_the_next_turn_tells(voi
     assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
     assert_string_equal(fixture->outcome.code, "Bridge.NoCredentials");
     assert_non_null(strstr(fixture->outcome.message, "ALIBABA_CLOUD_ACCESS_KEY_ID"));
-    assert_int_equal(fixture->trouble_count, 1);
-    assert_int_equal(fixture->trouble, ECS_TROUBLE_CREDENTIALS);
-    assert_true(fixture->is_on);
+    assert_int_equal(fixture->change_count, 1);
+    assert_true(is_on(fixture, HEALTH_CREDENTIALS_REFUSED));
 }
 
 /* A credentials URI in place of the environment; its answers are those of the first requests. */
@@ -417,8 +421,7 @@ static void test_credentials_that_are_away_may_come_back(void **state)
     assert_int_equal(fixture->reaction, REACTION_RETRY);
     assert_string_equal(fixture->outcome.code, "Bridge.NoCredentials");
     assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
-    assert_int_equal(fixture->trouble, ECS_TROUBLE_CREDENTIALS);
-    assert_true(fixture->is_on);
+    assert_true(is_on(fixture, HEALTH_CREDENTIALS_REFUSED));
 }
 
 static void test_calls_that_come_during_a_fetch_share_it(void **state)
@@ -475,7 +478,7 @@ static void test_a_probe_changes_nothing_and_names_no_group(void **state)
     assert_int_equal(fixture->reaction, REACTION_DONE);
 }
 
-static void test_a_credential_refusal_is_trouble_until_the_api_says_something_else(void **state)
+static void test_a_credential_refusal_degrades_until_the_api_answers_otherwise(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture);
@@ -483,20 +486,18 @@ static void test_a_credential_refusal_is_trouble_until_the_api_says_something_el
     assert_int_equal(fixture->reaction, REACTION_REPLY_BRIDGE); /* the environment has no others */
     assert_int_equal(fixture->outcome.category, CATEGORY_DENIED);
     assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
-    assert_int_equal(fixture->trouble_count, 1);
-    assert_int_equal(fixture->trouble, ECS_TROUBLE_CREDENTIALS);
-    assert_true(fixture->is_on);
+    assert_int_equal(fixture->change_count, 1);
+    assert_true(is_on(fixture, HEALTH_CREDENTIALS_REFUSED));
     call_and_answer(fixture, 400, REFUSAL("SignatureDoesNotMatch", "m"));
     call_and_answer(fixture, 502, "<html></html>");
     call_and_fail(fixture, HTTP_NOT_SENT, "x");
-    assert_int_equal(fixture->trouble_count, 1);
+    assert_int_equal(fixture->change_count, 1);
     call_and_answer(fixture, 404, REFUSAL("NoSuchResource", "m"));
-    assert_int_equal(fixture->trouble_count, 2);
-    assert_int_equal(fixture->trouble, ECS_TROUBLE_CREDENTIALS);
-    assert_false(fixture->is_on);
+    assert_int_equal(fixture->change_count, 2);
+    assert_false(is_on(fixture, HEALTH_CREDENTIALS_REFUSED));
 }
 
-static void test_three_attempts_in_a_row_that_were_not_sent_are_trouble(void **state)
+static void test_three_attempts_in_a_row_that_were_not_sent_degrade(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture);
@@ -505,18 +506,16 @@ static void test_three_attempts_in_a_row_that_were_not_sent_are_trouble(void **s
     call_and_fail(fixture, HTTP_CUT, "x");
     call_and_fail(fixture, HTTP_NOT_SENT, "x");
     call_and_fail(fixture, HTTP_NOT_SENT, "x");
-    assert_int_equal(fixture->trouble_count, 0);
+    assert_int_equal(fixture->change_count, 0);
     call_and_fail(fixture, HTTP_NOT_SENT, "x");
     call_and_fail(fixture, HTTP_NOT_SENT, "x");
-    assert_int_equal(fixture->trouble_count, 1);
-    assert_int_equal(fixture->trouble, ECS_TROUBLE_UNREACHABLE);
-    assert_true(fixture->is_on);
+    assert_int_equal(fixture->change_count, 1);
+    assert_true(is_on(fixture, HEALTH_API_UNREACHABLE));
     call_and_fail(fixture, HTTP_CUT, "x");
-    assert_int_equal(fixture->trouble_count, 1);
+    assert_int_equal(fixture->change_count, 1);
     call_and_answer(fixture, 502, "<html></html>");
-    assert_int_equal(fixture->trouble_count, 2);
-    assert_int_equal(fixture->trouble, ECS_TROUBLE_UNREACHABLE);
-    assert_false(fixture->is_on);
+    assert_int_equal(fixture->change_count, 2);
+    assert_false(is_on(fixture, HEALTH_API_UNREACHABLE));
 }
 
 static void test_what_was_not_sent_is_tried_again_and_names_the_host(void **state)
@@ -632,8 +631,8 @@ static void test_renewed_it_sends_over_another_http_part(void **state)
 static void check_refused(struct fixture *fixture, const char *named)
 {
     struct buf why = {0};
-    assert_int_equal(ecs_new(fixture->loop, &fixture->settings, &fixture->tls, take_trouble,
-                             fixture, &fixture->ecs, &why),
+    assert_int_equal(ecs_new(fixture->loop, &fixture->settings, &fixture->tls, fixture->health,
+                             &fixture->ecs, &why),
                      STATUS_INVALID);
     assert_non_null(strstr(why.data, named));
     assert_null(fixture->ecs);
@@ -670,8 +669,8 @@ int main(void)
         CASE(test_calls_that_come_during_a_fetch_share_it),
         CASE(test_a_refused_key_is_fetched_anew_once_for_all_calls),
         CASE(test_a_probe_changes_nothing_and_names_no_group),
-        CASE(test_a_credential_refusal_is_trouble_until_the_api_says_something_else),
-        CASE(test_three_attempts_in_a_row_that_were_not_sent_are_trouble),
+        CASE(test_a_credential_refusal_degrades_until_the_api_answers_otherwise),
+        CASE(test_three_attempts_in_a_row_that_were_not_sent_degrade),
         CASE(test_what_was_not_sent_is_tried_again_and_names_the_host),
         CASE(test_what_was_cut_may_have_had_effect),
         CASE(test_no_secret_gets_into_a_message),
