@@ -1,6 +1,6 @@
 /*
- * What is said first is kept: a certificate that was found wrong here is also the reason for what
- * OpenSSL and the broker say about it afterwards.
+ * The first reason is kept: a certificate that was refused here is also the cause of the errors
+ * that OpenSSL and the broker report afterwards.
  */
 #include "connection_tls.h"
 
@@ -11,7 +11,8 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-#define NAMES_MAX 5 /* of a certificate, in a message */
+#define NAMES_MAX       5 /* of a certificate, in a message */
+#define COUNT_OF(table) (sizeof(table) / sizeof(table)[0])
 
 /* Of the process's only connection. */
 static struct {
@@ -110,84 +111,111 @@ static void append_names(X509 *certificate)
     GENERAL_NAMES_free(names);
 }
 
+static void append_end(X509 *certificate)
+{
+    append_time(X509_get0_notAfter(certificate));
+}
+
+static void append_begin(X509 *certificate)
+{
+    append_time(X509_get0_notBefore(certificate));
+}
+
+static void append_hosts(X509 *certificate)
+{
+    buf_printf(&guard.text, "%s but for ", guard.host.data);
+    append_names(certificate);
+}
+
+static void append_issuer(X509 *certificate)
+{
+    append_common_name(X509_get_issuer_name(certificate));
+}
+
+#define UNTRUSTED "comes from an authority that is not trusted: "
+
+static const struct {
+    int error;
+    const char *text;
+    void (*append)(X509 *certificate);
+} certificate_errors[] = {
+    {X509_V_ERR_CERT_HAS_EXPIRED, "expired on ", append_end},
+    {X509_V_ERR_CERT_NOT_YET_VALID, "is not yet valid; it begins on ", append_begin},
+    {X509_V_ERR_HOSTNAME_MISMATCH, "is not for ", append_hosts},
+    {X509_V_ERR_IP_ADDRESS_MISMATCH, "is not for ", append_hosts},
+    {X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, UNTRUSTED, append_issuer},
+    {X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, UNTRUSTED, append_issuer},
+    {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, UNTRUSTED, append_issuer},
+    {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, UNTRUSTED, append_issuer},
+    {X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, UNTRUSTED, append_issuer},
+    {X509_V_ERR_CERT_SIGNATURE_FAILURE, UNTRUSTED, append_issuer},
+};
+
 static void describe(X509_STORE_CTX *store)
 {
     int error = X509_STORE_CTX_get_error(store);
     X509 *current = X509_STORE_CTX_get_current_cert(store);
     X509 *certificate = current == NULL ? X509_STORE_CTX_get0_cert(store) : current;
     bool is_broker = X509_STORE_CTX_get_error_depth(store) == 0;
-    const char *whose = is_broker ? "the broker's certificate" : "an authority's certificate";
-    buf_printf(&guard.text, "TLS: %s ", whose);
-    switch (error) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-        buf_append_text(&guard.text, "expired on ");
-        append_time(X509_get0_notAfter(certificate));
-        break;
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        buf_append_text(&guard.text, "is not yet valid; it begins on ");
-        append_time(X509_get0_notBefore(certificate));
-        break;
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        buf_printf(&guard.text, "is not for %s but for ", guard.host.data);
-        append_names(certificate);
-        break;
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-        buf_append_text(&guard.text, "comes from an authority that is not trusted: ");
-        append_common_name(X509_get_issuer_name(certificate));
-        break;
-    default:
-        buf_printf(&guard.text, "is refused: %s", X509_verify_cert_error_string(error));
-        break;
+    buf_printf(&guard.text, "TLS: %s ",
+               is_broker ? "the broker's certificate" : "an authority's certificate");
+    for (size_t i = 0; i < COUNT_OF(certificate_errors); i++) {
+        if (certificate_errors[i].error == error) {
+            buf_append_text(&guard.text, certificate_errors[i].text);
+            certificate_errors[i].append(certificate);
+            return;
+        }
     }
+    buf_printf(&guard.text, "is refused: %s", X509_verify_cert_error_string(error));
 }
 
-/* ---- The broker's word about ours ---- */
+/* ---- Errors of the handshake ---- */
 
-static const char *alert_text(int alert)
-{
-    switch (alert) {
-    case SSL_AD_CERTIFICATE_REQUIRED:
-        return "the broker asks for a client certificate (broker.tls.cert_file)";
-    case SSL_AD_UNKNOWN_CA:
-        return "the broker does not trust the authority of the client certificate";
-    case SSL_AD_CERTIFICATE_EXPIRED:
-        return "the broker says that the client certificate has expired";
-    case SSL_AD_CERTIFICATE_REVOKED:
-        return "the broker says that the client certificate was revoked";
-    case SSL_AD_BAD_CERTIFICATE:
-    case SSL_AD_CERTIFICATE_UNKNOWN:
-    case SSL_AD_UNSUPPORTED_CERTIFICATE:
-    case SSL_AD_ACCESS_DENIED:
-        return "the broker refuses the client certificate";
-    case SSL_AD_PROTOCOL_VERSION:
-        return "the broker knows no TLS 1.2 or newer";
-    case SSL_AD_HANDSHAKE_FAILURE: /* TLS 1.2 has no other word for it */
-        return "the broker ended the handshake: it asks for a client certificate "
-               "(broker.tls.cert_file), or knows no common cipher";
-    case SSL_AD_NO_APPLICATION_PROTOCOL:
-        return "the broker knows none of the names in broker.tls.alpn";
-    default:
-        return NULL;
-    }
-}
+#define NO_ALERT   (-1)
+#define NO_TLS_1_2 "the broker knows no TLS 1.2 or newer"
+#define REFUSED    "the broker refuses the client certificate"
+
+/* An error reaches us as an alert, as a line of OpenSSL's error queue, or as both. */
+static const struct {
+    int alert;
+    const char *reason; /* part of the line */
+    const char *text;
+} handshake_errors[] = {
+    {SSL_AD_CERTIFICATE_REQUIRED, NULL,
+     "the broker asks for a client certificate (broker.tls.cert_file)"},
+    {SSL_AD_UNKNOWN_CA, NULL, "the broker does not trust the authority of the client certificate"},
+    {SSL_AD_CERTIFICATE_EXPIRED, NULL, "the broker says that the client certificate has expired"},
+    {SSL_AD_CERTIFICATE_REVOKED, NULL, "the broker says that the client certificate was revoked"},
+    {SSL_AD_BAD_CERTIFICATE, NULL, REFUSED},
+    {SSL_AD_CERTIFICATE_UNKNOWN, NULL, REFUSED},
+    {SSL_AD_UNSUPPORTED_CERTIFICATE, NULL, REFUSED},
+    {SSL_AD_ACCESS_DENIED, NULL, REFUSED},
+    {SSL_AD_PROTOCOL_VERSION, "alert protocol version", NO_TLS_1_2},
+    {NO_ALERT, "unsupported protocol", NO_TLS_1_2},
+    /* TLS 1.2 has no other alert for a missing certificate. */
+    {SSL_AD_HANDSHAKE_FAILURE, "alert handshake failure",
+     "the broker ended the handshake: it asks for a client certificate (broker.tls.cert_file), or "
+     "knows no common cipher"},
+    {SSL_AD_NO_APPLICATION_PROTOCOL, NULL, "the broker knows none of the names in broker.tls.alpn"},
+    {NO_ALERT, "wrong version number",
+     "wrong version number (what answers there does not speak TLS)"},
+};
 
 static void on_info(const SSL *ssl, int where, int value)
 {
-    bool is_fatal = where == SSL_CB_READ_ALERT && value >> 8 == SSL3_AL_FATAL;
+    int alert = value & 0xff;
     (void)ssl;
-    if (is_fatal && guard.text.length == 0) {
-        int alert = value & 0xff;
-        const char *text = alert_text(alert);
-        buf_printf(&guard.text, "TLS: %s%s",
-                   text == NULL ? "the broker ended the handshake: " : text,
-                   text == NULL ? SSL_alert_desc_string_long(value) : "");
+    if (where != SSL_CB_READ_ALERT || value >> 8 != SSL3_AL_FATAL || guard.text.length > 0) {
+        return;
     }
+    for (size_t i = 0; i < COUNT_OF(handshake_errors); i++) {
+        if (handshake_errors[i].alert == alert) {
+            buf_printf(&guard.text, "TLS: %s", handshake_errors[i].text);
+            return;
+        }
+    }
+    buf_printf(&guard.text, "TLS: the broker ended the handshake: %s",
+               SSL_alert_desc_string_long(value));
 }
 
 static int check_certificate(X509_STORE_CTX *store, void *arg)
@@ -242,11 +270,6 @@ static struct slice reason_of(struct slice line)
     return slice_of(start, (size_t)((last == NULL ? end : last) - start));
 }
 
-static bool says(struct slice text, const char *part)
-{
-    return memmem(text.data, text.length, part, strlen(part)) != NULL;
-}
-
 void tls_guard_error(struct slice line)
 {
     struct slice reason = reason_of(line);
@@ -254,16 +277,12 @@ void tls_guard_error(struct slice line)
         return;
     }
     buf_append_text(&guard.text, "TLS: ");
-    if (says(reason, "unsupported protocol") || says(reason, "alert protocol version")) {
-        buf_append_text(&guard.text, alert_text(SSL_AD_PROTOCOL_VERSION));
-        return;
-    }
-    if (says(reason, "alert handshake failure")) {
-        buf_append_text(&guard.text, alert_text(SSL_AD_HANDSHAKE_FAILURE));
-        return;
+    for (size_t i = 0; i < COUNT_OF(handshake_errors); i++) {
+        const char *part = handshake_errors[i].reason;
+        if (part != NULL && memmem(reason.data, reason.length, part, strlen(part)) != NULL) {
+            buf_append_text(&guard.text, handshake_errors[i].text);
+            return;
+        }
     }
     buf_append(&guard.text, reason);
-    if (says(reason, "wrong version number")) {
-        buf_append_text(&guard.text, " (what answers there does not speak TLS)");
-    }
 }
