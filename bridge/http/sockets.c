@@ -1,4 +1,4 @@
-/* A table by descriptor number, since numbers are small and libcurl names nothing else. */
+/* A table by descriptor number: numbers are small, and libcurl passes nothing else. */
 #include "sockets.h"
 
 #include "base/mem.h"
@@ -6,13 +6,15 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct http_watch {
     struct http_watches *watches;
     int fd;
-    struct loop_watch *loop_watch; /* NULL: nothing was wanted yet */
+    struct loop_watch *loop_watch; /* NULL until libcurl asks for one */
     bool is_opened_here;
-    bool is_resting;
+    bool is_idle;
 };
 
 void http_watches_init(struct http_watches *watches, struct loop *loop,
@@ -57,42 +59,77 @@ static struct http_watch *watch_of(struct http_watches *watches, int fd)
 static void on_ready(void *arg, int events)
 {
     struct http_watch *watch = arg;
-    if (watch->is_resting) {
-        /* The far side ended an idle connection; libcurl finds out when it wants to use it. */
+    if (watch->is_idle) {
+        /* The server closed an idle connection: libcurl finds out before it uses it again. */
         loop_watch_set(watch->loop_watch, 0);
         return;
     }
     watch->watches->ready(watch->watches->arg, watch->fd, events);
 }
 
-void http_watches_opened(struct http_watches *watches, int fd)
-{
-    watch_of(watches, fd)->is_opened_here = true;
-}
+/* --- libcurl's callbacks --- */
 
-void http_watches_want(struct http_watches *watches, int fd, int events)
+static void watch_free(struct http_watch *watch)
 {
-    struct http_watch *watch = watch_of(watches, fd);
-    watch->is_resting = false;
-    if (watch->loop_watch == NULL) {
-        watch->loop_watch = loop_watch_new(watches->loop, fd, on_ready, watch);
-    }
-    loop_watch_set(watch->loop_watch, events);
-}
-
-void http_watches_rest(struct http_watches *watches, int fd)
-{
-    struct http_watch *watch = watch_of(watches, fd);
-    watch->is_resting = true;
-    if (!watch->is_opened_here) {
-        http_watches_closed(watches, fd);
-    }
-}
-
-void http_watches_closed(struct http_watches *watches, int fd)
-{
-    struct http_watch *watch = watch_of(watches, fd);
+    watch->watches->by_number[watch->fd] = NULL;
     loop_watch_free(watch->loop_watch);
-    watches->by_number[fd] = NULL;
     free(watch);
+}
+
+static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+    struct http_watches *watches = arg;
+    struct http_watch *watch = watch_of(watches, fd);
+    (void)easy;
+    (void)socket_arg;
+    watch->is_idle = what == CURL_POLL_REMOVE;
+    if (watch->is_idle && !watch->is_opened_here) {
+        watch_free(watch);
+    } else if (!watch->is_idle) {
+        if (watch->loop_watch == NULL) {
+            watch->loop_watch = loop_watch_new(watches->loop, fd, on_ready, watch);
+        }
+        loop_watch_set(watch->loop_watch, ((what & CURL_POLL_IN) != 0 ? LOOP_READ : 0) |
+                                              ((what & CURL_POLL_OUT) != 0 ? LOOP_WRITE : 0));
+    }
+    return 0;
+}
+
+/* Closed on exec: the bridge starts other programs, and they must not hold its connections. */
+static curl_socket_t socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0) {
+        return CURL_SOCKET_BAD;
+    }
+    watch_of(arg, fd)->is_opened_here = true;
+    return fd;
+}
+
+static int socket_close(void *arg, curl_socket_t fd)
+{
+    watch_free(watch_of(arg, fd));
+    return close(fd);
+}
+
+void http_watches_serve(struct http_watches *watches, CURLM *multi)
+{
+    CURLMcode code = curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
+    assert(code == CURLM_OK);
+    code = curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, watches);
+    assert(code == CURLM_OK);
+}
+
+static void must(CURLcode code)
+{
+    assert(code == CURLE_OK);
+}
+
+void http_watches_use(struct http_watches *watches, CURL *easy)
+{
+    must(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, socket_open));
+    must(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, watches));
+    must(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, socket_close));
+    must(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, watches));
 }

@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNTRUSTED "the server's certificate comes from an authority that is not trusted"
+#define REFUSED   "the server refuses the client certificate"
+#define OLD       "the server knows no TLS 1.2 or newer"
+
 static void must(CURLcode code)
 {
     assert(code == CURLE_OK);
@@ -22,9 +26,8 @@ static void copy(struct secret *out, const struct secret *from)
     }
 }
 
-void http_tls_init(struct http_tls *tls, const struct http_options *options)
+void http_tls_init(struct http_tls *tls, const struct tls_files *files)
 {
-    const struct tls_files *files = options->tls;
     bool has_path = files != NULL && files->ca_path != NULL;
     *tls = (struct http_tls){0};
     tls->ca_path = mem_strdup(has_path ? files->ca_path : "");
@@ -87,31 +90,72 @@ void http_tls_set(const struct http_tls *tls, CURL *easy)
     }
 }
 
+/* --- what went wrong --- */
+
+/* libcurl passes OpenSSL's words on, which are the same in all of its versions 3. libcurl's own are
+ * not used: they change. */
+static const struct {
+    const char *words;
+    const char *meaning;
+    bool is_refusal; /* an alert that is sent about a client's certificate and nothing else */
+} problems[] = {
+    {"unable to get local issuer certificate", UNTRUSTED, false},
+    {"unable to get issuer certificate", UNTRUSTED, false},
+    {"self-signed certificate", UNTRUSTED, false},
+    {"certificate has expired", "the server's certificate has expired", false},
+    {"certificate is not yet valid", "the server's certificate is not yet valid", false},
+    {"alert certificate required", "the server asks for a client certificate", true},
+    {"alert unknown ca", "the server does not trust the authority of the client certificate", true},
+    {"alert certificate expired", "the server says that the client certificate has expired", true},
+    {"alert certificate revoked", "the server says that the client certificate was revoked", true},
+    {"alert bad certificate", REFUSED, true},
+    {"alert certificate unknown", REFUSED, true},
+    {"alert unsupported certificate", REFUSED, true},
+    /* TLS 1.2 has no other alert for it. */
+    {"alert handshake failure",
+     "the server ended the handshake: it asks for a client certificate, or knows no common cipher",
+     false},
+    {"alert protocol version", OLD, false},
+    {"unsupported protocol", OLD, false},
+    {"wrong version number", "the server does not speak TLS", false},
+};
+#define PROBLEM_COUNT (sizeof problems / sizeof problems[0])
+
+static size_t find_problem(const char *error)
+{
+    size_t index = 0;
+    while (index < PROBLEM_COUNT && strstr(error, problems[index].words) == NULL) {
+        index++;
+    }
+    return index;
+}
+
+const char *http_tls_meaning(CURL *easy, CURLcode code, const char *error)
+{
+    long server = 0;
+    long proxy = 0;
+    size_t index = find_problem(error);
+    if (index < PROBLEM_COUNT) {
+        return problems[index].meaning;
+    }
+    if (code != CURLE_PEER_FAILED_VERIFICATION) {
+        return NULL;
+    }
+    /* OpenSSL verifies the chain; its errors begin at 2. libcurl verifies the name. */
+    must(curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &server));
+    must(curl_easy_getinfo(easy, CURLINFO_PROXY_SSL_VERIFYRESULT, &proxy));
+    return server < 2 && proxy < 2 ? "the server's certificate is for another host"
+                                   : "the server's certificate is not accepted";
+}
+
 bool http_tls_is_refusal(CURL *easy, const char *error)
 {
-    /* OpenSSL's words for alerts that are sent about a client's certificate and for nothing else.
-     */
-    static const char *const alerts[] = {
-        "alert certificate required", "alert bad certificate",     "alert unsupported certificate",
-        "alert certificate revoked",  "alert certificate expired", "alert certificate unknown",
-        "alert unknown ca",
-    };
     long connections = 0;
     long header_bytes = 0;
     must(curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections));
     must(curl_easy_getinfo(easy, CURLINFO_HEADER_SIZE, &header_bytes));
-    if (connections != 1 || header_bytes > 0) {
-        return false; /* a kept connection, or one that has begun to answer */
-    }
-    for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++) {
-        if (strstr(error, alerts[i]) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *http_library_version(void)
-{
-    return curl_version_info(CURLVERSION_NOW)->version;
+    size_t index = find_problem(error);
+    /* Not on a kept connection, or one that has begun to answer. */
+    return connections == 1 && header_bytes == 0 && index < PROBLEM_COUNT &&
+           problems[index].is_refusal;
 }

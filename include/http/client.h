@@ -57,7 +57,7 @@ struct http_answer {
     struct slice content_type; /* absent for none */
     int64_t retry_after_ms;    /* x-acs-retry-after, -1 for none */
     int64_t date_ms;           /* the Date header as wall clock, -1 for none */
-    const char *error;         /* what went wrong, in libcurl's words; "" for nothing */
+    const char *error; /* what went wrong: our words for what is known of TLS, else libcurl's; "" */
     int64_t took_ms;
 };
 

@@ -1,5 +1,6 @@
 /* Which HTTPS servers are trusted, and which certificate they are shown. */
 #include "http/client.h"
+#include "support/http_peer.h"
 #include "support/tls_peer.h"
 
 #include <openssl/ssl.h>
@@ -76,7 +77,7 @@ static void take(void *arg, const struct http_answer *answer)
     loop_stop(fixture->loop);
 }
 
-static void exchange(struct fixture *fixture, const char *host)
+static void exchange_on(struct fixture *fixture, const char *host, int port)
 {
     char url[64];
     struct http_options options = {.connect_timeout_ms = FAR_MS,
@@ -86,11 +87,22 @@ static void exchange(struct fixture *fixture, const char *host)
                                    .connections_max = 4,
                                    .tls = &fixture->files};
     struct http *http = http_new(fixture->loop, &options);
-    snprintf(url, sizeof url, "https://%s:%d/", host, tls_peer_port(fixture->peer));
+    snprintf(url, sizeof url, "https://%s:%d/", host, port);
     struct http_request request = {"POST", url, NULL, 0, slice_text("")};
     http_send(http, &request, take, fixture);
     loop_run(fixture->loop);
     http_free(http);
+}
+
+static void exchange(struct fixture *fixture, const char *host)
+{
+    exchange_on(fixture, host, tls_peer_port(fixture->peer));
+}
+
+static void show(struct fixture *fixture, const struct tls_identity *identity)
+{
+    secret_set(&fixture->files.cert_pem, slice_text(identity->certificate_pem));
+    secret_set(&fixture->files.key_pem, slice_text(identity->key_pem));
 }
 
 static void trust_server(struct fixture *fixture)
@@ -106,10 +118,15 @@ static void assert_answered(struct fixture *fixture)
     assert_int_equal(tls_peer_requests(fixture->peer), 1);
 }
 
-static void assert_nothing_was_sent(struct fixture *fixture)
+/* What libcurl says stands behind it, in its own words. */
+static void assert_nothing_was_sent(struct fixture *fixture, const char *why)
 {
+    char start[160];
+    snprintf(start, sizeof start, "TLS: the server%s (", why);
+    if (strncmp(fixture->error, start, strlen(start)) != 0) {
+        fail_msg("\"%s\" does not begin with \"%s\"", fixture->error, start);
+    }
     assert_int_equal(fixture->result, HTTP_NOT_SENT);
-    assert_string_not_equal(fixture->error, "");
     assert_int_equal(tls_peer_requests(fixture->peer), 0);
 }
 
@@ -142,7 +159,7 @@ static void test_a_certificate_nobody_vouches_for_is_refused(void **state)
     struct fixture *fixture = *state;
     begin(fixture, &(struct tls_peer_options){.identity = &server});
     exchange(fixture, "127.0.0.1");
-    assert_nothing_was_sent(fixture);
+    assert_nothing_was_sent(fixture, "'s certificate comes from an authority that is not trusted");
 }
 
 static void test_a_certificate_of_another_name_is_refused(void **state)
@@ -151,7 +168,7 @@ static void test_a_certificate_of_another_name_is_refused(void **state)
     begin(fixture, &(struct tls_peer_options){.identity = &server});
     trust_server(fixture);
     exchange(fixture, "localhost");
-    assert_nothing_was_sent(fixture);
+    assert_nothing_was_sent(fixture, "'s certificate is for another host");
 }
 
 static void test_without_the_authorities_directory_nobody_is_trusted(void **state)
@@ -160,7 +177,7 @@ static void test_without_the_authorities_directory_nobody_is_trusted(void **stat
     begin(fixture, &(struct tls_peer_options){.identity = &server});
     fixture->files.ca_path = "/nowhere";
     exchange(fixture, "127.0.0.1");
-    assert_nothing_was_sent(fixture);
+    assert_nothing_was_sent(fixture, "'s certificate comes from an authority that is not trusted");
 }
 
 static void test_a_far_side_that_only_knows_tls_1_1_is_refused(void **state)
@@ -169,22 +186,53 @@ static void test_a_far_side_that_only_knows_tls_1_1_is_refused(void **state)
     begin(fixture, &(struct tls_peer_options){.identity = &server, .version = TLS1_1_VERSION});
     trust_server(fixture);
     exchange(fixture, "127.0.0.1");
-    assert_nothing_was_sent(fixture);
+    assert_nothing_was_sent(fixture, " knows no TLS 1.2 or newer");
+}
+
+static void serve_plain(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    (void)peer;
+    peer_write(fd, "HTTP/1.1 400 Bad Request\r\n\r\n");
+    (void)peer_wait_ms(fd, FAR_MS);
+}
+
+static void test_a_far_side_without_tls_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *plain = peer_new(serve_plain, NULL);
+    begin(fixture, &(struct tls_peer_options){.identity = &server});
+    exchange_on(fixture, "127.0.0.1", peer_port(plain));
+    assert_nothing_was_sent(fixture, " does not speak TLS");
+    peer_free(plain);
 }
 
 /* In TLS 1.3 the refusal comes after the request was written, but the request was not read. */
 static void test_a_client_certificate_is_shown_where_one_is_asked_for(void **state)
 {
-    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    static const struct {
+        int version;
+        const char *without;
+        const char *wrong;
+    } rows[] = {
+        {TLS1_2_VERSION,
+         " ended the handshake: it asks for a client certificate, or knows no common cipher",
+         " does not trust the authority of the client certificate"},
+        {TLS1_3_VERSION, " asks for a client certificate",
+         " does not trust the authority of the client certificate"},
+    };
     struct fixture *fixture = *state;
     trust_server(fixture);
-    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         begin(fixture, &(struct tls_peer_options){
-                           .identity = &server, .client = &client, .version = versions[i]});
+                           .identity = &server, .client = &client, .version = rows[i].version});
         exchange(fixture, "127.0.0.1");
-        assert_nothing_was_sent(fixture);
-        secret_set(&fixture->files.cert_pem, slice_text(client.certificate_pem));
-        secret_set(&fixture->files.key_pem, slice_text(client.key_pem));
+        assert_nothing_was_sent(fixture, rows[i].without);
+        show(fixture, &server);
+        exchange(fixture, "127.0.0.1");
+        assert_nothing_was_sent(fixture, rows[i].wrong);
+        show(fixture, &client);
         exchange(fixture, "127.0.0.1");
         assert_answered(fixture);
         tls_peer_free(fixture->peer);
@@ -205,6 +253,7 @@ int main(void)
         CASE(test_a_certificate_of_another_name_is_refused),
         CASE(test_without_the_authorities_directory_nobody_is_trusted),
         CASE(test_a_far_side_that_only_knows_tls_1_1_is_refused),
+        CASE(test_a_far_side_without_tls_is_told),
         CASE(test_a_client_certificate_is_shown_where_one_is_asked_for),
     };
     return cmocka_run_group_tests(tests, make_identities, forget_identities);

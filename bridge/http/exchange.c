@@ -1,0 +1,378 @@
+/* libcurl calls before_request() right before it writes: from then on a request may be seen. */
+#include "exchange.h"
+
+#include "base/crash_point.h"
+#include "base/mem.h"
+#include "base/secret.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Answers and requests are small: libcurl's own sizes would be 16 and 64 KiB an exchange. */
+#define RECEIVE_BUFFER_BYTES 4096L
+#define SEND_BUFFER_BYTES    16384L
+/* Servers close idle connections, typically after a minute: older ones of ours are not used. */
+#define IDLE_MAX_S         30L
+#define RETRY_AFTER_MAX_MS 3600000
+
+static void must(CURLcode code)
+{
+    assert(code == CURLE_OK);
+}
+
+/* --- the request leaves --- */
+
+static bool has_sent_bytes(const struct exchange *exchange)
+{
+    long count = 0;
+    must(curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &count));
+    return exchange->was_sent && count > 0;
+}
+
+/* libcurl is about to write the request. A second call in one exchange is its silent second try
+ * over another connection: only while not one byte has left. */
+static int before_request(void *arg, char *remote_address, char *local_address, int remote_port,
+                          int local_port)
+{
+    struct exchange *exchange = arg;
+    (void)remote_address;
+    (void)local_address;
+    (void)remote_port;
+    (void)local_port;
+    if (has_sent_bytes(exchange)) {
+        snprintf(exchange->text, sizeof exchange->text,
+                 "the kept connection ended before an answer came");
+        return CURL_PREREQFUNC_ABORT;
+    }
+    if (!exchange->was_sent) {
+        exchange->was_sent = true;
+        exchange->sent_at_ms = loop_now_ms(exchange->common->loop);
+        exchange->common->sent(exchange);
+    }
+    return CURL_PREREQFUNC_OK;
+}
+
+/* --- the answer comes --- */
+
+static int64_t parse_retry_after(const char *digits)
+{
+    int64_t value_ms = 0;
+    size_t count = strspn(digits, "0123456789");
+    if (count == 0 || digits[count] != '\0') {
+        return -1;
+    }
+    for (size_t i = 0; i < count && value_ms < RETRY_AFTER_MAX_MS; i++) {
+        value_ms = 10 * value_ms + (digits[i] - '0');
+    }
+    if (value_ms == 0) {
+        return -1;
+    }
+    return value_ms < RETRY_AFTER_MAX_MS ? value_ms : RETRY_AFTER_MAX_MS;
+}
+
+static int64_t parse_date(const char *text)
+{
+    time_t date_s = curl_getdate(text, NULL);
+    return date_s < 0 ? -1 : (int64_t)date_s * 1000;
+}
+
+/* The value of a header line as a C string, if the line has this name and the value fits. */
+static bool header_value(struct slice line, const char *name, char *out, size_t out_bytes)
+{
+    size_t at = strlen(name);
+    if (line.length <= at || line.data[at] != ':' || strncasecmp(line.data, name, at) != 0) {
+        return false;
+    }
+    at++;
+    while (at < line.length && (line.data[at] == ' ' || line.data[at] == '\t')) {
+        at++;
+    }
+    size_t end = line.length;
+    while (end > at && strchr(" \t\r\n", line.data[end - 1]) != NULL) {
+        end--;
+    }
+    if (end - at >= out_bytes) {
+        return false;
+    }
+    memcpy(out, line.data + at, end - at);
+    out[end - at] = '\0';
+    return true;
+}
+
+static size_t header_came(char *data, size_t size, size_t count, void *arg)
+{
+    struct exchange *exchange = arg;
+    struct slice line = slice_of(data, size * count);
+    char value[64];
+    if (line.length > 5 && memcmp(line.data, "HTTP/", 5) == 0) {
+        /* An interim answer's headers are not the answer's. */
+        exchange->retry_after_ms = -1;
+        exchange->date_ms = -1;
+        exchange->has_head = false;
+    } else if (line.length <= 2) {
+        exchange->has_head = true;
+    } else if (header_value(line, "date", value, sizeof value)) {
+        exchange->date_ms = parse_date(value);
+    } else if (header_value(line, "x-acs-retry-after", value, sizeof value)) {
+        exchange->retry_after_ms = parse_retry_after(value);
+    }
+    return line.length;
+}
+
+static size_t body_came(char *data, size_t size, size_t count, void *arg)
+{
+    struct exchange *exchange = arg;
+    size_t length = size * count;
+    size_t limit = exchange->common->answer_bytes_max;
+    if (length > limit - exchange->body.length) {
+        snprintf(exchange->text, sizeof exchange->text, "the answer is larger than %zu bytes",
+                 limit);
+        return 0;
+    }
+    buf_append(&exchange->body, slice_of(data, length));
+    return length;
+}
+
+/* --- the handle --- */
+
+static void set_safety(const struct exchange_common *common, CURL *easy)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+    must(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https"));
+#else
+    must(curl_easy_setopt(easy, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+    must(curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L));
+    must(curl_easy_setopt(easy, CURLOPT_PROXY, common->proxy));
+    must(curl_easy_setopt(easy, CURLOPT_NOPROXY, ""));
+    must(curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L));
+}
+
+static void set_transport(struct exchange_common *common, CURL *easy)
+{
+    must(curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L));
+    must(curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1));
+    must(curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L));
+    must(curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_MAX_S));
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* Without it, ending a request waits for the name server's answer: the loop would stop. */
+    must(curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L));
+#endif
+    must(curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_BYTES));
+    must(curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER_BYTES));
+    must(curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)common->connect_timeout_ms));
+    http_watches_use(&common->watches, easy);
+}
+
+#ifdef BRIDGE_CRASH_POINTS
+/* libcurl shows what it has written. */
+static int line_written(CURL *easy, curl_infotype type, char *data, size_t size, void *arg)
+{
+    (void)easy;
+    (void)arg;
+    if (type == CURLINFO_HEADER_OUT) {
+        crash_point_pass(CRASH_AFTER_SENDING, slice_of(data, size));
+    }
+    return 0;
+}
+#endif
+
+static void set_callbacks(struct exchange *exchange)
+{
+    CURL *easy = exchange->easy;
+    must(curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange));
+#ifdef BRIDGE_CRASH_POINTS
+    must(curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, line_written));
+    must(
+        curl_easy_setopt(easy, CURLOPT_VERBOSE, crash_point_is_set(CRASH_AFTER_SENDING) ? 1L : 0L));
+#endif
+    must(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error));
+    must(curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request));
+    must(curl_easy_setopt(easy, CURLOPT_PREREQDATA, exchange));
+    must(curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, header_came));
+    must(curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange));
+    must(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, body_came));
+    must(curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange));
+}
+
+struct exchange *exchange_new(struct exchange_common *common, struct http *http)
+{
+    struct exchange *exchange = mem_zalloc(1, sizeof *exchange);
+    exchange->http = http;
+    exchange->common = common;
+    exchange->is_get = true; /* a new handle's method */
+    exchange->easy = curl_easy_init();
+    assert(exchange->easy != NULL);
+    set_safety(common, exchange->easy);
+    http_tls_set(&common->tls, exchange->easy);
+    set_transport(common, exchange->easy);
+    set_callbacks(exchange);
+    return exchange;
+}
+
+static void wipe_text(struct buf *text)
+{
+    if (text->data != NULL) {
+        secret_wipe(text->data, text->capacity);
+    }
+    buf_clear(text);
+}
+
+void exchange_wipe(struct exchange *exchange)
+{
+    if (exchange->common->is_secret) {
+        wipe_text(&exchange->header_text);
+        wipe_text(&exchange->request_body);
+        wipe_text(&exchange->body);
+    }
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    exchange_wipe(exchange);
+    curl_easy_cleanup(exchange->easy);
+    buf_fini(&exchange->header_text);
+    buf_fini(&exchange->request_body);
+    buf_fini(&exchange->body);
+    free(exchange->headers);
+    free(exchange);
+}
+
+/* --- one exchange --- */
+
+/* Our own list nodes, used again: curl_slist_append() would allocate each line. */
+static void set_headers(struct exchange *exchange, const struct http_request *request)
+{
+    static const char *const removed[] = {"Expect:", "Content-Type:"};
+    size_t removed_count = request->body.length > 0 ? 1 : 2;
+    size_t count = request->header_count + removed_count;
+    if (count > exchange->header_capacity) {
+        exchange->headers = mem_realloc(exchange->headers, count * sizeof exchange->headers[0]);
+        exchange->header_capacity = count;
+    }
+    struct buf *text = &exchange->header_text;
+    buf_clear(text);
+    for (size_t i = 0; i < count; i++) {
+        const char *line =
+            i < request->header_count ? request->headers[i] : removed[i - request->header_count];
+        buf_append(text, slice_of(line, strlen(line) + 1));
+    }
+    char *line = text->data;
+    for (size_t i = 0; i < count; i++) {
+        exchange->headers[i].data = line;
+        exchange->headers[i].next = i + 1 < count ? &exchange->headers[i + 1] : NULL;
+        line += strlen(line) + 1;
+    }
+    must(curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->headers));
+}
+
+/* Only what changes is set. For libcurl a request with a body is a POST, with another name for
+ * PUT. */
+static void set_method(struct exchange *exchange, const struct http_request *request)
+{
+    bool is_get = strcmp(request->method, "GET") == 0;
+    bool is_put = strcmp(request->method, "PUT") == 0;
+    assert(is_get ? request->body.length == 0 : is_put || strcmp(request->method, "POST") == 0);
+    if (is_get != exchange->is_get && is_get) {
+        must(curl_easy_setopt(exchange->easy, CURLOPT_HTTPGET, 1L));
+    } else if (!is_get && (exchange->is_get || request->body.length + exchange->posted_bytes > 0)) {
+        buf_clear(&exchange->request_body);
+        buf_append(&exchange->request_body, request->body);
+        must(curl_easy_setopt(exchange->easy, CURLOPT_POST, 1L));
+        must(curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDSIZE, (long)request->body.length));
+        must(curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDS,
+                              buf_slice(&exchange->request_body).data));
+        exchange->posted_bytes = request->body.length;
+    }
+    if (is_put != exchange->is_put) {
+        must(curl_easy_setopt(exchange->easy, CURLOPT_CUSTOMREQUEST, is_put ? "PUT" : NULL));
+    }
+    exchange->is_get = is_get;
+    exchange->is_put = is_put;
+}
+
+void exchange_begin(struct exchange *exchange, const struct http_request *request)
+{
+    const struct exchange_common *common = exchange->common;
+    exchange->was_sent = false;
+    exchange->has_head = false;
+    exchange->started_at_ms = loop_now_ms(common->loop);
+    exchange->retry_after_ms = -1;
+    exchange->date_ms = -1;
+    exchange->error[0] = '\0';
+    exchange->text[0] = '\0';
+    buf_clear(&exchange->body);
+    if (common->is_secret) {
+        /* At once: growing would leave copies in freed memory. */
+        buf_reserve(&exchange->body, common->answer_bytes_max);
+    }
+    set_method(exchange, request);
+    set_headers(exchange, request);
+    must(curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url));
+}
+
+void exchange_time_out(struct exchange *exchange, int64_t limit_ms)
+{
+    snprintf(exchange->text, sizeof exchange->text, "no whole answer within %lld ms",
+             (long long)limit_ms);
+}
+
+/* To libcurl a connection that ends within the answer's headers is no error. */
+static bool is_answered(const struct exchange *exchange, CURLcode code)
+{
+    return code == CURLE_OK && exchange->has_head;
+}
+
+static enum http_result result_of(const struct exchange *exchange, CURLcode code)
+{
+    if (is_answered(exchange, code)) {
+        return HTTP_ANSWERED;
+    }
+    if (http_tls_is_refusal(exchange->easy, exchange->error)) {
+        return HTTP_NOT_SENT;
+    }
+    return has_sent_bytes(exchange) ? HTTP_CUT : HTTP_NOT_SENT;
+}
+
+static const char *error_of(struct exchange *exchange, CURLcode code)
+{
+    if (is_answered(exchange, code)) {
+        return "";
+    }
+    if (code == CURLE_OK) {
+        return "the connection ended within the answer's headers";
+    }
+    if (exchange->text[0] != '\0') {
+        return exchange->text;
+    }
+    const char *words = exchange->error[0] != '\0' ? exchange->error : curl_easy_strerror(code);
+    const char *meaning = http_tls_meaning(exchange->easy, code, words);
+    if (meaning == NULL) {
+        return words;
+    }
+    snprintf(exchange->text, sizeof exchange->text, "TLS: %s (%s)", meaning, words);
+    return exchange->text;
+}
+
+void exchange_read_answer(struct exchange *exchange, CURLcode code, struct http_answer *out)
+{
+    long status = 0;
+    const char *content_type = NULL;
+    *out = (struct http_answer){
+        .result = result_of(exchange, code),
+        .body = buf_slice(&exchange->body),
+        .retry_after_ms = exchange->retry_after_ms,
+        .date_ms = exchange->date_ms,
+        .error = error_of(exchange, code),
+        .took_ms = loop_now_ms(exchange->common->loop) - exchange->started_at_ms,
+    };
+    if (out->result == HTTP_ANSWERED) {
+        must(curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status));
+        must(curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_TYPE, &content_type));
+    }
+    out->status = (int)status;
+    out->content_type = slice_text(content_type);
+}

@@ -1,0 +1,84 @@
+/*
+ * exchange - one request and its answer on a libcurl easy handle, used again for the next one.
+ *
+ * What libcurl would make anew for every exchange is kept: the handle with its options, the nodes
+ * of the header list, the buffers. Only the files of this folder know libcurl.
+ *
+ * Thread: the loop's.
+ */
+#ifndef HTTP_EXCHANGE_H
+#define HTTP_EXCHANGE_H
+
+#include "base/buf.h"
+#include "base/loop.h"
+#include "http/client.h"
+#include "sockets.h"
+#include "tls.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A meaning, and libcurl's words in brackets. */
+#define EXCHANGE_TEXT_BYTES (CURL_ERROR_SIZE + 128)
+
+struct exchange;
+typedef void exchange_sent_fn(struct exchange *exchange);
+
+/* The same for all exchanges of a client, which owns it. */
+struct exchange_common {
+    struct loop *loop;
+    struct http_watches watches;
+    struct http_tls tls;
+    char *proxy;
+    int64_t connect_timeout_ms;
+    size_t answer_bytes_max;
+    bool is_secret;         /* buffers are wiped when an exchange ends */
+    exchange_sent_fn *sent; /* called when a request is about to be written, once an exchange */
+};
+
+struct exchange {
+    /* The client's. */
+    struct http *http;
+    struct exchange *prev;
+    struct exchange *next;
+    struct exchange *sent_prev;
+    struct exchange *sent_next;
+    http_done_fn *done;
+    void *arg;
+
+    struct exchange_common *common;
+    CURL *easy;
+    /* The request. */
+    struct buf header_text; /* NUL after each */
+    struct curl_slist *headers;
+    size_t header_capacity;
+    struct buf request_body;
+    size_t posted_bytes; /* CURLOPT_POSTFIELDSIZE as it is set */
+    bool is_get;
+    bool is_put;
+    int64_t started_at_ms;
+    bool was_sent;
+    int64_t sent_at_ms;
+    /* The answer. */
+    bool has_head; /* its headers, to the empty line */
+    struct buf body;
+    int64_t retry_after_ms;
+    int64_t date_ms;
+    char error[CURL_ERROR_SIZE];    /* libcurl's words */
+    char text[EXCHANGE_TEXT_BYTES]; /* ours, where we ended it or know what libcurl means */
+};
+
+struct exchange *exchange_new(struct exchange_common *common, struct http *http);
+/* Not while the handle is with a multi handle. */
+void exchange_free(struct exchange *exchange);
+/* Copies the request; the handle can go to a multi handle then. */
+void exchange_begin(struct exchange *exchange, const struct http_request *request);
+/* It takes longer than its client allows: fills the text of the answer. */
+void exchange_time_out(struct exchange *exchange, int64_t limit_ms);
+/* What libcurl's `code` means. The answer is valid until exchange_wipe() or exchange_begin(). */
+void exchange_read_answer(struct exchange *exchange, CURLcode code, struct http_answer *out);
+/* Wipes all buffers of a client with secrets. */
+void exchange_wipe(struct exchange *exchange);
+
+#endif
