@@ -1,14 +1,11 @@
 /*
- * The parts meet here and nowhere else: each hook of one is a line that calls another.
+ * Builds all parts and connects them: each hook here is a line or two that call another part.
  *
- * An orderly stop goes through steps, each begun when the one before is done or its time is up:
- *   intake and new calls end → calls on the wire come home → the ledger has committed them →
- * replies are acknowledged → "offline" is told → the MQTT processes end.
+ * What is more than wiring stands in files of its own: shutdown, reload, sessions, systemd.
  */
 #include "app/bridge.h"
 
 #include "admin/server.h"
-#include "base/clock.h"
 #include "base/health.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -22,6 +19,8 @@
 #include "outbox/outbox.h"
 #include "outbox/status_topic.h"
 #include "reload.h"
+#include "sessions.h"
+#include "shutdown.h"
 #include "systemd.h"
 
 #include <signal.h>
@@ -31,24 +30,13 @@
 
 #define EXIT_STORE 73
 
-/* The time each step of a stop may take; together below the 10 s that supervisors give. */
-#define STOP_CALLS_MS   5000
-#define STOP_COMMIT_MS  1000
-#define STOP_REPLIES_MS 1500
-#define STOP_TOLD_MS    500
-#define STOP_MQTT_MS    1000
-#define STOP_LEDGER_MS  500
+/* How long the ledger may take to commit when it is closed. */
+#define CLOSE_LEDGER_MS 500
 
 /* How long a command that was set aside keeps the bridge degraded, so that somebody sees it. */
 #define SET_ASIDE_SHOWN_MS 60000
 
-/* The first two stop, the third has the accounting told, the fourth says that a lost session was
- * seen, the fifth has files read again. */
-static const int SIGNALS[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP};
-#define SIGNAL_COUNT (sizeof SIGNALS / sizeof SIGNALS[0])
-
-/* When a session was lost that nobody has seen yet (wall clock); 0: none. */
-#define META_SESSION_LOST "session.lost_at_ms"
+#define SIGNAL_COUNT 5
 
 struct bridge {
     const struct settings *settings;
@@ -68,137 +56,35 @@ struct bridge {
     struct systemd *systemd;
     struct takings *takings;
     struct blame_gate gate;
-    bool *has_session; /* by receiver: the broker kept one once, and should still */
+    struct sessions *sessions;
+    struct shutdown *shutdown;
     struct loop_signal *signals[SIGNAL_COUNT];
-    struct loop_timer *step_timer;
-    const struct stop_step *step; /* NULL until a stop was asked for */
-    const char *stop_reason;
 };
 
-/* One step of a stop: begins something that calls step_done(), and may take so long. */
-struct stop_step {
-    const char *name;
-    void (*begin)(struct bridge *bridge);
-    int64_t timeout_ms;
-};
+/* ---- Signals ---- */
 
-static void begin_step(struct bridge *bridge, const struct stop_step *step)
+/* The first one stops in good order; each further one skips the rest of the present step. */
+static void on_stop(struct bridge *bridge, const char *signal_name)
 {
-    bridge->step = step;
-    loop_timer_start(bridge->step_timer, step->timeout_ms);
-    step->begin(bridge);
-}
-
-/* A late word of a step whose time was up finds its own step gone and changes nothing. */
-static void step_done(struct bridge *bridge, void (*begin)(struct bridge *bridge))
-{
-    if (bridge->step != NULL && bridge->step->begin == begin) {
-        begin_step(bridge, bridge->step + 1);
+    if (shutdown_has_begun(bridge->shutdown)) {
+        shutdown_skip_step(bridge->shutdown);
+        return;
     }
+    LOG_INFO("stopping", LOG_TEXT("signal", signal_name));
+    systemd_notify(bridge->systemd, "STOPPING=1\nSTATUS=stopping");
+    shutdown_begin(bridge->shutdown,
+                   &(struct shutdown_parts){bridge->health, bridge->ledger, bridge->workers,
+                                            bridge->intake, bridge->dispatch, bridge->outbox,
+                                            bridge->status_topic});
 }
 
-static void stop_calls(struct bridge *bridge);
-static void stop_commit(struct bridge *bridge);
-static void stop_replies(struct bridge *bridge);
-static void stop_tell(struct bridge *bridge);
-static void stop_mqtt(struct bridge *bridge);
-
-static void calls_done(void *arg)
+/* Certificates, keys and passwords are read again: either all new ones are used or none of them. */
+static void on_reload(struct bridge *bridge, const char *signal_name)
 {
-    step_done(arg, stop_calls);
-}
-
-static void stop_calls(struct bridge *bridge)
-{
-    intake_stop(bridge->intake);
-    workers_stop_intake(bridge->workers);
-    dispatch_stop(bridge->dispatch, calls_done, bridge);
-}
-
-static void ignore_message(void *arg, int64_t id, struct slice message)
-{
-    (void)arg;
-    (void)id;
-    (void)message;
-}
-
-static void commit_done(void *arg, size_t count)
-{
-    (void)count;
-    step_done(arg, stop_commit);
-}
-
-/* Requests are carried out in order: a read is answered after all outcomes were committed and
- * posted. */
-static void stop_commit(struct bridge *bridge)
-{
-    ledger_read_outbox(bridge->ledger, INT64_MAX, 1, ignore_message, commit_done, bridge);
-}
-
-static void replies_done(void *arg)
-{
-    step_done(arg, stop_replies);
-}
-
-static void stop_replies(struct bridge *bridge)
-{
-    outbox_flush(bridge->outbox, replies_done, bridge);
-}
-
-static void told_done(void *arg)
-{
-    step_done(arg, stop_tell);
-}
-
-static void stop_tell(struct bridge *bridge)
-{
-    health_stop(bridge->health, bridge->stop_reason);
-    status_topic_flush(bridge->status_topic, told_done, bridge);
-}
-
-static void mqtt_stopped(void *arg)
-{
-    step_done(arg, stop_mqtt);
-}
-
-static void stop_mqtt(struct bridge *bridge)
-{
-    workers_stop(bridge->workers, STOP_MQTT_MS);
-}
-
-static void stop_loop(struct bridge *bridge)
-{
-    loop_stop(bridge->loop);
-}
-
-static const struct stop_step STOP_STEPS[] = {
-    {"calls", stop_calls, STOP_CALLS_MS},       {"commit", stop_commit, STOP_COMMIT_MS},
-    {"replies", stop_replies, STOP_REPLIES_MS}, {"tell", stop_tell, STOP_TOLD_MS},
-    {"mqtt", stop_mqtt, STOP_MQTT_MS + 500},    {"loop", stop_loop, 0},
-};
-
-static void step_timed_out(void *arg)
-{
-    struct bridge *bridge = arg;
-    if (bridge->step->begin != stop_loop) {
-        LOG_WARN("stop_step_timed_out", LOG_TEXT("step", bridge->step->name));
-        step_done(bridge, bridge->step->begin);
+    (void)signal_name;
+    if (shutdown_has_begun(bridge->shutdown)) {
+        return;
     }
-}
-
-static void see_session_loss(struct bridge *bridge)
-{
-    bool was_shown = health_is_on(bridge->health, HEALTH_SESSION_LOST);
-    LOG_INFO("session_loss_seen", LOG_TEXT("was_shown", was_shown ? "yes" : "no"));
-    if (was_shown) {
-        health_set(bridge->health, HEALTH_SESSION_LOST, false);
-        ledger_remember(bridge->ledger, META_SESSION_LOST, 0);
-    }
-}
-
-/* Certificates, keys and passwords are read again: all that is new is used, or nothing of it. */
-static void reload(struct bridge *bridge)
-{
     ledger_reopen_audit(bridge->ledger);
     bool is_usable = tls_reload_reload(&bridge->tls, bridge->settings) == STATUS_OK;
     if (is_usable) {
@@ -208,35 +94,49 @@ static void reload(struct bridge *bridge)
     health_set(bridge->health, HEALTH_RELOAD_FAILED, !is_usable);
 }
 
-/* The first signal stops in good order; a second one skips what is left of the present step. */
-static void signalled(void *arg, int signal_number)
+static void on_report(struct bridge *bridge, const char *signal_name)
 {
-    struct bridge *bridge = arg;
-    if (signal_number == SIGUSR1) {
-        counters_log(&bridge->counters);
-        return;
-    }
-    if (signal_number == SIGUSR2) {
-        see_session_loss(bridge);
-        return;
-    }
-    if (signal_number == SIGHUP) {
-        if (bridge->step == NULL) {
-            reload(bridge);
-        }
-        return;
-    }
-    if (bridge->step != NULL) {
-        step_timed_out(bridge);
-        return;
-    }
-    LOG_INFO("stopping", LOG_TEXT("signal", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
-    bridge->stop_reason = "stopped";
-    systemd_notify(bridge->systemd, "STOPPING=1\nSTATUS=stopping");
-    begin_step(bridge, STOP_STEPS);
+    (void)signal_name;
+    counters_log(&bridge->counters);
 }
 
-/* The ledger's hooks. */
+static void on_acknowledge(struct bridge *bridge, const char *signal_name)
+{
+    (void)signal_name;
+    sessions_acknowledge_loss(bridge->sessions);
+}
+
+static const struct {
+    int number;
+    const char *name;
+    void (*handle)(struct bridge *bridge, const char *signal_name);
+} SIGNALS[SIGNAL_COUNT] = {
+    {SIGTERM, "SIGTERM", on_stop},        {SIGINT, "SIGINT", on_stop},
+    {SIGHUP, "SIGHUP", on_reload},        {SIGUSR1, "SIGUSR1", on_report},
+    {SIGUSR2, "SIGUSR2", on_acknowledge},
+};
+
+static void signalled(void *arg, int number)
+{
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        if (SIGNALS[i].number == number) {
+            SIGNALS[i].handle(arg, SIGNALS[i].name);
+        }
+    }
+}
+
+/* SIG_BLOCK: signals that come while the bridge is built wait for SIG_UNBLOCK. */
+static void mask_signals(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        sigaddset(&set, SIGNALS[i].number);
+    }
+    pthread_sigmask(how, &set, NULL);
+}
+
+/* ---- Hooks of the ledger ---- */
 
 static void on_set_aside(void *arg)
 {
@@ -271,7 +171,7 @@ static void on_store_health(void *arg, bool is_failing, const char *text)
     health_set(bridge->health, HEALTH_STORE_UNAVAILABLE, is_failing);
 }
 
-/* The workers's hooks. */
+/* ---- Hooks of the workers ---- */
 
 static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt_ticket ticket)
 {
@@ -320,70 +220,28 @@ static void on_publisher_changed(void *arg, bool is_up)
                              !is_up && workers_has_publisher_crashed(bridge->workers));
 }
 
-/* Receivers that end because the bridge stops are no news. */
+/* Do not report receivers going down during a stop. */
 static void on_receivers_changed(void *arg, size_t up_count, size_t wanted_count)
 {
     struct bridge *bridge = arg;
-    if (bridge->step == NULL) {
+    if (!shutdown_has_begun(bridge->shutdown)) {
         notify_systemd(bridge);
         health_set(bridge->health, HEALTH_NOT_SUBSCRIBED, up_count < wanted_count);
-    }
-}
-
-/* Names the fact that a receiver has had a session; with another client id it is another one. */
-static char *session_key(const struct bridge *bridge, uint32_t receiver)
-{
-    struct buf key = {0};
-    buf_printf(&key, "session:%u:%s", receiver, bridge->settings->broker.client_id);
-    return buf_take(&key);
-}
-
-static void recall_sessions(struct bridge *bridge)
-{
-    uint32_t count = (uint32_t)bridge->settings->broker.receivers;
-    bridge->has_session = mem_zalloc(count, sizeof *bridge->has_session);
-    for (uint32_t i = 0; i < count; i++) {
-        char *key = session_key(bridge, i);
-        bridge->has_session[i] = ledger_recall(bridge->ledger, key, 0) != 0;
-        free(key);
-    }
-}
-
-static void recall_session_loss(struct bridge *bridge)
-{
-    int64_t at_ms = ledger_recall(bridge->ledger, META_SESSION_LOST, 0);
-    if (at_ms != 0) {
-        health_set_since(bridge->health, HEALTH_SESSION_LOST, at_ms);
     }
 }
 
 static void on_session_opened(void *arg, uint32_t receiver, const char *client_id,
                               bool is_session_present)
 {
-    struct bridge *bridge = arg;
-    if (!is_session_present && bridge->has_session[receiver]) {
-        counter_add(&bridge->counters, COUNTER_SESSIONS_LOST, 1);
-        LOG_ERROR("session_lost", LOG_TEXT("client_id", client_id),
-                  LOG_TEXT("meaning", "the broker had forgotten this session: commands published "
-                                      "while the bridge was away may be lost"),
-                  LOG_TEXT("until", "SIGUSR2 says that somebody has seen it"));
-        /* Of several losses the first one's time stays: from then on commands may be lost. */
-        health_set(bridge->health, HEALTH_SESSION_LOST, true);
-        ledger_remember(bridge->ledger, META_SESSION_LOST,
-                        health_since_ms(bridge->health, HEALTH_SESSION_LOST));
-    }
-    if (!bridge->has_session[receiver]) {
-        char *key = session_key(bridge, receiver);
-        bridge->has_session[receiver] = true;
-        ledger_remember(bridge->ledger, key, 1);
-        free(key);
-    }
+    sessions_opened(((struct bridge *)arg)->sessions, receiver, client_id, is_session_present);
 }
 
 static void on_stopped(void *arg)
 {
-    mqtt_stopped(arg);
+    shutdown_workers_stopped(((struct bridge *)arg)->shutdown);
 }
+
+/* ---- Building, starting, ending ---- */
 
 static int complain(int code, struct buf *why)
 {
@@ -469,7 +327,7 @@ static int build(struct bridge *bridge, const char *program)
 {
     struct buf why = {0};
     bridge->loop = loop_new();
-    bridge->step_timer = loop_timer_new(bridge->loop, step_timed_out, bridge);
+    bridge->shutdown = shutdown_new(bridge->loop);
     bridge->systemd = systemd_new(bridge->loop);
     bridge->health = health_new(bridge->loop);
     bridge->status_topic =
@@ -499,38 +357,22 @@ static int build(struct bridge *bridge, const char *program)
     return code;
 }
 
-/* A signal that comes while the bridge is being built waits until the loop can hear it. */
-static void hold_signals(int how)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-        sigaddset(&set, SIGNALS[i]);
-    }
-    pthread_sigmask(how, &set, NULL);
-}
-
-static void hear_signals(struct bridge *bridge)
-{
-    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-        bridge->signals[i] = loop_signal_new(bridge->loop, SIGNALS[i], signalled, bridge);
-    }
-    hold_signals(SIG_UNBLOCK);
-}
-
 static void start(struct bridge *bridge)
 {
-    hear_signals(bridge);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        bridge->signals[i] = loop_signal_new(bridge->loop, SIGNALS[i].number, signalled, bridge);
+    }
+    mask_signals(SIG_UNBLOCK);
     status_topic_connect(bridge->status_topic, bridge->workers);
     dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
-    recall_sessions(bridge);
-    recall_session_loss(bridge);
+    bridge->sessions =
+        sessions_new(bridge->settings, bridge->ledger, bridge->health, &bridge->counters);
     dispatch_hold(bridge->dispatch, true);
     ledger_start(bridge->ledger);
     dispatch_hold(bridge->dispatch, false);
     outbox_connect(bridge->outbox, bridge->ledger, bridge->workers);
     workers_start(bridge->workers);
-    /* Not only when subscribed: a broker that is away is no reason to start the bridge again. */
+    /* Already now: a broker that is away is no reason for systemd to restart the bridge. */
     systemd_notify(bridge->systemd, "READY=1\nSTATUS=connecting to the broker");
 }
 
@@ -541,7 +383,7 @@ static void take_apart(struct bridge *bridge)
     }
     workers_free(bridge->workers);
     ecs_free(bridge->ecs);
-    ledger_close(bridge->ledger, STOP_LEDGER_MS);
+    ledger_close(bridge->ledger, CLOSE_LEDGER_MS);
     admin_free(bridge->admin);
     intake_free(bridge->intake);
     takings_close(bridge->takings);
@@ -549,21 +391,21 @@ static void take_apart(struct bridge *bridge)
     dispatch_free(bridge->dispatch);
     status_topic_free(bridge->status_topic);
     health_free(bridge->health);
-    loop_timer_free(bridge->step_timer);
+    shutdown_free(bridge->shutdown);
     systemd_free(bridge->systemd);
     loop_free(bridge->loop);
     buf_fini(&bridge->will);
     tls_reload_fini(&bridge->tls);
-    free(bridge->has_session);
+    sessions_free(bridge->sessions);
 }
 
 int bridge_run(const struct settings *settings, const char *program)
 {
-    close_range(STDERR_FILENO + 1, ~0U,
-                0); /* a stranger's socket could be taken for the broker's */
+    /* An inherited descriptor could be mistaken for a socket of ours. */
+    close_range(STDERR_FILENO + 1, ~0U, 0);
     struct bridge *bridge = mem_zalloc(1, sizeof *bridge);
     bridge->settings = settings;
-    hold_signals(SIG_BLOCK);
+    mask_signals(SIG_BLOCK);
     int code = build(bridge, program);
     if (code == EX_OK) {
         LOG_INFO("starting", LOG_TEXT("version", BRIDGE_VERSION),
