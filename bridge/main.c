@@ -5,6 +5,7 @@
  * starts for itself.
  */
 #include "base/hardening.h"
+#include "base/secret.h"
 #include "cli/cli.h"
 #include "mqtt/publisher.h"
 #include "mqtt/receiver.h"
@@ -52,6 +53,7 @@ int main(int argc, char **argv)
      * binary. */
     const struct cli_context context = {.program = "/proc/self/exe"};
     guard_process();
+    secret_setup();
     if (argc < 2) {
         print_help(stderr);
         return EX_USAGE;

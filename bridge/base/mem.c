@@ -1,11 +1,9 @@
 #include "base/mem.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 static _Noreturn void give_up(void)
@@ -61,26 +59,4 @@ char *mem_dup(const void *data, size_t length)
 char *mem_strdup(const char *text)
 {
     return text == NULL ? NULL : mem_dup(text, strlen(text));
-}
-
-void *mem_pages(size_t size_bytes)
-{
-    void *memory =
-        mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
-        give_up();
-    }
-    madvise(memory, size_bytes, MADV_DONTDUMP);
-    /* Not everybody may: then it can reach the swap, as all else does. */
-    if (mlock(memory, size_bytes) != 0) {
-        errno = 0;
-    }
-    return memory;
-}
-
-void mem_pages_free(void *memory, size_t size_bytes)
-{
-    if (memory != NULL) {
-        munmap(memory, size_bytes);
-    }
 }

@@ -1,24 +1,70 @@
+/*
+ * Secrets lie in OpenSSL's secure heap: one mapping with guard pages around it, locked into memory
+ * where the process may do so, left out of core files, and wiped when a block is freed. OpenSSL
+ * also puts private keys there. The heap cannot grow, so what does not fit lies on the normal heap
+ * and is wiped when it is freed.
+ */
 #include "base/secret.h"
-
-#include "base/mem.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SECRET_FILE_BYTES 65536
+#define READ_BYTES        4096
 #define VARIABLES_MAX     8
 
-/* The environment is the process's, and so is what was taken out of it. */
+/*
+ * systemd's usual limit for locked memory (LimitMEMLOCK=8M). Only pages that are used take memory.
+ * Each TLS connection with a client certificate needs about 2 KiB of it for its private key.
+ */
+#define HEAP_BYTES      ((size_t)8 * 1024 * 1024)
+#define HEAP_UNIT_BYTES 32
+/* No secret is larger, but a file of CA certificates may be: it is public and lies elsewhere. */
+#define BLOCK_BYTES_MAX ((size_t)2 * SECRET_FILE_BYTES)
+
+/* Environment variables belong to the process, and so do those that were hidden. */
 static struct {
     const char *name;
     struct secret value;
 } hidden[VARIABLES_MAX];
 static size_t hidden_count;
+
+void secret_setup(void)
+{
+    int result = CRYPTO_secure_malloc_init(HEAP_BYTES, HEAP_UNIT_BYTES);
+    assert(result != 0); /* out of memory; 2 means that it could not be locked */
+    (void)result;
+}
+
+/* Zeroed; to be freed with free_memory(). */
+static char *allocate(size_t size_bytes)
+{
+    char *memory = NULL;
+    if (size_bytes <= BLOCK_BYTES_MAX) {
+        /* A full heap is no error here. */
+        ERR_set_mark();
+        memory = OPENSSL_secure_zalloc(size_bytes);
+        ERR_pop_to_mark();
+    }
+    if (memory == NULL) {
+        memory = OPENSSL_zalloc(size_bytes);
+    }
+    assert(memory != NULL);
+    return memory;
+}
+
+/* Wipes it first. Takes NULL. */
+static void free_memory(char *memory, size_t size_bytes)
+{
+    OPENSSL_secure_clear_free(memory, size_bytes);
+}
 
 void secret_wipe(void *memory, size_t size_bytes)
 {
@@ -32,17 +78,14 @@ void secret_fini(struct secret *secret)
     if (secret == NULL) {
         return;
     }
-    if (secret->data != NULL) {
-        secret_wipe(secret->data, secret->length);
-        mem_pages_free(secret->data, secret->length + 1);
-    }
+    free_memory(secret->data, secret->length + 1);
     *secret = (struct secret){0};
 }
 
 void secret_set(struct secret *secret, struct slice bytes)
 {
     /* The bytes may be the secret's own, so they are copied before those are wiped. */
-    struct secret copy = {mem_pages(bytes.length + 1), bytes.length};
+    struct secret copy = {allocate(bytes.length + 1), bytes.length};
     if (bytes.length > 0) {
         memcpy(copy.data, bytes.data, bytes.length);
     }
@@ -60,35 +103,34 @@ bool secret_is_set(const struct secret *secret)
     return secret->data != NULL;
 }
 
-/* Reads to the end of the file, or `size_bytes`; -1 is an error. */
-static ssize_t read_all(int fd, char *out, size_t size_bytes)
+/* Moves the content to a larger block. */
+static char *grow(char *memory, size_t length, size_t size_bytes)
 {
-    size_t length = 0;
-    while (length < size_bytes) {
-        ssize_t count = read(fd, out + length, size_bytes - length);
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
-        if (count <= 0) {
-            return count < 0 ? -1 : (ssize_t)length;
-        }
-        length += (size_t)count;
-    }
-    return (ssize_t)length;
+    char *larger = allocate(size_bytes);
+    memcpy(larger, memory, length);
+    free_memory(memory, length);
+    return larger;
 }
 
 int secret_read_fd(struct secret *secret, int fd, size_t bytes_max)
 {
-    /* One byte more than is allowed tells a full file from one that is too large. */
-    size_t room_bytes = bytes_max + 1;
-    char *room = mem_pages(room_bytes);
-    ssize_t length = read_all(fd, room, room_bytes);
-    int problem = length < 0 ? errno : (size_t)length > bytes_max ? EFBIG : 0;
+    size_t size_bytes = READ_BYTES;
+    char *memory = allocate(size_bytes);
+    size_t length = 0;
+    ssize_t count;
+    do {
+        if (length == size_bytes) {
+            size_bytes *= 2;
+            memory = grow(memory, length, size_bytes);
+        }
+        count = read(fd, memory + length, size_bytes - length);
+        length += count > 0 ? (size_t)count : 0;
+    } while (length <= bytes_max && (count > 0 || (count < 0 && errno == EINTR)));
+    int problem = count < 0 ? errno : length > bytes_max ? EFBIG : 0;
     if (problem == 0) {
-        secret_set(secret, slice_of(room, (size_t)length));
+        secret_set(secret, slice_of(memory, length));
     }
-    secret_wipe(room, room_bytes);
-    mem_pages_free(room, room_bytes);
+    free_memory(memory, size_bytes);
     return problem;
 }
 

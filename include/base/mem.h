@@ -21,12 +21,5 @@ void *mem_realloc(void *memory, size_t size_bytes);
 char *mem_dup(const void *data, size_t length);
 /* A heap copy of a C string; NULL gives NULL. */
 char *mem_strdup(const char *text);
-/*
- * Zeroed pages of their own for what must not be found elsewhere: in no core file, and not swapped
- * out where the process may lock memory. Never NULL. Freed with mem_pages_free() and the same size.
- */
-void *mem_pages(size_t size_bytes);
-/* Takes NULL. */
-void mem_pages_free(void *memory, size_t size_bytes);
 
 #endif

@@ -1,10 +1,12 @@
 /*
  * secret - text that must not stay in memory, nor reach a log, an error or a reply.
  *
- * `{0}` is an empty one. The bytes lie in pages of their own, which no core file holds, and are
- * wiped when they are replaced or given up.
+ * `{0}` is an empty one. Wraps OpenSSL's secure heap: the bytes are not in core files, not in the
+ * swap where the process may lock memory, and are wiped when they are replaced or freed. More than
+ * 128 KiB at once, or what the full heap (8 MiB) cannot take, lies on the normal heap and is wiped
+ * too.
  *
- * Thread: one at a time.
+ * Thread: one at a time for a secret.
  */
 #ifndef BASE_SECRET_H
 #define BASE_SECRET_H
@@ -17,6 +19,11 @@ struct secret {
     size_t length;
 };
 
+/*
+ * Makes the secure heap of the process. Before this, secrets lie on the normal heap. Thread: the
+ * first, before others start.
+ */
+void secret_setup(void);
 /* Wipes and frees. Takes NULL. */
 void secret_fini(struct secret *secret);
 /* Copies the bytes, wiping what was there. */

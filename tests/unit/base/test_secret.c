@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -241,6 +244,61 @@ static void test_a_secret_longer_than_a_page_is_kept_whole(void **state)
     secret_fini(&secret);
 }
 
+static void test_a_freed_secret_is_wiped(void **state)
+{
+    (void)state;
+    static const char text[] = "to be found nowhere after it was freed: hunter2 hunter2 hunter2";
+    struct secret secret = {0};
+    secret_set(&secret, slice_text(text));
+    /* The secure heap stays mapped, so its free blocks can be looked at. */
+    const volatile char *freed = secret.data;
+    secret_fini(&secret);
+    for (size_t i = sizeof text / 2; i < sizeof text; i++) {
+        assert_int_equal(freed[i], 0);
+    }
+}
+
+static void test_more_than_the_heap_takes_is_kept_all_the_same(void **state)
+{
+    (void)state;
+    enum { COUNT = 200, BYTES = 65536 };
+    static struct secret secrets[COUNT];
+    char *text = malloc(BYTES);
+    assert_non_null(text);
+    for (size_t i = 0; i < COUNT; i++) {
+        memset(text, (int)i + 1, BYTES);
+        secret_set(&secrets[i], slice_of(text, BYTES));
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        memset(text, (int)i + 1, BYTES);
+        assert_true(slice_equals(secret_slice(&secrets[i]), slice_of(text, BYTES)));
+        secret_fini(&secrets[i]);
+    }
+    free(text);
+}
+
+/* For root the limit does not count. */
+static void test_a_process_that_may_lock_no_memory_has_secrets(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        static const struct rlimit none = {0, 0};
+        struct secret secret = {0};
+        setrlimit(RLIMIT_MEMLOCK, &none);
+        int done = CRYPTO_secure_malloc_done();
+        secret_setup();
+        secret_set(&secret, slice_text("hunter2"));
+        bool is_kept = strcmp(secret.data, "hunter2") == 0;
+        secret_fini(&secret);
+        _exit(done == 1 && is_kept ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_a_hidden_variable_is_known_to_us_alone(void **state)
 {
     (void)state;
@@ -255,6 +313,7 @@ static void test_a_hidden_variable_is_known_to_us_alone(void **state)
 
 int main(void)
 {
+    secret_setup();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_empty_secret_is_not_set_but_has_a_slice),
         cmocka_unit_test(test_a_secret_is_a_copy),
@@ -269,6 +328,9 @@ int main(void)
         FILE_TEST(test_a_failed_read_keeps_the_secret_that_was_there),
         cmocka_unit_test(test_no_core_file_holds_a_secret),
         cmocka_unit_test(test_a_secret_longer_than_a_page_is_kept_whole),
+        cmocka_unit_test(test_a_freed_secret_is_wiped),
+        cmocka_unit_test(test_more_than_the_heap_takes_is_kept_all_the_same),
+        cmocka_unit_test(test_a_process_that_may_lock_no_memory_has_secrets),
         cmocka_unit_test(test_a_hidden_variable_is_known_to_us_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
