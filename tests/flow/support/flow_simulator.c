@@ -50,7 +50,7 @@ void simulator_stop(struct simulator *simulator)
 static long request(const struct simulator *simulator, const char *method, const char *path,
                     const char *body, cJSON **out_json)
 {
-    char target[400];
+    char target[600];
     char *answer = NULL;
     snprintf(target, sizeof target, "/_sim/%s", path);
     long http = http_exchange(simulator->port, method, target, body, &answer);

@@ -42,7 +42,7 @@ static void assert_refused(struct slice text)
     struct json_fault fault = {NULL, SIZE_MAX};
     struct json *root = json_parse(text, DEPTH, &fault);
     if (root != NULL) {
-        fail_msg("%.*s was taken", (int)text.length, text.data);
+        fail_msg("%.*s was taken", (int)text.length, text.length > 0 ? text.data : "");
     }
     assert_non_null(fault.what);
     assert_true(fault.offset <= text.length);
