@@ -5,6 +5,7 @@
 #include "clock.h"
 
 #include "base/clock.h"
+#include "store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,11 @@
 
 #define BOOT_ID_FILE   "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_DIGITS 13 /* "xxxxxxxx-xxxx": enough to tell two runs of a machine apart */
+
+#define META_BOOT  "ledger.clock_boot"
+#define META_BASE  "ledger.clock_base_ms"
+#define META_STEPS "ledger.clock_steps_ms"
+#define META_KEPT  "ledger.clock_kept_ms"
 
 int64_t ledger_clock_boot(void)
 {
@@ -83,4 +89,33 @@ bool ledger_clock_has_news(const struct ledger_clock *clock,
 void ledger_clock_stored(struct ledger_clock *clock, const struct ledger_clock_meta *meta)
 {
     clock->meta = *meta;
+}
+
+enum status ledger_clock_load(const struct store_ops *ops, struct store *store,
+                              struct ledger_clock_meta *out_meta)
+{
+    struct ledger_clock_meta meta = {0};
+    const struct {
+        const char *key;
+        int64_t *value;
+    } parts[] = {{META_BOOT, &meta.boot},
+                 {META_BASE, &meta.base_ms},
+                 {META_STEPS, &meta.steps_ms},
+                 {META_KEPT, &meta.kept_ms}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        enum status status = ops->get_meta(store, parts[i].key, parts[i].value);
+        if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
+            return status;
+        }
+    }
+    *out_meta = meta;
+    return STATUS_OK;
+}
+
+void ledger_clock_save(const struct ledger_clock_meta *meta, struct ledger_batch *batch)
+{
+    ledger_batch_add_meta(batch, META_BOOT, meta->boot);
+    ledger_batch_add_meta(batch, META_BASE, meta->base_ms);
+    ledger_batch_add_meta(batch, META_STEPS, meta->steps_ms);
+    ledger_batch_add_meta(batch, META_KEPT, meta->kept_ms);
 }

@@ -14,8 +14,14 @@
 #ifndef LEDGER_CLOCK_H
 #define LEDGER_CLOCK_H
 
+#include "base/status.h"
+
 #include <stdbool.h>
 #include <stdint.h>
+
+struct ledger_batch;
+struct store;
+struct store_ops;
 
 struct ledger_clock_reading {
     int64_t wall_ms;
@@ -50,5 +56,11 @@ bool ledger_clock_has_news(const struct ledger_clock *clock,
                            const struct ledger_clock_reading *reading,
                            struct ledger_clock_meta *out_meta);
 void ledger_clock_stored(struct ledger_clock *clock, const struct ledger_clock_meta *meta);
+
+/* What the store has; all 0 where it has nothing. STATUS_STORE. */
+enum status ledger_clock_load(const struct store_ops *ops, struct store *store,
+                              struct ledger_clock_meta *out_meta);
+/* Has the batch write it. */
+void ledger_clock_save(const struct ledger_clock_meta *meta, struct ledger_batch *batch);
 
 #endif

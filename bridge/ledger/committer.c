@@ -1,18 +1,17 @@
-/*
- * Group commit. The thread takes what is queued, in order, as one transaction; what comes meanwhile
- * is the next one. While the store fails, a transaction is tried every RETRY_INTERVAL_US whether or
- * not anything is queued, so that the end of the trouble is noticed.
- */
-#include "ledger_private.h"
+#include "committer.h"
 
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
+#define QUEUE_COUNT_MAX    256 /* so many are committed whatever their delay */
 #define BATCH_REQUESTS_MAX 512 /* bounds how long the first of a batch waits for the last */
+#define SPARE_BYTES_MAX    (256u << 10)
 #define RETRY_INTERVAL_US  500000
 #define EXPIRE_INTERVAL_US 1000000
 #define EXPIRE_AGAIN_US    100000 /* while there is more to expire than one transaction takes */
@@ -21,172 +20,188 @@
 
 /* ---- what to do next, under the mutex ---- */
 
-static void wait_until(struct ledger *ledger, int64_t until_us)
+static void wait_until(struct committer *committer, int64_t until_us)
 {
-    ledger->thread_until_us = until_us;
+    committer->thread_until_us = until_us;
     if (until_us == INT64_MAX) {
-        pthread_cond_wait(&ledger->queued, &ledger->mutex);
+        pthread_cond_wait(&committer->queued, &committer->mutex);
     } else {
         const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
                                        .tv_nsec = (long)(until_us % 1000000) * 1000};
-        pthread_cond_timedwait(&ledger->queued, &ledger->mutex, &until);
+        pthread_cond_timedwait(&committer->queued, &committer->mutex, &until);
     }
-    ledger->thread_until_us = INT64_MIN;
+    committer->thread_until_us = INT64_MIN;
 }
 
 /* When the next transaction is due where nothing more is queued; a time that is over for now. */
-static int64_t next_due_us(const struct ledger *ledger)
+static int64_t next_due_us(const struct committer *committer)
 {
-    if (ledger->is_failing) {
-        return ledger->retry_at_us;
+    if (committer->is_failing) {
+        return committer->retry_at_us;
     }
-    if (ledger->is_closing) {
+    if (committer->is_closing) {
         return INT64_MIN;
     }
-    bool has_expired = ledger->has_more_expired && ledger->expire_at_us < ledger->queue_due_us;
-    return has_expired ? ledger->expire_at_us : ledger->queue_due_us;
+    bool has_expired =
+        committer->has_more_expired && committer->expire_at_us < committer->queue_due_us;
+    return has_expired ? committer->expire_at_us : committer->queue_due_us;
 }
 
-static bool may_end(const struct ledger *ledger, int64_t now_us)
+static bool may_end(const struct committer *committer, int64_t now_us)
 {
-    return ledger->is_closing &&
-           (ledger->queue.head == NULL || (ledger->is_failing && now_us >= ledger->close_by_us));
+    return committer->is_closing && (committer->queue.head == NULL ||
+                                     (committer->is_failing && now_us >= committer->close_by_us));
 }
 
-static struct ledger_batch *take_spare(struct ledger *ledger)
+static struct ledger_batch *take_spare(struct committer *committer)
 {
-    struct ledger_batch *batch = ledger->spare;
-    ledger->spare = NULL;
+    struct ledger_batch *batch = committer->spare;
+    committer->spare = NULL;
     return batch != NULL ? batch : mem_zalloc(1, sizeof *batch);
 }
 
-static struct ledger_batch *take_queued(struct ledger *ledger)
+static struct ledger_batch *take_queued(struct committer *committer)
 {
-    struct ledger_batch *batch = take_spare(ledger);
-    for (size_t i = 0; ledger->queue.head != NULL && i < BATCH_REQUESTS_MAX; i++) {
-        request_list_append(&batch->requests, request_list_take(&ledger->queue));
-        ledger->queue_count--;
+    struct ledger_batch *batch = take_spare(committer);
+    for (size_t i = 0; committer->queue.head != NULL && i < BATCH_REQUESTS_MAX; i++) {
+        request_list_append(&batch->requests, request_list_take(&committer->queue));
+        committer->queue_count--;
     }
-    ledger->queue_due_us = ledger->queue.head == NULL ? INT64_MAX : 0;
+    committer->queue_due_us = committer->queue.head == NULL ? INT64_MAX : 0;
     return batch;
 }
 
 /* Waits for work; NULL to end. */
-static struct ledger_batch *next_batch(struct ledger *ledger)
+static struct ledger_batch *next_batch(struct committer *committer)
 {
     struct ledger_batch *batch = NULL;
-    pthread_mutex_lock(&ledger->mutex);
+    pthread_mutex_lock(&committer->mutex);
     for (;;) {
         int64_t now_us = clock_mono_us();
-        int64_t due_us = next_due_us(ledger);
-        if (may_end(ledger, now_us)) {
+        int64_t due_us = next_due_us(committer);
+        if (may_end(committer, now_us)) {
             break;
         }
         if (due_us <= now_us) {
-            batch = take_queued(ledger);
+            batch = take_queued(committer);
             break;
         }
-        bool is_bounded = ledger->is_closing && ledger->close_by_us < due_us;
-        wait_until(ledger, is_bounded ? ledger->close_by_us : due_us);
+        bool is_bounded = committer->is_closing && committer->close_by_us < due_us;
+        wait_until(committer, is_bounded ? committer->close_by_us : due_us);
     }
-    pthread_mutex_unlock(&ledger->mutex);
+    pthread_mutex_unlock(&committer->mutex);
     return batch;
 }
 
-static void report(struct ledger *ledger, struct ledger_batch *batch)
+static void report(struct committer *committer, struct ledger_batch *batch)
 {
     batch->next = NULL;
-    pthread_mutex_lock(&ledger->mutex);
-    bool is_first = ledger->reports == NULL;
+    pthread_mutex_lock(&committer->mutex);
+    bool is_first = committer->reports == NULL;
     if (is_first) {
-        ledger->reports = batch;
+        committer->reports = batch;
     } else {
-        ledger->last_report->next = batch;
+        committer->last_report->next = batch;
     }
-    ledger->last_report = batch;
-    pthread_mutex_unlock(&ledger->mutex);
+    committer->last_report = batch;
+    pthread_mutex_unlock(&committer->mutex);
     if (is_first) {
-        loop_wake_signal(ledger->wake);
+        loop_wake_signal(committer->wake);
     }
 }
 
 /* ---- a transaction ---- */
 
-static enum status expire(struct ledger *ledger, struct ledger_batch *batch)
+#ifdef BRIDGE_CRASH_POINTS
+/* The crash points around a commit, with the commands it is about. */
+static void pass_commit(const struct ledger_batch *batch, bool is_committed)
 {
-    int64_t now_us = clock_mono_us();
-    if (now_us < ledger->expire_at_us) {
-        return STATUS_OK;
+    const struct ledger_request *request = batch->requests.head;
+    for (; request != NULL; request = request->next) {
+        if (request->type->kind == REQUEST_CLAIM) {
+            crash_point_pass(is_committed ? CRASH_AFTER_CLAIM_COMMIT : CRASH_BEFORE_CLAIM_COMMIT,
+                             slice_text(request->claim.ask.command->token));
+        } else if (request->type->kind == REQUEST_FINISH) {
+            crash_point_pass(is_committed ? CRASH_AFTER_OUTCOME_COMMIT
+                                          : CRASH_BEFORE_OUTCOME_COMMIT,
+                             slice_text(request->finish.command->token));
+        }
     }
-    enum status status =
-        ledger->ops->expire(ledger->store, batch->kept_ms, EXPIRE_ROWS_MAX, &batch->expired_count);
-    ledger->has_more_expired = status == STATUS_OK && batch->expired_count == EXPIRE_ROWS_MAX;
-    ledger->expire_at_us =
-        now_us + (ledger->has_more_expired ? EXPIRE_AGAIN_US : EXPIRE_INTERVAL_US);
+}
+#else
+#define pass_commit(batch, is_committed) ((void)0)
+#endif
+
+static enum status before_commit(void *arg, struct ledger_batch *batch)
+{
+    struct committer *committer = arg;
+    enum status status = audit_part_write(&committer->audit, batch);
+    pass_commit(batch, false);
     return status;
 }
 
 /* A step of the wall clock, or another run of the machine, is written down with what comes next. */
-static enum status keep_time(struct ledger *ledger, struct ledger_batch *batch)
+static bool put_time(struct committer *committer, struct ledger_batch *batch,
+                     struct ledger_clock_meta *out_news)
 {
     const struct ledger_clock_reading now = ledger_clock_read();
     batch->now_ms = now.wall_ms;
-    batch->kept_ms = ledger_clock_kept_ms(&ledger->clock, &now);
-    batch->has_clock_news = ledger_clock_has_news(&ledger->clock, &now, &batch->clock_news);
-    return batch->has_clock_news ? ledger_save_clock(ledger->ops, ledger->store, &batch->clock_news)
-                                 : STATUS_OK;
+    batch->kept_ms = ledger_clock_kept_ms(&committer->clock, &now);
+    bool has_news = ledger_clock_has_news(&committer->clock, &now, out_news);
+    if (has_news) {
+        ledger_clock_save(out_news, batch);
+    }
+    return has_news;
 }
 
 /* Whether the store works again; an empty transaction would succeed without touching the disk. It
  * is one of its own, so that nothing is audited as long as the store fails. */
-static enum status probe(struct ledger *ledger)
+static enum status probe(struct committer *committer)
 {
-    enum status status = ledger->ops->begin(ledger->store);
-    if (status == STATUS_OK) {
-        status = ledger->ops->set_meta(ledger->store, PROBE_META, clock_wall_ms());
-    }
-    return status == STATUS_OK ? ledger->ops->commit(ledger->store) : status;
+    struct ledger_batch batch = {.limits = &committer->limits};
+    ledger_batch_add_meta(&batch, PROBE_META, clock_wall_ms());
+    return committer->ops->carry_out(committer->store, &batch);
 }
 
-static enum status carry_out(struct ledger *ledger, struct ledger_batch *batch)
+static enum status carry_out(struct committer *committer, struct ledger_batch *batch)
 {
-    ledger_audit_begin(ledger, clock_wall_ms());
-    enum status status = ledger->is_failing ? probe(ledger) : STATUS_OK;
+    struct ledger_clock_meta clock_news;
+    int64_t now_us = clock_mono_us();
+    batch->limits = &committer->limits;
+    batch->before_commit = before_commit;
+    batch->arg = committer;
+    batch->unfinished = committer->unfinished;
+    batch->next_message_id = committer->next_message_id;
+    batch->expire_max = now_us < committer->expire_at_us ? 0 : EXPIRE_ROWS_MAX;
+    bool has_clock_news = put_time(committer, batch, &clock_news);
+    audit_part_begin(&committer->audit, batch->now_ms);
+    enum status status = committer->is_failing ? probe(committer) : STATUS_OK;
     if (status == STATUS_OK) {
-        status = ledger->ops->begin(ledger->store);
+        status = committer->ops->carry_out(committer->store, batch);
     }
-    if (status == STATUS_OK) {
-        status = keep_time(ledger, batch);
+    committer->next_message_id = batch->next_message_id;
+    if (status == STATUS_OK && batch->expire_max > 0) {
+        committer->has_more_expired = batch->expired_count == batch->expire_max;
+        committer->expire_at_us =
+            now_us + (committer->has_more_expired ? EXPIRE_AGAIN_US : EXPIRE_INTERVAL_US);
     }
-    for (struct ledger_request *request = batch->requests.head;
-         request != NULL && status == STATUS_OK; request = request->next) {
-        status = ledger_request_apply(ledger, batch, request);
-        request->status = status;
+    if (status == STATUS_OK && has_clock_news) {
+        ledger_clock_stored(&committer->clock, &clock_news);
     }
-    if (status == STATUS_OK) {
-        status = expire(ledger, batch);
-    }
-    if (status == STATUS_OK) {
-        status = ledger_audit_write(ledger);
-    }
-    ledger_pass_commit(batch, false);
-    return status == STATUS_OK ? ledger->ops->commit(ledger->store) : status;
+    return status;
 }
 
-static void succeeded(struct ledger *ledger, struct ledger_batch *batch)
+static void succeeded(struct committer *committer, struct ledger_batch *batch)
 {
-    ledger_pass_commit(batch, true);
-    ledger_audit_end(ledger, true);
-    ledger->unfinished = batch->unfinished;
+    pass_commit(batch, true);
+    audit_part_end(&committer->audit, true);
+    committer->unfinished = batch->unfinished;
     batch->commits = 1;
-    if (batch->has_clock_news) {
-        ledger_clock_stored(&ledger->clock, &batch->clock_news);
-    }
-    if (ledger->is_failing) {
-        ledger->is_failing = false;
+    if (committer->is_failing) {
+        committer->is_failing = false;
         batch->health = HEALTH_WORKING;
     }
-    report(ledger, batch);
+    report(committer, batch);
 }
 
 /* ---- a transaction that failed ---- */
@@ -198,7 +213,7 @@ static size_t sort_out(struct request_list *from, struct request_list *failed,
     struct ledger_request *request;
     size_t kept_count = 0;
     while ((request = request_list_take(from)) != NULL) {
-        bool may_fail = ledger_request_may_fail(request);
+        bool may_fail = request->type->may_fail;
         request->status = may_fail ? STATUS_STORE : STATUS_OK;
         request_list_append(may_fail ? failed : kept, request);
         kept_count += may_fail ? 0 : 1;
@@ -208,48 +223,198 @@ static size_t sort_out(struct request_list *from, struct request_list *failed,
 
 /* What may fail is answered, also what had no room in the batch: nobody waits longer than until the
  * next attempt. The rest goes back to the head of the queue. */
-static void put_back(struct ledger *ledger, struct ledger_batch *batch)
+static void put_back(struct committer *committer, struct ledger_batch *batch)
 {
     struct request_list failed = {0};
     struct request_list kept = {0};
-    pthread_mutex_lock(&ledger->mutex);
+    pthread_mutex_lock(&committer->mutex);
     size_t kept_count = sort_out(&batch->requests, &failed, &kept);
-    kept_count += sort_out(&ledger->queue, &failed, &kept);
-    ledger->queue = kept;
-    ledger->queue_count = kept_count;
-    ledger->queue_due_us = kept_count > 0 ? 0 : INT64_MAX;
-    pthread_mutex_unlock(&ledger->mutex);
+    kept_count += sort_out(&committer->queue, &failed, &kept);
+    committer->queue = kept;
+    committer->queue_count = kept_count;
+    committer->queue_due_us = kept_count > 0 ? 0 : INT64_MAX;
+    pthread_mutex_unlock(&committer->mutex);
     batch->requests = failed;
 }
 
-static void failed(struct ledger *ledger, struct ledger_batch *batch)
+static void failed(struct committer *committer, struct ledger_batch *batch)
 {
-    if (!ledger->is_failing) {
+    if (!committer->is_failing) {
         batch->health = HEALTH_FAILING;
         buf_clear(&batch->health_text);
-        buf_append_text(&batch->health_text, ledger_error(ledger));
+        buf_append_text(&batch->health_text, committer_error(committer));
     }
-    ledger_audit_end(ledger, false);
-    ledger->is_failing = true;
-    ledger->ops->rollback(ledger->store);
-    ledger->retry_at_us = clock_mono_us() + RETRY_INTERVAL_US;
+    audit_part_end(&committer->audit, false);
+    committer->is_failing = true;
+    committer->retry_at_us = clock_mono_us() + RETRY_INTERVAL_US;
     ledger_batch_reset(batch);
     batch->failures = 1;
-    put_back(ledger, batch);
-    report(ledger, batch);
+    put_back(committer, batch);
+    report(committer, batch);
 }
 
-void *ledger_thread_run(void *arg)
+static void *run(void *arg)
 {
-    struct ledger *ledger = arg;
+    struct committer *committer = arg;
     struct ledger_batch *batch;
-    while ((batch = next_batch(ledger)) != NULL) {
-        batch->unfinished = ledger->unfinished;
-        if (carry_out(ledger, batch) == STATUS_OK) {
-            succeeded(ledger, batch);
+    while ((batch = next_batch(committer)) != NULL) {
+        if (carry_out(committer, batch) == STATUS_OK) {
+            succeeded(committer, batch);
         } else {
-            failed(ledger, batch);
+            failed(committer, batch);
         }
     }
     return NULL;
+}
+
+/* ---- the loop's side ---- */
+
+void committer_init(struct committer *committer)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&committer->queued, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&committer->mutex, NULL);
+    committer->queue_due_us = INT64_MAX;
+    committer->thread_until_us = INT64_MIN;
+}
+
+void committer_fini(struct committer *committer)
+{
+    struct ledger_request *request;
+    while ((request = request_list_take(&committer->queue)) != NULL) {
+        ledger_request_free(request);
+    }
+    while (committer->reports != NULL) {
+        struct ledger_batch *next = committer->reports->next;
+        ledger_batch_free(committer->reports);
+        committer->reports = next;
+    }
+    ledger_batch_free(committer->spare);
+    audit_close(committer->audit.audit);
+    committer->ops->close(committer->store);
+    pthread_cond_destroy(&committer->queued);
+    pthread_mutex_destroy(&committer->mutex);
+}
+
+enum status committer_begin(struct committer *committer, struct ledger_batch **out_batch,
+                            struct store_summary *out_summary)
+{
+    struct ledger_batch *batch = mem_zalloc(1, sizeof *batch);
+    struct ledger_clock_meta clock;
+    batch->limits = &committer->limits;
+    batch->before_commit = before_commit;
+    batch->arg = committer;
+    audit_part_begin(&committer->audit, clock_wall_ms());
+    enum status status = committer->ops->start(committer->store, batch);
+    audit_part_end(&committer->audit, status == STATUS_OK);
+    if (status == STATUS_OK) {
+        status = committer->ops->summarise(committer->store, out_summary);
+    }
+    if (status == STATUS_OK) {
+        status = ledger_clock_load(committer->ops, committer->store, &clock);
+    }
+    if (status != STATUS_OK) {
+        ledger_batch_free(batch);
+        return status;
+    }
+    const struct ledger_clock_reading now = ledger_clock_read();
+    ledger_clock_init(&committer->clock, &clock, ledger_clock_boot(), &now);
+    committer->unfinished = (int64_t)batch->command_count;
+    committer->next_message_id = out_summary->last_message_id + 1;
+    *out_batch = batch;
+    return STATUS_OK;
+}
+
+/* Signals are the loop's business. */
+void committer_start(struct committer *committer)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int result = pthread_create(&committer->thread, NULL, run, committer);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0) {
+        abort();
+    }
+}
+
+void committer_stop(struct committer *committer, int64_t timeout_ms)
+{
+    pthread_mutex_lock(&committer->mutex);
+    committer->is_closing = true;
+    committer->close_by_us = clock_mono_us() + timeout_ms * 1000;
+    pthread_mutex_unlock(&committer->mutex);
+    pthread_cond_signal(&committer->queued);
+    pthread_join(committer->thread, NULL);
+    if (committer->queue.head != NULL) {
+        LOG_WARN("ledger_closed_behind", LOG_INT("requests", committer->queue_count),
+                 LOG_TEXT("error", committer_error(committer)),
+                 LOG_TEXT("meaning", "no acknowledged command is lost: what could not be written "
+                                     "is found out again at the next start, with the same tokens; "
+                                     "replies may come twice"));
+    }
+}
+
+bool committer_enqueue(struct committer *committer, struct ledger_request *request,
+                       int64_t delay_us)
+{
+    int64_t due_us = clock_mono_us() + delay_us;
+    pthread_mutex_lock(&committer->mutex);
+    request_list_append(&committer->queue, request);
+    committer->queue_count++;
+    if (committer->queue_count >= QUEUE_COUNT_MAX) {
+        due_us = 0;
+    }
+    if (due_us < committer->queue_due_us) {
+        committer->queue_due_us = due_us;
+    }
+    bool must_wake = committer->queue_due_us < committer->thread_until_us;
+    pthread_mutex_unlock(&committer->mutex);
+    return must_wake;
+}
+
+void committer_wake(struct committer *committer)
+{
+    pthread_mutex_lock(&committer->mutex);
+    bool must_wake = committer->queue_due_us < committer->thread_until_us;
+    pthread_mutex_unlock(&committer->mutex);
+    if (must_wake) {
+        pthread_cond_signal(&committer->queued);
+    }
+}
+
+struct ledger_batch *committer_take_reports(struct committer *committer)
+{
+    pthread_mutex_lock(&committer->mutex);
+    struct ledger_batch *batches = committer->reports;
+    committer->reports = NULL;
+    pthread_mutex_unlock(&committer->mutex);
+    return batches;
+}
+
+void committer_recycle(struct committer *committer, struct ledger_batch *batch)
+{
+    ledger_batch_reset(batch);
+    batch->commits = 0;
+    batch->failures = 0;
+    batch->health = HEALTH_SAME;
+    pthread_mutex_lock(&committer->mutex);
+    bool is_kept = committer->spare == NULL && batch->bytes.capacity <= SPARE_BYTES_MAX;
+    if (is_kept) {
+        committer->spare = batch;
+    }
+    pthread_mutex_unlock(&committer->mutex);
+    if (!is_kept) {
+        ledger_batch_free(batch);
+    }
+}
+
+const char *committer_error(struct committer *committer)
+{
+    return committer->audit.is_at_fault ? audit_error(committer->audit.audit)
+                                        : committer->ops->error(committer->store);
 }

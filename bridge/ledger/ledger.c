@@ -7,79 +7,67 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "ledger_private.h"
+#include "committer.h"
+#include "stores.h"
 
 #include <assert.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define LAZY_US         50000
-#define FLOW_US         400 /* a claim so soon after the last one was reported: they flow */
-#define QUEUE_COUNT_MAX 256 /* so many are committed whatever their patience */
-#define SPARE_BYTES_MAX (256u << 10)
+#define DELAY_LONG_US  50000
+#define DELAY_SHORT_US 400 /* a claim so soon after the last one was reported: they flow */
+
+struct ledger {
+    struct committer committer;
+    struct counters *counters;
+    struct ledger_hooks hooks;
+    struct loop_timer *turn_timer;
+    struct ledger_batch *resumed; /* what ledger_start() reports */
+    int64_t last_id;              /* of a command */
+    int64_t claim_reported_us;    /* monotonic; the last one */
+    bool is_flowing;              /* the last claim came right behind the one before */
+    bool is_started;
+};
 
 /* ---- requests ---- */
+
+static const struct request_type TYPES[REQUEST_COUNT];
 
 static struct ledger_request *request_new(enum request_kind kind, void *arg)
 {
     struct ledger_request *request = mem_zalloc(1, sizeof *request);
-    request->kind = kind;
+    request->type = &TYPES[kind];
     request->arg = arg;
     return request;
 }
 
-/* How long a request may wait for company. What somebody waits for does not wait; an outcome does
- * for a moment while one claim follows the other, since the next one will bring a commit along. */
-static int64_t max_delay_us(const struct ledger *ledger, const struct ledger_request *request)
-{
-    switch (request->kind) {
-    case REQUEST_PAUSE:
-    case REQUEST_DELIVERED:
-    case REQUEST_REMEMBER:
-        return LAZY_US;
-    case REQUEST_FINISH:
-        return ledger->is_flowing ? FLOW_US : 0;
-    case REQUEST_CLAIM:
-    case REQUEST_POST:
-    case REQUEST_BEGIN:
-    case REQUEST_READ:
-    case REQUEST_REOPEN:
-        break;
-    }
-    return 0;
-}
-
-/* A thread that would sleep longer than the queue may wait is woken, once for all requests of a
- * turn. */
 static void turn_over(void *arg)
 {
     struct ledger *ledger = arg;
-    pthread_mutex_lock(&ledger->mutex);
-    bool must_wake = ledger->queue_due_us < ledger->thread_until_us;
-    pthread_mutex_unlock(&ledger->mutex);
-    if (must_wake) {
-        pthread_cond_signal(&ledger->queued);
-    }
+    committer_wake(&ledger->committer);
 }
 
 static void enqueue(struct ledger *ledger, struct ledger_request *request)
 {
-    int64_t due_us = clock_mono_us() + max_delay_us(ledger, request);
-    pthread_mutex_lock(&ledger->mutex);
-    request_list_append(&ledger->queue, request);
-    ledger->queue_count++;
-    if (ledger->queue_count >= QUEUE_COUNT_MAX) {
-        due_us = 0;
-    }
-    if (due_us < ledger->queue_due_us) {
-        ledger->queue_due_us = due_us;
-    }
-    bool must_wake = ledger->queue_due_us < ledger->thread_until_us;
-    pthread_mutex_unlock(&ledger->mutex);
+    const int64_t delays_us[] = {
+        [DELAY_NONE] = 0,
+        [DELAY_SHORT] = ledger->is_flowing ? DELAY_SHORT_US : 0,
+        [DELAY_LONG] = DELAY_LONG_US,
+    };
+    bool must_wake =
+        committer_enqueue(&ledger->committer, request, delays_us[request->type->delay]);
     if (must_wake && !loop_timer_is_running(ledger->turn_timer)) {
         loop_timer_start(ledger->turn_timer, 0);
     }
+}
+
+/* In microseconds of the ledger's clock, so that the order of arrival can be told between bridges
+ * that share a ledger; always growing. */
+static int64_t next_id(struct ledger *ledger)
+{
+    const struct ledger_clock_reading now = ledger_clock_read();
+    int64_t now_us = ledger_clock_kept_ms(&ledger->committer.clock, &now) * 1000;
+    ledger->last_id = now_us > ledger->last_id ? now_us : ledger->last_id + 1;
+    return ledger->last_id;
 }
 
 void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger_claimed_fn *done,
@@ -90,7 +78,8 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
     claim->ask = *claim_take;
     *claim_take = (struct ledger_claim){0};
     claim->done = done;
-    ledger->is_flowing = clock_mono_us() - ledger->claim_reported_us < FLOW_US;
+    claim->id = next_id(ledger);
+    ledger->is_flowing = clock_mono_us() - ledger->claim_reported_us < DELAY_SHORT_US;
     enqueue(ledger, request);
 }
 
@@ -145,7 +134,7 @@ void ledger_finish(struct ledger *ledger, struct command *command_take,
     outcome_copy(&request->finish.outcome, outcome);
     struct ledger_clock_reading now = ledger_clock_read();
     request->finish.completed_at_ms = now.wall_ms;
-    request->finish.kept_from_ms = ledger_clock_kept_ms(&ledger->clock, &now);
+    request->finish.kept_from_ms = ledger_clock_kept_ms(&ledger->committer.clock, &now);
     enqueue(ledger, request);
 }
 
@@ -174,7 +163,7 @@ void ledger_remember(struct ledger *ledger, const char *key, int64_t value)
 
 void ledger_reopen_audit(struct ledger *ledger)
 {
-    atomic_store(&ledger->wants_audit_reopen, true);
+    atomic_store(&ledger->committer.audit.wants_reopen, true);
     enqueue(ledger, request_new(REQUEST_REOPEN, NULL));
 }
 
@@ -182,24 +171,19 @@ int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise)
 {
     assert(!ledger->is_started);
     int64_t value = 0;
-    enum status status = ledger->ops->get_meta(ledger->store, key, &value);
+    enum status status = ledger->committer.ops->get_meta(ledger->committer.store, key, &value);
     if (status == STATUS_STORE) {
         LOG_WARN("ledger_meta_unreadable", LOG_TEXT("key", key),
-                 LOG_TEXT("error", ledger->ops->error(ledger->store)));
+                 LOG_TEXT("error", committer_error(&ledger->committer)));
     }
     return status == STATUS_OK ? value : otherwise;
-}
-
-const char *ledger_library_version(void)
-{
-    return store_sqlite_version();
 }
 
 /* ---- reports ---- */
 
 static void count(struct ledger *ledger, enum counter counter, int64_t amount)
 {
-    counter_add(ledger->options.counters, counter, amount);
+    counter_add(ledger->counters, counter, amount);
 }
 
 static void report_messages(struct ledger *ledger, const struct ledger_batch *batch,
@@ -208,7 +192,8 @@ static void report_messages(struct ledger *ledger, const struct ledger_batch *ba
     count(ledger, COUNTER_OUTBOX_DEPTH, (int64_t)request->message_count);
     for (size_t i = 0; i < request->message_count; i++) {
         const struct batch_message *message = &batch->messages[request->first_message + i];
-        ledger->hooks.posted(ledger->hooks.arg, message->id, ledger_batch_message(batch, message));
+        ledger->hooks.posted(ledger->hooks.arg, message->id,
+                             ledger_batch_text(batch, message->text));
     }
 }
 
@@ -270,62 +255,72 @@ static void report_finish(struct ledger *ledger, const struct ledger_batch *batc
     report_messages(ledger, batch, request);
 }
 
-static void report_read(struct ledger_batch *batch, struct ledger_request *request)
+static void report_begin(struct ledger *ledger, const struct ledger_batch *batch,
+                         struct ledger_request *request)
 {
+    (void)ledger;
+    (void)batch;
+    request->move.command->state = request->move.state;
+    request->move.done(request->arg, STATUS_OK);
+}
+
+static void report_delivered(struct ledger *ledger, const struct ledger_batch *batch,
+                             struct ledger_request *request)
+{
+    (void)batch;
+    count(ledger, COUNTER_PUBLISHED, request->delivered.was_there ? 1 : 0);
+    count(ledger, COUNTER_OUTBOX_DEPTH, request->delivered.was_there ? -1 : 0);
+}
+
+static void report_read(struct ledger *ledger, const struct ledger_batch *batch,
+                        struct ledger_request *request)
+{
+    (void)ledger;
     for (size_t i = 0; i < request->message_count; i++) {
         const struct batch_message *message = &batch->messages[request->first_message + i];
-        request->read.each(request->arg, message->id, ledger_batch_message(batch, message));
+        request->read.each(request->arg, message->id, ledger_batch_text(batch, message->text));
     }
     request->read.done(request->arg, request->message_count);
 }
 
-static void report_request(struct ledger *ledger, struct ledger_batch *batch,
-                           struct ledger_request *request)
+static void fini_claim(struct ledger_request *request)
 {
-    switch (request->kind) {
-    case REQUEST_CLAIM:
-        report_claim(ledger, batch, request);
-        break;
-    case REQUEST_POST:
-        report_post(ledger, batch, request);
-        break;
-    case REQUEST_BEGIN:
-        request->move.command->state = request->move.state;
-        request->move.done(request->arg, STATUS_OK);
-        break;
-    case REQUEST_FINISH:
-        report_finish(ledger, batch, request);
-        break;
-    case REQUEST_DELIVERED:
-        count(ledger, COUNTER_PUBLISHED, request->delivered.was_there ? 1 : 0);
-        count(ledger, COUNTER_OUTBOX_DEPTH, request->delivered.was_there ? -1 : 0);
-        break;
-    case REQUEST_READ:
-        report_read(batch, request);
-        break;
-    case REQUEST_PAUSE:
-    case REQUEST_REMEMBER:
-    case REQUEST_REOPEN:
-        break;
-    }
+    command_free(request->claim.ask.command);
+    reply_to_fini(&request->claim.ask.reply_to);
+    buf_fini(&request->claim.ask.audit);
 }
 
-static void recycle(struct ledger *ledger, struct ledger_batch *batch)
+static void fini_post(struct ledger_request *request)
 {
-    ledger_batch_reset(batch);
-    batch->commits = 0;
-    batch->failures = 0;
-    batch->health = HEALTH_SAME;
-    pthread_mutex_lock(&ledger->mutex);
-    bool is_kept = ledger->spare == NULL && batch->bytes.capacity <= SPARE_BYTES_MAX;
-    if (is_kept) {
-        ledger->spare = batch;
-    }
-    pthread_mutex_unlock(&ledger->mutex);
-    if (!is_kept) {
-        ledger_batch_free(batch);
-    }
+    buf_fini(&request->post.message);
+    buf_fini(&request->post.audit);
 }
+
+static void fini_finish(struct ledger_request *request)
+{
+    command_free(request->finish.command);
+    outcome_fini(&request->finish.outcome);
+    buf_fini(&request->finish.error);
+}
+
+static void fini_remember(struct ledger_request *request)
+{
+    free(request->remember.key);
+}
+
+/* A request that somebody waits for does not wait itself. An outcome does for a moment while one
+ * claim follows the other, since the next one brings a commit along. */
+static const struct request_type TYPES[REQUEST_COUNT] = {
+    [REQUEST_CLAIM] = {REQUEST_CLAIM, DELAY_NONE, true, report_claim, fini_claim},
+    [REQUEST_POST] = {REQUEST_POST, DELAY_NONE, true, report_post, fini_post},
+    [REQUEST_BEGIN] = {REQUEST_BEGIN, DELAY_NONE, false, report_begin, NULL},
+    [REQUEST_PAUSE] = {REQUEST_PAUSE, DELAY_LONG, false, NULL, NULL},
+    [REQUEST_FINISH] = {REQUEST_FINISH, DELAY_SHORT, false, report_finish, fini_finish},
+    [REQUEST_DELIVERED] = {REQUEST_DELIVERED, DELAY_LONG, false, report_delivered, NULL},
+    [REQUEST_READ] = {REQUEST_READ, DELAY_NONE, false, report_read, NULL},
+    [REQUEST_REMEMBER] = {REQUEST_REMEMBER, DELAY_LONG, false, NULL, fini_remember},
+    [REQUEST_REOPEN] = {REQUEST_REOPEN, DELAY_NONE, false, NULL, NULL},
+};
 
 static void report_batch(struct ledger *ledger, struct ledger_batch *batch)
 {
@@ -337,27 +332,25 @@ static void report_batch(struct ledger *ledger, struct ledger_batch *batch)
         ledger->hooks.health(ledger->hooks.arg, is_failing,
                              is_failing ? batch->health_text.data : "");
     }
+    for (size_t i = 0; i < batch->command_count; i++) {
+        struct command *command = batch->commands[i];
+        batch->commands[i] = NULL;
+        ledger->hooks.resumed(ledger->hooks.arg, command);
+    }
     struct ledger_request *request;
     while ((request = request_list_take(&batch->requests)) != NULL) {
-        report_request(ledger, batch, request);
+        if (request->type->report != NULL) {
+            request->type->report(ledger, batch, request);
+        }
         ledger_request_free(request);
     }
-    recycle(ledger, batch);
-}
-
-static struct ledger_batch *take_reports(struct ledger *ledger)
-{
-    pthread_mutex_lock(&ledger->mutex);
-    struct ledger_batch *batches = ledger->reports;
-    ledger->reports = NULL;
-    pthread_mutex_unlock(&ledger->mutex);
-    return batches;
+    committer_recycle(&ledger->committer, batch);
 }
 
 static void woken(void *arg)
 {
     struct ledger *ledger = arg;
-    struct ledger_batch *batch = take_reports(ledger);
+    struct ledger_batch *batch = committer_take_reports(&ledger->committer);
     while (batch != NULL) {
         struct ledger_batch *next = batch->next;
         report_batch(ledger, batch);
@@ -367,105 +360,53 @@ static void woken(void *arg)
 
 /* ---- opening, starting, closing ---- */
 
-static const struct route *route_of_slice(const struct ledger_options *options, struct slice name)
-{
-    char *text = mem_dup(name.data, name.length);
-    const struct route *route = route_of_name(options->routes, options->route_count, text);
-    free(text);
-    return route;
-}
-
-static void resume(void *arg, const struct store_row *row)
-{
-    struct ledger *ledger = arg;
-    struct command *command =
-        command_of_record(route_of_slice(&ledger->options, row->route), row->action, row->region,
-                          row->group, row->token, row->one_shot);
-    command->id = row->id;
-    command->state = row->state;
-    command->received_at_ms = row->received_at_ms;
-    command->deadline_at_ms = row->deadline_at_ms;
-    command->attempts = row->attempts;
-    command->not_before_ms = row->not_before_ms;
-    command->charges = row->charges;
-    if ((ledger->resumed_count & (ledger->resumed_count - 1)) == 0) {
-        size_t capacity = ledger->resumed_count == 0 ? 1 : ledger->resumed_count * 2;
-        ledger->resumed = mem_realloc(ledger->resumed, capacity * sizeof *ledger->resumed);
-    }
-    ledger->resumed[ledger->resumed_count++].command = command;
-}
-
-static enum status start_clock(struct ledger *ledger)
-{
-    struct ledger_clock_meta meta;
-    enum status status = ledger_load_clock(ledger->ops, ledger->store, &meta);
-    if (status == STATUS_OK) {
-        struct ledger_clock_reading now = ledger_clock_read();
-        ledger_clock_init(&ledger->clock, &meta, ledger_clock_boot(), &now);
-    }
-    return status;
-}
-
 static enum status load(struct ledger *ledger, struct buf *out_why)
 {
-    struct counters *counters = ledger->options.counters;
-    int64_t waiting = 0;
-    int64_t messages = 0;
-    enum status status = ledger_reset_calls(ledger);
-    if (status == STATUS_OK) {
-        status = ledger->ops->each_unfinished(ledger->store, resume, ledger);
-    }
-    if (status == STATUS_OK) {
-        status = ledger->ops->count(ledger->store, &waiting, &messages);
-    }
-    if (status == STATUS_OK) {
-        status = start_clock(ledger);
-    }
+    struct store_summary summary;
+    enum status status = committer_begin(&ledger->committer, &ledger->resumed, &summary);
     if (status != STATUS_OK) {
-        buf_printf(out_why, "the ledger cannot be used: %s", ledger_error(ledger));
+        buf_printf(out_why, "the ledger cannot be used: %s", committer_error(&ledger->committer));
         return status;
     }
-    ledger->unfinished = (int64_t)ledger->resumed_count;
-    counter_add(counters, COUNTER_RESUMED, ledger->unfinished + waiting);
-    counter_set(counters, COUNTER_IN_WORK, ledger->unfinished);
-    counter_set(counters, COUNTER_WAITING, waiting);
-    counter_set(counters, COUNTER_OUTBOX_DEPTH, messages);
+    int64_t unfinished = (int64_t)ledger->resumed->command_count;
+    ledger->last_id = summary.last_id;
+    counter_add(ledger->counters, COUNTER_RESUMED, unfinished + summary.waiting);
+    counter_set(ledger->counters, COUNTER_IN_WORK, unfinished);
+    counter_set(ledger->counters, COUNTER_WAITING, summary.waiting);
+    counter_set(ledger->counters, COUNTER_OUTBOX_DEPTH, summary.messages);
     return STATUS_OK;
-}
-
-static void init_sync(struct ledger *ledger)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&ledger->queued, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&ledger->mutex, NULL);
 }
 
 static void free_ledger(struct ledger *ledger)
 {
-    struct ledger_request *request;
-    while ((request = request_list_take(&ledger->queue)) != NULL) {
-        ledger_request_free(request);
-    }
-    while (ledger->reports != NULL) {
-        struct ledger_batch *next = ledger->reports->next;
-        ledger_batch_free(ledger->reports);
-        ledger->reports = next;
-    }
-    ledger_batch_free(ledger->spare);
-    for (size_t i = 0; i < ledger->resumed_count; i++) {
-        command_free(ledger->resumed[i].command);
-    }
-    free(ledger->resumed);
-    audit_close(ledger->audit);
-    ledger->ops->close(ledger->store);
-    loop_wake_free(ledger->wake);
+    ledger_batch_free(ledger->resumed);
+    committer_fini(&ledger->committer);
+    loop_wake_free(ledger->committer.wake);
     loop_timer_free(ledger->turn_timer);
-    pthread_cond_destroy(&ledger->queued);
-    pthread_mutex_destroy(&ledger->mutex);
     free(ledger);
+}
+
+static struct ledger *ledger_new(struct loop *loop, const struct ledger_options *options,
+                                 const struct ledger_hooks *hooks)
+{
+    struct ledger *ledger = mem_zalloc(1, sizeof *ledger);
+    ledger->counters = options->counters;
+    ledger->hooks = *hooks;
+    ledger->claim_reported_us = INT64_MIN / 2; /* none yet */
+    ledger->turn_timer = loop_timer_new(loop, turn_over, ledger);
+    committer_init(&ledger->committer);
+    ledger->committer.wake = loop_wake_new(loop, woken, ledger);
+    ledger->committer.limits = (struct ledger_limits){
+        .success_ttl_s = options->success_ttl_s,
+        .failure_ttl_s = options->failure_ttl_s,
+        .pending_max = options->pending_max,
+        .waiters_max = options->waiters_max,
+        .replies = options->replies,
+        .routes = options->routes,
+        .route_count = options->route_count,
+        .is_audited = options->audit_file != NULL && options->audit_file[0] != '\0',
+    };
+    return ledger;
 }
 
 enum status ledger_open(struct loop *loop, const struct ledger_options *options,
@@ -475,25 +416,23 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
     const struct store_ops *ops = NULL;
     const char *location = NULL;
     struct store *store = NULL;
-    enum status status = ledger_choose_store(options->store, &ops, &location, out_why);
+    enum status status = store_choose(options->store, &ops, &location, out_why);
     if (status == STATUS_OK) {
         status = ops->open(location, options->is_full, &store, out_why);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    struct ledger *ledger = mem_zalloc(1, sizeof *ledger);
-    ledger->ops = ops;
-    ledger->store = store;
-    ledger->options = *options;
-    ledger->hooks = *hooks;
-    init_sync(ledger);
-    ledger->queue_due_us = INT64_MAX;
-    ledger->thread_until_us = INT64_MIN;
-    ledger->claim_reported_us = INT64_MIN / 2; /* none yet */
-    ledger->wake = loop_wake_new(loop, woken, ledger);
-    ledger->turn_timer = loop_timer_new(loop, turn_over, ledger);
-    status = ledger_audit_open(ledger, out_why);
+    const struct audit_options audit = {
+        .path = options->audit_file,
+        .instance = options->instance,
+        .is_chained = options->is_audit_chained,
+        .is_full = options->is_full,
+    };
+    struct ledger *ledger = ledger_new(loop, options, hooks);
+    ledger->committer.ops = ops;
+    ledger->committer.store = store;
+    status = audit_part_open(&ledger->committer.audit, ops, store, &audit, out_why);
     if (status == STATUS_OK) {
         status = load(ledger, out_why);
     }
@@ -505,31 +444,13 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
     return STATUS_OK;
 }
 
-/* Signals are the loop's business. */
-static void start_thread(struct ledger *ledger)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int result = pthread_create(&ledger->thread, NULL, ledger_thread_run, ledger);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result != 0) {
-        abort();
-    }
-}
-
 void ledger_start(struct ledger *ledger)
 {
     assert(!ledger->is_started);
     ledger->is_started = true;
-    for (size_t i = 0; i < ledger->resumed_count; i++) {
-        ledger->hooks.resumed(ledger->hooks.arg, ledger->resumed[i].command);
-    }
-    free(ledger->resumed);
+    report_batch(ledger, ledger->resumed);
     ledger->resumed = NULL;
-    ledger->resumed_count = 0;
-    start_thread(ledger);
+    committer_start(&ledger->committer);
 }
 
 void ledger_close(struct ledger *ledger, int64_t timeout_ms)
@@ -538,20 +459,7 @@ void ledger_close(struct ledger *ledger, int64_t timeout_ms)
         return;
     }
     if (ledger->is_started) {
-        pthread_mutex_lock(&ledger->mutex);
-        ledger->is_closing = true;
-        ledger->close_by_us = clock_mono_us() + timeout_ms * 1000;
-        pthread_mutex_unlock(&ledger->mutex);
-        pthread_cond_signal(&ledger->queued);
-        pthread_join(ledger->thread, NULL);
-        if (ledger->queue.head != NULL) {
-            LOG_WARN("ledger_closed_behind", LOG_INT("requests", ledger->queue_count),
-                     LOG_TEXT("error", ledger_error(ledger)),
-                     LOG_TEXT("meaning", "no acknowledged command is lost: what could not be "
-                                         "written is found out again at the next start, with the "
-                                         "same tokens; replies may come twice"));
-        }
+        committer_stop(&ledger->committer, timeout_ms);
     }
-    ledger_note_close(ledger);
     free_ledger(ledger);
 }

@@ -2,24 +2,8 @@
  * Reading beside the bridge: a store opened for reading only, and rows as JSON.
  */
 #include "base/json.h"
-#include "ledger_private.h"
-
-#include <string.h>
-
-enum status ledger_choose_store(const char *store, const struct store_ops **out_ops,
-                                const char **out_location, struct buf *out_why)
-{
-    static const char SQLITE[] = "sqlite:";
-    if (strncmp(store, SQLITE, sizeof SQLITE - 1) != 0 || store[sizeof SQLITE - 1] == '\0') {
-        buf_printf(out_why,
-                   "ledger.store = \"%s\" is no store this bridge knows: use \"sqlite:PATH\"",
-                   store);
-        return STATUS_INVALID;
-    }
-    *out_ops = &store_sqlite_ops;
-    *out_location = store + sizeof SQLITE - 1;
-    return STATUS_OK;
-}
+#include "clock.h"
+#include "stores.h"
 
 static void put_time_if(struct buf *out, const char *name, int64_t wall_ms)
 {
@@ -82,15 +66,15 @@ static enum status open_view(const char *name, const struct store_ops **out_ops,
                              struct store **out_store, struct buf *out_why)
 {
     const char *location = NULL;
-    enum status status = ledger_choose_store(name, out_ops, &location, out_why);
+    enum status status = store_choose(name, out_ops, &location, out_why);
     return status == STATUS_OK ? (*out_ops)->open_to_read(location, out_store, out_why) : status;
 }
 
 static enum status read_steps(const struct store_ops *ops, struct store *store, struct view *view)
 {
-    struct ledger_clock_meta facts;
-    enum status status = ledger_load_clock(ops, store, &facts);
-    view->steps_ms = status == STATUS_OK ? facts.steps_ms : 0;
+    struct ledger_clock_meta meta;
+    enum status status = ledger_clock_load(ops, store, &meta);
+    view->steps_ms = status == STATUS_OK ? meta.steps_ms : 0;
     return status;
 }
 
@@ -149,21 +133,20 @@ enum status ledger_count(const char *store_name, struct buf *out, struct buf *ou
     const struct store_ops *ops;
     struct store *store;
     int64_t unfinished = 0;
-    int64_t waiting = 0;
-    int64_t messages = 0;
+    struct store_summary summary;
     enum status status = open_view(store_name, &ops, &store, out_why);
     if (status != STATUS_OK) {
         return status;
     }
     status = ops->each_unfinished(store, count_row, &unfinished);
     if (status == STATUS_OK) {
-        status = ops->count(store, &waiting, &messages);
+        status = ops->summarise(store, &summary);
     }
     if (status == STATUS_OK) {
         json_put_open(out, '{');
         json_put_int(out, "Unfinished", unfinished);
-        json_put_int(out, "Waiting", waiting);
-        json_put_int(out, "Outbox", messages);
+        json_put_int(out, "Waiting", summary.waiting);
+        json_put_int(out, "Outbox", summary.messages);
         json_put_close(out, '}');
         buf_append_char(out, '\n');
     }

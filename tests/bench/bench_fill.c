@@ -10,9 +10,11 @@
 #include "bench.h"
 
 #include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
 #include "base/slice.h"
 #include "base/status.h"
-#include "ledger/store.h"
+#include "ledger/sqlite/sqlite.h"
 #include "model/command.h"
 #include "model/outcome.h"
 #include "model/route.h"
@@ -28,7 +30,7 @@
 enum { BATCH = 10000, GROUPS = 256 };
 
 static const int64_t HOUR_MS = 3600000;
-static const int64_t DAY_MS = 86400000;
+#define DAY_MS INT64_C(86400000)
 static const int64_t DEADLINE_MS = 300000;
 
 struct fill {
@@ -37,14 +39,8 @@ struct fill {
     struct route route;
     uint64_t seed;
     int64_t now_ms;
+    int64_t last_id;
 };
-
-static void require(const struct fill *fill, enum status status, const char *what)
-{
-    if (status != STATUS_OK) {
-        bench_die(EX_IOERR, "%s: %s", what, fill->ops->error(fill->store));
-    }
-}
 
 static int64_t wall_clock_ms(void)
 {
@@ -79,42 +75,76 @@ static struct command *command_make(struct fill *fill, uint64_t number)
     return command;
 }
 
-static void add_record(struct fill *fill, uint64_t number)
+static const struct request_type CLAIM = {.kind = REQUEST_CLAIM};
+static const struct request_type FINISH = {.kind = REQUEST_FINISH};
+
+/* A claim nobody is to be answered for, and its outcome, after both of which the command is freed.
+ */
+static void add_record(struct fill *fill, struct ledger_batch *batch, uint64_t number)
 {
     struct command *command = command_make(fill, number);
-    int64_t id = 0;
-    struct store_outcome outcome = {
-        .status = OUTCOME_SUCCEEDED,
-        .retention = RETENTION_SUCCESS,
-        .request_id = slice_text("C123F94F-4E38-19AE-942A-A8D6F44F0000"),
-        .completed_at_ms = command->received_at_ms + 20,
-        .expires_at_ms = command->received_at_ms + 20 + DAY_MS,
-    };
+    struct ledger_request *claim = mem_zalloc(1, sizeof *claim);
+    struct ledger_request *finish = mem_zalloc(1, sizeof *finish);
 
-    require(fill, fill->ops->insert(fill->store, command, STATE_CALLING, &id), "insert");
-    require(fill, fill->ops->finish(fill->store, id, 1, &outcome), "finish");
-    command_free(command);
+    claim->type = &CLAIM;
+    claim->claim.ask.command = command;
+    claim->claim.ask.is_called_at_once = true;
+    claim->claim.id = (int64_t)number + 1 + fill->last_id;
+    command->id = claim->claim.id;
+    command->attempts = 1;
+    finish->type = &FINISH;
+    finish->finish.command = command;
+    finish->finish.outcome.status = OUTCOME_SUCCEEDED;
+    finish->finish.outcome.retention = RETENTION_SUCCESS;
+    finish->finish.outcome.request_id = (char *)"C123F94F-4E38-19AE-942A-A8D6F44F0000";
+    finish->finish.completed_at_ms = command->received_at_ms + 20;
+    finish->finish.kept_from_ms = command->received_at_ms + 20;
+    request_list_append(&batch->requests, claim);
+    request_list_append(&batch->requests, finish);
+}
+
+static void drop_records(struct ledger_batch *batch)
+{
+    struct ledger_request *request;
+
+    while ((request = request_list_take(&batch->requests)) != NULL) {
+        if (request->type == &FINISH) {
+            command_free(request->finish.command);
+        }
+        ledger_request_free(request);
+    }
 }
 
 static void fill_store(struct fill *fill, uint64_t records)
 {
+    static const struct ledger_limits limits = {.success_ttl_s = DAY_MS / 1000,
+                                                .pending_max = INT64_MAX};
+    struct ledger_batch batch = {.limits = &limits};
+
     for (uint64_t number = 0; number < records;) {
-        require(fill, fill->ops->begin(fill->store), "begin");
         for (int i = 0; i < BATCH && number < records; i++) {
-            add_record(fill, number++);
+            add_record(fill, &batch, number++);
         }
-        require(fill, fill->ops->commit(fill->store), "commit");
+        if (fill->ops->carry_out(fill->store, &batch) != STATUS_OK) {
+            bench_die(EX_IOERR, "%s", fill->ops->error(fill->store));
+        }
+        drop_records(&batch);
     }
 }
 
 static void store_open(struct fill *fill, const char *path)
 {
+    struct store_summary summary;
     struct buf why = {0};
 
     fill->ops = &store_sqlite_ops;
     if (fill->ops->open(path, false, &fill->store, &why) != STATUS_OK) {
         bench_die(EX_CANTCREAT, "%s: %.*s", path, (int)why.length, why.data);
     }
+    if (fill->ops->summarise(fill->store, &summary) != STATUS_OK) {
+        bench_die(EX_IOERR, "%s", fill->ops->error(fill->store));
+    }
+    fill->last_id = summary.last_id;
 }
 
 int main(int argc, char **argv)
@@ -141,6 +171,7 @@ int main(int argc, char **argv)
         bench_die(EX_USAGE, "--ledger and --records are needed");
     }
     fill.route.name = (char *)"start";
+    log_setup(LOG_LEVEL_ERROR, false, "bench_fill"); /* nobody is to be answered */
     store_open(&fill, path);
     fill_store(&fill, records);
     fill.ops->close(fill.store);

@@ -8,30 +8,44 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "ledger/rules.h"
+#include "store_batch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define LISTED_MAX 16
 
-/* One test: an open store in a place of its own. */
+/* One test: an open store in a place of its own, and the batch that it is about to carry out. */
 struct fixture {
     const struct store_suite *suite;
     const struct store_ops *ops;
     char *location;
     struct store *store;
+    struct store_batch batch;
 };
 
 static const struct store_suite *running;
 
+static void close_store(struct fixture *f)
+{
+    if (f->store != NULL) {
+        store_batch_fini(&f->batch);
+    }
+    f->ops->close(f->store);
+    f->store = NULL;
+}
+
 static void open_again(struct fixture *f)
 {
     struct buf why = {0};
-    f->ops->close(f->store);
-    f->store = NULL;
+    close_store(f);
     assert_int_equal(f->ops->open(f->location, false, &f->store, &why), STATUS_OK);
     assert_int_equal(why.length, 0);
+    store_batch_init(&f->batch, f->ops, f->store);
     buf_fini(&why);
 }
 
@@ -49,62 +63,39 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    f->ops->close(f->store);
+    close_store(f);
     f->suite->location_free(f->location);
     free(f);
     return 0;
 }
 
-static void begin(struct fixture *f)
+static void run(struct fixture *f)
 {
-    assert_int_equal(f->ops->begin(f->store), STATUS_OK);
+    assert_int_equal(store_batch_run(&f->batch), STATUS_OK);
 }
 
+/* Runs the batch and begins the next one. */
 static void commit(struct fixture *f)
 {
-    assert_int_equal(f->ops->commit(f->store), STATUS_OK);
+    run(f);
+    store_batch_begin(&f->batch);
 }
 
-static struct command *make_command(const char *token)
+/* A claim whose row gets the state; its id. */
+static int64_t claim(struct fixture *f, const char *token, enum state state)
 {
-    static struct route route = {.name = (char *)"start"};
-    struct command *command =
-        command_of_record(&route, slice_text("StartDiskReplicaGroup"), slice_text("cn-beijing"),
-                          slice_text("pg-example"), slice_text(token), true);
-    command->received_at_ms = 1767322800123;
-    command->deadline_at_ms = 1767323100123;
-    command->attempts = 7;
-    command->not_before_ms = 1767322900000;
-    return command;
-}
-
-/* Inserts a command with its reply_to; the id. */
-static int64_t insert(struct fixture *f, const char *token, enum state state)
-{
-    const struct reply_to reply_to = {.topic = (char *)"replies/a"};
-    struct command *command = make_command(token);
-    int64_t id = 0;
-    assert_int_equal(f->ops->insert(f->store, command, state, &id), STATUS_OK);
-    assert_int_equal(f->ops->add_reply_to(f->store, id, 0, &reply_to), STATUS_OK);
-    command_free(command);
+    struct ledger_request *request = store_batch_claim(&f->batch, token);
+    int64_t id = request->claim.id;
+    request->claim.ask.is_called_at_once = state == STATE_CALLING;
+    if (state != STATE_CALLING && state != STATE_READY) {
+        store_batch_move(&f->batch, id, state);
+    }
     return id;
 }
 
-static void ignore_reply_to(void *arg, const struct reply_to *reply_to)
+static void finish(struct fixture *f, const char *token, int64_t id, int64_t expires_at_ms)
 {
-    (void)arg;
-    (void)reply_to;
-}
-
-static void finish(struct fixture *f, int64_t id, int64_t expires_at_ms)
-{
-    const struct store_outcome outcome = {.status = OUTCOME_SUCCEEDED,
-                                          .retention = RETENTION_SUCCESS,
-                                          .request_id = slice_text("C123F94F"),
-                                          .completed_at_ms = 1767322800456,
-                                          .expires_at_ms = expires_at_ms};
-    assert_int_equal(f->ops->take_reply_tos(f->store, id, ignore_reply_to, NULL), STATUS_OK);
-    assert_int_equal(f->ops->finish(f->store, id, 2, &outcome), STATUS_OK);
+    store_batch_finish(&f->batch, token, id, expires_at_ms);
 }
 
 static struct store_row find(struct fixture *f, const char *token)
@@ -143,30 +134,40 @@ static struct listed unfinished(struct fixture *f)
     return listed;
 }
 
+static struct store_summary summary(struct fixture *f)
+{
+    struct store_summary summary;
+    assert_int_equal(f->ops->summarise(f->store, &summary), STATUS_OK);
+    return summary;
+}
+
 /* ---- commands ---- */
 
 static void test_a_new_store_is_empty(void **state)
 {
     struct fixture *f = *state;
-    int64_t waiting = -1;
-    int64_t messages = -1;
+    struct store_summary empty = summary(f);
     assert_false(has(f, "t"));
     assert_int_equal(unfinished(f).count, 0);
-    assert_int_equal(f->ops->count(f->store, &waiting, &messages), STATUS_OK);
-    assert_int_equal(waiting, 0);
-    assert_int_equal(messages, 0);
+    assert_int_equal(empty.waiting, 0);
+    assert_int_equal(empty.messages, 0);
+    assert_int_equal(empty.last_id, 0);
+    assert_int_equal(empty.last_message_id, 0);
 }
 
 static void test_a_command_comes_back_as_it_was_stored(void **state)
 {
     struct fixture *f = *state;
-    begin(f);
-    int64_t id = insert(f, "t-1", STATE_READY);
-    commit(f);
+    struct ledger_request *request = store_batch_claim(&f->batch, "t-1");
+    request->claim.id = INT64_C(1767322800123456);
+    run(f);
+    assert_int_equal(request->claim.result, CLAIM_NEW);
+    struct command command = *request->claim.ask.command;
     open_again(f);
     struct store_row row = find(f, "t-1");
-    struct command *command = make_command("t-1");
-    assert_int_equal(row.id, id);
+    assert_true(row.id == INT64_C(1767322800123456));
+    assert_true(summary(f).last_id == row.id);
+    row = find(f, "t-1");
     assert_int_equal(row.state, STATE_READY);
     assert_true(slice_equals_text(row.token, "t-1"));
     assert_true(slice_equals_text(row.action, "StartDiskReplicaGroup"));
@@ -174,85 +175,100 @@ static void test_a_command_comes_back_as_it_was_stored(void **state)
     assert_true(slice_equals_text(row.group, "pg-example"));
     assert_true(slice_equals_text(row.route, "start"));
     assert_true(row.one_shot);
-    assert_int_equal(row.fingerprint.length, sizeof command->fingerprint);
-    assert_memory_equal(row.fingerprint.data, command->fingerprint, sizeof command->fingerprint);
-    assert_int_equal(row.received_at_ms, command->received_at_ms);
-    assert_int_equal(row.deadline_at_ms, command->deadline_at_ms);
-    assert_int_equal(row.attempts, command->attempts);
-    assert_int_equal(row.not_before_ms, command->not_before_ms);
+    assert_int_equal(row.fingerprint.length, sizeof command.fingerprint);
+    assert_memory_equal(row.fingerprint.data, command.fingerprint, sizeof command.fingerprint);
+    assert_int_equal(row.received_at_ms, command.received_at_ms);
+    assert_int_equal(row.deadline_at_ms, command.deadline_at_ms);
+    assert_int_equal(row.attempts, 0);
+    assert_int_equal(row.not_before_ms, command.not_before_ms);
     assert_false(slice_is_present(row.request_id));
     assert_false(slice_is_present(row.code));
     assert_false(slice_is_present(row.error));
-    command_free(command);
+}
+
+static void test_a_claim_that_is_called_at_once_is_stored_with_its_attempt(void **state)
+{
+    struct fixture *f = *state;
+    claim(f, "t-1", STATE_CALLING);
+    commit(f);
+    struct store_row row = find(f, "t-1");
+    assert_int_equal(row.state, STATE_CALLING);
+    assert_int_equal(row.attempts, 1);
 }
 
 static void test_a_token_has_one_row(void **state)
 {
     struct fixture *f = *state;
-    struct command *again = make_command("t-1");
-    int64_t id = 0;
-    begin(f);
-    int64_t first = insert(f, "t-1", STATE_CALLING);
-    assert_int_equal(f->ops->insert(f->store, again, STATE_READY, &id), STATUS_BUSY);
-    commit(f);
-    assert_int_equal(f->ops->insert(f->store, again, STATE_READY, &id), STATUS_BUSY);
-    assert_int_equal(id, 0);
+    int64_t first = claim(f, "t-1", STATE_CALLING);
+    struct ledger_request *same_batch = store_batch_claim(&f->batch, "t-1");
+    run(f);
+    assert_int_equal(same_batch->claim.result, CLAIM_WAITS);
+    store_batch_begin(&f->batch);
+    struct ledger_request *next_batch = store_batch_claim(&f->batch, "t-1");
+    run(f);
+    assert_int_equal(next_batch->claim.result, CLAIM_WAITS);
     struct store_row row = find(f, "t-1");
     assert_int_equal(row.id, first);
     assert_int_equal(row.state, STATE_CALLING);
-    command_free(again);
+    assert_int_equal(unfinished(f).count, 1);
+    assert_int_equal(summary(f).waiting, 2);
 }
 
 static void test_tokens_that_differ_in_case_are_two(void **state)
 {
     struct fixture *f = *state;
-    begin(f);
-    int64_t lower = insert(f, "token", STATE_READY);
-    int64_t upper = insert(f, "TOKEN", STATE_READY);
+    int64_t lower = claim(f, "token", STATE_READY);
+    int64_t upper = claim(f, "TOKEN", STATE_READY);
     commit(f);
     assert_int_equal(find(f, "token").id, lower);
     assert_int_equal(find(f, "TOKEN").id, upper);
     assert_false(has(f, "Token"));
 }
 
-static void test_what_was_rolled_back_is_gone(void **state)
+static enum status refuse_commit(void *arg, struct ledger_batch *batch)
 {
-    struct fixture *f = *state;
-    int64_t message_id = 0;
-    begin(f);
-    insert(f, "t-1", STATE_READY);
-    assert_int_equal(f->ops->post(f->store, slice_text("m"), &message_id), STATUS_OK);
-    f->ops->rollback(f->store);
-    int64_t waiting = -1;
-    int64_t messages = -1;
-    assert_int_equal(f->ops->count(f->store, &waiting, &messages), STATUS_OK);
-    assert_false(has(f, "t-1"));
-    assert_int_equal(messages, 0);
-    begin(f);
-    insert(f, "t-1", STATE_READY);
-    commit(f);
-    assert_true(has(f, "t-1"));
+    (void)arg;
+    (void)batch;
+    return STATUS_STORE;
 }
 
-static void test_a_rollback_outside_a_transaction_does_nothing(void **state)
+static void test_nothing_stands_of_a_batch_that_failed(void **state)
 {
     struct fixture *f = *state;
-    f->ops->rollback(f->store);
-    begin(f);
-    insert(f, "t-1", STATE_READY);
-    commit(f);
-    f->ops->rollback(f->store);
-    assert_true(has(f, "t-1"));
+    int64_t value = 0;
+    claim(f, "t-1", STATE_READY);
+    store_batch_post(&f->batch, slice_text("m"));
+    ledger_batch_add_meta(&f->batch.batch, "x", 1);
+    f->batch.batch.before_commit = refuse_commit;
+    assert_int_equal(store_batch_run(&f->batch), STATUS_STORE);
+    assert_false(has(f, "t-1"));
+    assert_int_equal(summary(f).messages, 0);
+    assert_int_equal(f->ops->get_meta(f->store, "x", &value), STATUS_NOT_FOUND);
+}
+
+static void test_a_batch_that_failed_can_be_carried_out_again(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = claim(f, "t-1", STATE_READY);
+    store_batch_post(&f->batch, slice_text("m"));
+    f->batch.batch.before_commit = refuse_commit;
+    assert_int_equal(store_batch_run(&f->batch), STATUS_STORE);
+    ledger_batch_reset(&f->batch.batch);
+    f->batch.batch.before_commit = NULL;
+    run(f);
+    assert_int_equal(find(f, "t-1").id, id);
+    assert_int_equal(summary(f).messages, 1);
+    assert_int_equal(f->batch.batch.message_count, 1);
 }
 
 static void test_a_state_is_stored_with_attempts_and_time(void **state)
 {
     struct fixture *f = *state;
-    begin(f);
-    int64_t id = insert(f, "t-1", STATE_CALLING);
-    assert_int_equal(f->ops->set_state(f->store, id, STATE_UNSURE, 3, 99,
-                                       &(struct blame_charges){.ends = 2, .alone = 1}),
-                     STATUS_OK);
+    int64_t id = claim(f, "t-1", STATE_CALLING);
+    struct ledger_request *move = store_batch_move(&f->batch, id, STATE_UNSURE);
+    move->move.attempts = 3;
+    move->move.not_before_ms = 99;
+    move->move.charges = (struct blame_charges){.ends = 2, .alone = 1};
     commit(f);
     open_again(f);
     struct store_row row = find(f, "t-1");
@@ -266,39 +282,55 @@ static void test_a_state_is_stored_with_attempts_and_time(void **state)
 static void test_an_outcome_is_stored_whole(void **state)
 {
     struct fixture *f = *state;
-    const struct store_outcome outcome = {.status = OUTCOME_FAILED,
-                                          .retention = RETENTION_COOLDOWN,
-                                          .request_id = slice_text("473469C7"),
-                                          .code = slice_text("OperationDenied.ManualSyncLimit"),
-                                          .error = slice_text("{\"Code\":\"x\"}"),
-                                          .completed_at_ms = 11,
-                                          .expires_at_ms = 22};
-    begin(f);
-    int64_t id = insert(f, "t-1", STATE_CALLING);
-    assert_int_equal(f->ops->take_reply_tos(f->store, id, ignore_reply_to, NULL), STATUS_OK);
-    assert_int_equal(f->ops->finish(f->store, id, 4, &outcome), STATUS_OK);
-    commit(f);
+    const struct outcome denied = {.status = OUTCOME_FAILED,
+                                   .retention = RETENTION_COOLDOWN,
+                                   .request_id = (char *)"473469C7",
+                                   .code = (char *)"OperationDenied.ManualSyncLimit",
+                                   .message = (char *)"Not now.",
+                                   .retry_after_ms = 60000};
+    struct buf error = {0};
+    int64_t id = claim(f, "t-1", STATE_CALLING);
+    struct ledger_request *request = store_batch_finish(&f->batch, "t-1", id, 0);
+    request->finish.command->attempts = 4;
+    request->finish.completed_at_ms = 11;
+    request->finish.kept_from_ms = 22;
+    outcome_fini(&request->finish.outcome);
+    outcome_copy(&request->finish.outcome, &denied);
+    outcome_put_error(&denied, &error);
+    run(f);
     open_again(f);
     struct store_row row = find(f, "t-1");
     assert_int_equal(row.state, STATE_DONE);
     assert_int_equal(row.attempts, 4);
     assert_int_equal(row.status, OUTCOME_FAILED);
     assert_int_equal(row.retention, RETENTION_COOLDOWN);
-    assert_true(slice_equals(row.request_id, outcome.request_id));
-    assert_true(slice_equals(row.code, outcome.code));
-    assert_true(slice_equals(row.error, outcome.error));
+    assert_true(slice_equals_text(row.request_id, denied.request_id));
+    assert_true(slice_equals_text(row.code, denied.code));
+    assert_true(slice_equals(row.error, buf_slice(&error)));
     assert_int_equal(row.completed_at_ms, 11);
-    assert_int_equal(row.expires_at_ms, 22);
+    assert_int_equal(row.expires_at_ms, 22 + 60000);
+    buf_fini(&error);
+}
+
+static void test_a_success_has_no_error(void **state)
+{
+    struct fixture *f = *state;
+    finish(f, "t-1", claim(f, "t-1", STATE_CALLING), 1000);
+    commit(f);
+    struct store_row row = find(f, "t-1");
+    assert_int_equal(row.status, OUTCOME_SUCCEEDED);
+    assert_int_equal(row.expires_at_ms, 1000);
+    assert_false(slice_is_present(row.code));
+    assert_false(slice_is_present(row.error));
 }
 
 static void test_unfinished_commands_are_listed_in_order_of_arrival(void **state)
 {
     struct fixture *f = *state;
-    begin(f);
-    int64_t first = insert(f, "z", STATE_READY);
-    int64_t done = insert(f, "m", STATE_CALLING);
-    int64_t last = insert(f, "a", STATE_UNSURE);
-    finish(f, done, 1000);
+    int64_t first = claim(f, "z", STATE_READY);
+    int64_t done = claim(f, "m", STATE_CALLING);
+    int64_t last = claim(f, "a", STATE_UNSURE);
+    finish(f, "m", done, 1000);
     commit(f);
     struct listed listed = unfinished(f);
     assert_true(first < done && done < last);
@@ -309,51 +341,148 @@ static void test_unfinished_commands_are_listed_in_order_of_arrival(void **state
     assert_int_equal(listed.states[1], STATE_UNSURE);
 }
 
-static void test_a_command_that_waits_with_others_is_listed_once(void **state)
+/* A claim for a token whose record is over: the record goes, and the new row is the last one. */
+static void test_a_token_begins_again_behind_those_that_came_before(void **state)
 {
     struct fixture *f = *state;
-    const struct reply_to reply_to = {.topic = (char *)"replies/b"};
-    begin(f);
-    int64_t id = insert(f, "t-1", STATE_READY);
-    assert_int_equal(f->ops->add_reply_to(f->store, id, 1, &reply_to), STATUS_OK);
+    int64_t old = claim(f, "t-1", STATE_CALLING);
+    int64_t newer = claim(f, "t-2", STATE_READY);
+    finish(f, "t-1", old, 1);
     commit(f);
-    assert_int_equal(unfinished(f).count, 1);
+    struct ledger_request *again = store_batch_claim(&f->batch, "t-1");
+    run(f);
+    assert_int_equal(again->claim.result, CLAIM_NEW);
+    struct store_row row = find(f, "t-1");
+    assert_int_equal(row.state, STATE_READY);
+    assert_int_equal(row.id, again->claim.id);
+    assert_true(row.id > newer);
+    assert_false(slice_is_present(row.request_id));
+    assert_int_equal(unfinished(f).count, 2);
 }
 
-static void test_calls_become_unsure_when_reset(void **state)
+static void test_only_finished_commands_expire_and_the_longest_over_first(void **state)
 {
     struct fixture *f = *state;
-    begin(f);
-    insert(f, "ready", STATE_READY);
-    insert(f, "calling", STATE_CALLING);
-    insert(f, "unsure", STATE_UNSURE);
-    insert(f, "recalling", STATE_RECALLING);
-    finish(f, insert(f, "done", STATE_CALLING), 1000);
-    assert_int_equal(f->ops->reset_calls(f->store, false), STATUS_OK);
+    claim(f, "unfinished", STATE_READY);
+    finish(f, "later", claim(f, "later", STATE_READY), 300);
+    finish(f, "first", claim(f, "first", STATE_READY), 100);
+    finish(f, "second", claim(f, "second", STATE_READY), 200);
+    finish(f, "not yet", claim(f, "not yet", STATE_READY), 301);
     commit(f);
-    assert_int_equal(find(f, "ready").state, STATE_READY);
+    static const size_t COUNTS[] = {2, 1, 0};
+    for (size_t i = 0; i < sizeof COUNTS / sizeof COUNTS[0]; i++) {
+        f->batch.batch.kept_ms = 300;
+        f->batch.batch.expire_max = 2;
+        run(f);
+        assert_int_equal(f->batch.batch.expired_count, COUNTS[i]);
+        assert_false(has(f, "first"));
+        assert_false(has(f, "second"));
+        assert_int_equal(has(f, "later"), i == 0);
+        store_batch_begin(&f->batch);
+    }
+    assert_true(has(f, "not yet"));
+    assert_true(has(f, "unfinished"));
+}
+
+/* ---- a run's first batch ---- */
+
+/* Starts a run and ends the process without closing: as a crash does. */
+static void crash(struct fixture *f)
+{
+    close_store(f);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        struct buf why = {0};
+        struct ledger_batch batch = {.limits = &(struct ledger_limits){.pending_max = 1}};
+        bool is_ok = f->ops->open(f->location, false, &f->store, &why) == STATUS_OK &&
+                     f->ops->start(f->store, &batch) == STATUS_OK;
+        _exit(is_ok ? 0 : 1);
+    }
+    int result = -1;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+    open_again(f);
+}
+
+/* Starts a run; the tokens of the commands that it is handed, in order. */
+static void start(struct fixture *f, const char *tokens)
+{
+    struct ledger_batch *batch = &f->batch.batch;
+    struct buf found = {0};
+    batch->limits = &f->batch.limits;
+    assert_int_equal(f->ops->start(f->store, batch), STATUS_OK);
+    for (size_t i = 0; i < batch->command_count; i++) {
+        buf_printf(&found, "%s %s;", batch->commands[i]->token,
+                   state_text(batch->commands[i]->state));
+    }
+    assert_string_equal(found.data == NULL ? "" : found.data, tokens);
+    buf_fini(&found);
+    store_batch_begin(&f->batch);
+}
+
+static void test_calls_become_unsure_at_the_next_start_and_are_handed_over(void **state)
+{
+    struct fixture *f = *state;
+    claim(f, "ready", STATE_READY);
+    claim(f, "calling", STATE_CALLING);
+    claim(f, "unsure", STATE_UNSURE);
+    claim(f, "recalling", STATE_RECALLING);
+    finish(f, "done", claim(f, "done", STATE_CALLING), 1000);
+    commit(f);
+    start(f, "ready ready;calling unsure;unsure unsure;recalling unsure;");
     assert_int_equal(find(f, "calling").state, STATE_UNSURE);
-    assert_int_equal(find(f, "unsure").state, STATE_UNSURE);
-    assert_int_equal(find(f, "recalling").state, STATE_UNSURE);
+    assert_int_equal(find(f, "calling").charges.ends, 0);
     assert_int_equal(find(f, "done").state, STATE_DONE);
 }
 
-static void test_calls_are_charged_with_an_end_when_reset(void **state)
+static void test_a_command_that_others_wait_for_is_handed_over_once(void **state)
 {
     struct fixture *f = *state;
-    begin(f);
-    insert(f, "ready", STATE_READY);
-    insert(f, "unsure", STATE_UNSURE);
-    int64_t id = insert(f, "calling", STATE_CALLING);
-    insert(f, "other", STATE_RECALLING);
-    assert_int_equal(f->ops->reset_calls(f->store, true), STATUS_OK);
+    claim(f, "t-1", STATE_READY);
+    store_batch_claim(&f->batch, "t-1");
+    commit(f);
+    start(f, "t-1 ready;");
+}
+
+static void test_a_stored_command_is_handed_over_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct ledger_batch *batch = &f->batch.batch;
+    int64_t id = claim(f, "t-1", STATE_CALLING);
+    commit(f);
+    batch->limits = &f->batch.limits;
+    assert_int_equal(f->ops->start(f->store, batch), STATUS_OK);
+    assert_int_equal(batch->command_count, 1);
+    const struct command *command = batch->commands[0];
+    struct store_row row = find(f, "t-1");
+    assert_int_equal(command->id, id);
+    assert_ptr_equal(command->route, f->batch.limits.routes);
+    assert_string_equal(command->group, "pg-example");
+    assert_true(command->one_shot);
+    assert_int_equal(command->attempts, 1);
+    assert_int_equal(command->received_at_ms, row.received_at_ms);
+    assert_int_equal(command->deadline_at_ms, row.deadline_at_ms);
+    assert_int_equal(command->not_before_ms, row.not_before_ms);
+}
+
+static void test_calls_of_a_run_that_crashed_are_charged(void **state)
+{
+    struct fixture *f = *state;
+    crash(f);
+    claim(f, "ready", STATE_READY);
+    claim(f, "unsure", STATE_UNSURE);
+    int64_t id = claim(f, "calling", STATE_CALLING);
+    claim(f, "other", STATE_RECALLING);
+    commit(f);
+    crash(f);
     assert_int_equal(find(f, "calling").charges.ends, 1);
     assert_int_equal(find(f, "calling").charges.alone, 0);
-    const struct blame_charges charges = {.ends = 1};
-    assert_int_equal(f->ops->set_state(f->store, id, STATE_RECALLING, 2, 0, &charges), STATUS_OK);
-    assert_int_equal(f->ops->reset_calls(f->store, true), STATUS_OK);
-    assert_int_equal(f->ops->reset_calls(f->store, true), STATUS_OK);
+    struct ledger_request *move = store_batch_move(&f->batch, id, STATE_RECALLING);
+    move->move.charges = (struct blame_charges){.ends = 1};
     commit(f);
+    crash(f);
+    crash(f);
     assert_int_equal(find(f, "ready").charges.ends, 0);
     assert_int_equal(find(f, "unsure").charges.ends, 0);
     assert_int_equal(find(f, "other").charges.ends, 1);
@@ -361,170 +490,143 @@ static void test_calls_are_charged_with_an_end_when_reset(void **state)
     assert_int_equal(find(f, "calling").charges.alone, 1);
 }
 
-static void test_a_forgotten_token_is_free_again(void **state)
+static void test_calls_of_a_run_that_was_closed_are_not_charged(void **state)
 {
     struct fixture *f = *state;
-    begin(f);
-    int64_t old = insert(f, "t-1", STATE_CALLING);
-    int64_t newer = insert(f, "t-2", STATE_READY);
-    finish(f, old, 1000);
-    assert_int_equal(f->ops->forget(f->store, old), STATUS_OK);
-    assert_false(has(f, "t-1"));
-    assert_true(insert(f, "t-1", STATE_READY) > newer);
-    commit(f);
-    assert_int_equal(find(f, "t-1").state, STATE_READY);
-}
-
-static void test_only_finished_commands_expire_and_the_longest_over_first(void **state)
-{
-    struct fixture *f = *state;
-    size_t count = 99;
-    begin(f);
-    insert(f, "unfinished", STATE_READY);
-    finish(f, insert(f, "later", STATE_READY), 300);
-    finish(f, insert(f, "first", STATE_READY), 100);
-    finish(f, insert(f, "second", STATE_READY), 200);
-    finish(f, insert(f, "not yet", STATE_READY), 301);
-    assert_int_equal(f->ops->expire(f->store, 300, 2, &count), STATUS_OK);
-    assert_int_equal(count, 2);
-    assert_false(has(f, "first"));
-    assert_false(has(f, "second"));
-    assert_true(has(f, "later"));
-    assert_int_equal(f->ops->expire(f->store, 300, 2, &count), STATUS_OK);
-    assert_int_equal(count, 1);
-    assert_false(has(f, "later"));
-    assert_true(has(f, "not yet"));
-    assert_true(has(f, "unfinished"));
-    assert_int_equal(f->ops->expire(f->store, 300, 2, &count), STATUS_OK);
-    assert_int_equal(count, 0);
-    commit(f);
-}
-
-/* ---- askers ---- */
-
-struct taken {
-    struct buf text;
-};
-
-static void put_text(struct buf *out, const char *text)
-{
-    buf_printf(out, "%s,", text == NULL ? "-" : text);
-}
-
-static void take(void *arg, const struct reply_to *reply_to)
-{
-    struct taken *taken = arg;
-    put_text(&taken->text, reply_to->topic);
-    put_text(&taken->text, reply_to->correlation_id);
-    put_text(&taken->text, reply_to->traceparent);
-    put_text(&taken->text, reply_to->tracestate);
-    buf_printf(&taken->text, "%d,", reply_to->has_body_trace);
-    if (reply_to->correlation_data == NULL) {
-        buf_append_text(&taken->text, "-");
-    }
-    for (size_t i = 0; i < reply_to->correlation_data_bytes; i++) {
-        buf_printf(&taken->text, "%02x", (unsigned char)reply_to->correlation_data[i]);
-    }
-    buf_append_text(&taken->text, ";");
-}
-
-static void test_askers_come_back_in_order_and_are_gone(void **state)
-{
-    struct fixture *f = *state;
-    const struct reply_to full = {.topic = (char *)"a/b",
-                                  .correlation_data = (char *)"\0\xff",
-                                  .correlation_data_bytes = 2,
-                                  .correlation_id = (char *)"c\xc3\xa9",
-                                  .traceparent = (char *)"00-1",
-                                  .tracestate = (char *)"x=y",
-                                  .has_body_trace = true};
-    const struct reply_to empty_data = {.topic = (char *)"c", .correlation_data = (char *)""};
-    const struct reply_to bare = {.topic = NULL};
-    struct taken taken = {.text = {0}};
-    begin(f);
-    int64_t id = insert(f, "t-1", STATE_READY);
-    int64_t other = insert(f, "t-2", STATE_READY);
-    assert_int_equal(f->ops->add_reply_to(f->store, id, 1, &full), STATUS_OK);
-    assert_int_equal(f->ops->add_reply_to(f->store, id, 2, &empty_data), STATUS_OK);
-    assert_int_equal(f->ops->add_reply_to(f->store, id, 3, &bare), STATUS_OK);
+    crash(f);
+    start(f, "");
+    claim(f, "t-1", STATE_CALLING);
     commit(f);
     open_again(f);
-    begin(f);
-    assert_int_equal(f->ops->take_reply_tos(f->store, id, take, &taken), STATUS_OK);
-    assert_string_equal(taken.text.data, "replies/a,-,-,-,0,-;"
-                                         "a/b,c\xc3\xa9,00-1,x=y,1,00ff;"
-                                         "c,-,-,-,0,;"
-                                         "-,-,-,-,0,-;");
-    buf_clear(&taken.text);
-    assert_int_equal(f->ops->take_reply_tos(f->store, id, take, &taken), STATUS_OK);
-    assert_int_equal(taken.text.length, 0);
-    assert_int_equal(f->ops->take_reply_tos(f->store, other, take, &taken), STATUS_OK);
-    assert_string_equal(taken.text.data, "replies/a,-,-,-,0,-;");
-    commit(f);
-    buf_fini(&taken.text);
+    start(f, "t-1 unsure;");
+    assert_int_equal(find(f, "t-1").charges.ends, 0);
 }
 
-static void test_askers_are_counted_per_command_and_those_who_wait_in_all(void **state)
+/* ---- who asked ---- */
+
+static void ask(struct fixture *f, const struct reply_to *reply_to)
+{
+    struct reply_to *copy = &store_batch_claim(&f->batch, "t-1")->claim.ask.reply_to;
+    free(copy->topic);
+    *copy = *reply_to;
+    copy->topic = mem_strdup(reply_to->topic);
+    copy->correlation_data =
+        reply_to->correlation_data == NULL
+            ? NULL
+            : mem_dup(reply_to->correlation_data, reply_to->correlation_data_bytes);
+    copy->correlation_id = mem_strdup(reply_to->correlation_id);
+    copy->traceparent = mem_strdup(reply_to->traceparent);
+    copy->tracestate = mem_strdup(reply_to->tracestate);
+}
+
+static const struct reply_to ASKED[] = {
+    {.topic = (char *)"replies/a"},
+    {.topic = (char *)"a/b",
+     .correlation_data = (char *)"\0\xff",
+     .correlation_data_bytes = 2,
+     .correlation_id = (char *)"c\xc3\xa9",
+     .traceparent = (char *)"00-1",
+     .tracestate = (char *)"x=y",
+     .has_body_trace = true},
+    {.topic = (char *)"c", .correlation_data = (char *)""},
+    {.topic = NULL},
+};
+
+/* What the rules make of an outcome and of these reply_tos, without a store between. */
+static void render_expected(struct fixture *f, int64_t id, struct buf *out)
+{
+    struct store_batch other = {.limits = f->batch.limits};
+    struct ledger_request *request = store_batch_finish(&other, "t-1", id, 1000);
+    other.batch.limits = &other.limits;
+    rules_finish(&other.batch, request);
+    for (size_t i = 0; i < sizeof ASKED / sizeof ASKED[0]; i++) {
+        rules_answer(&other.batch, request, &ASKED[i]);
+    }
+    buf_append(out, buf_slice(&other.batch.bytes));
+    store_batch_fini(&other);
+}
+
+static void test_all_who_asked_are_answered_in_order_and_gone(void **state)
 {
     struct fixture *f = *state;
-    const struct reply_to reply_to = {.topic = (char *)"replies/b"};
-    int64_t count = -1;
-    int64_t messages = -1;
-    begin(f);
-    int64_t id = insert(f, "t-1", STATE_READY);
-    insert(f, "t-2", STATE_READY);
-    assert_int_equal(f->ops->add_reply_to(f->store, id, 1, &reply_to), STATUS_OK);
-    assert_int_equal(f->ops->add_reply_to(f->store, id, 2, &reply_to), STATUS_OK);
-    assert_int_equal(f->ops->count_reply_tos(f->store, id, &count), STATUS_OK);
-    assert_int_equal(count, 3);
-    assert_int_equal(f->ops->count_reply_tos(f->store, id + 100, &count), STATUS_OK);
-    assert_int_equal(count, 0);
-    assert_int_equal(f->ops->count(f->store, &count, &messages), STATUS_OK);
-    assert_int_equal(count, 2);
+    struct buf expected = {0};
+    int64_t id = f->batch.last_id + 1;
+    for (size_t i = 0; i < sizeof ASKED / sizeof ASKED[0]; i++) {
+        ask(f, &ASKED[i]);
+    }
+    claim(f, "t-2", STATE_READY);
     commit(f);
+    open_again(f);
+    struct ledger_request *request = store_batch_finish(&f->batch, "t-1", id, 1000);
+    run(f);
+    render_expected(f, id, &expected);
+    assert_int_equal(request->finish.reply_to_count, 4);
+    assert_int_equal(request->message_count, 3);
+    assert_int_equal(f->batch.batch.bytes.length, expected.length);
+    assert_memory_equal(f->batch.batch.bytes.data, expected.data, expected.length);
+    assert_int_equal(summary(f).messages, 3);
+    assert_int_equal(summary(f).waiting, 0);
+    store_batch_begin(&f->batch);
+    request = store_batch_finish(&f->batch, "t-1", id, 1000);
+    run(f);
+    assert_int_equal(request->finish.reply_to_count, 0);
+    assert_int_equal(unfinished(f).count, 1);
+    buf_fini(&expected);
+}
+
+static void test_those_who_ask_are_counted_per_command_and_those_who_wait_in_all(void **state)
+{
+    struct fixture *f = *state;
+    f->batch.limits.waiters_max = 2;
+    claim(f, "t-1", STATE_READY);
+    claim(f, "t-2", STATE_READY);
+    store_batch_claim(&f->batch, "t-1");
+    struct ledger_request *last = store_batch_claim(&f->batch, "t-1");
+    struct ledger_request *too_many = store_batch_claim(&f->batch, "t-1");
+    struct ledger_request *other = store_batch_claim(&f->batch, "t-2");
+    run(f);
+    assert_int_equal(last->claim.result, CLAIM_WAITS);
+    assert_int_equal(too_many->claim.result, CLAIM_REFUSED);
+    assert_int_equal(too_many->message_count, 1);
+    assert_int_equal(other->claim.result, CLAIM_WAITS);
+    assert_int_equal(summary(f).waiting, 3);
 }
 
 /* ---- the outbox ---- */
 
-struct read {
-    struct buf text;
-};
-
-static void read_message(void *arg, int64_t id, struct slice message)
-{
-    struct read *read = arg;
-    (void)id;
-    buf_append(&read->text, message);
-    buf_append_char(&read->text, ';');
-}
-
 static int64_t post(struct fixture *f, const char *text)
 {
-    int64_t id = 0;
-    assert_int_equal(f->ops->post(f->store, slice_text(text), &id), STATUS_OK);
+    store_batch_post(&f->batch, slice_text(text));
+    run(f);
+    assert_int_equal(f->batch.batch.message_count, 1);
+    int64_t id = f->batch.batch.messages[0].id;
+    store_batch_begin(&f->batch);
     return id;
 }
 
 static void assert_outbox(struct fixture *f, int64_t from_id, size_t limit, size_t count,
                           const char *text)
 {
-    struct read read = {.text = {0}};
-    size_t read_count = 99;
-    assert_int_equal(
-        f->ops->read_outbox(f->store, from_id, limit, read_message, &read, &read_count), STATUS_OK);
-    assert_int_equal(read_count, count);
-    assert_string_equal(read.text.data == NULL ? "" : read.text.data, text);
-    buf_fini(&read.text);
+    struct ledger_request *read = store_batch_read(&f->batch, from_id, limit);
+    struct buf found = {0};
+    run(f);
+    for (size_t i = 0; i < read->message_count; i++) {
+        const struct batch_message *message = &f->batch.batch.messages[read->first_message + i];
+        buf_append(&found, ledger_batch_text(&f->batch.batch, message->text));
+        buf_append_char(&found, ';');
+    }
+    assert_int_equal(read->message_count, count);
+    assert_string_equal(found.data == NULL ? "" : found.data, text);
+    buf_fini(&found);
+    store_batch_begin(&f->batch);
 }
 
 static void test_messages_are_read_in_order_from_an_id_on(void **state)
 {
     struct fixture *f = *state;
-    begin(f);
     int64_t a = post(f, "a");
     int64_t b = post(f, "b");
     int64_t c = post(f, "c");
-    commit(f);
     open_again(f);
     assert_true(a < b && b < c);
     assert_outbox(f, 0, 10, 3, "a;b;c;");
@@ -533,78 +635,71 @@ static void test_messages_are_read_in_order_from_an_id_on(void **state)
     assert_outbox(f, c + 1, 10, 0, "");
 }
 
+static void test_a_read_sees_what_was_posted_before_it_in_the_same_batch(void **state)
+{
+    struct fixture *f = *state;
+    store_batch_post(&f->batch, slice_text("before"));
+    struct ledger_request *read = store_batch_read(&f->batch, 0, 10);
+    store_batch_post(&f->batch, slice_text("behind"));
+    run(f);
+    assert_int_equal(read->message_count, 1);
+    const struct batch_message *message = &f->batch.batch.messages[read->first_message];
+    assert_true(slice_equals_text(ledger_batch_text(&f->batch.batch, message->text), "before"));
+}
+
 static void test_a_message_is_any_bytes(void **state)
 {
     struct fixture *f = *state;
-    const char bytes[] = "\0\xff\0x";
-    int64_t id = 0;
-    struct read read = {.text = {0}};
-    size_t count = 0;
-    begin(f);
-    assert_int_equal(f->ops->post(f->store, slice_of(bytes, 4), &id), STATUS_OK);
+    store_batch_post(&f->batch, slice_of("\0\xff\0x", 4));
     commit(f);
-    assert_int_equal(f->ops->read_outbox(f->store, id, 1, read_message, &read, &count), STATUS_OK);
-    assert_int_equal(read.text.length, 5);
-    assert_memory_equal(read.text.data, "\0\xff\0x;", 5);
-    buf_fini(&read.text);
+    struct ledger_request *read = store_batch_read(&f->batch, 0, 1);
+    run(f);
+    assert_int_equal(read->message_count, 1);
+    assert_int_equal(f->batch.batch.bytes.length, 4);
+    assert_memory_equal(f->batch.batch.bytes.data, "\0\xff\0x", 4);
 }
 
 static void test_a_message_is_removed_once(void **state)
 {
     struct fixture *f = *state;
-    int64_t waiting = -1;
-    int64_t messages = -1;
-    begin(f);
     int64_t a = post(f, "a");
     post(f, "b");
-    assert_int_equal(f->ops->unpost(f->store, a), STATUS_OK);
-    assert_int_equal(f->ops->unpost(f->store, a), STATUS_NOT_FOUND);
-    assert_int_equal(f->ops->count(f->store, &waiting, &messages), STATUS_OK);
-    assert_int_equal(messages, 1);
-    commit(f);
+    struct ledger_request *first = store_batch_delivered(&f->batch, a);
+    struct ledger_request *again = store_batch_delivered(&f->batch, a);
+    run(f);
+    assert_true(first->delivered.was_there);
+    assert_false(again->delivered.was_there);
+    assert_int_equal(summary(f).messages, 1);
+    store_batch_begin(&f->batch);
     assert_outbox(f, 0, 10, 1, "b;");
 }
 
-static void test_the_id_of_a_removed_message_is_not_given_again(void **state)
+static void test_the_last_message_is_told_after_a_restart(void **state)
 {
     struct fixture *f = *state;
-    begin(f);
     int64_t a = post(f, "a");
-    assert_int_equal(f->ops->unpost(f->store, a), STATUS_OK);
-    commit(f);
-    begin(f);
-    assert_true(post(f, "b") > a);
-    commit(f);
-}
-
-static void test_ids_go_on_behind_what_an_earlier_run_left(void **state)
-{
-    struct fixture *f = *state;
-    begin(f);
-    int64_t a = post(f, "a");
-    commit(f);
     open_again(f);
-    begin(f);
+    assert_int_equal(summary(f).last_message_id, a);
     assert_true(post(f, "b") > a);
-    commit(f);
     assert_outbox(f, 0, 10, 2, "a;b;");
 }
 
 /* ---- the rest ---- */
 
-static void test_a_fact_is_its_last_value(void **state)
+static void test_a_meta_value_is_the_last_one_written(void **state)
 {
     struct fixture *f = *state;
     int64_t value = 0;
     assert_int_equal(f->ops->get_meta(f->store, "session:x", &value), STATUS_NOT_FOUND);
-    begin(f);
-    assert_int_equal(f->ops->set_meta(f->store, "session:x", 1), STATUS_OK);
-    assert_int_equal(f->ops->set_meta(f->store, "session:x", INT64_MIN), STATUS_OK);
-    assert_int_equal(f->ops->set_meta(f->store, "other", 2), STATUS_OK);
+    store_batch_remember(&f->batch, "session:x", 1);
+    store_batch_remember(&f->batch, "session:x", INT64_MIN);
+    ledger_batch_add_meta(&f->batch.batch, "other", 2);
     commit(f);
     open_again(f);
     assert_int_equal(f->ops->get_meta(f->store, "session:x", &value), STATUS_OK);
     assert_true(value == INT64_MIN);
+    assert_int_equal(f->ops->get_meta(f->store, "other", &value), STATUS_OK);
+    assert_int_equal(value, 2);
 }
 
 static void test_a_second_owner_is_refused_and_told_why(void **state)
@@ -616,8 +711,7 @@ static void test_a_second_owner_is_refused_and_told_why(void **state)
     assert_null(second);
     assert_non_null(strstr(why.data, "in use"));
     buf_fini(&why);
-    begin(f);
-    insert(f, "t-1", STATE_READY);
+    claim(f, "t-1", STATE_READY);
     commit(f);
     open_again(f);
     assert_true(has(f, "t-1"));
@@ -636,26 +730,30 @@ int store_suite_run(const struct store_suite *suite)
     const struct CMUnitTest store_tests[] = {
         SUITE_TEST(test_a_new_store_is_empty),
         SUITE_TEST(test_a_command_comes_back_as_it_was_stored),
+        SUITE_TEST(test_a_claim_that_is_called_at_once_is_stored_with_its_attempt),
         SUITE_TEST(test_a_token_has_one_row),
         SUITE_TEST(test_tokens_that_differ_in_case_are_two),
-        SUITE_TEST(test_what_was_rolled_back_is_gone),
-        SUITE_TEST(test_a_rollback_outside_a_transaction_does_nothing),
+        SUITE_TEST(test_nothing_stands_of_a_batch_that_failed),
+        SUITE_TEST(test_a_batch_that_failed_can_be_carried_out_again),
         SUITE_TEST(test_a_state_is_stored_with_attempts_and_time),
         SUITE_TEST(test_an_outcome_is_stored_whole),
+        SUITE_TEST(test_a_success_has_no_error),
         SUITE_TEST(test_unfinished_commands_are_listed_in_order_of_arrival),
-        SUITE_TEST(test_a_command_that_waits_with_others_is_listed_once),
-        SUITE_TEST(test_calls_become_unsure_when_reset),
-        SUITE_TEST(test_calls_are_charged_with_an_end_when_reset),
-        SUITE_TEST(test_a_forgotten_token_is_free_again),
+        SUITE_TEST(test_a_token_begins_again_behind_those_that_came_before),
         SUITE_TEST(test_only_finished_commands_expire_and_the_longest_over_first),
-        SUITE_TEST(test_askers_come_back_in_order_and_are_gone),
-        SUITE_TEST(test_askers_are_counted_per_command_and_those_who_wait_in_all),
+        SUITE_TEST(test_calls_become_unsure_at_the_next_start_and_are_handed_over),
+        SUITE_TEST(test_a_command_that_others_wait_for_is_handed_over_once),
+        SUITE_TEST(test_a_stored_command_is_handed_over_whole),
+        SUITE_TEST(test_calls_of_a_run_that_crashed_are_charged),
+        SUITE_TEST(test_calls_of_a_run_that_was_closed_are_not_charged),
+        SUITE_TEST(test_all_who_asked_are_answered_in_order_and_gone),
+        SUITE_TEST(test_those_who_ask_are_counted_per_command_and_those_who_wait_in_all),
         SUITE_TEST(test_messages_are_read_in_order_from_an_id_on),
+        SUITE_TEST(test_a_read_sees_what_was_posted_before_it_in_the_same_batch),
         SUITE_TEST(test_a_message_is_any_bytes),
         SUITE_TEST(test_a_message_is_removed_once),
-        SUITE_TEST(test_the_id_of_a_removed_message_is_not_given_again),
-        SUITE_TEST(test_ids_go_on_behind_what_an_earlier_run_left),
-        SUITE_TEST(test_a_fact_is_its_last_value),
+        SUITE_TEST(test_the_last_message_is_told_after_a_restart),
+        SUITE_TEST(test_a_meta_value_is_the_last_one_written),
         SUITE_TEST(test_a_second_owner_is_refused_and_told_why),
         SUITE_TEST(test_closing_nothing_is_allowed),
     };

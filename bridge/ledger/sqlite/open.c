@@ -156,10 +156,6 @@ static enum status probe(struct store *store, struct buf *out_why)
     for (int i = 0; i < STORE_SQLITE_PROBES && status == STATUS_OK; i++) {
         status = query(store, store_sqlite_probes[i], 1, &edge, out_why);
     }
-    if (status == STATUS_OK) {
-        status = query(store, "SELECT coalesce(max(id), 0) FROM outbox", 1, &store->last_message_id,
-                       out_why);
-    }
     return status;
 }
 

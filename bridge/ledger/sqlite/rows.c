@@ -1,10 +1,8 @@
 /*
- * The rows. One set of prepared statements, values bound where they lie: text is bound and read
- * with its length and as it is (the database is UTF-8), so nothing is converted or copied on the
- * way. Message ids come from a counter here instead of AUTOINCREMENT, which would write a second
- * table for every message.
+ * One set of prepared statements, values bound where they lie: text is bound and read with its
+ * length and as it is (the database is UTF-8), so nothing is converted or copied on the way.
  */
-#include "sqlite_private.h"
+#include "rows.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -100,18 +98,18 @@ static enum status run_with_id(struct store *store, enum store_sqlite_statement 
 
 /* ---- transactions ---- */
 
-static enum status begin(struct store *store)
+enum status rows_begin(struct store *store)
 {
     enum status status = store_sqlite_check_place(store);
     return status == STATUS_OK ? run(store, use(store, SQL_BEGIN)) : status;
 }
 
-static enum status commit(struct store *store)
+enum status rows_commit(struct store *store)
 {
     return run(store, use(store, SQL_COMMIT));
 }
 
-static void rollback(struct store *store)
+void rows_rollback(struct store *store)
 {
     sqlite3_stmt *statement = use(store, SQL_ROLLBACK);
     if (sqlite3_get_autocommit(store->db) == 0) {
@@ -164,75 +162,73 @@ static enum status read_row(struct store *store, sqlite3_stmt *statement, struct
     return STATUS_OK;
 }
 
-static enum status find(struct store *store, struct slice token, struct store_row *out_row)
+enum status rows_find(struct store *store, struct slice token, struct store_row *out_row,
+                      int64_t *out_reply_to_count)
 {
     sqlite3_stmt *statement = use(store, SQL_FIND);
     bind_text(statement, 1, token);
     enum status status = fetch(store, statement);
-    return status == STATUS_OK ? read_row(store, statement, out_row) : status;
-}
-
-static enum status insert(struct store *store, const struct command *command, enum state state,
-                          int64_t *out_id)
-{
-    sqlite3_stmt *statement = use(store, SQL_INSERT);
-    bind_text(statement, 1, slice_text(command->token));
-    bind_int(statement, 2, state);
-    bind_text(statement, 3, slice_text(command->action));
-    bind_text(statement, 4, slice_text(command->region));
-    bind_text(statement, 5, slice_text(command->group));
-    bind_text(statement, 6, slice_text(command->route == NULL ? "" : command->route->name));
-    bind_int(statement, 7, command->one_shot);
-    bind_blob(statement, 8, slice_of(command->fingerprint, sizeof command->fingerprint));
-    bind_int(statement, 9, command->received_at_ms);
-    bind_int(statement, 10, command->deadline_at_ms);
-    bind_int(statement, 11, command->attempts);
-    bind_int(statement, 12, command->not_before_ms);
-    enum status status = run(store, statement);
-    if (status == STATUS_OK && sqlite3_changes(store->db) == 0) {
-        return STATUS_BUSY;
-    }
     if (status == STATUS_OK) {
-        *out_id = sqlite3_last_insert_rowid(store->db);
+        status = read_row(store, statement, out_row);
+        *out_reply_to_count = sqlite3_column_int64(statement, COMMAND_COLUMN_COUNT);
     }
     return status;
 }
 
-static enum status set_state(struct store *store, int64_t id, enum state state, uint32_t attempts,
-                             int64_t not_before_ms, const struct blame_charges *charges)
+enum status rows_insert(struct store *store, const struct claim_request *claim)
+{
+    const struct command *command = claim->ask.command;
+    sqlite3_stmt *statement = use(store, SQL_INSERT);
+    bind_int(statement, 1, claim->id);
+    bind_text(statement, 2, slice_text(command->token));
+    bind_int(statement, 3, claim->state);
+    bind_text(statement, 4, slice_text(command->action));
+    bind_text(statement, 5, slice_text(command->region));
+    bind_text(statement, 6, slice_text(command->group));
+    bind_text(statement, 7, slice_text(command->route == NULL ? "" : command->route->name));
+    bind_int(statement, 8, command->one_shot);
+    bind_blob(statement, 9, slice_of(command->fingerprint, sizeof command->fingerprint));
+    bind_int(statement, 10, command->received_at_ms);
+    bind_int(statement, 11, command->deadline_at_ms);
+    bind_int(statement, 12, claim->ask.is_called_at_once ? 1 : 0);
+    bind_int(statement, 13, command->not_before_ms);
+    enum status status = run(store, statement);
+    return status == STATUS_OK && sqlite3_changes(store->db) == 0 ? STATUS_BUSY : status;
+}
+
+enum status rows_set_state(struct store *store, const struct move_request *move)
 {
     sqlite3_stmt *statement = use(store, SQL_SET_STATE);
-    bind_int(statement, 1, id);
-    bind_int(statement, 2, state);
-    bind_int(statement, 3, attempts);
-    bind_int(statement, 4, not_before_ms);
-    bind_int(statement, 5, charges->ends);
-    bind_int(statement, 6, charges->alone);
+    bind_int(statement, 1, move->id);
+    bind_int(statement, 2, move->state);
+    bind_int(statement, 3, move->attempts);
+    bind_int(statement, 4, move->not_before_ms);
+    bind_int(statement, 5, move->charges.ends);
+    bind_int(statement, 6, move->charges.alone);
     return run(store, statement);
 }
 
-static enum status finish(struct store *store, int64_t id, uint32_t attempts,
-                          const struct store_outcome *outcome)
+enum status rows_finish(struct store *store, const struct finish_request *finish)
 {
     sqlite3_stmt *statement = use(store, SQL_FINISH);
-    bind_int(statement, 1, id);
-    bind_int(statement, 2, attempts);
-    bind_int(statement, 3, outcome->status);
-    bind_int(statement, 4, outcome->retention);
-    bind_text(statement, 5, outcome->request_id);
-    bind_text(statement, 6, outcome->code);
-    bind_text(statement, 7, outcome->error);
-    bind_int(statement, 8, outcome->completed_at_ms);
-    bind_int(statement, 9, outcome->expires_at_ms);
+    bind_int(statement, 1, finish->command->id);
+    bind_int(statement, 2, finish->command->attempts);
+    bind_int(statement, 3, finish->outcome.status);
+    bind_int(statement, 4, finish->outcome.retention);
+    bind_text(statement, 5, slice_text(finish->outcome.request_id));
+    bind_text(statement, 6, slice_text(finish->outcome.code));
+    bind_text(statement, 7, finish_error(finish));
+    bind_int(statement, 8, finish->completed_at_ms);
+    bind_int(statement, 9, finish->expires_at_ms);
     return run(store, statement);
 }
 
-static enum status forget(struct store *store, int64_t id)
+enum status rows_forget(struct store *store, int64_t id)
 {
     return run_with_id(store, SQL_FORGET, id);
 }
 
-static enum status each_unfinished(struct store *store, store_row_fn *each, void *arg)
+enum status rows_each_unfinished(struct store *store, store_row_fn *each, void *arg)
 {
     sqlite3_stmt *statement = use(store, SQL_LIST_UNFINISHED);
     enum status status = fetch(store, statement);
@@ -247,7 +243,7 @@ static enum status each_unfinished(struct store *store, store_row_fn *each, void
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-static enum status reset_calls(struct store *store, bool is_charged)
+enum status rows_reset_calls(struct store *store, bool is_charged)
 {
     int64_t count = 0;
     enum status status = fetch_int(store, use(store, SQL_COUNT_CALLS), &count);
@@ -260,7 +256,7 @@ static enum status reset_calls(struct store *store, bool is_charged)
     return run(store, statement);
 }
 
-static enum status expire(struct store *store, int64_t now_ms, size_t limit, size_t *out_count)
+enum status rows_expire(struct store *store, int64_t now_ms, size_t limit, size_t *out_count)
 {
     sqlite3_stmt *statement = use(store, SQL_EXPIRE);
     bind_int(statement, 1, now_ms);
@@ -272,10 +268,10 @@ static enum status expire(struct store *store, int64_t now_ms, size_t limit, siz
     return status;
 }
 
-/* ---- askers ---- */
+/* ---- who asked ---- */
 
-static enum status add_reply_to(struct store *store, int64_t command_id, int64_t place,
-                                const struct reply_to *reply_to)
+enum status rows_add_reply_to(struct store *store, int64_t command_id, int64_t place,
+                              const struct reply_to *reply_to)
 {
     sqlite3_stmt *statement = use(store, SQL_ADD_REPLY_TO);
     bind_int(statement, 1, command_id);
@@ -289,15 +285,6 @@ static enum status add_reply_to(struct store *store, int64_t command_id, int64_t
     return run(store, statement);
 }
 
-static enum status count_reply_tos(struct store *store, int64_t command_id, int64_t *out_count)
-{
-    sqlite3_stmt *statement = use(store, SQL_COUNT_REPLY_TOS);
-    bind_int(statement, 1, command_id);
-    return fetch_int(store, statement, out_count);
-}
-
-/* SQLite ends its texts with a NUL, so the reply_to can point at them for the time of the callback.
- */
 static void report_reply_to(sqlite3_stmt *statement, store_reply_to_fn *each, void *arg)
 {
     struct slice correlation_data = column_blob(statement, 1);
@@ -313,8 +300,8 @@ static void report_reply_to(sqlite3_stmt *statement, store_reply_to_fn *each, vo
     each(arg, &reply_to);
 }
 
-static enum status take_reply_tos(struct store *store, int64_t command_id, store_reply_to_fn *each,
-                                  void *arg)
+enum status rows_take_reply_tos(struct store *store, int64_t command_id, store_reply_to_fn *each,
+                                void *arg)
 {
     sqlite3_stmt *statement = use(store, SQL_LIST_REPLY_TOS);
     bind_int(statement, 1, command_id);
@@ -328,57 +315,51 @@ static enum status take_reply_tos(struct store *store, int64_t command_id, store
 
 /* ---- the outbox ---- */
 
-static enum status post(struct store *store, struct slice message, int64_t *out_id)
+enum status rows_post(struct store *store, int64_t id, struct slice message)
 {
     sqlite3_stmt *statement = use(store, SQL_POST);
-    int64_t id = ++store->last_message_id;
     bind_int(statement, 1, id);
     bind_blob(statement, 2, message);
-    enum status status = run(store, statement);
-    if (status == STATUS_OK) {
-        *out_id = id;
-    }
-    return status;
+    return run(store, statement);
 }
 
-static enum status unpost(struct store *store, int64_t id)
+enum status rows_unpost(struct store *store, int64_t id)
 {
     enum status status = run_with_id(store, SQL_UNPOST, id);
     return status == STATUS_OK && sqlite3_changes(store->db) == 0 ? STATUS_NOT_FOUND : status;
 }
 
-static enum status read_outbox(struct store *store, int64_t from_id, size_t limit,
-                               store_message_fn *each, void *arg, size_t *out_count)
+enum status rows_read_outbox(struct store *store, int64_t from_id, size_t limit,
+                             store_message_fn *each, void *arg)
 {
     sqlite3_stmt *statement = use(store, SQL_READ_OUTBOX);
     bind_int(statement, 1, from_id);
     bind_int(statement, 2, (int64_t)limit);
-    size_t count = 0;
     enum status status;
     while ((status = fetch(store, statement)) == STATUS_OK) {
         each(arg, sqlite3_column_int64(statement, 0), column_blob(statement, 1));
-        count++;
     }
-    if (status != STATUS_NOT_FOUND) {
-        return status;
-    }
-    *out_count = count;
-    return STATUS_OK;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-static enum status count(struct store *store, int64_t *out_waiting, int64_t *out_messages)
+enum status rows_summarise(struct store *store, struct store_summary *out_summary)
 {
-    sqlite3_stmt *statement = use(store, SQL_COUNT_ALL);
-    enum status status = fetch_int(store, statement, out_waiting);
+    sqlite3_stmt *statement = use(store, SQL_SUMMARISE);
+    enum status status = fetch(store, statement);
     if (status == STATUS_OK) {
-        *out_messages = sqlite3_column_int64(statement, 1);
+        *out_summary = (struct store_summary){
+            .waiting = sqlite3_column_int64(statement, 0),
+            .messages = sqlite3_column_int64(statement, 1),
+            .last_id = sqlite3_column_int64(statement, 2),
+            .last_message_id = sqlite3_column_int64(statement, 3),
+        };
     }
     return status;
 }
 
-/* ---- facts ---- */
+/* ---- meta ---- */
 
-static enum status set_meta(struct store *store, const char *key, int64_t value)
+enum status rows_set_meta(struct store *store, const char *key, int64_t value)
 {
     sqlite3_stmt *statement = use(store, SQL_SET_META);
     bind_text(statement, 1, slice_text(key));
@@ -386,46 +367,9 @@ static enum status set_meta(struct store *store, const char *key, int64_t value)
     return run(store, statement);
 }
 
-static enum status get_meta(struct store *store, const char *key, int64_t *out_value)
+enum status rows_get_meta(struct store *store, const char *key, int64_t *out_value)
 {
     sqlite3_stmt *statement = use(store, SQL_GET_META);
     bind_text(statement, 1, slice_text(key));
     return fetch_int(store, statement, out_value);
-}
-
-static const char *error(struct store *store)
-{
-    return store->error;
-}
-
-const struct store_ops store_sqlite_ops = {
-    .open = store_sqlite_open,
-    .open_to_read = store_sqlite_open_to_read,
-    .close = store_sqlite_close,
-    .begin = begin,
-    .commit = commit,
-    .rollback = rollback,
-    .find = find,
-    .insert = insert,
-    .set_state = set_state,
-    .finish = finish,
-    .forget = forget,
-    .add_reply_to = add_reply_to,
-    .count_reply_tos = count_reply_tos,
-    .take_reply_tos = take_reply_tos,
-    .post = post,
-    .unpost = unpost,
-    .read_outbox = read_outbox,
-    .each_unfinished = each_unfinished,
-    .reset_calls = reset_calls,
-    .count = count,
-    .expire = expire,
-    .set_meta = set_meta,
-    .get_meta = get_meta,
-    .error = error,
-};
-
-const char *store_sqlite_version(void)
-{
-    return sqlite3_libversion();
 }

@@ -1,6 +1,6 @@
 /*
- * Unfinished commands have no index of their own: they are those with an asker at place 0, since
- * the askers go when the outcome comes. Finished ones are found by the time they expire.
+ * Unfinished commands have no index of their own: they have a reply_to at place 0, and
+ * an outcome removes the reply_tos. Finished ones are found by the time they expire.
  */
 #include "schema.h"
 
@@ -56,56 +56,62 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
 
     ("ALTER TABLE command ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE command ADD COLUMN crashes_alone INTEGER NOT NULL DEFAULT 0;"),
+
+    ("ALTER TABLE asker RENAME TO reply_to;"
+     "ALTER TABLE fact RENAME TO meta;"
+     "ALTER TABLE command RENAME COLUMN keep TO retention;"),
 };
 
 #define COMMAND_COLUMNS                                                                      \
     "c.id, c.state, c.action, c.region, c.grp, c.token, c.route, c.one_shot, c.fingerprint," \
-    " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.keep, "            \
-    "c.request_id,"                                                                          \
-    " c.code, c.error, c.completed_at, c.expires_at, c.crashes, c.crashes_alone "
+    " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.retention,"        \
+    " c.request_id, c.code, c.error, c.completed_at, c.expires_at, c.crashes,"               \
+    " c.crashes_alone "
 
 const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_FIND] = "SELECT " COMMAND_COLUMNS "FROM command c WHERE c.token = ?1",
-    [SQL_INSERT] = "INSERT INTO command (token, state, action, region, grp, route, one_shot,"
+    [SQL_FIND] = "SELECT " COMMAND_COLUMNS ", CASE WHEN c.state = 5 THEN 0 ELSE"
+                 " (SELECT coalesce(max(place) + 1, 0) FROM reply_to WHERE command_id = c.id) END"
+                 " FROM command c WHERE c.token = ?1",
+    [SQL_INSERT] = "INSERT INTO command (id, token, state, action, region, grp, route, one_shot,"
                    " fingerprint, received_at, deadline_at, attempts, not_before)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
                    " ON CONFLICT (token) DO NOTHING",
     [SQL_SET_STATE] = "UPDATE command SET state = ?2, attempts = ?3, not_before = ?4,"
                       " crashes = ?5, crashes_alone = ?6 WHERE id = ?1",
-    [SQL_FINISH] = "UPDATE command SET state = 5, attempts = ?2, status = ?3, keep = ?4,"
+    [SQL_FINISH] = "UPDATE command SET state = 5, attempts = ?2, status = ?3, retention = ?4,"
                    " request_id = ?5, code = ?6, error = ?7, completed_at = ?8, expires_at = ?9"
                    " WHERE id = ?1",
     [SQL_FORGET] = "DELETE FROM command WHERE id = ?1",
     [SQL_ADD_REPLY_TO] =
-        "INSERT INTO asker (command_id, place, topic, correlation_data, correlation_id,"
+        "INSERT INTO reply_to (command_id, place, topic, correlation_data, correlation_id,"
         " traceparent, tracestate, has_body_trace)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [SQL_COUNT_REPLY_TOS] = "SELECT coalesce(max(place) + 1, 0) FROM asker WHERE command_id = ?1",
     [SQL_LIST_REPLY_TOS] =
         "SELECT topic, correlation_data, correlation_id, traceparent, tracestate,"
-        " has_body_trace FROM asker WHERE command_id = ?1 ORDER BY place",
-    [SQL_REMOVE_REPLY_TOS] = "DELETE FROM asker WHERE command_id = ?1",
+        " has_body_trace FROM reply_to WHERE command_id = ?1 ORDER BY place",
+    [SQL_REMOVE_REPLY_TOS] = "DELETE FROM reply_to WHERE command_id = ?1",
     [SQL_POST] = "INSERT INTO outbox (id, message) VALUES (?1, ?2)",
     [SQL_UNPOST] = "DELETE FROM outbox WHERE id = ?1",
     [SQL_READ_OUTBOX] = "SELECT id, message FROM outbox WHERE id >= ?1 ORDER BY id LIMIT ?2",
     [SQL_LIST_UNFINISHED] =
-        "SELECT " COMMAND_COLUMNS "FROM asker a CROSS JOIN command c ON c.id = a.command_id"
-        " WHERE a.place = 0 AND c.state <> 5 ORDER BY a.command_id",
+        "SELECT " COMMAND_COLUMNS "FROM reply_to r CROSS JOIN command c ON c.id = r.command_id"
+        " WHERE r.place = 0 AND c.state <> 5 ORDER BY r.command_id",
     [SQL_COUNT_CALLS] = "SELECT count(*) FROM command WHERE state IN (2, 4)"
-                        " AND id IN (SELECT command_id FROM asker WHERE place = 0)",
+                        " AND id IN (SELECT command_id FROM reply_to WHERE place = 0)",
     [SQL_RESET_CALLS] = "UPDATE command SET state = 3, crashes = crashes + ?1,"
                         " crashes_alone = crashes_alone + ?2 WHERE state IN (2, 4)"
-                        " AND id IN (SELECT command_id FROM asker WHERE place = 0)",
-    [SQL_COUNT_ALL] = "SELECT (SELECT count(*) FROM asker WHERE place > 0),"
-                      " (SELECT count(*) FROM outbox)",
+                        " AND id IN (SELECT command_id FROM reply_to WHERE place = 0)",
+    [SQL_SUMMARISE] = "SELECT (SELECT count(*) FROM reply_to WHERE place > 0),"
+                      " (SELECT count(*) FROM outbox), (SELECT coalesce(max(id), 0) FROM command),"
+                      " (SELECT coalesce(max(id), 0) FROM outbox)",
     [SQL_EXPIRE] = "DELETE FROM command WHERE id IN (SELECT id FROM command"
                    " WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-    [SQL_SET_META] = "INSERT INTO fact (key, value) VALUES (?1, ?2)"
+    [SQL_SET_META] = "INSERT INTO meta (key, value) VALUES (?1, ?2)"
                      " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    [SQL_GET_META] = "SELECT value FROM fact WHERE key = ?1",
+    [SQL_GET_META] = "SELECT value FROM meta WHERE key = ?1",
 };
 _Static_assert(STATE_CALLING == 2 && STATE_UNSURE == 3 && STATE_RECALLING == 4 && STATE_DONE == 5,
                "the statements name these states by number");
@@ -118,9 +124,10 @@ const char *const store_sqlite_probes[STORE_SQLITE_PROBES] = {
     "SELECT length(max(token)) FROM command",
     "SELECT min(expires_at) FROM command WHERE expires_at IS NOT NULL",
     "SELECT max(expires_at) FROM command WHERE expires_at IS NOT NULL",
-    "SELECT min(command_id) FROM asker",
-    "SELECT max(command_id) FROM asker",
+    "SELECT min(command_id) FROM reply_to",
+    "SELECT max(command_id) FROM reply_to",
     "SELECT min(id) FROM outbox",
+    "SELECT max(id) FROM outbox",
 };
 
 /*

@@ -19,7 +19,7 @@
 #define STORE_SQLITE_APPLICATION_ID 0x45434d42
 
 /* The newest version, which this program works with. */
-#define STORE_SQLITE_VERSION 3
+#define STORE_SQLITE_VERSION 4
 
 /* What makes version i + 1 of version i, at index i. */
 extern const char *const store_sqlite_steps[STORE_SQLITE_VERSION];
@@ -34,7 +34,6 @@ enum store_sqlite_statement {
     SQL_FINISH,
     SQL_FORGET,
     SQL_ADD_REPLY_TO,
-    SQL_COUNT_REPLY_TOS,
     SQL_LIST_REPLY_TOS,
     SQL_REMOVE_REPLY_TOS,
     SQL_POST,
@@ -43,7 +42,7 @@ enum store_sqlite_statement {
     SQL_LIST_UNFINISHED,
     SQL_COUNT_CALLS,
     SQL_RESET_CALLS,
-    SQL_COUNT_ALL,
+    SQL_SUMMARISE,
     SQL_EXPIRE,
     SQL_SET_META,
     SQL_GET_META,
@@ -52,8 +51,11 @@ enum store_sqlite_statement {
 
 extern const char *const store_sqlite_statements[SQL_COUNT];
 
+/* The columns of a command's row in SQL_FIND and SQL_LIST_UNFINISHED; SQL_FIND has one more. */
+#define COMMAND_COLUMN_COUNT 22
+
 /* What reads both edges of the tables and indexes, a row of one number each. */
-#define STORE_SQLITE_PROBES 9
+#define STORE_SQLITE_PROBES 10
 extern const char *const store_sqlite_probes[STORE_SQLITE_PROBES];
 
 /* For every connection, before anything is written. */

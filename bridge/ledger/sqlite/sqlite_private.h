@@ -1,8 +1,10 @@
 /*
- * store_sqlite_private - what the two files of the SQLite store share.
+ * sqlite_private - what the files of the SQLite store share: the connection.
  *
- *   store_sqlite.c       the rows
- *   store_sqlite_open.c  the file: whose it is, which version, and whether it can be used
+ *   store.c   a batch as one transaction of rows
+ *   rows.c    the rows, one statement each
+ *   open.c    the file: whose it is, which version, and whether it can be used
+ *   schema.c  the tables and statements as SQL
  */
 #ifndef LEDGER_SQLITE_SQLITE_PRIVATE_H
 #define LEDGER_SQLITE_SQLITE_PRIVATE_H
@@ -22,7 +24,7 @@ struct store {
     struct store_file_id file;
     struct store_file_id log;
     int lock_fd;
-    int64_t last_message_id;
+    bool is_started;    /* a run that close() ends */
     sqlite3_stmt *open; /* has a row that the caller may be looking at */
     sqlite3_stmt *statements[SQL_COUNT];
     char error[STORE_ERROR_BYTES];

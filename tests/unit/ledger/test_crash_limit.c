@@ -11,8 +11,9 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "ledger/store.h"
+#include "ledger/sqlite/sqlite.h"
 #include "support/ledger_fixture.h"
+#include "support/store_batch.h"
 
 #include <string.h>
 
@@ -23,9 +24,7 @@ static void crash(struct fixture *fixture)
     fixture_close(fixture, 1000);
     assert_int_equal(store_sqlite_ops.open(fixture->store + strlen("sqlite:"), false, &store, &why),
                      STATUS_OK);
-    assert_int_equal(store_sqlite_ops.begin(store), STATUS_OK);
-    assert_int_equal(store_sqlite_ops.set_meta(store, "ledger.is_closed", 0), STATUS_OK);
-    assert_int_equal(store_sqlite_ops.commit(store), STATUS_OK);
+    assert_int_equal(store_write_meta(&store_sqlite_ops, store, "ledger.is_closed", 0), STATUS_OK);
     store_sqlite_ops.close(store);
     fixture_open(fixture);
 }

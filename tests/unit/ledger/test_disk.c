@@ -11,8 +11,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "ledger/store.h"
+#include "ledger/sqlite/sqlite.h"
 #include "support/ledger_fixture.h"
+#include "support/store_batch.h"
 #include "support/vfs_faults.h"
 
 #include <limits.h>
@@ -354,9 +355,7 @@ static struct store *open_store(const char *path)
 
 static void keep_fact(struct store *store, int64_t value)
 {
-    assert_int_equal(store_sqlite_ops.begin(store), STATUS_OK);
-    assert_int_equal(store_sqlite_ops.set_meta(store, "kept", value), STATUS_OK);
-    assert_int_equal(store_sqlite_ops.commit(store), STATUS_OK);
+    assert_int_equal(store_write_meta(&store_sqlite_ops, store, "kept", value), STATUS_OK);
 }
 
 /* Refused with a reason or opened; whether the fault was reached. */

@@ -10,8 +10,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "ledger/store.h"
+#include "ledger/sqlite/sqlite.h"
 #include "support/ledger_fixture.h"
+#include "support/store_batch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -582,24 +583,20 @@ static void test_a_delivery_alone_is_committed_without_company(void **state)
 /* Records that were over long ago, put there beside the ledger. */
 static void store_expired(struct fixture *fixture, int record_count)
 {
-    const struct store_outcome outcome = {.completed_at_ms = 1, .expires_at_ms = 2};
+    struct store_batch batch;
     struct store *store = NULL;
     struct buf why = {0};
     assert_int_equal(store_sqlite_ops.open(fixture->store + strlen("sqlite:"), false, &store, &why),
                      STATUS_OK);
-    assert_int_equal(store_sqlite_ops.begin(store), STATUS_OK);
+    store_batch_init(&batch, &store_sqlite_ops, store);
     for (int i = 0; i < record_count; i++) {
         char token[16];
-        int64_t id = 0;
         snprintf(token, sizeof token, "old%d", i);
-        struct command *command =
-            command_of_record(&fixture->route, slice_text("StartDiskReplicaGroup"),
-                              slice_text("cn-beijing"), slice_text("g"), slice_text(token), false);
-        assert_int_equal(store_sqlite_ops.insert(store, command, STATE_READY, &id), STATUS_OK);
-        assert_int_equal(store_sqlite_ops.finish(store, id, 1, &outcome), STATUS_OK);
-        command_free(command);
+        struct ledger_request *claim = store_batch_claim(&batch, token);
+        store_batch_finish(&batch, token, claim->claim.id, 2);
     }
-    assert_int_equal(store_sqlite_ops.commit(store), STATUS_OK);
+    assert_int_equal(store_batch_run(&batch), STATUS_OK);
+    store_batch_fini(&batch);
     store_sqlite_ops.close(store);
     buf_fini(&why);
 }

@@ -11,7 +11,8 @@
 
 #include "base/mem.h"
 #include "ledger/sqlite/schema.h"
-#include "ledger/store.h"
+#include "ledger/sqlite/sqlite.h"
+#include "support/store_batch.h"
 #include "support/store_suite.h"
 
 #include <fcntl.h>
@@ -117,55 +118,105 @@ static void test_the_file_is_for_its_owner_alone(void **state)
     assert_int_equal(about.st_mode & 0777, 0600);
 }
 
-static void test_a_version_1_file_is_brought_forward_with_its_rows(void **state)
+/* The rows of a command that is being called and of one that is done, as every version takes them.
+ */
+static const char OLD_ROWS[] =
+    "INSERT INTO command (id, token, state, action, region, grp, route, one_shot, fingerprint,"
+    " received_at, deadline_at, attempts, not_before)"
+    " VALUES (5, 'old', 2, 'A', 'r', 'g', 'start', 0, x'00', 1, 2, 1, 0);"
+    "INSERT INTO asker (command_id, place, topic, has_body_trace)"
+    " VALUES (5, 0, 'replies/old', 0), (5, 1, 'replies/other', 0);"
+    "INSERT INTO command (id, token, state, action, region, grp, route, one_shot, fingerprint,"
+    " received_at, deadline_at, attempts, not_before, status, keep, completed_at, expires_at)"
+    " VALUES (6, 'done', 5, 'A', 'r', 'g', 'start', 0, x'00', 1, 2, 1, 0, 1, 2, 3, 4);"
+    "INSERT INTO outbox VALUES (8, x'6d');"
+    "PRAGMA application_id = 1162038594;";
+
+/* Makes a file of that version and opens it: all rows are there, and new ones come behind. */
+static struct store *open_old(const char *location, int version)
 {
-    const char *location = *state;
     struct store *store = NULL;
-    struct buf why = {0};
-    int64_t value = 0;
-    size_t count = 0;
-    execute(location, store_sqlite_steps[0]);
-    execute(location, "INSERT INTO command (id, token, state, action, region, grp, route, one_shot,"
-                      " fingerprint, received_at, deadline_at, attempts, not_before)"
-                      " VALUES (5, 'old', 1, 'A', 'r', 'g', 'start', 0, x'00', 1, 2, 0, 0);"
-                      "INSERT INTO asker (command_id, place, topic, has_body_trace)"
-                      " VALUES (5, 0, 'replies/old', 0);"
-                      "INSERT INTO outbox VALUES (8, x'6d');"
-                      "PRAGMA application_id = 1162038594; PRAGMA user_version = 1");
-    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    struct store_summary summary;
     struct store_row row;
+    struct buf sql = {0};
+    struct buf why = {0};
+    for (int i = 0; i < version; i++) {
+        execute(location, store_sqlite_steps[i]);
+    }
+    buf_printf(&sql, "%s PRAGMA user_version = %d", OLD_ROWS, version);
+    execute(location, sql.data);
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->summarise(store, &summary), STATUS_OK);
+    assert_int_equal(summary.waiting, 1);
+    assert_int_equal(summary.messages, 1);
+    assert_int_equal(summary.last_id, 6);
+    assert_int_equal(summary.last_message_id, 8);
     assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
     assert_int_equal(row.id, 5);
-    assert_int_equal(OPS->get_meta(store, "x", &value), STATUS_NOT_FOUND);
-    assert_int_equal(OPS->begin(store), STATUS_OK);
-    assert_int_equal(OPS->set_meta(store, "x", 3), STATUS_OK);
-    assert_int_equal(OPS->expire(store, INT64_MAX, 10, &count), STATUS_OK);
-    assert_int_equal(count, 0);
-    assert_int_equal(OPS->commit(store), STATUS_OK);
-    OPS->close(store);
+    assert_int_equal(row.state, STATE_CALLING);
+    assert_int_equal(OPS->find(store, slice_text("done"), &row), STATUS_OK);
+    assert_int_equal(row.state, STATE_DONE);
+    assert_int_equal(row.status, OUTCOME_FAILED);
+    assert_int_equal(row.retention, RETENTION_COOLDOWN);
+    assert_int_equal(row.expires_at_ms, 4);
+    buf_fini(&sql);
     buf_fini(&why);
+    return store;
+}
+
+static void test_a_version_1_file_is_brought_forward_with_its_rows(void **state)
+{
+    int64_t value = 0;
+    struct store *store = open_old(*state, 1);
+    assert_int_equal(OPS->get_meta(store, "x", &value), STATUS_NOT_FOUND);
+    assert_int_equal(store_write_meta(OPS, store, "x", 3), STATUS_OK);
+    assert_int_equal(OPS->get_meta(store, "x", &value), STATUS_OK);
+    OPS->close(store);
 }
 
 static void test_a_version_2_file_is_brought_forward_with_nobody_charged(void **state)
 {
-    const char *location = *state;
-    struct store *store = NULL;
-    struct buf why = {0};
-    execute(location, store_sqlite_steps[0]);
-    execute(location, store_sqlite_steps[1]);
-    execute(location, "INSERT INTO command (id, token, state, action, region, grp, route, one_shot,"
-                      " fingerprint, received_at, deadline_at, attempts, not_before)"
-                      " VALUES (5, 'old', 2, 'A', 'r', 'g', 'start', 0, x'00', 1, 2, 1, 0);"
-                      "INSERT INTO asker (command_id, place, topic, has_body_trace)"
-                      " VALUES (5, 0, 'replies/old', 0);"
-                      "PRAGMA application_id = 1162038594; PRAGMA user_version = 2");
-    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
     struct store_row row;
+    struct store *store = open_old(*state, 2);
     assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
-    assert_int_equal(row.state, STATE_CALLING);
     assert_int_equal(row.charges.ends, 0);
     OPS->close(store);
+}
+
+static void test_a_version_3_file_is_brought_forward_with_its_charges_and_facts(void **state)
+{
+    const char *location = *state;
+    struct store_row row;
+    int64_t value = 0;
+    struct store *store = NULL;
+    struct buf why = {0};
+    for (int i = 0; i < 3; i++) {
+        execute(location, store_sqlite_steps[i]);
+    }
+    execute(location, OLD_ROWS);
+    execute(location, "UPDATE command SET crashes = 2 WHERE id = 5;"
+                      "INSERT INTO fact VALUES ('x', -7); PRAGMA user_version = 3");
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
+    assert_int_equal(row.charges.ends, 2);
+    assert_int_equal(OPS->get_meta(store, "x", &value), STATUS_OK);
+    assert_int_equal(value, -7);
+    OPS->close(store);
     buf_fini(&why);
+}
+
+/* Who asked for a command of before is answered by this version. */
+static void test_a_command_of_an_older_file_is_finished(void **state)
+{
+    struct store *store = open_old(*state, 3);
+    struct store_batch batch;
+    store_batch_init(&batch, OPS, store);
+    struct ledger_request *request = store_batch_finish(&batch, "old", 5, 1000);
+    assert_int_equal(store_batch_run(&batch), STATUS_OK);
+    assert_int_equal(request->finish.reply_to_count, 2);
+    assert_int_equal(batch.batch.messages[0].id, 9);
+    store_batch_fini(&batch);
+    OPS->close(store);
 }
 
 static void test_a_newer_file_is_refused_with_both_versions(void **state)
@@ -197,25 +248,19 @@ static void test_a_file_that_is_no_database_is_refused(void **state)
 
 static void fill(const char *location)
 {
-    static struct route route = {.name = (char *)"start"};
+    struct store_batch batch;
     struct store *store = NULL;
     struct buf why = {0};
     assert_int_equal(OPS->open(location, false, &store, &why), STATUS_OK);
-    assert_int_equal(OPS->begin(store), STATUS_OK);
+    store_batch_init(&batch, OPS, store);
     for (int i = 0; i < 500; i++) {
         char token[32];
-        const struct reply_to reply_to = {.topic = (char *)"replies/a"};
-        int64_t id = 0;
         snprintf(token, sizeof token, "token-%d", i);
-        struct command *command =
-            command_of_record(&route, slice_text("StartDiskReplicaGroup"), slice_text("cn-beijing"),
-                              slice_text("pg-example"), slice_text(token), false);
-        assert_int_equal(OPS->insert(store, command, STATE_READY, &id), STATUS_OK);
-        assert_int_equal(OPS->add_reply_to(store, id, 0, &reply_to), STATUS_OK);
-        assert_int_equal(OPS->post(store, slice_text("message"), &id), STATUS_OK);
-        command_free(command);
+        store_batch_claim(&batch, token);
+        store_batch_post(&batch, slice_text("message"));
     }
-    assert_int_equal(OPS->commit(store), STATUS_OK);
+    assert_int_equal(store_batch_run(&batch), STATUS_OK);
+    store_batch_fini(&batch);
     OPS->close(store);
     buf_fini(&why);
 }
@@ -287,19 +332,6 @@ static void test_a_ledger_that_was_half_made_is_made_anew(void **state)
     free(journal);
 }
 
-static enum status write_fact(struct store *store, const char *key)
-{
-    enum status status = OPS->begin(store);
-    if (status == STATUS_OK) {
-        status = OPS->set_meta(store, key, 1);
-    }
-    if (status == STATUS_OK) {
-        return OPS->commit(store);
-    }
-    OPS->rollback(store);
-    return status;
-}
-
 /* Moved away while it is open, put back, and moved away for good. */
 static void check_vanishing(const char *location, const char *ending)
 {
@@ -309,13 +341,13 @@ static void check_vanishing(const char *location, const char *ending)
     char *name = beside(location, ending);
     char *elsewhere = beside(location, ".elsewhere");
     assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
-    assert_int_equal(write_fact(store, "before"), STATUS_OK);
+    assert_int_equal(store_write_meta(OPS, store, "before", 1), STATUS_OK);
     assert_int_equal(rename(name, elsewhere), 0);
-    assert_int_equal(write_fact(store, "while"), STATUS_STORE);
+    assert_int_equal(store_write_meta(OPS, store, "while", 1), STATUS_STORE);
     assert_non_null(strstr(OPS->error(store), "put it back"));
     assert_non_null(strstr(OPS->error(store), name));
     assert_int_equal(rename(elsewhere, name), 0);
-    assert_int_equal(write_fact(store, "after"), STATUS_OK);
+    assert_int_equal(store_write_meta(OPS, store, "after", 1), STATUS_OK);
     assert_int_equal(OPS->get_meta(store, "while", &value), STATUS_NOT_FOUND);
     OPS->close(store);
     free(name);
@@ -340,9 +372,9 @@ static void test_a_file_that_vanished_while_it_was_open_is_not_made_anew(void **
     struct buf why = {0};
     char *log = beside(location, "-wal");
     assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
-    assert_int_equal(write_fact(store, "before"), STATUS_OK);
+    assert_int_equal(store_write_meta(OPS, store, "before", 1), STATUS_OK);
     assert_int_equal(unlink(location), 0);
-    assert_int_equal(write_fact(store, "after"), STATUS_STORE);
+    assert_int_equal(store_write_meta(OPS, store, "after", 1), STATUS_STORE);
     OPS->close(store);
     assert_int_equal(try_open(location, &why), STATUS_INVALID);
     assert_non_null(strstr(why.data, log));
@@ -360,7 +392,7 @@ static void test_without_the_logs_index_nothing_is_lost(void **state)
     struct buf why = {0};
     int64_t value = 0;
     assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
-    assert_int_equal(write_fact(store, "kept"), STATUS_OK);
+    assert_int_equal(store_write_meta(OPS, store, "kept", 1), STATUS_OK);
     for (size_t i = 0; i < 2; i++) {
         struct buf command = {0};
         buf_printf(&command, "cp %s%s %s%s", location, ENDINGS[i], copy, ENDINGS[i]);
@@ -443,6 +475,8 @@ int main(void)
         FILE_TEST(test_the_file_is_for_its_owner_alone),
         FILE_TEST(test_a_version_1_file_is_brought_forward_with_its_rows),
         FILE_TEST(test_a_version_2_file_is_brought_forward_with_nobody_charged),
+        FILE_TEST(test_a_version_3_file_is_brought_forward_with_its_charges_and_facts),
+        FILE_TEST(test_a_command_of_an_older_file_is_finished),
         FILE_TEST(test_a_newer_file_is_refused_with_both_versions),
         FILE_TEST(test_a_database_of_another_program_is_refused),
         FILE_TEST(test_a_file_that_is_no_database_is_refused),

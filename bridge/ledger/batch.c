@@ -1,0 +1,131 @@
+#include "batch.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+void request_list_append(struct request_list *list, struct ledger_request *request)
+{
+    request->next = NULL;
+    if (list->head == NULL) {
+        list->head = request;
+    } else {
+        list->tail->next = request;
+    }
+    list->tail = request;
+}
+
+struct ledger_request *request_list_take(struct request_list *list)
+{
+    struct ledger_request *request = list->head;
+    if (request != NULL) {
+        list->head = request->next;
+    }
+    return request;
+}
+
+void ledger_request_free(struct ledger_request *request)
+{
+    if (request->type->fini != NULL) {
+        request->type->fini(request);
+    }
+    free(request);
+}
+
+static void free_commands(struct ledger_batch *batch)
+{
+    for (size_t i = 0; i < batch->command_count; i++) {
+        command_free(batch->commands[i]);
+    }
+    free(batch->commands);
+    batch->commands = NULL;
+    batch->command_count = 0;
+}
+
+void ledger_batch_reset(struct ledger_batch *batch)
+{
+    buf_clear(&batch->bytes);
+    batch->message_count = 0;
+    batch->meta_count = 0;
+    batch->expired_count = 0;
+    free_commands(batch);
+}
+
+void ledger_batch_free(struct ledger_batch *batch)
+{
+    if (batch == NULL) {
+        return;
+    }
+    struct ledger_request *request;
+    while ((request = request_list_take(&batch->requests)) != NULL) {
+        ledger_request_free(request);
+    }
+    free_commands(batch);
+    buf_fini(&batch->bytes);
+    buf_fini(&batch->scratch);
+    buf_fini(&batch->health_text);
+    free(batch->messages);
+    free(batch);
+}
+
+struct slice finish_error(const struct finish_request *finish)
+{
+    return finish->error.length > 0 ? buf_slice(&finish->error) : (struct slice){0};
+}
+
+void ledger_batch_add_meta(struct ledger_batch *batch, const char *key, int64_t value)
+{
+    assert(batch->meta_count < BATCH_METAS_MAX);
+    batch->metas[batch->meta_count++] = (struct batch_meta){key, value};
+}
+
+int64_t ledger_batch_message_id(struct ledger_batch *batch)
+{
+    return batch->next_message_id++;
+}
+
+void ledger_batch_add_message(struct ledger_batch *batch, struct ledger_request *request,
+                              int64_t id, size_t offset)
+{
+    if (batch->message_count == batch->message_capacity) {
+        batch->message_capacity = batch->message_capacity == 0 ? 64 : batch->message_capacity * 2;
+        batch->messages =
+            mem_realloc(batch->messages, batch->message_capacity * sizeof *batch->messages);
+    }
+    assert(request->first_message + request->message_count == batch->message_count);
+    batch->messages[batch->message_count++] =
+        (struct batch_message){id, {offset, batch->bytes.length - offset}};
+    request->message_count++;
+}
+
+static const struct route *find_route(const struct ledger_limits *limits, struct slice name)
+{
+    char *text = mem_dup(name.data, name.length);
+    const struct route *route = route_of_name(limits->routes, limits->route_count, text);
+    free(text);
+    return route;
+}
+
+void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row *row)
+{
+    struct command *command = command_of_record(find_route(batch->limits, row->route), row->action,
+                                                row->region, row->group, row->token, row->one_shot);
+    command->id = row->id;
+    command->state = row->state;
+    command->received_at_ms = row->received_at_ms;
+    command->deadline_at_ms = row->deadline_at_ms;
+    command->attempts = row->attempts;
+    command->not_before_ms = row->not_before_ms;
+    command->charges = row->charges;
+    if ((batch->command_count & (batch->command_count - 1)) == 0) {
+        size_t capacity = batch->command_count == 0 ? 1 : batch->command_count * 2;
+        batch->commands = mem_realloc(batch->commands, capacity * sizeof(struct command *));
+    }
+    batch->commands[batch->command_count++] = command;
+}
+
+struct slice ledger_batch_text(const struct ledger_batch *batch, struct batch_text text)
+{
+    return slice_of(batch->bytes.data + text.offset, text.length);
+}

@@ -1,0 +1,287 @@
+/*
+ * A batch row by row, within one transaction. A claim's row is inserted at once, and the token is
+ * looked up only where that finds one: most tokens are new.
+ */
+#include "rows.h"
+#include "sqlite.h"
+
+#include "ledger/rules.h"
+
+#include <assert.h>
+
+/* Whether the last run on this ledger ended in good order. */
+#define CLOSED_META "ledger.is_closed"
+
+/* ---- requests ---- */
+
+static enum status post_messages(struct store *store, const struct ledger_batch *batch,
+                                 const struct ledger_request *request)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < request->message_count && status == STATUS_OK; i++) {
+        const struct batch_message *message = &batch->messages[request->first_message + i];
+        status = rows_post(store, message->id, ledger_batch_text(batch, message->text));
+    }
+    return status;
+}
+
+static enum status insert(struct store *store, const struct claim_request *claim)
+{
+    enum status status = rows_insert(store, claim);
+    return status == STATUS_OK ? rows_add_reply_to(store, claim->id, 0, &claim->ask.reply_to)
+                               : status;
+}
+
+static enum status replace(struct store *store, int64_t id, const struct claim_request *claim)
+{
+    enum status status = rows_forget(store, id);
+    return status == STATUS_OK ? insert(store, claim) : status;
+}
+
+static enum status look_up(struct store *store, struct ledger_batch *batch,
+                           struct ledger_request *request)
+{
+    struct claim_request *claim = &request->claim;
+    struct store_row row;
+    struct token_found found = {.row = &row};
+    enum status status =
+        rows_find(store, slice_text(claim->ask.command->token), &row, &found.reply_to_count);
+    if (status == STATUS_NOT_FOUND) {
+        found.row = NULL;
+    } else if (status != STATUS_OK) {
+        return status;
+    }
+    switch (rules_claim(batch, request, &found)) {
+    case PLAN_INSERT:
+        return insert(store, claim);
+    case PLAN_REPLACE:
+        return replace(store, row.id, claim);
+    case PLAN_JOIN:
+        return rows_add_reply_to(store, row.id, found.reply_to_count, &claim->ask.reply_to);
+    case PLAN_REPLY:
+    case PLAN_LOOK:
+        break;
+    }
+    return STATUS_OK;
+}
+
+static enum status claim(struct store *store, struct ledger_batch *batch,
+                         struct ledger_request *request)
+{
+    enum status status = STATUS_BUSY;
+    if (rules_claim(batch, request, NULL) == PLAN_INSERT) {
+        status = insert(store, &request->claim);
+    }
+    if (status == STATUS_BUSY) {
+        status = look_up(store, batch, request);
+    }
+    return status == STATUS_OK ? post_messages(store, batch, request) : status;
+}
+
+static enum status post(struct store *store, struct ledger_batch *batch,
+                        struct ledger_request *request)
+{
+    rules_post(batch, request);
+    return post_messages(store, batch, request);
+}
+
+static enum status set_state(struct store *store, struct ledger_batch *batch,
+                             struct ledger_request *request)
+{
+    (void)batch;
+    return rows_set_state(store, &request->move);
+}
+
+/* A callback's argument. */
+struct place {
+    struct ledger_batch *batch;
+    struct ledger_request *request;
+};
+
+static void answer(void *arg, const struct reply_to *reply_to)
+{
+    const struct place *place = arg;
+    rules_answer(place->batch, place->request, reply_to);
+}
+
+static enum status finish(struct store *store, struct ledger_batch *batch,
+                          struct ledger_request *request)
+{
+    struct place place = {batch, request};
+    rules_finish(batch, request);
+    enum status status = rows_take_reply_tos(store, request->finish.command->id, answer, &place);
+    if (status == STATUS_OK) {
+        status = rows_finish(store, &request->finish);
+    }
+    rules_finish_end(batch, request);
+    return status == STATUS_OK ? post_messages(store, batch, request) : status;
+}
+
+static enum status delivered(struct store *store, struct ledger_batch *batch,
+                             struct ledger_request *request)
+{
+    (void)batch;
+    enum status status = rows_unpost(store, request->delivered.id);
+    request->delivered.was_there = status == STATUS_OK;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+static void add_message(void *arg, int64_t id, struct slice message)
+{
+    const struct place *place = arg;
+    size_t offset = place->batch->bytes.length;
+    buf_append(&place->batch->bytes, message);
+    ledger_batch_add_message(place->batch, place->request, id, offset);
+}
+
+static enum status read_outbox(struct store *store, struct ledger_batch *batch,
+                               struct ledger_request *request)
+{
+    struct place place = {batch, request};
+    request->first_message = batch->message_count;
+    request->message_count = 0;
+    return rows_read_outbox(store, request->read.from_id, request->read.limit, add_message, &place);
+}
+
+static enum status remember(struct store *store, struct ledger_batch *batch,
+                            struct ledger_request *request)
+{
+    (void)batch;
+    return rows_set_meta(store, request->remember.key, request->remember.value);
+}
+
+static enum status do_nothing(struct store *store, struct ledger_batch *batch,
+                              struct ledger_request *request)
+{
+    (void)store;
+    (void)batch;
+    (void)request;
+    return STATUS_OK;
+}
+
+typedef enum status apply_fn(struct store *store, struct ledger_batch *batch,
+                             struct ledger_request *request);
+
+static apply_fn *const APPLY[REQUEST_COUNT] = {
+    [REQUEST_CLAIM] = claim,      [REQUEST_POST] = post,         [REQUEST_BEGIN] = set_state,
+    [REQUEST_PAUSE] = set_state,  [REQUEST_FINISH] = finish,     [REQUEST_DELIVERED] = delivered,
+    [REQUEST_READ] = read_outbox, [REQUEST_REMEMBER] = remember, [REQUEST_REOPEN] = do_nothing,
+};
+
+/* ---- transactions ---- */
+
+static enum status write_metas(struct store *store, const struct ledger_batch *batch)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < batch->meta_count && status == STATUS_OK; i++) {
+        status = rows_set_meta(store, batch->metas[i].key, batch->metas[i].value);
+    }
+    return status;
+}
+
+/* Within the open transaction. */
+static enum status apply(struct store *store, struct ledger_batch *batch)
+{
+    enum status status = STATUS_OK;
+    for (struct ledger_request *request = batch->requests.head;
+         request != NULL && status == STATUS_OK; request = request->next) {
+        status = APPLY[request->type->kind](store, batch, request);
+    }
+    if (status == STATUS_OK && batch->expire_max > 0) {
+        status = rows_expire(store, batch->kept_ms, batch->expire_max, &batch->expired_count);
+    }
+    if (status == STATUS_OK && batch->before_commit != NULL) {
+        status = batch->before_commit(batch->arg, batch);
+    }
+    return status == STATUS_OK ? write_metas(store, batch) : status;
+}
+
+static enum status end(struct store *store, enum status status)
+{
+    if (status == STATUS_OK) {
+        status = rows_commit(store);
+    }
+    if (status != STATUS_OK) {
+        rows_rollback(store);
+    }
+    return status;
+}
+
+static enum status carry_out(struct store *store, struct ledger_batch *batch)
+{
+    enum status status = rows_begin(store);
+    return end(store, status == STATUS_OK ? apply(store, batch) : status);
+}
+
+/* Calls that an orderly stop left on the wire are nobody's fault; those of a bridge that was not
+ * closed may be why. A ledger of before this was recorded accuses nobody. */
+static enum status reset_calls(struct store *store)
+{
+    int64_t was_closed = 1;
+    enum status status = rows_get_meta(store, CLOSED_META, &was_closed);
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
+        status = rows_reset_calls(store, was_closed == 0);
+    }
+    return status == STATUS_OK ? rows_set_meta(store, CLOSED_META, 0) : status;
+}
+
+static void add_command(void *arg, const struct store_row *row)
+{
+    ledger_batch_add_command(arg, row);
+}
+
+static enum status start(struct store *store, struct ledger_batch *batch)
+{
+    enum status status = rows_begin(store);
+    if (status == STATUS_OK) {
+        status = reset_calls(store);
+    }
+    if (status == STATUS_OK) {
+        status = rows_each_unfinished(store, add_command, batch);
+    }
+    if (status == STATUS_OK) {
+        status = apply(store, batch);
+    }
+    status = end(store, status);
+    store->is_started = status == STATUS_OK;
+    return status;
+}
+
+/* Where that cannot be written, the calls it left are charged once: too little to be blamed. */
+static void close_run(struct store *store)
+{
+    if (store != NULL && store->is_started) {
+        enum status status = rows_begin(store);
+        (void)end(store, status == STATUS_OK ? rows_set_meta(store, CLOSED_META, 1) : status);
+    }
+    store_sqlite_close(store);
+}
+
+static enum status find(struct store *store, struct slice token, struct store_row *out_row)
+{
+    int64_t reply_to_count;
+    return rows_find(store, token, out_row, &reply_to_count);
+}
+
+static const char *error(struct store *store)
+{
+    return store->error;
+}
+
+const struct store_ops store_sqlite_ops = {
+    .open = store_sqlite_open,
+    .open_to_read = store_sqlite_open_to_read,
+    .close = close_run,
+    .start = start,
+    .carry_out = carry_out,
+    .find = find,
+    .each_unfinished = rows_each_unfinished,
+    .summarise = rows_summarise,
+    .get_meta = rows_get_meta,
+    .error = error,
+};
+
+const char *store_sqlite_version(void)
+{
+    return sqlite3_libversion();
+}

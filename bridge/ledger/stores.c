@@ -1,0 +1,25 @@
+#include "stores.h"
+
+#include "ledger/sqlite/sqlite.h"
+
+#include <string.h>
+
+enum status store_choose(const char *setting, const struct store_ops **out_ops,
+                         const char **out_location, struct buf *out_why)
+{
+    static const char SQLITE[] = "sqlite:";
+    if (strncmp(setting, SQLITE, sizeof SQLITE - 1) != 0 || setting[sizeof SQLITE - 1] == '\0') {
+        buf_printf(out_why,
+                   "ledger.store = \"%s\" is no store this bridge knows: use \"sqlite:PATH\"",
+                   setting);
+        return STATUS_INVALID;
+    }
+    *out_ops = &store_sqlite_ops;
+    *out_location = setting + sizeof SQLITE - 1;
+    return STATUS_OK;
+}
+
+const char *ledger_library_version(void)
+{
+    return store_sqlite_version();
+}
