@@ -277,7 +277,7 @@ static void wait_for_reply(struct sender *sender)
         int max_delay_ms = connection_max_delay_ms(sender->connection);
         int64_t wait_ms = max_delay_ms >= 0 && max_delay_ms < left_ms ? max_delay_ms : left_ms;
         (void)poll(fds, 2, wait_ms < 0 ? 0 : (int)wait_ms);
-        connection_turn(sender->connection);
+        connection_step(sender->connection);
         pthread_mutex_lock(&sender->mutex);
         is_over = sender->reply.length > 0 || sender->is_down || clock_mono_ms() >= end_ms;
         pthread_mutex_unlock(&sender->mutex);

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #define READ_BYTES     32768
-#define OUT_BYTES_KEPT 65536
+#define OUT_BYTES_KEPT 65536 /* an empty buffer larger than this is freed */
 
-static void watch_for(struct frame_link *link)
+static void update_watch(struct frame_link *link)
 {
     if (link->is_broken) {
         loop_watch_set(link->watch, 0);
@@ -21,7 +21,7 @@ void frame_link_open(struct frame_link *link, struct loop *loop, int fd, loop_re
 {
     *link = (struct frame_link){.fd = fd};
     link->watch = loop_watch_new(loop, fd, ready, arg);
-    watch_for(link);
+    update_watch(link);
 }
 
 void frame_link_close(struct frame_link *link)
@@ -40,12 +40,6 @@ bool frame_link_is_open(const struct frame_link *link)
     return link->fd >= 0;
 }
 
-/* Nothing more will come of writing; reading may still find last words. */
-static void drop_out(struct frame_link *link)
-{
-    buf_fini(&link->out);
-}
-
 void frame_link_flush(struct frame_link *link)
 {
     if (!frame_link_is_open(link)) {
@@ -56,7 +50,8 @@ void frame_link_flush(struct frame_link *link)
         ssize_t sent = send(link->fd, link->out.data + done, link->out.length - done, MSG_NOSIGNAL);
         if (sent < 0 && errno != EINTR) {
             if (errno != EAGAIN) {
-                drop_out(link);
+                /* No write can succeed any more, but there may still be frames to read. */
+                buf_fini(&link->out);
                 done = 0;
             }
             break;
@@ -67,7 +62,7 @@ void frame_link_flush(struct frame_link *link)
     if (link->out.length == 0 && link->out.capacity > OUT_BYTES_KEPT) {
         buf_fini(&link->out);
     }
-    watch_for(link);
+    update_watch(link);
 }
 
 enum status frame_link_read(struct frame_link *link)
@@ -85,7 +80,7 @@ enum status frame_link_read(struct frame_link *link)
         return STATUS_NOT_FOUND;
     }
     link->is_broken = true;
-    watch_for(link);
+    update_watch(link);
     return STATUS_CLOSED;
 }
 

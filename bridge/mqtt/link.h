@@ -1,9 +1,10 @@
 /*
- * frame_link - one end of a socket pair that carries frames (domain/wire.h), without blocking.
+ * frame_link - one end of a socket pair that carries frames (mqtt/wire.h), without blocking.
  *
- * Private to workers. What is appended to `out` leaves with frame_link_flush() and, where the
- * socket is full, whenever the loop finds it writable. A broken link takes everything and delivers
- * nothing. Thread: the loop's.
+ * Append frames to `out` and call frame_link_flush(). What the socket does not take is sent when
+ * the loop reports it writable. A broken link discards what is written and has nothing to read.
+ *
+ * Thread: the loop's.
  */
 #ifndef MQTT_LINK_H
 #define MQTT_LINK_H
@@ -20,7 +21,7 @@ struct frame_link {
     int fd; /* -1 while closed */
     struct loop_watch *watch;
     struct buf in;
-    size_t in_taken; /* bytes of `in` the last frame took */
+    size_t in_taken; /* bytes of `in` that have been read as frames */
     struct buf out;
     bool is_broken;
 };
@@ -31,20 +32,20 @@ struct frame_link {
         .fd = -1          \
     }
 
-/* Takes the descriptor, which does not block, and watches it for reading. */
+/* Takes over the descriptor, which the loop makes non-blocking, and watches it for reading. */
 void frame_link_open(struct frame_link *link, struct loop *loop, int fd, loop_ready_fn *ready,
                      void *arg);
-/* Closes the descriptor and drops what is buffered. Takes a closed link. */
+/* Closes the descriptor and discards what is buffered. A closed link stays closed. */
 void frame_link_close(struct frame_link *link);
 bool frame_link_is_open(const struct frame_link *link);
-/* Writes what it can of `out`. */
+/* Writes as much of `out` as the socket takes. */
 void frame_link_flush(struct frame_link *link);
-/* Reads once. STATUS_OK; STATUS_NOT_FOUND where nothing was there; STATUS_CLOSED at the end, when
- * it is watched no more. */
+/* Reads once. STATUS_OK; STATUS_NOT_FOUND if there was nothing to read; STATUS_CLOSED at the end of
+ * file or on an error: the link is then broken and no longer watched. */
 enum status frame_link_read(struct frame_link *link);
 /*
- * The next whole frame that was read; its body is valid until the next call. STATUS_NOT_FOUND for
- * none, STATUS_INVALID for bytes that are no frame.
+ * The next complete frame that was read; its slices are valid until the next call. STATUS_NOT_FOUND
+ * if there is none, STATUS_INVALID for bytes that are not a frame.
  */
 enum status frame_link_next(struct frame_link *link, struct wire_frame *out_frame);
 

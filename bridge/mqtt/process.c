@@ -1,7 +1,6 @@
 /*
- * Crash-only: there is one way to end, process_end(), and nothing to clean up that the kernel does
- * not. Reads and writes are blocking; what must not be blocked by the bridge is bounded by the
- * frames the bridge itself asked for.
+ * Crash-only: process_end() is the one way to end, and the kernel does all the cleaning up. Reads
+ * and writes block. The bridge always reads, so a write cannot block for long.
  */
 #include "process.h"
 
@@ -23,8 +22,8 @@
 
 #define PROCESS_READ_BYTES 65536
 #define MQTT_VERSION_5     5
-/* Measured: 17 MiB at rest, stacks included; at most 180 bytes for a byte of empty user properties,
- * the worst there is. */
+/* Measured: 17 MiB when idle, with stacks; at most 180 bytes for one byte of a packet, which are
+ * empty user properties. */
 #define MEMORY_BYTES           (48u << 20)
 #define MEMORY_PER_PACKET_BYTE 192u
 
@@ -37,13 +36,13 @@ static void process_guard(enum wire_role role)
     if (role == WIRE_PUBLISHER) {
         close_range(WIRE_DELIVERY_FD, WIRE_DELIVERY_FD, 0);
     }
-    close_range(WIRE_TLS_FD + WIRE_TLS_FD_COUNT, ~0U, 0); /* whatever else was inherited */
+    close_range(WIRE_TLS_FD + WIRE_TLS_FD_COUNT, ~0U, 0); /* anything else inherited */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* Three threads that hardly meet: one heap is smaller than three. */
+    /* The three threads rarely allocate at the same time: one heap takes less memory than three. */
     mallopt(M_ARENA_MAX, 1);
 }
 
-/* False where the bridge is gone. */
+/* False if the bridge has ended. */
 static bool process_read(struct process *process)
 {
     char *room = buf_reserve(&process->in, PROCESS_READ_BYTES);
@@ -58,7 +57,7 @@ static bool process_read(struct process *process)
     return true;
 }
 
-/* The next whole frame already read, if any. */
+/* The next complete frame that has been read, if any. */
 static bool process_take(struct process *process, struct wire_frame *out_frame)
 {
     struct slice bytes = buf_slice(&process->in);
@@ -67,7 +66,7 @@ static bool process_take(struct process *process, struct wire_frame *out_frame)
     size_t taken = 0;
     enum status status = wire_next(bytes, out_frame, &taken);
     if (status == STATUS_INVALID) {
-        process_end_because(process, WIRE_DOWN_INTERNAL, "the bridge sent no frame");
+        process_end_because(process, WIRE_DOWN_INTERNAL, "the bridge sent an invalid frame");
     }
     if (status != STATUS_OK) {
         buf_consume(&process->in, process->in_taken);
@@ -81,7 +80,7 @@ static bool process_take(struct process *process, struct wire_frame *out_frame)
 void process_begin(struct process *process, enum wire_role role)
 {
     process_guard(role);
-    pthread_mutex_init(&process->voice, NULL);
+    pthread_mutex_init(&process->send_mutex, NULL);
     struct wire_frame frame;
     while (!process_take(process, &frame)) {
         if (!process_read(process)) {
@@ -89,7 +88,7 @@ void process_begin(struct process *process, enum wire_role role)
         }
     }
     if (frame.type != WIRE_CONNECT_PARAMS) {
-        process_end_because(process, WIRE_DOWN_INTERNAL, "no connect params came first");
+        process_end_because(process, WIRE_DOWN_INTERNAL, "the first frame is not connect params");
     }
     buf_append(&process->params_body, frame.params);
     secret_wipe(process->in.data, process->in_taken);
@@ -98,29 +97,29 @@ void process_begin(struct process *process, enum wire_role role)
         process_end_because(process, WIRE_DOWN_INTERNAL, "the connect params do not parse");
     }
 #ifdef BRIDGE_CRASH_POINTS
-    (void)crash_point_setup(true, &(struct buf){0}); /* the bridge has checked it */
+    (void)crash_point_setup(true, &(struct buf){0}); /* checked by the bridge */
 #endif
     prctl(PR_SET_NAME, process->params.name);
     log_setup((enum log_level)process->params.log_level, process->params.is_json_log,
               process->params.name);
 }
 
-static void forget(struct slice *secret)
+static void wipe(struct slice *secret)
 {
     if (slice_is_present(*secret)) {
-        /* The bytes are ours: they lie in params_body. */
+        /* Writable: the bytes are in params_body. */
         secret_wipe((char *)secret->data, secret->length);
     }
     *secret = (struct slice){0};
 }
 
-void process_forget_secrets(struct process *process)
+void process_wipe_secrets(struct process *process)
 {
-    forget(&process->params.password);
-    forget(&process->params.tls_key_password);
+    wipe(&process->params.password);
+    wipe(&process->params.tls_key_password);
 }
 
-/* NULL but where a sanitizer is: every one of them has this function. */
+/* NULL unless a sanitizer is linked: all of them define this function. */
 extern void sanitizer_mark(void) __asm__("__sanitizer_print_stack_trace") __attribute__((weak));
 
 void process_limit_memory(const struct process *process)
@@ -151,20 +150,20 @@ static bool write_all(struct slice bytes)
 
 void process_send(struct process *process, struct slice frames)
 {
-    pthread_mutex_lock(&process->voice);
+    pthread_mutex_lock(&process->send_mutex);
     if (!write_all(frames)) {
         _exit(EX_UNAVAILABLE);
     }
-    pthread_mutex_unlock(&process->voice);
+    pthread_mutex_unlock(&process->send_mutex);
 }
 
 _Noreturn void process_end(struct process *process, const struct wire_down *down)
 {
-    struct buf words = {0};
-    wire_put(&words, &(struct wire_frame){WIRE_DOWN, .down = *down});
-    /* Never unlocked: whoever comes second waits here for the end. */
-    pthread_mutex_lock(&process->voice);
-    (void)write_all(buf_slice(&words));
+    struct buf frame = {0};
+    wire_put(&frame, &(struct wire_frame){WIRE_DOWN, .down = *down});
+    /* Never unlocked: a second caller waits here until the process has ended. */
+    pthread_mutex_lock(&process->send_mutex);
+    (void)write_all(buf_slice(&frame));
     _exit(down->reason == WIRE_DOWN_STOPPED ? EX_OK : EX_UNAVAILABLE);
 }
 

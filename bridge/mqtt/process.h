@@ -1,12 +1,11 @@
 /*
- * process - what the receiver and the publisher processes share: the beginning, the bridge's
- * frames, last words and the end.
+ * process - what the receiver and the publisher processes share: start, frames of the bridge, end.
  *
- * Such a process holds one MQTT connection for as long as it stands. It is started by the bridge
- * with a control socket at WIRE_CONTROL_FD, reads WIRE_CONNECT_PARAMS from it, and ends when
- * anything is wrong, after a WIRE_DOWN that says what; it also ends when its bridge does (end of
- * file on the socket, and SIGKILL by the kernel). Signals meant for the bridge's whole group
- * (SIGINT, SIGTERM, SIGHUP) are ignored: the bridge decides.
+ * Such a process holds one MQTT connection. The bridge starts it with a control socket at
+ * WIRE_CONTROL_FD; it reads WIRE_CONNECT_PARAMS from there and ends when anything is wrong, after a
+ * WIRE_DOWN with the reason. It also ends when the bridge does (end of file on the socket, and
+ * SIGKILL by the kernel). It ignores the signals that are meant for the bridge's whole process
+ * group (SIGINT, SIGTERM, SIGHUP): the bridge decides when it stops.
  *
  * Thread: process_send() and process_end() any; the others the main thread.
  */
@@ -25,28 +24,28 @@ struct process {
     struct connect_params params; /* its slices lie in params_body */
     struct buf params_body;
     struct buf in;
-    size_t in_taken; /* bytes of `in` the last frame took */
-    pthread_mutex_t voice;
+    size_t in_taken;            /* bytes of `in` that have been read as frames */
+    pthread_mutex_t send_mutex; /* whole frames only, and none after WIRE_DOWN */
 };
 
 /*
- * Sets up signals, limits and the log, and reads WIRE_CONNECT_PARAMS. Ends the process where there
- * is no bridge at the other end or it greets another role.
+ * Sets up signals, descriptors and the log, and reads WIRE_CONNECT_PARAMS. Ends the process if the
+ * other end is no bridge or the params are for another role.
  */
 void process_begin(struct process *process, enum wire_role role);
-/* Wipes the passwords of the params_buf; for when the connection stands. */
-void process_forget_secrets(struct process *process);
+/* Wipes the passwords in the params; to be called once connected. */
+void process_wipe_secrets(struct process *process);
 /*
- * A broker that sends more than it was allowed to shall cost a connection, not the machine's
- * memory: allocations that no packet of the announced size can need fail from now on. Does nothing
- * where no size was announced, or under a sanitizer, whose own memory would count.
+ * Limits the memory to what a packet of the announced Maximum Packet Size can need: a broker that
+ * sends a larger one costs a connection, not the machine's memory. Does nothing if no size is
+ * announced, or under a sanitizer, whose own memory would count.
  */
 void process_limit_memory(const struct process *process);
-/* Writes whole frames to the bridge; blocks while its socket is full. Ends the process where the
- * bridge is gone. */
+/* Writes whole frames to the bridge; blocks while the socket is full. Ends the process if the
+ * bridge has ended. */
 void process_send(struct process *process, struct slice frames);
-/* Tells the bridge why and ends the process at once, closing the broker's socket without a word.
- * The first call wins. */
+/* Sends WIRE_DOWN and ends the process at once, without a DISCONNECT to the broker. The first call
+ * wins. */
 _Noreturn void process_end(struct process *process, const struct wire_down *down);
 /* As above, without a code. */
 _Noreturn void process_end_because(struct process *process, enum wire_down_reason reason,
@@ -55,9 +54,9 @@ _Noreturn void process_end_because(struct process *process, enum wire_down_reaso
 enum process_event { PROCESS_FRAME, PROCESS_WOKEN, PROCESS_TIMEOUT };
 
 /*
- * Waits for a frame of the bridge, for `wake_fd` to be readable, or for `timeout_ms` (-1: for ever)
- * to pass. The frame's body is valid until the next call. Ends the process on the bridge's end of
- * file.
+ * Waits for a frame of the bridge, for `wake_fd` to be readable, or for `timeout_ms` (-1: no limit)
+ * to pass. The frame's slices are valid until the next call. Ends the process at the end of file of
+ * the bridge's socket.
  */
 enum process_event process_wait(struct process *process, int wake_fd, int timeout_ms,
                                 struct wire_frame *out_frame);

@@ -1,9 +1,9 @@
 /*
- * Messages wait in a queue until the window has room. Whoever makes room or adds a message pumps,
- * one thread at a time, so that messages leave in order; Paho is never called with our lock held,
- * since its callbacks hold Paho's and want ours. The next message is handed over from the
- * acknowledgement of another: what Paho 1.3.12 queues by itself behind a full window waits a
- * second.
+ * Messages wait in a queue until the window has room. The thread that adds a message or makes room
+ * calls publish_queued(); one thread at a time publishes, so messages leave in order. Paho is never
+ * called with our lock held, because its callbacks hold Paho's lock and take ours. The next message
+ * is handed over from the acknowledgement of another: what Paho 1.3.12 queues itself behind a full
+ * window waits up to a second.
  */
 #include "mqtt/publisher.h"
 
@@ -22,12 +22,12 @@
 
 #define WINDOW_MAX      64
 #define STOP_TIMEOUT_MS 2000
-/* An answer that has not come after this many ms may be to a message that Paho forgot to send. */
-#define NUDGE_MS_MIN 2
-#define NUDGE_MS_MAX 1000
-/* Acknowledgements are told in groups of this many, or at the next tick: nobody waits for them. */
-#define MARKS_COUNT 16
-/* A connection that acknowledges nothing for this long, and two keepalives, is given up. */
+/* Without an answer for this many ms, Paho may have missed its signal and not sent the message. */
+#define WAKE_MS_MIN 2
+#define WAKE_MS_MAX 1000
+/* Answers are sent to the bridge in groups of this many, or at the next tick. */
+#define ANSWERS_MAX 16
+/* A connection without any acknowledgement for this long, and for two keepalives, is given up. */
 #define SILENCE_MS_MIN 30000
 
 struct queued {
@@ -44,29 +44,30 @@ struct publisher {
     pthread_cond_t changed;
     struct queued *first;
     struct queued **last;
-    uint32_t window; /* 0 until the connection stands */
+    uint32_t window; /* 0 until connected */
     uint32_t in_flight;
-    int64_t answered_ms; /* the last answer, or the begin of waiting for one */
+    int64_t answered_ms; /* when the last answer came, or the wait for one began */
     bool has_answers;    /* since the last tick */
-    int nudge_ms;        /* until the next tick */
-    bool is_pumping;
-    struct buf marks; /* frames for the bridge */
-    unsigned mark_count;
+    int wake_ms;         /* until the next tick */
+    bool is_publishing;
+    struct buf answers; /* frames for the bridge */
+    unsigned answer_count;
 };
 
-static void flush_marks(struct publisher *publisher)
+static void send_answers(struct publisher *publisher)
 {
-    if (publisher->mark_count > 0) {
-        process_send(&publisher->process, buf_slice(&publisher->marks));
-        buf_clear(&publisher->marks);
-        publisher->mark_count = 0;
+    if (publisher->answer_count > 0) {
+        process_send(&publisher->process, buf_slice(&publisher->answers));
+        buf_clear(&publisher->answers);
+        publisher->answer_count = 0;
     }
 }
 
-static void mark_unpublished(struct publisher *publisher, const struct wire_unpublished *mark)
+static void add_unpublished(struct publisher *publisher, const struct wire_unpublished *unpublished)
 {
-    wire_put(&publisher->marks, &(struct wire_frame){WIRE_UNPUBLISHED, .unpublished = *mark});
-    publisher->mark_count++;
+    wire_put(&publisher->answers,
+             &(struct wire_frame){WIRE_UNPUBLISHED, .unpublished = *unpublished});
+    publisher->answer_count++;
 }
 
 static struct queued *take_next(struct publisher *publisher)
@@ -81,7 +82,7 @@ static struct queued *take_next(struct publisher *publisher)
     }
     if (publisher->in_flight++ == 0) {
         publisher->answered_ms = clock_mono_ms();
-        publisher->nudge_ms = NUDGE_MS_MIN;
+        publisher->wake_ms = WAKE_MS_MIN;
     }
     return queued;
 }
@@ -93,7 +94,7 @@ static void answered(struct publisher *publisher)
     publisher->has_answers = true;
 }
 
-/* Hands one message to the connection. The lock is not held. */
+/* Hands one message to the connection. The lock must not be held. */
 static void publish_one(struct publisher *publisher, const struct queued *queued)
 {
     struct message message;
@@ -111,9 +112,9 @@ static void publish_one(struct publisher *publisher, const struct queued *queued
     if (status != STATUS_OK) {
         pthread_mutex_lock(&publisher->mutex);
         answered(publisher);
-        mark_unpublished(publisher, &(struct wire_unpublished){.id = queued->id,
-                                                               .is_final = true,
-                                                               .text = slice_text(why)});
+        add_unpublished(publisher, &(struct wire_unpublished){.id = queued->id,
+                                                              .is_final = true,
+                                                              .text = slice_text(why)});
         pthread_mutex_unlock(&publisher->mutex);
     }
 }
@@ -123,22 +124,22 @@ static bool is_idle(const struct publisher *publisher)
     return publisher->first == NULL && publisher->in_flight == 0;
 }
 
-static void pump(struct publisher *publisher)
+static void publish_queued(struct publisher *publisher)
 {
     struct queued *queued;
     pthread_mutex_lock(&publisher->mutex);
-    if (!publisher->is_pumping) {
-        publisher->is_pumping = true;
+    if (!publisher->is_publishing) {
+        publisher->is_publishing = true;
         while ((queued = take_next(publisher)) != NULL) {
             pthread_mutex_unlock(&publisher->mutex);
             publish_one(publisher, queued);
             free(queued);
             pthread_mutex_lock(&publisher->mutex);
         }
-        publisher->is_pumping = false;
+        publisher->is_publishing = false;
     }
-    if (publisher->mark_count >= MARKS_COUNT) {
-        flush_marks(publisher);
+    if (publisher->answer_count >= ANSWERS_MAX) {
+        send_answers(publisher);
     }
     if (is_idle(publisher)) {
         pthread_cond_signal(&publisher->changed);
@@ -151,17 +152,17 @@ static void pump(struct publisher *publisher)
 static void publisher_up(void *arg, const struct wire_up *up)
 {
     struct publisher *publisher = arg;
-    struct buf words = {0};
-    wire_put(&words, &(struct wire_frame){WIRE_UP, .up = *up});
-    process_forget_secrets(&publisher->process);
-    /* The window is open before the bridge hears of it: what it then sends finds the main thread
-     * waiting with a time limit. */
+    struct buf frame = {0};
+    wire_put(&frame, &(struct wire_frame){WIRE_UP, .up = *up});
+    process_wipe_secrets(&publisher->process);
+    /* Opened before the bridge learns of it: the main thread waits with a time limit from then on.
+     */
     pthread_mutex_lock(&publisher->mutex);
     publisher->window = up->receive_maximum < WINDOW_MAX ? up->receive_maximum : WINDOW_MAX;
     pthread_mutex_unlock(&publisher->mutex);
-    process_send(&publisher->process, buf_slice(&words));
-    buf_fini(&words);
-    pump(publisher);
+    process_send(&publisher->process, buf_slice(&frame));
+    buf_fini(&frame);
+    publish_queued(publisher);
 }
 
 static bool publisher_arrived(void *arg, const struct delivery *delivery)
@@ -176,13 +177,13 @@ static void publisher_published(void *arg, int64_t id)
     struct publisher *publisher = arg;
     pthread_mutex_lock(&publisher->mutex);
     answered(publisher);
-    wire_put(&publisher->marks, &(struct wire_frame){WIRE_PUBLISHED, .published = {id}});
-    publisher->mark_count++;
+    wire_put(&publisher->answers, &(struct wire_frame){WIRE_PUBLISHED, .published = {id}});
+    publisher->answer_count++;
     pthread_mutex_unlock(&publisher->mutex);
-    pump(publisher);
+    publish_queued(publisher);
 }
 
-/* MQTT 5, section 3.4.2.1: these say that the same message will be refused again. */
+/* MQTT 5, section 3.4.2.1: with these the same message will be refused again. */
 static bool is_final_refusal(uint32_t code)
 {
     return code == 0x87 /* not authorised */ || code == 0x90 /* topic name invalid */ ||
@@ -194,12 +195,12 @@ static void publisher_refused(void *arg, int64_t id, uint32_t code, struct slice
     struct publisher *publisher = arg;
     pthread_mutex_lock(&publisher->mutex);
     answered(publisher);
-    mark_unpublished(publisher,
-                     &(struct wire_unpublished){
-                         .id = id, .is_final = is_final_refusal(code), .code = code, .text = text});
-    flush_marks(publisher);
+    add_unpublished(publisher,
+                    &(struct wire_unpublished){
+                        .id = id, .is_final = is_final_refusal(code), .code = code, .text = text});
+    send_answers(publisher);
     pthread_mutex_unlock(&publisher->mutex);
-    pump(publisher);
+    publish_queued(publisher);
 }
 
 static void publisher_down(void *arg, const struct wire_down *down)
@@ -222,10 +223,10 @@ static void enqueue(struct publisher *publisher, const struct wire_publish *publ
     *publisher->last = queued;
     publisher->last = &queued->next;
     pthread_mutex_unlock(&publisher->mutex);
-    pump(publisher);
+    publish_queued(publisher);
 }
 
-/* Waits until everything handed over was answered, for a bounded time. */
+/* Waits until every message handed over has been answered, STOP_TIMEOUT_MS at most. */
 static void drain(struct publisher *publisher)
 {
     int64_t ends_ms = clock_mono_ms() + STOP_TIMEOUT_MS;
@@ -235,7 +236,7 @@ static void drain(struct publisher *publisher)
     while (publisher->window > 0 && !is_idle(publisher) && waited != ETIMEDOUT) {
         waited = pthread_cond_timedwait(&publisher->changed, &publisher->mutex, &deadline);
     }
-    flush_marks(publisher);
+    send_answers(publisher);
     pthread_mutex_unlock(&publisher->mutex);
 }
 
@@ -246,31 +247,27 @@ static void publisher_stop(struct publisher *publisher)
     process_end_because(&publisher->process, WIRE_DOWN_STOPPED, "");
 }
 
-static bool is_silent(const struct publisher *publisher)
-{
-    int64_t max_delay_ms = (int64_t)publisher->process.params.keepalive_s * 2000;
-    max_delay_ms = max_delay_ms < SILENCE_MS_MIN ? SILENCE_MS_MIN : max_delay_ms;
-    return publisher->in_flight > 0 && clock_mono_ms() - publisher->answered_ms > max_delay_ms;
-}
-
-/* Tells what has waited for company, wakes Paho where nothing moves, and gives up a broker that has
- * gone silent. */
+/* Sends the answers that wait for more, wakes Paho if there is no progress, and gives up a broker
+ * that has stopped acknowledging. */
 static void publisher_tick(struct publisher *publisher)
 {
     pthread_mutex_lock(&publisher->mutex);
-    flush_marks(publisher);
+    send_answers(publisher);
     bool has_stalled = publisher->in_flight > 0 && !publisher->has_answers;
-    int doubled_ms = publisher->nudge_ms < NUDGE_MS_MAX ? publisher->nudge_ms * 2 : NUDGE_MS_MAX;
-    publisher->nudge_ms = has_stalled ? doubled_ms : NUDGE_MS_MIN;
+    int doubled_ms = publisher->wake_ms < WAKE_MS_MAX ? publisher->wake_ms * 2 : WAKE_MS_MAX;
+    publisher->wake_ms = has_stalled ? doubled_ms : WAKE_MS_MIN;
     publisher->has_answers = false;
-    bool is_given_up = is_silent(publisher);
+    int64_t silence_ms = (int64_t)publisher->process.params.keepalive_s * 2000;
+    silence_ms = silence_ms < SILENCE_MS_MIN ? SILENCE_MS_MIN : silence_ms;
+    bool is_given_up =
+        publisher->in_flight > 0 && clock_mono_ms() - publisher->answered_ms > silence_ms;
     pthread_mutex_unlock(&publisher->mutex);
     if (is_given_up) {
         process_end_because(&publisher->process, WIRE_DOWN_LOST,
-                            "the broker acknowledges nothing any more");
+                            "the broker has stopped acknowledging");
     }
     if (has_stalled) {
-        connection_nudge(publisher->connection);
+        connection_wake_sender(publisher->connection);
     }
 }
 
@@ -278,9 +275,9 @@ static int wait_ms(struct publisher *publisher)
 {
     int max_delay_ms = connection_max_delay_ms(publisher->connection);
     pthread_mutex_lock(&publisher->mutex);
-    bool is_waiting = publisher->mark_count > 0 || (publisher->window > 0 && !is_idle(publisher));
-    if (is_waiting && (max_delay_ms < 0 || max_delay_ms > publisher->nudge_ms)) {
-        max_delay_ms = publisher->nudge_ms;
+    bool is_waiting = publisher->answer_count > 0 || (publisher->window > 0 && !is_idle(publisher));
+    if (is_waiting && (max_delay_ms < 0 || max_delay_ms > publisher->wake_ms)) {
+        max_delay_ms = publisher->wake_ms;
     }
     pthread_mutex_unlock(&publisher->mutex);
     return max_delay_ms;
@@ -298,14 +295,14 @@ static void publisher_init(struct publisher *publisher)
     process_begin(&publisher->process, WIRE_PUBLISHER);
 }
 
-static void publisher_turn(struct publisher *publisher)
+static void publisher_step(struct publisher *publisher)
 {
     struct wire_frame frame;
     int wake_fd = connection_wake_fd(publisher->connection);
     int timeout_ms = wait_ms(publisher);
     if (process_wait(&publisher->process, wake_fd, timeout_ms, &frame) != PROCESS_FRAME) {
         publisher_tick(publisher);
-        connection_turn(publisher->connection);
+        connection_step(publisher->connection);
     } else if (frame.type == WIRE_PUBLISH) {
         enqueue(publisher, &frame.publish);
     } else if (frame.type == WIRE_STOP) {
@@ -330,6 +327,6 @@ int publisher_main(void)
     publisher.connection = connection_new(&publisher.process.params, &hooks);
     connection_open(publisher.connection);
     for (;;) {
-        publisher_turn(&publisher);
+        publisher_step(&publisher);
     }
 }

@@ -1,7 +1,6 @@
 /*
- * One message is outstanding: written to the bridge, and its ack read, by the thread Paho calls
- * with it, so that a message costs one write, one read and no other thread. The timeouts are the
- * socket's own.
+ * One message at a time: Paho's thread writes it to the bridge and reads the ack, so a message
+ * costs one write, one read and no other thread. The timeouts are those of the socket.
  */
 #include "mqtt/receiver.h"
 
@@ -17,25 +16,25 @@
 #include <sys/time.h>
 
 #define STOP_TIMEOUT_MS  2000
-#define FRAME_BYTES_KEPT 65536
+#define FRAME_BYTES_KEPT 65536 /* a buffer larger than this is freed after use */
 #define ACK_FRAME_BYTES  64
 
 struct receiver {
     struct process process;
     struct connection *connection;
     _Atomic bool is_stopping;
-    struct buf body; /* of the message in work */
+    struct buf body; /* of the current message */
     struct buf frame;
 };
 
 static void receiver_up(void *arg, const struct wire_up *up)
 {
     struct receiver *receiver = arg;
-    struct buf words = {0};
-    wire_put(&words, &(struct wire_frame){WIRE_UP, .up = *up});
-    process_forget_secrets(&receiver->process);
-    process_send(&receiver->process, buf_slice(&words));
-    buf_fini(&words);
+    struct buf frame = {0};
+    wire_put(&frame, &(struct wire_frame){WIRE_UP, .up = *up});
+    process_wipe_secrets(&receiver->process);
+    process_send(&receiver->process, buf_slice(&frame));
+    buf_fini(&frame);
 }
 
 static void receiver_down(void *arg, const struct wire_down *down)
@@ -44,8 +43,8 @@ static void receiver_down(void *arg, const struct wire_down *down)
     process_end(&receiver->process, down);
 }
 
-/* NULL, or why it could not be handed over. */
-static const char *hand_over(struct receiver *receiver, const struct delivery *delivery)
+/* NULL, or why it could not be sent to the bridge. */
+static const char *send_delivery(struct receiver *receiver, const struct delivery *delivery)
 {
     buf_clear(&receiver->body);
     buf_clear(&receiver->frame);
@@ -66,7 +65,7 @@ static const char *hand_over(struct receiver *receiver, const struct delivery *d
     return NULL;
 }
 
-/* NULL where the message is durable, or why not. */
+/* NULL if the message is durable, or why not. */
 static const char *read_ack(void)
 {
     char bytes[ACK_FRAME_BYTES];
@@ -83,13 +82,12 @@ static const char *read_ack(void)
         }
         ssize_t got = recv(WIRE_DELIVERY_FD, bytes + length, sizeof bytes - length, 0);
         if (got == 0 || (got < 0 && errno != EINTR)) {
-            return got == 0 ? "the bridge is gone" : "no ack in time";
+            return got == 0 ? "the bridge has ended" : "no ack in time";
         }
         length += got > 0 ? (size_t)got : 0;
     }
 }
 
-/* A large message is rare; what it took is not kept for the small ones. */
 static void shrink(struct buf *buf)
 {
     if (buf->capacity > FRAME_BYTES_KEPT) {
@@ -101,10 +99,10 @@ static bool receiver_arrived(void *arg, const struct delivery *delivery)
 {
     struct receiver *receiver = arg;
     if (receiver->is_stopping) {
-        /* It came before our DISCONNECT got its turn, and stays the broker's. */
+        /* It came before our DISCONNECT was sent, and stays with the broker. */
         process_end_because(&receiver->process, WIRE_DOWN_STOPPED, "");
     }
-    const char *fault = hand_over(receiver, delivery);
+    const char *fault = send_delivery(receiver, delivery);
     if (fault == NULL) {
         fault = read_ack();
     }
@@ -118,19 +116,12 @@ static bool receiver_arrived(void *arg, const struct delivery *delivery)
     return true;
 }
 
-static void limit_waits(uint32_t timeout_ms)
+static void set_ack_timeout(uint32_t timeout_ms)
 {
     struct timeval limit = {.tv_sec = timeout_ms / 1000,
                             .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
     setsockopt(WIRE_DELIVERY_FD, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(WIRE_DELIVERY_FD, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-}
-
-static void receiver_stop(struct receiver *receiver)
-{
-    receiver->is_stopping = true;
-    (void)connection_close(receiver->connection, STOP_TIMEOUT_MS);
-    process_end_because(&receiver->process, WIRE_DOWN_STOPPED, "");
 }
 
 int receiver_main(void)
@@ -144,7 +135,7 @@ int receiver_main(void)
     };
     process_begin(&receiver.process, WIRE_RECEIVER);
     process_limit_memory(&receiver.process);
-    limit_waits(receiver.process.params.ack_timeout_ms);
+    set_ack_timeout(receiver.process.params.ack_timeout_ms);
     receiver.connection = connection_new(&receiver.process.params, &hooks);
     connection_open(receiver.connection);
     for (;;) {
@@ -152,9 +143,11 @@ int receiver_main(void)
         int max_delay_ms = connection_max_delay_ms(receiver.connection);
         int wake_fd = connection_wake_fd(receiver.connection);
         if (process_wait(&receiver.process, wake_fd, max_delay_ms, &frame) != PROCESS_FRAME) {
-            connection_turn(receiver.connection);
+            connection_step(receiver.connection);
         } else if (frame.type == WIRE_STOP) {
-            receiver_stop(&receiver);
+            receiver.is_stopping = true;
+            (void)connection_close(receiver.connection, STOP_TIMEOUT_MS);
+            process_end_because(&receiver.process, WIRE_DOWN_STOPPED, "");
         } else {
             process_end_because(&receiver.process, WIRE_DOWN_INTERNAL, "unexpected frame");
         }

@@ -1,6 +1,6 @@
 /*
- * All cleaning up is done in one place, process_ended(), when the kernel says that the process is
- * gone. Whatever goes wrong before that only kills it.
+ * All cleaning up is done in one place, process_ended(), when the loop reports that the process
+ * has ended. Any error before that only kills it.
  */
 #include "worker.h"
 
@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GOOD_CONNECTION_MS 10000      /* one that lasted this long is no failure */
+#define GOOD_CONNECTION_MS 10000      /* its end does not add to the failures in a row */
 #define OUT_BYTES_MAX      (1u << 20) /* handed to the publisher and not yet written to it */
 
 static const struct {
@@ -188,14 +188,6 @@ static void close_links(struct worker *worker)
     worker->client_id = NULL;
 }
 
-/* After the end of a process that was not told to end. */
-static void count_failure(struct worker *worker, bool was_up)
-{
-    int64_t lasted_ms = loop_now_ms(worker->setup->loop) - worker->up_ms;
-    bool was_good = worker->has_worked || (was_up && lasted_ms >= GOOD_CONNECTION_MS);
-    worker->failures = was_good ? 1 : worker->failures + 1;
-}
-
 static void process_ended(void *arg, int exit_status, int signal_number)
 {
     struct worker *worker = arg;
@@ -214,7 +206,9 @@ static void process_ended(void *arg, int exit_status, int signal_number)
     worker->is_ending = false;
     worker->is_up = false;
     if (!is_replaced) {
-        count_failure(worker, was_up);
+        int64_t lasted_ms = loop_now_ms(worker->setup->loop) - worker->up_ms;
+        bool was_good = worker->has_worked || (was_up && lasted_ms >= GOOD_CONNECTION_MS);
+        worker->failures = was_good ? 1 : worker->failures + 1;
     }
     /* A receiver that is being replaced only counts as down when the new process fails too. */
     bool is_receiver = worker->role == WIRE_RECEIVER;

@@ -24,8 +24,8 @@ struct worker_hooks {
     void *arg;
     /* The process is connected; a receiver has subscribed. */
     void (*up)(void *arg, struct worker *worker, bool is_session_present);
-    /* The process is not connected any more; or one that replaces another did not connect. Not
-     * called when a process ends only to be replaced. */
+    /* The process is no longer connected, or the one that was to replace it did not connect. Not
+     * called when a receiver ends only to be replaced. */
     void (*down)(void *arg, struct worker *worker);
     /* Receivers only; worker_ack() is owed for the current generation. */
     void (*delivered)(void *arg, struct worker *worker, const struct delivery *delivery);
@@ -67,7 +67,7 @@ struct worker {
     bool is_wanted;   /* to be started again when it ends */
     bool is_outdated; /* runs with params that have been replaced since */
     bool is_renewing; /* is being replaced, and the new process is not yet up */
-    bool is_ending;   /* was told to end and is to be started again at once */
+    bool is_ending;   /* was ordered to end, to be started again at once */
     bool has_down;    /* the process sent WIRE_DOWN: */
     enum wire_down_reason reason;
     uint32_t code;

@@ -5,7 +5,7 @@
  * (base/codec.h). Both ends come from the same build, so there is no version. A frame that does not
  * parse means that the other end is broken: the reader ends the connection.
  *
- * The fields of every frame, their order and their limits stand in the tables of wire.c. Reading
+ * The fields of every frame, their order and their limits are in the tables of wire.c. Reading
  * checks each field against its limits and refuses a body that is too short or too long.
  *
  * Thread: any; pure.
@@ -68,7 +68,7 @@ struct wire_filter {
  */
 struct connect_params {
     enum wire_role role;
-    char name[WIRE_NAME_BYTES]; /* "receiver-1", "publisher": stands in the log lines */
+    char name[WIRE_NAME_BYTES]; /* "receiver-1", "publisher"; for the log lines */
     uint8_t log_level;          /* enum log_level */
     bool is_json_log;
     uint8_t protocol;                                  /* 5 or 4 */
@@ -180,7 +180,7 @@ void wire_put_connect_params(struct buf *out, const struct connect_params *param
 /* Reads the body of WIRE_CONNECT_PARAMS; STATUS_OK or STATUS_INVALID. There is nothing to free. */
 enum status wire_get_connect_params(struct slice body, struct connect_params *out_params);
 
-/* The word for a reason in log lines. */
+/* The value of "reason" in log lines. */
 const char *wire_down_reason_text(enum wire_down_reason reason);
 
 #endif

@@ -1,10 +1,9 @@
 /*
- * workers - the bridge's side of its MQTT processes: starts them, restarts them with backoff and
- * jitter, passes frames.
+ * workers - the bridge's MQTT processes: K receivers and one publisher.
  *
- * A receiver process holds a persistent session and waits for a ack after every delivery; the
- * publisher process publishes and tells what the broker acknowledged. A process that ends, for
- * whatever reason, is started anew until workers_stop().
+ * Starts them, restarts them with backoff and jitter when they end, and passes messages. A receiver
+ * has a persistent session and waits for an ack after every delivery. The publisher publishes and
+ * reports what the broker has acknowledged. Processes are restarted until workers_stop().
  *
  * Thread: the loop's, for every function and callback.
  */
@@ -25,7 +24,7 @@
 
 struct workers;
 
-/* Names one delivery that waits for its ack; a copy stays good when its process has gone. */
+/* Names one delivery that waits for its ack; a copy stays valid after its process has ended. */
 struct mqtt_ticket {
     uint32_t receiver;   /* 0 .. receivers-1 */
     uint32_t generation; /* of its process */
@@ -33,18 +32,18 @@ struct mqtt_ticket {
 
 struct workers_hooks {
     void *arg;
-    /* A message on a command topic; workers_ack() is owed for the ticket. */
+    /* A message on a command topic. Call workers_ack() once with the ticket. */
     void (*delivered)(void *arg, const struct delivery *delivery, struct mqtt_ticket ticket);
     /* The broker acknowledged a message. */
     void (*published)(void *arg, int64_t id);
-    /* The publisher could not publish it; is_final: sending it again cannot help. */
+    /* A message was not published; is_final: publishing it again cannot help. */
     void (*unpublished)(void *arg, int64_t id, bool is_final, struct slice why);
-    /* The publisher stands (messages may be handed over), or not (whatever was handed over and not
-     * reported is not published). */
+    /* The publisher is connected, or not any more: count every message that was handed over and not
+     * reported as not published. */
     void (*publisher_changed)(void *arg, bool is_up);
-    /* How many receivers are subscribed, of how many. */
+    /* `up_count` of `wanted_count` receivers are subscribed. */
     void (*receivers_changed)(void *arg, size_t up_count, size_t wanted_count);
-    /* A receiver came up: whether the broker still had its session. `client_id` names it. */
+    /* A receiver has connected; is_session_present: the broker still had its session. */
     void (*session_opened)(void *arg, uint32_t receiver, const char *client_id,
                            bool is_session_present);
     /* All processes have ended after workers_stop(). */
@@ -53,39 +52,40 @@ struct workers_hooks {
 
 /*
  * `settings`, `tls`, `counters` and `will` (an encoded message, absent for none) must outlive the
- * workers. `program` is the path of this binary. The broker password is read anew at each start of
- * a process; of what `tls` holds then, a process uses a copy.
+ * workers. `program` is the path of this binary. Each process that is started reads the broker
+ * password again and gets a copy of what `tls` holds then.
  */
 struct workers *workers_new(struct loop *loop, const struct settings *settings,
                             const struct tls_files *tls, const char *program, struct slice will,
                             struct counters *counters, const struct workers_hooks *hooks);
 /* Starts all processes. */
 void workers_start(struct workers *workers);
-/* The ack on a delivery: durable, so that the broker may get its acknowledgement, or not. */
+/* Answers a delivery. is_durable: the broker may get its acknowledgement; else the receiver cuts
+ * its connection and the broker delivers again. */
 void workers_ack(struct workers *workers, struct mqtt_ticket ticket, bool is_durable);
-/* Whether the publisher stands and its pipe takes more. */
+/* Whether the publisher is connected and its buffer has room. */
 bool workers_may_publish(const struct workers *workers);
-/* Whether the publisher's last process ended without last words, killed or crashed. */
+/* Whether the publisher's last process ended without giving a reason: it crashed or was killed. */
 bool workers_has_publisher_crashed(const struct workers *workers);
-/* Hands an encoded message to the publisher; `id` comes back by published or unpublished. Only
- * while it stands. */
+/* Hands an encoded message to the publisher, which must be connected; `id` comes back by published
+ * or unpublished. */
 void workers_publish(struct workers *workers, int64_t id, struct slice message);
 /*
- * Makes all connections anew, for after `tls` or the password has changed: one receiver after the
- * other, then the publisher, each when the one before is up. One that does not come up is tried
- * again as ever, and the others stay as they are until it does; so there is a publisher to tell of
- * it. Sessions outlast it.
+ * Replaces all connections, after `tls` or the password has changed: one receiver after the other,
+ * then the publisher, each when the one before is up again. If one does not come up, it is retried
+ * as usual and the others keep their connections, so there is a publisher to report it. Sessions
+ * are kept.
  */
 void workers_renew(struct workers *workers);
-/* Ends the receivers: no more deliveries. Those without a ack stay unacknowledged. */
+/* Ends the receivers: no more deliveries. Those without an ack stay unacknowledged. */
 void workers_stop_intake(struct workers *workers);
-/* Ends everything in good order; hooks.stopped is called when all processes are gone. They are
- * killed after `timeout_ms`. */
+/* Ends all processes cleanly and kills them after `timeout_ms`. hooks.stopped is called when all
+ * have ended. */
 void workers_stop(struct workers *workers, int64_t timeout_ms);
 /* Kills what still runs. Takes NULL. */
 void workers_free(struct workers *workers);
 
-/* A line about where the receivers and the publisher stand, for the log and the status pages. */
+/* How many receivers are subscribed. */
 size_t workers_receivers_up(const struct workers *workers);
 
 #endif

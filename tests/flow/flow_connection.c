@@ -1,4 +1,4 @@
-/* The broker comes and goes; the status topic tells how the bridge is. */
+/* Restarts of the broker and of the bridge, the status topic, MQTT 3.1.1. */
 #include "flow_load.h"
 
 #include <signal.h>
@@ -14,11 +14,9 @@ static const struct message *expect_status(struct fixture *fixture, const struct
                          &(struct match){.topic = bridge->status_topic, .state = state});
 }
 
-/* What the broker has stored on the status topic. */
-static const struct message *stored_status(struct fixture *fixture, struct client *client,
-                                           const struct bridge *bridge)
+/* The retained message on the status topic. */
+static const struct message *retained_status(struct client *client, const struct bridge *bridge)
 {
-    (void)fixture;
     client_subscribe(client, bridge->status_topic);
     const struct message *status =
         client_expect(client, &(struct match){.topic = bridge->status_topic});
@@ -32,25 +30,25 @@ static void test_online_is_retained_and_names_the_instance(struct fixture *fixtu
     bridge_start(bridge);
     bridge_wait_online(bridge);
     struct client *client = client_new(fixture->broker.port, 5);
-    const struct message *status = stored_status(fixture, client, bridge);
+    const struct message *status = retained_status(client, bridge);
     check_text(status, "State", "online");
     check_text(status, "Instance", "press 7");
     client_free(client);
     bridge_stop(bridge);
 }
 
-static void test_a_planned_stop_tells_offline_with_its_reason(struct fixture *fixture)
+static void test_a_stop_publishes_offline_with_its_reason(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     bridge_stop(bridge);
     const struct message *status = expect_status(fixture, bridge, "offline");
     assert_true(json_text(status->json, "Reason")[0] != '\0');
     struct client *client = client_new(fixture->broker.port, 5);
-    check_text(stored_status(fixture, client, bridge), "State", "offline");
+    check_text(retained_status(client, bridge), "State", "offline");
     client_free(client);
 }
 
-static void test_a_killed_bridge_is_told_offline_by_its_will(struct fixture *fixture)
+static void test_a_killed_bridge_is_offline_by_its_last_will(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     const struct match offline = {.topic = bridge->status_topic, .state = "offline"};
@@ -59,11 +57,11 @@ static void test_a_killed_bridge_is_told_offline_by_its_will(struct fixture *fix
     client_expect(fixture->sender, &offline);
     assert_true(flow_now_ms() - begin_ms > 8000);
     struct client *client = client_new(fixture->broker.port, 5);
-    check_text(stored_status(fixture, client, bridge), "State", "offline");
+    check_text(retained_status(client, bridge), "State", "offline");
     client_free(client);
 }
 
-static void test_a_quick_restart_is_no_outage(struct fixture *fixture)
+static void test_a_quick_restart_publishes_no_offline(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     bridge_kill(bridge);
@@ -75,7 +73,7 @@ static void test_a_quick_restart_is_no_outage(struct fixture *fixture)
     assert_null(offline);
 }
 
-static void test_a_killed_publisher_is_no_outage(struct fixture *fixture)
+static void test_a_killed_publisher_publishes_no_offline(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     bridge_kill_children(bridge, "publisher");
@@ -115,7 +113,7 @@ static void test_the_next_broker_address_is_tried(struct fixture *fixture)
 
 /* --- MQTT 3.1.1 --- */
 
-static void test_a_bridge_may_speak_3_1_1(struct fixture *fixture)
+static void test_mqtt_3_1_1_works(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "broker.protocol = 4;");
     const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "inbox"));
@@ -134,7 +132,7 @@ static void test_a_bridge_may_speak_3_1_1(struct fixture *fixture)
     expect_status(fixture, bridge, "offline");
 }
 
-static void test_a_bridge_that_speaks_3_1_1_keeps_its_session(struct fixture *fixture)
+static void test_the_session_is_kept_with_mqtt_3_1_1(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "broker.protocol = 4;");
     const char *token = fixture_name(fixture, "token");
@@ -144,7 +142,7 @@ static void test_a_bridge_that_speaks_3_1_1_keeps_its_session(struct fixture *fi
     check_succeeded(fixture_expect_reply(fixture, token));
 }
 
-static void test_a_bridge_that_speaks_3_1_1_has_a_will(struct fixture *fixture)
+static void test_the_last_will_works_with_mqtt_3_1_1(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "broker.protocol = 4;");
     bridge_kill(bridge);
@@ -153,7 +151,7 @@ static void test_a_bridge_that_speaks_3_1_1_has_a_will(struct fixture *fixture)
 
 /* --- restarts of the broker --- */
 
-static void check_orderly_restart(struct fixture *fixture, const char *settings)
+static void check_clean_restart(struct fixture *fixture, const char *settings)
 {
     struct load load;
     enum { COMMANDS = 200, TOKENS = 100 };
@@ -172,22 +170,21 @@ static void check_orderly_restart(struct fixture *fixture, const char *settings)
     fixture_renew_sender(fixture);
 }
 
-static void test_a_broker_that_restarts_during_load_costs_no_reply(struct fixture *fixture)
+static void test_a_broker_restart_during_load_loses_no_reply(struct fixture *fixture)
 {
-    check_orderly_restart(fixture, "");
+    check_clean_restart(fixture, "");
 }
 
-static void test_a_broker_that_restarts_costs_several_receivers_no_reply(struct fixture *fixture)
+static void test_a_broker_restart_with_several_receivers_loses_no_reply(struct fixture *fixture)
 {
-    check_orderly_restart(fixture, "broker.receivers = 3;");
+    check_clean_restart(fixture, "broker.receivers = 3;");
 }
 
 /*
- * A broker that is killed may forget what it had taken. Its senders see no reply and send the same
- * command again, as senders do.
+ * A broker that is killed may lose messages it has acknowledged. The senders get no reply and send
+ * the same command again.
  */
-static void test_a_broker_that_is_killed_during_load_costs_at_most_a_second_try(
-    struct fixture *fixture)
+static void test_a_broker_kill_during_load_needs_at_most_a_resent_command(struct fixture *fixture)
 {
     struct load load;
     enum { COMMANDS = 100 };
@@ -239,7 +236,7 @@ static void test_replies_wait_for_the_broker(struct fixture *fixture)
     fixture_renew_sender(fixture);
 }
 
-/* While the broker is away too. */
+/* And the broker is not running at that time. */
 static void test_replies_survive_a_kill_of_the_bridge(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
@@ -267,21 +264,21 @@ static void test_replies_survive_a_kill_of_the_bridge(struct fixture *fixture)
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
-        FLOW_TEST(test_a_killed_publisher_is_no_outage),
-        FLOW_TEST(test_a_planned_stop_tells_offline_with_its_reason),
+        FLOW_TEST(test_a_killed_publisher_publishes_no_offline),
+        FLOW_TEST(test_a_stop_publishes_offline_with_its_reason),
         FLOW_TEST(test_online_is_retained_and_names_the_instance),
         FLOW_TEST(test_the_next_broker_address_is_tried),
-        FLOW_TEST(test_a_bridge_may_speak_3_1_1),
-        FLOW_TEST(test_a_bridge_that_speaks_3_1_1_keeps_its_session),
-        FLOW_TEST(test_a_bridge_that_speaks_3_1_1_has_a_will),
+        FLOW_TEST(test_mqtt_3_1_1_works),
+        FLOW_TEST(test_the_session_is_kept_with_mqtt_3_1_1),
+        FLOW_TEST(test_the_last_will_works_with_mqtt_3_1_1),
         FLOW_TEST(test_a_bridge_may_start_before_its_broker),
-        FLOW_TEST(test_a_broker_that_restarts_during_load_costs_no_reply),
-        FLOW_TEST(test_a_broker_that_restarts_costs_several_receivers_no_reply),
-        FLOW_TEST(test_a_broker_that_is_killed_during_load_costs_at_most_a_second_try),
+        FLOW_TEST(test_a_broker_restart_during_load_loses_no_reply),
+        FLOW_TEST(test_a_broker_restart_with_several_receivers_loses_no_reply),
+        FLOW_TEST(test_a_broker_kill_during_load_needs_at_most_a_resent_command),
         FLOW_TEST(test_replies_wait_for_the_broker),
         FLOW_TEST(test_replies_survive_a_kill_of_the_bridge),
-        FLOW_TEST(test_a_killed_bridge_is_told_offline_by_its_will),
-        FLOW_TEST(test_a_quick_restart_is_no_outage),
+        FLOW_TEST(test_a_killed_bridge_is_offline_by_its_last_will),
+        FLOW_TEST(test_a_quick_restart_publishes_no_offline),
     };
     return flow_main("connection", tests, sizeof tests / sizeof tests[0],
                      "persistence true\nautosave_interval 1\nautosave_on_changes true\n", argc,

@@ -1,6 +1,6 @@
 /*
- * Input made to harm: each piece ends in a clear refusal or a clear line of the log, the next
- * honest command is carried out, and no process of the bridge grows for it.
+ * Hostile input: each case ends with a clear refusal or a clear log line, the next valid command is
+ * carried out, and the memory of the bridge's processes stays bounded.
  */
 #include "flow_fixture.h"
 #include "flow_memory.h"
@@ -26,7 +26,7 @@ enum {
 
 static const unsigned char empty_user_property[] = {USER_PROPERTY, 0, 0, 0, 0};
 
-/* The bridge carries on: with the same receiver, so no message made it start anew. */
+/* The bridge still works, and no process had to be restarted. */
 static void check_unharmed(struct fixture *fixture, struct bridge *bridge)
 {
     check_succeeded(
@@ -55,7 +55,7 @@ static void message_fini(struct raw_message *message)
     raw_fini(&message->payload);
 }
 
-/* Publishes it on the commands' topic, unless it has one, and forgets it. */
+/* Publishes the message, on the topic of the commands unless it has one, and frees it. */
 static void publish(struct fixture *fixture, struct raw_message *message)
 {
     int fd = raw_connect(fixture->broker.port);
@@ -67,9 +67,9 @@ static void publish(struct fixture *fixture, struct raw_message *message)
     close(fd);
 }
 
-/* --- what senders can publish through an honest broker --- */
+/* --- what senders can publish through a correct broker --- */
 
-static void test_numbers_without_end_are_refused(struct fixture *fixture)
+static void test_very_long_numbers_are_refused(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     static const char *const fronts[] = {"{\"OneShot\":1", "{\"OneShot\":-0.", "{\"OneShot\":1e"};
@@ -86,7 +86,7 @@ static void test_numbers_without_end_are_refused(struct fixture *fixture)
     check_unharmed(fixture, bridge);
 }
 
-static void test_bytes_that_are_no_text_are_refused(struct fixture *fixture)
+static void test_payloads_that_are_not_text_are_refused(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     static const struct {
@@ -120,7 +120,7 @@ static void test_bytes_that_are_no_text_are_refused(struct fixture *fixture)
 #define PROPERTIES_MAX 212000
 #endif
 
-static void test_thousands_of_user_properties_are_read_over(struct fixture *fixture)
+static void test_thousands_of_user_properties_are_ignored(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     struct raw_message message = {0};
@@ -133,7 +133,7 @@ static void test_thousands_of_user_properties_are_read_over(struct fixture *fixt
     check_unharmed(fixture, bridge);
 }
 
-static void test_a_packet_above_the_announced_size_does_not_arrive(struct fixture *fixture)
+static void test_a_packet_above_the_announced_size_is_not_delivered(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     struct raw_message wide = {0};
@@ -146,7 +146,7 @@ static void test_a_packet_above_the_announced_size_does_not_arrive(struct fixtur
     assert_int_equal(client_count(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS}), 0);
 }
 
-static void test_a_topic_of_65535_bytes_is_one(struct fixture *fixture)
+static void test_a_topic_of_65535_bytes_is_accepted(struct fixture *fixture)
 {
     struct bridge *bridge =
         fixture_bridge(fixture, "routes.topics = (\"" FLOW_COMMANDS "\", \"long/#\");");
@@ -167,7 +167,8 @@ static void test_a_topic_of_65535_bytes_is_one(struct fixture *fixture)
     check_unharmed(fixture, bridge);
 }
 
-static void ask_at(struct fixture *fixture, const char *token, const void *place, size_t length)
+static void ask_with_response_topic(struct fixture *fixture, const char *token, const void *place,
+                                    size_t length)
 {
     struct raw_message message = {0};
     put_property(&message.properties, RESPONSE_TOPIC, place, length);
@@ -182,7 +183,7 @@ static void test_a_response_topic_of_65535_bytes_is_answered(struct fixture *fix
     put_string(&place, FLOW_REPLIES);
     raw_put_many(&place, 'r', TOPIC_BYTES_MAX - place.length);
     raw_put(&place, "", 1);
-    ask_at(fixture, fixture_name(fixture, "token"), place.data, TOPIC_BYTES_MAX);
+    ask_with_response_topic(fixture, fixture_name(fixture, "token"), place.data, TOPIC_BYTES_MAX);
     const char *topic = fixture_format(fixture, "%s", (const char *)place.data);
     raw_fini(&place);
     check_succeeded(client_expect(fixture->sender, &(struct match){.topic = topic}));
@@ -196,20 +197,20 @@ static void test_no_sender_makes_the_bridge_publish_to_the_brokers_own_topics(
     static const char *const places[] = {"$SYS/broker/x", "$share/g/x", "$x"};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         const char *token = fixture_name(fixture, "token");
-        ask_at(fixture, token, places[i], strlen(places[i]));
+        ask_with_response_topic(fixture, token, places[i], strlen(places[i]));
         check_error(fixture_expect_reply(fixture, token), "failed", "Bridge.ReplyTopicNotAllowed",
                     "denied", false);
     }
     check_unharmed(fixture, bridge);
 }
 
-/* --- a broker that lies --- */
+/* --- a hostile broker --- */
 
-struct liar {
+struct hostile_broker {
     int listener;
     int receiver;
     int publisher;
-    struct raw_bytes greeting; /* the receiver's CONNECT */
+    struct raw_bytes connect; /* the receiver's packet */
 };
 
 static bool holds(const struct raw_bytes *bytes, const void *part, size_t length)
@@ -217,67 +218,67 @@ static bool holds(const struct raw_bytes *bytes, const void *part, size_t length
     return memmem(bytes->data, bytes->length, part, length) != NULL;
 }
 
-/* Takes the receiver and the publisher in, and the receiver's subscription. */
-static void liar_let_in(struct liar *liar)
+/* Accepts the receiver, its subscription and the publisher. */
+static void hostile_accept(struct hostile_broker *hostile)
 {
-    static const unsigned char welcome[] = {0x20, 3, 0, 0, 0};
-    unsigned char subscribed[] = {0x90, 4, 0, 0, 0, 1};
+    static const unsigned char connack[] = {0x20, 3, 0, 0, 0};
+    unsigned char suback[] = {0x90, 4, 0, 0, 0, 1};
     struct raw_bytes body = {0};
-    while (liar->receiver < 0 || liar->publisher < 0) {
-        int fd = raw_accept(liar->listener);
+    while (hostile->receiver < 0 || hostile->publisher < 0) {
+        int fd = raw_accept(hostile->listener);
         assert_int_equal(raw_read(fd, &body), CONNECT);
         bool is_receiver = holds(&body, "-in", 3);
-        assert_true(raw_write(fd, welcome, sizeof welcome));
+        assert_true(raw_write(fd, connack, sizeof connack));
         if (is_receiver) {
-            raw_fini(&liar->greeting);
-            liar->greeting = body;
+            raw_fini(&hostile->connect);
+            hostile->connect = body;
             body = (struct raw_bytes){0};
         }
-        *(is_receiver ? &liar->receiver : &liar->publisher) = fd;
+        *(is_receiver ? &hostile->receiver : &hostile->publisher) = fd;
     }
-    assert_int_equal(raw_read(liar->receiver, &body), SUBSCRIBE);
-    memcpy(subscribed + 2, body.data, 2);
-    assert_true(raw_write(liar->receiver, subscribed, sizeof subscribed));
+    assert_int_equal(raw_read(hostile->receiver, &body), SUBSCRIBE);
+    memcpy(suback + 2, body.data, 2);
+    assert_true(raw_write(hostile->receiver, suback, sizeof suback));
     raw_fini(&body);
 }
 
-static struct bridge *liar_begin(struct fixture *fixture, struct liar *liar)
+static struct bridge *hostile_start(struct fixture *fixture, struct hostile_broker *hostile)
 {
     int port = 0;
-    *liar = (struct liar){.receiver = -1, .publisher = -1};
-    liar->listener = raw_listen(&port);
+    *hostile = (struct hostile_broker){.receiver = -1, .publisher = -1};
+    hostile->listener = raw_listen(&port);
     struct bridge *bridge = fixture_bridge_new(
         fixture, fixture_format(fixture, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
     bridge_start(bridge);
-    liar_let_in(liar);
+    hostile_accept(hostile);
     bridge_wait_log(bridge, "receiver_up");
     bridge_wait_log(bridge, "publisher_up");
     return bridge;
 }
 
-static void liar_end(struct liar *liar)
+static void hostile_stop(struct hostile_broker *hostile)
 {
-    close(liar->receiver);
-    close(liar->publisher);
-    close(liar->listener);
-    raw_fini(&liar->greeting);
+    close(hostile->receiver);
+    close(hostile->publisher);
+    close(hostile->listener);
+    raw_fini(&hostile->connect);
 }
 
-/* Reads what is published until it holds the text. */
-static void liar_expect(struct liar *liar, const char *text)
+/* Reads and acknowledges what is published, until a packet contains the text. */
+static void hostile_expect(struct hostile_broker *hostile, const char *text)
 {
     struct raw_bytes body = {0};
     unsigned char acknowledged[] = {0x40, 2, 0, 0};
     bool is_there = false;
     while (!is_there) {
-        int first = raw_read(liar->publisher, &body);
+        int first = raw_read(hostile->publisher, &body);
         if (first < 0) {
             flow_fail("the publisher is gone");
         }
         if ((first & 0xf0) == 0x30) {
             size_t topic_bytes = (size_t)body.data[0] << 8 | body.data[1];
             memcpy(acknowledged + 2, body.data + 2 + topic_bytes, 2);
-            raw_write(liar->publisher, acknowledged, sizeof acknowledged);
+            raw_write(hostile->publisher, acknowledged, sizeof acknowledged);
             is_there = holds(&body, text, strlen(text));
         }
     }
@@ -287,44 +288,44 @@ static void liar_expect(struct liar *liar, const char *text)
 static void test_the_largest_packet_is_announced(struct fixture *fixture)
 {
     static const unsigned char property[] = {MAXIMUM_PACKET_SIZE, 0, 0x10, 0x40, 0};
-    struct liar liar;
-    struct bridge *bridge = liar_begin(fixture, &liar);
-    assert_true(holds(&liar.greeting, property, sizeof property)); /* 16 KiB and 1 MiB */
+    struct hostile_broker hostile;
+    struct bridge *bridge = hostile_start(fixture, &hostile);
+    assert_true(holds(&hostile.connect, property, sizeof property)); /* 16 KiB and 1 MiB */
     bridge_kill(bridge);
-    liar_end(&liar);
+    hostile_stop(&hostile);
 }
 
 static void test_a_packet_of_268_mb_ends_the_connection_and_takes_no_memory(struct fixture *fixture)
 {
 #if FLOW_IS_SANITIZED
-    skip(); /* no limit holds under a sanitizer */
+    skip(); /* memory is not limited under a sanitizer */
 #endif
     static const unsigned char begin[] = {0x32, 0xff, 0xff, 0xff, 0x7f, 0, 1, 'x'};
-    struct liar liar;
-    struct bridge *bridge = liar_begin(fixture, &liar);
+    struct hostile_broker hostile;
+    struct bridge *bridge = hostile_start(fixture, &hostile);
     char *megabyte = calloc(1, MIB);
-    bool is_open = raw_write(liar.receiver, begin, sizeof begin);
+    bool is_open = raw_write(hostile.receiver, begin, sizeof begin);
     for (int i = 0; i < 255 && is_open; i++) {
-        is_open = raw_write(liar.receiver, megabyte, MIB);
+        is_open = raw_write(hostile.receiver, megabyte, MIB);
         check_memory(bridge);
     }
     free(megabyte);
     assert_false(is_open);
-    bridge_wait_log(bridge, "a packet of the broker took more memory than may be used");
-    close(liar.receiver);
-    liar.receiver = -1;
-    liar_let_in(&liar); /* it comes again */
+    bridge_wait_log(bridge, "a packet of the broker needed more memory than allowed");
+    close(hostile.receiver);
+    hostile.receiver = -1;
+    hostile_accept(&hostile); /* it connects again */
     check_memory(bridge);
     bridge_kill(bridge);
-    liar_end(&liar);
+    hostile_stop(&hostile);
 }
 
-static void test_a_response_topic_no_broker_lets_through_is_refused(struct fixture *fixture)
+static void test_a_response_topic_that_is_no_topic_is_refused(struct fixture *fixture)
 {
     static const char *const places[] = {FLOW_REPLIES "#", FLOW_REPLIES "+/x",
                                          FLOW_REPLIES "\xc0\xaf"};
-    struct liar liar;
-    struct bridge *bridge = liar_begin(fixture, &liar);
+    struct hostile_broker hostile;
+    struct bridge *bridge = hostile_start(fixture, &hostile);
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         struct raw_message message = {0};
         const char *token = fixture_name(fixture, "token");
@@ -332,55 +333,55 @@ static void test_a_response_topic_no_broker_lets_through_is_refused(struct fixtu
         put_property(&message.properties, RESPONSE_TOPIC, places[i], strlen(places[i]));
         put_string(&message.payload,
                    fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
-        assert_true(raw_deliver(liar.receiver, &message));
-        liar_expect(&liar, "Bridge.ReplyTopicNotAllowed");
+        assert_true(raw_deliver(hostile.receiver, &message));
+        hostile_expect(&hostile, "Bridge.ReplyTopicNotAllowed");
         message_fini(&message);
     }
     check_memory(bridge);
     bridge_kill(bridge);
-    liar_end(&liar);
+    hostile_stop(&hostile);
 }
 
-static void test_packets_that_are_none_end_the_connection_and_no_more(struct fixture *fixture)
+static void test_malformed_packets_end_the_connection_only(struct fixture *fixture)
 {
     static const struct {
         const unsigned char bytes[12];
         size_t length;
-    } lies[] = {
+    } packets[] = {
         {{0x32, 0xff, 0xff, 0xff, 0xff, 0x7f}, 6},       /* a length of five digits */
         {{0x32, 4, 0, 9, 'a', 'b'}, 6},                  /* a topic beyond the packet */
         {{0x32, 9, 0, 1, 'x', 0, 1, 0x7f, 0, 0, 0}, 11}, /* properties beyond the packet */
-        {{0x32, 8, 0, 1, 'x', 0, 1, 2, 0x99, 0}, 10},    /* a property nobody knows */
+        {{0x32, 8, 0, 1, 'x', 0, 1, 2, 0x99, 0}, 10},    /* an unknown property */
         {{0xf0, 0}, 2},                                  /* AUTH, out of place */
         {{0x36, 5, 0, 1, 'x', 0, 1}, 7},                 /* QoS 3 */
     };
-    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
-        struct liar liar;
-        struct bridge *bridge = liar_begin(fixture, &liar);
-        raw_write(liar.receiver, lies[i].bytes, lies[i].length);
-        shutdown(liar.receiver, SHUT_WR);
+    for (size_t i = 0; i < sizeof packets / sizeof packets[0]; i++) {
+        struct hostile_broker hostile;
+        struct bridge *bridge = hostile_start(fixture, &hostile);
+        raw_write(hostile.receiver, packets[i].bytes, packets[i].length);
+        shutdown(hostile.receiver, SHUT_WR);
         bridge_wait_log(bridge, "receiver_down");
         check_memory(bridge);
         assert_int_equal(process_wait(bridge->pid, 0), -1);
         bridge_kill(bridge);
-        liar_end(&liar);
+        hostile_stop(&hostile);
     }
 }
 
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
-        FLOW_TEST(test_numbers_without_end_are_refused),
-        FLOW_TEST(test_bytes_that_are_no_text_are_refused),
-        FLOW_TEST(test_thousands_of_user_properties_are_read_over),
-        FLOW_TEST(test_a_packet_above_the_announced_size_does_not_arrive),
+        FLOW_TEST(test_very_long_numbers_are_refused),
+        FLOW_TEST(test_payloads_that_are_not_text_are_refused),
+        FLOW_TEST(test_thousands_of_user_properties_are_ignored),
+        FLOW_TEST(test_a_packet_above_the_announced_size_is_not_delivered),
         FLOW_TEST(test_a_response_topic_of_65535_bytes_is_answered),
-        FLOW_TEST(test_a_topic_of_65535_bytes_is_one),
+        FLOW_TEST(test_a_topic_of_65535_bytes_is_accepted),
         FLOW_TEST(test_no_sender_makes_the_bridge_publish_to_the_brokers_own_topics),
         FLOW_TEST(test_the_largest_packet_is_announced),
         FLOW_TEST(test_a_packet_of_268_mb_ends_the_connection_and_takes_no_memory),
-        FLOW_TEST(test_a_response_topic_no_broker_lets_through_is_refused),
-        FLOW_TEST(test_packets_that_are_none_end_the_connection_and_no_more),
+        FLOW_TEST(test_a_response_topic_that_is_no_topic_is_refused),
+        FLOW_TEST(test_malformed_packets_end_the_connection_only),
     };
     return flow_main("hostile input", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }

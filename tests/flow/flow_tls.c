@@ -46,11 +46,11 @@ static const struct wrong wrongs[] = {
      .api = "the server's certificate is not yet valid"},
     {.name = "TLS 1.0 only",
      .front = {.cert = "right", .version = 0x0301},
-     .broker = "the broker knows no TLS 1.2 or newer",
+     .broker = "the broker does not support TLS 1.2 or newer",
      .api = "the server knows no TLS 1.2 or newer"},
     {.name = "TLS 1.1 only",
      .front = {.cert = "right", .version = 0x0302},
-     .broker = "the broker knows no TLS 1.2 or newer",
+     .broker = "the broker does not support TLS 1.2 or newer",
      .api = "the server knows no TLS 1.2 or newer"},
     {.name = "a client certificate is missing, TLS 1.3",
      .front = {.cert = "right", .client = "good", .version = 0x0304},
@@ -277,7 +277,7 @@ static void test_a_broker_that_is_not_verified_is_told_at_every_start(struct fix
                        "broker.uris = (\"mqtts://127.0.0.1:%d\"); broker.tls.verify = false;",
                        front.port));
     bridge_start(bridge);
-    bridge_wait_log(bridge, "the broker knows no TLS 1.2 or newer");
+    bridge_wait_log(bridge, "the broker does not support TLS 1.2 or newer");
     bridge_stop(bridge);
     tls_front_stop(&front);
 }

@@ -1,6 +1,6 @@
 /*
- * Any bytes are an encoded message, as a damaged row of a ledger may be. What is taken is written
- * back as the same bytes.
+ * Any bytes are an encoded message, as in a damaged row of a ledger. A message that is accepted is
+ * encoded again to the same bytes.
  */
 #include "model/message.h"
 

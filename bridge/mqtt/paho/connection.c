@@ -1,12 +1,12 @@
 /*
- * The life of a connection: an attempt for each address (CONNECTING, FAILED and again), then UP,
- * then the end. Every attempt has a Paho client of its own, since one client cannot change between
- * plain and TLS addresses. Paho's threads only note how an attempt ended and wake the main thread,
- * which alone may create and destroy clients: in a callback that deadlocks.
+ * The life of a connection: one attempt for each address until one succeeds (UP), then the end.
+ * Every attempt has a Paho client of its own, because a client cannot change between plain and TLS
+ * addresses. Paho's threads only record how an attempt ended and wake the main thread: only that
+ * may create and destroy clients, in a callback it deadlocks.
  *
- * Paho is never asked to carry on after a failure: with a publish on its way, a failed write leaves
- * freed memory in its lists. So every failure after UP goes to the `down` hook, which ends the
- * process, before Paho looks at these lists again.
+ * Paho must not continue after a failure: a failed write of a publish leaves freed memory in its
+ * lists. So every failure after UP goes to the `down` hook, which ends the process before Paho
+ * looks at these lists again.
  */
 #include "mqtt/connection.h"
 
@@ -31,9 +31,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A descriptor above this is not looked for: a process has a dozen. */
+/* Descriptors above this are not searched: a process has a dozen. */
 #define FD_MAX 256
-/* Paho looks every 3 s whether an attempt is over, but not while the resolver holds its lock. */
+/* Paho checks every 3 s whether an attempt has timed out, but not while name resolution holds its
+ * lock. */
 #define ATTEMPT_GRACE_MS 45000
 
 /* ---- How it ends ---- */
@@ -60,7 +61,7 @@ static void attempt_end(struct connection *connection, enum attempt attempt)
     assert(written == sizeof one);
 }
 
-/* Paho's word about itself; it has no context to give. */
+/* Set from Paho's trace, which has no context argument. */
 static _Atomic bool has_no_memory;
 
 static void on_paho_error(enum MQTTASYNC_TRACE_LEVELS level, char *message)
@@ -73,13 +74,13 @@ static void on_paho_error(enum MQTTASYNC_TRACE_LEVELS level, char *message)
 
 void connection_on_lost(void *context, char *cause)
 {
-    (void)cause; /* 1.3.12 has none */
+    (void)cause; /* always NULL in 1.3.12 */
     connection_down(context, WIRE_DOWN_LOST, 0,
-                    has_no_memory ? "a packet of the broker took more memory than may be used"
+                    has_no_memory ? "a packet of the broker needed more memory than allowed"
                                   : "the connection to the broker was lost");
 }
 
-/* MQTT 5: the broker said DISCONNECT; connectionLost is not called then. */
+/* MQTT 5: the broker sent DISCONNECT; Paho does not call connectionLost then. */
 static void on_disconnected(void *context, MQTTProperties *properties, enum MQTTReasonCodes code)
 {
     char text[CONNECTION_TEXT_BYTES];
@@ -94,8 +95,8 @@ static void on_disconnected(void *context, MQTTProperties *properties, enum MQTT
 /* ---- Connecting ---- */
 
 /*
- * Also turns off Nagle's algorithm, which costs 40 ms a reply. The broker's is the only Internet
- * socket of the process that has a peer.
+ * The broker's socket is the only Internet socket of the process that has a peer. Nagle's algorithm
+ * is turned off: it costs 40 ms a reply.
  */
 static int find_broker_socket(void)
 {
@@ -117,10 +118,10 @@ static const struct wire_address *address_of(const struct connection *connection
     return &connection->params->addresses[connection->address_index];
 }
 
-static void note_failure(struct connection *connection, enum wire_down_reason reason, uint32_t code,
-                         const char *text)
+static void set_failure(struct connection *connection, enum wire_down_reason reason, uint32_t code,
+                        const char *text)
 {
-    /* Of several addresses the one that refused us says more than the one that was not there. */
+    /* The refusal of one address is more useful than the failure to reach another. */
     if (connection->failure.reason == WIRE_DOWN_REFUSED && reason == WIRE_DOWN_CONNECT) {
         return;
     }
@@ -171,8 +172,8 @@ static void connect_failed(struct connection *connection, int code, const char *
     const char *text =
         is_refused ? refusal_text(connection, code) : connect_text(connection, message);
     pthread_mutex_lock(&connection->mutex);
-    note_failure(connection, is_refused ? WIRE_DOWN_REFUSED : WIRE_DOWN_CONNECT,
-                 is_refused ? (uint32_t)code : 0, text);
+    set_failure(connection, is_refused ? WIRE_DOWN_REFUSED : WIRE_DOWN_CONNECT,
+                is_refused ? (uint32_t)code : 0, text);
     pthread_mutex_unlock(&connection->mutex);
     attempt_end(connection, ATTEMPT_FAILED);
 }
@@ -184,7 +185,7 @@ static void on_connect_failed(void *context, MQTTAsync_failureData *failure)
 
 static void on_connect_failed_5(void *context, MQTTAsync_failureData5 *failure)
 {
-    /* 1.3.12 has CONNACK's code in `code`, later ones in `reasonCode`. */
+    /* 1.3.12 has the code of CONNACK in `code`, later versions in `reasonCode`. */
     int reason = (int)failure->reasonCode;
     connect_failed(context, reason >= 0x80 ? reason : failure->code, failure->message);
 }
@@ -196,153 +197,33 @@ static int on_tls_error(const char *text, size_t length, void *context)
     return 1;
 }
 
-static void connection_stands(struct connection *connection)
+void connection_up(struct connection *connection)
 {
     attempt_end(connection, ATTEMPT_UP);
     connection->hooks.up(connection->hooks.arg, &connection->limits);
-}
-
-/* False where it was refused. */
-static bool subscribe_answered(struct connection *connection, size_t filter, int code)
-{
-    const struct wire_filter *wanted = &connection->params->filters[filter];
-    if (code >= 0x80) {
-        const char *name = connection_is_v5(connection)
-                               ? MQTTReasonCode_toString((enum MQTTReasonCodes)code)
-                               : NULL;
-        char text[CONNECTION_TEXT_BYTES];
-        snprintf(text, sizeof text, "the broker refused to subscribe to %.*s: %s",
-                 (int)(wanted->filter.length < 100 ? wanted->filter.length : 100),
-                 wanted->filter.data, name == NULL ? "no reason given" : name);
-        connection_down(connection, WIRE_DOWN_SUBSCRIBE, (uint32_t)code, text);
-        return false;
-    }
-    if (code < wanted->qos && wanted->qos <= CONNECTION_QOS_MAX) {
-        LOG_WARN("qos_lowered", LOG_SLICE("filter", wanted->filter), LOG_INT("granted_qos", code));
-    }
-    return true;
-}
-
-/* Paho does not tell how many answers there are; a broker that gives too few ends this process. */
-static void on_subscribed(void *context, MQTTAsync_successData *success)
-{
-    struct connection *connection = context;
-    size_t count = connection->params->filter_count;
-    for (size_t i = 0; i < count; i++) {
-        int code = count == 1 ? success->alt.qos : success->alt.qosList[i];
-        if (!subscribe_answered(connection, i, code)) {
-            return;
-        }
-    }
-    connection_stands(connection);
-}
-
-static void on_subscribed_5(void *context, MQTTAsync_successData5 *success)
-{
-    struct connection *connection = context;
-    size_t count = connection->params->filter_count;
-    if (count > 1 && (size_t)success->alt.sub.reasonCodeCount < count) {
-        connection_down(connection, WIRE_DOWN_SUBSCRIBE, 0,
-                        "the broker did not answer every filter");
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        int code = (int)(count == 1 ? success->reasonCode : success->alt.sub.reasonCodes[i]);
-        if (!subscribe_answered(connection, i, code)) {
-            return;
-        }
-    }
-    connection_stands(connection);
-}
-
-static void on_subscribe_failed(void *context, MQTTAsync_failureData *failure)
-{
-    if (failure->code >= 0x80) {
-        (void)subscribe_answered(context, 0, failure->code);
-    } else {
-        connection_on_lost(context, NULL);
-    }
-}
-
-static void on_subscribe_failed_5(void *context, MQTTAsync_failureData5 *failure)
-{
-    if (failure->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
-        (void)subscribe_answered(context, 0, (int)failure->reasonCode);
-    } else {
-        connection_on_lost(context, NULL);
-    }
-}
-
-/* MQTT 5: a stored message is no command: none is asked for, and what is retained must say so. */
-static void set_subscribe_options(struct connection *connection, MQTTSubscribe_options *list,
-                                  MQTTAsync_responseOptions *response)
-{
-    int count = (int)connection->params->filter_count;
-    for (int i = 0; i < count; i++) {
-        list[i] = (MQTTSubscribe_options)MQTTSubscribe_options_initializer;
-        list[i].retainHandling = 2;
-        list[i].retainAsPublished = 1;
-    }
-    response->subscribeOptions = list[0];
-    response->subscribeOptionsList = list;
-    response->subscribeOptionsCount = count;
-    response->onSuccess5 = on_subscribed_5;
-    response->onFailure5 = on_subscribe_failed_5;
-}
-
-static void subscribe(struct connection *connection)
-{
-    const struct connect_params *params = connection->params;
-    size_t count = params->filter_count;
-    char **filters = mem_zalloc(count, sizeof *filters);
-    int *qos = mem_zalloc(count, sizeof *qos);
-    MQTTSubscribe_options *options = mem_zalloc(count, sizeof *options);
-    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
-    response.context = connection;
-    for (size_t i = 0; i < count; i++) {
-        filters[i] = mem_dup(params->filters[i].filter.data, params->filters[i].filter.length);
-        qos[i] = params->filters[i].qos > CONNECTION_QOS_MAX ? CONNECTION_QOS_MAX
-                                                             : params->filters[i].qos;
-    }
-    if (connection_is_v5(connection)) {
-        set_subscribe_options(connection, options, &response);
-    } else {
-        response.onSuccess = on_subscribed;
-        response.onFailure = on_subscribe_failed;
-    }
-    int code = MQTTAsync_subscribeMany(connection->client, (int)count, filters, qos, &response);
-    for (size_t i = 0; i < count; i++) {
-        free(filters[i]);
-    }
-    free(filters);
-    free(qos);
-    free(options);
-    if (code != MQTTASYNC_SUCCESS) {
-        connection_down(connection, WIRE_DOWN_SUBSCRIBE, (uint32_t)-code, MQTTAsync_strerror(code));
-    }
 }
 
 static void connected(struct connection *connection, bool is_session_present)
 {
     if (tls_guard_is_missing()) {
         connection_down(connection, WIRE_DOWN_INTERNAL, 0,
-                        "this build cannot hold the MQTT library to TLS 1.2");
+                        "this build cannot make the MQTT library require TLS 1.2");
         return;
     }
     connection->limits.is_session_present = is_session_present;
     connection->limits.address_index = connection->address_index;
     connection->socket_fd = find_broker_socket();
     if (connection->params->filter_count > 0) {
-        subscribe(connection);
+        connection_subscribe(connection);
     } else {
-        connection_stands(connection);
+        connection_up(connection);
     }
 }
 
 static void on_connected(void *context, MQTTAsync_successData *success)
 {
     struct connection *connection = context;
-    /* MQTT 3.1.1 tells no limits; 20 is what brokers hold in flight by default. */
+    /* MQTT 3.1.1 has no limits in CONNACK; brokers have 20 messages in flight by default. */
     connection->limits = (struct wire_up){.receive_maximum = 20, .max_qos = 2, .has_retain = true};
     connected(connection, success->alt.connect.sessionPresent != 0);
 }
@@ -350,19 +231,20 @@ static void on_connected(void *context, MQTTAsync_successData *success)
 static void on_connected_5(void *context, MQTTAsync_successData5 *success)
 {
     struct connection *connection = context;
-    MQTTProperties *told = &success->properties;
+    MQTTProperties *properties = &success->properties;
     connection->limits = (struct wire_up){
-        .receive_maximum = property_number(told, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, 65535),
-        .packet_bytes_max = property_number(told, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0),
-        .max_qos = (uint8_t)property_number(told, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2),
-        .has_retain = property_number(told, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) != 0,
+        .receive_maximum = property_number(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, 65535),
+        .packet_bytes_max = property_number(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0),
+        .max_qos = (uint8_t)property_number(properties, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2),
+        .has_retain = property_number(properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) != 0,
     };
     uint32_t keepalive_s =
-        property_number(told, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, connection->keepalive_s);
+        property_number(properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, connection->keepalive_s);
     if (keepalive_s > 0 && keepalive_s < connection->keepalive_s) {
-        /* Paho 1.3.12 does not obey it and would be dropped: connect again with that. */
+        /* Paho 1.3.12 ignores it, and the broker would drop the connection: connect again with it.
+         */
         connection->keepalive_s = keepalive_s;
-        attempt_end(connection, ATTEMPT_SLOWER);
+        attempt_end(connection, ATTEMPT_KEEPALIVE);
         return;
     }
     connected(connection, success->alt.connect.sessionPresent != 0);
@@ -421,7 +303,7 @@ static void attempt_begin(struct connection *connection)
     int code = create_client(connection, &client);
     connection->client = client;
     if (former != NULL) {
-        /* Only now that there is another: with its last client Paho ends its threads. */
+        /* Not before there is another: Paho ends its threads with its last client. */
         MQTTAsync_destroy(&former);
     }
     if (code == MQTTASYNC_SUCCESS) {
@@ -432,7 +314,7 @@ static void attempt_begin(struct connection *connection)
     }
 }
 
-void connection_turn(struct connection *connection)
+void connection_step(struct connection *connection)
 {
     uint64_t count;
     ssize_t got = read(connection->wake_fd, &count, sizeof count);
@@ -442,7 +324,7 @@ void connection_turn(struct connection *connection)
     case ATTEMPT_NONE:
     case ATTEMPT_UP:
         return;
-    case ATTEMPT_SLOWER:
+    case ATTEMPT_KEEPALIVE:
         attempt_begin(connection);
         return;
     case ATTEMPT_RUNNING:
@@ -471,7 +353,7 @@ int connection_max_delay_ms(const struct connection *connection)
     return left_ms > 0 ? (int)left_ms : 0;
 }
 
-/* ---- Beginning and end ---- */
+/* ---- Start and end ---- */
 
 struct connection *connection_new(const struct connect_params *params,
                                   const struct connection_hooks *hooks)
@@ -528,21 +410,21 @@ void connection_cut(struct connection *connection)
 {
     int fd = connection->socket_fd;
     if (fd < 0 || shutdown(fd, SHUT_RDWR) != 0) {
-        /* An acknowledgement could still leave: not if the process ends here. */
+        /* Paho could still send an acknowledgement: not if the process ends here. */
         if (fd < 0 || errno != ENOTCONN) {
             _exit(EX_SOFTWARE);
         }
     }
 }
 
-void connection_nudge(struct connection *connection)
+void connection_wake_sender(struct connection *connection)
 {
     if (connection->attempt == ATTEMPT_UP && !connection->is_closing) {
         /*
-         * Paho waits for its condition without looking at the queue under the lock, and has no
-         * function that only signals. This one queues a CONNECT, which does nothing while
-         * connected. That it would connect again otherwise is never reached: when the connection is
-         * lost, `down` ends the process with Paho's lock held.
+         * Paho's send thread waits for its condition without checking the queue under the lock, and
+         * no function of Paho only signals the condition. This one queues a CONNECT, which does
+         * nothing while connected. It cannot connect again after a loss, because `down` ends the
+         * process with Paho's lock held.
          */
         MQTTAsync_reconnect(connection->client);
     }
@@ -568,12 +450,6 @@ static void on_closed_5(void *context, MQTTAsync_successData5 *success)
     closed(context);
 }
 
-static struct timespec deadline_after(int64_t timeout_ms)
-{
-    int64_t ends_ms = clock_mono_ms() + timeout_ms;
-    return (struct timespec){.tv_sec = ends_ms / 1000, .tv_nsec = (ends_ms % 1000) * 1000000};
-}
-
 bool connection_close(struct connection *connection, int64_t timeout_ms)
 {
     MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer;
@@ -588,7 +464,8 @@ bool connection_close(struct connection *connection, int64_t timeout_ms)
     if (MQTTAsync_disconnect(connection->client, &options) != MQTTASYNC_SUCCESS) {
         return false;
     }
-    struct timespec deadline = deadline_after(timeout_ms);
+    int64_t ends_ms = clock_mono_ms() + timeout_ms;
+    struct timespec deadline = {.tv_sec = ends_ms / 1000, .tv_nsec = (ends_ms % 1000) * 1000000};
     int waited = 0;
     pthread_mutex_lock(&connection->mutex);
     while (!connection->is_closed && waited == 0) {

@@ -1,6 +1,6 @@
 /*
- * Paho writes an acknowledgement after the callback has returned; only its trace tells when that is
- * done.
+ * Paho writes an acknowledgement after the callback has returned. Only its trace shows when that
+ * has happened.
  */
 #include "base/crash_point.h"
 #include "connection_internal.h"

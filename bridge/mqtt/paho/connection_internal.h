@@ -1,7 +1,7 @@
 /*
  * connection_internal - what the files of connection share.
  *
- * Thread: as told at each field.
+ * Thread: given at each field.
  */
 #ifndef MQTT_PAHO_CONNECTION_INTERNAL_H
 #define MQTT_PAHO_CONNECTION_INTERNAL_H
@@ -16,13 +16,14 @@
 
 #define CONNECTION_TEXT_BYTES 200
 /*
- * The highest QoS asked for and published with. Without a store of its own Paho loses received
- * messages of QoS 2, and a resumed session may know our packet ids of QoS 2 from the process
- * before; a broker lowers what it sends us to 1.
+ * The highest QoS for subscribing and publishing. Without persistence Paho loses received messages
+ * of QoS 2, and in a resumed session the broker may know our packet ids of QoS 2 from the previous
+ * process. A broker lowers the QoS of what it delivers to that of the subscription.
  */
 #define CONNECTION_QOS_MAX 1
 
-enum attempt { ATTEMPT_NONE, ATTEMPT_RUNNING, ATTEMPT_FAILED, ATTEMPT_SLOWER, ATTEMPT_UP };
+/* The state of the current attempt. ATTEMPT_KEEPALIVE: the broker wants a shorter keepalive. */
+enum attempt { ATTEMPT_NONE, ATTEMPT_RUNNING, ATTEMPT_FAILED, ATTEMPT_KEEPALIVE, ATTEMPT_UP };
 
 /* How an attempt failed. */
 struct failure {
@@ -50,15 +51,19 @@ struct connection {
 };
 
 bool connection_is_v5(const struct connection *connection);
-/* Tells the hook, but for an end that was asked for. */
+/* Calls the `down` hook, unless connection_close() or connection_free() has been called. */
 void connection_down(struct connection *connection, enum wire_down_reason reason, uint32_t code,
                      const char *text);
+/* Connected and subscribed: ends the attempt and calls the `up` hook. */
+void connection_up(struct connection *connection);
+/* Subscribes to all filters of the params; connection_up() or connection_down() follows. */
+void connection_subscribe(struct connection *connection);
 /* Paho's callbacks. */
 void connection_on_lost(void *context, char *cause);
 int connection_on_arrived(void *context, char *topic, int topic_bytes, MQTTAsync_message *message);
 
 #ifdef BRIDGE_CRASH_POINTS
-/* Sees to the crash point behind an acknowledgement. */
+/* Makes the crash point after an acknowledgement work. */
 void connection_watch_acknowledgements(void);
 #endif
 

@@ -1,5 +1,5 @@
 /*
- * Messages in and out of a connection: from Paho's structures and back.
+ * Messages in and out of a connection: from Paho's structs and to them.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A message on its way. */
+/* A message that has not been acknowledged yet. */
 struct sending {
     struct connection *connection;
     int64_t id;
@@ -45,7 +45,7 @@ static void delivery_from(const struct connection *connection, struct slice topi
 int connection_on_arrived(void *context, char *topic, int topic_bytes, MQTTAsync_message *message)
 {
     struct connection *connection = context;
-    /* The length is 0 where it is strlen(), and real on some ways through Paho. */
+    /* Depending on the path through Paho, topic_bytes is the length or 0. */
     size_t length = topic_bytes > 0 ? (size_t)topic_bytes : strlen(topic);
     struct delivery delivery;
     delivery_from(connection, slice_of(topic, length), message, &delivery);
@@ -54,7 +54,7 @@ int connection_on_arrived(void *context, char *topic, int topic_bytes, MQTTAsync
     }
     MQTTAsync_freeMessage(&message);
     MQTTAsync_free(topic);
-    return 1; /* 0 would acknowledge as well, and jam everything behind it */
+    return 1; /* 0 would acknowledge as well, and block every later message */
 }
 
 /* ---- Messages out ---- */
@@ -73,7 +73,7 @@ static void on_sent_5(void *context, MQTTAsync_successData5 *success)
     on_sent(context, NULL);
 }
 
-/* Only a failed write or the end of the connection comes here. */
+/* Called for a failed write and for the end of the connection only. */
 static void on_send_failed(void *context, MQTTAsync_failureData *failure)
 {
     (void)failure;
@@ -97,7 +97,7 @@ static void on_send_failed_5(void *context, MQTTAsync_failureData5 *failure)
                                       why.length > 0 ? why : slice_text(name == NULL ? "" : name));
 }
 
-/* What would make the broker close the connection at every try. */
+/* Why the broker would close the connection for this topic, at every attempt; or NULL. */
 static const char *topic_fault(struct slice topic)
 {
     if (topic.length == 0 || topic.length > 65535) {
@@ -156,7 +156,7 @@ enum status connection_publish(struct connection *connection, int64_t id,
     enum status status = STATUS_INVALID;
     if (limits->packet_bytes_max > 0 &&
         message_packet_bytes(&fitted, given) > limits->packet_bytes_max) {
-        *out_why = "larger than the broker takes";
+        *out_why = "larger than the Maximum Packet Size of the broker";
     } else {
         status = send_message(connection, id, &fitted, given);
     }

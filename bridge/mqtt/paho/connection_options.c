@@ -12,7 +12,8 @@
 
 #define MQTT_STRING_BYTES_MAX 65535u
 
-static const char *keep(struct connect_options *options, struct slice text)
+/* A copy that lives as long as the options; NULL for an absent text. */
+static const char *copy_text(struct connect_options *options, struct slice text)
 {
     if (!slice_is_present(text)) {
         return NULL;
@@ -40,7 +41,7 @@ static void add_number(MQTTProperties *properties, enum MQTTPropertyCodes code, 
     MQTTProperties_add(properties, &property);
 }
 
-/* Paho copies what it is given and never writes to it. */
+/* Paho copies the bytes and never writes to them. */
 static MQTTLenString len_string(struct slice text)
 {
     return (MQTTLenString){.len = (int)text.length, .data = (char *)text.data};
@@ -132,14 +133,15 @@ uint32_t property_number(MQTTProperties *properties, enum MQTTPropertyCodes code
 
 static struct slice len_slice(MQTTLenString text)
 {
-    /* Paho gives NULL for an empty string in places; present and empty it shall be. */
+    /* Paho sometimes gives NULL for an empty string; here it is present and empty. */
     return text.len > 0 ? slice_of(text.data, (size_t)text.len) : slice_text("");
 }
 
 struct slice property_text(MQTTProperties *properties, enum MQTTPropertyCodes code,
                            const char *name)
 {
-    /* Not by Paho's accessor, which counts from the start every time: there may be very many. */
+    /* Not with Paho's accessor, which starts from the first property each time: there may be very
+     * many. */
     for (int i = 0; i < properties->count; i++) {
         const MQTTProperty *property = &properties->array[i];
         if (property->identifier != code) {
@@ -205,20 +207,20 @@ char *address_for_paho(const struct wire_address *address)
 static void set_tls(struct connect_options *options, const struct connect_params *params)
 {
     options->tls = (MQTTAsync_SSLOptions)MQTTAsync_SSLOptions_initializer;
-    options->tls.trustStore = keep(options, params->tls_ca_file);
-    options->tls.CApath = keep(options, params->tls_ca_path);
-    options->tls.keyStore = keep(options, params->tls_cert_file);
-    options->tls.privateKey = keep(options, params->tls_key_file);
-    options->tls.privateKeyPassword = keep(options, params->tls_key_password);
+    options->tls.trustStore = copy_text(options, params->tls_ca_file);
+    options->tls.CApath = copy_text(options, params->tls_ca_path);
+    options->tls.keyStore = copy_text(options, params->tls_cert_file);
+    options->tls.privateKey = copy_text(options, params->tls_key_file);
+    options->tls.privateKeyPassword = copy_text(options, params->tls_key_password);
     options->tls.enableServerCertAuth = params->has_tls_verify;
     options->tls.verify = params->has_tls_verify;
-    /* Paho lowers OpenSSL's security level to 1; this is Debian's own. */
+    /* Paho lowers OpenSSL's security level to 1; 2 is Debian's default. */
     options->tls.enabledCipherSuites = "DEFAULT:@SECLEVEL=2";
     if (slice_is_present(params->tls_alpn)) {
-        options->tls.protos = (const unsigned char *)keep(options, params->tls_alpn);
+        options->tls.protos = (const unsigned char *)copy_text(options, params->tls_alpn);
         options->tls.protos_len = (unsigned)params->tls_alpn.length;
     }
-    /* Always given: Paho looks at it only where the address asks for TLS. */
+    /* Always given: Paho uses it only for TLS addresses. */
     options->connect.ssl = &options->tls;
 }
 
@@ -229,8 +231,8 @@ static enum status set_will(struct connect_options *options, const struct connec
         return STATUS_INVALID;
     }
     options->will = (MQTTAsync_willOptions)MQTTAsync_willOptions_initializer;
-    options->will.topicName = keep(options, message.topic);
-    options->will.payload.data = keep(options, message.body);
+    options->will.topicName = copy_text(options, message.topic);
+    options->will.payload.data = copy_text(options, message.body);
     options->will.payload.len = (int)message.body.length;
     options->will.qos = message.qos > 1 ? 1 : message.qos;
     options->will.retained = message.is_retained;
@@ -284,7 +286,7 @@ enum status connect_options_init(struct connect_options *options,
     set_connect(options, params);
     options->connect.keepAliveInterval = (int)keepalive_s;
     options->connect.connectTimeout = (int)params->connect_timeout_s;
-    options->connect.username = keep(options, params->username);
+    options->connect.username = copy_text(options, params->username);
     if (slice_is_present(params->password)) {
         options->connect.binarypwd.data = params->password.data;
         options->connect.binarypwd.len = (int)params->password.length;

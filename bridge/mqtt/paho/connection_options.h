@@ -1,8 +1,7 @@
 /*
- * connection_options - what Paho is told about a connection and a message.
+ * connection_options - Paho's structs for a connection and a message, made from ours.
  *
- * Private to connection.c and, with it, the only code that knows Paho. Structures point into
- * themselves and are not moved. Thread: one at a time.
+ * The structs point into themselves and must not be moved. Thread: one at a time.
  */
 #ifndef MQTT_PAHO_CONNECTION_OPTIONS_H
 #define MQTT_PAHO_CONNECTION_OPTIONS_H
@@ -25,17 +24,17 @@ struct connect_options {
     MQTTAsync_SSLOptions tls;
     MQTTProperties properties;
     MQTTProperties will_properties;
-    char *texts[CONNECT_TEXTS_MAX]; /* NUL-terminated copies of what Paho gets */
+    char *texts[CONNECT_TEXTS_MAX]; /* NUL-terminated copies for Paho */
     size_t text_count;
 };
 
 /*
- * Everything but the callbacks. `keepalive_s` stands in place of the params_buf's. STATUS_INVALID
- * where the will does not parse.
+ * Everything but the callbacks. `keepalive_s` replaces that of the params. STATUS_INVALID if the
+ * will does not parse.
  */
 enum status connect_options_init(struct connect_options *options,
                                  const struct connect_params *params, uint32_t keepalive_s);
-/* Frees, and wipes the copies; Paho has its own by then. */
+/* Frees, and wipes the copies; Paho has made its own. */
 void connect_options_fini(struct connect_options *options);
 
 bool address_is_tls(const struct wire_address *address);
@@ -45,18 +44,17 @@ void address_append(struct buf *out, const struct wire_address *address);
 char *address_for_paho(const struct wire_address *address);
 
 /*
- * The MQTT 5 properties of a message. One that brokers would take for a malformed packet, closing
- * the connection at every try, is left out. To be freed with MQTTProperties_free().
+ * The MQTT 5 properties of a message; free them with MQTTProperties_free(). A property that brokers
+ * would treat as a malformed packet, closing the connection at every attempt, is left out.
  */
 void message_properties(const struct message *message, MQTTProperties *out);
 /* The size of a PUBLISH on the wire; `properties` NULL for MQTT 3.1.1. */
 size_t message_packet_bytes(const struct message *message, const MQTTProperties *properties);
 
-/* A numeric property of a packet, or `otherwise` where it is not there. */
+/* A numeric property of a packet, or `otherwise` if it is absent. */
 uint32_t property_number(MQTTProperties *properties, enum MQTTPropertyCodes code,
                          uint32_t otherwise);
-/* A text property (a user property of that name for MQTTPROPERTY_CODE_USER_PROPERTY); absent where
- * it is not there. */
+/* A text property, or an absent slice. For MQTTPROPERTY_CODE_USER_PROPERTY the one of that name. */
 struct slice property_text(MQTTProperties *properties, enum MQTTPropertyCodes code,
                            const char *name);
 

@@ -14,7 +14,7 @@
 #define NAMES_MAX       5 /* of a certificate, in a message */
 #define COUNT_OF(table) (sizeof(table) / sizeof(table)[0])
 
-/* Of the process's only connection. */
+/* Of the only connection of the process. */
 static struct {
     struct buf host; /* NUL-terminated */
     struct buf text;
@@ -67,7 +67,7 @@ static void append_ip(const ASN1_OCTET_STRING *address)
     buf_append_text(&guard.text, text);
 }
 
-/* The names come from whoever answered: what is not printable stays out. */
+/* The names come from an unknown peer: what is not printable is replaced. */
 static void append_name(const ASN1_STRING *name)
 {
     const unsigned char *bytes = ASN1_STRING_get0_data(name);
@@ -172,7 +172,7 @@ static void describe(X509_STORE_CTX *store)
 /* ---- Errors of the handshake ---- */
 
 #define NO_ALERT   (-1)
-#define NO_TLS_1_2 "the broker knows no TLS 1.2 or newer"
+#define NO_TLS_1_2 "the broker does not support TLS 1.2 or newer"
 #define REFUSED    "the broker refuses the client certificate"
 
 /* An error reaches us as an alert, as a line of OpenSSL's error queue, or as both. */
@@ -184,8 +184,10 @@ static const struct {
     {SSL_AD_CERTIFICATE_REQUIRED, NULL,
      "the broker asks for a client certificate (broker.tls.cert_file)"},
     {SSL_AD_UNKNOWN_CA, NULL, "the broker does not trust the authority of the client certificate"},
-    {SSL_AD_CERTIFICATE_EXPIRED, NULL, "the broker says that the client certificate has expired"},
-    {SSL_AD_CERTIFICATE_REVOKED, NULL, "the broker says that the client certificate was revoked"},
+    {SSL_AD_CERTIFICATE_EXPIRED, NULL,
+     "the client certificate has expired, according to the broker"},
+    {SSL_AD_CERTIFICATE_REVOKED, NULL,
+     "the client certificate was revoked, according to the broker"},
     {SSL_AD_BAD_CERTIFICATE, NULL, REFUSED},
     {SSL_AD_CERTIFICATE_UNKNOWN, NULL, REFUSED},
     {SSL_AD_UNSUPPORTED_CERTIFICATE, NULL, REFUSED},
@@ -195,10 +197,10 @@ static const struct {
     /* TLS 1.2 has no other alert for a missing certificate. */
     {SSL_AD_HANDSHAKE_FAILURE, "alert handshake failure",
      "the broker ended the handshake: it asks for a client certificate (broker.tls.cert_file), or "
-     "knows no common cipher"},
-    {SSL_AD_NO_APPLICATION_PROTOCOL, NULL, "the broker knows none of the names in broker.tls.alpn"},
-    {NO_ALERT, "wrong version number",
-     "wrong version number (what answers there does not speak TLS)"},
+     "has no cipher in common"},
+    {SSL_AD_NO_APPLICATION_PROTOCOL, NULL,
+     "the broker supports none of the protocols in broker.tls.alpn"},
+    {NO_ALERT, "wrong version number", "wrong version number (the server does not speak TLS)"},
 };
 
 static void on_info(const SSL *ssl, int where, int value)
@@ -243,7 +245,7 @@ static int check_certificate(X509_STORE_CTX *store, void *arg)
 
 SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
 {
-    SSL_CTX *context = SSL_CTX_new_ex(NULL, NULL, method); /* what libssl's own does */
+    SSL_CTX *context = SSL_CTX_new_ex(NULL, NULL, method); /* as libssl's own function does */
     if (context != NULL && guard.is_in_use) {
         if (SSL_CTX_get_min_proto_version(context) < TLS1_2_VERSION) {
             SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);

@@ -1,6 +1,6 @@
 /*
- * A connection in this process, against mosquitto where that behaves as needed and against a far
- * side that answers what the test wants where it does not.
+ * A connection in this process: to mosquitto, or to a fake broker that sends the answers a test
+ * needs.
  */
 #include "mqtt/connection.h"
 
@@ -26,9 +26,9 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_MS 20000
+#define TIMEOUT_MS 20000
 
-/* ---- A far side with one client, that answers every packet as told ---- */
+/* ---- A fake broker with one client ---- */
 
 struct answers {
     const char *connack; /* of `connack_bytes`, sent as it is */
@@ -40,7 +40,7 @@ struct answers {
     size_t disconnect_bytes;
 };
 
-struct far_side {
+struct fake_broker {
     struct answers answers;
     int protocol;
     int listener;
@@ -53,7 +53,7 @@ static bool read_bytes(int fd, uint8_t *bytes, size_t count)
     return count == 0 || recv(fd, bytes, count, MSG_WAITALL) == (ssize_t)count;
 }
 
-/* The packet's type and what follows its length; -1 at the end. */
+/* Returns the packet's type and reads what follows its length; -1 at the end. */
 static int read_packet(int fd, uint8_t *body, size_t size)
 {
     uint8_t head;
@@ -78,10 +78,10 @@ static void send_bytes(int fd, const void *bytes, size_t count)
     (void)!send(fd, bytes, count, MSG_NOSIGNAL);
 }
 
-static void answer_subscribe(const struct far_side *far, int fd, const uint8_t *body)
+static void answer_subscribe(const struct fake_broker *fake, int fd, const uint8_t *body)
 {
-    const struct answers *answers = &far->answers;
-    bool is_5 = far->protocol == 5;
+    const struct answers *answers = &fake->answers;
+    bool is_5 = fake->protocol == 5;
     uint8_t packet[64] = {0x90, (uint8_t)(2 + is_5 + answers->suback_count), body[0], body[1], 0};
     memcpy(packet + 4 + is_5, answers->suback_codes, answers->suback_count);
     send_bytes(fd, packet, 4 + is_5 + answers->suback_count);
@@ -90,58 +90,58 @@ static void answer_subscribe(const struct far_side *far, int fd, const uint8_t *
     }
 }
 
-static void answer_publish(const struct far_side *far, int fd, const uint8_t *body)
+static void answer_publish(const struct fake_broker *fake, int fd, const uint8_t *body)
 {
     size_t topic_bytes = (size_t)body[0] << 8 | body[1];
     const uint8_t *packet_id = body + 2 + topic_bytes;
-    if (far->answers.puback_code >= 0) {
-        uint8_t packet[] = {0x40, 4, packet_id[0], packet_id[1], (uint8_t)far->answers.puback_code,
+    if (fake->answers.puback_code >= 0) {
+        uint8_t packet[] = {0x40, 4, packet_id[0], packet_id[1], (uint8_t)fake->answers.puback_code,
                             0};
         send_bytes(fd, packet, sizeof packet);
     }
 }
 
-static void *far_side_run(void *arg)
+static void *fake_broker_run(void *arg)
 {
-    struct far_side *far = arg;
-    int fd = accept(far->listener, NULL, NULL);
+    struct fake_broker *fake = arg;
+    int fd = accept(fake->listener, NULL, NULL);
     uint8_t body[4096];
     for (int type = 0; type >= 0;) {
         type = read_packet(fd, body, sizeof body);
         if (type == 1) {
-            send_bytes(fd, far->answers.connack, far->answers.connack_bytes);
+            send_bytes(fd, fake->answers.connack, fake->answers.connack_bytes);
         } else if (type == 8) {
-            answer_subscribe(far, fd, body);
+            answer_subscribe(fake, fd, body);
         } else if (type == 3) {
-            answer_publish(far, fd, body);
+            answer_publish(fake, fd, body);
         }
     }
     close(fd);
     return NULL;
 }
 
-static void far_side_start(struct far_side *far, int protocol, const struct answers *answers)
+static void fake_broker_start(struct fake_broker *fake, int protocol, const struct answers *answers)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
-    *far = (struct far_side){.answers = *answers, .protocol = protocol};
-    far->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(far->listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(far->listener, 1), 0);
-    assert_int_equal(getsockname(far->listener, (struct sockaddr *)&address, &length), 0);
-    far->port = ntohs(address.sin_port);
-    assert_int_equal(pthread_create(&far->thread, NULL, far_side_run, far), 0);
+    *fake = (struct fake_broker){.answers = *answers, .protocol = protocol};
+    fake->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fake->listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fake->listener, 1), 0);
+    assert_int_equal(getsockname(fake->listener, (struct sockaddr *)&address, &length), 0);
+    fake->port = ntohs(address.sin_port);
+    assert_int_equal(pthread_create(&fake->thread, NULL, fake_broker_run, fake), 0);
 }
 
-static void far_side_stop(struct far_side *far)
+static void fake_broker_stop(struct fake_broker *fake)
 {
-    pthread_join(far->thread, NULL);
-    close(far->listener);
+    pthread_join(fake->thread, NULL);
+    close(fake->listener);
 }
 
-/* ---- What the connection told ---- */
+/* ---- The connection and what its hooks reported ---- */
 
-struct told {
+struct fixture {
     struct connect_params params;
     char uri[64];
     struct connection *connection;
@@ -151,7 +151,7 @@ struct told {
     _Atomic int published_count;
     _Atomic int refused_count;
     _Atomic int down_count;
-    bool is_taking; /* what `arrived` returns */
+    bool is_accepting; /* what `arrived` returns */
     struct wire_up up;
     struct wire_down down;
     char text[256];
@@ -159,16 +159,16 @@ struct told {
     int nodelay; /* of the socket, when it was up */
 };
 
-static void tell(struct told *told, _Atomic int *count)
+static void count_event(struct fixture *fixture, _Atomic int *count)
 {
     uint64_t one = 1;
     (*count)++;
-    assert_int_equal(write(told->event_fd, &one, sizeof one), sizeof one);
+    assert_int_equal(write(fixture->event_fd, &one, sizeof one), sizeof one);
 }
 
-static int broker_nodelay(const struct told *told)
+static int broker_nodelay(const struct fixture *fixture)
 {
-    int port = atoi(strrchr(told->uri, ':') + 1);
+    int port = atoi(strrchr(fixture->uri, ':') + 1);
     for (int fd = 0; fd < 64; fd++) {
         struct sockaddr_in peer = {0};
         socklen_t length = sizeof peer;
@@ -185,111 +185,112 @@ static int broker_nodelay(const struct told *told)
 
 static void on_up(void *arg, const struct wire_up *up)
 {
-    struct told *told = arg;
-    told->up = *up;
-    told->nodelay = broker_nodelay(told);
-    tell(told, &told->up_count);
+    struct fixture *fixture = arg;
+    fixture->up = *up;
+    fixture->nodelay = broker_nodelay(fixture);
+    count_event(fixture, &fixture->up_count);
 }
 
 static bool on_arrived(void *arg, const struct delivery *delivery)
 {
-    struct told *told = arg;
+    struct fixture *fixture = arg;
     (void)delivery;
-    bool is_taking = told->is_taking;
-    tell(told, &told->arrived_count);
-    return is_taking;
+    bool is_accepting = fixture->is_accepting;
+    count_event(fixture, &fixture->arrived_count);
+    return is_accepting;
 }
 
 static void on_published(void *arg, int64_t id)
 {
-    struct told *told = arg;
+    struct fixture *fixture = arg;
     (void)id;
-    tell(told, &told->published_count);
+    count_event(fixture, &fixture->published_count);
 }
 
 static void on_refused(void *arg, int64_t id, uint32_t code, struct slice text)
 {
-    struct told *told = arg;
+    struct fixture *fixture = arg;
     (void)id;
     (void)text;
-    told->refusal_code = code;
-    tell(told, &told->refused_count);
+    fixture->refusal_code = code;
+    count_event(fixture, &fixture->refused_count);
 }
 
 static void on_down(void *arg, const struct wire_down *down)
 {
-    struct told *told = arg;
-    if (told->down_count == 0) {
-        told->down = *down;
-        snprintf(told->text, sizeof told->text, "%.*s", (int)down->text.length, down->text.data);
+    struct fixture *fixture = arg;
+    if (fixture->down_count == 0) {
+        fixture->down = *down;
+        snprintf(fixture->text, sizeof fixture->text, "%.*s", (int)down->text.length,
+                 down->text.data);
     }
-    tell(told, &told->down_count);
+    count_event(fixture, &fixture->down_count);
 }
 
-static void told_start(struct told *told, int protocol, int port)
+static void fixture_start(struct fixture *fixture, int protocol, int port)
 {
-    struct connection_hooks hooks = {.arg = told,
+    struct connection_hooks hooks = {.arg = fixture,
                                      .up = on_up,
                                      .arrived = on_arrived,
                                      .published = on_published,
                                      .refused = on_refused,
                                      .down = on_down};
-    snprintf(told->uri, sizeof told->uri, "mqtt://127.0.0.1:%d", port);
-    told->params.protocol = (uint8_t)protocol;
-    told->params.addresses[0] =
+    snprintf(fixture->uri, sizeof fixture->uri, "mqtt://127.0.0.1:%d", port);
+    fixture->params.protocol = (uint8_t)protocol;
+    fixture->params.addresses[0] =
         (struct wire_address){slice_text("mqtt"), slice_text("127.0.0.1"), (uint32_t)port, {0}};
-    told->params.address_count = 1;
-    told->params.client_id = slice_text("client");
-    told->params.keepalive_s = 30;
-    told->params.session_expiry_s = 60;
-    told->params.receive_maximum = 10;
-    told->params.payload_bytes_max = 1024;
-    told->params.packet_bytes_max = 1 << 20;
-    told->params.connect_timeout_s = 5;
-    told->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    told->connection = connection_new(&told->params, &hooks);
-    connection_open(told->connection);
+    fixture->params.address_count = 1;
+    fixture->params.client_id = slice_text("client");
+    fixture->params.keepalive_s = 30;
+    fixture->params.session_expiry_s = 60;
+    fixture->params.receive_maximum = 10;
+    fixture->params.payload_bytes_max = 1024;
+    fixture->params.packet_bytes_max = 1 << 20;
+    fixture->params.connect_timeout_s = 5;
+    fixture->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    fixture->connection = connection_new(&fixture->params, &hooks);
+    connection_open(fixture->connection);
 }
 
-static void told_turn(struct told *told)
+static void fixture_step(struct fixture *fixture)
 {
-    struct pollfd fds[] = {{.fd = told->event_fd, .events = POLLIN},
-                           {.fd = connection_wake_fd(told->connection), .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = fixture->event_fd, .events = POLLIN},
+                           {.fd = connection_wake_fd(fixture->connection), .events = POLLIN}};
     poll(fds, 2, 1000);
     uint64_t count;
-    (void)!read(told->event_fd, &count, sizeof count);
-    connection_turn(told->connection);
+    (void)!read(fixture->event_fd, &count, sizeof count);
+    connection_step(fixture->connection);
 }
 
-#define WAIT_FOR(told, condition)                                                    \
-    do {                                                                             \
-        int64_t ends_ms = clock_mono_ms() + PATIENCE_MS;                             \
-        while (!(condition) && clock_mono_ms() < ends_ms) {                          \
-            told_turn(told);                                                         \
-        }                                                                            \
-        if (!(condition)) {                                                          \
-            fail_msg("waited in vain for: %s (down: %s)", #condition, (told)->text); \
-        }                                                                            \
+#define WAIT_FOR(fixture, condition)                                                       \
+    do {                                                                                   \
+        int64_t ends_ms = clock_mono_ms() + TIMEOUT_MS;                                    \
+        while (!(condition) && clock_mono_ms() < ends_ms) {                                \
+            fixture_step(fixture);                                                         \
+        }                                                                                  \
+        if (!(condition)) {                                                                \
+            fail_msg("timed out waiting for: %s (down: %s)", #condition, (fixture)->text); \
+        }                                                                                  \
     } while (0)
 
-static struct told *told_new(void)
+static struct fixture *fixture_new(void)
 {
-    struct told *told = mem_zalloc(1, sizeof *told);
-    told->is_taking = true;
-    return told;
+    struct fixture *fixture = mem_zalloc(1, sizeof *fixture);
+    fixture->is_accepting = true;
+    return fixture;
 }
 
-static void subscribe_to(struct told *told, const char *filter)
+static void subscribe_to(struct fixture *fixture, const char *filter)
 {
-    told->params.filters[told->params.filter_count++] =
+    fixture->params.filters[fixture->params.filter_count++] =
         (struct wire_filter){.filter = slice_text(filter), .qos = 1};
 }
 
-static void told_free(struct told *told)
+static void fixture_free(struct fixture *fixture)
 {
-    connection_free(told->connection);
-    close(told->event_fd);
-    free(told);
+    connection_free(fixture->connection);
+    close(fixture->event_fd);
+    free(fixture);
 }
 
 /* ---- Against mosquitto ---- */
@@ -300,65 +301,65 @@ static void test_a_connection_has_no_delay_and_is_subscribed(void **state)
     struct broker broker;
     broker_start(&broker, NULL);
     for (int protocol = 4; protocol <= 5; protocol++) {
-        struct told *told = told_new();
-        subscribe_to(told, "a/+");
-        subscribe_to(told, "b");
-        told_start(told, protocol, broker.port);
-        WAIT_FOR(told, told->up_count == 1);
-        assert_int_equal(told->nodelay, 1);
-        assert_int_equal(told->up.receive_maximum, 20);
+        struct fixture *fixture = fixture_new();
+        subscribe_to(fixture, "a/+");
+        subscribe_to(fixture, "b");
+        fixture_start(fixture, protocol, broker.port);
+        WAIT_FOR(fixture, fixture->up_count == 1);
+        assert_int_equal(fixture->nodelay, 1);
+        assert_int_equal(fixture->up.receive_maximum, 20);
         const char *const arguments[] = {"-q", "1", "-t", "b", "-m", "x", NULL};
         broker_publish(&broker, arguments);
-        WAIT_FOR(told, told->arrived_count == 1);
-        assert_true(connection_close(told->connection, PATIENCE_MS));
-        assert_int_equal(told->down_count, 0);
-        told_free(told);
+        WAIT_FOR(fixture, fixture->arrived_count == 1);
+        assert_true(connection_close(fixture->connection, TIMEOUT_MS));
+        assert_int_equal(fixture->down_count, 0);
+        fixture_free(fixture);
     }
     broker_stop(&broker);
 }
 
-static void test_what_was_not_taken_is_not_acknowledged(void **state)
+static void test_a_message_that_is_not_accepted_is_not_acknowledged(void **state)
 {
     (void)state;
     for (int protocol = 4; protocol <= 5; protocol++) {
         struct broker broker;
         broker_start(&broker, NULL);
-        struct told *told = told_new();
-        told->is_taking = false;
-        subscribe_to(told, "b");
-        told_start(told, protocol, broker.port);
-        WAIT_FOR(told, told->up_count == 1);
+        struct fixture *fixture = fixture_new();
+        fixture->is_accepting = false;
+        subscribe_to(fixture, "b");
+        fixture_start(fixture, protocol, broker.port);
+        WAIT_FOR(fixture, fixture->up_count == 1);
         const char *const arguments[] = {"-q", "1", "-t", "b", "-m", "x", NULL};
         broker_publish(&broker, arguments);
-        WAIT_FOR(told, told->down_count > 0);
-        assert_int_equal(told->down.reason, WIRE_DOWN_LOST);
-        told_free(told);
-        told = told_new();
-        subscribe_to(told, "b");
-        told_start(told, protocol, broker.port);
-        WAIT_FOR(told, told->arrived_count == 1);
-        WAIT_FOR(told, told->up_count == 1);
-        assert_true(told->up.is_session_present);
-        assert_true(connection_close(told->connection, PATIENCE_MS));
-        told_free(told);
+        WAIT_FOR(fixture, fixture->down_count > 0);
+        assert_int_equal(fixture->down.reason, WIRE_DOWN_LOST);
+        fixture_free(fixture);
+        fixture = fixture_new();
+        subscribe_to(fixture, "b");
+        fixture_start(fixture, protocol, broker.port);
+        WAIT_FOR(fixture, fixture->arrived_count == 1);
+        WAIT_FOR(fixture, fixture->up_count == 1);
+        assert_true(fixture->up.is_session_present);
+        assert_true(connection_close(fixture->connection, TIMEOUT_MS));
+        fixture_free(fixture);
         broker_stop(&broker);
     }
 }
 
-static void test_the_session_survives_an_orderly_end(void **state)
+static void test_the_session_survives_a_clean_disconnect(void **state)
 {
     (void)state;
     struct broker broker;
     broker_start(&broker, NULL);
     for (int protocol = 4; protocol <= 5; protocol++) {
         for (int i = 0; i < 2; i++) {
-            struct told *told = told_new();
-            subscribe_to(told, "b");
-            told_start(told, protocol, broker.port);
-            WAIT_FOR(told, told->up_count == 1);
-            assert_int_equal(told->up.is_session_present, i == 1 || protocol == 5);
-            assert_true(connection_close(told->connection, PATIENCE_MS));
-            told_free(told);
+            struct fixture *fixture = fixture_new();
+            subscribe_to(fixture, "b");
+            fixture_start(fixture, protocol, broker.port);
+            WAIT_FOR(fixture, fixture->up_count == 1);
+            assert_int_equal(fixture->up.is_session_present, i == 1 || protocol == 5);
+            assert_true(connection_close(fixture->connection, TIMEOUT_MS));
+            fixture_free(fixture);
         }
     }
     broker_stop(&broker);
@@ -369,23 +370,22 @@ static void test_a_shorter_keepalive_of_the_broker_is_obeyed(void **state)
     (void)state;
     struct broker broker;
     broker_start(&broker, "allow_anonymous true\nmax_keepalive 10");
-    struct told *told = told_new();
-    subscribe_to(told, "b");
-    told_start(told, 5, broker.port);
-    WAIT_FOR(told, told->up_count == 1);
-    /* The second CONNECT asked for it, so the broker did not tell it again, and the session is that
-     * of the first. */
-    assert_true(told->up.is_session_present);
-    assert_true(connection_close(told->connection, PATIENCE_MS));
-    told_free(told);
+    struct fixture *fixture = fixture_new();
+    subscribe_to(fixture, "b");
+    fixture_start(fixture, 5, broker.port);
+    WAIT_FOR(fixture, fixture->up_count == 1);
+    /* The second CONNECT has the shorter keepalive, and the session is that of the first one. */
+    assert_true(fixture->up.is_session_present);
+    assert_true(connection_close(fixture->connection, TIMEOUT_MS));
+    fixture_free(fixture);
     broker_stop(&broker);
 }
 
-/* ---- Against a far side that says no ---- */
+/* ---- Against a broker that refuses ---- */
 
 #define BYTES(text) (text), sizeof(text) - 1
 
-static void test_a_refusal_is_told_with_its_code(void **state)
+static void test_a_refusal_is_reported_with_its_code(void **state)
 {
     (void)state;
     static const struct {
@@ -403,17 +403,17 @@ static void test_a_refusal_is_told_with_its_code(void **state)
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         struct answers answers = {.connack = refusals[i].connack,
                                   .connack_bytes = refusals[i].bytes};
-        struct far_side far;
-        struct told *told = told_new();
-        far_side_start(&far, refusals[i].protocol, &answers);
-        told_start(told, refusals[i].protocol, far.port);
-        WAIT_FOR(told, told->down_count == 1);
-        assert_int_equal(told->down.reason, WIRE_DOWN_REFUSED);
-        assert_int_equal(told->down.code, refusals[i].code);
-        assert_non_null(strstr(told->text, refusals[i].text));
-        assert_non_null(strstr(told->text, told->uri));
-        told_free(told);
-        far_side_stop(&far);
+        struct fake_broker fake;
+        struct fixture *fixture = fixture_new();
+        fake_broker_start(&fake, refusals[i].protocol, &answers);
+        fixture_start(fixture, refusals[i].protocol, fake.port);
+        WAIT_FOR(fixture, fixture->down_count == 1);
+        assert_int_equal(fixture->down.reason, WIRE_DOWN_REFUSED);
+        assert_int_equal(fixture->down.code, refusals[i].code);
+        assert_non_null(strstr(fixture->text, refusals[i].text));
+        assert_non_null(strstr(fixture->text, fixture->uri));
+        fixture_free(fixture);
+        fake_broker_stop(&fake);
     }
 }
 
@@ -436,24 +436,24 @@ static void test_one_refused_filter_of_several_is_enough(void **state)
                                   .connack_bytes = is_5 ? 5 : 4,
                                   .suback_codes = cases[i].codes,
                                   .suback_count = cases[i].count};
-        struct far_side far;
-        struct told *told = told_new();
+        struct fake_broker fake;
+        struct fixture *fixture = fixture_new();
         static const char *const filters[] = {"a", "b", "c"};
         for (size_t k = 0; k < cases[i].count; k++) {
-            subscribe_to(told, filters[k]);
+            subscribe_to(fixture, filters[k]);
         }
-        far_side_start(&far, cases[i].protocol, &answers);
-        told_start(told, cases[i].protocol, far.port);
-        WAIT_FOR(told, told->down_count > 0);
-        assert_int_equal(told->down.reason, WIRE_DOWN_SUBSCRIBE);
-        assert_true(told->down.code >= 0x80);
-        assert_int_equal(told->up_count, 0);
-        told_free(told);
-        far_side_stop(&far);
+        fake_broker_start(&fake, cases[i].protocol, &answers);
+        fixture_start(fixture, cases[i].protocol, fake.port);
+        WAIT_FOR(fixture, fixture->down_count > 0);
+        assert_int_equal(fixture->down.reason, WIRE_DOWN_SUBSCRIBE);
+        assert_true(fixture->down.code >= 0x80);
+        assert_int_equal(fixture->up_count, 0);
+        fixture_free(fixture);
+        fake_broker_stop(&fake);
     }
 }
 
-static void test_a_disconnect_of_the_broker_is_told_with_its_reason(void **state)
+static void test_a_disconnect_of_the_broker_is_reported_with_its_reason(void **state)
 {
     (void)state;
     struct answers answers = {.connack = "\x20\x03\x00\x00\x00",
@@ -462,84 +462,83 @@ static void test_a_disconnect_of_the_broker_is_told_with_its_reason(void **state
                               .suback_count = 1,
                               .disconnect = "\xe0\x02\x8e\x00",
                               .disconnect_bytes = 4};
-    struct far_side far;
-    struct told *told = told_new();
-    subscribe_to(told, "a");
-    far_side_start(&far, 5, &answers);
-    told_start(told, 5, far.port);
-    WAIT_FOR(told, told->down_count > 0);
-    assert_int_equal(told->down.reason, WIRE_DOWN_LOST);
-    assert_int_equal(told->down.code, 0x8e);
-    assert_non_null(strstr(told->text, "Session taken over"));
-    told_free(told);
-    far_side_stop(&far);
+    struct fake_broker fake;
+    struct fixture *fixture = fixture_new();
+    subscribe_to(fixture, "a");
+    fake_broker_start(&fake, 5, &answers);
+    fixture_start(fixture, 5, fake.port);
+    WAIT_FOR(fixture, fixture->down_count > 0);
+    assert_int_equal(fixture->down.reason, WIRE_DOWN_LOST);
+    assert_int_equal(fixture->down.code, 0x8e);
+    assert_non_null(strstr(fixture->text, "Session taken over"));
+    fixture_free(fixture);
+    fake_broker_stop(&fake);
 }
 
-static void test_a_message_the_broker_refuses_is_told_and_the_next_goes_out(void **state)
+static void test_a_message_the_broker_refuses_is_reported_and_the_next_one_is_sent(void **state)
 {
     (void)state;
     struct answers answers = {
         .connack = "\x20\x03\x00\x00\x00", .connack_bytes = 5, .puback_code = 0x87};
-    struct far_side far;
-    struct told *told = told_new();
-    far_side_start(&far, 5, &answers);
-    told_start(told, 5, far.port);
-    WAIT_FOR(told, told->up_count == 1);
+    struct fake_broker fake;
+    struct fixture *fixture = fixture_new();
+    fake_broker_start(&fake, 5, &answers);
+    fixture_start(fixture, 5, fake.port);
+    WAIT_FOR(fixture, fixture->up_count == 1);
     struct message message = {
         .topic = slice_text("t"), .body = slice_text("x"), .qos = 1, .expiry_s = -1};
     const char *why = NULL;
     for (int i = 1; i <= 2; i++) {
-        assert_int_equal(connection_publish(told->connection, i, &message, &why), STATUS_OK);
-        WAIT_FOR(told, told->refused_count == i);
-        assert_int_equal(told->refusal_code, 0x87);
+        assert_int_equal(connection_publish(fixture->connection, i, &message, &why), STATUS_OK);
+        WAIT_FOR(fixture, fixture->refused_count == i);
+        assert_int_equal(fixture->refusal_code, 0x87);
     }
-    assert_int_equal(told->down_count, 0);
-    assert_int_equal(told->published_count, 0);
-    told_free(told);
-    far_side_stop(&far);
+    assert_int_equal(fixture->down_count, 0);
+    assert_int_equal(fixture->published_count, 0);
+    fixture_free(fixture);
+    fake_broker_stop(&fake);
 }
 
-static void test_a_packet_of_exactly_the_brokers_maximum_goes_out_and_one_more_byte_does_not(
-    void **state)
+static void test_a_packet_of_the_brokers_maximum_size_is_sent_and_one_more_byte_is_not(void **state)
 {
     (void)state;
     /* Maximum Packet Size 200 */
     struct answers answers = {.connack = "\x20\x08\x00\x00\x05\x27\x00\x00\x00\xc8",
                               .connack_bytes = 10};
-    struct far_side far;
-    struct told *told = told_new();
+    struct fake_broker fake;
+    struct fixture *fixture = fixture_new();
     char body[256];
     memset(body, 'x', sizeof body);
-    far_side_start(&far, 5, &answers);
-    told_start(told, 5, far.port);
-    WAIT_FOR(told, told->up_count == 1);
-    assert_int_equal(told->up.packet_bytes_max, 200);
+    fake_broker_start(&fake, 5, &answers);
+    fixture_start(fixture, 5, fake.port);
+    WAIT_FOR(fixture, fixture->up_count == 1);
+    assert_int_equal(fixture->up.packet_bytes_max, 200);
     /* 1 type, 2 length (from 128 on), 2 + 1 topic, 2 packet id, 1 no properties */
     struct message message = {
         .topic = slice_text("t"), .body = slice_of(body, 200 - 9), .qos = 1, .expiry_s = -1};
     const char *why = NULL;
-    assert_int_equal(connection_publish(told->connection, 1, &message, &why), STATUS_OK);
-    WAIT_FOR(told, told->published_count == 1);
+    assert_int_equal(connection_publish(fixture->connection, 1, &message, &why), STATUS_OK);
+    WAIT_FOR(fixture, fixture->published_count == 1);
     message.body.length++;
-    assert_int_equal(connection_publish(told->connection, 2, &message, &why), STATUS_INVALID);
+    assert_int_equal(connection_publish(fixture->connection, 2, &message, &why), STATUS_INVALID);
     assert_non_null(why);
-    told_free(told);
-    far_side_stop(&far);
+    fixture_free(fixture);
+    fake_broker_stop(&fake);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_connection_has_no_delay_and_is_subscribed),
-        cmocka_unit_test(test_what_was_not_taken_is_not_acknowledged),
-        cmocka_unit_test(test_the_session_survives_an_orderly_end),
+        cmocka_unit_test(test_a_message_that_is_not_accepted_is_not_acknowledged),
+        cmocka_unit_test(test_the_session_survives_a_clean_disconnect),
         cmocka_unit_test(test_a_shorter_keepalive_of_the_broker_is_obeyed),
-        cmocka_unit_test(test_a_refusal_is_told_with_its_code),
+        cmocka_unit_test(test_a_refusal_is_reported_with_its_code),
         cmocka_unit_test(test_one_refused_filter_of_several_is_enough),
-        cmocka_unit_test(test_a_disconnect_of_the_broker_is_told_with_its_reason),
-        cmocka_unit_test(test_a_message_the_broker_refuses_is_told_and_the_next_goes_out),
+        cmocka_unit_test(test_a_disconnect_of_the_broker_is_reported_with_its_reason),
+        cmocka_unit_test(test_a_message_the_broker_refuses_is_reported_and_the_next_one_is_sent),
         cmocka_unit_test(
-            test_a_packet_of_exactly_the_brokers_maximum_goes_out_and_one_more_byte_does_not),
+            test_a_packet_of_the_brokers_maximum_size_is_sent_and_one_more_byte_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

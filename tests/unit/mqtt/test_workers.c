@@ -1,6 +1,6 @@
 /*
- * The port with its real processes (this program again, as "receiver" and "publisher") and a real
- * broker.
+ * The workers with their real processes (this program again, as "receiver" and "publisher") and a
+ * real broker.
  */
 #include "base/mem.h"
 #include "model/message.h"
@@ -21,25 +21,25 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_MS 20000
-#define TICK_MS     50
+#define TIMEOUT_MS 20000
+#define TICK_MS    50
 
-/* What the bridge saw last. */
+/* The bridge's side, with what the hooks reported last. */
 struct fixture {
     struct broker broker;
     struct settings *settings;
     struct loop *loop;
-    struct workers *port;
+    struct workers *workers;
     struct counters counters;
     struct buf will;
-    const char *uris; /* in front of the broker's own */
+    const char *uris; /* before the broker's own */
     int64_t waits_until_ms;
     struct loop_timer *tick;
     bool is_late;
     /* deliveries */
     int delivered_count;
     struct mqtt_ticket ticket;
-    struct delivery delivery; /* its slices are only there in `text` */
+    struct delivery delivery; /* its slices are not valid any more; see `text` */
     char topic[64];
     char text[4096];
     char response_topic[64];
@@ -124,7 +124,7 @@ static void on_stopped(void *arg)
     loop_stop(fixture->loop);
 }
 
-/* What no hook tells is looked at now and then. */
+/* For conditions that no hook reports, and for the timeout. */
 static void on_tick(void *arg)
 {
     struct fixture *fixture = arg;
@@ -133,16 +133,16 @@ static void on_tick(void *arg)
     loop_stop(fixture->loop);
 }
 
-/* Runs the loop until the condition holds; every hook and tick stops it for another look. */
-#define WAIT_FOR(fixture, condition)                                            \
-    do {                                                                        \
-        (fixture)->waits_until_ms = loop_now_ms((fixture)->loop) + PATIENCE_MS; \
-        while (!(condition) && !(fixture)->is_late) {                           \
-            loop_run((fixture)->loop);                                          \
-        }                                                                       \
-        if (!(condition)) {                                                     \
-            fail_msg("waited in vain for: %s", #condition);                     \
-        }                                                                       \
+/* Runs the loop until the condition is true; it is checked after every hook and tick. */
+#define WAIT_FOR(fixture, condition)                                           \
+    do {                                                                       \
+        (fixture)->waits_until_ms = loop_now_ms((fixture)->loop) + TIMEOUT_MS; \
+        while (!(condition) && !(fixture)->is_late) {                          \
+            loop_run((fixture)->loop);                                         \
+        }                                                                      \
+        if (!(condition)) {                                                    \
+            fail_msg("timed out waiting for: %s", #condition);                 \
+        }                                                                      \
     } while (0)
 
 static struct settings *settings_for(const struct fixture *fixture, const char *broker_lines)
@@ -151,13 +151,12 @@ static struct settings *settings_for(const struct fixture *fixture, const char *
     const char *path = broker_path(broker, "bridge.conf");
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    fprintf(
-        file,
-        "instance = \"test\";\nlimits: { payload_bytes = 1024; };\nbroker: {\n"
-        "uris = (%s\"mqtt://127.0.0.1:%d\"); client_id = \"bridge\"; reconnect_max_s = 1;\n%s};\n"
-        "routes = ({ name = \"start\"; action = \"StartDiskReplicaGroup\";\n"
-        "topics = (\"commands/start\", \"commands/+/other\"); });\n",
-        fixture->uris, broker->port, broker_lines);
+    fprintf(file,
+            "instance = \"test\";\nlimits: { payload_bytes = 1024; };\nbroker: {\n"
+            "uris = (%s\"mqtt://127.0.0.1:%d\"); client_id = \"bridge\";\n%s};\n"
+            "routes = ({ name = \"start\"; action = \"StartDiskReplicaGroup\";\n"
+            "topics = (\"commands/start\", \"commands/+/other\"); });\n",
+            fixture->uris, broker->port, broker_lines);
     fclose(file);
     struct settings *settings = NULL;
     struct settings_report report = {0};
@@ -167,6 +166,9 @@ static struct settings *settings_for(const struct fixture *fixture, const char *
     }
     settings_report_fini(&report);
     unlink(path);
+    /* Below what settings allow: no test waits for a backoff. */
+    settings->broker.reconnect_min_s = 0;
+    settings->broker.reconnect_max_s = 0;
     return settings;
 }
 
@@ -199,9 +201,9 @@ static void fixture_start(struct fixture *fixture, const char *broker_lines)
     fixture->loop = loop_new();
     fixture->tick = loop_timer_new(fixture->loop, on_tick, fixture);
     loop_timer_start(fixture->tick, TICK_MS);
-    fixture->port = workers_new(fixture->loop, fixture->settings, &no_tls, "/proc/self/exe",
-                                buf_slice(&fixture->will), &fixture->counters, &mine);
-    workers_start(fixture->port);
+    fixture->workers = workers_new(fixture->loop, fixture->settings, &no_tls, "/proc/self/exe",
+                                   buf_slice(&fixture->will), &fixture->counters, &mine);
+    workers_start(fixture->workers);
 }
 
 static struct fixture *fixture_new(const char *mosquitto_lines, const char *broker_lines)
@@ -221,13 +223,13 @@ static void fixture_wait_up(struct fixture *fixture)
 
 static void fixture_stop(struct fixture *fixture)
 {
-    workers_stop(fixture->port, 5000);
+    workers_stop(fixture->workers, 5000);
     WAIT_FOR(fixture, fixture->is_stopped);
 }
 
 static void fixture_close(struct fixture *fixture)
 {
-    workers_free(fixture->port);
+    workers_free(fixture->workers);
     loop_timer_free(fixture->tick);
     loop_free(fixture->loop);
     settings_free(fixture->settings);
@@ -247,8 +249,8 @@ static void send_command(struct fixture *fixture, const char *text)
     broker_publish(&fixture->broker, arguments);
 }
 
-/* The pid of the child process of that name. */
-static pid_t child_pid(const char *name)
+/* The pid of the worker process of that name. */
+static pid_t worker_pid(const char *name)
 {
     char path[64];
     char line[256] = "";
@@ -275,7 +277,7 @@ static pid_t child_pid(const char *name)
 
 static const char *const protocols[] = {"protocol = 5;", "protocol = 4;"};
 
-static void test_a_message_held_at_a_kill_comes_again(void **state)
+static void test_a_message_without_ack_at_a_kill_is_delivered_again(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -286,20 +288,20 @@ static void test_a_message_held_at_a_kill_comes_again(void **state)
         WAIT_FOR(fixture, fixture->delivered_count == 1);
         assert_false(fixture->delivery.is_redelivered);
         struct mqtt_ticket stale = fixture->ticket;
-        kill(child_pid("receiver-1"), SIGKILL);
+        kill(worker_pid("receiver-1"), SIGKILL);
         WAIT_FOR(fixture, fixture->receivers_up == 0);
-        workers_ack(fixture->port, stale, true);
+        workers_ack(fixture->workers, stale, true);
         WAIT_FOR(fixture, fixture->delivered_count == 2);
-        workers_ack(fixture->port, stale, true);
+        workers_ack(fixture->workers, stale, true);
         assert_string_equal(fixture->text, "first");
         assert_true(fixture->delivery.is_redelivered);
-        workers_ack(fixture->port, fixture->ticket, true);
+        workers_ack(fixture->workers, fixture->ticket, true);
         WAIT_FOR(fixture, fixture->receivers_up == 1);
         assert_true(fixture->is_session_present);
         send_command(fixture, "second");
         WAIT_FOR(fixture, fixture->delivered_count == 3);
         assert_string_equal(fixture->text, "second");
-        workers_ack(fixture->port, fixture->ticket, true);
+        workers_ack(fixture->workers, fixture->ticket, true);
         assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVED), 3);
         assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS), 2);
         fixture_stop(fixture);
@@ -307,7 +309,7 @@ static void test_a_message_held_at_a_kill_comes_again(void **state)
     }
 }
 
-static void test_a_refused_message_is_not_acknowledged_and_comes_again(void **state)
+static void test_a_refused_message_is_not_acknowledged_and_is_delivered_again(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -315,18 +317,18 @@ static void test_a_refused_message_is_not_acknowledged_and_comes_again(void **st
         fixture_wait_up(fixture);
         send_command(fixture, "refused");
         WAIT_FOR(fixture, fixture->delivered_count == 1);
-        workers_ack(fixture->port, fixture->ticket, false);
+        workers_ack(fixture->workers, fixture->ticket, false);
         WAIT_FOR(fixture, fixture->receivers_up == 0);
         WAIT_FOR(fixture, fixture->delivered_count == 2);
         assert_string_equal(fixture->text, "refused");
         assert_true(fixture->delivery.is_redelivered);
-        workers_ack(fixture->port, fixture->ticket, true);
+        workers_ack(fixture->workers, fixture->ticket, true);
         fixture_stop(fixture);
         fixture_end(fixture);
     }
 }
 
-static void test_a_message_without_a_ack_is_given_back_in_time(void **state)
+static void test_a_message_without_ack_is_given_back_after_the_timeout(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(NULL, "keepalive_s = 2;");
@@ -336,19 +338,19 @@ static void test_a_message_without_a_ack_is_given_back_in_time(void **state)
     WAIT_FOR(fixture, fixture->receivers_up == 0);
     WAIT_FOR(fixture, fixture->delivered_count == 2);
     assert_true(fixture->delivery.is_redelivered);
-    workers_ack(fixture->port, fixture->ticket, true);
+    workers_ack(fixture->workers, fixture->ticket, true);
     fixture_stop(fixture);
     fixture_end(fixture);
 }
 
-static void test_a_message_held_at_the_stop_stays_with_the_broker(void **state)
+static void test_a_message_without_ack_at_the_stop_stays_with_the_broker(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(NULL, "");
     fixture_wait_up(fixture);
     send_command(fixture, "held");
     WAIT_FOR(fixture, fixture->delivered_count == 1);
-    workers_stop_intake(fixture->port);
+    workers_stop_intake(fixture->workers);
     WAIT_FOR(fixture, fixture->receivers_up == 0);
     assert_true(fixture->is_publisher_up);
     fixture_stop(fixture);
@@ -357,12 +359,12 @@ static void test_a_message_held_at_the_stop_stays_with_the_broker(void **state)
     fixture_start(fixture, "");
     WAIT_FOR(fixture, fixture->delivered_count == 2);
     assert_string_equal(fixture->text, "held");
-    workers_ack(fixture->port, fixture->ticket, true);
+    workers_ack(fixture->workers, fixture->ticket, true);
     fixture_stop(fixture);
     fixture_end(fixture);
 }
 
-static void test_everything_a_sender_may_say_arrives(void **state)
+static void test_all_properties_of_a_message_arrive(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(NULL, "");
@@ -403,12 +405,12 @@ static void test_everything_a_sender_may_say_arrives(void **state)
     assert_true(fixture->delivery.expiry_s > 0 && fixture->delivery.expiry_s <= 60);
     assert_int_equal(fixture->delivery.qos, 1);
     assert_false(fixture->delivery.is_retained);
-    workers_ack(fixture->port, fixture->ticket, true);
+    workers_ack(fixture->workers, fixture->ticket, true);
     fixture_stop(fixture);
     fixture_end(fixture);
 }
 
-static void test_a_long_message_is_cut_and_its_size_told(void **state)
+static void test_a_long_message_is_cut_and_its_size_reported(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(NULL, "");
@@ -428,15 +430,16 @@ static void test_a_long_message_is_cut_and_its_size_told(void **state)
     WAIT_FOR(fixture, fixture->delivered_count == 1);
     assert_int_equal(fixture->delivery.payload_bytes, 200000);
     assert_int_equal(fixture->delivery.payload.length, 1024);
-    workers_ack(fixture->port, fixture->ticket, true);
+    workers_ack(fixture->workers, fixture->ticket, true);
     send_command(fixture, "next");
     WAIT_FOR(fixture, fixture->delivered_count == 2);
     assert_string_equal(fixture->text, "next");
+    workers_ack(fixture->workers, fixture->ticket, true);
     fixture_stop(fixture);
     fixture_end(fixture);
 }
 
-static void test_a_message_published_with_the_retain_flag_says_so(void **state)
+static void test_the_retain_flag_of_a_message_arrives(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(NULL, "");
@@ -445,7 +448,7 @@ static void test_a_message_published_with_the_retain_flag_says_so(void **state)
     broker_publish(&fixture->broker, arguments);
     WAIT_FOR(fixture, fixture->delivered_count == 1);
     assert_true(fixture->delivery.is_retained);
-    workers_ack(fixture->port, fixture->ticket, true);
+    workers_ack(fixture->workers, fixture->ticket, true);
     fixture_stop(fixture);
     fixture_end(fixture);
 }
@@ -454,12 +457,12 @@ static void publish(struct fixture *fixture, int64_t id, struct message *message
 {
     struct buf bytes = {0};
     message_encode(message, &bytes);
-    assert_true(workers_may_publish(fixture->port));
-    workers_publish(fixture->port, id, buf_slice(&bytes));
+    assert_true(workers_may_publish(fixture->workers));
+    workers_publish(fixture->workers, id, buf_slice(&bytes));
     buf_fini(&bytes);
 }
 
-static void test_a_reply_goes_out_with_its_properties(void **state)
+static void test_a_reply_is_published_with_its_properties(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(NULL, "");
@@ -527,7 +530,8 @@ static void test_many_replies_are_acknowledged_in_order(void **state)
     }
 }
 
-static void test_what_no_broker_takes_is_refused_for_good_and_harms_nothing(void **state)
+static void test_a_message_no_broker_accepts_is_refused_for_good_and_the_next_is_published(
+    void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new("allow_anonymous true\nmax_packet_size 2000", "");
@@ -548,7 +552,7 @@ static void test_what_no_broker_takes_is_refused_for_good_and_harms_nothing(void
         WAIT_FOR(fixture, fixture->unpublished_count == i + 1);
         assert_true(fixture->is_final);
     }
-    assert_string_equal(fixture->why, "larger than the broker takes");
+    assert_string_equal(fixture->why, "larger than the Maximum Packet Size of the broker");
     struct message good = {.topic = slice_text("answers/1"), .qos = 1, .expiry_s = -1};
     publish(fixture, 5, &good);
     WAIT_FOR(fixture, fixture->published_count == 1);
@@ -557,7 +561,7 @@ static void test_what_no_broker_takes_is_refused_for_good_and_harms_nothing(void
     fixture_end(fixture);
 }
 
-static void test_a_broker_that_dies_and_comes_back_is_found_again(void **state)
+static void test_workers_reconnect_to_a_broker_that_was_killed_and_restarted(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -565,20 +569,20 @@ static void test_a_broker_that_dies_and_comes_back_is_found_again(void **state)
         fixture_wait_up(fixture);
         broker_kill(&fixture->broker);
         WAIT_FOR(fixture, !fixture->is_publisher_up && fixture->receivers_up == 0);
-        assert_false(workers_may_publish(fixture->port));
+        assert_false(workers_may_publish(fixture->workers));
         broker_again(&fixture->broker);
         fixture_wait_up(fixture);
         assert_int_equal(fixture->session_count, 2);
         assert_false(fixture->is_session_present);
         send_command(fixture, "after");
         WAIT_FOR(fixture, fixture->delivered_count == 1);
-        workers_ack(fixture->port, fixture->ticket, true);
+        workers_ack(fixture->workers, fixture->ticket, true);
         fixture_stop(fixture);
         fixture_end(fixture);
     }
 }
 
-static void test_the_next_address_is_tried_where_one_is_not_there(void **state)
+static void test_the_next_address_is_tried_if_one_is_unreachable(void **state)
 {
     (void)state;
     struct fixture *fixture = mem_zalloc(1, sizeof *fixture);
@@ -601,14 +605,14 @@ static void test_several_receivers_share_the_commands(void **state)
         send_command(fixture, "one of six");
         WAIT_FOR(fixture, fixture->delivered_count == i + 1);
         has_seen[fixture->ticket.receiver] = true;
-        workers_ack(fixture->port, fixture->ticket, true);
+        workers_ack(fixture->workers, fixture->ticket, true);
     }
     assert_true(has_seen[0] && has_seen[1] && has_seen[2]);
     fixture_stop(fixture);
     fixture_end(fixture);
 }
 
-static void test_a_wrong_password_is_tried_again_and_a_changed_one_is_used(void **state)
+static void test_a_changed_password_is_used_for_the_next_attempt(void **state)
 {
     (void)state;
     struct fixture *fixture = mem_zalloc(1, sizeof *fixture);
@@ -645,7 +649,7 @@ static void test_a_wrong_password_is_tried_again_and_a_changed_one_is_used(void 
     fixture_end(fixture);
 }
 
-static void test_an_unfinished_start_is_stopped_too(void **state)
+static void test_workers_stop_before_they_are_connected(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(NULL, "");
@@ -653,15 +657,15 @@ static void test_an_unfinished_start_is_stopped_too(void **state)
     fixture_end(fixture);
 }
 
-static void test_processes_end_with_their_port(void **state)
+static void test_processes_are_killed_with_their_workers(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(NULL, "");
     fixture_wait_up(fixture);
-    pid_t pid = child_pid("receiver-1");
-    workers_free(fixture->port);
-    fixture->port = NULL;
-    /* Nobody reaps it any more; that it was killed is all there is to see. */
+    pid_t pid = worker_pid("receiver-1");
+    workers_free(fixture->workers);
+    fixture->workers = NULL;
+    /* The loop does not reap it any more. */
     siginfo_t info = {0};
     assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
     assert_int_equal(info.si_code, CLD_KILLED);
@@ -677,22 +681,23 @@ int main(int argc, char **argv)
         return publisher_main();
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_message_held_at_a_kill_comes_again),
-        cmocka_unit_test(test_a_refused_message_is_not_acknowledged_and_comes_again),
-        cmocka_unit_test(test_a_message_without_a_ack_is_given_back_in_time),
-        cmocka_unit_test(test_a_message_held_at_the_stop_stays_with_the_broker),
-        cmocka_unit_test(test_everything_a_sender_may_say_arrives),
-        cmocka_unit_test(test_a_long_message_is_cut_and_its_size_told),
-        cmocka_unit_test(test_a_message_published_with_the_retain_flag_says_so),
-        cmocka_unit_test(test_a_reply_goes_out_with_its_properties),
+        cmocka_unit_test(test_a_message_without_ack_at_a_kill_is_delivered_again),
+        cmocka_unit_test(test_a_refused_message_is_not_acknowledged_and_is_delivered_again),
+        cmocka_unit_test(test_a_message_without_ack_is_given_back_after_the_timeout),
+        cmocka_unit_test(test_a_message_without_ack_at_the_stop_stays_with_the_broker),
+        cmocka_unit_test(test_all_properties_of_a_message_arrive),
+        cmocka_unit_test(test_a_long_message_is_cut_and_its_size_reported),
+        cmocka_unit_test(test_the_retain_flag_of_a_message_arrives),
+        cmocka_unit_test(test_a_reply_is_published_with_its_properties),
         cmocka_unit_test(test_many_replies_are_acknowledged_in_order),
-        cmocka_unit_test(test_what_no_broker_takes_is_refused_for_good_and_harms_nothing),
-        cmocka_unit_test(test_a_broker_that_dies_and_comes_back_is_found_again),
-        cmocka_unit_test(test_the_next_address_is_tried_where_one_is_not_there),
+        cmocka_unit_test(
+            test_a_message_no_broker_accepts_is_refused_for_good_and_the_next_is_published),
+        cmocka_unit_test(test_workers_reconnect_to_a_broker_that_was_killed_and_restarted),
+        cmocka_unit_test(test_the_next_address_is_tried_if_one_is_unreachable),
         cmocka_unit_test(test_several_receivers_share_the_commands),
-        cmocka_unit_test(test_a_wrong_password_is_tried_again_and_a_changed_one_is_used),
-        cmocka_unit_test(test_an_unfinished_start_is_stopped_too),
-        cmocka_unit_test(test_processes_end_with_their_port),
+        cmocka_unit_test(test_a_changed_password_is_used_for_the_next_attempt),
+        cmocka_unit_test(test_workers_stop_before_they_are_connected),
+        cmocka_unit_test(test_processes_are_killed_with_their_workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
