@@ -30,7 +30,7 @@ void frame_link_close(struct frame_link *link)
         loop_watch_free(link->watch);
         close(link->fd);
     }
-    buf_fini(&link->in);
+    buf_fini(&link->in.bytes);
     buf_fini(&link->out);
     *link = (struct frame_link)FRAME_LINK_CLOSED;
 }
@@ -70,10 +70,10 @@ enum status frame_link_read(struct frame_link *link)
     if (!frame_link_is_open(link) || link->is_broken) {
         return STATUS_CLOSED;
     }
-    char *room = buf_reserve(&link->in, READ_BYTES);
+    char *room = buf_reserve(&link->in.bytes, READ_BYTES);
     ssize_t got = recv(link->fd, room, READ_BYTES, MSG_DONTWAIT);
     if (got > 0) {
-        link->in.length += (size_t)got;
+        link->in.bytes.length += (size_t)got;
         return STATUS_OK;
     }
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -86,15 +86,5 @@ enum status frame_link_read(struct frame_link *link)
 
 enum status frame_link_next(struct frame_link *link, struct wire_frame *out_frame)
 {
-    struct slice bytes = buf_slice(&link->in);
-    size_t taken = 0;
-    enum status status = wire_next(
-        slice_of(bytes.data + link->in_taken, bytes.length - link->in_taken), out_frame, &taken);
-    if (status == STATUS_OK) {
-        link->in_taken += taken;
-    } else if (status == STATUS_NOT_FOUND) {
-        buf_consume(&link->in, link->in_taken);
-        link->in_taken = 0;
-    }
-    return status;
+    return wire_input_next(&link->in, out_frame);
 }

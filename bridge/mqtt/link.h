@@ -20,8 +20,7 @@
 struct frame_link {
     int fd; /* -1 while closed */
     struct loop_watch *watch;
-    struct buf in;
-    size_t in_taken; /* bytes of `in` that have been read as frames */
+    struct wire_input in;
     struct buf out;
     bool is_broken;
 };

@@ -45,7 +45,7 @@ static void process_guard(enum wire_role role)
 /* False if the bridge has ended. */
 static bool process_read(struct process *process)
 {
-    char *room = buf_reserve(&process->in, PROCESS_READ_BYTES);
+    char *room = buf_reserve(&process->in.bytes, PROCESS_READ_BYTES);
     ssize_t got;
     do {
         got = recv(WIRE_CONTROL_FD, room, PROCESS_READ_BYTES, 0);
@@ -53,28 +53,18 @@ static bool process_read(struct process *process)
     if (got <= 0) {
         return false;
     }
-    process->in.length += (size_t)got;
+    process->in.bytes.length += (size_t)got;
     return true;
 }
 
 /* The next complete frame that has been read, if any. */
 static bool process_take(struct process *process, struct wire_frame *out_frame)
 {
-    struct slice bytes = buf_slice(&process->in);
-    bytes.data += process->in_taken;
-    bytes.length -= process->in_taken;
-    size_t taken = 0;
-    enum status status = wire_next(bytes, out_frame, &taken);
+    enum status status = wire_input_next(&process->in, out_frame);
     if (status == STATUS_INVALID) {
         process_end_because(process, WIRE_DOWN_INTERNAL, "the bridge sent an invalid frame");
     }
-    if (status != STATUS_OK) {
-        buf_consume(&process->in, process->in_taken);
-        process->in_taken = 0;
-        return false;
-    }
-    process->in_taken += taken;
-    return true;
+    return status == STATUS_OK;
 }
 
 void process_begin(struct process *process, enum wire_role role)
@@ -91,7 +81,7 @@ void process_begin(struct process *process, enum wire_role role)
         process_end_because(process, WIRE_DOWN_INTERNAL, "the first frame is not connect params");
     }
     buf_append(&process->params_body, frame.params);
-    secret_wipe(process->in.data, process->in_taken);
+    secret_wipe(process->in.bytes.data, process->in.taken);
     if (wire_get_connect_params(buf_slice(&process->params_body), &process->params) != STATUS_OK ||
         process->params.role != role) {
         process_end_because(process, WIRE_DOWN_INTERNAL, "the connect params do not parse");
@@ -133,10 +123,10 @@ void process_limit_memory(const struct process *process)
     }
 }
 
-static bool write_all(struct slice bytes)
+bool process_write(int fd, struct slice bytes)
 {
     while (bytes.length > 0) {
-        ssize_t sent = send(WIRE_CONTROL_FD, bytes.data, bytes.length, MSG_NOSIGNAL);
+        ssize_t sent = send(fd, bytes.data, bytes.length, MSG_NOSIGNAL);
         if (sent < 0 && errno != EINTR) {
             return false;
         }
@@ -151,7 +141,7 @@ static bool write_all(struct slice bytes)
 void process_send(struct process *process, struct slice frames)
 {
     pthread_mutex_lock(&process->send_mutex);
-    if (!write_all(frames)) {
+    if (!process_write(WIRE_CONTROL_FD, frames)) {
         _exit(EX_UNAVAILABLE);
     }
     pthread_mutex_unlock(&process->send_mutex);
@@ -163,7 +153,7 @@ _Noreturn void process_end(struct process *process, const struct wire_down *down
     wire_put(&frame, &(struct wire_frame){WIRE_DOWN, .down = *down});
     /* Never unlocked: a second caller waits here until the process has ended. */
     pthread_mutex_lock(&process->send_mutex);
-    (void)write_all(buf_slice(&frame));
+    (void)process_write(WIRE_CONTROL_FD, buf_slice(&frame));
     _exit(down->reason == WIRE_DOWN_STOPPED ? EX_OK : EX_UNAVAILABLE);
 }
 

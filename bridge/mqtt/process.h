@@ -23,8 +23,7 @@
 struct process {
     struct connect_params params; /* its slices lie in params_body */
     struct buf params_body;
-    struct buf in;
-    size_t in_taken;            /* bytes of `in` that have been read as frames */
+    struct wire_input in;
     pthread_mutex_t send_mutex; /* whole frames only, and none after WIRE_DOWN */
 };
 
@@ -41,6 +40,9 @@ void process_wipe_secrets(struct process *process);
  * announced, or under a sanitizer, whose own memory would count.
  */
 void process_limit_memory(const struct process *process);
+/* Writes all bytes to a socket; blocks while it is full. False if the other end does not take them.
+ */
+bool process_write(int fd, struct slice bytes);
 /* Writes whole frames to the bridge; blocks while the socket is full. Ends the process if the
  * bridge has ended. */
 void process_send(struct process *process, struct slice frames);

@@ -43,26 +43,14 @@ static void receiver_down(void *arg, const struct wire_down *down)
     process_end(&receiver->process, down);
 }
 
-/* NULL, or why it could not be sent to the bridge. */
-static const char *send_delivery(struct receiver *receiver, const struct delivery *delivery)
+static bool send_delivery(struct receiver *receiver, const struct delivery *delivery)
 {
     buf_clear(&receiver->body);
     buf_clear(&receiver->frame);
     delivery_encode(delivery, &receiver->body);
     wire_put(&receiver->frame,
              &(struct wire_frame){WIRE_DELIVERY, .delivery = buf_slice(&receiver->body)});
-    struct slice rest = buf_slice(&receiver->frame);
-    while (rest.length > 0) {
-        ssize_t sent = send(WIRE_DELIVERY_FD, rest.data, rest.length, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EINTR) {
-            return "the bridge does not take the message";
-        }
-        if (sent > 0) {
-            rest.data += sent;
-            rest.length -= (size_t)sent;
-        }
-    }
-    return NULL;
+    return process_write(WIRE_DELIVERY_FD, buf_slice(&receiver->frame));
 }
 
 /* NULL if the message is durable, or why not. */
@@ -102,10 +90,8 @@ static bool receiver_arrived(void *arg, const struct delivery *delivery)
         /* It came before our DISCONNECT was sent, and stays with the broker. */
         process_end_because(&receiver->process, WIRE_DOWN_STOPPED, "");
     }
-    const char *fault = send_delivery(receiver, delivery);
-    if (fault == NULL) {
-        fault = read_ack();
-    }
+    const char *fault =
+        send_delivery(receiver, delivery) ? read_ack() : "the bridge does not take the message";
     if (fault != NULL) {
         connection_cut(receiver->connection);
         process_end_because(&receiver->process, WIRE_DOWN_ACK, fault);

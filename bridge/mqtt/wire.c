@@ -364,6 +364,20 @@ enum status wire_next(struct slice bytes, struct wire_frame *out_frame, size_t *
     return STATUS_OK;
 }
 
+enum status wire_input_next(struct wire_input *input, struct wire_frame *out_frame)
+{
+    struct slice rest = buf_slice(&input->bytes);
+    size_t taken = 0;
+    rest = slice_of(rest.data + input->taken, rest.length - input->taken);
+    enum status status = wire_next(rest, out_frame, &taken);
+    input->taken += taken;
+    if (status == STATUS_NOT_FOUND) {
+        buf_consume(&input->bytes, input->taken);
+        input->taken = 0;
+    }
+    return status;
+}
+
 enum status wire_get_connect_params(struct slice body, struct connect_params *out_params)
 {
     struct unpack in = {.rest = body};

@@ -175,6 +175,15 @@ void wire_put(struct buf *out, const struct wire_frame *frame);
  */
 enum status wire_next(struct slice bytes, struct wire_frame *out_frame, size_t *out_taken);
 
+/* Bytes that were received, for reading frame after frame. `{0}` is an empty one; buf_fini(&bytes)
+ * frees it. */
+struct wire_input {
+    struct buf bytes; /* append what is received */
+    size_t taken;     /* how many of them have been read as frames */
+};
+/* As wire_next(), for the next frame. Its slices are valid until the next call. */
+enum status wire_input_next(struct wire_input *input, struct wire_frame *out_frame);
+
 /* Appends WIRE_CONNECT_PARAMS and leaves no other copy of the passwords in memory. */
 void wire_put_connect_params(struct buf *out, const struct connect_params *params);
 /* Reads the body of WIRE_CONNECT_PARAMS; STATUS_OK or STATUS_INVALID. There is nothing to free. */
