@@ -1,9 +1,9 @@
 /* A section's type says which keys it needs; what it needs no key of is not looked at. */
 #include "base/mem.h"
 #include "common.h"
-#include "ini.h"
 #include "profiles.h"
 #include "roles.h"
+#include "section.h"
 
 #include <stdlib.h>
 
@@ -121,9 +121,9 @@ static enum status read_section(const struct profile_source *profile, struct sli
                                 struct credential_source **out_source, struct buf *out_why)
 {
     struct slice values[KEY_COUNT] = {{0}};
-    struct ini_fault fault = {0};
+    struct section_fault fault = {0};
     struct buf why = {0};
-    enum status status = ini_read(content, profile->section, keys, KEY_COUNT, values, &fault);
+    enum status status = section_read(content, profile->section, keys, KEY_COUNT, values, &fault);
     if (status == STATUS_NOT_FOUND) {
         buf_printf(out_why, "%s has no section [%s]", profile->file.path, profile->section);
         return status;

@@ -3,7 +3,7 @@
  * nor space at their ends unless quoted; a fault must come with a phrase and one of the text's
  * lines.
  */
-#include "credentials/ini.h"
+#include "credentials/section.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -32,8 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const keys[KEY_COUNT] = {"type", "access_key_id", "role_arn", "policy"};
     struct slice text = slice_of(data, size);
     struct slice values[KEY_COUNT] = {{0}};
-    struct ini_fault fault = {0};
-    enum status status = ini_read(text, "default", keys, KEY_COUNT, values, &fault);
+    struct section_fault fault = {0};
+    enum status status = section_read(text, "default", keys, KEY_COUNT, values, &fault);
     for (size_t i = 0; i < KEY_COUNT; i++) {
         if (slice_is_present(values[i])) {
             assert(status == STATUS_OK);

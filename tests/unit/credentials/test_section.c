@@ -1,10 +1,12 @@
 /* Sections, keys, comments and quotes; and what is refused, by its line. */
-#include "credentials/ini.h"
+#include "base/buf.h"
+#include "credentials/section.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -13,8 +15,8 @@ static const char *const keys[] = {"type", "id", "policy"};
 static void assert_reads(const char *text, const char *type, const char *id)
 {
     struct slice values[3];
-    struct ini_fault fault = {0};
-    assert_int_equal(ini_read(slice_text(text), "default", keys, 3, values, &fault), STATUS_OK);
+    struct section_fault fault = {0};
+    assert_int_equal(section_read(slice_text(text), "default", keys, 3, values, &fault), STATUS_OK);
     assert_true(slice_equals(values[0], slice_text(type)));
     assert_int_equal(slice_is_present(values[0]), type != NULL);
     assert_true(slice_equals(values[1], slice_text(id)));
@@ -51,11 +53,12 @@ static void test_quotes_keep_space_and_marks(void **state)
 static void test_a_section_that_is_not_there_is_told(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "\n\n", "# x", "[Default]\nid=a\n", "[]\n"};
+    static const char *const texts[] = {"",     "\n\n",       "# x", "[Default]\nid=a\n",
+                                        "[]\n", "[default]\n"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct slice values[3];
-        struct ini_fault fault = {0};
-        assert_int_equal(ini_read(slice_text(texts[i]), "default", keys, 3, values, &fault),
+        struct section_fault fault = {0};
+        assert_int_equal(section_read(slice_text(texts[i]), "default", keys, 3, values, &fault),
                          STATUS_NOT_FOUND);
     }
 }
@@ -70,13 +73,17 @@ static void test_what_is_wrong_is_told_with_its_line(void **state)
     } rows[] = {
         {"[default\n", 1, "a section without its closing bracket"},
         {"[", 1, "a section without its closing bracket"},
+        {"[default # ]\n", 1, "a section without its closing bracket"},
         {"[default] x\n", 1, "a section without its closing bracket"},
+        {" [default]-old]\nid=a\n", 1, "a section without its closing bracket"},
         {"\nid=a\n", 2, "a key before the first section"},
+        {"[]\nid=a\n", 2, "a key before the first section"},
         {"[default]\n\nnothing\n", 3, "neither a section nor key = value"},
         {"[default]\n=a\n", 2, "neither a section nor key = value"},
         {"[default]\nid=a\nid=b\n", 3, "a key that comes a second time"},
         {"[default]\nid=\nid=b\n", 3, "a key that comes a second time"},
-        {"[default]\n[x]\n[default]\n", 3, "the section comes a second time"},
+        {"[default]\nid=a\n[x]\ny=z\n[default]\ntype=t\n", 6, "the section comes a second time"},
+        {"[default]\nid=a\n[default]\nid=b\n", 4, "a key that comes a second time"},
         {"[default]\nid=\"a\n", 2, "a value with a quote that has no end"},
         {"[default]\nid='a'b\n", 2, "a value that goes on behind its closing quote"},
         {"[default]\n[x]\nbad\n", 3, "neither a section nor key = value"},
@@ -85,19 +92,63 @@ static void test_what_is_wrong_is_told_with_its_line(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct slice values[3] = {{"kept", 4}, {0}, {0}};
-        struct ini_fault fault = {0};
-        assert_int_equal(ini_read(slice_text(rows[i].text), "default", keys, 3, values, &fault),
+        struct section_fault fault = {0};
+        assert_int_equal(section_read(slice_text(rows[i].text), "default", keys, 3, values, &fault),
                          STATUS_INVALID);
         assert_int_equal(fault.line, rows[i].line);
         assert_string_equal(fault.what, rows[i].what);
         assert_true(slice_equals_text(values[0], "kept"));
     }
     struct slice values[3];
-    struct ini_fault fault = {0};
+    struct section_fault fault = {0};
     assert_int_equal(
-        ini_read(slice_of("[default]\nid=a\0b\n", 17), "default", keys, 3, values, &fault),
+        section_read(slice_of("[default]\nid=a\0b\n", 17), "default", keys, 3, values, &fault),
         STATUS_INVALID);
     assert_string_equal(fault.what, "a control character");
+}
+
+/* One byte fewer than libinih takes; one more, and it would cut the value, or read its end as
+ * another key. */
+static void test_a_line_too_long_is_refused_and_never_cut(void **state)
+{
+    (void)state;
+    struct slice values[3];
+    struct section_fault fault = {0};
+    struct buf text = {0};
+    buf_append_text(&text, "[default]\nid=");
+    while (text.length < strlen("[default]\n") + SECTION_LINE_BYTES_MAX) {
+        buf_append_char(&text, 'k');
+    }
+    assert_int_equal(section_read(buf_slice(&text), "default", keys, 3, values, &fault), STATUS_OK);
+    assert_int_equal(values[1].length, SECTION_LINE_BYTES_MAX - strlen("id="));
+    buf_append_text(&text, "k\ntype=t\n");
+    assert_int_equal(section_read(buf_slice(&text), "default", keys, 3, values, &fault),
+                     STATUS_INVALID);
+    assert_string_equal(fault.what, "a line that is too long");
+    assert_int_equal(fault.line, 2);
+    buf_fini(&text);
+}
+
+/* libinih keeps 49 bytes of a section's name: two that begin alike would be one. */
+static void test_a_section_with_a_long_name_is_never_taken_for_another(void **state)
+{
+    (void)state;
+    static const char name[] = "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeffff";
+    for (size_t length = SECTION_NAME_BYTES_MAX - 1; length < sizeof name - 1; length++) {
+        char wanted[sizeof name];
+        struct slice values[3];
+        struct section_fault fault = {0};
+        struct buf text = {0};
+        snprintf(wanted, sizeof wanted, "%.*s", (int)length, name);
+        buf_printf(&text, "[%s-other]\nid=wrong\n", wanted);
+        assert_int_not_equal(section_read(buf_slice(&text), wanted, keys, 3, values, &fault),
+                             STATUS_OK);
+        buf_clear(&text);
+        buf_printf(&text, "[%s]\nid=right\n", wanted);
+        assert_int_equal(section_read(buf_slice(&text), wanted, keys, 3, values, &fault),
+                         length <= SECTION_NAME_BYTES_MAX ? STATUS_OK : STATUS_INVALID);
+        buf_fini(&text);
+    }
 }
 
 int main(void)
@@ -108,6 +159,8 @@ int main(void)
         cmocka_unit_test(test_quotes_keep_space_and_marks),
         cmocka_unit_test(test_a_section_that_is_not_there_is_told),
         cmocka_unit_test(test_what_is_wrong_is_told_with_its_line),
+        cmocka_unit_test(test_a_line_too_long_is_refused_and_never_cut),
+        cmocka_unit_test(test_a_section_with_a_long_name_is_never_taken_for_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

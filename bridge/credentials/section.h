@@ -1,0 +1,45 @@
+/*
+ * section - the values of one section of an ini file, read strictly.
+ *
+ * Wraps libinih. Lines end with LF or CR LF. White space around names and values does not count. A
+ * comment begins with '#' or ';', at the start of a line or after white space. A value may stand in
+ * double or single quotes, which are removed and within which nothing begins a comment; nothing is
+ * escaped. Keys and sections are case-sensitive. A byte order mark in front is skipped.
+ *
+ * Refused: a key that is asked for and comes twice, the section if its keys are in two places, a
+ * key before the first section, a line that is neither section nor key, control characters. A line
+ * or a section's name that libinih would cut is refused too: a value is never a part of a secret.
+ *
+ * Thread: the loop's, since libinih's options are global. Faults are phrases that never hold any of
+ * the text.
+ */
+#ifndef CREDENTIALS_SECTION_H
+#define CREDENTIALS_SECTION_H
+
+#include "base/slice.h"
+#include "base/status.h"
+
+#include <stddef.h>
+
+/* A line, its end not counted. A file of keys is no larger. */
+#define SECTION_LINE_BYTES_MAX 65536
+/* A section's name. */
+#define SECTION_NAME_BYTES_MAX 48
+
+struct section_fault {
+    const char *what;
+    size_t line; /* from 1 */
+};
+
+/*
+ * Reads the values of `count` keys of one section. values[i] is absent where keys[i] is not there,
+ * else points into `text`; other keys are skipped. The whole text is checked, also behind the
+ * section.
+ *
+ * STATUS_NOT_FOUND: no such section, or nothing in it; STATUS_INVALID: *out_fault has what and
+ * where. The values are untouched in both cases.
+ */
+enum status section_read(struct slice text, const char *section, const char *const keys[],
+                         size_t count, struct slice out_values[], struct section_fault *out_fault);
+
+#endif
