@@ -10,10 +10,8 @@
 
 #include "base/mem.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <libconfig.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -64,104 +62,46 @@ static void complain_of_item(const struct reader *reader, const config_setting_t
     buf_fini(&allowed);
 }
 
-static const char *type_text(const config_setting_t *setting)
+static struct settings_value value_of(const config_setting_t *setting)
 {
+    struct settings_value value = {0};
     switch (config_setting_type(setting)) {
     case CONFIG_TYPE_GROUP:
-        return "is a group";
+        value.kind = SETTINGS_VALUE_GROUP;
+        break;
     case CONFIG_TYPE_INT:
     case CONFIG_TYPE_INT64:
-        return "is a whole number";
+        value.kind = SETTINGS_VALUE_WHOLE;
+        value.whole = config_setting_get_int64(setting);
+        value.number = (double)value.whole;
+        break;
     case CONFIG_TYPE_FLOAT:
-        return "is a number with a fraction";
+        value.kind = SETTINGS_VALUE_FRACTION;
+        value.number = config_setting_get_float(setting);
+        break;
     case CONFIG_TYPE_STRING:
-        return "is a text";
+        value.kind = SETTINGS_VALUE_TEXT;
+        value.text = config_setting_get_string(setting);
+        break;
     case CONFIG_TYPE_BOOL:
-        return "is a boolean";
+        value.kind = SETTINGS_VALUE_BOOL;
+        value.flag = config_setting_get_bool(setting) == CONFIG_TRUE;
+        break;
     default:
-        return "is a list";
+        value.kind = SETTINGS_VALUE_LIST;
+        break;
     }
+    return value;
 }
 
-static bool is_whole(const config_setting_t *setting)
+static const char *type_text(const config_setting_t *setting)
 {
-    int type = config_setting_type(setting);
-    return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
-}
-
-static void read_text(const struct reader *reader, const config_setting_t *setting,
-                      const struct settings_row *row)
-{
-    if (config_setting_type(setting) != CONFIG_TYPE_STRING) {
-        complain_of_row(reader, setting, row, type_text(setting));
-        return;
-    }
-    const char *text = config_setting_get_string(setting);
-    const char *why = settings_text_why(row, text);
-    if (why != NULL && settings_row_is_path(row)) {
-        struct buf what = {0};
-        buf_printf(&what, "%s (%s)", why, text);
-        complain_of_row(reader, setting, row, what.data);
-        buf_fini(&what);
-    } else if (why != NULL) {
-        complain_of_row(reader, setting, row, why);
-    }
-    settings_row_set_text(row, reader->base, text);
-}
-
-static void read_number(const struct reader *reader, const config_setting_t *setting,
-                        const struct settings_row *row)
-{
-    bool may_be_float =
-        row->type == SETTINGS_FLOAT && config_setting_type(setting) == CONFIG_TYPE_FLOAT;
-    if (!is_whole(setting) && !may_be_float) {
-        complain_of_row(reader, setting, row, type_text(setting));
-        return;
-    }
-    double number = is_whole(setting) ? (double)config_setting_get_int64(setting)
-                                      : config_setting_get_float(setting);
-    if (!isfinite(number) || number < row->min || number > row->max) {
-        struct buf what = {0};
-        buf_append_text(&what, "is ");
-        if (is_whole(setting)) {
-            buf_append_int(&what, config_setting_get_int64(setting));
-        } else {
-            buf_printf(&what, "%g", number);
-        }
-        complain_of_row(reader, setting, row, what.data);
-        buf_fini(&what);
-        return;
-    }
-    settings_row_set_number(row, reader->base, number);
-}
-
-static void read_bool(const struct reader *reader, const config_setting_t *setting,
-                      const struct settings_row *row)
-{
-    if (config_setting_type(setting) != CONFIG_TYPE_BOOL) {
-        complain_of_row(reader, setting, row, type_text(setting));
-        return;
-    }
-    settings_row_set_bool(row, reader->base, config_setting_get_bool(setting) == CONFIG_TRUE);
+    return settings_value_text(value_of(setting).kind);
 }
 
 static bool is_list(const config_setting_t *setting)
 {
     return config_setting_is_list(setting) || config_setting_is_array(setting);
-}
-
-static void read_item(const struct reader *reader, const config_setting_t *item,
-                      const struct settings_row *row, int index)
-{
-    bool is_text = config_setting_type(item) == CONFIG_TYPE_STRING;
-    const char *text = is_text ? config_setting_get_string(item) : NULL;
-    const char *why = is_text ? settings_text_why(row, text) : type_text(item);
-    if (why != NULL) {
-        complain_of_item(reader, item, row, index, why);
-    }
-    if (is_text) {
-        settings_row_add_item(row, reader->base, text);
-    }
 }
 
 static void read_list(const struct reader *reader, const config_setting_t *setting,
@@ -177,38 +117,29 @@ static void read_list(const struct reader *reader, const config_setting_t *setti
         snprintf(what, sizeof what, "has %d items", count);
         complain_of_row(reader, setting, row, what);
     }
-    settings_row_clear_list(row, reader->base);
+    settings_row_clear(row, reader->base);
     for (int i = 0; i < count; i++) {
-        read_item(reader, config_setting_get_elem(setting, (unsigned)i), row, i);
+        const config_setting_t *item = config_setting_get_elem(setting, (unsigned)i);
+        const struct settings_value value = value_of(item);
+        struct buf why = {0};
+        settings_row_read(row, reader->base, &value, &why);
+        if (why.length > 0) {
+            complain_of_item(reader, item, row, i, why.data);
+        }
+        buf_fini(&why);
     }
 }
 
 static void read_value(const struct reader *reader, const config_setting_t *setting,
                        const struct settings_row *row)
 {
-    switch (row->type) {
-    case SETTINGS_TEXT:
-    case SETTINGS_CHOICE:
-    case SETTINGS_SWITCH:
-    case SETTINGS_OPTIONAL_TEXT:
-        read_text(reader, setting, row);
-        break;
-    case SETTINGS_INT:
-    case SETTINGS_SMALL:
-    case SETTINGS_FLOAT:
-        read_number(reader, setting, row);
-        break;
-    case SETTINGS_BOOL:
-    case SETTINGS_OPTIONAL_BOOL:
-        read_bool(reader, setting, row);
-        break;
-    case SETTINGS_LIST:
-        read_list(reader, setting, row);
-        break;
-    case SETTINGS_GROUP:
-    case SETTINGS_ROUTES:
-        assert(false && "a row without a value");
+    const struct settings_value value = value_of(setting);
+    struct buf why = {0};
+    settings_row_read(row, reader->base, &value, &why);
+    if (why.length > 0) {
+        complain_of_row(reader, setting, row, why.data);
     }
+    buf_fini(&why);
 }
 
 /* Names the keys that stand beside an unknown one. */
@@ -242,6 +173,8 @@ static void read_key(const struct reader *reader, const config_setting_t *settin
     reader->places[row - reader->table.rows].line = config_setting_source_line(setting);
     if (row->type == SETTINGS_ROUTES) {
         read_routes(reader, setting, row);
+    } else if (row->type == SETTINGS_LIST) {
+        read_list(reader, setting, row);
     } else if (row->type != SETTINGS_GROUP) {
         read_value(reader, setting, row);
     } else if (config_setting_is_group(setting)) {

@@ -20,50 +20,12 @@
 #define PATTERN_BYTES_MAX 1024 /* what it is matched with has at most 128 */
 #define INSTANCE_MARK     "{Instance}"
 
-static bool has_only(const char *text, bool (*is_allowed)(unsigned char c))
-{
-    for (; *text != '\0'; text++) {
-        if (!is_allowed((unsigned char)*text)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_word_byte(unsigned char c)
-{
-    return isalnum(c) || c == '_' || c == '-';
-}
-
-static bool is_printable_byte(unsigned char c)
-{
-    return c >= 0x20 && c < 0x7f;
-}
-
-static bool is_role_byte(unsigned char c)
-{
-    return is_word_byte(c) || c == '.';
-}
-
-static bool is_session_byte(unsigned char c)
-{
-    return is_role_byte(c) || c == '@';
-}
-
-static bool is_graphic_byte(unsigned char c)
-{
-    return c > 0x20 && c < 0x7f;
-}
+#define WORD_BYTES    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+#define GRAPHIC_BYTES WORD_BYTES "!\"#$%&'()*+,./:;<=>?@[\\]^`{|}~"
 
 static const char *why_instance(const char *text)
 {
     return strpbrk(text, "{}") == NULL ? NULL : "holds a brace";
-}
-
-static const char *why_broker_uri(const char *text)
-{
-    const char *why = NULL;
-    return url_is_valid(text, URL_BROKER, &why) ? NULL : why;
 }
 
 static const char *why_client_id(const char *text)
@@ -122,49 +84,14 @@ static const char *why_version(const char *text)
     return NULL;
 }
 
-static const char *why_proxy(const char *text)
-{
-    const char *why = NULL;
-    return url_is_valid(text, URL_PROXY, &why) ? NULL : why;
-}
-
-static const char *why_metadata_url(const char *text)
-{
-    const char *why = NULL;
-    return url_is_valid(text, URL_METADATA, &why) ? NULL : why;
-}
-
-static const char *why_credentials_uri(const char *text)
-{
-    const char *why = NULL;
-    return url_is_valid(text, URL_CREDENTIALS, &why) ? NULL : why;
-}
-
-static const char *why_sts_endpoint(const char *text)
-{
-    const char *why = NULL;
-    return url_is_valid(text, URL_STS, &why) ? NULL : why;
-}
-
-static const char *why_role_name(const char *text)
-{
-    return has_only(text, is_role_byte) ? NULL : "has a character other than these";
-}
-
 static const char *why_ram_arn(const char *text)
 {
-    if (strncmp(text, "acs:ram::", 9) != 0) {
-        return "does not begin with acs:ram::";
-    }
-    return has_only(text, is_graphic_byte) ? NULL : "has a character other than these";
+    return strncmp(text, "acs:ram::", 9) == 0 ? NULL : "does not begin with acs:ram::";
 }
 
 static const char *why_session_name(const char *text)
 {
-    if (strlen(text) < 2) {
-        return "is shorter than 2 characters";
-    }
-    return has_only(text, is_session_byte) ? NULL : "has a character other than these";
+    return strlen(text) >= 2 ? NULL : "is shorter than 2 characters";
 }
 
 static const char *why_store(const char *text)
@@ -223,11 +150,6 @@ static const char *why_listen(const char *text)
     return url_split_listen(text, &host, &port, &why) ? NULL : why;
 }
 
-static const char *why_route_name(const char *text)
-{
-    return has_only(text, is_word_byte) ? NULL : "has a character other than these";
-}
-
 static const char *why_filter(const char *text)
 {
     return topic_is_filter(slice_text(text)) ? NULL : "is no topic filter";
@@ -283,24 +205,23 @@ static const char *why_region(const char *text)
     return region_is_valid(slice_text(text)) ? NULL : "has a character other than these";
 }
 
-static const char *why_group_id(const char *text)
-{
-    return has_only(text, is_printable_byte) ? NULL : "has a character other than these";
-}
-
 static const struct {
     const char *allowed;
     const char *(*why)(const char *text);
+    const char *bytes; /* the only ones that may stand in the text */
+    bool is_url;       /* for this use: */
+    enum url_use use;
+    enum { PLAIN, PATH, MASKED } form; /* of the text in messages */
 } rules[] = {
     [RULE_NONE] = {"", NULL},
     [RULE_INSTANCE] = {"a text without braces", why_instance},
     [RULE_BROKER_URI] = {"scheme://host[:port] with the scheme mqtt, mqtts, ws or wss; a path "
                          "behind it with ws and wss",
-                         why_broker_uri},
+                         .is_url = true, .use = URL_BROKER},
     [RULE_CLIENT_ID] = {"a text in which " INSTANCE_MARK " may stand", why_client_id},
-    [RULE_FILE] = {"the path of a readable file", why_file},
-    [RULE_SECRET_FILE] = {"the path of a readable file", why_file},
-    [RULE_DIRECTORY] = {"the path of a readable directory", why_directory},
+    [RULE_FILE] = {"the path of a readable file", why_file, .form = PATH},
+    [RULE_SECRET_FILE] = {"the path of a readable file", why_file, .form = PATH},
+    [RULE_DIRECTORY] = {"the path of a readable directory", why_directory, .form = PATH},
     [RULE_ALPN] = {"at most 255 bytes", why_alpn},
     [RULE_ENDPOINT] =
         {"https://host[:port], or http://host[:port] to loopback or with api.allow_http; "
@@ -309,16 +230,18 @@ static const struct {
     [RULE_VERSION] = {"a date as 2021-07-30", why_version},
     [RULE_PROXY] = {"scheme://[user:password@]host[:port] with the scheme http, https, socks4, "
                     "socks4a, socks5 or socks5h",
-                    why_proxy},
+                    .is_url = true, .use = URL_PROXY, .form = MASKED},
     [RULE_METADATA_URL] = {"http://100.100.100.200, or http://host[:port] on loopback",
-                           why_metadata_url},
-    [RULE_CREDENTIALS_URI] = {"http:// or https:// host[:port][/path]", why_credentials_uri},
-    [RULE_STS_ENDPOINT] = {"https://host[:port], or http://host[:port] to loopback",
-                           why_sts_endpoint},
-    [RULE_ROLE_NAME] = {"letters, digits, '-', '_' and '.'", why_role_name},
-    [RULE_RAM_ARN] = {"acs:ram::ACCOUNT:..., printable ASCII without spaces", why_ram_arn},
-    [RULE_SESSION_NAME] = {"at least 2 of letters, digits, '.', '@', '-' and '_'",
-                           why_session_name},
+                           .is_url = true, .use = URL_METADATA},
+    [RULE_CREDENTIALS_URI] = {"http:// or https:// host[:port][/path]", .is_url = true,
+                              .use = URL_CREDENTIALS},
+    [RULE_STS_ENDPOINT] = {"https://host[:port], or http://host[:port] to loopback", .is_url = true,
+                           .use = URL_STS},
+    [RULE_ROLE_NAME] = {"letters, digits, '-', '_' and '.'", .bytes = WORD_BYTES "."},
+    [RULE_RAM_ARN] = {"acs:ram::ACCOUNT:..., printable ASCII without spaces", why_ram_arn,
+                      .bytes = GRAPHIC_BYTES},
+    [RULE_SESSION_NAME] = {"at least 2 of letters, digits, '.', '@', '-' and '_'", why_session_name,
+                           .bytes = WORD_BYTES ".@"},
     [RULE_STORE] = {"sqlite:PATH", why_store},
     [RULE_TEMPLATE] = {"a topic name in which {Instance}, {Route}, {RegionId}, {ReplicaGroupId} "
                        "and {ClientToken} may stand",
@@ -327,7 +250,7 @@ static const struct {
     [RULE_DEAD_LETTER_TEMPLATE] = {"a topic name in which {Instance} and {Route} may stand",
                                    why_dead_letter_template},
     [RULE_LISTEN] = {"host:port, IPv6 addresses in brackets", why_listen},
-    [RULE_ROUTE_NAME] = {"letters, digits, '-' and '_'", why_route_name},
+    [RULE_ROUTE_NAME] = {"letters, digits, '-' and '_'", .bytes = WORD_BYTES},
     [RULE_COMMAND_FILTER] = {"a topic filter; + and # stand for whole levels, # only at the end",
                              why_command_filter},
     [RULE_FILTER] = {"a topic filter; + and # stand for whole levels, # only at the end",
@@ -335,16 +258,13 @@ static const struct {
     [RULE_SHARE] = {"a name without '/', '+' and '#'", why_share},
     [RULE_PATTERN] = {"a shell pattern of at most 1024 bytes", why_pattern},
     [RULE_REGION] = {"letters, digits and '-'", why_region},
-    [RULE_GROUP_ID] = {"printable ASCII", why_group_id},
+    [RULE_GROUP_ID] = {"printable ASCII", .bytes = GRAPHIC_BYTES " "},
 };
 
 const char *settings_text_why(const struct settings_row *row, const char *text)
 {
     size_t length = strlen(text);
     bool is_item = row->type == SETTINGS_LIST;
-    if (row->type == SETTINGS_CHOICE || row->type == SETTINGS_SWITCH) {
-        return settings_row_choice(row, text) >= 0 ? NULL : "is not one of the choices";
-    }
     if (length == 0) {
         return is_item || row->min > 0 ? "is empty" : NULL;
     }
@@ -354,91 +274,30 @@ const char *settings_text_why(const struct settings_row *row, const char *text)
     if (length > (is_item ? ITEM_BYTES_MAX : (size_t)row->max)) {
         return "is too long";
     }
-    return rules[row->rule].why == NULL ? NULL : rules[row->rule].why(text);
-}
-
-bool settings_row_is_path(const struct settings_row *row)
-{
-    return row->rule == RULE_FILE || row->rule == RULE_SECRET_FILE || row->rule == RULE_DIRECTORY;
-}
-
-static void allowed_choices(const char *choices, struct buf *out)
-{
-    for (;;) {
-        size_t length = strcspn(choices, "|");
-        buf_append_char(out, '"');
-        buf_append(out, slice_of(choices, length));
-        buf_append_char(out, '"');
-        if (choices[length] == '\0') {
-            return;
-        }
-        choices += length + 1;
-        buf_append_text(out, strchr(choices, '|') == NULL ? " or " : ", ");
+    const char *why = NULL;
+    const char *bytes = rules[row->rule].bytes;
+    if (rules[row->rule].is_url) {
+        (void)url_is_valid(text, rules[row->rule].use, &why);
+    } else if (rules[row->rule].why != NULL) {
+        why = rules[row->rule].why(text);
     }
-}
-
-static void allowed_text(const struct settings_row *row, struct buf *out)
-{
-    const char *phrase = rules[row->rule].allowed;
-    if (phrase[0] == '\0') {
-        phrase = row->min > 0 ? "a text" : "any text";
-    } else if (row->min < 1) {
-        buf_append_text(out, "empty, or ");
+    if (why == NULL && bytes != NULL && text[strspn(text, bytes)] != '\0') {
+        why = "has a character other than these";
     }
-    buf_printf(out, "%s (at most %.0f bytes)", phrase, row->max);
+    return why;
 }
 
-static void allowed_list(const struct settings_row *row, struct buf *out)
+const char *settings_rule_allowed(enum settings_rule rule)
 {
-    buf_printf(out, "a list (\"...\", ...) of %.0f to %.0f texts, each ", row->min, row->max);
-    settings_row_allowed_item(row, out);
+    return rules[rule].allowed;
 }
 
-void settings_row_allowed_item(const struct settings_row *row, struct buf *out)
+bool settings_rule_is_path(enum settings_rule rule)
 {
-    if (row->type == SETTINGS_LIST) {
-        buf_append_text(out, rules[row->rule].allowed);
-    } else {
-        buf_append_text(out, "a group { ... }");
-    }
+    return rules[rule].form == PATH;
 }
 
-static void allowed_whole_number(const struct settings_row *row, struct buf *out)
+bool settings_rule_is_masked(enum settings_rule rule)
 {
-    const char *between = row->max - row->min > 1 ? "to" : "or";
-    buf_printf(out, "a whole number, %.0f %s %.0f", row->min, between, row->max);
-}
-
-void settings_row_allowed(const struct settings_row *row, struct buf *out)
-{
-    switch (row->type) {
-    case SETTINGS_GROUP:
-        buf_append_text(out, "a group { ... }");
-        break;
-    case SETTINGS_ROUTES:
-        buf_append_text(out, "a list of at least one group ({ ... }, ...)");
-        break;
-    case SETTINGS_TEXT:
-    case SETTINGS_OPTIONAL_TEXT:
-        allowed_text(row, out);
-        break;
-    case SETTINGS_CHOICE:
-    case SETTINGS_SWITCH:
-        allowed_choices(row->choices, out);
-        break;
-    case SETTINGS_INT:
-    case SETTINGS_SMALL:
-        allowed_whole_number(row, out);
-        break;
-    case SETTINGS_FLOAT:
-        buf_printf(out, "a number, %g to %.0f", row->min, row->max);
-        break;
-    case SETTINGS_BOOL:
-    case SETTINGS_OPTIONAL_BOOL:
-        buf_append_text(out, "true or false");
-        break;
-    case SETTINGS_LIST:
-        allowed_list(row, out);
-        break;
-    }
+    return rules[rule].form == MASKED;
 }

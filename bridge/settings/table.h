@@ -89,13 +89,36 @@ const char *settings_row_name(const struct settings_row *row);
 struct settings *settings_new_defaults(void);
 /* Adds a route with every default; the pointer is good until the next one. */
 struct route *settings_add_route(struct settings *settings);
-/* Puts one value in, giving up the old one. */
-void settings_row_set_text(const struct settings_row *row, void *base, const char *text);
-void settings_row_set_number(const struct settings_row *row, void *base, double number);
-void settings_row_set_bool(const struct settings_row *row, void *base, bool value);
-/* Empties a list, then adds to it. */
-void settings_row_clear_list(const struct settings_row *row, void *base);
-void settings_row_add_item(const struct settings_row *row, void *base, const char *text);
+/* A value in a file, whatever parsed it. A list is read item by item. */
+enum settings_value_kind {
+    SETTINGS_VALUE_GROUP,
+    SETTINGS_VALUE_LIST,
+    SETTINGS_VALUE_TEXT,
+    SETTINGS_VALUE_WHOLE,
+    SETTINGS_VALUE_FRACTION,
+    SETTINGS_VALUE_BOOL,
+};
+
+struct settings_value {
+    enum settings_value_kind kind;
+    const char *text;
+    int64_t whole;
+    double number; /* of both kinds of number */
+    bool flag;
+};
+
+/* "is a group", "is a text"... */
+const char *settings_value_text(enum settings_value_kind kind);
+/*
+ * Reads the value, or one item of a list, into its member. Appends to `why` what is wrong with it,
+ * as a phrase; a text is then put in all the same.
+ */
+void settings_row_read(const struct settings_row *row, void *base,
+                       const struct settings_value *value, struct buf *why);
+/* Puts the default in, where the row has one. */
+void settings_row_set_default(const struct settings_row *row, void *base);
+/* Empties a list or a text, and frees what it held; does nothing to others. */
+void settings_row_clear(const struct settings_row *row, void *base);
 /* Whether an optional value is there; true for all others. */
 bool settings_row_is_set(const struct settings_row *row, const void *base);
 /* Appends the value as libconfig writes it, masked where it holds a secret. */
@@ -104,13 +127,15 @@ void settings_row_print(const struct settings_row *row, const void *base, struct
 void settings_row_allowed(const struct settings_row *row, struct buf *out);
 /* The same for one item of a list, or of the routes. */
 void settings_row_allowed_item(const struct settings_row *row, struct buf *out);
-/* Whether its text names a file or a directory. */
-bool settings_row_is_path(const struct settings_row *row);
-/* The value of a TEXT or CHOICE. */
+/* The value of a TEXT, CHOICE or OPTIONAL_TEXT. */
 const char *settings_row_text(const struct settings_row *row, const void *base);
-/* Index of the choice, or -1. */
-int settings_row_choice(const struct settings_row *row, const char *text);
 
+/* What the rule allows, as a phrase; "" for any text. */
+const char *settings_rule_allowed(enum settings_rule rule);
+/* Whether the text names a file or a directory, which messages then repeat. */
+bool settings_rule_is_path(enum settings_rule rule);
+/* Whether the text may hold a password, which is then not printed. */
+bool settings_rule_is_masked(enum settings_rule rule);
 /*
  * NULL where the text may be the row's value, or an item of its list, else a phrase that says what
  * is wrong with it

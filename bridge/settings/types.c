@@ -1,0 +1,420 @@
+/*
+ * The types of the settings. A type is one row of a table: which values of a file it takes, and the
+ * functions that read, print, describe and free its member.
+ */
+#include "table.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void *member_of(const struct settings_row *row, void *base)
+{
+    return (char *)base + row->offset;
+}
+
+static void list_fini(void *member)
+{
+    struct text_list *list = member;
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->items[i]);
+    }
+    free(list->items);
+    *list = (struct text_list){0};
+}
+
+static void text_fini(void *member)
+{
+    free(*(char **)member);
+    *(char **)member = NULL;
+}
+
+/* ---- Reading: the member gets the value, and `why` what is wrong with it ---- */
+
+static int choice_of(const struct settings_row *row, const char *text)
+{
+    const char *choice = row->choices;
+    for (int i = 0;; i++) {
+        size_t length = strcspn(choice, "|");
+        if (strlen(text) == length && memcmp(text, choice, length) == 0) {
+            return i;
+        }
+        if (choice[length] == '\0') {
+            return -1;
+        }
+        choice += length + 1;
+    }
+}
+
+static void check_text(const struct settings_row *row, const char *text, struct buf *why)
+{
+    const char *problem = settings_text_why(row, text);
+    if (problem != NULL) {
+        buf_append_text(why, problem);
+    }
+    if (problem != NULL && settings_rule_is_path(row->rule)) {
+        buf_printf(why, " (%s)", text);
+    }
+}
+
+/* A text that is refused is put in as well: the checks that follow expect one. */
+static void read_text(const struct settings_row *row, void *base,
+                      const struct settings_value *value, struct buf *why)
+{
+    check_text(row, value->text, why);
+    text_fini(member_of(row, base));
+    *(char **)member_of(row, base) = mem_strdup(value->text);
+}
+
+static void read_choice(const struct settings_row *row, void *base,
+                        const struct settings_value *value, struct buf *why)
+{
+    if (choice_of(row, value->text) < 0) {
+        buf_append_text(why, "is not one of the choices");
+        return;
+    }
+    text_fini(member_of(row, base));
+    *(char **)member_of(row, base) = mem_strdup(value->text);
+}
+
+static void read_switch(const struct settings_row *row, void *base,
+                        const struct settings_value *value, struct buf *why)
+{
+    int choice = choice_of(row, value->text);
+    if (choice < 0) {
+        buf_append_text(why, "is not one of the choices");
+    }
+    *(bool *)member_of(row, base) = choice == 1;
+}
+
+static bool is_in_range(const struct settings_row *row, const struct settings_value *value,
+                        struct buf *why)
+{
+    double number = value->number;
+    if (isfinite(number) && number >= row->min && number <= row->max) {
+        return true;
+    }
+    if (value->kind == SETTINGS_VALUE_WHOLE) {
+        buf_append_text(why, "is ");
+        buf_append_int(why, value->whole);
+    } else {
+        buf_printf(why, "is %g", number);
+    }
+    return false;
+}
+
+static void read_int(const struct settings_row *row, void *base, const struct settings_value *value,
+                     struct buf *why)
+{
+    if (is_in_range(row, value, why)) {
+        *(int64_t *)member_of(row, base) = value->whole;
+    }
+}
+
+static void read_small(const struct settings_row *row, void *base,
+                       const struct settings_value *value, struct buf *why)
+{
+    if (is_in_range(row, value, why)) {
+        *(int *)member_of(row, base) = (int)value->whole;
+    }
+}
+
+static void read_float(const struct settings_row *row, void *base,
+                       const struct settings_value *value, struct buf *why)
+{
+    if (is_in_range(row, value, why)) {
+        *(double *)member_of(row, base) = value->number;
+    }
+}
+
+static void read_bool(const struct settings_row *row, void *base,
+                      const struct settings_value *value, struct buf *why)
+{
+    (void)why;
+    *(bool *)member_of(row, base) = value->flag;
+    if (row->type == SETTINGS_OPTIONAL_BOOL) {
+        ((struct route *)base)->has_default_one_shot = true;
+    }
+}
+
+/* One item; the caller goes through the list of the file. */
+static void read_item(const struct settings_row *row, void *base,
+                      const struct settings_value *value, struct buf *why)
+{
+    struct text_list *list = member_of(row, base);
+    check_text(row, value->text, why);
+    list->items = mem_realloc(list->items, (list->count + 1) * sizeof list->items[0]);
+    list->items[list->count++] = mem_strdup(value->text);
+}
+
+/* ---- Printing, as libconfig writes it ---- */
+
+/* The userinfo of a proxy is a user name and a password. */
+static void print_masked(const char *text, struct buf *out)
+{
+    const char *mark = strstr(text, "://");
+    const char *at = mark == NULL ? NULL : strrchr(mark, '@');
+    if (at == NULL) {
+        buf_append_text(out, text);
+        return;
+    }
+    buf_append(out, slice_of(text, (size_t)(mark - text) + 3));
+    buf_append_text(out, "***");
+    buf_append_text(out, at);
+}
+
+static void quote(const char *text, struct buf *out)
+{
+    buf_append_char(out, '"');
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\') {
+            buf_append_char(out, '\\');
+            buf_append_char(out, *text);
+        } else if (c < ' ' || c == 0x7f) {
+            buf_printf(out, "\\x%02x", c);
+        } else {
+            buf_append_char(out, *text);
+        }
+    }
+    buf_append_char(out, '"');
+}
+
+static void print_text(const struct settings_row *row, const void *member, struct buf *out)
+{
+    const char *text = *(char *const *)member;
+    struct buf masked = {0};
+    if (settings_rule_is_masked(row->rule)) {
+        print_masked(text, &masked);
+        text = masked.length == 0 ? "" : masked.data;
+    }
+    quote(text, out);
+    buf_fini(&masked);
+}
+
+static void print_list(const struct settings_row *row, const void *member, struct buf *out)
+{
+    const struct text_list *list = member;
+    (void)row;
+    buf_append_char(out, '(');
+    for (size_t i = 0; i < list->count; i++) {
+        buf_append_text(out, i == 0 ? "" : ", ");
+        quote(list->items[i], out);
+    }
+    buf_append_char(out, ')');
+}
+
+static void print_int(const struct settings_row *row, const void *member, struct buf *out)
+{
+    int64_t number = row->type == SETTINGS_SMALL ? *(const int *)member : *(const int64_t *)member;
+    buf_append_int(out, number);
+    if (number > INT32_MAX || number < INT32_MIN) {
+        buf_append_char(out, 'L');
+    }
+}
+
+/* The shortest form that reads as the same number; always with a point, which makes it a float. */
+static void print_float(const struct settings_row *row, const void *member, struct buf *out)
+{
+    double number = *(const double *)member;
+    char text[400];
+    (void)row;
+    for (int digits = 1; digits <= 20; digits++) {
+        snprintf(text, sizeof text, "%.*f", digits, number);
+        if (strtod(text, NULL) == number) {
+            break;
+        }
+    }
+    buf_append_text(out, text);
+}
+
+static void print_bool(const struct settings_row *row, const void *member, struct buf *out)
+{
+    (void)row;
+    buf_append_text(out, *(const bool *)member ? "true" : "false");
+}
+
+static void print_switch(const struct settings_row *row, const void *member, struct buf *out)
+{
+    size_t first = strcspn(row->choices, "|");
+    const char *second = row->choices + first + 1;
+    buf_append_char(out, '"');
+    buf_append(out, *(const bool *)member ? slice_text(second) : slice_of(row->choices, first));
+    buf_append_char(out, '"');
+}
+
+/* ---- What is allowed ---- */
+
+static void allowed_choices(const struct settings_row *row, struct buf *out)
+{
+    const char *choices = row->choices;
+    for (;;) {
+        size_t length = strcspn(choices, "|");
+        buf_append_char(out, '"');
+        buf_append(out, slice_of(choices, length));
+        buf_append_char(out, '"');
+        if (choices[length] == '\0') {
+            return;
+        }
+        choices += length + 1;
+        buf_append_text(out, strchr(choices, '|') == NULL ? " or " : ", ");
+    }
+}
+
+static void allowed_text(const struct settings_row *row, struct buf *out)
+{
+    const char *phrase = settings_rule_allowed(row->rule);
+    if (phrase[0] == '\0') {
+        phrase = row->min > 0 ? "a text" : "any text";
+    } else if (row->min < 1) {
+        buf_append_text(out, "empty, or ");
+    }
+    buf_printf(out, "%s (at most %.0f bytes)", phrase, row->max);
+}
+
+static void allowed_list(const struct settings_row *row, struct buf *out)
+{
+    buf_printf(out, "a list (\"...\", ...) of %.0f to %.0f texts, each ", row->min, row->max);
+    settings_row_allowed_item(row, out);
+}
+
+static void allowed_whole_number(const struct settings_row *row, struct buf *out)
+{
+    const char *between = row->max - row->min > 1 ? "to" : "or";
+    buf_printf(out, "a whole number, %.0f %s %.0f", row->min, between, row->max);
+}
+
+static void allowed_number(const struct settings_row *row, struct buf *out)
+{
+    buf_printf(out, "a number, %g to %.0f", row->min, row->max);
+}
+
+static void allowed_bool(const struct settings_row *row, struct buf *out)
+{
+    (void)row;
+    buf_append_text(out, "true or false");
+}
+
+static void allowed_group(const struct settings_row *row, struct buf *out)
+{
+    (void)row;
+    buf_append_text(out, "a group { ... }");
+}
+
+static void allowed_routes(const struct settings_row *row, struct buf *out)
+{
+    (void)row;
+    buf_append_text(out, "a list of at least one group ({ ... }, ...)");
+}
+
+/* ---- The table ---- */
+
+#define TAKES(kind) (1U << SETTINGS_VALUE_##kind)
+
+static const struct type {
+    unsigned kinds; /* of values that it takes; of a list, those of its items */
+    void (*read)(const struct settings_row *row, void *base, const struct settings_value *value,
+                 struct buf *why);
+    void (*print)(const struct settings_row *row, const void *member, struct buf *out);
+    void (*allowed)(const struct settings_row *row, struct buf *out);
+    void (*fini)(void *member); /* NULL: nothing to free */
+    bool is_optional;           /* not set unless it is in the file */
+} types[] = {
+    [SETTINGS_GROUP] = {0, NULL, NULL, allowed_group, NULL, false},
+    [SETTINGS_ROUTES] = {0, NULL, NULL, allowed_routes, NULL, false},
+    [SETTINGS_TEXT] = {TAKES(TEXT), read_text, print_text, allowed_text, text_fini, false},
+    [SETTINGS_CHOICE] = {TAKES(TEXT), read_choice, print_text, allowed_choices, text_fini, false},
+    [SETTINGS_INT] = {TAKES(WHOLE), read_int, print_int, allowed_whole_number, NULL, false},
+    [SETTINGS_SMALL] = {TAKES(WHOLE), read_small, print_int, allowed_whole_number, NULL, false},
+    [SETTINGS_FLOAT] = {TAKES(WHOLE) | TAKES(FRACTION), read_float, print_float, allowed_number,
+                        NULL, false},
+    [SETTINGS_BOOL] = {TAKES(BOOL), read_bool, print_bool, allowed_bool, NULL, false},
+    [SETTINGS_SWITCH] = {TAKES(TEXT), read_switch, print_switch, allowed_choices, NULL, false},
+    [SETTINGS_LIST] = {TAKES(TEXT), read_item, print_list, allowed_list, list_fini, false},
+    [SETTINGS_OPTIONAL_TEXT] = {TAKES(TEXT), read_text, print_text, allowed_text, text_fini, true},
+    [SETTINGS_OPTIONAL_BOOL] = {TAKES(BOOL), read_bool, print_bool, allowed_bool, NULL, true},
+};
+
+const char *settings_value_text(enum settings_value_kind kind)
+{
+    static const char *const texts[] = {
+        [SETTINGS_VALUE_GROUP] = "is a group",
+        [SETTINGS_VALUE_LIST] = "is a list",
+        [SETTINGS_VALUE_TEXT] = "is a text",
+        [SETTINGS_VALUE_WHOLE] = "is a whole number",
+        [SETTINGS_VALUE_FRACTION] = "is a number with a fraction",
+        [SETTINGS_VALUE_BOOL] = "is a boolean",
+    };
+    return texts[kind];
+}
+
+void settings_row_read(const struct settings_row *row, void *base,
+                       const struct settings_value *value, struct buf *why)
+{
+    if ((types[row->type].kinds & 1U << value->kind) == 0) {
+        buf_append_text(why, settings_value_text(value->kind));
+    } else {
+        types[row->type].read(row, base, value, why);
+    }
+}
+
+void settings_row_set_default(const struct settings_row *row, void *base)
+{
+    const struct type *type = &types[row->type];
+    struct buf why = {0};
+    const struct settings_value value = {
+        .text = row->fallback,
+        .whole = strtoll(row->fallback, NULL, 10),
+        .number = strtod(row->fallback, NULL),
+        .flag = strcmp(row->fallback, "true") == 0,
+    };
+    bool is_empty_list = row->type == SETTINGS_LIST && row->fallback[0] == '\0';
+    if (type->read != NULL && !type->is_optional && !is_empty_list) {
+        type->read(row, base, &value, &why);
+    }
+    assert(why.length == 0);
+    buf_fini(&why);
+}
+
+void settings_row_clear(const struct settings_row *row, void *base)
+{
+    if (types[row->type].fini != NULL) {
+        types[row->type].fini(member_of(row, base));
+    }
+}
+
+bool settings_row_is_set(const struct settings_row *row, const void *base)
+{
+    if (row->type == SETTINGS_OPTIONAL_BOOL) {
+        return ((const struct route *)base)->has_default_one_shot;
+    }
+    return !types[row->type].is_optional || settings_row_text(row, base) != NULL;
+}
+
+const char *settings_row_text(const struct settings_row *row, const void *base)
+{
+    assert(types[row->type].fini == text_fini);
+    return *(char *const *)((const char *)base + row->offset);
+}
+
+void settings_row_print(const struct settings_row *row, const void *base, struct buf *out)
+{
+    types[row->type].print(row, (const char *)base + row->offset, out);
+}
+
+void settings_row_allowed(const struct settings_row *row, struct buf *out)
+{
+    types[row->type].allowed(row, out);
+}
+
+void settings_row_allowed_item(const struct settings_row *row, struct buf *out)
+{
+    if (row->type == SETTINGS_LIST) {
+        buf_append_text(out, settings_rule_allowed(row->rule));
+    } else {
+        buf_append_text(out, "a group { ... }");
+    }
+}
