@@ -180,6 +180,43 @@ bool topic_template_is_valid(const char *text, const char **out_why)
     return why == NULL;
 }
 
+/* Whether a level of a template can become the literal level; placeholders stand for anything. */
+static bool level_may_become(struct slice level, struct slice literal)
+{
+    const char *open = level.length == 0 ? NULL : memchr(level.data, '{', level.length);
+    if (open == NULL) {
+        return slice_equals(level, literal);
+    }
+    const char *close = memrchr(level.data, '}', level.length);
+    if (close == NULL) {
+        return false;
+    }
+    size_t front = (size_t)(open - level.data);
+    size_t back = (size_t)(level.data + level.length - (close + 1));
+    return front + back <= literal.length && memcmp(level.data, literal.data, front) == 0 &&
+           memcmp(close + 1, literal.data + literal.length - back, back) == 0;
+}
+
+bool topic_template_may_match(const char *text, struct slice filter)
+{
+    struct levels topic = {.rest = slice_text(text)};
+    struct levels wanted = {.rest = filter};
+    for (bool is_first = true; !topic.is_over && !wanted.is_over; is_first = false) {
+        struct slice level = next_level(&topic);
+        struct slice literal = next_level(&wanted);
+        if (is_first && is_kept_apart(level, literal)) {
+            return false;
+        }
+        if (is_char(literal, '#')) {
+            return true;
+        }
+        if (!is_wildcard(literal) && !level_may_become(level, literal)) {
+            return false;
+        }
+    }
+    return topic.is_over && ends_here(&wanted);
+}
+
 static bool must_encode(char c, bool is_text, bool is_first)
 {
     unsigned char byte = (unsigned char)c;

@@ -17,55 +17,6 @@ struct listener {
     struct slice filter;
 };
 
-/* The part up to the next '/', which is dropped; `*is_last` where there is none. */
-static struct slice next_level(struct slice *rest, bool *is_last)
-{
-    const char *slash = rest->length == 0 ? NULL : memchr(rest->data, '/', rest->length);
-    struct slice level = *rest;
-    *is_last = slash == NULL;
-    if (slash != NULL) {
-        level.length = (size_t)(slash - rest->data);
-        *rest = slice_of(slash + 1, rest->length - level.length - 1);
-    }
-    return level;
-}
-
-/* Whether a level of a template can become the literal level; placeholders stand for anything. */
-static bool level_may_become(struct slice level, struct slice literal)
-{
-    const char *open = level.length == 0 ? NULL : memchr(level.data, '{', level.length);
-    if (open == NULL) {
-        return slice_equals(level, literal);
-    }
-    const char *close = memrchr(level.data, '}', level.length);
-    if (close == NULL) {
-        return false;
-    }
-    size_t front = (size_t)(open - level.data);
-    size_t back = (size_t)(level.data + level.length - (close + 1));
-    return front + back <= literal.length && memcmp(level.data, literal.data, front) == 0 &&
-           memcmp(close + 1, literal.data + literal.length - back, back) == 0;
-}
-
-static bool template_may_match(const char *text, struct slice filter)
-{
-    struct slice rest = slice_text(text);
-    bool is_text_over = false;
-    bool is_filter_over = false;
-    for (bool is_first = true; !is_text_over && !is_filter_over; is_first = false) {
-        struct slice level = next_level(&rest, &is_text_over);
-        struct slice wanted = next_level(&filter, &is_filter_over);
-        bool is_apart = is_first && level.length > 0 && level.data[0] == '$';
-        if (slice_equals_text(wanted, "#")) {
-            return !is_apart;
-        }
-        if (slice_equals_text(wanted, "+") ? is_apart : !level_may_become(level, wanted)) {
-            return false;
-        }
-    }
-    return is_text_over && (is_filter_over || slice_equals_text(filter, "#"));
-}
-
 /* The next command filter of all routes; start with {0}. */
 static bool next_listener(const struct settings *settings, struct listener *listener)
 {
@@ -149,7 +100,7 @@ static bool find_loop(const struct settings *settings, const char *template,
                       struct listener *out_listener)
 {
     for (struct listener listener = {0}; next_listener(settings, &listener);) {
-        if (template_may_match(template, listener.filter)) {
+        if (topic_template_may_match(template, listener.filter)) {
             *out_listener = listener;
             return true;
         }

@@ -42,6 +42,8 @@ bool topic_filters_overlap(struct slice a, struct slice b);
  * {ClientToken}, braces balanced, the rest a topic name. *out_why says what is wrong.
  */
 bool topic_template_is_valid(const char *text, const char **out_why);
+/* Whether the filled-in template can be a topic that the valid filter matches. */
+bool topic_template_may_match(const char *text, struct slice filter);
 /*
  * Appends the filled-in template, which is valid. STATUS_NOT_FOUND where a value is absent or
  * nothing at all comes out, STATUS_LIMIT over 65535 bytes; then `out` is as it was.

@@ -261,6 +261,39 @@ static void test_templates_are_filled_with_the_values(void **state)
     assert_expands("{ClientToken}{ClientToken}", slice_text("t"), "tt");
 }
 
+static void test_a_template_may_become_what_its_placeholders_leave_open(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *filter;
+        bool may_match;
+    } samples[] = {
+        {"a/{Route}", "a/b", true},
+        {"a/{Route}", "a/+", true},
+        {"a/{Route}", "a/#", true},
+        {"a/{Route}", "a/b/c", false},
+        {"a/{Route}", "#", true},
+        {"a/{Route}", "b/#", false},
+        {"a/x-{Route}-y", "a/x-1-y", true},
+        {"a/x-{Route}-y", "a/x-1-z", false},
+        {"a/xx{Route}", "a/x", false},
+        {"a", "a/#", true},
+        {"$s/{Route}", "#", false},
+        {"$s/{Route}", "+/b", false},
+        {"$s/{Route}", "$s/b", true},
+        {"{Route}", "+", true},
+        {"a/", "a", false},
+        {"a/", "a/+", true},
+    };
+    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
+        bool may_match = topic_template_may_match(samples[i].text, slice_text(samples[i].filter));
+        if (may_match != samples[i].may_match) {
+            fail_msg("%s and %s: %d", samples[i].text, samples[i].filter, may_match);
+        }
+    }
+}
+
 static void test_values_are_percent_encoded_where_they_could_reach_another_level(void **state)
 {
     (void)state;
@@ -365,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_filters_overlap_exactly_where_some_name_matches_both),
         cmocka_unit_test(test_templates_with_unknown_or_open_placeholders_are_named_wrong),
         cmocka_unit_test(test_templates_are_filled_with_the_values),
+        cmocka_unit_test(test_a_template_may_become_what_its_placeholders_leave_open),
         cmocka_unit_test(test_values_are_percent_encoded_where_they_could_reach_another_level),
         cmocka_unit_test(test_what_is_missing_leaves_the_buffer_as_it_was),
         cmocka_unit_test(test_a_topic_that_grows_too_long_is_refused),
