@@ -1,8 +1,8 @@
 /*
- * ecs-mqtt-bridge - MQTT commands in, disk replication on Alibaba Cloud out: safely, once.
+ * ecs-mqtt-bridge - starts disk replication on Alibaba Cloud on commands from MQTT, each of them
+ * once.
  *
- * One binary, several roles: the subcommands people call, and the two MQTT processes the bridge
- * starts for itself.
+ * One binary: the subcommands for users, and the two MQTT processes that `run` starts.
  */
 #include "base/hardening.h"
 #include "base/secret.h"
@@ -29,7 +29,7 @@ static const struct subcommand SUBCOMMANDS[] = {
     {"version", cli_version, "Print the version."},
 };
 
-/* Roles of the bridge's own processes; people do not call them. */
+/* The MQTT processes; `run` starts them, users do not. */
 static const struct {
     const char *name;
     int (*run)(void);
@@ -49,10 +49,10 @@ static void print_help(FILE *out)
 
 int main(int argc, char **argv)
 {
-    /* The link, not the path behind it: also after an upgrade the MQTT processes are this very
-     * binary. */
+    /* A link to the running binary: MQTT processes started after an upgrade of the file are still
+     * of this version. */
     const struct cli_context context = {.program = "/proc/self/exe"};
-    guard_process();
+    hardening_apply();
     secret_setup();
     if (argc < 2) {
         print_help(stderr);

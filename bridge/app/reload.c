@@ -43,7 +43,8 @@ enum status tls_reload_load(struct tls_reload *tls_reload, const struct settings
     return status;
 }
 
-/* The processes read it themselves, but then it is too late to keep the old connections. */
+/* The MQTT processes read the password themselves; but then it is too late to keep the old
+ * connections. */
 static void try_password(const struct settings *settings, struct buf *errors)
 {
     struct secret password = {0};

@@ -1,8 +1,8 @@
 /*
- * tls_reload - what the broker and the API are shown of us, and whom we trust there: loaded at the
- * start, and again on request.
+ * tls_reload - the certificates, keys and trusted authorities for the broker and the API: loaded at
+ * the start, and again on request.
  *
- * Tells all it finds in the log. Thread: the loop's.
+ * Logs all problems it finds. Thread: the loop's.
  */
 #ifndef APP_RELOAD_H
 #define APP_RELOAD_H
@@ -17,13 +17,14 @@ struct tls_reload {
 };
 
 /*
- * STATUS_INVALID where files cannot be used; to be given up in either case. An expired certificate
- * is the far side's to refuse, since it may be our clock that is wrong. `settings` must outlive it.
+ * STATUS_INVALID where files cannot be used; call tls_reload_fini() in either case. An expired
+ * certificate is logged and used: the peer decides, since our own clock may be wrong. `settings`
+ * must outlive it.
  */
 enum status tls_reload_load(struct tls_reload *tls_reload, const struct settings *settings);
 /*
- * Puts what the files hold now in place of what was loaded, all of it or, with STATUS_INVALID,
- * nothing: where one cannot be used, has expired, or the broker password cannot be read.
+ * Replaces everything by the present content of the files; with STATUS_INVALID nothing: a file
+ * cannot be used, a certificate has expired, or the broker password cannot be read.
  */
 enum status tls_reload_reload(struct tls_reload *tls_reload, const struct settings *settings);
 /* Wipes and frees. */

@@ -12,7 +12,7 @@
 struct systemd {
     struct sockaddr_un address;
     socklen_t address_bytes;
-    int fd; /* -1: nobody to talk to */
+    int fd; /* -1: no $NOTIFY_SOCKET */
     struct loop_timer *watchdog;
     int64_t interval_ms; /* 0: no watchdog */
 };
@@ -24,7 +24,7 @@ void systemd_notify(const struct systemd *systemd, const char *lines)
     }
     ssize_t sent = sendto(systemd->fd, lines, strlen(lines), MSG_DONTWAIT | MSG_NOSIGNAL,
                           (const struct sockaddr *)&systemd->address, systemd->address_bytes);
-    (void)sent; /* it is for information */
+    (void)sent; /* for information only */
 }
 
 static void watchdog_due(void *arg)
@@ -34,7 +34,7 @@ static void watchdog_due(void *arg)
     loop_timer_start(systemd->watchdog, systemd->interval_ms);
 }
 
-/* '@' at the front stands for the NUL of a name without a file. */
+/* A leading '@' means an abstract name: its first byte is NUL. */
 static void open_socket(struct systemd *systemd, const char *name)
 {
     size_t length = name == NULL ? 0 : strlen(name);
@@ -59,7 +59,7 @@ struct systemd *systemd_new(struct loop *loop)
     open_socket(systemd, getenv("NOTIFY_SOCKET"));
     systemd->watchdog = loop_timer_new(loop, watchdog_due, systemd);
     if (systemd->fd >= 0 && interval_us != NULL) {
-        /* Half of what it allows, as sd_watchdog_enabled(3) advises. */
+        /* Twice as often as required, as sd_watchdog_enabled(3) advises. */
         systemd->interval_ms = strtoll(interval_us, NULL, 10) / 2000;
     }
     if (systemd->interval_ms > 0) {

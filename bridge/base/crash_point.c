@@ -15,16 +15,17 @@ static const char *const names[CRASH_POINT_COUNT] = {
 #undef CRASH_POINT
 };
 
+/* The variable, as read by crash_point_setup(). */
 static struct {
     bool is_set;
     enum crash_point point;
-    bool takes_bridge;
-    bool is_lasting;
-    struct slice text; /* absent: any matter */
-    _Atomic long left; /* passings until the end */
-} told;
+    bool kills_bridge;
+    bool is_kept;      /* also for restarted processes */
+    struct slice text; /* absent: whatever the data */
+    _Atomic long left; /* how often the point is still to be reached */
+} request;
 
-/* Whether the text goes on with the word; moves behind it then. */
+/* Whether the text begins with the word; if so, moves behind it. */
 static bool take_word(const char **text, const char *word)
 {
     size_t length = strlen(word);
@@ -38,7 +39,7 @@ static bool take_point(const char **text)
     size_t length = strspn(*text, "abcdefghijklmnopqrstuvwxyz_");
     for (size_t i = 0; i < CRASH_POINT_COUNT; i++) {
         if (strlen(names[i]) == length && strncmp(names[i], *text, length) == 0) {
-            told.point = (enum crash_point)i;
+            request.point = (enum crash_point)i;
             *text += length;
             return true;
         }
@@ -54,7 +55,7 @@ static bool take_count(const char **text)
         count = strtol(*text, &end, 10);
         *text = end;
     }
-    told.left = count;
+    request.left = count;
     return count >= 1 && count <= COUNT_MAX;
 }
 
@@ -63,18 +64,18 @@ static bool parse(const char *text)
     if (!take_point(&text) || !take_count(&text)) {
         return false;
     }
-    told.takes_bridge = take_word(&text, "+bridge");
-    told.is_lasting = take_word(&text, "+always");
-    told.text = take_word(&text, "/") ? slice_text(text) : (struct slice){0};
-    return slice_is_present(told.text) ? told.text.length > 0 : *text == '\0';
+    request.kills_bridge = take_word(&text, "+bridge");
+    request.is_kept = take_word(&text, "+always");
+    request.text = take_word(&text, "/") ? slice_text(text) : (struct slice){0};
+    return slice_is_present(request.text) ? request.text.length > 0 : *text == '\0';
 }
 
 enum status crash_point_setup(bool is_child, struct buf *out_why)
 {
     const char *value = getenv(CRASH_POINT_VARIABLE);
-    told.is_set = value != NULL && parse(value);
-    told.takes_bridge = told.takes_bridge && is_child;
-    if (value == NULL || told.is_set) {
+    request.is_set = value != NULL && parse(value);
+    request.kills_bridge = request.kills_bridge && is_child;
+    if (value == NULL || request.is_set) {
         return STATUS_OK;
     }
     buf_printf(out_why,
@@ -88,21 +89,21 @@ enum status crash_point_setup(bool is_child, struct buf *out_why)
 
 bool crash_point_is_set(enum crash_point point)
 {
-    return told.is_set && told.point == point;
+    return request.is_set && request.point == point;
 }
 
-void crash_point_pass(enum crash_point point, struct slice matter)
+void crash_point_pass(enum crash_point point, struct slice data)
 {
     if (!crash_point_is_set(point)) {
         return;
     }
-    bool is_meant = !slice_is_present(told.text) ||
-                    (slice_is_present(matter) &&
-                     memmem(matter.data, matter.length, told.text.data, told.text.length) != NULL);
-    if (!is_meant || atomic_fetch_sub(&told.left, 1) != 1) {
+    bool has_text = !slice_is_present(request.text) ||
+                    (slice_is_present(data) && memmem(data.data, data.length, request.text.data,
+                                                      request.text.length) != NULL);
+    if (!has_text || atomic_fetch_sub(&request.left, 1) != 1) {
         return;
     }
-    if (told.takes_bridge) {
+    if (request.kills_bridge) {
         kill(getppid(), SIGKILL);
     }
     kill(getpid(), SIGKILL);
@@ -110,11 +111,11 @@ void crash_point_pass(enum crash_point point, struct slice matter)
 
 void crash_point_forget(char **environment)
 {
-    for (; *environment != NULL && !told.is_lasting; environment++) {
+    for (; *environment != NULL && !request.is_kept; environment++) {
         const char *entry = *environment;
         if (take_word(&entry, CRASH_POINT_VARIABLE "=")) {
             free(*environment);
-            *environment = NULL; /* it is the last */
+            *environment = NULL; /* the variable is the last entry */
             return;
         }
     }

@@ -5,14 +5,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-void guard_process(void)
+void hardening_apply(void)
 {
     const struct rlimit none = {0, 0};
-    const char *off = getenv(GUARD_OFF_VARIABLE);
+    const char *off = getenv(HARDENING_OFF_VARIABLE);
     if (off != NULL && strcmp(off, "1") == 0) {
         return;
     }
-    /* Either is enough against core files; the first also shuts out ptrace and /proc. */
+    /* Each prevents core files; the first also prevents ptrace and access under /proc. */
     prctl(PR_SET_DUMPABLE, 0);
     setrlimit(RLIMIT_CORE, &none);
 }

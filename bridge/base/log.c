@@ -1,7 +1,6 @@
 /*
- * A line is put together in a buffer of its own and written at once, so threads and processes that
- * share standard error do not mix. A field that would make the line too long is left out as a
- * whole, and the line says "cut".
+ * A line is built in a buffer of its own and written with one write(2), so that lines of threads
+ * and processes that share standard error do not mix.
  */
 #include "base/log.h"
 
@@ -19,7 +18,7 @@
 #define LOG_VALUE_BYTES 1024
 #define LOG_LINE_BYTES  8192
 #define LOG_ROLE_BYTES  32
-/* Kept free for the mark of a line that was cut, its brace and its line end. */
+/* Kept free for "cut=1", the closing brace and the line end. */
 #define LOG_TAIL_BYTES 16
 
 static enum log_level highest = LOG_LEVEL_INFO;
@@ -60,7 +59,7 @@ static const char *level_text(enum log_level level)
     return texts[level];
 }
 
-/* Cuts between characters where there are any; other bytes are cut anywhere. */
+/* UTF-8 is cut between two characters, other bytes anywhere. */
 static struct slice shortened(struct slice value)
 {
     if (value.length <= LOG_VALUE_BYTES) {
@@ -70,7 +69,7 @@ static struct slice shortened(struct slice value)
     return LOG_VALUE_BYTES - prefix.length < 4 ? prefix : slice_of(value.data, LOG_VALUE_BYTES);
 }
 
-/* U+0080 to U+009F are controls too: some terminals obey them. */
+/* U+0080 to U+009F too: some terminals interpret them. */
 static bool is_control(const char *character, size_t length)
 {
     unsigned char first = (unsigned char)character[0];
@@ -80,7 +79,7 @@ static bool is_control(const char *character, size_t length)
     return length == 2 && first == 0xc2 && (unsigned char)character[1] < 0xa0;
 }
 
-/* The length of the character at the front when it can stand as it is, else 0. */
+/* The length of the first character if it can be printed as it is, else 0. */
 static size_t printable_length(struct slice text)
 {
     size_t length = utf8_character_length(text);
@@ -168,7 +167,7 @@ static void put_field(struct buf *line, const struct log_field *field)
     }
 }
 
-/* Returns whether there was room for all of them. */
+/* Returns whether all of them fit. */
 static bool put_fields(struct buf *line, const struct log_field *fields, size_t count)
 {
     bool is_whole = true;
@@ -183,7 +182,7 @@ static bool put_fields(struct buf *line, const struct log_field *fields, size_t 
     return is_whole;
 }
 
-/* Whoever reads the log may be slow or gone: then the line is lost, and the work goes on. */
+/* If the reader of the log is slow or gone, the line is lost: the work must not wait for it. */
 static void write_line(struct slice line)
 {
     ssize_t written;

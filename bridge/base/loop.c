@@ -1,6 +1,6 @@
 /*
- * Every handle is one heap object whose libuv handle comes first to be closed: free() stops it at
- * once, so that no callback follows, and the memory goes in libuv's close callback.
+ * A handle is one heap object with libuv's handle in it. A _free function closes libuv's handle,
+ * after which no callback comes; the memory is released in libuv's close callback.
  */
 #include "base/loop.h"
 
@@ -47,8 +47,7 @@ struct loop_process {
     bool leads_group;
 };
 
-/* libuv's creators fail only for our bugs or an exhausted machine: neither can be worked around
- * here. */
+/* These functions of libuv fail only for a bug of ours or on an exhausted machine. */
 static void must(int result)
 {
     if (result != 0) {
@@ -79,7 +78,8 @@ void loop_free(struct loop *loop)
     if (loop == NULL) {
         return;
     }
-    /* Turns let the close callbacks run; a stop still noted would skip the first one. */
+    /* Each turn runs close callbacks; after loop_stop() the first turn runs nothing, so there are
+     * two. */
     int result = uv_loop_close(&loop->uv);
     for (int turns = 0; result == UV_EBUSY && turns < 2; turns++) {
         uv_run(&loop->uv, UV_RUN_NOWAIT);

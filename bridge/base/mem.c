@@ -9,7 +9,7 @@
 static _Noreturn void give_up(void)
 {
     static const char message[] = "ecs-mqtt-bridge: out of memory\n";
-    /* Nothing is left to be done should even this fail. */
+    /* If this fails too, there is nothing else to do. */
     ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
     (void)ignored;
     abort();

@@ -18,7 +18,7 @@
 static const char *const environment_names[] = {
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
-    GUARD_OFF_VARIABLE,
+    HARDENING_OFF_VARIABLE,
 #ifdef BRIDGE_CRASH_POINTS
     CRASH_POINT_VARIABLE,
 #endif

@@ -1,15 +1,16 @@
 /*
- * crash_point - named places at which a debug build can be told to die at once, as by SIGKILL: for
- * the tests that prove what survives. In every other build there is nothing of it.
+ * crash_point - named places in the code where a test build kills itself with SIGKILL on request,
+ * so that tests can prove what survives a crash. Builds without BRIDGE_CRASH_POINTS contain nothing
+ * of this.
  *
  *   ECS_MQTT_BRIDGE_CRASH_AT=POINT[:COUNT][+bridge][+always][/TEXT]
  *
- * POINT is a name of tables/crash_points.def. The process that passes it for the COUNT-th time (1)
- * dies; with TEXT only those passings count whose matter (a payload, a token, a message) holds it.
- * `+bridge`: an MQTT process takes the bridge along. An MQTT process that was started again is not
- * told any more, unless `+always`. AFTER_PUBACK knows no matter.
+ * POINT is a name of tables/crash_points.def. The process dies when it reaches the point for the
+ * COUNT-th time (default 1). With TEXT it counts only when the data at hand (a payload, a token, a
+ * message) contains TEXT; AFTER_PUBACK has no data. `+bridge`: an MQTT process also kills the
+ * bridge. A restarted MQTT process does not get the variable again, unless `+always`.
  *
- * Thread: any, but for setup and forgetting.
+ * Thread: any; crash_point_setup() and crash_point_forget() before other threads start.
  */
 #ifndef BASE_CRASH_POINT_H
 #define BASE_CRASH_POINT_H
@@ -32,21 +33,22 @@ enum crash_point {
     CRASH_POINT_COUNT
 };
 
-/* Reads the variable. STATUS_INVALID, with the names there are appended, where it makes no sense.
- * `is_child`: this process was started by the bridge. */
+/* Reads the variable. STATUS_INVALID where it is malformed: *out_why gets a message with the valid
+ * names. `is_child`: this process was started by the bridge. */
 enum status crash_point_setup(bool is_child, struct buf *out_why);
-/* Dies, if told so. */
-void crash_point_pass(enum crash_point point, struct slice matter);
-/* Whether the process would die at this point. */
+/* Kills the process if the variable asks for it here. `data`: what TEXT is looked for in; may be
+ * absent. */
+void crash_point_pass(enum crash_point point, struct slice data);
+/* Whether the variable names this point. */
 bool crash_point_is_set(enum crash_point point);
-/* Takes the variable out of an environment made for a process that is started again. */
+/* Removes the variable from the environment of a process that is restarted, unless `+always`. */
 void crash_point_forget(char **environment);
 
-#define CRASH_POINT_PASS(point, matter) crash_point_pass(CRASH_##point, matter)
+#define CRASH_POINT_PASS(point, data) crash_point_pass(CRASH_##point, data)
 
 #else
 
-#define CRASH_POINT_PASS(point, matter) ((void)0)
+#define CRASH_POINT_PASS(point, data) ((void)0)
 
 #endif
 

@@ -1,15 +1,12 @@
 /*
- * log - one line an event on standard error, as logfmt or JSON.
+ * log - one line per event on standard error, as logfmt or JSON.
  *
- * A line holds the time, the level, the event's name and its fields; values are escaped, so that no
- * input can forge a line or a field. A value ends after 1 KiB, a line has 8 KiB: fields without
- * room are left out, and the line says cut=1. Secrets are never passed to it.
+ * A line has the time, the level, the role, the event's name and its fields. Values are escaped, so
+ * that no input can forge a line or a field. A value is cut after 1 KiB; a line has at most 8 KiB:
+ * fields that do not fit are left out, and the line has cut=1. Secrets are never passed to it.
  *
- * Fails with: nothing. A line that cannot be written at once is dropped; the process ignores
- * SIGPIPE.
- *
- * Thread: any; a line is one write(2) and never mixes with another. log_setup() is called before
- * threads start.
+ * Thread: any; a line is one write(2), so lines do not mix. log_setup() is called before threads
+ * start. Fails with: nothing; a line that cannot be written at once is dropped.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -27,7 +24,7 @@ struct log_field {
     int64_t number;
 };
 
-/* `role` ("bridge", "receiver-1", ...) stands in every line; it is copied. */
+/* `role` ("bridge", "receiver-1", ...) is in every line; it is copied. */
 void log_setup(enum log_level level, bool is_json, const char *role);
 bool log_is_on(enum log_level level);
 enum log_level log_level(void);
@@ -35,16 +32,13 @@ bool log_is_json(void);
 void log_fields(enum log_level level, const char *event, const struct log_field *fields,
                 size_t count);
 
-/* A text field's value: never the absent slice, which would mean a number. */
+/* The value of a text field: never the absent slice, which would make it a number. */
 static inline struct slice log_value(struct slice value)
 {
     return slice_is_present(value) ? value : slice_text("");
 }
 
-/*
- * Fields of a line: a C string, a slice, a number. A text that is NULL, absent or empty is left
- * out.
- */
+/* Fields: a C string, a slice, a number. A text that is NULL, absent or empty is left out. */
 #define LOG_TEXT(field_key, value)                               \
     {                                                            \
         .key = (field_key), .text = log_value(slice_text(value)) \

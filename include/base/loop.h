@@ -2,10 +2,11 @@
  * loop - the event loop: timers, descriptors, wake-ups from other threads, signals, child
  * processes.
  *
- * The only code that knows libuv. Everything belongs to the loop's thread but loop_wake_signal().
- * Handles are freed by their _free function, also from within their own callback; memory goes when
- * the loop is next idle. Fails: creation ends the process when the kernel has no descriptors left,
- * since nothing works without these.
+ * Wraps libuv, the only code that does. A _free function may be called from within the handle's own
+ * callback; no callback follows it, and the memory is released on a later turn.
+ *
+ * Thread: the loop's, except loop_wake_signal(). Fails with: creation ends the process where the
+ * kernel has no descriptors left, since nothing works without them.
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
@@ -32,7 +33,8 @@ int64_t loop_now_ms(struct loop *loop);
 
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *loop, loop_fn *due, void *arg);
-/* Due once after `delay_ms` (0: next turn); starting a running timer sets it anew. */
+/* Calls `due` once after `delay_ms` (0: on the next turn). A running timer starts again from now.
+ */
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms);
 void loop_timer_stop(struct loop_timer *timer);
 bool loop_timer_is_running(const struct loop_timer *timer);
@@ -42,16 +44,16 @@ void loop_timer_free(struct loop_timer *timer);
 #define LOOP_WRITE 2
 typedef void loop_ready_fn(void *arg, int events);
 struct loop_watch;
-/* Watches a descriptor, which stays the caller's; starts with no events. */
+/* Watches a descriptor, which stays the caller's; at first for no events. */
 struct loop_watch *loop_watch_new(struct loop *loop, int fd, loop_ready_fn *ready, void *arg);
-/* Which of LOOP_READ and LOOP_WRITE to report; an error on the descriptor reports those asked for.
- */
+/* Which of LOOP_READ and LOOP_WRITE to report. An error on the descriptor is reported as these
+ * events. */
 void loop_watch_set(struct loop_watch *watch, int events);
-/* Must come before the descriptor is closed. */
+/* Call it before the descriptor is closed. */
 void loop_watch_free(struct loop_watch *watch);
 
 struct loop_wake;
-/* `woken` runs on the loop's thread once or more after a signal; several signals may come as one.
+/* `woken` runs on the loop's thread after loop_wake_signal(); several signals may cause one call.
  */
 struct loop_wake *loop_wake_new(struct loop *loop, loop_fn *woken, void *arg);
 /* Thread: any. */
@@ -73,7 +75,7 @@ struct loop_process_options {
     char *const *envp;
     const int *fds; /* in the child: 0, 1, 2, ... ; -1 gives /dev/null */
     int fd_count;
-    bool leads_group; /* a session of its own, so that loop_process_kill_group() reaches its own */
+    bool leads_group; /* starts a session of its own, as loop_process_kill_group() needs */
 };
 /* NULL with an errno value in *out_error where it could not be started. */
 struct loop_process *loop_process_start(struct loop *loop,
@@ -81,10 +83,10 @@ struct loop_process *loop_process_start(struct loop *loop,
                                         loop_exit_fn *ended, void *arg, int *out_error);
 pid_t loop_process_pid(const struct loop_process *process);
 void loop_process_kill(struct loop_process *process, int signal_number);
-/* The process and all it started that did not leave its group; before its end was told, and with
- * `leads_group` only. */
+/* Kills the process and its children, except those that left its group. Only with `leads_group`,
+ * and before `ended` was called. */
 void loop_process_kill_group(struct loop_process *process, int signal_number);
-/* After the callback; before it, the process is no longer watched. */
+/* Before `ended` was called: the process runs on, and `ended` is not called. */
 void loop_process_free(struct loop_process *process);
 
 /* libuv's version, for `version`. */

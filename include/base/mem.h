@@ -1,8 +1,8 @@
 /*
- * mem - heap memory that is there or the process ends.
+ * mem - heap memory. Where there is none left, the process ends.
  *
- * An edge daemon that cannot get a few kilobytes cannot keep its promises either: it ends at once,
- * its supervisor restarts it, and the ledger resumes. So no caller carries a path for NULL.
+ * A daemon that cannot get a few kilobytes cannot do its work either: it ends at once, the service
+ * manager restarts it, and the ledger resumes. So no caller needs code for NULL.
  *
  * Thread: any. Free with free().
  */

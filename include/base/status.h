@@ -1,8 +1,8 @@
 /*
- * status - how an operation on the machine or on an input ended.
+ * status - the result of an operation on the machine or on an input.
  *
- * Returned by value and always checked. What the far side answers is a struct outcome instead; what
- * only our own mistake can cause is an assert.
+ * Returned by value and always checked. An answer of the API is a struct outcome instead; what only
+ * a bug of ours can cause is an assert.
  *
  * Thread: any.
  */
@@ -11,13 +11,13 @@
 
 enum status {
     STATUS_OK = 0,
-    STATUS_INVALID,     /* the input breaks a rule; the caller was told which */
+    STATUS_INVALID,     /* the input breaks a rule */
     STATUS_NOT_FOUND,   /* the file, key or row is not there */
-    STATUS_LIMIT,       /* a named limit was passed */
-    STATUS_UNAVAILABLE, /* the far side, a process or a permission is missing for now */
+    STATUS_LIMIT,       /* a limit was exceeded */
+    STATUS_UNAVAILABLE, /* a peer, a process or a permission is missing for now */
     STATUS_STORE,       /* the store cannot be read or written */
-    STATUS_BUSY,        /* somebody else holds it */
-    STATUS_CLOSED,      /* the other end is gone or this part is stopping */
+    STATUS_BUSY,        /* another process uses it */
+    STATUS_CLOSED,      /* the peer has closed, or this part is stopping */
 };
 
 /* A lower-case word for logs; never NULL. */

@@ -12,15 +12,15 @@
 
 #include <cmocka.h>
 
-/* In a process of its own, since it cannot be undone: 1 where it may be looked into, 2 where a core
- * file may be left. */
+/* Hardens a child process, since it cannot be undone. Returns 1 where debuggers may attach, plus 2
+ * where core files may be written. */
 static int what_is_open(const char *off)
 {
     pid_t pid = fork();
     if (pid == 0) {
         struct rlimit cores;
-        setenv(GUARD_OFF_VARIABLE, off, 1);
-        guard_process();
+        setenv(HARDENING_OFF_VARIABLE, off, 1);
+        hardening_apply();
         getrlimit(RLIMIT_CORE, &cores);
         _exit((prctl(PR_GET_DUMPABLE) != 0 ? 1 : 0) + (cores.rlim_max > 0 ? 2 : 0));
     }
@@ -30,7 +30,7 @@ static int what_is_open(const char *off)
     return WEXITSTATUS(status);
 }
 
-static void test_a_guarded_process_is_closed(void **state)
+static void test_a_hardened_process_is_closed(void **state)
 {
     (void)state;
     assert_int_equal(what_is_open(""), 0);
@@ -48,7 +48,7 @@ static void test_it_can_be_left_open(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_guarded_process_is_closed),
+        cmocka_unit_test(test_a_hardened_process_is_closed),
         cmocka_unit_test(test_it_can_be_left_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

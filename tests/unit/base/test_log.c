@@ -69,7 +69,7 @@ static const char *next_line(struct capture *capture)
     return capture->line;
 }
 
-/* What stands behind the event of a logfmt line. */
+/* The fields of the next logfmt line, behind the event. */
 static const char *next_fields(struct capture *capture)
 {
     const char *line = next_line(capture);
@@ -302,7 +302,7 @@ static void test_a_reader_that_is_slow_costs_only_lines(void **state)
     assert_int_equal(pipe2(pipe_ends, O_NONBLOCK), 0);
     replace_stderr(pipe_ends[1]);
     log_setup(LOG_LEVEL_INFO, false, "bridge");
-    /* More than any pipe holds: a writer that waited would not come back. */
+    /* More than a pipe can hold: a blocking write would never return. */
     for (int i = 0; i < 50000; i++) {
         LOG_INFO("e", LOG_INT("k", i));
     }
@@ -333,7 +333,7 @@ int main(void)
         LOG_TEST(test_a_reader_that_is_gone_costs_only_the_line),
         LOG_TEST(test_a_reader_that_is_slow_costs_only_lines),
     };
-    /* As the daemon does: a reader that is gone is an error of write(2), not the end. */
+    /* As the daemon does: a closed pipe is an error of write(2) and does not end the process. */
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
