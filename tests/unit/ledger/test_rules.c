@@ -1,0 +1,333 @@
+/*
+ * The rules without a store: what is planned for a claim, by what was found under its token, and
+ * what an outcome sends to those who asked.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ledger/rules.h"
+#include "model/message.h"
+#include "support/store_batch.h"
+
+#include <string.h>
+
+#define NOW_MS INT64_C(1767322800000)
+
+static int setup(void **state)
+{
+    static struct store_batch f;
+    f = (struct store_batch){.limits = {.success_ttl_s = 86400,
+                                        .failure_ttl_s = 300,
+                                        .pending_max = 2,
+                                        .waiters_max = 2,
+                                        .replies = {1, 3600}},
+                             .next_message_id = 7};
+    store_batch_begin(&f);
+    f.batch.limits = &f.limits;
+    f.batch.next_message_id = f.next_message_id;
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    store_batch_fini(*state);
+    return 0;
+}
+
+/* A record of the claim's command. */
+static struct store_row row_of(const struct ledger_request *claim, enum state state,
+                               enum outcome_status status, enum retention retention)
+{
+    const struct command *command = claim->claim.ask.command;
+    return (struct store_row){
+        .id = 3,
+        .state = state,
+        .action = slice_text(command->action),
+        .region = slice_text(command->region),
+        .group = slice_text(command->group),
+        .token = slice_text(command->token),
+        .fingerprint = slice_of(command->fingerprint, sizeof command->fingerprint),
+        .status = (int)status,
+        .retention = (int)retention,
+        .expires_at_ms = NOW_MS + 1000,
+    };
+}
+
+static enum claim_plan plan(struct store_batch *f, struct ledger_request *claim,
+                            const struct store_row *row, int64_t reply_to_count)
+{
+    const struct token_found found = {row, reply_to_count};
+    return rules_claim(&f->batch, claim, &found);
+}
+
+static struct slice message(const struct store_batch *f, const struct ledger_request *request,
+                            size_t index)
+{
+    assert_true(index < request->message_count);
+    return ledger_batch_text(&f->batch, f->batch.messages[request->first_message + index].text);
+}
+
+/* The body of the request's message has all these texts, which are separated by semicolons. */
+static void assert_reply(const struct store_batch *f, const struct ledger_request *request,
+                         size_t index, const char *words)
+{
+    struct message decoded;
+    assert_int_equal(message_decode(message(f, request, index), &decoded), STATUS_OK);
+    while (*words != '\0') {
+        size_t length = strcspn(words, ";");
+        if (memmem(decoded.body.data, decoded.body.length, words, length) == NULL) {
+            fail_msg("%.*s is not in %.*s", (int)length, words, (int)decoded.body.length,
+                     decoded.body.data);
+        }
+        words += length + (words[length] == ';' ? 1 : 0);
+    }
+}
+
+/* ---- nothing found ---- */
+
+static void test_a_new_token_is_inserted_without_a_look(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    assert_int_equal(rules_claim(&f->batch, claim, NULL), PLAN_INSERT);
+    assert_int_equal(claim->claim.result, CLAIM_NEW);
+    assert_int_equal(claim->claim.state, STATE_READY);
+    assert_int_equal(claim->message_count, 0);
+    assert_int_equal(f->batch.unfinished, 1);
+}
+
+static void test_one_that_is_called_at_once_is_inserted_as_a_call(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    claim->claim.ask.is_called_at_once = true;
+    claim->claim.ask.wants_accepted = true;
+    assert_int_equal(rules_claim(&f->batch, claim, NULL), PLAN_INSERT);
+    assert_int_equal(claim->claim.state, STATE_CALLING);
+    assert_reply(f, claim, 0, "\"Status\":\"accepted\";\"Attempts\":0");
+}
+
+static void test_what_may_not_begin_is_refused_after_a_look(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *late = store_batch_claim(f, "late");
+    late->claim.ask.unless_found = ERROR_EXPIRED;
+    late->claim.ask.unless_message = "It is too late.";
+    assert_int_equal(rules_claim(&f->batch, late, NULL), PLAN_LOOK);
+    assert_int_equal(plan(f, late, NULL, 0), PLAN_REPLY);
+    assert_int_equal(late->claim.result, CLAIM_REFUSED);
+    assert_reply(f, late, 0, "Bridge.Expired;It is too late.");
+    f->batch.unfinished = 2;
+    struct ledger_request *many = store_batch_claim(f, "many");
+    assert_int_equal(rules_claim(&f->batch, many, NULL), PLAN_LOOK);
+    assert_int_equal(plan(f, many, NULL, 0), PLAN_REPLY);
+    assert_reply(f, many, 0, "Bridge.Overloaded;has 2 unfinished commands");
+    assert_int_equal(f->batch.unfinished, 2);
+}
+
+static void test_a_token_that_has_gone_meanwhile_is_inserted(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    assert_int_equal(rules_claim(&f->batch, claim, NULL), PLAN_INSERT);
+    assert_int_equal(plan(f, claim, NULL, 0), PLAN_INSERT);
+    assert_int_equal(f->batch.unfinished, 1);
+}
+
+/* ---- a record found ---- */
+
+static void test_a_plan_that_met_a_record_leaves_nothing_behind(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    struct store_row row = row_of(claim, STATE_CALLING, OUTCOME_SUCCEEDED, RETENTION_SUCCESS);
+    f->limits.is_audited = true;
+    claim->claim.ask.wants_accepted = true;
+    assert_int_equal(rules_claim(&f->batch, claim, NULL), PLAN_INSERT);
+    assert_int_equal(claim->message_count, 1);
+    assert_string_equal(claim->audit_event, "claimed");
+    assert_int_equal(plan(f, claim, &row, 1), PLAN_JOIN);
+    assert_int_equal(claim->claim.result, CLAIM_WAITS);
+    assert_int_equal(claim->message_count, 0);
+    assert_string_equal(claim->audit_event, "joined");
+    assert_int_equal(f->batch.unfinished, 0);
+}
+
+static void test_those_who_wait_are_limited(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    struct store_row row = row_of(claim, STATE_READY, OUTCOME_SUCCEEDED, RETENTION_SUCCESS);
+    assert_int_equal(plan(f, claim, &row, 2), PLAN_JOIN);
+    assert_int_equal(plan(f, claim, &row, 3), PLAN_REPLY);
+    assert_int_equal(claim->claim.result, CLAIM_REFUSED);
+    assert_reply(f, claim, 0, "Bridge.Overloaded;2 commands with this ClientToken wait");
+}
+
+static void test_other_parameters_are_a_mismatch_in_every_state(void **state)
+{
+    static const enum state STATES[] = {STATE_READY, STATE_CALLING, STATE_UNSURE, STATE_DONE};
+    static const uint8_t OTHER[DIGEST_SHA256_BYTES] = {1};
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    for (size_t i = 0; i < sizeof STATES / sizeof STATES[0]; i++) {
+        struct store_row row = row_of(claim, STATES[i], OUTCOME_SUCCEEDED, RETENTION_SUCCESS);
+        row.fingerprint = slice_of(OTHER, sizeof OTHER);
+        assert_int_equal(plan(f, claim, &row, 1), PLAN_REPLY);
+        assert_int_equal(claim->claim.result, CLAIM_MISMATCH);
+        assert_reply(f, claim, 0, "IdempotentParameterMismatch");
+    }
+}
+
+/* What a DONE record means: the plan, the state of a new row, and the same where nothing new may
+ * begin. */
+static void test_a_record_is_replayed_or_begins_again(void **state)
+{
+    static const struct {
+        enum outcome_status status;
+        enum retention retention;
+        bool is_over;
+        enum claim_plan plan;
+        enum state state;
+        const char *full; /* the reply where nothing may begin */
+    } CASES[] = {
+        {OUTCOME_SUCCEEDED, RETENTION_SUCCESS, false, PLAN_REPLY, STATE_NONE, "succeeded"},
+        {OUTCOME_FAILED, RETENTION_REFUSAL, false, PLAN_REPLY, STATE_NONE, "failed"},
+        {OUTCOME_FAILED, RETENTION_COOLDOWN, false, PLAN_REPLY, STATE_NONE, "failed"},
+        {OUTCOME_SUCCEEDED, RETENTION_SUCCESS, true, PLAN_REPLACE, STATE_READY, "Overloaded"},
+        {OUTCOME_FAILED, RETENTION_GIVEN_UP, false, PLAN_REPLACE, STATE_READY, "Overloaded"},
+        {OUTCOME_FAILED, RETENTION_NOT, false, PLAN_REPLACE, STATE_READY, "Overloaded"},
+        {OUTCOME_UNKNOWN, RETENTION_UNSURE, false, PLAN_REPLACE, STATE_UNSURE, "unknown"},
+        {OUTCOME_UNKNOWN, RETENTION_UNSURE, true, PLAN_REPLACE, STATE_READY, "Overloaded"},
+    };
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct store_row row = row_of(claim, STATE_DONE, CASES[i].status, CASES[i].retention);
+        row.expires_at_ms = CASES[i].is_over ? NOW_MS : NOW_MS + 1;
+        f->batch.unfinished = 0;
+        claim->claim.is_counted = false;
+        assert_int_equal(plan(f, claim, &row, 0), CASES[i].plan);
+        assert_int_equal(f->batch.unfinished, CASES[i].plan == PLAN_REPLACE);
+        if (CASES[i].plan == PLAN_REPLACE) {
+            assert_int_equal(claim->claim.state, CASES[i].state);
+        } else {
+            assert_int_equal(claim->claim.result, CLAIM_REPLAYED);
+            assert_reply(f, claim, 0, "\"Replayed\":true");
+        }
+        f->batch.unfinished = 2 + claim->claim.is_counted;
+        assert_int_equal(plan(f, claim, &row, 0), PLAN_REPLY);
+        assert_reply(f, claim, 0, CASES[i].full);
+    }
+}
+
+static void test_an_unknown_that_begins_again_at_once_is_a_recall(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    struct store_row row = row_of(claim, STATE_DONE, OUTCOME_UNKNOWN, RETENTION_UNSURE);
+    claim->claim.ask.is_called_at_once = true;
+    assert_int_equal(plan(f, claim, &row, 0), PLAN_REPLACE);
+    assert_int_equal(claim->claim.result, CLAIM_AGAIN);
+    assert_int_equal(claim->claim.state, STATE_RECALLING);
+}
+
+static void test_what_was_set_aside_is_replayed_for_a_failures_time_only(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    struct store_row row = row_of(claim, STATE_DONE, OUTCOME_UNKNOWN, RETENTION_SET_ASIDE);
+    int64_t longer_ms = (f->limits.success_ttl_s - f->limits.failure_ttl_s) * 1000;
+    row.expires_at_ms = NOW_MS + longer_ms + 1;
+    assert_int_equal(plan(f, claim, &row, 0), PLAN_REPLY);
+    assert_int_equal(claim->claim.result, CLAIM_REPLAYED);
+    row.expires_at_ms = NOW_MS + longer_ms;
+    assert_int_equal(plan(f, claim, &row, 0), PLAN_REPLACE);
+    assert_int_equal(claim->claim.state, STATE_UNSURE);
+}
+
+/* ---- outcomes ---- */
+
+static const struct reply_to HERE = {.topic = (char *)"here"};
+static const struct reply_to NOWHERE = {.topic = NULL};
+
+static void test_all_who_asked_get_the_outcome_under_ids_that_grow(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *finish = store_batch_finish(f, "t", 3, NOW_MS);
+    f->batch.unfinished = 1;
+    rules_finish(&f->batch, finish);
+    rules_answer(&f->batch, finish, &HERE);
+    rules_answer(&f->batch, finish, &NOWHERE);
+    rules_answer(&f->batch, finish, &HERE);
+    rules_finish_end(&f->batch, finish);
+    assert_int_equal(finish->finish.reply_to_count, 3);
+    assert_int_equal(finish->message_count, 2);
+    assert_reply(f, finish, 0, "\"Status\":\"succeeded\";\"Replayed\":false");
+    assert_reply(f, finish, 1, "\"Status\":\"succeeded\";\"Replayed\":true");
+    assert_int_equal(f->batch.messages[0].id, 7);
+    assert_int_equal(f->batch.messages[1].id, 8);
+    assert_int_equal(f->batch.next_message_id, 9);
+    assert_int_equal(f->batch.unfinished, 0);
+    assert_false(slice_is_present(finish_error(&finish->finish)));
+    assert_int_equal(finish->finish.expires_at_ms, NOW_MS + 86400000);
+}
+
+static void test_an_outcome_without_end_does_not_overflow(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *finish = store_batch_finish(f, "t", 3, NOW_MS);
+    f->limits.success_ttl_s = INT64_MAX;
+    rules_finish(&f->batch, finish);
+    assert_true(finish->finish.expires_at_ms == INT64_MAX);
+}
+
+/* A batch that is planned anew is the same to the byte, so that it can be sent again. */
+static void test_the_same_is_planned_for_the_same(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    struct ledger_request *finish = store_batch_finish(f, "t", 3, NOW_MS);
+    struct buf first = {0};
+    claim->claim.ask.wants_accepted = true;
+    for (int i = 0; i < 2; i++) {
+        ledger_batch_reset(&f->batch);
+        f->batch.next_message_id = 7;
+        rules_claim(&f->batch, claim, NULL);
+        rules_finish(&f->batch, finish);
+        rules_answer(&f->batch, finish, &HERE);
+        if (i == 0) {
+            buf_append(&first, buf_slice(&f->batch.bytes));
+        }
+    }
+    assert_true(slice_equals(buf_slice(&first), buf_slice(&f->batch.bytes)));
+    assert_int_equal(f->batch.messages[1].id, 8);
+    buf_fini(&first);
+}
+
+#define RULES_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RULES_TEST(test_a_new_token_is_inserted_without_a_look),
+        RULES_TEST(test_one_that_is_called_at_once_is_inserted_as_a_call),
+        RULES_TEST(test_what_may_not_begin_is_refused_after_a_look),
+        RULES_TEST(test_a_token_that_has_gone_meanwhile_is_inserted),
+        RULES_TEST(test_a_plan_that_met_a_record_leaves_nothing_behind),
+        RULES_TEST(test_those_who_wait_are_limited),
+        RULES_TEST(test_other_parameters_are_a_mismatch_in_every_state),
+        RULES_TEST(test_a_record_is_replayed_or_begins_again),
+        RULES_TEST(test_an_unknown_that_begins_again_at_once_is_a_recall),
+        RULES_TEST(test_what_was_set_aside_is_replayed_for_a_failures_time_only),
+        RULES_TEST(test_all_who_asked_get_the_outcome_under_ids_that_grow),
+        RULES_TEST(test_an_outcome_without_end_does_not_overflow),
+        RULES_TEST(test_the_same_is_planned_for_the_same),
+    };
+    return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
+}
