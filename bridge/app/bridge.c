@@ -6,6 +6,7 @@
 #include "app/bridge.h"
 
 #include "admin/server.h"
+#include "audit/exporter.h"
 #include "base/health.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -46,6 +47,7 @@ struct bridge {
     struct buf will;
     struct loop *loop;
     struct ledger *ledger;
+    struct exporter *exporter; /* NULL: there is no audit file */
     struct ecs *ecs;
     struct workers *workers;
     struct intake *intake;
@@ -73,9 +75,9 @@ static void on_stop(struct bridge *bridge, const char *signal_name)
     LOG_INFO("stopping", LOG_TEXT("signal", signal_name));
     systemd_notify(bridge->systemd, "STOPPING=1\nSTATUS=stopping");
     shutdown_begin(bridge->shutdown,
-                   &(struct shutdown_parts){bridge->health, bridge->ledger, bridge->workers,
-                                            bridge->intake, bridge->dispatch, bridge->outbox,
-                                            bridge->status_topic});
+                   &(struct shutdown_parts){bridge->health, bridge->ledger, bridge->exporter,
+                                            bridge->workers, bridge->intake, bridge->dispatch,
+                                            bridge->outbox, bridge->status_topic});
 }
 
 /* Certificates, keys and passwords are read again: either all new ones are used or none of them. */
@@ -85,7 +87,7 @@ static void on_reload(struct bridge *bridge, const char *signal_name)
     if (shutdown_has_begun(bridge->shutdown)) {
         return;
     }
-    ledger_reopen_audit(bridge->ledger);
+    exporter_reopen(bridge->exporter);
     bool is_usable = tls_reload_reload(&bridge->tls, bridge->settings) == STATUS_OK;
     if (is_usable) {
         ecs_renew(bridge->ecs);
@@ -157,6 +159,11 @@ static void on_posted(void *arg, int64_t id, struct slice message)
     struct bridge *bridge = arg;
     outbox_posted(bridge->outbox, id, message);
     status_topic_counts_changed(bridge->status_topic);
+}
+
+static void on_audited(void *arg, int64_t seq)
+{
+    exporter_added(((struct bridge *)arg)->exporter, seq);
 }
 
 static void on_store_health(void *arg, bool is_failing, const char *text)
@@ -263,13 +270,34 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
         .routes = settings->routes,
         .route_count = settings->route_count,
         .counters = &bridge->counters,
-        .audit_file = settings->audit.file,
-        .is_audit_chained = settings->audit.chain,
-        .instance = settings->instance,
+        .is_audited = settings->audit.file[0] != '\0',
+        .audit_rows_max = settings->limits.outbox_messages,
     };
-    const struct ledger_hooks hooks = {
-        .arg = bridge, .resumed = on_resumed, .posted = on_posted, .health = on_store_health};
+    const struct ledger_hooks hooks = {.arg = bridge,
+                                       .resumed = on_resumed,
+                                       .posted = on_posted,
+                                       .audited = on_audited,
+                                       .health = on_store_health};
     enum status status = ledger_open(bridge->loop, &options, &hooks, &bridge->ledger, why);
+    return status == STATUS_OK ? EX_OK : complain(EXIT_STORE, why);
+}
+
+static int open_exporter(struct bridge *bridge, struct buf *why)
+{
+    const struct settings *settings = bridge->settings;
+    const struct exporter_options options = {
+        .file = settings->audit.file,
+        .instance = settings->instance,
+        .is_chained = settings->audit.chain,
+        .is_full = strcmp(settings->ledger.durability, "full") == 0,
+        .rows_max = settings->limits.outbox_messages,
+        .health = bridge->health,
+    };
+    if (settings->audit.file[0] == '\0') {
+        return EX_OK;
+    }
+    enum status status =
+        exporter_new(bridge->loop, bridge->ledger, &options, &bridge->exporter, why);
     return status == STATUS_OK ? EX_OK : complain(EXIT_STORE, why);
 }
 
@@ -338,6 +366,9 @@ static int build(struct bridge *bridge, const char *program)
     if (code == EX_OK) {
         code = open_ledger(bridge, &why);
     }
+    if (code == EX_OK) {
+        code = open_exporter(bridge, &why);
+    }
     if (code == EX_OK && ecs_new(bridge->loop, bridge->settings, &bridge->tls.api, bridge->health,
                                  &bridge->ecs, &why) != STATUS_OK) {
         code = complain(EX_CONFIG, &why);
@@ -383,6 +414,7 @@ static void take_apart(struct bridge *bridge)
     }
     workers_free(bridge->workers);
     ecs_free(bridge->ecs);
+    exporter_free(bridge->exporter);
     ledger_close(bridge->ledger, CLOSE_LEDGER_MS);
     admin_free(bridge->admin);
     intake_free(bridge->intake);

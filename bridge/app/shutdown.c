@@ -7,7 +7,16 @@
 
 #define MQTT_MS 1000
 
-enum step { STEP_CALLS, STEP_COMMIT, STEP_REPLIES, STEP_STATUS, STEP_MQTT, STEP_LOOP, STEP_COUNT };
+enum step {
+    STEP_CALLS,
+    STEP_COMMIT,
+    STEP_REPLIES,
+    STEP_STATUS,
+    STEP_AUDIT,
+    STEP_MQTT,
+    STEP_LOOP,
+    STEP_COUNT
+};
 
 struct shutdown {
     struct loop *loop;
@@ -71,6 +80,20 @@ static void begin_status(struct shutdown *shutdown)
     status_topic_flush(shutdown->parts.status_topic, status_done, shutdown);
 }
 
+static void audit_done(void *arg)
+{
+    step_done(arg, STEP_AUDIT);
+}
+
+static void begin_audit(struct shutdown *shutdown)
+{
+    if (shutdown->parts.exporter == NULL) {
+        audit_done(shutdown);
+    } else {
+        exporter_flush(shutdown->parts.exporter, audit_done, shutdown);
+    }
+}
+
 static void begin_mqtt(struct shutdown *shutdown)
 {
     workers_stop(shutdown->parts.workers, MQTT_MS);
@@ -91,10 +114,11 @@ static const struct {
     void (*begin)(struct shutdown *shutdown);
     int64_t timeout_ms;
 } STEPS[STEP_COUNT] = {
-    [STEP_CALLS] = {"calls", begin_calls, 5000},
+    [STEP_CALLS] = {"calls", begin_calls, 4500},
     [STEP_COMMIT] = {"commit", begin_commit, 1000},
     [STEP_REPLIES] = {"replies", begin_replies, 1500},
     [STEP_STATUS] = {"status", begin_status, 500},
+    [STEP_AUDIT] = {"audit", begin_audit, 500},
     [STEP_MQTT] = {"mqtt", begin_mqtt, MQTT_MS + 500},
     [STEP_LOOP] = {"loop", begin_loop, 0},
 };

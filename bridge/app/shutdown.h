@@ -6,6 +6,7 @@
  *   commit    the ledger commits their outcomes
  *   replies   the broker acknowledges the replies
  *   status    the state "offline" is published
+ *   audit     the audit records are in the audit file
  *   mqtt      the MQTT processes end
  *
  * Then the loop stops. All steps together take less than the 10 s that service managers give.
@@ -15,6 +16,7 @@
 #ifndef APP_SHUTDOWN_H
 #define APP_SHUTDOWN_H
 
+#include "audit/exporter.h"
 #include "base/health.h"
 #include "base/loop.h"
 #include "dispatch/dispatch.h"
@@ -32,6 +34,7 @@ struct shutdown;
 struct shutdown_parts {
     struct health *health;
     struct ledger *ledger;
+    struct exporter *exporter; /* NULL: there is no audit file */
     struct workers *workers;
     struct intake *intake;
     struct dispatch *dispatch;

@@ -1,7 +1,8 @@
-#include "base/json.h"
-#include "model/audit_record.h"
+#include "chain.h"
 
-#include <stdio.h>
+#include "base/json.h"
+
+#include <string.h>
 
 #define HASH_TAIL_BYTES (sizeof ",\"Hash\":\"" - 1 + DIGEST_SHA256_HEX_BYTES - 1 + 2)
 #define LINE_DEPTH_MAX  4
@@ -19,33 +20,24 @@ static bool read_hex(const struct json *object, const char *name, char out[DIGES
     return true;
 }
 
-/* 0 where there is none, or none that a bridge writes. */
+/* 0 where there is no such number, or one that no bridge writes. */
 static int64_t read_int(const struct json *object, const char *name)
 {
     double number = json_number(json_member(object, name));
     return number >= 1 && number <= 9e15 ? (int64_t)number : 0;
 }
 
-static bool is_true(const struct json *object, const char *name)
-{
-    const struct json *member = json_member(object, name);
-    return member != NULL && json_kind(member) == JSON_TRUE;
-}
-
 static enum status read_members(const struct json *root, struct audit_line *line)
 {
-    struct slice event = json_text(json_member(root, "Event"));
+    const struct json *new_file = json_member(root, "NewFile");
     line->seq = read_int(root, "Seq");
-    if (json_kind(root) != JSON_OBJECT || line->seq == 0 || event.length == 0 ||
-        event.length >= sizeof line->event) {
+    if (json_kind(root) != JSON_OBJECT || line->seq == 0 ||
+        json_text(json_member(root, "Event")).length == 0) {
         return STATUS_INVALID;
     }
-    memcpy(line->event, event.data, event.length);
     line->has_hash = json_member(root, "Hash") != NULL;
-    line->is_new_file = strcmp(line->event, "opened") == 0 && is_true(root, "NewFile") &&
+    line->begins_file = new_file != NULL && json_kind(new_file) == JSON_TRUE &&
                         read_hex(root, "Previous", line->previous);
-    line->withdrawn_from = read_int(root, "WithdrawnFrom");
-    line->withdrawn_to = read_int(root, "WithdrawnTo");
     if (read_hex(root, "TornSha256", line->torn_sha256)) {
         line->torn_bytes = read_int(root, "TornBytes");
     }
@@ -78,27 +70,22 @@ void audit_check_init(struct audit_check *check)
     *check = (struct audit_check){.may_begin_file = true};
 }
 
-void audit_check_init_behind(struct audit_check *check, const struct audit_chain *chain)
-{
-    *check = (struct audit_check){.chain = *chain, .has_chain = true};
-}
-
 void audit_check_begin_file(struct audit_check *check)
 {
     check->may_begin_file = true;
 }
 
-/* The chain as the line says it stood before, for the first line of all. */
+/* The chain before the first line of all, as that line names it. */
 static enum status seed(const struct audit_line *line, struct audit_chain *chain,
                         const char **out_what)
 {
-    if (!line->is_new_file) {
+    if (!line->begins_file) {
         *out_what = "does not begin a file: lines before it are missing";
         return STATUS_INVALID;
     }
     audit_chain_init(chain, line->has_hash);
     if (line->seq == 1 && strcmp(line->previous, chain->hash) != 0) {
-        *out_what = "is the first of all and yet follows another one";
+        *out_what = "has Seq 1 and names a line before it";
         return STATUS_INVALID;
     }
     chain->seq = line->seq - 1;
@@ -106,21 +93,21 @@ static enum status seed(const struct audit_line *line, struct audit_chain *chain
     return STATUS_OK;
 }
 
-/* A new file carries on the chain, hashed or not. */
+/* A new file continues the chain; it may be hashed where the file before was not. */
 static enum status follow(const struct audit_line *line, struct audit_chain *chain,
                           const char **out_what)
 {
-    if (line->is_new_file && strcmp(line->previous, chain->hash) != 0) {
+    if (line->begins_file && strcmp(line->previous, chain->hash) != 0) {
         *out_what =
             "begins a file that carries on another one: a file before it is missing, or was "
             "changed";
         return STATUS_INVALID;
     }
-    chain->is_hashed = line->is_new_file ? line->has_hash : chain->is_hashed;
+    chain->is_hashed = line->begins_file ? line->has_hash : chain->is_hashed;
     return STATUS_OK;
 }
 
-/* The hash must stand exactly where it is written, or bytes could be added behind it. */
+/* The line is built again and compared whole: otherwise bytes could be added after the hash. */
 static bool has_hash(struct slice text, const struct audit_chain *before, char *out_hash)
 {
     if (text.length <= HASH_TAIL_BYTES) {
@@ -129,7 +116,7 @@ static bool has_hash(struct slice text, const struct audit_chain *before, char *
     struct audit_chain chain = *before;
     struct buf line = {0};
     buf_append(&line, slice_of(text.data, text.length - HASH_TAIL_BYTES));
-    audit_line_end(&chain, 0, &line);
+    audit_chain_close_line(&chain, 0, &line);
     bool is_same = slice_equals(slice_of(line.data, line.length - 1), text);
     buf_fini(&line);
     memcpy(out_hash, chain.hash, sizeof chain.hash);
@@ -166,7 +153,7 @@ static bool is_torn_explained(const struct audit_check *check, const struct audi
 static enum status keep_torn(struct audit_check *check, struct slice text, const char **out_what)
 {
     if (check->torn_bytes > 0) {
-        *out_what = "is no line of an audit file, as the one before it";
+        *out_what = "is no line of an audit file, nor is the line before it";
         return STATUS_INVALID;
     }
     if (text.length == 0) {
@@ -178,16 +165,6 @@ static enum status keep_torn(struct audit_check *check, struct slice text, const
     return STATUS_OK;
 }
 
-static void count_withdrawn(struct audit_check *check, const struct audit_line *line)
-{
-    int64_t from =
-        line->withdrawn_from > check->withdrawn_to ? line->withdrawn_from : check->withdrawn_to + 1;
-    if (line->withdrawn_from > 0 && line->withdrawn_to >= from && line->withdrawn_to < line->seq) {
-        check->withdrawn_count += line->withdrawn_to - from + 1;
-        check->withdrawn_to = line->withdrawn_to;
-    }
-}
-
 enum status audit_check_line(struct audit_check *check, struct slice text, const char **out_what)
 {
     struct audit_line line;
@@ -195,8 +172,8 @@ enum status audit_check_line(struct audit_check *check, struct slice text, const
     if (audit_line_read(text, &line) != STATUS_OK) {
         return keep_torn(check, text, out_what);
     }
-    if (check->may_begin_file != line.is_new_file && check->has_chain) {
-        *out_what = line.is_new_file ? "begins a file, and stands within one"
+    if (check->may_begin_file != line.begins_file && check->has_chain) {
+        *out_what = line.begins_file ? "begins a file, but is not the first line of this one"
                                      : "does not begin a file: lines before it are missing";
         return STATUS_INVALID;
     }
@@ -207,13 +184,12 @@ enum status audit_check_line(struct audit_check *check, struct slice text, const
     }
     if (status == STATUS_OK && !is_torn_explained(check, &line)) {
         *out_what = check->torn_bytes > 0 ? "does not account for the bytes before it"
-                                          : "tells of a torn line that is not there";
+                                          : "names an incomplete line that is not there";
         status = STATUS_INVALID;
     }
     if (status != STATUS_OK) {
         return status;
     }
-    count_withdrawn(check, &line);
     check->chain = chain;
     check->first_seq = check->has_chain && check->count > 0 ? check->first_seq : line.seq;
     check->has_chain = true;

@@ -1,4 +1,7 @@
-#include "audit_private.h"
+#include "audit/verify.h"
+
+#include "chain.h"
+#include "file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +11,7 @@
 struct verification {
     struct audit_check check;
     const struct audit_tip *tip;
-    bool has_head; /* the tip's line was met, and is as the ledger has it */
+    bool has_tip; /* the tip's line is there, as the ledger has it */
     struct audit_report *report;
     const char *path;
     int64_t line; /* of the file, from 1 */
@@ -24,7 +27,7 @@ static enum status fault(struct verification *verification, int64_t line, const 
     return STATUS_INVALID;
 }
 
-static enum status look_for_head(struct verification *verification)
+static enum status look_for_tip(struct verification *verification)
 {
     const struct audit_tip *tip = verification->tip;
     const struct audit_chain *chain = &verification->check.chain;
@@ -33,9 +36,9 @@ static enum status look_for_head(struct verification *verification)
     }
     if (chain->is_hashed && strcmp(chain->hash, tip->hash) != 0) {
         return fault(verification, verification->line,
-                     "is another one than the ledger has: the file was written anew");
+                     "is not the line that the ledger has: the file was written again");
     }
-    verification->has_head = true;
+    verification->has_tip = true;
     return STATUS_OK;
 }
 
@@ -49,15 +52,15 @@ static enum status verify_line(void *arg, struct slice line, bool is_whole)
         verification->report->has_open_end = true;
         return STATUS_OK;
     }
-    bool is_behind_torn = verification->check.torn_bytes > 0;
-    if (audit_check_line(&verification->check, line, &what) != STATUS_OK && is_behind_torn) {
+    bool is_after_torn = verification->check.torn_bytes > 0;
+    if (audit_check_line(&verification->check, line, &what) != STATUS_OK && is_after_torn) {
         return fault(verification, verification->line - 1,
-                     "is no line of an audit file, and nothing behind it accounts for it");
+                     "is no line of an audit file, and the next line does not explain it");
     }
     if (what != NULL) {
         return fault(verification, verification->line, what);
     }
-    return look_for_head(verification);
+    return look_for_tip(verification);
 }
 
 static enum status verify_file(struct verification *verification, const char *path,
@@ -83,11 +86,11 @@ static enum status verify_file(struct verification *verification, const char *pa
     return status;
 }
 
-/* The tip may lie just before these files where they were begun since the ledger was asked. */
+/* Where these files were begun after the ledger was read, the tip is just before them. */
 static enum status check_end(struct verification *verification)
 {
     const struct audit_tip *tip = verification->tip;
-    if (tip == NULL || tip->seq == 0 || verification->has_head) {
+    if (tip == NULL || tip->seq == 0 || verification->has_tip) {
         return STATUS_OK;
     }
     if (verification->check.first_seq == tip->seq + 1) {
@@ -114,7 +117,6 @@ enum status audit_verify(char *const *paths, size_t count, const struct audit_ti
     }
     out_report->count = verification.check.count;
     out_report->first_seq = verification.check.first_seq;
-    out_report->withdrawn_count = verification.check.withdrawn_count;
     out_report->chain = verification.check.chain;
     out_report->is_hashed = verification.check.chain.is_hashed;
     return status == STATUS_INVALID ? STATUS_OK : status;

@@ -1,4 +1,6 @@
 #include "ledger/ledger.h"
+
+#include "audit/verify.h"
 #include "cli/cli.h"
 
 #include <inttypes.h>
@@ -77,7 +79,7 @@ static void print_fault(const struct audit_report *report)
            report->count, report->chain.seq);
 }
 
-static int print_report(const struct audit_report *report, bool has_head)
+static int print_report(const struct audit_report *report, bool has_tip)
 {
     if (!report->is_sound) {
         print_fault(report);
@@ -87,14 +89,10 @@ static int print_report(const struct audit_report *report, bool has_head)
     if (report->count > 0) {
         printf(", Seq %" PRId64 " to %" PRId64, report->first_seq, report->chain.seq);
     }
-    printf(has_head ? ", and end as the ledger says\n"
-                    : "; their end was not compared with a ledger (--config)\n");
-    if (report->withdrawn_count > 0) {
-        printf("%" PRId64 " of them were taken back: the ledger never had them\n",
-               report->withdrawn_count);
-    }
+    printf(has_tip ? ", and end as the ledger says\n"
+                   : "; their end was not compared with a ledger (--config)\n");
     if (report->has_open_end) {
-        printf("behind them stands the beginning of a line: a crash, or it is being written\n");
+        printf("after them is an incomplete line: a crash, or it is being written now\n");
     }
     if (report->count > 0 && report->is_hashed) {
         printf("last hash %s\n", report->chain.hash);
@@ -104,13 +102,13 @@ static int print_report(const struct audit_report *report, bool has_head)
     return EX_OK;
 }
 
-static int verify(char *const *paths, size_t count, const struct audit_tip *head)
+static int verify(char *const *paths, size_t count, const struct audit_tip *tip)
 {
     struct audit_report report;
     struct buf why = {0};
     int code;
-    if (audit_verify(paths, count, head, &report, &why) == STATUS_OK) {
-        code = print_report(&report, head != NULL);
+    if (audit_verify(paths, count, tip, &report, &why) == STATUS_OK) {
+        code = print_report(&report, tip != NULL);
     } else {
         fprintf(stderr, "ecs-mqtt-bridge ledger: %s\n", why.data);
         code = EXIT_STORE;
@@ -122,19 +120,19 @@ static int verify(char *const *paths, size_t count, const struct audit_tip *head
 
 static int verify_audit(const struct settings *settings, char **files, int count)
 {
-    struct audit_tip head;
+    struct audit_tip tip;
     struct buf why = {0};
     char *own[] = {settings->audit.file};
     if (count == 0 && settings->audit.file[0] == '\0') {
         fprintf(stderr, "ecs-mqtt-bridge ledger: audit.file is not set\n");
         return EX_CONFIG;
     }
-    if (ledger_audit_tip(settings->ledger.store, &head, &why) != STATUS_OK) {
+    if (ledger_audit_tip(settings->ledger.store, &tip, &why) != STATUS_OK) {
         fprintf(stderr, "ecs-mqtt-bridge ledger: %s\n", why.data);
         buf_fini(&why);
         return EXIT_STORE;
     }
-    return count > 0 ? verify(files, (size_t)count, &head) : verify(own, 1, &head);
+    return count > 0 ? verify(files, (size_t)count, &tip) : verify(own, 1, &tip);
 }
 
 static bool is_verify(char **operands, int count)

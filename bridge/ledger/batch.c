@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 void request_list_append(struct request_list *list, struct ledger_request *request)
 {
@@ -76,6 +77,12 @@ struct slice finish_error(const struct finish_request *finish)
 
 void ledger_batch_add_meta(struct ledger_batch *batch, const char *key, int64_t value)
 {
+    for (size_t i = 0; i < batch->meta_count; i++) {
+        if (strcmp(batch->metas[i].key, key) == 0) {
+            batch->metas[i].value = value;
+            return;
+        }
+    }
     assert(batch->meta_count < BATCH_METAS_MAX);
     batch->metas[batch->meta_count++] = (struct batch_meta){key, value};
 }

@@ -26,7 +26,9 @@ enum request_kind {
     REQUEST_DELIVERED,
     REQUEST_READ,
     REQUEST_REMEMBER,
-    REQUEST_REOPEN,
+    REQUEST_ADD_AUDIT,
+    REQUEST_READ_AUDIT,
+    REQUEST_EXPORTED,
     REQUEST_COUNT
 };
 
@@ -98,6 +100,16 @@ struct read_request {
     ledger_read_fn *done;
 };
 
+struct add_audit_request {
+    const char *event; /* static */
+    struct buf members;
+    struct audit_tip adopted;
+};
+
+struct exported_request {
+    struct audit_tip tip;
+};
+
 struct remember_request {
     char *key;
     int64_t value;
@@ -116,8 +128,8 @@ struct ledger_request {
     void *arg;
     size_t first_message; /* its messages in the batch, and how many */
     size_t message_count;
-    const char *audit_event; /* of its line in the audit file; NULL: none */
-    struct batch_text audit; /* the members of that line */
+    const char *audit_event; /* of its audit record; NULL: none */
+    struct batch_text audit; /* the members of that record */
     union {
         struct claim_request claim;
         struct post_request post;
@@ -126,6 +138,8 @@ struct ledger_request {
         struct delivered_request delivered;
         struct read_request read;
         struct remember_request remember;
+        struct add_audit_request add_audit;
+        struct exported_request exported;
     };
 };
 
@@ -161,6 +175,7 @@ struct ledger_limits {
     const struct route *routes; /* to give stored commands their route */
     size_t route_count;
     bool is_audited;
+    int64_t audit_rows_max;
 };
 
 enum health_change { HEALTH_SAME, HEALTH_FAILING, HEALTH_WORKING };
@@ -182,6 +197,8 @@ struct ledger_batch {
     /* in and out */
     int64_t unfinished;      /* commands, as of here in the transaction */
     int64_t next_message_id; /* greater than every id in the outbox */
+    int64_t last_audit_seq;
+    int64_t exported_seq; /* the last audit record whose row is deleted */
     /* results */
     struct buf bytes;
     struct buf scratch; /* the rules' */
@@ -206,6 +223,7 @@ void ledger_batch_free(struct ledger_batch *batch);
 /* The Error object of a failure; absent for a success. */
 struct slice finish_error(const struct finish_request *finish);
 
+/* A later value of the same key takes the place of the earlier one. */
 void ledger_batch_add_meta(struct ledger_batch *batch, const char *key, int64_t value);
 /* The bytes from `offset` to the end become the last message of the request. */
 void ledger_batch_add_message(struct ledger_batch *batch, struct ledger_request *request,

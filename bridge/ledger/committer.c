@@ -134,10 +134,10 @@ static void pass_commit(const struct ledger_batch *batch, bool is_committed)
 
 static enum status before_commit(void *arg, struct ledger_batch *batch)
 {
-    struct committer *committer = arg;
-    enum status status = audit_part_write(&committer->audit, batch);
+    (void)arg;
+    (void)batch;
     pass_commit(batch, false);
-    return status;
+    return STATUS_OK;
 }
 
 /* A step of the wall clock, or another run of the machine, is written down with what comes next. */
@@ -154,13 +154,32 @@ static bool put_time(struct committer *committer, struct ledger_batch *batch,
     return has_news;
 }
 
-/* Whether the store works again; an empty transaction would succeed without touching the disk. It
- * is one of its own, so that nothing is audited as long as the store fails. */
+/* Whether the store works again; an empty transaction would succeed without touching the disk. */
 static enum status probe(struct committer *committer)
 {
     struct ledger_batch batch = {.limits = &committer->limits};
     ledger_batch_add_meta(&batch, PROBE_META, clock_wall_ms());
     return committer->ops->carry_out(committer->store, &batch);
+}
+
+/* What is not audited is not done: with too many audit records, what may fail is refused. Returns
+ * these requests, taken out of the batch. */
+static struct request_list take_refused(const struct committer *committer,
+                                        struct ledger_batch *batch)
+{
+    struct request_list refused = {0};
+    struct request_list all = batch->requests;
+    struct ledger_request *request;
+    if (!committer->limits.is_audited ||
+        committer->last_audit_seq - committer->exported_seq < committer->limits.audit_rows_max) {
+        return refused;
+    }
+    batch->requests = (struct request_list){0};
+    while ((request = request_list_take(&all)) != NULL) {
+        request->status = request->type->may_fail ? STATUS_STORE : STATUS_OK;
+        request_list_append(request->type->may_fail ? &refused : &batch->requests, request);
+    }
+    return refused;
 }
 
 static enum status carry_out(struct committer *committer, struct ledger_batch *batch)
@@ -172,12 +191,18 @@ static enum status carry_out(struct committer *committer, struct ledger_batch *b
     batch->arg = committer;
     batch->unfinished = committer->unfinished;
     batch->next_message_id = committer->next_message_id;
+    batch->last_audit_seq = committer->last_audit_seq;
+    batch->exported_seq = committer->exported_seq;
     batch->expire_max = now_us < committer->expire_at_us ? 0 : EXPIRE_ROWS_MAX;
     bool has_clock_news = put_time(committer, batch, &clock_news);
-    audit_part_begin(&committer->audit, batch->now_ms);
+    struct request_list refused = take_refused(committer, batch);
+    struct ledger_request *request;
     enum status status = committer->is_failing ? probe(committer) : STATUS_OK;
     if (status == STATUS_OK) {
         status = committer->ops->carry_out(committer->store, batch);
+    }
+    while ((request = request_list_take(&refused)) != NULL) {
+        request_list_append(&batch->requests, request);
     }
     committer->next_message_id = batch->next_message_id;
     if (status == STATUS_OK && batch->expire_max > 0) {
@@ -194,8 +219,9 @@ static enum status carry_out(struct committer *committer, struct ledger_batch *b
 static void succeeded(struct committer *committer, struct ledger_batch *batch)
 {
     pass_commit(batch, true);
-    audit_part_end(&committer->audit, true);
     committer->unfinished = batch->unfinished;
+    committer->last_audit_seq = batch->last_audit_seq;
+    committer->exported_seq = batch->exported_seq;
     batch->commits = 1;
     if (committer->is_failing) {
         committer->is_failing = false;
@@ -244,10 +270,10 @@ static void failed(struct committer *committer, struct ledger_batch *batch)
         buf_clear(&batch->health_text);
         buf_append_text(&batch->health_text, committer_error(committer));
     }
-    audit_part_end(&committer->audit, false);
     committer->is_failing = true;
     committer->retry_at_us = clock_mono_us() + RETRY_INTERVAL_US;
     ledger_batch_reset(batch);
+    batch->last_audit_seq = committer->last_audit_seq;
     batch->failures = 1;
     put_back(committer, batch);
     report(committer, batch);
@@ -293,7 +319,6 @@ void committer_fini(struct committer *committer)
         committer->reports = next;
     }
     ledger_batch_free(committer->spare);
-    audit_close(committer->audit.audit);
     committer->ops->close(committer->store);
     pthread_cond_destroy(&committer->queued);
     pthread_mutex_destroy(&committer->mutex);
@@ -307,14 +332,15 @@ enum status committer_begin(struct committer *committer, struct ledger_batch **o
     batch->limits = &committer->limits;
     batch->before_commit = before_commit;
     batch->arg = committer;
-    audit_part_begin(&committer->audit, clock_wall_ms());
     enum status status = committer->ops->start(committer->store, batch);
-    audit_part_end(&committer->audit, status == STATUS_OK);
     if (status == STATUS_OK) {
         status = committer->ops->summarise(committer->store, out_summary);
     }
     if (status == STATUS_OK) {
         status = ledger_clock_load(committer->ops, committer->store, &clock);
+    }
+    if (status == STATUS_OK) {
+        status = audit_tip_load(committer->ops, committer->store, &committer->tip);
     }
     if (status != STATUS_OK) {
         ledger_batch_free(batch);
@@ -324,6 +350,10 @@ enum status committer_begin(struct committer *committer, struct ledger_batch **o
     ledger_clock_init(&committer->clock, &clock, ledger_clock_boot(), &now);
     committer->unfinished = (int64_t)batch->command_count;
     committer->next_message_id = out_summary->last_message_id + 1;
+    committer->exported_seq = committer->tip.seq;
+    committer->last_audit_seq = out_summary->last_audit_seq > committer->tip.seq
+                                    ? out_summary->last_audit_seq
+                                    : committer->tip.seq;
     *out_batch = batch;
     return STATUS_OK;
 }
@@ -415,6 +445,5 @@ void committer_recycle(struct committer *committer, struct ledger_batch *batch)
 
 const char *committer_error(struct committer *committer)
 {
-    return committer->audit.is_at_fault ? audit_error(committer->audit.audit)
-                                        : committer->ops->error(committer->store);
+    return committer->ops->error(committer->store);
 }

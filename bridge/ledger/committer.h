@@ -10,7 +10,7 @@
 #ifndef LEDGER_COMMITTER_H
 #define LEDGER_COMMITTER_H
 
-#include "audit_part.h"
+#include "audit_tip.h"
 #include "clock.h"
 #include "store.h"
 
@@ -27,9 +27,11 @@ struct committer {
 
     /* the thread's, and the opener's before it starts */
     struct store *store;
-    struct audit_part audit;
     int64_t unfinished;
     int64_t next_message_id;
+    int64_t last_audit_seq;
+    int64_t exported_seq;
+    struct audit_tip tip; /* as of the start */
     int64_t retry_at_us;  /* monotonic */
     int64_t expire_at_us; /* monotonic */
     bool is_failing;
@@ -50,7 +52,7 @@ struct committer {
 };
 
 void committer_init(struct committer *committer);
-/* Frees what is queued and unreported, and closes the store and the audit file. */
+/* Frees what is queued and unreported, and closes the store. */
 void committer_fini(struct committer *committer);
 
 /* Carries out the first batch of this run, on the caller's thread: *out_batch, owned by the caller,

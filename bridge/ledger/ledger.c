@@ -23,6 +23,7 @@ struct ledger {
     struct loop_timer *turn_timer;
     struct ledger_batch *resumed; /* what ledger_start() reports */
     int64_t last_id;              /* of a command */
+    int64_t audited_seq;          /* the last audit record that was reported */
     int64_t claim_reported_us;    /* monotonic; the last one */
     bool is_flowing;              /* the last claim came right behind the one before */
     bool is_started;
@@ -161,10 +162,38 @@ void ledger_remember(struct ledger *ledger, const char *key, int64_t value)
     enqueue(ledger, request);
 }
 
-void ledger_reopen_audit(struct ledger *ledger)
+int64_t ledger_audit_seq(const struct ledger *ledger, struct audit_tip *out_tip)
 {
-    atomic_store(&ledger->committer.audit.wants_reopen, true);
-    enqueue(ledger, request_new(REQUEST_REOPEN, NULL));
+    assert(!ledger->is_started);
+    *out_tip = ledger->committer.tip;
+    return ledger->committer.last_audit_seq;
+}
+
+void ledger_add_audit(struct ledger *ledger, const char *event, struct slice members,
+                      const struct audit_tip *adopted)
+{
+    struct ledger_request *request = request_new(REQUEST_ADD_AUDIT, NULL);
+    request->add_audit.event = event;
+    buf_append(&request->add_audit.members, members);
+    if (adopted != NULL) {
+        request->add_audit.adopted = *adopted;
+    }
+    enqueue(ledger, request);
+}
+
+void ledger_read_audit(struct ledger *ledger, int64_t from_seq, size_t limit,
+                       ledger_message_fn *each, ledger_read_fn *done, void *arg)
+{
+    struct ledger_request *request = request_new(REQUEST_READ_AUDIT, arg);
+    request->read = (struct read_request){from_seq, limit, each, done};
+    enqueue(ledger, request);
+}
+
+void ledger_audit_exported(struct ledger *ledger, const struct audit_tip *tip)
+{
+    struct ledger_request *request = request_new(REQUEST_EXPORTED, NULL);
+    request->exported.tip = *tip;
+    enqueue(ledger, request);
 }
 
 int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise)
@@ -303,6 +332,11 @@ static void fini_finish(struct ledger_request *request)
     buf_fini(&request->finish.error);
 }
 
+static void fini_add_audit(struct ledger_request *request)
+{
+    buf_fini(&request->add_audit.members);
+}
+
 static void fini_remember(struct ledger_request *request)
 {
     free(request->remember.key);
@@ -319,7 +353,9 @@ static const struct request_type TYPES[REQUEST_COUNT] = {
     [REQUEST_DELIVERED] = {REQUEST_DELIVERED, DELAY_LONG, false, report_delivered, NULL},
     [REQUEST_READ] = {REQUEST_READ, DELAY_NONE, false, report_read, NULL},
     [REQUEST_REMEMBER] = {REQUEST_REMEMBER, DELAY_LONG, false, NULL, fini_remember},
-    [REQUEST_REOPEN] = {REQUEST_REOPEN, DELAY_NONE, false, NULL, NULL},
+    [REQUEST_ADD_AUDIT] = {REQUEST_ADD_AUDIT, DELAY_NONE, false, NULL, fini_add_audit},
+    [REQUEST_READ_AUDIT] = {REQUEST_READ_AUDIT, DELAY_NONE, false, report_read, NULL},
+    [REQUEST_EXPORTED] = {REQUEST_EXPORTED, DELAY_LONG, false, NULL, NULL},
 };
 
 static void report_batch(struct ledger *ledger, struct ledger_batch *batch)
@@ -343,6 +379,10 @@ static void report_batch(struct ledger *ledger, struct ledger_batch *batch)
             request->type->report(ledger, batch, request);
         }
         ledger_request_free(request);
+    }
+    if (batch->last_audit_seq > ledger->audited_seq) {
+        ledger->audited_seq = batch->last_audit_seq;
+        ledger->hooks.audited(ledger->hooks.arg, ledger->audited_seq);
     }
     committer_recycle(&ledger->committer, batch);
 }
@@ -370,6 +410,7 @@ static enum status load(struct ledger *ledger, struct buf *out_why)
     }
     int64_t unfinished = (int64_t)ledger->resumed->command_count;
     ledger->last_id = summary.last_id;
+    ledger->audited_seq = ledger->committer.last_audit_seq;
     counter_add(ledger->counters, COUNTER_RESUMED, unfinished + summary.waiting);
     counter_set(ledger->counters, COUNTER_IN_WORK, unfinished);
     counter_set(ledger->counters, COUNTER_WAITING, summary.waiting);
@@ -404,7 +445,8 @@ static struct ledger *ledger_new(struct loop *loop, const struct ledger_options 
         .replies = options->replies,
         .routes = options->routes,
         .route_count = options->route_count,
-        .is_audited = options->audit_file != NULL && options->audit_file[0] != '\0',
+        .is_audited = options->is_audited,
+        .audit_rows_max = options->audit_rows_max,
     };
     return ledger;
 }
@@ -423,19 +465,10 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
     if (status != STATUS_OK) {
         return status;
     }
-    const struct audit_options audit = {
-        .path = options->audit_file,
-        .instance = options->instance,
-        .is_chained = options->is_audit_chained,
-        .is_full = options->is_full,
-    };
     struct ledger *ledger = ledger_new(loop, options, hooks);
     ledger->committer.ops = ops;
     ledger->committer.store = store;
-    status = audit_part_open(&ledger->committer.audit, ops, store, &audit, out_why);
-    if (status == STATUS_OK) {
-        status = load(ledger, out_why);
-    }
+    status = load(ledger, out_why);
     if (status != STATUS_OK) {
         free_ledger(ledger);
         return status;

@@ -1,6 +1,7 @@
 #include "rules.h"
 
 #include "audit_lines.h"
+#include "audit_tip.h"
 #include "base/log.h"
 
 #include <inttypes.h>
@@ -266,4 +267,39 @@ void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request
 {
     batch->unfinished--;
     audit_line_of_outcome(batch, request);
+}
+
+/* ---- the audit ---- */
+
+void rules_add_audit(struct ledger_batch *batch, struct ledger_request *request)
+{
+    const struct add_audit_request *add = &request->add_audit;
+    plan_anew(batch, request);
+    if (add->adopted.seq > batch->last_audit_seq) {
+        batch->last_audit_seq = add->adopted.seq;
+        batch->exported_seq = add->adopted.seq;
+        audit_tip_save(&add->adopted, batch);
+    }
+    request->audit_event = add->event;
+    request->audit.offset = batch->bytes.length;
+    request->audit.length = add->members.length;
+    buf_append(&batch->bytes, buf_slice(&add->members));
+}
+
+void rules_exported(struct ledger_batch *batch, struct ledger_request *request)
+{
+    batch->exported_seq = request->exported.tip.seq;
+    audit_tip_save(&request->exported.tip, batch);
+}
+
+int64_t rules_audit_record(struct ledger_batch *batch, const struct ledger_request *request,
+                           struct buf *out)
+{
+    if (request->audit_event == NULL) {
+        return 0;
+    }
+    int64_t seq = ++batch->last_audit_seq;
+    audit_record_begin(seq, batch->now_ms, request->audit_event, out);
+    audit_put_members(out, ledger_batch_text(batch, request->audit));
+    return seq;
 }

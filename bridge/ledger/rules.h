@@ -51,4 +51,13 @@ void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
                   const struct reply_to *reply_to);
 void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request);
 
+/* A record of the exporter's. */
+void rules_add_audit(struct ledger_batch *batch, struct ledger_request *request);
+/* The rows up to exported.tip.seq are deleted. */
+void rules_exported(struct ledger_batch *batch, struct ledger_request *request);
+/* Once for each request, after it is carried out: appends the text of its audit record and returns
+ * the record's Seq; 0: it has none. */
+int64_t rules_audit_record(struct ledger_batch *batch, const struct ledger_request *request,
+                           struct buf *out);
+
 #endif

@@ -29,6 +29,7 @@ struct store_summary {
     int64_t messages; /* in the outbox */
     int64_t last_id;  /* the greatest of a command; 0: none */
     int64_t last_message_id;
+    int64_t last_audit_seq; /* 0: there is no audit row */
 };
 
 /* Makes no call on the store. */

@@ -7,32 +7,13 @@
 #include <assert.h>
 #include <stdio.h>
 
-static const char HASH_NAME[] = ",\"Hash\":\"";
-
 void audit_chain_init(struct audit_chain *chain, bool is_hashed)
 {
     *chain = (struct audit_chain){.is_hashed = is_hashed};
     memset(chain->hash, '0', sizeof chain->hash - 1);
 }
 
-size_t audit_line_begin(const struct audit_chain *chain, const char *event, int64_t now_ms,
-                        struct buf *out)
-{
-    size_t start = out->length;
-    char time[CLOCK_TEXT_BYTES];
-    clock_format_ms(now_ms, time);
-    buf_append_text(out, "{\"Seq\":");
-    buf_append_int(out, chain->seq + 1);
-    buf_append_text(out, ",\"Time\":\"");
-    buf_append_text(out, time);
-    buf_append_text(out, "\",\"Event\":\"");
-    buf_append_text(out, event);
-    buf_append_char(out, '"');
-    return start;
-}
-
-/* The line before's hash and this line's bytes stand one behind the other for the time of the call,
- * so that they are hashed as one. */
+/* The hash of the line before and this line's bytes are put into one buffer, which is hashed. */
 static void chain_line(struct audit_chain *chain, struct slice line, struct buf *out)
 {
     struct buf text = {0};
@@ -40,12 +21,10 @@ static void chain_line(struct audit_chain *chain, struct slice line, struct buf 
     buf_append(&text, line);
     digest_sha256_hex(buf_slice(&text), chain->hash);
     buf_fini(&text);
-    buf_append_text(out, HASH_NAME);
-    buf_append_text(out, chain->hash);
-    buf_append_char(out, '"');
+    json_put_text(out, "Hash", slice_text(chain->hash));
 }
 
-void audit_line_end(struct audit_chain *chain, size_t start, struct buf *out)
+void audit_chain_close_line(struct audit_chain *chain, size_t start, struct buf *out)
 {
     chain->seq++;
     if (chain->is_hashed) {
@@ -53,6 +32,32 @@ void audit_line_end(struct audit_chain *chain, size_t start, struct buf *out)
     }
     buf_append_text(out, "}\n");
     assert(out->length - start <= AUDIT_LINE_BYTES_MAX);
+}
+
+void audit_record_begin(int64_t seq, int64_t at_ms, const char *event, struct buf *out)
+{
+    char time[CLOCK_TEXT_BYTES];
+    clock_format_ms(at_ms, time);
+    buf_append_text(out, "{\"Seq\":");
+    buf_append_int(out, seq);
+    json_put_text(out, "Time", slice_text(time));
+    json_put_text(out, "Event", slice_text(event));
+}
+
+void audit_record_render(int64_t seq, struct slice record, const struct audit_place *place,
+                         struct audit_chain *chain, struct buf *out)
+{
+    size_t start = out->length;
+    buf_append(out, record);
+    if (place->begins_file) {
+        json_put_bool(out, "NewFile", true);
+        json_put_text(out, "Previous", slice_text(chain->hash));
+    }
+    if (place->is_damaged) {
+        json_put_bool(out, "Damaged", true);
+    }
+    chain->seq = seq - 1;
+    audit_chain_close_line(chain, start, out);
 }
 
 /* ---- members ---- */
@@ -67,8 +72,7 @@ static struct slice beginning_of(struct slice text)
     return slice_of(text.data, end);
 }
 
-/* U+0000 is refused in every JSON text that is read here, so none is written: a byte that is no
- * UTF-8 in its place becomes U+FFFD. */
+/* The JSON reader refuses U+0000, so it is not written: U+FFFD takes its place. */
 static void put_readable(struct buf *out, const char *name, struct slice text)
 {
     if (text.length == 0 || memchr(text.data, '\0', text.length) == NULL) {
@@ -149,8 +153,8 @@ void audit_put_command(struct buf *out, const struct command *command)
 
 void audit_put_members(struct buf *out, struct slice members)
 {
-    if (members.length > 0) {
+    if (members.length > 0 && out->length > 0) {
         buf_append_char(out, ',');
-        buf_append(out, members);
     }
+    buf_append(out, members);
 }

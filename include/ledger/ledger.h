@@ -3,22 +3,22 @@
  * messages to publish.
  *
  * Requests are queued to the ledger's own thread, which carries out all that wait in one
- * transaction (one fsync) and then reports, in order, on the loop's thread. Where there is an audit
- * file, its lines belong to the transaction: what cannot be audited is not done. A claim or a
- * message that cannot be stored is answered STATUS_STORE; moves and outcomes are kept and tried
- * again until the store takes them. A command's reply_to, its outcome and its rendered replies live
- * here; flow/ parts meet only through it.
+ * transaction (one fsync) and then reports, in order, on the loop's thread. Where there is an
+ * audit, the audit records of a request belong to its transaction: what cannot be audited is not
+ * done. A claim or a message that cannot be stored is answered STATUS_STORE; moves and outcomes are
+ * kept and tried again until the store takes them. A command's reply_to, its outcome and its
+ * rendered replies live here; flow/ parts meet only through it.
  *
  * Thread: the loop's, for every function and callback.
  */
 #ifndef LEDGER_LEDGER_H
 #define LEDGER_LEDGER_H
 
-#include "audit/writer.h"
 #include "base/counters.h"
 #include "base/loop.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "model/audit_record.h"
 #include "model/claim.h"
 #include "model/command.h"
 #include "model/outcome.h"
@@ -42,9 +42,8 @@ struct ledger_options {
     const struct route *routes; /* to give resumed commands their route */
     size_t route_count;
     struct counters *counters;
-    const char *audit_file; /* NULL or "": none */
-    bool is_audit_chained;
-    const char *instance; /* for the audit file */
+    bool is_audited;
+    int64_t audit_rows_max; /* with so many audit records claims and messages are not kept */
 };
 
 /* Who hears what happened. All are set. */
@@ -54,6 +53,8 @@ struct ledger_hooks {
     void (*resumed)(void *arg, struct command *command_take);
     /* A durable message to publish. `message` is valid during the call. */
     void (*posted)(void *arg, int64_t id, struct slice message);
+    /* There are audit records up to this Seq, all durable. NULL where nothing is audited. */
+    void (*audited)(void *arg, int64_t seq);
     /* The store began to fail (text says how) or works again (text ""). */
     void (*health)(void *arg, bool is_failing, const char *text);
 };
@@ -144,9 +145,22 @@ void ledger_remember(struct ledger *ledger, const char *key, int64_t value);
 /* The value as of ledger_open(), else `otherwise`. Only before ledger_start(). */
 int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise);
 
-/* The audit file was moved away: the lines from now on go into a new one of its name. Nothing where
- * there is none. */
-void ledger_reopen_audit(struct ledger *ledger);
+/*
+ * The audit. What a request does is recorded in its transaction (model/audit_record.h); records are
+ * numbered by one, without a gap. They stay until ledger_audit_exported().
+ */
+/* The last record there ever was, 0 for none, and the last one that was exported; those between are
+ * there. Only before ledger_start(). */
+int64_t ledger_audit_seq(const struct ledger *ledger, struct audit_tip *out_tip);
+/* Adds a record. `event` is static text, the members are copied. `adopted`, or NULL: where there is
+ * no record yet, the numbers continue after this one, which becomes the tip. */
+void ledger_add_audit(struct ledger *ledger, const char *event, struct slice members,
+                      const struct audit_tip *adopted);
+/* The records from `from_seq` on, as ledger_read_outbox(). */
+void ledger_read_audit(struct ledger *ledger, int64_t from_seq, size_t limit,
+                       ledger_message_fn *each, ledger_read_fn *done, void *arg);
+/* The records up to the tip are exported: they are deleted and the tip is stored, soon. */
+void ledger_audit_exported(struct ledger *ledger, const struct audit_tip *tip);
 
 /*
  * Looking into a store beside the bridge that runs on it, for the `ledger` subcommand. Each appends
@@ -161,7 +175,7 @@ enum status ledger_list(const char *store, struct buf *out, struct buf *out_why)
  */
 enum status ledger_count(const char *store, struct buf *out, struct buf *out_why);
 
-/* Where the audit file ends as of the last commit; a Seq of 0 where none was ever written. */
+/* The last record that was exported; a Seq of 0 where none was. */
 enum status ledger_audit_tip(const char *store, struct audit_tip *out_tip, struct buf *out_why);
 
 /* SQLite's version, for `version`. */

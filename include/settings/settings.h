@@ -100,6 +100,7 @@ struct settings {
         int64_t pending;
         int64_t deadline_s;
         int64_t waiters_per_token;
+        int64_t outbox_messages;
     } limits;
     struct {
         int64_t qos;

@@ -27,20 +27,28 @@ struct lines {
     size_t count;
 };
 
-static struct lines *lines_of(const char *path)
+/* Without the first lines, and without an incomplete one, which is being written. */
+static struct lines *lines_of_end(const char *path, size_t skipped)
 {
     struct lines *lines = calloc(1, sizeof *lines);
     assert_non_null(lines);
     lines->text = file_read(path);
-    for (char *at = lines->text; *at != '\0';) {
-        char *end = strchr(at, '\n');
-        assert_non_null(end);
+    char *end;
+    for (char *at = lines->text; (end = strchr(at, '\n')) != NULL; at = end + 1) {
         *end = '\0';
+        if (skipped > 0) {
+            skipped--;
+            continue;
+        }
         assert_true(lines->count < LINES_MAX);
         lines->rows[lines->count++] = at;
-        at = end + 1;
     }
     return lines;
+}
+
+static struct lines *lines_of(const char *path)
+{
+    return lines_of_end(path, 0);
 }
 
 static void lines_free(struct lines *lines)
@@ -94,6 +102,25 @@ static struct lines *audit_of(struct fixture *fixture, const struct bridge *brid
     return lines_of(path_in(fixture, bridge, "audit.log"));
 }
 
+/* Lines follow a moment after the reply: waits until there is one of that event and with the part.
+ */
+static struct lines *audit_with(struct fixture *fixture, const struct bridge *bridge,
+                                const char *event, const char *part)
+{
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    for (;;) {
+        struct lines *lines = audit_of(fixture, bridge);
+        if (count_lines(lines, event, part) > 0) {
+            return lines;
+        }
+        if (flow_now_ms() > end_ms) {
+            flow_fail("no line \"%s\" with %s in the audit file", event, part);
+        }
+        lines_free(lines);
+        flow_pause();
+    }
+}
+
 static const char *token_part(struct fixture *fixture, const char *token)
 {
     return fixture_format(fixture, "\"ClientToken\":\"%s\"", token);
@@ -102,7 +129,7 @@ static const char *token_part(struct fixture *fixture, const char *token)
 static void check_line(struct fixture *fixture, const struct bridge *bridge, const char *event,
                        const char *token, const char *path, const char *value)
 {
-    struct lines *lines = audit_of(fixture, bridge);
+    struct lines *lines = audit_with(fixture, bridge, event, token_part(fixture, token));
     cJSON *line = only_line(lines, event, token_part(fixture, token));
     assert_string_equal(json_text(line, path), value);
     cJSON_Delete(line);
@@ -143,7 +170,7 @@ static void test_a_success_has_a_line_for_the_claim_and_one_for_the_outcome(stru
     const char *group = fixture_name(fixture, "pg");
     const struct message *reply = fixture_ask(fixture, token, group, "");
     check_succeeded(reply);
-    struct lines *lines = audit_of(fixture, bridge);
+    struct lines *lines = audit_with(fixture, bridge, "outcome", token_part(fixture, token));
     cJSON *claimed = only_line(lines, "claimed", token_part(fixture, token));
     cJSON *outcome = only_line(lines, "outcome", token_part(fixture, token));
     assert_string_equal(json_text(claimed, "Route"), "start");
@@ -193,7 +220,7 @@ static void test_a_duplicate_in_work_has_a_line(struct fixture *fixture)
     check_succeeded(fixture_expect_reply(fixture, token));
     check_succeeded(fixture_expect_reply(fixture, token));
     check_line(fixture, bridge, "joined", token, "Topic", FLOW_COMMANDS);
-    struct lines *lines = audit_of(fixture, bridge);
+    struct lines *lines = audit_with(fixture, bridge, "outcome", token_part(fixture, token));
     cJSON *outcome = only_line(lines, "outcome", token_part(fixture, token));
     assert_int_equal(json_number(outcome, "Replies"), 2);
     cJSON_Delete(outcome);
@@ -208,7 +235,8 @@ static void test_refusals_and_dead_letters_have_lines_without_their_payload(stru
     fixture_send(fixture, "canary-in-no-json");
     client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
     check_line(fixture, bridge, "refused", token, "Code", "Bridge.UnknownParameter");
-    struct lines *lines = audit_of(fixture, bridge);
+    struct lines *lines =
+        audit_with(fixture, bridge, "dead_letter", "\"Code\":\"Bridge.MalformedPayload\"");
     cJSON *letter = only_line(lines, "dead_letter", "\"Code\":\"Bridge.MalformedPayload\"");
     assert_int_equal(json_number(letter, "PayloadBytes"), 17);
     assert_string_equal(json_text(letter, "Topic"), FLOW_COMMANDS);
@@ -328,6 +356,7 @@ static void test_a_cut_end_is_found_by_the_ledger_and_told_when_the_bridge_start
     bridge_start(bridge);
     bridge_wait_online(bridge);
     bridge_wait_log(bridge, "event=audit_damaged");
+    lines_free(audit_with(fixture, bridge, "opened", "\"Damaged\":true"));
     check_verify(bridge, EXIT_FAULT, "line 12 has a Seq too high");
     bridge_stop(bridge);
 }
@@ -368,6 +397,7 @@ static void test_a_moved_file_is_carried_on_after_sighup(struct fixture *fixture
     bridge_wait_log(bridge, "event=audit_reopened");
     check_succeeded(
         fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    lines_free(audit_with(fixture, bridge, "outcome", "\"Seq\":6"));
     check_verify(bridge, 0, "Seq 4 to 6, and end as the ledger says");
     check_verify_files(bridge, moved, path, 0, "6 lines are whole, Seq 1 to 6");
     check_verify_files(bridge, path, moved, EXIT_FAULT, "line 1 begins a file that carries on");
@@ -375,34 +405,6 @@ static void test_a_moved_file_is_carried_on_after_sighup(struct fixture *fixture
 }
 
 /* --- crashes and a full disk --- */
-
-static int64_t member_of(const char *row, const char *name)
-{
-    const char *at = strstr(row, name);
-    return at == NULL ? 0 : strtoll(at + strlen(name), NULL, 10);
-}
-
-/* Whether a later line took this one back. */
-static bool is_withdrawn(const struct lines *lines, size_t index)
-{
-    int64_t seq = member_of(lines->rows[index], "{\"Seq\":");
-    for (size_t i = index + 1; i < lines->count; i++) {
-        int64_t from = member_of(lines->rows[i], "\"WithdrawnFrom\":");
-        if (from > 0 && from <= seq && seq <= member_of(lines->rows[i], "\"WithdrawnTo\":")) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int count_standing(const struct lines *lines, const char *event, const char *part)
-{
-    int count = 0;
-    for (size_t i = 0; i < lines->count; i++) {
-        count += is_line(lines->rows[i], event, part) && !is_withdrawn(lines, i);
-    }
-    return count;
-}
 
 static void kill_in_the_middle(struct bridge *bridge, struct load *load, int answered_count)
 {
@@ -433,8 +435,8 @@ static void test_kills_leave_one_chain_with_each_claim_and_outcome_exactly_once(
     struct lines *lines = audit_of(fixture, bridge);
     for (int i = 0; i < COMMANDS; i++) {
         const char *token = token_part(fixture, fixture_format(fixture, "%s-%d", prefix, i));
-        assert_int_equal(count_standing(lines, "claimed", token), 1);
-        assert_int_equal(count_standing(lines, "outcome", token), 1);
+        assert_int_equal(count_lines(lines, "claimed", token), 1);
+        assert_int_equal(count_lines(lines, "outcome", token), 1);
     }
     lines_free(lines);
     load_fini(load);
@@ -460,36 +462,62 @@ static void write_large_audit(const char *path)
     assert_int_equal(chmod(path, 0600), 0);
 }
 
+static void wait_until_longer(const char *path, int64_t bytes)
+{
+    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    while (file_size(path) <= bytes) {
+        if (flow_now_ms() > end_ms) {
+            flow_fail("%s did not grow", path);
+        }
+        flow_pause();
+    }
+}
+
 static void limit_files(const struct bridge *bridge, rlim_t bytes)
 {
     struct rlimit limit = {.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
     assert_int_equal(prlimit(bridge->pid, RLIMIT_FSIZE, &limit, NULL), 0);
 }
 
-static void test_no_command_is_taken_while_the_audit_file_is_full(struct fixture *fixture)
+static void test_while_the_file_is_full_records_wait_and_too_many_stop_the_intake(
+    struct fixture *fixture)
 {
-    struct bridge *bridge = fixture_bridge_alone(fixture, AUDITED "audit.chain = false;");
+    struct bridge *bridge =
+        fixture_bridge_alone(fixture, AUDITED "audit.chain = false; limits.outbox_messages = 4;");
     const char *path = path_in(fixture, bridge, "audit.log");
-    const char *token = fixture_name(fixture, "token");
+    const char *first = fixture_name(fixture, "token");
+    const char *second = fixture_name(fixture, "token");
+    const char *third = fixture_name(fixture, "token");
     write_large_audit(path);
+    int64_t bytes = (int64_t)file_size(path);
     bridge_start(bridge);
     bridge_wait_online(bridge);
+    wait_until_longer(path, bytes); /* by the line "opened" */
     limit_files(bridge, (rlim_t)file_size(path) + 100);
-    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
-    bridge_wait_log(bridge, "event=store_unavailable");
+    check_succeeded(fixture_ask(fixture, first, fixture_name(fixture, "pg"), ""));
+    bridge_wait_log(bridge, "event=audit_unavailable");
     bridge_wait_log(bridge, "cannot write the audit file audit.log");
     client_expect(fixture->sender,
                   &(struct match){.topic = bridge->status_topic, .state = "degraded"});
+    check_succeeded(fixture_ask(fixture, second, fixture_name(fixture, "pg"), ""));
+    bridge_wait_log(bridge, "event=audit_rows_full");
+    fixture_send(fixture, fixture_command(fixture, third, fixture_name(fixture, "pg"), ""));
     client_settle(fixture->sender);
-    assert_int_equal(client_count(fixture->sender, &(struct match){.token = token}), 0);
-    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
+    assert_int_equal(client_count(fixture->sender, &(struct match){.token = third}), 0);
+    assert_int_equal(simulator_token(&fixture->simulator, third, "Calls"), 0);
     limit_files(bridge, RLIM_INFINITY);
-    check_succeeded(fixture_expect_reply(fixture, token));
+    check_succeeded(fixture_expect_reply(fixture, third));
     bridge_wait_online(bridge);
-    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
-    assert_true(file_contains(path, 0, "\"Event\":\"resumed\""));
-    check_verify(bridge, 0, "and end as the ledger says");
+    assert_int_equal(simulator_token(&fixture->simulator, third, "Calls"), 1);
     bridge_stop(bridge);
+    check_verify(bridge, 0, "and end as the ledger says");
+    struct lines *lines = lines_of_end(path, LARGE_FILE_LINES);
+    const char *const tokens[] = {first, second, third};
+    for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
+        assert_int_equal(count_lines(lines, "claimed", token_part(fixture, tokens[i])), 1);
+        assert_int_equal(count_lines(lines, "outcome", token_part(fixture, tokens[i])), 1);
+    }
+    lines_free(lines);
 }
 
 int main(int argc, char **argv)
@@ -509,7 +537,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_without_a_file_nothing_is_verified),
         FLOW_TEST(test_a_moved_file_is_carried_on_after_sighup),
         FLOW_TEST(test_kills_leave_one_chain_with_each_claim_and_outcome_exactly_once),
-        FLOW_TEST(test_no_command_is_taken_while_the_audit_file_is_full),
+        FLOW_TEST(test_while_the_file_is_full_records_wait_and_too_many_stop_the_intake),
     };
     return flow_main("audit", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }

@@ -195,7 +195,7 @@ static void read_done(void *arg, size_t count)
 
 void fixture_open(struct fixture *fixture)
 {
-    const struct ledger_hooks hooks = {fixture, resumed, posted, health};
+    const struct ledger_hooks hooks = {fixture, resumed, posted, NULL, health};
     struct buf why = {0};
     enum status status =
         ledger_open(fixture->loop, &fixture->options, &hooks, &fixture->ledger, &why);

@@ -329,10 +329,11 @@ enum status rows_unpost(struct store *store, int64_t id)
     return status == STATUS_OK && sqlite3_changes(store->db) == 0 ? STATUS_NOT_FOUND : status;
 }
 
-enum status rows_read_outbox(struct store *store, int64_t from_id, size_t limit,
-                             store_message_fn *each, void *arg)
+/* Rows of a number and bytes. */
+static enum status read_messages(struct store *store, enum store_sqlite_statement which,
+                                 int64_t from_id, size_t limit, store_message_fn *each, void *arg)
 {
-    sqlite3_stmt *statement = use(store, SQL_READ_OUTBOX);
+    sqlite3_stmt *statement = use(store, which);
     bind_int(statement, 1, from_id);
     bind_int(statement, 2, (int64_t)limit);
     enum status status;
@@ -340,6 +341,33 @@ enum status rows_read_outbox(struct store *store, int64_t from_id, size_t limit,
         each(arg, sqlite3_column_int64(statement, 0), column_blob(statement, 1));
     }
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+enum status rows_read_outbox(struct store *store, int64_t from_id, size_t limit,
+                             store_message_fn *each, void *arg)
+{
+    return read_messages(store, SQL_READ_OUTBOX, from_id, limit, each, arg);
+}
+
+/* ---- the audit ---- */
+
+enum status rows_add_audit(struct store *store, int64_t seq, struct slice record)
+{
+    sqlite3_stmt *statement = use(store, SQL_ADD_AUDIT);
+    bind_int(statement, 1, seq);
+    bind_blob(statement, 2, record);
+    return run(store, statement);
+}
+
+enum status rows_read_audit(struct store *store, int64_t from_seq, size_t limit,
+                            store_message_fn *each, void *arg)
+{
+    return read_messages(store, SQL_READ_AUDIT, from_seq, limit, each, arg);
+}
+
+enum status rows_forget_audit(struct store *store, int64_t seq)
+{
+    return run_with_id(store, SQL_FORGET_AUDIT, seq);
 }
 
 enum status rows_summarise(struct store *store, struct store_summary *out_summary)
@@ -352,6 +380,7 @@ enum status rows_summarise(struct store *store, struct store_summary *out_summar
             .messages = sqlite3_column_int64(statement, 1),
             .last_id = sqlite3_column_int64(statement, 2),
             .last_message_id = sqlite3_column_int64(statement, 3),
+            .last_audit_seq = sqlite3_column_int64(statement, 4),
         };
     }
     return status;

@@ -48,6 +48,13 @@ enum status rows_unpost(struct store *store, int64_t id);
 enum status rows_read_outbox(struct store *store, int64_t from_id, size_t limit,
                              store_message_fn *each, void *arg);
 
+/* `seq` is greater than that of every row there. */
+enum status rows_add_audit(struct store *store, int64_t seq, struct slice record);
+enum status rows_read_audit(struct store *store, int64_t from_seq, size_t limit,
+                            store_message_fn *each, void *arg);
+/* Removes the rows up to `seq`. */
+enum status rows_forget_audit(struct store *store, int64_t seq);
+
 enum status rows_summarise(struct store *store, struct store_summary *out_summary);
 enum status rows_set_meta(struct store *store, const char *key, int64_t value);
 /* STATUS_NOT_FOUND. */

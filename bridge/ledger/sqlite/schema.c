@@ -59,7 +59,11 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
 
     ("ALTER TABLE asker RENAME TO reply_to;"
      "ALTER TABLE fact RENAME TO meta;"
-     "ALTER TABLE command RENAME COLUMN keep TO retention;"),
+     "ALTER TABLE command RENAME COLUMN keep TO retention;"
+     "CREATE TABLE audit ("
+     " seq INTEGER PRIMARY KEY,"
+     " record BLOB NOT NULL"
+     ") STRICT;"),
 };
 
 #define COMMAND_COLUMNS                                                                      \
@@ -96,6 +100,9 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_POST] = "INSERT INTO outbox (id, message) VALUES (?1, ?2)",
     [SQL_UNPOST] = "DELETE FROM outbox WHERE id = ?1",
     [SQL_READ_OUTBOX] = "SELECT id, message FROM outbox WHERE id >= ?1 ORDER BY id LIMIT ?2",
+    [SQL_ADD_AUDIT] = "INSERT INTO audit (seq, record) VALUES (?1, ?2)",
+    [SQL_READ_AUDIT] = "SELECT seq, record FROM audit WHERE seq >= ?1 ORDER BY seq LIMIT ?2",
+    [SQL_FORGET_AUDIT] = "DELETE FROM audit WHERE seq <= ?1",
     [SQL_LIST_UNFINISHED] =
         "SELECT " COMMAND_COLUMNS "FROM reply_to r CROSS JOIN command c ON c.id = r.command_id"
         " WHERE r.place = 0 AND c.state <> 5 ORDER BY r.command_id",
@@ -106,7 +113,8 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
                         " AND id IN (SELECT command_id FROM reply_to WHERE place = 0)",
     [SQL_SUMMARISE] = "SELECT (SELECT count(*) FROM reply_to WHERE place > 0),"
                       " (SELECT count(*) FROM outbox), (SELECT coalesce(max(id), 0) FROM command),"
-                      " (SELECT coalesce(max(id), 0) FROM outbox)",
+                      " (SELECT coalesce(max(id), 0) FROM outbox),"
+                      " (SELECT coalesce(max(seq), 0) FROM audit)",
     [SQL_EXPIRE] = "DELETE FROM command WHERE id IN (SELECT id FROM command"
                    " WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
     [SQL_SET_META] = "INSERT INTO meta (key, value) VALUES (?1, ?2)"
@@ -128,6 +136,8 @@ const char *const store_sqlite_probes[STORE_SQLITE_PROBES] = {
     "SELECT max(command_id) FROM reply_to",
     "SELECT min(id) FROM outbox",
     "SELECT max(id) FROM outbox",
+    "SELECT min(seq) FROM audit",
+    "SELECT max(seq) FROM audit",
 };
 
 /*

@@ -39,6 +39,9 @@ enum store_sqlite_statement {
     SQL_POST,
     SQL_UNPOST,
     SQL_READ_OUTBOX,
+    SQL_ADD_AUDIT,
+    SQL_READ_AUDIT,
+    SQL_FORGET_AUDIT,
     SQL_LIST_UNFINISHED,
     SQL_COUNT_CALLS,
     SQL_RESET_CALLS,
@@ -55,7 +58,7 @@ extern const char *const store_sqlite_statements[SQL_COUNT];
 #define COMMAND_COLUMN_COUNT 22
 
 /* What reads both edges of the tables and indexes, a row of one number each. */
-#define STORE_SQLITE_PROBES 10
+#define STORE_SQLITE_PROBES 12
 extern const char *const store_sqlite_probes[STORE_SQLITE_PROBES];
 
 /* For every connection, before anything is written. */

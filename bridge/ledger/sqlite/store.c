@@ -150,25 +150,51 @@ static enum status remember(struct store *store, struct ledger_batch *batch,
     return rows_set_meta(store, request->remember.key, request->remember.value);
 }
 
-static enum status do_nothing(struct store *store, struct ledger_batch *batch,
-                              struct ledger_request *request)
+static enum status add_audit(struct store *store, struct ledger_batch *batch,
+                             struct ledger_request *request)
 {
     (void)store;
-    (void)batch;
-    (void)request;
+    rules_add_audit(batch, request);
     return STATUS_OK;
+}
+
+static enum status read_audit(struct store *store, struct ledger_batch *batch,
+                              struct ledger_request *request)
+{
+    struct place place = {batch, request};
+    request->first_message = batch->message_count;
+    request->message_count = 0;
+    return rows_read_audit(store, request->read.from_id, request->read.limit, add_message, &place);
+}
+
+static enum status exported(struct store *store, struct ledger_batch *batch,
+                            struct ledger_request *request)
+{
+    rules_exported(batch, request);
+    return rows_forget_audit(store, request->exported.tip.seq);
 }
 
 typedef enum status apply_fn(struct store *store, struct ledger_batch *batch,
                              struct ledger_request *request);
 
 static apply_fn *const APPLY[REQUEST_COUNT] = {
-    [REQUEST_CLAIM] = claim,      [REQUEST_POST] = post,         [REQUEST_BEGIN] = set_state,
-    [REQUEST_PAUSE] = set_state,  [REQUEST_FINISH] = finish,     [REQUEST_DELIVERED] = delivered,
-    [REQUEST_READ] = read_outbox, [REQUEST_REMEMBER] = remember, [REQUEST_REOPEN] = do_nothing,
+    [REQUEST_CLAIM] = claim,         [REQUEST_POST] = post,
+    [REQUEST_BEGIN] = set_state,     [REQUEST_PAUSE] = set_state,
+    [REQUEST_FINISH] = finish,       [REQUEST_DELIVERED] = delivered,
+    [REQUEST_READ] = read_outbox,    [REQUEST_REMEMBER] = remember,
+    [REQUEST_ADD_AUDIT] = add_audit, [REQUEST_READ_AUDIT] = read_audit,
+    [REQUEST_EXPORTED] = exported,
 };
 
 /* ---- transactions ---- */
+
+static enum status write_audit(struct store *store, struct ledger_batch *batch,
+                               const struct ledger_request *request)
+{
+    buf_clear(&batch->scratch);
+    int64_t seq = rules_audit_record(batch, request, &batch->scratch);
+    return seq == 0 ? STATUS_OK : rows_add_audit(store, seq, buf_slice(&batch->scratch));
+}
 
 static enum status write_metas(struct store *store, const struct ledger_batch *batch)
 {
@@ -186,6 +212,9 @@ static enum status apply(struct store *store, struct ledger_batch *batch)
     for (struct ledger_request *request = batch->requests.head;
          request != NULL && status == STATUS_OK; request = request->next) {
         status = APPLY[request->type->kind](store, batch, request);
+        if (status == STATUS_OK) {
+            status = write_audit(store, batch, request);
+        }
     }
     if (status == STATUS_OK && batch->expire_max > 0) {
         status = rows_expire(store, batch->kept_ms, batch->expire_max, &batch->expired_count);

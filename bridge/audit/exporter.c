@@ -1,0 +1,345 @@
+/*
+ * One batch at a time: read from the ledger, appended by the thread, reported to the ledger as
+ * exported. A batch that could not be appended is kept and tried again.
+ */
+#include "audit/exporter.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "file.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#define BATCH_ROWS 256
+/* How long the first row of a batch waits for others: it bounds how often the file is synced. */
+#define BATCH_DELAY_MS 20
+#define RETRY_MS       500
+
+enum job { JOB_NONE, JOB_READ, JOB_APPEND, JOB_CHANGE };
+
+struct exporter {
+    /* the loop's */
+    struct ledger *ledger;
+    struct exporter_options options;
+    struct loop_wake *wake;
+    struct loop_timer *batch_timer;
+    struct loop_timer *flush_timer;
+    loop_fn *flushed; /* NULL: nobody waits */
+    void *flushed_arg;
+    int64_t added_seq;    /* the last record there is */
+    int64_t exported_seq; /* the last one in the file */
+    enum job running;     /* JOB_READ is the ledger's, the others the thread's */
+    bool is_failing;
+    bool is_limit_logged;
+    bool wants_change;
+    int64_t change_after_seq; /* records up to it go into the old file, if that can be written */
+
+    /* the thread's while it has a job, otherwise the loop's */
+    struct audit_file *file;
+    struct buf records; /* the rows' texts, one after the other */
+    struct audit_row rows[BATCH_ROWS];
+    size_t row_count;
+    enum status status; /* of the job */
+    bool has_changed;
+
+    /* both sides', under the mutex */
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    enum job job;
+    bool is_ending;
+    pthread_t thread;
+};
+
+/* ---- the thread ---- */
+
+/* The texts lie in one buffer, which moves while it grows: only their ends are known before. */
+static void place_records(struct exporter *exporter)
+{
+    const char *at = exporter->records.data;
+    for (size_t i = 0; i < exporter->row_count; i++) {
+        exporter->rows[i].record.data = at;
+        at += exporter->rows[i].record.length;
+    }
+}
+
+static void *run_jobs(void *arg)
+{
+    struct exporter *exporter = arg;
+    pthread_mutex_lock(&exporter->mutex);
+    for (;;) {
+        while (exporter->job == JOB_NONE && !exporter->is_ending) {
+            pthread_cond_wait(&exporter->changed, &exporter->mutex);
+        }
+        if (exporter->job == JOB_NONE) {
+            break;
+        }
+        enum job job = exporter->job;
+        pthread_mutex_unlock(&exporter->mutex);
+        if (job == JOB_CHANGE) {
+            exporter->has_changed = audit_file_change(exporter->file);
+        } else {
+            place_records(exporter);
+            exporter->status =
+                audit_file_append(exporter->file, exporter->rows, exporter->row_count);
+        }
+        pthread_mutex_lock(&exporter->mutex);
+        exporter->job = JOB_NONE;
+        loop_wake_signal(exporter->wake);
+    }
+    pthread_mutex_unlock(&exporter->mutex);
+    return NULL;
+}
+
+static void give_job(struct exporter *exporter, enum job job)
+{
+    exporter->running = job;
+    pthread_mutex_lock(&exporter->mutex);
+    exporter->job = job;
+    pthread_mutex_unlock(&exporter->mutex);
+    pthread_cond_signal(&exporter->changed);
+}
+
+/* ---- the loop's side ---- */
+
+static void take_row(void *arg, int64_t seq, struct slice record)
+{
+    struct exporter *exporter = arg;
+    assert(exporter->row_count < BATCH_ROWS);
+    buf_append(&exporter->records, record);
+    exporter->rows[exporter->row_count++] = (struct audit_row){seq, {NULL, record.length}};
+}
+
+static bool has_rows(const struct exporter *exporter)
+{
+    return exporter->exported_seq < exporter->added_seq;
+}
+
+static void report_flushed(struct exporter *exporter)
+{
+    if (exporter->flushed != NULL && (exporter->is_failing || !has_rows(exporter))) {
+        loop_timer_start(exporter->flush_timer, 0);
+    }
+}
+
+static void next(struct exporter *exporter);
+
+static void rows_read(void *arg, size_t count)
+{
+    struct exporter *exporter = arg;
+    exporter->running = JOB_NONE;
+    if (count == 0) { /* records that are not there: only a damaged ledger */
+        LOG_ERROR("audit_rows_missing", LOG_INT("from", exporter->exported_seq + 1),
+                  LOG_INT("to", exporter->added_seq));
+        exporter->exported_seq = exporter->added_seq;
+        report_flushed(exporter);
+    }
+    next(exporter);
+}
+
+/* Begins what is to be done next, unless something is being done. */
+static void next(struct exporter *exporter)
+{
+    if (exporter->running != JOB_NONE) {
+        return;
+    }
+    bool may_change = exporter->is_failing || exporter->exported_seq >= exporter->change_after_seq;
+    if (exporter->wants_change && may_change) {
+        exporter->wants_change = false;
+        give_job(exporter, JOB_CHANGE);
+    } else if (exporter->row_count > 0) {
+        give_job(exporter, JOB_APPEND);
+    } else if (has_rows(exporter)) {
+        exporter->running = JOB_READ;
+        ledger_read_audit(exporter->ledger, exporter->exported_seq + 1, BATCH_ROWS, take_row,
+                          rows_read, exporter);
+    }
+}
+
+static void set_failing(struct exporter *exporter, bool is_failing)
+{
+    if (exporter->is_failing == is_failing) {
+        return;
+    }
+    exporter->is_failing = is_failing;
+    if (is_failing) {
+        LOG_ERROR("audit_unavailable", LOG_TEXT("why", audit_file_error(exporter->file)),
+                  LOG_TEXT("meaning", "audit records wait in the ledger; when it holds "
+                                      "limits.outbox_messages of them no command is taken"));
+    } else {
+        exporter->is_limit_logged = false;
+        LOG_INFO("audit_available", LOG_TEXT("file", exporter->options.file));
+    }
+    health_set(exporter->options.health, HEALTH_AUDIT_UNAVAILABLE, is_failing);
+}
+
+static void batch_due(void *arg)
+{
+    next(arg);
+}
+
+static void appended(struct exporter *exporter)
+{
+    if (exporter->status != STATUS_OK) {
+        set_failing(exporter, true);
+        loop_timer_start(exporter->batch_timer, RETRY_MS);
+        return;
+    }
+    struct audit_tip tip;
+    audit_file_tip(exporter->file, &tip);
+    bool was_full = exporter->row_count == BATCH_ROWS;
+    exporter->exported_seq = tip.seq;
+    exporter->row_count = 0;
+    buf_clear(&exporter->records);
+    ledger_audit_exported(exporter->ledger, &tip);
+    set_failing(exporter, false);
+    if (has_rows(exporter)) {
+        bool is_urgent = was_full || exporter->flushed != NULL || exporter->wants_change;
+        loop_timer_start(exporter->batch_timer, is_urgent ? 0 : BATCH_DELAY_MS);
+    }
+}
+
+static void add_opened(struct exporter *exporter, const struct audit_tip *adopted)
+{
+    struct buf members = {0};
+    json_put_text(&members, "Instance", slice_text(exporter->options.instance));
+    json_put_text(&members, "Version", slice_text(BRIDGE_VERSION));
+    ledger_add_audit(exporter->ledger, "opened", buf_slice(&members), adopted);
+    buf_fini(&members);
+}
+
+static void job_done(void *arg)
+{
+    struct exporter *exporter = arg;
+    pthread_mutex_lock(&exporter->mutex);
+    bool is_done = exporter->job == JOB_NONE;
+    pthread_mutex_unlock(&exporter->mutex);
+    enum job job = exporter->running;
+    if (!is_done || job == JOB_NONE || job == JOB_READ) {
+        return; /* one wake-up too many */
+    }
+    exporter->running = JOB_NONE;
+    if (job == JOB_APPEND) {
+        appended(exporter);
+        report_flushed(exporter);
+    } else if (exporter->has_changed) {
+        add_opened(exporter, NULL);
+    }
+    if (exporter->wants_change || !loop_timer_is_running(exporter->batch_timer)) {
+        next(exporter);
+    }
+}
+
+void exporter_added(struct exporter *exporter, int64_t seq)
+{
+    if (exporter == NULL) {
+        return;
+    }
+    exporter->added_seq = seq;
+    if (seq - exporter->exported_seq >= exporter->options.rows_max && !exporter->is_limit_logged) {
+        exporter->is_limit_logged = true;
+        LOG_ERROR("audit_rows_full", LOG_INT("rows", seq - exporter->exported_seq),
+                  LOG_TEXT("meaning", "no command is taken until the audit file can be written"));
+    }
+    if (exporter->running == JOB_NONE && !loop_timer_is_running(exporter->batch_timer)) {
+        loop_timer_start(exporter->batch_timer, BATCH_DELAY_MS);
+    }
+}
+
+void exporter_reopen(struct exporter *exporter)
+{
+    if (exporter != NULL) {
+        exporter->wants_change = true;
+        exporter->change_after_seq = exporter->added_seq;
+        next(exporter);
+    }
+}
+
+static void flush_due(void *arg)
+{
+    struct exporter *exporter = arg;
+    loop_fn *flushed = exporter->flushed;
+    exporter->flushed = NULL;
+    if (flushed != NULL) {
+        flushed(exporter->flushed_arg);
+    }
+}
+
+void exporter_flush(struct exporter *exporter, loop_fn *done, void *arg)
+{
+    exporter->flushed = done;
+    exporter->flushed_arg = arg;
+    report_flushed(exporter);
+    next(exporter);
+}
+
+/* ---- making and freeing ---- */
+
+static void start_thread(struct exporter *exporter)
+{
+    sigset_t all;
+    sigset_t before;
+    pthread_mutex_init(&exporter->mutex, NULL);
+    pthread_cond_init(&exporter->changed, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int result = pthread_create(&exporter->thread, NULL, run_jobs, exporter);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0) {
+        abort();
+    }
+}
+
+enum status exporter_new(struct loop *loop, struct ledger *ledger,
+                         const struct exporter_options *options, struct exporter **out_exporter,
+                         struct buf *out_why)
+{
+    struct audit_tip tip;
+    struct audit_file *file = NULL;
+    int64_t added_seq = ledger_audit_seq(ledger, &tip);
+    const struct audit_file_options file_options = {.path = options->file,
+                                                    .is_chained = options->is_chained,
+                                                    .is_full = options->is_full,
+                                                    .may_be_others = added_seq == 0};
+    enum status status = audit_file_open(&file_options, &tip, &file, out_why);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct exporter *exporter = mem_zalloc(1, sizeof *exporter);
+    exporter->ledger = ledger;
+    exporter->options = *options;
+    exporter->file = file;
+    exporter->wake = loop_wake_new(loop, job_done, exporter);
+    exporter->batch_timer = loop_timer_new(loop, batch_due, exporter);
+    exporter->flush_timer = loop_timer_new(loop, flush_due, exporter);
+    audit_file_tip(file, &tip);
+    exporter->exported_seq = tip.seq;
+    exporter->added_seq = added_seq > tip.seq ? added_seq : tip.seq;
+    start_thread(exporter);
+    add_opened(exporter, added_seq == 0 && tip.seq > 0 ? &tip : NULL);
+    *out_exporter = exporter;
+    return STATUS_OK;
+}
+
+void exporter_free(struct exporter *exporter)
+{
+    if (exporter == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&exporter->mutex);
+    exporter->is_ending = true;
+    pthread_mutex_unlock(&exporter->mutex);
+    pthread_cond_signal(&exporter->changed);
+    pthread_join(exporter->thread, NULL);
+    pthread_cond_destroy(&exporter->changed);
+    pthread_mutex_destroy(&exporter->mutex);
+    loop_wake_free(exporter->wake);
+    loop_timer_free(exporter->batch_timer);
+    loop_timer_free(exporter->flush_timer);
+    audit_file_close(exporter->file);
+    buf_fini(&exporter->records);
+    free(exporter);
+}

@@ -1,0 +1,213 @@
+#include "file_private.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum status fail(struct audit_file *file, const char *what)
+{
+    snprintf(file->error, sizeof file->error, "cannot %s the audit file %s: %s", what, file->path,
+             strerror(errno));
+    return STATUS_STORE;
+}
+
+void audit_file_note_damage(struct audit_file *file, int64_t size)
+{
+    char last = '\n';
+    if (size > 0 && pread(file->fd, &last, 1, size - 1) != 1) {
+        last = '\0';
+    }
+    file->offset = size;
+    file->lacks_line_end = last != '\n';
+    file->place = (struct audit_place){.is_damaged = true};
+    LOG_ERROR("audit_damaged", LOG_TEXT("file", file->path), LOG_INT("tip", file->chain.seq),
+              LOG_TEXT("meaning", "the file does not hold what was written to it: lines were "
+                                  "removed, changed or added; see ecs-mqtt-bridge ledger "
+                                  "verify-audit"));
+}
+
+/* ---- appending ---- */
+
+/* The rows as the bytes that belong at the file's offset; returns the chain after them. */
+static struct audit_chain render(const struct audit_file *file, const struct audit_row *rows,
+                                 size_t count, struct buf *out)
+{
+    struct audit_chain chain = file->chain;
+    struct audit_place place = file->place;
+    if (file->lacks_line_end) {
+        buf_append_char(out, '\n');
+    }
+    for (size_t i = 0; i < count; i++) {
+        audit_record_render(rows[i].seq, rows[i].record, &place, &chain, out);
+        place = (struct audit_place){0};
+    }
+    return chain;
+}
+
+static size_t common_length(struct slice one, struct slice other)
+{
+    size_t length = 0;
+    while (length < one.length && length < other.length && one.data[length] == other.data[length]) {
+        length++;
+    }
+    return length;
+}
+
+/* How much of `due` the file holds already, after its offset: all that a crash or a full disk left.
+ * An incomplete last line that differs is cut off. STATUS_INVALID where whole lines differ. */
+static enum status find_present(struct audit_file *file, struct slice due, size_t *out_present)
+{
+    struct stat about;
+    struct buf there = {0};
+    if (fstat(file->fd, &about) != 0) {
+        return fail(file, "look at");
+    }
+    if (about.st_size <= file->offset) {
+        *out_present = 0;
+        return about.st_size == file->offset ? STATUS_OK : STATUS_INVALID;
+    }
+    size_t limit = due.length + AUDIT_LINE_BYTES_MAX;
+    ssize_t count = pread(file->fd, buf_reserve(&there, limit), limit, file->offset);
+    there.length = count > 0 ? (size_t)count : 0;
+    size_t present = common_length(buf_slice(&there), due);
+    enum status status = count < 0 ? fail(file, "read") : STATUS_OK;
+    if (status == STATUS_OK && present < there.length && present < due.length) {
+        while (present > 0 && due.data[present - 1] != '\n') {
+            present--;
+        }
+        bool is_incomplete = there.length < limit &&
+                             memchr(there.data + present, '\n', there.length - present) == NULL;
+        status = !is_incomplete ? STATUS_INVALID
+                 : ftruncate(file->fd, file->offset + (int64_t)present) == 0
+                     ? STATUS_OK
+                     : fail(file, "cut the incomplete last line off");
+    }
+    buf_fini(&there);
+    *out_present = present;
+    return status;
+}
+
+static enum status write_bytes(struct audit_file *file, struct slice bytes)
+{
+    size_t done = 0;
+    while (done < bytes.length) {
+        ssize_t count = write(file->fd, bytes.data + done, bytes.length - done);
+        if (count < 0 && errno != EINTR) {
+            return fail(file, "write");
+        }
+        done += count > 0 ? (size_t)count : 0;
+    }
+    return file->is_full && fdatasync(file->fd) != 0 ? fail(file, "sync") : STATUS_OK;
+}
+
+enum status audit_file_append(struct audit_file *file, const struct audit_row *rows, size_t count)
+{
+    struct buf lines = {0};
+    struct stat about;
+    size_t present = 0;
+    struct audit_chain chain = render(file, rows, count, &lines);
+    enum status status = find_present(file, buf_slice(&lines), &present);
+    if (status == STATUS_INVALID && fstat(file->fd, &about) == 0) {
+        audit_file_note_damage(file, about.st_size);
+        buf_clear(&lines);
+        chain = render(file, rows, count, &lines);
+        present = 0;
+        status = STATUS_OK;
+    }
+    if (status == STATUS_OK) {
+        status = write_bytes(file, slice_of(lines.data + present, lines.length - present));
+    }
+    if (status == STATUS_OK) {
+        file->offset += (int64_t)lines.length;
+        file->chain = chain;
+        file->place = (struct audit_place){0};
+        file->lacks_line_end = false;
+    }
+    buf_fini(&lines);
+    return status;
+}
+
+void audit_file_tip(const struct audit_file *file, struct audit_tip *out_tip)
+{
+    out_tip->seq = file->chain.seq;
+    out_tip->offset = file->offset;
+    memcpy(out_tip->hash, file->chain.hash, sizeof out_tip->hash);
+}
+
+const char *audit_file_error(const struct audit_file *file)
+{
+    return file->error;
+}
+
+/* ---- another file ---- */
+
+/* Asked before opening: the lock is on the file, not on its name, so that its own lock would look
+ * like another bridge's. */
+static bool is_in_place(const struct audit_file *file)
+{
+    struct stat named;
+    struct stat ours;
+    return stat(file->path, &named) == 0 && fstat(file->fd, &ours) == 0 &&
+           named.st_dev == ours.st_dev && named.st_ino == ours.st_ino;
+}
+
+/* The old file keeps only lines that are exported: what else is in it goes into the new one. */
+static enum status open_next(const struct audit_file *file, int *out_fd, struct buf *out_why)
+{
+    struct stat about;
+    enum status status = audit_file_open_path(file->path, out_fd, out_why);
+    if (status == STATUS_OK && (fstat(*out_fd, &about) != 0 || about.st_size > 0)) {
+        buf_printf(out_why, "%s is another file and not empty: move it away", file->path);
+        status = STATUS_INVALID;
+    }
+    if (status == STATUS_OK && fstat(file->fd, &about) == 0 && about.st_size > file->offset &&
+        ftruncate(file->fd, file->offset) != 0) {
+        buf_printf(out_why, "cannot cut an incomplete line off the old file: %s", strerror(errno));
+        status = STATUS_STORE;
+    }
+    return status;
+}
+
+bool audit_file_change(struct audit_file *file)
+{
+    struct buf why = {0};
+    int fd = -1;
+    if (is_in_place(file)) {
+        return false;
+    }
+    bool is_open = open_next(file, &fd, &why) == STATUS_OK;
+    if (is_open) {
+        close(file->fd);
+        file->fd = fd;
+        file->offset = 0;
+        file->place.begins_file = true;
+        file->lacks_line_end = false;
+        LOG_INFO("audit_reopened", LOG_TEXT("file", file->path), LOG_INT("tip", file->chain.seq));
+    } else {
+        LOG_ERROR("audit_not_reopened", LOG_SLICE("why", buf_slice(&why)),
+                  LOG_TEXT("meaning", "lines go on to the file that was open"));
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    buf_fini(&why);
+    return is_open;
+}
+
+void audit_file_close(struct audit_file *file)
+{
+    if (file == NULL) {
+        return;
+    }
+    if (file->fd >= 0) {
+        close(file->fd);
+    }
+    free(file->path);
+    free(file);
+}
