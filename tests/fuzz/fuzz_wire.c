@@ -1,5 +1,5 @@
 /*
- * Any bytes are a stream of frames, as a process that was taken over may send them. A frame that is
+ * Any bytes are a stream of frames, as a compromised process may send them. A frame that is
  * accepted is encoded again to the same bytes.
  */
 #include "model/delivery.h"

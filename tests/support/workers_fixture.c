@@ -1,0 +1,235 @@
+#include "workers_fixture.h"
+
+#include "base/mem.h"
+#include "model/message.h"
+#include "mqtt/publisher.h"
+#include "mqtt/receiver.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define TICK_MS 50
+
+static void copy(char *out, size_t size, struct slice text)
+{
+    snprintf(out, size, "%.*s", (int)text.length, text.data == NULL ? "" : text.data);
+}
+
+static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt_ticket ticket)
+{
+    struct workers_fixture *fixture = arg;
+    fixture->delivered_count++;
+    fixture->ticket = ticket;
+    fixture->delivery = *delivery;
+    copy(fixture->topic, sizeof fixture->topic, delivery->topic);
+    copy(fixture->text, sizeof fixture->text, delivery->payload);
+    copy(fixture->response_topic, sizeof fixture->response_topic, delivery->response_topic);
+    copy(fixture->traceparent, sizeof fixture->traceparent, delivery->traceparent);
+    loop_stop(fixture->loop);
+}
+
+static void on_published(void *arg, int64_t id)
+{
+    struct workers_fixture *fixture = arg;
+    fixture->published_count++;
+    fixture->published_id = id;
+    loop_stop(fixture->loop);
+}
+
+static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice why)
+{
+    struct workers_fixture *fixture = arg;
+    (void)id;
+    fixture->unpublished_count++;
+    fixture->is_final = is_final;
+    copy(fixture->why, sizeof fixture->why, why);
+    loop_stop(fixture->loop);
+}
+
+static void on_publisher(void *arg, bool is_up)
+{
+    struct workers_fixture *fixture = arg;
+    fixture->is_publisher_up = is_up;
+    loop_stop(fixture->loop);
+}
+
+static void on_receivers(void *arg, size_t up_count, size_t wanted_count)
+{
+    struct workers_fixture *fixture = arg;
+    assert_true(up_count <= wanted_count);
+    fixture->receivers_up = up_count;
+    loop_stop(fixture->loop);
+}
+
+static void on_session(void *arg, uint32_t receiver, const char *client_id, bool is_session_present)
+{
+    struct workers_fixture *fixture = arg;
+    assert_true(receiver < (uint32_t)fixture->settings->broker.receivers);
+    assert_true(strncmp(client_id, "bridge-in", 9) == 0);
+    fixture->session_count++;
+    fixture->is_session_present = is_session_present;
+}
+
+static void on_stopped(void *arg)
+{
+    struct workers_fixture *fixture = arg;
+    fixture->is_stopped = true;
+    loop_stop(fixture->loop);
+}
+
+/* For conditions that no hook reports, and for the timeout. */
+static void on_tick(void *arg)
+{
+    struct workers_fixture *fixture = arg;
+    fixture->is_late = loop_now_ms(fixture->loop) >= fixture->waits_until_ms;
+    loop_timer_start(fixture->tick, TICK_MS);
+    loop_stop(fixture->loop);
+}
+
+static struct settings *settings_for(const struct workers_fixture *fixture,
+                                     const char *broker_lines)
+{
+    const struct broker *broker = &fixture->broker;
+    const char *path = broker_path(broker, "bridge.conf");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "instance = \"test\";\nlimits: { payload_bytes = 1024; };\nbroker: {\n"
+            "uris = (%s\"mqtt://127.0.0.1:%d\"); client_id = \"bridge\";\n%s};\n"
+            "routes = ({ name = \"start\"; action = \"StartDiskReplicaGroup\";\n"
+            "topics = (\"commands/start\", \"commands/+/other\"); });\n",
+            fixture->uris, broker->port, broker_lines);
+    fclose(file);
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    enum status status = settings_load(path, &settings, &report);
+    if (status != STATUS_OK) {
+        fail_msg("%s", report.errors.data);
+    }
+    settings_report_fini(&report);
+    unlink(path);
+    /* Below what settings allow: no test waits for a backoff. */
+    settings->broker.reconnect_min_s = 0;
+    settings->broker.reconnect_max_s = 0;
+    return settings;
+}
+
+static void encode_will(struct workers_fixture *fixture)
+{
+    struct message will = {.topic = slice_text("status/test"),
+                           .body = slice_text("{\"State\":\"offline\"}"),
+                           .qos = 1,
+                           .is_json = true,
+                           .expiry_s = -1};
+    message_encode(&will, &fixture->will);
+}
+
+void workers_fixture_start(struct workers_fixture *fixture, const char *broker_lines)
+{
+    static const struct workers_hooks hooks = {
+        .delivered = on_delivered,
+        .published = on_published,
+        .unpublished = on_unpublished,
+        .publisher_changed = on_publisher,
+        .receivers_changed = on_receivers,
+        .session_opened = on_session,
+        .stopped = on_stopped,
+    };
+    static const struct tls_files no_tls;
+    struct workers_hooks mine = hooks;
+    mine.arg = fixture;
+    encode_will(fixture);
+    fixture->settings = settings_for(fixture, broker_lines);
+    fixture->loop = loop_new();
+    fixture->tick = loop_timer_new(fixture->loop, on_tick, fixture);
+    loop_timer_start(fixture->tick, TICK_MS);
+    fixture->workers = workers_new(fixture->loop, fixture->settings, &no_tls, "/proc/self/exe",
+                                   buf_slice(&fixture->will), &fixture->counters, &mine);
+    workers_start(fixture->workers);
+}
+
+struct workers_fixture *workers_fixture_new(const char *mosquitto_lines, const char *broker_lines)
+{
+    struct workers_fixture *fixture = mem_zalloc(1, sizeof *fixture);
+    fixture->uris = "";
+    broker_start(&fixture->broker, mosquitto_lines);
+    workers_fixture_start(fixture, broker_lines);
+    return fixture;
+}
+
+void workers_fixture_wait_up(struct workers_fixture *fixture)
+{
+    WAIT_FOR(fixture, fixture->is_publisher_up &&
+                          fixture->receivers_up == (size_t)fixture->settings->broker.receivers);
+}
+
+void workers_fixture_stop(struct workers_fixture *fixture)
+{
+    workers_stop(fixture->workers, 5000);
+    WAIT_FOR(fixture, fixture->is_stopped);
+}
+
+void workers_fixture_close(struct workers_fixture *fixture)
+{
+    workers_free(fixture->workers);
+    loop_timer_free(fixture->tick);
+    loop_free(fixture->loop);
+    settings_free(fixture->settings);
+    buf_fini(&fixture->will);
+}
+
+void workers_fixture_end(struct workers_fixture *fixture)
+{
+    workers_fixture_close(fixture);
+    broker_stop(&fixture->broker);
+    free(fixture);
+}
+
+void workers_fixture_send(struct workers_fixture *fixture, const char *text)
+{
+    const char *const arguments[] = {"-q", "1", "-t", "commands/start", "-m", text, NULL};
+    broker_publish(&fixture->broker, arguments);
+}
+
+pid_t workers_fixture_pid(const char *name)
+{
+    char path[64];
+    char line[256] = "";
+    pid_t found = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    int pid;
+    while (found == 0 && fscanf(file, "%d", &pid) == 1) {
+        snprintf(path, sizeof path, "/proc/%d/comm", pid);
+        FILE *comm = fopen(path, "r");
+        if (comm != NULL && fgets(line, sizeof line, comm) != NULL &&
+            strncmp(line, name, strlen(name)) == 0) {
+            found = (pid_t)pid;
+        }
+        if (comm != NULL) {
+            fclose(comm);
+        }
+    }
+    fclose(file);
+    assert_true(found > 0);
+    return found;
+}
+
+void workers_fixture_main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "receiver") == 0) {
+        exit(receiver_main());
+    }
+    if (argc == 2 && strcmp(argv[1], "publisher") == 0) {
+        exit(publisher_main());
+    }
+}
