@@ -5,16 +5,27 @@
 #include "credentials/credentials.h"
 #include "tls/files.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 
+struct options {
+    const char *path;
+    const char *region;
+    bool has_print;
+    bool has_online;
+};
+
 static const struct cli_option OPTIONS[] = {
-    {'c', "config", "FILE", "The configuration file."},
-    {'p', "print", NULL, "Print the complete settings; secrets are masked."},
-    {'o', "online", NULL, "Also get credentials and ask the API whether it takes them."},
-    {'r', "region", "REGION", "The region to ask with --online, instead of the routes' own."},
+    {'c', "config", "FILE", offsetof(struct options, path), "The configuration file."},
+    {'p', "print", NULL, offsetof(struct options, has_print),
+     "Print the complete settings; secrets are masked."},
+    {'o', "online", NULL, offsetof(struct options, has_online),
+     "Also get credentials and ask the API whether it takes them."},
+    {'r', "region", "REGION", offsetof(struct options, region),
+     "The region to ask with --online, instead of the routes' own."},
     {0},
 };
 
@@ -127,65 +138,35 @@ static void print_settings(const struct settings *settings)
     buf_fini(&text);
 }
 
-struct wish {
-    const char *path;
-    const char *region;
-    bool has_print;
-    bool has_online;
-};
-
-static int check(const struct wish *wish, struct settings *settings)
+static int check(const struct options *options, struct settings *settings)
 {
-    struct place place = {wish->path, settings};
+    struct place place = {options->path, settings};
     int code = check_credentials(&place);
-    int certificates_code = check_certificates(wish->path, settings);
+    int certificates_code = check_certificates(options->path, settings);
     code = code == EX_OK ? certificates_code : code;
-    if (wish->has_print) {
+    if (options->has_print) {
         print_settings(settings);
     } else if (code == EX_OK) {
-        printf("%s: no errors\n", wish->path);
+        printf("%s: no errors\n", options->path);
     }
-    return wish->has_online && code == EX_OK ? check_online(settings, wish->region) : code;
-}
-
-static void take_option(struct wish *wish, char letter)
-{
-    switch (letter) {
-    case 'c':
-        wish->path = optarg;
-        break;
-    case 'r':
-        wish->region = optarg;
-        break;
-    case 'o':
-        wish->has_online = true;
-        break;
-    default:
-        wish->has_print = true;
-        break;
-    }
+    return options->has_online && code == EX_OK ? check_online(settings, options->region) : code;
 }
 
 int cli_check(const struct cli_context *context, int argc, char **argv)
 {
-    struct wish wish = {0};
+    struct options options = {0};
     struct settings *settings = NULL;
-    char letter;
     int code;
-    enum cli_next next;
     (void)context;
-    while ((next = cli_next_option(&USAGE, argc, argv, &letter, &code)) == CLI_OPTION) {
-        take_option(&wish, letter);
-    }
-    if (next == CLI_EXIT) {
+    if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
     }
-    if (wish.region != NULL && !wish.has_online) {
+    if (options.region != NULL && !options.has_online) {
         return cli_wrong_call("check", "--region is for --online");
     }
-    code = cli_load_settings("check", wish.path, &settings);
+    code = cli_load_settings("check", options.path, &settings);
     if (code == EX_OK) {
-        code = check(&wish, settings);
+        code = check(&options, settings);
     }
     settings_free(settings);
     return code;

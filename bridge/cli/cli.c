@@ -47,57 +47,65 @@ int cli_wrong_call(const char *subcommand, const char *what)
     return EX_USAGE;
 }
 
-static bool is_option(const struct cli_usage *usage, int letter)
+static const struct cli_option *find_option(const struct cli_usage *usage, int letter)
 {
     for (const struct cli_option *option = usage->options; option->name != NULL; option++) {
         if (option->letter == letter) {
-            return true;
+            return option;
         }
     }
-    return letter == 'h';
+    return NULL;
 }
 
-/* getopt's answer in words. optopt names the letter, also that of a long option that is known; it
- * is 0 for an unknown long one, which is then the last argument read. */
-static void say_fault(const struct cli_usage *usage, int answer, char **argv, char out[WHAT_BYTES])
+/* getopt's answer in words. optopt is the letter, also that of a long option that is known; it is 0
+ * for an unknown long option, which is then the last argument read. */
+static void put_fault(const struct cli_usage *usage, int answer, char **argv, char out[WHAT_BYTES])
 {
     if (answer == ':') {
         snprintf(out, WHAT_BYTES, "%s needs a value", argv[optind - 1]);
     } else if (optopt == 0) {
         snprintf(out, WHAT_BYTES, "unknown option %s", argv[optind - 1]);
-    } else if (is_option(usage, optopt)) {
+    } else if (optopt == 'h' || find_option(usage, optopt) != NULL) {
         snprintf(out, WHAT_BYTES, "%s takes no value", argv[optind - 1]);
     } else {
         snprintf(out, WHAT_BYTES, "unknown option -%c", optopt);
     }
 }
 
-enum cli_next cli_next_option(const struct cli_usage *usage, int argc, char **argv,
-                              char *out_letter, int *out_code)
+bool cli_read_options(const struct cli_usage *usage, int argc, char **argv, void *out,
+                      int *out_code)
 {
     char letters[2 * OPTIONS_MAX + 3];
     struct option names[OPTIONS_MAX + 2];
     char what[WHAT_BYTES];
+    int letter;
     fill_options(usage, letters, names);
     opterr = 0;
-    int letter = getopt_long(argc, argv, letters, names, NULL);
-    if (letter == 'h') {
-        print_help(usage);
-        *out_code = EX_OK;
-        return CLI_EXIT;
+    while ((letter = getopt_long(argc, argv, letters, names, NULL)) != -1) {
+        if (letter == 'h') {
+            print_help(usage);
+            *out_code = EX_OK;
+            return false;
+        }
+        if (letter == '?' || letter == ':') {
+            put_fault(usage, letter, argv, what);
+            *out_code = cli_wrong_call(argv[0], what);
+            return false;
+        }
+        const struct cli_option *option = find_option(usage, letter);
+        char *member = (char *)out + option->offset;
+        if (option->argument != NULL) {
+            *(const char **)(void *)member = optarg;
+        } else {
+            *(bool *)member = true;
+        }
     }
-    if (letter == '?' || letter == ':') {
-        say_fault(usage, letter, argv, what);
-        *out_code = cli_wrong_call(argv[0], what);
-        return CLI_EXIT;
-    }
-    if (letter == -1 && argc - optind > usage->operands_max) {
+    if (argc - optind > usage->operands_max) {
         snprintf(what, sizeof what, "unexpected argument %s", argv[optind + usage->operands_max]);
         *out_code = cli_wrong_call(argv[0], what);
-        return CLI_EXIT;
+        return false;
     }
-    *out_letter = (char)letter;
-    return letter == -1 ? CLI_END : CLI_OPTION;
+    return true;
 }
 
 /* Each line of the report begins with its place. */

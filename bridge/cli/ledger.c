@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sysexits.h>
 
@@ -12,8 +13,13 @@
 
 #define LOOK_OPERANDS_MAX 2
 
+struct options {
+    const char *path;
+};
+
 static const struct cli_option OPTIONS[] = {
-    {'c', "config", "FILE", "The configuration file that names the ledger and the audit file."},
+    {'c', "config", "FILE", offsetof(struct options, path),
+     "The configuration file that names the ledger and the audit file."},
     {0},
 };
 
@@ -32,38 +38,56 @@ static const struct cli_usage USAGE = {
     .operands_max = 1 + AUDIT_FILES_MAX,
 };
 
-static enum status look(const char *store, char **operands, int count, struct buf *out,
-                        struct buf *why)
+static enum status list(const char *store, struct slice token, struct buf *out, struct buf *why)
 {
-    const char *verb = count > 0 ? operands[0] : "";
-    if (strcmp(verb, "show") == 0 && count == 2) {
-        return ledger_show(store, slice_text(operands[1]), out, why);
-    }
-    if (strcmp(verb, "list") == 0 && count == 1) {
-        return ledger_list(store, out, why);
-    }
-    if (strcmp(verb, "count") == 0 && count == 1) {
-        return ledger_count(store, out, why);
-    }
-    return STATUS_LIMIT;
+    (void)token;
+    return ledger_list(store, out, why);
 }
 
-static int report(enum status status, const struct buf *out, const struct buf *why)
+static enum status count(const char *store, struct slice token, struct buf *out, struct buf *why)
 {
-    switch (status) {
-    case STATUS_OK:
-        fwrite(out->data, 1, out->length, stdout);
-        return EX_OK;
-    case STATUS_LIMIT:
-        return cli_wrong_call("ledger", "show TOKEN, list, count or verify-audit is needed");
-    case STATUS_NOT_FOUND:
-        fprintf(stderr, "ecs-mqtt-bridge ledger: no record of this ClientToken\n");
-        return 1;
-    default:
-        fprintf(stderr, "ecs-mqtt-bridge ledger: %s\n",
-                why->length > 0 ? why->data : "cannot be read");
-        return EXIT_STORE;
+    (void)token;
+    return ledger_count(store, out, why);
+}
+
+/* The verbs that read a ledger; verify-audit is apart, as it reads files. */
+static const struct verb {
+    const char *name;
+    int operand_count; /* behind the verb */
+    enum status (*look)(const char *store, struct slice token, struct buf *out, struct buf *why);
+} VERBS[] = {{"show", 1, ledger_show}, {"list", 0, list}, {"count", 0, count}};
+
+static const struct verb *find_verb(char **operands, int operand_count)
+{
+    for (size_t i = 0; i < sizeof VERBS / sizeof VERBS[0]; i++) {
+        if (operand_count == 1 + VERBS[i].operand_count &&
+            strcmp(operands[0], VERBS[i].name) == 0) {
+            return &VERBS[i];
+        }
     }
+    return NULL;
+}
+
+static int look(const struct verb *verb, const char *store, const char *token)
+{
+    struct buf out = {0};
+    struct buf why = {0};
+    int code;
+    enum status status = verb->look(store, slice_text(token), &out, &why);
+    if (status == STATUS_OK) {
+        fwrite(out.data, 1, out.length, stdout);
+        code = EX_OK;
+    } else if (status == STATUS_NOT_FOUND) {
+        fprintf(stderr, "ecs-mqtt-bridge ledger: no record of this ClientToken\n");
+        code = 1;
+    } else {
+        fprintf(stderr, "ecs-mqtt-bridge ledger: %s\n",
+                why.length > 0 ? why.data : "cannot be read");
+        code = EXIT_STORE;
+    }
+    buf_fini(&out);
+    buf_fini(&why);
+    return code;
 }
 
 /* ---- verify-audit ---- */
@@ -135,49 +159,35 @@ static int verify_audit(const struct settings *settings, char **files, int count
     return count > 0 ? verify(files, (size_t)count, &tip) : verify(own, 1, &tip);
 }
 
-static bool is_verify(char **operands, int count)
-{
-    return count > 0 && strcmp(operands[0], "verify-audit") == 0;
-}
-
 int cli_ledger(const struct cli_context *context, int argc, char **argv)
 {
-    const char *path = NULL;
+    struct options options = {0};
     struct settings *settings = NULL;
-    struct buf out = {0};
-    struct buf why = {0};
     char what[160];
-    char letter;
     int code;
-    enum cli_next next;
     (void)context;
-    while ((next = cli_next_option(&USAGE, argc, argv, &letter, &code)) == CLI_OPTION) {
-        path = optarg;
-    }
-    if (next == CLI_EXIT) {
+    if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
     }
-    bool is_verifying = is_verify(argv + optind, argc - optind);
-    if (!is_verifying && argc - optind > LOOK_OPERANDS_MAX) {
-        snprintf(what, sizeof what, "unexpected argument %s", argv[optind + LOOK_OPERANDS_MAX]);
+    char **operands = argv + optind;
+    int operand_count = argc - optind;
+    bool is_verifying = operand_count > 0 && strcmp(operands[0], "verify-audit") == 0;
+    const struct verb *verb = find_verb(operands, operand_count);
+    if (is_verifying && options.path == NULL && operand_count > 1) {
+        return verify(operands + 1, (size_t)operand_count - 1, NULL);
+    }
+    if (!is_verifying && operand_count > LOOK_OPERANDS_MAX) {
+        snprintf(what, sizeof what, "unexpected argument %s", operands[LOOK_OPERANDS_MAX]);
         return cli_wrong_call("ledger", what);
     }
-    if (is_verifying && path == NULL && argc - optind > 1) {
-        return verify(argv + optind + 1, (size_t)(argc - optind - 1), NULL);
+    code = cli_load_settings("ledger", options.path, &settings);
+    if (code == EX_OK && is_verifying) {
+        code = verify_audit(settings, operands + 1, operand_count - 1);
+    } else if (code == EX_OK && verb == NULL) {
+        code = cli_wrong_call("ledger", "show TOKEN, list, count or verify-audit is needed");
+    } else if (code == EX_OK) {
+        code = look(verb, settings->ledger.store, operand_count > 1 ? operands[1] : NULL);
     }
-    code = cli_load_settings("ledger", path, &settings);
-    if (code != EX_OK) {
-        return code;
-    }
-    if (is_verifying) {
-        code = verify_audit(settings, argv + optind + 1, argc - optind - 1);
-        settings_free(settings);
-        return code;
-    }
-    enum status status = look(settings->ledger.store, argv + optind, argc - optind, &out, &why);
-    code = report(status, &out, &why);
-    buf_fini(&out);
-    buf_fini(&why);
     settings_free(settings);
     return code;
 }

@@ -10,8 +10,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+struct options {
+    const char *path;
+};
+
 static const struct cli_option OPTIONS[] = {
-    {'c', "config", "FILE", "The configuration file."},
+    {'c', "config", "FILE", offsetof(struct options, path), "The configuration file."},
     {0},
 };
 
@@ -50,20 +54,15 @@ static int set_crash_point(void)
 
 int cli_run(const struct cli_context *context, int argc, char **argv)
 {
-    const char *path = NULL;
+    struct options options = {0};
     struct settings *settings = NULL;
-    char letter;
     int code;
-    enum cli_next next;
-    while ((next = cli_next_option(&USAGE, argc, argv, &letter, &code)) == CLI_OPTION) {
-        path = optarg;
-    }
-    if (next == CLI_EXIT) {
+    if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
     }
     code = set_crash_point();
     if (code == EX_OK) {
-        code = cli_load_settings("run", path, &settings);
+        code = cli_load_settings("run", options.path, &settings);
     }
     if (code != EX_OK) {
         return code;

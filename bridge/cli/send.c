@@ -29,36 +29,18 @@
 #define CORRELATION_BYTES 16
 #define REPLY_DEPTH_MAX   8
 
-static const struct cli_option OPTIONS[] = {
-    {'c', "config", "FILE", "The bridge's configuration file: broker, route, topics."},
-    {'r', "region", "ID", "RegionId; not needed where the route has a default."},
-    {'g', "group", "ID", "ReplicaGroupId; not needed where the route has a default."},
-    {'t', "token", "TEXT", "ClientToken; a random one if not given."},
-    {'o', "one-shot", NULL, "Synchronise once, now (OneShot true)."},
-    {'n', "not-after", "TIME", "RFC 3339 time after which the command must not start."},
-    {'R', "route", "NAME", "The route to send by; the first one if not given."},
-    {'w', "timeout", "SECONDS", "How long to wait for the reply (60)."},
-    {0},
-};
-
-static const struct cli_usage USAGE = {
-    .synopsis = "send --config FILE --region ID --group ID [OPTIONS]",
-    .about = "Publishes a command, waits for its reply and prints it.\n"
-             "Exits 0 for succeeded, 1 for failed, 2 for unknown, 3 for no reply.",
-    .options = OPTIONS,
-};
-
 struct sender {
-    /* the call */
+    /* the options */
     const char *config;
     const char *region;
     const char *group;
     const char *token;
     const char *not_after;
     const char *route_name;
+    const char *timeout; /* NULL: the default */
     bool is_one_shot;
+    /* what is made of them */
     long timeout_s;
-    /* what is made of it */
     struct settings *settings;
     const struct route *route;
     char made_token[2 * CORRELATION_BYTES + 1];
@@ -76,42 +58,39 @@ struct sender {
     bool is_sent;
 };
 
+static const struct cli_option OPTIONS[] = {
+    {'c', "config", "FILE", offsetof(struct sender, config),
+     "The bridge's configuration file: broker, route, topics."},
+    {'r', "region", "ID", offsetof(struct sender, region),
+     "RegionId; not needed where the route has a default."},
+    {'g', "group", "ID", offsetof(struct sender, group),
+     "ReplicaGroupId; not needed where the route has a default."},
+    {'t', "token", "TEXT", offsetof(struct sender, token),
+     "ClientToken; a random one if not given."},
+    {'o', "one-shot", NULL, offsetof(struct sender, is_one_shot),
+     "Synchronise once, now (OneShot true)."},
+    {'n', "not-after", "TIME", offsetof(struct sender, not_after),
+     "RFC 3339 time after which the command must not start."},
+    {'R', "route", "NAME", offsetof(struct sender, route_name),
+     "The route to send by; the first one if not given."},
+    {'w', "timeout", "SECONDS", offsetof(struct sender, timeout),
+     "How long to wait for the reply (60)."},
+    {0},
+};
+
+static const struct cli_usage USAGE = {
+    .synopsis = "send --config FILE --region ID --group ID [OPTIONS]",
+    .about = "Publishes a command, waits for its reply and prints it.\n"
+             "Exits 0 for succeeded, 1 for failed, 2 for unknown, 3 for no reply.",
+    .options = OPTIONS,
+};
+
 /* 0 for what is no number. */
 static long read_timeout(const char *text)
 {
     char *end;
     long timeout_s = strtol(text, &end, 10);
     return *end == '\0' ? timeout_s : 0;
-}
-
-static void take_option(struct sender *sender, char letter)
-{
-    switch (letter) {
-    case 'c':
-        sender->config = optarg;
-        break;
-    case 'r':
-        sender->region = optarg;
-        break;
-    case 'g':
-        sender->group = optarg;
-        break;
-    case 't':
-        sender->token = optarg;
-        break;
-    case 'n':
-        sender->not_after = optarg;
-        break;
-    case 'R':
-        sender->route_name = optarg;
-        break;
-    case 'w':
-        sender->timeout_s = read_timeout(optarg);
-        break;
-    default:
-        sender->is_one_shot = true;
-        break;
-    }
 }
 
 static void make_text(char out[2 * CORRELATION_BYTES + 1])
@@ -397,17 +376,13 @@ static void sender_fini(struct sender *sender)
 
 int cli_send(const struct cli_context *context, int argc, char **argv)
 {
-    struct sender sender = {.timeout_s = TIMEOUT_S_DEFAULT};
-    char letter;
+    struct sender sender = {0};
     int code;
-    enum cli_next next;
     (void)context;
-    while ((next = cli_next_option(&USAGE, argc, argv, &letter, &code)) == CLI_OPTION) {
-        take_option(&sender, letter);
-    }
-    if (next == CLI_EXIT) {
+    if (!cli_read_options(&USAGE, argc, argv, &sender, &code)) {
         return code;
     }
+    sender.timeout_s = sender.timeout == NULL ? TIMEOUT_S_DEFAULT : read_timeout(sender.timeout);
     if (sender.timeout_s < 1 || sender.timeout_s > TIMEOUT_S_MAX) {
         return cli_wrong_call("send", "--timeout takes 1 to 86400 seconds");
     }

@@ -19,10 +19,9 @@ static const struct cli_usage USAGE = {
 
 int cli_version(const struct cli_context *context, int argc, char **argv)
 {
-    char letter;
     int code;
     (void)context;
-    if (cli_next_option(&USAGE, argc, argv, &letter, &code) == CLI_EXIT) {
+    if (!cli_read_options(&USAGE, argc, argv, NULL, &code)) {
         return code;
     }
     printf("ecs-mqtt-bridge %s\n", BRIDGE_VERSION);

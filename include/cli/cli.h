@@ -24,16 +24,21 @@ int cli_send(const struct cli_context *context, int argc, char **argv);
 int cli_ledger(const struct cli_context *context, int argc, char **argv);
 int cli_version(const struct cli_context *context, int argc, char **argv);
 
-/* One option of a subcommand; tables of these make getopt's and the help's. */
+/*
+ * One option of a subcommand. getopt's tables, the help and the reading all come from these rows.
+ * `offset` is the member of the subcommand's own struct that the option fills: a const char * with
+ * the argument, or a bool that becomes true for a flag.
+ */
 struct cli_option {
     char letter;
     const char *name;
-    const char *argument; /* its name in the help, NULL for a flag */
+    const char *argument; /* its name in the help; NULL for a flag */
+    size_t offset;
     const char *help;
 };
 
-/* What a subcommand is called with; `options` ends with a row whose name is NULL. --help is added
- * by itself. */
+/* How a subcommand is called; `options` ends with a row whose name is NULL. --help is always
+ * there. */
 struct cli_usage {
     const char *synopsis; /* behind "ecs-mqtt-bridge " */
     const char *about;
@@ -41,20 +46,18 @@ struct cli_usage {
     int operands_max;
 };
 
-enum cli_next { CLI_OPTION, CLI_END, CLI_EXIT };
-
 /*
- * The next option: *out_letter, and its argument in optarg. CLI_END when there are no more (optind
- * is the first operand); CLI_EXIT after --help or a wrong call: leave with *out_code.
+ * Reads all options into the struct at `out`; optind is then the first operand. False after --help
+ * or a wrong call: leave with *out_code.
  */
-enum cli_next cli_next_option(const struct cli_usage *usage, int argc, char **argv,
-                              char *out_letter, int *out_code);
+bool cli_read_options(const struct cli_usage *usage, int argc, char **argv, void *out,
+                      int *out_code);
 
-/* Says that a call is wrong, and where help is. Returns EX_USAGE. */
+/* Prints what is wrong with a call, and how to get help. Returns EX_USAGE. */
 int cli_wrong_call(const char *subcommand, const char *what);
 
 /*
- * Loads and checks a file, telling errors and warnings on standard error. Returns EX_OK with
+ * Loads and checks a file, with errors and warnings on standard error. Returns EX_OK with
  * *out_settings, or EX_CONFIG; EX_USAGE where `path` is NULL.
  */
 int cli_load_settings(const char *subcommand, const char *path, struct settings **out_settings);
