@@ -12,14 +12,6 @@ static bool is_forgotten(const struct claim_found *found, int64_t now_ms)
            (found->expires_at_ms <= now_ms || found->retention == RETENTION_NOT);
 }
 
-static bool is_told(const struct claim_found *found, int64_t now_ms)
-{
-    enum retention retention = found->retention;
-    return retention == RETENTION_SUCCESS || retention == RETENTION_REFUSAL ||
-           retention == RETENTION_COOLDOWN ||
-           (retention == RETENTION_SET_ASIDE && now_ms < found->told_until_ms);
-}
-
 enum claim_result claim_decide(const struct claim_found *found, int64_t now_ms)
 {
     if (is_forgotten(found, now_ms)) {
@@ -31,5 +23,6 @@ enum claim_result claim_decide(const struct claim_found *found, int64_t now_ms)
     if (found->state != STATE_DONE) {
         return CLAIM_WAITS;
     }
-    return is_told(found, now_ms) ? CLAIM_REPLAYED : CLAIM_AGAIN;
+    return retention_is_replayed(found->retention, now_ms < found->told_until_ms) ? CLAIM_REPLAYED
+                                                                                  : CLAIM_AGAIN;
 }

@@ -9,11 +9,13 @@
 struct error_row {
     const char *code;
     enum category category;
+    enum retention retention;
     const char *hint;
 };
 
 static const struct error_row errors[ERROR_COUNT] = {
-#define BRIDGE_ERROR(id, code, category, hint) [ERROR_##id] = {code, CATEGORY_##category, hint},
+#define BRIDGE_ERROR(id, code, category, retention, hint) \
+    [ERROR_##id] = {code, CATEGORY_##category, RETENTION_##retention, hint},
 #include "tables/errors.def"
 #undef BRIDGE_ERROR
 };
@@ -105,29 +107,35 @@ void outcome_copy(struct outcome *out, const struct outcome *from)
     out->message = mem_strdup(from->message);
 }
 
+/* What is known of each way to keep an outcome. */
+static const struct retention_row {
+    enum { TTL_NONE, TTL_SUCCESS, TTL_FAILURE, TTL_COOLDOWN, TTL_LONGER } ttl;
+    enum { NEVER, ALWAYS, BEFORE_TIME } replayed; /* to duplicates */
+    bool is_unsure;
+} retentions[] = {
+    [RETENTION_SUCCESS] = {TTL_SUCCESS, ALWAYS, false},
+    [RETENTION_REFUSAL] = {TTL_FAILURE, ALWAYS, false},
+    [RETENTION_COOLDOWN] = {TTL_COOLDOWN, ALWAYS, false},
+    [RETENTION_UNSURE] = {TTL_SUCCESS, NEVER, true},
+    [RETENTION_GIVEN_UP] = {TTL_FAILURE, NEVER, false},
+    [RETENTION_NOT] = {TTL_NONE, NEVER, false},
+    [RETENTION_SET_ASIDE] = {TTL_LONGER, BEFORE_TIME, true},
+};
+
 bool retention_is_unsure(enum retention retention)
 {
-    return retention == RETENTION_UNSURE || retention == RETENTION_SET_ASIDE;
+    return retentions[retention].is_unsure;
+}
+
+bool retention_is_replayed(enum retention retention, bool is_before_time)
+{
+    return retentions[retention].replayed == ALWAYS ||
+           (retentions[retention].replayed == BEFORE_TIME && is_before_time);
 }
 
 enum outcome_status bridge_error_status(enum bridge_error error)
 {
-    bool is_unknown = error == ERROR_NO_DEFINITE_ANSWER || error == ERROR_SET_ASIDE;
-    return is_unknown ? OUTCOME_UNKNOWN : OUTCOME_FAILED;
-}
-
-static enum retention retention_of_error(enum bridge_error error)
-{
-    switch (error) {
-    case ERROR_NO_DEFINITE_ANSWER:
-        return RETENTION_UNSURE;
-    case ERROR_UNREACHABLE:
-        return RETENTION_GIVEN_UP;
-    case ERROR_SET_ASIDE:
-        return RETENTION_SET_ASIDE;
-    default:
-        return RETENTION_NOT;
-    }
+    return retention_is_unsure(error_row(error)->retention) ? OUTCOME_UNKNOWN : OUTCOME_FAILED;
 }
 
 void outcome_of_error(struct outcome *out, enum bridge_error error, const char *message)
@@ -135,7 +143,7 @@ void outcome_of_error(struct outcome *out, enum bridge_error error, const char *
     const struct error_row *row = error_row(error);
     *out = (struct outcome){
         .status = bridge_error_status(error),
-        .retention = retention_of_error(error),
+        .retention = row->retention,
         .code = mem_strdup(row->code),
         .message = mem_strdup(message),
         .hint = row->hint,
@@ -173,24 +181,15 @@ static int64_t ms_of_s(int64_t seconds)
 
 int64_t outcome_ttl_ms(const struct outcome *outcome, int64_t success_ttl_s, int64_t failure_ttl_s)
 {
+    int64_t success_ms = ms_of_s(success_ttl_s);
     int64_t failure_ms = ms_of_s(failure_ttl_s);
-    switch (outcome->retention) {
-    case RETENTION_SUCCESS:
-    case RETENTION_UNSURE:
-        return ms_of_s(success_ttl_s);
-    case RETENTION_REFUSAL:
-    case RETENTION_GIVEN_UP:
-        return failure_ms;
-    case RETENTION_COOLDOWN:
-        return outcome->retry_after_ms >= 0 && outcome->retry_after_ms < failure_ms
-                   ? outcome->retry_after_ms
-                   : failure_ms;
-    case RETENTION_SET_ASIDE: {
-        int64_t success_ms = ms_of_s(success_ttl_s);
-        return success_ms > failure_ms ? success_ms : failure_ms;
-    }
-    case RETENTION_NOT:
-        break;
-    }
-    return 0;
+    bool is_short = outcome->retry_after_ms >= 0 && outcome->retry_after_ms < failure_ms;
+    const int64_t ttls_ms[] = {
+        [TTL_NONE] = 0,
+        [TTL_SUCCESS] = success_ms,
+        [TTL_FAILURE] = failure_ms,
+        [TTL_COOLDOWN] = is_short ? outcome->retry_after_ms : failure_ms,
+        [TTL_LONGER] = success_ms > failure_ms ? success_ms : failure_ms,
+    };
+    return ttls_ms[retentions[outcome->retention].ttl];
 }

@@ -51,7 +51,7 @@ enum retention {
 /* The bridge's own errors: ERROR_MALFORMED_PAYLOAD and so on. */
 enum bridge_error {
     ERROR_NONE,
-#define BRIDGE_ERROR(id, code, category, hint) ERROR_##id,
+#define BRIDGE_ERROR(id, code, category, retention, hint) ERROR_##id,
 #include "tables/errors.def"
 #undef BRIDGE_ERROR
     ERROR_COUNT
@@ -74,8 +74,11 @@ struct outcome {
 /* Frees what it owns; {0} again. Takes NULL. */
 void outcome_fini(struct outcome *outcome);
 void outcome_copy(struct outcome *out, const struct outcome *from);
-/* Whether the outcome may have been an effect. */
+/* Whether the call may have had an effect. */
 bool retention_is_unsure(enum retention retention);
+/* Whether duplicates get the outcome: always, never,
+ * or only before its time (struct claim_found, told_until_ms). */
+bool retention_is_replayed(enum retention retention, bool is_before_time);
 /* An outcome of the bridge's own: code, category and hint from the table, status failed (unknown
  * for NoDefiniteAnswer and SetAside). */
 void outcome_of_error(struct outcome *out, enum bridge_error error, const char *message);
