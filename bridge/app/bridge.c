@@ -14,8 +14,8 @@
 #include "dispatch/dispatch.h"
 #include "ecs/call.h"
 #include "intake/intake.h"
-#include "intake/takings.h"
 #include "ledger/ledger.h"
+#include "model/crash_limit.h"
 #include "mqtt/workers.h"
 #include "outbox/outbox.h"
 #include "outbox/status_topic.h"
@@ -56,8 +56,6 @@ struct bridge {
     struct status_topic *status_topic;
     struct admin *admin;
     struct systemd *systemd;
-    struct takings *takings;
-    struct blame_gate gate;
     struct sessions *sessions;
     struct shutdown *shutdown;
     struct loop_signal *signals[SIGNAL_COUNT];
@@ -140,16 +138,11 @@ static void mask_signals(int how)
 
 /* ---- Hooks of the ledger ---- */
 
-static void on_set_aside(void *arg)
-{
-    health_set_for(((struct bridge *)arg)->health, HEALTH_COMMAND_SET_ASIDE, SET_ASIDE_SHOWN_MS);
-}
-
 static void on_resumed(void *arg, struct command *command)
 {
     struct bridge *bridge = arg;
-    if (blame_of(&command->charges) == BLAME_SET_ASIDE) {
-        on_set_aside(bridge);
+    if (command->crashes >= CRASH_LIMIT) {
+        health_set_for(bridge->health, HEALTH_COMMAND_SET_ASIDE, SET_ASIDE_SHOWN_MS);
     }
     dispatch_resume(bridge->dispatch, command);
 }
@@ -223,8 +216,7 @@ static void on_publisher_changed(void *arg, bool is_up)
     struct bridge *bridge = arg;
     notify_systemd(bridge);
     health_set(bridge->health, HEALTH_NO_PUBLISHER, !is_up);
-    outbox_publisher_changed(bridge->outbox, is_up,
-                             !is_up && workers_has_publisher_crashed(bridge->workers));
+    outbox_publisher_changed(bridge->outbox, is_up);
 }
 
 /* Do not report receivers going down during a stop. */
@@ -335,21 +327,6 @@ static void make_workers(struct bridge *bridge, const char *program)
                                   buf_slice(&bridge->will), &bridge->counters, &hooks);
 }
 
-/* Beside the ledger's file, in the working directory where it has none. */
-static void watch_intake(struct bridge *bridge)
-{
-    static const char FILE_STORE[] = "sqlite:";
-    const char *store = bridge->settings->ledger.store;
-    bool is_file = strncmp(store, FILE_STORE, sizeof FILE_STORE - 1) == 0;
-    struct buf path = {0};
-    buf_printf(&path, "%s.takings", is_file ? store + sizeof FILE_STORE - 1 : "ecs-mqtt-bridge");
-    bridge->takings = takings_open(path.data);
-    dispatch_share(bridge->dispatch, &bridge->gate);
-    intake_watch(bridge->intake, takings_marks(bridge->takings), &bridge->gate, on_set_aside,
-                 bridge);
-    buf_fini(&path);
-}
-
 /* Builds all parts. An exit code other than EX_OK says that it cannot run. */
 static int build(struct bridge *bridge, const char *program)
 {
@@ -381,7 +358,6 @@ static int build(struct bridge *bridge, const char *program)
         make_workers(bridge, program);
         bridge->intake = intake_new(bridge->settings, &bridge->counters, bridge->ledger,
                                     bridge->dispatch, bridge->workers);
-        watch_intake(bridge);
         open_admin(bridge);
     }
     buf_fini(&why);
@@ -418,7 +394,6 @@ static void take_apart(struct bridge *bridge)
     ledger_close(bridge->ledger, CLOSE_LEDGER_MS);
     admin_free(bridge->admin);
     intake_free(bridge->intake);
-    takings_close(bridge->takings);
     outbox_free(bridge->outbox);
     dispatch_free(bridge->dispatch);
     status_topic_free(bridge->status_topic);

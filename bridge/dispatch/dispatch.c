@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "dispatch_private.h"
+#include "model/crash_limit.h"
 #include "model/retry.h"
 
 #include <assert.h>
@@ -60,17 +61,6 @@ void dispatch_connect(struct dispatch *dispatch, struct ledger *ledger, struct e
 {
     dispatch->ledger = ledger;
     dispatch->ecs = ecs;
-}
-
-static void gate_freed(void *arg)
-{
-    dispatch_pump(arg);
-}
-
-void dispatch_share(struct dispatch *dispatch, struct blame_gate *gate)
-{
-    dispatch->gate = gate;
-    blame_gate_join(gate, gate_freed, dispatch);
 }
 
 void dispatch_free(struct dispatch *dispatch)
@@ -140,11 +130,11 @@ static void place_group(struct dispatch *dispatch, struct group *group)
     loop_timer_start(group->rest, rest_ms);
 }
 
-/* It came through, or is at its end: nothing is held against it any more. */
-static void acquit(struct task *task)
+/* It was answered, or is at its end. */
+static void forget_crashes(struct task *task)
 {
-    task->dispatch->suspect_count -= task_is_suspect(task);
-    task->command->charges = (struct blame_charges){0};
+    task->dispatch->crashed_count -= task_has_crashed(task);
+    task->command->crashes = 0;
 }
 
 /* The command leaves dispatch with its outcome. Its group keeps or gives up its slot as the caller
@@ -158,7 +148,7 @@ static void finish(struct task *task, const struct outcome *outcome)
              LOG_TEXT("group", command->group), LOG_TEXT("request_id", outcome->request_id),
              LOG_TEXT("code", outcome->code), LOG_INT("attempts", command->attempts),
              LOG_INT("took_ms", clock_wall_ms() - command->received_at_ms));
-    acquit(task);
+    forget_crashes(task);
     wheel_remove(&dispatch->wheel, task);
     DL_DELETE(task->group->tasks, task);
     ledger_finish(dispatch->ledger, command, outcome);
@@ -236,23 +226,12 @@ static void call(struct task *task)
     ecs_call(task->dispatch->ecs, task->command, answered, task);
 }
 
-/* The next delivery may be taken by now, and find the group in its place. */
-static void leave_alone(struct dispatch *dispatch)
-{
-    dispatch->is_alone = false;
-    if (dispatch->gate != NULL) {
-        blame_gate_leave(dispatch->gate, dispatch);
-    }
-}
-
 /* The group's slot is free again; its next command takes its turn in line. */
 static void end_turn(struct dispatch *dispatch, struct group *group)
 {
     give_slot(dispatch, group);
     place_group(dispatch, group);
-    if (dispatch->is_alone) {
-        leave_alone(dispatch);
-    }
+    dispatch->is_alone = false;
     dispatch_pump(dispatch);
     tell_when_idle(dispatch);
 }
@@ -407,7 +386,7 @@ static void answered(void *arg, struct attempt *attempt)
 {
     struct task *task = arg;
     CRASH_POINT_PASS(BEFORE_ANSWER, slice_text(task->command->token));
-    acquit(task);
+    forget_crashes(task);
     switch (attempt->reaction) {
     case REACTION_DONE:
         end(task, &attempt->outcome);
@@ -453,7 +432,7 @@ struct dispatch_reservation dispatch_reserve(struct dispatch *dispatch,
     struct group *group = group_find(region, command->group);
     /* A group that exists has an earlier command, or the claim of one on its way. */
     bool is_called_at_once = group == NULL && !dispatch->is_stopping && region->line == NULL &&
-                             dispatch->suspect_count == 0 &&
+                             dispatch->crashed_count == 0 &&
                              dispatch->in_flight < (size_t)dispatch->settings->api.max_in_flight &&
                              bucket_take(&region->bucket, loop_now_ms(dispatch->loop));
     if (group == NULL) {
@@ -498,19 +477,20 @@ static void drop_endless_rest(const struct dispatch *dispatch, struct task *task
     }
 }
 
-/* Tried once more, it would end the bridge once more. */
-static void set_aside(struct dispatch *dispatch, struct group *group, struct task *task)
+static void set_aside(struct dispatch *dispatch, struct task *task)
 {
+    struct group *group = task->group;
     const struct command *command = task->command;
-    LOG_ERROR(
-        "command_set_aside", LOG_TEXT("token", command->token), LOG_TEXT("region", command->region),
-        LOG_TEXT("group", command->group), LOG_INT("crashes", command->charges.ends),
-        LOG_TEXT("meaning", "the bridge ended uncleanly as often in a row while it called the "
-                            "API for this command; whether it was started is not known"));
+    LOG_ERROR("command_set_aside", LOG_TEXT("token", command->token),
+              LOG_TEXT("region", command->region), LOG_TEXT("group", command->group),
+              LOG_INT("crashes", command->crashes),
+              LOG_TEXT("meaning",
+                       "the bridge crashed or was killed so often in a row while it called the "
+                       "API for this command; whether it was started is not known"));
     counter_add(dispatch->counters, COUNTER_SET_ASIDE, 1);
     finish_with_error(task, ERROR_SET_ASIDE,
-                      "The bridge ended uncleanly three times in a row during calls for this "
-                      "command, which may have had effect.");
+                      "The bridge crashed or was killed three times in a row while it called the "
+                      "API for this command. The calls may have had effect.");
     group_free_if_empty(group);
 }
 
@@ -547,12 +527,12 @@ void dispatch_resume(struct dispatch *dispatch, struct command *command)
 {
     struct group *group = group_of_id(region_of(dispatch, command), command->group);
     struct task *task = task_new(dispatch, group, command, deadline_of(dispatch, command));
-    if (blame_of(&command->charges) == BLAME_SET_ASIDE) {
-        set_aside(dispatch, group, task);
-        return;
+    dispatch->crashed_count += task_has_crashed(task);
+    if (command->crashes >= CRASH_LIMIT) {
+        set_aside(dispatch, task);
+    } else {
+        enqueue(dispatch, task);
     }
-    dispatch->suspect_count += task_is_suspect(task);
-    enqueue(dispatch, task);
 }
 
 void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg)

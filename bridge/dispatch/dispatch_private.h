@@ -11,7 +11,6 @@
 #define DISPATCH_DISPATCH_PRIVATE_H
 
 #include "dispatch/dispatch.h"
-#include "model/crash_limit.h"
 #include "queue.h"
 
 struct dispatch {
@@ -22,9 +21,8 @@ struct dispatch {
     struct ecs *ecs;
     struct region *regions;
     size_t in_flight;
-    size_t suspect_count;    /* of its commands */
-    bool is_alone;           /* a suspect is running, and nothing beside it */
-    struct blame_gate *gate; /* NULL for none */
+    size_t crashed_count; /* commands that must be called alone: crash_limit.h */
+    bool is_alone;        /* one of them is being called, and nothing beside it */
     struct wheel wheel;
     struct loop_timer *deadlines; /* runs while the wheel holds anything */
     struct loop_timer *refill;    /* the next token of a region whose line waits for one */
@@ -41,7 +39,5 @@ void dispatch_begin(struct task *task);
 void dispatch_take_slot(struct dispatch *dispatch, struct group *group);
 /* Begins whatever may begin. */
 void dispatch_pump(struct dispatch *dispatch);
-/* Whether it is to be called alone. */
-bool task_is_suspect(const struct task *task);
 
 #endif

@@ -1,7 +1,6 @@
 #include "queue.h"
 
 #include "base/mem.h"
-#include "model/crash_limit.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -43,27 +42,18 @@ struct group *group_of_id(struct region *region, const char *id)
     return group;
 }
 
-/* Suspects go first; of them those that fewest ends met alone, so that kills from outside, which
- * meet whoever is first, are spread over all and blame none. */
-static bool goes_before(const struct group *group, const struct group *other)
-{
-    const struct blame_charges *charges = &group->tasks->command->charges;
-    const struct blame_charges *others = &other->tasks->command->charges;
-    return blame_of(charges) == BLAME_ALONE &&
-           (blame_of(others) != BLAME_ALONE || charges->alone < others->alone);
-}
-
 void group_enter_line(struct group *group)
 {
     struct group *next;
     assert(group->place != GROUP_QUEUED && group->tasks != NULL);
     group->place = GROUP_QUEUED;
-    if (blame_of(&group->tasks->command->charges) != BLAME_ALONE) {
+    if (!task_has_crashed(group->tasks)) {
         DL_APPEND(group->region->line, group);
         return;
     }
     DL_FOREACH (group->region->line, next) {
-        if (goes_before(group, next)) {
+        if (!task_has_crashed(next->tasks) ||
+            next->tasks->command->crashes > group->tasks->command->crashes) {
             break;
         }
     }
@@ -147,6 +137,11 @@ void task_free(struct task *task)
     free(task->unsure);
     command_free(task->command);
     free(task);
+}
+
+bool task_has_crashed(const struct task *task)
+{
+    return task->command->crashes > 0;
 }
 
 static struct task **wheel_slot(struct wheel *wheel, int64_t slot)

@@ -68,8 +68,8 @@ struct region *region_of_name(struct region **regions, const char *name, double 
                               double burst, int64_t now_ms);
 struct group *group_find(struct region *region, const char *id);
 struct group *group_of_id(struct region *region, const char *id);
-/* Puts the group at the end of its region's line, or in front where its first command is a suspect
- * (blame.h). It must not be there. */
+/* Puts the group at the end of its region's line, or in front where its first command must be
+ * called alone: fewest crashes first. It must not be there. */
 void group_enter_line(struct group *group);
 /* Takes the group out of the line it is in. */
 void group_leave_line(struct group *group);
@@ -85,6 +85,8 @@ struct task *task_new(struct dispatch *dispatch, struct group *group, struct com
                       int64_t deadline_ms);
 /* Frees the task and its command. */
 void task_free(struct task *task);
+/* Whether it must be called alone: crash_limit.h. */
+bool task_has_crashed(const struct task *task);
 
 /*
  * The deadlines of tasks that wait in line, in slots of WHEEL_SLOT_MS. Reports a task at most

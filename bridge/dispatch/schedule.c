@@ -1,22 +1,17 @@
 /*
- * Whose turn it is. Suspects go first and one at a time: nothing else begins until those on the
- * wire are home, and nothing beside it.
+ * Which command begins next. Those that must be called alone go first, fewest crashes first:
+ * nothing else begins until the calls under way are answered, and nothing beside it.
  */
 #include "dispatch_private.h"
 
 #include <assert.h>
-
-bool task_is_suspect(const struct task *task)
-{
-    return blame_of(&task->command->charges) == BLAME_ALONE;
-}
 
 /* Starts the first command of the region's first group in line, if there is a slot and a token.
  * Returns whether it did. */
 static bool start_one(struct dispatch *dispatch, struct region *region)
 {
     struct group *group = region->line;
-    if (group == NULL || task_is_suspect(group->tasks) != dispatch->is_alone ||
+    if (group == NULL || task_has_crashed(group->tasks) != dispatch->is_alone ||
         dispatch->in_flight >= (size_t)dispatch->settings->api.max_in_flight ||
         !bucket_take(&region->bucket, loop_now_ms(dispatch->loop))) {
         return false;
@@ -28,34 +23,36 @@ static bool start_one(struct dispatch *dispatch, struct region *region)
     return true;
 }
 
-static void start_alone(struct dispatch *dispatch, struct region *region)
+/* The region whose first group must be called alone and may begin; NULL for none. */
+static struct region *find_crashed(struct dispatch *dispatch)
 {
-    bool may_enter = dispatch->in_flight == 0 &&
-                     (dispatch->gate == NULL || blame_gate_enter(dispatch->gate, dispatch));
-    if (may_enter) {
+    struct region *region;
+    struct region *next;
+    struct region *best = NULL;
+    HASH_ITER (hh, dispatch->regions, region, next) {
+        bool is_due = region->line != NULL && task_has_crashed(region->line->tasks) &&
+                      bucket_wait_ms(&region->bucket, loop_now_ms(dispatch->loop)) == 0;
+        if (is_due && (best == NULL || region->line->tasks->command->crashes <
+                                           best->line->tasks->command->crashes)) {
+            best = region;
+        }
+    }
+    return best;
+}
+
+/* Whether everything else must wait: a command is being called alone, or is the next one. */
+static bool schedule_alone(struct dispatch *dispatch)
+{
+    if (dispatch->crashed_count == 0 || dispatch->is_alone) {
+        return dispatch->is_alone;
+    }
+    struct region *region = find_crashed(dispatch);
+    if (region != NULL && dispatch->in_flight == 0) {
         dispatch->is_alone = true;
         bool has_started = start_one(dispatch, region);
         assert(has_started);
     }
-}
-
-/* Whether everything else must wait: for a suspect that is running, or for one whose turn it is. */
-static bool is_suspects_turn(struct dispatch *dispatch)
-{
-    struct region *region;
-    struct region *next;
-    if (dispatch->suspect_count == 0 || dispatch->is_alone) {
-        return dispatch->is_alone;
-    }
-    HASH_ITER (hh, dispatch->regions, region, next) {
-        bool is_due = region->line != NULL && task_is_suspect(region->line->tasks) &&
-                      bucket_wait_ms(&region->bucket, loop_now_ms(dispatch->loop)) == 0;
-        if (is_due) {
-            start_alone(dispatch, region);
-            return true;
-        }
-    }
-    return false;
+    return region != NULL;
 }
 
 /* Waits for the next token of the regions whose lines stand for want of one. */
@@ -88,7 +85,7 @@ void dispatch_pump(struct dispatch *dispatch)
     if (dispatch->is_stopping || dispatch->is_held) {
         return;
     }
-    bool is_progressing = !is_suspects_turn(dispatch);
+    bool is_progressing = !schedule_alone(dispatch);
     while (is_progressing) {
         struct region *region;
         struct region *next;

@@ -2,9 +2,6 @@
  * One delivery is one job: read it, decide what it becomes (a claim, a refusal's reply, a dead
  * letter), store that, settle. A receiver waits for its verdict, so there are never more jobs than
  * receivers, plus those of processes that ended meanwhile.
- *
- * A delivery that may be why the bridge ended (domain/blame.h) is kept, copied, until it can be
- * taken alone; so is what comes while it is. Its receiver waits, so there is one a receiver.
  */
 #include "intake/intake.h"
 
@@ -28,8 +25,6 @@
  * out empty. */
 #define NO_ROUTE "none"
 
-#define SCRATCH_BYTES_KEPT 65536
-
 struct intake {
     const struct settings *settings;
     struct counters *counters;
@@ -38,14 +33,7 @@ struct intake {
     struct workers *workers;
     struct command_limits limits;
     struct reply_settings replies;
-    struct job *jobs;         /* under way */
-    struct job *kept;         /* not begun, in order of arrival */
-    struct blame_mark *marks; /* NULL: not watched */
-    struct blame_gate *gate;
-    loop_fn *set_aside;
-    void *set_aside_arg;
-    struct buf scratch;
-    bool is_alone; /* the only job is a suspect's */
+    struct job *jobs; /* under way */
     bool is_stopping;
 };
 
@@ -54,10 +42,8 @@ struct job {
     struct job *next;
     struct intake *intake;
     struct mqtt_ticket ticket;
-    int64_t arrived_at_ms;   /* wall clock */
-    struct blame_mark *mark; /* NULL for none */
+    int64_t arrived_at_ms; /* wall clock */
     struct dispatch_reservation reservation;
-    struct buf bytes; /* of a kept one: the encoded delivery */
 };
 
 /* Everything one delivery is judged by, for the time of the call. */
@@ -71,12 +57,6 @@ struct judgement {
     struct slice token; /* the sender's or the made one; absent in a refusal without one */
     int64_t now_ms;
 };
-
-static void job_free(struct job *job)
-{
-    buf_fini(&job->bytes);
-    free(job);
-}
 
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
                           struct ledger *ledger, struct dispatch *dispatch, struct workers *workers)
@@ -101,11 +81,9 @@ void intake_free(struct intake *intake)
     }
     struct job *job;
     struct job *next;
-    DL_CONCAT(intake->jobs, intake->kept);
     DL_FOREACH_SAFE (intake->jobs, job, next) {
-        job_free(job);
+        free(job);
     }
-    buf_fini(&intake->scratch);
     free(intake);
 }
 
@@ -118,27 +96,13 @@ static void settle(struct intake *intake, struct mqtt_ticket ticket, bool is_dur
     workers_ack(intake->workers, ticket, is_durable);
 }
 
-static void take_kept(void *arg);
-
 static void posted(void *arg, enum status status)
 {
     struct job *job = arg;
     struct intake *intake = job->intake;
-    /* A message that was set aside and is not stored keeps its charges. */
-    if (status == STATUS_OK || job->mark == NULL ||
-        blame_of_ends(job->mark->crash_count) != BLAME_SET_ASIDE) {
-        blame_mark_end(job->mark);
-    } else {
-        blame_mark_leave(job->mark);
-    }
     settle(intake, job->ticket, status == STATUS_OK);
     DL_DELETE(intake->jobs, job);
-    job_free(job);
-    if (intake->is_alone) {
-        intake->is_alone = false;
-        blame_gate_leave(intake->gate, intake);
-    }
-    take_kept(intake);
+    free(job);
 }
 
 static void claimed(void *arg, enum status status, enum claim_result result,
@@ -345,122 +309,10 @@ static void take(struct intake *intake, const struct delivery *delivery, struct 
     request_fini(&judgement.request);
 }
 
-/* ---- deliveries that may be why the bridge ended ---- */
-
-/* It becomes a dead letter unread: whatever was done to it ended the bridge. */
-static void set_aside(struct intake *intake, const struct delivery *delivery, struct job *job)
-{
-    struct judgement judgement = {.delivery = delivery, .now_ms = job->arrived_at_ms};
-    judgement.refusal.error = ERROR_SET_ASIDE;
-    strcpy(judgement.refusal.message,
-           "The bridge ended uncleanly three times in a row while it was taking this message.");
-    LOG_ERROR("message_set_aside", LOG_SLICE("topic", delivery->topic),
-              LOG_INT("payload_bytes", (int64_t)delivery->payload_bytes),
-              LOG_INT("crashes", job->mark->crash_count));
-    counter_add(intake->counters, COUNTER_SET_ASIDE, 1);
-    intake->set_aside(intake->set_aside_arg);
-    refuse(intake, &judgement, job);
-}
-
-/* Names the message, however often and with how much time left it is delivered. */
-static void digest(struct intake *intake, const struct delivery *delivery,
-                   uint8_t out[DIGEST_SHA256_BYTES])
-{
-    struct delivery message = *delivery;
-    message.qos = 0;
-    message.is_redelivered = false;
-    message.expiry_s = -1;
-    buf_clear(&intake->scratch);
-    delivery_encode(&message, &intake->scratch);
-    digest_sha256(buf_slice(&intake->scratch), out);
-    if (intake->scratch.capacity > SCRATCH_BYTES_KEPT) {
-        buf_fini(&intake->scratch);
-    }
-}
-
-static bool may_be_alone(struct intake *intake)
-{
-    return intake->jobs == NULL && blame_gate_enter(intake->gate, intake);
-}
-
-/* Takes the delivery, if nothing speaks against that now. */
-static bool try_take(struct intake *intake, const struct delivery *delivery, struct job *job)
-{
-    uint8_t name[DIGEST_SHA256_BYTES];
-    if (intake->marks != NULL) {
-        digest(intake, delivery, name);
-        enum blame blame = blame_of_ends(blame_marks_count(intake->marks, name));
-        bool must_wait = intake->is_alone || (blame == BLAME_ALONE && !may_be_alone(intake));
-        if (must_wait && !intake->is_stopping) {
-            return false;
-        }
-        intake->is_alone = intake->is_alone || blame == BLAME_ALONE;
-        job->mark = blame_mark_begin(intake->marks, name);
-    }
-    DL_APPEND(intake->jobs, job);
-    if (job->mark != NULL && blame_of_ends(job->mark->crash_count) == BLAME_SET_ASIDE) {
-        set_aside(intake, delivery, job);
-    } else {
-        take(intake, delivery, job);
-    }
-    return true;
-}
-
-/* The receiver's one before this is of a process that has gone: the broker sends it again. */
-static void drop_kept_of(struct intake *intake, uint32_t receiver)
-{
-    struct job *job;
-    struct job *next;
-    DL_FOREACH_SAFE (intake->kept, job, next) {
-        if (job->ticket.receiver == receiver) {
-            DL_DELETE(intake->kept, job);
-            settle(intake, job->ticket, false);
-            job_free(job);
-        }
-    }
-}
-
-/* The first of those kept, which is none of them any more; its delivery lies in its bytes. */
-static struct job *unkeep_first(struct intake *intake, struct delivery *out_delivery)
-{
-    struct job *job = intake->kept;
-    DL_DELETE(intake->kept, job);
-    enum status status = delivery_decode(buf_slice(&job->bytes), out_delivery);
-    assert(status == STATUS_OK);
-    return job;
-}
-
-/* Takes what may be taken by now, the first first. */
-static void take_kept(void *arg)
-{
-    struct intake *intake = arg;
-    while (intake->kept != NULL) {
-        struct delivery delivery;
-        struct job *job = unkeep_first(intake, &delivery);
-        if (!try_take(intake, &delivery, job)) {
-            DL_PREPEND(intake->kept, job);
-            return;
-        }
-    }
-}
-
-void intake_watch(struct intake *intake, struct blame_mark *marks, struct blame_gate *gate,
-                  loop_fn *set_aside_fn, void *arg)
-{
-    intake->marks = marks;
-    intake->gate = gate;
-    intake->set_aside = set_aside_fn;
-    intake->set_aside_arg = arg;
-    blame_gate_join(gate, take_kept, intake);
-}
-
-/* ---- the workers's side ---- */
-
 void intake_deliver(struct intake *intake, const struct delivery *delivery,
                     struct mqtt_ticket ticket)
 {
     counter_add(intake->counters, COUNTER_TAKING, 1);
-    drop_kept_of(intake, ticket.receiver);
     if (intake->is_stopping && delivery->qos > 0) {
         settle(intake, ticket, false);
         return;
@@ -469,23 +321,11 @@ void intake_deliver(struct intake *intake, const struct delivery *delivery,
     job->intake = intake;
     job->ticket = ticket;
     job->arrived_at_ms = clock_wall_ms();
-    /* What waits for the jobs under way is not to wait for ever; a command's end it must await. */
-    bool must_queue = intake->kept != NULL && blame_gate_is_open(intake->gate, intake);
-    if (must_queue || !try_take(intake, delivery, job)) {
-        delivery_encode(delivery, &job->bytes);
-        DL_APPEND(intake->kept, job);
-    }
+    DL_APPEND(intake->jobs, job);
+    take(intake, delivery, job);
 }
 
-/* What was kept goes the way of what comes now. */
 void intake_stop(struct intake *intake)
 {
     intake->is_stopping = true;
-    while (intake->kept != NULL) {
-        struct delivery delivery;
-        struct job *job = unkeep_first(intake, &delivery);
-        counter_add(intake->counters, COUNTER_TAKING, -1);
-        intake_deliver(intake, &delivery, job->ticket);
-        job_free(job);
-    }
 }

@@ -124,7 +124,7 @@ void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row
     command->deadline_at_ms = row->deadline_at_ms;
     command->attempts = row->attempts;
     command->not_before_ms = row->not_before_ms;
-    command->charges = row->charges;
+    command->crashes = row->crashes;
     if ((batch->command_count & (batch->command_count - 1)) == 0) {
         size_t capacity = batch->command_count == 0 ? 1 : batch->command_count * 2;
         batch->commands = mem_realloc(batch->commands, capacity * sizeof(struct command *));

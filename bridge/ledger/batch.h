@@ -73,7 +73,7 @@ struct move_request {
     enum state state; /* after the move */
     uint32_t attempts;
     int64_t not_before_ms;
-    struct blame_charges charges;
+    uint32_t crashes;
     ledger_done_fn *done; /* of begin */
 };
 

@@ -107,7 +107,7 @@ static struct ledger_request *move_new(enum request_kind kind, struct command *c
     request->move.state = state_after(command->state, move);
     request->move.attempts = command->attempts;
     request->move.not_before_ms = command->not_before_ms;
-    request->move.charges = command->charges;
+    request->move.crashes = command->crashes;
     return request;
 }
 

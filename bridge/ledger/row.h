@@ -27,7 +27,7 @@ struct store_row {
     int64_t deadline_at_ms;
     uint32_t attempts;
     int64_t not_before_ms;
-    struct blame_charges charges;
+    uint32_t crashes;
     /* the outcome, of DONE rows */
     int status;    /* enum outcome_status */
     int retention; /* enum retention */

@@ -47,9 +47,9 @@ struct store_ops {
 
     /*
      * The first batch of a run. In the same transaction, calls
-     * that the last run left on the wire become UNSURE, charged with one more end where that run
-     * was not closed in good order. Every unfinished command is handed over by
-     * ledger_batch_add_command(), in order of arrival.
+     * that were in flight become UNSURE, with one more crash each where the last run was not
+     * closed. Every unfinished command is handed over by ledger_batch_add_command(), in order of
+     * arrival.
      */
     enum status (*start)(struct store *store, struct ledger_batch *batch);
     /*

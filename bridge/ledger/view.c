@@ -47,8 +47,8 @@ static void put_row(void *arg, const struct store_row *row)
     json_put_text(&object, "ReplicaGroupId", row->group);
     json_put_bool(&object, "OneShot", row->one_shot);
     json_put_int(&object, "Attempts", row->attempts);
-    if (row->charges.ends > 0) {
-        json_put_int(&object, "Crashes", row->charges.ends);
+    if (row->crashes > 0) {
+        json_put_int(&object, "Crashes", row->crashes);
     }
     put_time_if(&object, "ReceivedAt", row->received_at_ms);
     put_time_if(&object, "Deadline", row->deadline_at_ms);

@@ -167,11 +167,6 @@ void workers_publish(struct workers *workers, int64_t id, struct slice message)
     worker_publish(publisher_of(workers), id, message);
 }
 
-bool workers_has_publisher_crashed(const struct workers *workers)
-{
-    return worker_has_crashed(publisher_of(workers));
-}
-
 /* ---- Start and stop ---- */
 
 static void kill_all(void *arg)

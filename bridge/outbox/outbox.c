@@ -8,7 +8,6 @@
 #include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "model/crash_limit.h"
 
 #include <stdlib.h>
 #include <utlist.h>
@@ -17,13 +16,16 @@
 #define OUTBOX_MEMORY_MAX     512
 #define OUTBOX_READ_COUNT     256
 #define OUTBOX_RETRY_DELAY_MS 1000
+#define OUTBOX_LOST_ALONE     2 /* connections lost with a message: from then on it goes alone */
+#define OUTBOX_LOST_SET_ASIDE 3 /* connections lost while it was alone */
 
 struct entry {
     struct entry *prev;
     struct entry *next;
     int64_t id;
-    bool is_handed;       /* to the publisher that stands now */
-    uint32_t crash_count; /* publishers that ended with it and without a word, in a row */
+    bool is_handed;            /* to the publisher that is connected now */
+    uint32_t lost_count;       /* connections lost in a row while it was in flight */
+    uint32_t lost_alone_count; /* of these, while nothing else was in flight */
     size_t length;
     char bytes[];
 };
@@ -35,9 +37,9 @@ struct outbox {
     struct entry *entries;
     size_t count;
     size_t handed_count;
-    size_t skipped_count; /* of the entries: not to be handed over any more */
-    bool is_alone;        /* the only one handed over is a suspect */
-    int64_t unread_from;  /* 0: all of the outbox is in memory */
+    size_t set_aside_count; /* of the entries: not handed over any more */
+    bool is_alone;          /* the one that is handed over goes alone */
+    int64_t unread_from;    /* 0: all of the outbox is in memory */
     bool is_reading;
     bool is_up;
     struct loop_timer *retry; /* after the publisher could not publish something for now */
@@ -90,7 +92,8 @@ static void append(struct outbox *outbox, int64_t id, struct slice message)
     struct entry *entry = mem_alloc(sizeof *entry + message.length);
     entry->id = id;
     entry->is_handed = false;
-    entry->crash_count = 0;
+    entry->lost_count = 0;
+    entry->lost_alone_count = 0;
     entry->length = message.length;
     memcpy(entry->bytes, message.data, message.length);
     DL_APPEND(outbox->entries, entry);
@@ -118,23 +121,28 @@ static void read_done(void *arg, size_t count)
 static void read_more(struct outbox *outbox)
 {
     if (outbox->unread_from != 0 && !outbox->is_reading &&
-        outbox->count - outbox->skipped_count <= OUTBOX_MEMORY_MAX - OUTBOX_READ_COUNT) {
+        outbox->count - outbox->set_aside_count <= OUTBOX_MEMORY_MAX - OUTBOX_READ_COUNT) {
         outbox->is_reading = true;
         ledger_read_outbox(outbox->ledger, outbox->unread_from, OUTBOX_READ_COUNT, read_message,
                            read_done, outbox);
     }
 }
 
-static bool is_skipped(const struct entry *entry)
+static bool is_set_aside(const struct entry *entry)
 {
-    return blame_of_ends(entry->crash_count) == BLAME_SET_ASIDE;
+    return entry->lost_alone_count >= OUTBOX_LOST_SET_ASIDE;
 }
 
-/* The order of ids holds here, too: behind a suspect everything waits until it was alone. */
+static bool goes_alone(const struct entry *entry)
+{
+    return entry->lost_count >= OUTBOX_LOST_ALONE;
+}
+
+/* The order of ids holds here, too: behind a message that goes alone everything waits. */
 static bool may_hand_over(const struct outbox *outbox, const struct entry *entry)
 {
-    bool is_suspect = blame_of_ends(entry->crash_count) == BLAME_ALONE;
-    return !outbox->is_alone && outbox->handed_count < (is_suspect ? 1 : OUTBOX_HANDED_MAX) &&
+    return !outbox->is_alone &&
+           outbox->handed_count < (goes_alone(entry) ? 1 : OUTBOX_HANDED_MAX) &&
            workers_may_publish(outbox->workers);
 }
 
@@ -142,7 +150,7 @@ static void hand_over(struct outbox *outbox)
 {
     struct entry *entry;
     DL_FOREACH (outbox->entries, entry) {
-        if (entry->is_handed || is_skipped(entry)) {
+        if (entry->is_handed || is_set_aside(entry)) {
             continue;
         }
         if (!may_hand_over(outbox, entry)) {
@@ -150,14 +158,14 @@ static void hand_over(struct outbox *outbox)
         }
         entry->is_handed = true;
         outbox->handed_count++;
-        outbox->is_alone = blame_of_ends(entry->crash_count) == BLAME_ALONE;
+        outbox->is_alone = goes_alone(entry);
         workers_publish(outbox->workers, entry->id, slice_of(entry->bytes, entry->length));
     }
 }
 
 static void tell_when_empty(struct outbox *outbox)
 {
-    if (outbox->empty != NULL && outbox->count == outbox->skipped_count &&
+    if (outbox->empty != NULL && outbox->count == outbox->set_aside_count &&
         outbox->unread_from == 0) {
         loop_timer_start(outbox->flushed, 0);
     }
@@ -185,7 +193,7 @@ void outbox_posted(struct outbox *outbox, int64_t id, struct slice message)
     if (outbox->unread_from != 0) {
         return;
     }
-    if (outbox->count - outbox->skipped_count >= OUTBOX_MEMORY_MAX) {
+    if (outbox->count - outbox->set_aside_count >= OUTBOX_MEMORY_MAX) {
         outbox->unread_from = id;
         return;
     }
@@ -239,36 +247,41 @@ void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct
     }
     LOG_WARN("reply_not_published", LOG_INT("outbox_id", id), LOG_SLICE("why", why));
     entry->is_handed = false;
-    entry->crash_count = 0;
+    entry->lost_count = 0;
+    entry->lost_alone_count = 0;
     outbox->handed_count--;
     outbox->is_alone = false;
     loop_timer_start(outbox->retry, OUTBOX_RETRY_DELAY_MS);
 }
 
-/* The publisher is gone; what it had is not published. */
-static void take_back(struct outbox *outbox, struct entry *entry, bool has_crashed)
+/* Its connection was lost; it is not published. */
+static void take_back(struct outbox *outbox, struct entry *entry, bool was_alone)
 {
     entry->is_handed = false;
-    entry->crash_count = has_crashed ? entry->crash_count + 1 : 0;
-    if (is_skipped(entry)) {
+    entry->lost_count++;
+    entry->lost_alone_count += was_alone;
+    if (is_set_aside(entry)) {
         LOG_ERROR("reply_set_aside", LOG_INT("outbox_id", entry->id),
-                  LOG_INT("crashes", entry->crash_count),
-                  LOG_TEXT("meaning", "the publisher ended as often in a row over this message; it "
-                                      "stays in the ledger and is tried again after a restart"));
+                  LOG_INT("connections_lost", entry->lost_count),
+                  LOG_TEXT("meaning",
+                           "the connection was lost so often in a row while this message "
+                           "was being published; it stays in the ledger and is tried "
+                           "again after a restart"));
         counter_add(outbox->counters, COUNTER_PUBLISH_SET_ASIDE, 1);
-        outbox->skipped_count++;
+        outbox->set_aside_count++;
     }
 }
 
-void outbox_publisher_changed(struct outbox *outbox, bool is_up, bool has_crashed)
+void outbox_publisher_changed(struct outbox *outbox, bool is_up)
 {
     struct entry *entry;
+    bool was_alone = outbox->handed_count == 1;
     outbox->is_up = is_up;
     outbox->handed_count = 0;
     outbox->is_alone = false;
     DL_FOREACH (outbox->entries, entry) {
         if (entry->is_handed) {
-            take_back(outbox, entry, has_crashed);
+            take_back(outbox, entry, was_alone);
         }
     }
     pump(outbox);

@@ -1,8 +1,8 @@
 /*
  * dispatch - calls the API for every claimed command: one at a time per (RegionId, ReplicaGroupId)
  * in order of arrival, groups side by side up to api.max_in_flight, each region within its bucket,
- * each command until it has an outcome or its deadline is over. A command that may be why the
- * bridge ended is called with nothing beside it, or set aside (domain/blame.h).
+ * each command until it has an outcome or its deadline is over. A command that was being called
+ * when the bridge crashed is called alone, or set aside (model/crash_limit.h).
  *
  * Thread: the loop's.
  */
@@ -14,7 +14,6 @@
 #include "ecs/call.h"
 #include "ledger/ledger.h"
 #include "model/command.h"
-#include "model/crash_limit.h"
 #include "settings/settings.h"
 
 #include <stdbool.h>
@@ -26,8 +25,6 @@ struct dispatch;
 struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings,
                               struct counters *counters);
 void dispatch_connect(struct dispatch *dispatch, struct ledger *ledger, struct ecs *ecs);
-/* Has its suspects (blame.h) and another part's go one at a time; `gate` must outlive it. */
-void dispatch_share(struct dispatch *dispatch, struct blame_gate *gate);
 /* Commands it still holds are freed; the ledger has them. Takes NULL. */
 void dispatch_free(struct dispatch *dispatch);
 

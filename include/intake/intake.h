@@ -13,7 +13,6 @@
 #include "base/counters.h"
 #include "dispatch/dispatch.h"
 #include "ledger/ledger.h"
-#include "model/crash_limit.h"
 #include "model/delivery.h"
 #include "mqtt/workers.h"
 #include "settings/settings.h"
@@ -24,13 +23,6 @@ struct intake;
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
                           struct ledger *ledger, struct dispatch *dispatch,
                           struct workers *workers);
-/*
- * Marks what is being taken in `marks` (BLAME_MARKS), so that a delivery that ended the bridge
- * twice in a row is taken alone, and after three times becomes a dead letter unread; `set_aside` is
- * told of that. Both must outlive it.
- */
-void intake_watch(struct intake *intake, struct blame_mark *marks, struct blame_gate *gate,
-                  loop_fn *set_aside, void *arg);
 /* Takes NULL. Deliveries whose claim is still under way are forgotten. */
 void intake_free(struct intake *intake);
 /* The verdict goes to workers_ack(), exactly once. */

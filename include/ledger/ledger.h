@@ -61,7 +61,7 @@ struct ledger_hooks {
 
 /*
  * Opens or creates the store, migrates it, and resets calls that were in flight to UNSURE; after an
- * end that was not ledger_close() they are charged with it (domain/blame.h).
+ * end that was not ledger_close() their `crashes` are one more (model/crash_limit.h).
  * STATUS_BUSY where another bridge has it, STATUS_INVALID for a newer schema, a corrupt file or an
  * unknown store, STATUS_STORE for the machine's faults; then *out_why says what to do (append
  * only).
@@ -117,7 +117,7 @@ void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_lette
 void ledger_begin(struct ledger *ledger, struct command *command, ledger_done_fn *done, void *arg);
 /*
  * The attempt did nothing (MOVE_NOTHING_DONE) or gave no definite answer (MOVE_NO_ANSWER);
- * `attempts`, `not_before_ms` and the charges of the command are stored. `command` stays the
+ * `attempts`, `not_before_ms` and `crashes` of the command are stored. `command` stays the
  * caller's; its state is set at once.
  */
 void ledger_pause(struct ledger *ledger, struct command *command, enum move move);

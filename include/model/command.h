@@ -13,7 +13,6 @@
 #include "base/digest.h"
 #include "base/slice.h"
 #include "base/status.h"
-#include "crash_limit.h"
 #include "delivery.h"
 #include "outcome.h"
 #include "route.h"
@@ -40,12 +39,12 @@ struct command {
     const char *token;
     bool one_shot;
     uint8_t fingerprint[DIGEST_SHA256_BYTES];
-    int64_t received_at_ms;       /* wall clock */
-    int64_t deadline_at_ms;       /* wall clock: the first of NotAfter, Message Expiry and
-                                     limits.deadline_s */
-    uint32_t attempts;            /* begun since the command was claimed */
-    int64_t not_before_ms;        /* wall clock: the next attempt waits until then; 0 for none */
-    struct blame_charges charges; /* since an answer came */
+    int64_t received_at_ms; /* wall clock */
+    int64_t deadline_at_ms; /* wall clock: the first of NotAfter, Message Expiry and
+                               limits.deadline_s */
+    uint32_t attempts;      /* begun since the command was claimed */
+    int64_t not_before_ms;  /* wall clock: the next attempt waits until then; 0 for none */
+    uint32_t crashes;       /* of the bridge during a call, in a row: crash_limit.h */
 };
 
 /* What a sender asked besides: where and with what its reply goes. Owns its strings. */

@@ -65,8 +65,6 @@ void workers_start(struct workers *workers);
 void workers_ack(struct workers *workers, struct mqtt_ticket ticket, bool is_durable);
 /* Whether the publisher is connected and its buffer has room. */
 bool workers_may_publish(const struct workers *workers);
-/* Whether the publisher's last process ended without giving a reason: it crashed or was killed. */
-bool workers_has_publisher_crashed(const struct workers *workers);
 /* Hands an encoded message to the publisher, which must be connected; `id` comes back by published
  * or unpublished. */
 void workers_publish(struct workers *workers, int64_t id, struct slice message);

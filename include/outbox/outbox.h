@@ -31,13 +31,16 @@ void outbox_free(struct outbox *outbox);
 
 /* The ledger's hook: a durable message. */
 void outbox_posted(struct outbox *outbox, int64_t id, struct slice message);
-/* The workers's hooks. */
+/* The workers' hooks. */
 void outbox_published(struct outbox *outbox, int64_t id);
 void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct slice why);
-/* `has_crashed`: it ended without a word, and what it had may be why. A message that was with it
- * three times in a row, the last two alone, is not handed over again by this bridge; it stays in
- * the ledger. */
-void outbox_publisher_changed(struct outbox *outbox, bool is_up, bool has_crashed);
+/*
+ * The publisher has a connection, or lost it. A message that may be why connections are lost must
+ * not stop the others: one with which two connections in a row were lost is handed over alone, and
+ * one with which three were lost while it was alone is set aside: it stays in the ledger, and is
+ * not handed over again before the next start.
+ */
+void outbox_publisher_changed(struct outbox *outbox, bool is_up);
 
 /*
  * Calls `empty` once, when all messages posted up to now are acknowledged, at the earliest on the

@@ -268,15 +268,14 @@ static void test_a_state_is_stored_with_attempts_and_time(void **state)
     struct ledger_request *move = store_batch_move(&f->batch, id, STATE_UNSURE);
     move->move.attempts = 3;
     move->move.not_before_ms = 99;
-    move->move.charges = (struct blame_charges){.ends = 2, .alone = 1};
+    move->move.crashes = 2;
     commit(f);
     open_again(f);
     struct store_row row = find(f, "t-1");
     assert_int_equal(row.state, STATE_UNSURE);
     assert_int_equal(row.attempts, 3);
     assert_int_equal(row.not_before_ms, 99);
-    assert_int_equal(row.charges.ends, 2);
-    assert_int_equal(row.charges.alone, 1);
+    assert_int_equal(row.crashes, 2);
 }
 
 static void test_an_outcome_is_stored_whole(void **state)
@@ -432,7 +431,7 @@ static void test_calls_become_unsure_at_the_next_start_and_are_handed_over(void 
     commit(f);
     start(f, "ready ready;calling unsure;unsure unsure;recalling unsure;");
     assert_int_equal(find(f, "calling").state, STATE_UNSURE);
-    assert_int_equal(find(f, "calling").charges.ends, 0);
+    assert_int_equal(find(f, "calling").crashes, 0);
     assert_int_equal(find(f, "done").state, STATE_DONE);
 }
 
@@ -466,7 +465,7 @@ static void test_a_stored_command_is_handed_over_whole(void **state)
     assert_int_equal(command->not_before_ms, row.not_before_ms);
 }
 
-static void test_calls_of_a_run_that_crashed_are_charged(void **state)
+static void test_calls_of_a_run_that_crashed_count_one_crash_more(void **state)
 {
     struct fixture *f = *state;
     crash(f);
@@ -476,21 +475,19 @@ static void test_calls_of_a_run_that_crashed_are_charged(void **state)
     claim(f, "other", STATE_RECALLING);
     commit(f);
     crash(f);
-    assert_int_equal(find(f, "calling").charges.ends, 1);
-    assert_int_equal(find(f, "calling").charges.alone, 0);
+    assert_int_equal(find(f, "calling").crashes, 1);
     struct ledger_request *move = store_batch_move(&f->batch, id, STATE_RECALLING);
-    move->move.charges = (struct blame_charges){.ends = 1};
+    move->move.crashes = 1;
     commit(f);
     crash(f);
     crash(f);
-    assert_int_equal(find(f, "ready").charges.ends, 0);
-    assert_int_equal(find(f, "unsure").charges.ends, 0);
-    assert_int_equal(find(f, "other").charges.ends, 1);
-    assert_int_equal(find(f, "calling").charges.ends, 2);
-    assert_int_equal(find(f, "calling").charges.alone, 1);
+    assert_int_equal(find(f, "ready").crashes, 0);
+    assert_int_equal(find(f, "unsure").crashes, 0);
+    assert_int_equal(find(f, "other").crashes, 1);
+    assert_int_equal(find(f, "calling").crashes, 2);
 }
 
-static void test_calls_of_a_run_that_was_closed_are_not_charged(void **state)
+static void test_calls_of_a_run_that_was_closed_count_no_crash(void **state)
 {
     struct fixture *f = *state;
     crash(f);
@@ -499,7 +496,7 @@ static void test_calls_of_a_run_that_was_closed_are_not_charged(void **state)
     commit(f);
     open_again(f);
     start(f, "t-1 unsure;");
-    assert_int_equal(find(f, "t-1").charges.ends, 0);
+    assert_int_equal(find(f, "t-1").crashes, 0);
 }
 
 /* ---- who asked ---- */
@@ -744,8 +741,8 @@ int store_suite_run(const struct store_suite *suite)
         SUITE_TEST(test_calls_become_unsure_at_the_next_start_and_are_handed_over),
         SUITE_TEST(test_a_command_that_others_wait_for_is_handed_over_once),
         SUITE_TEST(test_a_stored_command_is_handed_over_whole),
-        SUITE_TEST(test_calls_of_a_run_that_crashed_are_charged),
-        SUITE_TEST(test_calls_of_a_run_that_was_closed_are_not_charged),
+        SUITE_TEST(test_calls_of_a_run_that_crashed_count_one_crash_more),
+        SUITE_TEST(test_calls_of_a_run_that_was_closed_count_no_crash),
         SUITE_TEST(test_all_who_asked_are_answered_in_order_and_gone),
         SUITE_TEST(test_those_who_ask_are_counted_per_command_and_those_who_wait_in_all),
         SUITE_TEST(test_messages_are_read_in_order_from_an_id_on),

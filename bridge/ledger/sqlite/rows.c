@@ -150,8 +150,7 @@ static enum status read_row(struct store *store, sqlite3_stmt *statement, struct
         .error = column_text(statement, 17),
         .completed_at_ms = sqlite3_column_int64(statement, 18),
         .expires_at_ms = sqlite3_column_int64(statement, 19),
-        .charges = {.ends = (uint32_t)sqlite3_column_int64(statement, 20),
-                    .alone = (uint32_t)sqlite3_column_int64(statement, 21)},
+        .crashes = (uint32_t)sqlite3_column_int64(statement, 20),
     };
     if (!is_sound(&row)) {
         snprintf(store->error, sizeof store->error, "%s: the record of command %lld is damaged",
@@ -203,8 +202,7 @@ enum status rows_set_state(struct store *store, const struct move_request *move)
     bind_int(statement, 2, move->state);
     bind_int(statement, 3, move->attempts);
     bind_int(statement, 4, move->not_before_ms);
-    bind_int(statement, 5, move->charges.ends);
-    bind_int(statement, 6, move->charges.alone);
+    bind_int(statement, 5, move->crashes);
     return run(store, statement);
 }
 
@@ -243,16 +241,10 @@ enum status rows_each_unfinished(struct store *store, store_row_fn *each, void *
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-enum status rows_reset_calls(struct store *store, bool is_charged)
+enum status rows_reset_calls(struct store *store, bool has_crashed)
 {
-    int64_t count = 0;
-    enum status status = fetch_int(store, use(store, SQL_COUNT_CALLS), &count);
-    if (status != STATUS_OK) {
-        return status;
-    }
     sqlite3_stmt *statement = use(store, SQL_RESET_CALLS);
-    bind_int(statement, 1, is_charged);
-    bind_int(statement, 2, is_charged && count == 1);
+    bind_int(statement, 1, has_crashed);
     return run(store, statement);
 }
 

@@ -28,9 +28,8 @@ enum status rows_finish(struct store *store, const struct finish_request *finish
 /* Removes a DONE row. */
 enum status rows_forget(struct store *store, int64_t id);
 enum status rows_each_unfinished(struct store *store, store_row_fn *each, void *arg);
-/* CALLING and RECALLING become UNSURE. `is_charged`: with one more end each, alone where there is
- * but one. */
-enum status rows_reset_calls(struct store *store, bool is_charged);
+/* CALLING and RECALLING become UNSURE. `has_crashed`: with one more crash each. */
+enum status rows_reset_calls(struct store *store, bool has_crashed);
 /* Removes at most `limit` DONE rows whose time is over, the longest first. */
 enum status rows_expire(struct store *store, int64_t now_ms, size_t limit, size_t *out_count);
 

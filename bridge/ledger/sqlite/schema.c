@@ -63,14 +63,16 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
      "CREATE TABLE audit ("
      " seq INTEGER PRIMARY KEY,"
      " record BLOB NOT NULL"
-     ") STRICT;"),
+     ") STRICT;"
+     /* Of the crashes with other calls in flight only one counts on: model/crash_limit.h. */
+     "UPDATE command SET crashes = min(crashes, crashes_alone + 1) WHERE crashes > 0;"
+     "ALTER TABLE command DROP COLUMN crashes_alone;"),
 };
 
 #define COMMAND_COLUMNS                                                                      \
     "c.id, c.state, c.action, c.region, c.grp, c.token, c.route, c.one_shot, c.fingerprint," \
     " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.retention,"        \
-    " c.request_id, c.code, c.error, c.completed_at, c.expires_at, c.crashes,"               \
-    " c.crashes_alone "
+    " c.request_id, c.code, c.error, c.completed_at, c.expires_at, c.crashes "
 
 const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -84,7 +86,7 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
                    " ON CONFLICT (token) DO NOTHING",
     [SQL_SET_STATE] = "UPDATE command SET state = ?2, attempts = ?3, not_before = ?4,"
-                      " crashes = ?5, crashes_alone = ?6 WHERE id = ?1",
+                      " crashes = ?5 WHERE id = ?1",
     [SQL_FINISH] = "UPDATE command SET state = 5, attempts = ?2, status = ?3, retention = ?4,"
                    " request_id = ?5, code = ?6, error = ?7, completed_at = ?8, expires_at = ?9"
                    " WHERE id = ?1",
@@ -106,10 +108,7 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_LIST_UNFINISHED] =
         "SELECT " COMMAND_COLUMNS "FROM reply_to r CROSS JOIN command c ON c.id = r.command_id"
         " WHERE r.place = 0 AND c.state <> 5 ORDER BY r.command_id",
-    [SQL_COUNT_CALLS] = "SELECT count(*) FROM command WHERE state IN (2, 4)"
-                        " AND id IN (SELECT command_id FROM reply_to WHERE place = 0)",
-    [SQL_RESET_CALLS] = "UPDATE command SET state = 3, crashes = crashes + ?1,"
-                        " crashes_alone = crashes_alone + ?2 WHERE state IN (2, 4)"
+    [SQL_RESET_CALLS] = "UPDATE command SET state = 3, crashes = crashes + ?1 WHERE state IN (2, 4)"
                         " AND id IN (SELECT command_id FROM reply_to WHERE place = 0)",
     [SQL_SUMMARISE] = "SELECT (SELECT count(*) FROM reply_to WHERE place > 0),"
                       " (SELECT count(*) FROM outbox), (SELECT coalesce(max(id), 0) FROM command),"

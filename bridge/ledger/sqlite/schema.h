@@ -43,7 +43,6 @@ enum store_sqlite_statement {
     SQL_READ_AUDIT,
     SQL_FORGET_AUDIT,
     SQL_LIST_UNFINISHED,
-    SQL_COUNT_CALLS,
     SQL_RESET_CALLS,
     SQL_SUMMARISE,
     SQL_EXPIRE,
@@ -55,7 +54,7 @@ enum store_sqlite_statement {
 extern const char *const store_sqlite_statements[SQL_COUNT];
 
 /* The columns of a command's row in SQL_FIND and SQL_LIST_UNFINISHED; SQL_FIND has one more. */
-#define COMMAND_COLUMN_COUNT 22
+#define COMMAND_COLUMN_COUNT 21
 
 /* What reads both edges of the tables and indexes, a row of one number each. */
 #define STORE_SQLITE_PROBES 12

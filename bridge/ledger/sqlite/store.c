@@ -242,8 +242,8 @@ static enum status carry_out(struct store *store, struct ledger_batch *batch)
     return end(store, status == STATUS_OK ? apply(store, batch) : status);
 }
 
-/* Calls that an orderly stop left on the wire are nobody's fault; those of a bridge that was not
- * closed may be why. A ledger of before this was recorded accuses nobody. */
+/* What was being called counts a crash unless the last run was closed. A ledger without the note is
+ * of a version before it was written: no crash. */
 static enum status reset_calls(struct store *store)
 {
     int64_t was_closed = 1;
@@ -276,7 +276,7 @@ static enum status start(struct store *store, struct ledger_batch *batch)
     return status;
 }
 
-/* Where that cannot be written, the calls it left are charged once: too little to be blamed. */
+/* Where the note cannot be written, the next start counts one crash too many: below the limit. */
 static void close_run(struct store *store)
 {
     if (store != NULL && store->is_started) {

@@ -12,7 +12,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "dispatch/dispatch.h"
+#include "model/crash_limit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,19 +159,14 @@ static struct command *make(const char *group, const char *token, int64_t deadli
     return command;
 }
 
-/* As found at start, charged with so many ends. */
-static void resume_charged(const char *group, const char *token, struct blame_charges charges)
+/* As found at start, after so many crashes in a row during its calls. */
+static void resume(const char *group, const char *token, uint32_t crashes)
 {
     struct command *command = make(group, token, 10000);
     command->state = STATE_UNSURE;
-    command->charges = charges;
+    command->crashes = crashes;
     dispatch_resume(fixture.dispatch, command);
     record_starts();
-}
-
-static void resume(const char *group, const char *token, uint32_t ends)
-{
-    resume_charged(group, token, (struct blame_charges){ends, ends});
 }
 
 /* A claim that is on its way. */
@@ -290,73 +287,82 @@ static void test_commands_of_a_group_are_called_one_at_a_time_in_order(void **st
     assert_int_equal(fixture.done_count, 3);
 }
 
-static void test_a_suspect_is_called_alone_and_first(void **state)
+/* ---- the crash limit ---- */
+
+static void test_a_command_with_a_crash_is_called_alone_and_first(void **state)
 {
     (void)state;
     fixture.settings.api.max_in_flight = 8;
-    resume("g1", "t1", 1);
+    resume("g1", "t1", 0);
     resume("g2", "t2", 0);
-    resume("g3", "suspect", 2);
-    resume("g4", "t4", 1);
+    resume("g3", "crashed", 1);
+    resume("g4", "t4", 0);
     claim("g5", "t5", 10000);
     assert_int_equal(fixture.call_count, 2); /* those that had begun before */
     answer(0, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.call_count, 2);
     answer(1, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.call_count, 3);
-    assert_called(2, "suspect");
+    assert_called(2, "crashed");
     claim("g6", "t6", 10000);
     assert_int_equal(fixture.call_count, 3);
     answer(2, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.call_count, 6);
 }
 
-static void test_suspects_are_called_one_after_the_other(void **state)
+static void test_commands_with_crashes_are_called_one_after_the_other(void **state)
 {
     (void)state;
-    resume("g1", "s1", 2);
-    resume("g2", "s2", 2);
+    resume("g1", "c1", 1);
+    resume("g2", "c2", 1);
     resume("g3", "t3", 0);
     assert_int_equal(fixture.call_count, 1);
-    assert_called(0, "s1");
+    assert_called(0, "c1");
     answer(0, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.call_count, 2);
-    assert_called(1, "s2");
+    assert_called(1, "c2");
     answer(1, REACTION_DONE, NULL, -1);
     assert_called(2, "t3");
 }
 
-static void test_of_all_suspects_the_one_least_charged_alone_is_called_first(void **state)
+static void test_the_fewest_crashes_are_called_first_in_all_regions(void **state)
 {
     (void)state;
     dispatch_hold(fixture.dispatch, true);
-    resume_charged("g1", "s3", (struct blame_charges){3, 1});
+    resume("g1", "c2", 2);
     resume("g2", "t4", 0);
-    resume_charged("g3", "s1", (struct blame_charges){2, 0});
-    resume_charged("g4", "s2", (struct blame_charges){2, 0});
+    resume("g3", "c1", 1);
+    struct command *elsewhere =
+        command_of_record(&fixture.route, slice_text("StartDiskReplicaGroup"), slice_text("cn-b"),
+                          slice_text("g1"), slice_text("b1"), false);
+    elsewhere->state = STATE_UNSURE;
+    elsewhere->crashes = 1;
+    elsewhere->deadline_at_ms = clock_wall_ms() + 10000;
+    dispatch_resume(fixture.dispatch, elsewhere);
+    resume("g4", "c1b", 1);
     assert_int_equal(fixture.call_count, 0);
     dispatch_hold(fixture.dispatch, false);
     record_starts();
-    for (size_t i = 0; i < 4; i++) {
-        static const char *const ORDER[] = {"s1", "s2", "s3", "t4"};
+    for (size_t i = 0; i < 5; i++) {
+        static const char *const ORDER[] = {"c1", "c1b", "b1", "c2", "t4"};
         assert_int_equal(fixture.call_count, i + 1);
         assert_called(i, ORDER[i]);
         answer(i, REACTION_DONE, NULL, -1);
     }
 }
 
-static void test_any_answer_clears_a_suspect(void **state)
+static void test_any_answer_sets_the_crashes_back(void **state)
 {
     (void)state;
-    resume("g1", "s1", 2);
+    resume("g1", "c1", 2);
     answer(0, REACTION_RETRY_UNSURE, "InternalError", 10);
-    assert_int_equal(fixture.calls[0].command->charges.ends, 0);
+    assert_int_equal(fixture.calls[0].command->crashes, 0);
     claim("g2", "t2", 10000);
     run(3, 0, 5000);
     assert_int_equal(fixture.call_count, 3); /* side by side */
 }
 
-static void test_what_ended_the_bridge_three_times_is_set_aside_uncalled(void **state)
+static void test_a_command_with_three_crashes_is_set_aside_uncalled(void **state)
 {
     (void)state;
     resume("g1", "poison", 3);
@@ -367,28 +373,109 @@ static void test_what_ended_the_bridge_three_times_is_set_aside_uncalled(void **
     assert_called(0, "t2");
 }
 
-static void ignore_freed(void *arg)
+/* What the ledger has of a command, for tests that crash. */
+struct row {
+    char token[24];
+    uint32_t crashes;
+    bool is_done;
+};
+
+static struct row *row_of(struct row *rows, size_t count, const char *token)
 {
-    (void)arg;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rows[i].token, token) == 0) {
+            return &rows[i];
+        }
+    }
+    fail_msg("no command %s", token);
+    return NULL;
 }
 
-static void test_a_suspect_waits_for_one_that_is_no_command(void **state)
+static void make_rows(struct row *rows, size_t count)
 {
-    (void)state;
-    struct blame_gate gate = {0};
-    int other = 0;
-    blame_gate_join(&gate, ignore_freed, &other);
-    dispatch_share(fixture.dispatch, &gate);
-    assert_true(blame_gate_enter(&gate, &other));
-    resume("g1", "s1", 2);
-    assert_int_equal(fixture.call_count, 0);
-    blame_gate_leave(&gate, &other);
-    record_starts();
-    assert_called(0, "s1");
-    assert_false(blame_gate_is_open(&gate, &other));
-    answer(0, REACTION_DONE, NULL, -1);
-    assert_true(blame_gate_is_open(&gate, &other));
+    for (size_t i = 0; i < count; i++) {
+        rows[i] = (struct row){0};
+        snprintf(rows[i].token, sizeof rows[i].token, "t%zu", i);
+    }
 }
+
+/* A dispatch begins with all unfinished rows, each in a group of its own. */
+static void restart(struct row *rows, size_t count)
+{
+    dispatch_free(fixture.dispatch);
+    fixture.call_count = 0;
+    fixture.begun_count = 0;
+    fixture.dispatch = dispatch_new(fixture.loop, &fixture.settings, &fixture.counters);
+    dispatch_connect(fixture.dispatch, NULL, NULL);
+    dispatch_hold(fixture.dispatch, true);
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i].is_done) {
+            resume(rows[i].token, rows[i].token, rows[i].crashes);
+        }
+    }
+    dispatch_hold(fixture.dispatch, false);
+    record_starts();
+}
+
+/* All calls from `first` on are under way now. */
+static void crash(struct row *rows, size_t count, size_t first)
+{
+    for (size_t i = first; i < fixture.call_count; i++) {
+        row_of(rows, count, fixture.calls[i].command->token)->crashes++;
+    }
+    restart(rows, count);
+}
+
+/* Each call is answered, but for the poison's, which crashes the bridge. */
+static void test_neighbours_of_a_command_that_crashes_the_bridge_are_not_set_aside(void **state)
+{
+    enum { COUNT = 20, POISON = 7 };
+    struct row rows[COUNT];
+    (void)state;
+    fixture.settings.api.max_in_flight = COUNT;
+    make_rows(rows, COUNT);
+    restart(rows, COUNT);
+    assert_int_equal(fixture.call_count, COUNT);
+    int crashes = 1;
+    crash(rows, COUNT, 0);
+    for (size_t i = 0; i < fixture.call_count;) {
+        struct row *row = row_of(rows, COUNT, fixture.calls[i].command->token);
+        if (row == &rows[POISON]) {
+            crashes++;
+            crash(rows, COUNT, i);
+            i = 0;
+        } else {
+            assert_int_equal(fixture.call_count, i + 1); /* alone */
+            assert_in_range(row->crashes, 0, 1);
+            row->is_done = true;
+            answer(i++, REACTION_DONE, NULL, -1);
+        }
+    }
+    assert_int_equal(crashes, CRASH_LIMIT);
+    assert_int_equal(fixture.done_count, COUNT);
+    assert_done(COUNT - 1, rows[POISON].token, OUTCOME_UNKNOWN, "Bridge.SetAside");
+}
+
+/* Nothing is ever answered, and the bridge is killed again and again. */
+static void test_kills_hit_each_command_before_any_reaches_the_limit(void **state)
+{
+    enum { COUNT = 20 };
+    struct row rows[COUNT];
+    (void)state;
+    fixture.settings.api.max_in_flight = COUNT;
+    make_rows(rows, COUNT);
+    restart(rows, COUNT);
+    for (int kills = 0; kills < COUNT + 1; kills++) {
+        crash(rows, COUNT, 0);
+        assert_int_equal(fixture.call_count, 1);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(rows[i].crashes, 2);
+    }
+    assert_int_equal(fixture.done_count, 0);
+}
+
+/* ---- order, slots, deadlines ---- */
 
 static void test_groups_run_side_by_side_up_to_the_limit(void **state)
 {
@@ -649,12 +736,13 @@ int main(void)
         TEST(test_a_reserved_command_is_called_at_once),
         TEST(test_commands_of_a_group_are_called_one_at_a_time_in_order),
         TEST(test_groups_run_side_by_side_up_to_the_limit),
-        TEST(test_a_suspect_is_called_alone_and_first),
-        TEST(test_suspects_are_called_one_after_the_other),
-        TEST(test_of_all_suspects_the_one_least_charged_alone_is_called_first),
-        TEST(test_any_answer_clears_a_suspect),
-        TEST(test_what_ended_the_bridge_three_times_is_set_aside_uncalled),
-        TEST(test_a_suspect_waits_for_one_that_is_no_command),
+        TEST(test_a_command_with_a_crash_is_called_alone_and_first),
+        TEST(test_commands_with_crashes_are_called_one_after_the_other),
+        TEST(test_the_fewest_crashes_are_called_first_in_all_regions),
+        TEST(test_any_answer_sets_the_crashes_back),
+        TEST(test_a_command_with_three_crashes_is_set_aside_uncalled),
+        TEST(test_neighbours_of_a_command_that_crashes_the_bridge_are_not_set_aside),
+        TEST(test_kills_hit_each_command_before_any_reaches_the_limit),
         TEST(test_a_command_that_is_tried_again_keeps_its_turn),
         TEST(test_nothing_done_until_the_deadline_is_a_failure_with_the_last_code),
         TEST(test_once_unsure_a_later_throttling_cannot_make_it_a_failure),

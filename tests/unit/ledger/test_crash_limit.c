@@ -1,7 +1,6 @@
 /*
- * Ends of the bridge that nobody asked for, as the ledger finds them: what is charged to whom, and
- * what becomes of a command that was set aside. An unclean end is an orderly one whose note was
- * taken away.
+ * Crashes of the bridge as the ledger finds them: which commands count one, and what becomes of a
+ * command that was set aside. A crash is an orderly stop whose note was removed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,14 +28,12 @@ static void crash(struct fixture *fixture)
     fixture_open(fixture);
 }
 
-static void assert_charges(struct fixture *fixture, const char *token, uint32_t ends,
-                           uint32_t alone)
+static void assert_crashes(struct fixture *fixture, const char *token, uint32_t crashes)
 {
-    assert_int_equal(fixture_command(fixture, token)->charges.ends, ends);
-    assert_int_equal(fixture_command(fixture, token)->charges.alone, alone);
+    assert_int_equal(fixture_command(fixture, token)->crashes, crashes);
 }
 
-static void test_each_end_during_a_call_is_charged(void **state)
+static void test_each_crash_during_a_call_is_counted(void **state)
 {
     struct fixture *fixture = *state;
     fixture->is_called_at_once = true;
@@ -44,17 +41,17 @@ static void test_each_end_during_a_call_is_charged(void **state)
     fixture_expect(fixture, "claimed t1 calling\ndone t1 new\n");
     crash(fixture);
     fixture_expect(fixture, "claimed t1 unsure\n");
-    assert_charges(fixture, "t1", 1, 1);
-    for (uint32_t ends = 2; ends <= 3; ends++) {
+    assert_crashes(fixture, "t1", 1);
+    for (uint32_t crashes = 2; crashes <= 3; crashes++) {
         fixture_begin(fixture, "t1");
         fixture_expect(fixture, "begun t1\n");
         crash(fixture);
         fixture_expect(fixture, "claimed t1 unsure\n");
-        assert_charges(fixture, "t1", ends, ends);
+        assert_crashes(fixture, "t1", crashes);
     }
 }
 
-static void test_calls_side_by_side_are_charged_without_being_alone(void **state)
+static void test_calls_side_by_side_are_all_counted(void **state)
 {
     struct fixture *fixture = *state;
     fixture->is_called_at_once = true;
@@ -63,21 +60,27 @@ static void test_calls_side_by_side_are_charged_without_being_alone(void **state
     fixture_expect(fixture, "claimed t1 calling\ndone t1 new\nclaimed t2 calling\ndone t2 new\n");
     crash(fixture);
     fixture_expect(fixture, "claimed t1 unsure\nclaimed t2 unsure\n");
-    assert_charges(fixture, "t1", 1, 0);
-    assert_charges(fixture, "t2", 1, 0);
+    assert_crashes(fixture, "t1", 1);
+    assert_crashes(fixture, "t2", 1);
 }
 
-static void test_what_only_waits_is_not_charged(void **state)
+static void test_a_crash_counts_only_for_what_was_being_called(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_claim(fixture, "t1");
-    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
-    crash(fixture);
-    fixture_expect(fixture, "claimed t1 ready\n");
-    assert_charges(fixture, "t1", 0, 0);
+    fixture_claim(fixture, "waits");
+    fixture->is_called_at_once = true;
+    fixture_claim(fixture, "called");
+    fixture_expect(fixture, "claimed waits ready\ndone waits new\n"
+                            "claimed called calling\ndone called new\n");
+    for (int i = 0; i < 3; i++) {
+        crash(fixture); /* later ones find nothing under way: both wait */
+        fixture_expect(fixture, "claimed waits ready\nclaimed called unsure\n");
+        assert_crashes(fixture, "waits", 0);
+        assert_crashes(fixture, "called", 1);
+    }
 }
 
-static void test_a_call_left_by_an_orderly_stop_is_not_charged(void **state)
+static void test_an_orderly_stop_during_a_call_is_not_counted(void **state)
 {
     struct fixture *fixture = *state;
     fixture->is_called_at_once = true;
@@ -86,13 +89,13 @@ static void test_a_call_left_by_an_orderly_stop_is_not_charged(void **state)
     for (int i = 0; i < 4; i++) {
         fixture_open_again(fixture);
         fixture_expect(fixture, "claimed t1 unsure\n");
-        assert_charges(fixture, "t1", 0, 0);
+        assert_crashes(fixture, "t1", 0);
         fixture_begin(fixture, "t1");
         fixture_expect(fixture, "begun t1\n");
     }
 }
 
-static void test_charges_go_with_the_move_that_drops_them(void **state)
+static void test_crashes_are_stored_with_a_pause(void **state)
 {
     struct fixture *fixture = *state;
     fixture->is_called_at_once = true;
@@ -102,11 +105,11 @@ static void test_charges_go_with_the_move_that_drops_them(void **state)
     fixture_expect(fixture, "claimed t1 unsure\n");
     fixture_begin(fixture, "t1");
     fixture_expect(fixture, "begun t1\n");
-    fixture_command(fixture, "t1")->charges = (struct blame_charges){0};
+    fixture_command(fixture, "t1")->crashes = 0;
     fixture_pause(fixture, "t1", MOVE_NO_ANSWER);
     crash(fixture);
     fixture_expect(fixture, "claimed t1 unsure\n");
-    assert_charges(fixture, "t1", 0, 0);
+    assert_crashes(fixture, "t1", 0);
 }
 
 static void set_aside(struct fixture *fixture, const char *token)
@@ -138,7 +141,7 @@ static void test_what_was_set_aside_is_told_and_later_begun_again_as_unsure(void
     }
     fixture_claim(fixture, "t1");
     fixture_expect(fixture, "claimed t1 unsure\ndone t1 again\n");
-    assert_charges(fixture, "t1", 0, 0);
+    assert_crashes(fixture, "t1", 0);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_setup, fixture_teardown)
@@ -146,11 +149,11 @@ static void test_what_was_set_aside_is_told_and_later_begun_again_as_unsure(void
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_each_end_during_a_call_is_charged),
-        TEST(test_calls_side_by_side_are_charged_without_being_alone),
-        TEST(test_what_only_waits_is_not_charged),
-        TEST(test_a_call_left_by_an_orderly_stop_is_not_charged),
-        TEST(test_charges_go_with_the_move_that_drops_them),
+        TEST(test_each_crash_during_a_call_is_counted),
+        TEST(test_calls_side_by_side_are_all_counted),
+        TEST(test_a_crash_counts_only_for_what_was_being_called),
+        TEST(test_an_orderly_stop_during_a_call_is_not_counted),
+        TEST(test_crashes_are_stored_with_a_pause),
         TEST(test_what_was_set_aside_is_told_and_later_begun_again_as_unsure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,19 +174,18 @@ static void test_a_version_1_file_is_brought_forward_with_its_rows(void **state)
     OPS->close(store);
 }
 
-static void test_a_version_2_file_is_brought_forward_with_nobody_charged(void **state)
+static void test_a_version_2_file_is_brought_forward_without_crashes(void **state)
 {
     struct store_row row;
     struct store *store = open_old(*state, 2);
     assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
-    assert_int_equal(row.charges.ends, 0);
+    assert_int_equal(row.crashes, 0);
     OPS->close(store);
 }
 
-static void test_a_version_3_file_is_brought_forward_with_its_charges_and_facts(void **state)
+static void test_a_version_3_file_is_brought_forward_with_its_facts(void **state)
 {
     const char *location = *state;
-    struct store_row row;
     int64_t value = 0;
     struct store *store = NULL;
     struct buf why = {0};
@@ -194,15 +193,44 @@ static void test_a_version_3_file_is_brought_forward_with_its_charges_and_facts(
         execute(location, store_sqlite_steps[i]);
     }
     execute(location, OLD_ROWS);
-    execute(location, "UPDATE command SET crashes = 2 WHERE id = 5;"
-                      "INSERT INTO fact VALUES ('x', -7); PRAGMA user_version = 3");
+    execute(location, "INSERT INTO fact VALUES ('x', -7); PRAGMA user_version = 3");
     assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
-    assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
-    assert_int_equal(row.charges.ends, 2);
     assert_int_equal(OPS->get_meta(store, "x", &value), STATUS_OK);
     assert_int_equal(value, -7);
     OPS->close(store);
     buf_fini(&why);
+}
+
+static void test_of_crashes_in_a_version_3_file_those_during_a_call_alone_count_on(void **state)
+{
+    static const struct {
+        uint32_t crashes;
+        uint32_t alone;
+        uint32_t crashes_now;
+    } CASES[] = {{0, 0, 0}, {1, 0, 1}, {1, 1, 1}, {2, 0, 1}, {2, 2, 2}, {5, 1, 2}, {3, 2, 3}};
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        const char *location = *state;
+        struct store_row row;
+        struct store *store = NULL;
+        struct buf sql = {0};
+        struct buf why = {0};
+        unlink(location);
+        for (int step = 0; step < 3; step++) {
+            execute(location, store_sqlite_steps[step]);
+        }
+        execute(location, OLD_ROWS);
+        buf_printf(&sql,
+                   "UPDATE command SET crashes = %u, crashes_alone = %u WHERE id = 5;"
+                   "PRAGMA user_version = 3",
+                   CASES[i].crashes, CASES[i].alone);
+        execute(location, sql.data);
+        assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+        assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
+        assert_int_equal(row.crashes, CASES[i].crashes_now);
+        OPS->close(store);
+        buf_fini(&sql);
+        buf_fini(&why);
+    }
 }
 
 /* Who asked for a command of before is answered by this version. */
@@ -474,8 +502,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FILE_TEST(test_the_file_is_for_its_owner_alone),
         FILE_TEST(test_a_version_1_file_is_brought_forward_with_its_rows),
-        FILE_TEST(test_a_version_2_file_is_brought_forward_with_nobody_charged),
-        FILE_TEST(test_a_version_3_file_is_brought_forward_with_its_charges_and_facts),
+        FILE_TEST(test_a_version_2_file_is_brought_forward_without_crashes),
+        FILE_TEST(test_a_version_3_file_is_brought_forward_with_its_facts),
+        FILE_TEST(test_of_crashes_in_a_version_3_file_those_during_a_call_alone_count_on),
         FILE_TEST(test_a_command_of_an_older_file_is_finished),
         FILE_TEST(test_a_newer_file_is_refused_with_both_versions),
         FILE_TEST(test_a_database_of_another_program_is_refused),

@@ -135,19 +135,21 @@ static void connect_outbox(void)
 static void publisher_comes(void)
 {
     fixture.room = 2 * ROWS_MAX;
-    outbox_publisher_changed(fixture.outbox, true, false);
+    outbox_publisher_changed(fixture.outbox, true);
 }
 
 static void publisher_goes(void)
 {
     fixture.room = 0;
-    outbox_publisher_changed(fixture.outbox, false, false);
+    outbox_publisher_changed(fixture.outbox, false);
 }
 
-static void publisher_crashes(void)
+static void lose_connections(int count)
 {
-    fixture.room = 0;
-    outbox_publisher_changed(fixture.outbox, false, true);
+    for (int i = 0; i < count; i++) {
+        publisher_comes();
+        publisher_goes();
+    }
 }
 
 /* Acknowledges what is handed over, and what follows, until nothing does; reads are carried out. */
@@ -440,15 +442,12 @@ static void test_a_flush_waits_for_what_is_not_read_yet(void **state)
     assert_int_equal(fixture.flush_count, 1);
 }
 
-static void test_what_two_publishers_ended_with_goes_alone(void **state)
+static void test_a_message_with_which_two_connections_were_lost_goes_alone(void **state)
 {
     (void)state;
     connect_outbox();
     post(3);
-    for (int i = 0; i < 2; i++) {
-        publisher_comes();
-        publisher_crashes();
-    }
+    lose_connections(2);
     publisher_comes();
     assert_handed(6, 1, 1);
     post(1);
@@ -460,46 +459,70 @@ static void test_what_two_publishers_ended_with_goes_alone(void **state)
     assert_handed(9, 4, 1);
 }
 
-static void test_what_three_publishers_ended_with_is_left_and_the_others_go(void **state)
+static void test_a_single_lost_connection_changes_nothing(void **state)
 {
     (void)state;
     connect_outbox();
-    post(2);
-    for (int i = 0; i < 3; i++) {
-        publisher_comes();
-        publisher_crashes();
-    }
-    size_t before = fixture.handed_count;
+    post(3);
+    lose_connections(1);
     publisher_comes();
-    assert_handed(before, 2, 1);
+    assert_handed(3, 1, 3);
+}
+
+static void test_three_connections_lost_while_it_was_alone_set_a_message_aside(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(1);
+    lose_connections(2);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
+    post(1);
+    lose_connections(1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 1);
+    publisher_comes();
+    assert_handed(3, 2, 1);
     outbox_published(fixture.outbox, 2);
     assert_true(fixture.has_row[1]);
-    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 1);
     post(1);
-    assert_handed(before + 1, 3, 1);
-    /* A stop does not wait for what is left. */
+    assert_handed(4, 3, 1);
+    /* A stop does not wait for it. */
     outbox_flush(fixture.outbox, flushed, &fixture);
     outbox_published(fixture.outbox, 3);
     fake_timers_advance(0);
     assert_int_equal(fixture.flush_count, 1);
 }
 
-static void test_a_publisher_with_last_words_blames_nothing(void **state)
+static void test_connections_lost_with_several_messages_set_none_aside(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(2);
+    lose_connections(4); /* the last two with the first message alone */
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
+    publisher_comes();
+    outbox_published(fixture.outbox, 1);
+    publisher_goes(); /* the first one with the second message alone */
+    lose_connections(1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
+    publisher_comes();
+    outbox_published(fixture.outbox, 2);
+    assert_int_equal(fixture.delivered_count, 2);
+}
+
+static void test_a_refusal_in_between_begins_the_count_anew(void **state)
 {
     (void)state;
     connect_outbox();
     post(1);
-    for (int i = 0; i < 6; i++) {
-        publisher_comes();
-        if (i % 3 == 2) {
-            publisher_goes();
-        } else {
-            publisher_crashes();
-        }
-    }
+    lose_connections(2);
     publisher_comes();
-    assert_int_equal(fixture.handed[fixture.handed_count - 1], 1);
+    outbox_unpublished(fixture.outbox, 1, false, slice_text("quota exceeded"));
+    fake_timers_advance(RETRY_MS);
+    publisher_goes();
+    lose_connections(1);
     assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
+    lose_connections(1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 1);
 }
 
 int main(void)
@@ -507,9 +530,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_it_begins_with_what_the_ledger_still_holds),
-        TEST(test_what_two_publishers_ended_with_goes_alone),
-        TEST(test_what_three_publishers_ended_with_is_left_and_the_others_go),
-        TEST(test_a_publisher_with_last_words_blames_nothing),
+        TEST(test_a_message_with_which_two_connections_were_lost_goes_alone),
+        TEST(test_a_single_lost_connection_changes_nothing),
+        TEST(test_three_connections_lost_while_it_was_alone_set_a_message_aside),
+        TEST(test_connections_lost_with_several_messages_set_none_aside),
+        TEST(test_a_refusal_in_between_begins_the_count_anew),
         TEST(test_nothing_is_handed_over_without_a_publisher),
         TEST(test_a_message_is_forgotten_when_the_broker_has_it),
         TEST(test_a_window_of_messages_is_handed_over_at_a_time),
