@@ -42,9 +42,7 @@ static void on_answer(void *arg, const struct http_answer *answer)
         buf_append_text(&why, "; " SIGN_IN);
     }
     credentials_set_provider(&taken, "cloud_sso");
-    got(sso->arg, status, status == STATUS_OK ? &taken : NULL, buf_slice(&why).data);
-    credentials_fini(&taken);
-    buf_fini(&why);
+    credential_finish(got, sso->arg, status, &taken, &why);
 }
 
 static void sso_send(struct sso_source *sso)
@@ -93,13 +91,6 @@ static void sso_get(struct credential_source *source, credentials_got_fn *got, v
     }
 }
 
-static bool sso_refused(struct credential_source *source, uint64_t serial)
-{
-    (void)source;
-    (void)serial;
-    return true;
-}
-
 static void sso_free(struct credential_source *source)
 {
     struct sso_source *sso = (struct sso_source *)source;
@@ -139,7 +130,7 @@ struct credential_source *credentials_cloud_sso_new(const struct credential_cont
                                                     const struct cloud_sso *sso)
 {
     static const struct credential_source_ops ops = {
-        .name = "cloud_sso", .get = sso_get, .refused = sso_refused, .free = sso_free};
+        .name = "cloud_sso", .get = sso_get, .free = sso_free};
     struct sso_source *made = mem_zalloc(1, sizeof *made);
     made->source.ops = &ops;
     made->context = context;

@@ -49,20 +49,38 @@ enum status service_sts_endpoint(const struct credential_context *context, const
 void service_sts_send(const struct credential_context *context, struct sts_request *request,
                       http_done_fn *done, void *arg);
 
-/* --- a source that stands on another --- */
+/* --- a profile in a file, which stands for another source --- */
 
-struct delegate {
-    const char *provider; /* put before the other's: "cli_profile" */
+struct profile_file;
+/*
+ * Makes the source that the profile stands for, and the text that its errors begin with; the caller
+ * gives both up. Else *out_why is appended to.
+ */
+typedef enum status profile_read_fn(const struct profile_file *file, struct slice content,
+                                    struct credential_source **out_source, char **out_where,
+                                    struct buf *out_why);
+
+struct profile_file {
+    struct credential_source source; /* first: a source is cast back to this */
+    const struct credential_context *context;
+    struct key_file file;
+    char *profile;        /* NULL for the file's own choice */
+    const char *off_name; /* variable that turns the file off; NULL for none */
+    profile_read_fn *read;
+    /* The source of the last get. */
     struct credential_source *inner;
     struct credential_source *old; /* may still be in its callback */
-    char *where;                   /* put before what goes wrong */
+    char *where;
     credentials_got_fn *got;
     void *arg;
 };
 
-/* Asks `inner`, which is taken over, as is `where`. */
-void delegate_get(struct delegate *delegate, struct credential_source *inner, char *where,
-                  credentials_got_fn *got, void *arg);
-void delegate_fini(struct delegate *delegate);
+/* The file is read anew for each get. `ops` has the name, and the operations below. */
+struct profile_file *profile_file_new(const struct credential_source_ops *ops,
+                                      const struct credential_context *context, const char *path,
+                                      const char *profile, profile_read_fn *read);
+void profile_file_get(struct credential_source *source, credentials_got_fn *got, void *arg);
+void profile_file_files(struct credential_source *source, credentials_file_fn *told, void *arg);
+void profile_file_free(struct credential_source *source);
 
 #endif

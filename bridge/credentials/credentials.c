@@ -98,6 +98,24 @@ const char *credential_value(const struct credential_context *context, const cha
     return setting[0] != '\0' ? setting : credential_env(context, name);
 }
 
+/* --- what sources share --- */
+
+bool credential_never_differs(struct credential_source *source, uint64_t serial)
+{
+    (void)source;
+    (void)serial;
+    return false;
+}
+
+void credential_finish(credentials_got_fn *got, void *arg, enum status status,
+                       struct credentials *credentials, struct buf *why)
+{
+    bool is_good = status == STATUS_OK;
+    got(arg, status, is_good ? credentials : NULL, is_good ? "" : buf_slice(why).data);
+    credentials_fini(credentials);
+    buf_fini(why);
+}
+
 /* --- calls --- */
 
 const char *credentials_name(const struct credential_source *source)
@@ -112,7 +130,7 @@ void credentials_get(struct credential_source *source, credentials_got_fn *got, 
 
 bool credentials_refused(struct credential_source *source, uint64_t serial)
 {
-    return source->ops->refused(source, serial);
+    return source->ops->refused == NULL || source->ops->refused(source, serial);
 }
 
 void credentials_files(struct credential_source *source, credentials_file_fn *told, void *arg)

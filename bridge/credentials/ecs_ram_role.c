@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "document.h"
+#include "model/ram.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -26,7 +27,6 @@
 #define TOKEN_HEADER "X-aliyun-ecs-metadata-token: "
 
 #define TOKEN_BYTES_MAX  4096
-#define ROLE_BYTES_MAX   64 /* RAM's limit for role names */
 #define CODE_BYTES_MAX   64
 #define REFRESH_AHEAD_MS 3600000 /* from then on the service has others */
 #define DEPTH_MAX        16
@@ -170,20 +170,6 @@ static void document_came(void *arg, const struct http_answer *answer)
 
 /* --- the role --- */
 
-static bool is_role_name(struct slice name)
-{
-    if (name.length == 0 || name.length > ROLE_BYTES_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < name.length; i++) {
-        unsigned char c = (unsigned char)name.data[i];
-        if (!isalnum(c) && c != '-' && c != '_' && c != '.') {
-            return false;
-        }
-    }
-    return true;
-}
-
 static struct slice trimmed(struct slice text)
 {
     while (text.length > 0 && isspace((unsigned char)text.data[0])) {
@@ -197,7 +183,7 @@ static struct slice trimmed(struct slice text)
 
 static void ask_document(struct role_source *role, struct slice name, const char *what)
 {
-    if (!is_role_name(name)) {
+    if (!ram_role_name_is_valid(name)) {
         finish(role, STATUS_INVALID, NULL, what);
         return;
     }
@@ -263,13 +249,6 @@ static void role_get(struct credential_source *source, credentials_got_fn *got, 
     ask(role, "PUT", TOKEN_PATH, "", TTL_HEADER, token_came);
 }
 
-static bool role_refused(struct credential_source *source, uint64_t serial)
-{
-    (void)source;
-    (void)serial;
-    return true;
-}
-
 static void role_free(struct credential_source *source)
 {
     struct role_source *role = (struct role_source *)source;
@@ -286,7 +265,7 @@ struct credential_source *credentials_ecs_ram_role_new(const struct credential_c
                                                        const char *role_name)
 {
     static const struct credential_source_ops ops = {
-        .name = "ecs_ram_role", .get = role_get, .refused = role_refused, .free = role_free};
+        .name = "ecs_ram_role", .get = role_get, .free = role_free};
     struct role_source *role = mem_zalloc(1, sizeof *role);
     role->source.ops = &ops;
     role->context = context;

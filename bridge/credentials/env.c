@@ -62,13 +62,6 @@ static void env_get(struct credential_source *source, credentials_got_fn *got, v
     got(arg, env->status, env->status == STATUS_OK ? &env->credentials : NULL, env->text);
 }
 
-static bool env_refused(struct credential_source *source, uint64_t serial)
-{
-    (void)source;
-    (void)serial;
-    return false;
-}
-
 static void env_free(struct credential_source *source)
 {
     struct env_source *env = (struct env_source *)source;
@@ -87,7 +80,7 @@ void credentials_env_hide(void)
 struct credential_source *credentials_env_open(const struct credential_context *context)
 {
     static const struct credential_source_ops ops = {
-        .name = "env", .get = env_get, .refused = env_refused, .free = env_free};
+        .name = "env", .get = env_get, .refused = credential_never_differs, .free = env_free};
     struct env_source *env = mem_zalloc(1, sizeof *env);
 
     env->source.ops = &ops;

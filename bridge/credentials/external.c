@@ -189,9 +189,7 @@ static void ended(void *arg, int exit_status, int signal_number)
         credentials_set_provider(&taken, "external");
         set_times(external, &taken);
     }
-    got(external->arg, status, status == STATUS_OK ? &taken : NULL, buf_slice(&why).data);
-    credentials_fini(&taken);
-    buf_fini(&why);
+    credential_finish(got, external->arg, status, &taken, &why);
 }
 
 /* 0, or an errno value. */
@@ -254,13 +252,6 @@ static void external_get(struct credential_source *source, credentials_got_fn *g
     loop_timer_start(external->timer, external->timeout_ms);
 }
 
-static bool external_refused(struct credential_source *source, uint64_t serial)
-{
-    (void)source;
-    (void)serial;
-    return true;
-}
-
 static void external_free(struct credential_source *source)
 {
     struct external_source *external = (struct external_source *)source;
@@ -278,10 +269,8 @@ static void external_free(struct credential_source *source)
 struct credential_source *credentials_external_new(const struct credential_context *context,
                                                    const char *command, int64_t timeout_ms)
 {
-    static const struct credential_source_ops ops = {.name = "external",
-                                                     .get = external_get,
-                                                     .refused = external_refused,
-                                                     .free = external_free};
+    static const struct credential_source_ops ops = {
+        .name = "external", .get = external_get, .free = external_free};
     struct external_source *external = mem_zalloc(1, sizeof *external);
     external->source.ops = &ops;
     external->context = context;

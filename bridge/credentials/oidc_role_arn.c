@@ -39,25 +39,17 @@ static void on_answer(void *arg, const struct http_answer *answer)
         service_answer_read(answer, "STS", &credential_form_sts, &caller, &taken, &why);
     secret_fini(&oidc->token);
     credentials_set_provider(&taken, "oidc_role_arn");
-    got(oidc->arg, status, status == STATUS_OK ? &taken : NULL, buf_slice(&why).data);
-    credentials_fini(&taken);
-    buf_fini(&why);
-}
-
-/* Without the line end that editors put there. */
-static struct slice trim(struct slice text)
-{
-    while (text.length > 0 && strchr("\r\n", text.data[text.length - 1]) != NULL) {
-        text.length--;
-    }
-    return text;
+    credential_finish(got, oidc->arg, status, &taken, &why);
 }
 
 static enum status read_token(struct oidc_source *oidc, struct buf *out_why)
 {
     struct secret content = {0};
     enum status status = key_file_read(&oidc->token_file, &content, out_why);
-    struct slice token = trim(secret_slice(&content));
+    struct slice token = secret_slice(&content);
+    while (token.length > 0 && strchr("\r\n", token.data[token.length - 1]) != NULL) {
+        token.length--; /* line ends that editors add */
+    }
     if (status == STATUS_OK && token.length == 0) {
         buf_printf(out_why, "%s is empty; it must hold the OIDC token", oidc->token_file.path);
         status = STATUS_INVALID;
@@ -106,14 +98,6 @@ static void oidc_get(struct credential_source *source, credentials_got_fn *got, 
     buf_fini(&why);
 }
 
-/* STS gives others at each asking. */
-static bool oidc_refused(struct credential_source *source, uint64_t serial)
-{
-    (void)source;
-    (void)serial;
-    return true;
-}
-
 static void oidc_files(struct credential_source *source, credentials_file_fn *told, void *arg)
 {
     struct oidc_source *oidc = (struct oidc_source *)source;
@@ -142,11 +126,8 @@ struct credential_source *credentials_oidc_role_arn_new(const struct credential_
                                                         const char *provider_arn,
                                                         const char *token_file, char *endpoint)
 {
-    static const struct credential_source_ops ops = {.name = "oidc_role_arn",
-                                                     .get = oidc_get,
-                                                     .refused = oidc_refused,
-                                                     .files = oidc_files,
-                                                     .free = oidc_free};
+    static const struct credential_source_ops ops = {
+        .name = "oidc_role_arn", .get = oidc_get, .files = oidc_files, .free = oidc_free};
     struct oidc_source *oidc = mem_zalloc(1, sizeof *oidc);
     oidc->source.ops = &ops;
     oidc->context = context;
@@ -193,14 +174,9 @@ void credentials_role_of_settings(const struct credential_context *context, bool
                                   struct sts_role *out_role)
 {
     const struct credential_settings *settings = context->settings;
-    const char *session_name = credential_value(context, settings->role_session_name, SESSION_NAME);
-    const char *external_id = settings->role_external_id;
-    const char *policy = settings->role_policy;
-    *out_role = (struct sts_role){
-        .arn = mem_strdup(credential_value(context, settings->role_arn, ROLE_NAME)),
-        .session_name = mem_strdup(session_name != NULL ? session_name : STS_SESSION_NAME),
-        .policy = policy[0] != '\0' ? mem_strdup(policy) : NULL,
-        .external_id = with_external_id && external_id[0] != '\0' ? mem_strdup(external_id) : NULL,
-        .duration_s = settings->role_session_s,
-    };
+    const char *external_id = with_external_id ? settings->role_external_id : NULL;
+    sts_role_init(out_role, slice_text(credential_value(context, settings->role_arn, ROLE_NAME)),
+                  slice_text(credential_value(context, settings->role_session_name, SESSION_NAME)),
+                  slice_text(settings->role_policy), slice_text(external_id),
+                  settings->role_session_s);
 }

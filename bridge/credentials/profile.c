@@ -19,26 +19,12 @@ static const char *const keys[KEY_COUNT] = {
     [POLICY] = "policy",
 };
 
-struct profile_source {
-    struct credential_source source; /* first: a source is cast back to this */
-    const struct credential_context *context;
-    struct key_file file;
-    char *section;
-    struct delegate delegate;
-};
-
-typedef struct credential_source *make_fn(const struct profile_source *profile,
+typedef struct credential_source *make_fn(const struct profile_file *profile,
                                           const struct slice *values, struct buf *out_why);
 
-static char *copy_text(struct slice text)
-{
-    return text.length > 0 ? mem_dup(text.data, text.length) : NULL;
-}
-
-static struct credential_source *make_access_key(const struct profile_source *profile,
+static struct credential_source *make_access_key(const struct profile_file *profile,
                                                  const struct slice *values, struct buf *out_why)
 {
-    struct credentials credentials = {.expires_at_ms = INT64_MAX};
     (void)profile;
     for (enum key key = KEY_ID; key <= KEY_SECRET; key++) {
         if (!credentials_is_key(values[key])) {
@@ -46,25 +32,21 @@ static struct credential_source *make_access_key(const struct profile_source *pr
             return NULL;
         }
     }
-    secret_set(&credentials.access_key_id, values[KEY_ID]);
-    secret_set(&credentials.access_key_secret, values[KEY_SECRET]);
-    credentials_set_provider(&credentials, "static_ak");
-    struct credential_source *source = credentials_static_new(&credentials);
-    credentials_fini(&credentials);
-    return source;
+    return credentials_static_new(values[KEY_ID], values[KEY_SECRET], slice_text(NULL));
 }
 
-static struct credential_source *make_ecs_ram_role(const struct profile_source *profile,
+static struct credential_source *make_ecs_ram_role(const struct profile_file *profile,
                                                    const struct slice *values, struct buf *out_why)
 {
-    char *role_name = copy_text(values[ROLE_NAME]);
+    struct slice name = values[ROLE_NAME];
+    char *role_name = name.length > 0 ? mem_dup(name.data, name.length) : NULL;
     (void)out_why;
     struct credential_source *source = credentials_ecs_ram_role_new(profile->context, role_name);
     free(role_name);
     return source;
 }
 
-static struct credential_source *make_ram_role_arn(const struct profile_source *profile,
+static struct credential_source *make_ram_role_arn(const struct profile_file *profile,
                                                    const struct slice *values, struct buf *out_why)
 {
     struct buf url = {0};
@@ -75,13 +57,9 @@ static struct credential_source *make_ram_role_arn(const struct profile_source *
         buf_fini(&url);
         return NULL;
     }
-    char *session_name = copy_text(values[SESSION_NAME]);
-    struct sts_role role = {
-        .arn = copy_text(values[ROLE_ARN]),
-        .session_name = session_name != NULL ? session_name : mem_strdup(STS_SESSION_NAME),
-        .policy = copy_text(values[POLICY]),
-        .duration_s = STS_DURATION_S,
-    };
+    struct sts_role role;
+    sts_role_init(&role, values[ROLE_ARN], values[SESSION_NAME], values[POLICY], slice_text(NULL),
+                  STS_DURATION_S);
     return credentials_ram_role_arn_new(profile->context, signer, &role, buf_take(&url));
 }
 
@@ -96,7 +74,7 @@ static const struct {
 };
 #define TYPE_COUNT (sizeof types / sizeof types[0])
 
-static struct credential_source *make_source(const struct profile_source *profile,
+static struct credential_source *make_source(const struct profile_file *profile,
                                              const struct slice *values, struct buf *out_why)
 {
     size_t type = 0;
@@ -117,86 +95,46 @@ static struct credential_source *make_source(const struct profile_source *profil
     return types[type].make(profile, values, out_why);
 }
 
-static enum status read_section(const struct profile_source *profile, struct slice content,
-                                struct credential_source **out_source, struct buf *out_why)
+static enum status profile_read(const struct profile_file *profile, struct slice content,
+                                struct credential_source **out_source, char **out_where,
+                                struct buf *out_why)
 {
     struct slice values[KEY_COUNT] = {{0}};
     struct section_fault fault = {0};
+    struct buf where = {0};
     struct buf why = {0};
-    enum status status = section_read(content, profile->section, keys, KEY_COUNT, values, &fault);
+    const char *path = profile->file.path;
+    enum status status = section_read(content, profile->profile, keys, KEY_COUNT, values, &fault);
     if (status == STATUS_NOT_FOUND) {
-        buf_printf(out_why, "%s has no section [%s]", profile->file.path, profile->section);
+        buf_printf(out_why, "%s has no section [%s]", path, profile->profile);
         return status;
     }
     if (status != STATUS_OK) {
-        buf_printf(out_why, "%s:%zu: %s", profile->file.path, fault.line, fault.what);
+        buf_printf(out_why, "%s:%zu: %s", path, fault.line, fault.what);
         return status;
     }
+    buf_printf(&where, "%s: [%s]", path, profile->profile);
     *out_source = make_source(profile, values, &why);
     if (*out_source == NULL) {
-        buf_printf(out_why, "%s: [%s]: %s", profile->file.path, profile->section, why.data);
-    }
-    buf_fini(&why);
-    return *out_source == NULL ? STATUS_INVALID : STATUS_OK;
-}
-
-static void profile_get(struct credential_source *source, credentials_got_fn *got, void *arg)
-{
-    struct profile_source *profile = (struct profile_source *)source;
-    struct credential_source *inner = NULL;
-    struct secret content = {0};
-    struct buf why = {0};
-    enum status status = key_file_read(&profile->file, &content, &why);
-    if (status == STATUS_OK) {
-        status = read_section(profile, secret_slice(&content), &inner, &why);
-    }
-    secret_fini(&content);
-    if (status != STATUS_OK) {
-        got(arg, status, NULL, why.data);
+        buf_printf(out_why, "%s: %s", where.data, why.data);
+        status = STATUS_INVALID;
     } else {
-        struct buf where = {0};
-        buf_printf(&where, "%s: [%s]", profile->file.path, profile->section);
-        delegate_get(&profile->delegate, inner, buf_take(&where), got, arg);
+        *out_where = buf_take(&where);
     }
+    buf_fini(&where);
     buf_fini(&why);
-}
-
-/* The file may hold others by now. */
-static bool profile_refused(struct credential_source *source, uint64_t serial)
-{
-    (void)source;
-    (void)serial;
-    return true;
-}
-
-static void profile_files(struct credential_source *source, credentials_file_fn *told, void *arg)
-{
-    told(arg, ((struct profile_source *)source)->file.path);
-}
-
-static void profile_free(struct credential_source *source)
-{
-    struct profile_source *profile = (struct profile_source *)source;
-    delegate_fini(&profile->delegate);
-    key_file_fini(&profile->file);
-    free(profile->section);
-    free(profile);
+    return status;
 }
 
 struct credential_source *credentials_profile_open(const struct credential_context *context)
 {
     static const struct credential_source_ops ops = {.name = "profile",
-                                                     .get = profile_get,
-                                                     .refused = profile_refused,
-                                                     .files = profile_files,
-                                                     .free = profile_free};
+                                                     .get = profile_file_get,
+                                                     .files = profile_file_files,
+                                                     .free = profile_file_free};
     const char *path = credential_value(context, context->settings->profile_file, FILE_NAME);
     const char *section = credential_value(context, context->settings->profile, PROFILE_NAME);
-    struct profile_source *profile = mem_zalloc(1, sizeof *profile);
-    profile->source.ops = &ops;
-    profile->context = context;
-    profile->section = mem_strdup(section != NULL ? section : "default");
-    profile->delegate.provider = "profile";
-    key_file_init(&profile->file, context, path != NULL ? path : FILE_PATH);
-    return &profile->source;
+    return &profile_file_new(&ops, context, path != NULL ? path : FILE_PATH,
+                             section != NULL ? section : "default", profile_read)
+                ->source;
 }

@@ -37,8 +37,16 @@ bool credential_env_is_true(const struct credential_context *context, const char
 const char *credential_value(const struct credential_context *context, const char *setting,
                              const char *name);
 
-/* A fixed access key; `provider` is taken from it ("static_ak", "static_sts"). Copies. */
-struct credential_source *credentials_static_new(const struct credentials *credentials);
+/* The operation `refused` of a source that has the same at every get. */
+bool credential_never_differs(struct credential_source *source, uint64_t serial);
+/* Ends a get: with the credentials where the status is STATUS_OK, with `why` else. Gives both up.
+ */
+void credential_finish(credentials_got_fn *got, void *arg, enum status status,
+                       struct credentials *credentials, struct buf *why);
+
+/* A fixed access key ("static_ak"), with a security token where there is one ("static_sts"). */
+struct credential_source *credentials_static_new(struct slice id, struct slice secret,
+                                                 struct slice token);
 
 /* ALIBABA_CLOUD_ACCESS_KEY_ID, ..._SECRET and, optionally, ALIBABA_CLOUD_SECURITY_TOKEN. */
 struct credential_source *credentials_env_open(const struct credential_context *context);

@@ -16,13 +16,6 @@ static void static_get(struct credential_source *source, credentials_got_fn *got
     got(arg, STATUS_OK, &fixed->credentials, "");
 }
 
-static bool static_refused(struct credential_source *source, uint64_t serial)
-{
-    (void)source;
-    (void)serial;
-    return false;
-}
-
 static void static_free(struct credential_source *source)
 {
     struct static_source *fixed = (struct static_source *)source;
@@ -30,12 +23,22 @@ static void static_free(struct credential_source *source)
     free(fixed);
 }
 
-struct credential_source *credentials_static_new(const struct credentials *credentials)
+struct credential_source *credentials_static_new(struct slice id, struct slice secret,
+                                                 struct slice token)
 {
-    static const struct credential_source_ops ops = {
-        .name = "static", .get = static_get, .refused = static_refused, .free = static_free};
+    static const struct credential_source_ops ops = {.name = "static",
+                                                     .get = static_get,
+                                                     .refused = credential_never_differs,
+                                                     .free = static_free};
     struct static_source *fixed = mem_zalloc(1, sizeof *fixed);
     fixed->source.ops = &ops;
-    credentials_copy(&fixed->credentials, credentials);
+    fixed->credentials.expires_at_ms = INT64_MAX;
+    secret_set(&fixed->credentials.access_key_id, id);
+    secret_set(&fixed->credentials.access_key_secret, secret);
+    if (token.length > 0) {
+        secret_set(&fixed->credentials.security_token, token);
+    }
+    credentials_set_provider(&fixed->credentials, "%s",
+                             token.length > 0 ? "static_sts" : "static_ak");
     return &fixed->source;
 }

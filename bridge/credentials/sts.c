@@ -2,11 +2,12 @@
 
 #include "aliyun/sign.h"
 #include "base/digest.h"
+#include "base/mem.h"
+#include "model/ram.h"
 #include "model/region.h"
 #include "settings/url.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <stdlib.h>
 
 #define VERSION            "2015-04-01"
@@ -14,8 +15,6 @@
 #define ARN_PREFIX         "acs:ram::"
 #define ARN_ROLE           ":role/"
 #define ARN_BYTES_MAX      256
-#define SESSION_BYTES_MIN  2
-#define SESSION_BYTES_MAX  64
 #define POLICY_BYTES_MAX   2048
 #define EXTERNAL_BYTES_MIN 2
 #define EXTERNAL_BYTES_MAX 1224
@@ -25,6 +24,24 @@
 #define OVERHEAD_BYTES     1024 /* names and fixed values of a request */
 
 /* --- the role --- */
+
+static char *copy_text(struct slice text)
+{
+    return text.length > 0 ? mem_dup(text.data, text.length) : NULL;
+}
+
+void sts_role_init(struct sts_role *role, struct slice arn, struct slice session_name,
+                   struct slice policy, struct slice external_id, int64_t duration_s)
+{
+    *role = (struct sts_role){
+        .arn = copy_text(arn),
+        .session_name =
+            copy_text(session_name.length > 0 ? session_name : slice_text(STS_SESSION_NAME)),
+        .policy = copy_text(policy),
+        .external_id = copy_text(external_id),
+        .duration_s = duration_s,
+    };
+}
 
 void sts_role_fini(struct sts_role *role)
 {
@@ -58,17 +75,6 @@ static bool arn_is_valid(const char *arn)
     return *name != '\0';
 }
 
-static bool session_name_is_valid(const char *name)
-{
-    size_t length = strlen(name);
-    for (size_t i = 0; i < length; i++) {
-        if (!isalnum((unsigned char)name[i]) && strchr(".@-_", name[i]) == NULL) {
-            return false;
-        }
-    }
-    return length >= SESSION_BYTES_MIN && length <= SESSION_BYTES_MAX;
-}
-
 static bool length_is_within(const char *text, size_t min_bytes, size_t max_bytes)
 {
     return text == NULL || (strlen(text) >= min_bytes && strlen(text) <= max_bytes);
@@ -78,7 +84,7 @@ enum status sts_role_check(const struct sts_role *role, const char **out_why)
 {
     if (role->arn == NULL || !arn_is_valid(role->arn)) {
         *out_why = "the role's ARN must have the form acs:ram::<account>:role/<name>";
-    } else if (role->session_name == NULL || !session_name_is_valid(role->session_name)) {
+    } else if (!ram_session_name_is_valid(slice_text(role->session_name))) {
         *out_why = "the role's session name must have 2 to 64 letters, digits, '.', '@', '-' or "
                    "'_'";
     } else if (!length_is_within(role->policy, 1, POLICY_BYTES_MAX)) {

@@ -29,6 +29,9 @@ struct sts_role {
     int64_t duration_s; /* 900 to 43200; roles may allow less */
 };
 
+/* Copies what is there and not empty; without a session's name it is STS_SESSION_NAME. */
+void sts_role_init(struct sts_role *role, struct slice arn, struct slice session_name,
+                   struct slice policy, struct slice external_id, int64_t duration_s);
 void sts_role_fini(struct sts_role *role);
 /* STATUS_INVALID with a phrase in *out_why that names the field and its limit, never its value. */
 enum status sts_role_check(const struct sts_role *role, const char **out_why);

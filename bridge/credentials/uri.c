@@ -41,14 +41,8 @@ static void answered(void *arg, const struct http_answer *answer)
     struct credentials credentials = {0};
     struct buf why = {0};
     enum status status = read_answer(answer, &credentials, &why);
-    if (status == STATUS_OK) {
-        credentials_set_provider(&credentials, "credential_uri");
-        source->got(source->arg, STATUS_OK, &credentials, "");
-    } else {
-        source->got(source->arg, status, NULL, why.data);
-    }
-    credentials_fini(&credentials);
-    buf_fini(&why);
+    credentials_set_provider(&credentials, "credential_uri");
+    credential_finish(source->got, source->arg, status, &credentials, &why);
 }
 
 static void uri_get(struct credential_source *source, credentials_got_fn *got, void *arg)

@@ -5,6 +5,7 @@
 #include "table.h"
 
 #include "base/utf8.h"
+#include "model/ram.h"
 #include "model/region.h"
 #include "model/topic.h"
 #include "settings/url.h"
@@ -91,7 +92,7 @@ static const char *why_ram_arn(const char *text)
 
 static const char *why_session_name(const char *text)
 {
-    return strlen(text) >= 2 ? NULL : "is shorter than 2 characters";
+    return strlen(text) >= RAM_SESSION_BYTES_MIN ? NULL : "is shorter than 2 characters";
 }
 
 static const char *why_store(const char *text)
@@ -237,11 +238,11 @@ static const struct {
                               .use = URL_CREDENTIALS},
     [RULE_STS_ENDPOINT] = {"https://host[:port], or http://host[:port] to loopback", .is_url = true,
                            .use = URL_STS},
-    [RULE_ROLE_NAME] = {"letters, digits, '-', '_' and '.'", .bytes = WORD_BYTES "."},
+    [RULE_ROLE_NAME] = {"letters, digits, '-', '_' and '.'", .bytes = RAM_ROLE_BYTES},
     [RULE_RAM_ARN] = {"acs:ram::ACCOUNT:..., printable ASCII without spaces", why_ram_arn,
                       .bytes = GRAPHIC_BYTES},
     [RULE_SESSION_NAME] = {"at least 2 of letters, digits, '.', '@', '-' and '_'", why_session_name,
-                           .bytes = WORD_BYTES ".@"},
+                           .bytes = RAM_SESSION_BYTES},
     [RULE_STORE] = {"sqlite:PATH", why_store},
     [RULE_TEMPLATE] = {"a topic name in which {Instance}, {Route}, {RegionId}, {ReplicaGroupId} "
                        "and {ClientToken} may stand",

@@ -65,7 +65,7 @@ struct credential_source_ops {
      */
     void (*get)(struct credential_source *source, credentials_got_fn *got, void *arg);
     /* The API refused the credentials with this serial: forget them. Returns whether a next get may
-     * bring others. */
+     * bring others. NULL: always, and nothing to forget. */
     bool (*refused)(struct credential_source *source, uint64_t serial);
     /* Tells the files it would read now; NULL where there are none. */
     void (*files)(struct credential_source *source, credentials_file_fn *told, void *arg);

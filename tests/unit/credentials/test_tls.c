@@ -88,14 +88,11 @@ static int tear_down(void **state)
 
 static struct credential_source *make_sts(const struct tls_fixture *fixture)
 {
-    struct credentials key = {.expires_at_ms = INT64_MAX};
-    secret_set(&key.access_key_id, slice_text("caller"));
-    secret_set(&key.access_key_secret, slice_text("caller-" SECRET_WORD));
-    struct credential_source *signer = credentials_static_new(&key);
-    credentials_fini(&key);
-    struct sts_role role = {.arn = mem_strdup("acs:ram::123:role/bridge"),
-                            .session_name = mem_strdup(STS_SESSION_NAME),
-                            .duration_s = STS_DURATION_S};
+    struct credential_source *signer = credentials_static_new(
+        slice_text("caller"), slice_text("caller-" SECRET_WORD), slice_text(NULL));
+    struct sts_role role;
+    sts_role_init(&role, slice_text("acs:ram::123:role/bridge"), slice_text(NULL), slice_text(NULL),
+                  slice_text(NULL), STS_DURATION_S);
     return credentials_ram_role_arn_new(fixture->context, signer, &role, mem_strdup(fixture->url));
 }
 
