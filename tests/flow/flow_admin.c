@@ -1,4 +1,4 @@
-/* What operators see: the admin endpoint, and a session the broker forgot. */
+/* What operators see: the admin endpoint, the status topic, and a lost session. */
 #include "flow_fixture.h"
 #include "flow_http.h"
 
@@ -114,7 +114,7 @@ static void test_metrics_count_what_happened(struct fixture *fixture)
     bridge_stop(bridge);
 }
 
-static void test_a_session_the_broker_forgot_is_said_loudly(struct fixture *fixture)
+static void test_a_session_lost_while_the_bridge_runs_is_reported(struct fixture *fixture)
 {
     int port = 0;
     struct bridge *bridge = start_with_admin(fixture, &port);
@@ -136,8 +136,8 @@ static void test_a_session_the_broker_forgot_is_said_loudly(struct fixture *fixt
     bridge_stop(bridge);
 }
 
-/* Says that somebody has seen the loss; the bridge is online again, and so after a restart. */
-static void see_loss(struct fixture *fixture, struct bridge *bridge)
+/* Acknowledges the loss: the bridge is online, also after a restart. */
+static void acknowledge_loss(struct fixture *fixture, struct bridge *bridge)
 {
     client_forget(fixture->sender, &(struct match){.topic = bridge->status_topic});
     assert_int_equal(kill(bridge->pid, SIGUSR2), 0);
@@ -149,7 +149,7 @@ static void see_loss(struct fixture *fixture, struct bridge *bridge)
     bridge_wait_online(bridge);
 }
 
-static void test_a_lost_session_is_shown_over_restarts_until_somebody_has_seen_it(
+static void test_a_lost_session_is_reported_over_restarts_until_it_is_acknowledged(
     struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
@@ -168,11 +168,11 @@ static void test_a_lost_session_is_shown_over_restarts_until_somebody_has_seen_i
     assert_string_equal(json_text(again->json, "SessionLostAt"), at);
     check_succeeded(
         fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
-    see_loss(fixture, bridge);
+    acknowledge_loss(fixture, bridge);
 }
 
-/* The last word of a bridge that stops is its account. */
-static void test_the_status_tells_what_became_of_all_commands(struct fixture *fixture)
+/* The offline message has the final counts. */
+static void test_the_status_counts_what_became_of_all_commands(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
@@ -192,9 +192,7 @@ static void test_the_status_tells_what_became_of_all_commands(struct fixture *fi
     assert_int_equal(json_number(counts, "Refused"), 1);
 }
 
-/* Also where it was forgotten while the bridge was away. */
-static void test_a_session_forgotten_while_the_bridge_was_away_is_said_loudly(
-    struct fixture *fixture)
+static void test_a_session_lost_while_the_bridge_is_stopped_is_reported(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     bridge_stop(bridge);
@@ -207,7 +205,7 @@ static void test_a_session_forgotten_while_the_bridge_was_away_is_said_loudly(
     assert_non_null(strstr(status->payload, "session_lost"));
 }
 
-static void test_a_restart_with_its_session_is_no_loss(struct fixture *fixture)
+static void test_a_restart_with_a_kept_session_reports_no_loss(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     bridge_stop(bridge);
@@ -227,7 +225,7 @@ static void test_the_log_may_be_json_lines(struct fixture *fixture)
     for (char *line = strtok(log, "\n"); line != NULL; line = strtok(NULL, "\n")) {
         cJSON *json = cJSON_Parse(line);
         if (json_text(json, "event")[0] == '\0' || json_text(json, "time")[0] == '\0') {
-            flow_fail("a line of the log is not as it should be: %s", line);
+            flow_fail("a log line is not valid: %s", line);
         }
         cJSON_Delete(json);
         count++;
@@ -243,12 +241,12 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_bridge_that_is_online_is_alive_and_ready),
         FLOW_TEST(test_metrics_count_what_happened),
         FLOW_TEST(test_the_log_may_be_json_lines),
-        FLOW_TEST(test_a_lost_session_is_shown_over_restarts_until_somebody_has_seen_it),
-        FLOW_TEST(test_the_status_tells_what_became_of_all_commands),
-        FLOW_TEST(test_a_restart_with_its_session_is_no_loss),
+        FLOW_TEST(test_a_lost_session_is_reported_over_restarts_until_it_is_acknowledged),
+        FLOW_TEST(test_the_status_counts_what_became_of_all_commands),
+        FLOW_TEST(test_a_restart_with_a_kept_session_reports_no_loss),
         FLOW_TEST(test_a_bridge_without_its_broker_is_alive_and_not_ready),
-        FLOW_TEST(test_a_session_the_broker_forgot_is_said_loudly),
-        FLOW_TEST(test_a_session_forgotten_while_the_bridge_was_away_is_said_loudly),
+        FLOW_TEST(test_a_session_lost_while_the_bridge_runs_is_reported),
+        FLOW_TEST(test_a_session_lost_while_the_bridge_is_stopped_is_reported),
     };
     return flow_main("admin", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }

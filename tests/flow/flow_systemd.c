@@ -1,5 +1,5 @@
-/* What a service manager hears of the bridge (sd_notify(3)), and what the bridge keeps to itself.
- */
+/* What the bridge reports to a service manager (sd_notify(3)), and what it hides from other
+ * processes. */
 #include "flow_fixture.h"
 
 #include <poll.h>
@@ -37,39 +37,39 @@ static struct bridge *managed_bridge(struct fixture *fixture, const struct manag
     return bridge;
 }
 
-/* Reads words until one holds the text. */
-static void expect_word(const struct manager *manager, const char *text)
+/* Receives messages until one contains the text. */
+static void expect_message(const struct manager *manager, const char *text)
 {
-    char word[512] = "";
+    char message[512] = "";
     int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
-    while (strstr(word, text) == NULL) {
+    while (strstr(message, text) == NULL) {
         struct pollfd entry = {.fd = manager->fd, .events = POLLIN};
         if (poll(&entry, 1, 100) == 1) {
-            ssize_t got = recv(manager->fd, word, sizeof word - 1, 0);
-            word[got > 0 ? got : 0] = '\0';
+            ssize_t got = recv(manager->fd, message, sizeof message - 1, 0);
+            message[got > 0 ? got : 0] = '\0';
         }
         if (flow_now_ms() > end_ms) {
-            flow_fail("the service manager does not hear: %s", text);
+            flow_fail("the service manager did not get: %s", text);
         }
     }
 }
 
-static void test_the_manager_hears_of_start_work_and_end(struct fixture *fixture)
+static void test_the_manager_gets_start_watchdog_and_stop(struct fixture *fixture)
 {
     struct manager manager = manager_new(fixture);
     struct bridge *bridge = managed_bridge(fixture, &manager, "");
-    expect_word(&manager, "READY=1");
-    expect_word(&manager, "STATUS=1 of 1 receivers subscribed, publisher connected");
-    expect_word(&manager, "WATCHDOG=1");
-    expect_word(&manager, "WATCHDOG=1");
+    expect_message(&manager, "READY=1");
+    expect_message(&manager, "STATUS=1 of 1 receivers subscribed, publisher connected");
+    expect_message(&manager, "WATCHDOG=1");
+    expect_message(&manager, "WATCHDOG=1");
     bridge_wait_online(bridge);
     process_end(bridge->pid, SIGTERM, 0);
-    expect_word(&manager, "STOPPING=1");
+    expect_message(&manager, "STOPPING=1");
     assert_int_equal(bridge_wait_exit(bridge), 0);
     close(manager.fd);
 }
 
-/* It would be started again and again, for nothing. */
+/* Otherwise the manager would restart it again and again, without effect. */
 static void test_a_bridge_without_its_broker_is_ready_too(struct fixture *fixture)
 {
     int guard = -1;
@@ -78,14 +78,14 @@ static void test_a_bridge_without_its_broker_is_ready_too(struct fixture *fixtur
     struct bridge *bridge =
         managed_bridge(fixture, &manager,
                        fixture_format(fixture, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
-    expect_word(&manager, "READY=1");
-    expect_word(&manager, "WATCHDOG=1");
+    expect_message(&manager, "READY=1");
+    expect_message(&manager, "WATCHDOG=1");
     bridge_kill(bridge);
     close(manager.fd);
     close(guard);
 }
 
-static void test_a_manager_that_does_not_listen_holds_nothing_up(struct fixture *fixture)
+static void test_a_manager_that_does_not_read_delays_nothing(struct fixture *fixture)
 {
     struct manager manager = manager_new(fixture);
     close(manager.fd);
@@ -97,9 +97,9 @@ static void test_a_manager_that_does_not_listen_holds_nothing_up(struct fixture 
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
-        FLOW_TEST(test_the_manager_hears_of_start_work_and_end),
+        FLOW_TEST(test_the_manager_gets_start_watchdog_and_stop),
         FLOW_TEST(test_a_bridge_without_its_broker_is_ready_too),
-        FLOW_TEST(test_a_manager_that_does_not_listen_holds_nothing_up),
+        FLOW_TEST(test_a_manager_that_does_not_read_delays_nothing),
     };
     return flow_main("systemd", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }
