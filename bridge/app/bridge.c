@@ -163,8 +163,7 @@ static void on_store_health(void *arg, bool is_failing, const char *text)
 {
     struct bridge *bridge = arg;
     if (is_failing) {
-        LOG_ERROR("store_unavailable", LOG_TEXT("why", text),
-                  LOG_TEXT("meaning", "no command is acknowledged until it works again"));
+        LOG_ERROR("store_unavailable", LOG_TEXT("why", text));
     } else {
         LOG_INFO("store_available", LOG_TEXT("store", bridge->settings->ledger.store));
     }

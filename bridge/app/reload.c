@@ -35,9 +35,7 @@ enum status tls_reload_load(struct tls_reload *tls_reload, const struct settings
     log_lines(LOG_LEVEL_ERROR, "certificate_outdated", &report.outdated);
     log_lines(LOG_LEVEL_WARN, "certificate_expires_soon", &report.warnings);
     if (!settings->broker.tls.verify) {
-        LOG_WARN("broker_not_verified",
-                 LOG_TEXT("meaning", "broker.tls.verify is off: anybody on the way can pass for "
-                                     "the broker, read commands and make some up"));
+        LOG_WARN("broker_not_verified", LOG_TEXT("setting", "broker.tls.verify"));
     }
     tls_report_fini(&report);
     return status;
@@ -72,11 +70,9 @@ enum status tls_reload_reload(struct tls_reload *tls_reload, const struct settin
         struct tls_reload old = *tls_reload;
         *tls_reload = fresh;
         fresh = old;
-        LOG_INFO("reloaded", LOG_TEXT("what", "certificates, keys and passwords"),
-                 LOG_TEXT("unread", "the settings file: a change there needs a restart"));
+        LOG_INFO("reloaded", LOG_TEXT("what", "certificates, keys and passwords"));
     } else {
-        LOG_ERROR("reload_failed",
-                  LOG_TEXT("meaning", "nothing was replaced: what was loaded before stays in use"));
+        LOG_ERROR("reload_failed", LOG_TEXT("in_use", "what was loaded before"));
     }
     tls_reload_fini(&fresh);
     tls_report_fini(&report);

@@ -57,10 +57,7 @@ void sessions_opened(struct sessions *sessions, uint32_t receiver, const char *c
 {
     if (!is_present && sessions->has_session[receiver]) {
         counter_add(sessions->counters, COUNTER_SESSIONS_LOST, 1);
-        LOG_ERROR("session_lost", LOG_TEXT("client_id", client_id),
-                  LOG_TEXT("meaning", "the broker had forgotten this session: commands published "
-                                      "while the bridge was away may be lost"),
-                  LOG_TEXT("until", "SIGUSR2 says that somebody has seen it"));
+        LOG_ERROR("session_lost", LOG_TEXT("client_id", client_id));
         /* The time of the first loss stays: from then on commands may be lost. */
         health_set(sessions->health, HEALTH_SESSION_LOST, true);
         ledger_remember(sessions->ledger, META_SESSION_LOST,

@@ -166,9 +166,7 @@ static void set_failing(struct exporter *exporter, bool is_failing)
     }
     exporter->is_failing = is_failing;
     if (is_failing) {
-        LOG_ERROR("audit_unavailable", LOG_TEXT("why", audit_file_error(exporter->file)),
-                  LOG_TEXT("meaning", "audit records wait in the ledger; when it holds "
-                                      "limits.outbox_messages of them no command is taken"));
+        LOG_ERROR("audit_unavailable", LOG_TEXT("why", audit_file_error(exporter->file)));
     } else {
         exporter->is_limit_logged = false;
         LOG_INFO("audit_available", LOG_TEXT("file", exporter->options.file));
@@ -241,8 +239,7 @@ void exporter_added(struct exporter *exporter, int64_t seq)
     exporter->added_seq = seq;
     if (seq - exporter->exported_seq >= exporter->options.rows_max && !exporter->is_limit_logged) {
         exporter->is_limit_logged = true;
-        LOG_ERROR("audit_rows_full", LOG_INT("rows", seq - exporter->exported_seq),
-                  LOG_TEXT("meaning", "no command is taken until the audit file can be written"));
+        LOG_ERROR("audit_rows_full", LOG_INT("rows", seq - exporter->exported_seq));
     }
     if (exporter->running == JOB_NONE && !loop_timer_is_running(exporter->batch_timer)) {
         loop_timer_start(exporter->batch_timer, BATCH_DELAY_MS);

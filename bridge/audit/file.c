@@ -26,10 +26,7 @@ void audit_file_note_damage(struct audit_file *file, int64_t size)
     file->offset = size;
     file->lacks_line_end = last != '\n';
     file->place = (struct audit_place){.is_damaged = true};
-    LOG_ERROR("audit_damaged", LOG_TEXT("file", file->path), LOG_INT("tip", file->chain.seq),
-              LOG_TEXT("meaning", "the file does not hold what was written to it: lines were "
-                                  "removed, changed or added; see ecs-mqtt-bridge ledger "
-                                  "verify-audit"));
+    LOG_ERROR("audit_damaged", LOG_TEXT("file", file->path), LOG_INT("tip", file->chain.seq));
 }
 
 /* ---- appending ---- */
@@ -190,8 +187,7 @@ bool audit_file_change(struct audit_file *file)
         file->lacks_line_end = false;
         LOG_INFO("audit_reopened", LOG_TEXT("file", file->path), LOG_INT("tip", file->chain.seq));
     } else {
-        LOG_ERROR("audit_not_reopened", LOG_SLICE("why", buf_slice(&why)),
-                  LOG_TEXT("meaning", "lines go on to the file that was open"));
+        LOG_ERROR("audit_not_reopened", LOG_SLICE("why", buf_slice(&why)));
         if (fd >= 0) {
             close(fd);
         }

@@ -29,8 +29,7 @@ static const struct cli_usage USAGE = {
 static void warn_of_root(void)
 {
     if (geteuid() == 0) {
-        LOG_WARN("running_as_root",
-                 LOG_TEXT("advice", "nothing here needs it: run the bridge as a user of its own"));
+        LOG_WARN("running_as_root", LOG_TEXT("user", "root"));
     }
 }
 

@@ -45,8 +45,7 @@ static enum status check_mode(struct key_file *file, mode_t mode, struct buf *ou
     }
     if ((mode & (S_IRGRP | S_IROTH)) != 0 && !file->has_been_warned) {
         file->has_been_warned = true;
-        LOG_WARN("secret_file_readable", LOG_TEXT("file", file->path),
-                 LOG_TEXT("text", "others than its owner may read it: chmod 600 it"));
+        LOG_WARN("secret_file_readable", LOG_TEXT("file", file->path));
     }
     return STATUS_OK;
 }

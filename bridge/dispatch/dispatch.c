@@ -483,10 +483,7 @@ static void set_aside(struct dispatch *dispatch, struct task *task)
     const struct command *command = task->command;
     LOG_ERROR("command_set_aside", LOG_TEXT("token", command->token),
               LOG_TEXT("region", command->region), LOG_TEXT("group", command->group),
-              LOG_INT("crashes", command->crashes),
-              LOG_TEXT("meaning",
-                       "the bridge crashed or was killed so often in a row while it called the "
-                       "API for this command; whether it was started is not known"));
+              LOG_INT("crashes", command->crashes));
     counter_add(dispatch->counters, COUNTER_SET_ASIDE, 1);
     finish_with_error(task, ERROR_SET_ASIDE,
                       "The bridge crashed or was killed three times in a row while it called the "

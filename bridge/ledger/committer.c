@@ -382,10 +382,7 @@ void committer_stop(struct committer *committer, int64_t timeout_ms)
     pthread_join(committer->thread, NULL);
     if (committer->queue.head != NULL) {
         LOG_WARN("ledger_closed_behind", LOG_INT("requests", committer->queue_count),
-                 LOG_TEXT("error", committer_error(committer)),
-                 LOG_TEXT("meaning", "no acknowledged command is lost: what could not be written "
-                                     "is found out again at the next start, with the same tokens; "
-                                     "replies may come twice"));
+                 LOG_TEXT("error", committer_error(committer)));
     }
 }
 

@@ -262,11 +262,7 @@ static void take_back(struct outbox *outbox, struct entry *entry, bool was_alone
     entry->lost_alone_count += was_alone;
     if (is_set_aside(entry)) {
         LOG_ERROR("reply_set_aside", LOG_INT("outbox_id", entry->id),
-                  LOG_INT("connections_lost", entry->lost_count),
-                  LOG_TEXT("meaning",
-                           "the connection was lost so often in a row while this message "
-                           "was being published; it stays in the ledger and is tried "
-                           "again after a restart"));
+                  LOG_INT("connections_lost", entry->lost_count));
         counter_add(outbox->counters, COUNTER_PUBLISH_SET_ASIDE, 1);
         outbox->set_aside_count++;
     }

@@ -12,5 +12,7 @@
 void settings_page(struct buf *out);
 /* config/errors.md: every error, from tables/outcomes.def and tables/errors.def. */
 void errors_page(struct buf *out);
+/* config/events.md: every log event and reason, from tables/log_events.def and tables/health_reasons.def. */
+void events_page(struct buf *out);
 
 #endif

@@ -21,6 +21,7 @@ static const struct document DOCUMENTS[] = {
     {"settings.md", settings_page},
     {"ecs-mqtt-bridge.conf", settings_example},
     {"errors.md", errors_page},
+    {"events.md", events_page},
 };
 
 static int write_document(const char *folder, const struct document *document)

@@ -285,8 +285,7 @@ static enum status create(const char *location, struct buf *out_why)
         status = store_file_adopt(made.data, location, out_why);
     }
     if (status == STATUS_OK) {
-        LOG_INFO("ledger_created", LOG_TEXT("path", location),
-                 LOG_TEXT("meaning", "there was none: this one knows no command and no token yet"));
+        LOG_INFO("ledger_created", LOG_TEXT("path", location));
     }
     buf_fini(&made);
     return status;

@@ -27,7 +27,7 @@ static void read_text(const char *path, struct buf *out)
     fclose(file);
 }
 
-/* Tells the first line that differs. */
+/* Fails with the first line that differs. */
 static void assert_same_text(const char *path, const char *expected, const char *actual)
 {
     int line = 1;
@@ -37,7 +37,7 @@ static void assert_same_text(const char *path, const char *expected, const char 
         actual++;
     }
     if (*expected != *actual) {
-        fail_msg("%s:%d differs from what the settings table generates: \"%.40s\" should be "
+        fail_msg("%s:%d differs from what the tables generate: \"%.40s\" should be "
                  "\"%.40s\"",
                  path, line, actual, expected);
     }
@@ -75,6 +75,12 @@ static void test_the_page_of_settings_is_the_generated_one(void **state)
     assert_is_generated("config/settings.md", settings_page);
 }
 
+static void test_the_page_of_events_is_the_generated_one(void **state)
+{
+    (void)state;
+    assert_is_generated("config/events.md", events_page);
+}
+
 static void test_the_full_file_is_the_generated_one(void **state)
 {
     (void)state;
@@ -97,6 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_page_of_settings_is_the_generated_one),
+        cmocka_unit_test(test_the_page_of_events_is_the_generated_one),
         cmocka_unit_test(test_the_full_file_is_the_generated_one),
         cmocka_unit_test(test_the_full_file_loads_cleanly),
         cmocka_unit_test(test_the_minimal_file_loads_cleanly),
