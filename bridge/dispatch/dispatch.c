@@ -1,7 +1,7 @@
 /*
- * A group that runs holds one slot of api.max_in_flight from before its command's start is recorded
- * until its attempt was judged; only its first command is ever called. A command leaves by finish()
- * alone, so that its group, its slot and its place in the deadline wheel are settled in one place.
+ * A group that runs holds one slot of api.max_in_flight from before the start of its command's call
+ * is recorded until the answer was handled; only its first command is ever called. A command leaves
+ * dispatch by finish() alone.
  */
 #include "dispatch/dispatch.h"
 
@@ -10,28 +10,44 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "dispatch_private.h"
+#include "deadlines.h"
 #include "model/crash_limit.h"
 #include "model/retry.h"
+#include "schedule.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <utlist.h>
 
 #define SWEEP_INTERVAL_MS 60000
-#define LAST_CHANCE_MS    100 /* before the deadline: time to record the start of an attempt */
+#define LAST_ATTEMPT_MS   100 /* before the deadline: time to record the start of an attempt */
+
+struct dispatch {
+    struct loop *loop;
+    const struct settings *settings;
+    struct counters *counters;
+    struct ledger *ledger;
+    struct ecs *ecs;
+    struct schedule schedule;
+    struct deadlines deadlines; /* of the commands that are not being called */
+    int64_t deadline_due_ms;    /* when deadline_timer ends, while it runs */
+    struct loop_timer *deadline_timer;
+    struct loop_timer *token_timer; /* until a region has a token for its queue */
+    struct loop_timer *sweep;
+    struct loop_timer *idle_due;
+    loop_fn *idle;
+    void *idle_arg;
+    bool is_held;
+    bool is_stopping;
+};
 
 static void deadlines_due(void *arg);
-
-static void refill_due(void *arg)
-{
-    dispatch_pump(arg);
-}
+static void token_due(void *arg);
 
 static void sweep_due(void *arg)
 {
     struct dispatch *dispatch = arg;
-    regions_sweep(&dispatch->regions, false, loop_now_ms(dispatch->loop));
+    regions_sweep(&dispatch->schedule.regions, false, loop_now_ms(dispatch->loop));
     loop_timer_start(dispatch->sweep, SWEEP_INTERVAL_MS);
 }
 
@@ -48,11 +64,11 @@ struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings
     dispatch->loop = loop;
     dispatch->settings = settings;
     dispatch->counters = counters;
-    dispatch->deadlines = loop_timer_new(loop, deadlines_due, dispatch);
-    dispatch->refill = loop_timer_new(loop, refill_due, dispatch);
+    dispatch->schedule.in_flight_max = (size_t)settings->api.max_in_flight;
+    dispatch->deadline_timer = loop_timer_new(loop, deadlines_due, dispatch);
+    dispatch->token_timer = loop_timer_new(loop, token_due, dispatch);
     dispatch->sweep = loop_timer_new(loop, sweep_due, dispatch);
     dispatch->idle_due = loop_timer_new(loop, idle_now, dispatch);
-    dispatch->wheel.turned_to = loop_now_ms(loop) / WHEEL_SLOT_MS;
     loop_timer_start(dispatch->sweep, SWEEP_INTERVAL_MS);
     return dispatch;
 }
@@ -68,46 +84,64 @@ void dispatch_free(struct dispatch *dispatch)
     if (dispatch == NULL) {
         return;
     }
-    regions_sweep(&dispatch->regions, true, 0);
-    loop_timer_free(dispatch->deadlines);
-    loop_timer_free(dispatch->refill);
+    regions_sweep(&dispatch->schedule.regions, true, 0);
+    deadlines_fini(&dispatch->deadlines);
+    loop_timer_free(dispatch->deadline_timer);
+    loop_timer_free(dispatch->token_timer);
     loop_timer_free(dispatch->sweep);
     loop_timer_free(dispatch->idle_due);
     free(dispatch);
 }
 
-void dispatch_take_slot(struct dispatch *dispatch, struct group *group)
+/* ---- which command is called next ---- */
+
+static void begin(struct task *task);
+
+/* Begins all calls that may begin now. */
+static void pump(struct dispatch *dispatch)
 {
-    group->place = GROUP_RUNNING;
-    dispatch->in_flight++;
-    counter_set(dispatch->counters, COUNTER_CALLS_IN_FLIGHT, (int64_t)dispatch->in_flight);
+    bool may_begin = !dispatch->is_stopping && !dispatch->is_held;
+    int64_t now_ms = loop_now_ms(dispatch->loop);
+    struct task *task;
+    while (may_begin && (task = schedule_next(&dispatch->schedule, now_ms)) != NULL) {
+        deadlines_remove(&dispatch->deadlines, task);
+        begin(task);
+    }
+    counter_set(dispatch->counters, COUNTER_CALLS_IN_FLIGHT, (int64_t)dispatch->schedule.in_flight);
+    int64_t wait_ms = schedule_wait_ms(&dispatch->schedule, now_ms);
+    if (may_begin && wait_ms < INT64_MAX) {
+        loop_timer_start(dispatch->token_timer, wait_ms);
+    }
 }
 
-static void give_slot(struct dispatch *dispatch, struct group *group)
+static void token_due(void *arg)
 {
-    assert(group->place == GROUP_RUNNING && dispatch->in_flight > 0);
-    group->place = GROUP_BACKOFF;
-    dispatch->in_flight--;
-    counter_set(dispatch->counters, COUNTER_CALLS_IN_FLIGHT, (int64_t)dispatch->in_flight);
+    pump(arg);
 }
 
-static void tell_when_idle(struct dispatch *dispatch)
+void dispatch_hold(struct dispatch *dispatch, bool is_held)
 {
-    if (dispatch->is_stopping && dispatch->in_flight == 0) {
+    dispatch->is_held = is_held;
+    pump(dispatch);
+}
+
+static void report_when_idle(struct dispatch *dispatch)
+{
+    if (dispatch->is_stopping && dispatch->schedule.in_flight == 0) {
         loop_timer_start(dispatch->idle_due, 0);
     }
 }
 
-static void rest_over(void *arg)
+static void backoff_over(void *arg)
 {
     struct group *group = arg;
     struct dispatch *dispatch = group->tasks->dispatch;
-    group_enter_line(group);
-    dispatch_pump(dispatch);
+    group_enqueue(group);
+    pump(dispatch);
 }
 
-/* A group without a slot goes where its first command belongs: in line, to rest until that may be
- * tried again, or away. */
+/* Puts a group in backoff into the queue, now or when its first command may be tried again; a group
+ * without commands goes. */
 static void place_group(struct dispatch *dispatch, struct group *group)
 {
     if (group->tasks == NULL) {
@@ -117,28 +151,37 @@ static void place_group(struct dispatch *dispatch, struct group *group)
     if (group->place != GROUP_BACKOFF) {
         return;
     }
-    int64_t rest_ms = group->tasks->command->not_before_ms == 0
-                          ? 0
-                          : group->tasks->command->not_before_ms - clock_wall_ms();
-    if (rest_ms <= 0) {
-        group_enter_line(group);
+    int64_t not_before_ms = group->tasks->command->not_before_ms;
+    int64_t wait_ms = not_before_ms == 0 ? 0 : not_before_ms - clock_wall_ms();
+    if (wait_ms <= 0) {
+        group_enqueue(group);
         return;
     }
-    if (group->rest == NULL) {
-        group->rest = loop_timer_new(dispatch->loop, rest_over, group);
+    if (group->backoff == NULL) {
+        group->backoff = loop_timer_new(dispatch->loop, backoff_over, group);
     }
-    loop_timer_start(group->rest, rest_ms);
+    loop_timer_start(group->backoff, wait_ms);
 }
 
-/* It was answered, or is at its end. */
+/* The group's call is over; its next command may be called after the other groups. */
+static void release_slot(struct dispatch *dispatch, struct group *group)
+{
+    schedule_give_slot(&dispatch->schedule, group);
+    place_group(dispatch, group);
+    pump(dispatch);
+    report_when_idle(dispatch);
+}
+
+/* ---- how a command ends ---- */
+
+/* An answer came, or no further call will be made. */
 static void forget_crashes(struct task *task)
 {
-    task->dispatch->crashed_count -= task_has_crashed(task);
+    task->dispatch->schedule.crashed_count -= task_has_crashed(task);
     task->command->crashes = 0;
 }
 
-/* The command leaves dispatch with its outcome. Its group keeps or gives up its slot as the caller
- * says afterwards. */
+/* The command leaves dispatch with its outcome. Its group keeps its slot, if it has one. */
 static void finish(struct task *task, const struct outcome *outcome)
 {
     struct dispatch *dispatch = task->dispatch;
@@ -149,7 +192,7 @@ static void finish(struct task *task, const struct outcome *outcome)
              LOG_TEXT("code", outcome->code), LOG_INT("attempts", command->attempts),
              LOG_INT("took_ms", clock_wall_ms() - command->received_at_ms));
     forget_crashes(task);
-    wheel_remove(&dispatch->wheel, task);
+    deadlines_remove(&dispatch->deadlines, task);
     DL_DELETE(task->group->tasks, task);
     ledger_finish(dispatch->ledger, command, outcome);
     task->command = NULL;
@@ -164,14 +207,14 @@ static void finish_with_error(struct task *task, enum bridge_error error, const 
     outcome_fini(&outcome);
 }
 
-/* Whether an attempt before the one under way, or that one as judged, may have had effect. */
+/* Whether an attempt before the present one, or that one as answered, may have had effect. */
 static bool is_unsure(const struct task *task)
 {
     return task->unsure != NULL || task->command->state == STATE_UNSURE ||
            task->command->state == STATE_RECALLING;
 }
 
-/* What is told when no further attempt may be made. */
+/* No further attempt may be made: ends with what the earlier ones came to. */
 static void give_up(struct task *task)
 {
     if (task->unsure != NULL) {
@@ -183,39 +226,67 @@ static void give_up(struct task *task)
         finish(task, task->last);
     } else {
         finish_with_error(task, ERROR_EXPIRED,
-                          "The command's deadline was over before its turn to be started came.");
+                          "The command's deadline passed before it could be called.");
     }
 }
 
+/* The command that is being called ends; `outcome` is NULL to give up. */
+static void end_call(struct task *task, const struct outcome *outcome)
+{
+    struct dispatch *dispatch = task->dispatch;
+    struct group *group = task->group;
+    if (outcome == NULL) {
+        give_up(task);
+    } else {
+        finish(task, outcome);
+    }
+    release_slot(dispatch, group);
+}
+
+/* ---- deadlines of the commands that are not being called ---- */
+
+static void start_deadline_timer(struct dispatch *dispatch)
+{
+    const struct task *first = deadlines_first(&dispatch->deadlines);
+    if (first != NULL && !dispatch->is_stopping) {
+        int64_t wait_ms = first->deadline_ms - loop_now_ms(dispatch->loop);
+        dispatch->deadline_due_ms = first->deadline_ms;
+        loop_timer_start(dispatch->deadline_timer, wait_ms < 0 ? 0 : wait_ms);
+    }
+}
+
+/* The timer may be early: the command it was started for may be gone. */
 static void deadlines_due(void *arg)
 {
     struct dispatch *dispatch = arg;
+    int64_t now_ms = loop_now_ms(dispatch->loop);
     struct task *task;
-    while ((task = wheel_take_due(&dispatch->wheel, loop_now_ms(dispatch->loop))) != NULL) {
+    while ((task = deadlines_first(&dispatch->deadlines)) != NULL && task->deadline_ms <= now_ms) {
         struct group *group = task->group;
         bool was_first = group->tasks == task;
         give_up(task);
-        if (was_first && group->place == GROUP_BACKOFF) {
-            loop_timer_stop(group->rest);
-        }
         if (was_first) {
+            if (group->place == GROUP_BACKOFF) {
+                loop_timer_stop(group->backoff);
+            }
             place_group(dispatch, group);
         }
     }
-    if (dispatch->wheel.count > 0) {
-        loop_timer_start(dispatch->deadlines, WHEEL_SLOT_MS);
-    }
-    dispatch_pump(dispatch);
+    start_deadline_timer(dispatch);
+    pump(dispatch);
 }
 
 static void watch_deadline(struct task *task)
 {
     struct dispatch *dispatch = task->dispatch;
-    wheel_add(&dispatch->wheel, task);
-    if (!dispatch->is_stopping && !loop_timer_is_running(dispatch->deadlines)) {
-        loop_timer_start(dispatch->deadlines, WHEEL_SLOT_MS);
+    deadlines_add(&dispatch->deadlines, task);
+    if (!loop_timer_is_running(dispatch->deadline_timer) ||
+        task->deadline_ms < dispatch->deadline_due_ms) {
+        start_deadline_timer(dispatch);
     }
 }
+
+/* ---- calls ---- */
 
 static void answered(void *arg, struct attempt *attempt);
 
@@ -226,29 +297,19 @@ static void call(struct task *task)
     ecs_call(task->dispatch->ecs, task->command, answered, task);
 }
 
-/* The group's slot is free again; its next command takes its turn in line. */
-static void end_turn(struct dispatch *dispatch, struct group *group)
-{
-    give_slot(dispatch, group);
-    place_group(dispatch, group);
-    dispatch->is_alone = false;
-    dispatch_pump(dispatch);
-    tell_when_idle(dispatch);
-}
-
-/* Stores what the attempt was worth and puts the command back at the head of its group, to be tried
- * at `not_before_ms`. */
+/* Records what the attempt came to. The command stays first in its group and is tried again after
+ * `delay_ms`. */
 static void put_back(struct task *task, enum move move, int64_t delay_ms)
 {
     struct dispatch *dispatch = task->dispatch;
     task->command->not_before_ms = delay_ms > 0 ? clock_wall_ms() + delay_ms : 0;
     ledger_pause(dispatch->ledger, task->command, move);
     watch_deadline(task);
-    end_turn(dispatch, task->group);
+    release_slot(dispatch, task->group);
 }
 
-/* The attempt that was counted when it was to begin is not made. */
-static void leave_uncalled(struct task *task)
+/* The attempt was recorded and counted, but is not made. */
+static void put_back_uncalled(struct task *task)
 {
     task->command->attempts--;
     put_back(task, MOVE_NOTHING_DONE, 0);
@@ -259,49 +320,37 @@ static void begun(void *arg, enum status status)
     struct task *task = arg;
     struct dispatch *dispatch = task->dispatch;
     if (dispatch->is_stopping || status != STATUS_OK) {
-        leave_uncalled(task);
+        put_back_uncalled(task);
     } else if (task->deadline_ms <= loop_now_ms(dispatch->loop)) {
-        struct group *group = task->group;
         task->command->attempts--;
-        give_up(task);
-        end_turn(dispatch, group);
+        end_call(task, NULL);
     } else {
         call(task);
     }
 }
 
-void dispatch_begin(struct task *task)
+/* Records the start of an attempt, then makes it. The group has a slot. */
+static void begin(struct task *task)
 {
     task->command->attempts++;
     ledger_begin(task->dispatch->ledger, task->command, begun, task);
 }
 
-static void keep(struct outcome **slot, struct outcome *outcome_take)
+/* ---- answers ---- */
+
+static void keep_outcome(struct outcome **place, struct outcome *outcome_take)
 {
-    if (*slot == NULL) {
-        *slot = mem_zalloc(1, sizeof **slot);
+    if (*place == NULL) {
+        *place = mem_zalloc(1, sizeof **place);
     }
-    outcome_fini(*slot);
-    **slot = *outcome_take;
+    outcome_fini(*place);
+    **place = *outcome_take;
     *outcome_take = (struct outcome){0};
 }
 
-/* The command has its outcome: a success, a definite refusal, or the best there is to say. */
-static void end(struct task *task, const struct outcome *outcome)
-{
-    struct dispatch *dispatch = task->dispatch;
-    struct group *group = task->group;
-    if (outcome == NULL) {
-        give_up(task);
-    } else {
-        finish(task, outcome);
-    }
-    end_turn(dispatch, group);
-}
-
 /*
- * How long to wait until the next attempt: as the API asks, else our own backoff. Where that is
- * longer than the command lives, a last attempt is made just before its end.
+ * How long to wait until the next attempt: as the API asks, else a random backoff. Where that would
+ * end after the deadline, the last attempt is made just before it.
  */
 static int64_t delay_of(struct task *task, const struct attempt *attempt)
 {
@@ -312,8 +361,8 @@ static int64_t delay_of(struct task *task, const struct attempt *attempt)
     }
     digest_random(&random, sizeof random);
     int64_t delay_ms = retry_delay_ms(task->failures, RETRY_API_BASE_MS, RETRY_API_CAP_MS, random);
-    bool has_last_chance = delay_ms >= left_ms && left_ms / 2 > LAST_CHANCE_MS;
-    return has_last_chance ? left_ms - LAST_CHANCE_MS : delay_ms;
+    bool is_last_attempt = delay_ms >= left_ms && left_ms / 2 > LAST_ATTEMPT_MS;
+    return is_last_attempt ? left_ms - LAST_ATTEMPT_MS : delay_ms;
 }
 
 /* Tries again later, or gives up where that would be after the deadline. */
@@ -325,28 +374,28 @@ static void try_again(struct task *task, enum move move, struct attempt *attempt
     LOG_INFO("attempt_failed", LOG_TEXT("token", task->command->token),
              LOG_TEXT("code", attempt->outcome.code), LOG_TEXT("message", attempt->outcome.message),
              LOG_INT("attempts", task->command->attempts), LOG_INT("retry_in_ms", delay_ms));
-    keep(move == MOVE_NO_ANSWER ? &task->unsure : &task->last, &attempt->outcome);
+    keep_outcome(move == MOVE_NO_ANSWER ? &task->unsure : &task->last, &attempt->outcome);
     if (loop_now_ms(dispatch->loop) + delay_ms >= task->deadline_ms) {
-        end(task, NULL);
+        end_call(task, NULL);
         return;
     }
     counter_add(dispatch->counters, COUNTER_RETRIES, 1);
     put_back(task, move, delay_ms);
 }
 
-/* A refusal that a remedy may lift, which is tried once and at once. */
+/* A refusal that one further attempt may lift: that is made once, and at once. */
 static void try_remedy(struct task *task, unsigned remedy, struct attempt *attempt)
 {
     struct dispatch *dispatch = task->dispatch;
-    if ((task->once & remedy) != 0 || task->deadline_ms <= loop_now_ms(dispatch->loop)) {
-        end(task, is_unsure(task) ? NULL : &attempt->outcome);
+    if ((task->remedies & remedy) != 0 || task->deadline_ms <= loop_now_ms(dispatch->loop)) {
+        end_call(task, is_unsure(task) ? NULL : &attempt->outcome);
         return;
     }
-    task->once |= remedy;
+    task->remedies |= remedy;
     counter_add(dispatch->counters, COUNTER_RETRIES, 1);
     task->command->not_before_ms = 0;
     ledger_pause(dispatch->ledger, task->command, MOVE_NOTHING_DONE);
-    dispatch_begin(task);
+    begin(task);
 }
 
 static void cool_down(struct task *task, struct attempt *attempt)
@@ -356,27 +405,18 @@ static void cool_down(struct task *task, struct attempt *attempt)
     int64_t wait_ms = attempt->outcome.retry_after_ms;
     if (route == NULL || !route->may_defer_cooldown ||
         loop_now_ms(dispatch->loop) + wait_ms >= task->deadline_ms) {
-        end(task, &attempt->outcome);
+        end_call(task, &attempt->outcome);
         return;
     }
     LOG_INFO("command_deferred", LOG_TEXT("token", task->command->token),
              LOG_INT("retry_in_ms", wait_ms));
-    keep(&task->last, &attempt->outcome);
+    keep_outcome(&task->last, &attempt->outcome);
     put_back(task, MOVE_NOTHING_DONE, wait_ms);
 }
 
-static void throttled(struct task *task, struct attempt *attempt)
-{
-    struct dispatch *dispatch = task->dispatch;
-    counter_add(dispatch->counters, COUNTER_THROTTLED, 1);
-    bucket_slow_down(&task->group->region->bucket, loop_now_ms(dispatch->loop),
-                     attempt->retry_after_ms > 0 ? attempt->retry_after_ms : 0);
-    try_again(task, MOVE_NOTHING_DONE, attempt);
-}
-
-/* A refusal about the bridge itself, or one that another try may lift, says nothing about an
- * earlier attempt that may have had effect. */
-static bool says_all(const struct task *task, const struct outcome *outcome)
+/* Whether the answer also settles an earlier attempt that may have had effect. A refusal about the
+ * bridge itself, or one that another attempt may lift, does not. */
+static bool is_definite(const struct task *task, const struct outcome *outcome)
 {
     return !is_unsure(task) ||
            (outcome->retention != RETENTION_NOT && outcome->retention != RETENTION_GIVEN_UP);
@@ -385,15 +425,16 @@ static bool says_all(const struct task *task, const struct outcome *outcome)
 static void answered(void *arg, struct attempt *attempt)
 {
     struct task *task = arg;
+    struct dispatch *dispatch = task->dispatch;
     CRASH_POINT_PASS(BEFORE_ANSWER, slice_text(task->command->token));
     forget_crashes(task);
     switch (attempt->reaction) {
     case REACTION_DONE:
-        end(task, &attempt->outcome);
+        end_call(task, &attempt->outcome);
         break;
     case REACTION_REPLY:
     case REACTION_REPLY_BRIDGE:
-        end(task, says_all(task, &attempt->outcome) ? &attempt->outcome : NULL);
+        end_call(task, is_definite(task, &attempt->outcome) ? &attempt->outcome : NULL);
         break;
     case REACTION_COOLDOWN:
         cool_down(task, attempt);
@@ -402,7 +443,10 @@ static void answered(void *arg, struct attempt *attempt)
         try_again(task, MOVE_NOTHING_DONE, attempt);
         break;
     case REACTION_THROTTLE:
-        throttled(task, attempt);
+        counter_add(dispatch->counters, COUNTER_THROTTLED, 1);
+        bucket_slow_down(&task->group->region->bucket, loop_now_ms(dispatch->loop),
+                         attempt->retry_after_ms > 0 ? attempt->retry_after_ms : 0);
+        try_again(task, MOVE_NOTHING_DONE, attempt);
         break;
     case REACTION_RETRY_UNSURE:
         try_again(task, MOVE_NO_ANSWER, attempt);
@@ -419,10 +463,13 @@ static void answered(void *arg, struct attempt *attempt)
     }
 }
 
+/* ---- how a command comes ---- */
+
 static struct region *region_of(struct dispatch *dispatch, const struct command *command)
 {
-    return region_of_name(&dispatch->regions, command->region, dispatch->settings->api.rate_per_s,
-                          (double)dispatch->settings->api.rate_burst, loop_now_ms(dispatch->loop));
+    const struct settings *settings = dispatch->settings;
+    return region_of_name(&dispatch->schedule.regions, command->region, settings->api.rate_per_s,
+                          (double)settings->api.rate_burst, loop_now_ms(dispatch->loop));
 }
 
 struct dispatch_reservation dispatch_reserve(struct dispatch *dispatch,
@@ -430,16 +477,17 @@ struct dispatch_reservation dispatch_reserve(struct dispatch *dispatch,
 {
     struct region *region = region_of(dispatch, command);
     struct group *group = group_find(region, command->group);
+    bool is_called_at_once = false;
     /* A group that exists has an earlier command, or the claim of one on its way. */
-    bool is_called_at_once = group == NULL && !dispatch->is_stopping && region->line == NULL &&
-                             dispatch->crashed_count == 0 &&
-                             dispatch->in_flight < (size_t)dispatch->settings->api.max_in_flight &&
-                             bucket_take(&region->bucket, loop_now_ms(dispatch->loop));
     if (group == NULL) {
-        group = group_of_id(region, command->group);
+        group = group_new(region, command->group);
+        is_called_at_once =
+            !dispatch->is_stopping &&
+            schedule_may_skip_queue(&dispatch->schedule, region, loop_now_ms(dispatch->loop));
     }
     if (is_called_at_once) {
-        dispatch_take_slot(dispatch, group);
+        schedule_take_slot(&dispatch->schedule, group);
+        counter_add(dispatch->counters, COUNTER_CALLS_IN_FLIGHT, 1);
     }
     group->reserved_count++;
     return (struct dispatch_reservation){group, is_called_at_once};
@@ -452,28 +500,53 @@ void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation res
     group->reserved_count--;
     if (reservation.is_called_at_once) {
         bucket_give_back(&group->region->bucket);
-        end_turn(dispatch, group);
+        release_slot(dispatch, group);
     } else {
         group_free_if_empty(group);
     }
 }
 
-/* Deadlines are stored as wall-clock times and kept on the monotonic clock. */
-static int64_t deadline_of(const struct dispatch *dispatch, const struct command *command)
+/* A task at the end of its group. The deadline is stored as wall-clock time and kept on the
+ * monotonic clock; one that is too far off was set on another wall clock. */
+static struct task *task_of(struct dispatch *dispatch, struct group *group,
+                            struct command *command_take)
 {
     int64_t most_ms = dispatch->settings->limits.deadline_s * 1000;
-    int64_t left_ms = command->deadline_at_ms - clock_wall_ms();
+    int64_t left_ms = command_take->deadline_at_ms - clock_wall_ms();
     left_ms = left_ms < 0 ? 0 : left_ms;
-    return loop_now_ms(dispatch->loop) + (left_ms > most_ms ? most_ms : left_ms);
+    return task_new(dispatch, group, command_take,
+                    loop_now_ms(dispatch->loop) + (left_ms > most_ms ? most_ms : left_ms));
 }
 
-/* A rest that would outlast the command is no honest one: the wall clock was set back while the
- * bridge was away. */
-static void drop_endless_rest(const struct dispatch *dispatch, struct task *task)
+static void enqueue(struct dispatch *dispatch, struct task *task)
 {
-    int64_t rest_ms = task->command->not_before_ms - clock_wall_ms();
-    if (rest_ms >= task->deadline_ms - loop_now_ms(dispatch->loop)) {
+    struct group *group = task->group;
+    /* A backoff beyond the deadline: the wall clock was set back while the bridge was away. */
+    int64_t backoff_ms = task->command->not_before_ms - clock_wall_ms();
+    if (backoff_ms >= task->deadline_ms - loop_now_ms(dispatch->loop)) {
         task->command->not_before_ms = 0;
+    }
+    watch_deadline(task);
+    if (group->tasks == task && group->place == GROUP_BACKOFF) {
+        place_group(dispatch, group);
+        pump(dispatch);
+    }
+}
+
+void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation reservation,
+                      struct command *command_take)
+{
+    struct group *group = reservation.group;
+    assert(group->reserved_count > 0);
+    group->reserved_count--;
+    struct task *task = task_of(dispatch, group, command_take);
+    if (!reservation.is_called_at_once) {
+        enqueue(dispatch, task);
+    } else if (dispatch->is_stopping) {
+        put_back_uncalled(task);
+    } else {
+        assert(group->tasks == task);
+        call(task);
     }
 }
 
@@ -491,41 +564,16 @@ static void set_aside(struct dispatch *dispatch, struct task *task)
     group_free_if_empty(group);
 }
 
-/* The task waits at the end of its group. */
-static void enqueue(struct dispatch *dispatch, struct task *task)
+void dispatch_resume(struct dispatch *dispatch, struct command *command_take)
 {
-    struct group *group = task->group;
-    drop_endless_rest(dispatch, task);
-    watch_deadline(task);
-    if (group->tasks == task && group->place == GROUP_BACKOFF) {
-        place_group(dispatch, group);
-        dispatch_pump(dispatch);
+    struct region *region = region_of(dispatch, command_take);
+    struct group *group = group_find(region, command_take->group);
+    if (group == NULL) {
+        group = group_new(region, command_take->group);
     }
-}
-
-void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation reservation,
-                      struct command *command)
-{
-    struct group *group = reservation.group;
-    assert(group->reserved_count > 0);
-    group->reserved_count--;
-    struct task *task = task_new(dispatch, group, command, deadline_of(dispatch, command));
-    if (!reservation.is_called_at_once) {
-        enqueue(dispatch, task);
-    } else if (dispatch->is_stopping) {
-        leave_uncalled(task);
-    } else {
-        assert(group->tasks == task);
-        call(task);
-    }
-}
-
-void dispatch_resume(struct dispatch *dispatch, struct command *command)
-{
-    struct group *group = group_of_id(region_of(dispatch, command), command->group);
-    struct task *task = task_new(dispatch, group, command, deadline_of(dispatch, command));
-    dispatch->crashed_count += task_has_crashed(task);
-    if (command->crashes >= CRASH_LIMIT) {
+    struct task *task = task_of(dispatch, group, command_take);
+    dispatch->schedule.crashed_count += task_has_crashed(task);
+    if (command_take->crashes >= CRASH_LIMIT) {
         set_aside(dispatch, task);
     } else {
         enqueue(dispatch, task);
@@ -537,8 +585,8 @@ void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg)
     dispatch->is_stopping = true;
     dispatch->idle = idle;
     dispatch->idle_arg = arg;
-    loop_timer_stop(dispatch->refill);
-    loop_timer_stop(dispatch->deadlines);
+    loop_timer_stop(dispatch->token_timer);
+    loop_timer_stop(dispatch->deadline_timer);
     loop_timer_stop(dispatch->sweep);
-    tell_when_idle(dispatch);
+    report_when_idle(dispatch);
 }

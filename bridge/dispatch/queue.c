@@ -28,49 +28,46 @@ struct group *group_find(struct region *region, const char *id)
     return group;
 }
 
-struct group *group_of_id(struct region *region, const char *id)
+struct group *group_new(struct region *region, const char *id)
 {
-    struct group *group = group_find(region, id);
-    if (group == NULL) {
-        size_t length = strlen(id);
-        group = mem_zalloc(1, sizeof *group + length + 1);
-        memcpy(group->id, id, length);
-        group->region = region;
-        group->place = GROUP_BACKOFF;
-        HASH_ADD_STR(region->groups, id, group);
-    }
+    size_t length = strlen(id);
+    struct group *group = mem_zalloc(1, sizeof *group + length + 1);
+    memcpy(group->id, id, length);
+    group->region = region;
+    group->place = GROUP_BACKOFF;
+    HASH_ADD_STR(region->groups, id, group);
     return group;
 }
 
-void group_enter_line(struct group *group)
+void group_enqueue(struct group *group)
 {
     struct group *next;
     assert(group->place != GROUP_QUEUED && group->tasks != NULL);
     group->place = GROUP_QUEUED;
     if (!task_has_crashed(group->tasks)) {
-        DL_APPEND(group->region->line, group);
+        DL_APPEND(group->region->queue, group);
         return;
     }
-    DL_FOREACH (group->region->line, next) {
+    DL_FOREACH (group->region->queue, next) {
         if (!task_has_crashed(next->tasks) ||
             next->tasks->command->crashes > group->tasks->command->crashes) {
             break;
         }
     }
-    DL_PREPEND_ELEM(group->region->line, next, group);
+    DL_PREPEND_ELEM(group->region->queue, next, group);
 }
 
-void group_leave_line(struct group *group)
+void group_dequeue(struct group *group)
 {
     assert(group->place == GROUP_QUEUED);
-    DL_DELETE(group->region->line, group);
+    DL_DELETE(group->region->queue, group);
     group->place = GROUP_BACKOFF;
 }
 
-void group_free(struct group *group)
+static void group_free(struct group *group)
 {
     HASH_DEL(group->region->groups, group);
-    loop_timer_free(group->rest);
+    loop_timer_free(group->backoff);
     free(group);
 }
 
@@ -80,21 +77,11 @@ void group_free_if_empty(struct group *group)
         return;
     }
     if (group->place == GROUP_QUEUED) {
-        group_leave_line(group);
+        group_dequeue(group);
     }
     if (group->reserved_count == 0) {
         group_free(group);
     }
-}
-
-static void group_free_with_tasks(struct group *group)
-{
-    struct task *task;
-    struct task *next;
-    DL_FOREACH_SAFE (group->tasks, task, next) {
-        task_free(task);
-    }
-    group_free(group);
 }
 
 void regions_sweep(struct region **regions, bool all, int64_t now_ms)
@@ -108,9 +95,14 @@ void regions_sweep(struct region **regions, bool all, int64_t now_ms)
             continue;
         }
         HASH_ITER (hh, region->groups, group, next_group) {
-            group_free_with_tasks(group);
+            struct task *task;
+            struct task *next_task;
+            DL_FOREACH_SAFE (group->tasks, task, next_task) {
+                task_free(task);
+            }
+            group_free(group);
         }
-        /* NOLINTNEXTLINE(clang-analyzer-*): only the last region takes the table along */
+        /* NOLINTNEXTLINE(clang-analyzer-*): the table is freed with the last region only */
         HASH_DEL(*regions, region);
         free(region);
     }
@@ -124,7 +116,6 @@ struct task *task_new(struct dispatch *dispatch, struct group *group, struct com
     task->group = group;
     task->command = command_take;
     task->deadline_ms = deadline_ms;
-    task->due_slot = WHEEL_NOT_LISTED;
     DL_APPEND(group->tasks, task);
     return task;
 }
@@ -142,61 +133,4 @@ void task_free(struct task *task)
 bool task_has_crashed(const struct task *task)
 {
     return task->command->crashes > 0;
-}
-
-static struct task **wheel_slot(struct wheel *wheel, int64_t slot)
-{
-    return &wheel->slots[(size_t)slot % WHEEL_SLOTS];
-}
-
-void wheel_add(struct wheel *wheel, struct task *task)
-{
-    if (task->due_slot == WHEEL_NOT_LISTED) {
-        int64_t slot = task->deadline_ms / WHEEL_SLOT_MS;
-        task->due_slot = slot > wheel->turned_to ? slot : wheel->turned_to;
-        struct task **tasks = wheel_slot(wheel, task->due_slot);
-        DL_APPEND2(*tasks, task, due_prev, due_next);
-        wheel->count++;
-    }
-}
-
-void wheel_remove(struct wheel *wheel, struct task *task)
-{
-    if (task->due_slot != WHEEL_NOT_LISTED) {
-        struct task **tasks = wheel_slot(wheel, task->due_slot);
-        DL_DELETE2(*tasks, task, due_prev, due_next);
-        task->due_slot = WHEEL_NOT_LISTED;
-        wheel->count--;
-    }
-}
-
-/* A slot holds tasks of later turns of the wheel too: only what is over counts. */
-static struct task *due_in_slot(struct wheel *wheel, int64_t slot, int64_t now_ms)
-{
-    struct task *task;
-    DL_FOREACH2(*wheel_slot(wheel, slot), task, due_next)
-    {
-        if (task->deadline_ms <= now_ms) {
-            return task;
-        }
-    }
-    return NULL;
-}
-
-struct task *wheel_take_due(struct wheel *wheel, int64_t now_ms)
-{
-    int64_t now_slot = now_ms / WHEEL_SLOT_MS;
-    if (wheel->turned_to < now_slot - WHEEL_SLOTS) {
-        wheel->turned_to = now_slot - WHEEL_SLOTS;
-    }
-    for (;; wheel->turned_to++) {
-        struct task *task = due_in_slot(wheel, wheel->turned_to, now_ms);
-        if (task != NULL) {
-            wheel_remove(wheel, task);
-            return task;
-        }
-        if (wheel->turned_to >= now_slot) {
-            return NULL; /* this slot's time is not over: it is looked at again */
-        }
-    }
 }

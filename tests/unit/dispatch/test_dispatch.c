@@ -222,17 +222,26 @@ static void answer(size_t index, enum reaction reaction, const char *code, int64
     record_starts();
 }
 
+/* A dispatch without commands that calls so many groups side by side. */
+static void begin_anew(int max_in_flight)
+{
+    fixture.settings.api.max_in_flight = max_in_flight;
+    dispatch_free(fixture.dispatch);
+    fixture.call_count = 0;
+    fixture.begun_count = 0;
+    fixture.dispatch = dispatch_new(fixture.loop, &fixture.settings, &fixture.counters);
+    dispatch_connect(fixture.dispatch, NULL, NULL);
+}
+
 static int set_up(void **state)
 {
     (void)state;
     memset(&fixture, 0, sizeof fixture);
-    fixture.settings.api.max_in_flight = 2;
     fixture.settings.api.rate_per_s = 1000;
     fixture.settings.api.rate_burst = 1000;
     fixture.settings.limits.deadline_s = 300;
     fixture.loop = loop_new();
-    fixture.dispatch = dispatch_new(fixture.loop, &fixture.settings, &fixture.counters);
-    dispatch_connect(fixture.dispatch, NULL, NULL);
+    begin_anew(2);
     return 0;
 }
 
@@ -292,7 +301,7 @@ static void test_commands_of_a_group_are_called_one_at_a_time_in_order(void **st
 static void test_a_command_with_a_crash_is_called_alone_and_first(void **state)
 {
     (void)state;
-    fixture.settings.api.max_in_flight = 8;
+    begin_anew(8);
     resume("g1", "t1", 0);
     resume("g2", "t2", 0);
     resume("g3", "crashed", 1);
@@ -402,11 +411,7 @@ static void make_rows(struct row *rows, size_t count)
 /* A dispatch begins with all unfinished rows, each in a group of its own. */
 static void restart(struct row *rows, size_t count)
 {
-    dispatch_free(fixture.dispatch);
-    fixture.call_count = 0;
-    fixture.begun_count = 0;
-    fixture.dispatch = dispatch_new(fixture.loop, &fixture.settings, &fixture.counters);
-    dispatch_connect(fixture.dispatch, NULL, NULL);
+    begin_anew((int)fixture.settings.api.max_in_flight);
     dispatch_hold(fixture.dispatch, true);
     for (size_t i = 0; i < count; i++) {
         if (!rows[i].is_done) {
@@ -432,7 +437,7 @@ static void test_neighbours_of_a_command_that_crashes_the_bridge_are_not_set_asi
     enum { COUNT = 20, POISON = 7 };
     struct row rows[COUNT];
     (void)state;
-    fixture.settings.api.max_in_flight = COUNT;
+    begin_anew(COUNT);
     make_rows(rows, COUNT);
     restart(rows, COUNT);
     assert_int_equal(fixture.call_count, COUNT);
@@ -462,7 +467,7 @@ static void test_kills_hit_each_command_before_any_reaches_the_limit(void **stat
     enum { COUNT = 20 };
     struct row rows[COUNT];
     (void)state;
-    fixture.settings.api.max_in_flight = COUNT;
+    begin_anew(COUNT);
     make_rows(rows, COUNT);
     restart(rows, COUNT);
     for (int kills = 0; kills < COUNT + 1; kills++) {
@@ -588,6 +593,48 @@ static void test_a_deadline_that_passes_in_line_is_told_then(void **state)
     assert_int_equal(fixture.call_count, 1);
 }
 
+static void test_the_earliest_deadline_comes_first_whatever_the_order_of_arrival(void **state)
+{
+    (void)state;
+    int64_t begin_ms = clock_mono_ms();
+    claim("g1", "t1", 10000);
+    claim("g1", "t2", 10000);
+    claim("g1", "t3", 300);
+    claim("g1", "t4", 100);
+    run(0, 2, 5000);
+    assert_done(0, "t4", OUTCOME_FAILED, "Bridge.Expired");
+    assert_done(1, "t3", OUTCOME_FAILED, "Bridge.Expired");
+    assert_true(clock_mono_ms() - begin_ms >= 300);
+    answer(0, REACTION_DONE, NULL, -1);
+    assert_called(1, "t2");
+    answer(1, REACTION_DONE, NULL, -1);
+}
+
+static void test_regions_are_served_in_turn(void **state)
+{
+    static const char *const ORDER[] = {"a1", "b1", "a2", "b2", "a3"};
+    (void)state;
+    begin_anew(1);
+    dispatch_hold(fixture.dispatch, true);
+    for (size_t i = 0; i < 5; i++) {
+        static const char *const ARRIVAL[] = {"a1", "a2", "a3", "b1", "b2"};
+        struct command *command =
+            command_of_record(&fixture.route, slice_text("StartDiskReplicaGroup"),
+                              slice_text(ARRIVAL[i][0] == 'a' ? "cn-a" : "cn-b"),
+                              slice_text(ARRIVAL[i]), slice_text(ARRIVAL[i]), false);
+        command->state = STATE_READY;
+        command->deadline_at_ms = clock_wall_ms() + 10000;
+        dispatch_resume(fixture.dispatch, command);
+    }
+    dispatch_hold(fixture.dispatch, false);
+    record_starts();
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(fixture.call_count, i + 1);
+        assert_called(i, ORDER[i]);
+        answer(i, REACTION_DONE, NULL, -1);
+    }
+}
+
 static void test_a_new_signature_is_tried_once(void **state)
 {
     (void)state;
@@ -680,7 +727,7 @@ static void test_claims_on_their_way_that_come_to_nothing_leave_no_trace(void **
 static void test_a_reservation_outlives_the_last_command_in_line(void **state)
 {
     (void)state;
-    fixture.settings.api.max_in_flight = 1;
+    begin_anew(1);
     claim("g1", "t1", 10000);
     claim("g2", "t2", 100);
     struct claim next = reserve("g2", "t3", 10000);
@@ -752,6 +799,8 @@ int main(void)
         TEST(test_a_command_resumed_as_unsure_and_given_up_is_unknown),
         TEST(test_a_resumed_command_does_not_rest_beyond_its_deadline),
         TEST(test_a_deadline_that_passes_in_line_is_told_then),
+        TEST(test_the_earliest_deadline_comes_first_whatever_the_order_of_arrival),
+        TEST(test_regions_are_served_in_turn),
         TEST(test_a_new_signature_is_tried_once),
         TEST(test_a_cooldown_is_told_or_waited_for_as_the_route_says),
         TEST(test_a_throttled_region_pauses_for_its_other_groups_too),
