@@ -1,6 +1,6 @@
 /*
- * Time moves the bucket on in spans of one rate: from one step of recovery to the next, then up to
- * now. Nothing flows in during a pause, so that its end lets no saved-up burst go.
+ * The bucket is brought up to date in spans with one rate each: from one step of recovery to the
+ * next, then until now. No tokens come in during a pause, so that no burst follows it.
  */
 #include "bucket.h"
 
@@ -46,7 +46,7 @@ void bucket_init(struct bucket *bucket, double rate_per_s, double burst, int64_t
     };
 }
 
-/* Moves on to `until_ms` at the rate of now. */
+/* Adds the tokens until `until_ms` at the current rate. */
 static void flow_until(struct bucket *bucket, int64_t until_ms)
 {
     int64_t from_ms = later(bucket->at_ms, bucket->paused_until_ms);
@@ -65,7 +65,7 @@ static void recover_once(struct bucket *bucket)
     bucket->recovers_at_ms = is_whole ? INT64_MAX : time_after(bucket->recovers_at_ms, STEP_MS);
 }
 
-/* Moves on to now; a clock that stands still or goes back moves nothing. */
+/* Brings the bucket up to date. Nothing happens where the time did not advance. */
 static void move_on(struct bucket *bucket, int64_t now_ms)
 {
     while (bucket->recovers_at_ms <= now_ms && bucket->recovers_at_ms != INT64_MAX) {

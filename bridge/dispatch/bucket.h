@@ -1,10 +1,10 @@
 /*
- * bucket - the token bucket of one region, which slows by itself while the API throttles and
- * recovers afterwards.
+ * bucket - the token bucket of one region. It becomes slower while the API throttles, and recovers
+ * afterwards.
  *
  * Each throttled answer halves the rate, at most once a second and not below 1/64 of the configured
- * one; every second without one adds 1/20 of the configured rate back. A pause (the API's own retry
- * time) stops it altogether until it is over.
+ * one; every second without one adds 1/20 of the configured rate back. No tokens are given
+ * out during a pause (the API's own retry time).
  *
  * Thread: one at a time; pure, the monotonic time is passed in.
  */
@@ -17,9 +17,9 @@
 struct bucket {
     double rate_per_s;    /* configured */
     double burst;         /* configured */
-    double current_per_s; /* as lowered */
+    double current_per_s; /* now, after throttling */
     double tokens;
-    int64_t at_ms;           /* when `tokens` was true */
+    int64_t at_ms;           /* the time of `tokens` */
     int64_t throttled_at_ms; /* the last halving; INT64_MIN for never */
     int64_t recovers_at_ms;  /* the next step back up; INT64_MAX at the full rate */
     int64_t paused_until_ms; /* INT64_MIN for not */
@@ -28,7 +28,7 @@ struct bucket {
 void bucket_init(struct bucket *bucket, double rate_per_s, double burst, int64_t now_ms);
 /* Takes one token if there is one. */
 bool bucket_take(struct bucket *bucket, int64_t now_ms);
-/* Gives one back that was not used. */
+/* Returns a token that was not used. */
 void bucket_give_back(struct bucket *bucket);
 /* When the next token is there: 0 for now. At least 1 otherwise. */
 int64_t bucket_wait_ms(struct bucket *bucket, int64_t now_ms);

@@ -414,8 +414,8 @@ static void cool_down(struct task *task, struct attempt *attempt)
     put_back(task, MOVE_NOTHING_DONE, wait_ms);
 }
 
-/* Whether the answer also settles an earlier attempt that may have had effect. A refusal about the
- * bridge itself, or one that another attempt may lift, does not. */
+/* Whether the answer also decides about an earlier attempt that may have had effect. A refusal
+ * about the bridge itself, or one that another attempt may lift, does not. */
 static bool is_definite(const struct task *task, const struct outcome *outcome)
 {
     return !is_unsure(task) ||

@@ -66,7 +66,7 @@ struct task *schedule_next(struct schedule *schedule, int64_t now_ms)
     HASH_ITER (hh, schedule->regions, region, next) {
         if (region->queue != NULL && !task_has_crashed(region->queue->tasks) &&
             bucket_wait_ms(&region->bucket, now_ms) == 0) {
-            /* Behind the others, so that all regions get their turn. */
+            /* The region goes to the end, so that no other one starves. */
             HASH_DEL(schedule->regions, region);
             HASH_ADD_STR(schedule->regions, name, region);
             return start_first(schedule, region, now_ms);

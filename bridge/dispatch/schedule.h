@@ -1,6 +1,6 @@
 /*
  * schedule - which command is called next: api.max_in_flight groups at a time, each region within
- * its bucket, the regions in turn.
+ * its bucket, one region after the other.
  *
  * Commands that must be called alone (model/crash_limit.h) come first, fewest crashes first: no
  * other call begins until those under way are answered, and none beside it.

@@ -1,7 +1,7 @@
 /*
- * Reads the fields of a command by a table: a row tells what a text must be and who takes it. The
- * first fault is kept, the reading goes on, so that a refusal finds its way to the place the sender
- * named.
+ * Reads the fields of a command by a table: a row has the rule for a field's text and the function
+ * that stores it. The first fault is kept and reading goes on, so that a refusal can still go to
+ * the reply topic that the sender named.
  */
 #include "command_read.h"
 
@@ -41,7 +41,7 @@ static void note(struct reading *reading, enum bridge_error error, const char *f
     va_end(arguments);
 }
 
-/* What the texts of the fields must be. */
+/* ---- rules for the texts of the fields ---- */
 
 static bool is_printable_ascii(struct slice text)
 {
@@ -64,7 +64,7 @@ static bool is_any(struct slice text)
     return true;
 }
 
-/* Where they go. A taker returns whether the text is what the field's rule asks for. */
+/* ---- where the texts go; false where the text is against the field's rule ---- */
 
 static bool take_region(struct reading *reading, struct slice text)
 {
@@ -180,7 +180,7 @@ static enum field_id field_of_name(struct slice name)
     return FIELD_COUNT;
 }
 
-/* A boolean counts as its word where the field is one. */
+/* JSON's true and false are accepted where the field is a boolean. */
 static struct slice text_of(enum field_id id, const struct json *value)
 {
     enum json_kind kind = json_kind(value);
@@ -204,15 +204,15 @@ static void read_field(struct reading *reading, enum field_id id, const struct j
     }
 }
 
-/* The character at the front of a name, as its bytes in hexadecimal where it could spoil a line. */
-static void append_letter(struct buf *out, struct slice letter)
+/* One character of a name; in hexadecimal where it is no printable text or needs quoting. */
+static void append_character(struct buf *out, struct slice character)
 {
-    if (utf8_is_mqtt_text(letter) && letter.data[0] != '"' && letter.data[0] != '\\') {
-        buf_append(out, letter);
+    if (utf8_is_mqtt_text(character) && character.data[0] != '"' && character.data[0] != '\\') {
+        buf_append(out, character);
         return;
     }
-    for (size_t i = 0; i < letter.length; i++) {
-        buf_printf(out, "\\x%02x", (unsigned)(unsigned char)letter.data[i]);
+    for (size_t i = 0; i < character.length; i++) {
+        buf_printf(out, "\\x%02x", (unsigned)(unsigned char)character.data[i]);
     }
 }
 
@@ -223,7 +223,7 @@ static void show_name(struct slice name, struct buf *out)
     while (name.length > 0) {
         size_t before = out->length;
         size_t length = utf8_character_length(name);
-        append_letter(out, slice_of(name.data, length));
+        append_character(out, slice_of(name.data, length));
         if (out->length > FIELD_NAME_BYTES_MAX) {
             out->length = before;
             return;
@@ -241,7 +241,7 @@ static void note_unknown(struct reading *reading, struct slice name)
     buf_fini(&shown);
 }
 
-/* What a repeated field said first is as doubtful as what it says now. */
+/* A repeated field has no value at all: neither the first nor the last one counts. */
 static void forget_field(struct reading *reading, enum field_id id)
 {
     struct request *request = reading->request;
@@ -272,7 +272,7 @@ static unsigned read_fields(struct reading *reading, const struct json *object)
         if (id == FIELD_COUNT) {
             note_unknown(reading, json_name(member));
         } else if ((seen & 1u << id) != 0) {
-            note(reading, ERROR_INVALID_PARAMETER, "%s is there more than once.", fields[id].name);
+            note(reading, ERROR_INVALID_PARAMETER, "%s is given more than once.", fields[id].name);
             forget_field(reading, id);
         } else {
             read_field(reading, id, member);
@@ -292,7 +292,8 @@ static void need(struct reading *reading, enum field_id id, struct slice *text,
     }
 }
 
-/* Fields that are there and at fault are neither missing nor filled in. */
+/* Defaults and missing fields. A field with a fault is neither missing nor replaced by a default.
+ */
 static void fill_in(struct reading *reading, unsigned seen)
 {
     const struct route *route = reading->route;

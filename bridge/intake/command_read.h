@@ -1,7 +1,7 @@
 /*
  * command_read - a delivery read strictly as a command.
  *
- * Reading goes on after the first fault, so that a refusal can still reach the place that the
+ * Reading goes on after the first fault, so that a refusal can still go to the reply topic that the
  * sender named.
  *
  * Thread: any; pure.

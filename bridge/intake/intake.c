@@ -1,7 +1,7 @@
 /*
- * One delivery is one job: read it, decide what it becomes (a claim, a refusal's reply, a dead
- * letter), store that, settle. A receiver waits for its verdict, so there are never more jobs than
- * receivers, plus those of processes that ended meanwhile.
+ * One delivery is one job: read it, decide what becomes of it (a claim, the reply of a refusal, or
+ * a dead letter), store that, acknowledge. A receiver waits for its acknowledgement, so there are
+ * at most as many jobs as receivers, plus those of receiver processes that have ended meanwhile.
  */
 #include "intake/intake.h"
 
@@ -21,8 +21,8 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* {Route} in the topic of a dead letter that no route lists: a template of it alone must not come
- * out empty. */
+/* {Route} in the topic of a dead letter from a topic that no route lists: not empty, since a topic
+ * must not be. */
 #define NO_ROUTE "none"
 
 struct intake {
@@ -33,7 +33,7 @@ struct intake {
     struct workers *workers;
     struct command_limits limits;
     struct reply_settings replies;
-    struct job *jobs; /* under way */
+    struct job *jobs; /* not acknowledged yet */
     bool is_stopping;
 };
 
@@ -46,15 +46,15 @@ struct job {
     struct dispatch_reservation reservation;
 };
 
-/* Everything one delivery is judged by, for the time of the call. */
-struct judgement {
+/* What is known of a delivery while it is read. */
+struct arrival {
     const struct delivery *delivery;
     const struct route *route;
     struct request request;
     struct refusal refusal;
     struct reply_to reply_to;
     char made_token[DIGEST_SHA256_HEX_BYTES];
-    struct slice token; /* the sender's or the made one; absent in a refusal without one */
+    struct slice token; /* the sender's, or made_token; absent in a refusal without one */
     int64_t now_ms;
 };
 
@@ -87,7 +87,7 @@ void intake_free(struct intake *intake)
     free(intake);
 }
 
-static void settle(struct intake *intake, struct mqtt_ticket ticket, bool is_durable)
+static void acknowledge(struct intake *intake, struct mqtt_ticket ticket, bool is_durable)
 {
     counter_add(intake->counters, COUNTER_TAKING, -1);
     if (!is_durable) {
@@ -96,11 +96,12 @@ static void settle(struct intake *intake, struct mqtt_ticket ticket, bool is_dur
     workers_ack(intake->workers, ticket, is_durable);
 }
 
-static void posted(void *arg, enum status status)
+/* What the delivery became is stored, or could not be. */
+static void stored(void *arg, enum status status)
 {
     struct job *job = arg;
     struct intake *intake = job->intake;
-    settle(intake, job->ticket, status == STATUS_OK);
+    acknowledge(intake, job->ticket, status == STATUS_OK);
     DL_DELETE(intake->jobs, job);
     free(job);
 }
@@ -116,114 +117,116 @@ static void claimed(void *arg, enum status status, enum claim_result result,
     } else if (job->reservation.group != NULL) {
         dispatch_release(dispatch, job->reservation);
     }
-    posted(arg, status);
+    stored(arg, status);
 }
 
-/* What the audit file is to say of the message; empty where there is no such file. */
-static struct buf audit_of(const struct intake *intake, const struct judgement *judgement)
+/* The message's part of an audit record; empty where there is no audit file. */
+static struct buf audit_of(const struct intake *intake, const struct arrival *arrival)
 {
     struct buf members = {0};
     if (intake->settings->audit.file[0] != '\0') {
-        audit_put_arrival(&members, judgement->delivery, &judgement->reply_to,
-                          judgement->token.data == judgement->made_token);
+        audit_put_arrival(&members, arrival->delivery, &arrival->reply_to,
+                          arrival->token.data == arrival->made_token);
     }
     return members;
 }
 
-static struct buf audit_of_refusal(const struct intake *intake, const struct judgement *judgement)
+static struct buf audit_of_refusal(const struct intake *intake, const struct arrival *arrival)
 {
     struct buf members = {0};
     if (intake->settings->audit.file[0] != '\0') {
-        struct buf arrival = audit_of(intake, judgement);
-        audit_put_request(&members, judgement->route, &judgement->request, judgement->token);
+        struct buf message = audit_of(intake, arrival);
+        audit_put_request(&members, arrival->route, &arrival->request, arrival->token);
         if (members.length > 0) {
-            audit_put_members(&members, buf_slice(&arrival));
+            audit_put_members(&members, buf_slice(&message));
         } else {
-            buf_append(&members, buf_slice(&arrival));
+            buf_append(&members, buf_slice(&message));
         }
-        json_put_text(&members, "Code", slice_text(bridge_error_code(judgement->refusal.error)));
-        buf_fini(&arrival);
+        json_put_text(&members, "Code", slice_text(bridge_error_code(arrival->refusal.error)));
+        buf_fini(&message);
     }
     return members;
 }
 
-static void post_dead_letter(struct intake *intake, struct judgement *judgement,
-                             struct buf *message)
+static void post_dead_letter(struct intake *intake, struct arrival *arrival, struct buf *message)
 {
     struct buf topic = {0};
     const struct topic_values values = {.instance = intake->settings->instance,
-                                        .route = judgement->route == NULL ? NO_ROUTE
-                                                                          : judgement->route->name};
+                                        .route = arrival->route == NULL ? NO_ROUTE
+                                                                        : arrival->route->name};
     enum status status = topic_expand(intake->settings->topics.dead_letters, &values, &topic);
     if (status == STATUS_OK) {
-        reply_render_dead_letter(&judgement->refusal, judgement->route, judgement->delivery,
-                                 topic.data, judgement->now_ms, intake->replies.qos, message);
+        reply_render_dead_letter(&arrival->refusal, arrival->route, arrival->delivery, topic.data,
+                                 arrival->now_ms, intake->replies.qos, message);
     }
     buf_fini(&topic);
 }
 
-/* Answers a command that is not claimed: at its reply_to's place, else as a dead letter. */
-static void refuse(struct intake *intake, struct judgement *judgement, struct job *job)
+/* Refuses the command: with a reply where it has a reply topic, else with a dead letter. */
+static void refuse(struct intake *intake, struct arrival *arrival, struct job *job)
 {
     struct buf message = {0};
-    struct buf audit = audit_of_refusal(intake, judgement);
-    bool is_dead_letter = judgement->reply_to.topic == NULL;
+    struct buf audit = audit_of_refusal(intake, arrival);
+    bool is_dead_letter = arrival->reply_to.topic == NULL;
     if (is_dead_letter) {
-        post_dead_letter(intake, judgement, &message);
+        post_dead_letter(intake, arrival, &message);
     } else {
-        reply_render_refusal(&judgement->refusal, judgement->route, &judgement->request,
-                             judgement->token, &judgement->reply_to, judgement->now_ms,
-                             judgement->now_ms, &intake->replies, &message);
+        reply_render_refusal(&arrival->refusal, arrival->route, &arrival->request, arrival->token,
+                             &arrival->reply_to, arrival->now_ms, arrival->now_ms, &intake->replies,
+                             &message);
     }
-    LOG_INFO("command_refused", LOG_TEXT("code", bridge_error_code(judgement->refusal.error)),
-             LOG_TEXT("message", judgement->refusal.message),
-             LOG_SLICE("topic", judgement->delivery->topic), LOG_SLICE("token", judgement->token),
-             LOG_TEXT("answer", is_dead_letter ? "dead_letter" : judgement->reply_to.topic),
-             LOG_TEXT("traceparent", judgement->reply_to.traceparent));
-    ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, &audit, posted, job);
+    LOG_INFO("command_refused", LOG_TEXT("code", bridge_error_code(arrival->refusal.error)),
+             LOG_TEXT("message", arrival->refusal.message),
+             LOG_SLICE("topic", arrival->delivery->topic), LOG_SLICE("token", arrival->token),
+             LOG_TEXT("answer", is_dead_letter ? "dead_letter" : arrival->reply_to.topic),
+             LOG_TEXT("traceparent", arrival->reply_to.traceparent));
+    ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, &audit, stored, job);
     buf_fini(&message);
 }
 
-/* What a command that the ledger does not know yet is refused with, or ERROR_NONE. */
+/* The error with which a command is refused unless the ledger has a record of its token; ERROR_NONE
+ * where it may be claimed. */
 static enum bridge_error unless_found(const struct intake *intake, const struct command *command,
                                       int64_t now_ms, const char **out_message)
 {
     if (command->deadline_at_ms <= now_ms) {
-        *out_message = "NotAfter or the Message Expiry Interval was over when the command arrived.";
+        *out_message =
+            "NotAfter or the Message Expiry Interval had passed when the command arrived.";
         return ERROR_EXPIRED;
     }
     if (intake->is_stopping) {
-        *out_message = "The bridge is shutting down and takes no new commands.";
+        *out_message = "The bridge is shutting down and accepts no new commands.";
         return ERROR_SHUTTING_DOWN;
     }
     *out_message = "";
     return ERROR_NONE;
 }
 
-/* Ties the token, by which all further lines name the command, to the sender's trace. */
-static void log_trace(const struct judgement *judgement)
+/* All further log lines name the command by its token: this one connects it to the sender's trace.
+ */
+static void log_trace(const struct arrival *arrival)
 {
-    const struct reply_to *reply_to = &judgement->reply_to;
+    const struct reply_to *reply_to = &arrival->reply_to;
     if (reply_to->traceparent != NULL) {
-        LOG_INFO("command_traced", LOG_SLICE("token", judgement->token),
+        LOG_INFO("command_traced", LOG_SLICE("token", arrival->token),
                  LOG_TEXT("traceparent", reply_to->traceparent),
                  LOG_TEXT("tracestate", reply_to->tracestate));
     }
 }
 
-static void claim(struct intake *intake, struct judgement *judgement, struct job *job)
+static void claim(struct intake *intake, struct arrival *arrival, struct job *job)
 {
-    log_trace(judgement);
+    log_trace(arrival);
     struct ledger_claim request = {
-        .command = command_new(judgement->route, &judgement->request, judgement->delivery,
-                               judgement->token, &intake->limits, judgement->now_ms),
-        .reply_to = judgement->reply_to,
-        .wants_accepted = judgement->route->has_accepted_reply,
-        .audit = audit_of(intake, judgement),
+        .command = command_new(arrival->route, &arrival->request, arrival->delivery, arrival->token,
+                               &intake->limits, arrival->now_ms),
+        .reply_to = arrival->reply_to,
+        .wants_accepted = arrival->route->has_accepted_reply,
+        .audit = audit_of(intake, arrival),
     };
-    judgement->reply_to = (struct reply_to){0};
+    arrival->reply_to = (struct reply_to){0};
     request.unless_found =
-        unless_found(intake, request.command, judgement->now_ms, &request.unless_message);
+        unless_found(intake, request.command, arrival->now_ms, &request.unless_message);
     if (request.unless_found == ERROR_NONE) {
         job->reservation = dispatch_reserve(intake->dispatch, request.command);
         request.is_called_at_once = job->reservation.is_called_at_once;
@@ -231,82 +234,76 @@ static void claim(struct intake *intake, struct judgement *judgement, struct job
     ledger_claim(intake->ledger, &request, claimed, job);
 }
 
-/* Finds the reply place with the token that is known by now. */
-static enum status find_place(const struct intake *intake, struct judgement *judgement,
-                              struct refusal *out_refusal)
+/* Finds out where the reply goes, with the token as known so far. */
+static enum status find_reply_to(const struct intake *intake, struct arrival *arrival,
+                                 struct refusal *out_refusal)
 {
-    return reply_to_resolve(judgement->route, intake->settings->instance, judgement->delivery,
-                            &judgement->request, judgement->token, &judgement->reply_to,
-                            out_refusal);
+    return reply_to_resolve(arrival->route, intake->settings->instance, arrival->delivery,
+                            &arrival->request, arrival->token, &arrival->reply_to, out_refusal);
 }
 
-/* Only a command that may be claimed gets a token: at the topic of a made one nobody waits for a
- * refusal. */
-static void give_token(const struct intake *intake, struct judgement *judgement)
+/* Only a command that may be claimed gets a made token: a refusal to a topic that is made with it
+ * would reach nobody. */
+static void make_token(const struct intake *intake, struct arrival *arrival)
 {
     struct refusal none;
-    command_make_token(judgement->route, judgement->delivery, &judgement->request,
-                       judgement->made_token);
-    judgement->token = slice_text(judgement->made_token);
-    reply_to_fini(&judgement->reply_to);
-    enum status status = find_place(intake, judgement, &none);
+    command_make_token(arrival->route, arrival->delivery, &arrival->request, arrival->made_token);
+    arrival->token = slice_text(arrival->made_token);
+    reply_to_fini(&arrival->reply_to);
+    enum status status = find_reply_to(intake, arrival, &none);
     assert(status == STATUS_OK);
 }
 
-/* Reads the delivery and finds its reply place; STATUS_INVALID leaves the first refusal in the
- * judgement. */
-static enum status judge(const struct intake *intake, struct judgement *judgement)
+/* Reads the command and where its reply goes; STATUS_INVALID with arrival->refusal. */
+static enum status read_command(const struct intake *intake, struct arrival *arrival)
 {
-    const struct route *route = judgement->route;
-    struct refusal place = {0};
-    enum status read = request_read(route, judgement->delivery, &intake->limits,
-                                    &judgement->request, &judgement->refusal);
-    judgement->token = judgement->request.token;
-    enum status placed = find_place(intake, judgement, &place);
+    const struct route *route = arrival->route;
+    struct refusal reply_to_refusal = {0};
+    enum status read = request_read(route, arrival->delivery, &intake->limits, &arrival->request,
+                                    &arrival->refusal);
+    arrival->token = arrival->request.token;
+    enum status placed = find_reply_to(intake, arrival, &reply_to_refusal);
     if (read != STATUS_OK) {
         return read;
     }
-    enum status allowed = request_authorise(route, &judgement->request, &judgement->refusal);
+    enum status allowed = request_authorise(route, &arrival->request, &arrival->refusal);
     if (allowed != STATUS_OK) {
         return allowed;
     }
     if (placed != STATUS_OK) {
-        judgement->refusal = place;
+        arrival->refusal = reply_to_refusal;
         return placed;
     }
-    if (!slice_is_present(judgement->token)) {
-        give_token(intake, judgement);
+    if (!slice_is_present(arrival->token)) {
+        make_token(intake, arrival);
     }
     return STATUS_OK;
 }
 
-/* A topic no route lists can only come from a broker that widens filters; it is told, not run. */
-static enum status judge_without_route(struct judgement *judgement)
-{
-    judgement->refusal.error = ERROR_NOT_ALLOWED;
-    strcpy(judgement->refusal.message, "No route of this bridge lists a filter for this topic.");
-    return STATUS_INVALID;
-}
-
-/* Reads the delivery and begins to store what it becomes. */
+/* Reads the delivery and begins to store what becomes of it. */
 static void take(struct intake *intake, const struct delivery *delivery, struct job *job)
 {
     CRASH_POINT_PASS(BEFORE_PARSING, delivery->payload);
-    struct judgement judgement = {
+    struct arrival arrival = {
         .delivery = delivery,
         .route = route_of_topic(intake->settings->routes, intake->settings->route_count,
                                 delivery->topic),
         .now_ms = job->arrived_at_ms,
     };
-    enum status status =
-        judgement.route == NULL ? judge_without_route(&judgement) : judge(intake, &judgement);
-    if (status == STATUS_OK) {
-        claim(intake, &judgement, job);
+    enum status status = STATUS_INVALID;
+    if (arrival.route == NULL) { /* the broker delivers more than the filters ask for */
+        arrival.refusal.error = ERROR_NOT_ALLOWED;
+        strcpy(arrival.refusal.message, "No route of this bridge lists a filter for this topic.");
     } else {
-        refuse(intake, &judgement, job);
+        status = read_command(intake, &arrival);
     }
-    reply_to_fini(&judgement.reply_to);
-    request_fini(&judgement.request);
+    if (status == STATUS_OK) {
+        claim(intake, &arrival, job);
+    } else {
+        refuse(intake, &arrival, job);
+    }
+    reply_to_fini(&arrival.reply_to);
+    request_fini(&arrival.request);
 }
 
 void intake_deliver(struct intake *intake, const struct delivery *delivery,
@@ -314,7 +311,7 @@ void intake_deliver(struct intake *intake, const struct delivery *delivery,
 {
     counter_add(intake->counters, COUNTER_TAKING, 1);
     if (intake->is_stopping && delivery->qos > 0) {
-        settle(intake, ticket, false);
+        acknowledge(intake, ticket, false);
         return;
     }
     struct job *job = mem_zalloc(1, sizeof *job);

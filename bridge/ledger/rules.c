@@ -189,7 +189,7 @@ static enum claim_plan plan_for_row(struct ledger_batch *batch, struct ledger_re
             row->fingerprint, slice_of(command->fingerprint, sizeof command->fingerprint)),
         .retention = (enum retention)row->retention,
         .expires_at_ms = row->expires_at_ms,
-        .told_until_ms = replayed_until(batch->limits, row),
+        .replay_until_ms = replayed_until(batch->limits, row),
     };
     enum claim_result result = claim_decide(&record, batch->kept_ms);
     switch (result) {

@@ -9,8 +9,7 @@
 
 #define DEAD_LETTER_PAYLOAD_BYTES 4096
 
-/* A broker closes the connection over a user property that is no MQTT string, so such a value stays
- * out. */
+/* Left out where the value is no MQTT string: a broker would close the connection. */
 static void add_property(struct message *message, const char *name, struct slice value)
 {
     if (value.length <= TOPIC_BYTES_MAX && utf8_is_mqtt_text(value)) {

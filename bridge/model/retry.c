@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-/* min(cap, base * 2^(failures - 1)): the first failure waits for at most the base. */
+/* min(cap, base * 2^(failures - 1)): at most the base after the first failure. */
 static int64_t bound_ms(uint32_t failures, int64_t base_ms, int64_t cap_ms)
 {
     assert(failures >= 1 && base_ms >= 0 && cap_ms >= 0);
@@ -13,8 +13,8 @@ static int64_t bound_ms(uint32_t failures, int64_t base_ms, int64_t cap_ms)
     return base_ms << doublings;
 }
 
-/* Evenly within 0..limit. */
-static int64_t share_of(int64_t limit, uint32_t random)
+/* The random number, evenly distributed over 0..limit. */
+static int64_t scale(int64_t limit, uint32_t random)
 {
     /* In two halves, since limit * random may need 96 bits. */
     uint64_t count = (uint64_t)limit + 1;
@@ -25,12 +25,12 @@ static int64_t share_of(int64_t limit, uint32_t random)
 
 int64_t retry_delay_ms(uint32_t failures, int64_t base_ms, int64_t cap_ms, uint32_t random)
 {
-    return share_of(bound_ms(failures, base_ms, cap_ms), random);
+    return scale(bound_ms(failures, base_ms, cap_ms), random);
 }
 
 int64_t retry_reconnect_ms(uint32_t failures, int64_t min_ms, int64_t max_ms, uint32_t random)
 {
     int64_t bound = bound_ms(failures, min_ms, max_ms);
     int64_t least = bound - bound / 2;
-    return least + share_of(bound - least, random);
+    return least + scale(bound - least, random);
 }

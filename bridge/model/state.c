@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-/* STATE_NONE is also a legal target, so an illegal move is what is left out and reads as NO (0). */
+/* STATE_NONE (0) is a legal target too: entries are the target plus TO, 0 is an illegal move. */
 enum { NO = 0, TO = 1 };
 
 static const unsigned char moves[STATE_COUNT][MOVE_COUNT] = {

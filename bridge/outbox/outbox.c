@@ -1,7 +1,7 @@
 /*
- * One list in the order of ids: first what was handed to the publisher, then what waits. Behind it,
- * on disk, is what found no room: from `unread_from` on the ledger is the only list, and new
- * messages join it there until a read has caught up.
+ * One list in the order of ids: first the messages that were handed to the publisher, then those
+ * that wait. Where memory is full, the rest is in the ledger only: from `unread_from` on messages
+ * are read from there, new ones too, until a read has reached the end.
  */
 #include "outbox/outbox.h"
 
@@ -42,7 +42,7 @@ struct outbox {
     int64_t unread_from;    /* 0: all of the outbox is in memory */
     bool is_reading;
     bool is_up;
-    struct loop_timer *retry; /* after the publisher could not publish something for now */
+    struct loop_timer *retry; /* runs after the broker refused a message for now */
     struct loop_timer *flushed;
     loop_fn *empty;
     void *empty_arg;
@@ -163,7 +163,7 @@ static void hand_over(struct outbox *outbox)
     }
 }
 
-static void tell_when_empty(struct outbox *outbox)
+static void report_when_empty(struct outbox *outbox)
 {
     if (outbox->empty != NULL && outbox->count == outbox->set_aside_count &&
         outbox->unread_from == 0) {
@@ -177,7 +177,7 @@ static void pump(struct outbox *outbox)
         hand_over(outbox);
     }
     read_more(outbox);
-    tell_when_empty(outbox);
+    report_when_empty(outbox);
 }
 
 void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct workers *workers)
@@ -212,7 +212,7 @@ static struct entry *handed_entry(struct outbox *outbox, int64_t id)
     return NULL;
 }
 
-/* The broker has it, or never will: the ledger may forget it. */
+/* The broker acknowledged or refused it: the ledger may forget it. */
 static void forget(struct outbox *outbox, struct entry *entry)
 {
     ledger_delivered(outbox->ledger, entry->id);
@@ -287,5 +287,5 @@ void outbox_flush(struct outbox *outbox, loop_fn *empty, void *arg)
 {
     outbox->empty = empty;
     outbox->empty_arg = arg;
-    tell_when_empty(outbox);
+    report_when_empty(outbox);
 }

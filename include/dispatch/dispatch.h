@@ -52,12 +52,12 @@ void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation res
  * dispatch_reserve(). */
 void dispatch_resume(struct dispatch *dispatch, struct command *command_take);
 
-/* While held no attempt begins: so whose turn is first is decided among all resumed commands. */
+/* While held no call begins: so the first one is chosen among all resumed commands. */
 void dispatch_hold(struct dispatch *dispatch, bool is_held);
 
 /*
- * Begins no more attempts; those on the wire go on. `idle` is called once when none is left, at the
- * earliest on the next turn of the loop.
+ * Begins no more calls; those in flight go on. `idle` is called once when none is left, at the
+ * earliest in the next iteration of the loop.
  */
 void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg);
 

@@ -1,9 +1,9 @@
 /*
- * intake - from a delivery to a claim: every message on a command topic is read, judged, and made
- * durable in some form before its verdict lets the broker have the acknowledgement.
+ * intake - from a delivery to a claim: every message on a command topic is read, checked, and
+ * stored in some form before the broker gets its acknowledgement.
  *
- * A valid command is claimed; a refusal becomes a reply or a dead letter in the outbox. What could
- * not be stored is not acknowledged.
+ * A valid command is claimed in the ledger and handed to dispatch; a refusal becomes a reply or a
+ * dead letter in the outbox. What could not be stored is not acknowledged.
  *
  * Thread: the loop's.
  */
@@ -23,14 +23,15 @@ struct intake;
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
                           struct ledger *ledger, struct dispatch *dispatch,
                           struct workers *workers);
-/* Takes NULL. Deliveries whose claim is still under way are forgotten. */
+/* Takes NULL. Deliveries whose claim is on its way are not acknowledged; the ledger must make no
+ * more callbacks. */
 void intake_free(struct intake *intake);
-/* The verdict goes to workers_ack(), exactly once. */
+/* Ends with exactly one workers_ack() for the ticket, once the delivery is stored or cannot be. */
 void intake_deliver(struct intake *intake, const struct delivery *delivery,
                     struct mqtt_ticket ticket);
 /*
- * From now on nothing new is begun: what the broker will send again (QoS 1 and 2) is left to it,
- * what it will not (QoS 0) is answered with Bridge.ShuttingDown.
+ * No new commands from now on: deliveries of QoS 1 and 2 are not acknowledged, so that the broker
+ * sends them again later; one of QoS 0 is refused with Bridge.ShuttingDown.
  */
 void intake_stop(struct intake *intake);
 

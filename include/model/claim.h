@@ -16,8 +16,8 @@
 enum claim_result {
     CLAIM_NEW,      /* no record, or an expired one: it is claimed */
     CLAIM_AGAIN,    /* a record without a definite outcome: the same token goes upstream again */
-    CLAIM_WAITS,    /* in work: it gets that outcome */
-    CLAIM_REPLAYED, /* a stored outcome is told */
+    CLAIM_WAITS,    /* the command is unfinished: it will get the same outcome */
+    CLAIM_REPLAYED, /* the stored outcome is its reply */
     CLAIM_MISMATCH, /* the token was used for something else */
     CLAIM_REFUSED,  /* new, but refused: expired, overloaded, shutting down */
 };
@@ -28,10 +28,10 @@ struct claim_found {
     bool has_same_fingerprint;
     enum retention retention; /* of a DONE record */
     int64_t expires_at_ms;    /* of a DONE record, on the ledger's clock, as now_ms */
-    int64_t told_until_ms;    /* of one that was set aside, on the same clock */
+    int64_t replay_until_ms;  /* of one that was set aside, on the same clock */
 };
 
-/* Never CLAIM_REFUSED, which is the ledger's to say (limits, deadlines). */
+/* Never CLAIM_REFUSED: limits and deadlines are the ledger's to check. */
 enum claim_result claim_decide(const struct claim_found *found, int64_t now_ms);
 
 #endif

@@ -11,8 +11,8 @@
  * So the first crash may count commands that only happened to be under way at the same time, and
  * each further one counts exactly one command. Of several, those with the fewest crashes are called
  * first: kills from outside then hit a different command each time, and none reaches the limit
- * before all of them were hit twice. Only where a single command is left, kills cannot be told from
- * crashes.
+ * before all of them were hit twice. Only where a single command is left, kills cannot be
+ * distinguished from crashes.
  *
  * Thread: any; constant.
  */

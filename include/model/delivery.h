@@ -30,7 +30,7 @@ struct delivery {
     int64_t expiry_s; /* Message Expiry Interval, -1 for none */
 };
 
-/* The form in which it crosses from a receiver to the bridge. Appends. */
+/* The form in which a receiver process sends it to the bridge. Appends. */
 void delivery_encode(const struct delivery *delivery, struct buf *out);
 /* Slices of *out_delivery point into `bytes`. STATUS_INVALID where the bytes are not of that form.
  */

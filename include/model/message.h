@@ -1,9 +1,9 @@
 /*
- * message - a message to publish, and the one form in which the outbox stores it and the publisher
- * gets it.
+ * message - a message to publish, and its encoded form, in which the outbox stores it and the
+ * publisher gets it.
  *
- * Encoded once, when it is made: what is sent again after a restart is the same bytes. The encoding
- * begins with a version number, since rows outlive programs.
+ * It is encoded once, when it is made: after a restart the same bytes are sent. The encoding begins
+ * with a version number, since the next version of the program reads stored messages.
  *
  * Thread: any; plain data.
  */

@@ -1,5 +1,5 @@
 /*
- * outcome - how a command ended, as its sender is told.
+ * outcome - how a command ended, as its reply says it.
  *
  * Values and categories are those of the wire contract; the bridge's own errors are
  * tables/errors.def.
@@ -35,17 +35,13 @@ enum category {
 /* How long the ledger keeps an outcome and what a duplicate finds. Numbers are stored in ledgers:
  * never renumber. */
 enum retention {
-    RETENTION_SUCCESS,   /* dedup.success_ttl_s; told to duplicates */
-    RETENTION_REFUSAL,   /* dedup.failure_ttl_s; told to duplicates */
+    RETENTION_SUCCESS,   /* dedup.success_ttl_s; duplicates get it as their reply */
+    RETENTION_REFUSAL,   /* dedup.failure_ttl_s; duplicates get it as their reply */
     RETENTION_COOLDOWN,  /* as a refusal, but not past its RetryAfterMs */
-    RETENTION_UNSURE,    /* never definite: kept for dedup.success_ttl_s, the same command goes
-                       upstream    again */
-    RETENTION_GIVEN_UP,  /* no effect: kept for dedup.failure_ttl_s, the same command goes upstream
-                          * again
-                          */
+    RETENTION_UNSURE,    /* not definite: kept for dedup.success_ttl_s; a duplicate goes upstream */
+    RETENTION_GIVEN_UP,  /* no effect: kept for dedup.failure_ttl_s; a duplicate goes upstream */
     RETENTION_NOT,       /* about the bridge itself, or never tried: the token is not used up */
-    RETENTION_SET_ASIDE, /* told to duplicates for dedup.failure_ttl_s; from then on as
-                            RETENTION_UNSURE */
+    RETENTION_SET_ASIDE, /* duplicates get it for dedup.failure_ttl_s; then as RETENTION_UNSURE */
 };
 
 /* The bridge's own errors: ERROR_MALFORMED_PAYLOAD and so on. */
@@ -76,8 +72,8 @@ void outcome_fini(struct outcome *outcome);
 void outcome_copy(struct outcome *out, const struct outcome *from);
 /* Whether the call may have had an effect. */
 bool retention_is_unsure(enum retention retention);
-/* Whether duplicates get the outcome: always, never,
- * or only before its time (struct claim_found, told_until_ms). */
+/* Whether duplicates get the outcome: always, never, or only before a time (struct claim_found,
+ * replay_until_ms). */
 bool retention_is_replayed(enum retention retention, bool is_before_time);
 /* An outcome of the bridge's own: code, category and hint from the table, status failed (unknown
  * for NoDefiniteAnswer and SetAside). */

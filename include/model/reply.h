@@ -1,5 +1,5 @@
 /*
- * reply - the messages a sender gets: replies and dead letters, as the wire contract has them.
+ * reply - the messages a sender gets: replies and dead letters, in the form of the wire contract.
  *
  * Thread: any; pure. Results are encoded messages (message.h), ready for the outbox.
  */
@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Everything a reply tells; absent slices are left out. */
+/* The contents of a reply; absent slices are left out. */
 struct reply {
     const char *status; /* "succeeded", "failed", "unknown", "accepted" */
     struct slice action;

@@ -16,8 +16,8 @@
 /* `failures` is how often it failed so far, 1 or more; `random` any number. 0 <= result <= cap_ms.
  */
 int64_t retry_delay_ms(uint32_t failures, int64_t base_ms, int64_t cap_ms, uint32_t random);
-/* As above, but never less than half of the bound: for reconnecting, where an immediate second try
- * helps nobody. */
+/* The same between half of the bound and the bound: for reconnecting, where a second try at once is
+ * of no use. */
 int64_t retry_reconnect_ms(uint32_t failures, int64_t min_ms, int64_t max_ms, uint32_t random);
 
 #endif

@@ -3,16 +3,16 @@
  *
  *   NONE       nothing is recorded         CLAIM: READY
  *   READY      ours, no call had effect    START: CALLING, FINISH: DONE
- *   CALLING    a call is on the wire       NOTHING_DONE: READY, NO_ANSWER: UNSURE,
+ *   CALLING    a call is in flight         NOTHING_DONE: READY, NO_ANSWER: UNSURE,
  *                                          RESTART: UNSURE, FINISH: DONE
  *   UNSURE     a call may have had effect  START: RECALLING, FINISH: DONE
- *   RECALLING  the next call is out        NOTHING_DONE: UNSURE, NO_ANSWER: UNSURE,
+ *   RECALLING  another one in flight       NOTHING_DONE: UNSURE, NO_ANSWER: UNSURE,
  *                                          RESTART: UNSURE, FINISH: DONE
  *   DONE       the outcome is recorded     AGAIN: READY, AGAIN_UNSURE: UNSURE, FORGET: NONE
  *
- * RECALLING differs from CALLING in what a refused attempt leaves behind: once a call may have had
- * effect, only a success or a definite refusal makes the row sure again. For the same reason a
- * command that ended unknown begins again as UNSURE.
+ * RECALLING differs from CALLING in the state after a refused attempt: once a call may have had
+ * effect, only a success or a definite refusal ends the doubt. For the same reason a command that
+ * ended unknown begins again as UNSURE.
  *
  * Thread: any; pure.
  */

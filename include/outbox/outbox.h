@@ -1,9 +1,9 @@
 /*
  * outbox - hands the ledger's messages to the publisher until the broker has acknowledged each.
  *
- * Order is that of the ledger's ids. A bounded part of the outbox is held in memory; the rest is
- * read again from the ledger as there is room. What a lost publisher had not reported is handed
- * over again, byte for byte the same.
+ * Messages go in the order of the ledger's ids. A bounded part of them is held in memory; the rest
+ * is read from the ledger when there is room. What a lost publisher had not reported as published
+ * is handed over again, the same bytes.
  *
  * Thread: the loop's.
  */
@@ -24,7 +24,7 @@ struct outbox;
 
 /* `ledger` and `workers` are given by outbox_connect() before anything else and must outlive it. */
 struct outbox *outbox_new(struct loop *loop, struct counters *counters);
-/* Begins with what the ledger still holds. */
+/* Begins with the messages that the ledger still has. */
 void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct workers *workers);
 /* Takes NULL. */
 void outbox_free(struct outbox *outbox);
@@ -44,7 +44,7 @@ void outbox_publisher_changed(struct outbox *outbox, bool is_up);
 
 /*
  * Calls `empty` once, when all messages posted up to now are acknowledged, at the earliest on the
- * next turn of the loop. The caller bounds the wait.
+ * next iteration of the loop. The caller bounds the wait.
  */
 void outbox_flush(struct outbox *outbox, loop_fn *empty, void *arg);
 

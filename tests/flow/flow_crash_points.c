@@ -20,7 +20,8 @@ static const char *const points[] = {
 
 enum { POINT_COUNT = sizeof points / sizeof points[0] };
 
-static void tell(struct bridge *bridge, const char *where)
+/* The bridge dies at this point from its next start on; NULL for nowhere. */
+static void crash_at(struct bridge *bridge, const char *where)
 {
     bridge->env[2] = where == NULL ? NULL : fixture_format(bridge->fixture, VARIABLE "%s", where);
 }
@@ -90,7 +91,7 @@ static void check_done_once(struct fixture *fixture, struct bridge *bridge, cons
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), calls);
 }
 
-static bool knows_no_matter(const char *point)
+static bool knows_no_token(const char *point)
 {
     return strcmp(point, "after_puback") == 0;
 }
@@ -103,8 +104,8 @@ static bool is_in_a_process_of_its_own(const char *point)
 static const char *place_of(struct fixture *fixture, const char *point, const char *flags,
                             const char *token)
 {
-    return knows_no_matter(point) ? fixture_format(fixture, "%s%s", point, flags)
-                                  : fixture_format(fixture, "%s%s/%s", point, flags, token);
+    return knows_no_token(point) ? fixture_format(fixture, "%s%s", point, flags)
+                                 : fixture_format(fixture, "%s%s/%s", point, flags, token);
 }
 
 static void test_the_bridge_may_die_at_every_step(struct fixture *fixture)
@@ -113,12 +114,12 @@ static void test_the_bridge_may_die_at_every_step(struct fixture *fixture)
     for (int i = 0; i < POINT_COUNT; i++) {
         const char *token = fixture_name(fixture, points[i]);
         const char *group = fixture_name(fixture, "pg");
-        tell(bridge, place_of(fixture, points[i], "+bridge", token));
+        crash_at(bridge, place_of(fixture, points[i], "+bridge", token));
         bridge_start(bridge);
         bridge_wait_online(bridge);
         fixture_send(fixture, fixture_command(fixture, token, group, ""));
         expect_crash(bridge);
-        tell(bridge, NULL);
+        crash_at(bridge, NULL);
         bridge_start(bridge);
         check_done_once(fixture, bridge, token, group);
         assert_false(bridge_log_contains(bridge, "set_aside"));
@@ -136,7 +137,7 @@ static void test_an_mqtt_process_may_die_at_every_step_of_its_own(struct fixture
         const char *token = fixture_name(fixture, points[i]);
         const char *group = fixture_name(fixture, "pg");
         bridge->log_offset = file_size(bridge->log);
-        tell(bridge, place_of(fixture, points[i], "", token));
+        crash_at(bridge, place_of(fixture, points[i], "", token));
         bridge_start(bridge);
         bridge_wait_online(bridge);
         fixture_send(fixture, fixture_command(fixture, token, group, ""));
@@ -156,12 +157,12 @@ static void test_a_refusal_survives_every_step_from_its_answer_on(struct fixture
                         "\"error\",\"Code\":\"Forbidden\",\"Count\":-1,"
                         "\"Match\":{\"ClientToken\":\"%s\"}",
                         token);
-        tell(bridge, place_of(fixture, places[i], "+bridge", token));
+        crash_at(bridge, place_of(fixture, places[i], "+bridge", token));
         bridge_start(bridge);
         bridge_wait_online(bridge);
         fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
         expect_crash(bridge);
-        tell(bridge, NULL);
+        crash_at(bridge, NULL);
         bridge_start(bridge);
         check_error(fixture_expect_reply(fixture, token), "failed", "Forbidden", "denied", false);
         expect_clean_ledger(bridge);
@@ -177,7 +178,7 @@ static void test_a_name_nobody_knows_ends_the_start_with_the_names_there_are(
     struct bridge *bridge = fixture_bridge_new(fixture, "");
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         bridge->log_offset = file_size(bridge->log);
-        tell(bridge, wrong[i]);
+        crash_at(bridge, wrong[i]);
         bridge_start(bridge);
         assert_int_equal(bridge_wait_exit(bridge), 78);
         for (int j = 0; j < POINT_COUNT; j++) {
@@ -232,14 +233,14 @@ static void test_a_command_that_crashes_the_bridge_three_times_is_set_aside(stru
     const char *token = fixture_name(fixture, "poison");
     const char *group = fixture_name(fixture, "pg");
     const char *innocents[CRASHES];
-    tell(bridge, fixture_format(fixture, "before_sending/%s", token));
+    crash_at(bridge, fixture_format(fixture, "before_sending/%s", token));
     bridge_start(bridge);
     bridge_wait_online(bridge);
     fixture_send(fixture, fixture_command(fixture, token, group, ""));
     crash_in_a_row(fixture, bridge, innocents);
     const struct message *reply = fixture_expect_reply(fixture, token);
     check_set_aside(reply, false);
-    int64_t told_until_ms = flow_now_ms() + 2000;
+    int64_t replay_until_ms = flow_now_ms() + 2000;
     client_expect(fixture->sender,
                   &(struct match){.topic = bridge->status_topic, .state = "degraded"});
     expect_innocents(fixture, innocents);
@@ -250,9 +251,9 @@ static void test_a_command_that_crashes_the_bridge_three_times_is_set_aside(stru
     assert_true(bridge_log_contains(bridge, "command_set_aside"));
     /* Its time is over: it goes upstream again, and this time nothing happens to it. */
     bridge_kill(bridge);
-    tell(bridge, NULL);
+    crash_at(bridge, NULL);
     bridge_start(bridge);
-    while (flow_now_ms() < told_until_ms) {
+    while (flow_now_ms() < replay_until_ms) {
         flow_pause();
     }
     forget_replies(fixture, reply->topic);
@@ -270,7 +271,7 @@ static void test_a_command_that_crashes_the_bridge_is_found_among_its_neighbours
     const char *token = fixture_name(fixture, "poison");
     const char *neighbours[NEIGHBOURS];
     simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
-    tell(bridge, fixture_format(fixture, "after_sending/%s", token));
+    crash_at(bridge, fixture_format(fixture, "after_sending/%s", token));
     bridge_start(bridge);
     bridge_wait_online(bridge);
     for (int i = 0; i < NEIGHBOURS; i++) {
@@ -303,20 +304,20 @@ static void test_an_answer_between_the_crashes_begins_the_count_anew(struct fixt
                     "\"Match\":{\"ClientToken\":\"%s\"}",
                     token);
     /* Once before its first call; then the API refuses that, and it dies twice at the second. */
-    tell(bridge, fixture_format(fixture, "before_sending/%s", token));
+    crash_at(bridge, fixture_format(fixture, "before_sending/%s", token));
     bridge_start(bridge);
     bridge_wait_online(bridge);
     fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     expect_crash(bridge);
     bridge_start(bridge);
     expect_crash(bridge);
-    tell(bridge, fixture_format(fixture, "before_sending:2/%s", token));
+    crash_at(bridge, fixture_format(fixture, "before_sending:2/%s", token));
     bridge_start(bridge);
     expect_crash(bridge);
-    tell(bridge, fixture_format(fixture, "before_sending/%s", token));
+    crash_at(bridge, fixture_format(fixture, "before_sending/%s", token));
     bridge_start(bridge);
     expect_crash(bridge);
-    tell(bridge, NULL);
+    crash_at(bridge, NULL);
     bridge_start(bridge);
     check_succeeded(fixture_expect_reply(fixture, token));
     assert_false(bridge_log_contains(bridge, "set_aside"));
@@ -327,7 +328,7 @@ static void test_a_reply_over_which_connections_are_lost_lets_the_others_go(stru
     struct bridge *bridge = fixture_bridge_alone(fixture, "");
     const char *token = fixture_name(fixture, "poison");
     const char *innocents[CRASHES];
-    tell(bridge, fixture_format(fixture, "before_publish+always/%s", token));
+    crash_at(bridge, fixture_format(fixture, "before_publish+always/%s", token));
     bridge_start(bridge);
     bridge_wait_online(bridge);
     fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
@@ -341,7 +342,7 @@ static void test_a_reply_over_which_connections_are_lost_lets_the_others_go(stru
     check_succeeded(
         fixture_ask(fixture, fixture_name(fixture, "next"), fixture_name(fixture, "pg"), ""));
     bridge_stop(bridge);
-    tell(bridge, NULL);
+    crash_at(bridge, NULL);
     bridge_start(bridge);
     check_succeeded(fixture_expect_reply(fixture, token));
     expect_clean_ledger(bridge);

@@ -259,11 +259,7 @@ static void test_a_bridge_stopped_during_load_loses_nothing(struct fixture *fixt
     check_disturbed(fixture, "", 2, stop_and_start);
 }
 
-/*
- * What started the bridge may have left it connections of its own. A receiver that has to cut its
- * connection to the broker, as in a stop under load, must not take another for it.
- */
-/* Whoever kills the bridge three times during one call cannot be told from the call doing it. */
+/* Three kills during one call cannot be distinguished from three crashes by it. */
 static void test_a_call_under_way_at_three_kills_in_a_row_is_set_aside(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "");
@@ -319,6 +315,10 @@ static void test_many_calls_under_way_at_several_kills_all_succeed(struct fixtur
     bridge_stop(bridge);
 }
 
+/*
+ * The process that starts the bridge may leave it open connections of its own. A receiver that has
+ * to cut its connection to the broker, as in a stop under load, must not cut one of these.
+ */
 static void test_inherited_connections_are_left_alone(struct fixture *fixture)
 {
     enum { ROUNDS = 4, SHARE = COMMANDS / ROUNDS };

@@ -198,7 +198,7 @@ static void test_one_long_gap_gives_what_many_short_ones_give(void **state)
     assert_float_equal(once.tokens, 145 + 100, 1e-6);
 }
 
-static void test_a_pause_stops_everything_and_saves_nothing_up(void **state)
+static void test_no_tokens_come_during_a_pause(void **state)
 {
     (void)state;
     struct bucket bucket;
@@ -277,7 +277,7 @@ int main(void)
         cmocka_unit_test(test_every_second_without_throttling_adds_a_20th_of_the_rate),
         cmocka_unit_test(test_a_second_with_throttling_in_it_adds_nothing),
         cmocka_unit_test(test_one_long_gap_gives_what_many_short_ones_give),
-        cmocka_unit_test(test_a_pause_stops_everything_and_saves_nothing_up),
+        cmocka_unit_test(test_no_tokens_come_during_a_pause),
         cmocka_unit_test(test_tokens_from_before_a_pause_are_there_after_it),
         cmocka_unit_test(test_a_shorter_pause_does_not_cut_a_longer_one),
         cmocka_unit_test(test_a_bucket_is_full_again_when_nothing_of_its_past_is_left),

@@ -1,6 +1,6 @@
 /*
- * Dispatch between a ledger and an API that only write down what they are asked: the test answers
- * in their place.
+ * Dispatch with a ledger and an API that only record what they are asked: the test gives the
+ * answers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -103,7 +103,7 @@ void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *a
     stop_when_wanted();
 }
 
-/* ---- verbs ---- */
+/* ---- steps of a test ---- */
 
 /* All starts asked for are recorded now. */
 static void record_starts(void)
@@ -113,12 +113,6 @@ static void record_starts(void)
     for (size_t i = 0; i < count; i++) {
         fixture.begun_done[i](fixture.begun_arg[i], STATUS_OK);
     }
-}
-
-static void turn(void *arg)
-{
-    (void)arg;
-    record_starts();
 }
 
 static void time_is_up(void *arg)
@@ -143,7 +137,7 @@ static void run(size_t calls, size_t done, int64_t most_ms)
         loop_timer_start(next, 5);
         loop_run(fixture.loop);
         loop_timer_free(next);
-        turn(NULL);
+        record_starts();
     }
     loop_timer_free(limit);
 }
@@ -493,7 +487,7 @@ static void test_groups_run_side_by_side_up_to_the_limit(void **state)
     assert_called(2, "t3");
 }
 
-static void test_a_command_that_is_tried_again_keeps_its_turn(void **state)
+static void test_a_command_that_is_tried_again_stays_first_in_its_group(void **state)
 {
     (void)state;
     claim("g1", "t1", 10000);
@@ -571,7 +565,7 @@ static void test_a_command_resumed_as_unsure_and_given_up_is_unknown(void **stat
     assert_done(0, "t1", OUTCOME_UNKNOWN, "Bridge.NoDefiniteAnswer");
 }
 
-static void test_a_resumed_command_does_not_rest_beyond_its_deadline(void **state)
+static void test_the_backoff_of_a_resumed_command_ends_before_its_deadline(void **state)
 {
     (void)state;
     struct command *command = make("g1", "t1", 10000);
@@ -582,7 +576,7 @@ static void test_a_resumed_command_does_not_rest_beyond_its_deadline(void **stat
     answer(0, REACTION_DONE, NULL, -1);
 }
 
-static void test_a_deadline_that_passes_in_line_is_told_then(void **state)
+static void test_a_deadline_that_passes_in_the_queue_ends_the_command(void **state)
 {
     (void)state;
     claim("g1", "t1", 10000);
@@ -646,7 +640,7 @@ static void test_a_new_signature_is_tried_once(void **state)
     assert_int_equal(fixture.done[0].attempts, 2);
 }
 
-static void test_a_cooldown_is_told_or_waited_for_as_the_route_says(void **state)
+static void test_a_cooldown_is_the_reply_or_waited_for_as_the_route_says(void **state)
 {
     (void)state;
     claim("g1", "t1", 10000);
@@ -676,7 +670,7 @@ static void test_a_throttled_region_pauses_for_its_other_groups_too(void **state
     assert_true(clock_mono_ms() - begin_ms >= 200);
 }
 
-static void test_a_slot_reserved_in_vain_goes_to_the_next(void **state)
+static void test_a_slot_that_is_given_back_goes_to_the_next_command(void **state)
 {
     (void)state;
     struct claim duplicate = reserve("g1", "t0", 10000);
@@ -724,7 +718,7 @@ static void test_claims_on_their_way_that_come_to_nothing_leave_no_trace(void **
     assert_int_equal(fixture.call_count, 0);
 }
 
-static void test_a_reservation_outlives_the_last_command_in_line(void **state)
+static void test_a_reservation_outlives_the_last_command_of_its_group(void **state)
 {
     (void)state;
     begin_anew(1);
@@ -761,7 +755,7 @@ static void test_a_claim_that_becomes_durable_after_the_stop_is_not_called(void 
     assert_true(fixture.is_idle);
 }
 
-static void test_a_stop_lets_calls_come_home_and_begins_none(void **state)
+static void test_a_stop_waits_for_calls_in_flight_and_begins_none(void **state)
 {
     (void)state;
     claim("g1", "t1", 10000);
@@ -790,26 +784,26 @@ int main(void)
         TEST(test_a_command_with_three_crashes_is_set_aside_uncalled),
         TEST(test_neighbours_of_a_command_that_crashes_the_bridge_are_not_set_aside),
         TEST(test_kills_hit_each_command_before_any_reaches_the_limit),
-        TEST(test_a_command_that_is_tried_again_keeps_its_turn),
+        TEST(test_a_command_that_is_tried_again_stays_first_in_its_group),
         TEST(test_nothing_done_until_the_deadline_is_a_failure_with_the_last_code),
         TEST(test_once_unsure_a_later_throttling_cannot_make_it_a_failure),
         TEST(test_once_unsure_a_refusal_about_the_bridge_is_unknown),
         TEST(test_once_unsure_a_definite_refusal_ends_it),
         TEST(test_a_backoff_beyond_the_deadline_leaves_a_last_attempt_before_it),
         TEST(test_a_command_resumed_as_unsure_and_given_up_is_unknown),
-        TEST(test_a_resumed_command_does_not_rest_beyond_its_deadline),
-        TEST(test_a_deadline_that_passes_in_line_is_told_then),
+        TEST(test_the_backoff_of_a_resumed_command_ends_before_its_deadline),
+        TEST(test_a_deadline_that_passes_in_the_queue_ends_the_command),
         TEST(test_the_earliest_deadline_comes_first_whatever_the_order_of_arrival),
         TEST(test_regions_are_served_in_turn),
         TEST(test_a_new_signature_is_tried_once),
-        TEST(test_a_cooldown_is_told_or_waited_for_as_the_route_says),
+        TEST(test_a_cooldown_is_the_reply_or_waited_for_as_the_route_says),
         TEST(test_a_throttled_region_pauses_for_its_other_groups_too),
-        TEST(test_a_slot_reserved_in_vain_goes_to_the_next),
+        TEST(test_a_slot_that_is_given_back_goes_to_the_next_command),
         TEST(test_a_command_does_not_overtake_a_claim_of_its_group_that_is_on_its_way),
         TEST(test_claims_on_their_way_that_come_to_nothing_leave_no_trace),
-        TEST(test_a_reservation_outlives_the_last_command_in_line),
+        TEST(test_a_reservation_outlives_the_last_command_of_its_group),
         TEST(test_a_claim_that_becomes_durable_after_the_stop_is_not_called),
-        TEST(test_a_stop_lets_calls_come_home_and_begins_none),
+        TEST(test_a_stop_waits_for_calls_in_flight_and_begins_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

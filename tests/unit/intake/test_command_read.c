@@ -140,7 +140,7 @@ static void test_one_shot_takes_booleans_and_their_words_only(void **state)
 struct fault_row {
     const char *payload;
     enum bridge_error error;
-    const char *says; /* part of the message */
+    const char *message_part;
 };
 
 static void assert_faults(const struct fault_row *rows, size_t count)
@@ -148,7 +148,7 @@ static void assert_faults(const struct fault_row *rows, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct reading reading = read_text(rows[i].payload);
         if (reading.refusal.error != rows[i].error ||
-            strstr(reading.refusal.message, rows[i].says) == NULL) {
+            strstr(reading.refusal.message, rows[i].message_part) == NULL) {
             fail_msg("%s: error %d, \"%s\"", rows[i].payload, reading.refusal.error,
                      reading.refusal.message);
         }
@@ -333,11 +333,11 @@ static void test_a_repeated_field_is_invalid_and_not_readable(void **state)
     (void)state;
     static const struct fault_row rows[] = {
         {"{" NEEDED ",\"OneShot\":false,\"OneShot\":false}", ERROR_INVALID_PARAMETER,
-         "OneShot is there more than once"},
-        {"{" NEEDED ",\"RegionId\":\"a\"}", ERROR_INVALID_PARAMETER, "RegionId is there more"},
-        {"{" NEEDED ",\"RegionId\":null}", ERROR_INVALID_PARAMETER, "RegionId is there more"},
+         "OneShot is given more than once"},
+        {"{" NEEDED ",\"RegionId\":\"a\"}", ERROR_INVALID_PARAMETER, "RegionId is given more"},
+        {"{" NEEDED ",\"RegionId\":null}", ERROR_INVALID_PARAMETER, "RegionId is given more"},
         {"{" NEEDED ",\"Action\":\"StartDiskReplicaGroup\",\"Action\":\"StartDiskReplicaGroup\"}",
-         ERROR_INVALID_PARAMETER, "Action is there more"},
+         ERROR_INVALID_PARAMETER, "Action is given more"},
     };
     assert_faults(rows, sizeof rows / sizeof rows[0]);
     struct route route = start_route();
@@ -364,7 +364,7 @@ static void test_a_repeated_field_is_invalid_and_not_readable(void **state)
     request_fini(&reading.request);
 }
 
-static void test_the_first_fault_in_the_text_is_told_and_missing_fields_last(void **state)
+static void test_the_first_fault_in_the_text_is_reported_and_missing_fields_last(void **state)
 {
     (void)state;
     static const struct fault_row rows[] = {
@@ -575,7 +575,7 @@ int main(void)
         cmocka_unit_test(test_a_long_unknown_name_is_cut_between_characters),
         cmocka_unit_test(test_missing_fields_are_named),
         cmocka_unit_test(test_a_repeated_field_is_invalid_and_not_readable),
-        cmocka_unit_test(test_the_first_fault_in_the_text_is_told_and_missing_fields_last),
+        cmocka_unit_test(test_the_first_fault_in_the_text_is_reported_and_missing_fields_last),
         cmocka_unit_test(test_reading_goes_on_after_a_fault),
         cmocka_unit_test(test_messages_never_show_a_value),
         cmocka_unit_test(test_defaults_of_the_route_fill_what_is_not_there),

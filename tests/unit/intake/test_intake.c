@@ -1,6 +1,6 @@
 /*
- * Intake between a ledger, a dispatch and a port that only write down what they are asked: the test
- * gives the ledger's answers.
+ * Intake with a ledger, a dispatch and workers that only record what they are asked: the test gives
+ * the ledger's answers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +22,7 @@
 #define COMMAND               "{\"RegionId\":\"cn-a\",\"ReplicaGroupId\":\"pg-1\",\"ClientToken\":\"t-1\"}"
 #define COMMAND_WITHOUT_TOKEN "{\"RegionId\":\"cn-a\",\"ReplicaGroupId\":\"pg-1\"}"
 
-/* What the ledger was asked last, and owes an answer for. */
+/* The last claim, and how to answer it. */
 struct claimed {
     struct command *command;
     struct reply_to reply_to;
@@ -60,12 +60,12 @@ static struct {
     size_t release_count;
     size_t dispatched_count; /* of dispatch_claimed() */
     bool was_called_at_once; /* as said in its reservation */
-    size_t settle_count;
-    struct mqtt_ticket settled;
+    size_t ack_count;
+    struct mqtt_ticket acked;
     bool is_durable;
 } fixture;
 
-/* ---- the ledger and the port of this test ---- */
+/* ---- the ledger, the dispatch and the workers of this test ---- */
 
 static void forget_claim(void)
 {
@@ -147,19 +147,19 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
     command_free(command_take);
 }
 
-void workers_ack(struct workers *port, struct mqtt_ticket ticket, bool is_durable)
+void workers_ack(struct workers *workers, struct mqtt_ticket ticket, bool is_durable)
 {
-    (void)port;
-    fixture.settle_count++;
-    fixture.settled = ticket;
+    (void)workers;
+    fixture.ack_count++;
+    fixture.acked = ticket;
     fixture.is_durable = is_durable;
 }
 
-/* ---- verbs ---- */
+/* ---- steps of a test ---- */
 
 static const struct mqtt_ticket TICKET = {.receiver = 3, .generation = 7};
 
-/* Delivers the payload with whatever else the test has put into fixture.delivery. */
+/* Delivers the payload; the rest of the delivery is fixture.delivery. */
 static void deliver(const char *payload)
 {
     fixture.delivery.payload = slice_text(payload);
@@ -187,11 +187,11 @@ static void answer_post(enum status status)
     fixture.posted.done = NULL;
 }
 
-static void assert_settled(bool is_durable)
+static void assert_acked(bool is_durable)
 {
-    assert_int_equal(fixture.settle_count, 1);
-    assert_int_equal(fixture.settled.receiver, TICKET.receiver);
-    assert_int_equal(fixture.settled.generation, TICKET.generation);
+    assert_int_equal(fixture.ack_count, 1);
+    assert_int_equal(fixture.acked.receiver, TICKET.receiver);
+    assert_int_equal(fixture.acked.generation, TICKET.generation);
     assert_int_equal(fixture.is_durable, is_durable);
     assert_int_equal(counter_get(&fixture.counters, COUNTER_NOT_TAKEN), is_durable ? 0 : 1);
     assert_int_equal(counter_get(&fixture.counters, COUNTER_TAKING), 0);
@@ -286,9 +286,9 @@ static void test_a_command_is_acknowledged_when_its_claim_is_durable(void **stat
     assert_string_equal(fixture.claimed.command->group, "pg-1");
     assert_ptr_equal(fixture.claimed.command->route, &fixture.route);
     assert_int_equal(fixture.claimed.unless_found, ERROR_NONE);
-    assert_int_equal(fixture.settle_count, 0);
+    assert_int_equal(fixture.ack_count, 0);
     answer_claim(STATUS_OK, CLAIM_NEW);
-    assert_settled(true);
+    assert_acked(true);
     assert_int_equal(fixture.post_count, 0);
 }
 
@@ -296,10 +296,10 @@ static void test_whatever_the_ledger_finds_is_acknowledged_once_stored(void **st
 {
     (void)state;
     for (int result = CLAIM_NEW; result <= CLAIM_REFUSED; result++) {
-        fixture.settle_count = 0;
+        fixture.ack_count = 0;
         deliver(COMMAND);
         answer_claim(STATUS_OK, (enum claim_result)result);
-        assert_settled(true);
+        assert_acked(true);
     }
 }
 
@@ -355,7 +355,7 @@ static void test_a_claim_that_cannot_be_stored_is_not_acknowledged(void **state)
     (void)state;
     deliver(COMMAND);
     answer_claim(STATUS_STORE, CLAIM_NEW);
-    assert_settled(false);
+    assert_acked(false);
 }
 
 static void test_a_refusal_that_cannot_be_stored_is_not_acknowledged(void **state)
@@ -363,7 +363,7 @@ static void test_a_refusal_that_cannot_be_stored_is_not_acknowledged(void **stat
     (void)state;
     deliver("{}");
     answer_post(STATUS_STORE);
-    assert_settled(false);
+    assert_acked(false);
 }
 
 static void test_the_reply_to_goes_with_the_claim(void **state)
@@ -381,7 +381,7 @@ static void test_the_reply_to_goes_with_the_claim(void **state)
     assert_true(fixture.claimed.wants_accepted);
 }
 
-static void test_a_claim_without_reply_place_gets_the_topic_of_its_route(void **state)
+static void test_a_claim_without_reply_topic_gets_the_topic_of_its_route(void **state)
 {
     (void)state;
     deliver(COMMAND);
@@ -417,9 +417,9 @@ static void test_a_refusal_goes_to_the_response_topic(void **state)
     assert_slice(fixture.posted.message.correlation_data, "c-1");
     assert_int_equal(fixture.posted.message.qos, 1);
     assert_int_equal(fixture.posted.message.expiry_s, 3600);
-    assert_int_equal(fixture.settle_count, 0);
+    assert_int_equal(fixture.ack_count, 0);
     answer_post(STATUS_OK);
-    assert_settled(true);
+    assert_acked(true);
 }
 
 static void test_a_refusal_goes_to_a_readable_reply_to(void **state)
@@ -431,7 +431,7 @@ static void test_a_refusal_goes_to_a_readable_reply_to(void **state)
     assert_field("RegionId", "cn-a");
 }
 
-static void test_a_refusal_without_reply_place_goes_to_the_topic_of_its_route(void **state)
+static void test_a_refusal_without_reply_topic_goes_to_the_topic_of_its_route(void **state)
 {
     (void)state;
     deliver("{\"ReplicaGroupId\":\"pg-1\",\"ClientToken\":\"t-1\"}");
@@ -439,7 +439,7 @@ static void test_a_refusal_without_reply_place_goes_to_the_topic_of_its_route(vo
     assert_field("ClientToken", "t-1");
 }
 
-static void test_a_refusal_that_nobody_can_be_told_is_a_dead_letter(void **state)
+static void test_a_refusal_without_reply_topic_is_a_dead_letter(void **state)
 {
     (void)state;
     deliver("no JSON");
@@ -448,7 +448,7 @@ static void test_a_refusal_that_nobody_can_be_told_is_a_dead_letter(void **state
     assert_field("Topic", "commands/start");
     assert_field("Payload", "bm8gSlNPTg==");
     answer_post(STATUS_OK);
-    assert_settled(true);
+    assert_acked(true);
 }
 
 static void test_a_message_no_route_lists_is_a_dead_letter(void **state)
@@ -461,7 +461,8 @@ static void test_a_message_no_route_lists_is_a_dead_letter(void **state)
     assert_null(json_member(fixture.posted.body, "Route"));
 }
 
-static void test_a_reply_place_that_is_not_allowed_is_told_at_the_topic_of_the_route(void **state)
+static void test_a_reply_topic_that_is_not_allowed_is_refused_at_the_topic_of_the_route(
+    void **state)
 {
     (void)state;
     fixture.delivery.response_topic = slice_text("commands/start");
@@ -477,7 +478,7 @@ static void test_a_reply_to_with_a_wildcard_is_not_allowed(void **state)
     assert_answered("Bridge.ReplyTopicNotAllowed", "replies/t-1");
 }
 
-static void test_a_group_that_is_not_allowed_is_refused_before_its_reply_place(void **state)
+static void test_a_group_that_is_not_allowed_is_refused_before_its_reply_topic(void **state)
 {
     (void)state;
     fixture.delivery.response_topic = slice_text("commands/start");
@@ -485,7 +486,7 @@ static void test_a_group_that_is_not_allowed_is_refused_before_its_reply_place(v
     assert_answered("Bridge.NotAllowed", "replies/t-1");
 }
 
-static void test_an_unreadable_command_with_a_forbidden_place_is_a_dead_letter(void **state)
+static void test_an_unreadable_command_with_a_forbidden_reply_topic_is_a_dead_letter(void **state)
 {
     (void)state;
     fixture.delivery.response_topic = slice_text("commands/start");
@@ -549,10 +550,10 @@ static void test_a_stopped_intake_leaves_to_the_broker_what_that_sends_again(voi
     intake_stop(fixture.intake);
     deliver(COMMAND);
     assert_int_equal(fixture.claim_count, 0);
-    assert_settled(false);
+    assert_acked(false);
     deliver("no JSON");
     assert_int_equal(fixture.post_count, 0);
-    assert_int_equal(fixture.settle_count, 2);
+    assert_int_equal(fixture.ack_count, 2);
     assert_false(fixture.is_durable);
 }
 
@@ -565,7 +566,7 @@ static void test_a_stopped_intake_answers_what_the_broker_will_not_send_again(vo
     assert_int_equal(fixture.claimed.unless_found, ERROR_SHUTTING_DOWN);
     assert_true(fixture.claimed.has_unless_message);
     answer_claim(STATUS_OK, CLAIM_REFUSED);
-    assert_settled(true);
+    assert_acked(true);
     fixture.claim_count = 0;
     deliver("no JSON");
     assert_dead_letter("Bridge.MalformedPayload", "dead/i-1/start");
@@ -577,10 +578,10 @@ static void test_a_claim_under_way_is_answered_also_after_the_stop(void **state)
     deliver(COMMAND);
     intake_stop(fixture.intake);
     answer_claim(STATUS_OK, CLAIM_NEW);
-    assert_settled(true);
+    assert_acked(true);
 }
 
-static void test_deliveries_side_by_side_get_their_own_verdicts(void **state)
+static void test_deliveries_side_by_side_get_their_own_acks(void **state)
 {
     (void)state;
     const struct mqtt_ticket other = {.receiver = 1, .generation = 2};
@@ -591,12 +592,12 @@ static void test_deliveries_side_by_side_get_their_own_verdicts(void **state)
     fixture.delivery.payload_bytes = fixture.delivery.payload.length;
     intake_deliver(fixture.intake, &fixture.delivery, other);
     answer_post(STATUS_OK);
-    assert_int_equal(fixture.settled.receiver, other.receiver);
+    assert_int_equal(fixture.acked.receiver, other.receiver);
     assert_true(fixture.is_durable);
     done(arg, STATUS_STORE, CLAIM_NEW, NULL);
-    assert_int_equal(fixture.settled.receiver, TICKET.receiver);
+    assert_int_equal(fixture.acked.receiver, TICKET.receiver);
     assert_false(fixture.is_durable);
-    assert_int_equal(fixture.settle_count, 2);
+    assert_int_equal(fixture.ack_count, 2);
 }
 
 int main(void)
@@ -611,17 +612,17 @@ int main(void)
         TEST(test_a_claim_that_cannot_be_stored_is_not_acknowledged),
         TEST(test_a_refusal_that_cannot_be_stored_is_not_acknowledged),
         TEST(test_the_reply_to_goes_with_the_claim),
-        TEST(test_a_claim_without_reply_place_gets_the_topic_of_its_route),
+        TEST(test_a_claim_without_reply_topic_gets_the_topic_of_its_route),
         TEST(test_a_made_token_is_the_same_for_the_same_correlation_data_only),
         TEST(test_a_refusal_goes_to_the_response_topic),
         TEST(test_a_refusal_goes_to_a_readable_reply_to),
-        TEST(test_a_refusal_without_reply_place_goes_to_the_topic_of_its_route),
-        TEST(test_a_refusal_that_nobody_can_be_told_is_a_dead_letter),
+        TEST(test_a_refusal_without_reply_topic_goes_to_the_topic_of_its_route),
+        TEST(test_a_refusal_without_reply_topic_is_a_dead_letter),
         TEST(test_a_message_no_route_lists_is_a_dead_letter),
-        TEST(test_a_reply_place_that_is_not_allowed_is_told_at_the_topic_of_the_route),
+        TEST(test_a_reply_topic_that_is_not_allowed_is_refused_at_the_topic_of_the_route),
         TEST(test_a_reply_to_with_a_wildcard_is_not_allowed),
-        TEST(test_a_group_that_is_not_allowed_is_refused_before_its_reply_place),
-        TEST(test_an_unreadable_command_with_a_forbidden_place_is_a_dead_letter),
+        TEST(test_a_group_that_is_not_allowed_is_refused_before_its_reply_topic),
+        TEST(test_an_unreadable_command_with_a_forbidden_reply_topic_is_a_dead_letter),
         TEST(test_a_refused_command_is_given_no_token),
         TEST(test_a_retained_message_is_refused),
         TEST(test_a_payload_over_the_limit_is_refused_by_its_whole_size),
@@ -629,7 +630,7 @@ int main(void)
         TEST(test_a_stopped_intake_leaves_to_the_broker_what_that_sends_again),
         TEST(test_a_stopped_intake_answers_what_the_broker_will_not_send_again),
         TEST(test_a_claim_under_way_is_answered_also_after_the_stop),
-        TEST(test_deliveries_side_by_side_get_their_own_verdicts),
+        TEST(test_deliveries_side_by_side_get_their_own_acks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ static void test_a_token_in_work_waits_or_mismatches(void **state)
     (void)state;
     static const enum state in_work[] = {STATE_READY, STATE_CALLING, STATE_UNSURE, STATE_RECALLING};
     for (size_t i = 0; i < sizeof in_work / sizeof in_work[0]; i++) {
-        /* A row in work has no end of life, whatever stands in its columns. */
+        /* An unfinished row does not expire, whatever its columns say. */
         struct claim_found found = {.state = in_work[i], .has_same_fingerprint = true};
         assert_int_equal(claim_decide(&found, NOW), CLAIM_WAITS);
         found.retention = RETENTION_NOT;
@@ -61,14 +61,14 @@ static void test_a_finished_token_is_told_or_tried_again_as_its_outcome_says(voi
     }
 }
 
-static void test_what_was_set_aside_is_told_for_a_time_and_then_tried_again(void **state)
+static void test_what_was_set_aside_is_replayed_for_a_time_and_then_tried_again(void **state)
 {
     (void)state;
     struct claim_found found = {.state = STATE_DONE,
                                 .has_same_fingerprint = true,
                                 .retention = RETENTION_SET_ASIDE,
                                 .expires_at_ms = NOW + 100,
-                                .told_until_ms = NOW + 1};
+                                .replay_until_ms = NOW + 1};
     assert_int_equal(claim_decide(&found, NOW), CLAIM_REPLAYED);
     assert_int_equal(claim_decide(&found, NOW + 1), CLAIM_AGAIN);
     assert_int_equal(claim_decide(&found, NOW + 100), CLAIM_NEW);
@@ -82,7 +82,7 @@ int main(void)
         cmocka_unit_test(test_an_unknown_token_is_new),
         cmocka_unit_test(test_a_token_in_work_waits_or_mismatches),
         cmocka_unit_test(test_a_finished_token_is_told_or_tried_again_as_its_outcome_says),
-        cmocka_unit_test(test_what_was_set_aside_is_told_for_a_time_and_then_tried_again),
+        cmocka_unit_test(test_what_was_set_aside_is_replayed_for_a_time_and_then_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
