@@ -1,6 +1,6 @@
 #include "audit_tip.h"
 
-#include "stores.h"
+#include "store.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -41,24 +41,4 @@ void audit_tip_save(const struct audit_tip *tip, struct ledger_batch *batch)
         memcpy(part, tip->hash + i * HASH_PART_SIZE, HASH_PART_SIZE);
         ledger_batch_add_meta(batch, HASH_META[i], (int64_t)strtoull(part, NULL, 16));
     }
-}
-
-enum status ledger_audit_tip(const char *store_name, struct audit_tip *out_tip, struct buf *out_why)
-{
-    const struct store_ops *ops = NULL;
-    const char *location = NULL;
-    struct store *store = NULL;
-    enum status status = store_choose(store_name, &ops, &location, out_why);
-    if (status == STATUS_OK) {
-        status = ops->open_to_read(location, &store, out_why);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    status = audit_tip_load(ops, store, out_tip);
-    if (status != STATUS_OK) {
-        buf_append_text(out_why, ops->error(store));
-    }
-    ops->close(store);
-    return status;
 }

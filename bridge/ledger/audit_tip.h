@@ -6,7 +6,12 @@
 #ifndef LEDGER_AUDIT_TIP_H
 #define LEDGER_AUDIT_TIP_H
 
-#include "store.h"
+#include "base/status.h"
+#include "model/audit_record.h"
+
+struct ledger_batch;
+struct store;
+struct store_ops;
 
 /* A Seq of 0 where nothing was exported yet. */
 enum status audit_tip_load(const struct store_ops *ops, struct store *store,

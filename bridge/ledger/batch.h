@@ -11,9 +11,14 @@
 #ifndef LEDGER_BATCH_H
 #define LEDGER_BATCH_H
 
-#include "ledger/ledger.h"
+#include "base/buf.h"
+#include "ledger/request.h"
+#include "model/audit_record.h"
+#include "model/reply.h"
+#include "model/route.h"
 #include "row.h"
 
+struct ledger;
 struct ledger_batch;
 struct ledger_request;
 
@@ -192,8 +197,7 @@ struct ledger_batch {
     int64_t kept_ms; /* the ledger's: for what expires */
     /* The store calls it right before it commits; NULL: nothing to do. Where it fails, the
      * transaction fails. */
-    enum status (*before_commit)(void *arg, struct ledger_batch *batch);
-    void *arg;
+    enum status (*before_commit)(struct ledger_batch *batch);
     /* in and out */
     int64_t unfinished;      /* commands, as of here in the transaction */
     int64_t next_message_id; /* greater than every id in the outbox */

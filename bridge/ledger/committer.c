@@ -128,17 +128,16 @@ static void pass_commit(const struct ledger_batch *batch, bool is_committed)
         }
     }
 }
-#else
-#define pass_commit(batch, is_committed) ((void)0)
-#endif
 
-static enum status before_commit(void *arg, struct ledger_batch *batch)
+static enum status pass_before_commit(struct ledger_batch *batch)
 {
-    (void)arg;
-    (void)batch;
     pass_commit(batch, false);
     return STATUS_OK;
 }
+#else
+#define pass_commit(batch, is_committed) ((void)0)
+#define pass_before_commit               NULL
+#endif
 
 /* A step of the wall clock, or another run of the machine, is written down with what comes next. */
 static bool put_time(struct committer *committer, struct ledger_batch *batch,
@@ -187,8 +186,7 @@ static enum status carry_out(struct committer *committer, struct ledger_batch *b
     struct ledger_clock_meta clock_news;
     int64_t now_us = clock_mono_us();
     batch->limits = &committer->limits;
-    batch->before_commit = before_commit;
-    batch->arg = committer;
+    batch->before_commit = pass_before_commit;
     batch->unfinished = committer->unfinished;
     batch->next_message_id = committer->next_message_id;
     batch->last_audit_seq = committer->last_audit_seq;
@@ -330,8 +328,7 @@ enum status committer_begin(struct committer *committer, struct ledger_batch **o
     struct ledger_batch *batch = mem_zalloc(1, sizeof *batch);
     struct ledger_clock_meta clock;
     batch->limits = &committer->limits;
-    batch->before_commit = before_commit;
-    batch->arg = committer;
+    batch->before_commit = pass_before_commit;
     enum status status = committer->ops->start(committer->store, batch);
     if (status == STATUS_OK) {
         status = committer->ops->summarise(committer->store, out_summary);

@@ -11,6 +11,7 @@
 #define LEDGER_COMMITTER_H
 
 #include "audit_tip.h"
+#include "base/loop.h"
 #include "clock.h"
 #include "store.h"
 

@@ -18,8 +18,3 @@ enum status store_choose(const char *setting, const struct store_ops **out_ops,
     *out_location = setting + sizeof SQLITE - 1;
     return STATUS_OK;
 }
-
-const char *ledger_library_version(void)
-{
-    return store_sqlite_version();
-}

@@ -1,8 +1,12 @@
 /*
  * Reading beside the bridge: a store opened for reading only, and rows as JSON.
  */
+#include "ledger/ledger.h"
+
+#include "audit_tip.h"
 #include "base/json.h"
 #include "clock.h"
+#include "ledger/sqlite/sqlite.h"
 #include "stores.h"
 
 static void put_time_if(struct buf *out, const char *name, int64_t wall_ms)
@@ -151,4 +155,20 @@ enum status ledger_count(const char *store_name, struct buf *out, struct buf *ou
         buf_append_char(out, '\n');
     }
     return close_view(ops, store, status, out_why);
+}
+
+enum status ledger_audit_tip(const char *store_name, struct audit_tip *out_tip, struct buf *out_why)
+{
+    const struct store_ops *ops;
+    struct store *store;
+    enum status status = open_view(store_name, &ops, &store, out_why);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    return close_view(ops, store, audit_tip_load(ops, store, out_tip), out_why);
+}
+
+const char *ledger_library_version(void)
+{
+    return store_sqlite_version();
 }

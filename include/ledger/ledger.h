@@ -19,11 +19,9 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "model/audit_record.h"
-#include "model/claim.h"
-#include "model/command.h"
-#include "model/outcome.h"
 #include "model/reply.h"
 #include "model/route.h"
+#include "request.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -77,33 +75,9 @@ void ledger_start(struct ledger *ledger);
 void ledger_close(struct ledger *ledger, int64_t timeout_ms);
 
 /*
- * How a claim went: `result` counts where `status` is STATUS_OK. With STATUS_STORE nothing was kept
- * and nothing must be acknowledged. CLAIM_NEW and CLAIM_AGAIN: `command_take` is the durable
- * command, from now on the callee's, CALLING or RECALLING where the claim was called at once, else
- * READY or UNSURE; NULL otherwise.
+ * Make the command ours, once, or answer it from the record. Whatever the result, its reply or its
+ * place among those who wait is durable when `done` is called.
  */
-typedef void ledger_claimed_fn(void *arg, enum status status, enum claim_result result,
-                               struct command *command_take);
-typedef void ledger_done_fn(void *arg, enum status status);
-
-/*
- * Make the command ours, once, or answer it from the record. Takes the command and the reply_to's
- * strings. Whatever the result, its reply or its place among those who wait is durable when `done`
- * is called. `unless_found`: a token without a record is refused with this error instead of claimed
- * (ERROR_NONE: claimed). `is_called_at_once`: the caller begins the command's first call as soon as
- * `done` gives it the command, so that the claim and the start of the call are one transaction.
- * `wants_accepted`: a new command's reply_to gets an "accepted" reply at once. `audit`, taken too:
- * what is known of the message, by audit_put_arrival(); empty where there is no audit file.
- */
-struct ledger_claim {
-    struct command *command;
-    struct reply_to reply_to;
-    enum bridge_error unless_found;
-    const char *unless_message; /* static text */
-    bool is_called_at_once;
-    bool wants_accepted;
-    struct buf audit;
-};
 void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger_claimed_fn *done,
                   void *arg);
 
@@ -134,8 +108,6 @@ void ledger_delivered(struct ledger *ledger, int64_t id);
  * the call); then `done` with how many there were. They do not go to hooks.posted. What is posted
  * before the read is in it, what is posted after it is reported after it.
  */
-typedef void ledger_message_fn(void *arg, int64_t id, struct slice message);
-typedef void ledger_read_fn(void *arg, size_t count);
 void ledger_read_outbox(struct ledger *ledger, int64_t from_id, size_t limit,
                         ledger_message_fn *each, ledger_read_fn *done, void *arg);
 

@@ -225,9 +225,8 @@ static void test_tokens_that_differ_in_case_are_two(void **state)
     assert_false(has(f, "Token"));
 }
 
-static enum status refuse_commit(void *arg, struct ledger_batch *batch)
+static enum status refuse_commit(struct ledger_batch *batch)
 {
-    (void)arg;
     (void)batch;
     return STATUS_STORE;
 }

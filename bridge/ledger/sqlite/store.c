@@ -220,7 +220,7 @@ static enum status apply(struct store *store, struct ledger_batch *batch)
         status = rows_expire(store, batch->kept_ms, batch->expire_max, &batch->expired_count);
     }
     if (status == STATUS_OK && batch->before_commit != NULL) {
-        status = batch->before_commit(batch->arg, batch);
+        status = batch->before_commit(batch);
     }
     return status == STATUS_OK ? write_metas(store, batch) : status;
 }
