@@ -181,6 +181,51 @@ static struct request_list take_refused(const struct committer *committer,
     return refused;
 }
 
+/* The store began to fail: that is reported at once, without an answer to any request. */
+static void report_failing(struct committer *committer, struct ledger_batch *batch)
+{
+    if (!committer->is_failing) {
+        batch->health = HEALTH_FAILING;
+        buf_clear(&batch->health_text);
+        buf_append_text(&batch->health_text, committer_error(committer));
+    }
+    committer->is_failing = true;
+    batch->failures = 1;
+    report(committer, batch);
+}
+
+/* Waits for the time of the next attempt; false where the ledger closes before. */
+static bool wait_for_retry(struct committer *committer)
+{
+    int64_t retry_at_us = clock_mono_us() + RETRY_INTERVAL_US;
+    int64_t now_us;
+    bool must_end = false;
+    pthread_mutex_lock(&committer->mutex);
+    while (!must_end && (now_us = clock_mono_us()) < retry_at_us) {
+        must_end = committer->is_closing && now_us >= committer->close_by_us;
+        bool is_bounded = committer->is_closing && committer->close_by_us < retry_at_us;
+        if (!must_end) {
+            wait_until(committer, is_bounded ? committer->close_by_us : retry_at_us);
+        }
+    }
+    pthread_mutex_unlock(&committer->mutex);
+    return !must_end;
+}
+
+/* As long as it is not known whether the batch stands, nothing of it is answered and nothing else
+ * is committed. */
+static enum status carry_out_until_known(struct committer *committer, struct ledger_batch *batch)
+{
+    enum status status;
+    while ((status = committer->ops->carry_out(committer->store, batch)) == STATUS_UNAVAILABLE) {
+        report_failing(committer, mem_zalloc(1, sizeof *batch));
+        if (!wait_for_retry(committer)) {
+            break;
+        }
+    }
+    return status;
+}
+
 static enum status carry_out(struct committer *committer, struct ledger_batch *batch)
 {
     struct ledger_clock_meta clock_news;
@@ -197,7 +242,7 @@ static enum status carry_out(struct committer *committer, struct ledger_batch *b
     struct ledger_request *request;
     enum status status = committer->is_failing ? probe(committer) : STATUS_OK;
     if (status == STATUS_OK) {
-        status = committer->ops->carry_out(committer->store, batch);
+        status = carry_out_until_known(committer, batch);
     }
     while ((request = request_list_take(&refused)) != NULL) {
         request_list_append(&batch->requests, request);
@@ -263,18 +308,11 @@ static void put_back(struct committer *committer, struct ledger_batch *batch)
 
 static void failed(struct committer *committer, struct ledger_batch *batch)
 {
-    if (!committer->is_failing) {
-        batch->health = HEALTH_FAILING;
-        buf_clear(&batch->health_text);
-        buf_append_text(&batch->health_text, committer_error(committer));
-    }
-    committer->is_failing = true;
     committer->retry_at_us = clock_mono_us() + RETRY_INTERVAL_US;
     ledger_batch_reset(batch);
     batch->last_audit_seq = committer->last_audit_seq;
-    batch->failures = 1;
     put_back(committer, batch);
-    report(committer, batch);
+    report_failing(committer, batch);
 }
 
 static void *run(void *arg)

@@ -54,9 +54,13 @@ struct store_ops {
     enum status (*start)(struct store *store, struct ledger_batch *batch);
     /*
      * Carries the batch out in one transaction: its requests in their order, its metas, and the
-     * removal of at most `expire_max` DONE rows whose time is over, the longest first. STATUS_OK:
-     * it stands as the durability asks, and its results are set. STATUS_STORE: nothing of it
-     * stands.
+     * removal of at most `expire_max` expired DONE rows, those that expired first.
+     *
+     * STATUS_OK: it stands as the durability asks, and its results are set.
+     * STATUS_STORE: nothing of it stands.
+     * STATUS_UNAVAILABLE: it is not known which, as where a connection was lost during the commit.
+     * Then the same batch is given again, as the store left it: its plans, messages and ids are
+     * still in it, and a row that has a claim's own id is that claim's.
      */
     enum status (*carry_out)(struct store *store, struct ledger_batch *batch);
 
