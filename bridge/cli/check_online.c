@@ -17,6 +17,7 @@
     "give a route defaults.RegionId or a region without wildcards, or use --region"
 
 struct online {
+    const struct settings *settings;
     struct loop *loop;
     struct ecs *ecs;
     struct loop_timer *then; /* the answer about credentials may come before the loop runs */
@@ -66,22 +67,52 @@ static void note_code(struct online *online, int code)
     }
 }
 
-static void tell_refusal(const char *region, const struct attempt *attempt)
+/* The permissions of the routes' actions, each once: "ebs:StartDiskReplicaGroup". */
+static void put_permissions(const struct settings *settings, struct buf *out)
+{
+    for (size_t i = 0; i < settings->route_count; i++) {
+        const char *permission = route_action(&settings->routes[i])->ram_action;
+        bool is_listed = false;
+        for (size_t k = 0; k < i; k++) {
+            is_listed = is_listed || route_action(&settings->routes[k])->ram_action == permission;
+        }
+        if (!is_listed) {
+            buf_append_text(out, out->length == 0 ? "" : ", ");
+            buf_append_text(out, permission);
+        }
+    }
+}
+
+static void tell_success(const struct online *online, const char *region)
+{
+    struct buf permissions = {0};
+    put_permissions(online->settings, &permissions);
+    printf("%s: the API takes the credentials (%s is allowed; for its routes the identity also "
+           "needs %s)\n",
+           region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action, permissions.data);
+    buf_fini(&permissions);
+}
+
+static void tell_refusal(const struct online *online, const char *region,
+                         const struct attempt *attempt)
 {
     const struct outcome *outcome = &attempt->outcome;
+    struct buf text = {0};
     bool is_permission = strcmp(outcome->code, "Forbidden") == 0 ||
                          strncmp(outcome->code, "Forbidden.Action", 16) == 0 ||
                          strncmp(outcome->code, "NoPermission", 12) == 0;
     fprintf(stderr, "%s: %s: %s\n", region, outcome->code, outcome->message);
     if (is_permission) {
+        put_permissions(online->settings, &text);
         fprintf(stderr,
-                "%s: the API takes the credentials, but the identity lacks the RAM action "
-                "ebs:DescribeDiskReplicaGroups; to start groups it also needs "
-                "ebs:StartDiskReplicaGroup, which this check cannot try\n",
-                region);
+                "%s: the API takes the credentials, but the identity lacks the RAM action %s; for "
+                "its routes it also needs %s, which this check cannot try\n",
+                region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action, text.data);
     } else if (outcome->hint != NULL) {
-        fprintf(stderr, "%s: %s\n", region, outcome->hint);
+        outcome_put_hint(outcome, &text);
+        fprintf(stderr, "%s: %s\n", region, text.data);
     }
+    buf_fini(&text);
 }
 
 static bool is_for_another_try(enum reaction reaction)
@@ -118,11 +149,9 @@ static void answered(void *arg, struct attempt *attempt)
     int code = code_of(attempt);
     note_code(online, code);
     if (code == EX_OK) {
-        printf("%s: the API takes the credentials (ebs:DescribeDiskReplicaGroups is allowed; to "
-               "start groups the identity also needs ebs:StartDiskReplicaGroup)\n",
-               region);
+        tell_success(online, region);
     } else {
-        tell_refusal(region, attempt);
+        tell_refusal(online, region, attempt);
     }
     online->has_tried = false;
     online->next++;
@@ -192,7 +221,7 @@ static void run(struct online *online)
 
 int check_online(const struct settings *settings, const char *region)
 {
-    struct online online = {.code = EX_OK};
+    struct online online = {.settings = settings, .code = EX_OK};
     struct buf why = {0};
     struct tls_files tls = {0};
     struct tls_report report = {0};

@@ -37,8 +37,8 @@ struct sender {
     const char *token;
     const char *not_after;
     const char *route_name;
-    const char *timeout; /* NULL: the default */
-    bool is_one_shot;
+    const char *timeout;         /* NULL: the default */
+    bool flags[PARAMETER_COUNT]; /* parameters that are to be true */
     /* what is made of them */
     long timeout_s;
     struct settings *settings;
@@ -67,8 +67,9 @@ static const struct cli_option OPTIONS[] = {
      "ReplicaGroupId; not needed where the route has a default."},
     {'t', "token", "TEXT", offsetof(struct sender, token),
      "ClientToken; a random one if not given."},
-    {'o', "one-shot", NULL, offsetof(struct sender, is_one_shot),
-     "Synchronise once, now (OneShot true)."},
+#define ACTION_FLAG(action, parameter, letter, option, help) \
+    {letter, option, NULL, offsetof(struct sender, flags[PARAMETER_##action##_##parameter]), help},
+#include "tables/actions.def"
     {'n', "not-after", "TIME", offsetof(struct sender, not_after),
      "RFC 3339 time after which the command must not start."},
     {'R', "route", "NAME", offsetof(struct sender, route_name),
@@ -107,9 +108,11 @@ static void render_payload(struct sender *sender)
     json_put_text_if(out, "RegionId", slice_text(sender->region));
     json_put_text_if(out, "ReplicaGroupId", slice_text(sender->group));
     json_put_text(out, "ClientToken", slice_text(sender->token));
-    if (sender->is_one_shot) {
-        json_put_bool(out, "OneShot", true);
+#define ACTION_FLAG(action, parameter, letter, option, help) \
+    if (sender->flags[PARAMETER_##action##_##parameter]) {   \
+        json_put_bool(out, #parameter, true);                \
     }
+#include "tables/actions.def"
     json_put_text_if(out, "NotAfter", slice_text(sender->not_after));
     json_put_text(out, "CorrelationId", slice_text(sender->correlation));
     json_put_close(out, '}');

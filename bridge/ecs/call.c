@@ -5,6 +5,7 @@
  */
 #include "ecs/call.h"
 
+#include "actions.h"
 #include "aliyun/sign.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -26,12 +27,10 @@
 #define NONCE_TEXT_BYTES       (2 * NONCE_BYTES + 1)
 #define ANSWER_BYTES_MAX       65536
 #define UNREACHABLE_AFTER      3 /* attempts in a row of which nothing was sent */
-#define PARAMETERS_MAX         16
+#define PARAMETERS_MAX         (CALL_PARAMETERS_MAX + 9) /* V1 adds those of the signature */
 #define SIGNED_HEADERS_MAX     8
 #define HEADERS_MAX            (SIGNED_HEADERS_MAX + 3)
 #define SECRETS_PER_GENERATION 3
-
-static const char PROBE_ACTION[] = "DescribeDiskReplicaGroups";
 
 struct call {
     struct call *prev; /* in `live`, `spare` or `unsent` */
@@ -204,21 +203,6 @@ static void make_stamp(const struct ecs *ecs, struct stamp *out)
     digest_hex(bytes, sizeof bytes, out->nonce);
 }
 
-static size_t list_parameters(const struct command *command, struct sign_pair *out)
-{
-    size_t count = 0;
-    if (command->action == PROBE_ACTION) {
-        out[count++] = (struct sign_pair){"MaxResults", slice_text("1")};
-        out[count++] = (struct sign_pair){"RegionId", slice_text(command->region)};
-        return count;
-    }
-    out[count++] = (struct sign_pair){"ClientToken", slice_text(command->token)};
-    out[count++] = (struct sign_pair){"OneShot", slice_text(command->one_shot ? "true" : "false")};
-    out[count++] = (struct sign_pair){"RegionId", slice_text(command->region)};
-    out[count++] = (struct sign_pair){"ReplicaGroupId", slice_text(command->group)};
-    return count;
-}
-
 /* Lines are NUL-terminated in `lines`, one behind the other. */
 static void put_line(struct buf *lines, const char *name, struct slice value)
 {
@@ -256,7 +240,7 @@ static size_t list_headers(const struct ecs *ecs, const struct command *command,
 {
     size_t count = 0;
     out[count++] = (struct sign_pair){"host", buf_slice(&ecs->host)};
-    out[count++] = (struct sign_pair){"x-acs-action", slice_text(command->action)};
+    out[count++] = (struct sign_pair){"x-acs-action", slice_text(command->action->name)};
     out[count++] = (struct sign_pair){"x-acs-content-sha256", slice_text(EMPTY_SHA256)};
     out[count++] = (struct sign_pair){"x-acs-date", slice_text(stamp->date)};
     if (secret_is_set(&credentials->security_token)) {
@@ -270,12 +254,11 @@ static size_t list_headers(const struct ecs *ecs, const struct command *command,
 }
 
 static void send_v3(struct call *call, const struct credentials *credentials,
-                    const struct stamp *stamp)
+                    const struct stamp *stamp, struct sign_pair *parameters, size_t parameter_count)
 {
     struct ecs *ecs = call->ecs;
-    struct sign_pair parameters[PARAMETERS_MAX];
     struct sign_pair headers[SIGNED_HEADERS_MAX];
-    sign_canonical_query(parameters, list_parameters(call->command, parameters), &ecs->query);
+    sign_canonical_query(parameters, parameter_count, &ecs->query);
     struct sign_v3_request request = {
         .method = "POST",
         .path = "/",
@@ -294,13 +277,13 @@ static void send_v3(struct call *call, const struct credentials *credentials,
     post(call, request.header_count + 1);
 }
 
-static size_t list_v1_parameters(const struct ecs *ecs, const struct command *command,
-                                 const struct credentials *credentials, const struct stamp *stamp,
-                                 struct sign_pair *out)
+/* Adds them to the `count` that are there; returns how many there are then. */
+static size_t add_v1_parameters(const struct ecs *ecs, const struct command *command,
+                                const struct credentials *credentials, const struct stamp *stamp,
+                                struct sign_pair *out, size_t count)
 {
-    size_t count = list_parameters(command, out);
     out[count++] = (struct sign_pair){"AccessKeyId", secret_slice(&credentials->access_key_id)};
-    out[count++] = (struct sign_pair){"Action", slice_text(command->action)};
+    out[count++] = (struct sign_pair){"Action", slice_text(command->action->name)};
     out[count++] = (struct sign_pair){"Format", slice_text("JSON")};
     if (secret_is_set(&credentials->security_token)) {
         out[count++] =
@@ -316,11 +299,11 @@ static size_t list_v1_parameters(const struct ecs *ecs, const struct command *co
 }
 
 static void send_v1(struct call *call, const struct credentials *credentials,
-                    const struct stamp *stamp)
+                    const struct stamp *stamp, struct sign_pair *parameters, size_t parameter_count)
 {
     struct ecs *ecs = call->ecs;
-    struct sign_pair parameters[PARAMETERS_MAX];
-    size_t count = list_v1_parameters(ecs, call->command, credentials, stamp, parameters);
+    size_t count =
+        add_v1_parameters(ecs, call->command, credentials, stamp, parameters, parameter_count);
     sign_canonical_query(parameters, count, &ecs->query);
     sign_v1_string_to_sign("POST", buf_slice(&ecs->query), &ecs->lines);
     sign_v1_signature(secret_slice(&credentials->access_key_secret), buf_slice(&ecs->lines),
@@ -412,11 +395,15 @@ static void on_credentials(void *arg, enum status status, const struct credentia
     buf_clear(&ecs->lines);
     endpoint_of_region(&ecs->endpoint, call->command->region, &ecs->url, &ecs->host);
     buf_append_text(&ecs->url, "/?");
+    struct sign_pair parameters[PARAMETERS_MAX];
+    struct json *document;
+    size_t count = actions_list_parameters(call->command, &document, parameters);
     if (ecs->is_v1) {
-        send_v1(call, credentials, &stamp);
+        send_v1(call, credentials, &stamp, parameters, count);
     } else {
-        send_v3(call, credentials, &stamp);
+        send_v3(call, credentials, &stamp, parameters, count);
     }
+    json_free(document);
 }
 
 void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *answered, void *arg)
@@ -430,7 +417,9 @@ void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *a
 
 void ecs_probe(struct ecs *ecs, const char *region, ecs_answered_fn *answered, void *arg)
 {
-    ecs->probe = (struct command){.action = PROBE_ACTION, .region = region};
+    ecs->probe = (struct command){.action = &action_rows[ACTION_DescribeDiskReplicaGroups],
+                                  .region = region,
+                                  .params = "{\"MaxResults\":\"1\"}"};
     ecs_call(ecs, &ecs->probe, answered, arg);
 }
 

@@ -204,7 +204,8 @@ static void map_row(struct mapping *mapping, const struct row *row)
     if (message.length == 0) {
         buf_append_text(&message, "The API gave no message.");
     }
-    bool is_shot = row->hint_one_shot != NULL && mapping->command->one_shot;
+    bool is_shot = row->hint_one_shot != NULL &&
+                   action_params_have(slice_text(mapping->command->params), "OneShot");
     attempt->reaction = row->reaction;
     attempt->outcome = (struct outcome){
         .status = row->reaction == REACTION_RETRY_UNSURE ? OUTCOME_UNKNOWN : OUTCOME_FAILED,
@@ -213,6 +214,7 @@ static void map_row(struct mapping *mapping, const struct row *row)
         .code = clean_word(mapping, &mapping->api.code),
         .message = buf_take(&message),
         .hint = is_shot ? row->hint_one_shot : row->hint,
+        .action = mapping->command->action->name,
         .http_status = mapping->answer->status,
         .category = row->category,
         .retry_after_ms =

@@ -1,7 +1,7 @@
 /*
- * Reads the fields of a command by a table: a row has the rule for a field's text and the function
- * that stores it. The first fault is kept and reading goes on, so that a refusal can still go to
- * the reply topic that the sender named.
+ * Reads the fields of a command by a table, and behind them the parameters of the route's action by
+ * its row. Each has a place in `values`. The first fault is kept and the reading goes on, so that a
+ * refusal can still go to the reply topic that the sender named.
  */
 #include "command_read.h"
 
@@ -17,12 +17,28 @@
 
 #define FIELD_NAME_BYTES_MAX 64 /* of an unknown field's name in a message */
 
+enum field_id {
+    FIELD_REGION,
+    FIELD_GROUP,
+    FIELD_TOKEN,
+    FIELD_ACTION,
+    FIELD_REPLY_TO,
+    FIELD_CORRELATION_ID,
+    FIELD_NOT_AFTER,
+    FIELD_TRACEPARENT,
+    FIELD_TRACESTATE,
+    FIELD_COUNT /* the action's parameters follow */
+};
+
+#define VALUES_MAX (FIELD_COUNT + ACTION_PARAMETERS_MAX)
+
 struct reading {
     const struct route *route;
+    const struct action *action;
     struct request *request;
-    struct refusal *refusal;  /* its error is ERROR_NONE until the first fault */
-    struct slice traceparent; /* the body's; user properties win over them */
-    struct slice tracestate;
+    struct refusal *refusal; /* its error is ERROR_NONE until the first fault */
+    bool is_seen[VALUES_MAX];
+    struct slice values[VALUES_MAX]; /* absent: not seen, or at fault */
 };
 
 static void note(struct reading *reading, enum bridge_error error, const char *format, ...)
@@ -43,8 +59,15 @@ static void note(struct reading *reading, enum bridge_error error, const char *f
 
 /* ---- rules for the texts of the fields ---- */
 
-static bool is_printable_ascii(struct slice text)
+static bool is_region(const struct reading *reading, struct slice text)
 {
+    (void)reading;
+    return region_is_valid(text);
+}
+
+static bool is_printable_ascii(const struct reading *reading, struct slice text)
+{
+    (void)reading;
     for (size_t i = 0; i < text.length; i++) {
         if (text.data[i] < 0x20 || text.data[i] > 0x7e) {
             return false;
@@ -53,154 +76,129 @@ static bool is_printable_ascii(struct slice text)
     return text.length > 0;
 }
 
-static bool is_topic_text(struct slice text)
+static bool is_action_of_route(const struct reading *reading, struct slice text)
 {
+    return slice_equals_text(text, reading->action->name);
+}
+
+static bool is_topic_text(const struct reading *reading, struct slice text)
+{
+    (void)reading;
     return text.length > 0 && utf8_is_mqtt_text(text);
 }
 
-static bool is_any(struct slice text)
+static bool is_any(const struct reading *reading, struct slice text)
 {
+    (void)reading;
     (void)text;
     return true;
 }
 
-/* ---- where the texts go; false where the text is against the field's rule ---- */
-
-static bool take_region(struct reading *reading, struct slice text)
+static bool is_time(const struct reading *reading, struct slice text)
 {
-    reading->request->region = text;
-    return true;
+    int64_t wall_ms;
+    (void)reading;
+    return clock_parse(text, &wall_ms) == STATUS_OK;
 }
 
-static bool take_group(struct reading *reading, struct slice text)
+static bool is_mqtt_text(const struct reading *reading, struct slice text)
 {
-    reading->request->group = text;
-    return true;
+    (void)reading;
+    return utf8_is_mqtt_text(text);
 }
-
-static bool take_token(struct reading *reading, struct slice text)
-{
-    reading->request->token = text;
-    return true;
-}
-
-static bool take_one_shot(struct reading *reading, struct slice text)
-{
-    struct request *request = reading->request;
-    request->one_shot = slice_equals_text(text, "true");
-    request->has_one_shot = request->one_shot || slice_equals_text(text, "false");
-    return request->has_one_shot;
-}
-
-static bool take_action(struct reading *reading, struct slice text)
-{
-    return slice_equals_text(text, reading->route->action);
-}
-
-static bool take_reply_to(struct reading *reading, struct slice text)
-{
-    reading->request->reply_to = text;
-    return true;
-}
-
-static bool take_correlation_id(struct reading *reading, struct slice text)
-{
-    reading->request->correlation_id = text;
-    return true;
-}
-
-static bool take_not_after(struct reading *reading, struct slice text)
-{
-    return clock_parse(text, &reading->request->not_after_ms) == STATUS_OK;
-}
-
-static bool take_traceparent(struct reading *reading, struct slice text)
-{
-    reading->traceparent = text;
-    return true;
-}
-
-static bool take_tracestate(struct reading *reading, struct slice text)
-{
-    reading->tracestate = text;
-    return true;
-}
-
-enum field_id {
-    FIELD_REGION,
-    FIELD_GROUP,
-    FIELD_TOKEN,
-    FIELD_ONE_SHOT,
-    FIELD_ACTION,
-    FIELD_REPLY_TO,
-    FIELD_CORRELATION_ID,
-    FIELD_NOT_AFTER,
-    FIELD_TRACEPARENT,
-    FIELD_TRACESTATE,
-    FIELD_COUNT
-};
 
 struct field {
     const char *name;
     const char *rule; /* completes "NAME must be ..." */
     size_t bytes_max;
-    bool (*is_valid)(struct slice text);
-    bool (*take)(struct reading *reading, struct slice text);
+    bool (*is_valid)(const struct reading *reading, struct slice text);
 };
 
 static const struct field fields[FIELD_COUNT] = {
     [FIELD_REGION] = {"RegionId", "a string of 1 to 63 letters, digits and '-'", REGION_BYTES_MAX,
-                      region_is_valid, take_region},
+                      is_region},
     [FIELD_GROUP] = {"ReplicaGroupId", "a string of 1 to 128 printable ASCII characters",
-                     COMMAND_GROUP_BYTES_MAX, is_printable_ascii, take_group},
+                     COMMAND_GROUP_BYTES_MAX, is_printable_ascii},
     [FIELD_TOKEN] = {"ClientToken", "a string of 1 to 64 printable ASCII characters",
-                     COMMAND_TOKEN_BYTES_MAX, is_printable_ascii, take_token},
-    [FIELD_ONE_SHOT] = {"OneShot", "true or false", SIZE_MAX, is_any, take_one_shot},
-    [FIELD_ACTION] = {"Action", "the action of the route", SIZE_MAX, is_any, take_action},
+                     COMMAND_TOKEN_BYTES_MAX, is_printable_ascii},
+    [FIELD_ACTION] = {"Action", "the action of the route", SIZE_MAX, is_action_of_route},
     [FIELD_REPLY_TO] = {"ReplyTo", "a topic of 1 to 65535 bytes without control characters",
-                        TOPIC_BYTES_MAX, is_topic_text, take_reply_to},
+                        TOPIC_BYTES_MAX, is_topic_text},
     [FIELD_CORRELATION_ID] = {"CorrelationId", "a string of at most 256 bytes",
-                              COMMAND_CORRELATION_BYTES_MAX, is_any, take_correlation_id},
+                              COMMAND_CORRELATION_BYTES_MAX, is_any},
     [FIELD_NOT_AFTER] = {"NotAfter", "an RFC 3339 time such as 2026-01-02T03:04:05Z", SIZE_MAX,
-                         is_any, take_not_after},
+                         is_time},
     [FIELD_TRACEPARENT] = {"traceparent",
                            "a string of at most 512 bytes without control characters",
-                           COMMAND_TRACE_BYTES_MAX, utf8_is_mqtt_text, take_traceparent},
+                           COMMAND_TRACE_BYTES_MAX, is_mqtt_text},
     [FIELD_TRACESTATE] = {"tracestate", "a string of at most 512 bytes without control characters",
-                          COMMAND_TRACE_BYTES_MAX, utf8_is_mqtt_text, take_tracestate},
+                          COMMAND_TRACE_BYTES_MAX, is_mqtt_text},
 };
 
-static enum field_id field_of_name(struct slice name)
+/* NULL for a field. */
+static const struct parameter *parameter_at(const struct reading *reading, int place)
 {
-    for (int id = 0; id < FIELD_COUNT; id++) {
-        if (slice_equals_text(name, fields[id].name)) {
-            return (enum field_id)id;
-        }
-    }
-    return FIELD_COUNT;
+    return place < FIELD_COUNT ? NULL
+                               : action_parameter(reading->action, (size_t)(place - FIELD_COUNT));
 }
 
-/* JSON's true and false are accepted where the field is a boolean. */
-static struct slice text_of(enum field_id id, const struct json *value)
+static const char *name_at(const struct reading *reading, int place)
+{
+    return place < FIELD_COUNT ? fields[place].name : parameter_at(reading, place)->name;
+}
+
+static const char *rule_at(const struct reading *reading, int place)
+{
+    return place < FIELD_COUNT ? fields[place].rule : parameter_at(reading, place)->rule;
+}
+
+/* The place of the name's value, or -1 where a command has no such field. */
+static int place_of_name(const struct reading *reading, struct slice name)
+{
+    for (int place = 0; place < FIELD_COUNT; place++) {
+        if (slice_equals_text(name, fields[place].name)) {
+            return place;
+        }
+    }
+    const struct parameter *parameter;
+    for (int place = FIELD_COUNT; (parameter = parameter_at(reading, place)) != NULL; place++) {
+        if (slice_equals_text(name, parameter->name)) {
+            return place;
+        }
+    }
+    return -1;
+}
+
+static bool is_valid_at(const struct reading *reading, int place, struct slice text)
+{
+    if (place >= FIELD_COUNT) {
+        return parameter_takes(parameter_at(reading, place), text);
+    }
+    return text.length <= fields[place].bytes_max && fields[place].is_valid(reading, text);
+}
+
+/* JSON's true and false are accepted where the parameter is a boolean. */
+static struct slice text_of(const struct parameter *parameter, const struct json *value)
 {
     enum json_kind kind = json_kind(value);
-    if (id == FIELD_ONE_SHOT && (kind == JSON_TRUE || kind == JSON_FALSE)) {
+    if (parameter != NULL && parameter->type == PARAMETER_BOOL &&
+        (kind == JSON_TRUE || kind == JSON_FALSE)) {
         return slice_text(kind == JSON_TRUE ? "true" : "false");
     }
     return json_text(value);
 }
 
-static void read_field(struct reading *reading, enum field_id id, const struct json *value)
+static void read_value(struct reading *reading, int place, const struct json *value)
 {
-    const struct field *field = &fields[id];
-    struct slice text = text_of(id, value);
+    struct slice text = text_of(parameter_at(reading, place), value);
     if (!slice_is_present(text)) {
         note(reading, ERROR_INVALID_PARAMETER, "%s must be %s; it is of the JSON type %s.",
-             field->name, field->rule, json_kind_text(json_kind(value)));
-    } else if (text.length > field->bytes_max || !field->is_valid(text) ||
-               !field->take(reading, text)) {
+             name_at(reading, place), rule_at(reading, place), json_kind_text(json_kind(value)));
+    } else if (!is_valid_at(reading, place, text)) {
         note(reading, ERROR_INVALID_PARAMETER, "%s must be %s; the value has %zu bytes.",
-             field->name, field->rule, text.length);
+             name_at(reading, place), rule_at(reading, place), text.length);
+    } else {
+        reading->values[place] = text;
     }
 }
 
@@ -241,75 +239,53 @@ static void note_unknown(struct reading *reading, struct slice name)
     buf_fini(&shown);
 }
 
-/* A repeated field has no value at all: neither the first nor the last one counts. */
-static void forget_field(struct reading *reading, enum field_id id)
+static void read_members(struct reading *reading, const struct json *object)
 {
-    struct request *request = reading->request;
-    struct slice *const targets[FIELD_COUNT] = {
-        [FIELD_REGION] = &request->region,
-        [FIELD_GROUP] = &request->group,
-        [FIELD_TOKEN] = &request->token,
-        [FIELD_REPLY_TO] = &request->reply_to,
-        [FIELD_CORRELATION_ID] = &request->correlation_id,
-        [FIELD_TRACEPARENT] = &reading->traceparent,
-        [FIELD_TRACESTATE] = &reading->tracestate,
-    };
-    if (targets[id] != NULL) {
-        *targets[id] = (struct slice){0};
-    } else if (id == FIELD_ONE_SHOT) {
-        request->has_one_shot = false;
-    } else if (id == FIELD_NOT_AFTER) {
-        request->not_after_ms = INT64_MAX;
-    }
-}
-
-static unsigned read_fields(struct reading *reading, const struct json *object)
-{
-    unsigned seen = 0;
     for (const struct json *member = json_first(object); member != NULL;
          member = json_next(member)) {
-        enum field_id id = field_of_name(json_name(member));
-        if (id == FIELD_COUNT) {
+        int place = place_of_name(reading, json_name(member));
+        if (place < 0) {
             note_unknown(reading, json_name(member));
-        } else if ((seen & 1u << id) != 0) {
-            note(reading, ERROR_INVALID_PARAMETER, "%s is given more than once.", fields[id].name);
-            forget_field(reading, id);
+        } else if (reading->is_seen[place]) {
+            note(reading, ERROR_INVALID_PARAMETER, "%s is given more than once.",
+                 name_at(reading, place));
+            /* A repeated field has no value at all: neither the first nor the last one counts. */
+            reading->values[place] = (struct slice){0};
         } else {
-            read_field(reading, id, member);
+            reading->is_seen[place] = true;
+            read_value(reading, place, member);
         }
-        seen |= id == FIELD_COUNT ? 0 : 1u << id;
     }
-    return seen;
 }
 
-static void need(struct reading *reading, enum field_id id, struct slice *text,
-                 const char *otherwise)
+/* `otherwise`: the default, absent where there is none. */
+static void fill_in(struct reading *reading, int place, bool is_needed, struct slice otherwise)
 {
-    *text = slice_text(otherwise);
-    if (!slice_is_present(*text)) {
-        note(reading, ERROR_MISSING_PARAMETER, "%s is missing; it must be %s.", fields[id].name,
-             fields[id].rule);
+    if (reading->is_seen[place]) {
+        return; /* a field at fault is neither missing nor replaced by the default */
+    }
+    reading->values[place] = otherwise;
+    if (is_needed && !slice_is_present(otherwise)) {
+        note(reading, ERROR_MISSING_PARAMETER, "%s is missing; it must be %s.",
+             name_at(reading, place), rule_at(reading, place));
     }
 }
 
-/* Defaults and missing fields. A field with a fault is neither missing nor replaced by a default.
- */
-static void fill_in(struct reading *reading, unsigned seen)
+static void fill_in_all(struct reading *reading)
 {
     const struct route *route = reading->route;
-    struct request *request = reading->request;
-    if ((seen & 1u << FIELD_REGION) == 0) {
-        need(reading, FIELD_REGION, &request->region, route->default_region);
-    }
-    if ((seen & 1u << FIELD_GROUP) == 0) {
-        need(reading, FIELD_GROUP, &request->group, route->default_group);
-    }
-    if ((seen & 1u << FIELD_TOKEN) == 0 && route->needs_client_token) {
-        need(reading, FIELD_TOKEN, &request->token, NULL);
-    }
-    if ((seen & 1u << FIELD_ONE_SHOT) == 0) {
-        request->has_one_shot = true;
-        request->one_shot = route->has_default_one_shot && route->default_one_shot;
+    fill_in(reading, FIELD_REGION, true, slice_text(route->default_region));
+    fill_in(reading, FIELD_GROUP, true, slice_text(route->default_group));
+    fill_in(reading, FIELD_TOKEN, route->needs_client_token, (struct slice){0});
+    const struct parameter *parameter;
+    for (int place = FIELD_COUNT; (parameter = parameter_at(reading, place)) != NULL; place++) {
+        bool is_optional = parameter->need == PARAMETER_OPTIONAL;
+        struct slice otherwise = {0};
+        if (is_optional && parameter->type == PARAMETER_BOOL) {
+            otherwise =
+                slice_text(route->parameter_defaults[parameter->id].value ? "true" : "false");
+        }
+        fill_in(reading, place, !is_optional, otherwise);
     }
 }
 
@@ -319,6 +295,26 @@ static void use_body_trace(struct request *request, struct slice *trace, struct 
         *trace = from_body;
         request->has_body_trace = true;
     }
+}
+
+/* What was read becomes the request. */
+static void keep_values(struct reading *reading)
+{
+    struct request *request = reading->request;
+    const struct slice *values = reading->values;
+    struct action_values parameters;
+    request->region = values[FIELD_REGION];
+    request->group = values[FIELD_GROUP];
+    request->token = values[FIELD_TOKEN];
+    request->reply_to = values[FIELD_REPLY_TO];
+    request->correlation_id = values[FIELD_CORRELATION_ID];
+    if (slice_is_present(values[FIELD_NOT_AFTER])) {
+        (void)clock_parse(values[FIELD_NOT_AFTER], &request->not_after_ms);
+    }
+    use_body_trace(request, &request->traceparent, values[FIELD_TRACEPARENT]);
+    use_body_trace(request, &request->tracestate, values[FIELD_TRACESTATE]);
+    memcpy(parameters.texts, values + FIELD_COUNT, sizeof parameters.texts);
+    action_params_write(reading->action, &parameters, &request->params);
 }
 
 static void read_payload(struct reading *reading, struct slice payload)
@@ -339,9 +335,9 @@ static void read_payload(struct reading *reading, struct slice payload)
         return;
     }
     reading->request->document = document;
-    fill_in(reading, read_fields(reading, document));
-    use_body_trace(reading->request, &reading->request->traceparent, reading->traceparent);
-    use_body_trace(reading->request, &reading->request->tracestate, reading->tracestate);
+    read_members(reading, document);
+    fill_in_all(reading);
+    keep_values(reading);
 }
 
 static struct slice usable_trace(struct slice text)
@@ -361,7 +357,8 @@ enum status request_read(const struct route *route, const struct delivery *deliv
                          struct refusal *out_refusal)
 {
     struct refusal refusal = {.error = ERROR_NONE};
-    struct reading reading = {.route = route, .request = out_request, .refusal = &refusal};
+    struct reading reading = {
+        .route = route, .action = route_action(route), .request = out_request, .refusal = &refusal};
     *out_request = (struct request){
         .traceparent = usable_trace(delivery->traceparent),
         .tracestate = usable_trace(delivery->tracestate),
@@ -390,5 +387,6 @@ void request_fini(struct request *request)
         return;
     }
     json_free(request->document);
+    buf_fini(&request->params);
     *request = (struct request){0};
 }

@@ -116,8 +116,9 @@ static const struct route *find_route(const struct ledger_limits *limits, struct
 
 void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row *row)
 {
-    struct command *command = command_of_record(find_route(batch->limits, row->route), row->action,
-                                                row->region, row->group, row->token, row->one_shot);
+    struct command *command =
+        command_of_record(find_route(batch->limits, row->route), action_find(row->action),
+                          row->region, row->group, row->token, row->params);
     command->id = row->id;
     command->state = row->state;
     command->received_at_ms = row->received_at_ms;

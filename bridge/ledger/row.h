@@ -20,8 +20,8 @@ struct store_row {
     struct slice region;
     struct slice group;
     struct slice token;
-    struct slice route; /* its name */
-    bool one_shot;
+    struct slice route;  /* its name */
+    struct slice params; /* canonical, see model/action.h */
     struct slice fingerprint;
     int64_t received_at_ms;
     int64_t deadline_at_ms;

@@ -32,11 +32,10 @@ static void render(struct ledger_batch *batch, struct ledger_request *request,
 static struct reply reply_of_command(const struct command *command)
 {
     return (struct reply){
-        .action = slice_text(command->action),
+        .action = slice_text(command->action->name),
         .region = slice_text(command->region),
         .group = slice_text(command->group),
-        .has_one_shot = true,
-        .one_shot = command->one_shot,
+        .params = slice_text(command->params),
         .token = slice_text(command->token),
         .attempts = command->attempts,
         .received_at_ms = command->received_at_ms,
@@ -50,8 +49,7 @@ static struct reply reply_of_row(const struct store_row *row)
         .action = row->action,
         .region = row->region,
         .group = row->group,
-        .has_one_shot = true,
-        .one_shot = row->one_shot,
+        .params = row->params,
         .token = row->token,
         .request_id = row->request_id,
         .is_replayed = true,

@@ -49,7 +49,7 @@ static void put_row(void *arg, const struct store_row *row)
     json_put_text(&object, "Action", row->action);
     json_put_text(&object, "RegionId", row->region);
     json_put_text(&object, "ReplicaGroupId", row->group);
-    json_put_bool(&object, "OneShot", row->one_shot);
+    action_params_put(&object, row->params);
     json_put_int(&object, "Attempts", row->attempts);
     if (row->crashes > 0) {
         json_put_int(&object, "Crashes", row->crashes);

@@ -134,9 +134,7 @@ void audit_put_request(struct buf *out, const struct route *route, const struct 
     audit_put_text(out, "ClientToken", token);
     audit_put_text(out, "RegionId", request->region);
     audit_put_text(out, "ReplicaGroupId", request->group);
-    if (request->has_one_shot) {
-        json_put_bool(out, "OneShot", request->one_shot);
-    }
+    action_params_put(out, buf_slice(&request->params));
 }
 
 void audit_put_command(struct buf *out, const struct command *command)
@@ -145,10 +143,10 @@ void audit_put_command(struct buf *out, const struct command *command)
         audit_put_text(out, "Route", slice_text(command->route->name));
     }
     audit_put_text(out, "ClientToken", slice_text(command->token));
-    audit_put_text(out, "Action", slice_text(command->action));
+    audit_put_text(out, "Action", slice_text(command->action->name));
     audit_put_text(out, "RegionId", slice_text(command->region));
     audit_put_text(out, "ReplicaGroupId", slice_text(command->group));
-    json_put_bool(out, "OneShot", command->one_shot);
+    action_params_put(out, slice_text(command->params));
 }
 
 void audit_put_members(struct buf *out, struct slice members)

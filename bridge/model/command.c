@@ -26,16 +26,14 @@ enum status request_authorise(const struct route *route, const struct request *r
     return STATUS_INVALID;
 }
 
-void command_fingerprint(const char *action, struct slice region, struct slice group, bool one_shot,
-                         uint8_t out[DIGEST_SHA256_BYTES])
+/* Everything that makes the command, but for the token. */
+static void pack_command(const struct action *action, struct slice region, struct slice group,
+                         struct slice params, struct buf *out)
 {
-    struct buf text = {0};
-    pack_text(&text, action);
-    pack_bytes(&text, region);
-    pack_bytes(&text, group);
-    pack_u8(&text, one_shot ? 1 : 0);
-    digest_sha256(buf_slice(&text), out);
-    buf_fini(&text);
+    pack_text(out, action->name);
+    pack_bytes(out, region);
+    pack_bytes(out, group);
+    action_params_pack(action, params, out);
 }
 
 static void derive_token(const struct route *route, struct slice correlation_data,
@@ -44,10 +42,8 @@ static void derive_token(const struct route *route, struct slice correlation_dat
     struct buf text = {0};
     pack_text(&text, route->name);
     pack_bytes(&text, correlation_data);
-    pack_text(&text, route->action);
-    pack_bytes(&text, request->region);
-    pack_bytes(&text, request->group);
-    pack_u8(&text, request->one_shot ? 1 : 0);
+    pack_command(route_action(route), request->region, request->group, buf_slice(&request->params),
+                 &text);
     digest_sha256_hex(buf_slice(&text), out);
     buf_fini(&text);
 }
@@ -76,20 +72,23 @@ static const char *place(char **at, struct slice bytes)
     return text;
 }
 
-struct command *command_of_record(const struct route *route, struct slice action,
+struct command *command_of_record(const struct route *route, const struct action *action,
                                   struct slice region, struct slice group, struct slice token,
-                                  bool one_shot)
+                                  struct slice params)
 {
-    size_t text_bytes = action.length + region.length + group.length + token.length + 4;
+    size_t text_bytes = region.length + group.length + token.length + params.length + 4;
     struct command *command = mem_zalloc(1, sizeof *command + text_bytes);
     char *at = (char *)(command + 1);
     command->route = route;
-    command->action = place(&at, action);
+    command->action = action;
     command->region = place(&at, region);
     command->group = place(&at, group);
     command->token = place(&at, token);
-    command->one_shot = one_shot;
-    command_fingerprint(command->action, region, group, one_shot, command->fingerprint);
+    command->params = place(&at, params);
+    struct buf text = {0};
+    pack_command(action, region, group, params, &text);
+    digest_sha256(buf_slice(&text), command->fingerprint);
+    buf_fini(&text);
     return command;
 }
 
@@ -112,9 +111,9 @@ struct command *command_new(const struct route *route, const struct request *req
                             const struct command_limits *limits, int64_t now_ms)
 {
     assert(slice_is_present(request->region) && slice_is_present(request->group));
-    assert(token.length > 0 && request->has_one_shot && now_ms >= 0);
-    struct command *command = command_of_record(route, slice_text(route->action), request->region,
-                                                request->group, token, request->one_shot);
+    assert(token.length > 0 && request->params.length > 0 && now_ms >= 0);
+    struct command *command = command_of_record(route, route_action(route), request->region,
+                                                request->group, token, buf_slice(&request->params));
     command->received_at_ms = now_ms;
     command->deadline_at_ms =
         earlier(request->not_after_ms, earlier(limit_at_ms(now_ms, delivery->expiry_s),

@@ -153,6 +153,19 @@ void outcome_of_error(struct outcome *out, enum bridge_error error, const char *
     };
 }
 
+void outcome_put_hint(const struct outcome *outcome, struct buf *out)
+{
+    static const char mark[] = "{Action}";
+    const char *text = outcome->hint == NULL ? "" : outcome->hint;
+    const char *at;
+    while (outcome->action != NULL && (at = strstr(text, mark)) != NULL) {
+        buf_append(out, slice_of(text, (size_t)(at - text)));
+        buf_append_text(out, outcome->action);
+        text = at + strlen(mark);
+    }
+    buf_append_text(out, text);
+}
+
 void outcome_put_error(const struct outcome *outcome, struct buf *out)
 {
     if (outcome->status == OUTCOME_SUCCEEDED) {
@@ -170,7 +183,12 @@ void outcome_put_error(const struct outcome *outcome, struct buf *out)
     if (outcome->retry_after_ms >= 0) {
         json_put_int(out, "RetryAfterMs", outcome->retry_after_ms);
     }
-    json_put_text_if(out, "Hint", slice_text(outcome->hint));
+    if (outcome->hint != NULL) {
+        struct buf hint = {0};
+        outcome_put_hint(outcome, &hint);
+        json_put_text(out, "Hint", buf_slice(&hint));
+        buf_fini(&hint);
+    }
     json_put_close(out, '}');
 }
 

@@ -33,9 +33,7 @@ static void put_body(struct buf *out, const struct reply *reply, const struct re
     json_put_text_if(out, "Action", reply->action);
     json_put_text_if(out, "RegionId", reply->region);
     json_put_text_if(out, "ReplicaGroupId", reply->group);
-    if (reply->has_one_shot) {
-        json_put_bool(out, "OneShot", reply->one_shot);
-    }
+    action_params_put(out, reply->params);
     json_put_text_if(out, "ClientToken", reply->token);
     json_put_text_if(out, "RequestId", reply->request_id);
     json_put_bool(out, "Replayed", reply->is_replayed);
@@ -97,8 +95,7 @@ void reply_render_refusal(const struct refusal *refusal, const struct route *rou
         .action = slice_text(route->action),
         .region = request->region,
         .group = request->group,
-        .has_one_shot = request->has_one_shot,
-        .one_shot = request->one_shot,
+        .params = buf_slice(&request->params),
         .token = token,
         .received_at_ms = received_at_ms,
         .completed_at_ms = now_ms,

@@ -2,6 +2,7 @@
 
 #include "model/topic.h"
 
+#include <assert.h>
 #include <fnmatch.h>
 
 static bool list_allows(const struct text_list *patterns, const char *value)
@@ -22,6 +23,13 @@ static bool list_matches(const struct text_list *filters, struct slice topic)
         }
     }
     return false;
+}
+
+const struct action *route_action(const struct route *route)
+{
+    const struct action *action = action_find(slice_text(route->action));
+    assert(action != NULL);
+    return action;
 }
 
 bool route_allows(const struct route *route, const char *region, const char *group)

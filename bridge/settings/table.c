@@ -12,7 +12,8 @@
         int: 's',                                                                                  \
         double: 'f',                                                                               \
         bool: 'b',                                                                                 \
-        struct text_list: 'l')
+        struct text_list: 'l',                                                                     \
+        struct optional_bool: 'o')
 #define KIND_TEXT          't'
 #define KIND_CHOICE        't'
 #define KIND_INT           'i'
@@ -22,7 +23,16 @@
 #define KIND_SWITCH        'b'
 #define KIND_LIST          'l'
 #define KIND_OPTIONAL_TEXT 't'
-#define KIND_OPTIONAL_BOOL 'b'
+#define KIND_OPTIONAL_BOOL 'o'
+
+/* What is read only is no action for a route. */
+#define ROUTE_ACTION_READ(name)
+#define ROUTE_ACTION_START(name) "|" #name
+#define ROUTE_ACTIONS            (route_actions + 1)
+static const char route_actions[] =
+#define ACTION(name, object, upstream, effect, token, role, goal, print) ROUTE_ACTION_##effect(name)
+#include "tables/actions.def"
+    ;
 
 #define SETTING(path, type, fallback, min, max, choices, rule, meaning) \
     _Static_assert(KIND_OF(((struct settings *)NULL)->path) == KIND_##type, #path);

@@ -23,7 +23,7 @@ enum settings_type {
     SETTINGS_SWITCH,        /* bool, written as one of two choices; the second is true */
     SETTINGS_LIST,          /* struct text_list */
     SETTINGS_OPTIONAL_TEXT, /* char *, NULL where absent */
-    SETTINGS_OPTIONAL_BOOL, /* route.default_one_shot and route.has_default_one_shot */
+    SETTINGS_OPTIONAL_BOOL, /* struct optional_bool, not set where absent */
 };
 
 /* What a text must be beyond its length; the empty text passes where the row allows 0 bytes. */

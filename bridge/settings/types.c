@@ -135,9 +135,13 @@ static void read_bool(const struct settings_row *row, void *base,
 {
     (void)why;
     *(bool *)member_of(row, base) = value->flag;
-    if (row->type == SETTINGS_OPTIONAL_BOOL) {
-        ((struct route *)base)->has_default_one_shot = true;
-    }
+}
+
+static void read_optional_bool(const struct settings_row *row, void *base,
+                               const struct settings_value *value, struct buf *why)
+{
+    (void)why;
+    *(struct optional_bool *)member_of(row, base) = (struct optional_bool){true, value->flag};
 }
 
 /* One item; the caller goes through the list of the file. */
@@ -235,6 +239,11 @@ static void print_bool(const struct settings_row *row, const void *member, struc
 {
     (void)row;
     buf_append_text(out, *(const bool *)member ? "true" : "false");
+}
+
+static void print_optional_bool(const struct settings_row *row, const void *member, struct buf *out)
+{
+    print_bool(row, &((const struct optional_bool *)member)->value, out);
 }
 
 static void print_switch(const struct settings_row *row, const void *member, struct buf *out)
@@ -335,7 +344,8 @@ static const struct type {
     [SETTINGS_SWITCH] = {TAKES(TEXT), read_switch, print_switch, allowed_choices, NULL, false},
     [SETTINGS_LIST] = {TAKES(TEXT), read_item, print_list, allowed_list, list_fini, false},
     [SETTINGS_OPTIONAL_TEXT] = {TAKES(TEXT), read_text, print_text, allowed_text, text_fini, true},
-    [SETTINGS_OPTIONAL_BOOL] = {TAKES(BOOL), read_bool, print_bool, allowed_bool, NULL, true},
+    [SETTINGS_OPTIONAL_BOOL] = {TAKES(BOOL), read_optional_bool, print_optional_bool, allowed_bool,
+                                NULL, true},
 };
 
 const char *settings_value_text(enum settings_value_kind kind)
@@ -389,7 +399,7 @@ void settings_row_clear(const struct settings_row *row, void *base)
 bool settings_row_is_set(const struct settings_row *row, const void *base)
 {
     if (row->type == SETTINGS_OPTIONAL_BOOL) {
-        return ((const struct route *)base)->has_default_one_shot;
+        return ((const struct optional_bool *)((const char *)base + row->offset))->is_set;
     }
     return !types[row->type].is_optional || settings_row_text(row, base) != NULL;
 }

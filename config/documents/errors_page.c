@@ -101,7 +101,9 @@ void errors_page(struct buf *out)
         "known one, since\n"
         "the API's pages disagree about some numbers. `*` stands for anything. An answer that is "
         "neither the API's\n"
-        "JSON nor its XML, whatever its status, is no answer: see `Bridge.NoDefiniteAnswer`.\n\n"
+        "JSON nor its XML, whatever its status, is no answer: see `Bridge.NoDefiniteAnswer`. "
+        "`{Action}` in a hint stands for\n"
+        "the action of the route.\n\n"
         "| HTTP | Code | Category | Retryable | The bridge | Hint |\n"
         "|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < sizeof page_rows / sizeof page_rows[0]; i++) {

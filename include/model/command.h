@@ -9,6 +9,7 @@
 #ifndef MODEL_COMMAND_H
 #define MODEL_COMMAND_H
 
+#include "action.h"
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/slice.h"
@@ -33,11 +34,13 @@ struct command {
     int64_t id;                /* the ledger's; 0 before the claim */
     enum state state;          /* the ledger's */
     const struct route *route; /* NULL where the settings no longer have it */
-    const char *action;
+    const struct action *action;
     const char *region;
     const char *group;
     const char *token;
-    bool one_shot;
+    const char *params; /* canonical, see action.h */
+    /* SHA-256 over Action, RegionId, ReplicaGroupId, each with its length, and the parameters as
+     * the action's row says. */
     uint8_t fingerprint[DIGEST_SHA256_BYTES];
     int64_t received_at_ms; /* wall clock */
     int64_t deadline_at_ms; /* wall clock: the first of NotAfter, Message Expiry and
@@ -76,8 +79,7 @@ struct request {
     struct slice traceparent;
     struct slice tracestate;
     bool has_body_trace;
-    bool has_one_shot; /* false only where OneShot itself is at fault, or the whole payload */
-    bool one_shot;
+    struct buf params; /* canonical, without those at fault; empty where the payload is at fault */
     int64_t not_after_ms; /* wall clock, INT64_MAX for none */
 };
 
@@ -111,14 +113,10 @@ void command_make_token(const struct route *route, const struct delivery *delive
 struct command *command_new(const struct route *route, const struct request *request,
                             const struct delivery *delivery, struct slice token,
                             const struct command_limits *limits, int64_t now_ms);
-/* A command as the ledger knows it; strings are copied. */
-struct command *command_of_record(const struct route *route, struct slice action,
+/* A command as the ledger knows it; strings are copied. `params` is canonical. */
+struct command *command_of_record(const struct route *route, const struct action *action,
                                   struct slice region, struct slice group, struct slice token,
-                                  bool one_shot);
+                                  struct slice params);
 void command_free(struct command *command);
-/* SHA-256 over (Action, RegionId, ReplicaGroupId, OneShot), each with its length; set by both
- * constructors. */
-void command_fingerprint(const char *action, struct slice region, struct slice group, bool one_shot,
-                         uint8_t out[DIGEST_SHA256_BYTES]);
 
 #endif

@@ -58,10 +58,11 @@ struct outcome {
     enum retention retention;
     char *request_id; /* owned; NULL where none is known */
     /* The rest is for failed and unknown. */
-    char *code;       /* owned */
-    char *message;    /* owned */
-    const char *hint; /* static, or NULL */
-    int http_status;  /* 0: none */
+    char *code;         /* owned */
+    char *message;      /* owned */
+    const char *hint;   /* static, or NULL; {Action} in it stands for `action` */
+    const char *action; /* static; the name of the action that was called, or NULL */
+    int http_status;    /* 0: none */
     bool is_from_bridge;
     enum category category;
     int64_t retry_after_ms; /* -1: not known */
@@ -80,6 +81,8 @@ bool retention_is_replayed(enum retention retention, bool is_before_time);
 void outcome_of_error(struct outcome *out, enum bridge_error error, const char *message);
 /* The `Error` object of a reply; nothing is appended for a success. */
 void outcome_put_error(const struct outcome *outcome, struct buf *out);
+/* Appends the hint with {Action} filled in; nothing where there is no hint. */
+void outcome_put_hint(const struct outcome *outcome, struct buf *out);
 /* How long the ledger keeps it, in ms; 0 for not at all. */
 int64_t outcome_ttl_ms(const struct outcome *outcome, int64_t success_ttl_s, int64_t failure_ttl_s);
 

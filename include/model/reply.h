@@ -20,8 +20,7 @@ struct reply {
     struct slice action;
     struct slice region;
     struct slice group;
-    bool has_one_shot;
-    bool one_shot;
+    struct slice params; /* canonical, see action.h; its members become the reply's own */
     struct slice token;
     struct slice request_id;
     bool is_replayed;

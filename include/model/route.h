@@ -9,6 +9,7 @@
 #ifndef MODEL_ROUTE_H
 #define MODEL_ROUTE_H
 
+#include "action.h"
 #include "base/slice.h"
 
 #include <stdbool.h>
@@ -22,9 +23,14 @@ struct text_list {
     size_t count;
 };
 
+struct optional_bool {
+    bool is_set;
+    bool value;
+};
+
 struct route {
     char *name;
-    char *action;
+    char *action;            /* the name of a row of tables/actions.def */
     struct text_list topics; /* filters, without a $share prefix */
     char *share;             /* shared-subscription group, "" for none */
     int qos;
@@ -35,12 +41,13 @@ struct route {
     struct text_list groups;
     char *default_region; /* NULL: the command must name it */
     char *default_group;
-    bool has_default_one_shot;
-    bool default_one_shot;
+    struct optional_bool parameter_defaults[PARAMETER_COUNT]; /* of those that are OPTIONAL */
     bool has_accepted_reply;
     bool may_defer_cooldown;
 };
 
+/* The row of the route's action. */
+const struct action *route_action(const struct route *route);
 /* Whether the region and the group both match one of the route's patterns. Case-sensitive. */
 bool route_allows(const struct route *route, const char *region, const char *group);
 /* One half of that question. */

@@ -67,9 +67,9 @@ static struct command *command_make(struct fill *fill, uint64_t number)
              "%08" PRIx64 "-%04" PRIx64 "-4%03" PRIx64 "-%04" PRIx64 "-%012" PRIx64, high >> 32,
              (high >> 16) & 0xffffU, high & 0xfffU, low >> 48, low & 0xffffffffffffU);
     snprintf(group, sizeof(group), "pg-bench-%05" PRIu64, number % GROUPS);
-    struct command *command =
-        command_of_record(&fill->route, slice_text("StartDiskReplicaGroup"),
-                          slice_text("cn-beijing"), slice_text(group), slice_text(token), false);
+    struct command *command = command_of_record(
+        &fill->route, &action_rows[ACTION_StartDiskReplicaGroup], slice_text("cn-beijing"),
+        slice_text(group), slice_text(token), slice_text("{\"OneShot\":false}"));
     command->received_at_ms = fill->now_ms - age_ms(number);
     command->deadline_at_ms = command->received_at_ms + DEADLINE_MS;
     return command;

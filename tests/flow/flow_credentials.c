@@ -377,7 +377,7 @@ static void test_check_says_which_permission_is_missing(struct fixture *fixture)
                     "\"Match\":{\"Action\":\"DescribeDiskReplicaGroups\"}}");
     struct tool_result result = check_online(fixture, with_key, "", "cn-beijing");
     check_result(&result, EX_CONFIG, "credentials: default/env",
-                 "RAM action ebs:DescribeDiskReplicaGroups; to start groups it also needs "
+                 "RAM action ebs:DescribeDiskReplicaGroups; for its routes it also needs "
                  "ebs:StartDiskReplicaGroup");
 }
 

@@ -56,7 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const int statuses[] = {200, 400, 401, 403, 404, 409, 429, 500, 503, 504, 302};
     const struct slice secrets[] = {slice_text(secret_text)};
     const struct outcome_map_context context = {900, secrets, 1};
-    const struct command command = {.action = "StartDiskReplicaGroup"};
+    const struct command command = {.action = &action_rows[ACTION_StartDiskReplicaGroup],
+                                    .params = "{\"OneShot\":true}"};
     if (size == 0) {
         return 0;
     }

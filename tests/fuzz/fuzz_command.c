@@ -40,8 +40,7 @@ static const struct route routes[] = {
         .response_topics = {places, 2},
         .default_region = "cn-beijing",
         .default_group = "pg-1",
-        .has_default_one_shot = true,
-        .default_one_shot = true,
+        .parameter_defaults = {[PARAMETER_StartDiskReplicaGroup_OneShot] = {true, true}},
     },
 };
 

@@ -98,9 +98,9 @@ static struct ledger_request *add(struct store_batch *batch, enum request_kind k
 
 static struct command *make_command(const char *token)
 {
-    struct command *command =
-        command_of_record(&ROUTE, slice_text("StartDiskReplicaGroup"), slice_text("cn-beijing"),
-                          slice_text("pg-example"), slice_text(token), true);
+    struct command *command = command_of_record(
+        &ROUTE, &action_rows[ACTION_StartDiskReplicaGroup], slice_text("cn-beijing"),
+        slice_text("pg-example"), slice_text(token), slice_text("{\"OneShot\":true}"));
     command->received_at_ms = KEPT_MS + 123;
     command->deadline_at_ms = KEPT_MS + 300123;
     command->not_before_ms = KEPT_MS + 100000;

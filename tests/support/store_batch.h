@@ -22,7 +22,7 @@ void store_batch_fini(struct store_batch *batch);
 
 /* Each adds a request, which lives until the next store_batch_begin(). */
 
-/* A claim for group "pg-example" with one_shot, to be answered to "replies/a". */
+/* A claim for group "pg-example" with OneShot, to be answered to "replies/a". */
 struct ledger_request *store_batch_claim(struct store_batch *batch, const char *token);
 /* Begin or pause: the row's state as given. */
 struct ledger_request *store_batch_move(struct store_batch *batch, int64_t id, enum state state);

@@ -174,7 +174,7 @@ static void test_a_command_comes_back_as_it_was_stored(void **state)
     assert_true(slice_equals_text(row.region, "cn-beijing"));
     assert_true(slice_equals_text(row.group, "pg-example"));
     assert_true(slice_equals_text(row.route, "start"));
-    assert_true(row.one_shot);
+    assert_true(slice_equals_text(row.params, "{\"OneShot\":true}"));
     assert_int_equal(row.fingerprint.length, sizeof command.fingerprint);
     assert_memory_equal(row.fingerprint.data, command.fingerprint, sizeof command.fingerprint);
     assert_int_equal(row.received_at_ms, command.received_at_ms);
@@ -457,7 +457,7 @@ static void test_a_stored_command_is_handed_over_whole(void **state)
     assert_int_equal(command->id, id);
     assert_ptr_equal(command->route, f->batch.limits.routes);
     assert_string_equal(command->group, "pg-example");
-    assert_true(command->one_shot);
+    assert_string_equal(command->params, "{\"OneShot\":true}");
     assert_int_equal(command->attempts, 1);
     assert_int_equal(command->received_at_ms, row.received_at_ms);
     assert_int_equal(command->deadline_at_ms, row.deadline_at_ms);

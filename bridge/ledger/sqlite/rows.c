@@ -120,9 +120,22 @@ void rows_rollback(struct store *store)
 
 /* ---- commands ---- */
 
+static bool has_sound_params(const struct store_row *row)
+{
+    const struct action *action = action_find(row->action);
+    struct json *document;
+    struct action_values values;
+    if (action == NULL ||
+        action_params_read(action, row->params, &document, &values) != STATUS_OK) {
+        return false;
+    }
+    json_free(document);
+    return true;
+}
+
 static bool is_sound(const struct store_row *row)
 {
-    return row->state > STATE_NONE && row->state < STATE_COUNT &&
+    return has_sound_params(row) && row->state > STATE_NONE && row->state < STATE_COUNT &&
            row->status >= OUTCOME_SUCCEEDED && row->status <= OUTCOME_UNKNOWN &&
            row->retention >= RETENTION_SUCCESS && row->retention <= RETENTION_SET_ASIDE;
 }
@@ -137,7 +150,7 @@ static enum status read_row(struct store *store, sqlite3_stmt *statement, struct
         .group = column_text(statement, 4),
         .token = column_text(statement, 5),
         .route = column_text(statement, 6),
-        .one_shot = sqlite3_column_int(statement, 7) != 0,
+        .params = column_text(statement, 7),
         .fingerprint = column_blob(statement, 8),
         .received_at_ms = sqlite3_column_int64(statement, 9),
         .deadline_at_ms = sqlite3_column_int64(statement, 10),
@@ -181,11 +194,11 @@ enum status rows_insert(struct store *store, const struct claim_request *claim)
     bind_int(statement, 1, claim->id);
     bind_text(statement, 2, slice_text(command->token));
     bind_int(statement, 3, claim->state);
-    bind_text(statement, 4, slice_text(command->action));
+    bind_text(statement, 4, slice_text(command->action->name));
     bind_text(statement, 5, slice_text(command->region));
     bind_text(statement, 6, slice_text(command->group));
     bind_text(statement, 7, slice_text(command->route == NULL ? "" : command->route->name));
-    bind_int(statement, 8, command->one_shot);
+    bind_text(statement, 8, slice_text(command->params));
     bind_blob(statement, 9, slice_of(command->fingerprint, sizeof command->fingerprint));
     bind_int(statement, 10, command->received_at_ms);
     bind_int(statement, 11, command->deadline_at_ms);

@@ -60,6 +60,8 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
     ("ALTER TABLE asker RENAME TO reply_to;"
      "ALTER TABLE fact RENAME TO meta;"
      "ALTER TABLE command RENAME COLUMN keep TO retention;"
+     /* one_shot stays for the rows of before, all of which are of StartDiskReplicaGroup. */
+     "ALTER TABLE command ADD COLUMN params TEXT;"
      "CREATE TABLE audit ("
      " seq INTEGER PRIMARY KEY,"
      " record BLOB NOT NULL"
@@ -69,9 +71,12 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
      "ALTER TABLE command DROP COLUMN crashes_alone;"),
 };
 
-#define COMMAND_COLUMNS                                                                      \
-    "c.id, c.state, c.action, c.region, c.grp, c.token, c.route, c.one_shot, c.fingerprint," \
-    " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.retention,"        \
+#define COMMAND_PARAMS \
+    "coalesce(c.params, iif(c.one_shot, '{\"OneShot\":true}', '{\"OneShot\":false}'))"
+#define COMMAND_COLUMNS                                                               \
+    "c.id, c.state, c.action, c.region, c.grp, c.token, c.route, " COMMAND_PARAMS     \
+    ", c.fingerprint,"                                                                \
+    " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.retention," \
     " c.request_id, c.code, c.error, c.completed_at, c.expires_at, c.crashes "
 
 const char *const store_sqlite_statements[SQL_COUNT] = {
@@ -81,9 +86,9 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_FIND] = "SELECT " COMMAND_COLUMNS ", CASE WHEN c.state = 5 THEN 0 ELSE"
                  " (SELECT coalesce(max(place) + 1, 0) FROM reply_to WHERE command_id = c.id) END"
                  " FROM command c WHERE c.token = ?1",
-    [SQL_INSERT] = "INSERT INTO command (id, token, state, action, region, grp, route, one_shot,"
-                   " fingerprint, received_at, deadline_at, attempts, not_before)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    [SQL_INSERT] = "INSERT INTO command (id, token, state, action, region, grp, route, params,"
+                   " fingerprint, received_at, deadline_at, attempts, not_before, one_shot)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0)"
                    " ON CONFLICT (token) DO NOTHING",
     [SQL_SET_STATE] = "UPDATE command SET state = ?2, attempts = ?3, not_before = ?4,"
                       " crashes = ?5 WHERE id = ?1",

@@ -144,9 +144,9 @@ static void run(size_t calls, size_t done, int64_t most_ms)
 
 static struct command *make(const char *group, const char *token, int64_t deadline_ms)
 {
-    struct command *command =
-        command_of_record(&fixture.route, slice_text("StartDiskReplicaGroup"), slice_text("cn-a"),
-                          slice_text(group), slice_text(token), false);
+    struct command *command = command_of_record(
+        &fixture.route, &action_rows[ACTION_StartDiskReplicaGroup], slice_text("cn-a"),
+        slice_text(group), slice_text(token), slice_text("{\"OneShot\":false}"));
     command->state = STATE_READY;
     command->received_at_ms = clock_wall_ms();
     command->deadline_at_ms = command->received_at_ms + deadline_ms;
@@ -335,9 +335,9 @@ static void test_the_fewest_crashes_are_called_first_in_all_regions(void **state
     resume("g1", "c2", 2);
     resume("g2", "t4", 0);
     resume("g3", "c1", 1);
-    struct command *elsewhere =
-        command_of_record(&fixture.route, slice_text("StartDiskReplicaGroup"), slice_text("cn-b"),
-                          slice_text("g1"), slice_text("b1"), false);
+    struct command *elsewhere = command_of_record(
+        &fixture.route, &action_rows[ACTION_StartDiskReplicaGroup], slice_text("cn-b"),
+        slice_text("g1"), slice_text("b1"), slice_text("{\"OneShot\":false}"));
     elsewhere->state = STATE_UNSURE;
     elsewhere->crashes = 1;
     elsewhere->deadline_at_ms = clock_wall_ms() + 10000;
@@ -612,10 +612,10 @@ static void test_regions_are_served_in_turn(void **state)
     dispatch_hold(fixture.dispatch, true);
     for (size_t i = 0; i < 5; i++) {
         static const char *const ARRIVAL[] = {"a1", "a2", "a3", "b1", "b2"};
-        struct command *command =
-            command_of_record(&fixture.route, slice_text("StartDiskReplicaGroup"),
-                              slice_text(ARRIVAL[i][0] == 'a' ? "cn-a" : "cn-b"),
-                              slice_text(ARRIVAL[i]), slice_text(ARRIVAL[i]), false);
+        struct command *command = command_of_record(
+            &fixture.route, &action_rows[ACTION_StartDiskReplicaGroup],
+            slice_text(ARRIVAL[i][0] == 'a' ? "cn-a" : "cn-b"), slice_text(ARRIVAL[i]),
+            slice_text(ARRIVAL[i]), slice_text("{\"OneShot\":false}"));
         command->state = STATE_READY;
         command->deadline_at_ms = clock_wall_ms() + 10000;
         dispatch_resume(fixture.dispatch, command);

@@ -97,10 +97,11 @@ static int set_up(void **state)
     fixture->settings.api.proxy = "";
     fixture->settings.api.rpo_s = 900;
     fixture->settings.credentials.provider = "env";
-    fixture->command = (struct command){.action = "StartDiskReplicaGroup",
+    fixture->command = (struct command){.action = &action_rows[ACTION_StartDiskReplicaGroup],
                                         .region = "cn-beijing",
                                         .group = "pg-myreplica****",
-                                        .token = "123e4567-e89b-12d3-a456-42665544****"};
+                                        .token = "123e4567-e89b-12d3-a456-42665544****",
+                                        .params = "{\"OneShot\":false}"};
     set_environment(ID, KEY, NULL);
     *state = fixture;
     return 0;
@@ -221,7 +222,7 @@ static void test_one_shot_and_the_region_of_the_command_are_used(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture);
-    fixture->command.one_shot = true;
+    fixture->command.params = "{\"OneShot\":true}";
     fixture->command.region = "eu-central-1";
     const char *url = fake_http_request(call(fixture))->url;
     assert_non_null(strstr(url, "https://ebs.eu-central-1.aliyuncs.com/?"));

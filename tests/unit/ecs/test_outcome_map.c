@@ -12,9 +12,10 @@
 #include <cmocka.h>
 
 static const struct outcome_map_context plain_context = {.rpo_s = 900};
-static const struct command plain_command = {.action = "StartDiskReplicaGroup"};
-static const struct command one_shot_command = {.action = "StartDiskReplicaGroup",
-                                                .one_shot = true};
+static const struct command plain_command = {.action = &action_rows[ACTION_StartDiskReplicaGroup],
+                                             .params = "{\"OneShot\":false}"};
+static const struct command one_shot_command = {
+    .action = &action_rows[ACTION_StartDiskReplicaGroup], .params = "{\"OneShot\":true}"};
 
 static struct attempt map_as(int status, const char *body, const struct command *command,
                              const struct outcome_map_context *context)
@@ -308,7 +309,11 @@ static void test_hints_name_the_permission_and_the_settings(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct attempt attempt = map_code(cases[i].status, cases[i].code, "m", false);
-        assert_non_null(strstr(attempt.outcome.hint, cases[i].named));
+        struct buf hint = {0};
+        outcome_put_hint(&attempt.outcome, &hint);
+        assert_non_null(strstr(hint.data, cases[i].named));
+        assert_null(strchr(hint.data, '{'));
+        buf_fini(&hint);
         attempt_fini(&attempt);
     }
 }

@@ -70,6 +70,11 @@ static void assert_text(struct slice text, const char *expected)
     assert_true(slice_equals_text(text, expected));
 }
 
+static void assert_params(const struct request *request, const char *expected)
+{
+    assert_string_equal(buf_slice(&request->params).data, expected);
+}
+
 #define NEEDED "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-example\""
 
 static void test_a_full_command_is_read(void **state)
@@ -89,8 +94,7 @@ static void test_a_full_command_is_read(void **state)
     assert_text(reading.request.traceparent, "00-a-b-01");
     assert_text(reading.request.tracestate, "k=v");
     assert_true(reading.request.has_body_trace);
-    assert_true(reading.request.has_one_shot);
-    assert_true(reading.request.one_shot);
+    assert_params(&reading.request, "{\"OneShot\":true}");
     assert_true(reading.request.not_after_ms == NOW_MS);
     request_fini(&reading.request);
 }
@@ -105,8 +109,7 @@ static void test_a_bare_command_is_read(void **state)
     assert_false(slice_is_present(reading.request.correlation_id));
     assert_false(slice_is_present(reading.request.traceparent));
     assert_false(reading.request.has_body_trace);
-    assert_true(reading.request.has_one_shot);
-    assert_false(reading.request.one_shot);
+    assert_params(&reading.request, "{\"OneShot\":false}");
     assert_true(reading.request.not_after_ms == INT64_MAX);
     request_fini(&reading.request);
     request_fini(NULL);
@@ -129,8 +132,9 @@ static void test_one_shot_takes_booleans_and_their_words_only(void **state)
         char payload[200];
         snprintf(payload, sizeof payload, "{" NEEDED ",\"OneShot\":%s}", rows[i].value);
         struct reading reading = read_text(payload);
-        assert_int_equal(reading.request.has_one_shot, rows[i].is_taken);
-        assert_int_equal(reading.request.one_shot, rows[i].one_shot);
+        assert_params(&reading.request, !rows[i].is_taken  ? "{}"
+                                        : rows[i].one_shot ? "{\"OneShot\":true}"
+                                                           : "{\"OneShot\":false}");
         assert_int_equal(reading.refusal.error,
                          rows[i].is_taken ? ERROR_NONE : ERROR_INVALID_PARAMETER);
         request_fini(&reading.request);
@@ -343,7 +347,7 @@ static void test_a_repeated_field_is_invalid_and_not_readable(void **state)
     struct route route = start_route();
     route.default_region = "cn-default";
     route.default_group = "pg-default";
-    route.has_default_one_shot = true;
+    route.parameter_defaults[PARAMETER_StartDiskReplicaGroup_OneShot].is_set = true;
     struct delivery delivery = delivery_of(
         "{" NEEDED "," NEEDED ",\"ClientToken\":\"a\",\"ClientToken\":\"a\",\"ReplyTo\":\"a\","
         "\"ReplyTo\":\"a\",\"CorrelationId\":\"a\",\"CorrelationId\":\"b\",\"OneShot\":true,"
@@ -359,7 +363,7 @@ static void test_a_repeated_field_is_invalid_and_not_readable(void **state)
     assert_false(slice_is_present(reading.request.traceparent));
     assert_false(slice_is_present(reading.request.tracestate));
     assert_false(reading.request.has_body_trace);
-    assert_false(reading.request.has_one_shot);
+    assert_params(&reading.request, "{}");
     assert_true(reading.request.not_after_ms == INT64_MAX);
     request_fini(&reading.request);
 }
@@ -392,7 +396,7 @@ static void test_reading_goes_on_after_a_fault(void **state)
     assert_text(reading.request.reply_to, "replies/a");
     assert_text(reading.request.correlation_id, "c");
     assert_text(reading.request.traceparent, "tp");
-    assert_true(reading.request.has_one_shot);
+    assert_params(&reading.request, "{\"OneShot\":true}");
     request_fini(&reading.request);
 }
 
@@ -419,21 +423,52 @@ static void test_defaults_of_the_route_fill_what_is_not_there(void **state)
     struct route route = start_route();
     route.default_region = "cn-default";
     route.default_group = "pg-default";
-    route.has_default_one_shot = true;
-    route.default_one_shot = true;
+    route.parameter_defaults[PARAMETER_StartDiskReplicaGroup_OneShot] =
+        (struct optional_bool){true, true};
     struct delivery delivery = delivery_of("{}");
     struct reading reading = read_on(&route, &delivery);
     assert_int_equal(reading.status, STATUS_OK);
     assert_text(reading.request.region, "cn-default");
     assert_text(reading.request.group, "pg-default");
-    assert_true(reading.request.one_shot);
+    assert_params(&reading.request, "{\"OneShot\":true}");
     request_fini(&reading.request);
 
     delivery = delivery_of("{" NEEDED ",\"OneShot\":false}");
     reading = read_on(&route, &delivery);
     assert_text(reading.request.region, "cn-beijing");
     assert_text(reading.request.group, "pg-example");
-    assert_false(reading.request.one_shot);
+    assert_params(&reading.request, "{\"OneShot\":false}");
+    request_fini(&reading.request);
+}
+
+/* No settings allow such a route; its action has the kinds of parameter that a start has not. */
+static void test_the_parameters_are_those_of_the_routes_action(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *payload;
+        enum bridge_error error;
+        const char *params;
+    } rows[] = {
+        {"{" NEEDED ",\"MaxResults\":\"5\"}", ERROR_NONE, "{\"MaxResults\":\"5\"}"},
+        {"{" NEEDED ",\"MaxResults\":\"a\\\"b\"}", ERROR_NONE, "{\"MaxResults\":\"a\\\"b\"}"},
+        {"{" NEEDED "}", ERROR_MISSING_PARAMETER, "{}"},
+        {"{" NEEDED ",\"MaxResults\":\"\"}", ERROR_INVALID_PARAMETER, "{}"},
+        {"{" NEEDED ",\"MaxResults\":true}", ERROR_INVALID_PARAMETER, "{}"},
+        {"{" NEEDED ",\"MaxResults\":\"5\",\"OneShot\":true}", ERROR_UNKNOWN_PARAMETER,
+         "{\"MaxResults\":\"5\"}"},
+    };
+    struct route route = start_route();
+    route.action = "DescribeDiskReplicaGroups";
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct delivery delivery = delivery_of(rows[i].payload);
+        struct reading reading = read_on(&route, &delivery);
+        assert_int_equal(reading.refusal.error, rows[i].error);
+        assert_params(&reading.request, rows[i].params);
+        request_fini(&reading.request);
+    }
+    struct reading reading = read_text("{" NEEDED ",\"MaxResults\":\"5\"}");
+    assert_int_equal(reading.refusal.error, ERROR_UNKNOWN_PARAMETER);
     request_fini(&reading.request);
 }
 
@@ -443,12 +478,12 @@ static void test_a_default_does_not_cover_up_a_field_at_fault(void **state)
     struct route route = start_route();
     route.default_region = "cn-default";
     route.default_group = "pg-default";
-    route.has_default_one_shot = true;
+    route.parameter_defaults[PARAMETER_StartDiskReplicaGroup_OneShot].is_set = true;
     struct delivery delivery = delivery_of("{\"RegionId\":null,\"OneShot\":\"maybe\"}");
     struct reading reading = read_on(&route, &delivery);
     assert_int_equal(reading.refusal.error, ERROR_INVALID_PARAMETER);
     assert_false(slice_is_present(reading.request.region));
-    assert_false(reading.request.has_one_shot);
+    assert_params(&reading.request, "{}");
     request_fini(&reading.request);
 }
 
@@ -478,7 +513,7 @@ static void assert_nothing_readable(const struct request *request)
     assert_false(slice_is_present(request->group));
     assert_false(slice_is_present(request->token));
     assert_false(slice_is_present(request->reply_to));
-    assert_false(request->has_one_shot);
+    assert_params(request, "");
 }
 
 static void test_nothing_of_a_payload_too_large_or_malformed_is_readable(void **state)
@@ -579,6 +614,7 @@ int main(void)
         cmocka_unit_test(test_reading_goes_on_after_a_fault),
         cmocka_unit_test(test_messages_never_show_a_value),
         cmocka_unit_test(test_defaults_of_the_route_fill_what_is_not_there),
+        cmocka_unit_test(test_the_parameters_are_those_of_the_routes_action),
         cmocka_unit_test(test_a_default_does_not_cover_up_a_field_at_fault),
         cmocka_unit_test(test_a_retained_message_is_refused_but_still_read),
         cmocka_unit_test(test_nothing_of_a_payload_too_large_or_malformed_is_readable),

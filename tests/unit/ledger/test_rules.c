@@ -47,7 +47,8 @@ static struct store_row row_of(const struct ledger_request *claim, enum state st
     return (struct store_row){
         .id = 3,
         .state = state,
-        .action = slice_text(command->action),
+        .action = slice_text(command->action->name),
+        .params = slice_text(command->params),
         .region = slice_text(command->region),
         .group = slice_text(command->group),
         .token = slice_text(command->token),

@@ -123,12 +123,14 @@ static void test_the_file_is_for_its_owner_alone(void **state)
 static const char OLD_ROWS[] =
     "INSERT INTO command (id, token, state, action, region, grp, route, one_shot, fingerprint,"
     " received_at, deadline_at, attempts, not_before)"
-    " VALUES (5, 'old', 2, 'A', 'r', 'g', 'start', 0, x'00', 1, 2, 1, 0);"
+    " VALUES (5, 'old', 2, 'StartDiskReplicaGroup', 'r', 'g', 'start', 0, x'00', 1, 2, 1, 0);"
     "INSERT INTO asker (command_id, place, topic, has_body_trace)"
     " VALUES (5, 0, 'replies/old', 0), (5, 1, 'replies/other', 0);"
     "INSERT INTO command (id, token, state, action, region, grp, route, one_shot, fingerprint,"
     " received_at, deadline_at, attempts, not_before, status, keep, completed_at, expires_at)"
-    " VALUES (6, 'done', 5, 'A', 'r', 'g', 'start', 0, x'00', 1, 2, 1, 0, 1, 2, 3, 4);"
+    " VALUES (6, 'done', 5, 'StartDiskReplicaGroup', 'r', 'g', 'start', 1, x'00', 1, 2, 1, 0, 1, "
+    "2, 3,"
+    " 4);"
     "INSERT INTO outbox VALUES (8, x'6d');"
     "PRAGMA application_id = 1162038594;";
 
@@ -154,8 +156,10 @@ static struct store *open_old(const char *location, int version)
     assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
     assert_int_equal(row.id, 5);
     assert_int_equal(row.state, STATE_CALLING);
+    assert_true(slice_equals_text(row.params, "{\"OneShot\":false}"));
     assert_int_equal(OPS->find(store, slice_text("done"), &row), STATUS_OK);
     assert_int_equal(row.state, STATE_DONE);
+    assert_true(slice_equals_text(row.params, "{\"OneShot\":true}"));
     assert_int_equal(row.status, OUTCOME_FAILED);
     assert_int_equal(row.retention, RETENTION_COOLDOWN);
     assert_int_equal(row.expires_at_ms, 4);
@@ -227,6 +231,37 @@ static void test_of_crashes_in_a_version_3_file_those_during_a_call_alone_count_
         assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
         assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
         assert_int_equal(row.crashes, CASES[i].crashes_now);
+        OPS->close(store);
+        buf_fini(&sql);
+        buf_fini(&why);
+    }
+}
+
+/* A command must not be called with other parameters than it was claimed with. */
+static void test_a_record_with_strange_parameters_is_damaged(void **state)
+{
+    static const char *const changes[] = {
+        "params = '{\"OneShot\":1}'",
+        "params = '{ \"OneShot\":true}'",
+        "params = ''",
+        "action = 'StopDiskReplicaGroup'",
+    };
+    const char *location = *state;
+    struct store_row row;
+    struct store *store = open_old(location, 3);
+    OPS->close(store);
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        struct buf sql = {0};
+        struct buf why = {0};
+        buf_printf(&sql,
+                   "UPDATE command SET action = 'StartDiskReplicaGroup', params = NULL;"
+                   "UPDATE command SET %s WHERE id = 5",
+                   changes[i]);
+        execute(location, sql.data);
+        assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+        assert_int_equal(OPS->find(store, slice_text("done"), &row), STATUS_OK);
+        assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_STORE);
+        assert_non_null(strstr(OPS->error(store), "the record of command 5 is damaged"));
         OPS->close(store);
         buf_fini(&sql);
         buf_fini(&why);
@@ -506,6 +541,7 @@ int main(void)
         FILE_TEST(test_a_version_3_file_is_brought_forward_with_its_facts),
         FILE_TEST(test_of_crashes_in_a_version_3_file_those_during_a_call_alone_count_on),
         FILE_TEST(test_a_command_of_an_older_file_is_finished),
+        FILE_TEST(test_a_record_with_strange_parameters_is_damaged),
         FILE_TEST(test_a_newer_file_is_refused_with_both_versions),
         FILE_TEST(test_a_database_of_another_program_is_refused),
         FILE_TEST(test_a_file_that_is_no_database_is_refused),

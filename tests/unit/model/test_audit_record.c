@@ -110,7 +110,10 @@ static void test_the_longest_line_keeps_to_the_limit(void **state)
     const struct delivery delivery = {.topic = text, .payload_bytes = UINT64_C(268435455)};
     const struct reply_to reply_to = {.topic = end, .traceparent = end};
     const struct route route = {.name = (char *)"r"};
-    const struct request request = {.region = text, .group = text, .has_one_shot = true};
+    const struct request request = {
+        .region = text,
+        .group = text,
+        .params = {.data = (char *)"{\"OneShot\":false}", .length = 17}};
     const struct audit_place place = {.begins_file = true, .is_damaged = true};
     struct audit_chain chain;
     struct buf arrival = {0};

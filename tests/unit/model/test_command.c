@@ -110,8 +110,8 @@ static void test_a_token_is_derived_from_everything_that_makes_the_command(void 
     token_of(&route, slice_text("c"), "{\"RegionId\":\"a\",\"ReplicaGroupId\":\"bc\"}", tokens[5]);
     token_of(&route, slice_text("c"), "{\"RegionId\":\"ab\",\"ReplicaGroupId\":\"c\"}", tokens[6]);
     other = start_route();
-    other.action = "StopDiskReplicaGroup";
-    token_of(&other, slice_text("c"), "{" NEEDED "}", tokens[7]);
+    other.action = "DescribeDiskReplicaGroups";
+    token_of(&other, slice_text("c"), "{" NEEDED ",\"MaxResults\":\"1\"}", tokens[7]);
     for (int a = 0; a < 8; a++) {
         for (int b = 0; b < a; b++) {
             assert_string_not_equal(tokens[a], tokens[b]);
@@ -161,7 +161,7 @@ static void test_the_deadline_is_the_first_of_three(void **state)
         struct command_limits own = {.deadline_s = rows[i].deadline_s};
         struct request request = {.region = slice_text("r"),
                                   .group = slice_text("g"),
-                                  .has_one_shot = true,
+                                  .params = {.data = (char *)"{\"OneShot\":false}", .length = 17},
                                   .not_after_ms = rows[i].not_after_ms};
         struct command *command =
             command_new(&route, &request, &delivery, slice_text("t"), &own, NOW_MS);
@@ -180,20 +180,20 @@ static void test_a_command_owns_what_it_was_made_of(void **state)
     struct command *command =
         command_new(&route, &reading.request, &delivery, reading.request.token, &limits, NOW_MS);
     request_fini(&reading.request);
-    assert_string_equal(command->action, "StartDiskReplicaGroup");
+    assert_string_equal(command->action->name, "StartDiskReplicaGroup");
     assert_string_equal(command->region, "cn-beijing");
     assert_string_equal(command->group, "pg-example");
     assert_string_equal(command->token, "tok");
-    assert_true(command->one_shot);
+    assert_string_equal(command->params, "{\"OneShot\":true}");
     assert_ptr_equal(command->route, &route);
     assert_int_equal(command->state, STATE_NONE);
     assert_int_equal(command->id, 0);
     assert_int_equal(command->attempts, 0);
     assert_int_equal(command->not_before_ms, 0);
 
-    struct command *record =
-        command_of_record(NULL, slice_text(command->action), slice_text(command->region),
-                          slice_text(command->group), slice_text(command->token), true);
+    struct command *record = command_of_record(
+        NULL, command->action, slice_text(command->region), slice_text(command->group),
+        slice_text(command->token), slice_text(command->params));
     assert_memory_equal(record->fingerprint, command->fingerprint, DIGEST_SHA256_BYTES);
     assert_string_equal(record->token, "tok");
     assert_null(record->route);
@@ -202,43 +202,59 @@ static void test_a_command_owns_what_it_was_made_of(void **state)
     command_free(NULL);
 }
 
+static void fingerprint_of(enum action_id action, const char *region, const char *group,
+                           const char *token, const char *params, char out[DIGEST_SHA256_HEX_BYTES])
+{
+    struct command *command =
+        command_of_record(NULL, &action_rows[action], slice_text(region), slice_text(group),
+                          slice_text(token), slice_text(params));
+    digest_hex(command->fingerprint, sizeof command->fingerprint, out);
+    command_free(command);
+}
+
+#define START    ACTION_StartDiskReplicaGroup
+#define DESCRIBE ACTION_DescribeDiskReplicaGroups
+#define ONCE     "{\"OneShot\":true}"
+#define ALWAYS   "{\"OneShot\":false}"
+
 static void test_the_fingerprint_is_over_the_parameters_only(void **state)
 {
     (void)state;
     static const struct {
-        const char *action;
+        enum action_id action;
         const char *region;
         const char *group;
-        bool one_shot;
+        const char *params;
     } rows[] = {
-        {"A", "r", "g", false}, {"B", "r", "g", false}, {"A", "s", "g", false},
-        {"A", "r", "h", false}, {"A", "r", "g", true},  {"Ar", "", "g", false},
-        {"A", "rg", "", false},
+        {START, "r", "g", ALWAYS},
+        {START, "s", "g", ALWAYS},
+        {START, "r", "h", ALWAYS},
+        {START, "r", "g", ONCE},
+        {START, "", "g", ALWAYS},
+        {START, "rg", "", ALWAYS},
+        {DESCRIBE, "r", "g", "{}"},
+        {DESCRIBE, "r", "g", "{\"MaxResults\":\"1\"}"},
+        {DESCRIBE, "r", "g", "{\"MaxResults\":\"2\"}"},
     };
     enum { ROWS = sizeof rows / sizeof rows[0] };
-    uint8_t prints[ROWS][DIGEST_SHA256_BYTES];
+    char prints[ROWS][DIGEST_SHA256_HEX_BYTES];
     for (size_t i = 0; i < ROWS; i++) {
-        command_fingerprint(rows[i].action, slice_text(rows[i].region), slice_text(rows[i].group),
-                            rows[i].one_shot, prints[i]);
+        fingerprint_of(rows[i].action, rows[i].region, rows[i].group, "token-1", rows[i].params,
+                       prints[i]);
         for (size_t k = 0; k < i; k++) {
-            assert_memory_not_equal(prints[i], prints[k], DIGEST_SHA256_BYTES);
+            assert_string_not_equal(prints[i], prints[k]);
         }
     }
-    struct command *a = command_of_record(NULL, slice_text("A"), slice_text("r"), slice_text("g"),
-                                          slice_text("token-1"), false);
-    assert_memory_equal(a->fingerprint, prints[0], DIGEST_SHA256_BYTES);
-    command_free(a);
+    char other[DIGEST_SHA256_HEX_BYTES];
+    fingerprint_of(START, "r", "g", "token-2", ALWAYS, other);
+    assert_string_equal(other, prints[0]);
 }
 
-static void check_fingerprint(bool one_shot, const char *expected)
+static void check_fingerprint(enum action_id action, const char *params, const char *expected)
 {
     char hex[DIGEST_SHA256_HEX_BYTES];
-    struct command *command =
-        command_of_record(NULL, slice_text("StartDiskReplicaGroup"), slice_text("cn-beijing"),
-                          slice_text("pg-example"), slice_text("t"), one_shot);
-    digest_hex(command->fingerprint, sizeof command->fingerprint, hex);
+    fingerprint_of(action, "cn-beijing", "pg-example", "t", params, hex);
     assert_string_equal(hex, expected);
-    command_free(command);
 }
 
 /* Ledgers hold fingerprints: a change of how they are made would turn every repeat into a mismatch.
@@ -246,8 +262,12 @@ static void check_fingerprint(bool one_shot, const char *expected)
 static void test_the_fingerprint_is_the_one_that_ledgers_hold(void **state)
 {
     (void)state;
-    check_fingerprint(false, "0658f828cec14c4c08eca92310b8494173a90c45c33d0d0a4d93786edfb35498");
-    check_fingerprint(true, "173fce4f82eeaf3d2ca0ef4e32fc170926101247db9a105c03fc8898fb11243c");
+    check_fingerprint(START, ALWAYS,
+                      "0658f828cec14c4c08eca92310b8494173a90c45c33d0d0a4d93786edfb35498");
+    check_fingerprint(START, ONCE,
+                      "173fce4f82eeaf3d2ca0ef4e32fc170926101247db9a105c03fc8898fb11243c");
+    check_fingerprint(DESCRIBE, "{\"MaxResults\":\"1\"}",
+                      "1ffd358ad665e854f28b4c02f6b7a9030c8de9141503100fbc93d660f5dd5e19");
 }
 
 /* Ledgers hold derived tokens, too: the same message delivered again must get the same one. */

@@ -26,7 +26,7 @@ static struct reply succeeded(void)
         .action = slice_text("StartDiskReplicaGroup"),
         .region = slice_text("cn-beijing"),
         .group = slice_text("pg-example"),
-        .has_one_shot = true,
+        .params = slice_text("{\"OneShot\":false}"),
         .token = slice_text("123e4567"),
         .request_id = slice_text("C123F94F"),
         .attempts = 1,
@@ -90,7 +90,7 @@ static void test_a_failure_carries_its_error_and_all_the_sender_gave(void **stat
     (void)state;
     struct reply reply = succeeded();
     reply.status = "failed";
-    reply.one_shot = true;
+    reply.params = slice_text("{\"OneShot\":true}");
     reply.is_replayed = true;
     reply.attempts = 3;
     reply.error = slice_text("{\"Code\":\"X\"}");
@@ -194,7 +194,7 @@ static void test_a_refusal_tells_what_is_known_of_the_request(void **state)
 {
     (void)state;
     struct refusal refusal = {ERROR_INVALID_PARAMETER, "RegionId must be right."};
-    struct request request = {.group = slice_text("pg-1"), .has_one_shot = false};
+    struct request request = {.group = slice_text("pg-1")};
     struct reply_to reply_to = {.topic = "t", .correlation_id = "c"};
     struct buf bytes = {0};
     reply_render_refusal(&refusal, &start, &request, slice_text("tok"), &reply_to, RECEIVED_MS,

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#define ONE_SHOT PARAMETER_StartDiskReplicaGroup_OneShot
+
 #define VECTORS "tests/vectors/settings/"
 
 static struct settings *parse(const char *text)
@@ -136,7 +138,7 @@ static void assert_default_route(const struct route *route)
     assert_item(&route->groups, "*");
     assert_null(route->default_region);
     assert_null(route->default_group);
-    assert_false(route->has_default_one_shot);
+    assert_false(route->parameter_defaults[ONE_SHOT].is_set);
     assert_false(route->has_accepted_reply);
     assert_false(route->may_defer_cooldown);
 }
@@ -282,8 +284,8 @@ static void assert_full_route(const struct route *route)
     assert_item(&route->groups, "pg-[ab]*");
     assert_string_equal(route->default_region, "cn-beijing");
     assert_string_equal(route->default_group, "pg-a");
-    assert_true(route->has_default_one_shot);
-    assert_true(route->default_one_shot);
+    assert_true(route->parameter_defaults[ONE_SHOT].is_set);
+    assert_true(route->parameter_defaults[ONE_SHOT].value);
     assert_true(route->has_accepted_reply);
     assert_true(route->may_defer_cooldown);
 }
@@ -298,8 +300,8 @@ static void test_every_key_is_read(void **state)
     assert_int_equal(settings->route_count, 2);
     assert_full_route(&settings->routes[0]);
     assert_string_equal(settings->routes[1].name, "second");
-    assert_true(settings->routes[1].has_default_one_shot);
-    assert_false(settings->routes[1].default_one_shot);
+    assert_true(settings->routes[1].parameter_defaults[ONE_SHOT].is_set);
+    assert_false(settings->routes[1].parameter_defaults[ONE_SHOT].value);
     assert_null(settings->routes[1].default_region);
     settings_free(settings);
 }
