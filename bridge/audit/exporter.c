@@ -4,6 +4,7 @@
  */
 #include "audit/exporter.h"
 
+#include "base/crash_point.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -85,6 +86,9 @@ static void *run_jobs(void *arg)
             place_records(exporter);
             exporter->status =
                 audit_file_append(exporter->file, exporter->rows, exporter->row_count);
+            if (exporter->status == STATUS_OK) {
+                CRASH_POINT_PASS(AFTER_AUDIT_APPEND, buf_slice(&exporter->records));
+            }
         }
         pthread_mutex_lock(&exporter->mutex);
         exporter->job = JOB_NONE;

@@ -108,9 +108,30 @@ static const char *place_of(struct fixture *fixture, const char *point, const ch
                                  : fixture_format(fixture, "%s%s/%s", point, flags, token);
 }
 
+/* What every crash left is in the audit file once, in one chain. */
+static void check_audit(struct fixture *fixture, struct bridge *bridge)
+{
+    const char *const argv[] = {BRIDGE_BINARY,  "ledger",       "--config",
+                                bridge->config, "verify-audit", NULL};
+    struct tool_result result = tool_run(bridge->directory, NULL, argv);
+    if (result.code != 0 || strstr(result.output, "end as the ledger says") == NULL) {
+        flow_fail("exit code %d: %s%s", result.code, result.output, result.errors);
+    }
+    tool_result_fini(&result);
+    char *text = file_read(fixture_format(fixture, "%s/audit.log", bridge->directory));
+    for (int i = 0; i < POINT_COUNT; i++) {
+        const char *part = fixture_format(
+            fixture, "\"Event\":\"outcome\",\"Route\":\"start\",\"ClientToken\":\"%s", points[i]);
+        const char *first = strstr(text, part);
+        assert_non_null(first);
+        assert_null(strstr(first + 1, part));
+    }
+    free(text);
+}
+
 static void test_the_bridge_may_die_at_every_step(struct fixture *fixture)
 {
-    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "audit.file = \"audit.log\";");
     for (int i = 0; i < POINT_COUNT; i++) {
         const char *token = fixture_name(fixture, points[i]);
         const char *group = fixture_name(fixture, "pg");
@@ -125,6 +146,10 @@ static void test_the_bridge_may_die_at_every_step(struct fixture *fixture)
         assert_false(bridge_log_contains(bridge, "set_aside"));
         bridge_kill(bridge);
     }
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    bridge_stop(bridge);
+    check_audit(fixture, bridge);
 }
 
 static void test_an_mqtt_process_may_die_at_every_step_of_its_own(struct fixture *fixture)

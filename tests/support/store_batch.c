@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -33,6 +34,11 @@ static void fini_finish(struct ledger_request *request)
     buf_fini(&request->finish.error);
 }
 
+static void fini_add_audit(struct ledger_request *request)
+{
+    buf_fini(&request->add_audit.members);
+}
+
 static void fini_remember(struct ledger_request *request)
 {
     free(request->remember.key);
@@ -46,6 +52,9 @@ static const struct request_type TYPES[REQUEST_COUNT] = {
     [REQUEST_DELIVERED] = {.kind = REQUEST_DELIVERED},
     [REQUEST_READ] = {.kind = REQUEST_READ},
     [REQUEST_REMEMBER] = {.kind = REQUEST_REMEMBER, .fini = fini_remember},
+    [REQUEST_ADD_AUDIT] = {.kind = REQUEST_ADD_AUDIT, .fini = fini_add_audit},
+    [REQUEST_READ_AUDIT] = {.kind = REQUEST_READ_AUDIT},
+    [REQUEST_EXPORTED] = {.kind = REQUEST_EXPORTED},
 };
 
 void store_batch_init(struct store_batch *batch, const struct store_ops *ops, struct store *store)
@@ -63,7 +72,9 @@ void store_batch_init(struct store_batch *batch, const struct store_ops *ops, st
                    .routes = &ROUTE,
                    .route_count = 1},
         .last_id = summary.last_id,
+        .batch = {.now_ms = KEPT_MS},
         .next_message_id = summary.last_message_id + 1,
+        .last_audit_seq = summary.last_audit_seq,
     };
 }
 
@@ -173,12 +184,43 @@ struct ledger_request *store_batch_remember(struct store_batch *batch, const cha
     return request;
 }
 
+struct ledger_request *store_batch_add_audit(struct store_batch *batch, int64_t number)
+{
+    struct ledger_request *request = add(batch, REQUEST_ADD_AUDIT);
+    request->add_audit.event = "claimed";
+    json_put_int(&request->add_audit.members, "Number", number);
+    return request;
+}
+
+struct ledger_request *store_batch_read_audit(struct store_batch *batch, int64_t from_seq,
+                                              size_t limit)
+{
+    struct ledger_request *request = add(batch, REQUEST_READ_AUDIT);
+    request->read.from_id = from_seq;
+    request->read.limit = limit;
+    return request;
+}
+
+struct ledger_request *store_batch_exported(struct store_batch *batch, int64_t seq)
+{
+    struct ledger_request *request = add(batch, REQUEST_EXPORTED);
+    request->exported.tip = (struct audit_tip){.seq = seq, .offset = 10 * seq};
+    memset(request->exported.tip.hash, 'f', sizeof request->exported.tip.hash - 1);
+    return request;
+}
+
 enum status store_batch_run(struct store_batch *batch)
 {
     batch->batch.limits = &batch->limits;
     batch->batch.next_message_id = batch->next_message_id;
+    batch->batch.last_audit_seq = batch->last_audit_seq;
+    batch->batch.exported_seq = batch->exported_seq;
     enum status status = batch->ops->carry_out(batch->store, &batch->batch);
     batch->next_message_id = batch->batch.next_message_id;
+    if (status == STATUS_OK) {
+        batch->last_audit_seq = batch->batch.last_audit_seq;
+        batch->exported_seq = batch->batch.exported_seq;
+    }
     return status;
 }
 

@@ -14,6 +14,8 @@ struct store_batch {
     struct ledger_batch batch;   /* the last one, as it was carried out */
     int64_t last_id;
     int64_t next_message_id;
+    int64_t last_audit_seq;
+    int64_t exported_seq;
 };
 
 /* For an open store, behind what is in it: no limit is met. */
@@ -34,6 +36,12 @@ struct ledger_request *store_batch_delivered(struct store_batch *batch, int64_t 
 struct ledger_request *store_batch_read(struct store_batch *batch, int64_t from_id, size_t limit);
 struct ledger_request *store_batch_remember(struct store_batch *batch, const char *key,
                                             int64_t value);
+
+/* An audit record with the member "Number". */
+struct ledger_request *store_batch_add_audit(struct store_batch *batch, int64_t number);
+struct ledger_request *store_batch_read_audit(struct store_batch *batch, int64_t from_seq,
+                                              size_t limit);
+struct ledger_request *store_batch_exported(struct store_batch *batch, int64_t seq);
 
 /* Drops the last batch, so that another one can be made. */
 void store_batch_begin(struct store_batch *batch);

@@ -600,10 +600,10 @@ static int64_t post(struct fixture *f, const char *text)
     return id;
 }
 
-static void assert_outbox(struct fixture *f, int64_t from_id, size_t limit, size_t count,
-                          const char *text)
+/* Runs the batch: what `read` finds, each followed by a semicolon. */
+static void assert_read(struct fixture *f, const struct ledger_request *read, size_t count,
+                        const char *text)
 {
-    struct ledger_request *read = store_batch_read(&f->batch, from_id, limit);
     struct buf found = {0};
     run(f);
     for (size_t i = 0; i < read->message_count; i++) {
@@ -615,6 +615,12 @@ static void assert_outbox(struct fixture *f, int64_t from_id, size_t limit, size
     assert_string_equal(found.data == NULL ? "" : found.data, text);
     buf_fini(&found);
     store_batch_begin(&f->batch);
+}
+
+static void assert_outbox(struct fixture *f, int64_t from_id, size_t limit, size_t count,
+                          const char *text)
+{
+    assert_read(f, store_batch_read(&f->batch, from_id, limit), count, text);
 }
 
 static void test_messages_are_read_in_order_from_an_id_on(void **state)
@@ -678,6 +684,52 @@ static void test_the_last_message_is_told_after_a_restart(void **state)
     assert_int_equal(summary(f).last_message_id, a);
     assert_true(post(f, "b") > a);
     assert_outbox(f, 0, 10, 2, "a;b;");
+}
+
+/* ---- the audit ---- */
+
+#define RECORD(seq, number) \
+    "{\"Seq\":" #seq        \
+    ",\"Time\":\"2026-01-02T03:00:00.000Z\",\"Event\":\"claimed\",\"Number\":" #number ";"
+
+static void test_audit_records_are_numbered_without_a_gap_and_read_in_order(void **state)
+{
+    struct fixture *f = *state;
+    store_batch_add_audit(&f->batch, 11);
+    store_batch_add_audit(&f->batch, 12);
+    commit(f);
+    store_batch_add_audit(&f->batch, 99);
+    f->batch.batch.before_commit = refuse_commit;
+    assert_int_equal(store_batch_run(&f->batch), STATUS_STORE);
+    f->batch.batch.before_commit = NULL;
+    store_batch_begin(&f->batch);
+    store_batch_add_audit(&f->batch, 13);
+    commit(f);
+    open_again(f);
+    assert_int_equal(summary(f).last_audit_seq, 3);
+    assert_read(f, store_batch_read_audit(&f->batch, 1, 10), 3,
+                RECORD(1, 11) RECORD(2, 12) RECORD(3, 13));
+    assert_read(f, store_batch_read_audit(&f->batch, 2, 1), 1, RECORD(2, 12));
+}
+
+static void test_exported_records_are_removed_and_their_tip_is_stored(void **state)
+{
+    struct fixture *f = *state;
+    int64_t value = 0;
+    for (int64_t i = 1; i <= 3; i++) {
+        store_batch_add_audit(&f->batch, 10 + i);
+    }
+    store_batch_exported(&f->batch, 1);
+    store_batch_exported(&f->batch, 2);
+    commit(f);
+    assert_read(f, store_batch_read_audit(&f->batch, 1, 10), 1, RECORD(3, 13));
+    assert_int_equal(f->ops->get_meta(f->store, "audit.seq", &value), STATUS_OK);
+    assert_int_equal(value, 2);
+    assert_int_equal(f->ops->get_meta(f->store, "audit.offset", &value), STATUS_OK);
+    assert_int_equal(value, 20);
+    store_batch_exported(&f->batch, 3);
+    commit(f);
+    assert_int_equal(summary(f).last_audit_seq, 0);
 }
 
 /* ---- the rest ---- */
@@ -749,6 +801,8 @@ int store_suite_run(const struct store_suite *suite)
         SUITE_TEST(test_a_message_is_any_bytes),
         SUITE_TEST(test_a_message_is_removed_once),
         SUITE_TEST(test_the_last_message_is_told_after_a_restart),
+        SUITE_TEST(test_audit_records_are_numbered_without_a_gap_and_read_in_order),
+        SUITE_TEST(test_exported_records_are_removed_and_their_tip_is_stored),
         SUITE_TEST(test_a_meta_value_is_the_last_one_written),
         SUITE_TEST(test_a_second_owner_is_refused_and_told_why),
         SUITE_TEST(test_closing_nothing_is_allowed),

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "ledger/sqlite/schema.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -541,6 +542,48 @@ static void test_a_ledger_that_is_new_continues_the_file_there_is(void **state)
     check_sound(fixture, 5);
 }
 
+/* The number that such a ledger stores for 16 hexadecimal digits. */
+static long long part_of(const char *hash, size_t index)
+{
+    char digits[17] = "";
+    memcpy(digits, hash + 16 * index, 16);
+    return (long long)strtoull(digits, NULL, 16);
+}
+
+/* Up to version 3 the ledger wrote the file itself, and had its tip as facts. */
+static void test_a_ledger_of_an_earlier_version_continues_its_chain(void **state)
+{
+    struct fixture *fixture = *state;
+    sqlite3 *db = NULL;
+    struct buf sql = {0};
+    start(fixture);
+    post(fixture, 2);
+    flush(fixture);
+    stop(fixture);
+    const struct audit_tip tip = tip_of(fixture);
+    remove_file(fixture, "ledger.db");
+    for (int i = 0; i < 3; i++) {
+        buf_append_text(&sql, store_sqlite_steps[i]);
+    }
+    buf_printf(&sql,
+               "INSERT INTO fact VALUES ('audit.seq', %lld), ('audit.offset', %lld),"
+               " ('audit.hash.1', %lld), ('audit.hash.2', %lld), ('audit.hash.3', %lld),"
+               " ('audit.hash.4', %lld);"
+               "PRAGMA application_id = %d; PRAGMA user_version = 3",
+               (long long)tip.seq, (long long)tip.offset, part_of(tip.hash, 0),
+               part_of(tip.hash, 1), part_of(tip.hash, 2), part_of(tip.hash, 3),
+               STORE_SQLITE_APPLICATION_ID);
+    assert_int_equal(sqlite3_open(fixture->database, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql.data, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    buf_fini(&sql);
+    start(fixture);
+    post(fixture, 2);
+    flush(fixture);
+    stop(fixture);
+    check_sound(fixture, 6);
+}
+
 static void test_a_ledger_that_is_full_of_records_exports_them_at_the_next_start(void **state)
 {
     struct fixture *fixture = *state;
@@ -580,6 +623,7 @@ int main(void)
         TEST(test_a_moved_file_is_followed_by_one_that_begins_with_opened),
         TEST(test_a_file_moved_while_the_disk_is_full_ends_the_trouble),
         TEST(test_a_ledger_that_is_new_continues_the_file_there_is),
+        TEST(test_a_ledger_of_an_earlier_version_continues_its_chain),
         TEST(test_a_ledger_that_is_full_of_records_exports_them_at_the_next_start),
         TEST(test_a_file_that_must_not_be_written_is_refused),
     };
