@@ -98,9 +98,8 @@ static enum status follow(const struct audit_line *line, struct audit_chain *cha
                           const char **out_what)
 {
     if (line->begins_file && strcmp(line->previous, chain->hash) != 0) {
-        *out_what =
-            "begins a file that carries on another one: a file before it is missing, or was "
-            "changed";
+        *out_what = "begins a file that continues another one: a file before it is missing, or was "
+                    "changed";
         return STATUS_INVALID;
     }
     chain->is_hashed = line->begins_file ? line->has_hash : chain->is_hashed;
@@ -128,12 +127,12 @@ static enum status fit(struct audit_chain *chain, const struct audit_line *line,
 {
     if (line->seq != chain->seq + 1) {
         *out_what = line->seq > chain->seq ? "has a Seq too high: lines before it are missing"
-                                           : "has a Seq that was there before it";
+                                           : "repeats a Seq";
         return STATUS_INVALID;
     }
     if (line->has_hash != chain->is_hashed) {
-        *out_what =
-            line->has_hash ? "has a Hash and those before it have none" : "has lost its Hash";
+        *out_what = line->has_hash ? "has a Hash, unlike the lines before it"
+                                   : "has no Hash, unlike the lines before it";
         return STATUS_INVALID;
     }
     if (chain->is_hashed && !has_hash(text, chain, chain->hash)) {
@@ -183,7 +182,7 @@ enum status audit_check_line(struct audit_check *check, struct slice text, const
         status = fit(&chain, &line, text, out_what);
     }
     if (status == STATUS_OK && !is_torn_explained(check, &line)) {
-        *out_what = check->torn_bytes > 0 ? "does not account for the bytes before it"
+        *out_what = check->torn_bytes > 0 ? "does not explain the bytes before it"
                                           : "names an incomplete line that is not there";
         status = STATUS_INVALID;
     }

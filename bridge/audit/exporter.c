@@ -57,7 +57,8 @@ struct exporter {
 
 /* ---- the thread ---- */
 
-/* The texts lie in one buffer, which moves while it grows: only their ends are known before. */
+/* The buffer of all texts moves while it grows, so pointers into it are made when it is complete.
+ */
 static void place_records(struct exporter *exporter)
 {
     const char *at = exporter->records.data;
@@ -172,7 +173,6 @@ static void set_failing(struct exporter *exporter, bool is_failing)
     if (is_failing) {
         LOG_ERROR("audit_unavailable", LOG_TEXT("why", audit_file_error(exporter->file)));
     } else {
-        exporter->is_limit_logged = false;
         LOG_INFO("audit_available", LOG_TEXT("file", exporter->options.file));
     }
     health_set(exporter->options.health, HEALTH_AUDIT_UNAVAILABLE, is_failing);
@@ -194,6 +194,7 @@ static void appended(struct exporter *exporter)
     audit_file_tip(exporter->file, &tip);
     bool was_full = exporter->row_count == BATCH_ROWS;
     exporter->exported_seq = tip.seq;
+    exporter->is_limit_logged &= exporter->added_seq - tip.seq >= exporter->options.rows_max;
     exporter->row_count = 0;
     buf_clear(&exporter->records);
     ledger_audit_exported(exporter->ledger, &tip);
@@ -221,7 +222,7 @@ static void job_done(void *arg)
     pthread_mutex_unlock(&exporter->mutex);
     enum job job = exporter->running;
     if (!is_done || job == JOB_NONE || job == JOB_READ) {
-        return; /* one wake-up too many */
+        return; /* this job was reported by an earlier wake-up */
     }
     exporter->running = JOB_NONE;
     if (job == JOB_APPEND) {

@@ -56,8 +56,29 @@ static size_t common_length(struct slice one, struct slice other)
     return length;
 }
 
-/* How much of `due` the file holds already, after its offset: all that a crash or a full disk left.
- * An incomplete last line that differs is cut off. STATUS_INVALID where whole lines differ. */
+/* The file holds `there` after its offset, which is like `due` up to *present and then differs.
+ * Cuts off the line that differs, where it is the last one and incomplete: a power cut.
+ * STATUS_INVALID where it is not. */
+static enum status cut_last_line(struct audit_file *file, struct slice there, struct slice due,
+                                 size_t *present)
+{
+    size_t start = *present;
+    while (start > 0 && due.data[start - 1] != '\n') {
+        start--;
+    }
+    bool is_incomplete = there.length - start < AUDIT_LINE_BYTES_MAX &&
+                         memchr(there.data + start, '\n', there.length - start) == NULL;
+    if (!is_incomplete) {
+        return STATUS_INVALID;
+    }
+    *present = start;
+    return ftruncate(file->fd, file->offset + (int64_t)start) == 0
+               ? STATUS_OK
+               : fail(file, "cut the incomplete last line off");
+}
+
+/* How much of `due` the file holds already, after its offset: what a crash or a full disk left.
+ * STATUS_INVALID where it holds something else. */
 static enum status find_present(struct audit_file *file, struct slice due, size_t *out_present)
 {
     struct stat about;
@@ -71,22 +92,17 @@ static enum status find_present(struct audit_file *file, struct slice due, size_
     }
     size_t limit = due.length + AUDIT_LINE_BYTES_MAX;
     ssize_t count = pread(file->fd, buf_reserve(&there, limit), limit, file->offset);
-    there.length = count > 0 ? (size_t)count : 0;
-    size_t present = common_length(buf_slice(&there), due);
-    enum status status = count < 0 ? fail(file, "read") : STATUS_OK;
-    if (status == STATUS_OK && present < there.length && present < due.length) {
-        while (present > 0 && due.data[present - 1] != '\n') {
-            present--;
-        }
-        bool is_incomplete = there.length < limit &&
-                             memchr(there.data + present, '\n', there.length - present) == NULL;
-        status = !is_incomplete ? STATUS_INVALID
-                 : ftruncate(file->fd, file->offset + (int64_t)present) == 0
-                     ? STATUS_OK
-                     : fail(file, "cut the incomplete last line off");
+    if (count < 0) {
+        buf_fini(&there);
+        return fail(file, "read");
+    }
+    there.length = (size_t)count;
+    enum status status = STATUS_OK;
+    *out_present = common_length(buf_slice(&there), due);
+    if (*out_present < there.length && *out_present < due.length) {
+        status = cut_last_line(file, buf_slice(&there), due, out_present);
     }
     buf_fini(&there);
-    *out_present = present;
     return status;
 }
 

@@ -98,7 +98,7 @@ static enum status check_end(struct verification *verification)
     }
     return fault(verification, 0,
                  verification->check.chain.seq < tip->seq
-                     ? "ends too early: the ledger knows of later lines"
+                     ? "ends too early: the ledger has later lines"
                      : "begins too late: the ledger's last line is not in it");
 }
 

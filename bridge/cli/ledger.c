@@ -116,7 +116,7 @@ static int print_report(const struct audit_report *report, bool has_tip)
     printf(has_tip ? ", and end as the ledger says\n"
                    : "; their end was not compared with a ledger (--config)\n");
     if (report->has_open_end) {
-        printf("after them is an incomplete line: a crash, or it is being written now\n");
+        printf("the last line is incomplete: a crash, or it is being written now\n");
     }
     if (report->count > 0 && report->is_hashed) {
         printf("last hash %s\n", report->chain.hash);

@@ -9,7 +9,7 @@
  * fits, and neither does what follows it.
  *
  * A record never holds a payload or a secret. Texts that senders choose are cut at
- * AUDIT_TEXT_BYTES_MAX, with their whole length beside them.
+ * AUDIT_TEXT_BYTES_MAX, and their whole length is added.
  *
  * Thread: any; pure. Fails with: nothing.
  */
@@ -39,7 +39,7 @@ struct audit_chain {
 /* The last line that was exported, as the ledger knows it. */
 struct audit_tip {
     int64_t seq;    /* 0: none was exported yet */
-    int64_t offset; /* in the file, of the byte behind the line */
+    int64_t offset; /* in the file, of the byte after the line */
     char hash[DIGEST_SHA256_HEX_BYTES];
 };
 
@@ -68,16 +68,15 @@ void audit_record_render(int64_t seq, struct slice record, const struct audit_pl
  * the chain to it as the line with the next Seq. */
 void audit_chain_close_line(struct audit_chain *chain, size_t start, struct buf *out);
 
-/* A text of a sender's or of the far side's; nothing where it is absent. */
+/* A text that a sender or the API chose; nothing where it is absent. */
 void audit_put_text(struct buf *out, const char *name, struct slice text);
-/* What is known of the message: topic, QoS, flags, size, where its reply goes, its trace. The
- * members stand by themselves in `out`, to be put into a record by audit_put_members(). */
+/* What is known of the message: topic, QoS, flags, size, reply topic, trace. */
 void audit_put_arrival(struct buf *out, const struct delivery *delivery,
                        const struct reply_to *reply_to, bool is_token_made);
 /* What could be read of a command that is refused; `route` may be NULL. */
 void audit_put_request(struct buf *out, const struct route *route, const struct request *request,
                        struct slice token);
-/* What a command is. */
+/* The route, the token and the parameters of a command. */
 void audit_put_command(struct buf *out, const struct command *command);
 /* Members that another buffer holds. */
 void audit_put_members(struct buf *out, struct slice members);

@@ -1,4 +1,4 @@
-/* The audit file of a real bridge: what is in it, and that whatever is done to it shows. */
+/* The audit file of a real bridge: what is in it, and that every change to it is found. */
 #include "flow_load.h"
 
 #include <fcntl.h>
@@ -27,7 +27,7 @@ struct lines {
     size_t count;
 };
 
-/* Without the first lines, and without an incomplete one, which is being written. */
+/* Without the first `skipped` lines, and without an incomplete last one, which is being written. */
 static struct lines *lines_of_end(const char *path, size_t skipped)
 {
     struct lines *lines = calloc(1, sizeof *lines);
@@ -267,8 +267,7 @@ static void test_what_the_api_refused_and_what_is_unknown_have_lines(struct fixt
     check_verify(bridge, 0, "are whole");
 }
 
-static void test_a_token_is_told_nothing_on_a_route_that_may_not_start_its_group(
-    struct fixture *fixture)
+static void test_a_token_is_refused_on_a_route_that_may_not_start_its_group(struct fixture *fixture)
 {
     static const char settings[] =
         AUDITED "routes = ({ name = \"one\"; topics = (\"one/start\"); groups = (\"pg-one-*\"); },"
@@ -292,7 +291,7 @@ static void test_a_token_is_told_nothing_on_a_route_that_may_not_start_its_group
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
 }
 
-/* --- what is done to it --- */
+/* --- changes to the file --- */
 
 /* A bridge that has run and ended, with at least twelve lines. */
 static struct bridge *bridge_with_past(struct fixture *fixture)
@@ -344,7 +343,7 @@ static void test_lines_in_another_order_are_found(struct fixture *fixture)
     lines_free(lines);
 }
 
-static void test_a_cut_end_is_found_by_the_ledger_and_told_when_the_bridge_starts(
+static void test_a_cut_end_is_found_by_the_ledger_and_logged_when_the_bridge_starts(
     struct fixture *fixture)
 {
     struct bridge *bridge = bridge_with_past(fixture);
@@ -383,7 +382,7 @@ static void test_without_a_file_nothing_is_verified(struct fixture *fixture)
 
 /* --- rotation --- */
 
-static void test_a_moved_file_is_carried_on_after_sighup(struct fixture *fixture)
+static void test_a_moved_file_is_continued_after_sighup(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, AUDITED);
     bridge_start(bridge);
@@ -400,7 +399,7 @@ static void test_a_moved_file_is_carried_on_after_sighup(struct fixture *fixture
     lines_free(audit_with(fixture, bridge, "outcome", "\"Seq\":6"));
     check_verify(bridge, 0, "Seq 4 to 6, and end as the ledger says");
     check_verify_files(bridge, moved, path, 0, "6 lines are whole, Seq 1 to 6");
-    check_verify_files(bridge, path, moved, EXIT_FAULT, "line 1 begins a file that carries on");
+    check_verify_files(bridge, path, moved, EXIT_FAULT, "line 1 begins a file that continues");
     bridge_stop(bridge);
 }
 
@@ -443,7 +442,8 @@ static void test_kills_leave_one_chain_with_each_claim_and_outcome_exactly_once(
     free(load);
 }
 
-/* Longer than the ledger's log ever gets, so that it is the first file to meet a limit. */
+/* Longer than the ledger's write-ahead log ever gets: a limit on file sizes stops this file first.
+ */
 static void write_large_audit(const char *path)
 {
     FILE *file = fopen(path, "we");
@@ -528,14 +528,14 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_duplicate_in_work_has_a_line),
         FLOW_TEST(test_refusals_and_dead_letters_have_lines_without_their_payload),
         FLOW_TEST(test_what_the_api_refused_and_what_is_unknown_have_lines),
-        FLOW_TEST(test_a_token_is_told_nothing_on_a_route_that_may_not_start_its_group),
+        FLOW_TEST(test_a_token_is_refused_on_a_route_that_may_not_start_its_group),
         FLOW_TEST(test_a_changed_byte_is_found_at_its_line),
         FLOW_TEST(test_a_removed_line_is_found_where_it_was),
         FLOW_TEST(test_lines_in_another_order_are_found),
-        FLOW_TEST(test_a_cut_end_is_found_by_the_ledger_and_told_when_the_bridge_starts),
+        FLOW_TEST(test_a_cut_end_is_found_by_the_ledger_and_logged_when_the_bridge_starts),
         FLOW_TEST(test_a_link_in_the_files_place_is_refused),
         FLOW_TEST(test_without_a_file_nothing_is_verified),
-        FLOW_TEST(test_a_moved_file_is_carried_on_after_sighup),
+        FLOW_TEST(test_a_moved_file_is_continued_after_sighup),
         FLOW_TEST(test_kills_leave_one_chain_with_each_claim_and_outcome_exactly_once),
         FLOW_TEST(test_while_the_file_is_full_records_wait_and_too_many_stop_the_intake),
     };

@@ -412,7 +412,7 @@ static void test_a_crash_between_append_and_delete_repeats_nothing(void **state)
     check_numbers(fixture->path, 1, fixture->posted_count);
 }
 
-/* Longer than the ledger's log gets, so that it is the first file to meet a limit. */
+/* Longer than the ledger's write-ahead log gets: a limit on file sizes stops this file first. */
 static int64_t write_large_file(const char *path)
 {
     enum { LINES = 60000 };
