@@ -47,18 +47,6 @@ bool log_is_json(void)
     return is_json_line;
 }
 
-static const char *level_text(enum log_level level)
-{
-    static const char *const texts[] = {
-        [LOG_LEVEL_ERROR] = "error",
-        [LOG_LEVEL_WARN] = "warn",
-        [LOG_LEVEL_INFO] = "info",
-        [LOG_LEVEL_DEBUG] = "debug",
-    };
-    assert((size_t)level < sizeof texts / sizeof texts[0]);
-    return texts[level];
-}
-
 /* UTF-8 is cut between two characters, other bytes anywhere. */
 static struct slice shortened(struct slice value)
 {
@@ -69,21 +57,15 @@ static struct slice shortened(struct slice value)
     return LOG_VALUE_BYTES - prefix.length < 4 ? prefix : slice_of(value.data, LOG_VALUE_BYTES);
 }
 
-/* U+0080 to U+009F too: some terminals interpret them. */
-static bool is_control(const char *character, size_t length)
-{
-    unsigned char first = (unsigned char)character[0];
-    if (length == 1) {
-        return first < 0x20 || first == 0x7f;
-    }
-    return length == 2 && first == 0xc2 && (unsigned char)character[1] < 0xa0;
-}
-
 /* The length of the first character if it can be printed as it is, else 0. */
 static size_t printable_length(struct slice text)
 {
     size_t length = utf8_character_length(text);
-    return length > 0 && !is_control(text.data, length) ? length : 0;
+    unsigned char first = length > 0 ? (unsigned char)text.data[0] : 0;
+    bool is_control = length == 1 && (first < 0x20 || first == 0x7f);
+    /* U+0080 to U+009F: some terminals interpret them. */
+    bool is_c1_control = length == 2 && first == 0xc2 && (unsigned char)text.data[1] < 0xa0;
+    return is_control || is_c1_control ? 0 : length;
 }
 
 static bool needs_quotes(struct slice value)
@@ -147,24 +129,22 @@ static void put_number(struct buf *line, const char *key, int64_t number)
 
 static void put_head(struct buf *line, enum log_level level, const char *event)
 {
+    static const char *const levels[] = {
+        [LOG_LEVEL_ERROR] = "error",
+        [LOG_LEVEL_WARN] = "warn",
+        [LOG_LEVEL_INFO] = "info",
+        [LOG_LEVEL_DEBUG] = "debug",
+    };
     char time[CLOCK_TEXT_BYTES];
     clock_format_ms(clock_wall_ms(), time);
+    assert((size_t)level < sizeof levels / sizeof levels[0]);
     if (is_json_line) {
         json_put_open(line, '{');
     }
     put_text(line, "time", slice_text(time));
-    put_text(line, "level", slice_text(level_text(level)));
+    put_text(line, "level", slice_text(levels[level]));
     put_text(line, "role", slice_text(role_text));
     put_text(line, "event", slice_text(event));
-}
-
-static void put_field(struct buf *line, const struct log_field *field)
-{
-    if (!slice_is_present(field->text)) {
-        put_number(line, field->key, field->number);
-    } else if (field->text.length > 0) {
-        put_text(line, field->key, field->text);
-    }
 }
 
 /* Returns whether all of them fit. */
@@ -173,22 +153,17 @@ static bool put_fields(struct buf *line, const struct log_field *fields, size_t 
     bool is_whole = true;
     for (size_t i = 0; i < count; i++) {
         size_t before = line->length;
-        put_field(line, &fields[i]);
+        if (!slice_is_present(fields[i].text)) {
+            put_number(line, fields[i].key, fields[i].number);
+        } else if (fields[i].text.length > 0) {
+            put_text(line, fields[i].key, fields[i].text);
+        }
         if (line->length > LOG_LINE_BYTES - LOG_TAIL_BYTES) {
             line->length = before;
             is_whole = false;
         }
     }
     return is_whole;
-}
-
-/* If the reader of the log is slow or gone, the line is lost: the work must not wait for it. */
-static void write_line(struct slice line)
-{
-    ssize_t written;
-    do {
-        written = write(STDERR_FILENO, line.data, line.length);
-    } while (written < 0 && errno == EINTR);
 }
 
 void log_fields(enum log_level level, const char *event, const struct log_field *fields,
@@ -204,7 +179,11 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
         put_number(&line, "cut", 1);
     }
     buf_append_text(&line, is_json_line ? "}\n" : "\n");
-    write_line(buf_slice(&line));
+    /* If the reader of the log is slow or gone, the line is lost: the work must not wait for it. */
+    ssize_t written;
+    do {
+        written = write(STDERR_FILENO, line.data, line.length);
+    } while (written < 0 && errno == EINTR);
     buf_fini(&line);
     errno = error;
 }

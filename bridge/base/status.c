@@ -1,24 +1,18 @@
 #include "base/status.h"
 
+#include <stddef.h>
+
 const char *status_text(enum status status)
 {
-    switch (status) {
-    case STATUS_OK:
-        return "ok";
-    case STATUS_INVALID:
-        return "invalid";
-    case STATUS_NOT_FOUND:
-        return "not_found";
-    case STATUS_LIMIT:
-        return "limit";
-    case STATUS_UNAVAILABLE:
-        return "unavailable";
-    case STATUS_STORE:
-        return "store";
-    case STATUS_BUSY:
-        return "busy";
-    case STATUS_CLOSED:
-        return "closed";
-    }
-    return "unknown";
+    static const char *const texts[] = {
+        [STATUS_OK] = "ok",
+        [STATUS_INVALID] = "invalid",
+        [STATUS_NOT_FOUND] = "not_found",
+        [STATUS_LIMIT] = "limit",
+        [STATUS_UNAVAILABLE] = "unavailable",
+        [STATUS_STORE] = "store",
+        [STATUS_BUSY] = "busy",
+        [STATUS_CLOSED] = "closed",
+    };
+    return (size_t)status < sizeof texts / sizeof texts[0] ? texts[status] : "unknown";
 }
