@@ -15,7 +15,6 @@
 #include "ecs/call.h"
 #include "intake/intake.h"
 #include "ledger/ledger.h"
-#include "model/crash_limit.h"
 #include "mqtt/workers.h"
 #include "outbox/outbox.h"
 #include "outbox/status_topic.h"
@@ -33,9 +32,6 @@
 
 /* How long the ledger may take to commit when it is closed. */
 #define CLOSE_LEDGER_MS 500
-
-/* How long a command that was set aside keeps the bridge degraded, so that somebody sees it. */
-#define SET_ASIDE_SHOWN_MS 60000
 
 #define SIGNAL_COUNT 5
 
@@ -140,11 +136,7 @@ static void mask_signals(int how)
 
 static void on_resumed(void *arg, struct command *command)
 {
-    struct bridge *bridge = arg;
-    if (command->crashes >= CRASH_LIMIT) {
-        health_set_for(bridge->health, HEALTH_COMMAND_SET_ASIDE, SET_ASIDE_SHOWN_MS);
-    }
-    dispatch_resume(bridge->dispatch, command);
+    dispatch_resume(((struct bridge *)arg)->dispatch, command);
 }
 
 static void on_posted(void *arg, int64_t id, struct slice message)
@@ -336,7 +328,8 @@ static int build(struct bridge *bridge, const char *program)
     bridge->health = health_new(bridge->loop);
     bridge->status_topic =
         status_topic_new(bridge->loop, bridge->settings, bridge->health, &bridge->counters);
-    bridge->dispatch = dispatch_new(bridge->loop, bridge->settings, &bridge->counters);
+    bridge->dispatch =
+        dispatch_new(bridge->loop, bridge->settings, bridge->health, &bridge->counters);
     bridge->outbox = outbox_new(bridge->loop, &bridge->counters);
     int code = tls_reload_load(&bridge->tls, bridge->settings) == STATUS_OK ? EX_OK : EX_CONFIG;
     if (code == EX_OK) {

@@ -20,11 +20,14 @@
 #include <utlist.h>
 
 #define SWEEP_INTERVAL_MS 60000
-#define LAST_ATTEMPT_MS   100 /* before the deadline: time to record the start of an attempt */
+/* How long the bridge is degraded after it set a command aside, so that somebody sees it. */
+#define SET_ASIDE_SHOWN_MS 60000
+#define LAST_ATTEMPT_MS    100 /* before the deadline: time to record the start of an attempt */
 
 struct dispatch {
     struct loop *loop;
     const struct settings *settings;
+    struct health *health;
     struct counters *counters;
     struct ledger *ledger;
     struct ecs *ecs;
@@ -58,11 +61,12 @@ static void idle_now(void *arg)
 }
 
 struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings,
-                              struct counters *counters)
+                              struct health *health, struct counters *counters)
 {
     struct dispatch *dispatch = mem_zalloc(1, sizeof *dispatch);
     dispatch->loop = loop;
     dispatch->settings = settings;
+    dispatch->health = health;
     dispatch->counters = counters;
     dispatch->schedule.in_flight_max = (size_t)settings->api.max_in_flight;
     dispatch->deadline_timer = loop_timer_new(loop, deadlines_due, dispatch);
@@ -558,6 +562,7 @@ static void set_aside(struct dispatch *dispatch, struct task *task)
               LOG_TEXT("region", command->region), LOG_TEXT("group", command->group),
               LOG_INT("crashes", command->crashes));
     counter_add(dispatch->counters, COUNTER_SET_ASIDE, 1);
+    health_set_for(dispatch->health, HEALTH_COMMAND_SET_ASIDE, SET_ASIDE_SHOWN_MS);
     finish_with_error(task, ERROR_SET_ASIDE,
                       "The bridge crashed or was killed three times in a row while it called the "
                       "API for this command. The calls may have had effect.");

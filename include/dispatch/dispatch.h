@@ -10,6 +10,7 @@
 #define DISPATCH_DISPATCH_H
 
 #include "base/counters.h"
+#include "base/health.h"
 #include "base/loop.h"
 #include "ecs/call.h"
 #include "ledger/ledger.h"
@@ -20,10 +21,10 @@
 
 struct dispatch;
 
-/* All of these must outlive it, but `ledger` and `ecs` are given before the first command by
- * dispatch_connect(). */
+/* All of these must outlive it; dispatch_connect() comes before the first command. It sets
+ * HEALTH_COMMAND_SET_ASIDE for a minute when it sets a command aside. */
 struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings,
-                              struct counters *counters);
+                              struct health *health, struct counters *counters);
 void dispatch_connect(struct dispatch *dispatch, struct ledger *ledger, struct ecs *ecs);
 /* Commands it still holds are freed; the ledger has them. Takes NULL. */
 void dispatch_free(struct dispatch *dispatch);

@@ -38,6 +38,7 @@ static struct {
     struct loop *loop;
     struct dispatch *dispatch;
     struct settings settings;
+    struct health *health;
     struct counters counters;
     struct route route;
     struct pending calls[CALLS_MAX];
@@ -223,7 +224,8 @@ static void begin_anew(int max_in_flight)
     dispatch_free(fixture.dispatch);
     fixture.call_count = 0;
     fixture.begun_count = 0;
-    fixture.dispatch = dispatch_new(fixture.loop, &fixture.settings, &fixture.counters);
+    fixture.dispatch =
+        dispatch_new(fixture.loop, &fixture.settings, fixture.health, &fixture.counters);
     dispatch_connect(fixture.dispatch, NULL, NULL);
 }
 
@@ -235,6 +237,7 @@ static int set_up(void **state)
     fixture.settings.api.rate_burst = 1000;
     fixture.settings.limits.deadline_s = 300;
     fixture.loop = loop_new();
+    fixture.health = health_new(fixture.loop);
     begin_anew(2);
     return 0;
 }
@@ -243,6 +246,7 @@ static int tear_down(void **state)
 {
     (void)state;
     dispatch_free(fixture.dispatch);
+    health_free(fixture.health);
     loop_free(fixture.loop);
     return 0;
 }
@@ -372,6 +376,7 @@ static void test_a_command_with_three_crashes_is_set_aside_uncalled(void **state
     resume("g1", "t2", 0);
     assert_done(0, "poison", OUTCOME_UNKNOWN, "Bridge.SetAside");
     assert_int_equal(counter_get(&fixture.counters, COUNTER_SET_ASIDE), 1);
+    assert_true(health_is_on(fixture.health, HEALTH_COMMAND_SET_ASIDE));
     assert_int_equal(fixture.call_count, 1);
     assert_called(0, "t2");
 }
