@@ -1,5 +1,5 @@
-/* The words are written one behind the other into one block, which none of them can outgrow: what
- * is dropped (a quote, a space) makes room for the NUL. */
+/* The words are written one after the other into one block. It is large enough: each word loses a
+ * quote or a space, which leaves room for its NUL. */
 #include "argv.h"
 
 #include "base/mem.h"
@@ -31,11 +31,11 @@ static char take(struct splitter *splitter)
     return splitter->text.data[splitter->at++];
 }
 
-/* The byte behind a backslash, with the backslash where it stands for itself. */
+/* The byte after a backslash; in "..." the backslash too, unless it quotes '"' or '\\'. */
 static bool take_escaped(struct splitter *splitter, char quote)
 {
     if (is_at_end(splitter)) {
-        splitter->why = "ends with a backslash that has nothing to keep";
+        splitter->why = "ends with a backslash";
         return false;
     }
     char c = take(splitter);
@@ -59,8 +59,7 @@ static bool take_quoted(struct splitter *splitter, char quote)
             return false;
         }
     }
-    splitter->why =
-        quote == '"' ? "has a double quote without its end" : "has a single quote without its end";
+    splitter->why = quote == '"' ? "has an unclosed double quote" : "has an unclosed single quote";
     return false;
 }
 
@@ -118,7 +117,7 @@ enum status argv_init(struct argv *argv, struct slice text, const char **out_why
         *out_why = "holds a NUL";
         return STATUS_INVALID;
     }
-    /* A word of n bytes came from n and what parts it from the next, but for the last. */
+    /* A word of n bytes takes n + 1 of the text (a separator follows), except for the last. */
     argv->byte_count = text.length + 1;
     argv->bytes = mem_zalloc(argv->byte_count, 1);
     argv->words = mem_zalloc(ARGV_WORDS_MAX + 1, sizeof argv->words[0]);

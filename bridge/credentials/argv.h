@@ -1,9 +1,9 @@
 /*
- * argv - a command line cut into words as a shell would, by a few of its rules and no others.
+ * argv - splits a command line into words, with a few rules of the shell.
  *
- * White space parts words. '...' keeps everything; "..." keeps everything but a backslash before
- * '"' or '\'; outside of quotes a backslash keeps the next byte. Nothing is expanded: no variables,
- * no patterns, no commands, no comments. These are the rules of Python's shlex.split().
+ * White space separates words. In '...' every byte stands for itself; in "..." every byte except a
+ * backslash before '"' or '\'; outside of quotes a backslash quotes the next byte. No variables,
+ * patterns, commands or comments. These are the rules of Python's shlex.split().
  *
  * Thread: any; pure.
  */
@@ -25,11 +25,11 @@ struct argv {
 };
 
 /*
- * STATUS_INVALID with a phrase in *out_why: a quote or a backslash without its end, a NUL, or no
- * word at all; STATUS_LIMIT: more than ARGV_WORDS_MAX words.
+ * STATUS_INVALID: an unclosed quote, a backslash at the end, a NUL, or no word at all; *out_why is
+ * a phrase. STATUS_LIMIT: more than ARGV_WORDS_MAX words.
  */
 enum status argv_init(struct argv *argv, struct slice text, const char **out_why);
-/* Wipes the words, since people put passwords there. Takes NULL. */
+/* Wipes the words, which may contain passwords. Takes NULL. */
 void argv_fini(struct argv *argv);
 
 #endif

@@ -1,13 +1,13 @@
 /*
- * One fetch for all who ask. What was fetched is renewed by a timer before it expires, while it is
- * still handed out; a renewal that fails is tried again and takes nothing away.
+ * One fetch serves all callers that wait. A timer refreshes the stored credentials before they
+ * expire; they stay in use meanwhile, and a refresh that fails is tried again.
  *
- *   nothing kept, nobody fetches → get → fetching → kept, or all who asked are told why not
- *   kept → its time comes → kept and fetching → kept anew, or kept as it was
- *   kept → the API refused it → nothing kept
+ *   empty   → a get → fetching → stored, or all waiting callers get the error
+ *   stored  → refresh due → stored and fetching → new ones stored, or the old ones stay
+ *   stored  → refused by the API → empty
  *
- * Expiry is a time of the wall clock, so it is looked at with every get: a timer does not know of
- * a clock that was set.
+ * Expiry is a time of the wall clock. Each get compares it, since a timer does not notice when the
+ * clock is set.
  */
 #include "sources.h"
 
@@ -20,13 +20,15 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#define REFRESH_AHEAD_MS   900000 /* as the vendor's SDKs */
-#define REFRESH_WAIT_MIN   1000
-#define RETRY_WAIT_MAX     60000
-#define FAILURE_KEPT_MS    1000  /* who asks again at once is told the same again */
-#define REFUSED_AGAIN_MS   60000 /* fresh ones that are refused too are not fetched anew so soon */
-#define EXPIRY_MARGIN_MS   5000  /* a call on the way must arrive before the end */
-#define EXPIRY_MARGIN_PART 10    /* of the whole time, for short-lived ones */
+#define REFRESH_AHEAD_MS 900000 /* like the vendor's SDKs */
+#define REFRESH_WAIT_MIN 1000
+#define RETRY_WAIT_MAX   60000
+/* A get within this time after a failure gives the same error, without a fetch. */
+#define FAILURE_CACHED_MS 1000
+/* After a refusal: new credentials that are refused within this time stay in use. */
+#define REFUSED_AGAIN_MS   60000
+#define EXPIRY_MARGIN_MS   5000 /* a call must reach the API before they expire */
+#define EXPIRY_MARGIN_PART 10   /* but no more than this part of their lifetime */
 
 struct waiter {
     struct waiter *prev;
@@ -42,13 +44,13 @@ struct cache {
     struct loop_timer *timer;
     struct waiter *waiters;
     bool is_fetching;
-    bool has_kept;
-    struct credentials kept;
-    int64_t usable_until_ms; /* of `kept`, wall clock */
+    bool has_stored;
+    struct credentials stored;
+    int64_t usable_until_ms; /* wall clock */
     uint64_t serial;
-    bool is_after_refusal; /* the last fetch that succeeded, or the one under way, follows one */
+    bool is_after_refusal; /* the last successful or the running fetch was started by a refusal */
     int64_t fetched_at_ms; /* the loop's clock */
-    /* The last failure, while nothing is kept. */
+    /* The last failure, while nothing is stored. */
     bool has_failed;
     enum status status;
     struct buf why;
@@ -65,7 +67,7 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Between (1 - 1/`part`) of it and all of it, so that many bridges do not ask as one. */
+/* Random, from wait_ms * (1 - 1/part) to wait_ms: many bridges do not fetch at the same moment. */
 static int64_t jittered(int64_t wait_ms, int64_t part)
 {
     uint32_t random;
@@ -74,7 +76,7 @@ static int64_t jittered(int64_t wait_ms, int64_t part)
     return range_ms < 1 ? wait_ms : wait_ms - (int64_t)random % range_ms;
 }
 
-/* --- who asked --- */
+/* --- waiting callers --- */
 
 static void wait_for_fetch(struct cache *cache, credentials_got_fn *got, void *arg)
 {
@@ -84,8 +86,8 @@ static void wait_for_fetch(struct cache *cache, credentials_got_fn *got, void *a
     DL_APPEND(cache->waiters, waiter);
 }
 
-static void tell_waiters(struct cache *cache, enum status status,
-                         const struct credentials *credentials, const char *text)
+static void answer_waiters(struct cache *cache, enum status status,
+                           const struct credentials *credentials, const char *text)
 {
     struct waiter *due = cache->waiters;
     cache->waiters = NULL;
@@ -97,10 +99,10 @@ static void tell_waiters(struct cache *cache, enum status status,
     }
 }
 
-/* --- when --- */
+/* --- times --- */
 
-/* What names no end but is to be had anew at once is for those who wait for it alone. */
-static bool is_for_once(const struct credentials *credentials, int64_t now_ms)
+/* No expiry but refresh due now: serve the current waiters, do not store. */
+static bool is_single_use(const struct credentials *credentials, int64_t now_ms)
 {
     return credentials->expires_at_ms == INT64_MAX && credentials->refresh_at_ms != 0 &&
            credentials->refresh_at_ms <= now_ms;
@@ -108,19 +110,19 @@ static bool is_for_once(const struct credentials *credentials, int64_t now_ms)
 
 static void plan_refresh(struct cache *cache, int64_t now_ms)
 {
-    const struct credentials *kept = &cache->kept;
-    int64_t at_ms = kept->refresh_at_ms;
-    if (is_for_once(kept, now_ms) || (at_ms == 0 && kept->expires_at_ms == INT64_MAX)) {
+    const struct credentials *stored = &cache->stored;
+    int64_t at_ms = stored->refresh_at_ms;
+    if (is_single_use(stored, now_ms) || (at_ms == 0 && stored->expires_at_ms == INT64_MAX)) {
         loop_timer_stop(cache->timer);
         return;
     }
     if (at_ms == 0) {
-        at_ms = kept->expires_at_ms - REFRESH_AHEAD_MS;
+        at_ms = stored->expires_at_ms - REFRESH_AHEAD_MS;
     }
     int64_t wait_ms = at_ms - now_ms;
-    if (kept->expires_at_ms != INT64_MAX) {
-        /* Also where a service gives the same again until shortly before their end. */
-        wait_ms = larger(wait_ms, (kept->expires_at_ms - now_ms) / 2);
+    if (stored->expires_at_ms != INT64_MAX) {
+        /* A service may give the same ones until shortly before they expire: no busy loop then. */
+        wait_ms = larger(wait_ms, (stored->expires_at_ms - now_ms) / 2);
     }
     loop_timer_start(cache->timer, jittered(larger(wait_ms, REFRESH_WAIT_MIN), 10));
 }
@@ -133,28 +135,28 @@ static void plan_retry(struct cache *cache, int64_t now_ms)
 
 static bool is_usable(const struct cache *cache)
 {
-    return cache->has_kept && cache->context->now_ms() < cache->usable_until_ms;
+    return cache->has_stored && cache->context->now_ms() < cache->usable_until_ms;
 }
 
 /* --- the fetch --- */
 
-static void keep(struct cache *cache, const struct credentials *credentials, int64_t now_ms)
+static void store(struct cache *cache, const struct credentials *credentials, int64_t now_ms)
 {
     char expires[CLOCK_TEXT_BYTES] = "never";
     int64_t life_ms = credentials->expires_at_ms - now_ms;
-    credentials_copy(&cache->kept, credentials);
-    cache->kept.serial = ++cache->serial;
-    cache->has_kept = true;
+    credentials_copy(&cache->stored, credentials);
+    cache->stored.serial = ++cache->serial;
+    cache->has_stored = true;
     cache->has_failed = false;
     cache->fetched_at_ms = loop_now_ms(cache->context->loop);
-    cache->usable_until_ms = is_for_once(credentials, now_ms) ? now_ms : INT64_MAX;
+    cache->usable_until_ms = is_single_use(credentials, now_ms) ? now_ms : INT64_MAX;
     if (credentials->expires_at_ms != INT64_MAX) {
         cache->usable_until_ms =
             credentials->expires_at_ms - smaller(EXPIRY_MARGIN_MS, life_ms / EXPIRY_MARGIN_PART);
         clock_format_s(credentials->expires_at_ms, expires);
     }
     plan_refresh(cache, now_ms);
-    LOG_EVENT(is_for_once(credentials, now_ms) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+    LOG_EVENT(is_single_use(credentials, now_ms) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
               "credentials_obtained", LOG_TEXT("provider", credentials->provider),
               LOG_TEXT("expires", expires));
 }
@@ -164,20 +166,20 @@ static void fail(struct cache *cache, enum status status, const char *text)
     if (is_usable(cache)) {
         LOG_WARN("credentials_not_refreshed", LOG_TEXT("why", text));
         plan_retry(cache, cache->context->now_ms());
-        tell_waiters(cache, STATUS_OK, &cache->kept, "");
+        answer_waiters(cache, STATUS_OK, &cache->stored, "");
         return;
     }
     if (!cache->has_failed || !slice_equals_text(buf_slice(&cache->why), text)) {
         LOG_WARN("credentials_unavailable", LOG_TEXT("why", text));
     }
-    cache->has_kept = false;
-    credentials_fini(&cache->kept);
+    cache->has_stored = false;
+    credentials_fini(&cache->stored);
     cache->has_failed = true;
     cache->status = status;
     cache->failed_at_ms = loop_now_ms(cache->context->loop);
     buf_clear(&cache->why);
     buf_append_text(&cache->why, text);
-    tell_waiters(cache, status, NULL, cache->why.data);
+    answer_waiters(cache, status, NULL, cache->why.data);
 }
 
 static void fetched(void *arg, enum status status, const struct credentials *credentials,
@@ -190,12 +192,12 @@ static void fetched(void *arg, enum status status, const struct credentials *cre
     if (status == STATUS_OK && credentials->expires_at_ms <= now_ms) {
         char expired[CLOCK_TEXT_BYTES];
         clock_format_s(credentials->expires_at_ms, expired);
-        buf_printf(&why, "%s: what it gave expired at %s; is this machine's clock right?",
+        buf_printf(&why, "%s: its credentials expired at %s; is this machine's clock right?",
                    credentials->provider, expired);
         fail(cache, STATUS_INVALID, why.data);
     } else if (status == STATUS_OK) {
-        keep(cache, credentials, now_ms);
-        tell_waiters(cache, STATUS_OK, &cache->kept, "");
+        store(cache, credentials, now_ms);
+        answer_waiters(cache, STATUS_OK, &cache->stored, "");
     } else {
         buf_append_text(&why, text);
         fail(cache, status, why.data);
@@ -224,14 +226,14 @@ static void refresh_due(void *arg)
 static bool is_failure_fresh(const struct cache *cache)
 {
     return cache->has_failed &&
-           loop_now_ms(cache->context->loop) - cache->failed_at_ms < FAILURE_KEPT_MS;
+           loop_now_ms(cache->context->loop) - cache->failed_at_ms < FAILURE_CACHED_MS;
 }
 
 static void cache_get(struct credential_source *source, credentials_got_fn *got, void *arg)
 {
     struct cache *cache = (struct cache *)source;
     if (is_usable(cache)) {
-        got(arg, STATUS_OK, &cache->kept, "");
+        got(arg, STATUS_OK, &cache->stored, "");
     } else if (!cache->is_fetching && is_failure_fresh(cache)) {
         got(arg, cache->status, NULL, cache->why.data);
     } else {
@@ -243,24 +245,24 @@ static void cache_get(struct credential_source *source, credentials_got_fn *got,
 static bool cache_refused(struct credential_source *source, uint64_t serial)
 {
     struct cache *cache = (struct cache *)source;
-    if (!cache->has_kept || serial != cache->kept.serial) {
-        return true; /* others are there, or will be */
+    if (!cache->has_stored || serial != cache->stored.serial) {
+        return true; /* new ones are stored already, or a fetch is due */
     }
     bool is_too_soon = cache->is_after_refusal &&
                        loop_now_ms(cache->context->loop) - cache->fetched_at_ms < REFUSED_AGAIN_MS;
     if (is_too_soon || !credentials_refused(cache->inner, serial)) {
         return false;
     }
-    cache->has_kept = false;
+    cache->has_stored = false;
     cache->is_after_refusal = true;
-    credentials_fini(&cache->kept);
+    credentials_fini(&cache->stored);
     loop_timer_stop(cache->timer);
     return true;
 }
 
-static void cache_files(struct credential_source *source, credentials_file_fn *told, void *arg)
+static void cache_files(struct credential_source *source, credentials_file_fn *report, void *arg)
 {
-    credentials_files(((struct cache *)source)->inner, told, arg);
+    credentials_files(((struct cache *)source)->inner, report, arg);
 }
 
 static void cache_free(struct credential_source *source)
@@ -273,7 +275,7 @@ static void cache_free(struct credential_source *source)
     DL_FOREACH_SAFE (cache->waiters, waiter, next) {
         free(waiter);
     }
-    credentials_fini(&cache->kept);
+    credentials_fini(&cache->stored);
     buf_fini(&cache->why);
     free(cache);
 }

@@ -1,9 +1,9 @@
 /*
- * One source after the other. A source that answers at once is gone past in a loop, not by calling
- * ourselves from its callback.
+ * Tries one source after the other. If a source answers before its get returns, the loop in walk()
+ * goes on to the next, so that a long chain needs no recursion.
  *
- * The source that had credentials last is asked first and, if it still has some, alone. If it
- * fails, all are asked in order, it included.
+ * The source that gave credentials last is tried first. If it fails, all are tried in order, that
+ * one included.
  */
 #include "sources.h"
 
@@ -17,14 +17,14 @@ struct chain {
     char *prefix;
     struct credential_source **sources;
     size_t count;
-    struct credential_source *last; /* had credentials the last time, or NULL */
-    /* The get under way. */
-    credentials_got_fn *got; /* NULL for none */
+    struct credential_source *last; /* gave credentials the last time; NULL: none did */
+    /* The running get. */
+    credentials_got_fn *got; /* NULL: none runs */
     void *arg;
-    bool is_whole; /* all are asked, `next` is the next one's index */
+    bool is_whole; /* all are tried; false: only `last` */
     size_t next;
-    bool is_walking;  /* within walk(): an answer only notes that it came */
-    bool is_answered; /* of the source asked last */
+    bool is_walking;  /* walk() runs and goes on by itself after an answer */
+    bool is_answered; /* the source tried last has answered */
     enum status result;
     struct buf why;
 };
@@ -50,13 +50,13 @@ static void succeed(struct chain *chain, struct credential_source *source,
     credentials_fini(&named);
 }
 
-static struct credential_source *asked_source(const struct chain *chain)
+static struct credential_source *current_source(const struct chain *chain)
 {
     return chain->is_whole ? chain->sources[chain->next - 1] : chain->last;
 }
 
-/* Where one may come back by itself, it is worth waiting for; where one is wrong, somebody is. */
-static enum status hopeful(enum status a, enum status b)
+/* STATUS_UNAVAILABLE wins, since waiting may help; then STATUS_INVALID. */
+static enum status worst_of(enum status a, enum status b)
 {
     if (a == STATUS_UNAVAILABLE || b == STATUS_UNAVAILABLE) {
         return STATUS_UNAVAILABLE;
@@ -67,17 +67,17 @@ static enum status hopeful(enum status a, enum status b)
 static void note_failure(struct chain *chain, enum status status, const char *text)
 {
     if (!chain->is_whole) {
-        /* It is asked again in its place, and what it says then counts. */
+        /* Start over with all sources; its error then counts, this one does not. */
         chain->last = NULL;
         chain->is_whole = true;
         chain->next = 0;
         return;
     }
-    chain->result = hopeful(chain->result, status);
+    chain->result = worst_of(chain->result, status);
     if (chain->why.length > 0) {
         buf_append_char(&chain->why, '\n');
     }
-    buf_printf(&chain->why, "%s: %s", credentials_name(asked_source(chain)), text);
+    buf_printf(&chain->why, "%s: %s", credentials_name(current_source(chain)), text);
 }
 
 static void walk(struct chain *chain);
@@ -88,7 +88,7 @@ static void answered(void *arg, enum status status, const struct credentials *cr
     struct chain *chain = arg;
     chain->is_answered = true;
     if (status == STATUS_OK) {
-        succeed(chain, asked_source(chain), credentials);
+        succeed(chain, current_source(chain), credentials);
         return;
     }
     note_failure(chain, status, text);
@@ -97,7 +97,7 @@ static void answered(void *arg, enum status status, const struct credentials *cr
     }
 }
 
-/* Asks on while answers come at once. */
+/* Tries sources until one does not answer at once, or the get has ended. */
 static void walk(struct chain *chain)
 {
     chain->is_walking = true;
@@ -109,7 +109,7 @@ static void walk(struct chain *chain)
         }
         chain->is_answered = false;
         chain->next += chain->is_whole ? 1 : 0;
-        credentials_get(asked_source(chain), answered, chain);
+        credentials_get(current_source(chain), answered, chain);
     } while (chain->is_answered && chain->got != NULL);
     chain->is_walking = false;
 }
@@ -126,18 +126,18 @@ static void chain_get(struct credential_source *source, credentials_got_fn *got,
     walk(chain);
 }
 
-/* Others further down the chain are no help: who comes first is a matter of configuration. */
+/* Sources after `last` are not tried instead: the order is the user's configuration. */
 static bool chain_refused(struct credential_source *source, uint64_t serial)
 {
     struct chain *chain = (struct chain *)source;
     return chain->last != NULL && credentials_refused(chain->last, serial);
 }
 
-static void chain_files(struct credential_source *source, credentials_file_fn *told, void *arg)
+static void chain_files(struct credential_source *source, credentials_file_fn *report, void *arg)
 {
     struct chain *chain = (struct chain *)source;
     for (size_t i = 0; i < chain->count; i++) {
-        credentials_files(chain->sources[i], told, arg);
+        credentials_files(chain->sources[i], report, arg);
     }
 }
 

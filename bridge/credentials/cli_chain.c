@@ -1,4 +1,4 @@
-/* The keys of a profile are a table: where each goes, and which modes cannot do without it. */
+/* A table has the keys of a profile: where each is stored, and which modes require it. */
 #include "cli_chain.h"
 
 #include "credentials/credentials.h"
@@ -29,7 +29,7 @@ static const struct {
     const char *key;
     size_t offset;
     unsigned needed_in;
-    bool is_sent; /* in a header or a signature: must be made of what keys are made of */
+    bool is_sent; /* in a header or a signature: only characters that a key can have */
 } texts[] = {
     {"access_key_id", offsetof(struct cli_profile, access_key_id), WITH_KEY, true},
     {"access_key_secret", offsetof(struct cli_profile, access_key_secret), WITH_KEY, true},
@@ -61,7 +61,7 @@ static struct slice *text_at(struct cli_profile *profile, size_t index)
     return (struct slice *)(void *)((char *)profile + texts[index].offset);
 }
 
-/* null is as good as nothing, which is how the vendor's own programs read it. */
+/* null counts as absent, as in the vendor's own programs. */
 static const struct json *member(const struct json *object, const char *key)
 {
     const struct json *value = json_member(object, key);
@@ -79,8 +79,8 @@ static bool is_kind(const struct json *value, enum json_kind kind, const char *k
     return false;
 }
 
-/* Names are told to people: in a message they must stay one word of one line. */
-static bool name_is_tellable(struct slice name)
+/* Names appear in messages and must not break the line. */
+static bool name_is_printable(struct slice name)
 {
     for (size_t i = 0; i < name.length; i++) {
         if ((unsigned char)name.data[i] < ' ' || name.data[i] == 0x7f) {
@@ -149,11 +149,11 @@ static enum status read_mode(const struct json *object, enum cli_mode *out_mode,
             return STATUS_OK;
         }
     }
-    bool is_tellable = name_is_tellable(text) && text.length <= MODE_BYTES_MAX;
+    bool is_printable = name_is_printable(text) && text.length <= MODE_BYTES_MAX;
     buf_printf(out_why,
                "the mode \"%s\" is not supported; use AK, StsToken, RamRoleArn, EcsRamRole, OIDC, "
                "ChainableRamRoleArn, CloudSSO or External",
-               is_tellable ? text.data : "?");
+               is_printable ? text.data : "?");
     return STATUS_INVALID;
 }
 
@@ -181,7 +181,7 @@ static enum status check_needed(struct cli_profile *profile, struct buf *out_why
     return STATUS_OK;
 }
 
-/* Two values under one key: which of them counts would be a guess. */
+/* A key that comes twice is refused: which value is meant is unknown. */
 static enum status check_repeated(const struct json *object, struct buf *out_why)
 {
     static const char *const others[] = {"name", "mode", "expired_seconds", "enable_vpc",
@@ -223,7 +223,7 @@ static enum status read_values(const struct json *object, struct cli_profile *ou
     return status == STATUS_OK ? check_needed(out, out_why) : status;
 }
 
-/* --- among the others --- */
+/* --- the chain --- */
 
 static enum status find_profile(const struct json *document, struct slice name,
                                 const struct json **out_profile, struct buf *out_why)
@@ -283,7 +283,7 @@ static enum status pick_name(const struct json *document, const char *wanted,
             return STATUS_INVALID;
         }
     }
-    if (!name_is_tellable(name)) {
+    if (!name_is_printable(name)) {
         buf_append_text(out_why, "the profile's name must have 1 to 200 bytes without control "
                                  "characters");
         return STATUS_INVALID;
@@ -292,11 +292,11 @@ static enum status pick_name(const struct json *document, const char *wanted,
     return STATUS_OK;
 }
 
-/* The next profile's name, which must be none of those passed already. */
+/* Refuses a name that is already in the chain, and a chain that is too long. */
 static enum status check_next(const struct cli_profile *profiles, size_t count, struct slice next,
                               struct buf *out_why)
 {
-    if (!name_is_tellable(next)) {
+    if (!name_is_printable(next)) {
         buf_printf(out_why,
                    "profile \"%s\": source_profile must have 1 to 200 bytes without "
                    "control characters",
@@ -305,14 +305,14 @@ static enum status check_next(const struct cli_profile *profiles, size_t count, 
     }
     for (size_t i = 0; i < count; i++) {
         if (slice_equals(profiles[i].name, next)) {
-            buf_printf(out_why, "profile \"%s\": source_profile \"%s\" leads in a circle",
+            buf_printf(out_why, "profile \"%s\": source_profile \"%s\" is already in the chain",
                        profiles[count - 1].name.data, next.data);
             return STATUS_INVALID;
         }
     }
     if (count == CLI_CHAIN_MAX) {
-        buf_printf(out_why, "profile \"%s\" stands on more than %d others", profiles[0].name.data,
-                   CLI_CHAIN_MAX - 1);
+        buf_printf(out_why, "profile \"%s\" needs more than %d other profiles",
+                   profiles[0].name.data, CLI_CHAIN_MAX - 1);
         return STATUS_INVALID;
     }
     return STATUS_OK;
@@ -335,7 +335,7 @@ enum status cli_chain_read(const struct json *document, const char *wanted,
         status = check_next(profiles, count, name, out_why);
     }
     if (status == STATUS_NOT_FOUND && count > 1) {
-        status = STATUS_INVALID; /* the one asked for is there */
+        status = STATUS_INVALID; /* the wanted profile exists, one that it names does not */
     }
     if (status == STATUS_OK) {
         memcpy(out_profiles, profiles, count * sizeof profiles[0]);

@@ -2,8 +2,8 @@
  * cli_chain - profiles in the configuration file of the vendor's command line
  * (~/.aliyun/config.json).
  *
- * {"current": name, "profiles": [{"name": .., "mode": .., ...}]}. A profile of the mode
- * ChainableRamRoleArn names another one, so reading one gives a chain of them.
+ * {"current": name, "profiles": [{"name": .., "mode": .., ...}]}. A profile with the mode
+ * ChainableRamRoleArn names another one: the result is a chain of profiles.
  *
  * Thread: any; pure. Texts name profiles and keys, never the values of keys.
  */
@@ -35,7 +35,7 @@ enum cli_mode {
     CLI_EXTERNAL,
 };
 
-/* Texts are absent where the file has none or an empty one; else they are followed by a NUL. */
+/* A text is absent if the file has none or an empty one; else a NUL follows it. */
 struct cli_profile {
     struct slice name;
     enum cli_mode mode;
@@ -63,13 +63,13 @@ struct cli_profile {
 };
 
 /*
- * The profile `wanted` (NULL for the file's current one) and those it stands on: profiles[0] is the
- * one asked for, the last is of another mode than ChainableRamRoleArn. What a mode needs is there
- * then. The texts point into the document.
+ * Reads the profile `wanted` (NULL: the file's current one) and those that it needs. profiles[0] is
+ * the wanted one; only the last has another mode than ChainableRamRoleArn. All keys that a mode
+ * requires are present. The texts point into the document.
  *
- * STATUS_NOT_FOUND: no such profile. STATUS_INVALID: another form, a value of the wrong kind, a
- * mode the bridge does not have, a key missing, a circle, more than CLI_CHAIN_MAX. *out_why is
- * appended to, the rest untouched.
+ * STATUS_NOT_FOUND: no such profile. STATUS_INVALID: a wrong form or type, an unknown mode, a
+ * missing key, a chain that comes back to itself or has more than CLI_CHAIN_MAX profiles. On
+ * failure the reason is appended to *out_why and the other outputs are unchanged.
  */
 enum status cli_chain_read(const struct json *document, const char *wanted,
                            struct cli_profile out_profiles[CLI_CHAIN_MAX], size_t *out_count,

@@ -1,5 +1,5 @@
-/* The chain of profiles is read first, then sources are made from its end on: each role is signed
- * for by what stands behind it. */
+/* Reads the chain of profiles, then creates the sources from the last to the first: the source of a
+ * profile signs the request for the role before it. */
 #include "base/mem.h"
 #include "cli_chain.h"
 #include "common.h"
@@ -20,7 +20,7 @@ static struct credential_source *make_static(const struct cli_profile *profile)
                                   has_token ? profile->sts_token : slice_text(NULL));
 }
 
-/* `signer` is taken over. */
+/* Owns `signer`. */
 static struct credential_source *make_role(const struct profile_file *cli,
                                            const struct cli_profile *profile,
                                            struct credential_source *signer, struct buf *out_why)
@@ -56,7 +56,7 @@ static struct credential_source *make_cloud_sso(const struct profile_file *cli,
     return credentials_cloud_sso_new(cli->context, &sso);
 }
 
-/* `signer` is of the profile behind, and taken over; NULL for the last. */
+/* `signer` is the source of the next profile in the chain, owned here; NULL for the last one. */
 static struct credential_source *make_source(const struct profile_file *cli,
                                              const struct cli_profile *profile,
                                              struct credential_source *signer, struct buf *out_why)

@@ -1,5 +1,5 @@
-/* A person signs in with the command line, which leaves an access token; here it is turned into
- * credentials for as long as it lasts. */
+/* A person signs in with the vendor's command line, which stores an access token. This source
+ * exchanges the token for credentials until it expires. */
 #include "base/mem.h"
 #include "common.h"
 #include "profiles.h"
@@ -18,13 +18,13 @@
 struct sso_source {
     struct credential_source source; /* first: a source is cast back to this */
     const struct credential_context *context;
-    char *url;       /* NULL where it cannot be */
-    const char *why; /* why not */
+    char *url;       /* NULL: it is wrong */
+    const char *why; /* what is wrong with it */
     char *account_id;
     char *access_config;
     struct secret access_token;
     int64_t expires_s;
-    credentials_got_fn *got; /* NULL for no get under way */
+    credentials_got_fn *got; /* NULL: no get is running */
     void *arg;
 };
 
@@ -104,14 +104,14 @@ static void sso_free(struct credential_source *source)
     free(sso);
 }
 
-/* scheme://host[:port] of the address people sign in at, and the service's path behind. */
+/* scheme://host[:port] of the sign-in address, followed by the service's path. */
 static char *service_url(const char *sign_in_url, const char **out_why)
 {
     struct url url;
     struct buf out = {0};
     const char *why = NULL;
     if (!url_split(sign_in_url, &url, &why)) {
-        *out_why = "cloud_sso_sign_in_url is no URL";
+        *out_why = "cloud_sso_sign_in_url is not a URL";
         return NULL;
     }
     size_t length =

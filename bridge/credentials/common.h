@@ -1,6 +1,5 @@
 /*
- * parts - what several sources are made of: files that hold keys, answers of services, a source
- * that stands on another.
+ * common - what several sources use: files that hold keys, answers of services, profiles in files.
  *
  * Thread: the loop's.
  */
@@ -15,46 +14,47 @@
 
 #define KEY_FILE_BYTES_MAX 65536
 
-/* A file that holds keys. All zero but the path at first. */
+/* A file that holds keys. Starts as zero except for the path. */
 struct key_file {
     char *path;           /* owned, never NULL */
-    bool has_been_warned; /* that others may read it */
+    bool has_been_warned; /* others may read it: the warning was logged */
 };
 
-/* `path` is copied; one that begins with "~/" starts at $HOME. */
+/* Copies `path`; "~/" at its start stands for $HOME. */
 void key_file_init(struct key_file *file, const struct credential_context *context,
                    const char *path);
 void key_file_fini(struct key_file *file);
 /*
- * Reads the whole file, at most KEY_FILE_BYTES_MAX, as it is now; links are followed. What others
- * may write is refused, what they may read is logged once.
- * STATUS_NOT_FOUND: there is none; STATUS_INVALID: all else. *out_why is appended to and names the
- * file.
+ * Reads the whole file, at most KEY_FILE_BYTES_MAX; links are followed. Refused if others than the
+ * owner may write it; if others may read it, one warning is logged.
+ * STATUS_NOT_FOUND: there is no such file; STATUS_INVALID: any other problem. The reason, with the
+ * file's name, is appended to *out_why.
  */
 enum status key_file_read(struct key_file *file, struct secret *out, struct buf *out_why);
 
 /* --- services --- */
 
-/* "STS", or "CloudSSO", and what it answered: credentials, or why there are none. `caller` are
- * those the request was signed with, or NULL: they are cut out of the text. */
+/* Reads the answer of `service` ("STS", "CloudSSO"): credentials, or the reason why there are none.
+ * `caller` are the credentials that signed the request, or NULL: they are removed from the reason.
+ */
 enum status service_answer_read(const struct http_answer *answer, const char *service,
                                 const struct credential_form *form,
                                 const struct credentials *caller, struct credentials *out,
                                 struct buf *out_why);
-/* The STS endpoint as a profile (its parts may be NULL), the settings and the environment say. */
+/* The STS endpoint from a profile (its parts may be NULL), the settings and the environment. */
 enum status service_sts_endpoint(const struct credential_context *context, const char *endpoint,
                                  const char *region, bool is_vpc, struct buf *out_url,
                                  struct buf *out_why);
-/* Posts the form of an STS request and wipes the request. */
+/* Sends the STS request with POST and wipes it. */
 void service_sts_send(const struct credential_context *context, struct sts_request *request,
                       http_done_fn *done, void *arg);
 
-/* --- a profile in a file, which stands for another source --- */
+/* --- a profile in a file, which names another source --- */
 
 struct profile_file;
 /*
- * Makes the source that the profile stands for, and the text that its errors begin with; the caller
- * gives both up. Else *out_why is appended to.
+ * Creates the source that the profile names, and the text that its errors start with; the caller
+ * owns both. On failure the reason is appended to *out_why.
  */
 typedef enum status profile_read_fn(const struct profile_file *file, struct slice content,
                                     struct credential_source **out_source, char **out_where,
@@ -64,12 +64,12 @@ struct profile_file {
     struct credential_source source; /* first: a source is cast back to this */
     const struct credential_context *context;
     struct key_file file;
-    char *profile;        /* NULL for the file's own choice */
+    char *profile;        /* NULL: the file names the current one */
     const char *off_name; /* variable that turns the file off; NULL for none */
     profile_read_fn *read;
     /* The source of the last get. */
     struct credential_source *inner;
-    struct credential_source *old; /* may still be in its callback */
+    struct credential_source *old; /* the one before; its callback may still be running */
     char *where;
     credentials_got_fn *got;
     void *arg;
@@ -80,7 +80,7 @@ struct profile_file *profile_file_new(const struct credential_source_ops *ops,
                                       const struct credential_context *context, const char *path,
                                       const char *profile, profile_read_fn *read);
 void profile_file_get(struct credential_source *source, credentials_got_fn *got, void *arg);
-void profile_file_files(struct credential_source *source, credentials_file_fn *told, void *arg);
+void profile_file_files(struct credential_source *source, credentials_file_fn *report, void *arg);
 void profile_file_free(struct credential_source *source);
 
 #endif

@@ -1,4 +1,4 @@
-/* What all sources share, and the source that the settings name. */
+/* The HTTP clients that sources share, and the source that the settings name. */
 #include "sources.h"
 
 #include "base/clock.h"
@@ -9,7 +9,7 @@
 #define SERVICE_CONNECT_MS 5000
 #define SERVICE_READ_MS    10000
 #define METADATA_MS        1000
-/* Documents are some 2 KB; a security token alone may have more. */
+/* Documents have about 2 KB; a long security token may need more. */
 #define ANSWER_BYTES_MAX 65536
 #define CONNECTIONS_MAX  4
 
@@ -49,7 +49,7 @@ struct credential_context *credentials_context_new(struct loop *loop,
                                            .settings = &settings->credentials,
                                            .proxy = settings->api.proxy,
                                            .tls = tls};
-    credentials_context_renew(context); /* the first time */
+    credentials_context_renew(context); /* creates the clients */
     return context;
 }
 

@@ -1,4 +1,4 @@
-/* What all sources share: their table, the calls through their operations, the identity itself. */
+/* Credentials, and what all sources share: values from settings, calls through the operations. */
 #include "credentials/credentials.h"
 
 #include "sources.h"
@@ -10,7 +10,7 @@
 
 #define MASK_HEAD_BYTES 4
 #define MASK_TAIL_BYTES 4
-/* A key this short would be told whole, or nearly so. */
+/* The shortest key of which parts are shown. */
 #define MASK_BYTES_MIN 16
 
 void credentials_fini(struct credentials *credentials)
@@ -49,7 +49,7 @@ void credentials_set_provider(struct credentials *credentials, const char *forma
     char text[CREDENTIALS_PROVIDER_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    /* By way of `text`: the old value may be among the arguments. */
+    /* The old value may be one of the arguments: format into `text` first. */
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     memcpy(credentials->provider, text, sizeof text);
@@ -78,7 +78,7 @@ void credentials_mask_id(const struct credentials *credentials, struct buf *out)
     }
 }
 
-/* --- what a source is given --- */
+/* --- values from settings and environment --- */
 
 const char *credential_env(const struct credential_context *context, const char *name)
 {
@@ -133,10 +133,10 @@ bool credentials_refused(struct credential_source *source, uint64_t serial)
     return source->ops->refused == NULL || source->ops->refused(source, serial);
 }
 
-void credentials_files(struct credential_source *source, credentials_file_fn *told, void *arg)
+void credentials_files(struct credential_source *source, credentials_file_fn *report, void *arg)
 {
     if (source->ops->files != NULL) {
-        source->ops->files(source, told, arg);
+        source->ops->files(source, report, arg);
     }
 }
 

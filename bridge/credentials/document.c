@@ -1,4 +1,4 @@
-/* Members are looked up by the names of a form; each fault is told by the member's name alone. */
+/* A form names the members. Errors name the member, never its value. */
 #include "document.h"
 
 #include "base/clock.h"
@@ -7,7 +7,7 @@
 
 #define DEPTH_MAX 16
 
-/* As all services name them; they differ in what the members stand in. */
+/* The same members in all services; only the object that contains them differs. */
 #define SERVICE_MEMBERS                                                         \
     .id = "AccessKeyId", .secret = "AccessKeySecret", .token = "SecurityToken", \
     .expiration = "Expiration", .needs_token = true, .needs_expiration = true
@@ -32,7 +32,7 @@ static enum status complain(struct buf *why, const char *name, const char *what)
     return STATUS_INVALID;
 }
 
-/* STATUS_NOT_FOUND where it is not there, or null. */
+/* STATUS_NOT_FOUND: absent or null. */
 static enum status find_text(const struct json *object, const char *name, struct slice *out,
                              struct buf *why)
 {
@@ -43,7 +43,7 @@ static enum status find_text(const struct json *object, const char *name, struct
             continue;
         }
         if (found != NULL) {
-            return complain(why, name, "stands there twice");
+            return complain(why, name, "appears twice");
         }
         found = member;
     }
@@ -51,7 +51,7 @@ static enum status find_text(const struct json *object, const char *name, struct
         return STATUS_NOT_FOUND;
     }
     if (json_kind(found) != JSON_TEXT) {
-        buf_printf(why, "%s is no string but of the kind %s", name,
+        buf_printf(why, "%s must be a string; its type is %s", name,
                    json_kind_text(json_kind(found)));
         return STATUS_INVALID;
     }
@@ -74,7 +74,7 @@ static enum status read_key(const struct json *object, const char *name, bool is
         return status;
     }
     if (!credentials_is_key(text)) {
-        return complain(why, name, "holds a character that no key has");
+        return complain(why, name, "holds a character that keys cannot have");
     }
     secret_set(out, text);
     return STATUS_OK;
@@ -97,7 +97,7 @@ static enum status read_expiration(const struct json *object, const struct crede
     }
     return clock_parse(text, out_ms) == STATUS_OK
                ? STATUS_OK
-               : complain(why, form->expiration, "is no time as 2026-01-02T03:04:05Z");
+               : complain(why, form->expiration, "is not a time like 2026-01-02T03:04:05Z");
 }
 
 static enum status read_members(const struct json *object, const struct credential_form *form,
@@ -128,7 +128,7 @@ enum status credentials_read_object(const struct json *object, const struct cred
     }
     if (object == NULL || json_kind(object) != JSON_OBJECT) {
         return complain(out_why, form->within == NULL ? "the document" : form->within,
-                        "is no JSON object");
+                        "is not a JSON object");
     }
     enum status status = read_members(object, form, &credentials, out_why);
     if (status != STATUS_OK) {
@@ -145,7 +145,7 @@ enum status credentials_read_document(struct slice text, const struct credential
     struct json_fault fault;
     struct json *root = json_parse(text, DEPTH_MAX, &fault);
     if (root == NULL) {
-        buf_printf(out_why, "the document is no JSON: %s at byte %zu", fault.what, fault.offset);
+        buf_printf(out_why, "the document is not JSON: %s at byte %zu", fault.what, fault.offset);
         return STATUS_INVALID;
     }
     enum status status = credentials_read_object(root, form, out, out_why);

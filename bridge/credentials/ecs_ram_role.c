@@ -1,11 +1,11 @@
 /*
  * The role of an ECS instance, from its metadata service:
  *
- *   PUT a token → GET the role's name, unless it is known → GET its document
+ *   PUT for a token → GET the role's name, unless it is configured → GET the role's credentials
  *
- * Without a token (an old service, or version 2 turned off) the same goes on without, where that is
- * allowed. A service that gives a token and then refuses it is asked once more without, as the
- * vendor's SDKs do.
+ * If the service gives no token (an old one, or version 2 is turned off), the next requests go
+ * without one, where the settings allow version 1. If the service refuses its own token, the
+ * request is repeated once without it, as the vendor's SDKs do.
  */
 #include "sources.h"
 
@@ -28,21 +28,21 @@
 
 #define TOKEN_BYTES_MAX  4096
 #define CODE_BYTES_MAX   64
-#define REFRESH_AHEAD_MS 3600000 /* from then on the service has others */
+#define REFRESH_AHEAD_MS 3600000 /* the service has new ones an hour before the end */
 #define DEPTH_MAX        16
 
 struct role_source {
     struct credential_source source; /* first: a source is cast back to this */
     const struct credential_context *context;
-    char *given_role;    /* NULL: the service is asked */
-    struct secret token; /* not set: version 1 */
+    char *given_role;    /* NULL: the service names it */
+    struct secret token; /* not set: version 1 of the protocol */
     struct buf role;
-    bool is_expected; /* there should be a service */
+    bool is_expected; /* a metadata service should exist */
     credentials_got_fn *got;
     void *arg;
 };
 
-/* --- ends of a get --- */
+/* --- the end of a get --- */
 
 static void finish(struct role_source *role, enum status status, struct credentials *credentials,
                    const char *text)
@@ -58,11 +58,11 @@ static void fail_answer(struct role_source *role, const char *what,
     enum status status = STATUS_INVALID;
     if (answer->result != HTTP_ANSWERED) {
         buf_printf(&text, "the metadata service gave no answer: %s", answer->error);
-        /* Away from the cloud there is none. */
+        /* Outside the cloud there is no service. */
         status = role->is_expected ? STATUS_UNAVAILABLE : STATUS_NOT_FOUND;
     } else {
-        buf_printf(&text, "the metadata service answered with HTTP status %d when asked for %s",
-                   answer->status, what);
+        buf_printf(&text, "the metadata service answered the request for %s with HTTP status %d",
+                   what, answer->status);
         status =
             answer->status >= 500 || answer->status == 429 ? STATUS_UNAVAILABLE : STATUS_INVALID;
     }
@@ -78,8 +78,8 @@ static bool may_v1(const struct role_source *role)
            !credential_env_is_true(role->context, NO_V1_VARIABLE);
 }
 
-static void ask(struct role_source *role, const char *method, const char *path, const char *tail,
-                const char *header, http_done_fn *done)
+static void request_path(struct role_source *role, const char *method, const char *path,
+                         const char *tail, const char *header, http_done_fn *done)
 {
     struct buf url = {0};
     buf_printf(&url, "%s%s%s", role->context->settings->metadata_url, path, tail);
@@ -92,23 +92,23 @@ static void ask(struct role_source *role, const char *method, const char *path, 
     buf_fini(&url);
 }
 
-static void ask_with_token(struct role_source *role, const char *tail, http_done_fn *done)
+static void request_role(struct role_source *role, const char *tail, http_done_fn *done)
 {
     struct buf header = {0};
     if (!secret_is_set(&role->token)) {
-        ask(role, "GET", ROLES_PATH, tail, NULL, done);
+        request_path(role, "GET", ROLES_PATH, tail, NULL, done);
         return;
     }
     struct slice token = secret_slice(&role->token);
     buf_reserve(&header, sizeof TOKEN_HEADER + token.length);
     buf_append_text(&header, TOKEN_HEADER);
     buf_append(&header, token);
-    ask(role, "GET", ROLES_PATH, tail, header.data, done);
+    request_path(role, "GET", ROLES_PATH, tail, header.data, done);
     secret_wipe(header.data, header.length);
     buf_fini(&header);
 }
 
-/* Whether the token was refused and the same may be asked without. */
+/* Whether the token was refused and the request may be repeated without it. */
 static bool drop_refused_token(struct role_source *role, const struct http_answer *answer)
 {
     bool is_refused =
@@ -130,15 +130,15 @@ static enum status read_document(struct slice body, struct credentials *out, str
     struct slice code = json_text(json_member(root, "Code"));
     buf_append_text(why, "the metadata service's document: ");
     if (root == NULL) {
-        buf_printf(why, "it is no JSON: %s at byte %zu", fault.what, fault.offset);
+        buf_printf(why, "not JSON: %s at byte %zu", fault.what, fault.offset);
     } else if (!slice_is_present(code)) {
-        buf_append_text(why, "Code is missing or no string");
+        buf_append_text(why, "Code is missing or not a string");
     } else if (slice_equals_text(code, "Success")) {
         status = credentials_read_object(root, &credential_form_plain, out, why);
     } else {
         bool is_word = code.length <= CODE_BYTES_MAX && credentials_is_key(code);
-        buf_printf(why, "Code is %.*s", is_word ? (int)code.length : 9,
-                   is_word ? code.data : "no word");
+        buf_printf(why, "Code is %.*s", is_word ? (int)code.length : 7,
+                   is_word ? code.data : "invalid");
     }
     json_free_secret(root);
     return status;
@@ -148,7 +148,7 @@ static void document_came(void *arg, const struct http_answer *answer)
 {
     struct role_source *role = arg;
     if (drop_refused_token(role, answer)) {
-        ask_with_token(role, role->role.data, document_came);
+        request_role(role, role->role.data, document_came);
         return;
     }
     if (answer->result != HTTP_ANSWERED || answer->status != 200) {
@@ -181,7 +181,7 @@ static struct slice trimmed(struct slice text)
     return text;
 }
 
-static void ask_document(struct role_source *role, struct slice name, const char *what)
+static void request_document(struct role_source *role, struct slice name, const char *what)
 {
     if (!ram_role_name_is_valid(name)) {
         finish(role, STATUS_INVALID, NULL, what);
@@ -189,21 +189,21 @@ static void ask_document(struct role_source *role, struct slice name, const char
     }
     buf_clear(&role->role);
     buf_append(&role->role, name);
-    ask_with_token(role, role->role.data, document_came);
+    request_role(role, role->role.data, document_came);
 }
 
 static void name_came(void *arg, const struct http_answer *answer)
 {
     struct role_source *role = arg;
     if (drop_refused_token(role, answer)) {
-        ask_with_token(role, "", name_came);
+        request_role(role, "", name_came);
     } else if (answer->result == HTTP_ANSWERED && answer->status == 404) {
         finish(role, STATUS_NOT_FOUND, NULL, "the instance has no RAM role");
     } else if (answer->result != HTTP_ANSWERED || answer->status != 200) {
         fail_answer(role, "the role's name", answer);
     } else {
-        ask_document(role, trimmed(answer->body),
-                     "the metadata service names no RAM role, or one that cannot be");
+        request_document(role, trimmed(answer->body),
+                         "the metadata service names no RAM role, or an invalid one");
     }
 }
 
@@ -222,16 +222,16 @@ static void token_came(void *arg, const struct http_answer *answer)
         secret_set(&role->token, token);
     } else if (!may_v1(role)) {
         finish(role, STATUS_INVALID, NULL,
-               "the metadata service gave no token, and asking without one (version 1) is not "
+               "the metadata service gave no token, and requests without one (version 1) are not "
                "allowed");
         return;
     }
     if (role->given_role != NULL) {
-        ask_document(role, slice_text(role->given_role),
-                     "the role's name (credentials.role_name, " ROLE_VARIABLE
-                     ") has a character that no role name has");
+        request_document(role, slice_text(role->given_role),
+                         "the role's name (credentials.role_name, " ROLE_VARIABLE
+                         ") has a character that role names cannot have");
     } else {
-        ask_with_token(role, "", name_came);
+        request_role(role, "", name_came);
     }
 }
 
@@ -246,7 +246,7 @@ static void role_get(struct credential_source *source, credentials_got_fn *got, 
     }
     role->got = got;
     role->arg = arg;
-    ask(role, "PUT", TOKEN_PATH, "", TTL_HEADER, token_came);
+    request_path(role, "PUT", TOKEN_PATH, "", TTL_HEADER, token_came);
 }
 
 static void role_free(struct credential_source *source)

@@ -1,7 +1,7 @@
 /*
- * Credentials from the environment, read once at creation: the environment of a running process
- * does not change. Keys go into headers, so a character that no header value may hold is refused
- * here, by the variable's name.
+ * Credentials from the environment, read once: it does not change while the process runs. Keys are
+ * sent in headers, so a character that no header can hold is refused here, with the variable's
+ * name.
  */
 #include "sources.h"
 

@@ -1,6 +1,6 @@
 /*
- * A get is a run of the program. All endings meet in ended(), when the kernel says that it is gone;
- * whatever goes wrong before only notes why and kills it, with all it started.
+ * A get runs the program. Every run finishes in ended(), when the kernel reports its end. An error
+ * before that stores the reason and kills the program with all the processes that it started.
  */
 #include "argv.h"
 #include "base/mem.h"
@@ -22,14 +22,14 @@ struct external_source {
     struct credential_source source; /* first: a source is cast back to this */
     const struct credential_context *context;
     struct argv argv;
-    const char *why_no_argv; /* NULL where there is one */
+    const char *why_no_argv; /* what is wrong with the command; NULL: nothing */
     int64_t timeout_ms;
-    /* The run under way. */
-    struct loop_process *process; /* NULL for none */
+    /* The current run. */
+    struct loop_process *process; /* NULL: none */
     struct loop_watch *watch;
     struct loop_timer *timer;
     int fd;
-    struct buf output; /* made large enough at once */
+    struct buf output; /* allocated in full size: growing would leave copies */
     const char *why;   /* why it was killed, else NULL */
     credentials_got_fn *got;
     void *arg;
@@ -43,7 +43,7 @@ static const struct credential_form form_sts = {.id = "access_key_id",
                                                 .expiration = "expiration",
                                                 .needs_token = true};
 
-/* --- what it said --- */
+/* --- the output --- */
 
 static enum status read_object(const struct json *object, struct credentials *out,
                                struct buf *out_why)
@@ -55,7 +55,7 @@ static enum status read_object(const struct json *object, struct credentials *ou
         return STATUS_INVALID;
     }
     struct credential_form form = is_ak ? form_ak : form_sts;
-    /* Programs leave it empty where there is none. */
+    /* Some programs print an empty text if there is none. */
     struct slice expiration = json_text(json_member(object, "expiration"));
     if (slice_is_present(expiration) && expiration.length == 0) {
         form.expiration = NULL;
@@ -114,7 +114,7 @@ static void give_up(struct external_source *external, const char *why)
     loop_process_kill_group(external->process, SIGKILL);
 }
 
-/* Takes what is there; false once nothing more will come. */
+/* Reads what is there; false: nothing more will come. */
 static bool read_some(struct external_source *external)
 {
     struct buf *output = &external->output;
@@ -151,8 +151,8 @@ static void timeout_due(void *arg)
     give_up(arg, "process_command did not end in time (60 s) and was killed");
 }
 
-static enum status judge(struct external_source *external, int exit_status, int signal_number,
-                         struct credentials *out, struct buf *out_why)
+static enum status read_result(struct external_source *external, int exit_status, int signal_number,
+                               struct credentials *out, struct buf *out_why)
 {
     if (external->why != NULL) {
         buf_append_text(out_why, external->why);
@@ -179,11 +179,11 @@ static void ended(void *arg, int exit_status, int signal_number)
     loop_process_free(external->process);
     external->process = NULL;
     if (external->fd >= 0) {
-        /* What it left running may hold the other end open: no waiting for its end. */
+        /* A process that it left running may hold the pipe open: do not wait for its end. */
         (void)read_some(external);
         stop_reading(external);
     }
-    enum status status = judge(external, exit_status, signal_number, &taken, &why);
+    enum status status = read_result(external, exit_status, signal_number, &taken, &why);
     wipe_output(external);
     if (status == STATUS_OK) {
         credentials_set_provider(&taken, "external");
@@ -197,7 +197,7 @@ static int spawn(struct external_source *external)
 {
     int ends[2];
     int error = 0;
-    /* What is ours is not inherited anyway; this is for what whoever started us left open. */
+    /* Our own descriptors are closed on exec already; these were open when the bridge started. */
     (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     if (pipe2(ends, O_CLOEXEC) != 0) {
         return errno;
@@ -242,7 +242,7 @@ static void external_get(struct credential_source *source, credentials_got_fn *g
     external->got = got;
     external->arg = arg;
     external->why = NULL;
-    /* At once: growing would leave copies in freed memory. */
+    /* In full size: growing would leave copies in freed memory. */
     buf_reserve(&external->output, EXTERNAL_OUTPUT_BYTES_MAX + 1);
     external->watch = loop_watch_new(external->context->loop, external->fd, output_ready, external);
     loop_watch_set(external->watch, LOOP_READ);

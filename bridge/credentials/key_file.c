@@ -1,4 +1,4 @@
-/* The file that is looked at is the file that is read: all by one descriptor. */
+/* One descriptor for checking and reading: the file cannot be replaced in between. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "common.h"
@@ -41,7 +41,7 @@ static enum status check_mode(struct key_file *file, mode_t mode, struct buf *ou
         return complain(file, "is not a regular file", out_why);
     }
     if ((mode & (S_IWGRP | S_IWOTH)) != 0) {
-        return complain(file, "may be written by others than its owner: chmod 600 it", out_why);
+        return complain(file, "can be written by others than its owner: chmod 600 it", out_why);
     }
     if ((mode & (S_IRGRP | S_IROTH)) != 0 && !file->has_been_warned) {
         file->has_been_warned = true;
@@ -63,7 +63,7 @@ static enum status read_content(const struct key_file *file, int fd, struct secr
 
 enum status key_file_read(struct key_file *file, struct secret *out, struct buf *out_why)
 {
-    /* Without O_NONBLOCK a named pipe would hold up the loop. */
+    /* O_NONBLOCK: open() of a named pipe would block the loop. */
     int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         bool is_missing = errno == ENOENT || errno == ENOTDIR;

@@ -1,4 +1,4 @@
-/* The token is the workload's own, put into a file and renewed there by the platform. */
+/* The platform writes the workload's token to a file and renews it there. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "common.h"
@@ -18,12 +18,12 @@ struct oidc_source {
     const struct credential_context *context;
     struct sts_role role;
     char *provider_arn;
-    struct key_file token_file; /* no path: none is named */
-    char *endpoint;             /* NULL where it cannot be */
-    struct buf why;             /* why not, or what is not configured */
+    struct key_file token_file; /* no path: not configured */
+    char *endpoint;             /* NULL: it is wrong */
+    struct buf why;             /* what is wrong or not configured */
     enum status status;
     struct secret token;
-    credentials_got_fn *got; /* NULL for no get under way */
+    credentials_got_fn *got; /* NULL: no get is running */
     void *arg;
 };
 
@@ -54,7 +54,8 @@ static enum status read_token(struct oidc_source *oidc, struct buf *out_why)
         buf_printf(out_why, "%s is empty; it must hold the OIDC token", oidc->token_file.path);
         status = STATUS_INVALID;
     } else if (status == STATUS_OK && !credentials_is_key(token)) {
-        buf_printf(out_why, "%s holds a character that no OIDC token has", oidc->token_file.path);
+        buf_printf(out_why, "%s holds a character that OIDC tokens cannot have",
+                   oidc->token_file.path);
         status = STATUS_INVALID;
     } else if (status == STATUS_OK) {
         secret_set(&oidc->token, token);
@@ -98,11 +99,11 @@ static void oidc_get(struct credential_source *source, credentials_got_fn *got, 
     buf_fini(&why);
 }
 
-static void oidc_files(struct credential_source *source, credentials_file_fn *told, void *arg)
+static void oidc_files(struct credential_source *source, credentials_file_fn *report, void *arg)
 {
     struct oidc_source *oidc = (struct oidc_source *)source;
     if (oidc->token_file.path != NULL) {
-        told(arg, oidc->token_file.path);
+        report(arg, oidc->token_file.path);
     }
 }
 

@@ -1,4 +1,4 @@
-/* A section's type says which keys it needs; what it needs no key of is not looked at. */
+/* The section's type decides which keys are required; other keys are ignored. */
 #include "base/mem.h"
 #include "common.h"
 #include "profiles.h"

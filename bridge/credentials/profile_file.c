@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* The profile is there: what fails now is wrong, and not merely absent. */
+/* The profile exists: a failure now is STATUS_INVALID, not STATUS_NOT_FOUND. */
 static void on_inner(void *arg, enum status status, const struct credentials *credentials,
                      const char *text)
 {
@@ -53,7 +53,7 @@ void profile_file_get(struct credential_source *source, credentials_got_fn *got,
         buf_fini(&why);
         return;
     }
-    /* This may be called from within the callback of the source asked last. */
+    /* This may run in the callback of `inner`, which must not be freed then. */
     credentials_source_free(file->old);
     file->old = file->inner;
     file->inner = inner;
@@ -64,11 +64,11 @@ void profile_file_get(struct credential_source *source, credentials_got_fn *got,
     credentials_get(inner, on_inner, file);
 }
 
-void profile_file_files(struct credential_source *source, credentials_file_fn *told, void *arg)
+void profile_file_files(struct credential_source *source, credentials_file_fn *report, void *arg)
 {
     struct profile_file *file = (struct profile_file *)source;
     if (!is_off(file)) {
-        told(arg, file->file.path);
+        report(arg, file->file.path);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * Two steps: the signer's credentials come, then STS is asked with them. They are kept until the
- * answer is there, since an error of STS may quote them.
+ * Two steps: get the signer's credentials, then send the request that they sign to STS. They are
+ * stored until the answer comes, since an error of STS may quote them.
  */
 #include "base/clock.h"
 #include "base/digest.h"
@@ -19,10 +19,10 @@ struct role_source {
     const struct credential_context *context;
     struct credential_source *signer;
     struct sts_role role;
-    char *endpoint; /* NULL where it cannot be */
-    struct buf why; /* why not */
+    char *endpoint; /* NULL: it is wrong */
+    struct buf why; /* what is wrong with it */
     struct credentials caller;
-    credentials_got_fn *got; /* NULL for no get under way */
+    credentials_got_fn *got; /* NULL: no get is running */
     void *arg;
 };
 
@@ -86,7 +86,7 @@ static void role_get(struct credential_source *source, credentials_got_fn *got, 
     }
 }
 
-/* STS gives others at each asking. */
+/* STS gives new credentials for each request. */
 static bool role_refused(struct credential_source *source, uint64_t serial)
 {
     struct role_source *role = (struct role_source *)source;
@@ -94,9 +94,9 @@ static bool role_refused(struct credential_source *source, uint64_t serial)
     return true;
 }
 
-static void role_files(struct credential_source *source, credentials_file_fn *told, void *arg)
+static void role_files(struct credential_source *source, credentials_file_fn *report, void *arg)
 {
-    credentials_files(((struct role_source *)source)->signer, told, arg);
+    credentials_files(((struct role_source *)source)->signer, report, arg);
 }
 
 static void role_free(struct credential_source *source)

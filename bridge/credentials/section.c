@@ -1,7 +1,7 @@
 /*
- * libinih splits lines into sections, keys and values. Its reader callback, which gives it one line
- * after the other, refuses what it would cut or misread; values are found again in the text by
- * their place in the line, so that no copy of a secret stays behind.
+ * libinih splits lines into sections, keys and values. The reader callback, which passes it one
+ * line at a time, refuses lines that libinih would truncate or misread. A value is located in our
+ * text by its position in the line, so that no copy of a secret is left.
  */
 #include "section.h"
 
@@ -18,16 +18,16 @@
 
 struct reader {
     struct slice rest;
-    struct slice line;  /* the one libinih has now */
-    const char *buffer; /* its copy there */
+    struct slice line;  /* the line that libinih has now */
+    const char *buffer; /* libinih's copy of it */
     size_t line_number;
     const char *section;
     const char *const *keys;
     size_t count;
     struct slice *values;
     bool was_found;
-    bool is_in_section;         /* the last key was */
-    struct section_fault fault; /* the first one */
+    bool is_in_section;         /* the last key was in the wanted section */
+    struct section_fault fault; /* the first error */
 };
 
 static bool refuse(struct reader *reader, const char *what)
@@ -56,7 +56,7 @@ static struct slice trim(struct slice text)
     return text;
 }
 
-/* Without a comment and the space around. */
+/* Without a comment, and without white space around. */
 static struct slice uncomment(struct slice text)
 {
     size_t length = 0;
@@ -78,7 +78,7 @@ static bool has_control(struct slice line)
     return false;
 }
 
-/* libinih is content with a ']' anywhere, and ignores what follows: [a]-old] would be [a]. */
+/* libinih takes the first ']' and ignores the rest: [a]-old] would be [a]. */
 static bool is_section_without_end(struct slice line)
 {
     struct slice text = uncomment(line);
@@ -103,7 +103,7 @@ static void take_line(struct reader *reader)
     reader->line = slice_of(rest.data, length);
 }
 
-/* libinih's ini_reader: fills `out` with the next line, NULL after the last or the first fault. */
+/* libinih's ini_reader: copies the next line to `out`; NULL after the last one or an error. */
 static char *give_line(char *out, int size, void *arg)
 {
     struct reader *reader = arg;
@@ -130,7 +130,7 @@ static char *give_line(char *out, int size, void *arg)
 
 /* --- values --- */
 
-/* A value in quotes ends at the next one, and only a comment may follow. */
+/* A value in quotes ends at the next quote; only a comment may follow. */
 static bool read_value(struct reader *reader, struct slice text, struct slice *out_value)
 {
     if (text.length == 0 || (text.data[0] != '"' && text.data[0] != '\'')) {
@@ -140,11 +140,11 @@ static bool read_value(struct reader *reader, struct slice text, struct slice *o
     const char *begin = text.data + 1;
     const char *end = memchr(begin, text.data[0], text.length - 1);
     if (end == NULL) {
-        return refuse(reader, "a value with a quote that has no end");
+        return refuse(reader, "a value without its closing quote");
     }
     size_t passed = (size_t)(end + 1 - text.data);
     if (uncomment(slice_of(text.data + passed, text.length - passed)).length > 0) {
-        return refuse(reader, "a value that goes on behind its closing quote");
+        return refuse(reader, "a value with text after its closing quote");
     }
     *out_value = slice_of(begin, (size_t)(end - begin));
     return true;
@@ -161,7 +161,7 @@ static bool enter_section(struct reader *reader, const char *name)
     }
     bool is_wanted = slice_equals_text(section, reader->section);
     if (is_wanted && reader->was_found && !reader->is_in_section) {
-        return refuse(reader, "the section comes a second time");
+        return refuse(reader, "the section appears a second time");
     }
     reader->was_found |= is_wanted;
     reader->is_in_section = is_wanted;
@@ -185,7 +185,7 @@ static int take_entry(void *arg, const char *section, const char *name, const ch
     for (size_t i = 0; reader->is_in_section && i < reader->count; i++) {
         if (strcmp(name, reader->keys[i]) == 0) {
             if (slice_is_present(reader->values[i])) {
-                return refuse(reader, "a key that comes a second time");
+                return refuse(reader, "a key that appears a second time");
             }
             reader->values[i] = taken;
         }
@@ -195,15 +195,15 @@ static int take_entry(void *arg, const char *section, const char *name, const ch
 
 static void parse(struct reader *reader)
 {
-    ini_allow_bom = false; /* skipped before */
+    ini_allow_bom = false; /* section_read() skips it */
     ini_allow_multiline = false;
-    ini_allow_inline_comments = false; /* libinih knows no quotes around them */
+    ini_allow_inline_comments = false; /* libinih does not respect quotes */
     ini_use_stack = false;
     ini_max_line = SECTION_LINE_BYTES_MAX + LINE_END_BYTES;
     ini_initial_alloc = ini_max_line;
     int line = ini_parse_stream(give_line, reader, take_entry, reader);
     if (line < 0) {
-        abort(); /* no memory */
+        abort(); /* out of memory */
     }
     if (line > 0 && (reader->fault.what == NULL || (size_t)line < reader->fault.line)) {
         reader->fault = (struct section_fault){"neither a section nor key = value", (size_t)line};

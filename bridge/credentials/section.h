@@ -6,12 +6,11 @@
  * double or single quotes, which are removed and within which nothing begins a comment; nothing is
  * escaped. Keys and sections are case-sensitive. A byte order mark in front is skipped.
  *
- * Refused: a key that is asked for and comes twice, the section if its keys are in two places, a
- * key before the first section, a line that is neither section nor key, control characters. A line
- * or a section's name that libinih would cut is refused too: a value is never a part of a secret.
+ * Refused: a wanted key that appears twice, a wanted section whose keys are in two places, a key
+ * before the first section, a line that is neither section nor key, control characters. A line or a
+ * section's name that libinih would truncate is refused too: a secret is never read in part.
  *
- * Thread: the loop's, since libinih's options are global. Faults are phrases that never hold any of
- * the text.
+ * Thread: the loop's, since libinih's options are global. Errors never contain any of the text.
  */
 #ifndef CREDENTIALS_SECTION_H
 #define CREDENTIALS_SECTION_H
@@ -21,7 +20,7 @@
 
 #include <stddef.h>
 
-/* A line, its end not counted. A file of keys is no larger. */
+/* A line without its end. Files of keys are not larger. */
 #define SECTION_LINE_BYTES_MAX 65536
 /* A section's name. */
 #define SECTION_NAME_BYTES_MAX 48
@@ -32,12 +31,11 @@ struct section_fault {
 };
 
 /*
- * Reads the values of `count` keys of one section. values[i] is absent where keys[i] is not there,
- * else points into `text`; other keys are skipped. The whole text is checked, also behind the
- * section.
+ * Reads the values of `count` keys of one section; other keys are skipped. values[i] points into
+ * `text`; it is absent if keys[i] is. The whole text is checked, also after the section.
  *
- * STATUS_NOT_FOUND: no such section, or nothing in it; STATUS_INVALID: *out_fault has what and
- * where. The values are untouched in both cases.
+ * STATUS_NOT_FOUND: no such section, or an empty one; STATUS_INVALID: *out_fault has the error and
+ * its line. The values are unchanged in both cases.
  */
 enum status section_read(struct slice text, const char *section, const char *const keys[],
                          size_t count, struct slice out_values[], struct section_fault *out_fault);

@@ -1,4 +1,4 @@
-/* What the services have in common: how they are asked, and how they say no. */
+/* What STS and CloudSSO have in common: requests, and answers that refuse. */
 #include "aliyun/answer.h"
 #include "aliyun/redact.h"
 #include "common.h"
@@ -6,8 +6,8 @@
 #define HEADER_COUNT 3
 #define USER_AGENT   "user-agent: ecs-mqtt-bridge/" BRIDGE_VERSION
 
-static void tell_refusal(const struct http_answer *answer, const char *service,
-                         const struct credentials *caller, struct buf *out_why)
+static void append_refusal(const struct http_answer *answer, const char *service,
+                           const struct credentials *caller, struct buf *out_why)
 {
     struct slice secrets[3];
     size_t count = 0;
@@ -43,11 +43,11 @@ enum status service_answer_read(const struct http_answer *answer, const char *se
         return STATUS_INVALID;
     }
     if (answer->result == HTTP_CUT) {
-        buf_printf(out_why, "%s gave no whole answer: %s", service, answer->error);
+        buf_printf(out_why, "%s gave no complete answer: %s", service, answer->error);
         return STATUS_INVALID;
     }
     if (answer->status != 200) {
-        tell_refusal(answer, service, caller, out_why);
+        append_refusal(answer, service, caller, out_why);
         return STATUS_INVALID;
     }
     struct buf why = {0};

@@ -1,4 +1,4 @@
-/* The sources by name. A new one is a file and a row of tables/credential_sources.def. */
+/* The sources by name. To add one, write its file and a row in tables/credential_sources.def. */
 #include "sources.h"
 
 #include "profiles.h"

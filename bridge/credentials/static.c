@@ -1,4 +1,4 @@
-/* An access key that is what it is. */
+/* A fixed access key. */
 #include "sources.h"
 
 #include "base/mem.h"

@@ -21,9 +21,9 @@
 #define DURATION_MIN_S     900
 #define DURATION_MAX_S     43200
 #define PARAMETERS_MAX     16
-#define OVERHEAD_BYTES     1024 /* names and fixed values of a request */
+#define OVERHEAD_BYTES     1024 /* for names and fixed values of a request */
 
-/* --- the role --- */
+/* --- roles --- */
 
 static char *copy_text(struct slice text)
 {
@@ -99,9 +99,9 @@ enum status sts_role_check(const struct sts_role *role, const char **out_why)
     return STATUS_INVALID;
 }
 
-/* --- where --- */
+/* --- endpoints --- */
 
-/* STS's host names are written in small letters. */
+/* STS's host names have lower-case letters only. */
 static bool is_region(const char *text)
 {
     size_t length = strlen(text);
@@ -159,7 +159,7 @@ enum status sts_endpoint(const char *override, const char *region, bool is_vpc, 
     return STATUS_OK;
 }
 
-/* --- the words --- */
+/* --- requests --- */
 
 struct parameters {
     struct sign_pair pairs[PARAMETERS_MAX];
@@ -181,7 +181,7 @@ static void add_all(struct parameters *parameters, const struct parameters *more
     }
 }
 
-/* Appends them at once into room made before, so that no copy of a secret stays behind. */
+/* Reserves the room first: a buffer that grows would leave copies of secrets in freed memory. */
 static void put(struct parameters *parameters, struct buf *out)
 {
     size_t size_bytes = OVERHEAD_BYTES;

@@ -1,5 +1,5 @@
 /*
- * sts - requests to the token service: who asks for which role, where, and in which words.
+ * sts - requests to the security token service: roles, endpoints, signed forms.
  *
  * AssumeRole is signed with V1 (method POST, query and form signed together), AssumeRoleWithOIDC
  * is not signed at all. Source: the vendor's pages "AssumeRole", "AssumeRoleWithOIDC" and
@@ -20,20 +20,20 @@
 #define STS_DURATION_S   3600
 #define STS_SESSION_NAME "ecs-mqtt-bridge"
 
-/* A role to take on. All text is owned. */
+/* A role to assume. Owns its texts. */
 struct sts_role {
     char *arn;          /* acs:ram::<account>:role/<name> */
     char *session_name; /* 2 to 64 letters, digits, '.', '@', '-', '_' */
-    char *policy;       /* 1 to 2048 bytes, NULL for all the role may do */
-    char *external_id;  /* 2 to 1224 bytes, NULL for none */
-    int64_t duration_s; /* 900 to 43200; roles may allow less */
+    char *policy;       /* 1 to 2048 bytes, NULL: all that the role may do */
+    char *external_id;  /* 2 to 1224 bytes, NULL: none */
+    int64_t duration_s; /* 900 to 43200; a role may allow less */
 };
 
-/* Copies what is there and not empty; without a session's name it is STS_SESSION_NAME. */
+/* Copies texts that are present and not empty; the default session name is STS_SESSION_NAME. */
 void sts_role_init(struct sts_role *role, struct slice arn, struct slice session_name,
                    struct slice policy, struct slice external_id, int64_t duration_s);
 void sts_role_fini(struct sts_role *role);
-/* STATUS_INVALID with a phrase in *out_why that names the field and its limit, never its value. */
+/* STATUS_INVALID: *out_why is a phrase with the field and its limit, never its value. */
 enum status sts_role_check(const struct sts_role *role, const char **out_why);
 
 /*

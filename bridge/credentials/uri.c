@@ -1,6 +1,6 @@
 /*
- * A document from a URL, which some service on the machine or nearby answers with. It holds the
- * identity in the clear, so no proxy is asked.
+ * A document with credentials from a service on this machine or nearby. It is never fetched through
+ * a proxy, which could read the credentials.
  */
 #include "sources.h"
 
@@ -15,7 +15,7 @@
 struct uri_source {
     struct credential_source source; /* first: a source is cast back to this */
     const struct credential_context *context;
-    char *uri; /* NULL for none */
+    char *uri; /* NULL: not configured */
     credentials_got_fn *got;
     void *arg;
 };

@@ -17,13 +17,13 @@ struct http {
     CURLM *multi;
     struct loop_timer *timer;      /* libcurl's */
     struct loop_timer *read_timer; /* for the first of `sent` */
-    struct exchange *live;
-    struct exchange *sent; /* on the wire, the first sent first */
-    struct exchange *spare;
+    struct exchange *live;         /* running */
+    struct exchange *sent;         /* those of them that were sent, in the order of sending */
+    struct exchange *spare;        /* to be used again */
     int64_t read_timeout_ms;
-    struct http *former;             /* ours, until its exchanges are over */
-    struct http *successor;          /* owns us */
-    struct loop_timer *former_timer; /* runs when the former one may go */
+    struct http *former;             /* owned, until its exchanges have finished */
+    struct http *successor;          /* the owner of this one */
+    struct loop_timer *former_timer; /* frees the former one outside of its callbacks */
 };
 
 static void must(CURLcode code)
@@ -74,7 +74,7 @@ static void timer_due(void *arg)
 
 static void end(struct exchange *exchange, CURLcode code);
 
-/* All exchanges have the same time to read, so the first sent is the first due. */
+/* All exchanges have the same time limit, so the first sent is the first to exceed it. */
 static void read_timer_due(void *arg)
 {
     struct http *http = arg;
@@ -98,9 +98,9 @@ static void on_sent(struct exchange *exchange)
     }
 }
 
-/* --- exchanges under way --- */
+/* --- running exchanges --- */
 
-/* After this the connection serves others, also those a callback starts. */
+/* Frees the connection for other exchanges, such as one that the callback starts. */
 static void leave(struct exchange *exchange)
 {
     struct http *http = exchange->http;
@@ -142,7 +142,7 @@ static void finish_ended(struct http *http)
     }
 }
 
-/* --- the part --- */
+/* --- the client --- */
 
 static void multi_prepare(struct http *http, size_t connections_max)
 {

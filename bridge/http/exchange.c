@@ -11,10 +11,10 @@
 #include <string.h>
 #include <strings.h>
 
-/* Answers and requests are small: libcurl's own sizes would be 16 and 64 KiB an exchange. */
+/* Answers and requests are small. libcurl's defaults are 16 and 64 KiB for each exchange. */
 #define RECEIVE_BUFFER_BYTES 4096L
 #define SEND_BUFFER_BYTES    16384L
-/* Servers close idle connections, typically after a minute: older ones of ours are not used. */
+/* Servers typically close idle connections after a minute; ours are not used for so long. */
 #define IDLE_MAX_S         30L
 #define RETRY_AFTER_MAX_MS 3600000
 
@@ -23,7 +23,7 @@ static void must(CURLcode code)
     assert(code == CURLE_OK);
 }
 
-/* --- the request leaves --- */
+/* --- sending --- */
 
 static bool has_sent_bytes(const struct exchange *exchange)
 {
@@ -32,8 +32,8 @@ static bool has_sent_bytes(const struct exchange *exchange)
     return exchange->was_sent && count > 0;
 }
 
-/* libcurl is about to write the request. A second call in one exchange is its silent second try
- * over another connection: only while not one byte has left. */
+/* libcurl is about to send the request. A second call in one exchange is its automatic retry over
+ * another connection: allowed only if nothing was sent before. */
 static int before_request(void *arg, char *remote_address, char *local_address, int remote_port,
                           int local_port)
 {
@@ -44,7 +44,7 @@ static int before_request(void *arg, char *remote_address, char *local_address, 
     (void)local_port;
     if (has_sent_bytes(exchange)) {
         snprintf(exchange->text, sizeof exchange->text,
-                 "the kept connection ended before an answer came");
+                 "the server closed a used connection before it answered");
         return CURL_PREREQFUNC_ABORT;
     }
     if (!exchange->was_sent) {
@@ -55,7 +55,7 @@ static int before_request(void *arg, char *remote_address, char *local_address, 
     return CURL_PREREQFUNC_OK;
 }
 
-/* --- the answer comes --- */
+/* --- the answer --- */
 
 static int64_t parse_retry_after(const char *digits)
 {
@@ -108,7 +108,7 @@ static size_t header_came(char *data, size_t size, size_t count, void *arg)
     struct slice line = slice_of(data, size * count);
     char value[64];
     if (line.length > 5 && memcmp(line.data, "HTTP/", 5) == 0) {
-        /* An interim answer's headers are not the answer's. */
+        /* Drop the headers of an interim answer (1xx). */
         exchange->retry_after_ms = -1;
         exchange->date_ms = -1;
         exchange->has_head = false;
@@ -158,7 +158,7 @@ static void set_transport(struct exchange_common *common, CURL *easy)
     must(curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L));
     must(curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_MAX_S));
 #if LIBCURL_VERSION_NUM >= 0x075700
-    /* Without it, ending a request waits for the name server's answer: the loop would stop. */
+    /* Without it, a cancelled request waits for the name server, and blocks the loop. */
     must(curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L));
 #endif
     must(curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_BYTES));
@@ -168,7 +168,7 @@ static void set_transport(struct exchange_common *common, CURL *easy)
 }
 
 #ifdef BRIDGE_CRASH_POINTS
-/* libcurl shows what it has written. */
+/* libcurl reports what it has sent. */
 static int line_written(CURL *easy, curl_infotype type, char *data, size_t size, void *arg)
 {
     (void)easy;
@@ -306,7 +306,7 @@ void exchange_begin(struct exchange *exchange, const struct http_request *reques
     exchange->text[0] = '\0';
     buf_clear(&exchange->body);
     if (common->is_secret) {
-        /* At once: growing would leave copies in freed memory. */
+        /* In full size: growing would leave copies in freed memory. */
         buf_reserve(&exchange->body, common->answer_bytes_max);
     }
     set_method(exchange, request);
@@ -316,7 +316,7 @@ void exchange_begin(struct exchange *exchange, const struct http_request *reques
 
 void exchange_time_out(struct exchange *exchange, int64_t limit_ms)
 {
-    snprintf(exchange->text, sizeof exchange->text, "no whole answer within %lld ms",
+    snprintf(exchange->text, sizeof exchange->text, "no complete answer within %lld ms",
              (long long)limit_ms);
 }
 

@@ -1,8 +1,8 @@
 /*
  * exchange - one request and its answer on a libcurl easy handle, used again for the next one.
  *
- * What libcurl would make anew for every exchange is kept: the handle with its options, the nodes
- * of the header list, the buffers. Only the files of this folder know libcurl.
+ * The handle with its options, the nodes of the header list and the buffers are used again: libcurl
+ * would create them for every exchange.
  *
  * Thread: the loop's.
  */
@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A meaning, and libcurl's words in brackets. */
+/* Our text, followed by libcurl's in brackets. */
 #define EXCHANGE_TEXT_BYTES (CURL_ERROR_SIZE + 128)
 
 struct exchange;
@@ -70,15 +70,15 @@ struct exchange {
 };
 
 struct exchange *exchange_new(struct exchange_common *common, struct http *http);
-/* Not while the handle is with a multi handle. */
+/* The handle must not be in a multi handle. */
 void exchange_free(struct exchange *exchange);
-/* Copies the request; the handle can go to a multi handle then. */
+/* Copies the request. Then add the handle to a multi handle. */
 void exchange_begin(struct exchange *exchange, const struct http_request *request);
-/* It takes longer than its client allows: fills the text of the answer. */
+/* Sets the error text: no complete answer within the client's limit. */
 void exchange_time_out(struct exchange *exchange, int64_t limit_ms);
-/* What libcurl's `code` means. The answer is valid until exchange_wipe() or exchange_begin(). */
+/* The result, from libcurl's `code`. Valid until exchange_wipe() or exchange_begin(). */
 void exchange_read_answer(struct exchange *exchange, CURLcode code, struct http_answer *out);
-/* Wipes all buffers of a client with secrets. */
+/* Wipes the buffers if the client has secrets. */
 void exchange_wipe(struct exchange *exchange);
 
 #endif

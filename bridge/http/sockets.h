@@ -1,9 +1,9 @@
 /*
  * http_watches - which of libcurl's descriptors the loop watches, and for what.
  *
- * libcurl asks for a watch at the start of each exchange and gives it up at the end. A socket that
+ * libcurl requests a watch at the start of each exchange and removes it at the end. A socket that
  * was opened here stays in the loop while its connection is idle: removing and adding it again
- * would cost two system calls an exchange.
+ * would cost two system calls for each exchange.
  *
  * Thread: the loop's.
  */
@@ -31,9 +31,9 @@ void http_watches_init(struct http_watches *watches, struct loop *loop,
                        http_watches_ready_fn *ready, void *arg);
 /* All descriptors must have been closed. */
 void http_watches_fini(struct http_watches *watches);
-/* Has the multi handle ask here for what it wants to know of its descriptors. */
+/* Watches the descriptors of this multi handle. */
 void http_watches_serve(struct http_watches *watches, CURLM *multi);
-/* Has the easy handle, of that multi handle, open and close its sockets here. */
+/* Opens and closes the sockets of this easy handle, which belongs to that multi handle. */
 void http_watches_use(struct http_watches *watches, CURL *easy);
 
 #endif

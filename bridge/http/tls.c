@@ -1,6 +1,6 @@
 /*
- * The files are given from memory (tls/files.h says why), with one exception: a directory of
- * authorities, in which OpenSSL looks for one at a time.
+ * libcurl gets the files from memory (see tls/files.h), except for the directory of authorities, in
+ * which OpenSSL looks up one at a time.
  */
 #include "tls.h"
 
@@ -57,8 +57,8 @@ static void set_blob(CURL *easy, CURLoption option, const struct secret *content
 }
 
 /*
- * libcurl knows the system's authorities as a file and as a directory, and naming one leaves the
- * other in force: so both are named, or neither.
+ * libcurl has a file and a directory of the system's authorities. Setting one leaves the other in
+ * use: so both are set, or neither.
  */
 static void set_authorities(const struct http_tls *tls, CURL *easy, CURLoption file,
                             CURLoption directory, CURLoption blob)
@@ -90,10 +90,10 @@ void http_tls_set(const struct http_tls *tls, CURL *easy)
     }
 }
 
-/* --- what went wrong --- */
+/* --- problems --- */
 
-/* libcurl passes OpenSSL's words on, which are the same in all of its versions 3. libcurl's own are
- * not used: they change. */
+/* Parts of OpenSSL's error texts, which libcurl includes in its own. They are the same in all
+ * versions 3 of OpenSSL; libcurl's own texts differ between versions. */
 static const struct {
     const char *words;
     const char *meaning;
@@ -111,7 +111,7 @@ static const struct {
     {"alert bad certificate", REFUSED, true},
     {"alert certificate unknown", REFUSED, true},
     {"alert unsupported certificate", REFUSED, true},
-    /* TLS 1.2 has no other alert for it. */
+    /* In TLS 1.2 the only alert for a missing certificate. */
     {"alert handshake failure",
      "the server ended the handshake: it asks for a client certificate, or knows no common cipher",
      false},
@@ -155,7 +155,7 @@ bool http_tls_is_refusal(CURL *easy, const char *error)
     must(curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections));
     must(curl_easy_getinfo(easy, CURLINFO_HEADER_SIZE, &header_bytes));
     size_t index = find_problem(error);
-    /* Not on a kept connection, or one that has begun to answer. */
+    /* A new connection on which no answer has started. */
     return connections == 1 && header_bytes == 0 && index < PROBLEM_COUNT &&
            problems[index].is_refusal;
 }

@@ -24,15 +24,14 @@ struct http_tls {
 /* Copies; NULL for the system's authorities and no certificate. */
 void http_tls_init(struct http_tls *tls, const struct tls_files *files);
 void http_tls_fini(struct http_tls *tls);
-/* For this handle and as long as it lives; `tls` must outlive it. */
+/* Sets the options of this handle; `tls` must outlive it. */
 void http_tls_set(const struct http_tls *tls, CURL *easy);
-/* In plain words what libcurl reports as `code` and `error`; NULL for what is no problem of TLS.
- * The phrases are ours: they do not change with libcurl's version. */
+/* The TLS problem that libcurl reports as `code` and `error`, in a phrase that does not change with
+ * libcurl's version. NULL: not a TLS problem. */
 const char *http_tls_meaning(CURL *easy, CURLcode code, const char *error);
 /*
- * Whether an exchange without an answer was refused with the handshake. In TLS 1.3 the client is
- * done with it before the server has looked at its certificate: the request is on the way, but a
- * server that answers it with an alert about the certificate has not read it.
+ * Whether the server refused our certificate and so has not read the request. In TLS 1.3 the client
+ * finishes the handshake, and sends its request, before the server has verified the certificate.
  */
 bool http_tls_is_refusal(CURL *easy, const char *error);
 

@@ -17,9 +17,9 @@
 #define FILE_BYTES_MAX (4u << 20) /* the system's bundle of authorities has 0.2 MiB */
 #define SOON_MS        (INT64_C(14) * 24 * 3600 * 1000)
 
-/* Where the settings say that the files are. */
+/* The paths in the settings. */
 struct places {
-    const char *group; /* the settings' group, with its dot */
+    const char *group; /* "api." */
     const char *ca_file;
     const char *ca_path;
     const char *cert_file;
@@ -27,8 +27,8 @@ struct places {
     const char *key_password_file;
 };
 
-static void say(struct buf *out, const struct places *places, const char *key, const char *path,
-                const char *what)
+static void report_problem(struct buf *out, const struct places *places, const char *key,
+                           const char *path, const char *what)
 {
     buf_printf(out, "%s%s: %s: %s\n", places->group, key, path, what);
 }
@@ -36,7 +36,7 @@ static void say(struct buf *out, const struct places *places, const char *key, c
 static int read_file(const char *path, struct secret *out)
 {
     struct stat info;
-    /* Without O_NONBLOCK a named pipe would keep the daemon waiting in open(). */
+    /* O_NONBLOCK: open() of a named pipe would block. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return errno;
@@ -54,31 +54,31 @@ static int read_file(const char *path, struct secret *out)
 
 static const char *problem_text(int problem)
 {
-    return problem == EINVAL ? "it is no regular file" : strerror(problem);
+    return problem == EINVAL ? "it is not a regular file" : strerror(problem);
 }
 
-/* True where there is none to read, or it was read. */
-static bool take(const struct places *places, const char *key, const char *path, struct secret *out,
-                 struct tls_report *report)
+/* True if the file was read, or none is configured. */
+static bool load_file(const struct places *places, const char *key, const char *path,
+                      struct secret *out, struct tls_report *report)
 {
     int problem = path[0] == '\0' ? 0 : read_file(path, out);
     if (problem != 0) {
         struct buf what = {0};
         buf_printf(&what, "cannot be read: %s", problem_text(problem));
-        say(&report->errors, places, key, path, what.data);
+        report_problem(&report->errors, places, key, path, what.data);
         buf_fini(&what);
     }
     return problem == 0;
 }
 
-static void say_time(struct buf *out, const struct places *places, const char *key,
-                     const char *path, const char *what, int64_t at_ms)
+static void report_time(struct buf *out, const struct places *places, const char *key,
+                        const char *path, const char *what, int64_t at_ms)
 {
     char at[CLOCK_TEXT_BYTES];
     struct buf text = {0};
     clock_format_ms(at_ms, at);
     buf_printf(&text, "%s %s", what, at);
-    say(out, places, key, path, text.data);
+    report_problem(out, places, key, path, text.data);
     buf_fini(&text);
 }
 
@@ -86,17 +86,18 @@ static void check_term(const struct places *places, const char *key, const char 
                        const struct x509_term *term, int64_t now_ms, struct tls_report *report)
 {
     if (term->ends_ms <= now_ms) {
-        say_time(&report->outdated, places, key, path, "the certificate expired on", term->ends_ms);
+        report_time(&report->outdated, places, key, path, "the certificate expired on",
+                    term->ends_ms);
     } else if (term->begins_ms > now_ms) {
-        say_time(&report->outdated, places, key, path,
-                 "the certificate is not yet valid; it begins on", term->begins_ms);
+        report_time(&report->outdated, places, key, path,
+                    "the certificate is not yet valid; it begins on", term->begins_ms);
     } else if (term->ends_ms - now_ms < SOON_MS) {
-        say_time(&report->warnings, places, key, path, "the certificate expires soon, on",
-                 term->ends_ms);
+        report_time(&report->warnings, places, key, path, "the certificate expires soon, on",
+                    term->ends_ms);
     }
 }
 
-/* As `openssl rehash` names them: eight hexadecimal digits, a dot, a number. */
+/* A name that `openssl rehash` gives: eight hexadecimal digits, a dot, a number. */
 static bool is_hashed_name(const char *name)
 {
     for (int i = 0; i < 8; i++) {
@@ -119,11 +120,11 @@ static void check_directory(const struct places *places, struct tls_report *repo
     if (path[0] != '\0' && directory == NULL) {
         struct buf what = {0};
         buf_printf(&what, "cannot be read: %s", strerror(errno));
-        say(&report->errors, places, "ca_path", path, what.data);
+        report_problem(&report->errors, places, "ca_path", path, what.data);
         buf_fini(&what);
     } else if (directory != NULL && !has_any) {
-        say(&report->errors, places, "ca_path", path,
-            "holds no certificate under a hashed name; run: openssl rehash");
+        report_problem(&report->errors, places, "ca_path", path,
+                       "holds no certificate under a hashed name; run: openssl rehash");
     }
     if (directory != NULL) {
         closedir(directory);
@@ -136,14 +137,14 @@ static void load_authorities(const struct places *places, struct tls_files *out,
     struct x509_term term;
     struct buf why = {0};
     check_directory(places, report);
-    if (!take(places, "ca_file", places->ca_file, &out->ca_pem, report) ||
+    if (!load_file(places, "ca_file", places->ca_file, &out->ca_pem, report) ||
         !secret_is_set(&out->ca_pem)) {
         return;
     }
     if (x509_check_authorities(secret_slice(&out->ca_pem), &term, &why) == STATUS_OK) {
         check_term(places, "ca_file", places->ca_file, &term, now_ms, report);
     } else {
-        say(&report->errors, places, "ca_file", places->ca_file, why.data);
+        report_problem(&report->errors, places, "ca_file", places->ca_file, why.data);
     }
     buf_fini(&why);
 }
@@ -155,8 +156,8 @@ static void check_key(const struct places *places, const struct tls_files *files
     bool has_file = places->key_file[0] != '\0';
     if (x509_check_key(secret_slice(&files->key_pem), tls_files_slice(&files->key_password),
                        secret_slice(&files->cert_pem), &why) != STATUS_OK) {
-        say(&report->errors, places, has_file ? "key_file" : "cert_file",
-            has_file ? places->key_file : places->cert_file, why.data);
+        report_problem(&report->errors, places, has_file ? "key_file" : "cert_file",
+                       has_file ? places->key_file : places->cert_file, why.data);
     }
     buf_fini(&why);
 }
@@ -171,19 +172,19 @@ static void load_identity(const struct places *places, struct tls_files *out, in
     if (places->cert_file[0] == '\0') {
         return;
     }
-    bool has_cert = take(places, "cert_file", places->cert_file, &out->cert_pem, report);
+    bool has_cert = load_file(places, "cert_file", places->cert_file, &out->cert_pem, report);
     if (has_cert && x509_check_chain(secret_slice(&out->cert_pem), &term, &why) != STATUS_OK) {
-        say(&report->errors, places, "cert_file", places->cert_file, why.data);
+        report_problem(&report->errors, places, "cert_file", places->cert_file, why.data);
         has_cert = false;
     }
     buf_fini(&why);
     if (has_cert) {
         check_term(places, "cert_file", places->cert_file, &term, now_ms, report);
     }
-    bool has_password =
-        take(places, "key_password_file", places->key_password_file, &out->key_password, report);
+    bool has_password = load_file(places, "key_password_file", places->key_password_file,
+                                  &out->key_password, report);
     secret_drop_line_end(&out->key_password);
-    if (take(places, key_name, key_file, &out->key_pem, report) && has_cert && has_password) {
+    if (load_file(places, key_name, key_file, &out->key_pem, report) && has_cert && has_password) {
         check_key(places, out, report);
     }
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define NEVER_MS INT64_MAX /* for a time that does not parse */
+#define NEVER_MS INT64_MAX /* for a time that cannot be parsed */
 
 static BIO *open_text(struct slice pem)
 {
@@ -33,7 +33,7 @@ static struct x509_term term_of(const X509 *certificate)
                               time_ms(X509_get0_notAfter(certificate))};
 }
 
-/* The next certificate, or NULL at the end; *out_is_bad where there is one that does not parse. */
+/* The next certificate; NULL at the end, or if it cannot be parsed (*out_is_bad). */
 static X509 *read_next(BIO *bio, bool *out_is_bad)
 {
     ERR_clear_error();
@@ -45,7 +45,7 @@ static X509 *read_next(BIO *bio, bool *out_is_bad)
     return certificate;
 }
 
-/* Reads all; the term is of the first, or of the one that ends last. */
+/* Reads all certificates; the term is that of the first, or of the one that expires last. */
 static enum status read_all(struct slice pem, bool is_last_wanted, struct x509_term *out_term,
                             struct buf *why)
 {
@@ -64,7 +64,7 @@ static enum status read_all(struct slice pem, bool is_last_wanted, struct x509_t
     }
     BIO_free(bio);
     if (is_bad) {
-        buf_printf(why, "holds a certificate (number %zu) that is damaged", count + 1);
+        buf_printf(why, "holds a damaged certificate (number %zu)", count + 1);
     } else if (count == 0) {
         buf_append_text(why, "holds no certificate in PEM form");
     }
@@ -90,7 +90,7 @@ struct password {
     bool was_asked;
 };
 
-/* Instead of OpenSSL's own, which asks at the terminal. */
+/* Replaces OpenSSL's callback, which prompts at the terminal. */
 static int give_password(char *out, int size_bytes, int is_writing, void *arg)
 {
     struct password *password = arg;

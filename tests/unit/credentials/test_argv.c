@@ -64,10 +64,10 @@ static void test_what_does_not_end_is_refused_with_a_reason(void **state)
     } rows[] = {
         {"", "is empty"},
         {" \t\n", "is empty"},
-        {"a 'b", "has a single quote without its end"},
-        {"a \"b\\\"", "has a double quote without its end"},
-        {"a\\", "ends with a backslash that has nothing to keep"},
-        {"\"a\\", "ends with a backslash that has nothing to keep"},
+        {"a 'b", "has an unclosed single quote"},
+        {"a \"b\\\"", "has an unclosed double quote"},
+        {"a\\", "ends with a backslash"},
+        {"\"a\\", "ends with a backslash"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct argv argv;

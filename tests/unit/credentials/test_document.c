@@ -74,7 +74,7 @@ static void test_what_a_service_wraps_is_unwrapped(void **state)
     check_read(sts, &credential_form_sts, 1725001386000);
     check_read(sso, &credential_form_cloud_sso, 1725001386000);
     check_refused(sts, &credential_form_cloud_sso, "CloudCredential is missing");
-    check_refused("{\"Credentials\":[]}", &credential_form_sts, "Credentials is no JSON object");
+    check_refused("{\"Credentials\":[]}", &credential_form_sts, "Credentials is not a JSON object");
 }
 
 static void test_a_form_may_do_without_token_and_expiration(void **state)
@@ -101,32 +101,32 @@ static void test_each_fault_is_told_by_its_member_and_never_by_its_value(void **
         const char *text;
         const char *named;
     } rows[] = {
-        {"", "no JSON"},
-        {"{" KEYS, "no JSON"},
-        {"{" KEYS END "x", "no JSON"},
-        {"<html>testsecret</html>", "no JSON"},
-        {"[]", "no JSON object"},
-        {"null", "no JSON object"},
-        {"\"testsecret\"", "no JSON object"},
+        {"", "not JSON"},
+        {"{" KEYS, "not JSON"},
+        {"{" KEYS END "x", "not JSON"},
+        {"<html>testsecret</html>", "not JSON"},
+        {"[]", "not a JSON object"},
+        {"null", "not a JSON object"},
+        {"\"testsecret\"", "not a JSON object"},
         {"{}", "AccessKeyId is missing"},
         {"{\"AccessKeyId\":\"a\"" END, "AccessKeySecret is missing"},
         {"{\"AccessKeyId\":\"a\",\"AccessKeySecret\":\"testsecret\"" END,
          "SecurityToken is missing"},
         {"{" KEYS "}", "Expiration is missing"},
         {"{" KEYS ",\"Expiration\":null}", "Expiration is missing"},
-        {"{\"AccessKeyId\":5" END, "AccessKeyId is no string but of the kind number"},
+        {"{\"AccessKeyId\":5" END, "AccessKeyId must be a string; its type is number"},
         {"{\"AccessKeyId\":\"\"" END, "AccessKeyId is empty"},
         {"{\"AccessKeyId\":\"a\",\"AccessKeySecret\":[\"testsecret\"]" END,
-         "AccessKeySecret is no string"},
+         "AccessKeySecret must be a string"},
         {"{\"AccessKeyId\":\"a\",\"AccessKeySecret\":\"testsecret\\n\"" END,
          "AccessKeySecret holds a character"},
         {"{\"AccessKeyId\":\"a b\"" END, "AccessKeyId holds a character"},
-        {"{\"AccessKeyId\":\"a\",\"AccessKeyId\":\"b\"" END, "AccessKeyId stands there twice"},
-        {"{" KEYS ",\"SecurityToken\":\"CAIS\"" END, "SecurityToken stands there twice"},
-        {"{" KEYS ",\"Expiration\":1725001386}", "Expiration is no string"},
-        {"{" KEYS ",\"Expiration\":\"tomorrow\"}", "Expiration is no time"},
-        {"{" KEYS ",\"Expiration\":\"2024-02-30T07:03:06Z\"}", "Expiration is no time"},
-        {"{" KEYS ",\"Expiration\":\"2024-08-30 07:03:06\"}", "Expiration is no time"},
+        {"{\"AccessKeyId\":\"a\",\"AccessKeyId\":\"b\"" END, "AccessKeyId appears twice"},
+        {"{" KEYS ",\"SecurityToken\":\"CAIS\"" END, "SecurityToken appears twice"},
+        {"{" KEYS ",\"Expiration\":1725001386}", "Expiration must be a string"},
+        {"{" KEYS ",\"Expiration\":\"tomorrow\"}", "Expiration is not a time"},
+        {"{" KEYS ",\"Expiration\":\"2024-02-30T07:03:06Z\"}", "Expiration is not a time"},
+        {"{" KEYS ",\"Expiration\":\"2024-08-30 07:03:06\"}", "Expiration is not a time"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         check_refused(rows[i].text, &credential_form_plain, rows[i].named);

@@ -95,13 +95,13 @@ static void test_output_of_another_form_is_told_without_it(void **state)
         {"{\"mode\":7}", "mode must be \"AK\" or \"StsToken\""},
         {"{\"mode\":\"AK\",\"access_key_secret\":\"" SECRET_WORD "\"}", "access_key_id is missing"},
         {"{\"mode\":\"AK\",\"access_key_id\":\"a\",\"access_key_secret\":{\"" SECRET_WORD "\":1}}",
-         "access_key_secret is no string"},
+         "access_key_secret must be a string"},
         {"{\"mode\":\"StsToken\",\"access_key_id\":\"a\",\"access_key_secret\":\"" SECRET_WORD
          "\"}",
          "sts_token is missing"},
         {"{\"mode\":\"AK\",\"access_key_id\":\"a\",\"access_key_secret\":\"" SECRET_WORD
          "\",\"expiration\":\"" SECRET_WORD "\"}",
-         "expiration is no time"},
+         "expiration is not a time"},
         {"{\"mode\":\"AK\",\"access_key_id\":\"a\",\"access_key_secret\":\"" SECRET_WORD "\\n\"}",
          "access_key_secret holds a character"},
     };
@@ -124,8 +124,7 @@ static void test_a_failing_program_is_told_by_its_end_alone(void **state)
     fixture_assert_failed(fixture, STATUS_INVALID,
                           "process_command cannot be started: No such file or directory");
     fixture_get_once(fixture, credentials_external_new(&fixture->context, "echo 'x", FAR_MS));
-    fixture_assert_failed(fixture, STATUS_INVALID,
-                          "process_command has a single quote without its end");
+    fixture_assert_failed(fixture, STATUS_INVALID, "process_command has an unclosed single quote");
     fixture_get_once(fixture, credentials_external_new(&fixture->context, " ", FAR_MS));
     fixture_assert_failed(fixture, STATUS_INVALID, "process_command is empty");
 }

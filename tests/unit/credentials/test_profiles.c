@@ -105,7 +105,7 @@ static void test_a_circle_of_profiles_is_refused_before_anyone_is_asked(void **s
             "{\"current\":\"a\",\"profiles\":[{\"name\":\"a\",\"mode\":\"ChainableRamRoleArn\","
             "\"source_profile\":\"b\"," ROLE "},{\"name\":\"b\",\"mode\":"
             "\"ChainableRamRoleArn\",\"source_profile\":\"a\"," ROLE "}]}");
-    fixture_assert_failed(fixture, STATUS_INVALID, "leads in a circle");
+    fixture_assert_failed(fixture, STATUS_INVALID, "is already in the chain");
     assert_int_equal(peer_requests(fixture->peer), 0);
 }
 
@@ -249,7 +249,7 @@ static void test_a_file_that_others_may_write_is_refused(void **state)
         fixture_file(fixture, CLI_FILE, modes[i], ONLY("\"mode\":\"AK\"," KEY));
         fixture_get_once(fixture, credentials_cli_profile_open(&fixture->context));
         fixture_assert_failed(fixture, STATUS_INVALID,
-                              "config.json may be written by others than its owner");
+                              "config.json can be written by others than its owner");
     }
 }
 
@@ -510,7 +510,7 @@ static void test_what_cloud_sso_refuses_is_told(void **state)
     fixture_assert_failed(fixture, STATUS_INVALID,
                           "cloud_sso_sign_in_url must begin with https://");
     get_cli(fixture, SSO("nothing", FAR_S));
-    fixture_assert_failed(fixture, STATUS_INVALID, "cloud_sso_sign_in_url is no URL");
+    fixture_assert_failed(fixture, STATUS_INVALID, "cloud_sso_sign_in_url is not a URL");
 }
 
 int main(void)

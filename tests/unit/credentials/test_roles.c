@@ -146,15 +146,15 @@ static void test_answers_that_are_none_are_told_without_secrets(void **state)
          "{\"Code\":\"SignatureDoesNotMatch\",\"Message\":\"Wrong. server string to sign "
          "is:POST&%2F&" SECRET_WORD "\"}",
          "SignatureDoesNotMatch: Wrong."},
-        {200, "", "the answer of STS: the document is no JSON"},
-        {200, "{\"Credentials\":", "the answer of STS: the document is no JSON"},
-        {200, "[]", "the answer of STS: Credentials is no JSON object"},
+        {200, "", "the answer of STS: the document is not JSON"},
+        {200, "{\"Credentials\":", "the answer of STS: the document is not JSON"},
+        {200, "[]", "the answer of STS: Credentials is not a JSON object"},
         {200, "{}", "the answer of STS: Credentials is missing"},
-        {200, "{\"Credentials\":[]}", "the answer of STS: Credentials is no JSON object"},
+        {200, "{\"Credentials\":[]}", "the answer of STS: Credentials is not a JSON object"},
         {200,
          "{\"Credentials\":{\"AccessKeyId\":7,\"AccessKeySecret\":\"" SECRET_WORD
          "\",\"SecurityToken\":\"x\",\"Expiration\":\"" FIXTURE_EXPIRES "\"}}",
-         "AccessKeyId is no string"},
+         "AccessKeyId must be a string"},
         {200,
          "{\"Credentials\":{\"AccessKeyId\":\"a\",\"AccessKeySecret\":\"" SECRET_WORD
          "\",\"Expiration\":\"" FIXTURE_EXPIRES "\"}}",
@@ -162,7 +162,7 @@ static void test_answers_that_are_none_are_told_without_secrets(void **state)
         {200,
          "{\"Credentials\":{\"AccessKeyId\":\"a\",\"AccessKeySecret\":\"" SECRET_WORD
          "\",\"SecurityToken\":\"x\",\"Expiration\":\"" SECRET_WORD "\"}}",
-         "Expiration is no time"},
+         "Expiration is not a time"},
         {200,
          "{\"Credentials\":{\"AccessKeyId\":\"a\",\"AccessKeySecret\":\"" SECRET_WORD
          " \",\"SecurityToken\":\"x\",\"Expiration\":\"" FIXTURE_EXPIRES "\"}}",
@@ -188,11 +188,11 @@ static void test_an_sts_that_says_nothing_or_is_not_there_is_told_so(void **stat
     static char nobody[] = "http://127.0.0.1:1";
     fixture->answer.body = NULL;
     fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
-    fixture_assert_failed(fixture, STATUS_INVALID, "STS gave no whole answer");
+    fixture_assert_failed(fixture, STATUS_INVALID, "STS gave no complete answer");
     fixture_set_timeout(fixture, 50);
     fixture->answer = (struct fixture_answer){.is_silent = true};
     fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
-    fixture_assert_failed(fixture, STATUS_INVALID, "STS gave no whole answer");
+    fixture_assert_failed(fixture, STATUS_INVALID, "STS gave no complete answer");
     fixture->settings.sts_endpoint = nobody;
     fixture_get_once(fixture, credentials_ram_role_arn_open(&fixture->context));
     fixture_assert_failed(fixture, STATUS_INVALID, "STS cannot be reached");
@@ -298,10 +298,10 @@ static void test_a_token_file_that_cannot_be_used_is_named(void **state)
     fixture_file(fixture, "token", 0600, "a " SECRET_WORD);
     fixture_get(fixture, source);
     fixture_assert_failed(fixture, STATUS_INVALID,
-                          "/token holds a character that no OIDC token has");
+                          "/token holds a character that OIDC tokens cannot have");
     fixture_file(fixture, "token", 0620, SECRET_WORD);
     fixture_get(fixture, source);
-    fixture_assert_failed(fixture, STATUS_INVALID, "/token may be written by others");
+    fixture_assert_failed(fixture, STATUS_INVALID, "/token can be written by others");
     credentials_source_free(source);
     assert_int_equal(peer_requests(fixture->peer), 0);
 }

@@ -376,15 +376,15 @@ static void test_answers_of_the_metadata_service_that_are_no_success(void **stat
         {"oops", 500, STATUS_UNAVAILABLE, "HTTP status 500"},
         {"slow down", 429, STATUS_UNAVAILABLE, "HTTP status 429"},
         {"no such role", 404, STATUS_INVALID, "HTTP status 404"},
-        {"<html>", 200, STATUS_INVALID, "no JSON"},
-        {"{\"Code\":\"Success\",\"AccessKeyId\":\"a\"", 200, STATUS_INVALID, "no JSON"},
+        {"<html>", 200, STATUS_INVALID, "not JSON"},
+        {"{\"Code\":\"Success\",\"AccessKeyId\":\"a\"", 200, STATUS_INVALID, "not JSON"},
         {"{}", 200, STATUS_INVALID, "Code is missing"},
-        {"{\"Code\":200}", 200, STATUS_INVALID, "Code is missing or no string"},
+        {"{\"Code\":200}", 200, STATUS_INVALID, "Code is missing or not a string"},
         {"{\"Code\":\"Failed\"}", 200, STATUS_INVALID, "Code is Failed"},
-        {"{\"Code\":\"two words\"}", 200, STATUS_INVALID, "Code is no word"},
+        {"{\"Code\":\"two words\"}", 200, STATUS_INVALID, "Code is invalid"},
         {"{\"Code\":\"Success\",\"AccessKeyId\":[]}", 200, STATUS_INVALID, "AccessKeyId"},
         {"{\"Code\":\"Success\"}", 200, STATUS_INVALID, "AccessKeyId is missing"},
-        {"", 200, STATUS_INVALID, "no JSON"},
+        {"", 200, STATUS_INVALID, "not JSON"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         fixture->service.document = rows[i].document;
@@ -486,9 +486,12 @@ static void test_answers_of_a_uri_that_are_no_success(void **state)
         enum status status;
         const char *text;
     } rows[] = {
-        {DOCUMENT, 500, STATUS_UNAVAILABLE, "500"},    {DOCUMENT, 403, STATUS_INVALID, "403"},
-        {DOCUMENT, 302, STATUS_INVALID, "302"},        {"", 200, STATUS_INVALID, "no JSON"},
-        {"[]", 200, STATUS_INVALID, "no JSON object"}, {"{}", 200, STATUS_INVALID, "AccessKeyId"},
+        {DOCUMENT, 500, STATUS_UNAVAILABLE, "500"},
+        {DOCUMENT, 403, STATUS_INVALID, "403"},
+        {DOCUMENT, 302, STATUS_INVALID, "302"},
+        {"", 200, STATUS_INVALID, "not JSON"},
+        {"[]", 200, STATUS_INVALID, "not a JSON object"},
+        {"{}", 200, STATUS_INVALID, "AccessKeyId"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         fixture->service.document = rows[i].document;
