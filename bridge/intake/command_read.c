@@ -346,12 +346,6 @@ static struct slice usable_trace(struct slice text)
     return is_usable ? text : (struct slice){0};
 }
 
-static bool is_too_large(const struct delivery *delivery, const struct command_limits *limits)
-{
-    return delivery->payload_bytes > limits->payload_bytes ||
-           delivery->payload_bytes > delivery->payload.length;
-}
-
 enum status request_read(const struct route *route, const struct delivery *delivery,
                          const struct command_limits *limits, struct request *out_request,
                          struct refusal *out_refusal)
@@ -367,7 +361,8 @@ enum status request_read(const struct route *route, const struct delivery *deliv
     if (delivery->is_retained) {
         note(&reading, ERROR_RETAINED, "A retained message is not a command.");
     }
-    if (is_too_large(delivery, limits)) {
+    if (delivery->payload_bytes > limits->payload_bytes ||
+        delivery->payload_bytes > delivery->payload.length) {
         note(&reading, ERROR_PAYLOAD_TOO_LARGE,
              "The payload has %" PRIu64 " bytes; limits.payload_bytes is %zu.",
              delivery->payload_bytes, limits->payload_bytes);

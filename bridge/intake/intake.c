@@ -202,21 +202,15 @@ static enum bridge_error unless_found(const struct intake *intake, const struct 
     return ERROR_NONE;
 }
 
-/* All further log lines name the command by its token: this one connects it to the sender's trace.
- */
-static void log_trace(const struct arrival *arrival)
-{
-    const struct reply_to *reply_to = &arrival->reply_to;
-    if (reply_to->traceparent != NULL) {
-        LOG_INFO("command_traced", LOG_SLICE("token", arrival->token),
-                 LOG_TEXT("traceparent", reply_to->traceparent),
-                 LOG_TEXT("tracestate", reply_to->tracestate));
-    }
-}
-
 static void claim(struct intake *intake, struct arrival *arrival, struct job *job)
 {
-    log_trace(arrival);
+    /* Further log lines name the command by its token: this one connects it to the sender's trace.
+     */
+    if (arrival->reply_to.traceparent != NULL) {
+        LOG_INFO("command_traced", LOG_SLICE("token", arrival->token),
+                 LOG_TEXT("traceparent", arrival->reply_to.traceparent),
+                 LOG_TEXT("tracestate", arrival->reply_to.tracestate));
+    }
     struct ledger_claim request = {
         .command = command_new(arrival->route, &arrival->request, arrival->delivery, arrival->token,
                                &intake->limits, arrival->now_ms),

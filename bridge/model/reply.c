@@ -118,11 +118,6 @@ static void put_payload(struct buf *out, struct slice payload)
     buf_fini(&text);
 }
 
-static int64_t count_of(uint64_t count)
-{
-    return count > INT64_MAX ? INT64_MAX : (int64_t)count;
-}
-
 void reply_render_dead_letter(const struct refusal *refusal, const struct route *route,
                               const struct delivery *delivery, const char *topic,
                               int64_t received_at_ms, uint8_t qos, struct buf *out)
@@ -134,7 +129,7 @@ void reply_render_dead_letter(const struct refusal *refusal, const struct route 
     json_put_text_if(&body, "Route", slice_text(route == NULL ? NULL : route->name));
     json_put_text(&body, "Topic", delivery->topic);
     put_payload(&body, delivery->payload);
-    json_put_int(&body, "PayloadBytes", count_of(delivery->payload_bytes));
+    json_put_int(&body, "PayloadBytes", (int64_t)delivery->payload_bytes);
     json_put_time(&body, "ReceivedAt", received_at_ms);
     json_put_close(&body, '}');
     struct message message = {

@@ -102,7 +102,7 @@ static void test_no_span_of_time_gives_more_than_burst_and_rate_allow(void **sta
     }
 }
 
-static void test_after_the_told_wait_a_token_is_there_and_not_much_earlier(void **state)
+static void test_a_token_is_there_after_the_wait_and_not_much_earlier(void **state)
 {
     (void)state;
     uint32_t seed = 99;
@@ -233,7 +233,7 @@ static void test_a_shorter_pause_does_not_cut_a_longer_one(void **state)
     assert_true(bucket_take(&bucket, 5000));
 }
 
-static void test_a_bucket_is_full_again_when_nothing_of_its_past_is_left(void **state)
+static void test_a_bucket_is_full_again_after_burst_throttling_and_pause(void **state)
 {
     (void)state;
     struct bucket bucket;
@@ -271,7 +271,7 @@ int main(void)
         cmocka_unit_test(test_a_clock_that_stands_still_or_goes_back_gives_nothing),
         cmocka_unit_test(test_the_long_run_rate_is_the_configured_one),
         cmocka_unit_test(test_no_span_of_time_gives_more_than_burst_and_rate_allow),
-        cmocka_unit_test(test_after_the_told_wait_a_token_is_there_and_not_much_earlier),
+        cmocka_unit_test(test_a_token_is_there_after_the_wait_and_not_much_earlier),
         cmocka_unit_test(test_throttling_halves_the_rate_at_most_once_a_second),
         cmocka_unit_test(test_the_rate_never_falls_below_a_64th),
         cmocka_unit_test(test_every_second_without_throttling_adds_a_20th_of_the_rate),
@@ -280,7 +280,7 @@ int main(void)
         cmocka_unit_test(test_no_tokens_come_during_a_pause),
         cmocka_unit_test(test_tokens_from_before_a_pause_are_there_after_it),
         cmocka_unit_test(test_a_shorter_pause_does_not_cut_a_longer_one),
-        cmocka_unit_test(test_a_bucket_is_full_again_when_nothing_of_its_past_is_left),
+        cmocka_unit_test(test_a_bucket_is_full_again_after_burst_throttling_and_pause),
         cmocka_unit_test(test_absurd_pauses_and_rates_do_not_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,7 +115,7 @@ static void test_a_bare_command_is_read(void **state)
     request_fini(NULL);
 }
 
-static void test_one_shot_takes_booleans_and_their_words_only(void **state)
+static void test_one_shot_accepts_booleans_and_their_texts_only(void **state)
 {
     (void)state;
     static const struct {
@@ -180,7 +180,7 @@ static void test_payloads_that_are_no_json_object_are_malformed(void **state)
     assert_faults(rows, sizeof rows / sizeof rows[0]);
 }
 
-static void test_fields_of_the_wrong_type_are_named_with_the_type_found(void **state)
+static void test_a_field_of_the_wrong_type_is_refused_with_its_type(void **state)
 {
     (void)state;
     static const struct fault_row rows[] = {
@@ -199,7 +199,7 @@ static void test_fields_of_the_wrong_type_are_named_with_the_type_found(void **s
     assert_faults(rows, sizeof rows / sizeof rows[0]);
 }
 
-static void test_values_that_break_their_rule_are_named_with_their_length(void **state)
+static void test_a_value_against_its_rule_is_refused_with_its_length(void **state)
 {
     (void)state;
     static const struct fault_row rows[] = {
@@ -227,7 +227,7 @@ static void test_values_that_break_their_rule_are_named_with_their_length(void *
     assert_faults(rows, sizeof rows / sizeof rows[0]);
 }
 
-static void test_lengths_are_taken_up_to_the_limit_and_not_beyond(void **state)
+static void test_lengths_are_accepted_up_to_the_limit(void **state)
 {
     (void)state;
     static const struct {
@@ -417,7 +417,7 @@ static void test_messages_never_show_a_value(void **state)
     }
 }
 
-static void test_defaults_of_the_route_fill_what_is_not_there(void **state)
+static void test_missing_fields_get_the_defaults_of_the_route(void **state)
 {
     (void)state;
     struct route route = start_route();
@@ -472,7 +472,7 @@ static void test_the_parameters_are_those_of_the_routes_action(void **state)
     request_fini(&reading.request);
 }
 
-static void test_a_default_does_not_cover_up_a_field_at_fault(void **state)
+static void test_a_default_does_not_replace_a_field_with_a_fault(void **state)
 {
     (void)state;
     struct route route = start_route();
@@ -533,7 +533,7 @@ static void test_nothing_of_a_payload_too_large_or_malformed_is_readable(void **
     assert_nothing_readable(&reading.request);
 }
 
-static void test_a_payload_of_the_limit_is_taken_and_one_byte_more_is_not(void **state)
+static void test_a_payload_of_the_limit_is_read_and_one_byte_more_is_refused(void **state)
 {
     (void)state;
     struct route route = start_route();
@@ -600,11 +600,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_full_command_is_read),
         cmocka_unit_test(test_a_bare_command_is_read),
-        cmocka_unit_test(test_one_shot_takes_booleans_and_their_words_only),
+        cmocka_unit_test(test_one_shot_accepts_booleans_and_their_texts_only),
         cmocka_unit_test(test_payloads_that_are_no_json_object_are_malformed),
-        cmocka_unit_test(test_fields_of_the_wrong_type_are_named_with_the_type_found),
-        cmocka_unit_test(test_values_that_break_their_rule_are_named_with_their_length),
-        cmocka_unit_test(test_lengths_are_taken_up_to_the_limit_and_not_beyond),
+        cmocka_unit_test(test_a_field_of_the_wrong_type_is_refused_with_its_type),
+        cmocka_unit_test(test_a_value_against_its_rule_is_refused_with_its_length),
+        cmocka_unit_test(test_lengths_are_accepted_up_to_the_limit),
         cmocka_unit_test(test_a_reply_topic_of_more_than_65535_bytes_is_invalid),
         cmocka_unit_test(test_unknown_fields_are_named),
         cmocka_unit_test(test_a_long_unknown_name_is_cut_between_characters),
@@ -613,12 +613,12 @@ int main(void)
         cmocka_unit_test(test_the_first_fault_in_the_text_is_reported_and_missing_fields_last),
         cmocka_unit_test(test_reading_goes_on_after_a_fault),
         cmocka_unit_test(test_messages_never_show_a_value),
-        cmocka_unit_test(test_defaults_of_the_route_fill_what_is_not_there),
+        cmocka_unit_test(test_missing_fields_get_the_defaults_of_the_route),
         cmocka_unit_test(test_the_parameters_are_those_of_the_routes_action),
-        cmocka_unit_test(test_a_default_does_not_cover_up_a_field_at_fault),
+        cmocka_unit_test(test_a_default_does_not_replace_a_field_with_a_fault),
         cmocka_unit_test(test_a_retained_message_is_refused_but_still_read),
         cmocka_unit_test(test_nothing_of_a_payload_too_large_or_malformed_is_readable),
-        cmocka_unit_test(test_a_payload_of_the_limit_is_taken_and_one_byte_more_is_not),
+        cmocka_unit_test(test_a_payload_of_the_limit_is_read_and_one_byte_more_is_refused),
         cmocka_unit_test(test_trace_user_properties_win_over_the_body_by_name),
         cmocka_unit_test(test_unusable_trace_user_properties_are_ignored),
     };

@@ -544,7 +544,7 @@ static void test_an_expired_command_is_refused_unless_its_token_is_known(void **
     assert_int_equal(fixture.claimed.unless_found, ERROR_NONE);
 }
 
-static void test_a_stopped_intake_leaves_to_the_broker_what_that_sends_again(void **state)
+static void test_a_stopped_intake_does_not_acknowledge_what_the_broker_sends_again(void **state)
 {
     (void)state;
     intake_stop(fixture.intake);
@@ -572,7 +572,7 @@ static void test_a_stopped_intake_answers_what_the_broker_will_not_send_again(vo
     assert_dead_letter("Bridge.MalformedPayload", "dead/i-1/start");
 }
 
-static void test_a_claim_under_way_is_answered_also_after_the_stop(void **state)
+static void test_a_claim_on_its_way_is_acknowledged_after_the_stop(void **state)
 {
     (void)state;
     deliver(COMMAND);
@@ -627,9 +627,9 @@ int main(void)
         TEST(test_a_retained_message_is_refused),
         TEST(test_a_payload_over_the_limit_is_refused_by_its_whole_size),
         TEST(test_an_expired_command_is_refused_unless_its_token_is_known),
-        TEST(test_a_stopped_intake_leaves_to_the_broker_what_that_sends_again),
+        TEST(test_a_stopped_intake_does_not_acknowledge_what_the_broker_sends_again),
         TEST(test_a_stopped_intake_answers_what_the_broker_will_not_send_again),
-        TEST(test_a_claim_under_way_is_answered_also_after_the_stop),
+        TEST(test_a_claim_on_its_way_is_acknowledged_after_the_stop),
         TEST(test_deliveries_side_by_side_get_their_own_acks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,7 +120,7 @@ static void set_aside(struct fixture *fixture, const char *token)
     outcome_fini(&outcome);
 }
 
-static void test_what_was_set_aside_is_told_and_later_begun_again_as_unsure(void **state)
+static void test_what_was_set_aside_is_replayed_and_later_begins_again_as_unsure(void **state)
 {
     struct fixture *fixture = *state;
     fixture->options.failure_ttl_s = 1;
@@ -154,7 +154,7 @@ int main(void)
         TEST(test_a_crash_counts_only_for_what_was_being_called),
         TEST(test_an_orderly_stop_during_a_call_is_not_counted),
         TEST(test_crashes_are_stored_with_a_pause),
-        TEST(test_what_was_set_aside_is_told_and_later_begun_again_as_unsure),
+        TEST(test_what_was_set_aside_is_replayed_and_later_begins_again_as_unsure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ static void test_a_token_in_work_waits_or_mismatches(void **state)
     }
 }
 
-static void test_a_finished_token_is_told_or_tried_again_as_its_outcome_says(void **state)
+static void test_a_finished_token_is_replayed_or_tried_again_by_its_retention(void **state)
 {
     (void)state;
     static const struct {
@@ -81,7 +81,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_unknown_token_is_new),
         cmocka_unit_test(test_a_token_in_work_waits_or_mismatches),
-        cmocka_unit_test(test_a_finished_token_is_told_or_tried_again_as_its_outcome_says),
+        cmocka_unit_test(test_a_finished_token_is_replayed_or_tried_again_by_its_retention),
         cmocka_unit_test(test_what_was_set_aside_is_replayed_for_a_time_and_then_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

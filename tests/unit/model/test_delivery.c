@@ -47,7 +47,7 @@ static void assert_survives(const struct delivery *delivery)
     buf_fini(&bytes);
 }
 
-static void test_a_delivery_survives_the_crossing(void **state)
+static void test_a_decoded_delivery_is_the_encoded_one(void **state)
 {
     (void)state;
     assert_survives(&full);
@@ -82,7 +82,7 @@ static void assert_refused(const struct delivery *delivery)
     buf_fini(&bytes);
 }
 
-static void test_values_that_cannot_be_are_refused(void **state)
+static void test_impossible_values_are_refused(void **state)
 {
     (void)state;
     struct delivery delivery = full;
@@ -131,9 +131,9 @@ static void test_unknown_flags_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_delivery_survives_the_crossing),
+        cmocka_unit_test(test_a_decoded_delivery_is_the_encoded_one),
         cmocka_unit_test(test_an_absent_payload_arrives_as_an_empty_one),
-        cmocka_unit_test(test_values_that_cannot_be_are_refused),
+        cmocka_unit_test(test_impossible_values_are_refused),
         cmocka_unit_test(test_cut_or_longer_bytes_are_refused),
         cmocka_unit_test(test_unknown_flags_are_refused),
     };

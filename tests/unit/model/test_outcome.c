@@ -67,7 +67,7 @@ static void test_categories_have_the_names_and_retryability_of_the_contract(void
     }
 }
 
-static void test_statuses_have_the_words_of_the_contract(void **state)
+static void test_statuses_have_the_texts_of_the_contract(void **state)
 {
     (void)state;
     assert_string_equal(outcome_status_text(OUTCOME_SUCCEEDED), "succeeded");
@@ -75,7 +75,8 @@ static void test_statuses_have_the_words_of_the_contract(void **state)
     assert_string_equal(outcome_status_text(OUTCOME_UNKNOWN), "unknown");
 }
 
-static void test_an_error_of_the_bridge_is_failed_but_where_it_may_have_happened(void **state)
+static void test_an_error_of_the_bridge_is_failed_or_unknown_where_a_call_may_have_had_effect(
+    void **state)
 {
     (void)state;
     for (int i = ERROR_NONE + 1; i < ERROR_COUNT; i++) {
@@ -162,7 +163,7 @@ static void test_a_success_has_no_error_object(void **state)
     buf_fini(&out);
 }
 
-static void test_an_outcome_is_kept_as_long_as_its_kind_says(void **state)
+static void test_an_outcome_is_kept_as_long_as_its_retention_says(void **state)
 {
     (void)state;
     static const struct {
@@ -193,13 +194,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_bridges_errors_are_those_of_the_contract),
         cmocka_unit_test(test_categories_have_the_names_and_retryability_of_the_contract),
-        cmocka_unit_test(test_statuses_have_the_words_of_the_contract),
-        cmocka_unit_test(test_an_error_of_the_bridge_is_failed_but_where_it_may_have_happened),
+        cmocka_unit_test(test_statuses_have_the_texts_of_the_contract),
+        cmocka_unit_test(
+            test_an_error_of_the_bridge_is_failed_or_unknown_where_a_call_may_have_had_effect),
         cmocka_unit_test(test_a_copy_owns_its_strings),
         cmocka_unit_test(test_the_error_object_has_its_fields_in_order),
         cmocka_unit_test(test_what_is_not_known_is_left_out_of_the_error_object),
         cmocka_unit_test(test_a_success_has_no_error_object),
-        cmocka_unit_test(test_an_outcome_is_kept_as_long_as_its_kind_says),
+        cmocka_unit_test(test_an_outcome_is_kept_as_long_as_its_retention_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,7 +60,7 @@ static void assert_properties(const struct message *message, const char *const (
     }
 }
 
-static void test_a_success_is_told_as_the_contract_shows(void **state)
+static void test_the_reply_of_a_success_is_that_of_the_contract(void **state)
 {
     (void)state;
     struct reply reply = succeeded();
@@ -190,7 +190,7 @@ static void test_rendering_is_repeatable_and_appends(void **state)
     buf_fini(&bytes);
 }
 
-static void test_a_refusal_tells_what_is_known_of_the_request(void **state)
+static void test_a_refusal_has_what_is_known_of_the_request(void **state)
 {
     (void)state;
     struct refusal refusal = {ERROR_INVALID_PARAMETER, "RegionId must be right."};
@@ -243,7 +243,7 @@ static void test_a_dead_letter_holds_what_arrived(void **state)
     buf_fini(&bytes);
 }
 
-static void test_a_dead_letter_cuts_the_payload_at_4_kib_and_tells_its_size(void **state)
+static void test_a_dead_letter_has_4_kib_of_the_payload_and_its_size(void **state)
 {
     (void)state;
     struct refusal refusal = {ERROR_PAYLOAD_TOO_LARGE, "too large"};
@@ -284,15 +284,15 @@ static void test_a_dead_letter_of_an_empty_payload_has_an_empty_one(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_success_is_told_as_the_contract_shows),
+        cmocka_unit_test(test_the_reply_of_a_success_is_that_of_the_contract),
         cmocka_unit_test(test_a_failure_carries_its_error_and_all_the_sender_gave),
         cmocka_unit_test(test_a_trace_from_user_properties_goes_back_there_only),
         cmocka_unit_test(test_an_accepted_command_is_not_complete),
         cmocka_unit_test(test_a_code_that_is_no_mqtt_string_stays_out_of_the_properties),
         cmocka_unit_test(test_rendering_is_repeatable_and_appends),
-        cmocka_unit_test(test_a_refusal_tells_what_is_known_of_the_request),
+        cmocka_unit_test(test_a_refusal_has_what_is_known_of_the_request),
         cmocka_unit_test(test_a_dead_letter_holds_what_arrived),
-        cmocka_unit_test(test_a_dead_letter_cuts_the_payload_at_4_kib_and_tells_its_size),
+        cmocka_unit_test(test_a_dead_letter_has_4_kib_of_the_payload_and_its_size),
         cmocka_unit_test(test_a_dead_letter_of_an_empty_payload_has_an_empty_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

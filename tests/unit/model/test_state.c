@@ -28,7 +28,7 @@ static const int expected[STATE_COUNT][MOVE_COUNT] = {
     [STATE_DONE] = {NO, NO, NO, NO, NO, NO, STATE_READY, STATE_UNSURE, STATE_NONE},
 };
 
-static void test_every_state_takes_exactly_its_moves(void **state)
+static void test_every_state_allows_exactly_its_moves(void **state)
 {
     (void)state;
     for (int from = 0; from < STATE_COUNT; from++) {
@@ -61,7 +61,7 @@ static void test_an_illegal_move_ends_the_process(void **state)
     assert_int_equal(WTERMSIG(status), SIGABRT);
 }
 
-static void test_a_call_that_may_have_had_effect_is_never_forgotten_but_by_an_end(void **state)
+static void test_a_row_whose_call_may_have_had_effect_stays_unsure_until_its_outcome(void **state)
 {
     (void)state;
     for (int from = 0; from < STATE_COUNT; from++) {
@@ -74,7 +74,7 @@ static void test_a_call_that_may_have_had_effect_is_never_forgotten_but_by_an_en
     }
 }
 
-static void test_states_with_a_call_out_or_without_an_answer_are_unsure(void **state)
+static void test_states_with_a_call_in_flight_or_without_an_answer_are_unsure(void **state)
 {
     (void)state;
     static const bool is_unsure[STATE_COUNT] = {
@@ -97,10 +97,10 @@ static void test_states_have_the_numbers_and_names_that_ledgers_hold(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_state_takes_exactly_its_moves),
+        cmocka_unit_test(test_every_state_allows_exactly_its_moves),
         cmocka_unit_test(test_an_illegal_move_ends_the_process),
-        cmocka_unit_test(test_a_call_that_may_have_had_effect_is_never_forgotten_but_by_an_end),
-        cmocka_unit_test(test_states_with_a_call_out_or_without_an_answer_are_unsure),
+        cmocka_unit_test(test_a_row_whose_call_may_have_had_effect_stays_unsure_until_its_outcome),
+        cmocka_unit_test(test_states_with_a_call_in_flight_or_without_an_answer_are_unsure),
         cmocka_unit_test(test_states_have_the_numbers_and_names_that_ledgers_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -225,7 +225,7 @@ static void test_nothing_is_handed_over_without_a_publisher(void **state)
     assert_int_equal(fixture.handed_count, 3);
 }
 
-static void test_a_message_is_forgotten_when_the_broker_has_it(void **state)
+static void test_a_message_is_forgotten_when_the_broker_acknowledged_it(void **state)
 {
     (void)state;
     connect_outbox();
@@ -312,7 +312,7 @@ static void test_a_temporary_refusal_is_tried_again_after_a_while_and_first(void
     assert_handed(1, 1, 2);
 }
 
-static void test_a_word_about_a_message_it_does_not_hold_changes_nothing(void **state)
+static void test_a_report_about_an_unknown_message_changes_nothing(void **state)
 {
     (void)state;
     connect_outbox();
@@ -368,7 +368,7 @@ static void test_messages_posted_around_a_read_are_handed_over_once_and_in_order
     assert_handed(0, 1, 6);
 }
 
-static void test_messages_posted_while_a_part_is_still_on_disk_wait_their_turn(void **state)
+static void test_messages_posted_while_older_ones_are_not_read_go_behind_them(void **state)
 {
     (void)state;
     store(300);
@@ -383,7 +383,7 @@ static void test_messages_posted_while_a_part_is_still_on_disk_wait_their_turn(v
     assert_int_equal(fixture.delivered_count, 310);
 }
 
-static void test_an_empty_outbox_is_flushed_on_the_next_turn(void **state)
+static void test_an_empty_outbox_is_flushed_in_the_next_iteration(void **state)
 {
     (void)state;
     connect_outbox();
@@ -411,7 +411,7 @@ static void test_a_flush_waits_for_the_last_acknowledgement(void **state)
     assert_int_equal(fixture.flush_count, 1);
 }
 
-static void test_a_flush_is_told_once(void **state)
+static void test_a_flush_is_reported_once(void **state)
 {
     (void)state;
     connect_outbox();
@@ -536,20 +536,20 @@ int main(void)
         TEST(test_connections_lost_with_several_messages_set_none_aside),
         TEST(test_a_refusal_in_between_begins_the_count_anew),
         TEST(test_nothing_is_handed_over_without_a_publisher),
-        TEST(test_a_message_is_forgotten_when_the_broker_has_it),
+        TEST(test_a_message_is_forgotten_when_the_broker_acknowledged_it),
         TEST(test_a_window_of_messages_is_handed_over_at_a_time),
         TEST(test_a_full_pipe_holds_messages_back),
         TEST(test_what_a_lost_publisher_had_not_reported_is_handed_over_again),
         TEST(test_a_final_refusal_is_counted_and_forgotten),
         TEST(test_a_temporary_refusal_is_tried_again_after_a_while_and_first),
-        TEST(test_a_word_about_a_message_it_does_not_hold_changes_nothing),
+        TEST(test_a_report_about_an_unknown_message_changes_nothing),
         TEST(test_what_finds_no_room_in_memory_is_read_from_the_ledger),
         TEST(test_a_long_outbox_is_read_in_parts_at_start),
         TEST(test_messages_posted_around_a_read_are_handed_over_once_and_in_order),
-        TEST(test_messages_posted_while_a_part_is_still_on_disk_wait_their_turn),
-        TEST(test_an_empty_outbox_is_flushed_on_the_next_turn),
+        TEST(test_messages_posted_while_older_ones_are_not_read_go_behind_them),
+        TEST(test_an_empty_outbox_is_flushed_in_the_next_iteration),
         TEST(test_a_flush_waits_for_the_last_acknowledgement),
-        TEST(test_a_flush_is_told_once),
+        TEST(test_a_flush_is_reported_once),
         TEST(test_a_flush_waits_for_what_is_not_read_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
