@@ -1,17 +1,18 @@
 /* The first byte decides between JSON and XML: content types are not reliable here. */
 #include "aliyun/answer.h"
 
+#include "answer_xml.h"
 #include "base/json.h"
 
 #include <math.h>
 
-/* AccessDeniedDetail is an object inside the answer; nothing documented is deeper than that. */
+/* AccessDeniedDetail is an object in the answer; no documented answer is nested deeper. */
 #define DEPTH_MAX 16
 
-/* Numbers up to here have no fraction and no exponent when told. */
+/* A larger number is ignored: codes and ids are smaller. */
 #define WHOLE_NUMBER_MAX 1e9
 
-static struct slice without_lead(struct slice body)
+static struct slice skip_lead(struct slice body)
 {
     static const char mark[] = "\xEF\xBB\xBF";
     if (body.length >= 3 && memcmp(body.data, mark, 3) == 0) {
@@ -24,7 +25,7 @@ static struct slice without_lead(struct slice body)
     return body;
 }
 
-/* The clients of the vendor take both spellings, the second where the first is not there. */
+/* The vendor's clients accept both spellings; the second one counts where the first is missing. */
 static void read_member(const struct json *object, const char *name, const char *other_name,
                         struct buf *out)
 {
@@ -65,7 +66,7 @@ static bool read_json(struct slice body, struct api_answer *answer)
 void api_answer_read(struct slice body, struct api_answer *out_answer)
 {
     *out_answer = (struct api_answer){0};
-    struct slice text = without_lead(body);
+    struct slice text = skip_lead(body);
     if (text.length == 0) {
         return;
     }

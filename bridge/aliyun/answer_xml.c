@@ -1,8 +1,9 @@
 /*
- * An answer is <Error> or <...Response> with its fields as direct children. A document type is
- * refused, so no entity can be declared and nothing can grow or be fetched.
+ * An answer is <Error> or <...Response> with its fields as direct children. A DOCTYPE is refused,
+ * so a document can declare no entities, which could expand to a huge text or make expat read
+ * files.
  */
-#include "aliyun/answer.h"
+#include "answer_xml.h"
 
 #include <assert.h>
 #include <expat.h>
@@ -37,11 +38,11 @@ static struct buf *field_of(struct api_answer *answer, const char *name)
     } else if (strcmp(name, "Message") == 0) {
         field = &answer->message;
     }
-    /* Of a repeated element the first counts, as in JSON. */
+    /* The first of repeated elements counts, as in JSON. */
     return field == NULL || field->length > 0 ? NULL : field;
 }
 
-static void element_begins(void *arg, const XML_Char *name, const XML_Char **attributes)
+static void on_element_start(void *arg, const XML_Char *name, const XML_Char **attributes)
 {
     struct reading *reading = arg;
     (void)attributes;
@@ -52,7 +53,7 @@ static void element_begins(void *arg, const XML_Char *name, const XML_Char **att
     }
 }
 
-static void element_ends(void *arg, const XML_Char *name)
+static void on_element_end(void *arg, const XML_Char *name)
 {
     struct reading *reading = arg;
     (void)name;
@@ -60,7 +61,7 @@ static void element_ends(void *arg, const XML_Char *name)
     reading->field = NULL;
 }
 
-static void text_comes(void *arg, const XML_Char *text, int length)
+static void on_text(void *arg, const XML_Char *text, int length)
 {
     struct reading *reading = arg;
     if (reading->field != NULL) {
@@ -68,8 +69,8 @@ static void text_comes(void *arg, const XML_Char *text, int length)
     }
 }
 
-static void doctype_begins(void *arg, const XML_Char *name, const XML_Char *system_id,
-                           const XML_Char *public_id, int has_internal_subset)
+static void on_doctype(void *arg, const XML_Char *name, const XML_Char *system_id,
+                       const XML_Char *public_id, int has_internal_subset)
 {
     struct reading *reading = arg;
     (void)name;
@@ -84,13 +85,13 @@ enum status api_answer_read_xml(struct slice body, struct api_answer *answer)
     if (body.length > INT_MAX) {
         return STATUS_INVALID;
     }
-    /* The encoding is given: a declaration of another one is not followed. */
+    /* UTF-8 always: an encoding that the document declares is ignored. */
     struct reading reading = {.parser = XML_ParserCreate("UTF-8"), .answer = answer};
     assert(reading.parser != NULL);
     XML_SetUserData(reading.parser, &reading);
-    XML_SetElementHandler(reading.parser, element_begins, element_ends);
-    XML_SetCharacterDataHandler(reading.parser, text_comes);
-    XML_SetStartDoctypeDeclHandler(reading.parser, doctype_begins);
+    XML_SetElementHandler(reading.parser, on_element_start, on_element_end);
+    XML_SetCharacterDataHandler(reading.parser, on_text);
+    XML_SetStartDoctypeDeclHandler(reading.parser, on_doctype);
     enum XML_Status result = XML_Parse(reading.parser, body.data, (int)body.length, XML_TRUE);
     XML_ParserFree(reading.parser);
     return result == XML_STATUS_OK ? STATUS_OK : STATUS_INVALID;

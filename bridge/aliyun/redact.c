@@ -1,7 +1,7 @@
 /*
- * The gateway explains a wrong signature by quoting the string it signed, in words that differ from
- * page to page, so what marks the quotation is looked for without regard to case and to what
- * separates the words.
+ * For a wrong signature the gateway's message quotes the string that the gateway signed. The words
+ * that introduce the quotation differ from version to version, so they are searched for without
+ * regard to case and to the characters between the words.
  */
 #include "aliyun/redact.h"
 
@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Real keys and tokens have 16 bytes and more; a word of a few letters would be cut out of other
- * words. */
+/* Real keys and tokens have at least 16 bytes. A very short one would remove parts of other words.
+ */
 #define SECRET_BYTES_MIN 6
 #define MASK             "***"
 
@@ -24,7 +24,7 @@ static bool is_separator(char c)
     return c == ' ' || c == '_' || c == '-' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static bool is_said_at(struct slice text, size_t at, const char *mark)
+static bool is_mark_at(struct slice text, size_t at, const char *mark)
 {
     for (; *mark != '\0'; mark++) {
         while (at < text.length && is_separator(text.data[at])) {
@@ -38,11 +38,11 @@ static bool is_said_at(struct slice text, size_t at, const char *mark)
     return true;
 }
 
-/* Where the mark (lower case, without separators) is first said; the length where it is not. */
+/* Where the mark (lower case, without separators) first stands; the text's length for nowhere. */
 static size_t find_mark(struct slice text, const char *mark)
 {
     for (size_t at = 0; at < text.length; at++) {
-        if (!is_separator(text.data[at]) && is_said_at(text, at, mark)) {
+        if (!is_separator(text.data[at]) && is_mark_at(text, at, mark)) {
             return at;
         }
     }
@@ -77,7 +77,7 @@ static struct slice without_quotation(struct slice message, bool is_about_signat
     return message;
 }
 
-/* Bytes are marked, not replaced at once: secrets that overlap must not save each other. */
+/* Bytes are marked first and replaced later, so that overlapping secrets are both removed. */
 static void mark_secret(struct slice text, struct slice secret, char *is_secret)
 {
     for (size_t at = 0; at + secret.length <= text.length; at++) {

@@ -16,7 +16,7 @@ void sign_v1_signature(struct slice secret, struct slice string_to_sign, struct 
     struct buf key = {0};
     uint8_t code[DIGEST_SHA1_BYTES];
 
-    /* Made to measure at once: growing would leave copies of the secret in freed memory. */
+    /* Reserve all of it now: growing would leave copies of the secret in freed memory. */
     buf_reserve(&key, secret.length + 1);
     buf_append(&key, secret);
     buf_append_char(&key, '&');

@@ -1,6 +1,6 @@
 /*
  * Encoding, the canonical query and the V3 signature. Every stage appends to a buffer of the
- * caller's, so that tests see each one and the way of a call allocates nothing else.
+ * caller, so that tests can check each stage.
  */
 #include "aliyun/sign.h"
 

@@ -1,5 +1,5 @@
 /*
- * actions - the parameters of a call, as the action's row says.
+ * actions - the parameters of a call, by the action's row in tables/actions.def.
  *
  * Thread: any; pure.
  */
@@ -16,7 +16,7 @@
 /*
  * The query parameters of the command's call but for those of the signature; what the command does
  * not have is left out. Returns how many. The values point into the command and into *out_document,
- * which the caller frees with json_free().
+ * which the caller frees with json_free() when it no longer needs them.
  */
 size_t actions_list_parameters(const struct command *command, struct json **out_document,
                                struct sign_pair out[CALL_PARAMETERS_MAX]);

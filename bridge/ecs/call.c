@@ -1,7 +1,7 @@
 /*
- * The way of a call: credentials come, the request is built and signed in buffers that all calls
- * share (http copies what it sends), the exchange runs, its answer is mapped. What a call keeps is
- * only where its answer goes.
+ * The steps of a call: get the credentials; build and sign the request in buffers that all calls
+ * share (http copies what it sends); exchange; map the answer. Between the steps a call only keeps
+ * its command and its callback.
  */
 #include "ecs/call.h"
 
@@ -40,10 +40,10 @@ struct call {
     ecs_answered_fn *answered;
     void *arg;
     uint64_t serial;        /* of the credentials it was signed with */
-    struct attempt attempt; /* of a call in `unsent`: told in the next turn */
+    struct attempt attempt; /* of a call in `unsent`: reported from the timer */
 };
 
-/* What differs between two attempts, as text. */
+/* What is new in every attempt, as text. */
 struct stamp {
     char date[CLOCK_TEXT_BYTES];
     char nonce[NONCE_TEXT_BYTES];
@@ -59,7 +59,8 @@ struct ecs {
     bool is_v1;
     int64_t rpo_s;
     int64_t clock_offset_ms; /* the API's clock minus ours */
-    /* The identity in use and the one before it, which answers on the way may still be about. */
+    /* The current identity and the previous one, which calls on the wire may still be signed with:
+     * both are removed from messages. */
     struct credentials generations[2];
     struct health *health;
     int unsent_in_a_row;
@@ -92,7 +93,8 @@ static void watch_reach(struct ecs *ecs, enum http_result result)
     }
 }
 
-/* A proxy's page says nothing about the credentials, so only the API's own words count. */
+/* Only an answer of the API itself shows something about the credentials; a proxy's page does not.
+ */
 static void watch_credentials(struct ecs *ecs, const struct attempt *attempt)
 {
     if (attempt->reaction == REACTION_CREDENTIALS_ONCE) {
@@ -136,7 +138,7 @@ static size_t list_secrets(const struct ecs *ecs, struct slice *out)
     return count;
 }
 
-/* The date told the API's time when the answer came. STATUS_UNAVAILABLE where there is none. */
+/* Takes the API's time from the Date header. STATUS_UNAVAILABLE where there is none. */
 static enum status measure_clock(struct ecs *ecs, const struct http_answer *answer)
 {
     if (answer->date_ms < 0) {
@@ -147,7 +149,7 @@ static enum status measure_clock(struct ecs *ecs, const struct http_answer *answ
     return STATUS_OK;
 }
 
-/* A second try is for where something can be different in it. */
+/* Try again only where something will be different in the next attempt. */
 static void prepare_next(const struct call *call, const struct http_answer *answer,
                          struct attempt *attempt)
 {
@@ -203,7 +205,7 @@ static void make_stamp(const struct ecs *ecs, struct stamp *out)
     digest_hex(bytes, sizeof bytes, out->nonce);
 }
 
-/* Lines are NUL-terminated in `lines`, one behind the other. */
+/* Appends a header line and its NUL to `lines`. */
 static void put_line(struct buf *lines, const char *name, struct slice value)
 {
     buf_append_text(lines, name);
@@ -353,22 +355,17 @@ static void unsent_due(void *arg)
     }
 }
 
-/* A chain has a line for each source; a reply's message is one. */
-static void join_lines(char *text)
-{
-    while ((text = strchr(text, '\n')) != NULL) {
-        *text = ';';
-    }
-}
-
-/* What is only away may come back before the command's deadline. */
+/* A source that is unavailable now may work again before the command's deadline. */
 static void answer_without_credentials(struct call *call, enum status status, const char *text)
 {
     struct ecs *ecs = call->ecs;
     enum reaction reaction = status == STATUS_UNAVAILABLE ? REACTION_RETRY : REACTION_REPLY_BRIDGE;
     call->attempt = (struct attempt){.reaction = reaction, .retry_after_ms = -1};
     outcome_of_error(&call->attempt.outcome, ERROR_NO_CREDENTIALS, text);
-    join_lines(call->attempt.outcome.message);
+    /* A chain reports one line per source; the message of a reply has one line. */
+    for (char *at = call->attempt.outcome.message; (at = strchr(at, '\n')) != NULL;) {
+        *at = ';';
+    }
     DL_DELETE(ecs->live, call);
     DL_APPEND(ecs->unsent, call);
     loop_timer_start(ecs->unsent_timer, 0);

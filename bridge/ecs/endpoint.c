@@ -45,13 +45,6 @@ static void fill_region(const char *text, const char *region, struct buf *out)
     buf_append_text(out, text);
 }
 
-enum status endpoint_check(const char *url, bool allow_http, const char **out_why)
-{
-    return url_is_valid(url, allow_http ? URL_ENDPOINT_ANY : URL_ENDPOINT, out_why)
-               ? STATUS_OK
-               : STATUS_INVALID;
-}
-
 enum status endpoint_init(struct endpoint *endpoint, const char *preset, const char *network,
                           const char *override, const char *version, bool allow_http,
                           const char **out_why)
@@ -59,10 +52,11 @@ enum status endpoint_init(struct endpoint *endpoint, const char *preset, const c
     const struct preset *chosen = preset_find(preset);
 
     if (chosen == NULL) {
-        *out_why = "cannot be known: the preset is neither \"ebs\" nor \"ecs\"";
+        *out_why = "is not known: the preset is neither \"ebs\" nor \"ecs\"";
         return STATUS_INVALID;
     }
-    if (override[0] != '\0' && endpoint_check(override, allow_http, out_why) != STATUS_OK) {
+    if (override[0] != '\0' &&
+        !url_is_valid(override, allow_http ? URL_ENDPOINT_ANY : URL_ENDPOINT, out_why)) {
         return STATUS_INVALID;
     }
     const char *own = strcmp(network, "vpc") == 0 ? chosen->vpc_url : chosen->public_url;

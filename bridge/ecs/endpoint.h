@@ -20,15 +20,12 @@ struct endpoint {
     char *version;
 };
 
-/* `override` and `version` are "" for the preset's own. *out_why says what is wrong with an
+/* `override` and `version` are "" for the preset's own. *out_why is what is wrong with an
  * override. */
 enum status endpoint_init(struct endpoint *endpoint, const char *preset, const char *network,
                           const char *override, const char *version, bool allow_http,
                           const char **out_why);
 void endpoint_fini(struct endpoint *endpoint);
-/* Checks scheme://host[:port]: https, or http to loopback (or anywhere with allow_http); no path,
- * no user. */
-enum status endpoint_check(const char *url, bool allow_http, const char **out_why);
 /* Appends the URL ("https://host[:port]") and the host as it stands in the Host header. */
 void endpoint_of_region(const struct endpoint *endpoint, const char *region, struct buf *out_url,
                         struct buf *out_host);

@@ -1,7 +1,7 @@
 /*
- * The table says what a code means; tables/reactions.def says how long its outcome is kept. What is
- * no answer of the API's kind is never a refusal: a proxy's page says nothing about what the API
- * did.
+ * tables/outcomes.def has the meaning of each code, tables/reactions.def how long its outcome is
+ * kept. An answer that is not in the API's format (such as a proxy's error page) is never taken as
+ * a refusal: it does not show what the API did.
  */
 #include "ecs/outcome_map.h"
 
@@ -81,7 +81,7 @@ static bool code_fits(const char *pattern, const char *code)
     return strncmp(pattern, code, head) == 0 && is_ending_of(code + head, star + 1);
 }
 
-/* With HTTP 200 the number says nothing, and the code alone decides. */
+/* With a status of 2xx the code alone decides. */
 static bool http_fits(const struct row *row, int status)
 {
     return row->http == 0 || status / 100 == 2 || status / 100 == row->http / 100;
@@ -102,8 +102,9 @@ static const struct row *find_row(const char *code, int status)
     return NULL;
 }
 
-/* An older gateway says InvalidParameter for an expired token, and the rest in the message. */
-static const char *meant_code(const struct api_answer *api)
+/* An older gateway reports an expired token with the code InvalidParameter, and names it only in
+ * the message. */
+static const char *effective_code(const struct api_answer *api)
 {
     if (strcmp(api->code.data, "InvalidParameter") == 0 &&
         strstr(buf_slice(&api->message).data, "SecurityToken.Expired") != NULL) {
@@ -128,7 +129,7 @@ static enum retention retention_of(const struct row *row)
 #define REACTION(id, retention, text) [REACTION_##id] = RETENTION_##retention,
 #include "tables/reactions.def"
     };
-    /* Replied at once, but the next attempt may succeed: no duplicate is served with a stored copy.
+    /* The same command may succeed when it is sent again: do not keep this outcome for duplicates.
      */
     if (row->reaction == REACTION_REPLY && category_is_retryable(row->category)) {
         return RETENTION_GIVEN_UP;
@@ -171,7 +172,8 @@ static bool holds_secret(const struct mapping *mapping, const struct buf *word)
     return false;
 }
 
-/* As request ids are: it is handed on as it is. Such a word holds no percent-encoding. */
+/* Whether the word can be passed on unchanged, as nearly all request ids can. It has no '%', so it
+ * cannot hold a percent-encoded secret. */
 static bool is_plain(const struct mapping *mapping, const struct buf *word)
 {
     for (size_t i = 0; i < word->length; i++) {
@@ -225,7 +227,7 @@ static void map_row(struct mapping *mapping, const struct row *row)
     }
 }
 
-/* `text` is given away. */
+/* Frees `text`. */
 static void map_bridge_error(struct mapping *mapping, enum bridge_error error,
                              enum reaction reaction, struct buf *text)
 {
@@ -246,9 +248,9 @@ static void map_no_definite_answer(struct mapping *mapping)
     struct buf text = {0};
     buf_printf(&text, "The answer with HTTP status %d ", mapping->answer->status);
     if (!api->is_readable) {
-        buf_append_text(&text, "is not one of the API's: neither its JSON nor its XML.");
+        buf_append_text(&text, "is not in the API's format: neither its JSON nor its XML.");
     } else if (api->code.length == 0) {
-        buf_append_text(&text, "has neither a RequestId that tells success nor an error's Code.");
+        buf_append_text(&text, "has neither the RequestId of a success nor the Code of an error.");
     } else {
         char *code = clean_word(mapping, &api->code);
         buf_printf(&text, "has the code %s: ", code);
@@ -266,7 +268,7 @@ static void map_answer(struct mapping *mapping)
         map_success(mapping);
         return;
     }
-    const struct row *row = api->code.length > 0 ? find_row(meant_code(api), status) : NULL;
+    const struct row *row = api->code.length > 0 ? find_row(effective_code(api), status) : NULL;
     if (row == NULL || row->category == CATEGORY_UNKNOWN_OUTCOME) {
         map_no_definite_answer(mapping);
     } else {

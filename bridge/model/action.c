@@ -1,4 +1,5 @@
-/* The table as rows; parameters are kept as one JSON object, which one function writes. */
+/* The rows of the table, and the canonical form of parameters: written in one place, and accepted
+ * only if writing it again gives the same bytes. */
 #include "model/action.h"
 
 #include "base/codec.h"

@@ -20,13 +20,12 @@ enum status request_authorise(const struct route *route, const struct request *r
     }
     out_refusal->error = ERROR_NOT_ALLOWED;
     snprintf(out_refusal->message, sizeof out_refusal->message,
-             "The route does not let this RegionId (%zu bytes) and ReplicaGroupId (%zu bytes) be "
-             "started.",
+             "The route does not allow this RegionId (%zu bytes) and ReplicaGroupId (%zu bytes).",
              request->region.length, request->group.length);
     return STATUS_INVALID;
 }
 
-/* Everything that makes the command, but for the token. */
+/* Everything that identifies what the command does; not its token. */
 static void pack_command(const struct action *action, struct slice region, struct slice group,
                          struct slice params, struct buf *out)
 {
@@ -60,7 +59,7 @@ void command_make_token(const struct route *route, const struct delivery *delive
     digest_hex(bytes, sizeof bytes, out);
 }
 
-/* Copies the bytes and a NUL to *at and moves *at behind them. */
+/* Copies the bytes and a NUL to *at, and moves *at to the byte after them. */
 static const char *place(char **at, struct slice bytes)
 {
     char *text = *at;

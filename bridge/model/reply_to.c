@@ -11,7 +11,7 @@ static char *dup_if(struct slice bytes)
     return slice_is_present(bytes) ? mem_dup(bytes.data, bytes.length) : NULL;
 }
 
-/* The route's own reply topic, or NULL where a value it needs is not known. */
+/* The route's own reply topic, or NULL where the template needs a value that is absent. */
 static char *own_topic(const struct route *route, const char *instance,
                        const struct request *request, struct slice token)
 {
@@ -31,14 +31,6 @@ static char *own_topic(const struct route *route, const char *instance,
     }
     buf_fini(&topic);
     return NULL;
-}
-
-static void refuse_topic(const char *which, size_t length, struct refusal *out_refusal)
-{
-    out_refusal->error = ERROR_REPLY_TOPIC_NOT_ALLOWED;
-    snprintf(out_refusal->message, sizeof out_refusal->message,
-             "The %s of %zu bytes is not one that the route's response_topics allow.", which,
-             length);
 }
 
 enum status reply_to_resolve(const struct route *route, const char *instance,
@@ -62,7 +54,10 @@ enum status reply_to_resolve(const struct route *route, const char *instance,
     if (is_allowed || !is_wanted) {
         return STATUS_OK;
     }
-    refuse_topic(has_response_topic ? "Response Topic" : "ReplyTo", wanted.length, out_refusal);
+    out_refusal->error = ERROR_REPLY_TOPIC_NOT_ALLOWED;
+    snprintf(out_refusal->message, sizeof out_refusal->message,
+             "The %s of %zu bytes is not allowed by the route's response_topics.",
+             has_response_topic ? "Response Topic" : "ReplyTo", wanted.length);
     return STATUS_INVALID;
 }
 

@@ -41,7 +41,7 @@ static void put_http(const struct page_row *row, struct buf *out)
     }
 }
 
-/* A bar would end the cell. */
+/* A '|' would end the cell. */
 static void put_cell(const char *text, struct buf *out)
 {
     for (; *text != '\0'; text++) {
@@ -61,7 +61,7 @@ static void put_row(const struct page_row *row, struct buf *out)
     buf_append_text(out, "| ");
     put_http(row, out);
     if (row->category == CATEGORY_UNKNOWN_OUTCOME) {
-        buf_printf(out, " | any, told as `%s`", bridge_error_code(ERROR_NO_DEFINITE_ANSWER));
+        buf_printf(out, " | any, reported as `%s`", bridge_error_code(ERROR_NO_DEFINITE_ANSWER));
     } else if (row->code == NULL) {
         buf_append_text(out, " | any other");
     } else {
@@ -97,11 +97,12 @@ void errors_page(struct buf *out)
         "command, sent again\n"
         "unchanged, may succeed without anybody changing anything.\n\n"
         "## From the API (`\"Source\":\"ecs\"`)\n\n"
-        "The first row that fits decides. A number stands for its whole class where the code is a "
-        "known one, since\n"
-        "the API's pages disagree about some numbers. `*` stands for anything. An answer that is "
-        "neither the API's\n"
-        "JSON nor its XML, whatever its status, is no answer: see `Bridge.NoDefiniteAnswer`. "
+        "The first row that fits decides. For a known code the number stands for its whole class "
+        "(4xx or 5xx), since\n"
+        "the API's documentation is not consistent about some numbers. `*` stands for anything. An "
+        "answer that is\n"
+        "neither the API's JSON nor its XML counts as no answer, whatever its status: see "
+        "`Bridge.NoDefiniteAnswer`.\n"
         "`{Action}` in a hint stands for\n"
         "the action of the route.\n\n"
         "| HTTP | Code | Category | Retryable | The bridge | Hint |\n"

@@ -1,6 +1,6 @@
 /*
- * answer_text - texts of the far side made fit to be passed on: no secrets, no strings to sign, no
- * great length.
+ * redact - makes texts of the API fit for replies and logs: without secrets, without the string to
+ * sign, and short.
  *
  * Thread: any; pure.
  */
@@ -17,11 +17,11 @@
 #define ANSWER_WORD_BYTES_MAX    128
 
 /*
- * Appends the message without what it quotes of the string to sign (which holds the key's id and
- * the token), each of the secrets of 6 bytes and more (as they are, and percent-encoded once or
- * twice) replaced by
- * "***", and at most ANSWER_MESSAGE_BYTES_MAX bytes. `is_about_signature`: the message also ends
- * where a canonical request begins. What is no UTF-8 becomes '?'.
+ * Appends at most ANSWER_MESSAGE_BYTES_MAX bytes of the message. It ends where it begins to quote
+ * the string to sign (which holds the key's id and the token), and with `is_about_signature` also
+ * where it begins to quote the canonical request. Each secret of at least 6 bytes, plain or
+ * percent-encoded once or twice, becomes "***". In a message that is not UTF-8 all but printable
+ * ASCII becomes '?'.
  */
 void redact_message(struct slice message, bool is_about_signature, const struct slice *secrets,
                     size_t secret_count, struct buf *out);

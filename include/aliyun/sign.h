@@ -15,7 +15,7 @@
 
 #include <stddef.h>
 
-/* A query or form parameter, or a header; names of headers in lower case. */
+/* A query or form parameter, or a header whose name is in lower case. */
 struct sign_pair {
     const char *name;
     struct slice value;
@@ -37,14 +37,16 @@ struct sign_v3_request {
     struct slice payload_hash; /* lower-case hex SHA-256 of the body, as in x-acs-content-sha256 */
 };
 
+/* The stages of V3. Each appends its result. */
 void sign_v3_signed_headers(struct sign_pair *headers, size_t count, struct buf *out);
 void sign_v3_canonical_request(const struct sign_v3_request *request, struct buf *out);
 void sign_v3_string_to_sign(struct slice canonical_request, struct buf *out);
 void sign_v3_signature(struct slice secret, struct slice string_to_sign, struct buf *out);
-/* All of the above: the value of the Authorization header. */
+/* All stages: appends the value of the Authorization header. */
 void sign_v3_authorization(const struct sign_v3_request *request, struct slice access_key_id,
                            struct slice secret, struct buf *out);
 
+/* The stages of V1. Each appends its result. */
 void sign_v1_string_to_sign(const char *method, struct slice canonical_query, struct buf *out);
 /* Base64, not yet percent-encoded. */
 void sign_v1_signature(struct slice secret, struct slice string_to_sign, struct buf *out);

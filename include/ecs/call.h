@@ -1,5 +1,5 @@
 /*
- * ecs_call - one attempt of one API call: credentials, signature, exchange, meaning.
+ * ecs_call - one attempt of one API call: get credentials, sign, exchange, map the answer.
  *
  * Thread: the loop's. The callback comes exactly once, never before ecs_call() has returned.
  */
@@ -25,26 +25,26 @@ typedef void ecs_answered_fn(void *arg, struct attempt *attempt);
 
 /*
  * `tls` and `health` must outlive it; it sets HEALTH_CREDENTIALS_REFUSED and
- * HEALTH_API_UNREACHABLE. STATUS_INVALID with *out_why appended to where the endpoint or the
- * credential provider cannot be.
+ * HEALTH_API_UNREACHABLE. STATUS_INVALID, with the reason appended to *out_why, where the endpoint
+ * or the credential provider of the settings cannot be used.
  */
 enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
                     struct health *health, struct ecs **out_ecs, struct buf *out_why);
-/* For after `tls` has changed: calls from now on go over new connections, those on the wire end as
- * they would. */
+/* To be called after `tls` has changed: new calls use new connections; calls on the wire go on over
+ * the old ones. */
 void ecs_renew(struct ecs *ecs);
-/* Calls still out are dropped without a callback. Takes NULL. */
+/* Calls that are not answered yet are dropped without a callback. Takes NULL. */
 void ecs_free(struct ecs *ecs);
 /*
- * `command` must stay until the callback. What a reaction asks to be done before another attempt is
- * done by then: the clock is measured, the refused credentials are forgotten. Where that cannot
- * help (no Date in the answer, no other credentials), REACTION_CLOCK_ONCE and
- * REACTION_CREDENTIALS_ONCE arrive as REACTION_REPLY_BRIDGE.
+ * `command` must stay until the callback. What a reaction needs before the next attempt is done by
+ * then: the clock offset is measured, the refused credentials are dropped. Where that cannot help
+ * (no Date in the answer, no other credentials), the reaction is REACTION_REPLY_BRIDGE instead of
+ * REACTION_CLOCK_ONCE or REACTION_CREDENTIALS_ONCE.
  */
 void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *answered, void *arg);
 /*
  * A call that changes nothing, DescribeDiskReplicaGroups: it shows whether the API can be reached
- * and takes the credentials. One at a time; `region` must stay until the callback.
+ * and accepts the credentials. One at a time; `region` must stay until the callback.
  */
 void ecs_probe(struct ecs *ecs, const char *region, ecs_answered_fn *answered, void *arg);
 /* The credentials that calls are signed with. */

@@ -1,5 +1,5 @@
 /*
- * outcome_map - what an HTTP answer of the API means: the contract's error table as data.
+ * outcome_map - what an HTTP answer of the API means for the command: outcome and reaction.
  *
  * Rows are tables/outcomes.def; the users' page of errors is generated from them.
  *
@@ -25,20 +25,22 @@ enum reaction {
 
 struct attempt {
     enum reaction reaction;
-    struct outcome outcome; /* what to tell if this was the last word */
-    int64_t retry_after_ms; /* the API's own, -1 for none */
+    struct outcome outcome; /* what to reply if no other attempt follows */
+    int64_t retry_after_ms; /* what the API asks for, -1 for none */
 };
 
+/* Takes NULL. */
 void attempt_fini(struct attempt *attempt);
 /*
- * `rpo_s` is half the cooldown's measure. `secrets` (count of them) are cut out of messages that
- * are passed on.
+ * `rpo_s`: the cooldown is half of it. `secrets` (secret_count of them) are removed from the API's
+ * messages.
  */
 struct outcome_map_context {
     int64_t rpo_s;
     const struct slice *secrets;
     size_t secret_count;
 };
+/* Fills *out_attempt; free it with attempt_fini(). */
 void outcome_map(const struct http_answer *answer, const struct command *command,
                  const struct outcome_map_context *context, struct attempt *out_attempt);
 

@@ -1,8 +1,6 @@
 /*
- * command - what a sender wants started, read strictly from a delivery, and where its answer goes.
- *
- * Reading goes on after the first fault, so that a refusal can still reach the place the sender
- * named.
+ * command - a command on its way: the request as read from a delivery, the command that the bridge
+ * owns, and where its reply goes.
  *
  * Thread: any; pure but for random tokens.
  */
@@ -26,7 +24,8 @@
 #define COMMAND_GROUP_BYTES_MAX       128
 #define COMMAND_CORRELATION_BYTES_MAX 256
 #define COMMAND_TRACE_BYTES_MAX       512
-/* A command is flat; what nests a little is refused as a field of the wrong type, by name. */
+/* A command is flat. Some nesting is parsed, so that the refusal can name the field that has the
+ * wrong type. */
 #define COMMAND_JSON_DEPTH_MAX 16
 
 /* A command the bridge owns, from claim to outcome. One heap object: free with command_free(). */
@@ -50,7 +49,7 @@ struct command {
     uint32_t crashes;       /* of the bridge during a call, in a row: crash_limit.h */
 };
 
-/* What a sender asked besides: where and with what its reply goes. Owns its strings. */
+/* Where a reply goes, and what of the command it carries back. Owns its strings. */
 struct reply_to {
     char *topic; /* the reply topic, expanded and allowed; NULL: only a dead letter is possible */
     char *correlation_data; /* NULL for none */
@@ -61,8 +60,8 @@ struct reply_to {
     bool has_body_trace; /* the trace came in the body and goes back there */
 };
 
-/* A refusal on the way: which error, and a message that names the field, the limit and the length,
- * never a value. */
+/* Why a request is refused. The message names the field, the limit and the length, never a value.
+ */
 struct refusal {
     enum bridge_error error;
     char message[256];
@@ -73,7 +72,7 @@ struct request {
     struct json *document;
     struct slice region; /* present and valid, or absent; defaults of the route are filled in */
     struct slice group;
-    struct slice token; /* usable, or absent */
+    struct slice token; /* valid, or absent */
     struct slice reply_to;
     struct slice correlation_id;
     struct slice traceparent;
@@ -88,16 +87,15 @@ struct command_limits {
     int64_t deadline_s;
 };
 
-/* Whether the route lets this region and group be started; STATUS_INVALID with Bridge.NotAllowed.
- */
+/* Whether the route allows this region and group; STATUS_INVALID with Bridge.NotAllowed. */
 enum status request_authorise(const struct route *route, const struct request *request,
                               struct refusal *out_refusal);
 
 /*
- * Where the answer goes: Response Topic, else ReplyTo, else the route's reply topic with `token`.
- * STATUS_INVALID with Bridge.ReplyTopicNotAllowed where the sender's place is not allowed;
- * *out_reply_to then holds the route's own place (or none where `token` is absent). Never leaves
- * *out_reply_to unset.
+ * Where the reply goes: Response Topic, else ReplyTo, else the route's reply topic with `token`.
+ * STATUS_INVALID with Bridge.ReplyTopicNotAllowed where the route does not allow the topic that the
+ * sender named; *out_reply_to then has the route's own reply topic (or none where `token` is
+ * absent). *out_reply_to is set in every case; free it with reply_to_fini().
  */
 enum status reply_to_resolve(const struct route *route, const char *instance,
                              const struct delivery *delivery, const struct request *request,
@@ -105,15 +103,15 @@ enum status reply_to_resolve(const struct route *route, const char *instance,
                              struct refusal *out_refusal);
 void reply_to_fini(struct reply_to *reply_to);
 
-/* The token the bridge gives a command without one: derived where there is Correlation Data, else
- * random. 64 hex digits. */
+/* A token for a command that has none, 64 hex digits: derived from the command where it has
+ * Correlation Data, so that the same message gets the same token again; else random. */
 void command_make_token(const struct route *route, const struct delivery *delivery,
                         const struct request *request, char out[DIGEST_SHA256_HEX_BYTES]);
-/* A valid request as a command with this token. Times are wall clock. */
+/* Makes a command of a valid request. Times are wall clock. Free it with command_free(). */
 struct command *command_new(const struct route *route, const struct request *request,
                             const struct delivery *delivery, struct slice token,
                             const struct command_limits *limits, int64_t now_ms);
-/* A command as the ledger knows it; strings are copied. `params` is canonical. */
+/* Makes a command of a ledger's record; strings are copied. `params` is canonical. */
 struct command *command_of_record(const struct route *route, const struct action *action,
                                   struct slice region, struct slice group, struct slice token,
                                   struct slice params);

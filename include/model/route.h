@@ -1,6 +1,6 @@
 /*
- * route - what one kind of command may do: where it comes in, where replies may go, what it may
- * start.
+ * route - one kind of command: the topics it arrives on, where replies may go, which groups it may
+ * touch.
  *
  * Filled from the settings once, then only read. Strings are owned by the settings.
  *
@@ -48,9 +48,9 @@ struct route {
 
 /* The row of the route's action. */
 const struct action *route_action(const struct route *route);
-/* Whether the region and the group both match one of the route's patterns. Case-sensitive. */
+/* Whether the region and the group each match one of the route's patterns. Case-sensitive. */
 bool route_allows(const struct route *route, const char *region, const char *group);
-/* One half of that question. */
+/* Only the region, only the group. */
 bool route_allows_region(const struct route *route, const char *region);
 bool route_allows_group(const struct route *route, const char *group);
 /* Whether a topic matches one of the route's `response_topics`. */

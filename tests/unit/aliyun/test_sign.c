@@ -1,6 +1,6 @@
 /*
- * Every file in tests/vectors/signing is a case: lines "key value", a repeated key goes on. Each
- * stage is compared with what the file says, so a broken one is named.
+ * Every file in tests/vectors/signing is a case: lines "key value"; a repeated key continues the
+ * value. Each stage is compared with its line of the file, so that a failure names the stage.
  */
 #include "aliyun/sign.h"
 #include "base/digest.h"
@@ -220,13 +220,13 @@ static void check_all(const char *algorithm, size_t expected_count,
     assert_int_equal(count, expected_count);
 }
 
-static void test_every_stage_of_every_v3_vector_is_met(void **state)
+static void test_every_stage_of_every_v3_vector_is_reproduced(void **state)
 {
     (void)state;
     check_all("v3", 8, check_v3);
 }
 
-static void test_every_stage_of_every_v1_vector_is_met(void **state)
+static void test_every_stage_of_every_v1_vector_is_reproduced(void **state)
 {
     (void)state;
     check_all("v1", 8, check_v1);
@@ -249,7 +249,7 @@ static void test_only_unreserved_characters_stay_as_they_are(void **state)
     buf_fini(&got);
 }
 
-static void test_encoding_appends_and_takes_nothing_for_nothing(void **state)
+static void test_encoding_appends_and_accepts_an_empty_text(void **state)
 {
     (void)state;
     struct buf got = {0};
@@ -293,10 +293,10 @@ static void test_values_of_headers_are_signed_without_the_blanks_around_them(voi
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_stage_of_every_v3_vector_is_met),
-        cmocka_unit_test(test_every_stage_of_every_v1_vector_is_met),
+        cmocka_unit_test(test_every_stage_of_every_v3_vector_is_reproduced),
+        cmocka_unit_test(test_every_stage_of_every_v1_vector_is_reproduced),
         cmocka_unit_test(test_only_unreserved_characters_stay_as_they_are),
-        cmocka_unit_test(test_encoding_appends_and_takes_nothing_for_nothing),
+        cmocka_unit_test(test_encoding_appends_and_accepts_an_empty_text),
         cmocka_unit_test(test_names_are_sorted_by_bytes_and_encoded),
         cmocka_unit_test(test_values_of_headers_are_signed_without_the_blanks_around_them),
     };

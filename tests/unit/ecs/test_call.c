@@ -1,4 +1,6 @@
-/* The far side is fake_http; the loop is real, for what is told in the next turn. */
+/* The API is fake_http. The loop is real, since calls without credentials are answered from a
+ * timer.
+ */
 #include "aliyun/sign.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -23,7 +25,7 @@
 #define REFUSAL(code, message) \
     "{\"RequestId\":\"R1\",\"Code\":\"" code "\",\"Message\":\"" message "\"}"
 
-/* Room to be slow in; the offsets tested are far larger. */
+/* How late a slow machine may be; the clock offsets tested are far larger. */
 #define SLOW_MS 60000
 
 struct fixture {
@@ -311,7 +313,7 @@ static void test_a_v1_call_without_a_security_token_names_none(void **state)
     check_v1_signature(url, KEY);
 }
 
-static void test_a_success_is_told(void **state)
+static void test_a_success_is_reported(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture);
@@ -358,7 +360,7 @@ static void test_the_clock_is_measured_from_the_answer_and_later_dates_follow_it
     assert_in_range(llabs(ahead_ms - hour_ms), 0, SLOW_MS);
 }
 
-static void test_a_wrong_clock_without_a_date_to_learn_from_is_told_at_once(void **state)
+static void test_a_wrong_clock_without_a_date_is_reported_at_once(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture);
@@ -368,7 +370,7 @@ static void test_a_wrong_clock_without_a_date_to_learn_from_is_told_at_once(void
     assert_int_equal(fixture->outcome.category, CATEGORY_CONFIGURATION);
 }
 
-static void test_without_credentials_nothing_is_sent_and_the_next_turn_tells(void **state)
+static void test_without_credentials_nothing_is_sent_and_the_callback_comes_later(void **state)
 {
     struct fixture *fixture = *state;
     set_environment(NULL, NULL, NULL);
@@ -411,7 +413,7 @@ static void check_signed_by(size_t index, const char *id)
     assert_non_null(strstr(fake_http_header(index, "Authorization"), id));
 }
 
-static void test_credentials_that_are_away_may_come_back(void **state)
+static void test_credentials_that_are_unavailable_are_tried_again(void **state)
 {
     struct fixture *fixture = *state;
     begin_with_uri(fixture);
@@ -442,7 +444,7 @@ static void test_calls_that_come_during_a_fetch_share_it(void **state)
     assert_int_equal(fixture->answers, 5);
 }
 
-static void test_a_refused_key_is_fetched_anew_once_for_all_calls(void **state)
+static void test_a_refused_key_is_fetched_again_once_for_all_calls(void **state)
 {
     struct fixture *fixture = *state;
     begin_with_uri(fixture);
@@ -484,7 +486,8 @@ static void test_a_credential_refusal_degrades_until_the_api_answers_otherwise(v
     struct fixture *fixture = *state;
     begin(fixture);
     call_and_answer(fixture, 404, REFUSAL("InvalidAccessKeyId.NotFound", "m"));
-    assert_int_equal(fixture->reaction, REACTION_REPLY_BRIDGE); /* the environment has no others */
+    assert_int_equal(fixture->reaction,
+                     REACTION_REPLY_BRIDGE); /* the environment has no other credentials */
     assert_int_equal(fixture->outcome.category, CATEGORY_DENIED);
     assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
     assert_int_equal(fixture->change_count, 1);
@@ -519,7 +522,7 @@ static void test_three_attempts_in_a_row_that_were_not_sent_degrade(void **state
     assert_false(is_on(fixture, HEALTH_API_UNREACHABLE));
 }
 
-static void test_what_was_not_sent_is_tried_again_and_names_the_host(void **state)
+static void test_an_attempt_that_was_not_sent_is_repeated_and_names_the_host(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture);
@@ -532,7 +535,7 @@ static void test_what_was_not_sent_is_tried_again_and_names_the_host(void **stat
     assert_non_null(strstr(fixture->outcome.message, "Could not resolve host"));
 }
 
-static void test_what_was_cut_may_have_had_effect(void **state)
+static void test_an_attempt_that_was_cut_may_have_had_effect(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture);
@@ -558,7 +561,7 @@ static void test_no_secret_gets_into_a_message(void **state)
     assert_null(strstr(fixture->outcome.message, KEY));
 }
 
-static void test_the_wait_the_api_asks_for_is_handed_on(void **state)
+static void test_the_wait_the_api_asks_for_is_passed_on(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture);
@@ -576,7 +579,7 @@ static void test_the_wait_the_api_asks_for_is_handed_on(void **state)
     assert_int_equal(fixture->outcome.retry_after_ms, 1234);
 }
 
-static void test_calls_still_out_end_without_a_word(void **state)
+static void test_unanswered_calls_end_without_a_callback(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture);
@@ -590,7 +593,7 @@ static void test_calls_still_out_end_without_a_word(void **state)
     ecs_free(NULL);
 }
 
-static void test_unsent_calls_end_without_a_word_too(void **state)
+static void test_unsent_calls_end_without_a_callback(void **state)
 {
     struct fixture *fixture = *state;
     set_environment(NULL, NULL, NULL);
@@ -601,7 +604,7 @@ static void test_unsent_calls_end_without_a_word_too(void **state)
     assert_int_equal(fixture->answers, 0);
 }
 
-static void test_settings_reach_the_http_part(void **state)
+static void test_settings_reach_the_http_client(void **state)
 {
     struct fixture *fixture = *state;
     fixture->settings.api.proxy = "http://proxy:3128";
@@ -615,7 +618,7 @@ static void test_settings_reach_the_http_part(void **state)
     assert_ptr_equal(options->tls, &fixture->tls);
 }
 
-static void test_renewed_it_sends_over_another_http_part(void **state)
+static void test_after_a_renewal_calls_use_new_connections(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture);
@@ -661,25 +664,25 @@ int main(void)
         CASE(test_every_attempt_has_a_nonce_of_its_own_and_the_same_token),
         CASE(test_a_v1_call_has_all_in_the_query),
         CASE(test_a_v1_call_without_a_security_token_names_none),
-        CASE(test_a_success_is_told),
+        CASE(test_a_success_is_reported),
         CASE(test_calls_side_by_side_get_their_own_answers),
         CASE(test_the_clock_is_measured_from_the_answer_and_later_dates_follow_it),
-        CASE(test_a_wrong_clock_without_a_date_to_learn_from_is_told_at_once),
-        CASE(test_without_credentials_nothing_is_sent_and_the_next_turn_tells),
-        CASE(test_credentials_that_are_away_may_come_back),
+        CASE(test_a_wrong_clock_without_a_date_is_reported_at_once),
+        CASE(test_without_credentials_nothing_is_sent_and_the_callback_comes_later),
+        CASE(test_credentials_that_are_unavailable_are_tried_again),
         CASE(test_calls_that_come_during_a_fetch_share_it),
-        CASE(test_a_refused_key_is_fetched_anew_once_for_all_calls),
+        CASE(test_a_refused_key_is_fetched_again_once_for_all_calls),
         CASE(test_a_probe_changes_nothing_and_names_no_group),
         CASE(test_a_credential_refusal_degrades_until_the_api_answers_otherwise),
         CASE(test_three_attempts_in_a_row_that_were_not_sent_degrade),
-        CASE(test_what_was_not_sent_is_tried_again_and_names_the_host),
-        CASE(test_what_was_cut_may_have_had_effect),
+        CASE(test_an_attempt_that_was_not_sent_is_repeated_and_names_the_host),
+        CASE(test_an_attempt_that_was_cut_may_have_had_effect),
         CASE(test_no_secret_gets_into_a_message),
-        CASE(test_the_wait_the_api_asks_for_is_handed_on),
-        CASE(test_calls_still_out_end_without_a_word),
-        CASE(test_unsent_calls_end_without_a_word_too),
-        CASE(test_settings_reach_the_http_part),
-        CASE(test_renewed_it_sends_over_another_http_part),
+        CASE(test_the_wait_the_api_asks_for_is_passed_on),
+        CASE(test_unanswered_calls_end_without_a_callback),
+        CASE(test_unsent_calls_end_without_a_callback),
+        CASE(test_settings_reach_the_http_client),
+        CASE(test_after_a_renewal_calls_use_new_connections),
         CASE(test_an_impossible_endpoint_or_provider_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

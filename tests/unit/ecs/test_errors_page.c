@@ -1,5 +1,5 @@
-/* The users' page of errors must be the one the tables give. `test_errors_page --print` writes it
- * anew. */
+/* The users' page of errors must be what the tables give. `test_errors_page --print` prints the
+ * page. */
 #include "documents.h"
 #include "ecs/outcome_map.h"
 

@@ -1,4 +1,4 @@
-/* Real bodies in, attempts out: every row of the table, and what is in none. */
+/* Real answers are mapped: every row of the table, and answers that no row is about. */
 #include "base/mem.h"
 #include "ecs/outcome_map.h"
 
@@ -38,7 +38,7 @@ static struct attempt map(int status, const char *body)
     return map_as(status, body, &plain_command, &plain_context);
 }
 
-/* An error as the API tells it, in JSON or in XML. */
+/* An error as the API sends it, in JSON or in XML. */
 static struct attempt map_code(int status, const char *code, const char *message, bool is_xml)
 {
     char body[4096];
@@ -127,7 +127,7 @@ static const struct row rows[] = {
     {"InvalidParameter.Conflict", 400, CATEGORY_INVALID, REACTION_REPLY, RETENTION_REFUSAL},
     {"InvalidParameter.Format", 400, CATEGORY_INVALID, REACTION_REPLY, RETENTION_REFUSAL},
     {"InvalidClientToken.Malformed", 400, CATEGORY_INVALID, REACTION_REPLY, RETENTION_REFUSAL},
-    /* Codes nobody has told us about go by their number. */
+    /* Unknown codes are mapped by their HTTP status. */
     {"Fresh.Code", 400, CATEGORY_INVALID, REACTION_REPLY, RETENTION_REFUSAL},
     {"Fresh.Code", 401, CATEGORY_DENIED, REACTION_REPLY, RETENTION_REFUSAL},
     {"Fresh.Code", 403, CATEGORY_DENIED, REACTION_REPLY, RETENTION_REFUSAL},
@@ -217,7 +217,7 @@ static void test_a_request_id_without_an_error_is_success(void **state)
     }
 }
 
-static void test_what_is_no_answer_of_the_api_stays_unknown(void **state)
+static void test_an_answer_that_is_not_the_apis_stays_unknown(void **state)
 {
     (void)state;
     static const struct {
@@ -329,7 +329,7 @@ static void test_the_cooldown_is_half_the_recovery_point_objective(void **state)
     attempt_fini(&attempt);
 }
 
-static void test_an_older_gateways_word_for_an_expired_token_is_understood(void **state)
+static void test_an_older_gateways_code_for_an_expired_token_is_understood(void **state)
 {
     (void)state;
     struct attempt attempt =
@@ -347,7 +347,7 @@ static void check_cut_message(const char *code, const char *message, const char 
     attempt_fini(&attempt);
 }
 
-static void test_the_string_to_sign_is_cut_out_of_messages(void **state)
+static void test_the_string_to_sign_is_removed_from_messages(void **state)
 {
     (void)state;
     static const char *const endings[] = {
@@ -371,7 +371,7 @@ static void test_the_string_to_sign_is_cut_out_of_messages(void **state)
                       "The API gave no message.");
 }
 
-static void test_secrets_of_six_bytes_are_cut_out_even_where_they_overlap(void **state)
+static void test_secrets_of_six_bytes_are_removed_even_where_they_overlap(void **state)
 {
     (void)state;
     const struct slice secrets[] = {slice_text("abcabc"), slice_text("xabcabcy/"),
@@ -433,7 +433,7 @@ static void test_a_code_that_only_begins_like_a_known_one_is_another(void **stat
     attempt_fini(NULL);
 }
 
-static void test_a_wait_the_api_names_is_told_where_waiting_helps(void **state)
+static void test_a_wait_the_api_names_is_reported_where_waiting_helps(void **state)
 {
     (void)state;
     struct http_answer answer = {
@@ -462,19 +462,19 @@ int main(void)
         cmocka_unit_test(test_every_error_has_its_meaning_in_json_and_in_xml),
         cmocka_unit_test(test_every_code_of_the_table_is_tried_above),
         cmocka_unit_test(test_a_request_id_without_an_error_is_success),
-        cmocka_unit_test(test_what_is_no_answer_of_the_api_stays_unknown),
+        cmocka_unit_test(test_an_answer_that_is_not_the_apis_stays_unknown),
         cmocka_unit_test(test_another_5xx_keeps_the_apis_words_in_the_message),
         cmocka_unit_test(test_http_200_with_a_known_error_is_that_error),
         cmocka_unit_test(test_the_hint_of_a_wrong_state_goes_by_the_kind_of_start),
         cmocka_unit_test(test_hints_name_the_permission_and_the_settings),
         cmocka_unit_test(test_the_cooldown_is_half_the_recovery_point_objective),
-        cmocka_unit_test(test_an_older_gateways_word_for_an_expired_token_is_understood),
-        cmocka_unit_test(test_the_string_to_sign_is_cut_out_of_messages),
-        cmocka_unit_test(test_secrets_of_six_bytes_are_cut_out_even_where_they_overlap),
+        cmocka_unit_test(test_an_older_gateways_code_for_an_expired_token_is_understood),
+        cmocka_unit_test(test_the_string_to_sign_is_removed_from_messages),
+        cmocka_unit_test(test_secrets_of_six_bytes_are_removed_even_where_they_overlap),
         cmocka_unit_test(test_long_messages_end_at_a_whole_character),
         cmocka_unit_test(test_strange_codes_and_ids_become_harmless),
         cmocka_unit_test(test_a_code_that_only_begins_like_a_known_one_is_another),
-        cmocka_unit_test(test_a_wait_the_api_names_is_told_where_waiting_helps),
+        cmocka_unit_test(test_a_wait_the_api_names_is_reported_where_waiting_helps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ static struct delivery delivery_of(const char *payload)
     };
 }
 
-/* What one payload reads as, on a route without defaults. */
+/* The result of reading one delivery. */
 struct reading {
     struct request request;
     struct refusal refusal;
@@ -56,7 +56,7 @@ static struct reading read_on(const struct route *route, const struct delivery *
 
 #define NEEDED "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-example\""
 
-static void test_what_a_route_does_not_list_is_not_authorised(void **state)
+static void test_a_region_or_group_that_the_route_does_not_list_is_not_authorised(void **state)
 {
     (void)state;
     static const struct {
@@ -257,8 +257,8 @@ static void check_fingerprint(enum action_id action, const char *params, const c
     assert_string_equal(hex, expected);
 }
 
-/* Ledgers hold fingerprints: a change of how they are made would turn every repeat into a mismatch.
- */
+/* Ledgers hold fingerprints. If they were made in another way, every duplicate would be refused as
+ * a mismatch. */
 static void test_the_fingerprint_is_the_one_that_ledgers_hold(void **state)
 {
     (void)state;
@@ -270,7 +270,7 @@ static void test_the_fingerprint_is_the_one_that_ledgers_hold(void **state)
                       "1ffd358ad665e854f28b4c02f6b7a9030c8de9141503100fbc93d660f5dd5e19");
 }
 
-/* Ledgers hold derived tokens, too: the same message delivered again must get the same one. */
+/* Ledgers hold derived tokens, too: a message that is delivered again must get the same token. */
 static void test_a_derived_token_is_the_one_that_ledgers_hold(void **state)
 {
     (void)state;
@@ -285,7 +285,7 @@ static void test_a_derived_token_is_the_one_that_ledgers_hold(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_a_route_does_not_list_is_not_authorised),
+        cmocka_unit_test(test_a_region_or_group_that_the_route_does_not_list_is_not_authorised),
         cmocka_unit_test(test_a_token_is_derived_from_everything_that_makes_the_command),
         cmocka_unit_test(test_without_correlation_data_tokens_are_random),
         cmocka_unit_test(test_the_deadline_is_the_first_of_three),

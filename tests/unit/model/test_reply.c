@@ -229,7 +229,7 @@ static void test_a_dead_letter_holds_what_arrived(void **state)
                 "{\"Error\":{\"Code\":\"Bridge.MalformedPayload\","
                 "\"Message\":\"The payload is not a JSON object.\",\"Source\":\"bridge\","
                 "\"Category\":\"invalid\",\"Retryable\":false,"
-                "\"Hint\":\"Send one JSON object in UTF-8 and nothing behind it.\"},"
+                "\"Hint\":\"Send one JSON object in UTF-8 and nothing after it.\"},"
                 "\"Route\":\"start\",\"Topic\":\"commands/start\",\"Payload\":\"e29vcHM=\","
                 "\"PayloadBytes\":5,\"ReceivedAt\":\"2026-01-02T03:04:05.123Z\"}");
     static const char *const properties[][2] = {{"status", "failed"},

@@ -34,7 +34,7 @@ static struct resolved resolve(const struct delivery *delivery, const struct req
 
 static const char own_place[] = "edge/replies/cn-beijing/t%2F1";
 
-static void test_the_answer_goes_where_the_sender_asked_and_may(void **state)
+static void test_the_reply_goes_where_the_sender_asked_if_the_route_allows_it(void **state)
 {
     (void)state;
     static const struct {
@@ -73,7 +73,7 @@ static void test_the_answer_goes_where_the_sender_asked_and_may(void **state)
     }
 }
 
-static void test_a_refused_place_is_named_with_its_length_only(void **state)
+static void test_a_refused_reply_topic_is_named_by_its_length_only(void **state)
 {
     (void)state;
     struct delivery delivery = {.response_topic = slice_text("elsewhere")};
@@ -89,7 +89,7 @@ static void test_a_refused_place_is_named_with_its_length_only(void **state)
     reply_to_fini(&resolved.reply_to);
 }
 
-static void test_without_a_token_or_a_value_of_the_template_there_is_no_own_place(void **state)
+static void test_without_a_token_or_a_value_of_the_template_there_is_no_reply_topic(void **state)
 {
     (void)state;
     struct delivery delivery = {0};
@@ -109,7 +109,7 @@ static void test_without_a_token_or_a_value_of_the_template_there_is_no_own_plac
     reply_to_fini(&resolved.reply_to);
 }
 
-static void test_an_reply_to_owns_what_goes_back_to_the_sender(void **state)
+static void test_a_reply_to_owns_what_goes_back_to_the_sender(void **state)
 {
     (void)state;
     char correlation_data[] = "\0\xff";
@@ -154,10 +154,10 @@ static void test_empty_correlation_data_is_there_and_absent_is_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_answer_goes_where_the_sender_asked_and_may),
-        cmocka_unit_test(test_a_refused_place_is_named_with_its_length_only),
-        cmocka_unit_test(test_without_a_token_or_a_value_of_the_template_there_is_no_own_place),
-        cmocka_unit_test(test_an_reply_to_owns_what_goes_back_to_the_sender),
+        cmocka_unit_test(test_the_reply_goes_where_the_sender_asked_if_the_route_allows_it),
+        cmocka_unit_test(test_a_refused_reply_topic_is_named_by_its_length_only),
+        cmocka_unit_test(test_without_a_token_or_a_value_of_the_template_there_is_no_reply_topic),
+        cmocka_unit_test(test_a_reply_to_owns_what_goes_back_to_the_sender),
         cmocka_unit_test(test_empty_correlation_data_is_there_and_absent_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

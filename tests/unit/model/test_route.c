@@ -105,7 +105,7 @@ static void test_patterns_mean_what_a_shell_means_by_them(void **state)
     }
 }
 
-/* What a sender sends is short; what an operator wrote must not cost more than its length. */
+/* A sender chooses the value, which is short; a pattern is as long as the operator wrote it. */
 static void test_no_pattern_takes_long(void **state)
 {
     (void)state;
