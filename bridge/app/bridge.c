@@ -1,7 +1,7 @@
 /*
  * Builds all parts and connects them: each hook here is a line or two that call another part.
  *
- * What is more than wiring stands in files of its own: shutdown, reload, sessions, systemd.
+ * What is more than wiring has a file of its own: shutdown, reload, sessions, systemd.
  */
 #include "app/bridge.h"
 
@@ -284,8 +284,8 @@ static int open_exporter(struct bridge *bridge, struct buf *why)
     return status == STATUS_OK ? EX_OK : complain(EXIT_STORE, why);
 }
 
-/* The endpoint helps operators but the main job does not need it: without it the bridge runs, and
- * says so. */
+/* The endpoint is not needed for the main job: where it cannot listen, the bridge runs without it.
+ */
 static void open_admin(struct bridge *bridge)
 {
     struct buf why = {0};
@@ -318,7 +318,7 @@ static void make_workers(struct bridge *bridge, const char *program)
                                   buf_slice(&bridge->will), &bridge->counters, &hooks);
 }
 
-/* Builds all parts. An exit code other than EX_OK says that it cannot run. */
+/* Builds all parts. Returns EX_OK or the exit code. */
 static int build(struct bridge *bridge, const char *program)
 {
     struct buf why = {0};

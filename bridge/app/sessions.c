@@ -74,7 +74,7 @@ void sessions_opened(struct sessions *sessions, uint32_t receiver, const char *c
 void sessions_acknowledge_loss(struct sessions *sessions)
 {
     bool was_on = health_is_on(sessions->health, HEALTH_SESSION_LOST);
-    LOG_INFO("session_loss_seen", LOG_TEXT("was_shown", was_on ? "yes" : "no"));
+    LOG_INFO("session_loss_acknowledged", LOG_TEXT("was_lost", was_on ? "yes" : "no"));
     if (was_on) {
         health_set(sessions->health, HEALTH_SESSION_LOST, false);
         ledger_remember(sessions->ledger, META_SESSION_LOST, 0);

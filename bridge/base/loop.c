@@ -78,10 +78,10 @@ void loop_free(struct loop *loop)
     if (loop == NULL) {
         return;
     }
-    /* Each turn runs close callbacks; after loop_stop() the first turn runs nothing, so there are
-     * two. */
+    /* Each iteration runs close callbacks; after loop_stop() the first one runs nothing, so there
+     * are two. */
     int result = uv_loop_close(&loop->uv);
-    for (int turns = 0; result == UV_EBUSY && turns < 2; turns++) {
+    for (int i = 0; result == UV_EBUSY && i < 2; i++) {
         uv_run(&loop->uv, UV_RUN_NOWAIT);
         result = uv_loop_close(&loop->uv);
     }

@@ -3,7 +3,7 @@
  * processes.
  *
  * Wraps libuv, the only code that does. A _free function may be called from within the handle's own
- * callback; no callback follows it, and the memory is released on a later turn.
+ * callback; no callback follows it, and the memory is released on a later iteration.
  *
  * Thread: the loop's, except loop_wake_signal(). Fails with: creation ends the process where the
  * kernel has no descriptors left, since nothing works without them.
@@ -26,14 +26,15 @@ struct loop *loop_new(void);
 void loop_free(struct loop *loop);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *loop);
-/* Ends loop_run() after the current turn. */
+/* Ends loop_run() after the current iteration. */
 void loop_stop(struct loop *loop);
-/* The monotonic time of this turn in ms; never goes back. Same clock as clock_mono_ms(). */
+/* The monotonic time of this iteration in ms; never goes back. Same clock as clock_mono_ms(). */
 int64_t loop_now_ms(struct loop *loop);
 
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *loop, loop_fn *due, void *arg);
-/* Calls `due` once after `delay_ms` (0: on the next turn). A running timer starts again from now.
+/* Calls `due` once after `delay_ms` (0: on the next iteration). A running timer starts again from
+ * now.
  */
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms);
 void loop_timer_stop(struct loop_timer *timer);

@@ -42,8 +42,8 @@ void status_topic_published(struct status_topic *status_topic);
 void status_topic_unpublished(struct status_topic *status_topic, bool is_final, struct slice why);
 /* A counter changed. Cheap: the message waits for its time. */
 void status_topic_counts_changed(struct status_topic *status_topic);
-/* `done` is called, on a later turn of the loop, when the broker has the present state, does not
- * take it, or there is no publisher. Once, after health_stop(). */
+/* `done` is called, on a later iteration of the loop, when the broker has the present state, does
+ * not take it, or there is no publisher. Once, after health_stop(). */
 void status_topic_flush(struct status_topic *status_topic, loop_fn *done, void *arg);
 
 #endif

@@ -143,7 +143,7 @@ static void acknowledge_loss(struct fixture *fixture, struct bridge *bridge)
     assert_int_equal(kill(bridge->pid, SIGUSR2), 0);
     client_expect(fixture->sender,
                   &(struct match){.topic = bridge->status_topic, .state = "online"});
-    assert_true(bridge_log_contains(bridge, "event=session_loss_seen"));
+    assert_true(bridge_log_contains(bridge, "event=session_loss_acknowledged"));
     bridge_stop(bridge);
     bridge_start(bridge);
     bridge_wait_online(bridge);
