@@ -1,6 +1,6 @@
 /*
- * The outbox between a ledger that is a table of rows, a publisher that writes down what it is
- * given, and timers the test moves.
+ * The outbox with a ledger that is a table of rows, a publisher that records what it is given, and
+ * timers that the test moves on.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,8 +16,8 @@
 #include <string.h>
 
 #define ROWS_MAX   2000
-#define WINDOW     128 /* as handed over at most */
-#define MEMORY_MAX 512 /* as kept in memory at most */
+#define WINDOW     128 /* at most so many are handed over at a time */
+#define MEMORY_MAX 512 /* at most so many are in memory */
 #define RETRY_MS   1000
 #define TEXT_BYTES 32
 
@@ -28,7 +28,7 @@ static struct {
     bool has_row[ROWS_MAX + 1];
     int64_t last_id;
     size_t delivered_count;
-    /* a read under way */
+    /* the read that is not answered yet */
     bool is_reading;
     int64_t from_id;
     size_t limit;
@@ -43,7 +43,7 @@ static struct {
     int flush_count;
 } fixture;
 
-/* ---- the ledger and the port of this test ---- */
+/* ---- the ledger and the publisher of this test ---- */
 
 /* A row's bytes, the same at each reading. */
 static struct slice row_bytes(int64_t id, char out[TEXT_BYTES])
@@ -74,25 +74,25 @@ void ledger_delivered(struct ledger *ledger, int64_t id)
     fixture.delivered_count++;
 }
 
-bool workers_may_publish(const struct workers *port)
+bool workers_may_publish(const struct workers *workers)
 {
-    (void)port;
+    (void)workers;
     return fixture.room > 0;
 }
 
-void workers_publish(struct workers *port, int64_t id, struct slice message)
+void workers_publish(struct workers *workers, int64_t id, struct slice message)
 {
     char text[TEXT_BYTES];
-    (void)port;
+    (void)workers;
     assert_true(fixture.room > 0);
     assert_true(slice_equals(message, row_bytes(id, text)));
     fixture.room--;
     fixture.handed[fixture.handed_count++] = id;
 }
 
-/* ---- verbs ---- */
+/* ---- steps of a test ---- */
 
-/* So many rows are stored, unknown to the outbox yet. */
+/* Stores so many rows; the outbox does not know of them yet. */
 static void store(int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
@@ -100,7 +100,7 @@ static void store(int64_t count)
     }
 }
 
-/* So many rows are stored and reported. */
+/* Stores so many rows and reports them to the outbox. */
 static void post(int64_t count)
 {
     char text[TEXT_BYTES];
@@ -110,7 +110,7 @@ static void post(int64_t count)
     }
 }
 
-/* Carries out the read under way. */
+/* Answers the read. */
 static void answer_read(void)
 {
     char text[TEXT_BYTES];
@@ -152,7 +152,7 @@ static void lose_connections(int count)
     }
 }
 
-/* Acknowledges what is handed over, and what follows, until nothing does; reads are carried out. */
+/* Acknowledges what is handed over until nothing more is; answers reads. */
 static void publish_all(size_t from_index)
 {
     for (size_t i = from_index; i < fixture.handed_count; i++) {
