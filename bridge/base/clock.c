@@ -45,8 +45,8 @@ int64_t clock_boot_ms(void)
     return read_clock_us(CLOCK_BOOTTIME) / 1000;
 }
 
-/* Writes date and time up to the seconds, then `behind`; returns the milliseconds left over. */
-static int format(int64_t wall_ms, char out[CLOCK_TEXT_BYTES], const char *behind)
+/* Writes date and time up to the seconds, then `suffix`; returns the milliseconds of the second. */
+static int format(int64_t wall_ms, char out[CLOCK_TEXT_BYTES], const char *suffix)
 {
     int64_t ms = wall_ms < FIRST_MS ? FIRST_MS : wall_ms > LAST_MS ? LAST_MS : wall_ms;
     int ms_of_second = (int)(((ms % MS_PER_S) + MS_PER_S) % MS_PER_S);
@@ -58,7 +58,7 @@ static int format(int64_t wall_ms, char out[CLOCK_TEXT_BYTES], const char *behin
     snprintf(year, sizeof year, "%04d", date.tm_year + 1900);
     memcpy(out, year, 4);
     size_t length = strftime(out + 4, CLOCK_TEXT_BYTES - 4, "-%m-%dT%H:%M:%S", &date);
-    strcpy(out + 4 + length, behind);
+    strcpy(out + 4 + length, suffix);
     return ms_of_second;
 }
 
@@ -85,8 +85,8 @@ static bool read_whole(const char *text, const char *format, struct tm *out)
 }
 
 /*
- * Takes the text's beginning where it has this form ('d' is a digit, '+' a sign, other characters
- * are themselves in either case), as a C string.
+ * Removes the start of the text and copies it to `out`, in upper case, if it has this form: 'd'
+ * matches a digit, '+' a sign, any other character itself in either case.
  */
 static bool take_form(struct slice *text, const char *form, char *out)
 {
@@ -122,10 +122,10 @@ static bool take_date_time(struct slice *text, int64_t *out_wall_s, bool *out_is
     date.tm_sec = 0;
     *out_wall_s = (int64_t)timegm(&date) + read.tm_sec;
     *out_is_leap_second = read.tm_sec == 60;
-    return date.tm_mday == read.tm_mday; /* else timegm() went on into the next month */
+    return date.tm_mday == read.tm_mday; /* else the month has no such day */
 }
 
-/* Any number of digits; what is finer than a millisecond is dropped. */
+/* Any number of digits; those after the millisecond are ignored. */
 static bool take_fraction(struct slice *text, int *out_ms)
 {
     char taken[3];

@@ -44,7 +44,7 @@ void pack_text(struct buf *out, const char *text)
     pack_bytes(out, slice_text(text));
 }
 
-/* The next `count` bytes, or NULL and a bad reader. */
+/* The next `count` bytes; NULL, and is_bad is set, where there are fewer. */
 static const uint8_t *take(struct unpack *in, size_t count)
 {
     if (in->is_bad || in->rest.length < count) {

@@ -1,7 +1,7 @@
 /*
- * Algorithms are fetched once: OpenSSL 3 otherwise looks them up by name in every call, which costs
- * more than the hash of a command. A code is computed on a copy of a prepared context, for the
- * context names its digest by text.
+ * Algorithms are fetched once: otherwise OpenSSL 3 looks them up by name in every call, which takes
+ * longer than hashing a command. An HMAC is computed on a copy of a prepared context, because a new
+ * context would look up its digest by name.
  */
 #include "base/digest.h"
 
@@ -65,7 +65,7 @@ static void prepare_once(void)
 
 static const unsigned char *bytes_of(struct slice slice)
 {
-    /* An absent slice has no address, and OpenSSL reads a key without one as "keep the key". */
+    /* An absent slice has no address, and for OpenSSL a key that is NULL means "keep the key". */
     return (const unsigned char *)(slice.data == NULL ? "" : slice.data);
 }
 

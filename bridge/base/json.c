@@ -1,7 +1,7 @@
 /*
- * A struct json is a cJSON under another name; only this file knows. cJSON copies a number into 64
- * bytes before it reads it and stumbles over longer ones, so those are first rewritten in a copy of
- * the text.
+ * A struct json is a cJSON object; only this file knows that. cJSON copies a number into a buffer
+ * of 64 bytes before it parses it and fails on longer numbers, so these are first rewritten in a
+ * copy of the text.
  */
 #include "base/json.h"
 
@@ -42,8 +42,7 @@ static bool is_in_number(char c)
     return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
 }
 
-/* Replaces a number by a short one of the same value, and white space, which may follow any number.
- */
+/* Overwrites a number with a shorter one of the same value and pads it with white space. */
 static void shorten_number(char *number, size_t length)
 {
     char *digits = mem_dup(number, length);
@@ -57,7 +56,7 @@ static void shorten_number(char *number, size_t length)
     free(digits);
 }
 
-/* `text` has passed the scanner. */
+/* `text` has passed json_scan(). */
 static void shorten_numbers(char *text, size_t length)
 {
     bool is_in_string = false;
@@ -100,7 +99,7 @@ struct json *json_parse(struct slice text, unsigned max_depth, struct json_fault
     }
     struct json *root = build(text, longest_number);
     if (root == NULL) {
-        *out_fault = (struct json_fault){"a form the reader does not know", 0};
+        *out_fault = (struct json_fault){"a form that the JSON parser does not support", 0};
     }
     return root;
 }
@@ -110,7 +109,7 @@ void json_free(struct json *root)
     cJSON_Delete((cJSON *)root);
 }
 
-/* Only as deep as the scanner let pass. */
+/* The recursion is as deep as json_scan() allowed. */
 static void wipe(cJSON *item)
 {
     for (; item != NULL; item = item->next) {

@@ -1,7 +1,7 @@
 /*
- * A cursor runs over the text once. Each scan_ function begins on the first byte of what it is
- * named after and leaves the cursor behind it, or returns false with the fault noted; arrays and
- * objects call themselves, as deep as max_depth.
+ * A cursor goes over the text once. Each scan_ function starts at the first byte of the element in
+ * its name and leaves the cursor after the last one, or sets the fault and returns false. Arrays
+ * and objects are recursive, at most max_depth deep.
  */
 #include "json_scan.h"
 
@@ -31,7 +31,7 @@ static bool fail(struct cursor *cursor, const char *what)
     return fail_at(cursor, cursor->at, what);
 }
 
-/* The next byte; 0 at the end, which no rule of the grammar takes. */
+/* The next byte; 0 at the end, which is not valid anywhere in the grammar. */
 static char peek(const struct cursor *cursor)
 {
     if (cursor->at == cursor->length) {
@@ -65,7 +65,7 @@ static bool scan_word(struct cursor *cursor, const char *word)
     size_t length = strlen(word);
     if (cursor->length - cursor->at < length ||
         memcmp(cursor->text + cursor->at, word, length) != 0) {
-        return fail(cursor, "no value is written like this");
+        return fail(cursor, "this is not a JSON value");
     }
     cursor->at += length;
     return true;
@@ -93,7 +93,7 @@ static bool scan_number(struct cursor *cursor)
         return fail_at(cursor, start, "a number with a leading zero");
     }
     if (take(cursor, '.') && skip_digits(cursor) == 0) {
-        return fail(cursor, "a number without digits behind its point");
+        return fail(cursor, "a number without digits after its point");
     }
     if (take(cursor, 'e') || take(cursor, 'E')) {
         if (!take(cursor, '-')) {
@@ -120,7 +120,7 @@ static int hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* The four digits of \uXXXX; -1 when they are not there. */
+/* The four digits of \uXXXX; -1 where they are missing. */
 static int take_hex4(struct cursor *cursor)
 {
     if (cursor->length - cursor->at < 4) {
@@ -148,7 +148,7 @@ static bool is_low_surrogate(int unit)
     return unit >= 0xdc00 && unit <= 0xdfff;
 }
 
-/* Behind "\u". */
+/* After "\u". */
 static bool scan_unicode_escape(struct cursor *cursor)
 {
     size_t start = cursor->at - 2;
@@ -179,7 +179,7 @@ static bool scan_escape(struct cursor *cursor)
     return c != 'u' || scan_unicode_escape(cursor);
 }
 
-/* A character that is none of plain ASCII, quote and backslash. */
+/* A control character, or one of more than one byte. */
 static bool scan_rare_character(struct cursor *cursor)
 {
     if ((unsigned char)cursor->text[cursor->at] < 0x20) {
@@ -251,7 +251,7 @@ static bool scan_member(struct cursor *cursor)
     return scan_value(cursor);
 }
 
-/* An array or object: elements of one kind with commas between them. */
+/* An array or an object: elements of one kind, separated by commas. */
 static bool scan_list(struct cursor *cursor, char close, bool (*scan_element)(struct cursor *))
 {
     if (!enter(cursor)) {
@@ -295,7 +295,7 @@ static bool scan_value(struct cursor *cursor)
         return scan_word(cursor, "null");
     default:
         if (peek(cursor) != '-' && (peek(cursor) < '0' || peek(cursor) > '9')) {
-            return fail(cursor, "no value is written like this");
+            return fail(cursor, "this is not a JSON value");
         }
         return scan_number(cursor);
     }
@@ -311,7 +311,7 @@ static bool scan_text(struct cursor *cursor)
         return false;
     }
     skip_space(cursor);
-    return cursor->at == cursor->length || fail(cursor, "text behind the value");
+    return cursor->at == cursor->length || fail(cursor, "text after the value");
 }
 
 enum status json_scan(struct slice text, unsigned max_depth, size_t *out_longest_number,

@@ -1,7 +1,7 @@
 /*
- * json_scan - the grammar of RFC 8259, checked over a text without building anything.
+ * json_scan - checks a text against the grammar of RFC 8259, without building a document.
  *
- * The private half of json: what passes here is read by cJSON without a surprise.
+ * Private to json.c: cJSON accepts more than the grammar, so it only gets texts that passed here.
  * Thread: any.
  */
 #ifndef BASE_JSON_SCAN_H
@@ -9,13 +9,13 @@
 
 #include "base/json.h"
 
-/* The deepest nesting that can be asked for. */
+/* The largest max_depth. */
 #define JSON_SCAN_DEPTH_LIMIT 1000
 
 /*
- * STATUS_INVALID: *out_fault says where and why. `max_depth` as in json_parse(); a larger one than
- * the limit is the limit. *out_longest_number is the length of the longest number in bytes, 0
- * without one.
+ * STATUS_INVALID sets *out_fault to the place and the reason. `max_depth` as in json_parse(), at
+ * most JSON_SCAN_DEPTH_LIMIT. *out_longest_number is the length of the longest number in bytes, 0
+ * where there is none.
  */
 enum status json_scan(struct slice text, unsigned max_depth, size_t *out_longest_number,
                       struct json_fault *out_fault);

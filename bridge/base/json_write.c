@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static void put_comma_if_due(struct buf *out)
+static void put_comma_if_needed(struct buf *out)
 {
     if (out->length > 0 && strchr("{[:", out->data[out->length - 1]) == NULL) {
         buf_append_char(out, ',');
@@ -14,7 +14,7 @@ static void put_comma_if_due(struct buf *out)
 
 void json_put_open(struct buf *out, char bracket)
 {
-    put_comma_if_due(out);
+    put_comma_if_needed(out);
     buf_append_char(out, bracket);
 }
 
@@ -25,7 +25,7 @@ void json_put_close(struct buf *out, char bracket)
 
 void json_put_name(struct buf *out, const char *name)
 {
-    put_comma_if_due(out);
+    put_comma_if_needed(out);
     json_quote(out, slice_text(name));
     buf_append_char(out, ':');
 }
@@ -70,7 +70,7 @@ void json_put_raw(struct buf *out, const char *name, struct slice json)
 
 void json_put_element(struct buf *out, struct slice value)
 {
-    put_comma_if_due(out);
+    put_comma_if_needed(out);
     json_quote(out, value);
 }
 
@@ -93,7 +93,7 @@ static void put_escape(struct buf *out, char c)
     }
 }
 
-/* Appends what stands at the front and is not plain; returns how many bytes of it. */
+/* Appends the first character of the text, which is not plain; returns its length in bytes. */
 static size_t put_rare(struct buf *out, struct slice text)
 {
     size_t length = utf8_character_length(text);

@@ -1,8 +1,8 @@
 /*
- * Secrets lie in OpenSSL's secure heap: one mapping with guard pages around it, locked into memory
- * where the process may do so, left out of core files, and wiped when a block is freed. OpenSSL
- * also puts private keys there. The heap cannot grow, so what does not fit lies on the normal heap
- * and is wiped when it is freed.
+ * Secrets are in OpenSSL's secure heap: one mapping between guard pages, locked into memory where
+ * the process may do so, excluded from core files; blocks are wiped when they are freed. OpenSSL
+ * puts private keys there too. The heap cannot grow, so a secret that does not fit is put on the
+ * normal heap and wiped when it is freed.
  */
 #include "base/secret.h"
 
@@ -26,7 +26,8 @@
  */
 #define HEAP_BYTES      ((size_t)8 * 1024 * 1024)
 #define HEAP_UNIT_BYTES 32
-/* No secret is larger, but a file of CA certificates may be: it is public and lies elsewhere. */
+/* No secret is larger. A file of CA certificates may be, but it is public: it uses the normal heap.
+ */
 #define BLOCK_BYTES_MAX ((size_t)2 * SECRET_FILE_BYTES)
 
 /* Environment variables belong to the process, and so do those that were hidden. */
@@ -48,7 +49,7 @@ static char *allocate(size_t size_bytes)
 {
     char *memory = NULL;
     if (size_bytes <= BLOCK_BYTES_MAX) {
-        /* A full heap is no error here. */
+        /* A full heap is not an error here. */
         ERR_set_mark();
         memory = OPENSSL_secure_zalloc(size_bytes);
         ERR_pop_to_mark();
@@ -182,7 +183,7 @@ void secret_hide_variable(const char *name)
     hidden[hidden_count].name = name;
     secret_set(&hidden[hidden_count].value, slice_text(value));
     hidden_count++;
-    /* The kernel shows this very memory. */
+    /* /proc/PID/environ shows this memory. */
     secret_wipe(value, strlen(value));
     unsetenv(name);
 }

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The well-formed byte sequences of The Unicode Standard, table 3-7; the third and fourth byte
+/* The well-formed byte sequences of The Unicode Standard, table 3-7. The third and the fourth byte
  * are 80..BF. */
 struct lead {
     uint8_t first;

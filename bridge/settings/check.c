@@ -1,6 +1,6 @@
 /*
- * What one value alone does not show: values that contradict each other (errors) and settings that
- * work but are dangerous (warnings). Those about topics are in settings_check_topics.c.
+ * Checks across settings: values that contradict each other (errors) and settings that work but are
+ * dangerous (warnings). The checks of topics are in check_topics.c.
  */
 #include "table.h"
 
@@ -23,7 +23,7 @@ static void fail(const struct settings_view *view, const char *path, const char 
     settings_report_error(view->report, view->file, settings_line_of(view, path), path, "%s", text);
 }
 
-/* The line of the first of these keys that is in the file; `others` ends with NULL. */
+/* The line of the first of these keys that is in the file, 0 for none; `others` ends with NULL. */
 static unsigned line_of_any(const struct settings_view *view, const char *path,
                             const char *const others[])
 {
@@ -34,7 +34,7 @@ static unsigned line_of_any(const struct settings_view *view, const char *path,
     return line;
 }
 
-/* An error with the row's own word for what is allowed. */
+/* An error that also says what the row allows. */
 static void fail_rule(const struct settings_view *view, const char *path, const char *why)
 {
     struct buf text = {0};
@@ -68,25 +68,25 @@ static void check_waits(const struct settings_view *view)
     const struct settings *settings = view->settings;
     int64_t attempt_ms = settings->api.connect_timeout_ms + settings->api.read_timeout_ms;
     if (settings->broker.reconnect_min_s > settings->broker.reconnect_max_s) {
-        settings_report_error(view->report, view->file,
-                              line_of_any(view, "broker.reconnect_min_s", max),
-                              "broker.reconnect_min_s",
-                              "is longer than broker.reconnect_max_s; allowed: at most that");
+        settings_report_error(
+            view->report, view->file, line_of_any(view, "broker.reconnect_min_s", max),
+            "broker.reconnect_min_s",
+            "is longer than broker.reconnect_max_s; allowed: at most broker.reconnect_max_s");
     }
     if (settings->broker.protocol == 5 &&
         settings->broker.session_expiry_s < settings->limits.deadline_s) {
         settings_report_warning(
             view->report, view->file, line_of_any(view, "broker.session_expiry_s", deadline),
             "broker.session_expiry_s",
-            "is shorter than limits.deadline_s: after an outage commands are gone that could "
-            "still be started");
+            "is shorter than limits.deadline_s: after an outage the broker has discarded commands "
+            "that could still be started");
     }
     if (settings->limits.deadline_s * 1000 < attempt_ms) {
         settings_report_warning(
             view->report, view->file, line_of_any(view, "limits.deadline_s", timeouts),
             "limits.deadline_s",
             "is shorter than one attempt (api.connect_timeout_ms + api.read_timeout_ms): "
-            "what hangs is never tried again");
+            "a call that hangs is never tried again");
     }
 }
 
@@ -102,8 +102,8 @@ static void check_broker(const struct settings_view *view)
     }
     if (settings->broker.protocol == 4 && settings->broker.receivers > 1) {
         warn(view, "broker.receivers",
-             "needs shared subscriptions, which MQTT 3.1.1 does not have: at a broker that does "
-             "not add them no command arrives");
+             "needs shared subscriptions, which MQTT 3.1.1 does not have: no command arrives from "
+             "a broker that does not offer them anyway");
     }
 }
 
@@ -124,7 +124,7 @@ static void check_broker_uris(const struct settings_view *view)
             settings_report_warning(
                 view->report, view->file, settings_line_of(view, "broker.uris"), key,
                 "is not encrypted and not on loopback: commands and the password can be "
-                "read and changed on the way; use mqtts:// or wss://");
+                "read and changed on the network; use mqtts:// or wss://");
         }
     }
 }
@@ -137,7 +137,7 @@ static bool is_far_tls(const char *uri)
            (slice_equals_text(url.scheme, "mqtts") || slice_equals_text(url.scheme, "wss"));
 }
 
-/* A broker that anybody can pass for must not be shown what it could use elsewhere. */
+/* An unverified broker could be an attacker's, who could then use the password or key elsewhere. */
 static void check_verify(const struct settings_view *view)
 {
     const struct settings *settings = view->settings;
@@ -149,15 +149,16 @@ static void check_verify(const struct settings_view *view)
         is_any_far = is_any_far || is_far_tls(uris->items[i]);
     }
     if (settings->broker.tls.verify) {
-        /* as it should be */
+        /* Nothing to report. */
     } else if (has_secret && is_any_far) {
         fail(view, "broker.tls.verify",
              "is off while a password or a key is used with a broker that is not on loopback: "
-             "anybody on the way could take it; allowed: true, with broker.tls.ca_file for an "
+             "anybody on the network could steal it; allowed: true, with broker.tls.ca_file for an "
              "authority of your own");
     } else {
         warn(view, "broker.tls.verify",
-             "is off: anybody on the way can pass for the broker; set broker.tls.ca_file instead");
+             "is off: anybody on the network can pretend to be the broker; set broker.tls.ca_file "
+             "instead");
     }
     free(password);
 }
@@ -189,7 +190,7 @@ static void check_secret_file(const struct settings_view *view, const struct set
     if (S_ISREG(info.st_mode) && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         settings_report_warning(view->report, view->file, settings_line_of(view, row->path),
                                 row->path,
-                                "names a secret that others than its owner may open (mode %04o); "
+                                "names a secret file that other users may open (mode %04o); "
                                 "use mode 0600 or 0400",
                                 (unsigned)info.st_mode & 07777U);
     }
@@ -204,7 +205,7 @@ static void check_secrets(const struct settings_view *view)
             check_secret_file(view, &table.rows[i]);
         }
     }
-    /* Without a key_file the key is with the certificate. */
+    /* Without a key_file the key is in cert_file. */
     if (view->settings->broker.tls.key_file[0] == '\0') {
         check_secret_file(view, settings_row_find(table, "broker.tls.cert_file"));
     }
@@ -214,7 +215,8 @@ static void check_secrets(const struct settings_view *view)
     if (strchr(view->settings->api.proxy, '@') != NULL && stat(view->file, &info) == 0 &&
         (info.st_mode & S_IROTH) != 0) {
         warn(view, "api.proxy",
-             "names a user in a file that everybody may read; use mode 0640 for this file");
+             "contains a user name and is in a file that everybody may read; use mode 0640 for "
+             "this file");
     }
 }
 
@@ -230,7 +232,7 @@ static void check_api(const struct settings_view *view)
         fail_rule(view, "api.endpoint", why);
     } else if (!url_is_valid(settings->api.endpoint, URL_ENDPOINT, &why)) {
         warn(view, "api.endpoint",
-             "is not encrypted and not on loopback: calls can be read and answered on the way; "
+             "is not encrypted and not on loopback: calls can be read and answered on the network; "
              "use https://");
     }
 }
@@ -244,7 +246,7 @@ static void check_credentials(const struct settings_view *view)
         !url_is_loopback_host(url.host)) {
         warn(view, "credentials.uri",
              "is not encrypted and not on loopback: credentials can be read and changed on the "
-             "way; use https://");
+             "network; use https://");
     }
 }
 
@@ -255,7 +257,8 @@ static void check_qos(const struct settings_view *view)
         warn(view, "replies.qos", "is 0: replies can be lost; use 1");
     } else if (settings->replies.qos == 2) {
         warn(view, "replies.qos",
-             "is 2: the bridge uses 1 all the same; after an outage a reply can come twice");
+             "is 2: the bridge publishes with 1, so after an outage a reply can arrive twice; use "
+             "1");
     }
 }
 

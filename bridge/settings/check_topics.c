@@ -1,6 +1,6 @@
 /*
- * Topics that get in each other's way: a command that two filters match may be delivered twice, and
- * what the bridge publishes on a command topic comes back to it as a command.
+ * Topics that conflict: a command that two filters match may be delivered twice, and a message that
+ * the bridge publishes on a command topic comes back to it as a command.
  */
 #include "table.h"
 
@@ -10,32 +10,32 @@
 
 #define ITEM_NONE SIZE_MAX
 
-/* A command filter and whose it is. */
-struct listener {
+/* A command filter of a route. */
+struct command_filter {
     size_t route;
     size_t index;
     struct slice filter;
 };
 
-/* The next command filter of all routes; start with {0}. */
-static bool next_listener(const struct settings *settings, struct listener *listener)
+/* Goes to the next command filter of all routes; start with {0}. False at the end. */
+static bool next_command_filter(const struct settings *settings, struct command_filter *command)
 {
-    if (slice_is_present(listener->filter)) {
-        listener->index++;
+    if (slice_is_present(command->filter)) {
+        command->index++;
     }
-    while (listener->route < settings->route_count &&
-           listener->index >= settings->routes[listener->route].topics.count) {
-        listener->route++;
-        listener->index = 0;
+    while (command->route < settings->route_count &&
+           command->index >= settings->routes[command->route].topics.count) {
+        command->route++;
+        command->index = 0;
     }
-    if (listener->route >= settings->route_count) {
+    if (command->route >= settings->route_count) {
         return false;
     }
-    listener->filter = slice_text(settings->routes[listener->route].topics.items[listener->index]);
+    command->filter = slice_text(settings->routes[command->route].topics.items[command->index]);
     return true;
 }
 
-/* A warning on a key of a route, or on one item of its list (ITEM_NONE for the key itself). */
+/* A warning about a key of a route, or about one item of its list (ITEM_NONE: the key itself). */
 static void warn_route(const struct settings_view *view, size_t route, const char *path,
                        size_t item, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
@@ -69,39 +69,41 @@ static void check_names(const struct settings_view *view)
         struct buf key = {0};
         unsigned line = settings_route_line_of(view, i, "name");
         buf_printf(&key, "routes[%zu].name", i);
-        settings_report_error(view->report, view->file, line, key.data,
-                              "is also the name of routes[%zu]; allowed: each name once",
-                              (size_t)(first - settings->routes));
+        settings_report_error(
+            view->report, view->file, line, key.data,
+            "is also the name of routes[%zu]; allowed: a name that no other route has",
+            (size_t)(first - settings->routes));
         buf_fini(&key);
     }
 }
 
-/* Each filter is compared with those before it; the first it meets is told. */
+/* Compares each filter with those before it and reports the first overlap of each. */
 static void check_overlaps(const struct settings_view *view)
 {
-    for (struct listener later = {0}; next_listener(view->settings, &later);) {
-        for (struct listener earlier = {0}; next_listener(view->settings, &earlier);) {
+    for (struct command_filter later = {0}; next_command_filter(view->settings, &later);) {
+        for (struct command_filter earlier = {0}; next_command_filter(view->settings, &earlier);) {
             if (earlier.filter.data == later.filter.data) {
                 break;
             }
             if (topic_filters_overlap(earlier.filter, later.filter)) {
-                warn_route(view, later.route, "topics", later.index,
-                           "overlaps routes[%zu].topics[%zu]: a command on both may be delivered "
-                           "twice, and the first route takes it",
-                           earlier.route, earlier.index);
+                warn_route(
+                    view, later.route, "topics", later.index,
+                    "overlaps routes[%zu].topics[%zu]: a command on a topic that matches both "
+                    "may be delivered twice, and the first route handles it",
+                    earlier.route, earlier.index);
                 break;
             }
         }
     }
 }
 
-/* The first command filter that what becomes of the template can match. */
+/* The first command filter that can match a topic made from the template. */
 static bool find_loop(const struct settings *settings, const char *template,
-                      struct listener *out_listener)
+                      struct command_filter *out_command)
 {
-    for (struct listener listener = {0}; next_listener(settings, &listener);) {
-        if (topic_template_may_match(template, listener.filter)) {
-            *out_listener = listener;
+    for (struct command_filter command = {0}; next_command_filter(settings, &command);) {
+        if (topic_template_may_match(template, command.filter)) {
+            *out_command = command;
             return true;
         }
     }
@@ -110,24 +112,24 @@ static bool find_loop(const struct settings *settings, const char *template,
 
 static void check_template(const struct settings_view *view, const char *path, const char *template)
 {
-    struct listener listener;
-    if (find_loop(view->settings, template, &listener)) {
+    struct command_filter command;
+    if (find_loop(view->settings, template, &command)) {
         settings_report_warning(
             view->report, view->file, settings_line_of(view, path), path,
             "can be a command topic (routes[%zu].topics[%zu]): the bridge would "
             "read its own messages as commands",
-            listener.route, listener.index);
+            command.route, command.index);
     }
 }
 
 static void check_reply_topic(const struct settings_view *view, size_t route)
 {
-    struct listener listener;
-    if (find_loop(view->settings, view->settings->routes[route].reply_topic, &listener)) {
+    struct command_filter command;
+    if (find_loop(view->settings, view->settings->routes[route].reply_topic, &command)) {
         warn_route(view, route, "reply_topic", ITEM_NONE,
                    "can be a command topic (routes[%zu].topics[%zu]): the bridge would read its "
                    "own replies as commands",
-                   listener.route, listener.index);
+                   command.route, command.index);
     }
 }
 
@@ -140,17 +142,17 @@ static void check_response_filter(const struct settings_view *view, size_t route
 {
     struct slice filter = slice_text(view->settings->routes[route].response_topics.items[item]);
     if (is_open(filter)) {
-        warn_route(
-            view, route, "response_topics", item,
-            "is open: a sender can make the bridge publish on any topic; name the reply topics");
+        warn_route(view, route, "response_topics", item,
+                   "allows every topic: a sender can make the bridge publish anywhere; list the "
+                   "reply topics");
         return;
     }
-    for (struct listener listener = {0}; next_listener(view->settings, &listener);) {
-        if (topic_filters_overlap(filter, listener.filter)) {
+    for (struct command_filter command = {0}; next_command_filter(view->settings, &command);) {
+        if (topic_filters_overlap(filter, command.filter)) {
             warn_route(view, route, "response_topics", item,
                        "allows a command topic (routes[%zu].topics[%zu]): a sender can make the "
                        "bridge read its own replies as commands",
-                       listener.route, listener.index);
+                       command.route, command.index);
             return;
         }
     }
@@ -162,12 +164,12 @@ static void refuse_default(const struct settings_view *view, size_t route, const
     char key[64];
     snprintf(key, sizeof key, "routes[%zu].%s", route, path);
     settings_report_error(view->report, view->file, settings_route_line_of(view, route, path), key,
-                          "is none that this route's %s allow, so every command that leaves it out "
-                          "would be refused; allowed: one that they do",
+                          "is not allowed by this route's %s, so every command without the field "
+                          "would be refused; allowed: a value that they allow",
                           list);
 }
 
-/* What is no region or group at all was told already. */
+/* A value that is not a region or a group at all was already reported. */
 static bool is_usable(const char *path, const char *value)
 {
     const struct settings_row *row = settings_row_find(settings_route_table(), path);
@@ -195,15 +197,16 @@ static void check_route(const struct settings_view *view, size_t index)
     check_defaults(view, index);
     if (view->settings->broker.protocol == 4 && route->share[0] != '\0') {
         warn_route(view, index, "share", ITEM_NONE,
-                   "needs shared subscriptions, which MQTT 3.1.1 does not have: at a broker that "
-                   "does not add them no command arrives");
+                   "needs shared subscriptions, which MQTT 3.1.1 does not have: no command arrives "
+                   "from a broker that does not offer them anyway");
     }
     if (route->qos == 0) {
-        warn_route(view, index, "qos", ITEM_NONE, "is 0: commands can be lost on the way; use 1");
+        warn_route(view, index, "qos", ITEM_NONE,
+                   "is 0: commands can be lost between broker and bridge; use 1");
     } else if (route->qos == 2) {
         warn_route(
             view, index, "qos", ITEM_NONE,
-            "is 2: the bridge uses 1 all the same, as duplicates are recognised anyway; use 1");
+            "is 2: the bridge subscribes with 1, because it recognises duplicates itself; use 1");
     }
     check_reply_topic(view, index);
     for (size_t i = 0; i < route->response_topics.count; i++) {
@@ -220,7 +223,7 @@ static void check_count(const struct settings_view *view)
         if (count > ROUTE_FILTERS_MAX) {
             settings_report_error(view->report, view->file,
                                   settings_route_line_of(view, i, "topics"), "routes",
-                                  "have more than %d topics together; allowed: %d, so use "
+                                  "have more than %d topics in total; allowed: at most %d; use "
                                   "wildcards or a second bridge",
                                   ROUTE_FILTERS_MAX, ROUTE_FILTERS_MAX);
             return;

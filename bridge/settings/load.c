@@ -1,8 +1,7 @@
 /*
- * The file is read whole, scanned (settings_scan.c) and parsed by libconfig; then its tree is
- * walked, each key is looked up in the table and its value put in. Keys that are not in the file
- * keep their defaults. What takes more than one value to judge is checked at the end
- * (settings_check.c).
+ * The whole file is read, scanned (scan.c) and parsed by libconfig. Then each key of the resulting
+ * tree is looked up in the table and its value is put into the settings; other keys keep their
+ * defaults. At the end come the checks that need more than one value (check.c).
  */
 #include "settings/settings.h"
 
@@ -20,19 +19,19 @@
 #define READ_BYTES     4096
 #define INSTANCE_MARK  "{Instance}"
 
-/* Where the walk is: a table, what it fills, and the file. */
+/* The state while the tree is read. */
 struct reader {
     struct settings *settings;
     struct settings_report *report;
     const char *file;
     struct settings_table table;
-    void *base;
+    void *base;                    /* what the table's rows fill */
     struct settings_place *places; /* of the table's rows */
     const char *prefix;            /* "", or "routes[0]." */
 };
 
-static void complain(const struct reader *reader, const config_setting_t *setting, const char *path,
-                     const char *what, struct slice allowed)
+static void report(const struct reader *reader, const config_setting_t *setting, const char *path,
+                   const char *what, struct slice allowed)
 {
     struct buf key = {0};
     buf_printf(&key, "%s%s", reader->prefix, path);
@@ -41,23 +40,23 @@ static void complain(const struct reader *reader, const config_setting_t *settin
     buf_fini(&key);
 }
 
-static void complain_of_row(const struct reader *reader, const config_setting_t *setting,
-                            const struct settings_row *row, const char *what)
+static void report_row(const struct reader *reader, const config_setting_t *setting,
+                       const struct settings_row *row, const char *what)
 {
     struct buf allowed = {0};
     settings_row_allowed(row, &allowed);
-    complain(reader, setting, row->path, what, buf_slice(&allowed));
+    report(reader, setting, row->path, what, buf_slice(&allowed));
     buf_fini(&allowed);
 }
 
-static void complain_of_item(const struct reader *reader, const config_setting_t *item,
-                             const struct settings_row *row, int index, const char *what)
+static void report_item(const struct reader *reader, const config_setting_t *item,
+                        const struct settings_row *row, int index, const char *what)
 {
     struct buf path = {0};
     struct buf allowed = {0};
     buf_printf(&path, "%s[%d]", row->path, index);
     settings_row_allowed_item(row, &allowed);
-    complain(reader, item, path.data, what, buf_slice(&allowed));
+    report(reader, item, path.data, what, buf_slice(&allowed));
     buf_fini(&path);
     buf_fini(&allowed);
 }
@@ -108,14 +107,14 @@ static void read_list(const struct reader *reader, const config_setting_t *setti
                       const struct settings_row *row)
 {
     if (!is_list(setting)) {
-        complain_of_row(reader, setting, row, type_text(setting));
+        report_row(reader, setting, row, type_text(setting));
         return;
     }
     int count = config_setting_length(setting);
     if (count < row->min || count > row->max) {
         char what[64];
         snprintf(what, sizeof what, "has %d items", count);
-        complain_of_row(reader, setting, row, what);
+        report_row(reader, setting, row, what);
     }
     settings_row_clear(row, reader->base);
     for (int i = 0; i < count; i++) {
@@ -124,7 +123,7 @@ static void read_list(const struct reader *reader, const config_setting_t *setti
         struct buf why = {0};
         settings_row_read(row, reader->base, &value, &why);
         if (why.length > 0) {
-            complain_of_item(reader, item, row, i, why.data);
+            report_item(reader, item, row, i, why.data);
         }
         buf_fini(&why);
     }
@@ -137,14 +136,14 @@ static void read_value(const struct reader *reader, const config_setting_t *sett
     struct buf why = {0};
     settings_row_read(row, reader->base, &value, &why);
     if (why.length > 0) {
-        complain_of_row(reader, setting, row, why.data);
+        report_row(reader, setting, row, why.data);
     }
     buf_fini(&why);
 }
 
-/* Names the keys that stand beside an unknown one. */
-static void complain_of_unknown(const struct reader *reader, const config_setting_t *setting,
-                                const char *path)
+/* Lists the keys that are known in the same group. */
+static void report_unknown_key(const struct reader *reader, const config_setting_t *setting,
+                               const char *path)
 {
     struct buf allowed = {0};
     size_t parent = strlen(path) - strlen(config_setting_name(setting));
@@ -154,7 +153,7 @@ static void complain_of_unknown(const struct reader *reader, const config_settin
             buf_printf(&allowed, "%s%s", allowed.length > 0 ? ", " : "", row->path + parent);
         }
     }
-    complain(reader, setting, path, "is no key", buf_slice(&allowed));
+    report(reader, setting, path, "is not a known key", buf_slice(&allowed));
     buf_fini(&allowed);
 }
 
@@ -167,7 +166,7 @@ static void read_key(const struct reader *reader, const config_setting_t *settin
 {
     const struct settings_row *row = settings_row_find(reader->table, path);
     if (row == NULL) {
-        complain_of_unknown(reader, setting, path);
+        report_unknown_key(reader, setting, path);
         return;
     }
     reader->places[row - reader->table.rows].line = config_setting_source_line(setting);
@@ -180,7 +179,7 @@ static void read_key(const struct reader *reader, const config_setting_t *settin
     } else if (config_setting_is_group(setting)) {
         read_group(reader, setting, path);
     } else {
-        complain_of_row(reader, setting, row, type_text(setting));
+        report_row(reader, setting, row, type_text(setting));
     }
 }
 
@@ -203,7 +202,7 @@ static void read_route(const struct reader *main_reader, const config_setting_t 
     buf_printf(&prefix, "routes[%d].", index);
     reader.prefix = prefix.data;
     reader.table = settings_route_table();
-    /* The main table's places are followed by those of the routes. */
+    /* The places of the routes follow those of the main table. */
     reader.places = main_reader->places + main_reader->table.count +
                     reader.settings->route_count * reader.table.count;
     for (size_t i = 0; i < reader.table.count; i++) {
@@ -219,14 +218,14 @@ static void read_routes(const struct reader *reader, const config_setting_t *lis
 {
     int count = is_list(list) ? config_setting_length(list) : 0;
     if (count == 0) {
-        complain_of_row(reader, list, row, is_list(list) ? "is empty" : type_text(list));
+        report_row(reader, list, row, is_list(list) ? "is empty" : type_text(list));
     }
     for (int i = 0; i < count; i++) {
         const config_setting_t *item = config_setting_get_elem(list, (unsigned)i);
         if (config_setting_is_group(item)) {
             read_route(reader, item, i);
         } else {
-            complain_of_item(reader, item, row, i, type_text(item));
+            report_item(reader, item, row, i, type_text(item));
         }
     }
 }
@@ -325,7 +324,7 @@ enum status settings_parse(struct slice text, const char *name, struct settings 
     return STATUS_OK;
 }
 
-/* Reads it whole. The file may be a pipe. Gives 0 or an errno. */
+/* Reads the whole file, which may be a pipe. Returns 0 or an errno value. */
 static int read_whole(const char *path, struct buf *out)
 {
     FILE *file = fopen(path, "re");

@@ -1,6 +1,6 @@
 /*
- * Settings as a file: the rows in the order of the table, groups opened and closed as their depth
- * changes.
+ * Prints settings as a file: the rows in the order of the table; a group is opened and closed where
+ * the depth of the paths changes.
  */
 #include "table.h"
 
@@ -88,7 +88,7 @@ static size_t depth_of(const char *path)
     return depth;
 }
 
-/* An empty line before a block at the margin, and before every key that has its comment above it.
+/* An empty line before each group that is not in another one, and before each key with a comment.
  */
 static void print_gap(struct printer *printer, const struct settings_row *row)
 {
@@ -151,11 +151,12 @@ void settings_example(struct buf *out)
     struct printer printer = {.out = out, .has_comments = true};
     struct settings *settings = settings_new_defaults();
     settings_add_route(settings);
-    buf_append_text(out, "// The settings of ecs-mqtt-bridge, each at its default. What is left "
-                         "out keeps its default, so a\n"
-                         "// file needs only what differs; minimal.conf beside this file is one. "
-                         "Generated from the table\n"
-                         "// include/tables/settings.def.\n\n");
+    buf_append_text(out,
+                    "// All settings of ecs-mqtt-bridge with their default values. A key that is "
+                    "not in the file has its default,\n"
+                    "// so a file needs only the keys that differ: see minimal.conf in this "
+                    "folder. This file is generated from\n"
+                    "// include/tables/settings.def.\n\n");
     print_table(&printer, settings_main_table(), settings);
     settings_free(settings);
 }

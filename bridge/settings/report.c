@@ -1,10 +1,10 @@
 #include "table.h"
 
-static void say(struct buf *out, const char *file, unsigned line, const char *key,
-                const char *format, va_list arguments) __attribute__((format(printf, 5, 0)));
+static void add_line(struct buf *out, const char *file, unsigned line, const char *key,
+                     const char *format, va_list arguments) __attribute__((format(printf, 5, 0)));
 
-static void say(struct buf *out, const char *file, unsigned line, const char *key,
-                const char *format, va_list arguments)
+static void add_line(struct buf *out, const char *file, unsigned line, const char *key,
+                     const char *format, va_list arguments)
 {
     buf_append_text(out, file);
     if (line > 0) {
@@ -20,7 +20,7 @@ void settings_report_error(struct settings_report *report, const char *file, uns
 {
     va_list arguments;
     va_start(arguments, format);
-    say(&report->errors, file, line, key, format, arguments);
+    add_line(&report->errors, file, line, key, format, arguments);
     va_end(arguments);
     report->error_count++;
 }
@@ -30,7 +30,7 @@ void settings_report_warning(struct settings_report *report, const char *file, u
 {
     va_list arguments;
     va_start(arguments, format);
-    say(&report->warnings, file, line, key, format, arguments);
+    add_line(&report->warnings, file, line, key, format, arguments);
     va_end(arguments);
     report->warning_count++;
 }

@@ -1,6 +1,6 @@
 /*
- * What the texts of the settings must be. A rule is one row: the phrase that tells a user what is
- * allowed, and the function that says what is wrong.
+ * The rules for texts in the settings. A rule is one row: a phrase for users that says what is
+ * allowed, and the columns that decide it.
  */
 #include "table.h"
 
@@ -18,7 +18,7 @@
 
 #define ITEM_BYTES_MAX    65535
 #define ALPN_BYTES_MAX    255  /* RFC 7301, section 3.1 */
-#define PATTERN_BYTES_MAX 1024 /* what it is matched with has at most 128 */
+#define PATTERN_BYTES_MAX 1024 /* the texts that are matched have at most 128 bytes */
 #define INSTANCE_MARK     "{Instance}"
 
 #define WORD_BYTES    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -26,7 +26,7 @@
 
 static const char *why_instance(const char *text)
 {
-    return strpbrk(text, "{}") == NULL ? NULL : "holds a brace";
+    return strpbrk(text, "{}") == NULL ? NULL : "contains a brace";
 }
 
 static const char *why_client_id(const char *text)
@@ -35,7 +35,7 @@ static const char *why_client_id(const char *text)
         if (strncmp(text, INSTANCE_MARK, strlen(INSTANCE_MARK)) == 0) {
             text += strlen(INSTANCE_MARK);
         } else if (*text == '{' || *text == '}') {
-            return "has a brace that is no " INSTANCE_MARK;
+            return "has a brace that is not part of " INSTANCE_MARK;
         } else {
             text++;
         }
@@ -51,7 +51,7 @@ static const char *why_file(const char *text)
                                : "names a file that cannot be reached";
     }
     if (!S_ISREG(info.st_mode)) {
-        return "names something that is no regular file";
+        return "names something that is not a regular file";
     }
     return access(text, R_OK) == 0 ? NULL : "names a file that this user may not read";
 }
@@ -64,7 +64,7 @@ static const char *why_directory(const char *text)
                                : "names a directory that cannot be reached";
     }
     if (!S_ISDIR(info.st_mode)) {
-        return "names something that is no directory";
+        return "names something that is not a directory";
     }
     return access(text, R_OK | X_OK) == 0 ? NULL : "names a directory that this user may not read";
 }
@@ -79,7 +79,7 @@ static const char *why_version(const char *text)
     static const char form[] = "dddd-dd-dd";
     for (size_t i = 0; i < sizeof form; i++) {
         if (form[i] == 'd' ? !isdigit((unsigned char)text[i]) : text[i] != form[i]) {
-            return "is no version date";
+            return "is not a version date";
         }
     }
     return NULL;
@@ -102,13 +102,13 @@ static const char *why_store(const char *text)
         return "names a PostgreSQL store, which this build does not have";
     }
     if (strncmp(text, prefix, strlen(prefix)) != 0) {
-        return "names no store this build has";
+        return "names a store that this build does not have";
     }
     text += strlen(prefix);
     if (*text == '\0') {
-        return "has no path behind sqlite:";
+        return "has no path after sqlite:";
     }
-    return strcmp(text, ":memory:") == 0 ? "would be kept in memory and lost" : NULL;
+    return strcmp(text, ":memory:") == 0 ? "would be in memory only and lost at the end" : NULL;
 }
 
 static const char *why_template(const char *text)
@@ -129,7 +129,7 @@ static const char *why_dead_letter_template(const char *text)
     if (why != NULL) {
         return why;
     }
-    return has_command_value(text) ? "has a placeholder that a dead letter has no value for" : NULL;
+    return has_command_value(text) ? "has a placeholder that has no value for a dead letter" : NULL;
 }
 
 static const char *why_status_template(const char *text)
@@ -139,7 +139,7 @@ static const char *why_status_template(const char *text)
         return why;
     }
     return has_command_value(text) || strstr(text, "{Route}") != NULL
-               ? "has a placeholder that the status has no value for"
+               ? "has a placeholder that has no value in the status topic"
                : NULL;
 }
 
@@ -153,7 +153,7 @@ static const char *why_listen(const char *text)
 
 static const char *why_filter(const char *text)
 {
-    return topic_is_filter(slice_text(text)) ? NULL : "is no topic filter";
+    return topic_is_filter(slice_text(text)) ? NULL : "is not a valid topic filter";
 }
 
 static const char *why_command_filter(const char *text)
@@ -166,11 +166,11 @@ static const char *why_command_filter(const char *text)
 
 static const char *why_share(const char *text)
 {
-    return strpbrk(text, "/+#") == NULL ? NULL : "holds '/', '+' or '#'";
+    return strpbrk(text, "/+#") == NULL ? NULL : "contains '/', '+' or '#'";
 }
 
-/* Behind the bracket expression that begins here; NULL where it has no end, so that the '[' would
- * stand for itself. */
+/* The end of the bracket expression that begins here; NULL where it has no end: fnmatch() would
+ * then match the '[' itself. */
 static const char *end_of_bracket(const char *text)
 {
     text++;
@@ -203,32 +203,32 @@ static const char *why_pattern(const char *text)
 
 static const char *why_region(const char *text)
 {
-    return region_is_valid(slice_text(text)) ? NULL : "has a character other than these";
+    return region_is_valid(slice_text(text)) ? NULL : "has a character that is not allowed";
 }
 
 static const struct {
     const char *allowed;
     const char *(*why)(const char *text);
-    const char *bytes; /* the only ones that may stand in the text */
-    bool is_url;       /* for this use: */
+    const char *bytes; /* the text may contain only these; NULL: any */
+    bool is_url;       /* a URL for this use: */
     enum url_use use;
     enum { PLAIN, PATH, MASKED } form; /* of the text in messages */
 } rules[] = {
     [RULE_NONE] = {"", NULL},
     [RULE_INSTANCE] = {"a text without braces", why_instance},
     [RULE_BROKER_URI] = {"scheme://host[:port] with the scheme mqtt, mqtts, ws or wss; a path "
-                         "behind it with ws and wss",
+                         "may follow with ws and wss",
                          .is_url = true, .use = URL_BROKER},
-    [RULE_CLIENT_ID] = {"a text in which " INSTANCE_MARK " may stand", why_client_id},
+    [RULE_CLIENT_ID] = {"a text that may contain " INSTANCE_MARK, why_client_id},
     [RULE_FILE] = {"the path of a readable file", why_file, .form = PATH},
     [RULE_SECRET_FILE] = {"the path of a readable file", why_file, .form = PATH},
     [RULE_DIRECTORY] = {"the path of a readable directory", why_directory, .form = PATH},
     [RULE_ALPN] = {"at most 255 bytes", why_alpn},
     [RULE_ENDPOINT] =
         {"https://host[:port], or http://host[:port] to loopback or with api.allow_http; "
-         "{RegionId} may stand in the host",
+         "the host may contain {RegionId}",
          NULL},
-    [RULE_VERSION] = {"a date as 2021-07-30", why_version},
+    [RULE_VERSION] = {"a date like 2021-07-30", why_version},
     [RULE_PROXY] = {"scheme://[user:password@]host[:port] with the scheme http, https, socks4, "
                     "socks4a, socks5 or socks5h",
                     .is_url = true, .use = URL_PROXY, .form = MASKED},
@@ -244,18 +244,17 @@ static const struct {
     [RULE_SESSION_NAME] = {"at least 2 of letters, digits, '.', '@', '-' and '_'", why_session_name,
                            .bytes = RAM_SESSION_BYTES},
     [RULE_STORE] = {"sqlite:PATH", why_store},
-    [RULE_TEMPLATE] = {"a topic name in which {Instance}, {Route}, {RegionId}, {ReplicaGroupId} "
-                       "and {ClientToken} may stand",
+    [RULE_TEMPLATE] = {"a topic name that may contain {Instance}, {Route}, {RegionId}, "
+                       "{ReplicaGroupId} and {ClientToken}",
                        why_template},
-    [RULE_STATUS_TEMPLATE] = {"a topic name in which {Instance} may stand", why_status_template},
-    [RULE_DEAD_LETTER_TEMPLATE] = {"a topic name in which {Instance} and {Route} may stand",
+    [RULE_STATUS_TEMPLATE] = {"a topic name that may contain {Instance}", why_status_template},
+    [RULE_DEAD_LETTER_TEMPLATE] = {"a topic name that may contain {Instance} and {Route}",
                                    why_dead_letter_template},
     [RULE_LISTEN] = {"host:port, IPv6 addresses in brackets", why_listen},
     [RULE_ROUTE_NAME] = {"letters, digits, '-' and '_'", .bytes = WORD_BYTES},
-    [RULE_COMMAND_FILTER] = {"a topic filter; + and # stand for whole levels, # only at the end",
+    [RULE_COMMAND_FILTER] = {"a topic filter (+ and # are whole levels, # is the last one)",
                              why_command_filter},
-    [RULE_FILTER] = {"a topic filter; + and # stand for whole levels, # only at the end",
-                     why_filter},
+    [RULE_FILTER] = {"a topic filter (+ and # are whole levels, # is the last one)", why_filter},
     [RULE_SHARE] = {"a name without '/', '+' and '#'", why_share},
     [RULE_PATTERN] = {"a shell pattern of at most 1024 bytes", why_pattern},
     [RULE_REGION] = {"letters, digits and '-'", why_region},
@@ -270,7 +269,7 @@ const char *settings_text_why(const struct settings_row *row, const char *text)
         return is_item || row->min > 0 ? "is empty" : NULL;
     }
     if (!utf8_is_mqtt_text(slice_of(text, length))) {
-        return "holds a control character or bytes that are no UTF-8";
+        return "contains a control character or bytes that are not UTF-8";
     }
     if (length > (is_item ? ITEM_BYTES_MAX : (size_t)row->max)) {
         return "is too long";
@@ -283,7 +282,7 @@ const char *settings_text_why(const struct settings_row *row, const char *text)
         why = rules[row->rule].why(text);
     }
     if (why == NULL && bytes != NULL && text[strspn(text, bytes)] != '\0') {
-        why = "has a character other than these";
+        why = "has a character that is not allowed";
     }
     return why;
 }

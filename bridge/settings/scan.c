@@ -1,7 +1,7 @@
 /*
- * A scanner beside libconfig's own, with the same tokens as far as they matter here: names,
- * numbers, strings, comments. Whatever is no legal text passes through for libconfig to complain
- * about.
+ * A scanner in front of libconfig's own. It knows the same tokens as far as they matter here:
+ * names, numbers, strings and comments. Other syntax errors pass through, and libconfig reports
+ * them.
  */
 #include "table.h"
 
@@ -53,7 +53,7 @@ static void take_comment(struct scan *scan)
         take(scan, 1);
     }
     if (scan->rest.length == 0) {
-        fault(scan, start, "a comment /* is not closed; allowed: /* ... */");
+        fault(scan, start, "a comment /* has no end; allowed: /* ... */");
         return;
     }
     take(scan, 2);
@@ -65,12 +65,12 @@ static void take_string(struct scan *scan)
     take(scan, 1);
     while (scan->rest.length > 0 && scan->rest.data[0] != '"') {
         if (is_at(scan, "\\x00")) {
-            fault(scan, scan->line, "a text holds a NUL, \\x00; allowed: any other character");
+            fault(scan, scan->line, "a text contains a NUL, \\x00; allowed: any other character");
         }
         take(scan, scan->rest.data[0] == '\\' && scan->rest.length > 1 ? 2 : 1);
     }
     if (scan->rest.length == 0) {
-        fault(scan, start, "a text is not closed; allowed: \"...\"");
+        fault(scan, start, "a text has no end; allowed: \"...\"");
         return;
     }
     take(scan, 1);
@@ -91,7 +91,7 @@ static int digit_value(char c)
     return isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
-/* Whether the word is a whole number that libconfig would cut down to 32 bits. */
+/* Whether the word is a whole number that libconfig would truncate to 32 bits. */
 static bool is_wide_number(struct slice word)
 {
     bool is_hex = word.length > 2 && word.data[0] == '0' && (word.data[1] | 0x20) == 'x';
@@ -122,7 +122,7 @@ static void take_number(struct scan *scan)
     struct slice word = slice_of(scan->rest.data, word_length(scan->rest));
     take(scan, word.length);
     if (is_at(scan, ".")) {
-        /* What stands behind the point is no number of its own. */
+        /* The digits after the point are not a number of their own. */
         take(scan, 1);
         take(scan, word_length(scan->rest));
     } else if (is_wide_number(word)) {
@@ -144,7 +144,7 @@ static void take_token(struct scan *scan)
     } else if (isdigit(c)) {
         take_number(scan);
     } else if (is_at(scan, "@include")) {
-        fault(scan, scan->line, "@include is not followed; allowed: one file with all settings");
+        fault(scan, scan->line, "@include is not supported; allowed: one file with all settings");
         take_line(scan);
     } else {
         take(scan, 1);
@@ -161,13 +161,13 @@ enum status settings_scan(struct slice text, const char *file, struct buf *out,
         for (const char *at = text.data; at < nul; at++) {
             line += *at == '\n';
         }
-        fault(&scan, line, "the file holds a NUL byte; allowed: text");
+        fault(&scan, line, "the file contains a NUL byte; allowed: text");
         return STATUS_INVALID;
     }
     while (scan.rest.length > 0) {
         take_token(&scan);
     }
-    /* libconfig does not take a comment that ends with the file. */
+    /* libconfig refuses a comment in the last line without a line end. */
     if (text.length > 0 && text.data[text.length - 1] != '\n') {
         buf_append_char(out, '\n');
     }

@@ -1,9 +1,9 @@
 /*
- * settings_table - the rows of tables/settings.def at run time, and what the files behind
- * io/settings.h share.
+ * table - the rows of tables/settings.def at run time, and what the files of this room share.
  *
- * A row knows where its value lies in struct settings or struct route (`base` in the functions
- * below), so that reading, printing and freeing are loops over rows. libconfig is not known here.
+ * A row has the offset of its value in struct settings or struct route (`base` in the functions
+ * below), so reading, printing and freeing are loops over rows.
+ *
  * Thread: any, on different settings.
  */
 #ifndef SETTINGS_TABLE_H
@@ -26,7 +26,7 @@ enum settings_type {
     SETTINGS_OPTIONAL_BOOL, /* struct optional_bool, not set where absent */
 };
 
-/* What a text must be beyond its length; the empty text passes where the row allows 0 bytes. */
+/* What a text must be, besides its length; the empty text passes where the row allows 0 bytes. */
 enum settings_rule {
     RULE_NONE,
     RULE_INSTANCE,
@@ -81,7 +81,7 @@ struct settings_table settings_main_table(void);
 struct settings_table settings_route_table(void);
 /* The row with this path, or NULL. */
 const struct settings_row *settings_row_find(struct settings_table table, const char *path);
-/* The part of the path behind the last dot. */
+/* The part of the path after the last dot. */
 const char *settings_row_name(const struct settings_row *row);
 
 /* Settings with every default and no routes; `instance` is still empty and `client_id` not filled
@@ -89,7 +89,7 @@ const char *settings_row_name(const struct settings_row *row);
 struct settings *settings_new_defaults(void);
 /* Adds a route with every default; the pointer is good until the next one. */
 struct route *settings_add_route(struct settings *settings);
-/* A value in a file, whatever parsed it. A list is read item by item. */
+/* A value as it is in a file. A list is read item by item. */
 enum settings_value_kind {
     SETTINGS_VALUE_GROUP,
     SETTINGS_VALUE_LIST,
@@ -110,18 +110,18 @@ struct settings_value {
 /* "is a group", "is a text"... */
 const char *settings_value_text(enum settings_value_kind kind);
 /*
- * Reads the value, or one item of a list, into its member. Appends to `why` what is wrong with it,
- * as a phrase; a text is then put in all the same.
+ * Stores the value, or adds one item to a list. Appends to `why` what is wrong with it, as a
+ * phrase; a text is then stored anyway.
  */
 void settings_row_read(const struct settings_row *row, void *base,
                        const struct settings_value *value, struct buf *why);
-/* Puts the default in, where the row has one. */
+/* Stores the default, where the row has one. */
 void settings_row_set_default(const struct settings_row *row, void *base);
 /* Empties a list or a text, and frees what it held; does nothing to others. */
 void settings_row_clear(const struct settings_row *row, void *base);
-/* Whether an optional value is there; true for all others. */
+/* Whether an optional value is set; true for all others. */
 bool settings_row_is_set(const struct settings_row *row, const void *base);
-/* Appends the value as libconfig writes it, masked where it holds a secret. */
+/* Appends the value as libconfig writes it, masked where it contains a secret. */
 void settings_row_print(const struct settings_row *row, const void *base, struct buf *out);
 /* Appends what values are allowed, as a phrase: "a whole number, 1 to 64". */
 void settings_row_allowed(const struct settings_row *row, struct buf *out);
@@ -137,13 +137,12 @@ bool settings_rule_is_path(enum settings_rule rule);
 /* Whether the text may hold a password, which is then not printed. */
 bool settings_rule_is_masked(enum settings_rule rule);
 /*
- * NULL where the text may be the row's value, or an item of its list, else a phrase that says what
- * is wrong with it
- * ("has no host"). Looks at the file system where the text names a file.
+ * NULL where the text may be the row's value, or an item of its list; else a phrase that says what
+ * is wrong with it ("has no host"). Looks at the file system where the text is a path.
  */
 const char *settings_text_why(const struct settings_row *row, const char *text);
 
-/* Where a key stands, or else its route; line 0 where neither is in the file. */
+/* The line of a key, or else of its route; 0 where neither is in the file. */
 struct settings_place {
     unsigned line;
 };
@@ -157,24 +156,25 @@ void settings_report_warning(struct settings_report *report, const char *file, u
     __attribute__((format(printf, 5, 6)));
 
 /*
- * Makes the text fit for libconfig 1.5 and finds what it would pass over in silence: whole numbers
- * beyond 32 bits get the suffix L they need (it would cut them off), and an open comment, an open
- * string, NUL, "\x00" and @include are errors. Lines keep their numbers.
+ * Prepares the text for libconfig 1.5, which accepts some errors without a message: whole numbers
+ * beyond 32 bits get the suffix L (libconfig would truncate them); a comment or a string without an
+ * end, a NUL, "\x00" and @include are errors. Line numbers do not change.
  */
 enum status settings_scan(struct slice text, const char *file, struct buf *out,
                           struct settings_report *report);
 
-/* What the checks across keys look at. */
+/* What the checks across settings read. */
 struct settings_view {
     const struct settings *settings;
     const char *file;
-    bool is_instance_host_name;                /* `instance` is not from the file */
-    const struct settings_place *places;       /* a row of the main table each */
-    const struct settings_place *route_places; /* for each route a row of the route table each */
+    bool is_instance_host_name;          /* `instance` is not in the file */
+    const struct settings_place *places; /* one for each row of the main table */
+    const struct settings_place
+        *route_places; /* for each route one for each row of the route table */
     struct settings_report *report;
 };
 
-/* Errors and warnings that take more than one key, or the machine, to see. */
+/* Errors and warnings that need more than one key, or the state of the machine. */
 void settings_check(const struct settings_view *view);
 /* The same for topics: overlaps and loops. */
 void settings_check_topics(const struct settings_view *view);

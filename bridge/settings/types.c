@@ -32,7 +32,7 @@ static void text_fini(void *member)
     *(char **)member = NULL;
 }
 
-/* ---- Reading: the member gets the value, and `why` what is wrong with it ---- */
+/* ---- Reading: stores the value, and appends to `why` what is wrong with it ---- */
 
 static int choice_of(const struct settings_row *row, const char *text)
 {
@@ -60,7 +60,7 @@ static void check_text(const struct settings_row *row, const char *text, struct 
     }
 }
 
-/* A text that is refused is put in as well: the checks that follow expect one. */
+/* A refused text is stored as well, because the checks that follow expect a text. */
 static void read_text(const struct settings_row *row, void *base,
                       const struct settings_value *value, struct buf *why)
 {
@@ -144,7 +144,7 @@ static void read_optional_bool(const struct settings_row *row, void *base,
     *(struct optional_bool *)member_of(row, base) = (struct optional_bool){true, value->flag};
 }
 
-/* One item; the caller goes through the list of the file. */
+/* One item; the caller calls this for each. */
 static void read_item(const struct settings_row *row, void *base,
                       const struct settings_value *value, struct buf *why)
 {

@@ -110,7 +110,7 @@ static const char *split(const char *text, struct url *url)
     char *host = NULL;
     char *port = NULL;
     if (mark == NULL || mark == text) {
-        return "has no scheme:// in front";
+        return "does not begin with scheme://";
     }
     const char *start = mark + 3;
     struct slice authority = slice_of(start, strcspn(start, "/?#"));
@@ -222,9 +222,9 @@ int url_broker_port(struct slice scheme)
 }
 
 #define SCHEMES_MAX 6
-#define HAS_USER    "names a user"
+#define HAS_USER    "contains a user name"
 #define HAS_PATH    "has a path behind the host"
-#define PLAIN_HTTP  "is plain http to a host that is not loopback"
+#define PLAIN_HTTP  "is plain http to a host that is not on loopback"
 #define WEB_SCHEMES \
     .schemes = {"https", "http"}, .why_not_scheme = "has a scheme other than https and http"
 #define WEB_SERVICE WEB_SCHEMES, .why_no_user = HAS_USER, .why_no_path = HAS_PATH
@@ -238,24 +238,26 @@ static const struct policy {
     const char *why_no_http;     /* with http to a host that is not loopback... */
     const char *http_host;       /* ...except this one */
     bool is_path_for_web_socket; /* whatever why_no_path says, ws and wss have one */
-    bool has_region;             /* {RegionId} may stand in the host */
+    bool has_region;             /* the host may contain {RegionId} */
 } policies[] = {
     [URL_BROKER] = {.schemes = {"mqtt", "mqtts", "ws", "wss"},
                     .why_not_scheme = "has a scheme other than mqtt, mqtts, ws and wss",
-                    .why_no_user = "names a user (use broker.username and broker.password_file)",
+                    .why_no_user =
+                        "contains a user name (use broker.username and broker.password_file)",
                     .why_no_path = "has a path, which only ws:// and wss:// can have",
                     .is_path_for_web_socket = true},
     [URL_ENDPOINT] = {WEB_SERVICE, .why_no_http = PLAIN_HTTP, .has_region = true},
     [URL_ENDPOINT_ANY] = {WEB_SERVICE, .has_region = true},
     [URL_STS] = {WEB_SERVICE, .why_no_http = PLAIN_HTTP},
     [URL_PROXY] = {.schemes = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"},
-                   .why_not_scheme = "has a scheme that is not one of a proxy",
+                   .why_not_scheme = "has a scheme that is not supported for a proxy",
                    .why_no_path = HAS_PATH},
     [URL_METADATA] = {.schemes = {"http"},
                       .why_not_scheme = "has a scheme other than http",
                       .why_no_user = HAS_USER,
                       .why_no_path = HAS_PATH,
-                      .why_no_http = "has a host other than " METADATA_HOST " that is not loopback",
+                      .why_no_http =
+                          "has a host other than " METADATA_HOST " that is not on loopback",
                       .http_host = METADATA_HOST},
     [URL_CREDENTIALS] = {WEB_SCHEMES, .why_no_user = HAS_USER},
 };

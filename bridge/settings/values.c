@@ -1,4 +1,4 @@
-/* What other parts ask of settings that are there: values that take a step to get. */
+/* Values that are derived from the settings. */
 #include "settings/settings.h"
 
 #include "base/mem.h"
@@ -35,7 +35,7 @@ char *settings_password_path(const struct settings *settings)
     }
     struct buf path = {0};
     buf_printf(&path, "%s/mqtt-password", folder);
-    /* One that is there and cannot be read is given too: reading it then fails loudly. */
+    /* A file that exists but cannot be read is returned as well: reading it then gives an error. */
     if (access(path.data, F_OK) != 0) {
         buf_fini(&path);
         return NULL;

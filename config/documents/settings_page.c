@@ -1,4 +1,4 @@
-/* The users' page: one Markdown table a group, from the rows alone. */
+/* The users' page of settings: one Markdown table for each group, made from the rows. */
 #include "documents.h"
 
 #include "settings/table.h"
@@ -7,20 +7,19 @@ static const char INTRODUCTION[] =
     "# Settings\n"
     "\n"
     "The settings are one file in "
-    "[libconfig](https://hyperrealm.github.io/libconfig/libconfig_manual.html) format, given\n"
-    "with `--config FILE`. A key that is left out has its default. An unknown key, a wrong type or "
-    "an impossible value is\n"
-    "an error, and all of them are reported at once, each with file, line and key:\n"
+    "[libconfig](https://hyperrealm.github.io/libconfig/libconfig_manual.html) format; its name is\n"
+    "the argument of `--config FILE`. A key that is not in the file has its default. An unknown "
+    "key, a wrong type or a value\n"
+    "out of range is an error. All errors are reported at once, each with file, line and key:\n"
     "\n"
     "    bridge.conf:7: broker.keepalive_s: is 0; allowed: a whole number, 1 to 65535\n"
     "\n"
-    "`ecs-mqtt-bridge check -c FILE` checks a file without starting anything; `--print` shows the "
-    "settings in effect.\n"
-    "`ecs-mqtt-bridge.conf` beside this page has every key at its default, `minimal.conf` only "
-    "what a first start needs.\n"
-    "The file stands for itself: `@include` is not followed. Where a number with a fraction is "
-    "expected, a whole number\n"
-    "may stand.\n"
+    "`ecs-mqtt-bridge check -c FILE` checks a file without starting anything; `--print` also "
+    "prints the settings in effect.\n"
+    "`ecs-mqtt-bridge.conf` in this folder has every key with its default, `minimal.conf` only "
+    "the keys for a first start.\n"
+    "`@include` is not supported. A whole number is accepted where a number with a fraction is "
+    "expected.\n"
     "\n"
     "This page is generated from `include/tables/settings.def`.\n";
 
@@ -35,15 +34,15 @@ static const char WARNINGS[] =
     "- `broker.tls.verify = false` (an error with a password or a certificate for a broker that is "
     "not on loopback);\n"
     "- a certificate that expires within 14 days (one that has expired is an error);\n"
-    "- a password or key file that others than its owner may open, or a user in `api.proxy` in a "
-    "file everybody may read;\n"
+    "- a password or key file that other users may open, or a user name in `api.proxy` in a file "
+    "that everybody may read;\n"
     "- `limits.deadline_s` shorter than one attempt (`api.connect_timeout_ms` + "
     "`api.read_timeout_ms`);\n"
     "- `broker.session_expiry_s` shorter than `limits.deadline_s` (MQTT 5);\n"
     "- `response_topics = (\"#\")`, which lets a sender make the bridge publish anywhere;\n"
     "- command filters that overlap, in one route or in two;\n"
     "- a reply, dead-letter, status or event topic, or an allowed response topic, that can be a "
-    "command topic: a loop;\n"
+    "command topic: the bridge would read its own messages;\n"
     "- `broker.receivers` above 1 or a `share` with MQTT 3.1.1, which has no shared "
     "subscriptions;\n"
     "- a quality of service other than 1.\n";
@@ -69,7 +68,7 @@ static bool has_parent(const struct settings_row *row, const char *parent)
     return prefix == (length == 0 ? 0 : length + 1) && strncmp(row->path, parent, length) == 0;
 }
 
-/* The keys that stand directly in a group, "" for those in none. */
+/* The keys that are directly in a group; "" for those in no group. */
 static void document_keys(struct buf *out, struct settings_table table, const void *base,
                           const char *parent)
 {

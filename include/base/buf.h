@@ -1,8 +1,8 @@
 /*
  * buf - a growing byte buffer that owns its memory.
  *
- * `{0}` is an empty one. The bytes are always followed by a NUL that `length` does not count, so
- * `data` serves as a C string once something was appended. Growth cannot fail (see mem.h).
+ * `{0}` is an empty buffer. The bytes are always followed by a NUL that `length` does not count, so
+ * `data` is a C string once something was appended. Growing cannot fail (see mem.h).
  *
  * Thread: one at a time.
  */
@@ -26,8 +26,8 @@ void buf_fini(struct buf *buf);
 /* Empties it and keeps the memory. */
 void buf_clear(struct buf *buf);
 /*
- * Makes room for `extra` more bytes and the NUL and returns where they go; `length` is the caller's
- * to raise, and the NUL the caller's to write where it counts on one before the next change.
+ * Makes room for `extra` more bytes and the NUL, and returns where they go. The caller writes the
+ * bytes and the NUL and increases `length`.
  */
 char *buf_reserve(struct buf *buf, size_t extra);
 void buf_append(struct buf *buf, struct slice bytes);
@@ -41,7 +41,8 @@ void buf_vprintf(struct buf *buf, const char *format, va_list arguments)
 void buf_consume(struct buf *buf, size_t count);
 /* The bytes as a slice, valid until the next change; present even when empty. */
 struct slice buf_slice(const struct buf *buf);
-/* Hands the memory over as a NUL-terminated heap string (never NULL); the buffer is {0} again. */
+/* Returns the memory as a NUL-terminated heap string, never NULL, which the caller frees; the
+ * buffer is {0} again. */
 char *buf_take(struct buf *buf);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * clock - the clocks and how times are written.
+ * clock - the clocks, and how times are written and read.
  *
- * Durations run on the monotonic clock, records carry wall-clock times. Only the turn of the loop
- * reads a clock; pure parts get the time as an argument.
+ * Durations are measured with the monotonic clock; records have wall-clock times. Pure code does
+ * not read a clock: it gets the time as an argument.
  *
  * Thread: any.
  */
@@ -30,9 +30,9 @@ void clock_format_ms(int64_t wall_ms, char out[CLOCK_TEXT_BYTES]);
 /* Writes "2026-01-02T03:04:05Z", the form of x-acs-date and Timestamp. */
 void clock_format_s(int64_t wall_ms, char out[CLOCK_TEXT_BYTES]);
 /*
- * Reads an RFC 3339 date-time (section 5.6: any fraction, "Z" or an offset, "T"/"t"; a leap second
- * :60 is taken as the next second). STATUS_INVALID for anything else, also for days that do not
- * exist.
+ * Reads an RFC 3339 date-time (section 5.6): "T" or "t", any fraction, "Z", "z" or an offset. A
+ * leap second (:60) is read as the next second. STATUS_INVALID for anything else, also for days
+ * that do not exist.
  */
 enum status clock_parse(struct slice text, int64_t *out_wall_ms);
 

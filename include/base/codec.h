@@ -1,9 +1,9 @@
 /*
- * pack - the binary form shared by deliveries, messages and the frames of the MQTT processes.
+ * codec - the binary form of deliveries, messages and the frames of the MQTT processes.
  *
- * Integers are big-endian; a byte string is a 32-bit length and its bytes, the length 0xffffffff
- * meaning absent. Reading never goes past the end: the reader turns bad and stays so, and one check
- * at the end tells.
+ * Integers are big-endian. A byte string is a 32-bit length and its bytes; the length 0xffffffff
+ * means absent. Reading never goes past the end: it sets `is_bad`, which stays set, so that the
+ * caller checks once, at the end, with unpack_is_done().
  *
  * Thread: any; pure.
  */
@@ -32,9 +32,9 @@ struct unpack {
 uint8_t unpack_u8(struct unpack *in);
 uint32_t unpack_u32(struct unpack *in);
 int64_t unpack_i64(struct unpack *in);
-/* Points into the input; absent on a bad reader. */
+/* Points into the input; absent after a bad read. */
 struct slice unpack_bytes(struct unpack *in);
-/* Everything was there and nothing is left over. */
+/* Whether all reads succeeded and no byte is left. */
 bool unpack_is_done(const struct unpack *in);
 
 #endif

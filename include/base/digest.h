@@ -1,8 +1,8 @@
 /*
  * digest - hashes, message authentication codes, their text forms, and random bytes.
  *
- * Knows OpenSSL (EVP, version 3). A failure inside OpenSSL ends the process:
- * with fixed algorithms it can only mean a broken installation or no memory.
+ * Wraps OpenSSL 3 (EVP). A failure inside OpenSSL ends the process: the algorithms are fixed, so it
+ * means a broken installation or no memory.
  *
  * Thread: any.
  */
@@ -28,7 +28,7 @@ void digest_hex(const uint8_t *bytes, size_t length, char *out);
 /* Appends standard base64 with padding, without line breaks. */
 void digest_base64(struct slice bytes, struct buf *out);
 void digest_random(void *out, size_t length);
-/* OpenSSL's version line, for `version`. */
+/* OpenSSL's version line, for the subcommand `version`. */
 const char *digest_library_version(void);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * json - reading JSON strictly and writing it plainly.
+ * json - a strict reader and a simple writer of JSON.
  *
  * Wraps cJSON, the only code that does. cJSON takes more than RFC 8259 allows, so the text is
- * scanned first: one value, white space behind it and nothing else, UTF-8, no U+0000 and no lone
- * surrogates in strings, numbers as the grammar has them, a depth limit. Repeated names are left to
- * the caller (json_is_repeated), who names them.
+ * scanned first: one value and nothing after it but white space, UTF-8, no U+0000 and no lone
+ * surrogates in strings, numbers as in the grammar, a depth limit. Repeated names are not refused
+ * here: the caller finds them with json_is_repeated() and puts the name into its message.
  *
  * Thread: a document belongs to one thread at a time.
  */
@@ -30,8 +30,8 @@ enum json_kind {
     JSON_OBJECT
 };
 
-/* What is wrong with a text, for a message to the sender: a phrase without the text itself, and the
- * byte offset. */
+/* What is wrong with a text, for a message to the sender: a phrase that contains nothing of the
+ * text, and the byte offset. */
 struct json_fault {
     const char *what;
     size_t offset;
@@ -44,11 +44,11 @@ struct json_fault {
 struct json *json_parse(struct slice text, unsigned max_depth, struct json_fault *out_fault);
 /* Frees a root. Takes NULL. */
 void json_free(struct json *root);
-/* The same for a document that holds secrets: its texts are overwritten first. */
+/* The same for a document that contains secrets: its texts are overwritten first. */
 void json_free_secret(struct json *root);
 
 enum json_kind json_kind(const struct json *value);
-/* JSON's own word for the kind: "null", "boolean", "number", "string", "array", "object". */
+/* The name of the kind in JSON: "null", "boolean", "number", "string", "array", "object". */
 const char *json_kind_text(enum json_kind kind);
 /* First member or element, or NULL; then the next of the same parent. */
 const struct json *json_first(const struct json *parent);
@@ -65,8 +65,8 @@ struct slice json_text(const struct json *value);
 double json_number(const struct json *value);
 
 /*
- * Writing. A comma is put where one is due (that is, unless nothing was written yet or the last
- * byte is '{', '[' or ':'), so fields are simply added one after the other.
+ * Writing. A comma is added where one is needed (that is, unless nothing was written yet or the
+ * last byte is '{', '[' or ':'), so callers just add one field after the other.
  */
 void json_put_open(struct buf *out, char bracket);
 void json_put_close(struct buf *out, char bracket);
@@ -79,7 +79,7 @@ void json_put_int(struct buf *out, const char *name, int64_t value);
 /* A wall-clock time as clock_format_ms() writes it. */
 void json_put_time(struct buf *out, const char *name, int64_t wall_ms);
 void json_put_bool(struct buf *out, const char *name, bool value);
-/* A value that is JSON already. */
+/* A value that already is JSON. */
 void json_put_raw(struct buf *out, const char *name, struct slice json);
 /* A string element of an array. */
 void json_put_element(struct buf *out, struct slice value);

@@ -1,10 +1,10 @@
 /*
- * secret - text that must not stay in memory, nor reach a log, an error or a reply.
+ * secret - text that must not remain in memory and must not appear in a log, an error or a reply.
  *
- * `{0}` is an empty one. Wraps OpenSSL's secure heap: the bytes are not in core files, not in the
- * swap where the process may lock memory, and are wiped when they are replaced or freed. More than
- * 128 KiB at once, or what the full heap (8 MiB) cannot take, lies on the normal heap and is wiped
- * too.
+ * `{0}` is an empty secret. Wraps OpenSSL's secure heap: the bytes are not in core files, not in
+ * the swap where the process may lock memory, and are wiped when they are replaced or freed. A
+ * secret of more than 128 KiB, or one for which the heap (8 MiB) has no room, is on the normal heap
+ * and is wiped too.
  *
  * Thread: one at a time for a secret.
  */
@@ -20,15 +20,15 @@ struct secret {
 };
 
 /*
- * Makes the secure heap of the process. Before this, secrets lie on the normal heap. Thread: the
+ * Makes the secure heap of the process. Without it, secrets are on the normal heap. Thread: the
  * first, before others start.
  */
 void secret_setup(void);
 /* Wipes and frees. Takes NULL. */
 void secret_fini(struct secret *secret);
-/* Copies the bytes, wiping what was there. */
+/* Copies the bytes and wipes the old ones. */
 void secret_set(struct secret *secret, struct slice bytes);
-/* Present and possibly empty; valid until the next change. */
+/* Always present, possibly empty; valid until the next change. */
 struct slice secret_slice(const struct secret *secret);
 bool secret_is_set(const struct secret *secret);
 /*
@@ -38,21 +38,21 @@ bool secret_is_set(const struct secret *secret);
  */
 enum status secret_read_file(struct secret *secret, const char *path);
 /*
- * Reads an open file from where it stands to its end; returns 0, or the errno value of what went
- * wrong: EFBIG where there are more than `bytes_max`. The secret is changed only on success.
+ * Reads an open file from its current position to the end. Returns 0 or an errno value: EFBIG where
+ * there are more than `bytes_max` bytes. The secret is changed only on success.
  */
 int secret_read_fd(struct secret *secret, int fd, size_t bytes_max);
-/* Where a file is a line: drops its end. */
+/* Removes one line end (\n or \r\n) from the end of the text. */
 void secret_drop_line_end(struct secret *secret);
 /*
- * Moves the value of an environment variable, if there is one, to where secrets lie: programs
- * started later do not inherit it, /proc/PID/environ does not show it. Thread: the first, before
- * others start; at most 8 variables.
+ * Moves the value of an environment variable, if it is set, into a secret: child processes do not
+ * inherit it and /proc/PID/environ does not show it. At most 8 variables. Thread: the first, before
+ * others start.
  */
 void secret_hide_variable(const char *name);
 /* The value of an environment variable, hidden or not; NULL where it is not set. */
 const char *secret_variable(const char *name);
-/* Overwrites memory in a way the compiler keeps. */
+/* Overwrites memory in a way that the compiler does not remove. */
 void secret_wipe(void *memory, size_t size_bytes);
 
 #endif

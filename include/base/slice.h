@@ -1,5 +1,5 @@
 /*
- * slice - bytes somebody else owns: a pointer and a length, borrowed for the duration of a call.
+ * slice - borrowed bytes: a pointer and a length, valid for the duration of a call.
  *
  * Thread: any. May hold any bytes, also NUL. {NULL, 0} is the absent slice; slice_text("") is
  * present and empty.

@@ -1,5 +1,5 @@
 /*
- * utf8 - well-formed UTF-8 as RFC 3629 has it: no overlong forms, no surrogates, nothing above
+ * utf8 - well-formed UTF-8 as in RFC 3629: no overlong forms, no surrogates, nothing above
  * U+10FFFF.
  *
  * Thread: any.
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 bool utf8_is_valid(struct slice text);
-/* How many bytes the character at the front has, 1 to 4; 0 where none begins, also at the end. */
+/* Bytes of the first character, 1 to 4; 0 where the text is empty or does not begin with one. */
 size_t utf8_character_length(struct slice text);
 /*
  * The longest prefix of at most `limit_bytes` bytes that does not cut a character. `text` is valid
@@ -20,8 +20,8 @@ size_t utf8_character_length(struct slice text);
  */
 struct slice utf8_prefix(struct slice text, size_t limit_bytes);
 /*
- * MQTT's rule for strings that others must accept: valid UTF-8 without U+0000, other control
- * characters and code points that are no characters (MQTT 5, section 1.5.4).
+ * Whether every MQTT broker accepts the text: valid UTF-8 without U+0000, other control characters
+ * and noncharacters (MQTT 5, section 1.5.4).
  */
 bool utf8_is_mqtt_text(struct slice text);
 

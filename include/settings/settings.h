@@ -1,11 +1,10 @@
 /*
- * settings - the configuration file, read, checked and told.
+ * settings - the configuration file: reads, checks and prints it.
  *
- * Wraps libconfig, the only code that does. Every key is a row of tables/settings.def: name, type,
- * default, range, meaning; reading, checking, printing and the users' page all come from that
- * table.
+ * Wraps libconfig. Every key is a row of tables/settings.def with name, type, default, range and
+ * meaning; reading, checking, printing and the users' page all come from that table.
  *
- * Thread: read once at start, then never changed.
+ * Thread: any; settings are read once, at the start, and then never change.
  */
 #ifndef SETTINGS_SETTINGS_H
 #define SETTINGS_SETTINGS_H
@@ -107,7 +106,7 @@ struct settings {
         int64_t expiry_s;
     } replies;
     struct {
-        char *dead_letters; /* templates, see domain/topic.h */
+        char *dead_letters; /* templates, see model/topic.h */
         char *status;
         char *events;
     } topics;
@@ -122,7 +121,7 @@ struct settings {
     size_t route_count;
 };
 
-/* What a check has to say: one line each, "FILE:LINE: key: what is wrong and what is allowed". */
+/* What the checks found: a line each, "FILE:LINE: key: what is wrong; allowed: ...". */
 struct settings_report {
     struct buf errors;   /* lines; empty: usable */
     struct buf warnings; /* lines: usable but dangerous */
@@ -131,30 +130,31 @@ struct settings_report {
 };
 
 /*
- * Reads and checks a file; NULL `path` gives the defaults alone. All faults are reported, not only
- * the first; `report` is {0} or holds earlier lines, which stay. STATUS_OK with *out_settings (to
- * be freed by settings_free), STATUS_NOT_FOUND where the file is missing, STATUS_INVALID else.
+ * Reads and checks a file; with NULL as `path` the settings are the defaults. All errors are
+ * reported, not only the first. `report` is {0} or has earlier lines, which stay. STATUS_OK with
+ * *out_settings (free it with settings_free()), STATUS_NOT_FOUND where the file is missing, else
+ * STATUS_INVALID.
  */
 enum status settings_load(const char *path, struct settings **out_settings,
                           struct settings_report *report);
 /*
- * The same for a text in memory; `name` stands for the file in the messages. STATUS_OK or
+ * The same for a text in memory; messages use `name` as the file's name. STATUS_OK or
  * STATUS_INVALID.
  */
 enum status settings_parse(struct slice text, const char *name, struct settings **out_settings,
                            struct settings_report *report);
 void settings_free(struct settings *settings);
 void settings_report_fini(struct settings_report *report);
-/* The complete settings as a configuration file that gives the same again; secrets in it are masked
- * as "***". */
+/* Appends all settings as a configuration file, which reads as the same settings again, except that
+ * secrets are masked as "***". */
 void settings_print(const struct settings *settings, struct buf *out);
-/* A full configuration file with every key at its default and its meaning as a comment. */
+/* Appends a configuration file with the default of every key, and its meaning as a comment. */
 void settings_example(struct buf *out);
 
 enum log_level settings_log_level(const struct settings *settings);
 /*
- * Where the broker password is: broker.password_file, else $CREDENTIALS_DIRECTORY/mqtt-password
- * where that exists (systemd.exec(5), LoadCredential=). A heap path, or NULL for no password.
+ * The path of the broker password: broker.password_file, else $CREDENTIALS_DIRECTORY/mqtt-password
+ * where that exists (systemd.exec(5), LoadCredential=). A heap string, or NULL for no password.
  */
 char *settings_password_path(const struct settings *settings);
 

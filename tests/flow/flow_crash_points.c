@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define VARIABLE "ECS_MQTT_BRIDGE_CRASH_AT="

@@ -126,9 +126,9 @@ static void test_a_key_that_others_may_open_is_a_danger(struct fixture *fixture)
         fixture_format(fixture, "cert_file = \"%s/plain-client.pem\"; key_file = \"%s/open.key\";",
                        certificates, certificates);
     check_says(fixture, fixture_format(fixture, "broker: { tls: { %s }; };\n", files), false, EX_OK,
-               "names a secret that others than its owner may open (mode 0644)");
+               "names a secret file that other users may open (mode 0644)");
     check_says(fixture, fixture_format(fixture, "api: { %s };\n", files), false, EX_OK,
-               "names a secret that others than its owner may open (mode 0644)");
+               "names a secret file that other users may open (mode 0644)");
 }
 
 static void test_a_far_broker_is_not_left_unverified_with_a_password(struct fixture *fixture)

@@ -120,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (root == NULL) {
         assert(fault.what != NULL && fault.offset <= size);
         /* The phrase that would mean: the scanner took what cJSON did not. */
-        assert(strcmp(fault.what, "a form the reader does not know") != 0);
+        assert(strcmp(fault.what, "a form that the JSON parser does not support") != 0);
     } else {
         assert(utf8_is_valid(bytes));
         check_round_trip(root);

@@ -366,12 +366,12 @@ static void test_a_fault_names_the_place(void **state)
     (void)state;
     static const struct refusal refusals[] = {
         {"", 0, "a value is missing"},
-        {"{\"a\":}", 5, "no value is written like this"},
+        {"{\"a\":}", 5, "this is not a JSON value"},
         {"{\"a\":01}", 5, "a number with a leading zero"},
         {"{\"a\":1,}", 7, "a name in quotes is missing"},
         {"{\"a\" 1}", 5, "a colon is missing"},
         {"[1 2]", 3, "a comma or a closing bracket is missing"},
-        {"{} x", 3, "text behind the value"},
+        {"{} x", 3, "text after the value"},
         {"[\"a\\q\"]", 3, "an escape that does not exist"},
         {"[\"a\\u0000\"]", 3, "U+0000 in a string"},
         {"[\"a\\ud800\"]", 3, "half a surrogate pair in a string"},
@@ -381,7 +381,7 @@ static void test_a_fault_names_the_place(void **state)
         {"\xef\xbb\xbf{}", 0, "a byte order mark"},
         {"[[[[[[[[[]]]]]]]]]", 8, "nested too deeply"},
         {"[-]", 2, "a number without digits"},
-        {"[1.]", 3, "a number without digits behind its point"},
+        {"[1.]", 3, "a number without digits after its point"},
         {"[1e]", 3, "a number without digits in its exponent"},
     };
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {

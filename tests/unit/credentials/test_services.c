@@ -474,7 +474,7 @@ static void test_a_uri_that_is_not_set_or_cannot_be(void **state)
     get_once(fixture, credentials_uri_new(&fixture->context, "file:///etc/passwd"));
     check_failed(fixture, STATUS_INVALID, "ALIBABA_CLOUD_CREDENTIALS_URI");
     get_once(fixture, credentials_uri_new(&fixture->context, "http://user:testsecret@h/"));
-    check_failed(fixture, STATUS_INVALID, "names a user");
+    check_failed(fixture, STATUS_INVALID, "contains a user name");
 }
 
 static void test_answers_of_a_uri_that_are_no_success(void **state)

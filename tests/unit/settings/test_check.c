@@ -80,7 +80,7 @@ static void write_file(const char *path, const char *text, size_t length, mode_t
     assert_int_equal(chmod(path, mode), 0);
 }
 
-static void test_every_fault_is_told_with_its_line(void **state)
+static void test_every_fault_is_reported_with_its_line(void **state)
 {
     (void)state;
     struct settings *settings = NULL;
@@ -94,7 +94,7 @@ static void test_every_fault_is_told_with_its_line(void **state)
     settings_report_fini(&report);
 }
 
-static void test_every_danger_is_told_with_its_line(void **state)
+static void test_every_danger_is_reported_with_its_line(void **state)
 {
     (void)state;
     struct settings *settings = NULL;
@@ -136,7 +136,7 @@ static void test_infinity_is_no_rate(void **state)
                   "test:1: api.rate_per_s: is inf; allowed: a number, 0.01 to 100000\n");
 }
 
-static void test_a_text_that_does_not_parse_is_told_with_its_line(void **state)
+static void test_a_syntax_error_is_reported_with_its_line(void **state)
 {
     (void)state;
     assert_errors("instance = \"a\";\nbroker: {\n keepalive_s = ; };\n",
@@ -144,14 +144,13 @@ static void test_a_text_that_does_not_parse_is_told_with_its_line(void **state)
     assert_errors("instance = \"a\";\ninstance = \"b\";\n",
                   "test:2: syntax: duplicate setting name; allowed: key = value; and key: { ... "
                   "};\n");
-    assert_errors("\n\ninstance = \"a;\n",
-                  "test:3: syntax: a text is not closed; allowed: \"...\"\n");
+    assert_errors("\n\ninstance = \"a;\n", "test:3: syntax: a text has no end; allowed: \"...\"\n");
     assert_errors("\ninstance = \"a\"; /* rest\n",
-                  "test:2: syntax: a comment /* is not closed; allowed: /* ... */\n");
+                  "test:2: syntax: a comment /* has no end; allowed: /* ... */\n");
     assert_errors("instance = \"a\\x00b\";\n",
-                  "test:1: syntax: a text holds a NUL, \\x00; allowed: any other character\n");
+                  "test:1: syntax: a text contains a NUL, \\x00; allowed: any other character\n");
     assert_errors("\n@include \"other.conf\"\n",
-                  "test:2: syntax: @include is not followed; allowed: one file with all "
+                  "test:2: syntax: @include is not supported; allowed: one file with all "
                   "settings\n");
 }
 
@@ -175,7 +174,7 @@ static void test_a_nul_byte_is_refused(void **state)
     assert_int_equal(settings_parse(slice_of(text, sizeof text - 1), "test", &settings, &report),
                      STATUS_INVALID);
     assert_string_equal(report.errors.data,
-                        "test:2: syntax: the file holds a NUL byte; allowed: text\n");
+                        "test:2: syntax: the file contains a NUL byte; allowed: text\n");
     settings_report_fini(&report);
 }
 
@@ -196,9 +195,8 @@ static void test_a_client_id_is_measured_once_it_is_filled_in(void **state)
         buf_append_text(&text, "{Instance}");
     }
     buf_append_text(&text, "\"; };");
-    assert_errors(text.data,
-                  "test:2: broker.client_id: is too long once {Instance} is filled in; "
-                  "allowed: a text in which {Instance} may stand (at most 65000 bytes)\n");
+    assert_errors(text.data, "test:2: broker.client_id: is too long once {Instance} is filled in; "
+                             "allowed: a text that may contain {Instance} (at most 65000 bytes)\n");
     buf_fini(&text);
 }
 
@@ -221,19 +219,21 @@ static void test_shared_subscriptions_with_mqtt_3_are_a_danger(void **state)
     (void)state;
     assert_warnings("broker: { protocol = 4; receivers = 2; };\nroutes = ({\nshare = \"g\"; });",
                     "test:1: broker.receivers: needs shared subscriptions, which MQTT 3.1.1 does "
-                    "not have: at a broker that does not add them no command arrives\n"
+                    "not have: no command arrives from a broker that "
+                    "does not offer them anyway\n"
                     "test:3: routes[0].share: needs shared subscriptions, which MQTT 3.1.1 does "
-                    "not have: at a broker that does not add them no command arrives\n");
+                    "not have: no command arrives from a broker that "
+                    "does not offer them anyway\n");
     assert_warnings("broker: { receivers = 2; };\nroutes = ({\nshare = \"g\"; });", "");
 }
 
-static void test_a_danger_by_a_default_is_told_where_its_cause_stands(void **state)
+static void test_a_danger_because_of_a_default_is_reported_at_the_line_of_its_cause(void **state)
 {
     (void)state;
     assert_warnings(
         "\n\napi: {\n read_timeout_ms = 600000; };",
         "test:4: limits.deadline_s: is shorter than one attempt (api.connect_timeout_ms "
-        "+ api.read_timeout_ms): what hangs is never tried again\n");
+        "+ api.read_timeout_ms): a call that hangs is never tried again\n");
 }
 
 static void test_topics_that_only_look_alike_are_no_danger(void **state)
@@ -246,7 +246,7 @@ static void test_topics_that_only_look_alike_are_no_danger(void **state)
                     "");
 }
 
-static void test_a_missing_file_is_told_apart_from_a_bad_one(void **state)
+static void test_a_missing_file_has_another_status_than_a_bad_one(void **state)
 {
     (void)state;
     struct settings *settings = NULL;
@@ -318,11 +318,11 @@ static void test_a_secret_that_others_may_read_is_a_danger(void **state)
     write_file(path.data, "x", 1, 0600);
     assert_warnings(text.data, "");
     assert_int_equal(chmod(path.data, 0640), 0);
-    assert_warnings(text.data, "test:2: broker.password_file: names a secret that others than its "
-                               "owner may open (mode 0640); use mode 0600 or 0400\n");
+    assert_warnings(text.data, "test:2: broker.password_file: names a secret file that other users "
+                               "may open (mode 0640); use mode 0600 or 0400\n");
     assert_int_equal(chmod(path.data, 0604), 0);
-    assert_warnings(text.data, "test:2: broker.password_file: names a secret that others than its "
-                               "owner may open (mode 0604); use mode 0600 or 0400\n");
+    assert_warnings(text.data, "test:2: broker.password_file: names a secret file that other users "
+                               "may open (mode 0604); use mode 0600 or 0400\n");
     buf_fini(&text);
     buf_fini(&path);
 }
@@ -341,7 +341,7 @@ static void test_a_proxy_user_in_an_open_file_is_a_danger(void **state)
     assert_int_equal(chmod(path.data, 0644), 0);
     assert_int_equal(settings_load(path.data, &settings, &report), STATUS_OK);
     assert_int_equal(report.warning_count, 1);
-    assert_non_null(strstr(report.warnings.data, ":1: api.proxy: names a user"));
+    assert_non_null(strstr(report.warnings.data, ":1: api.proxy: contains a user name"));
     assert_null(strstr(report.warnings.data, "secret"));
     settings_free(settings);
     settings_report_fini(&report);
@@ -388,12 +388,12 @@ static void test_a_default_that_its_route_does_not_allow_is_refused(void **state
     assert_errors("routes = ({\n  regions = (\"cn-*\"); groups = (\"pg-a*\");\n"
                   "  defaults: {\n    RegionId = \"us-east-1\";\n"
                   "    ReplicaGroupId = \"pg-b\";\n  };\n});",
-                  "test:4: routes[0].defaults.RegionId: is none that this route's regions allow, "
-                  "so every command that leaves it out would be refused; allowed: one that they "
-                  "do\n"
-                  "test:5: routes[0].defaults.ReplicaGroupId: is none that this route's groups "
-                  "allow, so every command that leaves it out would be refused; allowed: one that "
-                  "they do\n");
+                  "test:4: routes[0].defaults.RegionId: is not allowed by this route's regions, so "
+                  "every command without the field "
+                  "would be refused; allowed: a value that they allow\n"
+                  "test:5: routes[0].defaults.ReplicaGroupId: is not allowed by this route's "
+                  "groups, so every command without the "
+                  "field would be refused; allowed: a value that they allow\n");
     assert_warnings("routes = ({ regions = (\"cn-*\"); defaults: { RegionId = \"cn-beijing\"; }; "
                     "});",
                     "");
@@ -417,11 +417,11 @@ static void test_patterns_that_mean_nothing_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_fault_is_told_with_its_line),
-        cmocka_unit_test(test_every_danger_is_told_with_its_line),
+        cmocka_unit_test(test_every_fault_is_reported_with_its_line),
+        cmocka_unit_test(test_every_danger_is_reported_with_its_line),
         cmocka_unit_test(test_numbers_beyond_32_bits_are_not_cut),
         cmocka_unit_test(test_infinity_is_no_rate),
-        cmocka_unit_test(test_a_text_that_does_not_parse_is_told_with_its_line),
+        cmocka_unit_test(test_a_syntax_error_is_reported_with_its_line),
         cmocka_unit_test(test_comments_and_texts_may_hold_anything),
         cmocka_unit_test(test_a_nul_byte_is_refused),
         cmocka_unit_test(test_an_empty_list_of_routes_is_refused),
@@ -429,9 +429,9 @@ int main(void)
         cmocka_unit_test(test_mqtt_3_wants_a_user_name_with_a_password),
         cmocka_unit_test(test_a_session_is_not_judged_where_the_broker_decides),
         cmocka_unit_test(test_shared_subscriptions_with_mqtt_3_are_a_danger),
-        cmocka_unit_test(test_a_danger_by_a_default_is_told_where_its_cause_stands),
+        cmocka_unit_test(test_a_danger_because_of_a_default_is_reported_at_the_line_of_its_cause),
         cmocka_unit_test(test_topics_that_only_look_alike_are_no_danger),
-        cmocka_unit_test(test_a_missing_file_is_told_apart_from_a_bad_one),
+        cmocka_unit_test(test_a_missing_file_has_another_status_than_a_bad_one),
         WITH_FOLDER(test_a_file_too_large_is_refused),
         WITH_FOLDER(test_a_secret_that_others_may_read_is_a_danger),
         WITH_FOLDER(test_a_proxy_user_in_an_open_file_is_a_danger),

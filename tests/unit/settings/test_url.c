@@ -166,7 +166,7 @@ static void test_http_to_any_host_has_to_be_allowed(void **state)
     (void)state;
     const char *why = NULL;
     assert_false(url_is_valid("http://ebs.example", URL_ENDPOINT, &why));
-    assert_string_equal(why, "is plain http to a host that is not loopback");
+    assert_string_equal(why, "is plain http to a host that is not on loopback");
     assert_true(url_is_valid("http://ebs.example", URL_ENDPOINT_ANY, &why));
 }
 
