@@ -23,23 +23,23 @@ static const struct cli_option OPTIONS[] = {
     {'p', "print", NULL, offsetof(struct options, has_print),
      "Print the complete settings; secrets are masked."},
     {'o', "online", NULL, offsetof(struct options, has_online),
-     "Also get credentials and ask the API whether it takes them."},
+     "Also get credentials and ask the API whether it accepts them."},
     {'r', "region", "REGION", offsetof(struct options, region),
-     "The region to ask with --online, instead of the routes' own."},
+     "The region for --online, instead of the routes' own regions."},
     {0},
 };
 
 static const struct cli_usage USAGE = {
     .synopsis = "check --config FILE [--print] [--online [--region REGION]]",
     .about =
-        "Checks a configuration file: says what is wrong and what is dangerous. With --online\n"
-        "it also says which source has credentials, when they expire, and whether the API\n"
-        "takes them, by a call that changes nothing (DescribeDiskReplicaGroups).\n"
-        "Exits 78 on an error or a refusal, 69 where something cannot be reached, 0 otherwise.",
+        "Checks a configuration file and prints errors and warnings. With --online it also\n"
+        "prints which source has credentials, when they expire, and whether the API accepts\n"
+        "them, with a call that changes nothing (DescribeDiskReplicaGroups).\n"
+        "Exits 78 on an error or a refusal, 69 where a service cannot be reached, 0 otherwise.",
     .options = OPTIONS,
 };
 
-struct place {
+struct checked {
     const char *path;
     const struct settings *settings;
 };
@@ -47,49 +47,49 @@ struct place {
 static void warn_of_credentials(void *arg, enum status status,
                                 const struct credentials *credentials, const char *text)
 {
-    const struct place *place = arg;
+    const struct checked *checked = arg;
     (void)credentials;
     if (status != STATUS_OK) {
-        fprintf(stderr, "warning: %s: credentials.provider: %s\n", place->path, text);
+        fprintf(stderr, "warning: %s: credentials.provider: %s\n", checked->path, text);
     }
 }
 
-/* Files that the settings name themselves were looked at when they were read. */
-static bool is_in_settings(const struct place *place, const char *path)
+/* The files that are named in the settings were checked when the settings were read. */
+static bool is_in_settings(const struct checked *checked, const char *path)
 {
-    const struct credential_settings *settings = &place->settings->credentials;
+    const struct credential_settings *settings = &checked->settings->credentials;
     return strcmp(path, settings->profile_file) == 0 ||
            strcmp(path, settings->cli_profile_file) == 0;
 }
 
 static void warn_of_file(void *arg, const char *path)
 {
-    const struct place *place = arg;
+    const struct checked *checked = arg;
     struct stat info;
-    if (is_in_settings(place, path) || stat(path, &info) != 0) {
+    if (is_in_settings(checked, path) || stat(path, &info) != 0) {
         return;
     }
     if (S_ISREG(info.st_mode) && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         fprintf(stderr,
-                "warning: %s: credentials.provider: %s is a secret that others than its owner may "
-                "open (mode %04o); use mode 0600 or 0400\n",
-                place->path, path, (unsigned)info.st_mode & 07777U);
+                "warning: %s: credentials.provider: %s is a secret file that other users may open "
+                "(mode %04o); use mode 0600 or 0400\n",
+                checked->path, path, (unsigned)info.st_mode & 07777U);
     }
 }
 
-/* Only what the machine itself knows: no service is asked. */
-static int check_credentials(struct place *place)
+/* Without asking a service: only what can be checked on this machine. */
+static int check_credentials(struct checked *checked)
 {
     struct buf why = {0};
     struct loop *loop = loop_new();
-    struct credential_context *context = credentials_context_new(loop, place->settings, NULL);
+    struct credential_context *context = credentials_context_new(loop, checked->settings, NULL);
     struct credential_source *source = credentials_open(context, &why);
     if (source == NULL) {
-        fprintf(stderr, "%s: %s\n", place->path, buf_slice(&why).data);
+        fprintf(stderr, "%s: %s\n", checked->path, buf_slice(&why).data);
     } else {
-        credentials_files(source, warn_of_file, place);
-        if (strcmp(place->settings->credentials.provider, "env") == 0) {
-            credentials_get(source, warn_of_credentials, place);
+        credentials_files(source, warn_of_file, checked);
+        if (strcmp(checked->settings->credentials.provider, "env") == 0) {
+            credentials_get(source, warn_of_credentials, checked);
         }
     }
     int code = source == NULL ? EX_CONFIG : EX_OK;
@@ -111,7 +111,7 @@ static void print_lines(const char *path, const char *kind, struct slice lines)
     }
 }
 
-/* What `run` starts with all the same, an expired certificate, is an error here. */
+/* An expired certificate is an error here, although `run` starts with it. */
 static int check_certificates(const char *path, const struct settings *settings)
 {
     struct tls_files broker;
@@ -140,8 +140,8 @@ static void print_settings(const struct settings *settings)
 
 static int check(const struct options *options, struct settings *settings)
 {
-    struct place place = {options->path, settings};
-    int code = check_credentials(&place);
+    struct checked checked = {options->path, settings};
+    int code = check_credentials(&checked);
     int certificates_code = check_certificates(options->path, settings);
     code = code == EX_OK ? certificates_code : code;
     if (options->has_print) {

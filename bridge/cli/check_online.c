@@ -20,11 +20,11 @@ struct online {
     const struct settings *settings;
     struct loop *loop;
     struct ecs *ecs;
-    struct loop_timer *then; /* the answer about credentials may come before the loop runs */
+    struct loop_timer *then; /* starts the probes; the credentials may come before the loop runs */
     const char *regions[REGIONS_MAX];
     size_t region_count;
     size_t next;
-    bool has_tried; /* this region, once */
+    bool has_tried; /* this region was asked once before */
     int code;
 };
 
@@ -57,9 +57,9 @@ static void list_regions(struct online *online, const struct settings *settings)
     }
 }
 
-/* --- what the API says --- */
+/* --- the answers of the API --- */
 
-/* What can be reached and works is the least news, what is wrong here the most. */
+/* A configuration error (EX_CONFIG) is not replaced by another code. */
 static void note_code(struct online *online, int code)
 {
     if (online->code != EX_CONFIG) {
@@ -83,18 +83,18 @@ static void put_permissions(const struct settings *settings, struct buf *out)
     }
 }
 
-static void tell_success(const struct online *online, const char *region)
+static void print_success(const struct online *online, const char *region)
 {
     struct buf permissions = {0};
     put_permissions(online->settings, &permissions);
-    printf("%s: the API takes the credentials (%s is allowed; for its routes the identity also "
+    printf("%s: the API accepts the credentials (%s is allowed; for its routes the identity also "
            "needs %s)\n",
            region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action, permissions.data);
     buf_fini(&permissions);
 }
 
-static void tell_refusal(const struct online *online, const char *region,
-                         const struct attempt *attempt)
+static void print_refusal(const struct online *online, const char *region,
+                          const struct attempt *attempt)
 {
     const struct outcome *outcome = &attempt->outcome;
     struct buf text = {0};
@@ -104,10 +104,11 @@ static void tell_refusal(const struct online *online, const char *region,
     fprintf(stderr, "%s: %s: %s\n", region, outcome->code, outcome->message);
     if (is_permission) {
         put_permissions(online->settings, &text);
-        fprintf(stderr,
-                "%s: the API takes the credentials, but the identity lacks the RAM action %s; for "
-                "its routes it also needs %s, which this check cannot try\n",
-                region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action, text.data);
+        fprintf(
+            stderr,
+            "%s: the API accepts the credentials, but the identity lacks the RAM action %s; for "
+            "its routes it also needs %s, which this check cannot try\n",
+            region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action, text.data);
     } else if (outcome->hint != NULL) {
         outcome_put_hint(outcome, &text);
         fprintf(stderr, "%s: %s\n", region, text.data);
@@ -149,9 +150,9 @@ static void answered(void *arg, struct attempt *attempt)
     int code = code_of(attempt);
     note_code(online, code);
     if (code == EX_OK) {
-        tell_success(online, region);
+        print_success(online, region);
     } else {
-        tell_refusal(online, region, attempt);
+        print_refusal(online, region, attempt);
     }
     online->has_tried = false;
     online->next++;
@@ -169,7 +170,7 @@ static void probe(struct online *online)
 
 /* --- the credentials --- */
 
-static void tell_credentials(const struct credentials *credentials)
+static void print_credentials(const struct credentials *credentials)
 {
     char expires[CLOCK_TEXT_BYTES] = "";
     struct buf id = {0};
@@ -189,7 +190,7 @@ static void got_credentials(void *arg, enum status status, const struct credenti
     struct online *online = arg;
     loop_timer_start(online->then, 0);
     if (status == STATUS_OK) {
-        tell_credentials(credentials);
+        print_credentials(credentials);
         return;
     }
     online->code = status == STATUS_UNAVAILABLE ? EX_UNAVAILABLE : EX_CONFIG;
@@ -237,7 +238,7 @@ int check_online(const struct settings *settings, const char *region)
     if (online.region_count == 0) {
         return cli_wrong_call("check", "no region to ask in: " WAYS_TO_REGION);
     }
-    /* What is wrong with them was told by the check before. */
+    /* The check before has reported what is wrong with these files. */
     (void)tls_files_load_api(&tls, settings, clock_wall_ms(), &report);
     online.loop = loop_new();
     struct health *health = health_new(online.loop);

@@ -1,7 +1,7 @@
 /*
- * check_online - the part of `check` that asks others.
+ * check_online - the part of `check` that asks services: credentials and the API.
  *
- * Thread: the main one; runs a loop of its own until all is answered or has timed out.
+ * Thread: the main one; runs its own loop until all answers are there or have timed out.
  */
 #ifndef CLI_CHECK_ONLINE_H
 #define CLI_CHECK_ONLINE_H

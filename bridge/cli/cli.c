@@ -21,7 +21,7 @@ static void print_help(const struct cli_usage *usage)
     printf("  %-28s %s\n", "-h, --help", "Show this help.");
 }
 
-/* getopt's two forms of the options: the letters, and the long names. */
+/* The options in getopt's two forms: the letters, and the long names. */
 static void fill_options(const struct cli_usage *usage, char *letters, struct option *names)
 {
     *letters++ = ':';
@@ -108,7 +108,7 @@ bool cli_read_options(const struct cli_usage *usage, int argc, char **argv, void
     return true;
 }
 
-/* Each line of the report begins with its place. */
+/* Each line of the report begins with file and line. */
 static void print_warnings(const char *lines)
 {
     while (*lines != '\0') {

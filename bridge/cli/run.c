@@ -22,7 +22,7 @@ static const struct cli_option OPTIONS[] = {
 static const struct cli_usage USAGE = {
     .synopsis = "run --config FILE",
     .about = "Runs the bridge until SIGTERM or SIGINT.\n"
-             "SIGHUP has certificates, keys and passwords read again.",
+             "On SIGHUP it reads certificates, keys and passwords again.",
     .options = OPTIONS,
 };
 
@@ -70,8 +70,8 @@ int cli_run(const struct cli_context *context, int argc, char **argv)
     warn_of_root();
     credentials_env_hide();
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a ledger at the file size limit is a failing store, not the end */
-    mallopt(M_ARENA_MAX, 2);  /* few threads: more arenas only cost memory */
+    signal(SIGXFSZ, SIG_IGN); /* at the file size limit the ledger fails, but the process goes on */
+    mallopt(M_ARENA_MAX, 2);  /* with few threads, more arenas only use memory */
     code = bridge_run(settings, context->program);
     settings_free(settings);
     return code;

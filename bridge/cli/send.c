@@ -1,7 +1,7 @@
 /*
- * A sender like any other: it listens where the route's replies go, publishes one command, and
- * knows its reply by the CorrelationId. Paho's threads fill in what happened and wake the main
- * thread, which alone decides.
+ * Sends one command as any sender does: it subscribes to the reply topic, publishes the command and
+ * recognises its reply by the CorrelationId. Paho's threads store what happened and wake the main
+ * thread, which makes the decisions.
  */
 #include "base/clock.h"
 #include "base/digest.h"
@@ -38,8 +38,8 @@ struct sender {
     const char *not_after;
     const char *route_name;
     const char *timeout;         /* NULL: the default */
-    bool flags[PARAMETER_COUNT]; /* parameters that are to be true */
-    /* what is made of them */
+    bool flags[PARAMETER_COUNT]; /* parameters to set to true */
+    /* derived from the options */
     long timeout_s;
     struct settings *settings;
     const struct route *route;
@@ -50,7 +50,7 @@ struct sender {
     struct buf payload;
     struct connection *connection;
     int wake_fd;
-    /* what happened, told by Paho's threads under the mutex */
+    /* what happened; written by Paho's threads under the mutex */
     pthread_mutex_t mutex;
     struct buf reply;
     struct buf fault;
@@ -65,17 +65,16 @@ static const struct cli_option OPTIONS[] = {
      "RegionId; not needed where the route has a default."},
     {'g', "group", "ID", offsetof(struct sender, group),
      "ReplicaGroupId; not needed where the route has a default."},
-    {'t', "token", "TEXT", offsetof(struct sender, token),
-     "ClientToken; a random one if not given."},
+    {'t', "token", "TEXT", offsetof(struct sender, token), "ClientToken; default: a random one."},
 #define ACTION_FLAG(action, parameter, letter, option, help) \
     {letter, option, NULL, offsetof(struct sender, flags[PARAMETER_##action##_##parameter]), help},
 #include "tables/actions.def"
     {'n', "not-after", "TIME", offsetof(struct sender, not_after),
      "RFC 3339 time after which the command must not start."},
     {'R', "route", "NAME", offsetof(struct sender, route_name),
-     "The route to send by; the first one if not given."},
+     "The route of the command; default: the first one."},
     {'w', "timeout", "SECONDS", offsetof(struct sender, timeout),
-     "How long to wait for the reply (60)."},
+     "How long to wait for the reply; default: 60."},
     {0},
 };
 
@@ -86,7 +85,7 @@ static const struct cli_usage USAGE = {
     .options = OPTIONS,
 };
 
-/* 0 for what is no number. */
+/* 0 for a text that is not a number. */
 static long read_timeout(const char *text)
 {
     char *end;
@@ -123,8 +122,8 @@ static struct slice or_default(const char *given, const char *otherwise)
     return slice_text(given != NULL ? given : otherwise);
 }
 
-/* The topics of the command and its reply. A route's filter with wildcards is no topic to publish
- * to. */
+/* The topics of the command and its reply. A command cannot be published to a filter with
+ * wildcards. */
 static int choose_topics(struct sender *sender)
 {
     const struct settings *settings = sender->settings;
@@ -163,7 +162,7 @@ static void wake(struct sender *sender)
 {
     uint64_t one = 1;
     if (write(sender->wake_fd, &one, sizeof one) < 0) {
-        abort(); /* an event counter that cannot be written is our bug */
+        abort(); /* an eventfd can always be written */
     }
 }
 
@@ -247,7 +246,7 @@ static void on_down(void *arg, const struct wire_down *down)
 
 /* ---- the main thread ---- */
 
-/* Waits for a reply, an end, or the time; the result is in the sender. */
+/* Waits for the reply, the end of the connection or the timeout; the result is in the sender. */
 static void wait_for_reply(struct sender *sender)
 {
     int64_t end_ms = clock_mono_ms() + sender->timeout_s * 1000;
@@ -278,7 +277,7 @@ static int code_of_reply(struct slice text)
     return code;
 }
 
-static int tell(struct sender *sender)
+static int report(struct sender *sender)
 {
     int code;
     pthread_mutex_lock(&sender->mutex);
@@ -291,7 +290,7 @@ static int tell(struct sender *sender)
         code = EX_UNAVAILABLE;
     } else {
         fprintf(stderr,
-                "ecs-mqtt-bridge send: no reply (%s); the command may still be carried out. Ask "
+                "ecs-mqtt-bridge send: no reply (%s); the command may still be executed. Send it "
                 "again with --token %s\n",
                 sender->is_down ? sender->fault.data : "in time", sender->token);
         code = EXIT_NO_REPLY;
@@ -326,7 +325,7 @@ static int exchange(struct sender *sender, const struct tls_files *tls)
     connection_open(sender->connection);
     wait_for_reply(sender);
     (void)connection_close(sender->connection, 1000);
-    int code = tell(sender);
+    int code = report(sender);
     connection_free(sender->connection);
     connect_params_fini(&params);
     buf_fini(&client_id);

@@ -1,6 +1,6 @@
 /*
- * Topics are read level by level from the left with a cursor; templates piece by piece, a piece
- * being literal text or one placeholder.
+ * Topics are read level by level from the left. Templates are read piece by piece; a piece is one
+ * character or one placeholder.
  */
 #include "model/topic.h"
 
@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-/* The levels of a topic not yet taken. "a/" has two levels, the second one empty. */
+/* The levels of a topic that were not yet read. "a/" has two levels, the second one empty. */
 struct levels {
     struct slice rest;
     bool is_over;
@@ -43,7 +43,7 @@ static bool begins_with(struct slice text, const char *prefix)
     return text.length >= length && memcmp(text.data, prefix, length) == 0;
 }
 
-static bool holds(struct slice text, char c)
+static bool contains(struct slice text, char c)
 {
     return text.length > 0 && memchr(text.data, c, text.length) != NULL;
 }
@@ -55,7 +55,7 @@ static bool is_topic_text(struct slice topic)
 
 bool topic_is_name(struct slice topic)
 {
-    return is_topic_text(topic) && !holds(topic, '+') && !holds(topic, '#');
+    return is_topic_text(topic) && !contains(topic, '+') && !contains(topic, '#');
 }
 
 bool topic_is_filter(struct slice filter)
@@ -66,7 +66,7 @@ bool topic_is_filter(struct slice filter)
     struct levels levels = {.rest = filter};
     while (!levels.is_over) {
         struct slice level = next_level(&levels);
-        bool is_plain = !holds(level, '+') && !holds(level, '#');
+        bool is_plain = !contains(level, '+') && !contains(level, '#');
         if (!is_plain && !is_wildcard(level)) {
             return false;
         }
@@ -77,13 +77,13 @@ bool topic_is_filter(struct slice filter)
     return true;
 }
 
-/* Whether a wildcard as the first level would have to match a level that begins with '$'. */
-static bool is_kept_apart(struct slice a, struct slice b)
+/* Whether one is a wildcard and the other begins with '$': as first levels they do not match. */
+static bool is_wildcard_with_dollar(struct slice a, struct slice b)
 {
     return (is_wildcard(a) && begins_with(b, "$")) || (is_wildcard(b) && begins_with(a, "$"));
 }
 
-/* Whether what is left of a filter also matches "no further level": nothing, or '#' alone. */
+/* Whether the rest of a filter matches a topic that ends here: nothing is left, or only '#'. */
 static bool ends_here(const struct levels *levels)
 {
     return levels->is_over || is_char(levels->rest, '#');
@@ -97,13 +97,13 @@ bool topic_filters_overlap(struct slice a, struct slice b)
     while (!levels_a.is_over && !levels_b.is_over) {
         struct slice level_a = next_level(&levels_a);
         struct slice level_b = next_level(&levels_b);
-        if (is_first && is_kept_apart(level_a, level_b)) {
+        if (is_first && is_wildcard_with_dollar(level_a, level_b)) {
             return false;
         }
         if (is_char(level_a, '#') || is_char(level_b, '#')) {
             return true;
         }
-        /* "+" and "/#" would meet in the empty name only, which is none. */
+        /* "+" and "/#" overlap only in the empty name, which is not a topic name. */
         if (is_first && (level_a.length == 0 || level_b.length == 0) &&
             (levels_a.is_over || levels_b.is_over)) {
             return false;
@@ -180,7 +180,7 @@ bool topic_template_is_valid(const char *text, const char **out_why)
     return why == NULL;
 }
 
-/* Whether a level of a template can become the literal level; placeholders stand for anything. */
+/* Whether a level of a template can become this level; a placeholder can become anything. */
 static bool level_may_become(struct slice level, struct slice literal)
 {
     const char *open = level.length == 0 ? NULL : memchr(level.data, '{', level.length);
@@ -204,7 +204,7 @@ bool topic_template_may_match(const char *text, struct slice filter)
     for (bool is_first = true; !topic.is_over && !wanted.is_over; is_first = false) {
         struct slice level = next_level(&topic);
         struct slice literal = next_level(&wanted);
-        if (is_first && is_kept_apart(level, literal)) {
+        if (is_first && is_wildcard_with_dollar(level, literal)) {
             return false;
         }
         if (is_char(literal, '#')) {
@@ -241,8 +241,8 @@ static void append_value(struct buf *out, struct slice value, size_t topic_start
     }
 }
 
-/* The template's own '$' begins a topic only where it begins the template: an empty value before it
- * must not make it do so. */
+/* Only a '$' at the start of the template may start the topic: after an empty value it is encoded.
+ */
 static void append_literal(struct buf *out, char c, bool is_first, size_t topic_start)
 {
     if (c == '$' && !is_first && out->length == topic_start) {
@@ -252,7 +252,7 @@ static void append_literal(struct buf *out, char c, bool is_first, size_t topic_
     }
 }
 
-/* Restores the buffer, so that a failure leaves nothing half written behind. */
+/* Restores the buffer after a failure. */
 static enum status give_up(struct buf *out, size_t start, enum status status)
 {
     out->length = start;

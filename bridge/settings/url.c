@@ -83,7 +83,7 @@ static bool is_dns_name(struct slice host)
     return label > 0 && host.length <= HOST_BYTES_MAX;
 }
 
-/* Fills in host and port; `authority` is what stands between "://" and the path. */
+/* Fills in user, host and port; `authority` is the part between "://" and the path. */
 static const char *split_authority(struct slice authority, const char *host, const char *port,
                                    struct url *url)
 {
@@ -120,7 +120,7 @@ static const char *split(const char *text, struct url *url)
         return "has more than one '@' (write %40 for one in a user name or a password)";
     }
     if (memchr(start, '\\', authority.length) != NULL) {
-        return "has a backslash in front of the path"; /* which other readers take for a slash */
+        return "has a backslash in front of the path"; /* some parsers read it as a slash */
     }
     *url = (struct url){.scheme = slice_of(text, (size_t)(mark - text)),
                         .path = *path == '\0' ? (struct slice){0} : slice_text(path)};
@@ -138,7 +138,7 @@ static const char *split(const char *text, struct url *url)
     return why;
 }
 
-/* Whether nothing is wrong; *out_why is left alone then. */
+/* Whether there is no reason to refuse the URL; else *out_why is set. */
 static bool is_good(const char *why, const char **out_why)
 {
     if (why != NULL) {
@@ -229,7 +229,7 @@ int url_broker_port(struct slice scheme)
     .schemes = {"https", "http"}, .why_not_scheme = "has a scheme other than https and http"
 #define WEB_SERVICE WEB_SCHEMES, .why_no_user = HAS_USER, .why_no_path = HAS_PATH
 
-/* Each reason is given where the URL has what is not allowed; without a reason it is allowed. */
+/* A reason is the message for a URL that has this part; a part without a reason is allowed. */
 static const struct policy {
     const char *schemes[SCHEMES_MAX];
     const char *why_not_scheme;
@@ -237,7 +237,7 @@ static const struct policy {
     const char *why_no_path;
     const char *why_no_http;     /* with http to a host that is not loopback... */
     const char *http_host;       /* ...except this one */
-    bool is_path_for_web_socket; /* whatever why_no_path says, ws and wss have one */
+    bool is_path_for_web_socket; /* ws and wss may have a path in spite of why_no_path */
     bool has_region;             /* the host may contain {RegionId} */
 } policies[] = {
     [URL_BROKER] = {.schemes = {"mqtt", "mqtts", "ws", "wss"},
@@ -300,7 +300,7 @@ bool url_is_valid(const char *text, enum url_use use, const char **out_why)
     struct buf filled = {0};
     struct url url;
     const char *mark;
-    /* Any region becomes the letter x: no loopback address has one. */
+    /* {RegionId} becomes the letter x, which no loopback address contains. */
     while (policy->has_region && (mark = strstr(text, REGION_MARK)) != NULL) {
         buf_append(&filled, slice_of(text, (size_t)(mark - text)));
         buf_append_char(&filled, 'x');

@@ -1,8 +1,8 @@
 /*
- * cli - the subcommands, one file each, and what they share.
+ * cli - the subcommands, one file each, and what they have in common.
  *
  * A subcommand gets its own arguments (argv[0] is its name) and returns a sysexits code. `--help`
- * works everywhere and exits 0; a wrong call says what is wrong and exits 64.
+ * works everywhere and exits 0; a wrong call prints what is wrong and exits 64.
  *
  * Thread: the main one.
  */

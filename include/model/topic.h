@@ -1,10 +1,10 @@
 /*
  * topic - MQTT topic names, filters and the templates of the settings.
  *
- * Rules: MQTT 5, section 4.7. A template is a topic name with placeholders such as {ClientToken}; a
- * value that holds '/', '+', '#', '%', a control character or NUL is percent-encoded (upper-case
- * hex) byte by byte, and so is a '$' that would begin the topic because of a value: no value can
- * reach another topic level.
+ * Rules: MQTT 5, section 4.7. A template is a topic name with placeholders such as {ClientToken}.
+ * In a value, '/', '+', '#', '%' and control characters are percent-encoded (upper-case hex), and
+ * so is a '$' that a value would bring to the start of the topic: no value can change the topic
+ * levels.
  *
  * Thread: any; pure.
  */
@@ -23,7 +23,7 @@
 struct topic_values {
     const char *instance;
     const char *route;
-    struct slice region; /* absent: a template that asks for it fails */
+    struct slice region; /* absent: a template with {RegionId} cannot be filled; also below */
     struct slice group;
     struct slice token;
 };
@@ -45,8 +45,8 @@ bool topic_template_is_valid(const char *text, const char **out_why);
 /* Whether the filled-in template can be a topic that the valid filter matches. */
 bool topic_template_may_match(const char *text, struct slice filter);
 /*
- * Appends the filled-in template, which is valid. STATUS_NOT_FOUND where a value is absent or
- * nothing at all comes out, STATUS_LIMIT over 65535 bytes; then `out` is as it was.
+ * Appends the filled-in template, which must be valid. STATUS_NOT_FOUND where a value is absent or
+ * the result is empty, STATUS_LIMIT where it has more than 65535 bytes; then `out` is unchanged.
  */
 enum status topic_expand(const char *text, const struct topic_values *values, struct buf *out);
 

@@ -29,8 +29,8 @@ struct url {
 /* What a URL is for. url.c has a row for each use that says what is allowed in it. */
 enum url_use {
     URL_BROKER,       /* mqtt, mqtts, ws or wss; a path with ws and wss only; no user */
-    URL_ENDPOINT,     /* scheme://host[:port], https, or http to loopback; {RegionId} may stand in
-                         the host, which then is not loopback */
+    URL_ENDPOINT,     /* scheme://host[:port], https, or http to loopback; the host may
+                         contain {RegionId} and then is not loopback */
     URL_ENDPOINT_ANY, /* the same, with http to any host (api.allow_http) */
     URL_STS,          /* as URL_ENDPOINT, without {RegionId} */
     URL_PROXY,        /* http, https, socks4, socks4a, socks5 or socks5h; a user may be named */

@@ -347,9 +347,9 @@ static void test_check_says_who_it_is_and_that_the_api_takes_it(struct fixture *
     check_result(&result, EX_OK, "credentials: default/env, access key LTAI****tKey, do not expire",
                  "");
     result = check_online(fixture, with_key, "routes.defaults.RegionId = \"cn-hangzhou\";", NULL);
-    check_result(&result, EX_OK, "cn-hangzhou: the API takes the credentials", "");
+    check_result(&result, EX_OK, "cn-hangzhou: the API accepts the credentials", "");
     result = check_online(fixture, with_key, "routes.regions = (\"cn-*\", \"cn-beijing\");", NULL);
-    check_result(&result, EX_OK, "cn-beijing: the API takes the credentials", "");
+    check_result(&result, EX_OK, "cn-beijing: the API accepts the credentials", "");
     assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 0);
 }
 

@@ -19,7 +19,7 @@ static void test_an_empty_buffer_is_a_present_empty_slice(void **state)
     buf_fini(NULL);
 }
 
-static void test_appended_pieces_stand_one_after_the_other(void **state)
+static void test_appended_pieces_follow_each_other(void **state)
 {
     (void)state;
     struct buf buf = {0};
@@ -72,7 +72,7 @@ static void test_a_long_formatted_text_is_not_cut(void **state)
     buf_fini(&buf);
 }
 
-static void test_reserved_room_is_the_callers_to_fill(void **state)
+static void test_the_caller_fills_reserved_room(void **state)
 {
     (void)state;
     struct buf buf = {0};
@@ -127,7 +127,7 @@ static void test_take_gives_a_string_even_when_empty(void **state)
     free(text);
 }
 
-static void test_memory_of_no_bytes_is_there(void **state)
+static void test_memory_of_no_bytes_is_not_null(void **state)
 {
     (void)state;
     char *alloc = mem_alloc(0);
@@ -145,7 +145,7 @@ static void test_memory_of_no_bytes_is_there(void **state)
     free(copy);
 }
 
-static void test_copies_are_their_own_and_end_in_nul(void **state)
+static void test_copies_are_independent_and_end_with_nul(void **state)
 {
     (void)state;
     const char *text = "abcdef";
@@ -167,7 +167,7 @@ static void test_zeroed_memory_is_zero(void **state)
     free(memory);
 }
 
-static void test_every_status_has_a_word_of_its_own(void **state)
+static void test_every_status_has_a_name_of_its_own(void **state)
 {
     (void)state;
     for (int a = STATUS_OK; a <= STATUS_CLOSED; a++) {
@@ -183,18 +183,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_empty_buffer_is_a_present_empty_slice),
-        cmocka_unit_test(test_appended_pieces_stand_one_after_the_other),
+        cmocka_unit_test(test_appended_pieces_follow_each_other),
         cmocka_unit_test(test_every_int64_is_written_in_full),
         cmocka_unit_test(test_growth_keeps_the_bytes_and_the_nul),
         cmocka_unit_test(test_a_long_formatted_text_is_not_cut),
-        cmocka_unit_test(test_reserved_room_is_the_callers_to_fill),
+        cmocka_unit_test(test_the_caller_fills_reserved_room),
         cmocka_unit_test(test_consume_drops_from_the_front),
         cmocka_unit_test(test_clear_keeps_the_memory),
         cmocka_unit_test(test_take_gives_a_string_even_when_empty),
-        cmocka_unit_test(test_memory_of_no_bytes_is_there),
-        cmocka_unit_test(test_copies_are_their_own_and_end_in_nul),
+        cmocka_unit_test(test_memory_of_no_bytes_is_not_null),
+        cmocka_unit_test(test_copies_are_independent_and_end_with_nul),
         cmocka_unit_test(test_zeroed_memory_is_zero),
-        cmocka_unit_test(test_every_status_has_a_word_of_its_own),
+        cmocka_unit_test(test_every_status_has_a_name_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@ static void assert_refused(struct slice text)
 {
     int64_t read_ms = 4711;
     if (clock_parse(text, &read_ms) != STATUS_INVALID) {
-        fail_msg("%.*s was taken", (int)text.length, text.length > 0 ? text.data : "");
+        fail_msg("%.*s was accepted", (int)text.length, text.length > 0 ? text.data : "");
     }
     assert_int_equal(read_ms, 4711);
 }
@@ -161,7 +161,7 @@ static void test_other_forms_are_refused(void **state)
                             20));
 }
 
-static void test_every_cut_of_a_time_is_refused(void **state)
+static void test_every_truncated_time_is_refused(void **state)
 {
     (void)state;
     static const char text[] = "2026-01-02T03:04:05.123+08:00";
@@ -192,7 +192,7 @@ static void test_every_day_of_four_centuries_agrees_with_the_c_library(void **st
 static void test_a_written_time_reads_as_itself(void **state)
 {
     (void)state;
-    /* A step that is no multiple of a second, a minute or a day, so that all fields vary. */
+    /* The step is not a multiple of a second, a minute or a day, so that all fields vary. */
     for (int64_t ms = FIRST_MS; ms <= LAST_MS; ms += INT64_C(3600123457)) {
         char text[CLOCK_TEXT_BYTES];
         int64_t read_ms;
@@ -266,7 +266,7 @@ int main(void)
         cmocka_unit_test(test_days_that_do_not_exist_are_refused),
         cmocka_unit_test(test_leap_days_are_read),
         cmocka_unit_test(test_other_forms_are_refused),
-        cmocka_unit_test(test_every_cut_of_a_time_is_refused),
+        cmocka_unit_test(test_every_truncated_time_is_refused),
         cmocka_unit_test(test_every_day_of_four_centuries_agrees_with_the_c_library),
         cmocka_unit_test(test_a_written_time_reads_as_itself),
         cmocka_unit_test(test_every_offset_reads_as_the_same_moment),

@@ -47,7 +47,7 @@ static void test_what_was_packed_is_unpacked(void **state)
     buf_fini(&out);
 }
 
-static void test_a_reader_past_the_end_turns_bad_and_stays_bad(void **state)
+static void test_reading_past_the_end_is_bad_and_stays_bad(void **state)
 {
     (void)state;
     struct unpack in = {.rest = slice_of("\1\2\3", 3)};
@@ -71,7 +71,7 @@ static void test_a_length_beyond_the_end_is_bad(void **state)
     assert_true(huge.is_bad);
 }
 
-static void test_nothing_at_all_is_done_and_holds_nothing(void **state)
+static void test_an_empty_input_is_done_and_contains_nothing(void **state)
 {
     (void)state;
     struct unpack in = {0};
@@ -85,9 +85,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_integers_are_big_endian),
         cmocka_unit_test(test_what_was_packed_is_unpacked),
-        cmocka_unit_test(test_a_reader_past_the_end_turns_bad_and_stays_bad),
+        cmocka_unit_test(test_reading_past_the_end_is_bad_and_stays_bad),
         cmocka_unit_test(test_a_length_beyond_the_end_is_bad),
-        cmocka_unit_test(test_nothing_at_all_is_done_and_holds_nothing),
+        cmocka_unit_test(test_an_empty_input_is_done_and_contains_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

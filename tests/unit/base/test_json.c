@@ -42,7 +42,7 @@ static void assert_refused(struct slice text)
     struct json_fault fault = {NULL, SIZE_MAX};
     struct json *root = json_parse(text, DEPTH, &fault);
     if (root != NULL) {
-        fail_msg("%.*s was taken", (int)text.length, text.length > 0 ? text.data : "");
+        fail_msg("%.*s was accepted", (int)text.length, text.length > 0 ? text.data : "");
     }
     assert_non_null(fault.what);
     assert_true(fault.offset <= text.length);
@@ -111,7 +111,7 @@ static void test_members_come_in_order_and_are_found_by_name(void **state)
     json_free(root);
 }
 
-static void test_what_is_not_there_reads_as_nothing(void **state)
+static void test_missing_members_read_as_absent(void **state)
 {
     (void)state;
     struct json *root = parse("[1,\"x\"]");
@@ -129,7 +129,7 @@ static void test_what_is_not_there_reads_as_nothing(void **state)
     json_free(root);
 }
 
-static void test_a_repeated_name_is_told_byte_for_byte(void **state)
+static void test_repeated_names_are_compared_byte_by_byte(void **state)
 {
     (void)state;
     struct json *root = parse("{\"a\":1,\"A\":2,\"\\u0061\":3,\"\xc3\xa9\":4,\"e\xcc\x81\":5}");
@@ -143,7 +143,7 @@ static void test_a_repeated_name_is_told_byte_for_byte(void **state)
     json_free(root);
 }
 
-static void test_numbers_are_read_as_the_grammar_has_them(void **state)
+static void test_numbers_are_read_as_in_the_grammar(void **state)
 {
     (void)state;
     assert_number("0", 0);
@@ -262,7 +262,7 @@ static void test_control_characters_in_strings_are_refused(void **state)
     }
 }
 
-static void test_bytes_that_are_no_utf8_are_refused(void **state)
+static void test_bytes_that_are_not_utf8_are_refused(void **state)
 {
     (void)state;
     assert_refused(slice_text("\"\xff\""));
@@ -273,7 +273,7 @@ static void test_bytes_that_are_no_utf8_are_refused(void **state)
     assert_refused(slice_text("\"\xe2\x82"));
 }
 
-static void test_only_white_space_may_stand_around_the_value(void **state)
+static void test_only_white_space_is_allowed_around_the_value(void **state)
 {
     (void)state;
     assert_taken(slice_text(" \t\r\n{ \t\r\n} \t\r\n"));
@@ -345,7 +345,7 @@ static void test_other_grammars_are_refused(void **state)
     assert_refused(slice_text(NULL));
 }
 
-static void test_every_cut_of_a_document_is_refused(void **state)
+static void test_every_truncated_document_is_refused(void **state)
 {
     (void)state;
     static const char text[] =
@@ -361,7 +361,7 @@ static void test_every_cut_of_a_document_is_refused(void **state)
     }
 }
 
-static void test_a_fault_names_the_place(void **state)
+static void test_a_fault_has_its_offset(void **state)
 {
     (void)state;
     static const struct refusal refusals[] = {
@@ -412,7 +412,7 @@ static void test_depth_counts_nested_lists(void **state)
     assert_false(is_taken_at_depth("[[],[],{\"a\":{}},[]]", 2));
 }
 
-static void test_depth_ends_at_a_thousand(void **state)
+static void test_the_largest_depth_is_a_thousand(void **state)
 {
     (void)state;
     char text[2003] = {0};
@@ -493,9 +493,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind_of_value_is_read),
         cmocka_unit_test(test_members_come_in_order_and_are_found_by_name),
-        cmocka_unit_test(test_what_is_not_there_reads_as_nothing),
-        cmocka_unit_test(test_a_repeated_name_is_told_byte_for_byte),
-        cmocka_unit_test(test_numbers_are_read_as_the_grammar_has_them),
+        cmocka_unit_test(test_missing_members_read_as_absent),
+        cmocka_unit_test(test_repeated_names_are_compared_byte_by_byte),
+        cmocka_unit_test(test_numbers_are_read_as_in_the_grammar),
         cmocka_unit_test(test_numbers_of_any_size_are_read),
         cmocka_unit_test(test_numbers_of_any_length_are_read),
         cmocka_unit_test(test_malformed_numbers_are_refused),
@@ -504,13 +504,13 @@ int main(void)
         cmocka_unit_test(test_lone_surrogates_are_refused),
         cmocka_unit_test(test_nul_is_refused_everywhere),
         cmocka_unit_test(test_control_characters_in_strings_are_refused),
-        cmocka_unit_test(test_bytes_that_are_no_utf8_are_refused),
-        cmocka_unit_test(test_only_white_space_may_stand_around_the_value),
+        cmocka_unit_test(test_bytes_that_are_not_utf8_are_refused),
+        cmocka_unit_test(test_only_white_space_is_allowed_around_the_value),
         cmocka_unit_test(test_other_grammars_are_refused),
-        cmocka_unit_test(test_every_cut_of_a_document_is_refused),
-        cmocka_unit_test(test_a_fault_names_the_place),
+        cmocka_unit_test(test_every_truncated_document_is_refused),
+        cmocka_unit_test(test_a_fault_has_its_offset),
         cmocka_unit_test(test_depth_counts_nested_lists),
-        cmocka_unit_test(test_depth_ends_at_a_thousand),
+        cmocka_unit_test(test_the_largest_depth_is_a_thousand),
         cmocka_unit_test(test_fields_are_written_with_commas_where_due),
         cmocka_unit_test(test_strings_are_quoted),
         cmocka_unit_test(test_a_quoted_character_reads_as_itself),

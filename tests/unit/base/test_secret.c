@@ -146,13 +146,13 @@ static void test_a_file_that_is_not_there_is_not_found(void **state)
     assert_false(secret_is_set(&secret));
 }
 
-static void test_what_is_no_regular_file_is_refused_without_waiting(void **state)
+static void test_other_than_regular_files_are_refused_without_waiting(void **state)
 {
     struct folder *folder = *state;
     struct secret secret = {0};
     assert_int_equal(secret_read_file(&secret, folder->path), STATUS_UNAVAILABLE);
     assert_int_equal(secret_read_file(&secret, "/dev/zero"), STATUS_UNAVAILABLE);
-    /* Nobody writes to the pipe: an open() that waited would not come back. */
+    /* Nobody writes to the pipe, so an open() that waits would never return. */
     assert_int_equal(mkfifo(folder->file, 0600), 0);
     assert_int_equal(secret_read_file(&secret, folder->file), STATUS_UNAVAILABLE);
 }
@@ -196,7 +196,7 @@ static void test_a_failed_read_keeps_the_secret_that_was_there(void **state)
 
 #define FILE_TEST(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
-/* The flags line of the mapping that holds the address, as the kernel tells them. */
+/* The kernel's VmFlags line of the mapping that contains the address. */
 static void read_flags(const void *address, char out[256])
 {
     FILE *file = fopen("/proc/self/smaps", "re");
@@ -216,7 +216,7 @@ static void read_flags(const void *address, char out[256])
     fclose(file);
 }
 
-static void test_no_core_file_holds_a_secret(void **state)
+static void test_no_core_file_contains_a_secret(void **state)
 {
     (void)state;
     char flags[256];
@@ -250,7 +250,7 @@ static void test_a_freed_secret_is_wiped(void **state)
     static const char text[] = "to be found nowhere after it was freed: hunter2 hunter2 hunter2";
     struct secret secret = {0};
     secret_set(&secret, slice_text(text));
-    /* The secure heap stays mapped, so its free blocks can be looked at. */
+    /* The secure heap stays mapped, so its free blocks can be read. */
     const volatile char *freed = secret.data;
     secret_fini(&secret);
     for (size_t i = sizeof text / 2; i < sizeof text; i++) {
@@ -258,7 +258,7 @@ static void test_a_freed_secret_is_wiped(void **state)
     }
 }
 
-static void test_more_than_the_heap_takes_is_kept_all_the_same(void **state)
+static void test_secrets_that_do_not_fit_into_the_heap_are_kept(void **state)
 {
     (void)state;
     enum { COUNT = 200, BYTES = 65536 };
@@ -277,8 +277,8 @@ static void test_more_than_the_heap_takes_is_kept_all_the_same(void **state)
     free(text);
 }
 
-/* For root the limit does not count. */
-static void test_a_process_that_may_lock_no_memory_has_secrets(void **state)
+/* root may lock memory in spite of the limit. */
+static void test_secrets_work_without_locked_memory(void **state)
 {
     (void)state;
     pid_t pid = fork();
@@ -299,7 +299,7 @@ static void test_a_process_that_may_lock_no_memory_has_secrets(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-static void test_a_hidden_variable_is_known_to_us_alone(void **state)
+static void test_a_hidden_variable_is_not_in_the_environment(void **state)
 {
     (void)state;
     setenv("TEST_SECRET_VARIABLE", "hide-and-seek", 1);
@@ -322,16 +322,16 @@ int main(void)
         FILE_TEST(test_one_line_end_of_a_file_is_dropped),
         FILE_TEST(test_a_file_may_be_64_kib_and_not_a_byte_more),
         FILE_TEST(test_a_file_that_is_not_there_is_not_found),
-        FILE_TEST(test_what_is_no_regular_file_is_refused_without_waiting),
+        FILE_TEST(test_other_than_regular_files_are_refused_without_waiting),
         FILE_TEST(test_a_link_to_a_file_is_followed),
         FILE_TEST(test_a_file_without_permission_is_unavailable),
         FILE_TEST(test_a_failed_read_keeps_the_secret_that_was_there),
-        cmocka_unit_test(test_no_core_file_holds_a_secret),
+        cmocka_unit_test(test_no_core_file_contains_a_secret),
         cmocka_unit_test(test_a_secret_longer_than_a_page_is_kept_whole),
         cmocka_unit_test(test_a_freed_secret_is_wiped),
-        cmocka_unit_test(test_more_than_the_heap_takes_is_kept_all_the_same),
-        cmocka_unit_test(test_a_process_that_may_lock_no_memory_has_secrets),
-        cmocka_unit_test(test_a_hidden_variable_is_known_to_us_alone),
+        cmocka_unit_test(test_secrets_that_do_not_fit_into_the_heap_are_kept),
+        cmocka_unit_test(test_secrets_work_without_locked_memory),
+        cmocka_unit_test(test_a_hidden_variable_is_not_in_the_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

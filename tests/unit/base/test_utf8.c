@@ -7,8 +7,7 @@
 
 #include <cmocka.h>
 
-/* Writes the bytes a code point would have in `length` bytes, whether or not that is its proper
- * form. */
+/* Encodes a code point in `length` bytes, even where that is not its shortest form. */
 static void encode(uint32_t point, size_t length, char *out)
 {
     static const uint8_t leads[] = {0, 0, 0xc0, 0xe0, 0xf0};

@@ -1,6 +1,6 @@
 /*
- * The subcommands as main calls them, with the daemon itself left out: what they take, what they
- * say, and their exit codes.
+ * The subcommands as main calls them, without the daemon itself: their options, their output and
+ * their exit codes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,7 +54,7 @@ int bridge_run(const struct settings *settings, const char *program)
 
 /* ---- verbs ---- */
 
-/* A descriptor's output goes to a file until give_back(). */
+/* Redirects the output of a descriptor to a file until give_back(). */
 struct caught {
     int fd;
     int kept;
@@ -85,7 +85,7 @@ static void give_back(struct caught *caught, struct buf *out)
     fclose(caught->file);
 }
 
-/* Runs a subcommand with the words of `line` as its arguments; its exit code. */
+/* Runs a subcommand with the words of `line` as its arguments; returns its exit code. */
 static int call(const struct subcommand *subcommand, const char *line)
 {
     static const struct cli_context CONTEXT = {.program = "/the/program"};
@@ -123,21 +123,21 @@ static int call_by_name(const char *name, const char *line)
     return -1;
 }
 
-static void assert_says(const struct buf *said, const char *text)
+static void assert_contains(const struct buf *said, const char *text)
 {
     if (strstr(said->data, text) == NULL) {
         fail_msg("\"%s\" is not in: %s", text, said->data);
     }
 }
 
-/* A wrong call ends with 64, says this and where help is, and prints nothing else. */
+/* A wrong call exits with 64 and prints only this message and how to get help. */
 static void assert_wrong(const char *name, const char *line, const char *what)
 {
     char help[64];
     snprintf(help, sizeof help, "Try: ecs-mqtt-bridge %s --help\n", name);
     assert_int_equal(call_by_name(name, line), EX_USAGE);
-    assert_says(&fixture.err, what);
-    assert_says(&fixture.err, help);
+    assert_contains(&fixture.err, what);
+    assert_contains(&fixture.err, help);
     assert_string_equal(fixture.out.data, "");
 }
 
@@ -167,8 +167,8 @@ static void test_help_goes_to_standard_output_and_exits_0(void **state)
         snprintf(usage, sizeof usage, "Usage: ecs-mqtt-bridge %s", SUBCOMMANDS[i].name);
         for (size_t way = 0; way < sizeof WAYS / sizeof WAYS[0]; way++) {
             assert_int_equal(call(&SUBCOMMANDS[i], WAYS[way]), EX_OK);
-            assert_says(&fixture.out, usage);
-            assert_says(&fixture.out, "-h, --help");
+            assert_contains(&fixture.out, usage);
+            assert_contains(&fixture.out, "-h, --help");
             assert_string_equal(fixture.err.data, "");
         }
     }
@@ -182,7 +182,7 @@ static void test_help_lists_every_option_with_its_value(void **state)
         "-o, --one-shot ",   "-n, --not-after TIME", "-R, --route NAME", "-w, --timeout SECONDS"};
     assert_int_equal(call_by_name("send", "--help"), EX_OK);
     for (size_t i = 0; i < sizeof LISTED / sizeof LISTED[0]; i++) {
-        assert_says(&fixture.out, LISTED[i]);
+        assert_contains(&fixture.out, LISTED[i]);
     }
 }
 
@@ -249,22 +249,22 @@ static void test_a_configuration_that_is_not_there_exits_78(void **state)
     static const char *const NAMES[] = {"run", "check", "send", "ledger"};
     for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
         assert_int_equal(call_by_name(NAMES[i], "--config no/such/file.conf"), EX_CONFIG);
-        assert_says(&fixture.err, "no/such/file.conf");
+        assert_contains(&fixture.err, "no/such/file.conf");
     }
     assert_int_equal(fixture.bridge_runs, 0);
 }
 
-static void test_a_faulty_configuration_is_told_by_line_and_exits_78(void **state)
+static void test_a_faulty_configuration_is_reported_by_line_and_exits_78(void **state)
 {
     (void)state;
     assert_int_equal(call_by_name("check", "-c tests/vectors/settings/faults.conf"), EX_CONFIG);
-    assert_says(&fixture.err, "tests/vectors/settings/faults.conf:");
+    assert_contains(&fixture.err, "tests/vectors/settings/faults.conf:");
     assert_string_equal(fixture.out.data, "");
     assert_int_equal(call_by_name("run", "-c tests/vectors/settings/faults.conf"), EX_CONFIG);
     assert_int_equal(fixture.bridge_runs, 0);
 }
 
-static void test_check_says_that_a_good_configuration_has_no_errors(void **state)
+static void test_check_reports_that_a_good_configuration_has_no_errors(void **state)
 {
     (void)state;
     assert_int_equal(call_by_name("check", "--config=config/minimal.conf"), EX_OK);
@@ -275,8 +275,8 @@ static void test_check_prints_the_complete_settings(void **state)
 {
     (void)state;
     assert_int_equal(call_by_name("check", "-pc config/minimal.conf"), EX_OK);
-    assert_says(&fixture.out, "sqlite:ledger.db");
-    assert_says(&fixture.out, "success_ttl_s");
+    assert_contains(&fixture.out, "sqlite:ledger.db");
+    assert_contains(&fixture.out, "success_ttl_s");
 }
 
 static void test_run_hands_the_settings_to_the_bridge_and_exits_with_its_code(void **state)
@@ -299,13 +299,13 @@ static void test_a_timeout_is_a_number_of_seconds_in_its_range(void **state)
     assert_wrong("send", "-w 86400", "--config FILE is needed\n");
 }
 
-static void test_send_takes_a_route_of_the_configuration_only(void **state)
+static void test_send_accepts_a_route_of_the_configuration_only(void **state)
 {
     (void)state;
     assert_wrong("send", "--config config/minimal.conf --route nowhere", "no route of that name");
 }
 
-static void test_ledger_takes_its_verbs_only(void **state)
+static void test_ledger_accepts_its_verbs_only(void **state)
 {
     (void)state;
     static const char *const WRONG[] = {"", "show", "list all", "count all", "drop", "drop t-1"};
@@ -322,9 +322,9 @@ static void test_a_version_is_printed_with_those_of_the_libraries(void **state)
     static const char *const LIBRARIES[] = {"paho-mqtt ", "libcurl ", "openssl ",
                                             "libuv ",     "sqlite ",  "libmicrohttpd "};
     assert_int_equal(call_by_name("version", ""), EX_OK);
-    assert_says(&fixture.out, "ecs-mqtt-bridge " BRIDGE_VERSION "\n");
+    assert_contains(&fixture.out, "ecs-mqtt-bridge " BRIDGE_VERSION "\n");
     for (size_t i = 0; i < sizeof LIBRARIES / sizeof LIBRARIES[0]; i++) {
-        assert_says(&fixture.out, LIBRARIES[i]);
+        assert_contains(&fixture.out, LIBRARIES[i]);
     }
 }
 
@@ -340,13 +340,13 @@ int main(void)
         TEST(test_too_many_operands_exit_64),
         TEST(test_a_call_without_configuration_exits_64),
         TEST(test_a_configuration_that_is_not_there_exits_78),
-        TEST(test_a_faulty_configuration_is_told_by_line_and_exits_78),
-        TEST(test_check_says_that_a_good_configuration_has_no_errors),
+        TEST(test_a_faulty_configuration_is_reported_by_line_and_exits_78),
+        TEST(test_check_reports_that_a_good_configuration_has_no_errors),
         TEST(test_check_prints_the_complete_settings),
         TEST(test_run_hands_the_settings_to_the_bridge_and_exits_with_its_code),
         TEST(test_a_timeout_is_a_number_of_seconds_in_its_range),
-        TEST(test_send_takes_a_route_of_the_configuration_only),
-        TEST(test_ledger_takes_its_verbs_only),
+        TEST(test_send_accepts_a_route_of_the_configuration_only),
+        TEST(test_ledger_accepts_its_verbs_only),
         TEST(test_a_version_is_printed_with_those_of_the_libraries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ struct judged {
     bool is_good;
 };
 
-static void test_topic_names_hold_no_wildcards_and_no_control_characters(void **state)
+static void test_topic_names_contain_no_wildcards_and_no_control_characters(void **state)
 {
     (void)state;
     static const struct judged rows[] = {
@@ -148,7 +148,7 @@ static void spell(struct texts *texts, const char *const *alphabet, size_t size,
     }
 }
 
-/* The standard's rules once more, read character by character from the left. */
+/* A second implementation of the standard's rules, character by character from the left. */
 static bool matches_by_the_book(const char *filter, const char *name)
 {
     if (strcmp(filter, "#") == 0 || (strcmp(filter, "/#") == 0 && *name == '\0')) {
@@ -204,7 +204,7 @@ static void test_filters_overlap_exactly_where_some_name_matches_both(void **sta
     }
 }
 
-static void test_templates_with_unknown_or_open_placeholders_are_named_wrong(void **state)
+static void test_templates_with_unknown_or_open_placeholders_are_refused(void **state)
 {
     (void)state;
     static const struct judged rows[] = {
@@ -390,13 +390,13 @@ static void test_no_bytes_as_a_value_change_the_levels_of_a_topic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_topic_names_hold_no_wildcards_and_no_control_characters),
+        cmocka_unit_test(test_topic_names_contain_no_wildcards_and_no_control_characters),
         cmocka_unit_test(test_topics_have_at_most_65535_bytes),
         cmocka_unit_test(test_wildcards_in_filters_are_whole_levels_and_hash_is_last),
         cmocka_unit_test(test_filters_match_names_as_the_standard_says),
         cmocka_unit_test(test_overlapping_filters_are_found),
         cmocka_unit_test(test_filters_overlap_exactly_where_some_name_matches_both),
-        cmocka_unit_test(test_templates_with_unknown_or_open_placeholders_are_named_wrong),
+        cmocka_unit_test(test_templates_with_unknown_or_open_placeholders_are_refused),
         cmocka_unit_test(test_templates_are_filled_with_the_values),
         cmocka_unit_test(test_a_template_may_become_what_its_placeholders_leave_open),
         cmocka_unit_test(test_values_are_percent_encoded_where_they_could_reach_another_level),

@@ -1,7 +1,7 @@
 /*
- * What must hold for every value a sender can choose. Values are random, from a seed that is
- * printed: the same each time, another one with TOPIC_SEED=number, more of them with
- * TOPIC_ROUNDS=number.
+ * Properties that are true for every value a sender can choose. Values are random, from a seed that
+ * is printed and is the same each time; TOPIC_SEED=number sets another one and TOPIC_ROUNDS=number
+ * the count of values.
  */
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -89,7 +89,7 @@ static void random_value(struct buf *out)
     }
 }
 
-/* ---- what comes out ---- */
+/* ---- the results ---- */
 
 static size_t count_of(struct slice text, char c)
 {
@@ -149,8 +149,8 @@ static enum status expand(const struct template *template, const struct buf *val
     return status;
 }
 
-/* The broker's view: with '+' in the value's level the filter matches, with one level more it does
- * not. */
+/* As a broker sees it: a filter with '+' for the value's level matches, one with one more level
+ * does not. */
 static void check_level(const struct template *template, struct slice topic)
 {
     if (strcmp(template->before, "r/") != 0 || template->behind[0] != '\0') {
@@ -203,7 +203,7 @@ static void test_every_value_stays_on_its_level_and_can_be_read_back(void **stat
     buf_fini(&topic);
 }
 
-/* One byte more, less or other: values that are near each other are the ones that could meet. */
+/* One byte more, less or different: similar values are the most likely to give the same topic. */
 static void change_a_little(const struct buf *value, struct buf *out)
 {
     buf_clear(out);
@@ -218,7 +218,7 @@ static void change_a_little(const struct buf *value, struct buf *out)
     }
 }
 
-/* A value beside one that is written like its encoded form. */
+/* A value and one that looks like its encoded form. */
 static void encode_all(const struct buf *value, struct buf *out)
 {
     buf_clear(out);
@@ -287,8 +287,8 @@ static void test_any_bytes_in_all_placeholders_keep_the_levels(void **state)
     buf_fini(&topic);
 }
 
-/* Each of the 256 bytes alone, and long: 65,535 of them, or a third of that where it is encoded,
- * fill a topic; one more is refused, and nothing is left behind. */
+/* Each of the 256 bytes, once and repeated: 65,535 of them, or a third where it is encoded, fill a
+ * topic; one more is refused, and the buffer is unchanged. */
 static void test_every_byte_fits_up_to_the_limit_of_a_topic(void **state)
 {
     (void)state;
@@ -322,7 +322,7 @@ static bool begins_with(struct slice text, const char *prefix)
     return text.length >= length && memcmp(text.data, prefix, length) == 0;
 }
 
-/* The filters "replies/#" and "inbox/+", in other words. */
+/* The filters "replies/#" and "inbox/+" as code. */
 static bool is_wanted(struct slice topic)
 {
     if (!utf8_is_mqtt_text(topic) || count_of(topic, '+') + count_of(topic, '#') > 0) {
@@ -345,7 +345,7 @@ static void random_reply_topic(struct buf *out)
     buf_fini(&rest);
 }
 
-static void test_a_reply_goes_to_an_allowed_place_or_the_routes_own(void **state)
+static void test_a_reply_goes_to_an_allowed_topic_or_to_that_of_the_route(void **state)
 {
     (void)state;
     char *places[] = {(char *)"replies/#", (char *)"inbox/+"};
@@ -378,7 +378,7 @@ static void test_a_reply_goes_to_an_allowed_place_or_the_routes_own(void **state
     buf_fini(&wanted);
 }
 
-static void test_an_open_list_still_allows_no_topic_of_the_brokers_own(void **state)
+static void test_a_list_that_allows_all_topics_does_not_allow_those_of_the_broker(void **state)
 {
     (void)state;
     char *everything[] = {(char *)"#"};
@@ -407,8 +407,8 @@ int main(void)
         cmocka_unit_test(test_two_values_never_give_the_same_topic),
         cmocka_unit_test(test_any_bytes_in_all_placeholders_keep_the_levels),
         cmocka_unit_test(test_every_byte_fits_up_to_the_limit_of_a_topic),
-        cmocka_unit_test(test_a_reply_goes_to_an_allowed_place_or_the_routes_own),
-        cmocka_unit_test(test_an_open_list_still_allows_no_topic_of_the_brokers_own),
+        cmocka_unit_test(test_a_reply_goes_to_an_allowed_topic_or_to_that_of_the_route),
+        cmocka_unit_test(test_a_list_that_allows_all_topics_does_not_allow_those_of_the_broker),
     };
     seed = (uint64_t)number_of("TOPIC_SEED", SEED);
     rounds = number_of("TOPIC_ROUNDS", ROUNDS);

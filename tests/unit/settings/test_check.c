@@ -1,4 +1,4 @@
-/* What settings refuse and what they warn about, and the files they look at. */
+/* Errors and warnings of settings, and the files that the checks read. */
 #include "base/buf.h"
 #include "settings/settings.h"
 
@@ -37,7 +37,7 @@ static struct settings *load(const char *path)
     return settings;
 }
 
-/* The text is refused with these lines and no others. */
+/* The text is refused with exactly these lines. */
 static void assert_errors(const char *text, const char *expected)
 {
     struct settings *settings = NULL;
@@ -48,7 +48,7 @@ static void assert_errors(const char *text, const char *expected)
     settings_report_fini(&report);
 }
 
-/* The text is taken with these lines of warning; "" for none. */
+/* The text is accepted with exactly these lines of warnings; "" for none. */
 static void assert_warnings(const char *text, const char *expected)
 {
     struct settings *settings = NULL;
@@ -108,7 +108,7 @@ static void test_every_danger_is_reported_with_its_line(void **state)
     settings_report_fini(&report);
 }
 
-static void test_numbers_beyond_32_bits_are_not_cut(void **state)
+static void test_numbers_beyond_32_bits_are_not_truncated(void **state)
 {
     (void)state;
     struct settings *settings = parse("replies: { expiry_s = 4294967295; };");
@@ -154,7 +154,7 @@ static void test_a_syntax_error_is_reported_with_its_line(void **state)
                   "settings\n");
 }
 
-static void test_comments_and_texts_may_hold_anything(void **state)
+static void test_comments_and_texts_may_contain_anything(void **state)
 {
     (void)state;
     struct settings *settings =
@@ -185,7 +185,7 @@ static void test_an_empty_list_of_routes_is_refused(void **state)
                                     "group ({ ... }, ...)\n");
 }
 
-static void test_a_client_id_is_measured_once_it_is_filled_in(void **state)
+static void test_the_length_of_a_client_id_counts_after_filling_in(void **state)
 {
     (void)state;
     struct buf text = {0};
@@ -200,7 +200,7 @@ static void test_a_client_id_is_measured_once_it_is_filled_in(void **state)
     buf_fini(&text);
 }
 
-static void test_mqtt_3_wants_a_user_name_with_a_password(void **state)
+static void test_mqtt_3_needs_a_user_name_with_a_password(void **state)
 {
     (void)state;
     assert_errors("broker: { protocol = 4; password_file = \"" VECTORS "full.conf\"; };",
@@ -208,7 +208,7 @@ static void test_mqtt_3_wants_a_user_name_with_a_password(void **state)
                   "none (MQTT 3.1.1 has no password without a user name)\n");
 }
 
-static void test_a_session_is_not_judged_where_the_broker_decides(void **state)
+static void test_session_expiry_is_not_checked_where_the_broker_decides_it(void **state)
 {
     (void)state;
     assert_warnings("broker: { protocol = 4; session_expiry_s = 1; };", "");
@@ -262,7 +262,7 @@ static void test_a_missing_file_has_another_status_than_a_bad_one(void **state)
     settings_report_fini(&report);
 }
 
-/* A folder of its own for a test that writes files. */
+/* A temporary folder for a test that writes files. */
 static int make_folder(void **state)
 {
     char name[] = "/tmp/test_settings_XXXXXX";
@@ -399,7 +399,7 @@ static void test_a_default_that_its_route_does_not_allow_is_refused(void **state
                     "");
 }
 
-static void test_patterns_that_mean_nothing_are_refused(void **state)
+static void test_malformed_patterns_are_refused(void **state)
 {
     (void)state;
     assert_errors("routes = ({ groups = (\"pg-[ab\", \"pg-\\\\\", \"[!]\"); });",
@@ -419,15 +419,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_fault_is_reported_with_its_line),
         cmocka_unit_test(test_every_danger_is_reported_with_its_line),
-        cmocka_unit_test(test_numbers_beyond_32_bits_are_not_cut),
+        cmocka_unit_test(test_numbers_beyond_32_bits_are_not_truncated),
         cmocka_unit_test(test_infinity_is_no_rate),
         cmocka_unit_test(test_a_syntax_error_is_reported_with_its_line),
-        cmocka_unit_test(test_comments_and_texts_may_hold_anything),
+        cmocka_unit_test(test_comments_and_texts_may_contain_anything),
         cmocka_unit_test(test_a_nul_byte_is_refused),
         cmocka_unit_test(test_an_empty_list_of_routes_is_refused),
-        cmocka_unit_test(test_a_client_id_is_measured_once_it_is_filled_in),
-        cmocka_unit_test(test_mqtt_3_wants_a_user_name_with_a_password),
-        cmocka_unit_test(test_a_session_is_not_judged_where_the_broker_decides),
+        cmocka_unit_test(test_the_length_of_a_client_id_counts_after_filling_in),
+        cmocka_unit_test(test_mqtt_3_needs_a_user_name_with_a_password),
+        cmocka_unit_test(test_session_expiry_is_not_checked_where_the_broker_decides_it),
         cmocka_unit_test(test_shared_subscriptions_with_mqtt_3_are_a_danger),
         cmocka_unit_test(test_a_danger_because_of_a_default_is_reported_at_the_line_of_its_cause),
         cmocka_unit_test(test_topics_that_only_look_alike_are_no_danger),
@@ -437,7 +437,7 @@ int main(void)
         WITH_FOLDER(test_a_proxy_user_in_an_open_file_is_a_danger),
         WITH_FOLDER(test_the_password_comes_from_its_file_or_the_credentials_folder),
         cmocka_unit_test(test_a_default_that_its_route_does_not_allow_is_refused),
-        cmocka_unit_test(test_patterns_that_mean_nothing_are_refused),
+        cmocka_unit_test(test_malformed_patterns_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

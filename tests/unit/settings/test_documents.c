@@ -1,5 +1,5 @@
-/* What is committed as generated must be what the tables generate; what is given to users must
- * load. */
+/* The generated files in config/ must be what the tables generate, and all configuration files
+ * there must load. */
 #include "base/buf.h"
 #include "documents.h"
 #include "settings/settings.h"

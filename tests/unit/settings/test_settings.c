@@ -1,4 +1,4 @@
-/* Settings: every key, its default, and the way back to a file. */
+/* Settings: every key, its default, and printing them as a file. */
 #include "base/buf.h"
 #include "settings/settings.h"
 
@@ -36,7 +36,7 @@ static struct settings *load(const char *path)
     return settings;
 }
 
-/* The text is taken with these lines of warning; "" for none. */
+/* The text is accepted with exactly these lines of warnings; "" for none. */
 static void assert_warnings(const char *text, const char *expected)
 {
     struct settings *settings = NULL;

@@ -1,4 +1,5 @@
-/* Addresses of brokers, endpoints and proxies: what passes, what does not, and what is loopback. */
+/* URLs of brokers, endpoints, proxies and services: what is accepted, what is refused, and what is
+ * on loopback. */
 #include "settings/url.h"
 
 #include <setjmp.h>
@@ -8,7 +9,7 @@
 
 #include <cmocka.h>
 
-static void test_a_url_is_taken_apart(void **state)
+static void test_a_url_is_split(void **state)
 {
     (void)state;
     struct url url;
@@ -21,7 +22,7 @@ static void test_a_url_is_taken_apart(void **state)
     assert_true(slice_equals_text(url.path, "/mqtt?x#y"));
 }
 
-static void test_parts_that_are_not_there_are_absent(void **state)
+static void test_missing_parts_are_absent(void **state)
 {
     (void)state;
     struct url url;
@@ -33,7 +34,7 @@ static void test_parts_that_are_not_there_are_absent(void **state)
     assert_int_equal(url.port, -1);
 }
 
-static void test_what_is_no_url_is_refused_with_a_reason(void **state)
+static void test_malformed_urls_are_refused_with_a_reason(void **state)
 {
     (void)state;
     static const char *const texts[] = {
@@ -81,7 +82,7 @@ static void test_what_is_no_url_is_refused_with_a_reason(void **state)
         struct url url;
         const char *why = NULL;
         if (url_split(texts[i], &url, &why)) {
-            fail_msg("taken: %s", texts[i]);
+            fail_msg("accepted: %s", texts[i]);
         }
         assert_non_null(why);
     }
@@ -112,12 +113,12 @@ static void test_only_loopback_hosts_are_loopback(void **state)
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (url_is_loopback_host(slice_text(others[i]))) {
-            fail_msg("taken for loopback: %s", others[i]);
+            fail_msg("accepted as loopback: %s", others[i]);
         }
     }
 }
 
-/* A text and whether it passes. */
+/* A text and whether it is accepted. */
 struct sample {
     const char *text;
     bool is_valid;
@@ -126,7 +127,7 @@ struct sample {
 static void check_sample(const struct sample *sample, bool is_valid, const char *why)
 {
     if (is_valid != sample->is_valid) {
-        fail_msg("%s: %s", sample->text, is_valid ? "taken" : why);
+        fail_msg("%s: %s", sample->text, is_valid ? "accepted" : why);
     }
     assert_true(is_valid == (why == NULL));
 }
@@ -193,7 +194,7 @@ static void test_a_region_does_not_make_a_host_loopback(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         const char *why = NULL;
         if (url_is_valid(texts[i], URL_ENDPOINT, &why)) {
-            fail_msg("taken: %s", texts[i]);
+            fail_msg("accepted: %s", texts[i]);
         }
     }
 }
@@ -217,7 +218,7 @@ static void test_a_broker_has_a_broker_scheme_and_no_user(void **state)
     }
 }
 
-static void test_broker_ports_by_custom(void **state)
+static void test_default_broker_ports(void **state)
 {
     (void)state;
     assert_int_equal(url_broker_port(slice_text("mqtt")), 1883);
@@ -266,7 +267,7 @@ static void test_a_metadata_service_is_the_clouds_or_on_loopback(void **state)
     }
 }
 
-static void test_a_url_of_credentials_names_no_user(void **state)
+static void test_a_credentials_url_has_no_user(void **state)
 {
     (void)state;
     static const struct sample samples[] = {
@@ -308,19 +309,19 @@ static void test_an_address_to_listen_on_needs_its_port(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_url_is_taken_apart),
-        cmocka_unit_test(test_parts_that_are_not_there_are_absent),
-        cmocka_unit_test(test_what_is_no_url_is_refused_with_a_reason),
+        cmocka_unit_test(test_a_url_is_split),
+        cmocka_unit_test(test_missing_parts_are_absent),
+        cmocka_unit_test(test_malformed_urls_are_refused_with_a_reason),
         cmocka_unit_test(test_only_loopback_hosts_are_loopback),
         cmocka_unit_test(test_an_endpoint_is_https_or_http_to_loopback),
         cmocka_unit_test(test_http_to_any_host_has_to_be_allowed),
         cmocka_unit_test(test_an_sts_endpoint_has_no_placeholder),
         cmocka_unit_test(test_a_region_does_not_make_a_host_loopback),
         cmocka_unit_test(test_a_broker_has_a_broker_scheme_and_no_user),
-        cmocka_unit_test(test_broker_ports_by_custom),
+        cmocka_unit_test(test_default_broker_ports),
         cmocka_unit_test(test_a_proxy_may_name_a_user),
         cmocka_unit_test(test_a_metadata_service_is_the_clouds_or_on_loopback),
-        cmocka_unit_test(test_a_url_of_credentials_names_no_user),
+        cmocka_unit_test(test_a_credentials_url_has_no_user),
         cmocka_unit_test(test_an_address_to_listen_on_needs_its_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
