@@ -1,4 +1,4 @@
-/* Any bytes are a time. One that is taken is the same after it was written and read again. */
+/* The input is read as a time. An accepted time is the same after it was written and read again. */
 #include "base/clock.h"
 
 #include <assert.h>
@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(time_ms == -7);
         return 0;
     }
-    /* An offset or a leap second may lead out of the years that can be written. */
+    /* With an offset or a leap second the year may be outside 0000 to 9999, which cannot be
+     * written. */
     if (time_ms >= first_ms && time_ms <= last_ms) {
         clock_format_ms(time_ms, text);
         enum status status = clock_parse(slice_text(text), &again_ms);

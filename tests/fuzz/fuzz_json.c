@@ -1,6 +1,7 @@
 /*
- * Any bytes are read as JSON. What is taken must survive being written and read again; what is
- * refused must come with a phrase and a place. Any bytes quoted must be a document.
+ * The input is read as JSON. An accepted document must be the same after it was written and read
+ * again; a refused one must have a phrase and an offset. The input as a quoted string must be a
+ * document.
  */
 #include "base/buf.h"
 #include "base/json.h"
@@ -32,7 +33,7 @@ static void write_list(struct buf *out, const struct json *list, bool is_object)
             assert(json_is_repeated(list, item) || json_member(list, json_name(item).data) == item);
             json_put_name(out, json_name(item).data);
         } else if (item != json_first(list) && json_kind(item) < JSON_ARRAY) {
-            /* In front of a list the comma comes from json_put_open(). */
+            /* Before a list, json_put_open() writes the comma. */
             buf_append_char(out, ',');
         }
         write_value(out, item);
@@ -98,7 +99,7 @@ static void check_round_trip(const struct json *root)
 
 static void check_quoting(struct slice bytes)
 {
-    /* NUL is quoted as \u0000, which the reader refuses on purpose. */
+    /* NUL is quoted as \u0000, which json_parse() refuses on purpose. */
     bool has_nul = bytes.length > 0 && memchr(bytes.data, '\0', bytes.length) != NULL;
     struct buf text = {0};
     struct json_fault fault;
@@ -119,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct json *root = json_parse(bytes, DEPTH, &fault);
     if (root == NULL) {
         assert(fault.what != NULL && fault.offset <= size);
-        /* The phrase that would mean: the scanner took what cJSON did not. */
+        /* This phrase would mean that the scanner accepted a text that cJSON refused. */
         assert(strcmp(fault.what, "a form that the JSON parser does not support") != 0);
     } else {
         assert(utf8_is_valid(bytes));

@@ -1,14 +1,14 @@
 /*
- * Any text is read as settings. What is refused must come with one line an error; what is taken
- * must be printed as a text that is taken too and prints the same.
+ * The input is read as settings. A refused text must have one line for each error. Accepted
+ * settings are printed; the result must be accepted too and must print the same again.
  */
 #include "settings/settings.h"
 
 #include <assert.h>
 #include <stdint.h>
 
-/* libconfig 1.5 loses the text before a syntax error: one small block before a program that ends.
- */
+/* libconfig 1.5 leaks the text before a syntax error. It is a small block, and the program ends
+ * then anyway. */
 const char *__lsan_default_suppressions(void)
 {
     return "leak:libconfig.so\n";

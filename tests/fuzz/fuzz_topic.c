@@ -1,6 +1,7 @@
 /*
- * Two texts, divided by a line end, are names, filters, a template and its value: the answers about
- * them must agree with each other, and no value may change the levels of a topic.
+ * The input is two texts, separated by a line end, which are used as names, as filters and as a
+ * template with its value. The results for them must agree with each other, and no value may change
+ * the levels of a topic.
  */
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -58,6 +59,8 @@ static void check_template(struct slice text, struct slice value)
         struct slice topic = slice_of(out.data + 1, out.length - 1);
         assert(status == STATUS_OK ? topic_is_name(topic) : topic.length == 0);
         assert(status != STATUS_OK || level_count(topic) == level_count(slice_text(template)));
+        assert(status != STATUS_OK || value.length == 0 ||
+               topic_template_may_match(template, topic));
     } else {
         assert(why != NULL);
     }

@@ -1,6 +1,6 @@
 /*
- * Any text is an address. The parts lie in the text, in order; what is taken as an endpoint or a
- * broker keeps the promises made for it; a reason holds nothing of the text.
+ * The input is checked as a URL for every use. The parts of a URL point into the text; a URL that
+ * is accepted for a use fulfils the rules of that use; a refused one has a reason.
  */
 #include "base/mem.h"
 #include "settings/url.h"
@@ -46,6 +46,15 @@ static void check_claims(const char *text, bool is_url, const struct url *url)
     }
     if (url_is_valid(text, URL_PROXY, &why)) {
         assert(is_url && !slice_is_present(url->path));
+    }
+    if (url_is_valid(text, URL_STS, &why)) {
+        assert(url_is_valid(text, URL_ENDPOINT, &why));
+    }
+    if (url_is_valid(text, URL_METADATA, &why)) {
+        assert(slice_equals_text(url->host, "100.100.100.200") || url_is_loopback_host(url->host));
+    }
+    if (url_is_valid(text, URL_CREDENTIALS, &why)) {
+        assert(is_url && !slice_is_present(url->userinfo));
     }
 }
 
