@@ -5,6 +5,7 @@
 #include "table.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <math.h>
@@ -55,7 +56,9 @@ static void check_text(const struct settings_row *row, const char *text, struct 
     if (problem != NULL) {
         buf_append_text(why, problem);
     }
-    if (problem != NULL && settings_rule_is_path(row->rule)) {
+    /* A control character must not get into the message. */
+    if (problem != NULL && settings_rule_is_path(row->rule) &&
+        utf8_is_mqtt_text(slice_text(text))) {
         buf_printf(why, " (%s)", text);
     }
 }

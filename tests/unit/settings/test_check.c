@@ -165,6 +165,15 @@ static void test_comments_and_texts_may_contain_anything(void **state)
     settings_free(settings);
 }
 
+static void test_a_path_with_a_control_character_is_not_repeated(void **state)
+{
+    (void)state;
+    assert_errors(
+        "broker: { password_file = \"/a\\nb\"; };",
+        "test:1: broker.password_file: contains a control character or bytes that are not "
+        "UTF-8; allowed: empty, or the path of a readable file (at most 4096 bytes)\n");
+}
+
 static void test_a_nul_byte_is_refused(void **state)
 {
     (void)state;
@@ -423,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_infinity_is_no_rate),
         cmocka_unit_test(test_a_syntax_error_is_reported_with_its_line),
         cmocka_unit_test(test_comments_and_texts_may_contain_anything),
+        cmocka_unit_test(test_a_path_with_a_control_character_is_not_repeated),
         cmocka_unit_test(test_a_nul_byte_is_refused),
         cmocka_unit_test(test_an_empty_list_of_routes_is_refused),
         cmocka_unit_test(test_the_length_of_a_client_id_counts_after_filling_in),
