@@ -187,17 +187,13 @@ static void on_up(void *arg, const struct wire_up *up)
     pthread_mutex_unlock(&sender->mutex);
 }
 
-static bool is_ours(const struct sender *sender, const struct json *reply)
-{
-    return slice_equals_text(json_text(json_member(reply, "CorrelationId")), sender->correlation);
-}
-
 static bool on_arrived(void *arg, const struct delivery *delivery)
 {
     struct sender *sender = arg;
     struct json_fault fault;
     struct json *reply = json_parse(delivery->payload, REPLY_DEPTH_MAX, &fault);
-    if (reply != NULL && is_ours(sender, reply)) {
+    struct slice correlation = json_text(json_member(reply, "CorrelationId"));
+    if (slice_equals_text(correlation, sender->correlation)) {
         if (slice_equals_text(json_text(json_member(reply, "Status")), "accepted")) {
             fprintf(stderr, "accepted\n");
         } else {

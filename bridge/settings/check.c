@@ -171,15 +171,6 @@ static void check_key(const struct settings_view *view, const char *path, const 
     }
 }
 
-static void check_tls(const struct settings_view *view)
-{
-    const struct settings *settings = view->settings;
-    check_key(view, "broker.tls.key_file", settings->broker.tls.key_file,
-              settings->broker.tls.cert_file);
-    check_key(view, "api.key_file", settings->api.key_file, settings->api.cert_file);
-    check_verify(view);
-}
-
 static void check_secret_file(const struct settings_view *view, const struct settings_row *row)
 {
     const char *path = settings_row_text(row, view->settings);
@@ -264,10 +255,14 @@ static void check_qos(const struct settings_view *view)
 
 void settings_check(const struct settings_view *view)
 {
+    const struct settings *settings = view->settings;
     check_instance(view);
     check_waits(view);
     check_broker(view);
-    check_tls(view);
+    check_key(view, "broker.tls.key_file", settings->broker.tls.key_file,
+              settings->broker.tls.cert_file);
+    check_key(view, "api.key_file", settings->api.key_file, settings->api.cert_file);
+    check_verify(view);
     check_broker_uris(view);
     check_secrets(view);
     check_api(view);

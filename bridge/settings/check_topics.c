@@ -133,15 +133,10 @@ static void check_reply_topic(const struct settings_view *view, size_t route)
     }
 }
 
-static bool is_open(struct slice filter)
-{
-    return slice_equals_text(filter, "#") || slice_equals_text(filter, "+/#");
-}
-
 static void check_response_filter(const struct settings_view *view, size_t route, size_t item)
 {
     struct slice filter = slice_text(view->settings->routes[route].response_topics.items[item]);
-    if (is_open(filter)) {
+    if (slice_equals_text(filter, "#") || slice_equals_text(filter, "+/#")) {
         warn_route(view, route, "response_topics", item,
                    "allows every topic: a sender can make the bridge publish anywhere; list the "
                    "reply topics");
