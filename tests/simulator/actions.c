@@ -201,7 +201,7 @@ static bool is_remembered(const struct sim *sim, const struct token *token)
            (ttl_s < 0 || sim_now_ms(sim) / 1000 - token->effect_s < ttl_s);
 }
 
-/* Answer from the token if its effect was before. False if the start is still to be made. */
+/* Answers a repeated token whose start had an effect. False if the start must still be made. */
 static bool replay(struct call *call, const struct token *token, const struct group *group)
 {
     if (!is_remembered(call->sim, token)) {

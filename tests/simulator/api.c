@@ -78,7 +78,7 @@ static bool check_limits(struct call *call)
         limits->level -= 1;
         return true;
     }
-    if (limits->tells_retry_after) {
+    if (limits->has_retry_after) {
         call->retry_after_ms = 1 + (int64_t)((1 - limits->level) * 1000 / limits->rate_per_s);
     }
     call->sim->totals.throttled++;

@@ -18,7 +18,8 @@ struct route {
     const char *method;
     const char *path; /* after the prefix; a trailing '/' takes anything that follows */
     control_fn *handle;
-    const char *fields; /* the names a body may hold, "," around each; NULL: checked elsewhere */
+    const char
+        *fields; /* the names a body may have, with "," around each; NULL: checked elsewhere */
 };
 
 static void answer_ok(struct call *call)
@@ -168,7 +169,7 @@ static void post_limits(struct call *call, const cJSON *body)
                                         .burst = burst,
                                         .level = burst,
                                         .refilled_ms = base_monotonic_ms(),
-                                        .tells_retry_after = is_true(body, "RetryAfter")};
+                                        .has_retry_after = is_true(body, "RetryAfter")};
     answer_ok(call);
 }
 
@@ -320,7 +321,7 @@ static const struct route *find_route(const struct call *call)
     return NULL;
 }
 
-/* A misspelt name must not pass for an absent one. */
+/* A misspelt name is refused; otherwise it would count as absent. */
 static bool has_known_fields(const struct route *route, const cJSON *body)
 {
     const cJSON *item = NULL;

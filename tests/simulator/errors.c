@@ -10,7 +10,7 @@
 #include <string.h>
 
 const struct error_row error_rows[] = {
-    /* What StartDiskReplicaGroup lists. */
+    /* Listed for StartDiskReplicaGroup. */
     {400, "OperationDenied.StandbyDeviceAttached", "The secondary disk is attached."},
     {403, "OperationDenied", "The operation is not allowed."},
     {403, "OperationDenied.InvalidStatus", "The operation is not allowed in current status."},
@@ -30,7 +30,7 @@ const struct error_row error_rows[] = {
     {500, "InternalError",
      "The request processing has failed due to some unknown error, exception or failure."},
     {504, "RequestTimeout", "The request is timeout, please try again later."},
-    /* What its sibling actions list and what may surface here too. */
+    /* Listed for sibling actions, and possible here, too. */
     {403, "LastTokenProcessing", "The last token request is processing."},
     {429, "BLOCK.LimitedRequest", "Request was denied due to user flow control."},
     {403, "InvalidAccountStatus.NotEnoughBalance", "Your account does not have enough balance."},
@@ -44,7 +44,7 @@ const struct error_row error_rows[] = {
     {400, "InvalidParameter.Conflict", "The specified parameters conflict with each other."},
     {400, "InvalidParameter.Format", "The specified parameter is not well formatted."},
     {400, "MissingParameter", "A parameter is mandatory for this action."},
-    /* What the gateway answers. */
+    /* Of the gateway. */
     {400, "MissingRegionId", "RegionId is mandatory for this action."},
     {400, "MissingReplicaGroupId", "ReplicaGroupId is mandatory for this action."},
     {400, "MissingAction", "Action is mandatory for this action."},

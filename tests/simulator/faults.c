@@ -168,7 +168,7 @@ static bool fill_fault(struct fault *fault, const cJSON *body)
     return true;
 }
 
-/* Complete an error from the table; a code of one's own must bring its status. */
+/* Completes an error from the table; a code that is not in the table needs its own status. */
 static bool complete_error(struct fault *fault)
 {
     if (!fault->code[0]) {

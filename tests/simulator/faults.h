@@ -1,5 +1,5 @@
 /*
- * faults - what the simulator was asked to do wrong, in the order it was asked.
+ * faults - the misbehaviour that tests ask for, in the order in which they ask.
  */
 #ifndef SIMULATOR_FAULTS_H
 #define SIMULATOR_FAULTS_H
@@ -23,7 +23,7 @@ enum delivery {
     DELIVERY_GARBAGE, /* HTTP 200 with bytes that are neither JSON nor XML */
 };
 
-/* One kind of fault: its name and what it does unless the request says otherwise. */
+/* One kind of fault: its name and what it does by default. */
 struct fault_kind {
     const char *name;
     enum delivery delivery;
@@ -70,7 +70,7 @@ struct faults {
 
 /*
  * Add the fault a control request describes. NULL if it is not understood;
- * *out_reason (static) then says why.
+ * *out_reason (static) is then the reason.
  */
 const struct fault *faults_add(struct faults *faults, const cJSON *body, const char **out_reason);
 

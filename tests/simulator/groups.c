@@ -79,7 +79,7 @@ static void finish_sync(struct group *group, const char *next, int64_t sync_ms)
     enter(group, next, group->last_recover_ms);
 }
 
-/* Skip whole normal-syncing rounds at once, however long nobody looked. */
+/* Skips whole rounds of normal and syncing at once, however long ago the group was looked at. */
 static void skip_rounds(const struct groups *groups, struct group *group, int64_t now_ms)
 {
     int64_t round_ms = groups->rpo_ms + groups->sync_ms;

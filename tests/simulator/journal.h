@@ -35,7 +35,7 @@ struct journal_row {
 struct journal {
     struct journal_row rows[JOURNAL_ROWS];
     uint64_t last_number;
-    uint64_t forgotten_number; /* requests up to this one are no longer told */
+    uint64_t forgotten_number; /* requests up to this one are no longer shown */
 };
 
 /* A cleared row for a new request; its number identifies it later. */

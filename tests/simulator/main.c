@@ -55,7 +55,7 @@ static int socket_port(int fd)
     return atoi(port);
 }
 
-/* Whoever waits for the file must never see half of it. */
+/* Written under another name and renamed, so that a reader never sees half of it. */
 static bool write_port_file(const char *path, int port)
 {
     struct text temporary = {0};
@@ -88,7 +88,8 @@ static int open_signals(int epoll)
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    /* The address of a static tells this event from those of calls and of the daemon (NULL). */
+    /* The data of this event is the address of a static; of a call's it is the call, of the
+     * daemon's NULL. */
     static char signal_mark;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &signal_mark};
     return fd >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? fd : -1;

@@ -31,7 +31,7 @@ struct options {
     bool is_quiet;
     int64_t rpo_ms;
     int64_t sync_ms;
-    int64_t token_ttl_s;     /* how long a token keeps its effect from happening again; -1: ever */
+    int64_t token_ttl_s;     /* how long a token prevents a second effect; -1: for ever */
     int64_t clock_offset_ms; /* of the server's clock from the machine's */
 };
 

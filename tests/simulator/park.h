@@ -25,12 +25,12 @@ void park_resume_hanging(void);
 void park_resume_all(void);
 
 /*
- * Milliseconds until the next call is due, or -1 if none is. 0 while calls were resumed that the
- * server has not turned to yet: libmicrohttpd does not tell of them.
+ * Milliseconds until the next call is due, or -1 if none is. 0 while the server has not
+ * handled all resumed calls: libmicrohttpd does not report them.
  */
 int park_wait_ms(int64_t now_ms);
 
-/* The server turns to the resumed calls now. */
+/* The server handles the resumed calls now. */
 void park_forget_resumed(void);
 
 #endif

@@ -104,7 +104,7 @@ static void read_body(struct call *call, const char *data, size_t *length)
     *length = 0;
 }
 
-/* What a reader of answers sends from. */
+/* Sends the answer, then ends the connection before Content-Length is reached. */
 static ssize_t read_cut(void *argument, uint64_t position, char *buffer, size_t limit)
 {
     const struct call *call = argument;
@@ -210,7 +210,7 @@ static enum MHD_Result send_answer(struct call *call)
     return result;
 }
 
-/* Disconnecting a TCP socket sends RST, where closing it would end it in good order. */
+/* Disconnecting a TCP socket sends RST; closing it would send FIN. */
 static enum MHD_Result drop(struct call *call)
 {
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};

@@ -18,7 +18,7 @@ const struct access_key *signature_check_key(struct call *call, const char *id, 
 /* A date that is there, well formed and within 15 minutes of now. */
 bool signature_check_date(struct call *call, const char *date, int64_t now_ms);
 
-/* Equal in constant time; the refusal tells the server's string to sign. */
+/* Equal in constant time; the refusal shows the server's string to sign. */
 bool signature_compare(struct call *call, const char *given, const char *expected,
                        const struct text *to_sign);
 

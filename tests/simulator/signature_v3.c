@@ -176,7 +176,7 @@ static void hash_hex(const char *data, size_t length, char out[HEX_BYTES])
     base_hex(hash, sizeof hash, out);
 }
 
-/* The payload's hash is the server's own, so that a header that lies cannot match. */
+/* The server hashes the payload itself, so a wrong header never matches. */
 static void make_string_to_sign(struct call *call, const struct authorization *authorization,
                                 struct text *out)
 {

@@ -18,7 +18,7 @@ static void reset_groups(struct sim *sim)
     struct group *group = NULL;
     struct group *next = NULL;
     HASH_ITER (hh, sim->groups.table, group, next) {
-        /* An entry outlives the reset, since calls in progress may point at it. */
+        /* The entry stays after the reset, since calls in progress may point at it. */
         group->exists = false;
         group->has_one_shot = false;
         group->has_recover_point = false;

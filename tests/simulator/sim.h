@@ -40,7 +40,7 @@ struct limits {
     double burst;
     double level;
     int64_t refilled_ms;
-    bool tells_retry_after;
+    bool has_retry_after;
 };
 
 struct call;
@@ -58,7 +58,7 @@ struct sim {
     int64_t started_ms;      /* monotonic */
     int64_t advanced_ms;     /* added to simulated time by control requests */
     int64_t clock_offset_ms; /* added to the machine's wall clock */
-    uint64_t reset_count;    /* tells the calls of before a reset */
+    uint64_t reset_count;    /* calls keep it, so that those from before a reset are known */
     struct call *waiters;    /* control requests that wait for a count */
     struct server *server;
 };
@@ -70,7 +70,7 @@ int64_t sim_now_ms(const struct sim *sim);
 int64_t sim_wall_ms(const struct sim *sim);
 
 /*
- * Put keys, groups and settings to what the options say and forget everything else. Parked calls
+ * Set keys, groups and settings as the options say and forget everything else. Parked calls
  * of before are to be resumed by the caller; they end without an effect or an answer.
  */
 void sim_reset(struct sim *sim);

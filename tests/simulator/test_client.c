@@ -1,4 +1,4 @@
-/* Child process, libcurl and an own signature. */
+/* A child process, libcurl, and a signature made here. */
 #include "test_client.h"
 
 #include <errno.h>

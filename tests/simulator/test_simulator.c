@@ -58,7 +58,7 @@ static void set_group(const char *state)
     simulator_order(&simulator, "POST", "groups", body);
 }
 
-/* The state of pg-1 as DescribeDiskReplicaGroups tells it. */
+/* The state of pg-1 as DescribeDiskReplicaGroups shows it. */
 static void expect_status(const char *status)
 {
     struct reply reply;
@@ -359,7 +359,7 @@ static void test_requests_past_the_rate_are_throttled(void **state)
     assert_int_equal(simulator_total(&simulator, "Throttled"), 1);
 }
 
-static void test_the_request_log_tells_what_came_and_what_went(void **state)
+static void test_the_request_log_shows_requests_and_answers(void **state)
 {
     (void)state;
     expect_start("pg-1", "t%2F1", "false", "");
@@ -479,7 +479,7 @@ int main(void)
         TEST(test_a_start_after_the_client_gave_up_is_no_overlap),
         TEST(test_a_wait_that_is_not_fulfilled_ends_at_its_timeout),
         TEST(test_requests_past_the_rate_are_throttled),
-        TEST(test_the_request_log_tells_what_came_and_what_went),
+        TEST(test_the_request_log_shows_requests_and_answers),
         TEST(test_a_control_request_with_a_spelling_mistake_is_refused),
         TEST(test_a_forgotten_token_has_a_second_effect_that_is_counted),
         TEST(test_it_ends_cleanly_with_a_call_hanging),

@@ -48,7 +48,7 @@ static void expect_start(const char *group, const char *token, const char *one_s
     reply_fini(&reply);
 }
 
-/* The state of pg-1 as DescribeDiskReplicaGroups tells it. */
+/* The state of pg-1 as DescribeDiskReplicaGroups shows it. */
 static void expect_status(const char *status)
 {
     struct reply reply;
@@ -125,7 +125,7 @@ static void send_with_fault(const char *fault, struct reply *out_reply)
     simulator_start_group(&simulator, "pg-1", NULL, NULL, out_reply);
 }
 
-static void test_odd_bodies_are_as_odd_as_they_claim(void **state)
+static void test_each_kind_of_bad_body_is_sent_as_described(void **state)
 {
     struct reply reply;
     (void)state;
@@ -270,7 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_each_fault_does_what_it_says_once),
-        TEST(test_odd_bodies_are_as_odd_as_they_claim),
+        TEST(test_each_kind_of_bad_body_is_sent_as_described),
         TEST(test_retry_after_is_sent_in_its_header),
         TEST(test_latency_and_slow_bytes_take_their_time),
         TEST(test_faults_are_taken_in_order_by_the_calls_they_match),

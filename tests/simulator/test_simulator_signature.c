@@ -349,7 +349,7 @@ static void test_v1_answers_in_xml_unless_asked_otherwise(void **state)
     reply_fini(&reply);
 }
 
-/* A way to get the signature wrong, and what the gateway says to it. */
+/* A mistake in the signature, and the gateway's answer to it. */
 struct mistake {
     struct call_options options;
     long http;
