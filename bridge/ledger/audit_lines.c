@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "model/audit_record.h"
 
-/* Members follow each other as in an object; its brace is not part of the text. */
+/* The brace makes the JSON writer separate the members; it is not part of the text. */
 static size_t line_begin(struct ledger_batch *batch)
 {
     json_put_open(&batch->bytes, '{');
@@ -17,7 +17,7 @@ static void line_end(struct ledger_batch *batch, struct ledger_request *request,
     request->audit = (struct batch_text){offset, batch->bytes.length - offset};
 }
 
-/* What all lines about a claim have. */
+/* The members that all records about a claim have. */
 static size_t claim_line_begin(struct ledger_batch *batch, const struct claim_request *claim)
 {
     size_t offset = line_begin(batch);

@@ -1,8 +1,8 @@
 /*
- * audit_lines - what a request writes to the audit.
+ * audit_lines - the audit record of a request.
  *
- * Each sets the request's line: its event, and its members in the batch's bytes. A request has one
- * line at most; the last call counts. Nothing is done where there is no audit.
+ * Each function sets the record of the request: its event, and its members in the batch's bytes. A
+ * request has at most one record; a second call replaces it. Without an audit nothing is done.
  *
  * Thread: any; pure.
  */
@@ -11,11 +11,11 @@
 
 #include "batch.h"
 
-/* The claim made a row, or joined one. */
+/* The claim made a row, or waits for the outcome of another one. */
 void audit_line_of_claim(struct ledger_batch *batch, struct ledger_request *request);
 void audit_line_of_replay(struct ledger_batch *batch, struct ledger_request *request,
                           const struct store_row *row);
-/* `claim.result` is set. */
+/* `claim.result` must be set. */
 void audit_line_of_refusal(struct ledger_batch *batch, struct ledger_request *request,
                            const char *code);
 void audit_line_of_post(struct ledger_batch *batch, struct ledger_request *request);

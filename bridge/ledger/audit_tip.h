@@ -1,7 +1,7 @@
 /*
- * audit_tip - the last line that was exported, as numbers among the store's metas.
+ * audit_tip - the tip (the last audit record that was exported) as values in the store.
  *
- * Thread: as the store's.
+ * Thread: as store.h.
  */
 #ifndef LEDGER_AUDIT_TIP_H
 #define LEDGER_AUDIT_TIP_H
@@ -13,10 +13,10 @@ struct ledger_batch;
 struct store;
 struct store_ops;
 
-/* A Seq of 0 where nothing was exported yet. */
+/* Reads the tip; its Seq is 0 if nothing was exported. */
 enum status audit_tip_load(const struct store_ops *ops, struct store *store,
                            struct audit_tip *out_tip);
-/* Has the batch write it. */
+/* Adds the values to the batch. */
 void audit_tip_save(const struct audit_tip *tip, struct ledger_batch *batch);
 
 #endif

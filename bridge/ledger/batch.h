@@ -1,12 +1,12 @@
 /*
- * batch - requests to the ledger, and the batches they are carried out in.
+ * batch - requests to the ledger, and the batches in which they are carried out.
  *
- * A request goes from the loop's queue into a batch. The store carries a batch out as one
- * transaction: it asks the rules (rules.h) what each request means and writes that. Results go into
- * the requests, messages into the batch's bytes. Then the batch goes back to the loop, which
- * reports it. Whoever has the batch has all that is in it.
+ * The committer moves requests from its queue into a batch. The store carries out the batch as one
+ * transaction: for each request it calls the rules (rules.h) and writes what they plan. Results are
+ * set in the requests; messages and audit records are rendered into the batch's bytes. Then the
+ * loop's thread reports the batch.
  *
- * Thread: one at a time.
+ * Thread: one at a time; the owner of a batch owns everything in it.
  */
 #ifndef LEDGER_BATCH_H
 #define LEDGER_BATCH_H
@@ -40,28 +40,27 @@ enum request_kind {
 /* How long a request may wait for others to share its commit. */
 enum request_delay {
     DELAY_NONE,
-    DELAY_SHORT, /* while claims come one after the other: until the next one's commit */
-    DELAY_LONG,  /* nobody waits for it */
+    DELAY_SHORT, /* a moment, while claims follow each other */
+    DELAY_LONG,  /* nobody waits for the result */
 };
 
 struct request_type {
     enum request_kind kind;
     enum request_delay delay;
-    bool may_fail; /* answered STATUS_STORE while the store fails; the others are tried again */
+    bool may_fail; /* answered STATUS_STORE when the store fails; otherwise tried again */
     void (*report)(struct ledger *ledger, const struct ledger_batch *batch,
                    struct ledger_request *request); /* NULL: nothing to report */
-    void (*fini)(struct ledger_request *request);   /* what it owns; NULL: nothing */
+    void (*fini)(struct ledger_request *request);   /* frees what it owns; NULL: nothing */
 };
 
 struct claim_request {
     struct ledger_claim ask;
     ledger_claimed_fn *done;
-    int64_t id; /* of the row, where one is made: greater than all before, so that ids are in order
-                   of arrival. Made with the request */
+    int64_t id; /* of the row, if one is made. Ids are in order of arrival */
     /* results */
     enum claim_result result;
     enum state state;
-    bool is_counted; /* in the batch's `unfinished` */
+    bool is_counted; /* in the batch's `unfinished` already */
 };
 
 struct post_request {
@@ -71,7 +70,7 @@ struct post_request {
     ledger_done_fn *done;
 };
 
-/* Begin and pause. The command stays its owner's: the ledger's thread reads its token at most. */
+/* Begin and pause. Only the loop's thread uses the command. */
 struct move_request {
     struct command *command;
     int64_t id;
@@ -79,7 +78,7 @@ struct move_request {
     uint32_t attempts;
     int64_t not_before_ms;
     uint32_t crashes;
-    ledger_done_fn *done; /* of begin */
+    ledger_done_fn *done; /* NULL for a pause */
 };
 
 struct finish_request {
@@ -88,7 +87,7 @@ struct finish_request {
     int64_t completed_at_ms; /* wall clock */
     int64_t kept_from_ms;    /* the ledger's */
     /* results */
-    struct buf error; /* the Error object of a failure, as JSON */
+    struct buf error; /* the Error object as JSON; empty for a success */
     int64_t expires_at_ms;
     size_t reply_to_count;
 };
@@ -120,7 +119,7 @@ struct remember_request {
     int64_t value;
 };
 
-/* Bytes of the batch. */
+/* A part of the batch's bytes. */
 struct batch_text {
     size_t offset;
     size_t length;
@@ -129,12 +128,12 @@ struct batch_text {
 struct ledger_request {
     struct ledger_request *next;
     const struct request_type *type;
-    enum status status; /* STATUS_STORE: not kept. Otherwise STATUS_OK */
+    enum status status; /* STATUS_OK, or STATUS_STORE: not stored */
     void *arg;
-    size_t first_message; /* its messages in the batch, and how many */
+    size_t first_message; /* the index of its first message in the batch */
     size_t message_count;
-    const char *audit_event; /* of its audit record; NULL: none */
-    struct batch_text audit; /* the members of that record */
+    const char *audit_event; /* the event of its audit record; NULL: none */
+    struct batch_text audit; /* the members of its audit record */
     union {
         struct claim_request claim;
         struct post_request post;
@@ -154,7 +153,7 @@ struct request_list {
 };
 
 void request_list_append(struct request_list *list, struct ledger_request *request);
-/* The first one, now the caller's; NULL for none. */
+/* Removes the first request and returns it, or NULL. */
 struct ledger_request *request_list_take(struct request_list *list);
 /* Frees the request and what it owns. */
 void ledger_request_free(struct ledger_request *request);
@@ -170,14 +169,14 @@ struct batch_meta {
 };
 #define BATCH_METAS_MAX 12
 
-/* What the rules go by, besides the request and the rows. */
+/* The settings that the rules and the committer need. */
 struct ledger_limits {
     int64_t success_ttl_s;
     int64_t failure_ttl_s;
     int64_t pending_max;
     int64_t waiters_max;
     struct reply_settings replies;
-    const struct route *routes; /* to give stored commands their route */
+    const struct route *routes; /* stored commands refer to these */
     size_t route_count;
     bool is_audited;
     int64_t audit_rows_max;
@@ -187,56 +186,55 @@ enum health_change { HEALTH_SAME, HEALTH_FAILING, HEALTH_WORKING };
 
 struct ledger_batch {
     struct ledger_batch *next;
-    /* what is to be done */
+    /* input */
     struct request_list requests;
-    struct batch_meta metas[BATCH_METAS_MAX]; /* to be written besides */
+    struct batch_meta metas[BATCH_METAS_MAX]; /* values to store */
     size_t meta_count;
-    size_t expire_max; /* so many rows whose time is over are removed besides */
+    size_t expire_max; /* delete at most so many expired rows */
     const struct ledger_limits *limits;
     int64_t now_ms;  /* wall clock */
-    int64_t kept_ms; /* the ledger's: for what expires */
-    /* The store calls it right before it commits; NULL: nothing to do. Where it fails, the
-     * transaction fails. */
+    int64_t kept_ms; /* the ledger's clock, by which records expire */
+    /* The store calls it before the commit, unless it is NULL. If it fails, the batch fails. */
     enum status (*before_commit)(struct ledger_batch *batch);
-    /* in and out */
-    int64_t unfinished;      /* commands, as of here in the transaction */
+    /* input and result */
+    int64_t unfinished;      /* the number of unfinished commands */
     int64_t next_message_id; /* greater than every id in the outbox */
     int64_t last_audit_seq;
-    int64_t exported_seq; /* the last audit record whose row is deleted */
+    int64_t exported_seq; /* the last audit record that was deleted */
     /* results */
     struct buf bytes;
-    struct buf scratch; /* the rules' */
+    struct buf scratch; /* for the rules */
     struct batch_message *messages;
     size_t message_count;
     size_t message_capacity;
-    struct command **commands; /* of the store's, to be handed to hooks.resumed; owned */
+    struct command **commands; /* unfinished commands of the last run, for hooks.resumed; owned */
     size_t command_count;
     size_t expired_count;
-    /* what is to be reported about it */
+    /* for the report */
     int64_t commits;
     int64_t failures;
     enum health_change health;
     struct buf health_text;
 };
 
-/* Takes back all results, for another attempt or another use; keeps the requests and the memory. */
+/* Clears all results, for another attempt or for another batch. Requests and memory are kept. */
 void ledger_batch_reset(struct ledger_batch *batch);
-/* Frees the batch with its requests and commands. Takes NULL. */
+/* Frees the batch, its requests and its commands. Takes NULL. */
 void ledger_batch_free(struct ledger_batch *batch);
 
-/* The Error object of a failure; absent for a success. */
+/* The Error object as JSON; absent for a success. */
 struct slice finish_error(const struct finish_request *finish);
 
-/* A later value of the same key takes the place of the earlier one. */
+/* Has the store write the value. A second value for the same key replaces the first. */
 void ledger_batch_add_meta(struct ledger_batch *batch, const char *key, int64_t value);
-/* The bytes from `offset` to the end become the last message of the request. */
+/* Makes a message of the bytes from `offset` to the end, as the request's last one. */
 void ledger_batch_add_message(struct ledger_batch *batch, struct ledger_request *request,
                               int64_t id, size_t offset);
-/* The next id for a message: none is given twice. */
+/* A new id for a message. */
 int64_t ledger_batch_message_id(struct ledger_batch *batch);
-/* A command that the store hands over: unfinished, and not claimed by a request of this batch. */
+/* Adds an unfinished command of the store, which no request of this batch claimed. */
 void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row *row);
-/* Valid until the next bytes come. */
+/* Valid until bytes are added. */
 struct slice ledger_batch_text(const struct ledger_batch *batch, struct batch_text text);
 
 #endif

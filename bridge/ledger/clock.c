@@ -1,6 +1,6 @@
 /*
- * The kernel slews CLOCK_BOOTTIME together with the wall clock, so that only steps make a
- * difference between the two. Nothing adds up: the steps are reckoned anew from both clocks.
+ * The kernel slews CLOCK_BOOTTIME together with the wall clock, so the two differ only by steps.
+ * The sum of all steps is computed from both clocks each time, so errors do not add up.
  */
 #include "clock.h"
 
@@ -10,15 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Smaller ones are not worth a write, and may come from being interrupted between two readings. */
+/* Smaller differences are not stored: they may come from an interruption between two readings. */
 #define STEP_MIN_MS 1000
 
-/* How far it may fall back over a reboot that loses the wall clock; a write an hour costs nothing.
- */
+/* The ledger's clock falls back by at most so much after a restart of a machine that lost its wall
+ * clock; one write an hour costs nothing. */
 #define KEPT_AGE_MAX_MS 3600000
 
 #define BOOT_ID_FILE   "/proc/sys/kernel/random/boot_id"
-#define BOOT_ID_DIGITS 13 /* "xxxxxxxx-xxxx": enough to tell two runs of a machine apart */
+#define BOOT_ID_DIGITS 13 /* "xxxxxxxx-xxxx": enough to distinguish two boots of a machine */
 
 #define META_BOOT  "ledger.clock_boot"
 #define META_BASE  "ledger.clock_base_ms"

@@ -1,15 +1,16 @@
 /*
- * ledger_clock - the time by which records are kept and forgotten. A wall clock that is set forward
- * by days must not make the ledger forget tokens, and one that is set back must not stop it.
+ * clock - the ledger's clock, by which records are kept and expire. If somebody sets the wall clock
+ * forward by days, the ledger must not forget tokens; if it is set back, records must still expire.
  *
- * The kept time was the wall clock's when the ledger was made. From then on it counts what really
- * passes, the machine's sleep included (CLOCK_BOOTTIME), and leaves out every step of the wall
- * clock. Facts in the store carry it over a restart. Over a reboot it goes on by the wall clock: a
- * step while the machine is off cannot be told from time that passed. A machine that begins in 1970
- * until it has asked the network must not upset it, so it never goes back, and what the wall clock
- * was behind it at the last writing is not added to the wall clock of the next run.
+ * When a ledger is created, its clock shows the time of the wall clock. From then on it advances
+ * with CLOCK_BOOTTIME, which includes the machine's sleep, and ignores every step of the wall
+ * clock. Values in the store (meta) keep it over a restart of the bridge. After a restart of the
+ * machine it continues by the wall clock, less the sum of the steps before: a step while the
+ * machine is off cannot be distinguished from time that passed. Some machines start with 1970 until
+ * they have the time from the network; therefore the ledger's clock never goes back, and a negative
+ * sum of steps is ignored after a restart of the machine.
  *
- * Thread: any; pure, but for ledger_clock_read() and ledger_clock_boot().
+ * Thread: any; pure, except for ledger_clock_read() and ledger_clock_boot().
  */
 #ifndef LEDGER_CLOCK_H
 #define LEDGER_CLOCK_H
@@ -28,12 +29,12 @@ struct ledger_clock_reading {
     int64_t since_boot_ms;
 };
 
-/* What the store keeps. All 0 in a new ledger. */
+/* The values in the store. All are 0 in a new ledger. */
 struct ledger_clock_meta {
-    int64_t boot;     /* the machine's run */
-    int64_t base_ms;  /* in that run: kept time minus time since boot */
-    int64_t steps_ms; /* wall clock minus kept time */
-    int64_t kept_ms;  /* the kept time when they were written */
+    int64_t boot;     /* identifies the boot of the machine */
+    int64_t base_ms;  /* during that boot: the ledger's time minus the time since the boot */
+    int64_t steps_ms; /* the sum of all steps: the wall clock minus the ledger's time */
+    int64_t kept_ms;  /* the ledger's time when these values were stored */
 };
 
 struct ledger_clock {
@@ -43,24 +44,24 @@ struct ledger_clock {
 };
 
 struct ledger_clock_reading ledger_clock_read(void);
-/* Names the machine's present run; 0 where the system does not tell. */
+/* Identifies this boot of the machine; 0: the system does not say. */
 int64_t ledger_clock_boot(void);
 
 void ledger_clock_init(struct ledger_clock *clock, const struct ledger_clock_meta *meta,
                        int64_t boot, const struct ledger_clock_reading *reading);
 int64_t ledger_clock_kept_ms(const struct ledger_clock *clock,
                              const struct ledger_clock_reading *reading);
-/* Whether the stored meta are not the present ones any more; these are in *out_meta then. Call
- * ledger_clock_stored() once they are stored. */
+/* Returns true if the stored values are out of date, with the new ones in *out_meta. Call
+ * ledger_clock_stored() after the commit. */
 bool ledger_clock_has_news(const struct ledger_clock *clock,
                            const struct ledger_clock_reading *reading,
                            struct ledger_clock_meta *out_meta);
 void ledger_clock_stored(struct ledger_clock *clock, const struct ledger_clock_meta *meta);
 
-/* What the store has; all 0 where it has nothing. STATUS_STORE. */
+/* Reads the values; all are 0 if there are none. Fails with STATUS_STORE. */
 enum status ledger_clock_load(const struct store_ops *ops, struct store *store,
                               struct ledger_clock_meta *out_meta);
-/* Has the batch write it. */
+/* Adds the values to the batch. */
 void ledger_clock_save(const struct ledger_clock_meta *meta, struct ledger_batch *batch);
 
 #endif

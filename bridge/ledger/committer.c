@@ -9,16 +9,16 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define QUEUE_COUNT_MAX    256 /* so many are committed whatever their delay */
-#define BATCH_REQUESTS_MAX 512 /* bounds how long the first of a batch waits for the last */
+#define QUEUE_COUNT_MAX    256 /* with so many queued requests there is no delay */
+#define BATCH_REQUESTS_MAX 512 /* limits how long the first request of a batch waits */
 #define SPARE_BYTES_MAX    (256u << 10)
 #define RETRY_INTERVAL_US  500000
 #define EXPIRE_INTERVAL_US 1000000
-#define EXPIRE_AGAIN_US    100000 /* while there is more to expire than one transaction takes */
+#define EXPIRE_AGAIN_US    100000 /* while more rows have expired than one batch deletes */
 #define EXPIRE_ROWS_MAX    64
 #define PROBE_META         "ledger.probed_at_ms"
 
-/* ---- what to do next, under the mutex ---- */
+/* ---- the next batch; these hold the mutex ---- */
 
 static void wait_until(struct committer *committer, int64_t until_us)
 {
@@ -33,7 +33,7 @@ static void wait_until(struct committer *committer, int64_t until_us)
     committer->thread_until_us = INT64_MIN;
 }
 
-/* When the next transaction is due where nothing more is queued; a time that is over for now. */
+/* When the next batch is due; a time in the past means now. */
 static int64_t next_due_us(const struct committer *committer)
 {
     if (committer->is_failing) {
@@ -71,7 +71,7 @@ static struct ledger_batch *take_queued(struct committer *committer)
     return batch;
 }
 
-/* Waits for work; NULL to end. */
+/* Waits until a batch is due. NULL: the thread ends. */
 static struct ledger_batch *next_batch(struct committer *committer)
 {
     struct ledger_batch *batch = NULL;
@@ -110,10 +110,10 @@ static void report(struct committer *committer, struct ledger_batch *batch)
     }
 }
 
-/* ---- a transaction ---- */
+/* ---- a batch ---- */
 
 #ifdef BRIDGE_CRASH_POINTS
-/* The crash points around a commit, with the commands it is about. */
+/* Passes the crash points around a commit, for each claim and each outcome. */
 static void pass_commit(const struct ledger_batch *batch, bool is_committed)
 {
     const struct ledger_request *request = batch->requests.head;
@@ -139,7 +139,8 @@ static enum status pass_before_commit(struct ledger_batch *batch)
 #define pass_before_commit               NULL
 #endif
 
-/* A step of the wall clock, or another run of the machine, is written down with what comes next. */
+/* A changed clock (the wall clock was set, or the machine was restarted) is stored with the batch.
+ */
 static bool put_time(struct committer *committer, struct ledger_batch *batch,
                      struct ledger_clock_meta *out_news)
 {
@@ -153,7 +154,8 @@ static bool put_time(struct committer *committer, struct ledger_batch *batch,
     return has_news;
 }
 
-/* Whether the store works again; an empty transaction would succeed without touching the disk. */
+/* Checks whether the store works again by writing a value: an empty transaction succeeds on a full
+ * disk as well. */
 static enum status probe(struct committer *committer)
 {
     struct ledger_batch batch = {.limits = &committer->limits};
@@ -161,8 +163,8 @@ static enum status probe(struct committer *committer)
     return committer->ops->carry_out(committer->store, &batch);
 }
 
-/* What is not audited is not done: with too many audit records, what may fail is refused. Returns
- * these requests, taken out of the batch. */
+/* With too many stored audit records, requests that may fail are refused, so that nothing is done
+ * without a record. Removes these requests from the batch and returns them. */
 static struct request_list take_refused(const struct committer *committer,
                                         struct ledger_batch *batch)
 {
@@ -181,7 +183,7 @@ static struct request_list take_refused(const struct committer *committer,
     return refused;
 }
 
-/* The store began to fail: that is reported at once, without an answer to any request. */
+/* Reports the batch, and the failure of the store if it is new. */
 static void report_failing(struct committer *committer, struct ledger_batch *batch)
 {
     if (!committer->is_failing) {
@@ -194,7 +196,7 @@ static void report_failing(struct committer *committer, struct ledger_batch *bat
     report(committer, batch);
 }
 
-/* Waits for the time of the next attempt; false where the ledger closes before. */
+/* Waits RETRY_INTERVAL_US. False: the ledger must close before. */
 static bool wait_for_retry(struct committer *committer)
 {
     int64_t retry_at_us = clock_mono_us() + RETRY_INTERVAL_US;
@@ -212,8 +214,8 @@ static bool wait_for_retry(struct committer *committer)
     return !must_end;
 }
 
-/* As long as it is not known whether the batch stands, nothing of it is answered and nothing else
- * is committed. */
+/* While the store does not know whether the batch was committed, none of its requests is answered
+ * and nothing else is committed. */
 static enum status carry_out_until_known(struct committer *committer, struct ledger_batch *batch)
 {
     enum status status;
@@ -273,9 +275,9 @@ static void succeeded(struct committer *committer, struct ledger_batch *batch)
     report(committer, batch);
 }
 
-/* ---- a transaction that failed ---- */
+/* ---- a batch that failed ---- */
 
-/* Returns how many are kept. */
+/* Returns the number of requests that will be tried again. */
 static size_t sort_out(struct request_list *from, struct request_list *failed,
                        struct request_list *kept)
 {
@@ -290,8 +292,8 @@ static size_t sort_out(struct request_list *from, struct request_list *failed,
     return kept_count;
 }
 
-/* What may fail is answered, also what had no room in the batch: nobody waits longer than until the
- * next attempt. The rest goes back to the head of the queue. */
+/* Requests that may fail are answered, also those still in the queue, so that no sender waits for
+ * longer than one attempt. The others return to the head of the queue. */
 static void put_back(struct committer *committer, struct ledger_batch *batch)
 {
     struct request_list failed = {0};
@@ -329,7 +331,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* ---- the loop's side ---- */
+/* ---- called by the loop's thread ---- */
 
 void committer_init(struct committer *committer)
 {
@@ -393,7 +395,7 @@ enum status committer_begin(struct committer *committer, struct ledger_batch **o
     return STATUS_OK;
 }
 
-/* Signals are the loop's business. */
+/* The new thread blocks all signals: the loop handles them. */
 void committer_start(struct committer *committer)
 {
     sigset_t all;

@@ -1,6 +1,7 @@
 /*
- * The loop's side: requests are made and queued, and what their transactions came to is reported in
- * the order of the queue. Counters and commands change only here, once the transaction stands.
+ * The part of the ledger that runs on the loop's thread. It makes requests, queues them for the
+ * committer, and reports their results in the order of the queue. Counters and commands change only
+ * here, after the commit.
  */
 #include "ledger/ledger.h"
 
@@ -14,18 +15,18 @@
 #include <stdlib.h>
 
 #define DELAY_LONG_US  50000
-#define DELAY_SHORT_US 400 /* a claim so soon after the last one was reported: they flow */
+#define DELAY_SHORT_US 400 /* a claim that comes so soon after the last result follows it */
 
 struct ledger {
     struct committer committer;
     struct counters *counters;
     struct ledger_hooks hooks;
-    struct loop_timer *turn_timer;
-    struct ledger_batch *resumed; /* what ledger_start() reports */
-    int64_t last_id;              /* of a command */
-    int64_t audited_seq;          /* the last audit record that was reported */
-    int64_t claim_reported_us;    /* monotonic; the last one */
-    bool is_flowing;              /* the last claim came right behind the one before */
+    struct loop_timer *wake_timer;
+    struct ledger_batch *resumed; /* the first batch, which ledger_start() reports */
+    int64_t last_id;              /* the last command's id */
+    int64_t audited_seq;          /* the last Seq that was reported */
+    int64_t claim_reported_us;    /* monotonic; the last claim's result */
+    bool follows_result; /* the last claim came within DELAY_SHORT_US of a claim's result */
     bool is_started;
 };
 
@@ -41,7 +42,7 @@ static struct ledger_request *request_new(enum request_kind kind, void *arg)
     return request;
 }
 
-static void turn_over(void *arg)
+static void wake_committer(void *arg)
 {
     struct ledger *ledger = arg;
     committer_wake(&ledger->committer);
@@ -51,18 +52,18 @@ static void enqueue(struct ledger *ledger, struct ledger_request *request)
 {
     const int64_t delays_us[] = {
         [DELAY_NONE] = 0,
-        [DELAY_SHORT] = ledger->is_flowing ? DELAY_SHORT_US : 0,
+        [DELAY_SHORT] = ledger->follows_result ? DELAY_SHORT_US : 0,
         [DELAY_LONG] = DELAY_LONG_US,
     };
     bool must_wake =
         committer_enqueue(&ledger->committer, request, delays_us[request->type->delay]);
-    if (must_wake && !loop_timer_is_running(ledger->turn_timer)) {
-        loop_timer_start(ledger->turn_timer, 0);
+    if (must_wake && !loop_timer_is_running(ledger->wake_timer)) {
+        loop_timer_start(ledger->wake_timer, 0);
     }
 }
 
-/* In microseconds of the ledger's clock, so that the order of arrival can be told between bridges
- * that share a ledger; always growing. */
+/* Ids are microseconds of the ledger's clock and always grow, so that they give the order of
+ * arrival also among bridges that share a ledger. */
 static int64_t next_id(struct ledger *ledger)
 {
     const struct ledger_clock_reading now = ledger_clock_read();
@@ -80,7 +81,7 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
     *claim_take = (struct ledger_claim){0};
     claim->done = done;
     claim->id = next_id(ledger);
-    ledger->is_flowing = clock_mono_us() - ledger->claim_reported_us < DELAY_SHORT_US;
+    ledger->follows_result = clock_mono_us() - ledger->claim_reported_us < DELAY_SHORT_US;
     enqueue(ledger, request);
 }
 
@@ -342,8 +343,8 @@ static void fini_remember(struct ledger_request *request)
     free(request->remember.key);
 }
 
-/* A request that somebody waits for does not wait itself. An outcome does for a moment while one
- * claim follows the other, since the next one brings a commit along. */
+/* A request for which somebody waits has no delay. While claims follow each other, an outcome is
+ * delayed for a moment, to share the commit of the next claim. */
 static const struct request_type TYPES[REQUEST_COUNT] = {
     [REQUEST_CLAIM] = {REQUEST_CLAIM, DELAY_NONE, true, report_claim, fini_claim},
     [REQUEST_POST] = {REQUEST_POST, DELAY_NONE, true, report_post, fini_post},
@@ -423,7 +424,7 @@ static void free_ledger(struct ledger *ledger)
     ledger_batch_free(ledger->resumed);
     committer_fini(&ledger->committer);
     loop_wake_free(ledger->committer.wake);
-    loop_timer_free(ledger->turn_timer);
+    loop_timer_free(ledger->wake_timer);
     free(ledger);
 }
 
@@ -434,7 +435,7 @@ static struct ledger *ledger_new(struct loop *loop, const struct ledger_options 
     ledger->counters = options->counters;
     ledger->hooks = *hooks;
     ledger->claim_reported_us = INT64_MIN / 2; /* none yet */
-    ledger->turn_timer = loop_timer_new(loop, turn_over, ledger);
+    ledger->wake_timer = loop_timer_new(loop, wake_committer, ledger);
     committer_init(&ledger->committer);
     ledger->committer.wake = loop_wake_new(loop, woken, ledger);
     ledger->committer.limits = (struct ledger_limits){

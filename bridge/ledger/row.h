@@ -1,5 +1,5 @@
 /*
- * row - a command's row as every store has it, and what an outcome writes into it.
+ * row - a command's row, with the columns that every store has.
  *
  * Thread: any; plain data.
  */

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Drops what the request was planned before. */
+/* Drops an earlier plan of the request. */
 static void plan_anew(const struct ledger_batch *batch, struct ledger_request *request)
 {
     request->first_message = batch->message_count;
@@ -94,7 +94,7 @@ static enum claim_plan refuse(struct ledger_batch *batch, struct ledger_request 
     return PLAN_REPLY;
 }
 
-/* A command that would have to be begun, but may not be. */
+/* Refuses a command that has no outcome yet and may not be started. */
 static enum claim_plan refuse_new(struct ledger_batch *batch, struct ledger_request *request)
 {
     const struct ledger_claim *ask = &request->claim.ask;
@@ -108,7 +108,7 @@ static enum claim_plan refuse_new(struct ledger_batch *batch, struct ledger_requ
     return refuse(batch, request, CLAIM_REFUSED, ERROR_OVERLOADED, message);
 }
 
-/* A row for the command: waiting or, where it is called at once, already CALLING. */
+/* Plans a new row in this state or, if the command is called at once, in the state of its call. */
 static enum claim_plan begin(struct ledger_batch *batch, struct ledger_request *request,
                              enum state state, enum claim_result result, enum claim_plan plan)
 {
@@ -136,9 +136,9 @@ static enum claim_plan replay(struct ledger_batch *batch, struct ledger_request 
     return PLAN_REPLY;
 }
 
-/* An expired record, or one without a definite outcome: a new row takes its token, so that ids keep
- * the order of arrival. Where it may not begin and is unknown, that is the reply: a refusal would
- * mean that it did not happen. */
+/* The record expired, or has no definite outcome: a new row replaces it, so that ids keep the order
+ * of arrival. If the command may not be started and its outcome was unknown, the reply is unknown
+ * again: a refusal would claim that there was no effect. */
 static enum claim_plan begin_again(struct ledger_batch *batch, struct ledger_request *request,
                                    const struct store_row *row, enum claim_result result)
 {
@@ -169,7 +169,8 @@ static enum claim_plan join(struct ledger_batch *batch, struct ledger_request *r
     return PLAN_JOIN;
 }
 
-/* What was set aside is replayed for as long as a refusal would be, and kept longer. */
+/* An outcome SET_ASIDE is replayed for the time of a failure, but its record is kept for the time
+ * of a success. */
 static int64_t replayed_until(const struct ledger_limits *limits, const struct store_row *row)
 {
     int64_t longer_s = limits->success_ttl_s - limits->failure_ttl_s;
@@ -253,7 +254,8 @@ void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
     struct reply reply = reply_of_command(finish->command);
     reply.status = outcome_status_text(finish->outcome.status);
     reply.request_id = slice_text(finish->outcome.request_id);
-    reply.is_replayed = finish->reply_to_count > 0; /* the first one's command it is */
+    reply.is_replayed =
+        finish->reply_to_count > 0; /* the first one sent the command, the others are duplicates */
     reply.completed_at_ms = finish->completed_at_ms;
     reply.error = finish_error(finish);
     reply.code = slice_text(finish->outcome.code);

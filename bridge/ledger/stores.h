@@ -1,5 +1,5 @@
 /*
- * stores - the stores this bridge knows, by the beginning of the setting `ledger.store`.
+ * stores - which store the setting `ledger.store` names.
  *
  * Thread: any.
  */
@@ -8,7 +8,8 @@
 
 #include "store.h"
 
-/* The setting's store and its location there. STATUS_INVALID with *out_why for an unknown one. */
+/* Returns the store and its location. STATUS_INVALID: an unknown store; the reason is appended to
+ * *out_why. */
 enum status store_choose(const char *setting, const struct store_ops **out_ops,
                          const char **out_location, struct buf *out_why);
 

@@ -1,5 +1,5 @@
 /*
- * Reading beside the bridge: a store opened for reading only, and rows as JSON.
+ * Reads a store while a bridge may be running on it, and prints rows as JSON.
  */
 #include "ledger/ledger.h"
 
@@ -16,7 +16,8 @@ static void put_time_if(struct buf *out, const char *name, int64_t wall_ms)
     }
 }
 
-/* Where rows go, and by how much the wall clock was ahead of the ledger's when that was written. */
+/* The output, and the stored sum of the wall clock's steps, to print the ledger's times as times of
+ * the wall clock. */
 struct view {
     struct buf *out;
     int64_t steps_ms;
@@ -82,7 +83,7 @@ static enum status read_steps(const struct store_ops *ops, struct store *store, 
     return status;
 }
 
-/* Closes the store, saying what was wrong with it. */
+/* Closes the store and appends the reason of a failure. */
 static enum status close_view(const struct store_ops *ops, struct store *store, enum status status,
                               struct buf *out_why)
 {

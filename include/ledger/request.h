@@ -1,5 +1,5 @@
 /*
- * request - what the ledger is asked with, and how it answers.
+ * request - a claim, and the callbacks by which the ledger answers requests.
  *
  * Thread: the loop's.
  */
@@ -18,37 +18,34 @@
 #include <stdint.h>
 
 /*
- * A command to be claimed. Its command, its reply_to's strings and `audit` are the ledger's from
- * then on.
+ * A command to claim. The ledger takes `command`, the strings of `reply_to`, and `audit`.
  */
 struct ledger_claim {
     struct command *command;
     struct reply_to reply_to;
-    /* A token without a record is refused with this error instead of claimed; ERROR_NONE: claimed.
-     */
+    /* A token without a record is refused with this error; ERROR_NONE: it is claimed. */
     enum bridge_error unless_found;
     const char *unless_message; /* static text */
-    /* The caller begins the first call as soon as it gets the command back, so that the claim and
-     * the start of the call are one transaction. */
+    /* The caller sends the first call as soon as `done` returns the command: the claim and the
+     * start of the call are one transaction. */
     bool is_called_at_once;
-    bool wants_accepted; /* a new command is answered "accepted" at once */
-    struct buf audit; /* what is known of the message, by audit_put_arrival(); empty where nothing
-                       * is audited */
+    bool wants_accepted; /* a new command gets an "accepted" reply */
+    struct buf audit; /* of the message, by audit_put_arrival(); empty where nothing is audited */
 };
 
 /*
- * How a claim went: `result` counts where `status` is STATUS_OK. With STATUS_STORE nothing was kept
- * and nothing must be acknowledged. CLAIM_NEW and CLAIM_AGAIN: `command_take` is the durable
- * command, from now on the callee's, CALLING or RECALLING where the claim was called at once, else
- * READY or UNSURE; NULL otherwise.
+ * The result of a claim. STATUS_STORE: nothing was stored, and the message must not be
+ * acknowledged; `result` has no meaning. With CLAIM_NEW and CLAIM_AGAIN the callee gets the stored
+ * command: CALLING or RECALLING if it was to be called at once, otherwise READY or UNSURE. With
+ * every other result `command_take` is NULL.
  */
 typedef void ledger_claimed_fn(void *arg, enum status status, enum claim_result result,
                                struct command *command_take);
 typedef void ledger_done_fn(void *arg, enum status status);
 
-/* A message of the outbox, valid during the call. */
+/* A message of the outbox, or an audit record. The bytes are valid during the call. */
 typedef void ledger_message_fn(void *arg, int64_t id, struct slice message);
-/* How many there were. */
+/* The end of a read: how many messages or records there were. */
 typedef void ledger_read_fn(void *arg, size_t count);
 
 #endif

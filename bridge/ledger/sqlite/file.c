@@ -31,7 +31,8 @@ static void write_owner(int fd)
 {
     char text[OWNER_BYTES_MAX];
     int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    /* Only said to the next one who finds the lock taken: a full disk must not keep us from it. */
+    /* The process id is only for the message of lock_busy(): a full disk must not prevent the
+     * start. */
     if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length) {
         return;
     }
@@ -71,7 +72,8 @@ enum status store_file_lock(const char *path, int *out_fd, struct buf *out_why)
 void store_file_unlock(int fd)
 {
     if (fd >= 0) {
-        /* The name stays: removing it would let two owners hold locks on two files of one name. */
+        /* The file stays: if it were removed, two processes could lock two files with the same
+         * name. */
         if (ftruncate(fd, 0) != 0) {
             errno = 0;
         }
@@ -95,26 +97,26 @@ static enum status sync_directory_of(const char *path, struct buf *out_why)
     return status;
 }
 
-static enum status look_empty(const char *path, struct buf *out_why)
+static enum status report_empty(const char *path, struct buf *out_why)
 {
     buf_printf(out_why,
-               "the ledger %s is empty, which the bridge never leaves behind: its records were "
+               "the ledger %s is an empty file. The bridge never creates one, so its records were "
                "lost. Restore it from a backup, or remove the file to begin with an empty ledger, "
-               "which no longer knows the commands and tokens of before",
+               "which does not know any earlier command or token",
                path);
     return STATUS_INVALID;
 }
 
-static enum status look_absent(const char *path, struct buf *out_why)
+static enum status report_absent(const char *path, struct buf *out_why)
 {
     struct buf log = {0};
     enum status status = STATUS_NOT_FOUND;
     buf_printf(&log, "%s-wal", path);
     if (store_file_size(log.data) >= 0) {
         buf_printf(out_why,
-                   "the ledger %s is not there, but its log %s is: it was moved or removed without "
-                   "it. Put it back, or remove the log as well to begin with an empty ledger, "
-                   "which no longer knows the commands and tokens of before",
+                   "the ledger %s does not exist, but its write-ahead log %s does: the ledger was "
+                   "moved or removed without its log. Put it back, or remove the log as well to "
+                   "begin with an empty ledger, which does not know any earlier command or token",
                    path, log.data);
         status = STATUS_INVALID;
     }
@@ -122,14 +124,14 @@ static enum status look_absent(const char *path, struct buf *out_why)
     return status;
 }
 
-enum status store_file_look(const char *path, struct buf *out_why)
+enum status store_file_check(const char *path, struct buf *out_why)
 {
     struct stat about;
     if (lstat(path, &about) != 0 && errno == ENOENT) {
-        return look_absent(path, out_why);
+        return report_absent(path, out_why);
     }
     bool is_empty = stat(path, &about) == 0 && S_ISREG(about.st_mode) && about.st_size == 0;
-    return is_empty ? look_empty(path, out_why) : STATUS_OK;
+    return is_empty ? report_empty(path, out_why) : STATUS_OK;
 }
 
 enum status store_file_create(const char *path, struct buf *out_why)
@@ -145,7 +147,7 @@ enum status store_file_create(const char *path, struct buf *out_why)
     return STATUS_OK;
 }
 
-enum status store_file_adopt(const char *made, const char *path, struct buf *out_why)
+enum status store_file_rename(const char *made, const char *path, struct buf *out_why)
 {
     return rename(made, path) == 0 ? sync_directory_of(path, out_why)
                                    : cannot(out_why, "rename", made);

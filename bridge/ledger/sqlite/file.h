@@ -1,9 +1,10 @@
 /*
- * store_file - owning a store that is a file: one process at a time, readable by nobody else.
+ * file - the file of a store: one process uses it at a time, and only its owner can read it.
  *
- * The lock is on a file of its own beside the store ("PATH.lock"), so that it depends on no
- * database's locks; it holds the owner's process id and stays there when the owner is gone.
- * Thread: any. Failures are appended to *out_why as a sentence for the operator.
+ * The lock is on a separate file "PATH.lock", so that it does not depend on the locks of SQLite.
+ * The lock file contains the process id of the last user and is never removed.
+ *
+ * Thread: any. Fails with: a sentence for the operator, appended to *out_why.
  */
 #ifndef LEDGER_SQLITE_FILE_H
 #define LEDGER_SQLITE_FILE_H
@@ -15,30 +16,30 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Takes the lock; STATUS_BUSY names who has it. *out_fd ends with store_file_unlock(). */
+/* Takes the lock, until store_file_unlock(). STATUS_BUSY: another process has it. */
 enum status store_file_lock(const char *path, int *out_fd, struct buf *out_why);
 /* Takes -1. */
 void store_file_unlock(int fd);
 /*
- * Whether there is a store: STATUS_OK, or STATUS_NOT_FOUND where one may be made. STATUS_INVALID,
- * with what to do, for a file that is empty, and for a log ("PATH-wal") that was left without its
- * store: what was there is gone, and that is for a person to know.
+ * Checks whether there is a store. STATUS_OK: there is. STATUS_NOT_FOUND: there is none, and one
+ * may be created. STATUS_INVALID: the file is empty, or only its write-ahead log ("PATH-wal")
+ * exists. In both cases records were lost, and an operator must decide what to do.
  */
-enum status store_file_look(const char *path, struct buf *out_why);
-/* Makes an empty file with mode 0600 in place of what may be there. */
+enum status store_file_check(const char *path, struct buf *out_why);
+/* Creates an empty file with mode 0600; an existing file is replaced. */
 enum status store_file_create(const char *path, struct buf *out_why);
-/* `made` takes the name `path`, durably. */
-enum status store_file_adopt(const char *made, const char *path, struct buf *out_why);
-/* In bytes; -1 where it cannot be told. */
+/* Renames `made` to `path` and syncs the directory. */
+enum status store_file_rename(const char *made, const char *path, struct buf *out_why);
+/* In bytes; -1: there is no such file, or it cannot be read. */
 int64_t store_file_size(const char *path);
 
-/* Which file has a name. All 0 where none has. */
+/* Identifies a file; all 0: there is none. */
 struct store_file_id {
     dev_t device;
     ino_t inode;
 };
 struct store_file_id store_file_identify(const char *path);
-/* Whether the name is that file's. */
+/* Whether the path still names that file. */
 bool store_file_is(const char *path, struct store_file_id id);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Opening asks in this order: does another bridge have it, is it there, is it a ledger, which
- * version, is it whole. Only then is anything in it changed. A new one is made under another name
- * and takes its own when it is whole, so that a file of that name always was a ledger.
+ * Opening checks in this order: does another bridge use the file, does it exist, is it a ledger,
+ * which version has it, is it complete. Nothing is changed before. A new ledger is created under
+ * another name and renamed when it is complete, so a file with the right name is always a ledger.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -14,7 +14,7 @@
 
 #define BUSY_TIMEOUT_MS 1000
 
-/* SQLite tells the kernel's reason only for some calls, but errno still has it. */
+/* SQLite reports the reason of a failed system call only for some calls, but errno still has it. */
 enum status store_sqlite_fail(struct store *store)
 {
     int system_errno = errno;
@@ -26,8 +26,8 @@ enum status store_sqlite_fail(struct store *store)
     return STATUS_STORE;
 }
 
-/* What a failure while opening means. The file's own faults need a person; nothing is made anew,
- * since an empty ledger would run commands a second time. */
+/* A damaged file needs an operator. It is not replaced by a new one: an empty ledger would run
+ * commands a second time. */
 static enum status cannot_open(struct store *store, struct buf *out_why)
 {
     int code = sqlite3_errcode(store->db) & 0xff;
@@ -46,7 +46,7 @@ static enum status execute(struct store *store, const char *sql, struct buf *out
                : cannot_open(store, out_why);
 }
 
-/* The first `count` columns of the first row, as numbers. */
+/* Reads the first `count` columns of the first row as numbers. */
 static enum status query(struct store *store, const char *sql, int count, int64_t *out_values,
                          struct buf *out_why)
 {
@@ -63,7 +63,8 @@ static enum status query(struct store *store, const char *sql, int count, int64_
     return status;
 }
 
-/* Process-wide, before SQLite's first use: no statistics, which cost a lock for each allocation. */
+/* For the whole process, before SQLite is used: no memory statistics, which take a lock for every
+ * allocation. */
 static void configure_library(void)
 {
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
@@ -87,7 +88,7 @@ static enum status connect_file(struct store *store, bool is_reader, struct buf 
     return STATUS_OK;
 }
 
-/* Whose file it is and which version; 0 for an empty one. */
+/* Checks that the file is a ledger, and reads its version; 0: an empty file. */
 static enum status identify(struct store *store, int64_t *out_version, struct buf *out_why)
 {
     enum { APPLICATION, VERSION, TABLES, COUNT };
@@ -98,8 +99,8 @@ static enum status identify(struct store *store, int64_t *out_version, struct bu
               " FROM pragma_application_id, pragma_user_version",
               COUNT, values, out_why);
     if (status == STATUS_OK) {
-        status = store_sqlite_judge(store->path, values[APPLICATION], values[VERSION],
-                                    values[TABLES] > 0, out_why);
+        status = store_sqlite_check_version(store->path, values[APPLICATION], values[VERSION],
+                                            values[TABLES] > 0, out_why);
     }
     if (status == STATUS_OK) {
         *out_version = values[VERSION];
@@ -118,7 +119,7 @@ static enum status migrate_step(struct store *store, int64_t version, struct buf
     return status;
 }
 
-/* The WAL is emptied first, so that the file alone must hold every page. */
+/* The write-ahead log is written back first, so that the file must contain every page. */
 static enum status check_size(struct store *store, struct buf *out_why)
 {
     int64_t due_bytes = 0;
@@ -148,7 +149,8 @@ static enum status prepare(struct store *store, struct buf *out_why)
     return STATUS_OK;
 }
 
-/* Reads both edges of every table and index: what is cut off or overwritten there shows at once. */
+/* Reads the first and the last entry of every table and index: this finds a file that was cut off
+ * or overwritten. */
 static enum status probe(struct store *store, struct buf *out_why)
 {
     int64_t edge;
@@ -202,8 +204,7 @@ static enum status open_file_to_read(struct store *store, struct buf *out_why)
     }
     if (status == STATUS_OK && version != STORE_SQLITE_VERSION) {
         buf_printf(out_why,
-                   "the ledger %s is of an older version; run the bridge once to bring it "
-                   "up to date",
+                   "the ledger %s has an older schema version; start the bridge once to migrate it",
                    store->path);
         return STATUS_INVALID;
     }
@@ -220,8 +221,8 @@ enum status store_sqlite_check_place(struct store *store)
         return STATUS_OK;
     }
     snprintf(store->error, sizeof store->error,
-             "%s was moved, removed or replaced while the bridge has it open: put it back; without "
-             "it nothing can be kept",
+             "%s was moved, removed or replaced while the bridge has it open: put it back; until "
+             "then nothing can be stored",
              is_file_there ? store->log_path : store->path);
     return STATUS_STORE;
 }
@@ -234,8 +235,8 @@ void store_sqlite_close(struct store *store)
     for (int i = 0; i < SQL_COUNT; i++) {
         sqlite3_finalize(store->statements[i]);
     }
-    /* The last connection's close writes the WAL back and removes it. Where the file is gone the
-     * WAL stays, so that the next start says so instead of making a new ledger. */
+    /* Closing writes the write-ahead log back and removes it. If the file is not there any more,
+     * the log must stay, so that the next start reports it instead of creating a new ledger. */
     if (store->lock_fd >= 0 && store->file.inode != 0 &&
         store_sqlite_check_place(store) != STATUS_OK) {
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -258,7 +259,7 @@ static struct store *store_new(const char *path)
     return store;
 }
 
-/* An empty ledger, whole on the disk, under a name of its own. */
+/* Creates an empty ledger and syncs it. */
 static enum status make_file(const char *path, struct buf *out_why)
 {
     struct store *store = store_new(path);
@@ -282,7 +283,7 @@ static enum status create(const char *location, struct buf *out_why)
     buf_printf(&made, "%s.new", location);
     enum status status = make_file(made.data, out_why);
     if (status == STATUS_OK) {
-        status = store_file_adopt(made.data, location, out_why);
+        status = store_file_rename(made.data, location, out_why);
     }
     if (status == STATUS_OK) {
         LOG_INFO("ledger_created", LOG_TEXT("path", location));
@@ -293,7 +294,7 @@ static enum status create(const char *location, struct buf *out_why)
 
 static enum status find_or_create(const char *location, struct buf *out_why)
 {
-    enum status status = store_file_look(location, out_why);
+    enum status status = store_file_check(location, out_why);
     return status == STATUS_NOT_FOUND ? create(location, out_why) : status;
 }
 

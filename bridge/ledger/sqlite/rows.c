@@ -1,6 +1,6 @@
 /*
- * One set of prepared statements, values bound where they lie: text is bound and read with its
- * length and as it is (the database is UTF-8), so nothing is converted or copied on the way.
+ * One set of prepared statements. Values are bound without a copy, and text with its length; the
+ * database is UTF-8, so nothing is converted.
  */
 #include "rows.h"
 
@@ -8,7 +8,8 @@
 #include <limits.h>
 #include <stdio.h>
 
-/* The statement, ready to be bound. Ends what the last call left open for its caller. */
+/* Returns a statement to bind values to, and resets the one whose row the last caller could read.
+ */
 static sqlite3_stmt *use(struct store *store, enum store_sqlite_statement which)
 {
     if (store->open != NULL) {
@@ -18,7 +19,7 @@ static sqlite3_stmt *use(struct store *store, enum store_sqlite_statement which)
     return store->statements[which];
 }
 
-/* For statements without rows. */
+/* Runs a statement that returns no row. */
 static enum status run(struct store *store, sqlite3_stmt *statement)
 {
     enum status status =
@@ -27,8 +28,8 @@ static enum status run(struct store *store, sqlite3_stmt *statement)
     return status;
 }
 
-/* For statements with at most one row; STATUS_NOT_FOUND for none. The row stays readable until the
- * next call on the store. */
+/* Reads the next row; STATUS_NOT_FOUND: there is none. The row is valid until the next call on the
+ * store. */
 static enum status fetch(struct store *store, sqlite3_stmt *statement)
 {
     int result = sqlite3_step(statement);
@@ -56,8 +57,8 @@ static void bind_int(sqlite3_stmt *statement, int index, int64_t value)
     assert(result == SQLITE_OK);
 }
 
-/* The bytes are looked at until the statement is stepped, and never later: all are stepped before
- * the binding function returns. */
+/* SQLite reads the bytes when the statement is run, which is before the calling function returns.
+ */
 static void bind_text(sqlite3_stmt *statement, int index, struct slice text)
 {
     assert(text.length <= INT_MAX);
@@ -84,7 +85,7 @@ static struct slice column_blob(sqlite3_stmt *statement, int index)
         return (struct slice){0};
     }
     const void *bytes = sqlite3_column_blob(statement, index);
-    /* An empty blob reads as NULL. */
+    /* SQLite returns NULL for an empty blob. */
     return bytes == NULL ? slice_text("")
                          : slice_of(bytes, (size_t)sqlite3_column_bytes(statement, index));
 }
@@ -273,7 +274,7 @@ enum status rows_expire(struct store *store, int64_t now_ms, size_t limit, size_
     return status;
 }
 
-/* ---- who asked ---- */
+/* ---- reply_to ---- */
 
 enum status rows_add_reply_to(struct store *store, int64_t command_id, int64_t place,
                               const struct reply_to *reply_to)
@@ -334,7 +335,7 @@ enum status rows_unpost(struct store *store, int64_t id)
     return status == STATUS_OK && sqlite3_changes(store->db) == 0 ? STATUS_NOT_FOUND : status;
 }
 
-/* Rows of a number and bytes. */
+/* Reads rows of an id and bytes. */
 static enum status read_messages(struct store *store, enum store_sqlite_statement which,
                                  int64_t from_id, size_t limit, store_message_fn *each, void *arg)
 {

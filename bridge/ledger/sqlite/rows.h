@@ -1,62 +1,63 @@
 /*
- * rows - the SQLite store's rows, one statement each.
+ * rows - reading and writing rows, one statement for each function.
  *
- * Thread: as store.h. Fails with STATUS_STORE and store->error; the caller rolls back.
+ * Thread: as store.h. Fails with: STATUS_STORE, with the reason in store->error. The caller rolls
+ * back.
  */
 #ifndef LEDGER_SQLITE_ROWS_H
 #define LEDGER_SQLITE_ROWS_H
 
 #include "sqlite_private.h"
 
-/* Callbacks make no call on the store. */
+/* Callbacks must not call the store. */
 typedef void store_reply_to_fn(void *arg, const struct reply_to *reply_to);
 typedef void store_message_fn(void *arg, int64_t id, struct slice message);
 
 enum status rows_begin(struct store *store);
 enum status rows_commit(struct store *store);
-/* Also where SQLite rolled back by itself, and where there is no transaction. */
+/* Does nothing if there is no transaction, also because SQLite rolled back by itself. */
 void rows_rollback(struct store *store);
 
-/* STATUS_NOT_FOUND where no row has the token. *out_reply_to_count is 0 for a DONE row. */
+/* STATUS_NOT_FOUND: no row has the token. *out_reply_to_count is 0 for a DONE row. */
 enum status rows_find(struct store *store, struct slice token, struct store_row *out_row,
                       int64_t *out_reply_to_count);
-/* STATUS_BUSY, and nothing done, where a row has the token. */
+/* STATUS_BUSY: a row has the token already; nothing was written. */
 enum status rows_insert(struct store *store, const struct claim_request *claim);
 enum status rows_set_state(struct store *store, const struct move_request *move);
-/* The row is DONE; who asked is taken by the caller. */
+/* The row becomes DONE. The caller takes the reply_tos. */
 enum status rows_finish(struct store *store, const struct finish_request *finish);
-/* Removes a DONE row. */
+/* Deletes a DONE row. */
 enum status rows_forget(struct store *store, int64_t id);
 enum status rows_each_unfinished(struct store *store, store_row_fn *each, void *arg);
-/* CALLING and RECALLING become UNSURE. `has_crashed`: with one more crash each. */
+/* CALLING and RECALLING become UNSURE, with one more crash each if `has_crashed`. */
 enum status rows_reset_calls(struct store *store, bool has_crashed);
-/* Removes at most `limit` DONE rows whose time is over, the longest first. */
+/* Deletes at most `limit` expired rows, the oldest first. */
 enum status rows_expire(struct store *store, int64_t now_ms, size_t limit, size_t *out_count);
 
-/* The reply_to at place 0 is the one whose command it is; those at 1, 2, ... wait. Every row that
- * is not DONE has one at place 0. */
+/* Place 0 is the sender of the command; places 1, 2, ... are duplicates that wait. Every row that
+ * is not DONE has a reply_to at place 0. */
 enum status rows_add_reply_to(struct store *store, int64_t command_id, int64_t place,
                               const struct reply_to *reply_to);
-/* Reports all in order of their places and removes them. */
+/* Calls `each` for all in order of places, then deletes them. */
 enum status rows_take_reply_tos(struct store *store, int64_t command_id, store_reply_to_fn *each,
                                 void *arg);
 
 enum status rows_post(struct store *store, int64_t id, struct slice message);
-/* STATUS_NOT_FOUND where there is no such message. */
+/* STATUS_NOT_FOUND: there is no such message. */
 enum status rows_unpost(struct store *store, int64_t id);
 enum status rows_read_outbox(struct store *store, int64_t from_id, size_t limit,
                              store_message_fn *each, void *arg);
 
-/* `seq` is greater than that of every row there. */
+/* `seq` is greater than that of every row. */
 enum status rows_add_audit(struct store *store, int64_t seq, struct slice record);
 enum status rows_read_audit(struct store *store, int64_t from_seq, size_t limit,
                             store_message_fn *each, void *arg);
-/* Removes the rows up to `seq`. */
+/* Deletes the rows up to `seq`. */
 enum status rows_forget_audit(struct store *store, int64_t seq);
 
 enum status rows_summarise(struct store *store, struct store_summary *out_summary);
 enum status rows_set_meta(struct store *store, const char *key, int64_t value);
-/* STATUS_NOT_FOUND. */
+/* STATUS_NOT_FOUND: it was never written. */
 enum status rows_get_meta(struct store *store, const char *key, int64_t *out_value);
 
 #endif

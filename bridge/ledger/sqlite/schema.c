@@ -1,6 +1,6 @@
 /*
- * Unfinished commands have no index of their own: they have a reply_to at place 0, and
- * an outcome removes the reply_tos. Finished ones are found by the time they expire.
+ * There is no index of unfinished commands: they are the ones with a reply_to at place 0, because
+ * an outcome deletes the reply_tos. Finished commands are found by their time of expiry.
  */
 #include "schema.h"
 
@@ -66,7 +66,7 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
      " seq INTEGER PRIMARY KEY,"
      " record BLOB NOT NULL"
      ") STRICT;"
-     /* Of the crashes with other calls in flight only one counts on: model/crash_limit.h. */
+     /* Of the crashes with other calls in flight only one is counted: model/crash_limit.h. */
      "UPDATE command SET crashes = min(crashes, crashes_alone + 1) WHERE crashes > 0;"
      "ALTER TABLE command DROP COLUMN crashes_alone;"),
 };
@@ -128,7 +128,7 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
 _Static_assert(STATE_CALLING == 2 && STATE_UNSURE == 3 && STATE_RECALLING == 4 && STATE_DONE == 5,
                "the statements name these states by number");
 
-/* One edge each: SQLite finds a minimum or maximum directly only where it is the only one. */
+/* One value in each statement: only then SQLite finds a minimum or maximum without a scan. */
 const char *const store_sqlite_probes[STORE_SQLITE_PROBES] = {
     "SELECT min(id) FROM command",
     "SELECT max(id) FROM command",
@@ -145,7 +145,7 @@ const char *const store_sqlite_probes[STORE_SQLITE_PROBES] = {
 };
 
 /*
- * The page cache is small since the interior pages of a million records take less than a megabyte
+ * A small page cache is enough: the interior pages of a million records take less than a megabyte,
  * and the kernel caches the rest.
  */
 const char store_sqlite_pragmas[] = "PRAGMA cache_size = -2048;"
@@ -162,8 +162,8 @@ const char *store_sqlite_durability(bool is_full)
     return is_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL";
 }
 
-enum status store_sqlite_judge(const char *path, int64_t application_id, int64_t version,
-                               bool has_tables, struct buf *out_why)
+enum status store_sqlite_check_version(const char *path, int64_t application_id, int64_t version,
+                                       bool has_tables, struct buf *out_why)
 {
     bool is_new = application_id == 0 && version == 0 && !has_tables;
     if (application_id != STORE_SQLITE_APPLICATION_ID && !is_new) {
@@ -173,7 +173,8 @@ enum status store_sqlite_judge(const char *path, int64_t application_id, int64_t
     }
     if (version > STORE_SQLITE_VERSION) {
         buf_printf(out_why,
-                   "the ledger %s has schema version %" PRId64 " and this bridge knows versions up "
+                   "the ledger %s has schema version %" PRId64
+                   ", and this bridge knows versions up "
                    "to %d: install the newer bridge again, or name another file in ledger.store",
                    path, version, STORE_SQLITE_VERSION);
         return STATUS_INVALID;
@@ -186,8 +187,8 @@ enum status store_sqlite_is_damaged(const char *error, struct buf *out_why)
     buf_printf(
         out_why,
         "the ledger cannot be used: %s; restore it from a backup or repair a copy of it with "
-        "sqlite3's .recover. Moved away, a new one is made, which no longer knows the "
-        "commands and tokens of the old one",
+        "sqlite3's .recover. If you move it away, the bridge creates an empty ledger, which does "
+        "not know any earlier command or token",
         error);
     return STATUS_INVALID;
 }

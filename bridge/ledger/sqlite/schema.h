@@ -1,9 +1,9 @@
 /*
- * store_sqlite_schema - all of a SQLite ledger that is SQL: its tables, how older ones are brought
- * forward, the statements on them, and the database's settings.
+ * schema - all SQL of the SQLite store: tables, migration steps, statements and settings.
  *
- * A file's version is PRAGMA user_version; version N is what the first N steps make. Steps are only
- * ever added: a released one never changes, since files exist that were made by it.
+ * The version of a file is PRAGMA user_version; the first N steps make version N. Steps are only
+ * added. A released step never changes, because files exist that were made by it.
+ *
  * Thread: any; constant.
  */
 #ifndef LEDGER_SQLITE_SCHEMA_H
@@ -18,10 +18,10 @@
 /* PRAGMA application_id of every ledger: "ECMB". */
 #define STORE_SQLITE_APPLICATION_ID 0x45434d42
 
-/* The newest version, which this program works with. */
+/* The newest version; this program works with this one. */
 #define STORE_SQLITE_VERSION 4
 
-/* What makes version i + 1 of version i, at index i. */
+/* The step at index i makes version i + 1 of version i. */
 extern const char *const store_sqlite_steps[STORE_SQLITE_VERSION];
 
 enum store_sqlite_statement {
@@ -53,24 +53,24 @@ enum store_sqlite_statement {
 
 extern const char *const store_sqlite_statements[SQL_COUNT];
 
-/* The columns of a command's row in SQL_FIND and SQL_LIST_UNFINISHED; SQL_FIND has one more. */
+/* The number of columns of a command's row in SQL_FIND and SQL_LIST_UNFINISHED. SQL_FIND has one
+ * more: the number of reply_tos. */
 #define COMMAND_COLUMN_COUNT 21
 
-/* What reads both edges of the tables and indexes, a row of one number each. */
+/* Statements that read the first and the last entry of the tables and indexes, one number each. */
 #define STORE_SQLITE_PROBES 12
 extern const char *const store_sqlite_probes[STORE_SQLITE_PROBES];
 
-/* For every connection, before anything is written. */
+/* For every connection that writes. */
 extern const char store_sqlite_pragmas[];
 const char *store_sqlite_durability(bool is_full);
 
-/* Whether this program can work with a file of that kind and version (0 and 0: a new one);
- * STATUS_INVALID with what to do. */
-enum status store_sqlite_judge(const char *path, int64_t application_id, int64_t version,
-                               bool has_tables, struct buf *out_why);
+/* Checks the application id and the version of a file; both are 0 in a new file. STATUS_INVALID:
+ * this program cannot use it; what to do is appended to *out_why. */
+enum status store_sqlite_check_version(const char *path, int64_t application_id, int64_t version,
+                                       bool has_tables, struct buf *out_why);
 
-/* Says what to do about a file that cannot be used as it is: STATUS_INVALID. Nothing is made anew
- * by itself, since an empty ledger would run commands a second time. */
+/* Appends what to do about a damaged file; returns STATUS_INVALID. */
 enum status store_sqlite_is_damaged(const char *error, struct buf *out_why);
 
 #endif

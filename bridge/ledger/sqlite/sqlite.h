@@ -1,5 +1,5 @@
 /*
- * sqlite - the store in a SQLite file, in WAL mode, for one bridge at a time.
+ * sqlite - the store in a SQLite file, for one bridge at a time. The file is in WAL mode.
  *
  * Thread: as store.h.
  */
@@ -8,9 +8,9 @@
 
 #include "ledger/store.h"
 
-/* The location is a path. */
+/* The location is the path of the file. */
 extern const struct store_ops store_sqlite_ops;
-/* The library's version. */
+/* The version of the library. */
 const char *store_sqlite_version(void);
 
 #endif

@@ -1,10 +1,11 @@
 /*
- * sqlite_private - what the files of the SQLite store share: the connection.
+ * sqlite_private - the connection, which the files of the SQLite store share.
  *
- *   store.c   a batch as one transaction of rows
- *   rows.c    the rows, one statement each
- *   open.c    the file: whose it is, which version, and whether it can be used
+ *   store.c   carries out a batch as one transaction
+ *   rows.c    reads and writes rows, one statement for each function
+ *   open.c    opens, creates and migrates the file
  *   schema.c  the tables and statements as SQL
+ *   file.c    locks, creates and identifies the file
  */
 #ifndef LEDGER_SQLITE_SQLITE_PRIVATE_H
 #define LEDGER_SQLITE_SQLITE_PRIVATE_H
@@ -24,8 +25,8 @@ struct store {
     struct store_file_id file;
     struct store_file_id log;
     int lock_fd;
-    bool is_started;    /* a run that close() ends */
-    sqlite3_stmt *open; /* has a row that the caller may be looking at */
+    bool is_started;    /* close() records that the run was closed */
+    sqlite3_stmt *open; /* its row may still be read by the caller */
     sqlite3_stmt *statements[SQL_COUNT];
     char error[STORE_ERROR_BYTES];
 };
@@ -35,10 +36,10 @@ enum status store_sqlite_open(const char *location, bool is_full, struct store *
 enum status store_sqlite_open_to_read(const char *location, struct store **out_store,
                                       struct buf *out_why);
 void store_sqlite_close(struct store *store);
-/* STATUS_STORE where the file or its log is not under its name any more: what would be written
- * would be lost with the last that has it open. */
+/* STATUS_STORE: the file or its write-ahead log was moved or removed. What is written now would be
+ * lost when the file is closed. */
 enum status store_sqlite_check_place(struct store *store);
-/* Writes down what the connection's last call failed of. STATUS_STORE. */
+/* Sets store->error from the last failure of the connection. Returns STATUS_STORE. */
 enum status store_sqlite_fail(struct store *store);
 
 #endif

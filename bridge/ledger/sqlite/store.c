@@ -1,6 +1,6 @@
 /*
- * A batch row by row, within one transaction. A claim's row is inserted at once, and the token is
- * looked up only where that finds one: most tokens are new.
+ * Carries out a batch row by row in one transaction. A claim inserts its row without a look-up,
+ * since most tokens are new; the token is looked up only if the insert finds a row.
  */
 #include "rows.h"
 #include "sqlite.h"
@@ -9,7 +9,7 @@
 
 #include <assert.h>
 
-/* Whether the last run on this ledger ended in good order. */
+/* Whether the last run was closed. */
 #define CLOSED_META "ledger.is_closed"
 
 /* ---- requests ---- */
@@ -92,7 +92,7 @@ static enum status set_state(struct store *store, struct ledger_batch *batch,
     return rows_set_state(store, &request->move);
 }
 
-/* A callback's argument. */
+/* The argument of a callback. */
 struct place {
     struct ledger_batch *batch;
     struct ledger_request *request;
@@ -205,7 +205,7 @@ static enum status write_metas(struct store *store, const struct ledger_batch *b
     return status;
 }
 
-/* Within the open transaction. */
+/* Everything between BEGIN and COMMIT. */
 static enum status apply(struct store *store, struct ledger_batch *batch)
 {
     enum status status = STATUS_OK;
@@ -242,8 +242,8 @@ static enum status carry_out(struct store *store, struct ledger_batch *batch)
     return end(store, status == STATUS_OK ? apply(store, batch) : status);
 }
 
-/* What was being called counts a crash unless the last run was closed. A ledger without the note is
- * of a version before it was written: no crash. */
+/* Calls that were in flight count a crash unless the last run was closed. If the value is missing,
+ * the last run was an older version that did not write it: no crash is counted. */
 static enum status reset_calls(struct store *store)
 {
     int64_t was_closed = 1;
@@ -276,7 +276,7 @@ static enum status start(struct store *store, struct ledger_batch *batch)
     return status;
 }
 
-/* Where the note cannot be written, the next start counts one crash too many: below the limit. */
+/* If this cannot be written, the next start counts one crash too many, which is below the limit. */
 static void close_run(struct store *store)
 {
     if (store != NULL && store->is_started) {

@@ -359,7 +359,7 @@ static void test_an_empty_file_is_refused_and_stays_empty(void **state)
 {
     const char *location = *state;
     write_at(location, 0, "", 0);
-    assert_refused(location, STATUS_INVALID, "is empty");
+    assert_refused(location, STATUS_INVALID, "is an empty file");
     assert_refused(location, STATUS_INVALID, "remove the file to begin with an empty ledger");
     assert_int_equal(unlink(location), 0);
     assert_opens(location);
