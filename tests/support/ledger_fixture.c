@@ -143,7 +143,7 @@ static void health(void *arg, bool is_failing, const char *text)
     add_line(fixture, is_failing ? "failing" : "working");
 }
 
-/* A callback's argument: the fixture, and the token it is about. */
+/* The argument of a callback: the fixture and the token. */
 struct asked {
     struct fixture *fixture;
     char token[64];
@@ -283,13 +283,13 @@ int fixture_teardown(void **state)
     free(fixture);
     bool is_clean = unexpected[0] == '\0';
     if (!is_clean) {
-        print_error("not expected:\n%s", unexpected);
+        print_error("unexpected lines:\n%s", unexpected);
     }
     free(unexpected);
     return is_clean ? 0 : -1;
 }
 
-/* ---- what a test asks ---- */
+/* ---- requests ---- */
 
 void fixture_claim_as(struct fixture *fixture, const struct fixture_claim *claim)
 {
@@ -402,7 +402,7 @@ static void settled(void *arg, size_t count)
     loop_stop(fixture->loop);
 }
 
-/* Results come in order, so what is asked last is answered last. */
+/* Results come in order: this request is answered last. */
 void fixture_settle(struct fixture *fixture)
 {
     ledger_read_outbox(fixture->ledger, INT64_MAX, 1, ignore_message, settled, fixture);
@@ -416,7 +416,7 @@ int64_t fixture_counter(struct fixture *fixture, enum counter counter)
     return counter_get(&fixture->counters, counter);
 }
 
-/* Counters have no callback, so they are looked at. */
+/* Counters have no callback, so they are polled. */
 struct waiting {
     struct fixture *fixture;
     enum counter counter;

@@ -1,17 +1,17 @@
 /*
- * ledger_fixture - a real ledger on a real loop and a SQLite file, whose every callback becomes a
+ * ledger_fixture - a real ledger on a real loop and a SQLite file. Each of its callbacks adds a
  * line:
  *
- *   claimed TOKEN STATE      a claim's end or hooks.resumed gave a command, held by the fixture
+ *   claimed TOKEN STATE      the end of a claim, or hooks.resumed: a command for the fixture
  *   posted STATUS TOKEN[ CODE][ replayed] to TOPIC[ #CORRELATION_ID]
- *   posted BYTES             hooks.posted of what is no reply
+ *   posted BYTES             hooks.posted of another message than a reply
  *   failing / working        hooks.health
- *   done TOKEN RESULT        a claim's end; "store" where it was not kept
- *   begun TOKEN              ledger_begin()'s end
- *   kept / not kept          ledger_post()'s end
- *   read N                   ledger_read_outbox()'s end; its messages come before it as "found ..."
+ *   done TOKEN RESULT        the end of a claim; "store": it was not stored
+ *   begun TOKEN              the end of ledger_begin()
+ *   kept / not kept          the end of ledger_post()
+ *   read N                   the end of ledger_read_outbox(), after its messages as "found ..."
  *
- * A test says what it wants and which lines follow.
+ * A test makes requests and expects lines.
  */
 #ifndef SUPPORT_LEDGER_FIXTURE_H
 #define SUPPORT_LEDGER_FIXTURE_H
@@ -28,7 +28,7 @@ struct fixture {
     struct ledger_options options; /* a test may change them and open again */
     char *folder;
     char *store;            /* "sqlite:FOLDER/ledger.db" */
-    bool is_called_at_once; /* of the claims from now on */
+    bool is_called_at_once; /* for the next claims */
     struct buf log;
     size_t line_count;
     size_t awaited_count;
@@ -37,27 +37,27 @@ struct fixture {
     size_t held_count;
     int64_t last_message_id;
     struct buf last_body;    /* of the last reply posted or found */
-    struct buf last_trouble; /* what hooks.health said */
+    struct buf last_trouble; /* the last reason of hooks.health */
 };
 
-/* cmocka's setup and teardown; *state is the fixture, its ledger started. The teardown fails where
- * a line was not expected. */
+/* cmocka's setup and teardown; *state is the fixture with a started ledger. The teardown fails if
+ * there is a line that no test expected. */
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
-/* Open and start; close, with what is in the queue committed. Held commands are freed. */
+/* Open and start the ledger; close it, which commits the queue and frees the fixture's commands. */
 void fixture_open(struct fixture *fixture);
 void fixture_close(struct fixture *fixture, int64_t timeout_ms);
 void fixture_open_again(struct fixture *fixture);
 
-/* Runs the loop until as many lines have come as `lines` has; these must be they. */
+/* Runs the loop until there are as many lines as in `lines`, and compares them. */
 void fixture_expect(struct fixture *fixture, const char *lines);
-/* Runs the loop until the thread has reported all that was asked so far. */
+/* Runs the loop until all requests so far are reported. */
 void fixture_settle(struct fixture *fixture);
 
-/* A claim for a group of its own, answered to "replies/TOKEN". */
+/* A claim for the group TOKEN, with the reply topic "replies/TOKEN". */
 void fixture_claim(struct fixture *fixture, const char *token);
-/* The same, but for what is given; NULL and ERROR_NONE leave the default. */
+/* The same, except for the members that are set. */
 struct fixture_claim {
     const char *token;
     const char *group;
@@ -69,11 +69,11 @@ struct fixture_claim {
 };
 void fixture_claim_as(struct fixture *fixture, const struct fixture_claim *claim);
 
-/* The held command with that token; it must be there. */
+/* The fixture's command with that token; it must exist. */
 struct command *fixture_command(struct fixture *fixture, const char *token);
 void fixture_begin(struct fixture *fixture, const char *token);
 void fixture_pause(struct fixture *fixture, const char *token, enum move move);
-/* Finishes the held command. */
+/* Finishes the command with that token. */
 void fixture_finish(struct fixture *fixture, const char *token, const struct outcome *outcome);
 void fixture_succeed(struct fixture *fixture, const char *token);
 void fixture_fail(struct fixture *fixture, const char *token, enum retention retention);
@@ -81,7 +81,7 @@ void fixture_post(struct fixture *fixture, const char *bytes, bool is_dead_lette
 void fixture_read(struct fixture *fixture, int64_t from_id, size_t limit);
 
 int64_t fixture_counter(struct fixture *fixture, enum counter counter);
-/* Runs the loop until the counter has come to the value. */
+/* Runs the loop until the counter has at least this value. */
 void fixture_await(struct fixture *fixture, enum counter counter, int64_t value);
 
 #endif

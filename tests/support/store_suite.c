@@ -19,7 +19,7 @@
 
 #define LISTED_MAX 16
 
-/* One test: an open store in a place of its own, and the batch that it is about to carry out. */
+/* One test: an open store, and the next batch. */
 struct fixture {
     const struct store_suite *suite;
     const struct store_ops *ops;
@@ -81,7 +81,7 @@ static void commit(struct fixture *f)
     store_batch_begin(&f->batch);
 }
 
-/* A claim whose row gets the state; its id. */
+/* Adds a claim whose row gets the state; returns its id. */
 static int64_t claim(struct fixture *f, const char *token, enum state state)
 {
     struct ledger_request *request = store_batch_claim(&f->batch, token);
@@ -231,7 +231,7 @@ static enum status refuse_commit(struct ledger_batch *batch)
     return STATUS_STORE;
 }
 
-static void test_nothing_stands_of_a_batch_that_failed(void **state)
+static void test_a_batch_that_fails_stores_nothing(void **state)
 {
     struct fixture *f = *state;
     int64_t value = 0;
@@ -339,8 +339,8 @@ static void test_unfinished_commands_are_listed_in_order_of_arrival(void **state
     assert_int_equal(listed.states[1], STATE_UNSURE);
 }
 
-/* A claim for a token whose record is over: the record goes, and the new row is the last one. */
-static void test_a_token_begins_again_behind_those_that_came_before(void **state)
+/* A claim for a token whose record expired: the new row replaces it and is the last one. */
+static void test_a_token_that_starts_again_comes_after_earlier_ones(void **state)
 {
     struct fixture *f = *state;
     int64_t old = claim(f, "t-1", STATE_CALLING);
@@ -358,7 +358,7 @@ static void test_a_token_begins_again_behind_those_that_came_before(void **state
     assert_int_equal(unfinished(f).count, 2);
 }
 
-static void test_only_finished_commands_expire_and_the_longest_over_first(void **state)
+static void test_only_finished_commands_expire_and_the_oldest_first(void **state)
 {
     struct fixture *f = *state;
     claim(f, "unfinished", STATE_READY);
@@ -382,9 +382,9 @@ static void test_only_finished_commands_expire_and_the_longest_over_first(void *
     assert_true(has(f, "unfinished"));
 }
 
-/* ---- a run's first batch ---- */
+/* ---- the first batch of a run ---- */
 
-/* Starts a run and ends the process without closing: as a crash does. */
+/* Starts a run in a process that ends without closing the store. */
 static void crash(struct fixture *f)
 {
     close_store(f);
@@ -403,7 +403,7 @@ static void crash(struct fixture *f)
     open_again(f);
 }
 
-/* Starts a run; the tokens of the commands that it is handed, in order. */
+/* Starts a run, which must add these commands ("TOKEN STATE;") in this order. */
 static void start(struct fixture *f, const char *tokens)
 {
     struct ledger_batch *batch = &f->batch.batch;
@@ -419,7 +419,7 @@ static void start(struct fixture *f, const char *tokens)
     store_batch_begin(&f->batch);
 }
 
-static void test_calls_become_unsure_at_the_next_start_and_are_handed_over(void **state)
+static void test_calls_become_unsure_at_the_next_start_and_are_resumed(void **state)
 {
     struct fixture *f = *state;
     claim(f, "ready", STATE_READY);
@@ -434,7 +434,7 @@ static void test_calls_become_unsure_at_the_next_start_and_are_handed_over(void 
     assert_int_equal(find(f, "done").state, STATE_DONE);
 }
 
-static void test_a_command_that_others_wait_for_is_handed_over_once(void **state)
+static void test_a_command_with_duplicates_is_resumed_once(void **state)
 {
     struct fixture *f = *state;
     claim(f, "t-1", STATE_READY);
@@ -443,7 +443,7 @@ static void test_a_command_that_others_wait_for_is_handed_over_once(void **state
     start(f, "t-1 ready;");
 }
 
-static void test_a_stored_command_is_handed_over_whole(void **state)
+static void test_a_command_is_resumed_with_all_its_values(void **state)
 {
     struct fixture *f = *state;
     struct ledger_batch *batch = &f->batch.batch;
@@ -498,7 +498,7 @@ static void test_calls_of_a_run_that_was_closed_count_no_crash(void **state)
     assert_int_equal(find(f, "t-1").crashes, 0);
 }
 
-/* ---- who asked ---- */
+/* ---- reply_to ---- */
 
 static void ask(struct fixture *f, const struct reply_to *reply_to)
 {
@@ -528,7 +528,7 @@ static const struct reply_to ASKED[] = {
     {.topic = NULL},
 };
 
-/* What the rules make of an outcome and of these reply_tos, without a store between. */
+/* The replies that the rules render for these reply_tos, without a store. */
 static void render_expected(struct fixture *f, int64_t id, struct buf *out)
 {
     struct store_batch other = {.limits = f->batch.limits};
@@ -542,7 +542,7 @@ static void render_expected(struct fixture *f, int64_t id, struct buf *out)
     store_batch_fini(&other);
 }
 
-static void test_all_who_asked_are_answered_in_order_and_gone(void **state)
+static void test_all_senders_are_answered_in_order_and_deleted(void **state)
 {
     struct fixture *f = *state;
     struct buf expected = {0};
@@ -570,7 +570,7 @@ static void test_all_who_asked_are_answered_in_order_and_gone(void **state)
     buf_fini(&expected);
 }
 
-static void test_those_who_ask_are_counted_per_command_and_those_who_wait_in_all(void **state)
+static void test_senders_are_counted_per_command_and_duplicates_in_total(void **state)
 {
     struct fixture *f = *state;
     f->batch.limits.waiters_max = 2;
@@ -649,7 +649,7 @@ static void test_a_read_sees_what_was_posted_before_it_in_the_same_batch(void **
     assert_true(slice_equals_text(ledger_batch_text(&f->batch.batch, message->text), "before"));
 }
 
-static void test_a_message_is_any_bytes(void **state)
+static void test_a_message_may_have_any_bytes(void **state)
 {
     struct fixture *f = *state;
     store_batch_post(&f->batch, slice_of("\0\xff\0x", 4));
@@ -676,7 +676,7 @@ static void test_a_message_is_removed_once(void **state)
     assert_outbox(f, 0, 10, 1, "b;");
 }
 
-static void test_the_last_message_is_told_after_a_restart(void **state)
+static void test_the_last_message_id_is_known_after_a_restart(void **state)
 {
     struct fixture *f = *state;
     int64_t a = post(f, "a");
@@ -750,7 +750,7 @@ static void test_a_meta_value_is_the_last_one_written(void **state)
     assert_int_equal(value, 2);
 }
 
-static void test_a_second_owner_is_refused_and_told_why(void **state)
+static void test_a_second_owner_is_refused_with_a_reason(void **state)
 {
     struct fixture *f = *state;
     struct store *second = NULL;
@@ -781,30 +781,30 @@ int store_suite_run(const struct store_suite *suite)
         SUITE_TEST(test_a_claim_that_is_called_at_once_is_stored_with_its_attempt),
         SUITE_TEST(test_a_token_has_one_row),
         SUITE_TEST(test_tokens_that_differ_in_case_are_two),
-        SUITE_TEST(test_nothing_stands_of_a_batch_that_failed),
+        SUITE_TEST(test_a_batch_that_fails_stores_nothing),
         SUITE_TEST(test_a_batch_that_failed_can_be_carried_out_again),
         SUITE_TEST(test_a_state_is_stored_with_attempts_and_time),
         SUITE_TEST(test_an_outcome_is_stored_whole),
         SUITE_TEST(test_a_success_has_no_error),
         SUITE_TEST(test_unfinished_commands_are_listed_in_order_of_arrival),
-        SUITE_TEST(test_a_token_begins_again_behind_those_that_came_before),
-        SUITE_TEST(test_only_finished_commands_expire_and_the_longest_over_first),
-        SUITE_TEST(test_calls_become_unsure_at_the_next_start_and_are_handed_over),
-        SUITE_TEST(test_a_command_that_others_wait_for_is_handed_over_once),
-        SUITE_TEST(test_a_stored_command_is_handed_over_whole),
+        SUITE_TEST(test_a_token_that_starts_again_comes_after_earlier_ones),
+        SUITE_TEST(test_only_finished_commands_expire_and_the_oldest_first),
+        SUITE_TEST(test_calls_become_unsure_at_the_next_start_and_are_resumed),
+        SUITE_TEST(test_a_command_with_duplicates_is_resumed_once),
+        SUITE_TEST(test_a_command_is_resumed_with_all_its_values),
         SUITE_TEST(test_calls_of_a_run_that_crashed_count_one_crash_more),
         SUITE_TEST(test_calls_of_a_run_that_was_closed_count_no_crash),
-        SUITE_TEST(test_all_who_asked_are_answered_in_order_and_gone),
-        SUITE_TEST(test_those_who_ask_are_counted_per_command_and_those_who_wait_in_all),
+        SUITE_TEST(test_all_senders_are_answered_in_order_and_deleted),
+        SUITE_TEST(test_senders_are_counted_per_command_and_duplicates_in_total),
         SUITE_TEST(test_messages_are_read_in_order_from_an_id_on),
         SUITE_TEST(test_a_read_sees_what_was_posted_before_it_in_the_same_batch),
-        SUITE_TEST(test_a_message_is_any_bytes),
+        SUITE_TEST(test_a_message_may_have_any_bytes),
         SUITE_TEST(test_a_message_is_removed_once),
-        SUITE_TEST(test_the_last_message_is_told_after_a_restart),
+        SUITE_TEST(test_the_last_message_id_is_known_after_a_restart),
         SUITE_TEST(test_audit_records_are_numbered_without_a_gap_and_read_in_order),
         SUITE_TEST(test_exported_records_are_removed_and_their_tip_is_stored),
         SUITE_TEST(test_a_meta_value_is_the_last_one_written),
-        SUITE_TEST(test_a_second_owner_is_refused_and_told_why),
+        SUITE_TEST(test_a_second_owner_is_refused_with_a_reason),
         SUITE_TEST(test_closing_nothing_is_allowed),
     };
     running = suite;

@@ -1,6 +1,5 @@
 /*
- * store_suite - what every store must do, whatever its database: the conformance tests of
- * io/store.h.
+ * store_suite - the conformance tests of store.h, which every store must pass.
  */
 #ifndef SUPPORT_STORE_SUITE_H
 #define SUPPORT_STORE_SUITE_H
@@ -9,13 +8,13 @@
 
 struct store_suite {
     const struct store_ops *ops;
-    /* A place where no store is yet, on the heap. */
+    /* Returns a location without a store; on the heap. */
     char *(*location_new)(void);
-    /* Removes what is there and frees. */
+    /* Removes the store at the location and frees the string. */
     void (*location_free)(char *location);
 };
 
-/* Runs the suite as a cmocka group; how many tests failed. */
+/* Runs the suite as a cmocka group. Returns the number of failed tests. */
 int store_suite_run(const struct store_suite *suite);
 
 #endif

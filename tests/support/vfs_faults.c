@@ -18,11 +18,11 @@
 
 enum sort { SORT_WRITE, SORT_READ, SORT_SYNC };
 
-/* What the disk has of one file. */
+/* The content of one file on the disk. */
 struct image {
     char *path;
     unsigned char *bytes;
-    bool *is_dirty; /* by page: written since the last sync */
+    bool *is_dirty; /* for each page: written since the last sync */
     size_t page_count;
     size_t size;
     bool is_removed;
@@ -41,11 +41,11 @@ struct disk {
     int struck;
 };
 
-/* Ours, and behind it the lower file system's. */
+/* Our file, followed by the file of the lower file system. */
 struct file {
     sqlite3_file base;
     struct disk *disk;
-    struct image *image; /* NULL for what is not tracked */
+    struct image *image; /* NULL: this file is not tracked */
     sqlite3_file *lower;
 };
 
@@ -107,7 +107,7 @@ static size_t page_length(size_t page, size_t size)
     return begin >= size ? 0 : size - begin < PAGE_BYTES ? size - begin : PAGE_BYTES;
 }
 
-/* The page reaches the disk. */
+/* Writes the page to the disk. */
 static void save_page(struct file *file, size_t page, size_t size)
 {
     unsigned char *to = file->image->bytes + page * PAGE_BYTES;
@@ -118,7 +118,7 @@ static void save_page(struct file *file, size_t page, size_t size)
     }
 }
 
-/* The page is what the disk has of it. */
+/* Sets the page to its content on the disk. */
 static void revert_page(struct file *file, size_t page, size_t size)
 {
     const unsigned char *from = file->image->bytes + page * PAGE_BYTES;
@@ -157,7 +157,7 @@ static void mark_all(struct file *file)
     }
 }
 
-/* What lies there before we look at it counts as synced. */
+/* The content at the first look counts as synced. */
 static struct image *image_of(struct file *file, const char *path)
 {
     struct disk *disk = file->disk;
@@ -195,7 +195,7 @@ static enum sort sort_of(enum vfs_fault fault)
     return SORT_WRITE;
 }
 
-/* Counts the operation; whether it fails. */
+/* Counts the operation. Returns whether it fails. */
 static bool strikes(struct file *file, enum sort sort)
 {
     struct disk *disk = file->disk;
@@ -286,7 +286,7 @@ static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
     return lower_of(base)->pMethods->xTruncate(lower_of(base), size);
 }
 
-/* The real sync is left out: what counts here is the image. */
+/* There is no real sync: only the image counts. */
 static int file_sync(sqlite3_file *base, int flags)
 {
     struct file *file = file_of(base);
@@ -433,7 +433,7 @@ void vfs_faults_register(void)
     sqlite3_vfs_register(&vfs, 1);
 }
 
-/* ---- the test's side ---- */
+/* ---- called by tests ---- */
 
 void vfs_faults_plan(const char *folder, enum vfs_fault fault, int nth, int count)
 {
@@ -476,7 +476,7 @@ void vfs_faults_cut_power(const char *folder, const char *to)
     pthread_mutex_lock(&mutex);
     const struct disk *disk = disk_of(folder);
     for (size_t i = 0; i < disk->image_count; i++) {
-        /* What was renamed is another image by now. */
+        /* A renamed file has another image. */
         if (!disk->images[i].is_removed && access(disk->images[i].path, F_OK) == 0) {
             write_image(&disk->images[i], to);
         }

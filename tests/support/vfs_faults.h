@@ -1,10 +1,10 @@
 /*
  * vfs_faults - a SQLite file system whose disks fail on request and forget what was not synced.
  *
- * It lies over the default one. Every folder is a disk. Of a database and its write-ahead log, what
- * was synced is kept aside, page by page, as what a power cut would leave. A sync that fails treats
- * the pages that were to be written as kernels do: they count as clean from then on, and the next
- * sync does not write them unless they were written anew.
+ * It uses the default file system of SQLite. Every folder is a disk. For a database and its
+ * write-ahead log it keeps an image of the pages that were synced: what a power cut would leave. A
+ * sync that fails treats the written pages as kernels do: they count as clean, and the next sync
+ * does not write them unless they are written again.
  *
  * Thread: any.
  */
@@ -20,20 +20,22 @@ enum vfs_fault {
     VFS_WRITE_EROFS, /* nothing is written: a read-only file system */
     VFS_READ_EIO,
     VFS_READ_SHORT, /* the second half is missing, as from a file that was cut off */
-    VFS_SYNC_EIO,   /* what was to be written stays readable, but never reaches the disk */
-    VFS_SYNC_LOST,  /* the same, and it reads as it was before */
+    VFS_SYNC_EIO,   /* the written pages stay readable, but never reach the disk */
+    VFS_SYNC_LOST,  /* the same, and reading returns the old pages */
 };
 
-/* Once, before SQLite's first use: it is the default from then on. */
+/* Makes it the default file system. Call it once, before SQLite is used. */
 void vfs_faults_register(void);
-/* Of the operations of the fault's kind from now on, the `nth` (from 1) and the `count` - 1 after
- * it fail. */
+/* From now on, count the operations of the fault's kind: those from the `nth` (1 is the first) to
+ * `nth + count - 1` fail. */
 void vfs_faults_plan(const char *folder, enum vfs_fault fault, int nth, int count);
-/* The plan is over. How many operations of its kind there were, and how many of them failed. */
+/* Ends the plan. Returns how many operations of its kind there were; *out_struck is how many
+ * failed. */
 int vfs_faults_heal(const char *folder, int *out_struck_count);
-/* Writes what would be left of the folder's databases into another one, which is there. */
+/* Writes what a power cut would leave of the folder's databases into another folder, which exists.
+ */
 void vfs_faults_cut_power(const char *folder, const char *to);
-/* Forgets the folder; nothing in it is open any more. */
+/* Forgets the folder; no file in it may be open. */
 void vfs_faults_forget(const char *folder);
 
 #endif

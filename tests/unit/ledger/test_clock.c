@@ -1,6 +1,6 @@
 /*
- * The ledger's clock: its rules with made-up readings, and a ledger whose wall clock the test sets
- * (clock_wall_ms() is wrapped).
+ * The ledger's clock: its rules with given readings, and a ledger whose wall clock is set by the
+ * test (clock_wall_ms() is wrapped).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,7 +84,7 @@ static void test_a_new_ledger_begins_with_the_wall_clock(void **state)
     assert_int_equal(kept(&machine), START_MS + HOUR_MS);
 }
 
-static void test_steps_of_the_wall_clock_are_left_out(void **state)
+static void test_steps_of_the_wall_clock_are_ignored(void **state)
 {
     static const int64_t STEPS[] = {2 * DAY_MS, -HOUR_MS, -2 * DAY_MS, 4000, -4000};
     (void)state;
@@ -97,7 +97,7 @@ static void test_steps_of_the_wall_clock_are_left_out(void **state)
     }
 }
 
-static void test_the_facts_are_written_once_for_a_step_and_not_for_small_differences(void **state)
+static void test_the_values_are_stored_once_for_a_step_and_not_for_small_differences(void **state)
 {
     (void)state;
     struct machine machine = machine_new();
@@ -115,7 +115,7 @@ static void test_the_facts_are_written_once_for_a_step_and_not_for_small_differe
     assert_int_equal(machine.stored.steps_ms, 0);
 }
 
-static void test_facts_that_could_not_be_stored_are_news_again(void **state)
+static void test_values_that_could_not_be_stored_are_stored_later(void **state)
 {
     (void)state;
     struct machine machine = machine_new();
@@ -127,7 +127,7 @@ static void test_facts_that_could_not_be_stored_are_news_again(void **state)
     assert_int_equal(kept(&machine), START_MS);
 }
 
-static void test_a_step_while_the_bridge_is_away_is_left_out_too(void **state)
+static void test_a_step_while_the_bridge_does_not_run_is_ignored(void **state)
 {
     (void)state;
     struct machine machine = machine_new();
@@ -140,7 +140,7 @@ static void test_a_step_while_the_bridge_is_away_is_left_out_too(void **state)
     assert_int_equal(machine.stored.steps_ms, 2 * DAY_MS);
 }
 
-static void test_over_a_reboot_it_goes_on_by_the_wall_clock_without_the_steps_before(void **state)
+static void test_after_a_reboot_it_continues_by_the_wall_clock_without_earlier_steps(void **state)
 {
     (void)state;
     struct machine machine = machine_new();
@@ -153,7 +153,7 @@ static void test_over_a_reboot_it_goes_on_by_the_wall_clock_without_the_steps_be
     assert_int_equal(kept(&machine), START_MS + 2 * HOUR_MS);
 }
 
-static void test_a_machine_that_begins_in_1970_neither_keeps_for_ever_nor_forgets(void **state)
+static void test_a_machine_that_starts_in_1970_keeps_records_for_the_right_time(void **state)
 {
     (void)state;
     struct machine machine = machine_new();
@@ -171,7 +171,7 @@ static void test_a_machine_that_begins_in_1970_neither_keeps_for_ever_nor_forget
     }
 }
 
-static void test_a_run_that_knew_no_time_does_not_set_the_next_one_ahead(void **state)
+static void test_a_boot_without_the_right_time_does_not_set_the_next_one_ahead(void **state)
 {
     (void)state;
     struct machine machine = machine_new();
@@ -182,7 +182,7 @@ static void test_a_run_that_knew_no_time_does_not_set_the_next_one_ahead(void **
     assert_int_equal(kept(&machine), START_MS + DAY_MS);
 }
 
-static void test_a_system_that_does_not_name_its_runs_is_as_one_that_rebooted(void **state)
+static void test_without_a_boot_id_every_start_is_treated_as_a_reboot(void **state)
 {
     (void)state;
     struct machine machine = machine_new();
@@ -197,18 +197,18 @@ static void test_a_system_that_does_not_name_its_runs_is_as_one_that_rebooted(vo
     assert_int_equal(kept(&machine), START_MS + HOUR_MS);
 }
 
-static void test_this_system_names_its_run(void **state)
+static void test_this_system_has_a_boot_id(void **state)
 {
     (void)state;
     assert_true(ledger_clock_boot() > 0);
     assert_true(ledger_clock_boot() == ledger_clock_boot());
 }
 
-/* ---- a ledger whose wall clock is set ---- */
+/* ---- a ledger whose wall clock is set by the test ---- */
 
 static _Atomic int64_t offset_ms;
 
-/* The linker's names: see tests/unit/CMakeLists.txt. */
+/* The linker option --wrap needs this name: see tests/unit/CMakeLists.txt. */
 int64_t __wrap_clock_wall_ms(void); /* NOLINT(bugprone-reserved-identifier) */
 
 int64_t __wrap_clock_wall_ms(void) /* NOLINT(bugprone-reserved-identifier) */
@@ -239,7 +239,7 @@ static void expect_replayed(struct fixture *fixture)
     assert_int_equal(fixture_counter(fixture, COUNTER_LEDGER_EXPIRED), 0);
 }
 
-static void test_a_token_is_known_whatever_the_wall_clock_does(void **state)
+static void test_a_token_is_known_after_every_step_of_the_wall_clock(void **state)
 {
     static const int64_t OFFSETS[] = {2 * DAY_MS, -HOUR_MS, -400 * DAY_MS, 0};
     struct fixture *fixture = *state;
@@ -250,7 +250,7 @@ static void test_a_token_is_known_whatever_the_wall_clock_does(void **state)
     }
 }
 
-static void test_a_token_is_known_when_the_clock_was_set_before_or_after_a_restart(void **state)
+static void test_a_token_is_known_if_the_clock_was_set_before_or_after_a_restart(void **state)
 {
     struct fixture *fixture = *state;
     claim_and_succeed(fixture);
@@ -262,7 +262,8 @@ static void test_a_token_is_known_when_the_clock_was_set_before_or_after_a_resta
     expect_replayed(fixture);
 }
 
-static void test_a_token_made_under_a_wrong_clock_is_known_when_that_is_put_right(void **state)
+static void test_a_token_claimed_with_a_wrong_clock_is_known_after_the_clock_is_corrected(
+    void **state)
 {
     struct fixture *fixture = *state;
     offset_ms = -30 * DAY_MS;
@@ -274,7 +275,7 @@ static void test_a_token_made_under_a_wrong_clock_is_known_when_that_is_put_righ
     expect_replayed(fixture);
 }
 
-static void test_a_token_expires_in_its_time_after_the_clock_was_set_back(void **state)
+static void test_a_token_expires_on_time_after_the_clock_was_set_back(void **state)
 {
     struct fixture *fixture = *state;
     fixture->options.success_ttl_s = 1;
@@ -289,7 +290,7 @@ static void test_a_token_expires_in_its_time_after_the_clock_was_set_back(void *
     fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
 }
 
-static void test_the_time_of_expiry_is_shown_by_the_wall_clock(void **state)
+static void test_the_time_of_expiry_is_shown_as_wall_clock_time(void **state)
 {
     struct fixture *fixture = *state;
     struct buf out = {0};
@@ -313,20 +314,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_new_ledger_begins_with_the_wall_clock),
-        cmocka_unit_test(test_steps_of_the_wall_clock_are_left_out),
-        cmocka_unit_test(test_the_facts_are_written_once_for_a_step_and_not_for_small_differences),
-        cmocka_unit_test(test_facts_that_could_not_be_stored_are_news_again),
-        cmocka_unit_test(test_a_step_while_the_bridge_is_away_is_left_out_too),
-        cmocka_unit_test(test_over_a_reboot_it_goes_on_by_the_wall_clock_without_the_steps_before),
-        cmocka_unit_test(test_a_machine_that_begins_in_1970_neither_keeps_for_ever_nor_forgets),
-        cmocka_unit_test(test_a_run_that_knew_no_time_does_not_set_the_next_one_ahead),
-        cmocka_unit_test(test_a_system_that_does_not_name_its_runs_is_as_one_that_rebooted),
-        cmocka_unit_test(test_this_system_names_its_run),
-        FIXTURE_TEST(test_a_token_is_known_whatever_the_wall_clock_does),
-        FIXTURE_TEST(test_a_token_is_known_when_the_clock_was_set_before_or_after_a_restart),
-        FIXTURE_TEST(test_a_token_made_under_a_wrong_clock_is_known_when_that_is_put_right),
-        FIXTURE_TEST(test_a_token_expires_in_its_time_after_the_clock_was_set_back),
-        FIXTURE_TEST(test_the_time_of_expiry_is_shown_by_the_wall_clock),
+        cmocka_unit_test(test_steps_of_the_wall_clock_are_ignored),
+        cmocka_unit_test(test_the_values_are_stored_once_for_a_step_and_not_for_small_differences),
+        cmocka_unit_test(test_values_that_could_not_be_stored_are_stored_later),
+        cmocka_unit_test(test_a_step_while_the_bridge_does_not_run_is_ignored),
+        cmocka_unit_test(test_after_a_reboot_it_continues_by_the_wall_clock_without_earlier_steps),
+        cmocka_unit_test(test_a_machine_that_starts_in_1970_keeps_records_for_the_right_time),
+        cmocka_unit_test(test_a_boot_without_the_right_time_does_not_set_the_next_one_ahead),
+        cmocka_unit_test(test_without_a_boot_id_every_start_is_treated_as_a_reboot),
+        cmocka_unit_test(test_this_system_has_a_boot_id),
+        FIXTURE_TEST(test_a_token_is_known_after_every_step_of_the_wall_clock),
+        FIXTURE_TEST(test_a_token_is_known_if_the_clock_was_set_before_or_after_a_restart),
+        FIXTURE_TEST(test_a_token_claimed_with_a_wrong_clock_is_known_after_the_clock_is_corrected),
+        FIXTURE_TEST(test_a_token_expires_on_time_after_the_clock_was_set_back),
+        FIXTURE_TEST(test_the_time_of_expiry_is_shown_as_wall_clock_time),
     };
     return cmocka_run_group_tests_name("ledger_clock", tests, NULL, NULL);
 }

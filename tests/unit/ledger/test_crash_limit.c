@@ -1,6 +1,7 @@
 /*
- * Crashes of the bridge as the ledger finds them: which commands count one, and what becomes of a
- * command that was set aside. A crash is an orderly stop whose note was removed.
+ * Crashes of the bridge: which commands count one, and what happens to a command that was set
+ * aside. A crash is simulated: the ledger is closed, and then the record that it was closed is
+ * removed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,7 +52,7 @@ static void test_each_crash_during_a_call_is_counted(void **state)
     }
 }
 
-static void test_calls_side_by_side_are_all_counted(void **state)
+static void test_all_calls_in_flight_count_the_crash(void **state)
 {
     struct fixture *fixture = *state;
     fixture->is_called_at_once = true;
@@ -64,7 +65,7 @@ static void test_calls_side_by_side_are_all_counted(void **state)
     assert_crashes(fixture, "t2", 1);
 }
 
-static void test_a_crash_counts_only_for_what_was_being_called(void **state)
+static void test_a_crash_counts_only_for_calls_in_flight(void **state)
 {
     struct fixture *fixture = *state;
     fixture_claim(fixture, "waits");
@@ -73,7 +74,7 @@ static void test_a_crash_counts_only_for_what_was_being_called(void **state)
     fixture_expect(fixture, "claimed waits ready\ndone waits new\n"
                             "claimed called calling\ndone called new\n");
     for (int i = 0; i < 3; i++) {
-        crash(fixture); /* later ones find nothing under way: both wait */
+        crash(fixture); /* in later crashes no call is in flight: both commands wait */
         fixture_expect(fixture, "claimed waits ready\nclaimed called unsure\n");
         assert_crashes(fixture, "waits", 0);
         assert_crashes(fixture, "called", 1);
@@ -120,7 +121,7 @@ static void set_aside(struct fixture *fixture, const char *token)
     outcome_fini(&outcome);
 }
 
-static void test_what_was_set_aside_is_replayed_and_later_begins_again_as_unsure(void **state)
+static void test_a_command_set_aside_is_replayed_and_later_starts_again_as_unsure(void **state)
 {
     struct fixture *fixture = *state;
     fixture->options.failure_ttl_s = 1;
@@ -150,11 +151,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_each_crash_during_a_call_is_counted),
-        TEST(test_calls_side_by_side_are_all_counted),
-        TEST(test_a_crash_counts_only_for_what_was_being_called),
+        TEST(test_all_calls_in_flight_count_the_crash),
+        TEST(test_a_crash_counts_only_for_calls_in_flight),
         TEST(test_an_orderly_stop_during_a_call_is_not_counted),
         TEST(test_crashes_are_stored_with_a_pause),
-        TEST(test_what_was_set_aside_is_replayed_and_later_begins_again_as_unsure),
+        TEST(test_a_command_set_aside_is_replayed_and_later_starts_again_as_unsure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

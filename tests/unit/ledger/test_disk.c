@@ -1,6 +1,6 @@
 /*
- * The ledger on a disk that fails at its n-th operation, for every n: what was confirmed is there
- * after a power cut, what was not is not, and the ledger goes on by itself.
+ * The ledger on a disk that fails at the n-th operation, for every n. After a power cut everything
+ * that was confirmed is there, and nothing else; and the ledger works again by itself.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,8 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TRIALS_MAX  56 /* side by side, since each waits for the ledger's next attempt */
-#define TRIALS_FULL 16 /* of those with a long log, which take memory */
+#define TRIALS_MAX  56 /* at the same time, since each waits for the ledger's next attempt */
+#define TRIALS_FULL 16 /* of those with a long log, which need memory */
 #define TOKENS      5
 #define STEPS       6
 #define FILL_BYTES  (985 * 4096) /* the write-ahead log is written back at 1,000 pages */
@@ -38,7 +38,7 @@ static const char *const FAULT[FAULT_COUNT] = {
     [VFS_SYNC_EIO] = "sync: never out", [VFS_SYNC_LOST] = "sync: lost",
 };
 
-/* One ledger, its fault, and what it said. */
+/* One ledger, its fault, and what it reported. */
 struct trial {
     struct fixture *fixture;
     int n;
@@ -48,11 +48,11 @@ struct trial {
     int struck;
 };
 
-/* ---- what the ledger said ---- */
+/* ---- what the ledger reported ---- */
 
-/* Lines like "done TOKEN new": whether one of them is there. */
-static bool has_said(const struct fixture *fixture, const char *before, const char *token,
-                     const char *after)
+/* Whether the log has a line such as "done TOKEN new". */
+static bool has_reported(const struct fixture *fixture, const char *before, const char *token,
+                         const char *after)
 {
     struct buf line = {0};
     buf_printf(&line, "%s%s%s\n", before, token, after);
@@ -65,13 +65,13 @@ static void note(struct trial *trial)
 {
     struct fixture *fixture = trial->fixture;
     for (int i = 0; i < TOKENS; i++) {
-        /* It was told that it was not kept, so that nothing may be there of it. */
-        assert_false(has_said(fixture, "done ", TOKEN[i], " waits"));
-        assert_false(has_said(fixture, "done ", TOKEN[i], " replayed"));
-        trial->is_claimed[i] |= has_said(fixture, "done ", TOKEN[i], " new");
+        /* The claim was reported as not stored, so the token must still be new. */
+        assert_false(has_reported(fixture, "done ", TOKEN[i], " waits"));
+        assert_false(has_reported(fixture, "done ", TOKEN[i], " replayed"));
+        trial->is_claimed[i] |= has_reported(fixture, "done ", TOKEN[i], " new");
         char topic[32];
         snprintf(topic, sizeof topic, " to replies/%s", TOKEN[i]);
-        trial->is_finished[i] |= has_said(fixture, "posted succeeded ", TOKEN[i], topic);
+        trial->is_finished[i] |= has_reported(fixture, "posted succeeded ", TOKEN[i], topic);
     }
     buf_clear(&fixture->log);
     fixture->line_count = 0;
@@ -87,7 +87,7 @@ static bool is_held(const struct fixture *fixture, const char *token)
     return false;
 }
 
-/* ---- what is there ---- */
+/* ---- what is stored ---- */
 
 static void check_row(struct store *store, const char *token, bool is_finished)
 {
@@ -178,7 +178,7 @@ static void trial_begin(struct trial *trial, enum vfs_fault fault, int n, bool i
     vfs_faults_plan(trial->fixture->folder, fault, n, 1);
 }
 
-/* One more command each step, and one more outcome; what was not kept comes again. */
+/* Each step has one more command and one more outcome; what was not stored is sent again. */
 static void trial_step(struct trial *trial, int step)
 {
     if (step == STEPS - 1) {
@@ -212,7 +212,7 @@ static void run_steps(struct trial *trials, int count)
     for (int step = 0; step < STEPS; step++) {
         for (int i = 0; i < count; i++) {
             trial_step(&trials[i], step);
-            /* One turn of its loop, so that its thread begins before the others are waited for. */
+            /* One turn of the loop: its thread starts before the test waits for the others. */
             fixture_await(trials[i].fixture, COUNTER_LEDGER_COMMITS, 0);
         }
         for (int i = 0; i < count; i++) {
@@ -222,7 +222,8 @@ static void run_steps(struct trial *trials, int count)
     }
 }
 
-/* Faults at the operations from `first` on, `stride` apart. Whether the last one was reached. */
+/* Trials with the fault at the operations `first`, `first + stride`, ... Returns whether the last
+ * one was reached. */
 static bool run_trials(enum vfs_fault fault, int first, int stride, bool is_filled)
 {
     static struct trial trials[TRIALS_MAX];
@@ -297,7 +298,7 @@ static void test_every_read_may_fail(void **state)
     sweep(VFS_READ_SHORT, 47, true);
 }
 
-/* ---- a disk that fails for good ---- */
+/* ---- a disk that keeps failing ---- */
 
 static void check_lasting(enum vfs_fault fault, const char *why)
 {
@@ -329,7 +330,7 @@ static void check_lasting(enum vfs_fault fault, const char *why)
     assert_int_equal(fixture_teardown(&state), 0);
 }
 
-static void test_while_the_disk_fails_nothing_is_confirmed_and_the_end_is_noticed(void **state)
+static void test_while_the_disk_fails_nothing_is_confirmed_and_its_recovery_is_noticed(void **state)
 {
     (void)state;
     check_lasting(VFS_WRITE_EIO, "Input/output error");
@@ -358,7 +359,7 @@ static void keep_fact(struct store *store, int64_t value)
     assert_int_equal(store_write_meta(&store_sqlite_ops, store, "kept", value), STATUS_OK);
 }
 
-/* Refused with a reason or opened; whether the fault was reached. */
+/* The store opens, or is refused with a reason. Returns whether the fault was reached. */
 static bool open_with_fault(const char *folder, const char *path, enum vfs_fault fault, int n)
 {
     struct store *store = NULL;
@@ -373,7 +374,7 @@ static bool open_with_fault(const char *folder, const char *path, enum vfs_fault
     return struck > 0;
 }
 
-/* A ledger as a power cut leaves it: the last record is in the log only. */
+/* Makes a ledger as after a power cut: the last value is only in the log. */
 static void make_crashed(const char *folder)
 {
     char origin[] = "/tmp/test-ledger-from-XXXXXX";
@@ -430,7 +431,7 @@ static void test_a_disk_that_fails_while_a_ledger_is_opened_loses_nothing(void *
     sweep_opening(false);
 }
 
-static void test_a_disk_that_fails_while_a_ledger_is_made_does_not_keep_the_next_from_it(
+static void test_a_disk_that_fails_while_a_ledger_is_created_does_not_prevent_the_next_start(
     void **state)
 {
     (void)state;
@@ -447,12 +448,13 @@ int main(void)
         cmocka_unit_test(test_every_sync_may_fail_while_the_log_is_written_back),
         cmocka_unit_test(test_writes_may_fail_while_the_log_is_written_back),
         cmocka_unit_test(test_every_read_may_fail),
-        cmocka_unit_test(test_while_the_disk_fails_nothing_is_confirmed_and_the_end_is_noticed),
+        cmocka_unit_test(
+            test_while_the_disk_fails_nothing_is_confirmed_and_its_recovery_is_noticed),
         cmocka_unit_test(test_a_disk_that_fails_while_a_ledger_is_opened_loses_nothing),
         cmocka_unit_test(
-            test_a_disk_that_fails_while_a_ledger_is_made_does_not_keep_the_next_from_it),
+            test_a_disk_that_fails_while_a_ledger_is_created_does_not_prevent_the_next_start),
     };
-    log_setup(LOG_LEVEL_ERROR, false, "test"); /* each ledger that is made would say so */
+    log_setup(LOG_LEVEL_ERROR, false, "test"); /* not one line for each ledger that is created */
     vfs_faults_register();
     return cmocka_run_group_tests_name("ledger_disk", tests, NULL, NULL);
 }

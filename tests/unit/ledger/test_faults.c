@@ -1,6 +1,6 @@
 /*
- * The ledger on a disk that takes no more: the process's file size limit makes every write fail
- * with an error of the kernel's own, and raising it makes room again.
+ * The ledger on a full disk: the file size limit of the process makes every write fail with an
+ * error of the kernel, and raising the limit ends that.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,7 +48,7 @@ static int teardown(void **state)
     return fixture_teardown(state);
 }
 
-static void test_a_claim_that_cannot_be_stored_is_not_kept(void **state)
+static void test_a_claim_that_cannot_be_stored_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     fixture_claim(fixture, "before");
@@ -85,9 +85,9 @@ static void test_while_the_store_fails_claims_and_messages_are_answered_within_a
     fixture_expect(fixture, "working\n");
 }
 
-/* Nothing is queued, and the disk stays full for two more attempts: no word of success may come
- * before there is room. */
-static void test_the_end_of_the_trouble_is_noticed_with_nothing_to_do(void **state)
+/* Nothing is queued, and the disk stays full for two more attempts: success must not be reported
+ * before there is space. */
+static void test_the_recovery_is_noticed_with_an_empty_queue(void **state)
 {
     struct fixture *fixture = *state;
     fill_disk();
@@ -99,7 +99,7 @@ static void test_the_end_of_the_trouble_is_noticed_with_nothing_to_do(void **sta
     fixture_expect(fixture, "working\n");
 }
 
-static void test_an_outcome_is_kept_until_it_can_be_stored(void **state)
+static void test_an_outcome_is_tried_again_until_it_is_stored(void **state)
 {
     struct fixture *fixture = *state;
     fixture_claim(fixture, "t1");
@@ -121,7 +121,7 @@ static void test_an_outcome_is_kept_until_it_can_be_stored(void **state)
     fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
 }
 
-static void test_what_is_kept_keeps_its_order(void **state)
+static void test_requests_that_are_tried_again_keep_their_order(void **state)
 {
     struct fixture *fixture = *state;
     fixture_claim(fixture, "t1");
@@ -142,7 +142,7 @@ static void test_what_is_kept_keeps_its_order(void **state)
                             "posted succeeded t1 to replies/t1\n");
 }
 
-static void test_more_than_one_transaction_takes_is_kept_in_order(void **state)
+static void test_requests_for_more_than_one_batch_are_tried_again_in_order(void **state)
 {
     enum { COUNT = 700 };
     struct fixture *fixture = *state;
@@ -169,7 +169,7 @@ static void test_more_than_one_transaction_takes_is_kept_in_order(void **state)
     buf_fini(&lines);
 }
 
-static void test_closing_does_not_wait_for_ever_and_loses_no_record(void **state)
+static void test_closing_ends_in_time_and_loses_no_record(void **state)
 {
     struct fixture *fixture = *state;
     fixture->is_called_at_once = true;
@@ -187,7 +187,7 @@ static void test_closing_does_not_wait_for_ever_and_loses_no_record(void **state
     fixture_expect(fixture, "claimed t1 unsure\n");
 }
 
-static void test_a_store_that_cannot_be_made_is_refused_with_the_kernels_words(void **state)
+static void test_a_store_that_cannot_be_created_is_refused_with_the_kernels_reason(void **state)
 {
     struct fixture *fixture = *state;
     const struct ledger_hooks hooks = {.arg = NULL};
@@ -208,14 +208,14 @@ static void test_a_store_that_cannot_be_made_is_refused_with_the_kernels_words(v
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FAULT_TEST(test_a_claim_that_cannot_be_stored_is_not_kept),
+        FAULT_TEST(test_a_claim_that_cannot_be_stored_is_refused),
         FAULT_TEST(test_while_the_store_fails_claims_and_messages_are_answered_within_a_second),
-        FAULT_TEST(test_the_end_of_the_trouble_is_noticed_with_nothing_to_do),
-        FAULT_TEST(test_an_outcome_is_kept_until_it_can_be_stored),
-        FAULT_TEST(test_what_is_kept_keeps_its_order),
-        FAULT_TEST(test_more_than_one_transaction_takes_is_kept_in_order),
-        FAULT_TEST(test_closing_does_not_wait_for_ever_and_loses_no_record),
-        FAULT_TEST(test_a_store_that_cannot_be_made_is_refused_with_the_kernels_words),
+        FAULT_TEST(test_the_recovery_is_noticed_with_an_empty_queue),
+        FAULT_TEST(test_an_outcome_is_tried_again_until_it_is_stored),
+        FAULT_TEST(test_requests_that_are_tried_again_keep_their_order),
+        FAULT_TEST(test_requests_for_more_than_one_batch_are_tried_again_in_order),
+        FAULT_TEST(test_closing_ends_in_time_and_loses_no_record),
+        FAULT_TEST(test_a_store_that_cannot_be_created_is_refused_with_the_kernels_reason),
     };
     return cmocka_run_group_tests_name("ledger_faults", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * The ledger on a real SQLite file and a real loop: what happens once per token, who is told what,
- * and what a restart finds.
+ * The ledger on a real SQLite file and a real loop: what happens once per token, which replies are
+ * posted, and what a restart finds.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A claimed and finished command whose lines were seen. */
+/* Claims and finishes a command and expects the lines of that. */
 static void claim_and_succeed(struct fixture *fixture, const char *token)
 {
     struct buf lines = {0};
@@ -85,7 +85,7 @@ static void test_the_outcome_goes_to_its_reply_to(void **state)
     assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_DEPTH), 1);
 }
 
-static void test_an_accepted_word_comes_before_the_claim_is_done(void **state)
+static void test_an_accepted_reply_is_posted_before_the_claim_is_done(void **state)
 {
     struct fixture *fixture = *state;
     fixture_claim_as(fixture, &(struct fixture_claim){.token = "t1", .wants_accepted = true});
@@ -114,7 +114,7 @@ static void test_duplicates_in_work_wait_and_each_gets_its_own_reply(void **stat
     assert_int_equal(fixture_counter(fixture, COUNTER_SUCCEEDED), 1);
 }
 
-/* The text from `name` on, up to the end of its value. */
+/* The text from `name` to the end of its value. */
 static void copy_field(const char *body, const char *name, char out[64])
 {
     const char *field = strstr(body, name);
@@ -162,7 +162,7 @@ static void test_a_definite_refusal_is_replayed_with_its_error(void **state)
     assert_int_equal(fixture_counter(fixture, COUNTER_FAILED), 1);
 }
 
-static void test_a_cooldown_that_is_over_is_not_replayed(void **state)
+static void test_a_cooldown_that_has_ended_is_not_replayed(void **state)
 {
     struct fixture *fixture = *state;
     claim_and_fail(fixture, "t1", RETENTION_COOLDOWN);
@@ -170,7 +170,7 @@ static void test_a_cooldown_that_is_over_is_not_replayed(void **state)
     fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
 }
 
-static void test_a_refusal_about_the_bridge_uses_up_no_token(void **state)
+static void test_a_refusal_about_the_bridge_does_not_use_up_the_token(void **state)
 {
     struct fixture *fixture = *state;
     claim_and_fail(fixture, "t1", RETENTION_NOT);
@@ -188,7 +188,7 @@ static void test_an_expired_record_is_new(void **state)
     fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
 }
 
-static void test_what_was_given_up_goes_upstream_again(void **state)
+static void test_a_command_that_was_given_up_is_called_again(void **state)
 {
     struct fixture *fixture = *state;
     claim_and_fail(fixture, "t1", RETENTION_GIVEN_UP);
@@ -199,7 +199,7 @@ static void test_what_was_given_up_goes_upstream_again(void **state)
     fixture_expect(fixture, "posted succeeded t1 to replies/t1\n");
 }
 
-static void test_an_unknown_outcome_goes_upstream_again_as_unsure(void **state)
+static void test_a_command_with_an_unknown_outcome_is_called_again_as_unsure(void **state)
 {
     struct fixture *fixture = *state;
     claim_and_fail(fixture, "t1", RETENTION_UNSURE);
@@ -213,7 +213,7 @@ static void test_an_unknown_outcome_goes_upstream_again_as_unsure(void **state)
     fixture_expect(fixture, "claimed t1 recalling\ndone t1 again\n");
 }
 
-static void test_a_command_begun_again_comes_behind_those_that_arrived_before(void **state)
+static void test_a_command_that_starts_again_comes_after_earlier_ones(void **state)
 {
     struct fixture *fixture = *state;
     claim_and_fail(fixture, "t1", RETENTION_GIVEN_UP);
@@ -248,7 +248,7 @@ static void test_a_token_with_other_parameters_is_refused_and_the_record_stays(v
     assert_int_equal(fixture_counter(fixture, COUNTER_WAITING), 0);
 }
 
-static void test_a_late_command_is_refused_and_uses_up_no_token(void **state)
+static void test_a_late_command_is_refused_and_does_not_use_up_the_token(void **state)
 {
     struct fixture *fixture = *state;
     fixture_claim_as(fixture,
@@ -260,7 +260,7 @@ static void test_a_late_command_is_refused_and_uses_up_no_token(void **state)
     fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
 }
 
-static void test_a_stored_outcome_is_told_even_to_a_late_command(void **state)
+static void test_a_stored_outcome_is_replayed_even_to_a_late_command(void **state)
 {
     struct fixture *fixture = *state;
     fixture_claim(fixture, "t1");
@@ -275,7 +275,7 @@ static void test_a_stored_outcome_is_told_even_to_a_late_command(void **state)
     fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
 }
 
-static void test_a_late_command_does_not_begin_again(void **state)
+static void test_a_late_command_does_not_start_again(void **state)
 {
     struct fixture *fixture = *state;
     claim_and_fail(fixture, "t1", RETENTION_GIVEN_UP);
@@ -287,7 +287,7 @@ static void test_a_late_command_does_not_begin_again(void **state)
     fixture_expect(fixture, "claimed t1 ready\ndone t1 again\n");
 }
 
-static void test_an_unknown_outcome_is_told_to_one_that_may_not_begin_again(void **state)
+static void test_an_unknown_outcome_is_replayed_if_the_command_may_not_start_again(void **state)
 {
     struct fixture *fixture = *state;
     claim_and_fail(fixture, "t1", RETENTION_UNSURE);
@@ -353,7 +353,7 @@ static void test_too_many_duplicates_are_refused(void **state)
 
 /* ---- called at once ---- */
 
-static void test_a_duplicate_of_a_claim_that_is_called_at_once_is_no_call(void **state)
+static void test_a_duplicate_of_a_command_that_is_called_at_once_is_not_called(void **state)
 {
     struct fixture *fixture = *state;
     claim_and_succeed(fixture, "t1");
@@ -370,7 +370,7 @@ static void test_a_duplicate_of_a_claim_that_is_called_at_once_is_no_call(void *
     assert_int_equal(fixture_command(fixture, "t2")->attempts, 1);
 }
 
-/* ---- moves and restarts ---- */
+/* ---- state changes and restarts ---- */
 
 static void test_a_call_in_flight_is_unsure_after_a_restart(void **state)
 {
@@ -389,7 +389,7 @@ static void test_a_call_in_flight_is_unsure_after_a_restart(void **state)
     assert_int_equal(fixture_command(fixture, "t1")->state, STATE_RECALLING);
 }
 
-static void test_a_pause_sets_the_state_at_once_and_is_kept(void **state)
+static void test_a_pause_sets_the_state_at_once_and_is_stored(void **state)
 {
     struct fixture *fixture = *state;
     fixture->is_called_at_once = true;
@@ -448,7 +448,7 @@ static void test_a_restart_resumes_in_order_of_arrival_with_everything(void **st
     assert_string_equal(command->group, "t7");
     assert_int_equal(command->deadline_at_ms, deadline_at_ms);
     assert_int_equal(fixture_counter(fixture, COUNTER_RESUMED),
-                     20 + 1); /* the one that waits too */
+                     20 + 1); /* and the duplicate that waits */
     assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 20);
     assert_int_equal(fixture_counter(fixture, COUNTER_WAITING), 1);
     fixture_succeed(fixture, "t7");
@@ -458,7 +458,7 @@ static void test_a_restart_resumes_in_order_of_arrival_with_everything(void **st
     buf_fini(&lines);
 }
 
-static void test_a_command_of_a_route_that_is_gone_is_resumed_without_one(void **state)
+static void test_a_command_of_a_removed_route_is_resumed_without_a_route(void **state)
 {
     struct fixture *fixture = *state;
     fixture_claim(fixture, "t1");
@@ -469,7 +469,7 @@ static void test_a_command_of_a_route_that_is_gone_is_resumed_without_one(void *
     assert_null(fixture_command(fixture, "t1")->route);
 }
 
-static void test_an_outcome_outlives_a_restart(void **state)
+static void test_an_outcome_is_known_after_a_restart(void **state)
 {
     struct fixture *fixture = *state;
     claim_and_succeed(fixture, "t1");
@@ -478,7 +478,7 @@ static void test_an_outcome_outlives_a_restart(void **state)
     fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
 }
 
-static void test_what_is_queued_is_committed_by_closing(void **state)
+static void test_closing_commits_the_queue(void **state)
 {
     struct fixture *fixture = *state;
     fixture_claim(fixture, "t1");
@@ -505,7 +505,7 @@ static void test_a_refusal_and_a_dead_letter_are_counted_and_posted(void **state
     assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_DEPTH), 2);
 }
 
-static void test_a_message_is_there_until_it_is_delivered(void **state)
+static void test_a_message_is_stored_until_it_is_delivered(void **state)
 {
     struct fixture *fixture = *state;
     fixture_post(fixture, "a", false);
@@ -524,7 +524,7 @@ static void test_a_message_is_there_until_it_is_delivered(void **state)
     assert_int_equal(fixture_counter(fixture, COUNTER_PUBLISHED), 1);
 }
 
-static void test_a_read_stands_between_what_was_posted_before_and_after(void **state)
+static void test_a_read_contains_what_was_posted_before_it_only(void **state)
 {
     struct fixture *fixture = *state;
     fixture_post(fixture, "a", false);
@@ -535,7 +535,7 @@ static void test_a_read_stands_between_what_was_posted_before_and_after(void **s
     fixture_expect(fixture, "found a\nread 1\n");
 }
 
-/* ---- groups ---- */
+/* ---- batches ---- */
 
 static void test_requests_of_one_turn_are_committed_together_and_answered_in_order(void **state)
 {
@@ -555,7 +555,7 @@ static void test_requests_of_one_turn_are_committed_together_and_answered_in_ord
     buf_fini(&lines);
 }
 
-static void test_more_requests_than_one_transaction_takes_are_answered_in_order(void **state)
+static void test_requests_for_more_than_one_batch_are_answered_in_order(void **state)
 {
     enum { COUNT = 1500 };
     struct fixture *fixture = *state;
@@ -571,7 +571,7 @@ static void test_more_requests_than_one_transaction_takes_are_answered_in_order(
     buf_fini(&lines);
 }
 
-static void test_a_delivery_alone_is_committed_without_company(void **state)
+static void test_a_delivery_alone_is_committed_soon(void **state)
 {
     struct fixture *fixture = *state;
     fixture_post(fixture, "a", false);
@@ -580,7 +580,7 @@ static void test_a_delivery_alone_is_committed_without_company(void **state)
     fixture_await(fixture, COUNTER_PUBLISHED, 1);
 }
 
-/* Records that were over long ago, put there beside the ledger. */
+/* Writes records that expired long ago. */
 static void store_expired(struct fixture *fixture, int record_count)
 {
     struct store_batch batch;
@@ -601,7 +601,7 @@ static void store_expired(struct fixture *fixture, int record_count)
     buf_fini(&why);
 }
 
-static void test_expired_records_go_by_themselves_in_small_lots(void **state)
+static void test_expired_records_are_deleted_in_small_steps_without_other_requests(void **state)
 {
     struct fixture *fixture = *state;
     fixture_close(fixture, 1000);
@@ -615,7 +615,7 @@ static void test_expired_records_go_by_themselves_in_small_lots(void **state)
 
 /* ---- the rest ---- */
 
-static void test_a_fact_is_recalled_after_a_restart(void **state)
+static void test_a_value_is_recalled_after_a_restart(void **state)
 {
     struct fixture *fixture = *state;
     const struct ledger_hooks hooks = {.arg = NULL};
@@ -676,40 +676,40 @@ int main(void)
         FIXTURE_TEST(test_a_new_command_is_claimed),
         FIXTURE_TEST(test_a_command_that_is_called_at_once_is_claimed_as_calling),
         FIXTURE_TEST(test_the_outcome_goes_to_its_reply_to),
-        FIXTURE_TEST(test_an_accepted_word_comes_before_the_claim_is_done),
+        FIXTURE_TEST(test_an_accepted_reply_is_posted_before_the_claim_is_done),
         FIXTURE_TEST(test_duplicates_in_work_wait_and_each_gets_its_own_reply),
         FIXTURE_TEST(test_a_success_is_replayed_with_the_first_ones_times_and_attempts),
         FIXTURE_TEST(test_a_definite_refusal_is_replayed_with_its_error),
-        FIXTURE_TEST(test_a_cooldown_that_is_over_is_not_replayed),
-        FIXTURE_TEST(test_a_refusal_about_the_bridge_uses_up_no_token),
+        FIXTURE_TEST(test_a_cooldown_that_has_ended_is_not_replayed),
+        FIXTURE_TEST(test_a_refusal_about_the_bridge_does_not_use_up_the_token),
         FIXTURE_TEST(test_an_expired_record_is_new),
-        FIXTURE_TEST(test_what_was_given_up_goes_upstream_again),
-        FIXTURE_TEST(test_an_unknown_outcome_goes_upstream_again_as_unsure),
-        FIXTURE_TEST(test_a_command_begun_again_comes_behind_those_that_arrived_before),
+        FIXTURE_TEST(test_a_command_that_was_given_up_is_called_again),
+        FIXTURE_TEST(test_a_command_with_an_unknown_outcome_is_called_again_as_unsure),
+        FIXTURE_TEST(test_a_command_that_starts_again_comes_after_earlier_ones),
         FIXTURE_TEST(test_a_token_with_other_parameters_is_refused_and_the_record_stays),
-        FIXTURE_TEST(test_a_late_command_is_refused_and_uses_up_no_token),
-        FIXTURE_TEST(test_a_stored_outcome_is_told_even_to_a_late_command),
-        FIXTURE_TEST(test_a_late_command_does_not_begin_again),
-        FIXTURE_TEST(test_an_unknown_outcome_is_told_to_one_that_may_not_begin_again),
+        FIXTURE_TEST(test_a_late_command_is_refused_and_does_not_use_up_the_token),
+        FIXTURE_TEST(test_a_stored_outcome_is_replayed_even_to_a_late_command),
+        FIXTURE_TEST(test_a_late_command_does_not_start_again),
+        FIXTURE_TEST(test_an_unknown_outcome_is_replayed_if_the_command_may_not_start_again),
         FIXTURE_TEST(test_new_commands_are_refused_while_too_many_are_unfinished),
         FIXTURE_TEST(test_unfinished_commands_of_an_earlier_run_count),
         FIXTURE_TEST(test_too_many_duplicates_are_refused),
-        FIXTURE_TEST(test_a_duplicate_of_a_claim_that_is_called_at_once_is_no_call),
+        FIXTURE_TEST(test_a_duplicate_of_a_command_that_is_called_at_once_is_not_called),
         FIXTURE_TEST(test_a_call_in_flight_is_unsure_after_a_restart),
-        FIXTURE_TEST(test_a_pause_sets_the_state_at_once_and_is_kept),
+        FIXTURE_TEST(test_a_pause_sets_the_state_at_once_and_is_stored),
         FIXTURE_TEST(test_a_pause_alone_is_committed_soon),
         FIXTURE_TEST(test_a_restart_resumes_in_order_of_arrival_with_everything),
-        FIXTURE_TEST(test_a_command_of_a_route_that_is_gone_is_resumed_without_one),
-        FIXTURE_TEST(test_an_outcome_outlives_a_restart),
-        FIXTURE_TEST(test_what_is_queued_is_committed_by_closing),
+        FIXTURE_TEST(test_a_command_of_a_removed_route_is_resumed_without_a_route),
+        FIXTURE_TEST(test_an_outcome_is_known_after_a_restart),
+        FIXTURE_TEST(test_closing_commits_the_queue),
         FIXTURE_TEST(test_a_refusal_and_a_dead_letter_are_counted_and_posted),
-        FIXTURE_TEST(test_a_message_is_there_until_it_is_delivered),
-        FIXTURE_TEST(test_a_read_stands_between_what_was_posted_before_and_after),
+        FIXTURE_TEST(test_a_message_is_stored_until_it_is_delivered),
+        FIXTURE_TEST(test_a_read_contains_what_was_posted_before_it_only),
         FIXTURE_TEST(test_requests_of_one_turn_are_committed_together_and_answered_in_order),
-        FIXTURE_TEST(test_more_requests_than_one_transaction_takes_are_answered_in_order),
-        FIXTURE_TEST(test_a_delivery_alone_is_committed_without_company),
-        FIXTURE_TEST(test_expired_records_go_by_themselves_in_small_lots),
-        FIXTURE_TEST(test_a_fact_is_recalled_after_a_restart),
+        FIXTURE_TEST(test_requests_for_more_than_one_batch_are_answered_in_order),
+        FIXTURE_TEST(test_a_delivery_alone_is_committed_soon),
+        FIXTURE_TEST(test_expired_records_are_deleted_in_small_steps_without_other_requests),
+        FIXTURE_TEST(test_a_value_is_recalled_after_a_restart),
         FIXTURE_TEST(test_an_unknown_kind_of_store_is_refused_by_name),
         FIXTURE_TEST(test_a_second_bridge_is_refused),
         FIXTURE_TEST(test_closing_nothing_is_allowed),

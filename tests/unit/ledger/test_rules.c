@@ -1,6 +1,6 @@
 /*
- * The rules without a store: what is planned for a claim, by what was found under its token, and
- * what an outcome sends to those who asked.
+ * The rules without a store: the plan of a claim for each row that may be found, and the replies of
+ * an outcome.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* A record of the claim's command. */
+/* A row of the claim's command. */
 static struct store_row row_of(const struct ledger_request *claim, enum state state,
                                enum outcome_status status, enum retention retention)
 {
@@ -73,7 +73,7 @@ static struct slice message(const struct store_batch *f, const struct ledger_req
     return ledger_batch_text(&f->batch, f->batch.messages[request->first_message + index].text);
 }
 
-/* The body of the request's message has all these texts, which are separated by semicolons. */
+/* The body of the request's message contains all these texts, which are separated by semicolons. */
 static void assert_reply(const struct store_batch *f, const struct ledger_request *request,
                          size_t index, const char *words)
 {
@@ -91,7 +91,7 @@ static void assert_reply(const struct store_batch *f, const struct ledger_reques
 
 /* ---- nothing found ---- */
 
-static void test_a_new_token_is_inserted_without_a_look(void **state)
+static void test_a_new_token_is_inserted_without_a_look_up(void **state)
 {
     struct store_batch *f = *state;
     struct ledger_request *claim = store_batch_claim(f, "t");
@@ -102,7 +102,7 @@ static void test_a_new_token_is_inserted_without_a_look(void **state)
     assert_int_equal(f->batch.unfinished, 1);
 }
 
-static void test_one_that_is_called_at_once_is_inserted_as_a_call(void **state)
+static void test_a_command_that_is_called_at_once_is_inserted_as_calling(void **state)
 {
     struct store_batch *f = *state;
     struct ledger_request *claim = store_batch_claim(f, "t");
@@ -113,7 +113,7 @@ static void test_one_that_is_called_at_once_is_inserted_as_a_call(void **state)
     assert_reply(f, claim, 0, "\"Status\":\"accepted\";\"Attempts\":0");
 }
 
-static void test_what_may_not_begin_is_refused_after_a_look(void **state)
+static void test_a_command_that_may_not_start_is_refused_after_a_look_up(void **state)
 {
     struct store_batch *f = *state;
     struct ledger_request *late = store_batch_claim(f, "late");
@@ -131,7 +131,7 @@ static void test_what_may_not_begin_is_refused_after_a_look(void **state)
     assert_int_equal(f->batch.unfinished, 2);
 }
 
-static void test_a_token_that_has_gone_meanwhile_is_inserted(void **state)
+static void test_a_token_whose_row_was_deleted_meanwhile_is_inserted(void **state)
 {
     struct store_batch *f = *state;
     struct ledger_request *claim = store_batch_claim(f, "t");
@@ -140,9 +140,9 @@ static void test_a_token_that_has_gone_meanwhile_is_inserted(void **state)
     assert_int_equal(f->batch.unfinished, 1);
 }
 
-/* ---- a record found ---- */
+/* ---- a row found ---- */
 
-static void test_a_plan_that_met_a_record_leaves_nothing_behind(void **state)
+static void test_a_new_plan_replaces_the_earlier_one(void **state)
 {
     struct store_batch *f = *state;
     struct ledger_request *claim = store_batch_claim(f, "t");
@@ -159,7 +159,7 @@ static void test_a_plan_that_met_a_record_leaves_nothing_behind(void **state)
     assert_int_equal(f->batch.unfinished, 0);
 }
 
-static void test_those_who_wait_are_limited(void **state)
+static void test_duplicates_that_wait_are_limited(void **state)
 {
     struct store_batch *f = *state;
     struct ledger_request *claim = store_batch_claim(f, "t");
@@ -185,9 +185,8 @@ static void test_other_parameters_are_a_mismatch_in_every_state(void **state)
     }
 }
 
-/* What a DONE record means: the plan, the state of a new row, and the same where nothing new may
- * begin. */
-static void test_a_record_is_replayed_or_begins_again(void **state)
+/* For a DONE row: the plan, the state of a new row, and the reply if nothing may be started. */
+static void test_a_done_command_is_replayed_or_starts_again(void **state)
 {
     static const struct {
         enum outcome_status status;
@@ -195,7 +194,7 @@ static void test_a_record_is_replayed_or_begins_again(void **state)
         bool is_over;
         enum claim_plan plan;
         enum state state;
-        const char *full; /* the reply where nothing may begin */
+        const char *full; /* the reply if nothing may be started */
     } CASES[] = {
         {OUTCOME_SUCCEEDED, RETENTION_SUCCESS, false, PLAN_REPLY, STATE_NONE, "succeeded"},
         {OUTCOME_FAILED, RETENTION_REFUSAL, false, PLAN_REPLY, STATE_NONE, "failed"},
@@ -227,7 +226,7 @@ static void test_a_record_is_replayed_or_begins_again(void **state)
     }
 }
 
-static void test_an_unknown_that_begins_again_at_once_is_a_recall(void **state)
+static void test_an_unknown_outcome_that_is_called_at_once_becomes_recalling(void **state)
 {
     struct store_batch *f = *state;
     struct ledger_request *claim = store_batch_claim(f, "t");
@@ -238,7 +237,7 @@ static void test_an_unknown_that_begins_again_at_once_is_a_recall(void **state)
     assert_int_equal(claim->claim.state, STATE_RECALLING);
 }
 
-static void test_what_was_set_aside_is_replayed_for_a_failures_time_only(void **state)
+static void test_a_command_set_aside_is_replayed_for_the_time_of_a_failure(void **state)
 {
     struct store_batch *f = *state;
     struct ledger_request *claim = store_batch_claim(f, "t");
@@ -257,7 +256,7 @@ static void test_what_was_set_aside_is_replayed_for_a_failures_time_only(void **
 static const struct reply_to HERE = {.topic = (char *)"here"};
 static const struct reply_to NOWHERE = {.topic = NULL};
 
-static void test_all_who_asked_get_the_outcome_under_ids_that_grow(void **state)
+static void test_all_senders_get_the_outcome_with_growing_ids(void **state)
 {
     struct store_batch *f = *state;
     struct ledger_request *finish = store_batch_finish(f, "t", 3, NOW_MS);
@@ -288,8 +287,8 @@ static void test_an_outcome_without_end_does_not_overflow(void **state)
     assert_true(finish->finish.expires_at_ms == INT64_MAX);
 }
 
-/* A batch that is planned anew is the same to the byte, so that it can be sent again. */
-static void test_the_same_is_planned_for_the_same(void **state)
+/* A batch that is planned a second time has the same bytes and ids. */
+static void test_a_second_plan_is_the_same(void **state)
 {
     struct store_batch *f = *state;
     struct ledger_request *claim = store_batch_claim(f, "t");
@@ -316,19 +315,19 @@ static void test_the_same_is_planned_for_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RULES_TEST(test_a_new_token_is_inserted_without_a_look),
-        RULES_TEST(test_one_that_is_called_at_once_is_inserted_as_a_call),
-        RULES_TEST(test_what_may_not_begin_is_refused_after_a_look),
-        RULES_TEST(test_a_token_that_has_gone_meanwhile_is_inserted),
-        RULES_TEST(test_a_plan_that_met_a_record_leaves_nothing_behind),
-        RULES_TEST(test_those_who_wait_are_limited),
+        RULES_TEST(test_a_new_token_is_inserted_without_a_look_up),
+        RULES_TEST(test_a_command_that_is_called_at_once_is_inserted_as_calling),
+        RULES_TEST(test_a_command_that_may_not_start_is_refused_after_a_look_up),
+        RULES_TEST(test_a_token_whose_row_was_deleted_meanwhile_is_inserted),
+        RULES_TEST(test_a_new_plan_replaces_the_earlier_one),
+        RULES_TEST(test_duplicates_that_wait_are_limited),
         RULES_TEST(test_other_parameters_are_a_mismatch_in_every_state),
-        RULES_TEST(test_a_record_is_replayed_or_begins_again),
-        RULES_TEST(test_an_unknown_that_begins_again_at_once_is_a_recall),
-        RULES_TEST(test_what_was_set_aside_is_replayed_for_a_failures_time_only),
-        RULES_TEST(test_all_who_asked_get_the_outcome_under_ids_that_grow),
+        RULES_TEST(test_a_done_command_is_replayed_or_starts_again),
+        RULES_TEST(test_an_unknown_outcome_that_is_called_at_once_becomes_recalling),
+        RULES_TEST(test_a_command_set_aside_is_replayed_for_the_time_of_a_failure),
+        RULES_TEST(test_all_senders_get_the_outcome_with_growing_ids),
         RULES_TEST(test_an_outcome_without_end_does_not_overflow),
-        RULES_TEST(test_the_same_is_planned_for_the_same),
+        RULES_TEST(test_a_second_plan_is_the_same),
     };
     return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
 }

@@ -1,6 +1,5 @@
 /*
- * The SQLite store: the conformance suite, and what is SQLite's own: the file, its version, its
- * faults.
+ * The SQLite store: the conformance suite, and tests of its file, its versions and its faults.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +24,7 @@
 
 static const struct store_ops *const OPS = &store_sqlite_ops;
 
-/* "FOLDER/ledger.db" in a folder of its own. */
+/* "FOLDER/ledger.db" in a new folder. */
 static char *location_new(void)
 {
     char folder[] = "/tmp/test-store-XXXXXX";
@@ -61,7 +60,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Opens and closes: what became of it, and why not. */
+/* Opens and closes the store. */
 static enum status try_open(const char *location, struct buf *out_why)
 {
     struct store *store = NULL;
@@ -77,7 +76,7 @@ static void assert_opens(const char *location)
     buf_fini(&why);
 }
 
-/* The store refuses the file, says `word`, and leaves it as it is. */
+/* The store refuses the file with a message that contains `word`, and does not change it. */
 static void assert_refused(const char *location, enum status expected, const char *word)
 {
     struct stat before;
@@ -118,8 +117,7 @@ static void test_the_file_is_for_its_owner_alone(void **state)
     assert_int_equal(about.st_mode & 0777, 0600);
 }
 
-/* The rows of a command that is being called and of one that is done, as every version takes them.
- */
+/* A command that is CALLING and one that is DONE, as every version stores them. */
 static const char OLD_ROWS[] =
     "INSERT INTO command (id, token, state, action, region, grp, route, one_shot, fingerprint,"
     " received_at, deadline_at, attempts, not_before)"
@@ -134,7 +132,7 @@ static const char OLD_ROWS[] =
     "INSERT INTO outbox VALUES (8, x'6d');"
     "PRAGMA application_id = 1162038594;";
 
-/* Makes a file of that version and opens it: all rows are there, and new ones come behind. */
+/* Makes a file of that version and opens it: all rows are there, and the last ids are known. */
 static struct store *open_old(const char *location, int version)
 {
     struct store *store = NULL;
@@ -168,7 +166,7 @@ static struct store *open_old(const char *location, int version)
     return store;
 }
 
-static void test_a_version_1_file_is_brought_forward_with_its_rows(void **state)
+static void test_a_version_1_file_is_migrated_with_its_rows(void **state)
 {
     int64_t value = 0;
     struct store *store = open_old(*state, 1);
@@ -178,7 +176,7 @@ static void test_a_version_1_file_is_brought_forward_with_its_rows(void **state)
     OPS->close(store);
 }
 
-static void test_a_version_2_file_is_brought_forward_without_crashes(void **state)
+static void test_a_version_2_file_is_migrated_without_crashes(void **state)
 {
     struct store_row row;
     struct store *store = open_old(*state, 2);
@@ -187,7 +185,7 @@ static void test_a_version_2_file_is_brought_forward_without_crashes(void **stat
     OPS->close(store);
 }
 
-static void test_a_version_3_file_is_brought_forward_with_its_facts(void **state)
+static void test_a_version_3_file_is_migrated_with_its_values(void **state)
 {
     const char *location = *state;
     int64_t value = 0;
@@ -205,7 +203,7 @@ static void test_a_version_3_file_is_brought_forward_with_its_facts(void **state
     buf_fini(&why);
 }
 
-static void test_of_crashes_in_a_version_3_file_those_during_a_call_alone_count_on(void **state)
+static void test_of_the_crashes_in_a_version_3_file_those_of_single_calls_are_counted(void **state)
 {
     static const struct {
         uint32_t crashes;
@@ -268,7 +266,7 @@ static void test_a_record_with_strange_parameters_is_damaged(void **state)
     }
 }
 
-/* Who asked for a command of before is answered by this version. */
+/* The senders of a command of an older version get its outcome. */
 static void test_a_command_of_an_older_file_is_finished(void **state)
 {
     struct store *store = open_old(*state, 3);
@@ -380,8 +378,8 @@ static void test_a_log_without_its_file_is_refused(void **state)
     free(log);
 }
 
-/* A bridge that died while it made its first ledger left this. */
-static void test_a_ledger_that_was_half_made_is_made_anew(void **state)
+/* A bridge that crashed while it created its first ledger leaves these files. */
+static void test_a_ledger_that_was_partly_created_is_created_again(void **state)
 {
     const char *location = *state;
     char *made = beside(location, ".new");
@@ -395,7 +393,7 @@ static void test_a_ledger_that_was_half_made_is_made_anew(void **state)
     free(journal);
 }
 
-/* Moved away while it is open, put back, and moved away for good. */
+/* The file is moved away while it is open, and put back. */
 static void check_vanishing(const char *location, const char *ending)
 {
     struct store *store = NULL;
@@ -418,17 +416,17 @@ static void check_vanishing(const char *location, const char *ending)
     buf_fini(&why);
 }
 
-static void test_a_file_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back(void **state)
+static void test_a_file_that_is_moved_while_it_is_open_stores_nothing_until_it_is_back(void **state)
 {
     check_vanishing(*state, "");
 }
 
-static void test_a_log_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back(void **state)
+static void test_a_log_that_is_moved_while_it_is_open_stores_nothing_until_it_is_back(void **state)
 {
     check_vanishing(*state, "-wal");
 }
 
-static void test_a_file_that_vanished_while_it_was_open_is_not_made_anew(void **state)
+static void test_a_file_that_was_removed_while_it_was_open_is_not_created_again(void **state)
 {
     const char *location = *state;
     struct store *store = NULL;
@@ -445,7 +443,7 @@ static void test_a_file_that_vanished_while_it_was_open_is_not_made_anew(void **
     free(log);
 }
 
-/* As a crash leaves them: the index of the log is no part of what is kept. */
+/* As after a crash: the index of the log need not exist. */
 static void test_without_the_logs_index_nothing_is_lost(void **state)
 {
     const char *location = *state;
@@ -470,7 +468,7 @@ static void test_without_the_logs_index_nothing_is_lost(void **state)
     buf_fini(&why);
 }
 
-static void test_a_missing_folder_is_the_machines_fault(void **state)
+static void test_a_missing_folder_is_an_error_of_the_system(void **state)
 {
     struct buf path = {0};
     struct buf why = {0};
@@ -482,7 +480,7 @@ static void test_a_missing_folder_is_the_machines_fault(void **state)
     buf_fini(&why);
 }
 
-static void test_the_owner_is_named_by_its_process(void **state)
+static void test_the_owner_is_named_by_its_process_id(void **state)
 {
     const char *location = *state;
     struct store *store = NULL;
@@ -503,7 +501,7 @@ static void test_durability_is_what_was_asked_for(void **state)
     assert_string_equal(store_sqlite_durability(false), "PRAGMA synchronous = NORMAL");
 }
 
-/* What keeps a claim as cheap at a million records as at ten thousand. */
+/* A claim must cost the same with a million records as with ten thousand. */
 static void test_no_statement_reads_all_commands(void **state)
 {
     const char *location = *state;
@@ -536,10 +534,10 @@ int main(void)
     const struct store_suite suite = {&store_sqlite_ops, location_new, location_free};
     const struct CMUnitTest tests[] = {
         FILE_TEST(test_the_file_is_for_its_owner_alone),
-        FILE_TEST(test_a_version_1_file_is_brought_forward_with_its_rows),
-        FILE_TEST(test_a_version_2_file_is_brought_forward_without_crashes),
-        FILE_TEST(test_a_version_3_file_is_brought_forward_with_its_facts),
-        FILE_TEST(test_of_crashes_in_a_version_3_file_those_during_a_call_alone_count_on),
+        FILE_TEST(test_a_version_1_file_is_migrated_with_its_rows),
+        FILE_TEST(test_a_version_2_file_is_migrated_without_crashes),
+        FILE_TEST(test_a_version_3_file_is_migrated_with_its_values),
+        FILE_TEST(test_of_the_crashes_in_a_version_3_file_those_of_single_calls_are_counted),
         FILE_TEST(test_a_command_of_an_older_file_is_finished),
         FILE_TEST(test_a_record_with_strange_parameters_is_damaged),
         FILE_TEST(test_a_newer_file_is_refused_with_both_versions),
@@ -549,13 +547,13 @@ int main(void)
         FILE_TEST(test_a_file_with_an_overwritten_root_is_refused),
         FILE_TEST(test_an_empty_file_is_refused_and_stays_empty),
         FILE_TEST(test_a_log_without_its_file_is_refused),
-        FILE_TEST(test_a_ledger_that_was_half_made_is_made_anew),
-        FILE_TEST(test_a_file_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back),
-        FILE_TEST(test_a_log_that_is_moved_while_it_is_open_keeps_nothing_until_it_is_back),
-        FILE_TEST(test_a_file_that_vanished_while_it_was_open_is_not_made_anew),
+        FILE_TEST(test_a_ledger_that_was_partly_created_is_created_again),
+        FILE_TEST(test_a_file_that_is_moved_while_it_is_open_stores_nothing_until_it_is_back),
+        FILE_TEST(test_a_log_that_is_moved_while_it_is_open_stores_nothing_until_it_is_back),
+        FILE_TEST(test_a_file_that_was_removed_while_it_was_open_is_not_created_again),
         FILE_TEST(test_without_the_logs_index_nothing_is_lost),
-        FILE_TEST(test_a_missing_folder_is_the_machines_fault),
-        FILE_TEST(test_the_owner_is_named_by_its_process),
+        FILE_TEST(test_a_missing_folder_is_an_error_of_the_system),
+        FILE_TEST(test_the_owner_is_named_by_its_process_id),
         FILE_TEST(test_durability_is_what_was_asked_for),
         FILE_TEST(test_no_statement_reads_all_commands),
     };

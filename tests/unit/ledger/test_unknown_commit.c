@@ -1,6 +1,6 @@
 /*
- * The ledger on a store that does not know whether a batch stands: SQLite's, whose batches are held
- * back as a connection that is lost would do (store_choose() is wrapped).
+ * The ledger on a store that does not know whether a batch was committed: the SQLite store, with
+ * results as those of a lost connection (store_choose() is wrapped).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #include "ledger/stores.h"
 #include "support/ledger_fixture.h"
 
-/* What the next batches come to before the store is asked; OK: it is asked. */
+/* So many calls return STATUS_UNAVAILABLE, then one STATUS_STORE if `fails_then`. */
 static _Atomic int unknown_count;
 static _Atomic bool fails_then;
 static const struct ledger_batch *held_back;
@@ -42,7 +42,8 @@ static const char *error(struct store *store)
     return "the connection was lost";
 }
 
-/* The linker's names: see tests/unit/CMakeLists.txt. NOLINTBEGIN(bugprone-reserved-identifier) */
+/* The linker option --wrap needs these names: see tests/unit/CMakeLists.txt.
+ * NOLINTBEGIN(bugprone-reserved-identifier) */
 enum status __real_store_choose(const char *setting, const struct store_ops **out_ops,
                                 const char **out_location, struct buf *out_why);
 enum status __wrap_store_choose(const char *setting, const struct store_ops **out_ops,
@@ -84,7 +85,7 @@ static void test_nothing_is_answered_until_it_is_known(void **state)
     assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 2);
 }
 
-static void test_what_proves_to_have_failed_is_not_kept(void **state)
+static void test_a_claim_that_proves_to_have_failed_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     fixture_claim(fixture, "t1");
@@ -97,7 +98,7 @@ static void test_what_proves_to_have_failed_is_not_kept(void **state)
     assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 0);
 }
 
-static void test_closing_does_not_wait_for_ever_to_know(void **state)
+static void test_closing_ends_in_time_without_knowing(void **state)
 {
     struct fixture *fixture = *state;
     fixture_claim(fixture, "t1");
@@ -121,8 +122,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNKNOWN_TEST(test_nothing_is_answered_until_it_is_known),
-        UNKNOWN_TEST(test_what_proves_to_have_failed_is_not_kept),
-        UNKNOWN_TEST(test_closing_does_not_wait_for_ever_to_know),
+        UNKNOWN_TEST(test_a_claim_that_proves_to_have_failed_is_refused),
+        UNKNOWN_TEST(test_closing_ends_in_time_without_knowing),
     };
     return cmocka_run_group_tests_name("unknown_commit", tests, NULL, NULL);
 }
