@@ -163,15 +163,6 @@ static void prepare_next(const struct call *call, const struct http_answer *answ
     }
 }
 
-static void name_host(struct call *call, const char *error, struct buf *out)
-{
-    struct ecs *ecs = call->ecs;
-    buf_clear(&ecs->url);
-    endpoint_of_region(&ecs->endpoint, call->command->region, &ecs->url, out);
-    buf_append_text(out, ": ");
-    buf_append_text(out, error);
-}
-
 static void on_http_done(void *arg, const struct http_answer *answer)
 {
     struct call *call = arg;
@@ -182,7 +173,10 @@ static void on_http_done(void *arg, const struct http_answer *answer)
     struct http_answer named = *answer;
     struct buf error = {0};
     if (answer->result != HTTP_ANSWERED) {
-        name_host(call, answer->error, &error);
+        buf_clear(&ecs->url);
+        endpoint_of_region(&ecs->endpoint, call->command->region, &ecs->url, &error);
+        buf_append_text(&error, ": ");
+        buf_append_text(&error, answer->error);
         named.error = error.data;
     }
     struct attempt attempt;
@@ -196,14 +190,6 @@ static void on_http_done(void *arg, const struct http_answer *answer)
 }
 
 /* --- the request --- */
-
-static void make_stamp(const struct ecs *ecs, struct stamp *out)
-{
-    uint8_t bytes[NONCE_BYTES];
-    clock_format_s(clock_wall_ms() + ecs->clock_offset_ms, out->date);
-    digest_random(bytes, sizeof bytes);
-    digest_hex(bytes, sizeof bytes, out->nonce);
-}
 
 /* Appends a header line and its NUL to `lines`. */
 static void put_line(struct buf *lines, const char *name, struct slice value)
@@ -378,13 +364,16 @@ static void on_credentials(void *arg, enum status status, const struct credentia
     struct call *call = arg;
     struct ecs *ecs = call->ecs;
     struct stamp stamp;
+    uint8_t nonce[NONCE_BYTES];
     if (status != STATUS_OK) {
         answer_without_credentials(call, status, text);
         return;
     }
     call->serial = credentials->serial;
     remember_credentials(ecs, credentials);
-    make_stamp(ecs, &stamp);
+    clock_format_s(clock_wall_ms() + ecs->clock_offset_ms, stamp.date);
+    digest_random(nonce, sizeof nonce);
+    digest_hex(nonce, sizeof nonce, stamp.nonce);
     buf_clear(&ecs->url);
     buf_clear(&ecs->host);
     buf_clear(&ecs->query);

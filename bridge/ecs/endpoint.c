@@ -23,16 +23,6 @@ static const struct preset presets[] = {
     {"ecs", "2014-05-26", "https://ecs.aliyuncs.com", "https://ecs-vpc." REGION ".aliyuncs.com"},
 };
 
-static const struct preset *preset_find(const char *name)
-{
-    for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++) {
-        if (strcmp(presets[i].name, name) == 0) {
-            return &presets[i];
-        }
-    }
-    return NULL;
-}
-
 static void fill_region(const char *text, const char *region, struct buf *out)
 {
     const char *at;
@@ -49,8 +39,12 @@ enum status endpoint_init(struct endpoint *endpoint, const char *preset, const c
                           const char *override, const char *version, bool allow_http,
                           const char **out_why)
 {
-    const struct preset *chosen = preset_find(preset);
-
+    const struct preset *chosen = NULL;
+    for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++) {
+        if (strcmp(presets[i].name, preset) == 0) {
+            chosen = &presets[i];
+        }
+    }
     if (chosen == NULL) {
         *out_why = "is not known: the preset is neither \"ebs\" nor \"ecs\"";
         return STATUS_INVALID;

@@ -64,13 +64,7 @@ void attempt_fini(struct attempt *attempt)
     }
 }
 
-static bool is_ending_of(const char *text, const char *ending)
-{
-    size_t length = strlen(text);
-    size_t tail = strlen(ending);
-    return length >= tail && strcmp(text + length - tail, ending) == 0;
-}
-
+/* Whether the code is the row's, in which one '*' stands for anything. */
 static bool code_fits(const char *pattern, const char *code)
 {
     const char *star = strchr(pattern, '*');
@@ -78,19 +72,19 @@ static bool code_fits(const char *pattern, const char *code)
         return strcmp(pattern, code) == 0;
     }
     size_t head = (size_t)(star - pattern);
-    return strncmp(pattern, code, head) == 0 && is_ending_of(code + head, star + 1);
-}
-
-/* With a status of 2xx the code alone decides. */
-static bool http_fits(const struct row *row, int status)
-{
-    return row->http == 0 || status / 100 == 2 || status / 100 == row->http / 100;
+    size_t tail = strlen(star + 1);
+    size_t length = strlen(code);
+    return length >= head + tail && strncmp(pattern, code, head) == 0 &&
+           strcmp(code + length - tail, star + 1) == 0;
 }
 
 static const struct row *find_row(const char *code, int status)
 {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (http_fits(&rows[i], status) && code_fits(rows[i].code, code)) {
+        /* With a status of 2xx the code alone decides. */
+        bool http_fits =
+            rows[i].http == 0 || status / 100 == 2 || status / 100 == rows[i].http / 100;
+        if (http_fits && code_fits(rows[i].code, code)) {
             return &rows[i];
         }
     }

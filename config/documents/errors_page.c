@@ -78,14 +78,6 @@ static void put_row(const struct page_row *row, struct buf *out)
     buf_append_text(out, " |\n");
 }
 
-static void put_bridge_row(enum bridge_error error, struct buf *out)
-{
-    buf_printf(out, "| `%s`", bridge_error_code(error));
-    put_category(bridge_error_category(error), out);
-    put_cell(bridge_error_hint(error), out);
-    buf_append_text(out, " |\n");
-}
-
 void errors_page(struct buf *out)
 {
     buf_append_text(
@@ -114,6 +106,9 @@ void errors_page(struct buf *out)
                          "| Code | Category | Retryable | Hint |\n"
                          "|---|---|---|---|\n");
     for (int error = ERROR_NONE + 1; error < ERROR_COUNT; error++) {
-        put_bridge_row((enum bridge_error)error, out);
+        buf_printf(out, "| `%s`", bridge_error_code((enum bridge_error)error));
+        put_category(bridge_error_category((enum bridge_error)error), out);
+        put_cell(bridge_error_hint((enum bridge_error)error), out);
+        buf_append_text(out, " |\n");
     }
 }
