@@ -236,7 +236,7 @@ int check_online(const struct settings *settings, const char *region)
         list_regions(&online, settings);
     }
     if (online.region_count == 0) {
-        return cli_wrong_call("check", "no region to ask in: " WAYS_TO_REGION);
+        return cli_wrong_call("check", "no region is known: " WAYS_TO_REGION);
     }
     /* The check before has reported what is wrong with these files. */
     (void)tls_files_load_api(&tls, settings, clock_wall_ms(), &report);

@@ -10,9 +10,9 @@
 
 /*
  * Gets credentials and asks the API with them, in `region` or, where that is NULL, in each region
- * that a route names as its default or without wildcards. Tells what it finds on standard output,
- * faults on standard error. Returns EX_OK, EX_UNAVAILABLE, EX_CONFIG, or EX_USAGE where there is no
- * region.
+ * that is a route's default or is in its list without wildcards. Prints results on standard output
+ * and errors on standard error. Returns EX_OK, EX_UNAVAILABLE, EX_CONFIG, or EX_USAGE where there
+ * is no region.
  */
 int check_online(const struct settings *settings, const char *region);
 

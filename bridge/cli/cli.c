@@ -57,8 +57,8 @@ static const struct cli_option *find_option(const struct cli_usage *usage, int l
     return NULL;
 }
 
-/* getopt's answer in words. optopt is the letter, also that of a long option that is known; it is 0
- * for an unknown long option, which is then the last argument read. */
+/* Describes getopt's error. optopt is the letter, also for a known long option. It is 0 for an
+ * unknown long option, which is then the last argument read. */
 static void put_fault(const struct cli_usage *usage, int answer, char **argv, char out[WHAT_BYTES])
 {
     if (answer == ':') {

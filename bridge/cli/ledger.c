@@ -51,10 +51,10 @@ static enum status count(const char *store, struct slice token, struct buf *out,
     return ledger_count(store, out, why);
 }
 
-/* The verbs that read a ledger; verify-audit is apart, as it reads files. */
+/* The verbs that read a ledger. verify-audit is not here, because it reads files. */
 static const struct verb {
     const char *name;
-    int operand_count; /* behind the verb */
+    int operand_count; /* after the verb */
     enum status (*look)(const char *store, struct slice token, struct buf *out, struct buf *why);
 } VERBS[] = {{"show", 1, ledger_show}, {"list", 0, list}, {"count", 0, count}};
 
@@ -122,7 +122,7 @@ static int print_report(const struct audit_report *report, bool has_tip)
     if (report->count > 0 && report->is_hashed) {
         printf("last hash %s\n", report->chain.hash);
     } else if (report->count > 0) {
-        printf("the lines are not chained: what was changed in them does not show\n");
+        printf("the lines are not chained, so changes in them are not found\n");
     }
     return EX_OK;
 }

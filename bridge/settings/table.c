@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* The kind of a member, to hold the table against the structs at compile time. */
+/* The kind of a member, to check the table against the structs at compile time. */
 #define KIND_OF(member) \
     _Generic((member),                                                                             \
         char *: 't',                                                                               \
@@ -25,7 +25,7 @@
 #define KIND_OPTIONAL_TEXT 't'
 #define KIND_OPTIONAL_BOOL 'o'
 
-/* What is read only is no action for a route. */
+/* A route cannot have an action that only reads. */
 #define ROUTE_ACTION_READ(name)
 #define ROUTE_ACTION_START(name) "|" #name
 #define ROUTE_ACTIONS            (route_actions + 1)

@@ -87,7 +87,7 @@ const char *settings_row_name(const struct settings_row *row);
 /* Settings with every default and no routes; `instance` is still empty and `client_id` not filled
  * in. */
 struct settings *settings_new_defaults(void);
-/* Adds a route with every default; the pointer is good until the next one. */
+/* Adds a route with every default; the pointer is valid until the next one is added. */
 struct route *settings_add_route(struct settings *settings);
 /* A value as it is in a file. A list is read item by item. */
 enum settings_value_kind {
@@ -117,7 +117,7 @@ void settings_row_read(const struct settings_row *row, void *base,
                        const struct settings_value *value, struct buf *why);
 /* Stores the default, where the row has one. */
 void settings_row_set_default(const struct settings_row *row, void *base);
-/* Empties a list or a text, and frees what it held; does nothing to others. */
+/* Frees and empties a list or a text; does nothing to other types. */
 void settings_row_clear(const struct settings_row *row, void *base);
 /* Whether an optional value is set; true for all others. */
 bool settings_row_is_set(const struct settings_row *row, const void *base);
@@ -134,7 +134,7 @@ const char *settings_row_text(const struct settings_row *row, const void *base);
 const char *settings_rule_allowed(enum settings_rule rule);
 /* Whether the text names a file or a directory, which messages then repeat. */
 bool settings_rule_is_path(enum settings_rule rule);
-/* Whether the text may hold a password, which is then not printed. */
+/* Whether the text may contain a password, which is then not printed. */
 bool settings_rule_is_masked(enum settings_rule rule);
 /*
  * NULL where the text may be the row's value, or an item of its list; else a phrase that says what

@@ -324,10 +324,10 @@ static void allowed_routes(const struct settings_row *row, struct buf *out)
 
 /* ---- The table ---- */
 
-#define TAKES(kind) (1U << SETTINGS_VALUE_##kind)
+#define ACCEPTS(kind) (1U << SETTINGS_VALUE_##kind)
 
 static const struct type {
-    unsigned kinds; /* of values that it takes; of a list, those of its items */
+    unsigned kinds; /* of the values that it accepts; for a list, those of its items */
     void (*read)(const struct settings_row *row, void *base, const struct settings_value *value,
                  struct buf *why);
     void (*print)(const struct settings_row *row, const void *member, struct buf *out);
@@ -337,18 +337,19 @@ static const struct type {
 } types[] = {
     [SETTINGS_GROUP] = {0, NULL, NULL, allowed_group, NULL, false},
     [SETTINGS_ROUTES] = {0, NULL, NULL, allowed_routes, NULL, false},
-    [SETTINGS_TEXT] = {TAKES(TEXT), read_text, print_text, allowed_text, text_fini, false},
-    [SETTINGS_CHOICE] = {TAKES(TEXT), read_choice, print_text, allowed_choices, text_fini, false},
-    [SETTINGS_INT] = {TAKES(WHOLE), read_int, print_int, allowed_whole_number, NULL, false},
-    [SETTINGS_SMALL] = {TAKES(WHOLE), read_small, print_int, allowed_whole_number, NULL, false},
-    [SETTINGS_FLOAT] = {TAKES(WHOLE) | TAKES(FRACTION), read_float, print_float, allowed_number,
+    [SETTINGS_TEXT] = {ACCEPTS(TEXT), read_text, print_text, allowed_text, text_fini, false},
+    [SETTINGS_CHOICE] = {ACCEPTS(TEXT), read_choice, print_text, allowed_choices, text_fini, false},
+    [SETTINGS_INT] = {ACCEPTS(WHOLE), read_int, print_int, allowed_whole_number, NULL, false},
+    [SETTINGS_SMALL] = {ACCEPTS(WHOLE), read_small, print_int, allowed_whole_number, NULL, false},
+    [SETTINGS_FLOAT] = {ACCEPTS(WHOLE) | ACCEPTS(FRACTION), read_float, print_float, allowed_number,
                         NULL, false},
-    [SETTINGS_BOOL] = {TAKES(BOOL), read_bool, print_bool, allowed_bool, NULL, false},
-    [SETTINGS_SWITCH] = {TAKES(TEXT), read_switch, print_switch, allowed_choices, NULL, false},
-    [SETTINGS_LIST] = {TAKES(TEXT), read_item, print_list, allowed_list, list_fini, false},
-    [SETTINGS_OPTIONAL_TEXT] = {TAKES(TEXT), read_text, print_text, allowed_text, text_fini, true},
-    [SETTINGS_OPTIONAL_BOOL] = {TAKES(BOOL), read_optional_bool, print_optional_bool, allowed_bool,
-                                NULL, true},
+    [SETTINGS_BOOL] = {ACCEPTS(BOOL), read_bool, print_bool, allowed_bool, NULL, false},
+    [SETTINGS_SWITCH] = {ACCEPTS(TEXT), read_switch, print_switch, allowed_choices, NULL, false},
+    [SETTINGS_LIST] = {ACCEPTS(TEXT), read_item, print_list, allowed_list, list_fini, false},
+    [SETTINGS_OPTIONAL_TEXT] = {ACCEPTS(TEXT), read_text, print_text, allowed_text, text_fini,
+                                true},
+    [SETTINGS_OPTIONAL_BOOL] = {ACCEPTS(BOOL), read_optional_bool, print_optional_bool,
+                                allowed_bool, NULL, true},
 };
 
 const char *settings_value_text(enum settings_value_kind kind)

@@ -20,7 +20,7 @@ enum log_level settings_log_level(const struct settings *settings)
             return (enum log_level)i;
         }
     }
-    assert(false && "a log level that the check let pass");
+    assert(false && "a log level that is not in the table");
     return LOG_LEVEL_INFO;
 }
 
