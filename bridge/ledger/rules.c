@@ -1,6 +1,6 @@
 #include "rules.h"
 
-#include "audit_lines.h"
+#include "audit_rows.h"
 #include "audit_tip.h"
 #include "base/log.h"
 
@@ -88,7 +88,7 @@ static enum claim_plan refuse(struct ledger_batch *batch, struct ledger_request 
     reply.error = buf_slice(&batch->scratch);
     reply.code = slice_text(outcome.code);
     claim->result = result;
-    audit_line_of_refusal(batch, request, outcome.code);
+    audit_row_of_refusal(batch, request, outcome.code);
     render(batch, request, &reply, &claim->ask.reply_to);
     outcome_fini(&outcome);
     return PLAN_REPLY;
@@ -117,7 +117,7 @@ static enum claim_plan begin(struct ledger_batch *batch, struct ledger_request *
     claim->result = result;
     claim->is_counted = true;
     batch->unfinished++;
-    audit_line_of_claim(batch, request);
+    audit_row_of_claim(batch, request);
     if (claim->ask.wants_accepted) {
         struct reply reply = reply_of_command(claim->ask.command);
         reply.status = "accepted";
@@ -131,7 +131,7 @@ static enum claim_plan replay(struct ledger_batch *batch, struct ledger_request 
 {
     const struct reply reply = reply_of_row(row);
     request->claim.result = CLAIM_REPLAYED;
-    audit_line_of_replay(batch, request, row);
+    audit_row_of_replay(batch, request, row);
     render(batch, request, &reply, &request->claim.ask.reply_to);
     return PLAN_REPLY;
 }
@@ -165,7 +165,7 @@ static enum claim_plan join(struct ledger_batch *batch, struct ledger_request *r
         return refuse(batch, request, CLAIM_REFUSED, ERROR_OVERLOADED, message);
     }
     request->claim.result = CLAIM_WAITS;
-    audit_line_of_claim(batch, request);
+    audit_row_of_claim(batch, request);
     return PLAN_JOIN;
 }
 
@@ -228,7 +228,7 @@ enum claim_plan rules_claim(struct ledger_batch *batch, struct ledger_request *r
 void rules_post(struct ledger_batch *batch, struct ledger_request *request)
 {
     plan_anew(batch, request);
-    audit_line_of_post(batch, request);
+    audit_row_of_post(batch, request);
     size_t offset = batch->bytes.length;
     buf_append(&batch->bytes, buf_slice(&request->post.message));
     ledger_batch_add_message(batch, request, ledger_batch_message_id(batch), offset);
@@ -266,7 +266,7 @@ void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
 void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request)
 {
     batch->unfinished--;
-    audit_line_of_outcome(batch, request);
+    audit_row_of_outcome(batch, request);
 }
 
 /* ---- the audit ---- */

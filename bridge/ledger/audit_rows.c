@@ -1,99 +1,99 @@
-#include "audit_lines.h"
+#include "audit_rows.h"
 
 #include "base/json.h"
 #include "model/audit_record.h"
 
 /* The brace makes the JSON writer separate the members; it is not part of the text. */
-static size_t line_begin(struct ledger_batch *batch)
+static size_t row_begin(struct ledger_batch *batch)
 {
     json_put_open(&batch->bytes, '{');
     return batch->bytes.length;
 }
 
-static void line_end(struct ledger_batch *batch, struct ledger_request *request, const char *event,
-                     size_t offset)
+static void row_end(struct ledger_batch *batch, struct ledger_request *request, const char *event,
+                    size_t offset)
 {
     request->audit_event = event;
     request->audit = (struct batch_text){offset, batch->bytes.length - offset};
 }
 
 /* The members that all records about a claim have. */
-static size_t claim_line_begin(struct ledger_batch *batch, const struct claim_request *claim)
+static size_t claim_row_begin(struct ledger_batch *batch, const struct claim_request *claim)
 {
-    size_t offset = line_begin(batch);
+    size_t offset = row_begin(batch);
     audit_put_command(&batch->bytes, claim->ask.command);
     audit_put_members(&batch->bytes, buf_slice(&claim->ask.audit));
     return offset;
 }
 
-void audit_line_of_claim(struct ledger_batch *batch, struct ledger_request *request)
+void audit_row_of_claim(struct ledger_batch *batch, struct ledger_request *request)
 {
     if (!batch->limits->is_audited) {
         return;
     }
-    size_t offset = claim_line_begin(batch, &request->claim);
+    size_t offset = claim_row_begin(batch, &request->claim);
     if (request->claim.result == CLAIM_AGAIN) {
         json_put_bool(&batch->bytes, "Again", true);
     }
-    line_end(batch, request, request->claim.result == CLAIM_WAITS ? "joined" : "claimed", offset);
+    row_end(batch, request, request->claim.result == CLAIM_WAITS ? "joined" : "claimed", offset);
 }
 
-static void put_result(struct buf *line, const char *status, struct slice request_id,
+static void put_result(struct buf *out, const char *status, struct slice request_id,
                        struct slice code, uint32_t attempts)
 {
-    json_put_text(line, "Status", slice_text(status));
-    audit_put_text(line, "RequestId", request_id);
-    audit_put_text(line, "Code", code);
-    json_put_int(line, "Attempts", attempts);
+    json_put_text(out, "Status", slice_text(status));
+    audit_put_text(out, "RequestId", request_id);
+    audit_put_text(out, "Code", code);
+    json_put_int(out, "Attempts", attempts);
 }
 
-void audit_line_of_replay(struct ledger_batch *batch, struct ledger_request *request,
-                          const struct store_row *row)
+void audit_row_of_replay(struct ledger_batch *batch, struct ledger_request *request,
+                         const struct store_row *row)
 {
     if (!batch->limits->is_audited) {
         return;
     }
-    size_t offset = claim_line_begin(batch, &request->claim);
+    size_t offset = claim_row_begin(batch, &request->claim);
     put_result(&batch->bytes, outcome_status_text((enum outcome_status)row->status),
                row->request_id, row->code, row->attempts);
-    line_end(batch, request, "replayed", offset);
+    row_end(batch, request, "replayed", offset);
 }
 
-void audit_line_of_refusal(struct ledger_batch *batch, struct ledger_request *request,
-                           const char *code)
+void audit_row_of_refusal(struct ledger_batch *batch, struct ledger_request *request,
+                          const char *code)
 {
     if (!batch->limits->is_audited) {
         return;
     }
     bool is_mismatch = request->claim.result == CLAIM_MISMATCH;
-    size_t offset = claim_line_begin(batch, &request->claim);
+    size_t offset = claim_row_begin(batch, &request->claim);
     audit_put_text(&batch->bytes, "Code", slice_text(code));
-    line_end(batch, request, is_mismatch ? "mismatch" : "refused", offset);
+    row_end(batch, request, is_mismatch ? "mismatch" : "refused", offset);
 }
 
-void audit_line_of_post(struct ledger_batch *batch, struct ledger_request *request)
+void audit_row_of_post(struct ledger_batch *batch, struct ledger_request *request)
 {
     if (!batch->limits->is_audited) {
         return;
     }
-    size_t offset = line_begin(batch);
+    size_t offset = row_begin(batch);
     buf_append(&batch->bytes, buf_slice(&request->post.audit));
-    line_end(batch, request, request->post.is_dead_letter ? "dead_letter" : "refused", offset);
+    row_end(batch, request, request->post.is_dead_letter ? "dead_letter" : "refused", offset);
 }
 
-void audit_line_of_outcome(struct ledger_batch *batch, struct ledger_request *request)
+void audit_row_of_outcome(struct ledger_batch *batch, struct ledger_request *request)
 {
     const struct finish_request *finish = &request->finish;
     const struct outcome *outcome = &finish->outcome;
     if (!batch->limits->is_audited) {
         return;
     }
-    size_t offset = line_begin(batch);
+    size_t offset = row_begin(batch);
     audit_put_command(&batch->bytes, finish->command);
     put_result(&batch->bytes, outcome_status_text(outcome->status), slice_text(outcome->request_id),
                slice_text(outcome->code), finish->command->attempts);
     json_put_time(&batch->bytes, "ReceivedAt", finish->command->received_at_ms);
     json_put_time(&batch->bytes, "CompletedAt", finish->completed_at_ms);
     json_put_int(&batch->bytes, "Replies", (int64_t)finish->reply_to_count);
-    line_end(batch, request, "outcome", offset);
+    row_end(batch, request, "outcome", offset);
 }

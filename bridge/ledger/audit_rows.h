@@ -1,0 +1,24 @@
+/*
+ * audit_rows - the audit record of a request.
+ *
+ * Each function sets the record of the request: its event, and its members in the batch's bytes. A
+ * request has at most one record; a second call replaces it. Without an audit nothing is done.
+ *
+ * Thread: any; pure.
+ */
+#ifndef LEDGER_AUDIT_ROWS_H
+#define LEDGER_AUDIT_ROWS_H
+
+#include "batch.h"
+
+/* The claim made a row, or waits for the outcome of another one. */
+void audit_row_of_claim(struct ledger_batch *batch, struct ledger_request *request);
+void audit_row_of_replay(struct ledger_batch *batch, struct ledger_request *request,
+                         const struct store_row *row);
+/* `claim.result` must be set. */
+void audit_row_of_refusal(struct ledger_batch *batch, struct ledger_request *request,
+                          const char *code);
+void audit_row_of_post(struct ledger_batch *batch, struct ledger_request *request);
+void audit_row_of_outcome(struct ledger_batch *batch, struct ledger_request *request);
+
+#endif
