@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNTRUSTED "the server's certificate comes from an authority that is not trusted"
-#define REFUSED   "the server refuses the client certificate"
-#define OLD       "the server knows no TLS 1.2 or newer"
+#define UNTRUSTED  "the server's certificate comes from an authority that is not trusted"
+#define REFUSED    "the server refuses the client certificate"
+#define NO_TLS_1_2 "the server does not support TLS 1.2 or newer"
 
 static void must(CURLcode code)
 {
@@ -106,17 +106,20 @@ static const struct {
     {"certificate is not yet valid", "the server's certificate is not yet valid", false},
     {"alert certificate required", "the server asks for a client certificate", true},
     {"alert unknown ca", "the server does not trust the authority of the client certificate", true},
-    {"alert certificate expired", "the server says that the client certificate has expired", true},
-    {"alert certificate revoked", "the server says that the client certificate was revoked", true},
+    {"alert certificate expired", "the client certificate has expired, according to the server",
+     true},
+    {"alert certificate revoked", "the client certificate was revoked, according to the server",
+     true},
     {"alert bad certificate", REFUSED, true},
     {"alert certificate unknown", REFUSED, true},
     {"alert unsupported certificate", REFUSED, true},
     /* In TLS 1.2 the only alert for a missing certificate. */
     {"alert handshake failure",
-     "the server ended the handshake: it asks for a client certificate, or knows no common cipher",
+     "the server ended the handshake: it asks for a client certificate, or has no cipher in "
+     "common",
      false},
-    {"alert protocol version", OLD, false},
-    {"unsupported protocol", OLD, false},
+    {"alert protocol version", NO_TLS_1_2, false},
+    {"unsupported protocol", NO_TLS_1_2, false},
     {"wrong version number", "the server does not speak TLS", false},
 };
 #define PROBLEM_COUNT (sizeof problems / sizeof problems[0])

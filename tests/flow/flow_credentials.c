@@ -1,5 +1,5 @@
-/* The bridge with no access key of its own: a metadata service or a URL on loopback gives it one,
- * for seconds only, or does not. */
+/* The bridge without an access key in its environment: a metadata service or a URL on loopback
+ * gives it short-lived ones. */
 #include "base/clock.h"
 #include "flow_certificates.h"
 #include "flow_fixture.h"
@@ -17,7 +17,7 @@
 
 enum { KEYS = 12, DOCUMENT_BYTES = 512 };
 
-/* What the service does; set by the test, read by the peer's threads. */
+/* The behaviour of the service; set by the test, read by the peer's threads. */
 static struct {
     _Atomic int is_down;
     _Atomic int is_closing; /* the connection after each document */
@@ -25,7 +25,7 @@ static struct {
     _Atomic int issued; /* documents so far; the next has key number issued % KEYS */
 } service;
 
-static void say(int fd, int status, const char *body)
+static void send_answer(int fd, int status, const char *body)
 {
     char text[DOCUMENT_BYTES + 128];
     snprintf(text, sizeof text, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n\r\n%s", status,
@@ -33,7 +33,7 @@ static void say(int fd, int status, const char *body)
     peer_write(fd, text);
 }
 
-static void say_document(int fd)
+static void send_document(int fd)
 {
     char expires[CLOCK_TEXT_BYTES];
     char body[DOCUMENT_BYTES];
@@ -44,7 +44,7 @@ static void say_document(int fd)
              "\"AccessKeySecret\":\"SessionSecret%d\",\"SecurityToken\":\"CAISflow%d\","
              "\"Expiration\":\"%s\"}",
              number, number, number, expires);
-    say(fd, 200, body);
+    send_answer(fd, 200, body);
 }
 
 static void serve(struct peer *peer, int fd, size_t connection, void *arg)
@@ -57,15 +57,15 @@ static void serve(struct peer *peer, int fd, size_t connection, void *arg)
         bool has_token = strstr(request.data, "X-aliyun-ecs-metadata-token: atoken\r\n") != NULL;
         bool is_metadata = strstr(request.data, " /latest/meta-data/") != NULL;
         if (atomic_load(&service.is_down)) {
-            say(fd, 503, "not now");
+            send_answer(fd, 503, "not now");
         } else if (strncmp(request.data, "PUT ", 4) == 0) {
-            say(fd, 200, "atoken");
+            send_answer(fd, 200, "atoken");
         } else if (is_metadata && !has_token) {
-            say(fd, 403, "no");
+            send_answer(fd, 403, "no");
         } else if (strstr(request.data, "/security-credentials/ ") != NULL) {
-            say(fd, 200, "bridge-role");
+            send_answer(fd, 200, "bridge-role");
         } else {
-            say_document(fd);
+            send_document(fd);
             if (atomic_load(&service.is_closing)) {
                 break;
             }
@@ -82,7 +82,7 @@ static void set_key(struct fixture *fixture, int number, const char *state)
                     number, number, number, state);
 }
 
-/* The service, with keys that the far side knows. */
+/* Starts the service; the API simulator knows its keys. */
 static struct peer *begin_service(struct fixture *fixture, int life_ms)
 {
     simulator_reset(&fixture->simulator);
@@ -96,7 +96,7 @@ static struct peer *begin_service(struct fixture *fixture, int life_ms)
     return peer_new(serve, NULL);
 }
 
-static void take_keys_away(struct bridge *bridge)
+static void remove_keys(struct bridge *bridge)
 {
     bridge->env[0] = "ALIBABA_CLOUD_ACCESS_KEY_ID=";
     bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=";
@@ -108,7 +108,7 @@ static struct bridge *bridge_by_metadata(struct fixture *fixture, const struct p
     struct bridge *bridge = fixture_bridge_alone(
         fixture, fixture_format(fixture, "credentials.metadata_url = \"http://127.0.0.1:%d\";",
                                 peer_port(peer)));
-    take_keys_away(bridge);
+    remove_keys(bridge);
     bridge_start(bridge);
     bridge_wait_online(bridge);
     return bridge;
@@ -118,7 +118,7 @@ static struct bridge *bridge_by_uri_with(struct fixture *fixture, const char *or
                                          const char *settings)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, settings);
-    take_keys_away(bridge);
+    remove_keys(bridge);
     bridge->env[3] = "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true";
     bridge->env[4] = fixture_format(fixture, "ALIBABA_CLOUD_CREDENTIALS_URI=%s/given", origin);
     bridge_start(bridge);
@@ -132,7 +132,7 @@ static struct bridge *bridge_by_uri(struct fixture *fixture, const struct peer *
                               fixture_format(fixture, "http://127.0.0.1:%d", peer_port(peer)), "");
 }
 
-static void ask_and_succeed(struct fixture *fixture)
+static void send_and_succeed(struct fixture *fixture)
 {
     check_succeeded(
         fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
@@ -146,12 +146,12 @@ static void check_no_secret(const struct bridge *bridge)
     assert_false(bridge_log_contains(bridge, "atoken"));
 }
 
-/* Commands without a pause while three keys come and go; not one is refused on the way. */
+/* Sends commands without a pause while keys change three times; none may fail. */
 static void run_through_rotations(struct fixture *fixture, struct bridge *bridge)
 {
     int count = 0;
     while (atomic_load(&service.issued) < 4) {
-        ask_and_succeed(fixture);
+        send_and_succeed(fixture);
         count++;
     }
     assert_true(count > 4);
@@ -161,7 +161,7 @@ static void run_through_rotations(struct fixture *fixture, struct bridge *bridge
     check_no_secret(bridge);
 }
 
-static void test_an_instances_role_rotates_without_a_failed_command(struct fixture *fixture)
+static void test_keys_of_an_instances_role_rotate_without_a_failed_command(struct fixture *fixture)
 {
     struct peer *peer = begin_service(fixture, 3000);
     struct bridge *bridge = bridge_by_metadata(fixture, peer);
@@ -183,16 +183,16 @@ static void test_a_key_the_api_refuses_is_replaced_within_the_command(struct fix
 {
     struct peer *peer = begin_service(fixture, 3600000);
     struct bridge *bridge = bridge_by_metadata(fixture, peer);
-    ask_and_succeed(fixture);
+    send_and_succeed(fixture);
     set_key(fixture, 0, "expired");
-    ask_and_succeed(fixture);
+    send_and_succeed(fixture);
     assert_int_equal(atomic_load(&service.issued), 2);
     bridge_stop(bridge);
     check_no_secret(bridge);
     peer_free(peer);
 }
 
-static void test_a_service_that_is_down_at_the_start_is_waited_for(struct fixture *fixture)
+static void test_commands_wait_for_a_service_that_is_down_at_the_start(struct fixture *fixture)
 {
     struct peer *peer = begin_service(fixture, 3600000);
     atomic_store(&service.is_down, 1);
@@ -207,20 +207,20 @@ static void test_a_service_that_is_down_at_the_start_is_waited_for(struct fixtur
     peer_free(peer);
 }
 
-static void test_a_renewal_that_fails_takes_nothing_away(struct fixture *fixture)
+static void test_a_failed_refresh_leaves_valid_credentials_in_use(struct fixture *fixture)
 {
     struct peer *peer = begin_service(fixture, 8000);
     struct bridge *bridge = bridge_by_metadata(fixture, peer);
-    ask_and_succeed(fixture);
+    send_and_succeed(fixture);
     atomic_store(&service.is_down, 1);
     while (!bridge_log_contains(bridge, "credentials_not_refreshed")) {
-        ask_and_succeed(fixture);
+        send_and_succeed(fixture);
     }
-    ask_and_succeed(fixture);
+    send_and_succeed(fixture);
     assert_int_equal(atomic_load(&service.issued), 1);
     atomic_store(&service.is_down, 0);
     while (atomic_load(&service.issued) < 2) {
-        ask_and_succeed(fixture);
+        send_and_succeed(fixture);
     }
     assert_int_equal(simulator_total(&fixture->simulator, "SignatureErrors"), 0);
     bridge_stop(bridge);
@@ -256,10 +256,10 @@ static void test_credentials_come_from_a_service_that_asks_for_a_certificate(
     peer_free(peer);
 }
 
-static void ask_until_issued(struct fixture *fixture, int count)
+static void send_until_issued(struct fixture *fixture, int count)
 {
     while (atomic_load(&service.issued) < count) {
-        ask_and_succeed(fixture);
+        send_and_succeed(fixture);
     }
 }
 
@@ -279,18 +279,18 @@ static void test_a_reload_changes_the_authority_of_the_service(struct fixture *f
                        "api.ca_file = \"%s/trust.pem\"; api.cert_file = \"%s/shown.pem\";"
                        "api.key_file = \"%s/shown.key\";",
                        certificates, certificates, certificates));
-    ask_and_succeed(fixture);
+    send_and_succeed(fixture);
     certificates_set_next("next");
     kill(bridge->pid, SIGHUP);
     bridge_wait_log(bridge, "event=reloaded");
-    ask_until_issued(fixture, 2);
+    send_until_issued(fixture, 2);
     assert_false(bridge_log_contains(bridge, "credentials_not_refreshed"));
     certificates_set_next("last");
     while (!bridge_log_contains(bridge, "credentials_not_refreshed")) {
-        ask_and_succeed(fixture);
+        send_and_succeed(fixture);
     }
     kill(bridge->pid, SIGHUP);
-    ask_until_issued(fixture, 3);
+    send_until_issued(fixture, 3);
     bridge_stop(bridge);
     check_no_secret(bridge);
     tls_front_stop(&front);
@@ -340,7 +340,7 @@ static const char *const without_key[] = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID=", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=",
     "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true", "HOME=/nonexistent", NULL};
 
-static void test_check_says_who_it_is_and_that_the_api_takes_it(struct fixture *fixture)
+static void test_check_prints_the_identity_and_that_the_api_accepts_it(struct fixture *fixture)
 {
     simulator_reset(&fixture->simulator);
     struct tool_result result = check_online(fixture, with_key, "", "cn-beijing");
@@ -353,7 +353,7 @@ static void test_check_says_who_it_is_and_that_the_api_takes_it(struct fixture *
     assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 0);
 }
 
-static void test_check_says_when_credentials_expire(struct fixture *fixture)
+static void test_check_prints_when_credentials_expire(struct fixture *fixture)
 {
     struct peer *peer = begin_service(fixture, 3600000);
     const char *settings = fixture_format(fixture,
@@ -369,7 +369,7 @@ static void test_check_says_when_credentials_expire(struct fixture *fixture)
     peer_free(peer);
 }
 
-static void test_check_says_which_permission_is_missing(struct fixture *fixture)
+static void test_check_names_the_missing_permission(struct fixture *fixture)
 {
     simulator_reset(&fixture->simulator);
     simulator_order(&fixture->simulator, "POST", "faults",
@@ -381,7 +381,8 @@ static void test_check_says_which_permission_is_missing(struct fixture *fixture)
                  "ebs:StartDiskReplicaGroup");
 }
 
-static void test_check_says_what_is_refused_or_missing_or_away(struct fixture *fixture)
+static void test_check_reports_refused_and_missing_credentials_and_an_unreachable_api(
+    struct fixture *fixture)
 {
     static const char *const wrong[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=" FLOW_ACCESS_KEY,
                                         "ALIBABA_CLOUD_ACCESS_KEY_SECRET=another",
@@ -407,17 +408,17 @@ static void test_check_says_what_is_refused_or_missing_or_away(struct fixture *f
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
-        FLOW_TEST(test_an_instances_role_rotates_without_a_failed_command),
+        FLOW_TEST(test_keys_of_an_instances_role_rotate_without_a_failed_command),
         FLOW_TEST(test_credentials_of_a_uri_rotate_without_a_failed_command),
         FLOW_TEST(test_a_key_the_api_refuses_is_replaced_within_the_command),
-        FLOW_TEST(test_a_service_that_is_down_at_the_start_is_waited_for),
-        FLOW_TEST(test_a_renewal_that_fails_takes_nothing_away),
+        FLOW_TEST(test_commands_wait_for_a_service_that_is_down_at_the_start),
+        FLOW_TEST(test_a_failed_refresh_leaves_valid_credentials_in_use),
         FLOW_TEST(test_credentials_come_from_a_service_that_asks_for_a_certificate),
         FLOW_TEST(test_a_reload_changes_the_authority_of_the_service),
-        FLOW_TEST(test_check_says_who_it_is_and_that_the_api_takes_it),
-        FLOW_TEST(test_check_says_when_credentials_expire),
-        FLOW_TEST(test_check_says_which_permission_is_missing),
-        FLOW_TEST(test_check_says_what_is_refused_or_missing_or_away),
+        FLOW_TEST(test_check_prints_the_identity_and_that_the_api_accepts_it),
+        FLOW_TEST(test_check_prints_when_credentials_expire),
+        FLOW_TEST(test_check_names_the_missing_permission),
+        FLOW_TEST(test_check_reports_refused_and_missing_credentials_and_an_unreachable_api),
     };
     certificates_begin();
     int code = flow_main("credentials", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);

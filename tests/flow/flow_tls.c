@@ -1,4 +1,4 @@
-/* Whom the bridge talks to over TLS, and what it says where it does not. */
+/* Which TLS servers the bridge accepts, and its error messages for the others. */
 #include "flow_tls.h"
 #include "flow_certificates.h"
 #include "flow_fixture.h"
@@ -11,18 +11,18 @@ static int mosquitto_port;      /* TLS */
 static int mosquitto_mtls_port; /* TLS with a client certificate */
 static int mosquitto_wss_port;  /* websockets over TLS */
 
-/* ---- The table: what is wrong with a far side, and what is said of it ---- */
+/* ---- Problems of a server, and the messages about them ---- */
 
-struct wrong {
+struct problem {
     const char *name;
     struct tls_front_options front;
-    const char *host;   /* that the bridge names; NULL: 127.0.0.1 */
-    const char *cert;   /* that the bridge shows, or NULL */
-    const char *broker; /* what is said where the broker is like that */
-    const char *api;    /* ... the API */
+    const char *host;   /* in the URI; NULL: 127.0.0.1 */
+    const char *cert;   /* the client certificate, or NULL */
+    const char *broker; /* message if the broker has this problem */
+    const char *api;    /* message if the API has it */
 };
 
-static const struct wrong wrongs[] = {
+static const struct problem problems[] = {
     {.name = "an authority that is not trusted",
      .front = {.cert = "unknown"},
      .broker = "broker's certificate comes from an authority that is not trusted: stranger",
@@ -47,11 +47,11 @@ static const struct wrong wrongs[] = {
     {.name = "TLS 1.0 only",
      .front = {.cert = "right", .version = 0x0301},
      .broker = "the broker does not support TLS 1.2 or newer",
-     .api = "the server knows no TLS 1.2 or newer"},
+     .api = "the server does not support TLS 1.2 or newer"},
     {.name = "TLS 1.1 only",
      .front = {.cert = "right", .version = 0x0302},
      .broker = "the broker does not support TLS 1.2 or newer",
-     .api = "the server knows no TLS 1.2 or newer"},
+     .api = "the server does not support TLS 1.2 or newer"},
     {.name = "a client certificate is missing, TLS 1.3",
      .front = {.cert = "right", .client = "good", .version = 0x0304},
      .broker = "the broker asks for a client certificate (broker.tls.cert_file)",
@@ -80,69 +80,71 @@ static const char *client_settings(struct fixture *fixture, const char *group, c
                                 group, certificates, cert, group, certificates, cert);
 }
 
-static void check_wrong_broker(struct fixture *fixture, const struct wrong *wrong)
+static void check_broker(struct fixture *fixture, const struct problem *problem)
 {
     struct tls_front front;
-    struct tls_front_options options = wrong->front;
+    struct tls_front_options options = problem->front;
     options.target = fixture->broker.port;
     tls_front_start(&front, certificates, &options);
     struct bridge *bridge = fixture_bridge_new(
         fixture,
         fixture_format(fixture,
                        "broker.uris = (\"mqtts://%s:%d\"); broker.tls.ca_file = \"%s/good.pem\";%s",
-                       wrong->host == NULL ? "127.0.0.1" : wrong->host, front.port, certificates,
-                       client_settings(fixture, "broker.tls.", wrong->cert)));
+                       problem->host == NULL ? "127.0.0.1" : problem->host, front.port,
+                       certificates, client_settings(fixture, "broker.tls.", problem->cert)));
     bridge_start(bridge);
-    bridge_wait_log(bridge, wrong->broker);
+    bridge_wait_log(bridge, problem->broker);
     bridge_wait_log(bridge, "event=publisher_down");
     assert_false(bridge_log_contains(bridge, "event=publisher_up"));
     bridge_stop(bridge);
     tls_front_stop(&front);
 }
 
-static void test_a_broker_that_is_wrong_is_refused_and_it_is_said_why(struct fixture *fixture)
+static void test_a_broker_with_a_tls_problem_is_refused_and_the_log_has_the_reason(
+    struct fixture *fixture)
 {
-    for (size_t i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
-        print_message("  %s\n", wrongs[i].name);
-        check_wrong_broker(fixture, &wrongs[i]);
+    for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) {
+        print_message("  %s\n", problems[i].name);
+        check_broker(fixture, &problems[i]);
     }
 }
 
-static void check_wrong_api(struct fixture *fixture, const struct wrong *wrong)
+static void check_api(struct fixture *fixture, const struct problem *problem)
 {
     struct tls_front front;
-    struct tls_front_options options = wrong->front;
+    struct tls_front_options options = problem->front;
     options.target = fixture->simulator.port;
     tls_front_start(&front, certificates, &options);
     struct bridge *bridge = fixture_bridge_alone(
         fixture, fixture_format(fixture,
                                 "api.endpoint = \"https://%s:%d\"; api.ca_file = \"%s/good.pem\";"
                                 "limits.deadline_s = 1;%s",
-                                wrong->host == NULL ? "127.0.0.1" : wrong->host, front.port,
-                                certificates, client_settings(fixture, "api.", wrong->cert)));
+                                problem->host == NULL ? "127.0.0.1" : problem->host, front.port,
+                                certificates, client_settings(fixture, "api.", problem->cert)));
     bridge_start(bridge);
     bridge_wait_online(bridge);
     const char *token = fixture_name(fixture, "token");
     const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
     check_error(reply, "failed", "Bridge.Unreachable", "unavailable", true);
-    if (strstr(json_text(reply->json, "Error.Message"), wrong->api) == NULL) {
-        flow_fail("\"%s\" is not in: %s", wrong->api, reply->payload);
+    if (strstr(json_text(reply->json, "Error.Message"), problem->api) == NULL) {
+        flow_fail("\"%s\" is not in: %s", problem->api, reply->payload);
     }
-    assert_true(bridge_log_contains(bridge, wrong->api));
+    assert_true(bridge_log_contains(bridge, problem->api));
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
     bridge_stop(bridge);
     tls_front_stop(&front);
 }
 
-static void test_an_api_that_is_wrong_is_refused_and_it_is_said_why(struct fixture *fixture)
+static void test_an_api_with_a_tls_problem_is_refused_and_the_reply_has_the_reason(
+    struct fixture *fixture)
 {
-    for (size_t i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
-        print_message("  %s\n", wrongs[i].name);
-        check_wrong_api(fixture, &wrongs[i]);
+    for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) {
+        print_message("  %s\n", problems[i].name);
+        check_api(fixture, &problems[i]);
     }
 }
 
-/* ---- Right ---- */
+/* ---- Servers that are accepted ---- */
 
 static void check_works(struct fixture *fixture, const char *settings)
 {
@@ -154,7 +156,7 @@ static void check_works(struct fixture *fixture, const char *settings)
     bridge_stop(bridge);
 }
 
-static void test_a_broker_with_a_trusted_certificate_is_talked_to(struct fixture *fixture)
+static void test_a_broker_with_a_trusted_certificate_is_used(struct fixture *fixture)
 {
     check_works(fixture, fixture_format(fixture,
                                         "broker.uris = (\"mqtts://127.0.0.1:%d\");"
@@ -212,7 +214,7 @@ static void test_authorities_may_be_a_directory(struct fixture *fixture)
     tls_front_stop(&front);
 }
 
-static void test_the_broker_sees_the_name_in_alpn(struct fixture *fixture)
+static void test_the_broker_gets_the_names_for_alpn(struct fixture *fixture)
 {
     struct tls_front front;
     tls_front_start(&front, certificates,
@@ -252,8 +254,8 @@ static void test_an_api_may_ask_for_a_client_certificate(struct fixture *fixture
     tls_front_stop(&front);
 }
 
-/* Without verification anybody is talked to, but never in silence. */
-static void test_a_broker_that_is_not_verified_is_told_at_every_start(struct fixture *fixture)
+/* Without verification every server is accepted, but a warning is logged. */
+static void test_a_broker_that_is_not_verified_is_logged_at_every_start(struct fixture *fixture)
 {
     struct tls_front front;
     tls_front_start(&front, certificates,
@@ -282,7 +284,7 @@ static void test_a_broker_that_is_not_verified_is_told_at_every_start(struct fix
     tls_front_stop(&front);
 }
 
-/* The broker's further listeners. */
+/* More listeners for the broker. */
 static const char *listeners(void)
 {
     static char text[2048];
@@ -304,15 +306,15 @@ static const char *listeners(void)
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
-        FLOW_TEST(test_a_broker_with_a_trusted_certificate_is_talked_to),
+        FLOW_TEST(test_a_broker_with_a_trusted_certificate_is_used),
         FLOW_TEST(test_a_broker_may_ask_for_a_client_certificate),
         FLOW_TEST(test_a_broker_may_be_behind_wss),
         FLOW_TEST(test_authorities_may_be_a_directory),
-        FLOW_TEST(test_the_broker_sees_the_name_in_alpn),
+        FLOW_TEST(test_the_broker_gets_the_names_for_alpn),
         FLOW_TEST(test_an_api_may_ask_for_a_client_certificate),
-        FLOW_TEST(test_a_broker_that_is_not_verified_is_told_at_every_start),
-        FLOW_TEST(test_a_broker_that_is_wrong_is_refused_and_it_is_said_why),
-        FLOW_TEST(test_an_api_that_is_wrong_is_refused_and_it_is_said_why),
+        FLOW_TEST(test_a_broker_that_is_not_verified_is_logged_at_every_start),
+        FLOW_TEST(test_a_broker_with_a_tls_problem_is_refused_and_the_log_has_the_reason),
+        FLOW_TEST(test_an_api_with_a_tls_problem_is_refused_and_the_reply_has_the_reason),
     };
     certificates_begin();
     int code = flow_main("tls", tests, sizeof tests / sizeof tests[0], listeners(), argc, argv);

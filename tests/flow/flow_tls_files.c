@@ -1,5 +1,4 @@
-/* The files of TLS: what is said of wrong ones, and what happens when they change under a running
- * bridge. */
+/* TLS files: error messages, and new files while the bridge runs. */
 #include "flow_certificates.h"
 #include "flow_load.h"
 #include "flow_tls.h"
@@ -12,7 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* ---- Files that are wrong: `check` and `run` say which, and why ---- */
+/* ---- Errors in files: `check` and `run` print the file and the problem ---- */
 
 struct fault {
     const char
@@ -55,7 +54,7 @@ static struct tool_result run_check(struct fixture *fixture, const char *setting
     const char *config =
         fixture_format(fixture, "%s/%s.conf", certificates, fixture_name(fixture, "config"));
     file_write(config, settings);
-    /* As root, so that a file's mode counts for it as for anybody. */
+    /* For root: without these capabilities a file's mode applies to root too. */
     const char *const argv[] = {"setpriv",     "--bounding-set=-dac_override,-dac_read_search",
                                 BRIDGE_BINARY, "check",
                                 "--config",    config,
@@ -63,8 +62,8 @@ static struct tool_result run_check(struct fixture *fixture, const char *setting
     return tool_run(certificates, environment, is_powerless ? argv : argv + 2);
 }
 
-static void check_says(struct fixture *fixture, const char *settings, bool is_powerless, int code,
-                       const char *says)
+static void check_prints(struct fixture *fixture, const char *settings, bool is_powerless, int code,
+                         const char *says)
 {
     struct tool_result result = run_check(fixture, settings, is_powerless);
     if (result.code != code || (says == NULL && result.errors[0] != '\0') ||
@@ -81,7 +80,7 @@ static void check_fault(struct fixture *fixture, const struct fault *fault, cons
     const char *says = fault->key == NULL ? NULL
                                           : fixture_format(fixture, "%s: %s/%s: %s", fault->key,
                                                            certificates, fault->file, fault->what);
-    /* The files' names are relative in the table, but not in what is said. */
+    /* The table has relative names, the messages absolute ones. */
     char settings[1024] = "";
     for (const char *at = fault->settings; *at != '\0'; at++) {
         bool is_begin = *at == '"' && at > fault->settings && at[-1] == ' ';
@@ -89,11 +88,11 @@ static void check_fault(struct fixture *fixture, const struct fault *fault, cons
         snprintf(settings + length, sizeof settings - length, "%c%s%s", *at,
                  is_begin ? certificates : "", is_begin ? "/" : "");
     }
-    check_says(fixture, fixture_format(fixture, "%s%s%s", before, settings, after), false,
-               fault->key == NULL || fault->is_warning ? EX_OK : EX_CONFIG, says);
+    check_prints(fixture, fixture_format(fixture, "%s%s%s", before, settings, after), false,
+                 fault->key == NULL || fault->is_warning ? EX_OK : EX_CONFIG, says);
 }
 
-static void test_check_says_what_is_wrong_with_which_file(struct fixture *fixture)
+static void test_check_names_the_file_and_its_problem(struct fixture *fixture)
 {
     mkdir(fixture_format(fixture, "%s/empty", certificates), 0700);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
@@ -113,32 +112,34 @@ static void test_a_key_that_cannot_be_read_is_named(struct fixture *fixture)
         fixture, "key_file: names a file that this user may not read (%s/revoked.key)",
         certificates);
     bool is_root = geteuid() == 0;
-    check_says(fixture, fixture_format(fixture, "broker: { tls: { %s }; };\n", files), is_root,
-               EX_CONFIG, says);
-    check_says(fixture, fixture_format(fixture, "api: { %s };\n", files), is_root, EX_CONFIG, says);
+    check_prints(fixture, fixture_format(fixture, "broker: { tls: { %s }; };\n", files), is_root,
+                 EX_CONFIG, says);
+    check_prints(fixture, fixture_format(fixture, "api: { %s };\n", files), is_root, EX_CONFIG,
+                 says);
 }
 
-static void test_a_key_that_others_may_open_is_a_danger(struct fixture *fixture)
+static void test_check_warns_of_a_key_that_others_can_open(struct fixture *fixture)
 {
     certificates_copy("plain-client.key", "open.key");
     chmod(fixture_format(fixture, "%s/open.key", certificates), 0644);
     const char *files =
         fixture_format(fixture, "cert_file = \"%s/plain-client.pem\"; key_file = \"%s/open.key\";",
                        certificates, certificates);
-    check_says(fixture, fixture_format(fixture, "broker: { tls: { %s }; };\n", files), false, EX_OK,
-               "names a secret file that other users may open (mode 0644)");
-    check_says(fixture, fixture_format(fixture, "api: { %s };\n", files), false, EX_OK,
-               "names a secret file that other users may open (mode 0644)");
+    check_prints(fixture, fixture_format(fixture, "broker: { tls: { %s }; };\n", files), false,
+                 EX_OK, "names a secret file that other users may open (mode 0644)");
+    check_prints(fixture, fixture_format(fixture, "api: { %s };\n", files), false, EX_OK,
+                 "names a secret file that other users may open (mode 0644)");
 }
 
-static void test_a_far_broker_is_not_left_unverified_with_a_password(struct fixture *fixture)
+static void test_a_remote_broker_must_be_verified_if_there_is_a_password(struct fixture *fixture)
 {
     const char *far = "broker: { uris = (\"mqtts://broker.example\"); tls: { verify = false; };";
-    check_says(fixture,
-               fixture_format(fixture, "%s username = \"u\"; password_file = \"%s/password\"; };\n",
-                              far, certificates),
-               false, EX_CONFIG, "broker.tls.verify: is off while a password or a key is used");
-    check_says(fixture, fixture_format(fixture, "%s };\n", far), false, EX_OK, "warning: ");
+    check_prints(fixture,
+                 fixture_format(fixture,
+                                "%s username = \"u\"; password_file = \"%s/password\"; };\n", far,
+                                certificates),
+                 false, EX_CONFIG, "broker.tls.verify: is off while a password or a key is used");
+    check_prints(fixture, fixture_format(fixture, "%s };\n", far), false, EX_OK, "warning: ");
 }
 
 static void test_a_bridge_with_a_wrong_key_does_not_start(struct fixture *fixture)
@@ -157,7 +158,7 @@ static void test_a_bridge_with_a_wrong_key_does_not_start(struct fixture *fixtur
 
 /* ---- SIGHUP ---- */
 
-/* Both far sides behind fronts with the certificate `server`; the bridge trusts `trust`. */
+/* Broker and API behind TLS fronts with the certificate `server`; the bridge trusts `trust`. */
 struct changing {
     struct tls_front broker;
     struct tls_front api;
@@ -243,12 +244,12 @@ static void check_change_under_load(struct fixture *fixture, const char *extra, 
     changing_fini(&changing);
 }
 
-static void test_certificates_may_change_while_commands_are_on_the_way(struct fixture *fixture)
+static void test_certificates_can_change_while_commands_run(struct fixture *fixture)
 {
     check_change_under_load(fixture, "", 1);
 }
 
-static void test_certificates_may_change_with_several_receivers(struct fixture *fixture)
+static void test_certificates_can_change_with_several_receivers(struct fixture *fixture)
 {
     check_change_under_load(fixture, "broker.receivers = 3;", 3);
 }
@@ -276,8 +277,8 @@ static void test_many_reloads_in_a_row_lose_nothing(struct fixture *fixture)
     changing_fini(&changing);
 }
 
-/* The broker does not take what was loaded: a receiver finds out, and the publisher tells. */
-static void test_new_certificates_the_broker_refuses_are_told(struct fixture *fixture)
+/* The broker refuses the new certificate: a receiver notices, and the status topic reports it. */
+static void test_new_certificates_that_the_broker_refuses_are_reported(struct fixture *fixture)
 {
     struct changing changing;
     changing_init(&changing, fixture, "");
@@ -297,7 +298,7 @@ static void test_new_certificates_the_broker_refuses_are_told(struct fixture *fi
     changing_fini(&changing);
 }
 
-static void test_what_is_new_but_wrong_leaves_the_old_in_use(struct fixture *fixture)
+static void test_new_files_with_errors_leave_the_old_ones_in_use(struct fixture *fixture)
 {
     struct changing changing;
     changing_init(&changing, fixture, "");
@@ -312,7 +313,7 @@ static void test_what_is_new_but_wrong_leaves_the_old_in_use(struct fixture *fix
     assert_true(bridge_log_contains(
         bridge, fixture_format(fixture, "api.key_file: %s/shown.key: is encrypted", certificates)));
     assert_false(bridge_log_contains(bridge, "event=reloaded"));
-    certificates_copy("good.pem", "trust.pem"); /* the fronts need it; the bridge is not told */
+    certificates_copy("good.pem", "trust.pem"); /* the fronts need it; the bridge gets no SIGHUP */
     bridge_kill_children(bridge, "receiver");
     bridge_kill_children(bridge, "publisher");
     check_succeeded(
@@ -334,16 +335,16 @@ static void test_what_is_new_but_wrong_leaves_the_old_in_use(struct fixture *fix
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
-        FLOW_TEST(test_check_says_what_is_wrong_with_which_file),
+        FLOW_TEST(test_check_names_the_file_and_its_problem),
         FLOW_TEST(test_a_key_that_cannot_be_read_is_named),
-        FLOW_TEST(test_a_key_that_others_may_open_is_a_danger),
-        FLOW_TEST(test_a_far_broker_is_not_left_unverified_with_a_password),
+        FLOW_TEST(test_check_warns_of_a_key_that_others_can_open),
+        FLOW_TEST(test_a_remote_broker_must_be_verified_if_there_is_a_password),
         FLOW_TEST(test_a_bridge_with_a_wrong_key_does_not_start),
-        FLOW_TEST(test_certificates_may_change_while_commands_are_on_the_way),
-        FLOW_TEST(test_certificates_may_change_with_several_receivers),
+        FLOW_TEST(test_certificates_can_change_while_commands_run),
+        FLOW_TEST(test_certificates_can_change_with_several_receivers),
         FLOW_TEST(test_many_reloads_in_a_row_lose_nothing),
-        FLOW_TEST(test_new_certificates_the_broker_refuses_are_told),
-        FLOW_TEST(test_what_is_new_but_wrong_leaves_the_old_in_use),
+        FLOW_TEST(test_new_certificates_that_the_broker_refuses_are_reported),
+        FLOW_TEST(test_new_files_with_errors_leave_the_old_ones_in_use),
     };
     certificates_begin();
     int code = flow_main("tls_files", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);

@@ -1,6 +1,6 @@
 /*
- * Any bytes are split as a command line. What is taken must hold no word that runs out of its
- * memory, and must survive being quoted and split again.
+ * Splits any bytes as a command line. Words must lie within their memory; quoted and split again,
+ * they must be the same.
  */
 #include "base/buf.h"
 #include "credentials/argv.h"

@@ -1,14 +1,13 @@
 /*
- * Any bytes are read as a document of credentials, in each form. What is taken must be keys that a
- * header can hold; what is refused must leave nothing behind and say why in a phrase without the
- * document's words.
+ * Reads any bytes as a document of credentials, in each form. Accepted keys must be valid in a
+ * header; an error must leave the output unchanged and have a text without parts of the document.
  */
 #include "credentials/document.h"
 
 #include <assert.h>
 #include <stdint.h>
 
-/* As external programs answer: nothing but the key is needed. */
+/* The form of external programs: only the key is required. */
 static const struct credential_form form_external = {
     .id = "access_key_id",
     .secret = "access_key_secret",

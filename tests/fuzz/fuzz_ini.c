@@ -1,7 +1,6 @@
 /*
- * Any bytes are read as an ini file. Values must lie within the text and hold neither a line end
- * nor space at their ends unless quoted; a fault must come with a phrase and one of the text's
- * lines.
+ * Reads any bytes as an ini file. Values must lie within the text and contain no line end and no
+ * NUL; an error must have a phrase and a line of the text.
  */
 #include "credentials/section.h"
 

@@ -1,7 +1,7 @@
 /*
- * Any bytes are read as the command line's configuration file, for its current profile and for one
- * by name. What is taken must have what its mode needs and end where no other profile is named;
- * what is refused must come with a text of one line.
+ * Reads any bytes as the command line's configuration file, for the current profile and for one by
+ * name. A chain that is accepted must have the keys of its modes and end with a profile that names
+ * no other; an error must have a text of one line.
  */
 #include "credentials/cli_chain.h"
 

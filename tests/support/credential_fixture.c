@@ -72,7 +72,7 @@ static char hex_value(char c)
     return (char)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
 }
 
-/* Decodes one side of a pair to its NUL; gives where the next begins. */
+/* Decodes a name or a value and adds a NUL; returns where the next one starts. */
 static const char *decode(const char *from, char **to)
 {
     while (strchr("=& \r\n", *from) == NULL) {
@@ -100,7 +100,7 @@ static void form_read(struct form *form, const char *from, char **to)
     }
 }
 
-/* Query and body together, as they are signed. */
+/* Query and body together, as in the signature. */
 static void form_init(struct form *form, const char *request)
 {
     const char *query = strchr(request, '?');
@@ -342,7 +342,7 @@ static void take(void *arg, enum status status, const struct credentials *creden
                  const char *text)
 {
     struct fixture *fixture = arg;
-    fixture->told++;
+    fixture->answered++;
     fixture->status = status;
     assert_true((credentials != NULL) == (status == STATUS_OK));
     assert_non_null(text);
@@ -358,16 +358,16 @@ static void take(void *arg, enum status status, const struct credentials *creden
 
 void fixture_get(struct fixture *fixture, struct credential_source *source)
 {
-    fixture->told = 0;
+    fixture->answered = 0;
     publish_answer(fixture);
     assert_non_null(source);
     credentials_get(source, take, fixture);
-    if (fixture->told == 0) {
+    if (fixture->answered == 0) {
         fixture->is_running = true;
         loop_run(fixture->loop);
         fixture->is_running = false;
     }
-    assert_int_equal(fixture->told, 1);
+    assert_int_equal(fixture->answered, 1);
     assert_null(strstr(fixture->text, SECRET_WORD));
 }
 

@@ -1,10 +1,10 @@
 /*
- * credential_fixture - what tests of credential sources share: a loop, an environment of their own,
- * a folder, and a service on loopback that is STS, CloudSSO and all others in one.
+ * credential_fixture - the fixture of tests of credential sources: a loop, an environment, a
+ * folder, and one service on loopback that acts as STS, CloudSSO and all others.
  *
- * Every secret in these tests holds the word SECRET_WORD, and no text that reaches the test may.
+ * Every secret in these tests contains SECRET_WORD; no error text may contain it.
  *
- * Thread: the test's; the service answers on threads of its own, as `answer` was at the last get.
+ * Thread: the test's; the service runs on its own threads and uses `answer` as of the last get.
  */
 #ifndef SUPPORT_CREDENTIAL_FIXTURE_H
 #define SUPPORT_CREDENTIAL_FIXTURE_H
@@ -24,20 +24,20 @@
     "\",\"SecurityToken\":\"token-" SECRET_WORD "+/=\",\"Expiration\":\"" FIXTURE_EXPIRES "\"}"
 #define FIXTURE_STS(id) "{\"RequestId\":\"R-1\",\"Credentials\":" FIXTURE_KEYS(id) "}"
 
-/* What requests that begin so are answered with; a list ends with {0}. */
+/* The answer to requests that start with `start`; a list ends with {0}. */
 struct fixture_route {
     const char *start; /* "GET /latest" */
     int status;
     const char *body;
 };
 
-/* What the service does. */
+/* The behaviour of the service. */
 struct fixture_answer {
     int status;
-    const char *body;                   /* NULL: the connection ends without a word */
-    bool is_silent;                     /* nothing is answered until the reply_to gives up */
-    const char *signing_secret;         /* V1 signatures are checked with it, NULL for no check */
-    const struct fixture_route *routes; /* before the rest, NULL for none */
+    const char *body;                   /* NULL: the service closes the connection */
+    bool is_silent;                     /* no answer until the client gives up */
+    const char *signing_secret;         /* key to check V1 signatures with; NULL: no check */
+    const struct fixture_route *routes; /* checked first; NULL: none */
 };
 
 struct fixture {
@@ -50,33 +50,33 @@ struct fixture {
     struct fixture_answer answer;
     struct fixture_answer answer_now; /* the service's, under the lock */
     pthread_mutex_t lock;
-    /* What the last get gave. */
-    int told;
+    /* The result of the last get. */
+    int answered;
     bool is_running;
     enum status status;
     struct credentials got;
     char text[4096];
 };
 
-/* For cmocka. settings.sts_endpoint is the service; times are `read_ms` for all. */
+/* For cmocka. settings.sts_endpoint is the service. */
 int fixture_set_up(void **state);
 int fixture_tear_down(void **state);
-/* Opens the clients again with another time to wait for an answer. */
+/* Creates the HTTP clients again, with another read timeout. */
 void fixture_set_timeout(struct fixture *fixture, int64_t read_ms);
-/* NULL takes it away. Names must be literals. */
+/* NULL removes the variable. Names must be literals. */
 void fixture_env(const char *name, const char *value);
-/* Writes a file into the folder and gives its path, which the next call reuses. */
+/* Writes a file into the folder; returns its path, valid until the next call. */
 const char *fixture_file(struct fixture *fixture, const char *name, mode_t mode,
                          const char *content);
-/* One get, to its end, which must come exactly once and hold no secret but in the credentials. */
+/* Runs one get. Its callback must come exactly once; the error text must contain no secret. */
 void fixture_get(struct fixture *fixture, struct credential_source *source);
-/* The get of a source that is made for it alone; frees it. */
+/* Runs one get, then frees the source. */
 void fixture_get_once(struct fixture *fixture, struct credential_source *source);
 void fixture_assert_got(const struct fixture *fixture, const char *id, const char *secret,
                         const char *token, const char *provider);
 void fixture_assert_failed(const struct fixture *fixture, enum status status, const char *text);
-/* A parameter of the request read last, of its query or its form, decoded; NULL for none. The next
- * call reuses it. */
+/* A decoded parameter of the last request, from its query or its form; NULL: none. Valid until the
+ * next call. */
 const char *fixture_parameter(struct fixture *fixture, const char *name);
 
 #endif

@@ -48,8 +48,8 @@ static void *connection_run(void *arg)
     return NULL;
 }
 
-/* Signals are for the test's thread: under ThreadSanitizer one that comes here may wait for ever.
- */
+/* Blocks signals, so that the test's thread gets them: ThreadSanitizer may delay one that comes
+ * here for ever. */
 static void thread_begin(pthread_t *thread, void *(*run)(void *), void *arg)
 {
     sigset_t all;
@@ -155,7 +155,7 @@ static size_t body_bytes(const char *head)
     return line == NULL ? 0 : strtoul(line + strlen("\r\ncontent-length:"), NULL, 10);
 }
 
-/* One byte at a time, so that nothing of the next request is taken; speed does not matter here. */
+/* One byte at a time, so that no byte of the next request is read. */
 static bool read_one(int fd, struct buf *out)
 {
     char c;
@@ -252,7 +252,7 @@ bool peer_wait_ms(int fd, int ms)
 
 void peer_reset(int fd)
 {
-    /* To AF_UNSPEC: the connection is reset, the descriptor stays for its owner to close. */
+    /* connect() to AF_UNSPEC resets the connection; the descriptor stays open. */
     struct sockaddr none = {.sa_family = AF_UNSPEC};
     (void)connect(fd, &none, sizeof none);
 }

@@ -94,7 +94,7 @@ struct http *http_new(struct loop *loop, const struct http_options *options)
     return http;
 }
 
-/* The former one is part of it: requests do not tell which they went through. */
+/* The same client: the fake does not record which client a request used. */
 struct http *http_renew(struct http *former, const struct http_options *options)
 {
     assert(former != NULL && open_count > 0);

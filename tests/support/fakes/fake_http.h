@@ -1,7 +1,7 @@
 /*
- * fake_http - io/http.h without a network: what was sent is kept, and the test answers at will.
+ * fake_http - http/client.h without a network: requests are recorded and the test answers them.
  *
- * Linked into the programs that tests/unit/CMakeLists.txt names; there its symbols win over io's.
+ * Linked into the programs that tests/unit/CMakeLists.txt names, in place of http/client.c.
  *
  * Thread: the test's.
  */
@@ -26,7 +26,7 @@ struct fake_http_request {
     bool is_answered;
 };
 
-/* What http_new() was given last; the strings are the caller's. */
+/* The options of the last http_new() or http_renew(); the strings are the caller's. */
 const struct http_options *fake_http_options(void);
 /* Requests since the start or fake_http_reset(). */
 size_t fake_http_count(void);
@@ -34,11 +34,11 @@ size_t fake_http_count(void);
 const struct fake_http_request *fake_http_request(size_t index);
 /* The value of the request's header (name without regard to case), or NULL. */
 const char *fake_http_header(size_t index, const char *name);
-/* Answers the n-th request, once. */
+/* Answers the n-th request; only once. */
 void fake_http_answer(size_t index, const struct http_answer *answer);
-/* The same with a status and a body, and nothing else. */
+/* The same, with a status and a body only. */
 void fake_http_answer_text(size_t index, int status, const char *body);
-/* Whether an http is alive. */
+/* Whether a client exists. */
 bool fake_http_is_open(void);
 /* Forgets all requests. */
 void fake_http_reset(void);

@@ -1,4 +1,4 @@
-/* Command lines and the words they hold. */
+/* Command lines and their words. */
 #include "base/buf.h"
 #include "credentials/argv.h"
 
@@ -25,14 +25,14 @@ static void assert_splits(const char *text, const char *expected)
     argv_fini(&argv);
 }
 
-static void test_white_space_parts_words(void **state)
+static void test_white_space_separates_words(void **state)
 {
     (void)state;
     assert_splits("a", "[a]");
     assert_splits("  a\tbc \r\n d  ", "[a][bc][d]");
 }
 
-static void test_quotes_keep_what_they_hold(void **state)
+static void test_quotes_preserve_their_content(void **state)
 {
     (void)state;
     assert_splits("'a b' \"c d\"", "[a b][c d]");
@@ -42,7 +42,7 @@ static void test_quotes_keep_what_they_hold(void **state)
     assert_splits("'a\\' \"b\\\"c\\\\d\\e\"", "[a\\][b\"c\\d\\e]");
 }
 
-static void test_a_backslash_keeps_the_next_byte(void **state)
+static void test_a_backslash_quotes_the_next_byte(void **state)
 {
     (void)state;
     assert_splits("a\\ b \\'c \\\"d \\\\e \\f", "[a b]['c][\"d][\\e][f]");
@@ -55,7 +55,7 @@ static void test_nothing_is_expanded(void **state)
                                                            "[b|c>d][&]");
 }
 
-static void test_what_does_not_end_is_refused_with_a_reason(void **state)
+static void test_an_unclosed_quote_is_refused_with_a_reason(void **state)
 {
     (void)state;
     static const struct {
@@ -104,11 +104,11 @@ static void test_words_are_counted_up_to_the_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_white_space_parts_words),
-        cmocka_unit_test(test_quotes_keep_what_they_hold),
-        cmocka_unit_test(test_a_backslash_keeps_the_next_byte),
+        cmocka_unit_test(test_white_space_separates_words),
+        cmocka_unit_test(test_quotes_preserve_their_content),
+        cmocka_unit_test(test_a_backslash_quotes_the_next_byte),
         cmocka_unit_test(test_nothing_is_expanded),
-        cmocka_unit_test(test_what_does_not_end_is_refused_with_a_reason),
+        cmocka_unit_test(test_an_unclosed_quote_is_refused_with_a_reason),
         cmocka_unit_test(test_words_are_counted_up_to_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* The cache and the chain over sources that do what they are told, on a clock the test moves. */
+/* The cache and the chain, with sources and a clock that the test controls. */
 #include "base/mem.h"
 #include "credentials/sources.h"
 #include "support/fakes/fake_timers.h"
@@ -16,7 +16,7 @@
 #define START_MS  1767323045000 /* 2026-01-02T03:04:05Z */
 #define MINUTE_MS 60000
 
-/* A source that answers at once, or when the test says so. */
+/* A source that answers at once, or when the test triggers it. */
 struct scripted {
     struct credential_source source;
     const char *name;
@@ -39,8 +39,8 @@ struct fixture {
     struct scripted scripted[3];
     struct credential_source *cache;
     struct credential_source *chain;
-    /* What callbacks told. */
-    int told;
+    /* What the callbacks got. */
+    int answered;
     int ok_count;
     enum status status;
     char id[64];
@@ -155,7 +155,7 @@ static void take(void *arg, enum status status, const struct credentials *creden
                  const char *text)
 {
     struct fixture *fixture = arg;
-    fixture->told++;
+    fixture->answered++;
     fixture->status = status;
     snprintf(fixture->text, sizeof fixture->text, "%s", text);
     assert_true((credentials != NULL) == (status == STATUS_OK));
@@ -168,12 +168,12 @@ static void take(void *arg, enum status status, const struct credentials *creden
     }
 }
 
-/* Asks, and is told at once. */
+/* A get whose callback runs at once. */
 static void get(struct fixture *fixture)
 {
-    int told = fixture->told;
+    int answered = fixture->answered;
     credentials_get(fixture->cache, take, fixture);
-    assert_int_equal(fixture->told, told + 1);
+    assert_int_equal(fixture->answered, answered + 1);
 }
 
 static void check_id(struct fixture *fixture, const char *id)
@@ -194,7 +194,7 @@ static void test_a_hundred_gets_share_one_fetch(void **state)
         credentials_get(fixture->cache, take, fixture);
     }
     assert_int_equal(first->gets, 1);
-    assert_int_equal(fixture->told, 0);
+    assert_int_equal(fixture->answered, 0);
     scripted_answer(first);
     assert_int_equal(fixture->ok_count, 100);
     check_id(fixture, "first-1");
@@ -211,17 +211,17 @@ static void test_a_hundred_gets_share_one_failure(void **state)
         credentials_get(fixture->cache, take, fixture);
     }
     scripted_answer(first);
-    assert_int_equal(fixture->told, 100);
+    assert_int_equal(fixture->answered, 100);
     assert_int_equal(fixture->ok_count, 0);
     assert_int_equal(first->gets, 1);
 }
 
-static void test_they_are_renewed_ahead_of_their_end_without_anybody_asking(void **state)
+static void test_credentials_are_refreshed_before_they_expire_without_a_get(void **state)
 {
     struct fixture *fixture = *state;
     struct scripted *first = &fixture->scripted[0];
     check_id(fixture, "first-1");
-    /* 15 minutes ahead, or up to a tenth of the 45 minutes before that. */
+    /* 15 minutes before they expire, or earlier by up to a tenth of the 45 minutes. */
     pass(40 * MINUTE_MS);
     check_id(fixture, "first-1");
     pass(5 * MINUTE_MS + 1);
@@ -229,7 +229,7 @@ static void test_they_are_renewed_ahead_of_their_end_without_anybody_asking(void
     check_id(fixture, "first-2");
 }
 
-static void test_many_caches_do_not_renew_at_the_same_time(void **state)
+static void test_many_caches_do_not_refresh_at_the_same_time(void **state)
 {
     struct fixture *fixture = *state;
     struct scripted *first = &fixture->scripted[0];
@@ -249,7 +249,7 @@ static void test_many_caches_do_not_renew_at_the_same_time(void **state)
     assert_true(different > 0);
 }
 
-static void test_short_lived_ones_are_renewed_in_time_and_not_all_the_time(void **state)
+static void test_short_lived_credentials_are_refreshed_in_time_and_not_too_often(void **state)
 {
     struct fixture *fixture = *state;
     struct scripted *first = &fixture->scripted[0];
@@ -264,7 +264,7 @@ static void test_short_lived_ones_are_renewed_in_time_and_not_all_the_time(void 
     assert_in_range(first->gets, 10, 30);
 }
 
-static void test_a_source_may_name_the_time_of_its_renewal(void **state)
+static void test_a_source_may_set_the_time_of_the_refresh(void **state)
 {
     struct fixture *fixture = *state;
     struct scripted *first = &fixture->scripted[0];
@@ -277,7 +277,7 @@ static void test_a_source_may_name_the_time_of_its_renewal(void **state)
     assert_int_equal(first->gets, 2);
 }
 
-static void test_what_never_expires_is_fetched_once(void **state)
+static void test_credentials_that_never_expire_are_fetched_once(void **state)
 {
     struct fixture *fixture = *state;
     fixture->scripted[0].life_ms = 0;
@@ -287,7 +287,7 @@ static void test_what_never_expires_is_fetched_once(void **state)
     assert_int_equal(fixture->scripted[0].gets, 1);
 }
 
-static void test_what_is_for_once_is_fetched_for_every_use_and_not_between(void **state)
+static void test_single_use_credentials_are_fetched_for_each_use_and_never_refreshed(void **state)
 {
     struct fixture *fixture = *state;
     struct scripted *first = &fixture->scripted[0];
@@ -305,7 +305,7 @@ static void test_what_is_for_once_is_fetched_for_every_use_and_not_between(void 
     assert_int_equal(first->gets, 3);
 }
 
-static void test_a_failed_renewal_keeps_what_is_valid_and_is_tried_again(void **state)
+static void test_a_failed_refresh_is_tried_again_and_valid_credentials_stay_in_use(void **state)
 {
     struct fixture *fixture = *state;
     struct scripted *first = &fixture->scripted[0];
@@ -323,7 +323,7 @@ static void test_a_failed_renewal_keeps_what_is_valid_and_is_tried_again(void **
     assert_string_not_equal(fixture->id, "first-1");
 }
 
-static void test_expired_ones_are_never_handed_out(void **state)
+static void test_expired_credentials_are_never_given(void **state)
 {
     struct fixture *fixture = *state;
     struct scripted *first = &fixture->scripted[0];
@@ -342,7 +342,7 @@ static void test_expired_ones_are_never_handed_out(void **state)
     assert_int_equal(fixture->status, STATUS_OK);
 }
 
-static void test_a_clock_that_jumps_forward_makes_a_fresh_fetch(void **state)
+static void test_a_clock_that_jumps_forward_causes_a_fetch(void **state)
 {
     struct fixture *fixture = *state;
     get(fixture);
@@ -350,7 +350,8 @@ static void test_a_clock_that_jumps_forward_makes_a_fresh_fetch(void **state)
     check_id(fixture, "first-2");
 }
 
-static void test_what_comes_expired_is_a_failure_that_names_the_clock(void **state)
+static void test_expired_credentials_from_a_source_are_an_error_that_mentions_the_clock(
+    void **state)
 {
     struct fixture *fixture = *state;
     fixture->scripted[0].life_ms = -1000;
@@ -361,7 +362,7 @@ static void test_what_comes_expired_is_a_failure_that_names_the_clock(void **sta
     assert_non_null(strstr(fixture->text, "clock"));
 }
 
-static void test_who_asks_again_at_once_after_a_failure_starts_no_new_round(void **state)
+static void test_a_get_right_after_a_failure_starts_no_fetch(void **state)
 {
     struct fixture *fixture = *state;
     struct scripted *first = &fixture->scripted[0];
@@ -376,13 +377,13 @@ static void test_who_asks_again_at_once_after_a_failure_starts_no_new_round(void
     assert_int_equal(first->gets, 2);
 }
 
-static void test_a_refusal_by_the_api_forgets_them_and_fetches_once(void **state)
+static void test_a_refusal_by_the_api_discards_the_credentials_and_fetches_once(void **state)
 {
     struct fixture *fixture = *state;
     struct scripted *first = &fixture->scripted[0];
     get(fixture);
     uint64_t serial = fixture->serial;
-    /* Many calls had the same ones. */
+    /* Many calls used the same credentials. */
     for (int i = 0; i < 20; i++) {
         assert_true(credentials_refused(fixture->cache, serial));
         get(fixture);
@@ -392,7 +393,7 @@ static void test_a_refusal_by_the_api_forgets_them_and_fetches_once(void **state
     assert_int_equal(first->refusals, 1);
 }
 
-static void test_fresh_ones_that_are_refused_too_are_not_fetched_anew_so_soon(void **state)
+static void test_new_credentials_that_are_refused_too_cause_no_fetch_at_once(void **state)
 {
     struct fixture *fixture = *state;
     struct scripted *first = &fixture->scripted[0];
@@ -407,7 +408,7 @@ static void test_fresh_ones_that_are_refused_too_are_not_fetched_anew_so_soon(vo
     assert_int_equal(first->gets, 3);
 }
 
-static void test_a_refusal_of_what_has_no_other_is_final(void **state)
+static void test_a_refusal_of_fixed_credentials_is_final(void **state)
 {
     struct fixture *fixture = *state;
     fixture->scripted[0].is_steady = true;
@@ -416,18 +417,18 @@ static void test_a_refusal_of_what_has_no_other_is_final(void **state)
     check_id(fixture, "first-1");
 }
 
-static void test_freed_in_the_middle_of_a_fetch_nobody_is_told(void **state)
+static void test_a_cache_freed_during_a_fetch_calls_nobody_back(void **state)
 {
     struct fixture *fixture = *state;
     fixture->scripted[0].is_slow = true;
     credentials_get(fixture->cache, take, fixture);
     credentials_get(fixture->cache, take, fixture);
-    assert_int_equal(fixture->told, 0);
+    assert_int_equal(fixture->answered, 0);
 }
 
 /* --- the chain --- */
 
-static void test_sources_are_asked_in_order_until_one_has_some(void **state)
+static void test_sources_are_tried_in_order_until_one_succeeds(void **state)
 {
     struct fixture *fixture = *state;
     fixture->scripted[0].status = STATUS_NOT_FOUND;
@@ -439,7 +440,7 @@ static void test_sources_are_asked_in_order_until_one_has_some(void **state)
     assert_int_equal(fixture->scripted[2].gets, 0);
 }
 
-static void test_one_that_is_wrong_or_away_does_not_hold_up_the_next(void **state)
+static void test_a_source_that_fails_does_not_stop_the_next(void **state)
 {
     struct fixture *fixture = *state;
     fixture->scripted[0].status = STATUS_INVALID;
@@ -449,12 +450,12 @@ static void test_one_that_is_wrong_or_away_does_not_hold_up_the_next(void **stat
     fixture->scripted[2].is_slow = true;
     credentials_get(fixture->cache, take, fixture);
     scripted_answer(&fixture->scripted[1]);
-    assert_int_equal(fixture->told, 0);
+    assert_int_equal(fixture->answered, 0);
     scripted_answer(&fixture->scripted[2]);
     assert_string_equal(fixture->id, "third-1");
 }
 
-static void test_the_first_success_sticks(void **state)
+static void test_the_source_that_succeeded_is_used_again(void **state)
 {
     struct fixture *fixture = *state;
     fixture->scripted[0].status = STATUS_UNAVAILABLE;
@@ -468,7 +469,7 @@ static void test_the_first_success_sticks(void **state)
     assert_int_equal(fixture->scripted[0].refusals, 0);
 }
 
-static void test_when_the_sticky_one_fails_all_are_tried_again(void **state)
+static void test_when_that_source_fails_all_are_tried_again(void **state)
 {
     struct fixture *fixture = *state;
     fixture->scripted[0].status = STATUS_UNAVAILABLE;
@@ -481,7 +482,7 @@ static void test_when_the_sticky_one_fails_all_are_tried_again(void **state)
     assert_string_equal(fixture->provider, "default/first");
 }
 
-static void test_after_total_failure_all_are_tried_again(void **state)
+static void test_after_all_failed_all_are_tried_again(void **state)
 {
     struct fixture *fixture = *state;
     for (size_t round = 1; round <= 3; round++) {
@@ -497,7 +498,7 @@ static void test_after_total_failure_all_are_tried_again(void **state)
     check_id(fixture, "first-4");
 }
 
-static void test_the_verdict_is_the_most_hopeful_one(void **state)
+static void test_the_status_of_a_chain_is_unavailable_before_invalid_before_not_found(void **state)
 {
     struct fixture *fixture = *state;
     fixture->scripted[0].status = STATUS_INVALID;
@@ -516,27 +517,27 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_a_hundred_gets_share_one_fetch),
         CASE(test_a_hundred_gets_share_one_failure),
-        CASE(test_they_are_renewed_ahead_of_their_end_without_anybody_asking),
-        CASE(test_many_caches_do_not_renew_at_the_same_time),
-        CASE(test_short_lived_ones_are_renewed_in_time_and_not_all_the_time),
-        CASE(test_a_source_may_name_the_time_of_its_renewal),
-        CASE(test_what_never_expires_is_fetched_once),
-        CASE(test_what_is_for_once_is_fetched_for_every_use_and_not_between),
-        CASE(test_a_failed_renewal_keeps_what_is_valid_and_is_tried_again),
-        CASE(test_expired_ones_are_never_handed_out),
-        CASE(test_a_clock_that_jumps_forward_makes_a_fresh_fetch),
-        CASE(test_what_comes_expired_is_a_failure_that_names_the_clock),
-        CASE(test_who_asks_again_at_once_after_a_failure_starts_no_new_round),
-        CASE(test_a_refusal_by_the_api_forgets_them_and_fetches_once),
-        CASE(test_fresh_ones_that_are_refused_too_are_not_fetched_anew_so_soon),
-        CASE(test_a_refusal_of_what_has_no_other_is_final),
-        CASE(test_freed_in_the_middle_of_a_fetch_nobody_is_told),
-        CASE(test_sources_are_asked_in_order_until_one_has_some),
-        CASE(test_one_that_is_wrong_or_away_does_not_hold_up_the_next),
-        CASE(test_the_first_success_sticks),
-        CASE(test_when_the_sticky_one_fails_all_are_tried_again),
-        CASE(test_after_total_failure_all_are_tried_again),
-        CASE(test_the_verdict_is_the_most_hopeful_one),
+        CASE(test_credentials_are_refreshed_before_they_expire_without_a_get),
+        CASE(test_many_caches_do_not_refresh_at_the_same_time),
+        CASE(test_short_lived_credentials_are_refreshed_in_time_and_not_too_often),
+        CASE(test_a_source_may_set_the_time_of_the_refresh),
+        CASE(test_credentials_that_never_expire_are_fetched_once),
+        CASE(test_single_use_credentials_are_fetched_for_each_use_and_never_refreshed),
+        CASE(test_a_failed_refresh_is_tried_again_and_valid_credentials_stay_in_use),
+        CASE(test_expired_credentials_are_never_given),
+        CASE(test_a_clock_that_jumps_forward_causes_a_fetch),
+        CASE(test_expired_credentials_from_a_source_are_an_error_that_mentions_the_clock),
+        CASE(test_a_get_right_after_a_failure_starts_no_fetch),
+        CASE(test_a_refusal_by_the_api_discards_the_credentials_and_fetches_once),
+        CASE(test_new_credentials_that_are_refused_too_cause_no_fetch_at_once),
+        CASE(test_a_refusal_of_fixed_credentials_is_final),
+        CASE(test_a_cache_freed_during_a_fetch_calls_nobody_back),
+        CASE(test_sources_are_tried_in_order_until_one_succeeds),
+        CASE(test_a_source_that_fails_does_not_stop_the_next),
+        CASE(test_the_source_that_succeeded_is_used_again),
+        CASE(test_when_that_source_fails_all_are_tried_again),
+        CASE(test_after_all_failed_all_are_tried_again),
+        CASE(test_the_status_of_a_chain_is_unavailable_before_invalid_before_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Profiles of the command line's configuration file, alone and standing on each other. */
+/* Profiles of the command line's configuration file, single ones and chains. */
 #include "credentials/cli_chain.h"
 
 #include <setjmp.h>
@@ -37,7 +37,7 @@ static void result_fini(struct result *result)
     buf_fini(&result->why);
 }
 
-static void test_each_mode_takes_its_keys(void **state)
+static void test_each_mode_requires_its_keys(void **state)
 {
     (void)state;
     static const struct {
@@ -66,7 +66,7 @@ static void test_each_mode_takes_its_keys(void **state)
     }
 }
 
-static void test_values_arrive_where_they_belong(void **state)
+static void test_each_value_is_read_into_its_field(void **state)
 {
     (void)state;
     struct result result;
@@ -93,7 +93,7 @@ static void test_values_arrive_where_they_belong(void **state)
     result_fini(&result);
 }
 
-static void test_a_profile_is_asked_for_by_name_or_the_current_one(void **state)
+static void test_a_profile_is_chosen_by_name_or_is_the_current_one(void **state)
 {
     (void)state;
     static const char text[] = "{\"current\":\"b\",\"profiles\":["
@@ -112,7 +112,7 @@ static void test_a_profile_is_asked_for_by_name_or_the_current_one(void **state)
     result_fini(&result);
 }
 
-static void test_profiles_stand_on_each_other(void **state)
+static void test_a_profile_can_name_another_one(void **state)
 {
     (void)state;
     struct result result;
@@ -129,7 +129,7 @@ static void test_profiles_stand_on_each_other(void **state)
     result_fini(&result);
 }
 
-static void test_a_circle_is_refused(void **state)
+static void test_a_chain_that_comes_back_to_itself_is_refused(void **state)
 {
     (void)state;
     struct result result;
@@ -148,7 +148,7 @@ static void test_a_circle_is_refused(void **state)
     result_fini(&result);
 }
 
-/* p1 stands on p2, and so on; the last of `count` is an access key. */
+/* p1 names p2, and so on; the last of `count` is an access key. */
 static enum status read_long_chain(struct result *result, int count)
 {
     struct buf text = {0};
@@ -177,7 +177,7 @@ static void test_a_chain_has_a_limit(void **state)
     result_fini(&result);
 }
 
-static void test_what_is_wrong_is_told_by_profile_and_key(void **state)
+static void test_an_error_names_the_profile_and_the_key(void **state)
 {
     (void)state;
     static const struct {
@@ -241,13 +241,13 @@ static void test_what_is_wrong_is_told_by_profile_and_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_mode_takes_its_keys),
-        cmocka_unit_test(test_values_arrive_where_they_belong),
-        cmocka_unit_test(test_a_profile_is_asked_for_by_name_or_the_current_one),
-        cmocka_unit_test(test_profiles_stand_on_each_other),
-        cmocka_unit_test(test_a_circle_is_refused),
+        cmocka_unit_test(test_each_mode_requires_its_keys),
+        cmocka_unit_test(test_each_value_is_read_into_its_field),
+        cmocka_unit_test(test_a_profile_is_chosen_by_name_or_is_the_current_one),
+        cmocka_unit_test(test_a_profile_can_name_another_one),
+        cmocka_unit_test(test_a_chain_that_comes_back_to_itself_is_refused),
         cmocka_unit_test(test_a_chain_has_a_limit),
-        cmocka_unit_test(test_what_is_wrong_is_told_by_profile_and_key),
+        cmocka_unit_test(test_an_error_names_the_profile_and_the_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

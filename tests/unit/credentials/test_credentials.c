@@ -88,7 +88,7 @@ static void test_a_key_comes_from_the_environment(void **state)
     assert_true(got.expires_at_ms == INT64_MAX);
 }
 
-static void test_a_security_token_comes_along(void **state)
+static void test_a_security_token_is_read_too(void **state)
 {
     (void)state;
     struct got got = get("STS.testid", "testsecret", "CAIStoken+/=~*");
@@ -96,14 +96,14 @@ static void test_a_security_token_comes_along(void **state)
     assert_string_equal(got.token, "CAIStoken+/=~*");
 }
 
-static void test_an_empty_variable_is_as_good_as_none(void **state)
+static void test_an_empty_variable_counts_as_unset(void **state)
 {
     (void)state;
     assert_int_equal(get("", "", "").status, STATUS_NOT_FOUND);
     assert_false(get("testid", "testsecret", "").has_token);
 }
 
-static void test_what_is_missing_is_named(void **state)
+static void test_an_error_names_the_missing_variable(void **state)
 {
     (void)state;
     struct got got = get(NULL, NULL, NULL);
@@ -118,7 +118,7 @@ static void test_what_is_missing_is_named(void **state)
     assert_non_null(strstr(got.text, ID " is not"));
 }
 
-static void test_a_key_that_no_header_can_hold_is_refused_by_name_and_not_told(void **state)
+static void test_a_key_that_headers_cannot_hold_is_refused_and_not_shown(void **state)
 {
     (void)state;
     static const struct {
@@ -145,7 +145,7 @@ static void test_a_key_that_no_header_can_hold_is_refused_by_name_and_not_told(v
     }
 }
 
-static void test_the_environment_has_nothing_else_to_offer_after_a_refusal(void **state)
+static void test_after_a_refusal_the_environment_gives_no_others(void **state)
 {
     (void)state;
     set(ID, "testid");
@@ -163,11 +163,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_key_comes_from_the_environment),
-        cmocka_unit_test(test_a_security_token_comes_along),
-        cmocka_unit_test(test_an_empty_variable_is_as_good_as_none),
-        cmocka_unit_test(test_what_is_missing_is_named),
-        cmocka_unit_test(test_a_key_that_no_header_can_hold_is_refused_by_name_and_not_told),
-        cmocka_unit_test(test_the_environment_has_nothing_else_to_offer_after_a_refusal),
+        cmocka_unit_test(test_a_security_token_is_read_too),
+        cmocka_unit_test(test_an_empty_variable_counts_as_unset),
+        cmocka_unit_test(test_an_error_names_the_missing_variable),
+        cmocka_unit_test(test_a_key_that_headers_cannot_hold_is_refused_and_not_shown),
+        cmocka_unit_test(test_after_a_refusal_the_environment_gives_no_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ static void test_both_forms_of_an_expiration_are_read(void **state)
                1725001386117);
 }
 
-static void test_other_members_may_stand_there_too(void **state)
+static void test_other_members_are_ignored(void **state)
 {
     (void)state;
     check_read("{\"LastUpdated\":\"x\",\"Code\":\"Success\"," KEYS
@@ -64,7 +64,7 @@ static void test_other_members_may_stand_there_too(void **state)
                &credential_form_plain, 1725001386000);
 }
 
-static void test_what_a_service_wraps_is_unwrapped(void **state)
+static void test_members_within_another_object_are_read(void **state)
 {
     (void)state;
     static const char sts[] = "{\"RequestId\":\"R\",\"Credentials\":{" KEYS
@@ -77,7 +77,7 @@ static void test_what_a_service_wraps_is_unwrapped(void **state)
     check_refused("{\"Credentials\":[]}", &credential_form_sts, "Credentials is not a JSON object");
 }
 
-static void test_a_form_may_do_without_token_and_expiration(void **state)
+static void test_a_form_may_have_no_token_and_no_expiration(void **state)
 {
     (void)state;
     static const struct credential_form form = {
@@ -93,7 +93,7 @@ static void test_a_form_may_do_without_token_and_expiration(void **state)
     buf_fini(&why);
 }
 
-static void test_each_fault_is_told_by_its_member_and_never_by_its_value(void **state)
+static void test_an_error_names_the_member_and_never_its_value(void **state)
 {
     (void)state;
 #define END ",\"Expiration\":\"2024-08-30T07:03:06Z\"}"
@@ -133,7 +133,7 @@ static void test_each_fault_is_told_by_its_member_and_never_by_its_value(void **
     }
 }
 
-static void test_a_key_is_told_by_its_ends_only(void **state)
+static void test_only_the_ends_of_a_key_are_shown(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
@@ -153,11 +153,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_forms_of_an_expiration_are_read),
-        cmocka_unit_test(test_other_members_may_stand_there_too),
-        cmocka_unit_test(test_what_a_service_wraps_is_unwrapped),
-        cmocka_unit_test(test_a_form_may_do_without_token_and_expiration),
-        cmocka_unit_test(test_each_fault_is_told_by_its_member_and_never_by_its_value),
-        cmocka_unit_test(test_a_key_is_told_by_its_ends_only),
+        cmocka_unit_test(test_other_members_are_ignored),
+        cmocka_unit_test(test_members_within_another_object_are_read),
+        cmocka_unit_test(test_a_form_may_have_no_token_and_no_expiration),
+        cmocka_unit_test(test_an_error_names_the_member_and_never_its_value),
+        cmocka_unit_test(test_only_the_ends_of_a_key_are_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

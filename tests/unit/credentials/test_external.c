@@ -1,4 +1,4 @@
-/* Programs that print credentials: what they may say, and how long they may take. */
+/* Programs that print credentials: their output, errors and time limit. */
 #include "base/mem.h"
 #include "credentials/profiles.h"
 #include "support/credential_fixture.h"
@@ -24,7 +24,7 @@
 #define AK \
     "{\"mode\":\"AK\",\"access_key_id\":\"LTAI-ext\",\"access_key_secret\":\"" KEY_SECRET "\"}"
 
-/* Starts a process that would stay, and tells its number. */
+/* Starts a process that keeps running, and writes its number to a file. */
 #define START_ONE "sleep 1000 & echo $! >\"${0%/*}/pid\"; "
 
 /* Runs a shell script of the folder. */
@@ -39,7 +39,7 @@ static struct credential_source *script(struct fixture *fixture, const char *con
     return source;
 }
 
-/* What a program prints, from a file. */
+/* A program that prints the content of a file. */
 static void get_printed(struct fixture *fixture, const char *printed)
 {
     fixture_file(fixture, "printed", 0600, printed);
@@ -48,7 +48,7 @@ static void get_printed(struct fixture *fixture, const char *printed)
     fixture_get_once(fixture, script(fixture, text, FAR_MS));
 }
 
-static void test_a_key_without_an_expiration_is_for_one_use(void **state)
+static void test_a_key_without_an_expiration_is_used_once(void **state)
 {
     struct fixture *fixture = *state;
     get_printed(fixture, AK "\n");
@@ -58,7 +58,7 @@ static void test_a_key_without_an_expiration_is_for_one_use(void **state)
                 fixture->got.refresh_at_ms <= fixture->context.now_ms());
 }
 
-static void test_a_session_is_renewed_before_it_expires(void **state)
+static void test_a_session_is_refreshed_before_it_expires(void **state)
 {
     struct fixture *fixture = *state;
     get_printed(fixture,
@@ -70,7 +70,7 @@ static void test_a_session_is_renewed_before_it_expires(void **state)
     assert_true(fixture->got.refresh_at_ms == FIXTURE_EXPIRES_MS - EXTERNAL_LEAD_MS);
 }
 
-static void test_what_a_program_leaves_empty_is_not_there(void **state)
+static void test_an_empty_expiration_counts_as_absent(void **state)
 {
     struct fixture *fixture = *state;
     get_printed(
@@ -80,12 +80,12 @@ static void test_what_a_program_leaves_empty_is_not_there(void **state)
     fixture_assert_got(fixture, "LTAI-ext", KEY_SECRET, NULL, "external");
 }
 
-static void test_output_of_another_form_is_told_without_it(void **state)
+static void test_invalid_output_is_an_error_that_does_not_quote_it(void **state)
 {
     struct fixture *fixture = *state;
     static const struct {
         const char *printed;
-        const char *told;
+        const char *error;
     } rows[] = {
         {"", "the output of process_command: "},
         {SECRET_WORD, "the output of process_command: "},
@@ -107,11 +107,11 @@ static void test_output_of_another_form_is_told_without_it(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         get_printed(fixture, rows[i].printed);
-        fixture_assert_failed(fixture, STATUS_INVALID, rows[i].told);
+        fixture_assert_failed(fixture, STATUS_INVALID, rows[i].error);
     }
 }
 
-static void test_a_failing_program_is_told_by_its_end_alone(void **state)
+static void test_an_error_of_a_program_has_its_exit_status_and_not_its_output(void **state)
 {
     struct fixture *fixture = *state;
     fixture_get_once(fixture,
@@ -129,7 +129,7 @@ static void test_a_failing_program_is_told_by_its_end_alone(void **state)
     fixture_assert_failed(fixture, STATUS_INVALID, "process_command is empty");
 }
 
-/* Where a script writes the number of a process it has started; nobody need be reading by then. */
+/* Scripts write the number of a process that they started here, even before the test reads it. */
 static int open_pids(struct fixture *fixture)
 {
     char path[128];
@@ -164,7 +164,7 @@ static void wait_for_end(pid_t pid)
     close(poll_fd.fd);
 }
 
-static void test_a_program_that_takes_too_long_is_killed_with_all_it_started(void **state)
+static void test_a_program_over_its_time_limit_is_killed_with_its_children(void **state)
 {
     struct fixture *fixture = *state;
     int pids = open_pids(fixture);
@@ -173,7 +173,7 @@ static void test_a_program_that_takes_too_long_is_killed_with_all_it_started(voi
     wait_for_end(read_pid(pids));
 }
 
-static void test_a_program_that_prints_without_end_is_killed(void **state)
+static void test_a_program_with_endless_output_is_killed(void **state)
 {
     struct fixture *fixture = *state;
     fixture_get_once(fixture, script(fixture, "exec yes " SECRET_WORD, FAR_MS));
@@ -182,7 +182,7 @@ static void test_a_program_that_prints_without_end_is_killed(void **state)
     fixture_assert_failed(fixture, STATUS_INVALID, "process_command printed more than 65536 bytes");
 }
 
-static void test_output_up_to_the_limit_is_read_whole(void **state)
+static void test_output_up_to_the_limit_is_read_completely(void **state)
 {
     struct fixture *fixture = *state;
     struct buf printed = {0};
@@ -195,7 +195,7 @@ static void test_output_up_to_the_limit_is_read_whole(void **state)
     buf_fini(&printed);
 }
 
-static void test_what_a_program_leaves_running_is_not_waited_for(void **state)
+static void test_processes_that_a_program_leaves_running_are_not_waited_for(void **state)
 {
     struct fixture *fixture = *state;
     int pids = open_pids(fixture);
@@ -204,7 +204,7 @@ static void test_what_a_program_leaves_running_is_not_waited_for(void **state)
     assert_int_equal(kill(read_pid(pids), SIGKILL), 0);
 }
 
-static void test_no_shell_comes_between(void **state)
+static void test_no_shell_is_used(void **state)
 {
     struct fixture *fixture = *state;
     char command[512];
@@ -233,7 +233,7 @@ static void test_no_shell_comes_between(void **state)
     assert_string_equal(words, expected);
 }
 
-static void test_the_environment_is_passed_on_and_descriptors_are_not(void **state)
+static void test_the_environment_is_inherited_and_descriptors_are_not(void **state)
 {
     struct fixture *fixture = *state;
     char words_path[128];
@@ -252,11 +252,11 @@ static void test_the_environment_is_passed_on_and_descriptors_are_not(void **sta
     size_t length = fread(seen, 1, sizeof seen - 1, file);
     seen[length] = '\0';
     fclose(file);
-    /* dash reads its script by descriptor 10. */
+    /* dash reads its script from descriptor 10. */
     assert_string_equal(seen, "passed on\n/dev/null\n0 1 10 2 ");
 }
 
-static void test_it_is_run_for_each_get(void **state)
+static void test_the_program_runs_for_each_get(void **state)
 {
     struct fixture *fixture = *state;
     struct credential_source *source = script(
@@ -282,7 +282,7 @@ static void never(void *arg, enum status status, const struct credentials *crede
     fail_msg("a source that was freed has called back");
 }
 
-static void test_a_source_freed_in_the_middle_takes_its_program_along(void **state)
+static void test_a_source_freed_during_a_run_kills_its_program(void **state)
 {
     struct fixture *fixture = *state;
     int pids = open_pids(fixture);
@@ -297,19 +297,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
-        FIXTURE_TEST(test_a_key_without_an_expiration_is_for_one_use),
-        FIXTURE_TEST(test_a_session_is_renewed_before_it_expires),
-        FIXTURE_TEST(test_what_a_program_leaves_empty_is_not_there),
-        FIXTURE_TEST(test_output_of_another_form_is_told_without_it),
-        FIXTURE_TEST(test_a_failing_program_is_told_by_its_end_alone),
-        FIXTURE_TEST(test_a_program_that_takes_too_long_is_killed_with_all_it_started),
-        FIXTURE_TEST(test_a_program_that_prints_without_end_is_killed),
-        FIXTURE_TEST(test_output_up_to_the_limit_is_read_whole),
-        FIXTURE_TEST(test_what_a_program_leaves_running_is_not_waited_for),
-        FIXTURE_TEST(test_no_shell_comes_between),
-        FIXTURE_TEST(test_the_environment_is_passed_on_and_descriptors_are_not),
-        FIXTURE_TEST(test_it_is_run_for_each_get),
-        FIXTURE_TEST(test_a_source_freed_in_the_middle_takes_its_program_along),
+        FIXTURE_TEST(test_a_key_without_an_expiration_is_used_once),
+        FIXTURE_TEST(test_a_session_is_refreshed_before_it_expires),
+        FIXTURE_TEST(test_an_empty_expiration_counts_as_absent),
+        FIXTURE_TEST(test_invalid_output_is_an_error_that_does_not_quote_it),
+        FIXTURE_TEST(test_an_error_of_a_program_has_its_exit_status_and_not_its_output),
+        FIXTURE_TEST(test_a_program_over_its_time_limit_is_killed_with_its_children),
+        FIXTURE_TEST(test_a_program_with_endless_output_is_killed),
+        FIXTURE_TEST(test_output_up_to_the_limit_is_read_completely),
+        FIXTURE_TEST(test_processes_that_a_program_leaves_running_are_not_waited_for),
+        FIXTURE_TEST(test_no_shell_is_used),
+        FIXTURE_TEST(test_the_environment_is_inherited_and_descriptors_are_not),
+        FIXTURE_TEST(test_the_program_runs_for_each_get),
+        FIXTURE_TEST(test_a_source_freed_during_a_run_kills_its_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

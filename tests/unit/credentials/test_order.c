@@ -1,6 +1,6 @@
 /*
- * All sources together, against services on loopback: the default chain asks in order, each source
- * is found alone, and credentials.provider picks one by name.
+ * All sources with services on loopback: the default chain tries them in order, each works alone,
+ * and credentials.provider chooses one by name.
  */
 #include "credentials/sources.h"
 #include "support/credential_fixture.h"
@@ -29,13 +29,13 @@ static const struct fixture_route routes[] = {
     {0},
 };
 
-/* One of the chain: how it is configured and taken away again, and what it then gives. */
+/* One source of the chain: how it is configured, how that is removed, and what it gives. */
 struct step {
     const char *provider;
     void (*set)(struct fixture *fixture);
     void (*clear)(struct fixture *fixture);
     const char *id;
-    const char *told_provider;
+    const char *got_provider;
 };
 
 static void set_env(struct fixture *fixture)
@@ -136,7 +136,7 @@ static struct fixture *begin(void **state)
 static void assert_gives(struct fixture *fixture, const struct step *step, const char *prefix)
 {
     char provider[CREDENTIALS_PROVIDER_BYTES];
-    snprintf(provider, sizeof provider, "%s%s", prefix, step->told_provider);
+    snprintf(provider, sizeof provider, "%s%s", prefix, step->got_provider);
     if (fixture->status != STATUS_OK) {
         fail_msg("%s", fixture->text);
     }
@@ -144,7 +144,7 @@ static void assert_gives(struct fixture *fixture, const struct step *step, const
     assert_string_equal(fixture->got.provider, provider);
 }
 
-static void test_the_chain_asks_in_order(void **state)
+static void test_the_chain_tries_sources_in_order(void **state)
 {
     struct fixture *fixture = begin(state);
     for (size_t i = 0; i < STEP_COUNT; i++) {
@@ -164,7 +164,7 @@ static void test_the_chain_asks_in_order(void **state)
     }
 }
 
-static void test_each_source_is_found_alone(void **state)
+static void test_each_source_of_the_chain_works_alone(void **state)
 {
     struct fixture *fixture = begin(state);
     clear_metadata(fixture);
@@ -176,7 +176,7 @@ static void test_each_source_is_found_alone(void **state)
     }
 }
 
-static void test_a_source_is_picked_by_name_from_among_all(void **state)
+static void test_a_source_is_chosen_by_name(void **state)
 {
     struct fixture *fixture = begin(state);
     for (size_t i = 0; i < STEP_COUNT; i++) {
@@ -193,7 +193,7 @@ static void test_a_source_is_picked_by_name_from_among_all(void **state)
     assert_null(credentials_source_open(&fixture->context, "rsa_key_pair"));
 }
 
-static void test_any_source_can_sign_for_a_role(void **state)
+static void test_every_source_can_sign_for_a_role(void **state)
 {
     struct fixture *fixture = begin(state);
     for (size_t i = 0; i < STEP_COUNT; i++) {
@@ -202,7 +202,7 @@ static void test_any_source_can_sign_for_a_role(void **state)
         steps[i].set(fixture);
         fixture_env("ALIBABA_CLOUD_ROLE_ARN", ARN);
         snprintf(name, sizeof name, "%s", steps[i].provider);
-        snprintf(provider, sizeof provider, "ram_role_arn/%s", steps[i].told_provider);
+        snprintf(provider, sizeof provider, "ram_role_arn/%s", steps[i].got_provider);
         fixture->settings.role_source = name;
         fixture_get_once(fixture, credentials_source_open(&fixture->context, "ram_role_arn"));
         fixture_assert_got(fixture, "STS.assumed", "session-" SECRET_WORD,
@@ -212,8 +212,8 @@ static void test_any_source_can_sign_for_a_role(void **state)
     }
 }
 
-/* A source that is configured and fails does not end the chain, but is told where all fail. */
-static void test_a_broken_source_is_gone_past_and_told_of(void **state)
+/* The chain goes on after a source that fails; if all fail, the error has its reason. */
+static void test_a_source_that_fails_is_skipped_and_reported(void **state)
 {
     struct fixture *fixture = begin(state);
     clear_metadata(fixture);
@@ -231,7 +231,7 @@ static void test_a_broken_source_is_gone_past_and_told_of(void **state)
     credentials_source_free(source);
 }
 
-static void test_profiles_can_stand_for_the_role_of_the_instance(void **state)
+static void test_a_profile_can_name_the_role_of_the_instance(void **state)
 {
     struct fixture *fixture = begin(state);
     fixture_file(fixture, ".aliyun/config.json", 0600,
@@ -251,12 +251,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
-        FIXTURE_TEST(test_the_chain_asks_in_order),
-        FIXTURE_TEST(test_each_source_is_found_alone),
-        FIXTURE_TEST(test_a_source_is_picked_by_name_from_among_all),
-        FIXTURE_TEST(test_any_source_can_sign_for_a_role),
-        FIXTURE_TEST(test_a_broken_source_is_gone_past_and_told_of),
-        FIXTURE_TEST(test_profiles_can_stand_for_the_role_of_the_instance),
+        FIXTURE_TEST(test_the_chain_tries_sources_in_order),
+        FIXTURE_TEST(test_each_source_of_the_chain_works_alone),
+        FIXTURE_TEST(test_a_source_is_chosen_by_name),
+        FIXTURE_TEST(test_every_source_can_sign_for_a_role),
+        FIXTURE_TEST(test_a_source_that_fails_is_skipped_and_reported),
+        FIXTURE_TEST(test_a_profile_can_name_the_role_of_the_instance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

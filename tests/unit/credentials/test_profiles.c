@@ -1,4 +1,4 @@
-/* Profiles in the files of the vendor's tools, and CloudSSO, which is found there only. */
+/* Profiles in the files of the vendor's tools, and CloudSSO, which only they name. */
 #include "base/mem.h"
 #include "credentials/profiles.h"
 #include "support/credential_fixture.h"
@@ -24,7 +24,7 @@
 
 #define CLI_FILE ".aliyun/config.json"
 #define INI_FILE ".alibabacloud/credentials"
-/* Long after any test, and long before. */
+/* Long after and long before any test. */
 #define FAR_S  "4071006245"
 #define PAST_S "1600000000"
 
@@ -68,7 +68,7 @@ static void test_a_role_of_a_profile_is_assumed(void **state)
     assert_string_equal(fixture_parameter(fixture, "Policy"), "{}");
 }
 
-static void test_a_role_stands_on_another_profile(void **state)
+static void test_a_role_is_assumed_with_another_profile(void **state)
 {
     struct fixture *fixture = *state;
     fixture->answer =
@@ -82,8 +82,8 @@ static void test_a_role_stands_on_another_profile(void **state)
     assert_string_equal(fixture_parameter(fixture, "AccessKeyId"), "LTAI-cli");
 }
 
-/* The second role is signed for with the session of the first. */
-static void test_two_roles_one_on_the_other_are_two_requests(void **state)
+/* The session of the first role signs the request for the second. */
+static void test_a_chain_of_two_roles_makes_two_requests(void **state)
 {
     struct fixture *fixture = *state;
     fixture->answer = (struct fixture_answer){200, FIXTURE_STS("STS.role"), false, NULL, NULL};
@@ -98,7 +98,8 @@ static void test_two_roles_one_on_the_other_are_two_requests(void **state)
     assert_string_equal(fixture_parameter(fixture, "AccessKeyId"), "STS.role");
 }
 
-static void test_a_circle_of_profiles_is_refused_before_anyone_is_asked(void **state)
+static void test_a_chain_of_profiles_that_comes_back_to_itself_is_refused_without_a_request(
+    void **state)
 {
     struct fixture *fixture = *state;
     get_cli(fixture,
@@ -181,7 +182,7 @@ static void test_the_file_is_chosen_by_setting_or_variable_and_can_be_turned_off
     fixture_assert_failed(fixture, STATUS_NOT_FOUND, "ALIBABA_CLOUD_CLI_PROFILE_DISABLED");
 }
 
-static void test_a_file_that_was_changed_counts_from_the_next_get_on(void **state)
+static void test_a_changed_file_is_used_at_the_next_get(void **state)
 {
     struct fixture *fixture = *state;
     struct credential_source *source = credentials_cli_profile_open(&fixture->context);
@@ -197,12 +198,12 @@ static void test_a_file_that_was_changed_counts_from_the_next_get_on(void **stat
     credentials_source_free(source);
 }
 
-static void test_what_is_wrong_in_the_file_is_told_with_its_path(void **state)
+static void test_an_error_in_the_file_names_its_path(void **state)
 {
     struct fixture *fixture = *state;
     static const struct {
         const char *content;
-        const char *told;
+        const char *error;
     } rows[] = {
         {"", "/.aliyun/config.json: "},
         {"{\"current\":\"" SECRET_WORD, "/.aliyun/config.json: "},
@@ -215,12 +216,12 @@ static void test_what_is_wrong_in_the_file_is_told_with_its_path(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         get_cli(fixture, rows[i].content);
-        fixture_assert_failed(fixture, STATUS_INVALID, rows[i].told);
+        fixture_assert_failed(fixture, STATUS_INVALID, rows[i].error);
     }
     assert_int_equal(peer_requests(fixture->peer), 0);
 }
 
-static void test_the_region_of_a_profile_leads_to_its_sts(void **state)
+static void test_the_region_of_a_profile_selects_the_sts_endpoint(void **state)
 {
     struct fixture *fixture = *state;
     fixture->settings.sts_endpoint = fixture->settings.uri;
@@ -239,9 +240,9 @@ static void test_the_region_of_a_profile_leads_to_its_sts(void **state)
     fixture_assert_got(fixture, "STS.role", SESSION, TOKEN, "cli_profile/ram_role_arn/static_ak");
 }
 
-/* --- who may read and write the file --- */
+/* --- permissions of the file --- */
 
-static void test_a_file_that_others_may_write_is_refused(void **state)
+static void test_a_file_that_others_can_write_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     static const mode_t modes[] = {0620, 0602, 0666};
@@ -253,7 +254,7 @@ static void test_a_file_that_others_may_write_is_refused(void **state)
     }
 }
 
-/* What is written to standard error meanwhile. */
+/* Collects what is written to standard error. */
 static size_t count_warnings(struct fixture *fixture, struct credential_source *source, int gets)
 {
     char text[8192] = "";
@@ -278,7 +279,7 @@ static size_t count_warnings(struct fixture *fixture, struct credential_source *
     return count;
 }
 
-static void test_a_file_that_others_may_read_is_warned_about_once(void **state)
+static void test_one_warning_is_logged_for_a_file_that_others_can_read(void **state)
 {
     struct fixture *fixture = *state;
     fixture_file(fixture, CLI_FILE, 0644, ONLY("\"mode\":\"AK\"," KEY));
@@ -292,7 +293,7 @@ static void test_a_file_that_others_may_read_is_warned_about_once(void **state)
     credentials_source_free(source);
 }
 
-static void test_a_file_we_may_not_read_is_told_so(void **state)
+static void test_a_file_that_cannot_be_read_is_reported(void **state)
 {
     struct fixture *fixture = *state;
     static const uid_t nobody = 65534;
@@ -312,7 +313,7 @@ static void test_a_file_we_may_not_read_is_told_so(void **state)
     credentials_source_free(source);
 }
 
-static void test_links_are_followed_and_what_is_no_file_is_refused(void **state)
+static void test_links_are_followed_and_other_kinds_of_files_are_refused(void **state)
 {
     struct fixture *fixture = *state;
     char link_path[256];
@@ -333,7 +334,7 @@ static void test_links_are_followed_and_what_is_no_file_is_refused(void **state)
     fixture_assert_failed(fixture, STATUS_INVALID, "/link is not a regular file");
 }
 
-static void test_a_file_has_a_limit(void **state)
+static void test_the_size_of_a_file_has_a_limit(void **state)
 {
     struct fixture *fixture = *state;
     struct buf text = {0};
@@ -355,7 +356,7 @@ static void count_file(void *arg, const char *path)
     ++*(int *)arg;
 }
 
-static void test_the_files_are_told_for_others_to_look_at(void **state)
+static void test_a_source_reports_its_files(void **state)
 {
     struct fixture *fixture = *state;
     int count = 0;
@@ -374,7 +375,7 @@ static void test_the_files_are_told_for_others_to_look_at(void **state)
 
 /* --- the ini file of the SDKs --- */
 
-static void test_a_section_holds_a_key(void **state)
+static void test_a_section_can_have_a_key(void **state)
 {
     struct fixture *fixture = *state;
     get_ini(fixture, "[default]   # Default client\ntype = access_key   # kind\n"
@@ -382,7 +383,7 @@ static void test_a_section_holds_a_key(void **state)
     fixture_assert_got(fixture, "LTAI-ini", KEY_SECRET, NULL, "profile/static_ak");
 }
 
-static void test_a_section_holds_a_role(void **state)
+static void test_a_section_can_have_a_role(void **state)
 {
     struct fixture *fixture = *state;
     fixture->answer = (struct fixture_answer){200, FIXTURE_STS("STS.ini"), false, KEY_SECRET, NULL};
@@ -395,7 +396,7 @@ static void test_a_section_holds_a_role(void **state)
     assert_string_equal(fixture_parameter(fixture, "Policy"), "{\"a\":1}");
 }
 
-static void test_a_section_names_another_file_and_is_read_anew(void **state)
+static void test_another_file_and_section_can_be_configured_and_are_read_for_each_get(void **state)
 {
     struct fixture *fixture = *state;
     fixture_env(
@@ -413,13 +414,13 @@ static void test_a_section_names_another_file_and_is_read_anew(void **state)
     credentials_source_free(source);
 }
 
-static void test_what_is_wrong_in_a_section_is_told_without_its_values(void **state)
+static void test_an_error_in_a_section_contains_no_values(void **state)
 {
     struct fixture *fixture = *state;
     static const struct {
         const char *content;
         enum status status;
-        const char *told;
+        const char *error;
     } rows[] = {
         {"[other]\n", STATUS_NOT_FOUND, "/credentials has no section [default]"},
         {"[default]\n" SECRET_WORD "\n", STATUS_INVALID,
@@ -440,7 +441,7 @@ static void test_what_is_wrong_in_a_section_is_told_without_its_values(void **st
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         get_ini(fixture, rows[i].content);
-        fixture_assert_failed(fixture, rows[i].status, rows[i].told);
+        fixture_assert_failed(fixture, rows[i].status, rows[i].error);
     }
 }
 
@@ -458,7 +459,7 @@ static void get_sso(struct fixture *fixture, const char *expires)
     get_cli(fixture, text);
 }
 
-static void test_a_signed_in_person_has_credentials(void **state)
+static void test_a_valid_access_token_is_exchanged_for_credentials(void **state)
 {
     struct fixture *fixture = *state;
     struct buf request = {0};
@@ -477,7 +478,7 @@ static void test_a_signed_in_person_has_credentials(void **state)
     buf_fini(&request);
 }
 
-static void test_an_access_token_that_has_expired_is_told_with_what_to_do(void **state)
+static void test_an_expired_access_token_is_an_error_that_says_what_to_do(void **state)
 {
     struct fixture *fixture = *state;
     get_sso(fixture, PAST_S);
@@ -489,7 +490,7 @@ static void test_an_access_token_that_has_expired_is_told_with_what_to_do(void *
     assert_int_equal(peer_requests(fixture->peer), 0);
 }
 
-static void test_what_cloud_sso_refuses_is_told(void **state)
+static void test_a_refusal_by_cloud_sso_is_reported(void **state)
 {
     struct fixture *fixture = *state;
     fixture->answer = (struct fixture_answer){
@@ -519,29 +520,30 @@ int main(void)
 #define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
         FIXTURE_TEST(test_a_key_or_a_session_comes_from_the_current_profile),
         FIXTURE_TEST(test_a_role_of_a_profile_is_assumed),
-        FIXTURE_TEST(test_a_role_stands_on_another_profile),
-        FIXTURE_TEST(test_two_roles_one_on_the_other_are_two_requests),
-        FIXTURE_TEST(test_a_circle_of_profiles_is_refused_before_anyone_is_asked),
+        FIXTURE_TEST(test_a_role_is_assumed_with_another_profile),
+        FIXTURE_TEST(test_a_chain_of_two_roles_makes_two_requests),
+        FIXTURE_TEST(
+            test_a_chain_of_profiles_that_comes_back_to_itself_is_refused_without_a_request),
         FIXTURE_TEST(test_the_oidc_token_of_a_profile_is_used),
         FIXTURE_TEST(test_the_program_of_a_profile_is_run),
         FIXTURE_TEST(test_a_profile_is_chosen_by_setting_variable_or_file),
         FIXTURE_TEST(test_the_file_is_chosen_by_setting_or_variable_and_can_be_turned_off),
-        FIXTURE_TEST(test_a_file_that_was_changed_counts_from_the_next_get_on),
-        FIXTURE_TEST(test_what_is_wrong_in_the_file_is_told_with_its_path),
-        FIXTURE_TEST(test_the_region_of_a_profile_leads_to_its_sts),
-        FIXTURE_TEST(test_a_file_that_others_may_write_is_refused),
-        FIXTURE_TEST(test_a_file_that_others_may_read_is_warned_about_once),
-        FIXTURE_TEST(test_a_file_we_may_not_read_is_told_so),
-        FIXTURE_TEST(test_links_are_followed_and_what_is_no_file_is_refused),
-        FIXTURE_TEST(test_a_file_has_a_limit),
-        FIXTURE_TEST(test_the_files_are_told_for_others_to_look_at),
-        FIXTURE_TEST(test_a_section_holds_a_key),
-        FIXTURE_TEST(test_a_section_holds_a_role),
-        FIXTURE_TEST(test_a_section_names_another_file_and_is_read_anew),
-        FIXTURE_TEST(test_what_is_wrong_in_a_section_is_told_without_its_values),
-        FIXTURE_TEST(test_a_signed_in_person_has_credentials),
-        FIXTURE_TEST(test_an_access_token_that_has_expired_is_told_with_what_to_do),
-        FIXTURE_TEST(test_what_cloud_sso_refuses_is_told),
+        FIXTURE_TEST(test_a_changed_file_is_used_at_the_next_get),
+        FIXTURE_TEST(test_an_error_in_the_file_names_its_path),
+        FIXTURE_TEST(test_the_region_of_a_profile_selects_the_sts_endpoint),
+        FIXTURE_TEST(test_a_file_that_others_can_write_is_refused),
+        FIXTURE_TEST(test_one_warning_is_logged_for_a_file_that_others_can_read),
+        FIXTURE_TEST(test_a_file_that_cannot_be_read_is_reported),
+        FIXTURE_TEST(test_links_are_followed_and_other_kinds_of_files_are_refused),
+        FIXTURE_TEST(test_the_size_of_a_file_has_a_limit),
+        FIXTURE_TEST(test_a_source_reports_its_files),
+        FIXTURE_TEST(test_a_section_can_have_a_key),
+        FIXTURE_TEST(test_a_section_can_have_a_role),
+        FIXTURE_TEST(test_another_file_and_section_can_be_configured_and_are_read_for_each_get),
+        FIXTURE_TEST(test_an_error_in_a_section_contains_no_values),
+        FIXTURE_TEST(test_a_valid_access_token_is_exchanged_for_credentials),
+        FIXTURE_TEST(test_an_expired_access_token_is_an_error_that_says_what_to_do),
+        FIXTURE_TEST(test_a_refusal_by_cloud_sso_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

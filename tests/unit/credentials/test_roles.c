@@ -1,4 +1,4 @@
-/* Roles by way of STS: a real loop, real HTTP, and an STS on loopback that checks signatures. */
+/* Roles assumed with STS: a real loop, real HTTP, and an STS on loopback that checks signatures. */
 #include "base/mem.h"
 #include "credentials/roles.h"
 #include "support/credential_fixture.h"
@@ -72,7 +72,7 @@ static void test_a_session_token_is_passed_on_and_signed(void **state)
     assert_string_equal(fixture_parameter(fixture, "DurationSeconds"), "900");
 }
 
-static void test_another_secret_signs_otherwise_and_is_told_so(void **state)
+static void test_a_wrong_secret_is_refused_and_reported(void **state)
 {
     struct fixture *fixture = begin_role(state);
     fixture->answer.signing_secret = "another-" SECRET_WORD;
@@ -93,7 +93,7 @@ static void test_each_request_has_a_nonce_of_its_own(void **state)
     credentials_source_free(source);
 }
 
-static void test_no_signer_is_told_without_asking(void **state)
+static void test_without_a_signer_there_is_an_error_and_no_request(void **state)
 {
     struct fixture *fixture = begin_role(state);
     fixture_env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", NULL);
@@ -102,7 +102,7 @@ static void test_no_signer_is_told_without_asking(void **state)
     assert_int_equal(peer_requests(fixture->peer), 0);
 }
 
-static void test_a_role_that_cannot_be_is_told_without_asking(void **state)
+static void test_an_invalid_role_is_an_error_without_a_request(void **state)
 {
     struct fixture *fixture = begin_role(state);
     static char region[] = "no region";
@@ -120,15 +120,15 @@ static void test_a_role_that_cannot_be_is_told_without_asking(void **state)
     assert_int_equal(peer_requests(fixture->peer), 0);
 }
 
-/* --- what STS answers --- */
+/* --- answers of STS --- */
 
-static void test_answers_that_are_none_are_told_without_secrets(void **state)
+static void test_invalid_answers_are_reported_without_secrets(void **state)
 {
     struct fixture *fixture = begin_role(state);
     static const struct {
         int status;
         const char *body;
-        const char *told;
+        const char *error;
     } rows[] = {
         {500, "", "STS answered with HTTP status 500"},
         {502, "<html>" KEY_SECRET "</html>", "STS answered with HTTP status 502"},
@@ -173,7 +173,7 @@ static void test_answers_that_are_none_are_told_without_secrets(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         fixture->answer = (struct fixture_answer){rows[i].status, rows[i].body, false, NULL, NULL};
         fixture_get(fixture, source);
-        fixture_assert_failed(fixture, STATUS_INVALID, rows[i].told);
+        fixture_assert_failed(fixture, STATUS_INVALID, rows[i].error);
     }
     fixture->answer =
         (struct fixture_answer){200, FIXTURE_STS("STS.role"), false, KEY_SECRET, NULL};
@@ -182,7 +182,7 @@ static void test_answers_that_are_none_are_told_without_secrets(void **state)
     credentials_source_free(source);
 }
 
-static void test_an_sts_that_says_nothing_or_is_not_there_is_told_so(void **state)
+static void test_an_sts_that_does_not_answer_or_is_not_there_is_reported(void **state)
 {
     struct fixture *fixture = begin_role(state);
     static char nobody[] = "http://127.0.0.1:1";
@@ -213,7 +213,7 @@ static void stop(void *arg)
     loop_stop(arg);
 }
 
-static void test_a_source_freed_in_the_middle_says_nothing_more(void **state)
+static void test_a_source_freed_during_a_request_has_no_callback(void **state)
 {
     struct fixture *fixture = begin_role(state);
     struct credential_source *source = credentials_ram_role_arn_open(&fixture->context);
@@ -253,7 +253,7 @@ static void test_an_oidc_token_becomes_a_session(void **state)
     assert_null(fixture_parameter(fixture, "AccessKeyId"));
 }
 
-static void test_a_token_file_is_read_anew_for_each_session(void **state)
+static void test_the_token_file_is_read_for_each_session(void **state)
 {
     struct fixture *fixture = begin_oidc(state, "one-" SECRET_WORD);
     struct credential_source *source = credentials_oidc_role_arn_open(&fixture->context);
@@ -325,15 +325,15 @@ int main(void)
 #define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
         FIXTURE_TEST(test_a_role_is_assumed_with_a_signed_request),
         FIXTURE_TEST(test_a_session_token_is_passed_on_and_signed),
-        FIXTURE_TEST(test_another_secret_signs_otherwise_and_is_told_so),
+        FIXTURE_TEST(test_a_wrong_secret_is_refused_and_reported),
         FIXTURE_TEST(test_each_request_has_a_nonce_of_its_own),
-        FIXTURE_TEST(test_no_signer_is_told_without_asking),
-        FIXTURE_TEST(test_a_role_that_cannot_be_is_told_without_asking),
-        FIXTURE_TEST(test_answers_that_are_none_are_told_without_secrets),
-        FIXTURE_TEST(test_an_sts_that_says_nothing_or_is_not_there_is_told_so),
-        FIXTURE_TEST(test_a_source_freed_in_the_middle_says_nothing_more),
+        FIXTURE_TEST(test_without_a_signer_there_is_an_error_and_no_request),
+        FIXTURE_TEST(test_an_invalid_role_is_an_error_without_a_request),
+        FIXTURE_TEST(test_invalid_answers_are_reported_without_secrets),
+        FIXTURE_TEST(test_an_sts_that_does_not_answer_or_is_not_there_is_reported),
+        FIXTURE_TEST(test_a_source_freed_during_a_request_has_no_callback),
         FIXTURE_TEST(test_an_oidc_token_becomes_a_session),
-        FIXTURE_TEST(test_a_token_file_is_read_anew_for_each_session),
+        FIXTURE_TEST(test_the_token_file_is_read_for_each_session),
         FIXTURE_TEST(test_oidc_is_configured_by_three_variables_or_not_at_all),
         FIXTURE_TEST(test_a_token_file_that_cannot_be_used_is_named),
         FIXTURE_TEST(test_an_sts_that_quotes_the_token_is_not_repeated),

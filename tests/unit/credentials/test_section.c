@@ -1,4 +1,4 @@
-/* Sections, keys, comments and quotes; and what is refused, by its line. */
+/* Sections, keys, comments and quotes, and the errors with their lines. */
 #include "base/buf.h"
 #include "credentials/section.h"
 
@@ -35,14 +35,14 @@ static void test_the_keys_of_one_section_are_read(void **state)
     assert_reads("[default]\nother=1\nother=2\nID=3\n", NULL, NULL);
 }
 
-static void test_comments_do_not_count(void **state)
+static void test_comments_are_ignored(void **state)
 {
     (void)state;
     assert_reads("# a\n; b\n [default]  # c\n  # d\ntype = t ; e\nid = a#b;c\t# f\n", "t", "a#b;c");
     assert_reads("[default]\nid = # nothing\n", NULL, "");
 }
 
-static void test_quotes_keep_space_and_marks(void **state)
+static void test_quotes_preserve_white_space_and_comment_marks(void **state)
 {
     (void)state;
     assert_reads("[default]\ntype=\" a # b \" # c\nid='x\"y'\n", " a # b ", "x\"y");
@@ -50,7 +50,7 @@ static void test_quotes_keep_space_and_marks(void **state)
     assert_reads("[default]\nid=a=b==\n", NULL, "a=b==");
 }
 
-static void test_a_section_that_is_not_there_is_told(void **state)
+static void test_a_missing_section_is_reported(void **state)
 {
     (void)state;
     static const char *const texts[] = {"",     "\n\n",       "# x", "[Default]\nid=a\n",
@@ -63,7 +63,7 @@ static void test_a_section_that_is_not_there_is_told(void **state)
     }
 }
 
-static void test_what_is_wrong_is_told_with_its_line(void **state)
+static void test_an_error_names_its_line(void **state)
 {
     (void)state;
     static const struct {
@@ -107,9 +107,9 @@ static void test_what_is_wrong_is_told_with_its_line(void **state)
     assert_string_equal(fault.what, "a control character");
 }
 
-/* One byte fewer than libinih takes; one more, and it would cut the value, or read its end as
+/* The longest line that libinih reads. It would truncate a longer one, or read the rest of it as
  * another key. */
-static void test_a_line_too_long_is_refused_and_never_cut(void **state)
+static void test_a_line_that_is_too_long_is_refused_and_not_truncated(void **state)
 {
     (void)state;
     struct slice values[3];
@@ -129,8 +129,8 @@ static void test_a_line_too_long_is_refused_and_never_cut(void **state)
     buf_fini(&text);
 }
 
-/* libinih keeps 49 bytes of a section's name: two that begin alike would be one. */
-static void test_a_section_with_a_long_name_is_never_taken_for_another(void **state)
+/* libinih truncates names to 49 bytes: two that start alike would be the same. */
+static void test_a_section_with_a_long_name_is_never_mistaken_for_another(void **state)
 {
     (void)state;
     static const char name[] = "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeffff";
@@ -155,12 +155,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_keys_of_one_section_are_read),
-        cmocka_unit_test(test_comments_do_not_count),
-        cmocka_unit_test(test_quotes_keep_space_and_marks),
-        cmocka_unit_test(test_a_section_that_is_not_there_is_told),
-        cmocka_unit_test(test_what_is_wrong_is_told_with_its_line),
-        cmocka_unit_test(test_a_line_too_long_is_refused_and_never_cut),
-        cmocka_unit_test(test_a_section_with_a_long_name_is_never_taken_for_another),
+        cmocka_unit_test(test_comments_are_ignored),
+        cmocka_unit_test(test_quotes_preserve_white_space_and_comment_marks),
+        cmocka_unit_test(test_a_missing_section_is_reported),
+        cmocka_unit_test(test_an_error_names_its_line),
+        cmocka_unit_test(test_a_line_that_is_too_long_is_refused_and_not_truncated),
+        cmocka_unit_test(test_a_section_with_a_long_name_is_never_mistaken_for_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* The sources that ask a service: a real loop, real HTTP, a metadata service and a URI on loopback
- * that do what they are told. */
+/* Sources that send requests: a real loop, real HTTP, and a metadata service and a URI on loopback
+ * that the test controls. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "credentials/sources.h"
@@ -23,7 +23,7 @@
 
 #define VARIABLES_MAX 4
 
-/* What the service answers; NULL for the end of the connection, "..." for silence. */
+/* The answers of the service; NULL: it closes the connection, "...": it does not answer. */
 struct service {
     const char *token;
     int token_status;
@@ -43,7 +43,7 @@ struct fixture {
     struct service service;
     char log[1024]; /* methods and paths, one a line; "+" where a token came along */
     bool is_running;
-    int told;
+    int answered;
     enum status status;
     char id[64];
     char provider[CREDENTIALS_PROVIDER_BYTES];
@@ -87,7 +87,7 @@ static void note(struct peer *peer, struct fixture *fixture, const char *request
     bool is_odd = (request[0] == 'P') != (strstr(request, ttl) != NULL);
     snprintf(fixture->log + used, sizeof fixture->log - used, "%.*s%s%s\n", (int)line, request,
              has_token ? " +" : "", is_odd ? " without its time to live" : "");
-    /* The peer's lock orders this with what the test reads. */
+    /* The peer's lock makes this visible to the test's thread. */
     (void)peer_requests(peer);
 }
 
@@ -193,7 +193,7 @@ static void take(void *arg, enum status status, const struct credentials *creden
                  const char *text)
 {
     struct fixture *fixture = arg;
-    fixture->told++;
+    fixture->answered++;
     fixture->status = status;
     snprintf(fixture->text, sizeof fixture->text, "%s", text);
     assert_true((credentials != NULL) == (status == STATUS_OK));
@@ -212,18 +212,18 @@ static void take(void *arg, enum status status, const struct credentials *creden
 
 static void get(struct fixture *fixture, struct credential_source *source)
 {
-    int told = fixture->told;
+    int answered = fixture->answered;
     fixture->log[0] = '\0';
     if (fixture->peer != NULL) {
         (void)peer_requests(fixture->peer);
     }
     credentials_get(source, take, fixture);
-    if (fixture->told == told) {
+    if (fixture->answered == answered) {
         fixture->is_running = true;
         loop_run(fixture->loop);
         fixture->is_running = false;
     }
-    assert_int_equal(fixture->told, told + 1);
+    assert_int_equal(fixture->answered, answered + 1);
     if (fixture->peer != NULL) {
         (void)peer_requests(fixture->peer);
     }
@@ -281,7 +281,7 @@ static void test_a_role_is_found_with_a_token(void **state)
     assert_true(fixture->refresh_at_ms == EXPIRES_MS - 3600000);
 }
 
-static void test_a_role_that_is_named_is_not_looked_for(void **state)
+static void test_a_configured_role_needs_no_request_for_its_name(void **state)
 {
     struct fixture *fixture = *state;
     variables[0][0] = "ALIBABA_CLOUD_ECS_METADATA";
@@ -293,7 +293,7 @@ static void test_a_role_that_is_named_is_not_looked_for(void **state)
     check_ok(fixture, "PUT /latest/api/token\n" ROLES "by-setting +\n");
 }
 
-static void test_a_role_name_that_cannot_be_is_not_asked_for(void **state)
+static void test_an_invalid_role_name_causes_no_request_for_it(void **state)
 {
     struct fixture *fixture = *state;
     variables[0][0] = "ALIBABA_CLOUD_ECS_METADATA";
@@ -309,7 +309,7 @@ static void test_a_role_name_that_cannot_be_is_not_asked_for(void **state)
     check_failed(fixture, STATUS_INVALID, "no RAM role");
 }
 
-static void test_without_a_token_version_1_is_asked(void **state)
+static void test_without_a_token_version_1_is_used(void **state)
 {
     struct fixture *fixture = *state;
     fixture->service.token = "not found";
@@ -319,7 +319,7 @@ static void test_without_a_token_version_1_is_asked(void **state)
     check_ok(fixture, "PUT /latest/api/token\n" ROLES "\n" ROLES "bridge-role\n");
 }
 
-static void test_a_token_that_is_refused_is_left_out(void **state)
+static void test_a_refused_token_is_left_out(void **state)
 {
     struct fixture *fixture = *state;
     fixture->service.token = "another-token";
@@ -356,7 +356,7 @@ static void test_a_variable_turns_the_metadata_service_off(void **state)
     assert_int_equal(peer_connections(fixture->peer), 0);
 }
 
-static void test_an_instance_without_a_role_is_told(void **state)
+static void test_an_instance_without_a_role_is_reported(void **state)
 {
     struct fixture *fixture = *state;
     fixture->service.roles_status = 404;
@@ -364,7 +364,7 @@ static void test_an_instance_without_a_role_is_told(void **state)
     check_failed(fixture, STATUS_NOT_FOUND, "no RAM role");
 }
 
-static void test_answers_of_the_metadata_service_that_are_no_success(void **state)
+static void test_errors_in_answers_of_the_metadata_service(void **state)
 {
     struct fixture *fixture = *state;
     static const struct {
@@ -394,7 +394,7 @@ static void test_answers_of_the_metadata_service_that_are_no_success(void **stat
     }
 }
 
-static void test_a_metadata_service_that_is_not_there_is_none_unless_it_should_be(void **state)
+static void test_a_missing_metadata_service_is_an_error_only_if_it_is_configured(void **state)
 {
     struct fixture *fixture = *state;
     struct credential_source *source = credentials_ecs_ram_role_open(&fixture->context);
@@ -411,7 +411,7 @@ static void test_a_metadata_service_that_is_not_there_is_none_unless_it_should_b
     check_failed(fixture, STATUS_UNAVAILABLE, "no answer");
 }
 
-static void test_silence_is_not_waited_for_long(void **state)
+static void test_a_service_that_does_not_answer_is_given_up_soon(void **state)
 {
     struct fixture *fixture = *state;
     fixture->settings.provider = "ecs_ram_role";
@@ -423,7 +423,7 @@ static void test_silence_is_not_waited_for_long(void **state)
     check_failed(fixture, STATUS_UNAVAILABLE, "300 ms");
 }
 
-static void test_a_connection_that_ends_without_a_word_is_no_answer(void **state)
+static void test_a_connection_that_ends_without_an_answer_is_an_error(void **state)
 {
     struct fixture *fixture = *state;
     fixture->settings.provider = "ecs_ram_role";
@@ -434,7 +434,7 @@ static void test_a_connection_that_ends_without_a_word_is_no_answer(void **state
     check_failed(fixture, STATUS_UNAVAILABLE, "no answer");
 }
 
-static void test_a_source_freed_while_it_asks_is_silent(void **state)
+static void test_a_source_freed_during_a_request_has_no_callback(void **state)
 {
     struct fixture *fixture = *state;
     fixture->service.document = "...";
@@ -446,7 +446,7 @@ static void test_a_source_freed_while_it_asks_is_silent(void **state)
     credentials_source_free(uri);
     credentials_source_free(role);
     get_once(fixture, credentials_uri_new(&fixture->context, "ftp://x"));
-    assert_int_equal(fixture->told, 1);
+    assert_int_equal(fixture->answered, 1);
 }
 
 /* --- the credentials URI --- */
@@ -466,7 +466,7 @@ static void test_a_uri_gives_a_document(void **state)
     check_ok(fixture, "GET /\n");
 }
 
-static void test_a_uri_that_is_not_set_or_cannot_be(void **state)
+static void test_a_uri_that_is_not_set_or_invalid(void **state)
 {
     struct fixture *fixture = *state;
     get_once(fixture, credentials_uri_open(&fixture->context));
@@ -477,7 +477,7 @@ static void test_a_uri_that_is_not_set_or_cannot_be(void **state)
     check_failed(fixture, STATUS_INVALID, "contains a user name");
 }
 
-static void test_answers_of_a_uri_that_are_no_success(void **state)
+static void test_errors_in_answers_of_a_uri(void **state)
 {
     struct fixture *fixture = *state;
     static const struct {
@@ -536,7 +536,7 @@ static void test_the_default_chain_has_its_order(void **state)
     assert_string_equal(fixture->log, "GET /uri\n");
 }
 
-static void test_a_chain_that_finds_nothing_says_why_of_each(void **state)
+static void test_a_chain_without_success_has_the_error_of_each_source(void **state)
 {
     struct fixture *fixture = *state;
     set_variable(0, "ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true");
@@ -547,7 +547,7 @@ static void test_a_chain_that_finds_nothing_says_why_of_each(void **state)
     check_failed(fixture, STATUS_INVALID, "\ncredentials_uri: ALIBABA_CLOUD_CREDENTIALS_URI");
 }
 
-static void test_a_source_can_be_had_by_its_name_alone(void **state)
+static void test_each_source_can_be_opened_by_its_name(void **state)
 {
     struct fixture *fixture = *state;
     fixture->settings.provider = "ecs_ram_role";
@@ -565,24 +565,24 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_a_role_is_found_with_a_token),
-        CASE(test_a_role_that_is_named_is_not_looked_for),
-        CASE(test_a_role_name_that_cannot_be_is_not_asked_for),
-        CASE(test_without_a_token_version_1_is_asked),
-        CASE(test_a_token_that_is_refused_is_left_out),
+        CASE(test_a_configured_role_needs_no_request_for_its_name),
+        CASE(test_an_invalid_role_name_causes_no_request_for_it),
+        CASE(test_without_a_token_version_1_is_used),
+        CASE(test_a_refused_token_is_left_out),
         CASE(test_version_1_may_be_forbidden),
         CASE(test_a_variable_turns_the_metadata_service_off),
-        CASE(test_an_instance_without_a_role_is_told),
-        CASE(test_answers_of_the_metadata_service_that_are_no_success),
-        CASE(test_a_metadata_service_that_is_not_there_is_none_unless_it_should_be),
-        CASE(test_silence_is_not_waited_for_long),
-        CASE(test_a_connection_that_ends_without_a_word_is_no_answer),
-        CASE(test_a_source_freed_while_it_asks_is_silent),
+        CASE(test_an_instance_without_a_role_is_reported),
+        CASE(test_errors_in_answers_of_the_metadata_service),
+        CASE(test_a_missing_metadata_service_is_an_error_only_if_it_is_configured),
+        CASE(test_a_service_that_does_not_answer_is_given_up_soon),
+        CASE(test_a_connection_that_ends_without_an_answer_is_an_error),
+        CASE(test_a_source_freed_during_a_request_has_no_callback),
         CASE(test_a_uri_gives_a_document),
-        CASE(test_a_uri_that_is_not_set_or_cannot_be),
-        CASE(test_answers_of_a_uri_that_are_no_success),
+        CASE(test_a_uri_that_is_not_set_or_invalid),
+        CASE(test_errors_in_answers_of_a_uri),
         CASE(test_the_default_chain_has_its_order),
-        CASE(test_a_chain_that_finds_nothing_says_why_of_each),
-        CASE(test_a_source_can_be_had_by_its_name_alone),
+        CASE(test_a_chain_without_success_has_the_error_of_each_source),
+        CASE(test_each_source_can_be_opened_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Requests to STS: the published vector, where they go, and which roles are refused. */
+/* Requests to STS: the published vector, endpoints, and roles that are refused. */
 #include "credentials/sts.h"
 
 #include <setjmp.h>
@@ -37,7 +37,7 @@ static void test_assume_role_is_signed_as_in_the_vector(void **state)
     credentials_fini(&credentials);
 }
 
-static void test_a_security_token_and_the_optional_parts_come_along(void **state)
+static void test_a_security_token_and_optional_parameters_are_sent(void **state)
 {
     (void)state;
     static char policy[] = "{\"Version\":\"1\"}";
@@ -61,7 +61,7 @@ static void test_a_security_token_and_the_optional_parts_come_along(void **state
     credentials_fini(&credentials);
 }
 
-static void test_an_oidc_token_goes_without_a_signature(void **state)
+static void test_a_request_with_an_oidc_token_has_no_signature(void **state)
 {
     (void)state;
     struct sts_role role = {.arn = arn, .session_name = session_name, .duration_s = 3600};
@@ -124,7 +124,7 @@ static void test_the_endpoint_follows_region_network_and_override(void **state)
     }
 }
 
-/* A text of `length` times the letter. */
+/* The letter, `length` times. */
 static char *letters(size_t length)
 {
     static char text[4096];
@@ -140,7 +140,7 @@ static void assert_refused(const struct sts_role *role, const char *part)
     assert_non_null(strstr(why, part));
 }
 
-static void test_a_role_that_breaks_a_rule_is_refused_by_the_rule(void **state)
+static void test_a_role_that_breaks_a_rule_is_refused_with_the_rule(void **state)
 {
     (void)state;
     static const char *const arns[] = {"",
@@ -207,10 +207,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_assume_role_is_signed_as_in_the_vector),
-        cmocka_unit_test(test_a_security_token_and_the_optional_parts_come_along),
-        cmocka_unit_test(test_an_oidc_token_goes_without_a_signature),
+        cmocka_unit_test(test_a_security_token_and_optional_parameters_are_sent),
+        cmocka_unit_test(test_a_request_with_an_oidc_token_has_no_signature),
         cmocka_unit_test(test_the_endpoint_follows_region_network_and_override),
-        cmocka_unit_test(test_a_role_that_breaks_a_rule_is_refused_by_the_rule),
+        cmocka_unit_test(test_a_role_that_breaks_a_rule_is_refused_with_the_rule),
         cmocka_unit_test(test_a_role_at_its_limits_passes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

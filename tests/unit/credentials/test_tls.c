@@ -1,5 +1,4 @@
-/* STS, CloudSSO and credential URIs are asked with the API's TLS files, those of a reload included.
- */
+/* Requests to STS, CloudSSO and credential URIs use the API's TLS files, also after a reload. */
 #include "credentials/profiles.h"
 #include "credentials/roles.h"
 #include "support/credential_fixture.h"
@@ -54,7 +53,7 @@ static int forget_identities(void **state)
     return 0;
 }
 
-/* The service asks for a client certificate. The client trusts it and shows one. */
+/* The service requires a client certificate. The client has one, and trusts the service. */
 static int set_up(void **state)
 {
     struct tls_fixture *fixture = mem_zalloc(1, sizeof *fixture);
@@ -168,7 +167,7 @@ static void assert_every_service_fails(struct tls_fixture *fixture)
 
 /* --- tests --- */
 
-static void test_every_service_is_shown_the_client_certificate(void **state)
+static void test_every_service_gets_the_client_certificate(void **state)
 {
     struct tls_fixture *fixture = *state;
     for (size_t i = 0; i < SERVICE_COUNT; i++) {
@@ -210,7 +209,7 @@ static void test_the_authority_may_be_in_a_directory(void **state)
     free(path);
 }
 
-/* The source stays; only what is below it changes. */
+/* The source stays the same; its HTTP client changes. */
 static void test_a_reload_gives_every_service_another_authority(void **state)
 {
     struct tls_fixture *fixture = *state;
@@ -238,7 +237,7 @@ static void test_a_reload_gives_every_service_another_authority(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_every_service_is_shown_the_client_certificate),
+        CASE(test_every_service_gets_the_client_certificate),
         CASE(test_without_the_client_certificate_every_service_refuses),
         CASE(test_a_service_of_another_authority_is_not_trusted),
         CASE(test_the_authority_may_be_in_a_directory),

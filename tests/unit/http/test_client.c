@@ -1,4 +1,4 @@
-/* A real loop and real sockets; the far side is support/http_peer. */
+/* A real loop and real sockets; the server is support/http_peer. */
 #include "http/client.h"
 #include "support/http_peer.h"
 
@@ -18,7 +18,7 @@
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 #define PARALLEL_COUNT 100
-/* Long enough never to be met by a test that does not mean it. */
+/* Longer than any test runs. */
 #define FAR_MS     30000
 #define ANSWER_MAX 1000
 
@@ -130,7 +130,7 @@ static void run_until(struct fixture *fixture, int wanted)
     assert_int_equal(fixture->done_count, wanted);
 }
 
-/* Sends one more request to the peer and waits for its end. */
+/* Sends one more request to the peer and waits until it has finished. */
 static void exchange(struct fixture *fixture)
 {
     send_to(fixture, "http", peer_port(fixture->peer));
@@ -154,9 +154,9 @@ static void begin(struct fixture *fixture, peer_serve_fn *serve, int64_t read_ti
     open_http(fixture, read_timeout_ms);
 }
 
-/* --- what goes out --- */
+/* --- requests --- */
 
-static void test_an_empty_post_says_so_and_says_no_more_than_it_was_given(void **state)
+static void test_an_empty_post_has_a_length_of_zero_and_only_the_given_headers(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, serve_all, FAR_MS);
@@ -200,7 +200,7 @@ static void test_methods_and_bodies_change_from_request_to_request(void **state)
     assert_int_equal(peer_connections(fixture->peer), 1);
 }
 
-static void test_bodies_change_too_where_they_are_wiped(void **state)
+static void test_bodies_change_too_if_they_are_wiped(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const bodies[] = {"a=secret", "", "", "bb", ""};
@@ -269,7 +269,7 @@ static void serve_when_all_are_here(struct peer *peer, int fd, size_t connection
     }
 }
 
-static void test_a_hundred_requests_are_out_at_once(void **state)
+static void test_a_hundred_requests_run_at_the_same_time(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, serve_when_all_are_here, FAR_MS);
@@ -278,7 +278,7 @@ static void test_a_hundred_requests_are_out_at_once(void **state)
     }
     run_until(fixture, PARALLEL_COUNT);
     assert_int_equal(fixture->answered_count, PARALLEL_COUNT);
-    /* And the connections stay for the next round. */
+    /* The next round uses the same connections. */
     for (int i = 0; i < PARALLEL_COUNT; i++) {
         send_to(fixture, "http", peer_port(fixture->peer));
     }
@@ -302,7 +302,7 @@ static void stop_loop(void *arg)
     loop_stop(fixture->loop);
 }
 
-/* Until the loop has seen that the descriptor of the client ended: it is readable then. */
+/* Waits until the loop has seen that the server closed: the client's descriptor is readable. */
 static void turn_for_ms(struct fixture *fixture, int64_t ms)
 {
     struct loop_timer *timer = loop_timer_new(fixture->loop, stop_loop, fixture);
@@ -334,7 +334,7 @@ static void serve_two_and_answer_one(struct peer *peer, int fd, size_t connectio
     }
 }
 
-static void test_a_request_is_never_sent_twice_behind_the_callers_back(void **state)
+static void test_a_request_is_never_repeated_automatically(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, serve_two_and_answer_one, FAR_MS);
@@ -344,15 +344,15 @@ static void test_a_request_is_never_sent_twice_behind_the_callers_back(void **st
     assert_int_equal(fixture->result, HTTP_CUT);
     assert_string_not_equal(fixture->error, "");
     assert_int_equal(peer_requests(fixture->peer), 2);
-    /* What comes after is not disturbed. */
+    /* Later requests work. */
     exchange(fixture);
     assert_int_equal(fixture->result, HTTP_ANSWERED);
     assert_int_equal(peer_requests(fixture->peer), 3);
 }
 
-/* --- what goes wrong --- */
+/* --- failures --- */
 
-/* A port where nobody listens, as long as *out_fd is open. */
+/* A port on which nobody listens while *out_fd is open. */
 static int closed_port(int *out_fd)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -396,7 +396,7 @@ static void test_a_failed_handshake_has_sent_nothing(void **state)
     assert_string_not_equal(fixture->error, "");
 }
 
-static void test_an_address_that_is_none_has_sent_nothing(void **state)
+static void test_an_invalid_address_has_sent_nothing(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, serve_all, FAR_MS);
@@ -465,7 +465,7 @@ static void serve_silence(struct peer *peer, int fd, size_t connection, void *ar
     }
 }
 
-static void test_silence_is_a_cut_when_the_time_is_over(void **state)
+static void test_no_answer_within_the_time_limit_is_a_cut(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, serve_silence, 100);
@@ -492,7 +492,7 @@ static void serve_drops(struct peer *peer, int fd, size_t connection, void *arg)
     }
 }
 
-static void test_drops_of_an_answer_do_not_lengthen_its_time(void **state)
+static void test_parts_of_an_answer_do_not_extend_its_time_limit(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, serve_drops, 150);
@@ -516,9 +516,9 @@ static void test_an_answer_may_be_as_large_as_the_limit_and_not_larger(void **st
     assert_non_null(strstr(fixture->error, "larger than 1000 bytes"));
 }
 
-/* --- what comes back --- */
+/* --- answers --- */
 
-static void test_headers_that_matter_are_read_and_nonsense_is_not(void **state)
+static void test_headers_are_read_and_invalid_values_are_ignored(void **state)
 {
     struct fixture *fixture = *state;
     static const struct {
@@ -590,7 +590,7 @@ static void count(void *arg, const struct http_answer *answer)
     (*(int *)arg)++;
 }
 
-static void test_a_dropped_exchange_ends_without_a_word_and_others_go_on(void **state)
+static void test_a_dropped_exchange_has_no_callback_and_others_go_on(void **state)
 {
     struct fixture *fixture = *state;
     int counted = 0;
@@ -612,7 +612,7 @@ static void test_a_dropped_exchange_ends_without_a_word_and_others_go_on(void **
     assert_int_equal(dropped, 0);
 }
 
-static void test_exchanges_still_out_end_without_a_word(void **state)
+static void test_running_exchanges_are_freed_without_a_callback(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, serve_silence, FAR_MS);
@@ -631,28 +631,28 @@ static void test_exchanges_still_out_end_without_a_word(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_an_empty_post_says_so_and_says_no_more_than_it_was_given),
+        CASE(test_an_empty_post_has_a_length_of_zero_and_only_the_given_headers),
         CASE(test_methods_and_bodies_change_from_request_to_request),
         CASE(test_the_proxies_of_the_environment_are_not_used),
         CASE(test_one_connection_serves_one_request_after_the_other),
         CASE(test_a_callback_may_send_the_next_request),
-        CASE(test_a_hundred_requests_are_out_at_once),
+        CASE(test_a_hundred_requests_run_at_the_same_time),
         CASE(test_a_connection_that_ended_while_idle_is_replaced),
-        CASE(test_a_request_is_never_sent_twice_behind_the_callers_back),
+        CASE(test_a_request_is_never_repeated_automatically),
         CASE(test_a_refused_connection_has_sent_nothing),
         CASE(test_a_failed_handshake_has_sent_nothing),
-        CASE(test_an_address_that_is_none_has_sent_nothing),
+        CASE(test_an_invalid_address_has_sent_nothing),
         CASE(test_a_reset_after_the_request_is_a_cut),
         CASE(test_half_an_answer_is_a_cut),
-        CASE(test_silence_is_a_cut_when_the_time_is_over),
-        CASE(test_drops_of_an_answer_do_not_lengthen_its_time),
+        CASE(test_no_answer_within_the_time_limit_is_a_cut),
+        CASE(test_parts_of_an_answer_do_not_extend_its_time_limit),
         CASE(test_an_answer_may_be_as_large_as_the_limit_and_not_larger),
-        CASE(test_headers_that_matter_are_read_and_nonsense_is_not),
+        CASE(test_headers_are_read_and_invalid_values_are_ignored),
         CASE(test_an_interim_answer_is_not_the_answer),
         CASE(test_redirects_are_answers_and_not_followed),
-        CASE(test_exchanges_still_out_end_without_a_word),
-        CASE(test_a_dropped_exchange_ends_without_a_word_and_others_go_on),
-        CASE(test_bodies_change_too_where_they_are_wiped),
+        CASE(test_running_exchanges_are_freed_without_a_callback),
+        CASE(test_a_dropped_exchange_has_no_callback_and_others_go_on),
+        CASE(test_bodies_change_too_if_they_are_wiped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

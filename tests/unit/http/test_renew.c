@@ -1,4 +1,4 @@
-/* Connections begun anew, with exchanges on the way. */
+/* Renewing a client while exchanges run. */
 #include "http/client.h"
 #include "support/http_peer.h"
 
@@ -27,7 +27,7 @@ static const struct http_options options = {.connect_timeout_ms = FAR_MS,
                                             .proxy = "",
                                             .connections_max = 8};
 
-/* Answers once as many requests have come as the test has sent. */
+/* Answers after all requests that the test sends have arrived. */
 static void serve_all(struct peer *peer, int fd, size_t connection, void *arg)
 {
     const struct fixture *fixture = arg;
@@ -66,7 +66,7 @@ static void take(void *arg, const struct http_answer *answer)
     }
 }
 
-/* `wanted` is what the test will have sent before it waits. */
+/* `wanted` is the number of requests that the test sends before it waits. */
 static void begin(struct fixture *fixture, int wanted)
 {
     fixture->wanted = wanted;
@@ -87,7 +87,7 @@ static void renew(struct fixture *fixture)
     fixture->http = http_renew(fixture->http, &options);
 }
 
-static void test_a_connection_at_rest_is_not_used_again(void **state)
+static void test_an_idle_connection_is_not_used_after_a_renewal(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, 1);
@@ -100,7 +100,7 @@ static void test_a_connection_at_rest_is_not_used_again(void **state)
     assert_int_equal(peer_connections(fixture->peer), 2);
 }
 
-static void test_what_is_on_the_way_is_answered(void **state)
+static void test_running_exchanges_are_answered_after_a_renewal(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, 4);
@@ -116,7 +116,7 @@ static void test_what_is_on_the_way_is_answered(void **state)
     assert_int_equal(peer_connections(fixture->peer), 4);
 }
 
-static void test_what_is_on_the_way_at_the_end_is_dropped(void **state)
+static void test_running_exchanges_are_dropped_at_the_end(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, 1);
@@ -134,9 +134,9 @@ static void test_what_is_on_the_way_at_the_end_is_dropped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_a_connection_at_rest_is_not_used_again),
-        CASE(test_what_is_on_the_way_is_answered),
-        CASE(test_what_is_on_the_way_at_the_end_is_dropped),
+        CASE(test_an_idle_connection_is_not_used_after_a_renewal),
+        CASE(test_running_exchanges_are_answered_after_a_renewal),
+        CASE(test_running_exchanges_are_dropped_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Which HTTPS servers are trusted, and which certificate they are shown. */
+/* Which HTTPS servers are trusted, and which certificate they get. */
 #include "http/client.h"
 #include "support/http_peer.h"
 #include "support/tls_peer.h"
@@ -118,7 +118,7 @@ static void assert_answered(struct fixture *fixture)
     assert_int_equal(tls_peer_requests(fixture->peer), 1);
 }
 
-/* What libcurl says stands behind it, in its own words. */
+/* libcurl's own text follows in brackets. */
 static void assert_nothing_was_sent(struct fixture *fixture, const char *why)
 {
     char start[160];
@@ -130,7 +130,7 @@ static void assert_nothing_was_sent(struct fixture *fixture, const char *why)
     assert_int_equal(tls_peer_requests(fixture->peer), 0);
 }
 
-static void test_a_far_side_with_a_trusted_certificate_is_talked_to(void **state)
+static void test_a_server_with_a_trusted_certificate_is_used(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, &(struct tls_peer_options){.identity = &server});
@@ -154,7 +154,7 @@ static void test_authorities_may_be_a_directory(void **state)
     free(path);
 }
 
-static void test_a_certificate_nobody_vouches_for_is_refused(void **state)
+static void test_a_certificate_of_an_unknown_authority_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, &(struct tls_peer_options){.identity = &server});
@@ -162,7 +162,7 @@ static void test_a_certificate_nobody_vouches_for_is_refused(void **state)
     assert_nothing_was_sent(fixture, "'s certificate comes from an authority that is not trusted");
 }
 
-static void test_a_certificate_of_another_name_is_refused(void **state)
+static void test_a_certificate_for_another_host_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, &(struct tls_peer_options){.identity = &server});
@@ -171,7 +171,7 @@ static void test_a_certificate_of_another_name_is_refused(void **state)
     assert_nothing_was_sent(fixture, "'s certificate is for another host");
 }
 
-static void test_without_the_authorities_directory_nobody_is_trusted(void **state)
+static void test_without_the_directory_of_authorities_no_server_is_trusted(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, &(struct tls_peer_options){.identity = &server});
@@ -180,13 +180,13 @@ static void test_without_the_authorities_directory_nobody_is_trusted(void **stat
     assert_nothing_was_sent(fixture, "'s certificate comes from an authority that is not trusted");
 }
 
-static void test_a_far_side_that_only_knows_tls_1_1_is_refused(void **state)
+static void test_a_server_with_tls_1_1_only_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, &(struct tls_peer_options){.identity = &server, .version = TLS1_1_VERSION});
     trust_server(fixture);
     exchange(fixture, "127.0.0.1");
-    assert_nothing_was_sent(fixture, " knows no TLS 1.2 or newer");
+    assert_nothing_was_sent(fixture, " does not support TLS 1.2 or newer");
 }
 
 static void serve_plain(struct peer *peer, int fd, size_t connection, void *arg)
@@ -198,7 +198,7 @@ static void serve_plain(struct peer *peer, int fd, size_t connection, void *arg)
     (void)peer_wait_ms(fd, FAR_MS);
 }
 
-static void test_a_far_side_without_tls_is_told(void **state)
+static void test_a_server_without_tls_is_reported(void **state)
 {
     struct fixture *fixture = *state;
     struct peer *plain = peer_new(serve_plain, NULL);
@@ -208,8 +208,8 @@ static void test_a_far_side_without_tls_is_told(void **state)
     peer_free(plain);
 }
 
-/* In TLS 1.3 the refusal comes after the request was written, but the request was not read. */
-static void test_a_client_certificate_is_shown_where_one_is_asked_for(void **state)
+/* In TLS 1.3 the refusal comes after the request was sent, but the server has not read it. */
+static void test_the_client_certificate_is_sent_if_the_server_requests_one(void **state)
 {
     static const struct {
         int version;
@@ -217,7 +217,7 @@ static void test_a_client_certificate_is_shown_where_one_is_asked_for(void **sta
         const char *wrong;
     } rows[] = {
         {TLS1_2_VERSION,
-         " ended the handshake: it asks for a client certificate, or knows no common cipher",
+         " ended the handshake: it asks for a client certificate, or has no cipher in common",
          " does not trust the authority of the client certificate"},
         {TLS1_3_VERSION, " asks for a client certificate",
          " does not trust the authority of the client certificate"},
@@ -247,14 +247,14 @@ static void test_a_client_certificate_is_shown_where_one_is_asked_for(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_a_far_side_with_a_trusted_certificate_is_talked_to),
+        CASE(test_a_server_with_a_trusted_certificate_is_used),
         CASE(test_authorities_may_be_a_directory),
-        CASE(test_a_certificate_nobody_vouches_for_is_refused),
-        CASE(test_a_certificate_of_another_name_is_refused),
-        CASE(test_without_the_authorities_directory_nobody_is_trusted),
-        CASE(test_a_far_side_that_only_knows_tls_1_1_is_refused),
-        CASE(test_a_far_side_without_tls_is_told),
-        CASE(test_a_client_certificate_is_shown_where_one_is_asked_for),
+        CASE(test_a_certificate_of_an_unknown_authority_is_refused),
+        CASE(test_a_certificate_for_another_host_is_refused),
+        CASE(test_without_the_directory_of_authorities_no_server_is_trusted),
+        CASE(test_a_server_with_tls_1_1_only_is_refused),
+        CASE(test_a_server_without_tls_is_reported),
+        CASE(test_the_client_certificate_is_sent_if_the_server_requests_one),
     };
     return cmocka_run_group_tests(tests, make_identities, forget_identities);
 }
