@@ -15,18 +15,23 @@
 #include <sys/prctl.h>
 #include <sysexits.h>
 
-struct subcommand {
+static int help(const struct cli_context *context, int argc, char **argv);
+
+/* Rows without a help text are other names and are not listed. */
+static const struct {
     const char *name;
     int (*run)(const struct cli_context *context, int argc, char **argv);
     const char *help;
-};
-
-static const struct subcommand SUBCOMMANDS[] = {
+} SUBCOMMANDS[] = {
     {"run", cli_run, "Run the bridge."},
     {"check", cli_check, "Check a configuration file."},
     {"send", cli_send, "Send a command, wait for its reply, print it."},
     {"ledger", cli_ledger, "Look into a ledger."},
     {"version", cli_version, "Print the version."},
+    {"--version", cli_version, NULL},
+    {"help", help, NULL},
+    {"--help", help, NULL},
+    {"-h", help, NULL},
 };
 
 /* The MQTT processes; `run` starts them, users do not. */
@@ -42,9 +47,20 @@ static void print_help(FILE *out)
 {
     fputs("Usage: ecs-mqtt-bridge SUBCOMMAND [OPTIONS]\n\n", out);
     for (size_t i = 0; i < sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0]; i++) {
-        fprintf(out, "  %-10s %s\n", SUBCOMMANDS[i].name, SUBCOMMANDS[i].help);
+        if (SUBCOMMANDS[i].help != NULL) {
+            fprintf(out, "  %-10s %s\n", SUBCOMMANDS[i].name, SUBCOMMANDS[i].help);
+        }
     }
     fputs("\nEvery subcommand has --help.\n", out);
+}
+
+static int help(const struct cli_context *context, int argc, char **argv)
+{
+    (void)context;
+    (void)argc;
+    (void)argv;
+    print_help(stdout);
+    return EX_OK;
 }
 
 int main(int argc, char **argv)
@@ -57,14 +73,6 @@ int main(int argc, char **argv)
     if (argc < 2) {
         print_help(stderr);
         return EX_USAGE;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        print_help(stdout);
-        return EX_OK;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
-        return cli_version(&context, argc - 1, argv + 1);
     }
     for (size_t i = 0; i < sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0]; i++) {
         if (strcmp(argv[1], SUBCOMMANDS[i].name) == 0) {
