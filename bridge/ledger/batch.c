@@ -106,19 +106,14 @@ void ledger_batch_add_message(struct ledger_batch *batch, struct ledger_request 
     request->message_count++;
 }
 
-static const struct route *find_route(const struct ledger_limits *limits, struct slice name)
-{
-    char *text = mem_dup(name.data, name.length);
-    const struct route *route = route_of_name(limits->routes, limits->route_count, text);
-    free(text);
-    return route;
-}
-
 void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row *row)
 {
-    struct command *command =
-        command_of_record(find_route(batch->limits, row->route), action_find(row->action),
-                          row->region, row->group, row->token, row->params);
+    const struct ledger_limits *limits = batch->limits;
+    char *route_name = mem_dup(row->route.data, row->route.length);
+    const struct route *route = route_of_name(limits->routes, limits->route_count, route_name);
+    struct command *command = command_of_record(route, action_find(row->action), row->region,
+                                                row->group, row->token, row->params);
+    free(route_name);
     command->id = row->id;
     command->state = row->state;
     command->received_at_ms = row->received_at_ms;

@@ -53,16 +53,11 @@ static bool may_end(const struct committer *committer, int64_t now_us)
                                      (committer->is_failing && now_us >= committer->close_by_us));
 }
 
-static struct ledger_batch *take_spare(struct committer *committer)
-{
-    struct ledger_batch *batch = committer->spare;
-    committer->spare = NULL;
-    return batch != NULL ? batch : mem_zalloc(1, sizeof *batch);
-}
-
 static struct ledger_batch *take_queued(struct committer *committer)
 {
-    struct ledger_batch *batch = take_spare(committer);
+    struct ledger_batch *batch =
+        committer->spare != NULL ? committer->spare : mem_zalloc(1, sizeof *batch);
+    committer->spare = NULL;
     for (size_t i = 0; committer->queue.head != NULL && i < BATCH_REQUESTS_MAX; i++) {
         request_list_append(&batch->requests, request_list_take(&committer->queue));
         committer->queue_count--;

@@ -227,23 +227,18 @@ static void report_messages(struct ledger *ledger, const struct ledger_batch *ba
     }
 }
 
-static void count_claim(struct ledger *ledger, enum claim_result result)
+static void report_claim(struct ledger *ledger, const struct ledger_batch *batch,
+                         struct ledger_request *request)
 {
     static const enum counter COUNTERS[] = {
         [CLAIM_NEW] = COUNTER_IN_WORK,      [CLAIM_AGAIN] = COUNTER_IN_WORK,
         [CLAIM_WAITS] = COUNTER_WAITING,    [CLAIM_REPLAYED] = COUNTER_REPLAYED,
         [CLAIM_MISMATCH] = COUNTER_REFUSED, [CLAIM_REFUSED] = COUNTER_REFUSED,
     };
-    count(ledger, COUNTERS[result], 1);
-}
-
-static void report_claim(struct ledger *ledger, const struct ledger_batch *batch,
-                         struct ledger_request *request)
-{
     struct claim_request *claim = &request->claim;
     struct command *command = NULL;
     if (request->status == STATUS_OK) {
-        count_claim(ledger, claim->result);
+        count(ledger, COUNTERS[claim->result], 1);
         report_messages(ledger, batch, request);
         if (claim->result == CLAIM_NEW || claim->result == CLAIM_AGAIN) {
             command = claim->ask.command;

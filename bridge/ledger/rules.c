@@ -63,14 +63,9 @@ static struct reply reply_of_row(const struct store_row *row)
 
 /* ---- claims ---- */
 
-static bool has_room(const struct ledger_batch *batch)
-{
-    return batch->unfinished < batch->limits->pending_max;
-}
-
 static bool may_begin(const struct ledger_batch *batch, const struct claim_request *claim)
 {
-    return claim->ask.unless_found == ERROR_NONE && has_room(batch);
+    return claim->ask.unless_found == ERROR_NONE && batch->unfinished < batch->limits->pending_max;
 }
 
 static enum claim_plan refuse(struct ledger_batch *batch, struct ledger_request *request,

@@ -75,14 +75,6 @@ static enum status open_view(const char *name, const struct store_ops **out_ops,
     return status == STATUS_OK ? (*out_ops)->open_to_read(location, out_store, out_why) : status;
 }
 
-static enum status read_steps(const struct store_ops *ops, struct store *store, struct view *view)
-{
-    struct ledger_clock_meta meta;
-    enum status status = ledger_clock_load(ops, store, &meta);
-    view->steps_ms = status == STATUS_OK ? meta.steps_ms : 0;
-    return status;
-}
-
 /* Closes the store and appends the reason of a failure. */
 static enum status close_view(const struct store_ops *ops, struct store *store, enum status status,
                               struct buf *out_why)
@@ -100,13 +92,15 @@ enum status ledger_show(const char *store_name, struct slice token, struct buf *
     const struct store_ops *ops;
     struct store *store;
     struct store_row row;
+    struct ledger_clock_meta clock;
     struct view view = {.out = out};
     enum status status = open_view(store_name, &ops, &store, out_why);
     if (status != STATUS_OK) {
         return status;
     }
-    status = read_steps(ops, store, &view);
+    status = ledger_clock_load(ops, store, &clock);
     if (status == STATUS_OK) {
+        view.steps_ms = clock.steps_ms;
         status = ops->find(store, token, &row);
     }
     if (status == STATUS_OK) {

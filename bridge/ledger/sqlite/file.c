@@ -20,13 +20,6 @@ static enum status cannot(struct buf *out_why, const char *what, const char *pat
     return STATUS_STORE;
 }
 
-static void read_owner(int fd, char out[OWNER_BYTES_MAX])
-{
-    ssize_t length = pread(fd, out, OWNER_BYTES_MAX - 1, 0);
-    out[length > 0 ? length : 0] = '\0';
-    out[strspn(out, "0123456789")] = '\0';
-}
-
 static void write_owner(int fd)
 {
     char text[OWNER_BYTES_MAX];
@@ -41,7 +34,9 @@ static void write_owner(int fd)
 static enum status lock_busy(int fd, const char *path, struct buf *out_why)
 {
     char owner[OWNER_BYTES_MAX];
-    read_owner(fd, owner);
+    ssize_t length = pread(fd, owner, sizeof owner - 1, 0);
+    owner[length > 0 ? length : 0] = '\0';
+    owner[strspn(owner, "0123456789")] = '\0';
     buf_printf(out_why,
                "the ledger %s is in use by process %s; stop that bridge, or give this one a ledger "
                "of its own (ledger.store)",
@@ -97,17 +92,7 @@ static enum status sync_directory_of(const char *path, struct buf *out_why)
     return status;
 }
 
-static enum status report_empty(const char *path, struct buf *out_why)
-{
-    buf_printf(out_why,
-               "the ledger %s is an empty file. The bridge never creates one, so its records were "
-               "lost. Restore it from a backup, or remove the file to begin with an empty ledger, "
-               "which does not know any earlier command or token",
-               path);
-    return STATUS_INVALID;
-}
-
-static enum status report_absent(const char *path, struct buf *out_why)
+static enum status check_log(const char *path, struct buf *out_why)
 {
     struct buf log = {0};
     enum status status = STATUS_NOT_FOUND;
@@ -128,10 +113,17 @@ enum status store_file_check(const char *path, struct buf *out_why)
 {
     struct stat about;
     if (lstat(path, &about) != 0 && errno == ENOENT) {
-        return report_absent(path, out_why);
+        return check_log(path, out_why);
     }
-    bool is_empty = stat(path, &about) == 0 && S_ISREG(about.st_mode) && about.st_size == 0;
-    return is_empty ? report_empty(path, out_why) : STATUS_OK;
+    if (stat(path, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size > 0) {
+        return STATUS_OK;
+    }
+    buf_printf(out_why,
+               "the ledger %s is an empty file. The bridge never creates one, so its records were "
+               "lost. Restore it from a backup, or remove the file to begin with an empty ledger, "
+               "which does not know any earlier command or token",
+               path);
+    return STATUS_INVALID;
 }
 
 enum status store_file_create(const char *path, struct buf *out_why)

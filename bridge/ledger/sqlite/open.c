@@ -292,19 +292,14 @@ static enum status create(const char *location, struct buf *out_why)
     return status;
 }
 
-static enum status find_or_create(const char *location, struct buf *out_why)
-{
-    enum status status = store_file_check(location, out_why);
-    return status == STATUS_NOT_FOUND ? create(location, out_why) : status;
-}
-
 enum status store_sqlite_open(const char *location, bool is_full, struct store **out_store,
                               struct buf *out_why)
 {
     struct store *store = store_new(location);
     enum status status = store_file_lock(location, &store->lock_fd, out_why);
     if (status == STATUS_OK) {
-        status = find_or_create(location, out_why);
+        status = store_file_check(location, out_why);
+        status = status == STATUS_NOT_FOUND ? create(location, out_why) : status;
     }
     if (status == STATUS_OK) {
         status = open_file(store, is_full, out_why);

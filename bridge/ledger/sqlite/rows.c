@@ -42,15 +42,6 @@ static enum status fetch(struct store *store, sqlite3_stmt *statement)
     return status;
 }
 
-static enum status fetch_int(struct store *store, sqlite3_stmt *statement, int64_t *out_value)
-{
-    enum status status = fetch(store, statement);
-    if (status == STATUS_OK) {
-        *out_value = sqlite3_column_int64(statement, 0);
-    }
-    return status;
-}
-
 static void bind_int(sqlite3_stmt *statement, int index, int64_t value)
 {
     int result = sqlite3_bind_int64(statement, index, value);
@@ -406,5 +397,9 @@ enum status rows_get_meta(struct store *store, const char *key, int64_t *out_val
 {
     sqlite3_stmt *statement = use(store, SQL_GET_META);
     bind_text(statement, 1, slice_text(key));
-    return fetch_int(store, statement, out_value);
+    enum status status = fetch(store, statement);
+    if (status == STATUS_OK) {
+        *out_value = sqlite3_column_int64(statement, 0);
+    }
+    return status;
 }

@@ -32,12 +32,6 @@ static enum status insert(struct store *store, const struct claim_request *claim
                                : status;
 }
 
-static enum status replace(struct store *store, int64_t id, const struct claim_request *claim)
-{
-    enum status status = rows_forget(store, id);
-    return status == STATUS_OK ? insert(store, claim) : status;
-}
-
 static enum status look_up(struct store *store, struct ledger_batch *batch,
                            struct ledger_request *request)
 {
@@ -55,7 +49,8 @@ static enum status look_up(struct store *store, struct ledger_batch *batch,
     case PLAN_INSERT:
         return insert(store, claim);
     case PLAN_REPLACE:
-        return replace(store, row.id, claim);
+        status = rows_forget(store, row.id);
+        return status == STATUS_OK ? insert(store, claim) : status;
     case PLAN_JOIN:
         return rows_add_reply_to(store, row.id, found.reply_to_count, &claim->ask.reply_to);
     case PLAN_REPLY:
