@@ -41,7 +41,7 @@ uint64_t bench_random(void)
     return value;
 }
 
-/* The finaliser of SplitMix64 (Steele, Lea, Flood, 2014): every step can be undone. */
+/* The finaliser of SplitMix64 (Steele, Lea, Flood, 2014); each step is reversible. */
 uint64_t bench_mix(uint64_t value)
 {
     value += 0x9e3779b97f4a7c15U;

@@ -1,8 +1,8 @@
 /*
  * bench - what the programs of the benchmark share: clocks, percentiles, tokens, options.
  *
- * Thread: one; nothing here keeps state of its own.
- * Fails by saying so on standard error and ending the process: a benchmark has nobody to tell.
+ * Thread: one; nothing here has state. On a failure it prints a message to standard error and ends
+ * the process.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -33,7 +33,7 @@ uint64_t bench_cpu_ns(void);
 /* Random bits from the kernel. */
 uint64_t bench_random(void);
 
-/* A one-to-one scrambling of 64 bits: distinct inputs stay distinct. */
+/* A reversible mix of 64 bits: distinct inputs give distinct outputs. */
 uint64_t bench_mix(uint64_t value);
 
 void bench_samples_init(struct bench_samples *samples, size_t capacity);
@@ -42,16 +42,16 @@ void bench_samples_fini(struct bench_samples *samples);
 /* Samples past the capacity are a bug of the caller. */
 void bench_samples_add(struct bench_samples *samples, uint64_t ns);
 
-/* To be called once, after the last sample and before the first percentile. */
+/* Call it once, after the last sample and before the first percentile. */
 void bench_samples_sort(struct bench_samples *samples);
 
-/* The sample at `percent` (0..100, nearest rank) in microseconds; 0 where there is none. */
+/* The sample at `percent` (0..100, nearest rank) in microseconds; 0 without samples. */
 double bench_samples_percentile_us(const struct bench_samples *samples, double percent);
 
-/* A whole number from the command line; ends with EX_USAGE where it is none or outside min..max. */
+/* A whole number from the command line; exits with EX_USAGE if it is none or outside min..max. */
 uint64_t bench_number(const char *option, const char *text, uint64_t min, uint64_t max);
 
-/* Say why and end with `code`. */
+/* Prints the message and exits with `code`. */
 _Noreturn void bench_die(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* calloc that never returns NULL. */

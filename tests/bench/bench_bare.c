@@ -1,5 +1,5 @@
 /*
- * bench_bare - the measure the bridge is compared with: the same calls, and nothing else.
+ * bench_bare - the reference for the bridge: the same calls, and nothing else.
  *
  * libcurl's multi interface, easy handles and connections reused. Every call has its own
  * ClientToken, date, nonce and V3 signature (SHA-256 and HMAC-SHA256 by OpenSSL), the query and
@@ -9,10 +9,10 @@
  * bench_bare --port PORT [--calls N] [--in-flight N] [--warmup N] [--loop poll|socket]
  *
  * poll    curl_multi_perform and curl_multi_poll, the cheaper one with many calls in flight
- * socket  curl_multi_socket_action on epoll, as a program needs it that has an event loop of its
- *         own; dearer, because libcurl asks for a change of the epoll set at every turn of a call
+ * socket  curl_multi_socket_action on epoll, for programs with their own event loop; costs more,
+ * because libcurl changes the epoll set at several points of a call
  *
- * Prints one line of JSON. Ends with 1 when a call failed.
+ * Prints one line of JSON. Exits with 1 if a call failed.
  */
 #include "bench.h"
 
@@ -54,7 +54,7 @@ struct call {
     char answer[ANSWER_MAX_BYTES + 1];
 };
 
-/* What differs from call to call, as text. */
+/* The parts that differ between calls, as text. */
 struct request {
     char query[256];
     char host[32];
@@ -68,7 +68,7 @@ struct bare {
     int epoll; /* -1: libcurl polls by itself */
     unsigned port;
     uint64_t seed;
-    uint64_t timer_ns; /* when libcurl wants to be called; 0: not at all */
+    uint64_t timer_ns; /* time of libcurl's timeout; 0: none */
     size_t to_start;
     size_t in_flight;
     size_t failed;
@@ -155,7 +155,7 @@ static void headers_make(struct call *call, const struct request *request)
     header_add(call, "accept: ", "application/json");
     header_add(call, "x-acs-content-sha256: ", EMPTY_SHA256);
     header_add(call, "Authorization: ", authorization);
-    header_add(call, "Content-Type:", ""); /* keeps libcurl from adding its own */
+    header_add(call, "Content-Type:", ""); /* prevents that libcurl adds its own */
 }
 
 static void call_start(struct bare *bare, struct call *call)
@@ -284,7 +284,7 @@ static void turn_on_poll(struct bare *bare)
     curl_multi_perform(bare->multi, &running);
 }
 
-/* End what has ended and start as many; new calls are taken up at once, not at the next event. */
+/* Ends completed calls and starts as many new ones, at once and not at the next event. */
 static size_t replace_ended(struct bare *bare)
 {
     size_t ended = 0;

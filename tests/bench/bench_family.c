@@ -17,7 +17,7 @@ struct process {
     pid_t parent;
 };
 
-/* From /proc/PID/stat, where the name may hold blanks and brackets. -1: the process is gone. */
+/* From /proc/PID/stat; the name in it may contain blanks and brackets. -1: no such process. */
 static pid_t parent_of(pid_t pid)
 {
     char path[64];
@@ -104,7 +104,7 @@ uint64_t bench_family_cpu_ns(const struct bench_family *family)
     return total_ns;
 }
 
-/* The line "KEY: n kB" in /proc/PID/FILE; 0 where there is none. */
+/* The number of the line "KEY: n kB" in /proc/PID/FILE; 0 if there is none. */
 static uint64_t kib_of(pid_t pid, const char *file_name, const char *key)
 {
     char path[64];

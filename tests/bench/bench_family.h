@@ -1,8 +1,8 @@
 /*
  * bench_family - CPU time and memory of a process and all its descendants.
  *
- * Reads /proc; the CPU time comes from the processes' own CPU clocks, to the nanosecond, all
- * threads counted, also those that have ended. A descendant that has ended is not counted.
+ * Reads /proc. The CPU time comes from the CPU clocks of the processes, in nanoseconds, and
+ * includes all threads, also ended ones. It does not include ended descendants.
  *
  * Thread: one.
  */
@@ -22,7 +22,8 @@ struct bench_family {
     size_t count;
 };
 
-/* Sums over a family, in KiB. Peaks need not have happened at one moment: their sum is a bound. */
+/* Sums over a family, in KiB. The peaks may be from different times, so their sum is an upper
+ * bound. */
 struct bench_memory {
     uint64_t pss_kib;
     uint64_t private_kib;
@@ -30,14 +31,14 @@ struct bench_memory {
     uint64_t peak_rss_kib;
 };
 
-/* Ends the program where there is no process `pid`. */
+/* Ends the program if there is no process `pid`. */
 void bench_family_find(struct bench_family *family, pid_t pid);
 
 bool bench_family_is_same(const struct bench_family *one, const struct bench_family *other);
 
 uint64_t bench_family_cpu_ns(const struct bench_family *family);
 
-/* 0 where the process has ended. */
+/* 0 if the process has ended. */
 uint64_t bench_process_cpu_ns(pid_t pid);
 
 struct bench_memory bench_family_memory(const struct bench_family *family);

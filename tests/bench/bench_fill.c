@@ -1,9 +1,9 @@
 /*
- * bench_fill - a ledger that has seen many commands already.
+ * bench_fill - makes a ledger that holds many finished commands.
  *
- * Writes finished commands (succeeded, replied to, not to expire within the hour) through the
- * store's own interface, so that it follows the schema by itself. The file is created where it is
- * missing. To be used while no bridge has the ledger.
+ * Writes finished commands (succeeded, replied to, not expiring within the next hour) through the
+ * store's interface, so it always uses the current schema. Creates the file if it is missing. Use
+ * it only while no bridge has the ledger open.
  *
  * bench_fill --ledger FILE --records N
  */
@@ -50,7 +50,7 @@ static int64_t wall_clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Spread over the day that a success is kept, the last hour left out. */
+/* Spread over the day for which a success is kept, except the last hour. */
 static int64_t age_ms(uint64_t number)
 {
     return (int64_t)(bench_mix(number) % (uint64_t)(DAY_MS - HOUR_MS));
@@ -78,7 +78,7 @@ static struct command *command_make(struct fill *fill, uint64_t number)
 static const struct request_type CLAIM = {.kind = REQUEST_CLAIM};
 static const struct request_type FINISH = {.kind = REQUEST_FINISH};
 
-/* A claim nobody is to be answered for, and its outcome, after both of which the command is freed.
+/* Adds a claim without a reply, and its outcome. The command is freed after both.
  */
 static void add_record(struct fill *fill, struct ledger_batch *batch, uint64_t number)
 {
@@ -171,7 +171,7 @@ int main(int argc, char **argv)
         bench_die(EX_USAGE, "--ledger and --records are needed");
     }
     fill.route.name = (char *)"start";
-    log_setup(LOG_LEVEL_ERROR, false, "bench_fill"); /* nobody is to be answered */
+    log_setup(LOG_LEVEL_ERROR, false, "bench_fill"); /* without a reply */
     store_open(&fill, path);
     fill_store(&fill, records);
     fill.ops->close(fill.store);

@@ -1,20 +1,20 @@
 /*
- * bench_load - a sender that measures: commands out, replies in, on its own MQTT client library.
+ * bench_load - a sender that measures the time from command to reply, with its own MQTT client.
  *
  * libmosquitto, MQTT 5, QoS 1, one connection with TCP_NODELAY, one thread. Three modes:
  *
  *   commands      publish commands with a Response Topic and Correlation Data, at most --window
  *                 of them unanswered, every one with its own ClientToken, spread over --groups
  *                 groups of one region; the time of each runs from its publish to its reply
- *   echo          publish to itself through the broker, twice in a row: what the broker and the
- *                 two ends of MQTT cost a command that nobody works on
- *   wait-online   end as soon as the retained status at --status-topic says "online"
+ *   echo          publish to itself through the broker, twice in a row: the cost of broker and MQTT
+ * for a command without a bridge wait-online   exit as soon as the retained status at
+ * --status-topic is "online"
  *
  * One line of JSON on standard output (not for wait-online). With --watch-pid it also holds the
  * CPU time that process and its descendants used between the first publish and the last reply.
  *
- * Ends with 0, 1 when a reply was no success or a process of the watched family was replaced,
- * 3 when a reply is missing after --idle-timeout-s seconds without any, 69 without a broker.
+ * Exits with 0; 1 if a reply was no success or a watched process was replaced; 3 if a reply is
+ * missing after --idle-timeout-s seconds without any reply; 69 without a broker.
  */
 #include "bench.h"
 #include "bench_family.h"
@@ -48,7 +48,7 @@ struct options {
     uint64_t idle_timeout_s;
     const char *command_topic;
     const char *status_topic;
-    pid_t watch_pid; /* 0: nobody */
+    pid_t watch_pid; /* 0: none */
 };
 
 /* One command, by its number; the number is its Correlation Data. */
@@ -61,31 +61,31 @@ struct load {
     struct options options;
     struct mosquitto *mosq;
     uint64_t seed;
-    char first_topic[TOPIC_MAX_BYTES]; /* where commands or the first echo go */
-    char last_topic[TOPIC_MAX_BYTES];  /* where replies or the second echo arrive */
-    unsigned subscriptions_open;       /* asked for and not granted yet */
+    char first_topic[TOPIC_MAX_BYTES]; /* topic of commands or of the first echo */
+    char last_topic[TOPIC_MAX_BYTES];  /* topic of replies or of the second echo */
+    unsigned subscriptions_open;       /* requested and not acknowledged yet */
     bool is_online;
     struct slot *slots;
     size_t slots_count;
-    size_t *relayed; /* numbers that came back once and have to go round again */
+    size_t *relayed; /* numbers that were echoed once and must be echoed again */
     size_t relayed_count;
     size_t sent;
     size_t answered;
     size_t failed;
     size_t duplicates;
-    size_t strangers; /* messages that answer no command of this run */
+    size_t strangers; /* messages that belong to no command of this run */
     uint64_t progress_ns;
     struct bench_samples latencies;
 };
 
-/* What the measured part of a run cost. */
+/* The cost of the measured part of a run. */
 struct cost {
     uint64_t wall_ns;
     uint64_t own_cpu_ns;
     uint64_t watched_cpu_ns;
     uint64_t watched_main_cpu_ns;
     size_t watched_processes;
-    bool is_family_changed; /* a watched process was replaced: its CPU time is lost */
+    bool is_family_changed; /* a watched process was replaced: its CPU time is not known */
 };
 
 static void require(int rc, const char *what)
@@ -135,7 +135,7 @@ static void publish(struct load *load, const char *topic, size_t number)
     mosquitto_property_free_all(&properties);
 }
 
-/* The number in the Correlation Data; `slots_count` where there is none of this run. */
+/* The number in the Correlation Data; `slots_count` if it belongs to no command of this run. */
 static size_t number_of(const struct load *load, const mosquitto_property *properties)
 {
     void *data = NULL;
@@ -330,8 +330,8 @@ static void send_next(struct load *load)
     publish(load, load->first_topic, number);
 }
 
-/* Send until `end` commands have been sent, then wait for their replies. False: some are missing.
- * Nothing is published from within a callback: there libmosquitto only queues. */
+/* Sends until `end` commands have been sent, then waits for their replies. False: some are missing.
+ * Publishes nothing in a callback, because libmosquitto only queues there. */
 static bool run_until(struct load *load, size_t end)
 {
     load->progress_ns = bench_now_ns();
@@ -412,8 +412,8 @@ static void print_result(struct load *load, const struct cost *cost)
     printf("}\n");
 }
 
-/* The token to look for in the logs and the ledger. */
-static void tell_missing(const struct load *load)
+/* Prints the token, to search for in the logs and the ledger. */
+static void print_missing(const struct load *load)
 {
     char token[TOKEN_BYTES];
     size_t number = 0;
@@ -433,7 +433,7 @@ static int measure(struct load *load)
     pid_t watched = load->options.watch_pid;
 
     if (!run_until(load, load->options.warmup)) {
-        tell_missing(load);
+        print_missing(load);
         return BENCH_EXIT_MISSING;
     }
     load->latencies.count = 0;
@@ -442,7 +442,7 @@ static int measure(struct load *load)
     cost_end(&cost, &family, watched);
     print_result(load, &cost);
     if (!is_complete) {
-        tell_missing(load);
+        print_missing(load);
         return BENCH_EXIT_MISSING;
     }
     return load->failed > 0 || cost.is_family_changed ? BENCH_EXIT_FAILED : BENCH_EXIT_OK;

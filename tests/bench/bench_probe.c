@@ -1,12 +1,12 @@
 /*
- * bench_probe - what a shell cannot ask the kernel.
+ * bench_probe - measurements that a shell cannot make.
  *
  * bench_probe memory PID   PSS, private memory, RSS and peak RSS of PID and its descendants
  * bench_probe pids PID     PID and its descendants, separated by commas
- * bench_probe port         a TCP port that was free on loopback a moment ago
- * bench_probe fsync DIR    what appending 4 KiB and fdatasync cost in DIR
+ * bench_probe port         a free TCP port on loopback
+ * bench_probe fsync DIR    the time to append 4 KiB and fdatasync in DIR
  *
- * Prints one line. Ends with 1 when there is no PID.
+ * Prints one line. Exits with 1 if there is no process PID.
  */
 #include "bench.h"
 #include "bench_family.h"

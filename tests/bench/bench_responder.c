@@ -1,14 +1,15 @@
 /*
- * bench_responder - a far side that costs as little as possible.
+ * bench_responder - an API that costs as little as possible.
  *
  * An HTTP/1.1 keep-alive server on one epoll set: every request is answered with the same 200 and
- * a fresh RequestId. It checks nothing; the tests have a simulator for that. It answers within the
- * turn that read the request, with three system calls a request (wait, read, write).
+ * a fresh RequestId. It checks nothing; the tests use the simulator for that. It answers in the
+ * loop iteration that read the request, with three system calls for each request (wait, read,
+ * write).
  *
  * bench_responder --listen 127.0.0.1:0 [--port-file FILE]
  *
- * The port is written to FILE (a FIFO will do) or to standard output once connections are taken.
- * On SIGTERM or SIGINT it prints {"requests":n,"cpu_us":n} and ends with 0.
+ * When it accepts connections, it writes the port to FILE (which may be a FIFO) or to standard
+ * output. On SIGTERM or SIGINT it prints {"requests":n,"cpu_us":n} and exits with 0.
  */
 #include "bench.h"
 
@@ -119,7 +120,7 @@ static size_t body_bytes_of(const char *head)
     return field == NULL ? 0 : strtoul(field + strlen("\r\nContent-Length:"), NULL, 10);
 }
 
-/* Whether the answer went out whole; a client that does not read its answers is cut off. */
+/* Whether the whole answer was sent; a client that does not read its answers is disconnected. */
 static bool answer(struct responder *responder, const struct peer *peer)
 {
     answer_renew_id(responder);
@@ -144,7 +145,7 @@ static void skip_body(struct peer *peer)
     consume(peer, bytes);
 }
 
-/* Answer every whole request in the buffer; false: the connection is of no more use. */
+/* Answers every complete request in the buffer; false: close the connection. */
 static bool serve(struct responder *responder, struct peer *peer)
 {
     for (;;) {
@@ -154,7 +155,7 @@ static bool serve(struct responder *responder, struct peer *peer)
         if (end == NULL) {
             return peer->used_bytes < REQUEST_MAX_BYTES;
         }
-        end[2] = '\0'; /* so that the search for a field ends with this request's head */
+        end[2] = '\0'; /* ends the search for a field at the end of this request's head */
         peer->body_left_bytes = body_bytes_of(peer->buffer);
         consume(peer, (size_t)(end - peer->buffer) + 4);
         if (!answer(responder, peer)) {
@@ -205,7 +206,7 @@ static void listen_on(struct responder *responder, const char *place)
     watch(responder, &responder->listener);
 }
 
-static void tell_port(const struct responder *responder, const char *path)
+static void write_port(const struct responder *responder, const char *path)
 {
     struct sockaddr_in address = {0};
     socklen_t address_bytes = sizeof(address);
@@ -280,7 +281,7 @@ int main(int argc, char **argv)
     answer_init(&responder);
     take_signals(&responder);
     listen_on(&responder, place);
-    tell_port(&responder, port_file);
+    write_port(&responder, port_file);
     serve_until_signalled(&responder);
     printf("{\"requests\":%" PRIu64 ",\"cpu_us\":%" PRIu64 "}\n", responder.requests,
            bench_cpu_ns() / 1000);

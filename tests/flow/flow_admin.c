@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A bridge whose admin endpoint is at *out_port. */
+/* Starts a bridge with an admin endpoint on port *out_port. */
 static struct bridge *start_with_admin(struct fixture *fixture, int *out_port)
 {
     int guard = -1;
@@ -30,7 +30,7 @@ static long get(int port, const char *path)
 
 static void wait_for(int port, const char *path, long http)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (get(port, path) != http) {
         if (flow_now_ms() > end_ms) {
             flow_fail("%s does not answer %ld", path, http);
@@ -39,7 +39,7 @@ static void wait_for(int port, const char *path, long http)
     }
 }
 
-/* The value of a metric, found by the end of its name; -1 where there is none. */
+/* The value of the metric whose name ends like this; -1 if there is none. */
 static double metric(int port, const char *name)
 {
     char *body = NULL;
@@ -96,9 +96,9 @@ static void test_metrics_count_what_happened(struct fixture *fixture)
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
     simulator_fault(&fixture->simulator, "\"reset_before\"");
-    check_succeeded(fixture_ask(fixture, token, group, ""));
-    check_succeeded(fixture_ask(fixture, token, group, ""));
-    fixture_ask(fixture, fixture_name(fixture, "token"), group, ",\"Wrong\":1");
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    fixture_request(fixture, fixture_name(fixture, "token"), group, ",\"Wrong\":1");
     fixture_send(fixture, "not json");
     client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
     assert_int_equal(metric(port, "commands_received_total"), 4);
@@ -122,7 +122,7 @@ static void test_a_session_lost_while_the_bridge_runs_is_reported(struct fixture
     broker_kill(&fixture->broker);
     broker_start(&fixture->broker);
     fixture_renew_sender(fixture);
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     const struct message *status = NULL;
     do {
         status = client_expect(fixture->sender,
@@ -132,7 +132,7 @@ static void test_a_session_lost_while_the_bridge_runs_is_reported(struct fixture
     assert_int_equal(metric(port, "sessions_lost_total"), 1);
     assert_true(bridge_log_contains(bridge, "level=error"));
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     bridge_stop(bridge);
 }
 
@@ -167,7 +167,7 @@ static void test_a_lost_session_is_reported_over_restarts_until_it_is_acknowledg
     assert_non_null(strstr(again->payload, "session_lost"));
     assert_string_equal(json_text(again->json, "SessionLostAt"), at);
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     acknowledge_loss(fixture, bridge);
 }
 
@@ -177,8 +177,8 @@ static void test_the_status_counts_what_became_of_all_commands(struct fixture *f
     struct bridge *bridge = fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    check_succeeded(fixture_ask(fixture, token, group, ""));
-    check_succeeded(fixture_ask(fixture, token, group, ""));
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    check_succeeded(fixture_request(fixture, token, group, ""));
     fixture_send(fixture, "{}");
     client_expect(fixture->sender, &(struct match){.topic = "ecs-bridge/v1/dead-letters"});
     bridge_stop(bridge);
@@ -218,7 +218,8 @@ static void test_the_log_may_be_json_lines(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "log.format = \"json\";");
     const char *token = fixture_name(fixture, "token");
-    fixture_ask(fixture, token, fixture_name(fixture, "pg"), ",\"traceparent\":\"a \\\"b\\\"\"");
+    fixture_request(fixture, token, fixture_name(fixture, "pg"),
+                    ",\"traceparent\":\"a \\\"b\\\"\"");
     bridge_stop(bridge);
     char *log = file_read(bridge->log);
     int count = 0;

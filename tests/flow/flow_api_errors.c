@@ -1,4 +1,4 @@
-/* Every documented error of the API, from the far side to the reply. */
+/* Every documented error of the API, from the simulator to the reply. */
 #include "flow_fixture.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@ struct row {
     const char *category;
 };
 
-/* Answers every start with a token as told, in JSON or XML. */
+/* Makes the simulator answer every start with this token with this error, in JSON or XML. */
 static void answer_always_in(struct fixture *fixture, const char *token, const char *code,
                              bool is_xml)
 {
@@ -41,7 +41,7 @@ static void check_definite_in(struct fixture *fixture, const struct row *row, bo
 {
     const char *token = fixture_name(fixture, "token");
     answer_always_in(fixture, token, row->code, is_xml);
-    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    const struct message *reply = fixture_request(fixture, token, fixture_name(fixture, "pg"), "");
     check_from_api(reply, "failed", row, strcmp(row->category, "cooldown") == 0);
     cJSON *rows = simulator_requests(&fixture->simulator, token);
     assert_int_equal(cJSON_GetArraySize(rows), 1);
@@ -49,7 +49,7 @@ static void check_definite_in(struct fixture *fixture, const struct row *row, bo
     cJSON_Delete(rows);
 }
 
-/* A definite refusal: told after one call, with the API's own message and request id. */
+/* A definite refusal: reported after one call, with the API's own message and request id. */
 static void check_definite(struct fixture *fixture, const struct row *row)
 {
     check_definite_in(fixture, row, false);
@@ -84,7 +84,7 @@ static void test_the_message_of_the_api_is_passed_on(struct fixture *fixture)
     const char *token = fixture_name(fixture, "token");
     simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"NoSuchResource\","
                                          "\"Message\":\"No such \\\"group\\\" \\u00e4 <&>.\"");
-    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    const struct message *reply = fixture_request(fixture, token, fixture_name(fixture, "pg"), "");
     check_text(reply, "Error.Message", "No such \"group\" \xc3\xa4 <&>.");
 }
 
@@ -101,8 +101,8 @@ static void test_other_codes_are_judged_by_their_http_status(struct fixture *fix
         simulator_fault(&fixture->simulator,
                         "\"error\",\"Code\":\"%s\",\"Http\":%d,\"Message\":\"As it is.\"",
                         rows[i].code, rows[i].http);
-        const struct message *reply =
-            fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+        const struct message *reply = fixture_request(fixture, fixture_name(fixture, "token"),
+                                                      fixture_name(fixture, "pg"), "");
         check_from_api(reply, "failed", &rows[i], strcmp(rows[i].category, "throttled") == 0);
         check_text(reply, "Error.Message", "As it is.");
     }
@@ -113,7 +113,8 @@ static void check_hint(struct fixture *fixture, const char *extra, const char *c
 {
     const char *token = fixture_name(fixture, "token");
     answer_always(fixture, token, code);
-    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), extra);
+    const struct message *reply =
+        fixture_request(fixture, token, fixture_name(fixture, "pg"), extra);
     if (strstr(json_text(reply->json, "Error.Hint"), word) == NULL) {
         flow_fail("the hint does not say %s: %s", word, reply->payload);
     }
@@ -131,14 +132,14 @@ static void test_the_hint_names_what_helps(struct fixture *fixture)
     check_hint(fixture, "", "InvalidProduct.NotFound", "api.endpoint");
 }
 
-static void test_a_cooldown_tells_half_the_rpo(struct fixture *fixture)
+static void test_a_cooldown_reports_half_the_rpo(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     const char *group = fixture_name(fixture, "pg");
     const char *one_shot = ",\"OneShot\":true";
-    check_succeeded(fixture_ask(fixture, fixture_name(fixture, "token"), group, one_shot));
+    check_succeeded(fixture_request(fixture, fixture_name(fixture, "token"), group, one_shot));
     const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), group, one_shot);
+        fixture_request(fixture, fixture_name(fixture, "token"), group, one_shot);
     check_error(reply, "failed", "OperationDenied.ManualSyncLimit", "cooldown", true);
     assert_int_equal(json_number(reply->json, "Error.RetryAfterMs"), 450000);
 }
@@ -150,7 +151,7 @@ static void test_a_route_may_wait_for_the_end_of_a_cooldown(struct fixture *fixt
     int64_t begin_ms = flow_now_ms();
     simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"OperationDenied.ManualSyncLimit\"");
     const struct message *reply =
-        fixture_ask(fixture, token, fixture_name(fixture, "pg"), ",\"OneShot\":true");
+        fixture_request(fixture, token, fixture_name(fixture, "pg"), ",\"OneShot\":true");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 2);
     assert_true(flow_now_ms() - begin_ms >= 1950);
@@ -160,8 +161,8 @@ static void test_a_cooldown_longer_than_the_deadline_is_not_waited_for(struct fi
 {
     fixture_bridge(fixture, "routes.cooldown = \"defer\";");
     simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"OperationDenied.ManualSyncLimit\"");
-    const struct message *reply = fixture_ask(fixture, fixture_name(fixture, "token"),
-                                              fixture_name(fixture, "pg"), ",\"OneShot\":true");
+    const struct message *reply = fixture_request(fixture, fixture_name(fixture, "token"),
+                                                  fixture_name(fixture, "pg"), ",\"OneShot\":true");
     check_error(reply, "failed", "OperationDenied.ManualSyncLimit", "cooldown", true);
 }
 
@@ -177,7 +178,7 @@ static void check_xml(struct fixture *fixture, const char *status, const char *e
                     group, status, strcmp(category, "cooldown") == 0 ? 60000 : 0);
     simulator_fault(&fixture->simulator, "\"xml\"");
     const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), group, extra);
+        fixture_request(fixture, fixture_name(fixture, "token"), group, extra);
     if (code == NULL) {
         check_succeeded(reply);
     } else {
@@ -196,9 +197,9 @@ static void test_answers_in_xml_are_understood(struct fixture *fixture)
               "cooldown");
 }
 
-/* --- errors the bridge tries to overcome --- */
+/* --- errors after which the bridge tries again --- */
 
-/* In a region of its own, so that throttling one does not slow the next. */
+/* Each in its own region, so that throttling one does not slow the next. */
 static void send_in_region(struct fixture *fixture, const char *token, int region)
 {
     fixture_send(fixture, fixture_format(fixture,
@@ -209,7 +210,7 @@ static void send_in_region(struct fixture *fixture, const char *token, int regio
 
 struct retried {
     struct row row;
-    const char *status; /* what it ends as at the deadline */
+    const char *status; /* the status at the deadline */
 };
 
 static const struct retried retried_rows[] = {
@@ -246,7 +247,7 @@ static void test_errors_that_pass_are_overcome_with_the_same_token(struct fixtur
     }
 }
 
-static void test_errors_that_last_are_told_at_the_deadline(struct fixture *fixture)
+static void test_errors_that_last_are_reported_at_the_deadline(struct fixture *fixture)
 {
     const char *tokens[RETRIED_COUNT];
     fixture_bridge(fixture, "limits.deadline_s = 2; api.read_timeout_ms = 500;");
@@ -269,7 +270,7 @@ static void test_each_attempt_has_a_new_nonce(struct fixture *fixture)
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
     simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"InternalError\",\"Count\":2");
-    check_succeeded(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""));
+    check_succeeded(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""));
     cJSON *rows = simulator_requests(&fixture->simulator, token);
     assert_int_equal(cJSON_GetArraySize(rows), 3);
     for (int i = 0; i < 3; i++) {
@@ -283,20 +284,20 @@ static void test_each_attempt_has_a_new_nonce(struct fixture *fixture)
     assert_int_equal(simulator_total(&fixture->simulator, "SignatureErrors"), 0);
 }
 
-/* From the first answer to the second request, in ms. */
+/* The time from the first answer to the second request, in ms. */
 static double pause_between(const cJSON *rows)
 {
     return json_number(cJSON_GetArrayItem(rows, 1), "ArrivalMs") -
            json_number(cJSON_GetArrayItem(rows, 0), "AnswerMs");
 }
 
-static void test_the_api_says_when_to_come_again(struct fixture *fixture)
+static void test_the_retry_after_time_of_the_api_is_obeyed(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
     simulator_fault(&fixture->simulator,
                     "\"error\",\"Code\":\"Throttling.User\",\"RetryAfterMs\":1500");
-    check_succeeded(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""));
+    check_succeeded(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""));
     cJSON *rows = simulator_requests(&fixture->simulator, token);
     assert_int_equal(cJSON_GetArraySize(rows), 2);
     assert_true(pause_between(rows) >= 1490);
@@ -306,13 +307,13 @@ static void test_the_api_says_when_to_come_again(struct fixture *fixture)
     cJSON_Delete(rows);
 }
 
-static void test_a_throttled_command_tells_when_to_come_again(struct fixture *fixture)
+static void test_a_throttled_command_reports_when_to_send_again(struct fixture *fixture)
 {
     fixture_bridge(fixture, "limits.deadline_s = 1; api.read_timeout_ms = 500;");
     simulator_fault(&fixture->simulator,
                     "\"error\",\"Code\":\"Throttling.User\",\"RetryAfterMs\":30000,\"Count\":-1");
     const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_error(reply, "failed", "Throttling.User", "throttled", true);
     assert_true(json_number(reply->json, "Error.RetryAfterMs") > 20000);
     assert_true(json_number(reply->json, "Error.RetryAfterMs") <= 30000);
@@ -334,13 +335,13 @@ static void test_a_throttling_storm_is_ridden_out(struct fixture *fixture)
     }
     assert_true(simulator_total(&fixture->simulator, "Throttled") > 0);
     assert_int_equal(simulator_total(&fixture->simulator, "Effects"), COUNT);
-    /* Each may meet it a few times; hammering would be hundreds of times. */
+    /* Each may be throttled a few times; without a backoff it would be hundreds of times. */
     assert_true(simulator_total(&fixture->simulator, "Throttled") < 4 * COUNT);
 }
 
 /* --- credentials, clock, signature --- */
 
-static void test_refused_credentials_are_told_after_one_more_try(struct fixture *fixture)
+static void test_refused_credentials_are_reported_after_one_more_try(struct fixture *fixture)
 {
     static const struct row rows[] = {
         {"InvalidAccessKeyId.NotFound", 404, "denied"},
@@ -354,7 +355,7 @@ static void test_refused_credentials_are_told_after_one_more_try(struct fixture 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const char *token = fixture_name(fixture, "token");
         answer_always(fixture, token, rows[i].code);
-        check_from_api(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""), "failed",
+        check_from_api(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""), "failed",
                        &rows[i], false);
         int calls = simulator_token(&fixture->simulator, token, "Calls");
         assert_true(calls >= 1 && calls <= 2);
@@ -368,19 +369,19 @@ static void test_refused_credentials_degrade_the_bridge_until_they_are_taken(
     const struct match degraded = {.topic = bridge->status_topic, .state = "degraded"};
     const char *token = fixture_name(fixture, "token");
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
-    client_settle(fixture->sender);
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    client_sync(fixture->sender);
     client_forget(fixture->sender, &(struct match){.topic = bridge->status_topic});
     answer_always(fixture, token, "InvalidAccessKeyId.NotFound");
-    fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    fixture_request(fixture, token, fixture_name(fixture, "pg"), "");
     const struct message *status = client_expect(fixture->sender, &degraded);
     assert_non_null(strstr(status->payload, "credentials_refused"));
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     bridge_wait_online(bridge);
 }
 
-static void test_configuration_errors_are_told(struct fixture *fixture)
+static void test_configuration_errors_are_reported(struct fixture *fixture)
 {
     static const struct row rows[] = {
         {"InvalidAction.NotFound", 404, "configuration"},
@@ -400,12 +401,12 @@ static void test_a_used_nonce_is_signed_anew_once(struct fixture *fixture)
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
     simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"SignatureNonceUsed\"");
-    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    const struct message *reply = fixture_request(fixture, token, fixture_name(fixture, "pg"), "");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 2);
     token = fixture_name(fixture, "token");
     answer_always(fixture, token, row.code);
-    check_from_api(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""), "failed", &row,
+    check_from_api(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""), "failed", &row,
                    false);
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 2);
 }
@@ -415,10 +416,11 @@ static void check_clock(struct fixture *fixture, int offset_s)
     simulator_clear(&fixture->simulator);
     simulator_fault(&fixture->simulator, "\"wrong_clock\",\"OffsetS\":%d", offset_s);
     const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 2);
-    reply = fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+    reply =
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 1);
 }
@@ -436,12 +438,12 @@ static void test_a_date_that_is_never_taken_is_a_configuration_error(struct fixt
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
     answer_always(fixture, token, row.code);
-    check_from_api(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""), "failed", &row,
+    check_from_api(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""), "failed", &row,
                    false);
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 2);
 }
 
-static void test_a_wrong_secret_is_told_and_no_secret_with_it(struct fixture *fixture)
+static void test_a_wrong_secret_is_reported_without_the_secret(struct fixture *fixture)
 {
     static const char *const settings[] = {"", "api.signature = \"v1\";"};
     for (size_t i = 0; i < 2; i++) {
@@ -449,8 +451,8 @@ static void test_a_wrong_secret_is_told_and_no_secret_with_it(struct fixture *fi
         bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=NotTheSecretOfThisKey";
         bridge_start(bridge);
         bridge_wait_online(bridge);
-        const struct message *reply =
-            fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+        const struct message *reply = fixture_request(fixture, fixture_name(fixture, "token"),
+                                                      fixture_name(fixture, "pg"), "");
         check_error(reply, "failed", "SignatureDoesNotMatch", "denied", false);
         assert_null(strstr(reply->payload, "NotTheSecret"));
         assert_null(strstr(reply->payload, FLOW_ACCESS_KEY));
@@ -473,8 +475,8 @@ static void test_a_security_token_is_sent_and_signed(struct fixture *fixture)
         bridge->env[2] = "ALIBABA_CLOUD_SECURITY_TOKEN=CAIStoken+/=~*";
         bridge_start(bridge);
         bridge_wait_online(bridge);
-        check_succeeded(
-            fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        check_succeeded(fixture_request(fixture, fixture_name(fixture, "token"),
+                                        fixture_name(fixture, "pg"), ""));
         bridge_stop(bridge);
     }
 }
@@ -495,7 +497,7 @@ static void test_the_other_preset_asks_for_the_other_version(struct fixture *fix
 {
     fixture_bridge(fixture, "api.preset = \"ecs\";");
     const char *token = fixture_name(fixture, "token");
-    check_succeeded(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""));
+    check_succeeded(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""));
     cJSON *rows = simulator_requests(&fixture->simulator, token);
     assert_string_equal(json_text(cJSON_GetArrayItem(rows, 0), "Version"), "2014-05-26");
     cJSON_Delete(rows);
@@ -508,25 +510,25 @@ int main(int argc, char **argv)
         FLOW_TEST(test_the_message_of_the_api_is_passed_on),
         FLOW_TEST(test_other_codes_are_judged_by_their_http_status),
         FLOW_TEST(test_the_hint_names_what_helps),
-        FLOW_TEST(test_a_cooldown_tells_half_the_rpo),
+        FLOW_TEST(test_a_cooldown_reports_half_the_rpo),
         FLOW_TEST(test_answers_in_xml_are_understood),
         FLOW_TEST(test_errors_that_pass_are_overcome_with_the_same_token),
         FLOW_TEST(test_each_attempt_has_a_new_nonce),
-        FLOW_TEST(test_configuration_errors_are_told),
-        FLOW_TEST(test_refused_credentials_are_told_after_one_more_try),
+        FLOW_TEST(test_configuration_errors_are_reported),
+        FLOW_TEST(test_refused_credentials_are_reported_after_one_more_try),
         FLOW_TEST(test_refused_credentials_degrade_the_bridge_until_they_are_taken),
         FLOW_TEST(test_a_used_nonce_is_signed_anew_once),
         FLOW_TEST(test_a_date_that_is_never_taken_is_a_configuration_error),
-        FLOW_TEST(test_the_api_says_when_to_come_again),
+        FLOW_TEST(test_the_retry_after_time_of_the_api_is_obeyed),
         FLOW_TEST(test_a_wrong_clock_is_measured_and_minded),
         FLOW_TEST(test_a_route_may_wait_for_the_end_of_a_cooldown),
         FLOW_TEST(test_a_cooldown_longer_than_the_deadline_is_not_waited_for),
-        FLOW_TEST(test_errors_that_last_are_told_at_the_deadline),
-        FLOW_TEST(test_a_throttled_command_tells_when_to_come_again),
+        FLOW_TEST(test_errors_that_last_are_reported_at_the_deadline),
+        FLOW_TEST(test_a_throttled_command_reports_when_to_send_again),
         FLOW_TEST(test_a_throttling_storm_is_ridden_out),
         FLOW_TEST(test_calls_may_be_signed_with_v1),
         FLOW_TEST(test_the_other_preset_asks_for_the_other_version),
-        FLOW_TEST(test_a_wrong_secret_is_told_and_no_secret_with_it),
+        FLOW_TEST(test_a_wrong_secret_is_reported_without_the_secret),
         FLOW_TEST(test_a_security_token_is_sent_and_signed),
     };
     return flow_main("errors of the API", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);

@@ -1,5 +1,4 @@
-/* A far side that answers badly or not at all: what was begun is ended, and its effect happens
- * once. */
+/* An API that answers wrongly or not at all: every command ends, with one effect. */
 #include "flow_fixture.h"
 
 #include <signal.h>
@@ -8,12 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* After one answer of this kind the command succeeds, with one effect. */
+/* After one such fault the command still succeeds, with one effect. */
 static void check_overcome(struct fixture *fixture, const char *fault)
 {
     const char *token = fixture_name(fixture, "token");
     simulator_fault(&fixture->simulator, "\"%s\"", fault);
-    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    const struct message *reply = fixture_request(fixture, token, fixture_name(fixture, "pg"), "");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 2);
     cJSON *seen = simulator_get(&fixture->simulator, fixture_format(fixture, "tokens/%s", token));
@@ -85,7 +84,7 @@ static void test_an_answer_that_trickles_is_overcome(struct fixture *fixture)
     fixture_bridge(fixture, IMPATIENT);
     const char *token = fixture_name(fixture, "token");
     simulator_fault(&fixture->simulator, "\"slow_bytes\",\"Ms\":200");
-    check_succeeded(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""));
+    check_succeeded(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""));
     assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
 }
 
@@ -97,7 +96,7 @@ static void test_without_an_answer_the_outcome_is_unknown_at_the_deadline(struct
     const char *token = fixture_name(fixture, "token");
     simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
     int64_t begin_ms = flow_now_ms();
-    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    const struct message *reply = fixture_request(fixture, token, fixture_name(fixture, "pg"), "");
     assert_true(flow_now_ms() - begin_ms >= 1000);
     check_error(reply, "unknown", "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
     check_text(reply, "Error.Source", "bridge");
@@ -110,7 +109,7 @@ static void check_lasting(struct fixture *fixture, const char *fault)
     simulator_clear(&fixture->simulator);
     simulator_fault(&fixture->simulator, "\"%s\",\"Count\":-1", fault);
     check_error(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""),
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""),
         "unknown", "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
 }
 
@@ -129,17 +128,17 @@ static void test_another_error_of_the_server_leaves_the_outcome_unknown(struct f
     simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"Some.Trouble\",\"Http\":500,"
                                          "\"Message\":\"Trouble.\",\"Count\":-1");
     check_error(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""),
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""),
         "unknown", "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
 }
 
-static void test_what_may_have_happened_is_never_told_as_failed(struct fixture *fixture)
+static void test_what_may_have_happened_is_never_reported_as_failed(struct fixture *fixture)
 {
     fixture_bridge(fixture, HASTY);
     const char *token = fixture_name(fixture, "token");
     simulator_fault(&fixture->simulator, "\"reset_after\"");
     simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"ServiceUnavailable\",\"Count\":-1");
-    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    const struct message *reply = fixture_request(fixture, token, fixture_name(fixture, "pg"), "");
     check_text(reply, "Status", "unknown");
     assert_true(json_is_true(reply->json, "Error.Retryable"));
     assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
@@ -151,7 +150,7 @@ static void test_a_definite_refusal_ends_doubt(struct fixture *fixture)
     simulator_fault(&fixture->simulator, "\"reset_before\"");
     simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"NoSuchResource\"");
     const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_error(reply, "failed", "NoSuchResource", "not_found", false);
     assert_int_equal(json_number(reply->json, "Attempts"), 2);
 }
@@ -161,12 +160,12 @@ static void test_the_attempt_on_the_wire_at_the_deadline_is_not_cut(struct fixtu
     fixture_bridge(fixture, "limits.deadline_s = 1; api.read_timeout_ms = 20000;");
     simulator_fault(&fixture->simulator, "\"latency\",\"DelayMs\":2000");
     const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_succeeded(reply);
     assert_int_equal(json_number(reply->json, "Attempts"), 1);
 }
 
-/* Two seconds from now, to the second: between one and two. */
+/* About two seconds from now; rounded to a second, so between one and two. */
 static const char *soon(struct fixture *fixture)
 {
     char text[32];
@@ -182,8 +181,8 @@ static void test_not_after_is_a_deadline(struct fixture *fixture)
     fixture_bridge(fixture, IMPATIENT);
     simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
     const char *extra = fixture_format(fixture, ",\"NotAfter\":\"%s\"", soon(fixture));
-    const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), extra);
+    const struct message *reply = fixture_request(fixture, fixture_name(fixture, "token"),
+                                                  fixture_name(fixture, "pg"), extra);
     check_text(reply, "Status", "unknown");
 }
 
@@ -201,7 +200,7 @@ static void test_the_message_expiry_is_a_deadline(struct fixture *fixture)
     check_text(fixture_expect_reply(fixture, token), "Status", "unknown");
 }
 
-static void test_an_unreachable_api_is_told_at_the_deadline(struct fixture *fixture)
+static void test_an_unreachable_api_is_reported_at_the_deadline(struct fixture *fixture)
 {
     int guard = -1;
     int port = port_reserve(&guard);
@@ -211,7 +210,7 @@ static void test_an_unreachable_api_is_told_at_the_deadline(struct fixture *fixt
                                            "api.connect_timeout_ms = 300;",
                                            port));
     const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_error(reply, "failed", "Bridge.Unreachable", "unavailable", true);
     check_text(reply, "Error.Source", "bridge");
     close(guard);
@@ -275,10 +274,10 @@ int main(int argc, char **argv)
         FLOW_TEST(test_the_message_expiry_is_a_deadline),
         FLOW_TEST(test_without_an_answer_the_outcome_is_unknown_at_the_deadline),
         FLOW_TEST(test_another_error_of_the_server_leaves_the_outcome_unknown),
-        FLOW_TEST(test_what_may_have_happened_is_never_told_as_failed),
+        FLOW_TEST(test_what_may_have_happened_is_never_reported_as_failed),
         FLOW_TEST(test_bad_answers_to_the_end_leave_the_outcome_unknown),
         FLOW_TEST(test_the_attempt_on_the_wire_at_the_deadline_is_not_cut),
-        FLOW_TEST(test_an_unreachable_api_is_told_at_the_deadline),
+        FLOW_TEST(test_an_unreachable_api_is_reported_at_the_deadline),
         FLOW_TEST(test_an_unreachable_api_degrades_the_bridge_until_it_is_back),
         FLOW_TEST(test_a_far_side_that_dies_and_comes_back_is_waited_for),
     };

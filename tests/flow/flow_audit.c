@@ -83,7 +83,7 @@ static int count_lines(const struct lines *lines, const char *event, const char 
     return count;
 }
 
-/* The only line of that event that holds the part, as JSON; the caller frees it. */
+/* The only line of that event that contains the part, as JSON; the caller frees it. */
 static cJSON *only_line(const struct lines *lines, const char *event, const char *part)
 {
     cJSON *json = NULL;
@@ -107,7 +107,7 @@ static struct lines *audit_of(struct fixture *fixture, const struct bridge *brid
 static struct lines *audit_with(struct fixture *fixture, const struct bridge *bridge,
                                 const char *event, const char *part)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     for (;;) {
         struct lines *lines = audit_of(fixture, bridge);
         if (count_lines(lines, event, part) > 0) {
@@ -168,7 +168,7 @@ static void test_a_success_has_a_line_for_the_claim_and_one_for_the_outcome(stru
     struct bridge *bridge = fixture_bridge(fixture, AUDITED);
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    const struct message *reply = fixture_ask(fixture, token, group, "");
+    const struct message *reply = fixture_request(fixture, token, group, "");
     check_succeeded(reply);
     struct lines *lines = audit_with(fixture, bridge, "outcome", token_part(fixture, token));
     cJSON *claimed = only_line(lines, "claimed", token_part(fixture, token));
@@ -198,9 +198,9 @@ static void test_a_duplicate_and_another_command_with_its_token_have_lines(struc
     struct bridge *bridge = fixture_bridge(fixture, AUDITED);
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    check_succeeded(fixture_ask(fixture, token, group, ""));
-    check_succeeded(fixture_ask(fixture, token, group, ""));
-    check_error(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""), "failed",
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    check_error(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""), "failed",
                 "IdempotentParameterMismatch", "invalid", false);
     check_line(fixture, bridge, "replayed", token, "Status", "succeeded");
     check_line(fixture, bridge, "mismatch", token, "Code", "IdempotentParameterMismatch");
@@ -231,7 +231,8 @@ static void test_refusals_and_dead_letters_have_lines_without_their_payload(stru
 {
     struct bridge *bridge = fixture_bridge(fixture, AUDITED);
     const char *token = fixture_name(fixture, "token");
-    fixture_ask(fixture, token, fixture_name(fixture, "pg"), ",\"Wrong\":\"canary-in-a-field\"");
+    fixture_request(fixture, token, fixture_name(fixture, "pg"),
+                    ",\"Wrong\":\"canary-in-a-field\"");
     fixture_send(fixture, "canary-in-no-json");
     client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
     check_line(fixture, bridge, "refused", token, "Code", "Bridge.UnknownParameter");
@@ -256,12 +257,12 @@ static void test_what_the_api_refused_and_what_is_unknown_have_lines(struct fixt
     simulator_fault(&fixture->simulator,
                     "\"error\",\"Code\":\"NoSuchResource\",\"Match\":{\"ClientToken\":\"%s\"}",
                     denied);
-    fixture_ask(fixture, denied, fixture_name(fixture, "pg"), "");
+    fixture_request(fixture, denied, fixture_name(fixture, "pg"), "");
     check_line(fixture, bridge, "outcome", denied, "Code", "NoSuchResource");
     check_line(fixture, bridge, "outcome", denied, "Status", "failed");
     simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1,\"Match\":{\"ClientToken\":\"%s\"}",
                     unsure);
-    fixture_ask(fixture, unsure, fixture_name(fixture, "pg"), "");
+    fixture_request(fixture, unsure, fixture_name(fixture, "pg"), "");
     check_line(fixture, bridge, "outcome", unsure, "Status", "unknown");
     simulator_clear(&fixture->simulator);
     check_verify(bridge, 0, "are whole");
@@ -293,15 +294,15 @@ static void test_a_token_is_refused_on_a_route_that_may_not_start_its_group(stru
 
 /* --- changes to the file --- */
 
-/* A bridge that has run and ended, with at least twelve lines. */
+/* A bridge that has run and stopped; its audit file has at least twelve lines. */
 static struct bridge *bridge_with_past(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, AUDITED);
     bridge_start(bridge);
     bridge_wait_online(bridge);
     for (int i = 0; i < 6; i++) {
-        check_succeeded(
-            fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        check_succeeded(fixture_request(fixture, fixture_name(fixture, "token"),
+                                        fixture_name(fixture, "pg"), ""));
     }
     bridge_stop(bridge);
     check_verify(bridge, 0, "are whole, Seq 1 to 13, and end as the ledger says");
@@ -388,14 +389,14 @@ static void test_a_moved_file_is_continued_after_sighup(struct fixture *fixture)
     bridge_start(bridge);
     bridge_wait_online(bridge);
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     const char *path = path_in(fixture, bridge, "audit.log");
     const char *moved = path_in(fixture, bridge, "audit.log.1");
     assert_int_equal(rename(path, moved), 0);
     assert_int_equal(kill(bridge->pid, SIGHUP), 0);
     bridge_wait_log(bridge, "event=audit_reopened");
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     lines_free(audit_with(fixture, bridge, "outcome", "\"Seq\":6"));
     check_verify(bridge, 0, "Seq 4 to 6, and end as the ledger says");
     check_verify_files(bridge, moved, path, 0, "6 lines are whole, Seq 1 to 6");
@@ -464,7 +465,7 @@ static void write_large_audit(const char *path)
 
 static void wait_until_longer(const char *path, int64_t bytes)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (file_size(path) <= bytes) {
         if (flow_now_ms() > end_ms) {
             flow_fail("%s did not grow", path);
@@ -492,17 +493,17 @@ static void test_while_the_file_is_full_records_wait_and_too_many_stop_the_intak
     int64_t bytes = (int64_t)file_size(path);
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    wait_until_longer(path, bytes); /* by the line "opened" */
+    wait_until_longer(path, bytes); /* because of the line "opened" */
     limit_files(bridge, (rlim_t)file_size(path) + 100);
-    check_succeeded(fixture_ask(fixture, first, fixture_name(fixture, "pg"), ""));
+    check_succeeded(fixture_request(fixture, first, fixture_name(fixture, "pg"), ""));
     bridge_wait_log(bridge, "event=audit_unavailable");
     bridge_wait_log(bridge, "cannot write the audit file audit.log");
     client_expect(fixture->sender,
                   &(struct match){.topic = bridge->status_topic, .state = "degraded"});
-    check_succeeded(fixture_ask(fixture, second, fixture_name(fixture, "pg"), ""));
+    check_succeeded(fixture_request(fixture, second, fixture_name(fixture, "pg"), ""));
     bridge_wait_log(bridge, "event=audit_rows_full");
     fixture_send(fixture, fixture_command(fixture, third, fixture_name(fixture, "pg"), ""));
-    client_settle(fixture->sender);
+    client_sync(fixture->sender);
     assert_int_equal(client_count(fixture->sender, &(struct match){.token = third}), 0);
     assert_int_equal(simulator_token(&fixture->simulator, third, "Calls"), 0);
     limit_files(bridge, RLIM_INFINITY);

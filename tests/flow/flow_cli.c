@@ -1,4 +1,4 @@
-/* The subcommands as people and scripts call them: what they print and how they exit. */
+/* The subcommands as users and scripts call them: output and exit codes. */
 #include "flow_fixture.h"
 #include "flow_settings.h"
 
@@ -69,7 +69,7 @@ static void test_help_is_everywhere(struct fixture *fixture)
     tool_result_fini(&all);
 }
 
-static void test_a_wrong_call_says_so_and_exits_64(struct fixture *fixture)
+static void test_a_wrong_call_prints_a_message_and_exits_64(struct fixture *fixture)
 {
     static const char *const calls[][4] = {
         {NULL},
@@ -117,7 +117,7 @@ struct mistake {
     const char *key;
 };
 
-static void test_a_mistake_is_told_with_file_line_and_key(struct fixture *fixture)
+static void test_a_mistake_is_reported_with_file_line_and_key(struct fixture *fixture)
 {
     static const struct mistake mistakes[] = {
         {"instance = \"a\";\nbroker: { prot = 5; };\n", 2, "prot"},
@@ -200,8 +200,8 @@ static void test_the_defaults_are_printed_whole(struct fixture *fixture)
     tool_result_fini(&result);
 }
 
-/* Dangerous, but not wrong. */
-static void test_dangers_are_told_and_pass(struct fixture *fixture)
+/* Dangerous settings: warnings, no errors. */
+static void test_dangers_are_reported_and_pass(struct fixture *fixture)
 {
     static const struct mistake dangers[] = {
         {"limits: { deadline_s = 3; };\n", 1, "limits.deadline_s"},
@@ -256,7 +256,7 @@ static void test_a_second_bridge_on_the_same_ledger_does_not_start(struct fixtur
     bridge_start(second);
     assert_int_not_equal(bridge_wait_exit(second), 0);
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
 /* --- send --- */
@@ -332,7 +332,7 @@ static void test_send_speaks_3_1_1_where_the_bridge_does(struct fixture *fixture
     check_sent(&result, 0, "succeeded");
 }
 
-static void test_send_tells_its_own_reply_from_another_of_its_token(struct fixture *fixture)
+static void test_send_recognises_its_own_reply_among_those_of_its_token(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
@@ -346,21 +346,21 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_help_is_everywhere),
-        FLOW_TEST(test_a_wrong_call_says_so_and_exits_64),
+        FLOW_TEST(test_a_wrong_call_prints_a_message_and_exits_64),
         FLOW_TEST(test_version_names_the_libraries),
         FLOW_TEST(test_a_good_configuration_is_good),
-        FLOW_TEST(test_a_mistake_is_told_with_file_line_and_key),
+        FLOW_TEST(test_a_mistake_is_reported_with_file_line_and_key),
         FLOW_TEST(test_a_missing_file_is_a_configuration_error),
         FLOW_TEST(test_a_bad_configuration_does_not_run),
         FLOW_TEST(test_what_check_prints_is_the_same_configuration),
         FLOW_TEST(test_the_defaults_are_printed_whole),
-        FLOW_TEST(test_dangers_are_told_and_pass),
+        FLOW_TEST(test_dangers_are_reported_and_pass),
         FLOW_TEST(test_a_secret_that_all_can_read_is_a_danger),
         FLOW_TEST(test_a_store_that_cannot_be_opened_exits_73),
         FLOW_TEST(test_a_second_bridge_on_the_same_ledger_does_not_start),
         FLOW_TEST(test_send_exits_0_for_a_success),
         FLOW_TEST(test_send_exits_1_for_a_failure),
-        FLOW_TEST(test_send_tells_its_own_reply_from_another_of_its_token),
+        FLOW_TEST(test_send_recognises_its_own_reply_among_those_of_its_token),
         FLOW_TEST(test_send_exits_3_without_a_reply),
         FLOW_TEST(test_send_exits_69_without_a_broker),
         FLOW_TEST(test_send_exits_2_for_an_unknown_outcome),

@@ -67,7 +67,7 @@ static void test_a_quick_restart_publishes_no_offline(struct fixture *fixture)
     bridge_kill(bridge);
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    /* Past the Will Delay of the connection that was killed. */
+    /* After the Will Delay of the killed connection. */
     const struct message *offline = client_take(
         fixture->sender, &(struct match){.topic = bridge->status_topic, .state = "offline"}, 11000);
     assert_null(offline);
@@ -94,7 +94,7 @@ static void test_a_bridge_may_start_before_its_broker(struct fixture *fixture)
     fixture_renew_sender(fixture);
     bridge_wait_online(bridge);
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     bridge_stop(bridge);
 }
 
@@ -107,7 +107,7 @@ static void test_the_next_broker_address_is_tried(struct fixture *fixture)
                                            "\"mqtt://127.0.0.1:%d\");",
                                            dead, fixture->broker.port));
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     close(guard);
 }
 
@@ -119,7 +119,7 @@ static void test_mqtt_3_1_1_works(struct fixture *fixture)
     const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "inbox"));
     const char *token = fixture_name(fixture, "token");
     const struct message *reply =
-        fixture_ask(fixture, token, fixture_name(fixture, "pg"), ",\"CorrelationId\":\"c-1\"");
+        fixture_request(fixture, token, fixture_name(fixture, "pg"), ",\"CorrelationId\":\"c-1\"");
     check_succeeded(reply);
     check_text(reply, "CorrelationId", "c-1");
     fixture_send(fixture, fixture_command(fixture, fixture_name(fixture, "token"),
@@ -181,8 +181,8 @@ static void test_a_broker_restart_with_several_receivers_loses_no_reply(struct f
 }
 
 /*
- * A broker that is killed may lose messages it has acknowledged. The senders get no reply and send
- * the same command again.
+ * A killed broker may lose messages that it has acknowledged. The senders get no reply and send the
+ * same command again.
  */
 static void test_a_broker_kill_during_load_needs_at_most_a_resent_command(struct fixture *fixture)
 {
@@ -206,7 +206,7 @@ static void test_a_broker_kill_during_load_needs_at_most_a_resent_command(struct
         client_flush(load.client);
         int64_t end_ms = flow_now_ms() + 2000;
         while (load.answered_count < COMMANDS && flow_now_ms() < end_ms) {
-            client_turn(load.client, 50);
+            client_step(load.client, 50);
             load_count(&load);
         }
     }
@@ -236,7 +236,7 @@ static void test_replies_wait_for_the_broker(struct fixture *fixture)
     fixture_renew_sender(fixture);
 }
 
-/* And the broker is not running at that time. */
+/* The broker is not running at that time. */
 static void test_replies_survive_a_kill_of_the_bridge(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");

@@ -1,6 +1,6 @@
 /*
- * The bridge dies at each named step of a command's way: nothing is lost, nothing happens twice.
- * And a command or a reply with which it dies again and again is set aside.
+ * The bridge crashes at each crash point: nothing is lost, nothing happens twice. A command or a
+ * reply during which it crashes again and again is set aside.
  */
 #include "flow_fixture.h"
 
@@ -21,7 +21,7 @@ static const char *const points[] = {
 
 enum { POINT_COUNT = sizeof points / sizeof points[0] };
 
-/* The bridge dies at this point from its next start on; NULL for nowhere. */
+/* Makes the bridge crash at this point from its next start on; NULL: nowhere. */
 static void crash_at(struct bridge *bridge, const char *where)
 {
     bridge->env[2] = where == NULL ? NULL : fixture_format(bridge->fixture, VARIABLE "%s", where);
@@ -46,10 +46,10 @@ static int ledger_number(struct bridge *bridge, const char *name)
     return number;
 }
 
-/* Acknowledged replies are forgotten a moment later. */
+/* The ledger deletes acknowledged replies a moment later. */
 static void expect_clean_ledger(struct bridge *bridge)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     assert_int_equal(ledger_number(bridge, "Unfinished"), 0);
     assert_int_equal(ledger_number(bridge, "Waiting"), 0);
     while (ledger_number(bridge, "Outbox") != 0) {
@@ -60,7 +60,7 @@ static void expect_clean_ledger(struct bridge *bridge)
     }
 }
 
-/* The same reply may come again, and one more for a command that was delivered again. */
+/* The same reply may arrive again, and one more for a command that was delivered again. */
 static void check_further_replies(struct fixture *fixture, const struct message *first)
 {
     const struct match match = {.topic = first->topic};
@@ -80,12 +80,12 @@ static void check_done_once(struct fixture *fixture, struct bridge *bridge, cons
     const struct message *first = fixture_expect_reply(fixture, token);
     check_succeeded(first);
     assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
-    /* What was sent before this one has been answered when it is, also what was sent again. */
+    /* When this command is answered, all earlier ones are, also those that were delivered again. */
     fixture_expect_nothing(fixture, &(struct match){.token = "no such token"});
     expect_clean_ledger(bridge);
     check_further_replies(fixture, first);
     int calls = simulator_token(&fixture->simulator, token, "Calls");
-    const struct message *again = fixture_ask(fixture, token, group, "");
+    const struct message *again = fixture_request(fixture, token, group, "");
     check_succeeded(again);
     assert_true(json_is_true(again->json, "Replayed"));
     check_text(again, "RequestId", json_text(first->json, "RequestId"));
@@ -109,7 +109,7 @@ static const char *place_of(struct fixture *fixture, const char *point, const ch
                                  : fixture_format(fixture, "%s%s/%s", point, flags, token);
 }
 
-/* What every crash left is in the audit file once, in one chain. */
+/* After all crashes the audit file has every line once, in one chain. */
 static void check_audit(struct fixture *fixture, struct bridge *bridge)
 {
     const char *const argv[] = {BRIDGE_BINARY,  "ledger",       "--config",
@@ -215,7 +215,8 @@ static void test_a_name_nobody_knows_ends_the_start_with_the_names_there_are(
 
 /* ---- what crashes the bridge again and again ---- */
 
-/* Lets it die as often as it takes, with another command at the side each time. */
+/* Lets the bridge crash until the command is set aside, with another command beside it each time.
+ */
 static void crash_in_a_row(struct fixture *fixture, struct bridge *bridge, const char **tokens)
 {
     for (int i = 0; i < CRASHES; i++) {
@@ -245,11 +246,11 @@ static void check_set_aside(const struct message *reply, bool is_replayed)
     assert_int_equal(json_is_true(reply->json, "Replayed"), is_replayed);
 }
 
-/* Also those on the way to a command that was delivered twice. */
+/* Drops the replies, also those of a second delivery that have not arrived yet. */
 static void forget_replies(struct fixture *fixture, const char *topic)
 {
     fixture_expect_nothing(fixture, &(struct match){.token = "no such token"});
-    client_settle(fixture->sender);
+    client_sync(fixture->sender);
     client_forget(fixture->sender, &(struct match){.topic = topic});
 }
 
@@ -271,11 +272,11 @@ static void test_a_command_that_crashes_the_bridge_three_times_is_set_aside(stru
                   &(struct match){.topic = bridge->status_topic, .state = "degraded"});
     expect_innocents(fixture, innocents);
     forget_replies(fixture, reply->topic);
-    check_set_aside(fixture_ask(fixture, token, group, ""), true);
-    check_succeeded(fixture_ask(fixture, fixture_name(fixture, "next"), group, ""));
+    check_set_aside(fixture_request(fixture, token, group, ""), true);
+    check_succeeded(fixture_request(fixture, fixture_name(fixture, "next"), group, ""));
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
     assert_true(bridge_log_contains(bridge, "command_set_aside"));
-    /* Its time is over: it goes upstream again, and this time nothing happens to it. */
+    /* The recorded outcome has expired: the command is called again, this time without a crash. */
     bridge_kill(bridge);
     crash_at(bridge, NULL);
     bridge_start(bridge);
@@ -283,11 +284,11 @@ static void test_a_command_that_crashes_the_bridge_three_times_is_set_aside(stru
         flow_pause();
     }
     forget_replies(fixture, reply->topic);
-    check_succeeded(fixture_ask(fixture, token, group, ""));
+    check_succeeded(fixture_request(fixture, token, group, ""));
     assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
 }
 
-/* The first crash counts for all calls under way, each further one for the command that is called
+/* The first crash counts for all calls in progress, each later one for the command that is called
  * alone. */
 static void test_a_command_that_crashes_the_bridge_is_found_among_its_neighbours(
     struct fixture *fixture)
@@ -329,7 +330,8 @@ static void test_an_answer_between_the_crashes_begins_the_count_anew(struct fixt
                     "\"error\",\"Code\":\"ServiceUnavailable\",\"Count\":1,"
                     "\"Match\":{\"ClientToken\":\"%s\"}",
                     token);
-    /* Once before its first call; then the API refuses that, and it dies twice at the second. */
+    /* One crash before the first call. Then the API refuses that call, and two crashes follow at
+     * the second call. */
     crash_at(bridge, fixture_format(fixture, "before_sending/%s", token));
     bridge_start(bridge);
     bridge_wait_online(bridge);
@@ -366,7 +368,7 @@ static void test_a_reply_over_which_connections_are_lost_lets_the_others_go(stru
     expect_innocents(fixture, innocents);
     bridge_wait_log(bridge, "reply_set_aside");
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "next"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "next"), fixture_name(fixture, "pg"), ""));
     bridge_stop(bridge);
     crash_at(bridge, NULL);
     bridge_start(bridge);

@@ -135,7 +135,7 @@ static struct bridge *bridge_by_uri(struct fixture *fixture, const struct peer *
 static void send_and_succeed(struct fixture *fixture)
 {
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
 static void check_no_secret(const struct bridge *bridge)

@@ -1,4 +1,4 @@
-/* The order of what is made durable and what is said, seen in the bridge's system calls. */
+/* The order of durable writes and messages, seen in the bridge's system calls. */
 #include "flow_fixture.h"
 #include "flow_sanitizer.h"
 
@@ -13,18 +13,18 @@ struct trace {
     pid_t strace;
     char output[256];
     char errors[256];
-    char broker[32]; /* the broker's end of a connection, as strace writes it */
+    char broker[32]; /* the broker's end of the connection, as strace prints it */
     char far_side[32];
 };
 
 static void give_up_tracing(struct trace *trace, const char *why)
 {
-    process_end(trace->strace, SIGKILL, FLOW_PATIENCE_MS);
+    process_end(trace->strace, SIGKILL, FLOW_TIMEOUT_MS);
     print_message("skipped: %s\n", why);
     skip();
 }
 
-/* How many threads were found, by strace's own words. */
+/* The number of threads that strace reports as attached. */
 static int attached_count(const struct trace *trace)
 {
     int count = 0;
@@ -59,7 +59,7 @@ static void trace_begin(struct trace *trace, const struct bridge *bridge)
                                 "-p",     pids[1], "-p",   pids[2], NULL};
     const struct process_spec spec = {.argv = argv, .errors = trace->errors};
     trace->strace = process_start(&spec);
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (attached_count(trace) < 3) {
         if (file_contains(trace->errors, 0, "not permitted") ||
             file_contains(trace->errors, 0, "cannot run")) {
@@ -72,10 +72,10 @@ static void trace_begin(struct trace *trace, const struct bridge *bridge)
     }
 }
 
-/* Ends it; returns what it saw, for the caller to free. */
+/* Stops strace; returns its output. The caller frees it. */
 static char *trace_end(struct trace *trace)
 {
-    process_end(trace->strace, SIGINT, FLOW_PATIENCE_MS);
+    process_end(trace->strace, SIGINT, FLOW_TIMEOUT_MS);
     return file_read(trace->output);
 }
 
@@ -95,7 +95,7 @@ struct seen {
     int pid;
     double begin_s;
     double end_s;
-    const char *line; /* NULL where none was found */
+    const char *line; /* NULL: not found */
     size_t length;
 };
 
@@ -110,7 +110,7 @@ static const char *next_line(const char *line)
     return end == NULL ? "" : end + 1;
 }
 
-/* Where an interrupted call of a thread came back; -1 where the trace ends before. */
+/* The time at which an interrupted call of the thread returned; -1 if the trace ends before. */
 static double resumed_at(const char *from, int pid)
 {
     for (const char *line = from; *line != '\0'; line = next_line(line)) {
@@ -124,8 +124,8 @@ static double resumed_at(const char *from, int pid)
     return -1;
 }
 
-/* The first call that began at `after_s` or later and whose line has all of these texts; `pid` 0 is
- * any. */
+/* The first call that began at `after_s` or later and whose line contains all of these texts; `pid`
+ * 0 matches any. */
 static struct seen find_call(const char *trace, double after_s, int pid, const char *const texts[])
 {
     for (const char *line = trace; *line != '\0'; line = next_line(line)) {
@@ -159,7 +159,7 @@ static struct seen need_call(const char *trace, double after_s, const char *what
     return seen;
 }
 
-/* The moments of one command, by the trace's clock. */
+/* The times of one command's steps, by the trace's clock. */
 struct moments {
     double claim_written_s;
     double claim_synced_s;
@@ -170,7 +170,7 @@ struct moments {
     double replied_s;
 };
 
-/* When what was written to the write-ahead log at `written` was on the disk. */
+/* The time at which the data written to the write-ahead log at `written` was on the disk. */
 static double synced(const char *text, const char *log, const struct seen *written)
 {
     struct seen sync = need_call(text, written->end_s, "sync of the write-ahead log",
@@ -178,7 +178,8 @@ static double synced(const char *text, const char *log, const struct seen *writt
     return sync.end_s;
 }
 
-/* When a receiver wrote the PUBACK that follows what it said to the bridge about this token. */
+/* The time at which a receiver wrote the PUBACK that follows its delivery of this token to the
+ * bridge. */
 static double acknowledged(const struct trace *trace, const char *text, const char *token)
 {
     struct seen delivery = need_call(text, 0, "delivery to the bridge",
@@ -223,29 +224,30 @@ static struct moments moments_of(const struct trace *trace, const char *text, co
 
 enum { COMMANDS = 5 };
 
-/* Commands one after the other under strace; what it saw is the caller's to free. */
+/* Sends commands one after the other under strace; returns its output. The caller frees it. */
 static char *traced_commands(struct fixture *fixture, struct trace *trace, const char *settings,
                              const char *tokens[COMMANDS])
 {
-    /* Under a sanitizer a traced process is too slow, and LeakSanitizer does not work in it at all.
+    /* With a sanitizer a traced process is too slow, and LeakSanitizer does not work in it.
      */
     if (FLOW_IS_SANITIZED) {
         print_message("skipped: strace and a sanitizer do not go together\n");
         skip();
     }
     struct bridge *bridge = fixture_bridge(fixture, settings);
-    /* The first transaction also syncs the head of the write-ahead log, whatever the durability. */
+    /* The first transaction also syncs the header of the write-ahead log, at any durability. */
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     trace_begin(trace, bridge);
     for (int i = 0; i < COMMANDS; i++) {
         tokens[i] = fixture_name(fixture, "token");
-        check_succeeded(fixture_ask(fixture, tokens[i], fixture_name(fixture, "pg"), ""));
+        check_succeeded(fixture_request(fixture, tokens[i], fixture_name(fixture, "pg"), ""));
     }
     return trace_end(trace);
 }
 
-static void test_claims_and_outcomes_are_on_the_disk_before_anybody_is_told(struct fixture *fixture)
+static void test_claims_and_outcomes_are_on_the_disk_before_they_are_reported(
+    struct fixture *fixture)
 {
     struct trace trace;
     const char *tokens[COMMANDS];
@@ -262,7 +264,7 @@ static void test_claims_and_outcomes_are_on_the_disk_before_anybody_is_told(stru
     free(text);
 }
 
-/* Without syncing the order is the same, and nobody waits for the disk. */
+/* Without syncs the order is the same, and nothing waits for the disk. */
 static void test_with_durability_process_the_order_holds_without_a_sync(struct fixture *fixture)
 {
     struct trace trace;
@@ -283,7 +285,7 @@ static void test_with_durability_process_the_order_holds_without_a_sync(struct f
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
-        FLOW_TEST(test_claims_and_outcomes_are_on_the_disk_before_anybody_is_told),
+        FLOW_TEST(test_claims_and_outcomes_are_on_the_disk_before_they_are_reported),
         FLOW_TEST(test_with_durability_process_the_order_holds_without_a_sync),
     };
     return flow_main("durable order", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);

@@ -30,7 +30,7 @@ static const unsigned char empty_user_property[] = {USER_PROPERTY, 0, 0, 0, 0};
 static void check_unharmed(struct fixture *fixture, struct bridge *bridge)
 {
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     assert_false(bridge_log_contains(bridge, "receiver_down"));
     assert_false(bridge_log_contains(bridge, "publisher_down"));
     check_memory(bridge);
@@ -112,8 +112,8 @@ static void test_payloads_that_are_not_text_are_refused(struct fixture *fixture)
     check_unharmed(fixture, bridge);
 }
 
-/* As many as a packet of the announced size can hold. Under a sanitizer, where Paho's growing array
- * is copied each time, a quarter. */
+/* As many as a packet of the announced size can hold; a quarter with a sanitizer, because Paho's
+ * growing array is copied each time. */
 #if FLOW_IS_SANITIZED
 #define PROPERTIES_MAX 50000
 #else
@@ -298,7 +298,7 @@ static void test_the_largest_packet_is_announced(struct fixture *fixture)
 static void test_a_packet_of_268_mb_ends_the_connection_and_takes_no_memory(struct fixture *fixture)
 {
 #if FLOW_IS_SANITIZED
-    skip(); /* memory is not limited under a sanitizer */
+    skip(); /* with a sanitizer memory is not limited */
 #endif
     static const unsigned char begin[] = {0x32, 0xff, 0xff, 0xff, 0x7f, 0, 1, 'x'};
     struct hostile_broker hostile;
@@ -314,7 +314,7 @@ static void test_a_packet_of_268_mb_ends_the_connection_and_takes_no_memory(stru
     bridge_wait_log(bridge, "a packet of the broker needed more memory than allowed");
     close(hostile.receiver);
     hostile.receiver = -1;
-    hostile_accept(&hostile); /* it connects again */
+    hostile_accept(&hostile); /* the receiver connects again */
     check_memory(bridge);
     bridge_kill(bridge);
     hostile_stop(&hostile);
@@ -352,7 +352,7 @@ static void test_malformed_packets_end_the_connection_only(struct fixture *fixtu
         {{0x32, 4, 0, 9, 'a', 'b'}, 6},                  /* a topic beyond the packet */
         {{0x32, 9, 0, 1, 'x', 0, 1, 0x7f, 0, 0, 0}, 11}, /* properties beyond the packet */
         {{0x32, 8, 0, 1, 'x', 0, 1, 2, 0x99, 0}, 10},    /* an unknown property */
-        {{0xf0, 0}, 2},                                  /* AUTH, out of place */
+        {{0xf0, 0}, 2},                                  /* an unexpected AUTH */
         {{0x36, 5, 0, 1, 'x', 0, 1}, 7},                 /* QoS 3 */
     };
     for (size_t i = 0; i < sizeof packets / sizeof packets[0]; i++) {

@@ -1,6 +1,6 @@
 /*
- * HTTP made to harm, on both sides: an API that lies, and requests to the pages for monitoring.
- * What the API says is no answer, the pages stay, and no process of the bridge grows for it.
+ * Hostile HTTP on both sides: false answers of the API, and requests to the monitoring pages. The
+ * bridge does not accept the answers, the pages stay available, and no process of the bridge grows.
  */
 #include "flow_fixture.h"
 #include "flow_http.h"
@@ -17,7 +17,7 @@
 
 #define MIB ((size_t)1 << 20)
 
-/* --- an API that lies --- */
+/* --- hostile answers of the API --- */
 
 enum lie { DEEP_JSON, XML_BOMB, XML_OUTSIDE, LONG_BODY, LONG_HEADER, MANY_HEADERS, ENDLESS_100 };
 
@@ -77,13 +77,13 @@ static void lie_to(int fd, enum lie lie)
     }
 }
 
-/* Lies to everybody who asks, until the reply is there. */
+/* Gives every request the hostile answer until the reply has arrived. */
 static const struct message *lie_until_reply(struct fixture *fixture, int listener,
                                              const char *token, enum lie lie)
 {
     const struct match match = {.topic = fixture_format(fixture, FLOW_REPLIES "%s", token)};
     const struct message *reply = NULL;
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (reply == NULL && flow_now_ms() < end_ms) {
         struct pollfd entry = {.fd = listener, .events = POLLIN};
         char request[4096];
@@ -159,7 +159,7 @@ static void test_interim_answers_of_100_mb_are_no_answer(struct fixture *fixture
     check_lie(fixture, ENDLESS_100);
 }
 
-/* --- the pages for monitoring --- */
+/* --- the monitoring pages --- */
 
 static int admin_port_of(const struct bridge *bridge)
 {
@@ -184,7 +184,7 @@ static int admin_connect(int port)
 
 static void wait_alive(int port)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     char *page = NULL;
     while (http_exchange(port, "GET", "/livez", NULL, &page) != 200) {
         free(page);
@@ -212,14 +212,14 @@ static void test_requests_without_an_end_do_not_close_the_pages(struct fixture *
         raw_write(slow[i], "GET /", 5);
     }
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     check_memory(bridge);
     wait_alive(port);
     for (int i = 0; i < SLOW_ONES; i++) {
         close(slow[i]);
     }
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     check_memory(bridge);
 }
 

@@ -1,4 +1,4 @@
-/* The way of a command that is as it should be: what its sender and the API see. */
+/* The path of a valid command: what its sender and the API see. */
 #include "flow_fixture.h"
 
 #include <stdio.h>
@@ -26,7 +26,7 @@ static void test_a_command_gets_its_reply_on_the_default_topic(struct fixture *f
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    const struct message *reply = fixture_ask(fixture, token, group, "");
+    const struct message *reply = fixture_request(fixture, token, group, "");
     check_succeeded(reply);
     check_text(reply, "Action", "StartDiskReplicaGroup");
     check_text(reply, "RegionId", "cn-beijing");
@@ -40,11 +40,11 @@ static void test_a_command_gets_its_reply_on_the_default_topic(struct fixture *f
     assert_int_equal(cJSON_GetArraySize(reply->json), 11);
 }
 
-static void test_the_reply_tells_the_request_id_of_the_api(struct fixture *fixture)
+static void test_the_reply_has_the_request_id_of_the_api(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
-    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    const struct message *reply = fixture_request(fixture, token, fixture_name(fixture, "pg"), "");
     cJSON *seen = simulator_get(&fixture->simulator, fixture_format(fixture, "tokens/%s", token));
     check_text(reply, "RequestId", json_text(seen, "RequestId"));
     assert_int_equal(json_number(seen, "Effects"), 1);
@@ -72,7 +72,8 @@ static void test_the_api_gets_the_parameters_of_the_command(struct fixture *fixt
 static void check_one_shot(struct fixture *fixture, const char *extra)
 {
     const char *token = fixture_name(fixture, "token");
-    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), extra);
+    const struct message *reply =
+        fixture_request(fixture, token, fixture_name(fixture, "pg"), extra);
     check_succeeded(reply);
     assert_true(json_is_true(reply->json, "OneShot"));
     cJSON *rows = simulator_requests(&fixture->simulator, token);
@@ -163,8 +164,8 @@ static void test_trace_context_of_the_body_comes_back_in_the_body(struct fixture
 {
     fixture_bridge(fixture, "");
     const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"),
-                    ",\"traceparent\":\"" BODY_TRACE "\",\"tracestate\":\"vendor=2\"");
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"),
+                        ",\"traceparent\":\"" BODY_TRACE "\",\"tracestate\":\"vendor=2\"");
     check_text(reply, "traceparent", BODY_TRACE);
     check_text(reply, "tracestate", "vendor=2");
 }
@@ -189,8 +190,8 @@ static void test_the_correlation_id_comes_back_in_the_body(struct fixture *fixtu
 {
     fixture_bridge(fixture, "");
     const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"),
-                    ",\"CorrelationId\":\"order \\u00e4 \\\"7\\\"\"");
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"),
+                        ",\"CorrelationId\":\"order \\u00e4 \\\"7\\\"\"");
     check_text(reply, "CorrelationId", "order \xc3\xa4 \"7\"");
 }
 
@@ -295,11 +296,11 @@ static void test_the_defaults_of_a_route_fill_in(struct fixture *fixture)
     check_text(reply, "ReplicaGroupId", "pg-default");
 }
 
-static void test_a_route_may_ask_for_an_early_word(struct fixture *fixture)
+static void test_a_route_may_ask_for_an_accepted_reply(struct fixture *fixture)
 {
     fixture_bridge(fixture, "routes.accepted_reply = true;");
     const char *token = fixture_name(fixture, "token");
-    const struct message *first = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    const struct message *first = fixture_request(fixture, token, fixture_name(fixture, "pg"), "");
     check_text(first, "Status", "accepted");
     check_text(first, "ClientToken", token);
     assert_false(json_has(first->json, "RequestId"));
@@ -317,7 +318,7 @@ static void test_a_route_may_have_filters_with_wildcards(struct fixture *fixture
                        .qos = 1});
     check_succeeded(fixture_expect_reply(fixture, token));
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
 static void test_replies_go_out_as_the_settings_say(struct fixture *fixture)
@@ -378,7 +379,8 @@ static char *run_3_1_1(struct fixture *fixture, const char *program, const char 
     return output;
 }
 
-/* A 3.1.1 pair: the subscriber's session is made first, so that it misses nothing. */
+/* Runs a 3.1.1 publisher and subscriber; the subscriber's session is made first, so that it misses
+ * no message. */
 static void check_pair(struct fixture *fixture, const char *topic, const char *payload)
 {
     const char *id = fixture_name(fixture, "sub");
@@ -394,7 +396,7 @@ static void check_pair(struct fixture *fixture, const char *topic, const char *p
     free(output);
 }
 
-static void test_a_3_1_1_pair_gets_its_reply_where_reply_to_says(struct fixture *fixture)
+static void test_a_3_1_1_pair_gets_its_reply_on_the_reply_to_topic(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "pair"));
@@ -415,7 +417,7 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_command_gets_its_reply_on_the_default_topic),
-        FLOW_TEST(test_the_reply_tells_the_request_id_of_the_api),
+        FLOW_TEST(test_the_reply_has_the_request_id_of_the_api),
         FLOW_TEST(test_the_api_gets_the_parameters_of_the_command),
         FLOW_TEST(test_one_shot_reaches_the_api),
         FLOW_TEST(test_one_shot_may_be_a_string),
@@ -433,11 +435,11 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_command_at_qos_0_is_answered),
         FLOW_TEST(test_a_command_at_qos_2_is_answered),
         FLOW_TEST(test_mosquitto_rr_gets_its_reply),
-        FLOW_TEST(test_a_3_1_1_pair_gets_its_reply_where_reply_to_says),
+        FLOW_TEST(test_a_3_1_1_pair_gets_its_reply_on_the_reply_to_topic),
         FLOW_TEST(test_a_3_1_1_pair_gets_its_reply_on_the_default_topic),
         FLOW_TEST(test_the_defaults_of_a_route_fill_in),
         FLOW_TEST(test_replies_go_out_as_the_settings_say),
-        FLOW_TEST(test_a_route_may_ask_for_an_early_word),
+        FLOW_TEST(test_a_route_may_ask_for_an_accepted_reply),
         FLOW_TEST(test_a_route_may_have_filters_with_wildcards),
     };
     return flow_main("main path", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);

@@ -1,10 +1,10 @@
-/* What happens once per token: every way a command can meet the record of an earlier one. */
+/* One effect per token: every case of a command that finds the record of an earlier one. */
 #include "flow_fixture.h"
 
 #include <string.h>
 #include <time.h>
 
-/* A sender's own place for replies. */
+/* A sender's own reply topic. */
 static const char *inbox(struct fixture *fixture, const char *name)
 {
     return fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, name));
@@ -32,7 +32,7 @@ static void check_same(const struct message *first, const struct message *second
     assert_true(cJSON_Compare(json_at(first->json, path), json_at(second->json, path), true));
 }
 
-/* A replay tells what the first one told. */
+/* A replay holds the same outcome as the first reply. */
 static void check_replay(const struct message *first, const struct message *second)
 {
     assert_true(json_is_true(second->json, "Replayed"));
@@ -68,7 +68,7 @@ static void test_a_duplicate_in_work_waits_for_the_outcome(struct fixture *fixtu
     assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
 }
 
-static void test_a_success_is_told_to_a_duplicate(struct fixture *fixture)
+static void test_a_success_is_replayed_to_a_duplicate(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
@@ -86,9 +86,10 @@ static void test_a_replay_has_the_correlation_id_of_its_own_sender(struct fixtur
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    const struct message *first =
-        fixture_ask(fixture, token, group, ",\"CorrelationId\":\"one\",\"traceparent\":\"t-1\"");
-    const struct message *second = fixture_ask(fixture, token, group, ",\"CorrelationId\":\"two\"");
+    const struct message *first = fixture_request(
+        fixture, token, group, ",\"CorrelationId\":\"one\",\"traceparent\":\"t-1\"");
+    const struct message *second =
+        fixture_request(fixture, token, group, ",\"CorrelationId\":\"two\"");
     check_text(first, "CorrelationId", "one");
     check_text(second, "CorrelationId", "two");
     assert_false(json_has(second->json, "traceparent"));
@@ -100,9 +101,9 @@ static void test_a_success_is_forgotten_after_its_time(struct fixture *fixture)
     fixture_bridge(fixture, "dedup.success_ttl_s = 1;");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
-    check_succeeded(fixture_ask(fixture, token, group, ""));
-    while (json_is_true(fixture_ask(fixture, token, group, "")->json, "Replayed")) {
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    while (json_is_true(fixture_request(fixture, token, group, "")->json, "Replayed")) {
         assert_true(flow_now_ms() < end_ms);
         flow_pause();
     }
@@ -117,7 +118,7 @@ static void refuse_once(struct fixture *fixture, const char *token, const char *
                     "\"error\",\"Code\":\"%s\",\"Match\":{\"ClientToken\":\"%s\"}", code, token);
 }
 
-static void test_a_definite_refusal_is_told_to_a_duplicate(struct fixture *fixture)
+static void test_a_definite_refusal_is_replayed_to_a_duplicate(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
@@ -137,14 +138,14 @@ static void test_a_definite_refusal_is_forgotten_after_its_time(struct fixture *
     fixture_bridge(fixture, "dedup.failure_ttl_s = 1;");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     refuse_once(fixture, token, "NoSuchResource");
-    const struct message *reply = fixture_ask(fixture, token, group, "");
+    const struct message *reply = fixture_request(fixture, token, group, "");
     check_error(reply, "failed", "NoSuchResource", "not_found", false);
     while (strcmp(json_text(reply->json, "Status"), "succeeded") != 0) {
         assert_true(flow_now_ms() < end_ms);
         flow_pause();
-        reply = fixture_ask(fixture, token, group, "");
+        reply = fixture_request(fixture, token, group, "");
     }
     assert_false(json_is_true(reply->json, "Replayed"));
 }
@@ -157,15 +158,15 @@ static void test_a_cooldown_is_kept_only_until_it_is_over(struct fixture *fixtur
     const char *one_shot = ",\"OneShot\":true";
     int64_t begin_ms = flow_now_ms();
     refuse_once(fixture, token, "OperationDenied.ManualSyncLimit");
-    const struct message *reply = fixture_ask(fixture, token, group, one_shot);
+    const struct message *reply = fixture_request(fixture, token, group, one_shot);
     check_error(reply, "failed", "OperationDenied.ManualSyncLimit", "cooldown", true);
     assert_int_equal(json_number(reply->json, "Error.RetryAfterMs"), 3000);
-    reply = fixture_ask(fixture, token, group, one_shot);
+    reply = fixture_request(fixture, token, group, one_shot);
     assert_true(json_is_true(reply->json, "Replayed"));
     while (strcmp(json_text(reply->json, "Status"), "succeeded") != 0) {
-        assert_true(flow_now_ms() < begin_ms + FLOW_PATIENCE_MS);
+        assert_true(flow_now_ms() < begin_ms + FLOW_TIMEOUT_MS);
         flow_pause();
-        reply = fixture_ask(fixture, token, group, one_shot);
+        reply = fixture_request(fixture, token, group, one_shot);
     }
     assert_true(flow_now_ms() - begin_ms >= 2900);
     assert_false(json_is_true(reply->json, "Replayed"));
@@ -179,9 +180,9 @@ static void check_not_kept(struct fixture *fixture, const char *code, const char
     simulator_fault(&fixture->simulator,
                     "\"error\",\"Code\":\"%s\",\"Count\":%d,\"Match\":{\"ClientToken\":\"%s\"}",
                     code, count, token);
-    check_error(fixture_ask(fixture, token, group, ""), "failed", code, category, false);
+    check_error(fixture_request(fixture, token, group, ""), "failed", code, category, false);
     simulator_clear(&fixture->simulator);
-    const struct message *reply = fixture_ask(fixture, token, group, "");
+    const struct message *reply = fixture_request(fixture, token, group, "");
     check_succeeded(reply);
     assert_false(json_is_true(reply->json, "Replayed"));
 }
@@ -228,25 +229,26 @@ static void test_what_was_given_up_before_any_effect_goes_again(struct fixture *
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
     simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"ServiceUnavailable\",\"Count\":-1");
-    check_error(fixture_ask(fixture, token, group, ""), "failed", "ServiceUnavailable",
+    check_error(fixture_request(fixture, token, group, ""), "failed", "ServiceUnavailable",
                 "unavailable", true);
     simulator_clear(&fixture->simulator);
-    const struct message *reply = fixture_ask(fixture, token, group, "");
+    const struct message *reply = fixture_request(fixture, token, group, "");
     check_succeeded(reply);
     assert_false(json_is_true(reply->json, "Replayed"));
 }
 
-/* Sends a command whose token was used with other parameters; then the first is still there. */
+/* Sends a command whose token was used with other parameters; the first record must be unchanged.
+ */
 static void check_mismatch(struct fixture *fixture, const char *token, const char *group,
                            const char *other)
 {
-    const struct message *first = fixture_ask(fixture, token, group, "");
+    const struct message *first = fixture_request(fixture, token, group, "");
     check_succeeded(first);
     fixture_send(fixture, other);
     const struct message *reply = fixture_expect_reply(fixture, token);
     check_error(reply, "failed", "IdempotentParameterMismatch", "invalid", false);
     check_text(reply, "Error.Source", "bridge");
-    check_replay(first, fixture_ask(fixture, token, group, ""));
+    check_replay(first, fixture_request(fixture, token, group, ""));
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
 }
 
@@ -298,7 +300,7 @@ static void test_a_mismatch_is_answered_while_the_first_is_in_work(struct fixtur
 
 static void check_token_unused(struct fixture *fixture, const char *token, const char *group)
 {
-    const struct message *reply = fixture_ask(fixture, token, group, "");
+    const struct message *reply = fixture_request(fixture, token, group, "");
     check_succeeded(reply);
     assert_false(json_is_true(reply->json, "Replayed"));
 }
@@ -308,7 +310,7 @@ static void test_an_invalid_command_does_not_use_up_its_token(struct fixture *fi
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    const struct message *reply = fixture_ask(fixture, token, group, ",\"Oneshot\":true");
+    const struct message *reply = fixture_request(fixture, token, group, ",\"Oneshot\":true");
     check_error(reply, "failed", "Bridge.UnknownParameter", "invalid", false);
     check_token_unused(fixture, token, group);
 }
@@ -317,7 +319,8 @@ static void test_a_command_that_is_not_allowed_does_not_use_up_its_token(struct 
 {
     fixture_bridge(fixture, "routes.groups = (\"pg-*\");");
     const char *token = fixture_name(fixture, "token");
-    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "other"), "");
+    const struct message *reply =
+        fixture_request(fixture, token, fixture_name(fixture, "other"), "");
     check_error(reply, "failed", "Bridge.NotAllowed", "denied", false);
     check_token_unused(fixture, token, fixture_name(fixture, "pg"));
 }
@@ -328,32 +331,33 @@ static void test_an_expired_command_does_not_use_up_its_token(struct fixture *fi
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
     const struct message *reply =
-        fixture_ask(fixture, token, group, ",\"NotAfter\":\"2020-01-01T00:00:00Z\"");
+        fixture_request(fixture, token, group, ",\"NotAfter\":\"2020-01-01T00:00:00Z\"");
     check_error(reply, "failed", "Bridge.Expired", "expired", false);
     assert_int_equal(simulator_total(&fixture->simulator, "Starts"), 0);
     check_token_unused(fixture, token, group);
 }
 
-static void test_a_stored_outcome_is_told_even_to_a_late_sender(struct fixture *fixture)
+static void test_a_stored_outcome_is_replayed_even_to_a_late_sender(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    const struct message *first = fixture_ask(fixture, token, group, "");
+    const struct message *first = fixture_request(fixture, token, group, "");
     const struct message *second =
-        fixture_ask(fixture, token, group, ",\"NotAfter\":\"2020-01-01T00:00:00Z\"");
+        fixture_request(fixture, token, group, ",\"NotAfter\":\"2020-01-01T00:00:00Z\"");
     check_succeeded(second);
     check_replay(first, second);
 }
 
-static void test_an_outcome_is_not_told_where_the_command_is_not_allowed(struct fixture *fixture)
+static void test_an_outcome_is_not_reported_where_the_command_is_not_allowed(
+    struct fixture *fixture)
 {
     fixture_bridge(fixture,
                    "routes = ({ name = \"start\"; },"
                    "{ name = \"narrow\"; topics = (\"narrow/start\"); groups = (\"none\"); });");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    check_succeeded(fixture_ask(fixture, token, group, ""));
+    check_succeeded(fixture_request(fixture, token, group, ""));
     client_publish(fixture->sender,
                    &(struct outgoing){.topic = "narrow/start",
                                       .payload = fixture_command(fixture, token, group, ""),
@@ -368,8 +372,8 @@ static void test_tokens_are_case_sensitive(struct fixture *fixture)
     const char *lower = fixture_name(fixture, "token");
     const char *upper = fixture_format(fixture, "TOKEN%s", lower + strlen("token"));
     const char *group = fixture_name(fixture, "pg");
-    check_succeeded(fixture_ask(fixture, lower, group, ""));
-    const struct message *reply = fixture_ask(fixture, upper, group, "");
+    check_succeeded(fixture_request(fixture, lower, group, ""));
+    const struct message *reply = fixture_request(fixture, upper, group, "");
     check_succeeded(reply);
     assert_false(json_is_true(reply->json, "Replayed"));
     assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 2);
@@ -380,10 +384,10 @@ static void test_a_replay_survives_a_restart(struct fixture *fixture)
     struct bridge *bridge = fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    const struct message *first = fixture_ask(fixture, token, group, "");
+    const struct message *first = fixture_request(fixture, token, group, "");
     bridge_stop(bridge);
     bridge_start(bridge);
-    const struct message *second = fixture_ask(fixture, token, group, "");
+    const struct message *second = fixture_request(fixture, token, group, "");
     check_succeeded(second);
     check_replay(first, second);
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
@@ -393,9 +397,9 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_duplicate_in_work_waits_for_the_outcome),
-        FLOW_TEST(test_a_success_is_told_to_a_duplicate),
+        FLOW_TEST(test_a_success_is_replayed_to_a_duplicate),
         FLOW_TEST(test_a_replay_has_the_correlation_id_of_its_own_sender),
-        FLOW_TEST(test_a_definite_refusal_is_told_to_a_duplicate),
+        FLOW_TEST(test_a_definite_refusal_is_replayed_to_a_duplicate),
         FLOW_TEST(test_a_refusal_of_the_credentials_is_not_kept),
         FLOW_TEST(test_a_refusal_of_the_configuration_is_not_kept),
         FLOW_TEST(test_a_token_with_another_group_is_refused),
@@ -404,13 +408,13 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_mismatch_is_answered_while_the_first_is_in_work),
         FLOW_TEST(test_an_invalid_command_does_not_use_up_its_token),
         FLOW_TEST(test_an_expired_command_does_not_use_up_its_token),
-        FLOW_TEST(test_a_stored_outcome_is_told_even_to_a_late_sender),
+        FLOW_TEST(test_a_stored_outcome_is_replayed_even_to_a_late_sender),
         FLOW_TEST(test_tokens_are_case_sensitive),
         FLOW_TEST(test_a_replay_survives_a_restart),
         FLOW_TEST(test_an_unknown_outcome_is_resolved_by_the_same_command),
         FLOW_TEST(test_what_was_given_up_before_any_effect_goes_again),
         FLOW_TEST(test_a_command_that_is_not_allowed_does_not_use_up_its_token),
-        FLOW_TEST(test_an_outcome_is_not_told_where_the_command_is_not_allowed),
+        FLOW_TEST(test_an_outcome_is_not_reported_where_the_command_is_not_allowed),
         FLOW_TEST(test_a_success_is_forgotten_after_its_time),
         FLOW_TEST(test_a_definite_refusal_is_forgotten_after_its_time),
         FLOW_TEST(test_a_cooldown_is_kept_only_until_it_is_over),

@@ -1,4 +1,4 @@
-/* Order and limits: who waits for whom, and who is sent away. */
+/* Order and limits: which command waits for which, and which is refused. */
 #include "flow_fixture.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@ static void delay_all(struct fixture *fixture, int ms)
     simulator_fault(&fixture->simulator, "\"latency\",\"DelayMs\":%d,\"Count\":-1", ms);
 }
 
-/* Sends `count` commands, each to `group` or, where that is NULL, to a group of its own. */
+/* Sends `count` commands, all for `group`, or each for its own group if that is NULL. */
 static void send_many(struct fixture *fixture, const char **tokens, int count, const char *group)
 {
     for (int i = 0; i < count; i++) {
@@ -46,7 +46,7 @@ static void test_commands_for_one_group_are_called_one_at_a_time_in_order(struct
     cJSON_Delete(rows);
 }
 
-static void test_a_command_that_is_tried_again_keeps_its_turn(struct fixture *fixture)
+static void test_a_retried_command_keeps_its_place_in_the_queue(struct fixture *fixture)
 {
     const char *tokens[3];
     fixture_bridge(fixture, "");
@@ -104,7 +104,7 @@ static void test_the_same_group_id_in_two_regions_is_two_groups(struct fixture *
     check_all_succeeded(fixture, tokens, 2);
 }
 
-/* The most calls that were in work at the same time, by the simulator's log. */
+/* The highest number of simultaneous calls, by the simulator's log. */
 static int most_at_once(struct fixture *fixture)
 {
     int most = 0;
@@ -157,26 +157,27 @@ static void test_new_commands_are_sent_away_while_too_many_are_unfinished(struct
     simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
     send_many(fixture, tokens, 2, NULL);
     simulator_wait(&fixture->simulator, "Requests", 2);
-    check_error(fixture_ask(fixture, late, group, ""), "failed", "Bridge.Overloaded", "overloaded",
-                true);
+    check_error(fixture_request(fixture, late, group, ""), "failed", "Bridge.Overloaded",
+                "overloaded", true);
     simulator_clear(&fixture->simulator);
     check_all_succeeded(fixture, tokens, 2);
-    const struct message *reply = fixture_ask(fixture, late, group, "");
+    const struct message *reply = fixture_request(fixture, late, group, "");
     check_succeeded(reply);
     assert_false(json_is_true(reply->json, "Replayed"));
 }
 
-static void test_stored_outcomes_are_told_even_when_too_many_are_unfinished(struct fixture *fixture)
+static void test_stored_outcomes_are_replayed_even_when_too_many_are_unfinished(
+    struct fixture *fixture)
 {
     const char *tokens[2];
     fixture_bridge(fixture, "limits.pending = 2;");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    fixture_ask(fixture, token, group, "");
+    fixture_request(fixture, token, group, "");
     simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
     send_many(fixture, tokens, 2, NULL);
     simulator_wait(&fixture->simulator, "Requests", 3);
-    check_succeeded(fixture_ask(fixture, token, group, ""));
+    check_succeeded(fixture_request(fixture, token, group, ""));
     simulator_clear(&fixture->simulator);
     check_all_succeeded(fixture, tokens, 2);
 }
@@ -206,14 +207,14 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_commands_for_one_group_are_called_one_at_a_time_in_order),
-        FLOW_TEST(test_a_command_that_is_tried_again_keeps_its_turn),
+        FLOW_TEST(test_a_retried_command_keeps_its_place_in_the_queue),
         FLOW_TEST(test_a_refused_command_does_not_stop_its_group),
         FLOW_TEST(test_groups_are_called_side_by_side),
         FLOW_TEST(test_the_same_group_id_in_two_regions_is_two_groups),
         FLOW_TEST(test_no_more_calls_than_allowed_are_in_flight),
         FLOW_TEST(test_a_region_keeps_to_its_rate),
         FLOW_TEST(test_new_commands_are_sent_away_while_too_many_are_unfinished),
-        FLOW_TEST(test_stored_outcomes_are_told_even_when_too_many_are_unfinished),
+        FLOW_TEST(test_stored_outcomes_are_replayed_even_when_too_many_are_unfinished),
         FLOW_TEST(test_more_duplicates_than_may_wait_are_sent_away),
     };
     return flow_main("order", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);

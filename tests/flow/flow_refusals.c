@@ -1,12 +1,13 @@
-/* What the bridge refuses by itself: with which words, to whom, and without a call. */
+/* What the bridge itself refuses: with which error, on which topic, and without a call. */
 #include "flow_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Sends a payload with a reply place of its own and returns the answer. */
-static const struct message *ask_bytes(struct fixture *fixture, const char *payload, size_t length)
+/* Sends a payload with its own reply topic and returns the reply. */
+static const struct message *request_bytes(struct fixture *fixture, const char *payload,
+                                           size_t length)
 {
     const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "inbox"));
     client_publish(fixture->sender, &(struct outgoing){.topic = FLOW_COMMANDS,
@@ -31,11 +32,11 @@ static void check_refusal(const struct message *reply, const char *code, const c
     assert_false(json_is_true(reply->json, "Replayed"));
 }
 
-/* Refused with this code, by a message that names the field; the API hears nothing. */
+/* The payload is refused with this code and a message that names the field; no call is made. */
 static void check_payload(struct fixture *fixture, const char *payload, const char *code,
                           const char *field)
 {
-    const struct message *reply = ask_bytes(fixture, payload, 0);
+    const struct message *reply = request_bytes(fixture, payload, 0);
     check_refusal(reply, code, "invalid", false);
     if (strstr(json_text(reply->json, "Error.Message"), field) == NULL) {
         flow_fail("%s is not named for %s: %s", field, payload, reply->payload);
@@ -80,7 +81,7 @@ static void test_nothing_but_white_space_may_follow_the_object(struct fixture *f
     check_payload(fixture, fixture_format(fixture, "%s x", command), "Bridge.MalformedPayload", "");
     check_payload(fixture, fixture_format(fixture, "%s%s", command, command),
                   "Bridge.MalformedPayload", "");
-    const struct message *reply = ask_bytes(fixture, command, strlen(command) + 1);
+    const struct message *reply = request_bytes(fixture, command, strlen(command) + 1);
     check_refusal(reply, "Bridge.MalformedPayload", "invalid", false);
     check_no_call(fixture);
 }
@@ -98,19 +99,19 @@ static void test_deep_nesting_is_refused(struct fixture *fixture)
     memset(payload, '[', 8000);
     memcpy(payload, "{\"a\":", 5);
     payload[8000] = '\0';
-    const struct message *reply = ask_bytes(fixture, payload, 0);
+    const struct message *reply = request_bytes(fixture, payload, 0);
     check_error(reply, "failed", "Bridge.MalformedPayload", "invalid", false);
 }
 
-/* A command filled up with white space to this size. */
-static const struct message *ask_size(struct fixture *fixture, const char *token, size_t size)
+/* Sends a command padded with white space to this size. */
+static const struct message *request_size(struct fixture *fixture, const char *token, size_t size)
 {
     const char *command = fixture_command(fixture, token, fixture_name(fixture, "pg"), "");
     char *payload = malloc(size);
     assert_non_null(payload);
     memset(payload, ' ', size);
     memcpy(payload, command, strlen(command));
-    const struct message *reply = ask_bytes(fixture, payload, size);
+    const struct message *reply = request_bytes(fixture, payload, size);
     free(payload);
     return reply;
 }
@@ -118,13 +119,13 @@ static const struct message *ask_size(struct fixture *fixture, const char *token
 static void test_the_largest_command_is_taken(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
-    check_succeeded(ask_size(fixture, fixture_name(fixture, "token"), 16384));
+    check_succeeded(request_size(fixture, fixture_name(fixture, "token"), 16384));
 }
 
 static void test_a_larger_command_is_refused_with_limit_and_length(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
-    const struct message *reply = ask_size(fixture, fixture_name(fixture, "token"), 16385);
+    const struct message *reply = request_size(fixture, fixture_name(fixture, "token"), 16385);
     check_refusal(reply, "Bridge.PayloadTooLarge", "invalid", false);
     assert_non_null(strstr(json_text(reply->json, "Error.Message"), "16384"));
     assert_non_null(strstr(json_text(reply->json, "Error.Message"), "16385"));
@@ -134,10 +135,10 @@ static void test_a_larger_command_is_refused_with_limit_and_length(struct fixtur
 static void test_a_huge_command_is_refused_and_the_next_is_taken(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
-    check_refusal(ask_size(fixture, fixture_name(fixture, "token"), 1024 * 1024),
+    check_refusal(request_size(fixture, fixture_name(fixture, "token"), 1024 * 1024),
                   "Bridge.PayloadTooLarge", "invalid", false);
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
 static void test_a_missing_parameter_is_named(struct fixture *fixture)
@@ -157,12 +158,12 @@ static void test_a_route_may_want_a_client_token(struct fixture *fixture)
                   "Bridge.MissingParameter", "ClientToken");
     check_no_call(fixture);
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
 #define TEN "0123456789"
 
-/* In each a field is replaced or added; the rest is right. */
+/* Each row replaces or adds one field; the others are valid. */
 static const struct {
     const char *field;
     const char *json;
@@ -233,16 +234,16 @@ static void test_an_unknown_field_is_named(struct fixture *fixture)
 static void test_the_action_may_be_named(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
-    check_succeeded(fixture_ask(fixture, fixture_name(fixture, "token"),
-                                fixture_name(fixture, "pg"),
-                                ",\"Action\":\"StartDiskReplicaGroup\""));
+    check_succeeded(fixture_request(fixture, fixture_name(fixture, "token"),
+                                    fixture_name(fixture, "pg"),
+                                    ",\"Action\":\"StartDiskReplicaGroup\""));
 }
 
-static void test_a_refusal_tells_what_could_be_read(struct fixture *fixture)
+static void test_a_refusal_reports_what_could_be_read(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
-    const struct message *reply = fixture_ask(
+    const struct message *reply = fixture_request(
         fixture, token, "pg-1", ",\"CorrelationId\":\"c-1\",\"traceparent\":\"t-1\",\"OneShot\":7");
     check_refusal(reply, "Bridge.InvalidParameter", "invalid", false);
     check_text(reply, "ClientToken", token);
@@ -256,7 +257,7 @@ static void test_an_expired_command_is_refused(struct fixture *fixture)
     const char *payload =
         fixture_command(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"),
                         ",\"NotAfter\":\"2020-01-01T01:00:00.5+01:00\"");
-    check_refusal(ask_bytes(fixture, payload, 0), "Bridge.Expired", "expired", false);
+    check_refusal(request_bytes(fixture, payload, 0), "Bridge.Expired", "expired", false);
     check_no_call(fixture);
 }
 
@@ -265,7 +266,7 @@ static void check_not_allowed(struct fixture *fixture, const char *region, const
     const char *payload = fixture_format(
         fixture, "{\"RegionId\":\"%s\",\"ReplicaGroupId\":\"%s\",\"ClientToken\":\"%s\"}", region,
         group, fixture_name(fixture, "token"));
-    check_refusal(ask_bytes(fixture, payload, 0), "Bridge.NotAllowed", "denied", false);
+    check_refusal(request_bytes(fixture, payload, 0), "Bridge.NotAllowed", "denied", false);
 }
 
 static void test_a_route_starts_only_its_regions_and_groups(struct fixture *fixture)
@@ -277,7 +278,7 @@ static void test_a_route_starts_only_its_regions_and_groups(struct fixture *fixt
     check_not_allowed(fixture, "cn-beijing", "PG-a1");
     check_not_allowed(fixture, "cn-beijing", "xpg-a1");
     check_no_call(fixture);
-    check_succeeded(fixture_ask(fixture, fixture_name(fixture, "token"), "pg-a1", ""));
+    check_succeeded(fixture_request(fixture, fixture_name(fixture, "token"), "pg-a1", ""));
 }
 
 static void test_without_an_access_key_commands_fail_and_may_come_again(struct fixture *fixture)
@@ -289,7 +290,7 @@ static void test_without_an_access_key_commands_fail_and_may_come_again(struct f
     bridge_start(bridge);
     bridge_wait_online(bridge);
     const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_refusal(reply, "Bridge.NoCredentials", "unavailable", true);
     check_no_call(fixture);
     bridge_stop(bridge);
@@ -322,8 +323,8 @@ static void check_reply_to(struct fixture *fixture, const char *reply_to)
 {
     const char *token = fixture_name(fixture, "token");
     const struct message *reply =
-        fixture_ask(fixture, token, fixture_name(fixture, "pg"),
-                    fixture_format(fixture, ",\"ReplyTo\":\"%s\"", reply_to));
+        fixture_request(fixture, token, fixture_name(fixture, "pg"),
+                        fixture_format(fixture, ",\"ReplyTo\":\"%s\"", reply_to));
     check_refusal(reply, "Bridge.ReplyTopicNotAllowed", "denied", false);
 }
 
@@ -352,10 +353,10 @@ static void test_with_an_empty_list_no_reply_place_may_be_named(struct fixture *
     fixture_bridge(fixture, "routes.response_topics = ();");
     check_reply_to(fixture, FLOW_REPLIES "a");
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
-static void test_a_refused_sender_is_told_where_its_reply_to_says(struct fixture *fixture)
+static void test_a_refusal_goes_to_the_reply_to_topic(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     const char *topic = fixture_format(fixture, FLOW_REPLIES "%s", fixture_name(fixture, "inbox"));
@@ -407,7 +408,7 @@ static const struct message *expect_dead_letter(struct fixture *fixture, const c
     return letter;
 }
 
-static void test_a_command_nobody_can_be_told_about_is_a_dead_letter(struct fixture *fixture)
+static void test_a_command_that_cannot_be_answered_is_a_dead_letter(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     fixture_send(fixture, "not json");
@@ -506,15 +507,15 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_wrong_value_is_an_invalid_parameter_by_name),
         FLOW_TEST(test_an_unknown_field_is_named),
         FLOW_TEST(test_the_action_may_be_named),
-        FLOW_TEST(test_a_refusal_tells_what_could_be_read),
+        FLOW_TEST(test_a_refusal_reports_what_could_be_read),
         FLOW_TEST(test_an_expired_command_is_refused),
         FLOW_TEST(test_a_response_topic_that_is_not_allowed_is_refused_on_the_routes_topic),
         FLOW_TEST(test_a_reply_to_that_is_not_allowed_is_refused_on_the_routes_topic),
         FLOW_TEST(test_a_reply_to_with_a_wildcard_is_refused),
-        FLOW_TEST(test_a_refused_sender_is_told_where_its_reply_to_says),
+        FLOW_TEST(test_a_refusal_goes_to_the_reply_to_topic),
         FLOW_TEST(test_a_token_cannot_leave_its_topic_level),
         FLOW_TEST(test_a_refusal_of_such_a_token_keeps_to_its_topic_level),
-        FLOW_TEST(test_a_command_nobody_can_be_told_about_is_a_dead_letter),
+        FLOW_TEST(test_a_command_that_cannot_be_answered_is_a_dead_letter),
         FLOW_TEST(test_a_reply_place_that_is_not_allowed_and_no_token_is_a_dead_letter),
         FLOW_TEST(test_a_token_that_is_no_token_makes_a_dead_letter),
         FLOW_TEST(test_a_dead_letter_has_at_most_4_kib_of_the_payload),

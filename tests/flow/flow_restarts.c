@@ -1,11 +1,12 @@
-/* Processes that are killed or stopped at a bad moment: nothing is lost, nothing happens twice. */
+/* Processes are killed or stopped at a bad moment: nothing is lost, nothing happens twice. */
 #include "flow_load.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Sends a command that hangs at the far side; its reply place and correlation are its token. */
+/* Sends a command whose call hangs at the simulator; its reply topic and correlation are its token.
+ */
 static const char *send_hanging(struct fixture *fixture, const char *fault)
 {
     const char *token = fixture_name(fixture, "token");
@@ -43,9 +44,8 @@ static void test_a_command_acknowledged_before_a_kill_is_answered_after_it(struc
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 2);
 }
 
-/* The first attempt may have had an effect; that the bridge was killed since does not make it
- * undone. */
-static void test_a_call_cut_by_a_kill_is_never_told_as_failed(struct fixture *fixture)
+/* The first attempt may have had an effect, also after the bridge was killed. */
+static void test_a_call_cut_by_a_kill_is_never_reported_as_failed(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "limits.deadline_s = 4;");
     const char *token = send_hanging(fixture, "\"hang\"");
@@ -98,7 +98,7 @@ static void test_waiting_duplicates_survive_a_kill(struct fixture *fixture)
                                                            .qos = 1,
                                                            .response_topic = topics[i]});
     }
-    /* A mismatch is answered behind them: they are stored then. */
+    /* The mismatch is answered after them, so they are stored then. */
     fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
     check_text(fixture_expect_reply(fixture, token), "Status", "failed");
     simulator_wait_token(&fixture->simulator, token, 1);
@@ -181,7 +181,7 @@ static void test_sigint_ends_the_bridge_in_good_order(struct fixture *fixture)
     assert_int_equal(code, 0);
 }
 
-/* --- a load, and what happens to the bridge meanwhile --- */
+/* --- a load during which the bridge is killed or stopped --- */
 
 enum { COMMANDS = 300, TOKENS = 150 };
 
@@ -275,13 +275,12 @@ static void test_a_call_under_way_at_three_kills_in_a_row_is_set_aside(struct fi
     check_error(reply, "unknown", "Bridge.SetAside", "internal", false);
     assert_int_equal(json_number(reply->json, "Attempts"), 3);
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "next"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "next"), fixture_name(fixture, "pg"), ""));
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 3);
     bridge_stop(bridge);
 }
 
-/* The first kill finds all of them under way, each further one a single command: every time
- * another one. */
+/* The first kill interrupts all calls, each later one a single call: another command each time. */
 static void test_many_calls_under_way_at_several_kills_all_succeed(struct fixture *fixture)
 {
     enum { CALLS = 30 };
@@ -348,7 +347,7 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_command_acknowledged_before_a_kill_is_answered_after_it),
-        FLOW_TEST(test_a_call_cut_by_a_kill_is_never_told_as_failed),
+        FLOW_TEST(test_a_call_cut_by_a_kill_is_never_reported_as_failed),
         FLOW_TEST(test_a_deadline_that_passed_while_the_bridge_was_away_leaves_the_outcome_unknown),
         FLOW_TEST(test_an_effect_before_a_kill_does_not_happen_again),
         FLOW_TEST(test_waiting_duplicates_survive_a_kill),

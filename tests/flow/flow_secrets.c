@@ -1,7 +1,7 @@
 /*
- * Nothing the bridge gives out holds a secret it was given: its log, what it publishes, its pages,
- * its ledger, its files, what /proc shows of its processes, what its subcommands print. Every
- * secret here is found nowhere else, and holds what encoders change.
+ * No output of the bridge holds a secret: log, published messages, pages, ledger, files, /proc of
+ * its processes, output of its subcommands. Every secret here is unique, and holds characters that
+ * encoders change.
  */
 #include "flow_fixture.h"
 #include "flow_http.h"
@@ -42,7 +42,7 @@ static const char *const keys[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=" KEY_ID,
                                    "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" KEY_SECRET,
                                    "ALIBABA_CLOUD_SECURITY_TOKEN=" SESSION_TOKEN, NULL};
 
-/* What is given to the bridge lies here, and what it gives out in the fixture's folder. */
+/* The bridge's input files are here; its output is in the fixture's folder. */
 static char inputs[64];
 static int tls_port;
 
@@ -51,7 +51,7 @@ static const char *input(struct fixture *fixture, const char *name)
     return fixture_format(fixture, "%s/%s", inputs, name);
 }
 
-/* --- the far side of one's own, for a key and a session of one's own --- */
+/* --- a simulator with its own key and session --- */
 
 static struct simulator far_start(struct fixture *fixture)
 {
@@ -74,7 +74,7 @@ static struct simulator far_start(struct fixture *fixture)
     const struct process_spec spec = {.argv = argv};
     unlink(port_file);
     far.pid = process_start(&spec);
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (file_size(port_file) == 0) {
         if (flow_now_ms() > end_ms) {
             flow_fail("the simulator did not start");
@@ -87,7 +87,7 @@ static struct simulator far_start(struct fixture *fixture)
     return far;
 }
 
-/* A bridge with all secrets there are; `overrides` may replace settings. */
+/* A bridge with every kind of secret; `overrides` may replace settings. */
 static struct bridge *secretive_bridge(struct fixture *fixture, int api_port, const char *overrides)
 {
     struct bridge *bridge = fixture_bridge_new(
@@ -145,7 +145,7 @@ static void check_pages(const struct bridge *bridge)
     }
 }
 
-/* Everything that is published, with its properties, goes to a file. */
+/* Writes everything that is published, with its properties, to a file. */
 static pid_t listen_to_all(struct fixture *fixture)
 {
     const char *port = fixture_format(fixture, "%d", fixture->broker.port);
@@ -156,7 +156,7 @@ static pid_t listen_to_all(struct fixture *fixture)
         "%t|%p|%P|%D|%C|%R", NULL};
     const struct process_spec spec = {.argv = argv, .output = file};
     pid_t pid = process_start(&spec);
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (!file_contains(file, 0, marker)) {
         if (flow_now_ms() > end_ms) {
             flow_fail("nothing is heard of what is published");
@@ -176,7 +176,7 @@ static void check_all(struct fixture *fixture)
 static void ask_and_count(struct fixture *fixture, const char *status)
 {
     const struct message *reply =
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_text(reply, "Status", status);
     for (size_t i = 0; secrets[i] != NULL; i++) {
         assert_null(leak_in_bytes(reply->payload, reply->payload_length, secrets[i]));
@@ -202,7 +202,7 @@ static void test_a_secret_that_is_there_is_found(struct fixture *fixture)
     (void)fixture;
 }
 
-/* Successes, refusals and an API that says everything it knows. */
+/* Successes, refusals, and an API that returns the secrets it knows. */
 static void test_work_gives_no_secret_away(struct fixture *fixture)
 {
     struct simulator far = far_start(fixture);
@@ -233,7 +233,7 @@ static void test_work_gives_no_secret_away(struct fixture *fixture)
     check_processes(bridge);
     check_pages(bridge);
     bridge_stop(bridge);
-    process_end(listener, SIGTERM, FLOW_PATIENCE_MS);
+    process_end(listener, SIGTERM, FLOW_TIMEOUT_MS);
     check_all(fixture);
     simulator_stop(&far);
 }
@@ -265,7 +265,7 @@ static void test_old_signatures_and_dead_proxies_give_none_away(struct fixture *
     close(guard);
 }
 
-static void test_a_refused_password_is_not_told(struct fixture *fixture)
+static void test_a_refused_password_is_not_printed(struct fixture *fixture)
 {
     struct bridge *bridge =
         secretive_bridge(fixture, fixture->simulator.port,
@@ -288,7 +288,7 @@ static const char *tls_settings(struct fixture *fixture, const char *key_passwor
                           input(fixture, "key.pem"), input(fixture, key_password));
 }
 
-static void test_the_password_of_a_key_file_is_not_told(struct fixture *fixture)
+static void test_the_password_of_a_key_file_is_not_printed(struct fixture *fixture)
 {
     struct bridge *right =
         secretive_bridge(fixture, fixture->simulator.port, tls_settings(fixture, "key-password"));
@@ -307,7 +307,7 @@ static void run_tool(struct fixture *fixture, const char *const *argv)
 {
     struct tool_result result = tool_run(fixture->directory, keys, argv);
     assert_true(result.code >= 0 && result.code < 128);
-    tool_result_fini(&result); /* what it printed lies in files of the fixture's folder */
+    tool_result_fini(&result); /* its output is in files of the fixture's folder */
 }
 
 static void test_no_subcommand_prints_one(struct fixture *fixture)
@@ -349,13 +349,13 @@ static int count_cores(const char *directory)
 }
 
 #if FLOW_IS_SANITIZED
-/* A sanitizer forbids core files itself. */
+/* A sanitizer disables core files itself. */
 #define MAY_LEAVE_CORES false
 #else
 #define MAY_LEAVE_CORES true
 #endif
 
-/* Whether this machine leaves core files where a program works. */
+/* Whether this machine writes core files to the working directory. */
 static bool has_cores(struct fixture *fixture)
 {
     const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
@@ -367,7 +367,7 @@ static bool has_cores(struct fixture *fixture)
     }
     mkdir(control, 0700);
     process_wait(process_start(&(struct process_spec){.argv = argv, .directory = control}),
-                 FLOW_PATIENCE_MS);
+                 FLOW_TIMEOUT_MS);
     return count_cores(control) > 0;
 }
 
@@ -389,7 +389,7 @@ static void test_no_process_leaves_a_core_file(struct fixture *fixture)
     check_all(fixture);
 }
 
-/* The one that was asked for, of a bridge that has signed with it. */
+/* The core file of a bridge that was asked for, after it has signed with the secret. */
 static void test_not_even_a_core_file_holds_the_access_key_secret(struct fixture *fixture)
 {
     static const char *const key_secret[] = {KEY_SECRET, NULL};
@@ -416,7 +416,7 @@ static void test_not_even_a_core_file_holds_the_access_key_secret(struct fixture
     simulator_stop(&far);
 }
 
-/* --- what the broker and the bridge are given --- */
+/* --- input files of the broker and the bridge --- */
 
 static void prepare(char *out_broker, size_t size)
 {
@@ -473,8 +473,8 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_secret_that_is_there_is_found),
         FLOW_TEST(test_work_gives_no_secret_away),
         FLOW_TEST(test_old_signatures_and_dead_proxies_give_none_away),
-        FLOW_TEST(test_a_refused_password_is_not_told),
-        FLOW_TEST(test_the_password_of_a_key_file_is_not_told),
+        FLOW_TEST(test_a_refused_password_is_not_printed),
+        FLOW_TEST(test_the_password_of_a_key_file_is_not_printed),
         FLOW_TEST(test_no_subcommand_prints_one),
         FLOW_TEST(test_no_process_leaves_a_core_file),
         FLOW_TEST(test_not_even_a_core_file_holds_the_access_key_secret),

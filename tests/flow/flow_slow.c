@@ -1,4 +1,4 @@
-/* A far side that hangs on every call while many commands wait. */
+/* An API that hangs on every call while many commands wait. */
 #include "flow_load.h"
 
 #include <stdio.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where patience is longer than usual everything is slower, as under a sanitizer. */
-enum { LOADS = FLOW_PATIENCE_MS > 20000 ? 1 : 5 };
+/* A longer timeout than usual means a slow build, for example with a sanitizer. */
+enum { LOADS = FLOW_TIMEOUT_MS > 20000 ? 1 : 5 };
 enum { SHARE = LOAD_COMMANDS_MAX, KEEPALIVE_S = 2, MEMORY_KIB_MAX = 256 * 1024 };
 
 static void begin_waiting(struct fixture *fixture, struct load *loads, int count,
@@ -20,8 +20,8 @@ static void begin_waiting(struct fixture *fixture, struct load *loads, int count
         load_init(&loads[i], fixture, fixture_name(fixture, "t"), SHARE, SHARE, SHARE);
         load_send(&loads[i], 0, SHARE);
     }
-    /* Commands are taken in order of arrival: all are stored when this one is refused. */
-    check_text(fixture_ask(fixture, fixture_name(fixture, "marker"), "pg", ",\"Marker\":1"),
+    /* Commands are stored in order of arrival: when this one is refused, all others are stored. */
+    check_text(fixture_request(fixture, fixture_name(fixture, "marker"), "pg", ",\"Marker\":1"),
                "Status", "failed");
 }
 
@@ -44,7 +44,7 @@ static int count_in(const char *text, const char *what)
 static void wait_pings(struct fixture *fixture, const char *client_id, int count)
 {
     const char *ping = fixture_format(fixture, "Received PINGREQ from %s", client_id);
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     for (bool is_there = false; !is_there;) {
         char *log = file_read(fixture->broker.log);
         is_there = count_in(log, ping) >= count;
@@ -52,7 +52,7 @@ static void wait_pings(struct fixture *fixture, const char *client_id, int count
         if (flow_now_ms() > end_ms) {
             flow_fail("%s does not send keepalives", client_id);
         }
-        client_turn(fixture->sender, 50);
+        client_step(fixture->sender, 50);
     }
 }
 
@@ -113,7 +113,7 @@ static void test_keepalives_go_on_and_sigterm_ends_in_time_while_every_call_hang
     check_answered_after_restart(fixture, loads, LOADS, bridge);
 }
 
-/* Calls end by their own timeout, and each is tried again by one that hangs as well. */
+/* Each call ends by its own timeout, and the next attempt hangs too. */
 static void test_nothing_is_lost_when_calls_time_out_and_are_tried_again(struct fixture *fixture)
 {
     struct load load;

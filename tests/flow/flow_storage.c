@@ -1,4 +1,4 @@
-/* A ledger that cannot be written for a while, and ledgers that cannot be used at all. */
+/* A ledger that cannot be written for some time, and ledgers that cannot be used. */
 #include "flow_fixture.h"
 
 #include <errno.h>
@@ -23,14 +23,15 @@ static const char *path_in(struct fixture *fixture, const struct bridge *bridge,
 /* --- a ledger that cannot be written --- */
 
 /*
- * No file of the bridge's process may become longer than its write-ahead log is and a little more,
- * so that its next write is cut short and then refused. The log has room: it is much shorter.
+ * Limits the file size of the bridge's process to slightly more than the write-ahead log, so that
+ * the next write is cut short and the one after it fails. The log file of the bridge is much
+ * shorter.
  */
 static void make_full(struct fixture *fixture, const struct bridge *bridge)
 {
     const char *log = path_in(fixture, bridge, "ledger.db-wal");
     while (file_size(log) < WRITE_AHEAD_BYTES) {
-        fixture_ask(fixture, fixture_name(fixture, "filler"), fixture_name(fixture, "pg"), "");
+        fixture_request(fixture, fixture_name(fixture, "filler"), fixture_name(fixture, "pg"), "");
     }
     assert_true(file_size(bridge->log) < WRITE_AHEAD_BYTES / 2);
     struct rlimit limit = {.rlim_max = RLIM_INFINITY};
@@ -56,7 +57,7 @@ static void expect_store_unavailable(struct fixture *fixture, const struct bridg
 
 static void expect_unanswered(struct fixture *fixture, const char *token)
 {
-    client_settle(fixture->sender);
+    client_sync(fixture->sender);
     assert_int_equal(client_count(fixture->sender, &(struct match){.token = token}), 0);
 }
 
@@ -76,10 +77,10 @@ static void test_a_command_that_cannot_be_stored_stays_with_the_broker_until_the
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
     bridge_wait_online(bridge);
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
 }
 
-/* A call that is under way while the disk becomes full. */
+/* A call that is in progress while the disk becomes full. */
 static const char *answered_without_room(struct fixture *fixture, struct bridge *bridge)
 {
     const char *token = fixture_name(fixture, "token");
@@ -96,7 +97,8 @@ static const char *answered_without_room(struct fixture *fixture, struct bridge 
     return token;
 }
 
-static void test_an_outcome_that_cannot_be_stored_is_told_when_it_is_stored(struct fixture *fixture)
+static void test_an_outcome_that_cannot_be_stored_is_reported_once_it_is_stored(
+    struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     const char *token = answered_without_room(fixture, bridge);
@@ -151,7 +153,7 @@ static void test_a_ledger_that_is_moved_away_takes_no_command_until_it_is_back(
 
 /* --- ledgers that cannot be used --- */
 
-/* A file's bytes, which may hold NULs. */
+/* The content of a file; it may contain NULs. */
 struct content {
     char *data;
     size_t length;
@@ -170,20 +172,20 @@ static void check_refused(struct bridge *bridge, const char *why)
     bridge_wait_log(bridge, why);
 }
 
-/* A bridge that has run and ended, with a ledger that knows a command. */
+/* A bridge that has run and stopped; its ledger has a command. */
 static struct bridge *bridge_with_past(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "");
     bridge_start(bridge);
     bridge_wait_online(bridge);
     for (int i = 0; i < 8; i++) {
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     }
     bridge_stop(bridge);
     return bridge;
 }
 
-/* It is refused with what to do, and is the same to the byte afterwards. */
+/* The bridge refuses the ledger, logs what to do, and does not change the file. */
 static void check_damaged_refused(struct bridge *bridge, const char *path)
 {
     struct content before = content_of(path);
@@ -254,7 +256,7 @@ static void test_a_directory_that_is_not_there_is_refused_by_its_name(struct fix
     assert_true(access(path_in(fixture, bridge, "missing"), F_OK) != 0);
 }
 
-/* Neither root nor anybody else writes to such a file; false where the file system has no flags. */
+/* Nobody can write to such a file, not even root; false if the file system has no such flag. */
 static bool set_immutable(const char *path, bool is_immutable)
 {
     int flags = 0;
@@ -291,7 +293,7 @@ static void test_a_ledger_that_may_only_be_read_is_refused_and_used_when_it_may_
     bridge_stop(bridge);
 }
 
-static void test_a_second_bridge_on_a_ledger_is_refused_and_told_who_has_it(struct fixture *fixture)
+static void test_a_second_bridge_on_a_ledger_is_refused_with_the_owner(struct fixture *fixture)
 {
     struct bridge *first = fixture_bridge_alone(fixture, "");
     struct bridge *second =
@@ -301,7 +303,7 @@ static void test_a_second_bridge_on_a_ledger_is_refused_and_told_who_has_it(stru
     bridge_wait_online(first);
     check_refused(second, fixture_format(fixture, "process %d", (int)first->pid));
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     bridge_kill(first);
     bridge_start(second);
     bridge_wait_online(second);
@@ -312,7 +314,7 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_command_that_cannot_be_stored_stays_with_the_broker_until_there_is_room),
-        FLOW_TEST(test_an_outcome_that_cannot_be_stored_is_told_when_it_is_stored),
+        FLOW_TEST(test_an_outcome_that_cannot_be_stored_is_reported_once_it_is_stored),
         FLOW_TEST(test_an_outcome_lost_with_a_full_disk_is_found_again_with_the_same_token),
         FLOW_TEST(test_sigterm_ends_the_bridge_in_time_while_the_disk_is_full),
         FLOW_TEST(test_a_ledger_that_is_moved_away_takes_no_command_until_it_is_back),
@@ -323,7 +325,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_directory_in_the_ledgers_place_is_refused),
         FLOW_TEST(test_a_directory_that_is_not_there_is_refused_by_its_name),
         FLOW_TEST(test_a_ledger_that_may_only_be_read_is_refused_and_used_when_it_may_be_written),
-        FLOW_TEST(test_a_second_bridge_on_a_ledger_is_refused_and_told_who_has_it),
+        FLOW_TEST(test_a_second_bridge_on_a_ledger_is_refused_with_the_owner),
     };
     return flow_main("storage", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }

@@ -41,7 +41,7 @@ static struct bridge *managed_bridge(struct fixture *fixture, const struct manag
 static void expect_message(const struct manager *manager, const char *text)
 {
     char message[512] = "";
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (strstr(message, text) == NULL) {
         struct pollfd entry = {.fd = manager->fd, .events = POLLIN};
         if (poll(&entry, 1, 100) == 1) {

@@ -1,4 +1,4 @@
-/* The wall clock is set forwards and backwards while the bridge runs: durations do not care. */
+/* The wall clock is set forwards and backwards while the bridge runs: durations do not change. */
 #include "flow_fixture.h"
 #include "flow_sanitizer.h"
 
@@ -18,7 +18,7 @@ struct clocked {
     const char *offset_file;
 };
 
-/* Replaced at once: the bridge reads it whenever it looks at the clock. */
+/* Replaces the file atomically: the bridge reads it whenever it reads the clock. */
 static void set_clock(struct fixture *fixture, const struct clocked *clocked, const char *offset)
 {
     const char *next = fixture_format(fixture, "%s.next", clocked->offset_file);
@@ -50,7 +50,7 @@ static struct clocked clocked_bridge(struct fixture *fixture, const char *settin
     return clocked;
 }
 
-/* That the jump is one for the bridge, by what it says of its times. */
+/* Checks by the times in the reply that the bridge sees the step. */
 static void check_clock(const struct message *reply, int64_t offset_s)
 {
     char expected[16];
@@ -58,13 +58,13 @@ static void check_clock(const struct message *reply, int64_t offset_s)
     struct tm parts;
     strftime(expected, sizeof expected, "%Y-%m-%dT%H", gmtime_r(&about, &parts));
     if (strncmp(json_text(reply->json, "CompletedAt"), expected, strlen(expected)) != 0) {
-        about -= 60; /* the hour ended meanwhile */
+        about -= 60; /* the hour changed in the meantime */
         strftime(expected, sizeof expected, "%Y-%m-%dT%H", gmtime_r(&about, &parts));
         assert_memory_equal(json_text(reply->json, "CompletedAt"), expected, strlen(expected));
     }
 }
 
-/* A command waits to be tried again when the clock jumps; it is tried again as if it had not. */
+/* A command waits for its retry when the clock is set; the retry comes at the usual time. */
 static void check_retry(struct fixture *fixture, const char *offset, int64_t offset_s)
 {
     struct clocked clocked = clocked_bridge(fixture, "");
@@ -97,23 +97,23 @@ static void test_a_retry_comes_in_its_time_when_the_clock_is_set_backwards(struc
     check_retry(fixture, AN_HOUR_BACK, -3600);
 }
 
-/* Longer than the ledger's thread takes between two looks at what has expired. */
+/* Waits longer than the interval in which the ledger's thread removes expired records. */
 static void let_expire(struct fixture *fixture)
 {
     int64_t end_ms = flow_now_ms() + 2500;
     while (flow_now_ms() < end_ms) {
-        check_succeeded(
-            fixture_ask(fixture, fixture_name(fixture, "other"), fixture_name(fixture, "pg"), ""));
+        check_succeeded(fixture_request(fixture, fixture_name(fixture, "other"),
+                                        fixture_name(fixture, "pg"), ""));
     }
 }
 
-/* The duplicate gets the recorded outcome, and nothing is called a second time. */
+/* The duplicate gets the recorded outcome, and no second call is made. */
 static void check_known(struct fixture *fixture, const char *offset, bool is_restarted)
 {
     struct clocked clocked = clocked_bridge(fixture, "");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    const struct message *first = fixture_ask(fixture, token, group, "");
+    const struct message *first = fixture_request(fixture, token, group, "");
     check_succeeded(first);
     set_clock(fixture, &clocked, offset);
     if (is_restarted) {
@@ -122,7 +122,7 @@ static void check_known(struct fixture *fixture, const char *offset, bool is_res
         bridge_wait_online(clocked.bridge);
     }
     let_expire(fixture);
-    const struct message *again = fixture_ask(fixture, token, group, "");
+    const struct message *again = fixture_request(fixture, token, group, "");
     check_succeeded(again);
     assert_true(json_is_true(again->json, "Replayed"));
     assert_string_equal(json_text(again->json, "RequestId"), json_text(first->json, "RequestId"));
@@ -147,7 +147,7 @@ static void test_a_token_is_not_forgotten_when_the_clock_is_set_while_the_bridge
     check_known(fixture, TWO_DAYS, true);
 }
 
-/* The clock is wrong for a while and put right again, as by a time service that erred. */
+/* The clock is wrong for some time and then corrected, as by a faulty time service. */
 static void test_commands_are_answered_once_while_the_clock_jumps_about(struct fixture *fixture)
 {
     static const char *const offsets[] = {TWO_DAYS, "+0", AN_HOUR_BACK, "+0"};
@@ -155,13 +155,13 @@ static void test_commands_are_answered_once_while_the_clock_jumps_about(struct f
     for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
         const char *token = fixture_name(fixture, "token");
         set_clock(fixture, &clocked, offsets[i]);
-        check_succeeded(fixture_ask(fixture, token, fixture_name(fixture, "pg"), ""));
+        check_succeeded(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""));
         assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
     }
     bridge_stop(clocked.bridge);
 }
 
-/* What waits in line keeps its deadline, which is a duration. */
+/* A queued command keeps its deadline, which is a duration. */
 static void test_a_waiting_command_does_not_expire_when_the_clock_is_set_forwards(
     struct fixture *fixture)
 {

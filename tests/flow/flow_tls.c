@@ -124,7 +124,7 @@ static void check_api(struct fixture *fixture, const struct problem *problem)
     bridge_start(bridge);
     bridge_wait_online(bridge);
     const char *token = fixture_name(fixture, "token");
-    const struct message *reply = fixture_ask(fixture, token, fixture_name(fixture, "pg"), "");
+    const struct message *reply = fixture_request(fixture, token, fixture_name(fixture, "pg"), "");
     check_error(reply, "failed", "Bridge.Unreachable", "unavailable", true);
     if (strstr(json_text(reply->json, "Error.Message"), problem->api) == NULL) {
         flow_fail("\"%s\" is not in: %s", problem->api, reply->payload);
@@ -152,7 +152,7 @@ static void check_works(struct fixture *fixture, const char *settings)
     bridge_start(bridge);
     bridge_wait_online(bridge);
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     bridge_stop(bridge);
 }
 

@@ -208,7 +208,7 @@ static int count_in(const char *path, const char *text)
 
 static void wait_count(const char *path, const char *text, int count)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (count_in(path, text) < count) {
         if (flow_now_ms() > end_ms) {
             flow_fail("%s does not say %d times: %s", path, count, text);
@@ -294,7 +294,7 @@ static void test_new_certificates_that_the_broker_refuses_are_reported(struct fi
     expect_state(fixture, changing.bridge, "online");
     wait_count(changing.bridge->log, "event=publisher_up", 2);
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     changing_fini(&changing);
 }
 
@@ -317,7 +317,7 @@ static void test_new_files_with_errors_leave_the_old_ones_in_use(struct fixture 
     bridge_kill_children(bridge, "receiver");
     bridge_kill_children(bridge, "publisher");
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     certificates_copy("expired.pem", "shown.pem");
     certificates_copy("expired.key", "shown.key");
     kill(bridge->pid, SIGHUP);
@@ -328,7 +328,7 @@ static void test_new_files_with_errors_leave_the_old_ones_in_use(struct fixture 
     bridge_wait_log(bridge, "event=reloaded");
     expect_state(fixture, bridge, "online");
     check_succeeded(
-        fixture_ask(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     changing_fini(&changing);
 }
 

@@ -1,7 +1,6 @@
 /*
- * Any bytes are an answer, under any status (the first byte chooses it). What is told must be fit
- * to be told: UTF-8, bounded, without the secrets; and only an answer with a RequestId is a
- * success.
+ * Any bytes are an answer, with any status (the first byte selects it). Reported texts must be
+ * UTF-8, bounded, and free of secrets; only an answer with a RequestId is a success.
  */
 #include "aliyun/answer.h"
 #include "base/utf8.h"

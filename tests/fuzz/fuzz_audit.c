@@ -1,6 +1,6 @@
 /*
  * The verifier reads files that an attacker may have made. Any bytes are checked as a file; and a
- * sound file with the input's changes in it must not pass, unless they changed nothing.
+ * valid file with the input's changes must not pass, unless they changed nothing.
  */
 #include "audit/chain.h"
 
@@ -43,7 +43,7 @@ static void make_sound(struct buf *out, struct slice token)
     buf_fini(&record);
 }
 
-/* Three bytes a change: two for the place, one that is added to the byte there. */
+/* Three bytes for each change: two for the position, one that is added to the byte there. */
 static void change(struct buf *text, const uint8_t *data, size_t size)
 {
     for (size_t i = 0; i + 3 <= size; i += 3) {
@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(is_sound(buf_slice(&sound)));
     buf_append(&changed, buf_slice(&sound));
     change(&changed, data, size);
-    /* The last line end is not part of a line. */
+    /* The verifier does not check the last line end, so it is restored. */
     changed.data[changed.length - 1] = '\n';
     assert(!is_sound(buf_slice(&changed)) || slice_equals(buf_slice(&changed), buf_slice(&sound)));
     buf_fini(&sound);

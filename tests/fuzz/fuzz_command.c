@@ -1,7 +1,6 @@
 /*
- * Any bytes are a delivery: packed as one where they parse, else a payload. Whatever comes, it is
- * either a command that keeps all rules or has a refusal, and each of the messages that may answer
- * it is one that can be published.
+ * Any bytes are a delivery: an encoded one if they parse, else a payload. The result is a command
+ * that keeps all rules, or a refusal; every message that may answer it can be published.
  */
 #include "base/json.h"
 #include "base/utf8.h"
@@ -64,7 +63,7 @@ static void check_request(const struct request *request)
     assert(request->tracestate.length <= COMMAND_TRACE_BYTES_MAX);
 }
 
-/* The message decodes, its body is JSON, and a broker would take its strings. */
+/* The message decodes, its body is JSON, and a broker would accept its strings. */
 static void check_message(struct buf *bytes)
 {
     struct message message;

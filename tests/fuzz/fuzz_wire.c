@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-static void encode_again(const struct wire_frame *frame, struct buf *out)
+static void reencode(const struct wire_frame *frame, struct buf *out)
 {
     struct connect_params params;
     struct delivery delivery;
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (wire_next(rest, &frame, &taken) == STATUS_OK) {
         assert(taken >= 5 && taken <= rest.length);
         struct buf out = {0};
-        encode_again(&frame, &out);
+        reencode(&frame, &out);
         assert(out.length == 0 || slice_equals(buf_slice(&out), slice_of(rest.data, taken)));
         buf_fini(&out);
         rest = slice_of(rest.data + taken, rest.length - taken);

@@ -96,7 +96,7 @@ static bool is_hang(const struct fault_row *row)
     return row->curl == CURLE_OPERATION_TIMEDOUT;
 }
 
-static void test_each_fault_does_what_it_says_once(void **state)
+static void test_each_fault_has_its_effect_once(void **state)
 {
     static const char query[] = "ClientToken=t&RegionId=cn-beijing&ReplicaGroupId=pg-1";
     (void)state;
@@ -269,7 +269,7 @@ static void test_every_error_of_the_table_is_answered_in_json_and_xml(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_each_fault_does_what_it_says_once),
+        TEST(test_each_fault_has_its_effect_once),
         TEST(test_each_kind_of_bad_body_is_sent_as_described),
         TEST(test_retry_after_is_sent_in_its_header),
         TEST(test_latency_and_slow_bytes_take_their_time),

@@ -64,13 +64,13 @@ static void write_settings(const struct broker *broker)
 {
     FILE *file = fopen(broker_path(broker, "mosquitto.conf"), "w");
     assert_non_null(file);
-    /* As root it would become somebody who cannot read its own directory. */
+    /* As root it would change to a user who cannot read its directory. */
     fprintf(file, "listener %d 127.0.0.1\npersistence false\n%s%s\n", broker->port,
             geteuid() == 0 ? "user root\n" : "", broker->settings);
     fclose(file);
 }
 
-/* Starts a program that ends with the test; its output goes to `out_fd` (-1: stays). */
+/* Starts a program that ends with the test; its output goes to `out_fd` (-1: unchanged). */
 static pid_t run(const char *program, char *const *argv, int out_fd)
 {
     pid_t pid = fork();
@@ -86,7 +86,7 @@ static pid_t run(const char *program, char *const *argv, int out_fd)
     return pid;
 }
 
-/* False where it ended instead: somebody else took the port. */
+/* False if it ended instead: another process took the port. */
 static bool wait_ready(struct broker *broker)
 {
     while (!takes_connections(broker->port)) {
@@ -95,7 +95,7 @@ static bool wait_ready(struct broker *broker)
             broker->pid = 0;
             return false;
         }
-        /* It says nowhere when it is ready. */
+        /* It does not report when it is ready, so the port is polled. */
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
     return true;
@@ -143,7 +143,7 @@ void broker_kill(struct broker *broker)
     }
 }
 
-void broker_again(struct broker *broker)
+void broker_restart(struct broker *broker)
 {
     assert_true(try_start(broker));
 }

@@ -99,13 +99,13 @@ char *tls_identity_write_hashed(const struct tls_identity *identity, const char 
 
 static SSL_CTX *make_context(const struct tls_peer_options *options)
 {
-    /* Not SSL_CTX_new(): the bridge's own stands in its place (mqtt/paho). */
+    /* Not SSL_CTX_new(), which the bridge replaces (mqtt/paho). */
     SSL_CTX *context = SSL_CTX_new_ex(NULL, NULL, TLS_server_method());
     assert(context != NULL);
     SSL_CTX_use_certificate(context, options->identity->certificate);
     SSL_CTX_use_PrivateKey(context, options->identity->key);
     if (options->version != 0) {
-        /* At its own level OpenSSL 3 has no TLS before 1.2. */
+        /* At its default security level OpenSSL 3 supports no TLS below 1.2. */
         SSL_CTX_set_cipher_list(context, "ALL:@SECLEVEL=0");
         SSL_CTX_set_min_proto_version(context, options->version);
         SSL_CTX_set_max_proto_version(context, options->version);
@@ -174,7 +174,7 @@ static void serve(struct peer *peer, int fd, size_t connection, void *arg)
     }
     SSL_free(ssl);
     SSL_CTX_free(context);
-    /* Closing over what the client still sends would take our last alert away. */
+    /* Closing with unread data would discard our last alert. */
     shutdown(fd, SHUT_WR);
     while (read(fd, rest, sizeof rest) > 0) {
     }

@@ -116,7 +116,7 @@ static struct settings *settings_for(const struct workers_fixture *fixture,
     }
     settings_report_fini(&report);
     unlink(path);
-    /* Below what settings allow: no test waits for a backoff. */
+    /* Less than settings allow, so that no test waits for a backoff. */
     settings->broker.reconnect_min_s = 0;
     settings->broker.reconnect_max_s = 0;
     return settings;

@@ -1,7 +1,7 @@
 /*
- * workers_fixture - workers with real processes and a real broker, and what the hooks report.
+ * workers_fixture - workers with real processes and a real broker, and the reports of their hooks.
  *
- * The processes are the test's own program, as "receiver" and "publisher": main() calls
+ * The processes run the test program as "receiver" and "publisher": main() must call
  * workers_fixture_main() first.
  */
 #ifndef SUPPORT_WORKERS_FIXTURE_H
@@ -14,7 +14,7 @@
 
 #define WORKERS_FIXTURE_TIMEOUT_MS 20000
 
-/* The bridge's side, with what the hooks reported last. */
+/* The bridge's side, and the last reports of the hooks. */
 struct workers_fixture {
     struct broker broker;
     struct settings *settings;
@@ -29,7 +29,7 @@ struct workers_fixture {
     /* deliveries */
     int delivered_count;
     struct mqtt_ticket ticket;
-    struct delivery delivery; /* its slices are not valid any more; see `text` */
+    struct delivery delivery; /* its slices are no longer valid; see `text` */
     char topic[64];
     char text[4096];
     char response_topic[64];

@@ -45,7 +45,8 @@ bool answer_is(const struct answer *answer, const char *status)
     return strcmp(answer->status, status) == 0;
 }
 
-/* Bridge.Expired is none: a command that was taken may end with it, and says that nothing happened.
+/* Bridge.Expired is not one: an accepted command may end with it, which means that no call had an
+ * effect.
  */
 bool answer_is_refusal(const struct answer *answer)
 {

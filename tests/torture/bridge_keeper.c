@@ -11,10 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The promise is 10 s; the rest is for a busy machine to notice. */
+/* The bridge promises 10 s; the rest is tolerance for a busy machine. */
 enum { STOP_MS = 10000 + 1500 };
 
-/* A moment that does not come is not waited for any longer: it is killed at once. */
+/* If the packet of the trap does not come within this time, the bridge is killed at once. */
 enum { TRAP_MS = 2500, TRAP_PACKETS = 12 };
 
 static const char default_settings[] =
@@ -68,7 +68,7 @@ bool bridge_keeper_is_idle(const struct bridge_keeper *keeper)
            keeper->bridge.pid > 0;
 }
 
-/* A bridge that has just been started may have no children yet; then there is nothing to kill. */
+/* A bridge that was just started may have no children yet; then nothing is killed. */
 static bool kill_child(const struct bridge *bridge, const char *role, uint32_t pick)
 {
     pid_t pids[BRIDGE_CHILDREN_MAX];
@@ -79,7 +79,8 @@ static bool kill_child(const struct bridge *bridge, const char *role, uint32_t p
     return count > 0;
 }
 
-/* Whether a signal would end the process as the kernel does: it has only just been started. */
+/* Whether the process does not handle the signal yet, because it was just started: the signal would
+ * kill it. */
 static bool is_deaf(pid_t pid, int signal_number)
 {
     char path[64];
@@ -106,7 +107,7 @@ static void set_trap(struct bridge_keeper *keeper, enum tap_trap trap, uint32_t 
     keeper->trap_until_ms = flow_now_ms() + TRAP_MS;
 }
 
-/* The one who takes the trap away kills. */
+/* Tap and keeper both may clear the trap; the one that does so kills the bridge. */
 static void end_trap(struct bridge_keeper *keeper)
 {
     if (atomic_exchange(&keeper->tap->trap, TAP_TRAP_NONE) != TAP_TRAP_NONE) {
@@ -161,7 +162,7 @@ static void see_end(struct bridge_keeper *keeper, int code, int64_t now_ms)
     keeper->start_ms = now_ms + keeper->restart_delay_ms;
 }
 
-void bridge_keeper_turn(struct bridge_keeper *keeper, int64_t now_ms)
+void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms)
 {
     struct bridge *bridge = &keeper->bridge;
     if (bridge->pid > 0) {

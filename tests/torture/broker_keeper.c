@@ -8,19 +8,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What was passed on before the hold has long been read by the broker after QUIET_MS. */
+/* After QUIET_MS the broker has read everything that the proxy forwarded before the hold. */
 enum { QUIET_MS = 80, SAVE_MS = 8000, AUTOSAVE_S = 10, BACK_MS = 6000 };
 
-/* A file's time is that of the kernel's last tick. */
+/* The kernel sets the time of a file with the precision of its tick. */
 enum { TICK_MS = 10 };
 
 enum phase {
     PHASE_UP,
-    PHASE_HELD,    /* nothing passes; soon it is told to save */
-    PHASE_SAVING,  /* told to save */
-    PHASE_DOWN,    /* ended; it is started when its time has come */
-    PHASE_WITNESS, /* started; the witness must be back before anybody gets in */
-    PHASE_BRIDGE,  /* the bridge must have subscribed before senders get in */
+    PHASE_HELD,    /* the proxy holds everything; the next step is the save */
+    PHASE_SAVING,  /* SIGUSR1 was sent: it saves */
+    PHASE_DOWN,    /* ended; waits for the time of the next start */
+    PHASE_WITNESS, /* started; the witness must reconnect first */
+    PHASE_BRIDGE,  /* the bridge must subscribe before senders may connect */
 };
 
 void broker_keeper_init(struct broker_keeper *keeper, const char *directory)
@@ -36,7 +36,7 @@ void broker_keeper_init(struct broker_keeper *keeper, const char *directory)
     snprintf(path, sizeof path, "%s/broker.conf", own);
     snprintf(text, sizeof text,
              "listener %d 127.0.0.1\n"
-             "user root\n" /* as root it would give up the right to write here */
+             "user root\n" /* as root it would change its user and could not write here */
              "allow_anonymous true\n"
              "set_tcp_nodelay true\n"
              "max_queued_messages 0\n"
@@ -71,7 +71,7 @@ bool broker_keeper_is_idle(const struct broker_keeper *keeper)
     return keeper->phase == PHASE_UP;
 }
 
-/* Changes whenever the broker has saved: it writes another file and gives it the name. */
+/* Changes with each save of the broker, which writes a new file and renames it. */
 static unsigned long long saved_mark(const struct broker_keeper *keeper)
 {
     struct stat info;
@@ -95,18 +95,18 @@ void broker_keeper_save(struct broker_keeper *keeper)
     }
 }
 
-static void tell(struct broker_keeper *keeper, enum proxy_verb verb, enum proxy_route route)
+static void order(struct broker_keeper *keeper, enum proxy_verb verb, enum proxy_route route)
 {
-    proxy_tell(keeper->proxy, &(struct proxy_order){.verb = verb, .route = route});
+    proxy_execute(keeper->proxy, &(struct proxy_order){.verb = verb, .route = route});
 }
 
 static void hold(struct broker_keeper *keeper)
 {
-    tell(keeper, PROXY_HOLD, ROUTE_BRIDGE);
-    tell(keeper, PROXY_HOLD, ROUTE_SENDERS);
+    order(keeper, PROXY_HOLD, ROUTE_BRIDGE);
+    order(keeper, PROXY_HOLD, ROUTE_SENDERS);
 }
 
-/* What it held is read before anybody touches the file. */
+/* Reads the content of the database before the file changes. */
 static void note_loss(struct broker_keeper *keeper)
 {
     if (keeper->loss_count == BROKER_LOSSES_MAX) {
@@ -123,12 +123,12 @@ static void note_loss(struct broker_keeper *keeper)
     keeper->must_wait |= loss->is_emptied || !loss->saved.has_bridge;
 }
 
-/* The broker has ended: connections go, and nobody gets in until it is back. */
+/* The broker has ended: closes all connections and accepts none until it is back. */
 static void go_down(struct broker_keeper *keeper)
 {
     hold(keeper);
-    tell(keeper, PROXY_DROP, ROUTE_BRIDGE);
-    tell(keeper, PROXY_DROP, ROUTE_SENDERS);
+    order(keeper, PROXY_DROP, ROUTE_BRIDGE);
+    order(keeper, PROXY_DROP, ROUTE_SENDERS);
     if (keeper->harm == BROKER_KILL_EMPTIED) {
         unlink(keeper->database);
     }
@@ -195,12 +195,12 @@ static void let_in(struct broker_keeper *keeper, int64_t now_ms)
     for (int i = keeper->loss_count; i-- > 0 && keeper->losses[i].back_ms == INT64_MAX;) {
         keeper->losses[i].back_ms = now_ms;
     }
-    tell(keeper, PROXY_RELEASE, ROUTE_BRIDGE);
+    order(keeper, PROXY_RELEASE, ROUTE_BRIDGE);
     if (keeper->waits_for_bridge || keeper->must_wait) {
         keeper->phase = PHASE_BRIDGE;
         keeper->give_up_ms = now_ms + BACK_MS;
     } else {
-        tell(keeper, PROXY_RELEASE, ROUTE_SENDERS);
+        order(keeper, PROXY_RELEASE, ROUTE_SENDERS);
         keeper->phase = PHASE_UP;
     }
 }
@@ -210,7 +210,7 @@ static bool has_subscribed(const struct broker_keeper *keeper)
     return keeper->tap->subscribed_count != keeper->subscribed_count;
 }
 
-void broker_keeper_turn(struct broker_keeper *keeper, int64_t now_ms)
+void broker_keeper_step(struct broker_keeper *keeper, int64_t now_ms)
 {
     switch ((enum phase)keeper->phase) {
     case PHASE_UP:
@@ -238,15 +238,16 @@ void broker_keeper_turn(struct broker_keeper *keeper, int64_t now_ms)
         break;
     case PHASE_BRIDGE:
         if (has_subscribed(keeper) || (!keeper->must_wait && now_ms > keeper->give_up_ms)) {
-            tell(keeper, PROXY_RELEASE, ROUTE_SENDERS);
+            order(keeper, PROXY_RELEASE, ROUTE_SENDERS);
             keeper->phase = PHASE_UP;
         }
         break;
     }
 }
 
-/* The moment of the last save is exact: mosquitto does nothing else meanwhile, and whoever hears an
- * acknowledgement hears it after it was given. Late ears are told apart by what the file held. */
+/* The time of the last save is exact: mosquitto does nothing else during a save, and a client
+ * receives an acknowledgement after it was sent. If the client received it late, the content of the
+ * file decides. */
 static const struct broker_loss *find_loss(const struct broker_keeper *keeper, uint32_t number,
                                            int64_t acked_ms, bool is_command)
 {

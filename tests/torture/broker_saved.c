@@ -17,7 +17,7 @@
 #define BRIDGE_CLIENTS "ecs-mqtt-bridge"
 #define WITNESS_CLIENT "torture-witness"
 
-/* The file: numbers are in network order, but for a message's own id. */
+/* Offsets in the file. Numbers are in network byte order, except the id of a message. */
 enum {
     MAGIC_BYTES = 15,
     HEAD_BYTES = 23,
@@ -28,14 +28,14 @@ enum {
     CHUNK_SUBSCRIPTION = 5,
     ID_BYTES = 8,
     CLIENT_MESSAGE_BYTES = 16,
-    CLIENT_MESSAGE_LENGTH_AT = 10, /* of the client's id */
+    CLIENT_MESSAGE_LENGTH_AT = 10, /* after the client id */
     CLIENT_MESSAGE_WAY_AT = 15,
     SUBSCRIPTION_BYTES = 12,
     SUBSCRIPTION_LENGTH_AT = 4,
     WAY_OUT = 1,
 };
 
-/* A stored message and the command it belongs to; -1 where it is neither that nor its answer. */
+/* A stored message and the number of its command; -1: neither a command nor an answer. */
 struct stored {
     uint64_t id;
     int64_t number;
@@ -46,7 +46,7 @@ struct reading {
     struct stored *stored;
     size_t count;
     size_t capacity;
-    bool has_witness; /* whose subscription is always there */
+    bool has_witness; /* the witness, which is always subscribed */
 };
 
 static uint32_t read_u16(const uint8_t *at)
@@ -111,7 +111,7 @@ static int64_t number_of(const struct reading *reading, uint64_t id)
     return -1;
 }
 
-/* Whether `length` bytes are a client's id that begins so. */
+/* Whether the bytes are a client id with this prefix. */
 static bool is_client(const uint8_t *id, size_t length, const char *begins)
 {
     return length >= strlen(begins) && memcmp(id, begins, strlen(begins)) == 0;

@@ -1,11 +1,11 @@
 /*
- * broker_saved - what mosquitto's database held: the commands that wait for the bridge, the replies
- * that wait for the witness, and whether the bridge was subscribed.
+ * broker_saved - the content of mosquitto's database: commands queued for the bridge, replies
+ * queued for the witness, and whether the bridge was subscribed.
  *
- * Reads version 6 of the file, which mosquitto 2.0 writes (its src/persist.h): a head of 23 bytes,
- * then chunks of a kind and a length. mosquitto saves between two packets, so the file is the whole
- * truth of one moment: what it took before that and does not hold had been acknowledged by its
- * receiver, and what it took afterwards is not there.
+ * Reads version 6 of the file, which mosquitto 2.0 writes (its src/persist.h): a header of 23
+ * bytes, then chunks with a type and a length. mosquitto saves between two packets, so the file is
+ * its exact state at one time: a message accepted before that time and missing in the file was
+ * acknowledged by its receiver; a message accepted later is not in the file.
  */
 #ifndef TORTURE_BROKER_SAVED_H
 #define TORTURE_BROKER_SAVED_H
@@ -22,14 +22,14 @@ struct number_list {
 };
 
 struct broker_saved {
-    bool is_there;               /* false: no file, everything else is empty */
-    int64_t saved_ms;            /* of the monotonic clock */
-    bool has_bridge;             /* the bridge's subscription */
-    struct number_list commands; /* that wait for the bridge to acknowledge them */
-    struct number_list replies;  /* that wait for the witness */
+    bool is_there;               /* false: there is no file, and all other fields are empty */
+    int64_t saved_ms;            /* time of the save, monotonic clock */
+    bool has_bridge;             /* the bridge was subscribed */
+    struct number_list commands; /* queued for the bridge */
+    struct number_list replies;  /* queued for the witness */
 };
 
-/* Reads the file as it is now; ends the run where it cannot be understood. */
+/* Reads the file; ends the run if its format is unknown. */
 void broker_saved_read(struct broker_saved *out_saved, const char *path);
 void broker_saved_fini(struct broker_saved *saved);
 bool number_list_has(const struct number_list *list, uint32_t number);

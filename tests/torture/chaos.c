@@ -6,7 +6,7 @@
 
 #include <stdarg.h>
 
-/* How far actions are apart, in ms. */
+/* The time between two actions, in ms. */
 static const struct {
     int low_ms;
     int high_ms;
@@ -130,11 +130,11 @@ static void harm_network(struct chaos *chaos, int64_t at_ms)
     order.verb = (enum proxy_verb)random_weighted(random, verb_weights, PROXY_FAULT_COUNT);
     order.route = (enum proxy_route)random_weighted(random, route_weights, ROUTE_COUNT);
     order.amount = draw_amount(random, order.verb);
-    /* Mostly shorter, now and then longer than every patience. */
+    /* Mostly shorter, sometimes longer than every timeout. */
     order.ms = random_chance(random, 85) ? random_between(random, 100, 1800)
                                          : random_between(random, 1800, 9000);
     order.pick = random_below(random, 1000);
-    int met = proxy_tell(chaos->proxy, &order);
+    int met = proxy_execute(chaos->proxy, &order);
     chaos->network_counts[order.verb]++;
     note(chaos, at_ms, "network %s %s amount=%d ms=%d pick=%u met=%d", route_names[order.route],
          chaos_network_name(order.verb), order.amount, order.ms, order.pick, met);
@@ -143,14 +143,14 @@ static void harm_network(struct chaos *chaos, int64_t at_ms)
 /* --- the API --- */
 
 /*
- * Faults after which the API itself would not lie: it never refuses for good a start that had its
- * effect, since its own refusals (of groups that may not be started now) look at the token first.
+ * Faults that keep the API truthful: it never definitely refuses a start that had its effect,
+ * because it checks the token before it refuses a group that may not be started now.
  */
 static const struct {
     const char *text;
     int weight;
-    bool is_late; /* its effect may come when the bridge has given the call up: for groups that
-                     never refuse */
+    bool is_late; /* the effect may come after the bridge has given up the call: only for groups
+                     that never refuse */
     int count_low;
     int count_high;
 } api_faults[] = {
@@ -206,13 +206,13 @@ static void add_fault(struct chaos *chaos, int64_t at_ms)
     if (is_outage) {
         count = random_between(random, 10, 25);
     }
-    simulator_fault(&chaos->far->simulator, "%s,\"Count\":%d%s", api_faults[index].text, count,
+    simulator_fault(&chaos->api->simulator, "%s,\"Count\":%d%s", api_faults[index].text, count,
                     match);
     chaos->api_count++;
     note(chaos, at_ms, "api %s count=%d%s", api_faults[index].text, count, match);
 }
 
-/* Puts one of the groups that are also started once into another state. */
+/* Changes the state of one of the groups that also get one-time starts. */
 static void set_state(struct chaos *chaos, int64_t at_ms)
 {
     static const char *const states[] = {"created", "normal",  "stopped",
@@ -222,7 +222,7 @@ static void set_state(struct chaos *chaos, int64_t at_ms)
     int group = random_between(random, PLAN_PLAIN_GROUPS, PLAN_GROUPS - 1);
     const char *state = states[random_below(random, 6)];
     plan_group(group, name);
-    simulator_order(&chaos->far->simulator, "POST", "groups",
+    simulator_order(&chaos->api->simulator, "POST", "groups",
                     "{\"RegionId\":\"%s\",\"ReplicaGroupId\":\"%s\",\"Status\":\"%s\"}",
                     plan_region(group), name, state);
     chaos->state_count++;
@@ -234,7 +234,7 @@ static void set_limit(struct chaos *chaos, int64_t at_ms)
     struct random *random = &chaos->schedules[CHAOS_API].random;
     bool is_limited = random_chance(random, 50);
     int rate = is_limited ? random_between(random, 30, 120) : 0;
-    simulator_order(&chaos->far->simulator, "POST", "limits",
+    simulator_order(&chaos->api->simulator, "POST", "limits",
                     "{\"RatePerS\":%d,\"Burst\":%d,\"RetryAfter\":%s}", rate, 20,
                     random_chance(random, 50) ? "true" : "false");
     chaos->api_count += is_limited;
@@ -260,7 +260,7 @@ static void harm_api(struct chaos *chaos, int64_t at_ms)
 
 /* --- together --- */
 
-void chaos_turn(struct chaos *chaos, int64_t at_ms)
+void chaos_step(struct chaos *chaos, int64_t at_ms)
 {
     static void (*const harms[CHAOS_COUNT])(struct chaos *, int64_t) = {harm_bridge, harm_broker,
                                                                         harm_network, harm_api};
@@ -279,14 +279,14 @@ void chaos_turn(struct chaos *chaos, int64_t at_ms)
 
 void chaos_calm(struct chaos *chaos)
 {
-    proxy_tell_all(chaos->proxy, PROXY_CALM);
-    simulator_clear(&chaos->far->simulator);
-    simulator_order(&chaos->far->simulator, "POST", "limits",
+    proxy_execute_all(chaos->proxy, PROXY_CALM);
+    simulator_clear(&chaos->api->simulator);
+    simulator_order(&chaos->api->simulator, "POST", "limits",
                     "{\"RatePerS\":0,\"Burst\":1,\"RetryAfter\":false}");
     for (int group = PLAN_PLAIN_GROUPS; group < PLAN_GROUPS; group++) {
         char name[16];
         plan_group(group, name);
-        simulator_order(&chaos->far->simulator, "POST", "groups",
+        simulator_order(&chaos->api->simulator, "POST", "groups",
                         "{\"RegionId\":\"%s\",\"ReplicaGroupId\":\"%s\",\"Status\":\"stopped\"}",
                         plan_region(group), name);
     }

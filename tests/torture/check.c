@@ -1,4 +1,4 @@
-/* What became of each command. What its replies say is check_reply.c's. */
+/* Checks what became of each command; check_reply.c checks the content of replies. */
 #include "check.h"
 
 #include "answer.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An early "accepted" is no answer. */
+/* An "accepted" reply is no answer. */
 static bool has_answer(const struct record_row *row)
 {
     for (const struct record_reply *reply = row->replies; reply != NULL; reply = reply->next) {
@@ -27,7 +27,7 @@ static const struct broker_loss *loss_of_command(const struct check *check, uint
     return broker_keeper_loss_of_command(check->broker, number, acked_ms);
 }
 
-/* Whether the broker had an answer from the bridge and can have lost it. */
+/* Whether the broker had an answer from the bridge and may have lost it. */
 static bool is_reply_lost(const struct check *check, uint32_t number)
 {
     const struct tap_mark *mark = &check->tap->marks[number];
@@ -74,7 +74,7 @@ struct check_question check_question_of(const struct check *check, uint32_t numb
     return question;
 }
 
-/* --- the story of a command, for people --- */
+/* --- the history of a command, for the report --- */
 
 static void add_replies(const struct check *check, uint32_t number, FILE *out)
 {
@@ -123,7 +123,7 @@ static void note_excused(struct check *check, uint32_t number, const struct brok
     free(story);
 }
 
-/* How long the broker had it is told, since a wide excuse could hide what the bridge lost. */
+/* Reports how long the broker had the command: a long time could hide a loss by the bridge. */
 static void count_lost_command(struct check *check, uint32_t number)
 {
     const struct broker_loss *loss = loss_of_command(check, number);
@@ -149,8 +149,8 @@ static void count_lost_reply(struct check *check, uint32_t number)
     note_excused(check, number, loss);
 }
 
-static void blame(const struct check *check, uint32_t number, enum violation violation,
-                  const char *why)
+static void report(const struct check *check, uint32_t number, enum violation violation,
+                   const char *why)
 {
     char *story = check_story(check, number);
     violate(violation, "%s: %s", why, story);
@@ -171,13 +171,13 @@ static void check_answered(struct check *check, uint32_t number)
         count_lost_reply(check, number);
         break;
     case CHECK_LOST:
-        blame(check, number, VIOLATION_LOST, "no answer");
+        report(check, number, VIOLATION_LOST, "no answer");
         break;
     }
 }
 
-/* What the bridge took it answers, each arrival for itself; no loss of the broker can excuse it,
- * since the tap stands on the bridge's side. */
+/* The bridge answers each arrival that it acknowledged. No loss of the broker can excuse a missing
+ * answer, because the tap is on the bridge's side. */
 static void check_arrivals(const struct check *check, uint32_t number)
 {
     const struct tap_mark *mark = &check->tap->marks[number];
@@ -185,9 +185,9 @@ static void check_arrivals(const struct check *check, uint32_t number)
         return;
     }
     if (mark->answers < mark->taken) {
-        blame(check, number, VIOLATION_LOST, "fewer answers than arrivals the bridge took");
+        report(check, number, VIOLATION_LOST, "fewer answers than arrivals the bridge took");
     } else if (mark->taken > 0 && mark->answer_sent_ms < mark->taken_ms) {
-        blame(check, number, VIOLATION_LOST, "no answer behind the last arrival the bridge took");
+        report(check, number, VIOLATION_LOST, "no answer behind the last arrival the bridge took");
     }
 }
 
@@ -203,13 +203,13 @@ static bool is_planned(const struct plan *plan, const char *name)
     return strcmp(token, name) == 0;
 }
 
-/* The plan's own, or one that the bridge made and told: whatever it began has had an answer. */
+/* Whether the token is from the plan, or was made by the bridge and reported in an answer. */
 static bool is_known(const struct check *check, const char *name)
 {
     return is_planned(check->plan, name) || tap_has_token(check->tap, name);
 }
 
-static void check_token(const struct check *check, const struct far_token *token)
+static void check_token(const struct check *check, const struct api_token *token)
 {
     if (!is_known(check, token->name)) {
         violate(VIOLATION_DOUBLED, "the API was called with a token nobody sent or was told: '%s'",
@@ -218,8 +218,8 @@ static void check_token(const struct check *check, const struct far_token *token
     if (token->effects > 1) {
         violate(VIOLATION_DOUBLED, "token '%s' had %d effects", token->name, token->effects);
     }
-    /* Of a token of the bridge's own the broker may have lost the only answer. */
-    if (token->effects > 0 && !token->is_told && is_planned(check->plan, token->name)) {
+    /* The only answer with a token made by the bridge may have been lost by the broker. */
+    if (token->effects > 0 && !token->is_answered && is_planned(check->plan, token->name)) {
         violate(VIOLATION_LIE, "token '%s' had its effect, and nobody was told a success",
                 token->name);
     }
@@ -227,19 +227,19 @@ static void check_token(const struct check *check, const struct far_token *token
 
 void check_all(struct check *check)
 {
-    const struct far_token *token = NULL;
-    const struct far_token *next = NULL;
+    const struct api_token *token = NULL;
+    const struct api_token *next = NULL;
     for (uint32_t number = 0; number < check->plan->count; number++) {
         check_answered(check, number);
         check_arrivals(check, number);
     }
     check_replies(check);
-    HASH_ITER (hh, check->far->tokens, token, next) {
+    HASH_ITER (hh, check->api->tokens, token, next) {
         check_token(check, token);
     }
-    if (check->far->overlaps != 0) {
+    if (check->api->overlaps != 0) {
         violate(VIOLATION_ORDER, "%lld calls began while another of their group was in progress",
-                (long long)check->far->overlaps);
+                (long long)check->api->overlaps);
     }
     if (check->record->strange_count != 0) {
         violate(VIOLATION_WRONG, "%llu replies belong to no command, the first: %s",

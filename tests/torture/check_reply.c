@@ -10,28 +10,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One reply in its place. */
+/* One reply and its context. */
 struct view {
     struct check *check;
     uint32_t number;
     const struct plan_item *item;
     const struct record_reply *reply;
     struct answer answer;
-    char token[PLAN_TOKEN_BYTES]; /* of the command; "" for none */
+    char token[PLAN_TOKEN_BYTES]; /* the token of the command; "" for none */
 };
 
-static bool *contradicted; /* by the number of the origin: commands of its token differ */
-static int64_t offset_ms;  /* at most so much later than this began the simulator's time; INT64_MAX:
-                              not known */
+static bool *contradicted; /* indexed by the number of the origin: commands with its token
+                              contradict each other */
+static int64_t offset_ms; /* upper bound of the wall-clock time of the simulator's start; INT64_MAX:
+                             not known */
 
-static void blame(const struct view *view, enum violation violation, const char *why)
+static void report(const struct view *view, enum violation violation, const char *why)
 {
     char *story = check_story(view->check, view->number);
     violate(violation, "%s: %s | %s", why, view->reply->body, story);
     free(story);
 }
 
-/* --- whose it is --- */
+/* --- the command it belongs to --- */
 
 static void check_address(const struct view *view)
 {
@@ -42,14 +43,14 @@ static void check_address(const struct view *view)
     plan_reply_topic(view->check->plan, view->number, token, topic, sizeof topic);
     plan_correlation(view->check->plan, view->number, correlation);
     if (strcmp(view->reply->topic, topic) != 0) {
-        blame(view, VIOLATION_WRONG, "the reply is on another topic");
+        report(view, VIOLATION_WRONG, "the reply is on another topic");
     }
     if (strcmp(view->reply->correlation, is_v5 ? correlation : "") != 0 ||
         strcmp(view->answer.correlation_id, is_v5 ? "" : correlation) != 0) {
-        blame(view, VIOLATION_WRONG, "the reply has another correlation");
+        report(view, VIOLATION_WRONG, "the reply has another correlation");
     }
     if (view->token[0] != '\0' && token[0] != '\0' && strcmp(token, view->token) != 0) {
-        blame(view, VIOLATION_WRONG, "the reply is about another token");
+        report(view, VIOLATION_WRONG, "the reply is about another token");
     }
 }
 
@@ -59,15 +60,15 @@ static void check_dead_letter(const struct view *view)
     view->check->dead_letter_count++;
     snprintf(topic, sizeof topic, PLAN_COMMANDS "/~%u~", view->number);
     if (!plan_is_unanswerable(view->check->plan, view->number)) {
-        blame(view, VIOLATION_WRONG, "a command that can be answered became a dead letter");
+        report(view, VIOLATION_WRONG, "a command that can be answered became a dead letter");
     }
     if (strcmp(view->answer.code, plan_fault_code((enum plan_fault)view->item->fault)) != 0 ||
         strcmp(json_text(view->answer.json, "Topic"), topic) != 0) {
-        blame(view, VIOLATION_WRONG, "the dead letter tells something else");
+        report(view, VIOLATION_WRONG, "the dead letter tells something else");
     }
 }
 
-/* --- what it says --- */
+/* --- its content --- */
 
 static void check_invalid(const struct view *view)
 {
@@ -75,27 +76,27 @@ static void check_invalid(const struct view *view)
     view->check->refused_count++;
     if (!answer_is(&view->answer, "failed") || strcmp(view->answer.code, code) != 0 ||
         strcmp(view->answer.source, "bridge") != 0) {
-        blame(view, VIOLATION_WRONG, "an invalid command was not refused as such");
+        report(view, VIOLATION_WRONG, "an invalid command was not refused as such");
     }
 }
 
 static void check_success(const struct view *view)
 {
-    struct far_token *token = far_find(view->check->far, view->answer.token);
+    struct api_token *token = api_find(view->check->api, view->answer.token);
     char group[16];
     plan_group(view->item->group, group);
     view->check->succeeded_count++;
     if (token != NULL) {
-        token->is_told = true;
+        token->is_answered = true;
     }
     if (token == NULL || token->effects == 0) {
-        blame(view, VIOLATION_LIE, "succeeded, but the API saw no effect");
+        report(view, VIOLATION_LIE, "succeeded, but the API saw no effect");
     } else if (strcmp(token->request_id, view->answer.request_id) != 0) {
-        blame(view, VIOLATION_WRONG, "another RequestId than the API gave the token");
+        report(view, VIOLATION_WRONG, "another RequestId than the API gave the token");
     } else if (strcmp(token->group, group) != 0 ||
                strcmp(token->region, plan_region(view->item->group)) != 0 ||
                token->is_one_shot != view->item->is_one_shot) {
-        blame(view, VIOLATION_WRONG, "a success for other parameters");
+        report(view, VIOLATION_WRONG, "a success for other parameters");
     }
 }
 
@@ -119,15 +120,15 @@ static bool is_expected_failure(const struct view *view)
            contradicted[view->item->origin];
 }
 
-/* It says that nothing happened: then no call that came before may have had the effect. */
+/* A `failed` reply means no effect: no earlier call may have had one. */
 static void check_failure(const struct view *view)
 {
-    const struct far_token *token = far_find(view->check->far, view->answer.token);
+    const struct api_token *token = api_find(view->check->api, view->answer.token);
     bool is_refusal = answer_is_refusal(&view->answer);
     view->check->failed_count += !is_refusal;
     view->check->refused_count += is_refusal;
     if (!is_expected_failure(view)) {
-        blame(view, VIOLATION_WRONG, "failed for a reason that was not there");
+        report(view, VIOLATION_WRONG, "failed for a reason that was not there");
     }
     if (is_refusal || token == NULL || token->effects == 0) {
         return;
@@ -136,7 +137,7 @@ static void check_failure(const struct view *view)
         offset_ms + token->effect_ms > view->answer.completed_ms) {
         view->check->late_effects++;
     } else {
-        blame(view, VIOLATION_LIE, "failed, but there was an effect before");
+        report(view, VIOLATION_LIE, "failed, but there was an effect before");
     }
 }
 
@@ -144,18 +145,18 @@ static void check_unknown(const struct view *view)
 {
     view->check->unknown_count++;
     if (view->item->kind == PLAN_ASK) {
-        blame(view, VIOLATION_LOST, "asked again without any fault, and still unknown");
+        report(view, VIOLATION_LOST, "asked again without any fault, and still unknown");
     }
 }
 
 static void check_one(const struct view *view)
 {
     if (view->answer.json == NULL) {
-        blame(view, VIOLATION_WRONG, "the reply is no JSON");
+        report(view, VIOLATION_WRONG, "the reply is no JSON");
     } else if (view->reply->is_dead_letter) {
         check_dead_letter(view);
     } else if (plan_is_unanswerable(view->check->plan, view->number)) {
-        blame(view, VIOLATION_WRONG, "a reply to a command that names no place for it");
+        report(view, VIOLATION_WRONG, "a reply to a command that names no place for it");
     } else {
         check_address(view);
         view->check->replayed_count += view->answer.is_replayed;
@@ -171,14 +172,15 @@ static void check_one(const struct view *view)
         } else if (answer_is(&view->answer, "unknown")) {
             check_unknown(view);
         } else {
-            blame(view, VIOLATION_WRONG, "a status nobody knows");
+            report(view, VIOLATION_WRONG, "a status nobody knows");
         }
     }
 }
 
-/* --- replies to one command among each other --- */
+/* --- the replies to one command compared --- */
 
-/* The same answer told twice must be the same to the byte; these two are not. */
+/* Whether two replies that differ in their bytes are the same answer; a repeated answer must have
+ * the same bytes. */
 static bool is_same_answer(const struct answer *one, const struct answer *other)
 {
     return strcmp(one->status, other->status) == 0 && one->is_replayed == other->is_replayed &&
@@ -192,14 +194,14 @@ static void check_repeats(const struct view *view)
         struct answer answer;
         answer_read(other, &answer);
         if (!other->is_dead_letter && is_same_answer(&answer, &view->answer)) {
-            blame(view, VIOLATION_WRONG, "the same reply twice, but not to the byte");
+            report(view, VIOLATION_WRONG, "the same reply twice, but not to the byte");
         }
         answer_fini(&answer);
     }
 }
 
-/* A command with nothing to know it by is another one each time it arrives; how often that had
- * effect is only told. */
+/* A command without token and correlation is a new one at each arrival; several effects are only
+ * counted. */
 static void count_anonymous(const struct view *view)
 {
     char first[40] = "";
@@ -217,7 +219,7 @@ static void count_anonymous(const struct view *view)
     view->check->anonymous_twice += is_twice;
 }
 
-/* Every arrival of a command has one answer; an answer may come more than once. */
+/* Every arrival of a command has one answer; an answer may arrive more than once. */
 static void check_count(const struct view *view)
 {
     int count = 0;
@@ -225,7 +227,7 @@ static void check_count(const struct view *view)
         count += strstr(reply->body, "\"Status\":\"accepted\"") == NULL;
     }
     if (count > view->check->tap->marks[view->number].delivered) {
-        blame(view, VIOLATION_WRONG, "more answers than arrivals");
+        report(view, VIOLATION_WRONG, "more answers than arrivals");
     }
 }
 
@@ -241,14 +243,14 @@ static void find_contradictions(const struct plan *plan)
     }
 }
 
-/* A call arrives before its outcome is recorded, which bounds the simulator's start on the wall
- * clock. */
+/* A call arrives before its outcome is recorded; this gives an upper bound for the simulator's
+ * start on the wall clock. */
 static void learn_offset(const struct check *check, const struct record_reply *reply)
 {
     struct answer answer;
     answer_read(reply, &answer);
     if (answer_is(&answer, "succeeded")) {
-        const struct far_token *token = far_find(check->far, answer.token);
+        const struct api_token *token = api_find(check->api, answer.token);
         if (token != NULL && token->effect_ms >= 0 &&
             answer.completed_ms - token->effect_ms < offset_ms) {
             offset_ms = answer.completed_ms - token->effect_ms;

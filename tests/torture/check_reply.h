@@ -1,5 +1,5 @@
 /*
- * check_reply - what the replies say, held against the commands and the API's record.
+ * check_reply - compares the content of replies with the commands and the API's record.
  */
 #ifndef TORTURE_CHECK_REPLY_H
 #define TORTURE_CHECK_REPLY_H

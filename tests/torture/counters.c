@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_BYTES = 65536, PATIENCE_MS = 1500, SUM_BYTES = 512 };
+enum { PAGE_BYTES = 65536, TIMEOUT_MS = 1500, SUM_BYTES = 512 };
 
 struct page {
     char text[PAGE_BYTES];
@@ -39,7 +39,7 @@ static bool fetch(int port, struct page *page)
     assert(curl != NULL);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)PATIENCE_MS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, page);
     CURLcode code = curl_easy_perform(curl);
@@ -48,7 +48,7 @@ static bool fetch(int port, struct page *page)
     return code == CURLE_OK && http == 200;
 }
 
-/* -1 where it is not on the page. */
+/* -1: not on the page. */
 static int64_t number_of(const struct page *page, const char *name)
 {
     char line[96];
@@ -154,13 +154,13 @@ void counters_check(const struct counters_read *counters, int64_t sent)
     }
 }
 
-void counters_check_last(const struct counters_read *counters, const struct counters_read *told)
+void counters_check_last(const struct counters_read *counters, const struct counters_read *last)
 {
     char text[SUM_BYTES];
-    char told_text[SUM_BYTES];
+    char last_text[SUM_BYTES];
     print(counters, text, sizeof text);
-    print(told, told_text, sizeof told_text);
-    if (strcmp(text, told_text) != 0 || told->outbox != counters->outbox) {
-        violate(VIOLATION_COUNTERS, "/metrics: %s The last status message: %s", text, told_text);
+    print(last, last_text, sizeof last_text);
+    if (strcmp(text, last_text) != 0 || last->outbox != counters->outbox) {
+        violate(VIOLATION_COUNTERS, "/metrics: %s The last status message: %s", text, last_text);
     }
 }

@@ -1,6 +1,6 @@
 /*
- * counters - the bridge's own count of what it did, read from its /metrics and from its status
- * messages, and whether it adds up.
+ * counters - the bridge's own counters, read from its /metrics and its status messages, and whether
+ * they add up.
  */
 #ifndef TORTURE_COUNTERS_H
 #define TORTURE_COUNTERS_H
@@ -25,21 +25,21 @@ struct counters_read {
     int64_t sessions_lost;
 };
 
-/* false where the bridge does not answer. */
+/* Returns false if the bridge does not answer. */
 bool counters_read(int admin_port, struct counters_read *out);
-/* The `Counts` of a status message; false where it has none, which is so of the Last Will. */
+/* Reads the `Counts` of a status message; false if it has none, as the Last Will. */
 bool counters_read_status(const char *body, struct counters_read *out);
-/* What a bridge told is what is true at any time: all that came in is in one place. Tells a
- * difference by violate(). */
+/* Checks the equation that holds at any time: every message is counted in exactly one place.
+ * Reports a difference with violate(). */
 void counters_check_sum(const struct counters_read *counters);
-/* Nothing in work, nothing waiting, every reply with the broker. */
+/* Whether nothing is in work or waiting, and the broker has every reply. */
 bool counters_are_at_rest(const struct counters_read *counters);
 /*
- * Of a bridge that began with nothing unfinished and was sent `sent` commands without any fault:
- * what was received is what was done. Tells a difference by violate().
+ * For a bridge that started with no unfinished command and got `sent` commands without any fault:
+ * checks that it counted all of them. Reports a difference with violate().
  */
 void counters_check(const struct counters_read *counters, int64_t sent);
-/* That its last status message told the same. */
-void counters_check_last(const struct counters_read *counters, const struct counters_read *told);
+/* Checks that its last status message has the same counts. */
+void counters_check_last(const struct counters_read *counters, const struct counters_read *last);
 
 #endif

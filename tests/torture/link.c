@@ -30,7 +30,7 @@ static void on_connect(struct mosquitto *mosq, void *arg, int code, int flags,
     }
 }
 
-/* `arg` begins with a pointer to the link, so that callbacks of both kinds find theirs. */
+/* `arg` begins with the struct link, so that every callback can find it. */
 void link_init(struct link *link, const char *id, int port, int version, void *arg)
 {
     *link = (struct link){.port = port, .version = version, .arg = arg};
@@ -99,7 +99,7 @@ void link_hurry(struct link *link)
     link->retry_ms = 0;
 }
 
-void link_turn(struct link *link, short revents, int64_t now_ms)
+void link_step(struct link *link, short revents, int64_t now_ms)
 {
     int fd = mosquitto_socket(link->mosq);
     if (fd < 0) {
@@ -122,7 +122,7 @@ void link_turn(struct link *link, short revents, int64_t now_ms)
     if (result != MOSQ_ERR_SUCCESS) {
         lose(link, now_ms);
     } else if (!link->is_connected && now_ms - link->tried_ms > CONNECT_MS) {
-        /* Nobody answers the CONNECT; the next read finds the end. */
+        /* The CONNECT is not answered: closes the socket, and the next read reports the end. */
         shutdown(fd, SHUT_RDWR);
     }
 }

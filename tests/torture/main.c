@@ -1,5 +1,5 @@
-/* torture --seed S --seconds N [--rate N] [--keep]: one run; exit code 1 where a promise was
- * broken. */
+/* torture --seed S --seconds N [--rate N] [--keep]: one run; exit code 1 if a promise was broken.
+ */
 #include "torture.h"
 
 #include "flow_check.h"
@@ -18,7 +18,7 @@ enum { RATE_PER_S = 75 };
 
 static struct torture torture;
 
-/* Takes the place of the flow tests' own: here nothing runs under cmocka. */
+/* Replaces the function of the flow tests: nothing runs under cmocka here. */
 _Noreturn void flow_fail(const char *format, ...)
 {
     va_list arguments;

@@ -1,4 +1,5 @@
-/* Everything is drawn in one order from one stream; nothing depends on what happens during the run.
+/* Everything is drawn in a fixed order from one random stream; nothing depends on events during the
+ * run.
  */
 #include "plan.h"
 
@@ -23,7 +24,7 @@ void plan_init(struct plan *plan, uint64_t seed, uint32_t capacity, int rate_per
 void plan_fini(struct plan *plan)
 {
     for (uint32_t i = 0; i < plan->count; i++) {
-        free(plan->items[i].told_token);
+        free(plan->items[i].bridge_token);
     }
     free(plan->items);
     *plan = (struct plan){0};
@@ -44,7 +45,7 @@ void plan_group(int group, char out[16])
     snprintf(out, 16, "pg-%02d", group);
 }
 
-/* Bursts of commands at once between commands at random distances. */
+/* Bursts of commands, and single commands at random intervals. */
 static int64_t next_gap_ms(struct plan *plan)
 {
     double mean_ms = 1000.0 / plan->rate_per_s;
@@ -56,12 +57,12 @@ static int64_t next_gap_ms(struct plan *plan)
     if (random_below(&plan->random, 200) == 0) {
         plan->burst_left = random_between(&plan->random, BURST_MIN, BURST_MAX);
     }
-    /* A burst in 200 gaps brings 50 commands in no time: a quarter more than without. */
+    /* One gap in 200 is a burst of 50 commands without delay, so the other gaps are a quarter
+     * longer. */
     return (int64_t)llround(-log(share) * mean_ms * 1.25);
 }
 
-/* An earlier command with a token of its own that a valid command used first; -1 where none is
- * found. */
+/* An earlier valid command that was the first to use its own token; -1 if none is found. */
 static int64_t find_origin(struct plan *plan, bool may_be_derived)
 {
     for (int tries = 0; tries < 20 && plan->count > 0; tries++) {
@@ -173,7 +174,7 @@ int64_t plan_next(struct plan *plan)
     return number;
 }
 
-int64_t plan_ask(struct plan *plan, uint32_t number, const char *told_token)
+int64_t plan_ask(struct plan *plan, uint32_t number, const char *bridge_token)
 {
     if (plan->count >= plan->capacity) {
         return -1;
@@ -182,10 +183,10 @@ int64_t plan_ask(struct plan *plan, uint32_t number, const char *told_token)
     if (item.kind != PLAN_INVALID) {
         item.kind = PLAN_ASK;
     }
-    told_token = told_token == NULL ? item.told_token : told_token;
-    if (told_token != NULL) {
-        item.told_token = strdup(told_token);
-        assert(item.told_token != NULL);
+    bridge_token = bridge_token == NULL ? item.bridge_token : bridge_token;
+    if (bridge_token != NULL) {
+        item.bridge_token = strdup(bridge_token);
+        assert(item.bridge_token != NULL);
         item.place = PLACE_SHARED;
         item.has_correlation = true;
     }
@@ -198,8 +199,8 @@ void plan_token(const struct plan *plan, uint32_t number, char out[PLAN_TOKEN_BY
 {
     const struct plan_item *item = &plan->items[number];
     unsigned long long seed = (unsigned long long)plan->seed;
-    if (item->told_token != NULL) {
-        snprintf(out, PLAN_TOKEN_BYTES, "%s", item->told_token);
+    if (item->bridge_token != NULL) {
+        snprintf(out, PLAN_TOKEN_BYTES, "%s", item->bridge_token);
     } else if (item->token == TOKEN_PLAIN) {
         snprintf(out, PLAN_TOKEN_BYTES, "t%llu-%u", seed, item->origin);
     } else if (item->token == TOKEN_ODD) {

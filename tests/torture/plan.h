@@ -1,8 +1,8 @@
 /*
- * plan - the commands of a run, each decided by the seed and its number alone.
+ * plan - the commands of a run; the seed and the number of a command determine it.
  *
- * A command has a number, which stands as `~number~` in its topic and in what its reply goes by. It
- * uses the token of its `origin`: its own, or the one of the earlier command it repeats or
+ * A command has a number, which is in its topic as `~number~`, and in the topic or correlation of
+ * its reply. It uses the token of its `origin`: itself, or the earlier command that it repeats or
  * contradicts.
  */
 #ifndef TORTURE_PLAN_H
@@ -15,11 +15,10 @@
 #include <stdint.h>
 
 enum {
-    PLAN_SENDERS = 6, /* the last two speak MQTT 3.1.1 */
+    PLAN_SENDERS = 6, /* the last two use MQTT 3.1.1 */
     PLAN_SENDERS_V5 = 4,
     PLAN_GROUPS = 48,
-    PLAN_PLAIN_GROUPS =
-        24, /* the first ones are never asked for a one-time start, so they never refuse */
+    PLAN_PLAIN_GROUPS = 24, /* the first ones never get a one-time start, so they never refuse */
     PLAN_TOKEN_BYTES = 72,
 };
 
@@ -27,10 +26,10 @@ enum {
 
 enum plan_kind {
     PLAN_NEW,
-    PLAN_DUPLICATE, /* the same command again, from whomever */
-    PLAN_MISMATCH,  /* another command with a token that was used */
+    PLAN_DUPLICATE, /* the same command again, from any sender */
+    PLAN_MISMATCH,  /* another command with a used token */
     PLAN_INVALID,
-    PLAN_ASK, /* a command asked again at the end */
+    PLAN_ASK, /* a command that is sent again at the end */
     PLAN_KIND_COUNT
 };
 
@@ -52,21 +51,21 @@ enum plan_fault {
 };
 
 enum plan_place {
-    PLACE_SHARED,  /* the sender's own reply topic, told apart by correlation */
-    PLACE_OWN,     /* a reply topic of this command alone */
-    PLACE_DEFAULT, /* the route's */
+    PLACE_SHARED,  /* the sender's own reply topic; the correlation identifies the command */
+    PLACE_OWN,     /* a reply topic for this command alone */
+    PLACE_DEFAULT, /* the route's reply topic */
 };
 
 enum plan_token {
     TOKEN_PLAIN,
-    TOKEN_ODD,     /* with every character that topics and JSON trip over */
-    TOKEN_DERIVED, /* none; the bridge derives it from the correlation data */
-    TOKEN_RANDOM,  /* none, and nothing to derive it from */
+    TOKEN_ODD,     /* with all characters that are special in topics and JSON */
+    TOKEN_DERIVED, /* none: the bridge derives it from the correlation data */
+    TOKEN_RANDOM,  /* none, and no correlation data */
 };
 
 struct plan_item {
-    int64_t due_ms;  /* after the start */
-    uint32_t origin; /* whose token it has */
+    int64_t due_ms;  /* time of sending, from the start of the run */
+    uint32_t origin; /* the command whose token it uses */
     uint8_t kind;    /* enum plan_kind */
     uint8_t fault;   /* enum plan_fault */
     uint8_t place;   /* enum plan_place */
@@ -76,7 +75,7 @@ struct plan_item {
     uint8_t not_after_s; /* 0: none */
     bool is_one_shot;
     bool has_correlation;
-    char *told_token; /* the bridge's own, for asking again; NULL: the plan's */
+    char *bridge_token; /* made by the bridge, for a repeated command; NULL: the plan's token */
 };
 
 struct plan {
@@ -91,25 +90,26 @@ struct plan {
 
 void plan_init(struct plan *plan, uint64_t seed, uint32_t capacity, int rate_per_s);
 void plan_fini(struct plan *plan);
-/* Decides the next command; returns its number, or -1 where there is no room. */
+/* Makes the next command; returns its number, or -1 if the plan is full. */
 int64_t plan_next(struct plan *plan);
-/* The command `number` once more, with a token the bridge told or NULL; -1 where there is no room.
+/* Adds the command `number` again, with the token that the bridge made, or NULL; -1 if the plan is
+ * full.
  */
-int64_t plan_ask(struct plan *plan, uint32_t number, const char *told_token);
+int64_t plan_ask(struct plan *plan, uint32_t number, const char *bridge_token);
 
-/* The token that a command names; "" where it names none. */
+/* The token in a command; "" if it has none. */
 void plan_token(const struct plan *plan, uint32_t number, char out[PLAN_TOKEN_BYTES]);
 const char *plan_region(int group);
 void plan_group(int group, char out[16]);
-/* Whether two commands ask the API for the same. */
+/* Whether two commands have the same parameters for the API. */
 bool plan_is_same(const struct plan *plan, uint32_t one, uint32_t other);
-/* The bridge's error code for a fault. */
+/* The bridge's error code for an invalid command. */
 const char *plan_fault_code(enum plan_fault fault);
-/* Whether the answer can only be a dead letter. */
+/* Whether only a dead letter can answer the command. */
 bool plan_is_unanswerable(const struct plan *plan, uint32_t number);
 bool plan_is_v5(const struct plan_item *item);
 
-/* A command as it is published. */
+/* A command in the form in which it is published. */
 struct plan_text {
     char topic[96];
     char *payload;
@@ -119,11 +119,11 @@ struct plan_text {
     bool is_retained;
 };
 
-/* `wall_ms` is now, for NotAfter. */
+/* `wall_ms` is the current time, for NotAfter. */
 void plan_render(const struct plan *plan, uint32_t number, int64_t wall_ms,
                  struct plan_text *out_text);
 void plan_text_fini(struct plan_text *text);
-/* Where its reply must go; `token` is the one the reply tells. */
+/* The topic on which its reply must arrive; `token` is the one in the reply. */
 void plan_reply_topic(const struct plan *plan, uint32_t number, const char *token, char *out,
                       size_t size);
 void plan_correlation(const struct plan *plan, uint32_t number, char out[64]);

@@ -1,4 +1,4 @@
-/* Commands as bytes, and where their replies must go. */
+/* The bytes of commands, and the topics of their replies. */
 #include "plan.h"
 
 #include <assert.h>
@@ -17,8 +17,8 @@ void plan_correlation(const struct plan *plan, uint32_t number, char out[64])
     const struct plan_item *item = &plan->items[number];
     if (!item->has_correlation) {
         out[0] = '\0';
-    } else if (item->token == TOKEN_DERIVED && item->told_token == NULL) {
-        /* Commands whose token is derived are the same by it. */
+    } else if (item->token == TOKEN_DERIVED && item->bridge_token == NULL) {
+        /* Commands with the same derived token need the same correlation. */
         snprintf(out, 64, "derived from %u", item->origin);
     } else {
         snprintf(out, 64, "~%u~ of sender %d", number, item->sender);
@@ -39,7 +39,7 @@ static void wanted_topic(const struct plan *plan, uint32_t number, char out[96])
     }
 }
 
-/* As the wire contract encodes a placeholder's value. */
+/* Encodes the value of a placeholder as the bridge must do it. */
 static void encode(const char *value, char *out, size_t size)
 {
     size_t length = 0;

@@ -1,4 +1,4 @@
-/* The driver's side: the fork and the orders. */
+/* The driver's side: fork and commands. */
 #include "proxy.h"
 
 #include "flow_broker.h"
@@ -38,7 +38,7 @@ void proxy_start(struct proxy *proxy, const int targets[ROUTE_COUNT], struct tap
     proxy->control = ends[0];
 }
 
-int proxy_tell(struct proxy *proxy, const struct proxy_order *order)
+int proxy_execute(struct proxy *proxy, const struct proxy_order *order)
 {
     int met = 0;
     if (send(proxy->control, order, sizeof *order, MSG_NOSIGNAL) != (ssize_t)sizeof *order ||
@@ -48,17 +48,17 @@ int proxy_tell(struct proxy *proxy, const struct proxy_order *order)
     return met;
 }
 
-void proxy_tell_all(struct proxy *proxy, enum proxy_verb verb)
+void proxy_execute_all(struct proxy *proxy, enum proxy_verb verb)
 {
     for (int route = 0; route < ROUTE_COUNT; route++) {
-        proxy_tell(proxy, &(struct proxy_order){.verb = verb, .route = (enum proxy_route)route});
+        proxy_execute(proxy, &(struct proxy_order){.verb = verb, .route = (enum proxy_route)route});
     }
 }
 
 void proxy_stop(struct proxy *proxy)
 {
     if (proxy->pid > 0) {
-        process_end(proxy->pid, SIGKILL, FLOW_PATIENCE_MS);
+        process_end(proxy->pid, SIGKILL, FLOW_TIMEOUT_MS);
         close(proxy->control);
         for (int i = 0; i < ROUTE_COUNT; i++) {
             close(proxy->guards[i]);

@@ -1,12 +1,11 @@
 /*
- * proxy - a TCP proxy that misbehaves when told to, in a process of its own.
+ * proxy - a TCP proxy with faults on request, in its own process.
  *
- * A route listens on one port of 127.0.0.1 and leads to another. The end of one side is passed on
- * to the other; on the API's route a client that closes ends the call at once, and what it had sent
- * and was held back here never arrives: like a client whose packets were lost, not like a network
- * that delivers them after its end.
+ * A route listens on one port of 127.0.0.1 and connects to another. It forwards the close of one
+ * side to the other. On the API's route, a client's close ends the call at once, and bytes that are
+ * still held here are dropped: as if the client's packets were lost, not delivered after its end.
  *
- * Thread: the driver's only one. Every order is carried out when proxy_tell() returns.
+ * Thread: the only thread of the driver. proxy_execute() returns when the command is executed.
  */
 #ifndef TORTURE_PROXY_H
 #define TORTURE_PROXY_H
@@ -20,18 +19,19 @@ enum proxy_route { ROUTE_BRIDGE, ROUTE_API, ROUTE_SENDERS, ROUTE_COUNT };
 
 enum proxy_verb {
     PROXY_CUT,        /* RST to both ends of a connection */
-    PROXY_CUT_ALL,    /* of all */
-    PROXY_CUT_AFTER,  /* of all, once `amount` more bytes have passed */
-    PROXY_STALL,      /* nothing passes for `ms` */
-    PROXY_HALF_CLOSE, /* one end of a connection is told that the other has ended */
-    PROXY_DELAY,      /* what comes passes `amount` ms later, for `ms` */
-    PROXY_THROTTLE,   /* at most `amount` bytes pass in 10 ms and direction, for `ms` */
-    PROXY_REFUSE,     /* no new connection for `ms` */
+    PROXY_CUT_ALL,    /* the same for all connections */
+    PROXY_CUT_AFTER,  /* the same for all connections, after `amount` more bytes */
+    PROXY_STALL,      /* forwards nothing for `ms` */
+    PROXY_HALF_CLOSE, /* closes one direction of a connection */
+    PROXY_DELAY,      /* delays bytes by `amount` ms, for `ms` */
+    PROXY_THROTTLE,   /* forwards at most `amount` bytes per 10 ms and direction, for `ms` */
+    PROXY_REFUSE,     /* accepts no connection for `ms` */
     PROXY_FAULT_COUNT,
-    PROXY_HOLD = PROXY_FAULT_COUNT, /* nothing passes and nobody gets in until PROXY_RELEASE */
-    PROXY_DROP,                     /* RST to all connections */
+    PROXY_HOLD =
+        PROXY_FAULT_COUNT, /* forwards nothing and accepts no connection until PROXY_RELEASE */
+    PROXY_DROP,            /* resets all connections */
     PROXY_RELEASE,
-    PROXY_CALM, /* faults end; what is held stays held */
+    PROXY_CALM, /* ends all faults, but not PROXY_HOLD */
 };
 
 struct proxy_order {
@@ -39,23 +39,23 @@ struct proxy_order {
     enum proxy_route route;
     int amount;
     int ms;
-    uint32_t pick; /* chooses the connection and its end */
+    uint32_t pick; /* selects the connection and its end */
 };
 
 struct proxy {
     pid_t pid;
     int control;
-    int ports[ROUTE_COUNT]; /* to connect to */
+    int ports[ROUTE_COUNT]; /* ports to connect to */
     int guards[ROUTE_COUNT];
 };
 
-/* Forks the proxy. `targets` are ports of 127.0.0.1; what passes on ROUTE_BRIDGE is seen by `tap`.
+/* Forks the proxy. `targets` are ports of 127.0.0.1; `tap` reads the traffic of ROUTE_BRIDGE.
  */
 void proxy_start(struct proxy *proxy, const int targets[ROUTE_COUNT], struct tap *tap);
-/* Returns how many connections it met. */
-int proxy_tell(struct proxy *proxy, const struct proxy_order *order);
+/* Returns the number of affected connections. */
+int proxy_execute(struct proxy *proxy, const struct proxy_order *order);
 /* The same for every route. */
-void proxy_tell_all(struct proxy *proxy, enum proxy_verb verb);
+void proxy_execute_all(struct proxy *proxy, enum proxy_verb verb);
 void proxy_stop(struct proxy *proxy);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Every connection is a pair of sockets with a pipe for each direction. A turn first ends the pairs
- * whose client has gone, then lets everything move: so a call that a client has given up is over
- * before its next one is passed on.
+ * Every connection is a pair of sockets with a pipe for each direction. Each iteration first ends
+ * the pairs whose client has closed, then moves bytes. So a call that a client has given up is over
+ * before the next one is forwarded.
  */
 #include "proxy_loop.h"
 
@@ -28,16 +28,16 @@ struct end {
     struct pair *pair;
     int fd;
     bool is_readable;
-    uint32_t watched; /* epoll events asked for */
+    uint32_t watched; /* requested epoll events */
 };
 
 struct pipe {
     char data[PIPE_BYTES];
     size_t length;
-    int64_t due_ms;     /* not passed on before */
-    bool is_ended;      /* its source has ended */
-    bool is_shut;       /* its target has been told so */
-    bool is_discarding; /* its target was told so by us */
+    int64_t due_ms;     /* the time before which it is not forwarded */
+    bool is_ended;      /* its source has closed */
+    bool is_shut;       /* its target was shut down */
+    bool is_discarding; /* a fault has shut its target down */
 };
 
 struct pair {
@@ -56,7 +56,7 @@ struct pair {
 struct route {
     int port;
     int target;
-    int listener; /* -1 while nobody gets in */
+    int listener; /* -1 while no connection is accepted */
     bool is_api;
     bool is_held;
     int64_t stalled_until_ms;
@@ -65,7 +65,7 @@ struct route {
     int64_t refused_until_ms;
     int delay_ms;
     size_t tick_bytes;
-    int64_t tick; /* the one that `up_bytes` and `down_bytes` belong to */
+    int64_t tick; /* the interval of `up_bytes` and `down_bytes` */
     size_t up_bytes;
     size_t down_bytes;
     struct pair *pairs;
@@ -91,7 +91,7 @@ static void watch(int fd, uint32_t events, void *what)
 
 /* --- listening --- */
 
-/* Where the port is taken for a moment it is tried again with the next turn. */
+/* If the port is in use for a moment, the next iteration tries again. */
 static void open_listener(struct route *route)
 {
     int on = 1;
@@ -126,7 +126,7 @@ static void set_listener(struct route *route, int64_t now_ms)
 
 /* --- pairs --- */
 
-/* The connection ends with RST at both ends. */
+/* Resets both ends of the connection. */
 static void cut(struct pair *pair)
 {
     const struct linger at_once = {.l_onoff = 1};
@@ -227,7 +227,7 @@ static void fill(struct pair *pair, struct pipe *pipe, struct end *from, int64_t
     }
 }
 
-/* How many bytes may pass now. */
+/* The number of bytes that may be forwarded now. */
 static size_t allowance(struct pair *pair, const struct pipe *pipe, int64_t now_ms)
 {
     struct route *route = pair->route;
@@ -302,7 +302,7 @@ static void move_pair(struct pair *pair, int64_t now_ms)
     }
 }
 
-/* --- what epoll is asked for --- */
+/* --- requested epoll events --- */
 
 static void ask(struct end *end, const struct pipe *from_it, const struct pipe *to_it,
                 int64_t now_ms)
@@ -324,7 +324,7 @@ static void ask(struct end *end, const struct pipe *from_it, const struct pipe *
     }
 }
 
-/* Moves everything on a route; whether something will happen there by time alone. */
+/* Moves the bytes of a route; returns whether it has work that only needs time. */
 static bool turn_route(struct route *route, int64_t now_ms)
 {
     struct pair *pair = NULL;
@@ -347,7 +347,7 @@ static bool turn_route(struct route *route, int64_t now_ms)
     return has_timer;
 }
 
-/* How long epoll may wait. */
+/* Returns how long epoll may wait. */
 static int turn(int64_t now_ms)
 {
     bool has_timer = false;
@@ -358,7 +358,7 @@ static int turn(int64_t now_ms)
     return has_timer ? TICK_MS / 2 : -1;
 }
 
-/* --- orders --- */
+/* --- commands of the driver --- */
 
 static struct pair *pick_pair(const struct route *route, uint32_t pick)
 {
@@ -449,7 +449,7 @@ static int for_route(const struct proxy_order *order, int64_t now_ms)
     return count;
 }
 
-/* false once the driver has gone. */
+/* Executes a command; false after the driver has closed. */
 static bool obey(int control)
 {
     struct proxy_order order;
@@ -477,7 +477,7 @@ static bool obey(int control)
 
 /* --- the loop --- */
 
-/* Which ends may be read, and which pairs are over. */
+/* Handles epoll events: which ends may be read, and which pairs have ended. */
 static void see_end(struct end *end, uint32_t events, int64_t now_ms)
 {
     struct pair *pair = end->pair;

@@ -1,4 +1,4 @@
-/* SplitMix64 (Steele, Lea, Flood 2014): every seed is a good one. */
+/* SplitMix64 (Steele, Lea, Flood 2014): every seed is usable. */
 #include "random.h"
 
 #include <assert.h>

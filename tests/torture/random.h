@@ -1,5 +1,5 @@
 /*
- * random - numbers that depend on a seed alone, in streams that do not disturb each other.
+ * random - numbers that depend only on a seed, in independent streams.
  */
 #ifndef TORTURE_RANDOM_H
 #define TORTURE_RANDOM_H
@@ -11,14 +11,14 @@ struct random {
     uint64_t state;
 };
 
-/* Streams of one seed are independent, so that what one part draws changes nothing elsewhere. */
+/* Streams of one seed are independent: drawing from one does not change another. */
 void random_init(struct random *random, uint64_t seed, uint64_t stream);
 /* 0 .. limit - 1; `limit` is at least 1. */
 uint32_t random_below(struct random *random, uint32_t limit);
-/* From `low` to `high`, both possible. */
+/* From `low` to `high`, inclusive. */
 int random_between(struct random *random, int low, int high);
 bool random_chance(struct random *random, int percent);
-/* The index of one of `count` weights, each as likely as its share of their sum. */
+/* The index of one of `count` weights, with a probability proportional to its weight. */
 int random_weighted(struct random *random, const int *weights, int count);
 
 #endif

@@ -31,8 +31,8 @@ void record_fini(struct record *record)
     *record = (struct record){0};
 }
 
-/* The user properties in their order; the broker counts the expiry interval down, so it is left
- * out. */
+/* The user properties in their order. The expiry interval is left out, because the broker decreases
+ * it. */
 static void print_properties(const mosquitto_property *properties, char *out, size_t size)
 {
     char *name = NULL;
@@ -57,7 +57,7 @@ static void print_properties(const mosquitto_property *properties, char *out, si
     }
 }
 
-/* Texts that are no text are cut at their NUL; then they match nothing, which is told. */
+/* Binary data is cut at its first NUL; then it matches nothing, which is reported. */
 static void print_correlation(const mosquitto_property *properties, char *out, size_t size)
 {
     void *data = NULL;
@@ -100,7 +100,7 @@ static bool is_same(const struct record_reply *one, const struct record_reply *o
            strcmp(one->properties, other->properties) == 0 && strcmp(one->body, other->body) == 0;
 }
 
-/* Which command it answers: by its own topic, else by its correlation, else by what its body tells.
+/* The command that a reply answers: found by its topic, else its correlation, else its body.
  */
 static int64_t number_of(const struct record_reply *reply)
 {

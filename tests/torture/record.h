@@ -1,7 +1,7 @@
 /*
- * record - the senders' side of the story: what was sent, acknowledged and answered.
+ * record - the record of the senders: what was sent, acknowledged and answered.
  *
- * Times are of the monotonic clock, in ms; 0 is never.
+ * Times are on the monotonic clock, in ms; 0 is never.
  */
 #ifndef TORTURE_RECORD_H
 #define TORTURE_RECORD_H
@@ -10,37 +10,37 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A reply or dead letter. Replies that are the same to the byte are one, counted. */
+/* A reply or dead letter. Replies with identical bytes are one entry with a count. */
 struct record_reply {
-    struct record_reply *next; /* of the same command */
+    struct record_reply *next; /* next reply to the same command */
     int64_t first_ms;
     int count;
     bool is_dead_letter;
     const char *topic;
     const char *correlation; /* "" for none */
-    const char *properties;  /* those that are the sender's to read, as text */
+    const char *properties;  /* the user properties, as text */
     const char *body;
     char bytes[];
 };
 
 struct record_row {
     int64_t posted_ms;
-    int64_t acked_ms; /* the broker's PUBACK to the sender */
+    int64_t acked_ms; /* time of the broker's PUBACK to the sender */
     struct record_reply *replies;
 };
 
 struct record {
     struct record_row *rows;
     uint32_t capacity;
-    uint64_t reply_count;    /* with those that came more than once */
-    uint64_t repeated_count; /* which were there already, byte for byte */
-    uint64_t strange_count;  /* that belong to no command */
+    uint64_t reply_count;    /* including repeated ones */
+    uint64_t repeated_count; /* repeated with identical bytes */
+    uint64_t strange_count;  /* replies that belong to no command */
     char strange[512];       /* the first of them */
 };
 
 void record_init(struct record *record, uint32_t capacity);
 void record_fini(struct record *record);
-/* Keeps a message from the replies' topics. `dead_letters` is the topic of those. */
+/* Stores a message of the reply topics. `dead_letters` is the topic of dead letters. */
 void record_add(struct record *record, const struct mosquitto_message *message,
                 const mosquitto_property *properties, const char *dead_letters);
 

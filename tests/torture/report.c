@@ -1,4 +1,4 @@
-/* The figures of a run as a table. */
+/* Prints the figures of a run as a table. */
 #include "torture.h"
 
 #include "violation.h"
@@ -46,8 +46,8 @@ static void report_commands(const struct torture *torture)
     line("  dead letters", check->dead_letter_count);
     line("  replayed (of all)", check->replayed_count);
     line("status messages with counts", torture->witness.counts_count);
-    line("API calls", torture->far.calls);
-    line("  effects", torture->far.effects);
+    line("API calls", torture->api.calls);
+    line("  effects", torture->api.effects);
 }
 
 static void report_faults(const struct torture *torture)
@@ -94,7 +94,7 @@ static void report_results(const struct torture *torture)
     }
 }
 
-/* One row of a table of runs. */
+/* Prints the run as one row, for a table of runs. */
 static void report_row(const struct torture *torture)
 {
     const struct check *check = &torture->check;
@@ -119,9 +119,9 @@ void torture_report(const struct torture *torture)
     report_commands(torture);
     report_faults(torture);
     report_results(torture);
-    if (torture->far.rows_missed > 0) {
+    if (torture->api.rows_missed > 0) {
         printf("  %lld API requests were not seen one by one\n",
-               (long long)torture->far.rows_missed);
+               (long long)torture->api.rows_missed);
     }
     report_row(torture);
 }

@@ -97,7 +97,7 @@ static mosquitto_property *make_properties(const struct plan_text *text)
     return list;
 }
 
-/* Once libmosquitto has it, it delivers it, whatever happens to the connection. */
+/* libmosquitto delivers an accepted message, whatever happens to the connection. */
 static void publish(struct sender *sender, uint32_t number)
 {
     const struct senders *senders = sender->all;
@@ -110,7 +110,7 @@ static void publish(struct sender *sender, uint32_t number)
                                       text.payload, 1, text.is_retained, properties);
     mosquitto_property_free_all(&properties);
     plan_text_fini(&text);
-    /* A connection that breaks while it is written to is no reason to refuse the message. */
+    /* libmosquitto accepts the message also when the connection breaks during the write. */
     if (result != MOSQ_ERR_SUCCESS && result != MOSQ_ERR_NO_CONN && result != MOSQ_ERR_CONN_LOST &&
         result != MOSQ_ERR_ERRNO) {
         flow_fail("command %u cannot be published: %s", number, mosquitto_strerror(result));
@@ -137,11 +137,11 @@ void senders_poll(const struct senders *senders, struct pollfd *out_entries)
     }
 }
 
-void senders_turn(struct senders *senders, const struct pollfd *entries, int64_t now_ms)
+void senders_step(struct senders *senders, const struct pollfd *entries, int64_t now_ms)
 {
     for (int i = 0; i < PLAN_SENDERS; i++) {
         struct sender *sender = &senders->rows[i];
-        link_turn(&sender->link, entries[i].revents, now_ms);
+        link_step(&sender->link, entries[i].revents, now_ms);
         if (sender->queue_count > 0) {
             work_queue(sender);
         }

@@ -1,5 +1,5 @@
 /*
- * sender - who sends the commands: six MQTT clients that keep what was not acknowledged and send it
+ * sender - sends the commands: six MQTT clients that keep unacknowledged messages and send them
  * again.
  */
 #ifndef TORTURE_SENDER_H
@@ -13,10 +13,10 @@ struct sender {
     struct link *self; /* first, see link_init() */
     struct link link;
     struct senders *all;
-    uint32_t *queue; /* numbers that wait for their turn */
+    uint32_t *queue; /* numbers of queued commands */
     size_t queue_count;
     size_t queue_capacity;
-    int64_t numbers[65536]; /* of the commands on their way, by message id */
+    int64_t numbers[65536]; /* numbers of the commands in flight, by message id */
     int in_flight;
 };
 
@@ -30,12 +30,12 @@ struct senders {
 void senders_init(struct senders *senders, const struct plan *plan, struct record *record,
                   int port);
 void senders_fini(struct senders *senders);
-/* The command is the sender's to deliver from now on. */
+/* Queues the command; its sender delivers it. */
 void senders_post(struct senders *senders, uint32_t number);
 /* Adds PLAN_SENDERS entries. */
 void senders_poll(const struct senders *senders, struct pollfd *out_entries);
-void senders_turn(struct senders *senders, const struct pollfd *entries, int64_t now_ms);
-/* Commands that the broker has not acknowledged. */
+void senders_step(struct senders *senders, const struct pollfd *entries, int64_t now_ms);
+/* The number of commands that the broker has not acknowledged. */
 size_t senders_pending(const struct senders *senders);
 int64_t senders_lost_connections(const struct senders *senders);
 

@@ -1,4 +1,4 @@
-/* Just enough of MQTT's framing (3.1.1 and 5 are alike here) to see whole packets and packet
+/* Parses just enough of MQTT (3.1.1 and 5 are the same here) to find packets and packet
  * identifiers. */
 #include "tap.h"
 
@@ -22,16 +22,16 @@ enum {
 
 /* The last PUBLISH with an identifier. */
 struct sent {
-    int64_t number; /* of the command; -1 for none */
+    int64_t number; /* number of the command; -1 for none */
     int64_t seen_ms;
     bool is_early;
 };
 
 struct side {
-    uint8_t *bytes; /* what came of the packet that is not whole yet, and behind it */
+    uint8_t *bytes; /* bytes of the incomplete packet and after it */
     size_t length;
     size_t capacity;
-    struct sent sent[ID_COUNT]; /* by its identifier */
+    struct sent sent[ID_COUNT]; /* indexed by packet identifier */
 };
 
 struct tap_stream {
@@ -79,7 +79,7 @@ bool tap_is_early(const char *data, size_t length)
 
 /* --- the tokens that the bridge makes --- */
 
-/* The first digits as a number; 0 where it is not such a token. */
+/* The first digits as a number; 0 if it is not such a token. */
 static uint64_t token_key(const char *token, size_t length)
 {
     uint64_t key = 0;
@@ -95,7 +95,7 @@ static uint64_t token_key(const char *token, size_t length)
     return key;
 }
 
-/* Its place in the table, or the free one for it. */
+/* Its entry in the table, or the free entry for it. */
 static uint64_t *token_place(const struct tap *tap, uint64_t key)
 {
     size_t at = (size_t)(key % tap->token_count);
@@ -157,7 +157,8 @@ static struct tap_mark *mark_of(struct tap *tap, int64_t number)
     return number >= 0 && number < tap->capacity ? &tap->marks[number] : NULL;
 }
 
-/* The other end of a process that dies in the middle of something sees what got out of it. */
+/* Kills the bridge if the trap waits for this packet; the broker still gets the bytes that were
+ * sent. */
 static void spring(struct tap *tap, enum tap_trap trap)
 {
     int expected = (int)trap;
@@ -181,7 +182,7 @@ static void see_reply(struct tap *tap, const struct sent *sent, const char *body
     }
 }
 
-/* `body` is the packet behind its fixed header. */
+/* `body` is the packet without its fixed header. */
 static void see_publish(struct tap_stream *stream, struct side *side, uint8_t flags,
                         const uint8_t *body, size_t length, int64_t now_ms)
 {
@@ -252,7 +253,7 @@ static void see_packet(struct tap_stream *stream, struct side *side, uint8_t hea
     }
 }
 
-/* The length of the packet at the front, its header included; 0 while that is not known. */
+/* The length of the first packet with its header; 0 while it is not known. */
 static size_t packet_length(const struct side *side, size_t *out_head_length)
 {
     size_t value = 0;

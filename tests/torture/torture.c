@@ -14,14 +14,14 @@
 
 enum {
     TURN_MS = 5,
-    SHORT_S = 60,       /* up to this long everything happens faster */
-    REST_MS = 60000,    /* to come to rest, behind the deadline */
-    STILL_MS = 5000,    /* without any progress: there is none to come */
-    LOOK_MS = 400,      /* between two looks at whether it has */
-    NEVER_MS = 3600000, /* longer than any run goes on behind it */
+    SHORT_S = 60,       /* in runs up to this length everything happens faster */
+    REST_MS = 60000,    /* time to become idle, after the deadline */
+    STILL_MS = 5000,    /* without progress: nothing more is expected */
+    LOOK_MS = 400,      /* between two polls for this */
+    NEVER_MS = 3600000, /* longer than any run continues after it */
     ASK_ROUNDS = 3,
-    SAMPLE = 40,           /* commands that are asked again though they have their answer */
-    SPARE_COMMANDS = 20000 /* to ask again */
+    SAMPLE = 40,           /* answered commands that are sent again */
+    SPARE_COMMANDS = 20000 /* room for repeated commands */
 };
 
 static void choose_settings(struct torture *torture)
@@ -58,14 +58,14 @@ static void make_directory(struct torture *torture)
     }
 }
 
-/* The proxy is forked before any library has threads or sockets here. */
-static void start_far_ends(struct torture *torture)
+/* Forks the proxy before a library has threads or sockets in this process. */
+static void start_broker_and_api(struct torture *torture)
 {
     broker_keeper_init(&torture->broker, torture->directory);
-    far_start(&torture->far, torture->directory);
+    api_start(&torture->api, torture->directory);
     const int targets[ROUTE_COUNT] = {
         [ROUTE_BRIDGE] = torture->broker.broker.port,
-        [ROUTE_API] = torture->far.simulator.port,
+        [ROUTE_API] = torture->api.simulator.port,
         [ROUTE_SENDERS] = torture->broker.broker.port,
     };
     proxy_start(&torture->proxy, targets, torture->tap);
@@ -75,11 +75,11 @@ static void start_far_ends(struct torture *torture)
 
 static void wait_for_witness(struct torture *torture)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (!torture->witness.is_ready) {
         struct pollfd entry = link_poll(&torture->witness.link);
         poll(&entry, 1, TURN_MS);
-        witness_turn(&torture->witness, entry.revents, flow_now_ms());
+        witness_step(&torture->witness, entry.revents, flow_now_ms());
         if (flow_now_ms() > end_ms) {
             flow_fail("the witness cannot subscribe");
         }
@@ -94,9 +94,9 @@ static void start_bridge(struct torture *torture)
                                            .tap = torture->tap,
                                            .settings = torture->settings};
     bridge_keeper_init(&torture->bridge, &options);
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (strcmp(torture->witness.last_state, "online") != 0) {
-        torture_turn(torture);
+        torture_step(torture);
         if (flow_now_ms() > end_ms) {
             flow_fail("the bridge did not get online, see %s", torture->bridge.bridge.log);
         }
@@ -115,7 +115,7 @@ void torture_begin(struct torture *torture, const struct torture_options *option
     assert(torture->asked != NULL);
     plan_init(&torture->plan, options->seed, capacity, options->rate_per_s);
     record_init(&torture->record, capacity);
-    start_far_ends(torture);
+    start_broker_and_api(torture);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     mosquitto_lib_init();
     witness_init(&torture->witness, &torture->record, torture->broker.broker.port);
@@ -129,11 +129,11 @@ void torture_begin(struct torture *torture, const struct torture_options *option
     torture->chaos.bridge = &torture->bridge;
     torture->chaos.broker = &torture->broker;
     torture->chaos.proxy = &torture->proxy;
-    torture->chaos.far = &torture->far;
+    torture->chaos.api = &torture->api;
     torture->check = (struct check){.plan = &torture->plan,
                                     .record = &torture->record,
                                     .tap = torture->tap,
-                                    .far = &torture->far,
+                                    .api = &torture->api,
                                     .broker = &torture->broker,
                                     .excused = torture->excused};
 }
@@ -145,7 +145,7 @@ void torture_end(struct torture *torture)
     witness_fini(&torture->witness);
     chaos_fini(&torture->chaos);
     broker_keeper_fini(&torture->broker);
-    far_stop(&torture->far);
+    api_stop(&torture->api);
     proxy_stop(&torture->proxy);
     plan_fini(&torture->plan);
     record_fini(&torture->record);
@@ -154,18 +154,18 @@ void torture_end(struct torture *torture)
     mosquitto_lib_cleanup();
 }
 
-void torture_turn(struct torture *torture)
+void torture_step(struct torture *torture)
 {
     struct pollfd entries[PLAN_SENDERS + 1];
     senders_poll(&torture->senders, entries);
     entries[PLAN_SENDERS] = link_poll(&torture->witness.link);
     poll(entries, PLAN_SENDERS + 1, TURN_MS);
     int64_t now_ms = flow_now_ms();
-    witness_turn(&torture->witness, entries[PLAN_SENDERS].revents, now_ms);
-    senders_turn(&torture->senders, entries, now_ms);
-    bridge_keeper_turn(&torture->bridge, now_ms);
-    broker_keeper_turn(&torture->broker, now_ms);
-    far_turn(&torture->far, now_ms);
+    witness_step(&torture->witness, entries[PLAN_SENDERS].revents, now_ms);
+    senders_step(&torture->senders, entries, now_ms);
+    bridge_keeper_step(&torture->bridge, now_ms);
+    broker_keeper_step(&torture->broker, now_ms);
+    api_step(&torture->api, now_ms);
 }
 
 void torture_storm(struct torture *torture)
@@ -179,16 +179,16 @@ void torture_storm(struct torture *torture)
             senders_post(&torture->senders, (uint32_t)next);
             next = plan_next(&torture->plan);
         }
-        chaos_turn(&torture->chaos, at_ms);
-        torture_turn(torture);
+        chaos_step(&torture->chaos, at_ms);
+        torture_step(torture);
     }
     if (next >= 0) {
-        torture->plan.count--; /* drawn, but not due any more */
+        torture->plan.count--; /* drawn, but no longer due */
     }
     torture->storm_ms = at_ms;
 }
 
-/* --- coming to rest --- */
+/* --- waiting until everything is idle --- */
 
 static bool is_idle(const struct torture *torture)
 {
@@ -199,14 +199,14 @@ static void wait_idle(struct torture *torture)
 {
     int64_t end_ms = flow_now_ms() + REST_MS;
     while (!is_idle(torture)) {
-        torture_turn(torture);
+        torture_step(torture);
         if (flow_now_ms() > end_ms) {
             flow_fail("the broker or the bridge does not come back");
         }
     }
 }
 
-/* Commands that may still get their answer. */
+/* The number of commands that may still get their answer. */
 static int count_open(const struct torture *torture)
 {
     int count = 0;
@@ -223,7 +223,7 @@ static uint64_t progress_of(const struct torture *torture)
            (uint64_t)torture->senders.acked_count;
 }
 
-/* Turns until there is nothing more to come. */
+/* Runs until nothing more is expected. */
 static void come_to_rest(struct torture *torture)
 {
     int64_t end_ms = flow_now_ms() + torture->deadline_s * 1000 + REST_MS;
@@ -231,7 +231,7 @@ static void come_to_rest(struct torture *torture)
     int64_t still_ms = flow_now_ms();
     uint64_t progress = 0;
     for (;;) {
-        torture_turn(torture);
+        torture_step(torture);
         int64_t now_ms = flow_now_ms();
         if (progress != progress_of(torture)) {
             progress = progress_of(torture);
@@ -266,7 +266,7 @@ void torture_calm(struct torture *torture)
     come_to_rest(torture);
 }
 
-/* --- asking again --- */
+/* --- sending commands again --- */
 
 static void ask(struct torture *torture, uint32_t number, const char *token)
 {
@@ -298,7 +298,7 @@ static int ask_open(struct torture *torture)
     return count;
 }
 
-/* Commands that have their answer, to get it again. */
+/* Sends answered commands again; each must get the same answer. */
 static int ask_sample(struct torture *torture)
 {
     int count = 0;
@@ -315,14 +315,14 @@ static int ask_sample(struct torture *torture)
     return count;
 }
 
-/* It goes with its last word, which tells all it did since it was started. */
+/* Stops the bridge; its last status message holds its final counts. */
 static void stop_bridge(struct torture *torture)
 {
     int64_t end_ms = flow_now_ms() + REST_MS;
     bridge_keeper_harm(&torture->bridge, BRIDGE_STOP, NEVER_MS, 0);
     torture->bridge.counts[BRIDGE_STOP]--;
     while (torture->bridge.bridge.pid > 0 || strcmp(torture->witness.last_state, "offline") != 0) {
-        torture_turn(torture);
+        torture_step(torture);
         if (flow_now_ms() > end_ms) {
             violate(VIOLATION_PROCESS, "the bridge did not end with its status, see %s",
                     torture->bridge.bridge.log);
@@ -346,5 +346,5 @@ void torture_ask(struct torture *torture)
     }
     counters_check(&torture->counters, count);
     stop_bridge(torture);
-    far_finish(&torture->far);
+    api_finish(&torture->api);
 }

@@ -4,12 +4,12 @@
 #ifndef TORTURE_TORTURE_H
 #define TORTURE_TORTURE_H
 
+#include "api.h"
 #include "bridge_keeper.h"
 #include "broker_keeper.h"
 #include "chaos.h"
 #include "check.h"
 #include "counters.h"
-#include "far.h"
 #include "plan.h"
 #include "proxy.h"
 #include "record.h"
@@ -30,12 +30,12 @@ struct torture_options {
 struct torture {
     struct torture_options options;
     char directory[96];
-    char settings[256]; /* the bridge's, as the seed chose them */
+    char settings[256]; /* the bridge's settings, chosen by the seed */
     int deadline_s;
     int receivers;
     struct tap *tap;
     struct proxy proxy;
-    struct far far;
+    struct api api;
     struct plan plan;
     struct record record;
     struct senders senders;
@@ -45,24 +45,24 @@ struct torture {
     struct chaos chaos;
     FILE *excused;
     struct check check;
-    bool *asked; /* commands that were asked again, by number */
+    bool *asked; /* whether a command was sent again, by number */
     int64_t start_ms;
-    int64_t storm_ms;              /* how long it was */
-    int64_t asked_open_count;      /* for want of a definite answer */
-    int64_t asked_lost_count;      /* for want of any, by the broker's loss */
-    struct counters_read counters; /* of the quiet bridge at the end */
+    int64_t storm_ms;              /* duration of the storm */
+    int64_t asked_open_count;      /* because they had no definite answer */
+    int64_t asked_lost_count;      /* because the broker lost their answer */
+    struct counters_read counters; /* of the idle bridge at the end */
 };
 
 /* Starts everything and waits until the bridge has subscribed. */
 void torture_begin(struct torture *torture, const struct torture_options *options);
 void torture_end(struct torture *torture);
-/* Lets everybody work for a moment. */
-void torture_turn(struct torture *torture);
-/* Commands and faults, for as long as the options say. */
+/* Runs one iteration of all parts. */
+void torture_step(struct torture *torture);
+/* Sends commands and makes faults for the duration in the options. */
 void torture_storm(struct torture *torture);
-/* No more faults; waits until everything has come to rest. */
+/* Ends all faults; waits until everything is idle. */
 void torture_calm(struct torture *torture);
-/* Asks again what was left open, with a bridge of which every command is counted. */
+/* Sends open commands again, to a restarted bridge whose counters are checked. */
 void torture_ask(struct torture *torture);
 void torture_report(const struct torture *torture);
 

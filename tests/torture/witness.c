@@ -78,9 +78,9 @@ void witness_fini(struct witness *witness)
     link_fini(&witness->link);
 }
 
-void witness_turn(struct witness *witness, short revents, int64_t now_ms)
+void witness_step(struct witness *witness, short revents, int64_t now_ms)
 {
-    link_turn(&witness->link, revents, now_ms);
+    link_step(&witness->link, revents, now_ms);
     if (!witness->link.is_connected) {
         witness->is_ready = false;
     }

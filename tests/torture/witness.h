@@ -1,5 +1,5 @@
 /*
- * witness - reads every reply and dead letter, straight from the broker, with a session that lasts.
+ * witness - reads every reply and dead letter directly from the broker, with a persistent session.
  */
 #ifndef TORTURE_WITNESS_H
 #define TORTURE_WITNESS_H
@@ -12,14 +12,14 @@ struct witness {
     struct link *self; /* first, see link_init() */
     struct link link;
     struct record *record;
-    bool is_ready;                    /* subscribed on the connection that stands */
-    char last_state[16];              /* of the bridge, as its status topic told */
-    struct counters_read last_counts; /* as that told them last */
-    int64_t counts_count;             /* how often it did */
+    bool is_ready;                    /* subscribed on the current connection */
+    char last_state[16];              /* the last state on the status topic */
+    struct counters_read last_counts; /* the last counts on the status topic */
+    int64_t counts_count;             /* number of status messages with counts */
 };
 
 void witness_init(struct witness *witness, struct record *record, int port);
 void witness_fini(struct witness *witness);
-void witness_turn(struct witness *witness, short revents, int64_t now_ms);
+void witness_step(struct witness *witness, short revents, int64_t now_ms);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The promise is 10 s; the rest is for a busy machine to notice. */
+/* The bridge promises 10 s; the rest is tolerance for a busy machine. */
 enum { STOP_MS = 10000 + 1500, LOG_TAIL_BYTES = 12000 };
 
 void bridge_start(struct bridge *bridge)
@@ -21,7 +21,7 @@ void bridge_start(struct bridge *bridge)
                                       .output = bridge->log,
                                       .has_descriptors = bridge->has_descriptors};
     if (bridge->fixture->sender != NULL) {
-        client_settle(bridge->fixture->sender);
+        client_sync(bridge->fixture->sender);
         client_forget(bridge->fixture->sender, &(struct match){.topic = bridge->status_topic});
     }
     bridge->pid = process_start(&spec);
@@ -50,13 +50,13 @@ void bridge_stop(struct bridge *bridge)
 
 void bridge_kill(struct bridge *bridge)
 {
-    process_end(bridge->pid, SIGKILL, FLOW_PATIENCE_MS);
+    process_end(bridge->pid, SIGKILL, FLOW_TIMEOUT_MS);
     bridge->pid = 0;
 }
 
 int bridge_wait_exit(struct bridge *bridge)
 {
-    int code = process_wait(bridge->pid, FLOW_PATIENCE_MS);
+    int code = process_wait(bridge->pid, FLOW_TIMEOUT_MS);
     if (code < 0) {
         flow_fail("the bridge still runs");
     }
@@ -113,7 +113,7 @@ void bridge_kill_children(const struct bridge *bridge, const char *role)
     pid_t now[BRIDGE_CHILDREN_MAX];
     int old_count = bridge_children(bridge, role, old);
     int new_count = 0;
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     if (old_count == 0) {
         flow_fail("the bridge has no %s", role);
     }
@@ -140,7 +140,7 @@ bool bridge_log_contains(const struct bridge *bridge, const char *text)
 
 void bridge_wait_log(const struct bridge *bridge, const char *text)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (!bridge_log_contains(bridge, text)) {
         if (flow_now_ms() > end_ms) {
             flow_fail("the bridge's log does not say: %s", text);
@@ -157,7 +157,7 @@ void bridge_print_log(const struct bridge *bridge)
     if (length - begin > LOG_TAIL_BYTES) {
         begin = length - LOG_TAIL_BYTES;
     }
-    /* Not with cmocka's own printing, which cuts after a page. */
+    /* Not with cmocka's print functions, which cut long texts. */
     printf("---- settings: %s\n---- log of the bridge:\n%s---- end\n", bridge->overrides,
            log + begin);
     fflush(stdout);

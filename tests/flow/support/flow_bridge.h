@@ -1,9 +1,9 @@
 /*
- * flow_bridge - the program under test: the real ecs-mqtt-bridge with a ledger, a configuration and
- * a log of its own.
+ * flow_bridge - the program under test: the real ecs-mqtt-bridge with its own ledger, configuration
+ * and log.
  *
  * Made by fixture_bridge() and fixture_bridge_new(), owned by the fixture. Fails the running test
- * where something does not happen in time.
+ * if something does not happen in time.
  */
 #ifndef FLOW_BRIDGE_H
 #define FLOW_BRIDGE_H
@@ -17,7 +17,7 @@ struct fixture;
 
 struct bridge {
     struct fixture *fixture;
-    pid_t pid; /* 0 while it does not run */
+    pid_t pid; /* 0: not running */
     char *overrides;
     char directory[160];
     char config[192];
@@ -25,28 +25,29 @@ struct bridge {
     long log_offset; /* where the running test's part of the log begins */
     char status_topic[128];
     const char *env[BRIDGE_ENV_MAX]; /* ends with NULL; entries may be replaced before a start */
-    bool has_descriptors;            /* to be started with the test's open sockets */
+    bool has_descriptors;            /* starts with the test's open sockets inherited */
     struct bridge *next;
 };
 
-/* Starts it with the ledger it has. */
+/* Starts it on its existing ledger. */
 void bridge_start(struct bridge *bridge);
-/* Waits for `online` on the status topic, told since the last start. */
+/* Waits for `online` on the status topic, published since the last start. */
 void bridge_wait_online(struct bridge *bridge);
 /* SIGTERM; it must end within 10 s with exit code 0. */
 void bridge_stop(struct bridge *bridge);
 /* SIGKILL. */
 void bridge_kill(struct bridge *bridge);
-/* Waits for its end by itself; returns its exit code. */
+/* Waits until it exits by itself; returns its exit code. */
 int bridge_wait_exit(struct bridge *bridge);
 
-/* The ids of its MQTT processes by their role, "receiver" or "publisher"; returns how many. */
+/* The process ids of its MQTT processes of a role, "receiver" or "publisher"; returns their number.
+ */
 int bridge_children(const struct bridge *bridge, const char *role,
                     pid_t out_pids[BRIDGE_CHILDREN_MAX]);
-/* SIGKILL to every process of a role; waits until others have taken their place. */
+/* Sends SIGKILL to every process of a role; waits until the bridge has replaced them. */
 void bridge_kill_children(const struct bridge *bridge, const char *role);
 
-/* Whether the log has the text, since the running test began. */
+/* Whether the log contains the text since the running test began. */
 bool bridge_log_contains(const struct bridge *bridge, const char *text);
 void bridge_wait_log(const struct bridge *bridge, const char *text);
 /* Prints the end of the log, for a failing test. */

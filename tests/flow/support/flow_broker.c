@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Below the range from which outgoing connections take theirs. */
+/* Below the range of ephemeral ports. */
 enum { PORT_FIRST = 20000, PORT_COUNT = 12000, PORT_TRIES = 400 };
 
 static bool is_free(int port)
@@ -29,7 +29,7 @@ static bool is_free(int port)
     return is_bound;
 }
 
-/* A name in the abstract namespace: it goes with the process that holds it. */
+/* A socket name in the abstract namespace: the kernel removes it when the process ends. */
 static int take_guard(int port)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -89,7 +89,7 @@ void broker_start(struct broker *broker)
     const struct process_spec spec = {.argv = argv, .output = broker->log};
     long offset = file_size(broker->log);
     broker->pid = process_start(&spec);
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (!file_contains(broker->log, offset, " running")) {
         if (flow_now_ms() > end_ms || process_wait(broker->pid, 0) >= 0) {
             char *log = file_read(broker->log);
@@ -107,7 +107,7 @@ static void end(struct broker *broker, int signal_number)
 {
     pid_t pid = broker->pid;
     broker->pid = 0;
-    if (pid > 0 && process_end(pid, signal_number, FLOW_PATIENCE_MS) < 0) {
+    if (pid > 0 && process_end(pid, signal_number, FLOW_TIMEOUT_MS) < 0) {
         flow_fail("the broker did not end");
     }
 }
@@ -133,7 +133,7 @@ void broker_fini(struct broker *broker)
 
 void broker_wait_log(const struct broker *broker, const char *text)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (!file_contains(broker->log, 0, text)) {
         if (flow_now_ms() > end_ms) {
             flow_fail("the broker's log does not say: %s", text);

@@ -1,5 +1,5 @@
 /*
- * flow_broker - a real mosquitto on a port of 127.0.0.1 that stays its own while it is down.
+ * flow_broker - a real mosquitto on a port of 127.0.0.1 that stays reserved while it is down.
  */
 #ifndef FLOW_BROKER_H
 #define FLOW_BROKER_H
@@ -15,21 +15,21 @@ struct broker {
     char log[160];
 };
 
-/* A port of 127.0.0.1 that no other test takes until *out_guard is closed, with nobody listening.
+/* Reserves a free port of 127.0.0.1: no other test takes it until *out_guard is closed.
  */
 int port_reserve(int *out_guard);
 
-/* `extra` is added to the configuration; NULL for none. */
+/* `extra` is added to its configuration; NULL for nothing. */
 void broker_init(struct broker *broker, const char *directory, const char *extra);
-/* Ends it where it runs. Takes {0}. */
+/* Stops it if it runs. Takes {0}. */
 void broker_fini(struct broker *broker);
 /* Starts it and waits until it listens. */
 void broker_start(struct broker *broker);
-/* Ends it in good order; with persistence in `extra` it knows everything when it starts again. */
+/* Stops it in order (SIGTERM); with persistence in `extra` it keeps its state. */
 void broker_stop(struct broker *broker);
-/* Ends it at once. */
+/* Kills it (SIGKILL). */
 void broker_kill(struct broker *broker);
-/* Waits until its log has the text. */
+/* Waits until its log contains the text. */
 void broker_wait_log(const struct broker *broker, const char *text);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * flow_check - cmocka with the headers it wants, and failing with a sentence.
+ * flow_check - cmocka with the headers it needs, and a failure with a message.
  */
 #ifndef FLOW_CHECK_H
 #define FLOW_CHECK_H
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-/* Fails the running test. */
+/* Fails the running test with this message. */
 _Noreturn void flow_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

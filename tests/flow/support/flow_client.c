@@ -84,7 +84,7 @@ static void set_callbacks(struct mosquitto *mosq)
     mosquitto_message_v5_callback_set(mosq, arrived);
 }
 
-bool client_turn(struct client *client, int timeout_ms)
+bool client_step(struct client *client, int timeout_ms)
 {
     if (mosquitto_loop(client->mosq, timeout_ms, 1) != MOSQ_ERR_SUCCESS) {
         client->is_connected = false;
@@ -95,9 +95,9 @@ bool client_turn(struct client *client, int timeout_ms)
 /* Works until *count is `wanted`. */
 static void wait_for(struct client *client, const int *count, int wanted, const char *what)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (*count < wanted) {
-        if (!client_turn(client, 50)) {
+        if (!client_step(client, 50)) {
             flow_fail("the test client lost its connection: %s", what);
         }
         if (flow_now_ms() > end_ms) {
@@ -109,13 +109,13 @@ static void wait_for(struct client *client, const int *count, int wanted, const 
     }
 }
 
-/* Waits for the broker's word on a connection that was begun. */
+/* Waits for the broker's CONNACK. */
 static void wait_connected(struct client *client, int rc)
 {
     if (rc != MOSQ_ERR_SUCCESS) {
         flow_fail("the test client cannot connect: %s", mosquitto_strerror(rc));
     }
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (!client->is_connected && flow_now_ms() < end_ms && client->refused == 0) {
         mosquitto_loop(client->mosq, 50, 1);
     }
@@ -276,7 +276,7 @@ const struct message *client_take(struct client *client, const struct match *mat
             }
         }
         int64_t left_ms = end_ms - flow_now_ms();
-        if (left_ms <= 0 || !client_turn(client, left_ms > 50 ? 50 : (int)left_ms)) {
+        if (left_ms <= 0 || !client_step(client, left_ms > 50 ? 50 : (int)left_ms)) {
             return NULL;
         }
     }
@@ -289,7 +289,7 @@ static const char *or_any(const char *text)
 
 const struct message *client_expect(struct client *client, const struct match *match)
 {
-    const struct message *message = client_take(client, match, FLOW_PATIENCE_MS);
+    const struct message *message = client_take(client, match, FLOW_TIMEOUT_MS);
     if (message == NULL) {
         client_print(client);
         flow_fail("no message with topic %s, correlation %s, token %s, state %s, status %s came%s",
@@ -318,8 +318,9 @@ void client_forget(struct client *client, const struct match *match)
     }
 }
 
-/* The broker answers in order, so a subscription's answer comes behind what was sent before it. */
-void client_settle(struct client *client)
+/* The broker answers in order: when a subscription is acknowledged, everything sent before it has
+ * arrived. */
+void client_sync(struct client *client)
 {
     client_subscribe(client, "test/settle");
 }

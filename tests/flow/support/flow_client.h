@@ -1,9 +1,9 @@
 /*
- * flow_client - a sender of commands: an MQTT client of a library other than the bridge's.
+ * flow_client - a sender of commands: an MQTT client with a library other than the bridge's.
  *
- * Wraps libmosquitto. It works only while one of these functions waits; what arrives is kept, in
- * order, until the client is freed. Fails the running test where the broker refuses something or
- * what is waited for does not come in FLOW_PATIENCE_MS.
+ * Wraps libmosquitto. It reads the network only while one of these functions runs. Messages are
+ * kept in order until the client is freed. Fails the running test if the broker refuses something
+ * or an awaited event does not happen within FLOW_TIMEOUT_MS.
  */
 #ifndef FLOW_CLIENT_H
 #define FLOW_CLIENT_H
@@ -18,13 +18,13 @@ struct client;
 
 /* Connects to 127.0.0.1; `version` is 5, or 4 for MQTT 3.1.1. */
 struct client *client_new(int port, int version);
-/* The same with a session of this name, MQTT 5, that the broker keeps while the client is away. */
+/* The same with MQTT 5 and a persistent session under this client id. */
 struct client *client_new_lasting(int port, const char *id);
-/* Connects again to the session that was kept; what had arrived is still there. */
+/* Connects to the persistent session again; messages received before are kept. */
 void client_reconnect(struct client *client);
 /* Takes NULL. */
 void client_free(struct client *client);
-/* Subscribes at QoS 1 and waits for the broker's word. */
+/* Subscribes at QoS 1 and waits for the SUBACK. */
 void client_subscribe(struct client *client, const char *filter);
 
 struct outgoing {
@@ -41,14 +41,14 @@ struct outgoing {
     const char *user[8];       /* name, value, name, value; ends with NULL */
 };
 
-/* Publishes and waits until the broker has it. */
+/* Publishes and waits for the PUBACK. */
 void client_publish(struct client *client, const struct outgoing *outgoing);
-/* Publishes without waiting; false where the connection is gone. */
+/* Publishes without waiting; false if the connection is lost. */
 bool client_post(struct client *client, const struct outgoing *outgoing);
-/* Waits until the broker has all that was posted. */
+/* Waits until the broker has acknowledged everything that was posted. */
 void client_flush(struct client *client);
 
-/* What a message must be; NULL matches everything. */
+/* Conditions for a message; NULL matches everything. */
 struct match {
     const char *topic;
     const char *correlation; /* the bytes of a string */
@@ -57,19 +57,19 @@ struct match {
     const char *status;      /* Status in the body */
 };
 
-/* The first message that matches and was not taken before, waited for; it is taken now. */
+/* Waits for the first message that matches and was not taken before, and takes it. */
 const struct message *client_expect(struct client *client, const struct match *match);
-/* The same, but NULL where none is there in time. */
+/* The same, but returns NULL if none arrives in time. */
 const struct message *client_take(struct client *client, const struct match *match, int timeout_ms);
-/* How many messages that match are there and not taken, without waiting. */
+/* The number of matching messages that were received and not taken; does not wait. */
 int client_count(const struct client *client, const struct match *match);
-/* Forgets what is there, but for what was taken. */
+/* Drops the matching messages that were not taken. */
 void client_forget(struct client *client, const struct match *match);
-/* Lets the client work for a moment; false where the connection is gone. */
-bool client_turn(struct client *client, int timeout_ms);
-/* Waits until the broker answers: what it sent before has arrived then. */
-void client_settle(struct client *client);
-/* Prints what arrived, for a failing test. */
+/* Reads and writes the network once; false if the connection is lost. */
+bool client_step(struct client *client, int timeout_ms);
+/* Waits for an answer of the broker: everything it sent before has arrived then. */
+void client_sync(struct client *client);
+/* Prints the received messages, for a failing test. */
 void client_print(const struct client *client);
 
 #endif

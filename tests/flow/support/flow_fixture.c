@@ -86,7 +86,7 @@ static void free_bridge(struct fixture *fixture, struct bridge *bridge)
     if (fixture->shared == bridge) {
         fixture->shared = NULL;
     }
-    process_end(bridge->pid, SIGKILL, FLOW_PATIENCE_MS);
+    process_end(bridge->pid, SIGKILL, FLOW_TIMEOUT_MS);
     free(bridge->overrides);
     free(bridge);
 }
@@ -176,7 +176,7 @@ static void free_fixture(struct fixture *fixture)
 
 static struct fixture *the_fixture;
 static const char *the_broker_extra;
-static bool has_ended; /* the running test, by returning */
+static bool has_ended; /* ends the running test by returning */
 
 static int begin_all(void **state)
 {
@@ -220,7 +220,7 @@ static int begin_test(void **state)
         clean_up(fixture);
     }
     simulator_reset(&fixture->simulator);
-    client_settle(fixture->sender);
+    client_sync(fixture->sender);
     client_forget(fixture->sender, &(struct match){0});
     if (fixture->shared != NULL) {
         fixture->shared->log_offset = file_size(fixture->shared->log);
@@ -228,7 +228,7 @@ static int begin_test(void **state)
     return 0;
 }
 
-/* A process that crashed is started again and would go unseen. */
+/* The bridge restarts a crashed process, so a crash would stay undetected. */
 static void check_no_crash(const struct fixture *fixture)
 {
     static const char *const signs[] = {"Assertion `", "Sanitizer", "runtime error: ", " signal=6",
@@ -285,7 +285,7 @@ int flow_main(const char *name, const struct flow_test *tests, size_t count,
         cmocka_set_test_filter(argv[1]);
     }
     the_broker_extra = broker_extra;
-    /* The macro around this counts an array; here the tests come from a caller. */
+    /* The cmocka macro needs an array of known size; here the tests come from a caller. */
     int failed = _cmocka_run_group_tests(name, units, count, begin_all, end_all);
     free(units);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -331,8 +331,8 @@ const struct message *fixture_expect_reply(struct fixture *fixture, const char *
                                                               fixture, FLOW_REPLIES "%s", token)});
 }
 
-const struct message *fixture_ask(struct fixture *fixture, const char *token, const char *group,
-                                  const char *extra)
+const struct message *fixture_request(struct fixture *fixture, const char *token, const char *group,
+                                      const char *extra)
 {
     fixture_send(fixture, fixture_command(fixture, token, group, extra));
     return fixture_expect_reply(fixture, token);

@@ -1,10 +1,11 @@
 /*
- * flow_fixture - what a flow test stands on: a broker, the far side, bridges, and a sender.
+ * flow_fixture - the environment of a flow test: a broker, the API simulator, bridges, and a
+ * sender.
  *
- * A program of tests has one fixture. The tests share its broker, its simulator and, where they
- * want the same settings, its bridge; names are unique, so they do not meet. After a failed test
- * everything but the broker's and the simulator's processes is made anew. All is on 127.0.0.1 and
- * in a directory that goes with the fixture.
+ * A test program has one fixture. Its tests share the broker, the simulator and, with the same
+ * settings, the bridge; names are unique, so the tests do not disturb each other. After a failed
+ * test everything except the processes of broker and simulator is made again. Everything is on
+ * 127.0.0.1 and in a directory that is removed with the fixture.
  */
 #ifndef FLOW_FIXTURE_H
 #define FLOW_FIXTURE_H
@@ -29,8 +30,8 @@ struct fixture {
     struct broker broker;
     struct simulator simulator;
     struct client *sender;  /* MQTT 5; subscribed to replies, dead letters and status */
-    struct bridge *bridges; /* all of the running test */
-    struct bridge *shared;  /* the one fixture_bridge() gave, or NULL */
+    struct bridge *bridges; /* the bridges of the running test */
+    struct bridge *shared;  /* the one that fixture_bridge() returned, or NULL */
     char **texts;           /* of the running test */
     size_t text_count;
     int bridge_number;
@@ -50,49 +51,50 @@ struct flow_test {
     }
 
 /*
- * The main of a program of tests; `broker_extra` goes to the broker's configuration. An argument is
- * a pattern of test names. Returns the exit code.
+ * The main function of a test program. `broker_extra` is added to the broker's configuration. A
+ * program argument is a pattern of test names. Returns the exit code.
  */
 int flow_main(const char *name, const struct flow_test *tests, size_t count,
               const char *broker_extra, int argc, char **argv);
 
 /*
- * A bridge that is online with these settings (see flow_settings.h) on top of the tests' own, ""
- * for none: the one of the test before where it had the same, else a new one with an empty ledger.
+ * A bridge that is online with these settings (see flow_settings.h) in addition to the defaults of
+ * the tests, "" for none. It is the bridge of the previous test if that had the same settings, else
+ * a new one with an empty ledger.
  */
 struct bridge *fixture_bridge(struct fixture *fixture, const char *overrides);
-/* A bridge of the test's own, not started. Each has an `instance`, so a session at the broker, of
- * its own. */
+/* A new bridge for this test, not started. Each has its own `instance`, and so its own session at
+ * the broker. */
 struct bridge *fixture_bridge_new(struct fixture *fixture, const char *overrides);
-/* The same, and no other runs. */
+/* The same, and stops all others. */
 struct bridge *fixture_bridge_alone(struct fixture *fixture, const char *overrides);
-/* A new sender in place of the old, for after the broker was away. */
+/* Replaces the sender, for use after the broker was down. */
 void fixture_renew_sender(struct fixture *fixture);
 
 /* A text that lives as long as the running test. */
 const char *fixture_format(struct fixture *fixture, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* A name nobody else has: `prefix` and a number. */
+/* A unique name: `prefix` and a number. */
 const char *fixture_name(struct fixture *fixture, const char *prefix);
-/* A command as JSON; `extra` is more fields, beginning with a comma, or "". */
+/* A command as JSON; `extra` holds more fields and begins with a comma, or is "". */
 const char *fixture_command(struct fixture *fixture, const char *token, const char *group,
                             const char *extra);
 /* Publishes a command with no MQTT 5 property. */
 void fixture_send(struct fixture *fixture, const char *payload);
-/* Sends fixture_command() and waits for the reply on the default reply topic. */
-const struct message *fixture_ask(struct fixture *fixture, const char *token, const char *group,
-                                  const char *extra);
+/* Sends fixture_command() and returns the reply on the default reply topic. */
+const struct message *fixture_request(struct fixture *fixture, const char *token, const char *group,
+                                      const char *extra);
 /* Waits for the reply on the default reply topic of a token. */
 const struct message *fixture_expect_reply(struct fixture *fixture, const char *token);
 /*
- * Nothing that matches has come when a command sent now has been answered. What a command posts
- * before that one arrives goes out before its answer.
+ * Sends a command and checks that nothing matches when its reply has arrived: messages that were
+ * posted earlier are published before that reply.
  */
 void fixture_expect_nothing(struct fixture *fixture, const struct match *match);
 
 /* Checks of a reply. */
 void check_succeeded(const struct message *reply);
-/* `status` is failed or unknown. */
+/* `status` is "failed" or "unknown". */
 void check_error(const struct message *reply, const char *status, const char *code,
                  const char *category, bool is_retryable);
 void check_text(const struct message *reply, const char *path, const char *value);

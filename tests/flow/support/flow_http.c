@@ -36,7 +36,7 @@ long http_exchange(int port, const char *method, const char *path, const char *b
     assert(curl != NULL && answer.data != NULL);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)FLOW_PATIENCE_MS + 5000);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)FLOW_TIMEOUT_MS + 5000);
     if (body != NULL) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     }

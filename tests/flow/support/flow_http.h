@@ -4,8 +4,8 @@
 #ifndef FLOW_HTTP_H
 #define FLOW_HTTP_H
 
-/* The HTTP status, 0 where no answer came. `body` may be NULL; *out_body is a string the caller
- * frees, never NULL. */
+/* Returns the HTTP status, 0 without an answer. `body` may be NULL. *out_body is never NULL; the
+ * caller frees it. */
 long http_exchange(int port, const char *method, const char *path, const char *body,
                    char **out_body);
 

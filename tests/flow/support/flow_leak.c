@@ -36,7 +36,7 @@ static void put_percent(const char *secret, const char *digits, char *out)
     *out = '\0';
 }
 
-/* Only the digits that belong to the secret alone: before it stand `before` unknown bytes. */
+/* Only the base64 digits that depend on the secret alone; `before` unknown bytes precede it. */
 static void put_base64(const char *secret, size_t before, char *out)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -84,7 +84,7 @@ const char *leak_in_bytes(const char *bytes, size_t length, const char *secret)
     return NULL;
 }
 
-/* Files under /proc have no size, so it is read to its end. */
+/* Files under /proc have size 0, so the file is read to its end. */
 static char *read_all(const char *path, size_t *out_length)
 {
     FILE *file = fopen(path, "re");

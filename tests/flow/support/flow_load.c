@@ -50,7 +50,7 @@ void load_send(struct load *load, int from, int to)
         if (!load_post(load, i)) {
             flow_fail("the connection of a load is gone");
         }
-        client_turn(load->client, 0);
+        client_step(load->client, 0);
     }
     client_flush(load->client);
 }
@@ -72,10 +72,10 @@ void load_count(struct load *load)
 
 void load_wait_answered(struct load *load, int count)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     load_count(load);
     while (load->answered_count < count) {
-        if (flow_now_ms() > end_ms || !client_turn(load->client, 50)) {
+        if (flow_now_ms() > end_ms || !client_step(load->client, 50)) {
             flow_fail("%d of %d commands were answered", load->answered_count, count);
         }
         load_count(load);

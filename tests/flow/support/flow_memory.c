@@ -34,7 +34,8 @@ void check_memory(const struct bridge *bridge)
     for (size_t i = 0; i < 2; i++) {
         int count = bridge_children(bridge, roles[i], pids);
         for (int k = 0; k < count; k++) {
-            assert_in_range(high_water_kib(pids[k]), 0, HIGHEST_KIB); /* 0: it has just ended */
+            assert_in_range(high_water_kib(pids[k]), 0,
+                            HIGHEST_KIB); /* 0: the process has just ended */
         }
     }
     assert_in_range(high_water_kib(bridge->pid), 1, HIGHEST_KIB);

@@ -19,13 +19,13 @@ struct user_property {
 
 struct message {
     char *topic;
-    char *payload; /* ends with a NUL that does not count */
+    char *payload; /* followed by a NUL that is not counted */
     size_t payload_length;
-    cJSON *json; /* NULL where the payload is none */
+    cJSON *json; /* NULL: the payload is no JSON */
     int qos;
     bool is_retained;
-    bool is_taken; /* a test has seen it */
-    /* MQTT 5 properties; NULL or -1 where absent. */
+    bool is_taken; /* a test has taken it */
+    /* MQTT 5 properties; NULL or -1: absent. */
     char *content_type;
     int payload_format;
     char *correlation;
@@ -40,14 +40,14 @@ struct message *message_new(const struct mosquitto_message *from,
                             const mosquitto_property *properties);
 void message_free(struct message *message);
 
-/* The value of a user property, "" where there is none. */
+/* The value of a user property, "" if there is none. */
 const char *message_user(const struct message *message, const char *name);
 
-/* A field of the body by its path, as "Error.Code"; NULL where it is absent. */
+/* A field of the body by its path, for example "Error.Code"; NULL if it is absent. */
 const cJSON *json_at(const cJSON *json, const char *path);
-/* "" where it is absent or no text. */
+/* "" if it is absent or no string. */
 const char *json_text(const cJSON *json, const char *path);
-/* -1 where it is absent or no number. */
+/* -1 if it is absent or no number. */
 double json_number(const cJSON *json, const char *path);
 bool json_is_true(const cJSON *json, const char *path);
 bool json_has(const cJSON *json, const char *path);

@@ -39,7 +39,7 @@ static int open_output(const char *path)
     return fd;
 }
 
-/* Between fork and exec; the test has one thread, so every function may be called. */
+/* Runs between fork and exec. The test has one thread, so every function may be called. */
 static _Noreturn void become(const struct process_spec *spec, pid_t parent)
 {
     int output = open_output(spec->output);
@@ -51,7 +51,7 @@ static _Noreturn void become(const struct process_spec *spec, pid_t parent)
     }
     signal(SIGPIPE, SIG_DFL);
     if (!spec->has_descriptors) {
-        /* The sockets of the test's libraries are open in all they start. */
+        /* Otherwise the child inherits the open sockets of the test's libraries. */
         close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     }
     dup2(input, STDIN_FILENO);
@@ -120,9 +120,9 @@ struct tool_result tool_run(const char *directory, const char *const *env, const
     const struct process_spec spec = {
         .argv = argv, .env = env, .directory = directory, .output = output, .errors = errors};
     pid_t pid = process_start(&spec);
-    struct tool_result result = {.code = process_wait(pid, FLOW_PATIENCE_MS)};
+    struct tool_result result = {.code = process_wait(pid, FLOW_TIMEOUT_MS)};
     if (result.code < 0) {
-        process_end(pid, SIGKILL, FLOW_PATIENCE_MS);
+        process_end(pid, SIGKILL, FLOW_TIMEOUT_MS);
     }
     result.output = file_read(output);
     result.errors = file_read(errors);

@@ -69,7 +69,7 @@ static void put_number(struct raw_bytes *bytes, size_t number)
 
 static void be_patient(int fd)
 {
-    const struct timeval limit = {.tv_sec = FLOW_PATIENCE_MS / 1000};
+    const struct timeval limit = {.tv_sec = FLOW_TIMEOUT_MS / 1000};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
@@ -195,7 +195,7 @@ int raw_listen(int *out_port)
 int raw_accept(int listener)
 {
     struct pollfd entry = {.fd = listener, .events = POLLIN};
-    if (poll(&entry, 1, FLOW_PATIENCE_MS) != 1) {
+    if (poll(&entry, 1, FLOW_TIMEOUT_MS) != 1) {
         flow_fail("nobody connects");
     }
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);

@@ -1,9 +1,9 @@
 /*
- * flow_raw - MQTT 5 by the byte, for what no library sends: on the sender's side of a real broker,
+ * flow_raw - MQTT 5 byte by byte, for packets that no library sends: as a client of a real broker,
  * and in place of a broker.
  *
- * Sockets are blocking; nothing takes longer than FLOW_PATIENCE_MS. Fails the running test where
- * the other side does not do its part.
+ * Sockets are blocking, with FLOW_TIMEOUT_MS as timeout. Fails the running test if the other side
+ * does not do its part.
  */
 #ifndef FLOW_RAW_H
 #define FLOW_RAW_H
@@ -18,33 +18,34 @@ struct raw_bytes {
 
 void raw_fini(struct raw_bytes *bytes);
 void raw_put(struct raw_bytes *bytes, const void *data, size_t length);
-/* The byte so many times. */
+/* Appends the byte `count` times. */
 void raw_put_many(struct raw_bytes *bytes, int byte, size_t count);
-/* The bytes so many times. */
+/* Appends the bytes `count` times. */
 void raw_put_times(struct raw_bytes *bytes, const void *data, size_t length, size_t count);
-/* A two-byte length and the bytes. */
+/* Appends a two-byte length and the bytes. */
 void raw_put_text(struct raw_bytes *bytes, const void *data, size_t length);
 
-/* A topic, the properties' bytes and a payload, each as it is; sent at QoS 1. */
+/* Topic, encoded properties and payload, sent unchanged at QoS 1. */
 struct raw_message {
     struct raw_bytes topic;
     struct raw_bytes properties;
     struct raw_bytes payload;
 };
 
-/* Connects to a broker on 127.0.0.1 as a client of no session. */
+/* Connects to a broker on 127.0.0.1 with a clean session. */
 int raw_connect(int port);
-/* Publishes and waits for the broker's word; false where it ends the connection instead. */
+/* Publishes and waits for the PUBACK; false if the broker closes the connection instead. */
 bool raw_publish(int fd, const struct raw_message *message);
 
 /* Listens on a free port of 127.0.0.1. */
 int raw_listen(int *out_port);
 int raw_accept(int listener);
-/* One packet; `body` is replaced. Returns its first byte, or -1 at the end of the connection. */
+/* Reads one packet; `body` is replaced. Returns its first byte, or -1 at the end of the connection.
+ */
 int raw_read(int fd, struct raw_bytes *body);
-/* False where the other side has closed. */
+/* False if the other side has closed. */
 bool raw_write(int fd, const void *data, size_t length);
-/* Sends a message as a broker does. */
+/* Sends a message as a broker would. */
 bool raw_deliver(int fd, const struct raw_message *message);
 
 #endif

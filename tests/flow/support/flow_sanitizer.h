@@ -1,6 +1,6 @@
 /*
- * flow_sanitizer - whether this build runs under AddressSanitizer or ThreadSanitizer, gcc's or
- * clang's: there memory and time tell nothing, and other tools that look into a process fail.
+ * flow_sanitizer - whether this build uses AddressSanitizer or ThreadSanitizer, of gcc or clang.
+ * With them measurements of memory and time mean nothing, and tools that inspect a process fail.
  */
 #ifndef FLOW_SANITIZER_H
 #define FLOW_SANITIZER_H

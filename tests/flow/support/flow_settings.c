@@ -52,7 +52,7 @@ static struct line *find(struct lines *lines, const char *path)
     return line;
 }
 
-/* Where a value ends: the ';' outside quotes and parentheses. */
+/* The length of a value: up to the ';' outside quotes and parentheses. */
 static size_t value_length(const char *value)
 {
     int depth = 0;
@@ -85,7 +85,7 @@ static void read_lines(struct lines *lines, const char *text)
     }
 }
 
-/* Whether an earlier line lies in the same group. */
+/* Whether an earlier line belongs to the same group. */
 static bool is_begun(const struct lines *lines, size_t index, size_t group_length)
 {
     for (size_t i = 0; i < index; i++) {
@@ -96,7 +96,7 @@ static bool is_begun(const struct lines *lines, size_t index, size_t group_lengt
     return false;
 }
 
-/* All lines whose path begins with `prefix`. */
+/* Writes all lines whose path begins with `prefix`. */
 static void write_group(const struct lines *lines, const char *prefix, struct text *out)
 {
     size_t prefix_length = strlen(prefix);

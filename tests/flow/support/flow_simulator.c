@@ -28,7 +28,7 @@ void simulator_start(struct simulator *simulator, const char *directory, int por
         key_option,       "--auto-create", "--sync-ms", "0",           NULL};
     const struct process_spec spec = {.argv = argv, .output = log_file};
     simulator->pid = process_start(&spec);
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (file_size(port_file) == 0) {
         if (flow_now_ms() > end_ms || process_wait(simulator->pid, 0) >= 0) {
             flow_fail("the simulator did not start, see %s", log_file);
@@ -42,11 +42,11 @@ void simulator_start(struct simulator *simulator, const char *directory, int por
 
 void simulator_stop(struct simulator *simulator)
 {
-    process_end(simulator->pid, SIGKILL, FLOW_PATIENCE_MS);
+    process_end(simulator->pid, SIGKILL, FLOW_TIMEOUT_MS);
     simulator->pid = 0;
 }
 
-/* Returns the HTTP status; *out_json is the caller's. */
+/* Returns the HTTP status; the caller frees *out_json. */
 static long request(const struct simulator *simulator, const char *method, const char *path,
                     const char *body, cJSON **out_json)
 {
@@ -167,7 +167,7 @@ void simulator_wait(const struct simulator *simulator, const char *name, int cou
 {
     char body[128];
     cJSON *json = NULL;
-    snprintf(body, sizeof body, "{\"%s\":%d,\"TimeoutMs\":%d}", name, count, FLOW_PATIENCE_MS);
+    snprintf(body, sizeof body, "{\"%s\":%d,\"TimeoutMs\":%d}", name, count, FLOW_TIMEOUT_MS);
     long http = request(simulator, "POST", "wait", body, &json);
     bool is_reached = json_is_true(json, "Reached");
     cJSON_Delete(json);
@@ -178,7 +178,7 @@ void simulator_wait(const struct simulator *simulator, const char *name, int cou
 
 void simulator_wait_token(const struct simulator *simulator, const char *token, int calls)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (simulator_token(simulator, token, "Calls") < calls) {
         if (flow_now_ms() > end_ms) {
             flow_fail("the simulator did not see %d calls with token %s", calls, token);

@@ -123,7 +123,7 @@ void tls_issue(const struct tls_authority *authority, const struct tls_subject *
     EVP_PKEY_free(key);
 }
 
-/* ---- The front, in a process of its own; a process more for every connection ---- */
+/* ---- The front: its own process, and one more process for every connection ---- */
 
 static int take_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_length,
                      const unsigned char *offered, unsigned int offered_length, void *arg)
@@ -155,8 +155,8 @@ static bool set_files(SSL_CTX *context, const char *directory,
            (options->client == NULL || SSL_CTX_load_verify_locations(context, client, NULL) == 1);
 }
 
-/* NULL where the files do not fit each other. Nothing in this process may fail the test, which is
- * another process's. */
+/* NULL if the files do not belong together. This process must not fail the test, which runs in
+ * another process. */
 static SSL_CTX *make_context(const char *directory, const struct tls_front_options *options)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
@@ -165,7 +165,7 @@ static SSL_CTX *make_context(const char *directory, const struct tls_front_optio
         return NULL;
     }
     if (options->version != 0) {
-        /* Without this OpenSSL 3 has no TLS before 1.2. */
+        /* Without this, OpenSSL 3 supports no TLS below 1.2. */
         SSL_CTX_set_cipher_list(context, "ALL:@SECLEVEL=0");
         SSL_CTX_set_min_proto_version(context, options->version);
         SSL_CTX_set_max_proto_version(context, options->version);
@@ -179,11 +179,11 @@ static SSL_CTX *make_context(const char *directory, const struct tls_front_optio
     return context;
 }
 
-/* They are perhaps just being replaced, one after the other. */
+/* Waits and tries again: the files may just be replaced, one after the other. */
 static SSL_CTX *wait_context(const char *directory, const struct tls_front_options *options)
 {
     SSL_CTX *context = NULL;
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while ((context = make_context(directory, options)) == NULL && flow_now_ms() < end_ms) {
         flow_pause();
     }
@@ -232,7 +232,7 @@ static void relay(SSL *ssl, int plain)
     }
 }
 
-/* What the client still sends is read, since closing over it would take our last alert away. */
+/* Reads what the client still sends: closing with unread data would discard our last alert. */
 static void end_in_order(int fd)
 {
     char rest[RELAY_BYTES];
@@ -312,6 +312,6 @@ void tls_front_start(struct tls_front *front, const char *directory,
 
 void tls_front_stop(struct tls_front *front)
 {
-    process_end(front->pid, SIGKILL, FLOW_PATIENCE_MS);
+    process_end(front->pid, SIGKILL, FLOW_TIMEOUT_MS);
     *front = (struct tls_front){0};
 }

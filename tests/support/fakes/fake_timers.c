@@ -68,8 +68,8 @@ static bool is_before(const struct loop_timer *a, const struct loop_timer *b)
     return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->started < b->started;
 }
 
-/* The first that is due by then, of those that ran when the time began to pass or are due later
- * than that. */
+/* The first timer due until `end_ms`, among those that were running at `begin_ms` or are due later.
+ */
 static struct loop_timer *first_due(int64_t begin_ms, int64_t end_ms, uint64_t starts)
 {
     struct loop_timer *timer;

@@ -1,8 +1,8 @@
 /*
- * fake_timers - the timers of io/loop.h on a clock that the test moves: no waiting, no loop.
+ * fake_timers - the timers of base/loop.h on a clock that the test moves: no waiting, no loop.
  *
- * Linked into the programs that tests/unit/CMakeLists.txt names, in place of io/loop.c; there NULL
- * stands for the loop.
+ * Linked into the programs that tests/unit/CMakeLists.txt names, in place of base/loop.c; there the
+ * loop is NULL.
  *
  * Thread: the test's.
  */
@@ -14,10 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Lets so much time pass; what is due on the way is called in order. 0 is the next turn: whatever
- * was due, not what that starts. */
+/* Advances the clock and calls due timers in order. 0 runs the next loop iteration: timers that are
+ * due, but not those that they start. */
 void fake_timers_advance(int64_t ms);
-/* How many timers were made and not freed. */
+/* The number of timers that were made and not freed. */
 size_t fake_timers_count(void);
 
 #endif

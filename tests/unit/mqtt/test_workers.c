@@ -25,7 +25,7 @@ static void test_workers_reconnect_to_a_broker_that_was_killed_and_restarted(voi
         broker_kill(&fixture->broker);
         WAIT_FOR(fixture, !fixture->is_publisher_up && fixture->receivers_up == 0);
         assert_false(workers_may_publish(fixture->workers));
-        broker_again(&fixture->broker);
+        broker_restart(&fixture->broker);
         workers_fixture_wait_up(fixture);
         assert_int_equal(fixture->session_count, 2);
         assert_false(fixture->is_session_present);
@@ -67,7 +67,7 @@ static void test_a_changed_password_is_used_for_the_next_attempt(void **state)
     snprintf(line, sizeof line, "allow_anonymous false\npassword_file %s", users_path);
     fixture->broker.settings = mem_strdup(line);
     broker_kill(&fixture->broker);
-    broker_again(&fixture->broker);
+    broker_restart(&fixture->broker);
     FILE *file = fopen(password_path, "w");
     assert_non_null(file);
     fputs("wrong\n", file);

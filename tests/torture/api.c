@@ -1,4 +1,4 @@
-#include "far.h"
+#include "api.h"
 
 #include "flow_check.h"
 #include "flow_process.h"
@@ -12,22 +12,22 @@
 
 enum { POLL_MS = 400, FULL_MS = 2500, FEW_ROWS = 120, ALL_ROWS = 1000, OPTIONS = 16 };
 
-static void wait_for_port(struct far *far, const char *port_file)
+static void wait_for_port(struct api *api, const char *port_file)
 {
-    int64_t end_ms = flow_now_ms() + FLOW_PATIENCE_MS;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (file_size(port_file) == 0) {
-        if (flow_now_ms() > end_ms || process_wait(far->simulator.pid, 0) >= 0) {
+        if (flow_now_ms() > end_ms || process_wait(api->simulator.pid, 0) >= 0) {
             flow_fail("the simulator did not start");
         }
         flow_pause();
     }
     char *text = file_read(port_file);
-    far->simulator.port = atoi(text);
+    api->simulator.port = atoi(text);
     free(text);
 }
 
-/* One-time starts may follow each other after half a second: most do, some are refused. */
-void far_start(struct far *far, const char *directory)
+/* One-time starts are allowed every half second: most succeed, some are refused. */
+void api_start(struct api *api, const char *directory)
 {
     static char groups[PLAN_GROUPS][48];
     char port_file[160];
@@ -42,8 +42,8 @@ void far_start(struct far *far, const char *directory)
                                                        "--sync-ms",
                                                        "0"};
     int count = 9;
-    *far = (struct far){.last_row = 0};
-    snprintf(far->simulator.directory, sizeof far->simulator.directory, "%s", directory);
+    *api = (struct api){.last_row = 0};
+    snprintf(api->simulator.directory, sizeof api->simulator.directory, "%s", directory);
     snprintf(port_file, sizeof port_file, "%s/simulator.port", directory);
     snprintf(log_file, sizeof log_file, "%s/simulator.log", directory);
     for (int i = 0; i < PLAN_GROUPS; i++) {
@@ -54,108 +54,108 @@ void far_start(struct far *far, const char *directory)
         argv[count++] = groups[i];
     }
     const struct process_spec spec = {.argv = argv, .output = log_file};
-    far->simulator.pid = process_start(&spec);
-    wait_for_port(far, port_file);
+    api->simulator.pid = process_start(&spec);
+    wait_for_port(api, port_file);
 }
 
-void far_stop(struct far *far)
+void api_stop(struct api *api)
 {
-    struct far_token *token = NULL;
-    struct far_token *next = NULL;
-    if (far->simulator.pid > 0) {
-        simulator_stop(&far->simulator);
+    struct api_token *token = NULL;
+    struct api_token *next = NULL;
+    if (api->simulator.pid > 0) {
+        simulator_stop(&api->simulator);
     }
-    HASH_ITER (hh, far->tokens, token, next) {
-        HASH_DEL(far->tokens, token);
+    HASH_ITER (hh, api->tokens, token, next) {
+        HASH_DEL(api->tokens, token);
         free(token);
     }
 }
 
-struct far_token *far_find(const struct far *far, const char *name)
+struct api_token *api_find(const struct api *api, const char *name)
 {
-    struct far_token *token = NULL;
-    HASH_FIND_STR(far->tokens, name, token);
+    struct api_token *token = NULL;
+    HASH_FIND_STR(api->tokens, name, token);
     return token;
 }
 
-static struct far_token *get_token(struct far *far, const char *name)
+static struct api_token *get_token(struct api *api, const char *name)
 {
-    struct far_token *token = NULL;
-    HASH_FIND_STR(far->tokens, name, token);
+    struct api_token *token = NULL;
+    HASH_FIND_STR(api->tokens, name, token);
     if (token == NULL) {
         size_t size = strlen(name) + 1;
         token = calloc(1, sizeof *token + size);
         assert(token != NULL);
         memcpy(token->name, name, size);
         token->effect_ms = -1;
-        HASH_ADD_STR(far->tokens, name, token);
+        HASH_ADD_STR(api->tokens, name, token);
     }
     return token;
 }
 
-static void read_row(struct far *far, const cJSON *row)
+static void read_row(struct api *api, const cJSON *row)
 {
     int64_t number = (int64_t)json_number(row, "Number");
-    if (number > far->last_row) {
-        far->rows_missed += number - far->last_row - 1;
-        far->last_row = number;
+    if (number > api->last_row) {
+        api->rows_missed += number - api->last_row - 1;
+        api->last_row = number;
     }
     if (json_is_true(row, "Effect")) {
-        struct far_token *token = get_token(far, json_text(row, "Params.ClientToken"));
+        struct api_token *token = get_token(api, json_text(row, "Params.ClientToken"));
         if (token->effect_ms < 0) {
             token->effect_ms = (int64_t)json_number(row, "ArrivalMs");
         }
     }
 }
 
-/* Whether the rows reached back to the last one read. */
-static bool read_rows(struct far *far, int count)
+/* Whether the rows reach back to the last one that was read. */
+static bool read_rows(struct api *api, int count)
 {
     char path[48];
     snprintf(path, sizeof path, "requests?Last=%d", count);
-    cJSON *rows = simulator_get(&far->simulator, path);
+    cJSON *rows = simulator_get(&api->simulator, path);
     const cJSON *row = cJSON_GetArrayItem(rows, 0);
-    bool is_whole = row == NULL || (int64_t)json_number(row, "Number") <= far->last_row + 1;
+    bool is_whole = row == NULL || (int64_t)json_number(row, "Number") <= api->last_row + 1;
     if (is_whole || count >= ALL_ROWS) {
         cJSON_ArrayForEach(row, rows)
         {
-            read_row(far, row);
+            read_row(api, row);
         }
     }
     cJSON_Delete(rows);
     return is_whole;
 }
 
-/* A delayed request has its effect after its row was read first, so all rows are read again now and
- * then. */
-void far_turn(struct far *far, int64_t now_ms)
+/* A delayed request has its effect after its row was first read, so all rows are read again from
+ * time to time. */
+void api_step(struct api *api, int64_t now_ms)
 {
-    if (now_ms < far->next_poll_ms) {
+    if (now_ms < api->next_poll_ms) {
         return;
     }
-    far->next_poll_ms = now_ms + POLL_MS;
-    if (now_ms >= far->next_full_ms || !read_rows(far, FEW_ROWS)) {
-        far->next_full_ms = now_ms + FULL_MS;
-        read_rows(far, ALL_ROWS);
+    api->next_poll_ms = now_ms + POLL_MS;
+    if (now_ms >= api->next_full_ms || !read_rows(api, FEW_ROWS)) {
+        api->next_full_ms = now_ms + FULL_MS;
+        read_rows(api, ALL_ROWS);
     }
 }
 
-void far_finish(struct far *far)
+void api_finish(struct api *api)
 {
-    read_rows(far, ALL_ROWS);
-    cJSON *state = simulator_get(&far->simulator, "state");
+    read_rows(api, ALL_ROWS);
+    cJSON *state = simulator_get(&api->simulator, "state");
     const cJSON *row = NULL;
     cJSON_ArrayForEach(row, json_at(state, "Tokens"))
     {
-        struct far_token *token = get_token(far, row->string);
+        struct api_token *token = get_token(api, row->string);
         token->effects = (int)json_number(row, "Effects");
         token->is_one_shot = json_is_true(row, "OneShot");
         snprintf(token->request_id, sizeof token->request_id, "%s", json_text(row, "RequestId"));
         snprintf(token->region, sizeof token->region, "%s", json_text(row, "RegionId"));
         snprintf(token->group, sizeof token->group, "%s", json_text(row, "ReplicaGroupId"));
     }
-    far->calls = (int64_t)json_number(state, "Totals.Starts");
-    far->effects = (int64_t)json_number(state, "Totals.Effects");
-    far->overlaps = (int64_t)json_number(state, "Totals.Overlaps");
+    api->calls = (int64_t)json_number(state, "Totals.Starts");
+    api->effects = (int64_t)json_number(state, "Totals.Effects");
+    api->overlaps = (int64_t)json_number(state, "Totals.Overlaps");
     cJSON_Delete(state);
 }

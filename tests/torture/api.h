@@ -1,0 +1,48 @@
+/*
+ * api - the API: the simulator with the groups of the plan, its faults, and its records.
+ */
+#ifndef TORTURE_API_H
+#define TORTURE_API_H
+
+#include "flow_simulator.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+/* What the simulator knows about a token. */
+struct api_token {
+    UT_hash_handle hh;
+    int effects;
+    int64_t effect_ms; /* arrival of the request with the effect, since the simulator's start; -1:
+                          not seen */
+    bool is_one_shot;
+    bool is_answered; /* a reply has reported its success */
+    char request_id[40];
+    char region[24];
+    char group[24];
+    char name[];
+};
+
+struct api {
+    struct simulator simulator;
+    struct api_token *tokens;
+    int64_t next_poll_ms;
+    int64_t next_full_ms;
+    int64_t last_row; /* number of the last simulator request that was read */
+    int64_t rows_missed;
+    int64_t calls;
+    int64_t effects;
+    int64_t overlaps;
+};
+
+void api_start(struct api *api, const char *directory);
+void api_stop(struct api *api);
+/* Reads the new requests; must be called often. */
+void api_step(struct api *api, int64_t now_ms);
+/* Reads the remaining requests, and every token. */
+void api_finish(struct api *api);
+/* NULL if the API has never seen the token. */
+struct api_token *api_find(const struct api *api, const char *token);
+
+#endif
