@@ -81,18 +81,6 @@ void action_params_write(const struct action *action, const struct action_values
     buf_fini(&object);
 }
 
-static struct slice text_of(const struct json *value)
-{
-    switch (value == NULL ? JSON_NULL : json_kind(value)) {
-    case JSON_TRUE:
-        return slice_text("true");
-    case JSON_FALSE:
-        return slice_text("false");
-    default:
-        return json_text(value);
-    }
-}
-
 enum status action_params_read(const struct action *action, struct slice params,
                                struct json **out_document, struct action_values *out_values)
 {
@@ -105,7 +93,11 @@ enum status action_params_read(const struct action *action, struct slice params,
     bool is_sound = true;
     const struct parameter *parameter;
     for (size_t i = 0; (parameter = action_parameter(action, i)) != NULL; i++) {
-        values.texts[i] = text_of(json_member(document, parameter->name));
+        const struct json *value = json_member(document, parameter->name);
+        enum json_kind kind = value == NULL ? JSON_NULL : json_kind(value);
+        values.texts[i] = kind == JSON_TRUE    ? slice_text("true")
+                          : kind == JSON_FALSE ? slice_text("false")
+                                               : json_text(value);
         is_sound = is_sound && (!slice_is_present(values.texts[i]) ||
                                 parameter_takes(parameter, values.texts[i]));
     }

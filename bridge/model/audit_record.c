@@ -13,22 +13,17 @@ void audit_chain_init(struct audit_chain *chain, bool is_hashed)
     memset(chain->hash, '0', sizeof chain->hash - 1);
 }
 
-/* The hash of the line before and this line's bytes are put into one buffer, which is hashed. */
-static void chain_line(struct audit_chain *chain, struct slice line, struct buf *out)
-{
-    struct buf text = {0};
-    buf_append(&text, slice_of(chain->hash, sizeof chain->hash - 1));
-    buf_append(&text, line);
-    digest_sha256_hex(buf_slice(&text), chain->hash);
-    buf_fini(&text);
-    json_put_text(out, "Hash", slice_text(chain->hash));
-}
-
 void audit_chain_close_line(struct audit_chain *chain, size_t start, struct buf *out)
 {
     chain->seq++;
     if (chain->is_hashed) {
-        chain_line(chain, slice_of(out->data + start, out->length - start), out);
+        /* The hash covers the hash of the line before, then this line. */
+        struct buf text = {0};
+        buf_append(&text, slice_of(chain->hash, sizeof chain->hash - 1));
+        buf_append(&text, slice_of(out->data + start, out->length - start));
+        digest_sha256_hex(buf_slice(&text), chain->hash);
+        buf_fini(&text);
+        json_put_text(out, "Hash", slice_text(chain->hash));
     }
     buf_append_text(out, "}\n");
     assert(out->length - start <= AUDIT_LINE_BYTES_MAX);
@@ -62,16 +57,6 @@ void audit_record_render(int64_t seq, struct slice record, const struct audit_pl
 
 /* ---- members ---- */
 
-/* The longest beginning that ends with a whole character, whatever the bytes are. */
-static struct slice beginning_of(struct slice text)
-{
-    size_t end = AUDIT_TEXT_BYTES_MAX;
-    while (end > AUDIT_TEXT_BYTES_MAX - 4 && ((unsigned char)text.data[end] & 0xc0) == 0x80) {
-        end--;
-    }
-    return slice_of(text.data, end);
-}
-
 /* The JSON reader refuses U+0000, so it is not written: U+FFFD takes its place. */
 static void put_readable(struct buf *out, const char *name, struct slice text)
 {
@@ -92,14 +77,20 @@ void audit_put_text(struct buf *out, const char *name, struct slice text)
     if (!slice_is_present(text)) {
         return;
     }
-    if (text.length <= AUDIT_TEXT_BYTES_MAX) {
-        put_readable(out, name, text);
-        return;
+    size_t end = text.length;
+    if (end > AUDIT_TEXT_BYTES_MAX) {
+        /* Cut between two characters, whatever the bytes are. */
+        end = AUDIT_TEXT_BYTES_MAX;
+        while (end > AUDIT_TEXT_BYTES_MAX - 4 && ((unsigned char)text.data[end] & 0xc0) == 0x80) {
+            end--;
+        }
     }
-    char length_name[48];
-    snprintf(length_name, sizeof length_name, "%sBytes", name);
-    put_readable(out, name, beginning_of(text));
-    json_put_int(out, length_name, (int64_t)text.length);
+    put_readable(out, name, slice_of(text.data, end));
+    if (end < text.length) {
+        char length_name[48];
+        snprintf(length_name, sizeof length_name, "%sBytes", name);
+        json_put_int(out, length_name, (int64_t)text.length);
+    }
 }
 
 static void put_flag(struct buf *out, const char *name, bool is_set)

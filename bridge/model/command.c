@@ -35,28 +35,22 @@ static void pack_command(const struct action *action, struct slice region, struc
     action_params_pack(action, params, out);
 }
 
-static void derive_token(const struct route *route, struct slice correlation_data,
-                         const struct request *request, char out[DIGEST_SHA256_HEX_BYTES])
-{
-    struct buf text = {0};
-    pack_text(&text, route->name);
-    pack_bytes(&text, correlation_data);
-    pack_command(route_action(route), request->region, request->group, buf_slice(&request->params),
-                 &text);
-    digest_sha256_hex(buf_slice(&text), out);
-    buf_fini(&text);
-}
-
 void command_make_token(const struct route *route, const struct delivery *delivery,
                         const struct request *request, char out[DIGEST_SHA256_HEX_BYTES])
 {
     if (slice_is_present(delivery->correlation_data)) {
-        derive_token(route, delivery->correlation_data, request, out);
-        return;
+        struct buf text = {0};
+        pack_text(&text, route->name);
+        pack_bytes(&text, delivery->correlation_data);
+        pack_command(route_action(route), request->region, request->group,
+                     buf_slice(&request->params), &text);
+        digest_sha256_hex(buf_slice(&text), out);
+        buf_fini(&text);
+    } else {
+        uint8_t bytes[DIGEST_SHA256_BYTES];
+        digest_random(bytes, sizeof bytes);
+        digest_hex(bytes, sizeof bytes, out);
     }
-    uint8_t bytes[DIGEST_SHA256_BYTES];
-    digest_random(bytes, sizeof bytes);
-    digest_hex(bytes, sizeof bytes, out);
 }
 
 /* Copies the bytes and a NUL to *at, and moves *at to the byte after them. */
@@ -91,20 +85,6 @@ struct command *command_of_record(const struct route *route, const struct action
     return command;
 }
 
-/* now + seconds, where negative seconds mean no limit. */
-static int64_t limit_at_ms(int64_t now_ms, int64_t seconds)
-{
-    if (seconds < 0 || seconds > (INT64_MAX - now_ms) / 1000) {
-        return INT64_MAX;
-    }
-    return now_ms + seconds * 1000;
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 struct command *command_new(const struct route *route, const struct request *request,
                             const struct delivery *delivery, struct slice token,
                             const struct command_limits *limits, int64_t now_ms)
@@ -114,9 +94,14 @@ struct command *command_new(const struct route *route, const struct request *req
     struct command *command = command_of_record(route, route_action(route), request->region,
                                                 request->group, token, buf_slice(&request->params));
     command->received_at_ms = now_ms;
-    command->deadline_at_ms =
-        earlier(request->not_after_ms, earlier(limit_at_ms(now_ms, delivery->expiry_s),
-                                               limit_at_ms(now_ms, limits->deadline_s)));
+    command->deadline_at_ms = request->not_after_ms;
+    const int64_t limits_s[] = {delivery->expiry_s, limits->deadline_s}; /* negative: no limit */
+    for (size_t i = 0; i < sizeof limits_s / sizeof limits_s[0]; i++) {
+        bool is_limit = limits_s[i] >= 0 && limits_s[i] <= (INT64_MAX - now_ms) / 1000;
+        if (is_limit && now_ms + limits_s[i] * 1000 < command->deadline_at_ms) {
+            command->deadline_at_ms = now_ms + limits_s[i] * 1000;
+        }
+    }
     return command;
 }
 

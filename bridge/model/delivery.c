@@ -21,14 +21,6 @@ void delivery_encode(const struct delivery *delivery, struct buf *out)
     pack_bytes(out, delivery->tracestate);
 }
 
-static bool is_possible(const struct delivery *delivery, uint8_t flags, int64_t payload_bytes)
-{
-    return flags <= FLAGS_ALL && delivery->qos <= 2 && delivery->expiry_s >= -1 &&
-           delivery->expiry_s <= (int64_t)UINT32_MAX && slice_is_present(delivery->topic) &&
-           slice_is_present(delivery->payload) && payload_bytes >= 0 &&
-           (uint64_t)payload_bytes >= delivery->payload.length;
-}
-
 enum status delivery_decode(struct slice bytes, struct delivery *out_delivery)
 {
     struct unpack in = {.rest = bytes};
@@ -46,7 +38,11 @@ enum status delivery_decode(struct slice bytes, struct delivery *out_delivery)
     delivery.correlation_data = unpack_bytes(&in);
     delivery.traceparent = unpack_bytes(&in);
     delivery.tracestate = unpack_bytes(&in);
-    if (!unpack_is_done(&in) || !is_possible(&delivery, flags, payload_bytes)) {
+    bool is_possible = flags <= FLAGS_ALL && delivery.qos <= 2 && delivery.expiry_s >= -1 &&
+                       delivery.expiry_s <= (int64_t)UINT32_MAX &&
+                       slice_is_present(delivery.topic) && slice_is_present(delivery.payload) &&
+                       payload_bytes >= 0 && delivery.payload_bytes >= delivery.payload.length;
+    if (!unpack_is_done(&in) || !is_possible) {
         return STATUS_INVALID;
     }
     *out_delivery = delivery;

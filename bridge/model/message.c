@@ -36,31 +36,6 @@ void message_encode(const struct message *message, struct buf *out)
     }
 }
 
-static void decode_properties(struct unpack *in, struct message *message)
-{
-    uint8_t count = unpack_u8(in);
-    if (count > MESSAGE_PROPERTIES_MAX) {
-        in->is_bad = true;
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct message_property *property = &message->properties[i];
-        property->name = unpack_bytes(in);
-        property->value = unpack_bytes(in);
-        if (!slice_is_present(property->name) || !slice_is_present(property->value)) {
-            in->is_bad = true;
-        }
-    }
-    message->property_count = count;
-}
-
-static bool is_possible(const struct message *message, uint8_t version, uint8_t flags)
-{
-    return version == VERSION && flags <= FLAGS_ALL && message->qos <= 2 &&
-           message->expiry_s >= -1 && message->expiry_s <= (int64_t)UINT32_MAX &&
-           slice_is_present(message->topic) && slice_is_present(message->body);
-}
-
 enum status message_decode(struct slice bytes, struct message *out_message)
 {
     struct unpack in = {.rest = bytes};
@@ -74,8 +49,18 @@ enum status message_decode(struct slice bytes, struct message *out_message)
     message.topic = unpack_bytes(&in);
     message.body = unpack_bytes(&in);
     message.correlation_data = unpack_bytes(&in);
-    decode_properties(&in, &message);
-    if (!unpack_is_done(&in) || !is_possible(&message, version, flags)) {
+    message.property_count = unpack_u8(&in);
+    bool is_possible = version == VERSION && flags <= FLAGS_ALL && message.qos <= 2 &&
+                       message.expiry_s >= -1 && message.expiry_s <= (int64_t)UINT32_MAX &&
+                       slice_is_present(message.topic) && slice_is_present(message.body) &&
+                       message.property_count <= MESSAGE_PROPERTIES_MAX;
+    for (size_t i = 0; is_possible && i < message.property_count; i++) {
+        struct message_property *property = &message.properties[i];
+        property->name = unpack_bytes(&in);
+        property->value = unpack_bytes(&in);
+        is_possible = slice_is_present(property->name) && slice_is_present(property->value);
+    }
+    if (!is_possible || !unpack_is_done(&in)) {
         return STATUS_INVALID;
     }
     *out_message = message;

@@ -17,15 +17,6 @@ static void add_property(struct message *message, const char *name, struct slice
     }
 }
 
-static void put_sender_fields(struct buf *out, const struct reply_to *reply_to)
-{
-    json_put_text_if(out, "CorrelationId", slice_text(reply_to->correlation_id));
-    if (reply_to->has_body_trace) {
-        json_put_text_if(out, "traceparent", slice_text(reply_to->traceparent));
-        json_put_text_if(out, "tracestate", slice_text(reply_to->tracestate));
-    }
-}
-
 static void put_body(struct buf *out, const struct reply *reply, const struct reply_to *reply_to)
 {
     json_put_open(out, '{');
@@ -42,7 +33,11 @@ static void put_body(struct buf *out, const struct reply *reply, const struct re
     if (reply->completed_at_ms != 0) {
         json_put_time(out, "CompletedAt", reply->completed_at_ms);
     }
-    put_sender_fields(out, reply_to);
+    json_put_text_if(out, "CorrelationId", slice_text(reply_to->correlation_id));
+    if (reply_to->has_body_trace) {
+        json_put_text_if(out, "traceparent", slice_text(reply_to->traceparent));
+        json_put_text_if(out, "tracestate", slice_text(reply_to->tracestate));
+    }
     if (slice_is_present(reply->error)) {
         json_put_raw(out, "Error", reply->error);
     }
@@ -106,29 +101,22 @@ void reply_render_refusal(const struct refusal *refusal, const struct route *rou
     buf_fini(&error);
 }
 
-static void put_payload(struct buf *out, struct slice payload)
-{
-    struct buf text = {0};
-    size_t length = payload.length;
-    if (length > DEAD_LETTER_PAYLOAD_BYTES) {
-        length = DEAD_LETTER_PAYLOAD_BYTES;
-    }
-    digest_base64(slice_of(payload.data, length), &text);
-    json_put_text(out, "Payload", buf_slice(&text));
-    buf_fini(&text);
-}
-
 void reply_render_dead_letter(const struct refusal *refusal, const struct route *route,
                               const struct delivery *delivery, const char *topic,
                               int64_t received_at_ms, uint8_t qos, struct buf *out)
 {
+    size_t shown_bytes = delivery->payload.length < DEAD_LETTER_PAYLOAD_BYTES
+                             ? delivery->payload.length
+                             : DEAD_LETTER_PAYLOAD_BYTES;
+    struct buf payload = {0};
     struct buf body = {0};
+    digest_base64(slice_of(delivery->payload.data, shown_bytes), &payload);
     json_put_open(&body, '{');
     json_put_name(&body, "Error");
     put_refusal(&body, refusal);
     json_put_text_if(&body, "Route", slice_text(route == NULL ? NULL : route->name));
     json_put_text(&body, "Topic", delivery->topic);
-    put_payload(&body, delivery->payload);
+    json_put_text(&body, "Payload", buf_slice(&payload));
     json_put_int(&body, "PayloadBytes", (int64_t)delivery->payload_bytes);
     json_put_time(&body, "ReceivedAt", received_at_ms);
     json_put_close(&body, '}');
@@ -143,5 +131,6 @@ void reply_render_dead_letter(const struct refusal *refusal, const struct route 
                  slice_text(outcome_status_text(bridge_error_status(refusal->error))));
     add_property(&message, "code", slice_text(bridge_error_code(refusal->error)));
     message_encode(&message, out);
+    buf_fini(&payload);
     buf_fini(&body);
 }

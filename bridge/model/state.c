@@ -54,11 +54,6 @@ enum state state_after(enum state from, enum move move)
     return (enum state)(moves[from][move] - TO);
 }
 
-bool state_is_unsure(enum state state)
-{
-    return state == STATE_CALLING || state == STATE_UNSURE || state == STATE_RECALLING;
-}
-
 const char *state_text(enum state state)
 {
     static const char *const texts[STATE_COUNT] = {

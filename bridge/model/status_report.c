@@ -16,20 +16,6 @@ static void put_identity(const char *instance, struct buf *out)
     json_put_text(out, "Version", slice_text(BRIDGE_VERSION));
 }
 
-static void put_counts(const struct status_report *report, struct buf *out)
-{
-    json_put_name(out, "Counts");
-    json_put_open(out, '{');
-    json_put_time(out, "Since", health_started_at_ms(report->health));
-    for (int i = 0; i < COUNTER_COUNT; i++) {
-        const char *name = counter_info((enum counter)i)->count_name;
-        if (name != NULL) {
-            json_put_int(out, name, counter_get(report->counters, (enum counter)i));
-        }
-    }
-    json_put_close(out, '}');
-}
-
 void status_report_put(const struct status_report *report, int64_t now_ms, struct buf *out)
 {
     enum health_state state = health_state(report->health);
@@ -45,7 +31,16 @@ void status_report_put(const struct status_report *report, int64_t now_ms, struc
         json_put_time(out, "SessionLostAt", lost_at_ms);
     }
     json_put_int(out, "SessionsLost", counter_get(report->counters, COUNTER_SESSIONS_LOST));
-    put_counts(report, out);
+    json_put_name(out, "Counts");
+    json_put_open(out, '{');
+    json_put_time(out, "Since", health_started_at_ms(report->health));
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        const char *name = counter_info((enum counter)i)->count_name;
+        if (name != NULL) {
+            json_put_int(out, name, counter_get(report->counters, (enum counter)i));
+        }
+    }
+    json_put_close(out, '}');
 }
 
 void status_report_put_will(const char *instance, struct buf *out)

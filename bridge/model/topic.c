@@ -140,18 +140,6 @@ static enum placeholder placeholder_at(const char *text)
     return PLACEHOLDER_COUNT;
 }
 
-static struct slice value_of(const struct topic_values *values, enum placeholder placeholder)
-{
-    const struct slice all[PLACEHOLDER_COUNT] = {
-        [INSTANCE] = slice_text(values->instance),
-        [ROUTE] = slice_text(values->route),
-        [REGION] = values->region,
-        [GROUP] = values->group,
-        [TOKEN] = values->token,
-    };
-    return all[placeholder];
-}
-
 bool topic_template_is_valid(const char *text, const char **out_why)
 {
     struct buf filled = {0};
@@ -217,74 +205,62 @@ bool topic_template_may_match(const char *text, struct slice filter)
     return topic.is_over && ends_here(&wanted);
 }
 
-static bool must_encode(char c, bool is_text, bool is_first)
-{
-    unsigned char byte = (unsigned char)c;
-    if (byte >= 0x80) {
-        return !is_text;
-    }
-    return byte < 0x20 || byte == 0x7f || strchr("/+#%", c) != NULL || (is_first && c == '$');
-}
-
+/* Percent-encodes what would end the level, be a wildcard or not be text, and a '$' at the start of
+ * the topic. */
 static void append_value(struct buf *out, struct slice value, size_t topic_start)
 {
-    static const char digits[] = "0123456789ABCDEF";
     bool is_text = utf8_is_mqtt_text(value);
     for (size_t i = 0; i < value.length; i++) {
-        unsigned char byte = (unsigned char)value.data[i];
-        if (must_encode(value.data[i], is_text, out->length == topic_start)) {
-            const char encoded[] = {'%', digits[byte >> 4], digits[byte & 15]};
-            buf_append(out, slice_of(encoded, sizeof encoded));
+        char c = value.data[i];
+        unsigned char byte = (unsigned char)c;
+        bool is_encoded = byte >= 0x80 ? !is_text
+                                       : byte < 0x20 || byte == 0x7f || strchr("/+#%", c) != NULL ||
+                                             (c == '$' && out->length == topic_start);
+        if (is_encoded) {
+            buf_printf(out, "%%%02X", (unsigned)byte);
         } else {
-            buf_append_char(out, value.data[i]);
+            buf_append_char(out, c);
         }
     }
-}
-
-/* Only a '$' at the start of the template may start the topic: after an empty value it is encoded.
- */
-static void append_literal(struct buf *out, char c, bool is_first, size_t topic_start)
-{
-    if (c == '$' && !is_first && out->length == topic_start) {
-        buf_append_text(out, "%24");
-    } else {
-        buf_append_char(out, c);
-    }
-}
-
-/* Restores the buffer after a failure. */
-static enum status give_up(struct buf *out, size_t start, enum status status)
-{
-    out->length = start;
-    if (out->data != NULL) {
-        out->data[start] = '\0';
-    }
-    return status;
 }
 
 enum status topic_expand(const char *text, const struct topic_values *values, struct buf *out)
 {
+    const struct slice all[PLACEHOLDER_COUNT] = {
+        [INSTANCE] = slice_text(values->instance),
+        [ROUTE] = slice_text(values->route),
+        [REGION] = values->region,
+        [GROUP] = values->group,
+        [TOKEN] = values->token,
+    };
     size_t start = out->length;
-    for (const char *at = text; *at != '\0';) {
-        if (*at != '{') {
-            append_literal(out, *at, at == text, start);
+    enum status status = STATUS_OK;
+    for (const char *at = text; *at != '\0' && status == STATUS_OK;) {
+        if (*at == '{') {
+            enum placeholder placeholder = placeholder_at(at);
+            assert(placeholder != PLACEHOLDER_COUNT);
+            at += strlen(placeholder_names[placeholder]);
+            if (slice_is_present(all[placeholder])) {
+                append_value(out, all[placeholder], start);
+            } else {
+                status = STATUS_NOT_FOUND;
+            }
+        } else if (*at == '$' && at > text && out->length == start) {
+            /* Only a '$' at the start of the template may start the topic. */
+            buf_append_text(out, "%24");
             at++;
-            continue;
+        } else {
+            buf_append_char(out, *at++);
         }
-        enum placeholder placeholder = placeholder_at(at);
-        assert(placeholder != PLACEHOLDER_COUNT);
-        struct slice value = value_of(values, placeholder);
-        if (!slice_is_present(value)) {
-            return give_up(out, start, STATUS_NOT_FOUND);
-        }
-        append_value(out, value, start);
-        at += strlen(placeholder_names[placeholder]);
     }
-    if (out->length == start) {
-        return give_up(out, start, STATUS_NOT_FOUND);
+    if (status == STATUS_OK && out->length == start) {
+        status = STATUS_NOT_FOUND;
+    } else if (status == STATUS_OK && out->length - start > TOPIC_BYTES_MAX) {
+        status = STATUS_LIMIT;
     }
-    if (out->length - start > TOPIC_BYTES_MAX) {
-        return give_up(out, start, STATUS_LIMIT);
+    if (status != STATUS_OK && out->data != NULL) {
+        out->length = start;
+        out->data[start] = '\0';
     }
-    return STATUS_OK;
+    return status;
 }

@@ -48,8 +48,6 @@ enum move {
 bool state_may(enum state from, enum move move);
 /* The state after the move; an illegal move is our bug and ends the process. */
 enum state state_after(enum state from, enum move move);
-/* Whether a call may have had effect in this state, were the process to end now. */
-bool state_is_unsure(enum state state);
 const char *state_text(enum state state);
 
 #endif
