@@ -99,6 +99,15 @@ struct slice secret_slice(const struct secret *secret)
     return secret->data == NULL ? slice_text("") : slice_of(secret->data, secret->length);
 }
 
+void secret_copy(struct secret *secret, const struct secret *from)
+{
+    if (secret_is_set(from)) {
+        secret_set(secret, secret_slice(from));
+    } else {
+        secret_fini(secret);
+    }
+}
+
 bool secret_is_set(const struct secret *secret)
 {
     return secret->data != NULL;

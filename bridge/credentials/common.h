@@ -75,7 +75,7 @@ struct profile_file {
     void *arg;
 };
 
-/* The file is read anew for each get. `ops` has the name, and the operations below. */
+/* The file is read for each get. `ops` has the name, and the operations below. */
 struct profile_file *profile_file_new(const struct credential_source_ops *ops,
                                       const struct credential_context *context, const char *path,
                                       const char *profile, profile_read_fn *read);

@@ -24,22 +24,15 @@ void credentials_fini(struct credentials *credentials)
     *credentials = (struct credentials){0};
 }
 
-static void copy_secret(struct secret *out, const struct secret *from)
-{
-    if (secret_is_set(from)) {
-        secret_set(out, secret_slice(from));
-    }
-}
-
 void credentials_copy(struct credentials *out, const struct credentials *from)
 {
     struct credentials copy = *from;
     copy.access_key_id = (struct secret){0};
     copy.access_key_secret = (struct secret){0};
     copy.security_token = (struct secret){0};
-    copy_secret(&copy.access_key_id, &from->access_key_id);
-    copy_secret(&copy.access_key_secret, &from->access_key_secret);
-    copy_secret(&copy.security_token, &from->security_token);
+    secret_copy(&copy.access_key_id, &from->access_key_id);
+    secret_copy(&copy.access_key_secret, &from->access_key_secret);
+    secret_copy(&copy.security_token, &from->security_token);
     credentials_fini(out);
     *out = copy;
 }

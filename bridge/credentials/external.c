@@ -82,13 +82,6 @@ static enum status read_output(struct slice output, struct credentials *out, str
     return status;
 }
 
-static void set_times(const struct external_source *external, struct credentials *credentials)
-{
-    credentials->refresh_at_ms = credentials->expires_at_ms == INT64_MAX
-                                     ? external->context->now_ms()
-                                     : credentials->expires_at_ms - EXTERNAL_LEAD_MS;
-}
-
 /* --- the run --- */
 
 static void stop_reading(struct external_source *external)
@@ -187,7 +180,9 @@ static void ended(void *arg, int exit_status, int signal_number)
     wipe_output(external);
     if (status == STATUS_OK) {
         credentials_set_provider(&taken, "external");
-        set_times(external, &taken);
+        taken.refresh_at_ms = taken.expires_at_ms == INT64_MAX
+                                  ? external->context->now_ms()
+                                  : taken.expires_at_ms - EXTERNAL_LEAD_MS;
     }
     credential_finish(got, external->arg, status, &taken, &why);
 }

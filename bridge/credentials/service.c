@@ -11,26 +11,26 @@ static void append_refusal(const struct http_answer *answer, const char *service
 {
     struct slice secrets[3];
     size_t count = 0;
-    struct api_answer told;
+    struct api_answer refusal;
     if (caller != NULL) {
         secrets[count++] = secret_slice(&caller->access_key_id);
         secrets[count++] = secret_slice(&caller->access_key_secret);
         secrets[count++] = secret_slice(&caller->security_token);
     }
     buf_printf(out_why, "%s answered with HTTP status %d", service, answer->status);
-    api_answer_read(answer->body, &told);
-    if (told.code.length > 0) {
+    api_answer_read(answer->body, &refusal);
+    if (refusal.code.length > 0) {
         buf_append_text(out_why, ", ");
-        redact_word(buf_slice(&told.code), secrets, count, out_why);
+        redact_word(buf_slice(&refusal.code), secrets, count, out_why);
         buf_append_text(out_why, ": ");
-        redact_message(buf_slice(&told.message), true, secrets, count, out_why);
+        redact_message(buf_slice(&refusal.message), true, secrets, count, out_why);
     }
-    if (told.request_id.length > 0) {
+    if (refusal.request_id.length > 0) {
         buf_append_text(out_why, " (request ");
-        redact_word(buf_slice(&told.request_id), secrets, count, out_why);
+        redact_word(buf_slice(&refusal.request_id), secrets, count, out_why);
         buf_append_char(out_why, ')');
     }
-    api_answer_fini(&told);
+    api_answer_fini(&refusal);
 }
 
 enum status service_answer_read(const struct http_answer *answer, const char *service,

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "exchange.h"
+#include "must.h"
 
 #include <assert.h>
 #include <curl/curl.h>
@@ -25,16 +26,6 @@ struct http {
     struct http *successor;          /* the owner of this one */
     struct loop_timer *former_timer; /* frees the former one outside of its callbacks */
 };
-
-static void must(CURLcode code)
-{
-    assert(code == CURLE_OK);
-}
-
-static void must_multi(CURLMcode code)
-{
-    assert(code == CURLM_OK);
-}
 
 /* --- descriptors --- */
 

@@ -4,6 +4,7 @@
 #include "base/crash_point.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "must.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -17,11 +18,6 @@
 /* Servers typically close idle connections after a minute; ours are not used for so long. */
 #define IDLE_MAX_S         30L
 #define RETRY_AFTER_MAX_MS 3600000
-
-static void must(CURLcode code)
-{
-    assert(code == CURLE_OK);
-}
 
 /* --- sending --- */
 
@@ -73,12 +69,6 @@ static int64_t parse_retry_after(const char *digits)
     return value_ms < RETRY_AFTER_MAX_MS ? value_ms : RETRY_AFTER_MAX_MS;
 }
 
-static int64_t parse_date(const char *text)
-{
-    time_t date_s = curl_getdate(text, NULL);
-    return date_s < 0 ? -1 : (int64_t)date_s * 1000;
-}
-
 /* The value of a header line as a C string, if the line has this name and the value fits. */
 static bool header_value(struct slice line, const char *name, char *out, size_t out_bytes)
 {
@@ -115,7 +105,8 @@ static size_t header_came(char *data, size_t size, size_t count, void *arg)
     } else if (line.length <= 2) {
         exchange->has_head = true;
     } else if (header_value(line, "date", value, sizeof value)) {
-        exchange->date_ms = parse_date(value);
+        time_t date_s = curl_getdate(value, NULL);
+        exchange->date_ms = date_s < 0 ? -1 : (int64_t)date_s * 1000;
     } else if (header_value(line, "x-acs-retry-after", value, sizeof value)) {
         exchange->retry_after_ms = parse_retry_after(value);
     }

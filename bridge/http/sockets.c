@@ -2,6 +2,7 @@
 #include "sockets.h"
 
 #include "base/mem.h"
+#include "must.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -115,15 +116,8 @@ static int socket_close(void *arg, curl_socket_t fd)
 
 void http_watches_serve(struct http_watches *watches, CURLM *multi)
 {
-    CURLMcode code = curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
-    assert(code == CURLM_OK);
-    code = curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, watches);
-    assert(code == CURLM_OK);
-}
-
-static void must(CURLcode code)
-{
-    assert(code == CURLE_OK);
+    must_multi(curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_wanted));
+    must_multi(curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, watches));
 }
 
 void http_watches_use(struct http_watches *watches, CURL *easy)

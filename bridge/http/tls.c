@@ -5,8 +5,8 @@
 #include "tls.h"
 
 #include "base/mem.h"
+#include "must.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,28 +14,16 @@
 #define REFUSED    "the server refuses the client certificate"
 #define NO_TLS_1_2 "the server does not support TLS 1.2 or newer"
 
-static void must(CURLcode code)
-{
-    assert(code == CURLE_OK);
-}
-
-static void copy(struct secret *out, const struct secret *from)
-{
-    if (secret_is_set(from)) {
-        secret_set(out, secret_slice(from));
-    }
-}
-
 void http_tls_init(struct http_tls *tls, const struct tls_files *files)
 {
     bool has_path = files != NULL && files->ca_path != NULL;
     *tls = (struct http_tls){0};
     tls->ca_path = mem_strdup(has_path ? files->ca_path : "");
     if (files != NULL) {
-        copy(&tls->ca_pem, &files->ca_pem);
-        copy(&tls->cert_pem, &files->cert_pem);
-        copy(&tls->key_pem, &files->key_pem);
-        copy(&tls->key_password, &files->key_password);
+        secret_copy(&tls->ca_pem, &files->ca_pem);
+        secret_copy(&tls->cert_pem, &files->cert_pem);
+        secret_copy(&tls->key_pem, &files->key_pem);
+        secret_copy(&tls->key_password, &files->key_password);
     }
 }
 

@@ -52,11 +52,6 @@ static int read_file(const char *path, struct secret *out)
     return problem;
 }
 
-static const char *problem_text(int problem)
-{
-    return problem == EINVAL ? "it is not a regular file" : strerror(problem);
-}
-
 /* True if the file was read, or none is configured. */
 static bool load_file(const struct places *places, const char *key, const char *path,
                       struct secret *out, struct tls_report *report)
@@ -64,7 +59,8 @@ static bool load_file(const struct places *places, const char *key, const char *
     int problem = path[0] == '\0' ? 0 : read_file(path, out);
     if (problem != 0) {
         struct buf what = {0};
-        buf_printf(&what, "cannot be read: %s", problem_text(problem));
+        buf_printf(&what, "cannot be read: %s",
+                   problem == EINVAL ? "it is not a regular file" : strerror(problem));
         report_problem(&report->errors, places, key, path, what.data);
         buf_fini(&what);
     }

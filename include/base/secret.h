@@ -28,6 +28,8 @@ void secret_setup(void);
 void secret_fini(struct secret *secret);
 /* Copies the bytes and wipes the old ones. */
 void secret_set(struct secret *secret, struct slice bytes);
+/* Replaces the content by a copy of another secret's. */
+void secret_copy(struct secret *secret, const struct secret *from);
 /* Always present, possibly empty; valid until the next change. */
 struct slice secret_slice(const struct secret *secret);
 bool secret_is_set(const struct secret *secret);
