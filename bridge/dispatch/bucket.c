@@ -57,20 +57,15 @@ static void flow_until(struct bucket *bucket, int64_t until_ms)
     bucket->at_ms = until_ms;
 }
 
-static void recover_once(struct bucket *bucket)
-{
-    double raised = bucket->current_per_s + bucket->rate_per_s * RECOVERY_SHARE;
-    bucket->current_per_s = least(bucket->rate_per_s, raised);
-    bool is_whole = bucket->current_per_s >= bucket->rate_per_s;
-    bucket->recovers_at_ms = is_whole ? INT64_MAX : time_after(bucket->recovers_at_ms, STEP_MS);
-}
-
 /* Brings the bucket up to date. Nothing happens where the time did not advance. */
 static void move_on(struct bucket *bucket, int64_t now_ms)
 {
     while (bucket->recovers_at_ms <= now_ms && bucket->recovers_at_ms != INT64_MAX) {
         flow_until(bucket, bucket->recovers_at_ms);
-        recover_once(bucket);
+        double raised = bucket->current_per_s + bucket->rate_per_s * RECOVERY_SHARE;
+        bucket->current_per_s = least(bucket->rate_per_s, raised);
+        bool is_whole = bucket->current_per_s >= bucket->rate_per_s;
+        bucket->recovers_at_ms = is_whole ? INT64_MAX : time_after(bucket->recovers_at_ms, STEP_MS);
     }
     if (now_ms > bucket->at_ms) {
         flow_until(bucket, now_ms);

@@ -45,7 +45,7 @@ struct dispatch {
 };
 
 static void deadlines_due(void *arg);
-static void token_due(void *arg);
+static void pump(void *arg);
 
 static void sweep_due(void *arg)
 {
@@ -70,7 +70,7 @@ struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings
     dispatch->counters = counters;
     dispatch->schedule.in_flight_max = (size_t)settings->api.max_in_flight;
     dispatch->deadline_timer = loop_timer_new(loop, deadlines_due, dispatch);
-    dispatch->token_timer = loop_timer_new(loop, token_due, dispatch);
+    dispatch->token_timer = loop_timer_new(loop, pump, dispatch);
     dispatch->sweep = loop_timer_new(loop, sweep_due, dispatch);
     dispatch->idle_due = loop_timer_new(loop, idle_now, dispatch);
     loop_timer_start(dispatch->sweep, SWEEP_INTERVAL_MS);
@@ -102,8 +102,9 @@ void dispatch_free(struct dispatch *dispatch)
 static void begin(struct task *task);
 
 /* Begins all calls that may begin now. */
-static void pump(struct dispatch *dispatch)
+static void pump(void *arg)
 {
+    struct dispatch *dispatch = arg;
     bool may_begin = !dispatch->is_stopping && !dispatch->is_held;
     int64_t now_ms = loop_now_ms(dispatch->loop);
     struct task *task;
@@ -116,11 +117,6 @@ static void pump(struct dispatch *dispatch)
     if (may_begin && wait_ms < INT64_MAX) {
         loop_timer_start(dispatch->token_timer, wait_ms);
     }
-}
-
-static void token_due(void *arg)
-{
-    pump(arg);
 }
 
 void dispatch_hold(struct dispatch *dispatch, bool is_held)
@@ -353,33 +349,29 @@ static void keep_outcome(struct outcome **place, struct outcome *outcome_take)
 }
 
 /*
- * How long to wait until the next attempt: as the API asks, else a random backoff. Where that would
- * end after the deadline, the last attempt is made just before it.
+ * Tries again when the API asks for it, else after a random backoff; gives up where that would be
+ * after the deadline. Where only the backoff ends after it, the last attempt is made just before
+ * the deadline.
  */
-static int64_t delay_of(struct task *task, const struct attempt *attempt)
-{
-    uint32_t random = 0;
-    int64_t left_ms = task->deadline_ms - loop_now_ms(task->dispatch->loop);
-    if (attempt->retry_after_ms >= 0) {
-        return attempt->retry_after_ms;
-    }
-    digest_random(&random, sizeof random);
-    int64_t delay_ms = retry_delay_ms(task->failures, RETRY_API_BASE_MS, RETRY_API_CAP_MS, random);
-    bool is_last_attempt = delay_ms >= left_ms && left_ms / 2 > LAST_ATTEMPT_MS;
-    return is_last_attempt ? left_ms - LAST_ATTEMPT_MS : delay_ms;
-}
-
-/* Tries again later, or gives up where that would be after the deadline. */
 static void try_again(struct task *task, enum move move, struct attempt *attempt)
 {
     struct dispatch *dispatch = task->dispatch;
+    int64_t left_ms = task->deadline_ms - loop_now_ms(dispatch->loop);
+    int64_t delay_ms = attempt->retry_after_ms;
     task->failures++;
-    int64_t delay_ms = delay_of(task, attempt);
+    if (delay_ms < 0) {
+        uint32_t random = 0;
+        digest_random(&random, sizeof random);
+        delay_ms = retry_delay_ms(task->failures, RETRY_API_BASE_MS, RETRY_API_CAP_MS, random);
+        if (delay_ms >= left_ms && left_ms / 2 > LAST_ATTEMPT_MS) {
+            delay_ms = left_ms - LAST_ATTEMPT_MS;
+        }
+    }
     LOG_INFO("attempt_failed", LOG_TEXT("token", task->command->token),
              LOG_TEXT("code", attempt->outcome.code), LOG_TEXT("message", attempt->outcome.message),
              LOG_INT("attempts", task->command->attempts), LOG_INT("retry_in_ms", delay_ms));
     keep_outcome(move == MOVE_NO_ANSWER ? &task->unsure : &task->last, &attempt->outcome);
-    if (loop_now_ms(dispatch->loop) + delay_ms >= task->deadline_ms) {
+    if (delay_ms >= left_ms) {
         end_call(task, NULL);
         return;
     }
@@ -510,18 +502,6 @@ void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation res
     }
 }
 
-/* A task at the end of its group. The deadline is stored as wall-clock time and kept on the
- * monotonic clock; one that is too far off was set on another wall clock. */
-static struct task *task_of(struct dispatch *dispatch, struct group *group,
-                            struct command *command_take)
-{
-    int64_t most_ms = dispatch->settings->limits.deadline_s * 1000;
-    int64_t left_ms = command_take->deadline_at_ms - clock_wall_ms();
-    left_ms = left_ms < 0 ? 0 : left_ms;
-    return task_new(dispatch, group, command_take,
-                    loop_now_ms(dispatch->loop) + (left_ms > most_ms ? most_ms : left_ms));
-}
-
 static void enqueue(struct dispatch *dispatch, struct task *task)
 {
     struct group *group = task->group;
@@ -537,13 +517,30 @@ static void enqueue(struct dispatch *dispatch, struct task *task)
     }
 }
 
+/* Puts the task at the end of its group. The deadline is stored as wall-clock time and kept on the
+ * monotonic clock; one that is too far off was set on another wall clock. */
+static struct task *add_task(struct dispatch *dispatch, struct group *group,
+                             struct command *command_take)
+{
+    struct task *task = mem_zalloc(1, sizeof *task);
+    int64_t most_ms = dispatch->settings->limits.deadline_s * 1000;
+    int64_t left_ms = command_take->deadline_at_ms - clock_wall_ms();
+    left_ms = left_ms < 0 ? 0 : left_ms > most_ms ? most_ms : left_ms;
+    task->dispatch = dispatch;
+    task->group = group;
+    task->command = command_take;
+    task->deadline_ms = loop_now_ms(dispatch->loop) + left_ms;
+    DL_APPEND(group->tasks, task);
+    return task;
+}
+
 void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation reservation,
                       struct command *command_take)
 {
     struct group *group = reservation.group;
     assert(group->reserved_count > 0);
     group->reserved_count--;
-    struct task *task = task_of(dispatch, group, command_take);
+    struct task *task = add_task(dispatch, group, command_take);
     if (!reservation.is_called_at_once) {
         enqueue(dispatch, task);
     } else if (dispatch->is_stopping) {
@@ -554,21 +551,6 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
     }
 }
 
-static void set_aside(struct dispatch *dispatch, struct task *task)
-{
-    struct group *group = task->group;
-    const struct command *command = task->command;
-    LOG_ERROR("command_set_aside", LOG_TEXT("token", command->token),
-              LOG_TEXT("region", command->region), LOG_TEXT("group", command->group),
-              LOG_INT("crashes", command->crashes));
-    counter_add(dispatch->counters, COUNTER_SET_ASIDE, 1);
-    health_set_for(dispatch->health, HEALTH_COMMAND_SET_ASIDE, SET_ASIDE_SHOWN_MS);
-    finish_with_error(task, ERROR_SET_ASIDE,
-                      "The bridge crashed or was killed three times in a row while it called the "
-                      "API for this command. The calls may have had effect.");
-    group_free_if_empty(group);
-}
-
 void dispatch_resume(struct dispatch *dispatch, struct command *command_take)
 {
     struct region *region = region_of(dispatch, command_take);
@@ -576,13 +558,21 @@ void dispatch_resume(struct dispatch *dispatch, struct command *command_take)
     if (group == NULL) {
         group = group_new(region, command_take->group);
     }
-    struct task *task = task_of(dispatch, group, command_take);
+    struct task *task = add_task(dispatch, group, command_take);
     dispatch->schedule.crashed_count += task_has_crashed(task);
-    if (command_take->crashes >= CRASH_LIMIT) {
-        set_aside(dispatch, task);
-    } else {
+    if (command_take->crashes < CRASH_LIMIT) {
         enqueue(dispatch, task);
+        return;
     }
+    LOG_ERROR("command_set_aside", LOG_TEXT("token", command_take->token),
+              LOG_TEXT("region", command_take->region), LOG_TEXT("group", command_take->group),
+              LOG_INT("crashes", command_take->crashes));
+    counter_add(dispatch->counters, COUNTER_SET_ASIDE, 1);
+    health_set_for(dispatch->health, HEALTH_COMMAND_SET_ASIDE, SET_ASIDE_SHOWN_MS);
+    finish_with_error(task, ERROR_SET_ASIDE,
+                      "The bridge crashed or was killed three times in a row while it called the "
+                      "API for this command. The calls may have had effect.");
+    group_free_if_empty(group);
 }
 
 void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg)

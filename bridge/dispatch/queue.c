@@ -108,18 +108,6 @@ void regions_sweep(struct region **regions, bool all, int64_t now_ms)
     }
 }
 
-struct task *task_new(struct dispatch *dispatch, struct group *group, struct command *command_take,
-                      int64_t deadline_ms)
-{
-    struct task *task = mem_zalloc(1, sizeof *task);
-    task->dispatch = dispatch;
-    task->group = group;
-    task->command = command_take;
-    task->deadline_ms = deadline_ms;
-    DL_APPEND(group->tasks, task);
-    return task;
-}
-
 void task_free(struct task *task)
 {
     outcome_fini(task->last);

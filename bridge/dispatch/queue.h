@@ -80,9 +80,6 @@ void group_free_if_empty(struct group *group);
 /* Frees regions without groups whose bucket is full; with `all`, everything. */
 void regions_sweep(struct region **regions, bool all, int64_t now_ms);
 
-/* A task at the end of its group. Takes the command. */
-struct task *task_new(struct dispatch *dispatch, struct group *group, struct command *command_take,
-                      int64_t deadline_ms);
 /* Frees the task and its command. */
 void task_free(struct task *task);
 /* Whether it must be called alone: crash_limit.h. */
