@@ -124,3 +124,13 @@ bool utf8_is_mqtt_text(struct slice text)
     }
     return true;
 }
+
+bool utf8_is_printable_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.data[i] < 0x20 || text.data[i] > 0x7e) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -57,82 +57,39 @@ static void note(struct reading *reading, enum bridge_error error, const char *f
     va_end(arguments);
 }
 
-/* ---- rules for the texts of the fields ---- */
-
-static bool is_region(const struct reading *reading, struct slice text)
-{
-    (void)reading;
-    return region_is_valid(text);
-}
-
-static bool is_printable_ascii(const struct reading *reading, struct slice text)
-{
-    (void)reading;
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] < 0x20 || text.data[i] > 0x7e) {
-            return false;
-        }
-    }
-    return text.length > 0;
-}
-
-static bool is_action_of_route(const struct reading *reading, struct slice text)
-{
-    return slice_equals_text(text, reading->action->name);
-}
-
-static bool is_topic_text(const struct reading *reading, struct slice text)
-{
-    (void)reading;
-    return text.length > 0 && utf8_is_mqtt_text(text);
-}
-
-static bool is_any(const struct reading *reading, struct slice text)
-{
-    (void)reading;
-    (void)text;
-    return true;
-}
-
-static bool is_time(const struct reading *reading, struct slice text)
+static bool is_time(struct slice text)
 {
     int64_t wall_ms;
-    (void)reading;
     return clock_parse(text, &wall_ms) == STATUS_OK;
-}
-
-static bool is_mqtt_text(const struct reading *reading, struct slice text)
-{
-    (void)reading;
-    return utf8_is_mqtt_text(text);
 }
 
 struct field {
     const char *name;
     const char *rule; /* completes "NAME must be ..." */
+    size_t bytes_min;
     size_t bytes_max;
-    bool (*is_valid)(const struct reading *reading, struct slice text);
+    bool (*is_valid)(struct slice text); /* NULL: any text */
 };
 
 static const struct field fields[FIELD_COUNT] = {
-    [FIELD_REGION] = {"RegionId", "a string of 1 to 63 letters, digits and '-'", REGION_BYTES_MAX,
-                      is_region},
-    [FIELD_GROUP] = {"ReplicaGroupId", "a string of 1 to 128 printable ASCII characters",
-                     COMMAND_GROUP_BYTES_MAX, is_printable_ascii},
-    [FIELD_TOKEN] = {"ClientToken", "a string of 1 to 64 printable ASCII characters",
-                     COMMAND_TOKEN_BYTES_MAX, is_printable_ascii},
-    [FIELD_ACTION] = {"Action", "the action of the route", SIZE_MAX, is_action_of_route},
-    [FIELD_REPLY_TO] = {"ReplyTo", "a topic of 1 to 65535 bytes without control characters",
-                        TOPIC_BYTES_MAX, is_topic_text},
-    [FIELD_CORRELATION_ID] = {"CorrelationId", "a string of at most 256 bytes",
-                              COMMAND_CORRELATION_BYTES_MAX, is_any},
-    [FIELD_NOT_AFTER] = {"NotAfter", "an RFC 3339 time such as 2026-01-02T03:04:05Z", SIZE_MAX,
+    [FIELD_REGION] = {"RegionId", "a string of 1 to 63 letters, digits and '-'", 1,
+                      REGION_BYTES_MAX, region_is_valid},
+    [FIELD_GROUP] = {"ReplicaGroupId", "a string of 1 to 128 printable ASCII characters", 1,
+                     COMMAND_GROUP_BYTES_MAX, utf8_is_printable_ascii},
+    [FIELD_TOKEN] = {"ClientToken", "a string of 1 to 64 printable ASCII characters", 1,
+                     COMMAND_TOKEN_BYTES_MAX, utf8_is_printable_ascii},
+    [FIELD_ACTION] = {"Action", "the action of the route", 1, SIZE_MAX, NULL}, /* read_value() */
+    [FIELD_REPLY_TO] = {"ReplyTo", "a topic of 1 to 65535 bytes without control characters", 1,
+                        TOPIC_BYTES_MAX, utf8_is_mqtt_text},
+    [FIELD_CORRELATION_ID] = {"CorrelationId", "a string of at most 256 bytes", 0,
+                              COMMAND_CORRELATION_BYTES_MAX, NULL},
+    [FIELD_NOT_AFTER] = {"NotAfter", "an RFC 3339 time such as 2026-01-02T03:04:05Z", 1, SIZE_MAX,
                          is_time},
     [FIELD_TRACEPARENT] = {"traceparent",
-                           "a string of at most 512 bytes without control characters",
-                           COMMAND_TRACE_BYTES_MAX, is_mqtt_text},
+                           "a string of at most 512 bytes without control characters", 0,
+                           COMMAND_TRACE_BYTES_MAX, utf8_is_mqtt_text},
     [FIELD_TRACESTATE] = {"tracestate", "a string of at most 512 bytes without control characters",
-                          COMMAND_TRACE_BYTES_MAX, is_mqtt_text},
+                          0, COMMAND_TRACE_BYTES_MAX, utf8_is_mqtt_text},
 };
 
 /* NULL for a field. */
@@ -169,32 +126,28 @@ static int place_of_name(const struct reading *reading, struct slice name)
     return -1;
 }
 
-static bool is_valid_at(const struct reading *reading, int place, struct slice text)
-{
-    if (place >= FIELD_COUNT) {
-        return parameter_takes(parameter_at(reading, place), text);
-    }
-    return text.length <= fields[place].bytes_max && fields[place].is_valid(reading, text);
-}
-
-/* JSON's true and false are accepted where the parameter is a boolean. */
-static struct slice text_of(const struct parameter *parameter, const struct json *value)
-{
-    enum json_kind kind = json_kind(value);
-    if (parameter != NULL && parameter->type == PARAMETER_BOOL &&
-        (kind == JSON_TRUE || kind == JSON_FALSE)) {
-        return slice_text(kind == JSON_TRUE ? "true" : "false");
-    }
-    return json_text(value);
-}
-
 static void read_value(struct reading *reading, int place, const struct json *value)
 {
-    struct slice text = text_of(parameter_at(reading, place), value);
+    const struct parameter *parameter = parameter_at(reading, place);
+    enum json_kind kind = json_kind(value);
+    struct slice text = json_text(value);
+    bool is_valid;
+    if (parameter != NULL) {
+        /* A boolean may be JSON's true or false, or the same as a string. */
+        if (parameter->type == PARAMETER_BOOL && (kind == JSON_TRUE || kind == JSON_FALSE)) {
+            text = slice_text(kind == JSON_TRUE ? "true" : "false");
+        }
+        is_valid = parameter_takes(parameter, text);
+    } else {
+        const struct field *field = &fields[place];
+        is_valid = text.length >= field->bytes_min && text.length <= field->bytes_max &&
+                   (field->is_valid == NULL || field->is_valid(text)) &&
+                   (place != FIELD_ACTION || slice_equals_text(text, reading->action->name));
+    }
     if (!slice_is_present(text)) {
         note(reading, ERROR_INVALID_PARAMETER, "%s must be %s; it is of the JSON type %s.",
-             name_at(reading, place), rule_at(reading, place), json_kind_text(json_kind(value)));
-    } else if (!is_valid_at(reading, place, text)) {
+             name_at(reading, place), rule_at(reading, place), json_kind_text(kind));
+    } else if (!is_valid) {
         note(reading, ERROR_INVALID_PARAMETER, "%s must be %s; the value has %zu bytes.",
              name_at(reading, place), rule_at(reading, place), text.length);
     } else {
@@ -202,40 +155,27 @@ static void read_value(struct reading *reading, int place, const struct json *va
     }
 }
 
-/* One character of a name; in hexadecimal where it is no printable text or needs quoting. */
-static void append_character(struct buf *out, struct slice character)
-{
-    if (utf8_is_mqtt_text(character) && character.data[0] != '"' && character.data[0] != '\\') {
-        buf_append(out, character);
-        return;
-    }
-    for (size_t i = 0; i < character.length; i++) {
-        buf_printf(out, "\\x%02x", (unsigned)(unsigned char)character.data[i]);
-    }
-}
-
-/* The beginning of a name for a message: whole characters, at most 64 bytes. The name is valid
- * UTF-8. */
-static void show_name(struct slice name, struct buf *out)
-{
-    while (name.length > 0) {
-        size_t before = out->length;
-        size_t length = utf8_character_length(name);
-        append_character(out, slice_of(name.data, length));
-        if (out->length > FIELD_NAME_BYTES_MAX) {
-            out->length = before;
-            return;
-        }
-        name = slice_of(name.data + length, name.length - length);
-    }
-}
-
+/* Shows the beginning of the name: whole characters, at most 64 bytes, in hexadecimal where a
+ * character is not printable or needs quoting. The name is valid UTF-8. */
 static void note_unknown(struct reading *reading, struct slice name)
 {
     struct buf shown = {0};
-    show_name(name, &shown);
+    size_t shown_bytes = 0;
+    for (struct slice rest = name; rest.length > 0 && shown.length <= FIELD_NAME_BYTES_MAX;) {
+        shown_bytes = shown.length;
+        struct slice character = slice_of(rest.data, utf8_character_length(rest));
+        if (utf8_is_mqtt_text(character) && strchr("\"\\", rest.data[0]) == NULL) {
+            buf_append(&shown, character);
+        } else {
+            for (size_t i = 0; i < character.length; i++) {
+                buf_printf(&shown, "\\x%02x", (unsigned)(unsigned char)character.data[i]);
+            }
+        }
+        rest = slice_of(rest.data + character.length, rest.length - character.length);
+    }
+    shown_bytes = shown.length <= FIELD_NAME_BYTES_MAX ? shown.length : shown_bytes;
     note(reading, ERROR_UNKNOWN_PARAMETER, "A command has no field \"%.*s\" (a name of %zu bytes).",
-         (int)shown.length, buf_slice(&shown).data, name.length);
+         (int)shown_bytes, buf_slice(&shown).data, name.length);
     buf_fini(&shown);
 }
 

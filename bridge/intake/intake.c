@@ -42,7 +42,6 @@ struct job {
     struct job *next;
     struct intake *intake;
     struct mqtt_ticket ticket;
-    int64_t arrived_at_ms; /* wall clock */
     struct dispatch_reservation reservation;
 };
 
@@ -120,56 +119,42 @@ static void claimed(void *arg, enum status status, enum claim_result result,
     stored(arg, status);
 }
 
-/* The message's part of an audit record; empty where there is no audit file. */
+/* The message's part of an audit record, and in a refusal what could be read of the command; empty
+ * where there is no audit file. */
 static struct buf audit_of(const struct intake *intake, const struct arrival *arrival)
 {
     struct buf members = {0};
-    if (intake->settings->audit.file[0] != '\0') {
-        audit_put_arrival(&members, arrival->delivery, &arrival->reply_to,
-                          arrival->token.data == arrival->made_token);
+    bool is_refused = arrival->refusal.error != ERROR_NONE;
+    if (intake->settings->audit.file[0] == '\0') {
+        return members;
     }
-    return members;
-}
-
-static struct buf audit_of_refusal(const struct intake *intake, const struct arrival *arrival)
-{
-    struct buf members = {0};
-    if (intake->settings->audit.file[0] != '\0') {
-        struct buf message = audit_of(intake, arrival);
+    if (is_refused) {
         audit_put_request(&members, arrival->route, &arrival->request, arrival->token);
-        if (members.length > 0) {
-            audit_put_members(&members, buf_slice(&message));
-        } else {
-            buf_append(&members, buf_slice(&message));
-        }
+    }
+    audit_put_arrival(&members, arrival->delivery, &arrival->reply_to,
+                      arrival->token.data == arrival->made_token);
+    if (is_refused) {
         json_put_text(&members, "Code", slice_text(bridge_error_code(arrival->refusal.error)));
-        buf_fini(&message);
     }
     return members;
-}
-
-static void post_dead_letter(struct intake *intake, struct arrival *arrival, struct buf *message)
-{
-    struct buf topic = {0};
-    const struct topic_values values = {.instance = intake->settings->instance,
-                                        .route = arrival->route == NULL ? NO_ROUTE
-                                                                        : arrival->route->name};
-    enum status status = topic_expand(intake->settings->topics.dead_letters, &values, &topic);
-    if (status == STATUS_OK) {
-        reply_render_dead_letter(&arrival->refusal, arrival->route, arrival->delivery, topic.data,
-                                 arrival->now_ms, intake->replies.qos, message);
-    }
-    buf_fini(&topic);
 }
 
 /* Refuses the command: with a reply where it has a reply topic, else with a dead letter. */
 static void refuse(struct intake *intake, struct arrival *arrival, struct job *job)
 {
     struct buf message = {0};
-    struct buf audit = audit_of_refusal(intake, arrival);
+    struct buf audit = audit_of(intake, arrival);
     bool is_dead_letter = arrival->reply_to.topic == NULL;
     if (is_dead_letter) {
-        post_dead_letter(intake, arrival, &message);
+        struct buf topic = {0};
+        const struct topic_values values = {.instance = intake->settings->instance,
+                                            .route = arrival->route == NULL ? NO_ROUTE
+                                                                            : arrival->route->name};
+        if (topic_expand(intake->settings->topics.dead_letters, &values, &topic) == STATUS_OK) {
+            reply_render_dead_letter(&arrival->refusal, arrival->route, arrival->delivery,
+                                     topic.data, arrival->now_ms, intake->replies.qos, &message);
+        }
+        buf_fini(&topic);
     } else {
         reply_render_refusal(&arrival->refusal, arrival->route, &arrival->request, arrival->token,
                              &arrival->reply_to, arrival->now_ms, arrival->now_ms, &intake->replies,
@@ -182,24 +167,6 @@ static void refuse(struct intake *intake, struct arrival *arrival, struct job *j
              LOG_TEXT("traceparent", arrival->reply_to.traceparent));
     ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, &audit, stored, job);
     buf_fini(&message);
-}
-
-/* The error with which a command is refused unless the ledger has a record of its token; ERROR_NONE
- * where it may be claimed. */
-static enum bridge_error unless_found(const struct intake *intake, const struct command *command,
-                                      int64_t now_ms, const char **out_message)
-{
-    if (command->deadline_at_ms <= now_ms) {
-        *out_message =
-            "NotAfter or the Message Expiry Interval had passed when the command arrived.";
-        return ERROR_EXPIRED;
-    }
-    if (intake->is_stopping) {
-        *out_message = "The bridge is shutting down and accepts no new commands.";
-        return ERROR_SHUTTING_DOWN;
-    }
-    *out_message = "";
-    return ERROR_NONE;
 }
 
 static void claim(struct intake *intake, struct arrival *arrival, struct job *job)
@@ -216,12 +183,18 @@ static void claim(struct intake *intake, struct arrival *arrival, struct job *jo
                                &intake->limits, arrival->now_ms),
         .reply_to = arrival->reply_to,
         .wants_accepted = arrival->route->has_accepted_reply,
+        .unless_message = "",
         .audit = audit_of(intake, arrival),
     };
     arrival->reply_to = (struct reply_to){0};
-    request.unless_found =
-        unless_found(intake, request.command, arrival->now_ms, &request.unless_message);
-    if (request.unless_found == ERROR_NONE) {
+    if (request.command->deadline_at_ms <= arrival->now_ms) {
+        request.unless_found = ERROR_EXPIRED;
+        request.unless_message =
+            "NotAfter or the Message Expiry Interval had passed when the command arrived.";
+    } else if (intake->is_stopping) {
+        request.unless_found = ERROR_SHUTTING_DOWN;
+        request.unless_message = "The bridge is shutting down and accepts no new commands.";
+    } else {
         job->reservation = dispatch_reserve(intake->dispatch, request.command);
         request.is_called_at_once = job->reservation.is_called_at_once;
     }
@@ -234,18 +207,6 @@ static enum status find_reply_to(const struct intake *intake, struct arrival *ar
 {
     return reply_to_resolve(arrival->route, intake->settings->instance, arrival->delivery,
                             &arrival->request, arrival->token, &arrival->reply_to, out_refusal);
-}
-
-/* Only a command that may be claimed gets a made token: a refusal to a topic that is made with it
- * would reach nobody. */
-static void make_token(const struct intake *intake, struct arrival *arrival)
-{
-    struct refusal none;
-    command_make_token(arrival->route, arrival->delivery, &arrival->request, arrival->made_token);
-    arrival->token = slice_text(arrival->made_token);
-    reply_to_fini(&arrival->reply_to);
-    enum status status = find_reply_to(intake, arrival, &none);
-    assert(status == STATUS_OK);
 }
 
 /* Reads the command and where its reply goes; STATUS_INVALID with arrival->refusal. */
@@ -269,20 +230,35 @@ static enum status read_command(const struct intake *intake, struct arrival *arr
         return placed;
     }
     if (!slice_is_present(arrival->token)) {
-        make_token(intake, arrival);
+        /* Only for a command that may be claimed: a refusal to a topic that is made with a made
+         * token would reach nobody. */
+        command_make_token(route, arrival->delivery, &arrival->request, arrival->made_token);
+        arrival->token = slice_text(arrival->made_token);
+        reply_to_fini(&arrival->reply_to);
+        placed = find_reply_to(intake, arrival, &reply_to_refusal);
+        assert(placed == STATUS_OK);
     }
     return STATUS_OK;
 }
 
-/* Reads the delivery and begins to store what becomes of it. */
-static void take(struct intake *intake, const struct delivery *delivery, struct job *job)
+void intake_deliver(struct intake *intake, const struct delivery *delivery,
+                    struct mqtt_ticket ticket)
 {
+    counter_add(intake->counters, COUNTER_TAKING, 1);
+    if (intake->is_stopping && delivery->qos > 0) {
+        acknowledge(intake, ticket, false);
+        return;
+    }
+    struct job *job = mem_zalloc(1, sizeof *job);
+    job->intake = intake;
+    job->ticket = ticket;
+    DL_APPEND(intake->jobs, job);
     CRASH_POINT_PASS(BEFORE_PARSING, delivery->payload);
     struct arrival arrival = {
         .delivery = delivery,
         .route = route_of_topic(intake->settings->routes, intake->settings->route_count,
                                 delivery->topic),
-        .now_ms = job->arrived_at_ms,
+        .now_ms = clock_wall_ms(),
     };
     enum status status = STATUS_INVALID;
     if (arrival.route == NULL) { /* the broker delivers more than the filters ask for */
@@ -298,22 +274,6 @@ static void take(struct intake *intake, const struct delivery *delivery, struct 
     }
     reply_to_fini(&arrival.reply_to);
     request_fini(&arrival.request);
-}
-
-void intake_deliver(struct intake *intake, const struct delivery *delivery,
-                    struct mqtt_ticket ticket)
-{
-    counter_add(intake->counters, COUNTER_TAKING, 1);
-    if (intake->is_stopping && delivery->qos > 0) {
-        acknowledge(intake, ticket, false);
-        return;
-    }
-    struct job *job = mem_zalloc(1, sizeof *job);
-    job->intake = intake;
-    job->ticket = ticket;
-    job->arrived_at_ms = clock_wall_ms();
-    DL_APPEND(intake->jobs, job);
-    take(intake, delivery, job);
 }
 
 void intake_stop(struct intake *intake)

@@ -3,6 +3,7 @@
 #include "model/action.h"
 
 #include "base/codec.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 
@@ -53,12 +54,8 @@ bool parameter_takes(const struct parameter *parameter, struct slice text)
     if (parameter->type == PARAMETER_BOOL) {
         return slice_equals_text(text, "true") || slice_equals_text(text, "false");
     }
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] < 0x20 || text.data[i] > 0x7e) {
-            return false;
-        }
-    }
-    return text.length > 0 && text.length <= PARAMETER_TEXT_BYTES_MAX;
+    return text.length > 0 && text.length <= PARAMETER_TEXT_BYTES_MAX &&
+           utf8_is_printable_ascii(text);
 }
 
 void action_params_write(const struct action *action, const struct action_values *values,

@@ -24,5 +24,7 @@ struct slice utf8_prefix(struct slice text, size_t limit_bytes);
  * and noncharacters (MQTT 5, section 1.5.4).
  */
 bool utf8_is_mqtt_text(struct slice text);
+/* Whether all bytes are ASCII from space to '~'. */
+bool utf8_is_printable_ascii(struct slice text);
 
 #endif
