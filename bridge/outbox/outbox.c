@@ -48,12 +48,7 @@ struct outbox {
     void *empty_arg;
 };
 
-static void pump(struct outbox *outbox);
-
-static void retry_due(void *arg)
-{
-    pump(arg);
-}
+static void pump(void *arg);
 
 static void flushed_due(void *arg)
 {
@@ -67,7 +62,7 @@ struct outbox *outbox_new(struct loop *loop, struct counters *counters)
 {
     struct outbox *outbox = mem_zalloc(1, sizeof *outbox);
     outbox->counters = counters;
-    outbox->retry = loop_timer_new(loop, retry_due, outbox);
+    outbox->retry = loop_timer_new(loop, pump, outbox);
     outbox->flushed = loop_timer_new(loop, flushed_due, outbox);
     return outbox;
 }
@@ -90,11 +85,7 @@ void outbox_free(struct outbox *outbox)
 static void append(struct outbox *outbox, int64_t id, struct slice message)
 {
     struct entry *entry = mem_alloc(sizeof *entry + message.length);
-    entry->id = id;
-    entry->is_handed = false;
-    entry->lost_count = 0;
-    entry->lost_alone_count = 0;
-    entry->length = message.length;
+    *entry = (struct entry){.id = id, .length = message.length};
     memcpy(entry->bytes, message.data, message.length);
     DL_APPEND(outbox->entries, entry);
     outbox->count++;
@@ -138,14 +129,6 @@ static bool goes_alone(const struct entry *entry)
     return entry->lost_count >= OUTBOX_LOST_ALONE;
 }
 
-/* The order of ids holds here, too: behind a message that goes alone everything waits. */
-static bool may_hand_over(const struct outbox *outbox, const struct entry *entry)
-{
-    return !outbox->is_alone &&
-           outbox->handed_count < (goes_alone(entry) ? 1 : OUTBOX_HANDED_MAX) &&
-           workers_may_publish(outbox->workers);
-}
-
 static void hand_over(struct outbox *outbox)
 {
     struct entry *entry;
@@ -153,7 +136,10 @@ static void hand_over(struct outbox *outbox)
         if (entry->is_handed || is_set_aside(entry)) {
             continue;
         }
-        if (!may_hand_over(outbox, entry)) {
+        /* The order of ids holds here, too: behind a message that goes alone everything waits. */
+        if (outbox->is_alone ||
+            outbox->handed_count >= (goes_alone(entry) ? 1 : OUTBOX_HANDED_MAX) ||
+            !workers_may_publish(outbox->workers)) {
             return;
         }
         entry->is_handed = true;
@@ -171,8 +157,9 @@ static void report_when_empty(struct outbox *outbox)
     }
 }
 
-static void pump(struct outbox *outbox)
+static void pump(void *arg)
 {
+    struct outbox *outbox = arg;
     if (outbox->is_up && !loop_timer_is_running(outbox->retry)) {
         hand_over(outbox);
     }
@@ -254,20 +241,6 @@ void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct
     loop_timer_start(outbox->retry, OUTBOX_RETRY_DELAY_MS);
 }
 
-/* Its connection was lost; it is not published. */
-static void take_back(struct outbox *outbox, struct entry *entry, bool was_alone)
-{
-    entry->is_handed = false;
-    entry->lost_count++;
-    entry->lost_alone_count += was_alone;
-    if (is_set_aside(entry)) {
-        LOG_ERROR("reply_set_aside", LOG_INT("outbox_id", entry->id),
-                  LOG_INT("connections_lost", entry->lost_count));
-        counter_add(outbox->counters, COUNTER_PUBLISH_SET_ASIDE, 1);
-        outbox->set_aside_count++;
-    }
-}
-
 void outbox_publisher_changed(struct outbox *outbox, bool is_up)
 {
     struct entry *entry;
@@ -276,8 +249,18 @@ void outbox_publisher_changed(struct outbox *outbox, bool is_up)
     outbox->handed_count = 0;
     outbox->is_alone = false;
     DL_FOREACH (outbox->entries, entry) {
-        if (entry->is_handed) {
-            take_back(outbox, entry, was_alone);
+        if (!entry->is_handed) {
+            continue;
+        }
+        /* Its connection was lost before an acknowledgement: it is handed over again. */
+        entry->is_handed = false;
+        entry->lost_count++;
+        entry->lost_alone_count += was_alone;
+        if (is_set_aside(entry)) {
+            LOG_ERROR("reply_set_aside", LOG_INT("outbox_id", entry->id),
+                      LOG_INT("connections_lost", entry->lost_count));
+            counter_add(outbox->counters, COUNTER_PUBLISH_SET_ASIDE, 1);
+            outbox->set_aside_count++;
         }
     }
     pump(outbox);

@@ -32,7 +32,6 @@ struct status_topic {
     loop_fn *done; /* of status_topic_flush() */
     void *done_arg;
     int64_t published_counts[COUNTER_COUNT];
-    bool is_starting;
     bool has_publisher;
     bool is_in_flight; /* a message is with the publisher */
     bool is_outdated;  /* and the state has changed since */
@@ -85,9 +84,11 @@ enum status status_topic_will(const struct settings *settings, struct buf *out)
     return status;
 }
 
-static void publish(struct status_topic *status_topic)
+static void publish(void *arg)
 {
-    if (!status_topic->has_publisher || (status_topic->is_starting && !is_offline(status_topic))) {
+    struct status_topic *status_topic = arg;
+    if (!status_topic->has_publisher ||
+        (loop_timer_is_running(status_topic->starting) && !is_offline(status_topic))) {
         return;
     }
     if (status_topic->is_in_flight) {
@@ -110,20 +111,6 @@ static void publish(struct status_topic *status_topic)
     }
     buf_fini(&body);
     buf_fini(&message);
-}
-
-static void retry_due(void *arg)
-{
-    publish(arg);
-}
-
-static void starting_over(void *arg)
-{
-    struct status_topic *status_topic = arg;
-    if (status_topic->is_starting) {
-        status_topic->is_starting = false;
-        publish(status_topic);
-    }
 }
 
 /* The timer runs on while counts change; status_topic_counts_changed() starts it again. A new
@@ -163,7 +150,7 @@ static void health_changed(void *arg)
         status_topic->is_in_flight = false;
     }
     if (!health_is_on(status_topic->health, HEALTH_NOT_SUBSCRIBED)) {
-        status_topic->is_starting = false;
+        loop_timer_stop(status_topic->starting);
     }
     publish(status_topic);
     if (!has_publisher && status_topic->done != NULL) {
@@ -178,11 +165,10 @@ struct status_topic *status_topic_new(struct loop *loop, const struct settings *
     status_topic->settings = settings;
     status_topic->health = health;
     status_topic->counters = counters;
-    status_topic->starting = loop_timer_new(loop, starting_over, status_topic);
+    status_topic->starting = loop_timer_new(loop, publish, status_topic);
     status_topic->counting = loop_timer_new(loop, counts_due, status_topic);
-    status_topic->retry = loop_timer_new(loop, retry_due, status_topic);
+    status_topic->retry = loop_timer_new(loop, publish, status_topic);
     status_topic->flushed = loop_timer_new(loop, flush_over, status_topic);
-    status_topic->is_starting = true;
     loop_timer_start(status_topic->starting, STARTING_MS);
     health_watch(health, health_changed, status_topic);
     return status_topic;
