@@ -158,6 +158,7 @@ static void test_a_certificate_of_an_unknown_authority_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, &(struct tls_peer_options){.identity = &server});
+    secret_set(&fixture->files.ca_pem, slice_text(client.certificate_pem));
     exchange(fixture, "127.0.0.1");
     assert_nothing_was_sent(fixture, "'s certificate comes from an authority that is not trusted");
 }
@@ -203,6 +204,7 @@ static void test_a_server_without_tls_is_reported(void **state)
     struct fixture *fixture = *state;
     struct peer *plain = peer_new(serve_plain, NULL);
     begin(fixture, &(struct tls_peer_options){.identity = &server});
+    trust_server(fixture);
     exchange_on(fixture, "127.0.0.1", peer_port(plain));
     assert_nothing_was_sent(fixture, " does not speak TLS");
     peer_free(plain);
