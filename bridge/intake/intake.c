@@ -157,8 +157,7 @@ static void refuse(struct intake *intake, struct arrival *arrival, struct job *j
         buf_fini(&topic);
     } else {
         reply_render_refusal(&arrival->refusal, arrival->route, &arrival->request, arrival->token,
-                             &arrival->reply_to, arrival->now_ms, arrival->now_ms, &intake->replies,
-                             &message);
+                             &arrival->reply_to, arrival->now_ms, &intake->replies, &message);
     }
     LOG_INFO("command_refused", LOG_TEXT("code", bridge_error_code(arrival->refusal.error)),
              LOG_TEXT("message", arrival->refusal.message),

@@ -80,7 +80,7 @@ static void put_refusal(struct buf *out, const struct refusal *refusal)
 
 void reply_render_refusal(const struct refusal *refusal, const struct route *route,
                           const struct request *request, struct slice token,
-                          const struct reply_to *reply_to, int64_t received_at_ms, int64_t now_ms,
+                          const struct reply_to *reply_to, int64_t now_ms,
                           const struct reply_settings *settings, struct buf *out)
 {
     struct buf error = {0};
@@ -92,7 +92,7 @@ void reply_render_refusal(const struct refusal *refusal, const struct route *rou
         .group = request->group,
         .params = buf_slice(&request->params),
         .token = token,
-        .received_at_ms = received_at_ms,
+        .received_at_ms = now_ms,
         .completed_at_ms = now_ms,
         .error = buf_slice(&error),
         .code = slice_text(bridge_error_code(refusal->error)),

@@ -39,10 +39,10 @@ struct reply_settings {
 /* Appends the encoded reply for one reply_to, whose topic is set. */
 void reply_render(const struct reply *reply, const struct reply_to *reply_to,
                   const struct reply_settings *settings, struct buf *out);
-/* The refusal of a request that was never claimed. */
+/* The refusal, at once, of a request that was never claimed. */
 void reply_render_refusal(const struct refusal *refusal, const struct route *route,
                           const struct request *request, struct slice token,
-                          const struct reply_to *reply_to, int64_t received_at_ms, int64_t now_ms,
+                          const struct reply_to *reply_to, int64_t now_ms,
                           const struct reply_settings *settings, struct buf *out);
 /* A command that cannot be answered, with at most 4 KiB of its payload. `route` may be NULL. */
 void reply_render_dead_letter(const struct refusal *refusal, const struct route *route,

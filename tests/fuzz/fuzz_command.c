@@ -95,8 +95,8 @@ static void check_refusal(const struct route *route, const struct delivery *deli
     }
     buf_fini(&bytes);
     if (reply_to->topic != NULL) {
-        reply_render_refusal(refusal, route, request, request->token, reply_to, NOW_MS, NOW_MS,
-                             &settings, &bytes);
+        reply_render_refusal(refusal, route, request, request->token, reply_to, NOW_MS, &settings,
+                             &bytes);
         check_message(&bytes);
     }
 }

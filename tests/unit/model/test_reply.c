@@ -198,12 +198,12 @@ static void test_a_refusal_has_what_is_known_of_the_request(void **state)
     struct reply_to reply_to = {.topic = "t", .correlation_id = "c"};
     struct buf bytes = {0};
     reply_render_refusal(&refusal, &start, &request, slice_text("tok"), &reply_to, RECEIVED_MS,
-                         RECEIVED_MS + 1, &settings, &bytes);
+                         &settings, &bytes);
     struct message message = message_in(&bytes);
     assert_body(&message, "{\"Status\":\"failed\",\"Action\":\"StartDiskReplicaGroup\","
                           "\"ReplicaGroupId\":\"pg-1\",\"ClientToken\":\"tok\",\"Replayed\":false,"
                           "\"Attempts\":0,\"ReceivedAt\":\"2026-01-02T03:04:05.123Z\","
-                          "\"CompletedAt\":\"2026-01-02T03:04:05.124Z\",\"CorrelationId\":\"c\","
+                          "\"CompletedAt\":\"2026-01-02T03:04:05.123Z\",\"CorrelationId\":\"c\","
                           "\"Error\":{\"Code\":\"Bridge.InvalidParameter\","
                           "\"Message\":\"RegionId must be right.\",\"Source\":\"bridge\","
                           "\"Category\":\"invalid\",\"Retryable\":false,"
