@@ -144,27 +144,6 @@ static void set_broker(struct connect_params *params, const struct settings *set
     set_alpn(params, &settings->broker.tls.alpn);
 }
 
-static void set_receiver(struct connect_params *params, const struct settings *settings)
-{
-    params->session_expiry_s = (uint32_t)settings->broker.session_expiry_s;
-    params->receive_maximum = (uint32_t)settings->broker.receive_maximum;
-    params->packet_bytes_max = (uint32_t)settings->limits.payload_bytes + PACKET_BYTES_MORE;
-}
-
-/*
- * The Last Will is delayed only as long as the session lasts (MQTT 5, section 3.1.3.2.2), and a
- * clean start that takes the session over would send it (3.1.2.5). So a publisher has a session
- * that lasts as long as the delay. The session never holds a message.
- */
-static void set_publisher(struct connect_params *params, struct slice will)
-{
-    params->will = will;
-    if (slice_is_present(will) && params->protocol == 5) {
-        params->will_delay_s = MQTT_WILL_DELAY_S;
-        params->session_expiry_s = MQTT_WILL_DELAY_S;
-    }
-}
-
 static enum status read_password(struct connect_params *params, const struct settings *settings,
                                  const char **out_why)
 {
@@ -256,9 +235,20 @@ enum status connect_params_init(struct connect_params *params, const struct sett
         return status;
     }
     if (role == WIRE_PUBLISHER) {
-        set_publisher(params, will);
+        params->will = will;
+        /*
+         * The Last Will is delayed only as long as the session lasts (MQTT 5, section 3.1.3.2.2),
+         * and a clean start that takes the session over would send it (3.1.2.5). So a publisher has
+         * a session that lasts as long as the delay. The session never holds a message.
+         */
+        if (slice_is_present(will) && params->protocol == 5) {
+            params->will_delay_s = MQTT_WILL_DELAY_S;
+            params->session_expiry_s = MQTT_WILL_DELAY_S;
+        }
     } else {
-        set_receiver(params, settings);
+        params->session_expiry_s = (uint32_t)settings->broker.session_expiry_s;
+        params->receive_maximum = (uint32_t)settings->broker.receive_maximum;
+        params->packet_bytes_max = (uint32_t)settings->limits.payload_bytes + PACKET_BYTES_MORE;
         if (add_filters(params, settings) != STATUS_OK) {
             *out_why = "the routes have too many topics";
             return STATUS_LIMIT;

@@ -83,8 +83,3 @@ enum status frame_link_read(struct frame_link *link)
     update_watch(link);
     return STATUS_CLOSED;
 }
-
-enum status frame_link_next(struct frame_link *link, struct wire_frame *out_frame)
-{
-    return wire_input_next(&link->in, out_frame);
-}

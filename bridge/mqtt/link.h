@@ -40,12 +40,8 @@ bool frame_link_is_open(const struct frame_link *link);
 /* Writes as much of `out` as the socket takes. */
 void frame_link_flush(struct frame_link *link);
 /* Reads once. STATUS_OK; STATUS_NOT_FOUND if there was nothing to read; STATUS_CLOSED at the end of
- * file or on an error: the link is then broken and no longer watched. */
+ * file or on an error: the link is then broken and no longer watched. The frames that were read are
+ * taken with wire_input_next(). */
 enum status frame_link_read(struct frame_link *link);
-/*
- * The next complete frame that was read; its slices are valid until the next call. STATUS_NOT_FOUND
- * if there is none, STATUS_INVALID for bytes that are not a frame.
- */
-enum status frame_link_next(struct frame_link *link, struct wire_frame *out_frame);
 
 #endif

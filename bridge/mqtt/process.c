@@ -27,21 +27,6 @@
 #define MEMORY_BYTES           (48u << 20)
 #define MEMORY_PER_PACKET_BYTE 192u
 
-static void process_guard(enum wire_role role)
-{
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2};
-    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
-        signal(ignored[i], SIG_IGN);
-    }
-    if (role == WIRE_PUBLISHER) {
-        close_range(WIRE_DELIVERY_FD, WIRE_DELIVERY_FD, 0);
-    }
-    close_range(WIRE_TLS_FD + WIRE_TLS_FD_COUNT, ~0U, 0); /* anything else inherited */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* The three threads rarely allocate at the same time: one heap takes less memory than three. */
-    mallopt(M_ARENA_MAX, 1);
-}
-
 /* False if the bridge has ended. */
 static bool process_read(struct process *process)
 {
@@ -69,7 +54,17 @@ static bool process_take(struct process *process, struct wire_frame *out_frame)
 
 void process_begin(struct process *process, enum wire_role role)
 {
-    process_guard(role);
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
+        signal(ignored[i], SIG_IGN);
+    }
+    if (role == WIRE_PUBLISHER) {
+        close_range(WIRE_DELIVERY_FD, WIRE_DELIVERY_FD, 0);
+    }
+    close_range(WIRE_TLS_FD + WIRE_TLS_FD_COUNT, ~0U, 0); /* anything else inherited */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* The three threads rarely allocate at the same time: one heap takes less memory than three. */
+    mallopt(M_ARENA_MAX, 1);
     pthread_mutex_init(&process->send_mutex, NULL);
     struct wire_frame frame;
     while (!process_take(process, &frame)) {
@@ -94,19 +89,20 @@ void process_begin(struct process *process, enum wire_role role)
               process->params.name);
 }
 
-static void wipe(struct slice *secret)
+void process_up(struct process *process, const struct wire_up *up)
 {
-    if (slice_is_present(*secret)) {
-        /* Writable: the bytes are in params_body. */
-        secret_wipe((char *)secret->data, secret->length);
+    struct slice *const secrets[] = {&process->params.password, &process->params.tls_key_password};
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
+        if (slice_is_present(*secrets[i])) {
+            /* Writable: the bytes are in params_body. */
+            secret_wipe((char *)secrets[i]->data, secrets[i]->length);
+        }
+        *secrets[i] = (struct slice){0};
     }
-    *secret = (struct slice){0};
-}
-
-void process_wipe_secrets(struct process *process)
-{
-    wipe(&process->params.password);
-    wipe(&process->params.tls_key_password);
+    struct buf frame = {0};
+    wire_put(&frame, &(struct wire_frame){WIRE_UP, .up = *up});
+    process_send(process, buf_slice(&frame));
+    buf_fini(&frame);
 }
 
 /* NULL unless a sanitizer is linked: all of them define this function. */

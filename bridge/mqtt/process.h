@@ -32,8 +32,8 @@ struct process {
  * other end is no bridge or the params are for another role.
  */
 void process_begin(struct process *process, enum wire_role role);
-/* Wipes the passwords in the params; to be called once connected. */
-void process_wipe_secrets(struct process *process);
+/* Wipes the passwords in the params, which are not needed any more, and sends WIRE_UP. */
+void process_up(struct process *process, const struct wire_up *up);
 /*
  * Limits the memory to what a packet of the announced Maximum Packet Size can need: a broker that
  * sends a larger one costs a connection, not the machine's memory. Does nothing if no size is

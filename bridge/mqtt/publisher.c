@@ -152,16 +152,12 @@ static void publish_queued(struct publisher *publisher)
 static void publisher_up(void *arg, const struct wire_up *up)
 {
     struct publisher *publisher = arg;
-    struct buf frame = {0};
-    wire_put(&frame, &(struct wire_frame){WIRE_UP, .up = *up});
-    process_wipe_secrets(&publisher->process);
     /* Opened before the bridge learns of it: the main thread waits with a time limit from then on.
      */
     pthread_mutex_lock(&publisher->mutex);
     publisher->window = up->receive_maximum < WINDOW_MAX ? up->receive_maximum : WINDOW_MAX;
     pthread_mutex_unlock(&publisher->mutex);
-    process_send(&publisher->process, buf_slice(&frame));
-    buf_fini(&frame);
+    process_up(&publisher->process, up);
     publish_queued(publisher);
 }
 
@@ -183,21 +179,17 @@ static void publisher_published(void *arg, int64_t id)
     publish_queued(publisher);
 }
 
-/* MQTT 5, section 3.4.2.1: with these the same message will be refused again. */
-static bool is_final_refusal(uint32_t code)
-{
-    return code == 0x87 /* not authorised */ || code == 0x90 /* topic name invalid */ ||
-           code == 0x95 /* packet too large */ || code == 0x99 /* payload format invalid */;
-}
-
 static void publisher_refused(void *arg, int64_t id, uint32_t code, struct slice text)
 {
     struct publisher *publisher = arg;
+    /* MQTT 5, section 3.4.2.1: with these the same message will be refused again. */
+    bool is_final = code == 0x87 /* not authorised */ || code == 0x90 /* topic name invalid */ ||
+                    code == 0x95 /* packet too large */ ||
+                    code == 0x99 /* payload format invalid */;
     pthread_mutex_lock(&publisher->mutex);
     answered(publisher);
-    add_unpublished(publisher,
-                    &(struct wire_unpublished){
-                        .id = id, .is_final = is_final_refusal(code), .code = code, .text = text});
+    add_unpublished(publisher, &(struct wire_unpublished){
+                                   .id = id, .is_final = is_final, .code = code, .text = text});
     send_answers(publisher);
     pthread_mutex_unlock(&publisher->mutex);
     publish_queued(publisher);
@@ -226,8 +218,8 @@ static void enqueue(struct publisher *publisher, const struct wire_publish *publ
     publish_queued(publisher);
 }
 
-/* Waits until every message handed over has been answered, STOP_TIMEOUT_MS at most. */
-static void drain(struct publisher *publisher)
+/* Waits until every message handed over has been answered, STOP_TIMEOUT_MS at most, and ends. */
+static void publisher_stop(struct publisher *publisher)
 {
     int64_t ends_ms = clock_mono_ms() + STOP_TIMEOUT_MS;
     struct timespec deadline = {.tv_sec = ends_ms / 1000, .tv_nsec = (ends_ms % 1000) * 1000000};
@@ -238,11 +230,6 @@ static void drain(struct publisher *publisher)
     }
     send_answers(publisher);
     pthread_mutex_unlock(&publisher->mutex);
-}
-
-static void publisher_stop(struct publisher *publisher)
-{
-    drain(publisher);
     (void)connection_close(publisher->connection, STOP_TIMEOUT_MS);
     process_end_because(&publisher->process, WIRE_DOWN_STOPPED, "");
 }
@@ -283,35 +270,6 @@ static int wait_ms(struct publisher *publisher)
     return max_delay_ms;
 }
 
-static void publisher_init(struct publisher *publisher)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&publisher->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    pthread_mutex_init(&publisher->mutex, NULL);
-    publisher->last = &publisher->first;
-    process_begin(&publisher->process, WIRE_PUBLISHER);
-}
-
-static void publisher_step(struct publisher *publisher)
-{
-    struct wire_frame frame;
-    int wake_fd = connection_wake_fd(publisher->connection);
-    int timeout_ms = wait_ms(publisher);
-    if (process_wait(&publisher->process, wake_fd, timeout_ms, &frame) != PROCESS_FRAME) {
-        publisher_tick(publisher);
-        connection_step(publisher->connection);
-    } else if (frame.type == WIRE_PUBLISH) {
-        enqueue(publisher, &frame.publish);
-    } else if (frame.type == WIRE_STOP) {
-        publisher_stop(publisher);
-    } else {
-        process_end_because(&publisher->process, WIRE_DOWN_INTERNAL, "unexpected frame");
-    }
-}
-
 int publisher_main(void)
 {
     static struct publisher publisher; /* as long as the process */
@@ -323,10 +281,29 @@ int publisher_main(void)
         .refused = publisher_refused,
         .down = publisher_down,
     };
-    publisher_init(&publisher);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&publisher.changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&publisher.mutex, NULL);
+    publisher.last = &publisher.first;
+    process_begin(&publisher.process, WIRE_PUBLISHER);
     publisher.connection = connection_new(&publisher.process.params, &hooks);
     connection_open(publisher.connection);
     for (;;) {
-        publisher_step(&publisher);
+        struct wire_frame frame;
+        int wake_fd = connection_wake_fd(publisher.connection);
+        int timeout_ms = wait_ms(&publisher);
+        if (process_wait(&publisher.process, wake_fd, timeout_ms, &frame) != PROCESS_FRAME) {
+            publisher_tick(&publisher);
+            connection_step(publisher.connection);
+        } else if (frame.type == WIRE_PUBLISH) {
+            enqueue(&publisher, &frame.publish);
+        } else if (frame.type == WIRE_STOP) {
+            publisher_stop(&publisher);
+        } else {
+            process_end_because(&publisher.process, WIRE_DOWN_INTERNAL, "unexpected frame");
+        }
     }
 }

@@ -30,27 +30,13 @@ struct receiver {
 static void receiver_up(void *arg, const struct wire_up *up)
 {
     struct receiver *receiver = arg;
-    struct buf frame = {0};
-    wire_put(&frame, &(struct wire_frame){WIRE_UP, .up = *up});
-    process_wipe_secrets(&receiver->process);
-    process_send(&receiver->process, buf_slice(&frame));
-    buf_fini(&frame);
+    process_up(&receiver->process, up);
 }
 
 static void receiver_down(void *arg, const struct wire_down *down)
 {
     struct receiver *receiver = arg;
     process_end(&receiver->process, down);
-}
-
-static bool send_delivery(struct receiver *receiver, const struct delivery *delivery)
-{
-    buf_clear(&receiver->body);
-    buf_clear(&receiver->frame);
-    delivery_encode(delivery, &receiver->body);
-    wire_put(&receiver->frame,
-             &(struct wire_frame){WIRE_DELIVERY, .delivery = buf_slice(&receiver->body)});
-    return process_write(WIRE_DELIVERY_FD, buf_slice(&receiver->frame));
 }
 
 /* NULL if the message is durable, or why not. */
@@ -90,8 +76,13 @@ static bool receiver_arrived(void *arg, const struct delivery *delivery)
         /* It came before our DISCONNECT was sent, and stays with the broker. */
         process_end_because(&receiver->process, WIRE_DOWN_STOPPED, "");
     }
-    const char *fault =
-        send_delivery(receiver, delivery) ? read_ack() : "the bridge does not take the message";
+    buf_clear(&receiver->body);
+    buf_clear(&receiver->frame);
+    delivery_encode(delivery, &receiver->body);
+    wire_put(&receiver->frame,
+             &(struct wire_frame){WIRE_DELIVERY, .delivery = buf_slice(&receiver->body)});
+    bool is_sent = process_write(WIRE_DELIVERY_FD, buf_slice(&receiver->frame));
+    const char *fault = is_sent ? read_ack() : "the bridge does not take the message";
     if (fault != NULL) {
         connection_cut(receiver->connection);
         process_end_because(&receiver->process, WIRE_DOWN_ACK, fault);
@@ -100,14 +91,6 @@ static bool receiver_arrived(void *arg, const struct delivery *delivery)
     shrink(&receiver->frame);
     CRASH_POINT_PASS(BEFORE_PUBACK, delivery->payload);
     return true;
-}
-
-static void set_ack_timeout(uint32_t timeout_ms)
-{
-    struct timeval limit = {.tv_sec = timeout_ms / 1000,
-                            .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
-    setsockopt(WIRE_DELIVERY_FD, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    setsockopt(WIRE_DELIVERY_FD, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
 
 int receiver_main(void)
@@ -121,7 +104,11 @@ int receiver_main(void)
     };
     process_begin(&receiver.process, WIRE_RECEIVER);
     process_limit_memory(&receiver.process);
-    set_ack_timeout(receiver.process.params.ack_timeout_ms);
+    uint32_t timeout_ms = receiver.process.params.ack_timeout_ms;
+    struct timeval limit = {.tv_sec = timeout_ms / 1000,
+                            .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
+    setsockopt(WIRE_DELIVERY_FD, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(WIRE_DELIVERY_FD, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     receiver.connection = connection_new(&receiver.process.params, &hooks);
     connection_open(receiver.connection);
     for (;;) {

@@ -170,23 +170,11 @@ static const struct field connect_fields[] = {
 
 /* ---- The encoder ---- */
 
-static void put_fields(struct buf *out, const struct field *fields, const void *object);
-
-static void put_list(struct buf *out, const struct field *field, const void *object)
-{
-    const struct list *list = field->items;
-    size_t count = *(const size_t *)((const char *)object + field->offset);
-    assert(count <= field->max);
-    pack_u32(out, (uint32_t)count);
-    for (size_t i = 0; i < count; i++) {
-        put_fields(out, list->fields, (const char *)object + list->offset + i * list->item_bytes);
-    }
-}
-
 static void put_fields(struct buf *out, const struct field *fields, const void *object)
 {
     for (const struct field *field = fields; field->type != FIELD_END; field++) {
         const void *at = (const char *)object + field->offset;
+        const struct list *list = field->items;
         switch (field->type) {
         case FIELD_END:
             break;
@@ -215,7 +203,12 @@ static void put_fields(struct buf *out, const struct field *fields, const void *
             pack_text(out, at);
             break;
         case FIELD_LIST:
-            put_list(out, field, object);
+            assert(*(const size_t *)at <= field->max);
+            pack_u32(out, (uint32_t) * (const size_t *)at);
+            for (size_t i = 0; i < *(const size_t *)at; i++) {
+                put_fields(out, list->fields,
+                           (const char *)object + list->offset + i * list->item_bytes);
+            }
             break;
         }
     }
@@ -279,22 +272,11 @@ static void get_name(struct unpack *in, char out[WIRE_NAME_BYTES])
     }
 }
 
-static void get_fields(struct unpack *in, const struct field *fields, void *object);
-
-static void get_list(struct unpack *in, const struct field *field, void *object)
-{
-    const struct list *list = field->items;
-    size_t count = get_number(in, field, unpack_u32(in));
-    for (size_t i = 0; i < count && !in->is_bad; i++) {
-        get_fields(in, list->fields, (char *)object + list->offset + i * list->item_bytes);
-    }
-    *(size_t *)((char *)object + field->offset) = count;
-}
-
 static void get_fields(struct unpack *in, const struct field *fields, void *object)
 {
     for (const struct field *field = fields; field->type != FIELD_END && !in->is_bad; field++) {
         void *at = (char *)object + field->offset;
+        const struct list *list = field->items;
         switch (field->type) {
         case FIELD_END:
             break;
@@ -327,7 +309,10 @@ static void get_fields(struct unpack *in, const struct field *fields, void *obje
             get_name(in, at);
             break;
         case FIELD_LIST:
-            get_list(in, field, object);
+            *(size_t *)at = get_number(in, field, unpack_u32(in));
+            for (size_t i = 0; i < *(size_t *)at && !in->is_bad; i++) {
+                get_fields(in, list->fields, (char *)object + list->offset + i * list->item_bytes);
+            }
             break;
         }
     }

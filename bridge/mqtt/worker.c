@@ -106,7 +106,7 @@ static void read_frames(struct worker *worker, struct frame_link *link, frame_fn
 {
     struct wire_frame frame;
     enum status status;
-    while ((status = frame_link_next(link, &frame)) == STATUS_OK) {
+    while ((status = wire_input_next(&link->in, &frame)) == STATUS_OK) {
         status = read(worker, &frame);
         if (status != STATUS_OK) {
             break;
@@ -313,16 +313,6 @@ static void process_started(struct worker *worker, const struct connect_params *
     }
 }
 
-static void process_not_started(struct worker *worker, const char *why)
-{
-    worker->failures++;
-    int64_t retry_ms = restart_delay_ms(worker);
-    LOG_ERROR(roles[worker->role].down_event, LOG_TEXT("process", worker->name),
-              LOG_TEXT("reason", "not_started"), LOG_TEXT("text", why),
-              LOG_INT("retry_in_ms", retry_ms));
-    loop_timer_start(worker->restart, retry_ms);
-}
-
 static void start_process(void *arg)
 {
     struct worker *worker = arg;
@@ -335,7 +325,13 @@ static void start_process(void *arg)
     connect_params_move_files(&params);
     int error = status == STATUS_OK ? spawn_linked(worker, params.tls_fds) : 0;
     if (status != STATUS_OK || error != 0) {
-        process_not_started(worker, error != 0 ? strerror(error) : why);
+        worker->failures++;
+        int64_t retry_ms = restart_delay_ms(worker);
+        LOG_ERROR(roles[worker->role].down_event, LOG_TEXT("process", worker->name),
+                  LOG_TEXT("reason", "not_started"),
+                  LOG_TEXT("text", error != 0 ? strerror(error) : why),
+                  LOG_INT("retry_in_ms", retry_ms));
+        loop_timer_start(worker->restart, retry_ms);
     } else {
         process_started(worker, &params);
     }
@@ -446,9 +442,4 @@ void worker_publish(struct worker *worker, int64_t id, struct slice message)
     if (!loop_timer_is_running(worker->flush)) {
         loop_timer_start(worker->flush, 0);
     }
-}
-
-bool worker_has_crashed(const struct worker *worker)
-{
-    return worker->generation > 0 && worker->process == NULL && !worker->has_down;
 }

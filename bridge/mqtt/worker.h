@@ -96,7 +96,5 @@ void worker_ack(struct worker *worker, uint32_t generation, bool is_durable);
 bool worker_may_publish(const struct worker *worker);
 /* Hands an encoded message over. What is handed over in one turn of the loop goes in one write. */
 void worker_publish(struct worker *worker, int64_t id, struct slice message);
-/* Whether the last process ended without sending WIRE_DOWN. */
-bool worker_has_crashed(const struct worker *worker);
 
 #endif

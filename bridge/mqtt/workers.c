@@ -96,8 +96,9 @@ void workers_renew(struct workers *workers)
 
 /* ---- Hooks of the workers ---- */
 
-static void report_change(struct workers *workers, const struct worker *worker)
+static void on_change(void *arg, struct worker *worker)
 {
+    struct workers *workers = arg;
     if (worker->role == WIRE_PUBLISHER) {
         workers->hooks.publisher_changed(workers->hooks.arg, worker->is_up);
     } else {
@@ -113,13 +114,8 @@ static void on_up(void *arg, struct worker *worker, bool is_session_present)
         workers->hooks.session_opened(workers->hooks.arg, worker->index, worker->client_id,
                                       is_session_present);
     }
-    report_change(workers, worker);
+    on_change(workers, worker);
     renew_next(workers);
-}
-
-static void on_down(void *arg, struct worker *worker)
-{
-    report_change(arg, worker);
 }
 
 static void on_delivered(void *arg, struct worker *worker, const struct delivery *delivery)
@@ -213,7 +209,7 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
         .counters = counters,
         .hooks = {.arg = workers,
                   .up = on_up,
-                  .down = on_down,
+                  .down = on_change,
                   .delivered = on_delivered,
                   .published = on_published,
                   .unpublished = on_unpublished,

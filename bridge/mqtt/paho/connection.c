@@ -118,21 +118,6 @@ static const struct wire_address *address_of(const struct connection *connection
     return &connection->params->addresses[connection->address_index];
 }
 
-static void set_failure(struct connection *connection, enum wire_down_reason reason, uint32_t code,
-                        const char *text)
-{
-    /* The refusal of one address is more useful than the failure to reach another. */
-    if (connection->failure.reason == WIRE_DOWN_REFUSED && reason == WIRE_DOWN_CONNECT) {
-        return;
-    }
-    connection->failure.reason = reason;
-    connection->failure.code = code;
-    buf_clear(&connection->failure.text);
-    address_append(&connection->failure.text, address_of(connection));
-    buf_append_text(&connection->failure.text, ": ");
-    buf_append_text(&connection->failure.text, text);
-}
-
 static const char *refusal_text(const struct connection *connection, int code)
 {
     static const char *const texts_311[] = {
@@ -152,28 +137,30 @@ static const char *refusal_text(const struct connection *connection, int code)
     return text == NULL ? "the broker refused the connection" : text;
 }
 
-static const char *connect_text(const struct connection *connection, const char *message)
-{
-    const char *tls_text = tls_guard_text();
-    if (tls_text != NULL) {
-        return tls_text;
-    }
-    if (message != NULL && strstr(message, "timeout") != NULL) {
-        return "no connection in time";
-    }
-    return address_is_tls(address_of(connection))
-               ? "could not connect, or the broker ended the TLS handshake"
-               : "could not connect";
-}
-
 static void connect_failed(struct connection *connection, int code, const char *message)
 {
     bool is_refused = code > 0;
-    const char *text =
-        is_refused ? refusal_text(connection, code) : connect_text(connection, message);
+    const char *text = tls_guard_text();
+    if (is_refused) {
+        text = refusal_text(connection, code);
+    } else if (text == NULL && message != NULL && strstr(message, "timeout") != NULL) {
+        text = "no connection in time";
+    } else if (text == NULL) {
+        text = address_is_tls(address_of(connection))
+                   ? "could not connect, or the broker ended the TLS handshake"
+                   : "could not connect";
+    }
     pthread_mutex_lock(&connection->mutex);
-    set_failure(connection, is_refused ? WIRE_DOWN_REFUSED : WIRE_DOWN_CONNECT,
-                is_refused ? (uint32_t)code : 0, text);
+    struct failure *failure = &connection->failure;
+    /* The refusal of one address is more useful than the failure to reach another. */
+    if (is_refused || failure->reason != WIRE_DOWN_REFUSED) {
+        failure->reason = is_refused ? WIRE_DOWN_REFUSED : WIRE_DOWN_CONNECT;
+        failure->code = is_refused ? (uint32_t)code : 0;
+        buf_clear(&failure->text);
+        address_append(&failure->text, address_of(connection));
+        buf_append_text(&failure->text, ": ");
+        buf_append_text(&failure->text, text);
+    }
     pthread_mutex_unlock(&connection->mutex);
     attempt_end(connection, ATTEMPT_FAILED);
 }
@@ -430,24 +417,20 @@ void connection_wake_sender(struct connection *connection)
     }
 }
 
-static void closed(struct connection *connection)
+static void on_closed(void *context, MQTTAsync_successData *success)
 {
+    struct connection *connection = context;
+    (void)success;
     pthread_mutex_lock(&connection->mutex);
     connection->is_closed = true;
     pthread_cond_broadcast(&connection->changed);
     pthread_mutex_unlock(&connection->mutex);
 }
 
-static void on_closed(void *context, MQTTAsync_successData *success)
-{
-    (void)success;
-    closed(context);
-}
-
 static void on_closed_5(void *context, MQTTAsync_successData5 *success)
 {
     (void)success;
-    closed(context);
+    on_closed(context, NULL);
 }
 
 bool connection_close(struct connection *connection, int64_t timeout_ms)

@@ -3,9 +3,9 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "connection_internal.h"
 #include "connection_options.h"
+#include "model/topic.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -97,19 +97,6 @@ static void on_send_failed_5(void *context, MQTTAsync_failureData5 *failure)
                                       why.length > 0 ? why : slice_text(name == NULL ? "" : name));
 }
 
-/* Why the broker would close the connection for this topic, at every attempt; or NULL. */
-static const char *topic_fault(struct slice topic)
-{
-    if (topic.length == 0 || topic.length > 65535) {
-        return "the topic is empty or too long";
-    }
-    if (memchr(topic.data, '+', topic.length) != NULL ||
-        memchr(topic.data, '#', topic.length) != NULL) {
-        return "the topic holds a wildcard";
-    }
-    return utf8_is_mqtt_text(topic) ? NULL : "the topic is not well-formed UTF-8";
-}
-
 static enum status send_message(struct connection *connection, int64_t id,
                                 const struct message *message, MQTTProperties *properties)
 {
@@ -143,9 +130,9 @@ enum status connection_publish(struct connection *connection, int64_t id,
     fitted.qos = message->qos > CONNECTION_QOS_MAX ? CONNECTION_QOS_MAX : message->qos;
     fitted.qos = fitted.qos > limits->max_qos ? limits->max_qos : fitted.qos;
     fitted.is_retained = message->is_retained && limits->has_retain;
-    const char *fault = topic_fault(message->topic);
-    if (fault != NULL) {
-        *out_why = fault;
+    if (!topic_is_name(message->topic)) {
+        /* The broker would close the connection for it, at every attempt. */
+        *out_why = "the topic is not 1 to 65535 bytes of text without '+' and '#'";
         return STATUS_INVALID;
     }
     MQTTProperties properties = MQTTProperties_initializer;

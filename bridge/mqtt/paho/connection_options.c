@@ -54,14 +54,6 @@ static void add_bytes(MQTTProperties *properties, enum MQTTPropertyCodes code, s
     MQTTProperties_add(properties, &property);
 }
 
-static void add_pair(MQTTProperties *properties, struct slice name, struct slice value)
-{
-    MQTTProperty property = {.identifier = MQTTPROPERTY_CODE_USER_PROPERTY};
-    property.value.data = len_string(name);
-    property.value.value = len_string(value);
-    MQTTProperties_add(properties, &property);
-}
-
 static bool is_property_text(struct slice text)
 {
     return text.length <= MQTT_STRING_BYTES_MAX && utf8_is_mqtt_text(text);
@@ -84,13 +76,17 @@ void message_properties(const struct message *message, MQTTProperties *out)
         add_bytes(out, MQTTPROPERTY_CODE_CORRELATION_DATA, message->correlation_data);
     }
     for (size_t i = 0; i < message->property_count; i++) {
-        const struct message_property *property = &message->properties[i];
-        if (is_property_text(property->name) && is_property_text(property->value)) {
-            add_pair(out, property->name, property->value);
-        } else {
+        struct slice name = message->properties[i].name;
+        struct slice value = message->properties[i].value;
+        if (!is_property_text(name) || !is_property_text(value)) {
             LOG_WARN("property_left_out", LOG_SLICE("topic", message->topic),
-                     LOG_SLICE("property", property->name));
+                     LOG_SLICE("property", name));
+            continue;
         }
+        MQTTProperty pair = {.identifier = MQTTPROPERTY_CODE_USER_PROPERTY};
+        pair.value.data = len_string(name);
+        pair.value.value = len_string(value);
+        MQTTProperties_add(out, &pair);
     }
 }
 
@@ -267,8 +263,10 @@ static void set_session_5(struct connect_options *options, const struct connect_
     }
 }
 
-static void set_connect(struct connect_options *options, const struct connect_params *params)
+enum status connect_options_init(struct connect_options *options,
+                                 const struct connect_params *params, uint32_t keepalive_s)
 {
+    *options = (struct connect_options){0};
     if (params->protocol == MQTTVERSION_5) {
         options->connect = (MQTTAsync_connectOptions)MQTTAsync_connectOptions_initializer5;
         set_session_5(options, params);
@@ -277,13 +275,6 @@ static void set_connect(struct connect_options *options, const struct connect_pa
         options->connect.MQTTVersion = MQTTVERSION_3_1_1;
         options->connect.cleansession = params->session_expiry_s == 0;
     }
-}
-
-enum status connect_options_init(struct connect_options *options,
-                                 const struct connect_params *params, uint32_t keepalive_s)
-{
-    *options = (struct connect_options){0};
-    set_connect(options, params);
     options->connect.keepAliveInterval = (int)keepalive_s;
     options->connect.connectTimeout = (int)params->connect_timeout_s;
     options->connect.username = copy_text(options, params->username);

@@ -57,16 +57,6 @@ static void append_time(const ASN1_TIME *time)
     buf_append_text(&guard.text, text);
 }
 
-static void append_ip(const ASN1_OCTET_STRING *address)
-{
-    char text[INET6_ADDRSTRLEN] = "";
-    int family = ASN1_STRING_length(address) == 4 ? AF_INET : AF_INET6;
-    if (family == AF_INET || ASN1_STRING_length(address) == 16) {
-        inet_ntop(family, ASN1_STRING_get0_data(address), text, sizeof text);
-    }
-    buf_append_text(&guard.text, text);
-}
-
 /* The names come from an unknown peer: what is not printable is replaced. */
 static void append_name(const ASN1_STRING *name)
 {
@@ -102,7 +92,13 @@ static void append_names(X509 *certificate)
         if (name->type == GEN_DNS) {
             append_name(name->d.dNSName);
         } else {
-            append_ip(name->d.iPAddress);
+            char text[INET6_ADDRSTRLEN] = "";
+            int bytes = ASN1_STRING_length(name->d.iPAddress);
+            if (bytes == 4 || bytes == 16) {
+                inet_ntop(bytes == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(name->d.iPAddress),
+                          text, sizeof text);
+            }
+            buf_append_text(&guard.text, text);
         }
     }
     if (shown == 0) {
