@@ -106,7 +106,7 @@ uint64_t bench_number(const char *option, const char *text, uint64_t min, uint64
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < min || value > max) {
-        bench_die(EX_USAGE, "%s wants a number from %llu to %llu, not \"%s\"", option,
+        bench_die(EX_USAGE, "%s needs a number from %llu to %llu, not \"%s\"", option,
                   (unsigned long long)min, (unsigned long long)max, text);
     }
     return value;

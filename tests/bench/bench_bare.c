@@ -436,7 +436,7 @@ static size_t measure(struct bare *bare, const struct options *options)
 static bool loop_is_epoll(const char *name)
 {
     if (strcmp(name, "poll") != 0 && strcmp(name, "socket") != 0) {
-        bench_die(EX_USAGE, "--loop wants poll or socket, not \"%s\"", name);
+        bench_die(EX_USAGE, "--loop needs poll or socket, not \"%s\"", name);
     }
     return strcmp(name, "socket") == 0;
 }

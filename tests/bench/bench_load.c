@@ -454,7 +454,7 @@ static int wait_online(struct load *load)
     while (!load->is_online) {
         turn(load);
         if (is_idle_too_long(load)) {
-            bench_die(BENCH_EXIT_MISSING, "%s never said online", load->last_topic);
+            bench_die(BENCH_EXIT_MISSING, "%s: no \"online\" was published", load->last_topic);
         }
     }
     return BENCH_EXIT_OK;

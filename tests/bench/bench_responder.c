@@ -190,12 +190,12 @@ static void listen_on(struct responder *responder, const char *place)
     int one = 1;
 
     if (colon == NULL || (size_t)(colon - place) >= sizeof(host)) {
-        bench_die(EX_USAGE, "--listen wants ADDRESS:PORT, not \"%s\"", place);
+        bench_die(EX_USAGE, "--listen needs ADDRESS:PORT, not \"%s\"", place);
     }
     memcpy(host, place, (size_t)(colon - place));
     address.sin_port = htons((uint16_t)bench_number("--listen", colon + 1, 0, 65535));
     if (inet_pton(AF_INET, host, &address.sin_addr) != 1) {
-        bench_die(EX_USAGE, "--listen wants an IPv4 address, not \"%s\"", host);
+        bench_die(EX_USAGE, "--listen needs an IPv4 address, not \"%s\"", host);
     }
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||

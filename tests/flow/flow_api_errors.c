@@ -88,7 +88,7 @@ static void test_the_message_of_the_api_is_passed_on(struct fixture *fixture)
     check_text(reply, "Error.Message", "No such \"group\" \xc3\xa4 <&>.");
 }
 
-static void test_other_codes_are_judged_by_their_http_status(struct fixture *fixture)
+static void test_other_codes_are_classified_by_their_http_status(struct fixture *fixture)
 {
     static const struct row rows[] = {
         {"Some.Code", 400, "invalid"},   {"Some.Code", 401, "denied"},
@@ -116,7 +116,7 @@ static void check_hint(struct fixture *fixture, const char *extra, const char *c
     const struct message *reply =
         fixture_request(fixture, token, fixture_name(fixture, "pg"), extra);
     if (strstr(json_text(reply->json, "Error.Hint"), word) == NULL) {
-        flow_fail("the hint does not say %s: %s", word, reply->payload);
+        flow_fail("the hint does not contain %s: %s", word, reply->payload);
     }
 }
 
@@ -319,7 +319,7 @@ static void test_a_throttled_command_reports_when_to_send_again(struct fixture *
     assert_true(json_number(reply->json, "Error.RetryAfterMs") <= 30000);
 }
 
-static void test_a_throttling_storm_is_ridden_out(struct fixture *fixture)
+static void test_commands_succeed_after_a_long_throttling(struct fixture *fixture)
 {
     enum { COUNT = 40 };
     const char *tokens[COUNT];
@@ -362,7 +362,7 @@ static void test_refused_credentials_are_reported_after_one_more_try(struct fixt
     }
 }
 
-static void test_refused_credentials_degrade_the_bridge_until_they_are_taken(
+static void test_refused_credentials_degrade_the_bridge_until_they_are_accepted(
     struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
@@ -395,7 +395,7 @@ static void test_configuration_errors_are_reported(struct fixture *fixture)
     }
 }
 
-static void test_a_used_nonce_is_signed_anew_once(struct fixture *fixture)
+static void test_after_a_used_nonce_the_call_is_signed_again_once(struct fixture *fixture)
 {
     static const struct row row = {"SignatureNonceUsed", 400, "internal"};
     fixture_bridge(fixture, "");
@@ -425,14 +425,14 @@ static void check_clock(struct fixture *fixture, int offset_s)
     assert_int_equal(json_number(reply->json, "Attempts"), 1);
 }
 
-static void test_a_wrong_clock_is_measured_and_minded(struct fixture *fixture)
+static void test_a_wrong_clock_is_measured_and_corrected(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     check_clock(fixture, 7200);
     check_clock(fixture, -7200);
 }
 
-static void test_a_date_that_is_never_taken_is_a_configuration_error(struct fixture *fixture)
+static void test_a_date_that_is_never_accepted_is_a_configuration_error(struct fixture *fixture)
 {
     static const struct row row = {"InvalidTimeStamp.Expired", 400, "configuration"};
     fixture_bridge(fixture, "");
@@ -493,7 +493,7 @@ static void test_calls_may_be_signed_with_v1(struct fixture *fixture)
     assert_int_equal(simulator_total(&fixture->simulator, "SignatureErrors"), 0);
 }
 
-static void test_the_other_preset_asks_for_the_other_version(struct fixture *fixture)
+static void test_the_other_preset_uses_the_other_version(struct fixture *fixture)
 {
     fixture_bridge(fixture, "api.preset = \"ecs\";");
     const char *token = fixture_name(fixture, "token");
@@ -508,7 +508,7 @@ int main(int argc, char **argv)
     static const struct flow_test tests[] = {
         FLOW_TEST(test_definite_refusals_are_passed_on_after_one_call),
         FLOW_TEST(test_the_message_of_the_api_is_passed_on),
-        FLOW_TEST(test_other_codes_are_judged_by_their_http_status),
+        FLOW_TEST(test_other_codes_are_classified_by_their_http_status),
         FLOW_TEST(test_the_hint_names_what_helps),
         FLOW_TEST(test_a_cooldown_reports_half_the_rpo),
         FLOW_TEST(test_answers_in_xml_are_understood),
@@ -516,18 +516,18 @@ int main(int argc, char **argv)
         FLOW_TEST(test_each_attempt_has_a_new_nonce),
         FLOW_TEST(test_configuration_errors_are_reported),
         FLOW_TEST(test_refused_credentials_are_reported_after_one_more_try),
-        FLOW_TEST(test_refused_credentials_degrade_the_bridge_until_they_are_taken),
-        FLOW_TEST(test_a_used_nonce_is_signed_anew_once),
-        FLOW_TEST(test_a_date_that_is_never_taken_is_a_configuration_error),
+        FLOW_TEST(test_refused_credentials_degrade_the_bridge_until_they_are_accepted),
+        FLOW_TEST(test_after_a_used_nonce_the_call_is_signed_again_once),
+        FLOW_TEST(test_a_date_that_is_never_accepted_is_a_configuration_error),
         FLOW_TEST(test_the_retry_after_time_of_the_api_is_obeyed),
-        FLOW_TEST(test_a_wrong_clock_is_measured_and_minded),
+        FLOW_TEST(test_a_wrong_clock_is_measured_and_corrected),
         FLOW_TEST(test_a_route_may_wait_for_the_end_of_a_cooldown),
         FLOW_TEST(test_a_cooldown_longer_than_the_deadline_is_not_waited_for),
         FLOW_TEST(test_errors_that_last_are_reported_at_the_deadline),
         FLOW_TEST(test_a_throttled_command_reports_when_to_send_again),
-        FLOW_TEST(test_a_throttling_storm_is_ridden_out),
+        FLOW_TEST(test_commands_succeed_after_a_long_throttling),
         FLOW_TEST(test_calls_may_be_signed_with_v1),
-        FLOW_TEST(test_the_other_preset_asks_for_the_other_version),
+        FLOW_TEST(test_the_other_preset_uses_the_other_version),
         FLOW_TEST(test_a_wrong_secret_is_reported_without_the_secret),
         FLOW_TEST(test_a_security_token_is_sent_and_signed),
     };

@@ -79,7 +79,7 @@ static void test_an_answer_that_does_not_come_is_overcome(struct fixture *fixtur
     check_overcome(fixture, "hang");
 }
 
-static void test_an_answer_that_trickles_is_overcome(struct fixture *fixture)
+static void test_a_very_slow_answer_is_overcome(struct fixture *fixture)
 {
     fixture_bridge(fixture, IMPATIENT);
     const char *token = fixture_name(fixture, "token");
@@ -144,7 +144,7 @@ static void test_what_may_have_happened_is_never_reported_as_failed(struct fixtu
     assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
 }
 
-static void test_a_definite_refusal_ends_doubt(struct fixture *fixture)
+static void test_a_definite_refusal_resolves_an_unknown_outcome(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     simulator_fault(&fixture->simulator, "\"reset_before\"");
@@ -235,7 +235,7 @@ static void test_an_unreachable_api_degrades_the_bridge_until_it_is_back(struct 
     close(guard);
 }
 
-static void test_a_far_side_that_dies_and_comes_back_is_waited_for(struct fixture *fixture)
+static void test_commands_wait_for_an_api_that_is_down(struct fixture *fixture)
 {
     int guard = -1;
     struct simulator far = {0};
@@ -267,9 +267,9 @@ int main(int argc, char **argv)
         FLOW_TEST(test_an_empty_answer_is_overcome),
         FLOW_TEST(test_garbage_is_overcome),
         FLOW_TEST(test_an_answer_that_is_far_too_long_is_overcome),
-        FLOW_TEST(test_a_definite_refusal_ends_doubt),
+        FLOW_TEST(test_a_definite_refusal_resolves_an_unknown_outcome),
         FLOW_TEST(test_an_answer_that_does_not_come_is_overcome),
-        FLOW_TEST(test_an_answer_that_trickles_is_overcome),
+        FLOW_TEST(test_a_very_slow_answer_is_overcome),
         FLOW_TEST(test_not_after_is_a_deadline),
         FLOW_TEST(test_the_message_expiry_is_a_deadline),
         FLOW_TEST(test_without_an_answer_the_outcome_is_unknown_at_the_deadline),
@@ -279,8 +279,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_the_attempt_on_the_wire_at_the_deadline_is_not_cut),
         FLOW_TEST(test_an_unreachable_api_is_reported_at_the_deadline),
         FLOW_TEST(test_an_unreachable_api_degrades_the_bridge_until_it_is_back),
-        FLOW_TEST(test_a_far_side_that_dies_and_comes_back_is_waited_for),
+        FLOW_TEST(test_commands_wait_for_an_api_that_is_down),
     };
-    return flow_main("faults of the far side", tests, sizeof tests / sizeof tests[0], NULL, argc,
-                     argv);
+    return flow_main("api faults", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }

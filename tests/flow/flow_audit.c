@@ -361,7 +361,7 @@ static void test_a_cut_end_is_found_by_the_ledger_and_logged_when_the_bridge_sta
     bridge_stop(bridge);
 }
 
-static void test_a_link_in_the_files_place_is_refused(struct fixture *fixture)
+static void test_a_link_in_place_of_the_file_is_refused(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, AUDITED);
     assert_int_equal(symlink("elsewhere", path_in(fixture, bridge, "audit.log")), 0);
@@ -534,7 +534,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_removed_line_is_found_where_it_was),
         FLOW_TEST(test_lines_in_another_order_are_found),
         FLOW_TEST(test_a_cut_end_is_found_by_the_ledger_and_logged_when_the_bridge_starts),
-        FLOW_TEST(test_a_link_in_the_files_place_is_refused),
+        FLOW_TEST(test_a_link_in_place_of_the_file_is_refused),
         FLOW_TEST(test_without_a_file_nothing_is_verified),
         FLOW_TEST(test_a_moved_file_is_continued_after_sighup),
         FLOW_TEST(test_kills_leave_one_chain_with_each_claim_and_outcome_exactly_once),

@@ -52,7 +52,7 @@ static const char *write_config(struct fixture *fixture, const char *text)
 
 /* --- help and wrong calls --- */
 
-static void test_help_is_everywhere(struct fixture *fixture)
+static void test_every_subcommand_has_help(struct fixture *fixture)
 {
     static const char *const names[] = {"run", "check", "send", "ledger", "version"};
     struct tool_result all = RUN(fixture, "--help");
@@ -345,7 +345,7 @@ static void test_send_recognises_its_own_reply_among_those_of_its_token(struct f
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
-        FLOW_TEST(test_help_is_everywhere),
+        FLOW_TEST(test_every_subcommand_has_help),
         FLOW_TEST(test_a_wrong_call_prints_a_message_and_exits_64),
         FLOW_TEST(test_version_names_the_libraries),
         FLOW_TEST(test_a_good_configuration_is_good),

@@ -196,8 +196,7 @@ static void test_a_refusal_survives_every_step_from_its_answer_on(struct fixture
     }
 }
 
-static void test_a_name_nobody_knows_ends_the_start_with_the_names_there_are(
-    struct fixture *fixture)
+static void test_an_unknown_crash_point_ends_the_start_with_the_known_names(struct fixture *fixture)
 {
     static const char *const wrong[] = {"nowhere", "before_publish:0", "before_publish:x",
                                         "before_publish/", "before_publish+"};
@@ -322,7 +321,7 @@ static void test_a_command_that_crashes_the_bridge_is_found_among_its_neighbours
     }
 }
 
-static void test_an_answer_between_the_crashes_begins_the_count_anew(struct fixture *fixture)
+static void test_an_answer_between_the_crashes_resets_the_count(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "");
     const char *token = fixture_name(fixture, "token");
@@ -351,7 +350,8 @@ static void test_an_answer_between_the_crashes_begins_the_count_anew(struct fixt
     assert_false(bridge_log_contains(bridge, "set_aside"));
 }
 
-static void test_a_reply_over_which_connections_are_lost_lets_the_others_go(struct fixture *fixture)
+static void test_a_reply_during_which_connections_are_lost_does_not_stop_the_others(
+    struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "");
     const char *token = fixture_name(fixture, "poison");
@@ -383,11 +383,11 @@ int main(int argc, char **argv)
         FLOW_TEST(test_the_bridge_may_die_at_every_step),
         FLOW_TEST(test_an_mqtt_process_may_die_at_every_step_of_its_own),
         FLOW_TEST(test_a_refusal_survives_every_step_from_its_answer_on),
-        FLOW_TEST(test_a_name_nobody_knows_ends_the_start_with_the_names_there_are),
+        FLOW_TEST(test_an_unknown_crash_point_ends_the_start_with_the_known_names),
         FLOW_TEST(test_a_command_that_crashes_the_bridge_three_times_is_set_aside),
         FLOW_TEST(test_a_command_that_crashes_the_bridge_is_found_among_its_neighbours),
-        FLOW_TEST(test_an_answer_between_the_crashes_begins_the_count_anew),
-        FLOW_TEST(test_a_reply_over_which_connections_are_lost_lets_the_others_go),
+        FLOW_TEST(test_an_answer_between_the_crashes_resets_the_count),
+        FLOW_TEST(test_a_reply_during_which_connections_are_lost_does_not_stop_the_others),
     };
     return flow_main("crash_points", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }

@@ -124,12 +124,12 @@ static void check_lie(struct fixture *fixture, enum lie lie)
     close(listener);
 }
 
-static void test_json_without_a_bottom_is_no_answer(struct fixture *fixture)
+static void test_json_with_endless_nesting_is_no_answer(struct fixture *fixture)
 {
     check_lie(fixture, DEEP_JSON);
 }
 
-static void test_xml_that_grows_is_no_answer(struct fixture *fixture)
+static void test_xml_with_growing_entities_is_no_answer(struct fixture *fixture)
 {
     check_lie(fixture, XML_BOMB);
 }
@@ -226,8 +226,8 @@ static void test_requests_without_an_end_do_not_close_the_pages(struct fixture *
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
-        FLOW_TEST(test_json_without_a_bottom_is_no_answer),
-        FLOW_TEST(test_xml_that_grows_is_no_answer),
+        FLOW_TEST(test_json_with_endless_nesting_is_no_answer),
+        FLOW_TEST(test_xml_with_growing_entities_is_no_answer),
         FLOW_TEST(test_xml_reads_no_file),
         FLOW_TEST(test_an_answer_of_100_mb_is_no_answer),
         FLOW_TEST(test_a_header_of_100_mb_is_no_answer),

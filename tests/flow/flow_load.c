@@ -57,7 +57,7 @@ static void test_a_ledger_that_does_not_sync_answers_all(struct fixture *fixture
     check_load(fixture, "ledger.durability = \"process\";");
 }
 
-static void test_a_far_side_with_faults_gets_one_effect_per_token(struct fixture *fixture)
+static void test_an_api_with_faults_gets_one_effect_per_token(struct fixture *fixture)
 {
     static const char *const faults[] = {"reset_before", "reset_after", "error_after",
                                          "cut_body",     "html_502",    "empty_200"};
@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_thousand_commands_half_of_them_duplicates_from_four_clients),
-        FLOW_TEST(test_a_far_side_with_faults_gets_one_effect_per_token),
+        FLOW_TEST(test_an_api_with_faults_gets_one_effect_per_token),
         FLOW_TEST(test_four_receivers_share_the_work),
         FLOW_TEST(test_a_ledger_that_does_not_sync_answers_all),
         FLOW_TEST(test_two_bridges_share_a_subscription),

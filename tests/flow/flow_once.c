@@ -223,7 +223,7 @@ static void test_an_unknown_outcome_is_resolved_by_the_same_command(struct fixtu
     cJSON_Delete(seen);
 }
 
-static void test_what_was_given_up_before_any_effect_goes_again(struct fixture *fixture)
+static void test_a_command_given_up_without_an_effect_is_called_again(struct fixture *fixture)
 {
     fixture_bridge(fixture, QUICK_DEADLINE);
     const char *token = fixture_name(fixture, "token");
@@ -412,7 +412,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_tokens_are_case_sensitive),
         FLOW_TEST(test_a_replay_survives_a_restart),
         FLOW_TEST(test_an_unknown_outcome_is_resolved_by_the_same_command),
-        FLOW_TEST(test_what_was_given_up_before_any_effect_goes_again),
+        FLOW_TEST(test_a_command_given_up_without_an_effect_is_called_again),
         FLOW_TEST(test_a_command_that_is_not_allowed_does_not_use_up_its_token),
         FLOW_TEST(test_an_outcome_is_not_reported_where_the_command_is_not_allowed),
         FLOW_TEST(test_a_success_is_forgotten_after_its_time),

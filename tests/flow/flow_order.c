@@ -148,7 +148,7 @@ static void test_a_region_keeps_to_its_rate(struct fixture *fixture)
     assert_true(flow_now_ms() - begin_ms >= 950);
 }
 
-static void test_new_commands_are_sent_away_while_too_many_are_unfinished(struct fixture *fixture)
+static void test_new_commands_are_refused_while_too_many_are_unfinished(struct fixture *fixture)
 {
     const char *tokens[2];
     fixture_bridge(fixture, "limits.pending = 2;");
@@ -182,7 +182,7 @@ static void test_stored_outcomes_are_replayed_even_when_too_many_are_unfinished(
     check_all_succeeded(fixture, tokens, 2);
 }
 
-static void test_more_duplicates_than_may_wait_are_sent_away(struct fixture *fixture)
+static void test_duplicates_beyond_the_limit_are_refused(struct fixture *fixture)
 {
     fixture_bridge(fixture, "limits.waiters_per_token = 2;");
     const char *token = fixture_name(fixture, "token");
@@ -213,9 +213,9 @@ int main(int argc, char **argv)
         FLOW_TEST(test_the_same_group_id_in_two_regions_is_two_groups),
         FLOW_TEST(test_no_more_calls_than_allowed_are_in_flight),
         FLOW_TEST(test_a_region_keeps_to_its_rate),
-        FLOW_TEST(test_new_commands_are_sent_away_while_too_many_are_unfinished),
+        FLOW_TEST(test_new_commands_are_refused_while_too_many_are_unfinished),
         FLOW_TEST(test_stored_outcomes_are_replayed_even_when_too_many_are_unfinished),
-        FLOW_TEST(test_more_duplicates_than_may_wait_are_sent_away),
+        FLOW_TEST(test_duplicates_beyond_the_limit_are_refused),
     };
     return flow_main("order", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }

@@ -116,7 +116,7 @@ static const struct message *request_size(struct fixture *fixture, const char *t
     return reply;
 }
 
-static void test_the_largest_command_is_taken(struct fixture *fixture)
+static void test_the_largest_command_is_accepted(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     check_succeeded(request_size(fixture, fixture_name(fixture, "token"), 16384));
@@ -132,7 +132,7 @@ static void test_a_larger_command_is_refused_with_limit_and_length(struct fixtur
     check_no_call(fixture);
 }
 
-static void test_a_huge_command_is_refused_and_the_next_is_taken(struct fixture *fixture)
+static void test_a_huge_command_is_refused_and_the_next_is_accepted(struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
     check_refusal(request_size(fixture, fixture_name(fixture, "token"), 1024 * 1024),
@@ -151,7 +151,7 @@ static void test_a_missing_parameter_is_named(struct fixture *fixture)
     check_no_call(fixture);
 }
 
-static void test_a_route_may_want_a_client_token(struct fixture *fixture)
+static void test_a_route_may_require_a_client_token(struct fixture *fixture)
 {
     fixture_bridge(fixture, "routes.client_token = \"required\";");
     check_payload(fixture, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\"}",
@@ -281,7 +281,7 @@ static void test_a_route_starts_only_its_regions_and_groups(struct fixture *fixt
     check_succeeded(fixture_request(fixture, fixture_name(fixture, "token"), "pg-a1", ""));
 }
 
-static void test_without_an_access_key_commands_fail_and_may_come_again(struct fixture *fixture)
+static void test_without_an_access_key_commands_fail_and_may_be_sent_again(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "limits.deadline_s = 1;");
     bridge->env[0] = "ALIBABA_CLOUD_ACCESS_KEY_ID=";
@@ -348,7 +348,7 @@ static void test_a_reply_to_with_a_wildcard_is_refused(struct fixture *fixture)
     check_no_call(fixture);
 }
 
-static void test_with_an_empty_list_no_reply_place_may_be_named(struct fixture *fixture)
+static void test_with_an_empty_list_no_reply_topic_is_allowed(struct fixture *fixture)
 {
     fixture_bridge(fixture, "routes.response_topics = ();");
     check_reply_to(fixture, FLOW_REPLIES "a");
@@ -420,7 +420,7 @@ static void test_a_command_that_cannot_be_answered_is_a_dead_letter(struct fixtu
     expect_dead_letter(fixture, "Bridge.MissingParameter");
 }
 
-static void test_a_reply_place_that_is_not_allowed_and_no_token_is_a_dead_letter(
+static void test_a_reply_topic_that_is_not_allowed_and_no_token_is_a_dead_letter(
     struct fixture *fixture)
 {
     fixture_bridge(fixture, "");
@@ -500,9 +500,9 @@ int main(int argc, char **argv)
         FLOW_TEST(test_nothing_but_white_space_may_follow_the_object),
         FLOW_TEST(test_an_empty_payload_is_malformed),
         FLOW_TEST(test_deep_nesting_is_refused),
-        FLOW_TEST(test_the_largest_command_is_taken),
+        FLOW_TEST(test_the_largest_command_is_accepted),
         FLOW_TEST(test_a_larger_command_is_refused_with_limit_and_length),
-        FLOW_TEST(test_a_huge_command_is_refused_and_the_next_is_taken),
+        FLOW_TEST(test_a_huge_command_is_refused_and_the_next_is_accepted),
         FLOW_TEST(test_a_missing_parameter_is_named),
         FLOW_TEST(test_a_wrong_value_is_an_invalid_parameter_by_name),
         FLOW_TEST(test_an_unknown_field_is_named),
@@ -516,15 +516,15 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_token_cannot_leave_its_topic_level),
         FLOW_TEST(test_a_refusal_of_such_a_token_keeps_to_its_topic_level),
         FLOW_TEST(test_a_command_that_cannot_be_answered_is_a_dead_letter),
-        FLOW_TEST(test_a_reply_place_that_is_not_allowed_and_no_token_is_a_dead_letter),
+        FLOW_TEST(test_a_reply_topic_that_is_not_allowed_and_no_token_is_a_dead_letter),
         FLOW_TEST(test_a_token_that_is_no_token_makes_a_dead_letter),
         FLOW_TEST(test_a_dead_letter_has_at_most_4_kib_of_the_payload),
         FLOW_TEST(test_a_command_published_as_retained_is_refused),
         FLOW_TEST(test_a_stored_retained_command_is_not_even_delivered),
-        FLOW_TEST(test_with_an_empty_list_no_reply_place_may_be_named),
-        FLOW_TEST(test_a_route_may_want_a_client_token),
+        FLOW_TEST(test_with_an_empty_list_no_reply_topic_is_allowed),
+        FLOW_TEST(test_a_route_may_require_a_client_token),
         FLOW_TEST(test_a_route_starts_only_its_regions_and_groups),
-        FLOW_TEST(test_without_an_access_key_commands_fail_and_may_come_again),
+        FLOW_TEST(test_without_an_access_key_commands_fail_and_may_be_sent_again),
     };
     return flow_main("refusals", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }

@@ -114,7 +114,7 @@ static void test_waiting_duplicates_survive_a_kill(struct fixture *fixture)
     assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
 }
 
-static void test_commands_sent_while_the_bridge_is_away_are_taken_when_it_is_back(
+static void test_commands_sent_while_the_bridge_is_down_are_done_when_it_is_back(
     struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
@@ -173,7 +173,7 @@ static void test_sigterm_lets_a_call_end_and_its_reply_go_out(struct fixture *fi
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
 }
 
-static void test_sigint_ends_the_bridge_in_good_order(struct fixture *fixture)
+static void test_sigint_stops_the_bridge_in_order(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     int code = process_end(bridge->pid, SIGINT, 11500);
@@ -351,14 +351,14 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_deadline_that_passed_while_the_bridge_was_away_leaves_the_outcome_unknown),
         FLOW_TEST(test_an_effect_before_a_kill_does_not_happen_again),
         FLOW_TEST(test_waiting_duplicates_survive_a_kill),
-        FLOW_TEST(test_commands_sent_while_the_bridge_is_away_are_taken_when_it_is_back),
+        FLOW_TEST(test_commands_sent_while_the_bridge_is_down_are_done_when_it_is_back),
         FLOW_TEST(test_resumed_commands_of_a_group_keep_their_order),
         FLOW_TEST(test_a_killed_receiver_loses_nothing),
         FLOW_TEST(test_a_killed_publisher_loses_nothing),
         FLOW_TEST(test_a_bridge_killed_during_load_loses_nothing),
         FLOW_TEST(test_a_bridge_stopped_during_load_loses_nothing),
         FLOW_TEST(test_sigterm_lets_a_call_end_and_its_reply_go_out),
-        FLOW_TEST(test_sigint_ends_the_bridge_in_good_order),
+        FLOW_TEST(test_sigint_stops_the_bridge_in_order),
         FLOW_TEST(test_several_killed_receivers_lose_nothing),
         FLOW_TEST(test_a_bridge_killed_without_syncing_loses_nothing),
         FLOW_TEST(test_inherited_connections_are_left_alone),

@@ -203,7 +203,7 @@ static void test_a_secret_that_is_there_is_found(struct fixture *fixture)
 }
 
 /* Successes, refusals, and an API that returns the secrets it knows. */
-static void test_work_gives_no_secret_away(struct fixture *fixture)
+static void test_work_reveals_no_secret(struct fixture *fixture)
 {
     struct simulator far = far_start(fixture);
     pid_t listener = listen_to_all(fixture);
@@ -238,7 +238,7 @@ static void test_work_gives_no_secret_away(struct fixture *fixture)
     simulator_stop(&far);
 }
 
-static void test_old_signatures_and_dead_proxies_give_none_away(struct fixture *fixture)
+static void test_old_signatures_and_dead_proxies_reveal_none(struct fixture *fixture)
 {
     struct simulator far = far_start(fixture);
     int guard = -1;
@@ -471,8 +471,8 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_secret_that_is_there_is_found),
-        FLOW_TEST(test_work_gives_no_secret_away),
-        FLOW_TEST(test_old_signatures_and_dead_proxies_give_none_away),
+        FLOW_TEST(test_work_reveals_no_secret),
+        FLOW_TEST(test_old_signatures_and_dead_proxies_reveal_none),
         FLOW_TEST(test_a_refused_password_is_not_printed),
         FLOW_TEST(test_the_password_of_a_key_file_is_not_printed),
         FLOW_TEST(test_no_subcommand_prints_one),

@@ -131,5 +131,5 @@ int main(int argc, char **argv)
         FLOW_TEST(test_keepalives_go_on_and_sigterm_ends_in_time_while_every_call_hangs),
         FLOW_TEST(test_nothing_is_lost_when_calls_time_out_and_are_tried_again),
     };
-    return flow_main("slow far side", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+    return flow_main("slow api", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }

@@ -241,7 +241,7 @@ static void test_an_empty_file_is_refused_and_a_new_ledger_made_once_it_is_remov
     bridge_stop(bridge);
 }
 
-static void test_a_directory_in_the_ledgers_place_is_refused(struct fixture *fixture)
+static void test_a_directory_in_place_of_the_ledger_is_refused(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "");
     assert_int_equal(mkdir(path_in(fixture, bridge, "ledger.db"), 0700), 0);
@@ -322,7 +322,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_truncated_ledger_is_refused_and_left_alone),
         FLOW_TEST(test_a_ledger_that_is_no_database_is_refused_and_left_alone),
         FLOW_TEST(test_an_empty_file_is_refused_and_a_new_ledger_made_once_it_is_removed),
-        FLOW_TEST(test_a_directory_in_the_ledgers_place_is_refused),
+        FLOW_TEST(test_a_directory_in_place_of_the_ledger_is_refused),
         FLOW_TEST(test_a_directory_that_is_not_there_is_refused_by_its_name),
         FLOW_TEST(test_a_ledger_that_may_only_be_read_is_refused_and_used_when_it_may_be_written),
         FLOW_TEST(test_a_second_bridge_on_a_ledger_is_refused_with_the_owner),

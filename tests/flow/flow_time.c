@@ -87,12 +87,12 @@ static void check_retry(struct fixture *fixture, const char *offset, int64_t off
     bridge_stop(clocked.bridge);
 }
 
-static void test_a_retry_comes_in_its_time_when_the_clock_is_set_forwards(struct fixture *fixture)
+static void test_a_retry_is_on_time_when_the_clock_is_set_forwards(struct fixture *fixture)
 {
     check_retry(fixture, TWO_DAYS, 2 * 86400);
 }
 
-static void test_a_retry_comes_in_its_time_when_the_clock_is_set_backwards(struct fixture *fixture)
+static void test_a_retry_is_on_time_when_the_clock_is_set_backwards(struct fixture *fixture)
 {
     check_retry(fixture, AN_HOUR_BACK, -3600);
 }
@@ -184,8 +184,8 @@ static void test_a_waiting_command_does_not_expire_when_the_clock_is_set_forward
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
-        FLOW_TEST(test_a_retry_comes_in_its_time_when_the_clock_is_set_forwards),
-        FLOW_TEST(test_a_retry_comes_in_its_time_when_the_clock_is_set_backwards),
+        FLOW_TEST(test_a_retry_is_on_time_when_the_clock_is_set_forwards),
+        FLOW_TEST(test_a_retry_is_on_time_when_the_clock_is_set_backwards),
         FLOW_TEST(test_a_waiting_command_does_not_expire_when_the_clock_is_set_forwards),
         FLOW_TEST(test_a_token_is_not_forgotten_when_the_clock_is_set_forwards),
         FLOW_TEST(test_a_token_is_not_forgotten_when_the_clock_is_set_backwards),

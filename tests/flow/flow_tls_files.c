@@ -211,7 +211,7 @@ static void wait_count(const char *path, const char *text, int count)
     int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (count_in(path, text) < count) {
         if (flow_now_ms() > end_ms) {
-            flow_fail("%s does not say %d times: %s", path, count, text);
+            flow_fail("%s does not contain %d times: %s", path, count, text);
         }
         flow_pause();
     }

@@ -214,7 +214,7 @@ static void test_a_token_has_one_row(void **state)
     assert_int_equal(summary(f).waiting, 2);
 }
 
-static void test_tokens_that_differ_in_case_are_two(void **state)
+static void test_tokens_that_differ_in_case_are_different(void **state)
 {
     struct fixture *f = *state;
     int64_t lower = claim(f, "token", STATE_READY);
@@ -780,7 +780,7 @@ int store_suite_run(const struct store_suite *suite)
         SUITE_TEST(test_a_command_comes_back_as_it_was_stored),
         SUITE_TEST(test_a_claim_that_is_called_at_once_is_stored_with_its_attempt),
         SUITE_TEST(test_a_token_has_one_row),
-        SUITE_TEST(test_tokens_that_differ_in_case_are_two),
+        SUITE_TEST(test_tokens_that_differ_in_case_are_different),
         SUITE_TEST(test_a_batch_that_fails_stores_nothing),
         SUITE_TEST(test_a_batch_that_failed_can_be_carried_out_again),
         SUITE_TEST(test_a_state_is_stored_with_attempts_and_time),

@@ -173,7 +173,7 @@ static void read_chunks(struct broker_saved *saved, const uint8_t *bytes, size_t
         at += CHUNK_HEAD_BYTES + size;
     }
     if (!reading.has_witness) {
-        flow_fail("the broker's database does not tell what it should");
+        flow_fail("the broker's database has an unexpected content");
     }
     free(reading.stored);
 }

@@ -185,9 +185,11 @@ static void check_arrivals(const struct check *check, uint32_t number)
         return;
     }
     if (mark->answers < mark->taken) {
-        report(check, number, VIOLATION_LOST, "fewer answers than arrivals the bridge took");
+        report(check, number, VIOLATION_LOST,
+               "fewer answers than arrivals that the bridge acknowledged");
     } else if (mark->taken > 0 && mark->answer_sent_ms < mark->taken_ms) {
-        report(check, number, VIOLATION_LOST, "no answer behind the last arrival the bridge took");
+        report(check, number, VIOLATION_LOST,
+               "no answer after the last arrival that the bridge acknowledged");
     }
 }
 
@@ -212,7 +214,8 @@ static bool is_known(const struct check *check, const char *name)
 static void check_token(const struct check *check, const struct api_token *token)
 {
     if (!is_known(check, token->name)) {
-        violate(VIOLATION_DOUBLED, "the API was called with a token nobody sent or was told: '%s'",
+        violate(VIOLATION_DOUBLED,
+                "the API was called with a token that no command and no answer contained: '%s'",
                 token->name);
     }
     if (token->effects > 1) {
@@ -220,7 +223,7 @@ static void check_token(const struct check *check, const struct api_token *token
     }
     /* The only answer with a token made by the bridge may have been lost by the broker. */
     if (token->effects > 0 && !token->is_answered && is_planned(check->plan, token->name)) {
-        violate(VIOLATION_LIE, "token '%s' had its effect, and nobody was told a success",
+        violate(VIOLATION_LIE, "token '%s' had its effect, but no reply reported a success",
                 token->name);
     }
 }

@@ -64,7 +64,7 @@ static void check_dead_letter(const struct view *view)
     }
     if (strcmp(view->answer.code, plan_fault_code((enum plan_fault)view->item->fault)) != 0 ||
         strcmp(json_text(view->answer.json, "Topic"), topic) != 0) {
-        report(view, VIOLATION_WRONG, "the dead letter tells something else");
+        report(view, VIOLATION_WRONG, "the dead letter has another content");
     }
 }
 
@@ -128,7 +128,7 @@ static void check_failure(const struct view *view)
     view->check->failed_count += !is_refusal;
     view->check->refused_count += is_refusal;
     if (!is_expected_failure(view)) {
-        report(view, VIOLATION_WRONG, "failed for a reason that was not there");
+        report(view, VIOLATION_WRONG, "failed for a reason that did not exist");
     }
     if (is_refusal || token == NULL || token->effects == 0) {
         return;
@@ -145,7 +145,7 @@ static void check_unknown(const struct view *view)
 {
     view->check->unknown_count++;
     if (view->item->kind == PLAN_ASK) {
-        report(view, VIOLATION_LOST, "asked again without any fault, and still unknown");
+        report(view, VIOLATION_LOST, "sent again without any fault, and still unknown");
     }
 }
 
@@ -156,7 +156,7 @@ static void check_one(const struct view *view)
     } else if (view->reply->is_dead_letter) {
         check_dead_letter(view);
     } else if (plan_is_unanswerable(view->check->plan, view->number)) {
-        report(view, VIOLATION_WRONG, "a reply to a command that names no place for it");
+        report(view, VIOLATION_WRONG, "a reply to a command without a reply topic");
     } else {
         check_address(view);
         view->check->replayed_count += view->answer.is_replayed;
@@ -172,7 +172,7 @@ static void check_one(const struct view *view)
         } else if (answer_is(&view->answer, "unknown")) {
             check_unknown(view);
         } else {
-            report(view, VIOLATION_WRONG, "a status nobody knows");
+            report(view, VIOLATION_WRONG, "an unknown status");
         }
     }
 }
@@ -194,7 +194,7 @@ static void check_repeats(const struct view *view)
         struct answer answer;
         answer_read(other, &answer);
         if (!other->is_dead_letter && is_same_answer(&answer, &view->answer)) {
-            report(view, VIOLATION_WRONG, "the same reply twice, but not to the byte");
+            report(view, VIOLATION_WRONG, "the same reply twice with different bytes");
         }
         answer_fini(&answer);
     }

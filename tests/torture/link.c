@@ -80,7 +80,7 @@ static void try_again(struct link *link, int64_t now_ms)
     }
     int result = link->has_begun ? mosquitto_reconnect(link->mosq) : begin(link);
     if (result == MOSQ_ERR_INVAL || result == MOSQ_ERR_NOT_SUPPORTED) {
-        flow_fail("a connection cannot be begun: %s", mosquitto_strerror(result));
+        flow_fail("cannot begin a connection: %s", mosquitto_strerror(result));
     }
     link->has_begun |= result == MOSQ_ERR_SUCCESS;
     link->tried_ms = now_ms;

@@ -34,11 +34,11 @@ static void report_commands(const struct torture *torture)
     line("  duplicates", kinds[PLAN_DUPLICATE]);
     line("  mismatches", kinds[PLAN_MISMATCH]);
     line("  invalid", kinds[PLAN_INVALID]);
-    line("  asked again at the end", kinds[PLAN_ASK]);
+    line("  sent again at the end", kinds[PLAN_ASK]);
     line("acknowledged to their senders", check->accepted_count);
     line("arrivals at the bridge", (long long)torture->tap->delivered_count);
     line("replies and dead letters", (long long)torture->record.reply_count);
-    line("  repeated, byte for byte", (long long)torture->record.repeated_count);
+    line("  repeated, same bytes", (long long)torture->record.repeated_count);
     line("  succeeded", check->succeeded_count);
     line("  failed", check->failed_count);
     line("  unknown", check->unknown_count);
@@ -55,15 +55,15 @@ static void report_faults(const struct torture *torture)
     const int *bridge = torture->bridge.counts;
     const int *broker = torture->broker.counts;
     line("bridge killed", bridge_kills(torture));
-    line("  having just acknowledged a command", bridge[BRIDGE_KILL_TAKEN]);
-    line("  having just sent an answer", bridge[BRIDGE_KILL_ANSWERED]);
+    line("  just after it acknowledged a command", bridge[BRIDGE_KILL_TAKEN]);
+    line("  just after it sent an answer", bridge[BRIDGE_KILL_ANSWERED]);
     line("  a receiver killed", bridge[BRIDGE_KILL_RECEIVER]);
     line("  the publisher killed", bridge[BRIDGE_KILL_PUBLISHER]);
     line("  stopped and started", bridge[BRIDGE_STOP]);
     line("broker killed", broker_kills(torture));
-    line("  after it saved", broker[BROKER_KILL_SAVED]);
+    line("  after a save", broker[BROKER_KILL_SAVED]);
     line("  unsaved", broker[BROKER_KILL_UNSAVED]);
-    line("  its database gone, too", broker[BROKER_KILL_EMPTIED]);
+    line("  unsaved, database removed", broker[BROKER_KILL_EMPTIED]);
     line("  stopped and started", broker[BROKER_STOP]);
     for (int i = 0; i < PROXY_FAULT_COUNT; i++) {
         char name[64];
@@ -71,21 +71,21 @@ static void report_faults(const struct torture *torture)
         line(name, torture->chaos.network_counts[i]);
     }
     line("API faults", torture->chaos.api_count);
-    line("  groups put into another state", torture->chaos.state_count);
+    line("  changed states of groups", torture->chaos.state_count);
 }
 
 static void report_results(const struct torture *torture)
 {
     const struct check *check = &torture->check;
     line("commands lost by the killed broker", check->broker_lost_commands);
-    line("  that the file held which went with it", check->broker_lost_saved);
-    line("  that had come to the bridge", check->broker_lost_delivered);
-    line("  the longest that it had had one, ms", check->broker_lost_wait_ms);
+    line("  in the removed database", check->broker_lost_saved);
+    line("  delivered to the bridge", check->broker_lost_delivered);
+    line("  longest time acknowledged, ms", check->broker_lost_wait_ms);
     line("replies lost by the killed broker", check->broker_lost_replies);
-    line("  the longest that it had had one, ms", check->broker_lost_reply_wait_ms);
-    line("both asked again", torture->asked_lost_count);
-    line("unknown, asked again and resolved", torture->asked_open_count);
-    line("failed, asked again, then done", check->late_effects);
+    line("  longest time acknowledged, ms", check->broker_lost_reply_wait_ms);
+    line("both sent again", torture->asked_lost_count);
+    line("unknown, sent again and resolved", torture->asked_open_count);
+    line("failed, sent again, then done", check->late_effects);
     line("without a token, delivered twice, done twice", check->anonymous_twice);
     for (int i = 0; i < VIOLATION_COUNT; i++) {
         char name[64];

@@ -143,7 +143,7 @@ void bridge_wait_log(const struct bridge *bridge, const char *text)
     int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (!bridge_log_contains(bridge, text)) {
         if (flow_now_ms() > end_ms) {
-            flow_fail("the bridge's log does not say: %s", text);
+            flow_fail("the bridge's log does not contain: %s", text);
         }
         flow_pause();
     }

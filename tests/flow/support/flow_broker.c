@@ -136,7 +136,7 @@ void broker_wait_log(const struct broker *broker, const char *text)
     int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (!file_contains(broker->log, 0, text)) {
         if (flow_now_ms() > end_ms) {
-            flow_fail("the broker's log does not say: %s", text);
+            flow_fail("the broker's log does not contain: %s", text);
         }
         flow_pause();
     }

@@ -345,7 +345,7 @@ void fixture_expect_nothing(struct fixture *fixture, const struct match *match)
     fixture_expect_reply(fixture, token);
     if (client_count(fixture->sender, match) > 0) {
         client_print(fixture->sender);
-        flow_fail("a message came that must not come");
+        flow_fail("an unexpected message arrived");
     }
 }
 
