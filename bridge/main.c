@@ -24,9 +24,9 @@ static const struct {
     const char *help;
 } SUBCOMMANDS[] = {
     {"run", cli_run, "Run the bridge."},
-    {"check", cli_check, "Check a configuration file."},
-    {"send", cli_send, "Send a command, wait for its reply, print it."},
-    {"ledger", cli_ledger, "Look into a ledger."},
+    {"check", cli_check, "Check a configuration file, and with --online the access to the API."},
+    {"send", cli_send, "Send a command, wait for its reply, and print it."},
+    {"ledger", cli_ledger, "Read a ledger, or verify the audit file."},
     {"version", cli_version, "Print the version."},
     {"--version", cli_version, NULL},
     {"help", help, NULL},
@@ -45,7 +45,9 @@ static const struct {
 
 static void print_help(FILE *out)
 {
-    fputs("Usage: ecs-mqtt-bridge SUBCOMMAND [OPTIONS]\n\n", out);
+    fputs("Usage: ecs-mqtt-bridge SUBCOMMAND [OPTIONS]\n\n"
+          "Starts disk replication on Alibaba Cloud on commands from MQTT.\n\n",
+          out);
     for (size_t i = 0; i < sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0]; i++) {
         if (SUBCOMMANDS[i].help != NULL) {
             fprintf(out, "  %-10s %s\n", SUBCOMMANDS[i].name, SUBCOMMANDS[i].help);

@@ -31,11 +31,10 @@ static const struct cli_option OPTIONS[] = {
 
 static const struct cli_usage USAGE = {
     .synopsis = "check --config FILE [--print] [--online [--region REGION]]",
-    .about =
-        "Checks a configuration file and prints errors and warnings. With --online it also\n"
-        "prints which source has credentials, when they expire, and whether the API accepts\n"
-        "them, with a call that changes nothing (DescribeDiskReplicaGroups).\n"
-        "Exits 78 on an error or a refusal, 69 where a service cannot be reached, 0 otherwise.",
+    .about = "Checks a configuration file and prints errors and warnings. With --online it also\n"
+             "prints which source has credentials, when they expire, and whether the API accepts\n"
+             "them, with a call that changes nothing (DescribeDiskReplicaGroups).\n"
+             "Exits 78 on an error or a refusal, 69 if a service cannot be reached, 0 otherwise.",
     .options = OPTIONS,
 };
 

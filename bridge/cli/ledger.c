@@ -27,14 +27,14 @@ static const struct cli_usage USAGE = {
     .synopsis = "ledger --config FILE show TOKEN | list | count | verify-audit [FILE...]",
     .about =
         "Reads a ledger, also while its bridge runs; changes nothing.\n"
-        "  show TOKEN   prints the record of a ClientToken as JSON; exits 1 where there is none\n"
+        "  show TOKEN   prints the record of a ClientToken as JSON; exits 1 if there is none\n"
         "  list         prints every unfinished command, one JSON object per line\n"
         "  count        prints how many commands are unfinished or wait, and how many messages\n"
         "               are not yet published\n"
         "  verify-audit [FILE...]\n"
         "               checks that the audit file is complete; with files, the oldest first,\n"
         "               that they are complete together. Without --config their end is not\n"
-        "               compared with the ledger. Exits 1 where lines were changed or are missing",
+        "               compared with the ledger. Exits 1 if lines were changed or are missing",
     .options = OPTIONS,
     .operands_max = 1 + AUDIT_FILES_MAX,
 };

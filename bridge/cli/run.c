@@ -22,7 +22,11 @@ static const struct cli_option OPTIONS[] = {
 static const struct cli_usage USAGE = {
     .synopsis = "run --config FILE",
     .about = "Runs the bridge until SIGTERM or SIGINT.\n"
-             "On SIGHUP it reads certificates, keys and passwords again.",
+             "SIGHUP   reads certificates, keys and passwords again, and reopens the audit file\n"
+             "SIGUSR1  writes the counts of all commands to the log\n"
+             "SIGUSR2  confirms that the report of a lost session was seen\n"
+             "Exits 0 after a stop, 73 if the ledger or the audit file cannot be used, 78 if the\n"
+             "configuration is wrong.",
     .options = OPTIONS,
 };
 

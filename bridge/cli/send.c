@@ -62,9 +62,9 @@ static const struct cli_option OPTIONS[] = {
     {'c', "config", "FILE", offsetof(struct sender, config),
      "The bridge's configuration file: broker, route, topics."},
     {'r', "region", "ID", offsetof(struct sender, region),
-     "RegionId; not needed where the route has a default."},
+     "RegionId; not needed if the route has a default."},
     {'g', "group", "ID", offsetof(struct sender, group),
-     "ReplicaGroupId; not needed where the route has a default."},
+     "ReplicaGroupId; not needed if the route has a default."},
     {'t', "token", "TEXT", offsetof(struct sender, token), "ClientToken; default: a random one."},
 #define ACTION_FLAG(action, parameter, letter, option, help) \
     {letter, option, NULL, offsetof(struct sender, flags[PARAMETER_##action##_##parameter]), help},
