@@ -20,8 +20,6 @@
 #define BATCH_DELAY_MS 20
 #define RETRY_MS       500
 
-enum job { JOB_NONE, JOB_READ, JOB_APPEND, JOB_CHANGE };
-
 struct exporter {
     /* the loop's */
     struct ledger *ledger;
@@ -33,10 +31,10 @@ struct exporter {
     void *flushed_arg;
     int64_t added_seq;    /* the last record there is */
     int64_t exported_seq; /* the last one in the file */
-    enum job running;     /* JOB_READ is the ledger's, the others the thread's */
+    bool is_reading;      /* the ledger reads rows */
+    bool is_working;      /* the thread has a job */
     bool is_failing;
-    bool is_limit_logged;
-    bool wants_change;
+    bool wants_change;        /* open a new file, if this one was moved away */
     int64_t change_after_seq; /* records up to it go into the old file, if that can be written */
 
     /* the thread's while it has a job, otherwise the loop's */
@@ -44,27 +42,31 @@ struct exporter {
     struct buf records; /* the rows' texts, one after the other */
     struct audit_row rows[BATCH_ROWS];
     size_t row_count;
-    enum status status; /* of the job */
+    enum status status; /* of the append */
+    bool may_change;
     bool has_changed;
 
     /* both sides', under the mutex */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    enum job job;
+    bool has_job;
     bool is_ending;
     pthread_t thread;
 };
 
 /* ---- the thread ---- */
 
-/* The buffer of all texts moves while it grows, so pointers into it are made when it is complete.
- */
-static void place_records(struct exporter *exporter)
+static void append(struct exporter *exporter)
 {
+    /* The buffer of all texts moves while it grows, so the rows point into it only now. */
     const char *at = exporter->records.data;
     for (size_t i = 0; i < exporter->row_count; i++) {
         exporter->rows[i].record.data = at;
         at += exporter->rows[i].record.length;
+    }
+    exporter->status = audit_file_append(exporter->file, exporter->rows, exporter->row_count);
+    if (exporter->status == STATUS_OK) {
+        CRASH_POINT_PASS(AFTER_AUDIT_APPEND, buf_slice(&exporter->records));
     }
 }
 
@@ -73,39 +75,23 @@ static void *run_jobs(void *arg)
     struct exporter *exporter = arg;
     pthread_mutex_lock(&exporter->mutex);
     for (;;) {
-        while (exporter->job == JOB_NONE && !exporter->is_ending) {
+        while (!exporter->has_job && !exporter->is_ending) {
             pthread_cond_wait(&exporter->changed, &exporter->mutex);
         }
-        if (exporter->job == JOB_NONE) {
+        if (!exporter->has_job) {
             break;
         }
-        enum job job = exporter->job;
         pthread_mutex_unlock(&exporter->mutex);
-        if (job == JOB_CHANGE) {
-            exporter->has_changed = audit_file_change(exporter->file);
-        } else {
-            place_records(exporter);
-            exporter->status =
-                audit_file_append(exporter->file, exporter->rows, exporter->row_count);
-            if (exporter->status == STATUS_OK) {
-                CRASH_POINT_PASS(AFTER_AUDIT_APPEND, buf_slice(&exporter->records));
-            }
+        exporter->has_changed = exporter->may_change && audit_file_change(exporter->file);
+        if (exporter->row_count > 0) {
+            append(exporter);
         }
         pthread_mutex_lock(&exporter->mutex);
-        exporter->job = JOB_NONE;
+        exporter->has_job = false;
         loop_wake_signal(exporter->wake);
     }
     pthread_mutex_unlock(&exporter->mutex);
     return NULL;
-}
-
-static void give_job(struct exporter *exporter, enum job job)
-{
-    exporter->running = job;
-    pthread_mutex_lock(&exporter->mutex);
-    exporter->job = job;
-    pthread_mutex_unlock(&exporter->mutex);
-    pthread_cond_signal(&exporter->changed);
 }
 
 /* ---- the loop's side ---- */
@@ -135,7 +121,7 @@ static void next(struct exporter *exporter);
 static void rows_read(void *arg, size_t count)
 {
     struct exporter *exporter = arg;
-    exporter->running = JOB_NONE;
+    exporter->is_reading = false;
     if (count == 0) { /* records that are not there: only a damaged ledger */
         LOG_ERROR("audit_rows_missing", LOG_INT("from", exporter->exported_seq + 1),
                   LOG_INT("to", exporter->added_seq));
@@ -148,20 +134,31 @@ static void rows_read(void *arg, size_t count)
 /* Begins what is to be done next, unless something is being done. */
 static void next(struct exporter *exporter)
 {
-    if (exporter->running != JOB_NONE) {
+    if (exporter->is_reading || exporter->is_working) {
         return;
     }
-    bool may_change = exporter->is_failing || exporter->exported_seq >= exporter->change_after_seq;
-    if (exporter->wants_change && may_change) {
-        exporter->wants_change = false;
-        give_job(exporter, JOB_CHANGE);
-    } else if (exporter->row_count > 0) {
-        give_job(exporter, JOB_APPEND);
+    exporter->may_change =
+        exporter->wants_change &&
+        (exporter->is_failing || exporter->exported_seq >= exporter->change_after_seq);
+    if (exporter->may_change || exporter->row_count > 0) {
+        exporter->wants_change &= !exporter->may_change;
+        exporter->is_working = true;
+        pthread_mutex_lock(&exporter->mutex);
+        exporter->has_job = true;
+        pthread_mutex_unlock(&exporter->mutex);
+        pthread_cond_signal(&exporter->changed);
     } else if (has_rows(exporter)) {
-        exporter->running = JOB_READ;
+        exporter->is_reading = true;
         ledger_read_audit(exporter->ledger, exporter->exported_seq + 1, BATCH_ROWS, take_row,
                           rows_read, exporter);
     }
+}
+
+/* With so many rows the ledger claims nothing any more. */
+static void set_full(struct exporter *exporter)
+{
+    health_set(exporter->options.health, HEALTH_AUDIT_FULL,
+               exporter->added_seq - exporter->exported_seq >= exporter->options.rows_max);
 }
 
 static void set_failing(struct exporter *exporter, bool is_failing)
@@ -194,11 +191,11 @@ static void appended(struct exporter *exporter)
     audit_file_tip(exporter->file, &tip);
     bool was_full = exporter->row_count == BATCH_ROWS;
     exporter->exported_seq = tip.seq;
-    exporter->is_limit_logged &= exporter->added_seq - tip.seq >= exporter->options.rows_max;
     exporter->row_count = 0;
     buf_clear(&exporter->records);
     ledger_audit_exported(exporter->ledger, &tip);
     set_failing(exporter, false);
+    set_full(exporter);
     if (has_rows(exporter)) {
         bool is_urgent = was_full || exporter->flushed != NULL || exporter->wants_change;
         loop_timer_start(exporter->batch_timer, is_urgent ? 0 : BATCH_DELAY_MS);
@@ -218,18 +215,15 @@ static void job_done(void *arg)
 {
     struct exporter *exporter = arg;
     pthread_mutex_lock(&exporter->mutex);
-    bool is_done = exporter->job == JOB_NONE;
+    assert(exporter->is_working && !exporter->has_job); /* one wake-up a job */
     pthread_mutex_unlock(&exporter->mutex);
-    enum job job = exporter->running;
-    if (!is_done || job == JOB_NONE || job == JOB_READ) {
-        return; /* this job was reported by an earlier wake-up */
+    exporter->is_working = false;
+    if (exporter->has_changed) {
+        add_opened(exporter, NULL);
     }
-    exporter->running = JOB_NONE;
-    if (job == JOB_APPEND) {
+    if (exporter->row_count > 0) {
         appended(exporter);
         report_flushed(exporter);
-    } else if (exporter->has_changed) {
-        add_opened(exporter, NULL);
     }
     if (exporter->wants_change || !loop_timer_is_running(exporter->batch_timer)) {
         next(exporter);
@@ -242,11 +236,9 @@ void exporter_added(struct exporter *exporter, int64_t seq)
         return;
     }
     exporter->added_seq = seq;
-    if (seq - exporter->exported_seq >= exporter->options.rows_max && !exporter->is_limit_logged) {
-        exporter->is_limit_logged = true;
-        LOG_ERROR("audit_rows_full", LOG_INT("rows", seq - exporter->exported_seq));
-    }
-    if (exporter->running == JOB_NONE && !loop_timer_is_running(exporter->batch_timer)) {
+    set_full(exporter);
+    if (!exporter->is_reading && !exporter->is_working &&
+        !loop_timer_is_running(exporter->batch_timer)) {
         loop_timer_start(exporter->batch_timer, BATCH_DELAY_MS);
     }
 }

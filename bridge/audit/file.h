@@ -6,10 +6,10 @@
  * tip is stored, so the bytes after the tip are lines of records that are still in the ledger: they
  * are compared with what would be written, and not written again. Only an incomplete last line that
  * differs (a power cut) is cut off. Anything else that differs is damage: it is logged, the next
- * line says Damaged, and a verification stops there.
+ * line has Damaged, and a verification stops there.
  *
- * Thread: one at a time. Fails with: STATUS_STORE; audit_file_error() says why. The same call may
- * be tried again.
+ * Thread: one at a time. Fails with: STATUS_STORE; audit_file_error() has the reason. The same call
+ * may be tried again.
  */
 #ifndef AUDIT_FILE_H
 #define AUDIT_FILE_H
@@ -58,14 +58,5 @@ const char *audit_file_error(const struct audit_file *file);
 /* Where the file was moved away: opens a new one under its name, which continues the chain, and
  * returns true. Where that fails it is logged, and lines go on to the old file. */
 bool audit_file_change(struct audit_file *file);
-
-/*
- * Gives the lines of a file from `offset` to the end to `each`, without their line ends, until that
- * returns anything but STATUS_OK; the last line may be incomplete (`is_whole`). A line that is
- * longer than any bridge writes is cut. STATUS_STORE where the file cannot be read (errno),
- * otherwise what `each` returned last.
- */
-typedef enum status audit_each_fn(void *arg, struct slice line, bool is_whole);
-enum status audit_file_read(int fd, int64_t offset, audit_each_fn *each, void *arg);
 
 #endif

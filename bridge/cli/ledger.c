@@ -93,35 +93,30 @@ static int look(const struct verb *verb, const char *store, const char *token)
 
 /* ---- verify-audit ---- */
 
-static void print_fault(const struct audit_report *report)
+static int print_report(const struct audit_check *check)
 {
-    if (report->line > 0) {
-        printf("%s: line %" PRId64 " %s\n", report->path, report->line, report->what.data);
-    } else {
-        printf("%s: %s\n", report->path, report->what.data);
-    }
-    printf("%" PRId64 " lines before it are whole, the last one has Seq %" PRId64 "\n",
-           report->count, report->chain.seq);
-}
-
-static int print_report(const struct audit_report *report, bool has_tip)
-{
-    if (!report->is_sound) {
-        print_fault(report);
+    if (check->fault != NULL) {
+        if (check->line > 0) {
+            printf("%s: line %" PRId64 " %s\n", check->path, check->line, check->fault);
+        } else {
+            printf("%s: %s\n", check->path, check->fault);
+        }
+        printf("%" PRId64 " lines before it are whole, the last one has Seq %" PRId64 "\n",
+               check->count, check->chain.seq);
         return 1;
     }
-    printf("%" PRId64 " lines are whole", report->count);
-    if (report->count > 0) {
-        printf(", Seq %" PRId64 " to %" PRId64, report->first_seq, report->chain.seq);
+    printf("%" PRId64 " lines are whole", check->count);
+    if (check->count > 0) {
+        printf(", Seq %" PRId64 " to %" PRId64, check->first_seq, check->chain.seq);
     }
-    printf(has_tip ? ", and end as the ledger says\n"
-                   : "; their end was not compared with a ledger (--config)\n");
-    if (report->has_open_end) {
+    printf(check->tip != NULL ? ", and end as the ledger says\n"
+                              : "; their end was not compared with a ledger (--config)\n");
+    if (check->has_open_end) {
         printf("the last line is incomplete: a crash, or it is being written now\n");
     }
-    if (report->count > 0 && report->is_hashed) {
-        printf("last hash %s\n", report->chain.hash);
-    } else if (report->count > 0) {
+    if (check->count > 0 && check->chain.is_hashed) {
+        printf("last hash %s\n", check->chain.hash);
+    } else if (check->count > 0) {
         printf("the lines are not chained, so changes in them are not found\n");
     }
     return EX_OK;
@@ -129,16 +124,14 @@ static int print_report(const struct audit_report *report, bool has_tip)
 
 static int verify(char *const *paths, size_t count, const struct audit_tip *tip)
 {
-    struct audit_report report;
+    struct audit_check check;
     struct buf why = {0};
-    int code;
-    if (audit_verify(paths, count, tip, &report, &why) == STATUS_OK) {
-        code = print_report(&report, tip != NULL);
+    int code = EXIT_STORE;
+    if (audit_verify(paths, count, tip, &check, &why) == STATUS_OK) {
+        code = print_report(&check);
     } else {
         fprintf(stderr, "ecs-mqtt-bridge ledger: %s\n", why.data);
-        code = EXIT_STORE;
     }
-    audit_report_fini(&report);
     buf_fini(&why);
     return code;
 }

@@ -1,15 +1,18 @@
 /*
- * audit_rows - the audit record of a request.
+ * audit_rows - the audit record of a request, and the tip (the last record that was exported) as
+ * values in the store.
  *
- * Each function sets the record of the request: its event, and its members in the batch's bytes. A
- * request has at most one record; a second call replaces it. Without an audit nothing is done.
+ * Each audit_row_ function sets the record of the request: its event, and its members in the
+ * batch's bytes. A request has at most one record; a second call replaces it. Without an audit
+ * nothing is done.
  *
- * Thread: any; pure.
+ * Thread: any; pure, except audit_tip_load(): as store.h.
  */
 #ifndef LEDGER_AUDIT_ROWS_H
 #define LEDGER_AUDIT_ROWS_H
 
 #include "batch.h"
+#include "store.h"
 
 /* The claim made a row, or waits for the outcome of another one. */
 void audit_row_of_claim(struct ledger_batch *batch, struct ledger_request *request);
@@ -20,5 +23,11 @@ void audit_row_of_refusal(struct ledger_batch *batch, struct ledger_request *req
                           const char *code);
 void audit_row_of_post(struct ledger_batch *batch, struct ledger_request *request);
 void audit_row_of_outcome(struct ledger_batch *batch, struct ledger_request *request);
+
+/* Reads the tip; its Seq is 0 if nothing was exported. */
+enum status audit_tip_load(const struct store_ops *ops, struct store *store,
+                           struct audit_tip *out_tip);
+/* Adds the values to the batch. */
+void audit_tip_save(const struct audit_tip *tip, struct ledger_batch *batch);
 
 #endif

@@ -10,7 +10,7 @@
 #ifndef LEDGER_COMMITTER_H
 #define LEDGER_COMMITTER_H
 
-#include "audit_tip.h"
+#include "audit_rows.h"
 #include "base/loop.h"
 #include "clock.h"
 #include "store.h"

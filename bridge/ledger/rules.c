@@ -1,7 +1,6 @@
 #include "rules.h"
 
 #include "audit_rows.h"
-#include "audit_tip.h"
 #include "base/log.h"
 
 #include <inttypes.h>

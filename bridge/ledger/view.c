@@ -3,7 +3,7 @@
  */
 #include "ledger/ledger.h"
 
-#include "audit_tip.h"
+#include "audit_rows.h"
 #include "base/json.h"
 #include "clock.h"
 #include "ledger/sqlite/sqlite.h"

@@ -8,7 +8,8 @@
  * compared and not written again.
  *
  * While the file cannot be written the rows wait in the ledger, and the exporter tries again. It
- * logs audit_unavailable once, with the reason. The ledger stops claiming when too many rows wait.
+ * logs audit_unavailable once, with the reason. The ledger stops claiming when too many rows wait;
+ * then the bridge is not ready.
  *
  * Thread: the loop's, for every function and callback; writing and syncing is done on a thread of
  * its own.
@@ -32,8 +33,8 @@ struct exporter_options {
     const char *instance;
     bool is_chained;
     bool is_full;          /* durability "full" */
-    int64_t rows_max;      /* the ledger's limit, to log when it is reached */
-    struct health *health; /* gets and loses HEALTH_AUDIT_UNAVAILABLE */
+    int64_t rows_max;      /* the ledger's limit */
+    struct health *health; /* gets and loses HEALTH_AUDIT_UNAVAILABLE and HEALTH_AUDIT_FULL */
 };
 
 /*

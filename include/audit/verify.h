@@ -7,6 +7,7 @@
 #define AUDIT_VERIFY_H
 
 #include "base/buf.h"
+#include "base/slice.h"
 #include "base/status.h"
 #include "model/audit_record.h"
 
@@ -14,26 +15,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a verification found. */
-struct audit_report {
-    int64_t count; /* of lines that fit */
+/* Lines in the order of their files, up to the first fault. Start with {.begins_file = true}. */
+struct audit_check {
+    const struct audit_tip *tip; /* where the ledger says the lines end, or NULL */
+    bool has_tip;                /* the tip's line was seen */
+    bool begins_file;            /* the next line is the first of a file */
+    int64_t count;               /* lines that fit */
     int64_t first_seq;
     struct audit_chain chain; /* as of the last line that fits */
-    bool is_hashed;
-    bool has_open_end; /* the last line is incomplete: a crash, or it is being written now */
-    bool is_sound;     /* where it is not: */
-    const char *path;  /* the file of the first fault */
-    int64_t line;      /* its number in that file; 0: the end */
-    struct buf what;   /* a clause */
-};
-void audit_report_fini(struct audit_report *report);
 
+    const char *path;
+    int64_t line;      /* the number of the last line that was read in its file; 0: the end */
+    int64_t end;       /* in its file, of the byte after the last line that fits */
+    bool has_open_end; /* the last line is incomplete: a crash, or it is being written now */
+    const char *fault; /* a clause about this line, static text; NULL: every line fits */
+};
+
+/* Checks the next line, without its line end. False where it does not fit (`fault`). */
+bool audit_check_line(struct audit_check *check, struct slice text);
+/* Checks the whole lines of a file, the next one of several. Returns STATUS_OK, also where there is
+ * a fault, or STATUS_STORE where the file cannot be read (errno). */
+enum status audit_check_file(struct audit_check *check, int fd);
 /*
  * Checks files that follow each other, the oldest first; `tip` is where the ledger says they end,
- * or NULL; lines after it are accepted. STATUS_OK with *out_report; STATUS_STORE where a file
+ * or NULL; lines after it are accepted. STATUS_OK with *out_check; STATUS_STORE where a file
  * cannot be read, with *out_why.
  */
 enum status audit_verify(char *const *paths, size_t count, const struct audit_tip *tip,
-                         struct audit_report *out_report, struct buf *out_why);
+                         struct audit_check *out_check, struct buf *out_why);
 
 #endif

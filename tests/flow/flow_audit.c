@@ -501,7 +501,7 @@ static void test_while_the_file_is_full_records_wait_and_too_many_stop_the_intak
     client_expect(fixture->sender,
                   &(struct match){.topic = bridge->status_topic, .state = "degraded"});
     check_succeeded(fixture_request(fixture, second, fixture_name(fixture, "pg"), ""));
-    bridge_wait_log(bridge, "event=audit_rows_full");
+    bridge_wait_log(bridge, "audit_full");
     fixture_send(fixture, fixture_command(fixture, third, fixture_name(fixture, "pg"), ""));
     client_sync(fixture->sender);
     assert_int_equal(client_count(fixture->sender, &(struct match){.token = third}), 0);
