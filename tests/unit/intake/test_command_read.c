@@ -2,6 +2,7 @@
 #include "model/command.h"
 
 #include "base/mem.h"
+#include "support/command_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,53 +16,11 @@
 
 #define NOW_MS INT64_C(1767323045123) /* 2026-01-02T03:04:05.123Z */
 
-static char *all[] = {"*"};
-
-static const struct command_limits limits = {.payload_bytes = 16384, .deadline_s = 300};
-
-static struct route start_route(void)
+static struct command_reading read_text(const char *payload)
 {
-    return (struct route){
-        .name = "start",
-        .action = "StartDiskReplicaGroup",
-        .reply_topic = "replies/{ClientToken}",
-        .response_topics = {all, 1},
-        .regions = {all, 1},
-        .groups = {all, 1},
-    };
-}
-
-static struct delivery delivery_of(const char *payload)
-{
-    return (struct delivery){
-        .topic = slice_text("commands/start"),
-        .payload = slice_text(payload),
-        .payload_bytes = strlen(payload),
-        .qos = 1,
-        .expiry_s = -1,
-    };
-}
-
-/* What one payload reads as, on a route without defaults. */
-struct reading {
-    struct request request;
-    struct refusal refusal;
-    enum status status;
-};
-
-static struct reading read_on(const struct route *route, const struct delivery *delivery)
-{
-    struct reading reading = {.refusal = {.error = ERROR_NONE}};
-    reading.status = request_read(route, delivery, &limits, &reading.request, &reading.refusal);
-    assert_int_equal(reading.status == STATUS_OK, reading.refusal.error == ERROR_NONE);
-    return reading;
-}
-
-static struct reading read_text(const char *payload)
-{
-    struct route route = start_route();
-    struct delivery delivery = delivery_of(payload);
-    return read_on(&route, &delivery);
+    struct route route = command_fixture_route();
+    struct delivery delivery = command_fixture_delivery(payload);
+    return command_fixture_read(&route, &delivery);
 }
 
 static void assert_text(struct slice text, const char *expected)
@@ -80,7 +39,7 @@ static void assert_params(const struct request *request, const char *expected)
 static void test_a_full_command_is_read(void **state)
 {
     (void)state;
-    struct reading reading = read_text(
+    struct command_reading reading = read_text(
         "{" NEEDED ",\"ClientToken\":\"123e4567 ~!\",\"OneShot\":true,"
         "\"Action\":\"StartDiskReplicaGroup\",\"ReplyTo\":\"replies/me\",\"CorrelationId\":\"c-1\","
         "\"NotAfter\":\"2026-01-02T03:04:05.123Z\",\"traceparent\":\"00-a-b-01\","
@@ -102,7 +61,7 @@ static void test_a_full_command_is_read(void **state)
 static void test_a_bare_command_is_read(void **state)
 {
     (void)state;
-    struct reading reading = read_text("{" NEEDED "}");
+    struct command_reading reading = read_text("{" NEEDED "}");
     assert_int_equal(reading.status, STATUS_OK);
     assert_false(slice_is_present(reading.request.token));
     assert_false(slice_is_present(reading.request.reply_to));
@@ -131,7 +90,7 @@ static void test_one_shot_accepts_booleans_and_their_texts_only(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char payload[200];
         snprintf(payload, sizeof payload, "{" NEEDED ",\"OneShot\":%s}", rows[i].value);
-        struct reading reading = read_text(payload);
+        struct command_reading reading = read_text(payload);
         assert_params(&reading.request, !rows[i].is_taken  ? "{}"
                                         : rows[i].one_shot ? "{\"OneShot\":true}"
                                                            : "{\"OneShot\":false}");
@@ -150,7 +109,7 @@ struct fault_row {
 static void assert_faults(const struct fault_row *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct reading reading = read_text(rows[i].payload);
+        struct command_reading reading = read_text(rows[i].payload);
         if (reading.refusal.error != rows[i].error ||
             strstr(reading.refusal.message, rows[i].message_part) == NULL) {
             fail_msg("%s: error %d, \"%s\"", rows[i].payload, reading.refusal.error,
@@ -239,7 +198,7 @@ static void test_lengths_are_accepted_up_to_the_limit(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         for (size_t extra = 0; extra <= 1; extra++) {
-            struct route route = start_route();
+            struct route route = command_fixture_route();
             struct buf text = {0};
             route.default_region = "cn-beijing";
             route.default_group = "pg-example";
@@ -248,8 +207,8 @@ static void test_lengths_are_accepted_up_to_the_limit(void **state)
                 buf_append_char(&text, 'x');
             }
             buf_append_text(&text, "\"}");
-            struct delivery delivery = delivery_of(text.data);
-            struct reading reading = read_on(&route, &delivery);
+            struct delivery delivery = command_fixture_delivery(text.data);
+            struct command_reading reading = command_fixture_read(&route, &delivery);
             assert_int_equal(reading.refusal.error,
                              extra == 0 ? ERROR_NONE : ERROR_INVALID_PARAMETER);
             request_fini(&reading.request);
@@ -262,14 +221,14 @@ static void test_a_reply_topic_of_more_than_65535_bytes_is_invalid(void **state)
 {
     (void)state;
     struct command_limits wide = {.payload_bytes = 100000, .deadline_s = 300};
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     struct buf text = {0};
     buf_append_text(&text, "{" NEEDED ",\"ReplyTo\":\"");
     for (size_t i = 0; i < 65536; i++) {
         buf_append_char(&text, 'x');
     }
     buf_append_text(&text, "\"}");
-    struct delivery delivery = delivery_of(text.data);
+    struct delivery delivery = command_fixture_delivery(text.data);
     struct request request;
     struct refusal refusal;
     assert_int_equal(request_read(&route, &delivery, &wide, &request, &refusal), STATUS_INVALID);
@@ -304,7 +263,7 @@ static void test_a_long_unknown_name_is_cut_between_characters(void **state)
         buf_append_text(&text, "\xc3\xa9");
     }
     buf_append_text(&text, "\":1}");
-    struct reading reading = read_text(text.data);
+    struct command_reading reading = read_text(text.data);
     assert_int_equal(reading.refusal.error, ERROR_UNKNOWN_PARAMETER);
     const char *open = strchr(reading.refusal.message, '"');
     const char *close = strrchr(reading.refusal.message, '"');
@@ -323,10 +282,10 @@ static void test_missing_fields_are_named(void **state)
         {"{\"ReplicaGroupId\":\"a\"}", ERROR_MISSING_PARAMETER, "RegionId is missing"},
     };
     assert_faults(rows, sizeof rows / sizeof rows[0]);
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     route.needs_client_token = true;
-    struct delivery delivery = delivery_of("{" NEEDED "}");
-    struct reading reading = read_on(&route, &delivery);
+    struct delivery delivery = command_fixture_delivery("{" NEEDED "}");
+    struct command_reading reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.refusal.error, ERROR_MISSING_PARAMETER);
     assert_non_null(strstr(reading.refusal.message, "ClientToken is missing"));
     request_fini(&reading.request);
@@ -344,17 +303,17 @@ static void test_a_repeated_field_is_invalid_and_not_readable(void **state)
          ERROR_INVALID_PARAMETER, "Action is given more"},
     };
     assert_faults(rows, sizeof rows / sizeof rows[0]);
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     route.default_region = "cn-default";
     route.default_group = "pg-default";
     route.parameter_defaults[PARAMETER_StartDiskReplicaGroup_OneShot].is_set = true;
-    struct delivery delivery = delivery_of(
+    struct delivery delivery = command_fixture_delivery(
         "{" NEEDED "," NEEDED ",\"ClientToken\":\"a\",\"ClientToken\":\"a\",\"ReplyTo\":\"a\","
         "\"ReplyTo\":\"a\",\"CorrelationId\":\"a\",\"CorrelationId\":\"b\",\"OneShot\":true,"
         "\"OneShot\":true,\"NotAfter\":\"2026-01-02T03:04:05Z\",\"NotAfter\":\"2026-01-02T03:04:"
         "05Z\","
         "\"traceparent\":\"a\",\"traceparent\":\"b\",\"tracestate\":\"a\",\"tracestate\":\"b\"}");
-    struct reading reading = read_on(&route, &delivery);
+    struct command_reading reading = command_fixture_read(&route, &delivery);
     assert_false(slice_is_present(reading.request.region));
     assert_false(slice_is_present(reading.request.group));
     assert_false(slice_is_present(reading.request.token));
@@ -384,7 +343,7 @@ static void test_the_first_fault_in_the_text_is_reported_and_missing_fields_last
 static void test_reading_goes_on_after_a_fault(void **state)
 {
     (void)state;
-    struct reading reading =
+    struct command_reading reading =
         read_text("{\"What\":1,\"RegionId\":\"bad/region\","
                   "\"ReplicaGroupId\":\"pg-1\","
                   "\"ClientToken\":\"t-1\",\"ReplyTo\":\"replies/a\",\"CorrelationId\":\"c\","
@@ -409,7 +368,7 @@ static void test_messages_never_show_a_value(void **state)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char payload[100];
         snprintf(payload, sizeof payload, "{\"%s\":\"hunter2\\u0001\"}", names[i]);
-        struct reading reading = read_text(payload);
+        struct command_reading reading = read_text(payload);
         assert_int_not_equal(reading.refusal.error, ERROR_NONE);
         assert_null(strstr(reading.refusal.message, "hunter2"));
         assert_non_null(strstr(reading.refusal.message, names[i]));
@@ -420,21 +379,21 @@ static void test_messages_never_show_a_value(void **state)
 static void test_missing_fields_get_the_defaults_of_the_route(void **state)
 {
     (void)state;
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     route.default_region = "cn-default";
     route.default_group = "pg-default";
     route.parameter_defaults[PARAMETER_StartDiskReplicaGroup_OneShot] =
         (struct optional_bool){true, true};
-    struct delivery delivery = delivery_of("{}");
-    struct reading reading = read_on(&route, &delivery);
+    struct delivery delivery = command_fixture_delivery("{}");
+    struct command_reading reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.status, STATUS_OK);
     assert_text(reading.request.region, "cn-default");
     assert_text(reading.request.group, "pg-default");
     assert_params(&reading.request, "{\"OneShot\":true}");
     request_fini(&reading.request);
 
-    delivery = delivery_of("{" NEEDED ",\"OneShot\":false}");
-    reading = read_on(&route, &delivery);
+    delivery = command_fixture_delivery("{" NEEDED ",\"OneShot\":false}");
+    reading = command_fixture_read(&route, &delivery);
     assert_text(reading.request.region, "cn-beijing");
     assert_text(reading.request.group, "pg-example");
     assert_params(&reading.request, "{\"OneShot\":false}");
@@ -458,16 +417,16 @@ static void test_the_parameters_are_those_of_the_routes_action(void **state)
         {"{" NEEDED ",\"MaxResults\":\"5\",\"OneShot\":true}", ERROR_UNKNOWN_PARAMETER,
          "{\"MaxResults\":\"5\"}"},
     };
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     route.action = "DescribeDiskReplicaGroups";
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct delivery delivery = delivery_of(rows[i].payload);
-        struct reading reading = read_on(&route, &delivery);
+        struct delivery delivery = command_fixture_delivery(rows[i].payload);
+        struct command_reading reading = command_fixture_read(&route, &delivery);
         assert_int_equal(reading.refusal.error, rows[i].error);
         assert_params(&reading.request, rows[i].params);
         request_fini(&reading.request);
     }
-    struct reading reading = read_text("{" NEEDED ",\"MaxResults\":\"5\"}");
+    struct command_reading reading = read_text("{" NEEDED ",\"MaxResults\":\"5\"}");
     assert_int_equal(reading.refusal.error, ERROR_UNKNOWN_PARAMETER);
     request_fini(&reading.request);
 }
@@ -475,12 +434,13 @@ static void test_the_parameters_are_those_of_the_routes_action(void **state)
 static void test_a_default_does_not_replace_a_field_with_a_fault(void **state)
 {
     (void)state;
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     route.default_region = "cn-default";
     route.default_group = "pg-default";
     route.parameter_defaults[PARAMETER_StartDiskReplicaGroup_OneShot].is_set = true;
-    struct delivery delivery = delivery_of("{\"RegionId\":null,\"OneShot\":\"maybe\"}");
-    struct reading reading = read_on(&route, &delivery);
+    struct delivery delivery =
+        command_fixture_delivery("{\"RegionId\":null,\"OneShot\":\"maybe\"}");
+    struct command_reading reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.refusal.error, ERROR_INVALID_PARAMETER);
     assert_false(slice_is_present(reading.request.region));
     assert_params(&reading.request, "{}");
@@ -490,19 +450,20 @@ static void test_a_default_does_not_replace_a_field_with_a_fault(void **state)
 static void test_a_retained_message_is_refused_but_still_read(void **state)
 {
     (void)state;
-    struct route route = start_route();
-    struct delivery delivery = delivery_of("{" NEEDED ",\"ClientToken\":\"t\",\"What\":1}");
+    struct route route = command_fixture_route();
+    struct delivery delivery =
+        command_fixture_delivery("{" NEEDED ",\"ClientToken\":\"t\",\"What\":1}");
     delivery.is_retained = true;
-    struct reading reading = read_on(&route, &delivery);
+    struct command_reading reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.refusal.error, ERROR_RETAINED);
     assert_text(reading.request.token, "t");
     request_fini(&reading.request);
     delivery.payload = slice_text("");
     delivery.payload_bytes = 0;
-    reading = read_on(&route, &delivery);
+    reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.refusal.error, ERROR_RETAINED);
     delivery.payload_bytes = 1 << 20;
-    reading = read_on(&route, &delivery);
+    reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.refusal.error, ERROR_RETAINED);
 }
 
@@ -519,16 +480,16 @@ static void assert_nothing_readable(const struct request *request)
 static void test_nothing_of_a_payload_too_large_or_malformed_is_readable(void **state)
 {
     (void)state;
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     route.default_region = "cn-default";
     route.default_group = "pg-default";
-    struct delivery delivery = delivery_of("{" NEEDED ",\"ClientToken\":\"t\"}");
+    struct delivery delivery = command_fixture_delivery("{" NEEDED ",\"ClientToken\":\"t\"}");
     delivery.payload_bytes = delivery.payload.length + 1;
-    struct reading reading = read_on(&route, &delivery);
+    struct command_reading reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.refusal.error, ERROR_PAYLOAD_TOO_LARGE);
     assert_nothing_readable(&reading.request);
-    delivery = delivery_of("{" NEEDED ",\"ClientToken\":\"t\"");
-    reading = read_on(&route, &delivery);
+    delivery = command_fixture_delivery("{" NEEDED ",\"ClientToken\":\"t\"");
+    reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.refusal.error, ERROR_MALFORMED_PAYLOAD);
     assert_nothing_readable(&reading.request);
 }
@@ -536,19 +497,19 @@ static void test_nothing_of_a_payload_too_large_or_malformed_is_readable(void **
 static void test_a_payload_of_the_limit_is_read_and_one_byte_more_is_refused(void **state)
 {
     (void)state;
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     struct buf text = {0};
     buf_append_text(&text, "{" NEEDED "}");
-    while (text.length < limits.payload_bytes) {
+    while (text.length < command_fixture_limits.payload_bytes) {
         buf_append_char(&text, ' ');
     }
-    struct delivery delivery = delivery_of(text.data);
-    struct reading reading = read_on(&route, &delivery);
+    struct delivery delivery = command_fixture_delivery(text.data);
+    struct command_reading reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.status, STATUS_OK);
     request_fini(&reading.request);
     buf_append_char(&text, ' ');
-    delivery = delivery_of(text.data);
-    reading = read_on(&route, &delivery);
+    delivery = command_fixture_delivery(text.data);
+    reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.refusal.error, ERROR_PAYLOAD_TOO_LARGE);
     assert_non_null(strstr(reading.refusal.message, "16385 bytes"));
     assert_non_null(strstr(reading.refusal.message, "16384"));
@@ -558,17 +519,17 @@ static void test_a_payload_of_the_limit_is_read_and_one_byte_more_is_refused(voi
 static void test_trace_user_properties_win_over_the_body_by_name(void **state)
 {
     (void)state;
-    struct route route = start_route();
-    struct delivery delivery =
-        delivery_of("{" NEEDED ",\"traceparent\":\"body-parent\",\"tracestate\":\"body-state\"}");
+    struct route route = command_fixture_route();
+    struct delivery delivery = command_fixture_delivery(
+        "{" NEEDED ",\"traceparent\":\"body-parent\",\"tracestate\":\"body-state\"}");
     delivery.traceparent = slice_text("user-parent");
-    struct reading reading = read_on(&route, &delivery);
+    struct command_reading reading = command_fixture_read(&route, &delivery);
     assert_text(reading.request.traceparent, "user-parent");
     assert_text(reading.request.tracestate, "body-state");
     assert_true(reading.request.has_body_trace);
     request_fini(&reading.request);
     delivery.tracestate = slice_text("user-state");
-    reading = read_on(&route, &delivery);
+    reading = command_fixture_read(&route, &delivery);
     assert_text(reading.request.tracestate, "user-state");
     assert_false(reading.request.has_body_trace);
     request_fini(&reading.request);
@@ -577,19 +538,19 @@ static void test_trace_user_properties_win_over_the_body_by_name(void **state)
 static void test_unusable_trace_user_properties_are_ignored(void **state)
 {
     (void)state;
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     char *large = mem_alloc(513);
     memset(large, 'x', 513);
-    struct delivery delivery = delivery_of("{" NEEDED ",\"traceparent\":\"body\"}");
+    struct delivery delivery = command_fixture_delivery("{" NEEDED ",\"traceparent\":\"body\"}");
     delivery.traceparent = slice_of(large, 513);
     delivery.tracestate = slice_text("a\nb");
-    struct reading reading = read_on(&route, &delivery);
+    struct command_reading reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.status, STATUS_OK);
     assert_text(reading.request.traceparent, "body");
     assert_false(slice_is_present(reading.request.tracestate));
     request_fini(&reading.request);
     delivery.traceparent.length = 512;
-    reading = read_on(&route, &delivery);
+    reading = command_fixture_read(&route, &delivery);
     assert_int_equal(reading.request.traceparent.length, 512);
     request_fini(&reading.request);
     free(large);

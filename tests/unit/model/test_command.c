@@ -1,6 +1,8 @@
 #include "intake/command_read.h"
 #include "model/command.h"
 
+#include "support/command_fixture.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,49 +12,8 @@
 
 #define NOW_MS INT64_C(1767323045123) /* 2026-01-02T03:04:05.123Z */
 
-static char *all[] = {"*"};
 static char *beijing[] = {"cn-beijing"};
 static char *examples[] = {"pg-ex*", "pg-other"};
-
-static const struct command_limits limits = {.payload_bytes = 16384, .deadline_s = 300};
-
-static struct route start_route(void)
-{
-    return (struct route){
-        .name = "start",
-        .action = "StartDiskReplicaGroup",
-        .reply_topic = "replies/{ClientToken}",
-        .response_topics = {all, 1},
-        .regions = {all, 1},
-        .groups = {all, 1},
-    };
-}
-
-static struct delivery delivery_of(const char *payload)
-{
-    return (struct delivery){
-        .topic = slice_text("commands/start"),
-        .payload = slice_text(payload),
-        .payload_bytes = strlen(payload),
-        .qos = 1,
-        .expiry_s = -1,
-    };
-}
-
-/* The result of reading one delivery. */
-struct reading {
-    struct request request;
-    struct refusal refusal;
-    enum status status;
-};
-
-static struct reading read_on(const struct route *route, const struct delivery *delivery)
-{
-    struct reading reading = {.refusal = {.error = ERROR_NONE}};
-    reading.status = request_read(route, delivery, &limits, &reading.request, &reading.refusal);
-    assert_int_equal(reading.status == STATUS_OK, reading.refusal.error == ERROR_NONE);
-    return reading;
-}
 
 #define NEEDED "\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-example\""
 
@@ -69,7 +30,7 @@ static void test_a_region_or_group_that_the_route_does_not_list_is_not_authorise
         {"cn-beijing", "pg-secret", STATUS_INVALID},
         {"cn-hangzhou", "pg-example", STATUS_INVALID},
     };
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     route.regions = (struct text_list){beijing, 1};
     route.groups = (struct text_list){examples, 2};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -86,9 +47,9 @@ static void test_a_region_or_group_that_the_route_does_not_list_is_not_authorise
 static void token_of(const struct route *route, struct slice correlation_data, const char *payload,
                      char out[DIGEST_SHA256_HEX_BYTES])
 {
-    struct delivery delivery = delivery_of(payload);
+    struct delivery delivery = command_fixture_delivery(payload);
     delivery.correlation_data = correlation_data;
-    struct reading reading = read_on(route, &delivery);
+    struct command_reading reading = command_fixture_read(route, &delivery);
     command_make_token(route, &delivery, &reading.request, out);
     assert_int_equal(strlen(out), 64);
     assert_int_equal(strspn(out, "0123456789abcdef"), 64);
@@ -98,8 +59,8 @@ static void token_of(const struct route *route, struct slice correlation_data, c
 static void test_a_token_is_derived_from_everything_that_makes_the_command(void **state)
 {
     (void)state;
-    struct route route = start_route();
-    struct route other = start_route();
+    struct route route = command_fixture_route();
+    struct route other = command_fixture_route();
     other.name = "other";
     char tokens[8][DIGEST_SHA256_HEX_BYTES];
     token_of(&route, slice_text("c"), "{" NEEDED "}", tokens[0]);
@@ -109,7 +70,7 @@ static void test_a_token_is_derived_from_everything_that_makes_the_command(void 
     token_of(&route, slice_text("c"), "{" NEEDED ",\"OneShot\":true}", tokens[4]);
     token_of(&route, slice_text("c"), "{\"RegionId\":\"a\",\"ReplicaGroupId\":\"bc\"}", tokens[5]);
     token_of(&route, slice_text("c"), "{\"RegionId\":\"ab\",\"ReplicaGroupId\":\"c\"}", tokens[6]);
-    other = start_route();
+    other = command_fixture_route();
     other.action = "DescribeDiskReplicaGroups";
     token_of(&other, slice_text("c"), "{" NEEDED ",\"MaxResults\":\"1\"}", tokens[7]);
     for (int a = 0; a < 8; a++) {
@@ -128,7 +89,7 @@ static void test_a_token_is_derived_from_everything_that_makes_the_command(void 
 static void test_without_correlation_data_tokens_are_random(void **state)
 {
     (void)state;
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     char a[DIGEST_SHA256_HEX_BYTES];
     char b[DIGEST_SHA256_HEX_BYTES];
     token_of(&route, slice_text(NULL), "{" NEEDED ",\"CorrelationId\":\"x\"}", a);
@@ -155,7 +116,7 @@ static void test_the_deadline_is_the_first_of_three(void **state)
         {INT64_MAX, -1, INT64_MAX, INT64_MAX},
         {INT64_MAX, 4294967295, INT64_MAX / 1000, NOW_MS + INT64_C(4294967295000)},
     };
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct delivery delivery = {.expiry_s = rows[i].expiry_s};
         struct command_limits own = {.deadline_s = rows[i].deadline_s};
@@ -174,11 +135,12 @@ static void test_the_deadline_is_the_first_of_three(void **state)
 static void test_a_command_owns_what_it_was_made_of(void **state)
 {
     (void)state;
-    struct route route = start_route();
-    struct delivery delivery = delivery_of("{" NEEDED ",\"ClientToken\":\"tok\",\"OneShot\":true}");
-    struct reading reading = read_on(&route, &delivery);
-    struct command *command =
-        command_new(&route, &reading.request, &delivery, reading.request.token, &limits, NOW_MS);
+    struct route route = command_fixture_route();
+    struct delivery delivery =
+        command_fixture_delivery("{" NEEDED ",\"ClientToken\":\"tok\",\"OneShot\":true}");
+    struct command_reading reading = command_fixture_read(&route, &delivery);
+    struct command *command = command_new(&route, &reading.request, &delivery,
+                                          reading.request.token, &command_fixture_limits, NOW_MS);
     request_fini(&reading.request);
     assert_string_equal(command->action->name, "StartDiskReplicaGroup");
     assert_string_equal(command->region, "cn-beijing");
@@ -274,7 +236,7 @@ static void test_the_fingerprint_is_the_one_that_ledgers_hold(void **state)
 static void test_a_derived_token_is_the_one_that_ledgers_hold(void **state)
 {
     (void)state;
-    struct route route = start_route();
+    struct route route = command_fixture_route();
     char token[DIGEST_SHA256_HEX_BYTES];
     token_of(&route, slice_text("corr-1"), "{" NEEDED "}", token);
     assert_string_equal(token, "bfeb088ba29baebba5e169c11e71b392fb2f740eac2b0db5bfb9a7530949ee68");
