@@ -187,7 +187,7 @@ static void on_up(void *arg, const struct wire_up *up)
     pthread_mutex_unlock(&sender->mutex);
 }
 
-static bool on_arrived(void *arg, const struct delivery *delivery)
+static void on_arrived(void *arg, const struct delivery *delivery)
 {
     struct sender *sender = arg;
     struct json_fault fault;
@@ -205,7 +205,6 @@ static bool on_arrived(void *arg, const struct delivery *delivery)
         }
     }
     json_free(reply);
-    return true;
 }
 
 static void on_published(void *arg, int64_t id)

@@ -161,11 +161,11 @@ static void publisher_up(void *arg, const struct wire_up *up)
     publish_queued(publisher);
 }
 
-static bool publisher_arrived(void *arg, const struct delivery *delivery)
+/* Nothing is subscribed. */
+static void publisher_arrived(void *arg, const struct delivery *delivery)
 {
     (void)arg;
     (void)delivery;
-    return true; /* nothing is subscribed */
 }
 
 static void publisher_published(void *arg, int64_t id)

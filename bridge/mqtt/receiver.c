@@ -69,7 +69,7 @@ static void shrink(struct buf *buf)
     }
 }
 
-static bool receiver_arrived(void *arg, const struct delivery *delivery)
+static void receiver_arrived(void *arg, const struct delivery *delivery)
 {
     struct receiver *receiver = arg;
     if (receiver->is_stopping) {
@@ -90,7 +90,6 @@ static bool receiver_arrived(void *arg, const struct delivery *delivery)
     shrink(&receiver->body);
     shrink(&receiver->frame);
     CRASH_POINT_PASS(BEFORE_PUBACK, delivery->payload);
-    return true;
 }
 
 int receiver_main(void)

@@ -29,9 +29,9 @@ struct connection_hooks {
     void *arg;
     /* Connected and subscribed to all filters of the params. Once. */
     void (*up)(void *arg, const struct wire_up *up);
-    /* A message; comes before `up` if the broker has kept the session. True: acknowledge it; false:
-     * cut the connection. */
-    bool (*arrived)(void *arg, const struct delivery *delivery);
+    /* A message; comes before `up` if the broker has kept the session. It is acknowledged when the
+     * hook returns, unless the hook has called connection_cut(). */
+    void (*arrived)(void *arg, const struct delivery *delivery);
     /* The broker has acknowledged the message (QoS 0: it was sent). */
     void (*published)(void *arg, int64_t id);
     /* The broker has refused the message with a reason code of 0x80 or more. */

@@ -49,9 +49,7 @@ int connection_on_arrived(void *context, char *topic, int topic_bytes, MQTTAsync
     size_t length = topic_bytes > 0 ? (size_t)topic_bytes : strlen(topic);
     struct delivery delivery;
     delivery_from(connection, slice_of(topic, length), message, &delivery);
-    if (!connection->hooks.arrived(connection->hooks.arg, &delivery)) {
-        connection_cut(connection);
-    }
+    connection->hooks.arrived(connection->hooks.arg, &delivery);
     MQTTAsync_freeMessage(&message);
     MQTTAsync_free(topic);
     return 1; /* 0 would acknowledge as well, and block every later message */

@@ -151,7 +151,7 @@ struct fixture {
     _Atomic int published_count;
     _Atomic int refused_count;
     _Atomic int down_count;
-    bool is_accepting; /* what `arrived` returns */
+    bool is_accepting; /* else `arrived` cuts the connection */
     struct wire_up up;
     struct wire_down down;
     char text[256];
@@ -191,13 +191,14 @@ static void on_up(void *arg, const struct wire_up *up)
     count_event(fixture, &fixture->up_count);
 }
 
-static bool on_arrived(void *arg, const struct delivery *delivery)
+static void on_arrived(void *arg, const struct delivery *delivery)
 {
     struct fixture *fixture = arg;
     (void)delivery;
-    bool is_accepting = fixture->is_accepting;
+    if (!fixture->is_accepting) {
+        connection_cut(fixture->connection);
+    }
     count_event(fixture, &fixture->arrived_count);
-    return is_accepting;
 }
 
 static void on_published(void *arg, int64_t id)
