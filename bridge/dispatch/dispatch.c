@@ -461,26 +461,25 @@ static void answered(void *arg, struct attempt *attempt)
 
 /* ---- how a command comes ---- */
 
-static struct region *region_of(struct dispatch *dispatch, const struct command *command)
+static struct group *group_of(struct dispatch *dispatch, const struct command *command)
 {
     const struct settings *settings = dispatch->settings;
-    return region_of_name(&dispatch->schedule.regions, command->region, settings->api.rate_per_s,
-                          (double)settings->api.rate_burst, loop_now_ms(dispatch->loop));
+    struct region *region =
+        region_of_name(&dispatch->schedule.regions, command->region, settings->api.rate_per_s,
+                       (double)settings->api.rate_burst, loop_now_ms(dispatch->loop));
+    return group_of_id(region, command->group);
 }
 
 struct dispatch_reservation dispatch_reserve(struct dispatch *dispatch,
                                              const struct command *command)
 {
-    struct region *region = region_of(dispatch, command);
-    struct group *group = group_find(region, command->group);
-    bool is_called_at_once = false;
-    /* A group that exists has an earlier command, or the claim of one on its way. */
-    if (group == NULL) {
-        group = group_new(region, command->group);
-        is_called_at_once =
-            !dispatch->is_stopping &&
-            schedule_may_skip_queue(&dispatch->schedule, region, loop_now_ms(dispatch->loop));
-    }
+    struct group *group = group_of(dispatch, command);
+    /* Else it has an earlier command, or the claim of one on its way. */
+    bool is_new =
+        group->tasks == NULL && group->reserved_count == 0 && group->place == GROUP_BACKOFF;
+    bool is_called_at_once =
+        is_new && !dispatch->is_stopping &&
+        schedule_may_skip_queue(&dispatch->schedule, group->region, loop_now_ms(dispatch->loop));
     if (is_called_at_once) {
         schedule_take_slot(&dispatch->schedule, group);
         counter_add(dispatch->counters, COUNTER_CALLS_IN_FLIGHT, 1);
@@ -553,11 +552,7 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
 
 void dispatch_resume(struct dispatch *dispatch, struct command *command_take)
 {
-    struct region *region = region_of(dispatch, command_take);
-    struct group *group = group_find(region, command_take->group);
-    if (group == NULL) {
-        group = group_new(region, command_take->group);
-    }
+    struct group *group = group_of(dispatch, command_take);
     struct task *task = add_task(dispatch, group, command_take);
     dispatch->schedule.crashed_count += task_has_crashed(task);
     if (command_take->crashes < CRASH_LIMIT) {

@@ -21,21 +21,18 @@ struct region *region_of_name(struct region **regions, const char *name, double 
     return region;
 }
 
-struct group *group_find(struct region *region, const char *id)
+struct group *group_of_id(struct region *region, const char *id)
 {
     struct group *group = NULL;
     HASH_FIND_STR(region->groups, id, group);
-    return group;
-}
-
-struct group *group_new(struct region *region, const char *id)
-{
-    size_t length = strlen(id);
-    struct group *group = mem_zalloc(1, sizeof *group + length + 1);
-    memcpy(group->id, id, length);
-    group->region = region;
-    group->place = GROUP_BACKOFF;
-    HASH_ADD_STR(region->groups, id, group);
+    if (group == NULL) {
+        size_t length = strlen(id);
+        group = mem_zalloc(1, sizeof *group + length + 1);
+        memcpy(group->id, id, length);
+        group->region = region;
+        group->place = GROUP_BACKOFF;
+        HASH_ADD_STR(region->groups, id, group);
+    }
     return group;
 }
 

@@ -65,10 +65,8 @@ struct region {
 /* Finds or makes. */
 struct region *region_of_name(struct region **regions, const char *name, double rate_per_s,
                               double burst, int64_t now_ms);
-/* NULL where there is none. */
-struct group *group_find(struct region *region, const char *id);
-/* A new one in backoff, without tasks; there must be none of that id. */
-struct group *group_new(struct region *region, const char *id);
+/* Finds or makes; a new one is in backoff, without tasks. */
+struct group *group_of_id(struct region *region, const char *id);
 /* Puts the group at the end of its region's queue, or in front where its first command must be
  * called alone: fewest crashes first. It must not be there. */
 void group_enqueue(struct group *group);
