@@ -238,21 +238,21 @@ static void test_an_unreachable_api_degrades_the_bridge_until_it_is_back(struct 
 static void test_commands_wait_for_an_api_that_is_down(struct fixture *fixture)
 {
     int guard = -1;
-    struct simulator far = {0};
+    struct simulator api = {0};
     int port = port_reserve(&guard);
     struct bridge *bridge = fixture_bridge(
         fixture, fixture_format(fixture, "api.endpoint = \"http://127.0.0.1:%d\";", port));
     const char *token = fixture_name(fixture, "token");
-    simulator_start(&far, bridge->directory, port);
-    simulator_fault(&far, "\"hang\"");
+    simulator_start(&api, bridge->directory, port);
+    simulator_fault(&api, "\"hang\"");
     fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
-    simulator_wait_token(&far, token, 1);
-    simulator_stop(&far);
-    simulator_start(&far, bridge->directory, port);
+    simulator_wait_token(&api, token, 1);
+    simulator_stop(&api);
+    simulator_start(&api, bridge->directory, port);
     const struct message *reply = fixture_expect_reply(fixture, token);
     check_succeeded(reply);
     assert_true(json_number(reply->json, "Attempts") >= 2);
-    simulator_stop(&far);
+    simulator_stop(&api);
     close(guard);
 }
 

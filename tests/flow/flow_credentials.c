@@ -20,9 +20,9 @@ enum { KEYS = 12, DOCUMENT_BYTES = 512 };
 /* The behaviour of the service; set by the test, read by the peer's threads. */
 static struct {
     _Atomic int is_down;
-    _Atomic int is_closing; /* the connection after each document */
+    _Atomic int is_closing; /* closes the connection after each document */
     _Atomic int life_ms;
-    _Atomic int issued; /* documents so far; the next has key number issued % KEYS */
+    _Atomic int issued; /* number of documents so far; the next one has key number issued % KEYS */
 } service;
 
 static void send_answer(int fd, int status, const char *body)

@@ -14,7 +14,7 @@ struct trace {
     char output[256];
     char errors[256];
     char broker[32]; /* the broker's end of the connection, as strace prints it */
-    char far_side[32];
+    char api_address[32];
 };
 
 static void give_up_tracing(struct trace *trace, const char *why)
@@ -51,7 +51,8 @@ static void trace_begin(struct trace *trace, const struct bridge *bridge)
     snprintf(trace->output, sizeof trace->output, "%s/trace", bridge->directory);
     snprintf(trace->errors, sizeof trace->errors, "%s/trace.errors", bridge->directory);
     snprintf(trace->broker, sizeof trace->broker, ">127.0.0.1:%d]>", fixture->broker.port);
-    snprintf(trace->far_side, sizeof trace->far_side, ">127.0.0.1:%d]>", fixture->simulator.port);
+    snprintf(trace->api_address, sizeof trace->api_address, ">127.0.0.1:%d]>",
+             fixture->simulator.port);
     char length[PID_BYTES];
     snprintf(length, sizeof length, "%d", TRACED_BYTES);
     const char *const argv[] = {"strace", "-f",    "-ttt", "-T",    "-yy",         "-xx", "-s",
@@ -205,7 +206,7 @@ static struct moments moments_of(const struct trace *trace, const char *text, co
     struct seen claim = need_call(text, 0, "claim in the write-ahead log",
                                   (const char *const[]){"pwrite64(", log, hex, NULL});
     struct seen call =
-        need_call(text, 0, "call of the API", (const char *const[]){trace->far_side, hex, NULL});
+        need_call(text, 0, "call of the API", (const char *const[]){trace->api_address, hex, NULL});
     struct seen outcome = need_call(text, 0, "outcome in the write-ahead log",
                                     (const char *const[]){"pwrite64(", log, hex, success, NULL});
     struct seen reply = need_call(text, 0, "reply to the broker",

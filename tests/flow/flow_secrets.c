@@ -53,9 +53,9 @@ static const char *input(struct fixture *fixture, const char *name)
 
 /* --- a simulator with its own key and session --- */
 
-static struct simulator far_start(struct fixture *fixture)
+static struct simulator api_start(struct fixture *fixture)
 {
-    struct simulator far = {0};
+    struct simulator api = {0};
     const char *port_file = fixture_format(fixture, "%s/port", inputs);
     const char *const argv[] = {SIMULATOR_BINARY,
                                 "--listen",
@@ -73,7 +73,7 @@ static struct simulator far_start(struct fixture *fixture)
                                 NULL};
     const struct process_spec spec = {.argv = argv};
     unlink(port_file);
-    far.pid = process_start(&spec);
+    api.pid = process_start(&spec);
     int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (file_size(port_file) == 0) {
         if (flow_now_ms() > end_ms) {
@@ -82,9 +82,9 @@ static struct simulator far_start(struct fixture *fixture)
         flow_pause();
     }
     char *text = file_read(port_file);
-    far.port = atoi(text);
+    api.port = atoi(text);
     free(text);
-    return far;
+    return api;
 }
 
 /* A bridge with every kind of secret; `overrides` may replace settings. */
@@ -205,9 +205,9 @@ static void test_a_secret_that_is_there_is_found(struct fixture *fixture)
 /* Successes, refusals, and an API that returns the secrets it knows. */
 static void test_work_reveals_no_secret(struct fixture *fixture)
 {
-    struct simulator far = far_start(fixture);
+    struct simulator api = api_start(fixture);
     pid_t listener = listen_to_all(fixture);
-    struct bridge *bridge = secretive_bridge(fixture, far.port, "");
+    struct bridge *bridge = secretive_bridge(fixture, api.port, "");
     bridge_start(bridge);
     bridge_wait_online(bridge);
     ask_and_count(fixture, "succeeded");
@@ -222,9 +222,9 @@ static void test_work_reveals_no_secret(struct fixture *fixture)
         "\"Message\":\"" SESSION_TOKEN SESSION_TOKEN KEY_SECRET "\",\"Count\":1",
     };
     for (size_t i = 0; i < sizeof echoes / sizeof echoes[0]; i++) {
-        simulator_fault(&far, "%s", echoes[i]);
+        simulator_fault(&api, "%s", echoes[i]);
         ask_and_count(fixture, "failed");
-        simulator_clear(&far);
+        simulator_clear(&api);
     }
     fixture_send(fixture, "{\"no\": \"command\"}");
     client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
@@ -235,23 +235,23 @@ static void test_work_reveals_no_secret(struct fixture *fixture)
     bridge_stop(bridge);
     process_end(listener, SIGTERM, FLOW_TIMEOUT_MS);
     check_all(fixture);
-    simulator_stop(&far);
+    simulator_stop(&api);
 }
 
 static void test_old_signatures_and_dead_proxies_reveal_none(struct fixture *fixture)
 {
-    struct simulator far = far_start(fixture);
+    struct simulator api = api_start(fixture);
     int guard = -1;
     int nobody = port_reserve(&guard);
-    struct bridge *old = secretive_bridge(fixture, far.port, "api.signature = \"v1\";");
+    struct bridge *old = secretive_bridge(fixture, api.port, "api.signature = \"v1\";");
     bridge_start(old);
     bridge_wait_online(old);
     ask_and_count(fixture, "succeeded");
-    simulator_fault(&far, "\"garbage_200\",\"Count\":1");
+    simulator_fault(&api, "\"garbage_200\",\"Count\":1");
     ask_and_count(fixture, "succeeded");
     bridge_stop(old);
     struct bridge *cut = secretive_bridge(
-        fixture, far.port,
+        fixture, api.port,
         fixture_format(fixture,
                        "api.proxy = \"http://leaky:" PROXY_PASSWORD "@127.0.0.1:%d\";"
                        " limits.deadline_s = 1;",
@@ -261,7 +261,7 @@ static void test_old_signatures_and_dead_proxies_reveal_none(struct fixture *fix
     ask_and_count(fixture, "failed");
     bridge_stop(cut);
     check_all(fixture);
-    simulator_stop(&far);
+    simulator_stop(&api);
     close(guard);
 }
 
@@ -312,9 +312,9 @@ static void run_tool(struct fixture *fixture, const char *const *argv)
 
 static void test_no_subcommand_prints_one(struct fixture *fixture)
 {
-    struct simulator far = far_start(fixture);
+    struct simulator api = api_start(fixture);
     struct bridge *bridge = secretive_bridge(
-        fixture, far.port, "api.proxy = \"http://leaky:" PROXY_PASSWORD "@127.0.0.1:9\";");
+        fixture, api.port, "api.proxy = \"http://leaky:" PROXY_PASSWORD "@127.0.0.1:9\";");
     const char *bad = fixture_format(fixture, "%s/bad.conf", inputs);
     file_write(bad, "api: { proxy = \"http://leaky:" PROXY_PASSWORD "@/\"; };\n"
                     "broker: { uris = (\"mqtt://leaky:" BROKER_PASSWORD "@127.0.0.1\"); };\n");
@@ -332,7 +332,7 @@ static void test_no_subcommand_prints_one(struct fixture *fixture)
         run_tool(fixture, calls[i]);
     }
     check_all(fixture);
-    simulator_stop(&far);
+    simulator_stop(&api);
 }
 
 static int count_cores(const char *directory)
@@ -393,10 +393,10 @@ static void test_no_process_leaves_a_core_file(struct fixture *fixture)
 static void test_not_even_a_core_file_holds_the_access_key_secret(struct fixture *fixture)
 {
     static const char *const key_secret[] = {KEY_SECRET, NULL};
-    struct simulator far = far_start(fixture);
-    struct bridge *bridge = secretive_bridge(fixture, far.port, "");
+    struct simulator api = api_start(fixture);
+    struct bridge *bridge = secretive_bridge(fixture, api.port, "");
     if (!has_cores(fixture)) {
-        simulator_stop(&far);
+        simulator_stop(&api);
         skip();
     }
     for (size_t i = 0; i + 1 < BRIDGE_ENV_MAX; i++) {
@@ -413,7 +413,7 @@ static void test_not_even_a_core_file_holds_the_access_key_secret(struct fixture
     bridge_wait_exit(bridge);
     assert_int_equal(count_cores(bridge->directory), 1);
     leak_check_tree(bridge->directory, key_secret, "bridge.conf");
-    simulator_stop(&far);
+    simulator_stop(&api);
 }
 
 /* --- input files of the broker and the bridge --- */

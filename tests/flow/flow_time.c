@@ -147,7 +147,7 @@ static void test_a_token_is_not_forgotten_when_the_clock_is_set_while_the_bridge
     check_known(fixture, TWO_DAYS, true);
 }
 
-/* The clock is wrong for some time and then corrected, as by a faulty time service. */
+/* The clock is wrong for some time and then corrected, as with a faulty time service. */
 static void test_commands_are_answered_once_while_the_clock_jumps_about(struct fixture *fixture)
 {
     static const char *const offsets[] = {TWO_DAYS, "+0", AN_HOUR_BACK, "+0"};

@@ -14,9 +14,9 @@
 /* ---- Errors in files: `check` and `run` print the file and the problem ---- */
 
 struct fault {
-    const char
-        *settings; /* of broker.tls, and of api likewise, with names relative to the certificates */
-    const char *key; /* what it is said of; NULL: nothing is */
+    const char *settings; /* settings of broker.tls and of api; file names are relative to the
+                             certificates */
+    const char *key;      /* the setting in the message; NULL: no message */
     const char *file;
     const char *what;
     bool is_warning;
