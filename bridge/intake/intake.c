@@ -134,7 +134,7 @@ static struct buf audit_of(const struct intake *intake, const struct arrival *ar
     audit_put_arrival(&members, arrival->delivery, &arrival->reply_to,
                       arrival->token.data == arrival->made_token);
     if (is_refused) {
-        json_put_text(&members, "Code", slice_text(bridge_error_code(arrival->refusal.error)));
+        json_put_text(&members, "Code", slice_text(bridge_error_row(arrival->refusal.error)->code));
     }
     return members;
 }
@@ -159,7 +159,7 @@ static void refuse(struct intake *intake, struct arrival *arrival, struct job *j
         reply_render_refusal(&arrival->refusal, arrival->route, &arrival->request, arrival->token,
                              &arrival->reply_to, arrival->now_ms, &intake->replies, &message);
     }
-    LOG_INFO("command_refused", LOG_TEXT("code", bridge_error_code(arrival->refusal.error)),
+    LOG_INFO("command_refused", LOG_TEXT("code", bridge_error_row(arrival->refusal.error)->code),
              LOG_TEXT("message", arrival->refusal.message),
              LOG_SLICE("topic", arrival->delivery->topic), LOG_SLICE("token", arrival->token),
              LOG_TEXT("answer", is_dead_letter ? "dead_letter" : arrival->reply_to.topic),

@@ -6,14 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-struct error_row {
-    const char *code;
-    enum category category;
-    enum retention retention;
-    const char *hint;
-};
-
-static const struct error_row errors[ERROR_COUNT] = {
+static const struct bridge_error_row errors[ERROR_COUNT] = {
 #define BRIDGE_ERROR(id, code, category, retention, hint) \
     [ERROR_##id] = {code, CATEGORY_##category, RETENTION_##retention, hint},
 #include "tables/errors.def"
@@ -46,7 +39,7 @@ static const struct category_row *category_row(enum category category)
     return &categories[category];
 }
 
-static const struct error_row *error_row(enum bridge_error error)
+const struct bridge_error_row *bridge_error_row(enum bridge_error error)
 {
     assert(error > ERROR_NONE && error < ERROR_COUNT);
     return &errors[error];
@@ -60,21 +53,6 @@ const char *category_text(enum category category)
 bool category_is_retryable(enum category category)
 {
     return category_row(category)->is_retryable;
-}
-
-const char *bridge_error_code(enum bridge_error error)
-{
-    return error_row(error)->code;
-}
-
-enum category bridge_error_category(enum bridge_error error)
-{
-    return error_row(error)->category;
-}
-
-const char *bridge_error_hint(enum bridge_error error)
-{
-    return error_row(error)->hint;
 }
 
 const char *outcome_status_text(enum outcome_status status)
@@ -135,12 +113,13 @@ bool retention_is_replayed(enum retention retention, bool is_before_time)
 
 enum outcome_status bridge_error_status(enum bridge_error error)
 {
-    return retention_is_unsure(error_row(error)->retention) ? OUTCOME_UNKNOWN : OUTCOME_FAILED;
+    return retention_is_unsure(bridge_error_row(error)->retention) ? OUTCOME_UNKNOWN
+                                                                   : OUTCOME_FAILED;
 }
 
 void outcome_of_error(struct outcome *out, enum bridge_error error, const char *message)
 {
-    const struct error_row *row = error_row(error);
+    const struct bridge_error_row *row = bridge_error_row(error);
     *out = (struct outcome){
         .status = bridge_error_status(error),
         .retention = row->retention,

@@ -95,7 +95,7 @@ void reply_render_refusal(const struct refusal *refusal, const struct route *rou
         .received_at_ms = now_ms,
         .completed_at_ms = now_ms,
         .error = buf_slice(&error),
-        .code = slice_text(bridge_error_code(refusal->error)),
+        .code = slice_text(bridge_error_row(refusal->error)->code),
     };
     reply_render(&reply, reply_to, settings, out);
     buf_fini(&error);
@@ -129,7 +129,7 @@ void reply_render_dead_letter(const struct refusal *refusal, const struct route 
     };
     add_property(&message, "status",
                  slice_text(outcome_status_text(bridge_error_status(refusal->error))));
-    add_property(&message, "code", slice_text(bridge_error_code(refusal->error)));
+    add_property(&message, "code", slice_text(bridge_error_row(refusal->error)->code));
     message_encode(&message, out);
     buf_fini(&payload);
     buf_fini(&body);

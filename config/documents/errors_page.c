@@ -61,7 +61,8 @@ static void put_row(const struct page_row *row, struct buf *out)
     buf_append_text(out, "| ");
     put_http(row, out);
     if (row->category == CATEGORY_UNKNOWN_OUTCOME) {
-        buf_printf(out, " | any, reported as `%s`", bridge_error_code(ERROR_NO_DEFINITE_ANSWER));
+        buf_printf(out, " | any, reported as `%s`",
+                   bridge_error_row(ERROR_NO_DEFINITE_ANSWER)->code);
     } else if (row->code == NULL) {
         buf_append_text(out, " | any other");
     } else {
@@ -106,9 +107,9 @@ void errors_page(struct buf *out)
                          "| Code | Category | Retryable | Hint |\n"
                          "|---|---|---|---|\n");
     for (int error = ERROR_NONE + 1; error < ERROR_COUNT; error++) {
-        buf_printf(out, "| `%s`", bridge_error_code((enum bridge_error)error));
-        put_category(bridge_error_category((enum bridge_error)error), out);
-        put_cell(bridge_error_hint((enum bridge_error)error), out);
+        buf_printf(out, "| `%s`", bridge_error_row((enum bridge_error)error)->code);
+        put_category(bridge_error_row((enum bridge_error)error)->category, out);
+        put_cell(bridge_error_row((enum bridge_error)error)->hint, out);
         buf_append_text(out, " |\n");
     }
 }

@@ -53,6 +53,14 @@ enum bridge_error {
     ERROR_COUNT
 };
 
+/* A row of tables/errors.def. */
+struct bridge_error_row {
+    const char *code;
+    enum category category;
+    enum retention retention;
+    const char *hint;
+};
+
 struct outcome {
     enum outcome_status status;
     enum retention retention;
@@ -92,8 +100,7 @@ const char *category_text(enum category category);
  * when sent again. */
 bool category_is_retryable(enum category category);
 enum outcome_status bridge_error_status(enum bridge_error error);
-const char *bridge_error_code(enum bridge_error error);
-enum category bridge_error_category(enum bridge_error error);
-const char *bridge_error_hint(enum bridge_error error);
+/* Not of ERROR_NONE. */
+const struct bridge_error_row *bridge_error_row(enum bridge_error error);
 
 #endif

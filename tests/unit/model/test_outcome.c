@@ -35,9 +35,9 @@ static void test_the_bridges_errors_are_those_of_the_contract(void **state)
     };
     for (int i = ERROR_NONE + 1; i < ERROR_COUNT; i++) {
         assert_non_null(rows[i].code);
-        assert_string_equal(bridge_error_code((enum bridge_error)i), rows[i].code);
-        assert_int_equal(bridge_error_category((enum bridge_error)i), rows[i].category);
-        assert_true(strlen(bridge_error_hint((enum bridge_error)i)) > 10);
+        assert_string_equal(bridge_error_row((enum bridge_error)i)->code, rows[i].code);
+        assert_int_equal(bridge_error_row((enum bridge_error)i)->category, rows[i].category);
+        assert_true(strlen(bridge_error_row((enum bridge_error)i)->hint) > 10);
     }
 }
 
