@@ -48,21 +48,18 @@ struct ledger_clock_reading ledger_clock_read(void)
                                          .since_boot_ms = clock_boot_ms()};
 }
 
-static int64_t kept_after_reboot(const struct ledger_clock_meta *meta,
-                                 const struct ledger_clock_reading *reading)
-{
-    int64_t by_wall_ms = reading->wall_ms - (meta->steps_ms > 0 ? meta->steps_ms : 0);
-    return by_wall_ms > meta->kept_ms ? by_wall_ms : meta->kept_ms;
-}
-
 void ledger_clock_init(struct ledger_clock *clock, const struct ledger_clock_meta *meta,
                        int64_t boot, const struct ledger_clock_reading *reading)
 {
     clock->meta = *meta;
     clock->boot = boot;
-    clock->base_ms = boot != 0 && boot == meta->boot
-                         ? meta->base_ms
-                         : kept_after_reboot(meta, reading) - reading->since_boot_ms;
+    if (boot != 0 && boot == meta->boot) {
+        clock->base_ms = meta->base_ms;
+        return;
+    }
+    int64_t by_wall_ms = reading->wall_ms - (meta->steps_ms > 0 ? meta->steps_ms : 0);
+    int64_t kept_ms = by_wall_ms > meta->kept_ms ? by_wall_ms : meta->kept_ms;
+    clock->base_ms = kept_ms - reading->since_boot_ms;
 }
 
 int64_t ledger_clock_kept_ms(const struct ledger_clock *clock,

@@ -47,12 +47,6 @@ static int64_t next_due_us(const struct committer *committer)
     return has_expired ? committer->expire_at_us : committer->queue_due_us;
 }
 
-static bool may_end(const struct committer *committer, int64_t now_us)
-{
-    return committer->is_closing && (committer->queue.head == NULL ||
-                                     (committer->is_failing && now_us >= committer->close_by_us));
-}
-
 static struct ledger_batch *take_queued(struct committer *committer)
 {
     struct ledger_batch *batch =
@@ -74,7 +68,8 @@ static struct ledger_batch *next_batch(struct committer *committer)
     for (;;) {
         int64_t now_us = clock_mono_us();
         int64_t due_us = next_due_us(committer);
-        if (may_end(committer, now_us)) {
+        bool is_due_to_close = committer->is_failing && now_us >= committer->close_by_us;
+        if (committer->is_closing && (committer->queue.head == NULL || is_due_to_close)) {
             break;
         }
         if (due_us <= now_us) {

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "committer.h"
-#include "stores.h"
+#include "store.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -62,25 +62,20 @@ static void enqueue(struct ledger *ledger, struct ledger_request *request)
     }
 }
 
-/* Ids are microseconds of the ledger's clock and always grow, so that they give the order of
- * arrival also among bridges that share a ledger. */
-static int64_t next_id(struct ledger *ledger)
-{
-    const struct ledger_clock_reading now = ledger_clock_read();
-    int64_t now_us = ledger_clock_kept_ms(&ledger->committer.clock, &now) * 1000;
-    ledger->last_id = now_us > ledger->last_id ? now_us : ledger->last_id + 1;
-    return ledger->last_id;
-}
-
 void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger_claimed_fn *done,
                   void *arg)
 {
     struct ledger_request *request = request_new(REQUEST_CLAIM, arg);
     struct claim_request *claim = &request->claim;
+    /* Ids are microseconds of the ledger's clock and always grow, so that they give the order of
+     * arrival also among bridges that share a ledger. */
+    const struct ledger_clock_reading now = ledger_clock_read();
+    int64_t now_us = ledger_clock_kept_ms(&ledger->committer.clock, &now) * 1000;
+    ledger->last_id = now_us > ledger->last_id ? now_us : ledger->last_id + 1;
     claim->ask = *claim_take;
     *claim_take = (struct ledger_claim){0};
     claim->done = done;
-    claim->id = next_id(ledger);
+    claim->id = ledger->last_id;
     ledger->follows_result = clock_mono_us() - ledger->claim_reported_us < DELAY_SHORT_US;
     enqueue(ledger, request);
 }

@@ -163,26 +163,21 @@ static enum claim_plan join(struct ledger_batch *batch, struct ledger_request *r
     return PLAN_JOIN;
 }
 
-/* An outcome SET_ASIDE is replayed for the time of a failure, but its record is kept for the time
- * of a success. */
-static int64_t replayed_until(const struct ledger_limits *limits, const struct store_row *row)
-{
-    int64_t longer_s = limits->success_ttl_s - limits->failure_ttl_s;
-    return row->expires_at_ms - (longer_s > 0 ? longer_s * 1000 : 0);
-}
-
 static enum claim_plan plan_for_row(struct ledger_batch *batch, struct ledger_request *request,
                                     const struct token_found *found)
 {
     const struct command *command = request->claim.ask.command;
     const struct store_row *row = found->row;
+    /* An outcome SET_ASIDE is replayed for the time of a failure, but its record is kept for the
+     * time of a success. */
+    int64_t longer_s = batch->limits->success_ttl_s - batch->limits->failure_ttl_s;
     const struct claim_found record = {
         .state = row->state,
         .has_same_fingerprint = slice_equals(
             row->fingerprint, slice_of(command->fingerprint, sizeof command->fingerprint)),
         .retention = (enum retention)row->retention,
         .expires_at_ms = row->expires_at_ms,
-        .replay_until_ms = replayed_until(batch->limits, row),
+        .replay_until_ms = row->expires_at_ms - (longer_s > 0 ? longer_s * 1000 : 0),
     };
     enum claim_result result = claim_decide(&record, batch->kept_ms);
     switch (result) {

@@ -16,7 +16,6 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "batch.h"
-#include "row.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,5 +72,10 @@ struct store_ops {
     /* The reason of the last failure, with the location; valid until the next call. */
     const char *(*error)(struct store *store);
 };
+
+/* Which store the setting `ledger.store` names: the store and its location. STATUS_INVALID: an
+ * unknown store; the reason is appended to *out_why. Thread: any. */
+enum status store_choose(const char *setting, const struct store_ops **out_ops,
+                         const char **out_location, struct buf *out_why);
 
 #endif

@@ -1,4 +1,4 @@
-#include "stores.h"
+#include "store.h"
 
 #include "ledger/sqlite/sqlite.h"
 

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "clock.h"
 #include "ledger/sqlite/sqlite.h"
-#include "stores.h"
+#include "store.h"
 
 static void put_time_if(struct buf *out, const char *name, int64_t wall_ms)
 {
@@ -23,20 +23,16 @@ struct view {
     int64_t steps_ms;
 };
 
-static int64_t wall_of_kept(int64_t kept_ms, int64_t steps_ms)
-{
-    return steps_ms > 0 && kept_ms > INT64_MAX - steps_ms ? INT64_MAX : kept_ms + steps_ms;
-}
-
 static void put_outcome(struct buf *out, const struct store_row *row, int64_t steps_ms)
 {
+    bool is_never = steps_ms > 0 && row->expires_at_ms > INT64_MAX - steps_ms;
     json_put_text(out, "Status", slice_text(outcome_status_text((enum outcome_status)row->status)));
     json_put_text_if(out, "RequestId", row->request_id);
     if (slice_is_present(row->error)) {
         json_put_raw(out, "Error", row->error);
     }
     put_time_if(out, "CompletedAt", row->completed_at_ms);
-    put_time_if(out, "ExpiresAt", wall_of_kept(row->expires_at_ms, steps_ms));
+    put_time_if(out, "ExpiresAt", is_never ? INT64_MAX : row->expires_at_ms + steps_ms);
 }
 
 static void put_row(void *arg, const struct store_row *row)

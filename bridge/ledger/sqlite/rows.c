@@ -112,7 +112,7 @@ void rows_rollback(struct store *store)
 
 /* ---- commands ---- */
 
-static bool has_sound_params(const struct store_row *row)
+static bool is_sound(const struct store_row *row)
 {
     const struct action *action = action_find(row->action);
     struct json *document;
@@ -122,12 +122,7 @@ static bool has_sound_params(const struct store_row *row)
         return false;
     }
     json_free(document);
-    return true;
-}
-
-static bool is_sound(const struct store_row *row)
-{
-    return has_sound_params(row) && row->state > STATE_NONE && row->state < STATE_COUNT &&
+    return row->state > STATE_NONE && row->state < STATE_COUNT &&
            row->status >= OUTCOME_SUCCEEDED && row->status <= OUTCOME_UNKNOWN &&
            row->retention >= RETENTION_SUCCESS && row->retention <= RETENTION_SET_ASIDE;
 }

@@ -183,23 +183,6 @@ static apply_fn *const APPLY[REQUEST_COUNT] = {
 
 /* ---- transactions ---- */
 
-static enum status write_audit(struct store *store, struct ledger_batch *batch,
-                               const struct ledger_request *request)
-{
-    buf_clear(&batch->scratch);
-    int64_t seq = rules_audit_record(batch, request, &batch->scratch);
-    return seq == 0 ? STATUS_OK : rows_add_audit(store, seq, buf_slice(&batch->scratch));
-}
-
-static enum status write_metas(struct store *store, const struct ledger_batch *batch)
-{
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < batch->meta_count && status == STATUS_OK; i++) {
-        status = rows_set_meta(store, batch->metas[i].key, batch->metas[i].value);
-    }
-    return status;
-}
-
 /* Everything between BEGIN and COMMIT. */
 static enum status apply(struct store *store, struct ledger_batch *batch)
 {
@@ -207,8 +190,10 @@ static enum status apply(struct store *store, struct ledger_batch *batch)
     for (struct ledger_request *request = batch->requests.head;
          request != NULL && status == STATUS_OK; request = request->next) {
         status = APPLY[request->type->kind](store, batch, request);
-        if (status == STATUS_OK) {
-            status = write_audit(store, batch, request);
+        buf_clear(&batch->scratch);
+        int64_t seq = status == STATUS_OK ? rules_audit_record(batch, request, &batch->scratch) : 0;
+        if (seq > 0) {
+            status = rows_add_audit(store, seq, buf_slice(&batch->scratch));
         }
     }
     if (status == STATUS_OK && batch->expire_max > 0) {
@@ -217,7 +202,10 @@ static enum status apply(struct store *store, struct ledger_batch *batch)
     if (status == STATUS_OK && batch->before_commit != NULL) {
         status = batch->before_commit(batch);
     }
-    return status == STATUS_OK ? write_metas(store, batch) : status;
+    for (size_t i = 0; i < batch->meta_count && status == STATUS_OK; i++) {
+        status = rows_set_meta(store, batch->metas[i].key, batch->metas[i].value);
+    }
+    return status;
 }
 
 static enum status end(struct store *store, enum status status)

@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "ledger/sqlite/sqlite.h"
-#include "ledger/stores.h"
+#include "ledger/store.h"
 #include "support/ledger_fixture.h"
 
 /* So many calls return STATUS_UNAVAILABLE, then one STATUS_STORE if `fails_then`. */
