@@ -34,40 +34,31 @@ static bool take_word(const char **text, const char *word)
     return is_there;
 }
 
-static bool take_point(const char **text)
-{
-    size_t length = strspn(*text, "abcdefghijklmnopqrstuvwxyz_");
-    for (size_t i = 0; i < CRASH_POINT_COUNT; i++) {
-        if (strlen(names[i]) == length && strncmp(names[i], *text, length) == 0) {
-            request.point = (enum crash_point)i;
-            *text += length;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool take_count(const char **text)
-{
-    long count = 1;
-    if (take_word(text, ":")) {
-        char *end = NULL;
-        count = strtol(*text, &end, 10);
-        *text = end;
-    }
-    request.left = count;
-    return count >= 1 && count <= COUNT_MAX;
-}
-
 static bool parse(const char *text)
 {
-    if (!take_point(&text) || !take_count(&text)) {
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
+    size_t point = 0;
+    long count = 1;
+    while (point < CRASH_POINT_COUNT &&
+           (strlen(names[point]) != length || strncmp(names[point], text, length) != 0)) {
+        point++;
+    }
+    if (point == CRASH_POINT_COUNT) {
         return false;
     }
+    text += length;
+    if (take_word(&text, ":")) {
+        char *end = NULL;
+        count = strtol(text, &end, 10);
+        text = end;
+    }
+    request.point = (enum crash_point)point;
+    request.left = count;
     request.kills_bridge = take_word(&text, "+bridge");
     request.is_kept = take_word(&text, "+always");
     request.text = take_word(&text, "/") ? slice_text(text) : (struct slice){0};
-    return slice_is_present(request.text) ? request.text.length > 0 : *text == '\0';
+    bool is_ended = slice_is_present(request.text) ? request.text.length > 0 : *text == '\0';
+    return is_ended && count >= 1 && count <= COUNT_MAX;
 }
 
 enum status crash_point_setup(bool is_child, struct buf *out_why)

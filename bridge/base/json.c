@@ -37,11 +37,6 @@ static void prepare(void)
     cJSON_InitHooks(&hooks);
 }
 
-static bool is_in_number(char c)
-{
-    return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
-}
-
 /* Overwrites a number with a shorter one of the same value and pads it with white space. */
 static void shorten_number(char *number, size_t length)
 {
@@ -56,7 +51,7 @@ static void shorten_number(char *number, size_t length)
     free(digits);
 }
 
-/* `text` has passed json_scan(). */
+/* `text` has passed json_scan(); a NUL follows it. */
 static void shorten_numbers(char *text, size_t length)
 {
     bool is_in_string = false;
@@ -66,42 +61,36 @@ static void shorten_numbers(char *text, size_t length)
         } else if (is_in_string) {
             i += text[i] == '\\' ? 1 : 0;
         } else if (text[i] == '-' || (text[i] >= '0' && text[i] <= '9')) {
-            size_t start = i;
-            while (i + 1 < length && is_in_number(text[i + 1])) {
-                i++;
+            size_t number_length = strspn(text + i, "0123456789+-.eE");
+            if (number_length > CJSON_LONGEST_NUMBER) {
+                shorten_number(text + i, number_length);
             }
-            if (i + 1 - start > CJSON_LONGEST_NUMBER) {
-                shorten_number(text + start, i + 1 - start);
-            }
+            i += number_length - 1;
         }
     }
-}
-
-static struct json *build(struct slice text, size_t longest_number)
-{
-    if (longest_number <= CJSON_LONGEST_NUMBER) {
-        return (struct json *)cJSON_ParseWithLengthOpts(text.data, text.length, NULL, false);
-    }
-    char *copy = mem_dup(text.data, text.length);
-    shorten_numbers(copy, text.length);
-    cJSON *root = cJSON_ParseWithLengthOpts(copy, text.length, NULL, false);
-    free(copy);
-    return (struct json *)root;
 }
 
 struct json *json_parse(struct slice text, unsigned max_depth, struct json_fault *out_fault)
 {
     int result = pthread_once(&is_prepared, prepare);
     assert(result == 0);
-    size_t longest_number;
-    if (json_scan(text, max_depth, &longest_number, out_fault) != STATUS_OK) {
+    struct json_scan scan;
+    if (json_scan(text, max_depth, &scan) != STATUS_OK) {
+        *out_fault = (struct json_fault){scan.what, scan.offset};
         return NULL;
     }
-    struct json *root = build(text, longest_number);
+    char *copy = NULL;
+    if (scan.longest_number > CJSON_LONGEST_NUMBER) {
+        copy = mem_dup(text.data, text.length);
+        shorten_numbers(copy, text.length);
+    }
+    cJSON *root =
+        cJSON_ParseWithLengthOpts(copy == NULL ? text.data : copy, text.length, NULL, false);
+    free(copy);
     if (root == NULL) {
         *out_fault = (struct json_fault){"a form that the JSON parser does not support", 0};
     }
-    return root;
+    return (struct json *)root;
 }
 
 void json_free(struct json *root)

@@ -7,6 +7,8 @@
 
 #include "base/utf8.h"
 
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct cursor {
@@ -14,15 +16,15 @@ struct cursor {
     size_t length;
     size_t at;
     unsigned depth_left;
-    size_t longest_number;
-    struct json_fault fault;
+    struct json_scan found;
 };
 
 static bool scan_value(struct cursor *cursor);
 
 static bool fail_at(struct cursor *cursor, size_t offset, const char *what)
 {
-    cursor->fault = (struct json_fault){what, offset};
+    cursor->found.what = what;
+    cursor->found.offset = offset;
     return false;
 }
 
@@ -103,44 +105,25 @@ static bool scan_number(struct cursor *cursor)
             return fail(cursor, "a number without digits in its exponent");
         }
     }
-    if (cursor->at - start > cursor->longest_number) {
-        cursor->longest_number = cursor->at - start;
+    if (cursor->at - start > cursor->found.longest_number) {
+        cursor->found.longest_number = cursor->at - start;
     }
     return true;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* The four digits of \uXXXX; -1 where they are missing. */
 static int take_hex4(struct cursor *cursor)
 {
+    char digits[5] = "";
     if (cursor->length - cursor->at < 4) {
         return -1;
     }
-    int unit = 0;
-    for (size_t i = 0; i < 4; i++) {
-        int digit = hex_value(cursor->text[cursor->at + i]);
-        if (digit < 0) {
-            return -1;
-        }
-        unit = unit * 16 + digit;
+    memcpy(digits, cursor->text + cursor->at, 4);
+    if (strspn(digits, "0123456789abcdefABCDEF") != 4) {
+        return -1;
     }
     cursor->at += 4;
-    return unit;
-}
-
-static bool is_high_surrogate(int unit)
-{
-    return unit >= 0xd800 && unit <= 0xdbff;
+    return (int)strtol(digits, NULL, 16);
 }
 
 static bool is_low_surrogate(int unit)
@@ -148,10 +131,17 @@ static bool is_low_surrogate(int unit)
     return unit >= 0xdc00 && unit <= 0xdfff;
 }
 
-/* After "\u". */
-static bool scan_unicode_escape(struct cursor *cursor)
+static bool scan_escape(struct cursor *cursor)
 {
-    size_t start = cursor->at - 2;
+    size_t start = cursor->at++;
+    char c = peek(cursor);
+    if (c == '\0' || strchr("\"\\/bfnrtu", c) == NULL) {
+        return fail_at(cursor, start, "an escape that does not exist");
+    }
+    cursor->at++;
+    if (c != 'u') {
+        return true;
+    }
     int unit = take_hex4(cursor);
     if (unit < 0) {
         return fail_at(cursor, start, "an escape that does not exist");
@@ -159,80 +149,41 @@ static bool scan_unicode_escape(struct cursor *cursor)
     if (unit == 0) {
         return fail_at(cursor, start, "U+0000 in a string");
     }
-    bool is_paired = !is_high_surrogate(unit) || (take(cursor, '\\') && take(cursor, 'u') &&
-                                                  is_low_surrogate(take_hex4(cursor)));
+    bool is_high_surrogate = unit >= 0xd800 && unit <= 0xdbff;
+    bool is_paired = !is_high_surrogate || (take(cursor, '\\') && take(cursor, 'u') &&
+                                            is_low_surrogate(take_hex4(cursor)));
     if (is_low_surrogate(unit) || !is_paired) {
         return fail_at(cursor, start, "half a surrogate pair in a string");
     }
     return true;
 }
 
-static bool scan_escape(struct cursor *cursor)
-{
-    size_t start = cursor->at;
-    cursor->at++;
-    char c = peek(cursor);
-    if (c == '\0' || strchr("\"\\/bfnrtu", c) == NULL) {
-        return fail_at(cursor, start, "an escape that does not exist");
-    }
-    cursor->at++;
-    return c != 'u' || scan_unicode_escape(cursor);
-}
-
-/* A control character, or one of more than one byte. */
-static bool scan_rare_character(struct cursor *cursor)
-{
-    if ((unsigned char)cursor->text[cursor->at] < 0x20) {
-        return fail(cursor, "a control character in a string");
-    }
-    size_t length =
-        utf8_character_length(slice_of(cursor->text + cursor->at, cursor->length - cursor->at));
-    if (length == 0) {
-        return fail(cursor, "bytes that are not UTF-8");
-    }
-    cursor->at += length;
-    return true;
-}
-
-static bool is_plain(char c)
-{
-    unsigned char byte = (unsigned char)c;
-    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
-}
-
 static bool scan_string(struct cursor *cursor)
 {
-    size_t start = cursor->at;
-    cursor->at++;
+    size_t start = cursor->at++;
     while (cursor->at < cursor->length) {
-        char c = cursor->text[cursor->at];
-        if (is_plain(c)) {
-            cursor->at++;
-        } else if (c == '"') {
+        unsigned char c = (unsigned char)cursor->text[cursor->at];
+        if (c == '"') {
             cursor->at++;
             return true;
-        } else if (c == '\\' ? !scan_escape(cursor) : !scan_rare_character(cursor)) {
-            return false;
         }
+        if (c < 0x20) {
+            return fail(cursor, "a control character in a string");
+        }
+        if (c == '\\') {
+            if (!scan_escape(cursor)) {
+                return false;
+            }
+            continue;
+        }
+        struct slice rest = slice_of(cursor->text + cursor->at, cursor->length - cursor->at);
+        size_t length = c < 0x80 ? 1 : utf8_character_length(rest);
+        if (length == 0) {
+            return fail(cursor, "bytes that are not UTF-8");
+        }
+        cursor->at += length;
     }
     return fail_at(cursor, start, "a string that does not end");
-}
-
-static bool enter(struct cursor *cursor)
-{
-    if (cursor->depth_left == 0) {
-        return fail(cursor, "nested too deeply");
-    }
-    cursor->depth_left--;
-    cursor->at++;
-    skip_space(cursor);
-    return true;
-}
-
-static bool leave(struct cursor *cursor)
-{
-    cursor->depth_left++;
-    return true;
 }
 
 static bool scan_member(struct cursor *cursor)
@@ -254,25 +205,26 @@ static bool scan_member(struct cursor *cursor)
 /* An array or an object: elements of one kind, separated by commas. */
 static bool scan_list(struct cursor *cursor, char close, bool (*scan_element)(struct cursor *))
 {
-    if (!enter(cursor)) {
-        return false;
+    if (cursor->depth_left == 0) {
+        return fail(cursor, "nested too deeply");
     }
-    if (take(cursor, close)) {
-        return leave(cursor);
-    }
-    for (;;) {
+    cursor->depth_left--;
+    cursor->at++;
+    skip_space(cursor);
+    bool is_closed = take(cursor, close);
+    while (!is_closed) {
         if (!scan_element(cursor)) {
             return false;
         }
         skip_space(cursor);
-        if (take(cursor, close)) {
-            return leave(cursor);
-        }
-        if (!take(cursor, ',')) {
+        is_closed = take(cursor, close);
+        if (!is_closed && !take(cursor, ',')) {
             return fail(cursor, "a comma or a closing bracket is missing");
         }
         skip_space(cursor);
     }
+    cursor->depth_left++;
+    return true;
 }
 
 static bool scan_value(struct cursor *cursor)
@@ -301,31 +253,24 @@ static bool scan_value(struct cursor *cursor)
     }
 }
 
-static bool scan_text(struct cursor *cursor)
-{
-    if (cursor->length >= 3 && memcmp(cursor->text, "\xef\xbb\xbf", 3) == 0) {
-        return fail(cursor, "a byte order mark");
-    }
-    skip_space(cursor);
-    if (!scan_value(cursor)) {
-        return false;
-    }
-    skip_space(cursor);
-    return cursor->at == cursor->length || fail(cursor, "text after the value");
-}
-
-enum status json_scan(struct slice text, unsigned max_depth, size_t *out_longest_number,
-                      struct json_fault *out_fault)
+enum status json_scan(struct slice text, unsigned max_depth, struct json_scan *out)
 {
     struct cursor cursor = {
         .text = text.data == NULL ? "" : text.data,
         .length = text.length,
         .depth_left = max_depth < JSON_SCAN_DEPTH_LIMIT ? max_depth : JSON_SCAN_DEPTH_LIMIT,
     };
-    if (!scan_text(&cursor)) {
-        *out_fault = cursor.fault;
-        return STATUS_INVALID;
+    if (text.length >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) {
+        fail(&cursor, "a byte order mark");
+    } else {
+        skip_space(&cursor);
+        if (scan_value(&cursor)) {
+            skip_space(&cursor);
+            if (cursor.at < cursor.length) {
+                fail(&cursor, "text after the value");
+            }
+        }
     }
-    *out_longest_number = cursor.longest_number;
-    return STATUS_OK;
+    *out = cursor.found;
+    return out->what == NULL ? STATUS_OK : STATUS_INVALID;
 }

@@ -7,17 +7,22 @@
 #ifndef BASE_JSON_SCAN_H
 #define BASE_JSON_SCAN_H
 
-#include "base/json.h"
+#include "base/slice.h"
+#include "base/status.h"
 
 /* The largest max_depth. */
 #define JSON_SCAN_DEPTH_LIMIT 1000
 
+struct json_scan {
+    const char *what;      /* what is wrong, as a phrase; NULL: nothing */
+    size_t offset;         /* where, in bytes */
+    size_t longest_number; /* its length in bytes; 0: no number */
+};
+
 /*
- * STATUS_INVALID sets *out_fault to the place and the reason. `max_depth` as in json_parse(), at
- * most JSON_SCAN_DEPTH_LIMIT. *out_longest_number is the length of the longest number in bytes, 0
- * where there is none.
+ * STATUS_INVALID: `what` and `offset` of *out are set. `max_depth` as in json_parse(), at most
+ * JSON_SCAN_DEPTH_LIMIT.
  */
-enum status json_scan(struct slice text, unsigned max_depth, size_t *out_longest_number,
-                      struct json_fault *out_fault);
+enum status json_scan(struct slice text, unsigned max_depth, struct json_scan *out);
 
 #endif

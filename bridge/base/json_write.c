@@ -80,31 +80,25 @@ static bool is_plain(char c)
     return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
 }
 
-static void put_escape(struct buf *out, char c)
-{
-    static const char from[] = "\"\\\b\f\n\r\t";
-    static const char to[] = "\"\\bfnrt";
-    const char *found = c == '\0' ? NULL : strchr(from, c);
-    if (found != NULL) {
-        buf_append_char(out, '\\');
-        buf_append_char(out, to[found - from]);
-    } else {
-        buf_printf(out, "\\u%04x", (unsigned)(unsigned char)c);
-    }
-}
-
 /* Appends the first character of the text, which is not plain; returns its length in bytes. */
 static size_t put_rare(struct buf *out, struct slice text)
 {
+    static const char from[] = "\"\\\b\f\n\r\t";
+    static const char to[] = "\"\\bfnrt";
+    char c = text.data[0];
+    const char *found = c == '\0' ? NULL : strchr(from, c);
     size_t length = utf8_character_length(text);
     if (length == 0) {
         buf_append_text(out, "\xef\xbf\xbd");
         return 1;
     }
-    if (length == 1) {
-        put_escape(out, text.data[0]);
-    } else {
+    if (length > 1) {
         buf_append(out, slice_of(text.data, length));
+    } else if (found != NULL) {
+        buf_append_char(out, '\\');
+        buf_append_char(out, to[found - from]);
+    } else {
+        buf_printf(out, "\\u%04x", (unsigned)(unsigned char)c);
     }
     return length;
 }

@@ -47,16 +47,6 @@ bool log_is_json(void)
     return is_json_line;
 }
 
-/* UTF-8 is cut between two characters, other bytes anywhere. */
-static struct slice shortened(struct slice value)
-{
-    if (value.length <= LOG_VALUE_BYTES) {
-        return value;
-    }
-    struct slice prefix = utf8_prefix(value, LOG_VALUE_BYTES);
-    return LOG_VALUE_BYTES - prefix.length < 4 ? prefix : slice_of(value.data, LOG_VALUE_BYTES);
-}
-
 /* The length of the first character if it can be printed as it is, else 0. */
 static size_t printable_length(struct slice text)
 {
@@ -102,18 +92,23 @@ static void put_quoted(struct buf *line, struct slice value)
 
 static void put_text(struct buf *line, const char *key, struct slice value)
 {
-    struct slice text = shortened(value);
+    if (value.length > LOG_VALUE_BYTES) {
+        /* UTF-8 is cut between two characters, other bytes anywhere. */
+        struct slice prefix = utf8_prefix(value, LOG_VALUE_BYTES);
+        bool is_utf8 = LOG_VALUE_BYTES - prefix.length < 4;
+        value = is_utf8 ? prefix : slice_of(value.data, LOG_VALUE_BYTES);
+    }
     if (is_json_line) {
-        json_put_text(line, key, text);
+        json_put_text(line, key, value);
         return;
     }
     buf_append_text(line, line->length > 0 ? " " : "");
     buf_append_text(line, key);
     buf_append_char(line, '=');
-    if (needs_quotes(text)) {
-        put_quoted(line, text);
+    if (needs_quotes(value)) {
+        put_quoted(line, value);
     } else {
-        buf_append(line, text);
+        buf_append(line, value);
     }
 }
 

@@ -44,7 +44,7 @@ void secret_setup(void)
     (void)result;
 }
 
-/* Zeroed; to be freed with free_memory(). */
+/* Zeroed; to be freed with OPENSSL_secure_clear_free(). */
 static char *allocate(size_t size_bytes)
 {
     char *memory = NULL;
@@ -61,12 +61,6 @@ static char *allocate(size_t size_bytes)
     return memory;
 }
 
-/* Wipes it first. Takes NULL. */
-static void free_memory(char *memory, size_t size_bytes)
-{
-    OPENSSL_secure_clear_free(memory, size_bytes);
-}
-
 void secret_wipe(void *memory, size_t size_bytes)
 {
     if (size_bytes > 0) {
@@ -79,7 +73,7 @@ void secret_fini(struct secret *secret)
     if (secret == NULL) {
         return;
     }
-    free_memory(secret->data, secret->length + 1);
+    OPENSSL_secure_clear_free(secret->data, secret->length + 1);
     *secret = (struct secret){0};
 }
 
@@ -113,15 +107,6 @@ bool secret_is_set(const struct secret *secret)
     return secret->data != NULL;
 }
 
-/* Moves the content to a larger block. */
-static char *grow(char *memory, size_t length, size_t size_bytes)
-{
-    char *larger = allocate(size_bytes);
-    memcpy(larger, memory, length);
-    free_memory(memory, length);
-    return larger;
-}
-
 int secret_read_fd(struct secret *secret, int fd, size_t bytes_max)
 {
     size_t size_bytes = READ_BYTES;
@@ -130,8 +115,11 @@ int secret_read_fd(struct secret *secret, int fd, size_t bytes_max)
     ssize_t count;
     do {
         if (length == size_bytes) {
+            char *larger = allocate(2 * size_bytes);
+            memcpy(larger, memory, length);
+            OPENSSL_secure_clear_free(memory, size_bytes);
+            memory = larger;
             size_bytes *= 2;
-            memory = grow(memory, length, size_bytes);
         }
         count = read(fd, memory + length, size_bytes - length);
         length += count > 0 ? (size_t)count : 0;
@@ -140,7 +128,7 @@ int secret_read_fd(struct secret *secret, int fd, size_t bytes_max)
     if (problem == 0) {
         secret_set(secret, slice_of(memory, length));
     }
-    free_memory(memory, size_bytes);
+    OPENSSL_secure_clear_free(memory, size_bytes);
     return problem;
 }
 
@@ -156,30 +144,22 @@ void secret_drop_line_end(struct secret *secret)
     }
 }
 
-static enum status read_open_file(struct secret *secret, int fd)
-{
-    struct stat file;
-    if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode)) {
-        return STATUS_UNAVAILABLE;
-    }
-    int problem = secret_read_fd(secret, fd, SECRET_FILE_BYTES);
-    if (problem != 0) {
-        return problem == EFBIG ? STATUS_LIMIT : STATUS_UNAVAILABLE;
-    }
-    secret_drop_line_end(secret);
-    return STATUS_OK;
-}
-
 enum status secret_read_file(struct secret *secret, const char *path)
 {
+    struct stat file;
     /* Without O_NONBLOCK a named pipe would keep the daemon waiting in open(). */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND : STATUS_UNAVAILABLE;
     }
-    enum status status = read_open_file(secret, fd);
+    bool is_regular = fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
+    int problem = is_regular ? secret_read_fd(secret, fd, SECRET_FILE_BYTES) : EINVAL;
     close(fd);
-    return status;
+    if (problem != 0) {
+        return problem == EFBIG ? STATUS_LIMIT : STATUS_UNAVAILABLE;
+    }
+    secret_drop_line_end(secret);
+    return STATUS_OK;
 }
 
 void secret_hide_variable(const char *name)

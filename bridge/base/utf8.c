@@ -29,45 +29,30 @@ static bool is_continuation(uint8_t byte)
     return (byte & 0xc0) == 0x80;
 }
 
-static size_t multibyte_length(struct slice text)
-{
-    uint8_t first = byte_at(text, 0);
-    for (size_t i = 0; i < sizeof leads / sizeof leads[0]; i++) {
-        const struct lead *lead = &leads[i];
-        if (first < lead->first || first > lead->last) {
-            continue;
-        }
-        if (text.length < lead->length || byte_at(text, 1) < lead->second_first ||
-            byte_at(text, 1) > lead->second_last) {
-            return 0;
-        }
-        for (size_t k = 2; k < lead->length; k++) {
-            if (!is_continuation(byte_at(text, k))) {
-                return 0;
-            }
-        }
-        return lead->length;
-    }
-    return 0;
-}
-
 size_t utf8_character_length(struct slice text)
 {
     if (text.length == 0) {
         return 0;
     }
-    return byte_at(text, 0) < 0x80 ? 1 : multibyte_length(text);
-}
-
-/* `text` begins with a well-formed character of `length` bytes. */
-static uint32_t character_at(struct slice text, size_t length)
-{
-    static const uint8_t lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    uint32_t character = byte_at(text, 0) & lead_bits[length];
-    for (size_t i = 1; i < length; i++) {
-        character = character << 6 | (byte_at(text, i) & 0x3fU);
+    uint8_t first = byte_at(text, 0);
+    if (first < 0x80) {
+        return 1;
     }
-    return character;
+    size_t i = 0;
+    while (i < sizeof leads / sizeof leads[0] && first > leads[i].last) {
+        i++;
+    }
+    if (i == sizeof leads / sizeof leads[0] || first < leads[i].first ||
+        text.length < leads[i].length || byte_at(text, 1) < leads[i].second_first ||
+        byte_at(text, 1) > leads[i].second_last) {
+        return 0;
+    }
+    for (size_t k = 2; k < leads[i].length; k++) {
+        if (!is_continuation(byte_at(text, k))) {
+            return 0;
+        }
+    }
+    return leads[i].length;
 }
 
 static struct slice without_front(struct slice text, size_t count)
@@ -99,25 +84,22 @@ struct slice utf8_prefix(struct slice text, size_t limit_bytes)
     return slice_of(text.data, length);
 }
 
-static bool is_control(uint32_t character)
-{
-    return character < 0x20 || (character >= 0x7f && character < 0xa0);
-}
-
-static bool is_noncharacter(uint32_t character)
-{
-    return (character >= 0xfdd0 && character <= 0xfdef) || (character & 0xfffe) == 0xfffe;
-}
-
 bool utf8_is_mqtt_text(struct slice text)
 {
+    static const uint8_t lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07}; /* by the character's length */
     while (text.length > 0) {
         size_t length = utf8_character_length(text);
         if (length == 0) {
             return false;
         }
-        uint32_t character = character_at(text, length);
-        if (is_control(character) || is_noncharacter(character)) {
+        uint32_t character = byte_at(text, 0) & lead_bits[length];
+        for (size_t i = 1; i < length; i++) {
+            character = character << 6 | (byte_at(text, i) & 0x3fU);
+        }
+        bool is_control = character < 0x20 || (character >= 0x7f && character < 0xa0);
+        bool is_noncharacter =
+            (character >= 0xfdd0 && character <= 0xfdef) || (character & 0xfffe) == 0xfffe;
+        if (is_control || is_noncharacter) {
             return false;
         }
         text = without_front(text, length);

@@ -42,4 +42,31 @@ static inline bool slice_equals_text(struct slice slice, const char *text)
     return slice_equals(slice, slice_text(text));
 }
 
+/* Takes the next line without its line end; false at the end of the text. */
+static inline bool slice_take_line(struct slice *text, struct slice *out_line)
+{
+    if (text->length == 0) {
+        return false;
+    }
+    const char *end = (const char *)memchr(text->data, '\n', text->length);
+    size_t length = end == NULL ? text->length : (size_t)(end - text->data);
+    size_t taken = length + (end != NULL);
+    *out_line = slice_of(text->data, length);
+    *text = slice_of(text->data + taken, text->length - taken);
+    return true;
+}
+
+/* The text without the bytes of `blanks` at its start and end. */
+static inline struct slice slice_trim(struct slice text, const char *blanks)
+{
+    size_t count = strlen(blanks);
+    while (text.length > 0 && memchr(blanks, text.data[0], count) != NULL) {
+        text = slice_of(text.data + 1, text.length - 1);
+    }
+    while (text.length > 0 && memchr(blanks, text.data[text.length - 1], count) != NULL) {
+        text.length--;
+    }
+    return text;
+}
+
 #endif
