@@ -90,35 +90,20 @@ static void check_waits(const struct settings_view *view)
     }
 }
 
-static void check_broker(const struct settings_view *view)
+/* Whether the URI has one of the two schemes and a host that is not on loopback. */
+static bool is_far(const char *uri, const char *scheme, const char *other_scheme)
 {
-    const struct settings *settings = view->settings;
-    bool has_user = settings->broker.username[0] != '\0';
-    bool has_password = settings->broker.password_file[0] != '\0';
-    if (settings->broker.protocol == 4 && has_password && !has_user) {
-        fail(view, "broker.password_file",
-             "is set without broker.username; allowed: both or none "
-             "(MQTT 3.1.1 has no password without a user name)");
-    }
-    if (settings->broker.protocol == 4 && settings->broker.receivers > 1) {
-        warn(view, "broker.receivers",
-             "needs shared subscriptions, which MQTT 3.1.1 does not have: no command arrives from "
-             "a broker that does not offer them anyway");
-    }
+    struct url url;
+    const char *why;
+    return url_split(uri, &url, &why) && !url_is_loopback_host(url.host) &&
+           (slice_equals_text(url.scheme, scheme) || slice_equals_text(url.scheme, other_scheme));
 }
 
 static void check_broker_uris(const struct settings_view *view)
 {
     const struct text_list *uris = &view->settings->broker.uris;
     for (size_t i = 0; i < uris->count; i++) {
-        struct url url;
-        const char *why;
-        if (!url_split(uris->items[i], &url, &why)) {
-            continue;
-        }
-        bool is_plain =
-            slice_equals_text(url.scheme, "mqtt") || slice_equals_text(url.scheme, "ws");
-        if (is_plain && !url_is_loopback_host(url.host)) {
+        if (is_far(uris->items[i], "mqtt", "ws")) {
             char key[64];
             snprintf(key, sizeof key, "broker.uris[%zu]", i);
             settings_report_warning(
@@ -127,14 +112,6 @@ static void check_broker_uris(const struct settings_view *view)
                 "read and changed on the network; use mqtts:// or wss://");
         }
     }
-}
-
-static bool is_far_tls(const char *uri)
-{
-    struct url url;
-    const char *why;
-    return url_split(uri, &url, &why) && !url_is_loopback_host(url.host) &&
-           (slice_equals_text(url.scheme, "mqtts") || slice_equals_text(url.scheme, "wss"));
 }
 
 /* An unverified broker could be an attacker's, who could then use the password or key elsewhere. */
@@ -146,7 +123,7 @@ static void check_verify(const struct settings_view *view)
     bool has_secret = password != NULL || settings->broker.tls.cert_file[0] != '\0';
     bool is_any_far = false;
     for (size_t i = 0; i < uris->count; i++) {
-        is_any_far = is_any_far || is_far_tls(uris->items[i]);
+        is_any_far = is_any_far || is_far(uris->items[i], "mqtts", "wss");
     }
     if (settings->broker.tls.verify) {
         /* Nothing to report. */
@@ -228,22 +205,27 @@ static void check_api(const struct settings_view *view)
     }
 }
 
-static void check_credentials(const struct settings_view *view)
+/* Other values that contradict each other, or work but are dangerous. */
+static void check_values(const struct settings_view *view)
 {
-    struct url url;
-    const char *why = NULL;
-    const char *uri = view->settings->credentials.uri;
-    if (uri[0] != '\0' && url_split(uri, &url, &why) && slice_equals_text(url.scheme, "http") &&
-        !url_is_loopback_host(url.host)) {
+    const struct settings *settings = view->settings;
+    bool has_user = settings->broker.username[0] != '\0';
+    bool has_password = settings->broker.password_file[0] != '\0';
+    if (settings->broker.protocol == 4 && has_password && !has_user) {
+        fail(view, "broker.password_file",
+             "is set without broker.username; allowed: both or none "
+             "(MQTT 3.1.1 has no password without a user name)");
+    }
+    if (settings->broker.protocol == 4 && settings->broker.receivers > 1) {
+        warn(view, "broker.receivers",
+             "needs shared subscriptions, which MQTT 3.1.1 does not have: no command arrives from "
+             "a broker that does not offer them anyway");
+    }
+    if (is_far(settings->credentials.uri, "http", "http")) {
         warn(view, "credentials.uri",
              "is not encrypted and not on loopback: credentials can be read and changed on the "
              "network; use https://");
     }
-}
-
-static void check_qos(const struct settings_view *view)
-{
-    const struct settings *settings = view->settings;
     if (settings->replies.qos == 0) {
         warn(view, "replies.qos", "is 0: replies can be lost; use 1");
     } else if (settings->replies.qos == 2) {
@@ -258,7 +240,6 @@ void settings_check(const struct settings_view *view)
     const struct settings *settings = view->settings;
     check_instance(view);
     check_waits(view);
-    check_broker(view);
     check_key(view, "broker.tls.key_file", settings->broker.tls.key_file,
               settings->broker.tls.cert_file);
     check_key(view, "api.key_file", settings->api.key_file, settings->api.cert_file);
@@ -266,7 +247,6 @@ void settings_check(const struct settings_view *view)
     check_broker_uris(view);
     check_secrets(view);
     check_api(view);
-    check_credentials(view);
-    check_qos(view);
+    check_values(view);
     settings_check_topics(view);
 }

@@ -122,17 +122,6 @@ static void check_template(const struct settings_view *view, const char *path, c
     }
 }
 
-static void check_reply_topic(const struct settings_view *view, size_t route)
-{
-    struct command_filter command;
-    if (find_loop(view->settings, view->settings->routes[route].reply_topic, &command)) {
-        warn_route(view, route, "reply_topic", ITEM_NONE,
-                   "can be a command topic (routes[%zu].topics[%zu]): the bridge would read its "
-                   "own replies as commands",
-                   command.route, command.index);
-    }
-}
-
 static void check_response_filter(const struct settings_view *view, size_t route, size_t item)
 {
     struct slice filter = slice_text(view->settings->routes[route].response_topics.items[item]);
@@ -203,7 +192,13 @@ static void check_route(const struct settings_view *view, size_t index)
             view, index, "qos", ITEM_NONE,
             "is 2: the bridge subscribes with 1, because it recognises duplicates itself; use 1");
     }
-    check_reply_topic(view, index);
+    struct command_filter command;
+    if (find_loop(view->settings, route->reply_topic, &command)) {
+        warn_route(view, index, "reply_topic", ITEM_NONE,
+                   "can be a command topic (routes[%zu].topics[%zu]): the bridge would read its "
+                   "own replies as commands",
+                   command.route, command.index);
+    }
     for (size_t i = 0; i < route->response_topics.count; i++) {
         check_response_filter(view, index, i);
     }

@@ -103,6 +103,21 @@ static bool is_list(const config_setting_t *setting)
     return config_setting_is_list(setting) || config_setting_is_array(setting);
 }
 
+/* `index` of an item in a list; -1: the value is not in a list. */
+static void read_value(const struct reader *reader, const config_setting_t *setting,
+                       const struct settings_row *row, int index)
+{
+    const struct settings_value value = value_of(setting);
+    struct buf why = {0};
+    settings_row_read(row, reader->base, &value, &why);
+    if (why.length > 0 && index < 0) {
+        report_row(reader, setting, row, why.data);
+    } else if (why.length > 0) {
+        report_item(reader, setting, row, index, why.data);
+    }
+    buf_fini(&why);
+}
+
 static void read_list(const struct reader *reader, const config_setting_t *setting,
                       const struct settings_row *row)
 {
@@ -118,27 +133,8 @@ static void read_list(const struct reader *reader, const config_setting_t *setti
     }
     settings_row_clear(row, reader->base);
     for (int i = 0; i < count; i++) {
-        const config_setting_t *item = config_setting_get_elem(setting, (unsigned)i);
-        const struct settings_value value = value_of(item);
-        struct buf why = {0};
-        settings_row_read(row, reader->base, &value, &why);
-        if (why.length > 0) {
-            report_item(reader, item, row, i, why.data);
-        }
-        buf_fini(&why);
+        read_value(reader, config_setting_get_elem(setting, (unsigned)i), row, i);
     }
-}
-
-static void read_value(const struct reader *reader, const config_setting_t *setting,
-                       const struct settings_row *row)
-{
-    const struct settings_value value = value_of(setting);
-    struct buf why = {0};
-    settings_row_read(row, reader->base, &value, &why);
-    if (why.length > 0) {
-        report_row(reader, setting, row, why.data);
-    }
-    buf_fini(&why);
 }
 
 /* Lists the keys that are known in the same group. */
@@ -175,7 +171,7 @@ static void read_key(const struct reader *reader, const config_setting_t *settin
     } else if (row->type == SETTINGS_LIST) {
         read_list(reader, setting, row);
     } else if (row->type != SETTINGS_GROUP) {
-        read_value(reader, setting, row);
+        read_value(reader, setting, row, -1);
     } else if (config_setting_is_group(setting)) {
         read_group(reader, setting, path);
     } else {
@@ -230,14 +226,6 @@ static void read_routes(const struct reader *reader, const config_setting_t *lis
     }
 }
 
-static void fill_host_name(struct settings *settings)
-{
-    char host[256] = "";
-    bool is_known = gethostname(host, sizeof host - 1) == 0 && host[0] != '\0';
-    free(settings->instance);
-    settings->instance = mem_strdup(is_known ? host : "localhost");
-}
-
 static void fill_client_id(struct settings *settings)
 {
     struct buf client_id = {0};
@@ -253,19 +241,16 @@ static void fill_client_id(struct settings *settings)
     settings->broker.client_id = buf_take(&client_id);
 }
 
-static size_t routes_in_file(const config_setting_t *root)
-{
-    const config_setting_t *routes = config_setting_get_member(root, "routes");
-    return routes != NULL && is_list(routes) ? (size_t)config_setting_length(routes) : 0;
-}
-
 /* Fills the settings from the tree and checks them. */
 static struct settings *read_root(const config_setting_t *root, const char *file,
                                   struct settings_report *report)
 {
     struct settings *settings = settings_new_defaults();
     struct settings_table table = settings_main_table();
-    size_t place_count = table.count + (routes_in_file(root) + 1) * settings_route_table().count;
+    const config_setting_t *routes = config_setting_get_member(root, "routes");
+    bool has_routes = routes != NULL && is_list(routes);
+    size_t route_count = has_routes ? (size_t)config_setting_length(routes) : 0;
+    size_t place_count = table.count + (route_count + 1) * settings_route_table().count;
     struct settings_place *places = mem_zalloc(place_count, sizeof places[0]);
     struct reader reader = {
         .settings = settings,
@@ -282,7 +267,10 @@ static struct settings *read_root(const config_setting_t *root, const char *file
     }
     bool is_host_name = settings->instance[0] == '\0';
     if (is_host_name) {
-        fill_host_name(settings);
+        char host[256] = "";
+        bool is_known = gethostname(host, sizeof host - 1) == 0 && host[0] != '\0';
+        free(settings->instance);
+        settings->instance = mem_strdup(is_known ? host : "localhost");
     }
     fill_client_id(settings);
     settings_check(&(struct settings_view){

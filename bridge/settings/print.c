@@ -49,24 +49,16 @@ static void print_meaning(struct printer *printer, const struct settings_row *ro
 
 static void print_value(struct printer *printer, const struct settings_row *row, const void *base)
 {
-    bool is_set = settings_row_is_set(row, base);
-    if (is_set) {
+    const char *name = settings_row_name(row);
+    if (settings_row_is_set(row, base)) {
         start_line(printer);
-        buf_printf(printer->out, "%s = ", settings_row_name(row));
+        buf_printf(printer->out, "%s = ", name);
         settings_row_print(row, base, printer->out);
         buf_append_text(printer->out, ";\n");
     } else if (printer->has_comments) {
         start_line(printer);
-        buf_printf(printer->out, "// %s is not set.\n", settings_row_name(row));
+        buf_printf(printer->out, "// %s is not set.\n", name);
     }
-}
-
-static void open_group(struct printer *printer, const struct settings_row *row)
-{
-    start_line(printer);
-    buf_printf(printer->out, "%s: {\n", settings_row_name(row));
-    printer->indent += 2;
-    printer->is_at_start = true;
 }
 
 static void close_group(struct printer *printer)
@@ -79,41 +71,33 @@ static void close_group(struct printer *printer)
 static void print_routes(struct printer *printer, const struct settings_row *row,
                          const struct settings *settings);
 
-static size_t depth_of(const char *path)
-{
-    size_t depth = 0;
-    for (; *path != '\0'; path++) {
-        depth += *path == '.';
-    }
-    return depth;
-}
-
-/* An empty line before each group that is not in another one, and before each key with a comment.
- */
-static void print_gap(struct printer *printer, const struct settings_row *row)
-{
-    bool is_block = row->type == SETTINGS_GROUP || row->type == SETTINGS_ROUTES;
-    if (!printer->is_at_start && (printer->has_comments || (is_block && printer->indent == 0))) {
-        buf_append_char(printer->out, '\n');
-    }
-    printer->is_at_start = false;
-}
-
 static void print_table(struct printer *printer, struct settings_table table, const void *base)
 {
     size_t depth = 0;
     printer->is_at_start = true;
     for (size_t i = 0; i < table.count; i++) {
         const struct settings_row *row = &table.rows[i];
-        for (; depth > depth_of(row->path); depth--) {
+        size_t row_depth = 0;
+        for (const char *at = row->path; *at != '\0'; at++) {
+            row_depth += *at == '.';
+        }
+        for (; depth > row_depth; depth--) {
             close_group(printer);
         }
-        print_gap(printer, row);
+        /* An empty line before each group that is not in another one, and before each key with a
+         * comment. */
+        bool is_block = row->type == SETTINGS_GROUP || row->type == SETTINGS_ROUTES;
+        bool has_gap = printer->has_comments || (is_block && printer->indent == 0);
+        buf_append_text(printer->out, has_gap && !printer->is_at_start ? "\n" : "");
+        printer->is_at_start = false;
         if (printer->has_comments) {
             print_meaning(printer, row);
         }
         if (row->type == SETTINGS_GROUP) {
-            open_group(printer, row);
+            start_line(printer);
+            buf_printf(printer->out, "%s: {\n", settings_row_name(row));
+            printer->indent += 2;
+            printer->is_at_start = true;
             depth++;
         } else if (row->type == SETTINGS_ROUTES) {
             print_routes(printer, row, base);

@@ -169,17 +169,6 @@ static const char *why_share(const char *text)
     return strpbrk(text, "/+#") == NULL ? NULL : "contains '/', '+' or '#'";
 }
 
-/* The end of the bracket expression that begins here; NULL where it has no end: fnmatch() would
- * then match the '[' itself. */
-static const char *end_of_bracket(const char *text)
-{
-    text++;
-    text += *text == '!' || *text == '^';
-    text += *text == ']';
-    const char *end = strchr(text, ']');
-    return end == NULL ? NULL : end + 1;
-}
-
 static const char *why_pattern(const char *text)
 {
     if (strlen(text) > PATTERN_BYTES_MAX) {
@@ -190,10 +179,15 @@ static const char *why_pattern(const char *text)
             return "ends with a backslash";
         }
         if (*text == '[') {
-            text = end_of_bracket(text);
-            if (text == NULL) {
+            /* A ']' at the start of the brackets is one of their characters. */
+            text++;
+            text += *text == '!' || *text == '^';
+            text += *text == ']';
+            text = strchr(text, ']');
+            if (text == NULL) { /* fnmatch() would match the '[' itself */
                 return "has a '[' without its ']' (write \\\\[ for a bracket itself)";
             }
+            text++;
         } else {
             text += *text == '\\' ? 2 : 1;
         }

@@ -76,19 +76,15 @@ static void take_string(struct scan *scan)
     take(scan, 1);
 }
 
-static size_t name_length(struct slice text)
+/* The length of the letters, digits and characters of `others` at the start. */
+static size_t word_length(struct slice text, const char *others)
 {
     size_t length = 0;
     while (length < text.length && (isalnum((unsigned char)text.data[length]) ||
-                                    strchr("-_*", text.data[length]) != NULL)) {
+                                    strchr(others, text.data[length]) != NULL)) {
         length++;
     }
     return length;
-}
-
-static int digit_value(char c)
-{
-    return isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
 /* Whether the word is a whole number that libconfig would truncate to 32 bits. */
@@ -102,29 +98,21 @@ static bool is_wide_number(struct slice word)
             return false;
         }
         if (number <= INT32_MAX) {
-            number = number * (is_hex ? 16 : 10) + (uint64_t)digit_value((char)c);
+            int digit = isdigit(c) ? c - '0' : (c | 0x20) - 'a' + 10;
+            number = number * (is_hex ? 16 : 10) + (uint64_t)digit;
         }
     }
     return number > INT32_MAX;
 }
 
-static size_t word_length(struct slice text)
-{
-    size_t length = 0;
-    while (length < text.length && isalnum((unsigned char)text.data[length])) {
-        length++;
-    }
-    return length;
-}
-
 static void take_number(struct scan *scan)
 {
-    struct slice word = slice_of(scan->rest.data, word_length(scan->rest));
+    struct slice word = slice_of(scan->rest.data, word_length(scan->rest, ""));
     take(scan, word.length);
     if (is_at(scan, ".")) {
         /* The digits after the point are not a number of their own. */
         take(scan, 1);
-        take(scan, word_length(scan->rest));
+        take(scan, word_length(scan->rest, ""));
     } else if (is_wide_number(word)) {
         buf_append_char(scan->out, 'L');
     }
@@ -140,7 +128,7 @@ static void take_token(struct scan *scan)
     } else if (c == '"') {
         take_string(scan);
     } else if (isalpha(c) || c == '*') {
-        take(scan, name_length(scan->rest));
+        take(scan, word_length(scan->rest, "-_*"));
     } else if (isdigit(c)) {
         take_number(scan);
     } else if (is_at(scan, "@include")) {

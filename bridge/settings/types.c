@@ -159,20 +159,6 @@ static void read_item(const struct settings_row *row, void *base,
 
 /* ---- Printing, as libconfig writes it ---- */
 
-/* The userinfo of a proxy is a user name and a password. */
-static void print_masked(const char *text, struct buf *out)
-{
-    const char *mark = strstr(text, "://");
-    const char *at = mark == NULL ? NULL : strrchr(mark, '@');
-    if (at == NULL) {
-        buf_append_text(out, text);
-        return;
-    }
-    buf_append(out, slice_of(text, (size_t)(mark - text) + 3));
-    buf_append_text(out, "***");
-    buf_append_text(out, at);
-}
-
 static void quote(const char *text, struct buf *out)
 {
     buf_append_char(out, '"');
@@ -194,11 +180,13 @@ static void print_text(const struct settings_row *row, const void *member, struc
 {
     const char *text = *(char *const *)member;
     struct buf masked = {0};
-    if (settings_rule_is_masked(row->rule)) {
-        print_masked(text, &masked);
-        text = masked.length == 0 ? "" : masked.data;
+    /* The userinfo of a proxy is a user name and a password. */
+    const char *mark = settings_rule_is_masked(row->rule) ? strstr(text, "://") : NULL;
+    const char *at = mark == NULL ? NULL : strrchr(mark, '@');
+    if (at != NULL) {
+        buf_printf(&masked, "%.*s***%s", (int)(mark + 3 - text), text, at);
     }
-    quote(text, out);
+    quote(at == NULL ? text : masked.data, out);
     buf_fini(&masked);
 }
 
@@ -304,25 +292,10 @@ static void allowed_number(const struct settings_row *row, struct buf *out)
     buf_printf(out, "a number, %g to %.0f", row->min, row->max);
 }
 
-static void allowed_bool(const struct settings_row *row, struct buf *out)
-{
-    (void)row;
-    buf_append_text(out, "true or false");
-}
-
-static void allowed_group(const struct settings_row *row, struct buf *out)
-{
-    (void)row;
-    buf_append_text(out, "a group { ... }");
-}
-
-static void allowed_routes(const struct settings_row *row, struct buf *out)
-{
-    (void)row;
-    buf_append_text(out, "a list of at least one group ({ ... }, ...)");
-}
-
 /* ---- The table ---- */
+
+#define A_GROUP "a group { ... }"
+#define A_BOOL  "true or false"
 
 #define ACCEPTS(kind) (1U << SETTINGS_VALUE_##kind)
 
@@ -331,25 +304,27 @@ static const struct type {
     void (*read)(const struct settings_row *row, void *base, const struct settings_value *value,
                  struct buf *why);
     void (*print)(const struct settings_row *row, const void *member, struct buf *out);
-    void (*allowed)(const struct settings_row *row, struct buf *out);
+    void (*allowed)(const struct settings_row *row, struct buf *out); /* NULL: `phrase` */
+    const char *phrase;
     void (*fini)(void *member); /* NULL: nothing to free */
     bool is_optional;           /* not set unless it is in the file */
 } types[] = {
-    [SETTINGS_GROUP] = {0, NULL, NULL, allowed_group, NULL, false},
-    [SETTINGS_ROUTES] = {0, NULL, NULL, allowed_routes, NULL, false},
-    [SETTINGS_TEXT] = {ACCEPTS(TEXT), read_text, print_text, allowed_text, text_fini, false},
-    [SETTINGS_CHOICE] = {ACCEPTS(TEXT), read_choice, print_text, allowed_choices, text_fini, false},
-    [SETTINGS_INT] = {ACCEPTS(WHOLE), read_int, print_int, allowed_whole_number, NULL, false},
-    [SETTINGS_SMALL] = {ACCEPTS(WHOLE), read_small, print_int, allowed_whole_number, NULL, false},
+    [SETTINGS_GROUP] = {.phrase = A_GROUP},
+    [SETTINGS_ROUTES] = {.phrase = "a list of at least one group ({ ... }, ...)"},
+    [SETTINGS_TEXT] = {ACCEPTS(TEXT), read_text, print_text, allowed_text, .fini = text_fini},
+    [SETTINGS_CHOICE] = {ACCEPTS(TEXT), read_choice, print_text, allowed_choices,
+                         .fini = text_fini},
+    [SETTINGS_INT] = {ACCEPTS(WHOLE), read_int, print_int, allowed_whole_number, .fini = NULL},
+    [SETTINGS_SMALL] = {ACCEPTS(WHOLE), read_small, print_int, allowed_whole_number, .fini = NULL},
     [SETTINGS_FLOAT] = {ACCEPTS(WHOLE) | ACCEPTS(FRACTION), read_float, print_float, allowed_number,
-                        NULL, false},
-    [SETTINGS_BOOL] = {ACCEPTS(BOOL), read_bool, print_bool, allowed_bool, NULL, false},
-    [SETTINGS_SWITCH] = {ACCEPTS(TEXT), read_switch, print_switch, allowed_choices, NULL, false},
-    [SETTINGS_LIST] = {ACCEPTS(TEXT), read_item, print_list, allowed_list, list_fini, false},
-    [SETTINGS_OPTIONAL_TEXT] = {ACCEPTS(TEXT), read_text, print_text, allowed_text, text_fini,
-                                true},
+                        .fini = NULL},
+    [SETTINGS_BOOL] = {ACCEPTS(BOOL), read_bool, print_bool, .phrase = A_BOOL},
+    [SETTINGS_SWITCH] = {ACCEPTS(TEXT), read_switch, print_switch, allowed_choices, .fini = NULL},
+    [SETTINGS_LIST] = {ACCEPTS(TEXT), read_item, print_list, allowed_list, .fini = list_fini},
+    [SETTINGS_OPTIONAL_TEXT] = {ACCEPTS(TEXT), read_text, print_text, allowed_text,
+                                .fini = text_fini, .is_optional = true},
     [SETTINGS_OPTIONAL_BOOL] = {ACCEPTS(BOOL), read_optional_bool, print_optional_bool,
-                                allowed_bool, NULL, true},
+                                .phrase = A_BOOL, .is_optional = true},
 };
 
 const char *settings_value_text(enum settings_value_kind kind)
@@ -421,14 +396,16 @@ void settings_row_print(const struct settings_row *row, const void *base, struct
 
 void settings_row_allowed(const struct settings_row *row, struct buf *out)
 {
-    types[row->type].allowed(row, out);
+    const struct type *type = &types[row->type];
+    if (type->allowed == NULL) {
+        buf_append_text(out, type->phrase);
+    } else {
+        type->allowed(row, out);
+    }
 }
 
 void settings_row_allowed_item(const struct settings_row *row, struct buf *out)
 {
-    if (row->type == SETTINGS_LIST) {
-        buf_append_text(out, settings_rule_allowed(row->rule));
-    } else {
-        buf_append_text(out, "a group { ... }");
-    }
+    bool is_list = row->type == SETTINGS_LIST;
+    buf_append_text(out, is_list ? settings_rule_allowed(row->rule) : A_GROUP);
 }
