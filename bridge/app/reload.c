@@ -18,12 +18,8 @@ static enum status load(struct tls_reload *out, const struct settings *settings,
 static void log_lines(enum log_level level, const char *event, const struct buf *text)
 {
     struct slice lines = buf_slice(text);
-    while (lines.length > 0) {
-        const char *end = memchr(lines.data, '\n', lines.length);
-        size_t length = end == NULL ? lines.length : (size_t)(end - lines.data);
-        LOG_EVENT(level, event, LOG_SLICE("why", slice_of(lines.data, length)));
-        size_t taken = length + (end != NULL);
-        lines = slice_of(lines.data + taken, lines.length - taken);
+    for (struct slice line; slice_take_line(&lines, &line);) {
+        LOG_EVENT(level, event, LOG_SLICE("why", line));
     }
 }
 

@@ -53,22 +53,16 @@ static void warn_of_credentials(void *arg, enum status status,
     }
 }
 
-/* The files that are named in the settings were checked when the settings were read. */
-static bool is_in_settings(const struct checked *checked, const char *path)
-{
-    const struct credential_settings *settings = &checked->settings->credentials;
-    return strcmp(path, settings->profile_file) == 0 ||
-           strcmp(path, settings->cli_profile_file) == 0;
-}
-
 static void warn_of_file(void *arg, const char *path)
 {
     const struct checked *checked = arg;
+    const struct credential_settings *settings = &checked->settings->credentials;
     struct stat info;
-    if (is_in_settings(checked, path) || stat(path, &info) != 0) {
-        return;
-    }
-    if (S_ISREG(info.st_mode) && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    /* The files that are named in the settings were checked when the settings were read. */
+    bool is_checked =
+        strcmp(path, settings->profile_file) == 0 || strcmp(path, settings->cli_profile_file) == 0;
+    if (!is_checked && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
+        (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         fprintf(stderr,
                 "warning: %s: credentials.provider: %s is a secret file that other users may open "
                 "(mode %04o); use mode 0600 or 0400\n",
@@ -101,12 +95,8 @@ static int check_credentials(struct checked *checked)
 
 static void print_lines(const char *path, const char *kind, struct slice lines)
 {
-    while (lines.length > 0) {
-        const char *end = memchr(lines.data, '\n', lines.length);
-        size_t length = end == NULL ? lines.length : (size_t)(end - lines.data);
-        fprintf(stderr, "%s%s: %.*s\n", kind, path, (int)length, lines.data);
-        size_t taken = length + (end != NULL);
-        lines = slice_of(lines.data + taken, lines.length - taken);
+    for (struct slice line; slice_take_line(&lines, &line);) {
+        fprintf(stderr, "%s%s: %.*s\n", kind, path, (int)line.length, line.data);
     }
 }
 
@@ -129,14 +119,6 @@ static int check_certificates(const char *path, const struct settings *settings)
     return is_good ? EX_OK : EX_CONFIG;
 }
 
-static void print_settings(const struct settings *settings)
-{
-    struct buf text = {0};
-    settings_print(settings, &text);
-    fwrite(text.data, 1, text.length, stdout);
-    buf_fini(&text);
-}
-
 static int check(const struct options *options, struct settings *settings)
 {
     struct checked checked = {options->path, settings};
@@ -144,7 +126,10 @@ static int check(const struct options *options, struct settings *settings)
     int certificates_code = check_certificates(options->path, settings);
     code = code == EX_OK ? certificates_code : code;
     if (options->has_print) {
-        print_settings(settings);
+        struct buf text = {0};
+        settings_print(settings, &text);
+        fwrite(text.data, 1, text.length, stdout);
+        buf_fini(&text);
     } else if (code == EX_OK) {
         printf("%s: no errors\n", options->path);
     }

@@ -59,14 +59,6 @@ static void list_regions(struct online *online, const struct settings *settings)
 
 /* --- the answers of the API --- */
 
-/* A configuration error (EX_CONFIG) is not replaced by another code. */
-static void note_code(struct online *online, int code)
-{
-    if (online->code != EX_CONFIG) {
-        online->code = code;
-    }
-}
-
 /* The permissions of the routes' actions, each once: "ebs:StartDiskReplicaGroup". */
 static void put_permissions(const struct settings *settings, struct buf *out)
 {
@@ -81,16 +73,6 @@ static void put_permissions(const struct settings *settings, struct buf *out)
             buf_append_text(out, permission);
         }
     }
-}
-
-static void print_success(const struct online *online, const char *region)
-{
-    struct buf permissions = {0};
-    put_permissions(online->settings, &permissions);
-    printf("%s: the API accepts the credentials (%s is allowed; for its routes the identity also "
-           "needs %s)\n",
-           region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action, permissions.data);
-    buf_fini(&permissions);
 }
 
 static void print_refusal(const struct online *online, const char *region,
@@ -148,9 +130,15 @@ static void answered(void *arg, struct attempt *attempt)
         return;
     }
     int code = code_of(attempt);
-    note_code(online, code);
+    /* A configuration error is not replaced by another code. */
+    online->code = online->code == EX_CONFIG ? EX_CONFIG : code;
     if (code == EX_OK) {
-        print_success(online, region);
+        struct buf permissions = {0};
+        put_permissions(online->settings, &permissions);
+        printf("%s: the API accepts the credentials (%s is allowed; for its routes the identity "
+               "also needs %s)\n",
+               region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action, permissions.data);
+        buf_fini(&permissions);
     } else {
         print_refusal(online, region, attempt);
     }
@@ -170,8 +158,20 @@ static void probe(struct online *online)
 
 /* --- the credentials --- */
 
-static void print_credentials(const struct credentials *credentials)
+static void got_credentials(void *arg, enum status status, const struct credentials *credentials,
+                            const char *text)
 {
+    struct online *online = arg;
+    loop_timer_start(online->then, 0);
+    if (status != STATUS_OK) {
+        struct slice lines = slice_text(text);
+        online->code = status == STATUS_UNAVAILABLE ? EX_UNAVAILABLE : EX_CONFIG;
+        fprintf(stderr, "credentials: none\n");
+        for (struct slice line; slice_take_line(&lines, &line);) {
+            fprintf(stderr, "  %.*s\n", (int)line.length, line.data);
+        }
+        return;
+    }
     char expires[CLOCK_TEXT_BYTES] = "";
     struct buf id = {0};
     bool has_end = credentials->expires_at_ms != INT64_MAX;
@@ -184,24 +184,6 @@ static void print_credentials(const struct credentials *credentials)
     buf_fini(&id);
 }
 
-static void got_credentials(void *arg, enum status status, const struct credentials *credentials,
-                            const char *text)
-{
-    struct online *online = arg;
-    loop_timer_start(online->then, 0);
-    if (status == STATUS_OK) {
-        print_credentials(credentials);
-        return;
-    }
-    online->code = status == STATUS_UNAVAILABLE ? EX_UNAVAILABLE : EX_CONFIG;
-    fprintf(stderr, "credentials: none\n");
-    for (const char *line = text; *line != '\0';) {
-        size_t length = strcspn(line, "\n");
-        fprintf(stderr, "  %.*s\n", (int)length, line);
-        line += length + (line[length] == '\n' ? 1 : 0);
-    }
-}
-
 static void begin_probes(void *arg)
 {
     struct online *online = arg;
@@ -210,14 +192,6 @@ static void begin_probes(void *arg)
     } else {
         loop_stop(online->loop);
     }
-}
-
-static void run(struct online *online)
-{
-    online->then = loop_timer_new(online->loop, begin_probes, online);
-    ecs_credentials(online->ecs, got_credentials, online);
-    loop_run(online->loop);
-    loop_timer_free(online->then);
 }
 
 int check_online(const struct settings *settings, const char *region)
@@ -243,7 +217,10 @@ int check_online(const struct settings *settings, const char *region)
     online.loop = loop_new();
     struct health *health = health_new(online.loop);
     if (ecs_new(online.loop, settings, &tls, health, &online.ecs, &why) == STATUS_OK) {
-        run(&online);
+        online.then = loop_timer_new(online.loop, begin_probes, &online);
+        ecs_credentials(online.ecs, got_credentials, &online);
+        loop_run(online.loop);
+        loop_timer_free(online.then);
     } else {
         fprintf(stderr, "%s\n", why.data);
         online.code = EX_CONFIG;

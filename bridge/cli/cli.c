@@ -108,16 +108,6 @@ bool cli_read_options(const struct cli_usage *usage, int argc, char **argv, void
     return true;
 }
 
-/* Each line of the report begins with file and line. */
-static void print_warnings(const char *lines)
-{
-    while (*lines != '\0') {
-        size_t length = strcspn(lines, "\n");
-        fprintf(stderr, "warning: %.*s\n", (int)length, lines);
-        lines += length + 1;
-    }
-}
-
 int cli_load_settings(const char *subcommand, const char *path, struct settings **out_settings)
 {
     struct settings_report report = {0};
@@ -128,8 +118,9 @@ int cli_load_settings(const char *subcommand, const char *path, struct settings 
     if (report.error_count > 0) {
         fputs(report.errors.data, stderr);
     }
-    if (report.warning_count > 0) {
-        print_warnings(report.warnings.data);
+    struct slice warnings = buf_slice(&report.warnings);
+    for (struct slice line; slice_take_line(&warnings, &line);) {
+        fprintf(stderr, "warning: %.*s\n", (int)line.length, line.data);
     }
     settings_report_fini(&report);
     return status == STATUS_OK ? EX_OK : EX_CONFIG;

@@ -30,13 +30,6 @@ static const struct cli_usage USAGE = {
     .options = OPTIONS,
 };
 
-static void warn_of_root(void)
-{
-    if (geteuid() == 0) {
-        LOG_WARN("running_as_root", LOG_TEXT("user", "root"));
-    }
-}
-
 #ifdef BRIDGE_CRASH_POINTS
 static int set_crash_point(void)
 {
@@ -71,7 +64,9 @@ int cli_run(const struct cli_context *context, int argc, char **argv)
         return code;
     }
     log_setup(settings_log_level(settings), strcmp(settings->log.format, "json") == 0, "bridge");
-    warn_of_root();
+    if (geteuid() == 0) {
+        LOG_WARN("running_as_root", LOG_TEXT("user", "root"));
+    }
     credentials_env_hide();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* at the file size limit the ledger fails, but the process goes on */

@@ -85,14 +85,6 @@ static const struct cli_usage USAGE = {
     .options = OPTIONS,
 };
 
-/* 0 for a text that is not a number. */
-static long read_timeout(const char *text)
-{
-    char *end;
-    long timeout_s = strtol(text, &end, 10);
-    return *end == '\0' ? timeout_s : 0;
-}
-
 static void make_text(char out[2 * CORRELATION_BYTES + 1])
 {
     uint8_t bytes[CORRELATION_BYTES];
@@ -260,25 +252,19 @@ static void wait_for_reply(struct sender *sender)
     }
 }
 
-static int code_of_reply(struct slice text)
-{
-    struct json_fault fault;
-    struct json *reply = json_parse(text, REPLY_DEPTH_MAX, &fault);
-    struct slice status = json_text(json_member(reply, "Status"));
-    int code = slice_equals_text(status, "succeeded") ? EX_OK
-               : slice_equals_text(status, "failed")  ? EXIT_FAILED
-                                                      : EXIT_UNKNOWN;
-    json_free(reply);
-    return code;
-}
-
 static int report(struct sender *sender)
 {
     int code;
     pthread_mutex_lock(&sender->mutex);
     if (sender->reply.length > 0) {
+        struct json_fault fault;
+        struct json *reply = json_parse(buf_slice(&sender->reply), REPLY_DEPTH_MAX, &fault);
+        struct slice status = json_text(json_member(reply, "Status"));
+        code = slice_equals_text(status, "succeeded") ? EX_OK
+               : slice_equals_text(status, "failed")  ? EXIT_FAILED
+                                                      : EXIT_UNKNOWN;
+        json_free(reply);
         printf("%s\n", sender->reply.data);
-        code = code_of_reply(buf_slice(&sender->reply));
     } else if (!sender->is_sent) {
         fprintf(stderr, "ecs-mqtt-bridge send: %s\n",
                 sender->is_down ? sender->fault.data : "no connection to the broker in time");
@@ -361,16 +347,6 @@ static int send_command(struct sender *sender)
     return code;
 }
 
-static void sender_fini(struct sender *sender)
-{
-    buf_fini(&sender->topic);
-    buf_fini(&sender->reply_topic);
-    buf_fini(&sender->payload);
-    buf_fini(&sender->reply);
-    buf_fini(&sender->fault);
-    settings_free(sender->settings);
-}
-
 int cli_send(const struct cli_context *context, int argc, char **argv)
 {
     struct sender sender = {0};
@@ -379,14 +355,21 @@ int cli_send(const struct cli_context *context, int argc, char **argv)
     if (!cli_read_options(&USAGE, argc, argv, &sender, &code)) {
         return code;
     }
-    sender.timeout_s = sender.timeout == NULL ? TIMEOUT_S_DEFAULT : read_timeout(sender.timeout);
-    if (sender.timeout_s < 1 || sender.timeout_s > TIMEOUT_S_MAX) {
+    char *end = "";
+    sender.timeout_s =
+        sender.timeout == NULL ? TIMEOUT_S_DEFAULT : strtol(sender.timeout, &end, 10);
+    if (*end != '\0' || sender.timeout_s < 1 || sender.timeout_s > TIMEOUT_S_MAX) {
         return cli_wrong_call("send", "--timeout takes 1 to 86400 seconds");
     }
     code = cli_load_settings("send", sender.config, &sender.settings);
     if (code == EX_OK) {
         code = send_command(&sender);
     }
-    sender_fini(&sender);
+    buf_fini(&sender.topic);
+    buf_fini(&sender.reply_topic);
+    buf_fini(&sender.payload);
+    buf_fini(&sender.reply);
+    buf_fini(&sender.fault);
+    settings_free(sender.settings);
     return code;
 }
