@@ -1,5 +1,7 @@
 #include "pages.h"
 
+#include "admin/server.h"
+
 unsigned admin_page_metrics(const struct admin_options *options, struct buf *out)
 {
     for (int i = 0; i < COUNTER_COUNT; i++) {

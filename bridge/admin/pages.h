@@ -7,7 +7,8 @@
 #ifndef ADMIN_PAGES_H
 #define ADMIN_PAGES_H
 
-#include "admin/server.h"
+struct admin_options;
+struct buf;
 
 /* /readyz: 200 "ready", else 503 and the present reasons, a line each, with the time since when. */
 unsigned admin_page_readyz(const struct admin_options *options, struct buf *out);

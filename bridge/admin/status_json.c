@@ -1,5 +1,7 @@
 #include "pages.h"
 
+#include "admin/server.h"
+
 #include "base/clock.h"
 #include "base/json.h"
 #include "model/status_report.h"

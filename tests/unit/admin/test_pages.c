@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "admin/server.h"
 #include "base/json.h"
 
 static struct {
