@@ -11,19 +11,7 @@
 
 /* A larger number is ignored: codes and ids are smaller. */
 #define WHOLE_NUMBER_MAX 1e9
-
-static struct slice skip_lead(struct slice body)
-{
-    static const char mark[] = "\xEF\xBB\xBF";
-    if (body.length >= 3 && memcmp(body.data, mark, 3) == 0) {
-        body = slice_of(body.data + 3, body.length - 3);
-    }
-    while (body.length > 0 && (body.data[0] == ' ' || body.data[0] == '\t' ||
-                               body.data[0] == '\r' || body.data[0] == '\n')) {
-        body = slice_of(body.data + 1, body.length - 1);
-    }
-    return body;
-}
+#define BYTE_ORDER_MARK  "\xEF\xBB\xBF"
 
 /* The vendor's clients accept both spellings; the second one counts where the first is missing. */
 static void read_member(const struct json *object, const char *name, const char *other_name,
@@ -66,14 +54,18 @@ static bool read_json(struct slice body, struct api_answer *answer)
 void api_answer_read(struct slice body, struct api_answer *out_answer)
 {
     *out_answer = (struct api_answer){0};
-    struct slice text = skip_lead(body);
-    if (text.length == 0) {
-        return;
+    if (body.length >= 3 && memcmp(body.data, BYTE_ORDER_MARK, 3) == 0) {
+        body = slice_of(body.data + 3, body.length - 3);
     }
-    if (text.data[0] == '{') {
-        out_answer->is_readable = read_json(text, out_answer);
-    } else if (text.data[0] == '<') {
-        out_answer->is_readable = api_answer_read_xml(text, out_answer) == STATUS_OK;
+    body = slice_trim(body, " \t\r\n");
+    char first = body.length > 0 ? body.data[0] : '\0';
+    if (first == '{') {
+        out_answer->is_readable = read_json(body, out_answer);
+    } else if (first == '<') {
+        const struct answer_xml_field fields[] = {{"RequestId", &out_answer->request_id},
+                                                  {"Code", &out_answer->code},
+                                                  {"Message", &out_answer->message}};
+        out_answer->is_readable = answer_xml_read(body, fields, 3) == STATUS_OK;
     }
     if (!out_answer->is_readable) {
         api_answer_fini(out_answer);

@@ -14,7 +14,8 @@
 
 struct reading {
     XML_Parser parser;
-    struct api_answer *answer;
+    const struct answer_xml_field *fields;
+    size_t count;
     struct buf *field; /* where text goes now; NULL: nowhere */
     unsigned depth;
 };
@@ -28,26 +29,19 @@ static bool is_root(const char *name)
            (length > tail && strcmp(name + length - tail, ending) == 0);
 }
 
-static struct buf *field_of(struct api_answer *answer, const char *name)
-{
-    struct buf *field = NULL;
-    if (strcmp(name, "RequestId") == 0) {
-        field = &answer->request_id;
-    } else if (strcmp(name, "Code") == 0) {
-        field = &answer->code;
-    } else if (strcmp(name, "Message") == 0) {
-        field = &answer->message;
-    }
-    /* The first of repeated elements counts, as in JSON. */
-    return field == NULL || field->length > 0 ? NULL : field;
-}
-
 static void on_element_start(void *arg, const XML_Char *name, const XML_Char **attributes)
 {
     struct reading *reading = arg;
     (void)attributes;
     reading->depth++;
-    reading->field = reading->depth == 2 ? field_of(reading->answer, name) : NULL;
+    reading->field = NULL;
+    for (size_t i = 0; reading->depth == 2 && i < reading->count; i++) {
+        /* The first of repeated elements counts, as in JSON. */
+        struct buf *field = reading->fields[i].out;
+        if (field->length == 0 && strcmp(name, reading->fields[i].name) == 0) {
+            reading->field = field;
+        }
+    }
     if ((reading->depth == 1 && !is_root(name)) || reading->depth > DEPTH_MAX) {
         XML_StopParser(reading->parser, XML_FALSE);
     }
@@ -80,13 +74,14 @@ static void on_doctype(void *arg, const XML_Char *name, const XML_Char *system_i
     XML_StopParser(reading->parser, XML_FALSE);
 }
 
-enum status api_answer_read_xml(struct slice body, struct api_answer *answer)
+enum status answer_xml_read(struct slice body, const struct answer_xml_field *fields, size_t count)
 {
     if (body.length > INT_MAX) {
         return STATUS_INVALID;
     }
     /* UTF-8 always: an encoding that the document declares is ignored. */
-    struct reading reading = {.parser = XML_ParserCreate("UTF-8"), .answer = answer};
+    struct reading reading = {
+        .parser = XML_ParserCreate("UTF-8"), .fields = fields, .count = count};
     assert(reading.parser != NULL);
     XML_SetUserData(reading.parser, &reading);
     XML_SetElementHandler(reading.parser, on_element_start, on_element_end);

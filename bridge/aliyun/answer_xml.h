@@ -6,12 +6,17 @@
 #ifndef ALIYUN_ANSWER_XML_H
 #define ALIYUN_ANSWER_XML_H
 
-#include "aliyun/answer.h"
+#include "base/buf.h"
 #include "base/slice.h"
 #include "base/status.h"
 
-/* Fills the parts of *answer. STATUS_INVALID where the body is no XML answer; parts may be filled
- * then, too. */
-enum status api_answer_read_xml(struct slice body, struct api_answer *answer);
+/* The text of the root's child with this name; of repeated ones the first. */
+struct answer_xml_field {
+    const char *name;
+    struct buf *out; /* empty */
+};
+
+/* STATUS_INVALID where the body is no XML answer; fields may be filled then, too. */
+enum status answer_xml_read(struct slice body, const struct answer_xml_field *fields, size_t count);
 
 #endif

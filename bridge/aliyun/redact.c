@@ -38,43 +38,26 @@ static bool is_mark_at(struct slice text, size_t at, const char *mark)
     return true;
 }
 
-/* Where the mark (lower case, without separators) first stands; the text's length for nowhere. */
-static size_t find_mark(struct slice text, const char *mark)
-{
-    for (size_t at = 0; at < text.length; at++) {
-        if (!is_separator(text.data[at]) && is_mark_at(text, at, mark)) {
-            return at;
-        }
-    }
-    return text.length;
-}
-
+/* The text before the first of the marks (lower case, without separators). */
 static struct slice before_marks(struct slice text, const char *const *marks, size_t count)
 {
-    size_t end = text.length;
+    struct slice head = text;
     for (size_t i = 0; i < count; i++) {
-        size_t at = find_mark(slice_of(text.data, end), marks[i]);
-        end = at < end ? at : end;
+        size_t at = 0;
+        while (at < head.length &&
+               (is_separator(head.data[at]) || !is_mark_at(head, at, marks[i]))) {
+            at++;
+        }
+        head.length = at;
     }
-    if (end == text.length) {
+    if (head.length == text.length) {
         return text;
     }
-    while (end > 0 && (is_separator(text.data[end - 1]) || strchr(",:;(\"'", text.data[end - 1]))) {
-        end--;
+    while (head.length > 0 && (is_separator(head.data[head.length - 1]) ||
+                               strchr(",:;(\"'", head.data[head.length - 1]))) {
+        head.length--;
     }
-    return slice_of(text.data, end);
-}
-
-static struct slice without_quotation(struct slice message, bool is_about_signature)
-{
-    static const char *const always[] = {"serverstringtosign", "stringtosign", "acs3hmacsha256",
-                                         "get&%2f", "post&%2f"};
-    static const char *const signature[] = {"servercanonical", "canonical"};
-    message = before_marks(message, always, sizeof always / sizeof always[0]);
-    if (is_about_signature) {
-        message = before_marks(message, signature, sizeof signature / sizeof signature[0]);
-    }
-    return message;
+    return head;
 }
 
 /* Bytes are marked first and replaced later, so that overlapping secrets are both removed. */
@@ -133,8 +116,15 @@ static void replace_all_but_ascii(struct buf *text)
 void redact_message(struct slice message, bool is_about_signature, const struct slice *secrets,
                     size_t secret_count, struct buf *out)
 {
+    static const char *const always[] = {"serverstringtosign", "stringtosign", "acs3hmacsha256",
+                                         "get&%2f", "post&%2f"};
+    static const char *const signature[] = {"servercanonical", "canonical"};
     struct buf text = {0};
-    append_masked(without_quotation(message, is_about_signature), secrets, secret_count, &text);
+    message = before_marks(message, always, sizeof always / sizeof always[0]);
+    if (is_about_signature) {
+        message = before_marks(message, signature, sizeof signature / sizeof signature[0]);
+    }
+    append_masked(message, secrets, secret_count, &text);
     if (!utf8_is_valid(buf_slice(&text))) {
         replace_all_but_ascii(&text);
     }

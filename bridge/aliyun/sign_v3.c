@@ -65,23 +65,6 @@ void sign_canonical_query(struct sign_pair *pairs, size_t count, struct buf *out
     }
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static struct slice trimmed(struct slice text)
-{
-    while (text.length > 0 && is_blank(text.data[0])) {
-        text.data++;
-        text.length--;
-    }
-    while (text.length > 0 && is_blank(text.data[text.length - 1])) {
-        text.length--;
-    }
-    return text;
-}
-
 void sign_v3_signed_headers(struct sign_pair *headers, size_t count, struct buf *out)
 {
     sort_pairs(headers, count);
@@ -105,7 +88,7 @@ void sign_v3_canonical_request(const struct sign_v3_request *request, struct buf
     for (size_t i = 0; i < request->header_count; i++) {
         buf_append_text(out, request->headers[i].name);
         buf_append_char(out, ':');
-        buf_append(out, trimmed(request->headers[i].value));
+        buf_append(out, slice_trim(request->headers[i].value, " \t"));
         buf_append_char(out, '\n');
     }
     buf_append_char(out, '\n');
