@@ -93,17 +93,6 @@ static void check_term(const struct places *places, const char *key, const char 
     }
 }
 
-/* A name that `openssl rehash` gives: eight hexadecimal digits, a dot, a number. */
-static bool is_hashed_name(const char *name)
-{
-    for (int i = 0; i < 8; i++) {
-        if (!isxdigit((unsigned char)name[i])) {
-            return false;
-        }
-    }
-    return name[8] == '.' && isdigit((unsigned char)name[9]);
-}
-
 static void check_directory(const struct places *places, struct tls_report *report)
 {
     const char *path = places->ca_path;
@@ -111,7 +100,10 @@ static void check_directory(const struct places *places, struct tls_report *repo
     struct dirent *entry;
     DIR *directory = path[0] == '\0' ? NULL : opendir(path);
     while (directory != NULL && !has_any && (entry = readdir(directory)) != NULL) {
-        has_any = is_hashed_name(entry->d_name);
+        /* `openssl rehash` names a file with eight hexadecimal digits, a dot and a number. */
+        const char *name = entry->d_name;
+        has_any = strspn(name, "0123456789abcdefABCDEF") == 8 && name[8] == '.' &&
+                  isdigit((unsigned char)name[9]);
     }
     if (path[0] != '\0' && directory == NULL) {
         struct buf what = {0};
@@ -145,19 +137,6 @@ static void load_authorities(const struct places *places, struct tls_files *out,
     buf_fini(&why);
 }
 
-static void check_key(const struct places *places, const struct tls_files *files,
-                      struct tls_report *report)
-{
-    struct buf why = {0};
-    bool has_file = places->key_file[0] != '\0';
-    if (x509_check_key(secret_slice(&files->key_pem), tls_files_slice(&files->key_password),
-                       secret_slice(&files->cert_pem), &why) != STATUS_OK) {
-        report_problem(&report->errors, places, has_file ? "key_file" : "cert_file",
-                       has_file ? places->key_file : places->cert_file, why.data);
-    }
-    buf_fini(&why);
-}
-
 static void load_identity(const struct places *places, struct tls_files *out, int64_t now_ms,
                           struct tls_report *report)
 {
@@ -173,16 +152,18 @@ static void load_identity(const struct places *places, struct tls_files *out, in
         report_problem(&report->errors, places, "cert_file", places->cert_file, why.data);
         has_cert = false;
     }
-    buf_fini(&why);
     if (has_cert) {
         check_term(places, "cert_file", places->cert_file, &term, now_ms, report);
     }
     bool has_password = load_file(places, "key_password_file", places->key_password_file,
                                   &out->key_password, report);
     secret_drop_line_end(&out->key_password);
-    if (load_file(places, key_name, key_file, &out->key_pem, report) && has_cert && has_password) {
-        check_key(places, out, report);
+    if (load_file(places, key_name, key_file, &out->key_pem, report) && has_cert && has_password &&
+        x509_check_key(secret_slice(&out->key_pem), tls_files_slice(&out->key_password),
+                       secret_slice(&out->cert_pem), &why) != STATUS_OK) {
+        report_problem(&report->errors, places, key_name, key_file, why.data);
     }
+    buf_fini(&why);
 }
 
 static enum status load(struct tls_files *out, const struct places *places, int64_t now_ms,

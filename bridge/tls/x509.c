@@ -27,12 +27,6 @@ static int64_t time_ms(const ASN1_TIME *time)
     return ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) * 1000 : NEVER_MS;
 }
 
-static struct x509_term term_of(const X509 *certificate)
-{
-    return (struct x509_term){time_ms(X509_get0_notBefore(certificate)),
-                              time_ms(X509_get0_notAfter(certificate))};
-}
-
 /* The next certificate; NULL at the end, or if it cannot be parsed (*out_is_bad). */
 static X509 *read_next(BIO *bio, bool *out_is_bad)
 {
@@ -55,7 +49,8 @@ static enum status read_all(struct slice pem, bool is_last_wanted, struct x509_t
     X509 *certificate;
     size_t count = 0;
     while ((certificate = read_next(bio, &is_bad)) != NULL) {
-        struct x509_term its = term_of(certificate);
+        struct x509_term its = {time_ms(X509_get0_notBefore(certificate)),
+                                time_ms(X509_get0_notAfter(certificate))};
         if (count == 0 || (is_last_wanted && its.ends_ms > term.ends_ms)) {
             term = its;
         }
