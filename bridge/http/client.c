@@ -135,18 +135,6 @@ static void finish_ended(struct http *http)
 
 /* --- the client --- */
 
-static void multi_prepare(struct http *http, size_t connections_max)
-{
-    http->multi = curl_multi_init();
-    assert(http->multi != NULL);
-    http_watches_serve(&http->common.watches, http->multi);
-    must_multi(curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, timer_wanted));
-    must_multi(curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http));
-    must_multi(curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)connections_max));
-    must_multi(
-        curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)connections_max));
-}
-
 static void former_due(void *arg)
 {
     struct http *http = arg;
@@ -187,7 +175,14 @@ struct http *http_new(struct loop *loop, const struct http_options *options)
     http->former_timer = loop_timer_new(loop, former_due, http);
     http->timer = loop_timer_new(loop, timer_due, http);
     http->read_timer = loop_timer_new(loop, read_timer_due, http);
-    multi_prepare(http, options->connections_max);
+    http->multi = curl_multi_init();
+    assert(http->multi != NULL);
+    http_watches_serve(&http->common.watches, http->multi);
+    long connections_max = (long)options->connections_max;
+    must_multi(curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, timer_wanted));
+    must_multi(curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http));
+    must_multi(curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, connections_max));
+    must_multi(curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections_max));
     return http;
 }
 

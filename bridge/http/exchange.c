@@ -76,19 +76,12 @@ static bool header_value(struct slice line, const char *name, char *out, size_t 
     if (line.length <= at || line.data[at] != ':' || strncasecmp(line.data, name, at) != 0) {
         return false;
     }
-    at++;
-    while (at < line.length && (line.data[at] == ' ' || line.data[at] == '\t')) {
-        at++;
-    }
-    size_t end = line.length;
-    while (end > at && strchr(" \t\r\n", line.data[end - 1]) != NULL) {
-        end--;
-    }
-    if (end - at >= out_bytes) {
+    struct slice value = slice_trim(slice_of(line.data + at + 1, line.length - at - 1), " \t\r\n");
+    if (value.length >= out_bytes) {
         return false;
     }
-    memcpy(out, line.data + at, end - at);
-    out[end - at] = '\0';
+    memcpy(out, value.data, value.length);
+    out[value.length] = '\0';
     return true;
 }
 
@@ -129,7 +122,7 @@ static size_t body_came(char *data, size_t size, size_t count, void *arg)
 
 /* --- the handle --- */
 
-static void set_safety(const struct exchange_common *common, CURL *easy)
+static void set_transport(struct exchange_common *common, CURL *easy)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
     must(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https"));
@@ -140,10 +133,6 @@ static void set_safety(const struct exchange_common *common, CURL *easy)
     must(curl_easy_setopt(easy, CURLOPT_PROXY, common->proxy));
     must(curl_easy_setopt(easy, CURLOPT_NOPROXY, ""));
     must(curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L));
-}
-
-static void set_transport(struct exchange_common *common, CURL *easy)
-{
     must(curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L));
     must(curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1));
     must(curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L));
@@ -197,7 +186,7 @@ struct exchange *exchange_new(struct exchange_common *common, struct http *http)
     exchange->is_get = true; /* a new handle's method */
     exchange->easy = curl_easy_init();
     assert(exchange->easy != NULL);
-    set_safety(common, exchange->easy);
+
     http_tls_set(&common->tls, exchange->easy);
     set_transport(common, exchange->easy);
     set_callbacks(exchange);
@@ -317,17 +306,6 @@ static bool is_answered(const struct exchange *exchange, CURLcode code)
     return code == CURLE_OK && exchange->has_head;
 }
 
-static enum http_result result_of(const struct exchange *exchange, CURLcode code)
-{
-    if (is_answered(exchange, code)) {
-        return HTTP_ANSWERED;
-    }
-    if (http_tls_is_refusal(exchange->easy, exchange->error)) {
-        return HTTP_NOT_SENT;
-    }
-    return has_sent_bytes(exchange) ? HTTP_CUT : HTTP_NOT_SENT;
-}
-
 static const char *error_of(struct exchange *exchange, CURLcode code)
 {
     if (is_answered(exchange, code)) {
@@ -352,8 +330,12 @@ void exchange_read_answer(struct exchange *exchange, CURLcode code, struct http_
 {
     long status = 0;
     const char *content_type = NULL;
+    bool is_unsent =
+        http_tls_is_refusal(exchange->easy, exchange->error) || !has_sent_bytes(exchange);
     *out = (struct http_answer){
-        .result = result_of(exchange, code),
+        .result = is_answered(exchange, code) ? HTTP_ANSWERED
+                  : is_unsent                 ? HTTP_NOT_SENT
+                                              : HTTP_CUT,
         .body = buf_slice(&exchange->body),
         .retry_after_ms = exchange->retry_after_ms,
         .date_ms = exchange->date_ms,

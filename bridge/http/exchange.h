@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "base/loop.h"
-#include "http/client.h"
+#include "http/message.h"
 #include "sockets.h"
 #include "tls.h"
 
@@ -23,6 +23,7 @@
 #define EXCHANGE_TEXT_BYTES (CURL_ERROR_SIZE + 128)
 
 struct exchange;
+struct http;
 typedef void exchange_sent_fn(struct exchange *exchange);
 
 /* The same for all exchanges of a client, which owns it. */

@@ -33,20 +33,16 @@ void http_watches_fini(struct http_watches *watches)
     *watches = (struct http_watches){0};
 }
 
-static void grow(struct http_watches *watches, size_t capacity)
-{
-    size_t old_bytes = watches->capacity * sizeof(struct http_watch *);
-    size_t bytes = capacity * sizeof(struct http_watch *);
-    watches->by_number = mem_realloc(watches->by_number, bytes);
-    memset((char *)watches->by_number + old_bytes, 0, bytes - old_bytes);
-    watches->capacity = capacity;
-}
-
 static struct http_watch *watch_of(struct http_watches *watches, int fd)
 {
     size_t number = (size_t)fd;
     if (number >= watches->capacity) {
-        grow(watches, 2 * number + 16);
+        size_t capacity = 2 * number + 16;
+        watches->by_number =
+            mem_realloc(watches->by_number, capacity * sizeof(struct http_watch *));
+        memset(watches->by_number + watches->capacity, 0,
+               (capacity - watches->capacity) * sizeof(struct http_watch *));
+        watches->capacity = capacity;
     }
     if (watches->by_number[number] == NULL) {
         struct http_watch *watch = mem_zalloc(1, sizeof *watch);

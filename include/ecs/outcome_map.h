@@ -10,7 +10,7 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
-#include "http/client.h"
+#include "http/message.h"
 #include "model/command.h"
 #include "model/outcome.h"
 

@@ -12,10 +12,8 @@
 #ifndef HTTP_CLIENT_H
 #define HTTP_CLIENT_H
 
-#include "base/buf.h"
 #include "base/loop.h"
-#include "base/slice.h"
-#include "base/status.h"
+#include "http/message.h"
 #include "tls/files.h"
 
 #include <stdbool.h>
@@ -35,34 +33,6 @@ struct http_options {
      * NULL or empty: the system's authorities and no certificate. */
     const struct tls_files *tls;
 };
-
-struct http_request {
-    const char *method; /* "GET", "POST", "PUT" */
-    const char *url;
-    const char *const *headers; /* "Name: value" */
-    size_t header_count;
-    struct slice body; /* sent with Content-Length, even if empty; must be empty for GET */
-};
-
-enum http_result {
-    HTTP_ANSWERED, /* a complete answer */
-    HTTP_NOT_SENT, /* DNS, connect or TLS failed: the server has not seen the request */
-    HTTP_CUT,      /* at least part of the request was sent, but no complete answer came in time */
-};
-
-/* Slices are valid during the callback. */
-struct http_answer {
-    enum http_result result;
-    int status;
-    struct slice body;
-    struct slice content_type; /* absent: none */
-    int64_t retry_after_ms;    /* x-acs-retry-after, -1: none */
-    int64_t date_ms;           /* the Date header as wall clock, -1: none */
-    const char *error; /* the reason: a known TLS problem in our words, else libcurl's; "": none */
-    int64_t took_ms;
-};
-
-typedef void http_done_fn(void *arg, const struct http_answer *answer);
 
 struct http *http_new(struct loop *loop, const struct http_options *options);
 /*
