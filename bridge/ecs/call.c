@@ -79,7 +79,7 @@ struct ecs {
 
 /* --- health --- */
 
-static void watch_reach(struct ecs *ecs, enum http_result result)
+static void update_health(struct ecs *ecs, enum http_result result, const struct attempt *attempt)
 {
     if (result != HTTP_NOT_SENT) {
         ecs->unsent_in_a_row = 0;
@@ -91,12 +91,7 @@ static void watch_reach(struct ecs *ecs, enum http_result result)
     } else if (ecs->unsent_in_a_row == UNREACHABLE_AFTER) {
         health_set(ecs->health, HEALTH_API_UNREACHABLE, true);
     }
-}
-
-/* Only an answer of the API itself shows something about the credentials; a proxy's page does not.
- */
-static void watch_credentials(struct ecs *ecs, const struct attempt *attempt)
-{
+    /* Only an answer of the API shows something about the credentials; a proxy's page does not. */
     if (attempt->reaction == REACTION_CREDENTIALS_ONCE) {
         health_set(ecs->health, HEALTH_CREDENTIALS_REFUSED, true);
     } else if (!attempt->outcome.is_from_bridge) {
@@ -106,19 +101,6 @@ static void watch_credentials(struct ecs *ecs, const struct attempt *attempt)
 
 /* --- the answer --- */
 
-static struct call *call_take(struct ecs *ecs)
-{
-    struct call *call = ecs->spare;
-    if (call == NULL) {
-        call = mem_zalloc(1, sizeof *call);
-        call->ecs = ecs;
-    } else {
-        DL_DELETE(ecs->spare, call);
-    }
-    DL_APPEND(ecs->live, call);
-    return call;
-}
-
 /* `call` is in no list. */
 static void call_end(struct call *call, struct attempt *attempt)
 {
@@ -127,37 +109,20 @@ static void call_end(struct call *call, struct attempt *attempt)
     DL_PREPEND(call->ecs->spare, call);
 }
 
-static size_t list_secrets(const struct ecs *ecs, struct slice *out)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < 2; i++) {
-        out[count++] = secret_slice(&ecs->generations[i].access_key_id);
-        out[count++] = secret_slice(&ecs->generations[i].access_key_secret);
-        out[count++] = secret_slice(&ecs->generations[i].security_token);
-    }
-    return count;
-}
-
-/* Takes the API's time from the Date header. STATUS_UNAVAILABLE where there is none. */
-static enum status measure_clock(struct ecs *ecs, const struct http_answer *answer)
-{
-    if (answer->date_ms < 0) {
-        return STATUS_UNAVAILABLE;
-    }
-    ecs->clock_offset_ms = answer->date_ms - clock_wall_ms();
-    LOG_WARN("api_clock_differs", LOG_INT("offset_ms", ecs->clock_offset_ms));
-    return STATUS_OK;
-}
-
 /* Try again only where something will be different in the next attempt. */
 static void prepare_next(const struct call *call, const struct http_answer *answer,
                          struct attempt *attempt)
 {
     struct ecs *ecs = call->ecs;
-    bool is_hopeless =
-        (attempt->reaction == REACTION_CLOCK_ONCE && measure_clock(ecs, answer) != STATUS_OK) ||
-        (attempt->reaction == REACTION_CREDENTIALS_ONCE &&
-         !credentials_refused(ecs->source, call->serial));
+    bool is_hopeless = false;
+    if (attempt->reaction == REACTION_CREDENTIALS_ONCE) {
+        is_hopeless = !credentials_refused(ecs->source, call->serial);
+    } else if (attempt->reaction == REACTION_CLOCK_ONCE && answer->date_ms < 0) {
+        is_hopeless = true;
+    } else if (attempt->reaction == REACTION_CLOCK_ONCE) {
+        ecs->clock_offset_ms = answer->date_ms - clock_wall_ms();
+        LOG_WARN("api_clock_differs", LOG_INT("offset_ms", ecs->clock_offset_ms));
+    }
     if (is_hopeless) {
         attempt->reaction = REACTION_REPLY_BRIDGE;
     }
@@ -169,7 +134,12 @@ static void on_http_done(void *arg, const struct http_answer *answer)
     struct ecs *ecs = call->ecs;
     struct slice secrets[2 * SECRETS_PER_GENERATION];
     struct outcome_map_context context = {.rpo_s = ecs->rpo_s, .secrets = secrets};
-    context.secret_count = list_secrets(ecs, secrets);
+    for (size_t i = 0; i < 2; i++) {
+        const struct credentials *generation = &ecs->generations[i];
+        secrets[context.secret_count++] = secret_slice(&generation->access_key_id);
+        secrets[context.secret_count++] = secret_slice(&generation->access_key_secret);
+        secrets[context.secret_count++] = secret_slice(&generation->security_token);
+    }
     struct http_answer named = *answer;
     struct buf error = {0};
     if (answer->result != HTTP_ANSWERED) {
@@ -182,8 +152,7 @@ static void on_http_done(void *arg, const struct http_answer *answer)
     struct attempt attempt;
     outcome_map(&named, call->command, &context, &attempt);
     buf_fini(&error);
-    watch_reach(ecs, answer->result);
-    watch_credentials(ecs, &attempt);
+    update_health(ecs, answer->result, &attempt);
     prepare_next(call, answer, &attempt);
     DL_DELETE(ecs->live, call);
     call_end(call, &attempt);
@@ -302,14 +271,6 @@ static void send_v1(struct call *call, const struct credentials *credentials,
     post(call, 0);
 }
 
-static void remember_secret(struct secret *kept, const struct secret *given)
-{
-    secret_fini(kept);
-    if (secret_is_set(given)) {
-        secret_set(kept, secret_slice(given));
-    }
-}
-
 static void remember_credentials(struct ecs *ecs, const struct credentials *given)
 {
     struct credentials *now = &ecs->generations[0];
@@ -322,9 +283,7 @@ static void remember_credentials(struct ecs *ecs, const struct credentials *give
     credentials_fini(&ecs->generations[1]);
     ecs->generations[1] = *now;
     *now = (struct credentials){0};
-    remember_secret(&now->access_key_id, &given->access_key_id);
-    remember_secret(&now->access_key_secret, &given->access_key_secret);
-    remember_secret(&now->security_token, &given->security_token);
+    credentials_copy(now, given);
 }
 
 /* --- without credentials --- */
@@ -394,7 +353,14 @@ static void on_credentials(void *arg, enum status status, const struct credentia
 
 void ecs_call(struct ecs *ecs, const struct command *command, ecs_answered_fn *answered, void *arg)
 {
-    struct call *call = call_take(ecs);
+    struct call *call = ecs->spare;
+    if (call == NULL) {
+        call = mem_zalloc(1, sizeof *call);
+        call->ecs = ecs;
+    } else {
+        DL_DELETE(ecs->spare, call);
+    }
+    DL_APPEND(ecs->live, call);
     call->command = command;
     call->answered = answered;
     call->arg = arg;
@@ -415,21 +381,6 @@ void ecs_credentials(struct ecs *ecs, credentials_got_fn *got, void *arg)
 }
 
 /* --- the part --- */
-
-static enum status prepare(struct ecs *ecs, struct loop *loop, const struct settings *settings,
-                           struct buf *out_why)
-{
-    const char *why = NULL;
-    if (endpoint_init(&ecs->endpoint, settings->api.preset, settings->api.network,
-                      settings->api.endpoint, settings->api.version, settings->api.allow_http,
-                      &why) != STATUS_OK) {
-        buf_printf(out_why, "api.endpoint %s", why);
-        return STATUS_INVALID;
-    }
-    ecs->credential_context = credentials_context_new(loop, settings, ecs->tls);
-    ecs->source = credentials_open(ecs->credential_context, out_why);
-    return ecs->source == NULL ? STATUS_INVALID : STATUS_OK;
-}
 
 static struct http_options http_options_of(const struct ecs *ecs)
 {
@@ -457,10 +408,18 @@ enum status ecs_new(struct loop *loop, const struct settings *settings, const st
     struct ecs *ecs = mem_zalloc(1, sizeof *ecs);
     ecs->settings = settings;
     ecs->tls = tls;
-    enum status status = prepare(ecs, loop, settings, out_why);
-    if (status != STATUS_OK) {
+    const char *why = NULL;
+    if (endpoint_init(&ecs->endpoint, settings->api.preset, settings->api.network,
+                      settings->api.endpoint, settings->api.version, settings->api.allow_http,
+                      &why) == STATUS_OK) {
+        ecs->credential_context = credentials_context_new(loop, settings, tls);
+        ecs->source = credentials_open(ecs->credential_context, out_why);
+    } else {
+        buf_printf(out_why, "api.endpoint %s", why);
+    }
+    if (ecs->source == NULL) {
         ecs_free(ecs);
-        return status;
+        return STATUS_INVALID;
     }
     struct http_options options = http_options_of(ecs);
     ecs->http = http_new(loop, &options);

@@ -96,17 +96,6 @@ static const struct row *find_row(const char *code, int status)
     return NULL;
 }
 
-/* An older gateway reports an expired token with the code InvalidParameter, and names it only in
- * the message. */
-static const char *effective_code(const struct api_answer *api)
-{
-    if (strcmp(api->code.data, "InvalidParameter") == 0 &&
-        strstr(buf_slice(&api->message).data, "SecurityToken.Expired") != NULL) {
-        return "InvalidSecurityToken.Expired";
-    }
-    return api->code.data;
-}
-
 static bool is_success_code(const struct buf *code)
 {
     static const char *const words[] = {"200", "OK", "Success", "success"};
@@ -153,29 +142,24 @@ static char *request_id_of(const struct mapping *mapping)
                                                : clean_word(mapping, &mapping->api.request_id);
 }
 
-static bool holds_secret(const struct mapping *mapping, const struct buf *word)
-{
-    const struct outcome_map_context *context = mapping->context;
-    for (size_t i = 0; i < context->secret_count; i++) {
-        struct slice secret = context->secrets[i];
-        if (secret.length > 0 &&
-            memmem(word->data, word->length, secret.data, secret.length) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whether the word can be passed on unchanged, as nearly all request ids can. It has no '%', so it
  * cannot hold a percent-encoded secret. */
 static bool is_plain(const struct mapping *mapping, const struct buf *word)
 {
+    const struct outcome_map_context *context = mapping->context;
     for (size_t i = 0; i < word->length; i++) {
         if (!isalnum((unsigned char)word->data[i]) && word->data[i] != '-') {
             return false;
         }
     }
-    return word->length <= ANSWER_WORD_BYTES_MAX && !holds_secret(mapping, word);
+    for (size_t i = 0; i < context->secret_count; i++) {
+        struct slice secret = context->secrets[i];
+        if (secret.length > 0 &&
+            memmem(word->data, word->length, secret.data, secret.length) != NULL) {
+            return false;
+        }
+    }
+    return word->length <= ANSWER_WORD_BYTES_MAX;
 }
 
 static void map_success(struct mapping *mapping)
@@ -262,7 +246,14 @@ static void map_answer(struct mapping *mapping)
         map_success(mapping);
         return;
     }
-    const struct row *row = api->code.length > 0 ? find_row(effective_code(api), status) : NULL;
+    const char *code = api->code.data;
+    /* An older gateway reports an expired token with the code InvalidParameter, and names it only
+     * in the message. */
+    if (code != NULL && strcmp(code, "InvalidParameter") == 0 &&
+        strstr(buf_slice(&api->message).data, "SecurityToken.Expired") != NULL) {
+        code = "InvalidSecurityToken.Expired";
+    }
+    const struct row *row = api->code.length > 0 ? find_row(code, status) : NULL;
     if (row == NULL || row->category == CATEGORY_UNKNOWN_OUTCOME) {
         map_no_definite_answer(mapping);
     } else {
