@@ -83,17 +83,15 @@ static bool take_word(struct splitter *splitter)
     return is_good;
 }
 
-static bool find_word(struct splitter *splitter)
-{
-    while (!is_at_end(splitter) && is_space(splitter->text.data[splitter->at])) {
-        splitter->at++;
-    }
-    return !is_at_end(splitter);
-}
-
 static enum status split(struct argv *argv, struct splitter *splitter)
 {
-    while (find_word(splitter)) {
+    for (;;) {
+        while (!is_at_end(splitter) && is_space(splitter->text.data[splitter->at])) {
+            splitter->at++;
+        }
+        if (is_at_end(splitter)) {
+            break;
+        }
         if (argv->count == ARGV_WORDS_MAX) {
             splitter->why = "has more than 1024 words";
             return STATUS_LIMIT;

@@ -78,14 +78,6 @@ static int64_t jittered(int64_t wait_ms, int64_t part)
 
 /* --- waiting callers --- */
 
-static void wait_for_fetch(struct cache *cache, credentials_got_fn *got, void *arg)
-{
-    struct waiter *waiter = mem_zalloc(1, sizeof *waiter);
-    waiter->got = got;
-    waiter->arg = arg;
-    DL_APPEND(cache->waiters, waiter);
-}
-
 static void answer_waiters(struct cache *cache, enum status status,
                            const struct credentials *credentials, const char *text)
 {
@@ -127,12 +119,6 @@ static void plan_refresh(struct cache *cache, int64_t now_ms)
     loop_timer_start(cache->timer, jittered(larger(wait_ms, REFRESH_WAIT_MIN), 10));
 }
 
-static void plan_retry(struct cache *cache, int64_t now_ms)
-{
-    int64_t wait_ms = smaller((cache->usable_until_ms - now_ms) / 4, RETRY_WAIT_MAX);
-    loop_timer_start(cache->timer, jittered(larger(wait_ms, REFRESH_WAIT_MIN), 2));
-}
-
 static bool is_usable(const struct cache *cache)
 {
     return cache->has_stored && cache->context->now_ms() < cache->usable_until_ms;
@@ -165,7 +151,9 @@ static void fail(struct cache *cache, enum status status, const char *text)
 {
     if (is_usable(cache)) {
         LOG_WARN("credentials_not_refreshed", LOG_TEXT("why", text));
-        plan_retry(cache, cache->context->now_ms());
+        int64_t left_ms = cache->usable_until_ms - cache->context->now_ms();
+        int64_t wait_ms = larger(smaller(left_ms / 4, RETRY_WAIT_MAX), REFRESH_WAIT_MIN);
+        loop_timer_start(cache->timer, jittered(wait_ms, 2));
         answer_waiters(cache, STATUS_OK, &cache->stored, "");
         return;
     }
@@ -237,7 +225,10 @@ static void cache_get(struct credential_source *source, credentials_got_fn *got,
     } else if (!cache->is_fetching && is_failure_fresh(cache)) {
         got(arg, cache->status, NULL, cache->why.data);
     } else {
-        wait_for_fetch(cache, got, arg);
+        struct waiter *waiter = mem_zalloc(1, sizeof *waiter);
+        waiter->got = got;
+        waiter->arg = arg;
+        DL_APPEND(cache->waiters, waiter);
         fetch(cache);
     }
 }

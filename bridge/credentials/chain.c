@@ -39,29 +39,9 @@ static void finish(struct chain *chain, enum status status, const struct credent
     buf_fini(&why);
 }
 
-static void succeed(struct chain *chain, struct credential_source *source,
-                    const struct credentials *credentials)
-{
-    struct credentials named = {0};
-    chain->last = source;
-    credentials_copy(&named, credentials);
-    credentials_set_provider(&named, "%s%s", chain->prefix, credentials->provider);
-    finish(chain, STATUS_OK, &named);
-    credentials_fini(&named);
-}
-
 static struct credential_source *current_source(const struct chain *chain)
 {
     return chain->is_whole ? chain->sources[chain->next - 1] : chain->last;
-}
-
-/* STATUS_UNAVAILABLE wins, since waiting may help; then STATUS_INVALID. */
-static enum status worst_of(enum status a, enum status b)
-{
-    if (a == STATUS_UNAVAILABLE || b == STATUS_UNAVAILABLE) {
-        return STATUS_UNAVAILABLE;
-    }
-    return a == STATUS_NOT_FOUND ? b : a;
 }
 
 static void note_failure(struct chain *chain, enum status status, const char *text)
@@ -73,7 +53,10 @@ static void note_failure(struct chain *chain, enum status status, const char *te
         chain->next = 0;
         return;
     }
-    chain->result = worst_of(chain->result, status);
+    /* STATUS_UNAVAILABLE wins, since waiting may help; then STATUS_INVALID. */
+    if (status == STATUS_UNAVAILABLE || chain->result == STATUS_NOT_FOUND) {
+        chain->result = status;
+    }
     if (chain->why.length > 0) {
         buf_append_char(&chain->why, '\n');
     }
@@ -88,7 +71,12 @@ static void answered(void *arg, enum status status, const struct credentials *cr
     struct chain *chain = arg;
     chain->is_answered = true;
     if (status == STATUS_OK) {
-        succeed(chain, current_source(chain), credentials);
+        struct credentials named = {0};
+        chain->last = current_source(chain);
+        credentials_copy(&named, credentials);
+        credentials_set_provider(&named, "%s%s", chain->prefix, credentials->provider);
+        finish(chain, STATUS_OK, &named);
+        credentials_fini(&named);
         return;
     }
     note_failure(chain, status, text);

@@ -157,30 +157,6 @@ static enum status read_mode(const struct json *object, enum cli_mode *out_mode,
     return STATUS_INVALID;
 }
 
-static enum status read_switch(const struct json *object, bool *out_is_on, struct buf *out_why)
-{
-    const struct json *value = member(object, "enable_vpc");
-    if (value == NULL) {
-        return STATUS_OK;
-    }
-    *out_is_on = json_kind(value) == JSON_TRUE;
-    return *out_is_on || is_kind(value, JSON_FALSE, "enable_vpc", out_why) ? STATUS_OK
-                                                                           : STATUS_INVALID;
-}
-
-static enum status check_needed(struct cli_profile *profile, struct buf *out_why)
-{
-    for (size_t i = 0; i < TEXT_COUNT; i++) {
-        bool is_needed = (texts[i].needed_in & IN(profile->mode)) != 0;
-        if (is_needed && !slice_is_present(*text_at(profile, i))) {
-            buf_printf(out_why, "%s is missing, which the mode %s needs", texts[i].key,
-                       mode_texts[profile->mode]);
-            return STATUS_INVALID;
-        }
-    }
-    return STATUS_OK;
-}
-
 /* A key that comes twice is refused: which value is meant is unknown. */
 static enum status check_repeated(const struct json *object, struct buf *out_why)
 {
@@ -217,10 +193,21 @@ static enum status read_values(const struct json *object, struct cli_profile *ou
         status = read_seconds(object, "cloud_sso_access_token_expire",
                               &out->cloud_sso_access_token_expire, out_why);
     }
-    if (status == STATUS_OK) {
-        status = read_switch(object, &out->enable_vpc, out_why);
+    const struct json *vpc = member(object, "enable_vpc");
+    if (status == STATUS_OK && vpc != NULL) {
+        out->enable_vpc = json_kind(vpc) == JSON_TRUE;
+        bool is_bool = out->enable_vpc || is_kind(vpc, JSON_FALSE, "enable_vpc", out_why);
+        status = is_bool ? STATUS_OK : STATUS_INVALID;
     }
-    return status == STATUS_OK ? check_needed(out, out_why) : status;
+    for (size_t i = 0; i < TEXT_COUNT && status == STATUS_OK; i++) {
+        bool is_needed = (texts[i].needed_in & IN(out->mode)) != 0;
+        if (is_needed && !slice_is_present(*text_at(out, i))) {
+            buf_printf(out_why, "%s is missing, which the mode %s needs", texts[i].key,
+                       mode_texts[out->mode]);
+            status = STATUS_INVALID;
+        }
+    }
+    return status;
 }
 
 /* --- the chain --- */

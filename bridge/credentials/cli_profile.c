@@ -43,19 +43,6 @@ static struct credential_source *make_role(const struct profile_file *cli,
                                          profile->oidc_token_file.data, buf_take(&url));
 }
 
-static struct credential_source *make_cloud_sso(const struct profile_file *cli,
-                                                const struct cli_profile *profile)
-{
-    struct cloud_sso sso = {
-        .sign_in_url = profile->cloud_sso_sign_in_url.data,
-        .account_id = profile->cloud_sso_account_id.data,
-        .access_config = profile->cloud_sso_access_config.data,
-        .access_token = profile->access_token.data,
-        .access_token_expires_s = profile->cloud_sso_access_token_expire,
-    };
-    return credentials_cloud_sso_new(cli->context, &sso);
-}
-
 /* `signer` is the source of the next profile in the chain, owned here; NULL for the last one. */
 static struct credential_source *make_source(const struct profile_file *cli,
                                              const struct cli_profile *profile,
@@ -74,26 +61,19 @@ static struct credential_source *make_source(const struct profile_file *cli,
     case CLI_ECS_RAM_ROLE:
         return credentials_ecs_ram_role_new(cli->context, profile->ram_role_name.data);
     case CLI_CLOUD_SSO:
-        return make_cloud_sso(cli, profile);
+        return credentials_cloud_sso_new(
+            cli->context, &(struct cloud_sso){
+                              .sign_in_url = profile->cloud_sso_sign_in_url.data,
+                              .account_id = profile->cloud_sso_account_id.data,
+                              .access_config = profile->cloud_sso_access_config.data,
+                              .access_token = profile->access_token.data,
+                              .access_token_expires_s = profile->cloud_sso_access_token_expire,
+                          });
     case CLI_EXTERNAL:
         return credentials_external_new(cli->context, profile->process_command.data,
                                         EXTERNAL_TIMEOUT_MS);
     }
     abort();
-}
-
-static struct credential_source *make_chain(const struct profile_file *cli,
-                                            const struct cli_profile *profiles, size_t count,
-                                            struct buf *out_why)
-{
-    struct credential_source *source = NULL;
-    for (size_t i = count; i > 0; i--) {
-        source = make_source(cli, &profiles[i - 1], source, out_why);
-        if (source == NULL) {
-            break;
-        }
-    }
-    return source;
 }
 
 static enum status read_document(const struct profile_file *cli, const struct json *document,
@@ -108,8 +88,12 @@ static enum status read_document(const struct profile_file *cli, const struct js
     enum status status = cli_chain_read(document, cli->profile, profiles, &count, &why);
     if (status == STATUS_OK) {
         buf_printf(&where, ": profile \"%s\"", profiles[0].name.data);
-        *out_source = make_chain(cli, profiles, count, &why);
-        status = *out_source == NULL ? STATUS_INVALID : STATUS_OK;
+        struct credential_source *source = NULL;
+        do {
+            source = make_source(cli, &profiles[--count], source, &why);
+        } while (source != NULL && count > 0);
+        *out_source = source;
+        status = source == NULL ? STATUS_INVALID : STATUS_OK;
     }
     if (status == STATUS_OK) {
         *out_where = buf_take(&where);

@@ -1,10 +1,12 @@
-/* The HTTP clients that sources share, and the source that the settings name. */
+/* What all sources share: HTTP clients, values from settings and environment; and the source that
+ * the settings name. */
 #include "sources.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #define SERVICE_CONNECT_MS 5000
 #define SERVICE_READ_MS    10000
@@ -74,4 +76,42 @@ struct credential_source *credentials_open(const struct credential_context *cont
         return NULL;
     }
     return credentials_cache_new(context, source);
+}
+
+/* --- values from settings and environment --- */
+
+const char *credential_env(const struct credential_context *context, const char *name)
+{
+    const char *value = context->env(name);
+    return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
+bool credential_env_is_true(const struct credential_context *context, const char *name)
+{
+    const char *value = credential_env(context, name);
+    return value != NULL && strcasecmp(value, "true") == 0;
+}
+
+const char *credential_value(const struct credential_context *context, const char *setting,
+                             const char *name)
+{
+    return setting[0] != '\0' ? setting : credential_env(context, name);
+}
+
+/* --- what sources share --- */
+
+bool credential_never_differs(struct credential_source *source, uint64_t serial)
+{
+    (void)source;
+    (void)serial;
+    return false;
+}
+
+void credential_finish(credentials_got_fn *got, void *arg, enum status status,
+                       struct credentials *credentials, struct buf *why)
+{
+    bool is_good = status == STATUS_OK;
+    got(arg, status, is_good ? credentials : NULL, is_good ? "" : buf_slice(why).data);
+    credentials_fini(credentials);
+    buf_fini(why);
 }

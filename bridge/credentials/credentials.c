@@ -1,12 +1,9 @@
-/* Credentials, and what all sources share: values from settings, calls through the operations. */
+/* Credentials, and the operations of a source. */
 #include "credentials/credentials.h"
-
-#include "sources.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define MASK_HEAD_BYTES 4
 #define MASK_TAIL_BYTES 4
@@ -69,44 +66,6 @@ void credentials_mask_id(const struct credentials *credentials, struct buf *out)
     if (is_long) {
         buf_append(out, slice_of(id.data + id.length - MASK_TAIL_BYTES, MASK_TAIL_BYTES));
     }
-}
-
-/* --- values from settings and environment --- */
-
-const char *credential_env(const struct credential_context *context, const char *name)
-{
-    const char *value = context->env(name);
-    return value == NULL || value[0] == '\0' ? NULL : value;
-}
-
-bool credential_env_is_true(const struct credential_context *context, const char *name)
-{
-    const char *value = credential_env(context, name);
-    return value != NULL && strcasecmp(value, "true") == 0;
-}
-
-const char *credential_value(const struct credential_context *context, const char *setting,
-                             const char *name)
-{
-    return setting[0] != '\0' ? setting : credential_env(context, name);
-}
-
-/* --- what sources share --- */
-
-bool credential_never_differs(struct credential_source *source, uint64_t serial)
-{
-    (void)source;
-    (void)serial;
-    return false;
-}
-
-void credential_finish(credentials_got_fn *got, void *arg, enum status status,
-                       struct credentials *credentials, struct buf *why)
-{
-    bool is_good = status == STATUS_OK;
-    got(arg, status, is_good ? credentials : NULL, is_good ? "" : buf_slice(why).data);
-    credentials_fini(credentials);
-    buf_fini(why);
 }
 
 /* --- calls --- */

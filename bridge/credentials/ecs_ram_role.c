@@ -13,7 +13,6 @@
 #include "document.h"
 #include "model/ram.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +29,7 @@
 #define CODE_BYTES_MAX   64
 #define REFRESH_AHEAD_MS 3600000 /* the service has new ones an hour before the end */
 #define DEPTH_MAX        16
+#define WHITE_SPACE      " \t\n\v\f\r"
 
 struct role_source {
     struct credential_source source; /* first: a source is cast back to this */
@@ -170,17 +170,6 @@ static void document_came(void *arg, const struct http_answer *answer)
 
 /* --- the role --- */
 
-static struct slice trimmed(struct slice text)
-{
-    while (text.length > 0 && isspace((unsigned char)text.data[0])) {
-        text = slice_of(text.data + 1, text.length - 1);
-    }
-    while (text.length > 0 && isspace((unsigned char)text.data[text.length - 1])) {
-        text.length--;
-    }
-    return text;
-}
-
 static void request_document(struct role_source *role, struct slice name, const char *what)
 {
     if (!ram_role_name_is_valid(name)) {
@@ -202,7 +191,7 @@ static void name_came(void *arg, const struct http_answer *answer)
     } else if (answer->result != HTTP_ANSWERED || answer->status != 200) {
         fail_answer(role, "the role's name", answer);
     } else {
-        request_document(role, trimmed(answer->body),
+        request_document(role, slice_trim(answer->body, WHITE_SPACE),
                          "the metadata service names no RAM role, or an invalid one");
     }
 }
@@ -213,7 +202,7 @@ static void token_came(void *arg, const struct http_answer *answer)
 {
     struct role_source *role = arg;
     bool has_answer = answer->result == HTTP_ANSWERED && answer->status == 200;
-    struct slice token = has_answer ? trimmed(answer->body) : slice_text("");
+    struct slice token = has_answer ? slice_trim(answer->body, WHITE_SPACE) : slice_text("");
     if (answer->result == HTTP_NOT_SENT) {
         fail_answer(role, "a token", answer);
         return;

@@ -50,17 +50,6 @@ static enum status check_mode(struct key_file *file, mode_t mode, struct buf *ou
     return STATUS_OK;
 }
 
-static enum status read_content(const struct key_file *file, int fd, struct secret *out,
-                                struct buf *out_why)
-{
-    int problem = secret_read_fd(out, fd, KEY_FILE_BYTES_MAX);
-    if (problem == 0) {
-        return STATUS_OK;
-    }
-    return complain(file, problem == EFBIG ? "is larger than 65536 bytes" : "cannot be read",
-                    out_why);
-}
-
 enum status key_file_read(struct key_file *file, struct secret *out, struct buf *out_why)
 {
     /* O_NONBLOCK: open() of a named pipe would block the loop. */
@@ -74,7 +63,12 @@ enum status key_file_read(struct key_file *file, struct secret *out, struct buf 
     enum status status = fstat(fd, &found) == 0 ? check_mode(file, found.st_mode, out_why)
                                                 : complain(file, "cannot be read", out_why);
     if (status == STATUS_OK) {
-        status = read_content(file, fd, out, out_why);
+        int problem = secret_read_fd(out, fd, KEY_FILE_BYTES_MAX);
+        if (problem != 0) {
+            bool is_too_large = problem == EFBIG;
+            status = complain(file, is_too_large ? "is larger than 65536 bytes" : "cannot be read",
+                              out_why);
+        }
     }
     close(fd);
     return status;

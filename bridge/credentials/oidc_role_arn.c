@@ -64,16 +64,6 @@ static enum status read_token(struct oidc_source *oidc, struct buf *out_why)
     return status == STATUS_OK ? STATUS_OK : STATUS_INVALID;
 }
 
-static void oidc_send(struct oidc_source *oidc)
-{
-    struct sts_request request = {{0}, {0}};
-    char date[CLOCK_TEXT_BYTES];
-    clock_format_s(oidc->context->now_ms(), date);
-    sts_assume_role_with_oidc(oidc->endpoint, &oidc->role, oidc->provider_arn, &oidc->token, date,
-                              &request);
-    service_sts_send(oidc->context, &request, on_answer, oidc);
-}
-
 static void oidc_get(struct credential_source *source, credentials_got_fn *got, void *arg)
 {
     struct oidc_source *oidc = (struct oidc_source *)source;
@@ -92,9 +82,14 @@ static void oidc_get(struct credential_source *source, credentials_got_fn *got, 
     if (status != STATUS_OK) {
         got(arg, status, NULL, why.data);
     } else {
+        struct sts_request request = {{0}, {0}};
+        char date[CLOCK_TEXT_BYTES];
         oidc->got = got;
         oidc->arg = arg;
-        oidc_send(oidc);
+        clock_format_s(oidc->context->now_ms(), date);
+        sts_assume_role_with_oidc(oidc->endpoint, &oidc->role, oidc->provider_arn, &oidc->token,
+                                  date, &request);
+        service_sts_send(oidc->context, &request, on_answer, oidc);
     }
     buf_fini(&why);
 }

@@ -15,6 +15,7 @@
 
 #define BYTE_ORDER_MARK "\xEF\xBB\xBF"
 #define LINE_END_BYTES  3 /* libinih's, with the NUL */
+#define SPACE           " \t"
 
 struct reader {
     struct slice rest;
@@ -45,17 +46,6 @@ static bool is_space(char c)
     return c == ' ' || c == '\t';
 }
 
-static struct slice trim(struct slice text)
-{
-    while (text.length > 0 && is_space(text.data[0])) {
-        text = slice_of(text.data + 1, text.length - 1);
-    }
-    while (text.length > 0 && is_space(text.data[text.length - 1])) {
-        text.length--;
-    }
-    return text;
-}
-
 /* Without a comment, and without white space around. */
 static struct slice uncomment(struct slice text)
 {
@@ -64,7 +54,7 @@ static struct slice uncomment(struct slice text)
                                      (length == 0 || is_space(text.data[length - 1])))) {
         length++;
     }
-    return trim(slice_of(text.data, length));
+    return slice_trim(slice_of(text.data, length), SPACE);
 }
 
 static bool has_control(struct slice line)
@@ -89,27 +79,15 @@ static bool is_section_without_end(struct slice line)
     return end == NULL || end + 1 != text.data + text.length;
 }
 
-static void take_line(struct reader *reader)
-{
-    struct slice rest = reader->rest;
-    const char *end = memchr(rest.data, '\n', rest.length);
-    size_t length = end == NULL ? rest.length : (size_t)(end - rest.data);
-    size_t passed = end == NULL ? length : length + 1;
-    reader->rest = slice_of(rest.data + passed, rest.length - passed);
-    reader->line_number++;
-    if (length > 0 && rest.data[length - 1] == '\r') {
-        length--;
-    }
-    reader->line = slice_of(rest.data, length);
-}
-
 /* libinih's ini_reader: copies the next line to `out`; NULL after the last one or an error. */
 static char *give_line(char *out, int size, void *arg)
 {
     struct reader *reader = arg;
-    bool is_good = reader->rest.length > 0 && reader->fault.what == NULL;
+    bool is_good = reader->fault.what == NULL && slice_take_line(&reader->rest, &reader->line);
     if (is_good) {
-        take_line(reader);
+        struct slice *line = &reader->line;
+        reader->line_number++;
+        line->length -= line->length > 0 && line->data[line->length - 1] == '\r';
         if (has_control(reader->line)) {
             is_good = refuse(reader, "a control character");
         } else if (reader->line.length > (size_t)size - LINE_END_BYTES) {
@@ -152,7 +130,7 @@ static bool read_value(struct reader *reader, struct slice text, struct slice *o
 
 static bool enter_section(struct reader *reader, const char *name)
 {
-    struct slice section = trim(slice_text(name));
+    struct slice section = slice_trim(slice_text(name), SPACE);
     if (section.length == 0) {
         return refuse(reader, "a key before the first section");
     }

@@ -20,27 +20,23 @@ struct uri_source {
     void *arg;
 };
 
-static enum status read_answer(const struct http_answer *answer, struct credentials *out,
-                               struct buf *why)
-{
-    if (answer->result != HTTP_ANSWERED) {
-        buf_printf(why, "the credentials URI gave no answer: %s", answer->error);
-        return STATUS_UNAVAILABLE;
-    }
-    if (answer->status != 200) {
-        buf_printf(why, "the credentials URI answered with HTTP status %d", answer->status);
-        return answer->status >= 500 || answer->status == 429 ? STATUS_UNAVAILABLE : STATUS_INVALID;
-    }
-    buf_append_text(why, "the credentials URI's answer: ");
-    return credentials_read_document(answer->body, &credential_form_plain, out, why);
-}
-
 static void answered(void *arg, const struct http_answer *answer)
 {
     struct uri_source *source = arg;
     struct credentials credentials = {0};
     struct buf why = {0};
-    enum status status = read_answer(answer, &credentials, &why);
+    enum status status = STATUS_UNAVAILABLE;
+    if (answer->result != HTTP_ANSWERED) {
+        buf_printf(&why, "the credentials URI gave no answer: %s", answer->error);
+    } else if (answer->status != 200) {
+        bool may_help_to_wait = answer->status >= 500 || answer->status == 429;
+        buf_printf(&why, "the credentials URI answered with HTTP status %d", answer->status);
+        status = may_help_to_wait ? STATUS_UNAVAILABLE : STATUS_INVALID;
+    } else {
+        buf_append_text(&why, "the credentials URI's answer: ");
+        status =
+            credentials_read_document(answer->body, &credential_form_plain, &credentials, &why);
+    }
     credentials_set_provider(&credentials, "credential_uri");
     credential_finish(source->got, source->arg, status, &credentials, &why);
 }
