@@ -116,7 +116,7 @@ static void report_flushed(struct exporter *exporter)
     }
 }
 
-static void next(struct exporter *exporter);
+static void next(void *arg);
 
 static void rows_read(void *arg, size_t count)
 {
@@ -132,8 +132,9 @@ static void rows_read(void *arg, size_t count)
 }
 
 /* Begins what is to be done next, unless something is being done. */
-static void next(struct exporter *exporter)
+static void next(void *arg)
 {
+    struct exporter *exporter = arg;
     if (exporter->is_reading || exporter->is_working) {
         return;
     }
@@ -173,11 +174,6 @@ static void set_failing(struct exporter *exporter, bool is_failing)
         LOG_INFO("audit_available", LOG_TEXT("file", exporter->options.file));
     }
     health_set(exporter->options.health, HEALTH_AUDIT_UNAVAILABLE, is_failing);
-}
-
-static void batch_due(void *arg)
-{
-    next(arg);
 }
 
 static void appended(struct exporter *exporter)
@@ -307,7 +303,7 @@ enum status exporter_new(struct loop *loop, struct ledger *ledger,
     exporter->options = *options;
     exporter->file = file;
     exporter->wake = loop_wake_new(loop, job_done, exporter);
-    exporter->batch_timer = loop_timer_new(loop, batch_due, exporter);
+    exporter->batch_timer = loop_timer_new(loop, next, exporter);
     exporter->flush_timer = loop_timer_new(loop, flush_due, exporter);
     audit_file_tip(file, &tip);
     exporter->exported_seq = tip.seq;

@@ -361,35 +361,27 @@ const char *audit_file_error(const struct audit_file *file)
 
 /* ---- rotation ---- */
 
-/* Opens the file that follows. The old file keeps only lines that are exported: what else is in it
- * goes into the new one. */
-static enum status open_next(const struct audit_file *file, int *out_fd, struct buf *out_why)
-{
-    struct stat about;
-    enum status status = open_path(file->path, out_fd, out_why);
-    if (status == STATUS_OK && (fstat(*out_fd, &about) != 0 || about.st_size > 0)) {
-        status = unfit(out_why, file->path, "is another file and not empty: move it away");
-    }
-    if (status == STATUS_OK && fstat(file->fd, &about) == 0 && about.st_size > file->offset &&
-        ftruncate(file->fd, file->offset) != 0) {
-        status = cannot(out_why, "cut an incomplete line off", file->path);
-    }
-    return status;
-}
-
 bool audit_file_change(struct audit_file *file)
 {
     struct buf why = {0};
     struct stat named;
-    struct stat ours;
+    struct stat ours = {0};
     int fd = -1;
     /* The lock is on the file, not on its name: our own lock would look like another bridge's. */
-    if (stat(file->path, &named) == 0 && fstat(file->fd, &ours) == 0 &&
+    if (fstat(file->fd, &ours) == 0 && stat(file->path, &named) == 0 &&
         named.st_dev == ours.st_dev && named.st_ino == ours.st_ino) {
         return false;
     }
-    bool is_open = open_next(file, &fd, &why) == STATUS_OK;
-    if (is_open) {
+    enum status status = open_path(file->path, &fd, &why);
+    if (status == STATUS_OK && (fstat(fd, &named) != 0 || named.st_size > 0)) {
+        status = unfit(&why, file->path, "is another file and not empty: move it away");
+    }
+    /* The old file keeps only exported lines: what else is in it goes into the new one. */
+    if (status == STATUS_OK && ours.st_size > file->offset &&
+        ftruncate(file->fd, file->offset) != 0) {
+        status = cannot(&why, "cut an incomplete line off", file->path);
+    }
+    if (status == STATUS_OK) {
         close(file->fd);
         file->fd = fd;
         file->offset = 0;
@@ -403,5 +395,5 @@ bool audit_file_change(struct audit_file *file)
         }
     }
     buf_fini(&why);
-    return is_open;
+    return status == STATUS_OK;
 }

@@ -22,27 +22,6 @@ static void row_end(struct ledger_batch *batch, struct ledger_request *request, 
     request->audit = (struct batch_text){offset, batch->bytes.length - offset};
 }
 
-/* The members that all records about a claim have. */
-static size_t claim_row_begin(struct ledger_batch *batch, const struct claim_request *claim)
-{
-    size_t offset = row_begin(batch);
-    audit_put_command(&batch->bytes, claim->ask.command);
-    audit_put_members(&batch->bytes, buf_slice(&claim->ask.audit));
-    return offset;
-}
-
-void audit_row_of_claim(struct ledger_batch *batch, struct ledger_request *request)
-{
-    if (!batch->limits->is_audited) {
-        return;
-    }
-    size_t offset = claim_row_begin(batch, &request->claim);
-    if (request->claim.result == CLAIM_AGAIN) {
-        json_put_bool(&batch->bytes, "Again", true);
-    }
-    row_end(batch, request, request->claim.result == CLAIM_WAITS ? "joined" : "claimed", offset);
-}
-
 static void put_result(struct buf *out, const char *status, struct slice request_id,
                        struct slice code, uint32_t attempts)
 {
@@ -52,28 +31,30 @@ static void put_result(struct buf *out, const char *status, struct slice request
     json_put_int(out, "Attempts", attempts);
 }
 
-void audit_row_of_replay(struct ledger_batch *batch, struct ledger_request *request,
-                         const struct store_row *row)
+void audit_row_of_claim(struct ledger_batch *batch, struct ledger_request *request,
+                        const struct store_row *replayed, const char *code)
 {
+    static const char *const EVENTS[] = {
+        [CLAIM_NEW] = "claimed",       [CLAIM_AGAIN] = "claimed",     [CLAIM_WAITS] = "joined",
+        [CLAIM_REPLAYED] = "replayed", [CLAIM_MISMATCH] = "mismatch", [CLAIM_REFUSED] = "refused"};
+    const struct claim_request *claim = &request->claim;
     if (!batch->limits->is_audited) {
         return;
     }
-    size_t offset = claim_row_begin(batch, &request->claim);
-    put_result(&batch->bytes, outcome_status_text((enum outcome_status)row->status),
-               row->request_id, row->code, row->attempts);
-    row_end(batch, request, "replayed", offset);
-}
-
-void audit_row_of_refusal(struct ledger_batch *batch, struct ledger_request *request,
-                          const char *code)
-{
-    if (!batch->limits->is_audited) {
-        return;
+    size_t offset = row_begin(batch);
+    audit_put_command(&batch->bytes, claim->ask.command);
+    audit_put_members(&batch->bytes, buf_slice(&claim->ask.audit));
+    if (claim->result == CLAIM_AGAIN) {
+        json_put_bool(&batch->bytes, "Again", true);
     }
-    bool is_mismatch = request->claim.result == CLAIM_MISMATCH;
-    size_t offset = claim_row_begin(batch, &request->claim);
-    audit_put_text(&batch->bytes, "Code", slice_text(code));
-    row_end(batch, request, is_mismatch ? "mismatch" : "refused", offset);
+    if (replayed != NULL) {
+        put_result(&batch->bytes, outcome_status_text((enum outcome_status)replayed->status),
+                   replayed->request_id, replayed->code, replayed->attempts);
+    }
+    if (code != NULL) {
+        audit_put_text(&batch->bytes, "Code", slice_text(code));
+    }
+    row_end(batch, request, EVENTS[claim->result], offset);
 }
 
 void audit_row_of_post(struct ledger_batch *batch, struct ledger_request *request)

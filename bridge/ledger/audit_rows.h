@@ -14,13 +14,10 @@
 #include "batch.h"
 #include "store.h"
 
-/* The claim made a row, or waits for the outcome of another one. */
-void audit_row_of_claim(struct ledger_batch *batch, struct ledger_request *request);
-void audit_row_of_replay(struct ledger_batch *batch, struct ledger_request *request,
-                         const struct store_row *row);
-/* `claim.result` must be set. */
-void audit_row_of_refusal(struct ledger_batch *batch, struct ledger_request *request,
-                          const char *code);
+/* `claim.result` must be set. `replayed` is the row whose outcome is sent again, `code` the reason
+ * of a refusal; otherwise NULL. */
+void audit_row_of_claim(struct ledger_batch *batch, struct ledger_request *request,
+                        const struct store_row *replayed, const char *code);
 void audit_row_of_post(struct ledger_batch *batch, struct ledger_request *request);
 void audit_row_of_outcome(struct ledger_batch *batch, struct ledger_request *request);
 

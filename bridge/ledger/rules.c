@@ -82,7 +82,7 @@ static enum claim_plan refuse(struct ledger_batch *batch, struct ledger_request 
     reply.error = buf_slice(&batch->scratch);
     reply.code = slice_text(outcome.code);
     claim->result = result;
-    audit_row_of_refusal(batch, request, outcome.code);
+    audit_row_of_claim(batch, request, NULL, outcome.code);
     render(batch, request, &reply, &claim->ask.reply_to);
     outcome_fini(&outcome);
     return PLAN_REPLY;
@@ -111,7 +111,7 @@ static enum claim_plan begin(struct ledger_batch *batch, struct ledger_request *
     claim->result = result;
     claim->is_counted = true;
     batch->unfinished++;
-    audit_row_of_claim(batch, request);
+    audit_row_of_claim(batch, request, NULL, NULL);
     if (claim->ask.wants_accepted) {
         struct reply reply = reply_of_command(claim->ask.command);
         reply.status = "accepted";
@@ -125,7 +125,7 @@ static enum claim_plan replay(struct ledger_batch *batch, struct ledger_request 
 {
     const struct reply reply = reply_of_row(row);
     request->claim.result = CLAIM_REPLAYED;
-    audit_row_of_replay(batch, request, row);
+    audit_row_of_claim(batch, request, row, NULL);
     render(batch, request, &reply, &request->claim.ask.reply_to);
     return PLAN_REPLY;
 }
@@ -159,7 +159,7 @@ static enum claim_plan join(struct ledger_batch *batch, struct ledger_request *r
         return refuse(batch, request, CLAIM_REFUSED, ERROR_OVERLOADED, message);
     }
     request->claim.result = CLAIM_WAITS;
-    audit_row_of_claim(batch, request);
+    audit_row_of_claim(batch, request, NULL, NULL);
     return PLAN_JOIN;
 }
 
