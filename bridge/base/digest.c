@@ -138,6 +138,13 @@ void digest_random(void *out, size_t length)
     }
 }
 
+void digest_nonce(char out[DIGEST_NONCE_BYTES])
+{
+    uint8_t bytes[DIGEST_NONCE_BYTES / 2];
+    digest_random(bytes, sizeof bytes);
+    digest_hex(bytes, sizeof bytes, out);
+}
+
 const char *digest_library_version(void)
 {
     return OpenSSL_version(OPENSSL_VERSION);

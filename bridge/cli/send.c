@@ -26,7 +26,6 @@
 
 #define TIMEOUT_S_DEFAULT 60
 #define TIMEOUT_S_MAX     86400
-#define CORRELATION_BYTES 16
 #define REPLY_DEPTH_MAX   8
 
 struct sender {
@@ -43,8 +42,8 @@ struct sender {
     long timeout_s;
     struct settings *settings;
     const struct route *route;
-    char made_token[2 * CORRELATION_BYTES + 1];
-    char correlation[2 * CORRELATION_BYTES + 1];
+    char made_token[DIGEST_NONCE_BYTES];
+    char correlation[DIGEST_NONCE_BYTES];
     struct buf topic;
     struct buf reply_topic;
     struct buf payload;
@@ -84,13 +83,6 @@ static const struct cli_usage USAGE = {
              "Exits 0 for succeeded, 1 for failed, 2 for unknown, 3 for no reply.",
     .options = OPTIONS,
 };
-
-static void make_text(char out[2 * CORRELATION_BYTES + 1])
-{
-    uint8_t bytes[CORRELATION_BYTES];
-    digest_random(bytes, sizeof bytes);
-    digest_hex(bytes, sizeof bytes, out);
-}
 
 static void render_payload(struct sender *sender)
 {
@@ -330,9 +322,9 @@ static int exchange_over_tls(struct sender *sender)
 
 static int send_command(struct sender *sender)
 {
-    make_text(sender->correlation);
+    digest_nonce(sender->correlation);
     if (sender->token == NULL) {
-        make_text(sender->made_token);
+        digest_nonce(sender->made_token);
         sender->token = sender->made_token;
     }
     int code = choose_topics(sender);

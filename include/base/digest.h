@@ -18,6 +18,7 @@
 #define DIGEST_SHA256_BYTES     32
 #define DIGEST_SHA256_HEX_BYTES 65 /* with the NUL */
 #define DIGEST_SHA1_BYTES       20
+#define DIGEST_NONCE_BYTES      33 /* with the NUL */
 
 void digest_sha256(struct slice data, uint8_t out[DIGEST_SHA256_BYTES]);
 void digest_sha256_hex(struct slice data, char out[DIGEST_SHA256_HEX_BYTES]);
@@ -28,6 +29,8 @@ void digest_hex(const uint8_t *bytes, size_t length, char *out);
 /* Appends standard base64 with padding, without line breaks. */
 void digest_base64(struct slice bytes, struct buf *out);
 void digest_random(void *out, size_t length);
+/* 16 random bytes in hexadecimal. */
+void digest_nonce(char out[DIGEST_NONCE_BYTES]);
 /* OpenSSL's version line, for the subcommand `version`. */
 const char *digest_library_version(void);
 

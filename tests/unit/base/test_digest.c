@@ -194,6 +194,18 @@ static void test_random_bytes_stay_within_their_length(void **state)
     assert_int_equal(bytes[17], 0x5a);
 }
 
+static void test_a_nonce_is_32_digits_and_new_each_time(void **state)
+{
+    (void)state;
+    char a[DIGEST_NONCE_BYTES];
+    char b[DIGEST_NONCE_BYTES];
+    digest_nonce(a);
+    digest_nonce(b);
+    assert_int_equal(strspn(a, "0123456789abcdef"), 32);
+    assert_int_equal(strlen(a), 32);
+    assert_string_not_equal(a, b);
+}
+
 static void test_the_library_version_names_openssl_3(void **state)
 {
     (void)state;
@@ -243,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_long_base64_has_no_line_breaks),
         cmocka_unit_test(test_random_bytes_differ_from_call_to_call),
         cmocka_unit_test(test_random_bytes_stay_within_their_length),
+        cmocka_unit_test(test_a_nonce_is_32_digits_and_new_each_time),
         cmocka_unit_test(test_the_library_version_names_openssl_3),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
