@@ -211,18 +211,13 @@ static void refresh_due(void *arg)
 
 /* --- the source --- */
 
-static bool is_failure_fresh(const struct cache *cache)
-{
-    return cache->has_failed &&
-           loop_now_ms(cache->context->loop) - cache->failed_at_ms < FAILURE_CACHED_MS;
-}
-
 static void cache_get(struct credential_source *source, credentials_got_fn *got, void *arg)
 {
     struct cache *cache = (struct cache *)source;
+    int64_t since_failure_ms = loop_now_ms(cache->context->loop) - cache->failed_at_ms;
     if (is_usable(cache)) {
         got(arg, STATUS_OK, &cache->stored, "");
-    } else if (!cache->is_fetching && is_failure_fresh(cache)) {
+    } else if (!cache->is_fetching && cache->has_failed && since_failure_ms < FAILURE_CACHED_MS) {
         got(arg, cache->status, NULL, cache->why.data);
     } else {
         struct waiter *waiter = mem_zalloc(1, sizeof *waiter);

@@ -10,7 +10,6 @@
 
 #define PATH         "/cloud-credentials"
 #define HEADER_COUNT 4
-#define USER_AGENT   "user-agent: ecs-mqtt-bridge/" BRIDGE_VERSION
 #define SIGN_IN      "sign in again with `aliyun configure --mode CloudSSO`"
 
 #define HTTP_UNAUTHORIZED 401
@@ -61,7 +60,7 @@ static void sso_send(struct sso_source *sso)
         bearer.data,
         "content-type: application/json",
         "accept: application/json",
-        USER_AGENT,
+        HTTP_USER_AGENT,
     };
     struct http_request post = {
         .method = "POST",

@@ -17,28 +17,19 @@ static const struct {
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 
-struct credential_source *credentials_chain_open(const struct credential_context *context)
-{
-    struct credential_source *sources[ROW_COUNT];
-    size_t count = 0;
-    for (size_t i = 0; i < ROW_COUNT; i++) {
-        if (rows[i].is_in_chain) {
-            sources[count++] = rows[i].open(context);
-        }
-    }
-    return credentials_chain_new("default/", sources, count);
-}
-
 struct credential_source *credentials_source_open(const struct credential_context *context,
                                                   const char *provider)
 {
-    if (strcmp(provider, "default") == 0) {
-        return credentials_chain_open(context);
-    }
+    struct credential_source *sources[ROW_COUNT];
+    size_t count = 0;
+    bool is_chain = strcmp(provider, "default") == 0;
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        if (strcmp(rows[i].provider, provider) == 0) {
-            return rows[i].open(context);
+        if (is_chain ? rows[i].is_in_chain : strcmp(rows[i].provider, provider) == 0) {
+            sources[count++] = rows[i].open(context);
         }
     }
-    return NULL;
+    if (is_chain) {
+        return credentials_chain_new("default/", sources, count);
+    }
+    return count > 0 ? sources[0] : NULL;
 }

@@ -11,9 +11,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define NONCE_BYTES      16
-#define NONCE_TEXT_BYTES (2 * NONCE_BYTES + 1)
-
 struct role_source {
     struct credential_source source; /* first: a source is cast back to this */
     const struct credential_context *context;
@@ -55,16 +52,15 @@ static void on_signer(void *arg, enum status status, const struct credentials *c
 {
     struct role_source *role = arg;
     struct sts_request request = {{0}, {0}};
-    uint8_t random[NONCE_BYTES];
-    char nonce[NONCE_TEXT_BYTES];
+
+    char nonce[DIGEST_NONCE_BYTES];
     char date[CLOCK_TEXT_BYTES];
     if (status != STATUS_OK) {
         finish(role, status, NULL, text);
         return;
     }
     credentials_copy(&role->caller, credentials);
-    digest_random(random, sizeof random);
-    digest_hex(random, sizeof random, nonce);
+    digest_nonce(nonce);
     clock_format_s(role->context->now_ms(), date);
     sts_assume_role(role->endpoint, &role->role, credentials, date, nonce, &request);
     service_sts_send(role->context, &request, on_answer, role);

@@ -41,17 +41,14 @@ static bool refuse(struct reader *reader, const char *what)
 
 /* --- lines --- */
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* Without a comment, and without white space around. */
+/* Without a comment, which begins at the start or after white space, and without white space
+ * around. */
 static struct slice uncomment(struct slice text)
 {
     size_t length = 0;
-    while (length < text.length && !(strchr("#;", text.data[length]) != NULL &&
-                                     (length == 0 || is_space(text.data[length - 1])))) {
+    while (length < text.length &&
+           !(strchr("#;", text.data[length]) != NULL &&
+             (length == 0 || strchr(SPACE, text.data[length - 1]) != NULL))) {
         length++;
     }
     return slice_trim(slice_of(text.data, length), SPACE);

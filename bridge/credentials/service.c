@@ -4,7 +4,6 @@
 #include "common.h"
 
 #define HEADER_COUNT 3
-#define USER_AGENT   "user-agent: ecs-mqtt-bridge/" BRIDGE_VERSION
 
 static void append_refusal(const struct http_answer *answer, const char *service,
                            const struct credentials *caller, struct buf *out_why)
@@ -88,7 +87,7 @@ void service_sts_send(const struct credential_context *context, struct sts_reque
     static const char *const headers[HEADER_COUNT] = {
         "content-type: application/x-www-form-urlencoded",
         "accept: application/json",
-        USER_AGENT,
+        HTTP_USER_AGENT,
     };
     struct http_request post = {
         .method = "POST",

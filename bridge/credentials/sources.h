@@ -67,8 +67,6 @@ struct credential_source *credentials_uri_open(const struct credential_context *
 struct credential_source *credentials_chain_new(const char *prefix,
                                                 struct credential_source *const *sources,
                                                 size_t count);
-/* The default chain: every source that the table marks is_in_chain. */
-struct credential_source *credentials_chain_open(const struct credential_context *context);
 
 /* Stores the credentials of another source, which it owns, and refreshes them before they expire.
  */
@@ -76,7 +74,8 @@ struct credential_source *credentials_cache_new(const struct credential_context 
                                                 struct credential_source *source);
 
 /*
- * By its name in credentials.provider; "default" is the chain. NULL: this build has no such source.
+ * By its name in credentials.provider; "default" is the chain of all sources that the table marks
+ * is_in_chain. NULL: this build has no such source.
  */
 struct credential_source *credentials_source_open(const struct credential_context *context,
                                                   const char *provider);

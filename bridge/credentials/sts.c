@@ -174,13 +174,6 @@ static void add(struct parameters *parameters, const char *name, struct slice va
     }
 }
 
-static void add_all(struct parameters *parameters, const struct parameters *more)
-{
-    for (size_t i = 0; i < more->count; i++) {
-        add(parameters, more->pairs[i].name, more->pairs[i].value);
-    }
-}
-
 /* Reserves the room first: a buffer that grows would leave copies of secrets in freed memory. */
 static void put(struct parameters *parameters, struct buf *out)
 {
@@ -213,11 +206,12 @@ static void add_common(struct parameters *query, const char *action, const char 
 static void sign(const struct parameters *query, const struct parameters *form,
                  struct slice access_key_secret, struct buf *out_signature)
 {
-    struct parameters all = {0};
+    struct parameters all = *query;
     struct buf canonical = {0};
     struct buf lines = {0};
-    add_all(&all, query);
-    add_all(&all, form);
+    for (size_t i = 0; i < form->count; i++) {
+        add(&all, form->pairs[i].name, form->pairs[i].value);
+    }
     put(&all, &canonical);
     buf_reserve(&lines, 3 * canonical.length + OVERHEAD_BYTES);
     sign_v1_string_to_sign("POST", buf_slice(&canonical), &lines);

@@ -20,11 +20,8 @@
 #include <utlist.h>
 
 #define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-#define USER_AGENT   "user-agent: ecs-mqtt-bridge/" BRIDGE_VERSION
 #define ACCEPT       "accept: application/json"
 
-#define NONCE_BYTES            16
-#define NONCE_TEXT_BYTES       (2 * NONCE_BYTES + 1)
 #define ANSWER_BYTES_MAX       65536
 #define UNREACHABLE_AFTER      3 /* attempts in a row of which nothing was sent */
 #define PARAMETERS_MAX         (CALL_PARAMETERS_MAX + 9) /* V1 adds those of the signature */
@@ -46,7 +43,7 @@ struct call {
 /* What is new in every attempt, as text. */
 struct stamp {
     char date[CLOCK_TEXT_BYTES];
-    char nonce[NONCE_TEXT_BYTES];
+    char nonce[DIGEST_NONCE_BYTES];
 };
 
 struct ecs {
@@ -175,7 +172,7 @@ static void post(struct call *call, size_t line_count)
     const char *headers[HEADERS_MAX];
     size_t count = 0;
     headers[count++] = ACCEPT;
-    headers[count++] = USER_AGENT;
+    headers[count++] = HTTP_USER_AGENT;
     const char *line = ecs->lines.data;
     for (size_t i = 0; i < line_count; i++) {
         assert(count < HEADERS_MAX);
@@ -323,7 +320,7 @@ static void on_credentials(void *arg, enum status status, const struct credentia
     struct call *call = arg;
     struct ecs *ecs = call->ecs;
     struct stamp stamp;
-    uint8_t nonce[NONCE_BYTES];
+
     if (status != STATUS_OK) {
         answer_without_credentials(call, status, text);
         return;
@@ -331,8 +328,7 @@ static void on_credentials(void *arg, enum status status, const struct credentia
     call->serial = credentials->serial;
     remember_credentials(ecs, credentials);
     clock_format_s(clock_wall_ms() + ecs->clock_offset_ms, stamp.date);
-    digest_random(nonce, sizeof nonce);
-    digest_hex(nonce, sizeof nonce, stamp.nonce);
+    digest_nonce(stamp.nonce);
     buf_clear(&ecs->url);
     buf_clear(&ecs->host);
     buf_clear(&ecs->query);

@@ -20,6 +20,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The header line of every request. */
+#define HTTP_USER_AGENT "user-agent: ecs-mqtt-bridge/" BRIDGE_VERSION
+
 struct http;
 
 struct http_options {
