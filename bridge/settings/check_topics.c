@@ -142,36 +142,35 @@ static void check_response_filter(const struct settings_view *view, size_t route
     }
 }
 
-static void refuse_default(const struct settings_view *view, size_t route, const char *path,
-                           const char *list)
-{
-    char key[64];
-    snprintf(key, sizeof key, "routes[%zu].%s", route, path);
-    settings_report_error(view->report, view->file, settings_route_line_of(view, route, path), key,
-                          "is not allowed by this route's %s, so every command without the field "
-                          "would be refused; allowed: a value that they allow",
-                          list);
-}
-
-/* A value that is not a region or a group at all was already reported. */
-static bool is_usable(const char *path, const char *value)
-{
-    const struct settings_row *row = settings_row_find(settings_route_table(), path);
-    return value != NULL && settings_text_why(row, value) == NULL;
-}
-
+/* A default that the route itself does not allow. */
 static void check_defaults(const struct settings_view *view, size_t index)
 {
-    static const char region[] = "defaults.RegionId";
-    static const char group[] = "defaults.ReplicaGroupId";
     const struct route *route = &view->settings->routes[index];
-    if (is_usable(region, route->default_region) &&
-        !route_allows_region(route, route->default_region)) {
-        refuse_default(view, index, region, "regions");
-    }
-    if (is_usable(group, route->default_group) &&
-        !route_allows_group(route, route->default_group)) {
-        refuse_default(view, index, group, "groups");
+    const struct {
+        const char *path;
+        const char *list;
+        const char *value;
+        bool (*is_allowed)(const struct route *route, const char *value);
+    } fields[] = {
+        {"defaults.RegionId", "regions", route->default_region, route_allows_region},
+        {"defaults.ReplicaGroupId", "groups", route->default_group, route_allows_group},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const char *path = fields[i].path;
+        const char *value = fields[i].value;
+        const struct settings_row *row = settings_row_find(settings_route_table(), path);
+        /* A value that is not a region or a group at all was already reported. */
+        if (value == NULL || settings_text_why(row, value) != NULL ||
+            fields[i].is_allowed(route, value)) {
+            continue;
+        }
+        char key[64];
+        snprintf(key, sizeof key, "routes[%zu].%s", index, path);
+        settings_report_error(
+            view->report, view->file, settings_route_line_of(view, index, path), key,
+            "is not allowed by this route's %s, so every command without the field would be "
+            "refused; allowed: a value that they allow",
+            fields[i].list);
     }
 }
 
