@@ -293,7 +293,7 @@ enum status exporter_new(struct loop *loop, struct ledger *ledger,
     const struct audit_file_options file_options = {.path = options->file,
                                                     .is_chained = options->is_chained,
                                                     .is_full = options->is_full,
-                                                    .may_be_others = added_seq == 0};
+                                                    .is_new_ledger = added_seq == 0};
     enum status status = audit_file_open(&file_options, &tip, &file, out_why);
     if (status != STATUS_OK) {
         return status;

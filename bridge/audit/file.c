@@ -164,7 +164,7 @@ static enum status adopt(struct audit_file *file)
 
 /* Where the next line goes. STATUS_INVALID where the file is none that this bridge may continue. */
 static enum status find_place(struct audit_file *file, const struct audit_tip *tip,
-                              bool may_be_others, bool *out_is_hashed)
+                              bool is_new_ledger, bool *out_is_hashed)
 {
     struct stat about;
     char first[32];
@@ -175,7 +175,7 @@ static enum status find_place(struct audit_file *file, const struct audit_tip *t
     if (about.st_size == 0) {
         return STATUS_OK;
     }
-    if (may_be_others) {
+    if (is_new_ledger) {
         enum status status = adopt(file);
         *out_is_hashed = file->chain.is_hashed;
         return status;
@@ -212,7 +212,7 @@ enum status audit_file_open(const struct audit_file_options *options, const stru
     file->fd = -1;
     enum status status = open_path(file->path, &file->fd, out_why);
     if (status == STATUS_OK) {
-        status = find_place(file, tip, options->may_be_others, &is_hashed);
+        status = find_place(file, tip, options->is_new_ledger, &is_hashed);
         if (status == STATUS_STORE) {
             cannot(out_why, "continue", file->path);
         } else if (status == STATUS_INVALID) {

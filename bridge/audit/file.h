@@ -29,7 +29,7 @@ struct audit_file_options {
     const char *path;
     bool is_chained;
     bool is_full;       /* durability "full": lines are on the disk before they count as exported */
-    bool may_be_others; /* the ledger has no record yet: continue whatever audit file is there */
+    bool is_new_ledger; /* it has no record yet: continue whatever audit file is there */
 };
 
 /*

@@ -38,7 +38,7 @@ static enum status try_open(struct fixture *fixture, struct buf *why)
     const struct audit_file_options options = {.path = fixture->path,
                                                .is_chained = fixture->is_chained,
                                                .is_full = fixture->is_full,
-                                               .may_be_others = fixture->last_seq == 0};
+                                               .is_new_ledger = fixture->last_seq == 0};
     return audit_file_open(&options, &fixture->tip, &fixture->file, why);
 }
 
@@ -243,6 +243,19 @@ static void test_numbered_lines_need_no_hashes(void **state)
     assert_false(file_holds(fixture, "\"Hash\""));
     check_sound(fixture, 4);
     fixture->is_chained = true;
+    check_refused(fixture, STATUS_INVALID, "move it away");
+}
+
+static void test_a_chained_file_is_not_continued_without_hashes(void **state)
+{
+    struct fixture *fixture = *state;
+    open_file(fixture);
+    export(fixture, 2);
+    close_file(fixture);
+    fixture->is_chained = false;
+    check_refused(fixture, STATUS_INVALID, "move it away");
+    fixture->tip = (struct audit_tip){0};
+    fixture->last_seq = 0;
     check_refused(fixture, STATUS_INVALID, "move it away");
 }
 
@@ -612,6 +625,7 @@ int main(void)
         TEST(test_a_new_file_is_its_owners_and_its_first_line_names_the_line_before),
         TEST(test_a_file_goes_on_where_it_ended),
         TEST(test_numbered_lines_need_no_hashes),
+        TEST(test_a_chained_file_is_not_continued_without_hashes),
         TEST(test_a_ledger_that_is_new_continues_the_file_there_is),
         TEST(test_a_ledger_that_is_new_continues_a_file_that_a_crash_cut_short),
         TEST(test_a_crash_between_append_and_delete_repeats_nothing),
