@@ -82,7 +82,7 @@ void http_tls_set(const struct http_tls *tls, CURL *easy)
 
 /* Parts of OpenSSL's error texts, which libcurl includes in its own. They are the same in all
  * versions 3 of OpenSSL; libcurl's own texts differ between versions. */
-static const struct {
+static const struct problem {
     const char *words;
     const char *meaning;
     bool is_refusal; /* an alert that is sent about a client's certificate and nothing else */
@@ -110,24 +110,24 @@ static const struct {
     {"unsupported protocol", NO_TLS_1_2, false},
     {"wrong version number", "the server does not speak TLS", false},
 };
-#define PROBLEM_COUNT (sizeof problems / sizeof problems[0])
 
-static size_t find_problem(const char *error)
+static const struct problem *find_problem(const char *error)
 {
-    size_t index = 0;
-    while (index < PROBLEM_COUNT && strstr(error, problems[index].words) == NULL) {
-        index++;
+    for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) {
+        if (strstr(error, problems[i].words) != NULL) {
+            return &problems[i];
+        }
     }
-    return index;
+    return NULL;
 }
 
 const char *http_tls_meaning(CURL *easy, CURLcode code, const char *error)
 {
     long server = 0;
     long proxy = 0;
-    size_t index = find_problem(error);
-    if (index < PROBLEM_COUNT) {
-        return problems[index].meaning;
+    const struct problem *problem = find_problem(error);
+    if (problem != NULL) {
+        return problem->meaning;
     }
     if (code != CURLE_PEER_FAILED_VERIFICATION) {
         return NULL;
@@ -145,8 +145,7 @@ bool http_tls_is_refusal(CURL *easy, const char *error)
     long header_bytes = 0;
     must(curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections));
     must(curl_easy_getinfo(easy, CURLINFO_HEADER_SIZE, &header_bytes));
-    size_t index = find_problem(error);
+    const struct problem *problem = find_problem(error);
     /* A new connection on which no answer has started. */
-    return connections == 1 && header_bytes == 0 && index < PROBLEM_COUNT &&
-           problems[index].is_refusal;
+    return connections == 1 && header_bytes == 0 && problem != NULL && problem->is_refusal;
 }
