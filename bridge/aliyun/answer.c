@@ -55,7 +55,7 @@ void api_answer_read(struct slice body, struct api_answer *out_answer)
 {
     *out_answer = (struct api_answer){0};
     if (body.length >= 3 && memcmp(body.data, BYTE_ORDER_MARK, 3) == 0) {
-        body = slice_of(body.data + 3, body.length - 3);
+        body = slice_skip(body, 3);
     }
     body = slice_trim(body, " \t\r\n");
     char first = body.length > 0 ? body.data[0] : '\0';

@@ -105,7 +105,7 @@ static bool take_form(struct slice *text, const char *form, char *out)
         out[i] = (char)c;
     }
     out[length] = '\0';
-    *text = slice_of(text->data + length, text->length - length);
+    *text = slice_skip(*text, length);
     return true;
 }
 

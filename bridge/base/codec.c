@@ -52,7 +52,7 @@ static const uint8_t *take(struct unpack *in, size_t count)
         return NULL;
     }
     const uint8_t *bytes = (const uint8_t *)in->rest.data;
-    in->rest = slice_of(in->rest.data + count, in->rest.length - count);
+    in->rest = slice_skip(in->rest, count);
     return bytes;
 }
 

@@ -173,11 +173,6 @@ const struct json *json_member(const struct json *object, const char *name)
     return json_of(member);
 }
 
-bool json_is_repeated(const struct json *object, const struct json *member)
-{
-    return json_member(object, cjson_of(member)->string) != member;
-}
-
 struct slice json_text(const struct json *value)
 {
     if (value == NULL || json_kind(value) != JSON_TEXT) {

@@ -114,7 +114,7 @@ void json_quote(struct buf *out, struct slice value)
         }
         buf_append(out, slice_of(value.data + start, at - start));
         if (at < value.length) {
-            at += put_rare(out, slice_of(value.data + at, value.length - at));
+            at += put_rare(out, slice_skip(value, at));
         }
     }
     buf_append_char(out, '"');

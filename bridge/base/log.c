@@ -61,7 +61,7 @@ static size_t printable_length(struct slice text)
 static bool needs_quotes(struct slice value)
 {
     for (size_t at = 0; at < value.length;) {
-        size_t length = printable_length(slice_of(value.data + at, value.length - at));
+        size_t length = printable_length(slice_skip(value, at));
         if (length == 0 || strchr(" \"=\\", value.data[at]) != NULL) {
             return true;
         }

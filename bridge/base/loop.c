@@ -282,11 +282,6 @@ struct loop_process *loop_process_start(struct loop *loop,
     return process;
 }
 
-pid_t loop_process_pid(const struct loop_process *process)
-{
-    return uv_process_get_pid(&process->uv);
-}
-
 void loop_process_kill(struct loop_process *process, int signal_number)
 {
     uv_process_kill(&process->uv, signal_number);

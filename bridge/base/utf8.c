@@ -55,11 +55,6 @@ size_t utf8_character_length(struct slice text)
     return leads[i].length;
 }
 
-static struct slice without_front(struct slice text, size_t count)
-{
-    return slice_of(text.data + count, text.length - count);
-}
-
 bool utf8_is_valid(struct slice text)
 {
     while (text.length > 0) {
@@ -67,7 +62,7 @@ bool utf8_is_valid(struct slice text)
         if (length == 0) {
             return false;
         }
-        text = without_front(text, length);
+        text = slice_skip(text, length);
     }
     return true;
 }
@@ -102,7 +97,7 @@ bool utf8_is_mqtt_text(struct slice text)
         if (is_control || is_noncharacter) {
             return false;
         }
-        text = without_front(text, length);
+        text = slice_skip(text, length);
     }
     return true;
 }

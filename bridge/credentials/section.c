@@ -118,7 +118,7 @@ static bool read_value(struct reader *reader, struct slice text, struct slice *o
         return refuse(reader, "a value without its closing quote");
     }
     size_t passed = (size_t)(end + 1 - text.data);
-    if (uncomment(slice_of(text.data + passed, text.length - passed)).length > 0) {
+    if (uncomment(slice_skip(text, passed)).length > 0) {
         return refuse(reader, "a value with text after its closing quote");
     }
     *out_value = slice_of(begin, (size_t)(end - begin));
@@ -191,7 +191,7 @@ enum status section_read(struct slice text, const char *section, const char *con
     struct reader reader = {.rest = text, .section = section, .keys = keys, .count = count};
     enum status status = STATUS_OK;
     if (text.length >= 3 && memcmp(text.data, BYTE_ORDER_MARK, 3) == 0) {
-        reader.rest = slice_of(text.data + 3, text.length - 3);
+        reader.rest = slice_skip(text, 3);
     }
     reader.values = mem_zalloc(count, sizeof *reader.values);
     parse(&reader);

@@ -76,7 +76,7 @@ static bool header_value(struct slice line, const char *name, char *out, size_t 
     if (line.length <= at || line.data[at] != ':' || strncasecmp(line.data, name, at) != 0) {
         return false;
     }
-    struct slice value = slice_trim(slice_of(line.data + at + 1, line.length - at - 1), " \t\r\n");
+    struct slice value = slice_trim(slice_skip(line, at + 1), " \t\r\n");
     if (value.length >= out_bytes) {
         return false;
     }

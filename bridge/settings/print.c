@@ -31,7 +31,7 @@ static void print_comment(struct printer *printer, struct slice text)
         start_line(printer);
         buf_printf(printer->out, "// %.*s\n", (int)length, text.data);
         length += length < text.length;
-        text = slice_of(text.data + length, text.length - length);
+        text = slice_skip(text, length);
     }
 }
 

@@ -36,7 +36,7 @@ static void take(struct scan *scan, size_t count)
         scan->line += taken.data[i] == '\n';
     }
     buf_append(scan->out, taken);
-    scan->rest = slice_of(scan->rest.data + count, scan->rest.length - count);
+    scan->rest = slice_skip(scan->rest, count);
 }
 
 static void take_line(struct scan *scan)

@@ -4,7 +4,7 @@
  * Wraps cJSON, the only code that does. cJSON takes more than RFC 8259 allows, so the text is
  * scanned first: one value and nothing after it but white space, UTF-8, no U+0000 and no lone
  * surrogates in strings, numbers as in the grammar, a depth limit. Repeated names are not refused
- * here: the caller finds them with json_is_repeated() and puts the name into its message.
+ * here: the caller finds them and puts the name into its message.
  *
  * Thread: a document belongs to one thread at a time.
  */
@@ -57,8 +57,7 @@ const struct json *json_next(const struct json *value);
 struct slice json_name(const struct json *member);
 /* The first member of that name (case-sensitive), or NULL. `object` may be NULL or no object. */
 const struct json *json_member(const struct json *object, const char *name);
-/* Whether an earlier member of the object has this one's name. */
-bool json_is_repeated(const struct json *object, const struct json *member);
+
 /* A string's bytes (JSON_TEXT), else the absent slice. Takes NULL. */
 struct slice json_text(const struct json *value);
 /* A number's value, else 0. */

@@ -15,7 +15,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 struct loop;
 
@@ -82,7 +81,7 @@ struct loop_process_options {
 struct loop_process *loop_process_start(struct loop *loop,
                                         const struct loop_process_options *options,
                                         loop_exit_fn *ended, void *arg, int *out_error);
-pid_t loop_process_pid(const struct loop_process *process);
+
 void loop_process_kill(struct loop_process *process, int signal_number);
 /* Kills the process and its children, except those that left its group. Only with `leads_group`,
  * and before `ended` was called. */

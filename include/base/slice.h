@@ -42,6 +42,12 @@ static inline bool slice_equals_text(struct slice slice, const char *text)
     return slice_equals(slice, slice_text(text));
 }
 
+/* The slice without its first `count` bytes. */
+static inline struct slice slice_skip(struct slice slice, size_t count)
+{
+    return slice_of(slice.data + count, slice.length - count);
+}
+
 /* Takes the next line without its line end; false at the end of the text. */
 static inline bool slice_take_line(struct slice *text, struct slice *out_line)
 {
@@ -52,7 +58,7 @@ static inline bool slice_take_line(struct slice *text, struct slice *out_line)
     size_t length = end == NULL ? text->length : (size_t)(end - text->data);
     size_t taken = length + (end != NULL);
     *out_line = slice_of(text->data, length);
-    *text = slice_of(text->data + taken, text->length - taken);
+    *text = slice_skip(*text, taken);
     return true;
 }
 
@@ -61,7 +67,7 @@ static inline struct slice slice_trim(struct slice text, const char *blanks)
 {
     size_t count = strlen(blanks);
     while (text.length > 0 && memchr(blanks, text.data[0], count) != NULL) {
-        text = slice_of(text.data + 1, text.length - 1);
+        text = slice_skip(text, 1);
     }
     while (text.length > 0 && memchr(blanks, text.data[text.length - 1], count) != NULL) {
         text.length--;

@@ -129,17 +129,15 @@ static void test_missing_members_read_as_absent(void **state)
     json_free(root);
 }
 
-static void test_repeated_names_are_compared_byte_by_byte(void **state)
+static void test_names_are_compared_byte_by_byte_and_the_first_of_repeated_ones_is_found(
+    void **state)
 {
     (void)state;
     struct json *root = parse("{\"a\":1,\"A\":2,\"\\u0061\":3,\"\xc3\xa9\":4,\"e\xcc\x81\":5}");
-    static const bool expected[] = {false, false, true, false, false};
-    const struct json *member = json_first(root);
-    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
-        assert_int_equal(json_is_repeated(root, member), expected[i]);
-        member = json_next(member);
-    }
     assert_true(json_number(json_member(root, "a")) == 1);
+    assert_true(json_number(json_member(root, "A")) == 2);
+    assert_true(json_number(json_member(root, "\xc3\xa9")) == 4);
+    assert_true(json_number(json_member(root, "e\xcc\x81")) == 5);
     json_free(root);
 }
 
@@ -494,7 +492,8 @@ int main(void)
         cmocka_unit_test(test_every_kind_of_value_is_read),
         cmocka_unit_test(test_members_come_in_order_and_are_found_by_name),
         cmocka_unit_test(test_missing_members_read_as_absent),
-        cmocka_unit_test(test_repeated_names_are_compared_byte_by_byte),
+        cmocka_unit_test(
+            test_names_are_compared_byte_by_byte_and_the_first_of_repeated_ones_is_found),
         cmocka_unit_test(test_numbers_are_read_as_in_the_grammar),
         cmocka_unit_test(test_numbers_of_any_size_are_read),
         cmocka_unit_test(test_numbers_of_any_length_are_read),
