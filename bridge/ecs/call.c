@@ -53,8 +53,6 @@ struct ecs {
     struct credential_context *credential_context;
     struct credential_source *source;
     struct endpoint endpoint;
-    bool is_v1;
-    int64_t rpo_s;
     int64_t clock_offset_ms; /* the API's clock minus ours */
     /* The current identity and the previous one, which calls on the wire may still be signed with:
      * both are removed from messages. */
@@ -130,7 +128,7 @@ static void on_http_done(void *arg, const struct http_answer *answer)
     struct call *call = arg;
     struct ecs *ecs = call->ecs;
     struct slice secrets[2 * SECRETS_PER_GENERATION];
-    struct outcome_map_context context = {.rpo_s = ecs->rpo_s, .secrets = secrets};
+    struct outcome_map_context context = {.rpo_s = ecs->settings->api.rpo_s, .secrets = secrets};
     for (size_t i = 0; i < 2; i++) {
         const struct credentials *generation = &ecs->generations[i];
         secrets[context.secret_count++] = secret_slice(&generation->access_key_id);
@@ -339,7 +337,7 @@ static void on_credentials(void *arg, enum status status, const struct credentia
     struct sign_pair parameters[PARAMETERS_MAX];
     struct json *document;
     size_t count = actions_list_parameters(call->command, &document, parameters);
-    if (ecs->is_v1) {
+    if (strcmp(ecs->settings->api.signature, "v1") == 0) {
         send_v1(call, credentials, &stamp, parameters, count);
     } else {
         send_v3(call, credentials, &stamp, parameters, count);
@@ -420,8 +418,6 @@ enum status ecs_new(struct loop *loop, const struct settings *settings, const st
     struct http_options options = http_options_of(ecs);
     ecs->http = http_new(loop, &options);
     ecs->unsent_timer = loop_timer_new(loop, unsent_due, ecs);
-    ecs->is_v1 = strcmp(settings->api.signature, "v1") == 0;
-    ecs->rpo_s = settings->api.rpo_s;
     ecs->health = health;
     *out_ecs = ecs;
     return STATUS_OK;
