@@ -107,6 +107,11 @@ bool credential_never_differs(struct credential_source *source, uint64_t serial)
     return false;
 }
 
+enum status credential_status_of_http(int http_status)
+{
+    return http_status >= 500 || http_status == 429 ? STATUS_UNAVAILABLE : STATUS_INVALID;
+}
+
 void credential_finish(credentials_got_fn *got, void *arg, enum status status,
                        struct credentials *credentials, struct buf *why)
 {

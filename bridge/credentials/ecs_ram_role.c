@@ -63,8 +63,7 @@ static void fail_answer(struct role_source *role, const char *what,
     } else {
         buf_printf(&text, "the metadata service answered the request for %s with HTTP status %d",
                    what, answer->status);
-        status =
-            answer->status >= 500 || answer->status == 429 ? STATUS_UNAVAILABLE : STATUS_INVALID;
+        status = credential_status_of_http(answer->status);
     }
     finish(role, status, NULL, text.data);
     buf_fini(&text);

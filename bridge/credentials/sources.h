@@ -39,6 +39,9 @@ const char *credential_value(const struct credential_context *context, const cha
 
 /* The operation `refused` of a source that gives the same credentials at every get. */
 bool credential_never_differs(struct credential_source *source, uint64_t serial);
+/* Of an answer with this HTTP status, which is no success: whether waiting may help
+ * (STATUS_UNAVAILABLE) or not (STATUS_INVALID). */
+enum status credential_status_of_http(int http_status);
 /* Calls `got` with the credentials if the status is STATUS_OK, else with `why`; frees both. */
 void credential_finish(credentials_got_fn *got, void *arg, enum status status,
                        struct credentials *credentials, struct buf *why);

@@ -29,9 +29,9 @@ static void answered(void *arg, const struct http_answer *answer)
     if (answer->result != HTTP_ANSWERED) {
         buf_printf(&why, "the credentials URI gave no answer: %s", answer->error);
     } else if (answer->status != 200) {
-        bool may_help_to_wait = answer->status >= 500 || answer->status == 429;
+
         buf_printf(&why, "the credentials URI answered with HTTP status %d", answer->status);
-        status = may_help_to_wait ? STATUS_UNAVAILABLE : STATUS_INVALID;
+        status = credential_status_of_http(answer->status);
     } else {
         buf_append_text(&why, "the credentials URI's answer: ");
         status =
