@@ -1,4 +1,5 @@
 /* The audit file of a real bridge: what is in it, and that every change to it is found. */
+#include "flow_http.h"
 #include "flow_load.h"
 
 #include <fcntl.h>
@@ -480,11 +481,24 @@ static void limit_files(const struct bridge *bridge, rlim_t bytes)
     assert_int_equal(prlimit(bridge->pid, RLIMIT_FSIZE, &limit, NULL), 0);
 }
 
+static long readyz(int port)
+{
+    char *body = NULL;
+    long http = http_exchange(port, "GET", "/readyz", NULL, &body);
+    free(body);
+    return http;
+}
+
 static void test_while_the_file_is_full_records_wait_and_too_many_stop_the_intake(
     struct fixture *fixture)
 {
-    struct bridge *bridge =
-        fixture_bridge_alone(fixture, AUDITED "audit.chain = false; limits.outbox_messages = 4;");
+    int guard = -1;
+    int port = port_reserve(&guard);
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture, fixture_format(fixture,
+                                AUDITED "audit.chain = false; limits.outbox_messages = 4; "
+                                        "admin.listen = \"127.0.0.1:%d\";",
+                                port));
     const char *path = path_in(fixture, bridge, "audit.log");
     const char *first = fixture_name(fixture, "token");
     const char *second = fixture_name(fixture, "token");
@@ -492,6 +506,7 @@ static void test_while_the_file_is_full_records_wait_and_too_many_stop_the_intak
     write_large_audit(path);
     int64_t bytes = (int64_t)file_size(path);
     bridge_start(bridge);
+    close(guard);
     bridge_wait_online(bridge);
     wait_until_longer(path, bytes); /* because of the line "opened" */
     limit_files(bridge, (rlim_t)file_size(path) + 100);
@@ -502,6 +517,7 @@ static void test_while_the_file_is_full_records_wait_and_too_many_stop_the_intak
                   &(struct match){.topic = bridge->status_topic, .state = "degraded"});
     check_succeeded(fixture_request(fixture, second, fixture_name(fixture, "pg"), ""));
     bridge_wait_log(bridge, "audit_full");
+    assert_int_equal(readyz(port), 503);
     fixture_send(fixture, fixture_command(fixture, third, fixture_name(fixture, "pg"), ""));
     client_sync(fixture->sender);
     assert_int_equal(client_count(fixture->sender, &(struct match){.token = third}), 0);
@@ -509,6 +525,7 @@ static void test_while_the_file_is_full_records_wait_and_too_many_stop_the_intak
     limit_files(bridge, RLIM_INFINITY);
     check_succeeded(fixture_expect_reply(fixture, third));
     bridge_wait_online(bridge);
+    assert_int_equal(readyz(port), 200);
     assert_int_equal(simulator_token(&fixture->simulator, third, "Calls"), 1);
     bridge_stop(bridge);
     check_verify(bridge, 0, "and end as the ledger says");
