@@ -129,13 +129,15 @@ static void add_message(void *arg, int64_t id, struct slice message)
     ledger_batch_add_message(place->batch, place->request, id, offset);
 }
 
-static enum status read_outbox(struct store *store, struct ledger_batch *batch,
-                               struct ledger_request *request)
+static enum status read_rows(struct store *store, struct ledger_batch *batch,
+                             struct ledger_request *request)
 {
+    bool is_audit = request->type->kind == REQUEST_READ_AUDIT;
     struct place place = {batch, request};
     request->first_message = batch->message_count;
     request->message_count = 0;
-    return rows_read_outbox(store, request->read.from_id, request->read.limit, add_message, &place);
+    return (is_audit ? rows_read_audit : rows_read_outbox)(
+        store, request->read.from_id, request->read.limit, add_message, &place);
 }
 
 static enum status remember(struct store *store, struct ledger_batch *batch,
@@ -153,15 +155,6 @@ static enum status add_audit(struct store *store, struct ledger_batch *batch,
     return STATUS_OK;
 }
 
-static enum status read_audit(struct store *store, struct ledger_batch *batch,
-                              struct ledger_request *request)
-{
-    struct place place = {batch, request};
-    request->first_message = batch->message_count;
-    request->message_count = 0;
-    return rows_read_audit(store, request->read.from_id, request->read.limit, add_message, &place);
-}
-
 static enum status exported(struct store *store, struct ledger_batch *batch,
                             struct ledger_request *request)
 {
@@ -176,8 +169,8 @@ static apply_fn *const APPLY[REQUEST_COUNT] = {
     [REQUEST_CLAIM] = claim,         [REQUEST_POST] = post,
     [REQUEST_BEGIN] = set_state,     [REQUEST_PAUSE] = set_state,
     [REQUEST_FINISH] = finish,       [REQUEST_DELIVERED] = delivered,
-    [REQUEST_READ] = read_outbox,    [REQUEST_REMEMBER] = remember,
-    [REQUEST_ADD_AUDIT] = add_audit, [REQUEST_READ_AUDIT] = read_audit,
+    [REQUEST_READ] = read_rows,      [REQUEST_REMEMBER] = remember,
+    [REQUEST_ADD_AUDIT] = add_audit, [REQUEST_READ_AUDIT] = read_rows,
     [REQUEST_EXPORTED] = exported,
 };
 
