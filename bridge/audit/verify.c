@@ -135,7 +135,7 @@ bool audit_check_line(struct audit_check *check, struct slice text)
 enum status audit_check_file(struct audit_check *check, int fd)
 {
     struct buf bytes = {0};
-    ssize_t count;
+    ssize_t count = 0;
     check->begins_file = true;
     check->line = 0;
     check->end = 0;
