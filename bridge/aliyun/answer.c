@@ -58,10 +58,12 @@ void api_answer_read(struct slice body, struct api_answer *out_answer)
         body = slice_skip(body, 3);
     }
     body = slice_trim(body, " \t\r\n");
-    char first = body.length > 0 ? body.data[0] : '\0';
-    if (first == '{') {
+    if (body.length == 0) {
+        return;
+    }
+    if (body.data[0] == '{') {
         out_answer->is_readable = read_json(body, out_answer);
-    } else if (first == '<') {
+    } else if (body.data[0] == '<') {
         const struct answer_xml_field fields[] = {{"RequestId", &out_answer->request_id},
                                                   {"Code", &out_answer->code},
                                                   {"Message", &out_answer->message}};

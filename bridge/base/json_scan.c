@@ -260,7 +260,7 @@ enum status json_scan(struct slice text, unsigned max_depth, struct json_scan *o
         .length = text.length,
         .depth_left = max_depth < JSON_SCAN_DEPTH_LIMIT ? max_depth : JSON_SCAN_DEPTH_LIMIT,
     };
-    if (text.length >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) {
+    if (text.length >= 3 && memcmp(cursor.text, "\xef\xbb\xbf", 3) == 0) {
         fail(&cursor, "a byte order mark");
     } else {
         skip_space(&cursor);

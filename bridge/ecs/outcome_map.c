@@ -253,7 +253,8 @@ static void map_answer(struct mapping *mapping)
         strstr(buf_slice(&api->message).data, "SecurityToken.Expired") != NULL) {
         code = "InvalidSecurityToken.Expired";
     }
-    const struct row *row = api->code.length > 0 ? find_row(code, status) : NULL;
+    bool has_code = code != NULL && api->code.length > 0;
+    const struct row *row = has_code ? find_row(code, status) : NULL;
     if (row == NULL || row->category == CATEGORY_UNKNOWN_OUTCOME) {
         map_no_definite_answer(mapping);
     } else {

@@ -65,11 +65,11 @@ static inline bool slice_take_line(struct slice *text, struct slice *out_line)
 /* The text without the bytes of `blanks` at its start and end. */
 static inline struct slice slice_trim(struct slice text, const char *blanks)
 {
-    size_t count = strlen(blanks);
-    while (text.length > 0 && memchr(blanks, text.data[0], count) != NULL) {
+    while (text.length > 0 && text.data[0] != '\0' && strchr(blanks, text.data[0]) != NULL) {
         text = slice_skip(text, 1);
     }
-    while (text.length > 0 && memchr(blanks, text.data[text.length - 1], count) != NULL) {
+    while (text.length > 0 && text.data[text.length - 1] != '\0' &&
+           strchr(blanks, text.data[text.length - 1]) != NULL) {
         text.length--;
     }
     return text;

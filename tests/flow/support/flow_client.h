@@ -67,7 +67,8 @@ int client_count(const struct client *client, const struct match *match);
 void client_forget(struct client *client, const struct match *match);
 /* Reads and writes the network once; false if the connection is lost. */
 bool client_step(struct client *client, int timeout_ms);
-/* Waits for an answer of the broker: everything it sent before has arrived then. */
+/* Sends a message to itself and waits for it: everything the broker had queued before has arrived.
+ */
 void client_sync(struct client *client);
 /* Prints the received messages, for a failing test. */
 void client_print(const struct client *client);
