@@ -118,6 +118,13 @@ static void report_flushed(struct exporter *exporter)
 
 static void next(void *arg);
 
+/* With so many rows the ledger claims nothing any more. */
+static void set_full(struct exporter *exporter)
+{
+    health_set(exporter->options.health, HEALTH_AUDIT_FULL,
+               exporter->added_seq - exporter->exported_seq >= exporter->options.rows_max);
+}
+
 static void rows_read(void *arg, size_t count)
 {
     struct exporter *exporter = arg;
@@ -126,6 +133,7 @@ static void rows_read(void *arg, size_t count)
         LOG_ERROR("audit_rows_missing", LOG_INT("from", exporter->exported_seq + 1),
                   LOG_INT("to", exporter->added_seq));
         exporter->exported_seq = exporter->added_seq;
+        set_full(exporter);
         report_flushed(exporter);
     }
     next(exporter);
@@ -153,13 +161,6 @@ static void next(void *arg)
         ledger_read_audit(exporter->ledger, exporter->exported_seq + 1, BATCH_ROWS, take_row,
                           rows_read, exporter);
     }
-}
-
-/* With so many rows the ledger claims nothing any more. */
-static void set_full(struct exporter *exporter)
-{
-    health_set(exporter->options.health, HEALTH_AUDIT_FULL,
-               exporter->added_seq - exporter->exported_seq >= exporter->options.rows_max);
 }
 
 static void set_failing(struct exporter *exporter, bool is_failing)

@@ -21,6 +21,7 @@ struct audit_file {
     int64_t offset;           /* of the byte after the last line that was appended */
     struct audit_chain chain; /* as of that line */
     struct audit_place place; /* of the next line */
+    bool is_unsynced;         /* a sync failed: the kernel may have dropped what follows `offset` */
     bool lacks_line_end;      /* the byte before `offset` is no line end, after damage */
     struct buf error;
 };
@@ -318,7 +319,11 @@ static enum status write_bytes(struct audit_file *file, struct slice bytes)
         }
         done += count > 0 ? (size_t)count : 0;
     }
-    return file->is_full && fdatasync(file->fd) != 0 ? fail(file, "sync") : STATUS_OK;
+    if (file->is_full && fdatasync(file->fd) != 0) {
+        file->is_unsynced = true;
+        return fail(file, "sync");
+    }
+    return STATUS_OK;
 }
 
 enum status audit_file_append(struct audit_file *file, const struct audit_row *rows, size_t count)
@@ -327,6 +332,13 @@ enum status audit_file_append(struct audit_file *file, const struct audit_row *r
     struct stat about;
     struct audit_chain chain = render(file, rows, count, &lines);
     int64_t length = (int64_t)lines.length;
+    /* After a failed sync the kernel may report pages as clean that the disk never got: the bytes
+     * are written once more, so that a later sync counts. */
+    if (file->is_unsynced && ftruncate(file->fd, file->offset) != 0) {
+        buf_fini(&lines);
+        return fail(file, "cut unsynced lines off");
+    }
+    file->is_unsynced = false;
     enum status status = skip_present(file, &lines);
     if (status == STATUS_INVALID && fstat(file->fd, &about) == 0) {
         note_damage(file, about.st_size);

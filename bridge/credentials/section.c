@@ -131,7 +131,9 @@ static bool enter_section(struct reader *reader, const char *name)
     if (section.length == 0) {
         return refuse(reader, "a key before the first section");
     }
-    if (strlen(name) > SECTION_NAME_BYTES_MAX) {
+    /* libinih cuts a longer name off: another section, unless the wanted name begins like it. */
+    if (strlen(name) > SECTION_NAME_BYTES_MAX &&
+        strncmp(reader->section, name, SECTION_NAME_BYTES_MAX) == 0) {
         return refuse(reader, "a section whose name is too long");
     }
     bool is_wanted = slice_equals_text(section, reader->section);

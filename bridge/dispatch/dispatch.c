@@ -542,11 +542,9 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
     struct task *task = add_task(dispatch, group, command_take);
     if (!reservation.is_called_at_once) {
         enqueue(dispatch, task);
-    } else if (dispatch->is_stopping) {
-        put_back_uncalled(task);
     } else {
         assert(group->tasks == task);
-        call(task);
+        begun(task, STATUS_OK);
     }
 }
 

@@ -1,5 +1,7 @@
 #include "link.h"
 
+#include "base/secret.h"
+
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -51,6 +53,7 @@ void frame_link_flush(struct frame_link *link)
         if (sent < 0 && errno != EINTR) {
             if (errno != EAGAIN) {
                 /* No write can succeed any more, but there may still be frames to read. */
+                secret_wipe(link->out.data, link->out.length);
                 buf_fini(&link->out);
                 done = 0;
             }
@@ -60,6 +63,7 @@ void frame_link_flush(struct frame_link *link)
     }
     buf_consume(&link->out, done);
     if (link->out.length == 0 && link->out.capacity > OUT_BYTES_KEPT) {
+        secret_wipe(link->out.data, link->out.capacity); /* may have held the broker password */
         buf_fini(&link->out);
     }
     update_watch(link);

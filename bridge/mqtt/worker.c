@@ -332,6 +332,9 @@ static void start_process(void *arg)
                   LOG_TEXT("text", error != 0 ? strerror(error) : why),
                   LOG_INT("retry_in_ms", retry_ms));
         loop_timer_start(worker->restart, retry_ms);
+        if (worker->role == WIRE_RECEIVER && worker->is_renewing) {
+            setup->hooks.down(setup->hooks.arg, worker);
+        }
     } else {
         process_started(worker, &params);
     }

@@ -16,6 +16,7 @@
 #define OUTBOX_MEMORY_MAX     512
 #define OUTBOX_READ_COUNT     256
 #define OUTBOX_RETRY_DELAY_MS 1000
+#define OUTBOX_AGAIN_DELAY_MS 60000 /* then a message that was set aside is tried once more */
 #define OUTBOX_LOST_ALONE     2 /* connections lost with a message: from then on it goes alone */
 #define OUTBOX_LOST_SET_ASIDE 3 /* connections lost while it was alone */
 
@@ -24,6 +25,7 @@ struct entry {
     struct entry *next;
     int64_t id;
     bool is_handed;            /* to the publisher that is connected now */
+    bool is_waiting;           /* the broker refused it for now: until the retry timer */
     uint32_t lost_count;       /* connections lost in a row while it was in flight */
     uint32_t lost_alone_count; /* of these, while nothing else was in flight */
     size_t length;
@@ -37,18 +39,20 @@ struct outbox {
     struct entry *entries;
     size_t count;
     size_t handed_count;
-    size_t set_aside_count; /* of the entries: not handed over any more */
+    size_t set_aside_count; /* of the entries: not handed over until `again` */
     bool is_alone;          /* the one that is handed over goes alone */
+    bool was_refused;       /* on this connection a message, for now */
     int64_t unread_from;    /* 0: all of the outbox is in memory */
     bool is_reading;
     bool is_up;
-    struct loop_timer *retry; /* runs after the broker refused a message for now */
+    struct loop_timer *retry; /* ends the wait of refused messages */
+    struct loop_timer *again; /* ends the wait of messages that were set aside */
     struct loop_timer *flushed;
     loop_fn *empty;
     void *empty_arg;
 };
 
-static void pump(void *arg);
+static void pump(struct outbox *outbox);
 
 static void flushed_due(void *arg)
 {
@@ -58,11 +62,36 @@ static void flushed_due(void *arg)
     empty(outbox->empty_arg);
 }
 
+static void retry_due(void *arg)
+{
+    struct outbox *outbox = arg;
+    struct entry *entry;
+    DL_FOREACH (outbox->entries, entry) {
+        entry->is_waiting = false;
+    }
+    pump(outbox);
+}
+
+/* The broker may have been the cause: each goes alone once more. */
+static void again_due(void *arg)
+{
+    struct outbox *outbox = arg;
+    struct entry *entry;
+    DL_FOREACH (outbox->entries, entry) {
+        if (entry->lost_alone_count >= OUTBOX_LOST_SET_ASIDE) {
+            entry->lost_alone_count = OUTBOX_LOST_SET_ASIDE - 1;
+            outbox->set_aside_count--;
+        }
+    }
+    pump(outbox);
+}
+
 struct outbox *outbox_new(struct loop *loop, struct counters *counters)
 {
     struct outbox *outbox = mem_zalloc(1, sizeof *outbox);
     outbox->counters = counters;
-    outbox->retry = loop_timer_new(loop, pump, outbox);
+    outbox->retry = loop_timer_new(loop, retry_due, outbox);
+    outbox->again = loop_timer_new(loop, again_due, outbox);
     outbox->flushed = loop_timer_new(loop, flushed_due, outbox);
     return outbox;
 }
@@ -78,6 +107,7 @@ void outbox_free(struct outbox *outbox)
         free(entry);
     }
     loop_timer_free(outbox->retry);
+    loop_timer_free(outbox->again);
     loop_timer_free(outbox->flushed);
     free(outbox);
 }
@@ -133,7 +163,7 @@ static void hand_over(struct outbox *outbox)
 {
     struct entry *entry;
     DL_FOREACH (outbox->entries, entry) {
-        if (entry->is_handed || is_set_aside(entry)) {
+        if (entry->is_handed || entry->is_waiting || is_set_aside(entry)) {
             continue;
         }
         /* The order of ids holds here, too: behind a message that goes alone everything waits. */
@@ -157,10 +187,9 @@ static void report_when_empty(struct outbox *outbox)
     }
 }
 
-static void pump(void *arg)
+static void pump(struct outbox *outbox)
 {
-    struct outbox *outbox = arg;
-    if (outbox->is_up && !loop_timer_is_running(outbox->retry)) {
+    if (outbox->is_up) {
         hand_over(outbox);
     }
     read_more(outbox);
@@ -234,11 +263,16 @@ void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct
     }
     LOG_WARN("reply_not_published", LOG_INT("outbox_id", id), LOG_SLICE("why", why));
     entry->is_handed = false;
+    entry->is_waiting = true;
     entry->lost_count = 0;
     entry->lost_alone_count = 0;
     outbox->handed_count--;
     outbox->is_alone = false;
-    loop_timer_start(outbox->retry, OUTBOX_RETRY_DELAY_MS);
+    outbox->was_refused = true;
+    if (!loop_timer_is_running(outbox->retry)) {
+        loop_timer_start(outbox->retry, OUTBOX_RETRY_DELAY_MS);
+    }
+    pump(outbox);
 }
 
 void outbox_publisher_changed(struct outbox *outbox, bool is_up)
@@ -252,8 +286,12 @@ void outbox_publisher_changed(struct outbox *outbox, bool is_up)
         if (!entry->is_handed) {
             continue;
         }
-        /* Its connection was lost before an acknowledgement: it is handed over again. */
+        /* Its connection was lost before an acknowledgement: it is handed over again. A connection
+         * on which another message was refused may have ended for that. */
         entry->is_handed = false;
+        if (outbox->was_refused) {
+            continue;
+        }
         entry->lost_count++;
         entry->lost_alone_count += was_alone;
         if (is_set_aside(entry)) {
@@ -261,8 +299,12 @@ void outbox_publisher_changed(struct outbox *outbox, bool is_up)
                       LOG_INT("connections_lost", entry->lost_count));
             counter_add(outbox->counters, COUNTER_PUBLISH_SET_ASIDE, 1);
             outbox->set_aside_count++;
+            if (!loop_timer_is_running(outbox->again)) {
+                loop_timer_start(outbox->again, OUTBOX_AGAIN_DELAY_MS);
+            }
         }
     }
+    outbox->was_refused = false;
     pump(outbox);
 }
 

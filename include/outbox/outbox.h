@@ -37,8 +37,8 @@ void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct
 /*
  * The publisher has a connection, or lost it. A message that may be why connections are lost must
  * not stop the others: one with which two connections in a row were lost is handed over alone, and
- * one with which three were lost while it was alone is set aside: it stays in the ledger, and is
- * not handed over again before the next start.
+ * one with which three were lost while it was alone is set aside: it is handed over again, alone,
+ * after 60 s. A connection on which the broker refused a message is not counted.
  */
 void outbox_publisher_changed(struct outbox *outbox, bool is_up);
 

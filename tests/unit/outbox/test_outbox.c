@@ -15,11 +15,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ROWS_MAX   2000
-#define WINDOW     128 /* at most so many are handed over at a time */
-#define MEMORY_MAX 512 /* at most so many are in memory */
-#define RETRY_MS   1000
-#define TEXT_BYTES 32
+#define ROWS_MAX     2000
+#define WINDOW       128 /* at most so many are handed over at a time */
+#define MEMORY_MAX   512 /* at most so many are in memory */
+#define RETRY_MS     1000
+#define SET_ASIDE_MS 60000
+#define TEXT_BYTES   32
 
 static struct {
     struct counters counters;
@@ -296,7 +297,7 @@ static void test_a_final_refusal_is_counted_and_forgotten(void **state)
     assert_handed(0, 1, 2);
 }
 
-static void test_a_temporary_refusal_is_tried_again_after_a_while_and_first(void **state)
+static void test_a_temporary_refusal_is_tried_again_after_a_while_and_delays_no_other(void **state)
 {
     (void)state;
     connect_outbox();
@@ -304,12 +305,50 @@ static void test_a_temporary_refusal_is_tried_again_after_a_while_and_first(void
     post(1);
     outbox_unpublished(fixture.outbox, 1, false, slice_text("quota exceeded"));
     post(1);
+    assert_handed(1, 2, 1);
     fake_timers_advance(RETRY_MS - 1);
-    assert_int_equal(fixture.handed_count, 1);
+    assert_int_equal(fixture.handed_count, 2);
     assert_int_equal(fixture.delivered_count, 0);
     assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_REFUSED), 0);
     fake_timers_advance(1);
-    assert_handed(1, 1, 2);
+    assert_handed(2, 1, 1);
+}
+
+static void test_a_refused_message_does_not_hold_back_one_that_goes_alone(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(2);
+    lose_connections(2);
+    publisher_comes();
+    outbox_published(fixture.outbox, 1);
+    post(1);
+    assert_handed(5, 2, 1);
+    outbox_unpublished(fixture.outbox, 2, false, slice_text("quota exceeded"));
+    assert_handed(6, 3, 1);
+    outbox_published(fixture.outbox, 3);
+    fake_timers_advance(RETRY_MS);
+    assert_handed(7, 2, 1);
+    outbox_published(fixture.outbox, 2);
+    assert_int_equal(fixture.delivered_count, 3);
+}
+
+static void test_a_connection_that_ends_behind_a_refusal_counts_for_no_message(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(2);
+    for (int i = 0; i < 5; i++) {
+        publisher_comes();
+        outbox_unpublished(fixture.outbox, 1, false, slice_text("quota exceeded"));
+        publisher_goes();
+        fake_timers_advance(RETRY_MS);
+    }
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
+    publisher_comes();
+    outbox_published(fixture.outbox, 1);
+    outbox_published(fixture.outbox, 2);
+    assert_int_equal(fixture.delivered_count, 2);
 }
 
 static void test_a_report_about_an_unknown_message_changes_nothing(void **state)
@@ -492,6 +531,25 @@ static void test_three_connections_lost_while_it_was_alone_set_a_message_aside(v
     assert_int_equal(fixture.flush_count, 1);
 }
 
+static void test_a_message_that_was_set_aside_is_tried_again_alone_after_a_minute(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(1);
+    lose_connections(3);
+    publisher_comes();
+    post(2);
+    assert_handed(3, 2, 2);
+    outbox_published(fixture.outbox, 2);
+    outbox_published(fixture.outbox, 3);
+    fake_timers_advance(SET_ASIDE_MS - 1);
+    assert_int_equal(fixture.handed_count, 5);
+    fake_timers_advance(1);
+    assert_handed(5, 1, 1);
+    outbox_published(fixture.outbox, 1);
+    assert_int_equal(fixture.delivered_count, 3);
+}
+
 static void test_connections_lost_with_several_messages_set_none_aside(void **state)
 {
     (void)state;
@@ -518,8 +576,8 @@ static void test_a_refusal_in_between_begins_the_count_anew(void **state)
     publisher_comes();
     outbox_unpublished(fixture.outbox, 1, false, slice_text("quota exceeded"));
     fake_timers_advance(RETRY_MS);
-    publisher_goes();
-    lose_connections(1);
+    publisher_goes(); /* behind a refusal: not counted */
+    lose_connections(2);
     assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
     lose_connections(1);
     assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 1);
@@ -541,7 +599,10 @@ int main(void)
         TEST(test_a_full_pipe_holds_messages_back),
         TEST(test_what_a_lost_publisher_had_not_reported_is_handed_over_again),
         TEST(test_a_final_refusal_is_counted_and_forgotten),
-        TEST(test_a_temporary_refusal_is_tried_again_after_a_while_and_first),
+        TEST(test_a_temporary_refusal_is_tried_again_after_a_while_and_delays_no_other),
+        TEST(test_a_refused_message_does_not_hold_back_one_that_goes_alone),
+        TEST(test_a_connection_that_ends_behind_a_refusal_counts_for_no_message),
+        TEST(test_a_message_that_was_set_aside_is_tried_again_alone_after_a_minute),
         TEST(test_a_report_about_an_unknown_message_changes_nothing),
         TEST(test_what_finds_no_room_in_memory_is_read_from_the_ledger),
         TEST(test_a_long_outbox_is_read_in_parts_at_start),
