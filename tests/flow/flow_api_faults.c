@@ -165,11 +165,11 @@ static void test_the_attempt_on_the_wire_at_the_deadline_is_not_cut(struct fixtu
     assert_int_equal(json_number(reply->json, "Attempts"), 1);
 }
 
-/* About two seconds from now; rounded to a second, so between one and two. */
+/* About three seconds from now; rounded to a second, so between two and three. */
 static const char *soon(struct fixture *fixture)
 {
     char text[32];
-    time_t then = time(NULL) + 2;
+    time_t then = time(NULL) + 3;
     struct tm parts;
     gmtime_r(&then, &parts);
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
@@ -196,7 +196,7 @@ static void test_the_message_expiry_is_a_deadline(struct fixture *fixture)
                        .topic = FLOW_COMMANDS,
                        .payload = fixture_command(fixture, token, fixture_name(fixture, "pg"), ""),
                        .qos = 1,
-                       .expiry_s = 2});
+                       .expiry_s = 3});
     check_text(fixture_expect_reply(fixture, token), "Status", "unknown");
 }
 

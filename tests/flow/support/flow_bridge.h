@@ -17,7 +17,8 @@ struct fixture;
 
 struct bridge {
     struct fixture *fixture;
-    pid_t pid; /* 0: not running */
+    int number; /* of the fixture's bridges, from 1 */
+    pid_t pid;  /* 0: not running */
     char *overrides;
     char directory[160];
     char config[192];

@@ -46,8 +46,7 @@ static void write_config(struct bridge *bridge)
              "%sinstance = \"test-%d\";"
              "broker.uris = (\"mqtt://127.0.0.1:%d\");"
              "api.endpoint = \"http://127.0.0.1:%d\";",
-             default_settings, fixture->bridge_number, fixture->broker.port,
-             fixture->simulator.port);
+             default_settings, bridge->number, fixture->broker.port, fixture->simulator.port);
     char *text = settings_write(defaults, bridge->overrides);
     char *instance = instance_of(text);
     file_write(bridge->config, text);
@@ -63,8 +62,9 @@ struct bridge *fixture_bridge_new(struct fixture *fixture, const char *overrides
     assert(bridge != NULL);
     bridge->fixture = fixture;
     bridge->overrides = strdup(overrides);
+    bridge->number = ++fixture->bridge_number;
     snprintf(bridge->directory, sizeof bridge->directory, "%s/bridge-%d", fixture->directory,
-             ++fixture->bridge_number);
+             bridge->number);
     snprintf(bridge->config, sizeof bridge->config, "%s/bridge.conf", bridge->directory);
     snprintf(bridge->log, sizeof bridge->log, "%s/bridge.log", bridge->directory);
     mkdir(bridge->directory, 0700);
@@ -74,6 +74,13 @@ struct bridge *fixture_bridge_new(struct fixture *fixture, const char *overrides
     bridge->next = fixture->bridges;
     fixture->bridges = bridge;
     return bridge;
+}
+
+void fixture_set(struct bridge *bridge, const char *overrides)
+{
+    free(bridge->overrides);
+    bridge->overrides = strdup(overrides);
+    write_config(bridge);
 }
 
 static void free_bridge(struct fixture *fixture, struct bridge *bridge)

@@ -68,6 +68,8 @@ struct bridge *fixture_bridge(struct fixture *fixture, const char *overrides);
 struct bridge *fixture_bridge_new(struct fixture *fixture, const char *overrides);
 /* The same, and stops all others. */
 struct bridge *fixture_bridge_alone(struct fixture *fixture, const char *overrides);
+/* Replaces the settings of a bridge; it reads them when it starts or reloads. */
+void fixture_set(struct bridge *bridge, const char *overrides);
 /* Replaces the sender, for use after the broker was down. */
 void fixture_renew_sender(struct fixture *fixture);
 
