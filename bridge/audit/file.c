@@ -1,12 +1,12 @@
 #include "file.h"
 
 #include "audit/verify.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,20 +72,6 @@ static enum status check_and_lock(int fd, const char *path, struct buf *out_why)
     return STATUS_OK;
 }
 
-/* A power cut must not lose the name of a new file. */
-static enum status sync_directory_of(const char *path, struct buf *out_why)
-{
-    char *copy = mem_strdup(path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum status status =
-        fd < 0 || fsync(fd) != 0 ? cannot(out_why, "write the folder of", path) : STATUS_OK;
-    if (fd >= 0) {
-        close(fd);
-    }
-    free(copy);
-    return status;
-}
-
 /* Opens or creates, checks and locks the file. Statuses as audit_file_open(). */
 static enum status open_path(const char *path, int *out_fd, struct buf *out_why)
 {
@@ -97,8 +83,8 @@ static enum status open_path(const char *path, int *out_fd, struct buf *out_why)
         return cannot(out_why, "open", path);
     }
     enum status status = check_and_lock(fd, path, out_why);
-    if (status == STATUS_OK) {
-        status = sync_directory_of(path, out_why);
+    if (status == STATUS_OK && file_sync_directory_of(path) != 0) {
+        status = cannot(out_why, "write the directory of", path);
     }
     if (status != STATUS_OK) {
         close(fd);

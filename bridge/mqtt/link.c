@@ -48,21 +48,17 @@ void frame_link_flush(struct frame_link *link)
         return;
     }
     size_t done = 0;
+    bool has_failed = false; /* no write can succeed any more, but there may be frames to read */
     while (done < link->out.length) {
         ssize_t sent = send(link->fd, link->out.data + done, link->out.length - done, MSG_NOSIGNAL);
         if (sent < 0 && errno != EINTR) {
-            if (errno != EAGAIN) {
-                /* No write can succeed any more, but there may still be frames to read. */
-                secret_wipe(link->out.data, link->out.length);
-                buf_fini(&link->out);
-                done = 0;
-            }
+            has_failed = errno != EAGAIN;
             break;
         }
         done += sent > 0 ? (size_t)sent : 0;
     }
     buf_consume(&link->out, done);
-    if (link->out.length == 0 && link->out.capacity > OUT_BYTES_KEPT) {
+    if (has_failed || (link->out.length == 0 && link->out.capacity > OUT_BYTES_KEPT)) {
         secret_wipe(link->out.data, link->out.capacity); /* may have held the broker password */
         buf_fini(&link->out);
     }

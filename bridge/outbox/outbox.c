@@ -72,13 +72,18 @@ static void retry_due(void *arg)
     pump(outbox);
 }
 
+static bool is_set_aside(const struct entry *entry)
+{
+    return entry->lost_alone_count >= OUTBOX_LOST_SET_ASIDE;
+}
+
 /* The broker may have been the cause: each goes alone once more. */
 static void again_due(void *arg)
 {
     struct outbox *outbox = arg;
     struct entry *entry;
     DL_FOREACH (outbox->entries, entry) {
-        if (entry->lost_alone_count >= OUTBOX_LOST_SET_ASIDE) {
+        if (is_set_aside(entry)) {
             entry->lost_alone_count = OUTBOX_LOST_SET_ASIDE - 1;
             outbox->set_aside_count--;
         }
@@ -147,11 +152,6 @@ static void read_more(struct outbox *outbox)
         ledger_read_outbox(outbox->ledger, outbox->unread_from, OUTBOX_READ_COUNT, read_message,
                            read_done, outbox);
     }
-}
-
-static bool is_set_aside(const struct entry *entry)
-{
-    return entry->lost_alone_count >= OUTBOX_LOST_SET_ASIDE;
 }
 
 static bool goes_alone(const struct entry *entry)

@@ -1,10 +1,9 @@
 #include "file.h"
 
-#include "base/mem.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,22 +75,6 @@ void store_file_unlock(int fd)
     }
 }
 
-static enum status sync_directory_of(const char *path, struct buf *out_why)
-{
-    char *copy = mem_strdup(path);
-    const char *directory = dirname(copy);
-    enum status status = STATUS_OK;
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) {
-        status = cannot(out_why, "write", directory);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    free(copy);
-    return status;
-}
-
 static enum status check_log(const char *path, struct buf *out_why)
 {
     struct buf log = {0};
@@ -141,8 +124,11 @@ enum status store_file_create(const char *path, struct buf *out_why)
 
 enum status store_file_rename(const char *made, const char *path, struct buf *out_why)
 {
-    return rename(made, path) == 0 ? sync_directory_of(path, out_why)
-                                   : cannot(out_why, "rename", made);
+    if (rename(made, path) != 0) {
+        return cannot(out_why, "rename", made);
+    }
+    return file_sync_directory_of(path) == 0 ? STATUS_OK
+                                             : cannot(out_why, "write the directory of", path);
 }
 
 int64_t store_file_size(const char *path)
