@@ -4,6 +4,7 @@
 #include "model/message.h"
 #include "mqtt/publisher.h"
 #include "mqtt/receiver.h"
+#include "settings_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -108,13 +109,7 @@ static struct settings *settings_for(const struct workers_fixture *fixture,
             "topics = (\"commands/start\", \"commands/+/other\"); });\n",
             fixture->uris, broker->port, broker_lines);
     fclose(file);
-    struct settings *settings = NULL;
-    struct settings_report report = {0};
-    enum status status = settings_load(path, &settings, &report);
-    if (status != STATUS_OK) {
-        fail_msg("%s", report.errors.data);
-    }
-    settings_report_fini(&report);
+    struct settings *settings = settings_of_file(path);
     unlink(path);
     /* Less than settings allow, so that no test waits for a backoff. */
     settings->broker.reconnect_min_s = 0;

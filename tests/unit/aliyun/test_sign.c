@@ -5,6 +5,7 @@
 #include "aliyun/sign.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "support/read_file.h"
 
 #include <glob.h>
 #include <setjmp.h>
@@ -38,19 +39,6 @@ struct vector {
     struct buf canonical_request;
     struct buf string_to_sign;
 };
-
-static char *read_file(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    struct buf text = {0};
-    size_t count;
-    while ((count = fread(buf_reserve(&text, 4096), 1, 4096, file)) > 0) {
-        text.length += count;
-    }
-    fclose(file);
-    return buf_take(&text);
-}
 
 static void add_line(struct buf *lines, const char *line)
 {
@@ -122,7 +110,9 @@ static void read_line(struct vector *vector, char *line)
 
 static void vector_read(struct vector *vector, const char *path)
 {
-    *vector = (struct vector){.text = read_file(path), .body = "", .canonical_query = ""};
+    struct buf text = {0};
+    read_file(path, &text);
+    *vector = (struct vector){.text = buf_take(&text), .body = "", .canonical_query = ""};
     char *rest = vector->text;
     char *line;
     while ((line = strsep(&rest, "\n")) != NULL) {

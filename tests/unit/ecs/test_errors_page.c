@@ -1,12 +1,12 @@
 /* The users' page of errors must be what the tables give. */
 #include "documents.h"
 #include "ecs/outcome_map.h"
+#include "support/read_file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -15,13 +15,7 @@ static void test_the_page_of_errors_is_what_the_tables_say(void **state)
     (void)state;
     struct buf expected = {0};
     struct buf found = {0};
-    FILE *file = fopen("config/errors.md", "r");
-    assert_non_null(file);
-    size_t count;
-    while ((count = fread(buf_reserve(&found, 4096), 1, 4096, file)) > 0) {
-        found.length += count;
-    }
-    fclose(file);
+    read_file("config/errors.md", &found);
     errors_page(&expected);
     assert_int_equal(found.length, expected.length);
     assert_memory_equal(found.data, expected.data, expected.length);

@@ -1,6 +1,7 @@
 /* The connect params that are made from settings, and the addresses that Paho gets from them. */
 #include "mqtt/connect_params.h"
 #include "mqtt/paho/connection_options.h"
+#include "support/settings_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,23 +18,15 @@ static const struct tls_files no_tls;
 /* Settings with these lines in `broker` and these routes. */
 static struct settings *settings_of(const char *broker_lines, const char *topics)
 {
-    char path[] = "/tmp/test_connect_params.XXXXXX";
-    struct settings_report report = {0};
-    struct settings *settings = NULL;
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_true(dprintf(fd,
-                        "instance = \"test\"; limits: { payload_bytes = 1024; };"
-                        "broker: { client_id = \"b\"; %s };"
-                        "routes = ({ name = \"r\"; action = \"StartDiskReplicaGroup\";"
-                        "topics = (%s); });",
-                        broker_lines, topics) > 0);
-    close(fd);
-    if (settings_load(path, &settings, &report) != STATUS_OK) {
-        fail_msg("%s", report.errors.data);
-    }
-    settings_report_fini(&report);
-    unlink(path);
+    struct buf text = {0};
+    buf_printf(&text,
+               "instance = \"test\"; limits: { payload_bytes = 1024; };"
+               "broker: { client_id = \"b\"; %s };"
+               "routes = ({ name = \"r\"; action = \"StartDiskReplicaGroup\";"
+               "topics = (%s); });",
+               broker_lines, topics);
+    struct settings *settings = settings_of_text(text.data);
+    buf_fini(&text);
     return settings;
 }
 

@@ -1,6 +1,8 @@
 /* Errors and warnings of settings, and the files that the checks read. */
 #include "base/buf.h"
 #include "settings/settings.h"
+#include "support/read_file.h"
+#include "support/settings_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,28 +17,6 @@
 
 #define VECTORS "tests/vectors/settings/"
 
-static struct settings *parse(const char *text)
-{
-    struct settings *settings = NULL;
-    struct settings_report report = {0};
-    if (settings_parse(slice_text(text), "test", &settings, &report) != STATUS_OK) {
-        fail_msg("refused: %s", report.errors.data);
-    }
-    settings_report_fini(&report);
-    return settings;
-}
-
-static struct settings *load(const char *path)
-{
-    struct settings *settings = NULL;
-    struct settings_report report = {0};
-    if (settings_load(path, &settings, &report) != STATUS_OK) {
-        fail_msg("refused: %s", report.errors.data);
-    }
-    settings_report_fini(&report);
-    return settings;
-}
-
 /* The text is refused with exactly these lines. */
 static void assert_errors(const char *text, const char *expected)
 {
@@ -46,29 +26,6 @@ static void assert_errors(const char *text, const char *expected)
     assert_null(settings);
     assert_string_equal(report.errors.data, expected);
     settings_report_fini(&report);
-}
-
-/* The text is accepted with exactly these lines of warnings; "" for none. */
-static void assert_warnings(const char *text, const char *expected)
-{
-    struct settings *settings = NULL;
-    struct settings_report report = {0};
-    assert_int_equal(settings_parse(slice_text(text), "test", &settings, &report), STATUS_OK);
-    assert_string_equal(report.warning_count == 0 ? "" : report.warnings.data, expected);
-    settings_free(settings);
-    settings_report_fini(&report);
-}
-
-static void read_file(const char *path, struct buf *out)
-{
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    size_t count;
-    while ((count = fread(buf_reserve(out, 4096), 1, 4096, file)) > 0) {
-        out->length += count;
-    }
-    buf_append_text(out, "");
-    fclose(file);
 }
 
 static void write_file(const char *path, const char *text, size_t length, mode_t mode)
@@ -111,10 +68,11 @@ static void test_every_danger_is_reported_with_its_line(void **state)
 static void test_numbers_beyond_32_bits_are_not_truncated(void **state)
 {
     (void)state;
-    struct settings *settings = parse("replies: { expiry_s = 4294967295; };");
+    struct settings *settings = settings_of_text("replies: { expiry_s = 4294967295; };");
     assert_int_equal(settings->replies.expiry_s, 4294967295);
     settings_free(settings);
-    settings = parse("replies: { expiry_s = 0xFFFFFFFF /* 12345678901 */; }; // 12345678901");
+    settings =
+        settings_of_text("replies: { expiry_s = 0xFFFFFFFF /* 12345678901 */; }; // 12345678901");
     assert_int_equal(settings->replies.expiry_s, 4294967295);
     settings_free(settings);
     assert_errors("replies: { expiry_s = 4294967296; };",
@@ -123,7 +81,8 @@ static void test_numbers_beyond_32_bits_are_not_truncated(void **state)
     assert_errors("replies: {\n expiry_s = -4294967295; };",
                   "test:2: replies.expiry_s: is -4294967295; allowed: a whole number, 1 to "
                   "4294967295\n");
-    settings = parse("instance = \"12345678901\"; api: { rate_per_s = 0.12345678901; };");
+    settings =
+        settings_of_text("instance = \"12345678901\"; api: { rate_per_s = 0.12345678901; };");
     assert_string_equal(settings->instance, "12345678901");
     assert_true(settings->api.rate_per_s < 0.2);
     settings_free(settings);
@@ -158,8 +117,8 @@ static void test_comments_and_texts_may_contain_anything(void **state)
 {
     (void)state;
     struct settings *settings =
-        parse("# @include \"x\" /*\n// \"\ninstance = \"@include /* \\\\x00\"; "
-              "/* // \" */ log: { level = \"warn\"; };");
+        settings_of_text("# @include \"x\" /*\n// \"\ninstance = \"@include /* \\\\x00\"; "
+                         "/* // \" */ log: { level = \"warn\"; };");
     assert_string_equal(settings->instance, "@include /* \\x00");
     assert_int_equal(settings_log_level(settings), LOG_LEVEL_WARN);
     settings_free(settings);
@@ -372,7 +331,7 @@ static void assert_password_path(const struct settings *settings, const char *ex
 static void test_the_password_comes_from_its_file_or_the_credentials_folder(void **state)
 {
     struct buf path = {0};
-    struct settings *settings = load(NULL);
+    struct settings *settings = settings_of_file(NULL);
     buf_printf(&path, "%s/mqtt-password", (char *)*state);
     assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
     assert_password_path(settings, NULL);
@@ -382,7 +341,7 @@ static void test_the_password_comes_from_its_file_or_the_credentials_folder(void
     assert_password_path(settings, path.data);
     settings_free(settings);
 
-    settings = load(VECTORS "full.conf");
+    settings = settings_of_file(VECTORS "full.conf");
     assert_password_path(settings, VECTORS "full.conf");
     settings_free(settings);
     assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);

@@ -3,29 +3,14 @@
 #include "base/buf.h"
 #include "documents.h"
 #include "settings/settings.h"
+#include "support/read_file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include <cmocka.h>
-
-static void read_text(const char *path, struct buf *out)
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        fail_msg("%s is missing; the test runs in the top folder of the project", path);
-        return;
-    }
-    size_t count;
-    while ((count = fread(buf_reserve(out, 4096), 1, 4096, file)) > 0) {
-        out->length += count;
-    }
-    buf_append_text(out, "");
-    fclose(file);
-}
 
 /* Fails with the first line that differs. */
 static void assert_same_text(const char *path, const char *expected, const char *actual)
@@ -47,7 +32,7 @@ static void assert_is_generated(const char *path, void (*generate)(struct buf *o
 {
     struct buf committed = {0};
     struct buf generated = {0};
-    read_text(path, &committed);
+    read_file(path, &committed);
     generate(&generated);
     assert_same_text(path, generated.data, committed.data);
     buf_fini(&committed);

@@ -1,6 +1,7 @@
 /* Settings: every key, its default, and printing them as a file. */
 #include "base/buf.h"
 #include "settings/settings.h"
+#include "support/settings_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,39 +14,6 @@
 #define ONE_SHOT PARAMETER_StartDiskReplicaGroup_OneShot
 
 #define VECTORS "tests/vectors/settings/"
-
-static struct settings *parse(const char *text)
-{
-    struct settings *settings = NULL;
-    struct settings_report report = {0};
-    if (settings_parse(slice_text(text), "test", &settings, &report) != STATUS_OK) {
-        fail_msg("refused: %s", report.errors.data);
-    }
-    settings_report_fini(&report);
-    return settings;
-}
-
-static struct settings *load(const char *path)
-{
-    struct settings *settings = NULL;
-    struct settings_report report = {0};
-    if (settings_load(path, &settings, &report) != STATUS_OK) {
-        fail_msg("refused: %s", report.errors.data);
-    }
-    settings_report_fini(&report);
-    return settings;
-}
-
-/* The text is accepted with exactly these lines of warnings; "" for none. */
-static void assert_warnings(const char *text, const char *expected)
-{
-    struct settings *settings = NULL;
-    struct settings_report report = {0};
-    assert_int_equal(settings_parse(slice_text(text), "test", &settings, &report), STATUS_OK);
-    assert_string_equal(report.warning_count == 0 ? "" : report.warnings.data, expected);
-    settings_free(settings);
-    settings_report_fini(&report);
-}
 
 static void assert_list(const struct text_list *list, size_t count, const char *const items[])
 {
@@ -155,7 +123,7 @@ static void assert_defaults(const struct settings *settings)
 static void test_without_a_file_every_key_has_its_default(void **state)
 {
     (void)state;
-    struct settings *settings = load(NULL);
+    struct settings *settings = settings_of_file(NULL);
     assert_defaults(settings);
     settings_free(settings);
 }
@@ -164,7 +132,7 @@ static void test_an_empty_text_gives_the_defaults_without_a_warning(void **state
 {
     (void)state;
     assert_warnings("", "");
-    struct settings *settings = parse("// nothing");
+    struct settings *settings = settings_of_text("// nothing");
     assert_defaults(settings);
     settings_free(settings);
 }
@@ -175,7 +143,7 @@ static void test_the_example_is_the_defaults(void **state)
     struct buf example = {0};
     settings_example(&example);
     assert_warnings(example.data, "");
-    struct settings *settings = parse(example.data);
+    struct settings *settings = settings_of_text(example.data);
     assert_defaults(settings);
     settings_free(settings);
     buf_fini(&example);
@@ -188,13 +156,14 @@ static void test_the_instance_is_the_host_name_unless_it_is_named(void **state)
     struct buf client_id = {0};
     assert_int_equal(gethostname(host, sizeof host - 1), 0);
     buf_printf(&client_id, "ecs-mqtt-bridge-%s", host);
-    struct settings *settings = parse("instance = \"\";");
+    struct settings *settings = settings_of_text("instance = \"\";");
     assert_string_equal(settings->instance, host);
     assert_string_equal(settings->broker.client_id, client_id.data);
     settings_free(settings);
     buf_fini(&client_id);
 
-    settings = parse("instance = \"north\"; broker: { client_id = \"{Instance}/{Instance}!\"; };");
+    settings = settings_of_text(
+        "instance = \"north\"; broker: { client_id = \"{Instance}/{Instance}!\"; };");
     assert_string_equal(settings->instance, "north");
     assert_string_equal(settings->broker.client_id, "north/north!");
     settings_free(settings);
@@ -293,7 +262,7 @@ static void assert_full_route(const struct route *route)
 static void test_every_key_is_read(void **state)
 {
     (void)state;
-    struct settings *settings = load(VECTORS "full.conf");
+    struct settings *settings = settings_of_file(VECTORS "full.conf");
     assert_full_broker(settings);
     assert_full_api(settings);
     assert_full_others(settings);
@@ -311,7 +280,7 @@ static void assert_prints_the_same_again(struct settings *settings)
     struct buf first = {0};
     struct buf second = {0};
     settings_print(settings, &first);
-    struct settings *again = parse(first.data);
+    struct settings *again = settings_of_text(first.data);
     settings_print(again, &second);
     assert_string_equal(first.data, second.data);
     buf_fini(&first);
@@ -324,10 +293,10 @@ static void test_printed_settings_read_as_the_same(void **state)
 {
     (void)state;
     struct buf printed = {0};
-    struct settings *settings = load(VECTORS "full.conf");
+    struct settings *settings = settings_of_file(VECTORS "full.conf");
     settings_print(settings, &printed);
     settings_free(settings);
-    settings = parse(printed.data);
+    settings = settings_of_text(printed.data);
     assert_full_broker(settings);
     assert_full_api(settings);
     assert_full_others(settings);
@@ -335,16 +304,17 @@ static void test_printed_settings_read_as_the_same(void **state)
     settings_free(settings);
     buf_fini(&printed);
 
-    assert_prints_the_same_again(load(NULL));
-    assert_prints_the_same_again(load(VECTORS "dangers.conf"));
-    assert_prints_the_same_again(parse("api: { rate_per_s = 0.1234567890123; };"));
+    assert_prints_the_same_again(settings_of_file(NULL));
+    assert_prints_the_same_again(settings_of_file(VECTORS "dangers.conf"));
+    assert_prints_the_same_again(settings_of_text("api: { rate_per_s = 0.1234567890123; };"));
 }
 
 static void test_a_proxy_password_is_not_printed(void **state)
 {
     (void)state;
     struct buf printed = {0};
-    struct settings *settings = parse("api: { proxy = \"http://me:p%40ss@proxy:3128\"; };");
+    struct settings *settings =
+        settings_of_text("api: { proxy = \"http://me:p%40ss@proxy:3128\"; };");
     assert_string_equal(settings->api.proxy, "http://me:p%40ss@proxy:3128");
     settings_print(settings, &printed);
     assert_non_null(strstr(printed.data, "proxy = \"http://***@proxy:3128\";"));

@@ -1,0 +1,40 @@
+#include "settings_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+struct settings *settings_of_text(const char *text)
+{
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    if (settings_parse(slice_text(text), "test", &settings, &report) != STATUS_OK) {
+        fail_msg("refused: %s", report.errors.data);
+    }
+    settings_report_fini(&report);
+    return settings;
+}
+
+struct settings *settings_of_file(const char *path)
+{
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    if (settings_load(path, &settings, &report) != STATUS_OK) {
+        fail_msg("refused: %s", report.errors.data);
+    }
+    settings_report_fini(&report);
+    return settings;
+}
+
+void assert_warnings(const char *text, const char *expected)
+{
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    assert_int_equal(settings_parse(slice_text(text), "test", &settings, &report), STATUS_OK);
+    assert_string_equal(report.warning_count == 0 ? "" : report.warnings.data, expected);
+    settings_free(settings);
+    settings_report_fini(&report);
+}

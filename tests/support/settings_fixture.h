@@ -1,0 +1,16 @@
+/*
+ * settings_fixture - settings for a test, which fails where they are refused.
+ */
+#ifndef SUPPORT_SETTINGS_FIXTURE_H
+#define SUPPORT_SETTINGS_FIXTURE_H
+
+#include "settings/settings.h"
+
+/* The settings of a text; to be freed with settings_free(). */
+struct settings *settings_of_text(const char *text);
+/* The settings of a file; to be freed with settings_free(). */
+struct settings *settings_of_file(const char *path);
+/* The text is accepted with exactly these lines of warnings; "" for none. */
+void assert_warnings(const char *text, const char *expected);
+
+#endif
