@@ -1,10 +1,11 @@
 /*
  * section - the values of one section of an ini file, read strictly.
  *
- * Wraps libinih. Lines end with LF or CR LF. White space around names and values does not count. A
- * comment begins with '#' or ';', at the start of a line or after white space. A value may stand in
- * double or single quotes, which are removed and within which nothing begins a comment; nothing is
- * escaped. Keys and sections are case-sensitive. A byte order mark in front is skipped.
+ * Wraps libinih. Lines end with LF or CR LF. A key ends at the first '=' or ':' of its line. White
+ * space around names and values does not count. A comment begins with '#' or ';', at the start of a
+ * line or after white space. A value may stand in double or single quotes, which are removed and
+ * within which nothing begins a comment; nothing is escaped. Keys and sections are case-sensitive.
+ * A byte order mark in front is skipped.
  *
  * Refused: a wanted key that appears twice, a wanted section whose keys are in two places, a key
  * before the first section, a line that is neither section nor key, control characters. A line or a

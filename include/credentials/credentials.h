@@ -47,9 +47,10 @@ void credentials_mask_id(const struct credentials *credentials, struct buf *out)
 /*
  * STATUS_OK: `credentials` is valid during the call. Else it is NULL and `text` has the reason, a
  * phrase without any secret (from a chain: a line for each source, separated by '\n').
- * STATUS_NOT_FOUND: not configured here. STATUS_UNAVAILABLE: a service cannot be reached, or
- * answered that it is overloaded or down. STATUS_INVALID: configured, but wrong or refused. A chain
- * tries the next source after each of them. Do not call credentials_refused() in the callback.
+ * STATUS_NOT_FOUND: not configured here. STATUS_UNAVAILABLE: the metadata service or the
+ * credentials URI gives no answer, or says that it is overloaded or down. STATUS_INVALID:
+ * configured, but wrong or refused, or STS or CloudSSO gives no answer. A chain tries the next
+ * source after each of them. Do not call credentials_refused() in the callback.
  */
 typedef void credentials_got_fn(void *arg, enum status status,
                                 const struct credentials *credentials, const char *text);

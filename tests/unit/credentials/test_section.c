@@ -35,6 +35,14 @@ static void test_the_keys_of_one_section_are_read(void **state)
     assert_reads("[default]\nother=1\nother=2\nID=3\n", NULL, NULL);
 }
 
+static void test_a_key_ends_at_the_first_equals_sign_or_colon(void **state)
+{
+    (void)state;
+    assert_reads("[default]\ntype: t\nid:a=b\n", "t", "a=b");
+    assert_reads("[default]\ntype = acs:ram::1:role/x\nid = : a\n", "acs:ram::1:role/x", ": a");
+    assert_reads("[default]\nid:type = a\n", NULL, "type = a");
+}
+
 static void test_comments_are_ignored(void **state)
 {
     (void)state;
@@ -155,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_keys_of_one_section_are_read),
+        cmocka_unit_test(test_a_key_ends_at_the_first_equals_sign_or_colon),
         cmocka_unit_test(test_comments_are_ignored),
         cmocka_unit_test(test_quotes_preserve_white_space_and_comment_marks),
         cmocka_unit_test(test_a_missing_section_is_reported),
