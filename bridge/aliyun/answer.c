@@ -34,6 +34,17 @@ static void read_member(const struct json *object, const char *name, const char 
     }
 }
 
+/* Success is false, or the text "false". */
+static bool says_no(const struct json *object)
+{
+    const struct json *success = json_member(object, "Success");
+    if (success == NULL) {
+        success = json_member(object, "success");
+    }
+    return success != NULL &&
+           (json_kind(success) == JSON_FALSE || slice_equals_text(json_text(success), "false"));
+}
+
 static bool read_json(struct slice body, struct api_answer *answer)
 {
     struct json_fault fault;
@@ -46,6 +57,9 @@ static bool read_json(struct slice body, struct api_answer *answer)
         read_member(root, "RequestId", "requestId", &answer->request_id);
         read_member(root, "Code", "code", &answer->code);
         read_member(root, "Message", "message", &answer->message);
+        answer->has_error_form =
+            json_member(root, "Code") != NULL && json_member(root, "RequestId") != NULL;
+        answer->says_no = says_no(root);
     }
     json_free(root);
     return is_object;
@@ -64,11 +78,18 @@ void api_answer_read(struct slice body, struct api_answer *out_answer)
     if (body.data[0] == '{') {
         out_answer->is_readable = read_json(body, out_answer);
     } else if (body.data[0] == '<') {
+        struct buf success = {0};
         const struct answer_xml_field fields[] = {{"RequestId", &out_answer->request_id},
                                                   {"Code", &out_answer->code},
-                                                  {"Message", &out_answer->message}};
-        out_answer->is_readable = answer_xml_read(body, fields, 3) == STATUS_OK;
+                                                  {"Message", &out_answer->message},
+                                                  {"Success", &success}};
+        out_answer->is_readable = answer_xml_read(body, fields, 4) == STATUS_OK;
+        out_answer->has_error_form = true;
+        out_answer->says_no = slice_equals_text(buf_slice(&success), "false");
+        buf_fini(&success);
     }
+    out_answer->has_error_form = out_answer->has_error_form && out_answer->code.length > 0 &&
+                                 out_answer->request_id.length > 0;
     if (!out_answer->is_readable) {
         api_answer_fini(out_answer);
     }

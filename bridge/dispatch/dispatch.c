@@ -379,18 +379,36 @@ static void try_again(struct task *task, enum move move, struct attempt *attempt
     put_back(task, move, delay_ms);
 }
 
-/* A refusal that one further attempt may lift: that is made once, and at once. */
-static void try_remedy(struct task *task, unsigned remedy, struct attempt *attempt)
+/*
+ * The call ends with this refusal. It speaks only for its own attempt: after an earlier one that
+ * may have had effect, the command is unknown and gets the API's word (its state may be that
+ * attempt's own work, and permissions are checked before the token).
+ */
+static void end_refused(struct task *task, struct outcome *refusal)
+{
+    if (is_unsure(task)) {
+        refusal->status = OUTCOME_UNKNOWN;
+        refusal->retention = RETENTION_UNSURE;
+    }
+    end_call(task, is_unsure(task) && refusal->is_from_bridge ? NULL : refusal);
+}
+
+/* A refusal that one further attempt may lift: that is made once, and at once. `move` is what this
+ * attempt came to. */
+static void try_remedy(struct task *task, unsigned remedy, enum move move, struct attempt *attempt)
 {
     struct dispatch *dispatch = task->dispatch;
     if ((task->remedies & remedy) != 0 || task->deadline_ms <= loop_now_ms(dispatch->loop)) {
-        end_call(task, is_unsure(task) ? NULL : &attempt->outcome);
+        end_refused(task, &attempt->outcome);
         return;
     }
     task->remedies |= remedy;
     counter_add(dispatch->counters, COUNTER_RETRIES, 1);
+    if (move == MOVE_NO_ANSWER) {
+        keep_outcome(&task->unsure, &attempt->outcome);
+    }
     task->command->not_before_ms = 0;
-    ledger_pause(dispatch->ledger, task->command, MOVE_NOTHING_DONE);
+    ledger_pause(dispatch->ledger, task->command, move);
     begin(task);
 }
 
@@ -399,23 +417,15 @@ static void cool_down(struct task *task, struct attempt *attempt)
     struct dispatch *dispatch = task->dispatch;
     const struct route *route = task->command->route;
     int64_t wait_ms = attempt->outcome.retry_after_ms;
-    if (route == NULL || !route->may_defer_cooldown ||
+    if (route == NULL || !route->may_defer_cooldown || is_unsure(task) ||
         loop_now_ms(dispatch->loop) + wait_ms >= task->deadline_ms) {
-        end_call(task, &attempt->outcome);
+        end_refused(task, &attempt->outcome);
         return;
     }
     LOG_INFO("command_deferred", LOG_TEXT("token", task->command->token),
              LOG_INT("retry_in_ms", wait_ms));
     keep_outcome(&task->last, &attempt->outcome);
     put_back(task, MOVE_NOTHING_DONE, wait_ms);
-}
-
-/* Whether the answer also decides about an earlier attempt that may have had effect. A refusal
- * about the bridge itself, or one that another attempt may lift, does not. */
-static bool is_definite(const struct task *task, const struct outcome *outcome)
-{
-    return !is_unsure(task) ||
-           (outcome->retention != RETENTION_NOT && outcome->retention != RETENTION_GIVEN_UP);
 }
 
 static void answered(void *arg, struct attempt *attempt)
@@ -430,7 +440,11 @@ static void answered(void *arg, struct attempt *attempt)
         break;
     case REACTION_REPLY:
     case REACTION_REPLY_BRIDGE:
-        end_call(task, is_definite(task, &attempt->outcome) ? &attempt->outcome : NULL);
+        if (is_unsure(task) && attempt->outcome.category == CATEGORY_THROTTLED) {
+            try_again(task, MOVE_NOTHING_DONE, attempt);
+        } else {
+            end_refused(task, &attempt->outcome);
+        }
         break;
     case REACTION_COOLDOWN:
         cool_down(task, attempt);
@@ -448,13 +462,13 @@ static void answered(void *arg, struct attempt *attempt)
         try_again(task, MOVE_NO_ANSWER, attempt);
         break;
     case REACTION_RESIGN_ONCE:
-        try_remedy(task, TASK_RESIGNED, attempt);
+        try_remedy(task, TASK_RESIGNED, MOVE_NO_ANSWER, attempt);
         break;
     case REACTION_CLOCK_ONCE:
-        try_remedy(task, TASK_CLOCK_SET, attempt);
+        try_remedy(task, TASK_CLOCK_SET, MOVE_NOTHING_DONE, attempt);
         break;
     case REACTION_CREDENTIALS_ONCE:
-        try_remedy(task, TASK_CREDENTIALS_RENEWED, attempt);
+        try_remedy(task, TASK_CREDENTIALS_RENEWED, MOVE_NOTHING_DONE, attempt);
         break;
     }
 }

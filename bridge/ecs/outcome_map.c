@@ -1,7 +1,8 @@
 /*
  * tables/outcomes.def has the meaning of each code, tables/reactions.def how long its outcome is
- * kept. An answer that is not in the API's format (such as a proxy's error page) is never taken as
- * a refusal: it does not show what the API did.
+ * kept. Only an answer in the API's own form is taken as a refusal: with Code and RequestId, and a
+ * status that fits the code. Anything else may come from a proxy or a gateway, and does not show
+ * what the API did.
  */
 #include "ecs/outcome_map.h"
 
@@ -78,22 +79,45 @@ static bool code_fits(const char *pattern, const char *code)
            strcmp(code + length - tail, star + 1) == 0;
 }
 
-static const struct row *find_row(const char *code, int status)
+/* See tables/outcomes.def. */
+static bool status_fits(int row_http, int status)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        /* With a status of 2xx the code alone decides. */
-        bool http_fits =
-            rows[i].http == 0 || status / 100 == 2 || status / 100 == rows[i].http / 100;
-        if (http_fits && code_fits(rows[i].code, code)) {
-            return &rows[i];
-        }
+    if (row_http == 0) {
+        return status / 100 == 4 || status == 503;
     }
+    return row_http / 100 == 5 ? status == row_http : status / 100 == row_http / 100;
+}
+
+/* The row for any other code, by the status; NULL where no status of an error is. */
+static const struct row *find_other_row(int status)
+{
     for (size_t i = 0; i < sizeof other_rows / sizeof other_rows[0]; i++) {
         if (status >= other_rows[i].http_first && status <= other_rows[i].http_last) {
             return &other_rows[i].row;
         }
     }
     return NULL;
+}
+
+/* NULL, or a row of CATEGORY_UNKNOWN_OUTCOME: the answer is not definite. */
+static const struct row *find_row(const char *code, int status)
+{
+    const struct row *other = find_other_row(status);
+    if (other == NULL || (other->category == CATEGORY_UNKNOWN_OUTCOME && status / 100 == 4)) {
+        return other; /* whatever the code is */
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (!code_fits(rows[i].code, code)) {
+            continue;
+        }
+        if (status_fits(rows[i].http, status)) {
+            return &rows[i];
+        }
+        if (rows[i].http / 100 == 5) {
+            return NULL;
+        }
+    }
+    return other;
 }
 
 static bool is_success_code(const struct buf *code)
@@ -186,10 +210,11 @@ static void map_row(struct mapping *mapping, const struct row *row)
     }
     bool is_shot = row->hint_one_shot != NULL &&
                    action_params_have(slice_text(mapping->command->params), "OneShot");
+    enum retention retention = retention_of(row);
     attempt->reaction = row->reaction;
     attempt->outcome = (struct outcome){
-        .status = row->reaction == REACTION_RETRY_UNSURE ? OUTCOME_UNKNOWN : OUTCOME_FAILED,
-        .retention = retention_of(row),
+        .status = retention_is_unsure(retention) ? OUTCOME_UNKNOWN : OUTCOME_FAILED,
+        .retention = retention,
         .request_id = request_id_of(mapping),
         .code = clean_word(mapping, &mapping->api.code),
         .message = buf_take(&message),
@@ -227,6 +252,8 @@ static void map_no_definite_answer(struct mapping *mapping)
     buf_printf(&text, "The answer with HTTP status %d ", mapping->answer->status);
     if (!api->is_readable) {
         buf_append_text(&text, "is not in the API's format: neither its JSON nor its XML.");
+    } else if (api->code.length == 0 && api->says_no) {
+        buf_append_text(&text, "says that Success is false, without the Code of an error.");
     } else if (api->code.length == 0) {
         buf_append_text(&text, "has neither the RequestId of a success nor the Code of an error.");
     } else {
@@ -242,19 +269,19 @@ static void map_answer(struct mapping *mapping)
 {
     const struct api_answer *api = &mapping->api;
     int status = mapping->answer->status;
-    if (status / 100 == 2 && api->request_id.length > 0 && is_success_code(&api->code)) {
+    if (status / 100 == 2 && api->request_id.length > 0 && is_success_code(&api->code) &&
+        !api->says_no) {
         map_success(mapping);
         return;
     }
-    const char *code = api->code.data;
+    const char *code = buf_slice(&api->code).data;
     /* An older gateway reports an expired token with the code InvalidParameter, and names it only
      * in the message. */
-    if (code != NULL && strcmp(code, "InvalidParameter") == 0 &&
+    if (strcmp(code, "InvalidParameter") == 0 &&
         strstr(buf_slice(&api->message).data, "SecurityToken.Expired") != NULL) {
         code = "InvalidSecurityToken.Expired";
     }
-    bool has_code = code != NULL && api->code.length > 0;
-    const struct row *row = has_code ? find_row(code, status) : NULL;
+    const struct row *row = api->has_error_form ? find_row(code, status) : NULL;
     if (row == NULL || row->category == CATEGORY_UNKNOWN_OUTCOME) {
         map_no_definite_answer(mapping);
     } else {

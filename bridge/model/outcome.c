@@ -45,6 +45,11 @@ const struct bridge_error_row *bridge_error_row(enum bridge_error error)
     return &errors[error];
 }
 
+bool outcome_is_retryable(const struct outcome *outcome)
+{
+    return outcome->status == OUTCOME_UNKNOWN || category_is_retryable(outcome->category);
+}
+
 const char *category_text(enum category category)
 {
     return category_row(category)->text;
@@ -158,7 +163,7 @@ void outcome_put_error(const struct outcome *outcome, struct buf *out)
     }
     json_put_text(out, "Source", slice_text(outcome->is_from_bridge ? "bridge" : "ecs"));
     json_put_text(out, "Category", slice_text(category_text(outcome->category)));
-    json_put_bool(out, "Retryable", category_is_retryable(outcome->category));
+    json_put_bool(out, "Retryable", outcome_is_retryable(outcome));
     if (outcome->retry_after_ms >= 0) {
         json_put_int(out, "RetryAfterMs", outcome->retry_after_ms);
     }

@@ -25,8 +25,11 @@ static const struct page_row page_rows[] = {
 #undef OUTCOME_OTHER
 };
 
-static const char *const reaction_texts[] = {
-#define REACTION(id, retention, text) [REACTION_##id] = text,
+static const struct {
+    const char *text;
+    enum retention retention;
+} reactions[] = {
+#define REACTION(id, retention, text) [REACTION_##id] = {text, RETENTION_##retention},
 #include "tables/reactions.def"
 };
 
@@ -34,6 +37,8 @@ static void put_http(const struct page_row *row, struct buf *out)
 {
     if (row->http == 0) {
         buf_append_text(out, "any");
+    } else if (row->http_last > row->http && row->http % 100 != 0) {
+        buf_printf(out, "%d, %d", row->http, row->http_last);
     } else if (row->http_last > row->http) {
         buf_printf(out, "other %dxx", row->http / 100);
     } else {
@@ -50,10 +55,10 @@ static void put_cell(const char *text, struct buf *out)
     }
 }
 
-static void put_category(enum category category, struct buf *out)
+static void put_category(enum category category, bool is_unknown, struct buf *out)
 {
     buf_printf(out, " | %s | %s | ", category_text(category),
-               category_is_retryable(category) ? "yes" : "no");
+               is_unknown || category_is_retryable(category) ? "yes" : "no");
 }
 
 static void put_row(const struct page_row *row, struct buf *out)
@@ -68,8 +73,8 @@ static void put_row(const struct page_row *row, struct buf *out)
     } else {
         buf_printf(out, " | `%s`", row->code);
     }
-    put_category(row->category, out);
-    put_cell(reaction_texts[row->reaction], out);
+    put_category(row->category, retention_is_unsure(reactions[row->reaction].retention), out);
+    put_cell(reactions[row->reaction].text, out);
     buf_append_text(out, " | ");
     put_cell(row->hint, out);
     if (row->hint_one_shot != NULL) {
@@ -90,14 +95,18 @@ void errors_page(struct buf *out)
         "command, sent again\n"
         "unchanged, may succeed without anybody changing anything.\n\n"
         "## From the API (`\"Source\":\"ecs\"`)\n\n"
-        "The first row that fits decides. For a known code the number stands for its whole class "
-        "(4xx or 5xx), since\n"
-        "the API's documentation is not consistent about some numbers. `*` stands for anything. An "
-        "answer that is\n"
-        "neither the API's JSON nor its XML counts as no answer, whatever its status: see "
+        "The first row that fits decides. For a known code a 4xx stands for all of 4xx, since the "
+        "API's documentation\n"
+        "is not consistent about some numbers; a 5xx stands for itself, and its code under another "
+        "status is no answer.\n"
+        "`*` stands for anything. An answer without `Code` and `RequestId` in the API's JSON or XML "
+        "counts as no\n"
+        "answer, whatever its status, and so does a 200 with the code of an error: see "
         "`Bridge.NoDefiniteAnswer`.\n"
-        "`{Action}` in a hint stands for\n"
-        "the action of the route.\n\n"
+        "`{Action}` in a hint stands for the action of the route.\n\n"
+        "After an attempt that may have had an effect, every refusal ends the command as `unknown` "
+        "with this code, and\n"
+        "`Retryable` is then true: only a success shows that the call had its effect once.\n\n"
         "| HTTP | Code | Category | Retryable | The bridge | Hint |\n"
         "|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < sizeof page_rows / sizeof page_rows[0]; i++) {
@@ -108,7 +117,8 @@ void errors_page(struct buf *out)
                          "|---|---|---|---|\n");
     for (int error = ERROR_NONE + 1; error < ERROR_COUNT; error++) {
         buf_printf(out, "| `%s`", bridge_error_row((enum bridge_error)error)->code);
-        put_category(bridge_error_row((enum bridge_error)error)->category, out);
+        put_category(bridge_error_row((enum bridge_error)error)->category,
+                     bridge_error_status((enum bridge_error)error) == OUTCOME_UNKNOWN, out);
         put_cell(bridge_error_row((enum bridge_error)error)->hint, out);
         buf_append_text(out, " |\n");
     }

@@ -13,7 +13,9 @@
 
 /* Parts that the answer does not have are empty. */
 struct api_answer {
-    bool is_readable; /* a JSON object or an XML document of the API's kind */
+    bool is_readable;    /* a JSON object or an XML document of the API's kind */
+    bool has_error_form; /* Code and RequestId are there, in exactly this spelling */
+    bool says_no;        /* Success is false, whatever else is there */
     struct buf request_id;
     struct buf code;
     struct buf message;

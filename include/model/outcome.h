@@ -96,9 +96,11 @@ int64_t outcome_ttl_ms(const struct outcome *outcome, int64_t success_ttl_s, int
 
 const char *outcome_status_text(enum outcome_status status);
 const char *category_text(enum category category);
-/* The contract's rule: cooldown, throttled, overloaded, unavailable and unknown_outcome may succeed
- * when sent again. */
+/* The contract's rule for a command that failed: cooldown, throttled, overloaded, unavailable and
+ * unknown_outcome may succeed when it is sent again. */
 bool category_is_retryable(enum category category);
+/* The same for an outcome: the same command may be sent again after each unknown one, too. */
+bool outcome_is_retryable(const struct outcome *outcome);
 enum outcome_status bridge_error_status(enum bridge_error error);
 /* Not of ERROR_NONE. */
 const struct bridge_error_row *bridge_error_row(enum bridge_error error);

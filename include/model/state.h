@@ -11,8 +11,8 @@
  *   DONE       the outcome is recorded     AGAIN: READY, AGAIN_UNSURE: UNSURE, FORGET: NONE
  *
  * RECALLING differs from CALLING in the state after a refused attempt: once a call may have had
- * effect, only a success or a definite refusal ends the doubt. For the same reason a command that
- * ended unknown begins again as UNSURE.
+ * effect, only a success ends the doubt. For the same reason a command that ended unknown begins
+ * again as UNSURE.
  *
  * Thread: any; pure.
  */

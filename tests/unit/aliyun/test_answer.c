@@ -50,6 +50,37 @@ static void test_json_answers_are_read(void **state)
     check_rows(rows, sizeof rows / sizeof rows[0]);
 }
 
+static void test_an_error_of_the_api_has_code_and_request_id_so_spelt(void **state)
+{
+    static const struct {
+        const char *body;
+        bool has_error_form;
+        bool says_no;
+    } cases[] = {
+        {"{\"Code\":\"C\",\"RequestId\":\"4\"}", true, false},
+        {"{\"Code\":\"C\",\"requestId\":\"4\"}", false, false},
+        {"{\"code\":\"C\",\"RequestId\":\"4\"}", false, false},
+        {"{\"Code\":\"\",\"RequestId\":\"4\"}", false, false},
+        {"{\"Code\":\"C\",\"RequestId\":null}", false, false},
+        {"{\"Code\":\"C\",\"RequestId\":\"4\",\"Success\":false}", true, true},
+        {"{\"RequestId\":\"4\",\"success\":\"false\"}", false, true},
+        {"{\"RequestId\":\"4\",\"Success\":true}", false, false},
+        {"<Error><Code>C</Code><RequestId>4</RequestId></Error>", true, false},
+        {"<Error><Code>C</Code></Error>", false, false},
+        {"<Error><Success>false</Success><RequestId>4</RequestId></Error>", false, true},
+        {"nothing of the API's", false, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct api_answer answer;
+        print_message("%s\n", cases[i].body);
+        api_answer_read(slice_text(cases[i].body), &answer);
+        assert_int_equal(answer.has_error_form, cases[i].has_error_form);
+        assert_int_equal(answer.says_no, cases[i].says_no);
+        api_answer_fini(&answer);
+    }
+}
+
 static void test_xml_answers_are_read(void **state)
 {
     (void)state;
@@ -140,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_answers_are_read),
+        cmocka_unit_test(test_an_error_of_the_api_has_code_and_request_id_so_spelt),
         cmocka_unit_test(test_xml_answers_are_read),
         cmocka_unit_test(test_anything_else_is_unreadable_and_leaves_nothing),
         cmocka_unit_test(test_deep_answers_are_refused),

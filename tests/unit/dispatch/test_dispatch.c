@@ -30,6 +30,7 @@ struct pending {
 struct done {
     char token[65];
     enum outcome_status status;
+    enum retention retention;
     char code[64];
     uint32_t attempts;
 };
@@ -91,6 +92,7 @@ void ledger_finish(struct ledger *ledger, struct command *command_take,
     assert_true(state_may(command_take->state, MOVE_FINISH));
     strcpy(done->token, command_take->token);
     done->status = outcome->status;
+    done->retention = outcome->retention;
     done->attempts = command_take->attempts;
     strcpy(done->code, outcome->code == NULL ? "" : outcome->code);
     command_free(command_take);
@@ -203,13 +205,18 @@ static void claim(const char *group, const char *token, int64_t deadline_ms)
 static void answer(size_t index, enum reaction reaction, const char *code, int64_t retry_after_ms)
 {
     struct attempt attempt = {.reaction = reaction, .retry_after_ms = retry_after_ms};
-    attempt.outcome.status = reaction == REACTION_DONE           ? OUTCOME_SUCCEEDED
-                             : reaction == REACTION_RETRY_UNSURE ? OUTCOME_UNKNOWN
-                                                                 : OUTCOME_FAILED;
+    bool is_unsure = reaction == REACTION_RETRY_UNSURE || reaction == REACTION_RESIGN_ONCE;
+    attempt.outcome.status = reaction == REACTION_DONE ? OUTCOME_SUCCEEDED
+                             : is_unsure               ? OUTCOME_UNKNOWN
+                                                       : OUTCOME_FAILED;
     attempt.outcome.retention = reaction == REACTION_REPLY          ? RETENTION_REFUSAL
                                 : reaction == REACTION_REPLY_BRIDGE ? RETENTION_NOT
                                 : reaction == REACTION_DONE         ? RETENTION_SUCCESS
+                                : is_unsure                         ? RETENTION_UNSURE
                                                                     : RETENTION_GIVEN_UP;
+    attempt.outcome.is_from_bridge = code != NULL && strncmp(code, "Bridge.", 7) == 0;
+    attempt.outcome.category =
+        strcmp(code == NULL ? "" : code, "TooMany") == 0 ? CATEGORY_THROTTLED : CATEGORY_INVALID;
     attempt.outcome.code = mem_strdup(code);
     attempt.outcome.retry_after_ms = reaction == REACTION_COOLDOWN ? retry_after_ms : -1;
     fixture.calls[index].answered(fixture.calls[index].arg, &attempt);
@@ -525,24 +532,92 @@ static void test_once_unsure_a_later_throttling_cannot_make_it_a_failure(void **
     assert_done(0, "t1", OUTCOME_UNKNOWN, "InternalError");
 }
 
-static void test_once_unsure_a_refusal_about_the_bridge_is_unknown(void **state)
+/* The state of a command after an attempt without a definite answer, and after a restart. */
+static void begin_unsure(void)
 {
-    (void)state;
     claim("g1", "t1", 2000);
     answer(0, REACTION_RETRY_UNSURE, "Bridge.NoDefiniteAnswer", 10);
     run(2, 0, 5000);
-    answer(1, REACTION_REPLY_BRIDGE, "InvalidAccessKeyId.NotFound", -1);
-    assert_done(0, "t1", OUTCOME_UNKNOWN, "Bridge.NoDefiniteAnswer");
+    assert_int_equal(fixture.call_count, 2);
 }
 
-static void test_once_unsure_a_definite_refusal_ends_it(void **state)
+static void resume_unsure(void)
+{
+    resume("g1", "t1", 0);
+    assert_int_equal(fixture.call_count, 1);
+}
+
+static void test_once_unsure_any_refusal_is_unknown_with_its_code(void **state)
+{
+    static const struct {
+        enum reaction reaction;
+        const char *code;
+        const char *expected;
+    } cases[] = {
+        {REACTION_REPLY, "NoSuchResource", "NoSuchResource"},
+        {REACTION_REPLY, "OperationDenied.InvalidStatus", "OperationDenied.InvalidStatus"},
+        {REACTION_REPLY_BRIDGE, "InvalidAccessKeyId.NotFound", "InvalidAccessKeyId.NotFound"},
+        {REACTION_REPLY_BRIDGE, "Bridge.NoCredentials", "Bridge.NoDefiniteAnswer"},
+        {REACTION_COOLDOWN, "OperationDenied.ManualSyncLimit", "OperationDenied.ManualSyncLimit"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int is_resumed = 0; is_resumed < 2; is_resumed++) {
+            print_message("%s\n", cases[i].code);
+            begin_anew(2);
+            fixture.done_count = 0;
+            if (is_resumed) {
+                resume_unsure();
+            } else {
+                begin_unsure();
+            }
+            answer(fixture.call_count - 1, cases[i].reaction, cases[i].code, 50);
+            assert_done(0, "t1", OUTCOME_UNKNOWN, cases[i].expected);
+            assert_int_equal(fixture.done[0].retention, RETENTION_UNSURE);
+        }
+    }
+}
+
+static void test_once_unsure_a_cooldown_is_not_waited_for(void **state)
 {
     (void)state;
-    claim("g1", "t1", 2000);
-    answer(0, REACTION_RETRY_UNSURE, "Bridge.NoDefiniteAnswer", 10);
-    run(2, 0, 5000);
-    answer(1, REACTION_REPLY, "NoSuchResource", -1);
-    assert_done(0, "t1", OUTCOME_FAILED, "NoSuchResource");
+    fixture.route.may_defer_cooldown = true;
+    begin_unsure();
+    answer(1, REACTION_COOLDOWN, "OperationDenied.ManualSyncLimit", 50);
+    assert_done(0, "t1", OUTCOME_UNKNOWN, "OperationDenied.ManualSyncLimit");
+}
+
+static void test_once_unsure_a_remedy_is_tried_and_its_refusal_is_unknown(void **state)
+{
+    static const enum reaction remedies[] = {REACTION_CREDENTIALS_ONCE, REACTION_CLOCK_ONCE,
+                                             REACTION_RESIGN_ONCE};
+    (void)state;
+    for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++) {
+        begin_anew(2);
+        fixture.done_count = 0;
+        begin_unsure();
+        answer(1, remedies[i], "Refused.First", -1);
+        assert_int_equal(fixture.call_count, 3);
+        answer(2, remedies[i], "Refused.Again", -1);
+        assert_done(0, "t1", OUTCOME_UNKNOWN, "Refused.Again");
+        assert_int_equal(fixture.done[0].retention, RETENTION_UNSURE);
+    }
+}
+
+static void test_a_429_is_the_reply_but_once_unsure_it_is_tried_again(void **state)
+{
+    (void)state;
+    claim("g0", "t0", 2000);
+    answer(0, REACTION_REPLY, "TooMany", -1);
+    assert_done(0, "t0", OUTCOME_FAILED, "TooMany");
+    begin_anew(2);
+    fixture.done_count = 0;
+    begin_unsure();
+    answer(1, REACTION_REPLY, "TooMany", 10);
+    assert_int_equal(fixture.done_count, 0);
+    run(3, 0, 5000);
+    answer(2, REACTION_DONE, NULL, -1);
+    assert_done(0, "t1", OUTCOME_SUCCEEDED, "");
 }
 
 static void test_a_backoff_beyond_the_deadline_leaves_a_last_attempt_before_it(void **state)
@@ -641,8 +716,22 @@ static void test_a_new_signature_is_tried_once(void **state)
     answer(0, REACTION_RESIGN_ONCE, "SignatureNonceUsed", -1);
     assert_int_equal(fixture.call_count, 2);
     answer(1, REACTION_RESIGN_ONCE, "SignatureNonceUsed", -1);
-    assert_done(0, "t1", OUTCOME_FAILED, "SignatureNonceUsed");
+    assert_done(0, "t1", OUTCOME_UNKNOWN, "SignatureNonceUsed");
     assert_int_equal(fixture.done[0].attempts, 2);
+}
+
+static void test_a_used_nonce_means_that_another_copy_may_have_had_effect(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    answer(0, REACTION_RESIGN_ONCE, "SignatureNonceUsed", -1);
+    assert_int_equal(fixture.last_pause, MOVE_NO_ANSWER);
+    answer(1, REACTION_REPLY, "OperationDenied.InvalidStatus", -1);
+    assert_done(0, "t1", OUTCOME_UNKNOWN, "OperationDenied.InvalidStatus");
+    claim("g2", "t2", 1000);
+    answer(2, REACTION_RESIGN_ONCE, "SignatureNonceUsed", -1);
+    answer(3, REACTION_RETRY, "ServiceUnavailable", 5000);
+    assert_done(1, "t2", OUTCOME_UNKNOWN, "SignatureNonceUsed");
 }
 
 static void test_a_cooldown_is_the_reply_or_waited_for_as_the_route_says(void **state)
@@ -792,8 +881,10 @@ int main(void)
         TEST(test_a_command_that_is_tried_again_stays_first_in_its_group),
         TEST(test_nothing_done_until_the_deadline_is_a_failure_with_the_last_code),
         TEST(test_once_unsure_a_later_throttling_cannot_make_it_a_failure),
-        TEST(test_once_unsure_a_refusal_about_the_bridge_is_unknown),
-        TEST(test_once_unsure_a_definite_refusal_ends_it),
+        TEST(test_once_unsure_any_refusal_is_unknown_with_its_code),
+        TEST(test_once_unsure_a_cooldown_is_not_waited_for),
+        TEST(test_once_unsure_a_remedy_is_tried_and_its_refusal_is_unknown),
+        TEST(test_a_429_is_the_reply_but_once_unsure_it_is_tried_again),
         TEST(test_a_backoff_beyond_the_deadline_leaves_a_last_attempt_before_it),
         TEST(test_a_command_resumed_as_unsure_and_given_up_is_unknown),
         TEST(test_the_backoff_of_a_resumed_command_ends_before_its_deadline),
@@ -801,6 +892,7 @@ int main(void)
         TEST(test_the_earliest_deadline_comes_first_whatever_the_order_of_arrival),
         TEST(test_regions_are_served_in_turn),
         TEST(test_a_new_signature_is_tried_once),
+        TEST(test_a_used_nonce_means_that_another_copy_may_have_had_effect),
         TEST(test_a_cooldown_is_the_reply_or_waited_for_as_the_route_says),
         TEST(test_a_throttled_region_pauses_for_its_other_groups_too),
         TEST(test_a_slot_that_is_given_back_goes_to_the_next_command),

@@ -153,6 +153,20 @@ static void test_what_is_not_known_is_left_out_of_the_error_object(void **state)
     buf_fini(&out);
 }
 
+static void test_every_unknown_may_be_sent_again(void **state)
+{
+    (void)state;
+    struct outcome outcome = {
+        .status = OUTCOME_UNKNOWN, .category = CATEGORY_CONFLICT, .retry_after_ms = -1};
+    struct buf out = {0};
+    assert_true(outcome_is_retryable(&outcome));
+    outcome_put_error(&outcome, &out);
+    assert_non_null(strstr(out.data, "\"Retryable\":true"));
+    buf_fini(&out);
+    outcome.status = OUTCOME_FAILED;
+    assert_false(outcome_is_retryable(&outcome));
+}
+
 static void test_a_success_has_no_error_object(void **state)
 {
     (void)state;
@@ -200,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_a_copy_owns_its_strings),
         cmocka_unit_test(test_the_error_object_has_its_fields_in_order),
         cmocka_unit_test(test_what_is_not_known_is_left_out_of_the_error_object),
+        cmocka_unit_test(test_every_unknown_may_be_sent_again),
         cmocka_unit_test(test_a_success_has_no_error_object),
         cmocka_unit_test(test_an_outcome_is_kept_as_long_as_its_retention_says),
     };
