@@ -50,6 +50,10 @@ void ledger_batch_reset(struct ledger_batch *batch)
     batch->message_count = 0;
     batch->meta_count = 0;
     batch->expired_count = 0;
+    for (struct ledger_request *request = batch->requests.head; request != NULL;
+         request = request->next) {
+        request->audit_seq = 0;
+    }
     free_commands(batch);
 }
 

@@ -161,6 +161,7 @@ struct ledger_request {
     size_t message_count;
     const char *audit_event; /* the event of its audit record; NULL: none */
     struct batch_text audit; /* the members of its audit record */
+    int64_t audit_seq;       /* of its audit record; 0: not given yet */
     union {
         struct claim_request claim;
         struct post_request post;
@@ -244,7 +245,8 @@ struct ledger_batch {
     struct buf health_text;
 };
 
-/* Clears all results, for another attempt or for another batch. Requests and memory are kept. */
+/* Clears all results, for an attempt with new numbers or for another batch. Requests and memory are
+ * kept. */
 void ledger_batch_reset(struct ledger_batch *batch);
 /* Frees the batch, its requests and its commands. Takes NULL. */
 void ledger_batch_free(struct ledger_batch *batch);

@@ -281,14 +281,16 @@ void rules_exported(struct ledger_batch *batch, struct ledger_request *request)
     audit_tip_save(&request->exported.tip, batch);
 }
 
-int64_t rules_audit_record(struct ledger_batch *batch, const struct ledger_request *request,
+int64_t rules_audit_record(struct ledger_batch *batch, struct ledger_request *request,
                            struct buf *out)
 {
     if (request->audit_event == NULL) {
         return 0;
     }
-    int64_t seq = ++batch->last_audit_seq;
-    audit_record_begin(seq, batch->now_ms, request->audit_event, out);
+    if (request->audit_seq == 0) {
+        request->audit_seq = ++batch->last_audit_seq;
+    }
+    audit_record_begin(request->audit_seq, batch->now_ms, request->audit_event, out);
     audit_put_members(out, ledger_batch_text(batch, request->audit));
-    return seq;
+    return request->audit_seq;
 }

@@ -54,9 +54,12 @@ void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request
 void rules_add_audit(struct ledger_batch *batch, struct ledger_request *request);
 /* The audit rows up to exported.tip.seq are deleted. */
 void rules_exported(struct ledger_batch *batch, struct ledger_request *request);
-/* Call it once for each request, after it was carried out. Appends the text of its audit record to
- * *out and returns the record's Seq; 0: there is no record. */
-int64_t rules_audit_record(struct ledger_batch *batch, const struct ledger_request *request,
+/*
+ * Call it for each request, in order, after it was carried out. Appends the text of its audit
+ * record to *out and returns the record's Seq; 0: there is no record. When a batch is sent again,
+ * it returns the same record with the same Seq.
+ */
+int64_t rules_audit_record(struct ledger_batch *batch, struct ledger_request *request,
                            struct buf *out);
 
 #endif

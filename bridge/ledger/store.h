@@ -57,8 +57,9 @@ struct store_ops {
      * STATUS_OK: committed with the durability that was asked for; the results are set.
      * STATUS_STORE: nothing was committed.
      * STATUS_UNAVAILABLE: not known, for example because the connection was lost during the
-     * commit. The store gets the same batch again, as it left it: the plans, messages and ids are
-     * still in it. A row that has the id of a claim was made by that claim.
+     * commit. The store gets the same batch again, as it left it: the plans, messages, ids and the
+     * Seqs of the audit records are still in it. It writes what they say; only a claim that finds
+     * another row is planned again. A row that has the id of a claim was made by that claim.
      */
     enum status (*carry_out)(struct store *store, struct ledger_batch *batch);
 

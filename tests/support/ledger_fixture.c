@@ -193,9 +193,15 @@ static void read_done(void *arg, size_t count)
 
 /* ---- opening and closing ---- */
 
+static void audited(void *arg, int64_t seq)
+{
+    (void)arg;
+    (void)seq;
+}
+
 void fixture_open(struct fixture *fixture)
 {
-    const struct ledger_hooks hooks = {fixture, resumed, posted, NULL, health};
+    const struct ledger_hooks hooks = {fixture, resumed, posted, audited, health};
     struct buf why = {0};
     enum status status =
         ledger_open(fixture->loop, &fixture->options, &hooks, &fixture->ledger, &why);

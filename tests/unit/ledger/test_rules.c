@@ -310,6 +310,35 @@ static void test_a_second_plan_is_the_same(void **state)
     buf_fini(&first);
 }
 
+/* A store that sends a batch again gets the same audit records again. Only a batch that failed
+ * gives its Seqs back. */
+static void test_an_audit_record_keeps_its_seq_until_the_batch_is_reset(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *requests[] = {store_batch_claim(f, "t"), store_batch_add_audit(f, 1)};
+    struct buf first = {0};
+    f->limits.is_audited = true;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        ledger_batch_reset(&f->batch);
+        f->batch.last_audit_seq = 10;
+        rules_claim(&f->batch, requests[0], NULL);
+        rules_add_audit(&f->batch, requests[1]);
+        for (int sending = 0; sending < 3; sending++) {
+            struct buf text = {0};
+            for (int i = 0; i < 2; i++) {
+                assert_int_equal(rules_audit_record(&f->batch, requests[i], &text), 11 + i);
+            }
+            if (first.length == 0) {
+                buf_append(&first, buf_slice(&text));
+            }
+            assert_true(slice_equals(buf_slice(&first), buf_slice(&text)));
+            assert_int_equal(f->batch.last_audit_seq, 12);
+            buf_fini(&text);
+        }
+    }
+    buf_fini(&first);
+}
+
 #define RULES_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -328,6 +357,7 @@ int main(void)
         RULES_TEST(test_all_senders_get_the_outcome_with_growing_ids),
         RULES_TEST(test_an_outcome_without_end_does_not_overflow),
         RULES_TEST(test_a_second_plan_is_the_same),
+        RULES_TEST(test_an_audit_record_keeps_its_seq_until_the_batch_is_reset),
     };
     return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
 }
