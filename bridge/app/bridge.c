@@ -15,6 +15,7 @@
 #include "ecs/call.h"
 #include "intake/intake.h"
 #include "ledger/ledger.h"
+#include "mqtt/program.h"
 #include "mqtt/workers.h"
 #include "outbox/outbox.h"
 #include "outbox/status_topic.h"
@@ -45,6 +46,7 @@ struct bridge {
     struct ledger *ledger;
     struct exporter *exporter; /* NULL: there is no audit file */
     struct ecs *ecs;
+    struct mqtt_program program;
     struct workers *workers;
     struct intake *intake;
     struct dispatch *dispatch;
@@ -304,7 +306,7 @@ static void open_admin(struct bridge *bridge)
     buf_fini(&why);
 }
 
-static void make_workers(struct bridge *bridge, const char *program)
+static void make_workers(struct bridge *bridge)
 {
     const struct workers_hooks hooks = {.arg = bridge,
                                         .delivered = on_delivered,
@@ -314,12 +316,13 @@ static void make_workers(struct bridge *bridge, const char *program)
                                         .receivers_changed = on_receivers_changed,
                                         .session_opened = on_session_opened,
                                         .stopped = on_stopped};
-    bridge->workers = workers_new(bridge->loop, bridge->settings, &bridge->tls.broker, program,
-                                  buf_slice(&bridge->will), &bridge->counters, &hooks);
+    bridge->workers =
+        workers_new(bridge->loop, bridge->settings, &bridge->tls.broker, bridge->program.path,
+                    buf_slice(&bridge->will), &bridge->counters, &hooks);
 }
 
 /* Builds all parts. Returns EX_OK or the exit code. */
-static int build(struct bridge *bridge, const char *program)
+static int build(struct bridge *bridge)
 {
     struct buf why = {0};
     bridge->loop = loop_new();
@@ -331,7 +334,13 @@ static int build(struct bridge *bridge, const char *program)
     bridge->dispatch =
         dispatch_new(bridge->loop, bridge->settings, bridge->health, &bridge->counters);
     bridge->outbox = outbox_new(bridge->loop, &bridge->counters);
-    int code = tls_reload_load(&bridge->tls, bridge->settings) == STATUS_OK ? EX_OK : EX_CONFIG;
+    int code = EX_OK;
+    if (mqtt_program_open(&bridge->program, &why) != STATUS_OK) {
+        code = complain(EX_UNAVAILABLE, &why);
+    }
+    if (code == EX_OK && tls_reload_load(&bridge->tls, bridge->settings) != STATUS_OK) {
+        code = EX_CONFIG;
+    }
     if (code == EX_OK) {
         code = open_ledger(bridge, &why);
     }
@@ -347,7 +356,7 @@ static int build(struct bridge *bridge, const char *program)
         code = complain(EX_CONFIG, &why);
     }
     if (code == EX_OK) {
-        make_workers(bridge, program);
+        make_workers(bridge);
         bridge->intake = intake_new(bridge->settings, &bridge->counters, bridge->ledger,
                                     bridge->dispatch, bridge->workers);
         open_admin(bridge);
@@ -381,6 +390,7 @@ static void take_apart(struct bridge *bridge)
         loop_signal_free(bridge->signals[i]);
     }
     workers_free(bridge->workers);
+    mqtt_program_close(&bridge->program);
     ecs_free(bridge->ecs);
     exporter_free(bridge->exporter);
     ledger_close(bridge->ledger, CLOSE_LEDGER_MS);
@@ -398,14 +408,14 @@ static void take_apart(struct bridge *bridge)
     sessions_free(bridge->sessions);
 }
 
-int bridge_run(const struct settings *settings, const char *program)
+int bridge_run(const struct settings *settings)
 {
     /* An inherited descriptor could be mistaken for a socket of ours. */
     close_range(STDERR_FILENO + 1, ~0U, 0);
     struct bridge *bridge = mem_zalloc(1, sizeof *bridge);
     bridge->settings = settings;
     mask_signals(SIG_BLOCK);
-    int code = build(bridge, program);
+    int code = build(bridge);
     if (code == EX_OK) {
         LOG_INFO("starting", LOG_TEXT("version", BRIDGE_VERSION),
                  LOG_TEXT("instance", settings->instance),

@@ -136,12 +136,11 @@ static int check(const struct options *options, struct settings *settings)
     return options->has_online && code == EX_OK ? check_online(settings, options->region) : code;
 }
 
-int cli_check(const struct cli_context *context, int argc, char **argv)
+int cli_check(int argc, char **argv)
 {
     struct options options = {0};
     struct settings *settings = NULL;
     int code;
-    (void)context;
     if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
     }

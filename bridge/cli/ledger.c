@@ -153,13 +153,12 @@ static int verify_audit(const struct settings *settings, char **files, int count
     return count > 0 ? verify(files, (size_t)count, &tip) : verify(own, 1, &tip);
 }
 
-int cli_ledger(const struct cli_context *context, int argc, char **argv)
+int cli_ledger(int argc, char **argv)
 {
     struct options options = {0};
     struct settings *settings = NULL;
     char what[160];
     int code;
-    (void)context;
     if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
     }

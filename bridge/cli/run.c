@@ -48,7 +48,7 @@ static int set_crash_point(void)
 }
 #endif
 
-int cli_run(const struct cli_context *context, int argc, char **argv)
+int cli_run(int argc, char **argv)
 {
     struct options options = {0};
     struct settings *settings = NULL;
@@ -71,7 +71,7 @@ int cli_run(const struct cli_context *context, int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* at the file size limit the ledger fails, but the process goes on */
     mallopt(M_ARENA_MAX, 2);  /* with few threads, more arenas only use memory */
-    code = bridge_run(settings, context->program);
+    code = bridge_run(settings);
     settings_free(settings);
     return code;
 }

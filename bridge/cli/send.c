@@ -1,24 +1,22 @@
 /*
  * Sends one command as any sender does: it subscribes to the reply topic, publishes the command and
- * recognises its reply by the CorrelationId. Paho's threads store what happened and wake the main
- * thread, which makes the decisions.
+ * recognises its reply by the CorrelationId. It uses the MQTT processes of the bridge, with
+ * settings that are changed for this purpose.
  */
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "model/message.h"
 #include "model/topic.h"
-#include "mqtt/connect_params.h"
-#include "mqtt/connection.h"
+#include "mqtt/program.h"
+#include "mqtt/workers.h"
 
-#include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #define EXIT_FAILED   1
 #define EXIT_UNKNOWN  2
@@ -27,6 +25,8 @@
 #define TIMEOUT_S_DEFAULT 60
 #define TIMEOUT_S_MAX     86400
 #define REPLY_DEPTH_MAX   8
+#define REPLY_BYTES_MAX   (1 << 20)
+#define STOP_TIMEOUT_MS   1000
 
 struct sender {
     /* the options */
@@ -47,14 +47,15 @@ struct sender {
     struct buf topic;
     struct buf reply_topic;
     struct buf payload;
-    struct connection *connection;
-    int wake_fd;
-    /* what happened; written by Paho's threads under the mutex */
-    pthread_mutex_t mutex;
+    struct loop *loop;
+    struct loop_timer *timeout_timer;
+    struct workers *workers;
+    /* what happened */
     struct buf reply;
-    struct buf fault;
-    bool is_down;
+    struct buf fault; /* why there is no connection any more */
+    bool is_subscribed;
     bool is_sent;
+    bool is_over;
 };
 
 static const struct cli_option OPTIONS[] = {
@@ -140,52 +141,70 @@ static int choose_topics(struct sender *sender)
     return EX_OK;
 }
 
-/* ---- Paho's threads ---- */
+/* ---- Hooks of the workers ---- */
 
-static void wake(struct sender *sender)
-{
-    uint64_t one = 1;
-    if (write(sender->wake_fd, &one, sizeof one) < 0) {
-        abort(); /* an eventfd can always be written */
-    }
-}
-
-static void on_up(void *arg, const struct wire_up *up)
+/* The result is known: ends the processes. */
+static void finish(void *arg)
 {
     struct sender *sender = arg;
-    const char *why = "";
+    sender->is_over = true;
+    workers_stop(sender->workers, STOP_TIMEOUT_MS);
+}
+
+/* Nothing is published before the reply topic is subscribed. */
+static void send_when_ready(struct sender *sender)
+{
+    if (sender->is_over || sender->is_sent || !sender->is_subscribed ||
+        !workers_may_publish(sender->workers)) {
+        return;
+    }
+    struct buf bytes = {0};
     struct message message = {.topic = buf_slice(&sender->topic),
                               .body = buf_slice(&sender->payload),
                               .qos = 1,
                               .is_json = true,
                               .expiry_s = -1};
-    (void)up;
-    pthread_mutex_lock(&sender->mutex);
-    if (connection_publish(sender->connection, 1, &message, &why) == STATUS_OK) {
-        sender->is_sent = true;
-    } else {
-        sender->is_down = true;
-        buf_printf(&sender->fault, "the command cannot be published: %s", why);
-        wake(sender);
-    }
-    pthread_mutex_unlock(&sender->mutex);
+    message_encode(&message, &bytes);
+    workers_publish(sender->workers, 1, buf_slice(&bytes));
+    sender->is_sent = true;
+    buf_fini(&bytes);
 }
 
-static void on_arrived(void *arg, const struct delivery *delivery)
+static void on_publisher_changed(void *arg, bool is_up)
+{
+    (void)is_up;
+    send_when_ready(arg);
+}
+
+static void on_receivers_changed(void *arg, size_t up_count, size_t wanted_count)
+{
+    struct sender *sender = arg;
+    sender->is_subscribed = up_count == wanted_count;
+    send_when_ready(sender);
+}
+
+static void on_session_opened(void *arg, uint32_t receiver, const char *client_id,
+                              bool is_session_present)
+{
+    (void)arg;
+    (void)receiver;
+    (void)client_id;
+    (void)is_session_present;
+}
+
+static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt_ticket ticket)
 {
     struct sender *sender = arg;
     struct json_fault fault;
     struct json *reply = json_parse(delivery->payload, REPLY_DEPTH_MAX, &fault);
     struct slice correlation = json_text(json_member(reply, "CorrelationId"));
-    if (slice_equals_text(correlation, sender->correlation)) {
+    workers_ack(sender->workers, ticket, true);
+    if (!sender->is_over && slice_equals_text(correlation, sender->correlation)) {
         if (slice_equals_text(json_text(json_member(reply, "Status")), "accepted")) {
             fprintf(stderr, "accepted\n");
         } else {
-            pthread_mutex_lock(&sender->mutex);
-            buf_clear(&sender->reply);
             buf_append(&sender->reply, delivery->payload);
-            wake(sender);
-            pthread_mutex_unlock(&sender->mutex);
+            finish(sender);
         }
     }
     json_free(reply);
@@ -197,126 +216,124 @@ static void on_published(void *arg, int64_t id)
     (void)id;
 }
 
-static void on_refused(void *arg, int64_t id, uint32_t code, struct slice text)
+static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice why)
 {
     struct sender *sender = arg;
     (void)id;
-    pthread_mutex_lock(&sender->mutex);
-    sender->is_down = true;
-    sender->is_sent = false;
-    buf_printf(&sender->fault, "the broker refused the command: %.*s (0x%02x)", (int)text.length,
-               text.data, code);
-    wake(sender);
-    pthread_mutex_unlock(&sender->mutex);
+    (void)is_final;
+    if (!sender->is_over) {
+        sender->is_sent = false;
+        buf_printf(&sender->fault, "the command was not published: %.*s", (int)why.length,
+                   why.data);
+        finish(sender);
+    }
 }
 
-static void on_down(void *arg, const struct wire_down *down)
+static void on_failed(void *arg, const char *reason, const char *text)
 {
     struct sender *sender = arg;
-    pthread_mutex_lock(&sender->mutex);
-    if (!sender->is_down) {
-        sender->is_down = true;
-        buf_printf(&sender->fault, "%s: %.*s", wire_down_reason_text(down->reason),
-                   (int)down->text.length, down->text.data);
-        wake(sender);
-    }
-    pthread_mutex_unlock(&sender->mutex);
-}
-
-/* ---- the main thread ---- */
-
-/* Waits for the reply, the end of the connection or the timeout; the result is in the sender. */
-static void wait_for_reply(struct sender *sender)
-{
-    int64_t end_ms = clock_mono_ms() + sender->timeout_s * 1000;
-    bool is_over = false;
-    while (!is_over) {
-        struct pollfd fds[] = {{.fd = sender->wake_fd, .events = POLLIN},
-                               {.fd = connection_wake_fd(sender->connection), .events = POLLIN}};
-        int64_t left_ms = end_ms - clock_mono_ms();
-        int max_delay_ms = connection_max_delay_ms(sender->connection);
-        int64_t wait_ms = max_delay_ms >= 0 && max_delay_ms < left_ms ? max_delay_ms : left_ms;
-        (void)poll(fds, 2, wait_ms < 0 ? 0 : (int)wait_ms);
-        connection_step(sender->connection);
-        pthread_mutex_lock(&sender->mutex);
-        is_over = sender->reply.length > 0 || sender->is_down || clock_mono_ms() >= end_ms;
-        pthread_mutex_unlock(&sender->mutex);
+    if (!sender->is_over) {
+        buf_printf(&sender->fault, "%s: %s", reason, text);
+        finish(sender);
     }
 }
 
-static int report(struct sender *sender)
+static void on_stopped(void *arg)
 {
-    int code;
-    pthread_mutex_lock(&sender->mutex);
+    struct sender *sender = arg;
+    loop_stop(sender->loop);
+}
+
+/* ---- The result ---- */
+
+static int report(const struct sender *sender)
+{
     if (sender->reply.length > 0) {
         struct json_fault fault;
         struct json *reply = json_parse(buf_slice(&sender->reply), REPLY_DEPTH_MAX, &fault);
         struct slice status = json_text(json_member(reply, "Status"));
-        code = slice_equals_text(status, "succeeded") ? EX_OK
-               : slice_equals_text(status, "failed")  ? EXIT_FAILED
-                                                      : EXIT_UNKNOWN;
+        int code = slice_equals_text(status, "succeeded") ? EX_OK
+                   : slice_equals_text(status, "failed")  ? EXIT_FAILED
+                                                          : EXIT_UNKNOWN;
         json_free(reply);
         printf("%s\n", sender->reply.data);
-    } else if (!sender->is_sent) {
+        return code;
+    }
+    bool has_fault = sender->fault.length > 0;
+    if (!sender->is_sent) {
         fprintf(stderr, "ecs-mqtt-bridge send: %s\n",
-                sender->is_down ? sender->fault.data : "no connection to the broker in time");
-        code = EX_UNAVAILABLE;
-    } else {
-        fprintf(stderr,
-                "ecs-mqtt-bridge send: no reply (%s); the command may still be executed. Send it "
-                "again with --token %s\n",
-                sender->is_down ? sender->fault.data : "in time", sender->token);
-        code = EXIT_NO_REPLY;
+                has_fault ? sender->fault.data : "no connection to the broker in time");
+        return EX_UNAVAILABLE;
     }
-    pthread_mutex_unlock(&sender->mutex);
-    return code;
+    fprintf(stderr,
+            "ecs-mqtt-bridge send: no reply (%s); the command may still be executed. Send it "
+            "again with --token %s\n",
+            has_fault ? sender->fault.data : "in time", sender->token);
+    return EXIT_NO_REPLY;
 }
 
-static int exchange(struct sender *sender, const struct tls_files *tls)
+/* Client ids of its own, the reply topic as the only subscription, and no session that outlives the
+ * connection. */
+static void use_processes(struct sender *sender, const struct tls_files *tls,
+                          const struct mqtt_program *program)
 {
-    struct connect_params params;
+    static const struct workers_hooks hooks = {.delivered = on_delivered,
+                                               .published = on_published,
+                                               .unpublished = on_unpublished,
+                                               .publisher_changed = on_publisher_changed,
+                                               .receivers_changed = on_receivers_changed,
+                                               .session_opened = on_session_opened,
+                                               .failed = on_failed,
+                                               .stopped = on_stopped};
+    struct workers_hooks mine = hooks;
+    struct counters counters = {0};
+    struct settings settings = *sender->settings;
     struct buf client_id = {0};
-    const char *why = "";
-    if (connect_params_init(&params, sender->settings, tls, WIRE_PUBLISHER, 0, (struct slice){0},
-                            &why) != STATUS_OK) {
-        fprintf(stderr, "ecs-mqtt-bridge send: %s\n", why);
-        connect_params_fini(&params);
-        return EX_CONFIG;
-    }
-    buf_printf(&client_id, "%s-send-%s", sender->settings->broker.client_id, sender->correlation);
-    params.client_id = buf_slice(&client_id);
-    params.session_expiry_s = 0;
-    params.filters[0] = (struct wire_filter){buf_slice(&sender->reply_topic), 1};
-    params.filter_count = 1;
-    const struct connection_hooks hooks = {.arg = sender,
-                                           .up = on_up,
-                                           .arrived = on_arrived,
-                                           .published = on_published,
-                                           .refused = on_refused,
-                                           .down = on_down};
-    sender->connection = connection_new(&params, &hooks);
-    connection_open(sender->connection);
-    wait_for_reply(sender);
-    (void)connection_close(sender->connection, 1000);
-    int code = report(sender);
-    connection_free(sender->connection);
-    connect_params_fini(&params);
+    struct route route = {
+        .name = sender->route->name, .topics = {&sender->reply_topic.data, 1}, .qos = 1};
+    buf_printf(&client_id, "%s-send-%s", settings.broker.client_id, sender->correlation);
+    settings.broker.client_id = client_id.data;
+    settings.broker.session_expiry_s = 0;
+    settings.broker.receivers = 1;
+    settings.limits.payload_bytes = REPLY_BYTES_MAX;
+    settings.routes = &route;
+    settings.route_count = 1;
+    mine.arg = sender;
+    sender->loop = loop_new();
+    sender->timeout_timer = loop_timer_new(sender->loop, finish, sender);
+    sender->workers = workers_new(sender->loop, &settings, tls, program->path, (struct slice){0},
+                                  &counters, &mine);
+    loop_timer_start(sender->timeout_timer, sender->timeout_s * 1000);
+    workers_start(sender->workers);
+    loop_run(sender->loop);
+    workers_free(sender->workers);
+    loop_timer_free(sender->timeout_timer);
+    loop_free(sender->loop);
     buf_fini(&client_id);
-    return code;
 }
 
-static int exchange_over_tls(struct sender *sender)
+static int exchange(struct sender *sender)
 {
     struct tls_files tls;
-    struct tls_report report = {0};
+    struct tls_report report_of_files = {0};
+    struct mqtt_program program;
+    struct buf why = {0};
     int code = EX_CONFIG;
-    if (tls_files_load_broker(&tls, sender->settings, clock_wall_ms(), &report) == STATUS_OK) {
-        code = exchange(sender, &tls);
+    if (tls_files_load_broker(&tls, sender->settings, clock_wall_ms(), &report_of_files) !=
+        STATUS_OK) {
+        fprintf(stderr, "ecs-mqtt-bridge send: %s", report_of_files.errors.data);
+    } else if (mqtt_program_open(&program, &why) != STATUS_OK) {
+        fprintf(stderr, "ecs-mqtt-bridge send: %s\n", why.data);
+        code = EX_UNAVAILABLE;
     } else {
-        fprintf(stderr, "ecs-mqtt-bridge send: %s", report.errors.data);
+        log_setup(LOG_LEVEL_ERROR, false, "send"); /* its own messages say what is wrong */
+        use_processes(sender, &tls, &program);
+        mqtt_program_close(&program);
+        code = report(sender);
     }
-    tls_report_fini(&report);
+    tls_report_fini(&report_of_files);
     tls_files_fini(&tls);
+    buf_fini(&why);
     return code;
 }
 
@@ -330,20 +347,15 @@ static int send_command(struct sender *sender)
     int code = choose_topics(sender);
     if (code == EX_OK) {
         render_payload(sender);
-        pthread_mutex_init(&sender->mutex, NULL);
-        sender->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        code = exchange_over_tls(sender);
-        close(sender->wake_fd);
-        pthread_mutex_destroy(&sender->mutex);
+        code = exchange(sender);
     }
     return code;
 }
 
-int cli_send(const struct cli_context *context, int argc, char **argv)
+int cli_send(int argc, char **argv)
 {
     struct sender sender = {0};
     int code;
-    (void)context;
     if (!cli_read_options(&USAGE, argc, argv, &sender, &code)) {
         return code;
     }

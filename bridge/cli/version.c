@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 #include "http/client.h"
 #include "ledger/ledger.h"
-#include "mqtt/connection.h"
+#include "mqtt/program.h"
 
 #include <stdio.h>
 #include <sysexits.h>
@@ -17,10 +17,9 @@ static const struct cli_usage USAGE = {
     .options = OPTIONS,
 };
 
-int cli_version(const struct cli_context *context, int argc, char **argv)
+int cli_version(int argc, char **argv)
 {
     int code;
-    (void)context;
     if (!cli_read_options(&USAGE, argc, argv, NULL, &code)) {
         return code;
     }
@@ -28,8 +27,21 @@ int cli_version(const struct cli_context *context, int argc, char **argv)
 #ifdef BRIDGE_CRASH_POINTS
     printf("debug build with crash points\n");
 #endif
-    printf("paho-mqtt %s\nlibcurl %s\nopenssl %s\nlibuv %s\nsqlite %s\nlibmicrohttpd %s\n",
-           connection_library_version(), http_library_version(), digest_library_version(),
-           loop_library_version(), ledger_library_version(), admin_library_version());
-    return EX_OK;
+    printf("libcurl %s\nopenssl %s\nlibuv %s\nsqlite %s\nlibmicrohttpd %s\n",
+           http_library_version(), digest_library_version(), loop_library_version(),
+           ledger_library_version(), admin_library_version());
+    fflush(stdout); /* the other executable goes on */
+    struct mqtt_program program;
+    struct buf why = {0};
+    code = EX_OK;
+    if (mqtt_program_open(&program, &why) != STATUS_OK) {
+        fprintf(stderr, "ecs-mqtt-bridge version: %s\n", why.data);
+        code = EX_UNAVAILABLE;
+    } else if (!mqtt_program_print_version(&program)) {
+        fprintf(stderr, "ecs-mqtt-bridge version: the executable of the MQTT processes failed\n");
+        code = EX_UNAVAILABLE;
+    }
+    mqtt_program_close(&program);
+    buf_fini(&why);
+    return code;
 }

@@ -25,13 +25,15 @@
 #define OUT_BYTES_MAX      (1u << 20) /* handed to the publisher and not yet written to it */
 
 static const struct {
-    const char *subcommand;
+    const char *title;
     const char *up_event;
     const char *down_event;
     enum counter starts;
 } roles[] = {
-    [WIRE_RECEIVER] = {"receiver", "receiver_up", "receiver_down", COUNTER_RECEIVER_STARTS},
-    [WIRE_PUBLISHER] = {"publisher", "publisher_up", "publisher_down", COUNTER_PUBLISHER_STARTS},
+    [WIRE_RECEIVER] = {WIRE_RECEIVER_TITLE, "receiver_up", "receiver_down",
+                       COUNTER_RECEIVER_STARTS},
+    [WIRE_PUBLISHER] = {WIRE_PUBLISHER_TITLE, "publisher_up", "publisher_down",
+                        COUNTER_PUBLISHER_STARTS},
 };
 
 /* ---- Frames of the process ---- */
@@ -153,13 +155,10 @@ static void delivery_ready(void *arg, int events)
 
 /* ---- The end of a process ---- */
 
-static void log_end(const struct worker *worker, int exit_status, int signal_number,
-                    int64_t retry_ms)
+static void log_end(const struct worker *worker, const char *reason, int exit_status,
+                    int signal_number, int64_t retry_ms)
 {
     const char *event = roles[worker->role].down_event;
-    const char *reason = worker->has_down     ? wire_down_reason_text(worker->reason)
-                         : signal_number != 0 ? "killed"
-                                              : "crashed";
     if (retry_ms <= 0) {
         LOG_INFO(event, LOG_TEXT("process", worker->name), LOG_TEXT("reason", reason),
                  LOG_TEXT("text", worker->text));
@@ -216,8 +215,14 @@ static void process_ended(void *arg, int exit_status, int signal_number)
     if (is_down) {
         hooks->down(hooks->arg, worker);
     }
+    const char *reason = worker->has_down     ? wire_down_reason_text(worker->reason)
+                         : signal_number != 0 ? "killed"
+                                              : "crashed";
+    if (worker->is_wanted && !is_replaced) {
+        hooks->failed(hooks->arg, reason, worker->text);
+    }
     int64_t retry_ms = !worker->is_wanted ? -1 : is_replaced ? 0 : restart_delay_ms(worker);
-    log_end(worker, exit_status, signal_number, retry_ms);
+    log_end(worker, reason, exit_status, signal_number, retry_ms);
     if (worker->is_wanted) {
         loop_timer_start(worker->restart, retry_ms);
     } else {
@@ -254,7 +259,7 @@ static int spawn(struct worker *worker, int control_fd, int delivery_fd, const i
         crash_point_forget(setup->environment);
     }
 #endif
-    char *argv[] = {(char *)setup->program, (char *)roles[worker->role].subcommand, NULL};
+    char *argv[] = {(char *)roles[worker->role].title, BRIDGE_VERSION, NULL};
     int fds[] = {-1,          STDERR_FILENO, STDERR_FILENO, control_fd,
                  delivery_fd, tls_fds[0],    tls_fds[1],    tls_fds[2]};
     struct loop_process_options options = {
@@ -324,17 +329,18 @@ static void start_process(void *arg)
     memcpy(worker->name, params.name, sizeof worker->name);
     connect_params_move_files(&params);
     int error = status == STATUS_OK ? spawn_linked(worker, params.tls_fds) : 0;
+    why = error != 0 ? strerror(error) : why;
     if (status != STATUS_OK || error != 0) {
         worker->failures++;
         int64_t retry_ms = restart_delay_ms(worker);
         LOG_ERROR(roles[worker->role].down_event, LOG_TEXT("process", worker->name),
-                  LOG_TEXT("reason", "not_started"),
-                  LOG_TEXT("text", error != 0 ? strerror(error) : why),
+                  LOG_TEXT("reason", "not_started"), LOG_TEXT("text", why),
                   LOG_INT("retry_in_ms", retry_ms));
         loop_timer_start(worker->restart, retry_ms);
         if (worker->role == WIRE_RECEIVER && worker->is_renewing) {
             setup->hooks.down(setup->hooks.arg, worker);
         }
+        setup->hooks.failed(setup->hooks.arg, "not_started", why);
     } else {
         process_started(worker, &params);
     }

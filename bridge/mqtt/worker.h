@@ -27,6 +27,8 @@ struct worker_hooks {
     /* The process is no longer connected, or the one that was to replace it did not connect. Not
      * called when a receiver ends only to be replaced. */
     void (*down)(void *arg, struct worker *worker);
+    /* The process has ended without being asked to, or could not be started. It is tried again. */
+    void (*failed)(void *arg, const char *reason, const char *text);
     /* Receivers only; worker_ack() is owed for the current generation. */
     void (*delivered)(void *arg, struct worker *worker, const struct delivery *delivery);
     /* Publishers only. */
@@ -41,7 +43,7 @@ struct worker_setup {
     struct loop *loop;
     const struct settings *settings;
     const struct tls_files *tls;
-    const char *program; /* path of the binary that has the MQTT processes */
+    const char *program; /* path of the executable */
     char **environment;  /* the processes' whole environment, NULL at its end */
     struct slice will;   /* of the publisher: an encoded message, absent for none */
     struct counters *counters;

@@ -118,6 +118,14 @@ static void on_up(void *arg, struct worker *worker, bool is_session_present)
     renew_next(workers);
 }
 
+static void on_failed(void *arg, const char *reason, const char *text)
+{
+    struct workers *workers = arg;
+    if (workers->hooks.failed != NULL) {
+        workers->hooks.failed(workers->hooks.arg, reason, text);
+    }
+}
+
 static void on_delivered(void *arg, struct worker *worker, const struct delivery *delivery)
 {
     struct workers *workers = arg;
@@ -210,6 +218,7 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
         .hooks = {.arg = workers,
                   .up = on_up,
                   .down = on_change,
+                  .failed = on_failed,
                   .delivered = on_delivered,
                   .published = on_published,
                   .unpublished = on_unpublished,
@@ -229,7 +238,7 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
 
 void workers_start(struct workers *workers)
 {
-    for (size_t i = 0; i < workers->count; i++) {
+    for (size_t i = 0; i < workers->count && !workers->is_stopping; i++) {
         worker_start(&workers->all[i]);
     }
 }

@@ -1,7 +1,9 @@
-# What `cmake --install` puts where: the binary, the example configuration, the service, the documents,
+# What `cmake --install` puts where: the binary, the executable of the MQTT processes, the example configuration, the service, the documents,
 # the licence.
 include(GNUInstallDirs)
-install(TARGETS ecs-mqtt-bridge RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# The binary looks for the executable at ../libexec/ecs-mqtt-bridge/mqtt from its own folder.
+install(TARGETS ecs-mqtt-bridge RUNTIME DESTINATION bin)
+install(TARGETS mqtt-program RUNTIME DESTINATION libexec/ecs-mqtt-bridge)
 install(FILES config/ecs-mqtt-bridge.conf config/minimal.conf
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(FILES deploy/systemd/ecs-mqtt-bridge.service DESTINATION lib/systemd/system)

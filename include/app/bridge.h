@@ -12,8 +12,8 @@
 /*
  * Runs until SIGTERM or SIGINT and returns a sysexits code: 0 after an orderly stop,
  * EX_UNAVAILABLE, EX_CONFIG or 73 (store) where it could not start; what was wrong is on standard
- * error. `program` is the path of this binary, for the MQTT processes.
+ * error. The executable of the MQTT processes is opened at the start (mqtt/program.h).
  */
-int bridge_run(const struct settings *settings, const char *program);
+int bridge_run(const struct settings *settings);
 
 #endif

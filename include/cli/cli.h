@@ -14,15 +14,11 @@
 #include <getopt.h>
 #include <stdbool.h>
 
-struct cli_context {
-    const char *program; /* path of this binary */
-};
-
-int cli_run(const struct cli_context *context, int argc, char **argv);
-int cli_check(const struct cli_context *context, int argc, char **argv);
-int cli_send(const struct cli_context *context, int argc, char **argv);
-int cli_ledger(const struct cli_context *context, int argc, char **argv);
-int cli_version(const struct cli_context *context, int argc, char **argv);
+int cli_run(int argc, char **argv);
+int cli_check(int argc, char **argv);
+int cli_send(int argc, char **argv);
+int cli_ledger(int argc, char **argv);
+int cli_version(int argc, char **argv);
 
 /*
  * One option of a subcommand. getopt's tables, the help and the reading all come from these rows.

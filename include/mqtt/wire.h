@@ -43,6 +43,10 @@ enum wire_type {
 
 enum wire_role { WIRE_RECEIVER = 1, WIRE_PUBLISHER = 2 };
 
+/* argv[0] of an MQTT process, which tells it its role; argv[1] is the version of the bridge. */
+#define WIRE_RECEIVER_TITLE  "ecs-mqtt-bridge: receiver"
+#define WIRE_PUBLISHER_TITLE "ecs-mqtt-bridge: publisher"
+
 #define WIRE_NAME_BYTES    32 /* with its NUL */
 #define WIRE_ADDRESSES_MAX 16
 

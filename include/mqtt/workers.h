@@ -46,14 +46,19 @@ struct workers_hooks {
     /* A receiver has connected; is_session_present: the broker still had its session. */
     void (*session_opened)(void *arg, uint32_t receiver, const char *client_id,
                            bool is_session_present);
+    /*
+     * A process has ended without being asked to, or could not be started; it is tried again unless
+     * this calls workers_stop(). The log has it too. NULL: not needed.
+     */
+    void (*failed)(void *arg, const char *reason, const char *text);
     /* All processes have ended after workers_stop(). */
     void (*stopped)(void *arg);
 };
 
 /*
  * `settings`, `tls`, `counters` and `will` (an encoded message, absent for none) must outlive the
- * workers. `program` is the path of this binary. Each process that is started reads the broker
- * password again and gets a copy of what `tls` holds then.
+ * workers. `program` is the path of the executable (mqtt/program.h). Each process that is started
+ * reads the broker password again and gets a copy of what `tls` holds then.
  */
 struct workers *workers_new(struct loop *loop, const struct settings *settings,
                             const struct tls_files *tls, const char *program, struct slice will,

@@ -99,8 +99,7 @@ char *tls_identity_write_hashed(const struct tls_identity *identity, const char 
 
 static SSL_CTX *make_context(const struct tls_peer_options *options)
 {
-    /* Not SSL_CTX_new(), which the bridge replaces (mqtt/paho). */
-    SSL_CTX *context = SSL_CTX_new_ex(NULL, NULL, TLS_server_method());
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     assert(context != NULL);
     SSL_CTX_use_certificate(context, options->identity->certificate);
     SSL_CTX_use_PrivateKey(context, options->identity->key);

@@ -2,8 +2,6 @@
 
 #include "base/mem.h"
 #include "model/message.h"
-#include "mqtt/publisher.h"
-#include "mqtt/receiver.h"
 #include "settings_fixture.h"
 
 #include <setjmp.h>
@@ -146,7 +144,7 @@ void workers_fixture_start(struct workers_fixture *fixture, const char *broker_l
     fixture->loop = loop_new();
     fixture->tick = loop_timer_new(fixture->loop, on_tick, fixture);
     loop_timer_start(fixture->tick, TICK_MS);
-    fixture->workers = workers_new(fixture->loop, fixture->settings, &no_tls, "/proc/self/exe",
+    fixture->workers = workers_new(fixture->loop, fixture->settings, &no_tls, MQTT_PROGRAM,
                                    buf_slice(&fixture->will), &fixture->counters, &mine);
     workers_start(fixture->workers);
 }
@@ -217,14 +215,4 @@ pid_t workers_fixture_pid(const char *name)
     fclose(file);
     assert_true(found > 0);
     return found;
-}
-
-void workers_fixture_main(int argc, char **argv)
-{
-    if (argc == 2 && strcmp(argv[1], "receiver") == 0) {
-        exit(receiver_main());
-    }
-    if (argc == 2 && strcmp(argv[1], "publisher") == 0) {
-        exit(publisher_main());
-    }
 }

@@ -1,8 +1,5 @@
 /*
  * workers_fixture - workers with real processes and a real broker, and the reports of their hooks.
- *
- * The processes run the test program as "receiver" and "publisher": main() must call
- * workers_fixture_main() first.
  */
 #ifndef SUPPORT_WORKERS_FIXTURE_H
 #define SUPPORT_WORKERS_FIXTURE_H
@@ -64,8 +61,6 @@ void workers_fixture_end(struct workers_fixture *fixture);
 void workers_fixture_send(struct workers_fixture *fixture, const char *text);
 /* The pid of the worker process of that name. */
 pid_t workers_fixture_pid(const char *name);
-/* Does not return in a worker process. */
-void workers_fixture_main(int argc, char **argv);
 
 /* Runs the loop until the condition is true; it is checked after every hook and tick. */
 #define WAIT_FOR(fixture, condition)                                                           \

@@ -17,8 +17,9 @@ struct fixture;
 
 struct bridge {
     struct fixture *fixture;
-    int number; /* of the fixture's bridges, from 1 */
-    pid_t pid;  /* 0: not running */
+    int number;         /* of the fixture's bridges, from 1 */
+    const char *binary; /* the tested one, unless a test sets another */
+    pid_t pid;          /* 0: not running */
     char *overrides;
     char directory[160];
     char config[192];

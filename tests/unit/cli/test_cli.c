@@ -21,7 +21,7 @@
 #define ARGUMENTS_MAX 8
 #define EXIT_STORE    73
 
-typedef int subcommand_fn(const struct cli_context *context, int argc, char **argv);
+typedef int subcommand_fn(int argc, char **argv);
 
 struct subcommand {
     const char *name;
@@ -39,16 +39,14 @@ static struct {
     struct buf err;
     int bridge_runs;
     char store[128];
-    char program[128];
 } fixture;
 
 /* ---- the daemon of this test ---- */
 
-int bridge_run(const struct settings *settings, const char *program)
+int bridge_run(const struct settings *settings)
 {
     fixture.bridge_runs++;
     snprintf(fixture.store, sizeof fixture.store, "%s", settings->ledger.store);
-    snprintf(fixture.program, sizeof fixture.program, "%s", program);
     return EXIT_STORE;
 }
 
@@ -88,7 +86,6 @@ static void give_back(struct caught *caught, struct buf *out)
 /* Runs a subcommand with the words of `line` as its arguments; returns its exit code. */
 static int call(const struct subcommand *subcommand, const char *line)
 {
-    static const struct cli_context CONTEXT = {.program = "/the/program"};
     char words[256];
     char name[16];
     char *argv[ARGUMENTS_MAX + 2] = {name};
@@ -105,7 +102,7 @@ static int call(const struct subcommand *subcommand, const char *line)
     struct caught out = catch_output(STDOUT_FILENO);
     struct caught err = catch_output(STDERR_FILENO);
     optind = 0; /* getopt begins anew */
-    int code = subcommand->run(&CONTEXT, argc, argv);
+    int code = subcommand->run(argc, argv);
     fflush(stdout);
     give_back(&err, &fixture.err);
     give_back(&out, &fixture.out);
@@ -285,7 +282,6 @@ static void test_run_hands_the_settings_to_the_bridge_and_exits_with_its_code(vo
     assert_int_equal(call_by_name("run", "--config config/minimal.conf"), EXIT_STORE);
     assert_int_equal(fixture.bridge_runs, 1);
     assert_string_equal(fixture.store, "sqlite:ledger.db");
-    assert_string_equal(fixture.program, "/the/program");
 }
 
 static void test_a_timeout_is_a_number_of_seconds_in_its_range(void **state)

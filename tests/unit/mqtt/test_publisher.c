@@ -126,7 +126,7 @@ static void test_a_message_no_broker_accepts_is_refused_for_good_and_the_next_is
     workers_fixture_end(fixture);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_reply_is_published_with_its_properties),
@@ -134,6 +134,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(
             test_a_message_no_broker_accepts_is_refused_for_good_and_the_next_is_published),
     };
-    workers_fixture_main(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

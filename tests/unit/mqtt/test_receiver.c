@@ -206,7 +206,7 @@ static void test_several_receivers_share_the_commands(void **state)
     workers_fixture_end(fixture);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_message_without_ack_at_a_kill_is_delivered_again),
@@ -218,6 +218,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_the_retain_flag_of_a_message_arrives),
         cmocka_unit_test(test_several_receivers_share_the_commands),
     };
-    workers_fixture_main(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -110,7 +112,39 @@ static void test_processes_are_killed_with_their_workers(void **state)
     workers_fixture_end(fixture);
 }
 
-int main(int argc, char **argv)
+/* Starts the executable as the bridge of another version would, and reads its only frame. */
+static void test_an_executable_of_another_version_says_so_and_ends(void **state)
+{
+    (void)state;
+    int control[2];
+    char bytes[1024];
+    struct wire_frame frame;
+    size_t taken;
+    int status;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, control), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        dup2(control[1], WIRE_CONTROL_FD);
+        execl(MQTT_PROGRAM, WIRE_RECEIVER_TITLE, "0.0.0-other", (char *)NULL);
+        _exit(127);
+    }
+    close(control[1]);
+    ssize_t got = recv(control[0], bytes, sizeof bytes, 0);
+    assert_true(got > 0);
+    assert_int_equal(wire_next(slice_of(bytes, (size_t)got), &frame, &taken), STATUS_OK);
+    assert_int_equal(frame.type, WIRE_DOWN);
+    assert_int_equal(frame.down.reason, WIRE_DOWN_INTERNAL);
+    struct buf text = {0};
+    buf_append(&text, frame.down.text);
+    assert_non_null(strstr(text.data, "is version " BRIDGE_VERSION));
+    assert_non_null(strstr(text.data, "the bridge is version 0.0.0-other"));
+    buf_fini(&text);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    close(control[0]);
+}
+
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_workers_reconnect_to_a_broker_that_was_killed_and_restarted),
@@ -118,7 +152,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_changed_password_is_used_for_the_next_attempt),
         cmocka_unit_test(test_workers_stop_before_they_are_connected),
         cmocka_unit_test(test_processes_are_killed_with_their_workers),
+        cmocka_unit_test(test_an_executable_of_another_version_says_so_and_ends),
     };
-    workers_fixture_main(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

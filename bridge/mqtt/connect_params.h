@@ -12,9 +12,9 @@
 
 #include "base/slice.h"
 #include "base/status.h"
+#include "mqtt/wire.h"
 #include "settings/settings.h"
 #include "tls/files.h"
-#include "wire.h"
 
 #include <stdint.h>
 

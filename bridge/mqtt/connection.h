@@ -18,7 +18,7 @@
 #include "base/status.h"
 #include "model/delivery.h"
 #include "model/message.h"
-#include "wire.h"
+#include "mqtt/wire.h"
 
 #include <stdbool.h>
 #include <stdint.h>
