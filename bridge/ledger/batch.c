@@ -28,8 +28,35 @@ struct ledger_request *request_list_take(struct request_list *list)
 
 void ledger_request_free(struct ledger_request *request)
 {
-    if (request->type->fini != NULL) {
-        request->type->fini(request);
+    switch (request->type->kind) {
+    case REQUEST_CLAIM:
+        command_free(request->claim.ask.command);
+        reply_to_fini(&request->claim.ask.reply_to);
+        buf_fini(&request->claim.ask.audit);
+        break;
+    case REQUEST_POST:
+        buf_fini(&request->post.message);
+        buf_fini(&request->post.audit);
+        break;
+    case REQUEST_FINISH:
+        command_free(request->finish.command);
+        outcome_fini(&request->finish.outcome);
+        buf_fini(&request->finish.error);
+        break;
+    case REQUEST_REMEMBER:
+        free(request->remember.key);
+        break;
+    case REQUEST_ADD_AUDIT:
+        buf_fini(&request->add_audit.members);
+        break;
+    case REQUEST_BEGIN:
+    case REQUEST_PAUSE:
+    case REQUEST_DELIVERED:
+    case REQUEST_READ:
+    case REQUEST_READ_AUDIT:
+    case REQUEST_EXPORTED:
+    case REQUEST_COUNT:
+        break;
     }
     free(request);
 }

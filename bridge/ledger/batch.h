@@ -77,7 +77,6 @@ struct request_type {
     bool may_fail; /* answered STATUS_STORE when the store fails; otherwise tried again */
     void (*report)(struct ledger *ledger, const struct ledger_batch *batch,
                    struct ledger_request *request); /* NULL: nothing to report */
-    void (*fini)(struct ledger_request *request);   /* frees what it owns; NULL: nothing */
 };
 
 struct claim_request {

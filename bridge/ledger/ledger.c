@@ -303,50 +303,20 @@ static void report_read(struct ledger *ledger, const struct ledger_batch *batch,
     request->read.done(request->arg, request->message_count);
 }
 
-static void fini_claim(struct ledger_request *request)
-{
-    command_free(request->claim.ask.command);
-    reply_to_fini(&request->claim.ask.reply_to);
-    buf_fini(&request->claim.ask.audit);
-}
-
-static void fini_post(struct ledger_request *request)
-{
-    buf_fini(&request->post.message);
-    buf_fini(&request->post.audit);
-}
-
-static void fini_finish(struct ledger_request *request)
-{
-    command_free(request->finish.command);
-    outcome_fini(&request->finish.outcome);
-    buf_fini(&request->finish.error);
-}
-
-static void fini_add_audit(struct ledger_request *request)
-{
-    buf_fini(&request->add_audit.members);
-}
-
-static void fini_remember(struct ledger_request *request)
-{
-    free(request->remember.key);
-}
-
 /* A request for which somebody waits has no delay. While claims follow each other, an outcome is
  * delayed for a moment, to share the commit of the next claim. */
 static const struct request_type TYPES[REQUEST_COUNT] = {
-    [REQUEST_CLAIM] = {REQUEST_CLAIM, DELAY_NONE, true, report_claim, fini_claim},
-    [REQUEST_POST] = {REQUEST_POST, DELAY_NONE, true, report_post, fini_post},
-    [REQUEST_BEGIN] = {REQUEST_BEGIN, DELAY_NONE, false, report_begin, NULL},
-    [REQUEST_PAUSE] = {REQUEST_PAUSE, DELAY_LONG, false, NULL, NULL},
-    [REQUEST_FINISH] = {REQUEST_FINISH, DELAY_SHORT, false, report_finish, fini_finish},
-    [REQUEST_DELIVERED] = {REQUEST_DELIVERED, DELAY_LONG, false, report_delivered, NULL},
-    [REQUEST_READ] = {REQUEST_READ, DELAY_NONE, false, report_read, NULL},
-    [REQUEST_REMEMBER] = {REQUEST_REMEMBER, DELAY_LONG, false, NULL, fini_remember},
-    [REQUEST_ADD_AUDIT] = {REQUEST_ADD_AUDIT, DELAY_NONE, false, NULL, fini_add_audit},
-    [REQUEST_READ_AUDIT] = {REQUEST_READ_AUDIT, DELAY_NONE, false, report_read, NULL},
-    [REQUEST_EXPORTED] = {REQUEST_EXPORTED, DELAY_LONG, false, NULL, NULL},
+    [REQUEST_CLAIM] = {REQUEST_CLAIM, DELAY_NONE, true, report_claim},
+    [REQUEST_POST] = {REQUEST_POST, DELAY_NONE, true, report_post},
+    [REQUEST_BEGIN] = {REQUEST_BEGIN, DELAY_NONE, false, report_begin},
+    [REQUEST_PAUSE] = {REQUEST_PAUSE, DELAY_LONG, false, NULL},
+    [REQUEST_FINISH] = {REQUEST_FINISH, DELAY_SHORT, false, report_finish},
+    [REQUEST_DELIVERED] = {REQUEST_DELIVERED, DELAY_LONG, false, report_delivered},
+    [REQUEST_READ] = {REQUEST_READ, DELAY_NONE, false, report_read},
+    [REQUEST_REMEMBER] = {REQUEST_REMEMBER, DELAY_LONG, false, NULL},
+    [REQUEST_ADD_AUDIT] = {REQUEST_ADD_AUDIT, DELAY_NONE, false, NULL},
+    [REQUEST_READ_AUDIT] = {REQUEST_READ_AUDIT, DELAY_NONE, false, report_read},
+    [REQUEST_EXPORTED] = {REQUEST_EXPORTED, DELAY_LONG, false, NULL},
 };
 
 static void report_batch(struct ledger *ledger, struct ledger_batch *batch)

@@ -78,8 +78,7 @@ static struct command *command_make(struct fill *fill, uint64_t number)
 static const struct request_type CLAIM = {.kind = REQUEST_CLAIM};
 static const struct request_type FINISH = {.kind = REQUEST_FINISH};
 
-/* Adds a claim without a reply, and its outcome. The command is freed after both.
- */
+/* Adds a claim without a reply, and its outcome, which owns the command. */
 static void add_record(struct fill *fill, struct ledger_batch *batch, uint64_t number)
 {
     struct command *command = command_make(fill, number);
@@ -109,7 +108,9 @@ static void drop_records(struct ledger_batch *batch)
 
     while ((request = request_list_take(&batch->requests)) != NULL) {
         if (request->type == &FINISH) {
-            command_free(request->finish.command);
+            request->finish.outcome.request_id = NULL; /* static */
+        } else {
+            request->claim.ask.command = NULL;
         }
         ledger_request_free(request);
     }

@@ -16,43 +16,15 @@
 
 static struct route ROUTE = {.name = (char *)"start"};
 
-static void fini_claim(struct ledger_request *request)
-{
-    command_free(request->claim.ask.command);
-    reply_to_fini(&request->claim.ask.reply_to);
-}
-
-static void fini_post(struct ledger_request *request)
-{
-    buf_fini(&request->post.message);
-}
-
-static void fini_finish(struct ledger_request *request)
-{
-    command_free(request->finish.command);
-    outcome_fini(&request->finish.outcome);
-    buf_fini(&request->finish.error);
-}
-
-static void fini_add_audit(struct ledger_request *request)
-{
-    buf_fini(&request->add_audit.members);
-}
-
-static void fini_remember(struct ledger_request *request)
-{
-    free(request->remember.key);
-}
-
 static const struct request_type TYPES[REQUEST_COUNT] = {
-    [REQUEST_CLAIM] = {.kind = REQUEST_CLAIM, .fini = fini_claim},
-    [REQUEST_POST] = {.kind = REQUEST_POST, .fini = fini_post},
+    [REQUEST_CLAIM] = {.kind = REQUEST_CLAIM},
+    [REQUEST_POST] = {.kind = REQUEST_POST},
     [REQUEST_BEGIN] = {.kind = REQUEST_BEGIN},
-    [REQUEST_FINISH] = {.kind = REQUEST_FINISH, .fini = fini_finish},
+    [REQUEST_FINISH] = {.kind = REQUEST_FINISH},
     [REQUEST_DELIVERED] = {.kind = REQUEST_DELIVERED},
     [REQUEST_READ] = {.kind = REQUEST_READ},
-    [REQUEST_REMEMBER] = {.kind = REQUEST_REMEMBER, .fini = fini_remember},
-    [REQUEST_ADD_AUDIT] = {.kind = REQUEST_ADD_AUDIT, .fini = fini_add_audit},
+    [REQUEST_REMEMBER] = {.kind = REQUEST_REMEMBER},
+    [REQUEST_ADD_AUDIT] = {.kind = REQUEST_ADD_AUDIT},
     [REQUEST_READ_AUDIT] = {.kind = REQUEST_READ_AUDIT},
     [REQUEST_EXPORTED] = {.kind = REQUEST_EXPORTED},
 };
