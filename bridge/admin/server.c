@@ -8,21 +8,57 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <utlist.h>
 
-#define ADMIN_CONNECTIONS_MAX    16
+/* With one more, the oldest is closed: clients that connect and send nothing, or one byte now and
+ * then, keep no probe waiting. */
+#define ADMIN_CONNECTIONS_MAX    32
+#define ADMIN_CLOSING_MAX        32 /* more, until libmicrohttpd has closed them */
 #define ADMIN_TIMEOUT_S          10
 #define ADMIN_THREAD_STACK_BYTES (256u * 1024u)
+
+struct client {
+    struct client *prev;
+    struct client *next;
+    int fd;
+};
 
 struct admin {
     struct MHD_Daemon *daemon;
     struct admin_options options;
+    struct client *clients; /* the oldest first; of libmicrohttpd's thread */
+    size_t client_count;
 };
+
+static void connection_changed(void *cls, struct MHD_Connection *connection, void **socket_context,
+                               enum MHD_ConnectionNotificationCode code)
+{
+    struct admin *admin = cls;
+    struct client *client = *socket_context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        client = mem_zalloc(1, sizeof *client);
+        client->fd =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        *socket_context = client;
+        DL_APPEND(admin->clients, client);
+        if (++admin->client_count > ADMIN_CONNECTIONS_MAX) {
+            client = admin->clients;
+            shutdown(client->fd, SHUT_RDWR); /* it is reported as closed, here or later */
+            DL_DELETE(admin->clients, client);
+            DL_APPEND(admin->clients, client);
+        }
+    } else if (client != NULL) {
+        DL_DELETE(admin->clients, client);
+        admin->client_count--;
+        free(client);
+    }
+}
 
 static unsigned render_livez(const struct admin_options *options, struct buf *out)
 {
-    (void)options;
-    buf_append_text(out, "ok\n");
-    return MHD_HTTP_OK;
+    bool is_live = health_is_live(options->health);
+    buf_append_text(out, is_live ? "ok\n" : "the event loop does not run\n");
+    return is_live ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
 }
 
 static const struct page {
@@ -108,11 +144,12 @@ enum status admin_new(const struct admin_options *options, struct admin **out_ad
     admin->options = *options;
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL |
                      (address->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
-    admin->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, admin, MHD_OPTION_SOCK_ADDR,
-                                     address->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
-                                     (unsigned)ADMIN_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                     (unsigned)ADMIN_TIMEOUT_S, MHD_OPTION_THREAD_STACK_SIZE,
-                                     (size_t)ADMIN_THREAD_STACK_BYTES, MHD_OPTION_END);
+    admin->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, admin, MHD_OPTION_SOCK_ADDR, address->ai_addr,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(ADMIN_CONNECTIONS_MAX + ADMIN_CLOSING_MAX),
+        MHD_OPTION_NOTIFY_CONNECTION, connection_changed, admin, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)ADMIN_TIMEOUT_S, MHD_OPTION_THREAD_STACK_SIZE, (size_t)ADMIN_THREAD_STACK_BYTES,
+        MHD_OPTION_END);
     freeaddrinfo(address);
     if (admin->daemon == NULL) {
         buf_printf(out_why,

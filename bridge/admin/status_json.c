@@ -14,6 +14,7 @@ unsigned admin_page_readyz(const struct admin_options *options, struct buf *out)
         return 200;
     }
     buf_append_text(out, "not ready\n");
+    buf_append_text(out, health_is_live(health) ? "" : "the event loop does not run\n");
     for (int i = 0; i < HEALTH_REASON_COUNT; i++) {
         const struct health_reason_info *info = health_reason_info((enum health_reason)i);
         int64_t since_ms = health_since_ms(health, (enum health_reason)i);

@@ -27,12 +27,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #define EXIT_STORE 73
 
 /* How long the ledger may take to commit when it is closed. */
 #define CLOSE_LEDGER_MS 500
+#define HEARTBEAT_MS    1000
 
 #define SIGNAL_COUNT 5
 
@@ -57,6 +57,7 @@ struct bridge {
     struct sessions *sessions;
     struct shutdown *shutdown;
     struct loop_signal *signals[SIGNAL_COUNT];
+    struct loop_timer *heartbeat;
 };
 
 /* ---- Signals ---- */
@@ -365,12 +366,23 @@ static int build(struct bridge *bridge)
     return code;
 }
 
+/* The loop turns. The reader of the log may have made room. */
+static void heartbeat_due(void *arg)
+{
+    struct bridge *bridge = arg;
+    health_beat(bridge->health);
+    (void)log_flush();
+    loop_timer_start(bridge->heartbeat, HEARTBEAT_MS);
+}
+
 static void start(struct bridge *bridge)
 {
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         bridge->signals[i] = loop_signal_new(bridge->loop, SIGNALS[i].number, signalled, bridge);
     }
     mask_signals(SIG_UNBLOCK);
+    bridge->heartbeat = loop_timer_new(bridge->loop, heartbeat_due, bridge);
+    heartbeat_due(bridge);
     status_topic_connect(bridge->status_topic, bridge->workers);
     dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
     bridge->sessions =
@@ -389,6 +401,7 @@ static void take_apart(struct bridge *bridge)
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         loop_signal_free(bridge->signals[i]);
     }
+    loop_timer_free(bridge->heartbeat);
     workers_free(bridge->workers);
     mqtt_program_close(&bridge->program);
     ecs_free(bridge->ecs);
@@ -410,8 +423,6 @@ static void take_apart(struct bridge *bridge)
 
 int bridge_run(const struct settings *settings)
 {
-    /* An inherited descriptor could be mistaken for a socket of ours. */
-    close_range(STDERR_FILENO + 1, ~0U, 0);
     struct bridge *bridge = mem_zalloc(1, sizeof *bridge);
     bridge->settings = settings;
     mask_signals(SIG_BLOCK);

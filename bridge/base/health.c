@@ -12,6 +12,7 @@
 struct health {
     _Atomic int64_t since_ms[HEALTH_REASON_COUNT]; /* wall clock; 0: not on */
     const char *_Atomic stop_reason;
+    _Atomic int64_t beat_ms; /* clock_mono_ms() of the last health_beat() */
     int64_t started_at_ms;
     struct loop_timer *ends[HEALTH_REASON_COUNT]; /* of health_set_for(); NULL until used */
     struct health_end {
@@ -43,6 +44,7 @@ struct health *health_new(struct loop *loop)
     struct health *health = mem_zalloc(1, sizeof *health);
     health->loop = loop;
     health->started_at_ms = clock_wall_ms();
+    health_beat(health);
     health->since_ms[HEALTH_NOT_SUBSCRIBED] = health->started_at_ms;
     health->since_ms[HEALTH_NO_PUBLISHER] = health->started_at_ms;
     return health;
@@ -105,9 +107,19 @@ const char *health_state_text(enum health_state state)
     return texts[state];
 }
 
+void health_beat(struct health *health)
+{
+    atomic_store(&health->beat_ms, clock_mono_ms());
+}
+
+bool health_is_live(const struct health *health)
+{
+    return clock_mono_ms() - atomic_load(&health->beat_ms) <= HEALTH_LIVE_MS;
+}
+
 bool health_is_ready(const struct health *health)
 {
-    bool is_ready = health_stop_reason(health) == NULL;
+    bool is_ready = health_stop_reason(health) == NULL && health_is_live(health);
     for (int i = 0; i < HEALTH_REASON_COUNT; i++) {
         is_ready &= !REASONS[i].blocks_ready || !health_is_on(health, (enum health_reason)i);
     }

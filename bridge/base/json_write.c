@@ -81,6 +81,17 @@ static bool is_plain(char c)
     return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
 }
 
+/* RFC 8259, section 7: above U+FFFF as a surrogate pair. */
+static void put_escape(struct buf *out, uint32_t character)
+{
+    if (character > 0xffff) {
+        character -= 0x10000;
+        buf_printf(out, "\\u%04x", (unsigned)(0xd800 | character >> 10));
+        character = 0xdc00 | (character & 0x3ff);
+    }
+    buf_printf(out, "\\u%04x", (unsigned)character);
+}
+
 /* Appends the first character of the text, which is not plain; returns its length in bytes. */
 static size_t put_rare(struct buf *out, struct slice text)
 {
@@ -93,13 +104,14 @@ static size_t put_rare(struct buf *out, struct slice text)
         buf_append_text(out, "\xef\xbf\xbd");
         return 1;
     }
-    if (length > 1) {
+    uint32_t character = utf8_character(text);
+    if (length > 1 && !utf8_is_hidden(character)) {
         buf_append(out, slice_of(text.data, length));
     } else if (found != NULL) {
         buf_append_char(out, '\\');
         buf_append_char(out, to[found - from]);
     } else {
-        buf_printf(out, "\\u%04x", (unsigned)(unsigned char)c);
+        put_escape(out, character);
     }
     return length;
 }

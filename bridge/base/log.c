@@ -1,6 +1,8 @@
 /*
- * A line is built in a buffer of its own and written with one write(2), so that lines of threads
- * and processes that share standard error do not mix.
+ * A line is built in a buffer of its own and written with one write(2) of at most PIPE_BUF bytes,
+ * so that lines of threads and processes that share standard error do not mix. What cannot be
+ * written at once waits in a buffer; when that is full, lines are counted instead, and the count is
+ * logged behind what waits.
  */
 #include "base/log.h"
 
@@ -8,28 +10,41 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "log_output.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #define LOG_VALUE_BYTES 1024
-#define LOG_LINE_BYTES  8192
+#define LOG_LINE_BYTES  PIPE_BUF
 #define LOG_ROLE_BYTES  32
 /* Kept free for "cut=1", the closing brace and the line end. */
 #define LOG_TAIL_BYTES 16
+/* Of lines that wait for the reader of the log. */
+#define LOG_WAITING_BYTES (256u * 1024)
+#define LOG_CLOSE_STEP_MS 10
 
 static enum log_level highest = LOG_LEVEL_INFO;
 static bool is_json_line;
 static char role_text[LOG_ROLE_BYTES] = "bridge";
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards what follows, and the output */
+static struct buf waiting;                                /* whole lines, the first may be a rest */
+static int64_t lost_count;                                /* lines since `waiting` was full */
 
 void log_setup(enum log_level level, bool is_json, const char *role)
 {
     highest = level;
     is_json_line = is_json;
     snprintf(role_text, sizeof role_text, "%s", role);
+    pthread_mutex_lock(&mutex);
+    log_output_open();
+    pthread_mutex_unlock(&mutex);
 }
 
 bool log_is_on(enum log_level level)
@@ -51,11 +66,7 @@ bool log_is_json(void)
 static size_t printable_length(struct slice text)
 {
     size_t length = utf8_character_length(text);
-    unsigned char first = length > 0 ? (unsigned char)text.data[0] : 0;
-    bool is_control = length == 1 && (first < 0x20 || first == 0x7f);
-    /* U+0080 to U+009F: some terminals interpret them. */
-    bool is_c1_control = length == 2 && first == 0xc2 && (unsigned char)text.data[1] < 0xa0;
-    return is_control || is_c1_control ? 0 : length;
+    return length > 0 && utf8_is_hidden(utf8_character(text)) ? 0 : length;
 }
 
 static bool needs_quotes(struct slice value)
@@ -161,6 +172,70 @@ static bool put_fields(struct buf *line, const struct log_field *fields, size_t 
     return is_whole;
 }
 
+static void build_line(struct buf *line, enum log_level level, const char *event,
+                       const struct log_field *fields, size_t count)
+{
+    put_head(line, level, event);
+    if (!put_fields(line, fields, count)) {
+        put_number(line, "cut", 1);
+    }
+    buf_append_text(line, is_json_line ? "}\n" : "\n");
+}
+
+/* Writes what waits, as whole lines, until the output has no room. */
+static void write_waiting(void)
+{
+    size_t done = 0;
+    size_t written = 1;
+    while (done < waiting.length && written > 0) {
+        struct slice part = slice_skip(buf_slice(&waiting), done);
+        if (part.length > PIPE_BUF) {
+            const char *end = memrchr(part.data, '\n', PIPE_BUF);
+            assert(end != NULL);
+            part.length = (size_t)(end + 1 - part.data);
+        }
+        written = log_output_write(part);
+        done += written;
+    }
+    if (done == waiting.length) {
+        buf_fini(&waiting);
+    } else {
+        buf_consume(&waiting, done);
+    }
+}
+
+/* Writes what waits and reports what was lost behind it. */
+static void write_behind(void)
+{
+    write_waiting();
+    if (waiting.length == 0 && lost_count > 0) {
+        const struct log_field fields[] = {LOG_INT("lines", lost_count)};
+        build_line(&waiting, LOG_LEVEL_WARN, "log_lines_lost", fields, 1);
+        lost_count = 0;
+        write_waiting();
+    }
+}
+
+bool log_flush(void)
+{
+    int error = errno;
+    pthread_mutex_lock(&mutex);
+    write_behind();
+    bool is_written = waiting.length == 0;
+    pthread_mutex_unlock(&mutex);
+    errno = error;
+    return is_written;
+}
+
+void log_close(int64_t timeout_ms)
+{
+    const struct timespec step = {.tv_nsec = LOG_CLOSE_STEP_MS * 1000000L};
+    int64_t ends_ms = clock_mono_ms() + timeout_ms;
+    while (!log_flush() && clock_mono_ms() < ends_ms) {
+        nanosleep(&step, NULL);
+    }
+}
+
 void log_fields(enum log_level level, const char *event, const struct log_field *fields,
                 size_t count)
 {
@@ -169,16 +244,18 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
     }
     int error = errno;
     struct buf line = {0};
-    put_head(&line, level, event);
-    if (!put_fields(&line, fields, count)) {
-        put_number(&line, "cut", 1);
+    build_line(&line, level, event, fields, count);
+    pthread_mutex_lock(&mutex);
+    write_behind();
+    size_t written = waiting.length == 0 ? log_output_write(buf_slice(&line)) : 0;
+    struct slice rest = slice_skip(buf_slice(&line), written);
+    bool has_room = lost_count == 0 && waiting.length + rest.length <= LOG_WAITING_BYTES;
+    if (rest.length > 0 && has_room) {
+        buf_append(&waiting, rest);
+    } else if (rest.length > 0) {
+        lost_count++;
     }
-    buf_append_text(&line, is_json_line ? "}\n" : "\n");
-    /* If the reader of the log is slow or gone, the line is lost: the work must not wait for it. */
-    ssize_t written;
-    do {
-        written = write(STDERR_FILENO, line.data, line.length);
-    } while (written < 0 && errno == EINTR);
+    pthread_mutex_unlock(&mutex);
     buf_fini(&line);
     errno = error;
 }

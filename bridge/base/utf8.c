@@ -1,5 +1,6 @@
 #include "base/utf8.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -55,6 +56,49 @@ size_t utf8_character_length(struct slice text)
     return leads[i].length;
 }
 
+uint32_t utf8_character(struct slice text)
+{
+    static const uint8_t lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07}; /* by the character's length */
+    size_t length = utf8_character_length(text);
+    assert(length > 0);
+    uint32_t character = byte_at(text, 0) & lead_bits[length];
+    for (size_t i = 1; i < length; i++) {
+        character = character << 6 | (byte_at(text, i) & 0x3fU);
+    }
+    return character;
+}
+
+static bool is_control(uint32_t character)
+{
+    return character < 0x20 || (character >= 0x7f && character < 0xa0);
+}
+
+static bool is_noncharacter(uint32_t character)
+{
+    return (character >= 0xfdd0 && character <= 0xfdef) || (character & 0xfffe) == 0xfffe;
+}
+
+/* Beside controls and noncharacters: the property Default_Ignorable_Code_Point of Unicode 15, line
+ * and paragraph separator, and the annotation characters. */
+static const struct {
+    uint32_t first;
+    uint32_t last;
+} hidden[] = {
+    {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},   {0x115f, 0x1160}, {0x17b4, 0x17b5},
+    {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e}, {0x2060, 0x206f}, {0x3164, 0x3164},
+    {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0}, {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3},
+    {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+};
+
+bool utf8_is_hidden(uint32_t character)
+{
+    bool is_hidden = is_control(character) || is_noncharacter(character);
+    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++) {
+        is_hidden |= character >= hidden[i].first && character <= hidden[i].last;
+    }
+    return is_hidden;
+}
+
 bool utf8_is_valid(struct slice text)
 {
     while (text.length > 0) {
@@ -81,20 +125,10 @@ struct slice utf8_prefix(struct slice text, size_t limit_bytes)
 
 bool utf8_is_mqtt_text(struct slice text)
 {
-    static const uint8_t lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07}; /* by the character's length */
     while (text.length > 0) {
         size_t length = utf8_character_length(text);
-        if (length == 0) {
-            return false;
-        }
-        uint32_t character = byte_at(text, 0) & lead_bits[length];
-        for (size_t i = 1; i < length; i++) {
-            character = character << 6 | (byte_at(text, i) & 0x3fU);
-        }
-        bool is_control = character < 0x20 || (character >= 0x7f && character < 0xa0);
-        bool is_noncharacter =
-            (character >= 0xfdd0 && character <= 0xfdef) || (character & 0xfffe) == 0xfffe;
-        if (is_control || is_noncharacter) {
+        uint32_t character = length == 0 ? 0 : utf8_character(text);
+        if (is_control(character) || is_noncharacter(character)) {
             return false;
         }
         text = slice_skip(text, length);

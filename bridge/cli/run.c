@@ -10,6 +10,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+/* How long the end waits for the reader of the log. */
+#define CLOSE_LOG_MS 300
+
 struct options {
     const char *path;
 };
@@ -63,6 +66,8 @@ int cli_run(int argc, char **argv)
     if (code != EX_OK) {
         return code;
     }
+    /* An inherited descriptor could be mistaken for a socket of ours. */
+    close_range(STDERR_FILENO + 1, ~0U, 0);
     log_setup(settings_log_level(settings), strcmp(settings->log.format, "json") == 0, "bridge");
     if (geteuid() == 0) {
         LOG_WARN("running_as_root", LOG_TEXT("user", "root"));
@@ -73,5 +78,6 @@ int cli_run(int argc, char **argv)
     mallopt(M_ARENA_MAX, 2);  /* with few threads, more arenas only use memory */
     code = bridge_run(settings);
     settings_free(settings);
+    log_close(CLOSE_LOG_MS);
     return code;
 }

@@ -150,6 +150,7 @@ _Noreturn void process_end(struct process *process, const struct wire_down *down
     /* Never unlocked: a second caller waits here until the process has ended. */
     pthread_mutex_lock(&process->send_mutex);
     (void)process_write(WIRE_CONTROL_FD, buf_slice(&frame));
+    (void)log_flush();
     _exit(down->reason == WIRE_DOWN_STOPPED ? EX_OK : EX_UNAVAILABLE);
 }
 

@@ -1,8 +1,13 @@
 /*
- * hardening - protects the secrets in a process's memory: no core file, no debugger of the same
- * user, no reading of its memory or environment under /proc.
+ * hardening - what each of our processes does first.
  *
- * Thread: the first, before others start. Fails with: nothing.
+ * It protects the secrets in its memory: no core file, no debugger of the same user, no reading of
+ * its memory or environment under /proc. And it opens standard input, output and error on /dev/null
+ * where the process was started without them: otherwise the ledger or a socket would get the number
+ * of one of them, and what is printed would be written into it.
+ *
+ * Thread: the first, before others start. Fails with: it ends the process (EX_OSERR) if /dev/null
+ * cannot be opened.
  */
 #ifndef BASE_HARDENING_H
 #define BASE_HARDENING_H

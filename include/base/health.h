@@ -33,6 +33,9 @@ enum health_reason {
 
 enum health_state { HEALTH_ONLINE, HEALTH_DEGRADED, HEALTH_OFFLINE };
 
+/* A loop that has not turned for this long hangs. */
+#define HEALTH_LIVE_MS 10000
+
 struct health;
 
 struct health *health_new(struct loop *loop);
@@ -57,8 +60,12 @@ const char *health_state_text(enum health_state state);
 /* Since when (wall clock) the reason lasts; 0: it does not. */
 int64_t health_since_ms(const struct health *health, enum health_reason reason);
 bool health_is_on(const struct health *health, enum health_reason reason);
-/* Whether commands can be accepted and answered: not stopping, and no reason of the kind NOT_READY.
- */
+/* The loop is at work; to be called once a second. */
+void health_beat(struct health *health);
+/* Whether health_beat() was called within HEALTH_LIVE_MS. */
+bool health_is_live(const struct health *health);
+/* Whether commands can be accepted and answered: live, not stopping, and no reason of the kind
+ * NOT_READY. */
 bool health_is_ready(const struct health *health);
 /* Why the bridge stops; NULL before health_stop(). */
 const char *health_stop_reason(const struct health *health);

@@ -83,7 +83,8 @@ void json_put_bool(struct buf *out, const char *name, bool value);
 void json_put_raw(struct buf *out, const char *name, struct slice json);
 /* A string element of an array. */
 void json_put_element(struct buf *out, struct slice value);
-/* Appends the bytes as a quoted JSON string; bytes that are no UTF-8 become U+FFFD. */
+/* Appends the bytes as a quoted JSON string; bytes that are no UTF-8 become U+FFFD, and hidden
+ * characters (utf8_is_hidden()) are escaped. */
 void json_quote(struct buf *out, struct slice value);
 
 #endif

@@ -2,11 +2,17 @@
  * log - one line per event on standard error, as logfmt or JSON.
  *
  * A line has the time, the level, the role, the event's name and its fields. Values are escaped, so
- * that no input can forge a line or a field. A value is cut after 1 KiB; a line has at most 8 KiB:
- * fields that do not fit are left out, and the line has cut=1. Secrets are never passed to it.
+ * that no input can forge or disguise a line or a field: control characters, bytes that are not
+ * UTF-8, and characters that are invisible or change the direction (utf8_is_hidden()). A value is
+ * cut after 1 KiB; a line has at most 4 KiB (PIPE_BUF): fields that do not fit are left out, and
+ * the line has cut=1. Secrets are never passed to it.
+ *
+ * Logging never waits for the reader of standard error. Up to 256 KiB of lines wait for it in
+ * memory; they are written with a later line or by log_flush(). Further lines are lost, and their
+ * count is logged (log_lines_lost) once the reader goes on.
  *
  * Thread: any; a line is one write(2), so lines do not mix. log_setup() is called before threads
- * start. Fails with: nothing; a line that cannot be written at once is dropped.
+ * start. Not in a signal handler. Fails with: nothing.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -31,6 +37,11 @@ enum log_level log_level(void);
 bool log_is_json(void);
 void log_fields(enum log_level level, const char *event, const struct log_field *fields,
                 size_t count);
+/* Writes lines that wait, as far as that is possible at once. Returns whether none waits. To be
+ * called now and then: the next line may be hours away. */
+bool log_flush(void);
+/* Waits for the reader of the log, `timeout_ms` at most: before the end of the process. */
+void log_close(int64_t timeout_ms);
 
 /* The value of a text field: never the absent slice, which would make it a number. */
 static inline struct slice log_value(struct slice value)

@@ -22,6 +22,15 @@ static void count_change(void *arg)
     fixture.change_count++;
 }
 
+static int64_t now_ms = 1000;
+
+int64_t __wrap_clock_mono_ms(void);
+
+int64_t __wrap_clock_mono_ms(void)
+{
+    return now_ms;
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -194,6 +203,21 @@ static void test_a_stop_is_offline_whatever_else_is_on(void **state)
     assert_int_equal(fixture.change_count, 2);
 }
 
+static void test_a_loop_that_does_not_turn_is_neither_live_nor_ready(void **state)
+{
+    (void)state;
+    connect();
+    now_ms += HEALTH_LIVE_MS;
+    assert_true(health_is_live(fixture.health));
+    assert_true(health_is_ready(fixture.health));
+    now_ms++;
+    assert_false(health_is_live(fixture.health));
+    assert_false(health_is_ready(fixture.health));
+    health_beat(fixture.health);
+    assert_true(health_is_live(fixture.health));
+    assert_true(health_is_ready(fixture.health));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +232,7 @@ int main(void)
         TEST(test_every_reason_has_a_sentence),
         TEST(test_a_reason_for_a_time_ends_by_itself),
         TEST(test_a_second_time_is_counted_from_its_own_begin),
+        TEST(test_a_loop_that_does_not_turn_is_neither_live_nor_ready),
         TEST(test_a_stop_is_offline_whatever_else_is_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,12 +8,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -29,8 +32,10 @@ struct capture {
 
 static void replace_stderr(int fd)
 {
-    assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
-    close(fd);
+    if (fd != STDERR_FILENO) {
+        assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+        close(fd);
+    }
 }
 
 static int begin_capture(void **state)
@@ -50,6 +55,10 @@ static int begin_capture(void **state)
 static int end_capture(void **state)
 {
     struct capture *capture = *state;
+    /* What still waits is not for the next test. */
+    replace_stderr(open("/dev/null", O_WRONLY));
+    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    assert_true(log_flush());
     replace_stderr(capture->saved_stderr);
     close(capture->socket);
     return 0;
@@ -209,13 +218,17 @@ static void test_a_long_value_is_cut_between_characters(void **state)
 
     memset(value, 0x80, sizeof value);
     LOG_INFO("e", LOG_SLICE("k", slice_of(value, sizeof value)));
-    assert_int_equal(strlen(next_fields(capture)), strlen(" k=\"\"") + 4 * 1024);
+    assert_string_equal(next_fields(capture), " cut=1");
+
+    memset(value, 0x80, sizeof value);
+    LOG_INFO("e", LOG_SLICE("k", slice_of(value, 900)));
+    assert_int_equal(strlen(next_fields(capture)), strlen(" k=\"\"") + 4 * 900);
 }
 
 static void test_a_long_line_leaves_out_whole_fields_and_says_so(void **state)
 {
     struct capture *capture = *state;
-    char controls[1024];
+    char controls[512]; /* 2 KiB when they are escaped, in JSON 3 KiB */
     memset(controls, 0x01, sizeof controls);
     struct slice value = slice_of(controls, sizeof controls);
     for (int is_json = 0; is_json <= 1; is_json++) {
@@ -223,7 +236,7 @@ static void test_a_long_line_leaves_out_whole_fields_and_says_so(void **state)
         LOG_INFO("e", LOG_SLICE("a", value), LOG_SLICE("b", value), LOG_INT("c", 7));
         const char *line = next_line(capture);
         assert_non_null(line);
-        assert_true(strlen(line) < 8192);
+        assert_true(strlen(line) < PIPE_BUF);
         assert_non_null(strstr(line, is_json ? "\"a\":\"" : " a=\""));
         assert_null(strstr(line, is_json ? "\"b\":" : " b="));
         assert_non_null(strstr(line, is_json ? "\"c\":7,\"cut\":1}" : " c=7 cut=1"));
@@ -295,21 +308,183 @@ static void test_a_reader_that_is_gone_costs_only_the_line(void **state)
     assert_int_equal(errno, ENOENT);
 }
 
-static void test_a_reader_that_is_slow_costs_only_lines(void **state)
+/* --- a reader that has stopped reading --- */
+
+enum { FLOOD = 20000 }; /* lines: more than a pipe and the buffer hold */
+
+static bool is_open_refused;
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+
+/* As for a pipe of another user. */
+int __wrap_open(const char *path, int flags, ...)
 {
-    (void)state;
-    int pipe_ends[2];
-    assert_int_equal(pipe2(pipe_ends, O_NONBLOCK), 0);
-    replace_stderr(pipe_ends[1]);
+    if (is_open_refused && strcmp(path, "/proc/self/fd/2") == 0) {
+        errno = EACCES;
+        return -1;
+    }
+    return __real_open(path, flags, 0600);
+}
+
+struct seen {
+    int next;   /* the number of the next line, where none was lost */
+    int lost;   /* as reported */
+    int events; /* log_lines_lost */
+};
+
+static void see_line(struct seen *seen, const char *line)
+{
+    const char *number = strstr(line, " event=e k=");
+    const char *lost = strstr(line, " event=log_lines_lost lines=");
+    assert_memory_equal(line, "time=", 5);
+    if (lost != NULL) {
+        int count = atoi(lost + strlen(" event=log_lines_lost lines="));
+        assert_non_null(strstr(line, " level=warn "));
+        seen->lost += count;
+        seen->next += count;
+        seen->events++;
+    } else {
+        assert_non_null(number);
+        assert_int_equal(atoi(number + strlen(" event=e k=")), seen->next);
+        seen->next++;
+    }
+}
+
+/* Reads lines until no more come, letting those that wait be written. */
+static void read_lines(int fd, struct seen *seen)
+{
+    static char text[2u << 20];
+    size_t length = 0;
+    int flags = fcntl(fd, F_GETFL);
+    assert_int_equal(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
+    for (bool is_written = false; !is_written;) {
+        ssize_t got;
+        is_written = log_flush();
+        while ((got = read(fd, text + length, sizeof text - 1 - length)) > 0) {
+            length += (size_t)got;
+        }
+    }
+    text[length] = '\0';
+    char *rest = text;
+    for (char *end; (end = strchr(rest, '\n')) != NULL; rest = end + 1) {
+        *end = '\0';
+        see_line(seen, rest);
+    }
+    assert_int_equal(*rest, '\0');
+}
+
+static void flood(int *ends, struct seen *seen)
+{
+    int shared_flags = fcntl(STDERR_FILENO, F_GETFL);
     log_setup(LOG_LEVEL_INFO, false, "bridge");
-    /* More than a pipe can hold: a blocking write would never return. */
-    for (int i = 0; i < 50000; i++) {
+    for (int i = 0; i < FLOOD; i++) {
         LOG_INFO("e", LOG_INT("k", i));
     }
-    char start[5];
-    assert_int_equal(read(pipe_ends[0], start, sizeof start), sizeof start);
-    assert_memory_equal(start, "time=", 5);
-    close(pipe_ends[0]);
+    assert_int_equal(fcntl(STDERR_FILENO, F_GETFL), shared_flags);
+    read_lines(ends[0], seen);
+    assert_int_equal(seen->next, FLOOD);
+    assert_int_equal(seen->events, 1);
+    assert_in_range(seen->lost, 1, FLOOD - 1);
+    LOG_INFO("e", LOG_INT("k", FLOOD));
+    read_lines(ends[0], seen);
+    assert_int_equal(seen->next, FLOOD + 1);
+    assert_int_equal(seen->events, 1);
+    close(ends[0]);
+}
+
+static void test_a_pipe_that_nobody_reads_costs_lines_that_are_counted(void **state)
+{
+    (void)state;
+    int ends[2];
+    struct seen seen = {0};
+    assert_int_equal(pipe(ends), 0);
+    replace_stderr(ends[1]);
+    flood(ends, &seen);
+}
+
+static void test_a_pipe_that_may_not_be_opened_again_does_not_block_either(void **state)
+{
+    (void)state;
+    int ends[2];
+    struct seen seen = {0};
+    assert_int_equal(pipe(ends), 0);
+    replace_stderr(ends[1]);
+    is_open_refused = true;
+    flood(ends, &seen);
+    is_open_refused = false;
+}
+
+static void test_a_socket_that_nobody_reads_costs_lines_that_are_counted(void **state)
+{
+    (void)state;
+    int ends[2];
+    struct seen seen = {0};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    replace_stderr(ends[1]);
+    flood(ends, &seen);
+}
+
+static void test_a_terminal_that_was_stopped_does_not_block(void **state)
+{
+    (void)state;
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    int end = open(ptsname(terminal), O_WRONLY | O_NOCTTY);
+    assert_true(end >= 0);
+    replace_stderr(end);
+    assert_int_equal(tcflow(STDERR_FILENO, TCOOFF), 0);
+    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    for (int i = 0; i < FLOOD; i++) {
+        LOG_INFO("e", LOG_INT("k", i));
+    }
+    assert_false(log_flush());
+    int64_t began_ms = clock_mono_ms();
+    log_close(50);
+    assert_in_range(clock_mono_ms() - began_ms, 50, 5000);
+    assert_int_equal(tcflow(STDERR_FILENO, TCOON), 0);
+    close(terminal);
+}
+
+static void test_a_line_that_the_reader_left_no_room_for_is_written_later(void **state)
+{
+    (void)state;
+    int ends[2];
+    char filling[4096] = {0};
+    char text[8192];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[1], F_SETPIPE_SZ, sizeof filling), sizeof filling);
+    assert_int_equal(write(ends[1], filling, sizeof filling), sizeof filling);
+    replace_stderr(ends[1]);
+    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    LOG_INFO("e", LOG_INT("k", 1));
+    assert_false(log_flush());
+    assert_int_equal(read(ends[0], filling, sizeof filling), sizeof filling);
+    assert_true(log_flush());
+    ssize_t got = read(ends[0], text, sizeof text - 1);
+    assert_true(got > 0);
+    text[got] = '\0';
+    assert_non_null(strstr(text, " event=e k=1\n"));
+    close(ends[0]);
+}
+
+static void test_hidden_characters_are_escaped(void **state)
+{
+    static const char *const hidden[] = {
+        "\xe2\x80\xae", "\xe2\x80\xa8", "\xe2\x80\x8b", "\xe2\x81\xa6",
+        "\xef\xbb\xbf", "\xc2\xad",     "\xd8\x9c",     "\xf3\xa0\x81\x81",
+    };
+    struct capture *capture = *state;
+    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++) {
+        for (int is_json = 0; is_json <= 1; is_json++) {
+            log_setup(LOG_LEVEL_INFO, is_json == 1, "bridge");
+            LOG_INFO("e", LOG_TEXT("k", hidden[i]));
+            const char *line = next_line(capture);
+            assert_non_null(line);
+            assert_null(strstr(line, hidden[i]));
+            assert_non_null(strstr(line, is_json ? "\"k\":\"\\u" : " k=\"\\x"));
+        }
+    }
 }
 
 #define LOG_TEST(test) cmocka_unit_test_setup_teardown(test, begin_capture, end_capture)
@@ -331,7 +506,12 @@ int main(void)
         LOG_TEST(test_a_json_line_of_any_bytes_is_json),
         LOG_TEST(test_lines_of_threads_do_not_mix),
         LOG_TEST(test_a_reader_that_is_gone_costs_only_the_line),
-        LOG_TEST(test_a_reader_that_is_slow_costs_only_lines),
+        LOG_TEST(test_a_pipe_that_nobody_reads_costs_lines_that_are_counted),
+        LOG_TEST(test_a_pipe_that_may_not_be_opened_again_does_not_block_either),
+        LOG_TEST(test_a_socket_that_nobody_reads_costs_lines_that_are_counted),
+        LOG_TEST(test_a_terminal_that_was_stopped_does_not_block),
+        LOG_TEST(test_a_line_that_the_reader_left_no_room_for_is_written_later),
+        LOG_TEST(test_hidden_characters_are_escaped),
     };
     /* As the daemon does: a closed pipe is an error of write(2) and does not end the process. */
     signal(SIGPIPE, SIG_IGN);

@@ -1,0 +1,91 @@
+/* The real endpoint on loopback, with clients that do not behave. */
+#include "admin/server.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { SLOW_CLIENTS = 100 };
+
+static struct {
+    struct loop *loop;
+    struct health *health;
+    struct counters counters;
+    struct admin *admin;
+} fixture;
+
+static int set_up(void **state)
+{
+    struct buf why = {0};
+    (void)state;
+    memset(&fixture, 0, sizeof fixture);
+    fixture.loop = loop_new();
+    fixture.health = health_new(fixture.loop);
+    const struct admin_options options = {"127.0.0.1:0", "i-1", fixture.health, &fixture.counters};
+    assert_int_equal(admin_new(&options, &fixture.admin, &why), STATUS_OK);
+    buf_fini(&why);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    admin_free(fixture.admin);
+    health_free(fixture.health);
+    loop_free(fixture.loop);
+    return 0;
+}
+
+static int connect_and_send(const char *text)
+{
+    const struct timeval limit = {.tv_sec = 5};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)admin_port(fixture.admin)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    return fd;
+}
+
+static void assert_livez_is_200(void)
+{
+    char answer[512] = "";
+    int fd = connect_and_send("GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert_true(recv(fd, answer, sizeof answer - 1, 0) > 0);
+    close(fd);
+    assert_non_null(strstr(answer, "200 OK"));
+}
+
+static void test_clients_that_never_finish_a_request_keep_no_probe_waiting(void **state)
+{
+    int slow[SLOW_CLIENTS];
+    (void)state;
+    for (int i = 0; i < SLOW_CLIENTS; i++) {
+        slow[i] = connect_and_send("GET /li");
+    }
+    assert_livez_is_200();
+    for (int i = 0; i < SLOW_CLIENTS; i++) {
+        close(slow[i]);
+    }
+    assert_livez_is_200();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(test_clients_that_never_finish_a_request_keep_no_probe_waiting),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
