@@ -34,6 +34,9 @@ struct store_summary {
 /* Must not call the store. */
 typedef void store_row_fn(void *arg, const struct store_row *row);
 
+/* Something that is wrong with a store's place, or dangerous (`is_error` false). */
+typedef void store_finding_fn(void *arg, bool is_error, const char *text);
+
 struct store_ops {
     /* Fails as ledger_open(). */
     enum status (*open)(const char *location, bool is_full, struct store **out_store,
@@ -41,6 +44,9 @@ struct store_ops {
     /* Opens it for reading only, without a lock, while a bridge may use it. */
     enum status (*open_to_read)(const char *location, struct store **out_store,
                                 struct buf *out_why);
+    /* Looks at its place without opening it: whether this user can use it, and what is dangerous
+     * about it. Changes nothing. */
+    void (*inspect)(const char *location, store_finding_fn *found, void *arg);
     /* After start() it records that the run was closed. Takes NULL. */
     void (*close)(struct store *store);
 

@@ -163,3 +163,16 @@ const char *ledger_library_version(void)
 {
     return store_sqlite_version();
 }
+
+void ledger_inspect(const char *name, ledger_finding_fn *found, void *arg)
+{
+    const struct store_ops *ops = NULL;
+    const char *location = NULL;
+    struct buf why = {0};
+    if (store_choose(name, &ops, &location, &why) == STATUS_OK) {
+        ops->inspect(location, found, arg);
+    } else {
+        found(arg, true, why.data);
+    }
+    buf_fini(&why);
+}

@@ -156,6 +156,14 @@ enum status ledger_count(const char *store, struct buf *out, struct buf *out_why
 /* The last audit record that was exported; its Seq is 0 if there is none. */
 enum status ledger_audit_tip(const char *store, struct audit_tip *out_tip, struct buf *out_why);
 
+/*
+ * Looks at the store's place (directory, files, their rights) without opening it, for the
+ * subcommand `check`: `found` is called for everything that would prevent a start (`is_error`) or
+ * is dangerous.
+ */
+typedef void ledger_finding_fn(void *arg, bool is_error, const char *text);
+void ledger_inspect(const char *store, ledger_finding_fn *found, void *arg);
+
 /* The version of SQLite, for the subcommand `version`. */
 const char *ledger_library_version(void);
 

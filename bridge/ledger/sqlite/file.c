@@ -1,5 +1,7 @@
 #include "file.h"
 
+#include "base/mem.h"
+
 #include "base/file.h"
 
 #include <errno.h>
@@ -12,6 +14,9 @@
 #include <unistd.h>
 
 #define OWNER_BYTES_MAX 24
+/* The last byte before those that SQLite locks (0x40000000 to 0x400001ff, "File Locking And
+ * Concurrency In SQLite Version 3"). A lock needs no byte to be there. */
+#define LOCK_BYTE 0x3fffffff
 
 static enum status cannot(struct buf *out_why, const char *what, const char *path)
 {
@@ -73,6 +78,62 @@ void store_file_unlock(int fd)
         }
         close(fd);
     }
+}
+
+/* A lock of the open file description: SQLite's locks, which belong to the process, do not touch
+ * it. On a network file system it is a byte range lock like SQLite's own; flock(2) would there lock
+ * the whole file, against SQLite itself. */
+static struct flock lock_of_itself(void)
+{
+    return (struct flock){
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_BYTE, .l_len = 1};
+}
+
+enum status store_file_lock_itself(const char *path, int *out_fd, struct buf *out_why)
+{
+    struct flock lock = lock_of_itself();
+    enum status status = STATUS_OK;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return STATUS_OK;
+    }
+    if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+        status = errno == EAGAIN || errno == EACCES ? STATUS_BUSY : cannot(out_why, "lock", path);
+    }
+    if (status == STATUS_BUSY) {
+        buf_printf(out_why,
+                   "the ledger %s is in use by another bridge under another name of the same file "
+                   "(a link or a mount); stop that bridge, or give this one a ledger of its own "
+                   "(ledger.store)",
+                   path);
+    }
+    if (status == STATUS_OK) {
+        *out_fd = fd;
+    } else {
+        close(fd);
+    }
+    return status;
+}
+
+bool store_file_is_locked(const char *path)
+{
+    struct flock lock = lock_of_itself();
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    bool is_locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is_locked;
+}
+
+char *store_file_resolve(const char *path)
+{
+    struct stat about;
+    char *real = NULL;
+    if (lstat(path, &about) == 0 && S_ISLNK(about.st_mode)) {
+        real = realpath(path, NULL);
+    }
+    return real == NULL ? mem_strdup(path) : real;
 }
 
 static enum status check_log(const char *path, struct buf *out_why)

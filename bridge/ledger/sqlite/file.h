@@ -1,8 +1,9 @@
 /*
  * file - the file of a store: one process uses it at a time, and only its owner can read it.
  *
- * The lock is on a separate file "PATH.lock", so that it does not depend on the locks of SQLite.
- * The lock file contains the process id of the last user and is never removed.
+ * There are two locks. The one on a separate file "PATH.lock" is held before the store exists; that
+ * file contains the process id of the last user and is never removed. The one on a byte of the
+ * store's own file is the same whatever name the file has (links, bind mounts).
  *
  * Thread: any. Fails with: a sentence for the operator, appended to *out_why.
  */
@@ -20,6 +21,18 @@
 enum status store_file_lock(const char *path, int *out_fd, struct buf *out_why);
 /* Takes -1. */
 void store_file_unlock(int fd);
+/*
+ * Locks the file itself, until the descriptor is closed. STATUS_BUSY: another process has it. A
+ * file that cannot be opened is not locked (-1): opening the store reports that better.
+ *
+ * The process must not have the file open in SQLite when it closes the descriptor: that would drop
+ * SQLite's locks (POSIX: fcntl(2)).
+ */
+enum status store_file_lock_itself(const char *path, int *out_fd, struct buf *out_why);
+/* Whether another process has that lock. */
+bool store_file_is_locked(const char *path);
+/* The file that the path names if it is a symbolic link, else the path. A heap string. */
+char *store_file_resolve(const char *path);
 /*
  * Checks whether there is a store. STATUS_OK: there is. STATUS_NOT_FOUND: there is none, and one
  * may be created. STATUS_INVALID: the file is empty, or only its write-ahead log ("PATH-wal")

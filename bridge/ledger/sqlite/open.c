@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define BUSY_TIMEOUT_MS 1000
 
@@ -242,6 +243,9 @@ void store_sqlite_close(struct store *store)
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     }
     sqlite3_close(store->db);
+    if (store->file_lock_fd >= 0) {
+        close(store->file_lock_fd);
+    }
     store_file_unlock(store->lock_fd);
     free(store->path);
     free(store->log_path);
@@ -256,6 +260,7 @@ static struct store *store_new(const char *path)
     store->path = mem_strdup(path);
     store->log_path = buf_take(&log_path);
     store->lock_fd = -1;
+    store->file_lock_fd = -1;
     return store;
 }
 
@@ -295,11 +300,17 @@ static enum status create(const char *location, struct buf *out_why)
 enum status store_sqlite_open(const char *location, bool is_full, struct store **out_store,
                               struct buf *out_why)
 {
-    struct store *store = store_new(location);
-    enum status status = store_file_lock(location, &store->lock_fd, out_why);
+    /* SQLite puts its write-ahead log beside the file itself, not beside a symbolic link to it. */
+    char *path = store_file_resolve(location);
+    struct store *store = store_new(path);
+    enum status status = store_file_lock(path, &store->lock_fd, out_why);
     if (status == STATUS_OK) {
-        status = store_file_check(location, out_why);
-        status = status == STATUS_NOT_FOUND ? create(location, out_why) : status;
+        status = store_file_check(path, out_why);
+        status = status == STATUS_NOT_FOUND ? create(path, out_why) : status;
+    }
+    free(path);
+    if (status == STATUS_OK) {
+        status = store_file_lock_itself(store->path, &store->file_lock_fd, out_why);
     }
     if (status == STATUS_OK) {
         status = open_file(store, is_full, out_why);

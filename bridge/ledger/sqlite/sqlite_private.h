@@ -6,6 +6,7 @@
  *   open.c    opens, creates and migrates the file
  *   schema.c  the tables and statements as SQL
  *   file.c    locks, creates and identifies the file
+ *   inspect.c looks at the files without opening them
  */
 #ifndef LEDGER_SQLITE_SQLITE_PRIVATE_H
 #define LEDGER_SQLITE_SQLITE_PRIVATE_H
@@ -25,6 +26,7 @@ struct store {
     struct store_file_id file;
     struct store_file_id log;
     int lock_fd;
+    int file_lock_fd;   /* closed after `db` */
     bool is_started;    /* close() records that the run was closed */
     sqlite3_stmt *open; /* its row may still be read by the caller */
     sqlite3_stmt *statements[SQL_COUNT];
@@ -36,6 +38,7 @@ enum status store_sqlite_open(const char *location, bool is_full, struct store *
 enum status store_sqlite_open_to_read(const char *location, struct store **out_store,
                                       struct buf *out_why);
 void store_sqlite_close(struct store *store);
+void store_sqlite_inspect(const char *location, store_finding_fn *found, void *arg);
 /* STATUS_STORE: the file or its write-ahead log was moved or removed. What is written now would be
  * lost when the file is closed. */
 enum status store_sqlite_check_place(struct store *store);

@@ -276,6 +276,7 @@ static const char *error(struct store *store)
 const struct store_ops store_sqlite_ops = {
     .open = store_sqlite_open,
     .open_to_read = store_sqlite_open_to_read,
+    .inspect = store_sqlite_inspect,
     .close = close_run,
     .start = start,
     .carry_out = carry_out,
