@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
+#include "check_files.h"
 #include "check_online.h"
 #include "credentials/credentials.h"
 #include "tls/files.h"
@@ -8,20 +9,21 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 
 struct options {
-    const char *path;
+    struct cli_config config;
     const char *region;
     bool has_print;
     bool has_online;
+    bool is_strict;
 };
 
 static const struct cli_option OPTIONS[] = {
-    {'c', "config", "FILE", offsetof(struct options, path), "The configuration file."},
+    CLI_CONFIG_OPTIONS(offsetof(struct options, config), "The configuration file."),
     {'p', "print", NULL, offsetof(struct options, has_print),
      "Print the complete settings; secrets are masked."},
+    {'s', "strict", NULL, offsetof(struct options, is_strict), "Treat warnings as errors."},
     {'o', "online", NULL, offsetof(struct options, has_online),
      "Also get credentials and ask the API whether it accepts them."},
     {'r', "region", "REGION", offsetof(struct options, region),
@@ -30,116 +32,117 @@ static const struct cli_option OPTIONS[] = {
 };
 
 static const struct cli_usage USAGE = {
-    .synopsis = "check --config FILE [--print] [--online [--region REGION]]",
-    .about = "Checks a configuration file and prints errors and warnings. With --online it also\n"
+    .synopsis = "check --config FILE [--set PATH=VALUE]... [--strict] [--print]\n"
+                "                             [--online [--region REGION]]",
+    .about = "Checks a configuration file, the rights of the files that it names and the place of\n"
+             "the ledger, and prints errors and warnings. Run it as the bridge's user and in its\n"
+             "working directory. With --online it also\n"
              "prints which source has credentials, when they expire, and whether the API accepts\n"
              "them, with a call that changes nothing (DescribeDiskReplicaGroups).\n"
              "Exits 78 on an error or a refusal, 69 if a service cannot be reached, 0 otherwise.",
     .options = OPTIONS,
 };
 
-struct checked {
-    const char *path;
-    const struct settings *settings;
-};
-
 static void warn_of_credentials(void *arg, enum status status,
                                 const struct credentials *credentials, const char *text)
 {
-    const struct checked *checked = arg;
     (void)credentials;
     if (status != STATUS_OK) {
-        fprintf(stderr, "warning: %s: credentials.provider: %s\n", checked->path, text);
+        check_warning(arg, "credentials.provider", "%s", text);
     }
 }
 
 static void warn_of_file(void *arg, const char *path)
 {
-    const struct checked *checked = arg;
-    const struct credential_settings *settings = &checked->settings->credentials;
-    struct stat info;
+    struct check *check = arg;
+    const struct credential_settings *settings = &check->settings->credentials;
     /* The files that are named in the settings were checked when the settings were read. */
-    bool is_checked =
-        strcmp(path, settings->profile_file) == 0 || strcmp(path, settings->cli_profile_file) == 0;
-    if (!is_checked && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
-        (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        fprintf(stderr,
-                "warning: %s: credentials.provider: %s is a secret file that other users may open "
-                "(mode %04o); use mode 0600 or 0400\n",
-                checked->path, path, (unsigned)info.st_mode & 07777U);
+    if (strcmp(path, settings->profile_file) != 0 &&
+        strcmp(path, settings->cli_profile_file) != 0) {
+        check_secret_file(check, "credentials.provider", path);
     }
 }
 
 /* Without asking a service: only what can be checked on this machine. */
-static int check_credentials(struct checked *checked)
+static void check_credentials(struct check *check)
 {
     struct buf why = {0};
     struct loop *loop = loop_new();
-    struct credential_context *context = credentials_context_new(loop, checked->settings, NULL);
+    struct credential_context *context = credentials_context_new(loop, check->settings, NULL);
     struct credential_source *source = credentials_open(context, &why);
     if (source == NULL) {
-        fprintf(stderr, "%s: %s\n", checked->path, buf_slice(&why).data);
+        check->error_count++;
+        fprintf(stderr, "%s: %s\n", check->path, buf_slice(&why).data);
     } else {
-        credentials_files(source, warn_of_file, checked);
-        if (strcmp(checked->settings->credentials.provider, "env") == 0) {
-            credentials_get(source, warn_of_credentials, checked);
+        credentials_files(source, warn_of_file, check);
+        if (strcmp(check->settings->credentials.provider, "env") == 0) {
+            credentials_get(source, warn_of_credentials, check);
         }
     }
-    int code = source == NULL ? EX_CONFIG : EX_OK;
     credentials_source_free(source);
     credentials_context_free(context);
     loop_free(loop);
     buf_fini(&why);
-    return code;
 }
 
-static void print_lines(const char *path, const char *kind, struct slice lines)
+/* Returns the number of lines. */
+static int print_lines(const char *path, const char *kind, struct slice lines)
 {
-    for (struct slice line; slice_take_line(&lines, &line);) {
+    int count = 0;
+    for (struct slice line; slice_take_line(&lines, &line); count++) {
         fprintf(stderr, "%s%s: %.*s\n", kind, path, (int)line.length, line.data);
     }
+    return count;
 }
 
 /* An expired certificate is an error here, although `run` starts with it. */
-static int check_certificates(const char *path, const struct settings *settings)
+static void check_certificates(struct check *check)
 {
     struct tls_files broker;
     struct tls_files api;
     struct tls_report report = {0};
     int64_t now_ms = clock_wall_ms();
-    (void)tls_files_load_broker(&broker, settings, now_ms, &report);
-    (void)tls_files_load_api(&api, settings, now_ms, &report);
-    bool is_good = report.errors.length == 0 && report.outdated.length == 0;
-    print_lines(path, "", buf_slice(&report.errors));
-    print_lines(path, "", buf_slice(&report.outdated));
-    print_lines(path, "warning: ", buf_slice(&report.warnings));
+    (void)tls_files_load_broker(&broker, check->settings, now_ms, &report);
+    (void)tls_files_load_api(&api, check->settings, now_ms, &report);
+    check->error_count += print_lines(check->path, "", buf_slice(&report.errors));
+    check->error_count += print_lines(check->path, "", buf_slice(&report.outdated));
+    check->warning_count += print_lines(check->path, "warning: ", buf_slice(&report.warnings));
     tls_report_fini(&report);
     tls_files_fini(&broker);
     tls_files_fini(&api);
-    return is_good ? EX_OK : EX_CONFIG;
 }
 
-static int check(const struct options *options, struct settings *settings)
+static int check(const struct options *options, const struct settings *settings, int warning_count)
 {
-    struct checked checked = {options->path, settings};
-    int code = check_credentials(&checked);
-    int certificates_code = check_certificates(options->path, settings);
-    code = code == EX_OK ? certificates_code : code;
+    struct check check = {
+        .path = options->config.path, .settings = settings, .warning_count = warning_count};
+    check_credentials(&check);
+    check_certificates(&check);
+    check_files(&check);
+    bool is_refused = check.error_count > 0 || (options->is_strict && check.warning_count > 0);
+    if (check.error_count == 0 && is_refused) {
+        fprintf(stderr, "%s: %d warnings, and --strict makes them errors\n", check.path,
+                check.warning_count);
+    }
     if (options->has_print) {
         struct buf text = {0};
         settings_print(settings, &text);
         fwrite(text.data, 1, text.length, stdout);
         buf_fini(&text);
-    } else if (code == EX_OK) {
-        printf("%s: no errors\n", options->path);
+    } else if (!is_refused) {
+        printf("%s: no errors\n", check.path);
     }
-    return options->has_online && code == EX_OK ? check_online(settings, options->region) : code;
+    if (is_refused) {
+        return EX_CONFIG;
+    }
+    return options->has_online ? check_online(settings, options->region) : EX_OK;
 }
 
 int cli_check(int argc, char **argv)
 {
     struct options options = {0};
     struct settings *settings = NULL;
+    int warning_count = 0;
     int code;
     if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
@@ -147,9 +150,9 @@ int cli_check(int argc, char **argv)
     if (options.region != NULL && !options.has_online) {
         return cli_wrong_call("check", "--region is for --online");
     }
-    code = cli_load_settings("check", options.path, &settings);
+    code = cli_load_settings("check", &options.config, &settings, &warning_count);
     if (code == EX_OK) {
-        code = check(&options, settings);
+        code = check(&options, settings, warning_count);
     }
     settings_free(settings);
     return code;

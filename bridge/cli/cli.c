@@ -94,7 +94,15 @@ bool cli_read_options(const struct cli_usage *usage, int argc, char **argv, void
         }
         const struct cli_option *option = find_option(usage, letter);
         char *member = (char *)out + option->offset;
-        if (option->argument != NULL) {
+        if (option->argument != NULL && strstr(option->argument, "...") != NULL) {
+            struct cli_texts *texts = (void *)member;
+            if (texts->count == CLI_TEXTS_MAX) {
+                snprintf(what, sizeof what, "more than %d times --%s", CLI_TEXTS_MAX, option->name);
+                *out_code = cli_wrong_call(argv[0], what);
+                return false;
+            }
+            texts->items[texts->count++] = optarg;
+        } else if (option->argument != NULL) {
             *(const char **)(void *)member = optarg;
         } else {
             *(bool *)member = true;
@@ -108,19 +116,24 @@ bool cli_read_options(const struct cli_usage *usage, int argc, char **argv, void
     return true;
 }
 
-int cli_load_settings(const char *subcommand, const char *path, struct settings **out_settings)
+int cli_load_settings(const char *subcommand, const struct cli_config *config,
+                      struct settings **out_settings, int *out_warning_count)
 {
     struct settings_report report = {0};
-    if (path == NULL) {
+    const struct settings_options options = {config->set.items, config->set.count};
+    if (config->path == NULL) {
         return cli_wrong_call(subcommand, "--config FILE is needed");
     }
-    enum status status = settings_load(path, out_settings, &report);
+    enum status status = settings_load_with(config->path, &options, out_settings, &report);
     if (report.error_count > 0) {
         fputs(report.errors.data, stderr);
     }
     struct slice warnings = buf_slice(&report.warnings);
-    for (struct slice line; slice_take_line(&warnings, &line);) {
+    for (struct slice line; out_warning_count != NULL && slice_take_line(&warnings, &line);) {
         fprintf(stderr, "warning: %.*s\n", (int)line.length, line.data);
+    }
+    if (out_warning_count != NULL) {
+        *out_warning_count = report.warning_count;
     }
     settings_report_fini(&report);
     return status == STATUS_OK ? EX_OK : EX_CONFIG;

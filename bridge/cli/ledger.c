@@ -14,12 +14,12 @@
 #define LOOK_OPERANDS_MAX 2
 
 struct options {
-    const char *path;
+    struct cli_config config;
 };
 
 static const struct cli_option OPTIONS[] = {
-    {'c', "config", "FILE", offsetof(struct options, path),
-     "The configuration file that names the ledger and the audit file."},
+    CLI_CONFIG_OPTIONS(offsetof(struct options, config),
+                       "The configuration file that names the ledger and the audit file."),
     {0},
 };
 
@@ -166,14 +166,14 @@ int cli_ledger(int argc, char **argv)
     int operand_count = argc - optind;
     bool is_verifying = operand_count > 0 && strcmp(operands[0], "verify-audit") == 0;
     const struct verb *verb = find_verb(operands, operand_count);
-    if (is_verifying && options.path == NULL && operand_count > 1) {
+    if (is_verifying && options.config.path == NULL && operand_count > 1) {
         return verify(operands + 1, (size_t)operand_count - 1, NULL);
     }
     if (!is_verifying && operand_count > LOOK_OPERANDS_MAX) {
         snprintf(what, sizeof what, "unexpected argument %s", operands[LOOK_OPERANDS_MAX]);
         return cli_wrong_call("ledger", what);
     }
-    code = cli_load_settings("ledger", options.path, &settings);
+    code = cli_load_settings("ledger", &options.config, &settings, NULL);
     if (code == EX_OK && is_verifying) {
         code = verify_audit(settings, operands + 1, operand_count - 1);
     } else if (code == EX_OK && verb == NULL) {

@@ -14,16 +14,16 @@
 #define CLOSE_LOG_MS 300
 
 struct options {
-    const char *path;
+    struct cli_config config;
 };
 
 static const struct cli_option OPTIONS[] = {
-    {'c', "config", "FILE", offsetof(struct options, path), "The configuration file."},
+    CLI_CONFIG_OPTIONS(offsetof(struct options, config), "The configuration file."),
     {0},
 };
 
 static const struct cli_usage USAGE = {
-    .synopsis = "run --config FILE",
+    .synopsis = "run --config FILE [--set PATH=VALUE]...",
     .about = "Runs the bridge until SIGTERM or SIGINT.\n"
              "SIGHUP   reads certificates, keys and passwords again, and reopens the audit file\n"
              "SIGUSR1  writes the counts of all commands to the log\n"
@@ -55,13 +55,14 @@ int cli_run(int argc, char **argv)
 {
     struct options options = {0};
     struct settings *settings = NULL;
+    int warning_count;
     int code;
     if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
     }
     code = set_crash_point();
     if (code == EX_OK) {
-        code = cli_load_settings("run", options.path, &settings);
+        code = cli_load_settings("run", &options.config, &settings, &warning_count);
     }
     if (code != EX_OK) {
         return code;

@@ -30,7 +30,7 @@
 
 struct sender {
     /* the options */
-    const char *config;
+    struct cli_config config;
     const char *region;
     const char *group;
     const char *token;
@@ -59,8 +59,8 @@ struct sender {
 };
 
 static const struct cli_option OPTIONS[] = {
-    {'c', "config", "FILE", offsetof(struct sender, config),
-     "The bridge's configuration file: broker, route, topics."},
+    CLI_CONFIG_OPTIONS(offsetof(struct sender, config),
+                       "The bridge's configuration file: broker, route, topics."),
     {'r', "region", "ID", offsetof(struct sender, region),
      "RegionId; not needed if the route has a default."},
     {'g', "group", "ID", offsetof(struct sender, group),
@@ -365,7 +365,7 @@ int cli_send(int argc, char **argv)
     if (*end != '\0' || sender.timeout_s < 1 || sender.timeout_s > TIMEOUT_S_MAX) {
         return cli_wrong_call("send", "--timeout takes 1 to 86400 seconds");
     }
-    code = cli_load_settings("send", sender.config, &sender.settings);
+    code = cli_load_settings("send", &sender.config, &sender.settings, NULL);
     if (code == EX_OK) {
         code = send_command(&sender);
     }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #define CLIENT_ID_BYTES_MAX 65000 /* leaves room for "-in-64" within MQTT's 65535 */
+#define NO_ROUTE            SIZE_MAX
 
 static void warn(const struct settings_view *view, const char *path, const char *text)
 {
@@ -90,6 +91,23 @@ static void check_waits(const struct settings_view *view)
     }
 }
 
+/* The broker may hand over a command as long as its session exists. */
+static void check_memory(const struct settings_view *view)
+{
+    static const char *const expiry[] = {"broker.session_expiry_s", NULL};
+    const struct settings *settings = view->settings;
+    if (settings->broker.protocol == 5 &&
+        settings->dedup.success_ttl_s < settings->broker.session_expiry_s) {
+        settings_report_error(
+            view->report, view->file, line_of_any(view, "dedup.success_ttl_s", expiry),
+            "dedup.success_ttl_s",
+            "is shorter than broker.session_expiry_s: the broker could deliver a command again "
+            "after its outcome was forgotten, and it would be started twice; allowed: at least "
+            "broker.session_expiry_s (%lld)",
+            (long long)settings->broker.session_expiry_s);
+    }
+}
+
 /* Whether the URI has one of the two schemes and a host that is not on loopback. */
 static bool is_far(const char *uri, const char *scheme, const char *other_scheme)
 {
@@ -164,13 +182,30 @@ static void check_secret_file(const struct settings_view *view, const struct set
     }
 }
 
-static void check_secrets(const struct settings_view *view)
+/* Who can write a file decides what the bridge trusts and does. */
+static void check_writable(const struct settings_view *view, const char *key, unsigned line,
+                           const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) == 0 && (info.st_mode & (S_IFMT | S_IWOTH)) == (S_IFREG | S_IWOTH)) {
+        settings_report_warning(view->report, view->file, line, key,
+                                "%s may be written by everybody (mode %04o); use mode 0644 or less",
+                                path, (unsigned)info.st_mode & 07777U);
+    }
+}
+
+static void check_file_rights(const struct settings_view *view)
 {
     struct settings_table table = settings_main_table();
     struct stat info;
+    check_writable(view, "file", 0, view->file);
     for (size_t i = 0; i < table.count; i++) {
-        if (table.rows[i].rule == RULE_SECRET_FILE) {
-            check_secret_file(view, &table.rows[i]);
+        const struct settings_row *row = &table.rows[i];
+        if (row->rule == RULE_SECRET_FILE) {
+            check_secret_file(view, row);
+        } else if (row->rule == RULE_FILE) {
+            check_writable(view, row->path, settings_line_of(view, row->path),
+                           settings_row_text(row, view->settings));
         }
     }
     /* Without a key_file the key is in cert_file. */
@@ -202,6 +237,49 @@ static void check_api(const struct settings_view *view)
         warn(view, "api.endpoint",
              "is not encrypted and not on loopback: calls can be read and answered on the network; "
              "use https://");
+    }
+}
+
+static void check_admin(const struct settings_view *view)
+{
+    struct slice host;
+    int port;
+    const char *why;
+    if (url_split_listen(view->settings->admin.listen, &host, &port, &why) &&
+        !url_is_loopback_host(host)) {
+        warn(view, "admin.listen",
+             "is not on loopback: everybody who can reach this address sees the bridge's state and "
+             "numbers, without a password or encryption; use 127.0.0.1, or a firewall");
+    }
+}
+
+/* A habit from other programs: ${NAME} in a text, which nothing replaces here. */
+static void check_variables(const struct settings_view *view, struct settings_table table,
+                            const void *base, size_t route)
+{
+    for (size_t i = 0; i < table.count; i++) {
+        const struct settings_row *row = &table.rows[i];
+        for (size_t item = 0; item < settings_row_text_count(row, base); item++) {
+            const char *start = strstr(settings_row_text_at(row, base, item), "${");
+            const char *end = start == NULL ? NULL : strchr(start, '}');
+            struct buf key = {0};
+            if (end == NULL || settings_rule_is_masked(row->rule)) {
+                continue;
+            }
+            if (route != NO_ROUTE) {
+                buf_printf(&key, "routes[%zu].", route);
+            }
+            buf_append_text(&key, row->path);
+            settings_report_warning(
+                view->report, view->file,
+                route == NO_ROUTE ? settings_line_of(view, row->path)
+                                  : settings_route_line_of(view, route, row->path),
+                key.data,
+                "contains %.*s, which is taken as it stands: variables of the environment are not "
+                "replaced; write the value itself, or give it with --set",
+                (int)(end + 1 - start), start);
+            buf_fini(&key);
+        }
     }
 }
 
@@ -240,13 +318,20 @@ void settings_check(const struct settings_view *view)
     const struct settings *settings = view->settings;
     check_instance(view);
     check_waits(view);
+    check_memory(view);
     check_key(view, "broker.tls.key_file", settings->broker.tls.key_file,
               settings->broker.tls.cert_file);
     check_key(view, "api.key_file", settings->api.key_file, settings->api.cert_file);
     check_verify(view);
     check_broker_uris(view);
-    check_secrets(view);
+    check_file_rights(view);
     check_api(view);
     check_values(view);
+    check_admin(view);
+    check_variables(view, settings_main_table(), settings, NO_ROUTE);
+    for (size_t i = 0; i < settings->route_count; i++) {
+        check_variables(view, settings_route_table(), &settings->routes[i], i);
+    }
     settings_check_topics(view);
+    settings_check_patterns(view);
 }

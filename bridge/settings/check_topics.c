@@ -8,8 +8,6 @@
 
 #include <stdio.h>
 
-#define ITEM_NONE SIZE_MAX
-
 /* A command filter of a route. */
 struct command_filter {
     size_t route;
@@ -35,29 +33,6 @@ static bool next_command_filter(const struct settings *settings, struct command_
     return true;
 }
 
-/* A warning about a key of a route, or about one item of its list (ITEM_NONE: the key itself). */
-static void warn_route(const struct settings_view *view, size_t route, const char *path,
-                       size_t item, const char *format, ...) __attribute__((format(printf, 5, 6)));
-
-static void warn_route(const struct settings_view *view, size_t route, const char *path,
-                       size_t item, const char *format, ...)
-{
-    struct buf key = {0};
-    struct buf text = {0};
-    va_list arguments;
-    va_start(arguments, format);
-    buf_vprintf(&text, format, arguments);
-    va_end(arguments);
-    buf_printf(&key, "routes[%zu].%s", route, path);
-    if (item != ITEM_NONE) {
-        buf_printf(&key, "[%zu]", item);
-    }
-    settings_report_warning(view->report, view->file, settings_route_line_of(view, route, path),
-                            key.data, "%s", text.data);
-    buf_fini(&key);
-    buf_fini(&text);
-}
-
 static void check_names(const struct settings_view *view)
 {
     const struct settings *settings = view->settings;
@@ -66,14 +41,10 @@ static void check_names(const struct settings_view *view)
         if (first == NULL) {
             continue;
         }
-        struct buf key = {0};
-        unsigned line = settings_route_line_of(view, i, "name");
-        buf_printf(&key, "routes[%zu].name", i);
-        settings_report_error(
-            view->report, view->file, line, key.data,
+        settings_report_route(
+            view, true, i, "name", SETTINGS_NO_ITEM,
             "is also the name of routes[%zu]; allowed: a name that no other route has",
             (size_t)(first - settings->routes));
-        buf_fini(&key);
     }
 }
 
@@ -86,8 +57,8 @@ static void check_overlaps(const struct settings_view *view)
                 break;
             }
             if (topic_filters_overlap(earlier.filter, later.filter)) {
-                warn_route(
-                    view, later.route, "topics", later.index,
+                settings_report_route(
+                    view, false, later.route, "topics", later.index,
                     "overlaps routes[%zu].topics[%zu]: a command on a topic that matches both "
                     "may be delivered twice, and the first route handles it",
                     earlier.route, earlier.index);
@@ -97,28 +68,25 @@ static void check_overlaps(const struct settings_view *view)
     }
 }
 
-/* The first command filter that can match a topic made from the template. */
-static bool find_loop(const struct settings *settings, const char *template,
-                      struct command_filter *out_command)
+/*
+ * Every command filter that can match a topic that the bridge publishes to. It would read each of
+ * its messages as a command and answer it with another message: without end where that is a reply
+ * or a dead letter.
+ */
+static void check_own_topic(const struct settings_view *view, const char *path, const char *topic)
 {
-    for (struct command_filter command = {0}; next_command_filter(settings, &command);) {
-        if (topic_template_may_match(template, command.filter)) {
-            *out_command = command;
-            return true;
+    const char *why;
+    bool is_topic = topic_template_is_valid(topic, &why); /* else it was reported */
+    for (struct command_filter command = {0}; next_command_filter(view->settings, &command);) {
+        if (is_topic && topic_is_filter(command.filter) &&
+            topic_template_may_match(topic, command.filter)) {
+            settings_report_route(
+                view, true, command.route, "topics", command.index,
+                "takes in what the bridge itself publishes (%s, \"%s\"), which it "
+                "would read as commands; allowed: filters that match no topic of "
+                "its own",
+                path, topic);
         }
-    }
-    return false;
-}
-
-static void check_template(const struct settings_view *view, const char *path, const char *template)
-{
-    struct command_filter command;
-    if (find_loop(view->settings, template, &command)) {
-        settings_report_warning(
-            view->report, view->file, settings_line_of(view, path), path,
-            "can be a command topic (routes[%zu].topics[%zu]): the bridge would "
-            "read its own messages as commands",
-            command.route, command.index);
     }
 }
 
@@ -126,17 +94,19 @@ static void check_response_filter(const struct settings_view *view, size_t route
 {
     struct slice filter = slice_text(view->settings->routes[route].response_topics.items[item]);
     if (slice_equals_text(filter, "#") || slice_equals_text(filter, "+/#")) {
-        warn_route(view, route, "response_topics", item,
-                   "allows every topic: a sender can make the bridge publish anywhere; list the "
-                   "reply topics");
+        settings_report_route(
+            view, false, route, "response_topics", item,
+            "allows every topic: a sender can make the bridge publish anywhere; list the "
+            "reply topics");
         return;
     }
     for (struct command_filter command = {0}; next_command_filter(view->settings, &command);) {
         if (topic_filters_overlap(filter, command.filter)) {
-            warn_route(view, route, "response_topics", item,
-                       "allows a command topic (routes[%zu].topics[%zu]): a sender can make the "
-                       "bridge read its own replies as commands",
-                       command.route, command.index);
+            settings_report_route(
+                view, false, route, "response_topics", item,
+                "allows a command topic (routes[%zu].topics[%zu]): a sender can make the "
+                "bridge read its own replies as commands",
+                command.route, command.index);
             return;
         }
     }
@@ -179,25 +149,22 @@ static void check_route(const struct settings_view *view, size_t index)
     const struct route *route = &view->settings->routes[index];
     check_defaults(view, index);
     if (view->settings->broker.protocol == 4 && route->share[0] != '\0') {
-        warn_route(view, index, "share", ITEM_NONE,
-                   "needs shared subscriptions, which MQTT 3.1.1 does not have: no command arrives "
-                   "from a broker that does not offer them anyway");
+        settings_report_route(
+            view, false, index, "share", SETTINGS_NO_ITEM,
+            "needs shared subscriptions, which MQTT 3.1.1 does not have: no command arrives "
+            "from a broker that does not offer them anyway");
     }
     if (route->qos == 0) {
-        warn_route(view, index, "qos", ITEM_NONE,
-                   "is 0: commands can be lost between broker and bridge; use 1");
+        settings_report_route(view, false, index, "qos", SETTINGS_NO_ITEM,
+                              "is 0: commands can be lost between broker and bridge; use 1");
     } else if (route->qos == 2) {
-        warn_route(
-            view, index, "qos", ITEM_NONE,
+        settings_report_route(
+            view, false, index, "qos", SETTINGS_NO_ITEM,
             "is 2: the bridge subscribes with 1, because it recognises duplicates itself; use 1");
     }
-    struct command_filter command;
-    if (find_loop(view->settings, route->reply_topic, &command)) {
-        warn_route(view, index, "reply_topic", ITEM_NONE,
-                   "can be a command topic (routes[%zu].topics[%zu]): the bridge would read its "
-                   "own replies as commands",
-                   command.route, command.index);
-    }
+    char path[64];
+    snprintf(path, sizeof path, "routes[%zu].reply_topic", index);
+    check_own_topic(view, path, route->reply_topic);
     for (size_t i = 0; i < route->response_topics.count; i++) {
         check_response_filter(view, index, i);
     }
@@ -226,9 +193,9 @@ void settings_check_topics(const struct settings_view *view)
     check_count(view);
     check_names(view);
     check_overlaps(view);
-    check_template(view, "topics.dead_letters", settings->topics.dead_letters);
-    check_template(view, "topics.status", settings->topics.status);
-    check_template(view, "topics.events", settings->topics.events);
+    check_own_topic(view, "topics.dead_letters", settings->topics.dead_letters);
+    check_own_topic(view, "topics.status", settings->topics.status);
+    check_own_topic(view, "topics.events", settings->topics.events);
     for (size_t i = 0; i < settings->route_count; i++) {
         check_route(view, i);
     }

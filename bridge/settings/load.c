@@ -5,7 +5,7 @@
  */
 #include "settings/settings.h"
 
-#include "table.h"
+#include "syntax.h"
 
 #include "base/mem.h"
 
@@ -28,15 +28,24 @@ struct reader {
     void *base;                    /* what the table's rows fill */
     struct settings_place *places; /* of the table's rows */
     const char *prefix;            /* "", or "routes[0]." */
+    bool is_option;                /* the value is from the command line: no lines */
 };
+
+/* What messages about a value from the command line name as the file. */
+#define OPTION_FILE "--set"
+
+static unsigned line_of(const struct reader *reader, const config_setting_t *setting)
+{
+    return reader->is_option ? 0 : config_setting_source_line(setting);
+}
 
 static void report(const struct reader *reader, const config_setting_t *setting, const char *path,
                    const char *what, struct slice allowed)
 {
     struct buf key = {0};
     buf_printf(&key, "%s%s", reader->prefix, path);
-    settings_report_error(reader->report, reader->file, config_setting_source_line(setting),
-                          key.data, "%s; allowed: %.*s", what, (int)allowed.length, allowed.data);
+    settings_report_error(reader->report, reader->file, line_of(reader, setting), key.data,
+                          "%s; allowed: %.*s", what, (int)allowed.length, allowed.data);
     buf_fini(&key);
 }
 
@@ -142,7 +151,8 @@ static void report_unknown_key(const struct reader *reader, const config_setting
                                const char *path)
 {
     struct buf allowed = {0};
-    size_t parent = strlen(path) - strlen(config_setting_name(setting));
+    const char *dot = strrchr(path, '.');
+    size_t parent = dot == NULL ? 0 : (size_t)(dot + 1 - path);
     for (size_t i = 0; i < reader->table.count; i++) {
         const struct settings_row *row = &reader->table.rows[i];
         if (strncmp(row->path, path, parent) == 0 && strchr(row->path + parent, '.') == NULL) {
@@ -165,7 +175,7 @@ static void read_key(const struct reader *reader, const config_setting_t *settin
         report_unknown_key(reader, setting, path);
         return;
     }
-    reader->places[row - reader->table.rows].line = config_setting_source_line(setting);
+    reader->places[row - reader->table.rows].line = line_of(reader, setting);
     if (row->type == SETTINGS_ROUTES) {
         read_routes(reader, setting, row);
     } else if (row->type == SETTINGS_LIST) {
@@ -241,8 +251,75 @@ static void fill_client_id(struct settings *settings)
     settings->broker.client_id = buf_take(&client_id);
 }
 
-/* Fills the settings from the tree and checks them. */
+/* Reads "PATH = VALUE" into `config`. Returns the value, or NULL where the text is none. */
+static const config_setting_t *parse_value(config_t *config, struct slice value)
+{
+    const config_setting_t *setting = NULL;
+    struct settings_report unused = {0};
+    struct syntax syntax = {0};
+    struct buf text = {0};
+    struct buf scanned = {0};
+    buf_append_text(&text, "value = ");
+    buf_append(&text, value);
+    if (settings_scan(buf_slice(&text), OPTION_FILE, &scanned, &unused, &syntax) == STATUS_OK &&
+        config_read_string(config, scanned.data) == CONFIG_TRUE &&
+        config_setting_length(config_root_setting(config)) == 1) {
+        setting = config_setting_get_member(config_root_setting(config), "value");
+    }
+    settings_report_fini(&unused);
+    syntax_fini(&syntax);
+    buf_fini(&text);
+    buf_fini(&scanned);
+    return setting;
+}
+
+/*
+ * One "PATH=VALUE" of the command line. The value is written as in a file; what is no value there
+ * is a text, so that a text needs no quotes that a shell would remove.
+ */
+static void read_option(const struct reader *file_reader, const char *option)
+{
+    struct reader reader = *file_reader;
+    const char *equals = strchr(option, '=');
+    struct buf path = {0};
+    config_t config;
+    reader.file = OPTION_FILE;
+    reader.is_option = true;
+    buf_append(&path,
+               slice_of(option, equals == NULL ? strlen(option) : (size_t)(equals - option)));
+    config_init(&config);
+    const struct settings_row *row = settings_row_find(reader.table, path.data);
+    bool is_route = strncmp(path.data, "routes", 6) == 0;
+    if (equals == NULL) {
+        settings_report_error(reader.report, OPTION_FILE, 0, path.data,
+                              "has no value; allowed: PATH=VALUE");
+    } else if (is_route || (row != NULL && row->type == SETTINGS_GROUP)) {
+        settings_report_error(reader.report, OPTION_FILE, 0, path.data,
+                              "is not one setting; allowed: the path of a setting outside of "
+                              "routes, such as log.level");
+    } else {
+        const config_setting_t *value = parse_value(&config, slice_text(equals + 1));
+        if (value == NULL && strchr("\"([{", equals[1]) != NULL && equals[1] != '\0') {
+            settings_report_error(reader.report, OPTION_FILE, 0, path.data,
+                                  "has a value that is none; allowed: a number, true, false, "
+                                  "\"a text\", a text without quotes, or (\"a\", \"b\")");
+        } else {
+            if (value == NULL) {
+                config_setting_t *text =
+                    config_setting_add(config_root_setting(&config), "text", CONFIG_TYPE_STRING);
+                config_setting_set_string(text, equals + 1);
+                value = text;
+            }
+            read_key(&reader, value, path.data);
+        }
+    }
+    config_destroy(&config);
+    buf_fini(&path);
+}
+
+/* Fills the settings from the tree and the options, and checks them. */
 static struct settings *read_root(const config_setting_t *root, const char *file,
+                                  const struct settings_options *options,
                                   struct settings_report *report)
 {
     struct settings *settings = settings_new_defaults();
@@ -262,6 +339,9 @@ static struct settings *read_root(const config_setting_t *root, const char *file
         .prefix = "",
     };
     read_group(&reader, root, "");
+    for (size_t i = 0; options != NULL && i < options->count; i++) {
+        read_option(&reader, options->items[i]);
+    }
     if (settings->route_count == 0) {
         settings_add_route(settings);
     }
@@ -285,24 +365,45 @@ static struct settings *read_root(const config_setting_t *root, const char *file
     return settings;
 }
 
-enum status settings_parse(struct slice text, const char *name, struct settings **out_settings,
-                           struct settings_report *report)
+/* Why libconfig refused the text. */
+static void report_syntax(const config_t *config, const struct syntax *syntax, const char *name,
+                          struct settings_report *report)
+{
+    static const char allowed[] = "allowed: key = value; and key: { ... };";
+    unsigned line = (unsigned)config_error_line(config);
+    struct slice twice = syntax_duplicate(syntax, line);
+    if (slice_is_present(twice)) {
+        settings_report_error(report, name, line, "syntax",
+                              "%.*s is there twice; allowed: each key once in its group",
+                              (int)twice.length, twice.data);
+    } else if (syntax->fault_line > 0) {
+        settings_report_error(report, name, syntax->fault_line, "syntax", "%s; %s",
+                              syntax->fault.data, allowed);
+    } else {
+        settings_report_error(report, name, line, "syntax", "%s; %s", config_error_text(config),
+                              allowed);
+    }
+}
+
+static enum status parse(struct slice text, const char *name,
+                         const struct settings_options *options, struct settings **out_settings,
+                         struct settings_report *report)
 {
     int errors_before = report->error_count;
     struct settings *settings = NULL;
     struct buf scanned = {0};
+    struct syntax syntax = {0};
     config_t config;
     config_init(&config);
-    if (settings_scan(text, name, &scanned, report) == STATUS_OK) {
+    if (settings_scan(text, name, &scanned, report, &syntax) == STATUS_OK) {
         if (config_read_string(&config, scanned.length == 0 ? "" : scanned.data) == CONFIG_TRUE) {
-            settings = read_root(config_root_setting(&config), name, report);
+            settings = read_root(config_root_setting(&config), name, options, report);
         } else {
-            settings_report_error(report, name, (unsigned)config_error_line(&config), "syntax",
-                                  "%s; allowed: key = value; and key: { ... };",
-                                  config_error_text(&config));
+            report_syntax(&config, &syntax, name, report);
         }
     }
     config_destroy(&config);
+    syntax_fini(&syntax);
     buf_fini(&scanned);
     if (report->error_count > errors_before) {
         settings_free(settings);
@@ -310,6 +411,12 @@ enum status settings_parse(struct slice text, const char *name, struct settings 
     }
     *out_settings = settings;
     return STATUS_OK;
+}
+
+enum status settings_parse(struct slice text, const char *name, struct settings **out_settings,
+                           struct settings_report *report)
+{
+    return parse(text, name, NULL, out_settings, report);
 }
 
 /* Reads the whole file, which may be a pipe. Returns 0 or an errno value. */
@@ -338,12 +445,18 @@ static int read_whole(const char *path, struct buf *out)
 enum status settings_load(const char *path, struct settings **out_settings,
                           struct settings_report *report)
 {
+    return settings_load_with(path, NULL, out_settings, report);
+}
+
+enum status settings_load_with(const char *path, const struct settings_options *options,
+                               struct settings **out_settings, struct settings_report *report)
+{
     struct buf text = {0};
     enum status status;
     int problem = path == NULL ? 0 : read_whole(path, &text);
     if (problem == 0) {
-        status = settings_parse(buf_slice(&text), path == NULL ? "defaults" : path, out_settings,
-                                report);
+        status = parse(buf_slice(&text), path == NULL ? "defaults" : path, options, out_settings,
+                       report);
     } else {
         settings_report_error(report, path, 0, "file",
                               "cannot be read: %s; allowed: a readable file of at most 1 MiB",

@@ -35,6 +35,25 @@ void settings_report_warning(struct settings_report *report, const char *file, u
     report->warning_count++;
 }
 
+void settings_report_route(const struct settings_view *view, bool is_error, size_t route,
+                           const char *path, size_t item, const char *format, ...)
+{
+    struct settings_report *report = view->report;
+    struct buf key = {0};
+    va_list arguments;
+    buf_printf(&key, "routes[%zu].%s", route, path);
+    if (item != SETTINGS_NO_ITEM) {
+        buf_printf(&key, "[%zu]", item);
+    }
+    va_start(arguments, format);
+    add_line(is_error ? &report->errors : &report->warnings, view->file,
+             settings_route_line_of(view, route, path), key.data, format, arguments);
+    va_end(arguments);
+    report->error_count += is_error ? 1 : 0;
+    report->warning_count += is_error ? 0 : 1;
+    buf_fini(&key);
+}
+
 void settings_report_fini(struct settings_report *report)
 {
     if (report == NULL) {

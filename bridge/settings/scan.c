@@ -1,9 +1,9 @@
 /*
  * A scanner in front of libconfig's own. It knows the same tokens as far as they matter here:
- * names, numbers, strings and comments. Other syntax errors pass through, and libconfig reports
- * them.
+ * names, numbers, strings and comments. Other syntax errors pass through, and libconfig finds them;
+ * syntax.c gets every token, to explain them.
  */
-#include "table.h"
+#include "syntax.h"
 
 #include <ctype.h>
 
@@ -13,6 +13,7 @@ struct scan {
     const char *file;
     struct buf *out;
     struct settings_report *report;
+    struct syntax *syntax;
     bool is_faulty;
 };
 
@@ -62,6 +63,7 @@ static void take_comment(struct scan *scan)
 static void take_string(struct scan *scan)
 {
     unsigned start = scan->line;
+    const char *begin = scan->rest.data;
     take(scan, 1);
     while (scan->rest.length > 0 && scan->rest.data[0] != '"') {
         if (is_at(scan, "\\x00")) {
@@ -74,6 +76,8 @@ static void take_string(struct scan *scan)
         return;
     }
     take(scan, 1);
+    syntax_token(scan->syntax, SYNTAX_STRING, slice_of(begin, (size_t)(scan->rest.data - begin)),
+                 start);
 }
 
 /* The length of the letters, digits and characters of `others` at the start. */
@@ -108,6 +112,7 @@ static bool is_wide_number(struct slice word)
 static void take_number(struct scan *scan)
 {
     struct slice word = slice_of(scan->rest.data, word_length(scan->rest, ""));
+    const char *begin = word.data;
     take(scan, word.length);
     if (is_at(scan, ".")) {
         /* The digits after the point are not a number of their own. */
@@ -116,11 +121,21 @@ static void take_number(struct scan *scan)
     } else if (is_wide_number(word)) {
         buf_append_char(scan->out, 'L');
     }
+    syntax_token(scan->syntax, SYNTAX_NUMBER, slice_of(begin, (size_t)(scan->rest.data - begin)),
+                 scan->line);
+}
+
+/* Whether a sign stands before a number, which it belongs to. */
+static bool is_sign(const struct scan *scan)
+{
+    return scan->rest.length > 1 && (scan->rest.data[0] == '-' || scan->rest.data[0] == '+') &&
+           (isdigit((unsigned char)scan->rest.data[1]) || scan->rest.data[1] == '.');
 }
 
 static void take_token(struct scan *scan)
 {
     unsigned char c = (unsigned char)scan->rest.data[0];
+    struct slice word;
     if (c == '#' || is_at(scan, "//")) {
         take_line(scan);
     } else if (is_at(scan, "/*")) {
@@ -128,21 +143,46 @@ static void take_token(struct scan *scan)
     } else if (c == '"') {
         take_string(scan);
     } else if (isalpha(c) || c == '*') {
-        take(scan, word_length(scan->rest, "-_*"));
+        word = slice_of(scan->rest.data, word_length(scan->rest, "-_*"));
+        take(scan, word.length);
+        syntax_token(scan->syntax, SYNTAX_WORD, word, scan->line);
     } else if (isdigit(c)) {
         take_number(scan);
     } else if (is_at(scan, "@include")) {
         fault(scan, scan->line, "@include is not supported; allowed: one file with all settings");
         take_line(scan);
     } else {
+        if (!isspace(c) && !is_sign(scan)) {
+            syntax_token(scan->syntax, SYNTAX_CHAR, slice_of(scan->rest.data, 1), scan->line);
+        }
         take(scan, 1);
     }
 }
 
-enum status settings_scan(struct slice text, const char *file, struct buf *out,
-                          struct settings_report *report)
+/* A mark that some editors put at the start of a file. False: the file must be refused. */
+static bool check_byte_order_mark(struct scan *scan)
 {
-    struct scan scan = {.rest = text, .line = 1, .file = file, .out = out, .report = report};
+    if (is_at(scan, "\xef\xbb\xbf")) {
+        fault(scan, 1,
+              "the file begins with a byte order mark (the bytes EF BB BF); allowed: UTF-8 without "
+              "it, save the file so");
+    } else if (is_at(scan, "\xff\xfe") || is_at(scan, "\xfe\xff")) {
+        fault(
+            scan, 1,
+            "the file begins with a byte order mark of UTF-16; allowed: UTF-8 without a byte order "
+            "mark, save the file so");
+    }
+    return !scan->is_faulty;
+}
+
+enum status settings_scan(struct slice text, const char *file, struct buf *out,
+                          struct settings_report *report, struct syntax *syntax)
+{
+    struct scan scan = {
+        .rest = text, .line = 1, .file = file, .out = out, .report = report, .syntax = syntax};
+    if (!check_byte_order_mark(&scan)) {
+        return STATUS_INVALID;
+    }
     const char *nul = text.length == 0 ? NULL : memchr(text.data, '\0', text.length);
     if (nul != NULL) {
         unsigned line = 1;
@@ -159,5 +199,6 @@ enum status settings_scan(struct slice text, const char *file, struct buf *out,
     if (text.length > 0 && text.data[text.length - 1] != '\n') {
         buf_append_char(out, '\n');
     }
+    syntax_end(syntax, scan.line);
     return scan.is_faulty ? STATUS_INVALID : STATUS_OK;
 }

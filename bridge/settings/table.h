@@ -129,6 +129,10 @@ void settings_row_allowed(const struct settings_row *row, struct buf *out);
 void settings_row_allowed_item(const struct settings_row *row, struct buf *out);
 /* The value of a TEXT, CHOICE or OPTIONAL_TEXT. */
 const char *settings_row_text(const struct settings_row *row, const void *base);
+/* How many texts the value has: those of a LIST, 1 of a TEXT, CHOICE or OPTIONAL_TEXT that is set,
+ * 0 of all others. */
+size_t settings_row_text_count(const struct settings_row *row, const void *base);
+const char *settings_row_text_at(const struct settings_row *row, const void *base, size_t index);
 
 /* What the rule allows, as a phrase; "" for any text. */
 const char *settings_rule_allowed(enum settings_rule rule);
@@ -155,14 +159,6 @@ void settings_report_warning(struct settings_report *report, const char *file, u
                              const char *key, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/*
- * Prepares the text for libconfig 1.5, which accepts some errors without a message: whole numbers
- * beyond 32 bits get the suffix L (libconfig would truncate them); a comment or a string without an
- * end, a NUL, "\x00" and @include are errors. Line numbers do not change.
- */
-enum status settings_scan(struct slice text, const char *file, struct buf *out,
-                          struct settings_report *report);
-
 /* What the checks across settings read. */
 struct settings_view {
     const struct settings *settings;
@@ -174,10 +170,19 @@ struct settings_view {
     struct settings_report *report;
 };
 
+/* The key itself, and not an item of its list. */
+#define SETTINGS_NO_ITEM SIZE_MAX
+/* Adds a line about a key of a route, or about one item of its list. */
+void settings_report_route(const struct settings_view *view, bool is_error, size_t route,
+                           const char *path, size_t item, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
+
 /* Errors and warnings that need more than one key, or the state of the machine. */
 void settings_check(const struct settings_view *view);
 /* The same for topics: overlaps and loops. */
 void settings_check_topics(const struct settings_view *view);
+/* The same for the patterns of routes. */
+void settings_check_patterns(const struct settings_view *view);
 /* The line of a key, 0 for none. */
 unsigned settings_line_of(const struct settings_view *view, const char *path);
 unsigned settings_route_line_of(const struct settings_view *view, size_t route, const char *path);

@@ -389,6 +389,23 @@ const char *settings_row_text(const struct settings_row *row, const void *base)
     return *(char *const *)((const char *)base + row->offset);
 }
 
+size_t settings_row_text_count(const struct settings_row *row, const void *base)
+{
+    if (row->type == SETTINGS_LIST) {
+        return ((const struct text_list *)(const void *)((const char *)base + row->offset))->count;
+    }
+    return types[row->type].fini == text_fini && settings_row_text(row, base) != NULL ? 1 : 0;
+}
+
+const char *settings_row_text_at(const struct settings_row *row, const void *base, size_t index)
+{
+    if (row->type == SETTINGS_LIST) {
+        return ((const struct text_list *)(const void *)((const char *)base + row->offset))
+            ->items[index];
+    }
+    return settings_row_text(row, base);
+}
+
 void settings_row_print(const struct settings_row *row, const void *base, struct buf *out)
 {
     types[row->type].print(row, (const char *)base + row->offset, out);

@@ -78,9 +78,7 @@ struct request {
     struct slice traceparent;
     struct slice tracestate;
     bool has_body_trace;
-    /* The action's parameters, without those at fault; empty where the payload is at fault. */
-    struct action_values parameters;
-    struct buf params;    /* canonical */
+    struct buf params; /* canonical, without those at fault; empty where the payload is at fault */
     int64_t not_after_ms; /* wall clock, INT64_MAX for none */
 };
 

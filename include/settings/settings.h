@@ -137,6 +137,15 @@ struct settings_report {
  */
 enum status settings_load(const char *path, struct settings **out_settings,
                           struct settings_report *report);
+/* "PATH=VALUE" texts of the command line, which come after the file, in their order: any setting
+ * but those of routes. Messages about them name `--set` as the file. */
+struct settings_options {
+    const char *const *items;
+    size_t count;
+};
+/* The same with options; NULL for none. */
+enum status settings_load_with(const char *path, const struct settings_options *options,
+                               struct settings **out_settings, struct settings_report *report);
 /*
  * The same for a text in memory; messages use `name` as the file's name. STATUS_OK or
  * STATUS_INVALID.

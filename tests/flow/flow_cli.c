@@ -15,6 +15,9 @@ static const char *const environment[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID=" FLOW_AC
                                           "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" FLOW_ACCESS_SECRET,
                                           NULL};
 
+/* Routes that `check` does not warn of. */
+#define LIMITED_ROUTES "routes = ({ groups = (\"pg-*\"); });\n"
+
 /* Runs the bridge's binary; the arguments end with NULL. */
 static struct tool_result run(struct fixture *fixture, const char *const *arguments)
 {
@@ -104,8 +107,8 @@ static void test_version_names_the_libraries(struct fixture *fixture)
 
 static void test_a_good_configuration_is_good(struct fixture *fixture)
 {
-    const char *path = write_config(fixture, "instance = \"a\";\n");
-    struct tool_result result = RUN(fixture, "check", "--config", path);
+    const char *path = write_config(fixture, "instance = \"a\";\n" LIMITED_ROUTES);
+    struct tool_result result = RUN(fixture, "check", "--config", path, "--strict");
     expect_code(&result, EX_OK);
     assert_string_equal(result.errors, "");
     tool_result_fini(&result);
@@ -169,6 +172,7 @@ static void test_what_check_prints_is_the_same_configuration(struct fixture *fix
         fixture, "instance = \"a \\\"b\\\"\";\n"
                  "broker: { uris = (\"mqtts://[::1]:8883\", \"ws://127.0.0.1:80/mqtt\");"
                  " session_expiry_s = 4294967295L; };\n"
+                 "dedup: { success_ttl_s = 4294967295L; };\n"
                  "api: { rate_per_s = 0.25; network = \"vpc\"; };\n"
                  "routes = ({ name = \"one\"; topics = (\"a/+\", \"b\"); share = \"g\";"
                  " defaults: { RegionId = \"cn-beijing\"; OneShot = true; };"
@@ -208,6 +212,10 @@ static void test_dangers_are_reported_and_pass(struct fixture *fixture)
         {"broker: { session_expiry_s = 10; };\n", 1, "broker.session_expiry_s"},
         {"routes = ({ response_topics = (\"#\"); });\n", 1, "response_topics"},
         {"broker: { uris = (\"mqtt://broker.example:1883\"); };\n", 1, "broker.uris"},
+        {"\nbroker: { username = \"${MQTT_USER}\"; };\n", 2, "${MQTT_USER}"},
+        {"routes = ({\n regions = (\"cn_beijing\"); });\n", 2, "routes[0].regions[0]"},
+        {"routes = ({\n groups = (\"*\"); });\n", 2, "routes[0].groups"},
+        {"admin: { listen = \"0.0.0.0:9464\"; };\n", 1, "admin.listen"},
     };
     for (size_t i = 0; i < sizeof dangers / sizeof dangers[0]; i++) {
         const char *path = write_config(fixture, dangers[i].text);
@@ -215,16 +223,102 @@ static void test_dangers_are_reported_and_pass(struct fixture *fixture)
         expect_code(&result, EX_OK);
         expect_in(result.errors, fixture_format(fixture, "%s:%d:", path, dangers[i].line));
         expect_in(result.errors, dangers[i].key);
+        struct tool_result strict = RUN(fixture, "check", "--config", path, "--strict");
+        expect_code(&strict, EX_CONFIG);
+        expect_in(strict.errors, "--strict");
+        assert_string_equal(strict.output, "");
+        tool_result_fini(&result);
+        tool_result_fini(&strict);
+    }
+}
+
+/* `run` refuses it, too: each of its messages would become another one, without end. */
+static void test_a_route_that_takes_in_the_bridges_own_topics_does_not_run(struct fixture *fixture)
+{
+    const char *path = write_config(fixture, "routes = ({\n topics = (\"ecs-bridge/v1/#\"); });\n");
+    static const char *const names[] = {"check", "run"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct tool_result result = RUN(fixture, names[i], "--config", path);
+        expect_code(&result, EX_CONFIG);
+        expect_in(result.errors, fixture_format(fixture, "%s:2: routes[0].topics[0]:", path));
+        expect_in(result.errors, "topics.dead_letters");
         tool_result_fini(&result);
     }
+}
+
+static const char *store_in(struct fixture *fixture, const char *directory)
+{
+    return fixture_format(fixture, "ledger.store=sqlite:%s/%s/ledger.db", fixture->directory,
+                          directory);
+}
+
+/* The place of the ledger, as the first thing that a new installation gets wrong. */
+static void test_check_looks_at_the_ledgers_place(struct fixture *fixture)
+{
+    const char *path = write_config(fixture, LIMITED_ROUTES);
+    const char *name = fixture_name(fixture, "place");
+    const char *directory = fixture_format(fixture, "%s/%s", fixture->directory, name);
+    const char *store = store_in(fixture, name);
+    struct tool_result missing = RUN(fixture, "check", "--config", path, "--set", store);
+    expect_code(&missing, EX_CONFIG);
+    expect_in(missing.errors,
+              fixture_format(fixture, "ledger.store: the directory %s does not exist", directory));
+    assert_int_equal(mkdir(directory, 0700), 0);
+    struct tool_result good = RUN(fixture, "check", "--config", path, "--set", store, "--strict");
+    expect_code(&good, EX_OK);
+    const char *ledger = fixture_format(fixture, "%s/ledger.db", directory);
+    file_write(ledger, "not empty");
+    assert_int_equal(chmod(ledger, 0640), 0);
+    struct tool_result open = RUN(fixture, "check", "--config", path, "--set", store);
+    expect_code(&open, EX_OK);
+    expect_in(open.errors, "may be opened by other users (mode 0640)");
+    assert_int_equal(unlink(ledger), 0);
+    file_write(fixture_format(fixture, "%s-wal", ledger), "log");
+    struct tool_result orphan = RUN(fixture, "check", "--config", path, "--set", store);
+    expect_code(&orphan, EX_CONFIG);
+    expect_in(orphan.errors, "does not exist, but its write-ahead log");
+    tool_result_fini(&missing);
+    tool_result_fini(&good);
+    tool_result_fini(&open);
+    tool_result_fini(&orphan);
+}
+
+/* --- --set --- */
+
+static void test_an_option_replaces_a_setting_of_every_subcommand(struct fixture *fixture)
+{
+    const char *path = write_config(fixture, LIMITED_ROUTES);
+    struct tool_result printed =
+        RUN(fixture, "check", "--config", path, "--print", "--set", "log.level=debug", "--set",
+            "broker.uris=(\"mqtt://[::1]:1\")", "-S", "broker.username=a b");
+    expect_code(&printed, EX_OK);
+    expect_in(printed.output, "level = \"debug\";");
+    expect_in(printed.output, "uris = (\"mqtt://[::1]:1\");");
+    expect_in(printed.output, "username = \"a b\";");
+    static const char *const names[] = {"check", "run", "send", "ledger"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct tool_result result =
+            RUN(fixture, names[i], "--config", path, "--set", "log.level=loud");
+        expect_code(&result, EX_CONFIG);
+        expect_in(result.errors, "--set: log.level: is not one of the choices");
+        tool_result_fini(&result);
+    }
+    struct tool_result ledger =
+        RUN(fixture, "ledger", "--config", path, "--set", store_in(fixture, "nowhere"), "list");
+    expect_code(&ledger, 73);
+    expect_in(ledger.errors, "nowhere/ledger.db");
+    tool_result_fini(&printed);
+    tool_result_fini(&ledger);
 }
 
 static void test_a_secret_that_all_can_read_is_a_danger(struct fixture *fixture)
 {
     const char *secret = write_config(fixture, "password");
     const char *path = write_config(
-        fixture, fixture_format(fixture, "broker: { password_file = \"%s\"; username = \"u\"; };\n",
-                                secret));
+        fixture,
+        fixture_format(fixture,
+                       "broker: { password_file = \"%s\"; username = \"u\"; };\n" LIMITED_ROUTES,
+                       secret));
     chmod(secret, 0644);
     struct tool_result open = RUN(fixture, "check", "--config", path);
     expect_code(&open, EX_OK);
@@ -356,6 +450,9 @@ int main(int argc, char **argv)
         FLOW_TEST(test_the_defaults_are_printed_whole),
         FLOW_TEST(test_dangers_are_reported_and_pass),
         FLOW_TEST(test_a_secret_that_all_can_read_is_a_danger),
+        FLOW_TEST(test_a_route_that_takes_in_the_bridges_own_topics_does_not_run),
+        FLOW_TEST(test_check_looks_at_the_ledgers_place),
+        FLOW_TEST(test_an_option_replaces_a_setting_of_every_subcommand),
         FLOW_TEST(test_a_store_that_cannot_be_opened_exits_73),
         FLOW_TEST(test_a_second_bridge_on_the_same_ledger_does_not_start),
         FLOW_TEST(test_send_exits_0_for_a_success),

@@ -98,7 +98,7 @@ static void test_a_replay_has_the_correlation_id_of_its_own_sender(struct fixtur
 
 static void test_a_success_is_forgotten_after_its_time(struct fixture *fixture)
 {
-    fixture_bridge(fixture, "dedup.success_ttl_s = 1;");
+    fixture_bridge(fixture, "dedup.success_ttl_s = 1; broker.session_expiry_s = 1;");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
     int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;

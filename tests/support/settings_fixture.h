@@ -10,6 +10,13 @@
 struct settings *settings_of_text(const char *text);
 /* The settings of a file; to be freed with settings_free(). */
 struct settings *settings_of_file(const char *path);
+/* What a route is warned of that allows everything, as the default route does. */
+#define OPEN_ROUTE_WARNING                                                                       \
+    ": routes[0].groups: allows every replica group, and `regions` every region: everybody who " \
+    "may publish on this route's topics can start all of them; list the regions or the groups\n"
+/* Routes that warn of nothing. */
+#define LIMITED_ROUTES " routes = ({ groups = (\"pg-*\"); });"
+
 /* The text is accepted with exactly these lines of warnings; "" for none. */
 void assert_warnings(const char *text, const char *expected);
 

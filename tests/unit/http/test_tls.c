@@ -88,7 +88,7 @@ static void exchange_on(struct fixture *fixture, const char *host, int port)
                                    .tls = &fixture->files};
     struct http *http = http_new(fixture->loop, &options);
     snprintf(url, sizeof url, "https://%s:%d/", host, port);
-    struct http_request request = {"POST", url, NULL, 0, slice_text(""), NULL};
+    struct http_request request = {"POST", url, NULL, 0, slice_text("")};
     http_send(http, &request, take, fixture);
     loop_run(fixture->loop);
     http_free(http);

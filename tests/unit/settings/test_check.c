@@ -99,10 +99,10 @@ static void test_a_syntax_error_is_reported_with_its_line(void **state)
 {
     (void)state;
     assert_errors("instance = \"a\";\nbroker: {\n keepalive_s = ; };\n",
-                  "test:3: syntax: syntax error; allowed: key = value; and key: { ... };\n");
+                  "test:3: syntax: ';' is not expected here: the value of keepalive_s is missing; "
+                  "allowed: key = value; and key: { ... };\n");
     assert_errors("instance = \"a\";\ninstance = \"b\";\n",
-                  "test:2: syntax: duplicate setting name; allowed: key = value; and key: { ... "
-                  "};\n");
+                  "test:2: syntax: instance is there twice; allowed: each key once in its group\n");
     assert_errors("\n\ninstance = \"a;\n", "test:3: syntax: a text has no end; allowed: \"...\"\n");
     assert_errors("\ninstance = \"a\"; /* rest\n",
                   "test:2: syntax: a comment /* has no end; allowed: /* ... */\n");
@@ -179,27 +179,29 @@ static void test_mqtt_3_needs_a_user_name_with_a_password(void **state)
 static void test_session_expiry_is_not_checked_where_the_broker_decides_it(void **state)
 {
     (void)state;
-    assert_warnings("broker: { protocol = 4; session_expiry_s = 1; };", "");
+    assert_warnings("broker: { protocol = 4; session_expiry_s = 1; };" LIMITED_ROUTES, "");
 }
 
 static void test_shared_subscriptions_with_mqtt_3_are_a_danger(void **state)
 {
     (void)state;
-    assert_warnings("broker: { protocol = 4; receivers = 2; };\nroutes = ({\nshare = \"g\"; });",
+    assert_warnings("broker: { protocol = 4; receivers = 2; };\nroutes = ({\nshare = \"g\"; groups "
+                    "= (\"pg-*\"); });",
                     "test:1: broker.receivers: needs shared subscriptions, which MQTT 3.1.1 does "
                     "not have: no command arrives from a broker that "
                     "does not offer them anyway\n"
                     "test:3: routes[0].share: needs shared subscriptions, which MQTT 3.1.1 does "
                     "not have: no command arrives from a broker that "
                     "does not offer them anyway\n");
-    assert_warnings("broker: { receivers = 2; };\nroutes = ({\nshare = \"g\"; });", "");
+    assert_warnings(
+        "broker: { receivers = 2; };\nroutes = ({\nshare = \"g\"; groups = (\"pg-*\"); });", "");
 }
 
 static void test_a_danger_because_of_a_default_is_reported_at_the_line_of_its_cause(void **state)
 {
     (void)state;
     assert_warnings(
-        "\n\napi: {\n read_timeout_ms = 600000; };",
+        "\n\napi: {\n read_timeout_ms = 600000; };" LIMITED_ROUTES,
         "test:4: limits.deadline_s: is shorter than one attempt (api.connect_timeout_ms "
         "+ api.read_timeout_ms): a call that hangs is never tried again\n");
 }
@@ -210,7 +212,8 @@ static void test_topics_that_only_look_alike_are_no_danger(void **state)
     assert_warnings("topics: { dead_letters = \"cmd/dead\"; status = \"cmd\"; "
                     "events = \"cmd/start/{RegionId}\"; };\n"
                     "routes = ({ topics = (\"cmd/start\", \"+/stop\"); "
-                    "reply_topic = \"cmd/r-{ClientToken}\"; response_topics = (\"cmd/r/#\"); });",
+                    "reply_topic = \"cmd/r-{ClientToken}\"; response_topics = (\"cmd/r/#\"); "
+                    "groups = (\"pg-*\"); });",
                     "");
 }
 
@@ -282,7 +285,7 @@ static void test_a_secret_that_others_may_read_is_a_danger(void **state)
     struct buf text = {0};
     struct buf path = {0};
     buf_printf(&path, "%s/file", (char *)*state);
-    buf_printf(&text, "\nbroker: { password_file = \"%s\"; };", path.data);
+    buf_printf(&text, "\nbroker: { password_file = \"%s\"; };" LIMITED_ROUTES, path.data);
     write_file(path.data, "x", 1, 0600);
     assert_warnings(text.data, "");
     assert_int_equal(chmod(path.data, 0640), 0);
@@ -297,7 +300,7 @@ static void test_a_secret_that_others_may_read_is_a_danger(void **state)
 
 static void test_a_proxy_user_in_an_open_file_is_a_danger(void **state)
 {
-    static const char text[] = "api: { proxy = \"http://me:secret@proxy\"; };";
+    static const char text[] = "api: { proxy = \"http://me:secret@proxy\"; };" LIMITED_ROUTES;
     struct settings_report report = {0};
     struct settings *settings = NULL;
     struct buf path = {0};
@@ -382,6 +385,337 @@ static void test_malformed_patterns_are_refused(void **state)
                     "");
 }
 
+/* Likely causes, by what a person wrote. */
+static void test_a_syntax_error_names_its_token_and_the_likely_cause(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *says; /* after "test:", before "; allowed" */
+    } faults[] = {
+        {"broker: {\n username = alice;\n};\n",
+         "2: syntax: 'alice' is not expected here: a text is written in double quotes, \"...\""},
+        {"\nlimits: { deadline_s = 5m; };\n", "2: syntax: '5m' is not expected here: a number has "
+                                              "digits only, without a unit; a text is "
+                                              "written in double quotes, \"...\""},
+        {"broker.protocol = 5;\n",
+         "1: syntax: '.' is not expected here: a name has no dot, a group is written broker: { ... "
+         "};"},
+        {"broker: { uris = (\"mqtt://a\"; };\n", "1: syntax: ';' is not expected here: a comma is "
+                                                 "missing before it, or the end of the list "
+                                                 "of line 1"},
+        {"\nbroker: { uris = (\"mqtt://a\", ); };\n",
+         "2: syntax: ')' is not expected here: an item of the list is missing before it"},
+        {"instance = 'a';\n",
+         "1: syntax: ''' is not expected here: a text is written in double quotes, \"...\""},
+        {"instance = \xe2\x80\x9c"
+         "a\xe2\x80\x9d;\n",
+         "1: syntax: '\\xe2' is not expected here: only texts and comments may contain other "
+         "characters than ASCII, and a text is written in plain double quotes, \"...\""},
+        {"instance = ${HOST};\n",
+         "1: syntax: '$' is not expected here: this character may only be part of a text, and a "
+         "text is written in double quotes, \"...\""},
+        {"log: {\n level = \"info\";\n",
+         "3: syntax: the file ends, but the { of line 1 is still open"},
+        {"instance = \"a\";\n}\n",
+         "2: syntax: '}' is not expected here: nothing is open that it could close"},
+        {"routes = ({ name = \"a\"; );\n",
+         "1: syntax: ')' is not expected here: the { of line 1 is still open"},
+        {"\"log\": { level = \"info\"; };\n",
+         "1: syntax: '\"log\"' is not expected here: the name of a setting is expected, without "
+         "quotes"},
+        {"log { level = \"info\"; };\n",
+         "1: syntax: '{' is not expected here: = or : is missing after log; a text is written in "
+         "double quotes, \"...\""},
+        {"instance = \"a\";;\n",
+         "1: syntax: ';' is not expected here: there is one ; or , too many"},
+        {"= \"a\";\n",
+         "1: syntax: '=' is not expected here: the name of the setting is missing before it"},
+        {"instance =\n", "2: syntax: the file ends before the value of instance"},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        struct buf expected = {0};
+        buf_printf(&expected, "test:%s; allowed: key = value; and key: { ... };\n", faults[i].says);
+        assert_errors(faults[i].text, expected.data);
+        buf_fini(&expected);
+    }
+    assert_errors("log: {\n level = \"info\"; };\nbroker: { protocol = 5;\n protocol = 5; };\n",
+                  "test:4: syntax: protocol is there twice; allowed: each key once in its group\n");
+}
+
+static void test_a_byte_order_mark_is_named(void **state)
+{
+    (void)state;
+    assert_errors("\xef\xbb\xbfinstance = \"a\";\n",
+                  "test:1: syntax: the file begins with a byte order mark (the bytes EF BB BF); "
+                  "allowed: UTF-8 without it, save the file so\n");
+    assert_errors(
+        "\xff\xfei\n",
+        "test:1: syntax: the file begins with a byte order mark of UTF-16; allowed: UTF-8 "
+        "without a byte order mark, save the file so\n");
+}
+
+static void test_a_success_is_remembered_as_long_as_a_session_can_hold_its_command(void **state)
+{
+    (void)state;
+    assert_errors(
+        "broker: {\n session_expiry_s = 3600; };\ndedup: {\n success_ttl_s = 3599; };",
+        "test:4: dedup.success_ttl_s: is shorter than broker.session_expiry_s: the broker "
+        "could deliver a command again after its outcome was forgotten, and it would be "
+        "started twice; allowed: at least broker.session_expiry_s (3600)\n");
+    assert_errors(
+        "broker: {\n session_expiry_s = 86401; };",
+        "test:2: dedup.success_ttl_s: is shorter than broker.session_expiry_s: the broker "
+        "could deliver a command again after its outcome was forgotten, and it would be "
+        "started twice; allowed: at least broker.session_expiry_s (86401)\n");
+    assert_warnings(
+        "broker: { session_expiry_s = 3600; }; dedup: { success_ttl_s = 3600; };" LIMITED_ROUTES,
+        "");
+}
+
+/* The lines for one command filter, with the topics that it takes in; they end with NULL. */
+static void assert_own_topics(const char *text, const char *filter, const char *const own[])
+{
+    struct buf expected = {0};
+    for (size_t i = 0; own[i] != NULL; i++) {
+        buf_printf(&expected,
+                   "%s: takes in what the bridge itself publishes (%s), which it would read as "
+                   "commands; allowed: filters that match no topic of its own\n",
+                   filter, own[i]);
+    }
+    assert_errors(text, expected.data);
+    buf_fini(&expected);
+}
+
+static void test_a_route_must_not_take_in_what_the_bridge_publishes(void **state)
+{
+    (void)state;
+    static const char *const all[] = {
+        "topics.dead_letters, \"ecs-bridge/v1/dead-letters\"",
+        "topics.status, \"ecs-bridge/v1/status/{Instance}\"",
+        "topics.events, \"ecs-bridge/v1/events/{ReplicaGroupId}\"",
+        "routes[0].reply_topic, \"ecs-bridge/v1/replies/{ClientToken}\"",
+        NULL,
+    };
+    assert_own_topics("routes = ({\n topics = (\"a\",\n\"ecs-bridge/v1/+/#\"); });",
+                      "test:2: routes[0].topics[1]", all);
+    assert_own_topics("routes = ({ topics = (\"#\"); });", "test:1: routes[0].topics[0]", all);
+    /* A shared subscription receives the same messages. */
+    static const char *const dead[] = {"topics.dead_letters, \"x/d\"", NULL};
+    assert_own_topics("routes = ({ share = \"g\"; topics = (\"+/d\"); });\n"
+                      "topics: { dead_letters = \"x/d\"; };",
+                      "test:1: routes[0].topics[0]", dead);
+    /* The reply topic of another route. */
+    static const char *const replies[] = {"routes[1].reply_topic, \"r/{ClientToken}/start\"", NULL};
+    assert_own_topics("routes = ({ topics = (\"r/+/start\"); }, { name = \"b\"; topics = (\"b\"); "
+                      "reply_topic = \"r/{ClientToken}/start\"; });",
+                      "test:1: routes[0].topics[0]", replies);
+    /* Wildcards do not match a first level that begins with a dollar sign. */
+    assert_warnings("routes = ({ topics = (\"+/dead\"); groups = (\"pg-*\"); });\n"
+                    "topics: { dead_letters = \"$bridge/dead\"; };",
+                    "");
+}
+
+/* The lines about patterns of routes[0], in line 1; they end with NULL. */
+static void assert_never(const char *text, const char *const lines[])
+{
+    struct buf expected = {0};
+    buf_append_text(&expected, "");
+    for (size_t i = 0; lines[i] != NULL; i++) {
+        buf_printf(&expected, "test:1: routes[0].%s\n", lines[i]);
+    }
+    assert_warnings(text, expected.data);
+    buf_fini(&expected);
+}
+
+static void test_patterns_that_can_never_match_are_a_danger(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "regions[0]: can never match: no region contains _",
+        "regions[2]: can never match: no region contains .",
+        "regions[3]: can never match: no region contains [_.]",
+        "groups[0]: can never match: no replica group contains \xc3\xa9",
+        "groups[2]: can never match: no replica group contains [!!-~ ]",
+        NULL,
+    };
+    assert_never(
+        "routes = ({ regions = (\"cn_beijing\", \"cn-*\", \"cn.*\", \"*[_.]\", \"[a-z]?\"); "
+        "groups = (\"pg-\xc3\xa9*\", \"pg a\", \"[!!-~ ]\", \"[[:alpha:]]\"); });",
+        lines);
+    static const char *const too_long[] = {
+        "groups[0]: can never match: a replica group has at most 128 bytes", NULL};
+    for (int stars = 0; stars < 2; stars++) {
+        struct buf text = {0};
+        buf_append_text(&text, "routes = ({ groups = (\"");
+        for (int i = 0; i < 129; i++) {
+            buf_append_char(&text, i < stars ? '*' : '?');
+        }
+        buf_append_text(&text, "\"); });");
+        assert_never(text.data, stars > 0 ? too_long + 1 : too_long);
+        buf_fini(&text);
+    }
+}
+
+static void test_a_route_that_allows_everything_is_a_danger(void **state)
+{
+    (void)state;
+    assert_warnings("routes = ({\n groups = (\"pg-a\", \"**\"); });", "test:2" OPEN_ROUTE_WARNING);
+    assert_warnings("routes = ({ groups = (\"p*\"); });", "");
+    assert_warnings("routes = ({ regions = (\"cn-*\"); });", "");
+}
+
+static void test_an_admin_endpoint_off_loopback_is_a_danger(void **state)
+{
+    (void)state;
+    static const char *const far[] = {"0.0.0.0:9464", "[::]:9464", "192.0.2.1:0", "host:9464"};
+    static const char *const near[] = {"127.1.2.3:9464", "[::1]:9464", "localhost:9464", ""};
+    for (size_t i = 0; i < 4; i++) {
+        struct buf text = {0};
+        buf_printf(&text, "admin: { listen = \"%s\"; };" LIMITED_ROUTES, far[i]);
+        assert_warnings(text.data,
+                        "test:1: admin.listen: is not on loopback: everybody who can reach this "
+                        "address sees the bridge's state and numbers, without a password or "
+                        "encryption; use 127.0.0.1, or a firewall\n");
+        buf_clear(&text);
+        buf_printf(&text, "admin: { listen = \"%s\"; };" LIMITED_ROUTES, near[i]);
+        assert_warnings(text.data, "");
+        buf_fini(&text);
+    }
+}
+
+static void test_a_variable_in_a_text_is_a_danger(void **state)
+{
+    (void)state;
+    assert_warnings(
+        "broker: {\n username = \"a-${MQTT_USER}-${B}\"; };\n"
+        "routes = ({ groups = (\"pg\", \"${G}\"); });",
+        "test:2: broker.username: contains ${MQTT_USER}, which is taken as it stands: "
+        "variables of the environment are not replaced; write the value itself, or give "
+        "it with --set\n"
+        "test:3: routes[0].groups: contains ${G}, which is taken as it stands: "
+        "variables of the environment are not replaced; write the value itself, or give "
+        "it with --set\n");
+    assert_warnings("broker: { username = \"a$MQTT{\"; };" LIMITED_ROUTES, "");
+}
+
+static void test_a_file_that_everybody_may_write_is_a_danger(void **state)
+{
+    struct buf text = {0};
+    struct buf path = {0};
+    struct buf expected = {0};
+    buf_printf(&path, "%s/file", (char *)*state);
+    buf_printf(&text, "\nbroker: { tls: { ca_file = \"%s\"; }; };" LIMITED_ROUTES, path.data);
+    write_file(path.data, "x", 1, 0644);
+    assert_warnings(text.data, "");
+    assert_int_equal(chmod(path.data, 0646), 0);
+    buf_printf(&expected,
+               "test:2: broker.tls.ca_file: %s may be written by everybody (mode 0646); use mode "
+               "0644 or less\n",
+               path.data);
+    assert_warnings(text.data, expected.data);
+    buf_fini(&text);
+    buf_fini(&path);
+    buf_fini(&expected);
+}
+
+/* ---- options of the command line ---- */
+
+#define WITH_OPTION(option) (&(struct settings_options){(const char *const[]){option}, 1})
+
+static struct settings *settings_with(const struct settings_options *options)
+{
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    assert_int_equal(settings_load_with(VECTORS "full.conf", options, &settings, &report),
+                     STATUS_OK);
+    settings_report_fini(&report);
+    return settings;
+}
+
+static void test_an_option_replaces_what_the_file_says(void **state)
+{
+    (void)state;
+    static const char *const options[] = {
+        "broker.username=a word, and more",
+        "broker.uris=(\"mqtt://[::1]\", \"wss://127.0.0.1\")",
+        "broker.tls.verify=false",
+        "broker.session_expiry_s=4294967294",
+        "api.rate_per_s=0.5",
+        "api.version=2020-01-02",
+        "admin.listen=127.0.0.1:1",
+        "ledger.store=sqlite:/x=y.db",
+        "topics.status=\"s/{Instance}\"",
+        "log.level=warn",
+        "log.level=error",
+        "instance=b",
+    };
+    struct settings *settings =
+        settings_with(&(struct settings_options){options, sizeof options / sizeof options[0]});
+    assert_string_equal(settings->broker.username, "a word, and more");
+    assert_int_equal(settings->broker.uris.count, 2);
+    assert_string_equal(settings->broker.uris.items[1], "wss://127.0.0.1");
+    assert_false(settings->broker.tls.verify);
+    assert_int_equal(settings->broker.session_expiry_s, 4294967294);
+    assert_true(settings->api.rate_per_s == 0.5);
+    assert_string_equal(settings->api.version, "2020-01-02");
+    assert_string_equal(settings->admin.listen, "127.0.0.1:1");
+    assert_string_equal(settings->ledger.store, "sqlite:/x=y.db");
+    assert_string_equal(settings->topics.status, "s/{Instance}");
+    assert_string_equal(settings->log.level, "error");
+    assert_string_equal(settings->broker.client_id, "id-b-b");
+    assert_int_equal(settings->route_count, 2);
+    settings_free(settings);
+    settings = settings_with(WITH_OPTION("api.proxy="));
+    assert_string_equal(settings->api.proxy, "");
+    settings_free(settings);
+}
+
+static void test_an_option_that_does_not_fit_is_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *option;
+        const char *says;
+    } faults[] = {
+        {"log.level", "log.level: has no value; allowed: PATH=VALUE\n"},
+        {"log.levle=info", "log.levle: is not a known key; allowed: level, format\n"},
+        {"log.level=loud", "log.level: is not one of the choices; allowed: "},
+        {"broker.keepalive_s=x",
+         "broker.keepalive_s: is a text; allowed: a whole number, 1 to 65535\n"},
+        {"broker.keepalive_s=0", "broker.keepalive_s: is 0; allowed: a whole number, 1 to 65535\n"},
+        {"broker.keepalive_s=1; protocol = 4",
+         "broker.keepalive_s: is a text; allowed: a whole number, 1 to 65535\n"},
+        {"broker.username=5", "broker.username: is a whole number; allowed: any text"},
+        {"broker.username=\"a",
+         "broker.username: has a value that is none; allowed: a number, true, false, \"a text\", a "
+         "text without quotes, or (\"a\", \"b\")\n"},
+        {"broker.uris=mqtt://a", "broker.uris: is a text; allowed: a list "},
+        {"broker.uris=(\"tcp://a\")",
+         "broker.uris[0]: has a scheme other than mqtt, mqtts, ws and wss; allowed: "},
+        {"broker={ protocol = 4; }",
+         "broker: is not one setting; allowed: the path of a setting outside of routes, such as "
+         "log.level\n"},
+        {"routes=()", "routes: is not one setting; allowed: "},
+        {"routes[0].name=x", "routes[0].name: is not one setting; allowed: "},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        struct settings *settings = NULL;
+        struct settings_report report = {0};
+        struct buf expected = {0};
+        buf_printf(&expected, "--set: %s", faults[i].says);
+        assert_int_equal(settings_load_with(VECTORS "full.conf", WITH_OPTION(faults[i].option),
+                                            &settings, &report),
+                         STATUS_INVALID);
+        assert_int_equal(report.error_count, 1);
+        if (strncmp(report.errors.data, expected.data, expected.length) != 0) {
+            fail_msg("%s: %s", faults[i].option, report.errors.data);
+        }
+        buf_fini(&expected);
+        settings_report_fini(&report);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +741,17 @@ int main(void)
         WITH_FOLDER(test_the_password_comes_from_its_file_or_the_credentials_folder),
         cmocka_unit_test(test_a_default_that_its_route_does_not_allow_is_refused),
         cmocka_unit_test(test_malformed_patterns_are_refused),
+        cmocka_unit_test(test_a_syntax_error_names_its_token_and_the_likely_cause),
+        cmocka_unit_test(test_a_byte_order_mark_is_named),
+        cmocka_unit_test(test_a_success_is_remembered_as_long_as_a_session_can_hold_its_command),
+        cmocka_unit_test(test_a_route_must_not_take_in_what_the_bridge_publishes),
+        cmocka_unit_test(test_patterns_that_can_never_match_are_a_danger),
+        cmocka_unit_test(test_a_route_that_allows_everything_is_a_danger),
+        cmocka_unit_test(test_an_admin_endpoint_off_loopback_is_a_danger),
+        cmocka_unit_test(test_a_variable_in_a_text_is_a_danger),
+        WITH_FOLDER(test_a_file_that_everybody_may_write_is_a_danger),
+        cmocka_unit_test(test_an_option_replaces_what_the_file_says),
+        cmocka_unit_test(test_an_option_that_does_not_fit_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
