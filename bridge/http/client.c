@@ -115,6 +115,14 @@ static void give_back(struct exchange *exchange)
 static void end(struct exchange *exchange, CURLcode code)
 {
     struct http_answer answer;
+    if (exchange->has_stray) {
+        /* Nothing was sent, and libcurl has closed this connection. */
+        exchange->has_stray = false;
+        exchange->error[0] = '\0';
+        must_multi(curl_multi_remove_handle(exchange->http->multi, exchange->easy));
+        must_multi(curl_multi_add_handle(exchange->http->multi, exchange->easy));
+        return;
+    }
     exchange_read_answer(exchange, code, &answer);
     leave(exchange);
     exchange->done(exchange->arg, &answer);

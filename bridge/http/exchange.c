@@ -34,13 +34,19 @@ static int before_request(void *arg, char *remote_address, char *local_address, 
                           int local_port)
 {
     struct exchange *exchange = arg;
+    long new_connections = 0;
     (void)remote_address;
     (void)local_address;
     (void)remote_port;
-    (void)local_port;
     if (has_sent_bytes(exchange)) {
         snprintf(exchange->text, sizeof exchange->text,
                  "the server closed a used connection before it answered");
+        return CURL_PREREQFUNC_ABORT;
+    }
+    /* A new connection of TLS may have bytes to be read: session tickets. */
+    must(curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &new_connections));
+    if (new_connections == 0 && http_watches_has_bytes(&exchange->common->watches, local_port)) {
+        exchange->has_stray = true;
         return CURL_PREREQFUNC_ABORT;
     }
     if (!exchange->was_sent) {
@@ -278,6 +284,7 @@ void exchange_begin(struct exchange *exchange, const struct http_request *reques
 {
     const struct exchange_common *common = exchange->common;
     exchange->was_sent = false;
+    exchange->has_stray = false;
     exchange->has_head = false;
     exchange->started_at_ms = loop_now_ms(common->loop);
     exchange->retry_after_ms = -1;

@@ -60,6 +60,7 @@ struct exchange {
     bool is_put;
     int64_t started_at_ms;
     bool was_sent;
+    bool has_stray; /* bytes of nobody were on the connection: to be sent over another one */
     int64_t sent_at_ms;
     /* The answer. */
     bool has_head; /* its headers, to the empty line */

@@ -5,6 +5,8 @@
 #include "must.h"
 
 #include <assert.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +18,7 @@ struct http_watch {
     struct loop_watch *loop_watch; /* NULL until libcurl asks for one */
     bool is_opened_here;
     bool is_idle;
+    int local_port; /* 0: not asked for yet */
 };
 
 void http_watches_init(struct http_watches *watches, struct loop *loop,
@@ -57,11 +60,40 @@ static void on_ready(void *arg, int events)
 {
     struct http_watch *watch = arg;
     if (watch->is_idle) {
-        /* The server closed an idle connection: libcurl finds out before it uses it again. */
+        /* The server closed an idle connection or sent something: http_watches_has_bytes(). */
         loop_watch_set(watch->loop_watch, 0);
         return;
     }
     watch->watches->ready(watch->watches->arg, watch->fd, events);
+}
+
+static int local_port_of(struct http_watch *watch)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+    if (watch->local_port == 0 &&
+        getsockname(watch->fd, (struct sockaddr *)&address, &length) == 0) {
+        watch->local_port =
+            ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                                : ((struct sockaddr_in *)&address)->sin_port);
+    }
+    return watch->local_port;
+}
+
+bool http_watches_has_bytes(const struct http_watches *watches, int local_port)
+{
+    bool is_known = false;
+    bool has_bytes = false;
+    /* Connections to different servers may have the same local port. */
+    for (size_t i = 0; i < watches->capacity; i++) {
+        struct http_watch *watch = watches->by_number[i];
+        if (watch != NULL && watch->is_opened_here && local_port_of(watch) == local_port) {
+            struct pollfd readable = {.fd = watch->fd, .events = POLLIN};
+            is_known = true;
+            has_bytes = has_bytes || poll(&readable, 1, 0) != 0;
+        }
+    }
+    return has_bytes || !is_known;
 }
 
 /* --- libcurl's callbacks --- */

@@ -13,6 +13,7 @@
 #include "base/loop.h"
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* `events` as in loop.h. The descriptor may be closed within. */
@@ -35,5 +36,13 @@ void http_watches_fini(struct http_watches *watches);
 void http_watches_serve(struct http_watches *watches, CURLM *multi);
 /* Opens and closes the sockets of this easy handle, which belongs to that multi handle. */
 void http_watches_use(struct http_watches *watches, CURL *easy);
+/*
+ * Whether bytes, or the end of the connection, are there to be read on a socket with this local
+ * port; true where no such socket is known. To be called when libcurl is about to use a connection
+ * again: what came while it was idle is no answer to any request, so the connection must not be
+ * used. libcurl 7.88 takes it for a good one, and cannot tell its socket then
+ * (CURLINFO_ACTIVESOCKET is that of the handle's last exchange).
+ */
+bool http_watches_has_bytes(const struct http_watches *watches, int local_port);
 
 #endif

@@ -156,20 +156,43 @@ static void answer(struct tls_peer *tls, SSL *ssl)
     buf_fini(&text);
 }
 
+static void write_text(SSL *ssl, const char *text)
+{
+    SSL_write(ssl, text, (int)strlen(text));
+}
+
+static void refuse_late(SSL *ssl)
+{
+    char byte;
+    write_text(ssl, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n");
+    SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_verify_client_post_handshake(ssl);
+    SSL_do_handshake(ssl);
+    (void)SSL_read(ssl, &byte, 1);
+}
+
 static void serve(struct peer *peer, int fd, size_t connection, void *arg)
 {
     struct tls_peer *tls = arg;
     char rest[512];
     (void)peer;
-    (void)connection;
     pthread_mutex_lock(&tls->lock);
     SSL_CTX *context = make_context(&tls->options);
+    bool has_stray = tls->options.has_stray && connection == 0;
+    bool asks_late = tls->options.asks_late;
     pthread_mutex_unlock(&tls->lock);
     SSL *ssl = SSL_new(context);
     SSL_set_fd(ssl, fd);
     bool is_open = SSL_accept(ssl) == 1;
     while (is_open && read_request(ssl)) {
+        if (asks_late) {
+            refuse_late(ssl);
+            break;
+        }
         answer(tls, ssl);
+        if (has_stray) {
+            write_text(ssl, "HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nstray");
+        }
     }
     SSL_free(ssl);
     SSL_CTX_free(context);
@@ -227,4 +250,9 @@ size_t tls_peer_requests(struct tls_peer *tls)
     size_t count = tls->request_count;
     pthread_mutex_unlock(&tls->lock);
     return count;
+}
+
+size_t tls_peer_connections(struct tls_peer *tls)
+{
+    return peer_connections(tls->peer);
 }

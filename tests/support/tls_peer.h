@@ -8,6 +8,7 @@
 #define SUPPORT_TLS_PEER_H
 
 #include <openssl/x509.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A self-signed certificate for 127.0.0.1, which is also the authority, and its key. */
@@ -27,8 +28,11 @@ char *tls_identity_write_hashed(const struct tls_identity *identity, const char 
 struct tls_peer_options {
     const struct tls_identity *identity;
     const struct tls_identity
-        *client; /* the only accepted client; NULL: no client certificate is requested */
-    int version; /* only this version, for example TLS1_1_VERSION; 0: OpenSSL's default */
+        *client;    /* the only accepted client; NULL: no client certificate is requested */
+    int version;    /* only this version, for example TLS1_1_VERSION; 0: OpenSSL's default */
+    bool has_stray; /* the first connection gets a second answer, 403, behind its first one */
+    bool asks_late; /* sends half of an answer's head, then refuses the missing client certificate
+                       (TLS 1.3) */
 };
 
 struct tls_peer;
@@ -42,7 +46,8 @@ int tls_peer_port(const struct tls_peer *peer);
 /* Applies to later connections. */
 void tls_peer_set(struct tls_peer *peer, const struct tls_peer_options *options);
 void tls_peer_set_body(struct tls_peer *peer, const char *body);
-/* The number of complete requests so far. */
+/* The number of complete requests so far, and of connections. */
 size_t tls_peer_requests(struct tls_peer *peer);
+size_t tls_peer_connections(struct tls_peer *peer);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +16,8 @@
 
 #include <cmocka.h>
 
-#define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#define OK_ANSWER    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#define STRAY_ANSWER "HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nstray"
 
 #define PARALLEL_COUNT 100
 /* Longer than any test runs. */
@@ -39,7 +41,9 @@ struct fixture {
     int64_t retry_after_ms;
     int64_t date_ms;
     int64_t took_ms;
-    int sends_left; /* by the callback itself */
+    int sends_left;     /* by the callback itself */
+    sem_t stray_wanted; /* from the test to serve_stray(), and back */
+    sem_t stray_sent;
 };
 
 static void send_to(struct fixture *fixture, const char *scheme, int port);
@@ -90,6 +94,8 @@ static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     fixture->loop = loop_new();
+    sem_init(&fixture->stray_wanted, 0, 0);
+    sem_init(&fixture->stray_sent, 0, 0);
     *state = fixture;
     return 0;
 }
@@ -97,8 +103,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
+    sem_post(&fixture->stray_wanted);
     http_free(fixture->http);
     peer_free(fixture->peer);
+    sem_destroy(&fixture->stray_wanted);
+    sem_destroy(&fixture->stray_sent);
     loop_free(fixture->loop);
     buf_fini(&fixture->request);
     free(fixture);
@@ -348,6 +357,58 @@ static void test_a_request_is_never_repeated_automatically(void **state)
     exchange(fixture);
     assert_int_equal(fixture->result, HTTP_ANSWERED);
     assert_int_equal(peer_requests(fixture->peer), 3);
+}
+
+/* After the first answer of each of the first two connections comes one that nobody asked for. */
+static void serve_stray(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    struct fixture *fixture = arg;
+    if (peer_read(peer, fd)) {
+        peer_answer(peer, fd);
+    }
+    if (connection < 2) {
+        sem_wait(&fixture->stray_wanted);
+        peer_write(fd, STRAY_ANSWER);
+        sem_post(&fixture->stray_sent);
+    }
+    serve_all(peer, fd, connection, arg);
+}
+
+/* The bytes are on the client's socket when this returns. */
+static void send_stray(struct fixture *fixture)
+{
+    sem_post(&fixture->stray_wanted);
+    sem_wait(&fixture->stray_sent);
+}
+
+/* With and without a turn of the loop between the arrival of the bytes and the next request. */
+static void check_stray(struct fixture *fixture, int64_t turn_ms)
+{
+    begin(fixture, serve_stray, FAR_MS);
+    exchange(fixture);
+    for (int i = 0; i < 2; i++) {
+        send_stray(fixture);
+        if (turn_ms > 0) {
+            turn_for_ms(fixture, turn_ms);
+        }
+        exchange(fixture);
+        assert_int_equal(fixture->result, HTTP_ANSWERED);
+        assert_int_equal(fixture->status, 200);
+        assert_string_equal(fixture->body, "ok");
+    }
+    /* Such a connection is not used, and nothing is sent twice. */
+    assert_int_equal(peer_requests(fixture->peer), 3);
+    assert_int_equal(peer_connections(fixture->peer), 3);
+}
+
+static void test_an_answer_on_an_idle_connection_belongs_to_nobody(void **state)
+{
+    check_stray(*state, 20);
+}
+
+static void test_an_answer_that_arrives_just_before_a_request_belongs_to_nobody(void **state)
+{
+    check_stray(*state, 0);
 }
 
 /* --- failures --- */
@@ -639,6 +700,8 @@ int main(void)
         CASE(test_a_hundred_requests_run_at_the_same_time),
         CASE(test_a_connection_that_ended_while_idle_is_replaced),
         CASE(test_a_request_is_never_repeated_automatically),
+        CASE(test_an_answer_on_an_idle_connection_belongs_to_nobody),
+        CASE(test_an_answer_that_arrives_just_before_a_request_belongs_to_nobody),
         CASE(test_a_refused_connection_has_sent_nothing),
         CASE(test_a_failed_handshake_has_sent_nothing),
         CASE(test_an_invalid_address_has_sent_nothing),

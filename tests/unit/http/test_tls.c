@@ -77,7 +77,13 @@ static void take(void *arg, const struct http_answer *answer)
     loop_stop(fixture->loop);
 }
 
-static void exchange_on(struct fixture *fixture, const char *host, int port)
+static void stop(void *arg)
+{
+    loop_stop(((struct fixture *)arg)->loop);
+}
+
+/* Sends `count` requests, one after the other, with a pause of 20 ms in between. */
+static void exchange_some(struct fixture *fixture, const char *host, int port, int count)
 {
     char url[64];
     struct http_options options = {.connect_timeout_ms = FAR_MS,
@@ -89,9 +95,22 @@ static void exchange_on(struct fixture *fixture, const char *host, int port)
     struct http *http = http_new(fixture->loop, &options);
     snprintf(url, sizeof url, "https://%s:%d/", host, port);
     struct http_request request = {"POST", url, NULL, 0, slice_text("")};
-    http_send(http, &request, take, fixture);
-    loop_run(fixture->loop);
+    for (int i = 0; i < count; i++) {
+        http_send(http, &request, take, fixture);
+        loop_run(fixture->loop);
+        if (i + 1 < count) {
+            struct loop_timer *pause = loop_timer_new(fixture->loop, stop, fixture);
+            loop_timer_start(pause, 20);
+            loop_run(fixture->loop);
+            loop_timer_free(pause);
+        }
+    }
     http_free(http);
+}
+
+static void exchange_on(struct fixture *fixture, const char *host, int port)
+{
+    exchange_some(fixture, host, port, 1);
 }
 
 static void exchange(struct fixture *fixture, const char *host)
@@ -244,6 +263,40 @@ static void test_the_client_certificate_is_sent_if_the_server_requests_one(void 
     }
 }
 
+static void test_a_connection_is_used_again(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &(struct tls_peer_options){.identity = &server});
+    trust_server(fixture);
+    exchange_some(fixture, "127.0.0.1", tls_peer_port(fixture->peer), 3);
+    assert_int_equal(fixture->status, 200);
+    assert_int_equal(tls_peer_requests(fixture->peer), 3);
+    assert_int_equal(tls_peer_connections(fixture->peer), 1);
+}
+
+static void test_a_second_answer_belongs_to_nobody(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &(struct tls_peer_options){.identity = &server, .has_stray = true});
+    trust_server(fixture);
+    exchange_some(fixture, "127.0.0.1", tls_peer_port(fixture->peer), 2);
+    assert_int_equal(fixture->result, HTTP_ANSWERED);
+    assert_int_equal(fixture->status, 200);
+    assert_int_equal(tls_peer_requests(fixture->peer), 2);
+    assert_int_equal(tls_peer_connections(fixture->peer), 2);
+}
+
+static void test_a_refusal_after_the_answer_has_begun_is_a_cut(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &(struct tls_peer_options){
+                       .identity = &server, .version = TLS1_3_VERSION, .asks_late = true});
+    trust_server(fixture);
+    exchange(fixture, "127.0.0.1");
+    assert_non_null(strstr(fixture->error, "the server asks for a client certificate"));
+    assert_int_equal(fixture->result, HTTP_CUT);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -257,6 +310,9 @@ int main(void)
         CASE(test_a_server_with_tls_1_1_only_is_refused),
         CASE(test_a_server_without_tls_is_reported),
         CASE(test_the_client_certificate_is_sent_if_the_server_requests_one),
+        CASE(test_a_connection_is_used_again),
+        CASE(test_a_second_answer_belongs_to_nobody),
+        CASE(test_a_refusal_after_the_answer_has_begun_is_a_cut),
     };
     return cmocka_run_group_tests(tests, make_identities, forget_identities);
 }
