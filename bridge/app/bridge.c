@@ -198,8 +198,8 @@ static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice wh
 static void notify_systemd(const struct bridge *bridge)
 {
     struct buf line = {0};
-    buf_printf(&line, "STATUS=%zu of %lld receivers subscribed, publisher %s",
-               workers_receivers_up(bridge->workers), (long long)bridge->settings->broker.receivers,
+    buf_printf(&line, "STATUS=receiver %s, publisher %s",
+               workers_is_receiving(bridge->workers) ? "subscribed" : "not subscribed",
                workers_may_publish(bridge->workers) ? "connected" : "not connected");
     systemd_notify(bridge->systemd, line.data);
     buf_fini(&line);
@@ -213,20 +213,19 @@ static void on_publisher_changed(void *arg, bool is_up)
     outbox_publisher_changed(bridge->outbox, is_up);
 }
 
-/* Do not report receivers going down during a stop. */
-static void on_receivers_changed(void *arg, size_t up_count, size_t wanted_count)
+/* Do not report that the receiver goes down during a stop. */
+static void on_receiver_changed(void *arg, bool is_up)
 {
     struct bridge *bridge = arg;
     if (!shutdown_has_begun(bridge->shutdown)) {
         notify_systemd(bridge);
-        health_set(bridge->health, HEALTH_NOT_SUBSCRIBED, up_count < wanted_count);
+        health_set(bridge->health, HEALTH_NOT_SUBSCRIBED, !is_up);
     }
 }
 
-static void on_session_opened(void *arg, uint32_t receiver, const char *client_id,
-                              bool is_session_present)
+static void on_session_opened(void *arg, const char *client_id, bool is_session_present)
 {
-    sessions_opened(((struct bridge *)arg)->sessions, receiver, client_id, is_session_present);
+    sessions_opened(((struct bridge *)arg)->sessions, client_id, is_session_present);
 }
 
 static void on_stopped(void *arg)
@@ -314,7 +313,7 @@ static void make_workers(struct bridge *bridge)
                                         .published = on_published,
                                         .unpublished = on_unpublished,
                                         .publisher_changed = on_publisher_changed,
-                                        .receivers_changed = on_receivers_changed,
+                                        .receiver_changed = on_receiver_changed,
                                         .session_opened = on_session_opened,
                                         .stopped = on_stopped};
     bridge->workers =

@@ -1,9 +1,10 @@
 /*
- * sessions - which sessions the broker should have kept for the receivers, and whether one was
+ * sessions - whether the broker should have kept a session for the receiver, and whether it was
  * lost.
  *
  * A lost session may mean lost commands: it sets HEALTH_SESSION_LOST until somebody acknowledges
- * it. The ledger keeps both facts over restarts.
+ * it. The ledger keeps both facts over restarts. Sessions that several receivers of a former
+ * version had are reported at the start; their records stay.
  *
  * Thread: the loop's.
  */
@@ -25,10 +26,9 @@ struct sessions *sessions_new(const struct settings *settings, struct ledger *le
                               struct health *health, struct counters *counters);
 /* Takes NULL. */
 void sessions_free(struct sessions *sessions);
-/* A receiver is connected; `is_present`: the broker still had its session. `client_id` is for the
+/* The receiver is connected; `is_present`: the broker still had its session. `client_id` is for the
  * log. */
-void sessions_opened(struct sessions *sessions, uint32_t receiver, const char *client_id,
-                     bool is_present);
+void sessions_opened(struct sessions *sessions, const char *client_id, bool is_present);
 /* Somebody has seen the loss: the reason ends. */
 void sessions_acknowledge_loss(struct sessions *sessions);
 

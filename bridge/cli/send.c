@@ -53,7 +53,6 @@ struct sender {
     /* what happened */
     struct buf reply;
     struct buf fault; /* why there is no connection any more */
-    bool is_subscribed;
     bool is_sent;
     bool is_over;
 };
@@ -154,7 +153,7 @@ static void finish(void *arg)
 /* Nothing is published before the reply topic is subscribed. */
 static void send_when_ready(struct sender *sender)
 {
-    if (sender->is_over || sender->is_sent || !sender->is_subscribed ||
+    if (sender->is_over || sender->is_sent || !workers_is_receiving(sender->workers) ||
         !workers_may_publish(sender->workers)) {
         return;
     }
@@ -176,18 +175,15 @@ static void on_publisher_changed(void *arg, bool is_up)
     send_when_ready(arg);
 }
 
-static void on_receivers_changed(void *arg, size_t up_count, size_t wanted_count)
+static void on_receiver_changed(void *arg, bool is_up)
 {
-    struct sender *sender = arg;
-    sender->is_subscribed = up_count == wanted_count;
-    send_when_ready(sender);
+    (void)is_up;
+    send_when_ready(arg);
 }
 
-static void on_session_opened(void *arg, uint32_t receiver, const char *client_id,
-                              bool is_session_present)
+static void on_session_opened(void *arg, const char *client_id, bool is_session_present)
 {
     (void)arg;
-    (void)receiver;
     (void)client_id;
     (void)is_session_present;
 }
@@ -281,7 +277,7 @@ static void use_processes(struct sender *sender, const struct tls_files *tls,
                                                .published = on_published,
                                                .unpublished = on_unpublished,
                                                .publisher_changed = on_publisher_changed,
-                                               .receivers_changed = on_receivers_changed,
+                                               .receiver_changed = on_receiver_changed,
                                                .session_opened = on_session_opened,
                                                .failed = on_failed,
                                                .stopped = on_stopped};
@@ -294,7 +290,6 @@ static void use_processes(struct sender *sender, const struct tls_files *tls,
     buf_printf(&client_id, "%s-send-%s", settings.broker.client_id, sender->correlation);
     settings.broker.client_id = client_id.data;
     settings.broker.session_expiry_s = 0;
-    settings.broker.receivers = 1;
     settings.limits.payload_bytes = REPLY_BYTES_MAX;
     settings.routes = &route;
     settings.route_count = 1;

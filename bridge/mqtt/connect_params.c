@@ -38,42 +38,13 @@ static struct slice own(struct connect_params *params, struct buf *text)
     return slice_of(owned, length);
 }
 
-static void set_names(struct connect_params *params, const struct settings *settings,
-                      uint32_t index)
+static void set_names(struct connect_params *params, const struct settings *settings)
 {
     bool is_publisher = params->role == WIRE_PUBLISHER;
     struct buf id = {0};
     buf_printf(&id, "%s%s", settings->broker.client_id, is_publisher ? "-out" : "-in");
-    if (!is_publisher && settings->broker.receivers > 1) {
-        buf_printf(&id, "-%u", index + 1);
-    }
     params->client_id = own(params, &id);
-    if (is_publisher) {
-        snprintf(params->name, sizeof params->name, "publisher");
-    } else {
-        snprintf(params->name, sizeof params->name, "receiver-%u", index + 1);
-    }
-}
-
-/* "$share/<group>/" in front of a filter. Several receivers must share, or each would get every
- * command. */
-static void append_share(struct buf *out, const struct settings *settings,
-                         const struct route *route)
-{
-    bool has_share = route->share != NULL && route->share[0] != '\0';
-    if (!has_share && settings->broker.receivers <= 1) {
-        return;
-    }
-    buf_append_text(out, "$share/");
-    size_t start = out->length;
-    buf_append_text(out, has_share ? route->share : settings->broker.client_id);
-    /* MQTT 5, section 4.8.2: a share name must not contain these. */
-    for (size_t i = start; i < out->length; i++) {
-        if (strchr("/+#", out->data[i]) != NULL) {
-            out->data[i] = '_';
-        }
-    }
-    buf_append_char(out, '/');
+    snprintf(params->name, sizeof params->name, is_publisher ? "publisher" : "receiver");
 }
 
 static enum status add_filters(struct connect_params *params, const struct settings *settings)
@@ -85,7 +56,9 @@ static enum status add_filters(struct connect_params *params, const struct setti
                 return STATUS_LIMIT;
             }
             struct buf text = {0};
-            append_share(&text, settings, route);
+            if (route->share != NULL && route->share[0] != '\0') {
+                buf_printf(&text, "$share/%s/", route->share); /* shared with other bridges */
+            }
             buf_append_text(&text, route->topics.items[k]);
             params->filters[params->filter_count++] =
                 (struct wire_filter){.filter = own(params, &text), .qos = (uint8_t)route->qos};
@@ -224,11 +197,11 @@ static enum status set_tls(struct connect_params *params, const struct tls_files
 }
 
 enum status connect_params_init(struct connect_params *params, const struct settings *settings,
-                                const struct tls_files *tls, enum wire_role role, uint32_t index,
-                                struct slice will, const char **out_why)
+                                const struct tls_files *tls, enum wire_role role, struct slice will,
+                                const char **out_why)
 {
     *params = (struct connect_params){.role = role, .tls_fds = {-1, -1, -1}};
-    set_names(params, settings, index);
+    set_names(params, settings);
     set_broker(params, settings);
     enum status status = add_addresses(params, settings, out_why);
     if (status != STATUS_OK) {

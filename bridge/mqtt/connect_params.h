@@ -22,13 +22,13 @@
 #define MQTT_WILL_DELAY_S 10
 
 /*
- * The params of receiver `index` (from 0), or of the publisher with its Last Will `will`.
+ * The params of the receiver, or of the publisher with its Last Will `will`.
  * STATUS_OK, or another status with *out_why; call connect_params_fini() in both cases. The name is
  * set in both cases too. `settings`, `tls` and `will` must outlive the params.
  */
 enum status connect_params_init(struct connect_params *params, const struct settings *settings,
-                                const struct tls_files *tls, enum wire_role role, uint32_t index,
-                                struct slice will, const char **out_why);
+                                const struct tls_files *tls, enum wire_role role, struct slice will,
+                                const char **out_why);
 /* Names the TLS files for a process that gets `tls_fds` as WIRE_TLS_FD and the next two. */
 void connect_params_move_files(struct connect_params *params);
 /* Frees and wipes. */

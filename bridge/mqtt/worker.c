@@ -324,8 +324,8 @@ static void start_process(void *arg)
     const struct worker_setup *setup = worker->setup;
     struct connect_params params;
     const char *why = "";
-    enum status status = connect_params_init(&params, setup->settings, setup->tls, worker->role,
-                                             worker->index, setup->will, &why);
+    enum status status =
+        connect_params_init(&params, setup->settings, setup->tls, worker->role, setup->will, &why);
     memcpy(worker->name, params.name, sizeof worker->name);
     connect_params_move_files(&params);
     int error = status == STATUS_OK ? spawn_linked(worker, params.tls_fds) : 0;
@@ -355,13 +355,11 @@ static void flush_control(void *arg)
     frame_link_flush(&worker->control);
 }
 
-void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role,
-                 uint32_t index)
+void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role)
 {
     *worker = (struct worker){
         .setup = setup,
         .role = role,
-        .index = index,
         .control = FRAME_LINK_CLOSED,
         .delivery = FRAME_LINK_CLOSED,
         .restart = loop_timer_new(setup->loop, start_process, worker),

@@ -53,7 +53,6 @@ struct worker_setup {
 struct worker {
     const struct worker_setup *setup;
     enum wire_role role;
-    uint32_t index;      /* of a receiver, from 0 */
     uint32_t generation; /* counts the processes started */
     char name[WIRE_NAME_BYTES];
     char *client_id;              /* of the running process */
@@ -76,8 +75,7 @@ struct worker {
     char text[WORKER_TEXT_BYTES];
 };
 
-void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role,
-                 uint32_t index);
+void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role);
 /* Kills the process, if one runs, and does not wait for it. */
 void worker_fini(struct worker *worker);
 

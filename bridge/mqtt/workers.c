@@ -1,7 +1,6 @@
 /*
- * The set of workers: the receivers and, last, the publisher. Each one starts and restarts its own
- * process (worker.c); here is what concerns several of them: who acknowledges, the order of a
- * renewal, the stop.
+ * The receiver and the publisher. Each one starts and restarts its own process (worker.c); here is
+ * what concerns both: the order of a renewal, the stop.
  */
 #include "mqtt/workers.h"
 
@@ -10,7 +9,6 @@
 #include "base/mem.h"
 #include "worker.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 /* The processes' whole environment: where OpenSSL finds the authorities it trusts, and whether they
@@ -29,68 +27,46 @@ static const char *const environment_names[] = {
 struct workers {
     struct worker_setup setup;
     struct workers_hooks hooks;
-    struct worker *all; /* the receivers, then the publisher */
-    size_t count;
+    struct worker receiver;
+    struct worker publisher;
     char *environment[ENVIRONMENT_COUNT + 1];
     struct loop_timer *kill;
     struct loop_timer *stopped;
     bool is_stopping;
 };
 
-static size_t receiver_count(const struct workers *workers)
+bool workers_is_receiving(const struct workers *workers)
 {
-    return workers->count - 1;
-}
-
-static struct worker *publisher_of(const struct workers *workers)
-{
-    return &workers->all[workers->count - 1];
-}
-
-size_t workers_receivers_up(const struct workers *workers)
-{
-    size_t up_count = 0;
-    for (size_t i = 0; i < receiver_count(workers); i++) {
-        up_count += workers->all[i].is_up;
-    }
-    return up_count;
+    return workers->receiver.is_up;
 }
 
 static bool is_anyone_running(const struct workers *workers)
 {
-    for (size_t i = 0; i < workers->count; i++) {
-        if (workers->all[i].process != NULL) {
-            return true;
-        }
-    }
-    return false;
+    return workers->receiver.process != NULL || workers->publisher.process != NULL;
 }
 
-/* ---- Renewal: one worker after the other ---- */
+/* ---- Renewal: the receiver, then the publisher ---- */
 
 /* Renews the next outdated worker, unless one is still being renewed or the bridge is stopping. */
 static void renew_next(struct workers *workers)
 {
-    struct worker *next = NULL;
-    for (size_t i = 0; i < workers->count; i++) {
-        struct worker *worker = &workers->all[i];
-        if (worker->is_renewing || !worker->is_wanted) {
-            return;
-        }
-        if (worker->is_outdated && next == NULL) {
-            next = worker;
-        }
+    struct worker *receiver = &workers->receiver;
+    struct worker *publisher = &workers->publisher;
+    if (receiver->is_renewing || publisher->is_renewing || !receiver->is_wanted ||
+        !publisher->is_wanted) {
+        return;
     }
-    if (next != NULL) {
-        worker_renew(next);
+    if (receiver->is_outdated) {
+        worker_renew(receiver);
+    } else if (publisher->is_outdated) {
+        worker_renew(publisher);
     }
 }
 
 void workers_renew(struct workers *workers)
 {
-    for (size_t i = 0; i < workers->count; i++) {
-        worker_set_outdated(&workers->all[i]);
-    }
+    worker_set_outdated(&workers->receiver);
+    worker_set_outdated(&workers->publisher);
     renew_next(workers);
 }
 
@@ -102,8 +78,7 @@ static void on_change(void *arg, struct worker *worker)
     if (worker->role == WIRE_PUBLISHER) {
         workers->hooks.publisher_changed(workers->hooks.arg, worker->is_up);
     } else {
-        workers->hooks.receivers_changed(workers->hooks.arg, workers_receivers_up(workers),
-                                         receiver_count(workers));
+        workers->hooks.receiver_changed(workers->hooks.arg, worker->is_up);
     }
 }
 
@@ -111,8 +86,7 @@ static void on_up(void *arg, struct worker *worker, bool is_session_present)
 {
     struct workers *workers = arg;
     if (worker->role == WIRE_RECEIVER) {
-        workers->hooks.session_opened(workers->hooks.arg, worker->index, worker->client_id,
-                                      is_session_present);
+        workers->hooks.session_opened(workers->hooks.arg, worker->client_id, is_session_present);
     }
     on_change(workers, worker);
     renew_next(workers);
@@ -129,7 +103,7 @@ static void on_failed(void *arg, const char *reason, const char *text)
 static void on_delivered(void *arg, struct worker *worker, const struct delivery *delivery)
 {
     struct workers *workers = arg;
-    struct mqtt_ticket ticket = {worker->index, worker->generation};
+    struct mqtt_ticket ticket = {worker->generation};
     workers->hooks.delivered(workers->hooks.arg, delivery, ticket);
 }
 
@@ -157,18 +131,17 @@ static void on_ended(void *arg)
 
 void workers_ack(struct workers *workers, struct mqtt_ticket ticket, bool is_durable)
 {
-    assert(ticket.receiver < receiver_count(workers));
-    worker_ack(&workers->all[ticket.receiver], ticket.generation, is_durable);
+    worker_ack(&workers->receiver, ticket.generation, is_durable);
 }
 
 bool workers_may_publish(const struct workers *workers)
 {
-    return worker_may_publish(publisher_of(workers));
+    return worker_may_publish(&workers->publisher);
 }
 
 void workers_publish(struct workers *workers, int64_t id, struct slice message)
 {
-    worker_publish(publisher_of(workers), id, message);
+    worker_publish(&workers->publisher, id, message);
 }
 
 /* ---- Start and stop ---- */
@@ -176,9 +149,8 @@ void workers_publish(struct workers *workers, int64_t id, struct slice message)
 static void kill_all(void *arg)
 {
     struct workers *workers = arg;
-    for (size_t i = 0; i < workers->count; i++) {
-        worker_kill(&workers->all[i]);
-    }
+    worker_kill(&workers->receiver);
+    worker_kill(&workers->publisher);
 }
 
 static void report_stopped(void *arg)
@@ -227,27 +199,22 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
     workers->hooks = *hooks;
     workers->kill = loop_timer_new(loop, kill_all, workers);
     workers->stopped = loop_timer_new(loop, report_stopped, workers);
-    workers->count = (size_t)settings->broker.receivers + 1;
-    workers->all = mem_zalloc(workers->count, sizeof *workers->all);
-    for (size_t i = 0; i < receiver_count(workers); i++) {
-        worker_init(&workers->all[i], &workers->setup, WIRE_RECEIVER, (uint32_t)i);
-    }
-    worker_init(publisher_of(workers), &workers->setup, WIRE_PUBLISHER, 0);
+    worker_init(&workers->receiver, &workers->setup, WIRE_RECEIVER);
+    worker_init(&workers->publisher, &workers->setup, WIRE_PUBLISHER);
     return workers;
 }
 
 void workers_start(struct workers *workers)
 {
-    for (size_t i = 0; i < workers->count && !workers->is_stopping; i++) {
-        worker_start(&workers->all[i]);
+    worker_start(&workers->receiver);
+    if (!workers->is_stopping) { /* by the hook `failed` */
+        worker_start(&workers->publisher);
     }
 }
 
 void workers_stop_intake(struct workers *workers)
 {
-    for (size_t i = 0; i < receiver_count(workers); i++) {
-        worker_stop(&workers->all[i]);
-    }
+    worker_stop(&workers->receiver);
 }
 
 void workers_stop(struct workers *workers, int64_t timeout_ms)
@@ -256,9 +223,8 @@ void workers_stop(struct workers *workers, int64_t timeout_ms)
         return;
     }
     workers->is_stopping = true;
-    for (size_t i = 0; i < workers->count; i++) {
-        worker_stop(&workers->all[i]);
-    }
+    worker_stop(&workers->receiver);
+    worker_stop(&workers->publisher);
     if (is_anyone_running(workers)) {
         loop_timer_start(workers->kill, timeout_ms);
     } else {
@@ -271,14 +237,12 @@ void workers_free(struct workers *workers)
     if (workers == NULL) {
         return;
     }
-    for (size_t i = 0; i < workers->count; i++) {
-        worker_fini(&workers->all[i]);
-    }
+    worker_fini(&workers->receiver);
+    worker_fini(&workers->publisher);
     loop_timer_free(workers->kill);
     loop_timer_free(workers->stopped);
     for (size_t i = 0; i < ENVIRONMENT_COUNT; i++) {
         free(workers->environment[i]);
     }
-    free(workers->all);
     free(workers);
 }

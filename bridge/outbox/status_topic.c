@@ -17,7 +17,7 @@
 
 /* After so long a state that the broker did not take for now is published again. */
 #define RETRY_MS 5000
-/* The receivers' time to subscribe at start: before that, not being subscribed is not published. */
+/* The receiver's time to subscribe at start: before that, not being subscribed is not published. */
 #define STARTING_MS 5000
 
 struct status_topic {
@@ -25,7 +25,7 @@ struct status_topic {
     struct health *health;
     struct counters *counters;
     struct workers *workers;
-    struct loop_timer *starting; /* runs until the first message need not wait for the receivers */
+    struct loop_timer *starting; /* runs until the first message need not wait for the receiver */
     struct loop_timer *counting; /* runs until changed counts are published */
     struct loop_timer *retry;    /* runs until a state that was not taken is published again */
     struct loop_timer *flushed;

@@ -294,11 +294,6 @@ static void check_values(const struct settings_view *view)
              "is set without broker.username; allowed: both or none "
              "(MQTT 3.1.1 has no password without a user name)");
     }
-    if (settings->broker.protocol == 4 && settings->broker.receivers > 1) {
-        warn(view, "broker.receivers",
-             "needs shared subscriptions, which MQTT 3.1.1 does not have: no command arrives from "
-             "a broker that does not offer them anyway");
-    }
     if (is_far(settings->credentials.uri, "http", "http")) {
         warn(view, "credentials.uri",
              "is not encrypted and not on loopback: credentials can be read and changed on the "

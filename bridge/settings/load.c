@@ -146,6 +146,15 @@ static void read_list(const struct reader *reader, const config_setting_t *setti
     }
 }
 
+/* Keys of former versions. */
+static const struct {
+    const char *path;
+    const char *what;
+} removed_keys[] = {
+    {"broker.receivers",
+     "is no longer a key, because one connection receives all commands: delete it"},
+};
+
 /* Lists the keys that are known in the same group. */
 static void report_unknown_key(const struct reader *reader, const config_setting_t *setting,
                                const char *path)
@@ -159,7 +168,11 @@ static void report_unknown_key(const struct reader *reader, const config_setting
             buf_printf(&allowed, "%s%s", allowed.length > 0 ? ", " : "", row->path + parent);
         }
     }
-    report(reader, setting, path, "is not a known key", buf_slice(&allowed));
+    const char *what = "is not a known key";
+    for (size_t i = 0; i < sizeof removed_keys / sizeof removed_keys[0]; i++) {
+        what = strcmp(path, removed_keys[i].path) == 0 ? removed_keys[i].what : what;
+    }
+    report(reader, setting, path, what, buf_slice(&allowed));
     buf_fini(&allowed);
 }
 

@@ -49,7 +49,7 @@ static const char WARNINGS[] =
     "- a pattern that no region or no replica group can match, such as `cn_beijing`;\n"
     "- `admin.listen` on an address that is not on loopback;\n"
     "- `${NAME}` in a text: variables of the environment are not replaced;\n"
-    "- `broker.receivers` above 1 or a `share` with MQTT 3.1.1, which has no shared "
+    "- a `share` with MQTT 3.1.1, which has no shared "
     "subscriptions;\n"
     "- a quality of service other than 1.\n"
     "\n"

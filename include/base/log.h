@@ -30,7 +30,7 @@ struct log_field {
     int64_t number;
 };
 
-/* `role` ("bridge", "receiver-1", ...) is in every line; it is copied. */
+/* `role` ("bridge", "receiver", ...) is in every line; it is copied. */
 void log_setup(enum log_level level, bool is_json, const char *role);
 bool log_is_on(enum log_level level);
 enum log_level log_level(void);

@@ -72,7 +72,7 @@ struct wire_filter {
  */
 struct connect_params {
     enum wire_role role;
-    char name[WIRE_NAME_BYTES]; /* "receiver-1", "publisher"; for the log lines */
+    char name[WIRE_NAME_BYTES]; /* "receiver", "publisher"; for the log lines */
     uint8_t log_level;          /* enum log_level */
     bool is_json_log;
     uint8_t protocol;                                  /* 5 or 4 */

@@ -1,9 +1,10 @@
 /*
- * workers - the bridge's MQTT processes: K receivers and one publisher.
+ * workers - the bridge's MQTT processes: a receiver and a publisher.
  *
- * Starts them, restarts them with backoff and jitter when they end, and passes messages. A receiver
- * has a persistent session and waits for an ack after every delivery. The publisher publishes and
- * reports what the broker has acknowledged. Processes are restarted until workers_stop().
+ * Starts them, restarts them with backoff and jitter when they end, and passes messages. The
+ * receiver has a persistent session and waits for an ack after every delivery. The publisher
+ * publishes and reports what the broker has acknowledged. Processes are restarted until
+ * workers_stop().
  *
  * Thread: the loop's, for every function and callback.
  */
@@ -26,8 +27,7 @@ struct workers;
 
 /* Names one delivery that waits for its ack; a copy stays valid after its process has ended. */
 struct mqtt_ticket {
-    uint32_t receiver;   /* 0 .. receivers-1 */
-    uint32_t generation; /* of its process */
+    uint32_t generation; /* of the receiver process */
 };
 
 struct workers_hooks {
@@ -41,17 +41,16 @@ struct workers_hooks {
     /* The publisher is connected, or not any more: count every message that was handed over and not
      * reported as not published. */
     void (*publisher_changed)(void *arg, bool is_up);
-    /* `up_count` of `wanted_count` receivers are subscribed. */
-    void (*receivers_changed)(void *arg, size_t up_count, size_t wanted_count);
-    /* A receiver has connected; is_session_present: the broker still had its session. */
-    void (*session_opened)(void *arg, uint32_t receiver, const char *client_id,
-                           bool is_session_present);
+    /* The receiver is subscribed, or not any more. */
+    void (*receiver_changed)(void *arg, bool is_up);
+    /* The receiver has connected; is_session_present: the broker still had its session. */
+    void (*session_opened)(void *arg, const char *client_id, bool is_session_present);
     /*
      * A process has ended without being asked to, or could not be started; it is tried again unless
      * this calls workers_stop(). The log has it too. NULL: not needed.
      */
     void (*failed)(void *arg, const char *reason, const char *text);
-    /* All processes have ended after workers_stop(). */
+    /* Both processes have ended after workers_stop(). */
     void (*stopped)(void *arg);
 };
 
@@ -63,7 +62,7 @@ struct workers_hooks {
 struct workers *workers_new(struct loop *loop, const struct settings *settings,
                             const struct tls_files *tls, const char *program, struct slice will,
                             struct counters *counters, const struct workers_hooks *hooks);
-/* Starts all processes. */
+/* Starts both processes. */
 void workers_start(struct workers *workers);
 /* Answers a delivery. is_durable: the broker may get its acknowledgement; else the receiver cuts
  * its connection and the broker delivers again. */
@@ -74,21 +73,20 @@ bool workers_may_publish(const struct workers *workers);
  * or unpublished. */
 void workers_publish(struct workers *workers, int64_t id, struct slice message);
 /*
- * Replaces all connections, after `tls` or the password has changed: one receiver after the other,
- * then the publisher, each when the one before is up again. If one does not come up, it is retried
- * as usual and the others keep their connections, so there is a publisher to report it. Sessions
- * are kept.
+ * Replaces both connections, after `tls` or the password has changed: the receiver, then, when it
+ * is up again, the publisher. If the receiver does not come up, it is retried as usual and the
+ * publisher keeps its connection, so that it can report it. Sessions are kept.
  */
 void workers_renew(struct workers *workers);
-/* Ends the receivers: no more deliveries. Those without an ack stay unacknowledged. */
+/* Ends the receiver: no more deliveries. Those without an ack stay unacknowledged. */
 void workers_stop_intake(struct workers *workers);
-/* Ends all processes cleanly and kills them after `timeout_ms`. hooks.stopped is called when all
+/* Ends both processes cleanly and kills them after `timeout_ms`. hooks.stopped is called when both
  * have ended. */
 void workers_stop(struct workers *workers, int64_t timeout_ms);
 /* Kills what still runs. Takes NULL. */
 void workers_free(struct workers *workers);
 
-/* How many receivers are subscribed. */
-size_t workers_receivers_up(const struct workers *workers);
+/* Whether the receiver is subscribed. */
+bool workers_is_receiving(const struct workers *workers);
 
 #endif

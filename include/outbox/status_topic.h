@@ -3,7 +3,7 @@
  *
  * The message is model/status_report.h. It is published at each change of the state or its reasons,
  * to each new publisher, at a planned stop (offline), and while the accounting changes every
- * STATUS_TOPIC_COUNTS_MS. The first one waits until all receivers are subscribed, but 5 s at most.
+ * STATUS_TOPIC_COUNTS_MS. The first one waits until the receiver is subscribed, but 5 s at most.
  *
  * Thread: the loop's.
  */

@@ -28,7 +28,6 @@ struct settings {
         int64_t session_expiry_s;
         int64_t keepalive_s;
         int64_t receive_maximum;
-        int64_t receivers;
         int64_t reconnect_min_s;
         int64_t reconnect_max_s;
         struct {

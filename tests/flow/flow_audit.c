@@ -418,7 +418,7 @@ static void test_kills_leave_one_chain_with_each_claim_and_outcome_exactly_once(
     struct fixture *fixture)
 {
     enum { COMMANDS = 300, KILLS = 5 };
-    struct bridge *bridge = fixture_bridge_alone(fixture, AUDITED "broker.receivers = 4;");
+    struct bridge *bridge = fixture_bridge_alone(fixture, AUDITED);
     const char *prefix = fixture_name(fixture, "killed");
     struct load *load = calloc(1, sizeof *load);
     assert_non_null(load);

@@ -47,11 +47,6 @@ static void check_load(struct fixture *fixture, const char *settings)
     load_fini(&load);
 }
 
-static void test_four_receivers_share_the_work(struct fixture *fixture)
-{
-    check_load(fixture, "broker.receivers = 4;");
-}
-
 static void test_a_ledger_that_does_not_sync_answers_all(struct fixture *fixture)
 {
     check_load(fixture, "ledger.durability = \"process\";");
@@ -107,7 +102,6 @@ int main(int argc, char **argv)
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_thousand_commands_half_of_them_duplicates_from_four_clients),
         FLOW_TEST(test_an_api_with_faults_gets_one_effect_per_token),
-        FLOW_TEST(test_four_receivers_share_the_work),
         FLOW_TEST(test_a_ledger_that_does_not_sync_answers_all),
         FLOW_TEST(test_two_bridges_share_a_subscription),
     };

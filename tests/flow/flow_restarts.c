@@ -234,11 +234,6 @@ static void test_a_killed_receiver_loses_nothing(struct fixture *fixture)
     check_disturbed(fixture, "", 3, kill_receiver);
 }
 
-static void test_several_killed_receivers_lose_nothing(struct fixture *fixture)
-{
-    check_disturbed(fixture, "broker.receivers = 3;", 2, kill_receiver);
-}
-
 static void test_a_killed_publisher_loses_nothing(struct fixture *fixture)
 {
     check_disturbed(fixture, "", 3, kill_publisher);
@@ -359,7 +354,6 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_bridge_stopped_during_load_loses_nothing),
         FLOW_TEST(test_sigterm_lets_a_call_end_and_its_reply_go_out),
         FLOW_TEST(test_sigint_stops_the_bridge_in_order),
-        FLOW_TEST(test_several_killed_receivers_lose_nothing),
         FLOW_TEST(test_a_bridge_killed_without_syncing_loses_nothing),
         FLOW_TEST(test_inherited_connections_are_left_alone),
         FLOW_TEST(test_a_call_under_way_at_three_kills_in_a_row_is_set_aside),

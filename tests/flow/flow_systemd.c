@@ -59,7 +59,7 @@ static void test_the_manager_gets_start_watchdog_and_stop(struct fixture *fixtur
     struct manager manager = manager_new(fixture);
     struct bridge *bridge = managed_bridge(fixture, &manager, "");
     expect_message(&manager, "READY=1");
-    expect_message(&manager, "STATUS=1 of 1 receivers subscribed, publisher connected");
+    expect_message(&manager, "STATUS=receiver subscribed, publisher connected");
     expect_message(&manager, "WATCHDOG=1");
     expect_message(&manager, "WATCHDOG=1");
     bridge_wait_online(bridge);

@@ -38,7 +38,7 @@ struct workers_fixture {
     bool is_final;
     char why[128];
     bool is_publisher_up;
-    size_t receivers_up;
+    bool is_receiving;
     int session_count;
     bool is_session_present;
     bool is_stopped;
@@ -49,7 +49,7 @@ struct workers_fixture {
 struct workers_fixture *workers_fixture_new(const char *mosquitto_lines, const char *broker_lines);
 /* Starts the workers of a fixture whose broker runs. */
 void workers_fixture_start(struct workers_fixture *fixture, const char *broker_lines);
-/* Waits until all are connected. */
+/* Waits until both are connected. */
 void workers_fixture_wait_up(struct workers_fixture *fixture);
 /* Stops the workers and waits for that. */
 void workers_fixture_stop(struct workers_fixture *fixture);

@@ -50,9 +50,8 @@ void broker_keeper_init(struct broker_keeper *keeper, const char *directory)
 }
 
 void broker_keeper_connect(struct broker_keeper *keeper, struct proxy *proxy,
-                           struct witness *witness, const struct tap *tap, bool is_shared)
+                           struct witness *witness, const struct tap *tap)
 {
-    keeper->is_shared = is_shared;
     keeper->proxy = proxy;
     keeper->witness = witness;
     keeper->tap = tap;
@@ -143,7 +142,7 @@ void broker_keeper_harm(struct broker_keeper *keeper, enum broker_harm harm, int
     keeper->harm = harm;
     keeper->down_ms = down_ms;
     keeper->waits_for_bridge = waits_for_bridge;
-    keeper->must_wait = keeper->is_shared;
+    keeper->must_wait = false;
     switch (harm) {
     case BROKER_KILL_SAVED:
         hold(keeper);

@@ -50,7 +50,6 @@ struct broker_keeper {
     int64_t give_up_ms;
     enum broker_harm harm;
     int down_ms;           /* how long it stays down */
-    bool is_shared;        /* the bridge uses a shared subscription, see broker_keeper_connect() */
     bool waits_for_bridge; /* senders may connect after the bridge has subscribed */
     bool must_wait;        /* without a time limit */
     unsigned long long saved_mark;
@@ -66,11 +65,10 @@ void broker_keeper_init(struct broker_keeper *keeper, const char *directory);
 /*
  * Sets the clients that must reconnect before others may connect. If the broker comes back without
  * the bridge's subscription, senders always wait for the bridge, because the broker acknowledges
- * and drops messages without a subscriber. mosquitto 2.0 does not restore shared subscriptions
- * (`is_shared`) from its database, so with them the senders wait each time.
+ * and drops messages without a subscriber.
  */
 void broker_keeper_connect(struct broker_keeper *keeper, struct proxy *proxy,
-                           struct witness *witness, const struct tap *tap, bool is_shared);
+                           struct witness *witness, const struct tap *tap);
 void broker_keeper_fini(struct broker_keeper *keeper);
 bool broker_keeper_is_idle(const struct broker_keeper *keeper);
 /* Call it only while the keeper is idle. */

@@ -29,15 +29,14 @@ static void choose_settings(struct torture *torture)
     struct random random;
     random_init(&random, torture->options.seed, 2);
     bool is_full = random_chance(&random, 75);
-    torture->receivers = random_chance(&random, 60) ? 1 : 3;
     bool defers = random_chance(&random, 25);
     bool accepts = random_chance(&random, 25);
     torture->deadline_s = torture->options.duration_s <= SHORT_S ? 8 : 20;
     snprintf(torture->settings, sizeof torture->settings,
-             "ledger.durability = \"%s\"; broker.receivers = %d; limits.deadline_s = %d; "
+             "ledger.durability = \"%s\"; limits.deadline_s = %d; "
              "routes.cooldown = \"%s\"; routes.accepted_reply = %s;",
-             is_full ? "full" : "process", torture->receivers, torture->deadline_s,
-             defers ? "defer" : "reply", accepts ? "true" : "false");
+             is_full ? "full" : "process", torture->deadline_s, defers ? "defer" : "reply",
+             accepts ? "true" : "false");
 }
 
 static void make_directory(struct torture *torture)
@@ -69,8 +68,7 @@ static void start_broker_and_api(struct torture *torture)
         [ROUTE_SENDERS] = torture->broker.broker.port,
     };
     proxy_start(&torture->proxy, targets, torture->tap);
-    broker_keeper_connect(&torture->broker, &torture->proxy, &torture->witness, torture->tap,
-                          torture->receivers > 1);
+    broker_keeper_connect(&torture->broker, &torture->proxy, &torture->witness, torture->tap);
 }
 
 static void wait_for_witness(struct torture *torture)

@@ -32,7 +32,6 @@ struct torture {
     char directory[96];
     char settings[256]; /* the bridge's settings, chosen by the seed */
     int deadline_s;
-    int receivers;
     struct tap *tap;
     struct proxy proxy;
     struct api api;

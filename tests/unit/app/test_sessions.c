@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -72,7 +73,6 @@ static int set_up(void **state)
 {
     (void)state;
     memset(&fixture, 0, sizeof fixture);
-    fixture.settings.broker.receivers = 2;
     fixture.settings.broker.client_id = "client";
     fixture.loop = loop_new();
     start();
@@ -88,9 +88,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void open_session(uint32_t receiver, bool is_present)
+static void open_session(bool is_present)
 {
-    sessions_opened(fixture.sessions, receiver, "client-n", is_present);
+    sessions_opened(fixture.sessions, "client-in", is_present);
 }
 
 static bool is_lost(void)
@@ -98,21 +98,39 @@ static bool is_lost(void)
     return health_is_on(fixture.health, HEALTH_SESSION_LOST);
 }
 
+/* Starts again; returns what was logged meanwhile. */
+static struct buf log_of_start(void)
+{
+    struct buf log = {0};
+    FILE *file = tmpfile();
+    int kept = dup(STDERR_FILENO);
+    assert_non_null(file);
+    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    start();
+    assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+    close(kept);
+    rewind(file);
+    for (int byte; (byte = fgetc(file)) != EOF;) {
+        buf_append_char(&log, (char)byte);
+    }
+    fclose(file);
+    return log;
+}
+
 /* ---- tests ---- */
 
-static void test_the_first_session_of_a_receiver_is_no_loss(void **state)
+static void test_the_first_session_is_no_loss(void **state)
 {
     (void)state;
-    open_session(0, false);
-    open_session(1, false);
+    open_session(false);
     assert_false(is_lost());
 }
 
 static void test_a_kept_session_is_no_loss(void **state)
 {
     (void)state;
-    open_session(0, false);
-    open_session(0, true);
+    open_session(false);
+    open_session(true);
     assert_false(is_lost());
 }
 
@@ -120,8 +138,8 @@ static void test_a_session_the_broker_should_have_kept_is_a_loss(void **state)
 {
     (void)state;
     int64_t before_ms = clock_wall_ms();
-    open_session(0, false);
-    open_session(0, false);
+    open_session(false);
+    open_session(false);
     assert_true(is_lost());
     assert_int_equal(counter_get(&fixture.counters, COUNTER_SESSIONS_LOST), 1);
     assert_in_range(*value_of("session.lost_at_ms"), before_ms, clock_wall_ms());
@@ -130,19 +148,19 @@ static void test_a_session_the_broker_should_have_kept_is_a_loss(void **state)
 static void test_a_loss_over_a_restart_is_noticed(void **state)
 {
     (void)state;
-    open_session(0, false);
+    open_session(false);
     start();
-    open_session(0, false);
+    open_session(false);
     assert_true(is_lost());
 }
 
 static void test_another_client_id_has_no_session_to_lose(void **state)
 {
     (void)state;
-    open_session(0, false);
+    open_session(false);
     fixture.settings.broker.client_id = "other";
     start();
-    open_session(0, false);
+    open_session(false);
     assert_false(is_lost());
 }
 
@@ -158,9 +176,9 @@ static void test_of_several_losses_the_first_time_is_kept(void **state)
 {
     (void)state;
     ledger_remember(NULL, "session.lost_at_ms", LOST_AT_MS);
-    open_session(0, false);
+    open_session(false);
     start();
-    open_session(0, false);
+    open_session(false);
     assert_int_equal(health_since_ms(fixture.health, HEALTH_SESSION_LOST), LOST_AT_MS);
     assert_int_equal(*value_of("session.lost_at_ms"), LOST_AT_MS);
     assert_int_equal(counter_get(&fixture.counters, COUNTER_SESSIONS_LOST), 1);
@@ -184,11 +202,40 @@ static void test_an_acknowledgement_without_a_loss_changes_nothing(void **state)
     assert_int_equal(fixture.value_count, 0);
 }
 
+static void test_sessions_of_several_receivers_are_reported_and_stay_recorded(void **state)
+{
+    (void)state;
+    ledger_remember(NULL, "session:0:client", 1);
+    ledger_remember(NULL, "session:2:client", 1);
+    ledger_remember(NULL, "session:1:other", 1);
+    for (int i = 0; i < 2; i++) {
+        struct buf log = log_of_start();
+        assert_non_null(strstr(log.data, "event=former_session client_id=client-in-1\n"));
+        assert_non_null(strstr(log.data, "event=former_session client_id=client-in-3\n"));
+        assert_null(strstr(log.data, "client-in-2"));
+        assert_null(strstr(log.data, "other"));
+        buf_fini(&log);
+        open_session(i > 0);
+        assert_true(is_lost()); /* what is in the former sessions does not arrive */
+    }
+    assert_int_equal(*value_of("session:0:client"), 1);
+    assert_int_equal(*value_of("session:2:client"), 1);
+}
+
+static void test_a_single_receiver_left_no_former_session(void **state)
+{
+    (void)state;
+    ledger_remember(NULL, "session:0:client", 1);
+    struct buf log = log_of_start();
+    assert_int_equal(log.length, 0);
+    buf_fini(&log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        TEST(test_the_first_session_of_a_receiver_is_no_loss),
+        TEST(test_the_first_session_is_no_loss),
         TEST(test_a_kept_session_is_no_loss),
         TEST(test_a_session_the_broker_should_have_kept_is_a_loss),
         TEST(test_a_loss_over_a_restart_is_noticed),
@@ -197,6 +244,8 @@ int main(void)
         TEST(test_of_several_losses_the_first_time_is_kept),
         TEST(test_an_acknowledged_loss_is_over_also_after_a_restart),
         TEST(test_an_acknowledgement_without_a_loss_changes_nothing),
+        TEST(test_sessions_of_several_receivers_are_reported_and_stay_recorded),
+        TEST(test_a_single_receiver_left_no_former_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,7 +98,7 @@ static void assert_value_is_written(struct capture *capture, struct slice value,
 static void test_a_logfmt_line_has_time_level_role_event_and_fields(void **state)
 {
     struct capture *capture = *state;
-    log_setup(LOG_LEVEL_INFO, false, "receiver-1");
+    log_setup(LOG_LEVEL_INFO, false, "receiver");
     LOG_WARN("command_claimed", LOG_TEXT("token", "t-1"), LOG_INT("attempts", -3));
     const char *line = next_line(capture);
     assert_non_null(line);
@@ -106,7 +106,7 @@ static void test_a_logfmt_line_has_time_level_role_event_and_fields(void **state
     int64_t wall_ms;
     assert_int_equal(clock_parse(slice_of(line + 5, CLOCK_TEXT_BYTES - 1), &wall_ms), STATUS_OK);
     assert_string_equal(line + 5 + CLOCK_TEXT_BYTES - 1,
-                        " level=warn role=receiver-1 event=command_claimed token=t-1 attempts=-3");
+                        " level=warn role=receiver event=command_claimed token=t-1 attempts=-3");
 }
 
 static void test_a_json_line_is_an_object_with_numbers_as_numbers(void **state)

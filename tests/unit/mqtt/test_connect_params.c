@@ -70,7 +70,7 @@ static void test_broker_addresses_are_split_and_get_their_default_port(void **st
     struct connect_params params;
     const char *why = NULL;
     assert_int_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_RECEIVER, 0, (struct slice){0}, &why),
+        connect_params_init(&params, settings, &no_tls, WIRE_RECEIVER, (struct slice){0}, &why),
         STATUS_OK);
     assert_int_equal(params.address_count, 5);
     for (size_t i = 0; i < 5; i++) {
@@ -81,23 +81,39 @@ static void test_broker_addresses_are_split_and_get_their_default_port(void **st
     settings_free(settings);
 }
 
-static void test_receivers_have_names_and_share_the_topics(void **state)
+static void test_the_receiver_subscribes_to_the_topics_of_the_routes(void **state)
 {
     (void)state;
-    struct settings *settings =
-        settings_of("uris = (\"mqtt://h\"); receivers = 2;", "\"a/+\", \"b\"");
+    struct settings *settings = settings_of("uris = (\"mqtt://h\");", "\"a/+\", \"b\"");
     struct connect_params params;
     const char *why = NULL;
     assert_int_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_RECEIVER, 1, slice_text("will"), &why),
+        connect_params_init(&params, settings, &no_tls, WIRE_RECEIVER, slice_text("will"), &why),
         STATUS_OK);
-    assert_string_equal(params.name, "receiver-2");
-    check_text(params.client_id, "b-in-2");
+    assert_string_equal(params.name, "receiver");
+    check_text(params.client_id, "b-in");
     assert_int_equal(params.filter_count, 2);
-    check_text(params.filters[0].filter, "$share/b/a/+");
-    check_text(params.filters[1].filter, "$share/b/b");
+    check_text(params.filters[0].filter, "a/+");
+    check_text(params.filters[1].filter, "b");
     assert_int_equal(params.packet_bytes_max, 1024 + (1 << 20));
     assert_false(slice_is_present(params.will));
+    connect_params_fini(&params);
+    settings_free(settings);
+}
+
+static void test_a_share_is_the_group_of_all_topics_of_its_route(void **state)
+{
+    (void)state;
+    struct settings *settings =
+        settings_of("uris = (\"mqtt://h\");", "\"a/+\", \"b\"); share = \"g\"; regions = (\"*\"");
+    struct connect_params params;
+    const char *why = NULL;
+    assert_int_equal(
+        connect_params_init(&params, settings, &no_tls, WIRE_RECEIVER, (struct slice){0}, &why),
+        STATUS_OK);
+    assert_int_equal(params.filter_count, 2);
+    check_text(params.filters[0].filter, "$share/g/a/+");
+    check_text(params.filters[1].filter, "$share/g/b");
     connect_params_fini(&params);
     settings_free(settings);
 }
@@ -108,9 +124,9 @@ static void test_the_publisher_has_a_will_and_a_session_as_long_as_its_delay(voi
     struct settings *settings = settings_of("uris = (\"mqtt://h\");", "\"a\"");
     struct connect_params params;
     const char *why = NULL;
-    assert_int_equal(connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, 0,
-                                         slice_text("will"), &why),
-                     STATUS_OK);
+    assert_int_equal(
+        connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, slice_text("will"), &why),
+        STATUS_OK);
     assert_string_equal(params.name, "publisher");
     check_text(params.client_id, "b-out");
     assert_int_equal(params.filter_count, 0);
@@ -134,7 +150,7 @@ static void test_the_password_is_read_again_for_each_process(void **state)
     struct connect_params params;
     const char *why = NULL;
     assert_int_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, 0, (struct slice){0}, &why),
+        connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, (struct slice){0}, &why),
         STATUS_OK);
     check_text(params.username, "u");
     check_text(params.password, "first");
@@ -142,13 +158,13 @@ static void test_the_password_is_read_again_for_each_process(void **state)
     assert_int_equal(ftruncate(fd, 0), 0);
     assert_int_equal(pwrite(fd, "second", 6, 0), 6);
     assert_int_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, 0, (struct slice){0}, &why),
+        connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, (struct slice){0}, &why),
         STATUS_OK);
     check_text(params.password, "second");
     connect_params_fini(&params);
     unlink(path);
     assert_int_not_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, 0, (struct slice){0}, &why),
+        connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, (struct slice){0}, &why),
         STATUS_OK);
     assert_string_equal(why, "the broker password cannot be read");
     assert_string_equal(params.name, "publisher");
@@ -161,7 +177,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_broker_addresses_are_split_and_get_their_default_port),
-        cmocka_unit_test(test_receivers_have_names_and_share_the_topics),
+        cmocka_unit_test(test_the_receiver_subscribes_to_the_topics_of_the_routes),
+        cmocka_unit_test(test_a_share_is_the_group_of_all_topics_of_its_route),
         cmocka_unit_test(test_the_publisher_has_a_will_and_a_session_as_long_as_its_delay),
         cmocka_unit_test(test_the_password_is_read_again_for_each_process),
     };

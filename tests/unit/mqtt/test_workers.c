@@ -25,7 +25,7 @@ static void test_workers_reconnect_to_a_broker_that_was_killed_and_restarted(voi
         struct workers_fixture *fixture = workers_fixture_new(NULL, protocols[i]);
         workers_fixture_wait_up(fixture);
         broker_kill(&fixture->broker);
-        WAIT_FOR(fixture, !fixture->is_publisher_up && fixture->receivers_up == 0);
+        WAIT_FOR(fixture, !fixture->is_publisher_up && !fixture->is_receiving);
         assert_false(workers_may_publish(fixture->workers));
         broker_restart(&fixture->broker);
         workers_fixture_wait_up(fixture);
@@ -77,7 +77,7 @@ static void test_a_changed_password_is_used_for_the_next_attempt(void **state)
     snprintf(line, sizeof line, "username = \"user\"; password_file = \"%s\";", password_path);
     workers_fixture_start(fixture, line);
     WAIT_FOR(fixture, counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS) >= 2);
-    assert_int_equal(fixture->receivers_up, 0);
+    assert_false(fixture->is_receiving);
     file = fopen(password_path, "w");
     assert_non_null(file);
     fputs("right\n", file);
@@ -102,7 +102,7 @@ static void test_processes_are_killed_with_their_workers(void **state)
     (void)state;
     struct workers_fixture *fixture = workers_fixture_new(NULL, "");
     workers_fixture_wait_up(fixture);
-    pid_t pid = workers_fixture_pid("receiver-1");
+    pid_t pid = workers_fixture_pid("receiver");
     workers_free(fixture->workers);
     fixture->workers = NULL;
     /* The loop does not reap it any more. */

@@ -37,7 +37,6 @@ static void assert_default_broker(const struct settings *settings)
     assert_int_equal(settings->broker.session_expiry_s, 86400);
     assert_int_equal(settings->broker.keepalive_s, 30);
     assert_int_equal(settings->broker.receive_maximum, 20);
-    assert_int_equal(settings->broker.receivers, 1);
     assert_int_equal(settings->broker.reconnect_min_s, 1);
     assert_int_equal(settings->broker.reconnect_max_s, 60);
     assert_string_equal(settings->broker.tls.ca_file, "");
@@ -190,7 +189,6 @@ static void assert_full_broker(const struct settings *settings)
     assert_int_equal(settings->broker.session_expiry_s, 4294967295);
     assert_int_equal(settings->broker.keepalive_s, 30);
     assert_int_equal(settings->broker.receive_maximum, 65535);
-    assert_int_equal(settings->broker.receivers, 8);
     assert_int_equal(settings->broker.reconnect_min_s, 2);
     assert_int_equal(settings->broker.reconnect_max_s, 3);
     assert_string_equal(settings->broker.tls.ca_file, VECTORS "full.conf");
