@@ -139,7 +139,11 @@ static void mask_signals(int how)
 
 static void on_resumed(void *arg, struct command *command)
 {
-    dispatch_resume(((struct bridge *)arg)->dispatch, command);
+    struct bridge *bridge = arg;
+    const struct settings *settings = bridge->settings;
+    bool is_allowed = route_still_allows(settings->routes, settings->route_count, command->route,
+                                         command->action, command->region, command->group);
+    dispatch_resume(bridge->dispatch, command, is_allowed);
 }
 
 static void on_posted(void *arg, int64_t id, struct slice message)

@@ -562,23 +562,42 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
     }
 }
 
-void dispatch_resume(struct dispatch *dispatch, struct command *command_take)
+/* A resumed command that is not called again. */
+static void end_resumed(struct task *task, bool is_allowed)
+{
+    struct command *command = task->command;
+    if (!is_allowed) {
+        LOG_WARN("command_forbidden_now", LOG_TEXT("token", command->token),
+                 LOG_TEXT("region", command->region), LOG_TEXT("group", command->group),
+                 LOG_INT("attempts", command->attempts));
+        finish_with_error(
+            task, is_unsure(task) ? ERROR_NO_DEFINITE_ANSWER : ERROR_NOT_ALLOWED,
+            is_unsure(task)
+                ? "An earlier attempt may have had effect, and the bridge's settings no longer "
+                  "allow this group: it was not called again."
+                : "The bridge's settings no longer allow this group; it was not called.");
+        return;
+    }
+    LOG_ERROR("command_set_aside", LOG_TEXT("token", command->token),
+              LOG_TEXT("region", command->region), LOG_TEXT("group", command->group),
+              LOG_INT("crashes", command->crashes));
+    counter_add(task->dispatch->counters, COUNTER_SET_ASIDE, 1);
+    health_set_for(task->dispatch->health, HEALTH_COMMAND_SET_ASIDE, SET_ASIDE_SHOWN_MS);
+    finish_with_error(task, ERROR_SET_ASIDE,
+                      "The bridge crashed or was killed three times in a row while it called the "
+                      "API for this command. The calls may have had effect.");
+}
+
+void dispatch_resume(struct dispatch *dispatch, struct command *command_take, bool is_allowed)
 {
     struct group *group = group_of(dispatch, command_take);
     struct task *task = add_task(dispatch, group, command_take);
     dispatch->schedule.crashed_count += task_has_crashed(task);
-    if (command_take->crashes < CRASH_LIMIT) {
+    if (is_allowed && command_take->crashes < CRASH_LIMIT) {
         enqueue(dispatch, task);
         return;
     }
-    LOG_ERROR("command_set_aside", LOG_TEXT("token", command_take->token),
-              LOG_TEXT("region", command_take->region), LOG_TEXT("group", command_take->group),
-              LOG_INT("crashes", command_take->crashes));
-    counter_add(dispatch->counters, COUNTER_SET_ASIDE, 1);
-    health_set_for(dispatch->health, HEALTH_COMMAND_SET_ASIDE, SET_ASIDE_SHOWN_MS);
-    finish_with_error(task, ERROR_SET_ASIDE,
-                      "The bridge crashed or was killed three times in a row while it called the "
-                      "API for this command. The calls may have had effect.");
+    end_resumed(task, is_allowed);
     group_free_if_empty(group);
 }
 

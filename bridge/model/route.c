@@ -52,6 +52,16 @@ bool route_allows_reply_topic(const struct route *route, struct slice topic)
     return topic_is_name(topic) && list_matches(&route->response_topics, topic);
 }
 
+bool route_still_allows(const struct route *routes, size_t count, const struct route *own,
+                        const struct action *action, const char *region, const char *group)
+{
+    bool is_allowed = own != NULL && route_allows(own, region, group);
+    for (size_t i = 0; own == NULL && !is_allowed && i < count; i++) {
+        is_allowed = route_action(&routes[i]) == action && route_allows(&routes[i], region, group);
+    }
+    return is_allowed;
+}
+
 const struct route *route_of_topic(const struct route *routes, size_t count, struct slice topic)
 {
     for (size_t i = 0; i < count; i++) {

@@ -49,9 +49,12 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
 /* It was not claimed after all (a duplicate, a refusal, a failing store): gives back the slot, the
  * token and the place. */
 void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation reservation);
-/* A command found unfinished at start, READY or UNSURE, in order of arrival; before the first
- * dispatch_reserve(). */
-void dispatch_resume(struct dispatch *dispatch, struct command *command_take);
+/*
+ * A command found unfinished at start, READY or UNSURE, in order of arrival; before the first
+ * dispatch_reserve(). Where the settings no longer allow it, it ends without a call: `unknown` if
+ * an attempt may have had effect, else refused.
+ */
+void dispatch_resume(struct dispatch *dispatch, struct command *command_take, bool is_allowed);
 
 /* While held no call begins: so the first one is chosen among all resumed commands. */
 void dispatch_hold(struct dispatch *dispatch, bool is_held);

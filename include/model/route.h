@@ -57,6 +57,12 @@ bool route_allows_group(const struct route *route, const char *group);
 bool route_allows_reply_topic(const struct route *route, struct slice topic);
 /* The first of the routes with a filter that matches the topic, or NULL. */
 const struct route *route_of_topic(const struct route *routes, size_t count, struct slice topic);
+/*
+ * Whether the settings still allow a command of an earlier run: its own route decides, or where the
+ * settings no longer have that one (`own` is NULL), any route of the same action.
+ */
+bool route_still_allows(const struct route *routes, size_t count, const struct route *own,
+                        const struct action *action, const char *region, const char *group);
 /* By name, or NULL. */
 const struct route *route_of_name(const struct route *routes, size_t count, const char *name);
 

@@ -56,6 +56,22 @@ static void test_a_call_cut_by_a_kill_is_never_reported_as_failed(struct fixture
     check_text(fixture_expect_reply(fixture, token), "Status", "unknown");
 }
 
+static void test_a_group_that_is_no_longer_allowed_is_not_called_again(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    const char *token = send_hanging(fixture, "\"hang\"");
+    bridge_kill(bridge);
+    simulator_clear(&fixture->simulator);
+    fixture_set(bridge, "routes.groups = (\"other-*\");");
+    bridge_start(bridge);
+    const struct message *reply = fixture_expect_reply(fixture, token);
+    check_error(reply, "unknown", "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
+    bridge_wait_log(bridge, "event=command_forbidden_now");
+}
+
 static void test_a_deadline_that_passed_while_the_bridge_was_away_leaves_the_outcome_unknown(
     struct fixture *fixture)
 {
@@ -343,6 +359,7 @@ int main(int argc, char **argv)
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_command_acknowledged_before_a_kill_is_answered_after_it),
         FLOW_TEST(test_a_call_cut_by_a_kill_is_never_reported_as_failed),
+        FLOW_TEST(test_a_group_that_is_no_longer_allowed_is_not_called_again),
         FLOW_TEST(test_a_deadline_that_passed_while_the_bridge_was_away_leaves_the_outcome_unknown),
         FLOW_TEST(test_an_effect_before_a_kill_does_not_happen_again),
         FLOW_TEST(test_waiting_duplicates_survive_a_kill),

@@ -132,6 +132,19 @@ static void test_sigterm_ends_the_bridge_in_time_while_the_disk_is_full(struct f
     assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
 }
 
+static void test_a_ledger_that_others_may_open_is_warned_of(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    bridge_stop(bridge);
+    assert_false(bridge_log_contains(bridge, "event=ledger_open_to_others"));
+    assert_int_equal(chmod(path_in(fixture, bridge, "ledger.db"), 0644), 0);
+    bridge_start(bridge);
+    bridge_wait_log(bridge, "event=ledger_open_to_others");
+    bridge_wait_log(bridge, "mode=0644");
+    assert_int_equal(chmod(path_in(fixture, bridge, "ledger.db"), 0600), 0);
+    bridge_wait_online(bridge);
+}
+
 static void test_a_ledger_that_is_moved_away_takes_no_command_until_it_is_back(
     struct fixture *fixture)
 {
@@ -317,6 +330,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_an_outcome_that_cannot_be_stored_is_reported_once_it_is_stored),
         FLOW_TEST(test_an_outcome_lost_with_a_full_disk_is_found_again_with_the_same_token),
         FLOW_TEST(test_sigterm_ends_the_bridge_in_time_while_the_disk_is_full),
+        FLOW_TEST(test_a_ledger_that_others_may_open_is_warned_of),
         FLOW_TEST(test_a_ledger_that_is_moved_away_takes_no_command_until_it_is_back),
         FLOW_TEST(test_a_ledger_with_an_overwritten_header_is_refused_and_left_alone),
         FLOW_TEST(test_a_truncated_ledger_is_refused_and_left_alone),

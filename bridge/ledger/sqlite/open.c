@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BUSY_TIMEOUT_MS 1000
@@ -282,6 +283,17 @@ static enum status make_file(const char *path, struct buf *out_why)
     return status;
 }
 
+/* The bridge creates the file with mode 0600; one that was restored often has another. */
+static void warn_of_mode(const struct store *store)
+{
+    struct stat about;
+    char mode[8];
+    if (fstat(store->file_lock_fd, &about) == 0 && (about.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        snprintf(mode, sizeof mode, "%04o", (unsigned)about.st_mode & 07777U);
+        LOG_WARN("ledger_open_to_others", LOG_TEXT("path", store->path), LOG_TEXT("mode", mode));
+    }
+}
+
 static enum status create(const char *location, struct buf *out_why)
 {
     struct buf made = {0};
@@ -321,6 +333,7 @@ enum status store_sqlite_open(const char *location, bool is_full, struct store *
     }
     store->file = store_file_identify(store->path);
     store->log = store_file_identify(store->log_path);
+    warn_of_mode(store);
     *out_store = store;
     return STATUS_OK;
 }

@@ -162,7 +162,7 @@ static void resume(const char *group, const char *token, uint32_t crashes)
     struct command *command = make(group, token, 10000);
     command->state = STATE_UNSURE;
     command->crashes = crashes;
-    dispatch_resume(fixture.dispatch, command);
+    dispatch_resume(fixture.dispatch, command, true);
     record_starts();
 }
 
@@ -352,7 +352,7 @@ static void test_the_fewest_crashes_are_called_first_in_all_regions(void **state
     elsewhere->state = STATE_UNSURE;
     elsewhere->crashes = 1;
     elsewhere->deadline_at_ms = clock_wall_ms() + 10000;
-    dispatch_resume(fixture.dispatch, elsewhere);
+    dispatch_resume(fixture.dispatch, elsewhere, true);
     resume("g4", "c1b", 1);
     assert_int_equal(fixture.call_count, 0);
     dispatch_hold(fixture.dispatch, false);
@@ -386,6 +386,24 @@ static void test_a_command_with_three_crashes_is_set_aside_uncalled(void **state
     assert_true(health_is_on(fixture.health, HEALTH_COMMAND_SET_ASIDE));
     assert_int_equal(fixture.call_count, 1);
     assert_called(0, "t2");
+}
+
+static void test_a_command_that_the_settings_no_longer_allow_ends_uncalled(void **state)
+{
+    (void)state;
+    struct command *unsure = make("g1", "unsure", 10000);
+    struct command *ready = make("g2", "ready", 10000);
+    unsure->state = STATE_UNSURE;
+    unsure->attempts = 1;
+    unsure->crashes = 3;
+    dispatch_resume(fixture.dispatch, unsure, false);
+    dispatch_resume(fixture.dispatch, ready, false);
+    resume("g1", "t3", 0);
+    assert_done(0, "unsure", OUTCOME_UNKNOWN, "Bridge.NoDefiniteAnswer");
+    assert_done(1, "ready", OUTCOME_FAILED, "Bridge.NotAllowed");
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_SET_ASIDE), 0);
+    assert_int_equal(fixture.call_count, 1);
+    assert_called(0, "t3");
 }
 
 /* What the ledger has of a command, for tests that crash. */
@@ -638,7 +656,7 @@ static void test_a_command_resumed_as_unsure_and_given_up_is_unknown(void **stat
     (void)state;
     struct command *command = make("g1", "t1", 300);
     command->state = STATE_UNSURE;
-    dispatch_resume(fixture.dispatch, command);
+    dispatch_resume(fixture.dispatch, command, true);
     run(1, 0, 5000);
     assert_int_equal(fixture.calls[0].command->state, STATE_RECALLING);
     answer(0, REACTION_RETRY, "Bridge.Unreachable", 60000);
@@ -650,7 +668,7 @@ static void test_the_backoff_of_a_resumed_command_ends_before_its_deadline(void 
     (void)state;
     struct command *command = make("g1", "t1", 10000);
     command->not_before_ms = clock_wall_ms() + 3600000;
-    dispatch_resume(fixture.dispatch, command);
+    dispatch_resume(fixture.dispatch, command, true);
     run(1, 0, 2000);
     assert_called(0, "t1");
     answer(0, REACTION_DONE, NULL, -1);
@@ -698,7 +716,7 @@ static void test_regions_are_served_in_turn(void **state)
             slice_text(ARRIVAL[i]), slice_text("{\"OneShot\":false}"));
         command->state = STATE_READY;
         command->deadline_at_ms = clock_wall_ms() + 10000;
-        dispatch_resume(fixture.dispatch, command);
+        dispatch_resume(fixture.dispatch, command, true);
     }
     dispatch_hold(fixture.dispatch, false);
     record_starts();
@@ -876,6 +894,7 @@ int main(void)
         TEST(test_the_fewest_crashes_are_called_first_in_all_regions),
         TEST(test_any_answer_sets_the_crashes_back),
         TEST(test_a_command_with_three_crashes_is_set_aside_uncalled),
+        TEST(test_a_command_that_the_settings_no_longer_allow_ends_uncalled),
         TEST(test_neighbours_of_a_command_that_crashes_the_bridge_are_not_set_aside),
         TEST(test_kills_hit_each_command_before_any_reaches_the_limit),
         TEST(test_a_command_that_is_tried_again_stays_first_in_its_group),

@@ -172,6 +172,30 @@ static void test_a_route_is_found_by_its_name(void **state)
     assert_null(route_of_name(routes, 2, "Other"));
 }
 
+static void test_a_command_of_an_earlier_run_is_judged_by_its_route_or_any_of_its_action(
+    void **state)
+{
+    (void)state;
+    const struct action *start = action_find(slice_text("StartDiskReplicaGroup"));
+    const struct action *other = action_find(slice_text("DescribeDiskReplicaGroups"));
+    static char *wide[] = {"*"};
+    static const struct route now[] = {
+        {.name = "start",
+         .action = "StartDiskReplicaGroup",
+         .regions = {regions, 2},
+         .groups = {groups, 2}},
+        {.name = "new",
+         .action = "StartDiskReplicaGroup",
+         .regions = {wide, 1},
+         .groups = {groups + 1, 1}},
+    };
+    assert_true(route_still_allows(now, 2, &now[0], start, "cn-a", "pg-a"));
+    assert_false(route_still_allows(now, 2, &now[1], start, "cn-a", "pg-a"));
+    assert_true(route_still_allows(now, 2, NULL, start, "us-a", "PG-9"));
+    assert_false(route_still_allows(now, 2, NULL, start, "us-a", "pg-a"));
+    assert_false(route_still_allows(now, 2, NULL, other, "cn-a", "pg-a"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +207,8 @@ int main(void)
         cmocka_unit_test(test_reply_topics_must_match_a_filter_and_be_names),
         cmocka_unit_test(test_the_first_route_with_a_matching_filter_is_found),
         cmocka_unit_test(test_a_route_is_found_by_its_name),
+        cmocka_unit_test(
+            test_a_command_of_an_earlier_run_is_judged_by_its_route_or_any_of_its_action),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
