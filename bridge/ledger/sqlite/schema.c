@@ -145,10 +145,10 @@ const char *const store_sqlite_probes[STORE_SQLITE_PROBES] = {
 };
 
 /*
- * A small page cache is enough: the interior pages of a million records take less than a megabyte,
- * and the kernel caches the rest.
+ * A small page cache (in KiB) is enough, since the kernel caches the file as well: with a million
+ * records, 2 MiB and 512 KiB need the same CPU time for a command.
  */
-const char store_sqlite_pragmas[] = "PRAGMA cache_size = -2048;"
+const char store_sqlite_pragmas[] = "PRAGMA cache_size = -512;"
                                     "PRAGMA temp_store = MEMORY;"
                                     "PRAGMA mmap_size = 0;"
                                     "PRAGMA trusted_schema = OFF;"
