@@ -67,6 +67,8 @@ struct intake *intake_new(const struct settings *settings, struct counters *coun
     intake->dispatch = dispatch;
     intake->workers = workers;
     intake->limits.payload_bytes = (size_t)settings->limits.payload_bytes;
+    intake->limits.reply_topic_bytes = (size_t)settings->limits.reply_topic_bytes;
+    intake->limits.correlation_bytes = (size_t)settings->limits.correlation_bytes;
     intake->limits.deadline_s = settings->limits.deadline_s;
     intake->replies.qos = (uint8_t)settings->replies.qos;
     intake->replies.expiry_s = settings->replies.expiry_s;
@@ -204,8 +206,9 @@ static void claim(struct intake *intake, struct arrival *arrival, struct job *jo
 static enum status find_reply_to(const struct intake *intake, struct arrival *arrival,
                                  struct refusal *out_refusal)
 {
-    return reply_to_resolve(arrival->route, intake->settings->instance, arrival->delivery,
-                            &arrival->request, arrival->token, &arrival->reply_to, out_refusal);
+    return reply_to_resolve(arrival->route, intake->settings->instance, &intake->limits,
+                            arrival->delivery, &arrival->request, arrival->token,
+                            &arrival->reply_to, out_refusal);
 }
 
 /* Reads the command and where its reply goes; STATUS_INVALID with arrival->refusal. */

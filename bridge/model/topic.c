@@ -77,6 +77,15 @@ bool topic_is_filter(struct slice filter)
     return true;
 }
 
+size_t topic_levels(struct slice topic)
+{
+    size_t count = 0;
+    for (struct levels levels = {.rest = topic}; !levels.is_over; count++) {
+        (void)next_level(&levels);
+    }
+    return count;
+}
+
 /* Whether one is a wildcard and the other begins with '$': as first levels they do not match. */
 static bool is_wildcard_with_dollar(struct slice a, struct slice b)
 {

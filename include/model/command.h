@@ -82,8 +82,14 @@ struct request {
     int64_t not_after_ms; /* wall clock, INT64_MAX for none */
 };
 
+/* Of a reply topic that a sender names: mosquitto closes the connection of a client that publishes
+ * to a topic of more than 200 levels. */
+#define REPLY_TOPIC_LEVELS_MAX 32
+
 struct command_limits {
     size_t payload_bytes;
+    size_t reply_topic_bytes;
+    size_t correlation_bytes;
     int64_t deadline_s;
 };
 
@@ -93,14 +99,16 @@ enum status request_authorise(const struct route *route, const struct request *r
 
 /*
  * Where the reply goes: Response Topic, else ReplyTo, else the route's reply topic with `token`.
- * STATUS_INVALID with Bridge.ReplyTopicNotAllowed where the route does not allow the topic that the
- * sender named; *out_reply_to then has the route's own reply topic (or none where `token` is
- * absent). *out_reply_to is set in every case; free it with reply_to_fini().
+ * STATUS_INVALID with Bridge.ReplyTopicNotAllowed where the route or the limits do not allow the
+ * topic that the sender named; *out_reply_to then has the route's own reply topic (or none where
+ * `token` is absent). STATUS_INVALID with Bridge.InvalidParameter where the Correlation Data is too
+ * long; *out_reply_to then has none. *out_reply_to is set in every case; free it with
+ * reply_to_fini().
  */
 enum status reply_to_resolve(const struct route *route, const char *instance,
-                             const struct delivery *delivery, const struct request *request,
-                             struct slice token, struct reply_to *out_reply_to,
-                             struct refusal *out_refusal);
+                             const struct command_limits *limits, const struct delivery *delivery,
+                             const struct request *request, struct slice token,
+                             struct reply_to *out_reply_to, struct refusal *out_refusal);
 void reply_to_fini(struct reply_to *reply_to);
 
 /* A token for a command that has none, 64 hex digits: derived from the command where it has

@@ -32,6 +32,8 @@ struct topic_values {
 bool topic_is_name(struct slice topic);
 /* The same with '+' and '#' only as whole levels and '#' only last. No "$share/" prefix. */
 bool topic_is_filter(struct slice filter);
+/* The number of levels: 1 more than the number of '/'. */
+size_t topic_levels(struct slice topic);
 /* Whether a valid filter matches a valid name; wildcards do not match a first level that begins
  * with '$'. */
 bool topic_matches(struct slice filter, struct slice name);

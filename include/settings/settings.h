@@ -98,6 +98,8 @@ struct settings {
         int64_t pending;
         int64_t deadline_s;
         int64_t waiters_per_token;
+        int64_t reply_topic_bytes;
+        int64_t correlation_bytes;
         int64_t outbox_messages;
     } limits;
     struct {

@@ -176,17 +176,59 @@ static void ask_with_response_topic(struct fixture *fixture, const char *token, 
     publish(fixture, &message);
 }
 
-static void test_a_response_topic_of_65535_bytes_is_answered(struct fixture *fixture)
+/* Refused at the topic of the route; other commands get their replies. */
+static void check_refused_response_topic(struct fixture *fixture, struct bridge *bridge,
+                                         const struct raw_bytes *place, size_t length)
+{
+    const char *token = fixture_name(fixture, "token");
+    ask_with_response_topic(fixture, token, place->data, length);
+    check_error(fixture_expect_reply(fixture, token), "failed", "Bridge.ReplyTopicNotAllowed",
+                "denied", false);
+    check_unharmed(fixture, bridge);
+}
+
+static void test_a_response_topic_of_65535_bytes_is_refused(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
     struct raw_bytes place = {0};
     put_string(&place, FLOW_REPLIES);
     raw_put_many(&place, 'r', TOPIC_BYTES_MAX - place.length);
-    raw_put(&place, "", 1);
-    ask_with_response_topic(fixture, fixture_name(fixture, "token"), place.data, TOPIC_BYTES_MAX);
-    const char *topic = fixture_format(fixture, "%s", (const char *)place.data);
+    check_refused_response_topic(fixture, bridge, &place, TOPIC_BYTES_MAX);
     raw_fini(&place);
-    check_succeeded(client_expect(fixture->sender, &(struct match){.topic = topic}));
+}
+
+/* Mosquitto closes the connection of a client that publishes to more than 200 levels. */
+static void test_a_response_topic_of_more_than_200_levels_stops_no_other_reply(
+    struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    struct raw_bytes place = {0};
+    put_string(&place, FLOW_REPLIES);
+    raw_put_many(&place, '/', 220);
+    check_refused_response_topic(fixture, bridge, &place, place.length);
+    assert_false(bridge_log_contains(bridge, "publisher_down"));
+    raw_fini(&place);
+}
+
+static void test_correlation_data_of_60000_bytes_is_refused(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    struct raw_bytes data = {0};
+    const char *token = fixture_name(fixture, "token");
+    const char *topic = fixture_format(fixture, FLOW_REPLIES "%s/own", token);
+    raw_put_many(&data, 'c', 60000);
+    client_publish(fixture->sender,
+                   &(struct outgoing){
+                       .topic = FLOW_COMMANDS,
+                       .payload = fixture_command(fixture, token, fixture_name(fixture, "pg"), ""),
+                       .qos = 1,
+                       .response_topic = topic,
+                       .correlation = data.data,
+                       .correlation_length = data.length});
+    const struct message *reply = client_expect(fixture->sender, &(struct match){.topic = topic});
+    check_error(reply, "failed", "Bridge.InvalidParameter", "invalid", false);
+    assert_int_equal(reply->correlation_length, 0);
+    raw_fini(&data);
     check_unharmed(fixture, bridge);
 }
 
@@ -375,7 +417,9 @@ int main(int argc, char **argv)
         FLOW_TEST(test_payloads_that_are_not_text_are_refused),
         FLOW_TEST(test_thousands_of_user_properties_are_ignored),
         FLOW_TEST(test_a_packet_above_the_announced_size_is_not_delivered),
-        FLOW_TEST(test_a_response_topic_of_65535_bytes_is_answered),
+        FLOW_TEST(test_a_response_topic_of_65535_bytes_is_refused),
+        FLOW_TEST(test_a_response_topic_of_more_than_200_levels_stops_no_other_reply),
+        FLOW_TEST(test_correlation_data_of_60000_bytes_is_refused),
         FLOW_TEST(test_a_topic_of_65535_bytes_is_accepted),
         FLOW_TEST(test_no_sender_makes_the_bridge_publish_to_the_brokers_own_topics),
         FLOW_TEST(test_the_largest_packet_is_announced),

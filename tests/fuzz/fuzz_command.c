@@ -19,7 +19,10 @@ static char *places[] = {"replies/#", "+/inbox"};
 static char *regions[] = {"cn-*", "*-1"};
 static char *groups[] = {"pg-*"};
 
-static const struct command_limits limits = {.payload_bytes = 16384, .deadline_s = 300};
+static const struct command_limits limits = {.payload_bytes = 16384,
+                                             .reply_topic_bytes = 1024,
+                                             .correlation_bytes = 1024,
+                                             .deadline_s = 300};
 static const struct reply_settings settings = {.qos = 1, .expiry_s = 3600};
 
 static const struct route routes[] = {
@@ -130,8 +133,8 @@ static void check_on(const struct route *route, const struct delivery *delivery)
     struct reply_to reply_to;
     enum status read = request_read(route, delivery, &limits, &request, &refusal);
     check_request(&request);
-    enum status placed =
-        reply_to_resolve(route, "edge", delivery, &request, request.token, &reply_to, &place);
+    enum status placed = reply_to_resolve(route, "edge", &limits, delivery, &request, request.token,
+                                          &reply_to, &place);
     assert(reply_to.topic == NULL || topic_is_name(slice_text(reply_to.topic)));
     if (read != STATUS_OK) {
         check_refusal(route, delivery, &request, &reply_to, &refusal);

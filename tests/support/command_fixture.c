@@ -11,7 +11,10 @@
 
 static char *all[] = {"*"};
 
-const struct command_limits command_fixture_limits = {.payload_bytes = 16384, .deadline_s = 300};
+const struct command_limits command_fixture_limits = {.payload_bytes = 16384,
+                                                      .reply_topic_bytes = 1024,
+                                                      .correlation_bytes = 1024,
+                                                      .deadline_s = 300};
 
 struct route command_fixture_route(void)
 {

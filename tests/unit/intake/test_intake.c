@@ -253,6 +253,8 @@ static int set_up(void **state)
     fixture.settings.audit.file = "";
     fixture.settings.topics.dead_letters = "dead/{Instance}/{Route}";
     fixture.settings.limits.payload_bytes = 1024;
+    fixture.settings.limits.reply_topic_bytes = 64;
+    fixture.settings.limits.correlation_bytes = 8;
     fixture.settings.limits.deadline_s = 300;
     fixture.settings.replies.qos = 1;
     fixture.settings.replies.expiry_s = 3600;
@@ -469,6 +471,24 @@ static void test_a_reply_topic_that_is_not_allowed_is_refused_at_the_topic_of_th
     assert_answered("Bridge.ReplyTopicNotAllowed", "replies/t-1");
 }
 
+static void test_correlation_data_over_the_limit_is_refused_at_the_response_topic(void **state)
+{
+    (void)state;
+    fixture.delivery.response_topic = slice_text("answers/me");
+    fixture.delivery.correlation_data = slice_text("123456789");
+    deliver(COMMAND);
+    assert_answered("Bridge.InvalidParameter", "answers/me");
+    assert_false(slice_is_present(fixture.posted.message.correlation_data));
+}
+
+static void test_a_reply_to_over_the_limit_is_refused_at_the_topic_of_the_route(void **state)
+{
+    (void)state;
+    deliver("{\"RegionId\":\"cn-a\",\"ReplicaGroupId\":\"pg-1\",\"ClientToken\":\"t-1\","
+            "\"ReplyTo\":\"answers/0123456789012345678901234567890123456789012345678901234567\"}");
+    assert_answered("Bridge.ReplyTopicNotAllowed", "replies/t-1");
+}
+
 static void test_a_reply_to_with_a_wildcard_is_not_allowed(void **state)
 {
     (void)state;
@@ -619,6 +639,8 @@ int main(void)
         TEST(test_a_refusal_without_reply_topic_is_a_dead_letter),
         TEST(test_a_message_no_route_lists_is_a_dead_letter),
         TEST(test_a_reply_topic_that_is_not_allowed_is_refused_at_the_topic_of_the_route),
+        TEST(test_correlation_data_over_the_limit_is_refused_at_the_response_topic),
+        TEST(test_a_reply_to_over_the_limit_is_refused_at_the_topic_of_the_route),
         TEST(test_a_reply_to_with_a_wildcard_is_not_allowed),
         TEST(test_a_group_that_is_not_allowed_is_refused_before_its_reply_topic),
         TEST(test_an_unreadable_command_with_a_forbidden_reply_topic_is_a_dead_letter),

@@ -16,6 +16,12 @@ static const struct route route = {
     .response_topics = {places, 2},
 };
 
+#define REPLY_TOPIC_BYTES 64
+#define CORRELATION_BYTES 8
+
+static const struct command_limits limits = {.reply_topic_bytes = REPLY_TOPIC_BYTES,
+                                             .correlation_bytes = CORRELATION_BYTES};
+
 struct resolved {
     struct reply_to reply_to;
     struct refusal refusal;
@@ -26,8 +32,8 @@ static struct resolved resolve(const struct delivery *delivery, const struct req
                                struct slice token)
 {
     struct resolved resolved = {.refusal = {.error = ERROR_NONE}};
-    resolved.status = reply_to_resolve(&route, "edge", delivery, request, token, &resolved.reply_to,
-                                       &resolved.refusal);
+    resolved.status = reply_to_resolve(&route, "edge", &limits, delivery, request, token,
+                                       &resolved.reply_to, &resolved.refusal);
     assert_int_equal(resolved.status == STATUS_OK, resolved.refusal.error == ERROR_NONE);
     return resolved;
 }
@@ -86,6 +92,66 @@ static void test_a_refused_reply_topic_is_named_by_its_length_only(void **state)
     request.reply_to = slice_text("x");
     resolved = resolve(&delivery, &request, slice_text("t"));
     assert_non_null(strstr(resolved.refusal.message, "ReplyTo of 1 bytes"));
+    reply_to_fini(&resolved.reply_to);
+}
+
+/* The name of the field is the same for both: the limits do not depend on where the topic stands.
+ */
+static void test_a_reply_topic_within_the_limits_is_taken_and_a_greater_one_refused(void **state)
+{
+    (void)state;
+    char long_topic[REPLY_TOPIC_BYTES + 2] = "replies/";
+    memset(long_topic + 8, 'x', REPLY_TOPIC_BYTES - 7);
+    char deep_topic[8 + 2 * REPLY_TOPIC_LEVELS_MAX] = "replies";
+    for (int i = 0; i < REPLY_TOPIC_LEVELS_MAX; i++) {
+        strcat(deep_topic, "/");
+    }
+    const struct {
+        char *topic;
+        const char *why;
+    } rows[] = {
+        {long_topic, "Response Topic has 65 bytes; limits.reply_topic_bytes is 64"},
+        {deep_topic, "Response Topic has 33 levels; a reply topic may have at most 32"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct delivery delivery = {.response_topic = slice_text(rows[i].topic)};
+        struct request request = {.region = slice_text("cn-beijing")};
+        struct resolved resolved = resolve(&delivery, &request, slice_text("t/1"));
+        assert_int_equal(resolved.refusal.error, ERROR_REPLY_TOPIC_NOT_ALLOWED);
+        assert_non_null(strstr(resolved.refusal.message, rows[i].why));
+        assert_string_equal(resolved.reply_to.topic, own_place);
+        reply_to_fini(&resolved.reply_to);
+        rows[i].topic[strlen(rows[i].topic) - 1] = '\0';
+        delivery.response_topic = slice_text(rows[i].topic);
+        resolved = resolve(&delivery, &request, slice_text("t/1"));
+        assert_int_equal(resolved.status, STATUS_OK);
+        assert_string_equal(resolved.reply_to.topic, rows[i].topic);
+        reply_to_fini(&resolved.reply_to);
+    }
+}
+
+static void test_longer_correlation_data_is_refused_and_not_sent_back(void **state)
+{
+    (void)state;
+    struct delivery delivery = {.response_topic = slice_text("replies/a"),
+                                .correlation_data = slice_text("12345678")};
+    struct request request = {0};
+    struct resolved resolved = resolve(&delivery, &request, slice_text("t"));
+    assert_int_equal(resolved.status, STATUS_OK);
+    assert_int_equal(resolved.reply_to.correlation_data_bytes, CORRELATION_BYTES);
+    reply_to_fini(&resolved.reply_to);
+    delivery.correlation_data = slice_text("123456789");
+    resolved = resolve(&delivery, &request, slice_text("t"));
+    assert_int_equal(resolved.refusal.error, ERROR_INVALID_PARAMETER);
+    assert_non_null(strstr(resolved.refusal.message,
+                           "Correlation Data has 9 bytes; limits.correlation_bytes is 8"));
+    assert_string_equal(resolved.reply_to.topic, "replies/a");
+    assert_null(resolved.reply_to.correlation_data);
+    reply_to_fini(&resolved.reply_to);
+    delivery.response_topic = slice_text("elsewhere");
+    resolved = resolve(&delivery, &request, slice_text("t"));
+    assert_int_equal(resolved.refusal.error, ERROR_REPLY_TOPIC_NOT_ALLOWED);
+    assert_null(resolved.reply_to.correlation_data);
     reply_to_fini(&resolved.reply_to);
 }
 
@@ -156,6 +222,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_reply_goes_where_the_sender_asked_if_the_route_allows_it),
         cmocka_unit_test(test_a_refused_reply_topic_is_named_by_its_length_only),
+        cmocka_unit_test(test_a_reply_topic_within_the_limits_is_taken_and_a_greater_one_refused),
+        cmocka_unit_test(test_longer_correlation_data_is_refused_and_not_sent_back),
         cmocka_unit_test(test_without_a_token_or_a_value_of_the_template_there_is_no_reply_topic),
         cmocka_unit_test(test_a_reply_to_owns_what_goes_back_to_the_sender),
         cmocka_unit_test(test_empty_correlation_data_is_there_and_absent_is_not),

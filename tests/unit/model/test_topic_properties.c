@@ -21,6 +21,8 @@
 #define SEED   20260102
 #define ROUNDS 3000
 
+static const struct command_limits LIMITS = {.reply_topic_bytes = 24, .correlation_bytes = 8};
+
 static uint64_t seed;
 static long rounds;
 
@@ -322,9 +324,13 @@ static bool begins_with(struct slice text, const char *prefix)
     return text.length >= length && memcmp(text.data, prefix, length) == 0;
 }
 
-/* The filters "replies/#" and "inbox/+" as code. */
+/* The filters "replies/#" and "inbox/+", and the limits, as code. */
 static bool is_wanted(struct slice topic)
 {
+    if (topic.length > LIMITS.reply_topic_bytes ||
+        count_of(topic, '/') + 1 > REPLY_TOPIC_LEVELS_MAX) {
+        return false;
+    }
     if (!utf8_is_mqtt_text(topic) || count_of(topic, '+') + count_of(topic, '#') > 0) {
         return false;
     }
@@ -365,8 +371,8 @@ static void test_a_reply_goes_to_an_allowed_topic_or_to_that_of_the_route(void *
             request.reply_to = buf_slice(&wanted);
         }
         bool is_allowed = is_wanted(buf_slice(&wanted));
-        enum status status = reply_to_resolve(&route, "edge", &delivery, &request, slice_text("t"),
-                                              &reply_to, &refusal);
+        enum status status = reply_to_resolve(&route, "edge", &LIMITS, &delivery, &request,
+                                              slice_text("t"), &reply_to, &refusal);
         assert_int_equal(status, is_allowed ? STATUS_OK : STATUS_INVALID);
         assert_true(slice_equals(slice_text(reply_to.topic),
                                  is_allowed ? buf_slice(&wanted) : slice_text("own/t")));
