@@ -18,7 +18,7 @@ struct fixture;
 struct bridge {
     struct fixture *fixture;
     int number;         /* of the fixture's bridges, from 1 */
-    const char *binary; /* the tested one, unless a test sets another */
+    const char *binary; /* NULL: the one under test */
     pid_t pid;          /* 0: not running */
     char *overrides;
     char directory[160];

@@ -61,7 +61,6 @@ struct bridge *fixture_bridge_new(struct fixture *fixture, const char *overrides
     struct bridge *bridge = calloc(1, sizeof *bridge);
     assert(bridge != NULL);
     bridge->fixture = fixture;
-    bridge->binary = BRIDGE_BINARY;
     bridge->overrides = strdup(overrides);
     bridge->number = ++fixture->bridge_number;
     snprintf(bridge->directory, sizeof bridge->directory, "%s/bridge-%d", fixture->directory,
