@@ -282,6 +282,7 @@ static void start_thread(struct exporter *exporter)
     if (result != 0) {
         abort();
     }
+    pthread_setname_np(exporter->thread, "audit"); /* as top -H and perf show it */
 }
 
 enum status exporter_new(struct loop *loop, struct ledger *ledger,

@@ -104,39 +104,98 @@ uint64_t bench_family_cpu_ns(const struct bench_family *family)
     return total_ns;
 }
 
-/* The number of the line "KEY: n kB" in /proc/PID/FILE; 0 if there is none. */
-static uint64_t kib_of(pid_t pid, const char *file_name, const char *key)
+/* The sum of the lines of the file that begin with `key` and have a number behind the colon. */
+static uint64_t number_of(const char *path, const char *key)
 {
-    char path[64];
     char line[256];
-    uint64_t kib = 0;
+    uint64_t sum = 0;
 
-    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file_name);
     FILE *file = fopen(path, "re");
     if (file == NULL) {
         return 0;
     }
     while (fgets(line, sizeof(line), file) != NULL) {
-        if (strncmp(line, key, strlen(key)) == 0) {
-            kib = strtoull(line + strlen(key), NULL, 10);
-            break;
+        const char *colon = strchr(line, ':');
+        if (colon != NULL && strncmp(line, key, strlen(key)) == 0) {
+            sum += strtoull(colon + 1, NULL, 10);
         }
     }
     fclose(file);
-    return kib;
+    return sum;
+}
+
+/* The first line of the file without its end, cut to the size of `out_line`. */
+static bool read_line(const char *path, char *out_line, int line_bytes)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return false;
+    }
+    bool is_read = fgets(out_line, line_bytes, file) != NULL;
+    fclose(file);
+    if (is_read) {
+        out_line[strcspn(out_line, "\n")] = '\0';
+    }
+    return is_read;
+}
+
+static bool thread_read(struct bench_thread *thread)
+{
+    char path[96];
+    char line[96];
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)thread->pid);
+    bool is_complete = read_line(path, thread->process, sizeof(thread->process));
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", (int)thread->pid, (int)thread->tid);
+    is_complete = is_complete && read_line(path, thread->name, sizeof(thread->name));
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)thread->pid, (int)thread->tid);
+    is_complete = is_complete && read_line(path, line, sizeof(line));
+    if (!is_complete) {
+        return false;
+    }
+    thread->cpu_ns = strtoull(line, NULL, 10);
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)thread->pid, (int)thread->tid);
+    thread->voluntary = number_of(path, "voluntary_ctxt_switches");
+    thread->involuntary = number_of(path, "nonvoluntary_ctxt_switches");
+    return true;
+}
+
+void bench_family_threads(const struct bench_family *family, struct bench_threads *out_threads)
+{
+    char path[64];
+
+    out_threads->count = 0;
+    for (size_t i = 0; i < family->count; i++) {
+        snprintf(path, sizeof(path), "/proc/%d/task", (int)family->pids[i]);
+        DIR *tasks = opendir(path);
+        if (tasks == NULL) {
+            continue;
+        }
+        for (struct dirent *entry;
+             (entry = readdir(tasks)) != NULL && out_threads->count < BENCH_THREADS_MAX;) {
+            struct bench_thread *thread = &out_threads->items[out_threads->count];
+            thread->pid = family->pids[i];
+            thread->tid = (pid_t)strtol(entry->d_name, NULL, 10);
+            if (thread->tid > 0 && thread_read(thread)) {
+                out_threads->count++;
+            }
+        }
+        closedir(tasks);
+    }
 }
 
 struct bench_memory bench_family_memory(const struct bench_family *family)
 {
     struct bench_memory sum = {0};
+    char path[64];
 
     for (size_t i = 0; i < family->count; i++) {
-        pid_t pid = family->pids[i];
-        sum.pss_kib += kib_of(pid, "smaps_rollup", "Pss:");
-        sum.private_kib += kib_of(pid, "smaps_rollup", "Private_Clean:");
-        sum.private_kib += kib_of(pid, "smaps_rollup", "Private_Dirty:");
-        sum.rss_kib += kib_of(pid, "status", "VmRSS:");
-        sum.peak_rss_kib += kib_of(pid, "status", "VmHWM:");
+        snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)family->pids[i]);
+        sum.pss_kib += number_of(path, "Pss:");
+        sum.private_kib += number_of(path, "Private_");
+        snprintf(path, sizeof(path), "/proc/%d/status", (int)family->pids[i]);
+        sum.rss_kib += number_of(path, "VmRSS:");
+        sum.peak_rss_kib += number_of(path, "VmHWM:");
     }
     return sum;
 }

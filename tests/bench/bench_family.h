@@ -1,8 +1,9 @@
 /*
- * bench_family - CPU time and memory of a process and all its descendants.
+ * bench_family - CPU time, memory and context switches of a process and all its descendants.
  *
  * Reads /proc. The CPU time comes from the CPU clocks of the processes, in nanoseconds, and
- * includes all threads, also ended ones. It does not include ended descendants.
+ * includes all threads, also ended ones. It does not include ended descendants. The values of
+ * single threads are those of the threads that exist now.
  *
  * Thread: one.
  */
@@ -14,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { BENCH_FAMILY_MAX = 256 };
+enum { BENCH_FAMILY_MAX = 256, BENCH_THREADS_MAX = 1024, BENCH_NAME_BYTES = 16 };
 
 /* The process first, then its descendants, generation by generation. */
 struct bench_family {
@@ -22,8 +23,24 @@ struct bench_family {
     size_t count;
 };
 
-/* Sums over a family, in KiB. The peaks may be from different times, so their sum is an upper
- * bound. */
+/* One thread, with what it has used since it began. */
+struct bench_thread {
+    pid_t pid;
+    pid_t tid;
+    char process[BENCH_NAME_BYTES]; /* name of the process, which is that of its first thread */
+    char name[BENCH_NAME_BYTES];
+    uint64_t cpu_ns;
+    uint64_t voluntary;   /* it waited: each of these is followed by a wake-up */
+    uint64_t involuntary; /* another thread got the CPU */
+};
+
+struct bench_threads {
+    struct bench_thread items[BENCH_THREADS_MAX];
+    size_t count;
+};
+
+/* Sums over a family, in KiB. `private_kib` is what no other process maps. The peaks may be from
+ * different times, so their sum is an upper bound. */
 struct bench_memory {
     uint64_t pss_kib;
     uint64_t private_kib;
@@ -40,6 +57,9 @@ uint64_t bench_family_cpu_ns(const struct bench_family *family);
 
 /* 0 if the process has ended. */
 uint64_t bench_process_cpu_ns(pid_t pid);
+
+/* The threads of all processes; those that end meanwhile are left out. */
+void bench_family_threads(const struct bench_family *family, struct bench_threads *out_threads);
 
 struct bench_memory bench_family_memory(const struct bench_family *family);
 

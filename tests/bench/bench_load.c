@@ -3,23 +3,29 @@
  *
  * libmosquitto, MQTT 5, QoS 1, one connection with TCP_NODELAY, one thread. Three modes:
  *
- *   commands      publish commands with a Response Topic and Correlation Data, at most --window
- *                 of them unanswered, every one with its own ClientToken, spread over --groups
- *                 groups of one region; the time of each runs from its publish to its reply
- *   echo          publish to itself through the broker, twice in a row: the cost of broker and MQTT
- * for a command without a bridge wait-online   exit as soon as the retained status at
- * --status-topic is "online"
+ *   commands     publish commands with a Response Topic and Correlation Data, at most --window of
+ *                them unanswered, each with its own ClientToken, spread over --groups groups of
+ *                one region and over the topics of --routes routes; the time of each runs from its
+ *                publish to its reply
+ *   echo         publish to itself through the broker, twice in a row: the cost of broker and MQTT
+ *                for a command without a bridge
+ *   wait-online  exit as soon as the retained status at --status-topic is "online"
  *
- * One line of JSON on standard output (not for wait-online). With --watch-pid it also holds the
- * CPU time that process and its descendants used between the first publish and the last reply.
+ * --payload-bytes makes the commands longer with blanks between two fields. With --replays every
+ * second measured command is a copy of one of the warm-up, so the bridge knows its outcome.
+ *
+ * One line of JSON on standard output (not for wait-online). With --watch-pid it also holds what
+ * that process and its descendants used between the first publish and the last reply, with
+ * --broker-pid and --responder-pid the CPU time of those; --threads-file gets what each thread
+ * used.
  *
  * Exits with 0; 1 if a reply was no success or a watched process was replaced; 3 if a reply is
  * missing after --idle-timeout-s seconds without any reply; 69 without a broker.
  */
 #include "bench.h"
-#include "bench_family.h"
+#include "bench_cost.h"
+#include "bench_load_options.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
@@ -29,26 +35,14 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define COMMAND_TOPIC      "ecs-bridge/v1/commands/start"
 #define REPLY_TOPIC_PREFIX "ecs-bridge/v1/replies/bench-"
 #define ECHO_TOPIC_PREFIX  "ecs-bench/echo-"
 
-enum { TOPIC_MAX_BYTES = 128, TOKEN_BYTES = 37, CORRELATION_BYTES = 16, TURN_MS = 1000 };
-
-enum mode { MODE_COMMANDS, MODE_ECHO, MODE_WAIT_ONLINE };
-
-struct options {
-    enum mode mode;
-    const char *host;
-    unsigned port;
-    size_t count;
-    size_t window;
-    size_t groups;
-    size_t warmup;
-    uint64_t idle_timeout_s;
-    const char *command_topic;
-    const char *status_topic;
-    pid_t watch_pid; /* 0: none */
+enum {
+    TOPIC_MAX_BYTES = 128,
+    TOKEN_BYTES = 37,
+    CORRELATION_BYTES = 16,
+    TURN_MS = 1000,
 };
 
 /* One command, by its number; the number is its Correlation Data. */
@@ -58,9 +52,10 @@ struct slot {
 };
 
 struct load {
-    struct options options;
+    struct load_options options;
     struct mosquitto *mosq;
     uint64_t seed;
+    char *payload;                     /* payload_bytes or more */
     char first_topic[TOPIC_MAX_BYTES]; /* topic of commands or of the first echo */
     char last_topic[TOPIC_MAX_BYTES];  /* topic of replies or of the second echo */
     unsigned subscriptions_open;       /* requested and not acknowledged yet */
@@ -76,16 +71,6 @@ struct load {
     size_t strangers; /* messages that belong to no command of this run */
     uint64_t progress_ns;
     struct bench_samples latencies;
-};
-
-/* The cost of the measured part of a run. */
-struct cost {
-    uint64_t wall_ns;
-    uint64_t own_cpu_ns;
-    uint64_t watched_cpu_ns;
-    uint64_t watched_main_cpu_ns;
-    size_t watched_processes;
-    bool is_family_changed; /* a watched process was replaced: its CPU time is not known */
 };
 
 static void require(int rc, const char *what)
@@ -105,23 +90,48 @@ static void token_write(const struct load *load, size_t number, char token[TOKEN
              (high >> 16) & 0xffffU, high & 0xfffU, low >> 48, low & 0xffffffffffffU);
 }
 
-static int command_write(const struct load *load, size_t number, char *out, size_t out_bytes)
+static bool is_replay(const struct load *load, size_t number)
+{
+    const struct load_options *options = &load->options;
+
+    return options->has_replays && number >= options->warmup && number % 2 == 1;
+}
+
+/* The command whose token, group and route this one has: its own number, or one of the warm-up. */
+static size_t original_of(const struct load *load, size_t number)
+{
+    size_t warmup = load->options.warmup;
+
+    return is_replay(load, number) ? (number - warmup) / 2 % warmup : number;
+}
+
+/* Blanks are the only filling: an unknown field is refused, and every known one has a limit. */
+static size_t command_write(struct load *load, size_t number)
 {
     char token[TOKEN_BYTES];
+    size_t original = original_of(load, number);
 
-    token_write(load, number, token);
-    return snprintf(out, out_bytes,
-                    "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-bench-%05zu\","
-                    "\"ClientToken\":\"%s\",\"OneShot\":false}",
-                    number % load->options.groups, token);
+    token_write(load, original, token);
+    int head = snprintf(load->payload, LOAD_PAYLOAD_MAX_BYTES,
+                        "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-bench-%05zu\","
+                        "\"ClientToken\":\"%s\",",
+                        original % load->options.groups, token);
+    size_t bytes = (size_t)head;
+    char tail[] = "\"OneShot\":false}";
+    size_t tail_bytes = sizeof(tail) - 1;
+    if (bytes + tail_bytes < load->options.payload_bytes) {
+        memset(load->payload + bytes, ' ', load->options.payload_bytes - tail_bytes - bytes);
+        bytes = load->options.payload_bytes - tail_bytes;
+    }
+    memcpy(load->payload + bytes, tail, tail_bytes);
+    return bytes + tail_bytes;
 }
 
 static void publish(struct load *load, const char *topic, size_t number)
 {
     mosquitto_property *properties = NULL;
     char correlation[CORRELATION_BYTES + 1];
-    char payload[256];
-    int payload_bytes = command_write(load, number, payload, sizeof(payload));
+    size_t payload_bytes = command_write(load, number);
 
     snprintf(correlation, sizeof(correlation), "%016zx", number);
     require(mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, correlation,
@@ -129,9 +139,9 @@ static void publish(struct load *load, const char *topic, size_t number)
             "correlation data");
     require(mosquitto_property_add_string(&properties, MQTT_PROP_RESPONSE_TOPIC, load->last_topic),
             "response topic");
-    require(
-        mosquitto_publish_v5(load->mosq, NULL, topic, payload_bytes, payload, 1, false, properties),
-        "publish");
+    require(mosquitto_publish_v5(load->mosq, NULL, topic, (int)payload_bytes, load->payload, 1,
+                                 false, properties),
+            "publish");
     mosquitto_property_free_all(&properties);
 }
 
@@ -165,7 +175,7 @@ static bool is_success(const struct load *load, const struct mosquitto_message *
 {
     char token[TOKEN_BYTES];
 
-    token_write(load, number, token);
+    token_write(load, original_of(load, number), token);
     return holds(message, token) &&
            (load->options.mode == MODE_ECHO || holds(message, "\"Status\":\"succeeded\""));
 }
@@ -250,7 +260,7 @@ static void on_subscribe(struct mosquitto *mosq, void *arg, int mid, int count, 
 
 static void topics_make(struct load *load)
 {
-    const struct options *options = &load->options;
+    const struct load_options *options = &load->options;
 
     if (options->mode == MODE_COMMANDS) {
         snprintf(load->first_topic, TOPIC_MAX_BYTES, "%s", options->command_topic);
@@ -268,6 +278,7 @@ static void topics_make(struct load *load)
 static void load_init(struct load *load)
 {
     load->seed = bench_random();
+    load->payload = bench_alloc(1, LOAD_PAYLOAD_MAX_BYTES);
     load->slots_count = load->options.warmup + load->options.count;
     load->slots = bench_alloc(load->slots_count, sizeof(*load->slots));
     load->relayed = bench_alloc(load->slots_count, sizeof(*load->relayed));
@@ -296,6 +307,7 @@ static void load_fini(struct load *load)
     bench_samples_fini(&load->latencies);
     free(load->relayed);
     free(load->slots);
+    free(load->payload);
 }
 
 static void turn(struct load *load)
@@ -325,9 +337,16 @@ static void connect_and_subscribe(struct load *load)
 static void send_next(struct load *load)
 {
     size_t number = load->sent++;
+    char topic[TOPIC_MAX_BYTES + 24];
 
     load->slots[number].sent_ns = bench_now_ns();
-    publish(load, load->first_topic, number);
+    if (load->options.routes > 1) {
+        snprintf(topic, sizeof(topic), "%s-%zu", load->first_topic,
+                 original_of(load, number) % load->options.routes);
+        publish(load, topic, number);
+    } else {
+        publish(load, load->first_topic, number);
+    }
 }
 
 /* Sends until `end` commands have been sent, then waits for their replies. False: some are missing.
@@ -351,65 +370,36 @@ static bool run_until(struct load *load, size_t end)
     return true;
 }
 
-static void cost_begin(struct cost *cost, struct bench_family *family, pid_t watched)
+static size_t replays_of(const struct load *load)
 {
-    if (watched != 0) {
-        bench_family_find(family, watched);
-        cost->watched_processes = family->count;
-        cost->watched_cpu_ns = bench_family_cpu_ns(family);
-        cost->watched_main_cpu_ns = bench_process_cpu_ns(watched);
+    size_t replays = 0;
+
+    for (size_t number = 0; number < load->sent; number++) {
+        replays += is_replay(load, number);
     }
-    cost->own_cpu_ns = bench_cpu_ns();
-    cost->wall_ns = bench_now_ns();
+    return replays;
 }
 
-static void cost_end(struct cost *cost, const struct bench_family *family, pid_t watched)
+static void print_result(struct load *load, const struct bench_cost *cost)
 {
-    struct bench_family now = {0};
-
-    cost->wall_ns = bench_now_ns() - cost->wall_ns;
-    cost->own_cpu_ns = bench_cpu_ns() - cost->own_cpu_ns;
-    if (watched != 0) {
-        cost->watched_cpu_ns = bench_family_cpu_ns(family) - cost->watched_cpu_ns;
-        cost->watched_main_cpu_ns = bench_process_cpu_ns(watched) - cost->watched_main_cpu_ns;
-        bench_family_find(&now, watched);
-        cost->is_family_changed = !bench_family_is_same(family, &now);
-    }
-}
-
-static void print_watched(const struct load *load, const struct cost *cost)
-{
-    double count = (double)load->latencies.count;
-
-    if (load->options.watch_pid == 0) {
-        return;
-    }
-    printf(",\"watched_cpu_us_per_command\":%.2f,\"watched_main_cpu_us_per_command\":%.2f,"
-           "\"watched_processes\":%zu,\"watched_replaced\":%s",
-           count == 0.0 ? 0.0 : (double)cost->watched_cpu_ns / 1000.0 / count,
-           count == 0.0 ? 0.0 : (double)cost->watched_main_cpu_ns / 1000.0 / count,
-           cost->watched_processes, cost->is_family_changed ? "true" : "false");
-}
-
-static void print_result(struct load *load, const struct cost *cost)
-{
-    double count = (double)load->latencies.count;
-    double seconds = (double)cost->wall_ns / 1e9;
+    size_t count = load->latencies.count;
 
     bench_samples_sort(&load->latencies);
-    printf("{\"mode\":\"%s\",\"commands\":%zu,\"window\":%zu,\"groups\":%zu,"
-           "\"missing\":%zu,\"failed\":%zu,\"duplicates\":%zu,\"strangers\":%zu,"
-           "\"commands_per_s\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
-           "\"load_cpu_us_per_command\":%.2f",
-           load->options.mode == MODE_ECHO ? "echo" : "commands", load->latencies.count,
-           load->options.window, load->options.groups, load->sent - load->answered, load->failed,
-           load->duplicates, load->strangers, count / seconds,
+    printf("{\"mode\":\"%s\",\"commands\":%zu,\"window\":%zu,\"groups\":%zu,\"routes\":%zu,"
+           "\"replays\":%zu,\"missing\":%zu,\"failed\":%zu,\"duplicates\":%zu,\"strangers\":%zu,"
+           "\"commands_per_s\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f",
+           load->options.mode == MODE_ECHO ? "echo" : "commands", count, load->options.window,
+           load->options.groups, load->options.routes, replays_of(load),
+           load->sent - load->answered, load->failed, load->duplicates, load->strangers,
+           (double)count / bench_cost_seconds(cost),
            bench_samples_percentile_us(&load->latencies, 50.0),
            bench_samples_percentile_us(&load->latencies, 99.0),
-           bench_samples_percentile_us(&load->latencies, 100.0),
-           count == 0.0 ? 0.0 : (double)cost->own_cpu_ns / 1000.0 / count);
-    print_watched(load, cost);
+           bench_samples_percentile_us(&load->latencies, 100.0));
+    bench_cost_print(cost, count);
     printf("}\n");
+    if (load->options.threads_file != NULL) {
+        bench_cost_write_threads(cost, count, load->options.threads_file);
+    }
 }
 
 /* Prints the token, to search for in the logs and the ledger. */
@@ -428,24 +418,22 @@ static void print_missing(const struct load *load)
 
 static int measure(struct load *load)
 {
-    struct bench_family family = {0};
-    struct cost cost = {0};
-    pid_t watched = load->options.watch_pid;
-
     if (!run_until(load, load->options.warmup)) {
         print_missing(load);
         return BENCH_EXIT_MISSING;
     }
     load->latencies.count = 0;
-    cost_begin(&cost, &family, watched);
+    struct bench_cost *cost = bench_cost_begin(&load->options.watch);
     bool is_complete = run_until(load, load->slots_count);
-    cost_end(&cost, &family, watched);
-    print_result(load, &cost);
+    bench_cost_end(cost);
+    print_result(load, cost);
+    bool is_spoiled = bench_cost_is_spoiled(cost);
+    bench_cost_free(cost);
     if (!is_complete) {
         print_missing(load);
         return BENCH_EXIT_MISSING;
     }
-    return load->failed > 0 || cost.is_family_changed ? BENCH_EXIT_FAILED : BENCH_EXIT_OK;
+    return load->failed > 0 || is_spoiled ? BENCH_EXIT_FAILED : BENCH_EXIT_OK;
 }
 
 static int wait_online(struct load *load)
@@ -460,99 +448,11 @@ static int wait_online(struct load *load)
     return BENCH_EXIT_OK;
 }
 
-static enum mode mode_of(const char *name)
-{
-    if (strcmp(name, "commands") == 0) {
-        return MODE_COMMANDS;
-    }
-    if (strcmp(name, "echo") == 0) {
-        return MODE_ECHO;
-    }
-    if (strcmp(name, "wait-online") == 0) {
-        return MODE_WAIT_ONLINE;
-    }
-    bench_die(EX_USAGE, "the first argument is one of: commands, echo, wait-online");
-}
-
-static void option_take(struct options *options, int option, const char *value)
-{
-    switch (option) {
-    case 'h':
-        options->host = value;
-        break;
-    case 'p':
-        options->port = (unsigned)bench_number("--port", value, 1, 65535);
-        break;
-    case 'c':
-        options->count = bench_number("--commands", value, 1, 100000000);
-        break;
-    case 'w':
-        options->window = bench_number("--window", value, 1, 60000);
-        break;
-    case 'g':
-        options->groups = bench_number("--groups", value, 1, 100000);
-        break;
-    case 'u':
-        options->warmup = bench_number("--warmup", value, 0, 100000000);
-        break;
-    case 'i':
-        options->idle_timeout_s = bench_number("--idle-timeout-s", value, 1, 86400);
-        break;
-    case 'x':
-        options->watch_pid = (pid_t)bench_number("--watch-pid", value, 1, INT32_MAX);
-        break;
-    case 't':
-        options->command_topic = value;
-        break;
-    case 's':
-        options->status_topic = value;
-        break;
-    default:
-        bench_die(EX_USAGE, "options: --host --port --commands --window --groups --warmup "
-                            "--idle-timeout-s --watch-pid --command-topic --status-topic");
-    }
-}
-
-static void options_read(struct options *options, int argc, char **argv)
-{
-    static const struct option table[] = {
-        {"host", required_argument, NULL, 'h'},
-        {"port", required_argument, NULL, 'p'},
-        {"commands", required_argument, NULL, 'c'},
-        {"window", required_argument, NULL, 'w'},
-        {"groups", required_argument, NULL, 'g'},
-        {"warmup", required_argument, NULL, 'u'},
-        {"idle-timeout-s", required_argument, NULL, 'i'},
-        {"watch-pid", required_argument, NULL, 'x'},
-        {"command-topic", required_argument, NULL, 't'},
-        {"status-topic", required_argument, NULL, 's'},
-        {NULL, 0, NULL, 0},
-    };
-
-    options->mode = mode_of(argc > 1 ? argv[1] : "");
-    optind = 2;
-    for (int option; (option = getopt_long(argc, argv, "", table, NULL)) != -1;) {
-        option_take(options, option, optarg);
-    }
-    if (options->port == 0) {
-        bench_die(EX_USAGE, "--port is needed");
-    }
-    if (options->mode == MODE_WAIT_ONLINE && options->status_topic == NULL) {
-        bench_die(EX_USAGE, "--status-topic is needed");
-    }
-}
-
 int main(int argc, char **argv)
 {
-    struct load load = {.options = {.host = "127.0.0.1",
-                                    .count = 10000,
-                                    .window = 64,
-                                    .groups = 256,
-                                    .warmup = 100,
-                                    .idle_timeout_s = 60,
-                                    .command_topic = COMMAND_TOPIC}};
+    struct load load = {0};
 
-    options_read(&load.options, argc, argv);
+    load_options_read(&load.options, argc, argv);
     load_init(&load);
     connect_and_subscribe(&load);
     int code = load.options.mode == MODE_WAIT_ONLINE ? wait_online(&load) : measure(&load);

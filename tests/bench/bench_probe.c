@@ -3,6 +3,7 @@
  *
  * bench_probe memory PID   PSS, private memory, RSS and peak RSS of PID and its descendants
  * bench_probe pids PID     PID and its descendants, separated by commas
+ * bench_probe idle PID S   the times per second that their threads were woken, over S seconds
  * bench_probe port         a free TCP port on loopback
  * bench_probe fsync DIR    the time to append 4 KiB and fdatasync in DIR
  *
@@ -16,6 +17,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sysexits.h>
@@ -47,6 +49,38 @@ static int probe_pids(pid_t pid)
         printf("%s%d", i == 0 ? "" : ",", (int)family.pids[i]);
     }
     printf("\n");
+    return BENCH_EXIT_OK;
+}
+
+static uint64_t switches(const struct bench_family *family, struct bench_threads *threads)
+{
+    uint64_t sum = 0;
+
+    bench_family_threads(family, threads);
+    for (size_t i = 0; i < threads->count; i++) {
+        sum += threads->items[i].voluntary + threads->items[i].involuntary;
+    }
+    return sum;
+}
+
+/* A thread that waits and is woken makes one voluntary switch. */
+static int probe_idle(pid_t pid, unsigned seconds)
+{
+    struct bench_family family;
+    struct bench_threads *threads = bench_alloc(1, sizeof(*threads));
+
+    bench_family_find(&family, pid);
+    uint64_t cpu_ns = bench_family_cpu_ns(&family);
+    uint64_t count = switches(&family, threads);
+    uint64_t start_ns = bench_now_ns();
+    sleep(seconds);
+    double elapsed_s = (double)(bench_now_ns() - start_ns) / 1e9;
+    count = switches(&family, threads) - count;
+    cpu_ns = bench_family_cpu_ns(&family) - cpu_ns;
+    printf("{\"seconds\":%.1f,\"wakeups_per_s\":%.2f,\"cpu_us_per_s\":%.1f,\"threads\":%zu}\n",
+           elapsed_s, (double)count / elapsed_s, (double)cpu_ns / 1000.0 / elapsed_s,
+           threads->count);
+    free(threads);
     return BENCH_EXIT_OK;
 }
 
@@ -107,5 +141,9 @@ int main(int argc, char **argv)
     if (strcmp(what, "pids") == 0 && argc == 3) {
         return probe_pids((pid_t)bench_number(what, argv[2], 1, INT32_MAX));
     }
-    bench_die(EX_USAGE, "one of: memory PID, pids PID, port, fsync DIR");
+    if (strcmp(what, "idle") == 0 && argc == 4) {
+        return probe_idle((pid_t)bench_number(what, argv[2], 1, INT32_MAX),
+                          (unsigned)bench_number(what, argv[3], 1, 3600));
+    }
+    bench_die(EX_USAGE, "one of: memory PID, pids PID, idle PID SECONDS, port, fsync DIR");
 }

@@ -1,0 +1,88 @@
+# The tables, the aims and bench.json. Sourced by run. Uses parts/machine.bash.
+
+rows_json="" growth_json="" aims="" aims_json="" limits=""
+
+aim() { # WHAT MEASURED COMPARISON LIMIT UNIT
+    local word=missed is_reached=false
+    [ "$(calc %d "$2 $3 $4")" -eq 0 ] || word=reached is_reached=true
+    aims+=$(printf '%-8s %-66s aim %s %s %s, measured %s' "$word" "$1" "$3" "$4" "$5" "$2")$'\n'
+    aims_json+="${aims_json:+,
+}{\"what\":\"$1\",\"measured\":$2,\"comparison\":\"$3\",\"aim\":$4,\"unit\":\"$5\",\"reached\":$is_reached}"
+}
+
+mib_of() { # FIELD JSON
+    calc %.1f "$(field "$1" "$2") / 1024"
+}
+
+print_rows_head() {
+    printf '%-4s %-8s | %-34s | %-34s | %-20s | %-13s | %s\n' "" "" "      64 outstanding" "   1,000 outstanding" \
+        "   one at a time" " memory MiB" "idle"
+    printf '%-4s %-8s | %6s %6s %6s %6s %6s | %6s %6s %6s %6s %6s | %6s %6s %6s | %6s %6s | %s\n' over durable \
+        cmd/s CPUus "x bare" p50ms p99ms cmd/s CPUus "x bare" p50ms p99ms p50ms p99ms added priv. PSS "wakes/s"
+}
+
+ms() { # MICROSECONDS
+    calc %.2f "$1 / 1000"
+}
+
+print_many() { # for a row: the figures in cell
+    printf ' | %6.0f %6.0f %6.1f %6.1f %6.1f' "${cell[rate]}" "${cell[cpu]}" "${cell[ratio]}" \
+        "$(ms "${cell[p50]}")" "$(ms "${cell[p99]}")"
+}
+
+# Who used the cores with 1,000 outstanding, and how long the disk took just then.
+note_limits() { # WHAT FDATASYNC
+    limits+=$(printf '%-17s %6.0f %7.0f %7.0f %5.0f   %5.2f   %9.0f' "$1" "${cell[cpu]}" "${cell[broker]}" \
+        "${cell[sender]}" "${cell[responder]}" "${cell[cores]}" "$(field p50_us "$2")")$'\n'
+}
+
+print_limits() {
+    echo "CPU us per command with 1,000 outstanding, last round; cores in use; fdatasync afterwards, p50 us:"
+    printf '%-17s %6s %7s %7s %5s   %5s   %9s\n%s' "" bridge broker sender API cores fdatasync "$limits"
+    echo "broker and sender alone relay $relay_rate commands/s with their replies"
+    echo
+}
+
+peer_lines=""
+
+note_peer() { # DURABILITY OUTSTANDING plain|nodelay
+    peer_lines+=$(printf '%-9s %5s %-8s | %6.0f %6.0f %6.1f %6.1f | %6.2f %6.2f' "$1" "$2" "$3" "${cell[$3_rate]}" \
+        "${cell[$3_cpu]}" "${cell[$3_ratio]}" "$(ms "${cell[$3_p50]}")" "${cell[$3_gain]}" "${cell[$3_share]}")$'\n'
+}
+
+print_peer() {
+    [ -n "$peer_lines" ] || return 0
+    echo "the peer, over TCP (Node.js $(node --version), mqtt.js $(version_of mqtt), openapi-core $(version_of @alicloud/openapi-core)):"
+    printf '%-9s %5s %-8s | %6s %6s %6s %6s | %s\n%s\n' bridge outst. peer cmd/s CPUus "x bare" p50ms \
+        "bridge / peer: cmd/s, CPU" "$peer_lines"
+}
+
+version_of() { # PACKAGE
+    sed -n 's/^ *"version": "\(.*\)".*/\1/p' "$peer/node_modules/$1/package.json" | sed -n 1p
+}
+
+print_growth_head() {
+    echo "growth, ${durabilities%% *} over TCP, 1,000 outstanding; against the first value of the same kind:"
+    printf '%-24s | %7s %7s %7s | %s\n' "" cmd/s CPUus "x bare" "cmd/s     CPU (x bare)"
+}
+
+print_growth() { # NAME FIRST_RATE FIRST_RATIO
+    printf '%-24s | %7.0f %7.0f %7.2f | x %4.2f   x %4.2f\n' "$1" "${cell[rate]}" "${cell[cpu]}" "${cell[ratio]}" \
+        "$(calc %.3f "${cell[rate]} / $2")" "$(calc %.3f "${cell[ratio]} / $3")"
+}
+
+write_json() { # RESPONDER
+    cat >"$json" <<END
+{"size":"$size","cpu":"${cpu//\"/}","cores":$(nproc),"build_type":"$build_type",
+"filesystem":"$filesystem","fdatasync":$fsync,
+"bare":[$both_loops],
+"relay":${relay_json:-null},
+"rows":[
+$rows_json],
+"growth":[
+$growth_json],
+"aims":[
+$aims_json],
+"responder":$1}
+END
+}
