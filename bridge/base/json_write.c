@@ -26,8 +26,9 @@ void json_put_close(struct buf *out, char bracket)
 void json_put_name(struct buf *out, const char *name)
 {
     put_comma_if_needed(out);
-    json_quote(out, slice_text(name));
-    buf_append_char(out, ':');
+    buf_append_char(out, '"');
+    buf_append_text(out, name);
+    buf_append(out, slice_of("\":", 2));
 }
 
 void json_put_text(struct buf *out, const char *name, struct slice value)

@@ -69,7 +69,8 @@ double json_number(const struct json *value);
  */
 void json_put_open(struct buf *out, char bracket);
 void json_put_close(struct buf *out, char bracket);
-/* The name and its colon; the value follows by json_put_open or json_put_raw. */
+/* The name and its colon; the value follows by json_put_open or json_put_raw. A name is written as
+ * it is: no character of it needs to be escaped. */
 void json_put_name(struct buf *out, const char *name);
 void json_put_text(struct buf *out, const char *name, struct slice value);
 /* As json_put_text, but adds nothing where the value is absent. */
