@@ -242,7 +242,6 @@ static void keep_values(struct reading *reading)
 {
     struct request *request = reading->request;
     const struct slice *values = reading->values;
-    struct action_values parameters;
     request->region = values[FIELD_REGION];
     request->group = values[FIELD_GROUP];
     request->token = values[FIELD_TOKEN];
@@ -253,8 +252,8 @@ static void keep_values(struct reading *reading)
     }
     use_body_trace(request, &request->traceparent, values[FIELD_TRACEPARENT]);
     use_body_trace(request, &request->tracestate, values[FIELD_TRACESTATE]);
-    memcpy(parameters.texts, values + FIELD_COUNT, sizeof parameters.texts);
-    action_params_write(reading->action, &parameters, &request->params);
+    memcpy(request->parameters.texts, values + FIELD_COUNT, sizeof request->parameters.texts);
+    action_params_write(reading->action, &request->parameters, &request->params);
 }
 
 static void read_payload(struct reading *reading, struct slice payload)

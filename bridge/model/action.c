@@ -135,15 +135,12 @@ void action_params_put(struct buf *out, struct slice params)
     buf_append(out, members);
 }
 
-void action_params_pack(const struct action *action, struct slice params, struct buf *out)
+void action_params_pack(const struct action *action, const struct action_values *values,
+                        struct buf *out)
 {
-    struct json *document;
-    struct action_values values;
-    enum status status = action_params_read(action, params, &document, &values);
-    assert(status == STATUS_OK);
     const struct parameter *parameter;
     for (size_t i = 0; (parameter = action_parameter(action, i)) != NULL; i++) {
-        struct slice text = values.texts[i];
+        struct slice text = values->texts[i];
         if (action->print == PRINT_VALUES) {
             assert(parameter->type == PARAMETER_BOOL);
             pack_u8(out, slice_equals_text(text, "true") ? 1 : 0);
@@ -152,5 +149,4 @@ void action_params_pack(const struct action *action, struct slice params, struct
             pack_bytes(out, text);
         }
     }
-    json_free(document);
 }

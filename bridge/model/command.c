@@ -27,12 +27,12 @@ enum status request_authorise(const struct route *route, const struct request *r
 
 /* Everything that identifies what the command does; not its token. */
 static void pack_command(const struct action *action, struct slice region, struct slice group,
-                         struct slice params, struct buf *out)
+                         const struct action_values *values, struct buf *out)
 {
     pack_text(out, action->name);
     pack_bytes(out, region);
     pack_bytes(out, group);
-    action_params_pack(action, params, out);
+    action_params_pack(action, values, out);
 }
 
 void command_make_token(const struct route *route, const struct delivery *delivery,
@@ -42,8 +42,8 @@ void command_make_token(const struct route *route, const struct delivery *delive
         struct buf text = {0};
         pack_text(&text, route->name);
         pack_bytes(&text, delivery->correlation_data);
-        pack_command(route_action(route), request->region, request->group,
-                     buf_slice(&request->params), &text);
+        pack_command(route_action(route), request->region, request->group, &request->parameters,
+                     &text);
         digest_sha256_hex(buf_slice(&text), out);
         buf_fini(&text);
     } else {
@@ -65,9 +65,10 @@ static const char *place(char **at, struct slice bytes)
     return text;
 }
 
-struct command *command_of_record(const struct route *route, const struct action *action,
-                                  struct slice region, struct slice group, struct slice token,
-                                  struct slice params)
+/* `params` are `values` in their canonical form. */
+static struct command *make(const struct route *route, const struct action *action,
+                            struct slice region, struct slice group, struct slice token,
+                            struct slice params, const struct action_values *values)
 {
     size_t text_bytes = region.length + group.length + token.length + params.length + 4;
     struct command *command = mem_zalloc(1, sizeof *command + text_bytes);
@@ -79,9 +80,22 @@ struct command *command_of_record(const struct route *route, const struct action
     command->token = place(&at, token);
     command->params = place(&at, params);
     struct buf text = {0};
-    pack_command(action, region, group, params, &text);
+    pack_command(action, region, group, values, &text);
     digest_sha256(buf_slice(&text), command->fingerprint);
     buf_fini(&text);
+    return command;
+}
+
+struct command *command_of_record(const struct route *route, const struct action *action,
+                                  struct slice region, struct slice group, struct slice token,
+                                  struct slice params)
+{
+    struct json *document;
+    struct action_values values;
+    enum status status = action_params_read(action, params, &document, &values);
+    assert(status == STATUS_OK);
+    struct command *command = make(route, action, region, group, token, params, &values);
+    json_free(document);
     return command;
 }
 
@@ -91,8 +105,8 @@ struct command *command_new(const struct route *route, const struct request *req
 {
     assert(slice_is_present(request->region) && slice_is_present(request->group));
     assert(token.length > 0 && request->params.length > 0 && now_ms >= 0);
-    struct command *command = command_of_record(route, route_action(route), request->region,
-                                                request->group, token, buf_slice(&request->params));
+    struct command *command = make(route, route_action(route), request->region, request->group,
+                                   token, buf_slice(&request->params), &request->parameters);
     command->received_at_ms = now_ms;
     command->deadline_at_ms = request->not_after_ms;
     const int64_t limits_s[] = {delivery->expiry_s, limits->deadline_s}; /* negative: no limit */

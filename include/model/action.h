@@ -101,7 +101,8 @@ bool action_params_have(struct slice params, const char *name);
 /* Adds the members of `params` to a JSON object that is being written; nothing where it is absent.
  */
 void action_params_put(struct buf *out, struct slice params);
-/* Appends `params`, which is canonical, as it enters fingerprints. */
-void action_params_pack(const struct action *action, struct slice params, struct buf *out);
+/* Appends values, each of which its parameter takes, as they enter fingerprints. */
+void action_params_pack(const struct action *action, const struct action_values *values,
+                        struct buf *out);
 
 #endif

@@ -78,7 +78,9 @@ struct request {
     struct slice traceparent;
     struct slice tracestate;
     bool has_body_trace;
-    struct buf params; /* canonical, without those at fault; empty where the payload is at fault */
+    /* The action's parameters, without those at fault; empty where the payload is at fault. */
+    struct action_values parameters;
+    struct buf params;    /* canonical */
     int64_t not_after_ms; /* wall clock, INT64_MAX for none */
 };
 

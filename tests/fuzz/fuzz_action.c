@@ -15,7 +15,7 @@ static void check(const struct action *action, struct slice params)
     struct buf packed = {0};
     action_params_write(action, &values, &again);
     assert(slice_equals(buf_slice(&again), params));
-    action_params_pack(action, params, &packed);
+    action_params_pack(action, &values, &packed);
     buf_fini(&packed);
     buf_fini(&again);
     json_free(document);
