@@ -21,6 +21,7 @@
 
 #define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define ACCEPT       "accept: application/json"
+#define PATH         "/"
 
 #define ANSWER_BYTES_MAX       65536
 #define UNREACHABLE_AFTER      3 /* attempts in a row of which nothing was sent */
@@ -67,7 +68,7 @@ struct ecs {
     /* Scratch of one request. */
     struct buf url;
     struct buf host;
-    struct buf query;
+    struct buf target;
     struct buf value;
     struct buf lines;
 };
@@ -179,10 +180,17 @@ static void post(struct call *call, size_t line_count)
     }
     struct http_request request = {.method = "POST",
                                    .url = ecs->url.data,
+                                   .target = ecs->target.data,
                                    .headers = headers,
                                    .header_count = count,
                                    .body = slice_text("")};
     http_send(ecs->http, &request, on_http_done, call);
+}
+
+/* Of a target that is PATH, '?' and a query. */
+static struct slice query_of(const struct buf *target)
+{
+    return slice_skip(buf_slice(target), strlen(PATH "?"));
 }
 
 /* The headers V3 signs. `stamp` must stay as long as they are used. */
@@ -210,11 +218,11 @@ static void send_v3(struct call *call, const struct credentials *credentials,
 {
     struct ecs *ecs = call->ecs;
     struct sign_pair headers[SIGNED_HEADERS_MAX];
-    sign_canonical_query(parameters, parameter_count, &ecs->query);
+    sign_canonical_query(parameters, parameter_count, &ecs->target);
     struct sign_v3_request request = {
         .method = "POST",
-        .path = "/",
-        .canonical_query = buf_slice(&ecs->query),
+        .path = PATH,
+        .canonical_query = query_of(&ecs->target),
         .headers = headers,
         .header_count = list_headers(ecs, call->command, credentials, stamp, headers),
         .payload_hash = slice_text(EMPTY_SHA256),
@@ -225,7 +233,6 @@ static void send_v3(struct call *call, const struct credentials *credentials,
         put_line(&ecs->lines, headers[i].name, headers[i].value);
     }
     put_line(&ecs->lines, "Authorization", buf_slice(&ecs->value));
-    buf_append(&ecs->url, buf_slice(&ecs->query));
     post(call, request.header_count + 1);
 }
 
@@ -256,13 +263,12 @@ static void send_v1(struct call *call, const struct credentials *credentials,
     struct ecs *ecs = call->ecs;
     size_t count =
         add_v1_parameters(ecs, call->command, credentials, stamp, parameters, parameter_count);
-    sign_canonical_query(parameters, count, &ecs->query);
-    sign_v1_string_to_sign("POST", buf_slice(&ecs->query), &ecs->lines);
+    sign_canonical_query(parameters, count, &ecs->target);
+    sign_v1_string_to_sign("POST", query_of(&ecs->target), &ecs->lines);
     sign_v1_signature(secret_slice(&credentials->access_key_secret), buf_slice(&ecs->lines),
                       &ecs->value);
-    buf_append(&ecs->url, buf_slice(&ecs->query));
-    buf_append_text(&ecs->url, "&Signature=");
-    sign_percent_encode(buf_slice(&ecs->value), &ecs->url);
+    buf_append_text(&ecs->target, "&Signature=");
+    sign_percent_encode(buf_slice(&ecs->value), &ecs->target);
     post(call, 0);
 }
 
@@ -329,11 +335,11 @@ static void on_credentials(void *arg, enum status status, const struct credentia
     digest_nonce(stamp.nonce);
     buf_clear(&ecs->url);
     buf_clear(&ecs->host);
-    buf_clear(&ecs->query);
+    buf_clear(&ecs->target);
     buf_clear(&ecs->value);
     buf_clear(&ecs->lines);
     endpoint_of_region(&ecs->endpoint, call->command->region, &ecs->url, &ecs->host);
-    buf_append_text(&ecs->url, "/?");
+    buf_append_text(&ecs->target, PATH "?");
     struct sign_pair parameters[PARAMETERS_MAX];
     struct json *document;
     size_t count = actions_list_parameters(call->command, &document, parameters);
@@ -456,7 +462,7 @@ void ecs_free(struct ecs *ecs)
     credentials_fini(&ecs->generations[1]);
     wipe_scratch(&ecs->url);
     wipe_scratch(&ecs->host);
-    wipe_scratch(&ecs->query);
+    wipe_scratch(&ecs->target);
     wipe_scratch(&ecs->value);
     wipe_scratch(&ecs->lines);
     free(ecs);

@@ -280,6 +280,23 @@ static void set_method(struct exchange *exchange, const struct http_request *req
     exchange->is_put = is_put;
 }
 
+/* A proxy of http URLs needs the whole URL as the target. */
+static void set_url(struct exchange *exchange, const struct http_request *request)
+{
+    const char *target = request->target;
+    if (target != NULL && exchange->common->proxy[0] != '\0') {
+        struct buf url = {0};
+        buf_append_text(&url, request->url);
+        buf_append_text(&url, target);
+        must(curl_easy_setopt(exchange->easy, CURLOPT_URL, url.data));
+        buf_fini(&url);
+        target = NULL;
+    } else {
+        must(curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url));
+    }
+    must(curl_easy_setopt(exchange->easy, CURLOPT_REQUEST_TARGET, target));
+}
+
 void exchange_begin(struct exchange *exchange, const struct http_request *request)
 {
     const struct exchange_common *common = exchange->common;
@@ -298,7 +315,7 @@ void exchange_begin(struct exchange *exchange, const struct http_request *reques
     }
     set_method(exchange, request);
     set_headers(exchange, request);
-    must(curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url));
+    set_url(exchange, request);
 }
 
 void exchange_time_out(struct exchange *exchange, int64_t limit_ms)

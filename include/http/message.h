@@ -17,6 +17,9 @@ struct http_request {
     const char *const *headers; /* "Name: value" */
     size_t header_count;
     struct slice body; /* sent with Content-Length, even if empty; must be empty for GET */
+    /* Path and query, percent-encoded, of a `url` that has neither. NULL: they are in the url. With
+     * a target libcurl does less work, since it parses and formats the url in every exchange. */
+    const char *target;
 };
 
 enum http_result {

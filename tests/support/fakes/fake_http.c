@@ -118,11 +118,14 @@ void http_send(struct http *http, const struct http_request *request, http_done_
     struct fake_http_request *kept = &requests[request_count++];
     *kept = (struct fake_http_request){
         .method = mem_strdup(request->method),
-        .url = mem_strdup(request->url),
         .header_count = request->header_count,
         .done = done,
         .arg = arg,
     };
+    struct buf url = {0};
+    buf_append_text(&url, request->url);
+    buf_append_text(&url, request->target == NULL ? "" : request->target);
+    kept->url = buf_take(&url);
     for (size_t i = 0; i < request->header_count; i++) {
         kept->headers[i] = mem_strdup(request->headers[i]);
     }

@@ -121,7 +121,7 @@ static void send_request(struct fixture *fixture, const char *scheme, int port, 
                                           "x-acs-action: Test"};
     char url[64];
     snprintf(url, sizeof url, "%s://127.0.0.1:%d/?a=%%2A&b=", scheme, port);
-    struct http_request request = {method, url, headers, 3, slice_text(body)};
+    struct http_request request = {method, url, headers, 3, slice_text(body), NULL};
     int done_count = fixture->done_count;
     http_send(fixture->http, &request, take, fixture);
     assert_int_equal(fixture->done_count, done_count);
@@ -229,6 +229,54 @@ static void test_bodies_change_too_if_they_are_wiped(void **state)
         assert_string_equal(strstr(fixture->request.data, "\r\n\r\n") + 4, bodies[i]);
         assert_string_equal(fixture->body, "ok");
     }
+}
+
+static void send_target(struct fixture *fixture, const char *origin, const char *target)
+{
+    static const char *const headers[] = {"host: test.example", "accept: a/b"};
+    struct http_request request = {
+        .method = "POST", .url = origin, .headers = headers, .header_count = 2, .target = target};
+    http_send(fixture->http, &request, take, fixture);
+    run_until(fixture, fixture->done_count + 1);
+    peer_last_request(fixture->peer, &fixture->request);
+    assert_int_equal(fixture->result, HTTP_ANSWERED);
+}
+
+static void assert_first_line(const struct fixture *fixture, const char *line)
+{
+    assert_int_equal(strncmp(fixture->request.data, line, strlen(line)), 0);
+}
+
+static void test_a_target_is_sent_as_it_is_and_only_in_its_request(void **state)
+{
+    struct fixture *fixture = *state;
+    char origin[64];
+    begin(fixture, serve_all, FAR_MS);
+    snprintf(origin, sizeof origin, "http://127.0.0.1:%d", peer_port(fixture->peer));
+    send_target(fixture, origin, "/?a=%2A&b=1");
+    assert_first_line(fixture, "POST /?a=%2A&b=1 HTTP/1.1\r\nHost: test.example\r\n");
+    send_target(fixture, origin, "/?a=2");
+    assert_first_line(fixture, "POST /?a=2 HTTP/1.1\r\n");
+    exchange(fixture);
+    assert_first_line(fixture, "POST /?a=%2A&b= HTTP/1.1\r\n");
+    assert_int_equal(peer_connections(fixture->peer), 1);
+}
+
+static void test_a_proxy_gets_the_whole_url(void **state)
+{
+    struct fixture *fixture = *state;
+    char proxy[64];
+    struct http_options options = {.connect_timeout_ms = FAR_MS,
+                                   .read_timeout_ms = FAR_MS,
+                                   .answer_bytes_max = ANSWER_MAX,
+                                   .proxy = proxy,
+                                   .connections_max = 1};
+    fixture->peer = peer_new(serve_all, fixture);
+    peer_set_answer(fixture->peer, OK_ANSWER);
+    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%d", peer_port(fixture->peer));
+    fixture->http = http_new(fixture->loop, &options);
+    send_target(fixture, "http://api.example", "/?a=%2A&b=1");
+    assert_first_line(fixture, "POST http://api.example/?a=%2A&b=1 HTTP/1.1\r\n");
 }
 
 static void test_the_proxies_of_the_environment_are_not_used(void **state)
@@ -659,7 +707,7 @@ static void test_a_dropped_exchange_has_no_callback_and_others_go_on(void **stat
     char url[64];
     begin(fixture, serve_all, FAR_MS);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_port(fixture->peer));
-    struct http_request request = {"GET", url, NULL, 0, slice_text("")};
+    struct http_request request = {"GET", url, NULL, 0, slice_text(""), NULL};
     http_send(fixture->http, &request, count, &dropped);
     http_send(fixture->http, &request, count, &counted);
     http_send(fixture->http, &request, count, &dropped);
@@ -694,6 +742,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_an_empty_post_has_a_length_of_zero_and_only_the_given_headers),
         CASE(test_methods_and_bodies_change_from_request_to_request),
+        CASE(test_a_target_is_sent_as_it_is_and_only_in_its_request),
+        CASE(test_a_proxy_gets_the_whole_url),
         CASE(test_the_proxies_of_the_environment_are_not_used),
         CASE(test_one_connection_serves_one_request_after_the_other),
         CASE(test_a_callback_may_send_the_next_request),

@@ -94,7 +94,7 @@ static void exchange_some(struct fixture *fixture, const char *host, int port, i
                                    .tls = &fixture->files};
     struct http *http = http_new(fixture->loop, &options);
     snprintf(url, sizeof url, "https://%s:%d/", host, port);
-    struct http_request request = {"POST", url, NULL, 0, slice_text("")};
+    struct http_request request = {"POST", url, NULL, 0, slice_text(""), NULL};
     for (int i = 0; i < count; i++) {
         http_send(http, &request, take, fixture);
         loop_run(fixture->loop);
