@@ -394,6 +394,7 @@ static void start(struct bridge *bridge)
     ledger_start(bridge->ledger);
     dispatch_hold(bridge->dispatch, false);
     outbox_connect(bridge->outbox, bridge->ledger, bridge->workers);
+    ecs_start(bridge->ecs);
     workers_start(bridge->workers);
     /* Already now: a broker that is away is no reason for systemd to restart the bridge. */
     systemd_notify(bridge->systemd, "READY=1\nSTATUS=connecting to the broker");

@@ -147,6 +147,14 @@ static void store(struct cache *cache, const struct credentials *credentials, in
               LOG_TEXT("expires", expires));
 }
 
+/* A chain reports one line per source. */
+static void append_as_line(struct buf *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        buf_append_text(out, *text == '\n' ? "; " : (const char[]){*text, '\0'});
+    }
+}
+
 static void fail(struct cache *cache, enum status status, const char *text)
 {
     if (is_usable(cache)) {
@@ -158,7 +166,10 @@ static void fail(struct cache *cache, enum status status, const char *text)
         return;
     }
     if (!cache->has_failed || !slice_equals_text(buf_slice(&cache->why), text)) {
-        LOG_WARN("credentials_unavailable", LOG_TEXT("why", text));
+        struct buf line = {0};
+        append_as_line(&line, text);
+        LOG_WARN("credentials_unavailable", LOG_SLICE("why", buf_slice(&line)));
+        buf_fini(&line);
     }
     cache->has_stored = false;
     credentials_fini(&cache->stored);

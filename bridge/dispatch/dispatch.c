@@ -181,16 +181,28 @@ static void forget_crashes(struct task *task)
     task->command->crashes = 0;
 }
 
+/* Nobody knows what became of it, or what is wrong is not in the command. */
+static bool needs_operator(const struct outcome *outcome)
+{
+    return outcome->status == OUTCOME_UNKNOWN ||
+           (outcome->status == OUTCOME_FAILED &&
+            (outcome->category == CATEGORY_DENIED || outcome->category == CATEGORY_CONFIGURATION ||
+             outcome->category == CATEGORY_INTERNAL || outcome->category == CATEGORY_UNAVAILABLE));
+}
+
 /* The command leaves dispatch with its outcome. Its group keeps its slot, if it has one. */
 static void finish(struct task *task, const struct outcome *outcome)
 {
     struct dispatch *dispatch = task->dispatch;
     struct command *command = task->command;
-    LOG_INFO("command_done", LOG_TEXT("status", outcome_status_text(outcome->status)),
-             LOG_TEXT("token", command->token), LOG_TEXT("region", command->region),
-             LOG_TEXT("group", command->group), LOG_TEXT("request_id", outcome->request_id),
-             LOG_TEXT("code", outcome->code), LOG_INT("attempts", command->attempts),
-             LOG_INT("took_ms", clock_wall_ms() - command->received_at_ms));
+    LOG_EVENT(needs_operator(outcome) ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "command_done",
+              LOG_TEXT("status", outcome_status_text(outcome->status)),
+              LOG_TEXT("token", command->token),
+              LOG_TEXT("route", command->route == NULL ? "" : command->route->name),
+              LOG_TEXT("region", command->region), LOG_TEXT("group", command->group),
+              LOG_TEXT("request_id", outcome->request_id), LOG_TEXT("code", outcome->code),
+              LOG_TEXT("message", outcome->message), LOG_INT("attempts", command->attempts),
+              LOG_INT("took_ms", clock_wall_ms() - command->received_at_ms));
     forget_crashes(task);
     deadlines_remove(&dispatch->deadlines, task);
     DL_DELETE(task->group->tasks, task);

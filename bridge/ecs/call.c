@@ -29,6 +29,7 @@
 #define SIGNED_HEADERS_MAX     8
 #define HEADERS_MAX            (SIGNED_HEADERS_MAX + 3)
 #define SECRETS_PER_GENERATION 3
+#define LOOK_AGAIN_MS          30000 /* for credentials */
 
 struct call {
     struct call *prev; /* in `live`, `spare` or `unsent` */
@@ -65,6 +66,8 @@ struct ecs {
     struct call *spare;
     struct call *unsent;
     struct loop_timer *unsent_timer;
+    struct loop_timer *look; /* for credentials; see ecs_start() */
+    bool is_looking;
     /* Scratch of one request. */
     struct buf url;
     struct buf host;
@@ -75,8 +78,22 @@ struct ecs {
 
 /* --- health --- */
 
-static void update_health(struct ecs *ecs, enum http_result result, const struct attempt *attempt)
+static void report_refused(const struct ecs *ecs, const struct command *command,
+                           const struct outcome *refusal)
 {
+    struct buf id = {0};
+    credentials_mask_id(&ecs->generations[0], &id);
+    LOG_ERROR("credentials_refused", LOG_TEXT("code", refusal->code),
+              LOG_TEXT("message", refusal->message), LOG_TEXT("region", command->region),
+              LOG_SLICE("access_key", buf_slice(&id)));
+    buf_fini(&id);
+}
+
+static void update_health(struct ecs *ecs, const struct command *command, enum http_result result,
+                          const struct attempt *attempt)
+{
+    bool was_unreachable = health_is_on(ecs->health, HEALTH_API_UNREACHABLE);
+    bool was_refused = health_is_on(ecs->health, HEALTH_CREDENTIALS_REFUSED);
     if (result != HTTP_NOT_SENT) {
         ecs->unsent_in_a_row = 0;
     } else if (ecs->unsent_in_a_row < UNREACHABLE_AFTER) {
@@ -86,10 +103,16 @@ static void update_health(struct ecs *ecs, enum http_result result, const struct
         health_set(ecs->health, HEALTH_API_UNREACHABLE, false);
     } else if (ecs->unsent_in_a_row == UNREACHABLE_AFTER) {
         health_set(ecs->health, HEALTH_API_UNREACHABLE, true);
+        if (!was_unreachable) {
+            LOG_WARN("api_unreachable", LOG_TEXT("why", attempt->outcome.message));
+        }
     }
     /* Only an answer of the API shows something about the credentials; a proxy's page does not. */
     if (attempt->reaction == REACTION_CREDENTIALS_ONCE) {
         health_set(ecs->health, HEALTH_CREDENTIALS_REFUSED, true);
+        if (!was_refused) {
+            report_refused(ecs, command, &attempt->outcome);
+        }
     } else if (!attempt->outcome.is_from_bridge) {
         health_set(ecs->health, HEALTH_CREDENTIALS_REFUSED, false);
     }
@@ -148,7 +171,7 @@ static void on_http_done(void *arg, const struct http_answer *answer)
     struct attempt attempt;
     outcome_map(&named, call->command, &context, &attempt);
     buf_fini(&error);
-    update_health(ecs, answer->result, &attempt);
+    update_health(ecs, call->command, answer->result, &attempt);
     prepare_next(call, answer, &attempt);
     DL_DELETE(ecs->live, call);
     call_end(call, &attempt);
@@ -301,21 +324,62 @@ static void unsent_due(void *arg)
     }
 }
 
-/* A source that is unavailable now may work again before the command's deadline. */
-static void answer_without_credentials(struct call *call, enum status status, const char *text)
+/* A source that is unavailable now may work again before the command's deadline. The reasons are in
+ * the log (credentials_unavailable); they name files of this machine, so a reply does not. */
+static void answer_without_credentials(struct call *call, enum status status)
 {
     struct ecs *ecs = call->ecs;
     enum reaction reaction = status == STATUS_UNAVAILABLE ? REACTION_RETRY : REACTION_REPLY_BRIDGE;
     call->attempt = (struct attempt){.reaction = reaction, .retry_after_ms = -1};
-    outcome_of_error(&call->attempt.outcome, ERROR_NO_CREDENTIALS, text);
-    /* A chain reports one line per source; the message of a reply has one line. */
-    for (char *at = call->attempt.outcome.message; (at = strchr(at, '\n')) != NULL;) {
-        *at = ';';
-    }
+    outcome_of_error(&call->attempt.outcome, ERROR_NO_CREDENTIALS,
+                     "The bridge has no credentials for the API; its log has the reason.");
     DL_DELETE(ecs->live, call);
     DL_APPEND(ecs->unsent, call);
     loop_timer_start(ecs->unsent_timer, 0);
-    health_set(ecs->health, HEALTH_CREDENTIALS_REFUSED, true);
+}
+
+/* There are credentials, or there are none: when to look again. */
+static void found_credentials(struct ecs *ecs, const struct credentials *credentials)
+{
+    int64_t wait_ms = LOOK_AGAIN_MS;
+    if (credentials != NULL && credentials->expires_at_ms == INT64_MAX) {
+        wait_ms = -1;
+    } else if (credentials != NULL) {
+        int64_t left_ms = credentials->expires_at_ms - clock_wall_ms();
+        wait_ms = left_ms > LOOK_AGAIN_MS ? left_ms : LOOK_AGAIN_MS;
+    }
+    health_set(ecs->health, HEALTH_NO_CREDENTIALS, credentials == NULL);
+    if (wait_ms < 0) {
+        loop_timer_stop(ecs->look);
+    } else if (!loop_timer_is_running(ecs->look)) {
+        loop_timer_start(ecs->look, wait_ms);
+    }
+}
+
+static void on_looked(void *arg, enum status status, const struct credentials *credentials,
+                      const char *text)
+{
+    struct ecs *ecs = arg;
+    (void)text;
+    ecs->is_looking = false;
+    found_credentials(ecs, status == STATUS_OK ? credentials : NULL);
+}
+
+static void look_for_credentials(void *arg)
+{
+    struct ecs *ecs = arg;
+    if (!ecs->is_looking) {
+        ecs->is_looking = true;
+        credentials_get(ecs->source, on_looked, ecs);
+    }
+}
+
+void ecs_start(struct ecs *ecs)
+{
+    look_for_credentials(ecs);
+    if (ecs->is_looking) {
+        health_set(ecs->health, HEALTH_NO_CREDENTIALS, true);
+    }
 }
 
 static void on_credentials(void *arg, enum status status, const struct credentials *credentials,
@@ -324,9 +388,10 @@ static void on_credentials(void *arg, enum status status, const struct credentia
     struct call *call = arg;
     struct ecs *ecs = call->ecs;
     struct stamp stamp;
-
+    (void)text;
+    found_credentials(ecs, status == STATUS_OK ? credentials : NULL);
     if (status != STATUS_OK) {
-        answer_without_credentials(call, status, text);
+        answer_without_credentials(call, status);
         return;
     }
     call->serial = credentials->serial;
@@ -424,6 +489,7 @@ enum status ecs_new(struct loop *loop, const struct settings *settings, const st
     struct http_options options = http_options_of(ecs);
     ecs->http = http_new(loop, &options);
     ecs->unsent_timer = loop_timer_new(loop, unsent_due, ecs);
+    ecs->look = loop_timer_new(loop, look_for_credentials, ecs);
     ecs->health = health;
     *out_ecs = ecs;
     return STATUS_OK;
@@ -454,6 +520,7 @@ void ecs_free(struct ecs *ecs)
     credentials_source_free(ecs->source);
     credentials_context_free(ecs->credential_context);
     loop_timer_free(ecs->unsent_timer);
+    loop_timer_free(ecs->look);
     free_calls(ecs->live);
     free_calls(ecs->unsent);
     free_calls(ecs->spare);

@@ -14,10 +14,12 @@
 #include "base/mem.h"
 #include "model/audit_record.h"
 #include "model/command.h"
+#include "model/region.h"
 #include "model/reply.h"
 #include "model/topic.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -43,6 +45,11 @@ struct job {
     struct intake *intake;
     struct mqtt_ticket ticket;
     struct dispatch_reservation reservation;
+    /* For the log: of a command that is being claimed. */
+    const struct route *route;
+    char token[COMMAND_TOKEN_BYTES_MAX + 1];
+    char region[REGION_BYTES_MAX + 1];
+    char group[COMMAND_GROUP_BYTES_MAX + 1];
 };
 
 /* What is known of a delivery while it is read. */
@@ -107,12 +114,33 @@ static void stored(void *arg, enum status status)
     free(job);
 }
 
+/* A command that is not called has no other line in the log. */
+static void log_claim(const struct job *job, enum claim_result result)
+{
+    const struct log_field fields[] = {
+        LOG_TEXT("token", job->token),
+        LOG_TEXT("route", job->route->name),
+        LOG_TEXT("region", job->region),
+        LOG_TEXT("group", job->group),
+    };
+    const size_t count = sizeof fields / sizeof fields[0];
+    if (result == CLAIM_REPLAYED) {
+        log_fields(LOG_LEVEL_INFO, "command_replayed", fields, count);
+    } else if (result == CLAIM_WAITS) {
+        log_fields(LOG_LEVEL_INFO, "command_waits", fields, count);
+    } else if (result == CLAIM_MISMATCH) {
+        log_fields(LOG_LEVEL_WARN, "token_mismatch", fields, count);
+    }
+}
+
 static void claimed(void *arg, enum status status, enum claim_result result,
                     struct command *command_take)
 {
     struct job *job = arg;
     struct dispatch *dispatch = job->intake->dispatch;
-    (void)result;
+    if (status == STATUS_OK) {
+        log_claim(job, result);
+    }
     if (command_take != NULL) {
         dispatch_claimed(dispatch, job->reservation, command_take);
     } else if (job->reservation.group != NULL) {
@@ -163,7 +191,10 @@ static void refuse(struct intake *intake, struct arrival *arrival, struct job *j
     }
     LOG_INFO("command_refused", LOG_TEXT("code", bridge_error_row(arrival->refusal.error)->code),
              LOG_TEXT("message", arrival->refusal.message),
-             LOG_SLICE("topic", arrival->delivery->topic), LOG_SLICE("token", arrival->token),
+             LOG_TEXT("route", arrival->route == NULL ? "" : arrival->route->name),
+             LOG_SLICE("region", arrival->request.region),
+             LOG_SLICE("group", arrival->request.group), LOG_SLICE("token", arrival->token),
+             LOG_SLICE("topic", arrival->delivery->topic),
              LOG_TEXT("answer", is_dead_letter ? "dead_letter" : arrival->reply_to.topic),
              LOG_TEXT("traceparent", arrival->reply_to.traceparent));
     ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, &audit, stored, job);
@@ -188,6 +219,10 @@ static void claim(struct intake *intake, struct arrival *arrival, struct job *jo
         .audit = audit_of(intake, arrival),
     };
     arrival->reply_to = (struct reply_to){0};
+    job->route = arrival->route;
+    snprintf(job->token, sizeof job->token, "%s", request.command->token);
+    snprintf(job->region, sizeof job->region, "%s", request.command->region);
+    snprintf(job->group, sizeof job->group, "%s", request.command->group);
     if (request.command->deadline_at_ms <= arrival->now_ms) {
         request.unless_found = ERROR_EXPIRED;
         request.unless_message =

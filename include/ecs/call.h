@@ -24,12 +24,17 @@ struct ecs;
 typedef void ecs_answered_fn(void *arg, struct attempt *attempt);
 
 /*
- * `tls` and `health` must outlive it; it sets HEALTH_CREDENTIALS_REFUSED and
+ * `tls` and `health` must outlive it; it sets HEALTH_NO_CREDENTIALS, HEALTH_CREDENTIALS_REFUSED and
  * HEALTH_API_UNREACHABLE. STATUS_INVALID, with the reason appended to *out_why, where the endpoint
  * or the credential provider of the settings cannot be used.
  */
 enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
                     struct health *health, struct ecs **out_ecs, struct buf *out_why);
+/*
+ * Looks for credentials now, and again every 30 s while there are none and whenever they have
+ * expired: so the health is known before the first command. Once.
+ */
+void ecs_start(struct ecs *ecs);
 /* To be called after `tls` has changed: new calls use new connections; calls on the wire go on over
  * the old ones. */
 void ecs_renew(struct ecs *ecs);

@@ -114,14 +114,21 @@ static struct bridge *bridge_by_metadata(struct fixture *fixture, const struct p
     return bridge;
 }
 
-static struct bridge *bridge_by_uri_with(struct fixture *fixture, const char *origin,
-                                         const char *settings)
+static struct bridge *start_by_uri(struct fixture *fixture, const char *origin,
+                                   const char *settings)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, settings);
     remove_keys(bridge);
     bridge->env[3] = "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true";
     bridge->env[4] = fixture_format(fixture, "ALIBABA_CLOUD_CREDENTIALS_URI=%s/given", origin);
     bridge_start(bridge);
+    return bridge;
+}
+
+static struct bridge *bridge_by_uri_with(struct fixture *fixture, const char *origin,
+                                         const char *settings)
+{
+    struct bridge *bridge = start_by_uri(fixture, origin, settings);
     bridge_wait_online(bridge);
     return bridge;
 }
@@ -196,10 +203,12 @@ static void test_commands_wait_for_a_service_that_is_down_at_the_start(struct fi
 {
     struct peer *peer = begin_service(fixture, 3600000);
     atomic_store(&service.is_down, 1);
-    struct bridge *bridge = bridge_by_uri(fixture, peer);
+    struct bridge *bridge =
+        start_by_uri(fixture, fixture_format(fixture, "http://127.0.0.1:%d", peer_port(peer)), "");
+    bridge_wait_log(bridge, "credentials_unavailable"); /* before the first command */
+    bridge_wait_log(bridge, "event=receiver_up");
     const char *token = fixture_name(fixture, "token");
     fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
-    bridge_wait_log(bridge, "credentials_unavailable");
     client_expect(fixture->sender, &(struct match){.state = "degraded"});
     atomic_store(&service.is_down, 0);
     check_succeeded(fixture_expect_reply(fixture, token));

@@ -78,11 +78,70 @@ static void test_a_bridge_works_without_standard_descriptors(struct fixture *fix
     bridge_stop(bridge);
 }
 
+/* --- what an operator must be able to read --- */
+
+static void test_a_refusal_is_logged_with_route_region_and_group(struct fixture *fixture)
+{
+    struct bridge *bridge =
+        fixture_bridge(fixture, "routes.regions = (\"cn-beijing\"); routes.groups = (\"pg-*\");");
+    const char *token = fixture_name(fixture, "token");
+    check_text(fixture_request(fixture, token, "vm-77", ""), "Error.Code", "Bridge.NotAllowed");
+    bridge_wait_log(
+        bridge,
+        fixture_format(fixture, "route=start region=cn-beijing group=vm-77 token=%s", token));
+}
+
+static void test_mismatches_and_replays_are_logged_with_their_token(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    bridge_wait_log(bridge, fixture_format(fixture,
+                                           "level=info role=bridge event=command_replayed token=%s "
+                                           "route=start region=cn-beijing group=%s",
+                                           token, group));
+    check_text(fixture_request(fixture, token, "pg-other", ""), "Error.Code",
+               "IdempotentParameterMismatch");
+    bridge_wait_log(bridge, fixture_format(fixture,
+                                           "level=warn role=bridge event=token_mismatch token=%s "
+                                           "route=start region=cn-beijing group=pg-other",
+                                           token));
+}
+
+static void test_at_level_warn_a_refused_key_is_logged_once(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge_alone(fixture, "log.level = \"warn\";");
+    bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=NotTheSecretOfThisKey";
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    for (int i = 0; i < 2; i++) {
+        const char *token = fixture_name(fixture, "token");
+        check_text(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""), "Status",
+                   "failed");
+        bridge_wait_log(
+            bridge, fixture_format(
+                        fixture, "level=warn role=bridge event=command_done status=failed token=%s",
+                        token));
+    }
+    char *log = file_read(bridge->log);
+    const char *line =
+        strstr(log, "level=error role=bridge event=credentials_refused code=SignatureDoesNotMatch");
+    assert_non_null(line);
+    assert_null(strstr(strchr(line, '\n'), "event=credentials_refused"));
+    free(log);
+    bridge_stop(bridge);
+}
+
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_log_that_nobody_reads_stops_neither_commands_nor_sigterm),
         FLOW_TEST(test_lines_that_wait_come_when_the_log_is_read_again),
+        FLOW_TEST(test_a_refusal_is_logged_with_route_region_and_group),
+        FLOW_TEST(test_mismatches_and_replays_are_logged_with_their_token),
+        FLOW_TEST(test_at_level_warn_a_refused_key_is_logged_once),
         FLOW_TEST(test_a_bridge_works_without_standard_descriptors),
     };
     return flow_main("log", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);

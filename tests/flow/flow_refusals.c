@@ -288,10 +288,13 @@ static void test_without_an_access_key_commands_fail_and_may_be_sent_again(struc
     bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=";
     bridge->env[2] = "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true";
     bridge_start(bridge);
-    bridge_wait_online(bridge);
+    bridge_wait_log(bridge, "event=receiver_up");
+    bridge_wait_log(bridge, "event=credentials_unavailable");
+    bridge_wait_log(bridge, "no_credentials"); /* before the first command */
     const struct message *reply =
         fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
     check_refusal(reply, "Bridge.NoCredentials", "unavailable", true);
+    assert_null(strstr(reply->payload, "aliyun/config.json")); /* names of files are for the log */
     check_no_call(fixture);
     bridge_stop(bridge);
 }

@@ -129,6 +129,7 @@ static void test_only_what_keeps_commands_away_blocks_ready(void **state)
     assert_true(health_reason_info(HEALTH_NOT_SUBSCRIBED)->blocks_ready);
     assert_true(health_reason_info(HEALTH_NO_PUBLISHER)->blocks_ready);
     assert_true(health_reason_info(HEALTH_STORE_UNAVAILABLE)->blocks_ready);
+    assert_true(health_reason_info(HEALTH_NO_CREDENTIALS)->blocks_ready);
     assert_false(health_reason_info(HEALTH_API_UNREACHABLE)->blocks_ready);
     assert_false(health_reason_info(HEALTH_CREDENTIALS_REFUSED)->blocks_ready);
 }
@@ -143,6 +144,7 @@ static void test_the_names_are_the_contracts(void **state)
         {HEALTH_NOT_SUBSCRIBED, "not_subscribed"},
         {HEALTH_NO_PUBLISHER, "no_publisher"},
         {HEALTH_SESSION_LOST, "session_lost"},
+        {HEALTH_NO_CREDENTIALS, "no_credentials"},
         {HEALTH_CREDENTIALS_REFUSED, "credentials_refused"},
         {HEALTH_STORE_UNAVAILABLE, "store_unavailable"},
         {HEALTH_API_UNREACHABLE, "api_unreachable"},
