@@ -1,7 +1,8 @@
 /*
  * One delivery is one job: read it, decide what becomes of it (a claim, the reply of a refusal, or
- * a dead letter), store that, acknowledge. A receiver waits for its acknowledgement, so there are
- * at most as many jobs as receivers, plus those of receiver processes that have ended meanwhile.
+ * a dead letter), store that, acknowledge. A receiver has at most 256 deliveries that wait
+ * for their acknowledgements, which limits the number of jobs, plus those of receiver processes
+ * that have ended meanwhile.
  */
 #include "intake/intake.h"
 

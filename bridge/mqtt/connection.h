@@ -4,8 +4,8 @@
  * Wraps Eclipse Paho's MQTTAsync (bridge/mqtt/paho is the only code that does). The broker's
  * addresses are tried in order until one accepts the connection. When it is over, a new process
  * makes the next one, because Paho's own reconnecting loses subscriptions and publishes freed
- * memory. Paho sends the PUBACK when the `arrived` hook returns, whatever it returns. So the hook
- * waits until the message is durable; if it cannot be, the socket is shut before the hook returns.
+ * memory. Paho sends the PUBACK when the `arrived` hook has returned, whatever it returns. A
+ * receiver holds it until the message is durable (held_acks.h).
  *
  * Thread: hooks run on Paho's threads with Paho's lock held (`down` also on the main thread), so
  * they must not wait for anything that waits for a connection_ function. The thread of each
@@ -16,6 +16,7 @@
 
 #include "base/slice.h"
 #include "base/status.h"
+#include "held_acks.h"
 #include "model/delivery.h"
 #include "model/message.h"
 #include "mqtt/wire.h"
@@ -29,8 +30,10 @@ struct connection_hooks {
     void *arg;
     /* Connected and subscribed to all filters of the params. Once. */
     void (*up)(void *arg, const struct wire_up *up);
-    /* A message; comes before `up` if the broker has kept the session. It is acknowledged when the
-     * hook returns, unless the hook has called connection_cut(). */
+    /* NULL: messages are acknowledged when `arrived` has returned. Else the acknowledgements of all
+     * messages above QoS 0 are held, in order of arrival, for held_acks_release(). */
+    const struct held_acks_hooks *held;
+    /* A message; comes before `up` if the broker has kept the session. */
     void (*arrived)(void *arg, const struct delivery *delivery);
     /* The broker has acknowledged the message (QoS 0: it was sent). */
     void (*published)(void *arg, int64_t id);
@@ -67,11 +70,10 @@ enum status connection_publish(struct connection *connection, int64_t id,
  * a second. To be called when an answer is late. Thread: main.
  */
 void connection_wake_sender(struct connection *connection);
-/* Shuts the socket: nothing can be sent any more. Ends the process if that fails. Thread: any. */
-void connection_cut(struct connection *connection);
 /*
  * Sends DISCONNECT, so that the broker keeps the session and drops the Last Will, and waits for
- * that, `timeout_ms` at most. No `down` follows. False if it was not sent. Thread: main.
+ * that, `timeout_ms` at most. Acknowledgements that are held are never sent. No `down` follows.
+ * False if it was not sent. Thread: main.
  */
 bool connection_close(struct connection *connection, int64_t timeout_ms);
 

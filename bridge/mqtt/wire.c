@@ -81,6 +81,7 @@ static const struct field delivery_fields[] = {
 };
 
 static const struct field ack_fields[] = {
+    {FRAME(U32, ack.number)},
     {FRAME(BOOL, ack.is_durable)},
     END,
 };

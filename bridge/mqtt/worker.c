@@ -304,6 +304,7 @@ static void process_started(struct worker *worker, const struct connect_params *
     counter_add(worker->setup->counters, roles[worker->role].starts, 1);
     worker->generation++;
     worker->client_id = mem_dup(params->client_id.data, params->client_id.length);
+    worker->delivered_count = 0;
     worker->is_up = false;
     worker->is_outdated = false;
     worker->has_worked = false;
@@ -349,10 +350,19 @@ static void start_process(void *arg)
 
 /* ---- Orders of the owner ---- */
 
-static void flush_control(void *arg)
+static void flush_links(void *arg)
 {
     struct worker *worker = arg;
     frame_link_flush(&worker->control);
+    frame_link_flush(&worker->delivery);
+}
+
+/* What is sent in one turn of the loop goes in one write. */
+static void flush_soon(struct worker *worker)
+{
+    if (!loop_timer_is_running(worker->flush)) {
+        loop_timer_start(worker->flush, 0);
+    }
 }
 
 void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role)
@@ -363,7 +373,7 @@ void worker_init(struct worker *worker, const struct worker_setup *setup, enum w
         .control = FRAME_LINK_CLOSED,
         .delivery = FRAME_LINK_CLOSED,
         .restart = loop_timer_new(setup->loop, start_process, worker),
-        .flush = loop_timer_new(setup->loop, flush_control, worker),
+        .flush = loop_timer_new(setup->loop, flush_links, worker),
     };
 }
 
@@ -428,12 +438,13 @@ void worker_renew(struct worker *worker)
     }
 }
 
-void worker_ack(struct worker *worker, uint32_t generation, bool is_durable)
+void worker_ack(struct worker *worker, uint32_t generation, uint32_t number, bool is_durable)
 {
     if (worker->generation == generation && frame_link_is_open(&worker->delivery)) {
         worker->has_worked = worker->has_worked || is_durable;
-        wire_put(&worker->delivery.out, &(struct wire_frame){WIRE_ACK, .ack = {is_durable}});
-        frame_link_flush(&worker->delivery);
+        wire_put(&worker->delivery.out,
+                 &(struct wire_frame){WIRE_ACK, .ack = {number, is_durable}});
+        flush_soon(worker);
     }
 }
 
@@ -446,7 +457,5 @@ void worker_publish(struct worker *worker, int64_t id, struct slice message)
 {
     assert(worker->is_up);
     wire_put(&worker->control.out, &(struct wire_frame){WIRE_PUBLISH, .publish = {id, message}});
-    if (!loop_timer_is_running(worker->flush)) {
-        loop_timer_start(worker->flush, 0);
-    }
+    flush_soon(worker);
 }

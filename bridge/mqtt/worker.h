@@ -59,6 +59,7 @@ struct worker {
     struct loop_process *process; /* NULL while none runs */
     struct frame_link control;
     struct frame_link delivery; /* receivers only */
+    uint32_t delivered_count;   /* of the running process */
     struct loop_timer *restart;
     struct loop_timer *flush;
     uint32_t failures; /* in a row */
@@ -90,8 +91,9 @@ void worker_set_outdated(struct worker *worker);
 /* Replaces the process by one with the current params. */
 void worker_renew(struct worker *worker);
 
-/* Answers the delivery of that generation; ignored where its process has ended. */
-void worker_ack(struct worker *worker, uint32_t generation, bool is_durable);
+/* Answers the delivery of that generation and number; ignored where its process has ended. What is
+ * answered in one turn of the loop goes in one write. */
+void worker_ack(struct worker *worker, uint32_t generation, uint32_t number, bool is_durable);
 /* Whether worker_publish() may be called and its buffer has room. */
 bool worker_may_publish(const struct worker *worker);
 /* Hands an encoded message over. What is handed over in one turn of the loop goes in one write. */

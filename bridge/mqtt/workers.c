@@ -103,7 +103,7 @@ static void on_failed(void *arg, const char *reason, const char *text)
 static void on_delivered(void *arg, struct worker *worker, const struct delivery *delivery)
 {
     struct workers *workers = arg;
-    struct mqtt_ticket ticket = {worker->generation};
+    struct mqtt_ticket ticket = {worker->generation, worker->delivered_count++};
     workers->hooks.delivered(workers->hooks.arg, delivery, ticket);
 }
 
@@ -131,7 +131,7 @@ static void on_ended(void *arg)
 
 void workers_ack(struct workers *workers, struct mqtt_ticket ticket, bool is_durable)
 {
-    worker_ack(&workers->receiver, ticket.generation, is_durable);
+    worker_ack(&workers->receiver, ticket.generation, ticket.number, is_durable);
 }
 
 bool workers_may_publish(const struct workers *workers)

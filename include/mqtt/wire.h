@@ -134,8 +134,9 @@ struct wire_down {
     struct slice text;
 };
 
-/* The answer to a delivery. */
+/* The answer to a delivery; answers may come in any order. */
 struct wire_ack {
+    uint32_t number; /* of the delivery: they count from 0 in each process */
     bool is_durable; /* false: cut the connection, so that the broker gets no acknowledgement */
 };
 

@@ -2,7 +2,7 @@
  * workers - the bridge's MQTT processes: a receiver and a publisher.
  *
  * Starts them, restarts them with backoff and jitter when they end, and passes messages. The
- * receiver has a persistent session and waits for an ack after every delivery. The publisher
+ * receiver has a persistent session and up to 256 deliveries that wait for their acks. The publisher
  * publishes and reports what the broker has acknowledged. Processes are restarted until
  * workers_stop().
  *
@@ -28,6 +28,7 @@ struct workers;
 /* Names one delivery that waits for its ack; a copy stays valid after its process has ended. */
 struct mqtt_ticket {
     uint32_t generation; /* of the receiver process */
+    uint32_t number;     /* of the delivery in that process, from 0 */
 };
 
 struct workers_hooks {
@@ -64,7 +65,8 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
                             struct counters *counters, const struct workers_hooks *hooks);
 /* Starts both processes. */
 void workers_start(struct workers *workers);
-/* Answers a delivery. is_durable: the broker may get its acknowledgement; else the receiver cuts
+/* Answers a delivery; the order does not matter. The answers of one turn of the loop are sent
+ * together. is_durable: the broker may get its acknowledgement; else the receiver cuts
  * its connection and the broker delivers again. */
 void workers_ack(struct workers *workers, struct mqtt_ticket ticket, bool is_durable);
 /* Whether the publisher is connected and its buffer has room. */

@@ -16,6 +16,7 @@
 #include "connection_internal.h"
 #include "connection_options.h"
 #include "connection_tls.h"
+#include "mqtt/held_acks.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,8 +32,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Descriptors above this are not searched: a process has a dozen. */
-#define FD_MAX 256
 /* Paho checks every 3 s whether an attempt has timed out, but not while name resolution holds its
  * lock. */
 #define ATTEMPT_GRACE_MS 45000
@@ -72,18 +71,31 @@ static void on_paho_error(enum MQTTASYNC_TRACE_LEVELS level, char *message)
     }
 }
 
+/* Whether the attempt is over already: its client is not destroyed yet, and may still lose its
+ * connection. */
+static bool is_former(const struct connection *connection)
+{
+    enum attempt attempt = connection->attempt;
+    return attempt == ATTEMPT_KEEPALIVE || attempt == ATTEMPT_FAILED;
+}
+
 void connection_on_lost(void *context, char *cause)
 {
     (void)cause; /* always NULL in 1.3.12 */
-    connection_down(context, WIRE_DOWN_LOST, 0,
-                    has_no_memory ? "a packet of the broker needed more memory than allowed"
-                                  : "the connection to the broker was lost");
+    if (!is_former(context)) {
+        connection_down(context, WIRE_DOWN_LOST, 0,
+                        has_no_memory ? "a packet of the broker needed more memory than allowed"
+                                      : "the connection to the broker was lost");
+    }
 }
 
 /* MQTT 5: the broker sent DISCONNECT; Paho does not call connectionLost then. */
 static void on_disconnected(void *context, MQTTProperties *properties, enum MQTTReasonCodes code)
 {
     char text[CONNECTION_TEXT_BYTES];
+    if (is_former(context)) {
+        return;
+    }
     const char *name = MQTTReasonCode_toString(code);
     struct slice why = property_text(properties, MQTTPROPERTY_CODE_REASON_STRING, NULL);
     snprintf(text, sizeof text, "the broker disconnected: %s%s%.*s", name == NULL ? "" : name,
@@ -93,25 +105,6 @@ static void on_disconnected(void *context, MQTTProperties *properties, enum MQTT
 }
 
 /* ---- Connecting ---- */
-
-/*
- * The broker's socket is the only Internet socket of the process that has a peer. Nagle's algorithm
- * is turned off: it costs 40 ms a reply.
- */
-static int find_broker_socket(void)
-{
-    for (int fd = 0; fd < FD_MAX; fd++) {
-        struct sockaddr_storage peer = {0};
-        socklen_t length = sizeof peer;
-        if (getpeername(fd, (struct sockaddr *)&peer, &length) == 0 &&
-            (peer.ss_family == AF_INET || peer.ss_family == AF_INET6)) {
-            int one = 1;
-            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-            return fd;
-        }
-    }
-    return -1;
-}
 
 static const struct wire_address *address_of(const struct connection *connection)
 {
@@ -190,6 +183,20 @@ void connection_up(struct connection *connection)
     connection->hooks.up(connection->hooks.arg, &connection->limits);
 }
 
+/* From here on acknowledgements are held; false if they could not be. */
+static bool take_socket(struct connection *connection)
+{
+    int fd = held_acks_begin(connection->keepalive_s, connection->hooks.held);
+    if (fd < 0) {
+        connection_down(connection, WIRE_DOWN_INTERNAL, 0,
+                        "this build cannot hold the acknowledgements of the MQTT library");
+        return false;
+    }
+    int one = 1; /* without Nagle's algorithm, which costs 40 ms a reply */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    return true;
+}
+
 static void connected(struct connection *connection, bool is_session_present)
 {
     if (tls_guard_is_missing()) {
@@ -199,7 +206,6 @@ static void connected(struct connection *connection, bool is_session_present)
     }
     connection->limits.is_session_present = is_session_present;
     connection->limits.address_index = connection->address_index;
-    connection->socket_fd = find_broker_socket();
     if (connection->params->filter_count > 0) {
         connection_subscribe(connection);
     } else {
@@ -212,6 +218,9 @@ static void on_connected(void *context, MQTTAsync_successData *success)
     struct connection *connection = context;
     /* MQTT 3.1.1 has no limits in CONNACK; brokers have 20 messages in flight by default. */
     connection->limits = (struct wire_up){.receive_maximum = 20, .max_qos = 2, .has_retain = true};
+    if (!take_socket(connection)) {
+        return;
+    }
     connected(connection, success->alt.connect.sessionPresent != 0);
 }
 
@@ -225,6 +234,9 @@ static void on_connected_5(void *context, MQTTAsync_successData5 *success)
         .max_qos = (uint8_t)property_number(properties, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2),
         .has_retain = property_number(properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) != 0,
     };
+    if (!take_socket(connection)) {
+        return;
+    }
     uint32_t keepalive_s =
         property_number(properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, connection->keepalive_s);
     if (keepalive_s > 0 && keepalive_s < connection->keepalive_s) {
@@ -281,18 +293,19 @@ static void attempt_begin(struct connection *connection)
 {
     MQTTAsync former = connection->client;
     MQTTAsync client = NULL;
-    connection->attempt_ends_ms =
-        clock_mono_ms() + (int64_t)connection->params->connect_timeout_s * 1000 + ATTEMPT_GRACE_MS;
-    connection->attempt = ATTEMPT_RUNNING;
-    connection->socket_fd = -1;
     const struct wire_address *address = address_of(connection);
-    tls_guard_begin(address->host, address_is_tls(address), connection->params->has_tls_verify);
     int code = create_client(connection, &client);
     connection->client = client;
     if (former != NULL) {
         /* Not before there is another: Paho ends its threads with its last client. */
+        held_acks_end();
         MQTTAsync_destroy(&former);
     }
+    connection->attempt_ends_ms =
+        clock_mono_ms() + (int64_t)connection->params->connect_timeout_s * 1000 + ATTEMPT_GRACE_MS;
+    connection->attempt = ATTEMPT_RUNNING;
+    tls_guard_begin(address->host, address_is_tls(address), connection->params->has_tls_verify);
+    held_acks_prepare(address_is_tls(address), address_is_websocket(address));
     if (code == MQTTASYNC_SUCCESS) {
         code = connect_client(connection);
     }
@@ -349,7 +362,6 @@ struct connection *connection_new(const struct connect_params *params,
     connection->params = params;
     connection->hooks = *hooks;
     connection->keepalive_s = params->keepalive_s;
-    connection->socket_fd = -1;
     MQTTAsync_setTraceCallback(on_paho_error);
     MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
     connection->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -362,9 +374,6 @@ struct connection *connection_new(const struct connect_params *params,
     pthread_cond_init(&connection->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&connection->mutex, NULL);
-#ifdef BRIDGE_CRASH_POINTS
-    connection_watch_acknowledgements();
-#endif
     return connection;
 }
 
@@ -374,6 +383,7 @@ void connection_free(struct connection *connection)
         return;
     }
     connection->is_closing = true;
+    held_acks_end();
     MQTTAsync_destroy(&connection->client);
     pthread_mutex_destroy(&connection->mutex);
     pthread_cond_destroy(&connection->changed);
@@ -391,17 +401,6 @@ void connection_open(struct connection *connection)
 int connection_wake_fd(const struct connection *connection)
 {
     return connection->wake_fd;
-}
-
-void connection_cut(struct connection *connection)
-{
-    int fd = connection->socket_fd;
-    if (fd < 0 || shutdown(fd, SHUT_RDWR) != 0) {
-        /* Paho could still send an acknowledgement: not if the process ends here. */
-        if (fd < 0 || errno != ENOTCONN) {
-            _exit(EX_SOFTWARE);
-        }
-    }
 }
 
 void connection_wake_sender(struct connection *connection)
@@ -444,6 +443,7 @@ bool connection_close(struct connection *connection, int64_t timeout_ms)
     }
     options.context = connection;
     connection->is_closing = true;
+    held_acks_end();
     if (MQTTAsync_disconnect(connection->client, &options) != MQTTASYNC_SUCCESS) {
         return false;
     }

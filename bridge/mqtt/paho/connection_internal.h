@@ -40,7 +40,6 @@ struct connection {
     uint32_t keepalive_s;
     int64_t attempt_ends_ms;
     int wake_fd;
-    _Atomic int socket_fd; /* the broker's; -1 while unknown */
     _Atomic bool is_closing;
     _Atomic enum attempt attempt;
     struct wire_up limits; /* written before UP, then only read */
@@ -61,10 +60,5 @@ void connection_subscribe(struct connection *connection);
 /* Paho's callbacks. */
 void connection_on_lost(void *context, char *cause);
 int connection_on_arrived(void *context, char *topic, int topic_bytes, MQTTAsync_message *message);
-
-#ifdef BRIDGE_CRASH_POINTS
-/* Makes the crash point after an acknowledgement work. */
-void connection_watch_acknowledgements(void);
-#endif
 
 #endif

@@ -188,6 +188,11 @@ bool address_is_tls(const struct wire_address *address)
     return schemes[scheme_row(address->scheme)].is_tls;
 }
 
+bool address_is_websocket(const struct wire_address *address)
+{
+    return address->scheme.data[0] == 'w';
+}
+
 void address_append(struct buf *out, const struct wire_address *address)
 {
     append_address(out, schemes[scheme_row(address->scheme)].scheme, address);

@@ -38,6 +38,7 @@ enum status connect_options_init(struct connect_options *options,
 void connect_options_fini(struct connect_options *options);
 
 bool address_is_tls(const struct wire_address *address);
+bool address_is_websocket(const struct wire_address *address);
 /* Appends the address as the settings write it. */
 void address_append(struct buf *out, const struct wire_address *address);
 /* The address as Paho wants it (mqtt is tcp, mqtts is ssl), to be freed. */

@@ -322,8 +322,10 @@ static void test_an_ack_is_durable_or_not(void **state)
     (void)state;
     for (int value = 0; value <= 1; value++) {
         struct buf bytes = {0};
-        wire_put(&bytes, &(struct wire_frame){WIRE_ACK, .ack = {value == 1}});
-        assert_int_equal(only_frame(&bytes, WIRE_ACK).ack.is_durable, value);
+        wire_put(&bytes, &(struct wire_frame){WIRE_ACK, .ack = {7 + (uint32_t)value, value == 1}});
+        struct wire_ack back = only_frame(&bytes, WIRE_ACK).ack;
+        assert_int_equal(back.number, 7 + value);
+        assert_int_equal(back.is_durable, value);
         buf_fini(&bytes);
     }
     assert_int_equal(read_any(slice_of("\0\0\0\2\6\2", 6)), STATUS_INVALID);
@@ -360,7 +362,7 @@ static void test_bodies_that_are_too_short_or_too_long_are_refused(void **state)
         {.type = WIRE_STOP},
         {WIRE_UP, .up = {.max_qos = 1}},
         {WIRE_DOWN, .down = {.text = {"why", 3}}},
-        {WIRE_ACK, .ack = {true}},
+        {WIRE_ACK, .ack = {9, true}},
         {WIRE_PUBLISHED, .published = {3}},
         {WIRE_UNPUBLISHED, .unpublished = {.text = {"why", 3}}},
     };
