@@ -1,0 +1,543 @@
+/*
+ * When a receiver acknowledges: the test is both the broker, over each transport, and the bridge.
+ *
+ * That something has not been written is asserted after an event that comes later: a receiver
+ * writes what is durable before it sends the next delivery or its DISCONNECT.
+ */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "mqtt/receiver.h"
+#include "mqtt/wire.h"
+#include "support/scripted_broker.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define LIMIT       256
+#define BIG_FILTERS 140
+#define BIG_BYTES   60000 /* of each filter: together more than the kernel buffers */
+
+struct options {
+    uint32_t keepalive_s;    /* 0: 30 */
+    uint32_t ack_timeout_ms; /* 0: 15000 */
+    bool has_big_subscribe;
+};
+
+struct fixture {
+    struct scripted_broker broker;
+    pid_t pid;
+    int control;
+    int delivery;
+    struct wire_input control_in;
+    struct wire_input delivery_in;
+    char ca_file[64];
+};
+
+/* ---- The bridge's side ---- */
+
+static void start_process(struct fixture *fixture)
+{
+    int control[2];
+    int delivery[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, delivery), 0);
+    fixture->pid = fork();
+    assert_true(fixture->pid >= 0);
+    if (fixture->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* Out of the way of the numbers they are to get. */
+        int control_fd = dup(dup(dup(dup(control[1]))));
+        int delivery_fd = dup(delivery[1]);
+        dup2(control_fd, WIRE_CONTROL_FD);
+        dup2(delivery_fd, WIRE_DELIVERY_FD);
+        execl("/proc/self/exe", "test", "receiver", NULL);
+        _exit(127);
+    }
+    close(control[1]);
+    close(delivery[1]);
+    fixture->control = control[0];
+    fixture->delivery = delivery[0];
+}
+
+static void send_frames(int fd, struct buf *frames)
+{
+    assert_int_equal(send(fd, frames->data, frames->length, MSG_NOSIGNAL), frames->length);
+    buf_fini(frames);
+}
+
+static struct wire_frame next_frame(int fd, struct wire_input *in)
+{
+    struct wire_frame frame;
+    enum status status;
+    while ((status = wire_input_next(in, &frame)) == STATUS_NOT_FOUND) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        if (poll(&ready, 1, SCRIPTED_TIMEOUT_MS) != 1) {
+            fail_msg("the receiver sends no frame");
+        }
+        char *room = buf_reserve(&in->bytes, 65536);
+        ssize_t got = recv(fd, room, 65536, 0);
+        if (got <= 0) {
+            fail_msg("the receiver has ended");
+        }
+        in->bytes.length += (size_t)got;
+    }
+    assert_int_equal(status, STATUS_OK);
+    return frame;
+}
+
+static void expect_deliveries(struct fixture *fixture, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct wire_frame frame = next_frame(fixture->delivery, &fixture->delivery_in);
+        assert_int_equal(frame.type, WIRE_DELIVERY);
+    }
+}
+
+static bool has_delivery(const struct fixture *fixture)
+{
+    char byte;
+    return fixture->delivery_in.bytes.length > fixture->delivery_in.taken ||
+           recv(fixture->delivery, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static void put_ack(struct buf *frames, uint32_t number, bool is_durable)
+{
+    wire_put(frames, &(struct wire_frame){WIRE_ACK, .ack = {number, is_durable}});
+}
+
+static void send_ack(struct fixture *fixture, uint32_t number, bool is_durable)
+{
+    struct buf frames = {0};
+    put_ack(&frames, number, is_durable);
+    send_frames(fixture->delivery, &frames);
+}
+
+static void send_connect_params(struct fixture *fixture, const struct options *options)
+{
+    struct buf frames = {0};
+    struct connect_params *params = mem_zalloc(1, sizeof *params);
+    char *filter = mem_alloc(BIG_BYTES);
+    memset(filter, 'f', BIG_BYTES);
+    *params = (struct connect_params){
+        .role = WIRE_RECEIVER,
+        .name = "receiver",
+        .protocol = (uint8_t)fixture->broker.protocol,
+        .addresses = {{slice_text(scripted_broker_scheme(&fixture->broker)),
+                       slice_text("127.0.0.1"),
+                       (uint32_t)fixture->broker.port,
+                       {0}}},
+        .address_count = 1,
+        .client_id = slice_text("client"),
+        .keepalive_s = options->keepalive_s > 0 ? options->keepalive_s : 30,
+        .session_expiry_s = 60,
+        .receive_maximum = 65535,
+        .payload_bytes_max = 1024,
+        .ack_timeout_ms = options->ack_timeout_ms > 0 ? options->ack_timeout_ms : 15000,
+        .connect_timeout_s = 10,
+        .tls_ca_file = slice_text(fixture->ca_file),
+        .has_tls_verify = true,
+        .filters = {{slice_text("t"), 1}},
+        .filter_count = 1,
+        .tls_fds = {-1, -1, -1},
+    };
+    if (options->has_big_subscribe) {
+        params->filter_count = BIG_FILTERS;
+        for (size_t i = 0; i < BIG_FILTERS; i++) {
+            params->filters[i] = (struct wire_filter){slice_of(filter, BIG_BYTES), 1};
+        }
+    }
+    wire_put_connect_params(&frames, params);
+    /* More than the socket holds: its other end reads meanwhile. */
+    send_frames(fixture->control, &frames);
+    free(filter);
+    free(params);
+}
+
+/* ---- The fixture ---- */
+
+static void write_ca_file(struct fixture *fixture)
+{
+    strcpy(fixture->ca_file, "/tmp/receiver-ca-XXXXXX");
+    int fd = mkstemp(fixture->ca_file);
+    assert_true(fd >= 0);
+    const char *pem = fixture->broker.identity.certificate_pem;
+    if (pem != NULL) {
+        assert_int_equal(write(fd, pem, strlen(pem)), strlen(pem));
+    }
+    close(fd);
+}
+
+/* Up to CONNECT. */
+static struct fixture *fixture_connect(int transport, int protocol, struct options options)
+{
+    struct fixture *fixture = mem_zalloc(1, sizeof *fixture);
+    scripted_broker_start(&fixture->broker, (enum scripted_transport)transport, protocol,
+                          options.has_big_subscribe);
+    write_ca_file(fixture);
+    start_process(fixture);
+    send_connect_params(fixture, &options);
+    scripted_broker_accept(&fixture->broker);
+    return fixture;
+}
+
+/* Up to WIRE_UP. */
+static struct fixture *fixture_new(int transport, int protocol, struct options options)
+{
+    struct fixture *fixture = fixture_connect(transport, protocol, options);
+    scripted_broker_connack(&fixture->broker, false);
+    if (scripted_broker_read(&fixture->broker) != SCRIPTED_SUBSCRIBE) {
+        struct wire_frame frame = next_frame(fixture->control, &fixture->control_in);
+        fail_msg("%s: no SUBSCRIBE: %.*s", scripted_broker_scheme(&fixture->broker),
+                 (int)frame.down.text.length, frame.down.text.data);
+    }
+    scripted_broker_suback(&fixture->broker, 1);
+    assert_int_equal(next_frame(fixture->control, &fixture->control_in).type, WIRE_UP);
+    return fixture;
+}
+
+/* The receiver ends by itself, with this reason. */
+static void expect_down(struct fixture *fixture, enum wire_down_reason reason, const char *text)
+{
+    struct wire_frame frame = next_frame(fixture->control, &fixture->control_in);
+    assert_int_equal(frame.type, WIRE_DOWN);
+    assert_int_equal(frame.down.reason, reason);
+    if (memmem(frame.down.text.data, frame.down.text.length, text, strlen(text)) == NULL) {
+        fail_msg("\"%.*s\" instead of \"%s\"", (int)frame.down.text.length, frame.down.text.data,
+                 text);
+    }
+}
+
+static void fixture_free(struct fixture *fixture)
+{
+    kill(fixture->pid, SIGKILL);
+    waitpid(fixture->pid, NULL, 0);
+    close(fixture->control);
+    close(fixture->delivery);
+    buf_fini(&fixture->control_in.bytes);
+    buf_fini(&fixture->delivery_in.bytes);
+    scripted_broker_stop(&fixture->broker);
+    unlink(fixture->ca_file);
+    free(fixture);
+}
+
+static void publish(struct fixture *fixture, int first, int last)
+{
+    for (int i = first; i <= last; i++) {
+        scripted_broker_publish(&fixture->broker, 1, (uint16_t)i);
+    }
+}
+
+static void expect_pubacks(struct fixture *fixture, int first, int last)
+{
+    for (int i = first; i <= last; i++) {
+        assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_PUBACK);
+        assert_int_equal(fixture->broker.body.length, 2);
+        assert_int_equal(scripted_broker_packet_id(&fixture->broker), i);
+    }
+}
+
+/* Nothing more than the end of the connection. */
+static void expect_end(struct fixture *fixture)
+{
+    assert_int_equal(scripted_broker_read(&fixture->broker), 0);
+}
+
+#define EACH_CONNECTION(transport, protocol)                                    \
+    for (int transport = SCRIPTED_TCP; transport < SCRIPTED_COUNT; transport++) \
+        for (int protocol = 4; protocol <= 5; protocol++)
+
+static const struct options PLAIN = {0};
+
+/* ---- When and in which order ---- */
+
+static void test_no_acknowledgement_is_written_before_its_command_is_durable(void **state)
+{
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture = fixture_new(transport, protocol, PLAIN);
+        publish(fixture, 1, 3);
+        expect_deliveries(fixture, 3);
+        send_ack(fixture, 2, true);
+        send_ack(fixture, 1, true);
+        publish(fixture, 4, 4);
+        expect_deliveries(fixture, 1);
+        assert_false(scripted_broker_has_input(&fixture->broker));
+        send_ack(fixture, 0, true);
+        expect_pubacks(fixture, 1, 3);
+        publish(fixture, 5, 5);
+        expect_deliveries(fixture, 1);
+        assert_false(scripted_broker_has_input(&fixture->broker));
+        send_ack(fixture, 3, true);
+        expect_pubacks(fixture, 4, 4);
+        send_ack(fixture, 4, true);
+        expect_pubacks(fixture, 5, 5);
+        fixture_free(fixture);
+    }
+}
+
+static void test_many_acknowledgements_go_in_one_write_in_order_of_arrival(void **state)
+{
+    enum { COUNT = 100 };
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture = fixture_new(transport, protocol, PLAIN);
+        struct buf frames = {0};
+        publish(fixture, 1, COUNT);
+        expect_deliveries(fixture, COUNT);
+        for (uint32_t number = COUNT; number-- > 0;) {
+            put_ack(&frames, number, true);
+        }
+        send_frames(fixture->delivery, &frames);
+        expect_pubacks(fixture, 1, COUNT);
+        bool is_websocket = transport == SCRIPTED_WS || transport == SCRIPTED_WSS;
+        assert_int_equal(fixture->broker.bytes_read, COUNT * (is_websocket ? 10 : 4));
+        fixture_free(fixture);
+    }
+}
+
+static void test_a_message_of_qos_0_is_stored_and_not_acknowledged(void **state)
+{
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture = fixture_new(transport, protocol, PLAIN);
+        scripted_broker_publish(&fixture->broker, 0, 0);
+        publish(fixture, 7, 7);
+        scripted_broker_publish(&fixture->broker, 0, 0);
+        expect_deliveries(fixture, 3);
+        send_ack(fixture, 1, true);
+        send_ack(fixture, 0, true);
+        expect_pubacks(fixture, 7, 7);
+        send_ack(fixture, 2, true);
+        publish(fixture, 8, 8);
+        expect_deliveries(fixture, 1);
+        send_ack(fixture, 3, true);
+        expect_pubacks(fixture, 8, 8);
+        fixture_free(fixture);
+    }
+}
+
+/* ---- Limits ---- */
+
+static void test_at_the_limit_nothing_is_read_and_the_keepalive_goes_on(void **state)
+{
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture =
+            fixture_new(transport, protocol, (struct options){.keepalive_s = 1});
+        for (int i = 1; i <= LIMIT + 10; i++) {
+            scripted_broker_publish(&fixture->broker, i % 2, (uint16_t)i);
+        }
+        expect_deliveries(fixture, LIMIT);
+        for (uint32_t number = 1; number < LIMIT; number++) {
+            send_ack(fixture, number, true);
+        }
+        /* A second later: the first one is still not durable. */
+        assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_PINGREQ);
+        assert_false(has_delivery(fixture));
+        send_ack(fixture, 0, true);
+        expect_deliveries(fixture, 10);
+        fixture_free(fixture);
+    }
+}
+
+static void test_a_ping_is_sent_while_an_acknowledgement_is_held(void **state)
+{
+    static const unsigned char pingresp[] = {0xd0, 0};
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture =
+            fixture_new(transport, protocol, (struct options){.keepalive_s = 1});
+        int64_t begun_ms = clock_mono_ms();
+        publish(fixture, 1, 1);
+        expect_deliveries(fixture, 1);
+        assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_PINGREQ);
+        /* The broker may close the connection after 1.5 s. */
+        assert_true(clock_mono_ms() - begun_ms < 1400);
+        scripted_broker_send(&fixture->broker, pingresp, sizeof pingresp);
+        send_ack(fixture, 0, true);
+        /* Paho pings, too, when it has received nothing for so long. */
+        int type;
+        while ((type = scripted_broker_read(&fixture->broker)) == SCRIPTED_PINGREQ) {
+        }
+        assert_int_equal(type, SCRIPTED_PUBACK);
+        fixture_free(fixture);
+    }
+}
+
+/* ---- Ends ---- */
+
+static void test_a_refused_delivery_ends_the_connection_unacknowledged(void **state)
+{
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture = fixture_new(transport, protocol, PLAIN);
+        publish(fixture, 1, 3);
+        expect_deliveries(fixture, 3);
+        send_ack(fixture, 0, true);
+        expect_pubacks(fixture, 1, 1);
+        send_ack(fixture, 2, true);
+        send_ack(fixture, 1, false);
+        expect_end(fixture);
+        expect_down(fixture, WIRE_DOWN_ACK, "could not store");
+        fixture_free(fixture);
+    }
+}
+
+static void test_a_late_ack_ends_the_connection_unacknowledged(void **state)
+{
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture =
+            fixture_new(transport, protocol, (struct options){.ack_timeout_ms = 200});
+        publish(fixture, 1, 2);
+        expect_deliveries(fixture, 2);
+        send_ack(fixture, 1, true);
+        expect_end(fixture);
+        expect_down(fixture, WIRE_DOWN_ACK, "no ack in time");
+        fixture_free(fixture);
+    }
+}
+
+static void test_an_ack_for_an_unknown_delivery_ends_the_connection(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new(SCRIPTED_TCP, 5, PLAIN);
+    publish(fixture, 1, 1);
+    expect_deliveries(fixture, 1);
+    send_ack(fixture, 1, true);
+    expect_end(fixture);
+    expect_down(fixture, WIRE_DOWN_ACK, "unexpected ack");
+    fixture_free(fixture);
+}
+
+static void test_a_disconnect_of_the_broker_leaves_the_rest_unacknowledged(void **state)
+{
+    static const unsigned char disconnect[] = {0xe0, 2, 0x8b, 0};
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture = fixture_new(transport, protocol, PLAIN);
+        publish(fixture, 1, 3);
+        expect_deliveries(fixture, 3);
+        send_ack(fixture, 1, true);
+        if (protocol == 5) {
+            scripted_broker_send(&fixture->broker, disconnect, sizeof disconnect);
+            expect_end(fixture);
+            expect_down(fixture, WIRE_DOWN_LOST, "shutting down");
+        } else {
+            scripted_broker_close(&fixture->broker);
+            expect_down(fixture, WIRE_DOWN_LOST, "lost");
+        }
+        fixture_free(fixture);
+    }
+}
+
+static void order_stop(struct fixture *fixture)
+{
+    struct buf frames = {0};
+    wire_put(&frames, &(struct wire_frame){.type = WIRE_STOP});
+    send_frames(fixture->control, &frames);
+}
+
+static void test_a_stop_waits_for_what_was_handed_over(void **state)
+{
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture = fixture_new(transport, protocol, PLAIN);
+        publish(fixture, 1, 4);
+        expect_deliveries(fixture, 4);
+        order_stop(fixture);
+        send_ack(fixture, 1, true);
+        send_ack(fixture, 0, true);
+        expect_pubacks(fixture, 1, 2);
+        send_ack(fixture, 3, true);
+        assert_false(scripted_broker_has_input(&fixture->broker));
+        send_ack(fixture, 2, true);
+        expect_pubacks(fixture, 3, 4);
+        assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_DISCONNECT);
+        expect_down(fixture, WIRE_DOWN_STOPPED, "");
+        fixture_free(fixture);
+    }
+}
+
+static void test_at_a_stop_a_refused_delivery_and_later_ones_stay_with_the_broker(void **state)
+{
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture = fixture_new(transport, protocol, PLAIN);
+        publish(fixture, 1, 3);
+        expect_deliveries(fixture, 3);
+        order_stop(fixture);
+        send_ack(fixture, 0, true);
+        expect_pubacks(fixture, 1, 1);
+        publish(fixture, 4, 4);
+        send_ack(fixture, 2, true);
+        send_ack(fixture, 1, false);
+        /* Where message 4 was not read, the connection is reset, and DISCONNECT may be lost. */
+        int type = scripted_broker_read(&fixture->broker);
+        assert_true(type == SCRIPTED_DISCONNECT || type == 0);
+        expect_down(fixture, WIRE_DOWN_STOPPED, "");
+        assert_false(has_delivery(fixture));
+        fixture_free(fixture);
+    }
+}
+
+static void test_a_stop_does_not_wait_for_ever(void **state)
+{
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture = fixture_new(transport, protocol, PLAIN);
+        publish(fixture, 1, 1);
+        expect_deliveries(fixture, 1);
+        order_stop(fixture);
+        assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_DISCONNECT);
+        expect_down(fixture, WIRE_DOWN_STOPPED, "");
+        fixture_free(fixture);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_acknowledgement_is_written_before_its_command_is_durable),
+        cmocka_unit_test(test_many_acknowledgements_go_in_one_write_in_order_of_arrival),
+        cmocka_unit_test(test_a_message_of_qos_0_is_stored_and_not_acknowledged),
+        cmocka_unit_test(test_at_the_limit_nothing_is_read_and_the_keepalive_goes_on),
+        cmocka_unit_test(test_a_ping_is_sent_while_an_acknowledgement_is_held),
+        cmocka_unit_test(test_a_refused_delivery_ends_the_connection_unacknowledged),
+        cmocka_unit_test(test_a_late_ack_ends_the_connection_unacknowledged),
+        cmocka_unit_test(test_an_ack_for_an_unknown_delivery_ends_the_connection),
+        cmocka_unit_test(test_a_disconnect_of_the_broker_leaves_the_rest_unacknowledged),
+        cmocka_unit_test(test_a_stop_waits_for_what_was_handed_over),
+        cmocka_unit_test(test_at_a_stop_a_refused_delivery_and_later_ones_stay_with_the_broker),
+        cmocka_unit_test(test_a_stop_does_not_wait_for_ever),
+    };
+    if (argc == 2 && strcmp(argv[1], "receiver") == 0) {
+        return receiver_main();
+    }
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
