@@ -165,6 +165,10 @@ static void settle(struct receiver *receiver)
 
 static void read_ack(struct receiver *receiver, const struct wire_frame *frame)
 {
+    if (frame->type == WIRE_STOP) {
+        receiver->is_stopping = true; /* the main thread gets one, too, and does the rest */
+        return;
+    }
     if (frame->type != WIRE_ACK || frame->ack.number - receiver->first >= waiting_count(receiver) ||
         waiting_at(receiver, frame->ack.number)->state != STATE_WAITING) {
         give_up(receiver, "the bridge sent an unexpected ack");

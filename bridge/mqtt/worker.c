@@ -395,7 +395,11 @@ void worker_start(struct worker *worker)
 static void order_stop(struct worker *worker)
 {
     wire_put(&worker->control.out, &(struct wire_frame){.type = WIRE_STOP});
-    frame_link_flush(&worker->control);
+    if (frame_link_is_open(&worker->delivery)) {
+        /* In order with the acks: those that follow are no reason to end at once. */
+        wire_put(&worker->delivery.out, &(struct wire_frame){.type = WIRE_STOP});
+    }
+    flush_links(worker);
 }
 
 void worker_stop(struct worker *worker)

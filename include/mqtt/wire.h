@@ -31,14 +31,15 @@
 
 enum wire_type {
     WIRE_CONNECT_PARAMS = 1, /* bridge → process, first: struct connect_params */
-    WIRE_STOP,               /* bridge → process: disconnect cleanly and end; no body */
-    WIRE_UP,                 /* process → bridge: struct wire_up */
-    WIRE_DOWN,               /* process → bridge, last: struct wire_down */
-    WIRE_DELIVERY,           /* receiver → bridge, delivery fd: an encoded delivery */
-    WIRE_ACK,                /* bridge → receiver, delivery fd: struct wire_ack */
-    WIRE_PUBLISH,            /* bridge → publisher: struct wire_publish */
-    WIRE_PUBLISHED,          /* publisher → bridge: struct wire_published */
-    WIRE_UNPUBLISHED,        /* publisher → bridge: struct wire_unpublished */
+    WIRE_STOP,        /* bridge → process: disconnect cleanly and end; no body. To a receiver
+                         on the delivery fd as well, in order with the acks */
+    WIRE_UP,          /* process → bridge: struct wire_up */
+    WIRE_DOWN,        /* process → bridge, last: struct wire_down */
+    WIRE_DELIVERY,    /* receiver → bridge, delivery fd: an encoded delivery */
+    WIRE_ACK,         /* bridge → receiver, delivery fd: struct wire_ack */
+    WIRE_PUBLISH,     /* bridge → publisher: struct wire_publish */
+    WIRE_PUBLISHED,   /* publisher → bridge: struct wire_published */
+    WIRE_UNPUBLISHED, /* publisher → bridge: struct wire_unpublished */
 };
 
 enum wire_role { WIRE_RECEIVER = 1, WIRE_PUBLISHER = 2 };

@@ -2,8 +2,8 @@
  * workers - the bridge's MQTT processes: a receiver and a publisher.
  *
  * Starts them, restarts them with backoff and jitter when they end, and passes messages. The
- * receiver has a persistent session and up to 256 deliveries that wait for their acks. The publisher
- * publishes and reports what the broker has acknowledged. Processes are restarted until
+ * receiver has a persistent session and up to 256 deliveries that wait for their acks. The
+ * publisher publishes and reports what the broker has acknowledged. Processes are restarted until
  * workers_stop().
  *
  * Thread: the loop's, for every function and callback.
