@@ -218,6 +218,7 @@ struct ledger_batch {
     struct batch_meta metas[BATCH_METAS_MAX]; /* values to store */
     size_t meta_count;
     size_t expire_max; /* delete at most so many expired rows */
+    bool may_shrink;   /* give some free space back to the disk, if there is much */
     const struct ledger_limits *limits;
     int64_t now_ms;  /* wall clock */
     int64_t kept_ms; /* the ledger's clock, by which records expire */
@@ -237,6 +238,7 @@ struct ledger_batch {
     struct command **commands; /* unfinished commands of the last run, for hooks.resumed; owned */
     size_t command_count;
     size_t expired_count;
+    bool has_more_free; /* there still is much free space */
     /* for the report */
     int64_t commits;
     int64_t failures;

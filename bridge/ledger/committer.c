@@ -13,8 +13,9 @@
 #define BATCH_REQUESTS_MAX 512 /* limits how long the first request of a batch waits */
 #define SPARE_BYTES_MAX    (256u << 10)
 #define RETRY_INTERVAL_US  500000
-#define EXPIRE_INTERVAL_US 1000000
-#define EXPIRE_AGAIN_US    100000 /* while more rows have expired than one batch deletes */
+#define TIDY_INTERVAL_US   1000000
+#define TIDY_AGAIN_US      100000   /* while there is more to tidy than one batch does */
+#define TIDY_IDLE_US       60000000 /* without any request */
 #define EXPIRE_ROWS_MAX    64
 #define PROBE_META         "ledger.probed_at_ms"
 
@@ -42,9 +43,8 @@ static int64_t next_due_us(const struct committer *committer)
     if (committer->is_closing) {
         return INT64_MIN;
     }
-    bool has_expired =
-        committer->has_more_expired && committer->expire_at_us < committer->queue_due_us;
-    return has_expired ? committer->expire_at_us : committer->queue_due_us;
+    int64_t tidy_at_us = committer->tidy_at_us + (committer->has_more_to_tidy ? 0 : TIDY_IDLE_US);
+    return tidy_at_us < committer->queue_due_us ? tidy_at_us : committer->queue_due_us;
 }
 
 static struct ledger_batch *take_queued(struct committer *committer)
@@ -218,6 +218,35 @@ static enum status carry_out_until_known(struct committer *committer, struct led
     return status;
 }
 
+/*
+ * Has the batch delete expired rows and give free pages back: a little from time to time, and while
+ * more has expired, also a row for each request. A command needs several requests, so more rows go
+ * than come.
+ */
+static void put_tidying(const struct committer *committer, struct ledger_batch *batch,
+                        int64_t now_us)
+{
+    bool is_due = now_us >= committer->tidy_at_us;
+    batch->expire_max = is_due ? EXPIRE_ROWS_MAX : 0;
+    batch->may_shrink = is_due;
+    if (committer->has_more_expired) {
+        const struct ledger_request *request = batch->requests.head;
+        for (; request != NULL; request = request->next) {
+            batch->expire_max++;
+        }
+    }
+}
+
+static void tidied(struct committer *committer, const struct ledger_batch *batch, int64_t now_us)
+{
+    committer->has_more_expired = batch->expired_count == batch->expire_max;
+    if (batch->may_shrink) {
+        committer->has_more_to_tidy = committer->has_more_expired || batch->has_more_free;
+        committer->tidy_at_us =
+            now_us + (committer->has_more_to_tidy ? TIDY_AGAIN_US : TIDY_INTERVAL_US);
+    }
+}
+
 static enum status carry_out(struct committer *committer, struct ledger_batch *batch)
 {
     struct ledger_clock_meta clock_news;
@@ -228,7 +257,7 @@ static enum status carry_out(struct committer *committer, struct ledger_batch *b
     batch->next_message_id = committer->next_message_id;
     batch->last_audit_seq = committer->last_audit_seq;
     batch->exported_seq = committer->exported_seq;
-    batch->expire_max = now_us < committer->expire_at_us ? 0 : EXPIRE_ROWS_MAX;
+    put_tidying(committer, batch, now_us);
     bool has_clock_news = put_time(committer, batch, &clock_news);
     struct request_list refused = take_refused(committer, batch);
     struct ledger_request *request;
@@ -241,9 +270,7 @@ static enum status carry_out(struct committer *committer, struct ledger_batch *b
     }
     committer->next_message_id = batch->next_message_id;
     if (status == STATUS_OK && batch->expire_max > 0) {
-        committer->has_more_expired = batch->expired_count == batch->expire_max;
-        committer->expire_at_us =
-            now_us + (committer->has_more_expired ? EXPIRE_AGAIN_US : EXPIRE_INTERVAL_US);
+        tidied(committer, batch, now_us);
     }
     if (status == STATUS_OK && has_clock_news) {
         ledger_clock_stored(&committer->clock, &clock_news);
@@ -388,6 +415,7 @@ enum status committer_begin(struct committer *committer, struct ledger_batch **o
 /* The new thread blocks all signals: the loop handles them. */
 void committer_start(struct committer *committer)
 {
+    committer->tidy_at_us = clock_mono_us();
     sigset_t all;
     sigset_t before;
     sigfillset(&all);

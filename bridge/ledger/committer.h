@@ -34,9 +34,10 @@ struct committer {
     int64_t exported_seq;
     struct audit_tip tip; /* as of committer_begin() */
     int64_t retry_at_us;  /* monotonic */
-    int64_t expire_at_us; /* monotonic */
+    int64_t tidy_at_us;   /* monotonic: delete expired rows, give space back */
     bool is_failing;
     bool has_more_expired;
+    bool has_more_to_tidy; /* expired rows or free pages */
 
     /* shared by both threads, under the mutex */
     pthread_mutex_t mutex;

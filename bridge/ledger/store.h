@@ -58,7 +58,8 @@ struct store_ops {
     enum status (*start)(struct store *store, struct ledger_batch *batch);
     /*
      * Carries out the batch in one transaction: its requests in order, its metas, and the deletion
-     * of at most `expire_max` expired DONE rows, the oldest first.
+     * of at most `expire_max` expired DONE rows, the oldest first. A store that keeps the space of
+     * deleted rows gives a little of it back if it `may_shrink` and has much more than it needs.
      *
      * STATUS_OK: committed with the durability that was asked for; the results are set.
      * STATUS_STORE: nothing was committed.

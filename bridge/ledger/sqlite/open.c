@@ -274,6 +274,9 @@ static enum status make_file(const char *path, struct buf *out_why)
         status = connect_file(store, false, out_why);
     }
     if (status == STATUS_OK) {
+        status = execute(store, store_sqlite_new_pragmas, out_why);
+    }
+    if (status == STATUS_OK) {
         status = execute(store, store_sqlite_durability(true), out_why);
     }
     if (status == STATUS_OK) {

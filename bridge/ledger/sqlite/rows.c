@@ -8,6 +8,9 @@
 #include <limits.h>
 #include <stdio.h>
 
+#define AUTO_VACUUM_INCREMENTAL 2
+#define FREE_PAGES_KEPT         1024 /* for new rows, so that the file does not grow and shrink */
+
 /* Returns a statement to bind values to, and resets the one whose row the last caller could read.
  */
 static sqlite3_stmt *use(struct store *store, enum store_sqlite_statement which)
@@ -257,6 +260,32 @@ enum status rows_expire(struct store *store, int64_t now_ms, size_t limit, size_
     if (status == STATUS_OK) {
         *out_count = (size_t)sqlite3_changes(store->db);
     }
+    return status;
+}
+
+enum status rows_shrink(struct store *store, bool *out_has_more)
+{
+    sqlite3_stmt *statement = use(store, SQL_COUNT_FREE);
+    enum status status = fetch(store, statement);
+    int64_t free_pages = sqlite3_column_int64(statement, 0);
+    int64_t kept_pages = sqlite3_column_int64(statement, 1) / 8;
+    bool can_shrink = sqlite3_column_int(statement, 2) == AUTO_VACUUM_INCREMENTAL;
+    *out_has_more = false;
+    if (kept_pages < FREE_PAGES_KEPT) {
+        kept_pages = FREE_PAGES_KEPT;
+    }
+    if (status != STATUS_OK || !can_shrink || free_pages <= kept_pages) {
+        return status;
+    }
+    /* One row for each page that was given back. */
+    statement = use(store, SQL_SHRINK);
+    int result;
+    do {
+        result = sqlite3_step(statement);
+    } while (result == SQLITE_ROW);
+    status = result == SQLITE_DONE ? STATUS_OK : store_sqlite_fail(store);
+    sqlite3_reset(statement);
+    *out_has_more = free_pages - STORE_SQLITE_SHRINK_PAGES > kept_pages;
     return status;
 }
 

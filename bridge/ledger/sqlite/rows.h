@@ -33,6 +33,9 @@ enum status rows_each_unfinished(struct store *store, store_row_fn *each, void *
 enum status rows_reset_calls(struct store *store, bool has_crashed);
 /* Deletes at most `limit` expired rows, the oldest first. */
 enum status rows_expire(struct store *store, int64_t now_ms, size_t limit, size_t *out_count);
+/* Gives STORE_SQLITE_SHRINK_PAGES free pages back to the disk, if there are many more than new rows
+ * need soon; *out_has_more: there still are. */
+enum status rows_shrink(struct store *store, bool *out_has_more);
 
 /* Place 0 is the sender of the command; places 1, 2, ... are duplicates that wait. Every row that
  * is not DONE has a reply_to at place 0. */

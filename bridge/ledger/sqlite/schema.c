@@ -8,6 +8,9 @@
 
 #include <inttypes.h>
 
+#define QUOTE(text)    #text
+#define TEXT_OF(macro) QUOTE(macro)
+
 const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
     "CREATE TABLE command ("
     " id INTEGER PRIMARY KEY,"
@@ -121,6 +124,9 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
                       " (SELECT coalesce(max(seq), 0) FROM audit)",
     [SQL_EXPIRE] = "DELETE FROM command WHERE id IN (SELECT id FROM command"
                    " WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+    [SQL_COUNT_FREE] = "SELECT freelist_count, page_count, auto_vacuum FROM pragma_freelist_count,"
+                       " pragma_page_count, pragma_auto_vacuum",
+    [SQL_SHRINK] = "PRAGMA incremental_vacuum(" TEXT_OF(STORE_SQLITE_SHRINK_PAGES) ")",
     [SQL_SET_META] = "INSERT INTO meta (key, value) VALUES (?1, ?2)"
                      " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     [SQL_GET_META] = "SELECT value FROM meta WHERE key = ?1",
@@ -143,6 +149,8 @@ const char *const store_sqlite_probes[STORE_SQLITE_PROBES] = {
     "SELECT min(seq) FROM audit",
     "SELECT max(seq) FROM audit",
 };
+
+const char store_sqlite_new_pragmas[] = "PRAGMA auto_vacuum = INCREMENTAL";
 
 /*
  * A small page cache (in KiB) is enough, since the kernel caches the file as well: with a million

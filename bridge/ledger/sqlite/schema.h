@@ -46,6 +46,8 @@ enum store_sqlite_statement {
     SQL_RESET_CALLS,
     SQL_SUMMARISE,
     SQL_EXPIRE,
+    SQL_COUNT_FREE,
+    SQL_SHRINK,
     SQL_SET_META,
     SQL_GET_META,
     SQL_COUNT
@@ -61,8 +63,13 @@ extern const char *const store_sqlite_statements[SQL_COUNT];
 #define STORE_SQLITE_PROBES 12
 extern const char *const store_sqlite_probes[STORE_SQLITE_PROBES];
 
+/* For a new file, before it has a table: pages can be given back to the disk. In an older file only
+ * VACUUM changes that. */
+extern const char store_sqlite_new_pragmas[];
 /* For every connection that writes. */
 extern const char store_sqlite_pragmas[];
+/* The number of pages that SQL_SHRINK gives back: 1 MiB takes some milliseconds. */
+#define STORE_SQLITE_SHRINK_PAGES 256
 const char *store_sqlite_durability(bool is_full);
 
 /* Checks the application id and the version of a file; both are 0 in a new file. STATUS_INVALID:

@@ -192,6 +192,9 @@ static enum status apply(struct store *store, struct ledger_batch *batch)
     if (status == STATUS_OK && batch->expire_max > 0) {
         status = rows_expire(store, batch->kept_ms, batch->expire_max, &batch->expired_count);
     }
+    if (status == STATUS_OK && batch->may_shrink) {
+        status = rows_shrink(store, &batch->has_more_free);
+    }
     if (status == STATUS_OK && batch->before_commit != NULL) {
         status = batch->before_commit(batch);
     }

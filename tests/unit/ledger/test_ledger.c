@@ -613,6 +613,23 @@ static void test_expired_records_are_deleted_in_small_steps_without_other_reques
     assert_true(fixture_counter(fixture, COUNTER_LEDGER_COMMITS) - commits >= 3);
 }
 
+/* With only a few rows at a time, a busy ledger would keep what expired and grow. */
+static void test_more_records_are_deleted_than_a_busy_ledger_gets(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_close(fixture, 1000);
+    store_expired(fixture, 2000);
+    fixture_open(fixture);
+    fixture_settle(fixture);
+    fixture_await(fixture, COUNTER_LEDGER_EXPIRED, 1);
+    int64_t before = fixture_counter(fixture, COUNTER_LEDGER_EXPIRED);
+    for (int i = 0; i < 400; i++) {
+        ledger_delivered(fixture->ledger, 1000 + i);
+    }
+    fixture_settle(fixture);
+    assert_true(fixture_counter(fixture, COUNTER_LEDGER_EXPIRED) - before >= 400);
+}
+
 /* ---- the rest ---- */
 
 static void test_a_value_is_recalled_after_a_restart(void **state)
@@ -709,6 +726,7 @@ int main(void)
         FIXTURE_TEST(test_requests_for_more_than_one_batch_are_answered_in_order),
         FIXTURE_TEST(test_a_delivery_alone_is_committed_soon),
         FIXTURE_TEST(test_expired_records_are_deleted_in_small_steps_without_other_requests),
+        FIXTURE_TEST(test_more_records_are_deleted_than_a_busy_ledger_gets),
         FIXTURE_TEST(test_a_value_is_recalled_after_a_restart),
         FIXTURE_TEST(test_an_unknown_kind_of_store_is_refused_by_name),
         FIXTURE_TEST(test_a_second_bridge_is_refused),

@@ -342,7 +342,8 @@ static void test_a_file_with_an_overwritten_root_is_refused(void **state)
     char garbage[4096];
     memset(garbage, 0xa5, sizeof garbage);
     fill(location);
-    write_at(location, 4096, garbage, sizeof garbage); /* page 2: the root of the first table */
+    /* Page 3 is the root of the first table, page 2 SQLite's map for moving pages. */
+    write_at(location, 8192, garbage, sizeof garbage);
     assert_refused(location, STATUS_INVALID, "restore it from a backup");
 }
 
@@ -494,6 +495,68 @@ static void test_the_owner_is_named_by_its_process_id(void **state)
     buf_fini(&why);
 }
 
+/* Fills the store with messages and removes them: the file is then free space. Gives it back in as
+ * many batches as are needed, at most `batches_max`, and returns their number. */
+static int fill_and_empty(const char *location, int batches_max)
+{
+    enum { MESSAGES = 300, BYTES = 65536 };
+    struct store_batch batch;
+    struct store *store = NULL;
+    struct buf why = {0};
+    int batches = 0;
+    char *message = mem_zalloc(1, BYTES);
+    memset(message, 'm', BYTES);
+    assert_int_equal(OPS->open(location, false, &store, &why), STATUS_OK);
+    store_batch_init(&batch, OPS, store);
+    for (int i = 0; i < MESSAGES; i++) {
+        store_batch_post(&batch, slice_of(message, BYTES));
+    }
+    assert_int_equal(store_batch_run(&batch), STATUS_OK);
+    store_batch_begin(&batch);
+    for (int i = 0; i < MESSAGES; i++) {
+        store_batch_delivered(&batch, i + 1);
+    }
+    assert_int_equal(store_batch_run(&batch), STATUS_OK);
+    do {
+        store_batch_begin(&batch);
+        batch.batch.may_shrink = true;
+        assert_int_equal(store_batch_run(&batch), STATUS_OK);
+    } while (++batches < batches_max && batch.batch.has_more_free);
+    assert_false(batch.batch.has_more_free);
+    store_batch_fini(&batch);
+    OPS->close(store);
+    buf_fini(&why);
+    free(message);
+    return batches;
+}
+
+static void test_free_space_is_given_back_little_by_little(void **state)
+{
+    const char *location = *state;
+    struct stat about;
+    int batches = fill_and_empty(location, 40);
+    assert_in_range(batches, 10, 40); /* about 19 MiB, 1 MiB each, 4 MiB stay */
+    assert_int_equal(stat(location, &about), 0);
+    assert_in_range(about.st_size, 3 << 20, 6 << 20);
+    assert_opens(location);
+}
+
+/* A file of an older version: SQLite changes that with VACUUM only. */
+static void test_a_file_that_cannot_shrink_is_used_as_it_is(void **state)
+{
+    const char *location = *state;
+    struct stat about;
+    assert_opens(location);
+    execute(location, "PRAGMA auto_vacuum = NONE; VACUUM");
+    assert_int_equal(fill_and_empty(location, 40), 1);
+    assert_int_equal(stat(location, &about), 0);
+    assert_true(about.st_size > 18 << 20);
+    execute(location, "PRAGMA auto_vacuum = INCREMENTAL; VACUUM");
+    assert_int_equal(stat(location, &about), 0);
+    assert_true(about.st_size < 1 << 20);
+    assert_opens(location);
+}
+
 static void test_durability_is_what_was_asked_for(void **state)
 {
     (void)state;
@@ -554,6 +617,8 @@ int main(void)
         FILE_TEST(test_without_the_logs_index_nothing_is_lost),
         FILE_TEST(test_a_missing_folder_is_an_error_of_the_system),
         FILE_TEST(test_the_owner_is_named_by_its_process_id),
+        FILE_TEST(test_free_space_is_given_back_little_by_little),
+        FILE_TEST(test_a_file_that_cannot_shrink_is_used_as_it_is),
         FILE_TEST(test_durability_is_what_was_asked_for),
         FILE_TEST(test_no_statement_reads_all_commands),
     };
