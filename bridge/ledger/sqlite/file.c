@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define OWNER_BYTES_MAX 24
+#define OWNER_BYTES_MAX 80
 /* The last byte before those that SQLite locks (0x40000000 to 0x400001ff, "File Locking And
  * Concurrency In SQLite Version 3"). A lock needs no byte to be there. */
 #define LOCK_BYTE 0x3fffffff
@@ -24,15 +24,27 @@ static enum status cannot(struct buf *out_why, const char *what, const char *pat
     return STATUS_STORE;
 }
 
-static void write_owner(int fd)
+void store_file_set_runs(int fd, const struct store_runs *runs)
 {
     char text[OWNER_BYTES_MAX];
-    int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    /* The process id is only for the message of lock_busy(): a full disk must not prevent the
-     * start. */
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length) {
-        return;
+    int length = snprintf(text, sizeof text, "%ld\n%lld\n%lld\n", (long)getpid(),
+                          (long long)runs->ids[0], (long long)runs->ids[1]);
+    /* They only make messages better: a full disk must not prevent the start. */
+    if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) == length) {
+        (void)fdatasync(fd);
     }
+}
+
+static struct store_runs read_runs(int fd)
+{
+    char text[OWNER_BYTES_MAX];
+    long long ids[2] = {0, 0};
+    ssize_t length = pread(fd, text, sizeof text - 1, 0);
+    text[length > 0 ? length : 0] = '\0';
+    if (sscanf(text, "%*d %lld %lld", &ids[0], &ids[1]) != 2) {
+        return (struct store_runs){{0, 0}};
+    }
+    return (struct store_runs){{ids[0], ids[1]}};
 }
 
 static enum status lock_busy(int fd, const char *path, struct buf *out_why)
@@ -48,7 +60,8 @@ static enum status lock_busy(int fd, const char *path, struct buf *out_why)
     return STATUS_BUSY;
 }
 
-enum status store_file_lock(const char *path, int *out_fd, struct buf *out_why)
+enum status store_file_lock(const char *path, int *out_fd, struct store_runs *out_runs,
+                            struct buf *out_why)
 {
     struct buf name = {0};
     buf_printf(&name, "%s.lock", path);
@@ -61,19 +74,20 @@ enum status store_file_lock(const char *path, int *out_fd, struct buf *out_why)
                                       : cannot(out_why, "lock", name.data);
         close(fd);
     } else {
-        write_owner(fd);
+        *out_runs = read_runs(fd);
+        store_file_set_runs(fd, out_runs);
         *out_fd = fd;
     }
     buf_fini(&name);
     return status;
 }
 
-void store_file_unlock(int fd)
+void store_file_unlock(int fd, bool is_orderly)
 {
     if (fd >= 0) {
         /* The file stays: if it were removed, two processes could lock two files with the same
          * name. */
-        if (ftruncate(fd, 0) != 0) {
+        if (is_orderly && ftruncate(fd, 0) != 0) {
             errno = 0;
         }
         close(fd);

@@ -2,8 +2,8 @@
  * file - the file of a store: one process uses it at a time, and only its owner can read it.
  *
  * There are two locks. The one on a separate file "PATH.lock" is held before the store exists; that
- * file contains the process id of the last user and is never removed. The one on a byte of the
- * store's own file is the same whatever name the file has (links, bind mounts).
+ * file contains the process id and the runs of the last user and is never removed. The one on a
+ * byte of the store's own file is the same whatever name the file has (links, bind mounts).
  *
  * Thread: any. Fails with: a sentence for the operator, appended to *out_why.
  */
@@ -17,10 +17,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Takes the lock, until store_file_unlock(). STATUS_BUSY: another process has it. */
-enum status store_file_lock(const char *path, int *out_fd, struct buf *out_why);
-/* Takes -1. */
-void store_file_unlock(int fd);
+/*
+ * The runs to which the store's write-ahead log may belong, of a run that did not end orderly. The
+ * lock file has them; 0: not known. There are two while a run begins.
+ */
+struct store_runs {
+    int64_t ids[2];
+};
+
+/* Takes the lock, until store_file_unlock(). STATUS_BUSY: another process has it. `*out_runs` is
+ * what the last user left. */
+enum status store_file_lock(const char *path, int *out_fd, struct store_runs *out_runs,
+                            struct buf *out_why);
+/* Writes the runs into the lock file, and to the disk. */
+void store_file_set_runs(int fd, const struct store_runs *runs);
+/* Empties the lock file if the run ended orderly. Takes -1. */
+void store_file_unlock(int fd, bool is_orderly);
 /*
  * Locks the file itself, until the descriptor is closed. STATUS_BUSY: another process has it. A
  * file that cannot be opened is not locked (-1): opening the store reports that better.

@@ -247,7 +247,7 @@ void store_sqlite_close(struct store *store)
     if (store->file_lock_fd >= 0) {
         close(store->file_lock_fd);
     }
-    store_file_unlock(store->lock_fd);
+    store_file_unlock(store->lock_fd, store->is_started);
     free(store->path);
     free(store->log_path);
     free(store);
@@ -286,6 +286,58 @@ static enum status make_file(const char *path, struct buf *out_why)
     return status;
 }
 
+/* The name of a file as a URI for SQLite that ignores the write-ahead log. */
+static void put_file_alone(const char *path, struct buf *out)
+{
+    buf_append_text(out, "file:");
+    for (; *path != '\0'; path++) {
+        buf_printf(out, strchr("?#%", *path) == NULL ? "%c" : "%%%02X", *path);
+    }
+    buf_append_text(out, "?immutable=1");
+}
+
+/* The run in the file without its log; 0: not known. */
+static int64_t run_in_file(const char *path)
+{
+    struct buf uri = {0};
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    int64_t run = 0;
+    put_file_alone(path, &uri);
+    if (sqlite3_open_v2(uri.data, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE key = '" RUN_META "'", -1, &statement,
+                           NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        run = sqlite3_column_int64(statement, 0);
+    }
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    buf_fini(&uri);
+    return run;
+}
+
+/*
+ * A write-ahead log has only the pages that its run changed. SQLite would put them into whatever
+ * file has the name, also into a backup that was restored beside the log, and damage it.
+ */
+static enum status check_log_belongs(const struct store *store, struct buf *out_why)
+{
+    const struct store_runs *runs = &store->runs;
+    int64_t run = 0;
+    if (runs->ids[0] != 0 && store_file_size(store->log_path) > 0) {
+        run = run_in_file(store->path);
+    }
+    if (run == 0 || run == runs->ids[0] || run == runs->ids[1]) {
+        return STATUS_OK;
+    }
+    buf_printf(out_why,
+               "the ledger %s is not the file that its write-ahead log %s belongs to: it was "
+               "replaced after the last bridge was killed, for example by a backup. To use this "
+               "file, move the log and %s-shm away; else put the file of before back",
+               store->path, store->log_path, store->path);
+    return STATUS_INVALID;
+}
+
 /* The bridge creates the file with mode 0600; one that was restored often has another. */
 static void warn_of_mode(const struct store *store)
 {
@@ -318,7 +370,7 @@ enum status store_sqlite_open(const char *location, bool is_full, struct store *
     /* SQLite puts its write-ahead log beside the file itself, not beside a symbolic link to it. */
     char *path = store_file_resolve(location);
     struct store *store = store_new(path);
-    enum status status = store_file_lock(path, &store->lock_fd, out_why);
+    enum status status = store_file_lock(path, &store->lock_fd, &store->runs, out_why);
     if (status == STATUS_OK) {
         status = store_file_check(path, out_why);
         status = status == STATUS_NOT_FOUND ? create(path, out_why) : status;
@@ -326,6 +378,9 @@ enum status store_sqlite_open(const char *location, bool is_full, struct store *
     free(path);
     if (status == STATUS_OK) {
         status = store_file_lock_itself(store->path, &store->file_lock_fd, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = check_log_belongs(store, out_why);
     }
     if (status == STATUS_OK) {
         status = open_file(store, is_full, out_why);

@@ -19,6 +19,9 @@
 
 #define STORE_ERROR_BYTES 512
 
+/* A random number for each run, which is in the file itself before the run writes anything else. */
+#define RUN_META "ledger.run"
+
 struct store {
     sqlite3 *db;
     char *path;
@@ -26,7 +29,8 @@ struct store {
     struct store_file_id file;
     struct store_file_id log;
     int lock_fd;
-    int file_lock_fd;   /* closed after `db` */
+    int file_lock_fd; /* closed after `db` */
+    struct store_runs runs;
     bool is_started;    /* close() records that the run was closed */
     sqlite3_stmt *open; /* its row may still be read by the caller */
     sqlite3_stmt *statements[SQL_COUNT];

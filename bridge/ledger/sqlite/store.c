@@ -5,6 +5,7 @@
 #include "rows.h"
 #include "sqlite.h"
 
+#include "base/digest.h"
 #include "ledger/rules.h"
 
 #include <assert.h>
@@ -233,6 +234,36 @@ static enum status reset_calls(struct store *store)
     return status == STATUS_OK ? rows_set_meta(store, CLOSED_META, 0) : status;
 }
 
+/* The new run gets its number, in the file and in the lock file. A crash in between leaves both
+ * numbers in the lock file. */
+static enum status set_run(struct store *store)
+{
+    int64_t last = 0;
+    int64_t run;
+    digest_random(&run, sizeof run);
+    run = (run & INT64_MAX) | 1;
+    enum status status = rows_get_meta(store, RUN_META, &last);
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
+        store->runs = (struct store_runs){{run, last}};
+        store_file_set_runs(store->lock_fd, &store->runs);
+        status = rows_set_meta(store, RUN_META, run);
+    }
+    return status;
+}
+
+/* Writes the run's number from the log into the file. */
+static void settle_run(struct store *store)
+{
+    int log_frames = -1;
+    int written_frames = -2;
+    if (sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_frames,
+                                  &written_frames) == SQLITE_OK &&
+        log_frames == written_frames) {
+        store->runs.ids[1] = 0;
+        store_file_set_runs(store->lock_fd, &store->runs);
+    }
+}
+
 static void add_command(void *arg, const struct store_row *row)
 {
     ledger_batch_add_command(arg, row);
@@ -245,6 +276,9 @@ static enum status start(struct store *store, struct ledger_batch *batch)
         status = reset_calls(store);
     }
     if (status == STATUS_OK) {
+        status = set_run(store);
+    }
+    if (status == STATUS_OK) {
         status = rows_each_unfinished(store, add_command, batch);
     }
     if (status == STATUS_OK) {
@@ -252,6 +286,9 @@ static enum status start(struct store *store, struct ledger_batch *batch)
     }
     status = end(store, status);
     store->is_started = status == STATUS_OK;
+    if (status == STATUS_OK) {
+        settle_run(store);
+    }
     return status;
 }
 

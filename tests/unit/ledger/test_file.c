@@ -1,7 +1,9 @@
 /* The files of a SQLite ledger: one bridge for each file, whatever its name, and what `check` finds
  * without opening it. */
 #include "base/buf.h"
+#include "ledger/sqlite/sqlite.h"
 #include "support/ledger_fixture.h"
+#include "support/store_batch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -91,6 +94,108 @@ static void test_a_ledger_is_used_through_a_symbolic_link(void **state)
     fixture_open(fixture);
     fixture_expect(fixture, "claimed t-1 ready\n");
     buf_fini(&store);
+}
+
+/* ---- a restored file beside the log of a bridge that was killed ---- */
+
+static void copy(const char *from, const char *to)
+{
+    char bytes[65536];
+    FILE *source = fopen(from, "re");
+    FILE *target = fopen(to, "we"); /* an existing file stays the same file */
+    assert_non_null(source);
+    assert_non_null(target);
+    size_t count;
+    while ((count = fread(bytes, 1, sizeof bytes, source)) > 0) {
+        assert_int_equal(fwrite(bytes, 1, count, target), count);
+    }
+    assert_int_equal(fclose(source), 0);
+    assert_int_equal(fclose(target), 0);
+}
+
+/* A run that claims a token and is killed; its log stays. */
+static void run_and_kill(struct fixture *fixture, const char *token)
+{
+    int result;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct store_batch batch;
+        struct store *store = NULL;
+        struct buf why = {0};
+        const char *location = fixture->store + strlen("sqlite:");
+        if (store_sqlite_ops.open(location, false, &store, &why) != STATUS_OK) {
+            _exit(1);
+        }
+        store_batch_init(&batch, &store_sqlite_ops, store);
+        batch.batch.limits = &batch.limits;
+        bool is_good = store_sqlite_ops.start(store, &batch.batch) == STATUS_OK;
+        store_batch_begin(&batch);
+        (void)store_batch_claim(&batch, token);
+        is_good = is_good && store_batch_run(&batch) == STATUS_OK;
+        _exit(is_good ? 0 : 2);
+    }
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+    assert_int_equal(access(path_of(fixture, "ledger.db-wal"), F_OK), 0);
+}
+
+static enum status try_open(struct fixture *fixture, struct buf *out_why)
+{
+    struct store *store = NULL;
+    enum status status =
+        store_sqlite_ops.open(fixture->store + strlen("sqlite:"), false, &store, out_why);
+    store_sqlite_ops.close(store);
+    return status;
+}
+
+static void test_a_backup_beside_the_log_of_a_killed_bridge_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buf why = {0};
+    char ledger[256];
+    char backup[256];
+    snprintf(ledger, sizeof ledger, "%s", path_of(fixture, "ledger.db"));
+    snprintf(backup, sizeof backup, "%s", path_of(fixture, "backup.db"));
+    fixture_close(fixture, 1000);
+    copy(ledger, backup);
+    run_and_kill(fixture, "t-1");
+    copy(backup, ledger);
+    assert_int_equal(try_open(fixture, &why), STATUS_INVALID);
+    assert_non_null(strstr(why.data, "ledger.db-wal"));
+    assert_non_null(strstr(why.data, "backup"));
+    /* Nothing was changed, and the message says what to do. */
+    buf_clear(&why);
+    assert_int_equal(try_open(fixture, &why), STATUS_INVALID);
+    assert_int_equal(unlink(path_of(fixture, "ledger.db-wal")), 0);
+    (void)unlink(path_of(fixture, "ledger.db-shm"));
+    buf_clear(&why);
+    assert_int_equal(try_open(fixture, &why), STATUS_OK);
+    assert_int_equal(unlink(backup), 0);
+    fixture_open(fixture);
+    buf_fini(&why);
+}
+
+static void test_the_log_of_a_killed_bridge_is_continued(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_close(fixture, 1000);
+    for (int i = 0; i < 3; i++) {
+        run_and_kill(fixture, i == 0 ? "t-1" : i == 1 ? "t-2" : "t-3");
+    }
+    fixture_open(fixture);
+    fixture_expect(fixture, "claimed t-1 ready\nclaimed t-2 ready\nclaimed t-3 ready\n");
+}
+
+/* Its lock file is not always copied: then nothing is known, and the log is continued. */
+static void test_without_the_lock_file_the_log_is_continued(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_close(fixture, 1000);
+    run_and_kill(fixture, "t-1");
+    assert_int_equal(unlink(path_of(fixture, "ledger.db.lock")), 0);
+    fixture_open(fixture);
+    fixture_expect(fixture, "claimed t-1 ready\n");
 }
 
 /* ---- what `check` finds ---- */
@@ -227,6 +332,9 @@ int main(void)
         FIXTURE_TEST(test_a_symbolic_link_to_a_ledger_in_use_is_refused),
         FIXTURE_TEST(test_another_name_of_a_ledger_in_use_is_refused),
         FIXTURE_TEST(test_a_ledger_is_used_through_a_symbolic_link),
+        FIXTURE_TEST(test_a_backup_beside_the_log_of_a_killed_bridge_is_refused),
+        FIXTURE_TEST(test_the_log_of_a_killed_bridge_is_continued),
+        FIXTURE_TEST(test_without_the_lock_file_the_log_is_continued),
         FIXTURE_TEST(test_a_ledger_in_use_is_nothing_to_report),
         FIXTURE_TEST(test_a_ledger_that_does_not_exist_is_nothing_to_report),
         FIXTURE_TEST(test_a_missing_directory_is_an_error),
