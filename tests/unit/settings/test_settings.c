@@ -36,7 +36,7 @@ static void assert_default_broker(const struct settings *settings)
     assert_string_equal(settings->broker.password_file, "");
     assert_int_equal(settings->broker.session_expiry_s, 86400);
     assert_int_equal(settings->broker.keepalive_s, 30);
-    assert_int_equal(settings->broker.receive_maximum, 20);
+    assert_int_equal(settings->broker.receive_maximum, 65535);
     assert_int_equal(settings->broker.reconnect_min_s, 1);
     assert_int_equal(settings->broker.reconnect_max_s, 60);
     assert_string_equal(settings->broker.tls.ca_file, "");
@@ -190,7 +190,7 @@ static void assert_full_broker(const struct settings *settings)
     assert_string_equal(settings->broker.password_file, VECTORS "full.conf");
     assert_int_equal(settings->broker.session_expiry_s, 4294967295);
     assert_int_equal(settings->broker.keepalive_s, 30);
-    assert_int_equal(settings->broker.receive_maximum, 65535);
+    assert_int_equal(settings->broker.receive_maximum, 4096);
     assert_int_equal(settings->broker.reconnect_min_s, 2);
     assert_int_equal(settings->broker.reconnect_max_s, 3);
     assert_string_equal(settings->broker.tls.ca_file, VECTORS "full.conf");
