@@ -517,6 +517,42 @@ static void test_a_stop_does_not_wait_for_ever(void **state)
     fixture_free(fixture);
 }
 
+/* ---- Incomplete writes ---- */
+
+static void test_acknowledgements_wait_for_a_packet_that_is_not_written_whole(void **state)
+{
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture =
+            fixture_connect(transport, protocol, (struct options){.has_big_subscribe = true});
+        scripted_broker_connack(&fixture->broker, true);
+        publish(fixture, 1, 2);
+        /* The SUBSCRIBE has begun, and its end is in no buffer. Until it is written Paho reads no
+         * message, but it may have read one before. */
+        scripted_broker_wait_input(&fixture->broker);
+        uint32_t early_count = has_delivery(fixture) ? 1 : 0;
+        if (early_count > 0) {
+            expect_deliveries(fixture, 1);
+            send_ack(fixture, 0, true);
+        }
+        assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_SUBSCRIBE);
+        assert_true(fixture->broker.body.length > BIG_FILTERS * BIG_BYTES);
+        size_t filter_bytes = 0;
+        for (size_t i = 0; i < fixture->broker.body.length; i++) {
+            filter_bytes += fixture->broker.body.data[i] == 'f';
+        }
+        assert_int_equal(filter_bytes, BIG_FILTERS * BIG_BYTES);
+        scripted_broker_suback(&fixture->broker, BIG_FILTERS);
+        for (uint32_t number = early_count; number < 2; number++) {
+            expect_deliveries(fixture, 1);
+            send_ack(fixture, number, true);
+        }
+        expect_pubacks(fixture, 1, 2);
+        fixture_free(fixture);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -532,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_a_stop_waits_for_what_was_handed_over),
         cmocka_unit_test(test_at_a_stop_a_refused_delivery_and_later_ones_stay_with_the_broker),
         cmocka_unit_test(test_a_stop_does_not_wait_for_ever),
+        cmocka_unit_test(test_acknowledgements_wait_for_a_packet_that_is_not_written_whole),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);

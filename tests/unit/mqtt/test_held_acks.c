@@ -1,0 +1,285 @@
+/* The functions in the libraries' place, called as Paho calls them; the test has both ends of the
+ * connection. */
+#include "mqtt/held_acks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char CONNECT[] = "\x10\x02xx";
+static const char PINGREQ[] = "\xc0";
+
+struct fixture {
+    int paho;   /* the client's socket */
+    int broker; /* its other end */
+    int plan_count;
+    size_t release_count; /* what the next plan releases */
+    const char *broken;
+};
+
+static void on_plan(void *arg, struct held_acks_plan *plan)
+{
+    struct fixture *fixture = arg;
+    (void)plan;
+    fixture->plan_count++;
+    if (fixture->release_count > 0) {
+        size_t count = fixture->release_count;
+        fixture->release_count = 0;
+        held_acks_release(count);
+    }
+}
+
+static void on_broken(void *arg, const char *why)
+{
+    struct fixture *fixture = arg;
+    fixture->broken = why;
+}
+
+static ssize_t paho_writes(int fd, const void *bytes, size_t count)
+{
+    /* Paho's packets come in two parts. */
+    struct iovec parts[] = {{(void *)bytes, 1}, {(char *)bytes + 1, count - 1}};
+    return writev(fd, parts, 2);
+}
+
+static void paho_polls(int fd)
+{
+    struct pollfd fds = {.fd = fd, .events = POLLIN};
+    (void)poll(&fds, 1, 0);
+}
+
+static ssize_t paho_acknowledges(struct fixture *fixture, uint8_t packet_id)
+{
+    const char packet[] = {0x40, 2, 0, (char)packet_id};
+    return paho_writes(fixture->paho, packet, sizeof packet);
+}
+
+static void fixture_init(struct fixture *fixture)
+{
+    int fds[2];
+    *fixture = (struct fixture){0};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    fixture->paho = fds[0];
+    fixture->broker = fds[1];
+    held_acks_prepare(false, false);
+}
+
+static void fixture_begin(struct fixture *fixture)
+{
+    const struct held_acks_hooks hooks = {.arg = fixture, .plan = on_plan, .broken = on_broken};
+    char bytes[8];
+    fixture_init(fixture);
+    assert_int_equal(paho_writes(fixture->paho, CONNECT, 4), 4);
+    paho_polls(fixture->paho);
+    assert_int_equal(held_acks_begin(0, &hooks), fixture->paho);
+    assert_int_equal(recv(fixture->broker, bytes, sizeof bytes, 0), 4);
+}
+
+static void fixture_fini(struct fixture *fixture)
+{
+    held_acks_end();
+    held_acks_prepare(false, false);
+    close(fixture->paho);
+    close(fixture->broker);
+}
+
+/* The next poll of the receive thread, which does not wait: there is something to read. */
+static void paho_waits(struct fixture *fixture)
+{
+    struct pollfd fds = {.fd = fixture->paho, .events = POLLIN};
+    assert_int_equal(send(fixture->broker, "x", 1, 0), 1);
+    assert_int_equal(poll(&fds, 1, 1000), 1);
+    assert_int_equal(fds.revents, POLLIN);
+}
+
+static void expect_bytes(struct fixture *fixture, const void *bytes, size_t count)
+{
+    char got[64];
+    assert_int_equal(recv(fixture->broker, got, sizeof got, 0), count);
+    assert_memory_equal(got, bytes, count);
+}
+
+static void expect_no_bytes(struct fixture *fixture)
+{
+    char byte;
+    assert_int_equal(recv(fixture->broker, &byte, 1, 0), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+/* Fills the socket, so that it takes nothing more; returns how much. */
+static size_t fill(struct fixture *fixture)
+{
+    static char bytes[4096];
+    size_t count = 0;
+    ssize_t sent;
+    while ((sent = send(fixture->paho, bytes, sizeof bytes, 0)) > 0) {
+        count += (size_t)sent;
+    }
+    return count;
+}
+
+static void empty(struct fixture *fixture, size_t count)
+{
+    char bytes[4096];
+    while (count > 0) {
+        ssize_t got = recv(fixture->broker, bytes, count < sizeof bytes ? count : sizeof bytes, 0);
+        assert_true(got > 0);
+        count -= (size_t)got;
+    }
+}
+
+static void test_without_a_connect_that_was_seen_nothing_can_begin(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    assert_int_equal(held_acks_begin(0, NULL), -1);
+    paho_polls(fixture.paho);
+    assert_int_equal(held_acks_begin(0, NULL), -1);
+    fixture_fini(&fixture);
+    /* Written, and not waited for here. */
+    fixture_init(&fixture);
+    assert_int_equal(paho_writes(fixture.paho, CONNECT, 4), 4);
+    assert_int_equal(held_acks_begin(0, NULL), -1);
+    fixture_fini(&fixture);
+    /* TLS was wanted. */
+    fixture_init(&fixture);
+    held_acks_prepare(true, false);
+    assert_int_equal(paho_writes(fixture.paho, CONNECT, 4), 4);
+    paho_polls(fixture.paho);
+    assert_int_equal(held_acks_begin(0, NULL), -1);
+    fixture_fini(&fixture);
+}
+
+static void test_an_announced_packet_is_held_and_others_are_not(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    held_acks_expect();
+    assert_int_equal(paho_acknowledges(&fixture, 1), 4);
+    assert_int_equal(paho_writes(fixture.paho, PINGREQ, 2), 2);
+    expect_bytes(&fixture, PINGREQ, 2);
+    held_acks_expect();
+    assert_int_equal(paho_acknowledges(&fixture, 2), 4);
+    paho_waits(&fixture);
+    expect_no_bytes(&fixture);
+    fixture.release_count = 2;
+    paho_waits(&fixture);
+    expect_bytes(&fixture, "\x40\x02\0\x01\x40\x02\0\x02", 8);
+    assert_null(fixture.broken);
+    fixture_fini(&fixture);
+}
+
+static void test_an_acknowledgement_that_was_not_announced_is_never_written(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    assert_int_equal(paho_acknowledges(&fixture, 1), -1);
+    assert_non_null(fixture.broken);
+    expect_no_bytes(&fixture);
+    fixture_fini(&fixture);
+}
+
+static void test_an_acknowledgement_that_was_not_seen_ends_the_connection(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pollfd fds;
+    fixture_begin(&fixture);
+    held_acks_expect();
+    fds = (struct pollfd){.fd = fixture.paho, .events = POLLIN};
+    (void)poll(&fds, 1, 0);
+    assert_non_null(fixture.broken);
+    fixture_fini(&fixture);
+}
+
+static void test_acknowledgements_that_the_socket_does_not_take_end_the_connection(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pollfd fds;
+    fixture_begin(&fixture);
+    held_acks_expect();
+    assert_int_equal(paho_acknowledges(&fixture, 1), 4);
+    size_t filled = fill(&fixture);
+    fixture.release_count = 1;
+    fds = (struct pollfd){.fd = fixture.paho, .events = POLLIN};
+    (void)poll(&fds, 1, 0);
+    assert_non_null(fixture.broken);
+    empty(&fixture, filled);
+    expect_no_bytes(&fixture);
+    fixture_fini(&fixture);
+}
+
+static void test_acknowledgements_wait_for_pahos_incomplete_write(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pollfd fds;
+    fixture_begin(&fixture);
+    held_acks_expect();
+    assert_int_equal(paho_acknowledges(&fixture, 1), 4);
+    size_t filled = fill(&fixture);
+    assert_int_equal(paho_writes(fixture.paho, PINGREQ, 2), -1);
+    assert_int_equal(errno, EAGAIN);
+    /* Paho asks whether it may continue: it may not. */
+    fds = (struct pollfd){.fd = fixture.paho, .events = POLLOUT};
+    assert_int_equal(poll(&fds, 1, 0), 0);
+    fixture.release_count = 1;
+    paho_waits(&fixture);
+    assert_null(fixture.broken);
+    empty(&fixture, filled);
+    expect_no_bytes(&fixture);
+    fds = (struct pollfd){.fd = fixture.paho, .events = POLLOUT};
+    assert_int_equal(poll(&fds, 1, 0), 1);
+    assert_int_equal(paho_writes(fixture.paho, PINGREQ, 2), 2);
+    paho_waits(&fixture);
+    expect_bytes(&fixture, "\xc0\0\x40\x02\0\x01", 6);
+    fixture_fini(&fixture);
+}
+
+static void test_after_the_end_nothing_that_is_held_is_written(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pollfd fds;
+    fixture_begin(&fixture);
+    held_acks_expect();
+    assert_int_equal(paho_acknowledges(&fixture, 1), 4);
+    held_acks_end();
+    held_acks_release(1);
+    held_acks_expect();
+    assert_int_equal(paho_acknowledges(&fixture, 2), 4);
+    fds = (struct pollfd){.fd = fixture.paho, .events = POLLIN};
+    assert_int_equal(poll(&fds, 1, 0), 0);
+    assert_int_equal(fixture.plan_count, 0);
+    assert_int_equal(paho_writes(fixture.paho, "\xe0", 2), 2);
+    expect_bytes(&fixture, "\xe0", 2);
+    fixture_fini(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_without_a_connect_that_was_seen_nothing_can_begin),
+        cmocka_unit_test(test_an_announced_packet_is_held_and_others_are_not),
+        cmocka_unit_test(test_an_acknowledgement_that_was_not_announced_is_never_written),
+        cmocka_unit_test(test_an_acknowledgement_that_was_not_seen_ends_the_connection),
+        cmocka_unit_test(test_acknowledgements_that_the_socket_does_not_take_end_the_connection),
+        cmocka_unit_test(test_acknowledgements_wait_for_pahos_incomplete_write),
+        cmocka_unit_test(test_after_the_end_nothing_that_is_held_is_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
