@@ -202,7 +202,8 @@ int check_online(const struct settings *settings, const char *region)
     struct tls_report report = {0};
     log_setup(LOG_LEVEL_ERROR, false, "check");
     if (region != NULL && !region_is_valid(slice_text(region))) {
-        return cli_wrong_call("check", "--region takes letters, digits and '-', as cn-beijing");
+        return cli_wrong_call("check",
+                              "--region takes lower-case letters, digits and '-', as cn-beijing");
     }
     if (region != NULL) {
         add_region(&online, region);

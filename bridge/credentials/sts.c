@@ -101,13 +101,10 @@ enum status sts_role_check(const struct sts_role *role, const char **out_why)
 
 /* --- endpoints --- */
 
-/* STS's host names have lower-case letters only. */
 static bool is_region(const char *text)
 {
     size_t length = strlen(text);
-    return region_is_valid(slice_of(text, length)) &&
-           strpbrk(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == NULL && text[0] != '-' &&
-           text[length - 1] != '-';
+    return region_is_valid(slice_of(text, length)) && text[0] != '-' && text[length - 1] != '-';
 }
 
 static bool has_central_public_side(const char *region)

@@ -50,7 +50,7 @@ static void pump(void *arg);
 static void sweep_due(void *arg)
 {
     struct dispatch *dispatch = arg;
-    regions_sweep(&dispatch->schedule.regions, false, loop_now_ms(dispatch->loop));
+    regions_sweep(&dispatch->schedule.regions);
     loop_timer_start(dispatch->sweep, SWEEP_INTERVAL_MS);
 }
 
@@ -69,6 +69,9 @@ struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings
     dispatch->health = health;
     dispatch->counters = counters;
     dispatch->schedule.in_flight_max = (size_t)settings->api.max_in_flight;
+    regions_init(&dispatch->schedule.regions, settings->routes, settings->route_count,
+                 (size_t)settings->api.max_in_flight_per_region, settings->api.rate_per_s,
+                 (double)settings->api.rate_burst, loop_now_ms(loop));
     dispatch->deadline_timer = loop_timer_new(loop, deadlines_due, dispatch);
     dispatch->token_timer = loop_timer_new(loop, pump, dispatch);
     dispatch->sweep = loop_timer_new(loop, sweep_due, dispatch);
@@ -88,7 +91,8 @@ void dispatch_free(struct dispatch *dispatch)
     if (dispatch == NULL) {
         return;
     }
-    regions_sweep(&dispatch->schedule.regions, true, 0);
+    groups_free(&dispatch->schedule.groups);
+    regions_fini(&dispatch->schedule.regions);
     deadlines_fini(&dispatch->deadlines);
     loop_timer_free(dispatch->deadline_timer);
     loop_timer_free(dispatch->token_timer);
@@ -145,7 +149,7 @@ static void backoff_over(void *arg)
 static void place_group(struct dispatch *dispatch, struct group *group)
 {
     if (group->tasks == NULL) {
-        group_free_if_empty(group);
+        group_free_if_empty(&dispatch->schedule.groups, group);
         return;
     }
     if (group->place != GROUP_BACKOFF) {
@@ -280,6 +284,8 @@ static void deadlines_due(void *arg)
         if (was_first) {
             if (group->place == GROUP_BACKOFF) {
                 loop_timer_stop(group->backoff);
+            } else if (group->tasks != NULL && group->tasks->region != group->region) {
+                group_dequeue(group); /* its next command is for another region */
             }
             place_group(dispatch, group);
         }
@@ -446,6 +452,7 @@ static void answered(void *arg, struct attempt *attempt)
     struct dispatch *dispatch = task->dispatch;
     CRASH_POINT_PASS(BEFORE_ANSWER, slice_text(task->command->token));
     forget_crashes(task);
+    region_note_attempt(task->region, attempt);
     switch (attempt->reaction) {
     case REACTION_DONE:
         end_call(task, &attempt->outcome);
@@ -466,7 +473,7 @@ static void answered(void *arg, struct attempt *attempt)
         break;
     case REACTION_THROTTLE:
         counter_add(dispatch->counters, COUNTER_THROTTLED, 1);
-        bucket_slow_down(&task->group->region->bucket, loop_now_ms(dispatch->loop),
+        bucket_slow_down(region_bucket(task->region), loop_now_ms(dispatch->loop),
                          attempt->retry_after_ms > 0 ? attempt->retry_after_ms : 0);
         try_again(task, MOVE_NOTHING_DONE, attempt);
         break;
@@ -487,27 +494,24 @@ static void answered(void *arg, struct attempt *attempt)
 
 /* ---- how a command comes ---- */
 
-static struct group *group_of(struct dispatch *dispatch, const struct command *command)
+static struct region *region_of(struct dispatch *dispatch, const struct command *command)
 {
-    const struct settings *settings = dispatch->settings;
-    struct region *region =
-        region_of_name(&dispatch->schedule.regions, command->region, settings->api.rate_per_s,
-                       (double)settings->api.rate_burst, loop_now_ms(dispatch->loop));
-    return group_of_id(region, command->group);
+    return regions_get(&dispatch->schedule.regions, command->region, loop_now_ms(dispatch->loop));
 }
 
 struct dispatch_reservation dispatch_reserve(struct dispatch *dispatch,
                                              const struct command *command)
 {
-    struct group *group = group_of(dispatch, command);
+    struct group *group = group_of_id(&dispatch->schedule.groups, command->group);
+    struct region *region = region_of(dispatch, command);
     /* Else it has an earlier command, or the claim of one on its way. */
     bool is_new =
         group->tasks == NULL && group->reserved_count == 0 && group->place == GROUP_BACKOFF;
     bool is_called_at_once =
         is_new && !dispatch->is_stopping &&
-        schedule_may_skip_queue(&dispatch->schedule, group->region, loop_now_ms(dispatch->loop));
+        schedule_may_skip_queue(&dispatch->schedule, region, loop_now_ms(dispatch->loop));
     if (is_called_at_once) {
-        schedule_take_slot(&dispatch->schedule, group);
+        schedule_take_slot(&dispatch->schedule, group, region);
         counter_add(dispatch->counters, COUNTER_CALLS_IN_FLIGHT, 1);
     }
     group->reserved_count++;
@@ -520,10 +524,10 @@ void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation res
     assert(group->reserved_count > 0);
     group->reserved_count--;
     if (reservation.is_called_at_once) {
-        bucket_give_back(&group->region->bucket);
+        bucket_give_back(region_bucket(group->region));
         release_slot(dispatch, group);
     } else {
-        group_free_if_empty(group);
+        group_free_if_empty(&dispatch->schedule.groups, group);
     }
 }
 
@@ -553,6 +557,8 @@ static struct task *add_task(struct dispatch *dispatch, struct group *group,
     left_ms = left_ms < 0 ? 0 : left_ms > most_ms ? most_ms : left_ms;
     task->dispatch = dispatch;
     task->group = group;
+    task->region = region_of(dispatch, command_take);
+    task->region->task_count++;
     task->command = command_take;
     task->deadline_ms = loop_now_ms(dispatch->loop) + left_ms;
     DL_APPEND(group->tasks, task);
@@ -602,7 +608,7 @@ static void end_resumed(struct task *task, bool is_allowed)
 
 void dispatch_resume(struct dispatch *dispatch, struct command *command_take, bool is_allowed)
 {
-    struct group *group = group_of(dispatch, command_take);
+    struct group *group = group_of_id(&dispatch->schedule.groups, command_take->group);
     struct task *task = add_task(dispatch, group, command_take);
     dispatch->schedule.crashed_count += task_has_crashed(task);
     if (is_allowed && command_take->crashes < CRASH_LIMIT) {
@@ -610,7 +616,7 @@ void dispatch_resume(struct dispatch *dispatch, struct command *command_take, bo
         return;
     }
     end_resumed(task, is_allowed);
-    group_free_if_empty(group);
+    group_free_if_empty(&dispatch->schedule.groups, group);
 }
 
 void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg)

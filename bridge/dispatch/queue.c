@@ -6,32 +6,16 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-struct region *region_of_name(struct region **regions, const char *name, double rate_per_s,
-                              double burst, int64_t now_ms)
-{
-    struct region *region = NULL;
-    HASH_FIND_STR(*regions, name, region);
-    if (region == NULL) {
-        size_t length = strlen(name);
-        region = mem_zalloc(1, sizeof *region + length + 1);
-        memcpy(region->name, name, length);
-        bucket_init(&region->bucket, rate_per_s, burst, now_ms);
-        HASH_ADD_STR(*regions, name, region);
-    }
-    return region;
-}
-
-struct group *group_of_id(struct region *region, const char *id)
+struct group *group_of_id(struct group **groups, const char *id)
 {
     struct group *group = NULL;
-    HASH_FIND_STR(region->groups, id, group);
+    HASH_FIND_STR(*groups, id, group);
     if (group == NULL) {
         size_t length = strlen(id);
         group = mem_zalloc(1, sizeof *group + length + 1);
         memcpy(group->id, id, length);
-        group->region = region;
         group->place = GROUP_BACKOFF;
-        HASH_ADD_STR(region->groups, id, group);
+        HASH_ADD_STR(*groups, id, group);
     }
     return group;
 }
@@ -41,6 +25,7 @@ void group_enqueue(struct group *group)
     struct group *next;
     assert(group->place != GROUP_QUEUED && group->tasks != NULL);
     group->place = GROUP_QUEUED;
+    group->region = group->tasks->region;
     if (!task_has_crashed(group->tasks)) {
         DL_APPEND(group->region->queue, group);
         return;
@@ -61,14 +46,15 @@ void group_dequeue(struct group *group)
     group->place = GROUP_BACKOFF;
 }
 
-static void group_free(struct group *group)
+static void group_free(struct group **groups, struct group *group)
 {
-    HASH_DEL(group->region->groups, group);
+    /* NOLINTNEXTLINE(clang-analyzer-*): the table is freed with the last group only */
+    HASH_DEL(*groups, group);
     loop_timer_free(group->backoff);
     free(group);
 }
 
-void group_free_if_empty(struct group *group)
+void group_free_if_empty(struct group **groups, struct group *group)
 {
     if (group->tasks != NULL || group->place == GROUP_RUNNING) {
         return;
@@ -77,31 +63,21 @@ void group_free_if_empty(struct group *group)
         group_dequeue(group);
     }
     if (group->reserved_count == 0) {
-        group_free(group);
+        group_free(groups, group);
     }
 }
 
-void regions_sweep(struct region **regions, bool all, int64_t now_ms)
+void groups_free(struct group **groups)
 {
-    struct region *region;
-    struct region *next_region;
-    HASH_ITER (hh, *regions, region, next_region) {
-        struct group *group;
-        struct group *next_group;
-        if (!all && (region->groups != NULL || !bucket_is_full(&region->bucket, now_ms))) {
-            continue;
+    struct group *group;
+    struct group *next_group;
+    HASH_ITER (hh, *groups, group, next_group) {
+        struct task *task;
+        struct task *next_task;
+        DL_FOREACH_SAFE (group->tasks, task, next_task) {
+            task_free(task);
         }
-        HASH_ITER (hh, region->groups, group, next_group) {
-            struct task *task;
-            struct task *next_task;
-            DL_FOREACH_SAFE (group->tasks, task, next_task) {
-                task_free(task);
-            }
-            group_free(group);
-        }
-        /* NOLINTNEXTLINE(clang-analyzer-*): the table is freed with the last region only */
-        HASH_DEL(*regions, region);
-        free(region);
+        group_free(groups, group);
     }
 }
 
@@ -111,6 +87,7 @@ void task_free(struct task *task)
     free(task->last);
     outcome_fini(task->unsure);
     free(task->unsure);
+    task->region->task_count--;
     command_free(task->command);
     free(task);
 }

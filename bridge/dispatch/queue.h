@@ -1,10 +1,11 @@
 /*
- * queue - the containers of dispatch: regions with their buckets, groups with their commands in
- * order of arrival.
+ * queue - the containers of dispatch: groups with their commands in order of arrival, and the
+ * queues of regions.
  *
- * A group is in one place: running (it has a slot of api.max_in_flight), in backoff (its first
- * command waits until it may be tried again), or in the queue of its region. It exists while it
- * runs, has commands, or has claims on their way through the ledger.
+ * A group is known by its ReplicaGroupId alone, whatever the RegionId of its commands. It is in one
+ * place: running (it has a slot of api.max_in_flight), in backoff (its first command waits until it
+ * may be tried again), or in the queue of the region of its first command. It exists while it runs,
+ * has commands, or has claims on their way through the ledger.
  *
  * Thread: the loop's.
  */
@@ -12,9 +13,9 @@
 #define DISPATCH_QUEUE_H
 
 #include "base/loop.h"
-#include "bucket.h"
 #include "model/command.h"
 #include "model/outcome.h"
+#include "region.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +32,7 @@ struct task {
     struct task *next;
     struct dispatch *dispatch;
     struct group *group;
+    struct region *region;
     struct command *command;
     int64_t deadline_ms;    /* monotonic */
     size_t deadline_place;  /* in deadlines; 0: not in it */
@@ -46,7 +48,7 @@ struct group {
     UT_hash_handle hh;
     struct group *prev; /* in the queue */
     struct group *next;
-    struct region *region;
+    struct region *region; /* while it is queued or runs: of that command */
     enum group_place place;
     struct task *tasks;
     size_t reserved_count;      /* claims on their way */
@@ -54,19 +56,8 @@ struct group {
     char id[];
 };
 
-struct region {
-    UT_hash_handle hh;
-    struct bucket bucket;
-    struct group *groups; /* by id */
-    struct group *queue;  /* those whose first command may be called */
-    char name[];
-};
-
-/* Finds or makes. */
-struct region *region_of_name(struct region **regions, const char *name, double rate_per_s,
-                              double burst, int64_t now_ms);
 /* Finds or makes; a new one is in backoff, without tasks. */
-struct group *group_of_id(struct region *region, const char *id);
+struct group *group_of_id(struct group **groups, const char *id);
 /* Puts the group at the end of its region's queue, or in front where its first command must be
  * called alone: fewest crashes first. It must not be there. */
 void group_enqueue(struct group *group);
@@ -74,9 +65,9 @@ void group_enqueue(struct group *group);
 void group_dequeue(struct group *group);
 /* A group that has no tasks and does not run leaves the queue, and is freed unless claims for it
  * are on their way. */
-void group_free_if_empty(struct group *group);
-/* Frees regions without groups whose bucket is full; with `all`, everything. */
-void regions_sweep(struct region **regions, bool all, int64_t now_ms);
+void group_free_if_empty(struct group **groups, struct group *group);
+/* All of them, with their tasks. */
+void groups_free(struct group **groups);
 
 /* Frees the task and its command. */
 void task_free(struct task *task);

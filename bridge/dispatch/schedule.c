@@ -5,15 +5,18 @@
 
 bool schedule_may_skip_queue(const struct schedule *schedule, struct region *region, int64_t now_ms)
 {
-    return region->queue == NULL && schedule->crashed_count == 0 &&
-           schedule->in_flight < schedule->in_flight_max && bucket_take(&region->bucket, now_ms);
+    return region->queue == NULL && region->is_proven && region_has_slot(region) &&
+           schedule->crashed_count == 0 && schedule->in_flight < schedule->in_flight_max &&
+           bucket_take(region_bucket(region), now_ms);
 }
 
-void schedule_take_slot(struct schedule *schedule, struct group *group)
+void schedule_take_slot(struct schedule *schedule, struct group *group, struct region *region)
 {
     assert(group->place == GROUP_BACKOFF);
     group->place = GROUP_RUNNING;
+    group->region = region;
     schedule->in_flight++;
+    region_take_slot(region);
 }
 
 void schedule_give_slot(struct schedule *schedule, struct group *group)
@@ -21,6 +24,7 @@ void schedule_give_slot(struct schedule *schedule, struct group *group)
     assert(group->place == GROUP_RUNNING && schedule->in_flight > 0);
     group->place = GROUP_BACKOFF;
     schedule->in_flight--;
+    region_give_slot(group->region);
     schedule->is_alone = false;
 }
 
@@ -28,10 +32,10 @@ void schedule_give_slot(struct schedule *schedule, struct group *group)
 static struct task *start_first(struct schedule *schedule, struct region *region, int64_t now_ms)
 {
     struct group *group = region->queue;
-    bool has_token = bucket_take(&region->bucket, now_ms);
+    bool has_token = bucket_take(region_bucket(region), now_ms);
     assert(has_token);
     group_dequeue(group);
-    schedule_take_slot(schedule, group);
+    schedule_take_slot(schedule, group, region);
     return group->tasks;
 }
 
@@ -41,10 +45,10 @@ static struct region *find_crashed(const struct schedule *schedule, int64_t now_
     struct region *region;
     struct region *next;
     struct region *best = NULL;
-    HASH_ITER (hh, schedule->regions, region, next) {
+    HASH_ITER (hh, schedule->regions.table, region, next) {
         const struct task *task = region->queue == NULL ? NULL : region->queue->tasks;
         if (task != NULL && task_has_crashed(task) &&
-            bucket_wait_ms(&region->bucket, now_ms) == 0 &&
+            bucket_wait_ms(region_bucket(region), now_ms) == 0 &&
             (best == NULL || task->command->crashes < best->queue->tasks->command->crashes)) {
             best = region;
         }
@@ -63,12 +67,10 @@ struct task *schedule_next(struct schedule *schedule, int64_t now_ms)
         schedule->is_alone = schedule->in_flight == 0;
         return schedule->is_alone ? start_first(schedule, region, now_ms) : NULL;
     }
-    HASH_ITER (hh, schedule->regions, region, next) {
+    HASH_ITER (hh, schedule->regions.table, region, next) {
         if (region->queue != NULL && !task_has_crashed(region->queue->tasks) &&
-            bucket_wait_ms(&region->bucket, now_ms) == 0) {
-            /* The region goes to the end, so that no other one starves. */
-            HASH_DEL(schedule->regions, region);
-            HASH_ADD_STR(schedule->regions, name, region);
+            region_has_slot(region) && bucket_wait_ms(region_bucket(region), now_ms) == 0) {
+            region_serve_last(region); /* so that no other one starves */
             return start_first(schedule, region, now_ms);
         }
     }
@@ -80,8 +82,8 @@ int64_t schedule_wait_ms(const struct schedule *schedule, int64_t now_ms)
     struct region *region;
     struct region *next;
     int64_t least_ms = INT64_MAX;
-    HASH_ITER (hh, schedule->regions, region, next) {
-        int64_t wait_ms = region->queue == NULL ? 0 : bucket_wait_ms(&region->bucket, now_ms);
+    HASH_ITER (hh, schedule->regions.table, region, next) {
+        int64_t wait_ms = region->queue == NULL ? 0 : bucket_wait_ms(region_bucket(region), now_ms);
         if (wait_ms > 0 && wait_ms < least_ms) {
             least_ms = wait_ms;
         }

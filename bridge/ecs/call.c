@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "endpoint.h"
 #include "http/client.h"
+#include "reach.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -24,7 +25,6 @@
 #define PATH         "/"
 
 #define ANSWER_BYTES_MAX       65536
-#define UNREACHABLE_AFTER      3 /* attempts in a row of which nothing was sent */
 #define PARAMETERS_MAX         (CALL_PARAMETERS_MAX + 9) /* V1 adds those of the signature */
 #define SIGNED_HEADERS_MAX     8
 #define HEADERS_MAX            (SIGNED_HEADERS_MAX + 3)
@@ -60,7 +60,7 @@ struct ecs {
      * both are removed from messages. */
     struct credentials generations[2];
     struct health *health;
-    int unsent_in_a_row;
+    struct reach reach;
     struct command probe;
     struct call *live;
     struct call *spare;
@@ -89,25 +89,11 @@ static void report_refused(const struct ecs *ecs, const struct command *command,
     buf_fini(&id);
 }
 
-static void update_health(struct ecs *ecs, const struct command *command, enum http_result result,
+/* Only an answer of the API shows something about the credentials; a proxy's page does not. */
+static void update_health(struct ecs *ecs, const struct command *command,
                           const struct attempt *attempt)
 {
-    bool was_unreachable = health_is_on(ecs->health, HEALTH_API_UNREACHABLE);
     bool was_refused = health_is_on(ecs->health, HEALTH_CREDENTIALS_REFUSED);
-    if (result != HTTP_NOT_SENT) {
-        ecs->unsent_in_a_row = 0;
-    } else if (ecs->unsent_in_a_row < UNREACHABLE_AFTER) {
-        ecs->unsent_in_a_row++;
-    }
-    if (result == HTTP_ANSWERED) {
-        health_set(ecs->health, HEALTH_API_UNREACHABLE, false);
-    } else if (ecs->unsent_in_a_row == UNREACHABLE_AFTER) {
-        health_set(ecs->health, HEALTH_API_UNREACHABLE, true);
-        if (!was_unreachable) {
-            LOG_WARN("api_unreachable", LOG_TEXT("why", attempt->outcome.message));
-        }
-    }
-    /* Only an answer of the API shows something about the credentials; a proxy's page does not. */
     if (attempt->reaction == REACTION_CREDENTIALS_ONCE) {
         health_set(ecs->health, HEALTH_CREDENTIALS_REFUSED, true);
         if (!was_refused) {
@@ -166,12 +152,16 @@ static void on_http_done(void *arg, const struct http_answer *answer)
         endpoint_of_region(&ecs->endpoint, call->command->region, &ecs->url, &error);
         buf_append_text(&error, ": ");
         buf_append_text(&error, answer->error);
+        if (answer->is_host_unknown && ecs->reach.has_region_hosts) {
+            buf_printf(&error, "; check the RegionId %s", call->command->region);
+        }
         named.error = error.data;
     }
     struct attempt attempt;
     outcome_map(&named, call->command, &context, &attempt);
     buf_fini(&error);
-    update_health(ecs, call->command, answer->result, &attempt);
+    update_health(ecs, call->command, &attempt);
+    reach_note(&ecs->reach, call->command->region, answer, attempt.outcome.message);
     prepare_next(call, answer, &attempt);
     DL_DELETE(ecs->live, call);
     call_end(call, &attempt);
@@ -491,6 +481,9 @@ enum status ecs_new(struct loop *loop, const struct settings *settings, const st
     ecs->unsent_timer = loop_timer_new(loop, unsent_due, ecs);
     ecs->look = loop_timer_new(loop, look_for_credentials, ecs);
     ecs->health = health;
+    ecs->reach = (struct reach){.settings = settings,
+                                .health = health,
+                                .has_region_hosts = endpoint_has_region_hosts(&ecs->endpoint)};
     *out_ecs = ecs;
     return STATUS_OK;
 }

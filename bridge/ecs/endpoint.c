@@ -59,6 +59,11 @@ enum status endpoint_init(struct endpoint *endpoint, const char *preset, const c
     return STATUS_OK;
 }
 
+bool endpoint_has_region_hosts(const struct endpoint *endpoint)
+{
+    return strstr(endpoint->url_template, REGION) != NULL;
+}
+
 void endpoint_fini(struct endpoint *endpoint)
 {
     if (endpoint == NULL) {

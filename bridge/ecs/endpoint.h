@@ -26,6 +26,8 @@ enum status endpoint_init(struct endpoint *endpoint, const char *preset, const c
                           const char *override, const char *version, bool allow_http,
                           const char **out_why);
 void endpoint_fini(struct endpoint *endpoint);
+/* Whether each region has a host of its own. */
+bool endpoint_has_region_hosts(const struct endpoint *endpoint);
 /* Appends the URL ("https://host[:port]") and the host as it stands in the Host header. */
 void endpoint_of_region(const struct endpoint *endpoint, const char *region, struct buf *out_url,
                         struct buf *out_host);

@@ -363,6 +363,7 @@ void exchange_read_answer(struct exchange *exchange, CURLcode code, struct http_
         .body = buf_slice(&exchange->body),
         .retry_after_ms = exchange->retry_after_ms,
         .date_ms = exchange->date_ms,
+        .is_host_unknown = code == CURLE_COULDNT_RESOLVE_HOST,
         .error = error_of(exchange, code),
         .took_ms = loop_now_ms(exchange->common->loop) - exchange->started_at_ms,
     };

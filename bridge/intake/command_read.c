@@ -72,7 +72,7 @@ struct field {
 };
 
 static const struct field fields[FIELD_COUNT] = {
-    [FIELD_REGION] = {"RegionId", "a string of 1 to 63 letters, digits and '-'", 1,
+    [FIELD_REGION] = {"RegionId", "a string of 1 to 63 lower-case letters, digits and '-'", 1,
                       REGION_BYTES_MAX, region_is_valid},
     [FIELD_GROUP] = {"ReplicaGroupId", "a string of 1 to 128 printable ASCII characters", 1,
                      COMMAND_GROUP_BYTES_MAX, utf8_is_printable_ascii},

@@ -37,6 +37,15 @@ bool route_allows(const struct route *route, const char *region, const char *gro
     return route_allows_region(route, region) && route_allows_group(route, group);
 }
 
+bool route_names_region(const struct route *route, const char *region)
+{
+    bool is_named = route->default_region != NULL && strcmp(route->default_region, region) == 0;
+    for (size_t i = 0; i < route->regions.count; i++) {
+        is_named = is_named || strcmp(route->regions.items[i], region) == 0;
+    }
+    return is_named;
+}
+
 bool route_allows_region(const struct route *route, const char *region)
 {
     return list_allows(&route->regions, region);

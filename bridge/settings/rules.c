@@ -253,7 +253,7 @@ static const struct {
                      .why = why_filter},
     [RULE_SHARE] = {"a name without '/', '+' and '#'", .why = why_share},
     [RULE_PATTERN] = {"a shell pattern of at most 1024 bytes", .why = why_pattern},
-    [RULE_REGION] = {"letters, digits and '-'", .why = why_region},
+    [RULE_REGION] = {"lower-case letters, digits and '-'", .why = why_region},
     [RULE_GROUP_ID] = {"printable ASCII", .bytes = GRAPHIC_BYTES " "},
 };
 

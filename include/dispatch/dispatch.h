@@ -1,8 +1,9 @@
 /*
- * dispatch - calls the API for every claimed command: one at a time per (RegionId, ReplicaGroupId)
- * in order of arrival, groups side by side up to api.max_in_flight, each region within its bucket,
- * each command until it has an outcome or its deadline is over. A command that was being called
- * when the bridge crashed is called alone, or set aside (model/crash_limit.h).
+ * dispatch - calls the API for every claimed command: one at a time per ReplicaGroupId, whatever
+ * the RegionId, in order of arrival, groups side by side up to api.max_in_flight, each region
+ * within its bucket and api.max_in_flight_per_region, each command until it has an outcome or its
+ * deadline is over. A command that was being called when the bridge crashed is called alone, or set
+ * aside (model/crash_limit.h).
  *
  * Thread: the loop's.
  */

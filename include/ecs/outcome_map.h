@@ -23,10 +23,14 @@ enum reaction {
 #include "tables/reactions.def"
 };
 
+/* An attempt without an answer that takes so long keeps its slot from others. */
+#define HUNG_AFTER_MS 1000
+
 struct attempt {
     enum reaction reaction;
     struct outcome outcome; /* what to reply if no other attempt follows */
     int64_t retry_after_ms; /* what the API asks for, -1 for none */
+    bool has_hung;          /* no answer came, and that took HUNG_AFTER_MS or longer */
 };
 
 /* Takes NULL. */

@@ -8,6 +8,7 @@
 
 #include "base/slice.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,7 @@ struct http_answer {
     struct slice content_type; /* absent: none */
     int64_t retry_after_ms;    /* x-acs-retry-after, -1: none */
     int64_t date_ms;           /* the Date header as wall clock, -1: none */
+    bool is_host_unknown;      /* nothing was sent, since the host's name has no address */
     const char *error; /* the reason: a known TLS problem in our words, else libcurl's; "": none */
     int64_t took_ms;
 };

@@ -50,6 +50,8 @@ struct route {
 const struct action *route_action(const struct route *route);
 /* Whether the region and the group each match one of the route's patterns. Case-sensitive. */
 bool route_allows(const struct route *route, const char *region, const char *group);
+/* Whether the route names the region itself, not by a pattern. */
+bool route_names_region(const struct route *route, const char *region);
 /* Only the region, only the group. */
 bool route_allows_region(const struct route *route, const char *region);
 bool route_allows_group(const struct route *route, const char *group);

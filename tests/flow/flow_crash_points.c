@@ -301,7 +301,7 @@ static void test_a_command_that_crashes_the_bridge_is_found_among_its_neighbours
     struct fixture *fixture)
 {
     enum { NEIGHBOURS = 5 };
-    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "routes.regions = (\"cn-beijing\");");
     const char *token = fixture_name(fixture, "poison");
     const char *neighbours[NEIGHBOURS];
     simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");

@@ -77,31 +77,12 @@ static void test_groups_are_called_side_by_side(struct fixture *fixture)
 {
     enum { COUNT = 12 };
     const char *tokens[COUNT];
-    fixture_bridge(fixture, "");
+    fixture_bridge(fixture, "routes.regions = (\"cn-beijing\");");
     simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
     send_many(fixture, tokens, COUNT, NULL);
     simulator_wait(&fixture->simulator, "Requests", COUNT);
     simulator_clear(&fixture->simulator);
     check_all_succeeded(fixture, tokens, COUNT);
-}
-
-static void test_the_same_group_id_in_two_regions_is_two_groups(struct fixture *fixture)
-{
-    static const char *const regions[] = {"cn-beijing", "cn-hangzhou"};
-    const char *tokens[2];
-    fixture_bridge(fixture, "");
-    const char *group = fixture_name(fixture, "pg");
-    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
-    for (int i = 0; i < 2; i++) {
-        tokens[i] = fixture_name(fixture, "token");
-        fixture_send(fixture, fixture_format(fixture,
-                                             "{\"RegionId\":\"%s\",\"ReplicaGroupId\":\"%s\","
-                                             "\"ClientToken\":\"%s\"}",
-                                             regions[i], group, tokens[i]));
-    }
-    simulator_wait(&fixture->simulator, "Requests", 2);
-    simulator_clear(&fixture->simulator);
-    check_all_succeeded(fixture, tokens, 2);
 }
 
 /* The highest number of simultaneous calls, by the simulator's log. */
@@ -126,6 +107,24 @@ static int most_at_once(struct fixture *fixture)
     return most;
 }
 
+static void test_the_same_group_id_in_two_regions_is_one_group(struct fixture *fixture)
+{
+    static const char *const regions[] = {"cn-beijing", "cn-hangzhou"};
+    const char *tokens[4];
+    fixture_bridge(fixture, "routes.regions = (\"cn-beijing\", \"cn-hangzhou\");");
+    const char *group = fixture_name(fixture, "pg");
+    delay_all(fixture, 100);
+    for (int i = 0; i < 4; i++) {
+        tokens[i] = fixture_name(fixture, "token");
+        fixture_send(fixture, fixture_format(fixture,
+                                             "{\"RegionId\":\"%s\",\"ReplicaGroupId\":\"%s\","
+                                             "\"ClientToken\":\"%s\"}",
+                                             regions[i % 2], group, tokens[i]));
+    }
+    check_all_succeeded(fixture, tokens, 4);
+    assert_int_equal(most_at_once(fixture), 1);
+}
+
 static void test_no_more_calls_than_allowed_are_in_flight(struct fixture *fixture)
 {
     enum { COUNT = 12 };
@@ -135,6 +134,61 @@ static void test_no_more_calls_than_allowed_are_in_flight(struct fixture *fixtur
     send_many(fixture, tokens, COUNT, NULL);
     check_all_succeeded(fixture, tokens, COUNT);
     assert_int_equal(most_at_once(fixture), 3);
+}
+
+static const char *send_to_region(struct fixture *fixture, const char *region)
+{
+    const char *token = fixture_name(fixture, "token");
+    fixture_send(fixture, fixture_format(fixture,
+                                         "{\"RegionId\":\"%s\",\"ReplicaGroupId\":\"%s\","
+                                         "\"ClientToken\":\"%s\"}",
+                                         region, fixture_name(fixture, "pg"), token));
+    return token;
+}
+
+/* Two regions hang, and a sender invents others that hang, too. All of their commands came first,
+ * and none of them is answered while the healthy region is served. */
+static void test_regions_that_hang_do_not_starve_another(struct fixture *fixture)
+{
+    enum { HANGING = 100, INVENTED = 40, HEALTHY = 20 };
+    const char *tokens[HEALTHY];
+    fixture_bridge(fixture, "api.read_timeout_ms = 60000; routes.regions = (\"*\", \"cn-bad-1\");");
+    simulator_fault(&fixture->simulator,
+                    "\"hang\",\"Count\":-1,\"Match\":{\"RegionId\":\"cn-bad-1\"}");
+    simulator_fault(&fixture->simulator,
+                    "\"hang\",\"Count\":-1,\"Match\":{\"RegionId\":\"cn-bad-2\"}");
+    for (int i = 0; i < HANGING; i++) {
+        send_to_region(fixture, i % 2 == 0 ? "cn-bad-1" : "cn-bad-2");
+    }
+    for (int i = 0; i < 4; i++) {
+        const char *region = fixture_format(fixture, "invented-%d", i);
+        simulator_fault(&fixture->simulator,
+                        "\"hang\",\"Count\":-1,\"Match\":{\"RegionId\":\"%s\"}", region);
+        for (int k = 0; k < INVENTED / 4; k++) {
+            send_to_region(fixture, region);
+        }
+    }
+    for (int i = 0; i < HEALTHY; i++) {
+        tokens[i] = send_to_region(fixture, "cn-beijing");
+    }
+    check_all_succeeded(fixture, tokens, HEALTHY);
+    simulator_clear(&fixture->simulator);
+}
+
+static void test_an_upper_case_region_is_refused_before_any_call(struct fixture *fixture)
+{
+    fixture_bridge(fixture, "");
+    const struct message *reply =
+        fixture_expect_reply(fixture, send_to_region(fixture, "CN-BEIJING"));
+    check_error(reply, "failed", "Bridge.InvalidParameter", "invalid", false);
+    assert_non_null(strstr(json_text(reply->json, "Error.Message"), "lower-case"));
+    cJSON *rows = simulator_get(&fixture->simulator, "requests?Last=1000");
+    const cJSON *row = NULL;
+    cJSON_ArrayForEach(row, rows)
+    {
+        assert_string_not_equal(json_text(row, "Params.RegionId"), "CN-BEIJING");
+    }
+    cJSON_Delete(rows);
 }
 
 static void test_a_region_keeps_to_its_rate(struct fixture *fixture)
@@ -210,8 +264,10 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_retried_command_keeps_its_place_in_the_queue),
         FLOW_TEST(test_a_refused_command_does_not_stop_its_group),
         FLOW_TEST(test_groups_are_called_side_by_side),
-        FLOW_TEST(test_the_same_group_id_in_two_regions_is_two_groups),
+        FLOW_TEST(test_the_same_group_id_in_two_regions_is_one_group),
         FLOW_TEST(test_no_more_calls_than_allowed_are_in_flight),
+        FLOW_TEST(test_regions_that_hang_do_not_starve_another),
+        FLOW_TEST(test_an_upper_case_region_is_refused_before_any_call),
         FLOW_TEST(test_a_region_keeps_to_its_rate),
         FLOW_TEST(test_new_commands_are_refused_while_too_many_are_unfinished),
         FLOW_TEST(test_stored_outcomes_are_replayed_even_when_too_many_are_unfinished),

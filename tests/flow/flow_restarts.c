@@ -296,7 +296,8 @@ static void test_many_calls_under_way_at_several_kills_all_succeed(struct fixtur
 {
     enum { CALLS = 30 };
     struct load load;
-    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture, "routes.regions = (\"cn-beijing\"); api.max_in_flight_per_region = 64;");
     bridge_start(bridge);
     bridge_wait_online(bridge);
     load_init(&load, fixture, fixture_name(fixture, "t"), CALLS, CALLS, CALLS);

@@ -118,7 +118,8 @@ static void test_nothing_is_lost_when_calls_time_out_and_are_tried_again(struct 
 {
     struct load load;
     struct bridge *bridge = fixture_bridge_alone(
-        fixture, "broker.keepalive_s = 2; limits.deadline_s = 300; api.read_timeout_ms = 400;");
+        fixture, "broker.keepalive_s = 2; limits.deadline_s = 300; api.read_timeout_ms = 400; "
+                 "routes.regions = (\"cn-beijing\");");
     begin_waiting(fixture, &load, 1, bridge);
     simulator_wait(&fixture->simulator, "Requests", 300);
     bridge_stop(bridge);

@@ -145,15 +145,21 @@ static void run(size_t calls, size_t done, int64_t most_ms)
     loop_timer_free(limit);
 }
 
-static struct command *make(const char *group, const char *token, int64_t deadline_ms)
+static struct command *make_in(const char *region, const char *group, const char *token,
+                               int64_t deadline_ms)
 {
     struct command *command = command_of_record(
-        &fixture.route, &action_rows[ACTION_StartDiskReplicaGroup], slice_text("cn-a"),
+        &fixture.route, &action_rows[ACTION_StartDiskReplicaGroup], slice_text(region),
         slice_text(group), slice_text(token), slice_text("{\"OneShot\":false}"));
     command->state = STATE_READY;
     command->received_at_ms = clock_wall_ms();
     command->deadline_at_ms = command->received_at_ms + deadline_ms;
     return command;
+}
+
+static struct command *make(const char *group, const char *token, int64_t deadline_ms)
+{
+    return make_in("cn-a", group, token, deadline_ms);
 }
 
 /* As found at start, after so many crashes in a row during its calls. */
@@ -172,10 +178,16 @@ struct claim {
     struct dispatch_reservation reservation;
 };
 
+static struct claim reserve_in(const char *region, const char *group, const char *token,
+                               int64_t deadline_ms)
+{
+    struct command *command = make_in(region, group, token, deadline_ms);
+    return (struct claim){command, dispatch_reserve(fixture.dispatch, command)};
+}
+
 static struct claim reserve(const char *group, const char *token, int64_t deadline_ms)
 {
-    struct command *command = make(group, token, deadline_ms);
-    return (struct claim){command, dispatch_reserve(fixture.dispatch, command)};
+    return reserve_in("cn-a", group, token, deadline_ms);
 }
 
 /* It is durable. */
@@ -202,6 +214,22 @@ static void claim(const char *group, const char *token, int64_t deadline_ms)
     confirm(reserve(group, token, deadline_ms));
 }
 
+static void claim_in(const char *region, const char *group, const char *token)
+{
+    confirm(reserve_in(region, group, token, 10000));
+}
+
+/* The call ends without an answer after a long time, and the command waits for its next attempt. */
+static void answer_hung(size_t index)
+{
+    struct attempt attempt = {
+        .reaction = REACTION_RETRY_UNSURE, .retry_after_ms = 5000, .has_hung = true};
+    outcome_of_error(&attempt.outcome, ERROR_NO_DEFINITE_ANSWER, "nothing came");
+    fixture.calls[index].answered(fixture.calls[index].arg, &attempt);
+    outcome_fini(&attempt.outcome);
+    record_starts();
+}
+
 static void answer(size_t index, enum reaction reaction, const char *code, int64_t retry_after_ms)
 {
     struct attempt attempt = {.reaction = reaction, .retry_after_ms = retry_after_ms};
@@ -215,8 +243,10 @@ static void answer(size_t index, enum reaction reaction, const char *code, int64
                                 : is_unsure                         ? RETENTION_UNSURE
                                                                     : RETENTION_GIVEN_UP;
     attempt.outcome.is_from_bridge = code != NULL && strncmp(code, "Bridge.", 7) == 0;
-    attempt.outcome.category =
-        strcmp(code == NULL ? "" : code, "TooMany") == 0 ? CATEGORY_THROTTLED : CATEGORY_INVALID;
+    attempt.outcome.category = reaction == REACTION_COOLDOWN ? CATEGORY_COOLDOWN
+                               : strcmp(code == NULL ? "" : code, "TooMany") == 0
+                                   ? CATEGORY_THROTTLED
+                                   : CATEGORY_INVALID;
     attempt.outcome.code = mem_strdup(code);
     attempt.outcome.retry_after_ms = reaction == REACTION_COOLDOWN ? retry_after_ms : -1;
     fixture.calls[index].answered(fixture.calls[index].arg, &attempt);
@@ -242,7 +272,12 @@ static int set_up(void **state)
     memset(&fixture, 0, sizeof fixture);
     fixture.settings.api.rate_per_s = 1000;
     fixture.settings.api.rate_burst = 1000;
+    fixture.settings.api.max_in_flight_per_region = 1000;
     fixture.settings.limits.deadline_s = 300;
+    static char *named[] = {"cn-a", "cn-b"};
+    fixture.route.regions = (struct text_list){.items = named, .count = 2};
+    fixture.settings.routes = &fixture.route;
+    fixture.settings.route_count = 1;
     fixture.loop = loop_new();
     fixture.health = health_new(fixture.loop);
     begin_anew(2);
@@ -348,7 +383,7 @@ static void test_the_fewest_crashes_are_called_first_in_all_regions(void **state
     resume("g3", "c1", 1);
     struct command *elsewhere = command_of_record(
         &fixture.route, &action_rows[ACTION_StartDiskReplicaGroup], slice_text("cn-b"),
-        slice_text("g1"), slice_text("b1"), slice_text("{\"OneShot\":false}"));
+        slice_text("g5"), slice_text("b1"), slice_text("{\"OneShot\":false}"));
     elsewhere->state = STATE_UNSURE;
     elsewhere->crashes = 1;
     elsewhere->deadline_at_ms = clock_wall_ms() + 10000;
@@ -727,6 +762,195 @@ static void test_regions_are_served_in_turn(void **state)
     }
 }
 
+/* ---- regions ---- */
+
+static void test_the_same_group_in_two_regions_is_called_one_at_a_time(void **state)
+{
+    (void)state;
+    claim_in("cn-a", "g1", "t1");
+    claim_in("cn-b", "g1", "t2");
+    claim_in("cn-b", "g2", "t3");
+    assert_int_equal(fixture.call_count, 2);
+    assert_called(1, "t3");
+    answer(0, REACTION_DONE, NULL, -1);
+    assert_called(2, "t2");
+    answer(2, REACTION_DONE, NULL, -1);
+    answer(1, REACTION_DONE, NULL, -1);
+    assert_int_equal(fixture.done_count, 3);
+}
+
+static void test_a_group_waits_in_the_region_of_its_first_command(void **state)
+{
+    (void)state;
+    begin_anew(2);
+    fixture.settings.api.max_in_flight_per_region = 1;
+    begin_anew(2);
+    claim_in("cn-a", "g1", "t1");
+    confirm(reserve_in("cn-a", "g2", "t2", 100));
+    claim_in("cn-b", "g2", "t3");
+    assert_int_equal(fixture.call_count, 1);
+    run(0, 1, 5000);
+    assert_done(0, "t2", OUTCOME_FAILED, "Bridge.Expired");
+    record_starts();
+    assert_int_equal(fixture.call_count, 2);
+    assert_called(1, "t3");
+    answer(1, REACTION_DONE, NULL, -1);
+    answer(0, REACTION_DONE, NULL, -1);
+    claim_in("cn-b", "g3", "t4");
+    assert_called(2, "t4");
+}
+
+static void test_a_region_that_is_full_leaves_room_for_the_others(void **state)
+{
+    (void)state;
+    fixture.settings.api.max_in_flight_per_region = 2;
+    begin_anew(4);
+    claim_in("cn-a", "g1", "t1");
+    claim_in("cn-a", "g2", "t2");
+    claim_in("cn-a", "g3", "t3");
+    assert_int_equal(fixture.call_count, 2);
+    claim_in("cn-b", "g4", "t4");
+    claim_in("cn-b", "g5", "t5");
+    assert_int_equal(fixture.call_count, 4);
+    answer(0, REACTION_DONE, NULL, -1);
+    assert_called(4, "t3");
+}
+
+static void test_a_region_that_hangs_gets_one_call_at_a_time_until_it_answers(void **state)
+{
+    char name[16];
+    (void)state;
+    fixture.settings.api.max_in_flight_per_region = 4;
+    begin_anew(16);
+    for (int i = 0; i < 8; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        claim_in("cn-a", name, name);
+    }
+    assert_int_equal(fixture.call_count, 4);
+    answer_hung(0); /* n4 begins */
+    answer_hung(1); /* n5 begins */
+    assert_int_equal(fixture.call_count, 6);
+    for (size_t i = 2; i < 5; i++) {
+        answer_hung(i);
+        assert_int_equal(fixture.call_count, 6);
+    }
+    answer_hung(5);
+    assert_int_equal(fixture.call_count, 7); /* one, to find out */
+    claim_in("cn-b", "g1", "other");
+    assert_called(7, "other");
+    answer(6, REACTION_DONE, NULL, -1);
+    assert_int_equal(fixture.call_count, 9);
+    claim_in("cn-a", "g2", "again");
+    assert_called(9, "again");
+}
+
+static void test_a_hanging_call_among_answered_ones_changes_nothing(void **state)
+{
+    char name[16];
+    (void)state;
+    fixture.settings.api.max_in_flight_per_region = 2;
+    begin_anew(16);
+    for (size_t i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "n%zu", i);
+        claim_in("cn-a", name, name);
+        if (i % 2 == 0) {
+            answer_hung(i);
+        } else {
+            answer(i, REACTION_DONE, NULL, -1);
+        }
+    }
+    claim_in("cn-a", "x", "x");
+    claim_in("cn-a", "y", "y");
+    assert_int_equal(fixture.call_count, 12);
+}
+
+static void test_invented_regions_have_the_slots_of_one_region(void **state)
+{
+    char name[16];
+    (void)state;
+    fixture.settings.api.max_in_flight_per_region = 4;
+    begin_anew(64);
+    for (int i = 0; i < 4; i++) {
+        snprintf(name, sizeof name, "g%d", i);
+        claim_in("invented", name, name);
+    }
+    assert_int_equal(fixture.call_count, 2);
+    for (int i = 0; i < 8; i++) {
+        snprintf(name, sizeof name, "x%d", i);
+        claim_in(name, name, name);
+    }
+    assert_int_equal(fixture.call_count, 4);
+    claim_in("cn-a", "named", "named");
+    assert_called(4, "named");
+    answer(0, REACTION_REPLY, "NoSuchResource", -1);
+    assert_int_equal(fixture.call_count, 6); /* still one region's slots, and served in turn */
+    assert_called(5, "g2");
+    answer(1, REACTION_REPLY, "NoSuchResource", -1);
+    assert_int_equal(fixture.call_count, 7);
+    assert_called(6, "x2");
+}
+
+static void test_invented_regions_have_the_rate_of_one_region(void **state)
+{
+    char name[16];
+    (void)state;
+    fixture.settings.api.rate_per_s = 0.01;
+    fixture.settings.api.rate_burst = 3;
+    begin_anew(64);
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "x%d", i);
+        claim_in(name, name, name);
+    }
+    assert_int_equal(fixture.call_count, 3);
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "a%d", i);
+        claim_in("cn-a", name, name);
+    }
+    assert_int_equal(fixture.call_count, 6);
+}
+
+static void test_a_success_or_a_word_about_the_group_proves_a_region(void **state)
+{
+    static const struct {
+        enum reaction reaction;
+        const char *code;
+        size_t calls;
+    } cases[] = {
+        {REACTION_REPLY, "NoSuchResource", 3},
+        {REACTION_DONE, NULL, 5},
+        {REACTION_COOLDOWN, "InCooldown", 5},
+    };
+    (void)state;
+    fixture.settings.api.max_in_flight_per_region = 4;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin_anew(64);
+        for (int k = 0; k < 9; k++) {
+            char name[16];
+            snprintf(name, sizeof name, "g%d", k);
+            claim_in("x1", name, name);
+        }
+        assert_int_equal(fixture.call_count, 2);
+        answer(0, cases[i].reaction, cases[i].code, 10);
+        assert_int_equal(fixture.call_count, cases[i].calls);
+    }
+}
+
+static void test_a_region_that_is_proven_gets_no_second_burst(void **state)
+{
+    char name[16];
+    (void)state;
+    fixture.settings.api.rate_per_s = 0.01;
+    fixture.settings.api.rate_burst = 3;
+    begin_anew(64);
+    for (int i = 0; i < 9; i++) {
+        snprintf(name, sizeof name, "g%d", i);
+        claim_in("x1", name, name);
+    }
+    assert_int_equal(fixture.call_count, 2);
+    answer(0, REACTION_DONE, NULL, -1);
+    assert_int_equal(fixture.call_count, 3);
+}
+
 static void test_a_new_signature_is_tried_once(void **state)
 {
     (void)state;
@@ -910,6 +1134,15 @@ int main(void)
         TEST(test_a_deadline_that_passes_in_the_queue_ends_the_command),
         TEST(test_the_earliest_deadline_comes_first_whatever_the_order_of_arrival),
         TEST(test_regions_are_served_in_turn),
+        TEST(test_the_same_group_in_two_regions_is_called_one_at_a_time),
+        TEST(test_a_group_waits_in_the_region_of_its_first_command),
+        TEST(test_a_region_that_is_full_leaves_room_for_the_others),
+        TEST(test_a_region_that_hangs_gets_one_call_at_a_time_until_it_answers),
+        TEST(test_a_hanging_call_among_answered_ones_changes_nothing),
+        TEST(test_invented_regions_have_the_slots_of_one_region),
+        TEST(test_invented_regions_have_the_rate_of_one_region),
+        TEST(test_a_success_or_a_word_about_the_group_proves_a_region),
+        TEST(test_a_region_that_is_proven_gets_no_second_burst),
         TEST(test_a_new_signature_is_tried_once),
         TEST(test_a_used_nonce_means_that_another_copy_may_have_had_effect),
         TEST(test_a_cooldown_is_the_reply_or_waited_for_as_the_route_says),

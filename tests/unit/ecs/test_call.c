@@ -549,6 +549,70 @@ static void test_three_attempts_in_a_row_that_were_not_sent_degrade(void **state
     assert_false(is_on(fixture, HEALTH_API_UNREACHABLE));
 }
 
+static void fail_in(struct fixture *fixture, const char *region, bool is_host_unknown)
+{
+    fixture->command.region = region;
+    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
+    struct http_answer answer = {.result = HTTP_NOT_SENT,
+                                 .retry_after_ms = -1,
+                                 .date_ms = -1,
+                                 .is_host_unknown = is_host_unknown,
+                                 .error = "Could not resolve host"};
+    fake_http_answer(fake_http_count() - 1, &answer);
+}
+
+static void test_a_misspelt_region_does_not_degrade_and_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture);
+    for (int i = 0; i < 5; i++) {
+        fail_in(fixture, "cn-bejing", true); /* before any region has answered */
+    }
+    assert_non_null(strstr(fixture->outcome.message, "check the RegionId cn-bejing"));
+    assert_false(is_on(fixture, HEALTH_API_UNREACHABLE));
+    fixture->command.region = "cn-beijing";
+    call_and_answer(fixture, 404, REFUSAL("NoSuchResource", "m"));
+    for (int i = 0; i < 5; i++) {
+        fail_in(fixture, "cn-bejing", true);
+        fail_in(fixture, "cn-nowhere", false);
+    }
+    assert_false(is_on(fixture, HEALTH_API_UNREACHABLE));
+    /* One that has answered before is no misspelt one. */
+    for (int i = 0; i < 3; i++) {
+        fail_in(fixture, "cn-beijing", true);
+    }
+    assert_true(is_on(fixture, HEALTH_API_UNREACHABLE));
+}
+
+static void test_a_region_that_a_route_names_degrades(void **state)
+{
+    struct fixture *fixture = *state;
+    static char *named[] = {"cn-beijing"};
+    struct route route = {.regions = {.items = named, .count = 1}};
+    fixture->settings.routes = &route;
+    fixture->settings.route_count = 1;
+    begin(fixture);
+    for (int i = 0; i < 3; i++) {
+        assert_false(is_on(fixture, HEALTH_API_UNREACHABLE));
+        fail_in(fixture, "cn-beijing", true);
+    }
+    assert_true(is_on(fixture, HEALTH_API_UNREACHABLE));
+    ecs_free(fixture->ecs);
+    fixture->ecs = NULL;
+}
+
+static void test_with_one_host_for_all_regions_each_of_them_degrades(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->settings.api.endpoint = "https://api.example";
+    begin(fixture);
+    for (int i = 0; i < 3; i++) {
+        fail_in(fixture, "cn-bejing", true);
+    }
+    assert_true(is_on(fixture, HEALTH_API_UNREACHABLE));
+    assert_null(strstr(fixture->outcome.message, "check the RegionId"));
+}
+
 static void test_an_attempt_that_was_not_sent_is_repeated_and_names_the_host(void **state)
 {
     struct fixture *fixture = *state;
@@ -704,6 +768,9 @@ int main(void)
         CASE(test_a_probe_changes_nothing_and_names_no_group),
         CASE(test_a_credential_refusal_degrades_until_the_api_answers_otherwise),
         CASE(test_three_attempts_in_a_row_that_were_not_sent_degrade),
+        CASE(test_a_misspelt_region_does_not_degrade_and_is_named),
+        CASE(test_a_region_that_a_route_names_degrades),
+        CASE(test_with_one_host_for_all_regions_each_of_them_degrades),
         CASE(test_an_attempt_that_was_not_sent_is_repeated_and_names_the_host),
         CASE(test_an_attempt_that_was_cut_may_have_had_effect),
         CASE(test_no_secret_gets_into_a_message),

@@ -422,6 +422,33 @@ static void test_secrets_of_six_bytes_are_removed_even_where_they_overlap(void *
     attempt_fini(&attempt);
 }
 
+static void test_only_a_long_attempt_without_an_answer_has_hung(void **state)
+{
+    static const struct {
+        enum http_result result;
+        int64_t took_ms;
+        bool has_hung;
+    } cases[] = {
+        {HTTP_ANSWERED, 60000, false},
+        {HTTP_CUT, HUNG_AFTER_MS, true},
+        {HTTP_CUT, HUNG_AFTER_MS - 1, false},
+        {HTTP_NOT_SENT, HUNG_AFTER_MS, true},
+        {HTTP_NOT_SENT, HUNG_AFTER_MS - 1, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct http_answer answer = {.result = cases[i].result,
+                                     .status = 200,
+                                     .body = slice_text("{}"),
+                                     .error = "",
+                                     .took_ms = cases[i].took_ms};
+        struct attempt attempt;
+        outcome_map(&answer, &plain_command, &plain_context, &attempt);
+        assert_int_equal(attempt.has_hung, cases[i].has_hung);
+        attempt_fini(&attempt);
+    }
+}
+
 static void test_long_messages_end_at_a_whole_character(void **state)
 {
     (void)state;
@@ -504,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_an_older_gateways_code_for_an_expired_token_is_understood),
         cmocka_unit_test(test_the_string_to_sign_is_removed_from_messages),
         cmocka_unit_test(test_secrets_of_six_bytes_are_removed_even_where_they_overlap),
+        cmocka_unit_test(test_only_a_long_attempt_without_an_answer_has_hung),
         cmocka_unit_test(test_long_messages_end_at_a_whole_character),
         cmocka_unit_test(test_strange_codes_and_ids_become_harmless),
         cmocka_unit_test(test_a_code_that_only_begins_like_a_known_one_is_another),

@@ -166,6 +166,7 @@ static void test_a_value_against_its_rule_is_refused_with_its_length(void **stat
         {"{\"RegionId\":\"cn.evil.example\"}", ERROR_INVALID_PARAMETER, "15 bytes"},
         {"{\"RegionId\":\"cn_b\"}", ERROR_INVALID_PARAMETER, "4 bytes"},
         {"{\"RegionId\":\"cn/b\"}", ERROR_INVALID_PARAMETER, "letters, digits and '-'"},
+        {"{\"RegionId\":\"CN-BEIJING\"}", ERROR_INVALID_PARAMETER, "lower-case letters"},
         {"{\"RegionId\":\"\xc3\xa9\"}", ERROR_INVALID_PARAMETER, "2 bytes"},
         {"{" NEEDED ",\"ClientToken\":\"\"}", ERROR_INVALID_PARAMETER, "ClientToken"},
         {"{" NEEDED ",\"ClientToken\":\"\xc3\xa9\"}", ERROR_INVALID_PARAMETER, "printable ASCII"},

@@ -1,0 +1,53 @@
+#include "reach.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define UNREACHABLE_AFTER 3 /* attempts in a row of which nothing was sent */
+
+static bool has_answered(const struct reach *reach, const char *region)
+{
+    for (size_t i = 0; i < reach->answered_count; i++) {
+        if (strcmp(reach->answered[i], region) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a request to this region that could not be sent is a problem of the API. */
+static bool counts(const struct reach *reach, const char *region, bool is_host_unknown)
+{
+    for (size_t i = 0; i < reach->settings->route_count; i++) {
+        if (route_names_region(&reach->settings->routes[i], region)) {
+            return true;
+        }
+    }
+    return !reach->has_region_hosts || has_answered(reach, region) ||
+           (reach->answered_count == 0 && !is_host_unknown);
+}
+
+void reach_note(struct reach *reach, const char *region, const struct http_answer *answer,
+                const char *why)
+{
+    if (answer->result == HTTP_ANSWERED) {
+        health_set(reach->health, HEALTH_API_UNREACHABLE, false);
+        if (reach->has_region_hosts && reach->answered_count < REACH_REGIONS_MAX &&
+            !has_answered(reach, region)) {
+            snprintf(reach->answered[reach->answered_count++], sizeof reach->answered[0], "%s",
+                     region);
+        }
+    }
+    if (answer->result != HTTP_NOT_SENT) {
+        reach->unsent_in_a_row = 0;
+    } else if (counts(reach, region, answer->is_host_unknown) &&
+               ++reach->unsent_in_a_row >= UNREACHABLE_AFTER) {
+        reach->unsent_in_a_row = UNREACHABLE_AFTER;
+        if (!health_is_on(reach->health, HEALTH_API_UNREACHABLE)) {
+            LOG_WARN("api_unreachable", LOG_TEXT("why", why));
+        }
+        health_set(reach->health, HEALTH_API_UNREACHABLE, true);
+    }
+}

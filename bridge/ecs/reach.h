@@ -1,0 +1,38 @@
+/*
+ * reach - whether the API can be reached: HEALTH_API_UNREACHABLE.
+ *
+ * It is on after several attempts in a row that could not be sent, until an answer comes. Where the
+ * endpoint has {RegionId} in it, each region has a host of its own, and a sender may misspell the
+ * region. So only those regions count that a route names, or that have answered before. As long as
+ * none has answered, the others count, too, unless their host has no address.
+ *
+ * Thread: the loop's.
+ */
+#ifndef ECS_REACH_H
+#define ECS_REACH_H
+
+#include "base/health.h"
+#include "http/message.h"
+#include "model/region.h"
+#include "settings/settings.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define REACH_REGIONS_MAX 64
+
+struct reach {
+    const struct settings *settings;
+    struct health *health;
+    bool has_region_hosts;
+    int unsent_in_a_row;
+    size_t answered_count;
+    char answered[REACH_REGIONS_MAX][REGION_BYTES_MAX + 1];
+};
+
+/* An attempt in this region has ended. `why` is for the log: what was wrong, where it was not sent.
+ */
+void reach_note(struct reach *reach, const char *region, const struct http_answer *answer,
+                const char *why);
+
+#endif
