@@ -260,7 +260,8 @@ static void perform_start(struct call *call)
     const char *name = params_get(&call->params, "ClientToken");
     struct token *token = name ? tokens_find(&call->sim->tokens, name) : NULL;
     struct group *group = find_group(call);
-    if (replay(call, token, group) || !is_start_allowed(call, group)) {
+    bool is_refused = call->sim->options.is_state_first && !is_start_allowed(call, group);
+    if (is_refused || replay(call, token, group) || !is_start_allowed(call, group)) {
         return;
     }
     group_start(&call->sim->groups, group, is_one_shot(call), sim_now_ms(call->sim));

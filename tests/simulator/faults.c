@@ -25,6 +25,7 @@ static const struct fault_kind kinds[] = {
      .has_effect = true,
      .is_indefinite = true},
     {.name = "huge_body", .delivery = DELIVERY_HUGE, .has_effect = true, .is_indefinite = true},
+    {.name = "answer_twice", .delivery = DELIVERY_TWICE, .has_effect = true},
     {.name = "slow_bytes", .delivery = DELIVERY_SLOW, .has_effect = true},
     {.name = "hang", .delivery = DELIVERY_HANG, .is_indefinite = true},
     {.name = "xml", .has_effect = true, .is_xml = true},

@@ -20,6 +20,7 @@ enum delivery {
     DELIVERY_HANG,    /* nothing until the client closes or the faults are cleared */
     DELIVERY_HTML,    /* HTTP 502 with a page of a load balancer */
     DELIVERY_EMPTY,   /* HTTP 200 with `{}` */
+    DELIVERY_TWICE,   /* the answer, and then a refusal that nobody asked for */
     DELIVERY_GARBAGE, /* HTTP 200 with bytes that are neither JSON nor XML */
 };
 

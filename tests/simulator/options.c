@@ -24,6 +24,7 @@ static const char usage[] =
     "  --rpo SECONDS              recovery point objective of the groups (900)\n"
     "  --sync-ms MS               how long a synchronization takes (600000; 0 with --fast)\n"
     "  --token-ttl SECONDS        how long a ClientToken is remembered (for ever)\n"
+    "  --state-first              look at a group's state before the ClientToken\n"
     "  --clock TIME               let the server's clock start at yyyy-MM-ddTHH:mm:ssZ\n"
     "  --clock-offset SECONDS     let the server's clock be ahead of the machine's\n"
     "  --fast                     for load tests: synchronizations end at once, no log\n"
@@ -40,6 +41,7 @@ enum option_code {
     OPTION_RPO,
     OPTION_SYNC_MS,
     OPTION_TOKEN_TTL,
+    OPTION_STATE_FIRST,
     OPTION_CLOCK,
     OPTION_CLOCK_OFFSET,
     OPTION_FAST,
@@ -57,6 +59,7 @@ static const struct option long_options[] = {
     {"rpo", required_argument, NULL, OPTION_RPO},
     {"sync-ms", required_argument, NULL, OPTION_SYNC_MS},
     {"token-ttl", required_argument, NULL, OPTION_TOKEN_TTL},
+    {"state-first", no_argument, NULL, OPTION_STATE_FIRST},
     {"clock", required_argument, NULL, OPTION_CLOCK},
     {"clock-offset", required_argument, NULL, OPTION_CLOCK_OFFSET},
     {"fast", no_argument, NULL, OPTION_FAST},
@@ -198,6 +201,9 @@ static bool read_option(struct options *options, int code, const char *value)
         return base_parse_integer(value, 0, INT64_C(1) << 40, &options->sync_ms);
     case OPTION_TOKEN_TTL:
         return base_parse_integer(value, -1, INT32_MAX, &options->token_ttl_s);
+    case OPTION_STATE_FIRST:
+        options->is_state_first = true;
+        return true;
     case OPTION_CLOCK:
         return read_clock(options, value);
     case OPTION_CLOCK_OFFSET:

@@ -29,6 +29,7 @@ struct options {
     bool is_auto_create;
     bool is_fast;
     bool is_quiet;
+    bool is_state_first; /* the state of a group is looked at before the token */
     int64_t rpo_ms;
     int64_t sync_ms;
     int64_t token_ttl_s;     /* how long a token prevents a second effect; -1: for ever */

@@ -37,6 +37,20 @@ static void *begin_call(void *argument, const char *target, struct MHD_Connectio
     return call;
 }
 
+/* Written behind the library's back: on a connection without TLS that is a second answer. */
+static void send_stray(const struct call *call)
+{
+    static const char body[] =
+        "{\"RequestId\":\"STRAY\",\"Code\":\"OperationDenied.InvalidStatus\","
+        "\"Message\":\"An answer to nobody.\"}";
+    char text[512];
+    int length = snprintf(text, sizeof text,
+                          "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\n"
+                          "Content-Length: %zu\r\n\r\n%s",
+                          sizeof body - 1, body);
+    (void)!send(call->socket, text, (size_t)length, MSG_NOSIGNAL);
+}
+
 static void end_call(void *argument, struct MHD_Connection *connection, void **state,
                      enum MHD_RequestTerminationCode reason)
 {
@@ -47,6 +61,10 @@ static void end_call(void *argument, struct MHD_Connection *connection, void **s
         return;
     }
     assert(!call->is_parked);
+    if (call->has_fault && call->fault.kind->delivery == DELIVERY_TWICE &&
+        reason == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
+        send_stray(call);
+    }
     control_finish(call);
     api_finish(call, reason == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     problem_fini(&call->problem);

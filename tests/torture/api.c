@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POLL_MS = 400, FULL_MS = 2500, FEW_ROWS = 120, ALL_ROWS = 1000, OPTIONS = 16 };
+enum { POLL_MS = 400, FULL_MS = 2500, FEW_ROWS = 120, ALL_ROWS = 1000, OPTIONS = 20 };
 
 static void wait_for_port(struct api *api, const char *port_file)
 {
@@ -27,7 +27,7 @@ static void wait_for_port(struct api *api, const char *port_file)
 }
 
 /* One-time starts are allowed every half second: most succeed, some are refused. */
-void api_start(struct api *api, const char *directory)
+void api_start(struct api *api, const char *directory, bool is_state_first, int token_ttl_s)
 {
     static char groups[PLAN_GROUPS][48];
     char port_file[160];
@@ -42,7 +42,17 @@ void api_start(struct api *api, const char *directory)
                                                        "--sync-ms",
                                                        "0"};
     int count = 9;
-    *api = (struct api){.last_row = 0};
+    char ttl[16];
+    *api =
+        (struct api){.is_state_first = is_state_first, .token_ttl_ms = (int64_t)token_ttl_s * 1000};
+    if (is_state_first) {
+        argv[count++] = "--state-first";
+    }
+    if (token_ttl_s > 0) {
+        snprintf(ttl, sizeof ttl, "%d", token_ttl_s);
+        argv[count++] = "--token-ttl";
+        argv[count++] = ttl;
+    }
     snprintf(api->simulator.directory, sizeof api->simulator.directory, "%s", directory);
     snprintf(port_file, sizeof port_file, "%s/simulator.port", directory);
     snprintf(log_file, sizeof log_file, "%s/simulator.log", directory);
@@ -102,8 +112,17 @@ static void read_row(struct api *api, const cJSON *row)
     }
     if (json_is_true(row, "Effect")) {
         struct api_token *token = get_token(api, json_text(row, "Params.ClientToken"));
+        int64_t at_ms = (int64_t)json_number(row, "ArrivalMs");
         if (token->effect_ms < 0) {
-            token->effect_ms = (int64_t)json_number(row, "ArrivalMs");
+            token->effect_ms = at_ms;
+            token->last_effect_ms = at_ms;
+        }
+        /* Rows are read several times. */
+        if (api->token_ttl_ms > 0 && at_ms - token->last_effect_ms >= api->token_ttl_ms - 1000) {
+            token->forgotten++;
+        }
+        if (at_ms > token->last_effect_ms) {
+            token->last_effect_ms = at_ms;
         }
     }
 }

@@ -16,6 +16,8 @@ struct api_token {
     int effects;
     int64_t effect_ms; /* arrival of the request with the effect, since the simulator's start; -1:
                           not seen */
+    int64_t last_effect_ms;
+    int forgotten; /* effects that the API allowed because it had forgotten the token */
     bool is_one_shot;
     bool is_answered; /* a reply has reported its success */
     char request_id[40];
@@ -26,6 +28,8 @@ struct api_token {
 
 struct api {
     struct simulator simulator;
+    bool is_state_first;
+    int64_t token_ttl_ms; /* 0: never forgotten */
     struct api_token *tokens;
     int64_t next_poll_ms;
     int64_t next_full_ms;
@@ -36,7 +40,9 @@ struct api {
     int64_t overlaps;
 };
 
-void api_start(struct api *api, const char *directory);
+/* `is_state_first`: the API looks at the state of a group before it looks at the token.
+ * `token_ttl_s`: after this time it forgets a token; 0 for never. */
+void api_start(struct api *api, const char *directory, bool is_state_first, int token_ttl_s);
 void api_stop(struct api *api);
 /* Reads the new requests; must be called often. */
 void api_step(struct api *api, int64_t now_ms);

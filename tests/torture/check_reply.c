@@ -130,7 +130,9 @@ static void check_failure(const struct view *view)
     if (!is_expected_failure(view)) {
         report(view, VIOLATION_WRONG, "failed for a reason that did not exist");
     }
-    if (is_refusal || token == NULL || token->effects == 0) {
+    /* Of a mismatch, the effect is that of another command. */
+    bool is_mismatch = strcmp(view->answer.code, "IdempotentParameterMismatch") == 0;
+    if (is_mismatch || token == NULL || token->effects == 0) {
         return;
     }
     if (token->effect_ms < 0 || offset_ms == INT64_MAX ||

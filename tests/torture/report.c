@@ -116,6 +116,9 @@ void torture_report(const struct torture *torture)
     printf("seed %llu, %.1f minutes, %.1f commands/s, bridge: %s\n",
            (unsigned long long)torture->options.seed, (double)torture->storm_ms / 60000,
            (double)torture->plan.count * 1000 / (double)torture->storm_ms, torture->settings);
+    printf("API: looks at %s first, remembers tokens %s\n",
+           torture->is_state_first ? "the state" : "the token",
+           torture->token_ttl_s > 0 ? "for a minute" : "for ever");
     report_commands(torture);
     report_faults(torture);
     report_results(torture);

@@ -20,6 +20,7 @@ enum {
     LOOK_MS = 400,      /* between two polls for this */
     NEVER_MS = 3600000, /* longer than any run continues after it */
     ASK_ROUNDS = 3,
+    TOKEN_TTL_S = 60,      /* longer than the deadline of a command */
     SAMPLE = 40,           /* answered commands that are sent again */
     SPARE_COMMANDS = 20000 /* room for repeated commands */
 };
@@ -31,6 +32,9 @@ static void choose_settings(struct torture *torture)
     bool is_full = random_chance(&random, 75);
     bool defers = random_chance(&random, 25);
     bool accepts = random_chance(&random, 25);
+    torture->is_state_first = random_chance(&random, 50);
+    bool forgets = torture->options.duration_s > SHORT_S && random_chance(&random, 50);
+    torture->token_ttl_s = forgets ? TOKEN_TTL_S : 0;
     torture->deadline_s = torture->options.duration_s <= SHORT_S ? 8 : 20;
     snprintf(torture->settings, sizeof torture->settings,
              "ledger.durability = \"%s\"; limits.deadline_s = %d; "
@@ -61,7 +65,7 @@ static void make_directory(struct torture *torture)
 static void start_broker_and_api(struct torture *torture)
 {
     broker_keeper_init(&torture->broker, torture->directory);
-    api_start(&torture->api, torture->directory);
+    api_start(&torture->api, torture->directory, torture->is_state_first, torture->token_ttl_s);
     const int targets[ROUTE_COUNT] = {
         [ROUTE_BRIDGE] = torture->broker.broker.port,
         [ROUTE_API] = torture->api.simulator.port,

@@ -32,6 +32,8 @@ struct torture {
     char directory[96];
     char settings[256]; /* the bridge's settings, chosen by the seed */
     int deadline_s;
+    bool is_state_first; /* how the API behaves, chosen by the seed: api_start() */
+    int token_ttl_s;
     struct tap *tap;
     struct proxy proxy;
     struct api api;
