@@ -64,17 +64,10 @@ enum request_kind {
     REQUEST_COUNT
 };
 
-/* How long a request may wait for others to share its commit. */
-enum request_delay {
-    DELAY_NONE,
-    DELAY_SHORT, /* a moment, while claims follow each other */
-    DELAY_LONG,  /* nobody waits for the result */
-};
-
 struct request_type {
     enum request_kind kind;
-    enum request_delay delay;
-    bool may_fail; /* answered STATUS_STORE when the store fails; otherwise tried again */
+    int64_t delay_us; /* how long it may wait for others to share its commit */
+    bool may_fail;    /* answered STATUS_STORE when the store fails; otherwise tried again */
     void (*report)(struct ledger *ledger, const struct ledger_batch *batch,
                    struct ledger_request *request); /* NULL: nothing to report */
 };

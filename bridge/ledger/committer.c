@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define QUEUE_COUNT_MAX    256 /* with so many queued requests there is no delay */
+#define QUEUE_COUNT_MAX    128 /* so many queued requests are committed without delay */
+#define PACE_COUNT_MIN     2   /* so many claims, or outcomes, in a batch delay the next one */
+#define PACE_US            1000
 #define BATCH_REQUESTS_MAX 512 /* limits how long the first request of a batch waits */
 #define SPARE_BYTES_MAX    (256u << 10)
 #define RETRY_INTERVAL_US  500000
@@ -34,6 +36,14 @@ static void wait_until(struct committer *committer, int64_t until_us)
     committer->thread_until_us = INT64_MIN;
 }
 
+/* When the queue is to be committed; a time in the past means now. */
+static int64_t queue_due_us(const struct committer *committer)
+{
+    bool is_paced = committer->queue_count < QUEUE_COUNT_MAX &&
+                    committer->queue_due_us < committer->pace_until_us;
+    return is_paced ? committer->pace_until_us : committer->queue_due_us;
+}
+
 /* When the next batch is due; a time in the past means now. */
 static int64_t next_due_us(const struct committer *committer)
 {
@@ -43,8 +53,9 @@ static int64_t next_due_us(const struct committer *committer)
     if (committer->is_closing) {
         return INT64_MIN;
     }
+    int64_t due_us = queue_due_us(committer);
     int64_t tidy_at_us = committer->tidy_at_us + (committer->has_more_to_tidy ? 0 : TIDY_IDLE_US);
-    return tidy_at_us < committer->queue_due_us ? tidy_at_us : committer->queue_due_us;
+    return tidy_at_us < due_us ? tidy_at_us : due_us;
 }
 
 static struct ledger_batch *take_queued(struct committer *committer)
@@ -81,6 +92,22 @@ static struct ledger_batch *next_batch(struct committer *committer)
     }
     pthread_mutex_unlock(&committer->mutex);
     return batch;
+}
+
+/* Called before the batch is reported, since a report causes further requests. */
+static void pace(struct committer *committer, const struct ledger_batch *batch)
+{
+    size_t claim_count = 0;
+    size_t outcome_count = 0;
+    for (const struct ledger_request *request = batch->requests.head; request != NULL;
+         request = request->next) {
+        claim_count += request->type->kind == REQUEST_CLAIM;
+        outcome_count += request->type->kind == REQUEST_FINISH;
+    }
+    bool is_paced = claim_count >= PACE_COUNT_MIN || outcome_count >= PACE_COUNT_MIN;
+    pthread_mutex_lock(&committer->mutex);
+    committer->pace_until_us = is_paced ? clock_mono_us() + PACE_US : INT64_MIN;
+    pthread_mutex_unlock(&committer->mutex);
 }
 
 static void report(struct committer *committer, struct ledger_batch *batch)
@@ -289,6 +316,7 @@ static void succeeded(struct committer *committer, struct ledger_batch *batch)
         committer->is_failing = false;
         batch->health = HEALTH_WORKING;
     }
+    pace(committer, batch);
     report(committer, batch);
 }
 
@@ -359,6 +387,7 @@ void committer_init(struct committer *committer)
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&committer->mutex, NULL);
     committer->queue_due_us = INT64_MAX;
+    committer->pace_until_us = INT64_MIN;
     committer->thread_until_us = INT64_MIN;
 }
 
@@ -455,7 +484,7 @@ bool committer_enqueue(struct committer *committer, struct ledger_request *reque
     if (due_us < committer->queue_due_us) {
         committer->queue_due_us = due_us;
     }
-    bool must_wake = committer->queue_due_us < committer->thread_until_us;
+    bool must_wake = queue_due_us(committer) < committer->thread_until_us;
     pthread_mutex_unlock(&committer->mutex);
     return must_wake;
 }
@@ -463,7 +492,7 @@ bool committer_enqueue(struct committer *committer, struct ledger_request *reque
 void committer_wake(struct committer *committer)
 {
     pthread_mutex_lock(&committer->mutex);
-    bool must_wake = committer->queue_due_us < committer->thread_until_us;
+    bool must_wake = queue_due_us(committer) < committer->thread_until_us;
     pthread_mutex_unlock(&committer->mutex);
     if (must_wake) {
         pthread_cond_signal(&committer->queued);

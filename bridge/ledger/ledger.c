@@ -14,8 +14,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define DELAY_LONG_US  50000
-#define DELAY_SHORT_US 400 /* a claim that comes so soon after the last result follows it */
+#define DELAY_US 50000 /* of requests whose result nobody waits for */
 
 struct ledger {
     struct committer committer;
@@ -25,8 +24,6 @@ struct ledger {
     struct ledger_batch *resumed; /* the first batch, which ledger_start() reports */
     int64_t last_id;              /* the last command's id */
     int64_t audited_seq;          /* the last Seq that was reported */
-    int64_t claim_reported_us;    /* monotonic; the last claim's result */
-    bool follows_result; /* the last claim came within DELAY_SHORT_US of a claim's result */
     bool is_started;
 };
 
@@ -50,13 +47,7 @@ static void wake_committer(void *arg)
 
 static void enqueue(struct ledger *ledger, struct ledger_request *request)
 {
-    const int64_t delays_us[] = {
-        [DELAY_NONE] = 0,
-        [DELAY_SHORT] = ledger->follows_result ? DELAY_SHORT_US : 0,
-        [DELAY_LONG] = DELAY_LONG_US,
-    };
-    bool must_wake =
-        committer_enqueue(&ledger->committer, request, delays_us[request->type->delay]);
+    bool must_wake = committer_enqueue(&ledger->committer, request, request->type->delay_us);
     if (must_wake && !loop_timer_is_running(ledger->wake_timer)) {
         loop_timer_start(ledger->wake_timer, 0);
     }
@@ -76,7 +67,6 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
     *claim_take = (struct ledger_claim){0};
     claim->done = done;
     claim->id = ledger->last_id;
-    ledger->follows_result = clock_mono_us() - ledger->claim_reported_us < DELAY_SHORT_US;
     enqueue(ledger, request);
 }
 
@@ -243,7 +233,6 @@ static void report_claim(struct ledger *ledger, const struct ledger_batch *batch
             claim->ask.command = NULL;
         }
     }
-    ledger->claim_reported_us = clock_mono_us();
     claim->done(request->arg, request->status, claim->result, command);
 }
 
@@ -303,20 +292,18 @@ static void report_read(struct ledger *ledger, const struct ledger_batch *batch,
     request->read.done(request->arg, request->message_count);
 }
 
-/* A request for which somebody waits has no delay. While claims follow each other, an outcome is
- * delayed for a moment, to share the commit of the next claim. */
 static const struct request_type TYPES[REQUEST_COUNT] = {
-    [REQUEST_CLAIM] = {REQUEST_CLAIM, DELAY_NONE, true, report_claim},
-    [REQUEST_POST] = {REQUEST_POST, DELAY_NONE, true, report_post},
-    [REQUEST_BEGIN] = {REQUEST_BEGIN, DELAY_NONE, false, report_begin},
-    [REQUEST_PAUSE] = {REQUEST_PAUSE, DELAY_LONG, false, NULL},
-    [REQUEST_FINISH] = {REQUEST_FINISH, DELAY_SHORT, false, report_finish},
-    [REQUEST_DELIVERED] = {REQUEST_DELIVERED, DELAY_LONG, false, report_delivered},
-    [REQUEST_READ] = {REQUEST_READ, DELAY_NONE, false, report_read},
-    [REQUEST_REMEMBER] = {REQUEST_REMEMBER, DELAY_LONG, false, NULL},
-    [REQUEST_ADD_AUDIT] = {REQUEST_ADD_AUDIT, DELAY_NONE, false, NULL},
-    [REQUEST_READ_AUDIT] = {REQUEST_READ_AUDIT, DELAY_NONE, false, report_read},
-    [REQUEST_EXPORTED] = {REQUEST_EXPORTED, DELAY_LONG, false, NULL},
+    [REQUEST_CLAIM] = {REQUEST_CLAIM, 0, true, report_claim},
+    [REQUEST_POST] = {REQUEST_POST, 0, true, report_post},
+    [REQUEST_BEGIN] = {REQUEST_BEGIN, 0, false, report_begin},
+    [REQUEST_PAUSE] = {REQUEST_PAUSE, DELAY_US, false, NULL},
+    [REQUEST_FINISH] = {REQUEST_FINISH, 0, false, report_finish},
+    [REQUEST_DELIVERED] = {REQUEST_DELIVERED, DELAY_US, false, report_delivered},
+    [REQUEST_READ] = {REQUEST_READ, 0, false, report_read},
+    [REQUEST_REMEMBER] = {REQUEST_REMEMBER, DELAY_US, false, NULL},
+    [REQUEST_ADD_AUDIT] = {REQUEST_ADD_AUDIT, 0, false, NULL},
+    [REQUEST_READ_AUDIT] = {REQUEST_READ_AUDIT, 0, false, report_read},
+    [REQUEST_EXPORTED] = {REQUEST_EXPORTED, DELAY_US, false, NULL},
 };
 
 static void report_batch(struct ledger *ledger, struct ledger_batch *batch)
@@ -394,7 +381,6 @@ static struct ledger *ledger_new(struct loop *loop, const struct ledger_options 
     struct ledger *ledger = mem_zalloc(1, sizeof *ledger);
     ledger->counters = options->counters;
     ledger->hooks = *hooks;
-    ledger->claim_reported_us = INT64_MIN / 2; /* none yet */
     ledger->wake_timer = loop_timer_new(loop, wake_committer, ledger);
     committer_init(&ledger->committer);
     ledger->committer.wake = loop_wake_new(loop, woken, ledger);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "ledger/sqlite/sqlite.h"
 #include "support/ledger_fixture.h"
@@ -571,6 +572,40 @@ static void test_requests_for_more_than_one_batch_are_answered_in_order(void **s
     buf_fini(&lines);
 }
 
+/* The time in which so many claims of one turn, and then a message, are committed. */
+static int64_t time_us(struct fixture *fixture, int claim_count)
+{
+    static int number;
+    struct buf lines = {0};
+    int64_t start_us = clock_mono_us();
+    for (int i = 0; i < claim_count; i++) {
+        char token[16];
+        snprintf(token, sizeof token, "t%d", number++);
+        fixture_claim(fixture, token);
+        buf_printf(&lines, "claimed %s ready\ndone %s new\n", token, token);
+    }
+    fixture_expect(fixture, lines.data);
+    fixture_post(fixture, "m", false);
+    fixture_expect(fixture, "posted m\nkept\n");
+    buf_fini(&lines);
+    return clock_mono_us() - start_us;
+}
+
+static void test_several_claims_delay_the_next_batch_and_one_does_not(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t alone_us = INT64_MAX;
+    int64_t together_us = INT64_MAX;
+    for (int round = 0; round < 20; round++) {
+        int64_t one_us = time_us(fixture, 1);
+        int64_t four_us = time_us(fixture, 4);
+        alone_us = one_us < alone_us ? one_us : alone_us;
+        together_us = four_us < together_us ? four_us : together_us;
+    }
+    assert_true(together_us >= 1000);
+    assert_true(alone_us < together_us);
+}
+
 static void test_a_delivery_alone_is_committed_soon(void **state)
 {
     struct fixture *fixture = *state;
@@ -724,6 +759,7 @@ int main(void)
         FIXTURE_TEST(test_a_read_contains_what_was_posted_before_it_only),
         FIXTURE_TEST(test_requests_of_one_turn_are_committed_together_and_answered_in_order),
         FIXTURE_TEST(test_requests_for_more_than_one_batch_are_answered_in_order),
+        FIXTURE_TEST(test_several_claims_delay_the_next_batch_and_one_does_not),
         FIXTURE_TEST(test_a_delivery_alone_is_committed_soon),
         FIXTURE_TEST(test_expired_records_are_deleted_in_small_steps_without_other_requests),
         FIXTURE_TEST(test_more_records_are_deleted_than_a_busy_ledger_gets),
