@@ -69,7 +69,7 @@ static const struct field up_fields[] = {
 };
 
 static const struct field down_fields[] = {
-    {FRAME(ENUM, down.reason), .max = WIRE_DOWN_INTERNAL},
+    {FRAME(ENUM, down.reason), .max = WIRE_DOWN_TAKEN_OVER},
     {FRAME(U32, down.code)},
     {FRAME(BYTES, down.text)},
     END,
@@ -382,7 +382,7 @@ const char *wire_down_reason_text(enum wire_down_reason reason)
         [WIRE_DOWN_STOPPED] = "stopped",   [WIRE_DOWN_CONNECT] = "not_connected",
         [WIRE_DOWN_REFUSED] = "refused",   [WIRE_DOWN_SUBSCRIBE] = "not_subscribed",
         [WIRE_DOWN_LOST] = "lost",         [WIRE_DOWN_ACK] = "not_stored",
-        [WIRE_DOWN_INTERNAL] = "internal",
+        [WIRE_DOWN_INTERNAL] = "internal", [WIRE_DOWN_TAKEN_OVER] = "taken_over",
     };
     assert((unsigned)reason < sizeof texts / sizeof texts[0]);
     return texts[reason];

@@ -21,8 +21,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GOOD_CONNECTION_MS 10000      /* its end does not add to the failures in a row */
-#define OUT_BYTES_MAX      (1u << 20) /* handed to the publisher and not yet written to it */
+#define GOOD_CONNECTION_MS 10000 /* its end does not add to the failures in a row */
+#define LOST_SOON_MAX      3     /* connections in a row that ended sooner than that */
+#define TAKE_OVER_HINT \
+    "; the broker ends each connection soon: another client may use the same client id"
+#define OUT_BYTES_MAX (1u << 20) /* handed to the publisher and not yet written to it */
 
 static const struct {
     const char *title;
@@ -187,6 +190,27 @@ static void close_links(struct worker *worker)
     worker->client_id = NULL;
 }
 
+/*
+ * Two clients with one client id throw each other out for ever: each connection works for a moment,
+ * and most brokers do not say why it ends. So a connection only counts as good if it stood for
+ * longer than the other side waited to come back, or worked and was not lost soon again and again.
+ */
+static void count_failure(struct worker *worker, bool was_up)
+{
+    int64_t lasted_ms = loop_now_ms(worker->setup->loop) - worker->up_ms;
+    bool has_lasted = was_up && lasted_ms >= GOOD_CONNECTION_MS + 2 * worker->retry_ms;
+    bool is_taken_over = worker->has_down && worker->reason == WIRE_DOWN_TAKEN_OVER;
+    bool is_lost = worker->has_down && worker->reason == WIRE_DOWN_LOST;
+    worker->lost_soon = was_up && is_lost && !has_lasted ? worker->lost_soon + 1 : 0;
+    bool was_good =
+        has_lasted || (worker->has_worked && !is_taken_over && worker->lost_soon < LOST_SOON_MAX);
+    worker->failures = was_good ? 1 : worker->failures + 1;
+    if (worker->lost_soon >= LOST_SOON_MAX) {
+        size_t length = strlen(worker->text);
+        snprintf(worker->text + length, sizeof worker->text - length, TAKE_OVER_HINT);
+    }
+}
+
 static void process_ended(void *arg, int exit_status, int signal_number)
 {
     struct worker *worker = arg;
@@ -205,9 +229,7 @@ static void process_ended(void *arg, int exit_status, int signal_number)
     worker->is_ending = false;
     worker->is_up = false;
     if (!is_replaced) {
-        int64_t lasted_ms = loop_now_ms(worker->setup->loop) - worker->up_ms;
-        bool was_good = worker->has_worked || (was_up && lasted_ms >= GOOD_CONNECTION_MS);
-        worker->failures = was_good ? 1 : worker->failures + 1;
+        count_failure(worker, was_up);
     }
     /* A receiver that is being replaced only counts as down when the new process fails too. */
     bool is_receiver = worker->role == WIRE_RECEIVER;
@@ -222,6 +244,7 @@ static void process_ended(void *arg, int exit_status, int signal_number)
         hooks->failed(hooks->arg, reason, worker->text);
     }
     int64_t retry_ms = !worker->is_wanted ? -1 : is_replaced ? 0 : restart_delay_ms(worker);
+    worker->retry_ms = retry_ms > 0 ? retry_ms : 0;
     log_end(worker, reason, exit_status, signal_number, retry_ms);
     if (worker->is_wanted) {
         loop_timer_start(worker->restart, retry_ms);

@@ -16,7 +16,7 @@
 #include "settings/settings.h"
 #include "tls/files.h"
 
-#define WORKER_TEXT_BYTES 256
+#define WORKER_TEXT_BYTES 384
 
 struct worker;
 
@@ -62,8 +62,10 @@ struct worker {
     uint32_t delivered_count;   /* of the running process */
     struct loop_timer *restart;
     struct loop_timer *flush;
-    uint32_t failures; /* in a row */
-    int64_t up_ms;     /* when it connected */
+    uint32_t failures;  /* in a row */
+    uint32_t lost_soon; /* connections in a row that the broker ended soon after they stood */
+    int64_t retry_ms;   /* the last delay before a start */
+    int64_t up_ms;      /* when it connected */
     bool is_up;
     bool has_worked;  /* a message was acknowledged */
     bool is_wanted;   /* to be started again when it ends */

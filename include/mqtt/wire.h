@@ -126,6 +126,7 @@ enum wire_down_reason {
     WIRE_DOWN_LOST,        /* the connection broke or the broker closed it */
     WIRE_DOWN_ACK,         /* cut on purpose: a delivery was not stored */
     WIRE_DOWN_INTERNAL,    /* anything else */
+    WIRE_DOWN_TAKEN_OVER,  /* another client connected with the same client id */
 };
 
 /* Why the process ends. */

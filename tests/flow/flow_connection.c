@@ -251,6 +251,20 @@ static void test_replies_survive_a_kill_of_the_bridge(struct fixture *fixture)
     fixture_renew_sender(fixture);
 }
 
+/* The broker, like most, closes the older connection without a word. */
+static void test_two_bridges_with_one_client_id_say_so(struct fixture *fixture)
+{
+    static const char settings[] = "broker.client_id = \"same\"; broker.reconnect_max_s = 1;";
+    struct bridge *one = fixture_bridge_alone(fixture, settings);
+    struct bridge *other = fixture_bridge_new(fixture, settings);
+    bridge_start(one);
+    bridge_wait_online(one);
+    bridge_start(other);
+    bridge_wait_log(one, "another client may use the same client id");
+    bridge_stop(other);
+    bridge_stop(one);
+}
+
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
@@ -268,6 +282,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_replies_survive_a_kill_of_the_bridge),
         FLOW_TEST(test_a_killed_bridge_is_offline_by_its_last_will),
         FLOW_TEST(test_a_quick_restart_publishes_no_offline),
+        FLOW_TEST(test_two_bridges_with_one_client_id_say_so),
     };
     return flow_main("connection", tests, sizeof tests / sizeof tests[0],
                      "persistence true\nautosave_interval 1\nautosave_on_changes true\n", argc,

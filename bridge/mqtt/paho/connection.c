@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "connection_cause.h"
 #include "connection_internal.h"
 #include "connection_options.h"
 #include "connection_tls.h"
@@ -98,10 +99,17 @@ static void on_disconnected(void *context, MQTTProperties *properties, enum MQTT
     }
     const char *name = MQTTReasonCode_toString(code);
     struct slice why = property_text(properties, MQTTPROPERTY_CODE_REASON_STRING, NULL);
-    snprintf(text, sizeof text, "the broker disconnected: %s%s%.*s", name == NULL ? "" : name,
-             why.length > 0 ? ": " : "", (int)(why.length < 100 ? why.length : 100),
-             why.length > 0 ? why.data : "");
-    connection_down(context, WIRE_DOWN_LOST, (uint32_t)code, text);
+    struct slice server = property_text(properties, MQTTPROPERTY_CODE_SERVER_REFERENCE, NULL);
+    bool is_taken_over = code == MQTTREASONCODE_SESSION_TAKEN_OVER;
+    snprintf(text, sizeof text, "the broker disconnected: %s%s%.*s%s%.*s",
+             is_taken_over  ? "another client took over: it uses the same client id"
+             : name == NULL ? ""
+                            : name,
+             why.length > 0 ? ": " : "", (int)(why.length < 80 ? why.length : 80),
+             why.length > 0 ? why.data : "", server.length > 0 ? ": use the server " : "",
+             (int)(server.length < 80 ? server.length : 80), server.length > 0 ? server.data : "");
+    connection_down(context, is_taken_over ? WIRE_DOWN_TAKEN_OVER : WIRE_DOWN_LOST, (uint32_t)code,
+                    text);
 }
 
 /* ---- Connecting ---- */
@@ -111,7 +119,7 @@ static const struct wire_address *address_of(const struct connection *connection
     return &connection->params->addresses[connection->address_index];
 }
 
-static const char *refusal_text(const struct connection *connection, int code)
+static void append_refusal(const struct connection *connection, int code, struct buf *out)
 {
     static const char *const texts_311[] = {
         "",
@@ -127,22 +135,19 @@ static const char *refusal_text(const struct connection *connection, int code)
     } else if (connection_is_v5(connection)) {
         text = MQTTReasonCode_toString((enum MQTTReasonCodes)code);
     }
-    return text == NULL ? "the broker refused the connection" : text;
+    buf_append_text(out, text == NULL ? "the broker refused the connection" : text);
+    if (connection_is_v5(connection)) {
+        bool is_version = code == 1 || code == (int)MQTTREASONCODE_UNSUPPORTED_PROTOCOL_VERSION;
+        buf_append_text(out, is_version ? "; set broker.protocol = 4 for MQTT 3.1.1" : "");
+        cause_append_connack(out);
+    }
 }
 
 static void connect_failed(struct connection *connection, int code, const char *message)
 {
     bool is_refused = code > 0;
-    const char *text = tls_guard_text();
-    if (is_refused) {
-        text = refusal_text(connection, code);
-    } else if (text == NULL && message != NULL && strstr(message, "timeout") != NULL) {
-        text = "no connection in time";
-    } else if (text == NULL) {
-        text = address_is_tls(address_of(connection))
-                   ? "could not connect, or the broker ended the TLS handshake"
-                   : "could not connect";
-    }
+    bool is_timeout = message != NULL && strstr(message, "timeout") != NULL;
+    cause_end();
     pthread_mutex_lock(&connection->mutex);
     struct failure *failure = &connection->failure;
     /* The refusal of one address is more useful than the failure to reach another. */
@@ -152,7 +157,14 @@ static void connect_failed(struct connection *connection, int code, const char *
         buf_clear(&failure->text);
         address_append(&failure->text, address_of(connection));
         buf_append_text(&failure->text, ": ");
-        buf_append_text(&failure->text, text);
+        if (is_refused) {
+            append_refusal(connection, code, &failure->text);
+        } else if (tls_guard_text() != NULL) {
+            buf_append_text(&failure->text, tls_guard_text());
+        } else {
+            buf_append_text(&failure->text, "could not connect: ");
+            cause_append(&failure->text, tls_guard_has_handshake(), is_timeout);
+        }
     }
     pthread_mutex_unlock(&connection->mutex);
     attempt_end(connection, ATTEMPT_FAILED);
@@ -199,6 +211,7 @@ static bool take_socket(struct connection *connection)
 
 static void connected(struct connection *connection, bool is_session_present)
 {
+    cause_end();
     if (tls_guard_is_missing()) {
         connection_down(connection, WIRE_DOWN_INTERNAL, 0,
                         "this build cannot make the MQTT library require TLS 1.2");
@@ -306,6 +319,7 @@ static void attempt_begin(struct connection *connection)
     connection->attempt = ATTEMPT_RUNNING;
     tls_guard_begin(address->host, address_is_tls(address), connection->params->has_tls_verify);
     held_acks_prepare(address_is_tls(address), address_is_websocket(address));
+    cause_begin(address, address_is_tls(address), connection->params->protocol);
     if (code == MQTTASYNC_SUCCESS) {
         code = connect_client(connection);
     }

@@ -5,6 +5,7 @@
 #include "connection_tls.h"
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #define NAMES_MAX       5 /* of a certificate, in a message */
+#define NAME_BYTES      100
 #define COUNT_OF(table) (sizeof(table) / sizeof(table)[0])
 
 /* Of the only connection of the process. */
@@ -21,6 +23,7 @@ static struct {
     bool is_tls;
     bool has_verify;
     bool has_context;
+    bool has_handshake;
     bool is_in_use;
 } guard;
 
@@ -32,12 +35,18 @@ void tls_guard_begin(struct slice host, bool is_tls, bool has_verify)
     guard.is_tls = is_tls;
     guard.has_verify = has_verify;
     guard.has_context = false;
+    guard.has_handshake = false;
     guard.is_in_use = true;
 }
 
 const char *tls_guard_text(void)
 {
     return guard.text.length == 0 ? NULL : guard.text.data;
+}
+
+bool tls_guard_has_handshake(void)
+{
+    return guard.has_handshake;
 }
 
 bool tls_guard_is_missing(void)
@@ -57,15 +66,19 @@ static void append_time(const ASN1_TIME *time)
     buf_append_text(&guard.text, text);
 }
 
-/* The names come from an unknown peer: what is not printable is replaced. */
+/* As it is, in UTF-8: the log escapes what would disguise a line. */
 static void append_name(const ASN1_STRING *name)
 {
-    const unsigned char *bytes = ASN1_STRING_get0_data(name);
-    int length = ASN1_STRING_length(name);
-    for (int i = 0; i < length && i < 100; i++) {
-        bool is_plain = bytes[i] > ' ' && bytes[i] < 0x7f;
-        buf_append(&guard.text, is_plain ? slice_of((const char *)bytes + i, 1) : slice_text("?"));
+    unsigned char *bytes = NULL;
+    int length = ASN1_STRING_to_UTF8(&bytes, name);
+    if (length < 0) {
+        buf_append_text(&guard.text, "a name that cannot be read");
+        return;
     }
+    /* A NUL would end the text. */
+    struct slice text = slice_of((const char *)bytes, strnlen((const char *)bytes, (size_t)length));
+    buf_append(&guard.text, utf8_prefix(text, NAME_BYTES));
+    OPENSSL_free(bytes);
 }
 
 static void append_common_name(X509_NAME *subject)
@@ -203,6 +216,7 @@ static void on_info(const SSL *ssl, int where, int value)
 {
     int alert = value & 0xff;
     (void)ssl;
+    guard.has_handshake |= where == SSL_CB_HANDSHAKE_DONE;
     if (where != SSL_CB_READ_ALERT || value >> 8 != SSL3_AL_FATAL || guard.text.length > 0) {
         return;
     }

@@ -22,6 +22,8 @@ void tls_guard_begin(struct slice host, bool is_tls, bool has_verify);
 void tls_guard_error(struct slice line);
 /* Why TLS failed in this attempt, or NULL if that is not known. Valid until the next attempt. */
 const char *tls_guard_text(void);
+/* Whether TLS was agreed on in this attempt. */
+bool tls_guard_has_handshake(void);
 /* Whether the attempt uses TLS with a context that was not made here. */
 bool tls_guard_is_missing(void);
 

@@ -34,6 +34,7 @@
 struct answers {
     const char *connack; /* of `connack_bytes`, sent as it is */
     size_t connack_bytes;
+    bool closes_after_connack;
     const char *suback_codes;
     size_t suback_count;
     int puback_code;        /* -1: none */
@@ -111,6 +112,7 @@ static void *fake_broker_run(void *arg)
         type = read_packet(fd, body, sizeof body);
         if (type == 1) {
             send_bytes(fd, fake->answers.connack, fake->answers.connack_bytes);
+            type = fake->answers.closes_after_connack ? -1 : type;
         } else if (type == 8) {
             answer_subscribe(fake, fd, body);
         } else if (type == 3) {
@@ -145,6 +147,7 @@ static void fake_broker_stop(struct fake_broker *fake)
 struct fixture {
     struct connect_params params;
     char uri[64];
+    const char *host; /* NULL: loopback */
     struct connection *connection;
     int event_fd;
     _Atomic int up_count;
@@ -235,10 +238,11 @@ static void fixture_start(struct fixture *fixture, int protocol, int port)
                                      .published = on_published,
                                      .refused = on_refused,
                                      .down = on_down};
-    snprintf(fixture->uri, sizeof fixture->uri, "mqtt://127.0.0.1:%d", port);
+    const char *host = fixture->host == NULL ? "127.0.0.1" : fixture->host;
+    snprintf(fixture->uri, sizeof fixture->uri, "mqtt://%s:%d", host, port);
     fixture->params.protocol = (uint8_t)protocol;
     fixture->params.addresses[0] =
-        (struct wire_address){slice_text("mqtt"), slice_text("127.0.0.1"), (uint32_t)port, {0}};
+        (struct wire_address){slice_text("mqtt"), slice_text(host), (uint32_t)port, {0}};
     fixture->params.address_count = 1;
     fixture->params.client_id = slice_text("client");
     fixture->params.keepalive_s = 30;
@@ -405,6 +409,12 @@ static void test_a_refusal_is_reported_with_its_code(void **state)
         {4, BYTES("\x20\x02\x00\x02"), 2, "client id"},
         {5, BYTES("\x20\x03\x00\x87\x00"), 0x87, "Not authorized"},
         {5, BYTES("\x20\x03\x00\x86\x00"), 0x86, "Bad User Name or Password"},
+        /* A broker that does not know MQTT 5 answers in the form of MQTT 3.1.1, or with 0x84. */
+        {5, BYTES("\x20\x02\x00\x01"), 1, "set broker.protocol = 4"},
+        {5, BYTES("\x20\x03\x00\x84\x00"), 0x84, "set broker.protocol = 4"},
+        {5, BYTES("\x20\x0b\x00\x97\x08\x1f\x00\x05plan!"), 0x97, "Quota exceeded: plan!"},
+        {5, BYTES("\x20\x0f\x00\x9c\x0c\x21\x00\x0a\x1c\x00\x06host:1"), 0x9c,
+         "Use another server: use the server host:1"},
     };
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         struct answers answers = {.connack = refusals[i].connack,
@@ -474,9 +484,9 @@ static void test_a_disconnect_of_the_broker_is_reported_with_its_reason(void **s
     fake_broker_start(&fake, 5, &answers);
     fixture_start(fixture, 5, fake.port);
     WAIT_FOR(fixture, fixture->down_count > 0);
-    assert_int_equal(fixture->down.reason, WIRE_DOWN_LOST);
+    assert_int_equal(fixture->down.reason, WIRE_DOWN_TAKEN_OVER);
     assert_int_equal(fixture->down.code, 0x8e);
-    assert_non_null(strstr(fixture->text, "Session taken over"));
+    assert_non_null(strstr(fixture->text, "another client took over: it uses the same client id"));
     fixture_free(fixture);
     fake_broker_stop(&fake);
 }
@@ -532,6 +542,72 @@ static void test_a_packet_of_the_brokers_maximum_size_is_sent_and_one_more_byte_
     fake_broker_stop(&fake);
 }
 
+/* ---- Where there is no broker ---- */
+
+/* The text of a connection that cannot be made to the address in `params`. */
+static void check_cause(struct fixture *fixture, const char *text)
+{
+    WAIT_FOR(fixture, fixture->down_count == 1);
+    assert_int_equal(fixture->down.reason, WIRE_DOWN_CONNECT);
+    if (strstr(fixture->text, text) == NULL) {
+        fail_msg("\"%s\" does not contain \"%s\"", fixture->text, text);
+    }
+    fixture_free(fixture);
+}
+
+static void test_a_port_that_nobody_listens_on_is_named(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int unused = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* bound, and not listening */
+    assert_int_equal(bind(unused, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(getsockname(unused, (struct sockaddr *)&address, &length), 0);
+    struct fixture *fixture = fixture_new();
+    fixture_start(fixture, 5, ntohs(address.sin_port));
+    check_cause(fixture, "connection refused");
+    close(unused);
+}
+
+static void test_a_host_that_does_not_exist_is_named(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new();
+    fixture->host = "no-such-host.invalid";
+    fixture_start(fixture, 5, 1883);
+    check_cause(fixture, "the name cannot be resolved");
+}
+
+static void test_an_answer_that_is_not_mqtts_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        int protocol;
+        const char *answer; /* "": it closes the connection */
+        size_t bytes;
+        const char *text;
+    } cases[] = {
+        {5, BYTES("HTTP/1.1 400 Bad Request\r\n\r\n"),
+         "this is not an MQTT broker; it answered HTTP/1.1 400 Bad Request"},
+        {5, BYTES("\x15\x03\x01\x00\x02\x02\x46"), "expects TLS on this port"},
+        {5, BYTES(""),
+         "closed the connection before it answered: it may not know MQTT 5 "
+         "(broker.protocol = 4)"},
+        {4, BYTES(""), "closed the connection before it answered: it may expect TLS"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct answers answers = {.connack = cases[i].answer,
+                                  .connack_bytes = cases[i].bytes,
+                                  .closes_after_connack = true};
+        struct fake_broker fake;
+        struct fixture *fixture = fixture_new();
+        fake_broker_start(&fake, cases[i].protocol, &answers);
+        fixture_start(fixture, cases[i].protocol, fake.port);
+        check_cause(fixture, cases[i].text);
+        fake_broker_stop(&fake);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,6 +621,9 @@ int main(void)
         cmocka_unit_test(test_a_message_the_broker_refuses_is_reported_and_the_next_one_is_sent),
         cmocka_unit_test(
             test_a_packet_of_the_brokers_maximum_size_is_sent_and_one_more_byte_is_not),
+        cmocka_unit_test(test_a_port_that_nobody_listens_on_is_named),
+        cmocka_unit_test(test_a_host_that_does_not_exist_is_named),
+        cmocka_unit_test(test_an_answer_that_is_not_mqtts_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

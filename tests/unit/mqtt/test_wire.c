@@ -267,12 +267,12 @@ static void test_up_arrives_as_it_was(void **state)
 static void test_the_reason_for_an_end_arrives_as_it_was(void **state)
 {
     (void)state;
-    for (int reason = WIRE_DOWN_STOPPED; reason <= WIRE_DOWN_INTERNAL + 1; reason++) {
+    for (int reason = WIRE_DOWN_STOPPED; reason <= WIRE_DOWN_TAKEN_OVER + 1; reason++) {
         struct buf bytes = {0};
         wire_put(&bytes,
                  &(struct wire_frame){WIRE_DOWN, .down = {(enum wire_down_reason)reason, 0x87,
                                                           slice_text("Not authorized")}});
-        if (reason > WIRE_DOWN_INTERNAL) {
+        if (reason > WIRE_DOWN_TAKEN_OVER) {
             assert_int_equal(read_any(buf_slice(&bytes)), STATUS_INVALID);
         } else {
             struct wire_down back = only_frame(&bytes, WIRE_DOWN).down;
@@ -287,7 +287,7 @@ static void test_the_reason_for_an_end_arrives_as_it_was(void **state)
 static void test_every_reason_has_a_word_of_its_own(void **state)
 {
     (void)state;
-    for (int a = 0; a <= WIRE_DOWN_INTERNAL; a++) {
+    for (int a = 0; a <= WIRE_DOWN_TAKEN_OVER; a++) {
         for (int b = 0; b < a; b++) {
             assert_string_not_equal(wire_down_reason_text((enum wire_down_reason)a),
                                     wire_down_reason_text((enum wire_down_reason)b));

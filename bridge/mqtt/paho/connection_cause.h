@@ -1,0 +1,29 @@
+/*
+ * connection_cause - why an attempt to connect failed, and what the broker said in CONNACK: Paho
+ * reports neither.
+ *
+ * Paho calls getaddrinfo(), connect(), getsockopt(), recv() and SSL_read() by name. They are
+ * defined here too, and the dynamic linker gives Paho these. Each calls the real function and,
+ * while an attempt runs, keeps the error or the first bytes that the broker sent.
+ *
+ * Thread: cause_begin() on the main thread before an attempt; the others on Paho's threads with
+ * Paho's lock held.
+ */
+#ifndef MQTT_PAHO_CONNECTION_CAUSE_H
+#define MQTT_PAHO_CONNECTION_CAUSE_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "mqtt/wire.h"
+
+/* An attempt begins: forgets the former one. */
+void cause_begin(const struct wire_address *address, bool is_tls, uint8_t protocol);
+/* The attempt is over: nothing more is kept. */
+void cause_end(void);
+/* Appends why the attempt failed. `has_handshake`: TLS was agreed on. `is_timeout`: Paho gave up.
+ */
+void cause_append(struct buf *out, bool has_handshake, bool is_timeout);
+/* Appends the Reason String and the Server Reference of the broker's CONNACK, ": " in front. */
+void cause_append_connack(struct buf *out);
+
+#endif
