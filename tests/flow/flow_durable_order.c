@@ -223,7 +223,30 @@ static struct moments moments_of(const struct trace *trace, const char *text, co
     return moments;
 }
 
-enum { COMMANDS = 5 };
+enum { COMMANDS = 5, MANY = 30 };
+
+/* The time at which the PUBACK with this index, since the trace began, was written. */
+static double nth_acknowledged(const struct trace *trace, const char *text, int index)
+{
+    static const char puback[] = "\\x40\\x02\\x00";
+    for (const char *line = text; *line != '\0'; line = next_line(line)) {
+        size_t length = strcspn(line, "\n");
+        double time_s;
+        if (!has(line, length, trace->broker) || !has(line, length, "iov_base=\"\\x40\\x02") ||
+            sscanf(line, "%*d %lf", &time_s) != 1) {
+            continue;
+        }
+        const char *at = line;
+        while ((at = memmem(at, (size_t)(line + length - at), puback, sizeof puback - 1)) != NULL) {
+            if (index-- == 0) {
+                return time_s;
+            }
+            at += sizeof puback - 1;
+        }
+    }
+    flow_fail("the trace has too few PUBACKs");
+    return 0;
+}
 
 /* Sends commands one after the other under strace; returns its output. The caller frees it. */
 static char *traced_commands(struct fixture *fixture, struct trace *trace, const char *settings,
@@ -283,11 +306,46 @@ static void test_with_durability_process_the_order_holds_without_a_sync(struct f
     free(text);
 }
 
+/* PUBACKs are in the order of the commands, so each one is found by its place. */
+static void test_with_many_in_flight_a_claim_is_on_the_disk_before_its_acknowledgement(
+    struct fixture *fixture)
+{
+    struct trace trace;
+    const char *tokens[MANY];
+    char log[HEX_BYTES];
+    if (FLOW_IS_SANITIZED) {
+        print_message("skipped: strace and a sanitizer do not go together\n");
+        skip();
+    }
+    struct bridge *bridge = fixture_bridge(fixture, "ledger.durability = \"full\";");
+    check_succeeded(
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    trace_begin(&trace, bridge);
+    for (int i = 0; i < MANY; i++) {
+        tokens[i] = fixture_name(fixture, "token");
+        fixture_send(fixture, fixture_command(fixture, tokens[i], fixture_name(fixture, "pg"), ""));
+    }
+    for (int i = 0; i < MANY; i++) {
+        check_succeeded(fixture_expect_reply(fixture, tokens[i]));
+    }
+    char *text = trace_end(&trace);
+    to_hex("ledger.db-wal", log);
+    for (int i = 0; i < MANY; i++) {
+        char hex[HEX_BYTES];
+        to_hex(tokens[i], hex);
+        struct seen claim = need_call(text, 0, "claim in the write-ahead log",
+                                      (const char *const[]){"pwrite64(", log, hex, NULL});
+        assert_true(synced(text, log, &claim) <= nth_acknowledged(&trace, text, i));
+    }
+    free(text);
+}
+
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_claims_and_outcomes_are_on_the_disk_before_they_are_reported),
         FLOW_TEST(test_with_durability_process_the_order_holds_without_a_sync),
+        FLOW_TEST(test_with_many_in_flight_a_claim_is_on_the_disk_before_its_acknowledgement),
     };
     return flow_main("durable order", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }
