@@ -9,11 +9,13 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "intake/command_read.h"
 #include "model/message.h"
 #include "model/topic.h"
 #include "mqtt/program.h"
 #include "mqtt/workers.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -22,11 +24,11 @@
 #define EXIT_UNKNOWN  2
 #define EXIT_NO_REPLY 3
 
-#define TIMEOUT_S_DEFAULT 60
-#define TIMEOUT_S_MAX     86400
-#define REPLY_DEPTH_MAX   8
-#define REPLY_BYTES_MAX   (1 << 20)
-#define STOP_TIMEOUT_MS   1000
+#define TIMEOUT_S_MAX   86400
+#define TIMEOUT_MORE_S  10 /* for the reply, behind the deadline and the last attempt */
+#define REPLY_DEPTH_MAX 8
+#define REPLY_BYTES_MAX (1 << 20)
+#define STOP_TIMEOUT_MS 1000
 
 struct sender {
     /* the options */
@@ -52,7 +54,7 @@ struct sender {
     struct workers *workers;
     /* what happened */
     struct buf reply;
-    struct buf fault; /* why there is no connection any more */
+    struct buf fault; /* why no reply is awaited any more */
     bool is_sent;
     bool is_over;
 };
@@ -73,14 +75,16 @@ static const struct cli_option OPTIONS[] = {
     {'R', "route", "NAME", offsetof(struct sender, route_name),
      "The route of the command; default: the first one."},
     {'w', "timeout", "SECONDS", offsetof(struct sender, timeout),
-     "How long to wait for the reply; default: 60."},
+     "How long to wait for the reply; default: the time that the bridge tries a command."},
     {0},
 };
 
 static const struct cli_usage USAGE = {
     .synopsis = "send --config FILE --region ID --group ID [OPTIONS]",
-    .about = "Publishes a command, waits for its reply and prints it.\n"
-             "Exits 0 for succeeded, 1 for failed, 2 for unknown, 3 for no reply.",
+    .about =
+        "Publishes a command, waits for its reply and prints it.\n"
+        "Exits 0 for succeeded, 1 for failed, 2 for unknown, 3 for no reply, 64 for a command\n"
+        "that the bridge would refuse.",
     .options = OPTIONS,
 };
 
@@ -138,6 +142,30 @@ static int choose_topics(struct sender *sender)
         return cli_wrong_call("send", "the route's reply_topic needs --region and --group");
     }
     return EX_OK;
+}
+
+/* What the bridge would refuse is not sent: it is read as the bridge reads it. */
+static int check_command(const struct sender *sender)
+{
+    const struct settings *settings = sender->settings;
+    const struct delivery delivery = {.topic = buf_slice(&sender->topic),
+                                      .payload = buf_slice(&sender->payload),
+                                      .payload_bytes = sender->payload.length,
+                                      .qos = 1,
+                                      .expiry_s = -1};
+    const struct command_limits limits = {
+        .payload_bytes = (size_t)settings->limits.payload_bytes,
+        .reply_topic_bytes = (size_t)settings->limits.reply_topic_bytes,
+        .correlation_bytes = (size_t)settings->limits.correlation_bytes,
+        .deadline_s = settings->limits.deadline_s};
+    struct request request;
+    struct refusal refusal;
+    enum status status = request_read(sender->route, &delivery, &limits, &request, &refusal);
+    if (status == STATUS_OK) {
+        status = request_authorise(sender->route, &request, &refusal);
+    }
+    request_fini(&request);
+    return status == STATUS_OK ? EX_OK : cli_wrong_call("send", refusal.message);
 }
 
 /* ---- Hooks of the workers ---- */
@@ -210,6 +238,16 @@ static void on_published(void *arg, int64_t id)
 {
     (void)arg;
     (void)id;
+}
+
+static void on_interrupted(void *arg, int signal_number)
+{
+    struct sender *sender = arg;
+    (void)signal_number;
+    if (!sender->is_over) {
+        buf_append_text(&sender->fault, "interrupted");
+        finish(sender);
+    }
 }
 
 static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice why)
@@ -296,12 +334,17 @@ static void use_processes(struct sender *sender, const struct tls_files *tls,
     mine.arg = sender;
     sender->loop = loop_new();
     sender->timeout_timer = loop_timer_new(sender->loop, finish, sender);
+    struct loop_signal *signals[] = {
+        loop_signal_new(sender->loop, SIGINT, on_interrupted, sender),
+        loop_signal_new(sender->loop, SIGTERM, on_interrupted, sender)};
     sender->workers = workers_new(sender->loop, &settings, tls, program->path, (struct slice){0},
                                   &counters, &mine);
     loop_timer_start(sender->timeout_timer, sender->timeout_s * 1000);
     workers_start(sender->workers);
     loop_run(sender->loop);
     workers_free(sender->workers);
+    loop_signal_free(signals[0]);
+    loop_signal_free(signals[1]);
     loop_timer_free(sender->timeout_timer);
     loop_free(sender->loop);
     buf_fini(&client_id);
@@ -342,9 +385,9 @@ static int send_command(struct sender *sender)
     int code = choose_topics(sender);
     if (code == EX_OK) {
         render_payload(sender);
-        code = exchange(sender);
+        code = check_command(sender);
     }
-    return code;
+    return code == EX_OK ? exchange(sender) : code;
 }
 
 int cli_send(int argc, char **argv)
@@ -355,13 +398,19 @@ int cli_send(int argc, char **argv)
         return code;
     }
     char *end = "";
-    sender.timeout_s =
-        sender.timeout == NULL ? TIMEOUT_S_DEFAULT : strtol(sender.timeout, &end, 10);
+    sender.timeout_s = sender.timeout == NULL ? 1 : strtol(sender.timeout, &end, 10);
     if (*end != '\0' || sender.timeout_s < 1 || sender.timeout_s > TIMEOUT_S_MAX) {
         return cli_wrong_call("send", "--timeout takes 1 to 86400 seconds");
     }
     code = cli_load_settings("send", &sender.config, &sender.settings, NULL);
     if (code == EX_OK) {
+        if (sender.timeout == NULL) {
+            const struct settings *settings = sender.settings;
+            sender.timeout_s =
+                (long)(settings->limits.deadline_s +
+                       (settings->api.connect_timeout_ms + settings->api.read_timeout_ms) / 1000) +
+                TIMEOUT_MORE_S;
+        }
         code = send_command(&sender);
     }
     buf_fini(&sender.topic);

@@ -3,7 +3,7 @@
  * its row. Each has a place in `values`. The first fault is kept and the reading goes on, so that a
  * refusal can still go to the reply topic that the sender named.
  */
-#include "command_read.h"
+#include "intake/command_read.h"
 
 #include "base/clock.h"
 #include "base/json.h"

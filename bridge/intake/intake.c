@@ -6,7 +6,7 @@
  */
 #include "intake/intake.h"
 
-#include "command_read.h"
+#include "intake/command_read.h"
 
 #include "base/clock.h"
 #include "base/crash_point.h"

@@ -2,6 +2,7 @@
 #include "flow_fixture.h"
 #include "flow_settings.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -398,13 +399,75 @@ static void test_send_exits_2_for_an_unknown_outcome(struct fixture *fixture)
     check_sent(&result, 2, "unknown");
 }
 
+/* Somebody takes the commands and does not answer. */
 static void test_send_exits_3_without_a_reply(struct fixture *fixture)
 {
-    struct bridge *nobody = fixture_bridge_new(fixture, "routes.topics = (\"nobody/there\");");
-    struct tool_result result = SEND(fixture, nobody, "--timeout", "1");
+    struct bridge *silent = fixture_bridge_new(fixture, "routes.topics = (\"silent/start\");");
+    client_subscribe(fixture->sender, "silent/start");
+    struct tool_result result = SEND(fixture, silent, "--timeout", "1", "--token", "silent-1");
     expect_code(&result, 3);
+    expect_in(result.errors, "no reply (in time)");
+    expect_in(result.errors, "--token silent-1");
     assert_string_equal(result.output, "");
     tool_result_fini(&result);
+}
+
+/* As the bridge would refuse it, but without a broker. */
+static void test_send_refuses_what_the_bridge_would_refuse(struct fixture *fixture)
+{
+    static const struct {
+        const char *option;
+        const char *value;
+        const char *says;
+    } faults[] = {
+        {"--token", "", "ClientToken"},
+        {"--token", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+         "ClientToken"},
+        {"--token", "t\xc3\xb6k", "ClientToken"},
+        {"--region", "cn_beijing", "RegionId"},
+        {"--group", "", "ReplicaGroupId"},
+        {"--group", "other-1", "does not allow"},
+        {"--not-after", "tomorrow", "NotAfter"},
+    };
+    int guard = -1;
+    int port = port_reserve(&guard);
+    struct bridge *nobody =
+        fixture_bridge_new(fixture, fixture_format(fixture,
+                                                   "broker.uris = (\"mqtt://127.0.0.1:%d\");"
+                                                   "routes.groups = (\"pg-*\");",
+                                                   port));
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        struct tool_result result =
+            RUN(fixture, "send", "--config", nobody->config, "--region", "cn-beijing", "--group",
+                "pg-1", faults[i].option, faults[i].value);
+        expect_code(&result, EX_USAGE);
+        expect_in(result.errors, faults[i].says);
+        tool_result_fini(&result);
+    }
+    close(guard);
+}
+
+static void test_send_prints_its_token_when_it_is_interrupted(struct fixture *fixture)
+{
+    struct bridge *silent = fixture_bridge_new(fixture, "routes.topics = (\"silent/start\");");
+    const char *errors = fixture_format(fixture, "%s/interrupted", fixture->directory);
+    static const int signals[] = {SIGINT, SIGTERM};
+    client_subscribe(fixture->sender, "silent/start");
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        const char *token = fixture_name(fixture, "token");
+        const char *const argv[] = {BRIDGE_BINARY, "send", "--config", silent->config,
+                                    "--region",    "cn-a", "--group",  "pg-1",
+                                    "--token",     token,  NULL};
+        file_write(errors, "");
+        pid_t pid = process_start(&(struct process_spec){
+            .argv = argv, .env = environment, .directory = fixture->directory, .errors = errors});
+        client_expect(fixture->sender, &(struct match){.topic = "silent/start", .token = token});
+        assert_int_equal(process_end(pid, signals[i], FLOW_TIMEOUT_MS), 3);
+        char *text = file_read(errors);
+        expect_in(text, "interrupted");
+        expect_in(text, fixture_format(fixture, "--token %s", token));
+        free(text);
+    }
 }
 
 static void test_send_exits_69_without_a_broker(struct fixture *fixture)
@@ -459,6 +522,8 @@ int main(int argc, char **argv)
         FLOW_TEST(test_send_exits_1_for_a_failure),
         FLOW_TEST(test_send_recognises_its_own_reply_among_those_of_its_token),
         FLOW_TEST(test_send_exits_3_without_a_reply),
+        FLOW_TEST(test_send_refuses_what_the_bridge_would_refuse),
+        FLOW_TEST(test_send_prints_its_token_when_it_is_interrupted),
         FLOW_TEST(test_send_exits_69_without_a_broker),
         FLOW_TEST(test_send_exits_2_for_an_unknown_outcome),
         FLOW_TEST(test_send_speaks_3_1_1_where_the_bridge_does),
