@@ -27,6 +27,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define EXIT_STORE 73
 
@@ -375,6 +376,9 @@ static void heartbeat_due(void *arg)
     struct bridge *bridge = arg;
     health_beat(bridge->health);
     (void)log_flush();
+    if (getpid() == 1) {
+        loop_reap_orphans(bridge->loop);
+    }
     loop_timer_start(bridge->heartbeat, HEARTBEAT_MS);
 }
 

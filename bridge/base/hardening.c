@@ -13,6 +13,7 @@ void hardening_apply(void)
 {
     const struct rlimit none = {0, 0};
     const char *off = getenv(HARDENING_OFF_VARIABLE);
+    unsetenv("SSLKEYLOGFILE");
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) != fd) {
             _exit(EX_OSERR);

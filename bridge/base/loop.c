@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <uv.h>
 
 struct loop {
@@ -297,6 +298,35 @@ void loop_process_free(struct loop_process *process)
 {
     if (process != NULL) {
         close_handle((uv_handle_t *)&process->uv, process);
+    }
+}
+
+struct search {
+    pid_t pid;
+    bool is_found;
+};
+
+static void compare_process(uv_handle_t *handle, void *arg)
+{
+    struct search *search = arg;
+    search->is_found |= handle->type == UV_PROCESS && uv_is_closing(handle) == 0 &&
+                        uv_process_get_pid((const uv_process_t *)handle) == search->pid;
+}
+
+void loop_reap_orphans(struct loop *loop)
+{
+    for (;;) {
+        siginfo_t ended = {0};
+        /* Looks first: libuv must find the processes that it waits for. */
+        if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0) {
+            return;
+        }
+        struct search search = {.pid = ended.si_pid};
+        uv_walk(&loop->uv, compare_process, &search);
+        if (search.is_found) {
+            return; /* libuv collects it in this turn; the others wait for the next call */
+        }
+        (void)waitpid(ended.si_pid, NULL, WNOHANG);
     }
 }
 

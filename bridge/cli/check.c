@@ -142,7 +142,7 @@ int cli_check(int argc, char **argv)
 {
     struct options options = {0};
     struct settings *settings = NULL;
-    int warning_count = 0;
+    struct buf warnings = {0};
     int code;
     if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
@@ -150,10 +150,16 @@ int cli_check(int argc, char **argv)
     if (options.region != NULL && !options.has_online) {
         return cli_wrong_call("check", "--region is for --online");
     }
-    code = cli_load_settings("check", &options.config, &settings, &warning_count);
+    code = cli_load_settings("check", &options.config, &settings, &warnings);
     if (code == EX_OK) {
+        int warning_count = 0;
+        struct slice rest = buf_slice(&warnings);
+        for (struct slice line; slice_take_line(&rest, &line); warning_count++) {
+            fprintf(stderr, "warning: %.*s\n", (int)line.length, line.data);
+        }
         code = check(&options, settings, warning_count);
     }
     settings_free(settings);
+    buf_fini(&warnings);
     return code;
 }

@@ -117,7 +117,7 @@ bool cli_read_options(const struct cli_usage *usage, int argc, char **argv, void
 }
 
 int cli_load_settings(const char *subcommand, const struct cli_config *config,
-                      struct settings **out_settings, int *out_warning_count)
+                      struct settings **out_settings, struct buf *out_warnings)
 {
     struct settings_report report = {0};
     const struct settings_options options = {config->set.items, config->set.count};
@@ -128,12 +128,8 @@ int cli_load_settings(const char *subcommand, const struct cli_config *config,
     if (report.error_count > 0) {
         fputs(report.errors.data, stderr);
     }
-    struct slice warnings = buf_slice(&report.warnings);
-    for (struct slice line; out_warning_count != NULL && slice_take_line(&warnings, &line);) {
-        fprintf(stderr, "warning: %.*s\n", (int)line.length, line.data);
-    }
-    if (out_warning_count != NULL) {
-        *out_warning_count = report.warning_count;
+    if (out_warnings != NULL) {
+        buf_append(out_warnings, buf_slice(&report.warnings));
     }
     settings_report_fini(&report);
     return status == STATUS_OK ? EX_OK : EX_CONFIG;

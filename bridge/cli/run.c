@@ -55,21 +55,27 @@ int cli_run(int argc, char **argv)
 {
     struct options options = {0};
     struct settings *settings = NULL;
-    int warning_count;
+    struct buf warnings = {0};
     int code;
     if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
     }
     code = set_crash_point();
     if (code == EX_OK) {
-        code = cli_load_settings("run", &options.config, &settings, &warning_count);
+        code = cli_load_settings("run", &options.config, &settings, &warnings);
     }
     if (code != EX_OK) {
+        buf_fini(&warnings);
         return code;
     }
     /* An inherited descriptor could be mistaken for a socket of ours. */
     close_range(STDERR_FILENO + 1, ~0U, 0);
     log_setup(settings_log_level(settings), strcmp(settings->log.format, "json") == 0, "bridge");
+    struct slice rest = buf_slice(&warnings);
+    for (struct slice line; slice_take_line(&rest, &line);) {
+        LOG_WARN("settings_warning", LOG_SLICE("why", line));
+    }
+    buf_fini(&warnings);
     if (geteuid() == 0) {
         LOG_WARN("running_as_root", LOG_TEXT("user", "root"));
     }

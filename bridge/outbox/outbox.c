@@ -6,9 +6,13 @@
 #include "outbox/outbox.h"
 
 #include "base/crash_point.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/command.h"
+#include "model/message.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -18,6 +22,7 @@
 #define OUTBOX_RETRY_DELAY_MS 1000
 #define OUTBOX_AGAIN_DELAY_MS 60000 /* then a message that was set aside is tried once more */
 #define OUTBOX_LOST_ALONE     2 /* connections lost with a message: from then on it goes alone */
+#define BODY_DEPTH_MAX        16
 #define OUTBOX_LOST_SET_ASIDE 3 /* connections lost while it was alone */
 
 struct entry {
@@ -249,19 +254,42 @@ void outbox_published(struct outbox *outbox, int64_t id)
     }
 }
 
+/* For the log: the topic of the message, and the ClientToken in its body, "" for none. */
+static struct slice read_names(const struct entry *entry, char out_token[])
+{
+    struct message message;
+    struct json_fault fault;
+    out_token[0] = '\0';
+    if (message_decode(slice_of(entry->bytes, entry->length), &message) != STATUS_OK) {
+        return slice_text("");
+    }
+    struct json *body = json_parse(message.body, BODY_DEPTH_MAX, &fault);
+    struct slice token = json_text(json_member(body, "ClientToken"));
+    if (token.length <= COMMAND_TOKEN_BYTES_MAX) {
+        snprintf(out_token, COMMAND_TOKEN_BYTES_MAX + 1, "%.*s", (int)token.length,
+                 token.length > 0 ? token.data : "");
+    }
+    json_free(body);
+    return message.topic;
+}
+
 void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct slice why)
 {
     struct entry *entry = handed_entry(outbox, id);
     if (entry == NULL) {
         return;
     }
+    char token[COMMAND_TOKEN_BYTES_MAX + 1];
+    struct slice topic = read_names(entry, token);
     if (is_final) {
-        LOG_ERROR("reply_refused_by_broker", LOG_INT("outbox_id", id), LOG_SLICE("why", why));
+        LOG_ERROR("reply_refused_by_broker", LOG_INT("outbox_id", id), LOG_SLICE("topic", topic),
+                  LOG_TEXT("token", token), LOG_SLICE("why", why));
         counter_add(outbox->counters, COUNTER_PUBLISH_REFUSED, 1);
         forget(outbox, entry);
         return;
     }
-    LOG_WARN("reply_not_published", LOG_INT("outbox_id", id), LOG_SLICE("why", why));
+    LOG_WARN("reply_not_published", LOG_INT("outbox_id", id), LOG_SLICE("topic", topic),
+             LOG_TEXT("token", token), LOG_SLICE("why", why));
     entry->is_handed = false;
     entry->is_waiting = true;
     entry->lost_count = 0;
@@ -295,8 +323,10 @@ void outbox_publisher_changed(struct outbox *outbox, bool is_up)
         entry->lost_count++;
         entry->lost_alone_count += was_alone;
         if (is_set_aside(entry)) {
-            LOG_ERROR("reply_set_aside", LOG_INT("outbox_id", entry->id),
-                      LOG_INT("connections_lost", entry->lost_count));
+            char token[COMMAND_TOKEN_BYTES_MAX + 1];
+            struct slice topic = read_names(entry, token);
+            LOG_ERROR("reply_set_aside", LOG_INT("outbox_id", entry->id), LOG_SLICE("topic", topic),
+                      LOG_TEXT("token", token), LOG_INT("connections_lost", entry->lost_count));
             counter_add(outbox->counters, COUNTER_PUBLISH_SET_ASIDE, 1);
             outbox->set_aside_count++;
             if (!loop_timer_is_running(outbox->again)) {

@@ -2,9 +2,10 @@
  * hardening - what each of our processes does first.
  *
  * It protects the secrets in its memory: no core file, no debugger of the same user, no reading of
- * its memory or environment under /proc. And it opens standard input, output and error on /dev/null
- * where the process was started without them: otherwise the ledger or a socket would get the number
- * of one of them, and what is printed would be written into it.
+ * its memory or environment under /proc. The environment cannot make TLS libraries write the
+ * secrets of connections to a file (SSLKEYLOGFILE is removed). And it opens standard input, output
+ * and error on /dev/null where the process was started without them: otherwise the ledger or a
+ * socket would get the number of one of them, and what is printed would be written into it.
  *
  * Thread: the first, before others start. Fails with: it ends the process (EX_OSERR) if /dev/null
  * cannot be opened.

@@ -89,6 +89,12 @@ void loop_process_kill_group(struct loop_process *process, int signal_number);
 /* Before `ended` was called: the process runs on, and `ended` is not called. */
 void loop_process_free(struct loop_process *process);
 
+/*
+ * Collects processes that have ended and that this loop did not start. To be called now and then by
+ * a process with the number 1: the kernel gives it the orphans of the programs that it runs.
+ */
+void loop_reap_orphans(struct loop *loop);
+
 /* libuv's version, for `version`. */
 const char *loop_library_version(void);
 

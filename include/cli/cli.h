@@ -76,11 +76,11 @@ bool cli_read_options(const struct cli_usage *usage, int argc, char **argv, void
 int cli_wrong_call(const char *subcommand, const char *what);
 
 /*
- * Loads and checks the settings, with errors on standard error. Warnings are printed as well where
- * `out_warning_count` is not NULL, which gets their number. Returns EX_OK with *out_settings, or
+ * Loads and checks the settings, with errors on standard error. Warnings are appended to
+ * `out_warnings` where that is not NULL, a line each. Returns EX_OK with *out_settings, or
  * EX_CONFIG; EX_USAGE without --config.
  */
 int cli_load_settings(const char *subcommand, const struct cli_config *config,
-                      struct settings **out_settings, int *out_warning_count);
+                      struct settings **out_settings, struct buf *out_warnings);
 
 #endif

@@ -75,11 +75,27 @@ static void test_standard_descriptors_that_are_closed_are_opened_on_dev_null(voi
     }
 }
 
+static void test_the_environment_gives_no_tls_secrets_away(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        setenv("SSLKEYLOGFILE", "/tmp/secrets", 1);
+        hardening_apply();
+        _exit(getenv("SSLKEYLOGFILE") == NULL ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_hardened_process_is_closed),
         cmocka_unit_test(test_it_can_be_left_open),
+        cmocka_unit_test(test_the_environment_gives_no_tls_secrets_away),
         cmocka_unit_test(test_standard_descriptors_that_are_closed_are_opened_on_dev_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,11 +9,13 @@
 
 #include <cmocka.h>
 
+#include "model/message.h"
 #include "outbox/outbox.h"
 #include "support/fakes/fake_timers.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ROWS_MAX     2000
 #define WINDOW       128 /* at most so many are handed over at a time */
@@ -41,6 +43,7 @@ static struct {
     size_t room; /* how many more its pipe takes */
     int64_t handed[2 * ROWS_MAX];
     size_t handed_count;
+    bool has_other_bytes; /* than row_bytes() */
     int flush_count;
 } fixture;
 
@@ -86,7 +89,7 @@ void workers_publish(struct workers *workers, int64_t id, struct slice message)
     char text[TEXT_BYTES];
     (void)workers;
     assert_true(fixture.room > 0);
-    assert_true(slice_equals(message, row_bytes(id, text)));
+    assert_true(fixture.has_other_bytes || slice_equals(message, row_bytes(id, text)));
     fixture.room--;
     fixture.handed[fixture.handed_count++] = id;
 }
@@ -583,6 +586,36 @@ static void test_a_refusal_in_between_begins_the_count_anew(void **state)
     assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 1);
 }
 
+static void test_a_refusal_is_logged_with_topic_and_token(void **state)
+{
+    (void)state;
+    int ends[2];
+    char line[1024] = "";
+    struct buf bytes = {0};
+    const struct message message = {.topic = slice_text("replies/somebody"),
+                                    .body = slice_text("{\"ClientToken\":\"nightly-1\"}"),
+                                    .qos = 1,
+                                    .expiry_s = -1};
+    message_encode(&message, &bytes);
+    fixture.has_other_bytes = true;
+    connect_outbox();
+    publisher_comes();
+    store(1);
+    outbox_posted(fixture.outbox, fixture.last_id, buf_slice(&bytes));
+    buf_fini(&bytes);
+    int saved = dup(STDERR_FILENO);
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    outbox_unpublished(fixture.outbox, 1, false, slice_text("quota exceeded"));
+    dup2(saved, STDERR_FILENO);
+    assert_true(read(ends[0], line, sizeof line - 1) > 0);
+    assert_non_null(strstr(line, "event=reply_not_published outbox_id=1 topic=replies/somebody "
+                                 "token=nightly-1 why=\"quota exceeded\""));
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -608,6 +641,7 @@ int main(void)
         TEST(test_a_long_outbox_is_read_in_parts_at_start),
         TEST(test_messages_posted_around_a_read_are_handed_over_once_and_in_order),
         TEST(test_messages_posted_while_older_ones_are_not_read_go_behind_them),
+        TEST(test_a_refusal_is_logged_with_topic_and_token),
         TEST(test_an_empty_outbox_is_flushed_in_the_next_iteration),
         TEST(test_a_flush_waits_for_the_last_acknowledgement),
         TEST(test_a_flush_is_reported_once),
