@@ -168,7 +168,8 @@ static void upgrade(struct scripted_broker *broker)
     char text[256];
     unsigned char digest[SHA_DIGEST_LENGTH];
     char accepted[2 * SHA_DIGEST_LENGTH];
-    while (memmem(broker->raw.data, broker->raw.length, "\r\n\r\n", 4) == NULL) {
+    while (broker->raw.length == 0 ||
+           memmem(broker->raw.data, broker->raw.length, "\r\n\r\n", 4) == NULL) {
         assert_true(read_raw(broker));
     }
     const char *key = memmem(broker->raw.data, broker->raw.length, name, sizeof name - 1);
