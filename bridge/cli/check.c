@@ -25,7 +25,7 @@ static const struct cli_option OPTIONS[] = {
      "Print the complete settings; secrets are masked."},
     {'s', "strict", NULL, offsetof(struct options, is_strict), "Treat warnings as errors."},
     {'o', "online", NULL, offsetof(struct options, has_online),
-     "Also get credentials and ask the API whether it accepts them."},
+     "Also connect to the broker, get credentials, and ask the API whether it accepts them."},
     {'r', "region", "REGION", offsetof(struct options, region),
      "The region for --online, instead of the routes' own regions."},
     {0},
@@ -135,7 +135,12 @@ static int check(const struct options *options, const struct settings *settings,
     if (is_refused) {
         return EX_CONFIG;
     }
-    return options->has_online ? check_online(settings, options->region) : EX_OK;
+    if (!options->has_online) {
+        return EX_OK;
+    }
+    int api_code = check_online(settings, options->region);
+    int broker_code = api_code == EX_USAGE ? EX_OK : check_broker(settings);
+    return api_code == EX_OK ? broker_code : api_code;
 }
 
 int cli_check(int argc, char **argv)

@@ -1,5 +1,5 @@
 /*
- * check_online - the part of `check` that asks services: credentials and the API.
+ * check_online - the parts of `check` that ask services: credentials and the API, and the broker.
  *
  * Thread: the main one; runs its own loop until all answers are there or have timed out.
  */
@@ -15,5 +15,11 @@
  * is no region.
  */
 int check_online(const struct settings *settings, const char *region);
+
+/*
+ * Connects to the broker with a client id of its own, which disturbs nobody, and prints the result
+ * likewise. Returns EX_OK, EX_UNAVAILABLE, or EX_CONFIG where the broker refuses the connection.
+ */
+int check_broker(const struct settings *settings);
 
 #endif

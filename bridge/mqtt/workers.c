@@ -212,6 +212,11 @@ void workers_start(struct workers *workers)
     }
 }
 
+void workers_start_publisher(struct workers *workers)
+{
+    worker_start(&workers->publisher);
+}
+
 void workers_stop_intake(struct workers *workers)
 {
     worker_stop(&workers->receiver);

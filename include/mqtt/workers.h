@@ -65,6 +65,8 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
                             struct counters *counters, const struct workers_hooks *hooks);
 /* Starts both processes. */
 void workers_start(struct workers *workers);
+/* Starts only the publisher, for somebody who receives nothing. */
+void workers_start_publisher(struct workers *workers);
 /* Answers a delivery; the order does not matter. The answers of one turn of the loop are sent
  * together. is_durable: the broker may get its acknowledgement; else the receiver cuts
  * its connection and the broker delivers again. */

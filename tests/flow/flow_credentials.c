@@ -314,8 +314,9 @@ static struct tool_result check_online(struct fixture *fixture, const char *cons
     char defaults[256];
     const char *path =
         fixture_format(fixture, "%s/%s.conf", fixture->directory, fixture_name(fixture, "config"));
-    snprintf(defaults, sizeof defaults, "api.endpoint = \"http://127.0.0.1:%d\";",
-             fixture->simulator.port);
+    snprintf(defaults, sizeof defaults,
+             "broker.uris = (\"mqtt://127.0.0.1:%d\"); api.endpoint = \"http://127.0.0.1:%d\";",
+             fixture->broker.port, fixture->simulator.port);
     char *text = settings_write(defaults, settings);
     file_write(path, text);
     free(text);
@@ -360,6 +361,41 @@ static void test_check_prints_the_identity_and_that_the_api_accepts_it(struct fi
     result = check_online(fixture, with_key, "routes.regions = (\"cn-*\", \"cn-beijing\");", NULL);
     check_result(&result, EX_OK, "cn-beijing: the API accepts the credentials", "");
     assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 0);
+}
+
+/* Each of the two services is checked, also if the other one is not there. */
+static void test_check_connects_to_the_broker(struct fixture *fixture)
+{
+    simulator_reset(&fixture->simulator);
+    struct tool_result result = check_online(fixture, with_key, "", "cn-beijing");
+    check_result(&result, EX_OK, "broker: connected", "");
+    result = check_online(fixture, with_key, "broker.protocol = 4;", "cn-beijing");
+    check_result(&result, EX_OK, "broker: connected", "");
+    int guard = -1;
+    int port = port_reserve(&guard);
+    result = check_online(fixture, with_key,
+                          fixture_format(fixture, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port),
+                          "cn-beijing");
+    check_result(&result, EX_UNAVAILABLE, "cn-beijing: the API accepts the credentials",
+                 "broker: not_connected: ");
+    result = check_online(fixture, with_key,
+                          fixture_format(fixture, "api.endpoint = \"http://127.0.0.1:%d\";", port),
+                          "cn-beijing");
+    check_result(&result, EX_UNAVAILABLE, "broker: connected", "Bridge.Unreachable");
+    close(guard);
+}
+
+/* A running bridge keeps its connections, although the settings are the same. */
+static void test_check_does_not_disturb_the_bridge(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge(fixture, "");
+    const char *const argv[] = {BRIDGE_BINARY, "check",    "--config",   bridge->config,
+                                "--online",    "--region", "cn-beijing", NULL};
+    struct tool_result result = tool_run(fixture->directory, with_key, argv);
+    check_result(&result, EX_OK, "broker: connected", "");
+    fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+    assert_false(bridge_log_contains(bridge, "event=receiver_down"));
+    assert_false(bridge_log_contains(bridge, "event=publisher_down"));
 }
 
 static void test_check_prints_when_credentials_expire(struct fixture *fixture)
@@ -425,6 +461,8 @@ int main(int argc, char **argv)
         FLOW_TEST(test_credentials_come_from_a_service_that_asks_for_a_certificate),
         FLOW_TEST(test_a_reload_changes_the_authority_of_the_service),
         FLOW_TEST(test_check_prints_the_identity_and_that_the_api_accepts_it),
+        FLOW_TEST(test_check_connects_to_the_broker),
+        FLOW_TEST(test_check_does_not_disturb_the_bridge),
         FLOW_TEST(test_check_prints_when_credentials_expire),
         FLOW_TEST(test_check_names_the_missing_permission),
         FLOW_TEST(test_check_reports_refused_and_missing_credentials_and_an_unreachable_api),
