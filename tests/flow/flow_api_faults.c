@@ -174,6 +174,20 @@ static void test_only_a_success_resolves_an_unknown_outcome(struct fixture *fixt
     }
 }
 
+static void test_a_second_answer_is_told_to_nobody(struct fixture *fixture)
+{
+    fixture_bridge(fixture, "");
+    simulator_fault(&fixture->simulator, "\"answer_twice\",\"Count\":10");
+    for (int i = 0; i < 10; i++) {
+        const struct message *reply = fixture_request(fixture, fixture_name(fixture, "token"),
+                                                      fixture_name(fixture, "pg"), "");
+        check_succeeded(reply);
+        assert_int_equal(json_number(reply->json, "Attempts"), 1);
+        /* The simulator has sent the second answer before it serves this. */
+        assert_int_equal(simulator_total(&fixture->simulator, "Effects"), i + 1);
+    }
+}
+
 static void test_the_attempt_on_the_wire_at_the_deadline_is_not_cut(struct fixture *fixture)
 {
     fixture_bridge(fixture, "limits.deadline_s = 1; api.read_timeout_ms = 20000;");
@@ -287,6 +301,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_garbage_is_overcome),
         FLOW_TEST(test_an_answer_that_is_far_too_long_is_overcome),
         FLOW_TEST(test_only_a_success_resolves_an_unknown_outcome),
+        FLOW_TEST(test_a_second_answer_is_told_to_nobody),
         FLOW_TEST(test_an_answer_that_does_not_come_is_overcome),
         FLOW_TEST(test_a_very_slow_answer_is_overcome),
         FLOW_TEST(test_not_after_is_a_deadline),

@@ -48,6 +48,9 @@ static void send_stray(const struct call *call)
                           "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\n"
                           "Content-Length: %zu\r\n\r\n%s",
                           sizeof body - 1, body);
+    /* The client reads its own answer first; it would drop a connection with bytes behind that. */
+    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    nanosleep(&pause, NULL);
     (void)!send(call->socket, text, (size_t)length, MSG_NOSIGNAL);
 }
 

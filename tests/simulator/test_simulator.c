@@ -405,6 +405,27 @@ static void test_a_control_request_with_a_spelling_mistake_is_refused(void **sta
     }
 }
 
+static void test_an_api_that_looks_at_the_state_first_refuses_a_repeated_start(void **state)
+{
+    static const char *const arguments[] = {"--group", "cn-beijing/pg-1", "--state-first", NULL};
+    struct simulator strict;
+    struct reply reply;
+    (void)state;
+    simulator_start(&strict, arguments);
+    assert_int_equal(simulator_start_group(&strict, "pg-1", "t-1", NULL, &reply), 200);
+    reply_fini(&reply);
+    assert_int_equal(simulator_start_group(&strict, "pg-1", "t-1", NULL, &reply), 403);
+    assert_string_equal(reply_text(&reply, "Code"), "OperationDenied.InvalidStatus");
+    reply_fini(&reply);
+    simulator_order(
+        &strict, "POST", "groups",
+        "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\",\"Status\":\"normal\"}");
+    assert_int_equal(simulator_start_group(&strict, "pg-1", "t-1", NULL, &reply), 200);
+    reply_fini(&reply);
+    assert_int_equal(simulator_total(&strict, "Effects"), 1);
+    assert_int_equal(simulator_stop(&strict, SIGTERM), 0);
+}
+
 static void test_a_forgotten_token_has_a_second_effect_that_is_counted(void **state)
 {
     static const char *const arguments[] = {"--auto-create", "--fast", "--token-ttl", "0", NULL};
@@ -482,6 +503,7 @@ int main(void)
         TEST(test_the_request_log_shows_requests_and_answers),
         TEST(test_a_control_request_with_a_spelling_mistake_is_refused),
         TEST(test_a_forgotten_token_has_a_second_effect_that_is_counted),
+        TEST(test_an_api_that_looks_at_the_state_first_refuses_a_repeated_start),
         TEST(test_it_ends_cleanly_with_a_call_hanging),
         TEST(test_wrong_arguments_end_with_the_usual_codes),
     };
