@@ -144,8 +144,7 @@ static void harm_network(struct chaos *chaos, int64_t at_ms)
 
 /*
  * Faults that keep the API truthful. With half of the seeds it looks at the state of a group before
- * the token: then it refuses repeated starts that had their effect. "answer_twice" puts a false
- * refusal on the connection, which is an answer to nobody.
+ * the token: then it refuses repeated starts that had their effect.
  */
 static const struct {
     const char *text;
@@ -175,7 +174,6 @@ static const struct {
     {"\"garbage_200\"", 4, false, 1, 2},
     {"\"slow_bytes\",\"Ms\":30", 4, false, 1, 2},
     {"\"hang\"", 8, false, 1, 3},
-    {"\"answer_twice\"", 6, false, 1, 4},
     {"\"xml\"", 3, false, 1, 5},
     {"\"reset_after\",\"DelayMs\":150", 4, true, 1, 3},
 };
