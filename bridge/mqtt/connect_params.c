@@ -67,23 +67,14 @@ static enum status add_filters(struct connect_params *params, const struct setti
     return STATUS_OK;
 }
 
-static enum status add_addresses(struct connect_params *params, const struct settings *settings,
-                                 const char **out_why)
+static enum status set_address(struct connect_params *params, const char *uri, const char **out_why)
 {
-    const struct text_list *uris = &settings->broker.uris;
-    for (size_t i = 0; i < uris->count; i++) {
-        struct url url;
-        if (params->address_count == WIRE_ADDRESSES_MAX) {
-            *out_why = "there are too many broker addresses";
-            return STATUS_LIMIT;
-        }
-        if (!url_split(uris->items[i], &url, out_why)) {
-            return STATUS_INVALID;
-        }
-        int port = url.port > 0 ? url.port : url_broker_port(url.scheme);
-        params->addresses[params->address_count++] =
-            (struct wire_address){url.scheme, url.host, (uint32_t)port, url.path};
+    struct url url;
+    if (!url_split(uri, &url, out_why)) {
+        return STATUS_INVALID;
     }
+    int port = url.port > 0 ? url.port : url_broker_port(url.scheme);
+    params->address = (struct wire_address){url.scheme, url.host, (uint32_t)port, url.path};
     return STATUS_OK;
 }
 
@@ -197,13 +188,17 @@ static enum status set_tls(struct connect_params *params, const struct tls_files
 }
 
 enum status connect_params_init(struct connect_params *params, const struct settings *settings,
-                                const struct tls_files *tls, enum wire_role role, struct slice will,
+                                const struct tls_files *tls, enum wire_role role,
+                                const struct connect_attempt *attempt, struct slice will,
                                 const char **out_why)
 {
     *params = (struct connect_params){.role = role, .tls_fds = {-1, -1, -1}};
     set_names(params, settings);
     set_broker(params, settings);
-    enum status status = add_addresses(params, settings, out_why);
+    if (attempt->keepalive_s > 0) {
+        params->keepalive_s = attempt->keepalive_s;
+    }
+    enum status status = set_address(params, settings->broker.uris.items[attempt->uri], out_why);
     if (status != STATUS_OK) {
         return status;
     }

@@ -21,13 +21,20 @@
 /* How long the broker delays the Last Will: time for a new process to replace the old one. */
 #define MQTT_WILL_DELAY_S 10
 
+/* One attempt to connect: where, and how. */
+struct connect_attempt {
+    size_t uri;           /* index in broker.uris */
+    uint32_t keepalive_s; /* what this broker asked for; 0: as in the settings */
+};
+
 /*
- * The params of the receiver, or of the publisher with its Last Will `will`.
+ * The params of the receiver, or of the publisher with its Last Will `will`, for one attempt.
  * STATUS_OK, or another status with *out_why; call connect_params_fini() in both cases. The name is
- * set in both cases too. `settings`, `tls` and `will` must outlive the params.
+ * set in both cases too. `settings`, `tls` and `will` must outlive the params; `attempt` need not.
  */
 enum status connect_params_init(struct connect_params *params, const struct settings *settings,
-                                const struct tls_files *tls, enum wire_role role, struct slice will,
+                                const struct tls_files *tls, enum wire_role role,
+                                const struct connect_attempt *attempt, struct slice will,
                                 const char **out_why);
 /* Names the TLS files for a process that gets `tls_fds` as WIRE_TLS_FD and the next two. */
 void connect_params_move_files(struct connect_params *params);

@@ -1,11 +1,12 @@
 /*
  * connection - one MQTT connection: it is made once and never resumed.
  *
- * Wraps Eclipse Paho's MQTTAsync (bridge/mqtt/paho is the only code that does). The broker's
- * addresses are tried in order until one accepts the connection. When it is over, a new process
- * makes the next one, because Paho's own reconnecting loses subscriptions and publishes freed
- * memory. Paho sends the PUBACK when the `arrived` hook has returned, whatever it returns. A
- * receiver holds it until the message is durable (held_acks.h).
+ * Wraps Eclipse Paho's MQTTAsync (bridge/mqtt/paho is the only code that does). There is one
+ * attempt at one address. When it has failed or the connection is over, a new process makes the
+ * next one, because Paho's own reconnecting loses subscriptions and publishes freed memory, and two
+ * clients in one process share threads and descriptors. Paho sends the PUBACK when the `arrived`
+ * hook has returned, whatever it returns. A receiver holds it until the message is durable
+ * (held_acks.h).
  *
  * Thread: hooks run on Paho's threads with Paho's lock held (`down` also on the main thread), so
  * they must not wait for anything that waits for a connection_ function. The thread of each
@@ -39,23 +40,22 @@ struct connection_hooks {
     void (*published)(void *arg, int64_t id);
     /* The broker has refused the message with a reason code of 0x80 or more. */
     void (*refused)(void *arg, int64_t id, uint32_t code, struct slice text);
-    /* The connection could not be made, or is over. May be called more than once. */
+    /* The connection could not be made, is over, or has to be made again with another keepalive.
+     * May be called more than once. */
     void (*down)(void *arg, const struct wire_down *down);
 };
 
-/* `params` must outlive it. Ends the process if there are no descriptors left. */
+/* `params` must outlive it. */
 struct connection *connection_new(const struct connect_params *params,
                                   const struct connection_hooks *hooks);
 /* Drops the connection, if there still is one, and frees. Takes NULL. Thread: main. */
 void connection_free(struct connection *connection);
-/* Starts to connect. Thread: main. */
+/* Starts to connect, once. Thread: main. */
 void connection_open(struct connection *connection);
-/* Readable when connection_step() has something to do. */
-int connection_wake_fd(const struct connection *connection);
-/* Tries the next address, or gives up. Call it when connection_wake_fd() is readable and when
- * connection_max_delay_ms() has passed. Thread: main. */
-void connection_step(struct connection *connection);
-/* How long to wait at most before connection_step(); -1: no limit. Thread: main. */
+/* Reports `down` if the attempt takes too long. To be called when connection_max_delay_ms() has
+ * passed. Thread: main. */
+void connection_check(struct connection *connection);
+/* How long to wait at most before connection_check(); -1: no limit. Thread: main. */
 int connection_max_delay_ms(const struct connection *connection);
 /*
  * Hands a message to Paho, which copies it; published, refused or down follows. QoS and retain flag

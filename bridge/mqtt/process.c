@@ -160,25 +160,17 @@ _Noreturn void process_end_because(struct process *process, enum wire_down_reaso
     process_end(process, &(struct wire_down){.reason = reason, .text = slice_text(text)});
 }
 
-enum process_event process_wait(struct process *process, int wake_fd, int timeout_ms,
-                                struct wire_frame *out_frame)
+bool process_wait(struct process *process, int timeout_ms, struct wire_frame *out_frame)
 {
     while (!process_take(process, out_frame)) {
-        struct pollfd fds[] = {{.fd = WIRE_CONTROL_FD, .events = POLLIN},
-                               {.fd = wake_fd, .events = POLLIN}};
-        int ready = poll(fds, 2, timeout_ms);
+        struct pollfd control = {.fd = WIRE_CONTROL_FD, .events = POLLIN};
+        int ready = poll(&control, 1, timeout_ms);
         if (ready == 0) {
-            return PROCESS_TIMEOUT;
+            return false;
         }
-        if (ready < 0) {
-            continue;
-        }
-        if (fds[0].revents != 0 && !process_read(process)) {
+        if (ready > 0 && !process_read(process)) {
             _exit(EX_UNAVAILABLE);
         }
-        if (fds[1].revents != 0) {
-            return PROCESS_WOKEN;
-        }
     }
-    return PROCESS_FRAME;
+    return true;
 }

@@ -53,14 +53,10 @@ _Noreturn void process_end(struct process *process, const struct wire_down *down
 _Noreturn void process_end_because(struct process *process, enum wire_down_reason reason,
                                    const char *text);
 
-enum process_event { PROCESS_FRAME, PROCESS_WOKEN, PROCESS_TIMEOUT };
-
 /*
- * Waits for a frame of the bridge, for `wake_fd` to be readable, or for `timeout_ms` (-1: no limit)
- * to pass. The frame's slices are valid until the next call. Ends the process at the end of file of
- * the bridge's socket.
+ * Waits for a frame of the bridge; false after `timeout_ms` (-1: no limit) without one. The frame's
+ * slices are valid until the next call. Ends the process at the end of file of the bridge's socket.
  */
-enum process_event process_wait(struct process *process, int wake_fd, int timeout_ms,
-                                struct wire_frame *out_frame);
+bool process_wait(struct process *process, int timeout_ms, struct wire_frame *out_frame);
 
 #endif

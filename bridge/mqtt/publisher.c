@@ -293,11 +293,9 @@ int publisher_main(void)
     connection_open(publisher.connection);
     for (;;) {
         struct wire_frame frame;
-        int wake_fd = connection_wake_fd(publisher.connection);
-        int timeout_ms = wait_ms(&publisher);
-        if (process_wait(&publisher.process, wake_fd, timeout_ms, &frame) != PROCESS_FRAME) {
+        if (!process_wait(&publisher.process, wait_ms(&publisher), &frame)) {
             publisher_tick(&publisher);
-            connection_step(publisher.connection);
+            connection_check(publisher.connection);
         } else if (frame.type == WIRE_PUBLISH) {
             enqueue(&publisher, &frame.publish);
         } else if (frame.type == WIRE_STOP) {

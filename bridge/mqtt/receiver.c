@@ -285,9 +285,8 @@ int receiver_main(void)
     for (;;) {
         struct wire_frame frame;
         int max_delay_ms = connection_max_delay_ms(receiver.connection);
-        int wake_fd = connection_wake_fd(receiver.connection);
-        if (process_wait(&receiver.process, wake_fd, max_delay_ms, &frame) != PROCESS_FRAME) {
-            connection_step(receiver.connection);
+        if (!process_wait(&receiver.process, max_delay_ms, &frame)) {
+            connection_check(receiver.connection);
         } else if (frame.type == WIRE_STOP) {
             receiver_stop(&receiver);
         } else {

@@ -59,19 +59,16 @@ static const struct field params_fields[] = {
 };
 
 static const struct field up_fields[] = {
-    {FRAME(BOOL, up.is_session_present)},
-    {FRAME(U32, up.address_index), .max = WIRE_ADDRESSES_MAX - 1},
-    {FRAME(U32, up.receive_maximum)},
-    {FRAME(U32, up.packet_bytes_max)},
-    {FRAME(U8, up.max_qos), .max = 2},
-    {FRAME(BOOL, up.has_retain)},
-    END,
+    {FRAME(BOOL, up.is_session_present)}, {FRAME(U32, up.receive_maximum)},
+    {FRAME(U32, up.packet_bytes_max)},    {FRAME(U8, up.max_qos), .max = 2},
+    {FRAME(BOOL, up.has_retain)},         END,
 };
 
 static const struct field down_fields[] = {
-    {FRAME(ENUM, down.reason), .max = WIRE_DOWN_TAKEN_OVER},
+    {FRAME(ENUM, down.reason), .max = WIRE_DOWN_KEEPALIVE},
     {FRAME(U32, down.code)},
     {FRAME(BYTES, down.text)},
+    {FRAME(BOOL, down.is_session_present)},
     END,
 };
 
@@ -119,17 +116,6 @@ static const struct field *const frames[] = {
 
 /* ---- The connect params ---- */
 
-static const struct field address_fields[] = {
-    {FIELD(BYTES, wire_address, scheme), .min = 1},
-    {FIELD(BYTES, wire_address, host), .min = 1},
-    {FIELD(U32, wire_address, port), .min = 1, .max = UINT16_MAX},
-    {FIELD(BYTES, wire_address, path)},
-    END,
-};
-
-static const struct list address_list = {offsetof(struct connect_params, addresses),
-                                         sizeof(struct wire_address), address_fields};
-
 static const struct field filter_fields[] = {
     {FIELD(BYTES, wire_filter, filter), .min = 1},
     {FIELD(U8, wire_filter, qos), .max = 2},
@@ -145,7 +131,10 @@ static const struct field connect_fields[] = {
     {PARAM(U8, log_level), .max = LOG_LEVEL_DEBUG},
     {PARAM(BOOL, is_json_log)},
     {PARAM(U8, protocol), .min = 4, .max = 5},
-    {PARAM(LIST, address_count), .max = WIRE_ADDRESSES_MAX, .items = &address_list},
+    {PARAM(BYTES, address.scheme), .min = 1},
+    {PARAM(BYTES, address.host), .min = 1},
+    {PARAM(U32, address.port), .min = 1, .max = UINT16_MAX},
+    {PARAM(BYTES, address.path)},
     {PARAM(BYTES, client_id), .min = 1},
     {PARAM(BYTES, username)},
     {PARAM(BYTES, password)},
@@ -379,10 +368,11 @@ enum status wire_get_connect_params(struct slice body, struct connect_params *ou
 const char *wire_down_reason_text(enum wire_down_reason reason)
 {
     static const char *const texts[] = {
-        [WIRE_DOWN_STOPPED] = "stopped",   [WIRE_DOWN_CONNECT] = "not_connected",
-        [WIRE_DOWN_REFUSED] = "refused",   [WIRE_DOWN_SUBSCRIBE] = "not_subscribed",
-        [WIRE_DOWN_LOST] = "lost",         [WIRE_DOWN_ACK] = "not_stored",
-        [WIRE_DOWN_INTERNAL] = "internal", [WIRE_DOWN_TAKEN_OVER] = "taken_over",
+        [WIRE_DOWN_STOPPED] = "stopped",     [WIRE_DOWN_CONNECT] = "not_connected",
+        [WIRE_DOWN_REFUSED] = "refused",     [WIRE_DOWN_SUBSCRIBE] = "not_subscribed",
+        [WIRE_DOWN_LOST] = "lost",           [WIRE_DOWN_ACK] = "not_stored",
+        [WIRE_DOWN_INTERNAL] = "internal",   [WIRE_DOWN_TAKEN_OVER] = "taken_over",
+        [WIRE_DOWN_KEEPALIVE] = "keepalive",
     };
     assert((unsigned)reason < sizeof texts / sizeof texts[0]);
     return texts[reason];

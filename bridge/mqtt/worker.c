@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "model/retry.h"
-#include "mqtt/connect_params.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -44,31 +43,32 @@ static const struct {
 static void set_reason(struct worker *worker, enum wire_down_reason reason, uint32_t code,
                        struct slice text)
 {
-    worker->has_down = true;
-    worker->reason = reason;
-    worker->code = code;
-    snprintf(worker->text, sizeof worker->text, "%.*s",
+    struct worker_end *end = &worker->end;
+    end->is_known = true;
+    end->reason = reason;
+    end->code = code;
+    snprintf(end->text, sizeof end->text, "%.*s",
              (int)(text.length < WORKER_TEXT_BYTES ? text.length : WORKER_TEXT_BYTES), text.data);
 }
 
 static enum status read_up(struct worker *worker, const struct wire_up *up)
 {
     const struct worker_setup *setup = worker->setup;
-    const struct text_list *uris = &setup->settings->broker.uris;
     if (worker->is_up) {
         return STATUS_INVALID;
     }
-    LOG_INFO(
-        roles[worker->role].up_event, LOG_TEXT("process", worker->name),
-        LOG_TEXT("client_id", worker->client_id),
-        LOG_TEXT("broker", up->address_index < uris->count ? uris->items[up->address_index] : ""),
-        LOG_INT("session_present", up->is_session_present),
-        LOG_INT("receive_maximum", up->receive_maximum),
-        LOG_INT("packet_bytes_max", up->packet_bytes_max));
+    LOG_INFO(roles[worker->role].up_event, LOG_TEXT("process", worker->name),
+             LOG_TEXT("client_id", worker->client_id),
+             LOG_TEXT("broker", setup->settings->broker.uris.items[worker->attempt.uri]),
+             LOG_INT("session_present", up->is_session_present),
+             LOG_INT("receive_maximum", up->receive_maximum),
+             LOG_INT("packet_bytes_max", up->packet_bytes_max));
     worker->is_up = true;
     worker->is_renewing = false;
     worker->up_ms = loop_now_ms(setup->loop);
-    setup->hooks.up(setup->hooks.arg, worker, up->is_session_present);
+    worker->first_end = (struct worker_end){0};
+    setup->hooks.connected(setup->hooks.arg, worker, up->is_session_present);
+    setup->hooks.up(setup->hooks.arg, worker);
     return STATUS_OK;
 }
 
@@ -81,6 +81,9 @@ static enum status control_frame(struct worker *worker, const struct wire_frame 
     }
     if (frame->type == WIRE_DOWN) {
         set_reason(worker, frame->down.reason, frame->down.code, frame->down.text);
+        if (frame->down.reason == WIRE_DOWN_KEEPALIVE) {
+            hooks->connected(hooks->arg, worker, frame->down.is_session_present);
+        }
     } else if (frame->type == WIRE_PUBLISHED && is_publisher) {
         worker->has_worked = true;
         hooks->published(hooks->arg, frame->published.id);
@@ -158,16 +161,23 @@ static void delivery_ready(void *arg, int events)
 
 /* ---- The end of a process ---- */
 
+static const char *reason_of(const struct worker *worker, int signal_number)
+{
+    return worker->end.is_known ? wire_down_reason_text(worker->end.reason)
+           : signal_number != 0 ? "killed"
+                                : "crashed";
+}
+
 static void log_end(const struct worker *worker, const char *reason, int exit_status,
                     int signal_number, int64_t retry_ms)
 {
     const char *event = roles[worker->role].down_event;
     if (retry_ms <= 0) {
         LOG_INFO(event, LOG_TEXT("process", worker->name), LOG_TEXT("reason", reason),
-                 LOG_TEXT("text", worker->text));
+                 LOG_TEXT("text", worker->end.text));
     } else {
         LOG_WARN(event, LOG_TEXT("process", worker->name), LOG_TEXT("reason", reason),
-                 LOG_INT("code", worker->code), LOG_TEXT("text", worker->text),
+                 LOG_INT("code", worker->end.code), LOG_TEXT("text", worker->end.text),
                  LOG_INT("exit_status", exit_status), LOG_INT("signal", signal_number),
                  LOG_INT("retry_in_ms", retry_ms));
     }
@@ -199,16 +209,59 @@ static void count_failure(struct worker *worker, bool was_up)
 {
     int64_t lasted_ms = loop_now_ms(worker->setup->loop) - worker->up_ms;
     bool has_lasted = was_up && lasted_ms >= GOOD_CONNECTION_MS + 2 * worker->retry_ms;
-    bool is_taken_over = worker->has_down && worker->reason == WIRE_DOWN_TAKEN_OVER;
-    bool is_lost = worker->has_down && worker->reason == WIRE_DOWN_LOST;
+    struct worker_end *end = &worker->end;
+    bool is_taken_over = end->is_known && end->reason == WIRE_DOWN_TAKEN_OVER;
+    bool is_lost = end->is_known && end->reason == WIRE_DOWN_LOST;
     worker->lost_soon = was_up && is_lost && !has_lasted ? worker->lost_soon + 1 : 0;
     bool was_good =
         has_lasted || (worker->has_worked && !is_taken_over && worker->lost_soon < LOST_SOON_MAX);
     worker->failures = was_good ? 1 : worker->failures + 1;
     if (worker->lost_soon >= LOST_SOON_MAX) {
-        size_t length = strlen(worker->text);
-        snprintf(worker->text + length, sizeof worker->text - length, TAKE_OVER_HINT);
+        size_t length = strlen(end->text);
+        snprintf(end->text + length, sizeof end->text - length, TAKE_OVER_HINT);
     }
+}
+
+/* Begins with the first address again. */
+static void reset_attempts(struct worker *worker)
+{
+    worker->attempt = (struct connect_attempt){0};
+    worker->first_end = (struct worker_end){0};
+}
+
+/* After an attempt that did not come up: whether another one is left in this round, to be started
+ * at once. If not, `end` is the one that says most. */
+static bool next_attempt(struct worker *worker)
+{
+    static const bool may_be_better_elsewhere[] = {
+        [WIRE_DOWN_CONNECT] = true,     [WIRE_DOWN_REFUSED] = true,    [WIRE_DOWN_SUBSCRIBE] = true,
+        [WIRE_DOWN_LOST] = true,        [WIRE_DOWN_ACK] = false,       [WIRE_DOWN_INTERNAL] = false,
+        [WIRE_DOWN_TAKEN_OVER] = false, [WIRE_DOWN_KEEPALIVE] = false,
+    };
+    const struct settings *settings = worker->setup->settings;
+    struct connect_attempt *attempt = &worker->attempt;
+    const struct worker_end *end = &worker->end;
+    uint32_t keepalive_s =
+        attempt->keepalive_s > 0 ? attempt->keepalive_s : (uint32_t)settings->broker.keepalive_s;
+    if (end->is_known && end->reason == WIRE_DOWN_KEEPALIVE && end->code < keepalive_s) {
+        attempt->keepalive_s = end->code;
+        return true;
+    }
+    if (end->is_known && !may_be_better_elsewhere[end->reason]) {
+        return false;
+    }
+    /* The refusal of one address is more useful than the failure to reach another. */
+    if (end->is_known && end->reason != WIRE_DOWN_CONNECT && !worker->first_end.is_known) {
+        worker->first_end = *end;
+    }
+    if (attempt->uri + 1 < settings->broker.uris.count) {
+        *attempt = (struct connect_attempt){.uri = attempt->uri + 1};
+        return true;
+    }
+    if (worker->first_end.is_known) {
+        worker->end = worker->first_end;
+    }
+    return false;
 }
 
 static void process_ended(void *arg, int exit_status, int signal_number)
@@ -228,6 +281,12 @@ static void process_ended(void *arg, int exit_status, int signal_number)
     bool is_replaced = worker->is_ending && worker->is_wanted;
     worker->is_ending = false;
     worker->is_up = false;
+    if (worker->is_wanted && !is_replaced && !was_up && next_attempt(worker)) {
+        log_end(worker, reason_of(worker, signal_number), exit_status, signal_number, 0);
+        loop_timer_start(worker->restart, 0);
+        return;
+    }
+    reset_attempts(worker);
     if (!is_replaced) {
         count_failure(worker, was_up);
     }
@@ -237,11 +296,9 @@ static void process_ended(void *arg, int exit_status, int signal_number)
     if (is_down) {
         hooks->down(hooks->arg, worker);
     }
-    const char *reason = worker->has_down     ? wire_down_reason_text(worker->reason)
-                         : signal_number != 0 ? "killed"
-                                              : "crashed";
+    const char *reason = reason_of(worker, signal_number);
     if (worker->is_wanted && !is_replaced) {
-        hooks->failed(hooks->arg, reason, worker->text);
+        hooks->failed(hooks->arg, reason, worker->end.text);
     }
     int64_t retry_ms = !worker->is_wanted ? -1 : is_replaced ? 0 : restart_delay_ms(worker);
     worker->retry_ms = retry_ms > 0 ? retry_ms : 0;
@@ -331,9 +388,7 @@ static void process_started(struct worker *worker, const struct connect_params *
     worker->is_up = false;
     worker->is_outdated = false;
     worker->has_worked = false;
-    worker->has_down = false;
-    worker->code = 0;
-    worker->text[0] = '\0';
+    worker->end = (struct worker_end){0};
     struct buf *out = &worker->control.out;
     wire_put_connect_params(out, params);
     frame_link_flush(&worker->control);
@@ -348,14 +403,15 @@ static void start_process(void *arg)
     const struct worker_setup *setup = worker->setup;
     struct connect_params params;
     const char *why = "";
-    enum status status =
-        connect_params_init(&params, setup->settings, setup->tls, worker->role, setup->will, &why);
+    enum status status = connect_params_init(&params, setup->settings, setup->tls, worker->role,
+                                             &worker->attempt, setup->will, &why);
     memcpy(worker->name, params.name, sizeof worker->name);
     connect_params_move_files(&params);
     int error = status == STATUS_OK ? spawn_linked(worker, params.tls_fds) : 0;
     why = error != 0 ? strerror(error) : why;
     if (status != STATUS_OK || error != 0) {
         worker->failures++;
+        reset_attempts(worker);
         int64_t retry_ms = restart_delay_ms(worker);
         LOG_ERROR(roles[worker->role].down_event, LOG_TEXT("process", worker->name),
                   LOG_TEXT("reason", "not_started"), LOG_TEXT("text", why),
@@ -454,6 +510,7 @@ void worker_set_outdated(struct worker *worker)
 void worker_renew(struct worker *worker)
 {
     worker->is_renewing = true;
+    reset_attempts(worker);
     worker->is_ending = worker->process != NULL;
     if (!worker->is_ending) {
         loop_timer_start(worker->restart, 0);

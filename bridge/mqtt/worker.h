@@ -1,6 +1,11 @@
 /*
  * worker - one MQTT process as the bridge sees it: starts it, exchanges frames with it, and starts
- * it again with backoff and jitter when it has ended.
+ * the next one when it has ended.
+ *
+ * A process makes one attempt at one address. If that fails, the next process is started at once,
+ * with the next address of `broker.uris` or with the shorter keepalive that the broker asked for.
+ * Backoff and jitter come after all addresses have failed, and after a connection that stood. Each
+ * such round begins with the first address.
  *
  * A worker reports to its owner (workers.c) through hooks. A hook may call any function of this
  * header but worker_fini(). The owner reads the fields of struct worker and never writes them.
@@ -11,6 +16,7 @@
 #define MQTT_WORKER_H
 
 #include "base/counters.h"
+#include "connect_params.h"
 #include "link.h"
 #include "model/delivery.h"
 #include "settings/settings.h"
@@ -22,12 +28,16 @@ struct worker;
 
 struct worker_hooks {
     void *arg;
+    /* The broker has accepted the connection. Comes before `up`, and for a connection that has to
+     * be made again with a shorter keepalive. */
+    void (*connected)(void *arg, struct worker *worker, bool is_session_present);
     /* The process is connected; a receiver has subscribed. */
-    void (*up)(void *arg, struct worker *worker, bool is_session_present);
-    /* The process is no longer connected, or the one that was to replace it did not connect. Not
-     * called when a receiver ends only to be replaced. */
+    void (*up)(void *arg, struct worker *worker);
+    /* The process is no longer connected, or the one that was to replace it did not connect to any
+     * address. Not called when a receiver ends only to be replaced. */
     void (*down)(void *arg, struct worker *worker);
-    /* The process has ended without being asked to, or could not be started. It is tried again. */
+    /* The process has ended without being asked to, and no other address is left; or it could not
+     * be started. It is tried again. */
     void (*failed)(void *arg, const char *reason, const char *text);
     /* Receivers only; worker_ack() is owed for the current generation. */
     void (*delivered)(void *arg, struct worker *worker, const struct delivery *delivery);
@@ -50,6 +60,14 @@ struct worker_setup {
     struct worker_hooks hooks;
 };
 
+/* Why a process ended. */
+struct worker_end {
+    bool is_known; /* the process has told it */
+    enum wire_down_reason reason;
+    uint32_t code;
+    char text[WORKER_TEXT_BYTES];
+};
+
 struct worker {
     const struct worker_setup *setup;
     enum wire_role role;
@@ -58,13 +76,14 @@ struct worker {
     char *client_id;              /* of the running process */
     struct loop_process *process; /* NULL while none runs */
     struct frame_link control;
-    struct frame_link delivery; /* receivers only */
-    uint32_t delivered_count;   /* of the running process */
+    struct frame_link delivery;     /* receivers only */
+    uint32_t delivered_count;       /* of the running process */
+    struct connect_attempt attempt; /* the running one, or the next */
     struct loop_timer *restart;
     struct loop_timer *flush;
     uint32_t failures;  /* in a row */
     uint32_t lost_soon; /* connections in a row that the broker ended soon after they stood */
-    int64_t retry_ms;   /* the last delay before a start */
+    int64_t retry_ms;   /* the last delay before a round of attempts */
     int64_t up_ms;      /* when it connected */
     bool is_up;
     bool has_worked;  /* a message was acknowledged */
@@ -72,10 +91,8 @@ struct worker {
     bool is_outdated; /* runs with params that have been replaced since */
     bool is_renewing; /* is being replaced, and the new process is not yet up */
     bool is_ending;   /* was ordered to end, to be started again at once */
-    bool has_down;    /* the process sent WIRE_DOWN: */
-    enum wire_down_reason reason;
-    uint32_t code;
-    char text[WORKER_TEXT_BYTES];
+    struct worker_end end;
+    struct worker_end first_end; /* of an attempt of this round that reached a broker; for people */
 };
 
 void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role);

@@ -82,12 +82,17 @@ static void on_change(void *arg, struct worker *worker)
     }
 }
 
-static void on_up(void *arg, struct worker *worker, bool is_session_present)
+static void on_connected(void *arg, struct worker *worker, bool is_session_present)
 {
     struct workers *workers = arg;
     if (worker->role == WIRE_RECEIVER) {
         workers->hooks.session_opened(workers->hooks.arg, worker->client_id, is_session_present);
     }
+}
+
+static void on_up(void *arg, struct worker *worker)
+{
+    struct workers *workers = arg;
     on_change(workers, worker);
     renew_next(workers);
 }
@@ -188,6 +193,7 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
         .will = will,
         .counters = counters,
         .hooks = {.arg = workers,
+                  .connected = on_connected,
                   .up = on_up,
                   .down = on_change,
                   .failed = on_failed,

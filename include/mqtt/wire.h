@@ -48,8 +48,7 @@ enum wire_role { WIRE_RECEIVER = 1, WIRE_PUBLISHER = 2 };
 #define WIRE_RECEIVER_TITLE  "ecs-mqtt-bridge: receiver"
 #define WIRE_PUBLISHER_TITLE "ecs-mqtt-bridge: publisher"
 
-#define WIRE_NAME_BYTES    32 /* with its NUL */
-#define WIRE_ADDRESSES_MAX 16
+#define WIRE_NAME_BYTES 32 /* with its NUL */
 
 /* Where a broker listens. */
 struct wire_address {
@@ -76,9 +75,8 @@ struct connect_params {
     char name[WIRE_NAME_BYTES]; /* "receiver", "publisher"; for the log lines */
     uint8_t log_level;          /* enum log_level */
     bool is_json_log;
-    uint8_t protocol;                                  /* 5 or 4 */
-    struct wire_address addresses[WIRE_ADDRESSES_MAX]; /* tried in this order */
-    size_t address_count;
+    uint8_t protocol; /* 5 or 4 */
+    struct wire_address address;
     struct slice client_id;
     struct slice username; /* absent for none */
     struct slice password; /* absent for none; the process wipes it once it is connected */
@@ -111,7 +109,6 @@ struct connect_params {
 /* Connected and, for a receiver, subscribed. The limits are the broker's. */
 struct wire_up {
     bool is_session_present;
-    uint32_t address_index;
     uint32_t receive_maximum;
     uint32_t packet_bytes_max; /* 0: no limit */
     uint8_t max_qos;           /* 0..2 */
@@ -127,6 +124,7 @@ enum wire_down_reason {
     WIRE_DOWN_ACK,         /* cut on purpose: a delivery was not stored */
     WIRE_DOWN_INTERNAL,    /* anything else */
     WIRE_DOWN_TAKEN_OVER,  /* another client connected with the same client id */
+    WIRE_DOWN_KEEPALIVE,   /* the broker accepted, and wants a shorter keepalive: `code` seconds */
 };
 
 /* Why the process ends. */
@@ -134,6 +132,7 @@ struct wire_down {
     enum wire_down_reason reason;
     uint32_t code; /* the broker's or Paho's, 0 for none */
     struct slice text;
+    bool is_session_present; /* of WIRE_DOWN_KEEPALIVE, as in struct wire_up */
 };
 
 /* The answer to a delivery; answers may come in any order. */

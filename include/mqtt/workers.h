@@ -1,7 +1,8 @@
 /*
  * workers - the bridge's MQTT processes: a receiver and a publisher.
  *
- * Starts them, restarts them with backoff and jitter when they end, and passes messages. The
+ * Starts them, one for each attempt to connect, with backoff and jitter when all addresses have
+ * failed or a connection has ended, and passes messages. The
  * receiver has a persistent session and up to 256 deliveries that wait for their acks. The
  * publisher publishes and reports what the broker has acknowledged. Processes are restarted until
  * workers_stop().
@@ -44,11 +45,13 @@ struct workers_hooks {
     void (*publisher_changed)(void *arg, bool is_up);
     /* The receiver is subscribed, or not any more. */
     void (*receiver_changed)(void *arg, bool is_up);
-    /* The receiver has connected; is_session_present: the broker still had its session. */
+    /* The receiver has connected; is_session_present: the broker still had its session. Comes once
+     * more where the broker wants a shorter keepalive: then the receiver connects again. */
     void (*session_opened)(void *arg, const char *client_id, bool is_session_present);
     /*
-     * A process has ended without being asked to, or could not be started; it is tried again unless
-     * this calls workers_stop(). The log has it too. NULL: not needed.
+     * A process has ended without being asked to, after an attempt at each address, or could not be
+     * started; it is tried again unless this calls workers_stop(). The log has it too. NULL: not
+     * needed.
      */
     void (*failed)(void *arg, const char *reason, const char *text);
     /* Both processes have ended after workers_stop(). */

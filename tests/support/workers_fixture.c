@@ -72,7 +72,17 @@ static void on_session(void *arg, const char *client_id, bool is_session_present
     struct workers_fixture *fixture = arg;
     assert_string_equal(client_id, "bridge-in");
     fixture->session_count++;
+    fixture->lost_session_count += !is_session_present;
     fixture->is_session_present = is_session_present;
+}
+
+static void on_failed(void *arg, const char *reason, const char *text)
+{
+    struct workers_fixture *fixture = arg;
+    (void)text;
+    fixture->failed_count++;
+    snprintf(fixture->why, sizeof fixture->why, "%s", reason);
+    loop_stop(fixture->loop);
 }
 
 static void on_stopped(void *arg)
@@ -132,6 +142,7 @@ void workers_fixture_start(struct workers_fixture *fixture, const char *broker_l
         .publisher_changed = on_publisher,
         .receiver_changed = on_receiver,
         .session_opened = on_session,
+        .failed = on_failed,
         .stopped = on_stopped,
     };
     static const struct tls_files no_tls;

@@ -40,6 +40,8 @@ struct workers_fixture {
     bool is_publisher_up;
     bool is_receiving;
     int session_count;
+    int lost_session_count;
+    int failed_count; /* the reason is in `why` */
     bool is_session_present;
     bool is_stopped;
 };

@@ -1,12 +1,7 @@
 /*
- * The life of a connection: one attempt for each address until one succeeds (UP), then the end.
- * Every attempt has a Paho client of its own, because a client cannot change between plain and TLS
- * addresses. Paho's threads only record how an attempt ended and wake the main thread: only that
- * may create and destroy clients, in a callback it deadlocks.
- *
- * Paho must not continue after a failure: a failed write of a publish leaves freed memory in its
- * lists. So every failure after UP goes to the `down` hook, which ends the process before Paho
- * looks at these lists again.
+ * The life of a connection: one attempt, then it stands, then it is over. Everything that ends it
+ * goes to the `down` hook on the thread that notices it. The hook ends the process, so Paho never
+ * continues after a failure: a failed write of a publish leaves freed memory in its lists.
  */
 #include "mqtt/connection.h"
 
@@ -20,18 +15,14 @@
 #include "mqtt/held_acks.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sysexits.h>
 #include <time.h>
-#include <unistd.h>
 
 /* Paho checks every 3 s whether an attempt has timed out, but not while name resolution holds its
  * lock. */
@@ -43,22 +34,15 @@ void connection_down(struct connection *connection, enum wire_down_reason reason
                      const char *text)
 {
     if (!connection->is_closing) {
-        connection->hooks.down(connection->hooks.arg,
-                               &(struct wire_down){reason, code, slice_text(text)});
+        connection->hooks.down(
+            connection->hooks.arg,
+            &(struct wire_down){.reason = reason, .code = code, .text = slice_text(text)});
     }
 }
 
 bool connection_is_v5(const struct connection *connection)
 {
     return connection->params->protocol == MQTTVERSION_5;
-}
-
-static void attempt_end(struct connection *connection, enum attempt attempt)
-{
-    connection->attempt = attempt;
-    uint64_t one = 1;
-    ssize_t written = write(connection->wake_fd, &one, sizeof one);
-    assert(written == sizeof one);
 }
 
 /* Set from Paho's trace, which has no context argument. */
@@ -72,31 +56,18 @@ static void on_paho_error(enum MQTTASYNC_TRACE_LEVELS level, char *message)
     }
 }
 
-/* Whether the attempt is over already: its client is not destroyed yet, and may still lose its
- * connection. */
-static bool is_former(const struct connection *connection)
-{
-    enum attempt attempt = connection->attempt;
-    return attempt == ATTEMPT_KEEPALIVE || attempt == ATTEMPT_FAILED;
-}
-
 void connection_on_lost(void *context, char *cause)
 {
     (void)cause; /* always NULL in 1.3.12 */
-    if (!is_former(context)) {
-        connection_down(context, WIRE_DOWN_LOST, 0,
-                        has_no_memory ? "a packet of the broker needed more memory than allowed"
-                                      : "the connection to the broker was lost");
-    }
+    connection_down(context, WIRE_DOWN_LOST, 0,
+                    has_no_memory ? "a packet of the broker needed more memory than allowed"
+                                  : "the connection to the broker was lost");
 }
 
 /* MQTT 5: the broker sent DISCONNECT; Paho does not call connectionLost then. */
 static void on_disconnected(void *context, MQTTProperties *properties, enum MQTTReasonCodes code)
 {
     char text[CONNECTION_TEXT_BYTES];
-    if (is_former(context)) {
-        return;
-    }
     const char *name = MQTTReasonCode_toString(code);
     struct slice why = property_text(properties, MQTTPROPERTY_CODE_REASON_STRING, NULL);
     struct slice server = property_text(properties, MQTTPROPERTY_CODE_SERVER_REFERENCE, NULL);
@@ -113,11 +84,6 @@ static void on_disconnected(void *context, MQTTProperties *properties, enum MQTT
 }
 
 /* ---- Connecting ---- */
-
-static const struct wire_address *address_of(const struct connection *connection)
-{
-    return &connection->params->addresses[connection->address_index];
-}
 
 static void append_refusal(const struct connection *connection, int code, struct buf *out)
 {
@@ -147,27 +113,21 @@ static void connect_failed(struct connection *connection, int code, const char *
 {
     bool is_refused = code > 0;
     bool is_timeout = message != NULL && strstr(message, "timeout") != NULL;
+    struct buf text = {0};
     cause_end();
-    pthread_mutex_lock(&connection->mutex);
-    struct failure *failure = &connection->failure;
-    /* The refusal of one address is more useful than the failure to reach another. */
-    if (is_refused || failure->reason != WIRE_DOWN_REFUSED) {
-        failure->reason = is_refused ? WIRE_DOWN_REFUSED : WIRE_DOWN_CONNECT;
-        failure->code = is_refused ? (uint32_t)code : 0;
-        buf_clear(&failure->text);
-        address_append(&failure->text, address_of(connection));
-        buf_append_text(&failure->text, ": ");
-        if (is_refused) {
-            append_refusal(connection, code, &failure->text);
-        } else if (tls_guard_text() != NULL) {
-            buf_append_text(&failure->text, tls_guard_text());
-        } else {
-            buf_append_text(&failure->text, "could not connect: ");
-            cause_append(&failure->text, tls_guard_has_handshake(), is_timeout);
-        }
+    address_append(&text, &connection->params->address);
+    buf_append_text(&text, ": ");
+    if (is_refused) {
+        append_refusal(connection, code, &text);
+    } else if (tls_guard_text() != NULL) {
+        buf_append_text(&text, tls_guard_text());
+    } else {
+        buf_append_text(&text, "could not connect: ");
+        cause_append(&text, tls_guard_has_handshake(), is_timeout);
     }
-    pthread_mutex_unlock(&connection->mutex);
-    attempt_end(connection, ATTEMPT_FAILED);
+    connection_down(connection, is_refused ? WIRE_DOWN_REFUSED : WIRE_DOWN_CONNECT,
+                    is_refused ? (uint32_t)code : 0, text.data);
+    buf_fini(&text);
 }
 
 static void on_connect_failed(void *context, MQTTAsync_failureData *failure)
@@ -191,14 +151,14 @@ static int on_tls_error(const char *text, size_t length, void *context)
 
 void connection_up(struct connection *connection)
 {
-    attempt_end(connection, ATTEMPT_UP);
+    connection->is_up = true;
     connection->hooks.up(connection->hooks.arg, &connection->limits);
 }
 
 /* From here on acknowledgements are held; false if they could not be. */
 static bool take_socket(struct connection *connection)
 {
-    int fd = held_acks_begin(connection->keepalive_s, connection->hooks.held);
+    int fd = held_acks_begin(connection->params->keepalive_s, connection->hooks.held);
     if (fd < 0) {
         connection_down(connection, WIRE_DOWN_INTERNAL, 0,
                         "this build cannot hold the acknowledgements of the MQTT library");
@@ -218,7 +178,6 @@ static void connected(struct connection *connection, bool is_session_present)
         return;
     }
     connection->limits.is_session_present = is_session_present;
-    connection->limits.address_index = connection->address_index;
     if (connection->params->filter_count > 0) {
         connection_subscribe(connection);
     } else {
@@ -237,6 +196,25 @@ static void on_connected(void *context, MQTTAsync_successData *success)
     connected(connection, success->alt.connect.sessionPresent != 0);
 }
 
+/*
+ * Paho 1.3.12 ignores a Server Keep Alive, and the broker would drop the connection: it has to be
+ * made again with the shorter one. The next CONNACK will say that there is a session, since this
+ * connection has made one, so what this CONNACK says is reported.
+ */
+static void keepalive_down(struct connection *connection, uint32_t keepalive_s,
+                           bool is_session_present)
+{
+    const struct wire_down down = {
+        .reason = WIRE_DOWN_KEEPALIVE,
+        .code = keepalive_s,
+        .text = slice_text("the broker wants a shorter keepalive"),
+        .is_session_present = is_session_present,
+    };
+    if (!connection->is_closing) {
+        connection->hooks.down(connection->hooks.arg, &down);
+    }
+}
+
 static void on_connected_5(void *context, MQTTAsync_successData5 *success)
 {
     struct connection *connection = context;
@@ -250,29 +228,28 @@ static void on_connected_5(void *context, MQTTAsync_successData5 *success)
     if (!take_socket(connection)) {
         return;
     }
+    bool is_session_present = success->alt.connect.sessionPresent != 0;
+    uint32_t asked_s = connection->params->keepalive_s;
     uint32_t keepalive_s =
-        property_number(properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, connection->keepalive_s);
-    if (keepalive_s > 0 && keepalive_s < connection->keepalive_s) {
-        /* Paho 1.3.12 ignores it, and the broker would drop the connection: connect again with it.
-         */
-        connection->keepalive_s = keepalive_s;
-        attempt_end(connection, ATTEMPT_KEEPALIVE);
-        return;
+        property_number(properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, asked_s);
+    if (keepalive_s > 0 && keepalive_s < asked_s) {
+        keepalive_down(connection, keepalive_s, is_session_present);
+    } else {
+        connected(connection, is_session_present);
     }
-    connected(connection, success->alt.connect.sessionPresent != 0);
 }
 
-static int create_client(struct connection *connection, MQTTAsync *out_client)
+static int create_client(struct connection *connection)
 {
-    char *uri = address_for_paho(address_of(connection));
+    char *uri = address_for_paho(&connection->params->address);
     char *client_id =
         mem_dup(connection->params->client_id.data, connection->params->client_id.length);
     MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer5;
     options.MQTTVersion = connection->params->protocol;
     options.maxBufferedMessages = 65535; /* the publisher's window is the limit */
     options.persistQoS0 = 0;
-    int code = MQTTAsync_createWithOptions(out_client, uri, client_id, MQTTCLIENT_PERSISTENCE_NONE,
-                                           NULL, &options);
+    int code = MQTTAsync_createWithOptions(&connection->client, uri, client_id,
+                                           MQTTCLIENT_PERSISTENCE_NONE, NULL, &options);
     free(uri);
     free(client_id);
     return code;
@@ -282,7 +259,7 @@ static int connect_client(struct connection *connection)
 {
     struct connect_options options;
     int code = MQTTASYNC_FAILURE;
-    if (connect_options_init(&options, connection->params, connection->keepalive_s) == STATUS_OK) {
+    if (connect_options_init(&options, connection->params) == STATUS_OK) {
         options.tls.ssl_error_cb = on_tls_error;
         options.tls.ssl_error_context = connection;
         options.connect.context = connection;
@@ -302,24 +279,17 @@ static int connect_client(struct connection *connection)
     return code;
 }
 
-static void attempt_begin(struct connection *connection)
+void connection_open(struct connection *connection)
 {
-    MQTTAsync former = connection->client;
-    MQTTAsync client = NULL;
-    const struct wire_address *address = address_of(connection);
-    int code = create_client(connection, &client);
-    connection->client = client;
-    if (former != NULL) {
-        /* Not before there is another: Paho ends its threads with its last client. */
-        held_acks_end();
-        MQTTAsync_destroy(&former);
-    }
+    const struct connect_params *params = connection->params;
+    bool is_tls = address_is_tls(&params->address);
+    assert(connection->client == NULL);
     connection->attempt_ends_ms =
-        clock_mono_ms() + (int64_t)connection->params->connect_timeout_s * 1000 + ATTEMPT_GRACE_MS;
-    connection->attempt = ATTEMPT_RUNNING;
-    tls_guard_begin(address->host, address_is_tls(address), connection->params->has_tls_verify);
-    held_acks_prepare(address_is_tls(address), address_is_websocket(address));
-    cause_begin(address, address_is_tls(address), connection->params->protocol);
+        clock_mono_ms() + (int64_t)params->connect_timeout_s * 1000 + ATTEMPT_GRACE_MS;
+    tls_guard_begin(params->address.host, is_tls, params->has_tls_verify);
+    held_acks_prepare(is_tls, address_is_websocket(&params->address));
+    cause_begin(&params->address, is_tls, params->protocol);
+    int code = create_client(connection);
     if (code == MQTTASYNC_SUCCESS) {
         code = connect_client(connection);
     }
@@ -328,39 +298,16 @@ static void attempt_begin(struct connection *connection)
     }
 }
 
-void connection_step(struct connection *connection)
+void connection_check(struct connection *connection)
 {
-    uint64_t count;
-    ssize_t got = read(connection->wake_fd, &count, sizeof count);
-    assert(got == sizeof count || errno == EAGAIN);
-    enum attempt attempt = connection->attempt;
-    switch (attempt) {
-    case ATTEMPT_NONE:
-    case ATTEMPT_UP:
-        return;
-    case ATTEMPT_KEEPALIVE:
-        attempt_begin(connection);
-        return;
-    case ATTEMPT_RUNNING:
-        if (connection_max_delay_ms(connection) == 0) {
-            connection_down(connection, WIRE_DOWN_CONNECT, 0, "no answer from the MQTT library");
-        }
-        return;
-    case ATTEMPT_FAILED:
-        if (connection->address_index + 1 < connection->params->address_count) {
-            connection->address_index++;
-            attempt_begin(connection);
-        } else {
-            connection_down(connection, connection->failure.reason, connection->failure.code,
-                            connection->failure.text.data);
-        }
-        return;
+    if (connection_max_delay_ms(connection) == 0) {
+        connection_down(connection, WIRE_DOWN_CONNECT, 0, "no answer from the MQTT library");
     }
 }
 
 int connection_max_delay_ms(const struct connection *connection)
 {
-    if (connection->attempt != ATTEMPT_RUNNING) {
+    if (connection->is_up) {
         return -1;
     }
     int64_t left_ms = connection->attempt_ends_ms - clock_mono_ms();
@@ -375,13 +322,8 @@ struct connection *connection_new(const struct connect_params *params,
     struct connection *connection = mem_zalloc(1, sizeof *connection);
     connection->params = params;
     connection->hooks = *hooks;
-    connection->keepalive_s = params->keepalive_s;
     MQTTAsync_setTraceCallback(on_paho_error);
     MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
-    connection->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (connection->wake_fd < 0) {
-        _exit(EX_OSERR);
-    }
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -401,25 +343,12 @@ void connection_free(struct connection *connection)
     MQTTAsync_destroy(&connection->client);
     pthread_mutex_destroy(&connection->mutex);
     pthread_cond_destroy(&connection->changed);
-    buf_fini(&connection->failure.text);
-    close(connection->wake_fd);
     free(connection);
-}
-
-void connection_open(struct connection *connection)
-{
-    assert(connection->attempt == ATTEMPT_NONE && connection->params->address_count > 0);
-    attempt_begin(connection);
-}
-
-int connection_wake_fd(const struct connection *connection)
-{
-    return connection->wake_fd;
 }
 
 void connection_wake_sender(struct connection *connection)
 {
-    if (connection->attempt == ATTEMPT_UP && !connection->is_closing) {
+    if (connection->is_up && !connection->is_closing) {
         /*
          * Paho's send thread waits for its condition without checking the queue under the lock, and
          * no function of Paho only signals the condition. This one queues a CONNECT, which does

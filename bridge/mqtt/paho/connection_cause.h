@@ -16,7 +16,7 @@
 #include "base/slice.h"
 #include "mqtt/wire.h"
 
-/* An attempt begins: forgets the former one. */
+/* The attempt begins. */
 void cause_begin(const struct wire_address *address, bool is_tls, uint8_t protocol);
 /* The attempt is over: nothing more is kept. */
 void cause_end(void);

@@ -22,30 +22,16 @@
  */
 #define CONNECTION_QOS_MAX 1
 
-/* The state of the current attempt. ATTEMPT_KEEPALIVE: the broker wants a shorter keepalive. */
-enum attempt { ATTEMPT_NONE, ATTEMPT_RUNNING, ATTEMPT_FAILED, ATTEMPT_KEEPALIVE, ATTEMPT_UP };
-
-/* How an attempt failed. */
-struct failure {
-    enum wire_down_reason reason;
-    uint32_t code;
-    struct buf text;
-};
-
 struct connection {
     const struct connect_params *params;
     struct connection_hooks hooks;
-    MQTTAsync client; /* of the attempt */
-    uint32_t address_index;
-    uint32_t keepalive_s;
+    MQTTAsync client;
     int64_t attempt_ends_ms;
-    int wake_fd;
     _Atomic bool is_closing;
-    _Atomic enum attempt attempt;
+    _Atomic bool is_up;
     struct wire_up limits; /* written before UP, then only read */
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
-    struct failure failure;
     bool is_closed;
 };
 
@@ -53,7 +39,7 @@ bool connection_is_v5(const struct connection *connection);
 /* Calls the `down` hook, unless connection_close() or connection_free() has been called. */
 void connection_down(struct connection *connection, enum wire_down_reason reason, uint32_t code,
                      const char *text);
-/* Connected and subscribed: ends the attempt and calls the `up` hook. */
+/* Connected and subscribed: calls the `up` hook. */
 void connection_up(struct connection *connection);
 /* Subscribes to all filters of the params; connection_up() or connection_down() follows. */
 void connection_subscribe(struct connection *connection);

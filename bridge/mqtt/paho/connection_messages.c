@@ -48,16 +48,12 @@ int connection_on_arrived(void *context, char *topic, int topic_bytes, MQTTAsync
     struct connection *connection = context;
     /* Depending on the path through Paho, topic_bytes is the length or 0. */
     size_t length = topic_bytes > 0 ? (size_t)topic_bytes : strlen(topic);
-    bool is_held = connection->hooks.held != NULL;
-    if (is_held && message->qos > 0) {
+    struct delivery delivery;
+    if (connection->hooks.held != NULL && message->qos > 0) {
         held_acks_expect();
     }
-    /* One that is held and comes in an attempt that is over is sent again to the next one. */
-    if (!is_held || connection->attempt != ATTEMPT_KEEPALIVE) {
-        struct delivery delivery;
-        delivery_from(connection, slice_of(topic, length), message, &delivery);
-        connection->hooks.arrived(connection->hooks.arg, &delivery);
-    }
+    delivery_from(connection, slice_of(topic, length), message, &delivery);
+    connection->hooks.arrived(connection->hooks.arg, &delivery);
     MQTTAsync_freeMessage(&message);
     MQTTAsync_free(topic);
     return 1; /* 0 would acknowledge as well, and block every later message */

@@ -269,7 +269,7 @@ static void set_session_5(struct connect_options *options, const struct connect_
 }
 
 enum status connect_options_init(struct connect_options *options,
-                                 const struct connect_params *params, uint32_t keepalive_s)
+                                 const struct connect_params *params)
 {
     *options = (struct connect_options){0};
     if (params->protocol == MQTTVERSION_5) {
@@ -280,7 +280,7 @@ enum status connect_options_init(struct connect_options *options,
         options->connect.MQTTVersion = MQTTVERSION_3_1_1;
         options->connect.cleansession = params->session_expiry_s == 0;
     }
-    options->connect.keepAliveInterval = (int)keepalive_s;
+    options->connect.keepAliveInterval = (int)params->keepalive_s;
     options->connect.connectTimeout = (int)params->connect_timeout_s;
     options->connect.username = copy_text(options, params->username);
     if (slice_is_present(params->password)) {

@@ -28,12 +28,9 @@ struct connect_options {
     size_t text_count;
 };
 
-/*
- * Everything but the callbacks. `keepalive_s` replaces that of the params. STATUS_INVALID if the
- * will does not parse.
- */
+/* Everything but the callbacks. STATUS_INVALID if the will does not parse. */
 enum status connect_options_init(struct connect_options *options,
-                                 const struct connect_params *params, uint32_t keepalive_s);
+                                 const struct connect_params *params);
 /* Frees, and wipes the copies; Paho has made its own. */
 void connect_options_fini(struct connect_options *options);
 

@@ -415,13 +415,7 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
     for (nfds_t i = 0; i < count && !stands; i++) {
         held.polled |= fds[i].fd < 0 ? 0 : poll_bit(fds[i].fd);
     }
-    int ready = kernel_poll(fds, count, timeout_ms);
-    if (ready > 0 && timeout_ms != 0 && !stands && held.wake_fd >= 0) {
-        /* Another thread of Paho may have closed a socket and opened one with the same number
-         * meanwhile: then this is the end of the former. */
-        ready = kernel_poll(fds, count, 0);
-    }
-    return ready;
+    return kernel_poll(fds, count, timeout_ms);
 }
 
 /* ---- The connection ---- */

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 static const struct tls_files no_tls;
+static const struct connect_attempt first;
 
 /* Settings with these lines in `broker` and these routes. */
 static struct settings *settings_of(const char *broker_lines, const char *topics)
@@ -67,17 +68,18 @@ static void test_broker_addresses_are_split_and_get_their_default_port(void **st
                     "\"mqtts://[2001:db8::1]:444\", \"ws://127.0.0.1/mqtt\","
                     "\"wss://a.example/x?y\");",
                     "\"t\"");
-    struct connect_params params;
-    const char *why = NULL;
-    assert_int_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_RECEIVER, (struct slice){0}, &why),
-        STATUS_OK);
-    assert_int_equal(params.address_count, 5);
     for (size_t i = 0; i < 5; i++) {
-        check_address(&params.addresses[i], expected[i].pahos, expected[i].ours);
-        assert_int_equal(address_is_tls(&params.addresses[i]), expected[i].is_tls);
+        struct connect_params params;
+        const char *why = NULL;
+        const struct connect_attempt attempt = {.uri = i, .keepalive_s = i == 0 ? 0 : 7};
+        assert_int_equal(connect_params_init(&params, settings, &no_tls, WIRE_RECEIVER, &attempt,
+                                             (struct slice){0}, &why),
+                         STATUS_OK);
+        check_address(&params.address, expected[i].pahos, expected[i].ours);
+        assert_int_equal(address_is_tls(&params.address), expected[i].is_tls);
+        assert_int_equal(params.keepalive_s, i == 0 ? 30 : 7);
+        connect_params_fini(&params);
     }
-    connect_params_fini(&params);
     settings_free(settings);
 }
 
@@ -87,9 +89,9 @@ static void test_the_receiver_subscribes_to_the_topics_of_the_routes(void **stat
     struct settings *settings = settings_of("uris = (\"mqtt://h\");", "\"a/+\", \"b\"");
     struct connect_params params;
     const char *why = NULL;
-    assert_int_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_RECEIVER, slice_text("will"), &why),
-        STATUS_OK);
+    assert_int_equal(connect_params_init(&params, settings, &no_tls, WIRE_RECEIVER, &first,
+                                         slice_text("will"), &why),
+                     STATUS_OK);
     assert_string_equal(params.name, "receiver");
     check_text(params.client_id, "b-in");
     assert_int_equal(params.filter_count, 2);
@@ -108,9 +110,9 @@ static void test_a_share_is_the_group_of_all_topics_of_its_route(void **state)
         settings_of("uris = (\"mqtt://h\");", "\"a/+\", \"b\"); share = \"g\"; regions = (\"*\"");
     struct connect_params params;
     const char *why = NULL;
-    assert_int_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_RECEIVER, (struct slice){0}, &why),
-        STATUS_OK);
+    assert_int_equal(connect_params_init(&params, settings, &no_tls, WIRE_RECEIVER, &first,
+                                         (struct slice){0}, &why),
+                     STATUS_OK);
     assert_int_equal(params.filter_count, 2);
     check_text(params.filters[0].filter, "$share/g/a/+");
     check_text(params.filters[1].filter, "$share/g/b");
@@ -124,9 +126,9 @@ static void test_the_publisher_has_a_will_and_a_session_as_long_as_its_delay(voi
     struct settings *settings = settings_of("uris = (\"mqtt://h\");", "\"a\"");
     struct connect_params params;
     const char *why = NULL;
-    assert_int_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, slice_text("will"), &why),
-        STATUS_OK);
+    assert_int_equal(connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, &first,
+                                         slice_text("will"), &why),
+                     STATUS_OK);
     assert_string_equal(params.name, "publisher");
     check_text(params.client_id, "b-out");
     assert_int_equal(params.filter_count, 0);
@@ -149,23 +151,23 @@ static void test_the_password_is_read_again_for_each_process(void **state)
     struct settings *settings = settings_of(lines, "\"a\"");
     struct connect_params params;
     const char *why = NULL;
-    assert_int_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, (struct slice){0}, &why),
-        STATUS_OK);
+    assert_int_equal(connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, &first,
+                                         (struct slice){0}, &why),
+                     STATUS_OK);
     check_text(params.username, "u");
     check_text(params.password, "first");
     connect_params_fini(&params);
     assert_int_equal(ftruncate(fd, 0), 0);
     assert_int_equal(pwrite(fd, "second", 6, 0), 6);
-    assert_int_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, (struct slice){0}, &why),
-        STATUS_OK);
+    assert_int_equal(connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, &first,
+                                         (struct slice){0}, &why),
+                     STATUS_OK);
     check_text(params.password, "second");
     connect_params_fini(&params);
     unlink(path);
-    assert_int_not_equal(
-        connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, (struct slice){0}, &why),
-        STATUS_OK);
+    assert_int_not_equal(connect_params_init(&params, settings, &no_tls, WIRE_PUBLISHER, &first,
+                                             (struct slice){0}, &why),
+                         STATUS_OK);
     assert_string_equal(why, "the broker password cannot be read");
     assert_string_equal(params.name, "publisher");
     connect_params_fini(&params);

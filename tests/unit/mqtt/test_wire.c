@@ -82,9 +82,7 @@ static struct connect_params full_params(void)
         .log_level = 3,
         .is_json_log = true,
         .protocol = 5,
-        .addresses = {{slice_text("mqtt"), slice_text("a"), 1883, slice_text(NULL)},
-                      {slice_text("wss"), slice_text("::1"), 65535, slice_text("/mqtt")}},
-        .address_count = 2,
+        .address = {slice_text("wss"), slice_text("::1"), 65535, slice_text("/mqtt")},
         .client_id = slice_text("edge-in"),
         .username = slice_text("user"),
         .password = slice_of("p\0w", 3),
@@ -132,13 +130,10 @@ static void test_connect_params_arrive_as_they_were(void **state)
     assert_int_equal(back.log_level, 3);
     assert_true(back.is_json_log);
     assert_int_equal(back.protocol, 5);
-    assert_int_equal(back.address_count, 2);
-    for (size_t i = 0; i < 2; i++) {
-        assert_same(back.addresses[i].scheme, params.addresses[i].scheme);
-        assert_same(back.addresses[i].host, params.addresses[i].host);
-        assert_int_equal(back.addresses[i].port, params.addresses[i].port);
-        assert_same(back.addresses[i].path, params.addresses[i].path);
-    }
+    assert_same(back.address.scheme, params.address.scheme);
+    assert_same(back.address.host, params.address.host);
+    assert_int_equal(back.address.port, params.address.port);
+    assert_same(back.address.path, params.address.path);
     assert_same(back.client_id, params.client_id);
     assert_same(back.username, params.username);
     assert_same(back.password, params.password);
@@ -168,7 +163,12 @@ static void test_absent_connect_params_stay_absent(void **state)
 {
     (void)state;
     struct connect_params params = {
-        .role = WIRE_PUBLISHER, .name = "publisher", .protocol = 4, .client_id = slice_text("c")};
+        .role = WIRE_PUBLISHER,
+        .name = "publisher",
+        .protocol = 4,
+        .address = {slice_text("mqtt"), slice_text("a"), 1883, slice_text(NULL)},
+        .client_id = slice_text("c"),
+    };
     struct connect_params back;
     struct buf bytes = {0};
     wire_put_connect_params(&bytes, &params);
@@ -178,7 +178,7 @@ static void test_absent_connect_params_stay_absent(void **state)
     assert_false(slice_is_present(back.password));
     assert_false(slice_is_present(back.tls_ca_file));
     assert_false(slice_is_present(back.will));
-    assert_int_equal(back.address_count, 0);
+    assert_false(slice_is_present(back.address.path));
     assert_int_equal(back.filter_count, 0);
     buf_fini(&bytes);
 }
@@ -210,14 +210,14 @@ static void test_connect_params_outside_their_limits_are_refused(void **state)
     ASSERT_REFUSED_WITH(log_level = 4);
     ASSERT_REFUSED_WITH(filters[7].qos = 3);
     ASSERT_REFUSED_WITH(filters[7].filter = slice_text(NULL));
-    ASSERT_REFUSED_WITH(addresses[1].scheme = slice_text(NULL));
-    ASSERT_REFUSED_WITH(addresses[1].host = slice_text(NULL));
-    ASSERT_REFUSED_WITH(addresses[1].port = 0);
-    ASSERT_REFUSED_WITH(addresses[1].port = 65536);
+    ASSERT_REFUSED_WITH(address.scheme = slice_text(NULL));
+    ASSERT_REFUSED_WITH(address.host = slice_text(NULL));
+    ASSERT_REFUSED_WITH(address.port = 0);
+    ASSERT_REFUSED_WITH(address.port = 65536);
     ASSERT_REFUSED_WITH(client_id = slice_text(NULL));
 }
 
-/* The name and the list of addresses are the first fields with a length of their own. */
+/* The name is the first field with a length of its own. */
 static void test_names_and_lists_that_are_too_long_are_refused(void **state)
 {
     (void)state;
@@ -225,7 +225,6 @@ static void test_names_and_lists_that_are_too_long_are_refused(void **state)
     struct connect_params back;
     struct buf bytes = {0};
     static const size_t name_at = 5 + 1;
-    static const size_t address_count_at = 5 + 1 + 4 + 10 + 3;
     wire_put_connect_params(&bytes, &params);
     struct slice body = only_frame(&bytes, WIRE_CONNECT_PARAMS).params;
     assert_int_equal(bytes.data[name_at + 3], 10);
@@ -236,10 +235,15 @@ static void test_names_and_lists_that_are_too_long_are_refused(void **state)
     assert_int_equal(wire_get_connect_params(body, &back), STATUS_INVALID);
     bytes.data[name_at + 4] = 'r';
     assert_int_equal(wire_get_connect_params(body, &back), STATUS_OK);
-    assert_int_equal(bytes.data[address_count_at + 3], 2);
-    bytes.data[address_count_at + 3] = WIRE_ADDRESSES_MAX + 1;
+    /* The list of filters: its count stands before the first one. */
+    struct slice first = params.filters[0].filter;
+    char *filters_at = memmem(bytes.data, bytes.length, first.data, first.length);
+    assert_non_null(filters_at);
+    uint8_t *count = (uint8_t *)filters_at - 8;
+    assert_int_equal(count[2], ROUTE_FILTERS_MAX >> 8);
+    count[3]++;
     assert_int_equal(wire_get_connect_params(body, &back), STATUS_INVALID);
-    memset(bytes.data + address_count_at, 0xff, 4);
+    memset(count, 0xff, 4);
     assert_int_equal(wire_get_connect_params(body, &back), STATUS_INVALID);
     buf_fini(&bytes);
 }
@@ -247,12 +251,11 @@ static void test_names_and_lists_that_are_too_long_are_refused(void **state)
 static void test_up_arrives_as_it_was(void **state)
 {
     (void)state;
-    struct wire_frame frame = {WIRE_UP, .up = {true, 1, 20, 268435455, 2, false}};
+    struct wire_frame frame = {WIRE_UP, .up = {true, 20, 268435455, 2, false}};
     struct buf bytes = {0};
     wire_put(&bytes, &frame);
     struct wire_up back = only_frame(&bytes, WIRE_UP).up;
     assert_true(back.is_session_present);
-    assert_int_equal(back.address_index, 1);
     assert_int_equal(back.receive_maximum, 20);
     assert_int_equal(back.packet_bytes_max, 268435455);
     assert_int_equal(back.max_qos, 2);
@@ -267,18 +270,19 @@ static void test_up_arrives_as_it_was(void **state)
 static void test_the_reason_for_an_end_arrives_as_it_was(void **state)
 {
     (void)state;
-    for (int reason = WIRE_DOWN_STOPPED; reason <= WIRE_DOWN_TAKEN_OVER + 1; reason++) {
+    for (int reason = WIRE_DOWN_STOPPED; reason <= WIRE_DOWN_KEEPALIVE + 1; reason++) {
         struct buf bytes = {0};
         wire_put(&bytes,
                  &(struct wire_frame){WIRE_DOWN, .down = {(enum wire_down_reason)reason, 0x87,
-                                                          slice_text("Not authorized")}});
-        if (reason > WIRE_DOWN_TAKEN_OVER) {
+                                                          slice_text("Not authorized"), true}});
+        if (reason > WIRE_DOWN_KEEPALIVE) {
             assert_int_equal(read_any(buf_slice(&bytes)), STATUS_INVALID);
         } else {
             struct wire_down back = only_frame(&bytes, WIRE_DOWN).down;
             assert_int_equal(back.reason, reason);
             assert_int_equal(back.code, 0x87);
             assert_true(slice_equals_text(back.text, "Not authorized"));
+            assert_true(back.is_session_present);
         }
         buf_fini(&bytes);
     }
@@ -287,7 +291,7 @@ static void test_the_reason_for_an_end_arrives_as_it_was(void **state)
 static void test_every_reason_has_a_word_of_its_own(void **state)
 {
     (void)state;
-    for (int a = 0; a <= WIRE_DOWN_TAKEN_OVER; a++) {
+    for (int a = 0; a <= WIRE_DOWN_KEEPALIVE; a++) {
         for (int b = 0; b < a; b++) {
             assert_string_not_equal(wire_down_reason_text((enum wire_down_reason)a),
                                     wire_down_reason_text((enum wire_down_reason)b));

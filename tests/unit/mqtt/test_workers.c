@@ -47,7 +47,46 @@ static void test_the_next_address_is_tried_if_one_is_unreachable(void **state)
     broker_start(&fixture->broker, NULL);
     workers_fixture_start(fixture, "");
     workers_fixture_wait_up(fixture);
-    assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS), 1);
+    /* A process for each address, and no backoff between them, which would be 30 s. */
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS), 3);
+    workers_fixture_stop(fixture);
+    workers_fixture_end(fixture);
+}
+
+static void test_the_refusal_of_one_address_is_reported_after_the_last_one_has_failed(void **state)
+{
+    (void)state;
+    struct workers_fixture *fixture = mem_zalloc(1, sizeof *fixture);
+    char uris[64];
+    broker_start(&fixture->broker, "allow_anonymous false");
+    snprintf(uris, sizeof uris, "\"mqtt://127.0.0.1:%d\", ", fixture->broker.port);
+    fixture->uris = uris;
+    int port = fixture->broker.port;
+    fixture->broker.port = 1; /* the last address of the settings */
+    workers_fixture_start(fixture, "");
+    fixture->broker.port = port;
+    WAIT_FOR(fixture, fixture->failed_count >= 1);
+    assert_string_equal(fixture->why, "refused");
+    /* One report of each process for both addresses. */
+    assert_in_range(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS) +
+                        counter_get(&fixture->counters, COUNTER_PUBLISHER_STARTS),
+                    2, 4);
+    workers_fixture_stop(fixture);
+    workers_fixture_end(fixture);
+}
+
+static void test_a_shorter_keepalive_of_the_broker_is_obeyed_by_the_next_process(void **state)
+{
+    (void)state;
+    struct workers_fixture *fixture =
+        workers_fixture_new("allow_anonymous true\nmax_keepalive 10", "");
+    workers_fixture_wait_up(fixture);
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS), 2);
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_PUBLISHER_STARTS), 2);
+    /* The first CONNACK told that there was no session; the second one has that of the first. */
+    assert_int_equal(fixture->session_count, 2);
+    assert_int_equal(fixture->lost_session_count, 1);
+    assert_true(fixture->is_session_present);
     workers_fixture_stop(fixture);
     workers_fixture_end(fixture);
 }
@@ -149,6 +188,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_workers_reconnect_to_a_broker_that_was_killed_and_restarted),
         cmocka_unit_test(test_the_next_address_is_tried_if_one_is_unreachable),
+        cmocka_unit_test(test_the_refusal_of_one_address_is_reported_after_the_last_one_has_failed),
+        cmocka_unit_test(test_a_shorter_keepalive_of_the_broker_is_obeyed_by_the_next_process),
         cmocka_unit_test(test_a_changed_password_is_used_for_the_next_attempt),
         cmocka_unit_test(test_workers_stop_before_they_are_connected),
         cmocka_unit_test(test_processes_are_killed_with_their_workers),
