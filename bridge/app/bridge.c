@@ -190,13 +190,13 @@ static void on_published(void *arg, int64_t id)
     }
 }
 
-static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice why)
+static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice why)
 {
     struct bridge *bridge = arg;
     if (id == STATUS_TOPIC_MESSAGE_ID) {
-        status_topic_unpublished(bridge->status_topic, is_final, why);
+        status_topic_unpublished(bridge->status_topic, why);
     } else {
-        outbox_unpublished(bridge->outbox, id, is_final, why);
+        outbox_unpublished(bridge->outbox, id, code, why);
     }
 }
 
@@ -338,7 +338,7 @@ static int build(struct bridge *bridge)
         status_topic_new(bridge->loop, bridge->settings, bridge->health, &bridge->counters);
     bridge->dispatch =
         dispatch_new(bridge->loop, bridge->settings, bridge->health, &bridge->counters);
-    bridge->outbox = outbox_new(bridge->loop, &bridge->counters);
+    bridge->outbox = outbox_new(bridge->loop, bridge->settings, bridge->health, &bridge->counters);
     int code = EX_OK;
     if (mqtt_program_open(&bridge->program, &why) != STATUS_OK) {
         code = complain(EX_UNAVAILABLE, &why);
@@ -363,7 +363,7 @@ static int build(struct bridge *bridge)
     if (code == EX_OK) {
         make_workers(bridge);
         bridge->intake = intake_new(bridge->settings, &bridge->counters, bridge->ledger,
-                                    bridge->dispatch, bridge->workers);
+                                    bridge->dispatch, bridge->outbox, bridge->workers);
         open_admin(bridge);
     }
     buf_fini(&why);

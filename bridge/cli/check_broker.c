@@ -73,11 +73,11 @@ static void on_published(void *arg, int64_t id)
     (void)id;
 }
 
-static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice why)
+static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice why)
 {
     (void)arg;
     (void)id;
-    (void)is_final;
+    (void)code;
     (void)why;
 }
 

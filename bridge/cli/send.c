@@ -250,11 +250,11 @@ static void on_interrupted(void *arg, int signal_number)
     }
 }
 
-static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice why)
+static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice why)
 {
     struct sender *sender = arg;
     (void)id;
-    (void)is_final;
+    (void)code;
     if (!sender->is_over) {
         sender->is_sent = false;
         buf_printf(&sender->fault, "the command was not published: %.*s", (int)why.length,

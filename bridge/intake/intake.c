@@ -33,6 +33,7 @@ struct intake {
     struct counters *counters;
     struct ledger *ledger;
     struct dispatch *dispatch;
+    struct outbox *outbox;
     struct workers *workers;
     struct command_limits limits;
     struct reply_settings replies;
@@ -66,13 +67,15 @@ struct arrival {
 };
 
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
-                          struct ledger *ledger, struct dispatch *dispatch, struct workers *workers)
+                          struct ledger *ledger, struct dispatch *dispatch, struct outbox *outbox,
+                          struct workers *workers)
 {
     struct intake *intake = mem_zalloc(1, sizeof *intake);
     intake->settings = settings;
     intake->counters = counters;
     intake->ledger = ledger;
     intake->dispatch = dispatch;
+    intake->outbox = outbox;
     intake->workers = workers;
     intake->limits.payload_bytes = (size_t)settings->limits.payload_bytes;
     intake->limits.reply_topic_bytes = (size_t)settings->limits.reply_topic_bytes;
@@ -283,7 +286,7 @@ void intake_deliver(struct intake *intake, const struct delivery *delivery,
                     struct mqtt_ticket ticket)
 {
     counter_add(intake->counters, COUNTER_TAKING, 1);
-    if (intake->is_stopping && delivery->qos > 0) {
+    if (outbox_is_full(intake->outbox) || (intake->is_stopping && delivery->qos > 0)) {
         acknowledge(intake, ticket, false);
         return;
     }

@@ -35,6 +35,7 @@ void ledger_request_free(struct ledger_request *request)
         buf_fini(&request->claim.ask.audit);
         break;
     case REQUEST_POST:
+    case REQUEST_REPLACE:
         buf_fini(&request->post.message);
         buf_fini(&request->post.audit);
         break;

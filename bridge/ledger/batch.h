@@ -52,6 +52,7 @@ struct store_row {
 enum request_kind {
     REQUEST_CLAIM,
     REQUEST_POST,
+    REQUEST_REPLACE,
     REQUEST_BEGIN,
     REQUEST_PAUSE,
     REQUEST_FINISH,
@@ -82,10 +83,19 @@ struct claim_request {
     bool is_counted; /* in the batch's `unfinished` already */
 };
 
+/* A message to delete from the outbox. */
+struct outbox_row {
+    int64_t id;
+    size_t length;
+    bool was_there; /* result */
+};
+
+/* Post and replace. */
 struct post_request {
-    struct buf message;
+    struct buf message; /* empty: none */
     struct buf audit;
     bool is_dead_letter;
+    struct outbox_row replaced; /* of a replace */
     ledger_done_fn *done;
 };
 
@@ -112,8 +122,7 @@ struct finish_request {
 };
 
 struct delivered_request {
-    int64_t id;
-    bool was_there; /* result */
+    struct outbox_row message;
 };
 
 struct read_request {

@@ -125,10 +125,21 @@ void ledger_finish(struct ledger *ledger, struct command *command_take,
     enqueue(ledger, request);
 }
 
-void ledger_delivered(struct ledger *ledger, int64_t id)
+void ledger_delivered(struct ledger *ledger, int64_t id, size_t length)
 {
     struct ledger_request *request = request_new(REQUEST_DELIVERED, NULL);
-    request->delivered.id = id;
+    request->delivered.message = (struct outbox_row){.id = id, .length = length};
+    enqueue(ledger, request);
+}
+
+void ledger_replace(struct ledger *ledger, int64_t id, size_t length, struct slice dead_letter,
+                    ledger_done_fn *done, void *arg)
+{
+    struct ledger_request *request = request_new(REQUEST_REPLACE, arg);
+    buf_append(&request->post.message, dead_letter);
+    request->post.replaced = (struct outbox_row){.id = id, .length = length};
+    request->post.is_dead_letter = slice_is_present(dead_letter);
+    request->post.done = done;
     enqueue(ledger, request);
 }
 
@@ -207,6 +218,7 @@ static void report_messages(struct ledger *ledger, const struct ledger_batch *ba
     count(ledger, COUNTER_OUTBOX_DEPTH, (int64_t)request->message_count);
     for (size_t i = 0; i < request->message_count; i++) {
         const struct batch_message *message = &batch->messages[request->first_message + i];
+        count(ledger, COUNTER_OUTBOX_BYTES, (int64_t)message->text.length);
         ledger->hooks.posted(ledger->hooks.arg, message->id,
                              ledger_batch_text(batch, message->text));
     }
@@ -247,6 +259,26 @@ static void report_post(struct ledger *ledger, const struct ledger_batch *batch,
     request->post.done(request->arg, request->status);
 }
 
+/* Counts that the message left the outbox, if it was there. */
+static void count_deleted(struct ledger *ledger, const struct outbox_row *message)
+{
+    if (message->was_there) {
+        count(ledger, COUNTER_OUTBOX_DEPTH, -1);
+        count(ledger, COUNTER_OUTBOX_BYTES, -(int64_t)message->length);
+    }
+}
+
+static void report_replace(struct ledger *ledger, const struct ledger_batch *batch,
+                           struct ledger_request *request)
+{
+    if (request->status == STATUS_OK) {
+        count_deleted(ledger, &request->post.replaced);
+        count(ledger, COUNTER_DEAD_LETTERS, request->post.is_dead_letter ? 1 : 0);
+        report_messages(ledger, batch, request);
+    }
+    request->post.done(request->arg, request->status);
+}
+
 static void report_finish(struct ledger *ledger, const struct ledger_batch *batch,
                           struct ledger_request *request)
 {
@@ -277,8 +309,8 @@ static void report_delivered(struct ledger *ledger, const struct ledger_batch *b
                              struct ledger_request *request)
 {
     (void)batch;
-    count(ledger, COUNTER_PUBLISHED, request->delivered.was_there ? 1 : 0);
-    count(ledger, COUNTER_OUTBOX_DEPTH, request->delivered.was_there ? -1 : 0);
+    count(ledger, COUNTER_PUBLISHED, request->delivered.message.was_there ? 1 : 0);
+    count_deleted(ledger, &request->delivered.message);
 }
 
 static void report_read(struct ledger *ledger, const struct ledger_batch *batch,
@@ -295,6 +327,7 @@ static void report_read(struct ledger *ledger, const struct ledger_batch *batch,
 static const struct request_type TYPES[REQUEST_COUNT] = {
     [REQUEST_CLAIM] = {REQUEST_CLAIM, 0, true, report_claim},
     [REQUEST_POST] = {REQUEST_POST, 0, true, report_post},
+    [REQUEST_REPLACE] = {REQUEST_REPLACE, 0, true, report_replace},
     [REQUEST_BEGIN] = {REQUEST_BEGIN, 0, false, report_begin},
     [REQUEST_PAUSE] = {REQUEST_PAUSE, DELAY_US, false, NULL},
     [REQUEST_FINISH] = {REQUEST_FINISH, 0, false, report_finish},
@@ -363,6 +396,7 @@ static enum status load(struct ledger *ledger, struct buf *out_why)
     counter_set(ledger->counters, COUNTER_IN_WORK, unfinished);
     counter_set(ledger->counters, COUNTER_WAITING, summary.waiting);
     counter_set(ledger->counters, COUNTER_OUTBOX_DEPTH, summary.messages);
+    counter_set(ledger->counters, COUNTER_OUTBOX_BYTES, summary.message_bytes);
     return STATUS_OK;
 }
 

@@ -24,7 +24,7 @@ static void render(struct ledger_batch *batch, struct ledger_request *request,
         return;
     }
     size_t offset = batch->bytes.length;
-    reply_render(reply, reply_to, &batch->limits->replies, &batch->bytes);
+    reply_render(reply, reply_to, batch->now_ms, &batch->limits->replies, &batch->bytes);
     ledger_batch_add_message(batch, request, ledger_batch_message_id(batch), offset);
 }
 
@@ -221,6 +221,16 @@ void rules_post(struct ledger_batch *batch, struct ledger_request *request)
     size_t offset = batch->bytes.length;
     buf_append(&batch->bytes, buf_slice(&request->post.message));
     ledger_batch_add_message(batch, request, ledger_batch_message_id(batch), offset);
+}
+
+void rules_replace(struct ledger_batch *batch, struct ledger_request *request)
+{
+    plan_anew(batch, request);
+    if (request->post.message.length > 0) {
+        size_t offset = batch->bytes.length;
+        buf_append(&batch->bytes, buf_slice(&request->post.message));
+        ledger_batch_add_message(batch, request, ledger_batch_message_id(batch), offset);
+    }
 }
 
 void rules_finish(struct ledger_batch *batch, struct ledger_request *request)

@@ -39,6 +39,8 @@ enum claim_plan rules_claim(struct ledger_batch *batch, struct ledger_request *r
 
 /* Plans the message for the outbox. */
 void rules_post(struct ledger_batch *batch, struct ledger_request *request);
+/* The store deletes the replaced message. */
+void rules_replace(struct ledger_batch *batch, struct ledger_request *request);
 
 /*
  * An outcome: call rules_finish(), then rules_answer() for each reply_to in order of places, then

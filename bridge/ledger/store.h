@@ -26,7 +26,8 @@ struct store;
 struct store_summary {
     int64_t waiting;  /* duplicates that wait for an outcome */
     int64_t messages; /* in the outbox */
-    int64_t last_id;  /* the greatest id of a command; 0: there is none */
+    int64_t message_bytes;
+    int64_t last_id; /* the greatest id of a command; 0: there is none */
     int64_t last_message_id;
     int64_t last_audit_seq; /* 0: there is no audit row */
 };

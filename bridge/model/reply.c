@@ -6,6 +6,7 @@
 #include "model/topic.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #define DEAD_LETTER_PAYLOAD_BYTES 4096
 
@@ -44,7 +45,7 @@ static void put_body(struct buf *out, const struct reply *reply, const struct re
     json_put_close(out, '}');
 }
 
-void reply_render(const struct reply *reply, const struct reply_to *reply_to,
+void reply_render(const struct reply *reply, const struct reply_to *reply_to, int64_t now_ms,
                   const struct reply_settings *settings, struct buf *out)
 {
     assert(reply_to->topic != NULL);
@@ -56,6 +57,7 @@ void reply_render(const struct reply *reply, const struct reply_to *reply_to,
         .qos = settings->qos,
         .is_json = true,
         .expiry_s = settings->expiry_s,
+        .made_at_ms = now_ms,
     };
     if (reply_to->correlation_data != NULL) {
         message.correlation_data =
@@ -97,13 +99,13 @@ void reply_render_refusal(const struct refusal *refusal, const struct route *rou
         .error = buf_slice(&error),
         .code = slice_text(bridge_error_row(refusal->error)->code),
     };
-    reply_render(&reply, reply_to, settings, out);
+    reply_render(&reply, reply_to, now_ms, settings, out);
     buf_fini(&error);
 }
 
-void reply_render_dead_letter(const struct refusal *refusal, const struct route *route,
-                              const struct delivery *delivery, const char *topic,
-                              int64_t received_at_ms, uint8_t qos, struct buf *out)
+static void render_dead_letter(const struct refusal *refusal, const struct route *route,
+                               const struct delivery *delivery, const char *topic,
+                               int64_t received_at_ms, int64_t now_ms, uint8_t qos, struct buf *out)
 {
     size_t shown_bytes = delivery->payload.length < DEAD_LETTER_PAYLOAD_BYTES
                              ? delivery->payload.length
@@ -126,11 +128,34 @@ void reply_render_dead_letter(const struct refusal *refusal, const struct route 
         .qos = qos,
         .is_json = true,
         .expiry_s = -1,
+        .made_at_ms = now_ms,
+        .is_dead_letter = true,
     };
-    add_property(&message, "status",
-                 slice_text(outcome_status_text(bridge_error_status(refusal->error))));
+    /* What became of the command stands in the reply that was not delivered. */
+    if (refusal->error != ERROR_REPLY_UNDELIVERED) {
+        add_property(&message, "status",
+                     slice_text(outcome_status_text(bridge_error_status(refusal->error))));
+    }
     add_property(&message, "code", slice_text(bridge_error_row(refusal->error)->code));
     message_encode(&message, out);
     buf_fini(&payload);
     buf_fini(&body);
+}
+
+void reply_render_dead_letter(const struct refusal *refusal, const struct route *route,
+                              const struct delivery *delivery, const char *topic,
+                              int64_t received_at_ms, uint8_t qos, struct buf *out)
+{
+    render_dead_letter(refusal, route, delivery, topic, received_at_ms, received_at_ms, qos, out);
+}
+
+void reply_render_undelivered(const struct message *reply, const char *why, const char *topic,
+                              int64_t now_ms, uint8_t qos, struct buf *out)
+{
+    struct refusal refusal = {.error = ERROR_REPLY_UNDELIVERED};
+    snprintf(refusal.message, sizeof refusal.message, "%s", why);
+    const struct delivery delivery = {
+        .topic = reply->topic, .payload = reply->body, .payload_bytes = reply->body.length};
+    int64_t made_at_ms = reply->made_at_ms > 0 ? reply->made_at_ms : now_ms;
+    render_dead_letter(&refusal, NULL, &delivery, topic, made_at_ms, now_ms, qos, out);
 }

@@ -112,9 +112,8 @@ static void publish_one(struct publisher *publisher, const struct queued *queued
     if (status != STATUS_OK) {
         pthread_mutex_lock(&publisher->mutex);
         answered(publisher);
-        add_unpublished(publisher, &(struct wire_unpublished){.id = queued->id,
-                                                              .is_final = true,
-                                                              .text = slice_text(why)});
+        add_unpublished(publisher,
+                        &(struct wire_unpublished){.id = queued->id, .text = slice_text(why)});
         pthread_mutex_unlock(&publisher->mutex);
     }
 }
@@ -182,14 +181,9 @@ static void publisher_published(void *arg, int64_t id)
 static void publisher_refused(void *arg, int64_t id, uint32_t code, struct slice text)
 {
     struct publisher *publisher = arg;
-    /* MQTT 5, section 3.4.2.1: with these the same message will be refused again. */
-    bool is_final = code == 0x87 /* not authorised */ || code == 0x90 /* topic name invalid */ ||
-                    code == 0x95 /* packet too large */ ||
-                    code == 0x99 /* payload format invalid */;
     pthread_mutex_lock(&publisher->mutex);
     answered(publisher);
-    add_unpublished(publisher, &(struct wire_unpublished){
-                                   .id = id, .is_final = is_final, .code = code, .text = text});
+    add_unpublished(publisher, &(struct wire_unpublished){.id = id, .code = code, .text = text});
     send_answers(publisher);
     pthread_mutex_unlock(&publisher->mutex);
     publish_queued(publisher);

@@ -96,7 +96,6 @@ static const struct field published_fields[] = {
 
 static const struct field unpublished_fields[] = {
     {FRAME(I64, unpublished.id)},
-    {FRAME(BOOL, unpublished.is_final)},
     {FRAME(U32, unpublished.code)},
     {FRAME(BYTES, unpublished.text)},
     END,

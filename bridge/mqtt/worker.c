@@ -88,7 +88,7 @@ static enum status control_frame(struct worker *worker, const struct wire_frame 
         worker->has_worked = true;
         hooks->published(hooks->arg, frame->published.id);
     } else if (frame->type == WIRE_UNPUBLISHED && is_publisher) {
-        hooks->unpublished(hooks->arg, frame->unpublished.id, frame->unpublished.is_final,
+        hooks->unpublished(hooks->arg, frame->unpublished.id, frame->unpublished.code,
                            frame->unpublished.text);
     } else {
         return STATUS_INVALID;

@@ -43,7 +43,7 @@ struct worker_hooks {
     void (*delivered)(void *arg, struct worker *worker, const struct delivery *delivery);
     /* Publishers only. */
     void (*published)(void *arg, int64_t id);
-    void (*unpublished)(void *arg, int64_t id, bool is_final, struct slice why);
+    void (*unpublished)(void *arg, int64_t id, uint32_t code, struct slice why);
     /* The process has ended and will not be started again. */
     void (*ended)(void *arg);
 };

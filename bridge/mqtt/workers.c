@@ -118,10 +118,10 @@ static void on_published(void *arg, int64_t id)
     workers->hooks.published(workers->hooks.arg, id);
 }
 
-static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice why)
+static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice why)
 {
     struct workers *workers = arg;
-    workers->hooks.unpublished(workers->hooks.arg, id, is_final, why);
+    workers->hooks.unpublished(workers->hooks.arg, id, code, why);
 }
 
 static void on_ended(void *arg)

@@ -15,8 +15,9 @@
 
 #include <stdlib.h>
 
-/* After so long a state that the broker did not take for now is published again. */
-#define RETRY_MS 5000
+/* After so long a state that the broker did not take is published again. */
+#define RETRY_MS     5000
+#define RETRY_MS_MAX 60000
 /* The receiver's time to subscribe at start: before that, not being subscribed is not published. */
 #define STARTING_MS 5000
 
@@ -35,6 +36,7 @@ struct status_topic {
     bool has_publisher;
     bool is_in_flight; /* a message is with the publisher */
     bool is_outdated;  /* and the state has changed since */
+    int64_t retry_ms;  /* the last delay before a state that was not taken; 0: the last was taken */
 };
 
 static bool is_offline(const struct status_topic *status_topic)
@@ -191,7 +193,7 @@ void status_topic_free(struct status_topic *status_topic)
     }
 }
 
-void status_topic_published(struct status_topic *status_topic)
+static void answered(struct status_topic *status_topic)
 {
     status_topic->is_in_flight = false;
     if (status_topic->is_outdated) {
@@ -201,12 +203,20 @@ void status_topic_published(struct status_topic *status_topic)
     }
 }
 
-void status_topic_unpublished(struct status_topic *status_topic, bool is_final, struct slice why)
+void status_topic_published(struct status_topic *status_topic)
 {
+    status_topic->retry_ms = 0;
+    answered(status_topic);
+}
+
+void status_topic_unpublished(struct status_topic *status_topic, struct slice why)
+{
+    int64_t doubled_ms = status_topic->retry_ms == 0 ? RETRY_MS : status_topic->retry_ms * 2;
+    status_topic->retry_ms = doubled_ms < RETRY_MS_MAX ? doubled_ms : RETRY_MS_MAX;
     LOG_WARN("status_not_published", LOG_SLICE("why", why));
-    status_topic_published(status_topic);
-    if (!is_final && !status_topic->is_in_flight && !is_offline(status_topic)) {
-        loop_timer_start(status_topic->retry, RETRY_MS);
+    answered(status_topic);
+    if (!status_topic->is_in_flight && !is_offline(status_topic)) {
+        loop_timer_start(status_topic->retry, status_topic->retry_ms);
     }
 }
 

@@ -3,7 +3,8 @@
  * stored in some form before the broker gets its acknowledgement.
  *
  * A valid command is claimed in the ledger and handed to dispatch; a refusal becomes a reply or a
- * dead letter in the outbox. What could not be stored is not acknowledged.
+ * dead letter in the outbox. What could not be stored is not acknowledged, and nothing is while the
+ * outbox is full.
  *
  * Thread: the loop's.
  */
@@ -15,13 +16,14 @@
 #include "ledger/ledger.h"
 #include "model/delivery.h"
 #include "mqtt/workers.h"
+#include "outbox/outbox.h"
 #include "settings/settings.h"
 
 struct intake;
 
 /* All of these must outlive it. */
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
-                          struct ledger *ledger, struct dispatch *dispatch,
+                          struct ledger *ledger, struct dispatch *dispatch, struct outbox *outbox,
                           struct workers *workers);
 /* Takes NULL. Deliveries whose claim is on its way are not acknowledged; the ledger must make no
  * more callbacks. */

@@ -106,8 +106,13 @@ void ledger_pause(struct ledger *ledger, struct command *command, enum move move
 void ledger_finish(struct ledger *ledger, struct command *command_take,
                    const struct outcome *outcome);
 
-/* The broker acknowledged the message: it is deleted with a later commit. */
-void ledger_delivered(struct ledger *ledger, int64_t id);
+/* The broker acknowledged the message, which has `length` bytes: it is deleted with a later commit.
+ */
+void ledger_delivered(struct ledger *ledger, int64_t id, size_t length);
+/* Deletes a message that cannot be delivered and puts `dead_letter` in its place (absent: nothing),
+ * in one transaction. Without an audit record. STATUS_STORE: nothing was changed. */
+void ledger_replace(struct ledger *ledger, int64_t id, size_t length, struct slice dead_letter,
+                    ledger_done_fn *done, void *arg);
 
 /*
  * Reads at most `limit` messages of the outbox, in order of their ids, beginning with `from_id`.

@@ -3,7 +3,8 @@
  * publisher gets it.
  *
  * It is encoded once, when it is made: after a restart the same bytes are sent. The encoding begins
- * with a version number, since the next version of the program reads stored messages.
+ * with a version number, since the next version of the program reads stored messages. Version 2 has
+ * the time at which the message was made; a message without that time is encoded as version 1.
  *
  * Thread: any; plain data.
  */
@@ -32,6 +33,8 @@ struct message {
     bool is_json;                  /* Content Type application/json, Payload Format Indicator 1 */
     struct slice correlation_data; /* absent for none */
     int64_t expiry_s;              /* Message Expiry Interval, -1 for none */
+    int64_t made_at_ms;            /* wall clock, not published; 0: not known */
+    bool is_dead_letter;           /* not published; only with made_at_ms */
     struct message_property properties[MESSAGE_PROPERTIES_MAX]; /* user properties, in order */
     size_t property_count;
 };

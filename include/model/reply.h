@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "command.h"
 #include "delivery.h"
+#include "message.h"
 #include "outcome.h"
 
 #include <stdbool.h>
@@ -37,7 +38,7 @@ struct reply_settings {
 };
 
 /* Appends the encoded reply for one reply_to, whose topic is set. */
-void reply_render(const struct reply *reply, const struct reply_to *reply_to,
+void reply_render(const struct reply *reply, const struct reply_to *reply_to, int64_t now_ms,
                   const struct reply_settings *settings, struct buf *out);
 /* The refusal, at once, of a request that was never claimed. */
 void reply_render_refusal(const struct refusal *refusal, const struct route *route,
@@ -48,5 +49,9 @@ void reply_render_refusal(const struct refusal *refusal, const struct route *rou
 void reply_render_dead_letter(const struct refusal *refusal, const struct route *route,
                               const struct delivery *delivery, const char *topic,
                               int64_t received_at_ms, uint8_t qos, struct buf *out);
+/* A dead letter about a reply that could not be delivered: its Topic and Payload are the reply's,
+ * its ReceivedAt is when the reply was made. `why` is one sentence. */
+void reply_render_undelivered(const struct message *reply, const char *why, const char *topic,
+                              int64_t now_ms, uint8_t qos, struct buf *out);
 
 #endif

@@ -153,7 +153,6 @@ struct wire_published {
 
 struct wire_unpublished {
     int64_t id;
-    bool is_final; /* sending it again cannot help: too large, not authorised, topic refused */
     uint32_t code;
     struct slice text;
 };

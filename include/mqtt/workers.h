@@ -38,8 +38,9 @@ struct workers_hooks {
     void (*delivered)(void *arg, const struct delivery *delivery, struct mqtt_ticket ticket);
     /* The broker acknowledged a message. */
     void (*published)(void *arg, int64_t id);
-    /* A message was not published; is_final: publishing it again cannot help. */
-    void (*unpublished)(void *arg, int64_t id, bool is_final, struct slice why);
+    /* A message was not published: the broker refused it with this reason code, or (0) it cannot be
+     * published on this connection. Whoever runs the broker can change either. */
+    void (*unpublished)(void *arg, int64_t id, uint32_t code, struct slice why);
     /* The publisher is connected, or not any more: count every message that was handed over and not
      * reported as not published. */
     void (*publisher_changed)(void *arg, bool is_up);

@@ -5,16 +5,35 @@
  * is read from the ledger when there is room. What a lost publisher had not reported as published
  * is handed over again, the same bytes.
  *
+ * One message must not stop the others. So a message is *set back* if the broker refused it, or if
+ * two connections in a row were lost while it was in flight. It leaves the order and is published
+ * again by itself, after 1 s, doubling to 60 s. After two lost connections it is also published
+ * alone: when nothing else is in flight and the connection has lasted for a second. It becomes a
+ * dead letter (Bridge.ReplyUndelivered)
+ *
+ *   - when its expiry, `replies.expiry_s` after it was made, has passed, or
+ *   - when three connections were lost while it was the only message in flight.
+ *
+ * A dead letter of which that is true is dropped. A connection that ends within a second after a
+ * refusal counts for no message: the refusal may be why the broker closed it. From then on only one
+ * message that was set back is published at a time, with a pause of up to 10 s, until one is taken:
+ * each may cost the others the connection.
+ *
+ * HEALTH_REPLY_REFUSED is on while a message is set back, HEALTH_OUTBOX_FULL while the outbox has
+ * `limits.outbox_messages` messages or `limits.outbox_bytes` bytes.
+ *
  * Thread: the loop's.
  */
 #ifndef OUTBOX_OUTBOX_H
 #define OUTBOX_OUTBOX_H
 
 #include "base/counters.h"
+#include "base/health.h"
 #include "base/loop.h"
 #include "base/slice.h"
 #include "ledger/ledger.h"
 #include "mqtt/workers.h"
+#include "settings/settings.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,28 +42,27 @@
 struct outbox;
 
 /* `ledger` and `workers` are given by outbox_connect() before anything else and must outlive it. */
-struct outbox *outbox_new(struct loop *loop, struct counters *counters);
+struct outbox *outbox_new(struct loop *loop, const struct settings *settings, struct health *health,
+                          struct counters *counters);
 /* Begins with the messages that the ledger still has. */
 void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct workers *workers);
-/* Takes NULL. */
+/* After ledger_close(), which has dropped the requests of the outbox. Takes NULL. */
 void outbox_free(struct outbox *outbox);
 
 /* The ledger's hook: a durable message. */
 void outbox_posted(struct outbox *outbox, int64_t id, struct slice message);
 /* The workers' hooks. */
 void outbox_published(struct outbox *outbox, int64_t id);
-void outbox_unpublished(struct outbox *outbox, int64_t id, bool is_final, struct slice why);
-/*
- * The publisher has a connection, or lost it. A message that may be why connections are lost must
- * not stop the others: one with which two connections in a row were lost is handed over alone, and
- * one with which three were lost while it was alone is set aside: it is handed over again, alone,
- * after 60 s. A connection on which the broker refused a message is not counted.
- */
+void outbox_unpublished(struct outbox *outbox, int64_t id, uint32_t code, struct slice why);
+/* The publisher has a connection, or lost it. */
 void outbox_publisher_changed(struct outbox *outbox, bool is_up);
 
+/* Whether the outbox has reached its limits: then no delivery may be acknowledged. */
+bool outbox_is_full(struct outbox *outbox);
+
 /*
- * Calls `empty` once, when all messages posted up to now are acknowledged, at the earliest on the
- * next iteration of the loop. The caller bounds the wait.
+ * Calls `empty` once, when all messages posted up to now are acknowledged or set back, at the
+ * earliest on the next iteration of the loop. The caller bounds the wait.
  */
 void outbox_flush(struct outbox *outbox, loop_fn *empty, void *arg);
 

@@ -36,10 +36,10 @@ void status_topic_free(struct status_topic *status_topic);
 /* Appends the Last Will as an encoded message. STATUS_LIMIT: the filled-in topic is too long. */
 enum status status_topic_will(const struct settings *settings, struct buf *out);
 
-/* The broker acknowledged the message, or does not have it: then it is published again after a
- * while, unless `is_final` or stopping. */
+/* The broker acknowledged the message, or does not have it: then, unless the bridge stops, it is
+ * published again after 5 s, doubling to a minute while the broker refuses it. */
 void status_topic_published(struct status_topic *status_topic);
-void status_topic_unpublished(struct status_topic *status_topic, bool is_final, struct slice why);
+void status_topic_unpublished(struct status_topic *status_topic, struct slice why);
 /* A counter changed. Cheap: the message waits for its time. */
 void status_topic_counts_changed(struct status_topic *status_topic);
 /* `done` is called, on a later iteration of the loop, when the broker has the present state, does

@@ -102,6 +102,7 @@ struct settings {
         int64_t reply_topic_bytes;
         int64_t correlation_bytes;
         int64_t outbox_messages;
+        int64_t outbox_bytes;
     } limits;
     struct {
         int64_t qos;

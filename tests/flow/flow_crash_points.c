@@ -363,24 +363,34 @@ static void test_a_reply_during_which_connections_are_lost_does_not_stop_the_oth
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "");
     const char *token = fixture_name(fixture, "poison");
+    const char *group = fixture_name(fixture, "pg");
     const char *innocents[CRASHES];
     crash_at(bridge, fixture_format(fixture, "before_publish+always/%s", token));
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    /* Its dead letter must not contain the token. */
+    fixture_send(fixture,
+                 fixture_command(fixture, token, group, ",\"ReplyTo\":\"" FLOW_REPLIES "x\""));
     for (int i = 0; i < CRASHES; i++) {
         innocents[i] = fixture_name(fixture, "innocent");
         fixture_send(fixture,
                      fixture_command(fixture, innocents[i], fixture_name(fixture, "pg"), ""));
     }
     expect_innocents(fixture, innocents);
-    bridge_wait_log(bridge, "reply_set_aside");
+    const struct message *letter =
+        client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    assert_string_equal(json_text(letter->json, "Error.Code"), "Bridge.ReplyUndelivered");
+    assert_string_equal(json_text(letter->json, "Topic"), FLOW_REPLIES "x");
+    assert_true(bridge_log_contains(bridge, "event=reply_undelivered"));
     check_succeeded(
         fixture_request(fixture, fixture_name(fixture, "next"), fixture_name(fixture, "pg"), ""));
     bridge_stop(bridge);
     crash_at(bridge, NULL);
     bridge_start(bridge);
-    check_succeeded(fixture_expect_reply(fixture, token));
+    bridge_wait_online(bridge);
+    const struct message *replay = fixture_request(fixture, token, group, "");
+    check_succeeded(replay);
+    assert_true(json_is_true(replay->json, "Replayed"));
     expect_clean_ledger(bridge);
     bridge_stop(bridge);
 }

@@ -19,6 +19,7 @@ static struct route ROUTE = {.name = (char *)"start"};
 static const struct request_type TYPES[REQUEST_COUNT] = {
     [REQUEST_CLAIM] = {.kind = REQUEST_CLAIM},
     [REQUEST_POST] = {.kind = REQUEST_POST},
+    [REQUEST_REPLACE] = {.kind = REQUEST_REPLACE},
     [REQUEST_BEGIN] = {.kind = REQUEST_BEGIN},
     [REQUEST_FINISH] = {.kind = REQUEST_FINISH},
     [REQUEST_DELIVERED] = {.kind = REQUEST_DELIVERED},
@@ -135,7 +136,16 @@ struct ledger_request *store_batch_post(struct store_batch *batch, struct slice 
 struct ledger_request *store_batch_delivered(struct store_batch *batch, int64_t id)
 {
     struct ledger_request *request = add(batch, REQUEST_DELIVERED);
-    request->delivered.id = id;
+    request->delivered.message.id = id;
+    return request;
+}
+
+struct ledger_request *store_batch_replace(struct store_batch *batch, int64_t id,
+                                           struct slice dead_letter)
+{
+    struct ledger_request *request = add(batch, REQUEST_REPLACE);
+    buf_append(&request->post.message, dead_letter);
+    request->post.replaced.id = id;
     return request;
 }
 

@@ -33,6 +33,8 @@ struct ledger_request *store_batch_finish(struct store_batch *batch, const char 
                                           int64_t expires_at_ms);
 struct ledger_request *store_batch_post(struct store_batch *batch, struct slice message);
 struct ledger_request *store_batch_delivered(struct store_batch *batch, int64_t id);
+struct ledger_request *store_batch_replace(struct store_batch *batch, int64_t id,
+                                           struct slice dead_letter);
 struct ledger_request *store_batch_read(struct store_batch *batch, int64_t from_id, size_t limit);
 struct ledger_request *store_batch_remember(struct store_batch *batch, const char *key,
                                             int64_t value);

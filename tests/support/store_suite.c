@@ -534,6 +534,7 @@ static void render_expected(struct fixture *f, int64_t id, struct buf *out)
     struct store_batch other = {.limits = f->batch.limits};
     struct ledger_request *request = store_batch_finish(&other, "t-1", id, 1000);
     other.batch.limits = &other.limits;
+    other.batch.now_ms = f->batch.batch.now_ms;
     rules_finish(&other.batch, request);
     for (size_t i = 0; i < sizeof ASKED / sizeof ASKED[0]; i++) {
         rules_answer(&other.batch, request, &ASKED[i]);
@@ -669,11 +670,30 @@ static void test_a_message_is_removed_once(void **state)
     struct ledger_request *first = store_batch_delivered(&f->batch, a);
     struct ledger_request *again = store_batch_delivered(&f->batch, a);
     run(f);
-    assert_true(first->delivered.was_there);
-    assert_false(again->delivered.was_there);
+    assert_true(first->delivered.message.was_there);
+    assert_false(again->delivered.message.was_there);
     assert_int_equal(summary(f).messages, 1);
     store_batch_begin(&f->batch);
     assert_outbox(f, 0, 10, 1, "b;");
+}
+
+static void test_a_message_is_replaced_by_its_dead_letter_or_by_nothing(void **state)
+{
+    struct fixture *f = *state;
+    int64_t a = post(f, "a");
+    int64_t b = post(f, "bb");
+    post(f, "ccc");
+    assert_int_equal(summary(f).message_bytes, 6);
+    struct ledger_request *first = store_batch_replace(&f->batch, a, slice_text("letter"));
+    struct ledger_request *second = store_batch_replace(&f->batch, b, (struct slice){0});
+    run(f);
+    assert_true(first->post.replaced.was_there);
+    assert_int_equal(first->message_count, 1);
+    assert_true(second->post.replaced.was_there);
+    assert_int_equal(second->message_count, 0);
+    assert_int_equal(summary(f).message_bytes, 9);
+    store_batch_begin(&f->batch);
+    assert_outbox(f, 0, 10, 2, "ccc;letter;");
 }
 
 static void test_the_last_message_id_is_known_after_a_restart(void **state)
@@ -800,6 +820,7 @@ int store_suite_run(const struct store_suite *suite)
         SUITE_TEST(test_a_read_sees_what_was_posted_before_it_in_the_same_batch),
         SUITE_TEST(test_a_message_may_have_any_bytes),
         SUITE_TEST(test_a_message_is_removed_once),
+        SUITE_TEST(test_a_message_is_replaced_by_its_dead_letter_or_by_nothing),
         SUITE_TEST(test_the_last_message_id_is_known_after_a_restart),
         SUITE_TEST(test_audit_records_are_numbered_without_a_gap_and_read_in_order),
         SUITE_TEST(test_exported_records_are_removed_and_their_tip_is_stored),

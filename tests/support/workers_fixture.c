@@ -43,12 +43,12 @@ static void on_published(void *arg, int64_t id)
     loop_stop(fixture->loop);
 }
 
-static void on_unpublished(void *arg, int64_t id, bool is_final, struct slice why)
+static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice why)
 {
     struct workers_fixture *fixture = arg;
     (void)id;
     fixture->unpublished_count++;
-    fixture->is_final = is_final;
+    fixture->code = code;
     copy(fixture->why, sizeof fixture->why, why);
     loop_stop(fixture->loop);
 }

@@ -35,7 +35,7 @@ struct workers_fixture {
     int published_count;
     int64_t published_id;
     int unpublished_count;
-    bool is_final;
+    uint32_t code;
     char why[128];
     bool is_publisher_up;
     bool is_receiving;

@@ -399,9 +399,10 @@ enum status rows_summarise(struct store *store, struct store_summary *out_summar
         *out_summary = (struct store_summary){
             .waiting = sqlite3_column_int64(statement, 0),
             .messages = sqlite3_column_int64(statement, 1),
-            .last_id = sqlite3_column_int64(statement, 2),
-            .last_message_id = sqlite3_column_int64(statement, 3),
-            .last_audit_seq = sqlite3_column_int64(statement, 4),
+            .message_bytes = sqlite3_column_int64(statement, 2),
+            .last_id = sqlite3_column_int64(statement, 3),
+            .last_message_id = sqlite3_column_int64(statement, 4),
+            .last_audit_seq = sqlite3_column_int64(statement, 5),
         };
     }
     return status;

@@ -72,6 +72,10 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
      /* Of the crashes with other calls in flight only one is counted: model/crash_limit.h. */
      "UPDATE command SET crashes = min(crashes, crashes_alone + 1) WHERE crashes > 0;"
      "ALTER TABLE command DROP COLUMN crashes_alone;"),
+
+    /* No table changes: messages may be of version 2 from now on (model/message.h), which an
+     * earlier program cannot publish. */
+    "",
 };
 
 #define COMMAND_PARAMS \
@@ -119,7 +123,9 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_RESET_CALLS] = "UPDATE command SET state = 3, crashes = crashes + ?1 WHERE state IN (2, 4)"
                         " AND id IN (SELECT command_id FROM reply_to WHERE place = 0)",
     [SQL_SUMMARISE] = "SELECT (SELECT count(*) FROM reply_to WHERE place > 0),"
-                      " (SELECT count(*) FROM outbox), (SELECT coalesce(max(id), 0) FROM command),"
+                      " (SELECT count(*) FROM outbox),"
+                      " (SELECT coalesce(sum(length(message)), 0) FROM outbox),"
+                      " (SELECT coalesce(max(id), 0) FROM command),"
                       " (SELECT coalesce(max(id), 0) FROM outbox),"
                       " (SELECT coalesce(max(seq), 0) FROM audit)",
     [SQL_EXPIRE] = "DELETE FROM command WHERE id IN (SELECT id FROM command"

@@ -19,7 +19,7 @@
 #define STORE_SQLITE_APPLICATION_ID 0x45434d42
 
 /* The newest version; this program works with this one. */
-#define STORE_SQLITE_VERSION 4
+#define STORE_SQLITE_VERSION 5
 
 /* The step at index i makes version i + 1 of version i. */
 extern const char *const store_sqlite_steps[STORE_SQLITE_VERSION];

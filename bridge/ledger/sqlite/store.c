@@ -113,13 +113,26 @@ static enum status finish(struct store *store, struct ledger_batch *batch,
     return status == STATUS_OK ? post_messages(store, batch, request) : status;
 }
 
+static enum status unpost(struct store *store, struct outbox_row *message)
+{
+    enum status status = rows_unpost(store, message->id);
+    message->was_there = status == STATUS_OK;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+static enum status replace(struct store *store, struct ledger_batch *batch,
+                           struct ledger_request *request)
+{
+    rules_replace(batch, request);
+    enum status status = unpost(store, &request->post.replaced);
+    return status == STATUS_OK ? post_messages(store, batch, request) : status;
+}
+
 static enum status delivered(struct store *store, struct ledger_batch *batch,
                              struct ledger_request *request)
 {
     (void)batch;
-    enum status status = rows_unpost(store, request->delivered.id);
-    request->delivered.was_there = status == STATUS_OK;
-    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    return unpost(store, &request->delivered.message);
 }
 
 static void add_message(void *arg, int64_t id, struct slice message)
@@ -167,12 +180,12 @@ typedef enum status apply_fn(struct store *store, struct ledger_batch *batch,
                              struct ledger_request *request);
 
 static apply_fn *const APPLY[REQUEST_COUNT] = {
-    [REQUEST_CLAIM] = claim,         [REQUEST_POST] = post,
-    [REQUEST_BEGIN] = set_state,     [REQUEST_PAUSE] = set_state,
-    [REQUEST_FINISH] = finish,       [REQUEST_DELIVERED] = delivered,
-    [REQUEST_READ] = read_rows,      [REQUEST_REMEMBER] = remember,
-    [REQUEST_ADD_AUDIT] = add_audit, [REQUEST_READ_AUDIT] = read_rows,
-    [REQUEST_EXPORTED] = exported,
+    [REQUEST_CLAIM] = claim,          [REQUEST_POST] = post,
+    [REQUEST_REPLACE] = replace,      [REQUEST_BEGIN] = set_state,
+    [REQUEST_PAUSE] = set_state,      [REQUEST_FINISH] = finish,
+    [REQUEST_DELIVERED] = delivered,  [REQUEST_READ] = read_rows,
+    [REQUEST_REMEMBER] = remember,    [REQUEST_ADD_AUDIT] = add_audit,
+    [REQUEST_READ_AUDIT] = read_rows, [REQUEST_EXPORTED] = exported,
 };
 
 /* ---- transactions ---- */

@@ -60,6 +60,7 @@ static struct {
     size_t release_count;
     size_t dispatched_count; /* of dispatch_claimed() */
     bool was_called_at_once; /* as said in its reservation */
+    bool is_outbox_full;
     size_t ack_count;
     struct mqtt_ticket acked;
     bool is_durable;
@@ -145,6 +146,12 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
     fixture.dispatched_count++;
     fixture.was_called_at_once = reservation.is_called_at_once;
     command_free(command_take);
+}
+
+bool outbox_is_full(struct outbox *outbox)
+{
+    (void)outbox;
+    return fixture.is_outbox_full;
 }
 
 void workers_ack(struct workers *workers, struct mqtt_ticket ticket, bool is_durable)
@@ -262,7 +269,7 @@ static int set_up(void **state)
     fixture.settings.route_count = 1;
     fixture.delivery =
         (struct delivery){.topic = slice_text("commands/start"), .qos = 1, .expiry_s = -1};
-    fixture.intake = intake_new(&fixture.settings, &fixture.counters, NULL, NULL, NULL);
+    fixture.intake = intake_new(&fixture.settings, &fixture.counters, NULL, NULL, NULL, NULL);
     return 0;
 }
 
@@ -365,6 +372,26 @@ static void test_a_refusal_that_cannot_be_stored_is_not_acknowledged(void **stat
     deliver("{}");
     answer_post(STATUS_STORE);
     assert_acked(false);
+}
+
+static void test_nothing_is_acknowledged_while_the_outbox_is_full(void **state)
+{
+    (void)state;
+    fixture.is_outbox_full = true;
+    for (uint8_t qos = 0; qos <= 1; qos++) {
+        fixture.ack_count = 0;
+        counter_set(&fixture.counters, COUNTER_NOT_TAKEN, 0);
+        fixture.delivery.qos = qos;
+        deliver(COMMAND);
+        assert_acked(false);
+    }
+    assert_int_equal(fixture.claim_count + fixture.post_count, 0);
+    fixture.is_outbox_full = false;
+    fixture.ack_count = 0;
+    counter_set(&fixture.counters, COUNTER_NOT_TAKEN, 0);
+    deliver(COMMAND);
+    answer_claim(STATUS_OK, CLAIM_NEW);
+    assert_acked(true);
 }
 
 static void test_the_reply_to_goes_with_the_claim(void **state)
@@ -630,6 +657,7 @@ int main(void)
         TEST(test_nothing_is_reserved_for_a_command_that_may_not_begin),
         TEST(test_a_claim_that_cannot_be_stored_is_not_acknowledged),
         TEST(test_a_refusal_that_cannot_be_stored_is_not_acknowledged),
+        TEST(test_nothing_is_acknowledged_while_the_outbox_is_full),
         TEST(test_the_reply_to_goes_with_the_claim),
         TEST(test_a_claim_without_reply_topic_gets_the_topic_of_its_route),
         TEST(test_a_made_token_is_the_same_for_the_same_correlation_data_only),

@@ -517,12 +517,44 @@ static void test_a_message_is_stored_until_it_is_delivered(void **state)
     assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_DEPTH), 2);
     fixture_read(fixture, 0, 10);
     fixture_expect(fixture, "found a\nfound b\nread 2\n");
-    ledger_delivered(fixture->ledger, b - 1);
-    ledger_delivered(fixture->ledger, b - 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_BYTES), 2);
+    ledger_delivered(fixture->ledger, b - 1, 1);
+    ledger_delivered(fixture->ledger, b - 1, 1);
     fixture_read(fixture, 0, 10);
     fixture_expect(fixture, "found b\nread 1\n");
     assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_DEPTH), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_BYTES), 1);
     assert_int_equal(fixture_counter(fixture, COUNTER_PUBLISHED), 1);
+}
+
+static void replaced(void *arg, enum status status)
+{
+    assert_int_equal(status, STATUS_OK);
+    ++*(int *)arg;
+}
+
+static void test_an_undeliverable_message_becomes_a_dead_letter_and_is_no_refusal(void **state)
+{
+    struct fixture *fixture = *state;
+    int replaced_count = 0;
+    fixture_post(fixture, "reply", false);
+    fixture_expect(fixture, "posted reply\nkept\n");
+    ledger_replace(fixture->ledger, fixture->last_message_id, 5, slice_text("letter"), replaced,
+                   &replaced_count);
+    fixture_read(fixture, 0, 10);
+    fixture_expect(fixture, "posted letter\nfound letter\nread 1\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_DEAD_LETTERS), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_BYTES), 6);
+    ledger_replace(fixture->ledger, fixture->last_message_id, 6, (struct slice){0}, replaced,
+                   &replaced_count);
+    fixture_read(fixture, 0, 10);
+    fixture_expect(fixture, "read 0\n");
+    assert_int_equal(replaced_count, 2);
+    assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_DEPTH), 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_OUTBOX_BYTES), 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_PUBLISHED), 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_REFUSED), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_DEAD_LETTERS), 1);
 }
 
 static void test_a_read_contains_what_was_posted_before_it_only(void **state)
@@ -611,7 +643,7 @@ static void test_a_delivery_alone_is_committed_soon(void **state)
     struct fixture *fixture = *state;
     fixture_post(fixture, "a", false);
     fixture_expect(fixture, "posted a\nkept\n");
-    ledger_delivered(fixture->ledger, fixture->last_message_id);
+    ledger_delivered(fixture->ledger, fixture->last_message_id, 1);
     fixture_await(fixture, COUNTER_PUBLISHED, 1);
 }
 
@@ -659,7 +691,7 @@ static void test_more_records_are_deleted_than_a_busy_ledger_gets(void **state)
     fixture_await(fixture, COUNTER_LEDGER_EXPIRED, 1);
     int64_t before = fixture_counter(fixture, COUNTER_LEDGER_EXPIRED);
     for (int i = 0; i < 400; i++) {
-        ledger_delivered(fixture->ledger, 1000 + i);
+        ledger_delivered(fixture->ledger, 1000 + i, 1);
     }
     fixture_settle(fixture);
     assert_true(fixture_counter(fixture, COUNTER_LEDGER_EXPIRED) - before >= 400);
@@ -756,6 +788,7 @@ int main(void)
         FIXTURE_TEST(test_closing_commits_the_queue),
         FIXTURE_TEST(test_a_refusal_and_a_dead_letter_are_counted_and_posted),
         FIXTURE_TEST(test_a_message_is_stored_until_it_is_delivered),
+        FIXTURE_TEST(test_an_undeliverable_message_becomes_a_dead_letter_and_is_no_refusal),
         FIXTURE_TEST(test_a_read_contains_what_was_posted_before_it_only),
         FIXTURE_TEST(test_requests_of_one_turn_are_committed_together_and_answered_in_order),
         FIXTURE_TEST(test_requests_for_more_than_one_batch_are_answered_in_order),

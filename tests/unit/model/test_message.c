@@ -80,6 +80,32 @@ static void test_absent_values_add_no_property_and_eight_fit(void **state)
     buf_fini(&bytes);
 }
 
+static void test_the_time_and_the_kind_are_kept(void **state)
+{
+    (void)state;
+    struct message message = full_message();
+    struct message back;
+    struct buf bytes = {0};
+    message.made_at_ms = INT64_C(1767323045123);
+    for (int is_dead_letter = 0; is_dead_letter <= 1; is_dead_letter++) {
+        message.is_dead_letter = is_dead_letter;
+        buf_clear(&bytes);
+        message_encode(&message, &bytes);
+        assert_int_equal(bytes.data[0], 2);
+        assert_int_equal(message_decode(buf_slice(&bytes), &back), STATUS_OK);
+        assert_true(back.made_at_ms == message.made_at_ms);
+        assert_int_equal(back.is_dead_letter, is_dead_letter);
+        assert_int_equal(back.expiry_s, 3600);
+        assert_true(slice_equals(back.topic, message.topic));
+    }
+    bytes.data[2] = 8;
+    assert_int_equal(message_decode(buf_slice(&bytes), &back), STATUS_INVALID);
+    bytes.data[2] = 4;
+    bytes.data[3] = -128; /* a negative time */
+    assert_int_equal(message_decode(buf_slice(&bytes), &back), STATUS_INVALID);
+    buf_fini(&bytes);
+}
+
 static void test_cut_or_longer_bytes_are_refused(void **state)
 {
     (void)state;
@@ -95,7 +121,7 @@ static void test_cut_or_longer_bytes_are_refused(void **state)
     buf_fini(&bytes);
 }
 
-/* Byte 0 is the version, 1 the QoS, 2 the flags, 3..10 the expiry. */
+/* Without a time, byte 0 is the version, 1 the QoS, 2 the flags, 3..10 the expiry. */
 static void test_another_version_or_impossible_values_are_refused(void **state)
 {
     (void)state;
@@ -140,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_an_encoded_message_is_the_same_after_decoding),
         cmocka_unit_test(test_what_is_absent_stays_absent),
         cmocka_unit_test(test_absent_values_add_no_property_and_eight_fit),
+        cmocka_unit_test(test_the_time_and_the_kind_are_kept),
         cmocka_unit_test(test_cut_or_longer_bytes_are_refused),
         cmocka_unit_test(test_another_version_or_impossible_values_are_refused),
         cmocka_unit_test(test_the_encoding_is_the_one_that_ledgers_hold),

@@ -28,6 +28,7 @@ static void test_the_bridges_errors_are_those_of_the_contract(void **state)
         [ERROR_OVERLOADED] = {"Bridge.Overloaded", CATEGORY_OVERLOADED},
         [ERROR_NO_CREDENTIALS] = {"Bridge.NoCredentials", CATEGORY_UNAVAILABLE},
         [ERROR_UNREACHABLE] = {"Bridge.Unreachable", CATEGORY_UNAVAILABLE},
+        [ERROR_REPLY_UNDELIVERED] = {"Bridge.ReplyUndelivered", CATEGORY_UNAVAILABLE},
         [ERROR_NO_DEFINITE_ANSWER] = {"Bridge.NoDefiniteAnswer", CATEGORY_UNKNOWN_OUTCOME},
         [ERROR_SHUTTING_DOWN] = {"Bridge.ShuttingDown", CATEGORY_OVERLOADED},
         [ERROR_SET_ASIDE] = {"Bridge.SetAside", CATEGORY_INTERNAL},

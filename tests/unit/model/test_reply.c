@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define RECEIVED_MS INT64_C(1767323045123) /* 2026-01-02T03:04:05.123Z */
+#define NOW_MS      (RECEIVED_MS + 1000)
 
 static const struct reply_settings settings = {.qos = 1, .expiry_s = 3600};
 
@@ -66,7 +67,7 @@ static void test_the_reply_of_a_success_is_that_of_the_contract(void **state)
     struct reply reply = succeeded();
     struct reply_to reply_to = {.topic = "replies/t"};
     struct buf bytes = {0};
-    reply_render(&reply, &reply_to, &settings, &bytes);
+    reply_render(&reply, &reply_to, NOW_MS, &settings, &bytes);
     struct message message = message_in(&bytes);
     assert_body(&message,
                 "{\"Status\":\"succeeded\",\"Action\":\"StartDiskReplicaGroup\","
@@ -103,7 +104,7 @@ static void test_a_failure_carries_its_error_and_all_the_sender_gave(void **stat
                                 .tracestate = "ts",
                                 .has_body_trace = true};
     struct buf bytes = {0};
-    reply_render(&reply, &reply_to, &settings, &bytes);
+    reply_render(&reply, &reply_to, NOW_MS, &settings, &bytes);
     struct message message = message_in(&bytes);
     assert_body(&message,
                 "{\"Status\":\"failed\",\"Action\":\"StartDiskReplicaGroup\","
@@ -128,7 +129,7 @@ static void test_a_trace_from_user_properties_goes_back_there_only(void **state)
     struct reply reply = succeeded();
     struct reply_to reply_to = {.topic = "t", .traceparent = "tp"};
     struct buf bytes = {0};
-    reply_render(&reply, &reply_to, &settings, &bytes);
+    reply_render(&reply, &reply_to, NOW_MS, &settings, &bytes);
     struct message message = message_in(&bytes);
     struct json_fault fault;
     struct json *body = json_parse(message.body, 4, &fault);
@@ -150,7 +151,7 @@ static void test_an_accepted_command_is_not_complete(void **state)
     reply.completed_at_ms = 0;
     struct reply_to reply_to = {.topic = "t"};
     struct buf bytes = {0};
-    reply_render(&reply, &reply_to, &settings, &bytes);
+    reply_render(&reply, &reply_to, NOW_MS, &settings, &bytes);
     struct message message = message_in(&bytes);
     struct json_fault fault;
     struct json *body = json_parse(message.body, 4, &fault);
@@ -169,7 +170,7 @@ static void test_a_code_that_is_no_mqtt_string_stays_out_of_the_properties(void 
     reply.code = slice_text("a\nb");
     struct reply_to reply_to = {.topic = "t"};
     struct buf bytes = {0};
-    reply_render(&reply, &reply_to, &settings, &bytes);
+    reply_render(&reply, &reply_to, NOW_MS, &settings, &bytes);
     struct message message = message_in(&bytes);
     static const char *const properties[][2] = {{"status", "succeeded"}, {"replayed", "false"}};
     assert_properties(&message, properties, 2);
@@ -182,9 +183,9 @@ static void test_rendering_is_repeatable_and_appends(void **state)
     struct reply reply = succeeded();
     struct reply_to reply_to = {.topic = "t"};
     struct buf bytes = {0};
-    reply_render(&reply, &reply_to, &settings, &bytes);
+    reply_render(&reply, &reply_to, NOW_MS, &settings, &bytes);
     size_t length = bytes.length;
-    reply_render(&reply, &reply_to, &settings, &bytes);
+    reply_render(&reply, &reply_to, NOW_MS, &settings, &bytes);
     assert_int_equal(bytes.length, 2 * length);
     assert_memory_equal(bytes.data, bytes.data + length, length);
     buf_fini(&bytes);
@@ -243,6 +244,31 @@ static void test_a_dead_letter_holds_what_arrived(void **state)
     buf_fini(&bytes);
 }
 
+static void test_a_dead_letter_about_a_reply_holds_the_reply(void **state)
+{
+    (void)state;
+    const struct message reply = {.topic = slice_text("replies/t"),
+                                  .body = slice_text("{oops"),
+                                  .qos = 1,
+                                  .made_at_ms = RECEIVED_MS};
+    struct buf bytes = {0};
+    reply_render_undelivered(&reply, "It was refused.", "dead", NOW_MS, 1, &bytes);
+    struct message message = message_in(&bytes);
+    assert_body(&message,
+                "{\"Error\":{\"Code\":\"Bridge.ReplyUndelivered\","
+                "\"Message\":\"It was refused.\",\"Source\":\"bridge\","
+                "\"Category\":\"unavailable\",\"Retryable\":true,"
+                "\"Hint\":\"Allow the bridge to publish to the topic of the reply. The command has "
+                "its outcome: the same command with the same ClientToken gets it.\"},"
+                "\"Topic\":\"replies/t\",\"Payload\":\"e29vcHM=\","
+                "\"PayloadBytes\":5,\"ReceivedAt\":\"2026-01-02T03:04:05.123Z\"}");
+    static const char *const properties[][2] = {{"code", "Bridge.ReplyUndelivered"}};
+    assert_properties(&message, properties, 1);
+    assert_true(message.is_dead_letter);
+    assert_true(message.made_at_ms == NOW_MS);
+    buf_fini(&bytes);
+}
+
 static void test_a_dead_letter_has_4_kib_of_the_payload_and_its_size(void **state)
 {
     (void)state;
@@ -292,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_rendering_is_repeatable_and_appends),
         cmocka_unit_test(test_a_refusal_has_what_is_known_of_the_request),
         cmocka_unit_test(test_a_dead_letter_holds_what_arrived),
+        cmocka_unit_test(test_a_dead_letter_about_a_reply_holds_the_reply),
         cmocka_unit_test(test_a_dead_letter_has_4_kib_of_the_payload_and_its_size),
         cmocka_unit_test(test_a_dead_letter_of_an_empty_payload_has_an_empty_one),
     };

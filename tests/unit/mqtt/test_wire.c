@@ -312,10 +312,9 @@ static void test_publishing_frames_carry_their_ids(void **state)
     assert_true(only_frame(&bytes, WIRE_PUBLISHED).published.id == -5);
     buf_clear(&bytes);
     wire_put(&bytes, &(struct wire_frame){WIRE_UNPUBLISHED,
-                                          .unpublished = {9, true, 0x95, slice_text("too large")}});
+                                          .unpublished = {9, 0x95, slice_text("too large")}});
     struct wire_unpublished back = only_frame(&bytes, WIRE_UNPUBLISHED).unpublished;
     assert_int_equal(back.id, 9);
-    assert_true(back.is_final);
     assert_int_equal(back.code, 0x95);
     assert_true(slice_equals_text(back.text, "too large"));
     buf_fini(&bytes);

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
+#include "base/json.h"
 #include "model/message.h"
 #include "outbox/outbox.h"
 #include "support/fakes/fake_timers.h"
@@ -17,65 +19,113 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ROWS_MAX     2000
-#define WINDOW       128 /* at most so many are handed over at a time */
-#define MEMORY_MAX   512 /* at most so many are in memory */
-#define RETRY_MS     1000
-#define SET_ASIDE_MS 60000
-#define TEXT_BYTES   32
+#define ROWS_MAX    2000
+#define WINDOW      128 /* at most so many are handed over at a time */
+#define MEMORY_MAX  512 /* at most so many are in memory */
+#define RETRY_MS    1000
+#define ALONE_MS    1000 /* so long a connection has lasted before a message goes alone */
+#define EXPIRY_S    600
+#define TEXT_BYTES  32
+#define READS_MAX   32
+#define PACE_MS_MAX 10000
+
+/* A read that is not answered yet. */
+struct waiting_read {
+    int64_t from_id;
+    size_t limit;
+    ledger_message_fn *each;
+    ledger_read_fn *done;
+    void *arg;
+};
 
 static struct {
+    struct settings settings;
+    struct health *health;
     struct counters counters;
     struct outbox *outbox;
     /* the ledger */
     bool has_row[ROWS_MAX + 1];
     int64_t last_id;
     size_t delivered_count;
-    /* the read that is not answered yet */
+    int64_t made_at_ms;    /* of all messages */
+    bool has_dead_letters; /* the messages are dead letters */
     bool is_reading;
-    int64_t from_id;
-    size_t limit;
-    ledger_message_fn *each;
-    ledger_read_fn *read_done;
-    void *read_arg;
+    struct waiting_read read;
     size_t read_count;
+    struct waiting_read retry_reads[READS_MAX];
+    size_t retry_read_count;
+    /* the replacement that is not answered yet */
+    int64_t replaced_id;
+    struct buf letter;
+    ledger_done_fn *replaced;
+    void *replaced_arg;
+    size_t replaced_count;
     /* the publisher */
     size_t room; /* how many more its pipe takes */
     int64_t handed[2 * ROWS_MAX];
     size_t handed_count;
-    bool has_other_bytes; /* than row_bytes() */
     int flush_count;
 } fixture;
 
 /* ---- the ledger and the publisher of this test ---- */
 
-/* A row's bytes, the same at each reading. */
-static struct slice row_bytes(int64_t id, char out[TEXT_BYTES])
+/* A row's bytes, the same at each reading, until the next call. */
+static struct slice row_bytes(int64_t id)
 {
-    snprintf(out, TEXT_BYTES, "message %lld", (long long)id);
-    return slice_text(out);
+    static struct buf bytes;
+    char topic[TEXT_BYTES];
+    char body[2 * TEXT_BYTES];
+    snprintf(topic, sizeof topic, "replies/%lld", (long long)id);
+    snprintf(body, sizeof body, "{\"ClientToken\":\"t%lld\"}", (long long)id);
+    const struct message message = {.topic = slice_text(topic),
+                                    .body = slice_text(body),
+                                    .qos = 1,
+                                    .expiry_s = EXPIRY_S,
+                                    .made_at_ms = fixture.made_at_ms,
+                                    .is_dead_letter = fixture.has_dead_letters};
+    buf_clear(&bytes);
+    message_encode(&message, &bytes);
+    return buf_slice(&bytes);
 }
 
 void ledger_read_outbox(struct ledger *ledger, int64_t from_id, size_t limit,
                         ledger_message_fn *each, ledger_read_fn *done, void *arg)
 {
+    const struct waiting_read read = {from_id, limit, each, done, arg};
     (void)ledger;
+    if (limit == 1) {
+        assert_true(fixture.retry_read_count < READS_MAX);
+        fixture.retry_reads[fixture.retry_read_count++] = read;
+        return;
+    }
     assert_false(fixture.is_reading);
     fixture.is_reading = true;
-    fixture.from_id = from_id;
-    fixture.limit = limit;
-    fixture.each = each;
-    fixture.read_done = done;
-    fixture.read_arg = arg;
+    fixture.read = read;
     fixture.read_count++;
 }
 
-void ledger_delivered(struct ledger *ledger, int64_t id)
+void ledger_delivered(struct ledger *ledger, int64_t id, size_t length)
 {
     (void)ledger;
     assert_true(fixture.has_row[id]);
+    assert_int_equal(length, row_bytes(id).length);
     fixture.has_row[id] = false;
     fixture.delivered_count++;
+}
+
+void ledger_replace(struct ledger *ledger, int64_t id, size_t length, struct slice dead_letter,
+                    ledger_done_fn *done, void *arg)
+{
+    (void)ledger;
+    assert_true(fixture.has_row[id]);
+    assert_int_equal(length, row_bytes(id).length);
+    assert_null(fixture.replaced);
+    fixture.replaced_id = id;
+    buf_clear(&fixture.letter);
+    buf_append(&fixture.letter, dead_letter);
+    fixture.replaced = done;
+    fixture.replaced_arg = arg;
+    fixture.replaced_count++;
 }
 
 bool workers_may_publish(const struct workers *workers)
@@ -86,10 +136,9 @@ bool workers_may_publish(const struct workers *workers)
 
 void workers_publish(struct workers *workers, int64_t id, struct slice message)
 {
-    char text[TEXT_BYTES];
     (void)workers;
     assert_true(fixture.room > 0);
-    assert_true(fixture.has_other_bytes || slice_equals(message, row_bytes(id, text)));
+    assert_true(slice_equals(message, row_bytes(id)));
     fixture.room--;
     fixture.handed[fixture.handed_count++] = id;
 }
@@ -107,27 +156,84 @@ static void store(int64_t count)
 /* Stores so many rows and reports them to the outbox. */
 static void post(int64_t count)
 {
-    char text[TEXT_BYTES];
     for (int64_t i = 0; i < count; i++) {
         store(1);
-        outbox_posted(fixture.outbox, fixture.last_id, row_bytes(fixture.last_id, text));
+        outbox_posted(fixture.outbox, fixture.last_id, row_bytes(fixture.last_id));
     }
 }
 
-/* Answers the read. */
-static void answer_read(void)
+static void answer(const struct waiting_read *read)
 {
-    char text[TEXT_BYTES];
     size_t count = 0;
-    assert_true(fixture.is_reading);
-    for (int64_t id = fixture.from_id; id <= fixture.last_id && count < fixture.limit; id++) {
+    for (int64_t id = read->from_id; id <= fixture.last_id && count < read->limit; id++) {
         if (fixture.has_row[id]) {
-            fixture.each(fixture.read_arg, id, row_bytes(id, text));
+            read->each(read->arg, id, row_bytes(id));
             count++;
         }
     }
+    read->done(read->arg, count);
+}
+
+/* Answers the read of the next part of the outbox. */
+static void answer_read(void)
+{
+    const struct waiting_read read = fixture.read;
+    assert_true(fixture.is_reading);
     fixture.is_reading = false;
-    fixture.read_done(fixture.read_arg, count);
+    answer(&read);
+}
+
+/* Lets time pass and answers the reads of messages that are due. */
+static void advance(int64_t ms)
+{
+    fake_timers_advance(ms);
+    while (fixture.retry_read_count > 0) {
+        const struct waiting_read read = fixture.retry_reads[0];
+        fixture.retry_read_count--;
+        memmove(fixture.retry_reads, fixture.retry_reads + 1,
+                fixture.retry_read_count * sizeof read);
+        answer(&read);
+    }
+}
+
+/* Answers the replacement. */
+static void answer_replace(enum status status)
+{
+    ledger_done_fn *done = fixture.replaced;
+    assert_non_null(done);
+    fixture.replaced = NULL;
+    fixture.has_row[fixture.replaced_id] = status != STATUS_OK;
+    done(fixture.replaced_arg, status);
+}
+
+/* The dead letter that replaces this message, with a word of its error's message. */
+static void assert_letter(int64_t id, const char *word)
+{
+    struct message letter;
+    struct json_fault fault;
+    char topic[TEXT_BYTES];
+    snprintf(topic, sizeof topic, "replies/%lld", (long long)id);
+    assert_int_equal(fixture.replaced_id, id);
+    assert_int_equal(message_decode(buf_slice(&fixture.letter), &letter), STATUS_OK);
+    assert_true(letter.is_dead_letter);
+    assert_true(slice_equals_text(letter.topic, "dead/i-1"));
+    struct json *body = json_parse(letter.body, 4, &fault);
+    const struct json *error = json_member(body, "Error");
+    assert_true(
+        slice_equals_text(json_text(json_member(error, "Code")), "Bridge.ReplyUndelivered"));
+    assert_non_null(strstr(json_text(json_member(error, "Message")).data, word));
+    assert_true(slice_equals_text(json_text(json_member(body, "Topic")), topic));
+    json_free(body);
+}
+
+static void refuse(int64_t id)
+{
+    outbox_unpublished(fixture.outbox, id, 0x87, slice_text("Not authorized"));
+}
+
+static bool is_refused(void)
+{
+    return health_is_on(fixture.health, HEALTH_REPLY_REFUSED);
 }
 
 static void connect_outbox(void)
@@ -148,12 +254,21 @@ static void publisher_goes(void)
     outbox_publisher_changed(fixture.outbox, false);
 }
 
+/* A connection is lost when all that may go has gone: what goes alone waits for a moment. */
 static void lose_connections(int count)
 {
     for (int i = 0; i < count; i++) {
         publisher_comes();
+        advance(ALONE_MS);
         publisher_goes();
     }
+}
+
+/* Publisher and connection have lasted, and waits have ended. */
+static void publisher_comes_and_lasts(void)
+{
+    publisher_comes();
+    advance(60000);
 }
 
 /* Acknowledges what is handed over until nothing more is; answers reads. */
@@ -186,7 +301,15 @@ static int set_up(void **state)
 {
     (void)state;
     memset(&fixture, 0, sizeof fixture);
-    fixture.outbox = outbox_new(NULL, &fixture.counters);
+    fixture.settings.instance = (char *)"i-1";
+    fixture.settings.topics.dead_letters = (char *)"dead/{Instance}";
+    fixture.settings.replies.qos = 1;
+    fixture.settings.replies.expiry_s = EXPIRY_S;
+    fixture.settings.limits.outbox_messages = INT64_MAX;
+    fixture.settings.limits.outbox_bytes = INT64_MAX;
+    fixture.made_at_ms = clock_wall_ms();
+    fixture.health = health_new(NULL);
+    fixture.outbox = outbox_new(NULL, &fixture.settings, fixture.health, &fixture.counters);
     return 0;
 }
 
@@ -194,6 +317,8 @@ static int tear_down(void **state)
 {
     (void)state;
     outbox_free(fixture.outbox);
+    health_free(fixture.health);
+    buf_fini(&fixture.letter);
     assert_int_equal(fake_timers_count(), 0);
     return 0;
 }
@@ -287,34 +412,183 @@ static void test_what_a_lost_publisher_had_not_reported_is_handed_over_again(voi
     assert_int_equal(fixture.delivered_count, WINDOW + 2);
 }
 
-static void test_a_final_refusal_is_counted_and_forgotten(void **state)
+/* Whoever runs the broker can mend each of these: permissions, quotas, limits, names. */
+static void test_no_refusal_is_final(void **state)
 {
+    static const uint32_t CODES[] = {0, 0x80, 0x83, 0x87, 0x90, 0x91, 0x95, 0x97, 0x99};
+    enum { COUNT = sizeof CODES / sizeof CODES[0] };
     (void)state;
     connect_outbox();
     publisher_comes();
-    post(2);
-    outbox_unpublished(fixture.outbox, 1, true, slice_text("not authorised"));
-    assert_false(fixture.has_row[1]);
-    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_REFUSED), 1);
-    fake_timers_advance(RETRY_MS);
-    assert_handed(0, 1, 2);
+    post(COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        outbox_unpublished(fixture.outbox, (int64_t)i + 1, CODES[i], slice_text("refused"));
+    }
+    assert_int_equal(fixture.delivered_count + fixture.replaced_count, 0);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_REFUSED), COUNT);
+    assert_true(is_refused());
+    advance(RETRY_MS);
+    assert_int_equal(fixture.handed_count, 2 * COUNT);
+    publish_all(COUNT);
+    assert_int_equal(fixture.delivered_count, COUNT);
+    assert_false(is_refused());
 }
 
-static void test_a_temporary_refusal_is_tried_again_after_a_while_and_delays_no_other(void **state)
+static void test_a_refusal_is_logged_with_topic_and_token(void **state)
+{
+    (void)state;
+    int ends[2];
+    char line[1024] = "";
+    connect_outbox();
+    publisher_comes();
+    post(1);
+    int saved = dup(STDERR_FILENO);
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    refuse(1);
+    dup2(saved, STDERR_FILENO);
+    assert_true(read(ends[0], line, sizeof line - 1) > 0);
+    assert_non_null(strstr(line,
+                           "event=reply_refused outbox_id=1 topic=replies/1 token=t1 code=135 "
+                           "why=\"Not authorized\" retry_in_ms=1000"));
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void test_a_refused_message_is_tried_again_after_a_second_doubling_to_a_minute(void **state)
+{
+    static const int64_t WAITS_MS[] = {1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    post(1);
+    for (size_t i = 0; i < sizeof WAITS_MS / sizeof WAITS_MS[0]; i++) {
+        refuse(1);
+        advance(WAITS_MS[i] - 1);
+        assert_int_equal(fixture.handed_count, i + 1);
+        advance(1);
+        assert_handed(i + 1, 1, 1);
+    }
+    outbox_published(fixture.outbox, 1);
+    assert_int_equal(fixture.delivered_count, 1);
+}
+
+static void test_any_number_of_refused_messages_delays_no_other(void **state)
+{
+    enum { COUNT = 2 * MEMORY_MAX };
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    for (int64_t id = 1; id <= COUNT; id++) {
+        post(1);
+        refuse(id);
+    }
+    post(1);
+    assert_handed(0, 1, COUNT + 1);
+    outbox_published(fixture.outbox, COUNT + 1);
+    assert_int_equal(fixture.delivered_count, 1);
+    /* Now the broker takes them. */
+    for (size_t published = COUNT + 1; fixture.delivered_count <= COUNT; published++) {
+        if (published == fixture.handed_count) {
+            advance(RETRY_MS);
+        }
+        assert_true(published < fixture.handed_count);
+        outbox_published(fixture.outbox, fixture.handed[published]);
+    }
+    assert_false(is_refused());
+}
+
+static void test_a_refused_message_becomes_a_dead_letter_when_it_expires(void **state)
 {
     (void)state;
     connect_outbox();
     publisher_comes();
     post(1);
-    outbox_unpublished(fixture.outbox, 1, false, slice_text("quota exceeded"));
-    post(1);
-    assert_handed(1, 2, 1);
-    fake_timers_advance(RETRY_MS - 1);
-    assert_int_equal(fixture.handed_count, 2);
+    size_t tries = 0;
+    for (int64_t waited_s = 0; waited_s < EXPIRY_S - 2; waited_s++) {
+        while (tries < fixture.handed_count) {
+            refuse(fixture.handed[tries++]);
+        }
+        advance(1000);
+        assert_int_equal(fixture.replaced_count, 0);
+    }
+    advance(2000);
+    assert_int_equal(fixture.replaced_count, 1);
+    assert_letter(1, "expired");
+    assert_true(is_refused());
+    answer_replace(STATUS_OK);
+    assert_false(is_refused());
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_UNDELIVERED), 1);
     assert_int_equal(fixture.delivered_count, 0);
-    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_REFUSED), 0);
-    fake_timers_advance(1);
-    assert_handed(2, 1, 1);
+    advance(60000);
+    assert_int_equal(fixture.handed_count, tries);
+}
+
+static void test_the_expiry_counts_from_the_time_a_message_was_made(void **state)
+{
+    (void)state;
+    fixture.made_at_ms -= (EXPIRY_S - 10) * 1000;
+    store(1);
+    connect_outbox();
+    publisher_comes();
+    refuse(1);
+    advance(RETRY_MS);
+    refuse(1);
+    advance(2 * RETRY_MS);
+    refuse(1);
+    advance(4 * RETRY_MS);
+    assert_int_equal(fixture.handed_count, 4);
+    refuse(1);
+    advance(4 * RETRY_MS); /* at its expiry, not after 8 s */
+    assert_letter(1, "expired");
+    answer_replace(STATUS_OK);
+}
+
+static void test_a_message_that_waited_for_the_broker_for_long_is_tried_once(void **state)
+{
+    (void)state;
+    fixture.made_at_ms -= 2 * EXPIRY_S * 1000;
+    store(2);
+    connect_outbox();
+    publisher_comes();
+    outbox_published(fixture.outbox, 1);
+    assert_int_equal(fixture.delivered_count, 1);
+    refuse(2);
+    assert_letter(2, "expired");
+    answer_replace(STATUS_OK);
+}
+
+static void test_a_dead_letter_that_expires_is_dropped(void **state)
+{
+    (void)state;
+    fixture.has_dead_letters = true;
+    fixture.made_at_ms -= EXPIRY_S * 1000;
+    store(1);
+    connect_outbox();
+    publisher_comes();
+    refuse(1);
+    assert_int_equal(fixture.replaced_id, 1);
+    assert_int_equal(fixture.letter.length, 0);
+    answer_replace(STATUS_OK);
+    assert_false(is_refused());
+}
+
+static void test_a_dead_letter_that_cannot_be_stored_is_made_again(void **state)
+{
+    (void)state;
+    fixture.made_at_ms -= EXPIRY_S * 1000;
+    store(1);
+    connect_outbox();
+    publisher_comes();
+    refuse(1);
+    answer_replace(STATUS_STORE);
+    assert_true(is_refused());
+    advance(RETRY_MS);
+    assert_int_equal(fixture.replaced_count, 2);
+    assert_letter(1, "expired");
+    answer_replace(STATUS_OK);
+    assert_false(is_refused());
 }
 
 static void test_a_refused_message_does_not_hold_back_one_that_goes_alone(void **state)
@@ -323,35 +597,87 @@ static void test_a_refused_message_does_not_hold_back_one_that_goes_alone(void *
     connect_outbox();
     post(2);
     lose_connections(2);
-    publisher_comes();
+    publisher_comes_and_lasts();
+    assert_handed(4, 1, 1);
     outbox_published(fixture.outbox, 1);
     post(1);
     assert_handed(5, 2, 1);
-    outbox_unpublished(fixture.outbox, 2, false, slice_text("quota exceeded"));
+    refuse(2);
     assert_handed(6, 3, 1);
     outbox_published(fixture.outbox, 3);
-    fake_timers_advance(RETRY_MS);
+    advance(4 * RETRY_MS);
     assert_handed(7, 2, 1);
     outbox_published(fixture.outbox, 2);
     assert_int_equal(fixture.delivered_count, 3);
 }
 
-static void test_a_connection_that_ends_behind_a_refusal_counts_for_no_message(void **state)
+static void test_a_connection_that_ends_right_behind_a_refusal_counts_for_no_message(void **state)
 {
     (void)state;
     connect_outbox();
     post(2);
     for (int i = 0; i < 5; i++) {
+        size_t before = fixture.handed_count;
         publisher_comes();
-        outbox_unpublished(fixture.outbox, 1, false, slice_text("quota exceeded"));
+        advance(60000);
+        assert_int_equal(fixture.handed_count, before + 2);
+        refuse(1);
+        advance(RETRY_MS - 1);
         publisher_goes();
-        fake_timers_advance(RETRY_MS);
     }
-    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
-    publisher_comes();
+    assert_int_equal(fixture.replaced_count, 0);
+    publisher_comes_and_lasts();
     outbox_published(fixture.outbox, 1);
     outbox_published(fixture.outbox, 2);
     assert_int_equal(fixture.delivered_count, 2);
+}
+
+/* Each of them costs the others the connection. */
+static void test_a_broker_that_closes_at_refusals_gets_one_at_a_time_with_pauses(void **state)
+{
+    enum { COUNT = 20 };
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    post(COUNT);
+    for (int64_t id = 1; id <= COUNT; id++) {
+        refuse(id);
+    }
+    publisher_goes();
+    publisher_comes();
+    advance(60000);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(fixture.handed_count, COUNT + 1 + i);
+        refuse(fixture.handed[fixture.handed_count - 1]);
+        publisher_goes();
+        publisher_comes();
+        advance(PACE_MS_MAX - 1);
+        assert_int_equal(fixture.handed_count, COUNT + 1 + i);
+        advance(1);
+    }
+    outbox_published(fixture.outbox, fixture.handed[fixture.handed_count - 1]);
+    advance(60000);
+    assert_int_equal(fixture.handed_count, COUNT + 4 + 16); /* as many as there are places */
+}
+
+/* Else one refusal a day would protect a message at which the broker closes the connection. */
+static void test_a_connection_that_ends_later_after_a_refusal_counts(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(1);
+    for (int64_t refused_id = 2; refused_id <= 3; refused_id++) {
+        publisher_comes();
+        post(1);
+        refuse(refused_id);
+        advance(RETRY_MS + 1);
+        publisher_goes();
+    }
+    size_t before = fixture.handed_count;
+    publisher_comes();
+    assert_int_equal(fixture.handed_count, before); /* the first message goes alone from now on */
+    advance(60000);
+    assert_true(fixture.handed_count > before);
 }
 
 static void test_a_report_about_an_unknown_message_changes_nothing(void **state)
@@ -361,7 +687,7 @@ static void test_a_report_about_an_unknown_message_changes_nothing(void **state)
     publisher_comes();
     post(1);
     outbox_published(fixture.outbox, 99);
-    outbox_unpublished(fixture.outbox, 99, true, slice_text(""));
+    outbox_unpublished(fixture.outbox, 99, 0x87, slice_text(""));
     assert_int_equal(fixture.delivered_count, 0);
     assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_REFUSED), 0);
 }
@@ -376,7 +702,7 @@ static void test_what_finds_no_room_in_memory_is_read_from_the_ledger(void **sta
     for (int64_t id = 1; !fixture.is_reading && id <= MEMORY_MAX; id++) {
         outbox_published(fixture.outbox, id);
     }
-    assert_int_equal(fixture.from_id, MEMORY_MAX + 1);
+    assert_int_equal(fixture.read.from_id, MEMORY_MAX + 1);
     assert_true(fixture.delivered_count >= MEMORY_MAX / 4);
     publish_all(fixture.delivered_count);
     assert_handed(0, 1, ROWS_MAX - 500);
@@ -391,7 +717,7 @@ static void test_a_long_outbox_is_read_in_parts_at_start(void **state)
     while (fixture.is_reading) {
         answer_read();
     }
-    assert_true(fixture.read_count * fixture.limit <= MEMORY_MAX);
+    assert_true(fixture.read_count * fixture.read.limit <= MEMORY_MAX);
     publisher_comes();
     publish_all(0);
     assert_handed(0, 1, ROWS_MAX);
@@ -484,21 +810,47 @@ static void test_a_flush_waits_for_what_is_not_read_yet(void **state)
     assert_int_equal(fixture.flush_count, 1);
 }
 
-static void test_a_message_with_which_two_connections_were_lost_goes_alone(void **state)
+static void test_a_flush_does_not_wait_for_what_is_refused(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    post(2);
+    refuse(1);
+    outbox_flush(fixture.outbox, flushed, &fixture);
+    fake_timers_advance(0);
+    assert_int_equal(fixture.flush_count, 0);
+    outbox_published(fixture.outbox, 2);
+    fake_timers_advance(0);
+    assert_int_equal(fixture.flush_count, 1);
+}
+
+static void test_messages_with_which_two_connections_were_lost_go_alone(void **state)
 {
     (void)state;
     connect_outbox();
     post(3);
     lose_connections(2);
+    assert_true(is_refused());
     publisher_comes();
-    assert_handed(6, 1, 1);
+    assert_int_equal(fixture.handed_count, 6);
+    post(1); /* the others do not wait for it */
+    assert_handed(6, 4, 1);
+    advance(ALONE_MS);
+    assert_int_equal(fixture.handed_count, 7); /* what is in flight ends first */
     post(1);
     assert_int_equal(fixture.handed_count, 7);
-    outbox_published(fixture.outbox, 1);
-    assert_handed(7, 2, 1);
-    outbox_published(fixture.outbox, 2);
-    outbox_published(fixture.outbox, 3);
-    assert_handed(9, 4, 1);
+    outbox_published(fixture.outbox, 4);
+    assert_int_equal(fixture.handed_count, 8); /* one of the three, alone */
+    int64_t seen = 0;
+    for (int i = 0; i < 3; i++) {
+        assert_true(fixture.handed[7 + i] <= 3);
+        seen += fixture.handed[7 + i];
+        outbox_published(fixture.outbox, fixture.handed[7 + i]);
+    }
+    assert_int_equal(seen, 1 + 2 + 3);
+    assert_int_equal(fixture.handed[10], 5);
+    assert_false(is_refused());
 }
 
 static void test_a_single_lost_connection_changes_nothing(void **state)
@@ -509,64 +861,83 @@ static void test_a_single_lost_connection_changes_nothing(void **state)
     lose_connections(1);
     publisher_comes();
     assert_handed(3, 1, 3);
+    assert_false(is_refused());
 }
 
-static void test_three_connections_lost_while_it_was_alone_set_a_message_aside(void **state)
+static void test_three_connections_lost_while_it_was_alone_make_a_message_a_dead_letter(
+    void **state)
 {
     (void)state;
     connect_outbox();
     post(1);
     lose_connections(2);
-    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
-    post(1);
-    lose_connections(1);
-    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 1);
+    assert_int_equal(fixture.replaced_count, 0);
     publisher_comes();
-    assert_handed(3, 2, 1);
-    outbox_published(fixture.outbox, 2);
-    assert_true(fixture.has_row[1]);
     post(1);
-    assert_handed(4, 3, 1);
-    /* A stop does not wait for it. */
-    outbox_flush(fixture.outbox, flushed, &fixture);
-    outbox_published(fixture.outbox, 3);
-    fake_timers_advance(0);
-    assert_int_equal(fixture.flush_count, 1);
+    outbox_published(fixture.outbox, 2);
+    advance(ALONE_MS);
+    assert_int_equal(fixture.replaced_count, 0);
+    publisher_goes();
+    assert_letter(1, "Three connections");
+    answer_replace(STATUS_OK);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_UNDELIVERED), 1);
+    assert_false(is_refused());
+    publisher_comes_and_lasts();
+    assert_int_equal(fixture.handed_count, 4);
 }
 
-static void test_a_message_that_was_set_aside_is_tried_again_alone_after_a_minute(void **state)
+/* The status message may be the one at which the broker closes. */
+static void test_connections_that_end_at_once_do_not_count_for_a_message_that_goes_alone(
+    void **state)
 {
     (void)state;
     connect_outbox();
     post(1);
-    lose_connections(3);
-    publisher_comes();
-    post(2);
-    assert_handed(3, 2, 2);
-    outbox_published(fixture.outbox, 2);
-    outbox_published(fixture.outbox, 3);
-    fake_timers_advance(SET_ASIDE_MS - 1);
-    assert_int_equal(fixture.handed_count, 5);
-    fake_timers_advance(1);
-    assert_handed(5, 1, 1);
+    lose_connections(2);
+    for (int i = 0; i < 10; i++) {
+        advance(60000);
+        publisher_comes();
+        advance(ALONE_MS - 1);
+        publisher_goes();
+    }
+    assert_int_equal(fixture.replaced_count, 0);
+    publisher_comes_and_lasts();
     outbox_published(fixture.outbox, 1);
-    assert_int_equal(fixture.delivered_count, 3);
+    assert_int_equal(fixture.delivered_count, 1);
 }
 
-static void test_connections_lost_with_several_messages_set_none_aside(void **state)
+static void test_connections_lost_with_several_messages_make_none_a_dead_letter(void **state)
 {
     (void)state;
     connect_outbox();
     post(2);
-    lose_connections(4); /* the last two with the first message alone */
-    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
+    lose_connections(4); /* two with both, then one or two with each alone */
+    assert_int_equal(fixture.replaced_count, 0);
+    publisher_comes_and_lasts();
+    for (size_t i = fixture.handed_count - 1; i < fixture.handed_count; i++) {
+        outbox_published(fixture.outbox, fixture.handed[i]);
+    }
+    assert_int_equal(fixture.delivered_count, 2);
+}
+
+static void test_a_message_that_ends_connections_is_tried_ever_less_often(void **state)
+{
+    (void)state;
+    connect_outbox();
+    post(2);
+    lose_connections(2);
     publisher_comes();
-    outbox_published(fixture.outbox, 1);
-    publisher_goes(); /* the first one with the second message alone */
-    lose_connections(1);
-    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
+    advance(ALONE_MS); /* the first of them goes alone */
+    int64_t bad = fixture.handed[fixture.handed_count - 1];
+    publisher_goes();
     publisher_comes();
-    outbox_published(fixture.outbox, 2);
+    advance(ALONE_MS);
+    assert_int_equal(fixture.handed[fixture.handed_count - 1], 3 - bad); /* then the other */
+    outbox_published(fixture.outbox, 3 - bad);
+    assert_int_equal(fixture.handed[fixture.handed_count - 1], 3 - bad);
+    advance(RETRY_MS);
+    assert_int_equal(fixture.handed[fixture.handed_count - 1], bad); /* 2 s after the loss */
+    outbox_published(fixture.outbox, bad);
     assert_int_equal(fixture.delivered_count, 2);
 }
 
@@ -576,44 +947,45 @@ static void test_a_refusal_in_between_begins_the_count_anew(void **state)
     connect_outbox();
     post(1);
     lose_connections(2);
-    publisher_comes();
-    outbox_unpublished(fixture.outbox, 1, false, slice_text("quota exceeded"));
-    fake_timers_advance(RETRY_MS);
-    publisher_goes(); /* behind a refusal: not counted */
-    lose_connections(2);
-    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 0);
+    publisher_comes_and_lasts();
+    refuse(1);
+    publisher_goes();
+    for (int i = 0; i < 2; i++) {
+        advance(60000);
+        lose_connections(1);
+    }
+    assert_int_equal(fixture.replaced_count, 0);
+    advance(60000);
     lose_connections(1);
-    assert_int_equal(counter_get(&fixture.counters, COUNTER_PUBLISH_SET_ASIDE), 1);
+    assert_letter(1, "Three connections");
+    answer_replace(STATUS_OK);
 }
 
-static void test_a_refusal_is_logged_with_topic_and_token(void **state)
+static void test_the_outbox_is_full_by_its_number_or_its_bytes_and_recovers(void **state)
 {
+    static const struct {
+        int64_t messages;
+        int64_t bytes;
+        bool is_full;
+    } ROWS[] = {{99, 999, false}, {100, 0, true}, {99, 1000, true}, {99, 999, false}};
     (void)state;
-    int ends[2];
-    char line[1024] = "";
-    struct buf bytes = {0};
-    const struct message message = {.topic = slice_text("replies/somebody"),
-                                    .body = slice_text("{\"ClientToken\":\"nightly-1\"}"),
-                                    .qos = 1,
-                                    .expiry_s = -1};
-    message_encode(&message, &bytes);
-    fixture.has_other_bytes = true;
+    fixture.settings.limits.outbox_messages = 100;
+    fixture.settings.limits.outbox_bytes = 1000;
     connect_outbox();
-    publisher_comes();
-    store(1);
-    outbox_posted(fixture.outbox, fixture.last_id, buf_slice(&bytes));
-    buf_fini(&bytes);
-    int saved = dup(STDERR_FILENO);
-    assert_int_equal(pipe(ends), 0);
-    dup2(ends[1], STDERR_FILENO);
-    outbox_unpublished(fixture.outbox, 1, false, slice_text("quota exceeded"));
-    dup2(saved, STDERR_FILENO);
-    assert_true(read(ends[0], line, sizeof line - 1) > 0);
-    assert_non_null(strstr(line, "event=reply_not_published outbox_id=1 topic=replies/somebody "
-                                 "token=nightly-1 why=\"quota exceeded\""));
-    close(saved);
-    close(ends[0]);
-    close(ends[1]);
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        counter_set(&fixture.counters, COUNTER_OUTBOX_DEPTH, ROWS[i].messages);
+        counter_set(&fixture.counters, COUNTER_OUTBOX_BYTES, ROWS[i].bytes);
+        assert_int_equal(outbox_is_full(fixture.outbox), ROWS[i].is_full);
+        assert_int_equal(health_is_on(fixture.health, HEALTH_OUTBOX_FULL), ROWS[i].is_full);
+    }
+    /* Without a delivery that asks. */
+    counter_set(&fixture.counters, COUNTER_OUTBOX_DEPTH, 100);
+    post(1);
+    assert_true(health_is_on(fixture.health, HEALTH_OUTBOX_FULL));
+    counter_set(&fixture.counters, COUNTER_OUTBOX_DEPTH, 99);
+    advance(1000);
+    assert_false(health_is_on(fixture.health, HEALTH_OUTBOX_FULL));
+    assert_false(health_is_ready(fixture.health));
 }
 
 int main(void)
@@ -621,31 +993,42 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_it_begins_with_what_the_ledger_still_holds),
-        TEST(test_a_message_with_which_two_connections_were_lost_goes_alone),
-        TEST(test_a_single_lost_connection_changes_nothing),
-        TEST(test_three_connections_lost_while_it_was_alone_set_a_message_aside),
-        TEST(test_connections_lost_with_several_messages_set_none_aside),
-        TEST(test_a_refusal_in_between_begins_the_count_anew),
         TEST(test_nothing_is_handed_over_without_a_publisher),
         TEST(test_a_message_is_forgotten_when_the_broker_acknowledged_it),
         TEST(test_a_window_of_messages_is_handed_over_at_a_time),
         TEST(test_a_full_pipe_holds_messages_back),
         TEST(test_what_a_lost_publisher_had_not_reported_is_handed_over_again),
-        TEST(test_a_final_refusal_is_counted_and_forgotten),
-        TEST(test_a_temporary_refusal_is_tried_again_after_a_while_and_delays_no_other),
+        TEST(test_no_refusal_is_final),
+        TEST(test_a_refusal_is_logged_with_topic_and_token),
+        TEST(test_a_refused_message_is_tried_again_after_a_second_doubling_to_a_minute),
+        TEST(test_any_number_of_refused_messages_delays_no_other),
+        TEST(test_a_refused_message_becomes_a_dead_letter_when_it_expires),
+        TEST(test_the_expiry_counts_from_the_time_a_message_was_made),
+        TEST(test_a_message_that_waited_for_the_broker_for_long_is_tried_once),
+        TEST(test_a_dead_letter_that_expires_is_dropped),
+        TEST(test_a_dead_letter_that_cannot_be_stored_is_made_again),
         TEST(test_a_refused_message_does_not_hold_back_one_that_goes_alone),
-        TEST(test_a_connection_that_ends_behind_a_refusal_counts_for_no_message),
-        TEST(test_a_message_that_was_set_aside_is_tried_again_alone_after_a_minute),
+        TEST(test_a_connection_that_ends_right_behind_a_refusal_counts_for_no_message),
+        TEST(test_a_broker_that_closes_at_refusals_gets_one_at_a_time_with_pauses),
+        TEST(test_a_connection_that_ends_later_after_a_refusal_counts),
         TEST(test_a_report_about_an_unknown_message_changes_nothing),
         TEST(test_what_finds_no_room_in_memory_is_read_from_the_ledger),
         TEST(test_a_long_outbox_is_read_in_parts_at_start),
         TEST(test_messages_posted_around_a_read_are_handed_over_once_and_in_order),
         TEST(test_messages_posted_while_older_ones_are_not_read_go_behind_them),
-        TEST(test_a_refusal_is_logged_with_topic_and_token),
         TEST(test_an_empty_outbox_is_flushed_in_the_next_iteration),
         TEST(test_a_flush_waits_for_the_last_acknowledgement),
         TEST(test_a_flush_is_reported_once),
         TEST(test_a_flush_waits_for_what_is_not_read_yet),
+        TEST(test_a_flush_does_not_wait_for_what_is_refused),
+        TEST(test_messages_with_which_two_connections_were_lost_go_alone),
+        TEST(test_a_single_lost_connection_changes_nothing),
+        TEST(test_three_connections_lost_while_it_was_alone_make_a_message_a_dead_letter),
+        TEST(test_connections_that_end_at_once_do_not_count_for_a_message_that_goes_alone),
+        TEST(test_connections_lost_with_several_messages_make_none_a_dead_letter),
+        TEST(test_a_message_that_ends_connections_is_tried_ever_less_often),
+        TEST(test_a_refusal_in_between_begins_the_count_anew),
+        TEST(test_the_outbox_is_full_by_its_number_or_its_bytes_and_recovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -264,7 +264,7 @@ static void test_a_state_the_broker_did_not_take_for_now_is_published_again(void
     (void)state;
     set(HEALTH_NOT_SUBSCRIBED, false);
     set(HEALTH_NO_PUBLISHER, false);
-    status_topic_unpublished(fixture.status_topic, false, slice_text("quota exceeded"));
+    status_topic_unpublished(fixture.status_topic, slice_text("quota exceeded"));
     fake_timers_advance(RETRY_MS - 1);
     assert_int_equal(fixture.published_count, 1);
     fake_timers_advance(1);
@@ -279,11 +279,11 @@ static void test_a_newer_state_replaces_one_that_waits_for_its_retry(void **stat
     (void)state;
     set(HEALTH_NOT_SUBSCRIBED, false);
     set(HEALTH_NO_PUBLISHER, false);
-    status_topic_unpublished(fixture.status_topic, false, slice_text("quota exceeded"));
+    status_topic_unpublished(fixture.status_topic, slice_text("quota exceeded"));
     set(HEALTH_API_UNREACHABLE, true);
     set(HEALTH_STORE_UNAVAILABLE, true);
     assert_published(2, "degraded");
-    status_topic_unpublished(fixture.status_topic, false, slice_text("quota exceeded"));
+    status_topic_unpublished(fixture.status_topic, slice_text("quota exceeded"));
     assert_published(3, "degraded");
     fake_timers_advance(RETRY_MS);
     status_topic_published(fixture.status_topic);
@@ -291,16 +291,26 @@ static void test_a_newer_state_replaces_one_that_waits_for_its_retry(void **stat
     assert_int_equal(fixture.published_count, 3);
 }
 
-static void test_a_state_the_broker_never_takes_is_not_published_again(void **state)
+static void test_a_state_the_broker_refuses_is_published_again_and_again_ever_less_often(
+    void **state)
 {
     (void)state;
     set(HEALTH_NOT_SUBSCRIBED, false);
     set(HEALTH_NO_PUBLISHER, false);
-    status_topic_unpublished(fixture.status_topic, true, slice_text("not authorised"));
-    fake_timers_advance(RETRY_MS);
-    assert_int_equal(fixture.published_count, 1);
+    static const int64_t delays_ms[] = {5000, 10000, 20000, 40000, 60000, 60000};
+    for (size_t i = 0; i < sizeof delays_ms / sizeof delays_ms[0]; i++) {
+        status_topic_unpublished(fixture.status_topic, slice_text("not authorised"));
+        fake_timers_advance(delays_ms[i] - 1);
+        assert_int_equal(fixture.published_count, i + 1);
+        fake_timers_advance(1);
+        assert_int_equal(fixture.published_count, i + 2);
+    }
+    status_topic_published(fixture.status_topic);
     set(HEALTH_API_UNREACHABLE, true);
-    assert_published(2, "degraded");
+    assert_published(8, "degraded");
+    status_topic_unpublished(fixture.status_topic, slice_text("not authorised"));
+    fake_timers_advance(RETRY_MS);
+    assert_published(9, "degraded");
 }
 
 /* ---- counts ---- */
@@ -475,7 +485,7 @@ static void test_a_flush_ends_when_the_broker_does_not_take_the_state(void **sta
     (void)state;
     come_online();
     stop();
-    status_topic_unpublished(fixture.status_topic, false, slice_text("quota exceeded"));
+    status_topic_unpublished(fixture.status_topic, slice_text("quota exceeded"));
     fake_timers_advance(0);
     assert_int_equal(fixture.flushed_count, 1);
     fake_timers_advance(RETRY_MS);
@@ -513,7 +523,7 @@ int main(void)
         TEST(test_a_new_publisher_begins_with_the_present_state),
         TEST(test_a_state_the_broker_did_not_take_for_now_is_published_again),
         TEST(test_a_newer_state_replaces_one_that_waits_for_its_retry),
-        TEST(test_a_state_the_broker_never_takes_is_not_published_again),
+        TEST(test_a_state_the_broker_refuses_is_published_again_and_again_ever_less_often),
         TEST(test_the_state_comes_with_the_counts),
         TEST(test_changed_counts_are_published_together_after_a_while),
         TEST(test_a_quiet_bridge_publishes_nothing_and_keeps_no_timer),

@@ -84,6 +84,8 @@ static void assert_default_others(const struct settings *settings)
     assert_int_equal(settings->limits.waiters_per_token, 64);
     assert_int_equal(settings->limits.reply_topic_bytes, 1024);
     assert_int_equal(settings->limits.correlation_bytes, 1024);
+    assert_int_equal(settings->limits.outbox_messages, 200000);
+    assert_int_equal(settings->limits.outbox_bytes, 268435456);
     assert_int_equal(settings->replies.qos, 1);
     assert_int_equal(settings->replies.expiry_s, 3600);
     assert_string_equal(settings->topics.dead_letters, "ecs-bridge/v1/dead-letters");
@@ -240,6 +242,8 @@ static void assert_full_others(const struct settings *settings)
     assert_int_equal(settings->limits.waiters_per_token, 15);
     assert_int_equal(settings->limits.reply_topic_bytes, 22);
     assert_int_equal(settings->limits.correlation_bytes, 23);
+    assert_int_equal(settings->limits.outbox_messages, 24);
+    assert_int_equal(settings->limits.outbox_bytes, 25);
     assert_int_equal(settings->replies.qos, 2);
     assert_int_equal(settings->replies.expiry_s, 3000000000);
     assert_string_equal(settings->topics.dead_letters, "d/{Route}");
