@@ -29,6 +29,9 @@ struct connection;
 
 struct connection_hooks {
     void *arg;
+    /* The broker has accepted the connection: no file, no socket and no thread is opened from here
+     * on. Once, before `up`; NULL: not needed. */
+    void (*accepted)(void *arg);
     /* Connected and subscribed to all filters of the params. Once. */
     void (*up)(void *arg, const struct wire_up *up);
     /* NULL: messages are acknowledged when `arrived` has returned. Else the acknowledgements of all

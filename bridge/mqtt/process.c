@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "sandbox.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -26,6 +27,9 @@
  * empty user properties. */
 #define MEMORY_BYTES           (48u << 20)
 #define MEMORY_PER_PACKET_BYTE 192u
+
+/* NULL unless a sanitizer is linked: all of them define this function. */
+extern void sanitizer_mark(void) __asm__("__sanitizer_print_stack_trace") __attribute__((weak));
 
 /* False if the bridge has ended. */
 static bool process_read(struct process *process)
@@ -63,6 +67,7 @@ void process_begin(struct process *process, enum wire_role role)
     }
     close_range(WIRE_TLS_FD + WIRE_TLS_FD_COUNT, ~0U, 0); /* anything else inherited */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sandbox_prepare();
     /* The three threads rarely allocate at the same time: one heap takes less memory than three. */
     mallopt(M_ARENA_MAX, 1);
     pthread_mutex_init(&process->send_mutex, NULL);
@@ -89,6 +94,26 @@ void process_begin(struct process *process, enum wire_role role)
               process->params.name);
 }
 
+void process_confine(struct process *process)
+{
+    const struct connect_params *params = &process->params;
+    const struct slice files[WIRE_TLS_FD_COUNT] = {params->tls_ca_file, params->tls_cert_file,
+                                                   params->tls_key_file};
+    struct buf why = {0};
+    for (int i = 0; i < WIRE_TLS_FD_COUNT; i++) {
+        if (slice_is_present(files[i])) {
+            close(WIRE_TLS_FD + i);
+        }
+    }
+    enum status status = sanitizer_mark == NULL ? sandbox_enter(&why) : STATUS_OK;
+    if (status == STATUS_NOT_FOUND) {
+        LOG_WARN("seccomp_missing", LOG_TEXT("process", params->name));
+    } else if (status != STATUS_OK) {
+        process_end_because(process, WIRE_DOWN_INTERNAL, why.data);
+    }
+    buf_fini(&why);
+}
+
 void process_up(struct process *process, const struct wire_up *up)
 {
     struct slice *const secrets[] = {&process->params.password, &process->params.tls_key_password};
@@ -104,9 +129,6 @@ void process_up(struct process *process, const struct wire_up *up)
     process_send(process, buf_slice(&frame));
     buf_fini(&frame);
 }
-
-/* NULL unless a sanitizer is linked: all of them define this function. */
-extern void sanitizer_mark(void) __asm__("__sanitizer_print_stack_trace") __attribute__((weak));
 
 void process_limit_memory(const struct process *process)
 {

@@ -7,7 +7,7 @@
  * SIGKILL by the kernel). It ignores the signals that are meant for the bridge's whole process
  * group (SIGINT, SIGTERM, SIGHUP): the bridge decides when it stops.
  *
- * Thread: process_send() and process_end() any; the others the main thread.
+ * Thread: process_confine(), process_send() and process_end() any; the others the main thread.
  */
 #ifndef MQTT_PROCESS_H
 #define MQTT_PROCESS_H
@@ -32,6 +32,11 @@ struct process {
  * other end is no bridge or the params are for another role.
  */
 void process_begin(struct process *process, enum wire_role role);
+/*
+ * Closes the TLS files and enters the sandbox (sandbox.h): the process opens nothing from here on.
+ * Does only the first under a sanitizer. Ends the process where the kernel does not let it.
+ */
+void process_confine(struct process *process);
 /* Wipes the passwords in the params, which are not needed any more, and sends WIRE_UP. */
 void process_up(struct process *process, const struct wire_up *up);
 /*

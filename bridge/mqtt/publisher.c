@@ -148,6 +148,12 @@ static void publish_queued(struct publisher *publisher)
 
 /* ---- The connection's hooks ---- */
 
+static void publisher_accepted(void *arg)
+{
+    struct publisher *publisher = arg;
+    process_confine(&publisher->process);
+}
+
 static void publisher_up(void *arg, const struct wire_up *up)
 {
     struct publisher *publisher = arg;
@@ -269,6 +275,7 @@ int publisher_main(void)
     static struct publisher publisher; /* as long as the process */
     struct connection_hooks hooks = {
         .arg = &publisher,
+        .accepted = publisher_accepted,
         .up = publisher_up,
         .arrived = publisher_arrived,
         .published = publisher_published,

@@ -71,6 +71,12 @@ static uint32_t waiting_count(const struct receiver *receiver)
     return receiver->next - receiver->first;
 }
 
+static void receiver_accepted(void *arg)
+{
+    struct receiver *receiver = arg;
+    process_confine(&receiver->process);
+}
+
 static void receiver_up(void *arg, const struct wire_up *up)
 {
     struct receiver *receiver = arg;
@@ -268,6 +274,7 @@ int receiver_main(void)
     };
     const struct connection_hooks hooks = {
         .arg = &receiver,
+        .accepted = receiver_accepted,
         .up = receiver_up,
         .held = &held,
         .arrived = receiver_arrived,

@@ -6,7 +6,9 @@
 
 #include "base/crash_point.h"
 #include "base/hardening.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "landlock.h"
 #include "worker.h"
 
 #include <stdlib.h>
@@ -212,6 +214,10 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
 
 void workers_start(struct workers *workers)
 {
+    if (landlock_version() == 0) {
+        LOG_INFO("landlock_missing",
+                 LOG_TEXT("text", "seccomp alone keeps the MQTT processes from files"));
+    }
     worker_start(&workers->receiver);
     if (!workers->is_stopping) { /* by the hook `failed` */
         worker_start(&workers->publisher);

@@ -37,6 +37,7 @@ bridge_package(sqlite "sqlite3>=3.37" libsqlite3-dev)
 bridge_package(microhttpd "libmicrohttpd>=0.9.71" libmicrohttpd-dev)
 bridge_package(expat "expat>=2.4" libexpat1-dev)
 bridge_package(inih "inih>=53" libinih-dev)
+bridge_package(seccomp "libseccomp>=2.5" libseccomp-dev)
 bridge_library(paho MQTTAsync.h paho-mqtt3as libpaho-mqtt-dev)
 
 find_path(UTHASH_INCLUDE_DIR uthash.h)

@@ -177,6 +177,9 @@ static void connected(struct connection *connection, bool is_session_present)
                         "this build cannot make the MQTT library require TLS 1.2");
         return;
     }
+    if (connection->hooks.accepted != NULL) {
+        connection->hooks.accepted(connection->hooks.arg);
+    }
     connection->limits.is_session_present = is_session_present;
     if (connection->params->filter_count > 0) {
         connection_subscribe(connection);

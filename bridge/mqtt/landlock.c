@@ -1,0 +1,140 @@
+/*
+ * A ruleset that handles everything and allows nothing. linux/landlock.h of Debian 12 ends with
+ * version 3, so the numbers that came later stand here: they are part of the kernel's interface and
+ * do not change (Documentation/userspace-api/landlock.rst).
+ */
+#include "landlock.h"
+
+#include "base/clock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/landlock.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define THREAD_TIMEOUT_MS 5000
+
+/* struct landlock_ruleset_attr of version 6. */
+struct ruleset {
+    uint64_t files;
+    uint64_t network; /* since version 4 */
+    uint64_t scoped;  /* since version 6 */
+};
+
+/* What each version can deny, from the newest: all bits up to its last. */
+static const struct {
+    int version;
+    size_t bytes; /* of struct ruleset that it knows */
+    struct ruleset all;
+} versions[] = {
+    {6, sizeof(struct ruleset), {0xffff, 0x3, 0x3}},         /* + abstract sockets, signals */
+    {5, offsetof(struct ruleset, scoped), {0xffff, 0x3, 0}}, /* + ioctl() on devices */
+    {4, offsetof(struct ruleset, scoped), {0x7fff, 0x3, 0}}, /* + TCP */
+    {3, offsetof(struct ruleset, network), {0x7fff, 0, 0}},  /* + truncate */
+    {2, offsetof(struct ruleset, network), {0x3fff, 0, 0}},  /* + rename between folders */
+    {1, offsetof(struct ruleset, network), {0x1fff, 0, 0}},
+};
+
+/* For the signal handler. */
+static int ruleset_fd = -1;
+static _Atomic int thread_error; /* of a thread that could not be restricted */
+static sem_t restricted;         /* counts the threads that answered */
+
+int landlock_version(void)
+{
+    long version =
+        syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
+    return version < 0 ? 0 : (int)version;
+}
+
+static int make_ruleset(void)
+{
+    size_t row = 0;
+    while (versions[row].version > landlock_version() && versions[row].version > 1) {
+        row++;
+    }
+    return (int)syscall(SYS_landlock_create_ruleset, &versions[row].all, versions[row].bytes, 0);
+}
+
+static int restrict_this_thread(void)
+{
+    return syscall(SYS_landlock_restrict_self, ruleset_fd, 0) == 0 ? 0 : errno;
+}
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+    int error = errno;
+    int failed = restrict_this_thread();
+    if (failed != 0) {
+        thread_error = failed;
+    }
+    sem_post(&restricted);
+    errno = error;
+}
+
+/* Signals all other threads; their number, or -1 with errno. */
+static int signal_others(void)
+{
+    DIR *threads = opendir("/proc/self/task");
+    const struct dirent *entry;
+    int count = 0;
+    if (threads == NULL) {
+        return -1;
+    }
+    while ((entry = readdir(threads)) != NULL) {
+        int thread = atoi(entry->d_name);
+        if (thread > 0 && thread != gettid() && tgkill(getpid(), thread, SIGRTMIN) == 0) {
+            count++;
+        }
+    }
+    closedir(threads);
+    return count;
+}
+
+/* 0, or an errno value. */
+static int restrict_others(void)
+{
+    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    int64_t ends_ms = clock_mono_ms() + THREAD_TIMEOUT_MS;
+    struct timespec deadline = {.tv_sec = ends_ms / 1000, .tv_nsec = (ends_ms % 1000) * 1000000};
+    thread_error = 0;
+    sem_init(&restricted, 0, 0);
+    sigaction(SIGRTMIN, &action, NULL);
+    int left = signal_others();
+    int error = left < 0 ? errno : 0;
+    while (error == 0 && left > 0) {
+        if (sem_clockwait(&restricted, CLOCK_MONOTONIC, &deadline) == 0) {
+            left--;
+        } else if (errno != EINTR) {
+            error = errno;
+        }
+    }
+    return error != 0 ? error : thread_error;
+}
+
+enum status landlock_deny_all(struct buf *out_why)
+{
+    ruleset_fd = make_ruleset();
+    int error = ruleset_fd < 0 ? errno : restrict_others();
+    if (error == 0) {
+        /* Last: a kernel before 6.15 does not let a restricted thread signal the others. */
+        error = restrict_this_thread();
+    }
+    if (ruleset_fd >= 0) {
+        close(ruleset_fd);
+    }
+    if (error != 0) {
+        buf_printf(out_why, "the kernel has Landlock, but does not let the process use it: %s",
+                   strerror(error));
+    }
+    return error == 0 ? STATUS_OK : STATUS_UNAVAILABLE;
+}
