@@ -32,6 +32,10 @@ void broker_keeper_init(struct broker_keeper *keeper, const char *directory)
     snprintf(own, sizeof own, "%s/broker", directory);
     mkdir(own, 0700);
     broker_init(&keeper->broker, own, NULL);
+    /* max_queued_messages: senders go on while the bridge is down. By default mosquitto drops what
+     * it has acknowledged beyond 1,000 messages that wait for a client, without a trace in its
+     * database or on the wire, so the checker could not tell such a command from one that the
+     * bridge lost. */
     snprintf(keeper->database, sizeof keeper->database, "%s/mosquitto.db", own);
     snprintf(path, sizeof path, "%s/broker.conf", own);
     snprintf(text, sizeof text,

@@ -72,7 +72,6 @@ void broker_init(struct broker *broker, const char *directory, const char *extra
              "listener %d 127.0.0.1\n"
              "allow_anonymous true\n"
              "set_tcp_nodelay true\n"
-             "max_queued_messages 0\n"
              "log_type all\n"
              "persistence_location %s/\n"
              "%s%s",

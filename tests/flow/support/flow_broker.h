@@ -19,7 +19,10 @@ struct broker {
  */
 int port_reserve(int *out_guard);
 
-/* `extra` is added to its configuration; NULL for nothing. */
+/*
+ * It has mosquitto's default limits. `extra` is added to its configuration; NULL for nothing. A
+ * test that changes a limit says why.
+ */
 void broker_init(struct broker *broker, const char *directory, const char *extra);
 /* Stops it if it runs. Takes {0}. */
 void broker_fini(struct broker *broker);

@@ -61,6 +61,7 @@ static void test_many_replies_are_acknowledged_in_order(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
+        /* A small Receive Maximum, so that the publisher must wait for acknowledgements. */
         struct workers_fixture *fixture =
             workers_fixture_new("allow_anonymous true\nmax_inflight_messages 10", protocols[i]);
         workers_fixture_wait_up(fixture);
