@@ -18,16 +18,16 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#define OUTBOX_HANDED_MAX    128
-#define OUTBOX_MEMORY_MAX    512
-#define OUTBOX_READ_COUNT    256
-#define OUTBOX_RETRYING_MAX  16 /* messages that were set back and are being published again */
-#define OUTBOX_RETRY_MS      1000
-#define OUTBOX_RETRY_MS_MAX  60000
-#define OUTBOX_LOST_SET_BACK 2 /* connections lost with a message: from then on it goes alone */
-#define OUTBOX_LOST_ALONE_MAX                                          \
-    3 /* connections lost while it was alone: it becomes a dead letter \
-       */
+#define OUTBOX_HANDED_MAX   128
+#define OUTBOX_MEMORY_MAX   512
+#define OUTBOX_READ_COUNT   256
+#define OUTBOX_RETRYING_MAX 16 /* messages that were set back and are being published again */
+#define OUTBOX_RETRY_MS     1000
+#define OUTBOX_RETRY_MS_MAX 60000
+/* Connections lost with a message: from then on it goes alone. */
+#define OUTBOX_LOST_SET_BACK 2
+/* Connections lost while it was alone: it becomes a dead letter. */
+#define OUTBOX_LOST_ALONE_MAX 3
 /* How long a connection must have lasted before a message is published alone. It leaves time for
  * the status message, which may be the one at which the broker closes the connection. */
 #define OUTBOX_ALONE_AFTER_MS 1000
