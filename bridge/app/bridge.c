@@ -34,11 +34,14 @@
 /* How long the ledger may take to commit when it is closed. */
 #define CLOSE_LEDGER_MS 500
 #define HEARTBEAT_MS    1000
+#define LEAVE_CHECK_MS  200
 
 #define SIGNAL_COUNT 5
 
 struct bridge {
-    const struct settings *settings;
+    struct settings *settings;
+    bool is_leaving;
+    bool has_left; /* it was leaving, and everything is done */
     struct counters counters;
     struct health *health;
     struct tls_reload tls; /* in use */
@@ -59,6 +62,7 @@ struct bridge {
     struct shutdown *shutdown;
     struct loop_signal *signals[SIGNAL_COUNT];
     struct loop_timer *heartbeat;
+    struct loop_timer *leave; /* runs while commands are in work after the last session has ended */
 };
 
 /* ---- Signals ---- */
@@ -184,6 +188,8 @@ static void on_published(void *arg, int64_t id)
     struct bridge *bridge = arg;
     if (id == STATUS_TOPIC_MESSAGE_ID) {
         status_topic_published(bridge->status_topic);
+    } else if (id < 0) {
+        sessions_published(bridge->sessions, id, true);
     } else {
         outbox_published(bridge->outbox, id);
         status_topic_counts_changed(bridge->status_topic);
@@ -195,6 +201,8 @@ static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice wh
     struct bridge *bridge = arg;
     if (id == STATUS_TOPIC_MESSAGE_ID) {
         status_topic_unpublished(bridge->status_topic, why);
+    } else if (id < 0) {
+        sessions_published(bridge->sessions, id, false);
     } else {
         outbox_unpublished(bridge->outbox, id, code, why);
     }
@@ -216,6 +224,7 @@ static void on_publisher_changed(void *arg, bool is_up)
     notify_systemd(bridge);
     health_set(bridge->health, HEALTH_NO_PUBLISHER, !is_up);
     outbox_publisher_changed(bridge->outbox, is_up);
+    sessions_publisher_changed(bridge->sessions, is_up);
 }
 
 /* Do not report that the receiver goes down during a stop. */
@@ -226,11 +235,25 @@ static void on_receiver_changed(void *arg, bool is_up)
         notify_systemd(bridge);
         health_set(bridge->health, HEALTH_NOT_SUBSCRIBED, !is_up);
     }
+    if (is_up) {
+        sessions_subscribed(bridge->sessions);
+    }
 }
 
-static void on_session_opened(void *arg, const char *client_id, bool is_session_present)
+static void on_session_connected(void *arg, const char *client_id, bool is_session_present,
+                                 uint32_t generation)
 {
-    sessions_opened(((struct bridge *)arg)->sessions, client_id, is_session_present);
+    sessions_connected(((struct bridge *)arg)->sessions, client_id, is_session_present, generation);
+}
+
+static void on_session_drained(void *arg, const char *client_id)
+{
+    sessions_drained(((struct bridge *)arg)->sessions, client_id);
+}
+
+static void on_session_ended(void *arg, const char *client_id)
+{
+    sessions_ended(((struct bridge *)arg)->sessions, client_id);
 }
 
 static void on_stopped(void *arg)
@@ -319,7 +342,9 @@ static void make_workers(struct bridge *bridge)
                                         .unpublished = on_unpublished,
                                         .publisher_changed = on_publisher_changed,
                                         .receiver_changed = on_receiver_changed,
-                                        .session_opened = on_session_opened,
+                                        .session_connected = on_session_connected,
+                                        .session_drained = on_session_drained,
+                                        .session_ended = on_session_ended,
                                         .stopped = on_stopped};
     bridge->workers =
         workers_new(bridge->loop, bridge->settings, &bridge->tls.broker, bridge->program.path,
@@ -350,6 +375,11 @@ static int build(struct bridge *bridge)
         code = open_ledger(bridge, &why);
     }
     if (code == EX_OK) {
+        bridge->sessions = sessions_new(bridge->loop, bridge->settings, bridge->is_leaving,
+                                        bridge->ledger, bridge->health, &bridge->counters);
+        if (bridge->settings->is_instance_host_name) {
+            settings_set_instance(bridge->settings, sessions_instance(bridge->sessions));
+        }
         code = open_exporter(bridge, &why);
     }
     if (code == EX_OK && ecs_new(bridge->loop, bridge->settings, &bridge->tls.api, bridge->health,
@@ -382,6 +412,29 @@ static void heartbeat_due(void *arg)
     loop_timer_start(bridge->heartbeat, HEARTBEAT_MS);
 }
 
+/* The bridge leaves: nothing is at the broker any more, but what was taken is to be answered. */
+static void leave_if_idle(void *arg)
+{
+    static const enum counter rest[] = {COUNTER_IN_WORK, COUNTER_WAITING, COUNTER_OUTBOX_DEPTH};
+    struct bridge *bridge = arg;
+    bool is_idle = !health_is_on(bridge->health, HEALTH_NO_PUBLISHER);
+    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++) {
+        is_idle &= counter_get(&bridge->counters, rest[i]) == 0;
+    }
+    if (!is_idle) {
+        loop_timer_start(bridge->leave, LEAVE_CHECK_MS);
+    } else if (!shutdown_has_begun(bridge->shutdown)) {
+        bridge->has_left = true;
+        status_topic_clear(bridge->status_topic);
+        on_stop(bridge, "none");
+    }
+}
+
+static void on_left(void *arg)
+{
+    loop_timer_start(((struct bridge *)arg)->leave, 0);
+}
+
 static void start(struct bridge *bridge)
 {
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
@@ -392,14 +445,13 @@ static void start(struct bridge *bridge)
     heartbeat_due(bridge);
     status_topic_connect(bridge->status_topic, bridge->workers);
     dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
-    bridge->sessions =
-        sessions_new(bridge->settings, bridge->ledger, bridge->health, &bridge->counters);
     dispatch_hold(bridge->dispatch, true);
     ledger_start(bridge->ledger);
     dispatch_hold(bridge->dispatch, false);
     outbox_connect(bridge->outbox, bridge->ledger, bridge->workers);
     ecs_start(bridge->ecs);
-    workers_start(bridge->workers);
+    bridge->leave = loop_timer_new(bridge->loop, leave_if_idle, bridge);
+    sessions_start(bridge->sessions, bridge->workers, on_left, bridge);
     /* Already now: a broker that is away is no reason for systemd to restart the bridge. */
     systemd_notify(bridge->systemd, "READY=1\nSTATUS=connecting to the broker");
 }
@@ -410,6 +462,7 @@ static void take_apart(struct bridge *bridge)
         loop_signal_free(bridge->signals[i]);
     }
     loop_timer_free(bridge->heartbeat);
+    loop_timer_free(bridge->leave);
     workers_free(bridge->workers);
     mqtt_program_close(&bridge->program);
     ecs_free(bridge->ecs);
@@ -420,19 +473,20 @@ static void take_apart(struct bridge *bridge)
     outbox_free(bridge->outbox);
     dispatch_free(bridge->dispatch);
     status_topic_free(bridge->status_topic);
+    sessions_free(bridge->sessions);
     health_free(bridge->health);
     shutdown_free(bridge->shutdown);
     systemd_free(bridge->systemd);
     loop_free(bridge->loop);
     buf_fini(&bridge->will);
     tls_reload_fini(&bridge->tls);
-    sessions_free(bridge->sessions);
 }
 
-int bridge_run(const struct settings *settings)
+int bridge_run(struct settings *settings, bool is_leaving)
 {
     struct bridge *bridge = mem_zalloc(1, sizeof *bridge);
     bridge->settings = settings;
+    bridge->is_leaving = is_leaving;
     mask_signals(SIG_BLOCK);
     int code = build(bridge);
     if (code == EX_OK) {
@@ -444,6 +498,7 @@ int bridge_run(const struct settings *settings)
         loop_run(bridge->loop);
         counters_log(&bridge->counters);
         LOG_INFO("stopped", LOG_TEXT("instance", settings->instance));
+        code = is_leaving && !bridge->has_left ? EX_UNAVAILABLE : EX_OK;
     }
     take_apart(bridge);
     free(bridge);

@@ -1,95 +1,95 @@
+/*
+ * What the ledger has of a session (session_list.h) is loaded before the ledger starts; what is to
+ * be written follows after that, and nothing is started at the broker before it is durable.
+ */
 #include "sessions.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/message.h"
+#include "outbox/status_topic.h"
+#include "session_list.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* When the first lost session that nobody has acknowledged was lost (wall clock); 0: none. */
-#define META_SESSION_LOST "session.lost_at_ms"
-
-/* Former versions had up to this many receivers, each with a session of its own. */
-#define FORMER_RECEIVERS_MAX 64
+/* When the first loss that nobody has acknowledged was noticed, and the last one (wall clock). */
+#define META_LOST_AT    "session.lost_at_ms"
+#define META_LOST_LAST  "session.lost_last_at_ms" /* 0: acknowledged */
+#define META_LOST_COUNT "session.lost_count"
+/* The Last Will of a publisher that was killed comes so late, and would replace what was cleared.
+ */
+#define CLEAR_MS        12000
+#define CLEAR_ID(index) (-1 - (int64_t)(index))
 
 struct sessions {
     const struct settings *settings;
+    bool is_leaving;
     struct ledger *ledger;
     struct health *health;
     struct counters *counters;
-    bool has_session; /* the broker had one once and should still have it */
+    struct session_list list;
+    struct mqtt_session *former; /* for the workers */
+    struct workers *workers;
+    struct loop_timer *hold;  /* of HEALTH_SESSION_LOST */
+    struct loop_timer *clear; /* until the former status topics can be cleared */
+    int64_t started_ms;
+    unsigned losses_to_record; /* connections that wait for a commit */
+    loop_fn *left;
+    void *left_arg;
 };
 
-/* The ledger's key of "this receiver had a session"; 0 is the one that there still is. Another
- * client id is another session. */
-static char *session_key(const struct sessions *sessions, unsigned receiver)
+/* ---- A loss ---- */
+
+static void hold_over(void *arg)
 {
-    struct buf key = {0};
-    buf_printf(&key, "session:%u:%s", receiver, sessions->settings->broker.client_id);
-    return buf_take(&key);
+    struct sessions *sessions = arg;
+    health_set(sessions->health, HEALTH_SESSION_LOST, false);
 }
 
-static bool has_record(const struct sessions *sessions, unsigned receiver)
+/* The reason lasts, unless the last loss is long ago. */
+static void hold(struct sessions *sessions, int64_t last_ms)
 {
-    char *key = session_key(sessions, receiver);
-    bool is_known = ledger_recall(sessions->ledger, key, 0) != 0;
-    free(key);
-    return is_known;
-}
-
-/* Several receivers had the client ids ...-in-1, ...-in-2 and so on. Their records stay in the
- * ledger: the broker may still keep commands in these sessions. */
-static void report_former_sessions(const struct sessions *sessions)
-{
-    bool had_several = false;
-    for (unsigned i = 1; i < FORMER_RECEIVERS_MAX && !had_several; i++) {
-        had_several = has_record(sessions, i);
-    }
-    for (unsigned i = 0; had_several && i < FORMER_RECEIVERS_MAX; i++) {
-        if (has_record(sessions, i)) {
-            struct buf client_id = {0};
-            buf_printf(&client_id, "%s-in-%u", sessions->settings->broker.client_id, i + 1);
-            LOG_WARN("former_session", LOG_TEXT("client_id", client_id.data));
-            buf_fini(&client_id);
-        }
+    int64_t hold_ms = sessions->settings->broker.session_lost_hold_s * 1000;
+    int64_t left_ms = last_ms + hold_ms - clock_wall_ms();
+    if (hold_ms > 0) {
+        loop_timer_start(sessions->hold, left_ms > 0 ? left_ms : 0);
     }
 }
 
-struct sessions *sessions_new(const struct settings *settings, struct ledger *ledger,
-                              struct health *health, struct counters *counters)
+static void recall_loss(struct sessions *sessions)
 {
-    struct sessions *sessions = mem_zalloc(1, sizeof *sessions);
-    *sessions = (struct sessions){settings, ledger, health, counters, .has_session = false};
-    sessions->has_session = has_record(sessions, 0);
-    report_former_sessions(sessions);
-    int64_t lost_at_ms = ledger_recall(ledger, META_SESSION_LOST, 0);
-    if (lost_at_ms != 0) {
-        health_set_since(health, HEALTH_SESSION_LOST, lost_at_ms);
+    int64_t first_ms = ledger_recall(sessions->ledger, META_LOST_AT, 0);
+    int64_t last_ms = ledger_recall(sessions->ledger, META_LOST_LAST, first_ms);
+    int64_t hold_ms = sessions->settings->broker.session_lost_hold_s * 1000;
+    counter_set(sessions->counters, COUNTER_SESSIONS_LOST,
+                ledger_recall(sessions->ledger, META_LOST_COUNT, 0));
+    if (first_ms == 0) {
+        return;
     }
-    return sessions;
+    if (last_ms != 0 && (hold_ms == 0 || last_ms + hold_ms > clock_wall_ms())) {
+        health_set_since(sessions->health, HEALTH_SESSION_LOST, first_ms);
+        hold(sessions, last_ms);
+    } else {
+        health_set_past(sessions->health, HEALTH_SESSION_LOST, first_ms);
+    }
 }
 
-void sessions_free(struct sessions *sessions)
+static void record_loss(struct sessions *sessions, const char *client_id)
 {
-    free(sessions);
-}
-
-void sessions_opened(struct sessions *sessions, const char *client_id, bool is_present)
-{
-    if (!is_present && sessions->has_session) {
-        counter_add(sessions->counters, COUNTER_SESSIONS_LOST, 1);
-        LOG_ERROR("session_lost", LOG_TEXT("client_id", client_id));
-        /* The time of the first loss stays: from then on commands may be lost. */
-        health_set(sessions->health, HEALTH_SESSION_LOST, true);
-        ledger_remember(sessions->ledger, META_SESSION_LOST,
-                        health_since_ms(sessions->health, HEALTH_SESSION_LOST));
-    }
-    if (!sessions->has_session) {
-        char *key = session_key(sessions, 0);
-        sessions->has_session = true;
-        ledger_remember(sessions->ledger, key, 1);
-        free(key);
-    }
+    int64_t now_ms = clock_wall_ms();
+    LOG_ERROR("session_lost", LOG_TEXT("client_id", client_id));
+    counter_add(sessions->counters, COUNTER_SESSIONS_LOST, 1);
+    /* The time of the first loss stays: from then on commands may be lost. */
+    health_set(sessions->health, HEALTH_SESSION_LOST, true);
+    hold(sessions, now_ms);
+    ledger_remember(sessions->ledger, META_LOST_AT,
+                    health_since_ms(sessions->health, HEALTH_SESSION_LOST));
+    ledger_remember(sessions->ledger, META_LOST_LAST, now_ms);
+    ledger_remember(sessions->ledger, META_LOST_COUNT,
+                    counter_get(sessions->counters, COUNTER_SESSIONS_LOST));
 }
 
 void sessions_acknowledge_loss(struct sessions *sessions)
@@ -97,7 +97,258 @@ void sessions_acknowledge_loss(struct sessions *sessions)
     bool was_on = health_is_on(sessions->health, HEALTH_SESSION_LOST);
     LOG_INFO("session_loss_acknowledged", LOG_TEXT("was_lost", was_on ? "yes" : "no"));
     if (was_on) {
+        loop_timer_stop(sessions->hold);
         health_set(sessions->health, HEALTH_SESSION_LOST, false);
-        ledger_remember(sessions->ledger, META_SESSION_LOST, 0);
+        ledger_remember(sessions->ledger, META_LOST_LAST, 0);
+    }
+}
+
+/* ---- What waits for a commit ---- */
+
+struct waiter {
+    struct sessions *sessions;
+    void (*go_on)(struct sessions *sessions, const struct waiter *waiter);
+    uint32_t generation;
+    char *client_id; /* NULL for none */
+};
+
+static void ignore_message(void *arg, int64_t id, struct slice message)
+{
+    (void)arg;
+    (void)id;
+    (void)message;
+}
+
+static void committed(void *arg, size_t count)
+{
+    struct waiter *waiter = arg;
+    (void)count;
+    waiter->go_on(waiter->sessions, waiter);
+    free(waiter->client_id);
+    free(waiter);
+}
+
+/* Goes on when everything that was remembered is durable: the ledger answers in order. */
+static void when_durable(struct sessions *sessions, const struct waiter *waiter)
+{
+    struct waiter *kept = mem_zalloc(1, sizeof *kept);
+    *kept = *waiter;
+    kept->sessions = sessions;
+    ledger_read_outbox(sessions->ledger, INT64_MAX, 1, ignore_message, committed, kept);
+}
+
+/* ---- Connections ---- */
+
+static void loss_recorded(struct sessions *sessions, const struct waiter *waiter)
+{
+    sessions->losses_to_record--;
+    workers_go_on(sessions->workers, waiter->generation);
+}
+
+/* Whether the broker has lost a session. It is reported once until the broker has had one again: a
+ * broker that never says so would report a loss at each connection. */
+static bool note_absence(struct sessions *sessions, struct session_record *record)
+{
+    bool was_opened = (record->flags & SESSION_OPENED) != 0;
+    bool is_loss = was_opened && (record->flags & (SESSION_SEEN | SESSION_TOLD)) != SESSION_TOLD;
+    if (is_loss) {
+        record_loss(sessions, record->client_id);
+        record->flags = SESSION_LISTED | SESSION_OPENED | SESSION_TOLD;
+    } else if (was_opened && (record->flags & SESSION_WARNED) == 0) {
+        LOG_WARN("session_never_present", LOG_TEXT("client_id", record->client_id));
+        record->flags |= SESSION_WARNED;
+    } else {
+        record->flags |= SESSION_OPENED;
+    }
+    return is_loss;
+}
+
+void sessions_connected(struct sessions *sessions, const char *client_id, bool is_present,
+                        uint32_t generation)
+{
+    struct session_record *record = session_list_find(&sessions->list, client_id);
+    struct waiter waiter = {.go_on = loss_recorded, .generation = generation};
+    int64_t before = record->flags;
+    bool is_loss = false;
+    if (is_present) {
+        record->flags = SESSION_LISTED | SESSION_OPENED | SESSION_SEEN;
+    } else {
+        is_loss = note_absence(sessions, record);
+    }
+    if (record->flags != before) {
+        session_record_store(record, sessions->ledger);
+    }
+    if (is_loss || sessions->losses_to_record > 0) { /* of the connection before this one, too */
+        sessions->losses_to_record++;
+        when_durable(sessions, &waiter);
+    } else {
+        workers_go_on(sessions->workers, generation);
+    }
+}
+
+void sessions_subscribed(struct sessions *sessions)
+{
+    struct session_record *own = session_list_own(&sessions->list);
+    session_record_forget_filters(own, &own->unsubscribe, sessions->ledger);
+    own->unsubscribe.count = 0; /* the workers have a copy */
+}
+
+/* ---- Former sessions ---- */
+
+static bool has_former(const struct sessions *sessions)
+{
+    return session_list_former_count(&sessions->list) > 0;
+}
+
+static void session_may_end(struct sessions *sessions, const struct waiter *waiter)
+{
+    workers_end_session(sessions->workers, waiter->client_id);
+}
+
+void sessions_drained(struct sessions *sessions, const char *client_id)
+{
+    struct session_record *record = session_list_find(&sessions->list, client_id);
+    /* From now on it is no loss if the session is not there. */
+    record->flags = SESSION_LISTED;
+    session_record_store(record, sessions->ledger);
+    when_durable(sessions,
+                 &(struct waiter){.go_on = session_may_end, .client_id = mem_strdup(client_id)});
+}
+
+void sessions_ended(struct sessions *sessions, const char *client_id)
+{
+    LOG_INFO("session_ended", LOG_TEXT("client_id", client_id));
+    struct session_record *record = session_list_find(&sessions->list, client_id);
+    session_record_forget(record, sessions->ledger);
+    if (!has_former(sessions)) {
+        health_set(sessions->health, HEALTH_DRAINING_SESSION, false);
+        if (sessions->is_leaving) {
+            sessions->left(sessions->left_arg);
+        }
+    }
+}
+
+/* ---- Former status topics ---- */
+
+static void clear_due(void *arg)
+{
+    struct sessions *sessions = arg;
+    const struct text_list *topics = &sessions->list.former_status;
+    for (size_t i = 0; i < topics->count && workers_may_publish(sessions->workers); i++) {
+        struct message message = {.topic = slice_text(topics->items[i]),
+                                  .body = slice_text(""),
+                                  .qos = 1,
+                                  .is_retained = true,
+                                  .expiry_s = -1};
+        struct buf encoded = {0};
+        message_encode(&message, &encoded);
+        workers_publish(sessions->workers, CLEAR_ID(i), buf_slice(&encoded));
+        buf_fini(&encoded);
+    }
+}
+
+void sessions_publisher_changed(struct sessions *sessions, bool is_up)
+{
+    int64_t left_ms = sessions->started_ms + CLEAR_MS - clock_mono_ms();
+    if (!is_up) {
+        loop_timer_stop(sessions->clear);
+    } else if (sessions->list.former_status.count > 0) {
+        loop_timer_start(sessions->clear, left_ms > 0 ? left_ms : 0);
+    }
+}
+
+void sessions_published(struct sessions *sessions, int64_t id, bool is_taken)
+{
+    const char *topic = sessions->list.former_status.items[CLEAR_ID(id)];
+    if (is_taken) {
+        session_list_forget_status(topic, sessions->ledger);
+    } else {
+        LOG_WARN("status_not_cleared", LOG_TEXT("topic", topic));
+    }
+}
+
+/* ---- Start ---- */
+
+const char *sessions_instance(struct sessions *sessions)
+{
+    return session_list_instance(&sessions->list, sessions->settings->instance);
+}
+
+static void start_workers(struct sessions *sessions, const struct waiter *waiter)
+{
+    (void)waiter;
+    workers_start(sessions->workers);
+    if (sessions->is_leaving && !has_former(sessions)) {
+        sessions->left(sessions->left_arg);
+    }
+}
+
+static void tell_workers(struct sessions *sessions)
+{
+    const struct session_record *own = session_list_own(&sessions->list);
+    struct workers_sessions told = {.is_leaving = sessions->is_leaving};
+    sessions->former =
+        mem_zalloc(session_list_former_count(&sessions->list), sizeof *sessions->former);
+    for (size_t i = 0; i < sessions->list.count; i++) {
+        const struct session_record *record = &sessions->list.records[i];
+        if (record != own) {
+            LOG_INFO("former_session", LOG_TEXT("client_id", record->client_id));
+            sessions->former[told.former_count++] =
+                (struct mqtt_session){record->client_id, MQTT_SESSION_DRAIN, record->unsubscribe};
+        }
+    }
+    if (own != NULL) {
+        told.unsubscribe = own->unsubscribe;
+    }
+    told.former = sessions->former;
+    workers_set_sessions(sessions->workers, &told);
+    health_set(sessions->health, HEALTH_DRAINING_SESSION, told.former_count > 0);
+}
+
+void sessions_start(struct sessions *sessions, struct workers *workers, loop_fn *left, void *arg)
+{
+    struct waiter waiter = {.go_on = start_workers};
+    struct buf topic = {0};
+    sessions->workers = workers;
+    sessions->left = left;
+    sessions->left_arg = arg;
+    (void)status_topic_name(sessions->settings, &topic);
+    bool has_news = session_list_update(&sessions->list, sessions->settings, sessions->is_leaving,
+                                        topic.length > 0 ? topic.data : "", sessions->ledger);
+    buf_fini(&topic);
+    tell_workers(sessions);
+    if (has_news) {
+        when_durable(sessions, &waiter);
+    } else {
+        start_workers(sessions, &waiter);
+    }
+}
+
+struct sessions *sessions_new(struct loop *loop, const struct settings *settings, bool is_leaving,
+                              struct ledger *ledger, struct health *health,
+                              struct counters *counters)
+{
+    struct sessions *sessions = mem_zalloc(1, sizeof *sessions);
+    *sessions = (struct sessions){.settings = settings,
+                                  .is_leaving = is_leaving,
+                                  .ledger = ledger,
+                                  .health = health,
+                                  .counters = counters,
+                                  .started_ms = clock_mono_ms()};
+    sessions->hold = loop_timer_new(loop, hold_over, sessions);
+    sessions->clear = loop_timer_new(loop, clear_due, sessions);
+    session_list_load(&sessions->list, ledger);
+    recall_loss(sessions);
+    return sessions;
+}
+
+void sessions_free(struct sessions *sessions)
+{
+    if (sessions != NULL) {
+        loop_timer_free(sessions->hold);
+        loop_timer_free(sessions->clear);
+        session_list_fini(&sessions->list);
+        free(sessions->former);
+        free(sessions);
     }
 }

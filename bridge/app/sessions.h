@@ -1,10 +1,17 @@
 /*
- * sessions - whether the broker should have kept a session for the receiver, and whether it was
- * lost.
+ * sessions - every session that the broker may keep for this bridge, as the ledger lists them.
  *
- * A lost session may mean lost commands: it sets HEALTH_SESSION_LOST until somebody acknowledges
- * it. The ledger keeps both facts over restarts. Sessions that several receivers of a former
- * version had are reported at the start; their records stay.
+ * A session holds commands while nobody is connected to it, so it is a part of the bridge's state.
+ * The ledger has a row for each session, by its exact client id, and one for each of its filters.
+ * They are written before the broker can have the session, and deleted after the broker has
+ * forgotten it. What the settings no longer name (another client id or instance, the receivers of
+ * former versions) is drained: connected by a process of its own, taken as ordinary commands,
+ * unsubscribed, and ended when it is empty. HEALTH_DRAINING_SESSION lasts meanwhile. The status
+ * topics are listed as well; the retained status of a former one is cleared.
+ *
+ * A session that is listed and not there (CONNACK without "session present") is lost, with the
+ * commands it held. That is counted in the ledger before the receiver subscribes.
+ * HEALTH_SESSION_LOST lasts for broker.session_lost_hold_s, or until somebody acknowledges it.
  *
  * Thread: the loop's.
  */
@@ -14,6 +21,7 @@
 #include "base/counters.h"
 #include "base/health.h"
 #include "ledger/ledger.h"
+#include "mqtt/workers.h"
 #include "settings/settings.h"
 
 #include <stdbool.h>
@@ -21,14 +29,33 @@
 
 struct sessions;
 
-/* Reads what the ledger has of earlier runs; before ledger_start(). Everything must outlive it. */
-struct sessions *sessions_new(const struct settings *settings, struct ledger *ledger,
-                              struct health *health, struct counters *counters);
+/*
+ * Reads what the ledger has of earlier runs, after ledger_open() and before ledger_start().
+ * Everything must outlive it. `is_leaving`: the settings name no session any more.
+ */
+struct sessions *sessions_new(struct loop *loop, const struct settings *settings, bool is_leaving,
+                              struct ledger *ledger, struct health *health,
+                              struct counters *counters);
+/* The instance of a bridge whose settings name none: made once and kept in the ledger. Before
+ * sessions_start(). */
+const char *sessions_instance(struct sessions *sessions);
 /* Takes NULL. */
 void sessions_free(struct sessions *sessions);
-/* The receiver is connected; `is_present`: the broker still had its session. `client_id` is for the
- * log. */
-void sessions_opened(struct sessions *sessions, const char *client_id, bool is_present);
+/* After ledger_start(): lists the sessions of the settings, and starts the workers as soon as that
+ * is durable. `left` is called when the last former session has ended, if the bridge is leaving;
+ * at once if there is none. */
+void sessions_start(struct sessions *sessions, struct workers *workers, loop_fn *left, void *arg);
+/* For workers_hooks. */
+void sessions_connected(struct sessions *sessions, const char *client_id, bool is_present,
+                        uint32_t generation);
+void sessions_drained(struct sessions *sessions, const char *client_id);
+void sessions_ended(struct sessions *sessions, const char *client_id);
+/* The receiver has subscribed to what the settings name, and unsubscribed the rest. */
+void sessions_subscribed(struct sessions *sessions);
+/* The publisher is connected, or not any more. */
+void sessions_publisher_changed(struct sessions *sessions, bool is_up);
+/* The broker has, or has not, taken a message with an id below 0. */
+void sessions_published(struct sessions *sessions, int64_t id, bool is_taken);
 /* Somebody has seen the loss: the reason ends. */
 void sessions_acknowledge_loss(struct sessions *sessions);
 

@@ -11,6 +11,7 @@
 
 struct health {
     _Atomic int64_t since_ms[HEALTH_REASON_COUNT]; /* wall clock; 0: not on */
+    _Atomic int64_t last_since_ms[HEALTH_REASON_COUNT];
     const char *_Atomic stop_reason;
     _Atomic int64_t beat_ms; /* clock_mono_ms() of the last health_beat() */
     int64_t started_at_ms;
@@ -70,6 +71,12 @@ int64_t health_since_ms(const struct health *health, enum health_reason reason)
 {
     assert((unsigned)reason < HEALTH_REASON_COUNT);
     return atomic_load(&health->since_ms[reason]);
+}
+
+int64_t health_last_since_ms(const struct health *health, enum health_reason reason)
+{
+    assert((unsigned)reason < HEALTH_REASON_COUNT);
+    return atomic_load(&health->last_since_ms[reason]);
 }
 
 bool health_is_on(const struct health *health, enum health_reason reason)
@@ -153,6 +160,9 @@ static void change(struct health *health, enum health_reason reason, int64_t sin
         return;
     }
     atomic_store(&health->since_ms[reason], since_ms);
+    if (since_ms != 0) {
+        atomic_store(&health->last_since_ms[reason], since_ms);
+    }
     if (health_stop_reason(health) == NULL) {
         report_change(health);
     }
@@ -170,6 +180,11 @@ void health_set_since(struct health *health, enum health_reason reason, int64_t 
 {
     assert(since_ms != 0);
     change(health, reason, since_ms);
+}
+
+void health_set_past(struct health *health, enum health_reason reason, int64_t since_ms)
+{
+    atomic_store(&health->last_since_ms[reason], since_ms);
 }
 
 static void end_due(void *arg)

@@ -15,15 +15,19 @@
 
 struct options {
     struct cli_config config;
+    bool is_leaving;
 };
 
 static const struct cli_option OPTIONS[] = {
     CLI_CONFIG_OPTIONS(offsetof(struct options, config), "The configuration file."),
+    {'l', "leave", NULL, offsetof(struct options, is_leaving),
+     "Takes the bridge out of service: takes and answers what the broker holds for it, ends its "
+     "sessions there, and exits."},
     {0},
 };
 
 static const struct cli_usage USAGE = {
-    .synopsis = "run --config FILE [--set PATH=VALUE]...",
+    .synopsis = "run --config FILE [--set PATH=VALUE]... [--leave]",
     .about = "Runs the bridge until SIGTERM or SIGINT.\n"
              "SIGHUP   reads certificates, keys and passwords again, and reopens the audit file\n"
              "SIGUSR1  writes the counts of all commands to the log\n"
@@ -83,7 +87,7 @@ int cli_run(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* at the file size limit the ledger fails, but the process goes on */
     mallopt(M_ARENA_MAX, 2);  /* with few threads, more arenas only use memory */
-    code = bridge_run(settings);
+    code = bridge_run(settings, options.is_leaving);
     settings_free(settings);
     log_close(CLOSE_LOG_MS);
     return code;

@@ -209,13 +209,6 @@ static void on_receiver_changed(void *arg, bool is_up)
     send_when_ready(arg);
 }
 
-static void on_session_opened(void *arg, const char *client_id, bool is_session_present)
-{
-    (void)arg;
-    (void)client_id;
-    (void)is_session_present;
-}
-
 static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt_ticket ticket)
 {
     struct sender *sender = arg;
@@ -316,7 +309,6 @@ static void use_processes(struct sender *sender, const struct tls_files *tls,
                                                .unpublished = on_unpublished,
                                                .publisher_changed = on_publisher_changed,
                                                .receiver_changed = on_receiver_changed,
-                                               .session_opened = on_session_opened,
                                                .failed = on_failed,
                                                .stopped = on_stopped};
     struct workers_hooks mine = hooks;

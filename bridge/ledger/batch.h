@@ -145,6 +145,7 @@ struct exported_request {
 struct remember_request {
     char *key;
     int64_t value;
+    bool is_forgotten; /* instead of stored */
 };
 
 /* A part of the batch's bytes. */

@@ -159,6 +159,14 @@ void ledger_remember(struct ledger *ledger, const char *key, int64_t value)
     enqueue(ledger, request);
 }
 
+void ledger_forget(struct ledger *ledger, const char *key)
+{
+    struct ledger_request *request = request_new(REQUEST_REMEMBER, NULL);
+    request->remember.key = mem_strdup(key);
+    request->remember.is_forgotten = true;
+    enqueue(ledger, request);
+}
+
 int64_t ledger_audit_seq(const struct ledger *ledger, struct audit_tip *out_tip)
 {
     assert(!ledger->is_started);
@@ -203,6 +211,16 @@ int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise)
                  LOG_TEXT("error", committer_error(&ledger->committer)));
     }
     return status == STATUS_OK ? value : otherwise;
+}
+
+void ledger_recall_all(struct ledger *ledger, const char *prefix, ledger_meta_fn *each, void *arg)
+{
+    assert(!ledger->is_started);
+    const struct committer *committer = &ledger->committer;
+    if (committer->ops->each_meta(committer->store, prefix, each, arg) != STATUS_OK) {
+        LOG_WARN("ledger_meta_unreadable", LOG_TEXT("key", prefix),
+                 LOG_TEXT("error", committer_error(&ledger->committer)));
+    }
 }
 
 /* ---- reports ---- */

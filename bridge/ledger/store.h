@@ -34,6 +34,7 @@ struct store_summary {
 
 /* Must not call the store. */
 typedef void store_row_fn(void *arg, const struct store_row *row);
+typedef void store_meta_fn(void *arg, const char *key, int64_t value);
 
 /* Something that is wrong with a store's place, or dangerous (`is_error` false). */
 typedef void store_finding_fn(void *arg, bool is_error, const char *text);
@@ -78,6 +79,9 @@ struct store_ops {
     enum status (*summarise)(struct store *store, struct store_summary *out_summary);
     /* STATUS_NOT_FOUND: it was never written. */
     enum status (*get_meta)(struct store *store, const char *key, int64_t *out_value);
+    /* All with a key that begins with `prefix`, in order of the keys. */
+    enum status (*each_meta)(struct store *store, const char *prefix, store_meta_fn *each,
+                             void *arg);
     /* The reason of the last failure, with the location; valid until the next call. */
     const char *(*error)(struct store *store);
 };

@@ -90,3 +90,11 @@ const struct route *route_of_name(const struct route *routes, size_t count, cons
     }
     return NULL;
 }
+
+void route_append_filter(const struct route *route, size_t topic, struct buf *out)
+{
+    if (route->share != NULL && route->share[0] != '\0') {
+        buf_printf(out, "$share/%s/", route->share);
+    }
+    buf_append_text(out, route->topics.items[topic]);
+}

@@ -19,7 +19,7 @@ static void put_identity(const char *instance, struct buf *out)
 void status_report_put(const struct status_report *report, int64_t now_ms, struct buf *out)
 {
     enum health_state state = health_state(report->health);
-    int64_t lost_at_ms = health_since_ms(report->health, HEALTH_SESSION_LOST);
+    int64_t lost_at_ms = health_last_since_ms(report->health, HEALTH_SESSION_LOST);
     put_state(state, health_stop_reason(report->health), out);
     if (state == HEALTH_DEGRADED) {
         json_put_name(out, "Reasons");

@@ -38,13 +38,20 @@ static struct slice own(struct connect_params *params, struct buf *text)
     return slice_of(owned, length);
 }
 
-static void set_names(struct connect_params *params, const struct settings *settings)
+static void set_names(struct connect_params *params, const struct settings *settings,
+                      const struct mqtt_session *session)
 {
     bool is_publisher = params->role == WIRE_PUBLISHER;
-    struct buf id = {0};
-    buf_printf(&id, "%s%s", settings->broker.client_id, is_publisher ? "-out" : "-in");
-    params->client_id = own(params, &id);
-    snprintf(params->name, sizeof params->name, is_publisher ? "publisher" : "receiver");
+    bool is_former = session != NULL && session->use != MQTT_SESSION_USE;
+    if (session != NULL && session->client_id != NULL) {
+        params->client_id = slice_text(session->client_id);
+    } else {
+        struct buf id = {0};
+        buf_printf(&id, "%s%s", settings->broker.client_id, is_publisher ? "-out" : "-in");
+        params->client_id = own(params, &id);
+    }
+    snprintf(params->name, sizeof params->name,
+             is_publisher ? "publisher" : (is_former ? "drainer" : "receiver"));
 }
 
 static enum status add_filters(struct connect_params *params, const struct settings *settings)
@@ -56,15 +63,32 @@ static enum status add_filters(struct connect_params *params, const struct setti
                 return STATUS_LIMIT;
             }
             struct buf text = {0};
-            if (route->share != NULL && route->share[0] != '\0') {
-                buf_printf(&text, "$share/%s/", route->share); /* shared with other bridges */
-            }
-            buf_append_text(&text, route->topics.items[k]);
+            route_append_filter(route, k, &text);
             params->filters[params->filter_count++] =
                 (struct wire_filter){.filter = own(params, &text), .qos = (uint8_t)route->qos};
         }
     }
     return STATUS_OK;
+}
+
+/* What a receiver does with its session. */
+static enum status set_session(struct connect_params *params, const struct settings *settings,
+                               const struct mqtt_session *session)
+{
+    enum mqtt_session_use use = session == NULL ? MQTT_SESSION_USE : session->use;
+    if (use != MQTT_SESSION_END) { /* else a clean start, and no session that outlives it */
+        params->session_expiry_s = (uint32_t)settings->broker.session_expiry_s;
+    }
+    params->receive_maximum = (uint32_t)settings->broker.receive_maximum;
+    params->packet_bytes_max = (uint32_t)settings->limits.payload_bytes + PACKET_BYTES_MORE;
+    for (size_t i = 0; session != NULL && i < session->unsubscribe.count; i++) {
+        if (params->unsubscribe_count == MQTT_UNSUBSCRIBE_MAX) {
+            return STATUS_LIMIT;
+        }
+        params->unsubscribe[params->unsubscribe_count++] =
+            (struct wire_filter){.filter = slice_text(session->unsubscribe.items[i])};
+    }
+    return use == MQTT_SESSION_USE ? add_filters(params, settings) : STATUS_OK;
 }
 
 static enum status set_address(struct connect_params *params, const char *uri, const char **out_why)
@@ -193,7 +217,7 @@ enum status connect_params_init(struct connect_params *params, const struct sett
                                 const char **out_why)
 {
     *params = (struct connect_params){.role = role, .tls_fds = {-1, -1, -1}};
-    set_names(params, settings);
+    set_names(params, settings, attempt->session);
     set_broker(params, settings);
     if (attempt->keepalive_s > 0) {
         params->keepalive_s = attempt->keepalive_s;
@@ -213,14 +237,9 @@ enum status connect_params_init(struct connect_params *params, const struct sett
             params->will_delay_s = MQTT_WILL_DELAY_S;
             params->session_expiry_s = MQTT_WILL_DELAY_S;
         }
-    } else {
-        params->session_expiry_s = (uint32_t)settings->broker.session_expiry_s;
-        params->receive_maximum = (uint32_t)settings->broker.receive_maximum;
-        params->packet_bytes_max = (uint32_t)settings->limits.payload_bytes + PACKET_BYTES_MORE;
-        if (add_filters(params, settings) != STATUS_OK) {
-            *out_why = "the routes have too many topics";
-            return STATUS_LIMIT;
-        }
+    } else if (set_session(params, settings, attempt->session) != STATUS_OK) {
+        *out_why = "the routes have too many topics";
+        return STATUS_LIMIT;
     }
     status = set_tls(params, tls, out_why);
     return status == STATUS_OK ? read_password(params, settings, out_why) : status;

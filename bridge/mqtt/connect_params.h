@@ -25,12 +25,15 @@
 struct connect_attempt {
     size_t uri;           /* index in broker.uris */
     uint32_t keepalive_s; /* what this broker asked for; 0: as in the settings */
+    /* Of a receiver. NULL: the session of the settings, and nothing to unsubscribe. */
+    const struct mqtt_session *session;
 };
 
 /*
  * The params of the receiver, or of the publisher with its Last Will `will`, for one attempt.
  * STATUS_OK, or another status with *out_why; call connect_params_fini() in both cases. The name is
- * set in both cases too. `settings`, `tls` and `will` must outlive the params; `attempt` need not.
+ * set in both cases too. `settings`, `tls` and `will` must outlive the params; `attempt` need not,
+ * but its session must.
  */
 enum status connect_params_init(struct connect_params *params, const struct settings *settings,
                                 const struct tls_files *tls, enum wire_role role,

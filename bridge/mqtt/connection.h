@@ -32,7 +32,10 @@ struct connection_hooks {
     /* The broker has accepted the connection: no file, no socket and no thread is opened from here
      * on. Once, before `up`; NULL: not needed. */
     void (*accepted)(void *arg);
-    /* Connected and subscribed to all filters of the params. Once. */
+    /* NULL: the connection subscribes at once. Else called when the broker has accepted the
+     * connection, which subscribes after connection_go_on(). */
+    void (*connected)(void *arg, bool is_session_present);
+    /* Connected, subscribed to all filters of the params, and unsubscribed. Once. */
     void (*up)(void *arg, const struct wire_up *up);
     /* NULL: messages are acknowledged when `arrived` has returned. Else the acknowledgements of all
      * messages above QoS 0 are held, in order of arrival, for held_acks_release(). */
@@ -55,6 +58,8 @@ struct connection *connection_new(const struct connect_params *params,
 void connection_free(struct connection *connection);
 /* Starts to connect, once. Thread: main. */
 void connection_open(struct connection *connection);
+/* Subscribes, if the connection waits for that. Thread: main. */
+void connection_go_on(struct connection *connection);
 /* Reports `down` if the attempt takes too long. To be called when connection_max_delay_ms() has
  * passed. Thread: main. */
 void connection_check(struct connection *connection);

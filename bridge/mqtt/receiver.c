@@ -77,6 +77,15 @@ static void receiver_accepted(void *arg)
     process_confine(&receiver->process);
 }
 
+static void receiver_connected(void *arg, bool is_session_present)
+{
+    struct receiver *receiver = arg;
+    struct buf frame = {0};
+    wire_put(&frame, &(struct wire_frame){WIRE_CONNECTED, .connected = {is_session_present}});
+    process_send(&receiver->process, buf_slice(&frame));
+    buf_fini(&frame);
+}
+
 static void receiver_up(void *arg, const struct wire_up *up)
 {
     struct receiver *receiver = arg;
@@ -275,6 +284,7 @@ int receiver_main(void)
     const struct connection_hooks hooks = {
         .arg = &receiver,
         .accepted = receiver_accepted,
+        .connected = receiver_connected,
         .up = receiver_up,
         .held = &held,
         .arrived = receiver_arrived,
@@ -294,6 +304,8 @@ int receiver_main(void)
         int max_delay_ms = connection_max_delay_ms(receiver.connection);
         if (!process_wait(&receiver.process, max_delay_ms, &frame)) {
             connection_check(receiver.connection);
+        } else if (frame.type == WIRE_SUBSCRIBE) {
+            connection_go_on(receiver.connection);
         } else if (frame.type == WIRE_STOP) {
             receiver_stop(&receiver);
         } else {

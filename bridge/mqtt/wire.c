@@ -51,7 +51,7 @@ _Static_assert(sizeof(enum wire_down_reason) == sizeof(unsigned), "FIELD_ENUM re
         .type = FIELD_END \
     }
 
-static const struct field stop_fields[] = {END};
+static const struct field empty_fields[] = {END};
 
 static const struct field params_fields[] = {
     {FRAME(REST, params)},
@@ -101,9 +101,14 @@ static const struct field unpublished_fields[] = {
     END,
 };
 
+static const struct field connected_fields[] = {
+    {FRAME(BOOL, connected.is_session_present)},
+    END,
+};
+
 static const struct field *const frames[] = {
     [WIRE_CONNECT_PARAMS] = params_fields,
-    [WIRE_STOP] = stop_fields,
+    [WIRE_STOP] = empty_fields,
     [WIRE_UP] = up_fields,
     [WIRE_DOWN] = down_fields,
     [WIRE_DELIVERY] = delivery_fields,
@@ -111,6 +116,8 @@ static const struct field *const frames[] = {
     [WIRE_PUBLISH] = publish_fields,
     [WIRE_PUBLISHED] = published_fields,
     [WIRE_UNPUBLISHED] = unpublished_fields,
+    [WIRE_CONNECTED] = connected_fields,
+    [WIRE_SUBSCRIBE] = empty_fields,
 };
 
 /* ---- The connect params ---- */
@@ -123,6 +130,9 @@ static const struct field filter_fields[] = {
 
 static const struct list filter_list = {offsetof(struct connect_params, filters),
                                         sizeof(struct wire_filter), filter_fields};
+
+static const struct list unsubscribe_list = {offsetof(struct connect_params, unsubscribe),
+                                             sizeof(struct wire_filter), filter_fields};
 
 static const struct field connect_fields[] = {
     {PARAM(ENUM, role), .min = WIRE_RECEIVER, .max = WIRE_PUBLISHER},
@@ -152,6 +162,7 @@ static const struct field connect_fields[] = {
     {PARAM(BYTES, tls_alpn)},
     {PARAM(BOOL, has_tls_verify)},
     {PARAM(LIST, filter_count), .max = ROUTE_FILTERS_MAX, .items = &filter_list},
+    {PARAM(LIST, unsubscribe_count), .max = MQTT_UNSUBSCRIBE_MAX, .items = &unsubscribe_list},
     {PARAM(BYTES, will)},
     {PARAM(U32, will_delay_s)},
     END,
@@ -321,7 +332,7 @@ enum status wire_next(struct slice bytes, struct wire_frame *out_frame, size_t *
     if (in.is_bad) {
         return STATUS_NOT_FOUND;
     }
-    if (type < WIRE_CONNECT_PARAMS || type > WIRE_UNPUBLISHED) {
+    if (type < WIRE_CONNECT_PARAMS || type > WIRE_SUBSCRIBE) {
         return STATUS_INVALID;
     }
     if (in.rest.length < length - 1) {

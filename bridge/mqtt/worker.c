@@ -67,8 +67,18 @@ static enum status read_up(struct worker *worker, const struct wire_up *up)
     worker->is_renewing = false;
     worker->up_ms = loop_now_ms(setup->loop);
     worker->first_end = (struct worker_end){0};
-    setup->hooks.connected(setup->hooks.arg, worker, up->is_session_present);
     setup->hooks.up(setup->hooks.arg, worker);
+    return STATUS_OK;
+}
+
+static enum status read_connected(struct worker *worker, const struct wire_connected *connected)
+{
+    const struct worker_hooks *hooks = &worker->setup->hooks;
+    if (worker->is_up || worker->is_waiting) {
+        return STATUS_INVALID;
+    }
+    worker->is_waiting = true;
+    hooks->connected(hooks->arg, worker, connected->is_session_present);
     return STATUS_OK;
 }
 
@@ -79,9 +89,12 @@ static enum status control_frame(struct worker *worker, const struct wire_frame 
     if (frame->type == WIRE_UP) {
         return read_up(worker, &frame->up);
     }
+    if (frame->type == WIRE_CONNECTED && !is_publisher) {
+        return read_connected(worker, &frame->connected);
+    }
     if (frame->type == WIRE_DOWN) {
         set_reason(worker, frame->down.reason, frame->down.code, frame->down.text);
-        if (frame->down.reason == WIRE_DOWN_KEEPALIVE) {
+        if (frame->down.reason == WIRE_DOWN_KEEPALIVE && !is_publisher) {
             hooks->connected(hooks->arg, worker, frame->down.is_session_present);
         }
     } else if (frame->type == WIRE_PUBLISHED && is_publisher) {
@@ -281,6 +294,7 @@ static void process_ended(void *arg, int exit_status, int signal_number)
     bool is_replaced = worker->is_ending && worker->is_wanted;
     worker->is_ending = false;
     worker->is_up = false;
+    worker->is_waiting = false;
     if (worker->is_wanted && !is_replaced && !was_up && next_attempt(worker)) {
         log_end(worker, reason_of(worker, signal_number), exit_status, signal_number, 0);
         loop_timer_start(worker->restart, 0);
@@ -298,7 +312,7 @@ static void process_ended(void *arg, int exit_status, int signal_number)
     }
     const char *reason = reason_of(worker, signal_number);
     if (worker->is_wanted && !is_replaced) {
-        hooks->failed(hooks->arg, reason, worker->end.text);
+        hooks->failed(hooks->arg, worker, reason, worker->end.text);
     }
     int64_t retry_ms = !worker->is_wanted ? -1 : is_replaced ? 0 : restart_delay_ms(worker);
     worker->retry_ms = retry_ms > 0 ? retry_ms : 0;
@@ -306,7 +320,7 @@ static void process_ended(void *arg, int exit_status, int signal_number)
     if (worker->is_wanted) {
         loop_timer_start(worker->restart, retry_ms);
     } else {
-        hooks->ended(hooks->arg);
+        hooks->ended(hooks->arg, worker);
     }
 }
 
@@ -335,7 +349,7 @@ static int spawn(struct worker *worker, int control_fd, int delivery_fd, const i
 {
     const struct worker_setup *setup = worker->setup;
 #ifdef BRIDGE_CRASH_POINTS
-    if (worker->generation > 0) {
+    if (worker->has_started) {
         crash_point_forget(setup->environment);
     }
 #endif
@@ -382,9 +396,11 @@ static int spawn_linked(struct worker *worker, const int *tls_fds)
 static void process_started(struct worker *worker, const struct connect_params *params)
 {
     counter_add(worker->setup->counters, roles[worker->role].starts, 1);
-    worker->generation++;
+    worker->generation = ++*worker->setup->generations;
+    worker->has_started = true;
     worker->client_id = mem_dup(params->client_id.data, params->client_id.length);
     worker->delivered_count = 0;
+    worker->acked_count = 0;
     worker->is_up = false;
     worker->is_outdated = false;
     worker->has_worked = false;
@@ -403,6 +419,7 @@ static void start_process(void *arg)
     const struct worker_setup *setup = worker->setup;
     struct connect_params params;
     const char *why = "";
+    worker->attempt.session = worker->session;
     enum status status = connect_params_init(&params, setup->settings, setup->tls, worker->role,
                                              &worker->attempt, setup->will, &why);
     memcpy(worker->name, params.name, sizeof worker->name);
@@ -420,7 +437,7 @@ static void start_process(void *arg)
         if (worker->role == WIRE_RECEIVER && worker->is_renewing) {
             setup->hooks.down(setup->hooks.arg, worker);
         }
-        setup->hooks.failed(setup->hooks.arg, "not_started", why);
+        setup->hooks.failed(setup->hooks.arg, worker, "not_started", why);
     } else {
         process_started(worker, &params);
     }
@@ -444,11 +461,13 @@ static void flush_soon(struct worker *worker)
     }
 }
 
-void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role)
+void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role,
+                 const struct mqtt_session *session)
 {
     *worker = (struct worker){
         .setup = setup,
         .role = role,
+        .session = session,
         .control = FRAME_LINK_CLOSED,
         .delivery = FRAME_LINK_CLOSED,
         .restart = loop_timer_new(setup->loop, start_process, worker),
@@ -499,6 +518,14 @@ void worker_kill(struct worker *worker)
     }
 }
 
+void worker_go_on(struct worker *worker)
+{
+    assert(worker->is_waiting);
+    worker->is_waiting = false;
+    wire_put(&worker->control.out, &(struct wire_frame){.type = WIRE_SUBSCRIBE});
+    flush_soon(worker);
+}
+
 void worker_set_outdated(struct worker *worker)
 {
     if (!worker->is_ending) {
@@ -526,6 +553,7 @@ void worker_ack(struct worker *worker, uint32_t generation, uint32_t number, boo
 {
     if (worker->generation == generation && frame_link_is_open(&worker->delivery)) {
         worker->has_worked = worker->has_worked || is_durable;
+        worker->acked_count++;
         wire_put(&worker->delivery.out,
                  &(struct wire_frame){WIRE_ACK, .ack = {number, is_durable}});
         flush_soon(worker);

@@ -28,8 +28,8 @@ struct worker;
 
 struct worker_hooks {
     void *arg;
-    /* The broker has accepted the connection. Comes before `up`, and for a connection that has to
-     * be made again with a shorter keepalive. */
+    /* Receivers only: the broker has accepted the connection. With worker->is_waiting it subscribes
+     * after worker_go_on(); else it has to be made again with a shorter keepalive. */
     void (*connected)(void *arg, struct worker *worker, bool is_session_present);
     /* The process is connected; a receiver has subscribed. */
     void (*up)(void *arg, struct worker *worker);
@@ -38,14 +38,14 @@ struct worker_hooks {
     void (*down)(void *arg, struct worker *worker);
     /* The process has ended without being asked to, and no other address is left; or it could not
      * be started. It is tried again. */
-    void (*failed)(void *arg, const char *reason, const char *text);
+    void (*failed)(void *arg, struct worker *worker, const char *reason, const char *text);
     /* Receivers only; worker_ack() is owed for the current generation. */
     void (*delivered)(void *arg, struct worker *worker, const struct delivery *delivery);
     /* Publishers only. */
     void (*published)(void *arg, int64_t id);
     void (*unpublished)(void *arg, int64_t id, uint32_t code, struct slice why);
     /* The process has ended and will not be started again. */
-    void (*ended)(void *arg);
+    void (*ended)(void *arg, struct worker *worker);
 };
 
 /* What all workers share; must outlive them. */
@@ -57,6 +57,7 @@ struct worker_setup {
     char **environment;  /* the processes' whole environment, NULL at its end */
     struct slice will;   /* of the publisher: an encoded message, absent for none */
     struct counters *counters;
+    uint32_t *generations; /* the last generation of all workers */
     struct worker_hooks hooks;
 };
 
@@ -71,13 +72,15 @@ struct worker_end {
 struct worker {
     const struct worker_setup *setup;
     enum wire_role role;
-    uint32_t generation; /* counts the processes started */
+    const struct mqtt_session *session; /* of a receiver; NULL: that of the settings */
+    uint32_t generation;                /* of the running process; no two processes have the same */
     char name[WIRE_NAME_BYTES];
     char *client_id;              /* of the running process */
     struct loop_process *process; /* NULL while none runs */
     struct frame_link control;
     struct frame_link delivery;     /* receivers only */
     uint32_t delivered_count;       /* of the running process */
+    uint32_t acked_count;           /* of these */
     struct connect_attempt attempt; /* the running one, or the next */
     struct loop_timer *restart;
     struct loop_timer *flush;
@@ -86,7 +89,9 @@ struct worker {
     int64_t retry_ms;   /* the last delay before a round of attempts */
     int64_t up_ms;      /* when it connected */
     bool is_up;
+    bool is_waiting;  /* connected, and not ordered to subscribe */
     bool has_worked;  /* a message was acknowledged */
+    bool has_started; /* a process was started before */
     bool is_wanted;   /* to be started again when it ends */
     bool is_outdated; /* runs with params that have been replaced since */
     bool is_renewing; /* is being replaced, and the new process is not yet up */
@@ -95,7 +100,9 @@ struct worker {
     struct worker_end first_end; /* of an attempt of this round that reached a broker; for people */
 };
 
-void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role);
+/* `session` is borrowed; it may change before a process is started. */
+void worker_init(struct worker *worker, const struct worker_setup *setup, enum wire_role role,
+                 const struct mqtt_session *session);
 /* Kills the process, if one runs, and does not wait for it. */
 void worker_fini(struct worker *worker);
 
@@ -105,6 +112,8 @@ void worker_start(struct worker *worker);
 void worker_stop(struct worker *worker);
 /* Ends the process by SIGKILL, if one runs. */
 void worker_kill(struct worker *worker);
+/* A receiver that is waiting subscribes. */
+void worker_go_on(struct worker *worker);
 /* The params have changed: the process, if it does not end anyway, is to be renewed. */
 void worker_set_outdated(struct worker *worker);
 /* Replaces the process by one with the current params. */

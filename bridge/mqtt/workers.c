@@ -1,6 +1,7 @@
 /*
- * The receiver and the publisher. Each one starts and restarts its own process (worker.c); here is
- * what concerns both: the order of a renewal, the stop.
+ * The receiver, the publisher, and the receivers of former sessions. Each one starts and restarts
+ * its own process (worker.c); here is what concerns several: who waits for whom when they
+ * subscribe, the order of a renewal, the stop.
  */
 #include "mqtt/workers.h"
 
@@ -12,6 +13,7 @@
 #include "worker.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The processes' whole environment: where OpenSSL finds the authorities it trusts, and whether they
  * may be debugged. */
@@ -26,11 +28,30 @@ static const char *const environment_names[] = {
 
 #define ENVIRONMENT_COUNT (sizeof environment_names / sizeof environment_names[0])
 
+/* A session that the settings no longer name. */
+struct former {
+    struct workers *workers;
+    struct mqtt_session session;
+    struct worker worker;
+    struct loop_timer *quiet; /* runs while it may be empty */
+    uint32_t may_go_on;       /* the generation that may subscribe, as for the others */
+    uint32_t drained_count;   /* deliveries until it was reported as empty */
+    bool was_tried;           /* it was connected or has failed: nobody waits for it */
+    bool is_present;          /* the broker had it */
+    bool is_over;             /* the broker has forgotten it */
+};
+
 struct workers {
     struct worker_setup setup;
     struct workers_hooks hooks;
+    struct mqtt_session session; /* the receiver's */
     struct worker receiver;
     struct worker publisher;
+    struct former *former;
+    size_t former_count;
+    uint32_t generations;
+    uint32_t may_go_on; /* the receiver's generation that may subscribe; 0: none */
+    bool is_leaving;
     char *environment[ENVIRONMENT_COUNT + 1];
     struct loop_timer *kill;
     struct loop_timer *stopped;
@@ -44,7 +65,116 @@ bool workers_is_receiving(const struct workers *workers)
 
 static bool is_anyone_running(const struct workers *workers)
 {
-    return workers->receiver.process != NULL || workers->publisher.process != NULL;
+    bool is_running = workers->receiver.process != NULL || workers->publisher.process != NULL;
+    for (size_t i = 0; i < workers->former_count; i++) {
+        is_running |= workers->former[i].worker.process != NULL;
+    }
+    return is_running;
+}
+
+/* NULL: the worker is no former session's. */
+static struct former *former_of(struct workers *workers, const struct worker *worker)
+{
+    for (size_t i = 0; i < workers->former_count; i++) {
+        if (&workers->former[i].worker == worker) {
+            return &workers->former[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- Who waits for whom ---- */
+
+/* Lets those go on that wait for nobody any more. */
+static void go_on(struct workers *workers)
+{
+    struct worker *receiver = &workers->receiver;
+    bool were_tried = true;
+    for (size_t i = 0; i < workers->former_count; i++) {
+        struct former *former = &workers->former[i];
+        bool is_free =
+            receiver->is_up || workers->is_leaving || former->session.use == MQTT_SESSION_END;
+        were_tried &= former->was_tried;
+        if (former->worker.is_waiting && is_free &&
+            former->may_go_on == former->worker.generation) {
+            worker_go_on(&former->worker);
+        }
+    }
+    if (receiver->is_waiting && were_tried && workers->may_go_on == receiver->generation) {
+        worker_go_on(receiver);
+    }
+}
+
+void workers_go_on(struct workers *workers, uint32_t generation)
+{
+    if (generation == workers->receiver.generation) {
+        workers->may_go_on = generation;
+    }
+    for (size_t i = 0; i < workers->former_count; i++) {
+        if (generation == workers->former[i].worker.generation) {
+            workers->former[i].may_go_on = generation;
+        }
+    }
+    go_on(workers);
+}
+
+static void on_connected(void *arg, struct worker *worker, bool is_session_present)
+{
+    struct workers *workers = arg;
+    struct former *former = former_of(workers, worker);
+    bool is_recorded = former == NULL || former->session.use != MQTT_SESSION_END;
+    if (former != NULL) {
+        former->was_tried = true;
+        former->is_present = is_session_present;
+    }
+    if (is_recorded && workers->hooks.session_connected != NULL) {
+        workers->hooks.session_connected(workers->hooks.arg, worker->client_id, is_session_present,
+                                         worker->generation);
+        go_on(workers); /* the receiver may wait for this connection */
+    } else {
+        workers_go_on(workers, worker->generation);
+    }
+}
+
+/* ---- Former sessions ---- */
+
+static void quiet_over(void *arg)
+{
+    struct former *former = arg;
+    struct workers *workers = former->workers;
+    if (former->worker.acked_count != former->worker.delivered_count) {
+        loop_timer_start(former->quiet, WORKERS_QUIET_MS);
+    } else {
+        former->drained_count = former->worker.delivered_count;
+        workers->hooks.session_drained(workers->hooks.arg, former->session.client_id);
+    }
+}
+
+void workers_end_session(struct workers *workers, const char *client_id)
+{
+    for (size_t i = 0; i < workers->former_count; i++) {
+        struct former *former = &workers->former[i];
+        if (strcmp(former->session.client_id, client_id) != 0 || !former->worker.is_up) {
+            continue; /* one that is connected again is asked for again */
+        }
+        if (former->worker.delivered_count != former->drained_count) {
+            loop_timer_start(former->quiet, WORKERS_QUIET_MS);
+        } else {
+            former->session.use = MQTT_SESSION_END;
+            former->session.unsubscribe.count = 0;
+            worker_renew(&former->worker);
+        }
+    }
+}
+
+static void former_up(struct former *former)
+{
+    if (former->session.use == MQTT_SESSION_END) {
+        former->is_over = true;
+        worker_stop(&former->worker);
+    } else {
+        loop_timer_start(former->quiet, former->is_present ? WORKERS_QUIET_MS : 0);
+    }
 }
 
 /* ---- Renewal: the receiver, then the publisher ---- */
@@ -77,32 +207,37 @@ void workers_renew(struct workers *workers)
 static void on_change(void *arg, struct worker *worker)
 {
     struct workers *workers = arg;
-    if (worker->role == WIRE_PUBLISHER) {
+    struct former *former = former_of(workers, worker);
+    if (former != NULL) {
+        loop_timer_stop(former->quiet);
+    } else if (worker->role == WIRE_PUBLISHER) {
         workers->hooks.publisher_changed(workers->hooks.arg, worker->is_up);
     } else {
         workers->hooks.receiver_changed(workers->hooks.arg, worker->is_up);
     }
 }
 
-static void on_connected(void *arg, struct worker *worker, bool is_session_present)
-{
-    struct workers *workers = arg;
-    if (worker->role == WIRE_RECEIVER) {
-        workers->hooks.session_opened(workers->hooks.arg, worker->client_id, is_session_present);
-    }
-}
-
 static void on_up(void *arg, struct worker *worker)
 {
     struct workers *workers = arg;
+    struct former *former = former_of(workers, worker);
+    if (former != NULL) {
+        former_up(former);
+        return;
+    }
     on_change(workers, worker);
+    go_on(workers);
     renew_next(workers);
 }
 
-static void on_failed(void *arg, const char *reason, const char *text)
+static void on_failed(void *arg, struct worker *worker, const char *reason, const char *text)
 {
     struct workers *workers = arg;
-    if (workers->hooks.failed != NULL) {
+    struct former *former = former_of(workers, worker);
+    if (former != NULL) {
+        former->was_tried = true;
+        go_on(workers);
+    } else if (workers->hooks.failed != NULL) {
         workers->hooks.failed(workers->hooks.arg, reason, text);
     }
 }
@@ -111,6 +246,10 @@ static void on_delivered(void *arg, struct worker *worker, const struct delivery
 {
     struct workers *workers = arg;
     struct mqtt_ticket ticket = {worker->generation, worker->delivered_count++};
+    struct former *former = former_of(workers, worker);
+    if (former != NULL && loop_timer_is_running(former->quiet)) {
+        loop_timer_start(former->quiet, WORKERS_QUIET_MS);
+    }
     workers->hooks.delivered(workers->hooks.arg, delivery, ticket);
 }
 
@@ -126,9 +265,13 @@ static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice wh
     workers->hooks.unpublished(workers->hooks.arg, id, code, why);
 }
 
-static void on_ended(void *arg)
+static void on_ended(void *arg, struct worker *worker)
 {
     struct workers *workers = arg;
+    struct former *former = former_of(workers, worker);
+    if (former != NULL && former->is_over) {
+        workers->hooks.session_ended(workers->hooks.arg, former->session.client_id);
+    }
     if (workers->is_stopping && !is_anyone_running(workers)) {
         loop_timer_start(workers->stopped, 0);
     }
@@ -139,6 +282,9 @@ static void on_ended(void *arg)
 void workers_ack(struct workers *workers, struct mqtt_ticket ticket, bool is_durable)
 {
     worker_ack(&workers->receiver, ticket.generation, ticket.number, is_durable);
+    for (size_t i = 0; i < workers->former_count; i++) {
+        worker_ack(&workers->former[i].worker, ticket.generation, ticket.number, is_durable);
+    }
 }
 
 bool workers_may_publish(const struct workers *workers)
@@ -158,6 +304,9 @@ static void kill_all(void *arg)
     struct workers *workers = arg;
     worker_kill(&workers->receiver);
     worker_kill(&workers->publisher);
+    for (size_t i = 0; i < workers->former_count; i++) {
+        worker_kill(&workers->former[i].worker);
+    }
 }
 
 static void report_stopped(void *arg)
@@ -194,6 +343,7 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
         .environment = workers->environment,
         .will = will,
         .counters = counters,
+        .generations = &workers->generations,
         .hooks = {.arg = workers,
                   .connected = on_connected,
                   .up = on_up,
@@ -207,9 +357,24 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
     workers->hooks = *hooks;
     workers->kill = loop_timer_new(loop, kill_all, workers);
     workers->stopped = loop_timer_new(loop, report_stopped, workers);
-    worker_init(&workers->receiver, &workers->setup, WIRE_RECEIVER);
-    worker_init(&workers->publisher, &workers->setup, WIRE_PUBLISHER);
+    worker_init(&workers->receiver, &workers->setup, WIRE_RECEIVER, &workers->session);
+    worker_init(&workers->publisher, &workers->setup, WIRE_PUBLISHER, NULL);
     return workers;
+}
+
+void workers_set_sessions(struct workers *workers, const struct workers_sessions *sessions)
+{
+    workers->session.unsubscribe = sessions->unsubscribe;
+    workers->is_leaving = sessions->is_leaving;
+    workers->former = mem_zalloc(sessions->former_count, sizeof *workers->former);
+    workers->former_count = sessions->former_count;
+    for (size_t i = 0; i < sessions->former_count; i++) {
+        struct former *former = &workers->former[i];
+        former->workers = workers;
+        former->session = sessions->former[i];
+        former->quiet = loop_timer_new(workers->setup.loop, quiet_over, former);
+        worker_init(&former->worker, &workers->setup, WIRE_RECEIVER, &former->session);
+    }
 }
 
 void workers_start(struct workers *workers)
@@ -218,7 +383,12 @@ void workers_start(struct workers *workers)
         LOG_INFO("landlock_missing",
                  LOG_TEXT("text", "seccomp alone keeps the MQTT processes from files"));
     }
-    worker_start(&workers->receiver);
+    for (size_t i = 0; i < workers->former_count; i++) {
+        worker_start(&workers->former[i].worker);
+    }
+    if (!workers->is_leaving) {
+        worker_start(&workers->receiver);
+    }
     if (!workers->is_stopping) { /* by the hook `failed` */
         worker_start(&workers->publisher);
     }
@@ -232,6 +402,10 @@ void workers_start_publisher(struct workers *workers)
 void workers_stop_intake(struct workers *workers)
 {
     worker_stop(&workers->receiver);
+    for (size_t i = 0; i < workers->former_count; i++) {
+        loop_timer_stop(workers->former[i].quiet);
+        worker_stop(&workers->former[i].worker);
+    }
 }
 
 void workers_stop(struct workers *workers, int64_t timeout_ms)
@@ -240,7 +414,7 @@ void workers_stop(struct workers *workers, int64_t timeout_ms)
         return;
     }
     workers->is_stopping = true;
-    worker_stop(&workers->receiver);
+    workers_stop_intake(workers);
     worker_stop(&workers->publisher);
     if (is_anyone_running(workers)) {
         loop_timer_start(workers->kill, timeout_ms);
@@ -256,6 +430,11 @@ void workers_free(struct workers *workers)
     }
     worker_fini(&workers->receiver);
     worker_fini(&workers->publisher);
+    for (size_t i = 0; i < workers->former_count; i++) {
+        worker_fini(&workers->former[i].worker);
+        loop_timer_free(workers->former[i].quiet);
+    }
+    free(workers->former);
     loop_timer_free(workers->kill);
     loop_timer_free(workers->stopped);
     for (size_t i = 0; i < ENVIRONMENT_COUNT; i++) {

@@ -33,6 +33,7 @@ struct status_topic {
     loop_fn *done; /* of status_topic_flush() */
     void *done_arg;
     int64_t published_counts[COUNTER_COUNT];
+    bool is_clearing; /* nothing is to be retained at the end */
     bool has_publisher;
     bool is_in_flight; /* a message is with the publisher */
     bool is_outdated;  /* and the state has changed since */
@@ -58,12 +59,17 @@ static bool note_counts(struct status_topic *status_topic)
     return has_changed;
 }
 
+enum status status_topic_name(const struct settings *settings, struct buf *out)
+{
+    const struct topic_values values = {.instance = settings->instance};
+    return topic_expand(settings->topics.status, &values, out);
+}
+
 /* Appends `body` as a retained message for the status topic. */
 static enum status encode(const struct settings *settings, struct slice body, struct buf *out)
 {
     struct buf topic = {0};
-    const struct topic_values values = {.instance = settings->instance};
-    enum status status = topic_expand(settings->topics.status, &values, &topic);
+    enum status status = status_topic_name(settings, &topic);
     if (status == STATUS_OK) {
         struct message message = {.topic = buf_slice(&topic),
                                   .body = body,
@@ -101,9 +107,11 @@ static void publish(void *arg)
                                          status_topic->counters};
     struct buf body = {0};
     struct buf message = {0};
-    json_put_open(&body, '{');
-    status_report_put(&report, clock_wall_ms(), &body);
-    json_put_close(&body, '}');
+    if (!is_offline(status_topic) || !status_topic->is_clearing) {
+        json_put_open(&body, '{');
+        status_report_put(&report, clock_wall_ms(), &body);
+        json_put_close(&body, '}');
+    }
     if (encode(status_topic->settings, buf_slice(&body), &message) == STATUS_OK) {
         note_counts(status_topic);
         status_topic->is_in_flight = true;
@@ -218,6 +226,11 @@ void status_topic_unpublished(struct status_topic *status_topic, struct slice wh
     if (!status_topic->is_in_flight && !is_offline(status_topic)) {
         loop_timer_start(status_topic->retry, status_topic->retry_ms);
     }
+}
+
+void status_topic_clear(struct status_topic *status_topic)
+{
+    status_topic->is_clearing = true;
 }
 
 void status_topic_flush(struct status_topic *status_topic, loop_fn *done, void *arg)

@@ -50,7 +50,7 @@ static void check_instance(const struct settings_view *view)
     const struct settings *settings = view->settings;
     const struct settings_row *row = settings_row_find(settings_main_table(), "instance");
     const char *why = settings_text_why(row, settings->instance);
-    if (view->is_instance_host_name && why != NULL) {
+    if (settings->is_instance_host_name && why != NULL) {
         struct buf text = {0};
         buf_printf(&text, "is the host name, which %s", why);
         fail_rule(view, "instance", text.data);

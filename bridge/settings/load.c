@@ -252,7 +252,7 @@ static void read_routes(const struct reader *reader, const config_setting_t *lis
 static void fill_client_id(struct settings *settings)
 {
     struct buf client_id = {0};
-    const char *text = settings->broker.client_id;
+    const char *text = settings->client_id_template;
     const char *mark;
     while ((mark = strstr(text, INSTANCE_MARK)) != NULL) {
         buf_append(&client_id, slice_of(text, (size_t)(mark - text)));
@@ -262,6 +262,14 @@ static void fill_client_id(struct settings *settings)
     buf_append_text(&client_id, text);
     free(settings->broker.client_id);
     settings->broker.client_id = buf_take(&client_id);
+}
+
+void settings_set_instance(struct settings *settings, const char *instance)
+{
+    char *copy = mem_strdup(instance); /* may be its own */
+    free(settings->instance);
+    settings->instance = copy;
+    fill_client_id(settings);
 }
 
 /* Reads "PATH = VALUE" into `config`. Returns the value, or NULL where the text is none. */
@@ -358,18 +366,17 @@ static struct settings *read_root(const config_setting_t *root, const char *file
     if (settings->route_count == 0) {
         settings_add_route(settings);
     }
-    bool is_host_name = settings->instance[0] == '\0';
-    if (is_host_name) {
-        char host[256] = "";
-        bool is_known = gethostname(host, sizeof host - 1) == 0 && host[0] != '\0';
-        free(settings->instance);
-        settings->instance = mem_strdup(is_known ? host : "localhost");
+    char host[256] = "";
+    settings->is_instance_host_name = settings->instance[0] == '\0';
+    if (settings->is_instance_host_name &&
+        (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0')) {
+        snprintf(host, sizeof host, "localhost");
     }
-    fill_client_id(settings);
+    settings->client_id_template = mem_strdup(settings->broker.client_id);
+    settings_set_instance(settings, settings->is_instance_host_name ? host : settings->instance);
     settings_check(&(struct settings_view){
         .settings = settings,
         .file = file,
-        .is_instance_host_name = is_host_name,
         .places = places,
         .route_places = places + table.count,
         .report = report,

@@ -124,6 +124,7 @@ void settings_free(struct settings *settings)
         free_values(settings_route_table(), &settings->routes[i]);
     }
     free(settings->routes);
+    free(settings->client_id_template);
     free_values(settings_main_table(), settings);
     free(settings);
 }

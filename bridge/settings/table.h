@@ -163,7 +163,6 @@ void settings_report_warning(struct settings_report *report, const char *file, u
 struct settings_view {
     const struct settings *settings;
     const char *file;
-    bool is_instance_host_name;          /* `instance` is not in the file */
     const struct settings_place *places; /* one for each row of the main table */
     const struct settings_place
         *route_places; /* for each route one for each row of the route table */

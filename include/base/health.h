@@ -49,6 +49,8 @@ void health_watch(struct health *health, loop_fn *changed, void *arg);
 void health_set(struct health *health, enum health_reason reason, bool is_on);
 /* A reason that began at `since_ms` (wall clock, not 0). */
 void health_set_since(struct health *health, enum health_reason reason, int64_t since_ms);
+/* A reason that began at `since_ms` has ended: only health_last_since_ms() tells of it. */
+void health_set_past(struct health *health, enum health_reason reason, int64_t since_ms);
 /* A reason that ends by itself `duration_ms` after the last such call. */
 void health_set_for(struct health *health, enum health_reason reason, int64_t duration_ms);
 /* The bridge stops; `why` ("stopped") is static text. */
@@ -59,6 +61,8 @@ enum health_state health_state(const struct health *health);
 const char *health_state_text(enum health_state state);
 /* Since when (wall clock) the reason lasts; 0: it does not. */
 int64_t health_since_ms(const struct health *health, enum health_reason reason);
+/* As health_since_ms(), but the time stays when the reason has ended; 0: it never lasted. */
+int64_t health_last_since_ms(const struct health *health, enum health_reason reason);
 bool health_is_on(const struct health *health, enum health_reason reason);
 /* The loop is at work; to be called once a second. */
 void health_beat(struct health *health);

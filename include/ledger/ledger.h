@@ -128,6 +128,13 @@ void ledger_remember(struct ledger *ledger, const char *key, int64_t value);
 /* The number as of ledger_open(), or `otherwise` if it was never stored. Only before
  * ledger_start(). */
 int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise);
+/* Deletes the number, with the next commit. What is remembered and forgotten in one turn of the
+ * loop may be two commits, in this order. */
+void ledger_forget(struct ledger *ledger, const char *key);
+/* Reports every number whose key begins with `prefix`, in order of the keys. The key is valid
+ * during the call. Only before ledger_start(). */
+typedef void ledger_meta_fn(void *arg, const char *key, int64_t value);
+void ledger_recall_all(struct ledger *ledger, const char *prefix, ledger_meta_fn *each, void *arg);
 
 /*
  * The audit. A request and its audit record (model/audit_record.h) are one transaction. The numbers

@@ -10,6 +10,7 @@
 #define MODEL_ROUTE_H
 
 #include "action.h"
+#include "base/buf.h"
 #include "base/slice.h"
 
 #include <stdbool.h>
@@ -65,6 +66,9 @@ const struct route *route_of_topic(const struct route *routes, size_t count, str
  */
 bool route_still_allows(const struct route *routes, size_t count, const struct route *own,
                         const struct action *action, const char *region, const char *group);
+/* Appends the filter number `topic` as it is subscribed to: with "$share/<group>/" in front where
+ * the route shares it with other bridges. */
+void route_append_filter(const struct route *route, size_t topic, struct buf *out);
 /* By name, or NULL. */
 const struct route *route_of_name(const struct route *routes, size_t count, const char *name);
 

@@ -18,6 +18,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "model/route.h"
+#include "mqtt/session.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,6 +41,8 @@ enum wire_type {
     WIRE_PUBLISH,     /* bridge → publisher: struct wire_publish */
     WIRE_PUBLISHED,   /* publisher → bridge: struct wire_published */
     WIRE_UNPUBLISHED, /* publisher → bridge: struct wire_unpublished */
+    WIRE_CONNECTED,   /* receiver → bridge, at CONNACK: struct wire_connected */
+    WIRE_SUBSCRIBE, /* bridge → receiver, in answer to it: what it has said is durable; no body */
 };
 
 enum wire_role { WIRE_RECEIVER = 1, WIRE_PUBLISHER = 2 };
@@ -96,6 +99,9 @@ struct connect_params {
     bool has_tls_verify;
     struct wire_filter filters[ROUTE_FILTERS_MAX];
     size_t filter_count;
+    struct wire_filter
+        unsubscribe[MQTT_UNSUBSCRIBE_MAX]; /* of a receiver; the QoS has no meaning */
+    size_t unsubscribe_count;
     struct slice will; /* an encoded message, absent for none */
     uint32_t will_delay_s;
 
@@ -104,6 +110,11 @@ struct connect_params {
     char *texts[CONNECT_PARAMS_TEXTS_MAX];
     size_t text_count;
     struct secret secret;
+};
+
+/* The broker has accepted a receiver's connection; it subscribes after WIRE_SUBSCRIBE. */
+struct wire_connected {
+    bool is_session_present;
 };
 
 /* Connected and, for a receiver, subscribed. The limits are the broker's. */
@@ -169,6 +180,7 @@ struct wire_frame {
         struct wire_publish publish;
         struct wire_published published;
         struct wire_unpublished unpublished;
+        struct wire_connected connected;
     };
 };
 

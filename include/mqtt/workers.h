@@ -1,5 +1,6 @@
 /*
- * workers - the bridge's MQTT processes: a receiver and a publisher.
+ * workers - the bridge's MQTT processes: a receiver, a publisher, and one for each session at the
+ * broker that the settings no longer name.
  *
  * Starts them, one for each attempt to connect, with backoff and jitter when all addresses have
  * failed or a connection has ended, and passes messages. The
@@ -16,6 +17,7 @@
 #include "base/loop.h"
 #include "base/slice.h"
 #include "model/delivery.h"
+#include "session.h"
 #include "settings/settings.h"
 #include "tls/files.h"
 #include "wire.h"
@@ -28,7 +30,7 @@ struct workers;
 
 /* Names one delivery that waits for its ack; a copy stays valid after its process has ended. */
 struct mqtt_ticket {
-    uint32_t generation; /* of the receiver process */
+    uint32_t generation; /* of the process */
     uint32_t number;     /* of the delivery in that process, from 0 */
 };
 
@@ -46,16 +48,24 @@ struct workers_hooks {
     void (*publisher_changed)(void *arg, bool is_up);
     /* The receiver is subscribed, or not any more. */
     void (*receiver_changed)(void *arg, bool is_up);
-    /* The receiver has connected; is_session_present: the broker still had its session. Comes once
-     * more where the broker wants a shorter keepalive: then the receiver connects again. */
-    void (*session_opened)(void *arg, const char *client_id, bool is_session_present);
+    /*
+     * The broker has accepted the connection of a receiver, which waits for workers_go_on() before
+     * it subscribes; is_session_present: the broker still had its session. Comes once more for a
+     * connection that the broker wants with a shorter keepalive. NULL: nothing is waited for.
+     */
+    void (*session_connected)(void *arg, const char *client_id, bool is_session_present,
+                              uint32_t generation);
+    /* A former session is empty. workers_end_session() is owed. */
+    void (*session_drained)(void *arg, const char *client_id);
+    /* The broker has forgotten a former session. */
+    void (*session_ended)(void *arg, const char *client_id);
     /*
      * A process has ended without being asked to, after an attempt at each address, or could not be
      * started; it is tried again unless this calls workers_stop(). The log has it too. NULL: not
      * needed.
      */
     void (*failed)(void *arg, const char *reason, const char *text);
-    /* Both processes have ended after workers_stop(). */
+    /* All processes have ended after workers_stop(). */
     void (*stopped)(void *arg);
 };
 
@@ -67,10 +77,31 @@ struct workers_hooks {
 struct workers *workers_new(struct loop *loop, const struct settings *settings,
                             const struct tls_files *tls, const char *program, struct slice will,
                             struct counters *counters, const struct workers_hooks *hooks);
-/* Starts both processes. */
+/*
+ * What there is at the broker besides what the settings name. A former session is connected by a
+ * process of its own, and its deliveries are reported like all others. The receiver subscribes when
+ * these processes are connected (or have failed once), and they unsubscribe when the receiver has
+ * subscribed, so that there is always a subscription. A session is empty when it is unsubscribed,
+ * all its deliveries have their acks, and nothing has come for WORKERS_QUIET_MS.
+ */
+struct workers_sessions {
+    struct text_list unsubscribe; /* of the receiver's session: what the settings do not name */
+    const struct mqtt_session *former;
+    size_t former_count;
+    bool is_leaving; /* the receiver is not started */
+};
+#define WORKERS_QUIET_MS 5000
+/* Before workers_start(); borrows everything. */
+void workers_set_sessions(struct workers *workers, const struct workers_sessions *sessions);
+/* Starts all processes. */
 void workers_start(struct workers *workers);
 /* Starts only the publisher, for somebody who receives nothing. */
 void workers_start_publisher(struct workers *workers);
+/* What session_connected said is durable: the receiver may go on. Ignored where the process has
+ * ended. */
+void workers_go_on(struct workers *workers, uint32_t generation);
+/* Makes the broker forget a former session that is empty. */
+void workers_end_session(struct workers *workers, const char *client_id);
 /* Answers a delivery; the order does not matter. The answers of one turn of the loop are sent
  * together. is_durable: the broker may get its acknowledgement; else the receiver cuts
  * its connection and the broker delivers again. */
@@ -86,9 +117,9 @@ void workers_publish(struct workers *workers, int64_t id, struct slice message);
  * publisher keeps its connection, so that it can report it. Sessions are kept.
  */
 void workers_renew(struct workers *workers);
-/* Ends the receiver: no more deliveries. Those without an ack stay unacknowledged. */
+/* Ends all receivers: no more deliveries. Those without an ack stay unacknowledged. */
 void workers_stop_intake(struct workers *workers);
-/* Ends both processes cleanly and kills them after `timeout_ms`. hooks.stopped is called when both
+/* Ends all processes cleanly and kills them after `timeout_ms`. hooks.stopped is called when all
  * have ended. */
 void workers_stop(struct workers *workers, int64_t timeout_ms);
 /* Kills what still runs. Takes NULL. */

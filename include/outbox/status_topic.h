@@ -33,6 +33,8 @@ struct status_topic *status_topic_new(struct loop *loop, const struct settings *
 void status_topic_connect(struct status_topic *status_topic, struct workers *workers);
 /* Before health_free(). Takes NULL. */
 void status_topic_free(struct status_topic *status_topic);
+/* Appends the topic; empty for none. STATUS_LIMIT: it is too long once it is filled in. */
+enum status status_topic_name(const struct settings *settings, struct buf *out);
 /* Appends the Last Will as an encoded message. STATUS_LIMIT: the filled-in topic is too long. */
 enum status status_topic_will(const struct settings *settings, struct buf *out);
 
@@ -42,6 +44,8 @@ void status_topic_published(struct status_topic *status_topic);
 void status_topic_unpublished(struct status_topic *status_topic, struct slice why);
 /* A counter changed. Cheap: the message waits for its time. */
 void status_topic_counts_changed(struct status_topic *status_topic);
+/* The bridge stops for good: instead of "offline" the retained message is deleted. */
+void status_topic_clear(struct status_topic *status_topic);
 /* `done` is called, on a later iteration of the loop, when the broker has the present state, does
  * not take it, or there is no publisher. Once, after health_stop(). */
 void status_topic_flush(struct status_topic *status_topic, loop_fn *done, void *arg);

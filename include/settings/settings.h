@@ -18,7 +18,9 @@
 #include <stdint.h>
 
 struct settings {
-    char *instance; /* never empty */
+    char *instance;             /* never empty */
+    bool is_instance_host_name; /* it is not in the file: the host name stands in for it */
+    char *client_id_template;   /* broker.client_id as it is in the file */
     struct {
         struct text_list uris;
         int64_t protocol; /* 5 or 4 */
@@ -26,6 +28,7 @@ struct settings {
         char *username;
         char *password_file;
         int64_t session_expiry_s;
+        int64_t session_lost_hold_s;
         int64_t keepalive_s;
         int64_t receive_maximum;
         int64_t reconnect_min_s;
@@ -155,6 +158,8 @@ enum status settings_load_with(const char *path, const struct settings_options *
  */
 enum status settings_parse(struct slice text, const char *name, struct settings **out_settings,
                            struct settings_report *report);
+/* Replaces the instance, and fills it into the client id. Before anything uses the settings. */
+void settings_set_instance(struct settings *settings, const char *instance);
 void settings_free(struct settings *settings);
 void settings_report_fini(struct settings_report *report);
 /* Appends all settings as a configuration file, which reads as the same settings again, except that

@@ -297,6 +297,18 @@ void scripted_broker_connack(struct scripted_broker *broker, bool is_session_pre
     }
 }
 
+void scripted_broker_unsuback(struct scripted_broker *broker)
+{
+    uint16_t id = scripted_broker_packet_id(broker);
+    const unsigned char packet[] = {0xb0, 4, (unsigned char)(id >> 8), (unsigned char)id, 0, 0};
+    const unsigned char packet_4[] = {0xb0, 2, (unsigned char)(id >> 8), (unsigned char)id};
+    if (broker->protocol == 5) {
+        scripted_broker_send(broker, packet, sizeof packet);
+    } else {
+        scripted_broker_send(broker, packet_4, sizeof packet_4);
+    }
+}
+
 void scripted_broker_suback(struct scripted_broker *broker, size_t filter_count)
 {
     unsigned char packet[300] = {0x90, 0x80};

@@ -22,6 +22,7 @@ enum scripted_type {
     SCRIPTED_CONNECT = 0x10,
     SCRIPTED_PUBACK = 0x40,
     SCRIPTED_SUBSCRIBE = 0x82,
+    SCRIPTED_UNSUBSCRIBE = 0xa2,
     SCRIPTED_PINGREQ = 0xc0,
     SCRIPTED_DISCONNECT = 0xe0,
 };
@@ -56,6 +57,8 @@ void scripted_broker_accept(struct scripted_broker *broker);
 void scripted_broker_connack(struct scripted_broker *broker, bool is_session_present);
 /* Answers the SUBSCRIBE that was read last, which has so many filters. */
 void scripted_broker_suback(struct scripted_broker *broker, size_t filter_count);
+/* Answers the UNSUBSCRIBE that was read last, which has one filter. */
+void scripted_broker_unsuback(struct scripted_broker *broker);
 /* A message on topic "t"; each one is a TLS record and a WebSocket frame of its own. */
 void scripted_broker_publish(struct scripted_broker *broker, int qos, uint16_t packet_id);
 /* Any packet. */

@@ -67,13 +67,15 @@ static void on_receiver(void *arg, bool is_up)
     loop_stop(fixture->loop);
 }
 
-static void on_session(void *arg, const char *client_id, bool is_session_present)
+static void on_session(void *arg, const char *client_id, bool is_session_present,
+                       uint32_t generation)
 {
     struct workers_fixture *fixture = arg;
     assert_string_equal(client_id, "bridge-in");
     fixture->session_count++;
     fixture->lost_session_count += !is_session_present;
     fixture->is_session_present = is_session_present;
+    workers_go_on(fixture->workers, generation);
 }
 
 static void on_failed(void *arg, const char *reason, const char *text)
@@ -141,7 +143,7 @@ void workers_fixture_start(struct workers_fixture *fixture, const char *broker_l
         .unpublished = on_unpublished,
         .publisher_changed = on_publisher,
         .receiver_changed = on_receiver,
-        .session_opened = on_session,
+        .session_connected = on_session,
         .failed = on_failed,
         .stopped = on_stopped,
     };

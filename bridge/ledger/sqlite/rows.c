@@ -428,3 +428,22 @@ enum status rows_get_meta(struct store *store, const char *key, int64_t *out_val
     }
     return status;
 }
+
+enum status rows_unset_meta(struct store *store, const char *key)
+{
+    sqlite3_stmt *statement = use(store, SQL_UNSET_META);
+    bind_text(statement, 1, slice_text(key));
+    return run(store, statement);
+}
+
+enum status rows_each_meta(struct store *store, const char *prefix, store_meta_fn *each, void *arg)
+{
+    sqlite3_stmt *statement = use(store, SQL_LIST_META);
+    bind_text(statement, 1, slice_text(prefix));
+    enum status status;
+    while ((status = fetch(store, statement)) == STATUS_OK) {
+        each(arg, (const char *)sqlite3_column_text(statement, 0),
+             sqlite3_column_int64(statement, 1));
+    }
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}

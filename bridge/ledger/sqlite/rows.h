@@ -62,5 +62,7 @@ enum status rows_summarise(struct store *store, struct store_summary *out_summar
 enum status rows_set_meta(struct store *store, const char *key, int64_t value);
 /* STATUS_NOT_FOUND: it was never written. */
 enum status rows_get_meta(struct store *store, const char *key, int64_t *out_value);
+enum status rows_unset_meta(struct store *store, const char *key);
+enum status rows_each_meta(struct store *store, const char *prefix, store_meta_fn *each, void *arg);
 
 #endif

@@ -136,6 +136,9 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_SET_META] = "INSERT INTO meta (key, value) VALUES (?1, ?2)"
                      " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     [SQL_GET_META] = "SELECT value FROM meta WHERE key = ?1",
+    [SQL_UNSET_META] = "DELETE FROM meta WHERE key = ?1",
+    [SQL_LIST_META] = "SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1"
+                      " ORDER BY key",
 };
 _Static_assert(STATE_CALLING == 2 && STATE_UNSURE == 3 && STATE_RECALLING == 4 && STATE_DONE == 5,
                "the statements name these states by number");

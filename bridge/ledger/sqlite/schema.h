@@ -50,6 +50,8 @@ enum store_sqlite_statement {
     SQL_SHRINK,
     SQL_SET_META,
     SQL_GET_META,
+    SQL_UNSET_META,
+    SQL_LIST_META,
     SQL_COUNT
 };
 

@@ -158,7 +158,9 @@ static enum status remember(struct store *store, struct ledger_batch *batch,
                             struct ledger_request *request)
 {
     (void)batch;
-    return rows_set_meta(store, request->remember.key, request->remember.value);
+    return request->remember.is_forgotten
+               ? rows_unset_meta(store, request->remember.key)
+               : rows_set_meta(store, request->remember.key, request->remember.value);
 }
 
 static enum status add_audit(struct store *store, struct ledger_batch *batch,
@@ -337,6 +339,7 @@ const struct store_ops store_sqlite_ops = {
     .each_unfinished = rows_each_unfinished,
     .summarise = rows_summarise,
     .get_meta = rows_get_meta,
+    .each_meta = rows_each_meta,
     .error = error,
 };
 

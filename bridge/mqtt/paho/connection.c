@@ -181,10 +181,26 @@ static void connected(struct connection *connection, bool is_session_present)
         connection->hooks.accepted(connection->hooks.arg);
     }
     connection->limits.is_session_present = is_session_present;
-    if (connection->params->filter_count > 0) {
+    if (connection->hooks.connected == NULL) {
         connection_subscribe(connection);
     } else {
-        connection_up(connection);
+        connection->is_waiting = true; /* first: the answer comes on another thread */
+        connection->hooks.connected(connection->hooks.arg, is_session_present);
+    }
+}
+
+static int64_t attempt_limit_ms(const struct connection *connection)
+{
+    return clock_mono_ms() + (int64_t)connection->params->connect_timeout_s * 1000 +
+           ATTEMPT_GRACE_MS;
+}
+
+void connection_go_on(struct connection *connection)
+{
+    if (connection->is_waiting) {
+        connection->attempt_ends_ms = attempt_limit_ms(connection);
+        connection->is_waiting = false;
+        connection_subscribe(connection);
     }
 }
 
@@ -287,8 +303,7 @@ void connection_open(struct connection *connection)
     const struct connect_params *params = connection->params;
     bool is_tls = address_is_tls(&params->address);
     assert(connection->client == NULL);
-    connection->attempt_ends_ms =
-        clock_mono_ms() + (int64_t)params->connect_timeout_s * 1000 + ATTEMPT_GRACE_MS;
+    connection->attempt_ends_ms = attempt_limit_ms(connection);
     tls_guard_begin(params->address.host, is_tls, params->has_tls_verify);
     held_acks_prepare(is_tls, address_is_websocket(&params->address));
     cause_begin(&params->address, is_tls, params->protocol);
@@ -310,7 +325,7 @@ void connection_check(struct connection *connection)
 
 int connection_max_delay_ms(const struct connection *connection)
 {
-    if (connection->is_up) {
+    if (connection->is_up || connection->is_waiting) {
         return -1;
     }
     int64_t left_ms = connection->attempt_ends_ms - clock_mono_ms();

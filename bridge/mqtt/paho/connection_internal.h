@@ -28,9 +28,11 @@ struct connection {
     MQTTAsync client;
     int64_t attempt_ends_ms;
     _Atomic bool is_closing;
+    _Atomic bool is_waiting; /* for connection_go_on() */
     _Atomic bool is_up;
-    struct wire_up limits; /* written before UP, then only read */
-    pthread_mutex_t mutex; /* guards what follows */
+    _Atomic int unanswered; /* of SUBSCRIBE and UNSUBSCRIBE */
+    struct wire_up limits;  /* written before UP, then only read */
+    pthread_mutex_t mutex;  /* guards what follows */
     pthread_cond_t changed;
     bool is_closed;
 };
@@ -41,7 +43,8 @@ void connection_down(struct connection *connection, enum wire_down_reason reason
                      const char *text);
 /* Connected and subscribed: calls the `up` hook. */
 void connection_up(struct connection *connection);
-/* Subscribes to all filters of the params; connection_up() or connection_down() follows. */
+/* Subscribes to the filters of the params and unsubscribes; connection_up() or connection_down()
+ * follows. */
 void connection_subscribe(struct connection *connection);
 /* Paho's callbacks. */
 void connection_on_lost(void *context, char *cause);

@@ -1,6 +1,7 @@
 /*
- * The subscription to all filters of the params, in one SUBSCRIBE. One refused filter ends the
- * connection.
+ * The subscription to all filters of the params, in one SUBSCRIBE, and directly behind it one
+ * UNSUBSCRIBE, so that there is no time without a subscription and little time with both. One
+ * refused filter ends the connection.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -30,6 +31,14 @@ static bool subscribe_answered(struct connection *connection, size_t filter, int
     return true;
 }
 
+/* Calls the `up` hook after the last answer. */
+static void answered(struct connection *connection)
+{
+    if (atomic_fetch_sub(&connection->unanswered, 1) == 1) {
+        connection_up(connection);
+    }
+}
+
 /* Paho gives no count of the codes: with too few, this reads past them and the process crashes. */
 static void on_subscribed(void *context, MQTTAsync_successData *success)
 {
@@ -41,7 +50,7 @@ static void on_subscribed(void *context, MQTTAsync_successData *success)
             return;
         }
     }
-    connection_up(connection);
+    answered(connection);
 }
 
 static void on_subscribed_5(void *context, MQTTAsync_successData5 *success)
@@ -59,7 +68,7 @@ static void on_subscribed_5(void *context, MQTTAsync_successData5 *success)
             return;
         }
     }
-    connection_up(connection);
+    answered(connection);
 }
 
 static void on_subscribe_failed(void *context, MQTTAsync_failureData *failure)
@@ -98,17 +107,34 @@ static void set_subscribe_options(struct connection *connection, MQTTSubscribe_o
     response->onFailure5 = on_subscribe_failed_5;
 }
 
-void connection_subscribe(struct connection *connection)
+/* Copies with a NUL at their end, for Paho; free them with free_texts(). */
+static char **copy_texts(const struct wire_filter *filters, size_t count)
+{
+    char **texts = mem_zalloc(count, sizeof *texts);
+    for (size_t i = 0; i < count; i++) {
+        texts[i] = mem_dup(filters[i].filter.data, filters[i].filter.length);
+    }
+    return texts;
+}
+
+static void free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(texts[i]);
+    }
+    free(texts);
+}
+
+static int subscribe(struct connection *connection)
 {
     const struct connect_params *params = connection->params;
     size_t count = params->filter_count;
-    char **filters = mem_zalloc(count, sizeof *filters);
+    char **filters = copy_texts(params->filters, count);
     int *qos = mem_zalloc(count, sizeof *qos);
     MQTTSubscribe_options *options = mem_zalloc(count, sizeof *options);
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
     response.context = connection;
     for (size_t i = 0; i < count; i++) {
-        filters[i] = mem_dup(params->filters[i].filter.data, params->filters[i].filter.length);
         qos[i] = params->filters[i].qos > CONNECTION_QOS_MAX ? CONNECTION_QOS_MAX
                                                              : params->filters[i].qos;
     }
@@ -119,13 +145,87 @@ void connection_subscribe(struct connection *connection)
         response.onFailure = on_subscribe_failed;
     }
     int code = MQTTAsync_subscribeMany(connection->client, (int)count, filters, qos, &response);
-    for (size_t i = 0; i < count; i++) {
-        free(filters[i]);
-    }
-    free(filters);
+    free_texts(filters, count);
     free(qos);
     free(options);
+    return code;
+}
+
+static void unsubscribe_failed(struct connection *connection, int code)
+{
+    if (code >= 0x80) {
+        connection_down(connection, WIRE_DOWN_SUBSCRIBE, (uint32_t)code,
+                        "the broker refused to end a subscription that the settings do not name "
+                        "any more");
+    } else {
+        connection_on_lost(connection, NULL);
+    }
+}
+
+static void on_unsubscribed(void *context, MQTTAsync_successData *success)
+{
+    (void)success; /* MQTT 3.1.1 has no codes here */
+    answered(context);
+}
+
+static void on_unsubscribed_5(void *context, MQTTAsync_successData5 *success)
+{
+    struct connection *connection = context;
+    size_t count = connection->params->unsubscribe_count;
+    size_t known = count > 1 ? (size_t)success->alt.unsub.reasonCodeCount : 1;
+    for (size_t i = 0; i < known; i++) {
+        int code = (int)(count == 1 ? success->reasonCode : success->alt.unsub.reasonCodes[i]);
+        if (code >= 0x80) {
+            unsubscribe_failed(connection, code);
+            return;
+        }
+    }
+    answered(connection);
+}
+
+static void on_unsubscribe_failed(void *context, MQTTAsync_failureData *failure)
+{
+    unsubscribe_failed(context, failure->code);
+}
+
+static void on_unsubscribe_failed_5(void *context, MQTTAsync_failureData5 *failure)
+{
+    unsubscribe_failed(context, (int)failure->reasonCode);
+}
+
+static int unsubscribe(struct connection *connection)
+{
+    const struct connect_params *params = connection->params;
+    size_t count = params->unsubscribe_count;
+    char **filters = copy_texts(params->unsubscribe, count);
+    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+    response.context = connection;
+    if (connection_is_v5(connection)) {
+        response.onSuccess5 = on_unsubscribed_5;
+        response.onFailure5 = on_unsubscribe_failed_5;
+    } else {
+        response.onSuccess = on_unsubscribed;
+        response.onFailure = on_unsubscribe_failed;
+    }
+    int code = MQTTAsync_unsubscribeMany(connection->client, (int)count, filters, &response);
+    free_texts(filters, count);
+    return code;
+}
+
+void connection_subscribe(struct connection *connection)
+{
+    const struct connect_params *params = connection->params;
+    int code = MQTTASYNC_SUCCESS;
+    connection->unanswered = 1 + (params->filter_count > 0) + (params->unsubscribe_count > 0);
+    if (params->filter_count > 0) {
+        code = subscribe(connection);
+    }
+    if (code == MQTTASYNC_SUCCESS && params->unsubscribe_count > 0) {
+        code = unsubscribe(connection);
+    }
     if (code != MQTTASYNC_SUCCESS) {
         connection_down(connection, WIRE_DOWN_SUBSCRIBE, (uint32_t)-code, MQTTAsync_strerror(code));
+    } else {
+        answered(connection);
     }
 }

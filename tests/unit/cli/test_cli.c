@@ -43,8 +43,9 @@ static struct {
 
 /* ---- the daemon of this test ---- */
 
-int bridge_run(const struct settings *settings)
+int bridge_run(struct settings *settings, bool is_leaving)
 {
+    (void)is_leaving;
     fixture.bridge_runs++;
     snprintf(fixture.store, sizeof fixture.store, "%s", settings->ledger.store);
     return EXIT_STORE;

@@ -716,6 +716,34 @@ static void test_a_value_is_recalled_after_a_restart(void **state)
     buf_fini(&why);
 }
 
+static void note_key(void *arg, const char *key, int64_t value)
+{
+    buf_printf(arg, "%s=%lld ", key, (long long)value);
+}
+
+static void test_values_are_listed_by_prefix_and_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct ledger_hooks hooks = {.arg = NULL};
+    struct buf why = {0};
+    struct buf keys = {0};
+    ledger_remember(fixture->ledger, "broker.session:b", 2);
+    ledger_remember(fixture->ledger, "broker.session:a", 1);
+    ledger_remember(fixture->ledger, "broker.session:c", 3);
+    ledger_remember(fixture->ledger, "broker.sessions", 4);
+    ledger_forget(fixture->ledger, "broker.session:c");
+    ledger_forget(fixture->ledger, "broker.session:never");
+    fixture_close(fixture, 1000);
+    assert_int_equal(ledger_open(fixture->loop, &fixture->options, &hooks, &fixture->ledger, &why),
+                     STATUS_OK);
+    ledger_recall_all(fixture->ledger, "broker.session:", note_key, &keys);
+    assert_string_equal(keys.data, "broker.session:a=1 broker.session:b=2 ");
+    fixture_close(fixture, 1000);
+    fixture_open(fixture);
+    buf_fini(&keys);
+    buf_fini(&why);
+}
+
 static void test_an_unknown_kind_of_store_is_refused_by_name(void **state)
 {
     static const char *const STORES[] = {"postgresql://x/y", "ledger.db", "sqlite:", ""};
@@ -797,6 +825,7 @@ int main(void)
         FIXTURE_TEST(test_expired_records_are_deleted_in_small_steps_without_other_requests),
         FIXTURE_TEST(test_more_records_are_deleted_than_a_busy_ledger_gets),
         FIXTURE_TEST(test_a_value_is_recalled_after_a_restart),
+        FIXTURE_TEST(test_values_are_listed_by_prefix_and_forgotten),
         FIXTURE_TEST(test_an_unknown_kind_of_store_is_refused_by_name),
         FIXTURE_TEST(test_a_second_bridge_is_refused),
         FIXTURE_TEST(test_closing_nothing_is_allowed),

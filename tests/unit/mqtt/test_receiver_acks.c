@@ -33,6 +33,7 @@ struct options {
     uint32_t keepalive_s;    /* 0: 30 */
     uint32_t ack_timeout_ms; /* 0: 15000 */
     bool has_big_subscribe;
+    bool has_unsubscribe;
 };
 
 struct fixture {
@@ -157,6 +158,10 @@ static void send_connect_params(struct fixture *fixture, const struct options *o
             params->filters[i] = (struct wire_filter){slice_of(filter, BIG_BYTES), 1};
         }
     }
+    if (options->has_unsubscribe) {
+        params->unsubscribe[params->unsubscribe_count++] =
+            (struct wire_filter){.filter = slice_text("former")};
+    }
     wire_put_connect_params(&frames, params);
     /* More than the socket holds: its other end reads meanwhile. */
     send_frames(fixture->control, &frames);
@@ -191,16 +196,32 @@ static struct fixture *fixture_connect(int transport, int protocol, struct optio
     return fixture;
 }
 
+static void send_subscribe(struct fixture *fixture)
+{
+    struct buf frames = {0};
+    wire_put(&frames, &(struct wire_frame){.type = WIRE_SUBSCRIBE});
+    send_frames(fixture->control, &frames);
+}
+
+/* CONNACK, what the receiver says about it, and the bridge's order to subscribe. */
+static void expect_connected(struct fixture *fixture, bool is_session_present)
+{
+    scripted_broker_connack(&fixture->broker, is_session_present);
+    struct wire_frame frame = next_frame(fixture->control, &fixture->control_in);
+    if (frame.type != WIRE_CONNECTED) {
+        fail_msg("%s: not connected: %.*s", scripted_broker_scheme(&fixture->broker),
+                 (int)frame.down.text.length, frame.down.text.data);
+    }
+    assert_int_equal(frame.connected.is_session_present, is_session_present);
+    send_subscribe(fixture);
+}
+
 /* Up to WIRE_UP. */
 static struct fixture *fixture_new(int transport, int protocol, struct options options)
 {
     struct fixture *fixture = fixture_connect(transport, protocol, options);
-    scripted_broker_connack(&fixture->broker, false);
-    if (scripted_broker_read(&fixture->broker) != SCRIPTED_SUBSCRIBE) {
-        struct wire_frame frame = next_frame(fixture->control, &fixture->control_in);
-        fail_msg("%s: no SUBSCRIBE: %.*s", scripted_broker_scheme(&fixture->broker),
-                 (int)frame.down.text.length, frame.down.text.data);
-    }
+    expect_connected(fixture, false);
+    assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_SUBSCRIBE);
     scripted_broker_suback(&fixture->broker, 1);
     assert_int_equal(next_frame(fixture->control, &fixture->control_in).type, WIRE_UP);
     return fixture;
@@ -516,6 +537,45 @@ static void test_a_stop_does_not_wait_for_ever(void **state)
     fixture_free(fixture);
 }
 
+/* ---- The session ---- */
+
+/* A lost session must be recorded before anything else happens. A subscription that the settings do
+ * not name any more ends directly behind the SUBSCRIBE, without waiting for its answer, and the
+ * receiver is not up before that. */
+static void test_a_receiver_subscribes_when_told_and_unsubscribes_directly_behind(void **state)
+{
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture =
+            fixture_connect(transport, protocol, (struct options){.has_unsubscribe = true});
+        scripted_broker_connack(&fixture->broker, false);
+        struct wire_frame frame = next_frame(fixture->control, &fixture->control_in);
+        assert_int_equal(frame.type, WIRE_CONNECTED);
+        assert_false(frame.connected.is_session_present);
+        publish(fixture, 1, 1);
+        expect_deliveries(fixture, 1);
+        assert_false(scripted_broker_has_input(&fixture->broker));
+        send_subscribe(fixture);
+        assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_SUBSCRIBE);
+        uint16_t subscribe_id = scripted_broker_packet_id(&fixture->broker);
+        assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_UNSUBSCRIBE);
+        assert_non_null(
+            memmem(fixture->broker.body.data, fixture->broker.body.length, "former", 6));
+        assert_int_not_equal(scripted_broker_packet_id(&fixture->broker), subscribe_id);
+        scripted_broker_unsuback(&fixture->broker);
+        publish(fixture, 2, 2);
+        expect_deliveries(fixture, 1);
+        char byte;
+        assert_int_equal(recv(fixture->control, &byte, 1, MSG_PEEK | MSG_DONTWAIT), -1);
+        fixture->broker.body.data[0] = (char)(subscribe_id >> 8);
+        fixture->broker.body.data[1] = (char)subscribe_id;
+        scripted_broker_suback(&fixture->broker, 1);
+        assert_int_equal(next_frame(fixture->control, &fixture->control_in).type, WIRE_UP);
+        fixture_free(fixture);
+    }
+}
+
 /* ---- Incomplete writes ---- */
 
 static void test_acknowledgements_wait_for_a_packet_that_is_not_written_whole(void **state)
@@ -525,11 +585,11 @@ static void test_acknowledgements_wait_for_a_packet_that_is_not_written_whole(vo
     {
         struct fixture *fixture =
             fixture_connect(transport, protocol, (struct options){.has_big_subscribe = true});
-        scripted_broker_connack(&fixture->broker, true);
-        publish(fixture, 1, 2);
+        expect_connected(fixture, true);
         /* The SUBSCRIBE has begun, and its end is in no buffer. Until it is written Paho reads no
-         * message, but it may have read one before. */
+         * message. */
         scripted_broker_wait_input(&fixture->broker);
+        publish(fixture, 1, 2);
         uint32_t early_count = has_delivery(fixture) ? 1 : 0;
         if (early_count > 0) {
             expect_deliveries(fixture, 1);
@@ -567,6 +627,7 @@ int main(void)
         cmocka_unit_test(test_a_stop_waits_for_what_was_handed_over),
         cmocka_unit_test(test_at_a_stop_a_refused_delivery_and_later_ones_stay_with_the_broker),
         cmocka_unit_test(test_a_stop_does_not_wait_for_ever),
+        cmocka_unit_test(test_a_receiver_subscribes_when_told_and_unsubscribes_directly_behind),
         cmocka_unit_test(test_acknowledgements_wait_for_a_packet_that_is_not_written_whole),
     };
     signal(SIGPIPE, SIG_IGN);
