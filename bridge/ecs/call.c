@@ -446,6 +446,7 @@ static struct http_options http_options_of(const struct ecs *ecs)
         .answer_bytes_max = ANSWER_BYTES_MAX,
         .proxy = settings->api.proxy,
         .connections_max = (size_t)settings->api.max_in_flight,
+        .connection_age_max_s = settings->api.max_connection_age_s,
         .tls = ecs->tls,
     };
 }

@@ -173,6 +173,7 @@ struct http *http_new(struct loop *loop, const struct http_options *options)
         .loop = loop,
         .proxy = mem_strdup(options->proxy),
         .connect_timeout_ms = options->connect_timeout_ms,
+        .connection_age_max_s = options->connection_age_max_s,
         .answer_bytes_max = options->answer_bytes_max,
         .is_secret = options->is_secret,
         .sent = on_sent,

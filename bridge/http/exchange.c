@@ -16,7 +16,9 @@
 #define RECEIVE_BUFFER_BYTES 4096L
 #define SEND_BUFFER_BYTES    16384L
 /* Servers typically close idle connections after a minute; ours are not used for so long. */
-#define IDLE_MAX_S         30L
+#define IDLE_MAX_S 30L
+/* How long an address is used without asking for it again. */
+#define NAME_MAX_S         5L
 #define RETRY_AFTER_MAX_MS 3600000
 
 /* --- sending --- */
@@ -143,6 +145,8 @@ static void set_transport(struct exchange_common *common, CURL *easy)
     must(curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1));
     must(curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L));
     must(curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_MAX_S));
+    must(curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)common->connection_age_max_s));
+    must(curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, NAME_MAX_S));
 #if LIBCURL_VERSION_NUM >= 0x075700
     /* Without it, a cancelled request waits for the name server, and blocks the loop. */
     must(curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L));

@@ -33,6 +33,7 @@ struct exchange_common {
     struct http_tls tls;
     char *proxy;
     int64_t connect_timeout_ms;
+    int64_t connection_age_max_s;
     size_t answer_bytes_max;
     bool is_secret;         /* buffers are wiped when an exchange ends */
     exchange_sent_fn *sent; /* called when a request is about to be written, once an exchange */

@@ -31,6 +31,7 @@ struct http_options {
     size_t answer_bytes_max; /* a larger answer is an error: HTTP_CUT */
     const char *proxy;       /* "" for none; the environment's proxies are not used */
     size_t connections_max;
+    int64_t connection_age_max_s; /* an older connection is not used again; 0: no limit */
     bool is_secret; /* requests and answers contain secrets: wiped when an exchange ends */
     /* Authorities that are trusted instead of the system's, and the client certificate; copied.
      * NULL or empty: the system's authorities and no certificate. */

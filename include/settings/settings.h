@@ -53,6 +53,7 @@ struct settings {
         int64_t read_timeout_ms;
         int64_t max_in_flight;
         int64_t max_in_flight_per_region;
+        int64_t max_connection_age_s;
         double rate_per_s;
         int64_t rate_burst;
         char *ca_file;

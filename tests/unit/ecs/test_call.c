@@ -96,6 +96,7 @@ static int set_up(void **state)
     fixture->settings.api.connect_timeout_ms = 5000;
     fixture->settings.api.read_timeout_ms = 10000;
     fixture->settings.api.max_in_flight = 64;
+    fixture->settings.api.max_connection_age_s = 60;
     fixture->settings.api.proxy = "";
     fixture->settings.api.rpo_s = 900;
     fixture->settings.credentials.provider = "env";
@@ -705,6 +706,7 @@ static void test_settings_reach_the_http_client(void **state)
     assert_int_equal(options->read_timeout_ms, 10000);
     assert_int_equal(options->answer_bytes_max, 65536);
     assert_int_equal(options->connections_max, 64);
+    assert_int_equal(options->connection_age_max_s, 60);
     assert_string_equal(options->proxy, "http://proxy:3128");
     assert_ptr_equal(options->tls, &fixture->tls);
 }

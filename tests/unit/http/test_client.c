@@ -29,6 +29,7 @@ struct fixture {
     struct http *http;
     struct peer *peer;
     struct buf request; /* the last one the peer read, after exchange() */
+    int64_t age_max_s;  /* of connections */
     int wanted;         /* callbacks until the loop stops */
     int done_count;
     int answered_count;
@@ -86,6 +87,7 @@ static void open_http(struct fixture *fixture, int64_t read_timeout_ms)
         .answer_bytes_max = ANSWER_MAX,
         .proxy = "",
         .connections_max = PARALLEL_COUNT,
+        .connection_age_max_s = fixture->age_max_s,
     };
     fixture->http = http_new(fixture->loop, &options);
 }
@@ -303,6 +305,19 @@ static void test_one_connection_serves_one_request_after_the_other(void **state)
     }
     assert_int_equal(peer_connections(fixture->peer), 1);
     assert_int_equal(peer_requests(fixture->peer), 20);
+}
+
+static void test_a_connection_in_use_is_replaced_at_its_greatest_age(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ends_ms = loop_now_ms(fixture->loop) + 10000;
+    fixture->age_max_s = 1;
+    begin(fixture, serve_all, FAR_MS);
+    do {
+        exchange(fixture);
+        assert_int_equal(fixture->result, HTTP_ANSWERED);
+    } while (peer_connections(fixture->peer) < 2 && loop_now_ms(fixture->loop) < ends_ms);
+    assert_int_equal(peer_connections(fixture->peer), 2);
 }
 
 static void test_a_callback_may_send_the_next_request(void **state)
@@ -746,6 +761,7 @@ int main(void)
         CASE(test_a_proxy_gets_the_whole_url),
         CASE(test_the_proxies_of_the_environment_are_not_used),
         CASE(test_one_connection_serves_one_request_after_the_other),
+        CASE(test_a_connection_in_use_is_replaced_at_its_greatest_age),
         CASE(test_a_callback_may_send_the_next_request),
         CASE(test_a_hundred_requests_run_at_the_same_time),
         CASE(test_a_connection_that_ended_while_idle_is_replaced),

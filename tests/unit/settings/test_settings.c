@@ -59,6 +59,7 @@ static void assert_default_api(const struct settings *settings)
     assert_int_equal(settings->api.read_timeout_ms, 10000);
     assert_int_equal(settings->api.max_in_flight, 64);
     assert_int_equal(settings->api.max_in_flight_per_region, 16);
+    assert_int_equal(settings->api.max_connection_age_s, 60);
     assert_true(settings->api.rate_per_s > 19.9 && settings->api.rate_per_s < 20.1);
     assert_int_equal(settings->api.rate_burst, 40);
     assert_string_equal(settings->api.ca_file, "");
@@ -216,6 +217,7 @@ static void assert_full_api(const struct settings *settings)
     assert_int_equal(settings->api.read_timeout_ms, 2);
     assert_int_equal(settings->api.max_in_flight, 3);
     assert_int_equal(settings->api.max_in_flight_per_region, 2);
+    assert_int_equal(settings->api.max_connection_age_s, 5);
     assert_true(settings->api.rate_per_s > 6.9 && settings->api.rate_per_s < 7.1);
     assert_int_equal(settings->api.rate_burst, 4);
     assert_string_equal(settings->api.ca_file, VECTORS "full.conf");
