@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "settings/url.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -91,15 +92,36 @@ static enum status set_session(struct connect_params *params, const struct setti
     return use == MQTT_SESSION_USE ? add_filters(params, settings) : STATUS_OK;
 }
 
-static enum status set_address(struct connect_params *params, const char *uri, const char **out_why)
+static enum status set_address(struct connect_params *params, const char *uri, const char *ip,
+                               const char **out_why)
 {
     struct url url;
     if (!url_split(uri, &url, out_why)) {
         return STATUS_INVALID;
     }
     int port = url.port > 0 ? url.port : url_broker_port(url.scheme);
-    params->address = (struct wire_address){url.scheme, url.host, (uint32_t)port, url.path};
+    params->address =
+        (struct wire_address){url.scheme, url.host, slice_text(ip), (uint32_t)port, url.path};
     return STATUS_OK;
+}
+
+bool connect_params_needs_lookup(const struct settings *settings, size_t uri, char **out_host)
+{
+    struct url url;
+    struct in6_addr ignored;
+    const char *why;
+    if (!url_split(settings->broker.uris.items[uri], &url, &why)) {
+        return false; /* connect_params_init() will tell */
+    }
+    char *host = mem_dup(url.host.data, url.host.length);
+    bool is_ip =
+        inet_pton(AF_INET, host, &ignored) == 1 || inet_pton(AF_INET6, host, &ignored) == 1;
+    if (is_ip) {
+        free(host);
+    } else {
+        *out_host = host;
+    }
+    return !is_ip;
 }
 
 static void set_alpn(struct connect_params *params, const struct text_list *names)
@@ -222,7 +244,8 @@ enum status connect_params_init(struct connect_params *params, const struct sett
     if (attempt->keepalive_s > 0) {
         params->keepalive_s = attempt->keepalive_s;
     }
-    enum status status = set_address(params, settings->broker.uris.items[attempt->uri], out_why);
+    enum status status =
+        set_address(params, settings->broker.uris.items[attempt->uri], attempt->ip, out_why);
     if (status != STATUS_OK) {
         return status;
     }

@@ -16,6 +16,7 @@
 #include "settings/settings.h"
 #include "tls/files.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* How long the broker delays the Last Will: time for a new process to replace the old one. */
@@ -24,6 +25,7 @@
 /* One attempt to connect: where, and how. */
 struct connect_attempt {
     size_t uri;           /* index in broker.uris */
+    const char *ip;       /* an address of its host name; NULL where the host is an address */
     uint32_t keepalive_s; /* what this broker asked for; 0: as in the settings */
     /* Of a receiver. NULL: the session of the settings, and nothing to unsubscribe. */
     const struct mqtt_session *session;
@@ -32,13 +34,15 @@ struct connect_attempt {
 /*
  * The params of the receiver, or of the publisher with its Last Will `will`, for one attempt.
  * STATUS_OK, or another status with *out_why; call connect_params_fini() in both cases. The name is
- * set in both cases too. `settings`, `tls` and `will` must outlive the params; `attempt` need not,
- * but its session must.
+ * set in both cases too. `settings`, `tls`, `will`, and the address and session of the attempt must
+ * outlive the params.
  */
 enum status connect_params_init(struct connect_params *params, const struct settings *settings,
                                 const struct tls_files *tls, enum wire_role role,
                                 const struct connect_attempt *attempt, struct slice will,
                                 const char **out_why);
+/* The host of broker.uris[uri]: where it is a name, that and true. To be freed. */
+bool connect_params_needs_lookup(const struct settings *settings, size_t uri, char **out_host);
 /* Names the TLS files for a process that gets `tls_fds` as WIRE_TLS_FD and the next two. */
 void connect_params_move_files(struct connect_params *params);
 /* Frees and wipes. */

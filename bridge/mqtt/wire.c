@@ -142,6 +142,7 @@ static const struct field connect_fields[] = {
     {PARAM(U8, protocol), .min = 4, .max = 5},
     {PARAM(BYTES, address.scheme), .min = 1},
     {PARAM(BYTES, address.host), .min = 1},
+    {PARAM(BYTES, address.ip)},
     {PARAM(U32, address.port), .min = 1, .max = UINT16_MAX},
     {PARAM(BYTES, address.path)},
     {PARAM(BYTES, client_id), .min = 1},

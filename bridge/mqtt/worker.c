@@ -27,14 +27,15 @@
 #define OUT_BYTES_MAX (1u << 20) /* handed to the publisher and not yet written to it */
 
 static const struct {
+    const char *name;
     const char *title;
     const char *up_event;
     const char *down_event;
     enum counter starts;
 } roles[] = {
-    [WIRE_RECEIVER] = {WIRE_RECEIVER_TITLE, "receiver_up", "receiver_down",
+    [WIRE_RECEIVER] = {"receiver", WIRE_RECEIVER_TITLE, "receiver_up", "receiver_down",
                        COUNTER_RECEIVER_STARTS},
-    [WIRE_PUBLISHER] = {WIRE_PUBLISHER_TITLE, "publisher_up", "publisher_down",
+    [WIRE_PUBLISHER] = {"publisher", WIRE_PUBLISHER_TITLE, "publisher_up", "publisher_down",
                         COUNTER_PUBLISHER_STARTS},
 };
 
@@ -60,6 +61,7 @@ static enum status read_up(struct worker *worker, const struct wire_up *up)
     LOG_INFO(roles[worker->role].up_event, LOG_TEXT("process", worker->name),
              LOG_TEXT("client_id", worker->client_id),
              LOG_TEXT("broker", setup->settings->broker.uris.items[worker->attempt.uri]),
+             LOG_TEXT("ip", worker->attempt.ip == NULL ? "" : worker->attempt.ip),
              LOG_INT("session_present", up->is_session_present),
              LOG_INT("receive_maximum", up->receive_maximum),
              LOG_INT("packet_bytes_max", up->packet_bytes_max));
@@ -239,6 +241,7 @@ static void count_failure(struct worker *worker, bool was_up)
 static void reset_attempts(struct worker *worker)
 {
     worker->attempt = (struct connect_attempt){0};
+    worker->addresses.count = 0;
     worker->first_end = (struct worker_end){0};
 }
 
@@ -267,8 +270,15 @@ static bool next_attempt(struct worker *worker)
     if (end->is_known && end->reason != WIRE_DOWN_CONNECT && !worker->first_end.is_known) {
         worker->first_end = *end;
     }
+    if (worker->address + 1 < worker->addresses.count) {
+        worker->address++;
+        *attempt = (struct connect_attempt){
+            attempt->uri, worker->addresses.addresses[worker->address], .keepalive_s = 0};
+        return true;
+    }
     if (attempt->uri + 1 < settings->broker.uris.count) {
         *attempt = (struct connect_attempt){.uri = attempt->uri + 1};
+        worker->addresses.count = 0;
         return true;
     }
     if (worker->first_end.is_known) {
@@ -277,19 +287,10 @@ static bool next_attempt(struct worker *worker)
     return false;
 }
 
-static void process_ended(void *arg, int exit_status, int signal_number)
+/* The process, or the lookup in its place, is over. */
+static void attempt_ended(struct worker *worker, int exit_status, int signal_number)
 {
-    struct worker *worker = arg;
     const struct worker_hooks *hooks = &worker->setup->hooks;
-    /* First: its pid may belong to another process from now on. */
-    loop_process_free(worker->process);
-    worker->process = NULL;
-    /* The reason for its end may still be in the socket. Unread deliveries have no ack, so the
-     * broker sends them again. */
-    while (frame_link_read(&worker->control) == STATUS_OK) {
-        read_frames(worker, &worker->control, control_frame);
-    }
-    close_links(worker);
     bool was_up = worker->is_up;
     bool is_replaced = worker->is_ending && worker->is_wanted;
     worker->is_ending = false;
@@ -322,6 +323,21 @@ static void process_ended(void *arg, int exit_status, int signal_number)
     } else {
         hooks->ended(hooks->arg, worker);
     }
+}
+
+static void process_ended(void *arg, int exit_status, int signal_number)
+{
+    struct worker *worker = arg;
+    /* First: its pid may belong to another process from now on. */
+    loop_process_free(worker->process);
+    worker->process = NULL;
+    /* The reason for its end may still be in the socket. Unread deliveries have no ack, so the
+     * broker sends them again. */
+    while (frame_link_read(&worker->control) == STATUS_OK) {
+        read_frames(worker, &worker->control, control_frame);
+    }
+    close_links(worker);
+    attempt_ended(worker, exit_status, signal_number);
 }
 
 /* ---- The start of a process ---- */
@@ -413,9 +429,8 @@ static void process_started(struct worker *worker, const struct connect_params *
     }
 }
 
-static void start_process(void *arg)
+static void start_process(struct worker *worker)
 {
-    struct worker *worker = arg;
     const struct worker_setup *setup = worker->setup;
     struct connect_params params;
     const char *why = "";
@@ -444,6 +459,46 @@ static void start_process(void *arg)
     connect_params_fini(&params);
 }
 
+static void stop_lookup(struct worker *worker)
+{
+    lookup_free(worker->lookup);
+    worker->lookup = NULL;
+}
+
+static void lookup_done(void *arg, const struct lookup_result *result)
+{
+    struct worker *worker = arg;
+    worker->addresses = *result;
+    worker->address = 0;
+    stop_lookup(worker);
+    if (worker->addresses.count > 0) {
+        worker->attempt.ip = worker->addresses.addresses[0];
+        start_process(worker);
+    } else {
+        struct buf text = {0};
+        buf_printf(&text, "%s: %s", worker->setup->settings->broker.uris.items[worker->attempt.uri],
+                   worker->addresses.error);
+        set_reason(worker, WIRE_DOWN_CONNECT, 0, buf_slice(&text));
+        buf_fini(&text);
+        attempt_ended(worker, 0, 0);
+    }
+}
+
+/* The next attempt: a process, or before it the addresses of the host name. */
+static void start_attempt(void *arg)
+{
+    struct worker *worker = arg;
+    const struct worker_setup *setup = worker->setup;
+    char *host = NULL;
+    if (worker->attempt.ip == NULL &&
+        connect_params_needs_lookup(setup->settings, worker->attempt.uri, &host)) {
+        worker->lookup = lookup_start(setup->loop, host, lookup_done, worker);
+        free(host);
+    } else {
+        start_process(worker);
+    }
+}
+
 /* ---- Orders of the owner ---- */
 
 static void flush_links(void *arg)
@@ -470,14 +525,16 @@ void worker_init(struct worker *worker, const struct worker_setup *setup, enum w
         .session = session,
         .control = FRAME_LINK_CLOSED,
         .delivery = FRAME_LINK_CLOSED,
-        .restart = loop_timer_new(setup->loop, start_process, worker),
+        .restart = loop_timer_new(setup->loop, start_attempt, worker),
         .flush = loop_timer_new(setup->loop, flush_links, worker),
     };
+    snprintf(worker->name, sizeof worker->name, "%s", roles[role].name);
 }
 
 void worker_fini(struct worker *worker)
 {
     worker_kill(worker);
+    stop_lookup(worker);
     loop_process_free(worker->process);
     close_links(worker);
     loop_timer_free(worker->restart);
@@ -487,7 +544,7 @@ void worker_fini(struct worker *worker)
 void worker_start(struct worker *worker)
 {
     worker->is_wanted = true;
-    start_process(worker);
+    start_attempt(worker);
 }
 
 static void order_stop(struct worker *worker)
@@ -505,6 +562,7 @@ void worker_stop(struct worker *worker)
     if (worker->is_wanted) {
         worker->is_wanted = false;
         loop_timer_stop(worker->restart);
+        stop_lookup(worker);
         if (worker->process != NULL) {
             order_stop(worker);
         }
@@ -537,6 +595,7 @@ void worker_set_outdated(struct worker *worker)
 void worker_renew(struct worker *worker)
 {
     worker->is_renewing = true;
+    stop_lookup(worker);
     reset_attempts(worker);
     worker->is_ending = worker->process != NULL;
     if (!worker->is_ending) {

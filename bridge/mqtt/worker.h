@@ -3,7 +3,8 @@
  * the next one when it has ended.
  *
  * A process makes one attempt at one address. If that fails, the next process is started at once,
- * with the next address of `broker.uris` or with the shorter keepalive that the broker asked for.
+ * with the next address of the broker's name, the next of `broker.uris`, or with the shorter
+ * keepalive that the broker asked for. Names are resolved here, when their turn comes.
  * Backoff and jitter come after all addresses have failed, and after a connection that stood. Each
  * such round begins with the first address.
  *
@@ -16,6 +17,7 @@
 #define MQTT_WORKER_H
 
 #include "base/counters.h"
+#include "base/lookup.h"
 #include "connect_params.h"
 #include "link.h"
 #include "model/delivery.h"
@@ -82,6 +84,9 @@ struct worker {
     uint32_t delivered_count;       /* of the running process */
     uint32_t acked_count;           /* of these */
     struct connect_attempt attempt; /* the running one, or the next */
+    struct lookup *lookup;          /* runs, before the attempt; or NULL */
+    struct lookup_result addresses; /* of the host name of the attempt; none for an IP address */
+    size_t address;                 /* of the attempt */
     struct loop_timer *restart;
     struct loop_timer *flush;
     uint32_t failures;  /* in a row */

@@ -57,6 +57,7 @@ enum wire_role { WIRE_RECEIVER = 1, WIRE_PUBLISHER = 2 };
 struct wire_address {
     struct slice scheme; /* mqtt, mqtts, ws or wss */
     struct slice host;   /* a name or an IP address, without brackets */
+    struct slice ip;     /* the address of the name to connect to; absent for one in `host` */
     uint32_t port;       /* 1..65535 */
     struct slice path;   /* from the first '/' on, absent for none */
 };

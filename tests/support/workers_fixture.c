@@ -81,8 +81,8 @@ static void on_session(void *arg, const char *client_id, bool is_session_present
 static void on_failed(void *arg, const char *reason, const char *text)
 {
     struct workers_fixture *fixture = arg;
-    (void)text;
     fixture->failed_count++;
+    snprintf(fixture->text, sizeof fixture->text, "%s", text);
     snprintf(fixture->why, sizeof fixture->why, "%s", reason);
     loop_stop(fixture->loop);
 }
@@ -112,10 +112,11 @@ static struct settings *settings_for(const struct workers_fixture *fixture,
     assert_non_null(file);
     fprintf(file,
             "instance = \"test\";\nlimits: { payload_bytes = 1024; };\nbroker: {\n"
-            "uris = (%s\"mqtt://127.0.0.1:%d\"); client_id = \"bridge\";\n%s};\n"
+            "uris = (%s\"mqtt://%s:%d\"); client_id = \"bridge\";\n%s};\n"
             "routes = ({ name = \"start\"; action = \"StartDiskReplicaGroup\";\n"
             "topics = (\"commands/start\", \"commands/+/other\"); });\n",
-            fixture->uris, broker->port, broker_lines);
+            fixture->uris, fixture->host == NULL ? "127.0.0.1" : fixture->host, broker->port,
+            broker_lines);
     fclose(file);
     struct settings *settings = settings_of_file(path);
     unlink(path);

@@ -20,6 +20,7 @@ struct workers_fixture {
     struct counters counters;
     struct buf will;
     const char *uris; /* before the broker's own */
+    const char *host; /* in the broker's own; NULL: 127.0.0.1 */
     int64_t waits_until_ms;
     struct loop_timer *tick;
     bool is_late;
@@ -41,7 +42,7 @@ struct workers_fixture {
     bool is_receiving;
     int session_count;
     int lost_session_count;
-    int failed_count; /* the reason is in `why` */
+    int failed_count; /* the reason is in `why`, its text in `text` */
     bool is_session_present;
     bool is_stopped;
 };

@@ -116,6 +116,10 @@ static void connect_failed(struct connection *connection, int code, const char *
     struct buf text = {0};
     cause_end();
     address_append(&text, &connection->params->address);
+    if (slice_is_present(connection->params->address.ip)) {
+        buf_append_text(&text, " at ");
+        buf_append(&text, connection->params->address.ip);
+    }
     buf_append_text(&text, ": ");
     if (is_refused) {
         append_refusal(connection, code, &text);

@@ -15,10 +15,12 @@
 #include <netdb.h>
 #include <openssl/ssl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #define FIRST_BYTES      512
+#define IP_BYTES         64
 #define SHOWN_BYTES      40 /* of what is not MQTT */
 #define TEXT_BYTES       120
 #define TYPE_CONNACK     0x20
@@ -33,7 +35,7 @@ static struct {
     bool is_websocket;
     bool is_tls;
     uint8_t protocol;
-    int resolve_error; /* EAI_... */
+    char ip[IP_BYTES]; /* "": Paho resolves the host */
     int connect_error; /* errno */
     bool is_connected;
     bool is_closed; /* by the broker */
@@ -47,7 +49,8 @@ void cause_begin(const struct wire_address *address, bool is_tls, uint8_t protoc
     cause.is_websocket = address->scheme.data[0] == 'w';
     cause.is_tls = is_tls;
     cause.protocol = protocol;
-    cause.resolve_error = 0;
+    snprintf(cause.ip, sizeof cause.ip, "%.*s", (int)address->ip.length,
+             slice_is_present(address->ip) ? address->ip.data : "");
     cause.connect_error = 0;
     cause.is_connected = false;
     cause.is_closed = false;
@@ -82,11 +85,8 @@ int getaddrinfo(const char *restrict node, const char *restrict service,
                 const struct addrinfo *restrict hints, struct addrinfo **restrict out)
 {
     REAL("getaddrinfo", getaddrinfo_fn)
-    int result = real(node, service, hints, out);
-    if (cause.is_running) {
-        cause.resolve_error = result;
-    }
-    return result;
+    bool is_known = cause.is_running && cause.ip[0] != '\0';
+    return real(is_known ? cause.ip : node, service, hints, out);
 }
 
 /* The type that the header gives the address: a union of pointers, passed as a pointer. */
@@ -152,21 +152,6 @@ int SSL_read(SSL *ssl, void *bytes, int length)
 
 /* ---- In words ---- */
 
-static void append_resolve_error(struct buf *out)
-{
-    switch (cause.resolve_error) {
-    case EAI_NONAME:
-    case EAI_NODATA:
-        buf_append_text(out, "no such host: the name cannot be resolved");
-        break;
-    case EAI_AGAIN:
-        buf_append_text(out, "the name cannot be resolved: no name server answers");
-        break;
-    default:
-        buf_printf(out, "the name cannot be resolved: %s", gai_strerror(cause.resolve_error));
-    }
-}
-
 static void append_connect_error(struct buf *out)
 {
     if (cause.connect_error == ECONNREFUSED) {
@@ -216,9 +201,7 @@ void cause_append(struct buf *out, bool has_handshake, bool is_timeout)
 {
     const char *hint =
         cause.protocol == MQTT_VERSION_5 ? ": it may not know MQTT 5 (broker.protocol = 4)" : "";
-    if (cause.resolve_error != 0) {
-        append_resolve_error(out);
-    } else if (cause.connect_error != 0) {
+    if (cause.connect_error != 0) {
         append_connect_error(out);
     } else if (is_other_protocol()) {
         append_other_protocol(out);

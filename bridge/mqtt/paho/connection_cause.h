@@ -1,10 +1,11 @@
 /*
- * connection_cause - why an attempt to connect failed, and what the broker said in CONNACK: Paho
- * reports neither.
+ * connection_cause - which address of the host name the attempt to connect uses, why it failed, and
+ * what the broker said in CONNACK: Paho tries one address and reports neither.
  *
  * Paho calls getaddrinfo(), connect(), getsockopt(), recv() and SSL_read() by name. They are
  * defined here too, and the dynamic linker gives Paho these. Each calls the real function and,
- * while an attempt runs, keeps the error or the first bytes that the broker sent.
+ * while the attempt runs, keeps the error or the first bytes that the broker sent. getaddrinfo()
+ * finds the address that the bridge has chosen. Paho itself has the name, for TLS and WebSockets.
  *
  * Thread: cause_begin() on the main thread before an attempt; the others on Paho's threads with
  * Paho's lock held.

@@ -137,6 +137,7 @@ static void send_connect_params(struct fixture *fixture, const struct options *o
         .protocol = (uint8_t)fixture->broker.protocol,
         .address = {slice_text(scripted_broker_scheme(&fixture->broker)),
                     slice_text("127.0.0.1"),
+                    slice_text(NULL),
                     (uint32_t)fixture->broker.port,
                     {0}},
         .client_id = slice_text("client"),

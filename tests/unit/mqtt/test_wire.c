@@ -82,7 +82,8 @@ static struct connect_params full_params(void)
         .log_level = 3,
         .is_json_log = true,
         .protocol = 5,
-        .address = {slice_text("wss"), slice_text("::1"), 65535, slice_text("/mqtt")},
+        .address = {slice_text("wss"), slice_text("b"), slice_text("::1"), 65535,
+                    slice_text("/mqtt")},
         .client_id = slice_text("edge-in"),
         .username = slice_text("user"),
         .password = slice_of("p\0w", 3),
@@ -132,6 +133,7 @@ static void test_connect_params_arrive_as_they_were(void **state)
     assert_int_equal(back.protocol, 5);
     assert_same(back.address.scheme, params.address.scheme);
     assert_same(back.address.host, params.address.host);
+    assert_same(back.address.ip, params.address.ip);
     assert_int_equal(back.address.port, params.address.port);
     assert_same(back.address.path, params.address.path);
     assert_same(back.client_id, params.client_id);
@@ -166,7 +168,7 @@ static void test_absent_connect_params_stay_absent(void **state)
         .role = WIRE_PUBLISHER,
         .name = "publisher",
         .protocol = 4,
-        .address = {slice_text("mqtt"), slice_text("a"), 1883, slice_text(NULL)},
+        .address = {slice_text("mqtt"), slice_text("a"), slice_text(NULL), 1883, slice_text(NULL)},
         .client_id = slice_text("c"),
     };
     struct connect_params back;
@@ -178,6 +180,7 @@ static void test_absent_connect_params_stay_absent(void **state)
     assert_false(slice_is_present(back.password));
     assert_false(slice_is_present(back.tls_ca_file));
     assert_false(slice_is_present(back.will));
+    assert_false(slice_is_present(back.address.ip));
     assert_false(slice_is_present(back.address.path));
     assert_int_equal(back.filter_count, 0);
     buf_fini(&bytes);

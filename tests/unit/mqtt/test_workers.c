@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+#include <netdb.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +17,34 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+static sem_t answer; /* of the name server, for slow.test */
+
+/* In the place of getaddrinfo() in the bridge's side. */
+int __real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **out);
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **out);
+
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **out)
+{
+    /* Only the broker's address has somebody who listens at its port. */
+    static const char *const three[] = {"127.0.0.2", "127.0.0.3", "127.0.0.1"};
+    if (strcmp(node, "slow.test") == 0) {
+        while (sem_wait(&answer) != 0) {
+        }
+    }
+    if (strcmp(node, "three.test") != 0) {
+        return EAI_NONAME;
+    }
+    for (size_t i = 0; i < sizeof three / sizeof three[0]; i++) {
+        int error = __real_getaddrinfo(three[i], service, hints, out);
+        assert_int_equal(error, 0);
+        out = &(*out)->ai_next;
+    }
+    return 0;
+}
 
 static const char *const protocols[] = {"protocol = 5;", "protocol = 4;"};
 
@@ -51,6 +81,51 @@ static void test_the_next_address_is_tried_if_one_is_unreachable(void **state)
     assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS), 3);
     workers_fixture_stop(fixture);
     workers_fixture_end(fixture);
+}
+
+static struct workers_fixture *start_with_host(const char *host)
+{
+    struct workers_fixture *fixture = mem_zalloc(1, sizeof *fixture);
+    fixture->uris = "";
+    fixture->host = host;
+    broker_start(&fixture->broker, NULL);
+    workers_fixture_start(fixture, "");
+    return fixture;
+}
+
+static void test_every_address_of_a_name_is_tried(void **state)
+{
+    (void)state;
+    struct workers_fixture *fixture = start_with_host("three.test");
+    workers_fixture_wait_up(fixture);
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS), 3);
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_PUBLISHER_STARTS), 3);
+    assert_int_equal(fixture->failed_count, 0);
+    workers_fixture_stop(fixture);
+    workers_fixture_end(fixture);
+}
+
+static void test_a_name_that_does_not_exist_is_reported(void **state)
+{
+    (void)state;
+    struct workers_fixture *fixture = start_with_host("none.test");
+    WAIT_FOR(fixture, fixture->failed_count > 0);
+    assert_string_equal(fixture->why, "not_connected");
+    assert_non_null(strstr(fixture->text, "none.test"));
+    assert_non_null(strstr(fixture->text, "no such host"));
+    workers_fixture_stop(fixture);
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS), 0);
+    workers_fixture_end(fixture);
+}
+
+static void test_workers_stop_while_a_name_server_does_not_answer(void **state)
+{
+    (void)state;
+    struct workers_fixture *fixture = start_with_host("slow.test");
+    workers_fixture_stop(fixture);
+    workers_fixture_end(fixture);
+    sem_post(&answer);
+    sem_post(&answer);
 }
 
 static void test_the_refusal_of_one_address_is_reported_after_the_last_one_has_failed(void **state)
@@ -185,9 +260,13 @@ static void test_an_executable_of_another_version_says_so_and_ends(void **state)
 
 int main(void)
 {
+    sem_init(&answer, 0, 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_workers_reconnect_to_a_broker_that_was_killed_and_restarted),
         cmocka_unit_test(test_the_next_address_is_tried_if_one_is_unreachable),
+        cmocka_unit_test(test_every_address_of_a_name_is_tried),
+        cmocka_unit_test(test_a_name_that_does_not_exist_is_reported),
+        cmocka_unit_test(test_workers_stop_while_a_name_server_does_not_answer),
         cmocka_unit_test(test_the_refusal_of_one_address_is_reported_after_the_last_one_has_failed),
         cmocka_unit_test(test_a_shorter_keepalive_of_the_broker_is_obeyed_by_the_next_process),
         cmocka_unit_test(test_a_changed_password_is_used_for_the_next_attempt),
