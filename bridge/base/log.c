@@ -26,7 +26,7 @@
 /* Kept free for "cut=1", the closing brace and the line end. */
 #define LOG_TAIL_BYTES 16
 /* Of lines that wait for the reader of the log. */
-#define LOG_WAITING_BYTES (256u * 1024)
+#define LOG_WAITING_BYTES ((size_t)256 * 1024)
 #define LOG_CLOSE_STEP_MS 10
 
 static enum log_level highest = LOG_LEVEL_INFO;

@@ -1,5 +1,6 @@
 #include "check_files.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "ledger/ledger.h"
 
@@ -16,9 +17,10 @@ static void print_line(const struct check *check, const char *kind, const char *
 static void print_line(const struct check *check, const char *kind, const char *key,
                        const char *format, va_list arguments)
 {
-    fprintf(stderr, "%s%s: %s: ", kind, check->path, key);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    struct buf text = {0};
+    buf_vprintf(&text, format, arguments);
+    fprintf(stderr, "%s%s: %s: %s\n", kind, check->path, key, text.data);
+    buf_fini(&text);
 }
 
 void check_error(struct check *check, const char *key, const char *format, ...)

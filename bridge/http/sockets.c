@@ -69,13 +69,15 @@ static void on_ready(void *arg, int events)
 
 static int local_port_of(struct http_watch *watch)
 {
-    struct sockaddr_storage address = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {0};
     socklen_t length = sizeof address;
-    if (watch->local_port == 0 &&
-        getsockname(watch->fd, (struct sockaddr *)&address, &length) == 0) {
-        watch->local_port =
-            ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                : ((struct sockaddr_in *)&address)->sin_port);
+    if (watch->local_port == 0 && getsockname(watch->fd, &address.any, &length) == 0) {
+        bool is_v6 = address.any.sa_family == AF_INET6;
+        watch->local_port = ntohs(is_v6 ? address.v6.sin6_port : address.v4.sin_port);
     }
     return watch->local_port;
 }

@@ -202,7 +202,12 @@ static void end_value(struct syntax *syntax)
 static bool close_container(struct syntax *syntax, char close)
 {
     bool is_group = close == '}';
-    char open = is_group ? '{' : close == ')' ? '(' : '[';
+    char open = '[';
+    if (close == '}') {
+        open = '{';
+    } else if (close == ')') {
+        open = '(';
+    }
     bool is_end = is_group ? syntax->state == WANT_NAME || syntax->state == AFTER_SETTING
                            : syntax->state == WANT_ITEM || syntax->state == AFTER_ITEM;
     if (!is_end || syntax->depth == 0 || syntax->stack[syntax->depth - 1].open != open) {

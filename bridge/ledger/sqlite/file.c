@@ -38,13 +38,13 @@ void store_file_set_runs(int fd, const struct store_runs *runs)
 static struct store_runs read_runs(int fd)
 {
     char text[OWNER_BYTES_MAX];
-    long long ids[2] = {0, 0};
     ssize_t length = pread(fd, text, sizeof text - 1, 0);
     text[length > 0 ? length : 0] = '\0';
-    if (sscanf(text, "%*d %lld %lld", &ids[0], &ids[1]) != 2) {
-        return (struct store_runs){{0, 0}};
-    }
-    return (struct store_runs){{ids[0], ids[1]}};
+    char *next = text;
+    (void)strtoll(next, &next, 10); /* the process */
+    struct store_runs runs = {{strtoll(next, &next, 10), 0}};
+    runs.ids[1] = strtoll(next, &next, 10); /* a missing one is 0 */
+    return runs;
 }
 
 static enum status lock_busy(int fd, const char *path, struct buf *out_why)

@@ -67,19 +67,20 @@ void cause_end(void)
 
 /* The function of that name which would be called if this file did not define one. */
 #define REAL(name, type)                            \
-    static type *_Atomic real;                      \
+    static _Atomic(type) real;                      \
     if (real == NULL) {                             \
         void *found = dlsym(RTLD_NEXT, name);       \
-        type *function;                             \
+        type function;                              \
         memcpy(&function, &found, sizeof function); \
         real = function;                            \
     }
 
-typedef int getaddrinfo_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-typedef int connect_fn(int, const struct sockaddr *, socklen_t);
-typedef int getsockopt_fn(int, int, int, void *, socklen_t *);
-typedef ssize_t recv_fn(int, void *, size_t, int);
-typedef int ssl_read_fn(SSL *, void *, int);
+typedef int (*getaddrinfo_fn)(const char *, const char *, const struct addrinfo *,
+                              struct addrinfo **);
+typedef int (*connect_fn)(int, const struct sockaddr *, socklen_t);
+typedef int (*getsockopt_fn)(int, int, int, void *, socklen_t *);
+typedef ssize_t (*recv_fn)(int, void *, size_t, int);
+typedef int (*ssl_read_fn)(SSL *, void *, int);
 
 int getaddrinfo(const char *restrict node, const char *restrict service,
                 const struct addrinfo *restrict hints, struct addrinfo **restrict out)

@@ -374,7 +374,8 @@ static int wait_for_broker(struct pollfd *broker, int timeout_ms)
             held.hooks.readable(held.hooks.arg);
         }
         if (has_input || (fds[2].revents & ~POLLOUT) != 0) {
-            broker->revents = has_input ? POLLIN : (short)(fds[2].revents & ~POLLOUT);
+            fds[2].revents &= (short)~POLLOUT;
+            broker->revents = has_input ? POLLIN : fds[2].revents;
             held.read_ms = clock_mono_ms();
             return 1;
         }
@@ -396,8 +397,10 @@ static uint64_t poll_bit(int fd)
     return (uint64_t)1 << fd % 64;
 }
 
+#ifndef __clang__
 /* glibc declares that poll() only writes to `fds`. */
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
