@@ -190,8 +190,10 @@ void outbox_free(struct outbox *outbox)
     DL_FOREACH_SAFE (outbox->entries, entry, next) {
         free(entry);
     }
-    while (outbox->retries != NULL) {
-        free_retry(outbox->retries);
+    struct retry *retry;
+    struct retry *next_retry;
+    DL_FOREACH_SAFE (outbox->retries, retry, next_retry) {
+        free_retry(retry);
     }
     loop_timer_free(outbox->alone);
     loop_timer_free(outbox->paced);

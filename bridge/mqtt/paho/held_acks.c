@@ -374,7 +374,6 @@ static int wait_for_broker(struct pollfd *broker, int timeout_ms)
             held.hooks.readable(held.hooks.arg);
         }
         if (has_input || (fds[2].revents & ~POLLOUT) != 0) {
-            fds[2].revents &= (short)~POLLOUT;
             broker->revents = has_input ? POLLIN : fds[2].revents;
             held.read_ms = clock_mono_ms();
             return 1;
