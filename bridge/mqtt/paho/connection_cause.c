@@ -9,6 +9,7 @@
 #include "connection_cause.h"
 
 #include "connection_connack.h"
+#include "connection_read_ahead.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -132,7 +133,8 @@ static void keep(const char *bytes, ssize_t count)
 ssize_t recv(int fd, void *bytes, size_t length, int flags)
 {
     REAL("recv", recv_fn)
-    ssize_t count = real(fd, bytes, length, flags);
+    ssize_t count = read_ahead_is_on(fd) && flags == 0 ? read_ahead_recv(bytes, length)
+                                                       : real(fd, bytes, length, flags);
     if (cause.is_running && fd == cause.fd) {
         bool has_failed = count < 0 && errno != EAGAIN && errno != EINTR;
         cause.is_closed |= (count == 0 && length > 0) || has_failed;

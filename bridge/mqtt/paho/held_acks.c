@@ -29,6 +29,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "connection_read_ahead.h"
 
 #include <assert.h>
 #include <dlfcn.h>
@@ -356,7 +357,7 @@ static int wait_for_broker(struct pollfd *broker, int timeout_ms)
             write_durable();
             held.hooks.plan(held.hooks.arg, &plan);
         }
-        bool has_input = plan.has_room && has_decrypted_input();
+        bool has_input = plan.has_room && (read_ahead_has_bytes() || has_decrypted_input());
         short events = (short)(held.is_blocked ? POLLIN | POLLOUT : POLLIN);
         struct pollfd fds[] = {{.fd = held.wake_fd, .events = POLLIN},
                                {.fd = plan.fd, .events = POLLIN},
@@ -424,6 +425,7 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 
 void held_acks_prepare(bool is_tls, bool is_websocket)
 {
+    read_ahead_begin(-1);
     held.fd = -1;
     held.ssl = NULL;
     held.is_tls = is_tls;
@@ -462,6 +464,7 @@ int held_acks_begin(uint32_t keepalive_s, const struct held_acks_hooks *hooks)
     held.paho_sent_ms = held.read_ms;
     held.ssl = ssl;
     held.fd = fd;
+    read_ahead_begin(fd);
     return fd;
 }
 

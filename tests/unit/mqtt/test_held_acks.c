@@ -24,13 +24,18 @@ struct fixture {
     int broker; /* its other end */
     int plan_count;
     size_t release_count; /* what the next plan releases */
+    bool has_no_room;
     const char *broken;
 };
 
 static void on_plan(void *arg, struct held_acks_plan *plan)
 {
     struct fixture *fixture = arg;
-    (void)plan;
+    if (fixture->has_no_room) { /* in this plan */
+        fixture->has_no_room = false;
+        plan->has_room = false;
+        plan->until_ms = 0;
+    }
     fixture->plan_count++;
     if (fixture->release_count > 0) {
         size_t count = fixture->release_count;
@@ -270,6 +275,113 @@ static void test_after_the_end_nothing_that_is_held_is_written(void **state)
     fixture_fini(&fixture);
 }
 
+/* ---- Reading ---- */
+
+static void broker_sends(struct fixture *fixture, const void *bytes, size_t count)
+{
+    assert_int_equal(send(fixture->broker, bytes, count, 0), count);
+}
+
+static bool paho_may_read(struct fixture *fixture)
+{
+    struct pollfd fds = {.fd = fixture->paho, .events = POLLIN};
+    return poll(&fds, 1, 0) == 1 && fds.revents == POLLIN;
+}
+
+static void paho_reads(struct fixture *fixture, const char *bytes, size_t count)
+{
+    char got[64];
+    assert_true(count <= sizeof got);
+    assert_int_equal(recv(fixture->paho, got, count, 0), count);
+    assert_memory_equal(got, bytes, count);
+}
+
+static bool kernel_has_bytes(struct fixture *fixture)
+{
+    char byte;
+    return recv(fixture->paho, &byte, 1, MSG_PEEK) == 1;
+}
+
+static void test_what_the_broker_has_sent_is_read_at_once_and_given_in_pieces(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    char byte;
+    fixture_begin(&fixture);
+    broker_sends(&fixture, "abcdef", 6);
+    assert_true(paho_may_read(&fixture));
+    paho_reads(&fixture, "a", 1);
+    assert_false(kernel_has_bytes(&fixture));
+    assert_true(paho_may_read(&fixture));
+    paho_reads(&fixture, "bcd", 3);
+    assert_true(paho_may_read(&fixture));
+    /* More than is left: what the kernel has got meanwhile comes with the next call. */
+    broker_sends(&fixture, "gh", 2);
+    char got[8];
+    assert_int_equal(recv(fixture.paho, got, sizeof got, 0), 2);
+    assert_memory_equal(got, "ef", 2);
+    assert_true(paho_may_read(&fixture));
+    paho_reads(&fixture, "gh", 2);
+    assert_int_equal(recv(fixture.paho, &byte, 1, 0), -1);
+    assert_int_equal(errno, EAGAIN);
+    fixture_fini(&fixture);
+}
+
+static void test_a_large_packet_is_read_whole(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    static char sent[20000];
+    static char got[sizeof sent];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof sent; i++) {
+        sent[i] = (char)(i % 251);
+    }
+    fixture_begin(&fixture);
+    broker_sends(&fixture, sent, sizeof sent);
+    assert_int_equal(recv(fixture.paho, got, 1, 0), 1);
+    for (count = 1; count < sizeof got;) {
+        assert_true(paho_may_read(&fixture));
+        ssize_t more = recv(fixture.paho, got + count, sizeof got - count, 0);
+        assert_true(more > 0);
+        count += (size_t)more;
+    }
+    assert_memory_equal(got, sent, sizeof sent);
+    assert_false(kernel_has_bytes(&fixture));
+    fixture_fini(&fixture);
+}
+
+static void test_the_end_of_the_connection_comes_behind_what_was_sent(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    char byte;
+    fixture_begin(&fixture);
+    broker_sends(&fixture, "ab", 2);
+    shutdown(fixture.broker, SHUT_WR);
+    paho_reads(&fixture, "a", 1);
+    assert_true(paho_may_read(&fixture));
+    paho_reads(&fixture, "b", 1);
+    assert_true(paho_may_read(&fixture));
+    assert_int_equal(recv(fixture.paho, &byte, 1, 0), 0);
+    fixture_fini(&fixture);
+}
+
+static void test_without_room_what_was_read_ahead_waits(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    broker_sends(&fixture, "ab", 2);
+    paho_reads(&fixture, "a", 1);
+    fixture.plan_count = 0;
+    fixture.has_no_room = true;
+    assert_true(paho_may_read(&fixture));
+    assert_int_equal(fixture.plan_count, 2);
+    paho_reads(&fixture, "b", 1);
+    fixture_fini(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +392,10 @@ int main(void)
         cmocka_unit_test(test_acknowledgements_that_the_socket_does_not_take_end_the_connection),
         cmocka_unit_test(test_acknowledgements_wait_for_pahos_incomplete_write),
         cmocka_unit_test(test_after_the_end_nothing_that_is_held_is_written),
+        cmocka_unit_test(test_what_the_broker_has_sent_is_read_at_once_and_given_in_pieces),
+        cmocka_unit_test(test_a_large_packet_is_read_whole),
+        cmocka_unit_test(test_the_end_of_the_connection_comes_behind_what_was_sent),
+        cmocka_unit_test(test_without_room_what_was_read_ahead_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
