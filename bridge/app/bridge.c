@@ -33,7 +33,8 @@
 
 /* How long the ledger may take to commit when it is closed. */
 #define CLOSE_LEDGER_MS 500
-#define HEARTBEAT_MS    1000
+#define HEARTBEAT_MS    4000
+#define LOG_RETRY_MS    1000 /* while lines of the log wait for its reader */
 #define LEAVE_CHECK_MS  200
 
 #define SIGNAL_COUNT 5

@@ -64,7 +64,7 @@ int64_t health_since_ms(const struct health *health, enum health_reason reason);
 /* As health_since_ms(), but the time stays when the reason has ended; 0: it never lasted. */
 int64_t health_last_since_ms(const struct health *health, enum health_reason reason);
 bool health_is_on(const struct health *health, enum health_reason reason);
-/* The loop is at work; to be called once a second. */
+/* The loop is at work; to be called more often than every HEALTH_LIVE_MS. */
 void health_beat(struct health *health);
 /* Whether health_beat() was called within HEALTH_LIVE_MS. */
 bool health_is_live(const struct health *health);
