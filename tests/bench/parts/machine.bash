@@ -162,7 +162,7 @@ start_bridge() { # DURABILITY tcp|tls ROUTES; in $home
     cat >"$home/bridge.cfg" <<END
 instance = "$instance";
 broker: { uris = ("$uri"); tls: { ca_file = "$work/ca.pem"; }; };
-api: { endpoint = "http://127.0.0.1:$responder_port"; max_in_flight = 64;
+api: { endpoint = "http://127.0.0.1:$responder_port"; max_in_flight = 64; max_in_flight_per_region = 64;
        rate_per_s = 100000.0; rate_burst = 100000; };
 ledger: { store = "sqlite:ledger.db"; durability = "$1"; };
 admin: { listen = "127.0.0.1:$("$tools/bench_probe" port)"; };
