@@ -358,8 +358,11 @@ void exchange_read_answer(struct exchange *exchange, CURLcode code, struct http_
 {
     long status = 0;
     const char *content_type = NULL;
-    bool is_unsent =
-        http_tls_is_refusal(exchange->easy, exchange->error) || !has_sent_bytes(exchange);
+    /* With a text of ours the alert came on a used connection, before libcurl's automatic retry:
+     * the server may have carried the request out. */
+    bool is_refusal =
+        exchange->text[0] == '\0' && http_tls_is_refusal(exchange->easy, exchange->error);
+    bool is_unsent = is_refusal || !has_sent_bytes(exchange);
     *out = (struct http_answer){
         .result = is_answered(exchange, code) ? HTTP_ANSWERED
                   : is_unsent                 ? HTTP_NOT_SENT

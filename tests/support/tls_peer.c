@@ -161,10 +161,9 @@ static void write_text(SSL *ssl, const char *text)
     SSL_write(ssl, text, (int)strlen(text));
 }
 
-static void refuse_late(SSL *ssl)
+static void ask_for_certificate(SSL *ssl)
 {
     char byte;
-    write_text(ssl, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n");
     SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_verify_client_post_handshake(ssl);
     SSL_do_handshake(ssl);
@@ -180,13 +179,17 @@ static void serve(struct peer *peer, int fd, size_t connection, void *arg)
     SSL_CTX *context = make_context(&tls->options);
     bool has_stray = tls->options.has_stray && connection == 0;
     bool asks_late = tls->options.asks_late;
+    bool asks_again = tls->options.asks_again;
     pthread_mutex_unlock(&tls->lock);
     SSL *ssl = SSL_new(context);
     SSL_set_fd(ssl, fd);
     bool is_open = SSL_accept(ssl) == 1;
-    while (is_open && read_request(ssl)) {
+    for (size_t count = 0; is_open && read_request(ssl); count++) {
         if (asks_late) {
-            refuse_late(ssl);
+            write_text(ssl, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n");
+        }
+        if (asks_late || (asks_again && count > 0)) {
+            ask_for_certificate(ssl);
             break;
         }
         answer(tls, ssl);

@@ -28,11 +28,12 @@ char *tls_identity_write_hashed(const struct tls_identity *identity, const char 
 struct tls_peer_options {
     const struct tls_identity *identity;
     const struct tls_identity
-        *client;    /* the only accepted client; NULL: no client certificate is requested */
-    int version;    /* only this version, for example TLS1_1_VERSION; 0: OpenSSL's default */
-    bool has_stray; /* the first connection gets a second answer, 403, behind its first one */
-    bool asks_late; /* sends half of an answer's head, then refuses the missing client certificate
-                       (TLS 1.3) */
+        *client;     /* the only accepted client; NULL: no client certificate is requested */
+    int version;     /* only this version, for example TLS1_1_VERSION; 0: OpenSSL's default */
+    bool has_stray;  /* the first connection gets a second answer, 403, behind its first one */
+    bool asks_late;  /* sends half of an answer's head, then refuses the missing client certificate
+                        (TLS 1.3) */
+    bool asks_again; /* refuses the missing client certificate at the second request (TLS 1.3) */
 };
 
 struct tls_peer;

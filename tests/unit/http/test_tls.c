@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -83,17 +84,15 @@ static void stop(void *arg)
 }
 
 /* Sends `count` requests, one after the other, with a pause of 20 ms in between. */
-static void exchange_some(struct fixture *fixture, const char *host, int port, int count)
+static void exchange_some(struct fixture *fixture, const char *url, const char *proxy, int count)
 {
-    char url[64];
     struct http_options options = {.connect_timeout_ms = FAR_MS,
                                    .read_timeout_ms = FAR_MS,
                                    .answer_bytes_max = 100,
-                                   .proxy = "",
+                                   .proxy = proxy,
                                    .connections_max = 4,
                                    .tls = &fixture->files};
     struct http *http = http_new(fixture->loop, &options);
-    snprintf(url, sizeof url, "https://%s:%d/", host, port);
     struct http_request request = {"POST", url, NULL, 0, slice_text(""), NULL};
     for (int i = 0; i < count; i++) {
         http_send(http, &request, take, fixture);
@@ -108,14 +107,16 @@ static void exchange_some(struct fixture *fixture, const char *host, int port, i
     http_free(http);
 }
 
-static void exchange_on(struct fixture *fixture, const char *host, int port)
+static void exchange_on(struct fixture *fixture, const char *host, int port, int count)
 {
-    exchange_some(fixture, host, port, 1);
+    char url[64];
+    snprintf(url, sizeof url, "https://%s:%d/", host, port);
+    exchange_some(fixture, url, "", count);
 }
 
 static void exchange(struct fixture *fixture, const char *host)
 {
-    exchange_on(fixture, host, tls_peer_port(fixture->peer));
+    exchange_on(fixture, host, tls_peer_port(fixture->peer), 1);
 }
 
 static void show(struct fixture *fixture, const struct tls_identity *identity)
@@ -224,7 +225,7 @@ static void test_a_server_without_tls_is_reported(void **state)
     struct peer *plain = peer_new(serve_plain, NULL);
     begin(fixture, &(struct tls_peer_options){.identity = &server});
     trust_server(fixture);
-    exchange_on(fixture, "127.0.0.1", peer_port(plain));
+    exchange_on(fixture, "127.0.0.1", peer_port(plain), 1);
     assert_nothing_was_sent(fixture, " does not speak TLS");
     peer_free(plain);
 }
@@ -268,7 +269,7 @@ static void test_a_connection_is_used_again(void **state)
     struct fixture *fixture = *state;
     begin(fixture, &(struct tls_peer_options){.identity = &server});
     trust_server(fixture);
-    exchange_some(fixture, "127.0.0.1", tls_peer_port(fixture->peer), 3);
+    exchange_on(fixture, "127.0.0.1", tls_peer_port(fixture->peer), 3);
     assert_int_equal(fixture->status, 200);
     assert_int_equal(tls_peer_requests(fixture->peer), 3);
     assert_int_equal(tls_peer_connections(fixture->peer), 1);
@@ -279,7 +280,7 @@ static void test_a_second_answer_belongs_to_nobody(void **state)
     struct fixture *fixture = *state;
     begin(fixture, &(struct tls_peer_options){.identity = &server, .has_stray = true});
     trust_server(fixture);
-    exchange_some(fixture, "127.0.0.1", tls_peer_port(fixture->peer), 2);
+    exchange_on(fixture, "127.0.0.1", tls_peer_port(fixture->peer), 2);
     assert_int_equal(fixture->result, HTTP_ANSWERED);
     assert_int_equal(fixture->status, 200);
     assert_int_equal(tls_peer_requests(fixture->peer), 2);
@@ -294,6 +295,43 @@ static void test_a_refusal_after_the_answer_has_begun_is_a_cut(void **state)
     trust_server(fixture);
     exchange(fixture, "127.0.0.1");
     assert_non_null(strstr(fixture->error, "the server asks for a client certificate"));
+    assert_int_equal(fixture->result, HTTP_CUT);
+}
+
+/* The proxy sees the whole request: it is verified like the API. */
+static void test_a_proxy_is_verified_too(void **state)
+{
+    static const struct {
+        const char *host;
+        const struct tls_identity *authority;
+        bool is_good;
+    } rows[] = {
+        {"127.0.0.1", &server, true},
+        {"127.0.0.1", &client, false},
+        {"localhost", &server, false}, /* the certificate is for 127.0.0.1 */
+    };
+    struct fixture *fixture = *state;
+    char proxy[64];
+    begin(fixture, &(struct tls_peer_options){.identity = &server});
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        secret_set(&fixture->files.ca_pem, slice_text(rows[i].authority->certificate_pem));
+        snprintf(proxy, sizeof proxy, "https://%s:%d", rows[i].host, tls_peer_port(fixture->peer));
+        exchange_some(fixture, "http://api.example.com/", proxy, 1);
+        assert_int_equal(fixture->result, rows[i].is_good ? HTTP_ANSWERED : HTTP_NOT_SENT);
+    }
+    assert_int_equal(tls_peer_requests(fixture->peer), 1);
+}
+
+/* The server has read the request. */
+static void test_a_refusal_on_a_used_connection_is_a_cut(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &(struct tls_peer_options){
+                       .identity = &server, .version = TLS1_3_VERSION, .asks_again = true});
+    trust_server(fixture);
+    exchange_on(fixture, "127.0.0.1", tls_peer_port(fixture->peer), 2);
+    assert_int_equal(tls_peer_requests(fixture->peer), 1);
+    assert_string_equal(fixture->error, "the server closed a used connection before it answered");
     assert_int_equal(fixture->result, HTTP_CUT);
 }
 
@@ -313,6 +351,8 @@ int main(void)
         CASE(test_a_connection_is_used_again),
         CASE(test_a_second_answer_belongs_to_nobody),
         CASE(test_a_refusal_after_the_answer_has_begun_is_a_cut),
+        CASE(test_a_refusal_on_a_used_connection_is_a_cut),
+        CASE(test_a_proxy_is_verified_too),
     };
     return cmocka_run_group_tests(tests, make_identities, forget_identities);
 }

@@ -290,6 +290,39 @@ static void test_a_token_expires_on_time_after_the_clock_was_set_back(void **sta
     fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
 }
 
+static void succeed_while_the_clock_is_wrong(struct fixture *fixture, int64_t wrong_ms)
+{
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    offset_ms = wrong_ms;
+    fixture_succeed(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 to replies/t1\n");
+    offset_ms = 0;
+}
+
+static void test_a_token_with_an_outcome_while_the_clock_was_behind_is_not_forgotten_early(
+    void **state)
+{
+    struct fixture *fixture = *state;
+    succeed_while_the_clock_is_wrong(fixture, -400 * DAY_MS);
+    expect_replayed(fixture);
+    fixture_open_again(fixture);
+    expect_replayed(fixture);
+}
+
+static void test_a_token_with_an_outcome_while_the_clock_was_ahead_is_not_kept_for_ever(
+    void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->options.success_ttl_s = 1;
+    fixture_open_again(fixture);
+    succeed_while_the_clock_is_wrong(fixture, 400 * DAY_MS);
+    struct timespec ttl = {.tv_sec = 1, .tv_nsec = 50000000};
+    nanosleep(&ttl, NULL);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+}
+
 static void test_the_time_of_expiry_is_shown_as_wall_clock_time(void **state)
 {
     struct fixture *fixture = *state;
@@ -327,6 +360,9 @@ int main(void)
         FIXTURE_TEST(test_a_token_is_known_if_the_clock_was_set_before_or_after_a_restart),
         FIXTURE_TEST(test_a_token_claimed_with_a_wrong_clock_is_known_after_the_clock_is_corrected),
         FIXTURE_TEST(test_a_token_expires_on_time_after_the_clock_was_set_back),
+        FIXTURE_TEST(
+            test_a_token_with_an_outcome_while_the_clock_was_behind_is_not_forgotten_early),
+        FIXTURE_TEST(test_a_token_with_an_outcome_while_the_clock_was_ahead_is_not_kept_for_ever),
         FIXTURE_TEST(test_the_time_of_expiry_is_shown_as_wall_clock_time),
     };
     return cmocka_run_group_tests_name("ledger_clock", tests, NULL, NULL);
