@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,6 +33,33 @@ struct fixture {
     bool is_chained;
     bool is_full;
 };
+
+/* ---- the disk; the linker option --wrap needs these names: see tests/unit/CMakeLists.txt ---- */
+
+static int sync_count;
+static int sync_error; /* 0: none */
+static int64_t written_bytes;
+
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+ssize_t __real_write(int fd, const void *bytes, size_t count);
+ssize_t __wrap_write(int fd, const void *bytes, size_t count);
+
+int __wrap_fdatasync(int fd)
+{
+    sync_count++;
+    errno = sync_error;
+    return sync_error == 0 ? __real_fdatasync(fd) : -1;
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t count)
+{
+    ssize_t written = __real_write(fd, bytes, count);
+    written_bytes += written > 0 ? written : 0;
+    return written;
+}
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static enum status try_open(struct fixture *fixture, struct buf *why)
 {
@@ -387,6 +415,37 @@ static void test_a_crash_while_the_disk_is_full_repeats_nothing(void **state)
     check_sound(fixture, 2);
 }
 
+static void test_lines_are_synced_where_durability_is_full(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int is_full = 1; is_full >= 0; is_full--) {
+        fixture->is_full = is_full != 0;
+        open_file(fixture);
+        sync_count = 0;
+        export(fixture, fixture->last_seq + 1);
+        assert_int_equal(sync_count, is_full);
+        close_file(fixture);
+    }
+}
+
+/* The kernel may show lines that the disk never got, and a later sync does not write them. */
+static void test_after_a_failed_sync_the_lines_are_written_again(void **state)
+{
+    struct fixture *fixture = *state;
+    open_file(fixture);
+    export(fixture, 1);
+    int64_t size = size_of(fixture->path);
+    sync_error = EIO;
+    assert_int_equal(append(fixture, 2), STATUS_STORE);
+    sync_error = 0;
+    int64_t line_bytes = size_of(fixture->path) - size;
+    written_bytes = 0;
+    export(fixture, 2);
+    assert_true(line_bytes > 0);
+    assert_int_equal(written_bytes, line_bytes);
+    check_sound(fixture, 2);
+}
+
 /* ---- rotation ---- */
 
 static void test_a_moved_file_is_followed_by_one_that_continues_the_chain(void **state)
@@ -633,6 +692,8 @@ int main(void)
         TEST(test_an_incomplete_last_line_that_differs_is_cut_off),
         TEST(test_a_full_disk_leaves_no_line_half_written_for_good),
         TEST(test_a_crash_while_the_disk_is_full_repeats_nothing),
+        TEST(test_lines_are_synced_where_durability_is_full),
+        TEST(test_after_a_failed_sync_the_lines_are_written_again),
         TEST(test_a_moved_file_is_followed_by_one_that_continues_the_chain),
         TEST(test_a_file_that_was_not_moved_is_not_changed),
         TEST(test_where_no_new_file_can_be_opened_the_old_one_is_used),

@@ -342,6 +342,32 @@ static void test_expired_credentials_are_never_given(void **state)
     assert_int_equal(fixture->status, STATUS_OK);
 }
 
+/* A call must reach the API before they expire: 5 s, or a tenth of a short life. */
+static void test_credentials_are_not_given_shortly_before_they_expire(void **state)
+{
+    static const struct {
+        int64_t life_ms;
+        int64_t margin_ms;
+    } rows[] = {{HOUR_MS, 5000}, {20000, 2000}};
+    struct fixture *fixture = *state;
+    struct scripted *first = &fixture->scripted[0];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        first->status = STATUS_OK;
+        first->life_ms = rows[i].life_ms;
+        get(fixture);
+        assert_int_equal(fixture->status, STATUS_OK);
+        first->status = STATUS_UNAVAILABLE;
+        first->text = "is away";
+        pass(rows[i].life_ms - rows[i].margin_ms - 1);
+        get(fixture);
+        assert_int_equal(fixture->status, STATUS_OK);
+        pass(1);
+        get(fixture);
+        assert_int_equal(fixture->status, STATUS_UNAVAILABLE);
+        pass(1001);
+    }
+}
+
 static void test_a_clock_that_jumps_forward_causes_a_fetch(void **state)
 {
     struct fixture *fixture = *state;
@@ -525,6 +551,7 @@ int main(void)
         CASE(test_single_use_credentials_are_fetched_for_each_use_and_never_refreshed),
         CASE(test_a_failed_refresh_is_tried_again_and_valid_credentials_stay_in_use),
         CASE(test_expired_credentials_are_never_given),
+        CASE(test_credentials_are_not_given_shortly_before_they_expire),
         CASE(test_a_clock_that_jumps_forward_causes_a_fetch),
         CASE(test_expired_credentials_from_a_source_are_an_error_that_mentions_the_clock),
         CASE(test_a_get_right_after_a_failure_starts_no_fetch),

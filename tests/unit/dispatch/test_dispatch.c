@@ -720,6 +720,18 @@ static void test_a_deadline_that_passes_in_the_queue_ends_the_command(void **sta
     assert_int_equal(fixture.call_count, 1);
 }
 
+static void test_a_claim_that_becomes_durable_after_its_deadline_is_not_called(void **state)
+{
+    (void)state;
+    struct claim late = reserve("g1", "t1", 50);
+    assert_true(late.reservation.is_called_at_once);
+    run(0, 0, 100);
+    confirm(late);
+    assert_int_equal(fixture.call_count, 0);
+    assert_done(0, "t1", OUTCOME_FAILED, "Bridge.Expired");
+    assert_int_equal(fixture.done[0].attempts, 0);
+}
+
 static void test_the_earliest_deadline_comes_first_whatever_the_order_of_arrival(void **state)
 {
     (void)state;
@@ -1021,6 +1033,22 @@ static void test_a_slot_that_is_given_back_goes_to_the_next_command(void **state
     assert_int_equal(counter_get(&fixture.counters, COUNTER_CALLS_IN_FLIGHT), 0);
 }
 
+static void test_a_reservation_that_is_released_gives_its_part_of_the_rate_back(void **state)
+{
+    (void)state;
+    fixture.settings.api.rate_per_s = 0.001;
+    fixture.settings.api.rate_burst = 1;
+    begin_anew(2);
+    struct claim duplicate = reserve("g1", "t1", 10000);
+    assert_true(duplicate.reservation.is_called_at_once);
+    release(duplicate);
+    claim("g2", "t2", 10000);
+    assert_called(0, "t2");
+    answer(0, REACTION_DONE, NULL, -1);
+    claim("g3", "t3", 10000);
+    assert_int_equal(fixture.call_count, 1);
+}
+
 static void test_a_command_does_not_overtake_a_claim_of_its_group_that_is_on_its_way(void **state)
 {
     (void)state;
@@ -1133,6 +1161,7 @@ int main(void)
         TEST(test_a_command_resumed_as_unsure_and_given_up_is_unknown),
         TEST(test_the_backoff_of_a_resumed_command_ends_before_its_deadline),
         TEST(test_a_deadline_that_passes_in_the_queue_ends_the_command),
+        TEST(test_a_claim_that_becomes_durable_after_its_deadline_is_not_called),
         TEST(test_the_earliest_deadline_comes_first_whatever_the_order_of_arrival),
         TEST(test_regions_are_served_in_turn),
         TEST(test_the_same_group_in_two_regions_is_called_one_at_a_time),
@@ -1149,6 +1178,7 @@ int main(void)
         TEST(test_a_cooldown_is_the_reply_or_waited_for_as_the_route_says),
         TEST(test_a_throttled_region_pauses_for_its_other_groups_too),
         TEST(test_a_slot_that_is_given_back_goes_to_the_next_command),
+        TEST(test_a_reservation_that_is_released_gives_its_part_of_the_rate_back),
         TEST(test_a_command_does_not_overtake_a_claim_of_its_group_that_is_on_its_way),
         TEST(test_claims_on_their_way_that_come_to_nothing_leave_no_trace),
         TEST(test_a_reservation_outlives_the_last_command_of_its_group),

@@ -346,8 +346,13 @@ static void test_a_message_of_qos_0_is_stored_and_not_acknowledged(void **state)
         send_ack(fixture, 2, true);
         publish(fixture, 8, 8);
         expect_deliveries(fixture, 1);
+        publish(fixture, 9, 9);
+        expect_deliveries(fixture, 1);
+        assert_false(scripted_broker_has_input(&fixture->broker));
         send_ack(fixture, 3, true);
         expect_pubacks(fixture, 8, 8);
+        send_ack(fixture, 4, true);
+        expect_pubacks(fixture, 9, 9);
         fixture_free(fixture);
     }
 }
