@@ -244,19 +244,21 @@ enum status connect_params_init(struct connect_params *params, const struct sett
     if (attempt->keepalive_s > 0) {
         params->keepalive_s = attempt->keepalive_s;
     }
+    params->has_retain = settings->broker.retain && !attempt->has_no_retain;
+    params->will_qos_max = attempt->has_no_qos_1 ? 0 : 1;
     enum status status =
         set_address(params, settings->broker.uris.items[attempt->uri], attempt->ip, out_why);
     if (status != STATUS_OK) {
         return status;
     }
     if (role == WIRE_PUBLISHER) {
-        params->will = will;
+        params->will = settings->broker.will ? will : (struct slice){0};
         /*
          * The Last Will is delayed only as long as the session lasts (MQTT 5, section 3.1.3.2.2),
          * and a clean start that takes the session over would send it (3.1.2.5). So a publisher has
          * a session that lasts as long as the delay. The session never holds a message.
          */
-        if (slice_is_present(will) && params->protocol == 5) {
+        if (slice_is_present(params->will) && params->protocol == 5) {
             params->will_delay_s = MQTT_WILL_DELAY_S;
             params->session_expiry_s = MQTT_WILL_DELAY_S;
         }

@@ -27,6 +27,8 @@ struct connect_attempt {
     size_t uri;           /* index in broker.uris */
     const char *ip;       /* an address of its host name; NULL where the host is an address */
     uint32_t keepalive_s; /* what this broker asked for; 0: as in the settings */
+    bool has_no_retain;   /* the broker refuses retained messages */
+    bool has_no_qos_1;    /* the broker refuses a will of QoS 1 */
     /* Of a receiver. NULL: the session of the settings, and nothing to unsubscribe. */
     const struct mqtt_session *session;
 };

@@ -59,9 +59,13 @@ static const struct field params_fields[] = {
 };
 
 static const struct field up_fields[] = {
-    {FRAME(BOOL, up.is_session_present)}, {FRAME(U32, up.receive_maximum)},
-    {FRAME(U32, up.packet_bytes_max)},    {FRAME(U8, up.max_qos), .max = 2},
-    {FRAME(BOOL, up.has_retain)},         END,
+    {FRAME(BOOL, up.is_session_present)},
+    {FRAME(U32, up.receive_maximum)},
+    {FRAME(U32, up.packet_bytes_max)},
+    {FRAME(U32, up.session_expiry_s)},
+    {FRAME(U8, up.max_qos), .max = 2},
+    {FRAME(BOOL, up.has_retain)},
+    END,
 };
 
 static const struct field down_fields[] = {
@@ -164,6 +168,8 @@ static const struct field connect_fields[] = {
     {PARAM(BOOL, has_tls_verify)},
     {PARAM(LIST, filter_count), .max = ROUTE_FILTERS_MAX, .items = &filter_list},
     {PARAM(LIST, unsubscribe_count), .max = MQTT_UNSUBSCRIBE_MAX, .items = &unsubscribe_list},
+    {PARAM(U8, will_qos_max), .max = 1},
+    {PARAM(BOOL, has_retain)},
     {PARAM(BYTES, will)},
     {PARAM(U32, will_delay_s)},
     END,

@@ -24,7 +24,10 @@
 #define LOST_SOON_MAX      3     /* connections in a row that ended sooner than that */
 #define TAKE_OVER_HINT \
     "; the broker ends each connection soon: another client may use the same client id"
-#define OUT_BYTES_MAX (1u << 20) /* handed to the publisher and not yet written to it */
+/* Reason codes of MQTT 5. */
+#define RETAIN_NOT_SUPPORTED 0x9a
+#define QOS_NOT_SUPPORTED    0x9b
+#define OUT_BYTES_MAX        (1u << 20) /* handed to the publisher and not yet written to it */
 
 static const struct {
     const char *name;
@@ -52,6 +55,38 @@ static void set_reason(struct worker *worker, enum wire_down_reason reason, uint
              (int)(text.length < WORKER_TEXT_BYTES ? text.length : WORKER_TEXT_BYTES), text.data);
 }
 
+enum broker_limit { LIMIT_RETAIN, LIMIT_QOS, LIMIT_SESSION_EXPIRY };
+
+/* Says once that the broker allows less than the bridge asks for. */
+static void tell_limit(struct worker *worker, enum broker_limit limit, int64_t asked,
+                       int64_t granted)
+{
+    static const char *const names[] = {
+        [LIMIT_RETAIN] = "retain",
+        [LIMIT_QOS] = "qos",
+        [LIMIT_SESSION_EXPIRY] = "session_expiry_s",
+    };
+    if (granted < asked && (worker->limits_told & 1u << limit) == 0) {
+        worker->limits_told |= 1u << limit;
+        LOG_WARN("broker_limit", LOG_TEXT("process", worker->name), LOG_TEXT("limit", names[limit]),
+                 LOG_INT("asked", asked), LOG_INT("granted", granted));
+    }
+}
+
+static void tell_limits(struct worker *worker, const struct wire_up *up)
+{
+    const struct settings *settings = worker->setup->settings;
+    tell_limit(worker, LIMIT_QOS, 1, up->max_qos);
+    if (worker->role == WIRE_PUBLISHER) {
+        bool is_asked = settings->broker.retain && slice_is_present(worker->setup->will);
+        tell_limit(worker, LIMIT_RETAIN, is_asked, up->has_retain);
+    } else if (worker->attempt.session == NULL ||
+               worker->attempt.session->use == MQTT_SESSION_USE) {
+        tell_limit(worker, LIMIT_SESSION_EXPIRY, settings->broker.session_expiry_s,
+                   up->session_expiry_s);
+    }
+}
+
 static enum status read_up(struct worker *worker, const struct wire_up *up)
 {
     const struct worker_setup *setup = worker->setup;
@@ -69,6 +104,7 @@ static enum status read_up(struct worker *worker, const struct wire_up *up)
     worker->is_renewing = false;
     worker->up_ms = loop_now_ms(setup->loop);
     worker->first_end = (struct worker_end){0};
+    tell_limits(worker, up);
     setup->hooks.up(setup->hooks.arg, worker);
     return STATUS_OK;
 }
@@ -245,6 +281,25 @@ static void reset_attempts(struct worker *worker)
     worker->first_end = (struct worker_end){0};
 }
 
+/* The broker refused what the will asks for, before it said what it allows (MQTT 5,
+ * section 3.2.2.2): the next attempt goes without. */
+static bool may_ask_for_less(struct worker *worker)
+{
+    const struct worker_end *end = &worker->end;
+    bool is_refused = end->is_known && end->reason == WIRE_DOWN_REFUSED;
+    if (is_refused && end->code == RETAIN_NOT_SUPPORTED && !worker->has_no_retain) {
+        worker->has_no_retain = true;
+        tell_limit(worker, LIMIT_RETAIN, 1, 0);
+        return true;
+    }
+    if (is_refused && end->code == QOS_NOT_SUPPORTED && !worker->has_no_qos_1) {
+        worker->has_no_qos_1 = true;
+        tell_limit(worker, LIMIT_QOS, 1, 0);
+        return true;
+    }
+    return false;
+}
+
 /* After an attempt that did not come up: whether another one is left in this round, to be started
  * at once. If not, `end` is the one that says most. */
 static bool next_attempt(struct worker *worker)
@@ -261,6 +316,9 @@ static bool next_attempt(struct worker *worker)
         attempt->keepalive_s > 0 ? attempt->keepalive_s : (uint32_t)settings->broker.keepalive_s;
     if (end->is_known && end->reason == WIRE_DOWN_KEEPALIVE && end->code < keepalive_s) {
         attempt->keepalive_s = end->code;
+        return true;
+    }
+    if (may_ask_for_less(worker)) {
         return true;
     }
     if (end->is_known && !may_be_better_elsewhere[end->reason]) {
@@ -435,6 +493,8 @@ static void start_process(struct worker *worker)
     struct connect_params params;
     const char *why = "";
     worker->attempt.session = worker->session;
+    worker->attempt.has_no_retain = worker->has_no_retain;
+    worker->attempt.has_no_qos_1 = worker->has_no_qos_1;
     enum status status = connect_params_init(&params, setup->settings, setup->tls, worker->role,
                                              &worker->attempt, setup->will, &why);
     memcpy(worker->name, params.name, sizeof worker->name);

@@ -84,6 +84,9 @@ struct worker {
     uint32_t delivered_count;       /* of the running process */
     uint32_t acked_count;           /* of these */
     struct connect_attempt attempt; /* the running one, or the next */
+    bool has_no_retain;             /* the broker refuses retained messages; for this run */
+    bool has_no_qos_1;              /* the broker refuses a will of QoS 1; for this run */
+    unsigned limits_told;           /* bits of what the log says once about the broker */
     struct lookup *lookup;          /* runs, before the attempt; or NULL */
     struct lookup_result addresses; /* of the host name of the attempt; none for an IP address */
     size_t address;                 /* of the attempt */

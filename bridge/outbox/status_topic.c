@@ -85,6 +85,9 @@ static enum status encode(const struct settings *settings, struct slice body, st
 
 enum status status_topic_will(const struct settings *settings, struct buf *out)
 {
+    if (settings->topics.status[0] == '\0') {
+        return STATUS_OK;
+    }
     struct buf body = {0};
     status_report_put_will(settings->instance, &body);
     enum status status = encode(settings, buf_slice(&body), out);
@@ -95,7 +98,7 @@ enum status status_topic_will(const struct settings *settings, struct buf *out)
 static void publish(void *arg)
 {
     struct status_topic *status_topic = arg;
-    if (!status_topic->has_publisher ||
+    if (!status_topic->has_publisher || status_topic->settings->topics.status[0] == '\0' ||
         (loop_timer_is_running(status_topic->starting) && !is_offline(status_topic))) {
         return;
     }
@@ -237,7 +240,7 @@ void status_topic_flush(struct status_topic *status_topic, loop_fn *done, void *
 {
     status_topic->done = done;
     status_topic->done_arg = arg;
-    if (!status_topic->has_publisher) {
+    if (!status_topic->has_publisher || status_topic->settings->topics.status[0] == '\0') {
         loop_timer_start(status_topic->flushed, 0);
     }
 }

@@ -194,7 +194,9 @@ void settings_check_topics(const struct settings_view *view)
     check_names(view);
     check_overlaps(view);
     check_own_topic(view, "topics.dead_letters", settings->topics.dead_letters);
-    check_own_topic(view, "topics.status", settings->topics.status);
+    if (settings->topics.status[0] != '\0') {
+        check_own_topic(view, "topics.status", settings->topics.status);
+    }
     check_own_topic(view, "topics.events", settings->topics.events);
     for (size_t i = 0; i < settings->route_count; i++) {
         check_route(view, i);

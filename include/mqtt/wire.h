@@ -103,7 +103,9 @@ struct connect_params {
     struct wire_filter
         unsubscribe[MQTT_UNSUBSCRIBE_MAX]; /* of a receiver; the QoS has no meaning */
     size_t unsubscribe_count;
-    struct slice will; /* an encoded message, absent for none */
+    uint8_t will_qos_max; /* 0 or 1 */
+    bool has_retain;      /* messages and the will may be retained */
+    struct slice will;    /* an encoded message, absent for none */
     uint32_t will_delay_s;
 
     /* Not on the wire; used by the side that made the params from settings. */
@@ -123,6 +125,7 @@ struct wire_up {
     bool is_session_present;
     uint32_t receive_maximum;
     uint32_t packet_bytes_max; /* 0: no limit */
+    uint32_t session_expiry_s; /* what was asked for, or less */
     uint8_t max_qos;           /* 0..2 */
     bool has_retain;
 };

@@ -33,6 +33,8 @@ struct settings {
         int64_t receive_maximum;
         int64_t reconnect_min_s;
         int64_t reconnect_max_s;
+        bool will;
+        bool retain;
         struct {
             char *ca_file;
             char *ca_path;

@@ -131,6 +131,7 @@ static void encode_will(struct workers_fixture *fixture)
     struct message will = {.topic = slice_text("status/test"),
                            .body = slice_text("{\"State\":\"offline\"}"),
                            .qos = 1,
+                           .is_retained = true,
                            .is_json = true,
                            .expiry_s = -1};
     message_encode(&will, &fixture->will);

@@ -212,7 +212,12 @@ static void on_connected(void *context, MQTTAsync_successData *success)
 {
     struct connection *connection = context;
     /* MQTT 3.1.1 has no limits in CONNACK; brokers have 20 messages in flight by default. */
-    connection->limits = (struct wire_up){.receive_maximum = 20, .max_qos = 2, .has_retain = true};
+    connection->limits = (struct wire_up){
+        .receive_maximum = 20,
+        .session_expiry_s = connection->params->session_expiry_s,
+        .max_qos = 2,
+        .has_retain = connection->params->has_retain,
+    };
     if (!take_socket(connection)) {
         return;
     }
@@ -242,11 +247,15 @@ static void on_connected_5(void *context, MQTTAsync_successData5 *success)
 {
     struct connection *connection = context;
     MQTTProperties *properties = &success->properties;
+    uint32_t expiry_s = connection->params->session_expiry_s;
     connection->limits = (struct wire_up){
         .receive_maximum = property_number(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, 65535),
         .packet_bytes_max = property_number(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0),
+        .session_expiry_s =
+            property_number(properties, MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, expiry_s),
         .max_qos = (uint8_t)property_number(properties, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2),
-        .has_retain = property_number(properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) != 0,
+        .has_retain = connection->params->has_retain &&
+                      property_number(properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) != 0,
     };
     if (!take_socket(connection)) {
         return;
@@ -257,6 +266,13 @@ static void on_connected_5(void *context, MQTTAsync_successData5 *success)
         property_number(properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, asked_s);
     if (keepalive_s > 0 && keepalive_s < asked_s) {
         keepalive_down(connection, keepalive_s, is_session_present);
+    } else if (property_number(properties, MQTTPROPERTY_CODE_SHARED_SUBSCRIPTION_AVAILABLE, 1) ==
+                   0 &&
+               connection_is_shared(connection)) {
+        connection_down(connection, WIRE_DOWN_SUBSCRIBE,
+                        MQTTREASONCODE_SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
+                        "the broker has no shared subscriptions: `share` of the routes must be "
+                        "empty");
     } else {
         connected(connection, is_session_present);
     }

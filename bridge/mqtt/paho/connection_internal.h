@@ -46,6 +46,8 @@ void connection_up(struct connection *connection);
 /* Subscribes to the filters of the params and unsubscribes; connection_up() or connection_down()
  * follows. */
 void connection_subscribe(struct connection *connection);
+/* Whether the params have a shared subscription. */
+bool connection_is_shared(const struct connection *connection);
 /* Paho's callbacks. */
 void connection_on_lost(void *context, char *cause);
 int connection_on_arrived(void *context, char *topic, int topic_bytes, MQTTAsync_message *message);

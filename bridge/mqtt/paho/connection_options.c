@@ -235,8 +235,8 @@ static enum status set_will(struct connect_options *options, const struct connec
     options->will.topicName = copy_text(options, message.topic);
     options->will.payload.data = copy_text(options, message.body);
     options->will.payload.len = (int)message.body.length;
-    options->will.qos = message.qos > 1 ? 1 : message.qos;
-    options->will.retained = message.is_retained;
+    options->will.qos = message.qos > params->will_qos_max ? params->will_qos_max : message.qos;
+    options->will.retained = message.is_retained && params->has_retain;
     options->connect.will = &options->will;
     if (params->protocol == MQTTVERSION_5) {
         message_properties(&message, &options->will_properties);

@@ -9,6 +9,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define SHARE "$share/"
 
 /* False if the broker refused the filter; the connection is down then. */
 static bool subscribe_answered(struct connection *connection, size_t filter, int code)
@@ -105,6 +108,18 @@ static void set_subscribe_options(struct connection *connection, MQTTSubscribe_o
     response->subscribeOptionsCount = count;
     response->onSuccess5 = on_subscribed_5;
     response->onFailure5 = on_subscribe_failed_5;
+}
+
+bool connection_is_shared(const struct connection *connection)
+{
+    const struct connect_params *params = connection->params;
+    bool is_shared = false;
+    for (size_t i = 0; i < params->filter_count; i++) {
+        struct slice filter = params->filters[i].filter;
+        is_shared = is_shared || (filter.length > sizeof SHARE &&
+                                  memcmp(filter.data, SHARE, sizeof SHARE - 1) == 0);
+    }
+    return is_shared;
 }
 
 /* Copies with a NUL at their end, for Paho; free them with free_texts(). */

@@ -102,6 +102,8 @@ static struct connect_params full_params(void)
         .tls_alpn = slice_of("\4mqtt", 5),
         .has_tls_verify = true,
         .filter_count = ROUTE_FILTERS_MAX,
+        .will_qos_max = 1,
+        .has_retain = true,
         .will = slice_text("will"),
         .will_delay_s = 10,
     };
@@ -156,6 +158,8 @@ static void test_connect_params_arrive_as_they_were(void **state)
     assert_int_equal(back.filter_count, ROUTE_FILTERS_MAX);
     assert_same(back.filters[255].filter, params.filters[255].filter);
     assert_int_equal(back.filters[254].qos, 2);
+    assert_int_equal(back.will_qos_max, 1);
+    assert_true(back.has_retain);
     assert_same(back.will, params.will);
     assert_int_equal(back.will_delay_s, 10);
     buf_fini(&bytes);
@@ -211,6 +215,7 @@ static void test_connect_params_outside_their_limits_are_refused(void **state)
     ASSERT_REFUSED_WITH(protocol = 3);
     ASSERT_REFUSED_WITH(protocol = 6);
     ASSERT_REFUSED_WITH(log_level = 4);
+    ASSERT_REFUSED_WITH(will_qos_max = 2);
     ASSERT_REFUSED_WITH(filters[7].qos = 3);
     ASSERT_REFUSED_WITH(filters[7].filter = slice_text(NULL));
     ASSERT_REFUSED_WITH(address.scheme = slice_text(NULL));
@@ -254,13 +259,14 @@ static void test_names_and_lists_that_are_too_long_are_refused(void **state)
 static void test_up_arrives_as_it_was(void **state)
 {
     (void)state;
-    struct wire_frame frame = {WIRE_UP, .up = {true, 20, 268435455, 2, false}};
+    struct wire_frame frame = {WIRE_UP, .up = {true, 20, 268435455, 3600, 2, false}};
     struct buf bytes = {0};
     wire_put(&bytes, &frame);
     struct wire_up back = only_frame(&bytes, WIRE_UP).up;
     assert_true(back.is_session_present);
     assert_int_equal(back.receive_maximum, 20);
     assert_int_equal(back.packet_bytes_max, 268435455);
+    assert_int_equal(back.session_expiry_s, 3600);
     assert_int_equal(back.max_qos, 2);
     assert_false(back.has_retain);
     buf_clear(&bytes);

@@ -2,10 +2,12 @@
 #include "support/workers_fixture.h"
 
 #include "base/mem.h"
+#include "model/message.h"
 
 #include <netdb.h>
 #include <semaphore.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -166,6 +168,62 @@ static void test_a_shorter_keepalive_of_the_broker_is_obeyed_by_the_next_process
     workers_fixture_end(fixture);
 }
 
+/* What a subscriber sees of a message that the bridge asks to have retained. */
+static void check_publish(struct workers_fixture *fixture)
+{
+    struct message message = {.topic = slice_text("t"),
+                              .body = slice_text("reply"),
+                              .qos = 1,
+                              .is_retained = true,
+                              .expiry_s = -1};
+    struct buf bytes = {0};
+    message_encode(&message, &bytes);
+    workers_publish(fixture->workers, 7, buf_slice(&bytes));
+    WAIT_FOR(fixture, fixture->published_count == 1);
+    assert_int_equal(fixture->published_id, 7);
+    buf_fini(&bytes);
+}
+
+static void test_replies_go_out_at_a_broker_that_cannot_do_what_the_will_asks_for(void **state)
+{
+    (void)state;
+    static const char *const brokers[] = {
+        "allow_anonymous true\nretain_available false",
+        "allow_anonymous true\nmax_qos 0",
+        "allow_anonymous true\nretain_available false\nmax_qos 0",
+    };
+    for (size_t i = 0; i < sizeof brokers / sizeof brokers[0]; i++) {
+        struct workers_fixture *fixture = workers_fixture_new(brokers[i], "");
+        workers_fixture_wait_up(fixture);
+        check_publish(fixture);
+        /* It was told why at once, and no attempt counted as a failure. */
+        assert_int_equal(fixture->failed_count, 0);
+        assert_int_equal(counter_get(&fixture->counters, COUNTER_PUBLISHER_STARTS), i == 2 ? 3 : 2);
+        /* The next connection knows it. */
+        kill(workers_fixture_pid("publisher"), SIGKILL);
+        WAIT_FOR(fixture, !fixture->is_publisher_up);
+        WAIT_FOR(fixture, fixture->is_publisher_up);
+        assert_int_equal(counter_get(&fixture->counters, COUNTER_PUBLISHER_STARTS), i == 2 ? 4 : 3);
+        workers_fixture_stop(fixture);
+        workers_fixture_end(fixture);
+    }
+}
+
+static void test_a_broker_without_retain_or_will_can_be_named_in_the_settings(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"retain = false;", "will = false;"};
+    for (size_t i = 0; i < 2; i++) {
+        struct workers_fixture *fixture =
+            workers_fixture_new("allow_anonymous true\nretain_available false", lines[i]);
+        workers_fixture_wait_up(fixture);
+        check_publish(fixture);
+        assert_int_equal(counter_get(&fixture->counters, COUNTER_PUBLISHER_STARTS), 1);
+        workers_fixture_stop(fixture);
+        workers_fixture_end(fixture);
+    }
+}
+
 static void test_a_changed_password_is_used_for_the_next_attempt(void **state)
 {
     (void)state;
@@ -269,6 +327,8 @@ int main(void)
         cmocka_unit_test(test_workers_stop_while_a_name_server_does_not_answer),
         cmocka_unit_test(test_the_refusal_of_one_address_is_reported_after_the_last_one_has_failed),
         cmocka_unit_test(test_a_shorter_keepalive_of_the_broker_is_obeyed_by_the_next_process),
+        cmocka_unit_test(test_replies_go_out_at_a_broker_that_cannot_do_what_the_will_asks_for),
+        cmocka_unit_test(test_a_broker_without_retain_or_will_can_be_named_in_the_settings),
         cmocka_unit_test(test_a_changed_password_is_used_for_the_next_attempt),
         cmocka_unit_test(test_workers_stop_before_they_are_connected),
         cmocka_unit_test(test_processes_are_killed_with_their_workers),

@@ -507,10 +507,27 @@ static void test_the_last_will_says_offline_and_claims_no_time(void **state)
     assert_true(slice_equals_text(fixture.message.topic, "status/i-1"));
 }
 
+static void test_without_a_topic_nothing_is_published_and_there_is_no_will(void **state)
+{
+    (void)state;
+    struct buf will = {0};
+    fixture.settings.topics.status = "";
+    set(HEALTH_NO_PUBLISHER, false);
+    set(HEALTH_NOT_SUBSCRIBED, false);
+    assert_int_equal(fixture.published_count, 0);
+    assert_int_equal(status_topic_will(&fixture.settings, &will), STATUS_OK);
+    assert_int_equal(will.length, 0);
+    stop();
+    fake_timers_advance(0);
+    assert_int_equal(fixture.flushed_count, 1);
+    assert_int_equal(fixture.published_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(test_without_a_topic_nothing_is_published_and_there_is_no_will),
         TEST(test_it_is_online_when_all_receivers_are_subscribed),
         TEST(test_nothing_is_published_without_a_publisher),
         TEST(test_the_state_is_a_retained_message_that_does_not_expire),

@@ -39,6 +39,8 @@ static void assert_default_broker(const struct settings *settings)
     assert_int_equal(settings->broker.receive_maximum, 65535);
     assert_int_equal(settings->broker.reconnect_min_s, 1);
     assert_int_equal(settings->broker.reconnect_max_s, 60);
+    assert_true(settings->broker.will);
+    assert_true(settings->broker.retain);
     assert_string_equal(settings->broker.tls.ca_file, "");
     assert_string_equal(settings->broker.tls.ca_path, "");
     assert_string_equal(settings->broker.tls.cert_file, "");
@@ -197,6 +199,8 @@ static void assert_full_broker(const struct settings *settings)
     assert_int_equal(settings->broker.receive_maximum, 4096);
     assert_int_equal(settings->broker.reconnect_min_s, 2);
     assert_int_equal(settings->broker.reconnect_max_s, 3);
+    assert_false(settings->broker.will);
+    assert_false(settings->broker.retain);
     assert_string_equal(settings->broker.tls.ca_file, VECTORS "full.conf");
     assert_string_equal(settings->broker.tls.ca_path, "tests/vectors/settings");
     assert_string_equal(settings->broker.tls.cert_file, VECTORS "full.conf");
