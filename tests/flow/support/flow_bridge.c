@@ -15,7 +15,8 @@ enum { STOP_MS = 10000 + 1500, LOG_TAIL_BYTES = 12000 };
 void bridge_start(struct bridge *bridge)
 {
     const char *binary = bridge->binary != NULL ? bridge->binary : BRIDGE_BINARY;
-    const char *const argv[] = {binary, "run", "--config", bridge->config, NULL};
+    const char *const argv[] = {
+        binary, "run", "--config", bridge->config, bridge->is_leaving ? "--leave" : NULL, NULL};
     const struct process_spec spec = {.argv = argv,
                                       .env = bridge->env,
                                       .directory = bridge->directory,

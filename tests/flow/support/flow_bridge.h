@@ -27,6 +27,7 @@ struct bridge {
     long log_offset; /* where the running test's part of the log begins */
     char status_topic[128];
     const char *env[BRIDGE_ENV_MAX]; /* ends with NULL; entries may be replaced before a start */
+    bool is_leaving;                 /* starts with --leave */
     bool has_descriptors;            /* starts with the test's open sockets inherited */
     struct bridge *next;
 };

@@ -1,0 +1,141 @@
+/* Sessions that the broker keeps for a bridge: what happens to them when the settings change. */
+#include "flow_fixture.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BETWEEN = 3 };
+
+static void send_tokenless(struct fixture *fixture, const char *group)
+{
+    fixture_send(
+        fixture,
+        fixture_format(fixture, "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\"}", group));
+}
+
+/* Commands that come while no bridge is connected. */
+static void send_between(struct fixture *fixture)
+{
+    for (int i = 0; i < BETWEEN; i++) {
+        send_tokenless(fixture, fixture_name(fixture, "pg"));
+    }
+}
+
+/* So many calls with an effect since `before`; and no more, when a later command has its reply. */
+static void expect_effects(struct fixture *fixture, int before, int count)
+{
+    simulator_wait(&fixture->simulator, "Effects", before + count);
+    check_succeeded(
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    assert_int_equal(simulator_total(&fixture->simulator, "Effects"), before + count + 1);
+}
+
+static const char *client_id_setting(struct fixture *fixture, const char *id, int protocol)
+{
+    return fixture_format(fixture, "broker.client_id = \"%s\"; broker.protocol = %d;", id,
+                          protocol);
+}
+
+/* With both protocols: MQTT 3.1.1 knows no session expiry. */
+static void change_client_id(struct fixture *fixture, int protocol)
+{
+    const char *former = client_id_setting(fixture, fixture_name(fixture, "former"), protocol);
+    const char *present = client_id_setting(fixture, fixture_name(fixture, "present"), protocol);
+    struct bridge *bridge = fixture_bridge_alone(fixture, former);
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    bridge_stop(bridge);
+    int before = simulator_total(&fixture->simulator, "Effects");
+    send_between(fixture);
+    fixture_set(bridge, present);
+    bridge_start(bridge);
+    client_expect(fixture->sender,
+                  &(struct match){.topic = bridge->status_topic, .state = "degraded"});
+    assert_true(bridge_log_contains(bridge, "draining_session"));
+    expect_effects(fixture, before, BETWEEN);
+    bridge_wait_online(bridge);
+    assert_true(bridge_log_contains(bridge, "event=session_ended"));
+    bridge_stop(bridge);
+    /* The broker has forgotten the former session, and that is no loss. */
+    fixture_set(bridge, former);
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    assert_false(bridge_log_contains(bridge, "event=session_lost"));
+    bridge_stop(bridge);
+}
+
+static void test_a_changed_client_id_strands_no_command(struct fixture *fixture)
+{
+    change_client_id(fixture, 5);
+}
+
+static void test_a_changed_client_id_strands_no_command_with_mqtt_3_1_1(struct fixture *fixture)
+{
+    change_client_id(fixture, 4);
+}
+
+static void test_changed_topics_and_share_do_nothing_twice(struct fixture *fixture)
+{
+    static const char *const settings[] = {
+        "routes.topics = (\"ecs-bridge/v1/commands/+\");",
+        "routes.topics = (\"ecs-bridge/v1/commands/start\");",
+        "routes.share = \"blue\";",
+        "routes.share = \"green\";",
+    };
+    const char *id = fixture_name(fixture, "id");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        fixture_set(bridge,
+                    fixture_format(fixture, "broker.client_id = \"%s\"; %s", id, settings[i]));
+        bridge_start(bridge);
+        bridge_wait_online(bridge);
+        int before = simulator_total(&fixture->simulator, "Effects");
+        send_between(fixture);
+        expect_effects(fixture, before, BETWEEN);
+        bridge_stop(bridge);
+    }
+}
+
+static void test_a_bridge_that_leaves_answers_what_the_broker_holds(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    bridge_stop(bridge);
+    const char *token = fixture_name(fixture, "token");
+    const char *late = fixture_name(fixture, "token");
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    bridge->is_leaving = true;
+    bridge_start(bridge);
+    check_succeeded(fixture_expect_reply(fixture, token));
+    assert_int_equal(bridge_wait_exit(bridge), 0);
+    assert_true(bridge_log_contains(bridge, "event=session_ended"));
+    /* Nothing subscribes any more, and no status is retained. */
+    fixture_send(fixture, fixture_command(fixture, late, fixture_name(fixture, "pg"), ""));
+    struct client *client = client_new(fixture->broker.port, 5);
+    client_subscribe(client, bridge->status_topic);
+    client_sync(client);
+    assert_int_equal(client_count(client, &(struct match){.topic = bridge->status_topic}), 0);
+    client_free(client);
+    bridge->is_leaving = false;
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    check_succeeded(
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    assert_int_equal(simulator_token(&fixture->simulator, late, "Requests"), 0);
+    assert_false(bridge_log_contains(bridge, "event=session_lost"));
+    bridge_stop(bridge);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_a_changed_client_id_strands_no_command),
+        FLOW_TEST(test_a_changed_client_id_strands_no_command_with_mqtt_3_1_1),
+        FLOW_TEST(test_changed_topics_and_share_do_nothing_twice),
+        FLOW_TEST(test_a_bridge_that_leaves_answers_what_the_broker_holds),
+    };
+    return flow_main("sessions", tests, sizeof tests / sizeof tests[0], "", argc, argv);
+}
