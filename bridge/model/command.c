@@ -38,10 +38,11 @@ static void pack_command(const struct action *action, struct slice region, struc
 void command_make_token(const struct route *route, const struct delivery *delivery,
                         const struct request *request, char out[DIGEST_SHA256_HEX_BYTES])
 {
-    if (slice_is_present(delivery->correlation_data)) {
+    bool has_correlation = slice_is_present(delivery->correlation_data);
+    if (has_correlation || slice_is_present(delivery->copy_mark)) {
         struct buf text = {0};
         pack_text(&text, route->name);
-        pack_bytes(&text, delivery->correlation_data);
+        pack_bytes(&text, has_correlation ? delivery->correlation_data : delivery->copy_mark);
         pack_command(route_action(route), request->region, request->group, &request->parameters,
                      &text);
         digest_sha256_hex(buf_slice(&text), out);

@@ -2,12 +2,13 @@
 
 #include "base/codec.h"
 
-enum { FLAG_RETAINED = 1, FLAG_REDELIVERED = 2, FLAGS_ALL = 3 };
+enum { FLAG_RETAINED = 1, FLAG_REDELIVERED = 2, FLAG_FORMER = 4, FLAGS_ALL = 7 };
 
 void delivery_encode(const struct delivery *delivery, struct buf *out)
 {
     int flags = (delivery->is_retained ? FLAG_RETAINED : 0) |
-                (delivery->is_redelivered ? FLAG_REDELIVERED : 0);
+                (delivery->is_redelivered ? FLAG_REDELIVERED : 0) |
+                (delivery->is_former ? FLAG_FORMER : 0);
     pack_u8(out, delivery->qos);
     pack_u8(out, (uint8_t)flags);
     pack_i64(out, delivery->expiry_s);
@@ -29,6 +30,7 @@ enum status delivery_decode(struct slice bytes, struct delivery *out_delivery)
     uint8_t flags = unpack_u8(&in);
     delivery.is_retained = (flags & FLAG_RETAINED) != 0;
     delivery.is_redelivered = (flags & FLAG_REDELIVERED) != 0;
+    delivery.is_former = (flags & FLAG_FORMER) != 0;
     delivery.expiry_s = unpack_i64(&in);
     int64_t payload_bytes = unpack_i64(&in);
     delivery.payload_bytes = (uint64_t)payload_bytes;

@@ -9,11 +9,15 @@
 #include "base/hardening.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "copies.h"
 #include "landlock.h"
 #include "worker.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* How long both subscriptions stand at most, and their copies are on the way. */
+#define OVERLAP_MS 3000
 
 /* The processes' whole environment: where OpenSSL finds the authorities it trusts, and whether they
  * may be debugged. */
@@ -49,6 +53,8 @@ struct workers {
     struct worker publisher;
     struct former *former;
     size_t former_count;
+    struct copies copies;
+    struct loop_timer *overlap; /* runs while old and new subscriptions may both stand */
     uint32_t generations;
     uint32_t may_go_on; /* the receiver's generation that may subscribe; 0: none */
     bool is_leaving;
@@ -85,6 +91,21 @@ static struct former *former_of(struct workers *workers, const struct worker *wo
 
 /* ---- Who waits for whom ---- */
 
+static void overlap_over(void *arg)
+{
+    struct workers *workers = arg;
+    copies_fini(&workers->copies);
+}
+
+static void subscribe(struct workers *workers, struct worker *worker)
+{
+    bool is_change = workers->former_count > 0 || workers->session.unsubscribe.count > 0;
+    if (is_change && !workers->is_leaving) {
+        loop_timer_start(workers->overlap, OVERLAP_MS);
+    }
+    worker_go_on(worker);
+}
+
 /* Lets those go on that wait for nobody any more. */
 static void go_on(struct workers *workers)
 {
@@ -97,11 +118,11 @@ static void go_on(struct workers *workers)
         were_tried &= former->was_tried;
         if (former->worker.is_waiting && is_free &&
             former->may_go_on == former->worker.generation) {
-            worker_go_on(&former->worker);
+            subscribe(workers, &former->worker);
         }
     }
     if (receiver->is_waiting && were_tried && workers->may_go_on == receiver->generation) {
-        worker_go_on(receiver);
+        subscribe(workers, receiver);
     }
 }
 
@@ -221,9 +242,15 @@ static void on_up(void *arg, struct worker *worker)
 {
     struct workers *workers = arg;
     struct former *former = former_of(workers, worker);
+    if (loop_timer_is_running(workers->overlap)) {
+        loop_timer_start(workers->overlap, OVERLAP_MS);
+    }
     if (former != NULL) {
         former_up(former);
         return;
+    }
+    if (worker->role == WIRE_RECEIVER) {
+        workers->session.unsubscribe.count = 0; /* it has unsubscribed */
     }
     on_change(workers, worker);
     go_on(workers);
@@ -250,7 +277,13 @@ static void on_delivered(void *arg, struct worker *worker, const struct delivery
     if (former != NULL && loop_timer_is_running(former->quiet)) {
         loop_timer_start(former->quiet, WORKERS_QUIET_MS);
     }
-    workers->hooks.delivered(workers->hooks.arg, delivery, ticket);
+    struct delivery marked = *delivery;
+    char mark[DIGEST_SHA256_HEX_BYTES];
+    marked.is_former |= former != NULL;
+    if (loop_timer_is_running(workers->overlap) && copies_mark(&workers->copies, &marked, mark)) {
+        marked.copy_mark = slice_text(mark);
+    }
+    workers->hooks.delivered(workers->hooks.arg, &marked, ticket);
 }
 
 static void on_published(void *arg, int64_t id)
@@ -355,6 +388,7 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
                   .ended = on_ended},
     };
     workers->hooks = *hooks;
+    workers->overlap = loop_timer_new(loop, overlap_over, workers);
     workers->kill = loop_timer_new(loop, kill_all, workers);
     workers->stopped = loop_timer_new(loop, report_stopped, workers);
     worker_init(&workers->receiver, &workers->setup, WIRE_RECEIVER, &workers->session);
@@ -435,6 +469,8 @@ void workers_free(struct workers *workers)
         loop_timer_free(workers->former[i].quiet);
     }
     free(workers->former);
+    copies_fini(&workers->copies);
+    loop_timer_free(workers->overlap);
     loop_timer_free(workers->kill);
     loop_timer_free(workers->stopped);
     for (size_t i = 0; i < ENVIRONMENT_COUNT; i++) {

@@ -114,7 +114,8 @@ enum status reply_to_resolve(const struct route *route, const char *instance,
 void reply_to_fini(struct reply_to *reply_to);
 
 /* A token for a command that has none, 64 hex digits: derived from the command where it has
- * Correlation Data, so that the same message gets the same token again; else random. */
+ * Correlation Data, so that the same message gets the same token again, or a copy mark; else
+ * random. */
 void command_make_token(const struct route *route, const struct delivery *delivery,
                         const struct request *request, char out[DIGEST_SHA256_HEX_BYTES]);
 /* Makes a command of a valid request. Times are wall clock. Free it with command_free(). */

@@ -23,11 +23,15 @@ struct delivery {
     uint8_t qos;
     bool is_retained;
     bool is_redelivered; /* the DUP flag */
+    bool is_former;      /* came by a subscription that the settings no longer name */
     struct slice response_topic;
     struct slice correlation_data;
     struct slice traceparent; /* user property; the first of that name */
     struct slice tracestate;
     int64_t expiry_s; /* Message Expiry Interval, -1 for none */
+    /* While old and new subscriptions overlap, a text that both copies of a message have; else
+     * absent. It is not encoded. */
+    struct slice copy_mark;
 };
 
 /* The form in which a receiver process sends it to the bridge. Appends. */

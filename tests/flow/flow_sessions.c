@@ -98,6 +98,56 @@ static void test_changed_topics_and_share_do_nothing_twice(struct fixture *fixtu
     }
 }
 
+/*
+ * Commands that come all the time while the old and the new subscription change places: each is for
+ * a group of its own, so one that is lost or done twice shows in the number of effects.
+ */
+static void change_under_load(struct fixture *fixture, const char *before, const char *after)
+{
+    enum { MORE = 1000 };
+    struct bridge *bridge = fixture_bridge_alone(fixture, before);
+    const char *prefix = fixture_name(fixture, "pg");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    bridge_stop(bridge);
+    int effects = simulator_total(&fixture->simulator, "Effects");
+    fixture_set(bridge, after);
+    bridge_start(bridge);
+    int count = 0;
+    int64_t begin_ms = flow_now_ms();
+    for (int left = MORE; left > 0; count++) {
+        char payload[128];
+        snprintf(payload, sizeof payload,
+                 "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s-%d\"}", prefix, count);
+        assert_true(
+            client_post(fixture->sender,
+                        &(struct outgoing){.topic = FLOW_COMMANDS, .payload = payload, .qos = 1}));
+        while (flow_now_ms() < begin_ms + count / 4) { /* four in a millisecond */
+            client_step(fixture->sender, 1);
+        }
+        left -= client_count(fixture->sender, &(struct match){.topic = bridge->status_topic}) > 0;
+    }
+    client_flush(fixture->sender);
+    expect_effects(fixture, effects, count);
+    bridge_wait_online(bridge);
+    bridge_stop(bridge);
+}
+
+static void test_topics_that_change_under_load_lose_and_double_nothing(struct fixture *fixture)
+{
+    const char *id = client_id_setting(fixture, fixture_name(fixture, "id"), 5);
+    change_under_load(
+        fixture, fixture_format(fixture, "%s routes.topics = (\"ecs-bridge/v1/commands/+\");", id),
+        id);
+}
+
+static void test_a_client_id_that_changes_under_load_loses_and_doubles_nothing(
+    struct fixture *fixture)
+{
+    change_under_load(fixture, client_id_setting(fixture, fixture_name(fixture, "id"), 5),
+                      client_id_setting(fixture, fixture_name(fixture, "id"), 5));
+}
+
 static void test_a_bridge_that_leaves_answers_what_the_broker_holds(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "");
@@ -135,7 +185,11 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_changed_client_id_strands_no_command),
         FLOW_TEST(test_a_changed_client_id_strands_no_command_with_mqtt_3_1_1),
         FLOW_TEST(test_changed_topics_and_share_do_nothing_twice),
+        FLOW_TEST(test_topics_that_change_under_load_lose_and_double_nothing),
+        FLOW_TEST(test_a_client_id_that_changes_under_load_loses_and_doubles_nothing),
         FLOW_TEST(test_a_bridge_that_leaves_answers_what_the_broker_holds),
     };
-    return flow_main("sessions", tests, sizeof tests / sizeof tests[0], "", argc, argv);
+    /* Under load more commands wait for the bridge than mosquitto's default of 1000. */
+    return flow_main("sessions", tests, sizeof tests / sizeof tests[0],
+                     "max_queued_messages 100000\n", argc, argv);
 }

@@ -261,6 +261,9 @@ static void on_connected_5(void *context, MQTTAsync_successData5 *success)
         return;
     }
     bool is_session_present = success->alt.connect.sessionPresent != 0;
+    connection->has_subscription_id =
+        connection->params->unsubscribe_count > 0 && connection->params->filter_count > 0 &&
+        property_number(properties, MQTTPROPERTY_CODE_SUBSCRIPTION_IDENTIFIERS_AVAILABLE, 1) != 0;
     uint32_t asked_s = connection->params->keepalive_s;
     uint32_t keepalive_s =
         property_number(properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, asked_s);

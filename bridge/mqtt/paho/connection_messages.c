@@ -32,6 +32,9 @@ static void delivery_from(const struct connection *connection, struct slice topi
         .qos = (uint8_t)message->qos,
         .is_retained = message->retained != 0,
         .is_redelivered = message->dup != 0,
+        .is_former =
+            connection->has_subscription_id &&
+            !MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_SUBSCRIPTION_IDENTIFIER),
         .response_topic = property_text(properties, MQTTPROPERTY_CODE_RESPONSE_TOPIC, NULL),
         .correlation_data = property_text(properties, MQTTPROPERTY_CODE_CORRELATION_DATA, NULL),
         .traceparent = property_text(properties, MQTTPROPERTY_CODE_USER_PROPERTY, "traceparent"),

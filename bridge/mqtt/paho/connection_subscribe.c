@@ -106,6 +106,11 @@ static void set_subscribe_options(struct connection *connection, MQTTSubscribe_o
     response->subscribeOptions = list[0];
     response->subscribeOptionsList = list;
     response->subscribeOptionsCount = count;
+    if (connection->has_subscription_id) {
+        MQTTProperty id = {.identifier = MQTTPROPERTY_CODE_SUBSCRIPTION_IDENTIFIER,
+                           .value.integer4 = 1};
+        MQTTProperties_add(&response->properties, &id);
+    }
     response->onSuccess5 = on_subscribed_5;
     response->onFailure5 = on_subscribe_failed_5;
 }
@@ -160,6 +165,7 @@ static int subscribe(struct connection *connection)
         response.onFailure = on_subscribe_failed;
     }
     int code = MQTTAsync_subscribeMany(connection->client, (int)count, filters, qos, &response);
+    MQTTProperties_free(&response.properties);
     free_texts(filters, count);
     free(qos);
     free(options);

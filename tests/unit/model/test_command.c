@@ -97,6 +97,28 @@ static void test_without_correlation_data_tokens_are_random(void **state)
     assert_string_not_equal(a, b);
 }
 
+static void test_both_copies_of_a_message_get_one_token(void **state)
+{
+    (void)state;
+    struct route route = command_fixture_route();
+    struct delivery delivery = command_fixture_delivery("{" NEEDED "}");
+    struct command_reading reading = command_fixture_read(&route, &delivery);
+    char tokens[4][DIGEST_SHA256_HEX_BYTES];
+    delivery.copy_mark = slice_text("mark");
+    command_make_token(&route, &delivery, &reading.request, tokens[0]);
+    command_make_token(&route, &delivery, &reading.request, tokens[1]);
+    assert_string_equal(tokens[0], tokens[1]);
+    delivery.copy_mark = slice_text("other");
+    command_make_token(&route, &delivery, &reading.request, tokens[2]);
+    assert_string_not_equal(tokens[0], tokens[2]);
+    delivery.correlation_data = slice_text("c");
+    command_make_token(&route, &delivery, &reading.request, tokens[2]);
+    delivery.copy_mark = (struct slice){0};
+    command_make_token(&route, &delivery, &reading.request, tokens[3]);
+    assert_string_equal(tokens[2], tokens[3]);
+    request_fini(&reading.request);
+}
+
 static void test_the_deadline_is_the_first_of_three(void **state)
 {
     (void)state;
@@ -250,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_a_region_or_group_that_the_route_does_not_list_is_not_authorised),
         cmocka_unit_test(test_a_token_is_derived_from_everything_that_makes_the_command),
         cmocka_unit_test(test_without_correlation_data_tokens_are_random),
+        cmocka_unit_test(test_both_copies_of_a_message_get_one_token),
         cmocka_unit_test(test_the_deadline_is_the_first_of_three),
         cmocka_unit_test(test_a_command_owns_what_it_was_made_of),
         cmocka_unit_test(test_the_fingerprint_is_over_the_parameters_only),

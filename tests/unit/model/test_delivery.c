@@ -39,6 +39,7 @@ static void assert_survives(const struct delivery *delivery)
     assert_int_equal(back.qos, delivery->qos);
     assert_int_equal(back.is_retained, delivery->is_retained);
     assert_int_equal(back.is_redelivered, delivery->is_redelivered);
+    assert_int_equal(back.is_former, delivery->is_former);
     assert_same(back.response_topic, delivery->response_topic);
     assert_same(back.correlation_data, delivery->correlation_data);
     assert_same(back.traceparent, delivery->traceparent);
@@ -57,6 +58,8 @@ static void test_a_decoded_delivery_is_the_encoded_one(void **state)
     assert_survives(&bare);
     bare.is_retained = true;
     bare.is_redelivered = false;
+    assert_survives(&bare);
+    bare.is_former = true;
     assert_survives(&bare);
 }
 
@@ -123,7 +126,7 @@ static void test_unknown_flags_are_refused(void **state)
     struct buf bytes = {0};
     struct delivery back;
     delivery_encode(&full, &bytes);
-    bytes.data[1] = 4;
+    bytes.data[1] = 8;
     assert_int_equal(delivery_decode(buf_slice(&bytes), &back), STATUS_INVALID);
     buf_fini(&bytes);
 }

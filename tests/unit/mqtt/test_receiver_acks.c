@@ -6,6 +6,7 @@
  */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "model/delivery.h"
 #include "mqtt/wire.h"
 #include "support/scripted_broker.h"
 
@@ -582,6 +583,29 @@ static void test_a_receiver_subscribes_when_told_and_unsubscribes_directly_behin
     }
 }
 
+/* With MQTT 5 the broker tells by which subscription a message came. */
+static void test_messages_of_a_former_subscription_are_marked(void **state)
+{
+    (void)state;
+    static const unsigned char id_1[] = {0x32, 10, 0, 1, 't', 0, 2, 2, 0x0b, 1, '{', '}'};
+    struct fixture *fixture =
+        fixture_connect(SCRIPTED_TCP, 5, (struct options){.has_unsubscribe = true});
+    expect_connected(fixture, true);
+    assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_SUBSCRIBE);
+    static const char properties[] = {2, 0x0b, 1}; /* behind the packet id */
+    assert_memory_equal(fixture->broker.body.data + 2, properties, sizeof properties);
+    publish(fixture, 1, 1);
+    scripted_broker_send(&fixture->broker, id_1, sizeof id_1);
+    for (int i = 0; i < 2; i++) {
+        struct delivery delivery;
+        struct wire_frame frame = next_frame(fixture->delivery, &fixture->delivery_in);
+        assert_int_equal(frame.type, WIRE_DELIVERY);
+        assert_int_equal(delivery_decode(frame.delivery, &delivery), STATUS_OK);
+        assert_int_equal(delivery.is_former, i == 0);
+    }
+    fixture_free(fixture);
+}
+
 /* ---- Incomplete writes ---- */
 
 static void test_acknowledgements_wait_for_a_packet_that_is_not_written_whole(void **state)
@@ -634,6 +658,7 @@ int main(void)
         cmocka_unit_test(test_at_a_stop_a_refused_delivery_and_later_ones_stay_with_the_broker),
         cmocka_unit_test(test_a_stop_does_not_wait_for_ever),
         cmocka_unit_test(test_a_receiver_subscribes_when_told_and_unsubscribes_directly_behind),
+        cmocka_unit_test(test_messages_of_a_former_subscription_are_marked),
         cmocka_unit_test(test_acknowledgements_wait_for_a_packet_that_is_not_written_whole),
     };
     signal(SIGPIPE, SIG_IGN);

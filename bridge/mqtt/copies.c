@@ -1,0 +1,65 @@
+#include "copies.h"
+
+#include "base/codec.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What is the same in both copies: not the packet's flags, not the rest of its expiry. */
+static void pack_message(const struct delivery *delivery, struct buf *out)
+{
+    pack_bytes(out, delivery->topic);
+    pack_bytes(out, delivery->payload);
+    pack_i64(out, (int64_t)delivery->payload_bytes);
+    pack_bytes(out, delivery->response_topic);
+    pack_bytes(out, delivery->correlation_data);
+    pack_bytes(out, delivery->traceparent);
+    pack_bytes(out, delivery->tracestate);
+}
+
+/* NULL: there is no more room. */
+static struct copy *find(struct copies *copies, const uint8_t digest[DIGEST_SHA256_BYTES])
+{
+    for (size_t i = 0; i < copies->count; i++) {
+        if (memcmp(copies->items[i].digest, digest, DIGEST_SHA256_BYTES) == 0) {
+            return &copies->items[i];
+        }
+    }
+    if (copies->count == COPIES_MAX) {
+        return NULL;
+    }
+    if (copies->items == NULL) {
+        copies->items = mem_zalloc(COPIES_MAX, sizeof *copies->items);
+        digest_random(copies->secret, sizeof copies->secret);
+    }
+    struct copy *copy = &copies->items[copies->count++];
+    *copy = (struct copy){0};
+    memcpy(copy->digest, digest, DIGEST_SHA256_BYTES);
+    return copy;
+}
+
+bool copies_mark(struct copies *copies, const struct delivery *delivery,
+                 char out_mark[DIGEST_SHA256_HEX_BYTES])
+{
+    struct buf text = {0};
+    uint8_t digest[DIGEST_SHA256_BYTES];
+    pack_message(delivery, &text);
+    digest_sha256(buf_slice(&text), digest);
+    struct copy *copy = find(copies, digest);
+    if (copy != NULL) {
+        buf_clear(&text);
+        pack_bytes(&text, slice_of((const char *)copies->secret, sizeof copies->secret));
+        pack_bytes(&text, slice_of((const char *)digest, sizeof digest));
+        pack_u32(&text, copy->counts[delivery->is_former ? 1 : 0]++);
+        digest_sha256_hex(buf_slice(&text), out_mark);
+    }
+    buf_fini(&text);
+    return copy != NULL;
+}
+
+void copies_fini(struct copies *copies)
+{
+    free(copies->items);
+    *copies = (struct copies){0};
+}
