@@ -158,6 +158,7 @@ static void receiver_arrived(void *arg, const struct delivery *delivery)
 /* Acknowledges what is durable, in order of arrival. */
 static void settle(struct receiver *receiver)
 {
+    uint32_t first = receiver->first;
     size_t count = 0;
     while (waiting_count(receiver) > 0) {
         const struct waiting *oldest = waiting_at(receiver, receiver->first);
@@ -172,8 +173,8 @@ static void settle(struct receiver *receiver)
     }
     if (count > 0) {
         held_acks_release(count);
-        for (size_t i = 0; i < count; i++) {
-            CRASH_POINT_PASS(AFTER_PUBACK, (struct slice){0});
+        for (; first != receiver->first; first++) {
+            CRASH_POINT_PASS(AFTER_PUBACK, buf_slice(&waiting_at(receiver, first)->payload));
         }
     }
 }

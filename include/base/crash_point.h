@@ -7,8 +7,8 @@
  *
  * POINT is a name of tables/crash_points.def. The process dies when it reaches the point for the
  * COUNT-th time (default 1). With TEXT it counts only when the data at hand (a payload, a token, a
- * message) contains TEXT; AFTER_PUBACK has no data. `+bridge`: an MQTT process also kills the
- * bridge. A restarted MQTT process does not get the variable again, unless `+always`.
+ * message) contains TEXT. `+bridge`: an MQTT process also kills the bridge. A restarted MQTT
+ * process does not get the variable again, unless `+always`.
  *
  * Thread: any; crash_point_setup() and crash_point_forget() before other threads start.
  */

@@ -92,21 +92,9 @@ static void check_done_once(struct fixture *fixture, struct bridge *bridge, cons
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), calls);
 }
 
-static bool knows_no_token(const char *point)
-{
-    return strcmp(point, "after_puback") == 0;
-}
-
 static bool is_in_a_process_of_its_own(const char *point)
 {
     return strstr(point, "puback") != NULL || strstr(point, "publish") != NULL;
-}
-
-static const char *place_of(struct fixture *fixture, const char *point, const char *flags,
-                            const char *token)
-{
-    return knows_no_token(point) ? fixture_format(fixture, "%s%s", point, flags)
-                                 : fixture_format(fixture, "%s%s/%s", point, flags, token);
 }
 
 /* After all crashes the audit file has every line once, in one chain. */
@@ -136,7 +124,7 @@ static void test_the_bridge_may_die_at_every_step(struct fixture *fixture)
     for (int i = 0; i < POINT_COUNT; i++) {
         const char *token = fixture_name(fixture, points[i]);
         const char *group = fixture_name(fixture, "pg");
-        crash_at(bridge, place_of(fixture, points[i], "+bridge", token));
+        crash_at(bridge, fixture_format(fixture, "%s+bridge/%s", points[i], token));
         bridge_start(bridge);
         bridge_wait_online(bridge);
         fixture_send(fixture, fixture_command(fixture, token, group, ""));
@@ -163,7 +151,7 @@ static void test_an_mqtt_process_may_die_at_every_step_of_its_own(struct fixture
         const char *token = fixture_name(fixture, points[i]);
         const char *group = fixture_name(fixture, "pg");
         bridge->log_offset = file_size(bridge->log);
-        crash_at(bridge, place_of(fixture, points[i], "", token));
+        crash_at(bridge, fixture_format(fixture, "%s/%s", points[i], token));
         bridge_start(bridge);
         bridge_wait_online(bridge);
         fixture_send(fixture, fixture_command(fixture, token, group, ""));
@@ -188,7 +176,7 @@ static void test_a_refusal_survives_every_step_from_its_answer_on(struct fixture
                         "\"error\",\"Code\":\"Forbidden\",\"Count\":-1,"
                         "\"Match\":{\"ClientToken\":\"%s\"}",
                         token);
-        crash_at(bridge, place_of(fixture, places[i].name, "+bridge", token));
+        crash_at(bridge, fixture_format(fixture, "%s+bridge/%s", places[i].name, token));
         bridge_start(bridge);
         bridge_wait_online(bridge);
         fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));

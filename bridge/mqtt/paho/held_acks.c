@@ -375,7 +375,10 @@ static int wait_for_broker(struct pollfd *broker, int timeout_ms)
             held.hooks.readable(held.hooks.arg);
         }
         if (has_input || (fds[2].revents & ~POLLOUT) != 0) {
-            broker->revents = has_input ? POLLIN : fds[2].revents;
+            broker->revents = fds[2].revents;
+            if (has_input) {
+                broker->revents = POLLIN;
+            }
             held.read_ms = clock_mono_ms();
             return 1;
         }
