@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define NONCES_DRAWN 32
+
 static pthread_once_t is_prepared = PTHREAD_ONCE_INIT;
 static EVP_MD *sha256;
 static EVP_MAC_CTX *hmac_sha256;
@@ -140,9 +142,15 @@ void digest_random(void *out, size_t length)
 
 void digest_nonce(char out[DIGEST_NONCE_BYTES])
 {
-    uint8_t bytes[DIGEST_NONCE_BYTES / 2];
-    digest_random(bytes, sizeof bytes);
-    digest_hex(bytes, sizeof bytes, out);
+    /* Drawn in advance: a nonce is no secret, and a call of OpenSSL costs as much for all of them.
+     */
+    static _Thread_local uint8_t drawn[NONCES_DRAWN][DIGEST_NONCE_BYTES / 2];
+    static _Thread_local size_t left;
+    if (left == 0) {
+        digest_random(drawn, sizeof drawn);
+        left = NONCES_DRAWN;
+    }
+    digest_hex(drawn[--left], sizeof drawn[0], out);
 }
 
 const char *digest_library_version(void)

@@ -197,13 +197,16 @@ static void test_random_bytes_stay_within_their_length(void **state)
 static void test_a_nonce_is_32_digits_and_new_each_time(void **state)
 {
     (void)state;
-    char a[DIGEST_NONCE_BYTES];
-    char b[DIGEST_NONCE_BYTES];
-    digest_nonce(a);
-    digest_nonce(b);
-    assert_int_equal(strspn(a, "0123456789abcdef"), 32);
-    assert_int_equal(strlen(a), 32);
-    assert_string_not_equal(a, b);
+    enum { COUNT = 200 }; /* several draws */
+    char nonces[COUNT][DIGEST_NONCE_BYTES];
+    for (size_t i = 0; i < COUNT; i++) {
+        digest_nonce(nonces[i]);
+        assert_int_equal(strspn(nonces[i], "0123456789abcdef"), 32);
+        assert_int_equal(strlen(nonces[i]), 32);
+        for (size_t k = 0; k < i; k++) {
+            assert_string_not_equal(nonces[i], nonces[k]);
+        }
+    }
 }
 
 static void test_the_library_version_names_openssl_3(void **state)
