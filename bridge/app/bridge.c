@@ -24,6 +24,7 @@
 #include "shutdown.h"
 #include "systemd.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -63,6 +64,7 @@ struct bridge {
     struct shutdown *shutdown;
     struct loop_signal *signals[SIGNAL_COUNT];
     struct loop_timer *heartbeat;
+    int64_t trimmed_at_count; /* COUNTER_RECEIVED when the heap was last trimmed */
     struct loop_timer *leave; /* runs while commands are in work after the last session has ended */
 };
 
@@ -401,11 +403,23 @@ static int build(struct bridge *bridge)
     return code;
 }
 
+/* After a load much of the heap is free in between what is in use: the kernel gets it back. */
+static void trim_heap(struct bridge *bridge)
+{
+    int64_t received_count = counter_get(&bridge->counters, COUNTER_RECEIVED);
+    if (received_count != bridge->trimmed_at_count &&
+        counter_get(&bridge->counters, COUNTER_IN_WORK) == 0) {
+        bridge->trimmed_at_count = received_count;
+        malloc_trim(0);
+    }
+}
+
 /* The loop turns. The reader of the log may have made room. */
 static void heartbeat_due(void *arg)
 {
     struct bridge *bridge = arg;
     health_beat(bridge->health);
+    trim_heap(bridge);
     (void)log_flush();
     if (getpid() == 1) {
         loop_reap_orphans(bridge->loop);

@@ -25,7 +25,7 @@
  * Each TLS connection with a client certificate needs about 2 KiB of it for its private key.
  */
 #define HEAP_BYTES      ((size_t)8 * 1024 * 1024)
-#define HEAP_UNIT_BYTES 32
+#define HEAP_UNIT_BYTES 128 /* OpenSSL allocates two bits for each unit */
 /* No secret is larger. A file of CA certificates may be, but it is public: it uses the normal heap.
  */
 #define BLOCK_BYTES_MAX ((size_t)2 * SECRET_FILE_BYTES)

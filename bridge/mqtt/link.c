@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READ_BYTES     32768
-#define OUT_BYTES_KEPT 65536 /* an empty buffer larger than this is freed */
+#define READ_BYTES     16384
+#define OUT_BYTES_KEPT 16384 /* an empty buffer larger than this is freed */
 
 static void update_watch(struct frame_link *link)
 {

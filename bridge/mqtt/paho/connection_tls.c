@@ -27,8 +27,21 @@ static struct {
     bool is_in_use;
 } guard;
 
+/* Paho initialises OpenSSL also for a connection without TLS. What is left out here takes 100 KiB:
+ * texts of errors, names of algorithms, the configuration file. */
+static void begin_without_tls(void)
+{
+    OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_SSL_STRINGS | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS |
+                         OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS |
+                         OPENSSL_INIT_NO_LOAD_CONFIG,
+                     NULL);
+}
+
 void tls_guard_begin(struct slice host, bool is_tls, bool has_verify)
 {
+    if (!is_tls) {
+        begin_without_tls();
+    }
     buf_clear(&guard.host);
     buf_clear(&guard.text);
     buf_append(&guard.host, host);
