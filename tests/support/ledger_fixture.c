@@ -195,8 +195,8 @@ static void read_done(void *arg, size_t count)
 
 static void audited(void *arg, int64_t seq)
 {
-    (void)arg;
-    (void)seq;
+    struct fixture *fixture = arg;
+    fixture->audited_seq = seq;
 }
 
 void fixture_open(struct fixture *fixture)

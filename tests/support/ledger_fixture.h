@@ -36,6 +36,7 @@ struct fixture {
     struct command *held[FIXTURE_HELD_MAX];
     size_t held_count;
     int64_t last_message_id;
+    int64_t audited_seq;     /* the last one reported */
     struct buf last_body;    /* of the last reply posted or found */
     struct buf last_trouble; /* the last reason of hooks.health */
 };

@@ -508,6 +508,24 @@ static void test_a_moved_file_is_followed_by_one_that_begins_with_opened(void **
     buf_fini(&text);
 }
 
+static void test_records_from_before_the_change_of_the_file_go_into_the_old_one(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    post(fixture, 2);
+    flush(fixture);
+    post(fixture, 3); /* not in the file yet */
+    assert_int_equal(rename(fixture->path, fixture->moved), 0);
+    exporter_reopen(fixture->exporter);
+    await(fixture, is_new_file_begun);
+    post(fixture, 2);
+    flush(fixture);
+    stop(fixture);
+    check_sound(fixture, 9);
+    check_numbers(fixture->moved, 1, 5);
+    check_numbers(fixture->path, 6, 7);
+}
+
 static void test_a_file_moved_while_the_disk_is_full_ends_the_trouble(void **state)
 {
     struct fixture *fixture = *state;
@@ -624,6 +642,7 @@ int main(void)
         TEST(test_while_the_disk_is_full_records_wait_and_too_many_stop_the_intake),
         TEST(test_a_flush_does_not_wait_for_a_file_that_cannot_be_written),
         TEST(test_a_moved_file_is_followed_by_one_that_begins_with_opened),
+        TEST(test_records_from_before_the_change_of_the_file_go_into_the_old_one),
         TEST(test_a_file_moved_while_the_disk_is_full_ends_the_trouble),
         TEST(test_a_ledger_that_is_new_continues_the_file_there_is),
         TEST(test_a_ledger_of_an_earlier_version_continues_its_chain),

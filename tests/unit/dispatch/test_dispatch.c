@@ -1049,6 +1049,34 @@ static void test_a_reservation_that_is_released_gives_its_part_of_the_rate_back(
     assert_int_equal(fixture.call_count, 1);
 }
 
+static void test_a_new_command_does_not_overtake_one_of_its_group_in_backoff(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    answer(0, REACTION_RETRY, "Bridge.Unreachable", 200);
+    struct claim second = reserve("g1", "t2", 10000);
+    assert_false(second.reservation.is_called_at_once);
+    confirm(second);
+    run(2, 0, 5000);
+    assert_called(1, "t1");
+    answer(1, REACTION_DONE, NULL, -1);
+    assert_called(2, "t2");
+}
+
+static void test_a_new_command_does_not_overtake_the_queue_of_its_region(void **state)
+{
+    (void)state;
+    dispatch_hold(fixture.dispatch, true);
+    resume("g1", "t1", 0);
+    struct claim second = reserve("g2", "t2", 10000);
+    assert_false(second.reservation.is_called_at_once);
+    confirm(second);
+    dispatch_hold(fixture.dispatch, false);
+    record_starts();
+    assert_called(0, "t1");
+    assert_called(1, "t2");
+}
+
 static void test_a_command_does_not_overtake_a_claim_of_its_group_that_is_on_its_way(void **state)
 {
     (void)state;
@@ -1179,6 +1207,8 @@ int main(void)
         TEST(test_a_throttled_region_pauses_for_its_other_groups_too),
         TEST(test_a_slot_that_is_given_back_goes_to_the_next_command),
         TEST(test_a_reservation_that_is_released_gives_its_part_of_the_rate_back),
+        TEST(test_a_new_command_does_not_overtake_one_of_its_group_in_backoff),
+        TEST(test_a_new_command_does_not_overtake_the_queue_of_its_region),
         TEST(test_a_command_does_not_overtake_a_claim_of_its_group_that_is_on_its_way),
         TEST(test_claims_on_their_way_that_come_to_nothing_leave_no_trace),
         TEST(test_a_reservation_outlives_the_last_command_of_its_group),

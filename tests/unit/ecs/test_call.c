@@ -653,6 +653,22 @@ static void test_no_secret_gets_into_a_message(void **state)
     assert_null(strstr(fixture->outcome.message, KEY));
 }
 
+static void test_no_secret_of_a_former_identity_gets_into_a_message(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_with_uri(fixture);
+    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
+    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
+    give_credentials(0, "STS.first");
+    fake_http_answer_text(1, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
+    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
+    give_credentials(3, "STS.second");
+    fake_http_answer_text(2, 403, REFUSAL("Forbidden", "STS.first may not."));
+    assert_string_equal(fixture->outcome.message, "*** may not.");
+    fake_http_answer_text(4, 403, REFUSAL("Forbidden", "STS.second may not."));
+    assert_string_equal(fixture->outcome.message, "*** may not.");
+}
+
 static void test_the_wait_the_api_asks_for_is_passed_on(void **state)
 {
     struct fixture *fixture = *state;
@@ -776,6 +792,7 @@ int main(void)
         CASE(test_an_attempt_that_was_not_sent_is_repeated_and_names_the_host),
         CASE(test_an_attempt_that_was_cut_may_have_had_effect),
         CASE(test_no_secret_gets_into_a_message),
+        CASE(test_no_secret_of_a_former_identity_gets_into_a_message),
         CASE(test_the_wait_the_api_asks_for_is_passed_on),
         CASE(test_unanswered_calls_end_without_a_callback),
         CASE(test_unsent_calls_end_without_a_callback),

@@ -121,6 +121,26 @@ static void test_an_outcome_is_tried_again_until_it_is_stored(void **state)
     fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
 }
 
+static void test_records_that_could_not_be_stored_are_not_reported_to_the_audit(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->options.is_audited = true;
+    fixture->options.audit_rows_max = 100;
+    fixture_open_again(fixture);
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    assert_int_equal(fixture->audited_seq, 1);
+    fill_disk();
+    fixture_succeed(fixture, "t1");
+    fixture_claim(fixture, "t2");
+    fixture_expect(fixture, "failing\ndone t2 store\n");
+    assert_int_equal(fixture->audited_seq, 1);
+    free_disk();
+    fixture_expect(fixture, "working\nposted succeeded t1 to replies/t1\n");
+    fixture_settle(fixture);
+    assert_int_equal(fixture->audited_seq, 2);
+}
+
 static void test_requests_that_are_tried_again_keep_their_order(void **state)
 {
     struct fixture *fixture = *state;
@@ -212,6 +232,7 @@ int main(void)
         FAULT_TEST(test_while_the_store_fails_claims_and_messages_are_answered_within_a_second),
         FAULT_TEST(test_the_recovery_is_noticed_with_an_empty_queue),
         FAULT_TEST(test_an_outcome_is_tried_again_until_it_is_stored),
+        FAULT_TEST(test_records_that_could_not_be_stored_are_not_reported_to_the_audit),
         FAULT_TEST(test_requests_that_are_tried_again_keep_their_order),
         FAULT_TEST(test_requests_for_more_than_one_batch_are_tried_again_in_order),
         FAULT_TEST(test_closing_ends_in_time_and_loses_no_record),

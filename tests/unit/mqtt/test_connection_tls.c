@@ -3,6 +3,7 @@
  * so a broker may have any name.
  */
 #include "base/mem.h"
+#include "mqtt/paho/connection_options.h"
 #include "mqtt/paho/connection_tls.h"
 
 #include <openssl/ssl.h>
@@ -16,24 +17,24 @@
 
 #include <cmocka.h>
 
-static EVP_PKEY *key;
+static EVP_PKEY *strong_key;
 
 static int make_key(void **state)
 {
     (void)state;
-    key = EVP_EC_gen("P-256");
+    strong_key = EVP_EC_gen("P-256");
     return 0;
 }
 
 static int forget_key(void **state)
 {
     (void)state;
-    EVP_PKEY_free(key);
+    EVP_PKEY_free(strong_key);
     return 0;
 }
 
 /* Self-signed, with this list of names. */
-static X509 *make_certificate(const char *names)
+static X509 *make_certificate(EVP_PKEY *key, const char *names)
 {
     X509 *certificate = X509_new();
     X509_NAME *subject = X509_get_subject_name(certificate);
@@ -52,7 +53,7 @@ static X509 *make_certificate(const char *names)
     return certificate;
 }
 
-static SSL_CTX *make_broker(X509 *certificate)
+static SSL_CTX *make_broker(EVP_PKEY *key, X509 *certificate)
 {
     SSL_CTX *context = SSL_CTX_new_ex(NULL, NULL, TLS_server_method());
     SSL_CTX_use_certificate(context, certificate);
@@ -114,9 +115,9 @@ static void test_a_certificate_must_have_the_name_of_the_broker(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        X509 *certificate = make_certificate(rows[i].names);
+        X509 *certificate = make_certificate(strong_key, rows[i].names);
         SSL_CTX *client = make_client(rows[i].host, certificate);
-        SSL_CTX *broker = make_broker(certificate);
+        SSL_CTX *broker = make_broker(strong_key, certificate);
         if (shakes_hands(client, broker) != rows[i].fits) {
             fail_msg("%s and %s", rows[i].host, rows[i].names);
         }
@@ -132,7 +133,7 @@ static void test_a_certificate_must_have_the_name_of_the_broker(void **state)
 static void test_tls_1_2_is_required_whatever_the_system_allows(void **state)
 {
     (void)state;
-    X509 *certificate = make_certificate("DNS:mqtt.example.com");
+    X509 *certificate = make_certificate(strong_key, "DNS:mqtt.example.com");
     SSL_CTX *system = SSL_CTX_new_ex(NULL, NULL, TLS_client_method());
     assert_true(SSL_CTX_get_min_proto_version(system) < TLS1_2_VERSION);
     SSL_CTX *client = make_client("mqtt.example.com", certificate);
@@ -142,11 +143,33 @@ static void test_tls_1_2_is_required_whatever_the_system_allows(void **state)
     X509_free(certificate);
 }
 
+static void test_a_broker_with_a_weak_key_is_refused(void **state)
+{
+    (void)state;
+    struct connect_params params = {.protocol = 4, .has_tls_verify = true};
+    struct connect_options options;
+    assert_int_equal(connect_options_init(&options, &params), STATUS_OK);
+    for (int is_weak = 0; is_weak < 2; is_weak++) {
+        EVP_PKEY *key = is_weak ? EVP_RSA_gen(1024U) : EVP_RSA_gen(2048U);
+        X509 *certificate = make_certificate(key, "DNS:mqtt.example.com");
+        SSL_CTX *client = make_client("mqtt.example.com", certificate);
+        SSL_CTX *broker = make_broker(key, certificate);
+        assert_int_equal(SSL_CTX_set_cipher_list(client, options.tls.enabledCipherSuites), 1);
+        assert_int_equal(shakes_hands(client, broker), !is_weak);
+        SSL_CTX_free(client);
+        SSL_CTX_free(broker);
+        X509_free(certificate);
+        EVP_PKEY_free(key);
+    }
+    connect_options_fini(&options);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_certificate_must_have_the_name_of_the_broker),
         cmocka_unit_test(test_tls_1_2_is_required_whatever_the_system_allows),
+        cmocka_unit_test(test_a_broker_with_a_weak_key_is_refused),
     };
     setenv("OPENSSL_CONF", "/dev/null", 1);
     return cmocka_run_group_tests(tests, make_key, forget_key);

@@ -269,6 +269,17 @@ static void test_workers_stop_before_they_are_connected(void **state)
     workers_fixture_end(fixture);
 }
 
+static void test_a_process_that_does_not_end_is_killed_at_the_stop(void **state)
+{
+    (void)state;
+    struct workers_fixture *fixture = workers_fixture_new(NULL, "");
+    workers_fixture_wait_up(fixture);
+    kill(workers_fixture_pid("receiver"), SIGSTOP);
+    workers_stop(fixture->workers, 100);
+    WAIT_FOR(fixture, fixture->is_stopped);
+    workers_fixture_end(fixture);
+}
+
 static void test_processes_are_killed_with_their_workers(void **state)
 {
     (void)state;
@@ -331,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_a_broker_without_retain_or_will_can_be_named_in_the_settings),
         cmocka_unit_test(test_a_changed_password_is_used_for_the_next_attempt),
         cmocka_unit_test(test_workers_stop_before_they_are_connected),
+        cmocka_unit_test(test_a_process_that_does_not_end_is_killed_at_the_stop),
         cmocka_unit_test(test_processes_are_killed_with_their_workers),
         cmocka_unit_test(test_an_executable_of_another_version_says_so_and_ends),
     };
