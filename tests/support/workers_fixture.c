@@ -213,7 +213,8 @@ pid_t workers_fixture_pid(const char *name)
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     int pid;
-    while (found == 0 && fscanf(file, "%d", &pid) == 1) {
+    /* The youngest: one that has ended may still be waiting to be reaped. */
+    while (fscanf(file, "%d", &pid) == 1) {
         snprintf(path, sizeof path, "/proc/%d/comm", pid);
         FILE *comm = fopen(path, "r");
         if (comm != NULL && fgets(line, sizeof line, comm) != NULL &&

@@ -144,10 +144,10 @@ static void test_the_refusal_of_one_address_is_reported_after_the_last_one_has_f
     fixture->broker.port = port;
     WAIT_FOR(fixture, fixture->failed_count >= 1);
     assert_string_equal(fixture->why, "refused");
-    /* One report of each process for both addresses. */
-    assert_in_range(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS) +
-                        counter_get(&fixture->counters, COUNTER_PUBLISHER_STARTS),
-                    2, 4);
+    /* One report for both addresses. */
+    assert_true(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS) +
+                    counter_get(&fixture->counters, COUNTER_PUBLISHER_STARTS) >=
+                2 * fixture->failed_count);
     workers_fixture_stop(fixture);
     workers_fixture_end(fixture);
 }
