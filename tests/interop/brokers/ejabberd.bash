@@ -1,7 +1,7 @@
 # ejabberd with mod_mqtt, MQTT 5. It runs without Erlang distribution, so no epmd is needed.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-protocol=5 client_login=(-u interop@localhost -P interop) burst_settings=''
+protocol=5 client_login=(-u interop@localhost -P interop) burst_settings='max_queue: 100000'
 bridge_login=' username = "interop@localhost"; password_file = "password";'
 
 broker_install() { install_packages ejabberd mosquitto-clients; }
@@ -24,6 +24,8 @@ modules:
     access_publish: {"#": all}
 END
 }
+
+broker_configure_for_bursts() { echo "    $burst_settings" >>"$work/ejabberd.yml"; }
 
 broker_start() {
     start broker env HOME="$work/home" ERL_LIBS="$(dirname "$(dpkg -L ejabberd | grep -m1 'ejabberd-[0-9.-]*$')")" \

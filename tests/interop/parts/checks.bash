@@ -4,7 +4,6 @@
 commands_topic=ecs-bridge/v1/commands/start
 status_topic=ecs-bridge/v1/status/interop
 dots_topic=interop.dots/commands
-BURST=3000
 
 rows=(version status response command duplicate refusal retained dots reconnect restart crash burst away tuned will total)
 declare -A titles=(
@@ -19,8 +18,8 @@ declare -A titles=(
     [reconnect]="broker restarts, bridge runs"
     [restart]="5 commands queued, broker restarts"
     [crash]="kill -9 with 20 in flight, 10 queued"
-    [burst]="burst of $BURST, bridge runs"
-    [away]="burst of $BURST, bridge is down"
+    [burst]="burst of $burst_count, bridge runs"
+    [away]="burst of $burst_count, bridge is down"
     [tuned]="the same, broker's limit raised"
     [will]="Last Will"
     [total]="effects / tokens that arrived"
@@ -226,18 +225,26 @@ has_starts() { [ "$(api state | jq '[.Tokens | to_entries[] | select((.key | sta
 # The broker acknowledges each command of a burst to its sender; what arrives depends on its limits. Where the broker
 # counts what it drops (broker_dropped), no more may be missing; elsewhere nothing may be missing.
 burst() { # ROW PREFIX
-    local acknowledged arrived answered dropped=0 before=0
+    local acknowledged arrived answered told dropped=0 before=0
+    told=$(losses_told)
     ! declare -F broker_dropped >/dev/null || before=$(broker_dropped)
-    acknowledged=$(send_many "$2" $BURST)
+    acknowledged=$(send_many "$2" "$burst_count")
     [ -n "${pids[bridge]:-}" ] || start_bridge || fault "the bridge is not ready after the burst"
     settle
     arrived=$(effects_of "$2")
     answered=$(replies_with_prefix "$2")
-    note "$1" "$arrived of $acknowledged acknowledged, $answered replies"
     ! declare -F broker_dropped >/dev/null || dropped=$(($(broker_dropped) - before))
+    # A broker may end the session with all its commands. More than that the bridge cannot know.
+    if [ "$(losses_told)" -gt "$told" ]; then
+        note "$1" "session gone: $arrived of $acknowledged, session_lost"
+        return
+    fi
+    note "$1" "$arrived of $acknowledged acknowledged, $answered replies"
     [ $((acknowledged - arrived)) -le "$dropped" ] ||
         fault "$((acknowledged - arrived)) acknowledged commands did not arrive; the broker dropped $dropped"
 }
+# A second loss in a row has a log event of its own.
+losses_told() { grep -cE 'event=session_(lost|never_present)' "$work/bridge.log" || true; }
 # The client for replies reads behind the bridge.
 replies_with_prefix() {
     local last=-1 now=0
@@ -268,7 +275,7 @@ check_tuned() {
     start_bridge || fault "the bridge is not ready"
     stop bridge
     burst tuned tuned
-    [ "$(effects_of tuned)" = $BURST ] || fault "commands are lost although the broker does not drop any"
+    [ "$(effects_of tuned)" = "$burst_count" ] || fault "commands are lost although the broker does not drop any"
 }
 
 # With MQTT 5 the Will waits 10 s, so that a quick restart is no outage.

@@ -12,6 +12,8 @@ fail() {
 clean_up() {
     local name
     trap - EXIT INT TERM
+    # In its own way first: the process that was started need not be the broker itself.
+    [ -z "${pids[broker]:-}" ] || broker_stop >/dev/null 2>&1 || true
     for name in "${!pids[@]}"; do
         kill -KILL "${pids[$name]}" 2>/dev/null || true
     done
