@@ -382,6 +382,7 @@ void connection_free(struct connection *connection)
     connection->is_closing = true;
     held_acks_end();
     MQTTAsync_destroy(&connection->client);
+    free(connection->batches);
     pthread_mutex_destroy(&connection->mutex);
     pthread_cond_destroy(&connection->changed);
     free(connection);

@@ -30,7 +30,8 @@ struct connection {
     _Atomic bool is_closing;
     _Atomic bool is_waiting; /* for connection_go_on() */
     _Atomic bool is_up;
-    _Atomic int unanswered;   /* of SUBSCRIBE and UNSUBSCRIBE */
+    struct subscribe_batch *batches; /* of SUBSCRIBE and UNSUBSCRIBE, for Paho's callbacks */
+    _Atomic int unanswered;          /* of these */
     bool has_subscription_id; /* new subscriptions have one, so that old ones can be told apart */
     struct wire_up limits;    /* written before UP, then only read */
     pthread_mutex_t mutex;    /* guards what follows */

@@ -1,7 +1,8 @@
 /*
- * The subscription to all filters of the params, in one SUBSCRIBE, and directly behind it one
- * UNSUBSCRIBE, so that there is no time without a subscription and little time with both. One
- * refused filter ends the connection.
+ * The subscription to all filters of the params, and directly behind it the end of those that are
+ * not wanted any more, so that there is no time without a subscription and little time with both.
+ * One refused filter ends the connection. AWS allows 8 filters a packet, so there are several
+ * packets, all in flight at once.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -11,7 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHARE "$share/"
+#define SHARE         "$share/"
+#define BATCH_FILTERS 8
+
+/* The filters of one packet. */
+struct subscribe_batch {
+    struct connection *connection;
+    size_t first; /* of filters or of unsubscribe */
+    size_t count;
+};
 
 /* False if the broker refused the filter; the connection is down then. */
 static bool subscribe_answered(struct connection *connection, size_t filter, int code)
@@ -45,68 +54,69 @@ static void answered(struct connection *connection)
 /* Paho gives no count of the codes: with too few, this reads past them and the process crashes. */
 static void on_subscribed(void *context, MQTTAsync_successData *success)
 {
-    struct connection *connection = context;
-    size_t count = connection->params->filter_count;
-    for (size_t i = 0; i < count; i++) {
-        int code = count == 1 ? success->alt.qos : success->alt.qosList[i];
-        if (!subscribe_answered(connection, i, code)) {
+    const struct subscribe_batch *batch = context;
+    for (size_t i = 0; i < batch->count; i++) {
+        int code = batch->count == 1 ? success->alt.qos : success->alt.qosList[i];
+        if (!subscribe_answered(batch->connection, batch->first + i, code)) {
             return;
         }
     }
-    answered(connection);
+    answered(batch->connection);
 }
 
 static void on_subscribed_5(void *context, MQTTAsync_successData5 *success)
 {
-    struct connection *connection = context;
-    size_t count = connection->params->filter_count;
+    const struct subscribe_batch *batch = context;
+    size_t count = batch->count;
     if (count > 1 && (size_t)success->alt.sub.reasonCodeCount < count) {
-        connection_down(connection, WIRE_DOWN_SUBSCRIBE, 0,
+        connection_down(batch->connection, WIRE_DOWN_SUBSCRIBE, 0,
                         "the broker did not answer every filter");
         return;
     }
     for (size_t i = 0; i < count; i++) {
         int code = (int)(count == 1 ? success->reasonCode : success->alt.sub.reasonCodes[i]);
-        if (!subscribe_answered(connection, i, code)) {
+        if (!subscribe_answered(batch->connection, batch->first + i, code)) {
             return;
         }
     }
-    answered(connection);
+    answered(batch->connection);
 }
 
 static void on_subscribe_failed(void *context, MQTTAsync_failureData *failure)
 {
+    const struct subscribe_batch *batch = context;
     if (failure->code >= 0x80) {
-        (void)subscribe_answered(context, 0, failure->code);
+        (void)subscribe_answered(batch->connection, batch->first, failure->code);
     } else {
-        connection_on_lost(context, NULL);
+        connection_on_lost(batch->connection, NULL);
     }
 }
 
 static void on_subscribe_failed_5(void *context, MQTTAsync_failureData5 *failure)
 {
+    const struct subscribe_batch *batch = context;
     if (failure->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
-        (void)subscribe_answered(context, 0, (int)failure->reasonCode);
+        (void)subscribe_answered(batch->connection, batch->first, (int)failure->reasonCode);
     } else {
-        connection_on_lost(context, NULL);
+        connection_on_lost(batch->connection, NULL);
     }
 }
 
 /* MQTT 5: retained messages are not sent at the subscription, and messages keep their retain flag:
  * a retained message is not a command. */
-static void set_subscribe_options(struct connection *connection, MQTTSubscribe_options *list,
+static void set_subscribe_options(const struct subscribe_batch *batch, MQTTSubscribe_options *list,
                                   MQTTAsync_responseOptions *response)
 {
-    int count = (int)connection->params->filter_count;
-    for (int i = 0; i < count; i++) {
+    size_t count = batch->count;
+    for (size_t i = 0; i < count; i++) {
         list[i] = (MQTTSubscribe_options)MQTTSubscribe_options_initializer;
         list[i].retainHandling = 2;
         list[i].retainAsPublished = 1;
     }
     response->subscribeOptions = list[0];
     response->subscribeOptionsList = list;
-    response->subscribeOptionsCount = count;
-    if (connection->has_subscription_id) {
+    response->subscribeOptionsCount = (int)count;
+    if (batch->connection->has_subscription_id) {
         MQTTProperty id = {.identifier = MQTTPROPERTY_CODE_SUBSCRIPTION_IDENTIFIER,
                            .value.integer4 = 1};
         MQTTProperties_add(&response->properties, &id);
@@ -128,13 +138,11 @@ bool connection_is_shared(const struct connection *connection)
 }
 
 /* Copies with a NUL at their end, for Paho; free them with free_texts(). */
-static char **copy_texts(const struct wire_filter *filters, size_t count)
+static void copy_texts(const struct wire_filter *filters, size_t count, char **out_texts)
 {
-    char **texts = mem_zalloc(count, sizeof *texts);
     for (size_t i = 0; i < count; i++) {
-        texts[i] = mem_dup(filters[i].filter.data, filters[i].filter.length);
+        out_texts[i] = mem_dup(filters[i].filter.data, filters[i].filter.length);
     }
-    return texts;
 }
 
 static void free_texts(char **texts, size_t count)
@@ -142,33 +150,30 @@ static void free_texts(char **texts, size_t count)
     for (size_t i = 0; i < count; i++) {
         free(texts[i]);
     }
-    free(texts);
 }
 
-static int subscribe(struct connection *connection)
+static int subscribe(struct subscribe_batch *batch)
 {
-    const struct connect_params *params = connection->params;
-    size_t count = params->filter_count;
-    char **filters = copy_texts(params->filters, count);
-    int *qos = mem_zalloc(count, sizeof *qos);
-    MQTTSubscribe_options *options = mem_zalloc(count, sizeof *options);
+    const struct wire_filter *wanted = batch->connection->params->filters + batch->first;
+    char *filters[BATCH_FILTERS];
+    int qos[BATCH_FILTERS];
+    MQTTSubscribe_options options[BATCH_FILTERS];
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
-    response.context = connection;
-    for (size_t i = 0; i < count; i++) {
-        qos[i] = params->filters[i].qos > CONNECTION_QOS_MAX ? CONNECTION_QOS_MAX
-                                                             : params->filters[i].qos;
+    response.context = batch;
+    copy_texts(wanted, batch->count, filters);
+    for (size_t i = 0; i < batch->count; i++) {
+        qos[i] = wanted[i].qos > CONNECTION_QOS_MAX ? CONNECTION_QOS_MAX : wanted[i].qos;
     }
-    if (connection_is_v5(connection)) {
-        set_subscribe_options(connection, options, &response);
+    if (connection_is_v5(batch->connection)) {
+        set_subscribe_options(batch, options, &response);
     } else {
         response.onSuccess = on_subscribed;
         response.onFailure = on_subscribe_failed;
     }
-    int code = MQTTAsync_subscribeMany(connection->client, (int)count, filters, qos, &response);
+    int code = MQTTAsync_subscribeMany(batch->connection->client, (int)batch->count, filters, qos,
+                                       &response);
     MQTTProperties_free(&response.properties);
-    free_texts(filters, count);
-    free(qos);
-    free(options);
+    free_texts(filters, batch->count);
     return code;
 }
 
@@ -186,41 +191,41 @@ static void unsubscribe_failed(struct connection *connection, int code)
 static void on_unsubscribed(void *context, MQTTAsync_successData *success)
 {
     (void)success; /* MQTT 3.1.1 has no codes here */
-    answered(context);
+    answered(((struct subscribe_batch *)context)->connection);
 }
 
 static void on_unsubscribed_5(void *context, MQTTAsync_successData5 *success)
 {
-    struct connection *connection = context;
-    size_t count = connection->params->unsubscribe_count;
-    size_t known = count > 1 ? (size_t)success->alt.unsub.reasonCodeCount : 1;
+    const struct subscribe_batch *batch = context;
+    size_t known = batch->count > 1 ? (size_t)success->alt.unsub.reasonCodeCount : 1;
     for (size_t i = 0; i < known; i++) {
-        int code = (int)(count == 1 ? success->reasonCode : success->alt.unsub.reasonCodes[i]);
+        int code =
+            (int)(batch->count == 1 ? success->reasonCode : success->alt.unsub.reasonCodes[i]);
         if (code >= 0x80) {
-            unsubscribe_failed(connection, code);
+            unsubscribe_failed(batch->connection, code);
             return;
         }
     }
-    answered(connection);
+    answered(batch->connection);
 }
 
 static void on_unsubscribe_failed(void *context, MQTTAsync_failureData *failure)
 {
-    unsubscribe_failed(context, failure->code);
+    unsubscribe_failed(((struct subscribe_batch *)context)->connection, failure->code);
 }
 
 static void on_unsubscribe_failed_5(void *context, MQTTAsync_failureData5 *failure)
 {
-    unsubscribe_failed(context, (int)failure->reasonCode);
+    unsubscribe_failed(((struct subscribe_batch *)context)->connection, (int)failure->reasonCode);
 }
 
-static int unsubscribe(struct connection *connection)
+static int unsubscribe(struct subscribe_batch *batch)
 {
-    const struct connect_params *params = connection->params;
-    size_t count = params->unsubscribe_count;
-    char **filters = copy_texts(params->unsubscribe, count);
+    struct connection *connection = batch->connection;
+    char *filters[BATCH_FILTERS];
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
-    response.context = connection;
+    response.context = batch;
+    copy_texts(connection->params->unsubscribe + batch->first, batch->count, filters);
     if (connection_is_v5(connection)) {
         response.onSuccess5 = on_unsubscribed_5;
         response.onFailure5 = on_unsubscribe_failed_5;
@@ -228,21 +233,37 @@ static int unsubscribe(struct connection *connection)
         response.onSuccess = on_unsubscribed;
         response.onFailure = on_unsubscribe_failed;
     }
-    int code = MQTTAsync_unsubscribeMany(connection->client, (int)count, filters, &response);
-    free_texts(filters, count);
+    int code = MQTTAsync_unsubscribeMany(connection->client, (int)batch->count, filters, &response);
+    free_texts(filters, batch->count);
+    return code;
+}
+
+/* Sends `count` filters in batches, beginning with *batch, which is moved on. Returns Paho's code.
+ */
+static int send_batches(struct connection *connection, struct subscribe_batch **batch, size_t count,
+                        int (*send)(struct subscribe_batch *batch))
+{
+    int code = MQTTASYNC_SUCCESS;
+    for (size_t first = 0; first < count && code == MQTTASYNC_SUCCESS; first += BATCH_FILTERS) {
+        size_t rest = count - first;
+        **batch = (struct subscribe_batch){connection, first,
+                                           rest < BATCH_FILTERS ? rest : BATCH_FILTERS};
+        connection->unanswered++;
+        code = send((*batch)++);
+    }
     return code;
 }
 
 void connection_subscribe(struct connection *connection)
 {
     const struct connect_params *params = connection->params;
-    int code = MQTTASYNC_SUCCESS;
-    connection->unanswered = 1 + (params->filter_count > 0) + (params->unsubscribe_count > 0);
-    if (params->filter_count > 0) {
-        code = subscribe(connection);
-    }
-    if (code == MQTTASYNC_SUCCESS && params->unsubscribe_count > 0) {
-        code = unsubscribe(connection);
+    size_t most = 2 + (params->filter_count + params->unsubscribe_count) / BATCH_FILTERS;
+    struct subscribe_batch *batch = mem_zalloc(most, sizeof *batch);
+    connection->batches = batch;
+    connection->unanswered = 1;
+    int code = send_batches(connection, &batch, params->filter_count, subscribe);
+    if (code == MQTTASYNC_SUCCESS) {
+        code = send_batches(connection, &batch, params->unsubscribe_count, unsubscribe);
     }
     if (code != MQTTASYNC_SUCCESS) {
         connection_down(connection, WIRE_DOWN_SUBSCRIBE, (uint32_t)-code, MQTTAsync_strerror(code));

@@ -319,6 +319,33 @@ static void test_a_connection_has_no_delay_and_is_subscribed(void **state)
     broker_stop(&broker);
 }
 
+static void test_more_filters_than_a_packet_may_have_are_all_subscribed(void **state)
+{
+    (void)state;
+    static const char *const topics[] = {"f/0", "f/7", "f/8", "f/19"};
+    struct broker broker;
+    broker_start(&broker, NULL);
+    for (int protocol = 4; protocol <= 5; protocol++) {
+        struct fixture *fixture = fixture_new();
+        char filters[20][8];
+        for (int i = 0; i < 20; i++) {
+            snprintf(filters[i], sizeof filters[i], "f/%d", i);
+            subscribe_to(fixture, filters[i]);
+        }
+        fixture_start(fixture, protocol, broker.port);
+        WAIT_FOR(fixture, fixture->up_count == 1);
+        for (int i = 0; i < 4; i++) {
+            const char *const arguments[] = {"-q", "1", "-t", topics[i], "-m", "x", NULL};
+            broker_publish(&broker, arguments);
+            WAIT_FOR(fixture, fixture->arrived_count == i + 1);
+        }
+        assert_int_equal(fixture->up_count, 1);
+        assert_true(connection_close(fixture->connection, TIMEOUT_MS));
+        fixture_free(fixture);
+    }
+    broker_stop(&broker);
+}
+
 static void plan_nothing(void *arg, struct held_acks_plan *plan)
 {
     (void)arg;
@@ -620,6 +647,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_connection_has_no_delay_and_is_subscribed),
+        cmocka_unit_test(test_more_filters_than_a_packet_may_have_are_all_subscribed),
         cmocka_unit_test(test_a_message_that_is_not_released_is_not_acknowledged),
         cmocka_unit_test(test_the_session_survives_a_clean_disconnect),
         cmocka_unit_test(test_a_shorter_keepalive_of_the_broker_is_reported_with_its_session),

@@ -625,14 +625,19 @@ static void test_acknowledgements_wait_for_a_packet_that_is_not_written_whole(vo
             expect_deliveries(fixture, 1);
             send_ack(fixture, 0, true);
         }
-        assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_SUBSCRIBE);
-        assert_true(fixture->broker.body.length > BIG_FILTERS * BIG_BYTES);
         size_t filter_bytes = 0;
-        for (size_t i = 0; i < fixture->broker.body.length; i++) {
-            filter_bytes += fixture->broker.body.data[i] == 'f';
+        for (size_t left = BIG_FILTERS; left > 0;) {
+            /* At most 8 filters a packet: some brokers refuse more. */
+            size_t count = left < 8 ? left : 8;
+            assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_SUBSCRIBE);
+            assert_true(fixture->broker.body.length < (count + 1) * BIG_BYTES);
+            for (size_t i = 0; i < fixture->broker.body.length; i++) {
+                filter_bytes += fixture->broker.body.data[i] == 'f';
+            }
+            scripted_broker_suback(&fixture->broker, count);
+            left -= count;
         }
         assert_int_equal(filter_bytes, BIG_FILTERS * BIG_BYTES);
-        scripted_broker_suback(&fixture->broker, BIG_FILTERS);
         for (uint32_t number = early_count; number < 2; number++) {
             expect_deliveries(fixture, 1);
             send_ack(fixture, number, true);
