@@ -243,6 +243,11 @@ static void on_receiver_changed(void *arg, bool is_up)
     }
 }
 
+static void on_brokers_differ(void *arg, bool do_differ)
+{
+    health_set(((struct bridge *)arg)->health, HEALTH_BROKERS_DIFFER, do_differ);
+}
+
 static void on_session_connected(void *arg, const char *client_id, bool is_session_present,
                                  uint32_t generation)
 {
@@ -344,6 +349,7 @@ static void make_workers(struct bridge *bridge)
                                         .published = on_published,
                                         .unpublished = on_unpublished,
                                         .publisher_changed = on_publisher_changed,
+                                        .brokers_differ = on_brokers_differ,
                                         .receiver_changed = on_receiver_changed,
                                         .session_connected = on_session_connected,
                                         .session_drained = on_session_drained,

@@ -61,6 +61,8 @@ struct workers {
     char *environment[ENVIRONMENT_COUNT + 1];
     struct loop_timer *kill;
     struct loop_timer *stopped;
+    struct loop_timer *reunite; /* runs while the brokers differ */
+    bool do_brokers_differ;
     bool is_stopping;
 };
 
@@ -223,6 +225,46 @@ void workers_renew(struct workers *workers)
     renew_next(workers);
 }
 
+/* ---- Both at one broker ---- */
+
+static void compare_brokers(struct workers *workers)
+{
+    const struct worker *receiver = &workers->receiver;
+    const struct worker *publisher = &workers->publisher;
+    const struct settings *settings = workers->setup.settings;
+    bool do_differ =
+        receiver->is_up && publisher->is_up && receiver->attempt.uri != publisher->attempt.uri;
+    if (!do_differ) {
+        loop_timer_stop(workers->reunite);
+    } else if (!loop_timer_is_running(workers->reunite)) {
+        loop_timer_start(workers->reunite, settings->broker.reconnect_max_s * 1000);
+    }
+    if (do_differ == workers->do_brokers_differ) {
+        return;
+    }
+    workers->do_brokers_differ = do_differ;
+    if (do_differ) {
+        const struct text_list *uris = &settings->broker.uris;
+        LOG_WARN("brokers_differ", LOG_TEXT("receiver", uris->items[receiver->attempt.uri]),
+                 LOG_TEXT("publisher", uris->items[publisher->attempt.uri]));
+    }
+    if (workers->hooks.brokers_differ != NULL) {
+        workers->hooks.brokers_differ(workers->hooks.arg, do_differ);
+    }
+}
+
+/* A new connection begins with the first address, and may find the other one there. */
+static void reunite(void *arg)
+{
+    struct workers *workers = arg;
+    struct worker *receiver = &workers->receiver;
+    struct worker *publisher = &workers->publisher;
+    struct worker *later = receiver->attempt.uri > publisher->attempt.uri ? receiver : publisher;
+    if (later->is_wanted && !receiver->is_renewing && !publisher->is_renewing) {
+        worker_renew(later);
+    }
+}
+
 /* ---- Hooks of the workers ---- */
 
 static void on_change(void *arg, struct worker *worker)
@@ -236,6 +278,7 @@ static void on_change(void *arg, struct worker *worker)
     } else {
         workers->hooks.receiver_changed(workers->hooks.arg, worker->is_up);
     }
+    compare_brokers(workers);
 }
 
 static void on_up(void *arg, struct worker *worker)
@@ -391,6 +434,7 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
     workers->overlap = loop_timer_new(loop, overlap_over, workers);
     workers->kill = loop_timer_new(loop, kill_all, workers);
     workers->stopped = loop_timer_new(loop, report_stopped, workers);
+    workers->reunite = loop_timer_new(loop, reunite, workers);
     worker_init(&workers->receiver, &workers->setup, WIRE_RECEIVER, &workers->session);
     worker_init(&workers->publisher, &workers->setup, WIRE_PUBLISHER, NULL);
     return workers;
@@ -473,6 +517,7 @@ void workers_free(struct workers *workers)
     loop_timer_free(workers->overlap);
     loop_timer_free(workers->kill);
     loop_timer_free(workers->stopped);
+    loop_timer_free(workers->reunite);
     for (size_t i = 0; i < ENVIRONMENT_COUNT; i++) {
         free(workers->environment[i]);
     }

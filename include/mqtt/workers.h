@@ -46,6 +46,9 @@ struct workers_hooks {
     /* The publisher is connected, or not any more: count every message that was handed over and not
      * reported as not published. */
     void (*publisher_changed)(void *arg, bool is_up);
+    /* The receiver and the publisher are connected to different addresses of broker.uris, or not
+     * any more. NULL: not needed. */
+    void (*brokers_differ)(void *arg, bool do_differ);
     /* The receiver is subscribed, or not any more. */
     void (*receiver_changed)(void *arg, bool is_up);
     /*

@@ -60,6 +60,13 @@ static void on_publisher(void *arg, bool is_up)
     loop_stop(fixture->loop);
 }
 
+static void on_differ(void *arg, bool do_differ)
+{
+    struct workers_fixture *fixture = arg;
+    fixture->do_brokers_differ = do_differ;
+    fixture->differ_count += do_differ;
+}
+
 static void on_receiver(void *arg, bool is_up)
 {
     struct workers_fixture *fixture = arg;
@@ -144,6 +151,7 @@ void workers_fixture_start(struct workers_fixture *fixture, const char *broker_l
         .published = on_published,
         .unpublished = on_unpublished,
         .publisher_changed = on_publisher,
+        .brokers_differ = on_differ,
         .receiver_changed = on_receiver,
         .session_connected = on_session,
         .failed = on_failed,

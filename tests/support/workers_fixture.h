@@ -40,6 +40,8 @@ struct workers_fixture {
     char why[128];
     bool is_publisher_up;
     bool is_receiving;
+    bool do_brokers_differ;
+    int differ_count;
     int session_count;
     int lost_session_count;
     int failed_count; /* the reason is in `why`, its text in `text` */

@@ -144,6 +144,7 @@ static void test_the_names_are_the_contracts(void **state)
         {HEALTH_NOT_SUBSCRIBED, "not_subscribed"},
         {HEALTH_NO_PUBLISHER, "no_publisher"},
         {HEALTH_SESSION_LOST, "session_lost"},
+        {HEALTH_BROKERS_DIFFER, "brokers_differ"},
         {HEALTH_NO_CREDENTIALS, "no_credentials"},
         {HEALTH_CREDENTIALS_REFUSED, "credentials_refused"},
         {HEALTH_STORE_UNAVAILABLE, "store_unavailable"},

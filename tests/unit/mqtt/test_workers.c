@@ -224,6 +224,37 @@ static void test_a_broker_without_retain_or_will_can_be_named_in_the_settings(vo
     }
 }
 
+static void test_processes_at_different_brokers_are_reported(void **state)
+{
+    (void)state;
+    struct workers_fixture *fixture = mem_zalloc(1, sizeof *fixture);
+    struct broker first;
+    char uris[64];
+    broker_start(&first, NULL);
+    broker_start(&fixture->broker, NULL);
+    snprintf(uris, sizeof uris, "\"mqtt://127.0.0.1:%d\", ", first.port);
+    fixture->uris = uris;
+    workers_fixture_start(fixture, "");
+    workers_fixture_wait_up(fixture);
+    assert_false(fixture->do_brokers_differ);
+    /* The first broker ends; both go to the second one. */
+    broker_kill(&first);
+    WAIT_FOR(fixture, !fixture->is_publisher_up && !fixture->is_receiving);
+    workers_fixture_wait_up(fixture);
+    int differ_count = fixture->differ_count;
+    /* It is back, and only the publisher goes there. The receiver follows by itself. */
+    broker_restart(&first);
+    kill(workers_fixture_pid("publisher"), SIGKILL);
+    WAIT_FOR(fixture, fixture->differ_count > differ_count);
+    WAIT_FOR(fixture, !fixture->do_brokers_differ);
+    broker_kill(&fixture->broker);
+    workers_fixture_wait_up(fixture);
+    assert_false(fixture->do_brokers_differ);
+    workers_fixture_stop(fixture);
+    workers_fixture_end(fixture);
+    broker_stop(&first);
+}
+
 static void test_a_changed_password_is_used_for_the_next_attempt(void **state)
 {
     (void)state;
@@ -340,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_a_shorter_keepalive_of_the_broker_is_obeyed_by_the_next_process),
         cmocka_unit_test(test_replies_go_out_at_a_broker_that_cannot_do_what_the_will_asks_for),
         cmocka_unit_test(test_a_broker_without_retain_or_will_can_be_named_in_the_settings),
+        cmocka_unit_test(test_processes_at_different_brokers_are_reported),
         cmocka_unit_test(test_a_changed_password_is_used_for_the_next_attempt),
         cmocka_unit_test(test_workers_stop_before_they_are_connected),
         cmocka_unit_test(test_a_process_that_does_not_end_is_killed_at_the_stop),
