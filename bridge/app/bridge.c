@@ -34,7 +34,7 @@
 
 /* How long the ledger may take to commit when it is closed. */
 #define CLOSE_LEDGER_MS 500
-#define HEARTBEAT_MS    4000
+#define HEARTBEAT_MS    5000
 #define LOG_RETRY_MS    1000 /* while lines of the log wait for its reader */
 #define LEAVE_CHECK_MS  200
 
