@@ -48,6 +48,7 @@ static struct {
     size_t done_count;
     size_t pause_count;
     enum move last_pause;
+    uint32_t pause_attempts;          /* as recorded with the last pause */
     struct command *begun[CALLS_MAX]; /* starts that are being recorded */
     ledger_done_fn *begun_done[CALLS_MAX];
     void *begun_arg[CALLS_MAX];
@@ -82,6 +83,7 @@ void ledger_pause(struct ledger *ledger, struct command *command, enum move move
     command->state = state_after(command->state, move);
     fixture.pause_count++;
     fixture.last_pause = move;
+    fixture.pause_attempts = command->attempts;
 }
 
 void ledger_finish(struct ledger *ledger, struct command *command_take,
@@ -1144,6 +1146,7 @@ static void test_a_claim_that_becomes_durable_after_the_stop_is_not_called(void 
     confirm(claim);
     assert_int_equal(fixture.call_count, 0);
     assert_int_equal(fixture.last_pause, MOVE_NOTHING_DONE);
+    assert_int_equal(fixture.pause_attempts, 0);
     run(0, 0, 50);
     assert_true(fixture.is_idle);
 }

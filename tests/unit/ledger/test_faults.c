@@ -13,6 +13,7 @@
 #include "support/ledger_fixture.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,29 @@ static void test_an_outcome_is_tried_again_until_it_is_stored(void **state)
     assert_int_equal(fixture_counter(fixture, COUNTER_IN_WORK), 0);
     fixture_claim(fixture, "t1");
     fixture_expect(fixture, "posted succeeded t1 replayed to replies/t1\ndone t1 replayed\n");
+}
+
+/* A record that cannot be read fails in the middle of a batch, not at its commit. */
+static void test_a_batch_with_a_damaged_record_stores_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    sqlite3 *db = NULL;
+    fixture_claim(fixture, "t1");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    fixture_succeed(fixture, "t1");
+    fixture_expect(fixture, "posted succeeded t1 to replies/t1\n");
+    fixture_close(fixture, 1000);
+    assert_int_equal(sqlite3_open(fixture->store + strlen("sqlite:"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE command SET params = ''", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    fixture_open(fixture);
+    fixture_claim(fixture, "t1");
+    fixture_claim(fixture, "t2");
+    fixture_expect(fixture, "failing\ndone t1 store\ndone t2 store\n");
+    fixture_expect(fixture, "working\n");
+    fixture_claim(fixture, "t2");
+    fixture_expect(fixture, "claimed t2 ready\ndone t2 new\n");
 }
 
 static void test_records_that_could_not_be_stored_are_not_reported_to_the_audit(void **state)
@@ -232,6 +256,7 @@ int main(void)
         FAULT_TEST(test_while_the_store_fails_claims_and_messages_are_answered_within_a_second),
         FAULT_TEST(test_the_recovery_is_noticed_with_an_empty_queue),
         FAULT_TEST(test_an_outcome_is_tried_again_until_it_is_stored),
+        FAULT_TEST(test_a_batch_with_a_damaged_record_stores_nothing),
         FAULT_TEST(test_records_that_could_not_be_stored_are_not_reported_to_the_audit),
         FAULT_TEST(test_requests_that_are_tried_again_keep_their_order),
         FAULT_TEST(test_requests_for_more_than_one_batch_are_tried_again_in_order),

@@ -300,6 +300,28 @@ static void test_workers_stop_before_they_are_connected(void **state)
     workers_fixture_end(fixture);
 }
 
+static void test_a_receiver_that_waits_to_start_again_stays_away_after_the_stop_of_intake(
+    void **state)
+{
+    (void)state;
+    struct workers_fixture *fixture = workers_fixture_new(NULL, "");
+    fixture->settings->broker.reconnect_min_s = 1;
+    fixture->settings->broker.reconnect_max_s = 1;
+    workers_fixture_wait_up(fixture);
+    kill(workers_fixture_pid("receiver"), SIGKILL);
+    WAIT_FOR(fixture, !fixture->is_receiving);
+    workers_stop_intake(fixture->workers);
+    /* The publisher waits half a second at least each time, so the receiver's second is over. */
+    for (int i = 0; i < 2; i++) {
+        kill(workers_fixture_pid("publisher"), SIGKILL);
+        WAIT_FOR(fixture, !fixture->is_publisher_up);
+        WAIT_FOR(fixture, fixture->is_publisher_up);
+    }
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS), 1);
+    workers_fixture_stop(fixture);
+    workers_fixture_end(fixture);
+}
+
 static void test_a_process_that_does_not_end_is_killed_at_the_stop(void **state)
 {
     (void)state;
@@ -374,6 +396,8 @@ int main(void)
         cmocka_unit_test(test_processes_at_different_brokers_are_reported),
         cmocka_unit_test(test_a_changed_password_is_used_for_the_next_attempt),
         cmocka_unit_test(test_workers_stop_before_they_are_connected),
+        cmocka_unit_test(
+            test_a_receiver_that_waits_to_start_again_stays_away_after_the_stop_of_intake),
         cmocka_unit_test(test_a_process_that_does_not_end_is_killed_at_the_stop),
         cmocka_unit_test(test_processes_are_killed_with_their_workers),
         cmocka_unit_test(test_an_executable_of_another_version_says_so_and_ends),
