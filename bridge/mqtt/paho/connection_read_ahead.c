@@ -1,5 +1,6 @@
 #include "connection_read_ahead.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -42,6 +43,10 @@ ssize_t read_ahead_recv(void *bytes, size_t length)
         }
         ahead.taken = 0;
         ahead.length = (size_t)got;
+    }
+    if (bytes == NULL) { /* Paho has not checked its malloc(); the kernel answers this, too */
+        errno = EFAULT;
+        return -1;
     }
     size_t there = ahead.length - ahead.taken;
     size_t count = length < there ? length : there;

@@ -382,6 +382,21 @@ static void test_without_room_what_was_read_ahead_waits(void **state)
     fixture_fini(&fixture);
 }
 
+/* Paho reads into NULL where it got no memory for a packet. */
+static void test_a_read_into_nothing_fails_as_in_the_kernel(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    broker_sends(&fixture, "abc", 3);
+    paho_reads(&fixture, "a", 1);
+    char *volatile nothing = NULL;
+    errno = 0;
+    assert_int_equal(recv(fixture.paho, nothing, 2, 0), -1);
+    assert_int_equal(errno, EFAULT);
+    fixture_fini(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_a_large_packet_is_read_whole),
         cmocka_unit_test(test_the_end_of_the_connection_comes_behind_what_was_sent),
         cmocka_unit_test(test_without_room_what_was_read_ahead_waits),
+        cmocka_unit_test(test_a_read_into_nothing_fails_as_in_the_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
