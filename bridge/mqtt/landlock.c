@@ -29,13 +29,19 @@ struct ruleset {
     uint64_t scoped;  /* since version 6 */
 };
 
+#ifdef BRIDGE_CRASH_POINTS
+#define SCOPED_ALL 0x1 /* a crash point may kill the bridge, too */
+#else
+#define SCOPED_ALL 0x3
+#endif
+
 /* What each version can deny, from the newest: all bits up to its last. */
 static const struct {
     int version;
     size_t bytes; /* of struct ruleset that it knows */
     struct ruleset all;
 } versions[] = {
-    {6, sizeof(struct ruleset), {0xffff, 0x3, 0x3}},         /* + abstract sockets, signals */
+    {6, sizeof(struct ruleset), {0xffff, 0x3, SCOPED_ALL}},  /* + abstract sockets, signals */
     {5, offsetof(struct ruleset, scoped), {0xffff, 0x3, 0}}, /* + ioctl() on devices */
     {4, offsetof(struct ruleset, scoped), {0x7fff, 0x3, 0}}, /* + TCP */
     {3, offsetof(struct ruleset, network), {0x7fff, 0, 0}},  /* + truncate */

@@ -363,7 +363,9 @@ static void test_landlock_alone_keeps_every_thread_from_files_and_connections(vo
     } rows[] = {
         {try_read, 1, EACCES},  {try_write, 1, EACCES}, {try_openat2, 1, EACCES},
         {try_exec, 1, EACCES},  {try_mkdir, 1, EACCES}, {try_connect, 4, EACCES},
+#ifndef BRIDGE_CRASH_POINTS /* these may kill the bridge */
         {try_signal, 6, EPERM},
+#endif
     };
     if (landlock_version() == 0) {
         print_message("skipped: this kernel has no Landlock\n");
