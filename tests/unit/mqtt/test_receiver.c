@@ -100,6 +100,38 @@ static void test_a_message_without_ack_at_the_stop_stays_with_the_broker(void **
     workers_fixture_end(fixture);
 }
 
+/* The process is held up, so that it finds the stop and the acks at the same time. */
+static void test_at_a_stop_a_refusal_does_not_cut_an_earlier_acknowledgement(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct workers_fixture *fixture = workers_fixture_new(NULL, "");
+        workers_fixture_wait_up(fixture);
+        workers_fixture_send(fixture, "first");
+        WAIT_FOR(fixture, fixture->delivered_count == 1);
+        struct mqtt_ticket first = fixture->ticket;
+        workers_fixture_send(fixture, "second");
+        WAIT_FOR(fixture, fixture->delivered_count == 2);
+        pid_t pid = workers_fixture_pid("receiver");
+        kill(pid, SIGSTOP);
+        workers_stop_intake(fixture->workers);
+        workers_ack(fixture->workers, fixture->ticket, false);
+        workers_ack(fixture->workers, first, true);
+        loop_run(fixture->loop); /* writes them */
+        kill(pid, SIGCONT);
+        WAIT_FOR(fixture, !fixture->is_receiving);
+        workers_fixture_stop(fixture);
+        workers_fixture_close(fixture);
+        fixture->is_stopped = false;
+        workers_fixture_start(fixture, "");
+        WAIT_FOR(fixture, fixture->delivered_count == 3);
+        assert_string_equal(fixture->text, "second");
+        workers_ack(fixture->workers, fixture->ticket, true);
+        workers_fixture_stop(fixture);
+        workers_fixture_end(fixture);
+    }
+}
+
 static void test_all_properties_of_a_message_arrive(void **state)
 {
     (void)state;
@@ -196,6 +228,7 @@ int main(void)
         cmocka_unit_test(test_a_refused_message_is_not_acknowledged_and_is_delivered_again),
         cmocka_unit_test(test_a_message_without_ack_is_given_back_after_the_timeout),
         cmocka_unit_test(test_a_message_without_ack_at_the_stop_stays_with_the_broker),
+        cmocka_unit_test(test_at_a_stop_a_refusal_does_not_cut_an_earlier_acknowledgement),
         cmocka_unit_test(test_all_properties_of_a_message_arrive),
         cmocka_unit_test(test_a_long_message_is_cut_and_its_size_reported),
         cmocka_unit_test(test_the_retain_flag_of_a_message_arrives),
