@@ -1,10 +1,10 @@
 #include "support/scripted_broker.h"
 
+#include "support/websocket_peer.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/evp.h>
-#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -120,41 +120,13 @@ static bool read_raw(struct scripted_broker *broker)
     return true;
 }
 
-/* Moves a whole frame from `raw` to `stream`, without its mask. */
-static bool take_frame(struct scripted_broker *broker)
-{
-    const unsigned char *bytes = (const unsigned char *)broker->raw.data;
-    size_t head = 2;
-    if (broker->raw.length < head) {
-        return false;
-    }
-    uint64_t length = bytes[1] & 0x7f;
-    size_t length_bytes = length == 126 ? 2 : length == 127 ? 8 : 0;
-    if (broker->raw.length < head + length_bytes + 4) {
-        return false;
-    }
-    for (size_t i = 0; i < length_bytes; i++) {
-        length = (i == 0 ? 0 : length << 8) | bytes[head + i];
-    }
-    const unsigned char *mask = bytes + head + length_bytes;
-    head += length_bytes + 4;
-    if (broker->raw.length < head + length) {
-        return false;
-    }
-    bool is_close = bytes[0] == 0x88;
-    assert_true(is_close || bytes[0] == 0x82); /* final, binary */
-    assert_true((bytes[1] & 0x80) != 0);
-    for (size_t i = 0; i < length && !is_close; i++) {
-        buf_append_char(&broker->stream, (char)(bytes[head + i] ^ mask[i % 4]));
-    }
-    buf_consume(&broker->raw, head + length);
-    return true;
-}
-
 static void take_raw(struct scripted_broker *broker)
 {
+    enum websocket_frame frame = WEBSOCKET_INCOMPLETE;
     if (is_websocket(broker)) {
-        while (take_frame(broker)) {
+        while ((frame = websocket_take_frame(&broker->raw, &broker->stream)) !=
+               WEBSOCKET_INCOMPLETE) {
+            assert_int_not_equal(frame, WEBSOCKET_WRONG);
         }
     } else {
         buf_append(&broker->stream, buf_slice(&broker->raw));
@@ -164,45 +136,23 @@ static void take_raw(struct scripted_broker *broker)
 
 static void upgrade(struct scripted_broker *broker)
 {
-    static const char name[] = "Sec-WebSocket-Key: ";
-    char text[256];
-    unsigned char digest[SHA_DIGEST_LENGTH];
-    char accepted[2 * SHA_DIGEST_LENGTH];
-    while (broker->raw.length == 0 ||
-           memmem(broker->raw.data, broker->raw.length, "\r\n\r\n", 4) == NULL) {
+    struct buf answer = {0};
+    while (!websocket_upgrade(&broker->raw, &answer)) {
         assert_true(read_raw(broker));
     }
-    const char *key = memmem(broker->raw.data, broker->raw.length, name, sizeof name - 1);
-    assert_non_null(key);
-    key += sizeof name - 1;
-    int length = snprintf(text, sizeof text, "%.*s258EAFA5-E914-47DA-95CA-C5AB0DC85B11",
-                          (int)strcspn(key, "\r"), key);
-    SHA1((const unsigned char *)text, (size_t)length, digest);
-    EVP_EncodeBlock((unsigned char *)accepted, digest, sizeof digest);
-    length = snprintf(text, sizeof text,
-                      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                      "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n"
-                      "Sec-WebSocket-Protocol: mqtt\r\n\r\n",
-                      accepted);
-    buf_clear(&broker->raw);
-    send_raw(broker, text, (size_t)length);
+    send_raw(broker, answer.data, answer.length);
+    buf_fini(&answer);
 }
 
 /* ---- Packets ---- */
 
 void scripted_broker_send(struct scripted_broker *broker, const void *bytes, size_t count)
 {
-    char frame[512] = {(char)0x82};
+    struct buf frame = {0};
     if (is_websocket(broker)) {
-        size_t head = count < 126 ? 2 : 4;
-        assert_true(count + head <= sizeof frame);
-        frame[1] = (char)(count < 126 ? count : 126);
-        if (head == 4) {
-            frame[2] = (char)(count >> 8);
-            frame[3] = (char)count;
-        }
-        memcpy(frame + head, bytes, count);
-        send_raw(broker, frame, head + count);
+        websocket_put_frame(&frame, bytes, count);
+        send_raw(broker, frame.data, frame.length);
+        buf_fini(&frame);
     } else {
         send_raw(broker, bytes, count);
     }

@@ -28,10 +28,11 @@ static void write_config(struct bridge_keeper *keeper, const struct bridge_optio
 {
     char defaults[2048];
     snprintf(defaults, sizeof defaults,
-             "%sbroker.uris = (\"mqtt://127.0.0.1:%d\");"
+             "%sbroker.uris = (\"%s\"); broker.tls.ca_file = \"%s\";"
              "api.endpoint = \"http://127.0.0.1:%d\";"
              "admin.listen = \"127.0.0.1:%d\";",
-             default_settings, options->broker_port, options->api_port, keeper->admin_port);
+             default_settings, options->broker_uri, options->broker_ca_file, options->api_port,
+             keeper->admin_port);
     char *text = settings_write(defaults, options->settings);
     file_write(keeper->bridge.config, text);
     free(text);

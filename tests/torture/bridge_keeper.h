@@ -37,7 +37,8 @@ struct bridge_keeper {
 
 struct bridge_options {
     const char *directory;
-    int broker_port;
+    const char *broker_uri;
+    const char *broker_ca_file; /* "": none */
     int api_port;
     struct tap *tap;
     const char *settings; /* in addition to the harness's settings, see flow_settings.h */

@@ -1,4 +1,5 @@
-/* torture --seed S --seconds N [--rate N] [--keep]: one run; exit code 1 if a promise was broken.
+/* torture --seed S --seconds N [--rate N] [--transport T] [--keep]: one run; exit code 1 if a
+ * promise was broken.
  */
 #include "torture.h"
 
@@ -41,17 +42,22 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 static _Noreturn void end_with_usage(int code)
 {
     fprintf(code == EX_OK ? stdout : stderr,
-            "usage: torture --seconds N [--seed S] [--rate COMMANDS_PER_S] [--keep]\n");
+            "usage: torture --seconds N [--seed S] [--rate COMMANDS_PER_S] "
+            "[--transport mqtt|mqtts|ws|wss] [--keep]\n");
     exit(code);
 }
 
 static struct torture_options read_options(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'}, {"seconds", required_argument, NULL, 'n'},
-        {"rate", required_argument, NULL, 'r'}, {"keep", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0}};
-    struct torture_options result = {.seed = (uint64_t)time(NULL), .rate_per_s = RATE_PER_S};
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"seconds", required_argument, NULL, 'n'},
+                                            {"rate", required_argument, NULL, 'r'},
+                                            {"keep", no_argument, NULL, 'k'},
+                                            {"transport", required_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    struct torture_options result = {
+        .seed = (uint64_t)time(NULL), .rate_per_s = RATE_PER_S, .transport = TRANSPORT_COUNT};
     int code = 0;
     while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (code) {
@@ -63,6 +69,12 @@ static struct torture_options read_options(int argc, char **argv)
             break;
         case 'r':
             result.rate_per_s = atoi(optarg);
+            break;
+        case 't':
+            result.transport = transport_of(optarg);
+            if (result.transport == TRANSPORT_COUNT) {
+                end_with_usage(EX_USAGE);
+            }
             break;
         case 'k':
             result.keeps_directory = true;

@@ -98,12 +98,13 @@ static void report_results(const struct torture *torture)
 static void report_row(const struct torture *torture)
 {
     const struct check *check = &torture->check;
-    printf(
-        "| seed | minutes | commands | bridge kills | broker kills | lost | doubled | wrong | lie "
-        "| overlap | process | counters | excused commands | excused replies |\n"
-        "| %llu | %.1f | %u | %d | %d |",
-        (unsigned long long)torture->options.seed, (double)torture->storm_ms / 60000,
-        torture->plan.count, bridge_kills(torture), broker_kills(torture));
+    printf("| seed | transport | minutes | commands | bridge kills | broker kills | lost | doubled "
+           "| wrong | lie "
+           "| overlap | process | counters | excused commands | excused replies |\n"
+           "| %llu | %s | %.1f | %u | %d | %d |",
+           (unsigned long long)torture->options.seed, transport_name(torture->options.transport),
+           (double)torture->storm_ms / 60000, torture->plan.count, bridge_kills(torture),
+           broker_kills(torture));
     for (int i = 0; i < VIOLATION_COUNT; i++) {
         printf(" %d |", violation_count((enum violation)i));
     }
@@ -113,8 +114,9 @@ static void report_row(const struct torture *torture)
 
 void torture_report(const struct torture *torture)
 {
-    printf("seed %llu, %.1f minutes, %.1f commands/s, bridge: %s\n",
-           (unsigned long long)torture->options.seed, (double)torture->storm_ms / 60000,
+    printf("seed %llu, %s, %.1f minutes, %.1f commands/s, bridge: %s\n",
+           (unsigned long long)torture->options.seed, transport_name(torture->options.transport),
+           (double)torture->storm_ms / 60000,
            (double)torture->plan.count * 1000 / (double)torture->storm_ms, torture->settings);
     printf("API: looks at %s first, remembers tokens %s\n",
            torture->is_state_first ? "the state" : "the token",

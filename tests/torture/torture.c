@@ -43,6 +43,16 @@ static void choose_settings(struct torture *torture)
              accepts ? "true" : "false");
 }
 
+/* A stream of its own: the transport changes nothing else that the seed chooses. */
+static void choose_transport(struct torture *torture)
+{
+    struct random random;
+    if (torture->options.transport == TRANSPORT_COUNT) {
+        random_init(&random, torture->options.seed, 3);
+        torture->options.transport = (enum transport)random_below(&random, TRANSPORT_COUNT);
+    }
+}
+
 static void make_directory(struct torture *torture)
 {
     char path[128];
@@ -61,7 +71,7 @@ static void make_directory(struct torture *torture)
     }
 }
 
-/* Forks the proxy before a library has threads or sockets in this process. */
+/* Forks the proxy and the relay before a library has threads or sockets in this process. */
 static void start_broker_and_api(struct torture *torture)
 {
     broker_keeper_init(&torture->broker, torture->directory);
@@ -72,6 +82,8 @@ static void start_broker_and_api(struct torture *torture)
         [ROUTE_SENDERS] = torture->broker.broker.port,
     };
     proxy_start(&torture->proxy, targets, torture->tap);
+    relay_start(&torture->relay, torture->options.transport, torture->proxy.ports[ROUTE_BRIDGE],
+                torture->directory);
     broker_keeper_connect(&torture->broker, &torture->proxy, &torture->witness, torture->tap);
 }
 
@@ -91,7 +103,8 @@ static void wait_for_witness(struct torture *torture)
 static void start_bridge(struct torture *torture)
 {
     const struct bridge_options options = {.directory = torture->directory,
-                                           .broker_port = torture->proxy.ports[ROUTE_BRIDGE],
+                                           .broker_uri = torture->relay.uri,
+                                           .broker_ca_file = torture->relay.ca_file,
                                            .api_port = torture->proxy.ports[ROUTE_API],
                                            .tap = torture->tap,
                                            .settings = torture->settings};
@@ -112,6 +125,7 @@ void torture_begin(struct torture *torture, const struct torture_options *option
     *torture = (struct torture){.options = *options};
     make_directory(torture);
     choose_settings(torture);
+    choose_transport(torture);
     torture->tap = tap_new(capacity);
     torture->asked = calloc(capacity, sizeof *torture->asked);
     assert(torture->asked != NULL);
@@ -148,6 +162,7 @@ void torture_end(struct torture *torture)
     chaos_fini(&torture->chaos);
     broker_keeper_fini(&torture->broker);
     api_stop(&torture->api);
+    relay_stop(&torture->relay);
     proxy_stop(&torture->proxy);
     plan_fini(&torture->plan);
     record_fini(&torture->record);

@@ -13,6 +13,7 @@
 #include "plan.h"
 #include "proxy.h"
 #include "record.h"
+#include "relay.h"
 #include "sender.h"
 #include "tap.h"
 #include "witness.h"
@@ -24,6 +25,7 @@ struct torture_options {
     uint64_t seed;
     int duration_s;
     int rate_per_s;
+    enum transport transport; /* TRANSPORT_COUNT: the seed chooses it */
     bool keeps_directory;
 };
 
@@ -36,6 +38,7 @@ struct torture {
     int token_ttl_s;
     struct tap *tap;
     struct proxy proxy;
+    struct relay relay;
     struct api api;
     struct plan plan;
     struct record record;
