@@ -27,8 +27,8 @@
 enum {
     SESSION_LISTED = 1,
     SESSION_OPENED = 2, /* the broker has it: if it is absent, it is lost */
-    SESSION_SEEN = 4,   /* the broker has said that it is present */
-    SESSION_TOLD = 8,   /* and after that, that it is not: the loss was reported */
+    SESSION_SEEN = 4,   /* the broker has said once that it is present: it does say so */
+    SESSION_TOLD = 8,   /* the last time it was not: the loss was reported */
     SESSION_WARNED = 16 /* and said so again */
 };
 

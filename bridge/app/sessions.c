@@ -145,15 +145,16 @@ static void loss_recorded(struct sessions *sessions, const struct waiter *waiter
     workers_go_on(sessions->workers, waiter->generation);
 }
 
-/* Whether the broker has lost a session. It is reported once until the broker has had one again: a
- * broker that never says so would report a loss at each connection. */
+/* Whether the broker has lost a session. Where the broker has never said that a session of this
+ * client id is present, only the first absence is reported: it would be one at each connection. */
 static bool note_absence(struct sessions *sessions, struct session_record *record)
 {
     bool was_opened = (record->flags & SESSION_OPENED) != 0;
     bool is_loss = was_opened && (record->flags & (SESSION_SEEN | SESSION_TOLD)) != SESSION_TOLD;
     if (is_loss) {
         record_loss(sessions, record->client_id);
-        record->flags = SESSION_LISTED | SESSION_OPENED | SESSION_TOLD;
+        record->flags =
+            SESSION_LISTED | SESSION_OPENED | SESSION_TOLD | (record->flags & SESSION_SEEN);
     } else if (was_opened && (record->flags & SESSION_WARNED) == 0) {
         LOG_WARN("session_never_present", LOG_TEXT("client_id", record->client_id));
         record->flags |= SESSION_WARNED;

@@ -236,6 +236,28 @@ static void test_the_log_may_be_json_lines(struct fixture *fixture)
     assert_true(bridge_log_contains(bridge, token));
 }
 
+/* A broker that has once had the session says so, so each loss after that is a real one. */
+static void test_each_of_two_losses_in_a_row_is_reported(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    bridge_stop(bridge);
+    bridge_start(bridge); /* the session is present */
+    bridge_wait_online(bridge);
+    for (int i = 0; i < 2; i++) {
+        bridge->log_offset = file_size(bridge->log);
+        broker_stop(&fixture->broker);
+        broker_start(&fixture->broker);
+        fixture_renew_sender(fixture);
+        bridge_wait_log(bridge, "event=session_lost");
+        bridge_wait_log(bridge, "event=receiver_up");
+        kill(bridge->pid, SIGUSR2);
+        bridge_wait_log(bridge, "event=session_loss_acknowledged");
+    }
+    bridge_stop(bridge);
+}
+
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
@@ -248,6 +270,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_bridge_without_its_broker_is_alive_and_not_ready),
         FLOW_TEST(test_a_session_lost_while_the_bridge_runs_is_reported),
         FLOW_TEST(test_a_session_lost_while_the_bridge_is_stopped_is_reported),
+        FLOW_TEST(test_each_of_two_losses_in_a_row_is_reported),
     };
     return flow_main("admin", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }
