@@ -1,11 +1,13 @@
 #include "admin/server.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "pages.h"
 
 #include <microhttpd.h>
 
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <utlist.h>
@@ -15,6 +17,7 @@
 #define ADMIN_CONNECTIONS_MAX    32
 #define ADMIN_CLOSING_MAX        32 /* more, until libmicrohttpd has closed them */
 #define ADMIN_TIMEOUT_S          10
+#define ADMIN_ADDRESSES_MAX      8 /* of a name; more are left out */
 #define ADMIN_THREAD_STACK_BYTES (256u * 1024u)
 
 struct client {
@@ -23,33 +26,39 @@ struct client {
     int fd;
 };
 
-struct admin {
+/* One of the addresses, with a thread of its own. */
+struct listener {
     struct MHD_Daemon *daemon;
-    struct admin_options options;
     struct client *clients; /* the oldest first; of libmicrohttpd's thread */
     size_t client_count;
+};
+
+struct admin {
+    struct admin_options options;
+    struct listener listeners[ADMIN_ADDRESSES_MAX];
+    size_t listener_count;
 };
 
 static void connection_changed(void *cls, struct MHD_Connection *connection, void **socket_context,
                                enum MHD_ConnectionNotificationCode code)
 {
-    struct admin *admin = cls;
+    struct listener *listener = cls;
     struct client *client = *socket_context;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         client = mem_zalloc(1, sizeof *client);
         client->fd =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         *socket_context = client;
-        DL_APPEND(admin->clients, client);
-        if (++admin->client_count > ADMIN_CONNECTIONS_MAX) {
-            client = admin->clients;
+        DL_APPEND(listener->clients, client);
+        if (++listener->client_count > ADMIN_CONNECTIONS_MAX) {
+            client = listener->clients;
             shutdown(client->fd, SHUT_RDWR); /* it is reported as closed, here or later */
-            DL_DELETE(admin->clients, client);
-            DL_APPEND(admin->clients, client);
+            DL_DELETE(listener->clients, client);
+            DL_APPEND(listener->clients, client);
         }
     } else if (client != NULL) {
-        DL_DELETE(admin->clients, client);
-        admin->client_count--;
+        DL_DELETE(listener->clients, client);
+        listener->client_count--;
         free(client);
     }
 }
@@ -132,6 +141,42 @@ static enum status resolve(const char *listen, struct addrinfo **out_address, st
     return result == 0 ? STATUS_OK : STATUS_UNAVAILABLE;
 }
 
+static void set_port(struct sockaddr *address, int port)
+{
+    if (address->sa_family == AF_INET6) {
+        ((struct sockaddr_in6 *)(void *)address)->sin6_port = htons((uint16_t)port);
+    } else {
+        ((struct sockaddr_in *)(void *)address)->sin_port = htons((uint16_t)port);
+    }
+}
+
+/* False if it cannot listen there. */
+static bool listen_on(struct admin *admin, const struct addrinfo *address)
+{
+    struct listener *listener = &admin->listeners[admin->listener_count];
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL |
+                     (address->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
+    if (admin->listener_count > 0) {
+        set_port(address->ai_addr, admin_port(admin)); /* port 0: the one that the first has got */
+    }
+    listener->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, admin, MHD_OPTION_SOCK_ADDR, address->ai_addr,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(ADMIN_CONNECTIONS_MAX + ADMIN_CLOSING_MAX),
+        MHD_OPTION_NOTIFY_CONNECTION, connection_changed, listener, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)ADMIN_TIMEOUT_S, MHD_OPTION_THREAD_STACK_SIZE, (size_t)ADMIN_THREAD_STACK_BYTES,
+        MHD_OPTION_END);
+    admin->listener_count += listener->daemon != NULL;
+    return listener->daemon != NULL;
+}
+
+static void report_left_out(const struct addrinfo *address, const char *listen)
+{
+    char text[NI_MAXHOST] = "";
+    (void)getnameinfo(address->ai_addr, address->ai_addrlen, text, sizeof text, NULL, 0,
+                      NI_NUMERICHOST);
+    LOG_WARN("admin_address_left_out", LOG_TEXT("listen", listen), LOG_TEXT("ip", text));
+}
+
 enum status admin_new(const struct admin_options *options, struct admin **out_admin,
                       struct buf *out_why)
 {
@@ -142,16 +187,14 @@ enum status admin_new(const struct admin_options *options, struct admin **out_ad
     }
     struct admin *admin = mem_zalloc(1, sizeof *admin);
     admin->options = *options;
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL |
-                     (address->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
-    admin->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, admin, MHD_OPTION_SOCK_ADDR, address->ai_addr,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(ADMIN_CONNECTIONS_MAX + ADMIN_CLOSING_MAX),
-        MHD_OPTION_NOTIFY_CONNECTION, connection_changed, admin, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)ADMIN_TIMEOUT_S, MHD_OPTION_THREAD_STACK_SIZE, (size_t)ADMIN_THREAD_STACK_BYTES,
-        MHD_OPTION_END);
+    for (const struct addrinfo *at = address;
+         at != NULL && admin->listener_count < ADMIN_ADDRESSES_MAX; at = at->ai_next) {
+        if (!listen_on(admin, at) && (at != address || at->ai_next != NULL)) {
+            report_left_out(at, options->listen);
+        }
+    }
     freeaddrinfo(address);
-    if (admin->daemon == NULL) {
+    if (admin->listener_count == 0) {
         buf_printf(out_why,
                    "admin.listen: cannot listen on %s; free the address, choose another, or set "
                    "\"\" to switch the endpoint off",
@@ -166,14 +209,16 @@ enum status admin_new(const struct admin_options *options, struct admin **out_ad
 int admin_port(const struct admin *admin)
 {
     const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_BIND_PORT);
+        MHD_get_daemon_info(admin->listeners[0].daemon, MHD_DAEMON_INFO_BIND_PORT);
     return info == NULL ? 0 : info->port;
 }
 
 void admin_free(struct admin *admin)
 {
     if (admin != NULL) {
-        MHD_stop_daemon(admin->daemon);
+        for (size_t i = 0; i < admin->listener_count; i++) {
+            MHD_stop_daemon(admin->listeners[i].daemon);
+        }
         free(admin);
     }
 }

@@ -253,6 +253,11 @@ enum status connect_params_init(struct connect_params *params, const struct sett
     }
     if (role == WIRE_PUBLISHER) {
         params->will = settings->broker.will ? will : (struct slice){0};
+        if (settings->broker.publish_per_s > 0) {
+            double interval_us = 1e6 / settings->broker.publish_per_s;
+            params->publish_interval_us =
+                interval_us < UINT32_MAX ? (uint32_t)interval_us : UINT32_MAX;
+        }
         /*
          * The Last Will is delayed only as long as the session lasts (MQTT 5, section 3.1.3.2.2),
          * and a clean start that takes the session over would send it (3.1.2.5). So a publisher has

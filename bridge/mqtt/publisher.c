@@ -49,6 +49,7 @@ struct publisher {
     int64_t answered_ms; /* when the last answer came, or the wait for one began */
     bool has_answers;    /* since the last tick */
     int wake_ms;         /* until the next tick */
+    int64_t next_us;     /* when the next message may go out */
     bool is_publishing;
     struct buf answers; /* frames for the bridge */
     unsigned answer_count;
@@ -70,12 +71,32 @@ static void add_unpublished(struct publisher *publisher, const struct wire_unpub
     publisher->answer_count++;
 }
 
+/* How long the next message has to wait for broker.publish_per_s; 0: not at all. */
+static int pace_ms(const struct publisher *publisher)
+{
+    int64_t left_us = publisher->next_us - clock_mono_us();
+    return left_us > 0 ? (int)((left_us + 999) / 1000) : 0;
+}
+
+static void count_publish(struct publisher *publisher)
+{
+    uint32_t interval_us = publisher->process.params.publish_interval_us;
+    if (interval_us > 0) {
+        /* The main thread wakes up each millisecond at most, so what a millisecond may have is
+         * published at once. */
+        int64_t earliest_us = clock_mono_us() - 1000;
+        int64_t from_us = publisher->next_us > earliest_us ? publisher->next_us : earliest_us;
+        publisher->next_us = from_us + interval_us;
+    }
+}
+
 static struct queued *take_next(struct publisher *publisher)
 {
     struct queued *queued = publisher->first;
-    if (queued == NULL || publisher->in_flight >= publisher->window) {
+    if (queued == NULL || publisher->in_flight >= publisher->window || pace_ms(publisher) > 0) {
         return NULL;
     }
+    count_publish(publisher);
     publisher->first = queued->next;
     if (publisher->first == NULL) {
         publisher->last = &publisher->first;
@@ -262,9 +283,15 @@ static int wait_ms(struct publisher *publisher)
 {
     int max_delay_ms = connection_max_delay_ms(publisher->connection);
     pthread_mutex_lock(&publisher->mutex);
-    bool is_waiting = publisher->answer_count > 0 || (publisher->window > 0 && !is_idle(publisher));
-    if (is_waiting && (max_delay_ms < 0 || max_delay_ms > publisher->wake_ms)) {
-        max_delay_ms = publisher->wake_ms;
+    bool may_publish = publisher->first != NULL && publisher->in_flight < publisher->window;
+    int paced_ms = may_publish ? pace_ms(publisher) : 0;
+    bool is_waiting = publisher->answer_count > 0 || publisher->in_flight > 0;
+    int tick_ms = is_waiting || (may_publish && paced_ms == 0) ? publisher->wake_ms : -1;
+    if (paced_ms > 0 && (tick_ms < 0 || tick_ms > paced_ms)) {
+        tick_ms = paced_ms;
+    }
+    if (tick_ms >= 0 && (max_delay_ms < 0 || max_delay_ms > tick_ms)) {
+        max_delay_ms = tick_ms;
     }
     pthread_mutex_unlock(&publisher->mutex);
     return max_delay_ms;
@@ -296,6 +323,7 @@ int publisher_main(void)
         struct wire_frame frame;
         if (!process_wait(&publisher.process, wait_ms(&publisher), &frame)) {
             publisher_tick(&publisher);
+            publish_queued(&publisher);
             connection_check(publisher.connection);
         } else if (frame.type == WIRE_PUBLISH) {
             enqueue(&publisher, &frame.publish);

@@ -171,6 +171,7 @@ static const struct field connect_fields[] = {
     {PARAM(U8, will_qos_max), .max = 1},
     {PARAM(BOOL, has_retain)},
     {PARAM(BYTES, will)},
+    {PARAM(U32, publish_interval_us)},
     {PARAM(U32, will_delay_s)},
     END,
 };

@@ -1,8 +1,8 @@
 /*
  * admin - the HTTP endpoint for operators: /livez, /readyz, /status, /metrics.
  *
- * Wraps libmicrohttpd, the only code that does, with one thread of its own, which reads counters
- * and health and changes nothing.
+ * Wraps libmicrohttpd, the only code that does, with a thread of its own for each address. They
+ * read counters and health and change nothing.
  *
  * Thread: the loop's.
  */
@@ -18,13 +18,15 @@ struct admin;
 
 /* What the pages show; all of it must outlive the endpoint. */
 struct admin_options {
-    const char *listen; /* "host:port": IPv4, IPv6 in brackets, or a name that resolves at once */
+    /* "host:port": IPv4, IPv6 in brackets, or a name that resolves at once: all its addresses. */
+    const char *listen;
     const char *instance;
     const struct health *health;
     struct counters *counters;
 };
 
-/* STATUS_INVALID or STATUS_UNAVAILABLE where it cannot listen; *out_why is appended to. */
+/* STATUS_INVALID or STATUS_UNAVAILABLE where it cannot listen at all; *out_why is appended to. An
+ * address of several that cannot be listened on is logged and left out. */
 enum status admin_new(const struct admin_options *options, struct admin **out_admin,
                       struct buf *out_why);
 /* The port it listens on. */

@@ -103,9 +103,10 @@ struct connect_params {
     struct wire_filter
         unsubscribe[MQTT_UNSUBSCRIBE_MAX]; /* of a receiver; the QoS has no meaning */
     size_t unsubscribe_count;
-    uint8_t will_qos_max; /* 0 or 1 */
-    bool has_retain;      /* messages and the will may be retained */
-    struct slice will;    /* an encoded message, absent for none */
+    uint8_t will_qos_max;         /* 0 or 1 */
+    bool has_retain;              /* messages and the will may be retained */
+    struct slice will;            /* an encoded message, absent for none */
+    uint32_t publish_interval_us; /* from one message to the next at least; 0: no limit */
     uint32_t will_delay_s;
 
     /* Not on the wire; used by the side that made the params from settings. */

@@ -35,6 +35,7 @@ struct settings {
         int64_t reconnect_max_s;
         bool will;
         bool retain;
+        double publish_per_s; /* 0: no limit */
         struct {
             char *ca_file;
             char *ca_path;

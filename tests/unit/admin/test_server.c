@@ -2,6 +2,7 @@
 #include "admin/server.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,17 +46,41 @@ static int tear_down(void **state)
     return 0;
 }
 
-static int connect_and_send(const char *text)
+static int connect_to_and_send(uint32_t ip, int port, const char *text)
 {
     const struct timeval limit = {.tv_sec = 5};
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)admin_port(fixture.admin)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(ip)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
     assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
     return fd;
+}
+
+static int connect_and_send(const char *text)
+{
+    return connect_to_and_send(INADDR_LOOPBACK, admin_port(fixture.admin), text);
+}
+
+/* In the place of getaddrinfo(): the first and the third address of a name are the machine's. */
+int __real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **out);
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **out);
+
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **out)
+{
+    static const char *const addresses[] = {"127.0.0.1", "192.0.2.1", "127.0.0.2"};
+    if (strcmp(node, "three.test") != 0) {
+        return __real_getaddrinfo(node, service, hints, out);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(__real_getaddrinfo(addresses[i], service, hints, out), 0);
+        out = &(*out)->ai_next;
+    }
+    return 0;
 }
 
 static void assert_livez_is_200(void)
@@ -65,6 +90,25 @@ static void assert_livez_is_200(void)
     assert_true(recv(fd, answer, sizeof answer - 1, 0) > 0);
     close(fd);
     assert_non_null(strstr(answer, "200 OK"));
+}
+
+static void test_a_name_is_bound_at_all_its_addresses(void **state)
+{
+    struct buf why = {0};
+    struct admin *admin = NULL;
+    (void)state;
+    const struct admin_options options = {"three.test:0", "i-1", fixture.health, &fixture.counters};
+    assert_int_equal(admin_new(&options, &admin, &why), STATUS_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        char answer[512] = "";
+        int fd = connect_to_and_send(INADDR_LOOPBACK + i, admin_port(admin),
+                                     "GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        assert_true(recv(fd, answer, sizeof answer - 1, 0) > 0);
+        close(fd);
+        assert_non_null(strstr(answer, "200 OK"));
+    }
+    admin_free(admin);
+    buf_fini(&why);
 }
 
 static void test_clients_that_never_finish_a_request_keep_no_probe_waiting(void **state)
@@ -85,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(test_a_name_is_bound_at_all_its_addresses),
         TEST(test_clients_that_never_finish_a_request_keep_no_probe_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

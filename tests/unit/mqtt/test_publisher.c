@@ -127,9 +127,29 @@ static void test_a_message_no_broker_accepts_is_refused_for_good_and_the_next_is
     workers_fixture_end(fixture);
 }
 
+static void test_messages_keep_to_the_rate_of_the_settings(void **state)
+{
+    (void)state;
+    struct workers_fixture *fixture = workers_fixture_new(NULL, "publish_per_s = 20.0;");
+    workers_fixture_wait_up(fixture);
+    int64_t began_ms = loop_now_ms(fixture->loop);
+    struct message message = {
+        .topic = slice_text("t"), .body = slice_text("x"), .qos = 1, .expiry_s = -1};
+    for (int i = 1; i <= 11; i++) {
+        publish(fixture, i, &message);
+    }
+    WAIT_FOR(fixture, fixture->published_count == 11);
+    assert_int_equal(fixture->published_id, 11);
+    /* Ten intervals of 50 ms. */
+    assert_in_range(loop_now_ms(fixture->loop) - began_ms, 495, 5000);
+    workers_fixture_stop(fixture);
+    workers_fixture_end(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_messages_keep_to_the_rate_of_the_settings),
         cmocka_unit_test(test_a_reply_is_published_with_its_properties),
         cmocka_unit_test(test_many_replies_are_acknowledged_in_order),
         cmocka_unit_test(

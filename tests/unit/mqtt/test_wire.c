@@ -105,6 +105,7 @@ static struct connect_params full_params(void)
         .will_qos_max = 1,
         .has_retain = true,
         .will = slice_text("will"),
+        .publish_interval_us = 100000,
         .will_delay_s = 10,
     };
     for (size_t i = 0; i < params.filter_count; i++) {
@@ -161,6 +162,7 @@ static void test_connect_params_arrive_as_they_were(void **state)
     assert_int_equal(back.will_qos_max, 1);
     assert_true(back.has_retain);
     assert_same(back.will, params.will);
+    assert_int_equal(back.publish_interval_us, 100000);
     assert_int_equal(back.will_delay_s, 10);
     buf_fini(&bytes);
 }

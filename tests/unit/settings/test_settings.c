@@ -41,6 +41,7 @@ static void assert_default_broker(const struct settings *settings)
     assert_int_equal(settings->broker.reconnect_max_s, 60);
     assert_true(settings->broker.will);
     assert_true(settings->broker.retain);
+    assert_true(settings->broker.publish_per_s < 0.01);
     assert_string_equal(settings->broker.tls.ca_file, "");
     assert_string_equal(settings->broker.tls.ca_path, "");
     assert_string_equal(settings->broker.tls.cert_file, "");
@@ -201,6 +202,7 @@ static void assert_full_broker(const struct settings *settings)
     assert_int_equal(settings->broker.reconnect_max_s, 3);
     assert_false(settings->broker.will);
     assert_false(settings->broker.retain);
+    assert_true(settings->broker.publish_per_s > 2.4 && settings->broker.publish_per_s < 2.6);
     assert_string_equal(settings->broker.tls.ca_file, VECTORS "full.conf");
     assert_string_equal(settings->broker.tls.ca_path, "tests/vectors/settings");
     assert_string_equal(settings->broker.tls.cert_file, VECTORS "full.conf");
