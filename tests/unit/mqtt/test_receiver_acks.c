@@ -626,10 +626,16 @@ static void test_acknowledgements_wait_for_a_packet_that_is_not_written_whole(vo
             send_ack(fixture, 0, true);
         }
         size_t filter_bytes = 0;
+        uint16_t acked_count = 0;
         for (size_t left = BIG_FILTERS; left > 0;) {
             /* At most 8 filters a packet: some brokers refuse more. */
             size_t count = left < 8 ? left : 8;
-            assert_int_equal(scripted_broker_read(&fixture->broker), SCRIPTED_SUBSCRIBE);
+            int type = scripted_broker_read(&fixture->broker);
+            if (type == SCRIPTED_PUBACK) { /* whole, between two others */
+                assert_int_equal(scripted_broker_packet_id(&fixture->broker), ++acked_count);
+                continue;
+            }
+            assert_int_equal(type, SCRIPTED_SUBSCRIBE);
             assert_true(fixture->broker.body.length < (count + 1) * BIG_BYTES);
             for (size_t i = 0; i < fixture->broker.body.length; i++) {
                 filter_bytes += fixture->broker.body.data[i] == 'f';
@@ -642,7 +648,7 @@ static void test_acknowledgements_wait_for_a_packet_that_is_not_written_whole(vo
             expect_deliveries(fixture, 1);
             send_ack(fixture, number, true);
         }
-        expect_pubacks(fixture, 1, 2);
+        expect_pubacks(fixture, (uint16_t)(acked_count + 1), 2);
         fixture_free(fixture);
     }
 }
