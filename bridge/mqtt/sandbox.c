@@ -75,19 +75,24 @@ static const struct {
 
 /* ---- seccomp ---- */
 
+/* Not libseccomp's macros for it: clang warns of them. */
+static struct scmp_arg_cmp argument_is(unsigned argument, scmp_datum_t value)
+{
+    return (struct scmp_arg_cmp){argument, SCMP_CMP_EQ, value, 0};
+}
+
 /* Signals to this process, such as abort() sends; a crash point may kill the bridge, too. */
 static int allow_signals(scmp_filter_ctx filter)
 {
     const scmp_datum_t self = (scmp_datum_t)getpid();
-    int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                                 SCMP_A0_32(SCMP_CMP_EQ, self));
+    int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, argument_is(0, self));
 #ifdef BRIDGE_CRASH_POINTS
+    error = error != 0
+                ? error
+                : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, argument_is(0, self));
     error = error != 0 ? error
                        : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
-                                          SCMP_A0_32(SCMP_CMP_EQ, self));
-    error = error != 0 ? error
-                       : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
-                                          SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)getppid()));
+                                          argument_is(0, (scmp_datum_t)getppid()));
 #endif
     return error;
 }
@@ -96,8 +101,7 @@ static int allow_signals(scmp_filter_ctx filter)
 static int add_rules(scmp_filter_ctx filter)
 {
     /* Without an address: with one, MSG_FASTOPEN would connect a socket that is closed. */
-    int error =
-        seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, SCMP_A4(SCMP_CMP_EQ, 0));
+    int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, argument_is(4, 0));
     for (size_t i = 0; error == 0 && i < COUNT(allowed); i++) {
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
     }
