@@ -1,7 +1,7 @@
 /*
- * The lists are what Paho, OpenSSL and glibc of Debian 12 need between CONNACK and the end of the
- * process. They were read from their sources; flow_sandbox shows that nothing is missing for its
- * connections. Other versions must pass it, too.
+ * The lists are an estimate of what Paho, OpenSSL and glibc of Debian 12 need between CONNACK and
+ * the end of the process. flow_sandbox shows that nothing is missing for its connections, on the
+ * system where it runs; run it on each other one.
  */
 #include "sandbox.h"
 
