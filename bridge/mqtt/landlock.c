@@ -97,7 +97,7 @@ static int signal_others(void)
         return -1;
     }
     while ((entry = readdir(threads)) != NULL) {
-        int thread = atoi(entry->d_name);
+        pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for "." and ".." */
         if (thread > 0 && thread != gettid() && tgkill(getpid(), thread, SIGRTMIN) == 0) {
             count++;
         }

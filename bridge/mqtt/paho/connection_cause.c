@@ -135,6 +135,9 @@ ssize_t recv(int fd, void *bytes, size_t length, int flags)
     REAL("recv", recv_fn)
     ssize_t count = read_ahead_is_on(fd) && flags == 0 ? read_ahead_recv(bytes, length)
                                                        : real(fd, bytes, length, flags);
+    if (read_ahead_is_on(fd)) {
+        read_ahead_note(count > 0);
+    }
     if (cause.is_running && fd == cause.fd) {
         bool has_failed = count < 0 && errno != EAGAIN && errno != EINTR;
         cause.is_closed |= (count == 0 && length > 0) || has_failed;
@@ -147,6 +150,7 @@ int SSL_read(SSL *ssl, void *bytes, int length)
 {
     REAL("SSL_read", ssl_read_fn)
     int count = real(ssl, bytes, length);
+    read_ahead_note(count > 0);
     if (cause.is_running) {
         keep(bytes, count);
     }

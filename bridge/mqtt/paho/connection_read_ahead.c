@@ -12,6 +12,7 @@ static struct {
     _Atomic int fd; /* -1: none */
     size_t taken;
     size_t length;
+    bool is_exhausted;
     char bytes[AHEAD_BYTES];
 } ahead = {.fd = -1};
 
@@ -19,6 +20,7 @@ void read_ahead_begin(int fd)
 {
     ahead.taken = 0;
     ahead.length = 0;
+    ahead.is_exhausted = false;
     ahead.fd = fd;
 }
 
@@ -59,4 +61,14 @@ ssize_t read_ahead_recv(void *bytes, size_t length)
     }
     ahead.taken += count;
     return (ssize_t)count;
+}
+
+void read_ahead_note(bool has_read)
+{
+    ahead.is_exhausted = !has_read;
+}
+
+bool read_ahead_is_exhausted(void)
+{
+    return ahead.is_exhausted;
 }

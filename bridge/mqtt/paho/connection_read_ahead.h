@@ -25,5 +25,10 @@ bool read_ahead_is_on(int fd);
 bool read_ahead_has_bytes(void);
 /* As recv() of that socket, without flags. */
 ssize_t read_ahead_recv(void *bytes, size_t length);
+/* The last read of that connection, with TLS or without, found something. */
+void read_ahead_note(bool has_read);
+/* Whether the last read found nothing. Before that a WebSocket frame which Paho has read may hold
+ * further packets, and poll() does not know of them. */
+bool read_ahead_is_exhausted(void);
 
 #endif

@@ -357,7 +357,9 @@ static int wait_for_broker(struct pollfd *broker, int timeout_ms)
             write_durable();
             held.hooks.plan(held.hooks.arg, &plan);
         }
-        bool has_input = plan.has_room && (read_ahead_has_bytes() || has_decrypted_input());
+        bool may_have_packets = held.is_websocket && !read_ahead_is_exhausted();
+        bool has_input =
+            plan.has_room && (read_ahead_has_bytes() || has_decrypted_input() || may_have_packets);
         short events = (short)(held.is_blocked ? POLLIN | POLLOUT : POLLIN);
         struct pollfd fds[] = {{.fd = held.wake_fd, .events = POLLIN},
                                {.fd = plan.fd, .events = POLLIN},

@@ -659,9 +659,35 @@ static void test_acknowledgements_wait_for_a_packet_that_is_not_written_whole(vo
     }
 }
 
+static void test_several_packets_come_in_one_frame(void **state)
+{
+    (void)state;
+    EACH_CONNECTION(transport, protocol)
+    {
+        struct fixture *fixture = fixture_new(transport, protocol, PLAIN);
+        unsigned char packets[64];
+        size_t length = 0;
+        for (unsigned char id = 1; id <= 3; id++) {
+            const unsigned char v5[] = {0x32, 8, 0, 1, 't', 0, id, 0, '{', '}'};
+            const unsigned char v4[] = {0x32, 7, 0, 1, 't', 0, id, '{', '}'};
+            size_t bytes = protocol == 5 ? sizeof v5 : sizeof v4;
+            memcpy(packets + length, protocol == 5 ? v5 : v4, bytes);
+            length += bytes;
+        }
+        scripted_broker_send(&fixture->broker, packets, length);
+        expect_deliveries(fixture, 3);
+        for (uint32_t i = 0; i < 3; i++) {
+            send_ack(fixture, i, true);
+        }
+        expect_pubacks(fixture, 1, 3);
+        fixture_free(fixture);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_several_packets_come_in_one_frame),
         cmocka_unit_test(test_no_acknowledgement_is_written_before_its_command_is_durable),
         cmocka_unit_test(test_many_acknowledgements_go_in_one_write_in_order_of_arrival),
         cmocka_unit_test(test_a_message_of_qos_0_is_stored_and_not_acknowledged),
