@@ -155,8 +155,7 @@ static void place_group(struct dispatch *dispatch, struct group *group)
     if (group->place != GROUP_BACKOFF) {
         return;
     }
-    int64_t not_before_ms = group->tasks->command->not_before_ms;
-    int64_t wait_ms = not_before_ms == 0 ? 0 : not_before_ms - clock_wall_ms();
+    int64_t wait_ms = group->tasks->not_before_ms - loop_now_ms(dispatch->loop);
     if (wait_ms <= 0) {
         group_enqueue(group);
         return;
@@ -320,6 +319,7 @@ static void call(struct task *task)
 static void put_back(struct task *task, enum move move, int64_t delay_ms)
 {
     struct dispatch *dispatch = task->dispatch;
+    task->not_before_ms = delay_ms > 0 ? loop_now_ms(dispatch->loop) + delay_ms : 0;
     task->command->not_before_ms = delay_ms > 0 ? clock_wall_ms() + delay_ms : 0;
     ledger_pause(dispatch->ledger, task->command, move);
     watch_deadline(task);
@@ -534,10 +534,11 @@ void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation res
 static void enqueue(struct dispatch *dispatch, struct task *task)
 {
     struct group *group = task->group;
-    /* A backoff beyond the deadline: the wall clock was set back while the bridge was away. */
+    int64_t now_ms = loop_now_ms(dispatch->loop);
     int64_t backoff_ms = task->command->not_before_ms - clock_wall_ms();
-    if (backoff_ms >= task->deadline_ms - loop_now_ms(dispatch->loop)) {
-        task->command->not_before_ms = 0;
+    /* A backoff beyond the deadline: the wall clock was set back while the bridge was away. */
+    if (backoff_ms > 0 && backoff_ms < task->deadline_ms - now_ms) {
+        task->not_before_ms = now_ms + backoff_ms;
     }
     watch_deadline(task);
     if (group->tasks == task && group->place == GROUP_BACKOFF) {

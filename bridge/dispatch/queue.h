@@ -35,6 +35,7 @@ struct task {
     struct region *region;
     struct command *command;
     int64_t deadline_ms;    /* monotonic */
+    int64_t not_before_ms;  /* monotonic: the next attempt waits until then; 0: for nothing */
     size_t deadline_place;  /* in deadlines; 0: not in it */
     uint32_t failures;      /* attempts that must be made again */
     unsigned remedies;      /* TASK_*: those already tried, each is tried once */
