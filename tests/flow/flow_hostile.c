@@ -197,7 +197,20 @@ static void test_a_response_topic_of_65535_bytes_is_refused(struct fixture *fixt
     raw_fini(&place);
 }
 
-/* Mosquitto closes the connection of a client that publishes to more than 200 levels. */
+static bool broker_takes_response_topic(struct fixture *fixture, const struct raw_bytes *place)
+{
+    struct raw_message message = {0};
+    int fd = raw_connect(fixture->broker.port);
+    put_string(&message.topic, "to/nobody");
+    put_property(&message.properties, RESPONSE_TOPIC, place->data, place->length);
+    bool is_taken = raw_publish(fd, &message);
+    message_fini(&message);
+    close(fd);
+    return is_taken;
+}
+
+/* Mosquitto closes the connection of a client that publishes to more than 200 levels; 2.0.21 also
+ * that of a client which names such a response topic. */
 static void test_a_response_topic_of_more_than_200_levels_stops_no_other_reply(
     struct fixture *fixture)
 {
@@ -205,7 +218,11 @@ static void test_a_response_topic_of_more_than_200_levels_stops_no_other_reply(
     struct raw_bytes place = {0};
     put_string(&place, FLOW_REPLIES);
     raw_put_many(&place, '/', 220);
-    check_refused_response_topic(fixture, bridge, &place, place.length);
+    if (broker_takes_response_topic(fixture, &place)) {
+        check_refused_response_topic(fixture, bridge, &place, place.length);
+    } else {
+        check_unharmed(fixture, bridge);
+    }
     assert_false(bridge_log_contains(bridge, "publisher_down"));
     raw_fini(&place);
 }
