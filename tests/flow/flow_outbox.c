@@ -355,6 +355,11 @@ static void test_no_reason_code_of_a_refusal_is_final(struct fixture *fixture)
 static void test_a_connection_that_ends_right_behind_a_refusal_is_no_loss(struct fixture *fixture)
 {
     struct scripted scripted;
+#ifdef __SANITIZE_THREAD__
+    print_message("skipped: ThreadSanitizer delays the end of each process by a second, which is "
+                  "longer than what counts as right behind\n");
+    skip();
+#endif
     scripted_begin(&scripted, fixture);
     const char *token = scripted_deliver(&scripted);
     for (int i = 0; i < 4; i++) {
