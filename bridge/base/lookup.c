@@ -98,6 +98,9 @@ static void *run(void *arg)
 static void woken(void *arg)
 {
     struct lookup *lookup = arg;
+    /* The thread has written the result, and has left the mutex. */
+    pthread_mutex_lock(&lookup->job->mutex);
+    pthread_mutex_unlock(&lookup->job->mutex);
     lookup->done(lookup->arg, &lookup->job->result);
 }
 
