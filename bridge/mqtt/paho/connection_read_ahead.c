@@ -36,10 +36,6 @@ bool read_ahead_has_bytes(void)
 
 ssize_t read_ahead_recv(void *bytes, size_t length)
 {
-    if (bytes == NULL && length > 0) { /* as the kernel does: Paho had no memory for the packet */
-        errno = EFAULT;
-        return -1;
-    }
     if (!read_ahead_has_bytes()) {
         bool is_large = length == 0 || length >= sizeof ahead.bytes;
         ssize_t got = syscall(SYS_recvfrom, ahead.fd, is_large ? bytes : ahead.bytes,
@@ -56,9 +52,7 @@ ssize_t read_ahead_recv(void *bytes, size_t length)
     }
     size_t there = ahead.length - ahead.taken;
     size_t count = length < there ? length : there;
-    if (count > 0) { /* an empty packet has no memory */
-        memcpy(bytes, ahead.bytes + ahead.taken, count);
-    }
+    memcpy(bytes, ahead.bytes + ahead.taken, count);
     ahead.taken += count;
     return (ssize_t)count;
 }
