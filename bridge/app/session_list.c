@@ -15,30 +15,10 @@
 #define LEGACY_PREFIX   "session:"
 #define INSTANCE_RANDOM 6
 
-/* ---- Lists of texts ---- */
-
-static bool has_text(const struct text_list *list, const char *text)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->items[i], text) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void append(struct text_list *list, char *text)
 {
     list->items = mem_realloc(list->items, (list->count + 1) * sizeof *list->items);
     list->items[list->count++] = text;
-}
-
-static void free_texts(struct text_list *list)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        free(list->items[i]);
-    }
-    free(list->items);
 }
 
 /* ---- Rows ---- */
@@ -206,13 +186,13 @@ void session_list_fini(struct session_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         free(list->records[i].client_id);
-        free_texts(&list->records[i].filters);
+        text_list_fini(&list->records[i].filters);
         free(list->records[i].unsubscribe.items);
     }
     free(list->records);
-    free_texts(&list->status);
+    text_list_fini(&list->status);
     free(list->former_status.items);
-    free_texts(&list->legacy);
+    text_list_fini(&list->legacy);
     free(list->instance);
 }
 
@@ -221,7 +201,7 @@ void session_list_fini(struct session_list *list)
 static void add_filter(struct session_record *record, char *filter_take, struct ledger *ledger,
                        bool *has_news)
 {
-    if (has_text(&record->filters, filter_take)) {
+    if (text_list_has(&record->filters, filter_take)) {
         free(filter_take);
         return;
     }
@@ -357,13 +337,13 @@ static void choose_unsubscribe(struct session_list *list, const struct settings 
         bool is_own = list->has_own && i == 0;
         for (size_t k = 0; k < record->filters.count; k++) {
             char *filter = record->filters.items[k];
-            if (!(is_own && has_text(&named, filter)) &&
+            if (!(is_own && text_list_has(&named, filter)) &&
                 record->unsubscribe.count < MQTT_UNSUBSCRIBE_MAX) {
                 append(&record->unsubscribe, filter);
             }
         }
     }
-    free_texts(&named);
+    text_list_fini(&named);
 }
 
 static bool update_status(struct session_list *list, const char *topic, struct ledger *ledger)
@@ -373,7 +353,7 @@ static bool update_status(struct session_list *list, const char *topic, struct l
             append(&list->former_status, list->status.items[i]);
         }
     }
-    if (topic[0] == '\0' || has_text(&list->status, topic)) {
+    if (topic[0] == '\0' || text_list_has(&list->status, topic)) {
         return false;
     }
     remember(ledger, key_of(STATUS_PREFIX, topic, ""), 1);

@@ -2,8 +2,7 @@
 
 #include <assert.h>
 
-/* min(cap, base * 2^(failures - 1)): at most the base after the first failure. */
-static int64_t bound_ms(uint32_t failures, int64_t base_ms, int64_t cap_ms)
+int64_t retry_doubled_ms(uint32_t failures, int64_t base_ms, int64_t cap_ms)
 {
     assert(failures >= 1 && base_ms >= 0 && cap_ms >= 0);
     uint32_t doublings = failures - 1;
@@ -25,12 +24,12 @@ static int64_t scale(int64_t limit, uint32_t random)
 
 int64_t retry_delay_ms(uint32_t failures, int64_t base_ms, int64_t cap_ms, uint32_t random)
 {
-    return scale(bound_ms(failures, base_ms, cap_ms), random);
+    return scale(retry_doubled_ms(failures, base_ms, cap_ms), random);
 }
 
 int64_t retry_reconnect_ms(uint32_t failures, int64_t min_ms, int64_t max_ms, uint32_t random)
 {
-    int64_t bound = bound_ms(failures, min_ms, max_ms);
+    int64_t bound = retry_doubled_ms(failures, min_ms, max_ms);
     int64_t least = bound - bound / 2;
     return least + scale(bound - least, random);
 }

@@ -4,6 +4,27 @@
 
 #include <assert.h>
 #include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool text_list_has(const struct text_list *list, const char *text)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i], text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void text_list_fini(struct text_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->items[i]);
+    }
+    free(list->items);
+    *list = (struct text_list){0};
+}
 
 static bool list_allows(const struct text_list *patterns, const char *value)
 {
@@ -39,11 +60,8 @@ bool route_allows(const struct route *route, const char *region, const char *gro
 
 bool route_names_region(const struct route *route, const char *region)
 {
-    bool is_named = route->default_region != NULL && strcmp(route->default_region, region) == 0;
-    for (size_t i = 0; i < route->regions.count; i++) {
-        is_named = is_named || strcmp(route->regions.items[i], region) == 0;
-    }
-    return is_named;
+    bool is_default = route->default_region != NULL && strcmp(route->default_region, region) == 0;
+    return is_default || text_list_has(&route->regions, region);
 }
 
 bool route_allows_region(const struct route *route, const char *region)

@@ -13,6 +13,7 @@
 #include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/retry.h"
 #include "undelivered.h"
 
 #include <stdlib.h>
@@ -254,11 +255,7 @@ static bool is_over(const struct retry *retry)
 static int64_t wait_ms(const struct retry *retry)
 {
     int64_t left_ms = retry->expires_ms - loop_now_ms(retry->outbox->loop);
-    int64_t backoff_ms = OUTBOX_RETRY_MS;
-    for (uint32_t i = 1; i < retry->count && backoff_ms < OUTBOX_RETRY_MS_MAX; i++) {
-        backoff_ms *= 2;
-    }
-    backoff_ms = backoff_ms < OUTBOX_RETRY_MS_MAX ? backoff_ms : OUTBOX_RETRY_MS_MAX;
+    int64_t backoff_ms = retry_doubled_ms(retry->count, OUTBOX_RETRY_MS, OUTBOX_RETRY_MS_MAX);
     return left_ms > 0 && left_ms < backoff_ms ? left_ms : backoff_ms;
 }
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/message.h"
+#include "model/retry.h"
 #include "model/status_report.h"
 #include "model/topic.h"
 
@@ -37,7 +38,7 @@ struct status_topic {
     bool has_publisher;
     bool is_in_flight; /* a message is with the publisher */
     bool is_outdated;  /* and the state has changed since */
-    int64_t retry_ms;  /* the last delay before a state that was not taken; 0: the last was taken */
+    uint32_t failures; /* states in a row that were not taken */
 };
 
 static bool is_offline(const struct status_topic *status_topic)
@@ -216,18 +217,18 @@ static void answered(struct status_topic *status_topic)
 
 void status_topic_published(struct status_topic *status_topic)
 {
-    status_topic->retry_ms = 0;
+    status_topic->failures = 0;
     answered(status_topic);
 }
 
 void status_topic_unpublished(struct status_topic *status_topic, struct slice why)
 {
-    int64_t doubled_ms = status_topic->retry_ms == 0 ? RETRY_MS : status_topic->retry_ms * 2;
-    status_topic->retry_ms = doubled_ms < RETRY_MS_MAX ? doubled_ms : RETRY_MS_MAX;
+    status_topic->failures++;
     LOG_WARN("status_not_published", LOG_SLICE("why", why));
     answered(status_topic);
     if (!status_topic->is_in_flight && !is_offline(status_topic)) {
-        loop_timer_start(status_topic->retry, status_topic->retry_ms);
+        loop_timer_start(status_topic->retry,
+                         retry_doubled_ms(status_topic->failures, RETRY_MS, RETRY_MS_MAX));
     }
 }
 

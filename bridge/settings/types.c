@@ -19,12 +19,7 @@ static void *member_of(const struct settings_row *row, void *base)
 
 static void list_fini(void *member)
 {
-    struct text_list *list = member;
-    for (size_t i = 0; i < list->count; i++) {
-        free(list->items[i]);
-    }
-    free(list->items);
-    *list = (struct text_list){0};
+    text_list_fini(member);
 }
 
 static void text_fini(void *member)

@@ -24,6 +24,10 @@ struct text_list {
     size_t count;
 };
 
+bool text_list_has(const struct text_list *list, const char *text);
+/* Frees the texts too, and empties the list. */
+void text_list_fini(struct text_list *list);
+
 struct optional_bool {
     bool is_set;
     bool value;
