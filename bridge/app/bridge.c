@@ -420,7 +420,7 @@ static void trim_heap(struct bridge *bridge)
     }
 }
 
-/* The loop turns. The reader of the log may have made room. */
+/* Reports that the loop still runs, and tries again to write the log lines that wait. */
 static void heartbeat_due(void *arg)
 {
     struct bridge *bridge = arg;

@@ -26,10 +26,10 @@
 
 enum {
     SESSION_LISTED = 1,
-    SESSION_OPENED = 2, /* the broker has it: if it is absent, it is lost */
-    SESSION_SEEN = 4,   /* the broker has said once that it is present: it does say so */
-    SESSION_TOLD = 8,   /* the last time it was not: the loss was reported */
-    SESSION_WARNED = 16 /* and said so again */
+    SESSION_OPENED = 2,   /* the broker has it: if it is absent, it is lost */
+    SESSION_SEEN = 4,     /* "session present" was set once: this broker does set it */
+    SESSION_REPORTED = 8, /* it was absent the last time, and the loss was reported */
+    SESSION_WARNED = 16   /* session_never_present was logged */
 };
 
 struct session_record {

@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* When the first loss that nobody has acknowledged was noticed, and the last one (wall clock). */
+/* Wall clock: when the oldest loss that nobody has acknowledged was noticed, and the newest loss.
+ */
 #define META_LOST_AT    "session.lost_at_ms"
 #define META_LOST_LAST  "session.lost_last_at_ms" /* 0: acknowledged */
 #define META_LOST_COUNT "session.lost_count"
@@ -150,11 +151,12 @@ static void loss_recorded(struct sessions *sessions, const struct waiter *waiter
 static bool note_absence(struct sessions *sessions, struct session_record *record)
 {
     bool was_opened = (record->flags & SESSION_OPENED) != 0;
-    bool is_loss = was_opened && (record->flags & (SESSION_SEEN | SESSION_TOLD)) != SESSION_TOLD;
+    bool is_loss =
+        was_opened && (record->flags & (SESSION_SEEN | SESSION_REPORTED)) != SESSION_REPORTED;
     if (is_loss) {
         record_loss(sessions, record->client_id);
         record->flags =
-            SESSION_LISTED | SESSION_OPENED | SESSION_TOLD | (record->flags & SESSION_SEEN);
+            SESSION_LISTED | SESSION_OPENED | SESSION_REPORTED | (record->flags & SESSION_SEEN);
     } else if (was_opened && (record->flags & SESSION_WARNED) == 0) {
         LOG_WARN("session_never_present", LOG_TEXT("client_id", record->client_id));
         record->flags |= SESSION_WARNED;
@@ -284,26 +286,26 @@ static void start_workers(struct sessions *sessions, const struct waiter *waiter
     }
 }
 
-static void tell_workers(struct sessions *sessions)
+static void set_sessions(struct sessions *sessions)
 {
     const struct session_record *own = session_list_own(&sessions->list);
-    struct workers_sessions told = {.is_leaving = sessions->is_leaving};
+    struct workers_sessions given = {.is_leaving = sessions->is_leaving};
     sessions->former =
         mem_zalloc(session_list_former_count(&sessions->list), sizeof *sessions->former);
     for (size_t i = 0; i < sessions->list.count; i++) {
         const struct session_record *record = &sessions->list.records[i];
         if (record != own) {
             LOG_INFO("former_session", LOG_TEXT("client_id", record->client_id));
-            sessions->former[told.former_count++] =
+            sessions->former[given.former_count++] =
                 (struct mqtt_session){record->client_id, MQTT_SESSION_DRAIN, record->unsubscribe};
         }
     }
     if (own != NULL) {
-        told.unsubscribe = own->unsubscribe;
+        given.unsubscribe = own->unsubscribe;
     }
-    told.former = sessions->former;
-    workers_set_sessions(sessions->workers, &told);
-    health_set(sessions->health, HEALTH_DRAINING_SESSION, told.former_count > 0);
+    given.former = sessions->former;
+    workers_set_sessions(sessions->workers, &given);
+    health_set(sessions->health, HEALTH_DRAINING_SESSION, given.former_count > 0);
 }
 
 void sessions_start(struct sessions *sessions, struct workers *workers, loop_fn *left, void *arg)
@@ -317,7 +319,7 @@ void sessions_start(struct sessions *sessions, struct workers *workers, loop_fn 
     bool has_news = session_list_update(&sessions->list, sessions->settings, sessions->is_leaving,
                                         topic.length > 0 ? topic.data : "", sessions->ledger);
     buf_fini(&topic);
-    tell_workers(sessions);
+    set_sessions(sessions);
     if (has_news) {
         when_durable(sessions, &waiter);
     } else {

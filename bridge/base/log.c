@@ -25,7 +25,7 @@
 #define LOG_ROLE_BYTES  32
 /* Kept free for "cut=1", the closing brace and the line end. */
 #define LOG_TAIL_BYTES 16
-/* Of lines that wait for the reader of the log. */
+/* The most bytes of lines that wait until standard error takes them. */
 #define LOG_WAITING_BYTES ((size_t)256 * 1024)
 #define LOG_CLOSE_STEP_MS 10
 

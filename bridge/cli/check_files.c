@@ -65,7 +65,7 @@ static void check_audit_file(struct check *check)
     const char *directory = dirname(copy);
     struct stat info;
     if (path[0] == '\0') {
-        /* There is none. */
+        /* no audit file is configured */
     } else if (stat(path, &info) == 0) {
         if (access(path, R_OK | W_OK) != 0) {
             check_error(check, "audit.file", "%s may not be read and written by this user: %s",

@@ -232,8 +232,8 @@ static void receiver_plan(void *arg, struct held_acks_plan *plan)
     struct receiver *receiver = arg;
     bool is_stopping = receiver->is_stopping;
     plan->has_deliveries = receiver->frames.length > 0;
-    /* At a stop what comes is read and kept: a socket that is closed with unread bytes is reset,
-     * and the broker might lose the last acknowledgements. */
+    /* During a stop messages are still read, and not acknowledged: closing a socket with unread
+     * bytes resets the connection, and the broker could lose the last acknowledgements. */
     plan->has_room = is_stopping || waiting_count(receiver) < WINDOW;
     if (is_stopping && !receiver->is_drained && is_settled(receiver)) {
         uint64_t one = 1;

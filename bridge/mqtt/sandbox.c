@@ -37,7 +37,7 @@ static const int allowed[] = {
     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(exit),
     SCMP_SYS(exit_group)};
 
-/* Allowed where this argument, with this mask, has this value. */
+/* Allowed only if the argument with this number, masked, has this value. */
 static const struct {
     int call;
     unsigned argument;

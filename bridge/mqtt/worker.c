@@ -57,33 +57,33 @@ static void set_reason(struct worker *worker, enum wire_down_reason reason, uint
 
 enum broker_limit { LIMIT_RETAIN, LIMIT_QOS, LIMIT_SESSION_EXPIRY };
 
-/* Says once that the broker allows less than the bridge asks for. */
-static void tell_limit(struct worker *worker, enum broker_limit limit, int64_t asked,
-                       int64_t granted)
+/* Logs once that the broker allows less than the bridge asks for. */
+static void report_limit(struct worker *worker, enum broker_limit limit, int64_t asked,
+                         int64_t granted)
 {
     static const char *const names[] = {
         [LIMIT_RETAIN] = "retain",
         [LIMIT_QOS] = "qos",
         [LIMIT_SESSION_EXPIRY] = "session_expiry_s",
     };
-    if (granted < asked && (worker->limits_told & 1u << limit) == 0) {
-        worker->limits_told |= 1u << limit;
+    if (granted < asked && (worker->limits_reported & 1u << limit) == 0) {
+        worker->limits_reported |= 1u << limit;
         LOG_WARN("broker_limit", LOG_TEXT("process", worker->name), LOG_TEXT("limit", names[limit]),
                  LOG_INT("asked", asked), LOG_INT("granted", granted));
     }
 }
 
-static void tell_limits(struct worker *worker, const struct wire_up *up)
+static void report_limits(struct worker *worker, const struct wire_up *up)
 {
     const struct settings *settings = worker->setup->settings;
-    tell_limit(worker, LIMIT_QOS, 1, up->max_qos);
+    report_limit(worker, LIMIT_QOS, 1, up->max_qos);
     if (worker->role == WIRE_PUBLISHER) {
         bool is_asked = settings->broker.retain && slice_is_present(worker->setup->will);
-        tell_limit(worker, LIMIT_RETAIN, is_asked, up->has_retain);
+        report_limit(worker, LIMIT_RETAIN, is_asked, up->has_retain);
     } else if (worker->attempt.session == NULL ||
                worker->attempt.session->use == MQTT_SESSION_USE) {
-        tell_limit(worker, LIMIT_SESSION_EXPIRY, settings->broker.session_expiry_s,
-                   up->session_expiry_s);
+        report_limit(worker, LIMIT_SESSION_EXPIRY, settings->broker.session_expiry_s,
+                     up->session_expiry_s);
     }
 }
 
@@ -104,7 +104,7 @@ static enum status read_up(struct worker *worker, const struct wire_up *up)
     worker->is_renewing = false;
     worker->up_ms = loop_now_ms(setup->loop);
     worker->first_end = (struct worker_end){0};
-    tell_limits(worker, up);
+    report_limits(worker, up);
     setup->hooks.up(setup->hooks.arg, worker);
     return STATUS_OK;
 }
@@ -289,12 +289,12 @@ static bool may_ask_for_less(struct worker *worker)
     bool is_refused = end->is_known && end->reason == WIRE_DOWN_REFUSED;
     if (is_refused && end->code == RETAIN_NOT_SUPPORTED && !worker->has_no_retain) {
         worker->has_no_retain = true;
-        tell_limit(worker, LIMIT_RETAIN, 1, 0);
+        report_limit(worker, LIMIT_RETAIN, 1, 0);
         return true;
     }
     if (is_refused && end->code == QOS_NOT_SUPPORTED && !worker->has_no_qos_1) {
         worker->has_no_qos_1 = true;
-        tell_limit(worker, LIMIT_QOS, 1, 0);
+        report_limit(worker, LIMIT_QOS, 1, 0);
         return true;
     }
     return false;

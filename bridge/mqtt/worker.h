@@ -65,7 +65,7 @@ struct worker_setup {
 
 /* Why a process ended. */
 struct worker_end {
-    bool is_known; /* the process has told it */
+    bool is_known; /* the process has reported it */
     enum wire_down_reason reason;
     uint32_t code;
     char text[WORKER_TEXT_BYTES];
@@ -86,7 +86,7 @@ struct worker {
     struct connect_attempt attempt; /* the running one, or the next */
     bool has_no_retain;             /* the broker refuses retained messages; for this run */
     bool has_no_qos_1;              /* the broker refuses a will of QoS 1; for this run */
-    unsigned limits_told;           /* bits of what the log says once about the broker */
+    unsigned limits_reported;       /* 1 << enum broker_limit: logged once */
     struct lookup *lookup;          /* runs, before the attempt; or NULL */
     struct lookup_result addresses; /* of the host name of the attempt; none for an IP address */
     size_t address;                 /* of the attempt */

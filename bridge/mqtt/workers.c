@@ -80,7 +80,7 @@ static bool is_anyone_running(const struct workers *workers)
     return is_running;
 }
 
-/* NULL: the worker is no former session's. */
+/* The former session of this worker; NULL for the receiver and the publisher. */
 static struct former *former_of(struct workers *workers, const struct worker *worker)
 {
     for (size_t i = 0; i < workers->former_count; i++) {

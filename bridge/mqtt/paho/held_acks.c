@@ -9,13 +9,13 @@
  *     TLS), in whole, with the header of its WebSocket frame in front; what the socket does not
  *     take is continued by further calls, and no other packet is begun before that is complete;
  *   - the PUBACK of a QoS 1 message is the next packet of the thread that has called the callback,
- *     or is queued behind an incomplete write; it has 4 bytes, in any version of MQTT;
+ *     or is queued behind an incomplete write; it has 4 bytes in MQTT 3.1.1 and 5;
  *   - poll() is called twice in a cycle of the receive thread: with POLLOUT and no timeout, to
  *     continue incomplete writes, then with POLLIN and without any lock;
  *   - after a poll() that returned 0 it sleeps 100 ms and then looks whether a PINGREQ is due;
  *   - where OpenSSL has decrypted more than was read (SSL_pending), it reads on without poll(); but
- *     it asks only behind some reads, so that a packet can wait for the next one. So it is told
- *     that there is never more, and poll() finds out.
+ *     it asks only behind some reads, so that a packet can wait for the next one. Here
+ *     SSL_pending() always returns 0, and poll() asks OpenSSL itself.
  * The linker gives Paho the functions of the executable because Paho is a shared library and calls
  * them by name; held_acks_begin() checks that CONNECT has come this way.
  *
@@ -235,7 +235,7 @@ int SSL_write(SSL *ssl, const void *data, int length)
 /* ---- What is written here ---- */
 
 /* Writes bytes of our own between two packets of Paho; false if the socket does not take all of
- * them. Does nothing while Paho has an incomplete write: *out_is_sent tells. */
+ * them. While Paho has an incomplete write it does nothing, and *out_is_sent is false. */
 static bool write_between(const char *bytes, size_t length, bool *out_is_sent)
 {
     bool is_whole = true;

@@ -219,75 +219,76 @@ static void test_a_request_id_without_an_error_is_success(void **state)
     }
 }
 
+static const struct {
+    int status;
+    const char *body;
+    const char *request_id;
+} not_definite[] = {
+    {200, "", NULL},
+    {200, "{}", NULL},
+    {200, "{\"RequestId\":\"\"}", NULL},
+    {200, "{\"RequestId\":\"C1", NULL},
+    {200, "<html>captive portal</html>", NULL},
+    {200, "{\"RequestId\":\"C1\",\"Code\":\"SomethingElse\"}", "C1"},
+    {204, "", NULL},
+    {302, "{\"RequestId\":\"C1\"}", "C1"},
+    {302, "{\"RequestId\":\"C1\",\"Code\":\"Moved\"}", "C1"},
+    {400, "Bad Request", NULL},
+    {403, "<html>proxy says no</html>", NULL},
+    {403, "{\"code\":\"blocked\",\"message\":\"by a wall\"}", NULL},
+    /* The API writes Code and RequestId, both, and so. */
+    {403, "{\"requestid\":\"C1\",\"code\":\"Forbidden\",\"message\":\"m\"}", NULL},
+    {403, "{\"RequestId\":\"C1\",\"code\":\"Forbidden\",\"message\":\"m\"}", "C1"},
+    {403, "{\"requestId\":\"C1\",\"Code\":\"Forbidden\",\"Message\":\"m\"}", "C1"},
+    {403, "{\"Code\":\"Forbidden\",\"Message\":\"m\"}", NULL},
+    {403, "{\"RequestId\":\"\",\"Code\":\"Forbidden\",\"Message\":\"m\"}", NULL},
+    {403, "{\"RequestId\":\"C1\",\"Code\":\"\",\"Message\":\"m\"}", "C1"},
+    {400, "{\"Code\":\"Throttling\",\"Message\":\"m\"}", NULL},
+    {403, "<Error><Code>Forbidden</Code></Error>", NULL},
+    /* Statuses that proxies and gateways give. */
+    {407, "{\"RequestId\":\"C1\",\"Code\":\"Forbidden\",\"Message\":\"m\"}", "C1"},
+    {408, "{\"RequestId\":\"C1\",\"Code\":\"RequestTimeout\",\"Message\":\"m\"}", "C1"},
+    {408, "{\"RequestId\":\"C1\",\"Code\":\"Throttling\",\"Message\":\"m\"}", "C1"},
+    {425, "{\"RequestId\":\"C1\",\"Code\":\"TooEarly\",\"Message\":\"m\"}", "C1"},
+    {499, "{\"RequestId\":\"C1\",\"Code\":\"Forbidden\",\"Message\":\"m\"}", "C1"},
+    /* A code of a 5xx under another status. */
+    {400, "{\"RequestId\":\"C1\",\"Code\":\"InternalError\",\"Message\":\"m\"}", "C1"},
+    {403, "{\"RequestId\":\"C1\",\"Code\":\"RequestTimeout\",\"Message\":\"m\"}", "C1"},
+    {429, "{\"RequestId\":\"C1\",\"Code\":\"ServiceUnavailable\",\"Message\":\"m\"}", "C1"},
+    {500, "{\"RequestId\":\"C1\",\"Code\":\"ServiceUnavailable\",\"Message\":\"m\"}", "C1"},
+    {503, "{\"RequestId\":\"C1\",\"Code\":\"InternalError\",\"Message\":\"m\"}", "C1"},
+    {500, "{\"RequestId\":\"C1\",\"Code\":\"Throttling\",\"Message\":\"m\"}", "C1"},
+    {500, "{\"RequestId\":\"C1\",\"Code\":\"InvalidAccessKeyId.NotFound\"}", "C1"},
+    /* A success that says no. */
+    {200, "{\"RequestId\":\"C1\",\"Code\":\"OperationDenied.InvalidStatus\"}", "C1"},
+    {200, "{\"RequestId\":\"C1\",\"Code\":\"InternalError\"}", "C1"},
+    {200, "{\"RequestId\":\"C1\",\"code\":\"Forbidden\"}", "C1"},
+    {200, "{\"RequestId\":\"C1\",\"Success\":false}", "C1"},
+    {200, "{\"RequestId\":\"C1\",\"Success\":\"false\",\"Code\":\"200\"}", "C1"},
+    {200, "{\"RequestId\":\"C1\",\"success\":false}", "C1"},
+    {200, "<R1Response><RequestId>C1</RequestId><Success>false</Success></R1Response>", "C1"},
+    {404, "{\"message\":\"no route\"}", NULL},
+    {500, "{\"RequestId\":\"C1\",\"Code\":\"Fresh.Code\",\"Message\":\"m\"}", "C1"},
+    {500, "{\"RequestId\":\"C1\",\"Code\":\"OperationDenied\",\"Message\":\"m\"}", "C1"},
+    {502, "<html><body>Bad Gateway</body></html>", NULL},
+    {503, "", NULL},
+    {0, "{\"RequestId\":\"C1\"}", "C1"},
+};
+
 static void test_an_answer_that_is_not_the_apis_stays_unknown(void **state)
 {
     (void)state;
-    static const struct {
-        int status;
-        const char *body;
-        const char *request_id;
-    } cases[] = {
-        {200, "", NULL},
-        {200, "{}", NULL},
-        {200, "{\"RequestId\":\"\"}", NULL},
-        {200, "{\"RequestId\":\"C1", NULL},
-        {200, "<html>captive portal</html>", NULL},
-        {200, "{\"RequestId\":\"C1\",\"Code\":\"SomethingElse\"}", "C1"},
-        {204, "", NULL},
-        {302, "{\"RequestId\":\"C1\"}", "C1"},
-        {302, "{\"RequestId\":\"C1\",\"Code\":\"Moved\"}", "C1"},
-        {400, "Bad Request", NULL},
-        {403, "<html>proxy says no</html>", NULL},
-        {403, "{\"code\":\"blocked\",\"message\":\"by a wall\"}", NULL},
-        /* The API writes Code and RequestId, both, and so. */
-        {403, "{\"requestid\":\"C1\",\"code\":\"Forbidden\",\"message\":\"m\"}", NULL},
-        {403, "{\"RequestId\":\"C1\",\"code\":\"Forbidden\",\"message\":\"m\"}", "C1"},
-        {403, "{\"requestId\":\"C1\",\"Code\":\"Forbidden\",\"Message\":\"m\"}", "C1"},
-        {403, "{\"Code\":\"Forbidden\",\"Message\":\"m\"}", NULL},
-        {403, "{\"RequestId\":\"\",\"Code\":\"Forbidden\",\"Message\":\"m\"}", NULL},
-        {403, "{\"RequestId\":\"C1\",\"Code\":\"\",\"Message\":\"m\"}", "C1"},
-        {400, "{\"Code\":\"Throttling\",\"Message\":\"m\"}", NULL},
-        {403, "<Error><Code>Forbidden</Code></Error>", NULL},
-        /* Statuses that proxies and gateways give. */
-        {407, "{\"RequestId\":\"C1\",\"Code\":\"Forbidden\",\"Message\":\"m\"}", "C1"},
-        {408, "{\"RequestId\":\"C1\",\"Code\":\"RequestTimeout\",\"Message\":\"m\"}", "C1"},
-        {408, "{\"RequestId\":\"C1\",\"Code\":\"Throttling\",\"Message\":\"m\"}", "C1"},
-        {425, "{\"RequestId\":\"C1\",\"Code\":\"TooEarly\",\"Message\":\"m\"}", "C1"},
-        {499, "{\"RequestId\":\"C1\",\"Code\":\"Forbidden\",\"Message\":\"m\"}", "C1"},
-        /* A code of a 5xx under another status. */
-        {400, "{\"RequestId\":\"C1\",\"Code\":\"InternalError\",\"Message\":\"m\"}", "C1"},
-        {403, "{\"RequestId\":\"C1\",\"Code\":\"RequestTimeout\",\"Message\":\"m\"}", "C1"},
-        {429, "{\"RequestId\":\"C1\",\"Code\":\"ServiceUnavailable\",\"Message\":\"m\"}", "C1"},
-        {500, "{\"RequestId\":\"C1\",\"Code\":\"ServiceUnavailable\",\"Message\":\"m\"}", "C1"},
-        {503, "{\"RequestId\":\"C1\",\"Code\":\"InternalError\",\"Message\":\"m\"}", "C1"},
-        {500, "{\"RequestId\":\"C1\",\"Code\":\"Throttling\",\"Message\":\"m\"}", "C1"},
-        {500, "{\"RequestId\":\"C1\",\"Code\":\"InvalidAccessKeyId.NotFound\"}", "C1"},
-        /* A success that says no. */
-        {200, "{\"RequestId\":\"C1\",\"Code\":\"OperationDenied.InvalidStatus\"}", "C1"},
-        {200, "{\"RequestId\":\"C1\",\"Code\":\"InternalError\"}", "C1"},
-        {200, "{\"RequestId\":\"C1\",\"code\":\"Forbidden\"}", "C1"},
-        {200, "{\"RequestId\":\"C1\",\"Success\":false}", "C1"},
-        {200, "{\"RequestId\":\"C1\",\"Success\":\"false\",\"Code\":\"200\"}", "C1"},
-        {200, "{\"RequestId\":\"C1\",\"success\":false}", "C1"},
-        {200, "<R1Response><RequestId>C1</RequestId><Success>false</Success></R1Response>", "C1"},
-        {404, "{\"message\":\"no route\"}", NULL},
-        {500, "{\"RequestId\":\"C1\",\"Code\":\"Fresh.Code\",\"Message\":\"m\"}", "C1"},
-        {500, "{\"RequestId\":\"C1\",\"Code\":\"OperationDenied\",\"Message\":\"m\"}", "C1"},
-        {502, "<html><body>Bad Gateway</body></html>", NULL},
-        {503, "", NULL},
-        {0, "{\"RequestId\":\"C1\"}", "C1"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        print_message("%d %s\n", cases[i].status, cases[i].body);
-        struct attempt attempt = map(cases[i].status, cases[i].body);
+    for (size_t i = 0; i < sizeof not_definite / sizeof not_definite[0]; i++) {
+        print_message("%d %s\n", not_definite[i].status, not_definite[i].body);
+        struct attempt attempt = map(not_definite[i].status, not_definite[i].body);
         assert_int_equal(attempt.reaction, REACTION_RETRY_UNSURE);
         assert_int_equal(attempt.outcome.status, OUTCOME_UNKNOWN);
         assert_int_equal(attempt.outcome.retention, RETENTION_UNSURE);
         assert_int_equal(attempt.outcome.category, CATEGORY_UNKNOWN_OUTCOME);
         assert_true(attempt.outcome.is_from_bridge);
         assert_string_equal(attempt.outcome.code, "Bridge.NoDefiniteAnswer");
-        assert_int_equal(attempt.outcome.http_status, cases[i].status);
-        assert_true((attempt.outcome.request_id == NULL) == (cases[i].request_id == NULL));
+        assert_int_equal(attempt.outcome.http_status, not_definite[i].status);
+        assert_true((attempt.outcome.request_id == NULL) == (not_definite[i].request_id == NULL));
         attempt_fini(&attempt);
     }
 }
