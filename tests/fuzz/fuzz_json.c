@@ -31,7 +31,12 @@ static void write_list(struct buf *out, const struct json *list, bool is_object)
         if (is_object) {
             assert(utf8_is_valid(json_name(item)));
             assert(json_member(list, json_name(item).data) != NULL);
-            json_put_name(out, json_name(item).data);
+            /* json_put_name() is for names that need no escape; a name of the input may need one. */
+            if (item != json_first(list)) {
+                buf_append_char(out, ',');
+            }
+            json_quote(out, json_name(item));
+            buf_append_char(out, ':');
         } else if (item != json_first(list) && json_kind(item) < JSON_ARRAY) {
             /* Before a list, json_put_open() writes the comma. */
             buf_append_char(out, ',');
