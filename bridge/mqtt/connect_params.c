@@ -139,14 +139,16 @@ static void set_alpn(struct connect_params *params, const struct text_list *name
     }
 }
 
-static void set_broker(struct connect_params *params, const struct settings *settings)
+/* `keepalive_s`: the shorter one that the broker asked for; 0: none. */
+static void set_broker(struct connect_params *params, const struct settings *settings,
+                       uint32_t keepalive_s)
 {
-    int64_t ack_ms = settings->broker.keepalive_s * 1000 / 2;
+    params->keepalive_s = keepalive_s > 0 ? keepalive_s : (uint32_t)settings->broker.keepalive_s;
+    int64_t ack_ms = (int64_t)params->keepalive_s * 1000 / 2;
     params->log_level = (uint8_t)log_level();
     params->is_json_log = log_is_json();
     params->protocol = (uint8_t)settings->broker.protocol;
     params->username = setting(settings->broker.username);
-    params->keepalive_s = (uint32_t)settings->broker.keepalive_s;
     params->connect_timeout_s = CONNECT_TIMEOUT_S;
     params->payload_bytes_max = (uint32_t)settings->limits.payload_bytes;
     params->ack_timeout_ms = (uint32_t)(ack_ms < ACK_TIMEOUT_MS_MAX ? ack_ms : ACK_TIMEOUT_MS_MAX);
@@ -240,10 +242,7 @@ enum status connect_params_init(struct connect_params *params, const struct sett
 {
     *params = (struct connect_params){.role = role, .tls_fds = {-1, -1, -1}};
     set_names(params, settings, attempt->session);
-    set_broker(params, settings);
-    if (attempt->keepalive_s > 0) {
-        params->keepalive_s = attempt->keepalive_s;
-    }
+    set_broker(params, settings, attempt->keepalive_s);
     params->has_retain = settings->broker.retain && !attempt->has_no_retain;
     params->will_qos_max = attempt->has_no_qos_1 ? 0 : 1;
     enum status status =

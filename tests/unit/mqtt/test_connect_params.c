@@ -78,6 +78,7 @@ static void test_broker_addresses_are_split_and_get_their_default_port(void **st
         check_address(&params.address, expected[i].pahos, expected[i].ours);
         assert_int_equal(address_is_tls(&params.address), expected[i].is_tls);
         assert_int_equal(params.keepalive_s, i == 0 ? 30 : 7);
+        assert_int_equal(params.ack_timeout_ms, i == 0 ? 10000 : 3500);
         connect_params_fini(&params);
     }
     settings_free(settings);

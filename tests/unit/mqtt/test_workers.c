@@ -21,6 +21,16 @@
 #include <cmocka.h>
 
 static sem_t answer; /* of the name server, for slow.test */
+static int64_t wall_step_ms;
+
+/* In the place of clock_wall_ms(). */
+int64_t __real_clock_wall_ms(void);
+int64_t __wrap_clock_wall_ms(void);
+
+int64_t __wrap_clock_wall_ms(void)
+{
+    return __real_clock_wall_ms() + wall_step_ms;
+}
 
 /* In the place of getaddrinfo() in the bridge's side. */
 int __real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
@@ -322,6 +332,38 @@ static void test_a_receiver_that_waits_to_start_again_stays_away_after_the_stop_
     workers_fixture_end(fixture);
 }
 
+#define HOUR_MS 3600000
+#define LONG_S  60
+
+static void test_a_step_of_the_wall_clock_does_not_change_the_backoff(void **state)
+{
+    (void)state;
+    struct workers_fixture *fixture = workers_fixture_new(NULL, "");
+    workers_fixture_wait_up(fixture);
+    fixture->settings->broker.reconnect_min_s = 1;
+    fixture->settings->broker.reconnect_max_s = 1;
+    kill(workers_fixture_pid("receiver"), SIGKILL);
+    WAIT_FOR(fixture, !fixture->is_receiving);
+    wall_step_ms = -HOUR_MS;
+    WAIT_FOR(fixture, fixture->is_receiving);
+    fixture->settings->broker.reconnect_min_s = LONG_S;
+    fixture->settings->broker.reconnect_max_s = LONG_S;
+    kill(workers_fixture_pid("receiver"), SIGKILL);
+    WAIT_FOR(fixture, !fixture->is_receiving);
+    wall_step_ms = HOUR_MS;
+    fixture->settings->broker.reconnect_min_s = 0;
+    fixture->settings->broker.reconnect_max_s = 0;
+    for (int i = 0; i < 2; i++) {
+        kill(workers_fixture_pid("publisher"), SIGKILL);
+        WAIT_FOR(fixture, !fixture->is_publisher_up);
+        WAIT_FOR(fixture, fixture->is_publisher_up);
+    }
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS), 2);
+    wall_step_ms = 0;
+    workers_fixture_stop(fixture);
+    workers_fixture_end(fixture);
+}
+
 static void test_a_process_that_does_not_end_is_killed_at_the_stop(void **state)
 {
     (void)state;
@@ -398,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_workers_stop_before_they_are_connected),
         cmocka_unit_test(
             test_a_receiver_that_waits_to_start_again_stays_away_after_the_stop_of_intake),
+        cmocka_unit_test(test_a_step_of_the_wall_clock_does_not_change_the_backoff),
         cmocka_unit_test(test_a_process_that_does_not_end_is_killed_at_the_stop),
         cmocka_unit_test(test_processes_are_killed_with_their_workers),
         cmocka_unit_test(test_an_executable_of_another_version_says_so_and_ends),
