@@ -151,8 +151,10 @@ static void check_route(const struct settings_view *view, size_t index)
     if (view->settings->broker.protocol == 4 && route->share[0] != '\0') {
         settings_report_route(
             view, false, index, "share", SETTINGS_NO_ITEM,
-            "needs shared subscriptions, which MQTT 3.1.1 does not have: no command arrives "
-            "from a broker that does not offer them anyway");
+            "needs shared subscriptions, which MQTT 3.1.1 does not have: no command arrives from a "
+            "broker that does not offer them anyway, and it may not say so; use broker.protocol = "
+            "5, "
+            "or no share");
     }
     if (route->qos == 0) {
         settings_report_route(view, false, index, "qos", SETTINGS_NO_ITEM,

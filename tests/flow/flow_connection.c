@@ -132,6 +132,18 @@ static void test_mqtt_3_1_1_works(struct fixture *fixture)
     expect_status(fixture, bridge, "offline");
 }
 
+/* mosquitto has shared subscriptions with MQTT 3.1.1, too. Of other brokers the bridge cannot know.
+ */
+static void test_a_share_with_mqtt_3_1_1_is_logged_at_the_start(struct fixture *fixture)
+{
+    struct bridge *bridge =
+        fixture_bridge(fixture, "log.level = \"warn\"; broker.protocol = 4; routes.share = \"g\";");
+    bridge_wait_log(bridge, "routes[0].share: needs shared subscriptions");
+    bridge_wait_log(bridge, "use broker.protocol = 5, or no share");
+    check_succeeded(
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+}
+
 static void test_the_session_is_kept_with_mqtt_3_1_1(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "broker.protocol = 4;");
@@ -274,6 +286,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_online_is_retained_and_names_the_instance),
         FLOW_TEST(test_the_next_broker_address_is_tried),
         FLOW_TEST(test_mqtt_3_1_1_works),
+        FLOW_TEST(test_a_share_with_mqtt_3_1_1_is_logged_at_the_start),
         FLOW_TEST(test_the_session_is_kept_with_mqtt_3_1_1),
         FLOW_TEST(test_the_last_will_works_with_mqtt_3_1_1),
         FLOW_TEST(test_a_bridge_may_start_before_its_broker),

@@ -22,6 +22,11 @@ struct subscribe_batch {
     size_t count;
 };
 
+static bool is_shared(struct slice filter)
+{
+    return filter.length > sizeof SHARE && memcmp(filter.data, SHARE, sizeof SHARE - 1) == 0;
+}
+
 /* False if the broker refused the filter; the connection is down then. */
 static bool subscribe_answered(struct connection *connection, size_t filter, int code)
 {
@@ -30,10 +35,14 @@ static bool subscribe_answered(struct connection *connection, size_t filter, int
         const char *name = connection_is_v5(connection)
                                ? MQTTReasonCode_toString((enum MQTTReasonCodes)code)
                                : NULL;
+        /* MQTT 3.1.1 has no reason codes here, and no shared subscriptions. */
+        bool may_not_know_share = !connection_is_v5(connection) && is_shared(wanted->filter);
         char text[CONNECTION_TEXT_BYTES];
-        snprintf(text, sizeof text, "the broker refused to subscribe to %.*s: %s",
-                 (int)(wanted->filter.length < 100 ? wanted->filter.length : 100),
-                 wanted->filter.data, name == NULL ? "no reason given" : name);
+        snprintf(text, sizeof text, "the broker refused to subscribe to %.*s: %s%s",
+                 (int)(wanted->filter.length < 80 ? wanted->filter.length : 80),
+                 wanted->filter.data, name == NULL ? "no reason given" : name,
+                 may_not_know_share ? "; it may not know shared subscriptions: use no `share`"
+                                    : "");
         connection_down(connection, WIRE_DOWN_SUBSCRIBE, (uint32_t)code, text);
         return false;
     }
@@ -128,13 +137,11 @@ static void set_subscribe_options(const struct subscribe_batch *batch, MQTTSubsc
 bool connection_is_shared(const struct connection *connection)
 {
     const struct connect_params *params = connection->params;
-    bool is_shared = false;
+    bool has_share = false;
     for (size_t i = 0; i < params->filter_count; i++) {
-        struct slice filter = params->filters[i].filter;
-        is_shared = is_shared || (filter.length > sizeof SHARE &&
-                                  memcmp(filter.data, SHARE, sizeof SHARE - 1) == 0);
+        has_share = has_share || is_shared(params->filters[i].filter);
     }
-    return is_shared;
+    return has_share;
 }
 
 /* Copies with a NUL at their end, for Paho; free them with free_texts(). */

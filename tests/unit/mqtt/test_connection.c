@@ -469,11 +469,12 @@ static void test_one_refused_filter_of_several_is_enough(void **state)
         int protocol;
         size_t count;
         const char *codes;
+        const char *text;
     } cases[] = {
-        {4, 1, "\x80"},
-        {4, 3, "\x01\x80\x01"},
-        {5, 1, "\x87"},
-        {5, 3, "\x01\x01\x9e"},
+        {4, 1, "\x80", "subscribe to $share/g/a: no reason given; it may not know shared"},
+        {4, 3, "\x01\x80\x01", "subscribe to b: no reason given"},
+        {5, 1, "\x87", "subscribe to $share/g/a: Not authorized"},
+        {5, 3, "\x01\x01\x9e", "subscribe to c: Shared subscriptions not supported"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         bool is_5 = cases[i].protocol == 5;
@@ -483,7 +484,7 @@ static void test_one_refused_filter_of_several_is_enough(void **state)
                                   .suback_count = cases[i].count};
         struct fake_broker fake;
         struct fixture *fixture = fixture_new();
-        static const char *const filters[] = {"a", "b", "c"};
+        static const char *const filters[] = {"$share/g/a", "b", "c"};
         for (size_t k = 0; k < cases[i].count; k++) {
             subscribe_to(fixture, filters[k]);
         }
@@ -492,6 +493,7 @@ static void test_one_refused_filter_of_several_is_enough(void **state)
         WAIT_FOR(fixture, fixture->down_count > 0);
         assert_int_equal(fixture->down.reason, WIRE_DOWN_SUBSCRIBE);
         assert_true(fixture->down.code >= 0x80);
+        assert_non_null(strstr(fixture->text, cases[i].text));
         assert_int_equal(fixture->up_count, 0);
         fixture_free(fixture);
         fake_broker_stop(&fake);

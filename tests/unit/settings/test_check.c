@@ -198,7 +198,8 @@ static void test_shared_subscriptions_with_mqtt_3_are_a_danger(void **state)
         "broker: { protocol = 4; };\nroutes = ({\nshare = \"g\"; groups = (\"pg-*\"); });",
         "test:3: routes[0].share: needs shared subscriptions, which MQTT 3.1.1 does "
         "not have: no command arrives from a broker that "
-        "does not offer them anyway\n");
+        "does not offer them anyway, and it may not say so; use broker.protocol = 5, or no "
+        "share\n");
     assert_warnings("routes = ({\nshare = \"g\"; groups = (\"pg-*\"); });", "");
 }
 
