@@ -31,7 +31,7 @@ static void write_list(struct buf *out, const struct json *list, bool is_object)
         if (is_object) {
             assert(utf8_is_valid(json_name(item)));
             assert(json_member(list, json_name(item).data) != NULL);
-            /* json_put_name() is for names that need no escape; a name of the input may need one. */
+            /* json_put_name() is for names that need no escape; one of the input may need one. */
             if (item != json_first(list)) {
                 buf_append_char(out, ',');
             }
