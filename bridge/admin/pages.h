@@ -12,7 +12,7 @@ struct buf;
 
 /* /readyz: 200 "ready", else 503 and the present reasons, a line each, with the time since when. */
 unsigned admin_page_readyz(const struct admin_options *options, struct buf *out);
-/* /status: the status topic's object and StartedAt. */
+/* /status: admin_put_status(). */
 unsigned admin_page_status(const struct admin_options *options, struct buf *out);
 /* /metrics: all counters in Prometheus' text format. */
 unsigned admin_page_metrics(const struct admin_options *options, struct buf *out);

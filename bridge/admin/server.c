@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "host.h"
 #include "pages.h"
 
 #include <microhttpd.h>
@@ -74,11 +75,25 @@ static const struct page {
     const char *path;
     const char *content_type;
     unsigned (*render)(const struct admin_options *options, struct buf *out);
+    /* Probes and scrapers may use any name of the machine; what they get is of no use to others. */
+    bool checks_host;
 } PAGES[] = {
-    {"/livez", "text/plain; charset=utf-8", render_livez},
-    {"/readyz", "text/plain; charset=utf-8", admin_page_readyz},
-    {"/status", "application/json", admin_page_status},
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", admin_page_metrics},
+    {"/livez", "text/plain; charset=utf-8", render_livez, false},
+    {"/readyz", "text/plain; charset=utf-8", admin_page_readyz, false},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", admin_page_metrics, false},
+    {"/status", "application/json", admin_page_status, true},
+};
+
+/* Of every answer: nothing is kept, guessed, framed or read by another origin. */
+static const struct {
+    const char *name;
+    const char *value;
+} HEADERS[] = {
+    {MHD_HTTP_HEADER_CACHE_CONTROL, "no-store"},
+    {"X-Content-Type-Options", "nosniff"},
+    {"Referrer-Policy", "no-referrer"},
+    {"Cross-Origin-Resource-Policy", "same-origin"},
+    {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
 };
 
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status,
@@ -91,9 +106,19 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
         return MHD_NO;
     }
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    for (size_t i = 0; i < sizeof HEADERS / sizeof HEADERS[0]; i++) {
+        MHD_add_response_header(response, HEADERS[i].name, HEADERS[i].value);
+    }
     enum MHD_Result result = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
     return result;
+}
+
+static bool has_allowed_host(const struct admin *admin, struct MHD_Connection *connection)
+{
+    const char *host =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+    return host_is_allowed(slice_text(host), slice_text(admin->options.listen));
 }
 
 static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *url,
@@ -111,6 +136,11 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
         return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, PAGES[0].content_type, &body);
     }
     for (size_t i = 0; i < sizeof PAGES / sizeof PAGES[0]; i++) {
+        if (strcmp(url, PAGES[i].path) == 0 && PAGES[i].checks_host &&
+            !has_allowed_host(admin, connection)) {
+            buf_append_text(&body, "use an IP address, localhost or the name in admin.listen\n");
+            return answer(connection, MHD_HTTP_MISDIRECTED_REQUEST, PAGES[0].content_type, &body);
+        }
         if (strcmp(url, PAGES[i].path) == 0) {
             unsigned status = PAGES[i].render(&admin->options, &body);
             return answer(connection, status, PAGES[i].content_type, &body);

@@ -58,9 +58,11 @@ struct bridge {
     struct dispatch *dispatch;
     struct outbox *outbox;
     struct status_topic *status_topic;
+    struct admin_options admin_options; /* also where the endpoint is off */
     struct admin *admin;
     struct systemd *systemd;
     struct sessions *sessions;
+    struct shared_text shown_sessions; /* of /status */
     struct shutdown *shutdown;
     struct loop_signal *signals[SIGNAL_COUNT];
     struct loop_timer *heartbeat;
@@ -238,9 +240,7 @@ static void on_receiver_changed(void *arg, bool is_up)
         notify_systemd(bridge);
         health_set(bridge->health, HEALTH_NOT_SUBSCRIBED, !is_up);
     }
-    if (is_up) {
-        sessions_subscribed(bridge->sessions);
-    }
+    sessions_receiver_changed(bridge->sessions, is_up);
 }
 
 static void on_brokers_differ(void *arg, bool do_differ)
@@ -327,14 +327,16 @@ static int open_exporter(struct bridge *bridge, struct buf *why)
 static void open_admin(struct bridge *bridge)
 {
     struct buf why = {0};
-    const struct admin_options options = {bridge->settings->admin.listen,
-                                          bridge->settings->instance, bridge->health,
-                                          &bridge->counters};
-    if (options.listen[0] == '\0') {
+    bridge->admin_options = (struct admin_options){.listen = bridge->settings->admin.listen,
+                                                   .instance = bridge->settings->instance,
+                                                   .health = bridge->health,
+                                                   .counters = &bridge->counters,
+                                                   .sessions = &bridge->shown_sessions};
+    if (bridge->admin_options.listen[0] == '\0') {
         return;
     }
-    if (admin_new(&options, &bridge->admin, &why) == STATUS_OK) {
-        LOG_INFO("admin_listening", LOG_TEXT("listen", options.listen),
+    if (admin_new(&bridge->admin_options, &bridge->admin, &why) == STATUS_OK) {
+        LOG_INFO("admin_listening", LOG_TEXT("listen", bridge->admin_options.listen),
                  LOG_INT("port", admin_port(bridge->admin)));
     } else {
         LOG_ERROR("admin_unavailable", LOG_SLICE("why", buf_slice(&why)));
@@ -384,8 +386,9 @@ static int build(struct bridge *bridge)
         code = open_ledger(bridge, &why);
     }
     if (code == EX_OK) {
-        bridge->sessions = sessions_new(bridge->loop, bridge->settings, bridge->is_leaving,
-                                        bridge->ledger, bridge->health, &bridge->counters);
+        bridge->sessions =
+            sessions_new(bridge->loop, bridge->settings, bridge->is_leaving, bridge->ledger,
+                         bridge->health, &bridge->counters, &bridge->shown_sessions);
         if (bridge->settings->is_instance_host_name) {
             settings_set_instance(bridge->settings, sessions_instance(bridge->sessions));
         }
@@ -495,6 +498,7 @@ static void take_apart(struct bridge *bridge)
     dispatch_free(bridge->dispatch);
     status_topic_free(bridge->status_topic);
     sessions_free(bridge->sessions);
+    shared_text_fini(&bridge->shown_sessions);
     health_free(bridge->health);
     shutdown_free(bridge->shutdown);
     systemd_free(bridge->systemd);
@@ -508,6 +512,7 @@ int bridge_run(struct settings *settings, bool is_leaving)
     struct bridge *bridge = mem_zalloc(1, sizeof *bridge);
     bridge->settings = settings;
     bridge->is_leaving = is_leaving;
+    shared_text_init(&bridge->shown_sessions);
     mask_signals(SIG_BLOCK);
     int code = build(bridge);
     if (code == EX_OK) {

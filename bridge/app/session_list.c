@@ -54,17 +54,29 @@ void session_record_store(const struct session_record *record, struct ledger *le
     remember(ledger, key_of(SESSION_PREFIX, record->client_id, ""), record->flags);
 }
 
-void session_record_forget_filters(struct session_record *record, const struct text_list *filters,
-                                   struct ledger *ledger)
+void session_record_forget_unsubscribed(struct session_record *record, struct ledger *ledger)
 {
-    for (size_t i = 0; i < filters->count; i++) {
-        forget(ledger, filter_key(record, filters->items[i]));
+    size_t kept_count = 0;
+    for (size_t i = 0; i < record->filters.count; i++) {
+        char *filter = record->filters.items[i];
+        if (text_list_has(&record->unsubscribe, filter)) {
+            forget(ledger, filter_key(record, filter));
+        } else {
+            record->filters.items[kept_count++] = filter;
+        }
     }
+    record->filters.count = kept_count;
+    for (size_t i = 0; i < record->unsubscribe.count; i++) {
+        free(record->unsubscribe.items[i]);
+    }
+    record->unsubscribe.count = 0;
 }
 
 void session_record_forget(struct session_record *record, struct ledger *ledger)
 {
-    session_record_forget_filters(record, &record->filters, ledger);
+    for (size_t i = 0; i < record->filters.count; i++) {
+        forget(ledger, filter_key(record, record->filters.items[i]));
+    }
     forget(ledger, key_of(SESSION_PREFIX, record->client_id, ""));
     record->is_gone = true;
 }

@@ -37,6 +37,7 @@ struct session_record {
     int64_t flags;
     struct text_list filters;     /* all that the ledger lists */
     struct text_list unsubscribe; /* those that the settings do not name; the texts are borrowed */
+    bool is_ending;               /* it is drained; the broker is asked to end it */
     bool is_gone;
 };
 
@@ -74,9 +75,9 @@ struct session_record *session_list_own(struct session_list *list);
 /* Those that the settings do not name. */
 size_t session_list_former_count(const struct session_list *list);
 void session_record_store(const struct session_record *record, struct ledger *ledger);
-/* Deletes these filters of the record from the ledger. */
-void session_record_forget_filters(struct session_record *record, const struct text_list *filters,
-                                   struct ledger *ledger);
+/* The filters of `unsubscribe` are not at the broker any more: deletes them from the ledger and
+ * from both lists. */
+void session_record_forget_unsubscribed(struct session_record *record, struct ledger *ledger);
 /* Deletes the session with its filters from the ledger; the record is gone. */
 void session_record_forget(struct session_record *record, struct ledger *ledger);
 void session_list_forget_status(const char *topic, struct ledger *ledger);

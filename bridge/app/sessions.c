@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/message.h"
@@ -32,6 +33,8 @@ struct sessions {
     struct health *health;
     struct counters *counters;
     struct session_list list;
+    bool is_subscribed;
+    struct shared_text *shown;
     struct mqtt_session *former; /* for the workers */
     struct workers *workers;
     struct loop_timer *hold;  /* of HEALTH_SESSION_LOST */
@@ -41,6 +44,41 @@ struct sessions {
     loop_fn *left;
     void *left_arg;
 };
+
+/* ---- What /status shows ---- */
+
+static const char *state_of(struct sessions *sessions, const struct session_record *record)
+{
+    if (record == session_list_own(&sessions->list)) {
+        return sessions->is_subscribed ? "subscribed" : "not_subscribed";
+    }
+    return record->is_ending ? "ending" : "draining";
+}
+
+static void show(struct sessions *sessions)
+{
+    struct buf out = {0};
+    json_put_open(&out, '[');
+    for (size_t i = 0; i < sessions->list.count; i++) {
+        const struct session_record *record = &sessions->list.records[i];
+        if (record->is_gone) {
+            continue;
+        }
+        json_put_open(&out, '{');
+        json_put_text(&out, "ClientId", slice_text(record->client_id));
+        json_put_name(&out, "Filters");
+        json_put_open(&out, '[');
+        for (size_t k = 0; k < record->filters.count; k++) {
+            json_put_element(&out, slice_text(record->filters.items[k]));
+        }
+        json_put_close(&out, ']');
+        json_put_text(&out, "State", slice_text(state_of(sessions, record)));
+        json_put_close(&out, '}');
+    }
+    json_put_close(&out, ']');
+    shared_text_set(sessions->shown, buf_slice(&out));
+    buf_fini(&out);
+}
 
 /* ---- A loss ---- */
 
@@ -189,11 +227,13 @@ void sessions_connected(struct sessions *sessions, const char *client_id, bool i
     }
 }
 
-void sessions_subscribed(struct sessions *sessions)
+void sessions_receiver_changed(struct sessions *sessions, bool is_up)
 {
-    struct session_record *own = session_list_own(&sessions->list);
-    session_record_forget_filters(own, &own->unsubscribe, sessions->ledger);
-    own->unsubscribe.count = 0; /* the workers have a copy */
+    if (is_up) { /* the workers do not use the list any more */
+        session_record_forget_unsubscribed(session_list_own(&sessions->list), sessions->ledger);
+    }
+    sessions->is_subscribed = is_up;
+    show(sessions);
 }
 
 /* ---- Former sessions ---- */
@@ -213,7 +253,9 @@ void sessions_drained(struct sessions *sessions, const char *client_id)
     struct session_record *record = session_list_find(&sessions->list, client_id);
     /* From now on it is no loss if the session is not there. */
     record->flags = SESSION_LISTED;
+    record->is_ending = true;
     session_record_store(record, sessions->ledger);
+    show(sessions);
     when_durable(sessions,
                  &(struct waiter){.go_on = session_may_end, .client_id = mem_strdup(client_id)});
 }
@@ -223,6 +265,7 @@ void sessions_ended(struct sessions *sessions, const char *client_id)
     LOG_INFO("session_ended", LOG_TEXT("client_id", client_id));
     struct session_record *record = session_list_find(&sessions->list, client_id);
     session_record_forget(record, sessions->ledger);
+    show(sessions);
     if (!has_former(sessions)) {
         health_set(sessions->health, HEALTH_DRAINING_SESSION, false);
         if (sessions->is_leaving) {
@@ -306,6 +349,7 @@ static void set_sessions(struct sessions *sessions)
     given.former = sessions->former;
     workers_set_sessions(sessions->workers, &given);
     health_set(sessions->health, HEALTH_DRAINING_SESSION, given.former_count > 0);
+    show(sessions);
 }
 
 void sessions_start(struct sessions *sessions, struct workers *workers, loop_fn *left, void *arg)
@@ -329,7 +373,7 @@ void sessions_start(struct sessions *sessions, struct workers *workers, loop_fn 
 
 struct sessions *sessions_new(struct loop *loop, const struct settings *settings, bool is_leaving,
                               struct ledger *ledger, struct health *health,
-                              struct counters *counters)
+                              struct counters *counters, struct shared_text *shown)
 {
     struct sessions *sessions = mem_zalloc(1, sizeof *sessions);
     *sessions = (struct sessions){.settings = settings,
@@ -337,6 +381,7 @@ struct sessions *sessions_new(struct loop *loop, const struct settings *settings
                                   .ledger = ledger,
                                   .health = health,
                                   .counters = counters,
+                                  .shown = shown,
                                   .started_ms = clock_mono_ms()};
     sessions->hold = loop_timer_new(loop, hold_over, sessions);
     sessions->clear = loop_timer_new(loop, clear_due, sessions);

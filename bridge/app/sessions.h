@@ -20,6 +20,7 @@
 
 #include "base/counters.h"
 #include "base/health.h"
+#include "base/shared_text.h"
 #include "ledger/ledger.h"
 #include "mqtt/workers.h"
 #include "settings/settings.h"
@@ -32,10 +33,14 @@ struct sessions;
 /*
  * Reads what the ledger has of earlier runs, after ledger_open() and before ledger_start().
  * Everything must outlive it. `is_leaving`: the settings name no session any more.
+ *
+ * `shown` gets the sessions as a JSON array whenever one changes, for /status: ClientId, Filters
+ * and State, which is "subscribed" or "not_subscribed" for the session of the settings, "draining"
+ * or "ending" for the others.
  */
 struct sessions *sessions_new(struct loop *loop, const struct settings *settings, bool is_leaving,
                               struct ledger *ledger, struct health *health,
-                              struct counters *counters);
+                              struct counters *counters, struct shared_text *shown);
 /* The instance of a bridge whose settings name none: made once and kept in the ledger. Before
  * sessions_start(). */
 const char *sessions_instance(struct sessions *sessions);
@@ -50,8 +55,9 @@ void sessions_connected(struct sessions *sessions, const char *client_id, bool i
                         uint32_t generation);
 void sessions_drained(struct sessions *sessions, const char *client_id);
 void sessions_ended(struct sessions *sessions, const char *client_id);
-/* The receiver has subscribed to what the settings name, and unsubscribed the rest. */
-void sessions_subscribed(struct sessions *sessions);
+/* The receiver has subscribed to what the settings name, and unsubscribed the rest; or it is down.
+ */
+void sessions_receiver_changed(struct sessions *sessions, bool is_up);
 /* The publisher is connected, or not any more. */
 void sessions_publisher_changed(struct sessions *sessions, bool is_up);
 /* The broker has, or has not, taken a message with an id below 0. */

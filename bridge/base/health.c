@@ -28,8 +28,8 @@ struct health {
 #define BLOCKS_READY_READY     false
 #define BLOCKS_READY_NOT_READY true
 static const struct health_reason_info REASONS[HEALTH_REASON_COUNT] = {
-#define HEALTH_REASON(id, name, ready, meaning) \
-    [HEALTH_##id] = {name, meaning, BLOCKS_READY_##ready},
+#define HEALTH_REASON(id, name, ready, meaning, advice) \
+    [HEALTH_##id] = {name, meaning, advice, BLOCKS_READY_##ready},
 #include "tables/health_reasons.def"
 #undef HEALTH_REASON
 };

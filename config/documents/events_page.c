@@ -64,10 +64,10 @@ void events_page(struct buf *out)
         }
     }
     buf_append_text(out, "\n## Reasons of the state `degraded`\n\n"
-                         "| reason | `/readyz` | meaning |\n|---|---|---|\n");
+                         "| reason | `/readyz` | meaning | what to do |\n|---|---|---|---|\n");
     for (int i = 0; i < HEALTH_REASON_COUNT; i++) {
         const struct health_reason_info *info = health_reason_info((enum health_reason)i);
-        buf_printf(out, "| `%s` | %s | %s |\n", info->name, info->blocks_ready ? "503" : "200",
-                   info->meaning);
+        buf_printf(out, "| `%s` | %s | %s | %s |\n", info->name, info->blocks_ready ? "503" : "200",
+                   info->meaning, info->advice);
     }
 }

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/counters.h"
 #include "base/health.h"
+#include "base/shared_text.h"
 #include "base/status.h"
 
 struct admin;
@@ -23,7 +24,11 @@ struct admin_options {
     const char *instance;
     const struct health *health;
     struct counters *counters;
+    struct shared_text *sessions; /* the sessions at the broker, a JSON array; or empty */
 };
+
+/* Appends the JSON object of /status and a line feed. `listen` is not used. Thread: any. */
+void admin_put_status(const struct admin_options *options, struct buf *out);
 
 /* STATUS_INVALID or STATUS_UNAVAILABLE where it cannot listen at all; *out_why is appended to. An
  * address of several that cannot be listened on is logged and left out. */

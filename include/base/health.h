@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 enum health_reason {
-#define HEALTH_REASON(id, name, ready, meaning) HEALTH_##id,
+#define HEALTH_REASON(id, name, ready, meaning, advice) HEALTH_##id,
 #include "tables/health_reasons.def"
 #undef HEALTH_REASON
     HEALTH_REASON_COUNT
@@ -80,7 +80,8 @@ void health_put_reasons(const struct health *health, struct buf *out);
 
 struct health_reason_info {
     const char *name;
-    const char *meaning; /* one sentence */
+    const char *meaning; /* one sentence or two */
+    const char *advice;  /* what to do */
     bool blocks_ready;
 };
 const struct health_reason_info *health_reason_info(enum health_reason reason);

@@ -69,6 +69,8 @@ static void test_a_bridge_that_is_online_is_alive_and_ready(struct fixture *fixt
     char *status = NULL;
     assert_int_equal(http_exchange(port, "GET", "/status", NULL, &status), 200);
     assert_non_null(strstr(status, "{\"State\":\"online\",\"Instance\":"));
+    assert_non_null(
+        strstr(status, "\"Filters\":[\"" FLOW_COMMANDS "\"],\"State\":\"subscribed\"}"));
     free(status);
     bridge_stop(bridge);
     assert_int_equal(get(port, "/livez"), 0);

@@ -47,6 +47,7 @@ static struct {
     char ended[64];
     struct buf published;
     int64_t published_id;
+    struct shared_text shown;
 } fixture;
 
 /* ---- the ledger ---- */
@@ -179,7 +180,7 @@ static void load(void)
     fixture.health = health_new(NULL);
     counter_set(&fixture.counters, COUNTER_SESSIONS_LOST, 0);
     fixture.sessions = sessions_new(NULL, &fixture.settings, fixture.is_leaving, NULL,
-                                    fixture.health, &fixture.counters);
+                                    fixture.health, &fixture.counters, &fixture.shown);
 }
 
 static void start(void)
@@ -195,6 +196,7 @@ static int set_up(void **state)
 {
     (void)state;
     memset(&fixture, 0, sizeof fixture);
+    shared_text_init(&fixture.shown);
     fixture.settings.instance = "host";
     fixture.settings.broker.client_id = "client";
     fixture.settings.topics.status = "status/{Instance}";
@@ -212,6 +214,7 @@ static int tear_down(void **state)
     sessions_free(fixture.sessions);
     health_free(fixture.health);
     buf_fini(&fixture.published);
+    shared_text_fini(&fixture.shown);
     return 0;
 }
 
@@ -299,7 +302,7 @@ static void test_a_former_filter_is_listed_until_it_is_unsubscribed(void **state
     assert_string_equal(fixture.told.unsubscribe.items[0], "commands/start");
     assert_non_null(value_of("broker.filter:client-in\ncommands/start"));
     assert_non_null(value_of("broker.filter:client-in\ncommands/other"));
-    sessions_subscribed(fixture.sessions);
+    sessions_receiver_changed(fixture.sessions, true);
     assert_null(value_of("broker.filter:client-in\ncommands/start"));
     assert_non_null(value_of("broker.filter:client-in\ncommands/other"));
     start();
@@ -315,6 +318,54 @@ static void test_a_share_is_another_filter(void **state)
     fixture.route.share = "";
     start();
     assert_string_equal(fixture.told.unsubscribe.items[0], "$share/blue/commands/start");
+}
+
+/* ---- what /status shows ---- */
+
+static void assert_shown(const char *json)
+{
+    struct buf text = {0};
+    shared_text_append_to(&fixture.shown, &text);
+    assert_string_equal(text.data, json);
+    buf_fini(&text);
+}
+
+static void test_each_session_is_shown_with_its_filters_and_its_state(void **state)
+{
+    (void)state;
+    start();
+    assert_shown("[{\"ClientId\":\"client-in\",\"Filters\":[\"commands/start\"],"
+                 "\"State\":\"not_subscribed\"}]");
+    open_session(false);
+    fixture.settings.broker.client_id = "new";
+    start();
+    sessions_receiver_changed(fixture.sessions, true);
+    assert_shown("[{\"ClientId\":\"new-in\",\"Filters\":[\"commands/start\"],"
+                 "\"State\":\"subscribed\"},"
+                 "{\"ClientId\":\"client-in\",\"Filters\":[\"commands/start\"],"
+                 "\"State\":\"draining\"}]");
+    sessions_drained(fixture.sessions, "client-in");
+    sessions_receiver_changed(fixture.sessions, false);
+    assert_shown("[{\"ClientId\":\"new-in\",\"Filters\":[\"commands/start\"],"
+                 "\"State\":\"not_subscribed\"},"
+                 "{\"ClientId\":\"client-in\",\"Filters\":[\"commands/start\"],"
+                 "\"State\":\"ending\"}]");
+    sessions_ended(fixture.sessions, "client-in");
+    assert_shown("[{\"ClientId\":\"new-in\",\"Filters\":[\"commands/start\"],"
+                 "\"State\":\"not_subscribed\"}]");
+}
+
+static void test_a_former_filter_is_shown_until_it_is_unsubscribed(void **state)
+{
+    (void)state;
+    start();
+    fixture.topics[0] = "commands/other";
+    start();
+    assert_shown("[{\"ClientId\":\"client-in\",\"Filters\":[\"commands/start\","
+                 "\"commands/other\"],\"State\":\"not_subscribed\"}]");
+    sessions_receiver_changed(fixture.sessions, true);
+    assert_shown("[{\"ClientId\":\"client-in\",\"Filters\":[\"commands/other\"],"
+                 "\"State\":\"subscribed\"}]");
 }
 
 /* ---- former sessions ---- */
@@ -333,7 +384,7 @@ static void test_a_session_with_another_client_id_is_drained_and_ended(void **st
     assert_true(unsubscribes(&fixture.told.former[0].unsubscribe, "commands/start"));
     connect_id("client-in", true);
     connect_id("new-in", false);
-    sessions_subscribed(fixture.sessions);
+    sessions_receiver_changed(fixture.sessions, true);
     assert_true(is_draining());
     fixture.commits_later = true;
     sessions_drained(fixture.sessions, "client-in");
@@ -643,6 +694,8 @@ int main(void)
         TEST(test_a_start_without_news_writes_nothing_and_waits_for_nothing),
         TEST(test_a_former_filter_is_listed_until_it_is_unsubscribed),
         TEST(test_a_share_is_another_filter),
+        TEST(test_each_session_is_shown_with_its_filters_and_its_state),
+        TEST(test_a_former_filter_is_shown_until_it_is_unsubscribed),
         TEST(test_a_session_with_another_client_id_is_drained_and_ended),
         TEST(test_a_crash_while_a_session_ends_is_no_loss),
         TEST(test_a_former_session_that_is_gone_is_a_loss),
