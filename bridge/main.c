@@ -24,6 +24,7 @@ static const struct {
     {"run", cli_run, "Run the bridge."},
     {"check", cli_check, "Check a configuration file, and with --online the access to the API."},
     {"send", cli_send, "Send a command, wait for its reply, and print it."},
+    {"ctl", cli_ctl, "Order something of a running bridge."},
     {"ledger", cli_ledger, "Read a ledger, or verify the audit file."},
     {"version", cli_version, "Print the version."},
     {"--version", cli_version, NULL},

@@ -17,6 +17,7 @@
 #include "ledger/ledger.h"
 #include "mqtt/program.h"
 #include "mqtt/workers.h"
+#include "orders.h"
 #include "outbox/outbox.h"
 #include "outbox/status_topic.h"
 #include "reload.h"
@@ -60,6 +61,7 @@ struct bridge {
     struct status_topic *status_topic;
     struct admin_options admin_options; /* also where the endpoint is off */
     struct admin *admin;
+    struct orders *orders; /* NULL: there is no control socket */
     struct systemd *systemd;
     struct sessions *sessions;
     struct shared_text shown_sessions; /* of /status */
@@ -112,7 +114,7 @@ static void on_report(struct bridge *bridge, const char *signal_name)
 static void on_acknowledge(struct bridge *bridge, const char *signal_name)
 {
     (void)signal_name;
-    sessions_acknowledge_loss(bridge->sessions);
+    (void)sessions_acknowledge_loss(bridge->sessions);
 }
 
 static const struct {
@@ -344,6 +346,20 @@ static void open_admin(struct bridge *bridge)
     buf_fini(&why);
 }
 
+/* As the endpoint: where the socket cannot be made, the bridge runs without it. */
+static void open_control(struct bridge *bridge)
+{
+    struct buf why = {0};
+    char *path = settings_control_path(bridge->settings);
+    const struct orders_parts parts = {&bridge->admin_options, bridge->sessions};
+    if (path != NULL &&
+        orders_new(bridge->loop, path, &parts, &bridge->orders, &why) != STATUS_OK) {
+        LOG_ERROR("control_unavailable", LOG_SLICE("why", buf_slice(&why)));
+    }
+    free(path);
+    buf_fini(&why);
+}
+
 static void make_workers(struct bridge *bridge)
 {
     const struct workers_hooks hooks = {.arg = bridge,
@@ -407,6 +423,7 @@ static int build(struct bridge *bridge)
         bridge->intake = intake_new(bridge->settings, &bridge->counters, bridge->ledger,
                                     bridge->dispatch, bridge->outbox, bridge->workers);
         open_admin(bridge);
+        open_control(bridge);
     }
     buf_fini(&why);
     return code;
@@ -493,6 +510,7 @@ static void take_apart(struct bridge *bridge)
     exporter_free(bridge->exporter);
     ledger_close(bridge->ledger, CLOSE_LEDGER_MS);
     admin_free(bridge->admin);
+    orders_free(bridge->orders);
     intake_free(bridge->intake);
     outbox_free(bridge->outbox);
     dispatch_free(bridge->dispatch);

@@ -131,7 +131,7 @@ static void record_loss(struct sessions *sessions, const char *client_id)
                     counter_get(sessions->counters, COUNTER_SESSIONS_LOST));
 }
 
-void sessions_acknowledge_loss(struct sessions *sessions)
+bool sessions_acknowledge_loss(struct sessions *sessions)
 {
     bool was_on = health_is_on(sessions->health, HEALTH_SESSION_LOST);
     LOG_INFO("session_loss_acknowledged", LOG_TEXT("was_lost", was_on ? "yes" : "no"));
@@ -140,6 +140,7 @@ void sessions_acknowledge_loss(struct sessions *sessions)
         health_set(sessions->health, HEALTH_SESSION_LOST, false);
         ledger_remember(sessions->ledger, META_LOST_LAST, 0);
     }
+    return was_on;
 }
 
 /* ---- What waits for a commit ---- */

@@ -62,7 +62,7 @@ void sessions_receiver_changed(struct sessions *sessions, bool is_up);
 void sessions_publisher_changed(struct sessions *sessions, bool is_up);
 /* The broker has, or has not, taken a message with an id below 0. */
 void sessions_published(struct sessions *sessions, int64_t id, bool is_taken);
-/* Somebody has seen the loss: the reason ends. */
-void sessions_acknowledge_loss(struct sessions *sessions);
+/* Somebody has seen the loss: the reason ends. False: it did not last. */
+bool sessions_acknowledge_loss(struct sessions *sessions);
 
 #endif

@@ -29,7 +29,7 @@
 #define LOG_WAITING_BYTES ((size_t)256 * 1024)
 #define LOG_CLOSE_STEP_MS 10
 
-static enum log_level highest = LOG_LEVEL_INFO;
+static _Atomic enum log_level highest = LOG_LEVEL_INFO;
 static bool is_json_line;
 static char role_text[LOG_ROLE_BYTES] = "bridge";
 
@@ -45,6 +45,35 @@ void log_setup(enum log_level level, bool is_json, const char *role)
     pthread_mutex_lock(&mutex);
     log_output_open();
     pthread_mutex_unlock(&mutex);
+}
+
+void log_set_level(enum log_level level)
+{
+    highest = level;
+}
+
+static const char *const level_texts[] = {
+    [LOG_LEVEL_ERROR] = "error",
+    [LOG_LEVEL_WARN] = "warn",
+    [LOG_LEVEL_INFO] = "info",
+    [LOG_LEVEL_DEBUG] = "debug",
+};
+
+const char *log_level_text(enum log_level level)
+{
+    assert((size_t)level < sizeof level_texts / sizeof level_texts[0]);
+    return level_texts[level];
+}
+
+bool log_level_read(struct slice text, enum log_level *out_level)
+{
+    for (size_t i = 0; i < sizeof level_texts / sizeof level_texts[0]; i++) {
+        if (slice_equals_text(text, level_texts[i])) {
+            *out_level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 bool log_is_on(enum log_level level)
@@ -135,20 +164,13 @@ static void put_number(struct buf *line, const char *key, int64_t number)
 
 static void put_head(struct buf *line, enum log_level level, const char *event)
 {
-    static const char *const levels[] = {
-        [LOG_LEVEL_ERROR] = "error",
-        [LOG_LEVEL_WARN] = "warn",
-        [LOG_LEVEL_INFO] = "info",
-        [LOG_LEVEL_DEBUG] = "debug",
-    };
     char time[CLOCK_TEXT_BYTES];
     clock_format_ms(clock_wall_ms(), time);
-    assert((size_t)level < sizeof levels / sizeof levels[0]);
     if (is_json_line) {
         json_put_open(line, '{');
     }
     put_text(line, "time", slice_text(time));
-    put_text(line, "level", slice_text(levels[level]));
+    put_text(line, "level", slice_text(log_level_text(level)));
     put_text(line, "role", slice_text(role_text));
     put_text(line, "event", slice_text(event));
 }

@@ -151,6 +151,11 @@ static const char *why_listen(const char *text)
     return url_split_listen(text, &host, &port, &why) ? NULL : why;
 }
 
+static const char *why_socket(const char *text)
+{
+    return strlen(text) <= SETTINGS_SOCKET_BYTES_MAX ? NULL : "is too long for a Unix socket";
+}
+
 static const char *why_filter(const char *text)
 {
     return topic_is_filter(slice_text(text)) ? NULL : "is not a valid topic filter";
@@ -246,6 +251,7 @@ static const struct {
     [RULE_DEAD_LETTER_TEMPLATE] = {"a topic name that may contain {Instance} and {Route}",
                                    .why = why_dead_letter_template},
     [RULE_LISTEN] = {"host:port, IPv6 addresses in brackets", .why = why_listen},
+    [RULE_SOCKET] = {"a path of at most 107 bytes, or none", .why = why_socket},
     [RULE_ROUTE_NAME] = {"letters, digits, '-' and '_'", .bytes = WORD_BYTES},
     [RULE_COMMAND_FILTER] = {"a topic filter (+ and # are whole levels, # is the last one)",
                              .why = why_command_filter},

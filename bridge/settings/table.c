@@ -34,26 +34,45 @@ static const char route_actions[] =
 #include "tables/actions.def"
     ;
 
-#define SETTING(path, type, fallback, min, max, choices, rule, meaning) \
+#define SETTING(path, type, fallback, min, max, choices, rule, reload, meaning) \
     _Static_assert(KIND_OF(((struct settings *)NULL)->path) == KIND_##type, #path);
 #define ROUTE_SETTING(path, member, type, fallback, min, max, choices, rule, meaning) \
     _Static_assert(KIND_OF(((struct route *)NULL)->member) == KIND_##type, #path);
 #include "tables/settings.def"
 
 static const struct settings_row main_rows[] = {
-#define SETTING(path, type, fallback, min, max, choices, rule, meaning)                          \
-    {#path,       SETTINGS_##type, offsetof(struct settings, path), fallback, min, max, choices, \
-     RULE_##rule, meaning},
-#define SETTING_GROUP(path, meaning)  {#path, SETTINGS_GROUP, 0, "", 0, 0, "", RULE_NONE, meaning},
-#define SETTING_ROUTES(path, meaning) {#path, SETTINGS_ROUTES, 0, "", 0, 0, "", RULE_NONE, meaning},
+#define SETTING(path, type, fallback, min, max, choices, rule, reload, meaning) \
+    {#path,                                                                     \
+     SETTINGS_##type,                                                           \
+     offsetof(struct settings, path),                                           \
+     fallback,                                                                  \
+     min,                                                                       \
+     max,                                                                       \
+     choices,                                                                   \
+     RULE_##rule,                                                               \
+     SETTINGS_##reload,                                                         \
+     meaning},
+#define SETTING_GROUP(path, meaning) \
+    {#path, SETTINGS_GROUP, 0, "", 0, 0, "", RULE_NONE, SETTINGS_LIVE, meaning},
+#define SETTING_ROUTES(path, meaning) \
+    {#path, SETTINGS_ROUTES, 0, "", 0, 0, "", RULE_NONE, SETTINGS_LIVE, meaning},
 #include "tables/settings.def"
 };
 
 static const struct settings_row route_rows[] = {
-#define ROUTE_SETTING(path, member, type, fallback, min, max, choices, rule, meaning)           \
-    {#path,       SETTINGS_##type, offsetof(struct route, member), fallback, min, max, choices, \
-     RULE_##rule, meaning},
-#define ROUTE_GROUP(path, meaning) {#path, SETTINGS_GROUP, 0, "", 0, 0, "", RULE_NONE, meaning},
+#define ROUTE_SETTING(path, member, type, fallback, min, max, choices, rule, meaning) \
+    {#path,                                                                           \
+     SETTINGS_##type,                                                                 \
+     offsetof(struct route, member),                                                  \
+     fallback,                                                                        \
+     min,                                                                             \
+     max,                                                                             \
+     choices,                                                                         \
+     RULE_##rule,                                                                     \
+     SETTINGS_LIVE,                                                                   \
+     meaning},
+#define ROUTE_GROUP(path, meaning) \
+    {#path, SETTINGS_GROUP, 0, "", 0, 0, "", RULE_NONE, SETTINGS_LIVE, meaning},
 #include "tables/settings.def"
 };
 

@@ -50,6 +50,7 @@ enum settings_rule {
     RULE_STATUS_TEMPLATE,
     RULE_DEAD_LETTER_TEMPLATE,
     RULE_LISTEN,
+    RULE_SOCKET,
     RULE_ROUTE_NAME,
     RULE_COMMAND_FILTER,
     RULE_FILTER,
@@ -57,6 +58,12 @@ enum settings_rule {
     RULE_PATTERN,
     RULE_REGION,
     RULE_GROUP_ID,
+};
+
+/* When a running bridge takes a new value. */
+enum settings_reload {
+    SETTINGS_RESTART, /* at its next start */
+    SETTINGS_LIVE,    /* on reload */
 };
 
 struct settings_row {
@@ -68,6 +75,7 @@ struct settings_row {
     double max;
     const char *choices; /* "a|b", or "" */
     enum settings_rule rule;
+    enum settings_reload reload;
     const char *meaning;
 };
 

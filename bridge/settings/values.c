@@ -9,19 +9,10 @@
 
 enum log_level settings_log_level(const struct settings *settings)
 {
-    static const char *const names[] = {
-        [LOG_LEVEL_ERROR] = "error",
-        [LOG_LEVEL_WARN] = "warn",
-        [LOG_LEVEL_INFO] = "info",
-        [LOG_LEVEL_DEBUG] = "debug",
-    };
-    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(settings->log.level, names[i]) == 0) {
-            return (enum log_level)i;
-        }
-    }
-    assert(false && "a log level that is not in the table");
-    return LOG_LEVEL_INFO;
+    enum log_level level = LOG_LEVEL_INFO;
+    bool is_known = log_level_read(slice_text(settings->log.level), &level);
+    assert(is_known);
+    return level;
 }
 
 char *settings_password_path(const struct settings *settings)
@@ -41,4 +32,21 @@ char *settings_password_path(const struct settings *settings)
         return NULL;
     }
     return buf_take(&path);
+}
+
+char *settings_control_path(const struct settings *settings)
+{
+    static const char sqlite[] = "sqlite:";
+    const char *path = settings->control.socket;
+    const char *store = settings->ledger.store;
+    struct buf beside = {0};
+    if (strcmp(path, "none") == 0) {
+        return NULL;
+    }
+    if (path[0] != '\0') {
+        return mem_strdup(path);
+    }
+    bool is_file = strncmp(store, sqlite, strlen(sqlite)) == 0;
+    buf_printf(&beside, "%s.sock", is_file ? store + strlen(sqlite) : store);
+    return buf_take(&beside);
 }

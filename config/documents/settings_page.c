@@ -21,6 +21,10 @@ static const char INTRODUCTION[] =
     "`@include` is not supported. A whole number is accepted where a number with a fraction is "
     "expected.\n"
     "\n"
+    "The column `reload` says whether a running bridge takes a new value when it reads the file "
+    "again (SIGHUP, or\n"
+    "`ecs-mqtt-bridge ctl reload`); where it says no, the bridge takes it at its next start.\n"
+    "\n"
     "This page is generated from `include/tables/settings.def`.\n";
 
 static const char WARNINGS[] =
@@ -67,7 +71,7 @@ static const char WARNINGS[] =
     "\n"
     "## Settings on the command line\n"
     "\n"
-    "`run`, `check`, `send` and `ledger` take `--set PATH=VALUE`, as often as needed: it replaces "
+    "`run`, `check`, `send`, `ctl` and `ledger` take `--set PATH=VALUE`, as often as needed: it replaces "
     "a setting of the file, for example `--set log.level=debug` or `--set "
     "'broker.uris=(\"mqtts://a.example\", \"mqtts://b.example\")'`. The value is written as in "
     "the file; what is not a number, `true`, `false`, a quoted text or a list is a text, without "
@@ -85,7 +89,7 @@ static void document_row(struct buf *out, const struct settings_row *row, const 
         buf_append_text(out, "not set | ");
     }
     settings_row_allowed(row, out);
-    buf_printf(out, " | %s |\n", row->meaning);
+    buf_printf(out, " | %s | %s |\n", row->reload == SETTINGS_LIVE ? "yes" : "no", row->meaning);
 }
 
 static bool has_parent(const struct settings_row *row, const char *parent)
@@ -99,7 +103,7 @@ static bool has_parent(const struct settings_row *row, const char *parent)
 static void document_keys(struct buf *out, struct settings_table table, const void *base,
                           const char *parent)
 {
-    buf_append_text(out, "\n| key | default | allowed | meaning |\n|---|---|---|---|\n");
+    buf_append_text(out, "\n| key | default | allowed | reload | meaning |\n|---|---|---|---|---|\n");
     for (size_t i = 0; i < table.count; i++) {
         const struct settings_row *row = &table.rows[i];
         bool is_key = row->type != SETTINGS_GROUP && row->type != SETTINGS_ROUTES;

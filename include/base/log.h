@@ -32,6 +32,12 @@ struct log_field {
 
 /* `role` ("bridge", "receiver", ...) is in every line; it is copied. */
 void log_setup(enum log_level level, bool is_json, const char *role);
+/* Replaces the level that log_setup() set. Thread: any. */
+void log_set_level(enum log_level level);
+/* "error", "warn", "info", "debug". */
+const char *log_level_text(enum log_level level);
+/* False: the text is no level. */
+bool log_level_read(struct slice text, enum log_level *out_level);
 bool log_is_on(enum log_level level);
 enum log_level log_level(void);
 bool log_is_json(void);

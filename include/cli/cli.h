@@ -18,6 +18,7 @@
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_send(int argc, char **argv);
+int cli_ctl(int argc, char **argv);
 int cli_ledger(int argc, char **argv);
 int cli_version(int argc, char **argv);
 

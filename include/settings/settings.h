@@ -124,6 +124,9 @@ struct settings {
         char *listen; /* host:port, "" for off */
     } admin;
     struct {
+        char *socket; /* "" for beside the ledger, "none"; see settings_control_path() */
+    } control;
+    struct {
         char *level;
         char *format; /* "logfmt" or "json" */
     } log;
@@ -178,5 +181,10 @@ enum log_level settings_log_level(const struct settings *settings);
  * where that exists (systemd.exec(5), LoadCredential=). A heap string, or NULL for no password.
  */
 char *settings_password_path(const struct settings *settings);
+/* The longest path of a Unix socket: sockaddr_un.sun_path without the NUL (unix(7)). */
+#define SETTINGS_SOCKET_BYTES_MAX 107
+/* The path of the control socket: control.socket, else the ledger's path with ".sock" behind it,
+ * which may be longer than SETTINGS_SOCKET_BYTES_MAX. A heap string, or NULL for no socket. */
+char *settings_control_path(const struct settings *settings);
 
 #endif

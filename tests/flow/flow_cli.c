@@ -58,7 +58,7 @@ static const char *write_config(struct fixture *fixture, const char *text)
 
 static void test_every_subcommand_has_help(struct fixture *fixture)
 {
-    static const char *const names[] = {"run", "check", "send", "ledger", "version"};
+    static const char *const names[] = {"run", "check", "send", "ctl", "ledger", "version"};
     struct tool_result all = RUN(fixture, "--help");
     expect_code(&all, EX_OK);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -75,13 +75,18 @@ static void test_every_subcommand_has_help(struct fixture *fixture)
 
 static void test_a_wrong_call_prints_a_message_and_exits_64(struct fixture *fixture)
 {
-    static const char *const calls[][4] = {
+    static const char *const calls[][5] = {
         {NULL},
         {"walk", NULL},
         {"run", NULL},
         {"check", NULL},
         {"send", NULL},
         {"check", "--wrong", NULL},
+        {"ctl", NULL},
+        {"ctl", "stop", NULL},
+        {"ctl", "level", NULL},
+        {"ctl", "level", "loud"},
+        {"ctl", "status", "surplus", NULL},
         {"check", "--config", NULL},
         {"version", "surplus", NULL},
     };

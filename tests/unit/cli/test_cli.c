@@ -29,8 +29,8 @@ struct subcommand {
 };
 
 static const struct subcommand SUBCOMMANDS[] = {
-    {"run", cli_run},       {"check", cli_check},     {"send", cli_send},
-    {"ledger", cli_ledger}, {"version", cli_version},
+    {"run", cli_run}, {"check", cli_check},   {"send", cli_send},
+    {"ctl", cli_ctl}, {"ledger", cli_ledger}, {"version", cli_version},
 };
 #define SUBCOMMAND_COUNT (sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0])
 

@@ -1,0 +1,28 @@
+/*
+ * orders - what `ecs-mqtt-bridge ctl` may order of a running bridge, carried out.
+ *
+ * Thread: the loop's.
+ */
+#ifndef APP_ORDERS_H
+#define APP_ORDERS_H
+
+#include "admin/server.h"
+#include "base/buf.h"
+#include "base/loop.h"
+#include "sessions.h"
+
+struct orders;
+
+/* What orders are carried out with; all of it must outlive the orders. */
+struct orders_parts {
+    const struct admin_options *admin;
+    struct sessions *sessions;
+};
+
+/* Listens at `path`; fails as control_new(). */
+enum status orders_new(struct loop *loop, const char *path, const struct orders_parts *parts,
+                       struct orders **out_orders, struct buf *out_why);
+/* Takes NULL. */
+void orders_free(struct orders *orders);
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * Sends one request to the control socket of a running bridge (app/control_request.h) and prints
+ * the answer. The request is read here first, as the bridge reads it: so a wrong value is a wrong
+ * call.
+ */
+#include "app/control_request.h"
+#include "base/json.h"
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define READ_BYTES    65536
+#define ANSWER_WAIT_S 60 /* longer than anything that the bridge waits for */
+
+struct options {
+    struct cli_config config;
+};
+
+static const struct cli_option OPTIONS[] = {
+    CLI_CONFIG_OPTIONS(offsetof(struct options, config),
+                       "The configuration file of the bridge: it names the control socket."),
+    {0},
+};
+
+static const struct cli_usage USAGE = {
+    .synopsis = "ctl --config FILE ORDER",
+    .about = "Orders something of a running bridge, as root or as the bridge's own user.\n"
+             "  status            prints its state, as the page /status has it\n"
+             "  level LEVEL       sets the level of its log until the next reload or restart:\n"
+             "                    error, warn, info or debug\n"
+             "  ack session_lost  confirms that the report of a lost session was seen\n"
+             "Run it in the bridge's working directory if the file names the ledger by a relative\n"
+             "path. Exits 0 if it was done, 1 if it is not possible, 69 if no bridge is there.",
+    .options = OPTIONS,
+    .operands_max = 2,
+};
+
+/* The words of the command line. */
+static const struct order {
+    const char *name;
+    const char *operand; /* the field of the second word; NULL: there is none */
+    const char *help;    /* of the second word */
+} ORDERS[] = {
+    {"status", NULL, NULL},
+    {"level", "Level", "LEVEL"},
+    {"ack", "What", "session_lost"},
+};
+
+static const struct order *find_order(const char *name)
+{
+    for (size_t i = 0; i < sizeof ORDERS / sizeof ORDERS[0]; i++) {
+        if (strcmp(name, ORDERS[i].name) == 0) {
+            return &ORDERS[i];
+        }
+    }
+    return NULL;
+}
+
+/* Makes the request of the command line. Returns EX_OK or EX_USAGE. */
+static int make_request(char **operands, int operand_count, struct buf *out)
+{
+    struct buf what = {0};
+    struct control_request request;
+    const struct order *order = operand_count == 0 ? NULL : find_order(operands[0]);
+    if (operand_count == 0) {
+        buf_append_text(&what, "an order is needed");
+    } else if (order == NULL) {
+        buf_printf(&what, "unknown order %s", operands[0]);
+    } else if (operand_count == 1 && order->operand != NULL) {
+        buf_printf(&what, "%s needs %s", order->name, order->help);
+    } else if (operand_count == 2 && order->operand == NULL) {
+        buf_printf(&what, "unexpected argument %s", operands[1]);
+    } else {
+        json_put_open(out, '{');
+        json_put_text(out, "Do", slice_text(order->name));
+        if (order->operand != NULL) {
+            json_put_text(out, order->operand, slice_text(operands[1]));
+        }
+        json_put_close(out, '}');
+        (void)control_request_read(buf_slice(out), &request, &what);
+        buf_append_char(out, '\n');
+    }
+    int code = what.length == 0 ? EX_OK : cli_wrong_call("ctl", what.data);
+    buf_fini(&what);
+    return code;
+}
+
+/* A connection to the bridge, or -1 with the reason in *out_why. */
+static int connect_to(const char *path, struct buf *out_why)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct timeval wait = {.tv_sec = ANSWER_WAIT_S};
+    if (path == NULL) {
+        buf_append_text(out_why, "the configuration has control.socket = \"none\"");
+        return -1;
+    }
+    if (strlen(path) >= sizeof address.sun_path) {
+        buf_printf(out_why, "the path of the control socket is too long: %s", path);
+        return -1;
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        bool is_denied = errno == EACCES || errno == EPERM;
+        buf_printf(out_why, "no bridge answers at %s: %s%s", path, strerror(errno),
+                   is_denied ? "; only root and the bridge's own user may use it" : "");
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+    return fd;
+}
+
+/* Sends the line and reads the answer; false if the bridge ended or was too slow. */
+static bool exchange(int fd, const struct buf *request, struct buf *out_answer)
+{
+    bool is_sent =
+        send(fd, request->data, request->length, MSG_NOSIGNAL) == (ssize_t)request->length;
+    bool is_whole = false;
+    ssize_t got = is_sent ? 1 : 0;
+    while (got > 0 && !is_whole && out_answer->length <= CONTROL_ANSWER_BYTES_MAX) {
+        got = recv(fd, buf_reserve(out_answer, READ_BYTES), READ_BYTES, 0);
+        out_answer->length += got > 0 ? (size_t)got : 0;
+        is_whole = out_answer->length > 0 && out_answer->data[out_answer->length - 1] == '\n';
+    }
+    return is_whole;
+}
+
+static int print_answer(const struct buf *answer)
+{
+    struct json_fault fault;
+    struct json *root = json_parse(buf_slice(answer), 1, &fault);
+    const struct json *done = json_member(root, "Done");
+    struct slice output = json_text(json_member(root, "Output"));
+    int code = EX_UNAVAILABLE;
+    if (done == NULL || !slice_is_present(output)) {
+        fputs("ecs-mqtt-bridge ctl: what answered is not a bridge\n", stderr);
+    } else if (json_kind(done) == JSON_TRUE) {
+        fwrite(output.data, 1, output.length, stdout);
+        code = EX_OK;
+    } else {
+        fprintf(stderr, "ecs-mqtt-bridge ctl: %.*s\n", (int)output.length, output.data);
+        code = 1;
+    }
+    json_free(root);
+    return code;
+}
+
+int cli_ctl(int argc, char **argv)
+{
+    struct options options = {0};
+    struct settings *settings = NULL;
+    struct buf request = {0};
+    struct buf answer = {0};
+    struct buf why = {0};
+    int code;
+    if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
+        return code;
+    }
+    code = make_request(argv + optind, argc - optind, &request);
+    if (code == EX_OK) {
+        code = cli_load_settings("ctl", &options.config, &settings, NULL);
+    }
+    if (code == EX_OK) {
+        char *path = settings_control_path(settings);
+        int fd = connect_to(path, &why);
+        if (fd < 0) {
+            fprintf(stderr, "ecs-mqtt-bridge ctl: %s\n", why.data);
+            code = EX_UNAVAILABLE;
+        } else if (!exchange(fd, &request, &answer)) {
+            fputs("ecs-mqtt-bridge ctl: the bridge did not answer\n", stderr);
+            code = EX_UNAVAILABLE;
+        } else {
+            code = print_answer(&answer);
+        }
+        if (fd >= 0) {
+            close(fd);
+        }
+        free(path);
+    }
+    settings_free(settings);
+    buf_fini(&request);
+    buf_fini(&answer);
+    buf_fini(&why);
+    return code;
+}

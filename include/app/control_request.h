@@ -1,0 +1,44 @@
+/*
+ * control_request - what `ecs-mqtt-bridge ctl` asks a running bridge for: one line of JSON, such as
+ *
+ *   {"Do":"level","Level":"debug"}
+ *
+ * The answer is one line as well: {"Done":true,"Output":"..."}; with false, Output is the reason.
+ *
+ * Thread: any; pure.
+ */
+#ifndef APP_CONTROL_REQUEST_H
+#define APP_CONTROL_REQUEST_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "base/status.h"
+
+#include <stdbool.h>
+
+/* A request with its line end, an answer with its line end. */
+#define CONTROL_REQUEST_BYTES_MAX 8192
+#define CONTROL_ANSWER_BYTES_MAX  (8u << 20)
+
+enum control_order {
+    CONTROL_STATUS,
+    CONTROL_LEVEL,
+    CONTROL_ACK,
+};
+
+struct control_request {
+    enum control_order order;
+    enum log_level level; /* of CONTROL_LEVEL */
+};
+
+/* Reads the line without its line end. STATUS_INVALID: what is wrong with it is appended to
+ * *out_why.
+ */
+enum status control_request_read(struct slice line, struct control_request *out,
+                                 struct buf *out_why);
+
+/* Appends an answer with its line end. */
+void control_answer_put(bool is_done, struct slice output, struct buf *out);
+
+#endif
