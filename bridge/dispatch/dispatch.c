@@ -193,8 +193,9 @@ static bool needs_operator(const struct outcome *outcome)
              outcome->category == CATEGORY_INTERNAL || outcome->category == CATEGORY_UNAVAILABLE));
 }
 
-/* The command leaves dispatch with its outcome. Its group keeps its slot, if it has one. */
-static void finish(struct task *task, const struct outcome *outcome)
+/* The command leaves dispatch with its outcome. Its group keeps its slot, if it has one. `answer`
+ * is as in ledger_finish(). */
+static void finish(struct task *task, const struct outcome *outcome, const struct outcome *answer)
 {
     struct dispatch *dispatch = task->dispatch;
     struct command *command = task->command;
@@ -209,16 +210,17 @@ static void finish(struct task *task, const struct outcome *outcome)
     forget_crashes(task);
     deadlines_remove(&dispatch->deadlines, task);
     DL_DELETE(task->group->tasks, task);
-    ledger_finish(dispatch->ledger, command, outcome);
+    ledger_finish(dispatch->ledger, command, outcome, answer);
     task->command = NULL;
     task_free(task);
 }
 
-static void finish_with_error(struct task *task, enum bridge_error error, const char *message)
+static void finish_with_error(struct task *task, enum bridge_error error, const char *message,
+                              const struct outcome *answer)
 {
     struct outcome outcome = {0};
     outcome_of_error(&outcome, error, message);
-    finish(task, &outcome);
+    finish(task, &outcome, answer);
     outcome_fini(&outcome);
 }
 
@@ -230,30 +232,32 @@ static bool is_unsure(const struct task *task)
 }
 
 /* No further attempt may be made: ends with what the earlier ones came to. */
-static void give_up(struct task *task)
+static void give_up(struct task *task, const struct outcome *answer)
 {
     if (task->unsure != NULL) {
-        finish(task, task->unsure);
+        finish(task, task->unsure, answer);
     } else if (is_unsure(task)) {
         finish_with_error(task, ERROR_NO_DEFINITE_ANSWER,
-                          "An earlier attempt may have had effect and no definite answer came.");
+                          "An earlier attempt may have had effect and no definite answer came.",
+                          answer);
     } else if (task->last != NULL) {
-        finish(task, task->last);
+        finish(task, task->last, answer);
     } else {
         finish_with_error(task, ERROR_EXPIRED,
-                          "The command's deadline passed before it could be called.");
+                          "The command's deadline passed before it could be called.", answer);
     }
 }
 
-/* The command that is being called ends; `outcome` is NULL to give up. */
-static void end_call(struct task *task, const struct outcome *outcome)
+/* The command that is being called ends; `outcome` is NULL to give up. `answer` is what its attempt
+ * ended with; NULL: it was not made. */
+static void end_call(struct task *task, const struct outcome *outcome, const struct outcome *answer)
 {
     struct dispatch *dispatch = task->dispatch;
     struct group *group = task->group;
     if (outcome == NULL) {
-        give_up(task);
+        give_up(task, answer);
     } else {
-        finish(task, outcome);
+        finish(task, outcome, answer);
     }
     release_slot(dispatch, group);
 }
@@ -279,7 +283,7 @@ static void deadlines_due(void *arg)
     while ((task = deadlines_first(&dispatch->deadlines)) != NULL && task->deadline_ms <= now_ms) {
         struct group *group = task->group;
         bool was_first = group->tasks == task;
-        give_up(task);
+        give_up(task, NULL);
         if (was_first) {
             if (group->place == GROUP_BACKOFF) {
                 loop_timer_stop(group->backoff);
@@ -314,14 +318,15 @@ static void call(struct task *task)
     ecs_call(task->dispatch->ecs, task->command, answered, task);
 }
 
-/* Records what the attempt came to. The command stays first in its group and is tried again after
- * `delay_ms`. */
-static void put_back(struct task *task, enum move move, int64_t delay_ms)
+/* Records what the attempt came to (`answer`; NULL: it was not made). The command stays first in
+ * its group and is tried again after `delay_ms`. */
+static void put_back(struct task *task, enum move move, int64_t delay_ms,
+                     const struct outcome *answer)
 {
     struct dispatch *dispatch = task->dispatch;
     task->not_before_ms = delay_ms > 0 ? loop_now_ms(dispatch->loop) + delay_ms : 0;
     task->command->not_before_ms = delay_ms > 0 ? clock_wall_ms() + delay_ms : 0;
-    ledger_pause(dispatch->ledger, task->command, move);
+    ledger_pause(dispatch->ledger, task->command, move, answer);
     watch_deadline(task);
     release_slot(dispatch, task->group);
 }
@@ -330,7 +335,7 @@ static void put_back(struct task *task, enum move move, int64_t delay_ms)
 static void put_back_uncalled(struct task *task)
 {
     task->command->attempts--;
-    put_back(task, MOVE_NOTHING_DONE, 0);
+    put_back(task, MOVE_NOTHING_DONE, 0, NULL);
 }
 
 static void begun(void *arg, enum status status)
@@ -341,7 +346,7 @@ static void begun(void *arg, enum status status)
         put_back_uncalled(task);
     } else if (task->deadline_ms <= loop_now_ms(dispatch->loop)) {
         task->command->attempts--;
-        end_call(task, NULL);
+        end_call(task, NULL, NULL);
     } else {
         call(task);
     }
@@ -388,13 +393,14 @@ static void try_again(struct task *task, enum move move, struct attempt *attempt
     LOG_INFO("attempt_failed", LOG_TEXT("token", task->command->token),
              LOG_TEXT("code", attempt->outcome.code), LOG_TEXT("message", attempt->outcome.message),
              LOG_INT("attempts", task->command->attempts), LOG_INT("retry_in_ms", delay_ms));
-    keep_outcome(move == MOVE_NO_ANSWER ? &task->unsure : &task->last, &attempt->outcome);
+    struct outcome **kept = move == MOVE_NO_ANSWER ? &task->unsure : &task->last;
+    keep_outcome(kept, &attempt->outcome);
     if (delay_ms >= left_ms) {
-        end_call(task, NULL);
+        end_call(task, NULL, *kept);
         return;
     }
     counter_add(dispatch->counters, COUNTER_RETRIES, 1);
-    put_back(task, move, delay_ms);
+    put_back(task, move, delay_ms, *kept);
 }
 
 /*
@@ -404,11 +410,14 @@ static void try_again(struct task *task, enum move move, struct attempt *attempt
  */
 static void end_refused(struct task *task, struct outcome *refusal)
 {
-    if (is_unsure(task)) {
-        refusal->status = OUTCOME_UNKNOWN;
-        refusal->retention = RETENTION_UNSURE;
+    const struct outcome answer = *refusal; /* its texts are those of the refusal */
+    if (!is_unsure(task)) {
+        end_call(task, refusal, refusal);
+        return;
     }
-    end_call(task, is_unsure(task) && refusal->is_from_bridge ? NULL : refusal);
+    refusal->status = OUTCOME_UNKNOWN;
+    refusal->retention = RETENTION_UNSURE;
+    end_call(task, refusal->is_from_bridge ? NULL : refusal, &answer);
 }
 
 /* A refusal that one further attempt may lift: that is made once, and at once. `move` is what this
@@ -422,11 +431,11 @@ static void try_remedy(struct task *task, unsigned remedy, enum move move, struc
     }
     task->remedies |= remedy;
     counter_add(dispatch->counters, COUNTER_RETRIES, 1);
+    task->command->not_before_ms = 0;
+    ledger_pause(dispatch->ledger, task->command, move, &attempt->outcome);
     if (move == MOVE_NO_ANSWER) {
         keep_outcome(&task->unsure, &attempt->outcome);
     }
-    task->command->not_before_ms = 0;
-    ledger_pause(dispatch->ledger, task->command, move);
     begin(task);
 }
 
@@ -443,7 +452,7 @@ static void cool_down(struct task *task, struct attempt *attempt)
     LOG_INFO("command_deferred", LOG_TEXT("token", task->command->token),
              LOG_INT("retry_in_ms", wait_ms));
     keep_outcome(&task->last, &attempt->outcome);
-    put_back(task, MOVE_NOTHING_DONE, wait_ms);
+    put_back(task, MOVE_NOTHING_DONE, wait_ms, task->last);
 }
 
 static void answered(void *arg, struct attempt *attempt)
@@ -455,7 +464,7 @@ static void answered(void *arg, struct attempt *attempt)
     region_note_attempt(task->region, attempt);
     switch (attempt->reaction) {
     case REACTION_DONE:
-        end_call(task, &attempt->outcome);
+        end_call(task, &attempt->outcome, &attempt->outcome);
         break;
     case REACTION_REPLY:
     case REACTION_REPLY_BRIDGE:
@@ -594,7 +603,8 @@ static void end_resumed(struct task *task, bool is_allowed)
             is_unsure(task)
                 ? "An earlier attempt may have had effect, and the bridge's settings no longer "
                   "allow this group: it was not called again."
-                : "The bridge's settings no longer allow this group; it was not called.");
+                : "The bridge's settings no longer allow this group; it was not called.",
+            NULL);
         return;
     }
     LOG_ERROR("command_set_aside", LOG_TEXT("token", command->token),
@@ -604,7 +614,8 @@ static void end_resumed(struct task *task, bool is_allowed)
     health_set_for(task->dispatch->health, HEALTH_COMMAND_SET_ASIDE, SET_ASIDE_SHOWN_MS);
     finish_with_error(task, ERROR_SET_ASIDE,
                       "The bridge crashed or was killed three times in a row while it called the "
-                      "API for this command. The calls may have had effect.");
+                      "API for this command. The calls may have had effect.",
+                      NULL);
 }
 
 void dispatch_resume(struct dispatch *dispatch, struct command *command_take, bool is_allowed)

@@ -1,6 +1,7 @@
 #include "batch.h"
 
 #include "base/mem.h"
+#include "record.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -26,8 +27,25 @@ struct ledger_request *request_list_take(struct request_list *list)
     return request;
 }
 
+void query_clear(struct query_request *query)
+{
+    for (size_t i = 0; i < query->count; i++) {
+        free(query->records[i]);
+    }
+    query->count = 0;
+}
+
+void query_add(void *arg, const struct store_row *row)
+{
+    struct query_request *query = arg;
+    query->records =
+        mem_realloc(query->records, (query->count + 1) * sizeof(struct ledger_record *));
+    query->records[query->count++] = record_new(row, query->steps_ms);
+}
+
 void ledger_request_free(struct ledger_request *request)
 {
+    buf_fini(&request->events);
     switch (request->type->kind) {
     case REQUEST_CLAIM:
         command_free(request->claim.ask.command);
@@ -49,6 +67,11 @@ void ledger_request_free(struct ledger_request *request)
         break;
     case REQUEST_ADD_AUDIT:
         buf_fini(&request->add_audit.members);
+        break;
+    case REQUEST_QUERY:
+        query_clear(&request->query);
+        free(request->query.records);
+        buf_fini(&request->query.token);
         break;
     case REQUEST_BEGIN:
     case REQUEST_PAUSE:
@@ -159,6 +182,13 @@ void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row
         batch->commands = mem_realloc(batch->commands, capacity * sizeof(struct command *));
     }
     batch->commands[batch->command_count++] = command;
+}
+
+struct slice ledger_batch_history(const struct ledger_batch *batch,
+                                  const struct ledger_request *request)
+{
+    return request->history.length > 0 ? ledger_batch_text(batch, request->history)
+                                       : buf_slice(&request->events);
 }
 
 struct slice ledger_batch_text(const struct ledger_batch *batch, struct batch_text text)

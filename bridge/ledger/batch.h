@@ -12,6 +12,7 @@
 #define LEDGER_BATCH_H
 
 #include "base/buf.h"
+#include "history.h"
 #include "ledger/request.h"
 #include "model/audit_record.h"
 #include "model/command.h"
@@ -47,6 +48,7 @@ struct store_row {
     struct slice error; /* the Error object as JSON, absent for a success */
     int64_t completed_at_ms;
     int64_t expires_at_ms;
+    struct slice history; /* see history.h; absent: none */
 };
 
 enum request_kind {
@@ -62,6 +64,7 @@ enum request_kind {
     REQUEST_ADD_AUDIT,
     REQUEST_READ_AUDIT,
     REQUEST_EXPORTED,
+    REQUEST_QUERY,
     REQUEST_COUNT
 };
 
@@ -72,6 +75,15 @@ struct request_type {
     void (*report)(struct ledger *ledger, const struct ledger_batch *batch,
                    struct ledger_request *request); /* NULL: nothing to report */
 };
+
+/* Records in order: of their arrival, or the newest first. */
+enum store_list {
+    STORE_LIST_ALL,
+    STORE_LIST_UNFINISHED,
+    STORE_LIST_OUTCOMES, /* the DONE ones among the last STORE_RECENT_MAX, the newest outcome first
+                          */
+};
+#define STORE_RECENT_MAX 1000
 
 struct claim_request {
     struct ledger_claim ask;
@@ -113,6 +125,7 @@ struct move_request {
 struct finish_request {
     struct command *command; /* owned */
     struct outcome outcome;
+    bool is_answer;          /* the outcome is what the last attempt ended with */
     int64_t completed_at_ms; /* wall clock */
     int64_t kept_from_ms;    /* the ledger's */
     /* results */
@@ -123,6 +136,19 @@ struct finish_request {
 
 struct delivered_request {
     struct outbox_row message;
+};
+
+/* Records to show. */
+struct query_request {
+    enum store_list list;
+    struct buf token; /* of one record; empty: the list */
+    int64_t after_id;
+    size_t limit;
+    ledger_records_fn *done;
+    /* results */
+    struct ledger_record **records; /* owned */
+    size_t count;
+    int64_t steps_ms; /* of the wall clock, see clock.h */
 };
 
 struct read_request {
@@ -164,6 +190,11 @@ struct ledger_request {
     const char *audit_event; /* the event of its audit record; NULL: none */
     struct batch_text audit; /* the members of its audit record */
     int64_t audit_seq;       /* of its audit record; 0: not given yet */
+    struct buf events;       /* for the history of its command, as history.h puts them */
+    /* The command whose history gets `history`, and to which its messages belong. 0: none, or of a
+     * message that is acknowledged or replaced, the command to which that one belongs. */
+    int64_t command_id;
+    struct batch_text history; /* the new events; of an inserted row the whole history */
     union {
         struct claim_request claim;
         struct post_request post;
@@ -174,6 +205,7 @@ struct ledger_request {
         struct remember_request remember;
         struct add_audit_request add_audit;
         struct exported_request exported;
+        struct query_request query;
     };
 };
 
@@ -187,6 +219,11 @@ void request_list_append(struct request_list *list, struct ledger_request *reque
 struct ledger_request *request_list_take(struct request_list *list);
 /* Frees the request and what it owns. */
 void ledger_request_free(struct ledger_request *request);
+
+/* Frees the records. */
+void query_clear(struct query_request *query);
+/* Adds the row to the records; `arg` is the query. */
+void query_add(void *arg, const struct store_row *row);
 
 struct batch_message {
     int64_t id;
@@ -267,6 +304,9 @@ void ledger_batch_add_message(struct ledger_batch *batch, struct ledger_request 
 int64_t ledger_batch_message_id(struct ledger_batch *batch);
 /* Adds an unfinished command of the store, which no request of this batch claimed. */
 void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row *row);
+/* What the history of the request's command gets. Valid until bytes are added. */
+struct slice ledger_batch_history(const struct ledger_batch *batch,
+                                  const struct ledger_request *request);
 /* Valid until bytes are added. */
 struct slice ledger_batch_text(const struct ledger_batch *batch, struct batch_text text);
 

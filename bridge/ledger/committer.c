@@ -194,8 +194,9 @@ static struct request_list take_refused(const struct committer *committer,
     }
     batch->requests = (struct request_list){0};
     while ((request = request_list_take(&all)) != NULL) {
-        request->status = request->type->may_fail ? STATUS_STORE : STATUS_OK;
-        request_list_append(request->type->may_fail ? &refused : &batch->requests, request);
+        bool is_refused = request->type->may_fail && request->type->kind != REQUEST_QUERY;
+        request->status = is_refused ? STATUS_STORE : STATUS_OK;
+        request_list_append(is_refused ? &refused : &batch->requests, request);
     }
     return refused;
 }
@@ -414,6 +415,7 @@ enum status committer_begin(struct committer *committer, struct ledger_batch **o
     struct ledger_batch *batch = mem_zalloc(1, sizeof *batch);
     struct ledger_clock_meta clock;
     batch->limits = &committer->limits;
+    batch->now_ms = clock_wall_ms();
     batch->before_commit = pass_before_commit;
     enum status status = committer->ops->start(committer->store, batch);
     if (status == STATUS_OK) {

@@ -101,25 +101,33 @@ void ledger_begin(struct ledger *ledger, struct command *command, ledger_done_fn
 {
     struct ledger_request *request = move_new(REQUEST_BEGIN, command, MOVE_START, arg);
     request->move.done = done;
+    history_put_start(&request->events, clock_wall_ms(), command->attempts);
     enqueue(ledger, request);
 }
 
-void ledger_pause(struct ledger *ledger, struct command *command, enum move move)
+void ledger_pause(struct ledger *ledger, struct command *command, enum move move,
+                  const struct outcome *answer)
 {
     assert(move == MOVE_NOTHING_DONE || move == MOVE_NO_ANSWER);
     struct ledger_request *request = move_new(REQUEST_PAUSE, command, move, NULL);
     command->state = request->move.state;
+    history_put_end(&request->events, clock_wall_ms(), answer);
     enqueue(ledger, request);
 }
 
 void ledger_finish(struct ledger *ledger, struct command *command_take,
-                   const struct outcome *outcome)
+                   const struct outcome *outcome, const struct outcome *answer)
 {
+    bool is_called = command_take->state == STATE_CALLING || command_take->state == STATE_RECALLING;
     assert(state_may(command_take->state, MOVE_FINISH));
     struct ledger_request *request = request_new(REQUEST_FINISH, NULL);
     request->finish.command = command_take;
     outcome_copy(&request->finish.outcome, outcome);
     struct ledger_clock_reading now = ledger_clock_read();
+    request->finish.is_answer = answer == outcome;
+    if (is_called && answer != outcome) {
+        history_put_end(&request->events, now.wall_ms, answer);
+    }
     request->finish.completed_at_ms = now.wall_ms;
     request->finish.kept_from_ms = ledger_clock_kept_ms(&ledger->committer.clock, &now);
     enqueue(ledger, request);
@@ -129,6 +137,7 @@ void ledger_delivered(struct ledger *ledger, int64_t id, size_t length)
 {
     struct ledger_request *request = request_new(REQUEST_DELIVERED, NULL);
     request->delivered.message = (struct outbox_row){.id = id, .length = length};
+    history_put_acknowledged(&request->events, clock_wall_ms(), id);
     enqueue(ledger, request);
 }
 
@@ -139,6 +148,7 @@ void ledger_replace(struct ledger *ledger, int64_t id, size_t length, struct sli
     buf_append(&request->post.message, dead_letter);
     request->post.replaced = (struct outbox_row){.id = id, .length = length};
     request->post.is_dead_letter = slice_is_present(dead_letter);
+    history_put_undelivered(&request->events, clock_wall_ms(), id);
     request->post.done = done;
     enqueue(ledger, request);
 }
@@ -149,6 +159,35 @@ void ledger_read_outbox(struct ledger *ledger, int64_t from_id, size_t limit,
     struct ledger_request *request = request_new(REQUEST_READ, arg);
     request->read = (struct read_request){from_id, limit, each, done};
     enqueue(ledger, request);
+}
+
+static void query(struct ledger *ledger, struct query_request query, ledger_records_fn *done,
+                  void *arg)
+{
+    struct ledger_request *request = request_new(REQUEST_QUERY, arg);
+    request->query = query;
+    request->query.done = done;
+    request->query.limit = query.limit < LEDGER_QUERY_MAX ? query.limit : (size_t)LEDGER_QUERY_MAX;
+    enqueue(ledger, request);
+}
+
+void ledger_query_token(struct ledger *ledger, struct slice token, ledger_records_fn *done,
+                        void *arg)
+{
+    struct query_request asked = {0};
+    buf_append(&asked.token, token);
+    query(ledger, asked, done, arg);
+}
+
+void ledger_query_unfinished(struct ledger *ledger, size_t limit, ledger_records_fn *done,
+                             void *arg)
+{
+    query(ledger, (struct query_request){.list = STORE_LIST_UNFINISHED, .limit = limit}, done, arg);
+}
+
+void ledger_query_outcomes(struct ledger *ledger, size_t limit, ledger_records_fn *done, void *arg)
+{
+    query(ledger, (struct query_request){.list = STORE_LIST_OUTCOMES, .limit = limit}, done, arg);
 }
 
 void ledger_remember(struct ledger *ledger, const char *key, int64_t value)
@@ -342,6 +381,17 @@ static void report_read(struct ledger *ledger, const struct ledger_batch *batch,
     request->read.done(request->arg, request->message_count);
 }
 
+static void report_query(struct ledger *ledger, const struct ledger_batch *batch,
+                         struct ledger_request *request)
+{
+    (void)ledger;
+    (void)batch;
+    const struct ledger_record *const *records =
+        (const struct ledger_record *const *)request->query.records;
+    request->query.done(request->arg, request->status, records,
+                        request->status == STATUS_OK ? request->query.count : 0);
+}
+
 static const struct request_type TYPES[REQUEST_COUNT] = {
     [REQUEST_CLAIM] = {REQUEST_CLAIM, 0, true, report_claim},
     [REQUEST_POST] = {REQUEST_POST, 0, true, report_post},
@@ -355,6 +405,7 @@ static const struct request_type TYPES[REQUEST_COUNT] = {
     [REQUEST_ADD_AUDIT] = {REQUEST_ADD_AUDIT, 0, false, NULL},
     [REQUEST_READ_AUDIT] = {REQUEST_READ_AUDIT, 0, false, report_read},
     [REQUEST_EXPORTED] = {REQUEST_EXPORTED, DELAY_US, false, NULL},
+    [REQUEST_QUERY] = {REQUEST_QUERY, 0, true, report_query},
 };
 
 static void report_batch(struct ledger *ledger, struct ledger_batch *batch)

@@ -12,6 +12,15 @@ static void plan_anew(const struct ledger_batch *batch, struct ledger_request *r
     request->first_message = batch->message_count;
     request->message_count = 0;
     request->audit_event = NULL;
+    request->command_id = 0;
+    request->history = (struct batch_text){0};
+}
+
+/* What was appended to the batch's bytes from `offset` on is for the history. */
+static void set_history(const struct ledger_batch *batch, struct ledger_request *request,
+                        size_t offset)
+{
+    request->history = (struct batch_text){offset, batch->bytes.length - offset};
 }
 
 /* ---- replies ---- */
@@ -196,20 +205,64 @@ static enum claim_plan plan_for_row(struct ledger_batch *batch, struct ledger_re
     return begin_again(batch, request, row, result);
 }
 
+static void put_arrival(const struct ledger_batch *batch, const struct ledger_request *request,
+                        struct buf *out)
+{
+    const struct claim_request *claim = &request->claim;
+    bool has_reply = request->message_count > 0;
+    history_put_arrival(out, claim->ask.command->received_at_ms, claim->result,
+                        claim->is_counted && claim->ask.is_called_at_once,
+                        has_reply ? batch->messages[request->first_message].id : 0);
+}
+
+/* A token that goes upstream again keeps its history. */
+static void put_again(struct ledger_batch *batch, const struct ledger_request *request,
+                      const struct store_row *row)
+{
+    struct buf earlier = {0};
+    buf_clear(&batch->scratch);
+    put_arrival(batch, request, &batch->scratch);
+    history_carry_over(row->history, row->code, row->request_id, &earlier);
+    history_append(buf_slice(&earlier), buf_slice(&batch->scratch), &batch->bytes);
+    buf_fini(&earlier);
+}
+
+/* `row` is the one that was found, or NULL. */
+static void plan_history(struct ledger_batch *batch, struct ledger_request *request,
+                         enum claim_plan plan, const struct store_row *row)
+{
+    size_t offset = batch->bytes.length;
+    bool is_inserted = plan == PLAN_INSERT || plan == PLAN_REPLACE;
+    if (!is_inserted && row == NULL) {
+        return; /* there is no record of this token */
+    }
+    request->command_id = is_inserted ? request->claim.id : row->id;
+    if (plan == PLAN_REPLACE && request->claim.result == CLAIM_AGAIN) {
+        put_again(batch, request, row);
+    } else {
+        put_arrival(batch, request, &batch->bytes);
+    }
+    set_history(batch, request, offset);
+}
+
 enum claim_plan rules_claim(struct ledger_batch *batch, struct ledger_request *request,
                             const struct token_found *found)
 {
     struct claim_request *claim = &request->claim;
+    const struct store_row *row = found == NULL ? NULL : found->row;
+    enum claim_plan plan = PLAN_LOOK;
     plan_anew(batch, request);
     batch->unfinished -= claim->is_counted ? 1 : 0;
     claim->is_counted = false;
-    if (found != NULL && found->row != NULL) {
-        return plan_for_row(batch, request, found);
+    if (row != NULL) {
+        plan = plan_for_row(batch, request, found);
+    } else if (may_begin(batch, claim)) {
+        plan = begin(batch, request, state_after(STATE_NONE, MOVE_CLAIM), CLAIM_NEW, PLAN_INSERT);
+    } else if (found != NULL) {
+        plan = refuse_new(batch, request);
     }
-    if (may_begin(batch, claim)) {
-        return begin(batch, request, state_after(STATE_NONE, MOVE_CLAIM), CLAIM_NEW, PLAN_INSERT);
-    }
-    return found == NULL ? PLAN_LOOK : refuse_new(batch, request);
+    plan_history(batch, request, plan, row);
+    return plan;
 }
 
 /* ---- the others ---- */
@@ -244,6 +297,7 @@ void rules_finish(struct ledger_batch *batch, struct ledger_request *request)
     finish->expires_at_ms =
         ttl_ms > INT64_MAX - finish->kept_from_ms ? INT64_MAX : finish->kept_from_ms + ttl_ms;
     finish->reply_to_count = 0;
+    request->command_id = finish->command->id;
 }
 
 void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
@@ -264,8 +318,16 @@ void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
 
 void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request)
 {
+    const struct finish_request *finish = &request->finish;
+    bool has_reply = request->message_count > 0;
     batch->unfinished--;
     audit_row_of_outcome(batch, request);
+    size_t offset = batch->bytes.length;
+    buf_append(&batch->bytes, buf_slice(&request->events));
+    history_put_outcome(
+        &batch->bytes, finish->completed_at_ms, finish->outcome.status, finish->is_answer,
+        has_reply ? batch->messages[request->first_message].id : 0, request->message_count);
+    set_history(batch, request, offset);
 }
 
 /* ---- the audit ---- */

@@ -30,6 +30,9 @@ enum claim_plan {
 };
 
 /*
+ * The history of a new row is that of the request (ledger_batch_history()). With PLAN_JOIN and
+ * PLAN_REPLY, the row that was found gets these events appended; without such a row there are none.
+ *
  * `found` is NULL if the token was not looked up yet. Most tokens are new, so a row is inserted
  * without a look-up if the command may be started. A new row has the columns of the command, the
  * claim's `id` and `state`, and one attempt if the command is called at once, otherwise none.
@@ -44,8 +47,8 @@ void rules_replace(struct ledger_batch *batch, struct ledger_request *request);
 
 /*
  * An outcome: call rules_finish(), then rules_answer() for each reply_to in order of places, then
- * rules_finish_end(). The row becomes DONE with the columns of the request; the reply_tos are
- * deleted.
+ * rules_finish_end(). The row becomes DONE with the columns of the request, and its history gets
+ * the request's events; the reply_tos are deleted.
  */
 void rules_finish(struct ledger_batch *batch, struct ledger_request *request);
 void rules_answer(struct ledger_batch *batch, struct ledger_request *request,

@@ -54,7 +54,8 @@ struct store_ops {
 
     /*
      * Carries out the first batch of a run. In the same transaction, calls that were in flight
-     * become UNSURE, with one more crash each if the last run was not closed. Every unfinished
+     * become UNSURE, with one more crash each if the last run was not closed, and an event in their
+     * history. Every unfinished
      * command is added by ledger_batch_add_command(), in order of arrival.
      */
     enum status (*start)(struct store *store, struct ledger_batch *batch);
@@ -62,6 +63,8 @@ struct store_ops {
      * Carries out the batch in one transaction: its requests in order, its metas, and the deletion
      * of at most `expire_max` expired DONE rows, the oldest first. A store that keeps the space of
      * deleted rows gives a little of it back if it `may_shrink` and has much more than it needs.
+     * The events of a request (ledger_batch_history()) are appended by history_append() to the
+     * history of its command, or of the command to which its message belongs, if that is there.
      *
      * STATUS_OK: committed with the durability that was asked for; the results are set.
      * STATUS_STORE: nothing was committed.
@@ -74,8 +77,9 @@ struct store_ops {
 
     /* The row of a token, or STATUS_NOT_FOUND. */
     enum status (*find)(struct store *store, struct slice token, struct store_row *out_row);
-    /* All rows that are not DONE, in order of arrival. */
-    enum status (*each_unfinished)(struct store *store, store_row_fn *each, void *arg);
+    /* At most `limit` rows of the list whose id is greater than `after_id`. */
+    enum status (*each)(struct store *store, enum store_list list, int64_t after_id, size_t limit,
+                        store_row_fn *each, void *arg);
     enum status (*summarise)(struct store *store, struct store_summary *out_summary);
     /* STATUS_NOT_FOUND: it was never written. */
     enum status (*get_meta)(struct store *store, const char *key, int64_t *out_value);

@@ -7,60 +7,29 @@
 #include "base/json.h"
 #include "clock.h"
 #include "ledger/sqlite/sqlite.h"
+#include "record.h"
 #include "store.h"
 
-static void put_time_if(struct buf *out, const char *name, int64_t wall_ms)
-{
-    if (wall_ms != 0) {
-        json_put_time(out, name, wall_ms);
-    }
-}
+#include <stdlib.h>
 
 /* The output, and the stored sum of the wall clock's steps, to print the ledger's times as times of
  * the wall clock. */
 struct view {
     struct buf *out;
     int64_t steps_ms;
+    bool has_history;
 };
-
-static void put_outcome(struct buf *out, const struct store_row *row, int64_t steps_ms)
-{
-    bool is_never = steps_ms > 0 && row->expires_at_ms > INT64_MAX - steps_ms;
-    json_put_text(out, "Status", slice_text(outcome_status_text((enum outcome_status)row->status)));
-    json_put_text_if(out, "RequestId", row->request_id);
-    if (slice_is_present(row->error)) {
-        json_put_raw(out, "Error", row->error);
-    }
-    put_time_if(out, "CompletedAt", row->completed_at_ms);
-    put_time_if(out, "ExpiresAt", is_never ? INT64_MAX : row->expires_at_ms + steps_ms);
-}
 
 static void put_row(void *arg, const struct store_row *row)
 {
     const struct view *view = arg;
     struct buf object = {0};
-    json_put_open(&object, '{');
-    json_put_text(&object, "ClientToken", row->token);
-    json_put_text(&object, "State", slice_text(state_text(row->state)));
-    json_put_text(&object, "Route", row->route);
-    json_put_text(&object, "Action", row->action);
-    json_put_text(&object, "RegionId", row->region);
-    json_put_text(&object, "ReplicaGroupId", row->group);
-    action_params_put(&object, row->params);
-    json_put_int(&object, "Attempts", row->attempts);
-    if (row->crashes > 0) {
-        json_put_int(&object, "Crashes", row->crashes);
-    }
-    put_time_if(&object, "ReceivedAt", row->received_at_ms);
-    put_time_if(&object, "Deadline", row->deadline_at_ms);
-    put_time_if(&object, "NotBefore", row->not_before_ms);
-    if (row->state == STATE_DONE) {
-        put_outcome(&object, row, view->steps_ms);
-    }
-    json_put_close(&object, '}');
+    struct ledger_record *record = record_new(row, view->steps_ms);
+    ledger_record_put(record, view->has_history, &object);
     buf_append(view->out, buf_slice(&object));
     buf_append_char(view->out, '\n');
     buf_fini(&object);
+    free(record);
 }
 
 static enum status open_view(const char *name, const struct store_ops **out_ops,
@@ -89,7 +58,7 @@ enum status ledger_show(const char *store_name, struct slice token, struct buf *
     struct store *store;
     struct store_row row;
     struct ledger_clock_meta clock;
-    struct view view = {.out = out};
+    struct view view = {.out = out, .has_history = true};
     enum status status = open_view(store_name, &ops, &store, out_why);
     if (status != STATUS_OK) {
         return status;
@@ -114,7 +83,8 @@ enum status ledger_list(const char *store_name, struct buf *out, struct buf *out
     if (status != STATUS_OK) {
         return status;
     }
-    return close_view(ops, store, ops->each_unfinished(store, put_row, &view), out_why);
+    return close_view(
+        ops, store, ops->each(store, STORE_LIST_UNFINISHED, 0, SIZE_MAX, put_row, &view), out_why);
 }
 
 static void count_row(void *arg, const struct store_row *row)
@@ -133,7 +103,7 @@ enum status ledger_count(const char *store_name, struct buf *out, struct buf *ou
     if (status != STATUS_OK) {
         return status;
     }
-    status = ops->each_unfinished(store, count_row, &unfinished);
+    status = ops->each(store, STORE_LIST_UNFINISHED, 0, SIZE_MAX, count_row, &unfinished);
     if (status == STATUS_OK) {
         status = ops->summarise(store, &summary);
     }

@@ -97,14 +97,19 @@ void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_lette
 void ledger_begin(struct ledger *ledger, struct command *command, ledger_done_fn *done, void *arg);
 /*
  * Records that the attempt had no effect (MOVE_NOTHING_DONE) or got no definite answer
- * (MOVE_NO_ANSWER), with the command's `attempts`, `not_before_ms` and `crashes`. The caller still
- * owns the command, whose state is set at once.
+ * (MOVE_NO_ANSWER), with the command's `attempts`, `not_before_ms` and `crashes`. `answer` is what
+ * the attempt ended with, for the history; NULL: it was not made. The caller still owns the
+ * command, whose state is set at once.
  */
-void ledger_pause(struct ledger *ledger, struct command *command, enum move move);
-/* Records the outcome, and a reply for every sender of this command, in one transaction. Takes the
- * command; copies the outcome. */
+void ledger_pause(struct ledger *ledger, struct command *command, enum move move,
+                  const struct outcome *answer);
+/*
+ * Records the outcome, and a reply for every sender of this command, in one transaction. Takes the
+ * command; copies the outcome. `answer` is what the attempt in flight ended with, for the history:
+ * the outcome itself, another one, or NULL if the attempt was not made or there is none.
+ */
 void ledger_finish(struct ledger *ledger, struct command *command_take,
-                   const struct outcome *outcome);
+                   const struct outcome *outcome, const struct outcome *answer);
 
 /* The broker acknowledged the message, which has `length` bytes: it is deleted with a later commit.
  */
@@ -152,6 +157,21 @@ void ledger_read_audit(struct ledger *ledger, int64_t from_seq, size_t limit,
                        ledger_message_fn *each, ledger_read_fn *done, void *arg);
 /* The records up to the tip are exported: they are deleted and the tip is stored. */
 void ledger_audit_exported(struct ledger *ledger, const struct audit_tip *tip);
+
+/*
+ * Records to be shown, read by the ledger's thread after what was queued before. At most
+ * LEDGER_QUERY_MAX; how long the thread needs is bounded. `done` gets them, valid during the call;
+ * STATUS_STORE: the store cannot be used now.
+ */
+#define LEDGER_QUERY_MAX 256
+/* The record of the token with its history; none: there is no such record. */
+void ledger_query_token(struct ledger *ledger, struct slice token, ledger_records_fn *done,
+                        void *arg);
+/* Commands in work, in order of arrival. */
+void ledger_query_unfinished(struct ledger *ledger, size_t limit, ledger_records_fn *done,
+                             void *arg);
+/* The last outcomes, the newest first, of the 1,000 commands that arrived last. */
+void ledger_query_outcomes(struct ledger *ledger, size_t limit, ledger_records_fn *done, void *arg);
 
 /*
  * Reading a store while a bridge may be running on it, for the subcommand `ledger`. Each function

@@ -12,6 +12,7 @@
 #include "model/claim.h"
 #include "model/command.h"
 #include "model/outcome.h"
+#include "record.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,6 +46,9 @@ typedef void ledger_done_fn(void *arg, enum status status);
 
 /* A message of the outbox, or an audit record. The bytes are valid during the call. */
 typedef void ledger_message_fn(void *arg, int64_t id, struct slice message);
+/* The answer to a query. The records are valid during the call. */
+typedef void ledger_records_fn(void *arg, enum status status,
+                               const struct ledger_record *const *records, size_t count);
 /* The end of a read: how many messages or records there were. */
 typedef void ledger_read_fn(void *arg, size_t count);
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Numbers are stored in ledgers: never renumber. */
 enum claim_result {
     CLAIM_NEW,      /* no record, or an expired one: it is claimed */
     CLAIM_AGAIN,    /* a record without a definite outcome: the same token goes upstream again */

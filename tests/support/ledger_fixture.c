@@ -350,7 +350,11 @@ void fixture_begin(struct fixture *fixture, const char *token)
 
 void fixture_pause(struct fixture *fixture, const char *token, enum move move)
 {
-    ledger_pause(fixture->ledger, fixture_command(fixture, token), move);
+    const struct outcome answer = {.status =
+                                       move == MOVE_NO_ANSWER ? OUTCOME_UNKNOWN : OUTCOME_FAILED,
+                                   .code = (char *)"ServiceUnavailable",
+                                   .request_id = (char *)"A1B2"};
+    ledger_pause(fixture->ledger, fixture_command(fixture, token), move, &answer);
 }
 
 void fixture_finish(struct fixture *fixture, const char *token, const struct outcome *outcome)
@@ -358,7 +362,8 @@ void fixture_finish(struct fixture *fixture, const char *token, const struct out
     size_t index = held_index(fixture, token);
     struct command *command = fixture->held[index];
     fixture->held[index] = fixture->held[--fixture->held_count];
-    ledger_finish(fixture->ledger, command, outcome);
+    bool is_called = command->state == STATE_CALLING || command->state == STATE_RECALLING;
+    ledger_finish(fixture->ledger, command, outcome, is_called ? outcome : NULL);
 }
 
 void fixture_succeed(struct fixture *fixture, const char *token)

@@ -28,6 +28,7 @@ static const struct request_type TYPES[REQUEST_COUNT] = {
     [REQUEST_ADD_AUDIT] = {.kind = REQUEST_ADD_AUDIT},
     [REQUEST_READ_AUDIT] = {.kind = REQUEST_READ_AUDIT},
     [REQUEST_EXPORTED] = {.kind = REQUEST_EXPORTED},
+    [REQUEST_QUERY] = {.kind = REQUEST_QUERY},
 };
 
 void store_batch_init(struct store_batch *batch, const struct store_ops *ops, struct store *store)

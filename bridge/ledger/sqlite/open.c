@@ -72,6 +72,23 @@ static void configure_library(void)
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+/* history_append(history, events) */
+static void append_events(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    struct buf all = {0};
+    (void)count;
+    const void *old = sqlite3_value_blob(values[0]);
+    const void *events = sqlite3_value_blob(values[1]);
+    history_append(slice_of(old, (size_t)sqlite3_value_bytes(values[0])),
+                   slice_of(events, (size_t)sqlite3_value_bytes(values[1])), &all);
+    if (all.length == 0) {
+        sqlite3_result_null(context);
+    } else {
+        sqlite3_result_blob(context, all.data, (int)all.length, SQLITE_TRANSIENT);
+    }
+    buf_fini(&all);
+}
+
 static enum status connect_file(struct store *store, bool is_reader, struct buf *out_why)
 {
     static pthread_once_t configured = PTHREAD_ONCE_INIT;
@@ -87,7 +104,10 @@ static enum status connect_file(struct store *store, bool is_reader, struct buf 
         return STATUS_STORE;
     }
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
-    return STATUS_OK;
+    int result = sqlite3_create_function(store->db, STORE_SQLITE_APPEND, 2,
+                                         SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
+                                         NULL, append_events, NULL, NULL);
+    return result == SQLITE_OK ? STATUS_OK : cannot_open(store, out_why);
 }
 
 /* Checks that the file is a ledger, and reads its version; 0: an empty file. */

@@ -154,6 +154,7 @@ static enum status read_row(struct store *store, sqlite3_stmt *statement, struct
         .completed_at_ms = sqlite3_column_int64(statement, 18),
         .expires_at_ms = sqlite3_column_int64(statement, 19),
         .crashes = (uint32_t)sqlite3_column_int64(statement, 20),
+        .history = column_blob(statement, 21),
     };
     if (!is_sound(&row)) {
         snprintf(store->error, sizeof store->error, "%s: the record of command %lld is damaged",
@@ -177,7 +178,8 @@ enum status rows_find(struct store *store, struct slice token, struct store_row 
     return status;
 }
 
-enum status rows_insert(struct store *store, const struct claim_request *claim)
+enum status rows_insert(struct store *store, const struct claim_request *claim,
+                        struct slice history)
 {
     const struct command *command = claim->ask.command;
     sqlite3_stmt *statement = use(store, SQL_INSERT);
@@ -194,11 +196,13 @@ enum status rows_insert(struct store *store, const struct claim_request *claim)
     bind_int(statement, 11, command->deadline_at_ms);
     bind_int(statement, 12, claim->ask.is_called_at_once ? 1 : 0);
     bind_int(statement, 13, command->not_before_ms);
+    bind_blob(statement, 14, history);
     enum status status = run(store, statement);
     return status == STATUS_OK && sqlite3_changes(store->db) == 0 ? STATUS_BUSY : status;
 }
 
-enum status rows_set_state(struct store *store, const struct move_request *move)
+enum status rows_set_state(struct store *store, const struct move_request *move,
+                           struct slice events)
 {
     sqlite3_stmt *statement = use(store, SQL_SET_STATE);
     bind_int(statement, 1, move->id);
@@ -206,10 +210,12 @@ enum status rows_set_state(struct store *store, const struct move_request *move)
     bind_int(statement, 3, move->attempts);
     bind_int(statement, 4, move->not_before_ms);
     bind_int(statement, 5, move->crashes);
+    bind_blob(statement, 6, events);
     return run(store, statement);
 }
 
-enum status rows_finish(struct store *store, const struct finish_request *finish)
+enum status rows_finish(struct store *store, const struct finish_request *finish,
+                        struct slice events)
 {
     sqlite3_stmt *statement = use(store, SQL_FINISH);
     bind_int(statement, 1, finish->command->id);
@@ -221,7 +227,22 @@ enum status rows_finish(struct store *store, const struct finish_request *finish
     bind_text(statement, 7, finish_error(finish));
     bind_int(statement, 8, finish->completed_at_ms);
     bind_int(statement, 9, finish->expires_at_ms);
+    bind_blob(statement, 10, events);
     return run(store, statement);
+}
+
+static enum status add_events(struct store *store, enum store_sqlite_statement which, int64_t id,
+                              struct slice events)
+{
+    sqlite3_stmt *statement = use(store, which);
+    bind_int(statement, 1, id);
+    bind_blob(statement, 2, events);
+    return run(store, statement);
+}
+
+enum status rows_add_history(struct store *store, int64_t id, struct slice events)
+{
+    return add_events(store, SQL_ADD_HISTORY, id, events);
 }
 
 enum status rows_forget(struct store *store, int64_t id)
@@ -229,9 +250,17 @@ enum status rows_forget(struct store *store, int64_t id)
     return run_with_id(store, SQL_FORGET, id);
 }
 
-enum status rows_each_unfinished(struct store *store, store_row_fn *each, void *arg)
+enum status rows_each(struct store *store, enum store_list list, int64_t after_id, size_t limit,
+                      store_row_fn *each, void *arg)
 {
-    sqlite3_stmt *statement = use(store, SQL_LIST_UNFINISHED);
+    static const enum store_sqlite_statement LISTS[] = {
+        [STORE_LIST_ALL] = SQL_LIST_ALL,
+        [STORE_LIST_UNFINISHED] = SQL_LIST_UNFINISHED,
+        [STORE_LIST_OUTCOMES] = SQL_LIST_OUTCOMES,
+    };
+    sqlite3_stmt *statement = use(store, LISTS[list]);
+    bind_int(statement, 1, after_id);
+    bind_int(statement, 2, limit > INT64_MAX ? -1 : (int64_t)limit);
     enum status status = fetch(store, statement);
     while (status == STATUS_OK) {
         struct store_row row;
@@ -244,11 +273,9 @@ enum status rows_each_unfinished(struct store *store, store_row_fn *each, void *
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-enum status rows_reset_calls(struct store *store, bool has_crashed)
+enum status rows_reset_calls(struct store *store, bool has_crashed, struct slice events)
 {
-    sqlite3_stmt *statement = use(store, SQL_RESET_CALLS);
-    bind_int(statement, 1, has_crashed);
-    return run(store, statement);
+    return add_events(store, SQL_RESET_CALLS, has_crashed, events);
 }
 
 enum status rows_expire(struct store *store, int64_t now_ms, size_t limit, size_t *out_count)
@@ -336,12 +363,27 @@ enum status rows_take_reply_tos(struct store *store, int64_t command_id, store_r
 
 /* ---- the outbox ---- */
 
-enum status rows_post(struct store *store, int64_t id, struct slice message)
+enum status rows_post(struct store *store, int64_t id, struct slice message, int64_t command_id)
 {
     sqlite3_stmt *statement = use(store, SQL_POST);
     bind_int(statement, 1, id);
     bind_blob(statement, 2, message);
+    bind_int(statement, 3, command_id);
     return run(store, statement);
+}
+
+enum status rows_note_message(struct store *store, int64_t id, struct slice events)
+{
+    return add_events(store, SQL_NOTE_MESSAGE, id, events);
+}
+
+enum status rows_owner_of_message(struct store *store, int64_t id, int64_t *out_command_id)
+{
+    sqlite3_stmt *statement = use(store, SQL_FIND_MESSAGE);
+    bind_int(statement, 1, id);
+    enum status status = fetch(store, statement);
+    *out_command_id = status == STATUS_OK ? sqlite3_column_int64(statement, 0) : 0;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
 enum status rows_unpost(struct store *store, int64_t id)

@@ -22,15 +22,22 @@ void rows_rollback(struct store *store);
 enum status rows_find(struct store *store, struct slice token, struct store_row *out_row,
                       int64_t *out_reply_to_count);
 /* STATUS_BUSY: a row has the token already; nothing was written. */
-enum status rows_insert(struct store *store, const struct claim_request *claim);
-enum status rows_set_state(struct store *store, const struct move_request *move);
+enum status rows_insert(struct store *store, const struct claim_request *claim,
+                        struct slice history);
+/* This and the next functions append `events` to the command's history. */
+enum status rows_set_state(struct store *store, const struct move_request *move,
+                           struct slice events);
 /* The row becomes DONE. The caller takes the reply_tos. */
-enum status rows_finish(struct store *store, const struct finish_request *finish);
+enum status rows_finish(struct store *store, const struct finish_request *finish,
+                        struct slice events);
+enum status rows_add_history(struct store *store, int64_t id, struct slice events);
 /* Deletes a DONE row. */
 enum status rows_forget(struct store *store, int64_t id);
-enum status rows_each_unfinished(struct store *store, store_row_fn *each, void *arg);
+/* As store_ops.each(). */
+enum status rows_each(struct store *store, enum store_list list, int64_t after_id, size_t limit,
+                      store_row_fn *each, void *arg);
 /* CALLING and RECALLING become UNSURE, with one more crash each if `has_crashed`. */
-enum status rows_reset_calls(struct store *store, bool has_crashed);
+enum status rows_reset_calls(struct store *store, bool has_crashed, struct slice events);
 /* Deletes at most `limit` expired rows, the oldest first. */
 enum status rows_expire(struct store *store, int64_t now_ms, size_t limit, size_t *out_count);
 /* Gives STORE_SQLITE_SHRINK_PAGES free pages back to the disk, if there are many more than new rows
@@ -45,7 +52,12 @@ enum status rows_add_reply_to(struct store *store, int64_t command_id, int64_t p
 enum status rows_take_reply_tos(struct store *store, int64_t command_id, store_reply_to_fn *each,
                                 void *arg);
 
-enum status rows_post(struct store *store, int64_t id, struct slice message);
+/* `command_id` is that of the command to which the message belongs; 0: none. */
+enum status rows_post(struct store *store, int64_t id, struct slice message, int64_t command_id);
+/* Appends the events to the history of the command to which the message belongs, if it is there. */
+enum status rows_note_message(struct store *store, int64_t id, struct slice events);
+/* The command to which the message belongs; 0: none, or there is no such message. */
+enum status rows_owner_of_message(struct store *store, int64_t id, int64_t *out_command_id);
 /* STATUS_NOT_FOUND: there is no such message. */
 enum status rows_unpost(struct store *store, int64_t id);
 enum status rows_read_outbox(struct store *store, int64_t from_id, size_t limit,

@@ -4,6 +4,7 @@
  */
 #include "schema.h"
 
+#include "ledger/batch.h"
 #include "model/state.h"
 
 #include <inttypes.h>
@@ -76,6 +77,10 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
     /* No table changes: messages may be of version 2 from now on (model/message.h), which an
      * earlier program cannot publish. */
     "",
+
+    /* A message of before belongs to no command, and a command of before has no history. */
+    ("ALTER TABLE command ADD COLUMN history BLOB;"
+     "ALTER TABLE outbox ADD COLUMN command_id INTEGER;"),
 };
 
 #define COMMAND_PARAMS \
@@ -84,7 +89,7 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
     "c.id, c.state, c.action, c.region, c.grp, c.token, c.route, " COMMAND_PARAMS     \
     ", c.fingerprint,"                                                                \
     " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.retention," \
-    " c.request_id, c.code, c.error, c.completed_at, c.expires_at, c.crashes "
+    " c.request_id, c.code, c.error, c.completed_at, c.expires_at, c.crashes, c.history "
 
 const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -93,15 +98,18 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_FIND] = "SELECT " COMMAND_COLUMNS ", CASE WHEN c.state = 5 THEN 0 ELSE"
                  " (SELECT coalesce(max(place) + 1, 0) FROM reply_to WHERE command_id = c.id) END"
                  " FROM command c WHERE c.token = ?1",
-    [SQL_INSERT] = "INSERT INTO command (id, token, state, action, region, grp, route, params,"
-                   " fingerprint, received_at, deadline_at, attempts, not_before, one_shot)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0)"
-                   " ON CONFLICT (token) DO NOTHING",
+    [SQL_INSERT] =
+        "INSERT INTO command (id, token, state, action, region, grp, route, params,"
+        " fingerprint, received_at, deadline_at, attempts, not_before, one_shot, history)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0, ?14)"
+        " ON CONFLICT (token) DO NOTHING",
     [SQL_SET_STATE] = "UPDATE command SET state = ?2, attempts = ?3, not_before = ?4,"
-                      " crashes = ?5 WHERE id = ?1",
+                      " crashes = ?5, history = " STORE_SQLITE_APPEND "(history, ?6) WHERE id = ?1",
     [SQL_FINISH] = "UPDATE command SET state = 5, attempts = ?2, status = ?3, retention = ?4,"
-                   " request_id = ?5, code = ?6, error = ?7, completed_at = ?8, expires_at = ?9"
-                   " WHERE id = ?1",
+                   " request_id = ?5, code = ?6, error = ?7, completed_at = ?8, expires_at = ?9,"
+                   " history = " STORE_SQLITE_APPEND "(history, ?10) WHERE id = ?1",
+    [SQL_ADD_HISTORY] = "UPDATE command SET history = " STORE_SQLITE_APPEND "(history, ?2)"
+                        " WHERE id = ?1",
     [SQL_FORGET] = "DELETE FROM command WHERE id = ?1",
     [SQL_ADD_REPLY_TO] =
         "INSERT INTO reply_to (command_id, place, topic, correlation_data, correlation_id,"
@@ -111,16 +119,30 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
         "SELECT topic, correlation_data, correlation_id, traceparent, tracestate,"
         " has_body_trace FROM reply_to WHERE command_id = ?1 ORDER BY place",
     [SQL_REMOVE_REPLY_TOS] = "DELETE FROM reply_to WHERE command_id = ?1",
-    [SQL_POST] = "INSERT INTO outbox (id, message) VALUES (?1, ?2)",
+    [SQL_POST] = "INSERT INTO outbox (id, message, command_id) VALUES (?1, ?2, ?3)",
+    [SQL_NOTE_MESSAGE] = "UPDATE command SET history = " STORE_SQLITE_APPEND "(history, ?2)"
+                         " WHERE id = (SELECT command_id FROM outbox WHERE id = ?1)",
+    [SQL_FIND_MESSAGE] = "SELECT coalesce(command_id, 0) FROM outbox WHERE id = ?1",
     [SQL_UNPOST] = "DELETE FROM outbox WHERE id = ?1",
     [SQL_READ_OUTBOX] = "SELECT id, message FROM outbox WHERE id >= ?1 ORDER BY id LIMIT ?2",
     [SQL_ADD_AUDIT] = "INSERT INTO audit (seq, record) VALUES (?1, ?2)",
     [SQL_READ_AUDIT] = "SELECT seq, record FROM audit WHERE seq >= ?1 ORDER BY seq LIMIT ?2",
     [SQL_FORGET_AUDIT] = "DELETE FROM audit WHERE seq <= ?1",
+    [SQL_LIST_ALL] = "SELECT " COMMAND_COLUMNS "FROM command c WHERE c.id > ?1"
+                     " ORDER BY c.id LIMIT ?2",
     [SQL_LIST_UNFINISHED] =
         "SELECT " COMMAND_COLUMNS "FROM reply_to r CROSS JOIN command c ON c.id = r.command_id"
-        " WHERE r.place = 0 AND c.state <> 5 ORDER BY r.command_id",
-    [SQL_RESET_CALLS] = "UPDATE command SET state = 3, crashes = crashes + ?1 WHERE state IN (2, 4)"
+        " WHERE r.place = 0 AND c.state <> 5 AND r.command_id > ?1"
+        " ORDER BY r.command_id LIMIT ?2",
+    /* Few rows are read, so that a bridge has time for it. */
+    [SQL_LIST_OUTCOMES] =
+        "SELECT " COMMAND_COLUMNS "FROM command c WHERE c.id IN"
+        " (SELECT id FROM command WHERE state = 5 AND id > ?1 AND id >="
+        " (SELECT min(id) FROM (SELECT id FROM command ORDER BY id DESC LIMIT " TEXT_OF(
+            STORE_RECENT_MAX) "))"
+                              " ORDER BY completed_at DESC LIMIT ?2) ORDER BY c.completed_at DESC",
+    [SQL_RESET_CALLS] = "UPDATE command SET state = 3, crashes = crashes + ?1,"
+                        " history = " STORE_SQLITE_APPEND "(history, ?2) WHERE state IN (2, 4)"
                         " AND id IN (SELECT command_id FROM reply_to WHERE place = 0)",
     [SQL_SUMMARISE] = "SELECT (SELECT count(*) FROM reply_to WHERE place > 0),"
                       " (SELECT count(*) FROM outbox),"

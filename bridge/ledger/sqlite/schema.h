@@ -19,7 +19,7 @@
 #define STORE_SQLITE_APPLICATION_ID 0x45434d42
 
 /* The newest version; this program works with this one. */
-#define STORE_SQLITE_VERSION 5
+#define STORE_SQLITE_VERSION 6
 
 /* The step at index i makes version i + 1 of version i. */
 extern const char *const store_sqlite_steps[STORE_SQLITE_VERSION];
@@ -32,17 +32,22 @@ enum store_sqlite_statement {
     SQL_INSERT,
     SQL_SET_STATE,
     SQL_FINISH,
+    SQL_ADD_HISTORY,
     SQL_FORGET,
     SQL_ADD_REPLY_TO,
     SQL_LIST_REPLY_TOS,
     SQL_REMOVE_REPLY_TOS,
     SQL_POST,
+    SQL_NOTE_MESSAGE,
+    SQL_FIND_MESSAGE,
     SQL_UNPOST,
     SQL_READ_OUTBOX,
     SQL_ADD_AUDIT,
     SQL_READ_AUDIT,
     SQL_FORGET_AUDIT,
+    SQL_LIST_ALL,
     SQL_LIST_UNFINISHED,
+    SQL_LIST_OUTCOMES,
     SQL_RESET_CALLS,
     SQL_SUMMARISE,
     SQL_EXPIRE,
@@ -57,9 +62,13 @@ enum store_sqlite_statement {
 
 extern const char *const store_sqlite_statements[SQL_COUNT];
 
-/* The number of columns of a command's row in SQL_FIND and SQL_LIST_UNFINISHED. SQL_FIND has one
+/* The SQL function history_append(history, events) (ledger/history.h), which the statements call.
+ */
+#define STORE_SQLITE_APPEND "history_append"
+
+/* The number of columns of a command's row in SQL_FIND and the lists. SQL_FIND has one
  * more: the number of reply_tos. */
-#define COMMAND_COLUMN_COUNT 21
+#define COMMAND_COLUMN_COUNT 22
 
 /* Statements that read the first and the last entry of the tables and indexes, one number each. */
 #define STORE_SQLITE_PROBES 12

@@ -21,14 +21,17 @@ static enum status post_messages(struct store *store, const struct ledger_batch 
     enum status status = STATUS_OK;
     for (size_t i = 0; i < request->message_count && status == STATUS_OK; i++) {
         const struct batch_message *message = &batch->messages[request->first_message + i];
-        status = rows_post(store, message->id, ledger_batch_text(batch, message->text));
+        status = rows_post(store, message->id, ledger_batch_text(batch, message->text),
+                           request->command_id);
     }
     return status;
 }
 
-static enum status insert(struct store *store, const struct claim_request *claim)
+static enum status insert(struct store *store, const struct ledger_batch *batch,
+                          const struct ledger_request *request)
 {
-    enum status status = rows_insert(store, claim);
+    const struct claim_request *claim = &request->claim;
+    enum status status = rows_insert(store, claim, ledger_batch_history(batch, request));
     return status == STATUS_OK ? rows_add_reply_to(store, claim->id, 0, &claim->ask.reply_to)
                                : status;
 }
@@ -48,17 +51,21 @@ static enum status look_up(struct store *store, struct ledger_batch *batch,
     }
     switch (rules_claim(batch, request, &found)) {
     case PLAN_INSERT:
-        return insert(store, claim);
+        return insert(store, batch, request);
     case PLAN_REPLACE:
         status = rows_forget(store, row.id);
-        return status == STATUS_OK ? insert(store, claim) : status;
+        return status == STATUS_OK ? insert(store, batch, request) : status;
     case PLAN_JOIN:
-        return rows_add_reply_to(store, row.id, found.reply_to_count, &claim->ask.reply_to);
+        status = rows_add_reply_to(store, row.id, found.reply_to_count, &claim->ask.reply_to);
+        break;
     case PLAN_REPLY:
     case PLAN_LOOK:
+        status = STATUS_OK;
         break;
     }
-    return STATUS_OK;
+    return status == STATUS_OK && found.row != NULL
+               ? rows_add_history(store, row.id, ledger_batch_history(batch, request))
+               : status;
 }
 
 static enum status claim(struct store *store, struct ledger_batch *batch,
@@ -66,7 +73,7 @@ static enum status claim(struct store *store, struct ledger_batch *batch,
 {
     enum status status = STATUS_BUSY;
     if (rules_claim(batch, request, NULL) == PLAN_INSERT) {
-        status = insert(store, &request->claim);
+        status = insert(store, batch, request);
     }
     if (status == STATUS_BUSY) {
         status = look_up(store, batch, request);
@@ -84,8 +91,7 @@ static enum status post(struct store *store, struct ledger_batch *batch,
 static enum status set_state(struct store *store, struct ledger_batch *batch,
                              struct ledger_request *request)
 {
-    (void)batch;
-    return rows_set_state(store, &request->move);
+    return rows_set_state(store, &request->move, ledger_batch_history(batch, request));
 }
 
 /* The argument of a callback. */
@@ -106,16 +112,22 @@ static enum status finish(struct store *store, struct ledger_batch *batch,
     struct place place = {batch, request};
     rules_finish(batch, request);
     enum status status = rows_take_reply_tos(store, request->finish.command->id, answer, &place);
-    if (status == STATUS_OK) {
-        status = rows_finish(store, &request->finish);
-    }
     rules_finish_end(batch, request);
+    if (status == STATUS_OK) {
+        status = rows_finish(store, &request->finish, ledger_batch_history(batch, request));
+    }
     return status == STATUS_OK ? post_messages(store, batch, request) : status;
 }
 
-static enum status unpost(struct store *store, struct outbox_row *message)
+/* Deletes the message. What became of it is an event of its command. */
+static enum status unpost(struct store *store, struct outbox_row *message, struct slice events)
 {
-    enum status status = rows_unpost(store, message->id);
+    enum status status =
+        events.length > 0 ? rows_note_message(store, message->id, events) : STATUS_OK;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = rows_unpost(store, message->id);
     message->was_there = status == STATUS_OK;
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
@@ -124,15 +136,18 @@ static enum status replace(struct store *store, struct ledger_batch *batch,
                            struct ledger_request *request)
 {
     rules_replace(batch, request);
-    enum status status = unpost(store, &request->post.replaced);
+    struct outbox_row *replaced = &request->post.replaced;
+    enum status status = rows_owner_of_message(store, replaced->id, &request->command_id);
+    if (status == STATUS_OK) {
+        status = unpost(store, replaced, ledger_batch_history(batch, request));
+    }
     return status == STATUS_OK ? post_messages(store, batch, request) : status;
 }
 
 static enum status delivered(struct store *store, struct ledger_batch *batch,
                              struct ledger_request *request)
 {
-    (void)batch;
-    return unpost(store, &request->delivered.message);
+    return unpost(store, &request->delivered.message, ledger_batch_history(batch, request));
 }
 
 static void add_message(void *arg, int64_t id, struct slice message)
@@ -152,6 +167,24 @@ static enum status read_rows(struct store *store, struct ledger_batch *batch,
     request->message_count = 0;
     return (is_audit ? rows_read_audit : rows_read_outbox)(
         store, request->read.from_id, request->read.limit, add_message, &place);
+}
+
+static enum status query(struct store *store, struct ledger_batch *batch,
+                         struct ledger_request *request)
+{
+    struct query_request *query = &request->query;
+    struct store_row row;
+    int64_t reply_to_count;
+    query_clear(query);
+    query->steps_ms = batch->now_ms - batch->kept_ms;
+    if (query->token.length == 0) {
+        return rows_each(store, query->list, query->after_id, query->limit, query_add, query);
+    }
+    enum status status = rows_find(store, buf_slice(&query->token), &row, &reply_to_count);
+    if (status == STATUS_OK) {
+        query_add(query, &row);
+    }
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
 static enum status remember(struct store *store, struct ledger_batch *batch,
@@ -188,6 +221,7 @@ static apply_fn *const APPLY[REQUEST_COUNT] = {
     [REQUEST_DELIVERED] = delivered,  [REQUEST_READ] = read_rows,
     [REQUEST_REMEMBER] = remember,    [REQUEST_ADD_AUDIT] = add_audit,
     [REQUEST_READ_AUDIT] = read_rows, [REQUEST_EXPORTED] = exported,
+    [REQUEST_QUERY] = query,
 };
 
 /* ---- transactions ---- */
@@ -239,12 +273,15 @@ static enum status carry_out(struct store *store, struct ledger_batch *batch)
 
 /* Calls that were in flight count a crash unless the last run was closed. If the value is missing,
  * the last run was an older version that did not write it: no crash is counted. */
-static enum status reset_calls(struct store *store)
+static enum status reset_calls(struct store *store, const struct ledger_batch *batch)
 {
     int64_t was_closed = 1;
     enum status status = rows_get_meta(store, CLOSED_META, &was_closed);
     if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
-        status = rows_reset_calls(store, was_closed == 0);
+        struct buf event = {0};
+        history_put_interrupted(&event, batch->now_ms, was_closed == 0);
+        status = rows_reset_calls(store, was_closed == 0, buf_slice(&event));
+        buf_fini(&event);
     }
     return status == STATUS_OK ? rows_set_meta(store, CLOSED_META, 0) : status;
 }
@@ -288,13 +325,13 @@ static enum status start(struct store *store, struct ledger_batch *batch)
 {
     enum status status = rows_begin(store);
     if (status == STATUS_OK) {
-        status = reset_calls(store);
+        status = reset_calls(store, batch);
     }
     if (status == STATUS_OK) {
         status = set_run(store);
     }
     if (status == STATUS_OK) {
-        status = rows_each_unfinished(store, add_command, batch);
+        status = rows_each(store, STORE_LIST_UNFINISHED, 0, SIZE_MAX, add_command, batch);
     }
     if (status == STATUS_OK) {
         status = apply(store, batch);
@@ -336,7 +373,7 @@ const struct store_ops store_sqlite_ops = {
     .start = start,
     .carry_out = carry_out,
     .find = find,
-    .each_unfinished = rows_each_unfinished,
+    .each = rows_each,
     .summarise = rows_summarise,
     .get_meta = rows_get_meta,
     .each_meta = rows_each_meta,

@@ -77,9 +77,11 @@ void ledger_begin(struct ledger *ledger, struct command *command, ledger_done_fn
     fixture.begun_arg[fixture.begun_count++] = arg;
 }
 
-void ledger_pause(struct ledger *ledger, struct command *command, enum move move)
+void ledger_pause(struct ledger *ledger, struct command *command, enum move move,
+                  const struct outcome *answer)
 {
     (void)ledger;
+    (void)answer;
     command->state = state_after(command->state, move);
     fixture.pause_count++;
     fixture.last_pause = move;
@@ -87,9 +89,10 @@ void ledger_pause(struct ledger *ledger, struct command *command, enum move move
 }
 
 void ledger_finish(struct ledger *ledger, struct command *command_take,
-                   const struct outcome *outcome)
+                   const struct outcome *outcome, const struct outcome *answer)
 {
     (void)ledger;
+    (void)answer;
     struct done *done = &fixture.done[fixture.done_count++];
     assert_true(state_may(command_take->state, MOVE_FINISH));
     strcpy(done->token, command_take->token);
