@@ -89,6 +89,15 @@ static void on_stop(struct bridge *bridge, const char *signal_name)
                                             bridge->outbox, bridge->status_topic});
 }
 
+static void publish_expiries(struct bridge *bridge)
+{
+    const struct tls_reload *tls = &bridge->tls;
+    counter_set(&bridge->counters, COUNTER_BROKER_CA_EXPIRY, tls->broker.ca_expires_ms);
+    counter_set(&bridge->counters, COUNTER_BROKER_CERT_EXPIRY, tls->broker.cert_expires_ms);
+    counter_set(&bridge->counters, COUNTER_API_CA_EXPIRY, tls->api.ca_expires_ms);
+    counter_set(&bridge->counters, COUNTER_API_CERT_EXPIRY, tls->api.cert_expires_ms);
+}
+
 /* Certificates, keys and passwords are read again: either all new ones are used or none of them. */
 static void on_reload(struct bridge *bridge, const char *signal_name)
 {
@@ -99,6 +108,7 @@ static void on_reload(struct bridge *bridge, const char *signal_name)
     exporter_reopen(bridge->exporter);
     bool is_usable = tls_reload_reload(&bridge->tls, bridge->settings) == STATUS_OK;
     if (is_usable) {
+        publish_expiries(bridge);
         ecs_renew(bridge->ecs);
         workers_renew(bridge->workers);
     }
@@ -399,6 +409,7 @@ static int build(struct bridge *bridge)
         code = EX_CONFIG;
     }
     if (code == EX_OK) {
+        publish_expiries(bridge);
         code = open_ledger(bridge, &why);
     }
     if (code == EX_OK) {
@@ -411,7 +422,7 @@ static int build(struct bridge *bridge)
         code = open_exporter(bridge, &why);
     }
     if (code == EX_OK && ecs_new(bridge->loop, bridge->settings, &bridge->tls.api, bridge->health,
-                                 &bridge->ecs, &why) != STATUS_OK) {
+                                 &bridge->counters, &bridge->ecs, &why) != STATUS_OK) {
         code = complain(EX_CONFIG, &why);
     }
     if (code == EX_OK && status_topic_will(bridge->settings, &bridge->will) != STATUS_OK) {

@@ -36,6 +36,7 @@ static char role_text[LOG_ROLE_BYTES] = "bridge";
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards what follows, and the output */
 static struct buf waiting;                                /* whole lines, the first may be a rest */
 static int64_t lost_count;                                /* lines since `waiting` was full */
+static int64_t all_lost_count;                            /* lines since the start */
 
 void log_setup(enum log_level level, bool is_json, const char *role)
 {
@@ -238,6 +239,14 @@ static void write_behind(void)
     }
 }
 
+int64_t log_lost_count(void)
+{
+    pthread_mutex_lock(&mutex);
+    int64_t count = all_lost_count;
+    pthread_mutex_unlock(&mutex);
+    return count;
+}
+
 bool log_flush(void)
 {
     int error = errno;
@@ -276,6 +285,7 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
         buf_append(&waiting, rest);
     } else if (rest.length > 0) {
         lost_count++;
+        all_lost_count++;
     }
     pthread_mutex_unlock(&mutex);
     buf_fini(&line);

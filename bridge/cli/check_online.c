@@ -217,7 +217,8 @@ int check_online(const struct settings *settings, const char *region)
     (void)tls_files_load_api(&tls, settings, clock_wall_ms(), &report);
     online.loop = loop_new();
     struct health *health = health_new(online.loop);
-    if (ecs_new(online.loop, settings, &tls, health, &online.ecs, &why) == STATUS_OK) {
+    struct counters counters = {0};
+    if (ecs_new(online.loop, settings, &tls, health, &counters, &online.ecs, &why) == STATUS_OK) {
         online.then = loop_timer_new(online.loop, begin_probes, &online);
         ecs_credentials(online.ecs, got_credentials, &online);
         loop_run(online.loop);

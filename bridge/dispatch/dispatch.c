@@ -32,6 +32,7 @@ struct dispatch {
     struct ledger *ledger;
     struct ecs *ecs;
     struct schedule schedule;
+    struct task *tasks;         /* all of them, in order of arrival */
     struct deadlines deadlines; /* of the commands that are not being called */
     int64_t deadline_due_ms;    /* when deadline_timer ends, while it runs */
     struct loop_timer *deadline_timer;
@@ -99,6 +100,81 @@ void dispatch_free(struct dispatch *dispatch)
     loop_timer_free(dispatch->sweep);
     loop_timer_free(dispatch->idle_due);
     free(dispatch);
+}
+
+/* ---- figures ---- */
+
+static void set_running(struct task *task, bool is_running)
+{
+    if (task->is_running != is_running) {
+        task->is_running = is_running;
+        counter_add(task->dispatch->counters, COUNTER_QUEUED, is_running ? -1 : 1);
+    }
+}
+
+static void publish_oldest(struct dispatch *dispatch)
+{
+    const struct task *oldest = dispatch->tasks;
+    counter_set(dispatch->counters, COUNTER_OLDEST_COMMAND,
+                oldest == NULL ? 0 : oldest->command->received_at_ms);
+}
+
+/* Regions that a sender may have invented do not take the places of others. */
+static void count_in_region(const struct task *task, enum regional regional)
+{
+    struct counters *counters = task->dispatch->counters;
+    const struct region *region = task->region;
+    size_t place =
+        region->is_proven ? counters_region(counters, region->name) : COUNTER_REGION_OTHER;
+    regional_add(counters, place, regional, 1);
+}
+
+/* An attempt begins. */
+static void observe_start(struct task *task)
+{
+    struct counters *counters = task->dispatch->counters;
+    task->attempt_us = clock_mono_us();
+    if (task->called_us == 0) {
+        task->called_us = task->attempt_us;
+        count_in_region(task, REGIONAL_CALLS);
+        if (task->claimed_us != 0) {
+            histogram_observe(counters, HISTOGRAM_QUEUE, task->called_us - task->claimed_us);
+        }
+    }
+}
+
+/* The attempt has ended. */
+static void observe_answer(const struct task *task, const struct attempt *attempt)
+{
+    static const enum counter RESULTS[] = {
+        [CATEGORY_INVALID] = COUNTER_ATTEMPTS_INVALID,
+        [CATEGORY_DENIED] = COUNTER_ATTEMPTS_DENIED,
+        [CATEGORY_NOT_FOUND] = COUNTER_ATTEMPTS_NOT_FOUND,
+        [CATEGORY_CONFLICT] = COUNTER_ATTEMPTS_CONFLICT,
+        [CATEGORY_COOLDOWN] = COUNTER_ATTEMPTS_COOLDOWN,
+        [CATEGORY_THROTTLED] = COUNTER_ATTEMPTS_THROTTLED,
+        [CATEGORY_UNAVAILABLE] = COUNTER_ATTEMPTS_UNAVAILABLE,
+        [CATEGORY_UNKNOWN_OUTCOME] = COUNTER_ATTEMPTS_UNKNOWN,
+        [CATEGORY_CONFIGURATION] = COUNTER_ATTEMPTS_CONFIGURATION,
+        [CATEGORY_INTERNAL] = COUNTER_ATTEMPTS_INTERNAL,
+    };
+    struct counters *counters = task->dispatch->counters;
+    const struct outcome *outcome = &attempt->outcome;
+    enum counter result = outcome->status == OUTCOME_SUCCEEDED ? COUNTER_ATTEMPTS_SUCCEEDED
+                                                               : RESULTS[outcome->category];
+    assert(result != 0); /* a call has no other category */
+    counter_add(counters, result, 1);
+    histogram_observe(counters, HISTOGRAM_ATTEMPT, clock_mono_us() - task->attempt_us);
+}
+
+/* The command has its outcome, `took_ms` after it arrived. */
+static void observe_outcome(const struct task *task, int64_t took_ms)
+{
+    struct counters *counters = task->dispatch->counters;
+    histogram_observe(counters, HISTOGRAM_COMMAND, took_ms * 1000);
+    if (task->called_us != 0) {
+        histogram_observe(counters, HISTOGRAM_CALL, clock_mono_us() - task->called_us);
+    }
 }
 
 /* ---- which command is called next ---- */
@@ -199,6 +275,7 @@ static void finish(struct task *task, const struct outcome *outcome, const struc
 {
     struct dispatch *dispatch = task->dispatch;
     struct command *command = task->command;
+    int64_t took_ms = clock_wall_ms() - command->received_at_ms;
     LOG_EVENT(needs_operator(outcome) ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "command_done",
               LOG_TEXT("status", outcome_status_text(outcome->status)),
               LOG_TEXT("token", command->token),
@@ -206,10 +283,14 @@ static void finish(struct task *task, const struct outcome *outcome, const struc
               LOG_TEXT("region", command->region), LOG_TEXT("group", command->group),
               LOG_TEXT("request_id", outcome->request_id), LOG_TEXT("code", outcome->code),
               LOG_TEXT("message", outcome->message), LOG_INT("attempts", command->attempts),
-              LOG_INT("took_ms", clock_wall_ms() - command->received_at_ms));
+              LOG_INT("took_ms", took_ms));
+    observe_outcome(task, took_ms);
+    set_running(task, true); /* it is not in the queue any more */
     forget_crashes(task);
     deadlines_remove(&dispatch->deadlines, task);
     DL_DELETE(task->group->tasks, task);
+    DL_DELETE2(dispatch->tasks, task, all_prev, all_next);
+    publish_oldest(dispatch);
     ledger_finish(dispatch->ledger, command, outcome, answer);
     task->command = NULL;
     task_free(task);
@@ -314,7 +395,7 @@ static void answered(void *arg, struct attempt *attempt);
 static void call(struct task *task)
 {
     CRASH_POINT_PASS(BEFORE_SENDING, slice_text(task->command->token));
-    counter_add(task->dispatch->counters, COUNTER_ATTEMPTS, 1);
+    observe_start(task);
     ecs_call(task->dispatch->ecs, task->command, answered, task);
 }
 
@@ -324,6 +405,7 @@ static void put_back(struct task *task, enum move move, int64_t delay_ms,
                      const struct outcome *answer)
 {
     struct dispatch *dispatch = task->dispatch;
+    set_running(task, false);
     task->not_before_ms = delay_ms > 0 ? loop_now_ms(dispatch->loop) + delay_ms : 0;
     task->command->not_before_ms = delay_ms > 0 ? clock_wall_ms() + delay_ms : 0;
     ledger_pause(dispatch->ledger, task->command, move, answer);
@@ -356,6 +438,7 @@ static void begun(void *arg, enum status status)
 static void begin(struct task *task)
 {
     task->command->attempts++;
+    set_running(task, true);
     ledger_begin(task->dispatch->ledger, task->command, begun, task);
 }
 
@@ -460,6 +543,7 @@ static void answered(void *arg, struct attempt *attempt)
     struct task *task = arg;
     struct dispatch *dispatch = task->dispatch;
     CRASH_POINT_PASS(BEFORE_ANSWER, slice_text(task->command->token));
+    observe_answer(task, attempt);
     forget_crashes(task);
     region_note_attempt(task->region, attempt);
     switch (attempt->reaction) {
@@ -481,7 +565,7 @@ static void answered(void *arg, struct attempt *attempt)
         try_again(task, MOVE_NOTHING_DONE, attempt);
         break;
     case REACTION_THROTTLE:
-        counter_add(dispatch->counters, COUNTER_THROTTLED, 1);
+        count_in_region(task, REGIONAL_THROTTLED);
         bucket_slow_down(region_bucket(task->region), loop_now_ms(dispatch->loop),
                          attempt->retry_after_ms > 0 ? attempt->retry_after_ms : 0);
         try_again(task, MOVE_NOTHING_DONE, attempt);
@@ -572,6 +656,9 @@ static struct task *add_task(struct dispatch *dispatch, struct group *group,
     task->command = command_take;
     task->deadline_ms = loop_now_ms(dispatch->loop) + left_ms;
     DL_APPEND(group->tasks, task);
+    DL_APPEND2(dispatch->tasks, task, all_prev, all_next);
+    counter_add(dispatch->counters, COUNTER_QUEUED, 1);
+    publish_oldest(dispatch);
     return task;
 }
 
@@ -582,10 +669,12 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
     assert(group->reserved_count > 0);
     group->reserved_count--;
     struct task *task = add_task(dispatch, group, command_take);
+    task->claimed_us = clock_mono_us();
     if (!reservation.is_called_at_once) {
         enqueue(dispatch, task);
     } else {
         assert(group->tasks == task);
+        set_running(task, true);
         begun(task, STATUS_OK);
     }
 }

@@ -30,12 +30,18 @@ enum { TASK_RESIGNED = 1, TASK_CLOCK_SET = 2, TASK_CREDENTIALS_RENEWED = 4 };
 struct task {
     struct task *prev; /* in its group, in order of arrival */
     struct task *next;
+    struct task *all_prev; /* in dispatch, in order of arrival */
+    struct task *all_next;
     struct dispatch *dispatch;
     struct group *group;
     struct region *region;
     struct command *command;
     int64_t deadline_ms;    /* monotonic */
     int64_t not_before_ms;  /* monotonic: the next attempt waits until then; 0: for nothing */
+    int64_t claimed_us;     /* monotonic; 0: it was resumed */
+    int64_t called_us;      /* monotonic: the first attempt of this run; 0: none yet */
+    int64_t attempt_us;     /* monotonic: the last attempt */
+    bool is_running;        /* from before an attempt is recorded until its answer was handled */
     size_t deadline_place;  /* in deadlines; 0: not in it */
     uint32_t failures;      /* attempts that must be made again */
     unsigned remedies;      /* TASK_*: those already tried, each is tried once */

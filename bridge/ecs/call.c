@@ -8,6 +8,7 @@
 #include "actions.h"
 #include "aliyun/sign.h"
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -60,6 +61,7 @@ struct ecs {
      * both are removed from messages. */
     struct credentials generations[2];
     struct health *health;
+    struct counters *counters;
     struct reach reach;
     struct command probe;
     struct call *live;
@@ -331,18 +333,14 @@ static void answer_without_credentials(struct call *call, enum status status)
 /* There are credentials, or there are none: when to look again. */
 static void found_credentials(struct ecs *ecs, const struct credentials *credentials)
 {
-    int64_t wait_ms = LOOK_AGAIN_MS;
-    if (credentials != NULL && credentials->expires_at_ms == INT64_MAX) {
-        wait_ms = -1;
-    } else if (credentials != NULL) {
-        int64_t left_ms = credentials->expires_at_ms - clock_wall_ms();
-        wait_ms = left_ms > LOOK_AGAIN_MS ? left_ms : LOOK_AGAIN_MS;
-    }
+    bool is_lasting = credentials != NULL && credentials->expires_at_ms == INT64_MAX;
     health_set(ecs->health, HEALTH_NO_CREDENTIALS, credentials == NULL);
-    if (wait_ms < 0) {
+    counter_set(ecs->counters, COUNTER_CREDENTIALS_EXPIRY,
+                credentials == NULL || is_lasting ? 0 : credentials->expires_at_ms);
+    if (is_lasting) {
         loop_timer_stop(ecs->look);
     } else if (!loop_timer_is_running(ecs->look)) {
-        loop_timer_start(ecs->look, wait_ms);
+        loop_timer_start(ecs->look, LOOK_AGAIN_MS);
     }
 }
 
@@ -459,7 +457,8 @@ void ecs_renew(struct ecs *ecs)
 }
 
 enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
-                    struct health *health, struct ecs **out_ecs, struct buf *out_why)
+                    struct health *health, struct counters *counters, struct ecs **out_ecs,
+                    struct buf *out_why)
 {
     struct ecs *ecs = mem_zalloc(1, sizeof *ecs);
     ecs->settings = settings;
@@ -482,6 +481,7 @@ enum status ecs_new(struct loop *loop, const struct settings *settings, const st
     ecs->unsent_timer = loop_timer_new(loop, unsent_due, ecs);
     ecs->look = loop_timer_new(loop, look_for_credentials, ecs);
     ecs->health = health;
+    ecs->counters = counters;
     ecs->reach = (struct reach){.settings = settings,
                                 .health = health,
                                 .has_region_hosts = endpoint_has_region_hosts(&ecs->endpoint)};

@@ -46,6 +46,7 @@ struct job {
     struct job *next;
     struct intake *intake;
     struct mqtt_ticket ticket;
+    int64_t arrived_us; /* monotonic */
     struct dispatch_reservation reservation;
     /* For the log: of a command that is being claimed. */
     const struct route *route;
@@ -113,6 +114,9 @@ static void stored(void *arg, enum status status)
 {
     struct job *job = arg;
     struct intake *intake = job->intake;
+    if (status == STATUS_OK) {
+        histogram_observe(intake->counters, HISTOGRAM_TAKING, clock_mono_us() - job->arrived_us);
+    }
     acknowledge(intake, job->ticket, status == STATUS_OK);
     DL_DELETE(intake->jobs, job);
     free(job);
@@ -201,7 +205,8 @@ static void refuse(struct intake *intake, struct arrival *arrival, struct job *j
              LOG_SLICE("topic", arrival->delivery->topic),
              LOG_TEXT("answer", is_dead_letter ? "dead_letter" : arrival->reply_to.topic),
              LOG_TEXT("traceparent", arrival->reply_to.traceparent));
-    ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, &audit, stored, job);
+    ledger_post(intake->ledger, buf_slice(&message), is_dead_letter, arrival->refusal.error, &audit,
+                stored, job);
     buf_fini(&message);
 }
 
@@ -293,6 +298,7 @@ void intake_deliver(struct intake *intake, const struct delivery *delivery,
     struct job *job = mem_zalloc(1, sizeof *job);
     job->intake = intake;
     job->ticket = ticket;
+    job->arrived_us = clock_mono_us();
     DL_APPEND(intake->jobs, job);
     CRASH_POINT_PASS(BEFORE_PARSING, delivery->payload);
     struct arrival arrival = {

@@ -92,7 +92,8 @@ struct claim_request {
     /* results */
     enum claim_result result;
     enum state state;
-    bool is_counted; /* in the batch's `unfinished` already */
+    enum bridge_error refusal; /* of a mismatch and a refusal */
+    bool is_counted;           /* in the batch's `unfinished` already */
 };
 
 /* A message to delete from the outbox. */
@@ -107,6 +108,7 @@ struct post_request {
     struct buf message; /* empty: none */
     struct buf audit;
     bool is_dead_letter;
+    enum bridge_error refusal;  /* of a post */
     struct outbox_row replaced; /* of a replace */
     ledger_done_fn *done;
 };
@@ -278,9 +280,12 @@ struct ledger_batch {
     struct command **commands; /* unfinished commands of the last run, for hooks.resumed; owned */
     size_t command_count;
     size_t expired_count;
-    bool has_more_free; /* there still is much free space */
+    bool has_more_free;  /* there still is much free space */
+    int64_t store_bytes; /* the size of the store; 0: not looked at */
+    int64_t sync_us;     /* how long the transaction waited for the disk; 0: not known */
     /* for the report */
     int64_t commits;
+    int64_t commit_us; /* how long the transaction took */
     int64_t failures;
     enum health_change health;
     struct buf health_text;

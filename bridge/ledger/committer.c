@@ -291,7 +291,9 @@ static enum status carry_out(struct committer *committer, struct ledger_batch *b
     struct ledger_request *request;
     enum status status = committer->is_failing ? probe(committer) : STATUS_OK;
     if (status == STATUS_OK) {
+        now_us = clock_mono_us();
         status = carry_out_until_known(committer, batch);
+        batch->commit_us = clock_mono_us() - now_us;
     }
     while ((request = request_list_take(&refused)) != NULL) {
         request_list_append(&batch->requests, request);

@@ -71,7 +71,7 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
 }
 
 void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_letter,
-                 struct buf *audit_take, ledger_done_fn *done, void *arg)
+                 enum bridge_error refusal, struct buf *audit_take, ledger_done_fn *done, void *arg)
 {
     struct ledger_request *request = request_new(REQUEST_POST, arg);
     buf_append(&request->post.message, message);
@@ -80,6 +80,7 @@ void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_lette
         *audit_take = (struct buf){0};
     }
     request->post.is_dead_letter = is_dead_letter;
+    request->post.refusal = refusal;
     request->post.done = done;
     enqueue(ledger, request);
 }
@@ -269,6 +270,20 @@ static void count(struct ledger *ledger, enum counter counter, int64_t amount)
     counter_add(ledger->counters, counter, amount);
 }
 
+static void count_refusal(struct ledger *ledger, enum bridge_error error)
+{
+    static const enum counter COUNTERS[ERROR_COUNT] = {
+#define REFUSAL(id, code, category, retention, hint) [ERROR_##id] = COUNTER_REFUSAL_##id,
+#define BRIDGE_ERROR(id, code, category, retention, hint)
+#include "tables/errors.def"
+#undef BRIDGE_ERROR
+#undef REFUSAL
+    };
+    assert(COUNTERS[error] != 0); /* it is a REFUSAL in the table */
+    count(ledger, COUNTER_REFUSED, 1);
+    count(ledger, COUNTERS[error], 1);
+}
+
 static void report_messages(struct ledger *ledger, const struct ledger_batch *batch,
                             const struct ledger_request *request)
 {
@@ -285,14 +300,19 @@ static void report_claim(struct ledger *ledger, const struct ledger_batch *batch
                          struct ledger_request *request)
 {
     static const enum counter COUNTERS[] = {
-        [CLAIM_NEW] = COUNTER_IN_WORK,      [CLAIM_AGAIN] = COUNTER_IN_WORK,
-        [CLAIM_WAITS] = COUNTER_WAITING,    [CLAIM_REPLAYED] = COUNTER_REPLAYED,
-        [CLAIM_MISMATCH] = COUNTER_REFUSED, [CLAIM_REFUSED] = COUNTER_REFUSED,
+        [CLAIM_NEW] = COUNTER_IN_WORK,
+        [CLAIM_AGAIN] = COUNTER_IN_WORK,
+        [CLAIM_WAITS] = COUNTER_WAITING,
+        [CLAIM_REPLAYED] = COUNTER_REPLAYED,
     };
     struct claim_request *claim = &request->claim;
     struct command *command = NULL;
     if (request->status == STATUS_OK) {
-        count(ledger, COUNTERS[claim->result], 1);
+        if (claim->result == CLAIM_MISMATCH || claim->result == CLAIM_REFUSED) {
+            count_refusal(ledger, claim->refusal);
+        } else {
+            count(ledger, COUNTERS[claim->result], 1);
+        }
         report_messages(ledger, batch, request);
         if (claim->result == CLAIM_NEW || claim->result == CLAIM_AGAIN) {
             command = claim->ask.command;
@@ -309,7 +329,7 @@ static void report_post(struct ledger *ledger, const struct ledger_batch *batch,
                         struct ledger_request *request)
 {
     if (request->status == STATUS_OK) {
-        count(ledger, COUNTER_REFUSED, 1);
+        count_refusal(ledger, request->post.refusal);
         count(ledger, COUNTER_DEAD_LETTERS, request->post.is_dead_letter ? 1 : 0);
         report_messages(ledger, batch, request);
     }
@@ -413,6 +433,15 @@ static void report_batch(struct ledger *ledger, struct ledger_batch *batch)
     count(ledger, COUNTER_LEDGER_COMMITS, batch->commits);
     count(ledger, COUNTER_LEDGER_FAILURES, batch->failures);
     count(ledger, COUNTER_LEDGER_EXPIRED, (int64_t)batch->expired_count);
+    if (batch->commits > 0) {
+        histogram_observe(ledger->counters, HISTOGRAM_COMMIT, batch->commit_us);
+    }
+    if (batch->sync_us > 0) {
+        histogram_observe(ledger->counters, HISTOGRAM_FSYNC, batch->sync_us);
+    }
+    if (batch->store_bytes > 0) {
+        counter_set(ledger->counters, COUNTER_LEDGER_BYTES, batch->store_bytes);
+    }
     if (batch->health != HEALTH_SAME) {
         bool is_failing = batch->health == HEALTH_FAILING;
         ledger->hooks.health(ledger->hooks.arg, is_failing,
@@ -466,6 +495,7 @@ static enum status load(struct ledger *ledger, struct buf *out_why)
     counter_set(ledger->counters, COUNTER_WAITING, summary.waiting);
     counter_set(ledger->counters, COUNTER_OUTBOX_DEPTH, summary.messages);
     counter_set(ledger->counters, COUNTER_OUTBOX_BYTES, summary.message_bytes);
+    counter_set(ledger->counters, COUNTER_LEDGER_BYTES, summary.bytes);
     return STATUS_OK;
 }
 

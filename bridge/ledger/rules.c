@@ -82,6 +82,7 @@ static enum claim_plan refuse(struct ledger_batch *batch, struct ledger_request 
 {
     struct claim_request *claim = &request->claim;
     struct outcome outcome;
+    claim->refusal = error;
     outcome_of_error(&outcome, error, message);
     buf_clear(&batch->scratch);
     outcome_put_error(&outcome, &batch->scratch);

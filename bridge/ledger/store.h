@@ -24,6 +24,7 @@ struct store;
 
 /* Numbers about the content of a store. */
 struct store_summary {
+    int64_t bytes;    /* the size of the store; 0: not known */
     int64_t waiting;  /* duplicates that wait for an outcome */
     int64_t messages; /* in the outbox */
     int64_t message_bytes;
@@ -63,6 +64,7 @@ struct store_ops {
      * Carries out the batch in one transaction: its requests in order, its metas, and the deletion
      * of at most `expire_max` expired DONE rows, the oldest first. A store that keeps the space of
      * deleted rows gives a little of it back if it `may_shrink` and has much more than it needs.
+     * With `may_shrink` it also reports its size.
      * The events of a request (ledger_batch_history()) are appended by history_append() to the
      * history of its command, or of the command to which its message belongs, if that is there.
      *

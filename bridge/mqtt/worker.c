@@ -35,11 +35,16 @@ static const struct {
     const char *up_event;
     const char *down_event;
     enum counter starts;
+    enum counter crashes;
+    enum counter reconnects;
+    enum counter failures;
 } roles[] = {
     [WIRE_RECEIVER] = {"receiver", WIRE_RECEIVER_TITLE, "receiver_up", "receiver_down",
-                       COUNTER_RECEIVER_STARTS},
+                       COUNTER_RECEIVER_STARTS, COUNTER_RECEIVER_CRASHES,
+                       COUNTER_RECEIVER_RECONNECTS, COUNTER_RECEIVER_FAILURES},
     [WIRE_PUBLISHER] = {"publisher", WIRE_PUBLISHER_TITLE, "publisher_up", "publisher_down",
-                        COUNTER_PUBLISHER_STARTS},
+                        COUNTER_PUBLISHER_STARTS, COUNTER_PUBLISHER_CRASHES,
+                        COUNTER_PUBLISHER_RECONNECTS, COUNTER_PUBLISHER_FAILURES},
 };
 
 /* ---- Frames of the process ---- */
@@ -100,7 +105,9 @@ static enum status read_up(struct worker *worker, const struct wire_up *up)
              LOG_INT("session_present", up->is_session_present),
              LOG_INT("receive_maximum", up->receive_maximum),
              LOG_INT("packet_bytes_max", up->packet_bytes_max));
+    counter_add(setup->counters, roles[worker->role].reconnects, worker->was_up ? 1 : 0);
     worker->is_up = true;
+    worker->was_up = true;
     worker->is_renewing = false;
     worker->up_ms = loop_now_ms(setup->loop);
     worker->first_end = (struct worker_end){0};
@@ -371,6 +378,7 @@ static void attempt_ended(struct worker *worker, int exit_status, int signal_num
     }
     const char *reason = reason_of(worker, signal_number);
     if (worker->is_wanted && !is_replaced) {
+        counter_add(worker->setup->counters, roles[worker->role].failures, was_up ? 0 : 1);
         hooks->failed(hooks->arg, worker, reason, worker->end.text);
     }
     int64_t retry_ms = !worker->is_wanted ? -1 : is_replaced ? 0 : restart_delay_ms(worker);
@@ -395,6 +403,9 @@ static void process_ended(void *arg, int exit_status, int signal_number)
         read_frames(worker, &worker->control, control_frame);
     }
     close_links(worker);
+    if (!worker->end.is_known && worker->is_wanted && !worker->is_ending) {
+        counter_add(worker->setup->counters, roles[worker->role].crashes, 1);
+    }
     attempt_ended(worker, exit_status, signal_number);
 }
 
@@ -502,6 +513,7 @@ static void start_process(struct worker *worker)
     int error = status == STATUS_OK ? spawn_linked(worker, params.tls_fds) : 0;
     why = error != 0 ? strerror(error) : why;
     if (status != STATUS_OK || error != 0) {
+        counter_add(setup->counters, roles[worker->role].failures, 1);
         worker->failures++;
         reset_attempts(worker);
         int64_t retry_ms = restart_delay_ms(worker);

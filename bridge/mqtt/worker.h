@@ -97,6 +97,7 @@ struct worker {
     int64_t retry_ms;   /* the last delay before a round of attempts */
     int64_t up_ms;      /* when it connected */
     bool is_up;
+    bool was_up;      /* it has been connected before */
     bool is_waiting;  /* connected, and not ordered to subscribe */
     bool has_worked;  /* a message was acknowledged */
     bool has_started; /* a process was started before */

@@ -50,6 +50,7 @@ struct entry {
     struct entry *prev;
     struct entry *next;
     int64_t id;
+    int64_t stored_us;   /* monotonic: when it was stored; INT64_MIN: not known */
     struct retry *retry; /* NULL: it was never set back */
     struct losses losses;
     bool is_handed; /* to the publisher that is connected now */
@@ -204,10 +205,11 @@ void outbox_free(struct outbox *outbox)
 }
 
 static struct entry *append(struct outbox *outbox, int64_t id, struct slice message,
-                            struct retry *retry)
+                            int64_t stored_us, struct retry *retry)
 {
     struct entry *entry = mem_alloc(sizeof *entry + message.length);
-    *entry = (struct entry){.id = id, .length = message.length, .retry = retry};
+    *entry =
+        (struct entry){.id = id, .stored_us = stored_us, .length = message.length, .retry = retry};
     memcpy(entry->bytes, message.data, message.length);
     if (retry == NULL) {
         DL_APPEND(outbox->entries, entry);
@@ -218,6 +220,14 @@ static struct entry *append(struct outbox *outbox, int64_t id, struct slice mess
         DL_PREPEND(outbox->entries, entry);
     }
     return entry;
+}
+
+/* When a message that is read from the ledger was stored. */
+static int64_t stored_us(struct slice bytes)
+{
+    struct message message;
+    bool is_known = message_decode(bytes, &message) == STATUS_OK && message.made_at_ms != 0;
+    return is_known ? clock_mono_us() - (clock_wall_ms() - message.made_at_ms) * 1000 : INT64_MIN;
 }
 
 static void remove_entry(struct outbox *outbox, struct entry *entry)
@@ -356,7 +366,7 @@ static void read_retry(void *arg, int64_t id, struct slice message)
         free_place(retry);
         give_up(retry, message);
     } else {
-        append(retry->outbox, id, message, retry);
+        append(retry->outbox, id, message, stored_us(message), retry);
     }
 }
 
@@ -404,7 +414,7 @@ static void read_due(void *arg)
 static void read_message(void *arg, int64_t id, struct slice message)
 {
     struct outbox *outbox = arg;
-    append(outbox, id, message, NULL);
+    append(outbox, id, message, stored_us(message), NULL);
     outbox->unread_from = id + 1;
 }
 
@@ -505,7 +515,7 @@ void outbox_posted(struct outbox *outbox, int64_t id, struct slice message)
         outbox->unread_from = id;
         return;
     }
-    append(outbox, id, message, NULL);
+    append(outbox, id, message, clock_mono_us(), NULL);
     pump(outbox);
 }
 
@@ -528,6 +538,9 @@ void outbox_published(struct outbox *outbox, int64_t id)
     }
     struct retry *retry = entry->retry;
     CRASH_POINT_PASS(AFTER_REPLY_ACK, slice_of(entry->bytes, entry->length));
+    if (entry->stored_us != INT64_MIN) {
+        histogram_observe(outbox->counters, HISTOGRAM_PUBLISH, clock_mono_us() - entry->stored_us);
+    }
     ledger_delivered(outbox->ledger, id, entry->length);
     remove_entry(outbox, entry);
     if (retry != NULL) {

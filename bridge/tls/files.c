@@ -130,6 +130,7 @@ static void load_authorities(const struct places *places, struct tls_files *out,
         return;
     }
     if (x509_check_authorities(secret_slice(&out->ca_pem), &term, &why) == STATUS_OK) {
+        out->ca_expires_ms = term.ends_ms;
         check_term(places, "ca_file", places->ca_file, &term, now_ms, report);
     } else {
         report_problem(&report->errors, places, "ca_file", places->ca_file, why.data);
@@ -153,6 +154,7 @@ static void load_identity(const struct places *places, struct tls_files *out, in
         has_cert = false;
     }
     if (has_cert) {
+        out->cert_expires_ms = term.ends_ms;
         check_term(places, "cert_file", places->cert_file, &term, now_ms, report);
     }
     bool has_password = load_file(places, "key_password_file", places->key_password_file,

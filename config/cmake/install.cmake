@@ -9,4 +9,5 @@ install(FILES config/ecs-mqtt-bridge.conf config/minimal.conf
 install(FILES deploy/systemd/ecs-mqtt-bridge.service DESTINATION lib/systemd/system)
 install(FILES README.md LICENSE deploy/guide.md deploy/tls.md deploy/credentials.md deploy/audit.md
               deploy/SECURITY.md config/settings.md config/errors.md config/events.md
+              config/metrics.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR})

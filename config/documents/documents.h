@@ -14,5 +14,7 @@ void settings_page(struct buf *out);
 void errors_page(struct buf *out);
 /* config/events.md: every log event and reason, from tables/log_events.def and tables/health_reasons.def. */
 void events_page(struct buf *out);
+/* config/metrics.md: every metric, from tables/metrics.def. */
+void metrics_page(struct buf *out);
 
 #endif

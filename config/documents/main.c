@@ -22,6 +22,7 @@ static const struct document DOCUMENTS[] = {
     {"ecs-mqtt-bridge.conf", settings_example},
     {"errors.md", errors_page},
     {"events.md", events_page},
+    {"metrics.md", metrics_page},
 };
 
 static int write_document(const char *folder, const struct document *document)

@@ -43,6 +43,8 @@ enum log_level log_level(void);
 bool log_is_json(void);
 void log_fields(enum log_level level, const char *event, const struct log_field *fields,
                 size_t count);
+/* How many lines were lost since the start. */
+int64_t log_lost_count(void);
 /* Writes lines that wait, as far as that is possible at once. Returns whether none waits. To be
  * called now and then: the next line may be hours away. */
 bool log_flush(void);

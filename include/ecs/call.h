@@ -7,6 +7,7 @@
 #define ECS_CALL_H
 
 #include "base/buf.h"
+#include "base/counters.h"
 #include "base/health.h"
 #include "base/loop.h"
 #include "base/status.h"
@@ -24,15 +25,17 @@ struct ecs;
 typedef void ecs_answered_fn(void *arg, struct attempt *attempt);
 
 /*
- * `tls` and `health` must outlive it; it sets HEALTH_NO_CREDENTIALS, HEALTH_CREDENTIALS_REFUSED and
- * HEALTH_API_UNREACHABLE. STATUS_INVALID, with the reason appended to *out_why, where the endpoint
- * or the credential provider of the settings cannot be used.
+ * `tls`, `health` and `counters` must outlive it; it sets HEALTH_NO_CREDENTIALS,
+ * HEALTH_CREDENTIALS_REFUSED, HEALTH_API_UNREACHABLE and COUNTER_CREDENTIALS_EXPIRY.
+ * STATUS_INVALID, with the reason appended to *out_why, where the endpoint or the credential
+ * provider of the settings cannot be used.
  */
 enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
-                    struct health *health, struct ecs **out_ecs, struct buf *out_why);
+                    struct health *health, struct counters *counters, struct ecs **out_ecs,
+                    struct buf *out_why);
 /*
- * Looks for credentials now, and again every 30 s while there are none and whenever they have
- * expired: so the health is known before the first command. Once.
+ * Looks for credentials now, and again every 30 s while there are none and where they expire: so
+ * the health is known before the first command, and the expiry without one. Once.
  */
 void ecs_start(struct ecs *ecs);
 /* To be called after `tls` has changed: new calls use new connections; calls on the wire go on over

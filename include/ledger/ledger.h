@@ -87,10 +87,11 @@ void ledger_close(struct ledger *ledger, int64_t timeout_ms);
 void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger_claimed_fn *done,
                   void *arg);
 
-/* Puts an encoded message into the outbox: a refusal or a dead letter. The bytes are copied.
- * `audit_take` has the members of its audit record; NULL for none. */
+/* Puts an encoded message into the outbox that refuses a command with this error: a reply or a dead
+ * letter. The bytes are copied. `audit_take` has the members of its audit record; NULL for none. */
 void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_letter,
-                 struct buf *audit_take, ledger_done_fn *done, void *arg);
+                 enum bridge_error refusal, struct buf *audit_take, ledger_done_fn *done,
+                 void *arg);
 
 /* Records that a call begins (MOVE_START); it may be sent once `done` is called. The caller still
  * owns the command, whose state is set just before `done`. */

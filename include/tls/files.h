@@ -23,7 +23,9 @@ struct tls_files {
     struct secret cert_pem;
     struct secret key_pem; /* the certificate's file if that contains the key */
     struct secret key_password;
-    const char *ca_path; /* points into the settings; "": none */
+    const char *ca_path;     /* points into the settings; "": none */
+    int64_t ca_expires_ms;   /* wall clock: of the authority that expires last; 0: none is loaded */
+    int64_t cert_expires_ms; /* of the certificate; 0: none is loaded */
 };
 
 /* Problems found, one on each line: "api.key_file: /etc/key.pem: what is wrong". */

@@ -104,14 +104,17 @@ static void test_metrics_count_what_happened(struct fixture *fixture)
     fixture_send(fixture, "not json");
     client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
     assert_int_equal(metric(port, "commands_received_total"), 4);
-    assert_int_equal(metric(port, "commands_succeeded_total"), 1);
-    assert_int_equal(metric(port, "commands_failed_total"), 0);
-    assert_int_equal(metric(port, "commands_replayed_total"), 1);
-    assert_int_equal(metric(port, "commands_refused_total"), 2);
-    assert_int_equal(metric(port, "api_attempts_total"), 2);
+    assert_int_equal(metric(port, "commands_total{outcome=\"succeeded\"}"), 1);
+    assert_int_equal(metric(port, "commands_total{outcome=\"failed\"}"), 0);
+    assert_int_equal(metric(port, "commands_total{outcome=\"replayed\"}"), 1);
+    assert_int_equal(metric(port, "commands_total{outcome=\"refused\"}"), 2);
+    assert_int_equal(metric(port, "api_attempts_total{result=\"succeeded\"}"), 1);
+    assert_int_equal(metric(port, "api_attempts_total{result=\"unknown_outcome\"}"), 1);
+    assert_int_equal(metric(port, "refusals_total{code=\"Bridge.UnknownParameter\"}"), 1);
+    assert_int_equal(metric(port, "refusals_total{code=\"Bridge.MalformedPayload\"}"), 1);
     assert_int_equal(metric(port, "api_retries_total"), 1);
     assert_int_equal(metric(port, "dead_letters_total"), 1);
-    assert_int_equal(metric(port, "commands_in_work"), 0);
+    assert_int_equal(metric(port, "commands_unfinished{state=\"in_work\"}"), 0);
     assert_int_equal(metric(port, "sessions_lost_total"), 0);
     bridge_stop(bridge);
 }

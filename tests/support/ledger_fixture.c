@@ -391,7 +391,8 @@ void fixture_fail(struct fixture *fixture, const char *token, enum retention ret
 
 void fixture_post(struct fixture *fixture, const char *bytes, bool is_dead_letter)
 {
-    ledger_post(fixture->ledger, slice_text(bytes), is_dead_letter, NULL, post_done, fixture);
+    ledger_post(fixture->ledger, slice_text(bytes), is_dead_letter, ERROR_MALFORMED_PAYLOAD, NULL,
+                post_done, fixture);
 }
 
 void fixture_read(struct fixture *fixture, int64_t from_id, size_t limit)

@@ -52,7 +52,7 @@ static bool fetch(int port, struct page *page)
 static int64_t number_of(const struct page *page, const char *name)
 {
     char line[96];
-    snprintf(line, sizeof line, "\necs_bridge_%s ", name);
+    snprintf(line, sizeof line, "\necs_mqtt_bridge_%s ", name);
     const char *at = strstr(page->text, line);
     return at == NULL ? -1 : strtoll(at + strlen(line), NULL, 10);
 }
@@ -67,16 +67,16 @@ bool counters_read(int admin_port, struct counters_read *out)
     }
     *out = (struct counters_read){
         .received = number_of(&page, "commands_received_total"),
-        .succeeded = number_of(&page, "commands_succeeded_total"),
-        .failed = number_of(&page, "commands_failed_total"),
-        .unknown = number_of(&page, "commands_unknown_total"),
-        .refused = number_of(&page, "commands_refused_total"),
-        .replayed = number_of(&page, "commands_replayed_total"),
-        .not_taken = number_of(&page, "commands_not_taken_total"),
-        .being_taken = number_of(&page, "commands_being_taken"),
+        .succeeded = number_of(&page, "commands_total{outcome=\"succeeded\"}"),
+        .failed = number_of(&page, "commands_total{outcome=\"failed\"}"),
+        .unknown = number_of(&page, "commands_total{outcome=\"unknown\"}"),
+        .refused = number_of(&page, "commands_total{outcome=\"refused\"}"),
+        .replayed = number_of(&page, "commands_total{outcome=\"replayed\"}"),
+        .not_taken = number_of(&page, "commands_total{outcome=\"not_taken\"}"),
+        .being_taken = number_of(&page, "commands_unfinished{state=\"being_taken\"}"),
         .resumed = number_of(&page, "commands_resumed_total"),
-        .in_work = number_of(&page, "commands_in_work"),
-        .waiting = number_of(&page, "commands_waiting"),
+        .in_work = number_of(&page, "commands_unfinished{state=\"in_work\"}"),
+        .waiting = number_of(&page, "commands_unfinished{state=\"waiting\"}"),
         .in_flight = number_of(&page, "api_calls_in_flight"),
         .outbox = number_of(&page, "outbox_messages"),
         .sessions_lost = number_of(&page, "sessions_lost_total"),

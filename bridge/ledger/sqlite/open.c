@@ -409,6 +409,7 @@ enum status store_sqlite_open(const char *location, bool is_full, struct store *
         store_sqlite_close(store);
         return status;
     }
+    sync_time_begin(&store->sync_time, store->db);
     store->file = store_file_identify(store->path);
     store->log = store_file_identify(store->log_path);
     warn_of_mode(store);

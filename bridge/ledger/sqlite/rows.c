@@ -290,7 +290,7 @@ enum status rows_expire(struct store *store, int64_t now_ms, size_t limit, size_
     return status;
 }
 
-enum status rows_shrink(struct store *store, bool *out_has_more)
+enum status rows_shrink(struct store *store, bool *out_has_more, int64_t *out_bytes)
 {
     sqlite3_stmt *statement = use(store, SQL_COUNT_FREE);
     enum status status = fetch(store, statement);
@@ -298,6 +298,7 @@ enum status rows_shrink(struct store *store, bool *out_has_more)
     int64_t kept_pages = sqlite3_column_int64(statement, 1) / 8;
     bool can_shrink = sqlite3_column_int(statement, 2) == AUTO_VACUUM_INCREMENTAL;
     *out_has_more = false;
+    *out_bytes = sqlite3_column_int64(statement, 1) * sqlite3_column_int64(statement, 3);
     if (kept_pages < FREE_PAGES_KEPT) {
         kept_pages = FREE_PAGES_KEPT;
     }
@@ -445,6 +446,7 @@ enum status rows_summarise(struct store *store, struct store_summary *out_summar
             .last_id = sqlite3_column_int64(statement, 3),
             .last_message_id = sqlite3_column_int64(statement, 4),
             .last_audit_seq = sqlite3_column_int64(statement, 5),
+            .bytes = sqlite3_column_int64(statement, 6),
         };
     }
     return status;

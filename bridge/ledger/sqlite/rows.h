@@ -42,7 +42,7 @@ enum status rows_reset_calls(struct store *store, bool has_crashed, struct slice
 enum status rows_expire(struct store *store, int64_t now_ms, size_t limit, size_t *out_count);
 /* Gives STORE_SQLITE_SHRINK_PAGES free pages back to the disk, if there are many more than new rows
  * need soon; *out_has_more: there still are. */
-enum status rows_shrink(struct store *store, bool *out_has_more);
+enum status rows_shrink(struct store *store, bool *out_has_more, int64_t *out_bytes);
 
 /* Place 0 is the sender of the command; places 1, 2, ... are duplicates that wait. Every row that
  * is not DONE has a reply_to at place 0. */

@@ -149,11 +149,13 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
                       " (SELECT coalesce(sum(length(message)), 0) FROM outbox),"
                       " (SELECT coalesce(max(id), 0) FROM command),"
                       " (SELECT coalesce(max(id), 0) FROM outbox),"
-                      " (SELECT coalesce(max(seq), 0) FROM audit)",
+                      " (SELECT coalesce(max(seq), 0) FROM audit),"
+                      " (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size)",
     [SQL_EXPIRE] = "DELETE FROM command WHERE id IN (SELECT id FROM command"
                    " WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-    [SQL_COUNT_FREE] = "SELECT freelist_count, page_count, auto_vacuum FROM pragma_freelist_count,"
-                       " pragma_page_count, pragma_auto_vacuum",
+    [SQL_COUNT_FREE] = "SELECT freelist_count, page_count, auto_vacuum, page_size"
+                       " FROM pragma_freelist_count, pragma_page_count, pragma_auto_vacuum,"
+                       " pragma_page_size",
     [SQL_SHRINK] = "PRAGMA incremental_vacuum(" TEXT_OF(STORE_SQLITE_SHRINK_PAGES) ")",
     [SQL_SET_META] = "INSERT INTO meta (key, value) VALUES (?1, ?2)"
                      " ON CONFLICT (key) DO UPDATE SET value = excluded.value",

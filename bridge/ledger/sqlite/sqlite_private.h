@@ -5,6 +5,7 @@
  *   rows.c    reads and writes rows, one statement for each function
  *   open.c    opens, creates and migrates the file
  *   schema.c  the tables and statements as SQL
+ *   sync_time.c measures how long the disk is waited for
  *   file.c    locks, creates and identifies the file
  *   inspect.c looks at the files without opening them
  */
@@ -14,6 +15,7 @@
 #include "file.h"
 #include "ledger/store.h"
 #include "schema.h"
+#include "sync_time.h"
 
 #include <sqlite3.h>
 
@@ -31,7 +33,8 @@ struct store {
     int lock_fd;
     int file_lock_fd; /* closed after `db` */
     struct store_runs runs;
-    bool is_started;    /* close() records that the run was closed */
+    bool is_started; /* close() records that the run was closed */
+    struct sync_time sync_time;
     sqlite3_stmt *open; /* its row may still be read by the caller */
     sqlite3_stmt *statements[SQL_COUNT];
     char error[STORE_ERROR_BYTES];

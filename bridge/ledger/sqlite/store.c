@@ -243,7 +243,7 @@ static enum status apply(struct store *store, struct ledger_batch *batch)
         status = rows_expire(store, batch->kept_ms, batch->expire_max, &batch->expired_count);
     }
     if (status == STATUS_OK && batch->may_shrink) {
-        status = rows_shrink(store, &batch->has_more_free);
+        status = rows_shrink(store, &batch->has_more_free, &batch->store_bytes);
     }
     if (status == STATUS_OK && batch->before_commit != NULL) {
         status = batch->before_commit(batch);
@@ -267,8 +267,11 @@ static enum status end(struct store *store, enum status status)
 
 static enum status carry_out(struct store *store, struct ledger_batch *batch)
 {
+    store->sync_time.us = 0;
     enum status status = rows_begin(store);
-    return end(store, status == STATUS_OK ? apply(store, batch) : status);
+    status = end(store, status == STATUS_OK ? apply(store, batch) : status);
+    batch->sync_us = store->sync_time.us;
+    return status;
 }
 
 /* Calls that were in flight count a crash unless the last run was closed. If the value is missing,

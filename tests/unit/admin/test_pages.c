@@ -1,10 +1,15 @@
 /* What the pages of the admin endpoint hold. */
 #include "admin/pages.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -125,18 +130,169 @@ static void test_status_tells_each_reason_in_words(void **state)
     json_free(json);
 }
 
+static void assert_has(const char *text)
+{
+    if (strstr(fixture.body.data, text) == NULL) {
+        fail_msg("not on the page: %s", text);
+    }
+}
+
+static void assert_has_no(const char *text)
+{
+    if (strstr(fixture.body.data, text) != NULL) {
+        fail_msg("on the page: %s", text);
+    }
+}
+
+static void read_metrics(void)
+{
+    buf_clear(&fixture.body);
+    assert_int_equal(admin_page_metrics(&fixture.options, &fixture.body), 200);
+}
+
 static void test_metrics_have_a_help_a_type_and_a_value(void **state)
 {
     (void)state;
     counter_add(&fixture.counters, COUNTER_RECEIVED, 3);
     counter_set(&fixture.counters, COUNTER_IN_WORK, 2);
-    assert_int_equal(admin_page_metrics(&fixture.options, &fixture.body), 200);
-    assert_non_null(
-        strstr(fixture.body.data, "# HELP ecs_bridge_commands_received_total Messages"));
-    assert_non_null(strstr(fixture.body.data, "# TYPE ecs_bridge_commands_received_total counter\n"
-                                              "ecs_bridge_commands_received_total 3\n"));
-    assert_non_null(strstr(fixture.body.data, "# TYPE ecs_bridge_commands_in_work gauge\n"
-                                              "ecs_bridge_commands_in_work 2\n"));
+    read_metrics();
+    assert_has("# HELP ecs_mqtt_bridge_commands_received_total Messages");
+    assert_has("# TYPE ecs_mqtt_bridge_commands_received_total counter\n"
+               "ecs_mqtt_bridge_commands_received_total 3\n");
+    assert_has("# TYPE ecs_mqtt_bridge_commands_unfinished gauge\n");
+    assert_has("\necs_mqtt_bridge_commands_unfinished{state=\"in_work\"} 2\n");
+    assert_has("\necs_mqtt_bridge_build_info{version=\"" BRIDGE_VERSION "\"} 1\n");
+}
+
+static void test_metrics_have_every_counter_of_the_table_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        counter_set(&fixture.counters, (enum counter)i, 1000 + i);
+    }
+    read_metrics();
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        const struct counter_info *series = counter_info((enum counter)i);
+        const struct metric_info *metric = metric_info(series->metric);
+        struct buf line = {0};
+        buf_printf(&line, "\n%s", metric->name);
+        if (metric->label[0] != '\0') {
+            buf_printf(&line, "{%s=\"%s\"}", metric->label, series->value);
+        }
+        if (metric->kind == METRIC_KIND_TIME) {
+            buf_printf(&line, " 1.0%02d\n", i);
+        } else {
+            buf_printf(&line, metric->kind == METRIC_KIND_AGE ? " 1" : " %d\n", 1000 + i);
+        }
+        assert_has(line.data);
+        assert_null(strstr(strstr(fixture.body.data, line.data) + 1, line.data));
+        buf_fini(&line);
+    }
+}
+
+static void test_metrics_have_each_state_and_each_reason(void **state)
+{
+    (void)state;
+    read_metrics();
+    assert_has("_ready 1\n");
+    assert_has("_live 1\n");
+    assert_has("_state{state=\"online\"} 1\n");
+    assert_has("_state{state=\"degraded\"} 0\n");
+    assert_has("_state{state=\"offline\"} 0\n");
+    for (int i = 0; i < HEALTH_REASON_COUNT; i++) {
+        for (int is_on = 1; is_on >= 0; is_on--) {
+            char line[128];
+            health_set(fixture.health, (enum health_reason)i, is_on);
+            read_metrics();
+            snprintf(line, sizeof line, "_degraded_reason{reason=\"%s\"} %d\n",
+                     health_reason_info((enum health_reason)i)->name, is_on);
+            assert_has(line);
+            assert_has(is_on ? "_state{state=\"degraded\"} 1\n" : "_state{state=\"online\"} 1\n");
+        }
+    }
+    health_set(fixture.health, HEALTH_STORE_UNAVAILABLE, true);
+    read_metrics();
+    assert_has("_ready 0\n");
+}
+
+static void test_times_are_absent_or_0_where_there_are_none(void **state)
+{
+    (void)state;
+    read_metrics();
+    assert_has_no("\necs_mqtt_bridge_api_credentials_expiry_timestamp_seconds");
+    assert_has_no("\necs_mqtt_bridge_certificate_expiry_timestamp_seconds");
+    assert_has("\necs_mqtt_bridge_oldest_command_age_seconds 0\n");
+    assert_has("\necs_mqtt_bridge_session_lost_timestamp_seconds 0\n");
+    counter_set(&fixture.counters, COUNTER_CREDENTIALS_EXPIRY, INT64_C(1767323045120));
+    counter_set(&fixture.counters, COUNTER_API_CA_EXPIRY, INT64_MAX);
+    health_set_past(fixture.health, HEALTH_SESSION_LOST, INT64_C(1767323045000));
+    read_metrics();
+    assert_has("\necs_mqtt_bridge_api_credentials_expiry_timestamp_seconds 1767323045.12\n");
+    assert_has_no("\necs_mqtt_bridge_certificate_expiry_timestamp_seconds");
+    assert_has("\necs_mqtt_bridge_session_lost_timestamp_seconds 1767323045\n");
+}
+
+static void test_a_histogram_adds_its_buckets_up(void **state)
+{
+    (void)state;
+    histogram_observe(&fixture.counters, HISTOGRAM_COMMIT, 400);
+    histogram_observe(&fixture.counters, HISTOGRAM_COMMIT, 2000);
+    histogram_observe(&fixture.counters, HISTOGRAM_COMMIT, 999000050);
+    read_metrics();
+    assert_has("# TYPE ecs_mqtt_bridge_ledger_commit_seconds histogram\n"
+               "ecs_mqtt_bridge_ledger_commit_seconds_bucket{le=\"0.0005\"} 1\n"
+               "ecs_mqtt_bridge_ledger_commit_seconds_bucket{le=\"0.001\"} 1\n"
+               "ecs_mqtt_bridge_ledger_commit_seconds_bucket{le=\"0.0025\"} 2\n");
+    assert_has("ecs_mqtt_bridge_ledger_commit_seconds_bucket{le=\"300\"} 2\n"
+               "ecs_mqtt_bridge_ledger_commit_seconds_bucket{le=\"+Inf\"} 3\n"
+               "ecs_mqtt_bridge_ledger_commit_seconds_sum 999.00245\n"
+               "ecs_mqtt_bridge_ledger_commit_seconds_count 3\n");
+}
+
+static void test_regions_have_a_label_and_the_rest_is_other(void **state)
+{
+    (void)state;
+    size_t place = counters_region(&fixture.counters, "cn-beijing");
+    regional_add(&fixture.counters, place, REGIONAL_CALLS, 4);
+    regional_add(&fixture.counters, COUNTER_REGION_OTHER, REGIONAL_THROTTLED, 2);
+    read_metrics();
+    assert_has("\necs_mqtt_bridge_api_calls_total{region=\"cn-beijing\"} 4\n"
+               "ecs_mqtt_bridge_api_calls_total{region=\"other\"} 0\n");
+    assert_has("\necs_mqtt_bridge_api_throttled_total{region=\"cn-beijing\"} 0\n"
+               "ecs_mqtt_bridge_api_throttled_total{region=\"other\"} 2\n");
+}
+
+/* The value of a metric without labels. */
+static double value_of(const char *name)
+{
+    struct buf line = {0};
+    buf_printf(&line, "\n%s ", name);
+    const char *at = strstr(fixture.body.data, line.data);
+    double value = at == NULL ? -1 : strtod(at + line.length, NULL);
+    buf_fini(&line);
+    return value;
+}
+
+static void test_figures_of_the_process_are_its_own(void **state)
+{
+    (void)state;
+    struct rlimit limit = {0};
+    read_metrics();
+    double fds = value_of("process_open_fds");
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    read_metrics();
+    assert_true(value_of("process_open_fds") == fds + 1);
+    close(fd);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(limit.rlim_cur == RLIM_INFINITY ||
+                value_of("process_max_fds") == (double)limit.rlim_cur);
+    assert_true(value_of("process_resident_memory_bytes") > 100000);
+    assert_true(value_of("process_virtual_memory_bytes") >
+                value_of("process_resident_memory_bytes"));
+    assert_true(value_of("process_cpu_seconds_total") > 0);
+    assert_true((int64_t)value_of("process_start_time_seconds") ==
+                health_started_at_ms(fixture.health) / 1000);
+    assert_true(value_of("ecs_mqtt_bridge_log_lines_lost_total") == 0);
 }
 
 int main(void)
@@ -149,6 +305,12 @@ int main(void)
         TEST(test_status_has_what_is_in_work_and_in_the_outbox),
         TEST(test_status_tells_each_reason_in_words),
         TEST(test_metrics_have_a_help_a_type_and_a_value),
+        TEST(test_metrics_have_every_counter_of_the_table_once),
+        TEST(test_metrics_have_each_state_and_each_reason),
+        TEST(test_times_are_absent_or_0_where_there_are_none),
+        TEST(test_a_histogram_adds_its_buckets_up),
+        TEST(test_regions_have_a_label_and_the_rest_is_other),
+        TEST(test_figures_of_the_process_are_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -234,7 +234,8 @@ static void post(struct fixture *fixture, int count)
         struct buf members = {0};
         json_put_int(&members, "Number", ++fixture->posted_count);
         fixture->asked_count++;
-        ledger_post(fixture->ledger, slice_text("message"), false, &members, posted, fixture);
+        ledger_post(fixture->ledger, slice_text("message"), false, ERROR_MALFORMED_PAYLOAD,
+                    &members, posted, fixture);
     }
     await(fixture, is_answered);
 }

@@ -377,6 +377,7 @@ static void read_lines(int fd, struct seen *seen)
 static void flood(int *ends, struct seen *seen)
 {
     int shared_flags = fcntl(STDERR_FILENO, F_GETFL);
+    int64_t lost_before = log_lost_count();
     log_setup(LOG_LEVEL_INFO, false, "bridge");
     for (int i = 0; i < FLOOD; i++) {
         LOG_INFO("e", LOG_INT("k", i));
@@ -386,6 +387,7 @@ static void flood(int *ends, struct seen *seen)
     assert_int_equal(seen->next, FLOOD);
     assert_int_equal(seen->events, 1);
     assert_in_range(seen->lost, 1, FLOOD - 1);
+    assert_int_equal(log_lost_count() - lost_before, seen->lost);
     LOG_INFO("e", LOG_INT("k", FLOOD));
     read_lines(ends[0], seen);
     assert_int_equal(seen->next, FLOOD + 1);

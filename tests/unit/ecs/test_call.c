@@ -35,6 +35,7 @@ struct fixture {
     struct tls_files tls;
     struct command command;
     struct health *health;
+    struct counters counters;
     int change_count; /* of the health */
     int answers;
     enum reaction reaction;
@@ -126,7 +127,7 @@ static void begin(struct fixture *fixture)
 {
     struct buf why = {0};
     assert_int_equal(ecs_new(fixture->loop, &fixture->settings, &fixture->tls, fixture->health,
-                             &fixture->ecs, &why),
+                             &fixture->counters, &fixture->ecs, &why),
                      STATUS_OK);
     assert_int_equal(why.length, 0);
     buf_fini(&why);
@@ -745,7 +746,7 @@ static void check_refused(struct fixture *fixture, const char *named)
 {
     struct buf why = {0};
     assert_int_equal(ecs_new(fixture->loop, &fixture->settings, &fixture->tls, fixture->health,
-                             &fixture->ecs, &why),
+                             &fixture->counters, &fixture->ecs, &why),
                      STATUS_INVALID);
     assert_non_null(strstr(why.data, named));
     assert_null(fixture->ecs);

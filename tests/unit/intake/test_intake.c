@@ -40,6 +40,7 @@ struct posted {
     struct message message; /* points into `bytes` */
     struct json *body;
     bool is_dead_letter;
+    enum bridge_error refusal;
     struct buf audit;
     ledger_done_fn *done;
     void *arg;
@@ -102,7 +103,7 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
 }
 
 void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_letter,
-                 struct buf *audit_take, ledger_done_fn *done, void *arg)
+                 enum bridge_error refusal, struct buf *audit_take, ledger_done_fn *done, void *arg)
 {
     struct json_fault fault;
     (void)ledger;
@@ -115,6 +116,7 @@ void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_lette
     fixture.posted.body = json_parse(fixture.posted.message.body, 8, &fault);
     assert_non_null(fixture.posted.body);
     fixture.posted.is_dead_letter = is_dead_letter;
+    fixture.posted.refusal = refusal;
     fixture.posted.done = done;
     fixture.posted.arg = arg;
     fixture.post_count++;

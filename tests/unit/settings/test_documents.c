@@ -68,6 +68,12 @@ static void test_the_page_of_events_is_the_generated_one(void **state)
     assert_is_generated("config/events.md", events_page);
 }
 
+static void test_the_page_of_metrics_is_the_generated_one(void **state)
+{
+    (void)state;
+    assert_is_generated("config/metrics.md", metrics_page);
+}
+
 static void test_the_full_file_is_the_generated_one(void **state)
 {
     (void)state;
@@ -91,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_page_of_settings_is_the_generated_one),
         cmocka_unit_test(test_the_page_of_events_is_the_generated_one),
+        cmocka_unit_test(test_the_page_of_metrics_is_the_generated_one),
         cmocka_unit_test(test_the_full_file_is_the_generated_one),
         cmocka_unit_test(test_the_full_file_loads_cleanly),
         cmocka_unit_test(test_the_minimal_file_loads_cleanly),
