@@ -27,11 +27,21 @@
 
 struct connection;
 
+/* From each point on the connection needs less. */
+enum connection_point {
+    /* Nothing was read from the network yet; it opens no files but connection_files(). On the main
+     * thread. */
+    CONNECTION_STARTS,
+    CONNECTION_CONNECTS, /* it makes no other socket; before connect() */
+    /* The broker has accepted the connection: no file, no socket and no thread is opened. Before
+     * `connected` and `up`. */
+    CONNECTION_ACCEPTED
+};
+
 struct connection_hooks {
     void *arg;
-    /* The broker has accepted the connection: no file, no socket and no thread is opened from here
-     * on. Once, before `up`; NULL: not needed. */
-    void (*accepted)(void *arg);
+    /* A point is passed, each once and in order; NULL: not needed. */
+    void (*passed)(void *arg, enum connection_point point);
     /* NULL: the connection subscribes at once. Else called when the broker has accepted the
      * connection, which subscribes after connection_go_on(). */
     void (*connected)(void *arg, bool is_session_present);
@@ -56,6 +66,9 @@ struct connection *connection_new(const struct connect_params *params,
                                   const struct connection_hooks *hooks);
 /* Drops the connection, if there still is one, and frees. Takes NULL. Thread: main. */
 void connection_free(struct connection *connection);
+/* The files that an attempt with these params may have to open, and the folders of certificates,
+ * with ':' between them; "" without TLS. To be freed. Thread: any. */
+char *connection_files(const struct connect_params *params);
 /* Starts to connect, once. Thread: main. */
 void connection_open(struct connection *connection);
 /* Subscribes, if the connection waits for that. Thread: main. */

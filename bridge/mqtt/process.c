@@ -14,11 +14,14 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PROCESS_READ_BYTES 65536
@@ -67,7 +70,6 @@ void process_begin(struct process *process, enum wire_role role)
     }
     close_range(WIRE_TLS_FD + WIRE_TLS_FD_COUNT, ~0U, 0); /* anything else inherited */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    sandbox_prepare();
     /* The three threads rarely allocate at the same time: one heap takes less memory than three. */
     mallopt(M_ARENA_MAX, 1);
     pthread_mutex_init(&process->send_mutex, NULL);
@@ -94,23 +96,87 @@ void process_begin(struct process *process, enum wire_role role)
               process->params.name);
 }
 
-void process_confine(struct process *process)
+/* ---- The sandbox ---- */
+
+#define DENIED_BYTES    512
+#define DENIED_TRIES    100 /* a millisecond each */
+#define DENIED_PAUSE_NS 1000000
+
+/* For the signal handler, which must not allocate memory. */
+static struct process *confined;
+static struct buf denied; /* with room for the frame */
+
+/*
+ * A system call that the sandbox does not allow. The thread may be anywhere, also in malloc(), or
+ * within a frame; then the process ends by SIGSYS, and only the kernel's log names the call.
+ */
+static void on_denied(int signal_number, siginfo_t *info, void *context)
 {
-    const struct connect_params *params = &process->params;
+    const struct timespec pause = {.tv_nsec = DENIED_PAUSE_NS};
+    char text[128];
+    (void)context;
+    snprintf(text, sizeof text, "the sandbox does not allow the system call %s (%d)",
+             sandbox_call_name(info->si_syscall), info->si_syscall);
+    for (int i = 0; i < DENIED_TRIES; i++) {
+        if (pthread_mutex_trylock(&confined->send_mutex) == 0) {
+            wire_put(&denied, &(struct wire_frame){WIRE_DOWN, .down = {.reason = WIRE_DOWN_INTERNAL,
+                                                                       .text = slice_text(text)}});
+            (void)process_write(WIRE_CONTROL_FD, buf_slice(&denied));
+            _exit(EX_SOFTWARE);
+        }
+        nanosleep(&pause, NULL);
+    }
+    raise(signal_number); /* not handled a second time */
+}
+
+static void handle_denied(struct process *process)
+{
+    struct sigaction action = {.sa_sigaction = on_denied,
+                               .sa_flags = (int)(SA_SIGINFO | SA_RESETHAND | SA_NODEFER)};
+    confined = process;
+    (void)buf_reserve(&denied, DENIED_BYTES);
+    sigaction(SIGSYS, &action, NULL);
+}
+
+static void close_tls_files(const struct connect_params *params)
+{
     const struct slice files[WIRE_TLS_FD_COUNT] = {params->tls_ca_file, params->tls_cert_file,
                                                    params->tls_key_file};
-    struct buf why = {0};
     for (int i = 0; i < WIRE_TLS_FD_COUNT; i++) {
         if (slice_is_present(files[i])) {
             close(WIRE_TLS_FD + i);
         }
     }
-    enum status status = sanitizer_mark == NULL ? sandbox_enter(&why) : STATUS_OK;
-    if (status == STATUS_NOT_FOUND) {
-        LOG_WARN("seccomp_missing", LOG_TEXT("process", params->name));
-    } else if (status != STATUS_OK) {
+}
+
+void process_confine(struct process *process, enum connection_point point)
+{
+    static const enum sandbox_step steps[] = {
+        [CONNECTION_STARTS] = SANDBOX_START,
+        [CONNECTION_CONNECTS] = SANDBOX_CONNECT,
+        [CONNECTION_ACCEPTED] = SANDBOX_ACCEPTED,
+    };
+    struct buf why = {0};
+    char *files = NULL;
+    struct sandbox_needs needs = {.port = (uint16_t)process->params.address.port};
+    if (point == CONNECTION_ACCEPTED) {
+        close_tls_files(&process->params);
+    }
+    if (sanitizer_mark != NULL) {
+        return;
+    }
+    if (point == CONNECTION_STARTS) {
+        handle_denied(process);
+        files = connection_files(&process->params);
+        needs.files = files;
+    }
+    enum status status = sandbox_enter(steps[point], &needs, &why);
+    if (status == STATUS_NOT_FOUND && point == CONNECTION_ACCEPTED) {
+        LOG_WARN("seccomp_missing", LOG_TEXT("process", process->params.name));
+    } else if (status == STATUS_UNAVAILABLE) {
         process_end_because(process, WIRE_DOWN_INTERNAL, why.data);
     }
+    free(files);
     buf_fini(&why);
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "mqtt/connection.h"
 #include "mqtt/wire.h"
 
 #include <pthread.h>
@@ -33,10 +34,12 @@ struct process {
  */
 void process_begin(struct process *process, enum wire_role role);
 /*
- * Closes the TLS files and enters the sandbox (sandbox.h): the process opens nothing from here on.
- * Does only the first under a sanitizer. Ends the process where the kernel does not let it.
+ * Gives up what the connection needs no longer from this point on (sandbox.h), and closes the TLS
+ * files at CONNECTION_ACCEPTED. Does only that under a sanitizer. Ends the process where the kernel
+ * does not let it be confined. Later it ends when it makes a system call that is not allowed, with
+ * the name of the call.
  */
-void process_confine(struct process *process);
+void process_confine(struct process *process, enum connection_point point);
 /* Wipes the passwords in the params, which are not needed any more, and sends WIRE_UP. */
 void process_up(struct process *process, const struct wire_up *up);
 /*

@@ -169,10 +169,10 @@ static void publish_queued(struct publisher *publisher)
 
 /* ---- The connection's hooks ---- */
 
-static void publisher_accepted(void *arg)
+static void publisher_passed(void *arg, enum connection_point point)
 {
     struct publisher *publisher = arg;
-    process_confine(&publisher->process);
+    process_confine(&publisher->process, point);
 }
 
 static void publisher_up(void *arg, const struct wire_up *up)
@@ -302,7 +302,7 @@ int publisher_main(void)
     static struct publisher publisher; /* as long as the process */
     struct connection_hooks hooks = {
         .arg = &publisher,
-        .accepted = publisher_accepted,
+        .passed = publisher_passed,
         .up = publisher_up,
         .arrived = publisher_arrived,
         .published = publisher_published,

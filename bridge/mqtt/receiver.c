@@ -71,10 +71,10 @@ static uint32_t waiting_count(const struct receiver *receiver)
     return receiver->next - receiver->first;
 }
 
-static void receiver_accepted(void *arg)
+static void receiver_passed(void *arg, enum connection_point point)
 {
     struct receiver *receiver = arg;
-    process_confine(&receiver->process);
+    process_confine(&receiver->process, point);
 }
 
 static void receiver_connected(void *arg, bool is_session_present)
@@ -284,7 +284,7 @@ int receiver_main(void)
     };
     const struct connection_hooks hooks = {
         .arg = &receiver,
-        .accepted = receiver_accepted,
+        .passed = receiver_passed,
         .connected = receiver_connected,
         .up = receiver_up,
         .held = &held,

@@ -1,15 +1,17 @@
-/* The real MQTT processes, once connected, are in the sandbox, with every kind of connection, and
- * work there. */
+/* The real MQTT processes are in the sandbox, with every kind of connection, and work there. */
 #include "flow_certificates.h"
 #include "flow_fixture.h"
 #include "flow_sanitizer.h"
 #include "flow_tls.h"
 
 #include <dirent.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static int mqtts_port;
@@ -127,6 +129,7 @@ static void check_life(struct fixture *fixture, const char *uri, const char *set
     send_one(fixture);
     check_processes(bridge);
     assert_false(bridge_log_contains(bridge, "signal=31")); /* SIGSYS */
+    assert_false(bridge_log_contains(bridge, "does not allow"));
     assert_false(bridge_log_contains(bridge, "event=seccomp_missing"));
     bridge_stop(bridge);
     assert_true(bridge_log_contains(bridge, "event=receiver_down process=receiver reason=stopped"));
@@ -166,6 +169,42 @@ static void test_a_lost_connection_in_the_sandbox_ends_as_before(struct fixture 
     bridge_stop(bridge);
 }
 
+/* A listener that accepts connections and never answers. */
+static int silent_broker(int *out_port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 5), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    *out_port = ntohs(address.sin_port);
+    return listener;
+}
+
+static void test_a_process_is_confined_before_the_broker_has_said_a_word(struct fixture *fixture)
+{
+    int port;
+    int listener = silent_broker(&port);
+    struct pollfd ready = {.fd = listener, .events = POLLIN};
+    int connections[2];
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture, fixture_format(fixture, "broker.uris = (\"mqtt://127.0.0.1:%d\");", port));
+    bridge_start(bridge);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(poll(&ready, 1, FLOW_TIMEOUT_MS), 1);
+        connections[i] = accept(listener, NULL, NULL);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        pid_t pids[BRIDGE_CHILDREN_MAX];
+        assert_int_equal(bridge_children(bridge, roles[i], pids), 1);
+        assert_int_equal(check_threads(pids[0]), 3);
+        close(connections[i]);
+    }
+    close(listener);
+    bridge_stop(bridge);
+}
+
 /* More listeners for the broker. */
 static const char *listeners(void)
 {
@@ -189,6 +228,7 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_connected_processes_are_in_the_sandbox_and_work),
+        FLOW_TEST(test_a_process_is_confined_before_the_broker_has_said_a_word),
         FLOW_TEST(test_a_lost_connection_in_the_sandbox_ends_as_before),
     };
     if (FLOW_IS_SANITIZED) {

@@ -159,6 +159,18 @@ void connection_up(struct connection *connection)
     connection->hooks.up(connection->hooks.arg, &connection->limits);
 }
 
+static void pass(const struct connection *connection, enum connection_point point)
+{
+    if (connection->hooks.passed != NULL) {
+        connection->hooks.passed(connection->hooks.arg, point);
+    }
+}
+
+static void on_socket(void *arg)
+{
+    pass(arg, CONNECTION_CONNECTS);
+}
+
 /* From here on acknowledgements are held; false if they could not be. */
 static bool take_socket(struct connection *connection)
 {
@@ -181,9 +193,7 @@ static void connected(struct connection *connection, bool is_session_present)
                         "this build cannot make the MQTT library require TLS 1.2");
         return;
     }
-    if (connection->hooks.accepted != NULL) {
-        connection->hooks.accepted(connection->hooks.arg);
-    }
+    pass(connection, CONNECTION_ACCEPTED);
     connection->limits.is_session_present = is_session_present;
     if (connection->hooks.connected == NULL) {
         connection_subscribe(connection);
@@ -321,6 +331,21 @@ static int connect_client(struct connection *connection)
     return code;
 }
 
+char *connection_files(const struct connect_params *params)
+{
+    const struct slice named[] = {params->tls_ca_file, params->tls_ca_path, params->tls_cert_file,
+                                  params->tls_key_file};
+    struct buf paths = {0};
+    if (address_is_tls(&params->address)) {
+        tls_guard_append_authorities(&paths);
+        for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+            buf_append_char(&paths, ':');
+            buf_append(&paths, slice_is_present(named[i]) ? named[i] : slice_text(""));
+        }
+    }
+    return buf_take(&paths);
+}
+
 void connection_open(struct connection *connection)
 {
     const struct connect_params *params = connection->params;
@@ -329,7 +354,8 @@ void connection_open(struct connection *connection)
     connection->attempt_ends_ms = attempt_limit_ms(connection);
     tls_guard_begin(params->address.host, is_tls, params->has_tls_verify);
     held_acks_prepare(is_tls, address_is_websocket(&params->address));
-    cause_begin(&params->address, is_tls, params->protocol);
+    cause_begin(&params->address, is_tls, params->protocol, on_socket, connection);
+    pass(connection, CONNECTION_STARTS);
     int code = create_client(connection);
     if (code == MQTTASYNC_SUCCESS) {
         code = connect_client(connection);

@@ -36,6 +36,8 @@ static struct {
     bool is_websocket;
     bool is_tls;
     uint8_t protocol;
+    void (*on_socket)(void *arg);
+    void *arg;
     char ip[IP_BYTES]; /* "": Paho resolves the host */
     int connect_error; /* errno */
     bool is_connected;
@@ -44,9 +46,12 @@ static struct {
     char first[FIRST_BYTES];
 } cause = {.fd = -1};
 
-void cause_begin(const struct wire_address *address, bool is_tls, uint8_t protocol)
+void cause_begin(const struct wire_address *address, bool is_tls, uint8_t protocol,
+                 void (*on_socket)(void *arg), void *arg)
 {
     cause.fd = -1;
+    cause.on_socket = on_socket;
+    cause.arg = arg;
     cause.is_websocket = address->scheme.data[0] == 'w';
     cause.is_tls = is_tls;
     cause.protocol = protocol;
@@ -96,9 +101,13 @@ int connect(int fd, __CONST_SOCKADDR_ARG any, socklen_t length)
 {
     REAL("connect", connect_fn)
     const struct sockaddr *address = any.__sockaddr__;
-    int result = real(fd, address, length);
     bool is_internet = address->sa_family == AF_INET || address->sa_family == AF_INET6;
-    if (cause.is_running && is_internet) {
+    bool is_brokers = cause.is_running && is_internet;
+    if (is_brokers && cause.fd < 0) {
+        cause.on_socket(cause.arg);
+    }
+    int result = real(fd, address, length);
+    if (is_brokers) {
         cause.fd = fd;
         cause.is_connected = result == 0;
         cause.connect_error = result == 0 || errno == EINPROGRESS ? 0 : errno;

@@ -17,8 +17,9 @@
 #include "base/slice.h"
 #include "mqtt/wire.h"
 
-/* The attempt begins. */
-void cause_begin(const struct wire_address *address, bool is_tls, uint8_t protocol);
+/* The attempt begins. `on_socket` is called when Paho has its socket, before connect(). */
+void cause_begin(const struct wire_address *address, bool is_tls, uint8_t protocol,
+                 void (*on_socket)(void *arg), void *arg);
 /* The attempt is over: nothing more is kept. */
 void cause_end(void);
 /* Appends why the attempt failed. `has_handshake`: TLS was agreed on. `is_timeout`: Paho gave up.

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NAMES_MAX       5 /* of a certificate, in a message */
@@ -39,7 +40,9 @@ static void begin_without_tls(void)
 
 void tls_guard_begin(struct slice host, bool is_tls, bool has_verify)
 {
-    if (!is_tls) {
+    if (is_tls) {
+        OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, NULL);
+    } else {
         begin_without_tls();
     }
     buf_clear(&guard.host);
@@ -50,6 +53,14 @@ void tls_guard_begin(struct slice host, bool is_tls, bool has_verify)
     guard.has_context = false;
     guard.has_handshake = false;
     guard.is_in_use = true;
+}
+
+void tls_guard_append_authorities(struct buf *out)
+{
+    const char *file = secure_getenv(X509_get_default_cert_file_env());
+    const char *folders = secure_getenv(X509_get_default_cert_dir_env());
+    buf_printf(out, "%s:%s", file != NULL ? file : X509_get_default_cert_file(),
+               folders != NULL ? folders : X509_get_default_cert_dir());
 }
 
 const char *tls_guard_text(void)

@@ -12,12 +12,16 @@
 #ifndef MQTT_PAHO_CONNECTION_TLS_H
 #define MQTT_PAHO_CONNECTION_TLS_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 
 #include <stdbool.h>
 
-/* New contexts are from now on for an attempt to connect to this host, with TLS or without. */
+/* New contexts are from now on for an attempt to connect to this host, with TLS or without. Loads
+ * what OpenSSL's configuration file names. */
 void tls_guard_begin(struct slice host, bool is_tls, bool has_verify);
+/* Appends the file and the folders that hold the authorities which the system trusts. */
+void tls_guard_append_authorities(struct buf *out);
 /* Reads a line of OpenSSL's error queue. */
 void tls_guard_error(struct slice line);
 /* Why TLS failed in this attempt, or NULL if that is not known. Valid until the next attempt. */
