@@ -364,6 +364,18 @@ static void test_a_command_with_a_crash_is_called_alone_and_first(void **state)
     assert_int_equal(fixture.call_count, 6);
 }
 
+static void test_a_new_command_waits_while_one_with_a_crash_is_called(void **state)
+{
+    (void)state;
+    resume("g1", "crashed", 1);
+    assert_called(0, "crashed");
+    claim("g2", "t2", 10000); /* nothing is queued before it */
+    assert_int_equal(fixture.call_count, 1);
+    answer(0, REACTION_DONE, NULL, -1);
+    assert_int_equal(fixture.call_count, 2);
+    assert_called(1, "t2");
+}
+
 static void test_commands_with_crashes_are_called_one_after_the_other(void **state)
 {
     (void)state;
@@ -1177,6 +1189,7 @@ int main(void)
         TEST(test_commands_of_a_group_are_called_one_at_a_time_in_order),
         TEST(test_groups_run_side_by_side_up_to_the_limit),
         TEST(test_a_command_with_a_crash_is_called_alone_and_first),
+        TEST(test_a_new_command_waits_while_one_with_a_crash_is_called),
         TEST(test_commands_with_crashes_are_called_one_after_the_other),
         TEST(test_the_fewest_crashes_are_called_first_in_all_regions),
         TEST(test_any_answer_sets_the_crashes_back),

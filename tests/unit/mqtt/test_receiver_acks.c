@@ -462,6 +462,19 @@ static void test_an_ack_for_an_unknown_delivery_ends_the_connection(void **state
     fixture_free(fixture);
 }
 
+static void test_a_second_ack_for_a_delivery_ends_the_connection(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new(SCRIPTED_TCP, 5, PLAIN);
+    publish(fixture, 1, 2);
+    expect_deliveries(fixture, 2);
+    send_ack(fixture, 1, true); /* it waits for the first one */
+    send_ack(fixture, 1, true);
+    expect_end(fixture);
+    expect_down(fixture, WIRE_DOWN_ACK, "unexpected ack");
+    fixture_free(fixture);
+}
+
 static void test_a_disconnect_of_the_broker_leaves_the_rest_unacknowledged(void **state)
 {
     static const unsigned char disconnect[] = {0xe0, 2, 0x8b, 0};
@@ -696,6 +709,7 @@ int main(void)
         cmocka_unit_test(test_a_refused_delivery_ends_the_connection_unacknowledged),
         cmocka_unit_test(test_a_late_ack_ends_the_connection_unacknowledged),
         cmocka_unit_test(test_an_ack_for_an_unknown_delivery_ends_the_connection),
+        cmocka_unit_test(test_a_second_ack_for_a_delivery_ends_the_connection),
         cmocka_unit_test(test_a_disconnect_of_the_broker_leaves_the_rest_unacknowledged),
         cmocka_unit_test(test_a_stop_waits_for_what_was_handed_over),
         cmocka_unit_test(test_at_a_stop_a_refused_delivery_and_later_ones_stay_with_the_broker),
