@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { POLL_MS = 400, FULL_MS = 2500, FEW_ROWS = 120, ALL_ROWS = 1000, OPTIONS = 20 };
 
@@ -64,6 +65,9 @@ void api_start(struct api *api, const char *directory, bool is_state_first, int 
         argv[count++] = groups[i];
     }
     const struct process_spec spec = {.argv = argv, .output = log_file};
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    api->started_wall_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
     api->simulator.pid = process_start(&spec);
     wait_for_port(api, port_file);
 }

@@ -20,6 +20,7 @@ struct api_token {
     int forgotten; /* effects that the API allowed because it had forgotten the token */
     bool is_one_shot;
     bool is_answered; /* a reply has reported its success */
+    int64_t told_ms;  /* the first success that a reply reported, on the wall clock; 0 for none */
     char request_id[40];
     char region[24];
     char group[24];
@@ -29,7 +30,8 @@ struct api_token {
 struct api {
     struct simulator simulator;
     bool is_state_first;
-    int64_t token_ttl_ms; /* 0: never forgotten */
+    int64_t token_ttl_ms;    /* 0: never forgotten */
+    int64_t started_wall_ms; /* before its start, on the wall clock */
     struct api_token *tokens;
     int64_t next_poll_ms;
     int64_t next_full_ms;

@@ -1,6 +1,7 @@
 #include "bridge_keeper.h"
 
 #include "flow_settings.h"
+#include "plan.h"
 #include "violation.h"
 
 #include <signal.h>
@@ -18,21 +19,55 @@ enum { STOP_MS = 10000 + 1500 };
 enum { TRAP_MS = 2500, TRAP_PACKETS = 12 };
 
 static const char default_settings[] =
-    "instance = \"torture\";"
-    "broker.reconnect_min_s = 1; broker.reconnect_max_s = 2; broker.keepalive_s = 5;"
+    "broker.username = \"bridge\"; broker.reconnect_min_s = 1; broker.reconnect_max_s = 2; "
+    "broker.keepalive_s = 5;"
     "api.connect_timeout_ms = 500; api.read_timeout_ms = 1000;"
     "api.rate_per_s = 300.0; api.rate_burst = 200; api.rpo_s = 1;"
-    "routes.topics = (\"ecs-bridge/v1/commands/start/#\"); routes.groups = (\"pg-*\");";
+    "routes.groups = (\"pg-*\");";
 
-static void write_config(struct bridge_keeper *keeper, const struct bridge_options *options)
+enum { VALUES_MAX = 4 };
+
+/* Every value of `topics` takes in all commands. */
+static const struct {
+    const char *name;
+    const char *values[VALUES_MAX];
+    int count;
+} changing[BRIDGE_SETTING_COUNT] = {
+    [BRIDGE_TOPICS] = {"topics",
+                       {PLAN_COMMANDS "/#", PLAN_COMMANDS "/+", "ecs-bridge/v1/commands/#",
+                        "ecs-bridge/v1/commands/+/+"},
+                       4},
+    [BRIDGE_SHARE] = {"share", {"", "blue", "green"}, 3},
+    [BRIDGE_INSTANCE] = {"instance", {"torture", "torture-2", "torture-3"}, 3},
+};
+
+const char *bridge_keeper_setting_name(enum bridge_setting setting)
+{
+    return changing[setting].name;
+}
+
+static const char *value_of(const struct bridge_keeper *keeper, enum bridge_setting setting)
+{
+    return changing[setting].values[keeper->chosen[setting]];
+}
+
+const char *bridge_keeper_instance(const struct bridge_keeper *keeper)
+{
+    return value_of(keeper, BRIDGE_INSTANCE);
+}
+
+static void write_config(const struct bridge_keeper *keeper)
 {
     char defaults[2048];
+    const struct bridge_options *options = &keeper->options;
     snprintf(defaults, sizeof defaults,
              "%sbroker.uris = (\"%s\"); broker.tls.ca_file = \"%s\";"
              "api.endpoint = \"http://127.0.0.1:%d\";"
-             "admin.listen = \"127.0.0.1:%d\";",
+             "admin.listen = \"127.0.0.1:%d\";"
+             "routes.topics = (\"%s\"); routes.share = \"%s\"; instance = \"%s\";",
              default_settings, options->broker_uri, options->broker_ca_file, options->api_port,
-             keeper->admin_port);
+             keeper->admin_port, value_of(keeper, BRIDGE_TOPICS), value_of(keeper, BRIDGE_SHARE),
+             bridge_keeper_instance(keeper));
     char *text = settings_write(defaults, options->settings);
     file_write(keeper->bridge.config, text);
     free(text);
@@ -41,7 +76,7 @@ static void write_config(struct bridge_keeper *keeper, const struct bridge_optio
 void bridge_keeper_init(struct bridge_keeper *keeper, const struct bridge_options *options)
 {
     struct bridge *bridge = &keeper->bridge;
-    *keeper = (struct bridge_keeper){.start_ms = 0};
+    *keeper = (struct bridge_keeper){.options = *options, .restart.changed = BRIDGE_SETTING_COUNT};
     bridge->fixture = &keeper->fixture;
     keeper->tap = options->tap;
     keeper->admin_port = port_reserve(&keeper->admin_guard);
@@ -51,7 +86,9 @@ void bridge_keeper_init(struct bridge_keeper *keeper, const struct bridge_option
     mkdir(bridge->directory, 0700);
     bridge->env[0] = "ALIBABA_CLOUD_ACCESS_KEY_ID=" FLOW_ACCESS_KEY;
     bridge->env[1] = "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" FLOW_ACCESS_SECRET;
-    write_config(keeper, options);
+    log_reader_init(&keeper->log_reader, bridge->directory, bridge->log);
+    bridge->output = keeper->log_reader.path;
+    write_config(keeper);
     bridge_start(bridge);
 }
 
@@ -60,6 +97,7 @@ void bridge_keeper_fini(struct bridge_keeper *keeper)
     if (keeper->bridge.pid > 0) {
         bridge_kill(&keeper->bridge);
     }
+    log_reader_fini(&keeper->log_reader);
     close(keeper->admin_guard);
 }
 
@@ -116,20 +154,20 @@ static void end_trap(struct bridge_keeper *keeper)
     }
 }
 
-void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, int delay_ms,
-                        uint32_t pick)
+void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, uint32_t pick,
+                        const struct bridge_restart *restart)
 {
     struct bridge *bridge = &keeper->bridge;
     bool is_done = true;
+    keeper->restart = *restart;
     switch (harm) {
     case BRIDGE_KILL:
         bridge_kill(bridge);
-        keeper->start_ms = flow_now_ms() + delay_ms;
+        keeper->start_ms = flow_now_ms() + restart->delay_ms;
         break;
     case BRIDGE_KILL_TAKEN:
     case BRIDGE_KILL_ANSWERED:
         set_trap(keeper, harm == BRIDGE_KILL_TAKEN ? TAP_TRAP_TAKEN : TAP_TRAP_ANSWERED, pick);
-        keeper->restart_delay_ms = delay_ms;
         break;
     case BRIDGE_KILL_RECEIVER:
         is_done = kill_child(bridge, "receiver", pick);
@@ -141,7 +179,6 @@ void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, int
         keeper->is_deaf = is_deaf(bridge->pid, SIGTERM);
         kill(bridge->pid, SIGTERM);
         keeper->stop_by_ms = flow_now_ms() + STOP_MS;
-        keeper->restart_delay_ms = delay_ms;
         break;
     }
     keeper->counts[harm] += is_done;
@@ -160,12 +197,29 @@ static void see_end(struct bridge_keeper *keeper, int code, int64_t now_ms)
     keeper->stop_by_ms = 0;
     keeper->trap_until_ms = 0;
     atomic_store(&keeper->tap->trap, TAP_TRAP_NONE);
-    keeper->start_ms = now_ms + keeper->restart_delay_ms;
+    keeper->start_ms = now_ms + keeper->restart.delay_ms;
+}
+
+static void start(struct bridge_keeper *keeper)
+{
+    enum bridge_setting changed = keeper->restart.changed;
+    if (changed != BRIDGE_SETTING_COUNT) {
+        uint32_t others = (uint32_t)changing[changed].count - 1;
+        keeper->chosen[changed] =
+            (keeper->chosen[changed] + 1 + (int)(keeper->restart.choice % others)) %
+            changing[changed].count;
+        keeper->change_counts[changed]++;
+        keeper->restart.changed = BRIDGE_SETTING_COUNT;
+        write_config(keeper);
+    }
+    keeper->start_ms = 0;
+    bridge_start(&keeper->bridge);
 }
 
 void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms)
 {
     struct bridge *bridge = &keeper->bridge;
+    log_reader_step(&keeper->log_reader, now_ms);
     if (bridge->pid > 0) {
         int code = process_wait(bridge->pid, 0);
         if (code >= 0) {
@@ -179,7 +233,6 @@ void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms)
             keeper->start_ms = now_ms;
         }
     } else if (now_ms >= keeper->start_ms) {
-        keeper->start_ms = 0;
-        bridge_start(bridge);
+        start(keeper);
     }
 }

@@ -1,11 +1,12 @@
 /*
- * bridge_keeper - kills the bridge, stops it, and starts it again.
+ * bridge_keeper - kills the bridge, stops it, and starts it again, at times with other settings.
  */
 #ifndef TORTURE_BRIDGE_KEEPER_H
 #define TORTURE_BRIDGE_KEEPER_H
 
 #include "flow_bridge.h"
 #include "flow_fixture.h"
+#include "log_reader.h"
 #include "tap.h"
 
 #include <stdbool.h>
@@ -21,18 +22,15 @@ enum bridge_harm {
     BRIDGE_HARM_COUNT
 };
 
-struct bridge_keeper {
-    struct fixture fixture; /* only the fields that struct bridge needs */
-    struct bridge bridge;
-    int admin_port;
-    int admin_guard;
-    int64_t start_ms;      /* time of the next start; 0: it runs */
-    int64_t stop_by_ms;    /* deadline of the stop; 0: it is not stopping */
-    int64_t trap_until_ms; /* how long the tap waits for the packet; 0: no trap */
-    struct tap *tap;
-    bool is_deaf;         /* it got SIGTERM before it handled signals, which kills it */
-    int restart_delay_ms; /* from its end to the next start */
-    int counts[BRIDGE_HARM_COUNT];
+/* Settings that may change between two runs: the sessions of the former settings are then drained.
+ */
+enum bridge_setting { BRIDGE_TOPICS, BRIDGE_SHARE, BRIDGE_INSTANCE, BRIDGE_SETTING_COUNT };
+
+/* How the bridge is started again. */
+struct bridge_restart {
+    int delay_ms;                /* from its end to the next start */
+    enum bridge_setting changed; /* BRIDGE_SETTING_COUNT: none */
+    uint32_t choice;             /* chooses the new value */
 };
 
 struct bridge_options {
@@ -44,14 +42,36 @@ struct bridge_options {
     const char *settings; /* in addition to the harness's settings, see flow_settings.h */
 };
 
+struct bridge_keeper {
+    struct bridge_options options;
+    struct fixture fixture; /* only the fields that struct bridge needs */
+    struct bridge bridge;
+    int admin_port;
+    int admin_guard;
+    int64_t start_ms;      /* time of the next start; 0: it runs */
+    int64_t stop_by_ms;    /* deadline of the stop; 0: it is not stopping */
+    int64_t trap_until_ms; /* how long the tap waits for the packet; 0: no trap */
+    struct tap *tap;
+    bool is_deaf; /* it got SIGTERM before it handled signals, which kills it */
+    struct bridge_restart restart;
+    struct log_reader log_reader;
+    int chosen[BRIDGE_SETTING_COUNT]; /* numbers of the values */
+    int counts[BRIDGE_HARM_COUNT];
+    int change_counts[BRIDGE_SETTING_COUNT];
+};
+
+/* The texts of the options must last as long as the keeper. */
 void bridge_keeper_init(struct bridge_keeper *keeper, const struct bridge_options *options);
 void bridge_keeper_fini(struct bridge_keeper *keeper);
 /* Whether the last fault is over and the bridge runs. */
 bool bridge_keeper_is_idle(const struct bridge_keeper *keeper);
-/* Call it only while the keeper is idle. The bridge is started again `delay_ms` after its end.
- * `pick` chooses the child, or the number of packets until the kill. */
-void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, int delay_ms,
-                        uint32_t pick);
+/* Call it only while the keeper is idle. `pick` chooses the child, or the number of packets until
+ * the kill. */
+void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, uint32_t pick,
+                        const struct bridge_restart *restart);
+/* The value of `instance` in its current settings. */
+const char *bridge_keeper_instance(const struct bridge_keeper *keeper);
+const char *bridge_keeper_setting_name(enum bridge_setting setting);
 void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "flow_check.h"
 #include "flow_process.h"
+#include "plan.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -9,46 +10,64 @@
 #include <unistd.h>
 
 /* After QUIET_MS the broker has read everything that the proxy forwarded before the hold. */
-enum { QUIET_MS = 80, SAVE_MS = 8000, AUTOSAVE_S = 10, BACK_MS = 6000 };
+enum { QUIET_MS = 80, SAVE_MS = 8000, AUTOSAVE_S = 10, BACK_MS = 6000, QUEUE_MAX = 10000000 };
 
 /* The kernel sets the time of a file with the precision of its tick. */
 enum { TICK_MS = 10 };
 
 enum phase {
     PHASE_UP,
-    PHASE_HELD,    /* the proxy holds everything; the next step is the save */
-    PHASE_SAVING,  /* SIGUSR1 was sent: it saves */
-    PHASE_DOWN,    /* ended; waits for the time of the next start */
-    PHASE_WITNESS, /* started; the witness must reconnect first */
-    PHASE_BRIDGE,  /* the bridge must subscribe before senders may connect */
+    PHASE_SETTLING, /* the bridge has ended subscriptions: the next step is a save */
+    PHASE_KEEPING,  /* this save */
+    PHASE_HELD,     /* the proxy holds everything; the next step is the save */
+    PHASE_SAVING,   /* SIGUSR1 was sent: it saves */
+    PHASE_DOWN,     /* ended; waits for the time of the next start */
+    PHASE_WITNESS,  /* started; the witness must reconnect first */
+    PHASE_BRIDGE,   /* the bridge must subscribe before senders may connect */
 };
 
-void broker_keeper_init(struct broker_keeper *keeper, const char *directory)
+static void write_rights(const struct broker_keeper *keeper)
+{
+    char text[512];
+    snprintf(text, sizeof text,
+             "topic readwrite #\n"
+             "user bridge\n"
+             "topic readwrite #\n"
+             "%s",
+             keeper->refuses ? "topic deny " PLAN_REFUSED "#\n" : "");
+    file_write(keeper->acl, text);
+}
+
+void broker_keeper_init(struct broker_keeper *keeper, const char *directory,
+                        bool closes_at_refusals)
 {
     char own[128];
     char path[192];
     char text[1024];
-    *keeper = (struct broker_keeper){.phase = PHASE_UP};
+    *keeper = (struct broker_keeper){.phase = PHASE_UP, .refuses = true, .refusal_count = 1};
     snprintf(own, sizeof own, "%s/broker", directory);
     mkdir(own, 0700);
     broker_init(&keeper->broker, own, NULL);
     /* max_queued_messages: senders go on while the bridge is down. By default mosquitto drops what
      * it has acknowledged beyond 1,000 messages that wait for a client, without a trace in its
      * database or on the wire, so the checker could not tell such a command from one that the
-     * bridge lost. */
+     * bridge lost. A limit that is never reached differs from none: see `closes_at_refusals`. */
     snprintf(keeper->database, sizeof keeper->database, "%s/mosquitto.db", own);
     snprintf(path, sizeof path, "%s/broker.conf", own);
+    snprintf(keeper->acl, sizeof keeper->acl, "%s/acl", own);
+    write_rights(keeper);
     snprintf(text, sizeof text,
              "listener %d 127.0.0.1\n"
              "user root\n" /* as root it would change its user and could not write here */
              "allow_anonymous true\n"
              "set_tcp_nodelay true\n"
-             "max_queued_messages 0\n"
+             "max_queued_messages %d\n"
+             "acl_file %s\n"
              "log_type error\nlog_type warning\nlog_type notice\nlog_type information\n"
              "persistence true\n"
              "persistence_location %s/\n"
              "autosave_interval %d\n",
-             keeper->broker.port, own, AUTOSAVE_S);
+             keeper->broker.port, closes_at_refusals ? 0 : QUEUE_MAX, keeper->acl, own, AUTOSAVE_S);
     file_write(path, text);
     broker_start(&keeper->broker);
 }
@@ -69,9 +88,25 @@ void broker_keeper_fini(struct broker_keeper *keeper)
     broker_fini(&keeper->broker);
 }
 
+/* Whether the broker has ended a subscription and not saved that yet. */
+static bool has_ended_subscription(const struct broker_keeper *keeper)
+{
+    return keeper->tap->unsubscribed_count != keeper->unsubscribed_count;
+}
+
 bool broker_keeper_is_idle(const struct broker_keeper *keeper)
 {
-    return keeper->phase == PHASE_UP;
+    return keeper->phase == PHASE_UP && !has_ended_subscription(keeper);
+}
+
+void broker_keeper_refuse(struct broker_keeper *keeper, bool refuses)
+{
+    if (keeper->refuses != refuses) {
+        keeper->refuses = refuses;
+        keeper->refusal_count += refuses;
+        write_rights(keeper);
+        kill(keeper->broker.pid, SIGHUP);
+    }
 }
 
 /* Changes with each save of the broker, which writes a new file and renames it. */
@@ -123,12 +158,16 @@ static void note_loss(struct broker_keeper *keeper)
     if (!loss->saved.is_there) {
         loss->saved.saved_ms = keeper->up_ms;
     }
-    keeper->must_wait |= loss->is_emptied || !loss->saved.has_bridge;
+    keeper->must_wait |= loss->is_emptied;
 }
 
 /* The broker has ended: closes all connections and accepts none until it is back. */
 static void go_down(struct broker_keeper *keeper)
 {
+    struct broker_saved saved;
+    broker_saved_read(&saved, keeper->database);
+    keeper->must_wait |= !saved.has_bridge;
+    broker_saved_fini(&saved);
     hold(keeper);
     order(keeper, PROXY_DROP, ROUTE_BRIDGE);
     order(keeper, PROXY_DROP, ROUTE_SENDERS);
@@ -136,6 +175,7 @@ static void go_down(struct broker_keeper *keeper)
         unlink(keeper->database);
     }
     keeper->counts[keeper->harm]++;
+    keeper->unsubscribed_count = keeper->tap->unsubscribed_count;
     keeper->phase = PHASE_DOWN;
     keeper->due_ms = flow_now_ms() + keeper->down_ms;
 }
@@ -165,17 +205,21 @@ void broker_keeper_harm(struct broker_keeper *keeper, enum broker_harm harm, int
     }
 }
 
-static void begin_saving(struct broker_keeper *keeper, int64_t now_ms)
+static void begin_saving(struct broker_keeper *keeper, enum phase phase, int64_t now_ms)
 {
     keeper->saved_mark = saved_mark(keeper);
+    keeper->unsubscribed_count = keeper->tap->unsubscribed_count;
     kill(keeper->broker.pid, SIGUSR1);
-    keeper->phase = PHASE_SAVING;
+    keeper->phase = phase;
     keeper->give_up_ms = now_ms + SAVE_MS;
 }
 
 static void await_saving(struct broker_keeper *keeper, int64_t now_ms)
 {
-    if (saved_mark(keeper) != keeper->saved_mark) {
+    bool is_saved = saved_mark(keeper) != keeper->saved_mark;
+    if (is_saved && keeper->phase == PHASE_KEEPING) {
+        keeper->phase = PHASE_UP;
+    } else if (is_saved) {
         broker_kill(&keeper->broker);
         go_down(keeper);
     } else if (now_ms > keeper->give_up_ms) {
@@ -220,12 +264,22 @@ void broker_keeper_step(struct broker_keeper *keeper, int64_t now_ms)
         if (process_wait(keeper->broker.pid, 0) >= 0) {
             flow_fail("the broker ended by itself");
         }
+        if (has_ended_subscription(keeper)) {
+            keeper->phase = PHASE_SETTLING;
+            keeper->due_ms = now_ms + QUIET_MS;
+        }
+        break;
+    case PHASE_SETTLING:
+        if (now_ms >= keeper->due_ms) {
+            begin_saving(keeper, PHASE_KEEPING, now_ms);
+        }
         break;
     case PHASE_HELD:
         if (now_ms >= keeper->due_ms) {
-            begin_saving(keeper, now_ms);
+            begin_saving(keeper, PHASE_SAVING, now_ms);
         }
         break;
+    case PHASE_KEEPING:
     case PHASE_SAVING:
         await_saving(keeper, now_ms);
         break;

@@ -7,6 +7,9 @@
  * broker saves, and it is killed before it can send anything more. After the other two kills the
  * checker must distinguish the broker's losses from the bridge's: `losses` holds the content of the
  * database when the broker died.
+ *
+ * The bridge forgets a subscription when the broker has ended it. If a killed broker came back with
+ * such a subscription, it would queue commands that nobody reads. So it saves after each of them.
  */
 #ifndef TORTURE_BROKER_KEEPER_H
 #define TORTURE_BROKER_KEEPER_H
@@ -45,6 +48,7 @@ struct broker_keeper {
     struct witness *witness;
     const struct tap *tap;
     char database[192];
+    char acl[192];
     int phase; /* enum phase of the .c file */
     int64_t due_ms;
     int64_t give_up_ms;
@@ -53,19 +57,24 @@ struct broker_keeper {
     bool waits_for_bridge; /* senders may connect after the bridge has subscribed */
     bool must_wait;        /* without a time limit */
     unsigned long long saved_mark;
-    uint32_t subscribed_count; /* the tap's count before the broker came back */
+    uint32_t subscribed_count;   /* the tap's count before the broker came back */
+    uint32_t unsubscribed_count; /* the tap's count at the last save */
+    bool refuses;                /* replies on PLAN_REFUSED */
+    int refusal_count;           /* times that it began to refuse */
     struct broker_loss losses[BROKER_LOSSES_MAX];
     int loss_count;
     int64_t up_ms; /* time of the last start: it acknowledged nothing before that */
     int counts[BROKER_HARM_COUNT];
 };
 
-/* Writes the configuration and starts the broker. */
-void broker_keeper_init(struct broker_keeper *keeper, const char *directory);
+/* Writes the configuration and starts the broker. `closes_at_refusals`: it closes the connection at
+ * each reply that it refuses, as mosquitto does without a limit to its queues. */
+void broker_keeper_init(struct broker_keeper *keeper, const char *directory,
+                        bool closes_at_refusals);
 /*
  * Sets the clients that must reconnect before others may connect. If the broker comes back without
- * the bridge's subscription, senders always wait for the bridge, because the broker acknowledges
- * and drops messages without a subscriber.
+ * the bridge's subscription, as always where it is one with a share, senders always wait for the
+ * bridge, because the broker acknowledges and drops messages without a subscriber.
  */
 void broker_keeper_connect(struct broker_keeper *keeper, struct proxy *proxy,
                            struct witness *witness, const struct tap *tap);
@@ -74,6 +83,9 @@ bool broker_keeper_is_idle(const struct broker_keeper *keeper);
 /* Call it only while the keeper is idle. */
 void broker_keeper_harm(struct broker_keeper *keeper, enum broker_harm harm, int down_ms,
                         bool waits_for_bridge);
+/* Whether it refuses the bridge's replies on PLAN_REFUSED. Call it only while the keeper is idle.
+ */
+void broker_keeper_refuse(struct broker_keeper *keeper, bool refuses);
 void broker_keeper_step(struct broker_keeper *keeper, int64_t now_ms);
 /* The first loss in which the broker can have lost this message, or NULL: a command acknowledged to
  * its sender, or a reply acknowledged to the bridge, at `acked_ms`. The broker has lost it only if

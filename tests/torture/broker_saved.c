@@ -16,6 +16,7 @@
 
 #define BRIDGE_CLIENTS "ecs-mqtt-bridge"
 #define WITNESS_CLIENT "torture-witness"
+#define SHARED         "$share/"
 
 /* Offsets in the file. Numbers are in network byte order, except the id of a message. */
 enum {
@@ -136,9 +137,11 @@ static void keep_client_message(const struct reading *reading, const uint8_t *bo
 static void keep_subscription(struct reading *reading, const uint8_t *body, size_t length)
 {
     size_t id_length = read_u16(body + SUBSCRIPTION_LENGTH_AT);
-    if (SUBSCRIPTION_BYTES + id_length <= length) {
+    size_t shared_length = sizeof SHARED - 1;
+    if (SUBSCRIPTION_BYTES + id_length + shared_length <= length) {
         const uint8_t *id = body + SUBSCRIPTION_BYTES;
-        reading->saved->has_bridge |= is_client(id, id_length, BRIDGE_CLIENTS);
+        bool is_shared = memcmp(id + id_length, SHARED, shared_length) == 0;
+        reading->saved->has_bridge |= !is_shared && is_client(id, id_length, BRIDGE_CLIENTS);
         reading->has_witness |= is_client(id, id_length, WITNESS_CLIENT);
     }
 }

@@ -6,6 +6,9 @@
  * bytes, then chunks with a type and a length. mosquitto saves between two packets, so the file is
  * its exact state at one time: a message accepted before that time and missing in the file was
  * acknowledged by its receiver; a message accepted later is not in the file.
+ *
+ * Subscriptions with a share are not in the file: after each start mosquitto knows them only when
+ * the client has subscribed again.
  */
 #ifndef TORTURE_BROKER_SAVED_H
 #define TORTURE_BROKER_SAVED_H
@@ -24,7 +27,7 @@ struct number_list {
 struct broker_saved {
     bool is_there;               /* false: there is no file, and all other fields are empty */
     int64_t saved_ms;            /* time of the save, monotonic clock */
-    bool has_bridge;             /* the bridge was subscribed */
+    bool has_bridge;             /* the bridge was subscribed, and not with a share */
     struct number_list commands; /* queued for the bridge */
     struct number_list replies;  /* queued for the witness */
 };

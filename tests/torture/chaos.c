@@ -11,11 +11,11 @@ static const struct {
     int low_ms;
     int high_ms;
 } distances[CHAOS_COUNT] = {
-    [CHAOS_BRIDGE] = {2500, 6000},
-    [CHAOS_BROKER] = {10000, 24000},
-    [CHAOS_NETWORK] = {800, 4000},
-    [CHAOS_API] = {500, 2500},
+    [CHAOS_BRIDGE] = {2500, 6000}, [CHAOS_BROKER] = {10000, 24000}, [CHAOS_NETWORK] = {800, 4000},
+    [CHAOS_API] = {500, 2500},     [CHAOS_RIGHTS] = {4000, 15000},  [CHAOS_LOG] = {4000, 15000},
 };
+
+enum { SETTINGS_STREAM = 30, CHANGES_PERCENT = 40 };
 
 static int64_t distance_ms(struct chaos *chaos, enum chaos_kind kind)
 {
@@ -24,9 +24,11 @@ static int64_t distance_ms(struct chaos *chaos, enum chaos_kind kind)
     return (int64_t)drawn * chaos->pace_percent / 100;
 }
 
-void chaos_init(struct chaos *chaos, uint64_t seed, int pace_percent, const char *log_path)
+void chaos_init(struct chaos *chaos, uint64_t seed, int pace_percent, unsigned parts,
+                const char *log_path)
 {
-    *chaos = (struct chaos){.pace_percent = pace_percent};
+    *chaos = (struct chaos){.pace_percent = pace_percent, .parts = parts};
+    random_init(&chaos->settings, seed, SETTINGS_STREAM);
     chaos->log = fopen(log_path, "we");
     if (chaos->log == NULL) {
         flow_fail("cannot write %s", log_path);
@@ -61,6 +63,19 @@ static void note(struct chaos *chaos, int64_t at_ms, const char *format, ...)
 
 /* --- the bridge --- */
 
+/* One of the settings may change at each start. */
+static enum bridge_setting draw_change(struct chaos *chaos, enum bridge_harm harm,
+                                       uint32_t *out_choice)
+{
+    bool is_changed = random_chance(&chaos->settings, CHANGES_PERCENT);
+    enum bridge_setting setting =
+        (enum bridge_setting)random_below(&chaos->settings, BRIDGE_SETTING_COUNT);
+    *out_choice = random_below(&chaos->settings, 1000);
+    bool is_child = harm == BRIDGE_KILL_RECEIVER || harm == BRIDGE_KILL_PUBLISHER;
+    bool is_left_out = is_child || (chaos->parts & CHAOS_SETTINGS) == 0;
+    return is_changed && !is_left_out ? setting : BRIDGE_SETTING_COUNT;
+}
+
 static void harm_bridge(struct chaos *chaos, int64_t at_ms)
 {
     static const int weights[BRIDGE_HARM_COUNT] = {25, 25, 20, 10, 10, 10};
@@ -68,10 +83,14 @@ static void harm_bridge(struct chaos *chaos, int64_t at_ms)
                                         "kill-receiver", "kill-publisher", "stop"};
     struct random *random = &chaos->schedules[CHAOS_BRIDGE].random;
     enum bridge_harm harm = (enum bridge_harm)random_weighted(random, weights, BRIDGE_HARM_COUNT);
-    int delay_ms = random_chance(random, 50) ? 0 : random_between(random, 1, 1500);
+    struct bridge_restart restart = {0};
+    restart.delay_ms = random_chance(random, 50) ? 0 : random_between(random, 1, 1500);
     uint32_t pick = random_below(random, 1000);
-    bridge_keeper_harm(chaos->bridge, harm, delay_ms, pick);
-    note(chaos, at_ms, "bridge %s back-after=%d", names[harm], delay_ms);
+    restart.changed = draw_change(chaos, harm, &restart.choice);
+    bridge_keeper_harm(chaos->bridge, harm, pick, &restart);
+    note(chaos, at_ms, "bridge %s back-after=%d other-setting=%s", names[harm], restart.delay_ms,
+         restart.changed == BRIDGE_SETTING_COUNT ? "none"
+                                                 : bridge_keeper_setting_name(restart.changed));
 }
 
 /* --- the broker --- */
@@ -86,6 +105,21 @@ static void harm_broker(struct chaos *chaos, int64_t at_ms)
     bool waits = random_chance(random, 80);
     broker_keeper_harm(chaos->broker, harm, down_ms, waits);
     note(chaos, at_ms, "broker %s back-after=%d senders-wait=%d", names[harm], down_ms, waits);
+}
+
+static void harm_rights(struct chaos *chaos, int64_t at_ms)
+{
+    bool refuses = !chaos->broker->refuses;
+    broker_keeper_refuse(chaos->broker, refuses);
+    note(chaos, at_ms, "broker refuses-replies=%d", refuses);
+}
+
+static void harm_log(struct chaos *chaos, int64_t at_ms)
+{
+    struct random *random = &chaos->schedules[CHAOS_LOG].random;
+    int ms = random_between(random, 2000, 9000) * chaos->pace_percent / 100;
+    log_reader_stall(&chaos->bridge->log_reader, ms);
+    note(chaos, at_ms, "log stall ms=%d", ms);
 }
 
 /* --- the network --- */
@@ -176,9 +210,10 @@ static const struct {
     {"\"hang\"", 8, false, 1, 3},
     {"\"xml\"", 3, false, 1, 5},
     {"\"reset_after\",\"DelayMs\":150", 4, true, 1, 3},
+    {"\"answer_twice\"", 14, false, 1, 5},
 };
 
-enum { API_FAULTS = sizeof api_faults / sizeof api_faults[0] };
+enum { API_FAULTS = sizeof api_faults / sizeof api_faults[0], STRAY_FAULT = API_FAULTS - 1 };
 
 static void match_group(int group, char *out, size_t size)
 {
@@ -195,7 +230,8 @@ static void add_fault(struct chaos *chaos, int64_t at_ms)
     for (int i = 0; i < API_FAULTS; i++) {
         weights[i] = api_faults[i].weight;
     }
-    int index = random_weighted(random, weights, API_FAULTS);
+    bool has_strays = (chaos->parts & CHAOS_STRAYS) != 0;
+    int index = random_weighted(random, weights, has_strays ? API_FAULTS : STRAY_FAULT);
     int count = random_between(random, api_faults[index].count_low, api_faults[index].count_high);
     bool is_plain = api_faults[index].is_late;
     bool is_outage = !is_plain && random_chance(random, 6);
@@ -260,16 +296,30 @@ static void harm_api(struct chaos *chaos, int64_t at_ms)
 
 /* --- together --- */
 
+static bool may_begin(const struct chaos *chaos, enum chaos_kind kind)
+{
+    switch (kind) {
+    case CHAOS_BRIDGE:
+        return bridge_keeper_is_idle(chaos->bridge);
+    case CHAOS_BROKER:
+        return broker_keeper_is_idle(chaos->broker);
+    case CHAOS_RIGHTS:
+        return (chaos->parts & CHAOS_REFUSALS) != 0 && broker_keeper_is_idle(chaos->broker);
+    case CHAOS_LOG:
+        return (chaos->parts & CHAOS_LOG_STALLS) != 0 &&
+               !log_reader_is_stalled(&chaos->bridge->log_reader);
+    default:
+        return true;
+    }
+}
+
 void chaos_step(struct chaos *chaos, int64_t at_ms)
 {
-    static void (*const harms[CHAOS_COUNT])(struct chaos *, int64_t) = {harm_bridge, harm_broker,
-                                                                        harm_network, harm_api};
+    static void (*const harms[CHAOS_COUNT])(struct chaos *, int64_t) = {
+        harm_bridge, harm_broker, harm_network, harm_api, harm_rights, harm_log};
     for (int i = 0; i < CHAOS_COUNT; i++) {
         struct chaos_schedule *schedule = &chaos->schedules[i];
-        bool is_idle = i == CHAOS_BRIDGE   ? bridge_keeper_is_idle(chaos->bridge)
-                       : i == CHAOS_BROKER ? broker_keeper_is_idle(chaos->broker)
-                                           : true;
-        if (at_ms >= schedule->due_ms && is_idle) {
+        if (at_ms >= schedule->due_ms && may_begin(chaos, (enum chaos_kind)i)) {
             harms[i](chaos, at_ms);
             schedule->count++;
             schedule->due_ms = at_ms + distance_ms(chaos, (enum chaos_kind)i);
@@ -280,6 +330,8 @@ void chaos_step(struct chaos *chaos, int64_t at_ms)
 void chaos_calm(struct chaos *chaos)
 {
     proxy_execute_all(chaos->proxy, PROXY_CALM);
+    broker_keeper_refuse(chaos->broker, false);
+    log_reader_resume(&chaos->bridge->log_reader);
     simulator_clear(&chaos->api->simulator);
     simulator_order(&chaos->api->simulator, "POST", "limits",
                     "{\"RatePerS\":0,\"Burst\":1,\"RetryAfter\":false}");

@@ -1,5 +1,6 @@
 /*
- * chaos - the schedule of faults: four schedules, for bridge, broker, network and API.
+ * chaos - the schedule of faults: six schedules, for bridge, broker, network, API, the broker's
+ * rights, and the reader of the log.
  *
  * Each uses its own random stream. An action begins when its time has come and the previous action
  * of its schedule is over. So a seed gives the same actions in the same order, whatever the speed
@@ -17,7 +18,24 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum chaos_kind { CHAOS_BRIDGE, CHAOS_BROKER, CHAOS_NETWORK, CHAOS_API, CHAOS_COUNT };
+enum chaos_kind {
+    CHAOS_BRIDGE,
+    CHAOS_BROKER,
+    CHAOS_NETWORK,
+    CHAOS_API,
+    CHAOS_RIGHTS, /* where the broker lets the bridge publish */
+    CHAOS_LOG,
+    CHAOS_COUNT
+};
+
+/* Kinds of faults that can be left out. */
+enum chaos_part {
+    CHAOS_SETTINGS = 1, /* other settings at a start of the bridge */
+    CHAOS_REFUSALS = 2, /* replies that the broker refuses */
+    CHAOS_LOG_STALLS = 4,
+    CHAOS_STRAYS = 8, /* second answers of the API */
+    CHAOS_ALL = 15,
+};
 
 struct chaos_schedule {
     struct random random;
@@ -27,6 +45,8 @@ struct chaos_schedule {
 
 struct chaos {
     struct chaos_schedule schedules[CHAOS_COUNT];
+    struct random settings; /* what changes at a start of the bridge */
+    unsigned parts;         /* of enum chaos_part */
     struct bridge_keeper *bridge;
     struct broker_keeper *broker;
     struct proxy *proxy;
@@ -38,12 +58,13 @@ struct chaos {
     int state_count; /* groups whose state was changed */
 };
 
-/* `log_path` gets a line for each action. */
-void chaos_init(struct chaos *chaos, uint64_t seed, int pace_percent, const char *log_path);
+/* `parts` has the bits of enum chaos_part. `log_path` gets a line for each action. */
+void chaos_init(struct chaos *chaos, uint64_t seed, int pace_percent, unsigned parts,
+                const char *log_path);
 void chaos_fini(struct chaos *chaos);
 /* Begins the actions that are due; `at_ms` is the time since the start. */
 void chaos_step(struct chaos *chaos, int64_t at_ms);
-/* Ends all faults of network and API. */
+/* Ends all faults of network, API, rights and log. */
 void chaos_calm(struct chaos *chaos);
 
 const char *chaos_network_name(enum proxy_verb verb);

@@ -225,6 +225,12 @@ static void check_token(const struct check *check, const struct api_token *token
     if (token->effects - token->forgotten > 1) {
         violate(VIOLATION_DOUBLED, "token '%s' had %d effects", token->name, token->effects);
     }
+    /* Where the API forgets tokens, nothing but the ledger prevents this one. */
+    if (token->told_ms != 0 && token->effects > 1 &&
+        token->told_ms < check->api->started_wall_ms + token->last_effect_ms) {
+        violate(VIOLATION_DOUBLED, "token '%s' had an effect after its success was recorded",
+                token->name);
+    }
     /* The only answer with a token made by the bridge may have been lost by the broker. Where the
      * API looks at the state first, or forgot the token, an unknown one may stay so. */
     bool may_stay_unknown = check->api->is_state_first || check->api->token_ttl_ms > 0;
@@ -250,6 +256,10 @@ void check_all(struct check *check)
     if (check->api->overlaps != 0) {
         violate(VIOLATION_ORDER, "%lld calls began while another of their group was in progress",
                 (long long)check->api->overlaps);
+    }
+    if (check->tap->strays.reused != 0) {
+        violate(VIOLATION_WRONG, "%u requests on a connection with an answer to nobody",
+                check->tap->strays.reused);
     }
     if (check->record->strange_count != 0) {
         violate(VIOLATION_WRONG, "%llu replies belong to no command, the first: %s",

@@ -36,7 +36,7 @@ static void report(const struct view *view, enum violation violation, const char
 
 static void check_address(const struct view *view)
 {
-    char topic[512];
+    char topic[PLAN_TOPIC_BYTES];
     char correlation[64];
     bool is_v5 = plan_is_v5(view->item);
     const char *token = view->answer.token;
@@ -88,6 +88,9 @@ static void check_success(const struct view *view)
     view->check->succeeded_count++;
     if (token != NULL) {
         token->is_answered = true;
+        if (token->told_ms == 0 || view->answer.completed_ms < token->told_ms) {
+            token->told_ms = view->answer.completed_ms;
+        }
     }
     if (token == NULL || token->effects == 0) {
         report(view, VIOLATION_LIE, "succeeded, but the API saw no effect");

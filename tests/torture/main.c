@@ -1,6 +1,4 @@
-/* torture --seed S --seconds N [--rate N] [--transport T] [--keep]: one run; exit code 1 if a
- * promise was broken.
- */
+/* torture --seconds N: one run, with more options; exit code 1 if a promise was broken. */
 #include "torture.h"
 
 #include "flow_check.h"
@@ -43,8 +41,52 @@ static _Noreturn void end_with_usage(int code)
 {
     fprintf(code == EX_OK ? stdout : stderr,
             "usage: torture --seconds N [--seed S] [--rate COMMANDS_PER_S] "
-            "[--transport mqtt|mqtts|ws|wss] [--keep]\n");
+            "[--transport mqtt|mqtts|ws|wss] [--api LIST] [--without LIST] [--keep]\n"
+            "  --api LIST      none, or of: state-first, forgets; otherwise the seed chooses\n"
+            "  --without LIST  of: settings, refusals, log, strays\n");
     exit(code);
+}
+
+/* A word of a list with commas, and its bit. */
+struct word {
+    const char *text;
+    unsigned bit;
+};
+
+/* The bits of the words in the list; ends the program at another word. */
+static unsigned read_list(char *list, const struct word *words, size_t count)
+{
+    unsigned bits = 0;
+    char *rest = NULL;
+    for (char *text = strtok_r(list, ",", &rest); text != NULL; text = strtok_r(NULL, ",", &rest)) {
+        size_t i = 0;
+        while (i < count && strcmp(words[i].text, text) != 0) {
+            i++;
+        }
+        if (i == count) {
+            end_with_usage(EX_USAGE);
+        }
+        bits |= words[i].bit;
+    }
+    return bits;
+}
+
+static void read_manners(struct torture_options *options, char *list)
+{
+    static const struct word words[] = {{"none", 0}, {"state-first", 1}, {"forgets", 2}};
+    unsigned bits = read_list(list, words, sizeof words / sizeof words[0]);
+    options->has_manners = true;
+    options->is_state_first = (bits & 1) != 0;
+    options->forgets = (bits & 2) != 0;
+}
+
+static unsigned read_parts(char *list)
+{
+    static const struct word words[] = {{"settings", CHAOS_SETTINGS},
+                                        {"refusals", CHAOS_REFUSALS},
+                                        {"log", CHAOS_LOG_STALLS},
+                                        {"strays", CHAOS_STRAYS}};
+    return CHAOS_ALL & ~read_list(list, words, sizeof words / sizeof words[0]);
 }
 
 static struct torture_options read_options(int argc, char **argv)
@@ -54,10 +96,14 @@ static struct torture_options read_options(int argc, char **argv)
                                             {"rate", required_argument, NULL, 'r'},
                                             {"keep", no_argument, NULL, 'k'},
                                             {"transport", required_argument, NULL, 't'},
+                                            {"api", required_argument, NULL, 'a'},
+                                            {"without", required_argument, NULL, 'w'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    struct torture_options result = {
-        .seed = (uint64_t)time(NULL), .rate_per_s = RATE_PER_S, .transport = TRANSPORT_COUNT};
+    struct torture_options result = {.seed = (uint64_t)time(NULL),
+                                     .rate_per_s = RATE_PER_S,
+                                     .transport = TRANSPORT_COUNT,
+                                     .parts = CHAOS_ALL};
     int code = 0;
     while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (code) {
@@ -75,6 +121,12 @@ static struct torture_options read_options(int argc, char **argv)
             if (result.transport == TRANSPORT_COUNT) {
                 end_with_usage(EX_USAGE);
             }
+            break;
+        case 'a':
+            read_manners(&result, optarg);
+            break;
+        case 'w':
+            result.parts = read_parts(optarg);
             break;
         case 'k':
             result.keeps_directory = true;

@@ -35,6 +35,11 @@ bool plan_is_v5(const struct plan_item *item)
     return item->sender < PLAN_SENDERS_V5;
 }
 
+bool plan_has_bad_reply_topic(const struct plan_item *item)
+{
+    return item->fault >= FAULT_REPLY_TOPIC && item->fault <= FAULT_REPLY_CONTROL;
+}
+
 const char *plan_region(int group)
 {
     return regions[group % 3];
@@ -80,8 +85,8 @@ static int64_t find_origin(struct plan *plan, bool may_be_derived)
 
 static void draw_place(struct plan *plan, struct plan_item *item)
 {
-    static const int weights[] = {60, 20, 20};
-    item->place = (uint8_t)random_weighted(&plan->random, weights, 3);
+    static const int weights[PLACE_COUNT] = {53, 20, 19, 2, 2, 2, 2};
+    item->place = (uint8_t)random_weighted(&plan->random, weights, PLACE_COUNT);
     item->has_correlation = item->place != PLACE_OWN || random_chance(&plan->random, 50);
 }
 
@@ -138,7 +143,10 @@ static void draw_invalid(struct plan *plan, struct plan_item *item)
     if (item->fault == FAULT_RETAINED) {
         item->sender = (uint8_t)random_below(&plan->random, PLAN_SENDERS_V5);
     }
-    if (item->fault == FAULT_REPLY_TOPIC) {
+    if (item->fault == FAULT_REPLY_CONTROL) { /* mosquitto takes none in a Response Topic */
+        item->sender = (uint8_t)random_between(&plan->random, PLAN_SENDERS_V5, PLAN_SENDERS - 1);
+    }
+    if (plan_has_bad_reply_topic(item)) {
         item->place = PLACE_OWN;
         item->has_correlation = true;
     }
@@ -231,6 +239,10 @@ const char *plan_fault_code(enum plan_fault fault)
         [FAULT_SIZE] = "Bridge.PayloadTooLarge",
         [FAULT_GROUP] = "Bridge.NotAllowed",
         [FAULT_REPLY_TOPIC] = "Bridge.ReplyTopicNotAllowed",
+        [FAULT_REPLY_DEEP] = "Bridge.ReplyTopicNotAllowed",
+        [FAULT_REPLY_LONG] = "Bridge.ReplyTopicNotAllowed",
+        [FAULT_REPLY_WILDCARD] = "Bridge.ReplyTopicNotAllowed",
+        [FAULT_REPLY_CONTROL] = "Bridge.InvalidParameter",
         [FAULT_EXPIRED] = "Bridge.Expired",
         [FAULT_RETAINED] = "Bridge.Retained",
     };

@@ -20,9 +20,11 @@ enum {
     PLAN_GROUPS = 48,
     PLAN_PLAIN_GROUPS = 24, /* the first ones never get a one-time start, so they never refuse */
     PLAN_TOKEN_BYTES = 72,
+    PLAN_TOPIC_BYTES = 1100,
 };
 
 #define PLAN_COMMANDS "ecs-bridge/v1/commands/start"
+#define PLAN_REFUSED  "ecs-bridge/v1/replies/refused/"
 
 enum plan_kind {
     PLAN_NEW,
@@ -44,7 +46,11 @@ enum plan_fault {
     FAULT_ACTION,
     FAULT_SIZE,
     FAULT_GROUP,
-    FAULT_REPLY_TOPIC,
+    FAULT_REPLY_TOPIC, /* not one of the route's */
+    FAULT_REPLY_DEEP,  /* so many levels that mosquitto would close the connection */
+    FAULT_REPLY_LONG,  /* a byte too many */
+    FAULT_REPLY_WILDCARD,
+    FAULT_REPLY_CONTROL, /* a control character, at which mosquitto would close, too */
     FAULT_EXPIRED,
     FAULT_RETAINED,
     FAULT_COUNT
@@ -54,6 +60,11 @@ enum plan_place {
     PLACE_SHARED,  /* the sender's own reply topic; the correlation identifies the command */
     PLACE_OWN,     /* a reply topic for this command alone */
     PLACE_DEFAULT, /* the route's reply topic */
+    PLACE_DEEP,    /* as many levels as are allowed */
+    PLACE_LONG,    /* as many bytes as are allowed */
+    PLACE_EDGE,    /* what a wildcard takes in as well: its parent, and empty levels */
+    PLACE_REFUSED, /* where the broker lets the bridge publish at times only */
+    PLACE_COUNT
 };
 
 enum plan_token {
@@ -108,14 +119,16 @@ const char *plan_fault_code(enum plan_fault fault);
 /* Whether only a dead letter can answer the command. */
 bool plan_is_unanswerable(const struct plan *plan, uint32_t number);
 bool plan_is_v5(const struct plan_item *item);
+/* Whether the bridge must refuse its reply topic. */
+bool plan_has_bad_reply_topic(const struct plan_item *item);
 
 /* A command in the form in which it is published. */
 struct plan_text {
     char topic[96];
     char *payload;
     size_t payload_length;
-    char response_topic[96]; /* MQTT 5; "" for none */
-    char correlation[64];    /* correlation data, or CorrelationId without MQTT 5; "" for none */
+    char response_topic[PLAN_TOPIC_BYTES]; /* MQTT 5; "" for none */
+    char correlation[64]; /* correlation data, or CorrelationId without MQTT 5; "" for none */
     bool is_retained;
 };
 

@@ -10,6 +10,9 @@
 
 enum { TOO_LARGE_BYTES = 17000 };
 
+/* Of a reply topic: the limits of the bridge, and more levels than mosquitto takes. */
+enum { BYTES_ALLOWED = 1024, LEVELS_ALLOWED = 32, LEVELS_CLOSING = 210, REPLIES_LEVELS = 3 };
+
 #define REPLIES "ecs-bridge/v1/replies/"
 
 void plan_correlation(const struct plan *plan, uint32_t number, char out[64])
@@ -25,17 +28,58 @@ void plan_correlation(const struct plan *plan, uint32_t number, char out[64])
     }
 }
 
-static void wanted_topic(const struct plan *plan, uint32_t number, char out[96])
+/* What stands before and behind `~number~`, and what fills the topic up to a number of bytes or
+ * levels. */
+struct shape {
+    const char *before;
+    const char *behind;
+    const char *filler;
+    size_t bytes;
+    size_t levels;
+};
+
+static const struct shape fault_shapes[FAULT_COUNT] = {
+    [FAULT_REPLY_TOPIC] = {"elsewhere/", ""},
+    [FAULT_REPLY_DEEP] = {REPLIES, "", "/a", .levels = LEVELS_CLOSING},
+    [FAULT_REPLY_LONG] = {REPLIES, "/", "x", .bytes = BYTES_ALLOWED + 1},
+    [FAULT_REPLY_WILDCARD] = {REPLIES "+/", ""},
+    [FAULT_REPLY_CONTROL] = {REPLIES, "/\001"},
+};
+
+static const struct shape place_shapes[PLACE_COUNT] = {
+    [PLACE_OWN] = {REPLIES "own/", ""},
+    [PLACE_DEEP] = {REPLIES, "", "/a", .levels = LEVELS_ALLOWED},
+    [PLACE_LONG] = {REPLIES, "/", "x", .bytes = BYTES_ALLOWED},
+    [PLACE_EDGE] = {REPLIES "/", "/"},
+    [PLACE_REFUSED] = {PLAN_REFUSED, ""},
+};
+
+static void fill_topic(const struct shape *shape, uint32_t number, char out[PLAN_TOPIC_BYTES])
+{
+    snprintf(out, PLAN_TOPIC_BYTES, "%s~%u~%s", shape->before, number, shape->behind);
+    size_t length = strlen(out);
+    size_t end =
+        shape->levels > 0 ? length + (shape->levels - REPLIES_LEVELS - 1) * 2 : shape->bytes;
+    while (length < end) {
+        length = (size_t)(stpcpy(out + length, shape->filler) - out);
+    }
+}
+
+/* "" for the route's reply topic. */
+static void wanted_topic(const struct plan *plan, uint32_t number, char out[PLAN_TOPIC_BYTES])
 {
     const struct plan_item *item = &plan->items[number];
-    if (item->fault == FAULT_REPLY_TOPIC) {
-        snprintf(out, 96, "elsewhere/~%u~", number);
+    out[0] = '\0';
+    if (item->fault == FAULT_REPLY_WILDCARD && number % 2 == 0) {
+        snprintf(out, PLAN_TOPIC_BYTES, REPLIES "~%u~/#", number);
+    } else if (plan_has_bad_reply_topic(item)) {
+        fill_topic(&fault_shapes[item->fault], number, out);
     } else if (item->place == PLACE_SHARED) {
-        snprintf(out, 96, REPLIES "sender-%d", item->sender);
-    } else if (item->place == PLACE_OWN) {
-        snprintf(out, 96, REPLIES "own/~%u~", number);
-    } else {
-        out[0] = '\0';
+        snprintf(out, PLAN_TOPIC_BYTES, REPLIES "sender-%d", item->sender);
+    } else if (item->place == PLACE_EDGE && number % 2 == 0) {
+        snprintf(out, PLAN_TOPIC_BYTES, "%.*s", (int)sizeof REPLIES - 2, REPLIES);
+    } else if (item->place != PLACE_DEFAULT) {
+        fill_topic(&place_shapes[item->place], number, out);
     }
 }
 
@@ -57,10 +101,10 @@ void plan_reply_topic(const struct plan *plan, uint32_t number, const char *toke
                       size_t size)
 {
     const struct plan_item *item = &plan->items[number];
-    char wanted[96];
+    char wanted[PLAN_TOPIC_BYTES];
     char encoded[256];
     wanted_topic(plan, number, wanted);
-    if (wanted[0] != '\0' && item->fault != FAULT_REPLY_TOPIC) {
+    if (wanted[0] != '\0' && !plan_has_bad_reply_topic(item)) {
         snprintf(out, size, "%s", wanted);
         return;
     }
@@ -111,7 +155,7 @@ static cJSON *make_json(const struct plan *plan, uint32_t number, int64_t wall_m
 {
     const struct plan_item *item = &plan->items[number];
     char token[PLAN_TOKEN_BYTES];
-    char wanted[96];
+    char wanted[PLAN_TOPIC_BYTES];
     cJSON *json = cJSON_CreateObject();
     plan_token(plan, number, token);
     wanted_topic(plan, number, wanted);

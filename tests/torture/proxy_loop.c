@@ -22,6 +22,11 @@
 
 enum { PIPE_BYTES = 32768, EVENTS_MAX = 128, TICK_MS = 10 };
 
+/* In the body of a second answer of the simulator. */
+#define STRAY "\"RequestId\":\"STRAY\""
+/* After so long the bridge has seen it, also on a busy machine. */
+enum { STRAY_MS = 300 };
+
 struct pair;
 
 struct end {
@@ -49,6 +54,8 @@ struct pair {
     struct pipe up;    /* from client to server */
     struct pipe down;  /* from server to client */
     int64_t cut_after; /* bytes, -1 for none */
+    bool is_answered;  /* API: the last bytes came from the server */
+    int64_t stray_ms;  /* API: a second answer was passed on; 0 for none */
     bool is_dead;
     struct tap_stream *stream; /* or NULL */
 };
@@ -62,6 +69,7 @@ struct route {
     int64_t stalled_until_ms;
     int64_t delayed_until_ms;
     int64_t throttled_until_ms;
+    int64_t slowed_ms; /* when the last fault that delays bytes was seen */
     int64_t refused_until_ms;
     int delay_ms;
     size_t tick_bytes;
@@ -207,6 +215,37 @@ static bool is_blocked(const struct route *route, int64_t now_ms)
     return route->is_held || route->stalled_until_ms > now_ms;
 }
 
+/* --- second answers of the API --- */
+
+/*
+ * HTTP/1.1 cannot tell a second answer from the answer to a request that is already on its way. So
+ * a second answer is passed on only to an idle connection, and no request is passed on behind it:
+ * in both cases the connection is cut. A bridge that still uses the connection later has not
+ * looked.
+ */
+static void see_answer(struct pair *pair, const struct pipe *pipe)
+{
+    bool is_stray = memmem(pipe->data, pipe->length, STRAY, sizeof STRAY - 1) != NULL;
+    if (is_stray && !pair->is_answered) {
+        cut(pair);
+    }
+    pair->is_answered = true;
+    if (is_stray && !pair->is_dead) {
+        pair->stray_ms = flow_now_ms();
+        the_tap->strays.passed++;
+    }
+}
+
+static void see_request(struct pair *pair, int64_t now_ms)
+{
+    pair->is_answered = false;
+    if (pair->stray_ms != 0) {
+        bool is_late = now_ms - pair->stray_ms > STRAY_MS;
+        the_tap->strays.reused += is_late && pair->route->slowed_ms < pair->stray_ms;
+        cut(pair);
+    }
+}
+
 static void fill(struct pair *pair, struct pipe *pipe, struct end *from, int64_t now_ms)
 {
     if (!from->is_readable || pipe->is_ended || pipe->length > 0) {
@@ -223,6 +262,10 @@ static void fill(struct pair *pair, struct pipe *pipe, struct end *from, int64_t
         pipe->due_ms = is_delayed ? now_ms + pair->route->delay_ms : 0;
         if (pair->stream != NULL) {
             tap_feed(pair->stream, pipe == &pair->up, pipe->data, pipe->length, now_ms);
+        } else if (pair->route->is_api && pipe == &pair->up) {
+            see_request(pair, now_ms);
+        } else if (pair->route->is_api) {
+            see_answer(pair, pipe);
         }
     }
 }
@@ -333,8 +376,11 @@ static bool turn_route(struct route *route, int64_t now_ms)
         route->up_bytes = route->down_bytes = 0;
     }
     set_listener(route, now_ms);
-    bool has_timer = route->stalled_until_ms > now_ms || route->throttled_until_ms > now_ms ||
-                     (route->listener < 0 && !route->is_held);
+    bool is_slow = route->stalled_until_ms > now_ms || route->throttled_until_ms > now_ms;
+    bool has_timer = is_slow || (route->listener < 0 && !route->is_held);
+    if (is_slow || route->delayed_until_ms > now_ms) {
+        route->slowed_ms = now_ms;
+    }
     DL_FOREACH (route->pairs, pair) {
         move_pair(pair, now_ms);
         if (!pair->is_dead) {

@@ -22,6 +22,15 @@ static int broker_kills(const struct torture *torture)
     return counts[BROKER_KILL_SAVED] + counts[BROKER_KILL_UNSAVED] + counts[BROKER_KILL_EMPTIED];
 }
 
+static int setting_changes(const struct torture *torture)
+{
+    int count = 0;
+    for (int i = 0; i < BRIDGE_SETTING_COUNT; i++) {
+        count += torture->bridge.change_counts[i];
+    }
+    return count;
+}
+
 static void report_commands(const struct torture *torture)
 {
     const struct check *check = &torture->check;
@@ -60,11 +69,21 @@ static void report_faults(const struct torture *torture)
     line("  a receiver killed", bridge[BRIDGE_KILL_RECEIVER]);
     line("  the publisher killed", bridge[BRIDGE_KILL_PUBLISHER]);
     line("  stopped and started", bridge[BRIDGE_STOP]);
+    for (int i = 0; i < BRIDGE_SETTING_COUNT; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "  started with other %s",
+                 bridge_keeper_setting_name((enum bridge_setting)i));
+        line(name, torture->bridge.change_counts[i]);
+    }
+    line("log not read", torture->bridge.log_reader.stall_count);
+    line("  until the pipe was full", torture->bridge.log_reader.full_count);
     line("broker killed", broker_kills(torture));
     line("  after a save", broker[BROKER_KILL_SAVED]);
     line("  unsaved", broker[BROKER_KILL_UNSAVED]);
     line("  unsaved, database removed", broker[BROKER_KILL_EMPTIED]);
     line("  stopped and started", broker[BROKER_STOP]);
+    line("  refused some replies, times", torture->broker.refusal_count);
+    line("  refused replies", torture->tap->refused_count);
     for (int i = 0; i < PROXY_FAULT_COUNT; i++) {
         char name[64];
         snprintf(name, sizeof name, "network: %s", chaos_network_name((enum proxy_verb)i));
@@ -72,6 +91,7 @@ static void report_faults(const struct torture *torture)
     }
     line("API faults", torture->chaos.api_count);
     line("  changed states of groups", torture->chaos.state_count);
+    line("  second answers on idle connections", torture->tap->strays.passed);
 }
 
 static void report_results(const struct torture *torture)
@@ -98,13 +118,14 @@ static void report_results(const struct torture *torture)
 static void report_row(const struct torture *torture)
 {
     const struct check *check = &torture->check;
-    printf("| seed | transport | minutes | commands | bridge kills | broker kills | lost | doubled "
+    printf("| seed | transport | minutes | commands | bridge kills | other settings | broker kills "
+           "| lost | doubled "
            "| wrong | lie "
            "| overlap | process | counters | excused commands | excused replies |\n"
-           "| %llu | %s | %.1f | %u | %d | %d |",
+           "| %llu | %s | %.1f | %u | %d | %d | %d |",
            (unsigned long long)torture->options.seed, transport_name(torture->options.transport),
            (double)torture->storm_ms / 60000, torture->plan.count, bridge_kills(torture),
-           broker_kills(torture));
+           setting_changes(torture), broker_kills(torture));
     for (int i = 0; i < VIOLATION_COUNT; i++) {
         printf(" %d |", violation_count((enum violation)i));
     }
@@ -121,6 +142,8 @@ void torture_report(const struct torture *torture)
     printf("API: looks at %s first, remembers tokens %s\n",
            torture->is_state_first ? "the state" : "the token",
            torture->token_ttl_s > 0 ? "for a minute" : "for ever");
+    printf("broker: %s at a reply that it refuses\n",
+           torture->closes_at_refusals ? "closes the connection" : "keeps the connection");
     report_commands(torture);
     report_faults(torture);
     report_results(torture);

@@ -13,6 +13,7 @@ enum {
     TYPE_PUBLISH = 3,
     TYPE_PUBACK = 4,
     TYPE_SUBACK = 9,
+    TYPE_UNSUBACK = 11,
     ID_COUNT = 65536,
     NUMBER_DIGITS = 9,
     REFUSED = 0x80,
@@ -221,6 +222,7 @@ static void see_puback(struct tap_stream *stream, struct side *side, const uint8
     struct tap_mark *mark = mark_of(stream->tap, sent->number);
     bool is_refused = length > 2 && body[2] >= REFUSED;
     sent->number = -1;
+    stream->tap->refused_count += mark != NULL && is_refused && !is_bridge;
     if (mark == NULL || is_refused || sent->is_early) {
         return;
     }
@@ -247,6 +249,9 @@ static void see_packet(struct tap_stream *stream, struct side *side, uint8_t hea
         break;
     case TYPE_SUBACK:
         stream->tap->subscribed_count++;
+        break;
+    case TYPE_UNSUBACK:
+        stream->tap->unsubscribed_count++;
         break;
     default:
         break;

@@ -36,9 +36,18 @@ enum tap_trap {
     TAP_TRAP_ANSWERED, /* the bridge sends an answer */
 };
 
+/* Second answers of the API, on the route to it. */
+struct tap_strays {
+    uint32_t passed; /* to an idle connection of the bridge */
+    uint32_t reused; /* of these: the bridge sent another request on the connection long after */
+};
+
 struct tap {
     uint32_t capacity;
-    uint32_t subscribed_count; /* SUBACK packets to the bridge */
+    uint32_t subscribed_count;   /* SUBACK packets to the bridge */
+    uint32_t unsubscribed_count; /* UNSUBACK packets to the bridge */
+    uint32_t refused_count;      /* answers of the bridge that the broker refused */
+    struct tap_strays strays;
     uint64_t delivered_count;
     /* The tap kills this process when it has seen the trap's packet `trap_count` times, and sets
      * the trap to TAP_TRAP_NONE. The driver sets the other fields first. */

@@ -15,7 +15,7 @@
 enum {
     TURN_MS = 5,
     SHORT_S = 60,       /* in runs up to this length everything happens faster */
-    REST_MS = 60000,    /* time to become idle, after the deadline */
+    REST_MS = 90000,    /* time to become idle, after the deadline: a refused reply waits 60 s */
     STILL_MS = 5000,    /* without progress: nothing more is expected */
     LOOK_MS = 400,      /* between two polls for this */
     NEVER_MS = 3600000, /* longer than any run continues after it */
@@ -34,6 +34,11 @@ static void choose_settings(struct torture *torture)
     bool accepts = random_chance(&random, 25);
     torture->is_state_first = random_chance(&random, 50);
     bool forgets = torture->options.duration_s > SHORT_S && random_chance(&random, 50);
+    torture->closes_at_refusals = random_chance(&random, 50);
+    if (torture->options.has_manners) {
+        torture->is_state_first = torture->options.is_state_first;
+        forgets = torture->options.forgets;
+    }
     torture->token_ttl_s = forgets ? TOKEN_TTL_S : 0;
     torture->deadline_s = torture->options.duration_s <= SHORT_S ? 8 : 20;
     snprintf(torture->settings, sizeof torture->settings,
@@ -74,7 +79,8 @@ static void make_directory(struct torture *torture)
 /* Forks the proxy and the relay before a library has threads or sockets in this process. */
 static void start_broker_and_api(struct torture *torture)
 {
-    broker_keeper_init(&torture->broker, torture->directory);
+    broker_keeper_init(&torture->broker, torture->directory, torture->closes_at_refusals);
+    broker_keeper_connect(&torture->broker, &torture->proxy, &torture->witness, torture->tap);
     api_start(&torture->api, torture->directory, torture->is_state_first, torture->token_ttl_s);
     const int targets[ROUTE_COUNT] = {
         [ROUTE_BRIDGE] = torture->broker.broker.port,
@@ -84,7 +90,6 @@ static void start_broker_and_api(struct torture *torture)
     proxy_start(&torture->proxy, targets, torture->tap);
     relay_start(&torture->relay, torture->options.transport, torture->proxy.ports[ROUTE_BRIDGE],
                 torture->directory);
-    broker_keeper_connect(&torture->broker, &torture->proxy, &torture->witness, torture->tap);
 }
 
 static void wait_for_witness(struct torture *torture)
@@ -109,6 +114,7 @@ static void start_bridge(struct torture *torture)
                                            .tap = torture->tap,
                                            .settings = torture->settings};
     bridge_keeper_init(&torture->bridge, &options);
+    witness_follow(&torture->witness, bridge_keeper_instance(&torture->bridge));
     int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
     while (strcmp(torture->witness.last_state, "online") != 0) {
         torture_step(torture);
@@ -141,7 +147,9 @@ void torture_begin(struct torture *torture, const struct torture_options *option
     start_bridge(torture);
     broker_keeper_save(&torture->broker);
     snprintf(path, sizeof path, "%s/actions", torture->directory);
-    chaos_init(&torture->chaos, options->seed, options->duration_s <= SHORT_S ? 35 : 100, path);
+    chaos_init(&torture->chaos, options->seed, options->duration_s <= SHORT_S ? 35 : 100,
+               options->parts, path);
+    broker_keeper_refuse(&torture->broker, (options->parts & CHAOS_REFUSALS) != 0);
     torture->chaos.bridge = &torture->bridge;
     torture->chaos.broker = &torture->broker;
     torture->chaos.proxy = &torture->proxy;
@@ -181,6 +189,7 @@ void torture_step(struct torture *torture)
     witness_step(&torture->witness, entries[PLAN_SENDERS].revents, now_ms);
     senders_step(&torture->senders, entries, now_ms);
     bridge_keeper_step(&torture->bridge, now_ms);
+    witness_follow(&torture->witness, bridge_keeper_instance(&torture->bridge));
     broker_keeper_step(&torture->broker, now_ms);
     api_step(&torture->api, now_ms);
 }
@@ -260,7 +269,7 @@ static void come_to_rest(struct torture *torture)
         look_ms = now_ms + LOOK_MS;
         bool is_resting = counters_read(torture->bridge.admin_port, &torture->counters) &&
                           counters_are_at_rest(&torture->counters) &&
-                          senders_pending(&torture->senders) == 0;
+                          !torture->witness.is_draining && senders_pending(&torture->senders) == 0;
         if (is_resting && (count_open(torture) == 0 || now_ms - still_ms > STILL_MS)) {
             return;
         }
@@ -336,7 +345,8 @@ static int ask_sample(struct torture *torture)
 static void stop_bridge(struct torture *torture)
 {
     int64_t end_ms = flow_now_ms() + REST_MS;
-    bridge_keeper_harm(&torture->bridge, BRIDGE_STOP, NEVER_MS, 0);
+    const struct bridge_restart never = {NEVER_MS, BRIDGE_SETTING_COUNT, 0};
+    bridge_keeper_harm(&torture->bridge, BRIDGE_STOP, 0, &never);
     torture->bridge.counts[BRIDGE_STOP]--;
     while (torture->bridge.bridge.pid > 0 || strcmp(torture->witness.last_state, "offline") != 0) {
         torture_step(torture);
@@ -352,7 +362,8 @@ static void stop_bridge(struct torture *torture)
 void torture_ask(struct torture *torture)
 {
     int64_t count = 0;
-    bridge_keeper_harm(&torture->bridge, BRIDGE_STOP, 0, 0);
+    const struct bridge_restart at_once = {0, BRIDGE_SETTING_COUNT, 0};
+    bridge_keeper_harm(&torture->bridge, BRIDGE_STOP, 0, &at_once);
     torture->bridge.counts[BRIDGE_STOP]--;
     wait_idle(torture);
     come_to_rest(torture);

@@ -26,6 +26,10 @@ struct torture_options {
     int duration_s;
     int rate_per_s;
     enum transport transport; /* TRANSPORT_COUNT: the seed chooses it */
+    bool has_manners;         /* the next two say how the API behaves; otherwise the seed does */
+    bool is_state_first;
+    bool forgets;
+    unsigned parts; /* of enum chaos_part */
     bool keeps_directory;
 };
 
@@ -34,8 +38,9 @@ struct torture {
     char directory[96];
     char settings[256]; /* the bridge's settings, chosen by the seed */
     int deadline_s;
-    bool is_state_first; /* how the API behaves, chosen by the seed: api_start() */
+    bool is_state_first; /* how the API behaves: api_start() */
     int token_ttl_s;
+    bool closes_at_refusals; /* how the broker does: broker_keeper_init() */
     struct tap *tap;
     struct proxy proxy;
     struct relay relay;

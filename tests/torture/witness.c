@@ -42,9 +42,13 @@ static void keep_state(struct witness *witness, const struct mosquitto_message *
 {
     char body[STATUS_BYTES];
     char state[16] = "";
+    if (strcmp(message->topic + strlen(STATUS), witness->instance) != 0) {
+        return; /* of former settings: its Last Will, or cleared */
+    }
     snprintf(body, sizeof body, "%.*s", message->payloadlen, (const char *)message->payload);
     sscanf(body, "{\"State\":\"%15[a-z]", state);
     memcpy(witness->last_state, state, sizeof state);
+    witness->is_draining = strstr(body, "\"draining_session\"") != NULL;
     if (counters_read_status(body, &witness->last_counts)) {
         witness->counts_count++;
         counters_check_sum(&witness->last_counts);
@@ -76,6 +80,14 @@ void witness_init(struct witness *witness, struct record *record, int port)
 void witness_fini(struct witness *witness)
 {
     link_fini(&witness->link);
+}
+
+void witness_follow(struct witness *witness, const char *instance)
+{
+    if (strcmp(witness->instance, instance) != 0) {
+        snprintf(witness->instance, sizeof witness->instance, "%s", instance);
+        witness->last_state[0] = '\0';
+    }
 }
 
 void witness_step(struct witness *witness, short revents, int64_t now_ms)

@@ -20,7 +20,8 @@ void bridge_start(struct bridge *bridge)
     const struct process_spec spec = {.argv = argv,
                                       .env = bridge->env,
                                       .directory = bridge->directory,
-                                      .output = bridge->log,
+                                      .output =
+                                          bridge->output != NULL ? bridge->output : bridge->log,
                                       .has_descriptors = bridge->has_descriptors};
     if (bridge->fixture->sender != NULL) {
         client_sync(bridge->fixture->sender);

@@ -24,7 +24,8 @@ struct bridge {
     char directory[160];
     char config[192];
     char log[192];
-    long log_offset; /* where the running test's part of the log begins */
+    const char *output; /* where it writes its log, if somebody else writes `log`; NULL: `log` */
+    long log_offset;    /* where the running test's part of the log begins */
     char status_topic[128];
     const char *env[BRIDGE_ENV_MAX]; /* ends with NULL; entries may be replaced before a start */
     bool is_leaving;                 /* starts with --leave */
