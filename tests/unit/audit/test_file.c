@@ -465,6 +465,20 @@ static void test_a_moved_file_is_followed_by_one_that_continues_the_chain(void *
     assert_int_equal(alone.first_seq, 3);
 }
 
+/* As logrotate does it with `create`. */
+static void test_an_empty_file_in_the_place_of_a_moved_one_is_used(void **state)
+{
+    struct fixture *fixture = *state;
+    open_file(fixture);
+    export(fixture, 1);
+    assert_int_equal(rename(fixture->path, fixture->moved), 0);
+    write_file(fixture->path, slice_text(""), 0);
+    assert_true(audit_file_change(fixture->file));
+    export(fixture, 2);
+    assert_true(file_holds(fixture, "\"NewFile\":true"));
+    check_sound(fixture, 2);
+}
+
 static void test_a_file_that_was_not_moved_is_not_changed(void **state)
 {
     struct fixture *fixture = *state;
@@ -695,6 +709,7 @@ int main(void)
         TEST(test_lines_are_synced_where_durability_is_full),
         TEST(test_after_a_failed_sync_the_lines_are_written_again),
         TEST(test_a_moved_file_is_followed_by_one_that_continues_the_chain),
+        TEST(test_an_empty_file_in_the_place_of_a_moved_one_is_used),
         TEST(test_a_file_that_was_not_moved_is_not_changed),
         TEST(test_where_no_new_file_can_be_opened_the_old_one_is_used),
         TEST(test_a_file_moved_while_its_disk_is_full_keeps_whole_lines),
