@@ -509,11 +509,13 @@ static void test_a_file_moved_while_its_disk_is_full_keeps_whole_lines(void **st
     struct fixture *fixture = *state;
     open_file(fixture);
     export(fixture, 1);
-    limit_files((rlim_t)(size_of(fixture->path) + 40));
+    int64_t whole_bytes = size_of(fixture->path);
+    limit_files((rlim_t)(whole_bytes + 40));
     assert_int_equal(append(fixture, 3), STATUS_STORE);
     assert_int_equal(rename(fixture->path, fixture->moved), 0);
     limit_files(RLIM_INFINITY);
     assert_true(audit_file_change(fixture->file));
+    assert_int_equal(size_of(fixture->moved), whole_bytes);
     export(fixture, 3);
     check_sound(fixture, 3);
 }
