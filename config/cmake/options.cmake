@@ -40,6 +40,8 @@ else()
     endif()
   endforeach()
   if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    # The same source gives the same bytes in every folder.
+    add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}/= -ffile-prefix-map=${PROJECT_BINARY_DIR}/=)
     if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_C_COMPILER_VERSION VERSION_GREATER_EQUAL 12)
       set(fortify 3)
     else()
