@@ -445,6 +445,7 @@ static struct http_options http_options_of(const struct ecs *ecs)
         .proxy = settings->api.proxy,
         .connections_max = (size_t)settings->api.max_in_flight,
         .connection_age_max_s = settings->api.max_connection_age_s,
+        .is_single_use = settings->api.max_connection_age_s == 0,
         .tls = ecs->tls,
     };
 }

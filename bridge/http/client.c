@@ -115,9 +115,9 @@ static void give_back(struct exchange *exchange)
 static void end(struct exchange *exchange, CURLcode code)
 {
     struct http_answer answer;
-    if (exchange->has_stray) {
+    if (exchange->is_unusable) {
         /* Nothing was sent, and libcurl has closed this connection. */
-        exchange->has_stray = false;
+        exchange->is_unusable = false;
         exchange->error[0] = '\0';
         must_multi(curl_multi_remove_handle(exchange->http->multi, exchange->easy));
         must_multi(curl_multi_add_handle(exchange->http->multi, exchange->easy));
@@ -174,6 +174,7 @@ struct http *http_new(struct loop *loop, const struct http_options *options)
         .proxy = mem_strdup(options->proxy),
         .connect_timeout_ms = options->connect_timeout_ms,
         .connection_age_max_s = options->connection_age_max_s,
+        .is_single_use = options->is_single_use,
         .answer_bytes_max = options->answer_bytes_max,
         .is_secret = options->is_secret,
         .sent = on_sent,

@@ -2,6 +2,7 @@
 #include "exchange.h"
 
 #include "base/crash_point.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
 #include "must.h"
@@ -20,6 +21,8 @@
 /* How long an address is used without asking for it again. */
 #define NAME_MAX_S         5L
 #define RETRY_AFTER_MAX_MS 3600000
+/* After an answer to nobody. */
+#define STRAY_HOLD_MS 600000
 
 /* --- sending --- */
 
@@ -30,6 +33,19 @@ static bool has_sent_bytes(const struct exchange *exchange)
     return exchange->was_sent && count > 0;
 }
 
+/* Connections to this server are not kept for a while. */
+static void note_stray(struct exchange *exchange)
+{
+    struct exchange_common *common = exchange->common;
+    int64_t now_ms = loop_now_ms(common->loop);
+    const char *ip = NULL;
+    if (now_ms >= common->keeps_from_ms) {
+        must(curl_easy_getinfo(exchange->easy, CURLINFO_PRIMARY_IP, &ip));
+        LOG_WARN("stray_answer", LOG_TEXT("ip", ip));
+    }
+    common->keeps_from_ms = now_ms + STRAY_HOLD_MS;
+}
+
 /* libcurl is about to send the request. A second call in one exchange is its automatic retry over
  * another connection: allowed only if nothing was sent before. */
 static int before_request(void *arg, char *remote_address, char *local_address, int remote_port,
@@ -37,6 +53,7 @@ static int before_request(void *arg, char *remote_address, char *local_address, 
 {
     struct exchange *exchange = arg;
     long new_connections = 0;
+    exchange->use.fd = -1;
     (void)remote_address;
     (void)local_address;
     (void)remote_port;
@@ -47,9 +64,17 @@ static int before_request(void *arg, char *remote_address, char *local_address, 
     }
     /* A new connection of TLS may have bytes to be read: session tickets. */
     must(curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &new_connections));
-    if (new_connections == 0 && http_watches_has_bytes(&exchange->common->watches, local_port)) {
-        exchange->has_stray = true;
-        return CURL_PREREQFUNC_ABORT;
+    if (new_connections == 0) {
+        exchange->use = http_watches_begin_use(&exchange->common->watches, local_port);
+        int fd = exchange->use.fd;
+        enum http_input input = fd < 0 ? HTTP_INPUT_END : http_socket_input(fd);
+        if (input == HTTP_INPUT_BYTES) {
+            note_stray(exchange);
+        }
+        if (input != HTTP_INPUT_NONE) {
+            exchange->is_unusable = true;
+            return CURL_PREREQFUNC_ABORT;
+        }
     }
     if (!exchange->was_sent) {
         exchange->was_sent = true;
@@ -60,6 +85,45 @@ static int before_request(void *arg, char *remote_address, char *local_address, 
 }
 
 /* --- the answer --- */
+
+/* HTTP/1.1 has nothing that joins an answer to its request but their order. So an answer is
+ * nobody's if it cannot be that of this request. */
+static void refuse_stray(struct exchange *exchange, const char *why)
+{
+    snprintf(exchange->text, sizeof exchange->text, "%s", why);
+    exchange->is_stray = true;
+    note_stray(exchange);
+}
+
+/* An answer that was sent after the request had arrived also acknowledges the request. */
+static bool is_too_early(const struct exchange *exchange)
+{
+    curl_off_t uploaded = 0;
+    if (exchange->use.fd < 0) {
+        return false;
+    }
+    must(curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded));
+    return (!exchange->is_get && (size_t)uploaded < exchange->posted_bytes) ||
+           !http_socket_is_acknowledged(exchange->use.fd);
+}
+
+/*
+ * Whether there is more behind the answer on a used connection: then nobody can tell which of the
+ * two is the right one. libcurl closes the connection if it has read more than the answer. Where
+ * the next use of the connection has begun, nothing was there to be read at that time.
+ */
+static bool has_surplus(const struct exchange *exchange)
+{
+    const struct http_watches *watches = &exchange->common->watches;
+    const struct http_use *use = &exchange->use;
+    if (use->fd < 0) {
+        return false;
+    }
+    if (!http_watches_is_open(watches, use)) {
+        return !exchange->is_last;
+    }
+    return http_watches_is_latest(watches, use) && http_socket_input(use->fd) == HTTP_INPUT_BYTES;
+}
 
 static int64_t parse_retry_after(const char *digits)
 {
@@ -99,6 +163,11 @@ static size_t header_came(char *data, size_t size, size_t count, void *arg)
     struct slice line = slice_of(data, size * count);
     char value[64];
     if (line.length > 5 && memcmp(line.data, "HTTP/", 5) == 0) {
+        if (is_too_early(exchange)) {
+            refuse_stray(exchange, "an answer came before the server had the whole request");
+            return 0;
+        }
+        exchange->is_last = line.length > 8 && memcmp(line.data, "HTTP/1.0", 8) == 0;
         /* Drop the headers of an interim answer (1xx). */
         exchange->retry_after_ms = -1;
         exchange->date_ms = -1;
@@ -108,6 +177,9 @@ static size_t header_came(char *data, size_t size, size_t count, void *arg)
     } else if (header_value(line, "date", value, sizeof value)) {
         time_t date_s = curl_getdate(value, NULL);
         exchange->date_ms = date_s < 0 ? -1 : (int64_t)date_s * 1000;
+    } else if (header_value(line, "connection", value, sizeof value) ||
+               header_value(line, "proxy-connection", value, sizeof value)) {
+        exchange->is_last = exchange->is_last || strcasecmp(value, "close") == 0;
     } else if (header_value(line, "x-acs-retry-after", value, sizeof value)) {
         exchange->retry_after_ms = parse_retry_after(value);
     }
@@ -301,12 +373,26 @@ static void set_url(struct exchange *exchange, const struct http_request *reques
     must(curl_easy_setopt(exchange->easy, CURLOPT_REQUEST_TARGET, target));
 }
 
+static void set_single_use(struct exchange *exchange)
+{
+    const struct exchange_common *common = exchange->common;
+    bool is_single = common->is_single_use || exchange->started_at_ms < common->keeps_from_ms;
+    if (is_single != exchange->is_single_use) {
+        must(curl_easy_setopt(exchange->easy, CURLOPT_FRESH_CONNECT, is_single ? 1L : 0L));
+        must(curl_easy_setopt(exchange->easy, CURLOPT_FORBID_REUSE, is_single ? 1L : 0L));
+        exchange->is_single_use = is_single;
+    }
+}
+
 void exchange_begin(struct exchange *exchange, const struct http_request *request)
 {
     const struct exchange_common *common = exchange->common;
     exchange->was_sent = false;
-    exchange->has_stray = false;
+    exchange->is_unusable = false;
+    exchange->is_stray = false;
+    exchange->is_last = false;
     exchange->has_head = false;
+    exchange->use.fd = -1;
     exchange->started_at_ms = loop_now_ms(common->loop);
     exchange->retry_after_ms = -1;
     exchange->date_ms = -1;
@@ -320,6 +406,7 @@ void exchange_begin(struct exchange *exchange, const struct http_request *reques
     set_method(exchange, request);
     set_headers(exchange, request);
     set_url(exchange, request);
+    set_single_use(exchange);
 }
 
 void exchange_time_out(struct exchange *exchange, int64_t limit_ms)
@@ -331,7 +418,7 @@ void exchange_time_out(struct exchange *exchange, int64_t limit_ms)
 /* To libcurl a connection that ends within the answer's headers is no error. */
 static bool is_answered(const struct exchange *exchange, CURLcode code)
 {
-    return code == CURLE_OK && exchange->has_head;
+    return code == CURLE_OK && exchange->has_head && !exchange->is_stray;
 }
 
 static const char *error_of(struct exchange *exchange, CURLcode code)
@@ -339,11 +426,11 @@ static const char *error_of(struct exchange *exchange, CURLcode code)
     if (is_answered(exchange, code)) {
         return "";
     }
-    if (code == CURLE_OK) {
-        return "the connection ended within the answer's headers";
-    }
     if (exchange->text[0] != '\0') {
         return exchange->text;
+    }
+    if (code == CURLE_OK) {
+        return "the connection ended within the answer's headers";
     }
     const char *words = exchange->error[0] != '\0' ? exchange->error : curl_easy_strerror(code);
     const char *meaning = http_tls_meaning(exchange->easy, code, words);
@@ -363,6 +450,9 @@ void exchange_read_answer(struct exchange *exchange, CURLcode code, struct http_
     bool is_refusal =
         exchange->text[0] == '\0' && http_tls_is_refusal(exchange->easy, exchange->error);
     bool is_unsent = is_refusal || !has_sent_bytes(exchange);
+    if (is_answered(exchange, code) && has_surplus(exchange)) {
+        refuse_stray(exchange, "more than one answer came for one request");
+    }
     *out = (struct http_answer){
         .result = is_answered(exchange, code) ? HTTP_ANSWERED
                   : is_unsent                 ? HTTP_NOT_SENT

@@ -34,6 +34,8 @@ struct exchange_common {
     char *proxy;
     int64_t connect_timeout_ms;
     int64_t connection_age_max_s;
+    bool is_single_use;    /* connections are not kept */
+    int64_t keeps_from_ms; /* nor before this time, after an answer to nobody */
     size_t answer_bytes_max;
     bool is_secret;         /* buffers are wiped when an exchange ends */
     exchange_sent_fn *sent; /* called when a request is about to be written, once an exchange */
@@ -61,10 +63,14 @@ struct exchange {
     bool is_put;
     int64_t started_at_ms;
     bool was_sent;
-    bool has_stray; /* bytes of nobody were on the connection: to be sent over another one */
+    bool is_unusable; /* the kept connection: to be sent over another one */
+    bool is_single_use;
     int64_t sent_at_ms;
+    struct http_use use; /* of a connection that was used before; none: of a new one */
     /* The answer. */
     bool has_head; /* its headers, to the empty line */
+    bool is_last;  /* the server closes the connection behind it */
+    bool is_stray; /* it is refused: it may be the answer to another request */
     struct buf body;
     int64_t retry_after_ms;
     int64_t date_ms;

@@ -5,12 +5,21 @@
 #include "must.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* The types of TLS records; TLS 1.3 gives an alert the same type as data. */
+#define TLS_RECORD_FIRST 0x14
+#define TLS_RECORD_LAST  0x17
+/* An encrypted alert, such as close_notify, has at most 5 bytes of head, 2 of its own, and a nonce,
+ * a MAC and padding. No answer of HTTP is as short. */
+#define TLS_ALERT_BYTES_MAX 85
 
 struct http_watch {
     struct http_watches *watches;
@@ -19,6 +28,7 @@ struct http_watch {
     bool is_opened_here;
     bool is_idle;
     int local_port; /* 0: not asked for yet */
+    uint64_t uses;
 };
 
 void http_watches_init(struct http_watches *watches, struct loop *loop,
@@ -60,7 +70,7 @@ static void on_ready(void *arg, int events)
 {
     struct http_watch *watch = arg;
     if (watch->is_idle) {
-        /* The server closed an idle connection or sent something: http_watches_has_bytes(). */
+        /* The server closed an idle connection or sent something: see http_socket_input(). */
         loop_watch_set(watch->loop_watch, 0);
         return;
     }
@@ -82,20 +92,49 @@ static int local_port_of(struct http_watch *watch)
     return watch->local_port;
 }
 
-bool http_watches_has_bytes(const struct http_watches *watches, int local_port)
+struct http_use http_watches_begin_use(struct http_watches *watches, int local_port)
 {
-    bool is_known = false;
-    bool has_bytes = false;
-    /* Connections to different servers may have the same local port. */
+    struct http_watch *found = NULL;
     for (size_t i = 0; i < watches->capacity; i++) {
         struct http_watch *watch = watches->by_number[i];
         if (watch != NULL && watch->is_opened_here && local_port_of(watch) == local_port) {
-            struct pollfd readable = {.fd = watch->fd, .events = POLLIN};
-            is_known = true;
-            has_bytes = has_bytes || poll(&readable, 1, 0) != 0;
+            if (found != NULL) {
+                return (struct http_use){.fd = -1};
+            }
+            found = watch;
         }
     }
-    return has_bytes || !is_known;
+    return found == NULL ? (struct http_use){.fd = -1}
+                         : (struct http_use){found->fd, local_port, ++found->uses};
+}
+
+bool http_watches_is_open(const struct http_watches *watches, const struct http_use *use)
+{
+    struct http_watch *watch = watches->by_number[use->fd];
+    return watch != NULL && watch->is_opened_here && local_port_of(watch) == use->local_port;
+}
+
+bool http_watches_is_latest(const struct http_watches *watches, const struct http_use *use)
+{
+    return watches->by_number[use->fd]->uses == use->number;
+}
+
+enum http_input http_socket_input(int fd)
+{
+    char bytes[TLS_ALERT_BYTES_MAX + 1];
+    ssize_t count = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        return HTTP_INPUT_NONE;
+    }
+    bool is_alert = count > 0 && count <= TLS_ALERT_BYTES_MAX && bytes[0] >= TLS_RECORD_FIRST &&
+                    bytes[0] <= TLS_RECORD_LAST;
+    return count <= 0 || is_alert ? HTTP_INPUT_END : HTTP_INPUT_BYTES;
+}
+
+bool http_socket_is_acknowledged(int fd)
+{
+    int count = 0;
+    return ioctl(fd, SIOCOUTQ, &count) != 0 || count == 0;
 }
 
 /* --- libcurl's callbacks --- */

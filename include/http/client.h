@@ -5,7 +5,8 @@
  * Wraps libcurl (multi, socket interface); no other room uses it for transfers. TLS 1.2 or newer;
  * certificate and host name are always verified, a proxy's too. One request is sent once: libcurl's
  * automatic retry over a new connection is prevented, since the caller must know whether the server
- * may have seen the request.
+ * may have seen the request. An answer on a kept connection that may be the answer to another
+ * request is refused (HTTP_CUT); then connections are not kept for ten minutes.
  *
  * Thread: the loop's. Each callback runs exactly once, never before http_send() has returned.
  */
@@ -32,6 +33,7 @@ struct http_options {
     const char *proxy;       /* "" for none; the environment's proxies are not used */
     size_t connections_max;
     int64_t connection_age_max_s; /* an older connection is not used again; 0: no limit */
+    bool is_single_use;           /* each exchange has a connection of its own */
     bool is_secret; /* requests and answers contain secrets: wiped when an exchange ends */
     /* Authorities that are trusted instead of the system's, and the client certificate; copied.
      * NULL or empty: the system's authorities and no certificate. */

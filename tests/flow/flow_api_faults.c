@@ -188,6 +188,24 @@ static void test_a_second_answer_is_told_to_nobody(struct fixture *fixture)
     }
 }
 
+/* Each second answer comes when the next request is on its way already. */
+static void test_without_kept_connections_no_second_answer_is_told(struct fixture *fixture)
+{
+    enum { COUNT = 10 };
+    const char *tokens[COUNT];
+    fixture_bridge(fixture, "api.max_connection_age_s = 0; api.max_in_flight = 1;");
+    simulator_fault(&fixture->simulator, "\"answer_twice\",\"Count\":%d", COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        tokens[i] = fixture_name(fixture, "token");
+        fixture_send(fixture, fixture_command(fixture, tokens[i], fixture_name(fixture, "pg"), ""));
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        const struct message *reply = fixture_expect_reply(fixture, tokens[i]);
+        check_succeeded(reply);
+        assert_int_equal(json_number(reply->json, "Attempts"), 1);
+    }
+}
+
 static void test_the_attempt_on_the_wire_at_the_deadline_is_not_cut(struct fixture *fixture)
 {
     fixture_bridge(fixture, "limits.deadline_s = 1; api.read_timeout_ms = 20000;");
@@ -302,6 +320,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_an_answer_that_is_far_too_long_is_overcome),
         FLOW_TEST(test_only_a_success_resolves_an_unknown_outcome),
         FLOW_TEST(test_a_second_answer_is_told_to_nobody),
+        FLOW_TEST(test_without_kept_connections_no_second_answer_is_told),
         FLOW_TEST(test_an_answer_that_does_not_come_is_overcome),
         FLOW_TEST(test_a_very_slow_answer_is_overcome),
         FLOW_TEST(test_not_after_is_a_deadline),

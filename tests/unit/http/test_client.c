@@ -30,6 +30,7 @@ struct fixture {
     struct peer *peer;
     struct buf request; /* the last one the peer read, after exchange() */
     int64_t age_max_s;  /* of connections */
+    bool is_single_use; /* the same */
     int wanted;         /* callbacks until the loop stops */
     int done_count;
     int answered_count;
@@ -88,6 +89,7 @@ static void open_http(struct fixture *fixture, int64_t read_timeout_ms)
         .proxy = "",
         .connections_max = PARALLEL_COUNT,
         .connection_age_max_s = fixture->age_max_s,
+        .is_single_use = fixture->is_single_use,
     };
     fixture->http = http_new(fixture->loop, &options);
 }
@@ -474,6 +476,162 @@ static void test_an_answer_that_arrives_just_before_a_request_belongs_to_nobody(
     check_stray(*state, 0);
 }
 
+/* The request is larger than what the server's kernel takes, and the server reads none of it. */
+static void serve_early(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    struct fixture *fixture = arg;
+    int bytes = 4096;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    if (connection == 0 && peer_read(peer, fd)) {
+        peer_answer(peer, fd);
+        sem_wait(&fixture->stray_wanted);
+        peer_write(fd, STRAY_ANSWER);
+        (void)peer_wait_ms(fd, FAR_MS);
+    } else {
+        serve_all(peer, fd, connection, arg);
+    }
+}
+
+static void check_refused(const struct fixture *fixture, const char *why)
+{
+    assert_int_equal(fixture->result, HTTP_CUT);
+    assert_int_equal(fixture->status, 0);
+    assert_string_equal(fixture->error, why);
+}
+
+/* From now on no connection is used twice. */
+static void check_caution(struct fixture *fixture)
+{
+    for (size_t i = 0; i < 3; i++) {
+        size_t connections = peer_connections(fixture->peer);
+        exchange(fixture);
+        assert_int_equal(fixture->result, HTTP_ANSWERED);
+        assert_string_equal(fixture->body, "ok");
+        assert_int_equal(peer_connections(fixture->peer), connections + 1);
+    }
+}
+
+static void test_an_answer_before_the_server_has_the_request_belongs_to_nobody(void **state)
+{
+    struct fixture *fixture = *state;
+    const size_t bytes = 1 << 20;
+    char *body = malloc(bytes + 1);
+    memset(body, 'x', bytes);
+    body[bytes] = '\0';
+    begin(fixture, serve_early, FAR_MS);
+    exchange(fixture);
+    assert_int_equal(fixture->result, HTTP_ANSWERED);
+    send_request(fixture, "http", peer_port(fixture->peer), "POST", body);
+    turn_for_ms(fixture, 50); /* the client writes what its kernel takes */
+    sem_post(&fixture->stray_wanted);
+    run_until(fixture, 2);
+    free(body);
+    check_refused(fixture, "an answer came before the server had the whole request");
+    check_caution(fixture);
+}
+
+/* A stray answer of exactly the size that libcurl reads at once. */
+static char whole_read_of_stray[4096 + sizeof OK_ANSWER];
+
+static void fill_whole_read(void)
+{
+    static const char end[] = "\r\nContent-Length: 5\r\n\r\nstray";
+    char *text = whole_read_of_stray;
+    int count = snprintf(text, sizeof whole_read_of_stray, "HTTP/1.1 403 Forbidden\r\nX: ");
+    memset(text + count, 'x', 4096 - (size_t)count);
+    memcpy(text + 4096 - strlen(end), end, strlen(end));
+    strcpy(text + 4096, OK_ANSWER);
+}
+
+static const char *surplus; /* of serve_surplus() */
+
+/* The second request of the first connection gets two answers. */
+static void serve_surplus(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    if (connection == 0 && peer_read(peer, fd)) {
+        peer_answer(peer, fd);
+        if (peer_read(peer, fd)) {
+            peer_write(fd, surplus);
+        }
+    }
+    serve_all(peer, fd, connection, arg);
+}
+
+static void check_surplus(struct fixture *fixture, const char *answers)
+{
+    surplus = answers;
+    begin(fixture, serve_surplus, FAR_MS);
+    exchange(fixture);
+    assert_int_equal(fixture->result, HTTP_ANSWERED);
+    exchange(fixture);
+    check_refused(fixture, "more than one answer came for one request");
+    check_caution(fixture);
+}
+
+static void test_of_two_answers_to_one_request_none_counts(void **state)
+{
+    check_surplus(*state, STRAY_ANSWER OK_ANSWER);
+}
+
+static void test_of_two_answers_in_two_reads_none_counts(void **state)
+{
+    fill_whole_read();
+    check_surplus(*state, whole_read_of_stray);
+}
+
+static void serve_twice(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    if (peer_read(peer, fd)) {
+        peer_write(fd, OK_ANSWER STRAY_ANSWER);
+        (void)peer_wait_ms(fd, FAR_MS);
+    }
+}
+
+static void test_the_first_answer_on_a_new_connection_is_the_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_twice, FAR_MS);
+    for (size_t i = 0; i < 3; i++) {
+        exchange(fixture);
+        assert_int_equal(fixture->result, HTTP_ANSWERED);
+        assert_string_equal(fixture->body, "ok");
+    }
+}
+
+static void serve_two_and_close(struct peer *peer, int fd, size_t connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    if (peer_read(peer, fd)) {
+        peer_answer(peer, fd);
+        if (peer_read(peer, fd)) {
+            peer_write(fd, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+        }
+    }
+}
+
+static void test_a_server_may_close_a_used_connection_with_its_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_two_and_close, FAR_MS);
+    for (size_t i = 0; i < 4; i++) {
+        exchange(fixture);
+        assert_int_equal(fixture->result, HTTP_ANSWERED);
+        assert_string_equal(fixture->body, "ok");
+    }
+    assert_int_equal(peer_connections(fixture->peer), 2);
+}
+
+static void test_each_request_may_have_a_connection_of_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->is_single_use = true;
+    begin(fixture, serve_all, FAR_MS);
+    check_caution(fixture);
+}
+
 /* --- failures --- */
 
 /* A port on which nobody listens while *out_fd is open. */
@@ -768,6 +926,12 @@ int main(void)
         CASE(test_a_request_is_never_repeated_automatically),
         CASE(test_an_answer_on_an_idle_connection_belongs_to_nobody),
         CASE(test_an_answer_that_arrives_just_before_a_request_belongs_to_nobody),
+        CASE(test_an_answer_before_the_server_has_the_request_belongs_to_nobody),
+        CASE(test_of_two_answers_to_one_request_none_counts),
+        CASE(test_of_two_answers_in_two_reads_none_counts),
+        CASE(test_the_first_answer_on_a_new_connection_is_the_answer),
+        CASE(test_a_server_may_close_a_used_connection_with_its_answer),
+        CASE(test_each_request_may_have_a_connection_of_its_own),
         CASE(test_a_refused_connection_has_sent_nothing),
         CASE(test_a_failed_handshake_has_sent_nothing),
         CASE(test_an_invalid_address_has_sent_nothing),
