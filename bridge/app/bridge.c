@@ -440,13 +440,15 @@ static int build(struct bridge *bridge)
     return code;
 }
 
-/* After a load much of the heap is free in between what is in use: the kernel gets it back. */
+/* After a load much of the heap is kept for the next one, or free in between what is in use: the
+ * kernel gets it back. */
 static void trim_heap(struct bridge *bridge)
 {
     int64_t received_count = counter_get(&bridge->counters, COUNTER_RECEIVED);
     if (received_count != bridge->trimmed_at_count &&
         counter_get(&bridge->counters, COUNTER_IN_WORK) == 0) {
         bridge->trimmed_at_count = received_count;
+        ecs_trim(bridge->ecs);
         malloc_trim(0);
     }
 }

@@ -500,6 +500,13 @@ static void free_calls(struct call *list)
     }
 }
 
+void ecs_trim(struct ecs *ecs)
+{
+    http_trim(ecs->http);
+    free_calls(ecs->spare);
+    ecs->spare = NULL;
+}
+
 static void wipe_scratch(struct buf *scratch)
 {
     secret_wipe(scratch->data, scratch->capacity);

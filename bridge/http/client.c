@@ -196,6 +196,16 @@ struct http *http_new(struct loop *loop, const struct http_options *options)
     return http;
 }
 
+void http_trim(struct http *http)
+{
+    struct exchange *exchange;
+    struct exchange *next;
+    DL_FOREACH_SAFE (http->spare, exchange, next) {
+        exchange_free(exchange);
+    }
+    http->spare = NULL;
+}
+
 void http_free(struct http *http)
 {
     if (http == NULL) {
@@ -209,9 +219,7 @@ void http_free(struct http *http)
         must_multi(curl_multi_remove_handle(http->multi, exchange->easy));
         exchange_free(exchange);
     }
-    DL_FOREACH_SAFE (http->spare, exchange, next) {
-        exchange_free(exchange);
-    }
+    http_trim(http);
     must_multi(curl_multi_cleanup(http->multi));
     http_watches_fini(&http->common.watches);
     loop_timer_free(http->timer);

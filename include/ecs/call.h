@@ -41,6 +41,8 @@ void ecs_start(struct ecs *ecs);
 /* To be called after `tls` has changed: new calls use new connections; calls on the wire go on over
  * the old ones. */
 void ecs_renew(struct ecs *ecs);
+/* Frees what is kept for calls to come, for a time without any. */
+void ecs_trim(struct ecs *ecs);
 /* Calls that are not answered yet are dropped without a callback. Takes NULL. */
 void ecs_free(struct ecs *ecs);
 /*

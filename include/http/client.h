@@ -52,6 +52,9 @@ void http_send(struct http *http, const struct http_request *request, http_done_
                void *arg);
 /* Cancels the exchanges that were sent with this `done` and `arg`, without a callback. */
 void http_drop(struct http *http, http_done_fn *done, void *arg);
+/* Frees the handles and buffers that are kept for requests to come, about 9 KiB for each that was
+ * running at the same time. Connections stay open. */
+void http_trim(struct http *http);
 
 /* libcurl's version, for `version`. */
 const char *http_library_version(void);

@@ -3,6 +3,7 @@
 #include "support/http_peer.h"
 
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -307,6 +308,24 @@ static void test_one_connection_serves_one_request_after_the_other(void **state)
     }
     assert_int_equal(peer_connections(fixture->peer), 1);
     assert_int_equal(peer_requests(fixture->peer), 20);
+}
+
+static void test_trimming_frees_handles_and_keeps_connections(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_all, FAR_MS);
+    exchange(fixture);
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__) /* they have heaps of their own */
+    size_t used_bytes = mallinfo2().uordblks;
+    http_trim(fixture->http);
+    assert_true(mallinfo2().uordblks + 4096 < used_bytes);
+#endif
+    http_trim(fixture->http);
+    exchange(fixture);
+    assert_int_equal(fixture->result, HTTP_ANSWERED);
+    assert_int_equal(peer_connections(fixture->peer), 1);
+    assert_int_equal(peer_requests(fixture->peer), 2);
 }
 
 static void test_a_connection_in_use_is_replaced_at_its_greatest_age(void **state)
@@ -919,6 +938,7 @@ int main(void)
         CASE(test_a_proxy_gets_the_whole_url),
         CASE(test_the_proxies_of_the_environment_are_not_used),
         CASE(test_one_connection_serves_one_request_after_the_other),
+        CASE(test_trimming_frees_handles_and_keeps_connections),
         CASE(test_a_connection_in_use_is_replaced_at_its_greatest_age),
         CASE(test_a_callback_may_send_the_next_request),
         CASE(test_a_hundred_requests_run_at_the_same_time),
