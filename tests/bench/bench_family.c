@@ -193,6 +193,7 @@ struct bench_memory bench_family_memory(const struct bench_family *family)
         snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)family->pids[i]);
         sum.pss_kib += number_of(path, "Pss:");
         sum.private_kib += number_of(path, "Private_");
+        sum.dirty_kib += number_of(path, "Private_Dirty:");
         snprintf(path, sizeof(path), "/proc/%d/status", (int)family->pids[i]);
         sum.rss_kib += number_of(path, "VmRSS:");
         sum.peak_rss_kib += number_of(path, "VmHWM:");

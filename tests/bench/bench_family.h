@@ -39,11 +39,13 @@ struct bench_threads {
     size_t count;
 };
 
-/* Sums over a family, in KiB. `private_kib` is what no other process maps. The peaks may be from
- * different times, so their sum is an upper bound. */
+/* Sums over a family, in KiB. `private_kib` is what no other process maps: `dirty_kib` and pages of
+ * files that nobody has written to. The peaks may be from different times, so their sum is an upper
+ * bound. */
 struct bench_memory {
     uint64_t pss_kib;
     uint64_t private_kib;
+    uint64_t dirty_kib;
     uint64_t rss_kib;
     uint64_t peak_rss_kib;
 };

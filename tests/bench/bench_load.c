@@ -11,6 +11,7 @@
  *                for a command without a bridge
  *   wait-online  exit as soon as the retained status at --status-topic is "online"
  *
+ * --gap-ms makes pauses of that time to twice that time, at random, between two commands.
  * --payload-bytes makes the commands longer with blanks between two fields. With --replays every
  * second measured command is a copy of one of the warm-up, so the bridge knows its outcome.
  *
@@ -70,6 +71,7 @@ struct load {
     size_t duplicates;
     size_t strangers; /* messages that belong to no command of this run */
     uint64_t progress_ns;
+    uint64_t next_ns; /* no command is sent before */
     struct bench_samples latencies;
 };
 
@@ -310,9 +312,9 @@ static void load_fini(struct load *load)
     free(load->payload);
 }
 
-static void turn(struct load *load)
+static void turn(struct load *load, int longest_ms)
 {
-    require(mosquitto_loop(load->mosq, TURN_MS, 1), "the broker's connection");
+    require(mosquitto_loop(load->mosq, longest_ms, 1), "the broker's connection");
 }
 
 static bool is_idle_too_long(const struct load *load)
@@ -327,7 +329,7 @@ static void connect_and_subscribe(struct load *load)
             "connect");
     load->progress_ns = bench_now_ns();
     while (load->subscriptions_open > 0) {
-        turn(load);
+        turn(load, TURN_MS);
         if (is_idle_too_long(load)) {
             bench_die(EX_UNAVAILABLE, "the broker does not answer");
         }
@@ -339,7 +341,12 @@ static void send_next(struct load *load)
     size_t number = load->sent++;
     char topic[TOPIC_MAX_BYTES + 24];
 
+    uint64_t gap_ns = load->options.gap_ms * 1000000U;
     load->slots[number].sent_ns = bench_now_ns();
+    if (gap_ns > 0) {
+        load->next_ns =
+            load->slots[number].sent_ns + gap_ns + bench_mix(load->seed + number) % gap_ns;
+    }
     if (load->options.routes > 1) {
         snprintf(topic, sizeof(topic), "%s-%zu", load->first_topic,
                  original_of(load, number) % load->options.routes);
@@ -349,16 +356,26 @@ static void send_next(struct load *load)
     }
 }
 
+static bool may_send(const struct load *load, size_t end)
+{
+    return load->sent < end && load->sent - load->answered < load->options.window;
+}
+
 /* Sends until `end` commands have been sent, then waits for their replies. False: some are missing.
  * Publishes nothing in a callback, because libmosquitto only queues there. */
 static bool run_until(struct load *load, size_t end)
 {
     load->progress_ns = bench_now_ns();
     while (load->answered < end) {
-        while (load->sent < end && load->sent - load->answered < load->options.window) {
+        uint64_t now_ns = bench_now_ns();
+        while (may_send(load, end) && load->next_ns <= now_ns) {
             send_next(load);
         }
-        turn(load);
+        int wait_ms = TURN_MS;
+        if (may_send(load, end) && load->next_ns < now_ns + TURN_MS * 1000000U) {
+            wait_ms = (int)((load->next_ns - now_ns) / 1000000U) + 1;
+        }
+        turn(load, wait_ms);
         for (size_t i = 0; i < load->relayed_count; i++) {
             publish(load, load->last_topic, load->relayed[i]);
         }
@@ -385,16 +402,17 @@ static void print_result(struct load *load, const struct bench_cost *cost)
     size_t count = load->latencies.count;
 
     bench_samples_sort(&load->latencies);
-    printf("{\"mode\":\"%s\",\"commands\":%zu,\"window\":%zu,\"groups\":%zu,\"routes\":%zu,"
-           "\"replays\":%zu,\"missing\":%zu,\"failed\":%zu,\"duplicates\":%zu,\"strangers\":%zu,"
-           "\"commands_per_s\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f",
-           load->options.mode == MODE_ECHO ? "echo" : "commands", count, load->options.window,
-           load->options.groups, load->options.routes, replays_of(load),
-           load->sent - load->answered, load->failed, load->duplicates, load->strangers,
-           (double)count / bench_cost_seconds(cost),
-           bench_samples_percentile_us(&load->latencies, 50.0),
-           bench_samples_percentile_us(&load->latencies, 99.0),
-           bench_samples_percentile_us(&load->latencies, 100.0));
+    printf(
+        "{\"mode\":\"%s\",\"commands\":%zu,\"window\":%zu,\"groups\":%zu,\"routes\":%zu,"
+        "\"replays\":%zu,\"missing\":%zu,\"failed\":%zu,\"duplicates\":%zu,\"strangers\":%zu,"
+        "\"commands_per_s\":%.0f,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f",
+        load->options.mode == MODE_ECHO ? "echo" : "commands", count, load->options.window,
+        load->options.groups, load->options.routes, replays_of(load), load->sent - load->answered,
+        load->failed, load->duplicates, load->strangers, (double)count / bench_cost_seconds(cost),
+        bench_samples_percentile_us(&load->latencies, 50.0),
+        bench_samples_percentile_us(&load->latencies, 90.0),
+        bench_samples_percentile_us(&load->latencies, 99.0),
+        bench_samples_percentile_us(&load->latencies, 100.0));
     bench_cost_print(cost, count);
     printf("}\n");
     if (load->options.threads_file != NULL) {
@@ -440,7 +458,7 @@ static int wait_online(struct load *load)
 {
     load->progress_ns = bench_now_ns();
     while (!load->is_online) {
-        turn(load);
+        turn(load, TURN_MS);
         if (is_idle_too_long(load)) {
             bench_die(BENCH_EXIT_MISSING, "%s: no \"online\" was published", load->last_topic);
         }

@@ -58,6 +58,7 @@ void load_options_read(struct load_options *out_options, int argc, char **argv)
         {"--port", .number = &options.port, .min = 1, .max = 65535},
         {"--commands", .number = &options.count, .min = 1, .max = 100000000},
         {"--window", .number = &options.window, .min = 1, .max = 60000},
+        {"--gap-ms", .number = &options.gap_ms, .max = 60000},
         {"--groups", .number = &options.groups, .min = 1, .max = 100000},
         {"--routes", .number = &options.routes, .min = 1, .max = 100000},
         {"--payload-bytes", .number = &options.payload_bytes, .max = LOAD_PAYLOAD_MAX_BYTES},

@@ -21,6 +21,7 @@ struct load_options {
     size_t port;
     size_t count;
     size_t window;
+    size_t gap_ms; /* at least this and at most twice this between two commands; 0: no pause */
     size_t groups;
     size_t routes;
     size_t payload_bytes; /* shortest payload of a command */

@@ -34,9 +34,10 @@ static int probe_memory(pid_t pid)
     struct bench_memory first =
         bench_family_memory(&(struct bench_family){.pids = {pid}, .count = 1});
     printf("{\"processes\":%zu,\"pss_kib\":%" PRIu64 ",\"private_kib\":%" PRIu64
+           ",\"private_dirty_kib\":%" PRIu64 ",\"private_clean_kib\":%" PRIu64
            ",\"rss_kib\":%" PRIu64 ",\"peak_rss_kib\":%" PRIu64 ",\"main_pss_kib\":%" PRIu64 "}\n",
-           family.count, all.pss_kib, all.private_kib, all.rss_kib, all.peak_rss_kib,
-           first.pss_kib);
+           family.count, all.pss_kib, all.private_kib, all.dirty_kib,
+           all.private_kib - all.dirty_kib, all.rss_kib, all.peak_rss_kib, first.pss_kib);
     return BENCH_EXIT_OK;
 }
 

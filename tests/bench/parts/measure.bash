@@ -163,6 +163,11 @@ measure_one() { # COMMANDS ROUNDS; fills cell
     cell[json]="{\"added_p50_us\":${cell[added]},${cell[json]#\{}"
 }
 
+# Single commands with pauses: all parts have fallen asleep when the next one comes.
+measure_sparse() { # COMMANDS; sets $result
+    load_bridge 1 "$1" 5 --gap-ms 20
+}
+
 measure_echo() { # OUTSTANDING COMMANDS; sets $result
     tool bench_load echo --port "$broker_port" --window "$1" --commands "$2" --broker-pid "$broker_pid" || die "echo: $result"
 }

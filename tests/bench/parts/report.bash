@@ -61,6 +61,37 @@ version_of() { # PACKAGE
     sed -n 's/^ *"version": "\(.*\)".*/\1/p' "$peer/node_modules/$1/package.json" | sed -n 1p
 }
 
+memory_lines="" sparse_lines=""
+
+note_memory() { # WHAT WHEN MEMORY
+    local name line
+    line=$(printf '%-17s %-22s' "$1" "$2")
+    for name in private_dirty_kib private_clean_kib private_kib pss_kib; do
+        line+=$(printf ' %8s' "$(mib_of "$name" "$3")")
+    done
+    memory_lines+=$line$'\n'
+}
+
+print_memory() {
+    echo "memory of all processes, MiB. Dirty pages are the bridge's own; clean ones are pages of files, mostly of libraries,"
+    echo "that no other process maps now: they are shared with the next program that uses the library, and the kernel can drop them."
+    printf '%-17s %-22s %8s %8s %8s %8s\n%s\n' "" "" dirty clean private PSS "$memory_lines"
+}
+
+note_sparse() { # WHAT LOAD
+    local name line
+    line=$(printf '%-17s %8d' "$1" "$(field commands "$2")")
+    for name in p50_us p90_us p99_us max_us; do
+        line+=$(printf ' %6.2f' "$(ms "$(field "$name" "$2")")")
+    done
+    sparse_lines+=$line$'\n'
+}
+
+print_sparse() {
+    echo "single commands, 20 to 40 ms apart: from publish to reply, ms:"
+    printf '%-17s %8s %6s %6s %6s %6s\n%s\n' "" commands p50 p90 p99 max "$sparse_lines"
+}
+
 print_growth_head() {
     echo "growth, ${durabilities%% *} over TCP, 1,000 outstanding; against the first value of the same kind:"
     printf '%-24s | %7s %7s %7s | %s\n' "" cmd/s CPUus "x bare" "cmd/s     CPU (x bare)"
