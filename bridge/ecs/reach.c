@@ -29,9 +29,25 @@ static bool counts(const struct reach *reach, const char *region, bool is_host_u
            (reach->answered_count == 0 && !is_host_unknown);
 }
 
+static void note_trust(struct reach *reach, const char *region, bool is_untrusted, const char *why)
+{
+    /* All regions have the same server where they have no hosts of their own. */
+    const char *server = reach->has_region_hosts ? region : "all";
+    bool is_reported = strcmp(reach->untrusted, server) == 0;
+    if (is_untrusted && !is_reported) {
+        snprintf(reach->untrusted, sizeof reach->untrusted, "%s", server);
+        LOG_WARN("api_not_trusted", LOG_TEXT("why", why));
+    } else if (!is_untrusted && is_reported) {
+        reach->untrusted[0] = '\0';
+    }
+}
+
 void reach_note(struct reach *reach, const char *region, const struct http_answer *answer,
                 const char *why)
 {
+    if (answer->result == HTTP_ANSWERED || answer->is_untrusted) {
+        note_trust(reach, region, answer->is_untrusted, why);
+    }
     if (answer->result == HTTP_ANSWERED) {
         health_set(reach->health, HEALTH_API_UNREACHABLE, false);
         if (reach->has_region_hosts && reach->answered_count < REACH_REGIONS_MAX &&

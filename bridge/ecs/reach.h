@@ -6,6 +6,8 @@
  * region. So only those regions count that a route names, or that have answered before. As long as
  * none has answered, the others count, too, unless their host has no address.
  *
+ * A certificate that is not accepted is logged at once: waiting does not help then.
+ *
  * Thread: the loop's.
  */
 #ifndef ECS_REACH_H
@@ -26,6 +28,7 @@ struct reach {
     struct health *health;
     bool has_region_hosts;
     int unsent_in_a_row;
+    char untrusted[REGION_BYTES_MAX + 1]; /* the region whose server was reported last; "": none */
     size_t answered_count;
     char answered[REACH_REGIONS_MAX][REGION_BYTES_MAX + 1];
 };

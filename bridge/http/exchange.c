@@ -437,6 +437,14 @@ static const char *error_of(struct exchange *exchange, CURLcode code)
     if (meaning == NULL) {
         return words;
     }
+    if (code == CURLE_SSL_CACERT_BADFILE) {
+        /* It names a file of this machine, and what is returned becomes a reply. */
+        if (!exchange->common->is_ca_reported) {
+            exchange->common->is_ca_reported = true;
+            LOG_WARN("authorities_unreadable", LOG_TEXT("why", words));
+        }
+        words = "see the log of the bridge";
+    }
     snprintf(exchange->text, sizeof exchange->text, "TLS: %s (%s)", meaning, words);
     return exchange->text;
 }
@@ -461,6 +469,7 @@ void exchange_read_answer(struct exchange *exchange, CURLcode code, struct http_
         .retry_after_ms = exchange->retry_after_ms,
         .date_ms = exchange->date_ms,
         .is_host_unknown = code == CURLE_COULDNT_RESOLVE_HOST,
+        .is_untrusted = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE,
         .error = error_of(exchange, code),
         .took_ms = loop_now_ms(exchange->common->loop) - exchange->started_at_ms,
     };

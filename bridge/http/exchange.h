@@ -36,6 +36,7 @@ struct exchange_common {
     int64_t connection_age_max_s;
     bool is_single_use;    /* connections are not kept */
     int64_t keeps_from_ms; /* nor before this time, after an answer to nobody */
+    bool is_ca_reported;   /* that the trusted authorities cannot be read */
     size_t answer_bytes_max;
     bool is_secret;         /* buffers are wiped when an exchange ends */
     exchange_sent_fn *sent; /* called when a request is about to be written, once an exchange */

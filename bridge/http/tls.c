@@ -126,6 +126,9 @@ const char *http_tls_meaning(CURL *easy, CURLcode code, const char *error)
     long server = 0;
     long proxy = 0;
     const struct problem *problem = find_problem(error);
+    if (code == CURLE_SSL_CACERT_BADFILE) {
+        return "the trusted authorities cannot be read";
+    }
     if (problem != NULL) {
         return problem->meaning;
     }

@@ -38,6 +38,7 @@ struct http_answer {
     int64_t retry_after_ms;    /* x-acs-retry-after, -1: none */
     int64_t date_ms;           /* the Date header as wall clock, -1: none */
     bool is_host_unknown;      /* nothing was sent, since the host's name has no address */
+    bool is_untrusted; /* nothing was sent, since the server's certificate is not accepted */
     const char *error; /* the reason: a known TLS problem in our words, else libcurl's; "": none */
     int64_t took_ms;
 };

@@ -129,7 +129,16 @@ static void check_api(struct fixture *fixture, const struct problem *problem)
     if (strstr(json_text(reply->json, "Error.Message"), problem->api) == NULL) {
         flow_fail("\"%s\" is not in: %s", problem->api, reply->payload);
     }
+    if (strstr(reply->payload, certificates) != NULL) {
+        flow_fail("the reply names a directory of the bridge's machine: %s", reply->payload);
+    }
     assert_true(bridge_log_contains(bridge, problem->api));
+    bool is_certificate = strstr(problem->api, "the server's certificate") != NULL;
+    const char *warning = fixture_format(
+        fixture,
+        "level=warn role=bridge event=api_not_trusted why=\"Nothing was sent: %s:%d: TLS: %s",
+        problem->host == NULL ? "127.0.0.1" : problem->host, front.port, problem->api);
+    assert_int_equal(bridge_log_contains(bridge, warning), is_certificate);
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
     bridge_stop(bridge);
     tls_front_stop(&front);
@@ -211,6 +220,34 @@ static void test_authorities_may_be_a_directory(struct fixture *fixture)
                        "broker.tls.ca_path = \"%s/hashed\";"
                        "api.endpoint = \"https://127.0.0.1:%d\"; api.ca_path = \"%s/hashed\";",
                        mosquitto_port, certificates, front.port, certificates));
+    tls_front_stop(&front);
+}
+
+/* The directory is replaced by a file that holds nothing while the bridge runs. */
+static void test_a_broken_directory_of_authorities_is_not_in_a_reply(struct fixture *fixture)
+{
+    struct tls_front front;
+    certificates_hash("breaks", "good");
+    const char *directory = fixture_format(fixture, "%s/breaks", certificates);
+    tls_front_start(
+        &front, certificates,
+        &(struct tls_front_options){.target = fixture->simulator.port, .cert = "right"});
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture, fixture_format(fixture,
+                                "api.endpoint = \"https://127.0.0.1:%d\"; api.ca_path = \"%s\";"
+                                "limits.deadline_s = 1;",
+                                front.port, directory));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    assert_int_equal(rename(directory, fixture_format(fixture, "%s/broken", certificates)), 0);
+    file_write(directory, "");
+    const struct message *reply =
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), "");
+    check_error(reply, "failed", "Bridge.Unreachable", "unavailable", true);
+    assert_null(strstr(reply->payload, "breaks"));
+    assert_null(strstr(reply->payload, certificates));
+    bridge_wait_log(bridge, "event=api_not_trusted");
+    bridge_stop(bridge);
     tls_front_stop(&front);
 }
 
@@ -310,6 +347,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_broker_may_ask_for_a_client_certificate),
         FLOW_TEST(test_a_broker_may_be_behind_wss),
         FLOW_TEST(test_authorities_may_be_a_directory),
+        FLOW_TEST(test_a_broken_directory_of_authorities_is_not_in_a_reply),
         FLOW_TEST(test_the_broker_gets_the_names_for_alpn),
         FLOW_TEST(test_an_api_may_ask_for_a_client_certificate),
         FLOW_TEST(test_a_broker_that_is_not_verified_is_logged_at_every_start),

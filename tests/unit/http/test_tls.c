@@ -26,6 +26,7 @@ struct fixture {
     struct tls_files files;
     enum http_result result;
     int status;
+    bool is_untrusted;
     char error[256];
 };
 
@@ -73,6 +74,7 @@ static void take(void *arg, const struct http_answer *answer)
 {
     struct fixture *fixture = arg;
     fixture->result = answer->result;
+    fixture->is_untrusted = answer->is_untrusted;
     fixture->status = answer->status;
     snprintf(fixture->error, sizeof fixture->error, "%s", answer->error);
     loop_stop(fixture->loop);
@@ -181,6 +183,20 @@ static void test_a_certificate_of_an_unknown_authority_is_refused(void **state)
     secret_set(&fixture->files.ca_pem, slice_text(client.certificate_pem));
     exchange(fixture, "127.0.0.1");
     assert_nothing_was_sent(fixture, "'s certificate comes from an authority that is not trusted");
+    assert_true(fixture->is_untrusted);
+}
+
+/* libcurl's words for it name the file. */
+static void test_unreadable_authorities_are_reported_without_libcurls_words(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &(struct tls_peer_options){.identity = &server});
+    secret_set(&fixture->files.ca_pem, slice_text("no certificate"));
+    exchange(fixture, "127.0.0.1");
+    assert_string_equal(fixture->error,
+                        "TLS: the trusted authorities cannot be read (see the log of the bridge)");
+    assert_int_equal(fixture->result, HTTP_NOT_SENT);
+    assert_true(fixture->is_untrusted);
 }
 
 static void test_a_certificate_for_another_host_is_refused(void **state)
@@ -190,6 +206,7 @@ static void test_a_certificate_for_another_host_is_refused(void **state)
     trust_server(fixture);
     exchange(fixture, "localhost");
     assert_nothing_was_sent(fixture, "'s certificate is for another host");
+    assert_true(fixture->is_untrusted);
 }
 
 static void test_without_the_directory_of_authorities_no_server_is_trusted(void **state)
@@ -208,6 +225,7 @@ static void test_a_server_with_tls_1_1_only_is_refused(void **state)
     trust_server(fixture);
     exchange(fixture, "127.0.0.1");
     assert_nothing_was_sent(fixture, " does not support TLS 1.2 or newer");
+    assert_false(fixture->is_untrusted);
 }
 
 static void serve_plain(struct peer *peer, int fd, size_t connection, void *arg)
@@ -343,6 +361,7 @@ int main(void)
         CASE(test_a_server_with_a_trusted_certificate_is_used),
         CASE(test_authorities_may_be_a_directory),
         CASE(test_a_certificate_of_an_unknown_authority_is_refused),
+        CASE(test_unreadable_authorities_are_reported_without_libcurls_words),
         CASE(test_a_certificate_for_another_host_is_refused),
         CASE(test_without_the_directory_of_authorities_no_server_is_trusted),
         CASE(test_a_server_with_tls_1_1_only_is_refused),
