@@ -18,10 +18,10 @@ static void update_watch(struct frame_link *link)
     }
 }
 
-void frame_link_open(struct frame_link *link, struct loop *loop, int fd, loop_ready_fn *ready,
-                     void *arg)
+void frame_link_open(struct frame_link *link, struct loop *loop, int fd, uint32_t frame_bytes_max,
+                     loop_ready_fn *ready, void *arg)
 {
-    *link = (struct frame_link){.fd = fd};
+    *link = (struct frame_link){.fd = fd, .in = {.frame_bytes_max = frame_bytes_max}};
     link->watch = loop_watch_new(loop, fd, ready, arg);
     update_watch(link);
 }

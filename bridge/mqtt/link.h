@@ -31,9 +31,10 @@ struct frame_link {
         .fd = -1          \
     }
 
-/* Takes over the descriptor, which the loop makes non-blocking, and watches it for reading. */
-void frame_link_open(struct frame_link *link, struct loop *loop, int fd, loop_ready_fn *ready,
-                     void *arg);
+/* Takes over the descriptor, which the loop makes non-blocking, and watches it for reading. A frame
+ * of more than `frame_bytes_max` is invalid as soon as its length has come. */
+void frame_link_open(struct frame_link *link, struct loop *loop, int fd, uint32_t frame_bytes_max,
+                     loop_ready_fn *ready, void *arg);
 /* Closes the descriptor and discards what is buffered. A closed link stays closed. */
 void frame_link_close(struct frame_link *link);
 bool frame_link_is_open(const struct frame_link *link);

@@ -31,8 +31,6 @@
 #define FRAME_BYTES_KEPT 65536 /* a buffer larger than this is freed after use */
 #define FRAMES_BYTES_MAX 16384 /* of deliveries, before they are sent in any case */
 #define ACKS_BYTES       4096  /* read at once */
-/* With so many waiting, no more are read from the broker's socket. A power of two. */
-#define WINDOW 256
 
 enum state { STATE_WAITING, STATE_DURABLE, STATE_REFUSED };
 
@@ -58,12 +56,13 @@ struct receiver {
     uint32_t first; /* number of the oldest delivery that waits */
     uint32_t next;  /* of the next delivery */
     bool is_drained;
-    struct waiting window[WINDOW];
+    /* When it is full, no more is read from the broker's socket. */
+    struct waiting window[WIRE_WINDOW];
 };
 
 static struct waiting *waiting_at(struct receiver *receiver, uint32_t number)
 {
-    return &receiver->window[number % WINDOW];
+    return &receiver->window[number % WIRE_WINDOW];
 }
 
 static uint32_t waiting_count(const struct receiver *receiver)
@@ -135,7 +134,7 @@ static void receiver_arrived(void *arg, const struct delivery *delivery)
     if (receiver->is_stopping) {
         return; /* it is held for ever and stays with the broker */
     }
-    assert(waiting_count(receiver) < WINDOW);
+    assert(waiting_count(receiver) < WIRE_WINDOW);
     struct waiting *waiting = waiting_at(receiver, receiver->next++);
     waiting->arrived_ms = (uint32_t)clock_mono_ms();
     waiting->has_ack = delivery->qos > 0;
@@ -234,7 +233,7 @@ static void receiver_plan(void *arg, struct held_acks_plan *plan)
     plan->has_deliveries = receiver->frames.length > 0;
     /* During a stop messages are still read, and not acknowledged: closing a socket with unread
      * bytes resets the connection, and the broker could lose the last acknowledgements. */
-    plan->has_room = is_stopping || waiting_count(receiver) < WINDOW;
+    plan->has_room = is_stopping || waiting_count(receiver) < WIRE_WINDOW;
     if (is_stopping && !receiver->is_drained && is_settled(receiver)) {
         uint64_t one = 1;
         receiver->is_drained = write(receiver->drained_fd, &one, sizeof one) == sizeof one;

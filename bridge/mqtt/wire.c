@@ -326,14 +326,15 @@ static void get_fields(struct unpack *in, const struct field *fields, void *obje
     }
 }
 
-enum status wire_next(struct slice bytes, struct wire_frame *out_frame, size_t *out_taken)
+static enum status next_frame(struct slice bytes, uint32_t bytes_max, struct wire_frame *out_frame,
+                              size_t *out_taken)
 {
     struct unpack in = {.rest = bytes};
     uint32_t length = unpack_u32(&in);
     if (in.is_bad) {
         return STATUS_NOT_FOUND;
     }
-    if (length < 1 || length > WIRE_FRAME_BYTES_MAX) {
+    if (length < 1 || length > bytes_max) {
         return STATUS_INVALID;
     }
     uint8_t type = unpack_u8(&in);
@@ -357,12 +358,19 @@ enum status wire_next(struct slice bytes, struct wire_frame *out_frame, size_t *
     return STATUS_OK;
 }
 
+enum status wire_next(struct slice bytes, struct wire_frame *out_frame, size_t *out_taken)
+{
+    return next_frame(bytes, WIRE_FRAME_BYTES_MAX, out_frame, out_taken);
+}
+
 enum status wire_input_next(struct wire_input *input, struct wire_frame *out_frame)
 {
     struct slice rest = buf_slice(&input->bytes);
     size_t taken = 0;
     rest = slice_of(rest.data + input->taken, rest.length - input->taken);
-    enum status status = wire_next(rest, out_frame, &taken);
+    uint32_t bytes_max =
+        input->frame_bytes_max == 0 ? WIRE_FRAME_BYTES_MAX : input->frame_bytes_max;
+    enum status status = next_frame(rest, bytes_max, out_frame, &taken);
     input->taken += taken;
     if (status == STATUS_NOT_FOUND) {
         buf_consume(&input->bytes, input->taken);

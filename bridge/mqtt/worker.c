@@ -28,6 +28,9 @@
 #define RETAIN_NOT_SUPPORTED 0x9a
 #define QOS_NOT_SUPPORTED    0x9b
 #define OUT_BYTES_MAX        (1u << 20) /* handed to the publisher and not yet written to it */
+/* A process that sends more than this is not our program any more. */
+#define CONTROL_BYTES_MAX (128u << 10)        /* of a frame */
+#define ACKS_BYTES_MAX    (16u * WIRE_WINDOW) /* for a receiver, and not yet written to it */
 
 static const struct {
     const char *name;
@@ -131,6 +134,9 @@ static enum status control_frame(struct worker *worker, const struct wire_frame 
 {
     const struct worker_hooks *hooks = &worker->setup->hooks;
     bool is_publisher = worker->role == WIRE_PUBLISHER;
+    if (worker->end.is_known) {
+        return STATUS_INVALID; /* WIRE_DOWN is the last frame */
+    }
     if (frame->type == WIRE_UP) {
         return read_up(worker, &frame->up);
     }
@@ -161,9 +167,23 @@ static enum status delivery_frame(struct worker *worker, const struct wire_frame
     if (frame->type != WIRE_DELIVERY || delivery_decode(frame->delivery, &delivery) != STATUS_OK) {
         return STATUS_INVALID;
     }
+    if (worker->delivered_count - worker->acked_count >= WIRE_WINDOW) {
+        return STATUS_LIMIT;
+    }
+    worker->delivered_count++;
     counter_add(worker->setup->counters, COUNTER_RECEIVED, 1);
     hooks->delivered(hooks->arg, worker, &delivery);
     return STATUS_OK;
+}
+
+/* The process is our own program: a bug, damaged memory, or somebody who has taken it over. A new
+ * process is the cure. */
+static void misbehaved(struct worker *worker, const char *how)
+{
+    set_reason(worker, WIRE_DOWN_INTERNAL, 0, slice_text(how));
+    worker_kill(worker);
+    worker->control.is_broken = true;
+    worker->delivery.is_broken = true;
 }
 
 typedef enum status frame_fn(struct worker *worker, const struct wire_frame *frame);
@@ -179,12 +199,9 @@ static void read_frames(struct worker *worker, struct frame_link *link, frame_fn
         }
     }
     if (status == STATUS_INVALID) {
-        /* The process is our own program: a bug or damaged memory, and a new process is the cure.
-         */
-        set_reason(worker, WIRE_DOWN_INTERNAL, 0, slice_text("it sent an invalid frame"));
-        worker_kill(worker);
-        worker->control.is_broken = true;
-        worker->delivery.is_broken = true;
+        misbehaved(worker, "it sent an invalid frame, or one that is too long");
+    } else if (status == STATUS_LIMIT) {
+        misbehaved(worker, "it sent more deliveries than may wait for an ack");
     }
 }
 
@@ -454,7 +471,7 @@ static int spawn(struct worker *worker, int control_fd, int delivery_fd, const i
 }
 
 /* Starts a process with its sockets; 0, or an errno value. */
-static int spawn_linked(struct worker *worker, const int *tls_fds)
+static int spawn_linked(struct worker *worker, const int *tls_fds, uint32_t payload_bytes_max)
 {
     struct loop *loop = worker->setup->loop;
     bool is_receiver = worker->role == WIRE_RECEIVER;
@@ -471,9 +488,10 @@ static int spawn_linked(struct worker *worker, const int *tls_fds)
         close_if_open(delivery[0]);
         return error;
     }
-    frame_link_open(&worker->control, loop, control[0], control_ready, worker);
+    frame_link_open(&worker->control, loop, control[0], CONTROL_BYTES_MAX, control_ready, worker);
     if (is_receiver) {
-        frame_link_open(&worker->delivery, loop, delivery[0], delivery_ready, worker);
+        frame_link_open(&worker->delivery, loop, delivery[0],
+                        payload_bytes_max + WIRE_DELIVERY_BYTES_MORE, delivery_ready, worker);
     }
     return 0;
 }
@@ -510,7 +528,8 @@ static void start_process(struct worker *worker)
                                              &worker->attempt, setup->will, &why);
     memcpy(worker->name, params.name, sizeof worker->name);
     connect_params_move_files(&params);
-    int error = status == STATUS_OK ? spawn_linked(worker, params.tls_fds) : 0;
+    int error =
+        status == STATUS_OK ? spawn_linked(worker, params.tls_fds, params.payload_bytes_max) : 0;
     why = error != 0 ? strerror(error) : why;
     if (status != STATUS_OK || error != 0) {
         counter_add(setup->counters, roles[worker->role].failures, 1);
@@ -688,6 +707,9 @@ void worker_ack(struct worker *worker, uint32_t generation, uint32_t number, boo
         wire_put(&worker->delivery.out,
                  &(struct wire_frame){WIRE_ACK, .ack = {number, is_durable}});
         flush_soon(worker);
+        if (worker->delivery.out.length > ACKS_BYTES_MAX && !worker->delivery.is_broken) {
+            misbehaved(worker, "it does not read its acks");
+        }
     }
 }
 

@@ -81,7 +81,7 @@ struct worker {
     struct loop_process *process; /* NULL while none runs */
     struct frame_link control;
     struct frame_link delivery;     /* receivers only */
-    uint32_t delivered_count;       /* of the running process */
+    uint32_t delivered_count;       /* of the running process, with the one being reported */
     uint32_t acked_count;           /* of these */
     struct connect_attempt attempt; /* the running one, or the next */
     bool has_no_retain;             /* the broker refuses retained messages; for this run */

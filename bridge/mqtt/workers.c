@@ -315,7 +315,7 @@ static void on_failed(void *arg, struct worker *worker, const char *reason, cons
 static void on_delivered(void *arg, struct worker *worker, const struct delivery *delivery)
 {
     struct workers *workers = arg;
-    struct mqtt_ticket ticket = {worker->generation, worker->delivered_count++};
+    struct mqtt_ticket ticket = {worker->generation, worker->delivered_count - 1};
     struct former *former = former_of(workers, worker);
     if (former != NULL && loop_timer_is_running(former->quiet)) {
         loop_timer_start(former->quiet, WORKERS_QUIET_MS);

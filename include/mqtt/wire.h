@@ -29,6 +29,10 @@
 #define WIRE_TLS_FD          5 /* and the next two: authorities, certificate, key, as files to read */
 #define WIRE_TLS_FD_COUNT    3
 #define WIRE_FRAME_BYTES_MAX (64u << 20)
+/* Deliveries of one receiver that may wait for their acks. A power of two. */
+#define WIRE_WINDOW 256
+/* What a delivery may have besides its payload: five texts of up to 65,535 bytes, and numbers. */
+#define WIRE_DELIVERY_BYTES_MORE (384u << 10)
 
 enum wire_type {
     WIRE_CONNECT_PARAMS = 1, /* bridge → process, first: struct connect_params */
@@ -200,8 +204,9 @@ enum status wire_next(struct slice bytes, struct wire_frame *out_frame, size_t *
 /* Bytes that were received, for reading frame after frame. `{0}` is an empty one; buf_fini(&bytes)
  * frees it. */
 struct wire_input {
-    struct buf bytes; /* append what is received */
-    size_t taken;     /* how many of them have been read as frames */
+    struct buf bytes;         /* append what is received */
+    size_t taken;             /* how many of them have been read as frames */
+    uint32_t frame_bytes_max; /* a longer frame is STATUS_INVALID; 0: WIRE_FRAME_BYTES_MAX */
 };
 /* As wire_next(), for the next frame. Its slices are valid until the next call. */
 enum status wire_input_next(struct wire_input *input, struct wire_frame *out_frame);

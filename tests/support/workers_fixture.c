@@ -32,6 +32,9 @@ static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt
     copy(fixture->text, sizeof fixture->text, delivery->payload);
     copy(fixture->response_topic, sizeof fixture->response_topic, delivery->response_topic);
     copy(fixture->traceparent, sizeof fixture->traceparent, delivery->traceparent);
+    if (fixture->acks) {
+        workers_ack(fixture->workers, ticket, true);
+    }
     loop_stop(fixture->loop);
 }
 
@@ -165,7 +168,8 @@ void workers_fixture_start(struct workers_fixture *fixture, const char *broker_l
     fixture->loop = loop_new();
     fixture->tick = loop_timer_new(fixture->loop, on_tick, fixture);
     loop_timer_start(fixture->tick, TICK_MS);
-    fixture->workers = workers_new(fixture->loop, fixture->settings, &no_tls, MQTT_PROGRAM,
+    const char *program = fixture->program == NULL ? MQTT_PROGRAM : fixture->program;
+    fixture->workers = workers_new(fixture->loop, fixture->settings, &no_tls, program,
                                    buf_slice(&fixture->will), &fixture->counters, &mine);
     workers_start(fixture->workers);
 }

@@ -19,8 +19,10 @@ struct workers_fixture {
     struct workers *workers;
     struct counters counters;
     struct buf will;
-    const char *uris; /* before the broker's own */
-    const char *host; /* in the broker's own; NULL: 127.0.0.1 */
+    const char *uris;    /* before the broker's own */
+    const char *host;    /* in the broker's own; NULL: 127.0.0.1 */
+    const char *program; /* NULL: the executable of the MQTT processes */
+    bool acks;           /* each delivery, at once */
     int64_t waits_until_ms;
     struct loop_timer *tick;
     bool is_late;
