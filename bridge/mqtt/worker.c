@@ -5,11 +5,10 @@
 #include "worker.h"
 
 #include "base/crash_point.h"
-#include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
-#include "model/retry.h"
+#include "worker_attempt.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -20,14 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GOOD_CONNECTION_MS 10000 /* its end does not add to the failures in a row */
-#define LOST_SOON_MAX      3     /* connections in a row that ended sooner than that */
-#define TAKE_OVER_HINT \
-    "; the broker ends each connection soon: another client may use the same client id"
-/* Reason codes of MQTT 5. */
-#define RETAIN_NOT_SUPPORTED 0x9a
-#define QOS_NOT_SUPPORTED    0x9b
-#define OUT_BYTES_MAX        (1u << 20) /* handed to the publisher and not yet written to it */
+#define OUT_BYTES_MAX (1u << 20) /* handed to the publisher and not yet written to it */
 /* A process that sends more than this is not our program any more. */
 #define CONTROL_BYTES_MAX (128u << 10)        /* of a frame */
 #define ACKS_BYTES_MAX    (16u * WIRE_WINDOW) /* for a receiver, and not yet written to it */
@@ -63,38 +55,6 @@ static void set_reason(struct worker *worker, enum wire_down_reason reason, uint
              (int)(text.length < WORKER_TEXT_BYTES ? text.length : WORKER_TEXT_BYTES), text.data);
 }
 
-enum broker_limit { LIMIT_RETAIN, LIMIT_QOS, LIMIT_SESSION_EXPIRY };
-
-/* Logs once that the broker allows less than the bridge asks for. */
-static void report_limit(struct worker *worker, enum broker_limit limit, int64_t asked,
-                         int64_t granted)
-{
-    static const char *const names[] = {
-        [LIMIT_RETAIN] = "retain",
-        [LIMIT_QOS] = "qos",
-        [LIMIT_SESSION_EXPIRY] = "session_expiry_s",
-    };
-    if (granted < asked && (worker->limits_reported & 1u << limit) == 0) {
-        worker->limits_reported |= 1u << limit;
-        LOG_WARN("broker_limit", LOG_TEXT("process", worker->name), LOG_TEXT("limit", names[limit]),
-                 LOG_INT("asked", asked), LOG_INT("granted", granted));
-    }
-}
-
-static void report_limits(struct worker *worker, const struct wire_up *up)
-{
-    const struct settings *settings = worker->setup->settings;
-    report_limit(worker, LIMIT_QOS, 1, up->max_qos);
-    if (worker->role == WIRE_PUBLISHER) {
-        bool is_asked = settings->broker.retain && slice_is_present(worker->setup->will);
-        report_limit(worker, LIMIT_RETAIN, is_asked, up->has_retain);
-    } else if (worker->attempt.session == NULL ||
-               worker->attempt.session->use == MQTT_SESSION_USE) {
-        report_limit(worker, LIMIT_SESSION_EXPIRY, settings->broker.session_expiry_s,
-                     up->session_expiry_s);
-    }
-}
-
 static enum status read_up(struct worker *worker, const struct wire_up *up)
 {
     const struct worker_setup *setup = worker->setup;
@@ -114,7 +74,7 @@ static enum status read_up(struct worker *worker, const struct wire_up *up)
     worker->is_renewing = false;
     worker->up_ms = loop_now_ms(setup->loop);
     worker->first_end = (struct worker_end){0};
-    report_limits(worker, up);
+    worker_attempt_report_limits(worker, up);
     setup->hooks.up(setup->hooks.arg, worker);
     return STATUS_OK;
 }
@@ -258,115 +218,12 @@ static void log_end(const struct worker *worker, const char *reason, int exit_st
     }
 }
 
-static int64_t restart_delay_ms(const struct worker *worker)
-{
-    const struct settings *settings = worker->setup->settings;
-    uint32_t random;
-    digest_random(&random, sizeof random);
-    return retry_reconnect_ms(worker->failures, settings->broker.reconnect_min_s * 1000,
-                              settings->broker.reconnect_max_s * 1000, random);
-}
-
 static void close_links(struct worker *worker)
 {
     frame_link_close(&worker->control);
     frame_link_close(&worker->delivery);
     free(worker->client_id);
     worker->client_id = NULL;
-}
-
-/*
- * Two clients with one client id throw each other out for ever: each connection works for a moment,
- * and most brokers do not say why it ends. So a connection only counts as good if it stood for
- * longer than the other side waited to come back, or worked and was not lost soon again and again.
- */
-static void count_failure(struct worker *worker, bool was_up)
-{
-    int64_t lasted_ms = loop_now_ms(worker->setup->loop) - worker->up_ms;
-    bool has_lasted = was_up && lasted_ms >= GOOD_CONNECTION_MS + 2 * worker->retry_ms;
-    struct worker_end *end = &worker->end;
-    bool is_taken_over = end->is_known && end->reason == WIRE_DOWN_TAKEN_OVER;
-    bool is_lost = end->is_known && end->reason == WIRE_DOWN_LOST;
-    worker->lost_soon = was_up && is_lost && !has_lasted ? worker->lost_soon + 1 : 0;
-    bool was_good =
-        has_lasted || (worker->has_worked && !is_taken_over && worker->lost_soon < LOST_SOON_MAX);
-    worker->failures = was_good ? 1 : worker->failures + 1;
-    if (worker->lost_soon >= LOST_SOON_MAX) {
-        size_t length = strlen(end->text);
-        snprintf(end->text + length, sizeof end->text - length, TAKE_OVER_HINT);
-    }
-}
-
-/* Begins with the first address again. */
-static void reset_attempts(struct worker *worker)
-{
-    worker->attempt = (struct connect_attempt){0};
-    worker->addresses.count = 0;
-    worker->first_end = (struct worker_end){0};
-}
-
-/* The broker refused what the will asks for, before it said what it allows (MQTT 5,
- * section 3.2.2.2): the next attempt goes without. */
-static bool may_ask_for_less(struct worker *worker)
-{
-    const struct worker_end *end = &worker->end;
-    bool is_refused = end->is_known && end->reason == WIRE_DOWN_REFUSED;
-    if (is_refused && end->code == RETAIN_NOT_SUPPORTED && !worker->has_no_retain) {
-        worker->has_no_retain = true;
-        report_limit(worker, LIMIT_RETAIN, 1, 0);
-        return true;
-    }
-    if (is_refused && end->code == QOS_NOT_SUPPORTED && !worker->has_no_qos_1) {
-        worker->has_no_qos_1 = true;
-        report_limit(worker, LIMIT_QOS, 1, 0);
-        return true;
-    }
-    return false;
-}
-
-/* After an attempt that did not come up: whether another one is left in this round, to be started
- * at once. If not, `end` is the one that says most. */
-static bool next_attempt(struct worker *worker)
-{
-    static const bool may_be_better_elsewhere[] = {
-        [WIRE_DOWN_CONNECT] = true,     [WIRE_DOWN_REFUSED] = true,    [WIRE_DOWN_SUBSCRIBE] = true,
-        [WIRE_DOWN_LOST] = true,        [WIRE_DOWN_ACK] = false,       [WIRE_DOWN_INTERNAL] = false,
-        [WIRE_DOWN_TAKEN_OVER] = false, [WIRE_DOWN_KEEPALIVE] = false,
-    };
-    const struct settings *settings = worker->setup->settings;
-    struct connect_attempt *attempt = &worker->attempt;
-    const struct worker_end *end = &worker->end;
-    uint32_t keepalive_s =
-        attempt->keepalive_s > 0 ? attempt->keepalive_s : (uint32_t)settings->broker.keepalive_s;
-    if (end->is_known && end->reason == WIRE_DOWN_KEEPALIVE && end->code < keepalive_s) {
-        attempt->keepalive_s = end->code;
-        return true;
-    }
-    if (may_ask_for_less(worker)) {
-        return true;
-    }
-    if (end->is_known && !may_be_better_elsewhere[end->reason]) {
-        return false;
-    }
-    /* The refusal of one address is more useful than the failure to reach another. */
-    if (end->is_known && end->reason != WIRE_DOWN_CONNECT && !worker->first_end.is_known) {
-        worker->first_end = *end;
-    }
-    if (worker->address + 1 < worker->addresses.count) {
-        worker->address++;
-        *attempt = (struct connect_attempt){
-            attempt->uri, worker->addresses.addresses[worker->address], .keepalive_s = 0};
-        return true;
-    }
-    if (attempt->uri + 1 < settings->broker.uris.count) {
-        *attempt = (struct connect_attempt){.uri = attempt->uri + 1};
-        worker->addresses.count = 0;
-        return true;
-    }
-    if (worker->first_end.is_known) {
-        worker->end = worker->first_end;
-    }
-    return false;
 }
 
 /* The process, or the lookup in its place, is over. */
@@ -378,14 +235,14 @@ static void attempt_ended(struct worker *worker, int exit_status, int signal_num
     worker->is_ending = false;
     worker->is_up = false;
     worker->is_waiting = false;
-    if (worker->is_wanted && !is_replaced && !was_up && next_attempt(worker)) {
+    if (worker->is_wanted && !is_replaced && !was_up && worker_attempt_next(worker)) {
         log_end(worker, reason_of(worker, signal_number), exit_status, signal_number, 0);
         loop_timer_start(worker->restart, 0);
         return;
     }
-    reset_attempts(worker);
+    worker_attempt_reset(worker);
     if (!is_replaced) {
-        count_failure(worker, was_up);
+        worker_attempt_count_failure(worker, was_up);
     }
     /* A receiver that is being replaced only counts as down when the new process fails too. */
     bool is_receiver = worker->role == WIRE_RECEIVER;
@@ -398,7 +255,7 @@ static void attempt_ended(struct worker *worker, int exit_status, int signal_num
         counter_add(worker->setup->counters, roles[worker->role].failures, was_up ? 0 : 1);
         hooks->failed(hooks->arg, worker, reason, worker->end.text);
     }
-    int64_t retry_ms = !worker->is_wanted ? -1 : is_replaced ? 0 : restart_delay_ms(worker);
+    int64_t retry_ms = !worker->is_wanted ? -1 : is_replaced ? 0 : worker_attempt_delay_ms(worker);
     worker->retry_ms = retry_ms > 0 ? retry_ms : 0;
     log_end(worker, reason, exit_status, signal_number, retry_ms);
     if (worker->is_wanted) {
@@ -534,8 +391,8 @@ static void start_process(struct worker *worker)
     if (status != STATUS_OK || error != 0) {
         counter_add(setup->counters, roles[worker->role].failures, 1);
         worker->failures++;
-        reset_attempts(worker);
-        int64_t retry_ms = restart_delay_ms(worker);
+        worker_attempt_reset(worker);
+        int64_t retry_ms = worker_attempt_delay_ms(worker);
         LOG_ERROR(roles[worker->role].down_event, LOG_TEXT("process", worker->name),
                   LOG_TEXT("reason", "not_started"), LOG_TEXT("text", why),
                   LOG_INT("retry_in_ms", retry_ms));
@@ -687,7 +544,7 @@ void worker_renew(struct worker *worker)
 {
     worker->is_renewing = true;
     stop_lookup(worker);
-    reset_attempts(worker);
+    worker_attempt_reset(worker);
     worker->is_ending = worker->process != NULL;
     if (!worker->is_ending) {
         loop_timer_start(worker->restart, 0);
