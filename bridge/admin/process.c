@@ -1,8 +1,8 @@
 #include "process.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -14,15 +14,15 @@ static int64_t us_of(struct timeval time)
 static void read_memory(struct process_figures *out)
 {
     int64_t page_bytes = sysconf(_SC_PAGESIZE);
-    int64_t virtual_pages;
-    int64_t resident_pages;
+    char line[128];
     FILE *file = fopen("/proc/self/statm", "re");
     if (file == NULL) {
         return;
     }
-    if (fscanf(file, "%" SCNd64 " %" SCNd64, &virtual_pages, &resident_pages) == 2) {
-        out->virtual_bytes = virtual_pages * page_bytes;
-        out->resident_bytes = resident_pages * page_bytes;
+    if (fgets(line, sizeof line, file) != NULL) { /* the first numbers: pages in all, in RAM */
+        char *end = line;
+        out->virtual_bytes = strtoll(end, &end, 10) * page_bytes;
+        out->resident_bytes = strtoll(end, &end, 10) * page_bytes;
     }
     fclose(file);
 }

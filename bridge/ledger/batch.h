@@ -94,6 +94,7 @@ struct claim_request {
     enum state state;
     enum bridge_error refusal; /* of a mismatch and a refusal */
     bool is_counted;           /* in the batch's `unfinished` already */
+    bool is_new_row;           /* and in the batch's `records`: it replaces no other row */
 };
 
 /* A message to delete from the outbox. */
@@ -236,7 +237,17 @@ struct batch_meta {
     const char *key; /* static */
     int64_t value;
 };
-#define BATCH_METAS_MAX 12
+#define BATCH_METAS_MAX 16
+
+/* How many commands a store has, finished ones included. Counting them all would read them all, so
+ * the number is stored: with every batch that deletes one, and otherwise now and then. What came
+ * after it has a greater id. */
+struct batch_records {
+    int64_t count;
+    int64_t last_id; /* of the newest command; 0: there never was one */
+};
+#define RECORDS_META         "ledger.records"
+#define RECORDS_LAST_ID_META "ledger.records_last_id"
 
 /* The settings that the rules and the committer need. */
 struct ledger_limits {
@@ -270,7 +281,9 @@ struct ledger_batch {
     int64_t unfinished;      /* the number of unfinished commands */
     int64_t next_message_id; /* greater than every id in the outbox */
     int64_t last_audit_seq;
-    int64_t exported_seq; /* the last audit record that was deleted */
+    int64_t exported_seq;         /* the last audit record that was deleted */
+    struct batch_records records; /* its count is without expired_count */
+    struct batch_records records_stored;
     /* results */
     struct buf bytes;
     struct buf scratch; /* for the rules */
@@ -280,6 +293,7 @@ struct ledger_batch {
     struct command **commands; /* unfinished commands of the last run, for hooks.resumed; owned */
     size_t command_count;
     size_t expired_count;
+    bool has_replaced;   /* a claim has replaced a row */
     bool has_more_free;  /* there still is much free space */
     int64_t store_bytes; /* the size of the store; 0: not looked at */
     int64_t sync_us;     /* how long the transaction waited for the disk; 0: not known */

@@ -285,6 +285,8 @@ static enum status carry_out(struct committer *committer, struct ledger_batch *b
     batch->next_message_id = committer->next_message_id;
     batch->last_audit_seq = committer->last_audit_seq;
     batch->exported_seq = committer->exported_seq;
+    batch->records = committer->records;
+    batch->records_stored = committer->records_stored;
     put_tidying(committer, batch, now_us);
     bool has_clock_news = put_time(committer, batch, &clock_news);
     struct request_list refused = take_refused(committer, batch);
@@ -314,6 +316,9 @@ static void succeeded(struct committer *committer, struct ledger_batch *batch)
     committer->unfinished = batch->unfinished;
     committer->last_audit_seq = batch->last_audit_seq;
     committer->exported_seq = batch->exported_seq;
+    batch->records.count -= (int64_t)batch->expired_count;
+    committer->records = batch->records;
+    committer->records_stored = batch->records_stored;
     batch->commits = 1;
     if (committer->is_failing) {
         committer->is_failing = false;
@@ -411,6 +416,23 @@ void committer_fini(struct committer *committer)
     pthread_mutex_destroy(&committer->mutex);
 }
 
+/* The number of records that was stored, and what came after that. */
+static enum status count_records(struct committer *committer, int64_t last_id)
+{
+    struct batch_records *stored = &committer->records_stored;
+    int64_t count_after = 0;
+    enum status status = committer->ops->get_meta(committer->store, RECORDS_META, &stored->count);
+    if (status == STATUS_OK) {
+        status = committer->ops->get_meta(committer->store, RECORDS_LAST_ID_META, &stored->last_id);
+    }
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
+        status = committer->ops->count_after(committer->store, stored->last_id, &count_after);
+    }
+    committer->records.count = stored->count + count_after;
+    committer->records.last_id = last_id > stored->last_id ? last_id : stored->last_id;
+    return status;
+}
+
 enum status committer_begin(struct committer *committer, struct ledger_batch **out_batch,
                             struct store_summary *out_summary)
 {
@@ -422,6 +444,9 @@ enum status committer_begin(struct committer *committer, struct ledger_batch **o
     enum status status = committer->ops->start(committer->store, batch);
     if (status == STATUS_OK) {
         status = committer->ops->summarise(committer->store, out_summary);
+    }
+    if (status == STATUS_OK) {
+        status = count_records(committer, out_summary->last_id);
     }
     if (status == STATUS_OK) {
         status = ledger_clock_load(committer->ops, committer->store, &clock);

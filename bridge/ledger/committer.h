@@ -34,6 +34,8 @@ struct committer {
     int64_t next_message_id;
     int64_t last_audit_seq;
     int64_t exported_seq;
+    struct batch_records records;
+    struct batch_records records_stored;
     struct audit_tip tip; /* as of committer_begin() */
     int64_t retry_at_us;  /* monotonic */
     int64_t tidy_at_us;   /* monotonic: delete expired rows, give space back */

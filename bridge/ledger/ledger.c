@@ -434,6 +434,7 @@ static void report_batch(struct ledger *ledger, struct ledger_batch *batch)
     count(ledger, COUNTER_LEDGER_FAILURES, batch->failures);
     count(ledger, COUNTER_LEDGER_EXPIRED, (int64_t)batch->expired_count);
     if (batch->commits > 0) {
+        counter_set(ledger->counters, COUNTER_LEDGER_RECORDS, batch->records.count);
         histogram_observe(ledger->counters, HISTOGRAM_COMMIT, batch->commit_us);
     }
     if (batch->sync_us > 0) {
@@ -496,6 +497,7 @@ static enum status load(struct ledger *ledger, struct buf *out_why)
     counter_set(ledger->counters, COUNTER_OUTBOX_DEPTH, summary.messages);
     counter_set(ledger->counters, COUNTER_OUTBOX_BYTES, summary.message_bytes);
     counter_set(ledger->counters, COUNTER_LEDGER_BYTES, summary.bytes);
+    counter_set(ledger->counters, COUNTER_LEDGER_RECORDS, ledger->committer.records.count);
     return STATUS_OK;
 }
 

@@ -121,6 +121,10 @@ static enum claim_plan begin(struct ledger_batch *batch, struct ledger_request *
     claim->result = result;
     claim->is_counted = true;
     batch->unfinished++;
+    claim->is_new_row = plan == PLAN_INSERT;
+    batch->has_replaced |= plan == PLAN_REPLACE;
+    batch->records.count += claim->is_new_row ? 1 : 0;
+    batch->records.last_id = claim->id;
     audit_row_of_claim(batch, request, NULL, NULL);
     if (claim->ask.wants_accepted) {
         struct reply reply = reply_of_command(claim->ask.command);
@@ -254,7 +258,9 @@ enum claim_plan rules_claim(struct ledger_batch *batch, struct ledger_request *r
     enum claim_plan plan = PLAN_LOOK;
     plan_anew(batch, request);
     batch->unfinished -= claim->is_counted ? 1 : 0;
+    batch->records.count -= claim->is_new_row ? 1 : 0;
     claim->is_counted = false;
+    claim->is_new_row = false;
     if (row != NULL) {
         plan = plan_for_row(batch, request, found);
     } else if (may_begin(batch, claim)) {
@@ -329,6 +335,20 @@ void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request
         &batch->bytes, finish->completed_at_ms, finish->outcome.status, finish->is_answer,
         has_reply ? batch->messages[request->first_message].id : 0, request->message_count);
     set_history(batch, request, offset);
+}
+
+void rules_end_batch(struct ledger_batch *batch)
+{
+    const struct batch_records now = {batch->records.count - (int64_t)batch->expired_count,
+                                      batch->records.last_id};
+    bool has_deleted = batch->has_replaced || batch->expired_count > 0;
+    bool is_stored =
+        now.count == batch->records_stored.count && now.last_id == batch->records_stored.last_id;
+    if (has_deleted || (batch->may_shrink && !is_stored)) {
+        ledger_batch_add_meta(batch, RECORDS_META, now.count);
+        ledger_batch_add_meta(batch, RECORDS_LAST_ID_META, now.last_id);
+        batch->records_stored = now;
+    }
 }
 
 /* ---- the audit ---- */

@@ -55,6 +55,10 @@ void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
                   const struct reply_to *reply_to);
 void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request);
 
+/* Call it once, after all requests and the deletion of expired rows, before the batch's metas are
+ * written: it may add some. */
+void rules_end_batch(struct ledger_batch *batch);
+
 /* An audit record that the exporter adds. */
 void rules_add_audit(struct ledger_batch *batch, struct ledger_request *request);
 /* The audit rows up to exported.tip.seq are deleted. */

@@ -82,6 +82,8 @@ struct store_ops {
     /* At most `limit` rows of the list whose id is greater than `after_id`. */
     enum status (*each)(struct store *store, enum store_list list, int64_t after_id, size_t limit,
                         store_row_fn *each, void *arg);
+    /* The number of commands whose id is greater. */
+    enum status (*count_after)(struct store *store, int64_t id, int64_t *out_count);
     enum status (*summarise)(struct store *store, struct store_summary *out_summary);
     /* STATUS_NOT_FOUND: it was never written. */
     enum status (*get_meta)(struct store *store, const char *key, int64_t *out_value);

@@ -1,22 +1,26 @@
 /* The metrics of a running bridge: what they count, and that Prometheus can read them. */
+#include "flow_certificates.h"
 #include "flow_fixture.h"
 #include "flow_http.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#define REGION "{region=\"cn-beijing\"}"
+#define EXPIRY(setting) "certificate_expiry_timestamp_seconds{setting=\"" setting "\"}"
+#define REGION          "{region=\"cn-beijing\"}"
 
-static struct bridge *start_with_admin(struct fixture *fixture, int *out_port)
+static struct bridge *start_with_admin(struct fixture *fixture, const char *more, int *out_port)
 {
     int guard = -1;
     *out_port = port_reserve(&guard);
     struct bridge *bridge = fixture_bridge_alone(
-        fixture, fixture_format(
-                     fixture, "admin.listen = \"127.0.0.1:%d\"; routes.regions = (\"cn-beijing\");",
-                     *out_port));
+        fixture,
+        fixture_format(fixture,
+                       "admin.listen = \"127.0.0.1:%d\"; routes.regions = (\"cn-beijing\"); %s",
+                       *out_port, more));
     bridge_start(bridge);
     close(guard);
     bridge_wait_online(bridge);
@@ -59,7 +63,7 @@ static void wait_metric(int port, const char *series, double value)
 static void test_promtool_finds_nothing_wrong(struct fixture *fixture)
 {
     int port = 0;
-    struct bridge *bridge = start_with_admin(fixture, &port);
+    struct bridge *bridge = start_with_admin(fixture, "", &port);
     char *body = NULL;
     check_succeeded(
         fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
@@ -80,7 +84,7 @@ static void test_promtool_finds_nothing_wrong(struct fixture *fixture)
 static void test_every_attempt_and_every_time_is_counted(struct fixture *fixture)
 {
     int port = 0;
-    struct bridge *bridge = start_with_admin(fixture, &port);
+    struct bridge *bridge = start_with_admin(fixture, "", &port);
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
     simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"Throttling.User\"");
@@ -112,7 +116,7 @@ static void test_every_attempt_and_every_time_is_counted(struct fixture *fixture
 static void test_a_command_that_waits_has_an_age(struct fixture *fixture)
 {
     int port = 0;
-    struct bridge *bridge = start_with_admin(fixture, &port);
+    struct bridge *bridge = start_with_admin(fixture, "", &port);
     const char *group = fixture_name(fixture, "pg");
     const char *first = fixture_name(fixture, "token");
     const char *second = fixture_name(fixture, "token");
@@ -132,10 +136,30 @@ static void test_a_command_that_waits_has_an_age(struct fixture *fixture)
     bridge_stop(bridge);
 }
 
+static void test_certificates_have_their_expiry(struct fixture *fixture)
+{
+    int port = 0;
+    struct bridge *bridge =
+        start_with_admin(fixture,
+                         fixture_format(fixture,
+                                        "api.ca_file = \"%s/good.pem\"; broker.tls.cert_file = "
+                                        "\"%s/soon.pem\"; broker.tls.key_file = \"%s/soon.key\";",
+                                        certificates, certificates, certificates),
+                         &port);
+    double expiry = metric(port, EXPIRY("broker.tls.cert_file"));
+    double left_s = expiry - (double)time(NULL);
+    assert_true(left_s > 2 * 24 * 3600 && left_s < 4 * 24 * 3600);
+    assert_true(metric(port, EXPIRY("api.ca_file")) > expiry);
+    check_metric(port, EXPIRY("api.cert_file"), -1);
+    check_metric(port, EXPIRY("broker.tls.ca_file"), -1);
+    check_metric(port, "api_credentials_expiry_timestamp_seconds", -1);
+    bridge_stop(bridge);
+}
+
 static void test_mqtt_processes_that_end_are_told_apart(struct fixture *fixture)
 {
     int port = 0;
-    struct bridge *bridge = start_with_admin(fixture, &port);
+    struct bridge *bridge = start_with_admin(fixture, "", &port);
     check_metric(port, "mqtt_process_starts_total{process=\"receiver\"}", 1);
     check_metric(port, "mqtt_reconnects_total{process=\"receiver\"}", 0);
     bridge_kill_children(bridge, "receiver");
@@ -160,7 +184,11 @@ int main(int argc, char **argv)
         FLOW_TEST(test_promtool_finds_nothing_wrong),
         FLOW_TEST(test_every_attempt_and_every_time_is_counted),
         FLOW_TEST(test_a_command_that_waits_has_an_age),
+        FLOW_TEST(test_certificates_have_their_expiry),
         FLOW_TEST(test_mqtt_processes_that_end_are_told_apart),
     };
-    return flow_main("metrics", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+    certificates_begin();
+    int code = flow_main("metrics", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
+    certificates_end();
+    return code;
 }

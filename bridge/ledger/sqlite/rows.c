@@ -434,6 +434,17 @@ enum status rows_forget_audit(struct store *store, int64_t seq)
     return run_with_id(store, SQL_FORGET_AUDIT, seq);
 }
 
+enum status rows_count_after(struct store *store, int64_t id, int64_t *out_count)
+{
+    sqlite3_stmt *statement = use(store, SQL_COUNT_AFTER);
+    bind_int(statement, 1, id);
+    enum status status = fetch(store, statement);
+    if (status == STATUS_OK) {
+        *out_count = sqlite3_column_int64(statement, 0);
+    }
+    return status;
+}
+
 enum status rows_summarise(struct store *store, struct store_summary *out_summary)
 {
     sqlite3_stmt *statement = use(store, SQL_SUMMARISE);

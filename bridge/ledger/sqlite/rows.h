@@ -70,6 +70,7 @@ enum status rows_read_audit(struct store *store, int64_t from_seq, size_t limit,
 /* Deletes the rows up to `seq`. */
 enum status rows_forget_audit(struct store *store, int64_t seq);
 
+enum status rows_count_after(struct store *store, int64_t id, int64_t *out_count);
 enum status rows_summarise(struct store *store, struct store_summary *out_summary);
 enum status rows_set_meta(struct store *store, const char *key, int64_t value);
 /* STATUS_NOT_FOUND: it was never written. */

@@ -144,6 +144,7 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_RESET_CALLS] = "UPDATE command SET state = 3, crashes = crashes + ?1,"
                         " history = " STORE_SQLITE_APPEND "(history, ?2) WHERE state IN (2, 4)"
                         " AND id IN (SELECT command_id FROM reply_to WHERE place = 0)",
+    [SQL_COUNT_AFTER] = "SELECT count(*) FROM command WHERE id > ?1",
     [SQL_SUMMARISE] = "SELECT (SELECT count(*) FROM reply_to WHERE place > 0),"
                       " (SELECT count(*) FROM outbox),"
                       " (SELECT coalesce(sum(length(message)), 0) FROM outbox),"

@@ -49,6 +49,7 @@ enum store_sqlite_statement {
     SQL_LIST_UNFINISHED,
     SQL_LIST_OUTCOMES,
     SQL_RESET_CALLS,
+    SQL_COUNT_AFTER,
     SQL_SUMMARISE,
     SQL_EXPIRE,
     SQL_COUNT_FREE,

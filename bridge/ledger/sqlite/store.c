@@ -245,6 +245,9 @@ static enum status apply(struct store *store, struct ledger_batch *batch)
     if (status == STATUS_OK && batch->may_shrink) {
         status = rows_shrink(store, &batch->has_more_free, &batch->store_bytes);
     }
+    if (status == STATUS_OK) {
+        rules_end_batch(batch);
+    }
     if (status == STATUS_OK && batch->before_commit != NULL) {
         status = batch->before_commit(batch);
     }
@@ -377,6 +380,7 @@ const struct store_ops store_sqlite_ops = {
     .carry_out = carry_out,
     .find = find,
     .each = rows_each,
+    .count_after = rows_count_after,
     .summarise = rows_summarise,
     .get_meta = rows_get_meta,
     .each_meta = rows_each_meta,

@@ -792,6 +792,110 @@ static void test_regions_are_served_in_turn(void **state)
     }
 }
 
+/* ---- figures ---- */
+
+static int64_t count_of(enum histogram histogram)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
+        count += fixture.counters.histograms[histogram].buckets[i];
+    }
+    return count;
+}
+
+static void test_each_result_of_an_attempt_has_its_counter(void **state)
+{
+    static const struct {
+        enum category category;
+        enum counter counter;
+    } rows[] = {
+        {CATEGORY_INVALID, COUNTER_ATTEMPTS_INVALID},
+        {CATEGORY_DENIED, COUNTER_ATTEMPTS_DENIED},
+        {CATEGORY_NOT_FOUND, COUNTER_ATTEMPTS_NOT_FOUND},
+        {CATEGORY_CONFLICT, COUNTER_ATTEMPTS_CONFLICT},
+        {CATEGORY_COOLDOWN, COUNTER_ATTEMPTS_COOLDOWN},
+        {CATEGORY_THROTTLED, COUNTER_ATTEMPTS_THROTTLED},
+        {CATEGORY_UNAVAILABLE, COUNTER_ATTEMPTS_UNAVAILABLE},
+        {CATEGORY_UNKNOWN_OUTCOME, COUNTER_ATTEMPTS_UNKNOWN},
+        {CATEGORY_CONFIGURATION, COUNTER_ATTEMPTS_CONFIGURATION},
+        {CATEGORY_INTERNAL, COUNTER_ATTEMPTS_INTERNAL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char token[16];
+        struct attempt attempt = {.reaction = REACTION_REPLY, .retry_after_ms = -1};
+        snprintf(token, sizeof token, "t%zu", i);
+        attempt.outcome.status = OUTCOME_FAILED;
+        attempt.outcome.category = rows[i].category;
+        claim(token, token, 10000);
+        fixture.calls[i].answered(fixture.calls[i].arg, &attempt);
+        assert_int_equal(counter_get(&fixture.counters, rows[i].counter), 1);
+    }
+    assert_int_equal(count_of(HISTOGRAM_ATTEMPT), sizeof rows / sizeof rows[0]);
+}
+
+static void test_the_times_of_a_command_are_observed_once(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    assert_int_equal(count_of(HISTOGRAM_QUEUE), 1);
+    answer(0, REACTION_RETRY, "Bridge.Unreachable", 1);
+    run(2, 0, 5000);
+    answer(1, REACTION_DONE, NULL, -1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_ATTEMPTS_SUCCEEDED), 1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_RETRIES), 1);
+    assert_int_equal(count_of(HISTOGRAM_ATTEMPT), 2);
+    assert_int_equal(count_of(HISTOGRAM_QUEUE), 1);
+    assert_int_equal(count_of(HISTOGRAM_CALL), 1);
+    assert_int_equal(count_of(HISTOGRAM_COMMAND), 1);
+}
+
+static void test_what_waits_and_the_oldest_command_are_known(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    claim("g1", "t2", 10000);
+    claim("g2", "t3", 10000);
+    claim("g3", "t4", 10000); /* two calls are under way */
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_QUEUED), 2);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_OLDEST_COMMAND),
+                     fixture.calls[0].command->received_at_ms);
+    answer(0, REACTION_RETRY, "Bridge.Unreachable", 60000); /* after its deadline */
+    assert_int_equal(fixture.done_count, 1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_QUEUED), 1);
+    answer(1, REACTION_RETRY, "Bridge.Unreachable", 5000);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_QUEUED), 1);
+    answer(2, REACTION_DONE, NULL, -1);
+    answer(3, REACTION_DONE, NULL, -1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_QUEUED), 1);
+    assert_true(counter_get(&fixture.counters, COUNTER_OLDEST_COMMAND) > 0);
+    run(5, 0, 9000);
+    answer(4, REACTION_DONE, NULL, -1);
+    assert_int_equal(fixture.done_count, 4);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_QUEUED), 0);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_OLDEST_COMMAND), 0);
+}
+
+static void test_a_region_has_its_own_counters_once_it_is_known(void **state)
+{
+    (void)state;
+    claim_in("cn-a", "g1", "t1");
+    answer(0, REACTION_THROTTLE, "Throttling", 1);
+    run(2, 0, 5000);
+    answer(1, REACTION_DONE, NULL, -1);
+    claim_in("cn-invented", "g2", "t2");
+    answer(2, REACTION_DONE, NULL, -1);
+    claim_in("cn-invented", "g3", "t3");
+    answer(3, REACTION_DONE, NULL, -1);
+    assert_int_equal(fixture.counters.region_count, 2);
+    assert_string_equal(fixture.counters.regions[0].name, "cn-a");
+    assert_int_equal(fixture.counters.regions[0].values[REGIONAL_CALLS], 1);
+    assert_int_equal(fixture.counters.regions[0].values[REGIONAL_THROTTLED], 1);
+    assert_string_equal(fixture.counters.regions[1].name, "cn-invented");
+    assert_int_equal(fixture.counters.regions[1].values[REGIONAL_CALLS], 1);
+    assert_int_equal(fixture.counters.regions[COUNTER_REGION_OTHER].values[REGIONAL_CALLS], 1);
+}
+
 /* ---- regions ---- */
 
 static void test_the_same_group_in_two_regions_is_called_one_at_a_time(void **state)
@@ -1211,6 +1315,10 @@ int main(void)
         TEST(test_a_claim_that_becomes_durable_after_its_deadline_is_not_called),
         TEST(test_the_earliest_deadline_comes_first_whatever_the_order_of_arrival),
         TEST(test_regions_are_served_in_turn),
+        TEST(test_each_result_of_an_attempt_has_its_counter),
+        TEST(test_the_times_of_a_command_are_observed_once),
+        TEST(test_what_waits_and_the_oldest_command_are_known),
+        TEST(test_a_region_has_its_own_counters_once_it_is_known),
         TEST(test_the_same_group_in_two_regions_is_called_one_at_a_time),
         TEST(test_a_group_waits_in_the_region_of_its_first_command),
         TEST(test_a_region_that_is_full_leaves_room_for_the_others),

@@ -405,6 +405,8 @@ static void test_without_credentials_the_health_says_so_before_the_first_call(vo
     begin(fixture);
     ecs_start(fixture->ecs);
     assert_false(is_on(fixture, HEALTH_NO_CREDENTIALS));
+    /* They do not expire. */
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_CREDENTIALS_EXPIRY), 0);
 }
 
 /* A credentials URI in place of the environment; its answers are those of the first requests. */
@@ -451,9 +453,12 @@ static void test_credentials_are_missing_until_the_fetch_at_the_start_is_answere
     begin_with_uri(fixture);
     ecs_start(fixture->ecs);
     assert_true(is_on(fixture, HEALTH_NO_CREDENTIALS));
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_CREDENTIALS_EXPIRY), 0);
     give_credentials(0, "STS.first");
     assert_false(is_on(fixture, HEALTH_NO_CREDENTIALS));
     assert_int_equal(fake_http_count(), 1);
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_CREDENTIALS_EXPIRY),
+                     INT64_C(4070908800000)); /* 2099-01-01 */
 }
 
 static void test_calls_that_come_during_a_fetch_share_it(void **state)

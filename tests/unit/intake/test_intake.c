@@ -224,6 +224,7 @@ static void assert_refused(const char *code, const char *topic)
     assert_int_equal(fixture.claim_count, 0);
     assert_slice(fixture.posted.message.topic, topic);
     assert_slice(json_text(json_member(json_member(fixture.posted.body, "Error"), "Code")), code);
+    assert_string_equal(bridge_error_row(fixture.posted.refusal)->code, code);
 }
 
 /* ... as a reply. */

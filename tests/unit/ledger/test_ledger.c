@@ -697,6 +697,71 @@ static void test_more_records_are_deleted_than_a_busy_ledger_gets(void **state)
     assert_true(fixture_counter(fixture, COUNTER_LEDGER_EXPIRED) - before >= 400);
 }
 
+/* ---- figures ---- */
+
+static void test_the_records_are_counted_over_restarts(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_claim(fixture, "t1");
+    fixture_claim(fixture, "t2");
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\nclaimed t2 ready\ndone t2 new\n");
+    fixture_fail(fixture, "t1", RETENTION_NOT);
+    fixture_expect(fixture, "posted failed t1 OperationDenied to replies/t1\n");
+    fixture_claim(fixture, "t1"); /* replaces the record */
+    fixture_expect(fixture, "claimed t1 ready\ndone t1 new\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_LEDGER_RECORDS), 2);
+    fixture_claim(fixture, "t3");
+    fixture_expect(fixture, "claimed t3 ready\ndone t3 new\n");
+    fixture_open_again(fixture);
+    fixture_expect(fixture, "claimed t2 ready\nclaimed t1 ready\nclaimed t3 ready\n");
+    assert_int_equal(fixture_counter(fixture, COUNTER_LEDGER_RECORDS), 3);
+    fixture_close(fixture, 1000);
+    store_expired(fixture, 5); /* as of an older version, which does not count them */
+    fixture_open(fixture);
+    fixture_expect(fixture, "claimed t2 ready\nclaimed t1 ready\nclaimed t3 ready\n");
+    fixture_settle(fixture);
+    fixture_await(fixture, COUNTER_LEDGER_EXPIRED, 5);
+    assert_int_equal(fixture_counter(fixture, COUNTER_LEDGER_RECORDS), 3);
+}
+
+static void test_refusals_are_counted_by_their_code(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_post(fixture, "a", false);
+    fixture_claim_as(fixture,
+                     &(struct fixture_claim){.token = "t1", .unless_found = ERROR_EXPIRED});
+    fixture_claim(fixture, "t2");
+    fixture_claim_as(fixture, &(struct fixture_claim){.token = "t2", .group = "other"});
+    fixture_settle(fixture);
+    fixture->line_count = 0;
+    buf_clear(&fixture->log);
+    fixture->awaited_count = 0;
+    assert_int_equal(fixture_counter(fixture, COUNTER_REFUSAL_MALFORMED_PAYLOAD), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_REFUSAL_EXPIRED), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_REFUSAL_PARAMETER_MISMATCH), 1);
+    assert_int_equal(fixture_counter(fixture, COUNTER_REFUSAL_OVERLOADED), 0);
+    assert_int_equal(fixture_counter(fixture, COUNTER_REFUSED), 3);
+}
+
+static void test_the_time_of_commits_and_syncs_is_observed(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t commits = 0;
+    int64_t syncs = 0;
+    fixture->options.is_full = true;
+    fixture_open_again(fixture);
+    fixture_post(fixture, "a", false);
+    fixture_expect(fixture, "posted a\nkept\n");
+    for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
+        commits += fixture->counters.histograms[HISTOGRAM_COMMIT].buckets[i];
+        syncs += fixture->counters.histograms[HISTOGRAM_FSYNC].buckets[i];
+    }
+    assert_int_equal(commits, fixture_counter(fixture, COUNTER_LEDGER_COMMITS));
+    assert_true(commits > 0);
+    assert_true(syncs > 0);
+    assert_true(fixture_counter(fixture, COUNTER_LEDGER_BYTES) > 0);
+}
+
 /* ---- the rest ---- */
 
 static void test_a_value_is_recalled_after_a_restart(void **state)
@@ -824,6 +889,9 @@ int main(void)
         FIXTURE_TEST(test_a_delivery_alone_is_committed_soon),
         FIXTURE_TEST(test_expired_records_are_deleted_in_small_steps_without_other_requests),
         FIXTURE_TEST(test_more_records_are_deleted_than_a_busy_ledger_gets),
+        FIXTURE_TEST(test_the_records_are_counted_over_restarts),
+        FIXTURE_TEST(test_refusals_are_counted_by_their_code),
+        FIXTURE_TEST(test_the_time_of_commits_and_syncs_is_observed),
         FIXTURE_TEST(test_a_value_is_recalled_after_a_restart),
         FIXTURE_TEST(test_values_are_listed_by_prefix_and_forgotten),
         FIXTURE_TEST(test_an_unknown_kind_of_store_is_refused_by_name),

@@ -140,6 +140,47 @@ static void test_a_token_whose_row_was_deleted_meanwhile_is_inserted(void **stat
     assert_int_equal(f->batch.unfinished, 1);
 }
 
+static void test_the_number_of_records_follows_the_last_plan(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    struct store_row row = row_of(claim, STATE_DONE, OUTCOME_FAILED, RETENTION_NOT);
+    f->batch.records = (struct batch_records){10, 3};
+    assert_int_equal(rules_claim(&f->batch, claim, NULL), PLAN_INSERT);
+    assert_int_equal(f->batch.records.count, 11);
+    assert_int_equal(plan(f, claim, &row, 1), PLAN_REPLACE);
+    assert_int_equal(f->batch.records.count, 10);
+    assert_int_equal(f->batch.records.last_id, claim->claim.id);
+}
+
+static void test_the_number_of_records_is_stored_when_some_were_deleted_or_at_times(void **state)
+{
+    static const struct {
+        bool has_replaced;
+        bool may_shrink;
+        size_t expired_count;
+        int64_t count;
+        size_t meta_count;
+    } rows[] = {
+        {false, false, 0, 12, 0}, {false, true, 0, 10, 0},  {false, true, 0, 12, 2},
+        {true, false, 0, 10, 2},  {false, false, 2, 12, 2},
+    };
+    struct store_batch *f = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        f->batch.records = (struct batch_records){rows[i].count, 3};
+        f->batch.records_stored = (struct batch_records){10, 3};
+        f->batch.has_replaced = rows[i].has_replaced;
+        f->batch.may_shrink = rows[i].may_shrink;
+        f->batch.expired_count = rows[i].expired_count;
+        f->batch.meta_count = 0;
+        rules_end_batch(&f->batch);
+        assert_int_equal(f->batch.meta_count, rows[i].meta_count);
+        assert_int_equal(f->batch.records_stored.count,
+                         rows[i].meta_count == 0 ? 10
+                                                 : rows[i].count - (int64_t)rows[i].expired_count);
+    }
+}
+
 /* ---- a row found ---- */
 
 static void test_a_new_plan_replaces_the_earlier_one(void **state)
@@ -348,6 +389,8 @@ int main(void)
         RULES_TEST(test_a_command_that_is_called_at_once_is_inserted_as_calling),
         RULES_TEST(test_a_command_that_may_not_start_is_refused_after_a_look_up),
         RULES_TEST(test_a_token_whose_row_was_deleted_meanwhile_is_inserted),
+        RULES_TEST(test_the_number_of_records_follows_the_last_plan),
+        RULES_TEST(test_the_number_of_records_is_stored_when_some_were_deleted_or_at_times),
         RULES_TEST(test_a_new_plan_replaces_the_earlier_one),
         RULES_TEST(test_duplicates_that_wait_are_limited),
         RULES_TEST(test_other_parameters_are_a_mismatch_in_every_state),

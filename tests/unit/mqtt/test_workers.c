@@ -71,6 +71,10 @@ static void test_workers_reconnect_to_a_broker_that_was_killed_and_restarted(voi
         assert_false(workers_may_publish(fixture->workers));
         broker_restart(&fixture->broker);
         workers_fixture_wait_up(fixture);
+        assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_RECONNECTS), 1);
+        assert_int_equal(counter_get(&fixture->counters, COUNTER_PUBLISHER_RECONNECTS), 1);
+        assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_CRASHES), 0);
+        assert_int_equal(counter_get(&fixture->counters, COUNTER_PUBLISHER_CRASHES), 0);
         assert_int_equal(fixture->session_count, 2);
         assert_false(fixture->is_session_present);
         workers_fixture_send(fixture, "after");
@@ -127,6 +131,9 @@ static void test_a_name_that_does_not_exist_is_reported(void **state)
     assert_non_null(strstr(fixture->text, "no such host"));
     workers_fixture_stop(fixture);
     assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_STARTS), 0);
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_RECEIVER_FAILURES) +
+                         counter_get(&fixture->counters, COUNTER_PUBLISHER_FAILURES),
+                     fixture->failed_count);
     workers_fixture_end(fixture);
 }
 

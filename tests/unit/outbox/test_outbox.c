@@ -709,6 +709,31 @@ static void test_what_finds_no_room_in_memory_is_read_from_the_ledger(void **sta
     assert_int_equal(fixture.delivered_count, ROWS_MAX - 500);
 }
 
+static int64_t published_within(int64_t bound_us)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
+        bool is_within = i < HISTOGRAM_BOUNDS && histogram_bounds_us[i] <= bound_us;
+        count += is_within ? fixture.counters.histograms[HISTOGRAM_PUBLISH].buckets[i] : 0;
+    }
+    return count;
+}
+
+static void test_the_time_until_a_message_is_published_counts_from_when_it_was_stored(void **state)
+{
+    (void)state;
+    fixture.made_at_ms = clock_wall_ms() - 100000;
+    store(1); /* by an earlier run */
+    connect_outbox();
+    publisher_comes();
+    post(1);
+    outbox_published(fixture.outbox, 2);
+    assert_int_equal(published_within(60000000), 1);
+    outbox_published(fixture.outbox, 1);
+    assert_int_equal(published_within(60000000), 1);
+    assert_int_equal(published_within(300000000), 2);
+}
+
 static void test_a_long_outbox_is_read_in_parts_at_start(void **state)
 {
     (void)state;
@@ -1013,6 +1038,7 @@ int main(void)
         TEST(test_a_connection_that_ends_later_after_a_refusal_counts),
         TEST(test_a_report_about_an_unknown_message_changes_nothing),
         TEST(test_what_finds_no_room_in_memory_is_read_from_the_ledger),
+        TEST(test_the_time_until_a_message_is_published_counts_from_when_it_was_stored),
         TEST(test_a_long_outbox_is_read_in_parts_at_start),
         TEST(test_messages_posted_around_a_read_are_handed_over_once_and_in_order),
         TEST(test_messages_posted_while_older_ones_are_not_read_go_behind_them),
