@@ -195,6 +195,7 @@ static int allow_signals(scmp_filter_ctx filter)
     error = error != 0 ? error
                        : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
                                           argument_is(0, (scmp_datum_t)getppid()));
+    error = error != 0 ? error : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(getppid), 0);
 #endif
     return error;
 }
