@@ -1,36 +1,69 @@
-#include "ledger/ledger.h"
+#include "ledger/view.h"
 
 #include "audit/verify.h"
+#include "base/clock.h"
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sysexits.h>
 
-#define EXIT_STORE      73
-#define AUDIT_FILES_MAX 1000
-
-#define LOOK_OPERANDS_MAX 2
+#define EXIT_STORE        73
+#define AUDIT_FILES_MAX   1000
+#define VERB_OPERANDS_MAX 2
 
 struct options {
     struct cli_config config;
+    bool all;
+    const char *state;
+    const char *route;
+    const char *region;
+    const char *group;
+    const char *since;
+    const char *until;
+    const char *limit;
 };
 
 static const struct cli_option OPTIONS[] = {
     CLI_CONFIG_OPTIONS(offsetof(struct options, config),
                        "The configuration file that names the ledger and the audit file."),
+    {'a', "all", NULL, offsetof(struct options, all), "list: finished commands, too."},
+    {'s', "state", "STATE", offsetof(struct options, state),
+     "list, export: only ready, calling, unsure, recalling or done; or succeeded, failed, "
+     "unknown."},
+    {'r', "route", "NAME", offsetof(struct options, route), "list, export: only of this route."},
+    {'R', "region", "PATTERN", offsetof(struct options, region),
+     "list, export: only of regions that match, such as 'cn-*'."},
+    {'g', "group", "PATTERN", offsetof(struct options, group),
+     "list, export: only of replica groups that match."},
+    {'f', "since", "TIME", offsetof(struct options, since),
+     "list, export: only received at this time or later: 2026-01-31T12:00:00Z, or 90s, 30m, 6h, 2d "
+     "ago."},
+    {'u', "until", "TIME", offsetof(struct options, until),
+     "list, export: only received before this time."},
+    {'n', "limit", "COUNT", offsetof(struct options, limit), "list, export: at most so many."},
     {0},
 };
 
 static const struct cli_usage USAGE = {
-    .synopsis = "ledger --config FILE show TOKEN | list | count | verify-audit [FILE...]",
+    .synopsis = "ledger --config FILE show TOKEN | list | count | stats | export | backup FILE |\n"
+                "                              verify | verify-audit [FILE...]",
     .about =
         "Reads a ledger, also while its bridge runs; changes nothing.\n"
-        "  show TOKEN   prints the record of a ClientToken as JSON; exits 1 if there is none\n"
+        "  show TOKEN   prints the record of a ClientToken with its history as JSON; exits 1 if\n"
+        "               there is none\n"
         "  list         prints every unfinished command, one JSON object per line\n"
         "  count        prints how many commands are unfinished or wait, and how many messages\n"
         "               are not yet published\n"
+        "  stats        the same with the size of the file, its free space and its oldest records\n"
+        "  export       prints all records with their histories, one JSON object per line\n"
+        "  backup FILE  makes a consistent copy, which becomes a ledger where it is put in place\n"
+        "               of one; does not replace a file\n"
+        "  verify       checks the whole file, and that the records fit each other and their\n"
+        "               histories; exits 1 with a line for each fault\n"
         "  verify-audit [FILE...]\n"
         "               checks that the audit file is complete; with files, the oldest first,\n"
         "               that they are complete together. Without --config their end is not\n"
@@ -39,24 +72,100 @@ static const struct cli_usage USAGE = {
     .operands_max = 1 + AUDIT_FILES_MAX,
 };
 
-static enum status list(const char *store, struct slice token, struct buf *out, struct buf *why)
+/* A call of a verb. */
+struct call {
+    const char *store;
+    const char *operand; /* NULL: none */
+    struct ledger_filter filter;
+};
+
+static void put_text(void *arg, struct slice text)
 {
-    (void)token;
-    return ledger_list(store, out, why);
+    (void)arg;
+    fwrite(text.data, 1, text.length, stdout);
 }
 
-static enum status count(const char *store, struct slice token, struct buf *out, struct buf *why)
+/* Prints what was read, or the reason of the failure. Returns the exit code. */
+static int finish(enum status status, const struct buf *out, const struct buf *why)
 {
-    (void)token;
-    return ledger_count(store, out, why);
+    if (status == STATUS_OK && out->length > 0) {
+        put_text(NULL, buf_slice(out));
+    }
+    if (status != STATUS_OK) {
+        fprintf(stderr, "ecs-mqtt-bridge ledger: %s\n",
+                why->length > 0 ? why->data : "cannot be read");
+        return EXIT_STORE;
+    }
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("ecs-mqtt-bridge ledger: cannot write the output");
+        return EX_IOERR;
+    }
+    return EX_OK;
+}
+
+static int show(const struct call *call, struct buf *out, struct buf *why)
+{
+    enum status status = ledger_show(call->store, slice_text(call->operand), out, why);
+    if (status == STATUS_NOT_FOUND) {
+        fprintf(stderr, "ecs-mqtt-bridge ledger: no record of this ClientToken\n");
+        return 1;
+    }
+    return finish(status, out, why);
+}
+
+static int list(const struct call *call, struct buf *out, struct buf *why)
+{
+    return finish(ledger_list(call->store, &call->filter, put_text, NULL, why), out, why);
+}
+
+static int export_all(const struct call *call, struct buf *out, struct buf *why)
+{
+    struct ledger_filter filter = call->filter;
+    filter.has_finished = true;
+    filter.has_history = true;
+    return finish(ledger_list(call->store, &filter, put_text, NULL, why), out, why);
+}
+
+static int count(const struct call *call, struct buf *out, struct buf *why)
+{
+    return finish(ledger_count(call->store, out, why), out, why);
+}
+
+static int stats(const struct call *call, struct buf *out, struct buf *why)
+{
+    return finish(ledger_stats(call->store, out, why), out, why);
+}
+
+static int backup(const struct call *call, struct buf *out, struct buf *why)
+{
+    return finish(ledger_backup(call->store, call->operand, why), out, why);
+}
+
+static int verify_records(const struct call *call, struct buf *out, struct buf *why)
+{
+    int64_t faults = 0;
+    int64_t records = 0;
+    enum status status = ledger_verify(call->store, put_text, NULL, &faults, &records, why);
+    buf_printf(out, "%" PRId64 " records, %" PRId64 " faults\n", records, faults);
+    int code = finish(status, out, why);
+    return code == EX_OK && faults > 0 ? 1 : code;
 }
 
 /* The verbs that read a ledger. verify-audit is not here, because it reads files. */
 static const struct verb {
     const char *name;
     int operand_count; /* after the verb */
-    enum status (*look)(const char *store, struct slice token, struct buf *out, struct buf *why);
-} VERBS[] = {{"show", 1, ledger_show}, {"list", 0, list}, {"count", 0, count}};
+    bool has_filter;
+    int (*run)(const struct call *call, struct buf *out, struct buf *why);
+} VERBS[] = {
+    {"show", 1, false, show},
+    {"list", 0, true, list},
+    {"count", 0, false, count},
+    {"stats", 0, false, stats},
+    {"export", 0, true, export_all},
+    {"backup", 1, false, backup},
+    {"verify", 0, false, verify_records},
+};
 
 static const struct verb *find_verb(char **operands, int operand_count)
 {
@@ -69,23 +178,80 @@ static const struct verb *find_verb(char **operands, int operand_count)
     return NULL;
 }
 
-static int look(const struct verb *verb, const char *store, const char *token)
+/* ---- the filter ---- */
+
+/* A time, or how long ago: a number with s, m, h or d. */
+static enum status read_time(const char *text, int64_t now_ms, int64_t *out_ms)
 {
+    static const struct {
+        char unit;
+        int64_t ms;
+    } UNITS[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
+    char *end = NULL;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    for (size_t i = 0; i < sizeof UNITS / sizeof UNITS[0]; i++) {
+        if (end[0] == UNITS[i].unit && end[1] == '\0' && end != text && errno == 0 && number >= 0 &&
+            number <= now_ms / UNITS[i].ms) {
+            *out_ms = now_ms - number * UNITS[i].ms;
+            return STATUS_OK;
+        }
+    }
+    return clock_parse(slice_text(text), out_ms);
+}
+
+static enum status read_limit(const char *text, int64_t *out_limit)
+{
+    char *end = NULL;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (errno != 0 || *end != '\0' || end == text || number < 1) {
+        return STATUS_INVALID;
+    }
+    *out_limit = number;
+    return STATUS_OK;
+}
+
+/* Returns EX_OK, or EX_USAGE after an error message. */
+static int read_filter(const struct options *options, struct ledger_filter *out)
+{
+    int64_t now_ms = clock_wall_ms();
+    ledger_filter_init(out);
+    out->has_finished = options->all;
+    out->route = options->route;
+    out->region = options->region;
+    out->group = options->group;
+    if (options->state != NULL && ledger_filter_set_state(out, options->state) != STATUS_OK) {
+        return cli_wrong_call("ledger", "--state is ready, calling, unsure, recalling, done, "
+                                        "succeeded, failed or unknown");
+    }
+    if ((options->since != NULL &&
+         read_time(options->since, now_ms, &out->since_ms) != STATUS_OK) ||
+        (options->until != NULL &&
+         read_time(options->until, now_ms, &out->until_ms) != STATUS_OK)) {
+        return cli_wrong_call("ledger", "--since and --until are a time such as "
+                                        "2026-01-31T12:00:00Z, or how long ago: 90s, 30m, 6h, 2d");
+    }
+    if (options->limit != NULL && read_limit(options->limit, &out->limit) != STATUS_OK) {
+        return cli_wrong_call("ledger", "--limit is a number, at least 1");
+    }
+    return EX_OK;
+}
+
+static bool has_filter(const struct options *options)
+{
+    return options->all || options->state != NULL || options->route != NULL ||
+           options->region != NULL || options->group != NULL || options->since != NULL ||
+           options->until != NULL || options->limit != NULL;
+}
+
+static int run_verb(const struct verb *verb, const char *store, const char *operand,
+                    const struct ledger_filter *filter)
+{
+    const struct call call = {store, operand, *filter};
     struct buf out = {0};
     struct buf why = {0};
-    int code;
-    enum status status = verb->look(store, slice_text(token), &out, &why);
-    if (status == STATUS_OK) {
-        fwrite(out.data, 1, out.length, stdout);
-        code = EX_OK;
-    } else if (status == STATUS_NOT_FOUND) {
-        fprintf(stderr, "ecs-mqtt-bridge ledger: no record of this ClientToken\n");
-        code = 1;
-    } else {
-        fprintf(stderr, "ecs-mqtt-bridge ledger: %s\n",
-                why.length > 0 ? why.data : "cannot be read");
-        code = EXIT_STORE;
-    }
+    int code = verb->run(&call, &out, &why);
     buf_fini(&out);
     buf_fini(&why);
     return code;
@@ -157,7 +323,7 @@ int cli_ledger(int argc, char **argv)
 {
     struct options options = {0};
     struct settings *settings = NULL;
-    char what[160];
+    struct ledger_filter filter;
     int code;
     if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
@@ -165,21 +331,31 @@ int cli_ledger(int argc, char **argv)
     char **operands = argv + optind;
     int operand_count = argc - optind;
     bool is_verifying = operand_count > 0 && strcmp(operands[0], "verify-audit") == 0;
-    const struct verb *verb = find_verb(operands, operand_count);
+    const struct verb *verb = operand_count > 0 ? find_verb(operands, operand_count) : NULL;
     if (is_verifying && options.config.path == NULL && operand_count > 1) {
         return verify(operands + 1, (size_t)operand_count - 1, NULL);
     }
-    if (!is_verifying && operand_count > LOOK_OPERANDS_MAX) {
-        snprintf(what, sizeof what, "unexpected argument %s", operands[LOOK_OPERANDS_MAX]);
+    if (!is_verifying && operand_count > VERB_OPERANDS_MAX) {
+        char what[160];
+        snprintf(what, sizeof what, "unexpected argument %s", operands[VERB_OPERANDS_MAX]);
         return cli_wrong_call("ledger", what);
     }
-    code = cli_load_settings("ledger", &options.config, &settings, NULL);
+    code = read_filter(&options, &filter);
+    if (code == EX_OK && has_filter(&options) && (verb == NULL || !verb->has_filter)) {
+        code = cli_wrong_call("ledger", "these options are for list and export only");
+    }
+    if (code == EX_OK) {
+        code = cli_load_settings("ledger", &options.config, &settings, NULL);
+    }
     if (code == EX_OK && is_verifying) {
         code = verify_audit(settings, operands + 1, operand_count - 1);
     } else if (code == EX_OK && verb == NULL) {
-        code = cli_wrong_call("ledger", "show TOKEN, list, count or verify-audit is needed");
+        code =
+            cli_wrong_call("ledger", "show TOKEN, list, count, stats, export, backup FILE, verify "
+                                     "or verify-audit is needed");
     } else if (code == EX_OK) {
-        code = look(verb, settings->ledger.store, operand_count > 1 ? operands[1] : NULL);
+        code =
+            run_verb(verb, settings->ledger.store, operand_count > 1 ? operands[1] : NULL, &filter);
     }
     settings_free(settings);
     return code;

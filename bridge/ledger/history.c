@@ -322,7 +322,7 @@ static size_t count_events(struct slice history, int64_t *out_left_out)
     while (slice_is_present(bytes = take_bytes(&history))) {
         if (is_left_out(bytes)) {
             struct slice rest = slice_skip(bytes, HEAD_BYTES + TIME_BYTES);
-            *out_left_out += take_number(&rest);
+            *out_left_out += take_number(&rest) & UINT32_MAX; /* the sum stays in range */
         } else {
             count++;
         }
@@ -408,4 +408,80 @@ void history_carry_over(struct slice old, struct slice code, struct slice reques
     event_end(&event, out);
     const char *behind = last.data + last.length;
     buf_append(out, slice_of(behind, (size_t)(rest.data - behind)));
+}
+
+/* ---- checking a history ---- */
+
+enum certainty { NO, YES, UNKNOWN };
+
+/* What the events so far mean for the command. */
+struct course {
+    enum certainty is_called;
+    enum certainty is_done;
+    size_t count;
+};
+
+static const char *follow(struct course *course, const struct ledger_event *event)
+{
+    switch (event->kind) {
+    case LEDGER_EVENT_ARRIVED:
+        if (strncmp(event->result, ARRIVAL_TEXTS[CLAIM_NEW], strlen(ARRIVAL_TEXTS[CLAIM_NEW])) ==
+            0) {
+            bool is_repeated = course->is_done == NO;
+            course->is_called = course->is_done = NO;
+            return is_repeated ? "its history has a claim before the outcome of the one before"
+                               : NULL;
+        }
+        return NULL;
+    case LEDGER_EVENT_ATTEMPT_STARTED:
+        if (course->is_called == YES || course->is_done == YES) {
+            return "its history has an attempt that began during another one or after the outcome";
+        }
+        course->is_called = YES;
+        return NULL;
+    case LEDGER_EVENT_ATTEMPT_ENDED:
+    case LEDGER_EVENT_INTERRUPTED:
+        if (course->is_called == NO) {
+            return "its history has the end of an attempt that did not begin";
+        }
+        course->is_called = NO;
+        return NULL;
+    case LEDGER_EVENT_OUTCOME:
+        if (course->is_called == YES || course->is_done == YES) {
+            return "its history has an outcome during an attempt or after another outcome";
+        }
+        course->is_done = YES;
+        course->is_called = NO;
+        return NULL;
+    case LEDGER_EVENT_LEFT_OUT:
+        course->is_called = course->is_done = UNKNOWN;
+        return NULL;
+    case LEDGER_EVENT_REPLY_ACKNOWLEDGED:
+    case LEDGER_EVENT_REPLY_UNDELIVERED:
+    case LEDGER_EVENT_KIND_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+const char *history_fault(struct slice history, enum state state)
+{
+    struct history_reader reader = {.rest = history};
+    struct course course = {UNKNOWN, UNKNOWN, 0};
+    struct ledger_event event;
+    const char *fault = NULL;
+    while (fault == NULL && history_read(&reader, &event)) {
+        fault = follow(&course, &event);
+        course.count++;
+    }
+    bool is_called = state == STATE_CALLING || state == STATE_RECALLING;
+    bool is_done = state == STATE_DONE;
+    if (fault == NULL && reader.rest.length > 0) {
+        fault = "its history cannot be read to its end";
+    } else if (fault == NULL &&
+               ((course.is_called != UNKNOWN && (course.is_called == YES) != is_called) ||
+                (course.is_done != UNKNOWN && (course.is_done == YES) != is_done))) {
+        fault = "its history ends otherwise than its state says";
+    }
+    return fault;
 }

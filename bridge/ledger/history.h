@@ -54,6 +54,13 @@ void history_carry_over(struct slice old, struct slice code, struct slice reques
                         struct buf *out);
 
 /*
+ * A sentence about what is wrong with the history of a row in this state, or NULL: bytes that are
+ * no history, attempts that overlap, or an end that does not fit the state. A history that began
+ * with an older version, or of which something was left out, may begin anywhere. Static.
+ */
+const char *history_fault(struct slice history, enum state state);
+
+/*
  * Reads the next event. False: the end, or what follows is not a history (`rest` is not empty
  * then). An outcome that is also the end of an attempt is two events: ATTEMPT_ENDED first.
  */

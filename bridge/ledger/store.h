@@ -33,6 +33,22 @@ struct store_summary {
     int64_t last_audit_seq; /* 0: there is no audit row */
 };
 
+/* What a store needs and has. */
+struct store_statistics {
+    int64_t schema;
+    int64_t records;
+    int64_t audit_records;
+    int64_t oldest_received_at_ms; /* wall clock; 0: there is no record */
+    int64_t file_bytes;
+    int64_t log_bytes;
+    int64_t page_bytes;
+    int64_t pages;
+    int64_t free_pages;
+};
+
+/* A sentence about a fault. */
+typedef void store_fault_fn(void *arg, const char *text);
+
 /* Must not call the store. */
 typedef void store_row_fn(void *arg, const struct store_row *row);
 typedef void store_meta_fn(void *arg, const char *key, int64_t value);
@@ -85,6 +101,12 @@ struct store_ops {
     /* The number of commands whose id is greater. */
     enum status (*count_after)(struct store *store, int64_t id, int64_t *out_count);
     enum status (*summarise)(struct store *store, struct store_summary *out_summary);
+    /* May read all records. */
+    enum status (*get_statistics)(struct store *store, struct store_statistics *out_statistics);
+    /* Reads the whole store and reports what is damaged, and rows that contradict each other. */
+    enum status (*verify)(struct store *store, store_fault_fn *fault, void *arg);
+    /* As ledger_backup(). */
+    enum status (*backup)(struct store *store, const char *path, struct buf *out_why);
     /* STATUS_NOT_FOUND: it was never written. */
     enum status (*get_meta)(struct store *store, const char *key, int64_t *out_value);
     /* All with a key that begins with `prefix`, in order of the keys. */

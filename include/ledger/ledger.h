@@ -175,21 +175,6 @@ void ledger_query_unfinished(struct ledger *ledger, size_t limit, ledger_records
 void ledger_query_outcomes(struct ledger *ledger, size_t limit, ledger_records_fn *done, void *arg);
 
 /*
- * Reading a store while a bridge may be running on it, for the subcommand `ledger`. Each function
- * appends JSON objects to *out, one per line. STATUS_NOT_FOUND: no record has the token. Other
- * failures are those of ledger_open().
- */
-enum status ledger_show(const char *store, struct slice token, struct buf *out,
-                        struct buf *out_why);
-/* Every unfinished command, in order of arrival. */
-enum status ledger_list(const char *store, struct buf *out, struct buf *out_why);
-/* The numbers of unfinished commands, of duplicates that wait, and of messages in the outbox. */
-enum status ledger_count(const char *store, struct buf *out, struct buf *out_why);
-
-/* The last audit record that was exported; its Seq is 0 if there is none. */
-enum status ledger_audit_tip(const char *store, struct audit_tip *out_tip, struct buf *out_why);
-
-/*
  * Looks at the store's place (directory, files, their rights) without opening it, for the
  * subcommand `check`: `found` is called for everything that would prevent a start (`is_error`) or
  * is dangerous.

@@ -118,6 +118,18 @@ static void check_audit(struct fixture *fixture, struct bridge *bridge)
     free(text);
 }
 
+/* The records and their histories fit each other. */
+static void check_records(struct bridge *bridge)
+{
+    const char *const argv[] = {BRIDGE_BINARY,  "ledger", "--config",
+                                bridge->config, "verify", NULL};
+    struct tool_result result = tool_run(bridge->directory, NULL, argv);
+    if (result.code != 0) {
+        flow_fail("exit code %d: %s%s", result.code, result.output, result.errors);
+    }
+    tool_result_fini(&result);
+}
+
 static void test_the_bridge_may_die_at_every_step(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "audit.file = \"audit.log\";");
@@ -139,6 +151,7 @@ static void test_the_bridge_may_die_at_every_step(struct fixture *fixture)
     bridge_wait_online(bridge);
     bridge_stop(bridge);
     check_audit(fixture, bridge);
+    check_records(bridge);
 }
 
 static void test_an_mqtt_process_may_die_at_every_step_of_its_own(struct fixture *fixture)

@@ -11,14 +11,18 @@
 #define AUTO_VACUUM_INCREMENTAL 2
 #define FREE_PAGES_KEPT         1024 /* for new rows, so that the file does not grow and shrink */
 
-/* Returns a statement to bind values to, and resets the one whose row the last caller could read.
- */
-static sqlite3_stmt *use(struct store *store, enum store_sqlite_statement which)
+void rows_release(struct store *store)
 {
     if (store->open != NULL) {
         sqlite3_reset(store->open);
         store->open = NULL;
     }
+}
+
+/* Returns a statement to bind values to. */
+static sqlite3_stmt *use(struct store *store, enum store_sqlite_statement which)
+{
+    rows_release(store);
     return store->statements[which];
 }
 

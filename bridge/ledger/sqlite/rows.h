@@ -13,6 +13,9 @@
 typedef void store_reply_to_fn(void *arg, const struct reply_to *reply_to);
 typedef void store_message_fn(void *arg, int64_t id, struct slice message);
 
+/* Ends the reading of the row that the last caller got. The other functions do it first. */
+void rows_release(struct store *store);
+
 enum status rows_begin(struct store *store);
 enum status rows_commit(struct store *store);
 /* Does nothing if there is no transaction, also because SQLite rolled back by itself. */

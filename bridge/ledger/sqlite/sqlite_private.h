@@ -8,6 +8,7 @@
  *   sync_time.c measures how long the disk is waited for
  *   file.c    locks, creates and identifies the file
  *   inspect.c looks at the files without opening them
+ *   upkeep.c  statistics, verification and backup of an open file
  */
 #ifndef LEDGER_SQLITE_SQLITE_PRIVATE_H
 #define LEDGER_SQLITE_SQLITE_PRIVATE_H
@@ -46,6 +47,10 @@ enum status store_sqlite_open_to_read(const char *location, struct store **out_s
                                       struct buf *out_why);
 void store_sqlite_close(struct store *store);
 void store_sqlite_inspect(const char *location, store_finding_fn *found, void *arg);
+enum status store_sqlite_get_statistics(struct store *store,
+                                        struct store_statistics *out_statistics);
+enum status store_sqlite_verify(struct store *store, store_fault_fn *fault, void *arg);
+enum status store_sqlite_backup(struct store *store, const char *path, struct buf *out_why);
 /* STATUS_STORE: the file or its write-ahead log was moved or removed. What is written now would be
  * lost when the file is closed. */
 enum status store_sqlite_check_place(struct store *store);

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "ledger/view.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>

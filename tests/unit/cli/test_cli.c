@@ -305,11 +305,14 @@ static void test_send_accepts_a_route_of_the_configuration_only(void **state)
 static void test_ledger_accepts_its_verbs_only(void **state)
 {
     (void)state;
-    static const char *const WRONG[] = {"", "show", "list all", "count all", "drop", "drop t-1"};
+    static const char *const WRONG[] = {"",       "show",     "list all", "count all", "stats all",
+                                        "backup", "verify x", "drop",     "drop t-1"};
     for (size_t i = 0; i < sizeof WRONG / sizeof WRONG[0]; i++) {
         char line[128];
         snprintf(line, sizeof line, "--config config/minimal.conf %s", WRONG[i]);
-        assert_wrong("ledger", line, "show TOKEN, list, count or verify-audit is needed\n");
+        assert_wrong("ledger", line,
+                     "show TOKEN, list, count, stats, export, backup FILE, verify or "
+                     "verify-audit is needed\n");
     }
 }
 

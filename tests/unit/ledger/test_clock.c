@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "ledger/clock.h"
+#include "ledger/view.h"
 #include "support/ledger_fixture.h"
 
 #include <string.h>
