@@ -200,9 +200,10 @@ static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt
     status_topic_counts_changed(bridge->status_topic);
 }
 
-static void on_published(void *arg, int64_t id)
+static void on_published(void *arg, int64_t id, bool has_subscriber)
 {
     struct bridge *bridge = arg;
+    (void)has_subscriber; /* whoever waits for a reply may be away for now */
     if (id == STATUS_TOPIC_MESSAGE_ID) {
         status_topic_published(bridge->status_topic);
     } else if (id < 0) {

@@ -67,10 +67,11 @@ static void on_stopped(void *arg)
 }
 
 /* Without a message and a receiver these are not called. */
-static void on_published(void *arg, int64_t id)
+static void on_published(void *arg, int64_t id, bool has_subscriber)
 {
     (void)arg;
     (void)id;
+    (void)has_subscriber;
 }
 
 static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice why)

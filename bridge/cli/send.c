@@ -56,6 +56,7 @@ struct sender {
     struct buf reply;
     struct buf fault; /* why no reply is awaited any more */
     bool is_sent;
+    bool is_dropped; /* by the broker: nobody subscribes to the topic */
     bool is_over;
 };
 
@@ -227,10 +228,16 @@ static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt
     json_free(reply);
 }
 
-static void on_published(void *arg, int64_t id)
+/* Without a subscriber the broker has dropped the command: a bridge that is away for a moment has a
+ * session with its subscription. */
+static void on_published(void *arg, int64_t id, bool has_subscriber)
 {
-    (void)arg;
+    struct sender *sender = arg;
     (void)id;
+    if (!sender->is_over && !has_subscriber) {
+        sender->is_dropped = true;
+        finish(sender);
+    }
 }
 
 static void on_interrupted(void *arg, int signal_number)
@@ -291,6 +298,13 @@ static int report(const struct sender *sender)
         fprintf(stderr, "ecs-mqtt-bridge send: %s\n",
                 has_fault ? sender->fault.data : "no connection to the broker in time");
         return EX_UNAVAILABLE;
+    }
+    if (sender->is_dropped) {
+        fprintf(stderr,
+                "ecs-mqtt-bridge send: nobody subscribes to %s at this broker, so the command is "
+                "lost: is the bridge there, with this route? Send it again with --token %s\n",
+                sender->topic.data, sender->token);
+        return EXIT_NO_REPLY;
     }
     fprintf(stderr,
             "ecs-mqtt-bridge send: no reply (%s); the command may still be executed. Send it "

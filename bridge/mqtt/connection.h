@@ -52,8 +52,9 @@ struct connection_hooks {
     const struct held_acks_hooks *held;
     /* A message; comes before `up` if the broker has kept the session. */
     void (*arrived)(void *arg, const struct delivery *delivery);
-    /* The broker has acknowledged the message (QoS 0: it was sent). */
-    void (*published)(void *arg, int64_t id);
+    /* The broker has acknowledged the message (QoS 0: it was sent). `has_subscriber` is false if it
+     * said that nobody subscribes to the topic (MQTT 5, not over WebSockets). */
+    void (*published)(void *arg, int64_t id, bool has_subscriber);
     /* The broker has refused the message with a reason code of 0x80 or more. */
     void (*refused)(void *arg, int64_t id, uint32_t code, struct slice text);
     /* The connection could not be made, is over, or has to be made again with another keepalive.

@@ -194,12 +194,13 @@ static void publisher_arrived(void *arg, const struct delivery *delivery)
     (void)delivery;
 }
 
-static void publisher_published(void *arg, int64_t id)
+static void publisher_published(void *arg, int64_t id, bool has_subscriber)
 {
     struct publisher *publisher = arg;
     pthread_mutex_lock(&publisher->mutex);
     answered(publisher);
-    wire_put(&publisher->answers, &(struct wire_frame){WIRE_PUBLISHED, .published = {id}});
+    wire_put(&publisher->answers,
+             &(struct wire_frame){WIRE_PUBLISHED, .published = {id, has_subscriber}});
     publisher->answer_count++;
     pthread_mutex_unlock(&publisher->mutex);
     publish_queued(publisher);

@@ -95,6 +95,7 @@ static const struct field publish_fields[] = {
 
 static const struct field published_fields[] = {
     {FRAME(I64, published.id)},
+    {FRAME(BOOL, published.has_subscriber)},
     END,
 };
 

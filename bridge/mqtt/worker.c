@@ -110,7 +110,7 @@ static enum status control_frame(struct worker *worker, const struct wire_frame 
         }
     } else if (frame->type == WIRE_PUBLISHED && is_publisher) {
         worker->has_worked = true;
-        hooks->published(hooks->arg, frame->published.id);
+        hooks->published(hooks->arg, frame->published.id, frame->published.has_subscriber);
     } else if (frame->type == WIRE_UNPUBLISHED && is_publisher) {
         hooks->unpublished(hooks->arg, frame->unpublished.id, frame->unpublished.code,
                            frame->unpublished.text);

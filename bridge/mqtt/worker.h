@@ -44,7 +44,7 @@ struct worker_hooks {
     /* Receivers only; worker_ack() is owed for the current generation. */
     void (*delivered)(void *arg, struct worker *worker, const struct delivery *delivery);
     /* Publishers only. */
-    void (*published)(void *arg, int64_t id);
+    void (*published)(void *arg, int64_t id, bool has_subscriber);
     void (*unpublished)(void *arg, int64_t id, uint32_t code, struct slice why);
     /* The process has ended and will not be started again. */
     void (*ended)(void *arg, struct worker *worker);

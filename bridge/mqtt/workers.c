@@ -329,10 +329,10 @@ static void on_delivered(void *arg, struct worker *worker, const struct delivery
     workers->hooks.delivered(workers->hooks.arg, &marked, ticket);
 }
 
-static void on_published(void *arg, int64_t id)
+static void on_published(void *arg, int64_t id, bool has_subscriber)
 {
     struct workers *workers = arg;
-    workers->hooks.published(workers->hooks.arg, id);
+    workers->hooks.published(workers->hooks.arg, id, has_subscriber);
 }
 
 static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice why)

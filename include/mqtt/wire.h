@@ -169,6 +169,7 @@ struct wire_publish {
 /* The broker has acknowledged the message. */
 struct wire_published {
     int64_t id;
+    bool has_subscriber; /* false: the broker said that nobody subscribes to the topic */
 };
 
 struct wire_unpublished {

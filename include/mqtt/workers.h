@@ -38,8 +38,9 @@ struct workers_hooks {
     void *arg;
     /* A message on a command topic. Call workers_ack() once with the ticket. */
     void (*delivered)(void *arg, const struct delivery *delivery, struct mqtt_ticket ticket);
-    /* The broker acknowledged a message. */
-    void (*published)(void *arg, int64_t id);
+    /* The broker acknowledged a message. `has_subscriber` is false if it said that nobody
+     * subscribes to the topic (MQTT 5, not over WebSockets). */
+    void (*published)(void *arg, int64_t id, bool has_subscriber);
     /* A message was not published: the broker refused it with this reason code, or (0) it cannot be
      * published on this connection. Whoever runs the broker can change either. */
     void (*unpublished)(void *arg, int64_t id, uint32_t code, struct slice why);

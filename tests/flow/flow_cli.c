@@ -417,6 +417,18 @@ static void test_send_exits_3_without_a_reply(struct fixture *fixture)
     tool_result_fini(&result);
 }
 
+/* The broker says so with MQTT 5; the timeout is longer than the test may take. */
+static void test_send_says_that_nobody_subscribes(struct fixture *fixture)
+{
+    struct bridge *absent = fixture_bridge_new(fixture, "routes.topics = (\"nobody/start\");");
+    struct tool_result result = SEND(fixture, absent, "--timeout", "600", "--token", "absent-1");
+    expect_code(&result, 3);
+    expect_in(result.errors, "nobody subscribes to nobody/start");
+    expect_in(result.errors, "--token absent-1");
+    assert_string_equal(result.output, "");
+    tool_result_fini(&result);
+}
+
 /* As the bridge would refuse it, but without a broker. */
 static void test_send_refuses_what_the_bridge_would_refuse(struct fixture *fixture)
 {
@@ -527,6 +539,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_send_exits_1_for_a_failure),
         FLOW_TEST(test_send_recognises_its_own_reply_among_those_of_its_token),
         FLOW_TEST(test_send_exits_3_without_a_reply),
+        FLOW_TEST(test_send_says_that_nobody_subscribes),
         FLOW_TEST(test_send_refuses_what_the_bridge_would_refuse),
         FLOW_TEST(test_send_prints_its_token_when_it_is_interrupted),
         FLOW_TEST(test_send_exits_69_without_a_broker),

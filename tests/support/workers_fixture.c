@@ -38,9 +38,10 @@ static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt
     loop_stop(fixture->loop);
 }
 
-static void on_published(void *arg, int64_t id)
+static void on_published(void *arg, int64_t id, bool has_subscriber)
 {
     struct workers_fixture *fixture = arg;
+    fixture->has_subscriber = has_subscriber;
     fixture->published_count++;
     fixture->published_id = id;
     loop_stop(fixture->loop);

@@ -37,6 +37,7 @@ struct workers_fixture {
     /* the rest */
     int published_count;
     int64_t published_id;
+    bool has_subscriber;
     int unpublished_count;
     uint32_t code;
     char why[128];

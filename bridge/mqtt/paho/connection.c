@@ -11,6 +11,7 @@
 #include "connection_cause.h"
 #include "connection_internal.h"
 #include "connection_options.h"
+#include "connection_puback.h"
 #include "connection_tls.h"
 #include "mqtt/held_acks.h"
 
@@ -179,6 +180,10 @@ static bool take_socket(struct connection *connection)
         connection_down(connection, WIRE_DOWN_INTERNAL, 0,
                         "this build cannot hold the acknowledgements of the MQTT library");
         return false;
+    }
+    if (connection->params->role == WIRE_PUBLISHER && connection_is_v5(connection) &&
+        !address_is_websocket(&connection->params->address)) {
+        puback_begin();
     }
     int one = 1; /* without Nagle's algorithm, which costs 40 ms a reply */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

@@ -9,6 +9,7 @@
 #include "connection_cause.h"
 
 #include "connection_connack.h"
+#include "connection_puback.h"
 #include "connection_read_ahead.h"
 
 #include <dlfcn.h>
@@ -146,6 +147,7 @@ ssize_t recv(int fd, void *bytes, size_t length, int flags)
                                                        : real(fd, bytes, length, flags);
     if (read_ahead_is_on(fd)) {
         read_ahead_note(count > 0);
+        puback_note(slice_of(bytes, count > 0 ? (size_t)count : 0));
     }
     if (cause.is_running && fd == cause.fd) {
         bool has_failed = count < 0 && errno != EAGAIN && errno != EINTR;
@@ -160,6 +162,7 @@ int SSL_read(SSL *ssl, void *bytes, int length)
     REAL("SSL_read", ssl_read_fn)
     int count = real(ssl, bytes, length);
     read_ahead_note(count > 0);
+    puback_note(slice_of(bytes, count > 0 ? (size_t)count : 0));
     if (cause.is_running) {
         keep(bytes, count);
     }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "connection_internal.h"
 #include "connection_options.h"
+#include "connection_puback.h"
 #include "model/topic.h"
 #include "mqtt/held_acks.h"
 
@@ -64,18 +65,23 @@ int connection_on_arrived(void *context, char *topic, int topic_bytes, MQTTAsync
 
 /* ---- Messages out ---- */
 
+static void sent(void *context, bool has_subscriber)
+{
+    struct sending sending = *(struct sending *)context;
+    free(context);
+    sending.connection->hooks.published(sending.connection->hooks.arg, sending.id, has_subscriber);
+}
+
 static void on_sent(void *context, MQTTAsync_successData *success)
 {
     (void)success;
-    struct sending sending = *(struct sending *)context;
-    free(context);
-    sending.connection->hooks.published(sending.connection->hooks.arg, sending.id);
+    sent(context, true);
 }
 
 static void on_sent_5(void *context, MQTTAsync_successData5 *success)
 {
     (void)success;
-    on_sent(context, NULL);
+    sent(context, puback_code() != PUBACK_NO_SUBSCRIBERS);
 }
 
 /* Called for a failed write and for the end of the connection only. */

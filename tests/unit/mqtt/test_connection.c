@@ -203,8 +203,9 @@ static void on_arrived(void *arg, const struct delivery *delivery)
     count_event(fixture, &fixture->arrived_count);
 }
 
-static void on_published(void *arg, int64_t id)
+static void on_published(void *arg, int64_t id, bool has_subscriber)
 {
+    (void)has_subscriber;
     struct fixture *fixture = arg;
     (void)id;
     count_event(fixture, &fixture->published_count);

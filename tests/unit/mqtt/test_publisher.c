@@ -127,6 +127,27 @@ static void test_a_message_no_broker_accepts_is_refused_for_good_and_the_next_is
     workers_fixture_end(fixture);
 }
 
+static void test_a_topic_that_nobody_subscribes_to_is_reported_with_mqtt_5(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        bool is_5 = i == 0;
+        struct workers_fixture *fixture = workers_fixture_new(NULL, is_5 ? "" : "protocol = 4;");
+        workers_fixture_wait_up(fixture);
+        /* The fixture's receiver subscribes to the first one. */
+        static const char *const topics[] = {"commands/start", "nobody", "commands/start"};
+        for (int k = 0; k < 3; k++) {
+            struct message message = {
+                .topic = slice_text(topics[k]), .body = slice_text("x"), .qos = 1, .expiry_s = -1};
+            publish(fixture, k, &message);
+            WAIT_FOR(fixture, fixture->published_count == k + 1);
+            assert_int_equal(fixture->has_subscriber, k != 1 || !is_5);
+        }
+        workers_fixture_stop(fixture);
+        workers_fixture_end(fixture);
+    }
+}
+
 static void test_messages_keep_to_the_rate_of_the_settings(void **state)
 {
     (void)state;
@@ -149,6 +170,7 @@ static void test_messages_keep_to_the_rate_of_the_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_topic_that_nobody_subscribes_to_is_reported_with_mqtt_5),
         cmocka_unit_test(test_messages_keep_to_the_rate_of_the_settings),
         cmocka_unit_test(test_a_reply_is_published_with_its_properties),
         cmocka_unit_test(test_many_replies_are_acknowledged_in_order),

@@ -319,8 +319,10 @@ static void test_publishing_frames_carry_their_ids(void **state)
     assert_true(publish.id == INT64_MAX);
     assert_true(slice_equals_text(publish.message, "m"));
     buf_clear(&bytes);
-    wire_put(&bytes, &(struct wire_frame){WIRE_PUBLISHED, .published = {-5}});
-    assert_true(only_frame(&bytes, WIRE_PUBLISHED).published.id == -5);
+    wire_put(&bytes, &(struct wire_frame){WIRE_PUBLISHED, .published = {-5, true}});
+    struct wire_published published = only_frame(&bytes, WIRE_PUBLISHED).published;
+    assert_true(published.id == -5);
+    assert_true(published.has_subscriber);
     buf_clear(&bytes);
     wire_put(&bytes, &(struct wire_frame){WIRE_UNPUBLISHED,
                                           .unpublished = {9, 0x95, slice_text("too large")}});
