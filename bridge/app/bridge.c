@@ -22,6 +22,7 @@
 #include "outbox/status_topic.h"
 #include "reload.h"
 #include "sessions.h"
+#include "settings_reload.h"
 #include "shutdown.h"
 #include "systemd.h"
 
@@ -43,6 +44,7 @@
 
 struct bridge {
     struct settings *settings;
+    const struct settings_source *source;
     bool is_leaving;
     bool has_left; /* it was leaving, and everything is done */
     struct counters counters;
@@ -64,6 +66,7 @@ struct bridge {
     struct orders *orders; /* NULL: there is no control socket */
     struct systemd *systemd;
     struct sessions *sessions;
+    struct settings_reload *reload;
     struct shared_text shown_sessions; /* of /status */
     struct shutdown *shutdown;
     struct loop_signal *signals[SIGNAL_COUNT];
@@ -89,30 +92,13 @@ static void on_stop(struct bridge *bridge, const char *signal_name)
                                             bridge->outbox, bridge->status_topic});
 }
 
-static void publish_expiries(struct bridge *bridge)
-{
-    const struct tls_reload *tls = &bridge->tls;
-    counter_set(&bridge->counters, COUNTER_BROKER_CA_EXPIRY, tls->broker.ca_expires_ms);
-    counter_set(&bridge->counters, COUNTER_BROKER_CERT_EXPIRY, tls->broker.cert_expires_ms);
-    counter_set(&bridge->counters, COUNTER_API_CA_EXPIRY, tls->api.ca_expires_ms);
-    counter_set(&bridge->counters, COUNTER_API_CERT_EXPIRY, tls->api.cert_expires_ms);
-}
-
-/* Certificates, keys and passwords are read again: either all new ones are used or none of them. */
 static void on_reload(struct bridge *bridge, const char *signal_name)
 {
     (void)signal_name;
-    if (shutdown_has_begun(bridge->shutdown)) {
-        return;
+    if (!shutdown_has_begun(bridge->shutdown)) {
+        exporter_reopen(bridge->exporter);
+        (void)settings_reload_begin(bridge->reload, NULL, NULL);
     }
-    exporter_reopen(bridge->exporter);
-    bool is_usable = tls_reload_reload(&bridge->tls, bridge->settings) == STATUS_OK;
-    if (is_usable) {
-        publish_expiries(bridge);
-        ecs_renew(bridge->ecs);
-        workers_renew(bridge->workers);
-    }
-    health_set(bridge->health, HEALTH_RELOAD_FAILED, !is_usable);
 }
 
 static void on_report(struct bridge *bridge, const char *signal_name)
@@ -293,20 +279,12 @@ static int complain(int code, struct buf *why)
 static int open_ledger(struct bridge *bridge, struct buf *why)
 {
     const struct settings *settings = bridge->settings;
-    const struct ledger_options options = {
+    struct ledger_options options = {
         .store = settings->ledger.store,
         .is_full = strcmp(settings->ledger.durability, "full") == 0,
-        .success_ttl_s = settings->dedup.success_ttl_s,
-        .failure_ttl_s = settings->dedup.failure_ttl_s,
-        .pending_max = settings->limits.pending,
-        .waiters_max = settings->limits.waiters_per_token,
-        .replies = {.qos = (uint8_t)settings->replies.qos, .expiry_s = settings->replies.expiry_s},
-        .routes = settings->routes,
-        .route_count = settings->route_count,
         .counters = &bridge->counters,
-        .is_audited = settings->audit.file[0] != '\0',
-        .audit_rows_max = settings->limits.outbox_messages,
     };
+    settings_reload_ledger_limits(settings, &options);
     const struct ledger_hooks hooks = {.arg = bridge,
                                        .resumed = on_resumed,
                                        .posted = on_posted,
@@ -362,7 +340,8 @@ static void open_control(struct bridge *bridge)
 {
     struct buf why = {0};
     char *path = settings_control_path(bridge->settings);
-    const struct orders_parts parts = {&bridge->admin_options, bridge->sessions};
+    const struct orders_parts parts = {&bridge->admin_options, bridge->sessions, bridge->reload,
+                                       bridge->exporter};
     if (path != NULL &&
         orders_new(bridge->loop, path, &parts, &bridge->orders, &why) != STATUS_OK) {
         LOG_ERROR("control_unavailable", LOG_SLICE("why", buf_slice(&why)));
@@ -389,6 +368,24 @@ static void make_workers(struct bridge *bridge)
                     buf_slice(&bridge->will), &bridge->counters, &hooks);
 }
 
+static void make_reload(struct bridge *bridge)
+{
+    const struct settings_reload_parts parts = {.source = bridge->source,
+                                                .settings = bridge->settings,
+                                                .counters = &bridge->counters,
+                                                .tls = &bridge->tls,
+                                                .health = bridge->health,
+                                                .systemd = bridge->systemd,
+                                                .ledger = bridge->ledger,
+                                                .exporter = bridge->exporter,
+                                                .ecs = bridge->ecs,
+                                                .workers = bridge->workers,
+                                                .intake = bridge->intake,
+                                                .dispatch = bridge->dispatch,
+                                                .sessions = bridge->sessions};
+    bridge->reload = settings_reload_new(&parts);
+}
+
 /* Builds all parts. Returns EX_OK or the exit code. */
 static int build(struct bridge *bridge)
 {
@@ -410,7 +407,7 @@ static int build(struct bridge *bridge)
         code = EX_CONFIG;
     }
     if (code == EX_OK) {
-        publish_expiries(bridge);
+        tls_reload_publish(&bridge->tls, &bridge->counters);
         code = open_ledger(bridge, &why);
     }
     if (code == EX_OK) {
@@ -435,6 +432,7 @@ static int build(struct bridge *bridge)
         bridge->intake = intake_new(bridge->settings, &bridge->counters, bridge->ledger,
                                     bridge->dispatch, bridge->outbox, bridge->workers);
         open_admin(bridge);
+        make_reload(bridge);
         open_control(bridge);
     }
     buf_fini(&why);
@@ -528,6 +526,7 @@ static void take_apart(struct bridge *bridge)
     intake_free(bridge->intake);
     outbox_free(bridge->outbox);
     dispatch_free(bridge->dispatch);
+    settings_reload_free(bridge->reload);
     status_topic_free(bridge->status_topic);
     sessions_free(bridge->sessions);
     shared_text_fini(&bridge->shown_sessions);
@@ -539,10 +538,11 @@ static void take_apart(struct bridge *bridge)
     tls_reload_fini(&bridge->tls);
 }
 
-int bridge_run(struct settings *settings, bool is_leaving)
+int bridge_run(struct settings *settings, const struct settings_source *source, bool is_leaving)
 {
     struct bridge *bridge = mem_zalloc(1, sizeof *bridge);
     bridge->settings = settings;
+    bridge->source = source;
     bridge->is_leaving = is_leaving;
     shared_text_init(&bridge->shown_sessions);
     mask_signals(SIG_BLOCK);

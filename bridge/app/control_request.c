@@ -20,6 +20,7 @@ static const struct {
     [CONTROL_STATUS] = {"status", 0},
     [CONTROL_LEVEL] = {"level", HAS(LEVEL)},
     [CONTROL_ACK] = {"ack", HAS(WHAT)},
+    [CONTROL_RELOAD] = {"reload", 0},
 };
 
 #define ORDER_COUNT (sizeof orders / sizeof orders[0])

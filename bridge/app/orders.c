@@ -5,10 +5,12 @@
 #include "control.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
 struct orders {
     struct orders_parts parts;
     struct control *control;
+    struct pending *pending;
 };
 
 static void answer(struct orders *orders, struct control_ticket ticket, bool is_done,
@@ -53,6 +55,35 @@ static void acknowledge(struct orders *orders, const struct control_request *req
            was_lost ? "the reason session_lost has ended\n" : "no session is reported as lost");
 }
 
+/* A request that is answered later. */
+struct pending {
+    struct pending *prev;
+    struct pending *next;
+    struct orders *orders;
+    struct control_ticket ticket;
+};
+
+static void reloaded(void *arg, bool is_done, struct slice text)
+{
+    struct pending *pending = arg;
+    control_answer(pending->orders->control, pending->ticket, is_done, text);
+    DL_DELETE(pending->orders->pending, pending);
+    free(pending);
+}
+
+static void reload(struct orders *orders, const struct control_request *request,
+                   struct control_ticket ticket)
+{
+    struct pending *pending = mem_zalloc(1, sizeof *pending);
+    (void)request;
+    *pending = (struct pending){.orders = orders, .ticket = ticket};
+    DL_APPEND(orders->pending, pending);
+    exporter_reopen(orders->parts.exporter);
+    if (settings_reload_begin(orders->parts.reload, reloaded, pending) != STATUS_OK) {
+        reloaded(pending, false, slice_text("a reload is under way and another one waits for it"));
+    }
+}
+
 static void requested(void *arg, const struct control_request *request,
                       struct control_ticket ticket)
 {
@@ -61,6 +92,7 @@ static void requested(void *arg, const struct control_request *request,
         [CONTROL_STATUS] = put_status,
         [CONTROL_LEVEL] = set_level,
         [CONTROL_ACK] = acknowledge,
+        [CONTROL_RELOAD] = reload,
     };
     carry_out[request->order](arg, request, ticket);
 }
@@ -82,6 +114,11 @@ enum status orders_new(struct loop *loop, const char *path, const struct orders_
 void orders_free(struct orders *orders)
 {
     if (orders != NULL) {
+        struct pending *pending;
+        struct pending *next;
+        DL_FOREACH_SAFE (orders->pending, pending, next) {
+            free(pending);
+        }
         control_free(orders->control);
         free(orders);
     }

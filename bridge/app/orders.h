@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "sessions.h"
+#include "settings_reload.h"
 
 struct orders;
 
@@ -17,6 +18,8 @@ struct orders;
 struct orders_parts {
     const struct admin_options *admin;
     struct sessions *sessions;
+    struct settings_reload *reload;
+    struct exporter *exporter; /* NULL: there is no audit file */
 };
 
 /* Listens at `path`; fails as control_new(). */

@@ -52,27 +52,33 @@ static void try_password(const struct settings *settings, struct buf *errors)
     free(path);
 }
 
-enum status tls_reload_reload(struct tls_reload *tls_reload, const struct settings *settings)
+enum status tls_reload_try(struct tls_reload *out_fresh, const struct settings *settings,
+                           struct buf *out_why)
 {
-    struct tls_reload fresh;
     struct tls_report report = {0};
-    (void)load(&fresh, settings, &report);
+    (void)load(out_fresh, settings, &report);
     try_password(settings, &report.errors);
     bool is_usable = report.errors.length == 0 && report.outdated.length == 0;
-    log_lines(LOG_LEVEL_ERROR, "reload_refused", &report.errors);
-    log_lines(LOG_LEVEL_ERROR, "reload_refused", &report.outdated);
+    buf_append(out_why, buf_slice(&report.errors));
+    buf_append(out_why, buf_slice(&report.outdated));
     log_lines(LOG_LEVEL_WARN, "certificate_expires_soon", &report.warnings);
-    if (is_usable) {
-        struct tls_reload old = *tls_reload;
-        *tls_reload = fresh;
-        fresh = old;
-        LOG_INFO("reloaded", LOG_TEXT("what", "certificates, keys and passwords"));
-    } else {
-        LOG_ERROR("reload_failed", LOG_TEXT("in_use", "what was loaded before"));
-    }
-    tls_reload_fini(&fresh);
     tls_report_fini(&report);
     return is_usable ? STATUS_OK : STATUS_INVALID;
+}
+
+void tls_reload_use(struct tls_reload *tls_reload, struct tls_reload *fresh_take)
+{
+    tls_reload_fini(tls_reload);
+    *tls_reload = *fresh_take;
+    *fresh_take = (struct tls_reload){0};
+}
+
+void tls_reload_publish(const struct tls_reload *tls_reload, struct counters *counters)
+{
+    counter_set(counters, COUNTER_BROKER_CA_EXPIRY, tls_reload->broker.ca_expires_ms);
+    counter_set(counters, COUNTER_BROKER_CERT_EXPIRY, tls_reload->broker.cert_expires_ms);
+    counter_set(counters, COUNTER_API_CA_EXPIRY, tls_reload->api.ca_expires_ms);
+    counter_set(counters, COUNTER_API_CERT_EXPIRY, tls_reload->api.cert_expires_ms);
 }
 
 void tls_reload_fini(struct tls_reload *tls_reload)

@@ -7,6 +7,8 @@
 #ifndef APP_RELOAD_H
 #define APP_RELOAD_H
 
+#include "base/buf.h"
+#include "base/counters.h"
 #include "base/status.h"
 #include "settings/settings.h"
 #include "tls/files.h"
@@ -23,10 +25,16 @@ struct tls_reload {
  */
 enum status tls_reload_load(struct tls_reload *tls_reload, const struct settings *settings);
 /*
- * Replaces everything by the present content of the files; with STATUS_INVALID nothing: a file
- * cannot be used, a certificate has expired, or the broker password cannot be read.
+ * Loads the present content of the files into *out_fresh, which is to be freed in either case.
+ * STATUS_INVALID: a file cannot be used, a certificate has expired, or the broker password cannot
+ * be read; a line for each is appended to *out_why.
  */
-enum status tls_reload_reload(struct tls_reload *tls_reload, const struct settings *settings);
+enum status tls_reload_try(struct tls_reload *out_fresh, const struct settings *settings,
+                           struct buf *out_why);
+/* Replaces everything by what was loaded. */
+void tls_reload_use(struct tls_reload *tls_reload, struct tls_reload *fresh_take);
+/* Sets the gauges of when the certificates in use expire. */
+void tls_reload_publish(const struct tls_reload *tls_reload, struct counters *counters);
 /* Wipes and frees. */
 void tls_reload_fini(struct tls_reload *tls_reload);
 

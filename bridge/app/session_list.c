@@ -341,21 +341,45 @@ static bool update_own(struct session_list *list, const struct settings *setting
     return has_news;
 }
 
-static void choose_unsubscribe(struct session_list *list, const struct settings *settings)
+/* Everything but what is `named`, as far as one packet carries it. */
+static void choose_of(struct session_record *record, const struct text_list *named)
 {
-    struct text_list named = filters_of(settings, NULL);
-    for (size_t i = 0; i < list->count; i++) {
-        struct session_record *record = &list->records[i];
-        bool is_own = list->has_own && i == 0;
-        for (size_t k = 0; k < record->filters.count; k++) {
-            char *filter = record->filters.items[k];
-            if (!(is_own && text_list_has(&named, filter)) &&
-                record->unsubscribe.count < MQTT_UNSUBSCRIBE_MAX) {
-                append(&record->unsubscribe, filter);
-            }
+    record->unsubscribe.count = 0;
+    for (size_t k = 0; k < record->filters.count; k++) {
+        char *filter = record->filters.items[k];
+        if (!text_list_has(named, filter) && record->unsubscribe.count < MQTT_UNSUBSCRIBE_MAX) {
+            append(&record->unsubscribe, filter);
         }
     }
+}
+
+static void choose_unsubscribe(struct session_list *list, const struct settings *settings)
+{
+    const struct text_list nothing = {0};
+    struct text_list named = filters_of(settings, NULL);
+    for (size_t i = 0; i < list->count; i++) {
+        choose_of(&list->records[i], list->has_own && i == 0 ? &named : &nothing);
+    }
     text_list_fini(&named);
+}
+
+bool session_list_add_filters(struct session_list *list, const struct settings *settings,
+                              struct ledger *ledger)
+{
+    bool has_news = false;
+    if (list->has_own) {
+        add_filters(session_list_own(list), settings, NULL, ledger, &has_news);
+    }
+    return has_news;
+}
+
+void session_list_filters_changed(struct session_list *list, const struct settings *settings)
+{
+    if (list->has_own) {
+        struct text_list named = filters_of(settings, NULL);
+        choose_of(session_list_own(list), &named);
+        text_list_fini(&named);
+    }
 }
 
 static bool update_status(struct session_list *list, const char *topic, struct ledger *ledger)

@@ -68,6 +68,14 @@ const char *session_list_instance(struct session_list *list, const char *host);
  */
 bool session_list_update(struct session_list *list, const struct settings *settings,
                          bool is_leaving, const char *status_topic, struct ledger *ledger);
+/*
+ * Of settings that the bridge is about to run on: writes the filters of its session that the ledger
+ * does not list. True if something was written. When the bridge runs on them,
+ * session_list_filters_changed() chooses again what is to be unsubscribed from it.
+ */
+bool session_list_add_filters(struct session_list *list, const struct settings *settings,
+                              struct ledger *ledger);
+void session_list_filters_changed(struct session_list *list, const struct settings *settings);
 /* NULL: there is none. */
 struct session_record *session_list_find(struct session_list *list, const char *client_id);
 /* NULL: the bridge is leaving. */

@@ -43,6 +43,10 @@ struct sessions {
     unsigned losses_to_record; /* connections that wait for a commit */
     loop_fn *left;
     void *left_arg;
+    struct loop_timer *prepared;
+    loop_fn *ready; /* of sessions_prepare() */
+    void *ready_arg;
+    int64_t lost_last_ms; /* wall clock: the newest loss */
 };
 
 /* ---- What /status shows ---- */
@@ -92,6 +96,7 @@ static void hold_over(void *arg)
 static void hold(struct sessions *sessions, int64_t last_ms)
 {
     int64_t hold_ms = sessions->settings->broker.session_lost_hold_s * 1000;
+    sessions->lost_last_ms = last_ms;
     int64_t left_ms = last_ms + hold_ms - clock_wall_ms();
     if (hold_ms > 0) {
         loop_timer_start(sessions->hold, left_ms > 0 ? left_ms : 0);
@@ -230,7 +235,7 @@ void sessions_connected(struct sessions *sessions, const char *client_id, bool i
 
 void sessions_receiver_changed(struct sessions *sessions, bool is_up)
 {
-    if (is_up) { /* the workers do not use the list any more */
+    if (is_up && workers_has_unsubscribed(sessions->workers)) { /* they do not use the list */
         session_record_forget_unsubscribed(session_list_own(&sessions->list), sessions->ledger);
     }
     sessions->is_subscribed = is_up;
@@ -314,6 +319,46 @@ void sessions_published(struct sessions *sessions, int64_t id, bool is_taken)
     }
 }
 
+/* ---- Other settings ---- */
+
+static void prepared(void *arg)
+{
+    struct sessions *sessions = arg;
+    sessions->ready(sessions->ready_arg);
+}
+
+static void filters_durable(struct sessions *sessions, const struct waiter *waiter)
+{
+    (void)waiter;
+    prepared(sessions);
+}
+
+void sessions_prepare(struct sessions *sessions, const struct settings *next, loop_fn *ready,
+                      void *arg)
+{
+    sessions->ready = ready;
+    sessions->ready_arg = arg;
+    if (session_list_add_filters(&sessions->list, next, sessions->ledger)) {
+        when_durable(sessions, &(struct waiter){.go_on = filters_durable});
+    } else {
+        loop_timer_start(sessions->prepared, 0);
+    }
+}
+
+void sessions_settings_changed(struct sessions *sessions)
+{
+    struct session_record *own = session_list_own(&sessions->list);
+    session_list_filters_changed(&sessions->list, sessions->settings);
+    if (own != NULL) {
+        workers_set_unsubscribe(sessions->workers, &own->unsubscribe);
+    }
+    if (health_is_on(sessions->health, HEALTH_SESSION_LOST)) {
+        loop_timer_stop(sessions->hold);
+        hold(sessions, sessions->lost_last_ms);
+    }
+    show(sessions);
+}
+
 /* ---- Start ---- */
 
 const char *sessions_instance(struct sessions *sessions)
@@ -386,6 +431,7 @@ struct sessions *sessions_new(struct loop *loop, const struct settings *settings
                                   .started_ms = clock_mono_ms()};
     sessions->hold = loop_timer_new(loop, hold_over, sessions);
     sessions->clear = loop_timer_new(loop, clear_due, sessions);
+    sessions->prepared = loop_timer_new(loop, prepared, sessions);
     session_list_load(&sessions->list, ledger);
     recall_loss(sessions);
     return sessions;
@@ -396,6 +442,7 @@ void sessions_free(struct sessions *sessions)
     if (sessions != NULL) {
         loop_timer_free(sessions->hold);
         loop_timer_free(sessions->clear);
+        loop_timer_free(sessions->prepared);
         session_list_fini(&sessions->list);
         free(sessions->former);
         free(sessions);

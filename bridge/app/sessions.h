@@ -55,6 +55,15 @@ void sessions_connected(struct sessions *sessions, const char *client_id, bool i
                         uint32_t generation);
 void sessions_drained(struct sessions *sessions, const char *client_id);
 void sessions_ended(struct sessions *sessions, const char *client_id);
+/*
+ * Before the bridge runs on other settings: lists the filters that they name in the ledger, and
+ * calls `ready`, at the earliest in the next turn, when that is durable. One at a time.
+ */
+void sessions_prepare(struct sessions *sessions, const struct settings *next, loop_fn *ready,
+                      void *arg);
+/* The settings have changed, in their place: the next receiver process subscribes to their filters
+ * and unsubscribes the others. */
+void sessions_settings_changed(struct sessions *sessions);
 /* The receiver has subscribed to what the settings name, and unsubscribed the rest; or it is down.
  */
 void sessions_receiver_changed(struct sessions *sessions, bool is_up);

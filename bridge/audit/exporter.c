@@ -125,6 +125,14 @@ static void set_full(struct exporter *exporter)
                exporter->added_seq - exporter->exported_seq >= exporter->options.rows_max);
 }
 
+void exporter_set_rows_max(struct exporter *exporter, int64_t rows_max)
+{
+    if (exporter != NULL) {
+        exporter->options.rows_max = rows_max;
+        set_full(exporter);
+    }
+}
+
 static void rows_read(void *arg, size_t count)
 {
     struct exporter *exporter = arg;

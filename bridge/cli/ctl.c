@@ -5,6 +5,7 @@
  */
 #include "app/control_request.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -22,23 +23,29 @@
 
 struct options {
     struct cli_config config;
+    const char *socket;
 };
 
 static const struct cli_option OPTIONS[] = {
     CLI_CONFIG_OPTIONS(offsetof(struct options, config),
                        "The configuration file of the bridge: it names the control socket."),
+    {'s', "socket", "PATH", offsetof(struct options, socket),
+     "The control socket itself; then --config is not needed."},
     {0},
 };
 
 static const struct cli_usage USAGE = {
-    .synopsis = "ctl --config FILE ORDER",
-    .about = "Orders something of a running bridge, as root or as the bridge's own user.\n"
-             "  status            prints its state, as the page /status has it\n"
-             "  level LEVEL       sets the level of its log until the next reload or restart:\n"
-             "                    error, warn, info or debug\n"
-             "  ack session_lost  confirms that the report of a lost session was seen\n"
-             "Run it in the bridge's working directory if the file names the ledger by a relative\n"
-             "path. Exits 0 if it was done, 1 if it is not possible, 69 if no bridge is there.",
+    .synopsis = "ctl --config FILE | --socket PATH ORDER",
+    .about =
+        "Orders something of a running bridge, as root or as the bridge's own user.\n"
+        "  status            prints its state, as the page /status has it\n"
+        "  level LEVEL       sets the level of its log until the next reload or restart:\n"
+        "                    error, warn, info or debug\n"
+        "  ack session_lost  confirms that the report of a lost session was seen\n"
+        "  reload            reads the configuration file again, with certificates, keys and\n"
+        "                    passwords, as SIGHUP: everything or nothing, and says what changed\n"
+        "Run it in the bridge's working directory if the file names the ledger by a relative\n"
+        "path. Exits 0 if it was done, 1 if it is not possible, 69 if no bridge is there.",
     .options = OPTIONS,
     .operands_max = 2,
 };
@@ -52,6 +59,7 @@ static const struct order {
     {"status", NULL, NULL},
     {"level", "Level", "LEVEL"},
     {"ack", "What", "session_lost"},
+    {"reload", NULL, NULL},
 };
 
 static const struct order *find_order(const char *name)
@@ -157,41 +165,68 @@ static int print_answer(const struct buf *answer)
     return code;
 }
 
+/* The path of the socket, NULL for none. Returns EX_OK, EX_USAGE or EX_CONFIG. The bridge itself
+ * finds errors in other settings. */
+static int find_path(const struct options *options, char **out_path)
+{
+    struct settings_report report = {0};
+    const struct settings_source source = {options->config.path,
+                                           {options->config.set.items, options->config.set.count}};
+    enum status status = STATUS_OK;
+    if (options->socket != NULL) {
+        *out_path = mem_strdup(options->socket);
+        return EX_OK;
+    }
+    if (source.path == NULL) {
+        return cli_wrong_call("ctl", "--config FILE or --socket PATH is needed");
+    }
+    status = settings_find_control_path(&source, out_path, &report);
+    if (status != STATUS_OK) {
+        fputs(report.errors.data, stderr);
+    }
+    settings_report_fini(&report);
+    return status == STATUS_OK ? EX_OK : EX_CONFIG;
+}
+
+/* Sends the request to the bridge at this path, and prints its answer. */
+static int ask(const char *path, const struct buf *request)
+{
+    struct buf answer = {0};
+    struct buf why = {0};
+    int code = EX_UNAVAILABLE;
+    int fd = connect_to(path, &why);
+    if (fd < 0) {
+        fprintf(stderr, "ecs-mqtt-bridge ctl: %s\n", why.data);
+    } else if (!exchange(fd, request, &answer)) {
+        fputs("ecs-mqtt-bridge ctl: the bridge did not answer\n", stderr);
+    } else {
+        code = print_answer(&answer);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    buf_fini(&answer);
+    buf_fini(&why);
+    return code;
+}
+
 int cli_ctl(int argc, char **argv)
 {
     struct options options = {0};
-    struct settings *settings = NULL;
     struct buf request = {0};
-    struct buf answer = {0};
-    struct buf why = {0};
+    char *path = NULL;
     int code;
     if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
     }
     code = make_request(argv + optind, argc - optind, &request);
     if (code == EX_OK) {
-        code = cli_load_settings("ctl", &options.config, &settings, NULL);
+        code = find_path(&options, &path);
     }
     if (code == EX_OK) {
-        char *path = settings_control_path(settings);
-        int fd = connect_to(path, &why);
-        if (fd < 0) {
-            fprintf(stderr, "ecs-mqtt-bridge ctl: %s\n", why.data);
-            code = EX_UNAVAILABLE;
-        } else if (!exchange(fd, &request, &answer)) {
-            fputs("ecs-mqtt-bridge ctl: the bridge did not answer\n", stderr);
-            code = EX_UNAVAILABLE;
-        } else {
-            code = print_answer(&answer);
-        }
-        if (fd >= 0) {
-            close(fd);
-        }
-        free(path);
+        code = ask(path, &request);
     }
-    settings_free(settings);
+    free(path);
     buf_fini(&request);
-    buf_fini(&answer);
-    buf_fini(&why);
     return code;
 }

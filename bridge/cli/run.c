@@ -28,12 +28,14 @@ static const struct cli_option OPTIONS[] = {
 
 static const struct cli_usage USAGE = {
     .synopsis = "run --config FILE [--set PATH=VALUE]... [--leave]",
-    .about = "Runs the bridge until SIGTERM or SIGINT.\n"
-             "SIGHUP   reads certificates, keys and passwords again, and reopens the audit file\n"
-             "SIGUSR1  writes the counts of all commands to the log\n"
-             "SIGUSR2  confirms that the report of a lost session was seen\n"
-             "Exits 0 after a stop, 73 if the ledger or the audit file cannot be used, 78 if the\n"
-             "configuration is wrong.",
+    .about =
+        "Runs the bridge until SIGTERM or SIGINT.\n"
+        "SIGHUP   reads the file again, with certificates, keys and passwords, and reopens the\n"
+        "         audit file\n"
+        "SIGUSR1  writes the counts of all commands to the log\n"
+        "SIGUSR2  confirms that the report of a lost session was seen\n"
+        "Exits 0 after a stop, 73 if the ledger or the audit file cannot be used, 78 if the\n"
+        "configuration is wrong.",
     .options = OPTIONS,
 };
 
@@ -87,7 +89,9 @@ int cli_run(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* at the file size limit the ledger fails, but the process goes on */
     mallopt(M_ARENA_MAX, 2);  /* with few threads, more arenas only use memory */
-    code = bridge_run(settings, options.is_leaving);
+    const struct settings_source source = {options.config.path,
+                                           {options.config.set.items, options.config.set.count}};
+    code = bridge_run(settings, &source, options.is_leaving);
     settings_free(settings);
     log_close(CLOSE_LOG_MS);
     return code;

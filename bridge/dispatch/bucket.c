@@ -77,6 +77,16 @@ static bool has_token(const struct bucket *bucket, int64_t now_ms)
     return bucket->tokens >= ONE_TOKEN && now_ms >= bucket->paused_until_ms;
 }
 
+void bucket_change(struct bucket *bucket, double rate_per_s, double burst, int64_t now_ms)
+{
+    assert(rate_per_s > 0 && burst >= 1);
+    move_on(bucket, now_ms);
+    bucket->current_per_s *= rate_per_s / bucket->rate_per_s;
+    bucket->rate_per_s = rate_per_s;
+    bucket->burst = burst;
+    bucket->tokens = least(burst, bucket->tokens);
+}
+
 bool bucket_take(struct bucket *bucket, int64_t now_ms)
 {
     move_on(bucket, now_ms);

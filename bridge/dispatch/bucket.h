@@ -26,6 +26,8 @@ struct bucket {
 };
 
 void bucket_init(struct bucket *bucket, double rate_per_s, double burst, int64_t now_ms);
+/* Another configured rate and burst. What throttling has taken off stays in proportion. */
+void bucket_change(struct bucket *bucket, double rate_per_s, double burst, int64_t now_ms);
 /* Takes one token if there is one. */
 bool bucket_take(struct bucket *bucket, int64_t now_ms);
 /* Returns a token that was not used. */

@@ -355,6 +355,17 @@ static void start_deadline_timer(struct dispatch *dispatch)
     }
 }
 
+/* The group's first command has ended without being called. */
+static void first_gone(struct dispatch *dispatch, struct group *group)
+{
+    if (group->place == GROUP_BACKOFF) {
+        loop_timer_stop(group->backoff);
+    } else if (group->tasks != NULL && group->tasks->region != group->region) {
+        group_dequeue(group); /* its next command is for another region */
+    }
+    place_group(dispatch, group);
+}
+
 /* The timer may be early: the command it was started for may be gone. */
 static void deadlines_due(void *arg)
 {
@@ -366,12 +377,7 @@ static void deadlines_due(void *arg)
         bool was_first = group->tasks == task;
         give_up(task, NULL);
         if (was_first) {
-            if (group->place == GROUP_BACKOFF) {
-                loop_timer_stop(group->backoff);
-            } else if (group->tasks != NULL && group->tasks->region != group->region) {
-                group_dequeue(group); /* its next command is for another region */
-            }
-            place_group(dispatch, group);
+            first_gone(dispatch, group);
         }
     }
     start_deadline_timer(dispatch);
@@ -679,21 +685,28 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
     }
 }
 
+/* The settings no longer allow a command that is not being called. */
+static void end_forbidden(struct task *task)
+{
+    struct command *command = task->command;
+    LOG_WARN("command_forbidden_now", LOG_TEXT("token", command->token),
+             LOG_TEXT("region", command->region), LOG_TEXT("group", command->group),
+             LOG_INT("attempts", command->attempts));
+    finish_with_error(
+        task, is_unsure(task) ? ERROR_NO_DEFINITE_ANSWER : ERROR_NOT_ALLOWED,
+        is_unsure(task)
+            ? "An earlier attempt may have had effect, and the bridge's settings no longer "
+              "allow this group: it was not called again."
+            : "The bridge's settings no longer allow this group; it was not called.",
+        NULL);
+}
+
 /* A resumed command that is not called again. */
 static void end_resumed(struct task *task, bool is_allowed)
 {
     struct command *command = task->command;
     if (!is_allowed) {
-        LOG_WARN("command_forbidden_now", LOG_TEXT("token", command->token),
-                 LOG_TEXT("region", command->region), LOG_TEXT("group", command->group),
-                 LOG_INT("attempts", command->attempts));
-        finish_with_error(
-            task, is_unsure(task) ? ERROR_NO_DEFINITE_ANSWER : ERROR_NOT_ALLOWED,
-            is_unsure(task)
-                ? "An earlier attempt may have had effect, and the bridge's settings no longer "
-                  "allow this group: it was not called again."
-                : "The bridge's settings no longer allow this group; it was not called.",
-            NULL);
+        end_forbidden(task);
         return;
     }
     LOG_ERROR("command_set_aside", LOG_TEXT("token", command->token),
@@ -718,6 +731,47 @@ void dispatch_resume(struct dispatch *dispatch, struct command *command_take, bo
     }
     end_resumed(task, is_allowed);
     group_free_if_empty(&dispatch->schedule.groups, group);
+}
+
+/* Gives the group's commands the routes of now. */
+static void reroute(struct dispatch *dispatch, struct group *group)
+{
+    const struct settings *settings = dispatch->settings;
+    struct task *task;
+    struct task *next;
+    struct task *first = group->tasks;
+    DL_FOREACH_SAFE (group->tasks, task, next) {
+        struct command *command = task->command;
+        command->route =
+            command->route == NULL
+                ? NULL
+                : route_of_name(settings->routes, settings->route_count, command->route->name);
+        bool is_waiting = task->deadline_place > 0;
+        if (is_waiting &&
+            !route_still_allows(settings->routes, settings->route_count, command->route,
+                                command->action, command->region, command->group)) {
+            end_forbidden(task);
+        }
+    }
+    if (group->tasks != first) {
+        first_gone(dispatch, group);
+    }
+}
+
+void dispatch_settings_changed(struct dispatch *dispatch)
+{
+    const struct settings *settings = dispatch->settings;
+    struct group *group;
+    struct group *next;
+    dispatch->schedule.in_flight_max = (size_t)settings->api.max_in_flight;
+    regions_change(&dispatch->schedule.regions, settings->routes, settings->route_count,
+                   (size_t)settings->api.max_in_flight_per_region, settings->api.rate_per_s,
+                   (double)settings->api.rate_burst, loop_now_ms(dispatch->loop));
+    HASH_ITER (hh, dispatch->schedule.groups, group, next) {
+        reroute(dispatch, group);
+    }
+    start_deadline_timer(dispatch);
+    pump(dispatch);
 }
 
 void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg)

@@ -18,6 +18,35 @@ void regions_init(struct regions *regions, const struct route *routes, size_t ro
     bucket_init(&regions->unproven_bucket, rate_per_s, burst, now_ms);
 }
 
+static bool is_named(const struct regions *regions, const char *name)
+{
+    bool is_named = false;
+    for (size_t i = 0; i < regions->route_count; i++) {
+        is_named = is_named || route_names_region(&regions->routes[i], name);
+    }
+    return is_named;
+}
+
+void regions_change(struct regions *regions, const struct route *routes, size_t route_count,
+                    size_t in_flight_max, double rate_per_s, double burst, int64_t now_ms)
+{
+    struct region *region;
+    struct region *next;
+    regions->routes = routes;
+    regions->route_count = route_count;
+    regions->in_flight_max = in_flight_max;
+    regions->rate_per_s = rate_per_s;
+    regions->burst = burst;
+    bucket_change(&regions->unproven_bucket, rate_per_s, burst, now_ms);
+    HASH_ITER (hh, regions->table, region, next) {
+        bucket_change(&region->bucket, rate_per_s, burst, now_ms);
+        if (!region->is_proven && is_named(regions, region->name)) {
+            region->is_proven = true;
+            regions->unproven_in_flight -= region->in_flight;
+        }
+    }
+}
+
 static void region_free(struct region *region)
 {
     struct regions *regions = region->regions;
@@ -45,9 +74,7 @@ struct region *regions_get(struct regions *regions, const char *name, int64_t no
         memcpy(region->name, name, length);
         region->regions = regions;
         bucket_init(&region->bucket, regions->rate_per_s, regions->burst, now_ms);
-        for (size_t i = 0; i < regions->route_count; i++) {
-            region->is_proven = region->is_proven || route_names_region(&regions->routes[i], name);
-        }
+        region->is_proven = is_named(regions, name);
         HASH_ADD_STR(regions->table, name, region);
     }
     return region;

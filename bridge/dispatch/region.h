@@ -41,7 +41,7 @@ struct region {
 };
 
 struct regions {
-    const struct route *routes; /* they must outlive it */
+    const struct route *routes; /* they must outlive it, or the next regions_change() */
     size_t route_count;
     size_t in_flight_max; /* of one region: api.max_in_flight_per_region */
     double rate_per_s;
@@ -54,6 +54,10 @@ struct regions {
 
 void regions_init(struct regions *regions, const struct route *routes, size_t route_count,
                   size_t in_flight_max, double rate_per_s, double burst, int64_t now_ms);
+/* The settings have changed. A region that a route names now is proven; one that was proven stays
+ * so. */
+void regions_change(struct regions *regions, const struct route *routes, size_t route_count,
+                    size_t in_flight_max, double rate_per_s, double burst, int64_t now_ms);
 /* All commands must be gone. */
 void regions_fini(struct regions *regions);
 /* Finds or makes. */

@@ -67,6 +67,17 @@ struct arrival {
     int64_t now_ms;
 };
 
+void intake_settings_changed(struct intake *intake)
+{
+    const struct settings *settings = intake->settings;
+    intake->limits.payload_bytes = (size_t)settings->limits.payload_bytes;
+    intake->limits.reply_topic_bytes = (size_t)settings->limits.reply_topic_bytes;
+    intake->limits.correlation_bytes = (size_t)settings->limits.correlation_bytes;
+    intake->limits.deadline_s = settings->limits.deadline_s;
+    intake->replies.qos = (uint8_t)settings->replies.qos;
+    intake->replies.expiry_s = settings->replies.expiry_s;
+}
+
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
                           struct ledger *ledger, struct dispatch *dispatch, struct outbox *outbox,
                           struct workers *workers)
@@ -78,12 +89,7 @@ struct intake *intake_new(const struct settings *settings, struct counters *coun
     intake->dispatch = dispatch;
     intake->outbox = outbox;
     intake->workers = workers;
-    intake->limits.payload_bytes = (size_t)settings->limits.payload_bytes;
-    intake->limits.reply_topic_bytes = (size_t)settings->limits.reply_topic_bytes;
-    intake->limits.correlation_bytes = (size_t)settings->limits.correlation_bytes;
-    intake->limits.deadline_s = settings->limits.deadline_s;
-    intake->replies.qos = (uint8_t)settings->replies.qos;
-    intake->replies.expiry_s = settings->replies.expiry_s;
+    intake_settings_changed(intake);
     return intake;
 }
 

@@ -84,6 +84,10 @@ static struct ledger_batch *next_batch(struct committer *committer)
             break;
         }
         if (due_us <= now_us) {
+            if (committer->has_next_limits) {
+                committer->limits = committer->next_limits;
+                committer->has_next_limits = false;
+            }
             batch = take_queued(committer);
             break;
         }
@@ -526,6 +530,14 @@ void committer_wake(struct committer *committer)
     if (must_wake) {
         pthread_cond_signal(&committer->queued);
     }
+}
+
+void committer_set_limits(struct committer *committer, const struct ledger_limits *limits)
+{
+    pthread_mutex_lock(&committer->mutex);
+    committer->next_limits = *limits;
+    committer->has_next_limits = true;
+    pthread_mutex_unlock(&committer->mutex);
 }
 
 struct ledger_batch *committer_take_reports(struct committer *committer)

@@ -22,7 +22,6 @@
 struct committer {
     /* set before the thread starts, then only read */
     const struct store_ops *ops;
-    struct ledger_limits limits;
     struct loop_wake *wake; /* signalled when a batch is to be reported */
     pthread_t thread;
 
@@ -30,6 +29,7 @@ struct committer {
 
     /* owned by the thread, and before it starts by the caller of committer_begin() */
     struct store *store;
+    struct ledger_limits limits;
     int64_t unfinished;
     int64_t next_message_id;
     int64_t last_audit_seq;
@@ -58,6 +58,8 @@ struct committer {
     struct ledger_batch *reports;
     struct ledger_batch *last_report;
     struct ledger_batch *spare;
+    struct ledger_limits next_limits; /* from the next batch on, if there are some */
+    bool has_next_limits;
 };
 
 void committer_init(struct committer *committer);
@@ -78,6 +80,9 @@ void committer_stop(struct committer *committer, int64_t timeout_ms);
 bool committer_enqueue(struct committer *committer, struct ledger_request *request,
                        int64_t delay_us);
 void committer_wake(struct committer *committer);
+
+/* Replaces the limits, from the next batch on. */
+void committer_set_limits(struct committer *committer, const struct ledger_limits *limits);
 
 /* Returns the batches to be reported, in order; the caller owns them. */
 struct ledger_batch *committer_take_reports(struct committer *committer);

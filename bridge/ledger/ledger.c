@@ -510,16 +510,9 @@ static void free_ledger(struct ledger *ledger)
     free(ledger);
 }
 
-static struct ledger *ledger_new(struct loop *loop, const struct ledger_options *options,
-                                 const struct ledger_hooks *hooks)
+static struct ledger_limits limits_of(const struct ledger_options *options)
 {
-    struct ledger *ledger = mem_zalloc(1, sizeof *ledger);
-    ledger->counters = options->counters;
-    ledger->hooks = *hooks;
-    ledger->wake_timer = loop_timer_new(loop, wake_committer, ledger);
-    committer_init(&ledger->committer);
-    ledger->committer.wake = loop_wake_new(loop, woken, ledger);
-    ledger->committer.limits = (struct ledger_limits){
+    return (struct ledger_limits){
         .success_ttl_s = options->success_ttl_s,
         .failure_ttl_s = options->failure_ttl_s,
         .pending_max = options->pending_max,
@@ -530,6 +523,24 @@ static struct ledger *ledger_new(struct loop *loop, const struct ledger_options 
         .is_audited = options->is_audited,
         .audit_rows_max = options->audit_rows_max,
     };
+}
+
+void ledger_change(struct ledger *ledger, const struct ledger_options *options)
+{
+    const struct ledger_limits limits = limits_of(options);
+    committer_set_limits(&ledger->committer, &limits);
+}
+
+static struct ledger *ledger_new(struct loop *loop, const struct ledger_options *options,
+                                 const struct ledger_hooks *hooks)
+{
+    struct ledger *ledger = mem_zalloc(1, sizeof *ledger);
+    ledger->counters = options->counters;
+    ledger->hooks = *hooks;
+    ledger->wake_timer = loop_timer_new(loop, wake_committer, ledger);
+    committer_init(&ledger->committer);
+    ledger->committer.wake = loop_wake_new(loop, woken, ledger);
+    ledger->committer.limits = limits_of(options);
     return ledger;
 }
 

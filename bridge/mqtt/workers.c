@@ -225,6 +225,16 @@ void workers_renew(struct workers *workers)
     renew_next(workers);
 }
 
+void workers_set_unsubscribe(struct workers *workers, const struct text_list *unsubscribe)
+{
+    workers->session.unsubscribe = *unsubscribe;
+}
+
+bool workers_has_unsubscribed(const struct workers *workers)
+{
+    return workers->receiver.is_up && workers->session.unsubscribe.count == 0;
+}
+
 /* ---- Both at one broker ---- */
 
 static void compare_brokers(struct workers *workers)
@@ -292,7 +302,7 @@ static void on_up(void *arg, struct worker *worker)
         former_up(former);
         return;
     }
-    if (worker->role == WIRE_RECEIVER) {
+    if (worker->role == WIRE_RECEIVER && !worker->is_outdated && !worker->is_ending) {
         workers->session.unsubscribe.count = 0; /* it has unsubscribed */
     }
     on_change(workers, worker);

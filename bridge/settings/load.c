@@ -405,11 +405,11 @@ static void report_syntax(const config_t *config, const struct syntax *syntax, c
     }
 }
 
-static enum status parse(struct slice text, const char *name,
-                         const struct settings_options *options, struct settings **out_settings,
-                         struct settings_report *report)
+/* The settings, also with errors; NULL where the text is no file of settings at all. */
+static struct settings *read_text(struct slice text, const char *name,
+                                  const struct settings_options *options,
+                                  struct settings_report *report)
 {
-    int errors_before = report->error_count;
     struct settings *settings = NULL;
     struct buf scanned = {0};
     struct syntax syntax = {0};
@@ -425,6 +425,15 @@ static enum status parse(struct slice text, const char *name,
     config_destroy(&config);
     syntax_fini(&syntax);
     buf_fini(&scanned);
+    return settings;
+}
+
+static enum status parse(struct slice text, const char *name,
+                         const struct settings_options *options, struct settings **out_settings,
+                         struct settings_report *report)
+{
+    int errors_before = report->error_count;
+    struct settings *settings = read_text(text, name, options, report);
     if (report->error_count > errors_before) {
         settings_free(settings);
         return STATUS_INVALID;
@@ -462,6 +471,19 @@ static int read_whole(const char *path, struct buf *out)
     return problem;
 }
 
+/* NULL as `path` is an empty file. */
+static enum status read_file(const char *path, struct buf *out, struct settings_report *report)
+{
+    int problem = path == NULL ? 0 : read_whole(path, out);
+    if (problem == 0) {
+        return STATUS_OK;
+    }
+    settings_report_error(report, path, 0, "file",
+                          "cannot be read: %s; allowed: a readable file of at most 1 MiB",
+                          strerror(problem));
+    return problem == ENOENT || problem == ENOTDIR ? STATUS_NOT_FOUND : STATUS_INVALID;
+}
+
 enum status settings_load(const char *path, struct settings **out_settings,
                           struct settings_report *report)
 {
@@ -472,17 +494,29 @@ enum status settings_load_with(const char *path, const struct settings_options *
                                struct settings **out_settings, struct settings_report *report)
 {
     struct buf text = {0};
-    enum status status;
-    int problem = path == NULL ? 0 : read_whole(path, &text);
-    if (problem == 0) {
+    enum status status = read_file(path, &text, report);
+    if (status == STATUS_OK) {
         status = parse(buf_slice(&text), path == NULL ? "defaults" : path, options, out_settings,
                        report);
-    } else {
-        settings_report_error(report, path, 0, "file",
-                              "cannot be read: %s; allowed: a readable file of at most 1 MiB",
-                              strerror(problem));
-        status = problem == ENOENT || problem == ENOTDIR ? STATUS_NOT_FOUND : STATUS_INVALID;
     }
+    buf_fini(&text);
+    return status;
+}
+
+enum status settings_find_control_path(const struct settings_source *source, char **out_path,
+                                       struct settings_report *report)
+{
+    struct buf text = {0};
+    struct settings *settings = NULL;
+    enum status status = read_file(source->path, &text, report);
+    if (status == STATUS_OK) {
+        settings = read_text(buf_slice(&text), source->path, &source->options, report);
+        status = settings == NULL ? STATUS_INVALID : STATUS_OK;
+    }
+    if (status == STATUS_OK) {
+        *out_path = settings_control_path(settings);
+    }
+    settings_free(settings);
     buf_fini(&text);
     return status;
 }

@@ -127,6 +127,8 @@ void settings_row_read(const struct settings_row *row, void *base,
 void settings_row_set_default(const struct settings_row *row, void *base);
 /* Frees and empties a list or a text; does nothing to other types. */
 void settings_row_clear(const struct settings_row *row, void *base);
+/* How many bytes its member has. */
+size_t settings_row_size(const struct settings_row *row);
 /* Whether an optional value is set; true for all others. */
 bool settings_row_is_set(const struct settings_row *row, const void *base);
 /* Appends the value as libconfig writes it, masked where it contains a secret. */

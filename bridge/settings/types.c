@@ -303,23 +303,31 @@ static const struct type {
     const char *phrase;
     void (*fini)(void *member); /* NULL: nothing to free */
     bool is_optional;           /* not set unless it is in the file */
+    size_t size;                /* of the member */
 } types[] = {
     [SETTINGS_GROUP] = {.phrase = A_GROUP},
     [SETTINGS_ROUTES] = {.phrase = "a list of at least one group ({ ... }, ...)"},
-    [SETTINGS_TEXT] = {ACCEPTS(TEXT), read_text, print_text, allowed_text, .fini = text_fini},
-    [SETTINGS_CHOICE] = {ACCEPTS(TEXT), read_choice, print_text, allowed_choices,
-                         .fini = text_fini},
-    [SETTINGS_INT] = {ACCEPTS(WHOLE), read_int, print_int, allowed_whole_number, .fini = NULL},
-    [SETTINGS_SMALL] = {ACCEPTS(WHOLE), read_small, print_int, allowed_whole_number, .fini = NULL},
+    [SETTINGS_TEXT] = {ACCEPTS(TEXT), read_text, print_text, allowed_text, .fini = text_fini,
+                       .size = sizeof(char *)},
+    [SETTINGS_CHOICE] = {ACCEPTS(TEXT), read_choice, print_text, allowed_choices, .fini = text_fini,
+                         .size = sizeof(char *)},
+    [SETTINGS_INT] = {ACCEPTS(WHOLE), read_int, print_int, allowed_whole_number, .fini = NULL,
+                      .size = sizeof(int64_t)},
+    [SETTINGS_SMALL] = {ACCEPTS(WHOLE), read_small, print_int, allowed_whole_number, .fini = NULL,
+                        .size = sizeof(int)},
     [SETTINGS_FLOAT] = {ACCEPTS(WHOLE) | ACCEPTS(FRACTION), read_float, print_float, allowed_number,
-                        .fini = NULL},
-    [SETTINGS_BOOL] = {ACCEPTS(BOOL), read_bool, print_bool, .phrase = A_BOOL},
-    [SETTINGS_SWITCH] = {ACCEPTS(TEXT), read_switch, print_switch, allowed_choices, .fini = NULL},
-    [SETTINGS_LIST] = {ACCEPTS(TEXT), read_item, print_list, allowed_list, .fini = list_fini},
+                        .fini = NULL, .size = sizeof(double)},
+    [SETTINGS_BOOL] = {ACCEPTS(BOOL), read_bool, print_bool, .phrase = A_BOOL,
+                       .size = sizeof(bool)},
+    [SETTINGS_SWITCH] = {ACCEPTS(TEXT), read_switch, print_switch, allowed_choices, .fini = NULL,
+                         .size = sizeof(bool)},
+    [SETTINGS_LIST] = {ACCEPTS(TEXT), read_item, print_list, allowed_list, .fini = list_fini,
+                       .size = sizeof(struct text_list)},
     [SETTINGS_OPTIONAL_TEXT] = {ACCEPTS(TEXT), read_text, print_text, allowed_text,
-                                .fini = text_fini, .is_optional = true},
+                                .fini = text_fini, .is_optional = true, .size = sizeof(char *)},
     [SETTINGS_OPTIONAL_BOOL] = {ACCEPTS(BOOL), read_optional_bool, print_optional_bool,
-                                .phrase = A_BOOL, .is_optional = true},
+                                .phrase = A_BOOL, .is_optional = true,
+                                .size = sizeof(struct optional_bool)},
 };
 
 const char *settings_value_text(enum settings_value_kind kind)
@@ -368,6 +376,11 @@ void settings_row_clear(const struct settings_row *row, void *base)
     if (types[row->type].fini != NULL) {
         types[row->type].fini(member_of(row, base));
     }
+}
+
+size_t settings_row_size(const struct settings_row *row)
+{
+    return types[row->type].size;
 }
 
 bool settings_row_is_set(const struct settings_row *row, const void *base)

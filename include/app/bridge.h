@@ -12,6 +12,8 @@
 #include <stdbool.h>
 
 /*
+ * `source` is where the settings came from: they are read again on SIGHUP.
+ *
  * Runs until SIGTERM or SIGINT, or, with `is_leaving`, until every session that the ledger lists is
  * empty and ended and its commands are answered; nothing is subscribed then. Fills in an instance
  * that the settings do not name. Returns a sysexits code: 0 after an orderly stop
@@ -19,6 +21,6 @@
  * EX_UNAVAILABLE, EX_CONFIG or 73 (store) where it could not start; what was wrong is on standard
  * error. The executable of the MQTT processes is opened at the start (mqtt/program.h).
  */
-int bridge_run(struct settings *settings, bool is_leaving);
+int bridge_run(struct settings *settings, const struct settings_source *source, bool is_leaving);
 
 #endif

@@ -25,6 +25,7 @@ enum control_order {
     CONTROL_STATUS,
     CONTROL_LEVEL,
     CONTROL_ACK,
+    CONTROL_RELOAD,
 };
 
 struct control_request {

@@ -52,6 +52,8 @@ void exporter_free(struct exporter *exporter);
 
 /* The ledger's hook: there are records up to this Seq. Takes NULL. */
 void exporter_added(struct exporter *exporter, int64_t seq);
+/* The ledger's limit has changed. Takes NULL. */
+void exporter_set_rows_max(struct exporter *exporter, int64_t rows_max);
 /* The file was moved away: the lines from now on go into a new one of its name, which continues the
  * chain. Takes NULL. */
 void exporter_reopen(struct exporter *exporter);

@@ -61,6 +61,14 @@ void dispatch_resume(struct dispatch *dispatch, struct command *command_take, bo
 void dispatch_hold(struct dispatch *dispatch, bool is_held);
 
 /*
+ * The settings have changed, in their place. Commands get the route of now that has the name of
+ * theirs. Those that are not being called end if the settings no longer allow them, as at a start.
+ * A claim that was on its way during the change still has its former route: call this again when
+ * the ledger has answered it.
+ */
+void dispatch_settings_changed(struct dispatch *dispatch);
+
+/*
  * Begins no more calls; those in flight go on. `idle` is called once when none is left, at the
  * earliest in the next iteration of the loop.
  */

@@ -25,6 +25,8 @@ struct intake;
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
                           struct ledger *ledger, struct dispatch *dispatch, struct outbox *outbox,
                           struct workers *workers);
+/* The settings have changed, in their place. */
+void intake_settings_changed(struct intake *intake);
 /* Takes NULL. Deliveries whose claim is on its way are not acknowledged; the ledger must make no
  * more callbacks. */
 void intake_free(struct intake *intake);

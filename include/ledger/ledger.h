@@ -72,6 +72,9 @@ struct ledger_hooks {
 enum status ledger_open(struct loop *loop, const struct ledger_options *options,
                         const struct ledger_hooks *hooks, struct ledger **out_ledger,
                         struct buf *out_why);
+/* Other limits, times to live, reply settings and routes; the rest of the options is not used. From
+ * the next batch on. */
+void ledger_change(struct ledger *ledger, const struct ledger_options *options);
 /* Reports every unfinished command to hooks.resumed, in order of arrival, then starts the thread.
  * Call it once, before any request. */
 void ledger_start(struct ledger *ledger);

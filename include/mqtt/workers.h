@@ -121,6 +121,14 @@ void workers_publish(struct workers *workers, int64_t id, struct slice message);
  * publisher keeps its connection, so that it can report it. Sessions are kept.
  */
 void workers_renew(struct workers *workers);
+/*
+ * The routes' filters have changed: `unsubscribe` is now what the broker may have of the receiver's
+ * session and the settings do not name. Borrowed. Takes effect with the next receiver process, see
+ * workers_renew().
+ */
+void workers_set_unsubscribe(struct workers *workers, const struct text_list *unsubscribe);
+/* Whether the receiver is subscribed to what the settings name, and unsubscribed from the rest. */
+bool workers_has_unsubscribed(const struct workers *workers);
 /* Ends all receivers: no more deliveries. Those without an ack stay unacknowledged. */
 void workers_stop_intake(struct workers *workers);
 /* Ends all processes cleanly and kills them after `timeout_ms`. hooks.stopped is called when all

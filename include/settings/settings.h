@@ -4,7 +4,8 @@
  * Wraps libconfig. Every key is a row of tables/settings.def with name, type, default, range and
  * meaning; reading, checking, printing and the users' page all come from that table.
  *
- * Thread: any; settings are read once, at the start, and then never change.
+ * Thread: any. A running bridge changes its settings only on the loop's thread, when it reloads
+ * (settings_exchange_live()): other threads must not keep a pointer to a live value.
  */
 #ifndef SETTINGS_SETTINGS_H
 #define SETTINGS_SETTINGS_H
@@ -159,8 +160,32 @@ struct settings_options {
 /* The same with options; NULL for none. */
 enum status settings_load_with(const char *path, const struct settings_options *options,
                                struct settings **out_settings, struct settings_report *report);
+/* Where a bridge's settings come from. */
+struct settings_source {
+    const char *path;
+    struct settings_options options;
+};
+/* What a file that is read again changes: paths of keys, separated by ", ". */
+struct settings_changes {
+    struct buf live;    /* a running bridge takes these */
+    struct buf restart; /* these it takes at its next start */
+};
 /*
- * The same for a text in memory; messages use `name` as the file's name. STATUS_OK or
+ * Reads the source again and compares it with the settings that a bridge runs on. STATUS_OK with
+ * *out_fresh, of which settings_exchange_live() may be used. STATUS_INVALID also where the file is
+ * good but its live values contradict those that change only at the next start. `out_changes` is
+ * {0}; free it in every case. Reports as settings_load_with().
+ */
+enum status settings_load_again(const struct settings_source *source,
+                                const struct settings *running, struct settings **out_fresh,
+                                struct settings_changes *out_changes,
+                                struct settings_report *report);
+/* Exchanges the values of all live rows and the routes: `fresh` has the former ones then, which may
+ * still be in use. The other values of `running` keep their place in memory. */
+void settings_exchange_live(struct settings *running, struct settings *fresh);
+void settings_changes_fini(struct settings_changes *changes);
+/*
+ * As settings_load() for a text in memory; messages use `name` as the file's name. STATUS_OK or
  * STATUS_INVALID.
  */
 enum status settings_parse(struct slice text, const char *name, struct settings **out_settings,
@@ -186,5 +211,12 @@ char *settings_password_path(const struct settings *settings);
 /* The path of the control socket: control.socket, else the ledger's path with ".sock" behind it,
  * which may be longer than SETTINGS_SOCKET_BYTES_MAX. A heap string, or NULL for no socket. */
 char *settings_control_path(const struct settings *settings);
+/*
+ * The same from a file, for somebody who needs nothing else of it: errors in other settings do not
+ * matter. STATUS_INVALID or STATUS_NOT_FOUND, with lines in `report`, where the file cannot be read
+ * at all.
+ */
+enum status settings_find_control_path(const struct settings_source *source, char **out_path,
+                                       struct settings_report *report);
 
 #endif

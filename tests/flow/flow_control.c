@@ -86,6 +86,130 @@ static void test_without_a_bridge_it_exits_69(struct fixture *fixture)
     check_result(&result, EX_UNAVAILABLE, "control.socket = \"none\"");
 }
 
+/* ---- reload ---- */
+
+static void reload(struct bridge *bridge, const char *overrides, int code, const char *text)
+{
+    fixture_set(bridge, overrides);
+    struct tool_result result = CTL(bridge, "reload");
+    check_result(&result, code, text);
+}
+
+static void test_a_reload_without_a_change_is_harmless(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    for (int i = 0; i < 3; i++) {
+        reload(bridge, "", EX_OK, "no setting has changed");
+        check_succeeded(fixture_request(fixture, fixture_name(fixture, "token"),
+                                        fixture_name(fixture, "pg"), ""));
+    }
+    bridge_stop(bridge);
+}
+
+static void test_a_reload_says_what_changed_and_what_needs_a_restart(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    check_succeeded(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""));
+    reload(bridge, "limits.payload_bytes = 64; broker.keepalive_s = 20; replies.expiry_s = 60;",
+           EX_OK, "changes at the next start only: broker.keepalive_s");
+    assert_true(bridge_log_contains(bridge, "changed=\"limits.payload_bytes, replies.expiry_s\""));
+    token = fixture_name(fixture, "a-token-that-makes-the-command-larger-than-allowed");
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    client_expect(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    assert_true(bridge_log_contains(bridge, "Bridge.PayloadTooLarge"));
+    reload(bridge, "", EX_OK, "changed: limits.payload_bytes, replies.expiry_s");
+    check_succeeded(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""));
+    bridge_stop(bridge);
+}
+
+static void test_a_file_with_an_error_changes_nothing(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    reload(bridge, "limits.payload_bytes = 64; limits.pending = 0;", 1,
+           "limits.pending: is 0; allowed: a whole number");
+    client_expect(fixture->sender,
+                  &(struct match){.topic = bridge->status_topic, .state = "degraded"});
+    check_succeeded(fixture_request(
+        fixture, fixture_name(fixture, "a-token-that-makes-the-command-longer-than-64-bytes"),
+        fixture_name(fixture, "pg"), ""));
+    /* Each is allowed; but the session keeps its time until the restart. */
+    reload(bridge, "broker.session_expiry_s = 600; dedup.success_ttl_s = 600;", 1,
+           "shorter than broker.session_expiry_s");
+    reload(bridge, "", EX_OK, "no setting has changed");
+    client_expect(fixture->sender,
+                  &(struct match){.topic = bridge->status_topic, .state = "online"});
+    bridge_stop(bridge);
+}
+
+static void test_new_topics_are_subscribed_and_former_ones_are_not(struct fixture *fixture)
+{
+    static const char other[] = "ecs-bridge/v1/commands/other";
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    const char *token = fixture_name(fixture, "token");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    bridge->log_offset = file_size(bridge->log);
+    reload(bridge, "routes.topics = (\"ecs-bridge/v1/commands/other\");", EX_OK,
+           "changed: routes[0].topics");
+    bridge_wait_log(bridge, "event=receiver_up");
+    client_publish(fixture->sender,
+                   &(struct outgoing){
+                       .topic = other,
+                       .payload = fixture_command(fixture, token, fixture_name(fixture, "pg"), ""),
+                       .qos = 1});
+    check_succeeded(fixture_expect_reply(fixture, token));
+    /* A restart with these settings has nothing to unsubscribe, and nothing comes by the former
+     * topic. */
+    fixture_send(fixture, "no command");
+    bridge_stop(bridge);
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    token = fixture_name(fixture, "token");
+    client_publish(fixture->sender,
+                   &(struct outgoing){
+                       .topic = other,
+                       .payload = fixture_command(fixture, token, fixture_name(fixture, "pg"), ""),
+                       .qos = 1});
+    check_succeeded(fixture_expect_reply(fixture, token));
+    assert_int_equal(client_count(fixture->sender, &(struct match){.topic = FLOW_DEAD_LETTERS}), 0);
+    bridge_stop(bridge);
+}
+
+/* A command that is being called goes on; those behind it are not called any more. */
+static void test_commands_that_wait_are_refused_when_their_group_is_no_longer_allowed(
+    struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge_alone(fixture, "api.read_timeout_ms = 60000;");
+    const char *group = fixture_name(fixture, "pg");
+    const char *called = fixture_name(fixture, "called");
+    const char *waiting = fixture_name(fixture, "waiting");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":1,\"Match\":{\"ClientToken\":\"%s\"}",
+                    called);
+    fixture_send(fixture, fixture_command(fixture, called, group, ""));
+    simulator_wait_token(&fixture->simulator, called, 1);
+    fixture_send(fixture, fixture_command(fixture, waiting, group, ""));
+    check_succeeded(
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    reload(bridge, "api.read_timeout_ms = 60000; routes.groups = (\"other-*\");", EX_OK,
+           "changed: routes[0].groups");
+    check_error(fixture_expect_reply(fixture, waiting), "failed", "Bridge.NotAllowed", "denied",
+                false);
+    assert_int_equal(simulator_token(&fixture->simulator, waiting, "Calls"), 0);
+    reload(bridge, "", EX_OK, "changed:");
+    simulator_clear(&fixture->simulator); /* the hanging call is dropped, and made again */
+    check_succeeded(fixture_expect_reply(fixture, called));
+    bridge_stop(bridge);
+}
+
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
@@ -93,6 +217,11 @@ int main(int argc, char **argv)
         FLOW_TEST(test_the_level_of_the_log_changes_at_once),
         FLOW_TEST(test_what_is_not_possible_exits_1_with_the_reason),
         FLOW_TEST(test_without_a_bridge_it_exits_69),
+        FLOW_TEST(test_a_reload_without_a_change_is_harmless),
+        FLOW_TEST(test_a_reload_says_what_changed_and_what_needs_a_restart),
+        FLOW_TEST(test_a_file_with_an_error_changes_nothing),
+        FLOW_TEST(test_new_topics_are_subscribed_and_former_ones_are_not),
+        FLOW_TEST(test_commands_that_wait_are_refused_when_their_group_is_no_longer_allowed),
     };
     return flow_main("control", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);
 }

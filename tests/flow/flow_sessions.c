@@ -133,6 +133,47 @@ static void change_under_load(struct fixture *fixture, const char *before, const
     bridge_stop(bridge);
 }
 
+/* The same while the bridge runs: it reads its settings again. With tokens, because what the former
+ * receiver could not acknowledge any more comes again. */
+static void test_topics_that_change_by_a_reload_lose_and_double_nothing(struct fixture *fixture)
+{
+    enum { BEFORE = 100, MORE = 500 };
+    struct bridge *bridge =
+        fixture_bridge_alone(fixture, "routes.topics = (\"ecs-bridge/v1/commands/+\");");
+    const char *prefix = fixture_name(fixture, "pg");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    int effects = simulator_total(&fixture->simulator, "Effects");
+    int count = 0;
+    int64_t begin_ms = flow_now_ms();
+    for (int left = MORE; left > 0; count++) {
+        char payload[256];
+        snprintf(payload, sizeof payload,
+                 "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s-%d\",\"ClientToken\":"
+                 "\"%s-%d\"}",
+                 prefix, count, prefix, count);
+        assert_true(
+            client_post(fixture->sender,
+                        &(struct outgoing){.topic = FLOW_COMMANDS, .payload = payload, .qos = 1}));
+        if (count == BEFORE) {
+            fixture_set(bridge, "");
+            kill(bridge->pid, SIGHUP);
+        }
+        while (flow_now_ms() < begin_ms + count / 4) { /* four in a millisecond */
+            client_step(fixture->sender, 1);
+        }
+        left -= bridge_log_contains(bridge, "event=reloaded");
+    }
+    client_flush(fixture->sender);
+    expect_effects(fixture, effects, count);
+    /* The former filter is gone at the broker. */
+    client_publish(fixture->sender, &(struct outgoing){.topic = "ecs-bridge/v1/commands/other",
+                                                       .payload = "no command",
+                                                       .qos = 1});
+    fixture_expect_nothing(fixture, &(struct match){.topic = FLOW_DEAD_LETTERS});
+    bridge_stop(bridge);
+}
+
 static void test_topics_that_change_under_load_lose_and_double_nothing(struct fixture *fixture)
 {
     const char *id = client_id_setting(fixture, fixture_name(fixture, "id"), 5);
@@ -186,6 +227,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_changed_client_id_strands_no_command_with_mqtt_3_1_1),
         FLOW_TEST(test_changed_topics_and_share_do_nothing_twice),
         FLOW_TEST(test_topics_that_change_under_load_lose_and_double_nothing),
+        FLOW_TEST(test_topics_that_change_by_a_reload_lose_and_double_nothing),
         FLOW_TEST(test_a_client_id_that_changes_under_load_loses_and_doubles_nothing),
         FLOW_TEST(test_a_bridge_that_leaves_answers_what_the_broker_holds),
     };

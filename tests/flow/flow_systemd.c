@@ -69,6 +69,24 @@ static void test_the_manager_gets_start_watchdog_and_stop(struct fixture *fixtur
     close(manager.fd);
 }
 
+/* With the settings in between, which may be good or bad. */
+static void test_the_manager_gets_the_begin_and_the_end_of_a_reload(struct fixture *fixture)
+{
+    struct manager manager = manager_new(fixture);
+    struct bridge *bridge = managed_bridge(fixture, &manager, "");
+    expect_message(&manager, "READY=1");
+    bridge_wait_online(bridge);
+    for (int is_good = 1; is_good >= 0; is_good--) {
+        fixture_set(bridge, is_good ? "limits.deadline_s = 100;" : "limits.deadline_s = 0;");
+        kill(bridge->pid, SIGHUP);
+        expect_message(&manager, "RELOADING=1\nMONOTONIC_USEC=");
+        expect_message(&manager, "READY=1");
+        bridge_wait_log(bridge, is_good ? "event=reloaded" : "event=reload_failed");
+    }
+    bridge_stop(bridge);
+    close(manager.fd);
+}
+
 /* Otherwise the manager would restart it again and again, without effect. */
 static void test_a_bridge_without_its_broker_is_ready_too(struct fixture *fixture)
 {
@@ -98,6 +116,7 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_the_manager_gets_start_watchdog_and_stop),
+        FLOW_TEST(test_the_manager_gets_the_begin_and_the_end_of_a_reload),
         FLOW_TEST(test_a_bridge_without_its_broker_is_ready_too),
         FLOW_TEST(test_a_manager_that_does_not_read_delays_nothing),
     };

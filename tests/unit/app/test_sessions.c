@@ -42,6 +42,7 @@ static struct {
     bool commits_later; /* else at once */
     /* What the workers were told. */
     struct workers_sessions told;
+    bool has_unsubscribed;
     bool has_started;
     uint32_t gone_on; /* generation */
     char ended[64];
@@ -134,6 +135,18 @@ void workers_set_sessions(struct workers *workers, const struct workers_sessions
     fixture.told = *sessions;
 }
 
+void workers_set_unsubscribe(struct workers *workers, const struct text_list *unsubscribe)
+{
+    (void)workers;
+    fixture.told.unsubscribe = *unsubscribe;
+}
+
+bool workers_has_unsubscribed(const struct workers *workers)
+{
+    (void)workers;
+    return fixture.has_unsubscribed;
+}
+
 void workers_start(struct workers *workers)
 {
     (void)workers;
@@ -197,6 +210,7 @@ static int set_up(void **state)
     (void)state;
     memset(&fixture, 0, sizeof fixture);
     shared_text_init(&fixture.shown);
+    fixture.has_unsubscribed = true;
     fixture.settings.instance = "host";
     fixture.settings.broker.client_id = "client";
     fixture.settings.topics.status = "status/{Instance}";
@@ -318,6 +332,79 @@ static void test_a_share_is_another_filter(void **state)
     fixture.route.share = "";
     start();
     assert_string_equal(fixture.told.unsubscribe.items[0], "$share/blue/commands/start");
+}
+
+/* ---- other settings while it runs ---- */
+
+static void on_ready(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static void test_new_filters_are_durable_before_the_settings_change(void **state)
+{
+    (void)state;
+    int ready_count = 0;
+    start();
+    struct settings next = fixture.settings;
+    struct route route = fixture.route;
+    char *topics[] = {"commands/other"};
+    route.topics = (struct text_list){topics, 1};
+    next.routes = &route;
+    fixture.commits_later = true;
+    sessions_prepare(fixture.sessions, &next, on_ready, &ready_count);
+    assert_non_null(value_of("broker.filter:client-in\ncommands/other"));
+    fake_timers_advance(0);
+    assert_int_equal(ready_count, 0);
+    commit();
+    assert_int_equal(ready_count, 1);
+    fixture.settings.routes = &route;
+    sessions_settings_changed(fixture.sessions);
+    assert_int_equal(fixture.told.unsubscribe.count, 1);
+    assert_string_equal(fixture.told.unsubscribe.items[0], "commands/start");
+    /* A receiver that was started before comes up: it has not unsubscribed. */
+    fixture.has_unsubscribed = false;
+    sessions_receiver_changed(fixture.sessions, true);
+    assert_non_null(value_of("broker.filter:client-in\ncommands/start"));
+    fixture.has_unsubscribed = true;
+    sessions_receiver_changed(fixture.sessions, true);
+    assert_null(value_of("broker.filter:client-in\ncommands/start"));
+    assert_non_null(value_of("broker.filter:client-in\ncommands/other"));
+}
+
+static void test_settings_without_new_filters_wait_for_no_commit(void **state)
+{
+    (void)state;
+    int ready_count = 0;
+    start();
+    fixture.commits_later = true;
+    fixture.write_count = 0;
+    sessions_prepare(fixture.sessions, &fixture.settings, on_ready, &ready_count);
+    assert_int_equal(ready_count, 0);
+    fake_timers_advance(0);
+    assert_int_equal(ready_count, 1);
+    assert_int_equal(fixture.write_count, 0);
+    sessions_settings_changed(fixture.sessions);
+    assert_int_equal(fixture.told.unsubscribe.count, 0);
+}
+
+/* A filter that is named, not named and named again is never forgotten while it is subscribed. */
+static void test_a_filter_that_comes_back_is_listed_again(void **state)
+{
+    (void)state;
+    static char *const topics[] = {"commands/other", "commands/start"};
+    int ready_count = 0;
+    start();
+    for (size_t i = 0; i < 2; i++) {
+        fixture.topics[0] = topics[i];
+        sessions_prepare(fixture.sessions, &fixture.settings, on_ready, &ready_count);
+        fake_timers_advance(0);
+        sessions_settings_changed(fixture.sessions);
+        sessions_receiver_changed(fixture.sessions, true);
+    }
+    assert_int_equal(ready_count, 2);
+    assert_non_null(value_of("broker.filter:client-in\ncommands/start"));
+    assert_null(value_of("broker.filter:client-in\ncommands/other"));
 }
 
 /* ---- what /status shows ---- */
@@ -693,6 +780,9 @@ int main(void)
         TEST(test_a_session_is_durable_in_the_ledger_before_anything_connects),
         TEST(test_a_start_without_news_writes_nothing_and_waits_for_nothing),
         TEST(test_a_former_filter_is_listed_until_it_is_unsubscribed),
+        TEST(test_new_filters_are_durable_before_the_settings_change),
+        TEST(test_settings_without_new_filters_wait_for_no_commit),
+        TEST(test_a_filter_that_comes_back_is_listed_again),
         TEST(test_a_share_is_another_filter),
         TEST(test_each_session_is_shown_with_its_filters_and_its_state),
         TEST(test_a_former_filter_is_shown_until_it_is_unsubscribed),

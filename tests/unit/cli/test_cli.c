@@ -43,8 +43,9 @@ static struct {
 
 /* ---- the daemon of this test ---- */
 
-int bridge_run(struct settings *settings, bool is_leaving)
+int bridge_run(struct settings *settings, const struct settings_source *source, bool is_leaving)
 {
+    (void)source;
     (void)is_leaving;
     fixture.bridge_runs++;
     snprintf(fixture.store, sizeof fixture.store, "%s", settings->ledger.store);

@@ -125,6 +125,20 @@ static void test_a_token_is_there_after_the_wait_and_not_much_earlier(void **sta
     }
 }
 
+static void test_another_rate_counts_from_now_on_and_keeps_what_throttling_took(void **state)
+{
+    (void)state;
+    struct bucket bucket;
+    bucket_init(&bucket, 10, 40, 0);
+    take_all(&bucket, 0);
+    bucket_change(&bucket, 100, 5, 1000);
+    assert_int_equal(take_all(&bucket, 1000), 5); /* ten had come; the burst is smaller now */
+    assert_int_equal(bucket_wait_ms(&bucket, 1000), 10);
+    bucket_slow_down(&bucket, 1000, 0);
+    bucket_change(&bucket, 10, 5, 1000);
+    assert_int_equal(bucket_wait_ms(&bucket, 1000), 200);
+}
+
 static void test_throttling_halves_the_rate_at_most_once_a_second(void **state)
 {
     (void)state;
@@ -272,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_the_long_run_rate_is_the_configured_one),
         cmocka_unit_test(test_no_span_of_time_gives_more_than_burst_and_rate_allow),
         cmocka_unit_test(test_a_token_is_there_after_the_wait_and_not_much_earlier),
+        cmocka_unit_test(test_another_rate_counts_from_now_on_and_keeps_what_throttling_took),
         cmocka_unit_test(test_throttling_halves_the_rate_at_most_once_a_second),
         cmocka_unit_test(test_the_rate_never_falls_below_a_64th),
         cmocka_unit_test(test_every_second_without_throttling_adds_a_20th_of_the_rate),

@@ -458,6 +458,66 @@ static void test_a_command_that_the_settings_no_longer_allow_ends_uncalled(void 
     assert_called(0, "t3");
 }
 
+/* Other settings, while commands are called, wait in the queue, in their group and in backoff. */
+static void test_settings_that_change_end_what_waits_and_is_not_allowed_any_more(void **state)
+{
+    (void)state;
+    static char *allowed[] = {"g1", "g3"};
+    static char name[] = "start";
+    struct route next = fixture.route;
+    fixture.route.name = name;
+    claim("g2", "called", 10000);
+    claim("g1", "backoff", 10000);
+    answer(1, REACTION_RETRY_UNSURE, NULL, 5000);
+    claim("g4", "unsure", 10000);
+    answer(2, REACTION_RETRY_UNSURE, NULL, 5000);
+    claim("g1", "t1", 10000);
+    claim("g5", "other", 10000);
+    claim("g2", "behind", 10000);
+    claim("g6", "queued", 10000);
+    claim("g3", "allowed", 10000);
+    assert_int_equal(fixture.call_count, 4);
+    next.name = name;
+    next.action = "StartDiskReplicaGroup";
+    next.groups = (struct text_list){allowed, 2};
+    fixture.settings.routes = &next;
+    dispatch_settings_changed(fixture.dispatch);
+    assert_int_equal(fixture.done_count, 3);
+    for (size_t i = 0; i < fixture.done_count; i++) {
+        bool is_unsure = strcmp(fixture.done[i].token, "unsure") == 0;
+        assert_true(is_unsure || strcmp(fixture.done[i].token, "behind") == 0 ||
+                    strcmp(fixture.done[i].token, "queued") == 0);
+        assert_int_equal(fixture.done[i].status, is_unsure ? OUTCOME_UNKNOWN : OUTCOME_FAILED);
+    }
+    /* What is being called goes on, and so does what is allowed. */
+    assert_ptr_equal(fixture.calls[0].command->route, &next);
+    answer(0, REACTION_DONE, NULL, -1);
+    answer(3, REACTION_DONE, NULL, -1);
+    assert_int_equal(fixture.done_count, 5);
+    assert_called(4, "allowed");
+    assert_int_equal(fixture.call_count, 5);
+}
+
+static void test_settings_that_change_take_effect_at_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        char group[8];
+        snprintf(group, sizeof group, "g%d", i);
+        claim(group, group, 10000);
+    }
+    assert_int_equal(fixture.call_count, 2);
+    fixture.settings.api.max_in_flight = 5;
+    fixture.settings.api.max_in_flight_per_region = 4;
+    fixture.route.name = (char[]){"start"};
+    static char *all[] = {"*"};
+    fixture.route.action = (char[]){"StartDiskReplicaGroup"};
+    fixture.route.groups = (struct text_list){all, 1};
+    dispatch_settings_changed(fixture.dispatch);
+    record_starts();
+    assert_int_equal(fixture.call_count, 4);
+}
+
 /* What the ledger has of a command, for tests that crash. */
 struct row {
     char token[24];
@@ -1299,6 +1359,8 @@ int main(void)
         TEST(test_any_answer_sets_the_crashes_back),
         TEST(test_a_command_with_three_crashes_is_set_aside_uncalled),
         TEST(test_a_command_that_the_settings_no_longer_allow_ends_uncalled),
+        TEST(test_settings_that_change_end_what_waits_and_is_not_allowed_any_more),
+        TEST(test_settings_that_change_take_effect_at_once),
         TEST(test_neighbours_of_a_command_that_crashes_the_bridge_are_not_set_aside),
         TEST(test_kills_hit_each_command_before_any_reaches_the_limit),
         TEST(test_a_command_that_is_tried_again_stays_first_in_its_group),
