@@ -4,23 +4,17 @@
  */
 #include "check_online.h"
 
-#include "base/clock.h"
 #include "base/digest.h"
-#include "base/log.h"
-#include "base/loop.h"
-#include "mqtt/program.h"
-#include "mqtt/workers.h"
+#include "client.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
-#define TIMEOUT_MS      30000
-#define STOP_TIMEOUT_MS 1000
+#define TIMEOUT_MS 30000
 
 struct probe {
-    struct loop *loop;
-    struct workers *workers;
+    struct client client;
     bool is_over;
     int code;
 };
@@ -30,7 +24,7 @@ static void finish(struct probe *probe, int code)
     if (!probe->is_over) {
         probe->is_over = true;
         probe->code = code;
-        workers_stop(probe->workers, STOP_TIMEOUT_MS);
+        client_stop(&probe->client);
     }
 }
 
@@ -63,7 +57,7 @@ static void on_timeout(void *arg)
 
 static void on_stopped(void *arg)
 {
-    loop_stop(((struct probe *)arg)->loop);
+    loop_stop(((struct probe *)arg)->client.loop);
 }
 
 /* Without a message and a receiver these are not called. */
@@ -82,54 +76,24 @@ static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice wh
     (void)why;
 }
 
-static int connect_once(const struct settings *settings, const struct tls_files *tls,
-                        const char *program)
+int check_broker(const struct settings *settings)
 {
-    struct probe probe = {.loop = loop_new(), .code = EX_UNAVAILABLE};
+    struct probe probe = {.code = EX_UNAVAILABLE};
     const struct workers_hooks hooks = {.arg = &probe,
                                         .published = on_published,
                                         .unpublished = on_unpublished,
                                         .publisher_changed = on_publisher_changed,
                                         .failed = on_failed,
                                         .stopped = on_stopped};
-    struct counters counters = {0};
-    struct settings own = *settings;
-    struct buf client_id = {0};
+    struct buf why = {0};
     char nonce[DIGEST_NONCE_BYTES];
     digest_nonce(nonce);
-    buf_printf(&client_id, "%s-check-%s", settings->broker.client_id, nonce);
-    own.broker.client_id = client_id.data;
-    struct loop_timer *timeout = loop_timer_new(probe.loop, on_timeout, &probe);
-    probe.workers =
-        workers_new(probe.loop, &own, tls, program, (struct slice){0}, &counters, &hooks);
-    loop_timer_start(timeout, TIMEOUT_MS);
-    workers_start_publisher(probe.workers);
-    loop_run(probe.loop);
-    workers_free(probe.workers);
-    loop_timer_free(timeout);
-    loop_free(probe.loop);
-    buf_fini(&client_id);
-    return probe.code;
-}
-
-int check_broker(const struct settings *settings)
-{
-    struct tls_files tls;
-    struct tls_report report = {0};
-    struct mqtt_program program = MQTT_PROGRAM_CLOSED;
-    struct buf why = {0};
-    int code = EX_UNAVAILABLE;
-    log_setup(LOG_LEVEL_ERROR, false, "check");
-    /* The check before has reported what is wrong with these files. */
-    (void)tls_files_load_broker(&tls, settings, clock_wall_ms(), &report);
-    if (mqtt_program_open(&program, &why) == STATUS_OK) {
-        code = connect_once(settings, &tls, program.path);
+    if (client_init(&probe.client, settings, "check", nonce, &why) == STATUS_OK) {
+        client_run(&probe.client, &hooks, TIMEOUT_MS, on_timeout);
     } else {
         fprintf(stderr, "broker: %s\n", why.data);
     }
-    mqtt_program_close(&program);
-    tls_report_fini(&report);
-    tls_files_fini(&tls);
+    client_fini(&probe.client);
     buf_fini(&why);
-    return code;
+    return probe.code;
 }

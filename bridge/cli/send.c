@@ -3,17 +3,14 @@
  * recognises its reply by the CorrelationId. It uses the MQTT processes of the bridge, with
  * settings that are changed for this purpose.
  */
-#include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
-#include "base/loop.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "client.h"
 #include "intake/command_read.h"
 #include "model/message.h"
 #include "model/topic.h"
-#include "mqtt/program.h"
-#include "mqtt/workers.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -28,7 +25,6 @@
 #define TIMEOUT_MORE_S  10 /* for the reply, behind the deadline and the last attempt */
 #define REPLY_DEPTH_MAX 8
 #define REPLY_BYTES_MAX (1 << 20)
-#define STOP_TIMEOUT_MS 1000
 
 struct sender {
     /* the options */
@@ -49,9 +45,7 @@ struct sender {
     struct buf topic;
     struct buf reply_topic;
     struct buf payload;
-    struct loop *loop;
-    struct loop_timer *timeout_timer;
-    struct workers *workers;
+    struct client client;
     /* what happened */
     struct buf reply;
     struct buf fault; /* why no reply is awaited any more */
@@ -176,14 +170,14 @@ static void finish(void *arg)
 {
     struct sender *sender = arg;
     sender->is_over = true;
-    workers_stop(sender->workers, STOP_TIMEOUT_MS);
+    client_stop(&sender->client);
 }
 
 /* Nothing is published before the reply topic is subscribed. */
 static void send_when_ready(struct sender *sender)
 {
-    if (sender->is_over || sender->is_sent || !workers_is_receiving(sender->workers) ||
-        !workers_may_publish(sender->workers)) {
+    if (sender->is_over || sender->is_sent || !workers_is_receiving(sender->client.workers) ||
+        !workers_may_publish(sender->client.workers)) {
         return;
     }
     struct buf bytes = {0};
@@ -193,7 +187,7 @@ static void send_when_ready(struct sender *sender)
                               .is_json = true,
                               .expiry_s = -1};
     message_encode(&message, &bytes);
-    workers_publish(sender->workers, 1, buf_slice(&bytes));
+    workers_publish(sender->client.workers, 1, buf_slice(&bytes));
     sender->is_sent = true;
     buf_fini(&bytes);
 }
@@ -216,7 +210,7 @@ static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt
     struct json_fault fault;
     struct json *reply = json_parse(delivery->payload, REPLY_DEPTH_MAX, &fault);
     struct slice correlation = json_text(json_member(reply, "CorrelationId"));
-    workers_ack(sender->workers, ticket, true);
+    workers_ack(sender->client.workers, ticket, true);
     if (!sender->is_over && slice_equals_text(correlation, sender->correlation)) {
         if (slice_equals_text(json_text(json_member(reply, "Status")), "accepted")) {
             fprintf(stderr, "accepted\n");
@@ -275,7 +269,7 @@ static void on_failed(void *arg, const char *reason, const char *text)
 static void on_stopped(void *arg)
 {
     struct sender *sender = arg;
-    loop_stop(sender->loop);
+    loop_stop(sender->client.loop);
 }
 
 /* ---- The result ---- */
@@ -313,70 +307,45 @@ static int report(const struct sender *sender)
     return EXIT_NO_REPLY;
 }
 
-/* Client ids of its own, the reply topic as the only subscription, and no session that outlives the
- * connection. */
-static void use_processes(struct sender *sender, const struct tls_files *tls,
-                          const struct mqtt_program *program)
+/* The reply topic is the only subscription, and no session outlives the connection. */
+static void use_client(struct sender *sender)
 {
-    static const struct workers_hooks hooks = {.delivered = on_delivered,
-                                               .published = on_published,
-                                               .unpublished = on_unpublished,
-                                               .publisher_changed = on_publisher_changed,
-                                               .receiver_changed = on_receiver_changed,
-                                               .failed = on_failed,
-                                               .stopped = on_stopped};
-    struct workers_hooks mine = hooks;
-    struct counters counters = {0};
-    struct settings settings = *sender->settings;
-    struct buf client_id = {0};
+    const struct workers_hooks hooks = {.arg = sender,
+                                        .delivered = on_delivered,
+                                        .published = on_published,
+                                        .unpublished = on_unpublished,
+                                        .publisher_changed = on_publisher_changed,
+                                        .receiver_changed = on_receiver_changed,
+                                        .failed = on_failed,
+                                        .stopped = on_stopped};
+    struct client *client = &sender->client;
     struct route route = {
         .name = sender->route->name, .topics = {&sender->reply_topic.data, 1}, .qos = 1};
-    buf_printf(&client_id, "%s-send-%s", settings.broker.client_id, sender->correlation);
-    settings.broker.client_id = client_id.data;
-    settings.broker.session_expiry_s = 0;
-    settings.limits.payload_bytes = REPLY_BYTES_MAX;
-    settings.routes = &route;
-    settings.route_count = 1;
-    mine.arg = sender;
-    sender->loop = loop_new();
-    sender->timeout_timer = loop_timer_new(sender->loop, finish, sender);
+    client->settings.broker.session_expiry_s = 0;
+    client->settings.limits.payload_bytes = REPLY_BYTES_MAX;
+    client->settings.routes = &route;
+    client->settings.route_count = 1;
     struct loop_signal *signals[] = {
-        loop_signal_new(sender->loop, SIGINT, on_interrupted, sender),
-        loop_signal_new(sender->loop, SIGTERM, on_interrupted, sender)};
-    sender->workers = workers_new(sender->loop, &settings, tls, program->path, (struct slice){0},
-                                  &counters, &mine);
-    loop_timer_start(sender->timeout_timer, sender->timeout_s * 1000);
-    workers_start(sender->workers);
-    loop_run(sender->loop);
-    workers_free(sender->workers);
+        loop_signal_new(client->loop, SIGINT, on_interrupted, sender),
+        loop_signal_new(client->loop, SIGTERM, on_interrupted, sender)};
+    client_run(client, &hooks, sender->timeout_s * 1000, finish);
     loop_signal_free(signals[0]);
     loop_signal_free(signals[1]);
-    loop_timer_free(sender->timeout_timer);
-    loop_free(sender->loop);
-    buf_fini(&client_id);
 }
 
 static int exchange(struct sender *sender)
 {
-    struct tls_files tls;
-    struct tls_report report_of_files = {0};
-    struct mqtt_program program;
     struct buf why = {0};
-    int code = EX_CONFIG;
-    if (tls_files_load_broker(&tls, sender->settings, clock_wall_ms(), &report_of_files) !=
-        STATUS_OK) {
-        fprintf(stderr, "ecs-mqtt-bridge send: %s", report_of_files.errors.data);
-    } else if (mqtt_program_open(&program, &why) != STATUS_OK) {
-        fprintf(stderr, "ecs-mqtt-bridge send: %s\n", why.data);
-        code = EX_UNAVAILABLE;
-    } else {
-        log_setup(LOG_LEVEL_ERROR, false, "send"); /* its own messages say what is wrong */
-        use_processes(sender, &tls, &program);
-        mqtt_program_close(&program);
+    enum status status =
+        client_init(&sender->client, sender->settings, "send", sender->correlation, &why);
+    int code = status == STATUS_INVALID ? EX_CONFIG : EX_UNAVAILABLE;
+    if (status == STATUS_OK) {
+        use_client(sender);
         code = report(sender);
+    } else {
+        fprintf(stderr, "ecs-mqtt-bridge send: %s\n", why.data);
     }
-    tls_report_fini(&report_of_files);
-    tls_files_fini(&tls);
+    client_fini(&sender->client);
     buf_fini(&why);
     return code;
 }
