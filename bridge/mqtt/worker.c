@@ -21,8 +21,8 @@
 
 #define OUT_BYTES_MAX (1u << 20) /* handed to the publisher and not yet written to it */
 /* A process that sends more than this is not our program any more. */
-#define CONTROL_BYTES_MAX (128u << 10)        /* of a frame */
-#define ACKS_BYTES_MAX    (16u * WIRE_WINDOW) /* for a receiver, and not yet written to it */
+#define CONTROL_BYTES_MAX (128u << 10)               /* of a frame */
+#define ACKS_BYTES_MAX    ((size_t)16 * WIRE_WINDOW) /* for a receiver, and not yet written to it */
 
 static const struct {
     const char *name;
