@@ -14,6 +14,7 @@
 #include "model/crash_limit.h"
 #include "model/retry.h"
 #include "schedule.h"
+#include "waits.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -772,6 +773,11 @@ void dispatch_settings_changed(struct dispatch *dispatch)
     }
     start_deadline_timer(dispatch);
     pump(dispatch);
+}
+
+void dispatch_each(struct dispatch *dispatch, size_t limit, dispatch_each_fn *each, void *arg)
+{
+    waits_each(&dispatch->schedule, dispatch->is_stopping, limit, each, arg);
 }
 
 void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg)

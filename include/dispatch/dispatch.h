@@ -19,6 +19,7 @@
 #include "settings/settings.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct dispatch;
 
@@ -56,6 +57,25 @@ void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation res
  * an attempt may have had effect, else refused.
  */
 void dispatch_resume(struct dispatch *dispatch, struct command *command_take, bool is_allowed);
+
+/* Why an unfinished command is where it is. */
+enum dispatch_wait {
+#define WAIT(id, name, meaning) DISPATCH_WAIT_##id,
+#include "tables/waits.def"
+#undef WAIT
+    DISPATCH_WAIT_COUNT
+};
+/* The name and one sentence, as tables/waits.def has them. */
+const char *dispatch_wait_name(enum dispatch_wait wait);
+const char *dispatch_wait_meaning(enum dispatch_wait wait);
+
+/* `last` is the outcome of the last attempt that must be made again; NULL: none in this run. */
+typedef void dispatch_each_fn(void *arg, const struct command *command, enum dispatch_wait wait,
+                              const struct outcome *last);
+/* Calls `each` for the first `limit` unfinished commands: the groups in the order in which they
+ * came, and the commands of each in order of arrival. What it costs is bounded by `limit`, but for
+ * groups whose only command is being claimed. */
+void dispatch_each(struct dispatch *dispatch, size_t limit, dispatch_each_fn *each, void *arg);
 
 /* While held no call begins: so the first one is chosen among all resumed commands. */
 void dispatch_hold(struct dispatch *dispatch, bool is_held);

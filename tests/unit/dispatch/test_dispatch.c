@@ -313,6 +313,13 @@ static void assert_done(size_t index, const char *token, enum outcome_status sta
     assert_string_equal(fixture.done[index].code, code);
 }
 
+static void idle(void *arg)
+{
+    (void)arg;
+    fixture.is_idle = true;
+    loop_stop(fixture.loop);
+}
+
 /* ---- tests ---- */
 
 static void test_a_reserved_command_is_called_at_once(void **state)
@@ -339,6 +346,67 @@ static void test_commands_of_a_group_are_called_one_at_a_time_in_order(void **st
     assert_called(2, "t3");
     answer(2, REACTION_DONE, NULL, -1);
     assert_int_equal(fixture.done_count, 3);
+}
+
+/* ---- why a command waits ---- */
+
+struct shown {
+    char text[512];
+};
+
+static void show(void *arg, const struct command *command, enum dispatch_wait wait,
+                 const struct outcome *last)
+{
+    struct shown *shown = arg;
+    size_t length = strlen(shown->text);
+    snprintf(shown->text + length, sizeof shown->text - length, "%s %s%s%s\n", command->token,
+             dispatch_wait_name(wait), last == NULL ? "" : " ", last == NULL ? "" : last->code);
+}
+
+static void assert_waits(const char *text)
+{
+    struct shown shown = {""};
+    dispatch_each(fixture.dispatch, 100, show, &shown);
+    assert_string_equal(shown.text, text);
+}
+
+static void test_each_command_is_shown_with_why_it_waits(void **state)
+{
+    (void)state;
+    fixture.settings.api.max_in_flight_per_region = 2;
+    begin_anew(3);
+    claim_in("cn-a", "g1", "t1");
+    claim_in("cn-a", "g1", "t2");
+    claim_in("cn-a", "g2", "t3");
+    claim_in("cn-a", "g3", "t4");
+    assert_waits("t1 calling\nt2 group\nt3 calling\nt4 region_calls\n");
+    claim_in("cn-b", "g4", "t5");
+    claim_in("cn-b", "g5", "t6");
+    assert_waits("t1 calling\nt2 group\nt3 calling\nt4 calls\nt5 calling\nt6 calls\n");
+    answer(0, REACTION_RETRY, "Busy", 5000);
+    assert_waits("t1 retry Busy\nt2 group\nt3 calling\nt4 calling\nt5 calling\nt6 calls\n");
+}
+
+static void test_a_command_that_waits_for_the_rate_is_shown_so(void **state)
+{
+    (void)state;
+    claim("g1", "t1", 10000);
+    answer(0, REACTION_THROTTLE, "Throttling", 5000);
+    claim("g2", "t2", 10000);
+    assert_waits("t1 retry Throttling\nt2 rate\n");
+}
+
+static void test_what_is_shown_of_the_commands_is_limited(void **state)
+{
+    (void)state;
+    struct shown shown = {""};
+    claim("g1", "t1", 10000);
+    claim("g1", "t2", 10000);
+    claim("g2", "t3", 10000);
+    dispatch_each(fixture.dispatch, 2, show, &shown);
+    assert_string_equal(shown.text, "t1 calling\nt2 group\n");
+    dispatch_stop(fixture.dispatch, idle, NULL);
+    assert_waits("t1 calling\nt2 stopping\nt3 calling\n");
 }
 
 /* ---- the crash limit ---- */
@@ -1308,13 +1376,6 @@ static void test_a_reservation_outlives_the_last_command_of_its_group(void **sta
     answer(1, REACTION_DONE, NULL, -1);
 }
 
-static void idle(void *arg)
-{
-    (void)arg;
-    fixture.is_idle = true;
-    loop_stop(fixture.loop);
-}
-
 static void test_a_claim_that_becomes_durable_after_the_stop_is_not_called(void **state)
 {
     (void)state;
@@ -1352,6 +1413,9 @@ int main(void)
         TEST(test_a_reserved_command_is_called_at_once),
         TEST(test_commands_of_a_group_are_called_one_at_a_time_in_order),
         TEST(test_groups_run_side_by_side_up_to_the_limit),
+        TEST(test_each_command_is_shown_with_why_it_waits),
+        TEST(test_a_command_that_waits_for_the_rate_is_shown_so),
+        TEST(test_what_is_shown_of_the_commands_is_limited),
         TEST(test_a_command_with_a_crash_is_called_alone_and_first),
         TEST(test_a_new_command_waits_while_one_with_a_crash_is_called),
         TEST(test_commands_with_crashes_are_called_one_after_the_other),
