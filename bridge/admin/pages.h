@@ -14,6 +14,12 @@ struct buf;
 unsigned admin_page_readyz(const struct admin_options *options, struct buf *out);
 /* /status: admin_put_status(). */
 unsigned admin_page_status(const struct admin_options *options, struct buf *out);
+/* The files of the page /. */
+unsigned admin_page_html(const struct admin_options *options, struct buf *out);
+unsigned admin_page_css(const struct admin_options *options, struct buf *out);
+unsigned admin_page_js(const struct admin_options *options, struct buf *out);
+unsigned admin_page_words(const struct admin_options *options, struct buf *out);
+unsigned admin_page_icon(const struct admin_options *options, struct buf *out);
 /* /metrics: all counters in Prometheus' text format. */
 unsigned admin_page_metrics(const struct admin_options *options, struct buf *out);
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "commands_json.h"
 #include "dispatch/dispatch.h"
 #include "ecs/call.h"
 #include "intake/intake.h"
@@ -62,6 +63,7 @@ struct bridge {
     struct outbox *outbox;
     struct status_topic *status_topic;
     struct admin_options admin_options; /* also where the endpoint is off */
+    struct commands_json commands;
     struct admin *admin;
     struct orders *orders; /* NULL: there is no control socket */
     struct systemd *systemd;
@@ -318,11 +320,14 @@ static int open_exporter(struct bridge *bridge, struct buf *why)
 static void open_admin(struct bridge *bridge)
 {
     struct buf why = {0};
+    bridge->commands = (struct commands_json){bridge->dispatch, bridge->ledger, &bridge->counters};
     bridge->admin_options = (struct admin_options){.listen = bridge->settings->admin.listen,
                                                    .instance = bridge->settings->instance,
                                                    .health = bridge->health,
                                                    .counters = &bridge->counters,
-                                                   .sessions = &bridge->shown_sessions};
+                                                   .sessions = &bridge->shown_sessions,
+                                                   .loop = bridge->loop,
+                                                   .hooks = commands_json_hooks(&bridge->commands)};
     if (bridge->admin_options.listen[0] == '\0') {
         return;
     }

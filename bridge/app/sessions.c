@@ -13,6 +13,7 @@
 #include "outbox/status_topic.h"
 #include "session_list.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,17 +52,18 @@ struct sessions {
 
 /* ---- What /status shows ---- */
 
-static const char *state_of(struct sessions *sessions, const struct session_record *record)
+static const char *state_of(const struct sessions *sessions, size_t index)
 {
-    if (record == session_list_own(&sessions->list)) {
+    if (index == 0 && sessions->list.has_own) {
         return sessions->is_subscribed ? "subscribed" : "not_subscribed";
     }
-    return record->is_ending ? "ending" : "draining";
+    return sessions->list.records[index].is_ending ? "ending" : "draining";
 }
 
 static void show(struct sessions *sessions)
 {
     struct buf out = {0};
+    assert(sessions->list.count == 0 || sessions->list.records != NULL);
     json_put_open(&out, '[');
     for (size_t i = 0; i < sessions->list.count; i++) {
         const struct session_record *record = &sessions->list.records[i];
@@ -76,7 +78,7 @@ static void show(struct sessions *sessions)
             json_put_element(&out, slice_text(record->filters.items[k]));
         }
         json_put_close(&out, ']');
-        json_put_text(&out, "State", slice_text(state_of(sessions, record)));
+        json_put_text(&out, "State", slice_text(state_of(sessions, i)));
         json_put_close(&out, '}');
     }
     json_put_close(&out, ']');

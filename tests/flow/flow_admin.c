@@ -76,6 +76,74 @@ static void test_a_bridge_that_is_online_is_alive_and_ready(struct fixture *fixt
     assert_int_equal(get(port, "/livez"), 0);
 }
 
+/* The JSON of a page; the caller deletes it. */
+static cJSON *get_json(int port, const char *path, long http)
+{
+    char *body = NULL;
+    assert_int_equal(http_exchange(port, "GET", path, NULL, &body), http);
+    cJSON *json = cJSON_Parse(body);
+    assert_non_null(json);
+    free(body);
+    return json;
+}
+
+/* The object of this token in an array; NULL if there is none. */
+static const cJSON *of_token(const cJSON *array, const char *token)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, array)
+    {
+        if (strcmp(json_text(item, "ClientToken"), token) == 0) {
+            return item;
+        }
+    }
+    return NULL;
+}
+
+/* Waits until the token is in this array of /api/commands; true if its member has this value. */
+static bool is_listed(int port, const char *array, const char *token, const char *member,
+                      const char *value)
+{
+    bool is_there = false;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
+    while (!is_there && flow_now_ms() < end_ms) {
+        cJSON *json = get_json(port, "/api/commands", 200);
+        const cJSON *item = of_token(cJSON_GetObjectItem(json, array), token);
+        is_there = item != NULL && strcmp(json_text(item, member), value) == 0;
+        cJSON_Delete(json);
+        flow_pause();
+    }
+    return is_there;
+}
+
+static void test_the_pages_tell_what_becomes_of_a_command(struct fixture *fixture)
+{
+    int port = 0;
+    struct bridge *bridge = start_with_admin(fixture, &port);
+    bridge_wait_online(bridge);
+    const char *done = fixture_name(fixture, "token");
+    const char *hanging = fixture_name(fixture, "token");
+    const char *behind = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    check_succeeded(fixture_request(fixture, done, group, ""));
+    assert_true(is_listed(port, "Outcomes", done, "Status", "succeeded"));
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1");
+    fixture_send(fixture, fixture_command(fixture, hanging, group, ""));
+    fixture_send(fixture, fixture_command(fixture, behind, group, ""));
+    assert_true(is_listed(port, "InWork", hanging, "Wait", "calling"));
+    assert_true(is_listed(port, "InWork", behind, "Wait", "group"));
+    cJSON *record = get_json(port, fixture_format(fixture, "/api/commands/%s", done), 200);
+    assert_string_equal(json_text(record, "Status"), "succeeded");
+    const cJSON *history = cJSON_GetObjectItem(record, "History");
+    assert_string_equal(json_text(cJSON_GetArrayItem(history, 0), "Event"), "arrived");
+    cJSON_Delete(record);
+    cJSON_Delete(get_json(port, "/api/commands/never-sent", 404));
+    assert_int_equal(get(port, "/"), 200);
+    simulator_clear(&fixture->simulator);
+    check_succeeded(fixture_expect_reply(fixture, behind));
+    bridge_stop(bridge);
+}
+
 static void test_a_bridge_without_its_broker_is_alive_and_not_ready(struct fixture *fixture)
 {
     int port = 0;
@@ -269,6 +337,7 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_bridge_that_is_online_is_alive_and_ready),
+        FLOW_TEST(test_the_pages_tell_what_becomes_of_a_command),
         FLOW_TEST(test_metrics_count_what_happened),
         FLOW_TEST(test_the_log_may_be_json_lines),
         FLOW_TEST(test_a_lost_session_is_reported_over_restarts_until_it_is_acknowledged),
