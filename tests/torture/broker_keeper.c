@@ -210,7 +210,7 @@ static void begin_saving(struct broker_keeper *keeper, enum phase phase, int64_t
     keeper->saved_mark = saved_mark(keeper);
     keeper->unsubscribed_count = keeper->tap->unsubscribed_count;
     kill(keeper->broker.pid, SIGUSR1);
-    keeper->phase = phase;
+    keeper->phase = (int)phase;
     keeper->give_up_ms = now_ms + SAVE_MS;
 }
 

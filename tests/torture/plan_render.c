@@ -39,19 +39,19 @@ struct shape {
 };
 
 static const struct shape fault_shapes[FAULT_COUNT] = {
-    [FAULT_REPLY_TOPIC] = {"elsewhere/", ""},
+    [FAULT_REPLY_TOPIC] = {"elsewhere/", "", .filler = ""},
     [FAULT_REPLY_DEEP] = {REPLIES, "", "/a", .levels = LEVELS_CLOSING},
     [FAULT_REPLY_LONG] = {REPLIES, "/", "x", .bytes = BYTES_ALLOWED + 1},
-    [FAULT_REPLY_WILDCARD] = {REPLIES "+/", ""},
-    [FAULT_REPLY_CONTROL] = {REPLIES, "/\001"},
+    [FAULT_REPLY_WILDCARD] = {REPLIES "+/", "", .filler = ""},
+    [FAULT_REPLY_CONTROL] = {REPLIES, "/\001", .filler = ""},
 };
 
 static const struct shape place_shapes[PLACE_COUNT] = {
-    [PLACE_OWN] = {REPLIES "own/", ""},
+    [PLACE_OWN] = {REPLIES "own/", "", .filler = ""},
     [PLACE_DEEP] = {REPLIES, "", "/a", .levels = LEVELS_ALLOWED},
     [PLACE_LONG] = {REPLIES, "/", "x", .bytes = BYTES_ALLOWED},
-    [PLACE_EDGE] = {REPLIES "/", "/"},
-    [PLACE_REFUSED] = {PLAN_REFUSED, ""},
+    [PLACE_EDGE] = {REPLIES "/", "/", .filler = ""},
+    [PLACE_REFUSED] = {PLAN_REFUSED, "", .filler = ""},
 };
 
 static void fill_topic(const struct shape *shape, uint32_t number, char out[PLAN_TOPIC_BYTES])

@@ -379,7 +379,7 @@ static void test_bodies_that_are_too_short_or_too_long_are_refused(void **state)
         {WIRE_UP, .up = {.max_qos = 1}},
         {WIRE_DOWN, .down = {.text = {"why", 3}}},
         {WIRE_ACK, .ack = {9, true}},
-        {WIRE_PUBLISHED, .published = {3}},
+        {WIRE_PUBLISHED, .published = {3, true}},
         {WIRE_UNPUBLISHED, .unpublished = {.text = {"why", 3}}},
     };
     struct connect_params params = full_params();
