@@ -24,6 +24,8 @@ static const char INTRODUCTION[] =
     "    commands_total (all outcomes) + commands_unfinished (all states)\n"
     "```\n"
     "\n"
+    "[alarms.md](../deploy/alarms.md) has alarms that stand on these metrics, and what to do about each.\n"
+    "\n"
     "| metric | type | labels | meaning |\n"
     "|---|---|---|---|\n";
 
