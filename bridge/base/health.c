@@ -149,7 +149,7 @@ static void report_change(struct health *health)
     struct buf reasons = {0};
     health_put_reasons(health, &reasons);
     LOG_INFO("status", LOG_TEXT("state", health_state_text(health_state(health))),
-             LOG_SLICE("reasons", buf_slice(&reasons)));
+             LOG_AS_JSON("reasons", buf_slice(&reasons)));
     buf_fini(&reasons);
 }
 

@@ -17,8 +17,10 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LOG_VALUE_BYTES 1024
 #define LOG_LINE_BYTES  PIPE_BUF
@@ -30,7 +32,7 @@
 #define LOG_CLOSE_STEP_MS 10
 
 static _Atomic enum log_level highest = LOG_LEVEL_INFO;
-static bool is_json_line;
+static enum log_style style = LOG_LOGFMT;
 static char role_text[LOG_ROLE_BYTES] = "bridge";
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards what follows, and the output */
@@ -38,10 +40,24 @@ static struct buf waiting;                                /* whole lines, the fi
 static int64_t lost_count;                                /* lines since `waiting` was full */
 static int64_t all_lost_count;                            /* lines since the start */
 
-void log_setup(enum log_level level, bool is_json, const char *role)
+enum log_style log_style_for(const char *format)
+{
+    bool is_console = strcmp(format, "console") == 0;
+    enum log_style found = LOG_LOGFMT;
+    if (strcmp(format, "json") == 0) {
+        found = LOG_JSON;
+    } else if (is_console || (strcmp(format, "auto") == 0 && isatty(STDERR_FILENO))) {
+        const char *no_colour = getenv("NO_COLOR");
+        bool has_colour = isatty(STDERR_FILENO) && (no_colour == NULL || *no_colour == '\0');
+        found = has_colour ? LOG_CONSOLE | LOG_WITH_COLOUR : LOG_CONSOLE;
+    }
+    return log_output_is_journal() ? found | LOG_WITH_PRIORITY : found;
+}
+
+void log_setup(enum log_level level, enum log_style new_style, const char *role)
 {
     highest = level;
-    is_json_line = is_json;
+    style = new_style;
     snprintf(role_text, sizeof role_text, "%s", role);
     pthread_mutex_lock(&mutex);
     log_output_open();
@@ -53,23 +69,27 @@ void log_set_level(enum log_level level)
     highest = level;
 }
 
-static const char *const level_texts[] = {
-    [LOG_LEVEL_ERROR] = "error",
-    [LOG_LEVEL_WARN] = "warn",
-    [LOG_LEVEL_INFO] = "info",
-    [LOG_LEVEL_DEBUG] = "debug",
+static const struct {
+    const char *text;
+    const char *priority; /* of syslog */
+    const char *colour;   /* SGR codes of ECMA-48 */
+} LEVELS[] = {
+    [LOG_LEVEL_ERROR] = {"error", "<3>", "\033[1;31m"},
+    [LOG_LEVEL_WARN] = {"warn", "<4>", "\033[33m"},
+    [LOG_LEVEL_INFO] = {"info", "<6>", "\033[32m"},
+    [LOG_LEVEL_DEBUG] = {"debug", "<7>", "\033[2m"},
 };
 
 const char *log_level_text(enum log_level level)
 {
-    assert((size_t)level < sizeof level_texts / sizeof level_texts[0]);
-    return level_texts[level];
+    assert((size_t)level < sizeof LEVELS / sizeof LEVELS[0]);
+    return LEVELS[level].text;
 }
 
 bool log_level_read(struct slice text, enum log_level *out_level)
 {
-    for (size_t i = 0; i < sizeof level_texts / sizeof level_texts[0]; i++) {
-        if (slice_equals_text(text, level_texts[i])) {
+    for (size_t i = 0; i < sizeof LEVELS / sizeof LEVELS[0]; i++) {
+        if (slice_equals_text(text, LEVELS[i].text)) {
             *out_level = (enum log_level)i;
             return true;
         }
@@ -87,9 +107,14 @@ enum log_level log_level(void)
     return highest;
 }
 
-bool log_is_json(void)
+enum log_style log_style(void)
 {
-    return is_json_line;
+    return style;
+}
+
+static bool is_form(enum log_style form)
+{
+    return (style & LOG_FORM_MASK) == form;
 }
 
 /* The length of the first character if it can be printed as it is, else 0. */
@@ -131,6 +156,23 @@ static void put_quoted(struct buf *line, struct slice value)
     buf_append_char(line, '"');
 }
 
+static void put_colour(struct buf *line, const char *codes)
+{
+    if ((style & LOG_WITH_COLOUR) != 0) {
+        buf_append_text(line, codes);
+    }
+}
+
+/* The key of a field that is not the first of its line. */
+static void put_key(struct buf *line, const char *key)
+{
+    buf_append_char(line, ' ');
+    put_colour(line, "\033[2m");
+    buf_append_text(line, key);
+    buf_append_char(line, '=');
+    put_colour(line, "\033[0m");
+}
+
 static void put_text(struct buf *line, const char *key, struct slice value)
 {
     if (value.length > LOG_VALUE_BYTES) {
@@ -139,13 +181,11 @@ static void put_text(struct buf *line, const char *key, struct slice value)
         bool is_utf8 = LOG_VALUE_BYTES - prefix.length < 4;
         value = is_utf8 ? prefix : slice_of(value.data, LOG_VALUE_BYTES);
     }
-    if (is_json_line) {
+    if (is_form(LOG_JSON)) {
         json_put_text(line, key, value);
         return;
     }
-    buf_append_text(line, line->length > 0 ? " " : "");
-    buf_append_text(line, key);
-    buf_append_char(line, '=');
+    put_key(line, key);
     if (needs_quotes(value)) {
         put_quoted(line, value);
     } else {
@@ -155,10 +195,10 @@ static void put_text(struct buf *line, const char *key, struct slice value)
 
 static void put_number(struct buf *line, const char *key, int64_t number)
 {
-    if (is_json_line) {
+    if (is_form(LOG_JSON)) {
         json_put_int(line, key, number);
     } else {
-        buf_printf(line, " %s=", key);
+        put_key(line, key);
         buf_append_int(line, number);
     }
 }
@@ -167,10 +207,30 @@ static void put_head(struct buf *line, enum log_level level, const char *event)
 {
     char time[CLOCK_TEXT_BYTES];
     clock_format_ms(clock_wall_ms(), time);
-    if (is_json_line) {
-        json_put_open(line, '{');
+    if ((style & LOG_WITH_PRIORITY) != 0) {
+        buf_append_text(line, LEVELS[level].priority);
     }
-    put_text(line, "time", slice_text(time));
+    if (is_form(LOG_CONSOLE)) {
+        /* Of the time only that of the day: 03:04:05.123Z. */
+        put_colour(line, "\033[2m");
+        buf_append_text(line, strchr(time, 'T') + 1);
+        put_colour(line, "\033[0m");
+        put_colour(line, LEVELS[level].colour);
+        buf_printf(line, " %-5s", log_level_text(level));
+        put_colour(line, "\033[0m");
+        buf_printf(line, " %-9s ", role_text);
+        put_colour(line, "\033[1m");
+        buf_printf(line, "%-23s", event);
+        put_colour(line, "\033[0m");
+        return;
+    }
+    if (is_form(LOG_JSON)) {
+        buf_append_char(line, '{');
+        json_put_text(line, "time", slice_text(time));
+    } else {
+        buf_append_text(line, "time=");
+        buf_append_text(line, time);
+    }
     put_text(line, "level", slice_text(log_level_text(level)));
     put_text(line, "role", slice_text(role_text));
     put_text(line, "event", slice_text(event));
@@ -184,6 +244,11 @@ static bool put_fields(struct buf *line, const struct log_field *fields, size_t 
         size_t before = line->length;
         if (!slice_is_present(fields[i].text)) {
             put_number(line, fields[i].key, fields[i].number);
+        } else if (fields[i].is_json && is_form(LOG_JSON)) {
+            json_put_raw(line, fields[i].key, fields[i].text);
+        } else if (fields[i].is_json && is_form(LOG_CONSOLE)) {
+            put_key(line, fields[i].key);
+            buf_append(line, fields[i].text);
         } else if (fields[i].text.length > 0) {
             put_text(line, fields[i].key, fields[i].text);
         }
@@ -202,7 +267,7 @@ static void build_line(struct buf *line, enum log_level level, const char *event
     if (!put_fields(line, fields, count)) {
         put_number(line, "cut", 1);
     }
-    buf_append_text(line, is_json_line ? "}\n" : "\n");
+    buf_append_text(line, is_form(LOG_JSON) ? "}\n" : "\n");
 }
 
 /* Writes what waits, as whole lines, until the output has no room. */

@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -33,6 +36,18 @@ void log_output_open(void)
         output.kind = OUTPUT_PIPE;
         output.fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     }
+}
+
+bool log_output_is_journal(void)
+{
+    struct stat file;
+    const char *stream = getenv("JOURNAL_STREAM");
+    char here[64];
+    if (stream == NULL || fstat(STDERR_FILENO, &file) != 0) {
+        return false;
+    }
+    snprintf(here, sizeof here, "%ju:%ju", (uintmax_t)file.st_dev, (uintmax_t)file.st_ino);
+    return strcmp(stream, here) == 0;
 }
 
 /*

@@ -17,8 +17,12 @@
 
 #include "base/slice.h"
 
+#include <stdbool.h>
+
 /* Looks at what standard error is now. Before the first call it is written as it is. */
 void log_output_open(void);
+/* Whether standard error is the stream that systemd connected to the journal. */
+bool log_output_is_journal(void);
 /*
  * Writes as much as can be written at once, and returns how many bytes that were: 0 if there is no
  * room or no reader. Up to PIPE_BUF bytes go to a pipe as a whole or not at all.

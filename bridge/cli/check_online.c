@@ -200,7 +200,7 @@ int check_online(const struct settings *settings, const char *region)
     struct buf why = {0};
     struct tls_files tls = {0};
     struct tls_report report = {0};
-    log_setup(LOG_LEVEL_ERROR, false, "check");
+    log_setup(LOG_LEVEL_ERROR, LOG_LOGFMT, "check");
     if (region != NULL && !region_is_valid(slice_text(region))) {
         return cli_wrong_call("check",
                               "--region takes lower-case letters, digits and '-', as cn-beijing");

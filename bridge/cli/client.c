@@ -20,7 +20,7 @@ enum status client_init(struct client *client, const struct settings *settings, 
         status = mqtt_program_open(&client->program, out_why);
     }
     tls_report_fini(&report);
-    log_setup(LOG_LEVEL_ERROR, false, purpose); /* the subcommand itself says what is wrong */
+    log_setup(LOG_LEVEL_ERROR, LOG_LOGFMT, purpose); /* the subcommand itself says what is wrong */
     return status;
 }
 

@@ -76,7 +76,7 @@ int cli_run(int argc, char **argv)
     }
     /* An inherited descriptor could be mistaken for a socket of ours. */
     close_range(STDERR_FILENO + 1, ~0U, 0);
-    log_setup(settings_log_level(settings), strcmp(settings->log.format, "json") == 0, "bridge");
+    log_setup(settings_log_level(settings), log_style_for(settings->log.format), "bridge");
     struct slice rest = buf_slice(&warnings);
     for (struct slice line; slice_take_line(&rest, &line);) {
         LOG_WARN("settings_warning", LOG_SLICE("why", line));

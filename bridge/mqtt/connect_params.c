@@ -146,7 +146,7 @@ static void set_broker(struct connect_params *params, const struct settings *set
     params->keepalive_s = keepalive_s > 0 ? keepalive_s : (uint32_t)settings->broker.keepalive_s;
     int64_t ack_ms = (int64_t)params->keepalive_s * 1000 / 2;
     params->log_level = (uint8_t)log_level();
-    params->is_json_log = log_is_json();
+    params->log_style = (uint8_t)log_style();
     params->protocol = (uint8_t)settings->broker.protocol;
     params->username = setting(settings->broker.username);
     params->connect_timeout_s = CONNECT_TIMEOUT_S;

@@ -92,7 +92,7 @@ void process_begin(struct process *process, enum wire_role role)
     (void)crash_point_setup(true, &(struct buf){0}); /* checked by the bridge */
 #endif
     prctl(PR_SET_NAME, process->params.name);
-    log_setup((enum log_level)process->params.log_level, process->params.is_json_log,
+    log_setup((enum log_level)process->params.log_level, (enum log_style)process->params.log_style,
               process->params.name);
 }
 

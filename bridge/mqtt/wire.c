@@ -143,7 +143,7 @@ static const struct field connect_fields[] = {
     {PARAM(ENUM, role), .min = WIRE_RECEIVER, .max = WIRE_PUBLISHER},
     {PARAM(NAME, name)},
     {PARAM(U8, log_level), .max = LOG_LEVEL_DEBUG},
-    {PARAM(BOOL, is_json_log)},
+    {PARAM(U8, log_style), .max = LOG_STYLE_MASK},
     {PARAM(U8, protocol), .min = 4, .max = 5},
     {PARAM(BYTES, address.scheme), .min = 1},
     {PARAM(BYTES, address.host), .min = 1},

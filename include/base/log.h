@@ -1,5 +1,5 @@
 /*
- * log - one line per event on standard error, as logfmt or JSON.
+ * log - one line per event on standard error, as logfmt, JSON, or columns for a terminal.
  *
  * A line has the time, the level, the role, the event's name and its fields. Values are escaped, so
  * that no input can forge or disguise a line or a field: control characters, bytes that are not
@@ -24,14 +24,32 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
+/* How a line looks: one of the forms, and what is added to it. */
+enum log_style {
+    LOG_LOGFMT = 0,
+    LOG_JSON = 1,
+    LOG_CONSOLE = 2, /* aligned columns, for people */
+    LOG_FORM_MASK = 3,
+    LOG_WITH_PRIORITY = 4, /* begins with the priority that journald reads: "<6>" (sd-daemon(3)) */
+    LOG_WITH_COLOUR = 8,   /* of the console form */
+    LOG_STYLE_MASK = 15
+};
+
 struct log_field {
     const char *key;
     struct slice text; /* absent: the number is the value */
     int64_t number;
+    bool is_json; /* the text is JSON of ours: it is written as it is, but not as logfmt */
 };
 
+/*
+ * The style for a value of the setting log.format ("auto", "console", "logfmt", "json") and for
+ * what standard error is now: a terminal (without colours where NO_COLOR is set, see no-color.org),
+ * the journal (JOURNAL_STREAM, see systemd.exec(5)), or anything else.
+ */
+enum log_style log_style_for(const char *format);
 /* `role` ("bridge", "receiver", ...) is in every line; it is copied. */
-void log_setup(enum log_level level, bool is_json, const char *role);
+void log_setup(enum log_level level, enum log_style style, const char *role);
 /* Replaces the level that log_setup() set. Thread: any. */
 void log_set_level(enum log_level level);
 /* "error", "warn", "info", "debug". */
@@ -40,7 +58,7 @@ const char *log_level_text(enum log_level level);
 bool log_level_read(struct slice text, enum log_level *out_level);
 bool log_is_on(enum log_level level);
 enum log_level log_level(void);
-bool log_is_json(void);
+enum log_style log_style(void);
 void log_fields(enum log_level level, const char *event, const struct log_field *fields,
                 size_t count);
 /* How many lines were lost since the start. */
@@ -65,6 +83,11 @@ static inline struct slice log_value(struct slice value)
 #define LOG_SLICE(field_key, value)                  \
     {                                                \
         .key = (field_key), .text = log_value(value) \
+    }
+/* The value is the text of a JSON list or object. */
+#define LOG_AS_JSON(field_key, value)                                 \
+    {                                                                 \
+        .key = (field_key), .text = log_value(value), .is_json = true \
     }
 #define LOG_INT(field_key, value)                      \
     {                                                  \

@@ -82,8 +82,8 @@ struct connect_params {
     enum wire_role role;
     char name[WIRE_NAME_BYTES]; /* "receiver", "publisher"; for the log lines */
     uint8_t log_level;          /* enum log_level */
-    bool is_json_log;
-    uint8_t protocol; /* 5 or 4 */
+    uint8_t log_style;          /* enum log_style */
+    uint8_t protocol;           /* 5 or 4 */
     struct wire_address address;
     struct slice client_id;
     struct slice username; /* absent for none */

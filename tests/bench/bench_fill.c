@@ -172,7 +172,7 @@ int main(int argc, char **argv)
         bench_die(EX_USAGE, "--ledger and --records are needed");
     }
     fill.route.name = (char *)"start";
-    log_setup(LOG_LEVEL_ERROR, false, "bench_fill"); /* without a reply */
+    log_setup(LOG_LEVEL_ERROR, LOG_LOGFMT, "bench_fill"); /* without a reply */
     store_open(&fill, path);
     fill_store(&fill, records);
     fill.ops->close(fill.store);

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -57,7 +59,7 @@ static int end_capture(void **state)
     struct capture *capture = *state;
     /* What still waits is not for the next test. */
     replace_stderr(open("/dev/null", O_WRONLY));
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     assert_true(log_flush());
     replace_stderr(capture->saved_stderr);
     close(capture->socket);
@@ -98,7 +100,7 @@ static void assert_value_is_written(struct capture *capture, struct slice value,
 static void test_a_logfmt_line_has_time_level_role_event_and_fields(void **state)
 {
     struct capture *capture = *state;
-    log_setup(LOG_LEVEL_INFO, false, "receiver");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "receiver");
     LOG_WARN("command_claimed", LOG_TEXT("token", "t-1"), LOG_INT("attempts", -3));
     const char *line = next_line(capture);
     assert_non_null(line);
@@ -109,10 +111,119 @@ static void test_a_logfmt_line_has_time_level_role_event_and_fields(void **state
                         " level=warn role=receiver event=command_claimed token=t-1 attempts=-3");
 }
 
+/* The line behind its time, which has to look like `pattern`: a digit for each 0. */
+static const char *behind_time(const char *line, const char *pattern)
+{
+    assert_non_null(line);
+    for (; *pattern != '\0'; pattern++, line++) {
+        assert_true(*pattern == '0' ? isdigit((unsigned char)*line) != 0 : *line == *pattern);
+    }
+    return line;
+}
+
+static void test_a_console_line_has_columns(void **state)
+{
+    struct capture *capture = *state;
+    log_setup(LOG_LEVEL_INFO, LOG_CONSOLE, "receiver");
+    LOG_WARN("receiver_down", LOG_TEXT("reason", "a b"), LOG_INT("code", 5));
+    assert_string_equal(behind_time(next_line(capture), "00:00:00.000Z"),
+                        " warn  receiver  receiver_down           reason=\"a b\" code=5");
+    LOG_ERROR("a_name_longer_than_its_column", LOG_SLICE("k", slice_text("\033[2J\xe2\x80\xae")));
+    assert_string_equal(behind_time(next_line(capture), "00:00:00.000Z"),
+                        " error receiver  a_name_longer_than_its_column "
+                        "k=\"\\x1b[2J\\xe2\\x80\\xae\"");
+}
+
+static void test_colours_are_only_around_what_the_bridge_writes(void **state)
+{
+    struct capture *capture = *state;
+    log_setup(LOG_LEVEL_INFO, LOG_CONSOLE | LOG_WITH_COLOUR, "bridge");
+    LOG_ERROR("e", LOG_TEXT("k", "\033[0m"));
+    assert_string_equal(
+        behind_time(next_line(capture), "\033[2m00:00:00.000Z"),
+        "\033[0m\033[1;31m error\033[0m bridge    \033[1me                      \033[0m "
+        "\033[2mk=\033[0m\"\\x1b[0m\"");
+}
+
+static void test_a_line_for_the_journal_begins_with_its_priority(void **state)
+{
+    struct capture *capture = *state;
+    static const enum log_style forms[] = {LOG_LOGFMT, LOG_CONSOLE, LOG_JSON};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        log_setup(LOG_LEVEL_DEBUG, forms[i] | LOG_WITH_PRIORITY, "bridge");
+        LOG_ERROR("e", LOG_INT("n", 1));
+        assert_memory_equal(next_line(capture), "<3>", 3);
+        LOG_WARN("e", LOG_INT("n", 1));
+        assert_memory_equal(next_line(capture), "<4>", 3);
+        LOG_INFO("e", LOG_INT("n", 1));
+        assert_memory_equal(next_line(capture), "<6>", 3);
+        LOG_DEBUG("e", LOG_INT("n", 1));
+        assert_memory_equal(next_line(capture), "<7>", 3);
+    }
+}
+
+static void test_a_list_is_a_list_in_json(void **state)
+{
+    struct capture *capture = *state;
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
+    LOG_INFO("e", LOG_AS_JSON("reasons", slice_text("[\"a\",\"b\"]")));
+    assert_string_equal(next_fields(capture), " reasons=\"[\\\"a\\\",\\\"b\\\"]\"");
+    log_setup(LOG_LEVEL_INFO, LOG_JSON, "bridge");
+    LOG_INFO("e", LOG_AS_JSON("reasons", slice_text("[\"a\",\"b\"]")));
+    struct json_fault fault;
+    struct json *root = json_parse(slice_text(next_line(capture)), 2, &fault);
+    assert_non_null(root);
+    const struct json *reasons = json_member(root, "reasons");
+    assert_int_equal(json_kind(reasons), JSON_ARRAY);
+    assert_true(slice_equals_text(json_text(json_first(reasons)), "a"));
+    json_free(root);
+}
+
+/* `format` on a new terminal. */
+static enum log_style style_on_a_terminal(const char *format)
+{
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(terminal >= 0);
+    assert_int_equal(grantpt(terminal) | unlockpt(terminal), 0);
+    int saved = dup(STDERR_FILENO);
+    replace_stderr(open(ptsname(terminal), O_RDWR | O_NOCTTY));
+    enum log_style style = log_style_for(format);
+    replace_stderr(saved);
+    close(terminal);
+    return style;
+}
+
+static void test_the_style_follows_the_setting_and_standard_error(void **state)
+{
+    (void)state;
+    unsetenv("NO_COLOR");
+    unsetenv("JOURNAL_STREAM");
+    assert_int_equal(log_style_for("auto"), LOG_LOGFMT);
+    assert_int_equal(log_style_for("console"), LOG_CONSOLE);
+    assert_int_equal(log_style_for("json"), LOG_JSON);
+    assert_int_equal(style_on_a_terminal("auto"), LOG_CONSOLE | LOG_WITH_COLOUR);
+    assert_int_equal(style_on_a_terminal("logfmt"), LOG_LOGFMT);
+    setenv("NO_COLOR", "1", 1);
+    assert_int_equal(style_on_a_terminal("auto"), LOG_CONSOLE);
+    assert_int_equal(style_on_a_terminal("console"), LOG_CONSOLE);
+    unsetenv("NO_COLOR");
+
+    struct stat file;
+    char stream[64];
+    assert_int_equal(fstat(STDERR_FILENO, &file), 0);
+    snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)file.st_dev, (uintmax_t)file.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    assert_int_equal(log_style_for("auto"), LOG_LOGFMT | LOG_WITH_PRIORITY);
+    assert_int_equal(log_style_for("json"), LOG_JSON | LOG_WITH_PRIORITY);
+    setenv("JOURNAL_STREAM", "1:1", 1); /* another stream: standard error was redirected */
+    assert_int_equal(log_style_for("auto"), LOG_LOGFMT);
+    unsetenv("JOURNAL_STREAM");
+}
+
 static void test_a_json_line_is_an_object_with_numbers_as_numbers(void **state)
 {
     struct capture *capture = *state;
-    log_setup(LOG_LEVEL_INFO, true, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_JSON, "bridge");
     LOG_ERROR("store_failed", LOG_TEXT("why", "disk \"full\"\n\x01\xff"), LOG_INT("free", 12));
     const char *line = next_line(capture);
     assert_non_null(line);
@@ -133,7 +244,7 @@ static void test_a_json_line_is_an_object_with_numbers_as_numbers(void **state)
 
 static void test_plain_values_stand_without_quotes(void **state)
 {
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     assert_value_is_written(*state, slice_text("a/b:c-d.e,f"), " k=a/b:c-d.e,f");
     assert_value_is_written(*state, slice_text("\xc3\xa9\xf0\x9f\x98\x80"),
                             " k=\xc3\xa9\xf0\x9f\x98\x80");
@@ -141,7 +252,7 @@ static void test_plain_values_stand_without_quotes(void **state)
 
 static void test_values_that_could_be_misread_are_quoted(void **state)
 {
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     assert_value_is_written(*state, slice_text("a b"), " k=\"a b\"");
     assert_value_is_written(*state, slice_text("a=b"), " k=\"a=b\"");
     assert_value_is_written(*state, slice_text("a\"b"), " k=\"a\\\"b\"");
@@ -150,7 +261,7 @@ static void test_values_that_could_be_misread_are_quoted(void **state)
 
 static void test_controls_and_bytes_that_are_no_utf8_are_escaped(void **state)
 {
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     assert_value_is_written(*state, slice_text("x\nlevel=error"), " k=\"x\\x0alevel=error\"");
     assert_value_is_written(*state, slice_of("a\0b", 3), " k=\"a\\x00b\"");
     assert_value_is_written(*state, slice_text("\x1b[31m\x7f"), " k=\"\\x1b[31m\\x7f\"");
@@ -166,7 +277,7 @@ static void test_a_text_that_is_not_there_is_left_out(void **state)
 {
     struct capture *capture = *state;
     const char *absent = NULL;
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     LOG_INFO("e", LOG_TEXT("a", absent), LOG_SLICE("b", slice_text(NULL)), LOG_TEXT("c", ""),
              LOG_INT("d", 0));
     assert_string_equal(next_fields(capture), " d=0");
@@ -175,7 +286,7 @@ static void test_a_text_that_is_not_there_is_left_out(void **state)
 static void test_a_line_needs_no_fields(void **state)
 {
     struct capture *capture = *state;
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     log_fields(LOG_LEVEL_INFO, "e", NULL, 0);
     assert_string_equal(next_fields(capture), "");
 }
@@ -184,7 +295,7 @@ static void test_levels_above_the_one_set_are_silent(void **state)
 {
     struct capture *capture = *state;
     for (int set = LOG_LEVEL_ERROR; set <= LOG_LEVEL_DEBUG; set++) {
-        log_setup((enum log_level)set, false, "bridge");
+        log_setup((enum log_level)set, LOG_LOGFMT, "bridge");
         assert_int_equal(log_level(), set);
         for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++) {
             assert_int_equal(log_is_on((enum log_level)level), level <= set);
@@ -197,17 +308,17 @@ static void test_levels_above_the_one_set_are_silent(void **state)
 static void test_the_form_can_be_asked_for(void **state)
 {
     (void)state;
-    log_setup(LOG_LEVEL_INFO, true, "bridge");
-    assert_true(log_is_json());
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
-    assert_false(log_is_json());
+    log_setup(LOG_LEVEL_INFO, LOG_JSON, "bridge");
+    assert_int_equal(log_style(), LOG_JSON);
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
+    assert_int_equal(log_style(), LOG_LOGFMT);
 }
 
 static void test_a_long_value_is_cut_between_characters(void **state)
 {
     struct capture *capture = *state;
     char value[1100];
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     memset(value, 'a', sizeof value);
     LOG_INFO("e", LOG_SLICE("k", slice_of(value, sizeof value)));
     assert_int_equal(strlen(next_fields(capture)), strlen(" k=") + 1024);
@@ -232,7 +343,7 @@ static void test_a_long_line_leaves_out_whole_fields_and_says_so(void **state)
     memset(controls, 0x01, sizeof controls);
     struct slice value = slice_of(controls, sizeof controls);
     for (int is_json = 0; is_json <= 1; is_json++) {
-        log_setup(LOG_LEVEL_INFO, is_json == 1, "bridge");
+        log_setup(LOG_LEVEL_INFO, is_json == 1 ? LOG_JSON : LOG_LOGFMT, "bridge");
         LOG_INFO("e", LOG_SLICE("a", value), LOG_SLICE("b", value), LOG_INT("c", 7));
         const char *line = next_line(capture);
         assert_non_null(line);
@@ -250,7 +361,7 @@ static void test_a_json_line_of_any_bytes_is_json(void **state)
     for (size_t i = 0; i < sizeof bytes; i++) {
         bytes[i] = (char)(i + 1);
     }
-    log_setup(LOG_LEVEL_INFO, true, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_JSON, "bridge");
     LOG_INFO("e", LOG_SLICE("k", slice_of(bytes, sizeof bytes)));
     const char *line = next_line(capture);
     assert_non_null(line);
@@ -275,7 +386,7 @@ static void test_lines_of_threads_do_not_mix(void **state)
     static char names[THREADS][2] = {"a", "b", "c", "d"};
     int next_number[THREADS] = {0};
     pthread_t threads[THREADS];
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     for (int i = 0; i < THREADS; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, log_many, names[i]), 0);
     }
@@ -299,7 +410,7 @@ static void test_a_reader_that_is_gone_costs_only_the_line(void **state)
     assert_int_equal(pipe(pipe_ends), 0);
     close(pipe_ends[0]);
     replace_stderr(pipe_ends[1]);
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     errno = ENOENT;
     LOG_INFO("e", LOG_INT("k", 1));
     assert_int_equal(errno, ENOENT);
@@ -378,7 +489,7 @@ static void flood(int *ends, struct seen *seen)
 {
     int shared_flags = fcntl(STDERR_FILENO, F_GETFL);
     int64_t lost_before = log_lost_count();
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     for (int i = 0; i < FLOOD; i++) {
         LOG_INFO("e", LOG_INT("k", i));
     }
@@ -436,7 +547,7 @@ static void test_a_terminal_that_was_stopped_does_not_block(void **state)
     assert_true(end >= 0);
     replace_stderr(end);
     assert_int_equal(tcflow(STDERR_FILENO, TCOOFF), 0);
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     for (int i = 0; i < FLOOD; i++) {
         LOG_INFO("e", LOG_INT("k", i));
     }
@@ -458,7 +569,7 @@ static void test_a_line_that_the_reader_left_no_room_for_is_written_later(void *
     assert_int_equal(fcntl(ends[1], F_SETPIPE_SZ, sizeof filling), sizeof filling);
     assert_int_equal(write(ends[1], filling, sizeof filling), sizeof filling);
     replace_stderr(ends[1]);
-    log_setup(LOG_LEVEL_INFO, false, "bridge");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
     LOG_INFO("e", LOG_INT("k", 1));
     assert_false(log_flush());
     assert_int_equal(read(ends[0], filling, sizeof filling), sizeof filling);
@@ -479,7 +590,7 @@ static void test_hidden_characters_are_escaped(void **state)
     struct capture *capture = *state;
     for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++) {
         for (int is_json = 0; is_json <= 1; is_json++) {
-            log_setup(LOG_LEVEL_INFO, is_json == 1, "bridge");
+            log_setup(LOG_LEVEL_INFO, is_json == 1 ? LOG_JSON : LOG_LOGFMT, "bridge");
             LOG_INFO("e", LOG_TEXT("k", hidden[i]));
             const char *line = next_line(capture);
             assert_non_null(line);
@@ -495,6 +606,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOG_TEST(test_a_logfmt_line_has_time_level_role_event_and_fields),
+        LOG_TEST(test_a_console_line_has_columns),
+        LOG_TEST(test_colours_are_only_around_what_the_bridge_writes),
+        LOG_TEST(test_a_line_for_the_journal_begins_with_its_priority),
+        LOG_TEST(test_a_list_is_a_list_in_json),
+        LOG_TEST(test_the_style_follows_the_setting_and_standard_error),
         LOG_TEST(test_a_json_line_is_an_object_with_numbers_as_numbers),
         LOG_TEST(test_plain_values_stand_without_quotes),
         LOG_TEST(test_values_that_could_be_misread_are_quoted),

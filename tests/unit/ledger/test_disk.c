@@ -454,7 +454,8 @@ int main(void)
         cmocka_unit_test(
             test_a_disk_that_fails_while_a_ledger_is_created_does_not_prevent_the_next_start),
     };
-    log_setup(LOG_LEVEL_ERROR, false, "test"); /* not one line for each ledger that is created */
+    log_setup(LOG_LEVEL_ERROR, LOG_LOGFMT,
+              "test"); /* not one line for each ledger that is created */
     vfs_faults_register();
     return cmocka_run_group_tests_name("ledger_disk", tests, NULL, NULL);
 }

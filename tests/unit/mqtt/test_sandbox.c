@@ -558,7 +558,7 @@ static int work(void)
     uint64_t one = 1;
     struct pollfd ready = {.fd = pair[1], .events = POLLIN};
     struct buf big = {0};
-    log_setup(LOG_LEVEL_INFO, false, "test");
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "test");
     digest_random(bytes, sizeof bytes);
     for (int i = 0; i < 64; i++) {
         free(memset(malloc(1U << i % 24), i, 1U << i % 24));

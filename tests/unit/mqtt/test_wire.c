@@ -1,5 +1,7 @@
 #include "mqtt/wire.h"
 
+#include "base/log.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -80,7 +82,7 @@ static struct connect_params full_params(void)
         .role = WIRE_RECEIVER,
         .name = "receiver-1",
         .log_level = 3,
-        .is_json_log = true,
+        .log_style = LOG_JSON | LOG_WITH_PRIORITY,
         .protocol = 5,
         .address = {slice_text("wss"), slice_text("b"), slice_text("::1"), 65535,
                     slice_text("/mqtt")},
@@ -132,7 +134,7 @@ static void test_connect_params_arrive_as_they_were(void **state)
     assert_int_equal(back.role, WIRE_RECEIVER);
     assert_string_equal(back.name, "receiver-1");
     assert_int_equal(back.log_level, 3);
-    assert_true(back.is_json_log);
+    assert_int_equal(back.log_style, LOG_JSON | LOG_WITH_PRIORITY);
     assert_int_equal(back.protocol, 5);
     assert_same(back.address.scheme, params.address.scheme);
     assert_same(back.address.host, params.address.host);

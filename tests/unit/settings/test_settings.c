@@ -97,7 +97,7 @@ static void assert_default_others(const struct settings *settings)
     assert_string_equal(settings->topics.events, "ecs-bridge/v1/events/{ReplicaGroupId}");
     assert_string_equal(settings->admin.listen, "127.0.0.1:9464");
     assert_string_equal(settings->log.level, "info");
-    assert_string_equal(settings->log.format, "logfmt");
+    assert_string_equal(settings->log.format, "auto");
 }
 
 static void assert_default_route(const struct route *route)
