@@ -9,6 +9,8 @@
  * REPLY_UNDELIVERED   number of the reply INTERRUPTED                1: by a crash LEFT_OUT number
  * of events
  *
+ * At the end may be room for further events: bytes that are 0.
+ *
  * Numbers have 7 bits in each byte, the lowest first; all bytes but the last have the highest bit.
  */
 #include "history.h"
@@ -140,6 +142,17 @@ void history_put_outcome(struct buf *out, int64_t at_ms, enum outcome_status sta
     put_number(&event, first_reply_id);
     put_number(&event, (int64_t)reply_count);
     event_end(&event, out);
+}
+
+void history_put_room(struct buf *out, int64_t first_reply_id, size_t reply_count)
+{
+    struct buf events = {0};
+    for (size_t i = 0; i < reply_count; i++) {
+        history_put_acknowledged(&events, 0, first_reply_id + (int64_t)i);
+    }
+    memset(buf_reserve(out, events.length), 0, events.length);
+    out->length += events.length;
+    buf_fini(&events);
 }
 
 void history_put_acknowledged(struct buf *out, int64_t at_ms, int64_t reply_id)
@@ -354,14 +367,28 @@ static void put_limited(struct slice history, size_t count, int64_t left_out, st
     }
 }
 
+/* The history without the room at its end. */
+static struct slice entries_of(struct slice history)
+{
+    struct slice rest = history;
+    while (slice_is_present(take_bytes(&rest))) {
+    }
+    return slice_of(history.data, history.length - rest.length);
+}
+
 void history_append(struct slice old, struct slice events, struct buf *out)
 {
     size_t offset = out->length;
     if (old.length > 0) {
-        buf_append(out, old);
+        buf_append(out, entries_of(old));
     }
     buf_append(out, events);
-    if (out->length - offset <= EVENTS_MAX * (HEAD_BYTES + TIME_BYTES)) {
+    size_t length = out->length - offset;
+    if (length < old.length) { /* what is left of the room */
+        memset(buf_reserve(out, old.length - length), 0, old.length - length);
+        out->length = offset + old.length;
+    }
+    if (length <= EVENTS_MAX * (HEAD_BYTES + TIME_BYTES)) {
         return; /* too few bytes for more events */
     }
     int64_t left_out;
@@ -476,6 +503,9 @@ const char *history_fault(struct slice history, enum state state)
     }
     bool is_called = state == STATE_CALLING || state == STATE_RECALLING;
     bool is_done = state == STATE_DONE;
+    while (reader.rest.length > 0 && reader.rest.data[0] == 0) {
+        reader.rest = slice_skip(reader.rest, 1); /* room */
+    }
     if (fault == NULL && reader.rest.length > 0) {
         fault = "its history cannot be read to its end";
     } else if (fault == NULL &&

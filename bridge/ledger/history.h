@@ -37,6 +37,9 @@ void history_put_end(struct buf *out, int64_t at_ms, const struct outcome *answe
  * row. */
 void history_put_outcome(struct buf *out, int64_t at_ms, enum outcome_status status, bool is_answer,
                          int64_t first_reply_id, size_t reply_count);
+/* Room for the acknowledgements of these replies: bytes that are 0. Appending an event of that size
+ * then does not change the length of the history, so that a row can be overwritten at its place. */
+void history_put_room(struct buf *out, int64_t first_reply_id, size_t reply_count);
 void history_put_acknowledged(struct buf *out, int64_t at_ms, int64_t reply_id);
 void history_put_undelivered(struct buf *out, int64_t at_ms, int64_t reply_id);
 void history_put_interrupted(struct buf *out, int64_t at_ms, bool has_crashed);

@@ -334,6 +334,10 @@ void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request
     history_put_outcome(
         &batch->bytes, finish->completed_at_ms, finish->outcome.status, finish->is_answer,
         has_reply ? batch->messages[request->first_message].id : 0, request->message_count);
+    if (has_reply) {
+        history_put_room(&batch->bytes, batch->messages[request->first_message].id,
+                         request->message_count);
+    }
     set_history(batch, request, offset);
 }
 

@@ -39,6 +39,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                FLAGGED_MAX * (HISTORY_FIRST_COUNT + HISTORY_LAST_COUNT) + 1 ||
            all.length <= 512);
     assert(last.kind == LEDGER_EVENT_ATTEMPT_STARTED && last.attempt == 7);
+    for (int state = STATE_READY; state < STATE_COUNT; state++) {
+        history_fault(history, (enum state)state);
+    }
     buf_fini(&event);
     buf_fini(&all);
     buf_fini(&carried);

@@ -236,3 +236,16 @@ void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms)
         start(keeper);
     }
 }
+
+void bridge_keeper_verify(const struct bridge_keeper *keeper)
+{
+    const struct bridge *bridge = &keeper->bridge;
+    const char *const argv[] = {BRIDGE_BINARY,  "ledger", "--config",
+                                bridge->config, "verify", NULL};
+    struct tool_result result = tool_run(bridge->directory, NULL, argv);
+    if (result.code != 0) {
+        violate(VIOLATION_LEDGER, "ledger verify exits with %d: %s%s", result.code, result.output,
+                result.errors);
+    }
+    tool_result_fini(&result);
+}

@@ -72,6 +72,8 @@ void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, uin
 /* The value of `instance` in its current settings. */
 const char *bridge_keeper_instance(const struct bridge_keeper *keeper);
 const char *bridge_keeper_setting_name(enum bridge_setting setting);
+/* Checks the ledger of the stopped bridge. */
+void bridge_keeper_verify(const struct bridge_keeper *keeper);
 void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms);
 
 #endif

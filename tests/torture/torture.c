@@ -374,5 +374,6 @@ void torture_ask(struct torture *torture)
     }
     counters_check(&torture->counters, count);
     stop_bridge(torture);
+    bridge_keeper_verify(&torture->bridge);
     api_finish(&torture->api);
 }

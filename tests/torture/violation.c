@@ -15,7 +15,7 @@ const char *violation_name(enum violation violation)
         [VIOLATION_LOST] = "lost",         [VIOLATION_DOUBLED] = "doubled",
         [VIOLATION_WRONG] = "wrong",       [VIOLATION_LIE] = "lie",
         [VIOLATION_ORDER] = "overlap",     [VIOLATION_PROCESS] = "process",
-        [VIOLATION_COUNTERS] = "counters",
+        [VIOLATION_COUNTERS] = "counters", [VIOLATION_LEDGER] = "ledger",
     };
     return names[violation];
 }

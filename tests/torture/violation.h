@@ -12,6 +12,7 @@ enum violation {
     VIOLATION_ORDER,   /* calls of one group at the same time */
     VIOLATION_PROCESS, /* the bridge exited by itself, did not stop, or never became idle */
     VIOLATION_COUNTERS,
+    VIOLATION_LEDGER, /* records that contradict each other or their histories */
     VIOLATION_COUNT
 };
 

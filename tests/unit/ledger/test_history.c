@@ -144,6 +144,45 @@ static void test_an_outcome_that_was_carried_over_keeps_its_own_code(void **stat
     buf_fini(&second);
 }
 
+/* Appends duplicates number `from` to `to` one by one. */
+static void add_duplicates(struct buf *history, int64_t from, int64_t to)
+{
+    for (int64_t i = from; i <= to; i++) {
+        struct buf event = {0};
+        struct buf all = {0};
+        history_put_arrival(&event, BASE_MS + i, CLAIM_WAITS, false, 0);
+        history_append(buf_slice(history), buf_slice(&event), &all);
+        buf_fini(&event);
+        buf_fini(history);
+        *history = all;
+    }
+}
+
+static void test_acknowledgements_go_where_room_was_left_for_them(void **state)
+{
+    (void)state;
+    struct buf history = {0};
+    history_put_outcome(&history, BASE_MS, OUTCOME_SUCCEEDED, false, 127, 2);
+    history_put_room(&history, 127, 2);
+    for (int64_t reply_id = 128; reply_id >= 127; reply_id--) {
+        struct buf event = {0};
+        struct buf all = {0};
+        history_put_acknowledged(&event, BASE_MS + reply_id, reply_id);
+        history_append(buf_slice(&history), buf_slice(&event), &all);
+        assert_int_equal(all.length, history.length);
+        assert_null(history_fault(buf_slice(&all), STATE_DONE));
+        buf_fini(&history);
+        buf_fini(&event);
+        history = all;
+    }
+    assert_history(buf_slice(&history), "0 outcome succeeded #127 x2\n"
+                                        "128 acknowledged #128\n"
+                                        "127 acknowledged #127\n");
+    add_duplicates(&history, 1, 1);
+    assert_null(history_fault(buf_slice(&history), STATE_DONE));
+    buf_fini(&history);
+}
+
 static void test_long_texts_are_cut(void **state)
 {
     (void)state;
@@ -160,20 +199,6 @@ static void test_long_texts_are_cut(void **state)
     assert_int_equal(event.request_id.length, HISTORY_TEXT_BYTES_MAX);
     assert_false(history_read(&reader, &event));
     buf_fini(&history);
-}
-
-/* Appends duplicates number `from` to `to` one by one. */
-static void add_duplicates(struct buf *history, int64_t from, int64_t to)
-{
-    for (int64_t i = from; i <= to; i++) {
-        struct buf event = {0};
-        struct buf all = {0};
-        history_put_arrival(&event, BASE_MS + i, CLAIM_WAITS, false, 0);
-        history_append(buf_slice(history), buf_slice(&event), &all);
-        buf_fini(&event);
-        buf_fini(history);
-        *history = all;
-    }
 }
 
 static void test_of_many_events_the_first_and_the_last_stay(void **state)
@@ -393,6 +418,7 @@ int main(void)
         cmocka_unit_test(
             test_an_arrival_that_is_called_at_once_and_an_answer_that_is_the_outcome_are_two_events),
         cmocka_unit_test(test_an_outcome_that_was_carried_over_keeps_its_own_code),
+        cmocka_unit_test(test_acknowledgements_go_where_room_was_left_for_them),
         cmocka_unit_test(test_long_texts_are_cut),
         cmocka_unit_test(test_of_many_events_the_first_and_the_last_stay),
         cmocka_unit_test(test_bytes_that_are_no_history_end_it),
