@@ -22,7 +22,7 @@ const page = {
   isWorkOpen: false,
   token: '', // of the look-up; empty: none
   foundIsFinal: false,
-  samples: [], // [{at, arrived, done, time, work, outbox}]
+  samples: [], // [{at, totals, arrived, done, time, work, outbox, slowest, count}]
 };
 
 function clockTime(iso) {
@@ -123,7 +123,9 @@ function showHealth() {
   setAttribute($('health'), 'data-tone', tone);
   setText($('state'), title);
   setText($('state-meaning'), meaning);
-  const reasons = (page.status && page.status.ReasonDetails) || [];
+  const isSilent = name === 'silent' || name === 'unreached';
+  const reasons = (!isSilent && page.status && page.status.ReasonDetails) || [];
+  document.body.classList.toggle('stale', isSilent);
   reconcile($('reasons'), reasons, (reason) => reason.Reason, makeReason, showReason);
   setHidden($('reasons'), reasons.length === 0);
   const instance = page.status ? page.status.Instance : 'ecs-mqtt-bridge';
@@ -166,7 +168,7 @@ function addSample() {
   const rate = (name) => (isFirst ? NaN : ((totals[name] - last.totals[name]) * 1000) / (at - last.at));
   page.samples.push({
     at, totals, arrived: rate('arrived'), done: rate('done'), time: median(recent.map(tookMs)),
-    work: status.Pending, outbox: status.Outbox.Messages, slowest: Math.max(...recent.map(tookMs)),
+    work: status.Pending, outbox: status.Outbox.Messages, slowest: Math.max(...recent.map(tookMs)), count: recent.length,
   });
   if (page.samples.length > SAMPLES) page.samples.shift();
 }
@@ -220,7 +222,7 @@ function showFigures() {
   const peak = (name) => (page.samples.length > 1 ? 'peak ' + rate(most(name)) + ' ' + span : '');
   showFigure('arrived', rate(now.arrived), peak('arrived'));
   showFigure('done', rate(now.done), peak('done'));
-  showFigure('time', duration(now.time), Number.isFinite(now.time) ? 'slowest ' + duration(now.slowest) + ' in the last minute' : 'no outcome in the last minute');
+  showFigure('time', duration(now.time), Number.isFinite(now.time) ? 'slowest of ' + number.format(now.count) + ': ' + duration(now.slowest) : 'no outcome in the last minute');
   showFigure('work', number.format(status.Pending), plural(status.InFlight, 'call', 'calls') + ' under way' +
     (status.Waiting > 0 ? ', ' + plural(status.Waiting, 'duplicate waits', 'duplicates wait') : ''));
   showFigure('outbox', number.format(status.Outbox.Messages), bytes(status.Outbox.Bytes));

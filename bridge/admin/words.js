@@ -9,8 +9,8 @@ export const STATES = {
   blocked: ['bad', 'Degraded', 'No command can be accepted or answered until the cause is gone.'],
   offline: ['bad', 'Stopping', 'The bridge is about to end. Commands stay with the broker.'],
   hanging: ['bad', 'Hanging', 'The event loop has not run for 10 seconds. Restart the bridge; nothing that was acknowledged is lost.'],
-  silent: ['bad', 'No answer', 'The bridge does not answer this page. What is shown below is its last answer.'],
-  unreached: ['bad', 'No answer', 'The bridge does not answer this page.'],
+  silent: ['bad', 'No answer', 'The bridge does not answer. Check whether it runs: systemctl status ecs-mqtt-bridge. What is shown below is its last answer.'],
+  unreached: ['bad', 'No answer', 'The bridge does not answer. Check whether it runs: systemctl status ecs-mqtt-bridge.'],
 };
 export const OUTCOMES = {
   succeeded: ['good', 'Succeeded'],
@@ -54,7 +54,7 @@ export const COUNTS = [
   ['Received', 'Arrived'], ['Resumed', 'Resumed'],
   ['Succeeded', 'Succeeded'], ['Failed', 'Failed'],
   ['Unknown', 'Unknown'], ['Refused', 'Refused'],
-  ['Replayed', 'Replayed'], ['Waiting', 'Duplicates waiting'],
+  ['Replayed', 'Replayed'], ['Waiting', 'Waiting'],
   ['InWork', 'In work'], ['NotTaken', 'Left at the broker'],
 ];
 

@@ -240,6 +240,7 @@ try {
   await waitForState(page, 'Degraded');
   await machine.stopBridge();
   await waitForState(page, 'No answer');
+  check('reasons of a bridge that does not answer are not shown as present', await page.locator('#reasons').isHidden());
   await page.screenshot({ path: screenshots + '/silent-light-1400.png', fullPage: true });
   await checkAccessibility(page, 'silent-light-1400');
   machine.startBroker();
