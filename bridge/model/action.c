@@ -31,7 +31,7 @@ static const struct parameter parameters[] = {
 
 const struct action *action_find(struct slice name)
 {
-    for (size_t i = 0; i < sizeof action_rows / sizeof action_rows[0]; i++) {
+    for (size_t i = 0; i < ACTION_COUNT; i++) {
         if (slice_equals_text(name, action_rows[i].name)) {
             return &action_rows[i];
         }

@@ -1,5 +1,6 @@
 /*
- * documents - the users' pages that are made from the tables, as Markdown.
+ * documents - the users' pages that are made from the tables, as Markdown, and the schemas of the
+ * messages, as JSON.
  *
  * Thread: any; pure.
  */
@@ -16,5 +17,10 @@ void errors_page(struct buf *out);
 void events_page(struct buf *out);
 /* config/metrics.md: every metric, from tables/metrics.def. */
 void metrics_page(struct buf *out);
+/* config/schema/: a JSON Schema (2020-12) for each kind of message. */
+void command_schema(struct buf *out);
+void reply_schema(struct buf *out);
+void status_schema(struct buf *out);
+void dead_letter_schema(struct buf *out);
 
 #endif

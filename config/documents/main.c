@@ -23,6 +23,10 @@ static const struct document DOCUMENTS[] = {
     {"errors.md", errors_page},
     {"events.md", events_page},
     {"metrics.md", metrics_page},
+    {"schema/command.json", command_schema},
+    {"schema/reply.json", reply_schema},
+    {"schema/status.json", status_schema},
+    {"schema/dead-letter.json", dead_letter_schema},
 };
 
 static int write_document(const char *folder, const struct document *document)

@@ -23,6 +23,7 @@
 enum action_id {
 #define ACTION(name, object, upstream, effect, token, role, goal, print) ACTION_##name,
 #include "tables/actions.def"
+    ACTION_COUNT
 };
 
 /* PARAMETER_StartDiskReplicaGroup_OneShot and so on. */

@@ -74,6 +74,15 @@ static void test_the_page_of_metrics_is_the_generated_one(void **state)
     assert_is_generated("config/metrics.md", metrics_page);
 }
 
+static void test_the_schemas_are_the_generated_ones(void **state)
+{
+    (void)state;
+    assert_is_generated("config/schema/command.json", command_schema);
+    assert_is_generated("config/schema/reply.json", reply_schema);
+    assert_is_generated("config/schema/status.json", status_schema);
+    assert_is_generated("config/schema/dead-letter.json", dead_letter_schema);
+}
+
 static void test_the_full_file_is_the_generated_one(void **state)
 {
     (void)state;
@@ -98,6 +107,7 @@ int main(void)
         cmocka_unit_test(test_the_page_of_settings_is_the_generated_one),
         cmocka_unit_test(test_the_page_of_events_is_the_generated_one),
         cmocka_unit_test(test_the_page_of_metrics_is_the_generated_one),
+        cmocka_unit_test(test_the_schemas_are_the_generated_ones),
         cmocka_unit_test(test_the_full_file_is_the_generated_one),
         cmocka_unit_test(test_the_full_file_loads_cleanly),
         cmocka_unit_test(test_the_minimal_file_loads_cleanly),

@@ -1,0 +1,45 @@
+/*
+ * schema_write - writes JSON Schemas from tables of fields.
+ *
+ * Thread: any; pure.
+ */
+#ifndef DOCUMENTS_SCHEMA_WRITE_H
+#define DOCUMENTS_SCHEMA_WRITE_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct schema_field {
+    const char *name;
+    bool is_required;
+    const char *members; /* of the field's schema, as JSON text; NULL where `put` writes them */
+    void (*put)(struct buf *out);
+    const char *meaning;
+};
+
+/* Members of the schema of a string that holds a time, and of one that holds 1 to so many printable
+ * ASCII characters. `bytes` is a macro of a number. */
+#define SCHEMA_TIME                "\"type\":\"string\",\"format\":\"date-time\""
+#define SCHEMA_PRINTABLE(bytes)    SCHEMA_PRINTABLE_OF(bytes)
+#define SCHEMA_PRINTABLE_OF(bytes) "\"type\":\"string\",\"pattern\":\"^[ -~]{1," #bytes "}$\""
+/* A string of at most so many bytes, which are at least as many as its characters. */
+#define SCHEMA_TEXT(bytes)    SCHEMA_TEXT_OF(bytes)
+#define SCHEMA_TEXT_OF(bytes) "\"type\":\"string\",\"maxLength\":" #bytes
+#define SCHEMA_COUNT          "\"type\":\"integer\",\"minimum\":0"
+
+/* The first members of a schema's file: its dialect, title and description. */
+void schema_put_head(struct buf *out, const char *title, const char *description);
+/* "type":"object","properties":{...},"required":[...]; members of an object that is open. `more`
+ * writes further properties, or is NULL. */
+void schema_put_object(struct buf *out, const struct schema_field *fields, size_t count,
+                       void (*more)(struct buf *out));
+/* The schema of one property, with its name. */
+void schema_put_field(struct buf *out, const struct schema_field *field);
+/* Appends members that already are JSON text to the object that is open. */
+void schema_put_members(struct buf *out, const char *members);
+/* Appends the document with a line for each value, and frees `compact`. */
+void schema_put_lines(struct buf *compact, struct buf *out);
+
+#endif

@@ -1,0 +1,358 @@
+/*
+ * The JSON Schemas of the messages. Fields are tables here; actions with their parameters, errors,
+ * reasons and counts come from the tables that make the code.
+ *
+ * They use only what draft 07 has as well, so that readers of the AsyncAPI document, which refers
+ * to them, need no parser for the newer dialect.
+ */
+#include "documents.h"
+
+#include "schema_write.h"
+
+#include "base/counters.h"
+#include "base/health.h"
+#include "base/json.h"
+#include "ecs/outcome_map.h"
+#include "model/command.h"
+#include "model/region.h"
+#include "model/topic.h"
+
+#include <string.h>
+
+#define COUNT_OF(fields) (sizeof(fields) / sizeof(fields)[0])
+
+#define TEXT_OF(macro)    TEXT_OF_ITS(macro)
+#define TEXT_OF_ITS(text) #text
+#define SCHEMA_REGION \
+    "\"type\":\"string\",\"pattern\":\"^[a-z0-9-]{1," TEXT_OF(REGION_BYTES_MAX) "}$\""
+#define SCHEMA_CORRELATION SCHEMA_TEXT(COMMAND_CORRELATION_BYTES_MAX)
+#define SCHEMA_TRACE       SCHEMA_TEXT(COMMAND_TRACE_BYTES_MAX)
+
+static void put_parameter(struct buf *out, const struct action *action,
+                          const struct parameter *parameter, const char *bool_schema)
+{
+    struct buf meaning = {0};
+    buf_printf(&meaning, "Parameter of %s: %s.", action->name, parameter->meaning);
+    const struct schema_field field = {
+        .name = parameter->name,
+        .members = parameter->type == PARAMETER_BOOL ? bool_schema
+                                                     : SCHEMA_PRINTABLE(PARAMETER_TEXT_BYTES_MAX),
+        .meaning = meaning.data,
+    };
+    schema_put_field(out, &field);
+    buf_fini(&meaning);
+}
+
+/* The parameters of the actions that a route can have. */
+static void put_parameters(struct buf *out, const char *bool_schema)
+{
+    for (size_t i = 0; i < ACTION_COUNT; i++) {
+        const struct action *action = &action_rows[i];
+        const struct parameter *parameter;
+        for (size_t j = 0; action->effect != EFFECT_READ &&
+                           (parameter = action_parameter(action, j)) != NULL;
+             j++) {
+            put_parameter(out, action, parameter, bool_schema);
+        }
+    }
+}
+
+static void put_command_parameters(struct buf *out)
+{
+    put_parameters(out, "\"enum\":[true,false,\"true\",\"false\"]");
+}
+
+static void put_reply_parameters(struct buf *out)
+{
+    put_parameters(out, "\"type\":\"boolean\"");
+}
+
+static void put_actions(struct buf *out)
+{
+    json_put_name(out, "enum");
+    json_put_open(out, '[');
+    for (size_t i = 0; i < ACTION_COUNT; i++) {
+        if (action_rows[i].effect != EFFECT_READ) {
+            json_put_element(out, slice_text(action_rows[i].name));
+        }
+    }
+    json_put_close(out, ']');
+}
+
+static const struct schema_field command_fields[] = {
+    {"RegionId", false, SCHEMA_REGION, NULL,
+     "Region of the group's production site. Needed unless the route has a default."},
+    {"ReplicaGroupId", false, SCHEMA_PRINTABLE(COMMAND_GROUP_BYTES_MAX), NULL,
+     "The replication group. Needed unless the route has a default."},
+    {"ClientToken", false, SCHEMA_PRINTABLE(COMMAND_TOKEN_BYTES_MAX), NULL,
+     "Identifies the command: one token has one effect. Case-sensitive."},
+    {"Action", false, NULL, put_actions, "The action of the route."},
+    {"ReplyTo", false,
+     "\"type\":\"string\",\"minLength\":1,\"maxLength\":" TEXT_OF(TOPIC_BYTES_MAX), NULL,
+     "Topic of the reply, for senders without MQTT 5. A Response Topic wins. "
+     "limits.reply_topic_bytes is a lower limit."},
+    {"CorrelationId", false, SCHEMA_CORRELATION, NULL,
+     "Comes back in the reply, for senders without MQTT 5. The limit counts bytes of UTF-8."},
+    {"NotAfter", false, SCHEMA_TIME, NULL, "Time after which the command must not be started."},
+    {"traceparent", false, SCHEMA_TRACE, NULL,
+     "Trace context, for senders without MQTT 5. The user property of this name wins."},
+    {"tracestate", false, SCHEMA_TRACE, NULL,
+     "Trace context, for senders without MQTT 5. The user property of this name wins."},
+};
+
+void command_schema(struct buf *out)
+{
+    struct buf text = {0};
+    json_put_open(&text, '{');
+    schema_put_head(&text, "Command",
+                    "What a sender publishes to a command topic. Another field is refused with "
+                    "Bridge.UnknownParameter. Generated from include/tables/actions.def.");
+    schema_put_object(&text, command_fields, COUNT_OF(command_fields), put_command_parameters);
+    schema_put_members(&text, "\"additionalProperties\":false");
+    json_put_close(&text, '}');
+    schema_put_lines(&text, out);
+}
+
+static void put_categories(struct buf *out)
+{
+    json_put_name(out, "enum");
+    json_put_open(out, '[');
+    for (int category = CATEGORY_INVALID; category <= CATEGORY_INTERNAL; category++) {
+        json_put_element(out, slice_text(category_text((enum category)category)));
+    }
+    json_put_close(out, ']');
+}
+
+/* A code of the API: the known ones are examples, since it may have others. */
+static void put_code(struct buf *out)
+{
+    static const char *const codes[] = {
+#define OUTCOME(http, code, category, reaction, hint, hint_one_shot) code,
+#define OUTCOME_OTHER(http_first, http_last, category, reaction, hint)
+#include "tables/outcomes.def"
+#undef OUTCOME
+#undef OUTCOME_OTHER
+    };
+    schema_put_members(out, "\"type\":\"string\",\"minLength\":1");
+    json_put_name(out, "examples");
+    json_put_open(out, '[');
+    for (size_t i = 0; i < COUNT_OF(codes); i++) {
+        if (strchr(codes[i], '*') == NULL) {
+            json_put_element(out, slice_text(codes[i]));
+        }
+    }
+    json_put_close(out, ']');
+}
+
+static bool category_has_errors(enum category category)
+{
+    bool has_errors = false;
+    for (int error = ERROR_NONE + 1; error < ERROR_COUNT; error++) {
+        has_errors |= bridge_error_row((enum bridge_error)error)->category == category;
+    }
+    return has_errors;
+}
+
+/* The bridge's own errors: for each category its codes. */
+static void put_bridge_errors(struct buf *out)
+{
+    json_put_name(out, "anyOf");
+    json_put_open(out, '[');
+    for (int category = CATEGORY_INVALID; category <= CATEGORY_INTERNAL; category++) {
+        if (!category_has_errors((enum category)category)) {
+            continue;
+        }
+        buf_append_text(out, out->data[out->length - 1] == '[' ? "" : ",");
+        buf_printf(out, "{\"properties\":{\"Category\":{\"const\":\"%s\"},\"Code\":{\"enum\":[",
+                   category_text((enum category)category));
+        for (int error = ERROR_NONE + 1; error < ERROR_COUNT; error++) {
+            const struct bridge_error_row *row = bridge_error_row((enum bridge_error)error);
+            if (row->category == (enum category)category) {
+                json_put_element(out, slice_text(row->code));
+            }
+        }
+        buf_append_text(out, "]}}}");
+    }
+    json_put_close(out, ']');
+}
+
+static const struct schema_field error_fields[] = {
+    {"Code", true, NULL, put_code,
+     "The API's code, or one of the bridge: see config/errors.md. New codes of the API can come at "
+     "any time."},
+    {"Message", false, "\"type\":\"string\"", NULL, "What happened, for people."},
+    {"HttpStatus", false, "\"type\":\"integer\",\"minimum\":100,\"maximum\":999", NULL,
+     "HTTP status of the API's answer."},
+    {"Source", true, "\"enum\":[\"ecs\",\"bridge\"]", NULL,
+     "Who says so: the API (ecs) or the bridge."},
+    {"Category", true, NULL, put_categories, "What a program decides by."},
+    {"Retryable", true, "\"type\":\"boolean\"", NULL,
+     "Whether the same command, sent again unchanged, may succeed without anybody changing "
+     "anything."},
+    {"RetryAfterMs", false, SCHEMA_COUNT, NULL, "How long to wait before sending it again, where that is known."},
+    {"Hint", false, "\"type\":\"string\"", NULL, "What to do, in one sentence, for people."},
+};
+
+static void put_error(struct buf *out)
+{
+    schema_put_object(out, error_fields, COUNT_OF(error_fields), NULL);
+    schema_put_members(out, "\"if\":{\"properties\":{\"Source\":{\"const\":\"bridge\"}}},"
+                            "\"then\":{");
+    put_bridge_errors(out);
+    json_put_close(out, '}');
+}
+
+/* An error that is always the bridge's own. */
+static void put_own_error(struct buf *out)
+{
+    put_error(out);
+    schema_put_members(out, "\"allOf\":[{\"properties\":{\"Source\":{\"const\":\"bridge\"}}}]");
+}
+
+static const struct schema_field reply_fields[] = {
+    {"Status", true, "\"enum\":[\"succeeded\",\"failed\",\"unknown\",\"accepted\"]", NULL,
+     "succeeded: the API accepted the call. failed: it definitely had no effect. unknown: it may "
+     "have had an effect. accepted: recorded, the outcome follows."},
+    {"Action", true, NULL, put_actions, "The action of the route."},
+    {"RegionId", false, SCHEMA_REGION, NULL, "As in the command, or the route's default."},
+    {"ReplicaGroupId", false, SCHEMA_PRINTABLE(COMMAND_GROUP_BYTES_MAX), NULL,
+     "As in the command, or the route's default."},
+    {"ClientToken", false, SCHEMA_PRINTABLE(COMMAND_TOKEN_BYTES_MAX), NULL,
+     "The command's, or the one that the bridge made for it."},
+    {"RequestId", false, "\"type\":\"string\",\"minLength\":1", NULL,
+     "The API's name for the request."},
+    {"Replayed", true, "\"type\":\"boolean\"", NULL,
+     "Whether this is the outcome of an earlier command with this token."},
+    {"Attempts", true, SCHEMA_COUNT, NULL, "Calls of the API; 0 where nothing was called."},
+    {"ReceivedAt", true, SCHEMA_TIME, NULL, "When the command arrived; of a replay, the first one."},
+    {"CompletedAt", false, SCHEMA_TIME, NULL, "When the outcome was known."},
+    {"CorrelationId", false, SCHEMA_CORRELATION, NULL, "As in the command."},
+    {"traceparent", false, SCHEMA_TRACE, NULL, "As in the body of the command."},
+    {"tracestate", false, SCHEMA_TRACE, NULL, "As in the body of the command."},
+    {"Error", false, NULL, put_error, "Why it failed, or why the outcome is unknown."},
+};
+
+void reply_schema(struct buf *out)
+{
+    struct buf text = {0};
+    json_put_open(&text, '{');
+    schema_put_head(&text, "Reply",
+                    "What a sender gets for a command. A later version may add fields. Generated "
+                    "from include/tables/actions.def, outcomes.def and errors.def.");
+    schema_put_object(&text, reply_fields, COUNT_OF(reply_fields), put_reply_parameters);
+    schema_put_members(
+        &text,
+        "\"allOf\":["
+        "{\"if\":{\"properties\":{\"Status\":{\"const\":\"succeeded\"}}},"
+        "\"then\":{\"properties\":{\"Error\":false},"
+        "\"required\":[\"RegionId\",\"ReplicaGroupId\",\"ClientToken\",\"RequestId\","
+        "\"CompletedAt\"]}},"
+        "{\"if\":{\"properties\":{\"Status\":{\"const\":\"failed\"}}},"
+        "\"then\":{\"required\":[\"CompletedAt\",\"Error\"]}},"
+        "{\"if\":{\"properties\":{\"Status\":{\"const\":\"unknown\"}}},"
+        "\"then\":{\"properties\":{\"Error\":{\"properties\":{\"Retryable\":{\"const\":true}}}},"
+        "\"required\":[\"RegionId\",\"ReplicaGroupId\",\"ClientToken\",\"CompletedAt\",\"Error\"]"
+        "}},"
+        "{\"if\":{\"properties\":{\"Status\":{\"const\":\"accepted\"}}},"
+        "\"then\":{\"properties\":{\"Error\":false,\"RequestId\":false,\"CompletedAt\":false},"
+        "\"required\":[\"RegionId\",\"ReplicaGroupId\",\"ClientToken\"]}}]");
+    json_put_close(&text, '}');
+    schema_put_lines(&text, out);
+}
+
+static void put_reasons(struct buf *out)
+{
+    schema_put_members(out, "\"type\":\"array\",\"minItems\":1,\"uniqueItems\":true");
+    json_put_name(out, "items");
+    json_put_open(out, '{');
+    json_put_name(out, "enum");
+    json_put_open(out, '[');
+    for (int i = 0; i < HEALTH_REASON_COUNT; i++) {
+        json_put_element(out, slice_text(health_reason_info((enum health_reason)i)->name));
+    }
+    json_put_close(out, ']');
+    json_put_close(out, '}');
+}
+
+/* What each count means is the help of its metric. */
+static void put_counts(struct buf *out)
+{
+    struct schema_field fields[COUNTER_COUNT + 1] = {
+        {"Since", true, SCHEMA_TIME, NULL, "When the bridge started."},
+    };
+    size_t count = 1;
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        const struct counter_info *info = counter_info((enum counter)i);
+        if (info->count_name != NULL) {
+            fields[count++] = (struct schema_field){info->count_name, true, SCHEMA_COUNT, NULL,
+                                                    metric_info(info->metric)->help};
+        }
+    }
+    schema_put_object(out, fields, count, NULL);
+}
+
+static const struct schema_field status_fields[] = {
+    {"State", true, "\"enum\":[\"online\",\"degraded\",\"offline\"]", NULL,
+     "online: subscribed on every route, and the publisher is connected. degraded: see Reasons. "
+     "offline: see Reason."},
+    {"Reasons", false, NULL, put_reasons, "Why it is degraded: see config/events.md."},
+    {"Reason", false, "\"enum\":[\"stopped\",\"connection_lost\"]", NULL,
+     "Why it is offline. connection_lost is the Last Will."},
+    {"Instance", true, "\"type\":\"string\",\"minLength\":1", NULL, "The setting instance."},
+    {"Version", true, "\"type\":\"string\",\"minLength\":1", NULL, "Version of the bridge."},
+    {"At", false, SCHEMA_TIME, NULL, "When the message was made."},
+    {"SessionLostAt", false, SCHEMA_TIME, NULL, "Since when commands may be lost."},
+    {"SessionsLost", false, SCHEMA_COUNT, NULL, "Sessions lost since there is this ledger."},
+    {"Counts", false, NULL, put_counts,
+     "What became of all messages since the bridge started: Received + Resumed is the sum of the "
+     "others, without Outbox."},
+};
+
+void status_schema(struct buf *out)
+{
+    struct buf text = {0};
+    json_put_open(&text, '{');
+    schema_put_head(&text, "Status",
+                    "The retained message on the status topic, and the Last Will. A later version "
+                    "may add fields. Generated from include/tables/health_reasons.def and "
+                    "metrics.def.");
+    schema_put_object(&text, status_fields, COUNT_OF(status_fields), NULL);
+    schema_put_members(
+        &text, "\"allOf\":["
+               "{\"if\":{\"properties\":{\"State\":{\"const\":\"degraded\"}}},"
+               "\"then\":{\"required\":[\"Reasons\"]},"
+               "\"else\":{\"properties\":{\"Reasons\":false}}},"
+               "{\"if\":{\"properties\":{\"State\":{\"const\":\"offline\"}}},"
+               "\"then\":{\"required\":[\"Reason\"]},"
+               "\"else\":{\"properties\":{\"Reason\":false}}},"
+               "{\"if\":{\"properties\":{\"Reason\":{\"const\":\"connection_lost\"}},"
+               "\"required\":[\"Reason\"]},"
+               "\"else\":{\"required\":[\"At\",\"SessionsLost\",\"Counts\"]}}]");
+    json_put_close(&text, '}');
+    schema_put_lines(&text, out);
+}
+
+static const struct schema_field dead_letter_fields[] = {
+    {"Error", true, NULL, put_own_error, "Why there is no reply. As Error of a reply."},
+    {"Route", false, "\"type\":\"string\",\"minLength\":1", NULL,
+     "The route by which the command came. Not of a reply that was not delivered."},
+    {"Topic", true, "\"type\":\"string\",\"minLength\":1", NULL,
+     "Topic of the command, or of the reply that was not delivered."},
+    {"Payload", true, "\"type\":\"string\",\"contentEncoding\":\"base64\",\"maxLength\":5464", NULL,
+     "The first 4096 bytes of the command, or of the reply."},
+    {"PayloadBytes", true, SCHEMA_COUNT, NULL, "How many bytes the whole payload has."},
+    {"ReceivedAt", true, SCHEMA_TIME, NULL,
+     "When the command arrived, or when the reply was made."},
+};
+
+void dead_letter_schema(struct buf *out)
+{
+    struct buf text = {0};
+    json_put_open(&text, '{');
+    schema_put_head(&text, "Dead letter",
+                    "A command that cannot be answered, or a reply that could not be delivered. A "
+                    "later version may add fields. Generated from include/tables/errors.def.");
+    schema_put_object(&text, dead_letter_fields, COUNT_OF(dead_letter_fields), NULL);
+    json_put_close(&text, '}');
+    schema_put_lines(&text, out);
+}
