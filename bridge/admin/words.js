@@ -48,6 +48,8 @@ export const EVENTS = {
   'reply_undelivered': ['bad', 'The reply could not be delivered'],
   'interrupted crash': ['bad', 'The bridge crashed or was killed during the call'],
   'interrupted stop': ['warn', 'The bridge stopped during the call'],
+  'ordered retry': ['none', 'An operator ordered another call with this token'],
+  'ordered resolve': ['none', 'An operator gave the outcome'],
   'left_out': ['none', 'Events that are not kept'],
 };
 export const COUNTS = [

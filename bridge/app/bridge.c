@@ -345,8 +345,14 @@ static void open_control(struct bridge *bridge)
 {
     struct buf why = {0};
     char *path = settings_control_path(bridge->settings);
-    const struct orders_parts parts = {&bridge->admin_options, bridge->sessions, bridge->reload,
-                                       bridge->exporter};
+    const struct orders_parts parts = {.admin = &bridge->admin_options,
+                                       .sessions = bridge->sessions,
+                                       .reload = bridge->reload,
+                                       .exporter = bridge->exporter,
+                                       .settings = bridge->settings,
+                                       .ledger = bridge->ledger,
+                                       .dispatch = bridge->dispatch,
+                                       .shutdown = bridge->shutdown};
     if (path != NULL &&
         orders_new(bridge->loop, path, &parts, &bridge->orders, &why) != STATUS_OK) {
         LOG_ERROR("control_unavailable", LOG_SLICE("why", buf_slice(&why)));

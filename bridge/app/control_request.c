@@ -1,26 +1,42 @@
 #include "app/control_request.h"
 
 #include "base/json.h"
+#include "base/utf8.h"
 
-enum field { FIELD_DO, FIELD_LEVEL, FIELD_WHAT, FIELD_COUNT };
+#include <string.h>
+
+enum field {
+    FIELD_DO,
+    FIELD_LEVEL,
+    FIELD_WHAT,
+    FIELD_TOKEN,
+    FIELD_AS,
+    FIELD_REQUEST_ID,
+    FIELD_NOTE,
+    FIELD_COUNT
+};
 
 static const char *const field_names[FIELD_COUNT] = {
-    [FIELD_DO] = "Do",
-    [FIELD_LEVEL] = "Level",
-    [FIELD_WHAT] = "What",
+    [FIELD_DO] = "Do",     [FIELD_LEVEL] = "Level",
+    [FIELD_WHAT] = "What", [FIELD_TOKEN] = "ClientToken",
+    [FIELD_AS] = "As",     [FIELD_REQUEST_ID] = "RequestId",
+    [FIELD_NOTE] = "Note",
 };
 
 #define HAS(field) (1u << FIELD_##field)
 
-/* The fields of an order besides Do, all of which are needed. */
+/* The fields of an order besides Do. */
 static const struct {
     const char *name;
-    unsigned fields;
+    unsigned needed;
+    unsigned allowed; /* besides those that are needed */
 } orders[] = {
-    [CONTROL_STATUS] = {"status", 0},
-    [CONTROL_LEVEL] = {"level", HAS(LEVEL)},
-    [CONTROL_ACK] = {"ack", HAS(WHAT)},
-    [CONTROL_RELOAD] = {"reload", 0},
+    [CONTROL_STATUS] = {"status", 0, 0},
+    [CONTROL_LEVEL] = {"level", HAS(LEVEL), 0},
+    [CONTROL_ACK] = {"ack", HAS(WHAT), 0},
+    [CONTROL_RELOAD] = {"reload", 0, 0},
+    [CONTROL_RETRY] = {"retry", HAS(TOKEN), 0},
+    [CONTROL_RESOLVE] = {"resolve", HAS(TOKEN) | HAS(AS) | HAS(NOTE), HAS(REQUEST_ID)},
 };
 
 #define ORDER_COUNT (sizeof orders / sizeof orders[0])
@@ -71,18 +87,80 @@ static enum status read_order(const struct slice fields[FIELD_COUNT], struct con
     return STATUS_INVALID;
 }
 
-/* Each field that belongs to the order is there, and no other one. */
+/* Each field that the order needs is there, and no other one but those that it allows. */
 static enum status check_fields(const struct slice fields[FIELD_COUNT], unsigned needed,
-                                struct buf *out_why)
+                                unsigned allowed, struct buf *out_why)
 {
     for (size_t i = FIELD_DO + 1; i < FIELD_COUNT; i++) {
         bool is_needed = (needed & 1u << i) != 0;
-        if (is_needed != slice_is_present(fields[i])) {
+        bool is_allowed = is_needed || (allowed & 1u << i) != 0;
+        bool is_there = slice_is_present(fields[i]);
+        if ((is_needed && !is_there) || (is_there && !is_allowed)) {
             return fail(out_why, field_names[i],
                         is_needed ? "is missing" : "does not belong to this order");
         }
     }
     return STATUS_OK;
+}
+
+/* Copies a text of printable ASCII, as ClientTokens and RequestIds are. */
+static enum status read_ascii(struct slice text, const char *name, size_t bytes_max, char *out,
+                              struct buf *out_why)
+{
+    bool is_printable = true;
+    for (size_t i = 0; i < text.length; i++) {
+        is_printable = is_printable && text.data[i] >= ' ' && text.data[i] <= '~';
+    }
+    if (text.length == 0 || text.length > bytes_max || !is_printable) {
+        buf_printf(out_why, "%s has %zu bytes; allowed: 1 to %zu characters of printable ASCII",
+                   name, text.length, bytes_max);
+        return STATUS_INVALID;
+    }
+    memcpy(out, text.data, text.length);
+    out[text.length] = '\0';
+    return STATUS_OK;
+}
+
+static enum status read_status(struct slice text, enum outcome_status *out, struct buf *out_why)
+{
+    for (int i = OUTCOME_SUCCEEDED; i <= OUTCOME_UNKNOWN; i++) {
+        if (slice_equals_text(text, outcome_status_text((enum outcome_status)i))) {
+            *out = (enum outcome_status)i;
+            return STATUS_OK;
+        }
+    }
+    return fail(out_why, "As", "is not one of succeeded failed unknown");
+}
+
+static enum status read_note(struct slice text, char *out, struct buf *out_why)
+{
+    if (text.length == 0 || text.length > CONTROL_NOTE_BYTES_MAX || !utf8_is_mqtt_text(text)) {
+        buf_printf(out_why,
+                   "Note has %zu bytes; allowed: 1 to %d of UTF-8 without control characters",
+                   text.length, CONTROL_NOTE_BYTES_MAX);
+        return STATUS_INVALID;
+    }
+    memcpy(out, text.data, text.length);
+    out[text.length] = '\0';
+    return STATUS_OK;
+}
+
+static enum status read_resolve(const struct slice fields[FIELD_COUNT], struct control_request *out,
+                                struct buf *out_why)
+{
+    struct slice request_id = fields[FIELD_REQUEST_ID];
+    enum status status = read_status(fields[FIELD_AS], &out->status, out_why);
+    bool has_succeeded = out->status == OUTCOME_SUCCEEDED;
+    if (status == STATUS_OK && has_succeeded != slice_is_present(request_id)) {
+        status = fail(out_why, "RequestId",
+                      has_succeeded ? "is missing: it is what tells of a success"
+                                    : "belongs only to As succeeded");
+    }
+    if (status == STATUS_OK && has_succeeded) {
+        status = read_ascii(request_id, "RequestId", CONTROL_REQUEST_ID_BYTES_MAX, out->request_id,
+                            out_why);
+    }
+    return status == STATUS_OK ? read_note(fields[FIELD_NOTE], out->note, out_why) : status;
 }
 
 static enum status read_values(const struct slice fields[FIELD_COUNT], struct control_request *out,
@@ -96,7 +174,15 @@ static enum status read_values(const struct slice fields[FIELD_COUNT], struct co
         !slice_equals_text(fields[FIELD_WHAT], "session_lost")) {
         return fail(out_why, "what can be acknowledged", "is session_lost");
     }
-    return STATUS_OK;
+    enum status status = STATUS_OK;
+    if (slice_is_present(fields[FIELD_TOKEN])) {
+        status = read_ascii(fields[FIELD_TOKEN], "ClientToken", COMMAND_TOKEN_BYTES_MAX, out->token,
+                            out_why);
+    }
+    if (status == STATUS_OK && out->order == CONTROL_RESOLVE) {
+        status = read_resolve(fields, out, out_why);
+    }
+    return status;
 }
 
 enum status control_request_read(struct slice line, struct control_request *out,
@@ -121,7 +207,8 @@ enum status control_request_read(struct slice line, struct control_request *out,
         status = read_order(fields, &request, out_why);
     }
     if (status == STATUS_OK) {
-        status = check_fields(fields, orders[request.order].fields, out_why);
+        status = check_fields(fields, orders[request.order].needed, orders[request.order].allowed,
+                              out_why);
     }
     if (status == STATUS_OK) {
         status = read_values(fields, &request, out_why);

@@ -1,5 +1,6 @@
 #include "orders.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "control.h"
@@ -63,7 +64,15 @@ struct pending {
     struct control_ticket ticket;
 };
 
-static void reloaded(void *arg, bool is_done, struct slice text)
+static struct pending *pending_new(struct orders *orders, struct control_ticket ticket)
+{
+    struct pending *pending = mem_zalloc(1, sizeof *pending);
+    *pending = (struct pending){.orders = orders, .ticket = ticket};
+    DL_APPEND(orders->pending, pending);
+    return pending;
+}
+
+static void finish(void *arg, bool is_done, struct slice text)
 {
     struct pending *pending = arg;
     control_answer(pending->orders->control, pending->ticket, is_done, text);
@@ -74,14 +83,74 @@ static void reloaded(void *arg, bool is_done, struct slice text)
 static void reload(struct orders *orders, const struct control_request *request,
                    struct control_ticket ticket)
 {
-    struct pending *pending = mem_zalloc(1, sizeof *pending);
+    struct pending *pending = pending_new(orders, ticket);
     (void)request;
-    *pending = (struct pending){.orders = orders, .ticket = ticket};
-    DL_APPEND(orders->pending, pending);
     exporter_reopen(orders->parts.exporter);
-    if (settings_reload_begin(orders->parts.reload, reloaded, pending) != STATUS_OK) {
-        reloaded(pending, false, slice_text("a reload is under way and another one waits for it"));
+    if (settings_reload_begin(orders->parts.reload, finish, pending) != STATUS_OK) {
+        finish(pending, false, slice_text("a reload is under way and another one waits for it"));
     }
+}
+
+/* ---- Orders about a command ---- */
+
+static void ordered(void *arg, enum status status, enum ledger_order order,
+                    struct command *command_take)
+{
+    static const char *const reasons[] = {
+        [LEDGER_ORDER_NO_RECORD] = "the ledger has no record of this ClientToken",
+        [LEDGER_ORDER_IN_WORK] = "the command with this ClientToken is in work",
+        [LEDGER_ORDER_DEFINITE] =
+            "the outcome of this command is definite; this is only for one that "
+            "is unknown",
+    };
+    struct pending *pending = arg;
+    const struct settings *settings = pending->orders->parts.settings;
+    if (status != STATUS_OK) {
+        finish(pending, false, slice_text("the ledger cannot be written; see the log"));
+    } else if (order != LEDGER_ORDER_DONE) {
+        finish(pending, false, slice_text(reasons[order]));
+    } else if (command_take == NULL) {
+        finish(pending, true, slice_text("recorded; whoever asked gets this outcome\n"));
+    } else {
+        bool is_allowed =
+            route_still_allows(settings->routes, settings->route_count, command_take->route,
+                               command_take->action, command_take->region, command_take->group);
+        dispatch_resume(pending->orders->parts.dispatch, command_take, is_allowed);
+        finish(
+            pending, true,
+            slice_text("the same token goes to the API again; whoever asked gets the outcome\n"));
+    }
+}
+
+static void retry(struct orders *orders, const struct control_request *request,
+                  struct control_ticket ticket)
+{
+    const struct orders_parts *parts = &orders->parts;
+    int64_t deadline_at_ms = clock_wall_ms() + parts->settings->limits.deadline_s * 1000;
+    LOG_INFO("command_retried", LOG_TEXT("token", request->token));
+    ledger_retry(parts->ledger, slice_text(request->token), deadline_at_ms, ordered,
+                 pending_new(orders, ticket));
+}
+
+/* The outcome that an operator has found out. */
+static void resolve(struct orders *orders, const struct control_request *request,
+                    struct control_ticket ticket)
+{
+    struct outcome outcome = {.status = OUTCOME_SUCCEEDED, .retention = RETENTION_SUCCESS};
+    if (request->status == OUTCOME_SUCCEEDED) {
+        outcome.request_id = mem_strdup(request->request_id);
+        outcome.retry_after_ms = -1;
+    } else {
+        outcome_of_error(
+            &outcome, request->status == OUTCOME_FAILED ? ERROR_RESOLVED : ERROR_NO_DEFINITE_ANSWER,
+            request->note);
+    }
+    LOG_INFO("command_resolved", LOG_TEXT("token", request->token),
+             LOG_TEXT("status", outcome_status_text(request->status)),
+             LOG_TEXT("request_id", request->request_id), LOG_TEXT("note", request->note));
+    ledger_resolve(orders->parts.ledger, slice_text(request->token), &outcome,
+                   slice_text(request->note), ordered, pending_new(orders, ticket));
+    outcome_fini(&outcome);
 }
 
 static void requested(void *arg, const struct control_request *request,
@@ -89,11 +158,14 @@ static void requested(void *arg, const struct control_request *request,
 {
     static void (*const carry_out[])(struct orders * orders, const struct control_request *request,
                                      struct control_ticket ticket) = {
-        [CONTROL_STATUS] = put_status,
-        [CONTROL_LEVEL] = set_level,
-        [CONTROL_ACK] = acknowledge,
-        [CONTROL_RELOAD] = reload,
+        [CONTROL_STATUS] = put_status, [CONTROL_LEVEL] = set_level, [CONTROL_ACK] = acknowledge,
+        [CONTROL_RELOAD] = reload,     [CONTROL_RETRY] = retry,     [CONTROL_RESOLVE] = resolve,
     };
+    struct orders *orders = arg;
+    if (shutdown_has_begun(orders->parts.shutdown) && request->order != CONTROL_STATUS) {
+        answer(orders, ticket, false, "the bridge is stopping");
+        return;
+    }
     carry_out[request->order](arg, request, ticket);
 }
 

@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "sessions.h"
 #include "settings_reload.h"
+#include "shutdown.h"
 
 struct orders;
 
@@ -20,6 +21,10 @@ struct orders_parts {
     struct sessions *sessions;
     struct settings_reload *reload;
     struct exporter *exporter; /* NULL: there is no audit file */
+    const struct settings *settings;
+    struct ledger *ledger;
+    struct dispatch *dispatch;
+    const struct shutdown *shutdown;
 };
 
 /* Listens at `path`; fails as control_new(). */

@@ -24,6 +24,9 @@
 struct options {
     struct cli_config config;
     const char *socket;
+    const char *as;
+    const char *request_id;
+    const char *note;
 };
 
 static const struct cli_option OPTIONS[] = {
@@ -31,6 +34,13 @@ static const struct cli_option OPTIONS[] = {
                        "The configuration file of the bridge: it names the control socket."),
     {'s', "socket", "PATH", offsetof(struct options, socket),
      "The control socket itself; then --config is not needed."},
+    {'a', "as", "STATUS", offsetof(struct options, as),
+     "For resolve: succeeded, failed or unknown."},
+    {'r', "request-id", "ID", offsetof(struct options, request_id),
+     "For resolve --as succeeded: the RequestId of the call that succeeded."},
+    {'n', "note", "TEXT", offsetof(struct options, note),
+     "For resolve: how you know it. The audit file gets it; with failed and unknown, also the "
+     "senders."},
     {0},
 };
 
@@ -44,6 +54,11 @@ static const struct cli_usage USAGE = {
         "  ack session_lost  confirms that the report of a lost session was seen\n"
         "  reload            reads the configuration file again, with certificates, keys and\n"
         "                    passwords, as SIGHUP: everything or nothing, and says what changed\n"
+        "  retry TOKEN       has a command whose outcome is unknown called again with its token\n"
+        "  resolve TOKEN --as succeeded --request-id ID | --as failed | --as unknown,\n"
+        "                    --note TEXT\n"
+        "                    records the outcome that you have found out for such a command.\n"
+        "                    After both, everybody who has sent the command gets the outcome\n"
         "Run it in the bridge's working directory if the file names the ledger by a relative\n"
         "path. Exits 0 if it was done, 1 if it is not possible, 69 if no bridge is there.",
     .options = OPTIONS,
@@ -56,10 +71,8 @@ static const struct order {
     const char *operand; /* the field of the second word; NULL: there is none */
     const char *help;    /* of the second word */
 } ORDERS[] = {
-    {"status", NULL, NULL},
-    {"level", "Level", "LEVEL"},
-    {"ack", "What", "session_lost"},
-    {"reload", NULL, NULL},
+    {"status", NULL, NULL}, {"level", "Level", "LEVEL"},       {"ack", "What", "session_lost"},
+    {"reload", NULL, NULL}, {"retry", "ClientToken", "TOKEN"}, {"resolve", "ClientToken", "TOKEN"},
 };
 
 static const struct order *find_order(const char *name)
@@ -73,7 +86,8 @@ static const struct order *find_order(const char *name)
 }
 
 /* Makes the request of the command line. Returns EX_OK or EX_USAGE. */
-static int make_request(char **operands, int operand_count, struct buf *out)
+static int make_request(const struct options *options, char **operands, int operand_count,
+                        struct buf *out)
 {
     struct buf what = {0};
     struct control_request request;
@@ -92,6 +106,9 @@ static int make_request(char **operands, int operand_count, struct buf *out)
         if (order->operand != NULL) {
             json_put_text(out, order->operand, slice_text(operands[1]));
         }
+        json_put_text_if(out, "As", slice_text(options->as));
+        json_put_text_if(out, "RequestId", slice_text(options->request_id));
+        json_put_text_if(out, "Note", slice_text(options->note));
         json_put_close(out, '}');
         (void)control_request_read(buf_slice(out), &request, &what);
         buf_append_char(out, '\n');
@@ -219,7 +236,7 @@ int cli_ctl(int argc, char **argv)
     if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
     }
-    code = make_request(argv + optind, argc - optind, &request);
+    code = make_request(&options, argv + optind, argc - optind, &request);
     if (code == EX_OK) {
         code = find_path(&options, &path);
     }

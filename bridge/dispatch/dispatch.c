@@ -680,7 +680,9 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
     if (!reservation.is_called_at_once) {
         enqueue(dispatch, task);
     } else {
-        assert(group->tasks == task);
+        /* A command that an operator has ordered meanwhile waits behind it. */
+        DL_DELETE(group->tasks, task);
+        DL_PREPEND(group->tasks, task);
         set_running(task, true);
         begun(task, STATUS_OK);
     }

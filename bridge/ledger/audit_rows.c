@@ -84,6 +84,25 @@ void audit_row_of_outcome(struct ledger_batch *batch, struct ledger_request *req
     row_end(batch, request, "outcome", offset);
 }
 
+void audit_row_of_order(struct ledger_batch *batch, struct ledger_request *request)
+{
+    const struct finish_request *finish = &request->finish;
+    bool is_resolve = request->type->kind == REQUEST_RESOLVE;
+    if (!batch->limits->is_audited) {
+        return;
+    }
+    size_t offset = row_begin(batch);
+    audit_put_command(&batch->bytes, finish->command);
+    if (is_resolve) {
+        put_result(&batch->bytes, outcome_status_text(finish->outcome.status),
+                   slice_text(finish->outcome.request_id), slice_text(finish->outcome.code),
+                   finish->command->attempts);
+        audit_put_text(&batch->bytes, "Note", buf_slice(&finish->order.note));
+        json_put_int(&batch->bytes, "Replies", (int64_t)finish->reply_to_count);
+    }
+    row_end(batch, request, is_resolve ? "resolved" : "retried", offset);
+}
+
 /* ---- the tip ---- */
 
 #define HASH_PARTS     ((size_t)4)

@@ -20,6 +20,8 @@ void audit_row_of_claim(struct ledger_batch *batch, struct ledger_request *reque
                         const struct store_row *replayed, const char *code);
 void audit_row_of_post(struct ledger_batch *batch, struct ledger_request *request);
 void audit_row_of_outcome(struct ledger_batch *batch, struct ledger_request *request);
+/* Of a retry or a resolve that is carried out. */
+void audit_row_of_order(struct ledger_batch *batch, struct ledger_request *request);
 
 /* Reads the tip; its Seq is 0 if nothing was exported. */
 enum status audit_tip_load(const struct store_ops *ops, struct store *store,

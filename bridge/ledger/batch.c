@@ -58,6 +58,10 @@ void ledger_request_free(struct ledger_request *request)
         buf_fini(&request->post.audit);
         break;
     case REQUEST_FINISH:
+    case REQUEST_RETRY:
+    case REQUEST_RESOLVE:
+        buf_fini(&request->finish.order.token);
+        buf_fini(&request->finish.order.note);
         command_free(request->finish.command);
         outcome_fini(&request->finish.outcome);
         buf_fini(&request->finish.error);
@@ -163,7 +167,7 @@ void ledger_batch_add_message(struct ledger_batch *batch, struct ledger_request 
     request->message_count++;
 }
 
-void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row *row)
+struct command *ledger_batch_command(const struct ledger_batch *batch, const struct store_row *row)
 {
     const struct ledger_limits *limits = batch->limits;
     char *route_name = mem_dup(row->route.data, row->route.length);
@@ -178,11 +182,16 @@ void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row
     command->attempts = row->attempts;
     command->not_before_ms = row->not_before_ms;
     command->crashes = row->crashes;
+    return command;
+}
+
+void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row *row)
+{
     if ((batch->command_count & (batch->command_count - 1)) == 0) {
         size_t capacity = batch->command_count == 0 ? 1 : batch->command_count * 2;
         batch->commands = mem_realloc(batch->commands, capacity * sizeof(struct command *));
     }
-    batch->commands[batch->command_count++] = command;
+    batch->commands[batch->command_count++] = ledger_batch_command(batch, row);
 }
 
 struct slice ledger_batch_history(const struct ledger_batch *batch,

@@ -65,6 +65,8 @@ enum request_kind {
     REQUEST_READ_AUDIT,
     REQUEST_EXPORTED,
     REQUEST_QUERY,
+    REQUEST_RETRY,
+    REQUEST_RESOLVE,
     REQUEST_COUNT
 };
 
@@ -125,7 +127,21 @@ struct move_request {
     ledger_done_fn *done; /* NULL for a pause */
 };
 
+/* Of an operator. */
+struct order {
+    struct buf token;
+    struct buf note;
+    int64_t deadline_at_ms; /* of a retry */
+    ledger_ordered_fn *done;
+    /* results */
+    enum ledger_order result;
+    bool is_counted; /* in the batch's `unfinished` already */
+};
+
+/* Finish, retry and resolve. A retry only has the order and, as results, the command and
+ * reply_to_count. */
 struct finish_request {
+    struct order order;      /* of a retry or a resolve, whose command is a result */
     struct command *command; /* owned */
     struct outcome outcome;
     bool is_answer;          /* the outcome is what the last attempt ended with */
@@ -321,6 +337,8 @@ void ledger_batch_add_message(struct ledger_batch *batch, struct ledger_request 
                               int64_t id, size_t offset);
 /* A new id for a message. */
 int64_t ledger_batch_message_id(struct ledger_batch *batch);
+/* Makes the command of a row. */
+struct command *ledger_batch_command(const struct ledger_batch *batch, const struct store_row *row);
 /* Adds an unfinished command of the store, which no request of this batch claimed. */
 void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row *row);
 /* What the history of the request's command gets. Valid until bytes are added. */

@@ -146,6 +146,13 @@ static void pass_commit(const struct ledger_batch *batch, bool is_committed)
             crash_point_pass(is_committed ? CRASH_AFTER_OUTCOME_COMMIT
                                           : CRASH_BEFORE_OUTCOME_COMMIT,
                              slice_text(request->finish.command->token));
+        } else if (request->type->kind == REQUEST_RETRY) {
+            crash_point_pass(is_committed ? CRASH_AFTER_RETRY_COMMIT : CRASH_BEFORE_RETRY_COMMIT,
+                             buf_slice(&request->finish.order.token));
+        } else if (request->type->kind == REQUEST_RESOLVE) {
+            crash_point_pass(is_committed ? CRASH_AFTER_RESOLVE_COMMIT
+                                          : CRASH_BEFORE_RESOLVE_COMMIT,
+                             buf_slice(&request->finish.order.token));
         }
     }
 }

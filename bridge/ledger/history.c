@@ -170,6 +170,11 @@ void history_put_interrupted(struct buf *out, int64_t at_ms, bool has_crashed)
     put_numbered(out, LEDGER_EVENT_INTERRUPTED, at_ms, has_crashed);
 }
 
+void history_put_ordered(struct buf *out, int64_t at_ms, bool is_resolved)
+{
+    put_numbered(out, LEDGER_EVENT_ORDERED, at_ms, is_resolved);
+}
+
 /* ---- reading ---- */
 
 /* The bytes of the next event; absent: there is none, or the rest is no event. */
@@ -288,6 +293,9 @@ static void read_event(struct history_reader *reader, struct slice *rest,
         break;
     case LEDGER_EVENT_INTERRUPTED:
         event->result = take_byte(rest) == 0 ? "stop" : "crash";
+        break;
+    case LEDGER_EVENT_ORDERED:
+        event->result = take_byte(rest) == 0 ? "retry" : "resolve";
         break;
     case LEDGER_EVENT_LEFT_OUT:
         event->count = take_number(rest);
@@ -479,6 +487,9 @@ static const char *follow(struct course *course, const struct ledger_event *even
         }
         course->is_done = YES;
         course->is_called = NO;
+        return NULL;
+    case LEDGER_EVENT_ORDERED:
+        course->is_called = course->is_done = NO;
         return NULL;
     case LEDGER_EVENT_LEFT_OUT:
         course->is_called = course->is_done = UNKNOWN;

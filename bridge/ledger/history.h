@@ -43,6 +43,7 @@ void history_put_room(struct buf *out, int64_t first_reply_id, size_t reply_coun
 void history_put_acknowledged(struct buf *out, int64_t at_ms, int64_t reply_id);
 void history_put_undelivered(struct buf *out, int64_t at_ms, int64_t reply_id);
 void history_put_interrupted(struct buf *out, int64_t at_ms, bool has_crashed);
+void history_put_ordered(struct buf *out, int64_t at_ms, bool is_resolved);
 
 /*
  * Appends the history with the new events to *out. Of more than 64 events, the first 16 and the

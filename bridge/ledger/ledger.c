@@ -134,6 +134,30 @@ void ledger_finish(struct ledger *ledger, struct command *command_take,
     enqueue(ledger, request);
 }
 
+void ledger_retry(struct ledger *ledger, struct slice token, int64_t deadline_at_ms,
+                  ledger_ordered_fn *done, void *arg)
+{
+    struct ledger_request *request = request_new(REQUEST_RETRY, arg);
+    buf_append(&request->finish.order.token, token);
+    request->finish.order.deadline_at_ms = deadline_at_ms;
+    request->finish.order.done = done;
+    enqueue(ledger, request);
+}
+
+void ledger_resolve(struct ledger *ledger, struct slice token, const struct outcome *outcome,
+                    struct slice note, ledger_ordered_fn *done, void *arg)
+{
+    struct ledger_request *request = request_new(REQUEST_RESOLVE, arg);
+    struct ledger_clock_reading now = ledger_clock_read();
+    buf_append(&request->finish.order.token, token);
+    buf_append(&request->finish.order.note, note);
+    request->finish.order.done = done;
+    outcome_copy(&request->finish.outcome, outcome);
+    request->finish.completed_at_ms = now.wall_ms;
+    request->finish.kept_from_ms = ledger_clock_kept_ms(&ledger->committer.clock, &now);
+    enqueue(ledger, request);
+}
+
 void ledger_delivered(struct ledger *ledger, int64_t id, size_t length)
 {
     struct ledger_request *request = request_new(REQUEST_DELIVERED, NULL);
@@ -356,17 +380,58 @@ static void report_replace(struct ledger *ledger, const struct ledger_batch *bat
     request->post.done(request->arg, request->status);
 }
 
+static const enum counter OUTCOME_COUNTERS[] = {
+    [OUTCOME_SUCCEEDED] = COUNTER_SUCCEEDED,
+    [OUTCOME_FAILED] = COUNTER_FAILED,
+    [OUTCOME_UNKNOWN] = COUNTER_UNKNOWN,
+};
+
+static int64_t waiters_of(const struct finish_request *finish)
+{
+    return finish->reply_to_count > 0 ? (int64_t)finish->reply_to_count - 1 : 0;
+}
+
+static bool is_carried_out(const struct ledger_request *request)
+{
+    return request->status == STATUS_OK && request->finish.order.result == LEDGER_ORDER_DONE;
+}
+
+/* Both orders begin with commands that had their outcome: these count as resumed. */
+static void report_retry(struct ledger *ledger, const struct ledger_batch *batch,
+                         struct ledger_request *request)
+{
+    struct finish_request *finish = &request->finish;
+    struct command *command = NULL;
+    (void)batch;
+    if (is_carried_out(request)) {
+        count(ledger, COUNTER_RESUMED, 1 + waiters_of(finish));
+        count(ledger, COUNTER_IN_WORK, 1);
+        count(ledger, COUNTER_WAITING, waiters_of(finish));
+        command = finish->command;
+        finish->command = NULL;
+    }
+    finish->order.done(request->arg, request->status, finish->order.result, command);
+}
+
+static void report_resolve(struct ledger *ledger, const struct ledger_batch *batch,
+                           struct ledger_request *request)
+{
+    const struct finish_request *finish = &request->finish;
+    if (is_carried_out(request)) {
+        count(ledger, COUNTER_RESUMED, 1 + waiters_of(finish));
+        count(ledger, OUTCOME_COUNTERS[finish->outcome.status], 1);
+        count(ledger, COUNTER_REPLAYED, waiters_of(finish));
+        report_messages(ledger, batch, request);
+    }
+    finish->order.done(request->arg, request->status, finish->order.result, NULL);
+}
+
 static void report_finish(struct ledger *ledger, const struct ledger_batch *batch,
                           struct ledger_request *request)
 {
-    static const enum counter COUNTERS[] = {
-        [OUTCOME_SUCCEEDED] = COUNTER_SUCCEEDED,
-        [OUTCOME_FAILED] = COUNTER_FAILED,
-        [OUTCOME_UNKNOWN] = COUNTER_UNKNOWN,
-    };
     const struct finish_request *finish = &request->finish;
-    int64_t waiter_count = finish->reply_to_count > 0 ? (int64_t)finish->reply_to_count - 1 : 0;
-    count(ledger, COUNTERS[finish->outcome.status], 1);
+    int64_t waiter_count = waiters_of(finish);
+    count(ledger, OUTCOME_COUNTERS[finish->outcome.status], 1);
     count(ledger, COUNTER_IN_WORK, -1);
     count(ledger, COUNTER_WAITING, -waiter_count);
     count(ledger, COUNTER_REPLAYED, waiter_count);
@@ -426,6 +491,8 @@ static const struct request_type TYPES[REQUEST_COUNT] = {
     [REQUEST_READ_AUDIT] = {REQUEST_READ_AUDIT, 0, false, report_read},
     [REQUEST_EXPORTED] = {REQUEST_EXPORTED, DELAY_US, false, NULL},
     [REQUEST_QUERY] = {REQUEST_QUERY, 0, true, report_query},
+    [REQUEST_RETRY] = {REQUEST_RETRY, 0, true, report_retry},
+    [REQUEST_RESOLVE] = {REQUEST_RESOLVE, 0, true, report_resolve},
 };
 
 static void report_batch(struct ledger *ledger, struct ledger_batch *batch)

@@ -127,6 +127,7 @@ static void put_event(struct buf *out, const struct ledger_event *event)
         [LEDGER_EVENT_REPLY_UNDELIVERED] = {"reply_undelivered", "Reply", NULL},
         [LEDGER_EVENT_INTERRUPTED] = {"interrupted", NULL, NULL},
         [LEDGER_EVENT_LEFT_OUT] = {"left_out", NULL, "Count"},
+        [LEDGER_EVENT_ORDERED] = {"ordered", NULL, NULL},
     };
     json_put_open(out, '{');
     json_put_time(out, "At", event->at_ms);

@@ -293,18 +293,40 @@ void rules_replace(struct ledger_batch *batch, struct ledger_request *request)
     }
 }
 
-void rules_finish(struct ledger_batch *batch, struct ledger_request *request)
+/* The columns of the row for the outcome. */
+static void plan_outcome(const struct ledger_batch *batch, struct ledger_request *request)
 {
     struct finish_request *finish = &request->finish;
     int64_t ttl_ms = outcome_ttl_ms(&finish->outcome, batch->limits->success_ttl_s,
                                     batch->limits->failure_ttl_s);
-    plan_anew(batch, request);
     buf_clear(&finish->error);
     outcome_put_error(&finish->outcome, &finish->error);
     finish->expires_at_ms =
         ttl_ms > INT64_MAX - finish->kept_from_ms ? INT64_MAX : finish->kept_from_ms + ttl_ms;
     finish->reply_to_count = 0;
-    request->command_id = finish->command->id;
+}
+
+static void put_outcome_event(struct ledger_batch *batch, struct ledger_request *request)
+{
+    const struct finish_request *finish = &request->finish;
+    bool has_reply = request->message_count > 0;
+    size_t offset = batch->bytes.length;
+    buf_append(&batch->bytes, buf_slice(&request->events));
+    history_put_outcome(
+        &batch->bytes, finish->completed_at_ms, finish->outcome.status, finish->is_answer,
+        has_reply ? batch->messages[request->first_message].id : 0, request->message_count);
+    if (has_reply) {
+        history_put_room(&batch->bytes, batch->messages[request->first_message].id,
+                         request->message_count);
+    }
+    set_history(batch, request, offset);
+}
+
+void rules_finish(struct ledger_batch *batch, struct ledger_request *request)
+{
+    plan_anew(batch, request);
+    plan_outcome(batch, request);
+    request->command_id = request->finish.command->id;
 }
 
 void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
@@ -325,20 +347,9 @@ void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
 
 void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request)
 {
-    const struct finish_request *finish = &request->finish;
-    bool has_reply = request->message_count > 0;
     batch->unfinished--;
     audit_row_of_outcome(batch, request);
-    size_t offset = batch->bytes.length;
-    buf_append(&batch->bytes, buf_slice(&request->events));
-    history_put_outcome(
-        &batch->bytes, finish->completed_at_ms, finish->outcome.status, finish->is_answer,
-        has_reply ? batch->messages[request->first_message].id : 0, request->message_count);
-    if (has_reply) {
-        history_put_room(&batch->bytes, batch->messages[request->first_message].id,
-                         request->message_count);
-    }
-    set_history(batch, request, offset);
+    put_outcome_event(batch, request);
 }
 
 void rules_end_batch(struct ledger_batch *batch)
@@ -353,6 +364,94 @@ void rules_end_batch(struct ledger_batch *batch)
         ledger_batch_add_meta(batch, RECORDS_LAST_ID_META, now.last_id);
         batch->records_stored = now;
     }
+}
+
+bool rules_keeps_reply_tos(const struct outcome *outcome)
+{
+    return retention_is_unsure(outcome->retention);
+}
+
+/* ---- orders of an operator ---- */
+
+static enum ledger_order order_of(const struct ledger_batch *batch, const struct store_row *row)
+{
+    if (row == NULL || (row->state == STATE_DONE && row->expires_at_ms <= batch->kept_ms)) {
+        return LEDGER_ORDER_NO_RECORD;
+    }
+    if (row->state != STATE_DONE) {
+        return LEDGER_ORDER_IN_WORK;
+    }
+    return retention_is_unsure((enum retention)row->retention) ? LEDGER_ORDER_DONE
+                                                               : LEDGER_ORDER_DEFINITE;
+}
+
+/* The result of the order and, if it is carried out, the command of the record. */
+static enum ledger_order take_order(struct ledger_batch *batch, struct ledger_request *request,
+                                    const struct store_row *row)
+{
+    struct finish_request *finish = &request->finish;
+    plan_anew(batch, request);
+    batch->unfinished -= finish->order.is_counted ? 1 : 0;
+    finish->order.is_counted = false;
+    finish->order.result = order_of(batch, row);
+    command_free(finish->command);
+    finish->command = NULL;
+    finish->reply_to_count = 0;
+    if (finish->order.result == LEDGER_ORDER_DONE) {
+        finish->command = ledger_batch_command(batch, row);
+        request->command_id = row->id;
+    }
+    return finish->order.result;
+}
+
+/* The whole history with the order; the outcome of before loses its place in the row. */
+static void put_ordered(struct ledger_batch *batch, struct ledger_request *request,
+                        const struct store_row *row)
+{
+    bool is_resolve = request->type->kind == REQUEST_RESOLVE;
+    struct buf earlier = {0};
+    size_t offset = batch->bytes.length;
+    buf_clear(&batch->scratch);
+    history_put_ordered(&batch->scratch, batch->now_ms, is_resolve);
+    history_carry_over(row->history, row->code, row->request_id, &earlier);
+    history_append(buf_slice(&earlier), buf_slice(&batch->scratch), &batch->bytes);
+    set_history(batch, request, offset);
+    buf_fini(&earlier);
+}
+
+enum ledger_order rules_retry(struct ledger_batch *batch, struct ledger_request *request,
+                              const struct store_row *row)
+{
+    struct finish_request *finish = &request->finish;
+    if (take_order(batch, request, row) != LEDGER_ORDER_DONE) {
+        return finish->order.result;
+    }
+    struct command *command = finish->command;
+    command->state = state_after(command->state, MOVE_AGAIN_UNSURE);
+    command->deadline_at_ms = finish->order.deadline_at_ms;
+    command->not_before_ms = 0;
+    command->crashes = 0;
+    finish->order.is_counted = true;
+    batch->unfinished++;
+    audit_row_of_order(batch, request);
+    put_ordered(batch, request, row);
+    return LEDGER_ORDER_DONE;
+}
+
+enum ledger_order rules_resolve(struct ledger_batch *batch, struct ledger_request *request,
+                                const struct store_row *row)
+{
+    if (take_order(batch, request, row) == LEDGER_ORDER_DONE) {
+        plan_outcome(batch, request);
+        put_ordered(batch, request, row);
+    }
+    return request->finish.order.result;
+}
+
+void rules_resolve_end(struct ledger_batch *batch, struct ledger_request *request)
+{
+    audit_row_of_order(batch, request);
+    put_outcome_event(batch, request);
 }
 
 /* ---- the audit ---- */

@@ -48,7 +48,8 @@ void rules_replace(struct ledger_batch *batch, struct ledger_request *request);
 /*
  * An outcome: call rules_finish(), then rules_answer() for each reply_to in order of places, then
  * rules_finish_end(). The row becomes DONE with the columns of the request, and its history gets
- * the request's events; the reply_tos are deleted.
+ * the request's events; the reply_tos are deleted, or kept apart from those of
+ * unfinished commands (rules_keeps_reply_tos()) for as long as the record lives.
  */
 void rules_finish(struct ledger_batch *batch, struct ledger_request *request);
 void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
@@ -58,6 +59,26 @@ void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request
 /* Call it once, after all requests and the deletion of expired rows, before the batch's metas are
  * written: it may add some. */
 void rules_end_batch(struct ledger_batch *batch);
+
+/*
+ * Orders of an operator; `row` is what was found, NULL for none. Only with LEDGER_ORDER_DONE the
+ * store writes something.
+ *
+ * A retry: the row gets the state, the deadline and the crashes of the command, no outcome, and the
+ * whole history of ledger_batch_history(). The reply_tos that were kept are those of an unfinished
+ * command again; without any, an empty one is added at place 0.
+ *
+ * A resolve: the row gets the whole history; then rules_answer() for each reply_to that was kept,
+ * in order, and rules_resolve_end(); then the row gets the outcome as for rules_finish(), and the
+ * reply_tos are deleted, or kept if this outcome is not definite.
+ */
+enum ledger_order rules_retry(struct ledger_batch *batch, struct ledger_request *request,
+                              const struct store_row *row);
+enum ledger_order rules_resolve(struct ledger_batch *batch, struct ledger_request *request,
+                                const struct store_row *row);
+void rules_resolve_end(struct ledger_batch *batch, struct ledger_request *request);
+/* Whether the reply_tos of a command with this outcome are kept: somebody may order a retry. */
+bool rules_keeps_reply_tos(const struct outcome *outcome);
 
 /* An audit record that the exporter adds. */
 void rules_add_audit(struct ledger_batch *batch, struct ledger_request *request);

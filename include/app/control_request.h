@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "model/command.h"
+#include "model/outcome.h"
 
 #include <stdbool.h>
 
@@ -21,16 +23,27 @@
 #define CONTROL_REQUEST_BYTES_MAX 8192
 #define CONTROL_ANSWER_BYTES_MAX  (8u << 20)
 
+#define CONTROL_REQUEST_ID_BYTES_MAX 128
+#define CONTROL_NOTE_BYTES_MAX       1024
+
 enum control_order {
     CONTROL_STATUS,
     CONTROL_LEVEL,
     CONTROL_ACK,
     CONTROL_RELOAD,
+    CONTROL_RETRY,
+    CONTROL_RESOLVE,
 };
 
 struct control_request {
     enum control_order order;
     enum log_level level; /* of CONTROL_LEVEL */
+    /* Of CONTROL_RETRY and CONTROL_RESOLVE. */
+    char token[COMMAND_TOKEN_BYTES_MAX + 1];
+    /* Of CONTROL_RESOLVE. */
+    enum outcome_status status;
+    char request_id[CONTROL_REQUEST_ID_BYTES_MAX + 1]; /* "" unless it has succeeded */
+    char note[CONTROL_NOTE_BYTES_MAX + 1];
 };
 
 /* Reads the line without its line end. STATUS_INVALID: what is wrong with it is appended to

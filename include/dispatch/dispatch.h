@@ -52,8 +52,8 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
  * token and the place. */
 void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation reservation);
 /*
- * A command found unfinished at start, READY or UNSURE, in order of arrival; before the first
- * dispatch_reserve(). Where the settings no longer allow it, it ends without a call: `unknown` if
+ * A command found unfinished at start, in order of arrival, or one that an operator orders again:
+ * READY or UNSURE. Where the settings no longer allow it, it ends without a call: `unknown` if
  * an attempt may have had effect, else refused.
  */
 void dispatch_resume(struct dispatch *dispatch, struct command *command_take, bool is_allowed);

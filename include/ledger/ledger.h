@@ -115,6 +115,19 @@ void ledger_pause(struct ledger *ledger, struct command *command, enum move move
 void ledger_finish(struct ledger *ledger, struct command *command_take,
                    const struct outcome *outcome, const struct outcome *answer);
 
+/*
+ * Orders of an operator about the record of a token; `done` is called when it is durable.
+ *
+ * A retry makes it a command in work again, with this deadline (wall clock): UNSURE, since an
+ * attempt may have had an effect. A resolve gives it the outcome that the operator has found out,
+ * at once. In either case everybody who asked gets the new outcome: the ledger has kept where the
+ * replies of an outcome that is not definite went. `note` is for the audit.
+ */
+void ledger_retry(struct ledger *ledger, struct slice token, int64_t deadline_at_ms,
+                  ledger_ordered_fn *done, void *arg);
+void ledger_resolve(struct ledger *ledger, struct slice token, const struct outcome *outcome,
+                    struct slice note, ledger_ordered_fn *done, void *arg);
+
 /* The broker acknowledged the message, which has `length` bytes: it is deleted with a later commit.
  */
 void ledger_delivered(struct ledger *ledger, int64_t id, size_t length);

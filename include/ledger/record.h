@@ -31,6 +31,7 @@ enum ledger_event_kind {
     LEDGER_EVENT_REPLY_UNDELIVERED = 6, /* a dead letter, or nothing, took its place */
     LEDGER_EVENT_INTERRUPTED = 7,       /* the bridge ended while a call was in flight */
     LEDGER_EVENT_LEFT_OUT = 8,
+    LEDGER_EVENT_ORDERED = 9, /* by an operator */
     LEDGER_EVENT_KIND_COUNT
 };
 
@@ -40,7 +41,8 @@ struct ledger_event {
     /*
      * ARRIVED: "claimed", "claimed_again", "waits", "replayed", "mismatch", "refused".
      * ATTEMPT_ENDED: "succeeded", "failed", "no_answer" (it may have had effect), "not_made".
-     * OUTCOME: "succeeded", "failed", "unknown". INTERRUPTED: "crash", "stop". Else NULL. Static.
+     * OUTCOME: "succeeded", "failed", "unknown". INTERRUPTED: "crash", "stop". ORDERED:
+     * "retry", "resolve". Else NULL. Static.
      */
     const char *result;
     int64_t attempt; /* ATTEMPT_STARTED, ATTEMPT_ENDED: its number, 1, 2, ...; 0: not known */

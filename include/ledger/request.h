@@ -44,6 +44,19 @@ typedef void ledger_claimed_fn(void *arg, enum status status, enum claim_result 
                                struct command *command_take);
 typedef void ledger_done_fn(void *arg, enum status status);
 
+/* What became of an operator's order. It is carried out only if the outcome of the record is not
+ * definite: unknown, or set aside. */
+enum ledger_order {
+    LEDGER_ORDER_DONE,
+    LEDGER_ORDER_NO_RECORD, /* none has this token, or it has expired */
+    LEDGER_ORDER_IN_WORK,
+    LEDGER_ORDER_DEFINITE, /* it has succeeded, or failed, or was given up before any effect */
+};
+/* STATUS_STORE: nothing was changed, and `order` has no meaning. `command_take` is that of a retry
+ * that was carried out, UNSURE; else NULL. */
+typedef void ledger_ordered_fn(void *arg, enum status status, enum ledger_order order,
+                               struct command *command_take);
+
 /* A message of the outbox, or an audit record. The bytes are valid during the call. */
 typedef void ledger_message_fn(void *arg, int64_t id, struct slice message);
 /* The answer to a query. The records are valid during the call. */

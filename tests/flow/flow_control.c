@@ -210,6 +210,84 @@ static void test_commands_that_wait_are_refused_when_their_group_is_no_longer_al
     bridge_stop(bridge);
 }
 
+/* ---- retry and resolve ---- */
+
+/* A command whose only call got no definite answer; the sender has its reply. */
+static const char *send_unknown(struct fixture *fixture, const char *group)
+{
+    const char *token = fixture_name(fixture, "unknown");
+    simulator_fault(&fixture->simulator,
+                    "\"reset_after\",\"Count\":-1,\"Match\":{\"ClientToken\":\"%s\"}", token);
+    check_error(fixture_request(fixture, token, group, ",\"CorrelationId\":\"mine\""), "unknown",
+                "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
+    simulator_clear(&fixture->simulator);
+    return token;
+}
+
+static void check_order(struct bridge *bridge, const char *const *words, int code, const char *text)
+{
+    struct tool_result result = ctl(bridge, words);
+    check_result(&result, code, text);
+}
+
+#define ORDER(bridge, code, text, ...) \
+    check_order(bridge, (const char *const[]){__VA_ARGS__, NULL}, code, text)
+
+#define SHORT "limits.deadline_s = 2; api.read_timeout_ms = 1000; api.connect_timeout_ms = 1000;"
+
+static void test_a_retry_calls_the_same_token_again_and_tells_whoever_asked(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge(fixture, SHORT);
+    const char *group = fixture_name(fixture, "pg");
+    const char *token = send_unknown(fixture, group);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
+    ORDER(bridge, EX_OK, "the same token goes to the API again", "retry", token);
+    const struct message *reply = fixture_expect_reply(fixture, token);
+    check_succeeded(reply);
+    check_text(reply, "CorrelationId", "mine");
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
+    ORDER(bridge, 1, "is definite", "retry", token);
+    ORDER(bridge, 1, "no record", "retry", "never seen");
+    reply = fixture_request(fixture, token, group, "");
+    check_succeeded(reply);
+    assert_true(json_is_true(reply->json, "Replayed"));
+}
+
+static void test_a_resolve_is_told_recorded_and_audited(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge(fixture, SHORT " audit.file = \"audit.log\";");
+    const char *group = fixture_name(fixture, "pg");
+    const char *token = send_unknown(fixture, group);
+    ORDER(bridge, EX_USAGE, "RequestId is missing", "resolve", token, "--as", "succeeded", "--note",
+          "x");
+    ORDER(bridge, EX_OK, "recorded", "resolve", token, "--as", "succeeded", "--request-id",
+          "C123F94F-4E38-19AE-942A-A8D6F44F0000", "--note", "found in the console");
+    const struct message *reply = fixture_expect_reply(fixture, token);
+    check_succeeded(reply);
+    check_text(reply, "RequestId", "C123F94F-4E38-19AE-942A-A8D6F44F0000");
+    check_text(reply, "CorrelationId", "mine");
+    token = send_unknown(fixture, group);
+    ORDER(bridge, EX_OK, "recorded", "resolve", token, "--as", "failed", "--note",
+          "the group was not started");
+    reply = fixture_expect_reply(fixture, token);
+    check_error(reply, "failed", "Bridge.Resolved", "conflict", false);
+    check_text(reply, "Error.Message", "the group was not started");
+    check_text(reply, "Error.Source", "bridge");
+    int calls = simulator_token(&fixture->simulator, token, "Calls");
+    reply = fixture_request(fixture, token, group, "");
+    check_error(reply, "failed", "Bridge.Resolved", "conflict", false);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), calls);
+    bridge_stop(bridge);
+    char *audit = file_read(fixture_format(fixture, "%s/audit.log", bridge->directory));
+    assert_non_null(strstr(audit, "\"Event\":\"resolved\""));
+    assert_non_null(strstr(audit, "\"Note\":\"found in the console\""));
+    free(audit);
+    const char *const argv[] = {BRIDGE_BINARY,  "ledger", "--config",
+                                bridge->config, "verify", NULL};
+    struct tool_result result = tool_run(bridge->directory, NULL, argv);
+    check_result(&result, EX_OK, "");
+}
+
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
@@ -221,6 +299,8 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_reload_says_what_changed_and_what_needs_a_restart),
         FLOW_TEST(test_a_file_with_an_error_changes_nothing),
         FLOW_TEST(test_new_topics_are_subscribed_and_former_ones_are_not),
+        FLOW_TEST(test_a_retry_calls_the_same_token_again_and_tells_whoever_asked),
+        FLOW_TEST(test_a_resolve_is_told_recorded_and_audited),
         FLOW_TEST(test_commands_that_wait_are_refused_when_their_group_is_no_longer_allowed),
     };
     return flow_main("control", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);

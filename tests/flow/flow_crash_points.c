@@ -97,6 +97,12 @@ static bool is_in_a_process_of_its_own(const char *point)
     return strstr(point, "puback") != NULL || strstr(point, "publish") != NULL;
 }
 
+/* Reached by an order of an operator only. */
+static bool is_of_an_order(const char *point)
+{
+    return strstr(point, "retry") != NULL || strstr(point, "resolve") != NULL;
+}
+
 /* After all crashes the audit file has every line once, in one chain. */
 static void check_audit(struct fixture *fixture, struct bridge *bridge)
 {
@@ -108,7 +114,7 @@ static void check_audit(struct fixture *fixture, struct bridge *bridge)
     }
     tool_result_fini(&result);
     char *text = file_read(fixture_format(fixture, "%s/audit.log", bridge->directory));
-    for (int i = 0; i < POINT_COUNT; i++) {
+    for (int i = 0; i < POINT_COUNT && !is_of_an_order(points[i]); i++) {
         const char *part = fixture_format(
             fixture, "\"Event\":\"outcome\",\"Route\":\"start\",\"ClientToken\":\"%s", points[i]);
         const char *first = strstr(text, part);
@@ -133,7 +139,7 @@ static void check_records(struct bridge *bridge)
 static void test_the_bridge_may_die_at_every_step(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "audit.file = \"audit.log\";");
-    for (int i = 0; i < POINT_COUNT; i++) {
+    for (int i = 0; i < POINT_COUNT && !is_of_an_order(points[i]); i++) {
         const char *token = fixture_name(fixture, points[i]);
         const char *group = fixture_name(fixture, "pg");
         crash_at(bridge, fixture_format(fixture, "%s+bridge/%s", points[i], token));
@@ -172,6 +178,70 @@ static void test_an_mqtt_process_may_die_at_every_step_of_its_own(struct fixture
         check_done_once(fixture, bridge, token, group);
         bridge_stop(bridge);
     }
+}
+
+static int order(struct bridge *bridge, const char *name, const char *token)
+{
+    bool is_resolve = strcmp(name, "resolve") == 0;
+    const char *const argv[] = {BRIDGE_BINARY,
+                                "ctl",
+                                "--config",
+                                bridge->config,
+                                name,
+                                token,
+                                is_resolve ? "--as" : NULL,
+                                "succeeded",
+                                "--request-id",
+                                "C123F94F-4E38-19AE-942A-A8D6F44F0000",
+                                "--note",
+                                "found in the console",
+                                NULL};
+    struct tool_result result = tool_run(bridge->directory, NULL, argv);
+    int code = result.code;
+    tool_result_fini(&result);
+    return code;
+}
+
+/* What is not durable did not happen, and can be ordered again; what is durable is gone through
+ * with. */
+static void test_the_bridge_may_die_at_every_step_of_an_order(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge_alone(
+        fixture, "audit.file = \"audit.log\"; limits.deadline_s = 2; api.read_timeout_ms = 1000;"
+                 "api.connect_timeout_ms = 1000;");
+    for (int i = 0; i < POINT_COUNT; i++) {
+        if (!is_of_an_order(points[i])) {
+            continue;
+        }
+        const char *name = strstr(points[i], "retry") != NULL ? "retry" : "resolve";
+        bool is_durable = strncmp(points[i], "after", 5) == 0;
+        const char *token = fixture_name(fixture, points[i]);
+        simulator_fault(&fixture->simulator,
+                        "\"reset_after\",\"Count\":-1,\"Match\":{\"ClientToken\":\"%s\"}", token);
+        crash_at(bridge, fixture_format(fixture, "%s+bridge/%s", points[i], token));
+        bridge_start(bridge);
+        bridge_wait_online(bridge);
+        check_error(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""), "unknown",
+                    "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
+        simulator_clear(&fixture->simulator);
+        assert_int_equal(order(bridge, name, token), 69);
+        expect_crash(bridge);
+        crash_at(bridge, NULL);
+        bridge_start(bridge);
+        bridge_wait_online(bridge);
+        if (!is_durable) {
+            assert_int_equal(order(bridge, name, token), 0);
+        }
+        /* The first reply may come again. */
+        client_expect(fixture->sender, &(struct match){.token = token, .status = "succeeded"});
+        assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
+        expect_clean_ledger(bridge);
+        bridge_stop(bridge);
+    }
+    char *text = file_read(fixture_format(fixture, "%s/audit.log", bridge->directory));
+    assert_non_null(strstr(text, "\"Event\":\"retried\""));
+    assert_non_null(strstr(text, "\"Event\":\"resolved\""));
+    free(text);
 }
 
 static void test_a_refusal_survives_every_step_from_its_answer_on(struct fixture *fixture)
@@ -401,6 +471,7 @@ int main(int argc, char **argv)
     static const struct flow_test tests[] = {
         FLOW_TEST(test_the_bridge_may_die_at_every_step),
         FLOW_TEST(test_an_mqtt_process_may_die_at_every_step_of_its_own),
+        FLOW_TEST(test_the_bridge_may_die_at_every_step_of_an_order),
         FLOW_TEST(test_a_refusal_survives_every_step_from_its_answer_on),
         FLOW_TEST(test_an_unknown_crash_point_ends_the_start_with_the_known_names),
         FLOW_TEST(test_a_command_that_crashes_the_bridge_three_times_is_set_aside),

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdint.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -15,6 +16,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert((status == STATUS_OK) == (why.length == 0));
     if (status == STATUS_OK) {
         assert(request.level >= LOG_LEVEL_ERROR && request.level <= LOG_LEVEL_DEBUG);
+        assert(strlen(request.token) <= COMMAND_TOKEN_BYTES_MAX);
+        assert((request.order == CONTROL_RETRY || request.order == CONTROL_RESOLVE) ==
+               (request.token[0] != '\0'));
+        assert((request.order == CONTROL_RESOLVE) == (request.note[0] != '\0'));
+        assert((request.order == CONTROL_RESOLVE && request.status == OUTCOME_SUCCEEDED) ==
+               (request.request_id[0] != '\0'));
     }
     struct json_fault fault;
     control_answer_put(status == STATUS_OK, buf_slice(&why), &answer);

@@ -249,6 +249,20 @@ enum status rows_add_history(struct store *store, int64_t id, struct slice event
     return add_events(store, SQL_ADD_HISTORY, id, events);
 }
 
+enum status rows_set_history(struct store *store, int64_t id, struct slice history)
+{
+    return add_events(store, SQL_SET_HISTORY, id, history);
+}
+
+enum status rows_retry(struct store *store, const struct command *command)
+{
+    sqlite3_stmt *statement = use(store, SQL_RETRY);
+    bind_int(statement, 1, command->id);
+    bind_int(statement, 2, command->state);
+    bind_int(statement, 3, command->deadline_at_ms);
+    return run(store, statement);
+}
+
 enum status rows_forget(struct store *store, int64_t id)
 {
     return run_with_id(store, SQL_FORGET, id);
@@ -284,10 +298,14 @@ enum status rows_reset_calls(struct store *store, bool has_crashed, struct slice
 
 enum status rows_expire(struct store *store, int64_t now_ms, size_t limit, size_t *out_count)
 {
-    sqlite3_stmt *statement = use(store, SQL_EXPIRE);
-    bind_int(statement, 1, now_ms);
-    bind_int(statement, 2, (int64_t)limit);
-    enum status status = run(store, statement);
+    static const enum store_sqlite_statement STATEMENTS[] = {SQL_EXPIRE_REPLY_TOS, SQL_EXPIRE};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < 2 && status == STATUS_OK; i++) {
+        sqlite3_stmt *statement = use(store, STATEMENTS[i]);
+        bind_int(statement, 1, now_ms);
+        bind_int(statement, 2, (int64_t)limit);
+        status = run(store, statement);
+    }
     if (status == STATUS_OK) {
         *out_count = (size_t)sqlite3_changes(store->db);
     }
@@ -353,8 +371,8 @@ static void report_reply_to(sqlite3_stmt *statement, store_reply_to_fn *each, vo
     each(arg, &reply_to);
 }
 
-enum status rows_take_reply_tos(struct store *store, int64_t command_id, store_reply_to_fn *each,
-                                void *arg)
+enum status rows_each_reply_to(struct store *store, int64_t command_id, store_reply_to_fn *each,
+                               void *arg)
 {
     sqlite3_stmt *statement = use(store, SQL_LIST_REPLY_TOS);
     bind_int(statement, 1, command_id);
@@ -362,8 +380,19 @@ enum status rows_take_reply_tos(struct store *store, int64_t command_id, store_r
     while ((status = fetch(store, statement)) == STATUS_OK) {
         report_reply_to(statement, each, arg);
     }
-    return status == STATUS_NOT_FOUND ? run_with_id(store, SQL_REMOVE_REPLY_TOS, command_id)
-                                      : status;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+enum status rows_remove_reply_tos(struct store *store, int64_t command_id)
+{
+    return run_with_id(store, SQL_REMOVE_REPLY_TOS, command_id);
+}
+
+enum status rows_turn_reply_tos(struct store *store, int64_t command_id, size_t *out_count)
+{
+    enum status status = run_with_id(store, SQL_TURN_REPLY_TOS, command_id);
+    *out_count = status == STATUS_OK ? (size_t)sqlite3_changes(store->db) : 0;
+    return status;
 }
 
 /* ---- the outbox ---- */

@@ -35,6 +35,10 @@ enum status rows_finish(struct store *store, const struct finish_request *finish
                         struct slice events);
 enum status rows_add_history(struct store *store, int64_t id, struct slice events);
 /* Deletes a DONE row. */
+/* Replaces the whole history. */
+enum status rows_set_history(struct store *store, int64_t id, struct slice history);
+/* Unfinished again: see rules_retry(). */
+enum status rows_retry(struct store *store, const struct command *command);
 enum status rows_forget(struct store *store, int64_t id);
 /* As store_ops.each(). */
 enum status rows_each(struct store *store, enum store_list list, int64_t after_id, size_t limit,
@@ -51,9 +55,12 @@ enum status rows_shrink(struct store *store, bool *out_has_more, int64_t *out_by
  * is not DONE has a reply_to at place 0. */
 enum status rows_add_reply_to(struct store *store, int64_t command_id, int64_t place,
                               const struct reply_to *reply_to);
-/* Calls `each` for all in order of places, then deletes them. */
-enum status rows_take_reply_tos(struct store *store, int64_t command_id, store_reply_to_fn *each,
-                                void *arg);
+/* In order of their places. `reply_to` is valid during the call, which must not call the store. */
+enum status rows_each_reply_to(struct store *store, int64_t command_id, store_reply_to_fn *each,
+                               void *arg);
+enum status rows_remove_reply_tos(struct store *store, int64_t command_id);
+/* Makes those of an unfinished command kept ones, and the other way round; how many there are. */
+enum status rows_turn_reply_tos(struct store *store, int64_t command_id, size_t *out_count);
 
 /* `command_id` is that of the command to which the message belongs; 0: none. */
 enum status rows_post(struct store *store, int64_t id, struct slice message, int64_t command_id);

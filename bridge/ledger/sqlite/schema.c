@@ -1,10 +1,12 @@
 /*
  * There is no index of unfinished commands: they are the ones with a reply_to at place 0, because
- * an outcome deletes the reply_tos. Finished commands are found by their time of expiry.
+ * an outcome deletes the reply_tos. One that is not definite keeps them, at the places -1, -2, ...
+ * in place of 0, 1, ... Finished commands are found by their time of expiry.
  */
 #include "schema.h"
 
 #include "ledger/batch.h"
+#include "model/outcome.h"
 #include "model/state.h"
 
 #include <inttypes.h>
@@ -108,6 +110,10 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_FINISH] = "UPDATE command SET state = 5, attempts = ?2, status = ?3, retention = ?4,"
                    " request_id = ?5, code = ?6, error = ?7, completed_at = ?8, expires_at = ?9,"
                    " history = " STORE_SQLITE_APPEND "(history, ?10) WHERE id = ?1",
+    [SQL_RETRY] = "UPDATE command SET state = ?2, deadline_at = ?3, not_before = 0, crashes = 0,"
+                  " status = NULL, retention = NULL, request_id = NULL, code = NULL, error = NULL,"
+                  " completed_at = NULL, expires_at = NULL WHERE id = ?1",
+    [SQL_SET_HISTORY] = "UPDATE command SET history = ?2 WHERE id = ?1",
     [SQL_ADD_HISTORY] = "UPDATE command SET history = " STORE_SQLITE_APPEND "(history, ?2)"
                         " WHERE id = ?1",
     [SQL_FORGET] = "DELETE FROM command WHERE id = ?1",
@@ -119,6 +125,11 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
         "SELECT topic, correlation_data, correlation_id, traceparent, tracestate,"
         " has_body_trace FROM reply_to WHERE command_id = ?1 ORDER BY place",
     [SQL_REMOVE_REPLY_TOS] = "DELETE FROM reply_to WHERE command_id = ?1",
+    [SQL_TURN_REPLY_TOS] = "UPDATE reply_to SET place = -1 - place WHERE command_id = ?1",
+    [SQL_EXPIRE_REPLY_TOS] =
+        "DELETE FROM reply_to WHERE command_id IN (SELECT id FROM (SELECT id, retention"
+        " FROM command WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)"
+        " WHERE retention IN (3, 6))",
     [SQL_POST] = "INSERT INTO outbox (id, message, command_id) VALUES (?1, ?2, ?3)",
     [SQL_NOTE_MESSAGE] = "UPDATE command SET history = " STORE_SQLITE_APPEND "(history, ?2)"
                          " WHERE id = (SELECT command_id FROM outbox WHERE id = ?1)",
@@ -165,6 +176,8 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_LIST_META] = "SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1"
                       " ORDER BY key",
 };
+_Static_assert(RETENTION_UNSURE == 3 && RETENTION_SET_ASIDE == 6,
+               "a statement names these by number");
 _Static_assert(STATE_CALLING == 2 && STATE_UNSURE == 3 && STATE_RECALLING == 4 && STATE_DONE == 5,
                "the statements name these states by number");
 

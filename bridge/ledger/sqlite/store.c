@@ -36,6 +36,14 @@ static enum status insert(struct store *store, const struct ledger_batch *batch,
                                : status;
 }
 
+/* A record with what it has kept. */
+static enum status forget(struct store *store, int64_t id, enum retention retention)
+{
+    enum status status =
+        retention_is_unsure(retention) ? rows_remove_reply_tos(store, id) : STATUS_OK;
+    return status == STATUS_OK ? rows_forget(store, id) : status;
+}
+
 static enum status look_up(struct store *store, struct ledger_batch *batch,
                            struct ledger_request *request)
 {
@@ -53,7 +61,7 @@ static enum status look_up(struct store *store, struct ledger_batch *batch,
     case PLAN_INSERT:
         return insert(store, batch, request);
     case PLAN_REPLACE:
-        status = rows_forget(store, row.id);
+        status = forget(store, row.id, (enum retention)row.retention);
         return status == STATUS_OK ? insert(store, batch, request) : status;
     case PLAN_JOIN:
         status = rows_add_reply_to(store, row.id, found.reply_to_count, &claim->ask.reply_to);
@@ -106,15 +114,91 @@ static void answer(void *arg, const struct reply_to *reply_to)
     rules_answer(place->batch, place->request, reply_to);
 }
 
+/* The outcome, and what becomes of the reply_tos, which are those of an unfinished command. */
+static enum status record_outcome(struct store *store, const struct ledger_batch *batch,
+                                  const struct ledger_request *request)
+{
+    const struct finish_request *finish = &request->finish;
+    int64_t id = finish->command->id;
+    size_t count;
+    enum status status = rules_keeps_reply_tos(&finish->outcome)
+                             ? rows_turn_reply_tos(store, id, &count)
+                             : rows_remove_reply_tos(store, id);
+    return status == STATUS_OK ? rows_finish(store, finish, ledger_batch_history(batch, request))
+                               : status;
+}
+
 static enum status finish(struct store *store, struct ledger_batch *batch,
                           struct ledger_request *request)
 {
     struct place place = {batch, request};
     rules_finish(batch, request);
-    enum status status = rows_take_reply_tos(store, request->finish.command->id, answer, &place);
+    enum status status = rows_each_reply_to(store, request->finish.command->id, answer, &place);
     rules_finish_end(batch, request);
     if (status == STATUS_OK) {
-        status = rows_finish(store, &request->finish, ledger_batch_history(batch, request));
+        status = record_outcome(store, batch, request);
+    }
+    return status == STATUS_OK ? post_messages(store, batch, request) : status;
+}
+
+/* The record of an order; *out_row is NULL where there is none. */
+static enum status find_ordered(struct store *store, const struct ledger_request *request,
+                                struct store_row *row, const struct store_row **out_row)
+{
+    int64_t reply_to_count;
+    enum status status =
+        rows_find(store, buf_slice(&request->finish.order.token), row, &reply_to_count);
+    *out_row = status == STATUS_OK ? row : NULL;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+static enum status retry(struct store *store, struct ledger_batch *batch,
+                         struct ledger_request *request)
+{
+    static const struct reply_to nobody = {0};
+    struct finish_request *finish = &request->finish;
+    struct store_row row;
+    const struct store_row *found;
+    enum status status = find_ordered(store, request, &row, &found);
+    if (status != STATUS_OK || rules_retry(batch, request, found) != LEDGER_ORDER_DONE) {
+        return status;
+    }
+    int64_t id = finish->command->id;
+    status = rows_set_history(store, id, ledger_batch_history(batch, request));
+    if (status == STATUS_OK) {
+        status = rows_retry(store, finish->command);
+    }
+    if (status == STATUS_OK) {
+        status = rows_turn_reply_tos(store, id, &finish->reply_to_count);
+    }
+    /* The record of an earlier version of the bridge: it is not known who asked. */
+    return status == STATUS_OK && finish->reply_to_count == 0
+               ? rows_add_reply_to(store, id, 0, &nobody)
+               : status;
+}
+
+static enum status resolve(struct store *store, struct ledger_batch *batch,
+                           struct ledger_request *request)
+{
+    struct place place = {batch, request};
+    struct store_row row;
+    const struct store_row *found;
+    size_t count;
+    enum status status = find_ordered(store, request, &row, &found);
+    if (status != STATUS_OK || rules_resolve(batch, request, found) != LEDGER_ORDER_DONE) {
+        return status;
+    }
+    int64_t id = request->finish.command->id;
+    status = rows_set_history(store, id, ledger_batch_history(batch, request));
+    if (status == STATUS_OK) {
+        status = rows_turn_reply_tos(store, id, &count);
+    }
+    if (status == STATUS_OK) {
+        status = rows_each_reply_to(store, id, answer, &place);
+    }
+    rules_resolve_end(batch, request);
+    if (status == STATUS_OK) {
+        status = record_outcome(store, batch, request);
     }
     return status == STATUS_OK ? post_messages(store, batch, request) : status;
 }
@@ -221,7 +305,8 @@ static apply_fn *const APPLY[REQUEST_COUNT] = {
     [REQUEST_DELIVERED] = delivered,  [REQUEST_READ] = read_rows,
     [REQUEST_REMEMBER] = remember,    [REQUEST_ADD_AUDIT] = add_audit,
     [REQUEST_READ_AUDIT] = read_rows, [REQUEST_EXPORTED] = exported,
-    [REQUEST_QUERY] = query,
+    [REQUEST_QUERY] = query,          [REQUEST_RETRY] = retry,
+    [REQUEST_RESOLVE] = resolve,
 };
 
 /* ---- transactions ---- */

@@ -104,8 +104,11 @@ static const struct invariant {
      " (SELECT 1 FROM reply_to WHERE command_id = c.id AND place = 0)",
      "it is unfinished, but nobody waits for its outcome, so it is never resumed"},
     {"SELECT 'command ' || id FROM command c WHERE state = 5 AND EXISTS"
-     " (SELECT 1 FROM reply_to WHERE command_id = c.id)",
+     " (SELECT 1 FROM reply_to WHERE command_id = c.id AND place >= 0)",
      "it has its outcome, but senders still wait for it"},
+    {"SELECT 'command ' || id FROM command c WHERE (state <> 5 OR retention NOT IN (3, 6)) AND"
+     " EXISTS (SELECT 1 FROM reply_to WHERE command_id = c.id AND place < 0)",
+     "it is not unknown, but keeps where its replies went"},
     {"SELECT 'reply_to of command ' || command_id FROM reply_to WHERE command_id NOT IN"
      " (SELECT id FROM command)",
      "there is no such command"},

@@ -324,6 +324,23 @@ static void test_a_wrong_request_is_refused_by_the_name_of_its_field(void **stat
         {"{\"Do\":\"level\",\"Level\":\"loud\"}", "the level is not one of error warn info debug"},
         {"{\"Do\":\"status\",\"Level\":\"info\"}", "Level does not belong to this order"},
         {"{\"Do\":\"ack\",\"What\":\"everything\"}", "what can be acknowledged is session_lost"},
+        {"{\"Do\":\"retry\",\"ClientToken\":\"a token\"}", ""},
+        {"{\"Do\":\"retry\"}", "ClientToken is missing"},
+        {"{\"Do\":\"retry\",\"ClientToken\":\"\"}", "ClientToken has 0 bytes; allowed: 1 to 64"},
+        {"{\"Do\":\"retry\",\"ClientToken\":\"\\u00e4\"}", "ClientToken has 2 bytes"},
+        {"{\"Do\":\"retry\",\"ClientToken\":\"t\",\"Note\":\"n\"}",
+         "Note does not belong to this order"},
+        {"{\"Do\":\"resolve\",\"ClientToken\":\"t\",\"As\":\"failed\",\"Note\":\"n\"}", ""},
+        {"{\"Do\":\"resolve\",\"ClientToken\":\"t\",\"As\":\"succeeded\",\"Note\":\"n\"}",
+         "RequestId is missing"},
+        {"{\"Do\":\"resolve\",\"ClientToken\":\"t\",\"As\":\"failed\",\"Note\":\"n\","
+         "\"RequestId\":\"r\"}",
+         "RequestId belongs only to As succeeded"},
+        {"{\"Do\":\"resolve\",\"ClientToken\":\"t\",\"As\":\"maybe\",\"Note\":\"n\"}",
+         "As is not one of succeeded failed unknown"},
+        {"{\"Do\":\"resolve\",\"ClientToken\":\"t\",\"As\":\"failed\"}", "Note is missing"},
+        {"{\"Do\":\"resolve\",\"ClientToken\":\"t\",\"As\":\"failed\",\"Note\":\"\\n\"}",
+         "Note has 1 bytes"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

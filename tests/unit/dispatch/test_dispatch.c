@@ -586,6 +586,29 @@ static void test_settings_that_change_take_effect_at_once(void **state)
     assert_int_equal(fixture.call_count, 4);
 }
 
+/* An operator orders a command of the same group while a claim that is called at once is on its
+ * way.
+ */
+static void test_a_command_that_is_ordered_again_waits_behind_a_claim_on_its_way(void **state)
+{
+    (void)state;
+    struct claim on_its_way = reserve("g1", "t1", 10000);
+    assert_true(on_its_way.reservation.is_called_at_once);
+    resume("g1", "ordered", 0);
+    assert_int_equal(fixture.call_count, 0);
+    confirm(on_its_way);
+    assert_int_equal(fixture.call_count, 1);
+    assert_called(0, "t1");
+    answer(0, REACTION_DONE, NULL, -1);
+    assert_int_equal(fixture.call_count, 2);
+    assert_called(1, "ordered");
+    on_its_way = reserve("g2", "t2", 10000);
+    resume("g2", "again", 0);
+    release(on_its_way);
+    assert_int_equal(fixture.call_count, 3);
+    assert_called(2, "again");
+}
+
 /* What the ledger has of a command, for tests that crash. */
 struct row {
     char token[24];
@@ -1425,6 +1448,7 @@ int main(void)
         TEST(test_a_command_that_the_settings_no_longer_allow_ends_uncalled),
         TEST(test_settings_that_change_end_what_waits_and_is_not_allowed_any_more),
         TEST(test_settings_that_change_take_effect_at_once),
+        TEST(test_a_command_that_is_ordered_again_waits_behind_a_claim_on_its_way),
         TEST(test_neighbours_of_a_command_that_crashes_the_bridge_are_not_set_aside),
         TEST(test_kills_hit_each_command_before_any_reaches_the_limit),
         TEST(test_a_command_that_is_tried_again_stays_first_in_its_group),

@@ -31,6 +31,7 @@ static void put_line(struct buf *out, const struct ledger_event *event, bool has
         [LEDGER_EVENT_REPLY_UNDELIVERED] = "undelivered",
         [LEDGER_EVENT_INTERRUPTED] = "interrupted",
         [LEDGER_EVENT_LEFT_OUT] = "left out",
+        [LEDGER_EVENT_ORDERED] = "ordered",
     };
     if (has_time) {
         buf_printf(out, "%lld ", (long long)(event->at_ms - BASE_MS));

@@ -31,6 +31,7 @@ static void test_the_bridges_errors_are_those_of_the_contract(void **state)
         [ERROR_REPLY_UNDELIVERED] = {"Bridge.ReplyUndelivered", CATEGORY_UNAVAILABLE},
         [ERROR_NO_DEFINITE_ANSWER] = {"Bridge.NoDefiniteAnswer", CATEGORY_UNKNOWN_OUTCOME},
         [ERROR_SHUTTING_DOWN] = {"Bridge.ShuttingDown", CATEGORY_OVERLOADED},
+        [ERROR_RESOLVED] = {"Bridge.Resolved", CATEGORY_CONFLICT},
         [ERROR_SET_ASIDE] = {"Bridge.SetAside", CATEGORY_INTERNAL},
         [ERROR_PARAMETER_MISMATCH] = {"IdempotentParameterMismatch", CATEGORY_INVALID},
     };
@@ -88,10 +89,11 @@ static void test_an_error_of_the_bridge_is_failed_or_unknown_where_a_call_may_ha
         bool is_set_aside = i == ERROR_SET_ASIDE;
         assert_int_equal(outcome.status,
                          is_unsure || is_set_aside ? OUTCOME_UNKNOWN : OUTCOME_FAILED);
-        assert_int_equal(outcome.retention, is_unsure      ? RETENTION_UNSURE
-                                            : is_given_up  ? RETENTION_GIVEN_UP
-                                            : is_set_aside ? RETENTION_SET_ASIDE
-                                                           : RETENTION_NOT);
+        assert_int_equal(outcome.retention, is_unsure             ? RETENTION_UNSURE
+                                            : is_given_up         ? RETENTION_GIVEN_UP
+                                            : is_set_aside        ? RETENTION_SET_ASIDE
+                                            : i == ERROR_RESOLVED ? RETENTION_REFUSAL
+                                                                  : RETENTION_NOT);
         assert_true(outcome.is_from_bridge);
         assert_string_equal(outcome.message, "why");
         assert_true(outcome.retry_after_ms == -1);
