@@ -216,3 +216,8 @@ unsigned admin_page_metrics(const struct admin_options *options, struct buf *out
     }
     return 200;
 }
+
+void admin_put_metrics(const struct admin_options *options, struct buf *out)
+{
+    (void)admin_page_metrics(options, out);
+}

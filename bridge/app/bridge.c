@@ -340,6 +340,18 @@ static void open_admin(struct bridge *bridge)
     buf_fini(&why);
 }
 
+/* As --leave, but while it runs. */
+static bool on_leave(void *arg)
+{
+    struct bridge *bridge = arg;
+    if (!sessions_leave(bridge->sessions)) {
+        return false;
+    }
+    bridge->is_leaving = true;
+    systemd_notify(bridge->systemd, "STATUS=leaving: taking and answering what the broker holds");
+    return true;
+}
+
 /* As the endpoint: where the socket cannot be made, the bridge runs without it. */
 static void open_control(struct bridge *bridge)
 {
@@ -352,7 +364,9 @@ static void open_control(struct bridge *bridge)
                                        .settings = bridge->settings,
                                        .ledger = bridge->ledger,
                                        .dispatch = bridge->dispatch,
-                                       .shutdown = bridge->shutdown};
+                                       .shutdown = bridge->shutdown,
+                                       .leave = on_leave,
+                                       .arg = bridge};
     if (path != NULL &&
         orders_new(bridge->loop, path, &parts, &bridge->orders, &why) != STATUS_OK) {
         LOG_ERROR("control_unavailable", LOG_SLICE("why", buf_slice(&why)));
@@ -567,7 +581,7 @@ int bridge_run(struct settings *settings, const struct settings_source *source, 
         loop_run(bridge->loop);
         counters_log(&bridge->counters);
         LOG_INFO("stopped", LOG_TEXT("instance", settings->instance));
-        code = is_leaving && !bridge->has_left ? EX_UNAVAILABLE : EX_OK;
+        code = bridge->is_leaving && !bridge->has_left ? EX_UNAVAILABLE : EX_OK;
     }
     take_apart(bridge);
     free(bridge);

@@ -35,6 +35,8 @@ static const struct {
     [CONTROL_LEVEL] = {"level", HAS(LEVEL), 0},
     [CONTROL_ACK] = {"ack", HAS(WHAT), 0},
     [CONTROL_RELOAD] = {"reload", 0, 0},
+    [CONTROL_LEAVE] = {"leave", 0, 0},
+    [CONTROL_SUPPORT] = {"support", 0, 0},
     [CONTROL_RETRY] = {"retry", HAS(TOKEN), 0},
     [CONTROL_RESOLVE] = {"resolve", HAS(TOKEN) | HAS(AS) | HAS(NOTE), HAS(REQUEST_ID)},
 };

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control.h"
+#include "support.h"
 
 #include <stdlib.h>
 #include <utlist.h>
@@ -26,6 +27,16 @@ static void put_status(struct orders *orders, const struct control_request *requ
     struct buf out = {0};
     (void)request;
     admin_put_status(orders->parts.admin, &out);
+    control_answer(orders->control, ticket, true, buf_slice(&out));
+    buf_fini(&out);
+}
+
+static void put_support(struct orders *orders, const struct control_request *request,
+                        struct control_ticket ticket)
+{
+    struct buf out = {0};
+    (void)request;
+    support_put(orders->parts.admin, orders->parts.settings, &out);
     control_answer(orders->control, ticket, true, buf_slice(&out));
     buf_fini(&out);
 }
@@ -89,6 +100,18 @@ static void reload(struct orders *orders, const struct control_request *request,
     if (settings_reload_begin(orders->parts.reload, finish, pending) != STATUS_OK) {
         finish(pending, false, slice_text("a reload is under way and another one waits for it"));
     }
+}
+
+static void leave(struct orders *orders, const struct control_request *request,
+                  struct control_ticket ticket)
+{
+    (void)request;
+    bool has_begun = orders->parts.leave(orders->parts.arg);
+    answer(orders, ticket, has_begun,
+           has_begun
+               ? "the bridge takes and answers what the broker holds for it, ends its session "
+                 "there, and then ends; the log and the status tell how far it is\n"
+               : "the bridge is leaving already");
 }
 
 /* ---- Orders about a command ---- */
@@ -158,8 +181,9 @@ static void requested(void *arg, const struct control_request *request,
 {
     static void (*const carry_out[])(struct orders * orders, const struct control_request *request,
                                      struct control_ticket ticket) = {
-        [CONTROL_STATUS] = put_status, [CONTROL_LEVEL] = set_level, [CONTROL_ACK] = acknowledge,
-        [CONTROL_RELOAD] = reload,     [CONTROL_RETRY] = retry,     [CONTROL_RESOLVE] = resolve,
+        [CONTROL_STATUS] = put_status,   [CONTROL_LEVEL] = set_level, [CONTROL_ACK] = acknowledge,
+        [CONTROL_RELOAD] = reload,       [CONTROL_RETRY] = retry,     [CONTROL_LEAVE] = leave,
+        [CONTROL_SUPPORT] = put_support, [CONTROL_RESOLVE] = resolve,
     };
     struct orders *orders = arg;
     if (shutdown_has_begun(orders->parts.shutdown) && request->order != CONTROL_STATUS) {

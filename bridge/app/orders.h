@@ -25,6 +25,9 @@ struct orders_parts {
     struct ledger *ledger;
     struct dispatch *dispatch;
     const struct shutdown *shutdown;
+    /* False: it is leaving already. */
+    bool (*leave)(void *arg);
+    void *arg;
 };
 
 /* Listens at `path`; fails as control_new(). */

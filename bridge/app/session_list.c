@@ -382,6 +382,17 @@ void session_list_filters_changed(struct session_list *list, const struct settin
     }
 }
 
+struct session_record *session_list_leave(struct session_list *list)
+{
+    const struct text_list nothing = {0};
+    struct session_record *own = session_list_own(list);
+    if (own != NULL) {
+        list->has_own = false;
+        choose_of(own, &nothing);
+    }
+    return own;
+}
+
 static bool update_status(struct session_list *list, const char *topic, struct ledger *ledger)
 {
     for (size_t i = 0; i < list->status.count; i++) {

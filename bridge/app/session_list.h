@@ -76,6 +76,9 @@ bool session_list_update(struct session_list *list, const struct settings *setti
 bool session_list_add_filters(struct session_list *list, const struct settings *settings,
                               struct ledger *ledger);
 void session_list_filters_changed(struct session_list *list, const struct settings *settings);
+/* The session of the settings becomes a former one, of which everything is to be unsubscribed. The
+ * record stays where it is. NULL: there is none. */
+struct session_record *session_list_leave(struct session_list *list);
 /* NULL: there is none. */
 struct session_record *session_list_find(struct session_list *list, const char *client_id);
 /* NULL: the bridge is leaving. */

@@ -361,6 +361,21 @@ void sessions_settings_changed(struct sessions *sessions)
     show(sessions);
 }
 
+bool sessions_leave(struct sessions *sessions)
+{
+    struct session_record *own = session_list_leave(&sessions->list);
+    if (own == NULL) {
+        return false;
+    }
+    const struct mqtt_session session = {own->client_id, MQTT_SESSION_DRAIN, own->unsubscribe};
+    LOG_INFO("former_session", LOG_TEXT("client_id", own->client_id));
+    sessions->is_leaving = true;
+    health_set(sessions->health, HEALTH_DRAINING_SESSION, true);
+    workers_leave(sessions->workers, &session);
+    show(sessions);
+    return true;
+}
+
 /* ---- Start ---- */
 
 const char *sessions_instance(struct sessions *sessions)

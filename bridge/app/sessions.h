@@ -50,6 +50,8 @@ void sessions_free(struct sessions *sessions);
  * is durable. `left` is called when the last former session has ended, if the bridge is leaving;
  * at once if there is none. */
 void sessions_start(struct sessions *sessions, struct workers *workers, loop_fn *left, void *arg);
+/* Leaves while it runs, as with `is_leaving` at the start. False: it is leaving already. */
+bool sessions_leave(struct sessions *sessions);
 /* For workers_hooks. */
 void sessions_connected(struct sessions *sessions, const char *client_id, bool is_present,
                         uint32_t generation);

@@ -30,6 +30,7 @@
 /* The most bytes of lines that wait until standard error takes them. */
 #define LOG_WAITING_BYTES ((size_t)256 * 1024)
 #define LOG_CLOSE_STEP_MS 10
+#define LOG_RECENT_BYTES  ((size_t)32 * 1024) /* of each of two parts */
 
 static _Atomic enum log_level highest = LOG_LEVEL_INFO;
 static enum log_style style = LOG_LOGFMT;
@@ -38,7 +39,9 @@ static char role_text[LOG_ROLE_BYTES] = "bridge";
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards what follows, and the output */
 static struct buf waiting;                                /* whole lines, the first may be a rest */
 static int64_t lost_count;                                /* lines since `waiting` was full */
-static int64_t all_lost_count;                            /* lines since the start */
+static bool is_keeping_recent;
+static struct buf recent[2];   /* the last lines: the part that is being filled, the one before */
+static int64_t all_lost_count; /* lines since the start */
 
 enum log_style log_style_for(const char *format)
 {
@@ -332,6 +335,32 @@ void log_close(int64_t timeout_ms)
     }
 }
 
+void log_keep_recent(void)
+{
+    pthread_mutex_lock(&mutex);
+    is_keeping_recent = true;
+    pthread_mutex_unlock(&mutex);
+}
+
+void log_put_recent(struct buf *out)
+{
+    pthread_mutex_lock(&mutex);
+    buf_append(out, buf_slice(&recent[1]));
+    buf_append(out, buf_slice(&recent[0]));
+    pthread_mutex_unlock(&mutex);
+}
+
+static void keep_line(struct slice line)
+{
+    if (recent[0].length + line.length > LOG_RECENT_BYTES) {
+        struct buf older = recent[1];
+        recent[1] = recent[0];
+        recent[0] = older;
+        buf_clear(&recent[0]);
+    }
+    buf_append(&recent[0], line);
+}
+
 void log_fields(enum log_level level, const char *event, const struct log_field *fields,
                 size_t count)
 {
@@ -343,6 +372,9 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
     build_line(&line, level, event, fields, count);
     pthread_mutex_lock(&mutex);
     write_behind();
+    if (is_keeping_recent) {
+        keep_line(buf_slice(&line));
+    }
     size_t written = waiting.length == 0 ? log_output_write(buf_slice(&line)) : 0;
     struct slice rest = slice_skip(buf_slice(&line), written);
     bool has_room = lost_count == 0 && waiting.length + rest.length <= LOG_WAITING_BYTES;

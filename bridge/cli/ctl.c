@@ -7,11 +7,14 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "ledger/view.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -54,6 +57,10 @@ static const struct cli_usage USAGE = {
         "  ack session_lost  confirms that the report of a lost session was seen\n"
         "  reload            reads the configuration file again, with certificates, keys and\n"
         "                    passwords, as SIGHUP: everything or nothing, and says what changed\n"
+        "  leave             has the bridge leave as run --leave: it unsubscribes, takes and\n"
+        "                    answers what the broker holds, ends its session there, and ends\n"
+        "  support FILE      writes a new file with versions, settings (secrets masked), state,\n"
+        "                    metrics, the last lines of the log and statistics of the ledger\n"
         "  retry TOKEN       has a command whose outcome is unknown called again with its token\n"
         "  resolve TOKEN --as succeeded --request-id ID | --as failed | --as unknown,\n"
         "                    --note TEXT\n"
@@ -68,11 +75,17 @@ static const struct cli_usage USAGE = {
 /* The words of the command line. */
 static const struct order {
     const char *name;
-    const char *operand; /* the field of the second word; NULL: there is none */
-    const char *help;    /* of the second word */
+    const char *operand; /* the field of the second word; NULL: the bridge does not need it */
+    const char *help;    /* of the second word; NULL: there is none */
 } ORDERS[] = {
-    {"status", NULL, NULL}, {"level", "Level", "LEVEL"},       {"ack", "What", "session_lost"},
-    {"reload", NULL, NULL}, {"retry", "ClientToken", "TOKEN"}, {"resolve", "ClientToken", "TOKEN"},
+    {"status", NULL, NULL},
+    {"level", "Level", "LEVEL"},
+    {"ack", "What", "session_lost"},
+    {"reload", NULL, NULL},
+    {"leave", NULL, NULL},
+    {"support", NULL, "FILE"},
+    {"retry", "ClientToken", "TOKEN"},
+    {"resolve", "ClientToken", "TOKEN"},
 };
 
 static const struct order *find_order(const char *name)
@@ -96,9 +109,9 @@ static int make_request(const struct options *options, char **operands, int oper
         buf_append_text(&what, "an order is needed");
     } else if (order == NULL) {
         buf_printf(&what, "unknown order %s", operands[0]);
-    } else if (operand_count == 1 && order->operand != NULL) {
+    } else if (operand_count == 1 && order->help != NULL) {
         buf_printf(&what, "%s needs %s", order->name, order->help);
-    } else if (operand_count == 2 && order->operand == NULL) {
+    } else if (operand_count == 2 && order->help == NULL) {
         buf_printf(&what, "unexpected argument %s", operands[1]);
     } else {
         json_put_open(out, '{');
@@ -162,7 +175,7 @@ static bool exchange(int fd, const struct buf *request, struct buf *out_answer)
     return is_whole;
 }
 
-static int print_answer(const struct buf *answer)
+static int read_answer(const struct buf *answer, struct buf *out_output)
 {
     struct json_fault fault;
     struct json *root = json_parse(buf_slice(answer), 1, &fault);
@@ -172,7 +185,7 @@ static int print_answer(const struct buf *answer)
     if (done == NULL || !slice_is_present(output)) {
         fputs("ecs-mqtt-bridge ctl: what answered is not a bridge\n", stderr);
     } else if (json_kind(done) == JSON_TRUE) {
-        fwrite(output.data, 1, output.length, stdout);
+        buf_append(out_output, output);
         code = EX_OK;
     } else {
         fprintf(stderr, "ecs-mqtt-bridge ctl: %.*s\n", (int)output.length, output.data);
@@ -182,22 +195,22 @@ static int print_answer(const struct buf *answer)
     return code;
 }
 
-/* The path of the socket, NULL for none. Returns EX_OK, EX_USAGE or EX_CONFIG. The bridge itself
- * finds errors in other settings. */
-static int find_path(const struct options *options, char **out_path)
+/* The paths; control is NULL for no socket, store is NULL where only the socket is known. Returns
+ * EX_OK, EX_USAGE or EX_CONFIG. The bridge itself finds errors in other settings. */
+static int find_paths(const struct options *options, struct settings_paths *out_paths)
 {
     struct settings_report report = {0};
     const struct settings_source source = {options->config.path,
                                            {options->config.set.items, options->config.set.count}};
     enum status status = STATUS_OK;
     if (options->socket != NULL) {
-        *out_path = mem_strdup(options->socket);
+        out_paths->control = mem_strdup(options->socket);
         return EX_OK;
     }
     if (source.path == NULL) {
         return cli_wrong_call("ctl", "--config FILE or --socket PATH is needed");
     }
-    status = settings_find_control_path(&source, out_path, &report);
+    status = settings_find_paths(&source, out_paths, &report);
     if (status != STATUS_OK) {
         fputs(report.errors.data, stderr);
     }
@@ -205,8 +218,9 @@ static int find_path(const struct options *options, char **out_path)
     return status == STATUS_OK ? EX_OK : EX_CONFIG;
 }
 
-/* Sends the request to the bridge at this path, and prints its answer. */
-static int ask(const char *path, const struct buf *request)
+/* Sends the request to the bridge at this path, and reads its answer. Returns EX_OK, 1 or
+ * EX_UNAVAILABLE; what is wrong is on standard error. */
+static int ask(const char *path, const struct buf *request, struct buf *out_output)
 {
     struct buf answer = {0};
     struct buf why = {0};
@@ -217,7 +231,7 @@ static int ask(const char *path, const struct buf *request)
     } else if (!exchange(fd, request, &answer)) {
         fputs("ecs-mqtt-bridge ctl: the bridge did not answer\n", stderr);
     } else {
-        code = print_answer(&answer);
+        code = read_answer(&answer, out_output);
     }
     if (fd >= 0) {
         close(fd);
@@ -227,23 +241,78 @@ static int ask(const char *path, const struct buf *request)
     return code;
 }
 
+/* A new file that only its owner may read. */
+static int write_file(const char *path, const struct buf *bytes)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool is_written = fd >= 0;
+    for (size_t done = 0; is_written && done < bytes->length;) {
+        ssize_t count = write(fd, bytes->data + done, bytes->length - done);
+        is_written = count > 0;
+        done += is_written ? (size_t)count : 0;
+    }
+    if (fd >= 0 && close(fd) != 0) {
+        is_written = false;
+    }
+    if (!is_written) {
+        fprintf(stderr, "ecs-mqtt-bridge ctl: %s cannot be written: %s\n", path, strerror(errno));
+        return 1;
+    }
+    printf("%s is written. It holds no secret; look through it before you pass it on.\n", path);
+    return EX_OK;
+}
+
+/* The bridge's answer beside the statistics of the ledger, which are read here, so that the bridge
+ * does not wait for them. */
+static int write_support(const char *path, const char *store, const struct buf *answer)
+{
+    struct buf out = {0};
+    struct buf stats = {0};
+    struct buf why = {0};
+    json_put_open(&out, '{');
+    json_put_raw(&out, "Bridge", slice_trim(buf_slice(answer), "\n"));
+    if (store == NULL) {
+        json_put_text(&out, "LedgerError", slice_text("--config was not given"));
+    } else if (ledger_stats(store, &stats, &why) == STATUS_OK) {
+        json_put_raw(&out, "Ledger", slice_trim(buf_slice(&stats), "\n"));
+    } else {
+        json_put_text(&out, "LedgerError", buf_slice(&why));
+    }
+    json_put_close(&out, '}');
+    buf_append_char(&out, '\n');
+    int code = write_file(path, &out);
+    buf_fini(&out);
+    buf_fini(&stats);
+    buf_fini(&why);
+    return code;
+}
+
 int cli_ctl(int argc, char **argv)
 {
     struct options options = {0};
+    struct settings_paths paths = {0};
     struct buf request = {0};
-    char *path = NULL;
+    struct buf output = {0};
     int code;
     if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;
     }
-    code = make_request(&options, argv + optind, argc - optind, &request);
+    char **operands = argv + optind;
+    code = make_request(&options, operands, argc - optind, &request);
     if (code == EX_OK) {
-        code = find_path(&options, &path);
+        code = find_paths(&options, &paths);
     }
     if (code == EX_OK) {
-        code = ask(path, &request);
+        code = ask(paths.control, &request, &output);
     }
-    free(path);
+    if (code == EX_OK && strcmp(operands[0], "support") == 0) {
+        code = write_support(operands[1], paths.store, &output);
+    } else if (code == EX_OK) {
+        fwrite(output.data, 1, output.length, stdout);
+    }
+    free(paths.control);
+    free(paths.store);
     buf_fini(&request);
+    buf_fini(&output);
     return code;
 }

@@ -13,6 +13,7 @@
 #include "landlock.h"
 #include "worker.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ struct workers {
     uint32_t generations;
     uint32_t may_go_on; /* the receiver's generation that may subscribe; 0: none */
     bool is_leaving;
+    struct former *next_former; /* starts when the receiver, which has its session, has ended */
     char *environment[ENVIRONMENT_COUNT + 1];
     struct loop_timer *kill;
     struct loop_timer *stopped;
@@ -351,12 +353,24 @@ static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice wh
     workers->hooks.unpublished(workers->hooks.arg, id, code, why);
 }
 
+static void start_next_former(struct workers *workers)
+{
+    struct former *former = workers->next_former;
+    workers->next_former = NULL;
+    if (former != NULL && !workers->is_stopping) {
+        worker_start(&former->worker);
+    }
+}
+
 static void on_ended(void *arg, struct worker *worker)
 {
     struct workers *workers = arg;
     struct former *former = former_of(workers, worker);
     if (former != NULL && former->is_over) {
         workers->hooks.session_ended(workers->hooks.arg, former->session.client_id);
+    }
+    if (worker == &workers->receiver) {
+        start_next_former(workers);
     }
     if (workers->is_stopping && !is_anyone_running(workers)) {
         loop_timer_start(workers->stopped, 0);
@@ -450,19 +464,38 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
     return workers;
 }
 
+static struct former *add_former(struct workers *workers, const struct mqtt_session *session)
+{
+    struct former *former = &workers->former[workers->former_count++];
+    former->workers = workers;
+    former->session = *session;
+    former->quiet = loop_timer_new(workers->setup.loop, quiet_over, former);
+    worker_init(&former->worker, &workers->setup, WIRE_RECEIVER, &former->session);
+    return former;
+}
+
 void workers_set_sessions(struct workers *workers, const struct workers_sessions *sessions)
 {
     workers->session.unsubscribe = sessions->unsubscribe;
     workers->is_leaving = sessions->is_leaving;
-    workers->former = mem_zalloc(sessions->former_count, sizeof *workers->former);
-    workers->former_count = sessions->former_count;
+    /* One more: workers_leave() makes the receiver's session a former one. */
+    workers->former = mem_zalloc(sessions->former_count + 1, sizeof *workers->former);
     for (size_t i = 0; i < sessions->former_count; i++) {
-        struct former *former = &workers->former[i];
-        former->workers = workers;
-        former->session = sessions->former[i];
-        former->quiet = loop_timer_new(workers->setup.loop, quiet_over, former);
-        worker_init(&former->worker, &workers->setup, WIRE_RECEIVER, &former->session);
+        (void)add_former(workers, &sessions->former[i]);
     }
+}
+
+void workers_leave(struct workers *workers, const struct mqtt_session *session)
+{
+    assert(!workers->is_leaving);
+    bool is_running = workers->receiver.process != NULL;
+    workers->is_leaving = true;
+    workers->next_former = add_former(workers, session);
+    worker_stop(&workers->receiver);
+    if (!is_running) {
+        start_next_former(workers);
+    }
+    go_on(workers);
 }
 
 void workers_start(struct workers *workers)

@@ -503,8 +503,8 @@ enum status settings_load_with(const char *path, const struct settings_options *
     return status;
 }
 
-enum status settings_find_control_path(const struct settings_source *source, char **out_path,
-                                       struct settings_report *report)
+enum status settings_find_paths(const struct settings_source *source,
+                                struct settings_paths *out_paths, struct settings_report *report)
 {
     struct buf text = {0};
     struct settings *settings = NULL;
@@ -514,7 +514,8 @@ enum status settings_find_control_path(const struct settings_source *source, cha
         status = settings == NULL ? STATUS_INVALID : STATUS_OK;
     }
     if (status == STATUS_OK) {
-        *out_path = settings_control_path(settings);
+        out_paths->control = settings_control_path(settings);
+        out_paths->store = mem_strdup(settings->ledger.store);
     }
     settings_free(settings);
     buf_fini(&text);

@@ -234,7 +234,7 @@ static const struct {
     [RULE_METADATA_URL] = {"http://100.100.100.200, or http://host[:port] on loopback",
                            .is_url = true, .use = URL_METADATA},
     [RULE_CREDENTIALS_URI] = {"http:// or https:// host[:port][/path]", .is_url = true,
-                              .use = URL_CREDENTIALS},
+                              .use = URL_CREDENTIALS, .form = MASKED},
     [RULE_STS_ENDPOINT] = {"https://host[:port], or http://host[:port] to loopback", .is_url = true,
                            .use = URL_STS},
     [RULE_ROLE_NAME] = {"letters, digits, '-', '_' and '.'", .bytes = RAM_ROLE_BYTES},

@@ -175,13 +175,18 @@ static void print_text(const struct settings_row *row, const void *member, struc
 {
     const char *text = *(char *const *)member;
     struct buf masked = {0};
-    /* The userinfo of a proxy is a user name and a password. */
+    /* The userinfo of a proxy is a user name and a password. The path of a service that provides
+     * credentials may be what only its users know. */
     const char *mark = settings_rule_is_masked(row->rule) ? strstr(text, "://") : NULL;
-    const char *at = mark == NULL ? NULL : strrchr(mark, '@');
+    bool is_uri = row->rule == RULE_CREDENTIALS_URI;
+    const char *at = mark == NULL || is_uri ? NULL : strrchr(mark, '@');
+    const char *path = mark == NULL || !is_uri ? NULL : strchr(mark + 3, '/');
     if (at != NULL) {
         buf_printf(&masked, "%.*s***%s", (int)(mark + 3 - text), text, at);
+    } else if (path != NULL && path[1] != '\0') {
+        buf_printf(&masked, "%.*s***", (int)(path + 1 - text), text);
     }
-    quote(at == NULL ? text : masked.data, out);
+    quote(masked.length == 0 ? text : masked.data, out);
     buf_fini(&masked);
 }
 

@@ -46,6 +46,8 @@ struct admin_options {
     struct admin_hooks hooks;
 };
 
+/* Appends the page /metrics. `listen` is not used. Thread: any. */
+void admin_put_metrics(const struct admin_options *options, struct buf *out);
 /* Appends the JSON object of /status and a line feed. `listen` is not used. Thread: any. */
 void admin_put_status(const struct admin_options *options, struct buf *out);
 

@@ -33,6 +33,8 @@ enum control_order {
     CONTROL_RELOAD,
     CONTROL_RETRY,
     CONTROL_RESOLVE,
+    CONTROL_LEAVE,
+    CONTROL_SUPPORT,
 };
 
 struct control_request {

@@ -17,6 +17,7 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 
 #include <stdbool.h>
@@ -61,6 +62,10 @@ enum log_level log_level(void);
 enum log_style log_style(void);
 void log_fields(enum log_level level, const char *event, const struct log_field *fields,
                 size_t count);
+/* Keeps the last lines in memory from now on, 32 to 64 KiB of them, for log_put_recent(). */
+void log_keep_recent(void);
+/* Appends the last lines, the oldest first; those of this process only. */
+void log_put_recent(struct buf *out);
 /* How many lines were lost since the start. */
 int64_t log_lost_count(void);
 /* Writes lines that wait, as far as that is possible at once. Returns whether none waits. To be

@@ -104,6 +104,11 @@ void workers_start_publisher(struct workers *workers);
 /* What session_connected said is durable: the receiver may go on. Ignored where the process has
  * ended. */
 void workers_go_on(struct workers *workers, uint32_t generation);
+/*
+ * The receiver's session becomes a former one, with these filters to unsubscribe (borrowed): its
+ * process ends, and another one takes what the broker holds. Once, after workers_start().
+ */
+void workers_leave(struct workers *workers, const struct mqtt_session *session);
 /* Makes the broker forget a former session that is empty. */
 void workers_end_session(struct workers *workers, const char *client_id);
 /* Answers a delivery; the order does not matter. The answers of one turn of the loop are sent

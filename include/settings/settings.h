@@ -211,12 +211,17 @@ char *settings_password_path(const struct settings *settings);
 /* The path of the control socket: control.socket, else the ledger's path with ".sock" behind it,
  * which may be longer than SETTINGS_SOCKET_BYTES_MAX. A heap string, or NULL for no socket. */
 char *settings_control_path(const struct settings *settings);
+/* What somebody needs who talks to a running bridge. Free both. */
+struct settings_paths {
+    char *control; /* as settings_control_path() */
+    char *store;   /* ledger.store */
+};
 /*
  * The same from a file, for somebody who needs nothing else of it: errors in other settings do not
  * matter. STATUS_INVALID or STATUS_NOT_FOUND, with lines in `report`, where the file cannot be read
  * at all.
  */
-enum status settings_find_control_path(const struct settings_source *source, char **out_path,
-                                       struct settings_report *report);
+enum status settings_find_paths(const struct settings_source *source,
+                                struct settings_paths *out_paths, struct settings_report *report);
 
 #endif

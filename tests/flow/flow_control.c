@@ -288,6 +288,85 @@ static void test_a_resolve_is_told_recorded_and_audited(struct fixture *fixture)
     check_result(&result, EX_OK, "");
 }
 
+/* ---- leave and support ---- */
+
+static void test_a_bridge_that_runs_can_be_ordered_to_leave(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    const char *called = fixture_name(fixture, "called");
+    const char *late = fixture_name(fixture, "late");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":1,\"Match\":{\"ClientToken\":\"%s\"}",
+                    called);
+    fixture_send(fixture, fixture_command(fixture, called, fixture_name(fixture, "pg"), ""));
+    simulator_wait_token(&fixture->simulator, called, 1);
+    ORDER(bridge, EX_OK, "and then ends", "leave");
+    ORDER(bridge, 1, "leaving already", "leave");
+    bridge_wait_log(bridge, "event=former_session");
+    simulator_clear(&fixture->simulator);
+    check_succeeded(fixture_expect_reply(fixture, called));
+    assert_int_equal(bridge_wait_exit(bridge), 0);
+    assert_true(bridge_log_contains(bridge, "event=session_ended"));
+    fixture_send(fixture, fixture_command(fixture, late, fixture_name(fixture, "pg"), ""));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    check_succeeded(
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    assert_int_equal(simulator_token(&fixture->simulator, late, "Requests"), 0);
+    assert_false(bridge_log_contains(bridge, "event=session_lost"));
+    bridge_stop(bridge);
+}
+
+/* Secrets in every place where the bridge may have one. */
+static void test_the_file_for_support_holds_no_secret(struct fixture *fixture)
+{
+    static const char secret[] = "PlantedSecret";
+    struct bridge *bridge = fixture_bridge_alone(fixture, "");
+    const char *password =
+        fixture_format(fixture, "%s/%s", fixture->directory, fixture_name(fixture, "password"));
+    const char *profile =
+        fixture_format(fixture, "%s/%s", fixture->directory, fixture_name(fixture, "profile"));
+    const char *file =
+        fixture_format(fixture, "%s/%s", fixture->directory, fixture_name(fixture, "support"));
+    file_write(password, secret);
+    file_write(profile, fixture_format(fixture,
+                                       "[default]\ntype = access_key\naccess_key_id = %s\n"
+                                       "access_key_secret = %s\n",
+                                       secret, secret));
+    bridge->env[2] = fixture_format(fixture, "ALIBABA_CLOUD_SECURITY_TOKEN=%s", secret);
+    bridge->env[3] = NULL;
+    fixture_set(bridge,
+                fixture_format(fixture,
+                               "broker.username = \"bridge\"; broker.password_file = \"%s\";"
+                               "credentials.profile_file = \"%s\"; log.level = \"debug\";"
+                               "credentials.uri = \"http://127.0.0.1:9/%s\";",
+                               password, profile, secret));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    fixture_send(fixture, fixture_command(fixture, fixture_name(fixture, "token"),
+                                          fixture_name(fixture, "pg"), ""));
+    fixture_expect_nothing(fixture, &(struct match){.token = "no such token"});
+    ORDER(bridge, EX_OK, "is written", "support", file);
+    ORDER(bridge, 1, "File exists", "support", file);
+    char *text = file_read(file);
+    assert_null(strstr(text, secret));
+    assert_null(strstr(text, FLOW_ACCESS_SECRET));
+    cJSON *json = cJSON_Parse(text);
+    assert_true(json_has(json, "Bridge.Version"));
+    assert_true(json_has(json, "Bridge.Libraries.sqlite"));
+    assert_true(json_has(json, "Bridge.Status.State"));
+    assert_true(json_has(json, "Bridge.Settings"));
+    assert_true(json_has(json, "Bridge.Metrics"));
+    assert_true(json_has(json, "Ledger"));
+    assert_non_null(strstr(text, "http://127.0.0.1:9/***"));
+    assert_non_null(strstr(text, "event=receiver_up"));
+    assert_non_null(strstr(text, "ecs_mqtt_bridge_build_info"));
+    cJSON_Delete(json);
+    free(text);
+    bridge_stop(bridge);
+}
+
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
@@ -301,6 +380,8 @@ int main(int argc, char **argv)
         FLOW_TEST(test_new_topics_are_subscribed_and_former_ones_are_not),
         FLOW_TEST(test_a_retry_calls_the_same_token_again_and_tells_whoever_asked),
         FLOW_TEST(test_a_resolve_is_told_recorded_and_audited),
+        FLOW_TEST(test_a_bridge_that_runs_can_be_ordered_to_leave),
+        FLOW_TEST(test_the_file_for_support_holds_no_secret),
         FLOW_TEST(test_commands_that_wait_are_refused_when_their_group_is_no_longer_allowed),
     };
     return flow_main("control", tests, sizeof tests / sizeof tests[0], NULL, argc, argv);

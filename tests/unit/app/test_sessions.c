@@ -43,6 +43,7 @@ static struct {
     /* What the workers were told. */
     struct workers_sessions told;
     bool has_unsubscribed;
+    struct mqtt_session left;
     bool has_started;
     uint32_t gone_on; /* generation */
     char ended[64];
@@ -145,6 +146,12 @@ bool workers_has_unsubscribed(const struct workers *workers)
 {
     (void)workers;
     return fixture.has_unsubscribed;
+}
+
+void workers_leave(struct workers *workers, const struct mqtt_session *session)
+{
+    (void)workers;
+    fixture.left = *session;
 }
 
 void workers_start(struct workers *workers)
@@ -405,6 +412,31 @@ static void test_a_filter_that_comes_back_is_listed_again(void **state)
     assert_int_equal(ready_count, 2);
     assert_non_null(value_of("broker.filter:client-in\ncommands/start"));
     assert_null(value_of("broker.filter:client-in\ncommands/other"));
+}
+
+static void test_a_bridge_that_leaves_while_it_runs_drains_its_own_session(void **state)
+{
+    (void)state;
+    start();
+    open_session(true);
+    sessions_receiver_changed(fixture.sessions, true);
+    assert_true(sessions_leave(fixture.sessions));
+    assert_false(sessions_leave(fixture.sessions));
+    assert_string_equal(fixture.left.client_id, "client-in");
+    assert_int_equal(fixture.left.use, MQTT_SESSION_DRAIN);
+    assert_true(unsubscribes(&fixture.left.unsubscribe, "commands/start"));
+    assert_true(is_draining());
+    sessions_receiver_changed(fixture.sessions, false);
+    sessions_settings_changed(fixture.sessions); /* a reload meanwhile */
+    connect_id("client-in", true);
+    assert_false(is_lost());
+    sessions_drained(fixture.sessions, "client-in");
+    assert_string_equal(fixture.ended, "client-in");
+    assert_false(fixture.has_left);
+    sessions_ended(fixture.sessions, "client-in");
+    assert_true(fixture.has_left);
+    assert_null(value_of("broker.session:client-in"));
+    assert_null(value_of("broker.filter:client-in\ncommands/start"));
 }
 
 /* ---- what /status shows ---- */
@@ -783,6 +815,7 @@ int main(void)
         TEST(test_new_filters_are_durable_before_the_settings_change),
         TEST(test_settings_without_new_filters_wait_for_no_commit),
         TEST(test_a_filter_that_comes_back_is_listed_again),
+        TEST(test_a_bridge_that_leaves_while_it_runs_drains_its_own_session),
         TEST(test_a_share_is_another_filter),
         TEST(test_each_session_is_shown_with_its_filters_and_its_state),
         TEST(test_a_former_filter_is_shown_until_it_is_unsubscribed),

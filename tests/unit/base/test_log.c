@@ -305,6 +305,36 @@ static void test_levels_above_the_one_set_are_silent(void **state)
     }
 }
 
+/* The lines that are kept are whole, in order, and the last ones. */
+static void test_the_last_lines_are_kept_when_they_are_asked_for(void **state)
+{
+    (void)state;
+    enum { LINES = 2000 };
+    struct buf kept = {0};
+    log_setup(LOG_LEVEL_INFO, LOG_LOGFMT, "bridge");
+    LOG_INFO("before", LOG_INT("number", 0));
+    log_put_recent(&kept);
+    assert_int_equal(kept.length, 0);
+    log_keep_recent();
+    for (int i = 0; i < LINES; i++) {
+        LOG_INFO("kept", LOG_INT("number", i));
+        LOG_DEBUG("silent", LOG_INT("number", i));
+    }
+    log_put_recent(&kept);
+    assert_in_range(kept.length, 32 * 1024, 64 * 1024);
+    struct slice rest = buf_slice(&kept);
+    int number = -1;
+    for (struct slice line; slice_take_line(&rest, &line);) {
+        const char *mark = strstr(line.data, "event=kept number=");
+        assert_non_null(mark);
+        int next = atoi(mark + strlen("event=kept number="));
+        assert_true(number < 0 || next == number + 1);
+        number = next;
+    }
+    assert_int_equal(number, LINES - 1);
+    buf_fini(&kept);
+}
+
 static void test_the_form_can_be_asked_for(void **state)
 {
     (void)state;
@@ -618,6 +648,7 @@ int main(void)
         LOG_TEST(test_a_text_that_is_not_there_is_left_out),
         LOG_TEST(test_a_line_needs_no_fields),
         LOG_TEST(test_levels_above_the_one_set_are_silent),
+        LOG_TEST(test_the_last_lines_are_kept_when_they_are_asked_for),
         LOG_TEST(test_the_form_can_be_asked_for),
         LOG_TEST(test_a_long_value_is_cut_between_characters),
         LOG_TEST(test_a_long_line_leaves_out_whole_fields_and_says_so),

@@ -185,23 +185,23 @@ static void test_the_control_path_is_found_in_a_file_with_errors(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct settings_source source = {fixture->path, {0}};
-        char *path = NULL;
+        struct settings_paths paths = {0};
         write_file(fixture, cases[i].text);
-        assert_int_equal(settings_find_control_path(&source, &path, &fixture->report), STATUS_OK);
+        assert_int_equal(settings_find_paths(&source, &paths, &fixture->report), STATUS_OK);
         if (cases[i].path == NULL) {
-            assert_null(path);
+            assert_null(paths.control);
         } else {
-            assert_string_equal(path, cases[i].path);
+            assert_string_equal(paths.control, cases[i].path);
         }
-        free(path);
+        free(paths.control);
+        free(paths.store);
     }
     const struct settings_source source = {fixture->path, {0}};
-    char *path = NULL;
+    struct settings_paths paths = {0};
     write_file(fixture, "control: { socket = ");
-    assert_int_equal(settings_find_control_path(&source, &path, &fixture->report), STATUS_INVALID);
+    assert_int_equal(settings_find_paths(&source, &paths, &fixture->report), STATUS_INVALID);
     unlink(fixture->path);
-    assert_int_equal(settings_find_control_path(&source, &path, &fixture->report),
-                     STATUS_NOT_FOUND);
+    assert_int_equal(settings_find_paths(&source, &paths, &fixture->report), STATUS_NOT_FOUND);
 }
 
 int main(void)
