@@ -42,7 +42,14 @@ async function end(child, signal) {
   await child.ended;
 }
 
+const START_ROUTE = '{ name = "start"; action = "StartDiskReplicaGroup"; regions = ("*"); groups = ("*"); topics = ("ecs-bridge/v1/commands/start"); }';
+
 export class Machine {
+  // Parts of the settings of the bridge, and further lines of the broker's.
+  constructor({ routes = [START_ROUTE], limits = 'deadline_s = 120;', more = '', broker = '' } = {}) {
+    this.settings = { routes, limits, more, broker };
+  }
+
   async start() {
     this.brokerPort = await freePort();
     this.adminPort = await freePort();
@@ -57,10 +64,10 @@ export class Machine {
       'broker: { uris = ("mqtt://127.0.0.1:' + this.brokerPort + '"); reconnect_max_s = 1; };',
       'api: { endpoint = "' + this.api + '"; rate_per_s = 500.0; rate_burst = 500; };',
       'ledger: { store = "sqlite:' + work + '/ledger.db"; };',
-      'limits: { deadline_s = 120; };',
+      'limits: { ' + this.settings.limits + ' };',
+      this.settings.more,
       'admin: { listen = "127.0.0.1:' + this.adminPort + '"; };',
-      'routes = ( { name = "start"; action = "StartDiskReplicaGroup"; regions = ("*"); groups = ("*");',
-      '             topics = ("ecs-bridge/v1/commands/start"); } );',
+      'routes = ( ' + this.settings.routes.join(', ') + ' );',
     ].join('\n'));
     this.startBridge();
     await this.waitReady(200);
@@ -68,7 +75,8 @@ export class Machine {
 
   startBroker() {
     writeFileSync(work + '/broker.conf', 'listener ' + this.brokerPort + ' 127.0.0.1\nallow_anonymous true\n' +
-      'persistence true\npersistence_location ' + work + '/\n' + (process.getuid() === 0 ? 'user root\n' : ''));
+      'persistence true\npersistence_location ' + work + '/\n' + (process.getuid() === 0 ? 'user root\n' : '') +
+      this.settings.broker);
     this.broker = start('broker', 'mosquitto', ['-c', work + '/broker.conf']);
   }
 
@@ -78,7 +86,8 @@ export class Machine {
   }
 
   stopBroker() { return end(this.broker, 'SIGTERM'); }
-  stopBridge() { return end(this.bridge, 'SIGTERM'); }
+  stopBridge(signal = 'SIGTERM') { return end(this.bridge, signal); }
+  stopApi() { return end(this.simulator, 'SIGTERM'); }
 
   waitReady(status) {
     return waitFor('/readyz answers ' + status, async () => (await fetch(this.page + '/readyz')).status === status);

@@ -1,5 +1,5 @@
-/* The schemas in config/schema and the AsyncAPI document, compared with what the code reads and
- * writes. */
+/* The schemas in config/schema, the AsyncAPI document and the page of messages, compared with what
+ * the code reads and writes. tests/schema/run validates real messages. */
 #include "base/counters.h"
 #include "base/health.h"
 #include "base/json.h"
@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #define RECEIVED_MS INT64_C(1767323045123) /* 2026-01-02T03:04:05.123Z */
 
@@ -268,6 +269,88 @@ static void test_the_asyncapi_document_has_the_default_topics(void **state)
     settings_report_fini(&report);
 }
 
+/* A section of deploy/messages.md and the schema of its messages. */
+static const struct section {
+    const char *title;
+    const char *schema;
+} sections[] = {
+    {"\n## Command\n", "config/schema/command.json"},
+    {"\n## Reply\n", "config/schema/reply.json"},
+    {"\n## Dead letter\n", "config/schema/dead-letter.json"},
+    {"\n## Status\n", "config/schema/status.json"},
+};
+
+/* The section's text, to be freed with buf_fini(). */
+static void read_section(const char *title, struct buf *out)
+{
+    struct buf page = {0};
+    read_file("deploy/messages.md", &page);
+    const char *begin = strstr(page.data, title);
+    if (begin == NULL) {
+        fail_msg("deploy/messages.md has no section \"%s\"", title);
+    }
+    begin += strlen(title);
+    const char *end = strstr(begin, "\n## ");
+    buf_append(out, slice_of(begin, end == NULL ? strlen(begin) : (size_t)(end - begin)));
+    buf_fini(&page);
+}
+
+/* Each property has a row in the section's table; properties of objects are named with a dot. */
+static void assert_rows(const char *text, const struct json *schema, const char *before)
+{
+    for (const struct json *property = json_first(properties_of(schema)); property != NULL;
+         property = json_next(property)) {
+        struct buf name = {0};
+        struct buf row = {0};
+        buf_printf(&name, "%s%.*s", before, (int)json_name(property).length,
+                   json_name(property).data);
+        buf_printf(&row, "\n| `%s` |", name.data);
+        if (strstr(text, row.data) == NULL) {
+            fail_msg("deploy/messages.md does not describe %s", name.data);
+        }
+        bool is_described_elsewhere = strstr(text, "the fields of `Error` in a [reply]") != NULL;
+        if (json_member(property, "properties") != NULL && !is_described_elsewhere) {
+            buf_append_char(&name, '.');
+            assert_rows(text, property, name.data);
+        }
+        buf_fini(&name);
+        buf_fini(&row);
+    }
+}
+
+static void test_the_page_of_messages_describes_every_field(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        struct buf text = {0};
+        struct json *schema = read_json(sections[i].schema);
+        read_section(sections[i].title, &text);
+        assert_rows(text.data, schema, "");
+        json_free(schema);
+        buf_fini(&text);
+    }
+}
+
+static void test_the_examples_of_the_page_have_only_fields_of_the_schemas(void **state)
+{
+    (void)state;
+    static const char fence[] = "```json\n";
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        struct buf text = {0};
+        size_t count = 0;
+        read_section(sections[i].title, &text);
+        for (const char *example = strstr(text.data, fence); example != NULL;
+             example = strstr(example, fence)) {
+            example += strlen(fence);
+            size_t length = (size_t)(strstr(example, "```") - example);
+            assert_body_described(slice_of(example, length), sections[i].schema);
+            count++;
+        }
+        assert_true(count > 0);
+        buf_fini(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +361,8 @@ int main(void)
         cmocka_unit_test(test_every_field_of_a_status_is_in_its_schema),
         cmocka_unit_test(test_the_schemas_have_every_error_of_the_bridge),
         cmocka_unit_test(test_the_asyncapi_document_has_the_default_topics),
+        cmocka_unit_test(test_the_page_of_messages_describes_every_field),
+        cmocka_unit_test(test_the_examples_of_the_page_have_only_fields_of_the_schemas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
