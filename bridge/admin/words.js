@@ -50,6 +50,8 @@ export const EVENTS = {
   'interrupted stop': ['warn', 'The bridge stopped during the call'],
   'ordered retry': ['none', 'An operator ordered another call with this token'],
   'ordered resolve': ['none', 'An operator gave the outcome'],
+  'ordered retry': ['none', 'An operator had it called again (ctl retry)'],
+  'ordered resolve': ['none', 'An operator decided the outcome (ctl resolve)'],
   'left_out': ['none', 'Events that are not kept'],
 };
 export const COUNTS = [
