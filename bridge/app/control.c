@@ -335,8 +335,10 @@ void control_free(struct control *control)
     if (control == NULL) {
         return;
     }
-    while (control->clients != NULL) {
-        client_free(control->clients);
+    struct client *client;
+    struct client *next;
+    DL_FOREACH_SAFE (control->clients, client, next) {
+        client_free(client);
     }
     loop_watch_free(control->watch);
     /* Another bridge may have put its own there meanwhile. */

@@ -234,8 +234,10 @@ void settings_reload_free(struct settings_reload *reload)
     if (reload == NULL) {
         return;
     }
-    while (reload->former != NULL) {
-        free_former(reload->former);
+    struct former *former;
+    struct former *next;
+    DL_FOREACH_SAFE (reload->former, former, next) {
+        free_former(former);
     }
     settings_free(reload->fresh);
     settings_changes_fini(&reload->changes);
