@@ -13,7 +13,8 @@ install(FILES ${PROJECT_BINARY_DIR}/manual/ecs-mqtt-bridge.8.gz DESTINATION shar
 install(FILES ${PROJECT_BINARY_DIR}/manual/ecs-mqtt-bridge.conf.5.gz DESTINATION share/man/man5)
 # The documents keep their folders, so that their links work. LICENSE is not among them in Debian's package: copyright names it.
 file(GLOB_RECURSE documents CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
-     bridge/*.md config/*.md config/asyncapi.yaml config/schema/*.json deploy/*.md deploy/*.service deploy/*.yml deploy/*.json deploy/*.svg deploy/recipes/* tests/*.md tests/package/run)
+     bridge/*.md config/*.md config/asyncapi.yaml config/schema/*.json deploy/*.md deploy/*.service deploy/*.yml deploy/*.json deploy/*.svg deploy/recipes/*
+     deploy/container/Dockerfile* deploy/container/*.yaml deploy/kubernetes/*.yaml deploy/kubernetes/*.conf tests/*.md tests/package/run tests/container/run)
 foreach(document README.md ${documents})
   get_filename_component(folder ${document} DIRECTORY)
   install(FILES ${document} DESTINATION ${CMAKE_INSTALL_DOCDIR}/${folder})
