@@ -647,10 +647,11 @@ static void enqueue(struct dispatch *dispatch, struct task *task)
     }
 }
 
-/* Puts the task at the end of its group. The deadline is stored as wall-clock time and kept on the
- * monotonic clock; one that is too far off was set on another wall clock. */
+/* Puts the task at the end of its group, or in front of what waits there. The deadline is stored as
+ * wall-clock time and kept on the monotonic clock; one that is too far off was set on another wall
+ * clock. */
 static struct task *add_task(struct dispatch *dispatch, struct group *group,
-                             struct command *command_take)
+                             struct command *command_take, bool is_in_front)
 {
     struct task *task = mem_zalloc(1, sizeof *task);
     int64_t most_ms = dispatch->settings->limits.deadline_s * 1000;
@@ -662,7 +663,11 @@ static struct task *add_task(struct dispatch *dispatch, struct group *group,
     task->region->task_count++;
     task->command = command_take;
     task->deadline_ms = loop_now_ms(dispatch->loop) + left_ms;
-    DL_APPEND(group->tasks, task);
+    if (is_in_front) {
+        DL_PREPEND(group->tasks, task);
+    } else {
+        DL_APPEND(group->tasks, task);
+    }
     DL_APPEND2(dispatch->tasks, task, all_prev, all_next);
     counter_add(dispatch->counters, COUNTER_QUEUED, 1);
     publish_oldest(dispatch);
@@ -675,16 +680,15 @@ void dispatch_claimed(struct dispatch *dispatch, struct dispatch_reservation res
     struct group *group = reservation.group;
     assert(group->reserved_count > 0);
     group->reserved_count--;
-    struct task *task = add_task(dispatch, group, command_take);
+    /* One that is called at once stands before a command that an operator has ordered meanwhile. */
+    bool is_called = reservation.is_called_at_once;
+    struct task *task = add_task(dispatch, group, command_take, is_called);
     task->claimed_us = clock_mono_us();
-    if (!reservation.is_called_at_once) {
-        enqueue(dispatch, task);
-    } else {
-        /* A command that an operator has ordered meanwhile waits behind it. */
-        DL_DELETE(group->tasks, task);
-        DL_PREPEND(group->tasks, task);
+    if (is_called) {
         set_running(task, true);
         begun(task, STATUS_OK);
+    } else {
+        enqueue(dispatch, task);
     }
 }
 
@@ -726,7 +730,7 @@ static void end_resumed(struct task *task, bool is_allowed)
 void dispatch_resume(struct dispatch *dispatch, struct command *command_take, bool is_allowed)
 {
     struct group *group = group_of_id(&dispatch->schedule.groups, command_take->group);
-    struct task *task = add_task(dispatch, group, command_take);
+    struct task *task = add_task(dispatch, group, command_take, false);
     dispatch->schedule.crashed_count += task_has_crashed(task);
     if (is_allowed && command_take->crashes < CRASH_LIMIT) {
         enqueue(dispatch, task);
