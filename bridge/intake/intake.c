@@ -293,11 +293,20 @@ static enum status read_command(const struct intake *intake, struct arrival *arr
     return STATUS_OK;
 }
 
+/* Whether a receiver that began before limits.payload_bytes was raised has cut the payload. Its
+ * successor gets it whole, as the broker delivers it again. */
+static bool is_cut_by_former_limit(const struct intake *intake, const struct delivery *delivery)
+{
+    return delivery->payload.length < delivery->payload_bytes &&
+           delivery->payload_bytes <= intake->limits.payload_bytes;
+}
+
 void intake_deliver(struct intake *intake, const struct delivery *delivery,
                     struct mqtt_ticket ticket)
 {
+    bool comes_again = intake->is_stopping || is_cut_by_former_limit(intake, delivery);
     counter_add(intake->counters, COUNTER_TAKING, 1);
-    if (outbox_is_full(intake->outbox) || (intake->is_stopping && delivery->qos > 0)) {
+    if (outbox_is_full(intake->outbox) || (comes_again && delivery->qos > 0)) {
         acknowledge(intake, ticket, false);
         return;
     }

@@ -397,6 +397,22 @@ static void test_nothing_is_acknowledged_while_the_outbox_is_full(void **state)
     assert_acked(true);
 }
 
+static void test_a_payload_that_a_former_limit_has_cut_is_not_acknowledged(void **state)
+{
+    (void)state;
+    fixture.delivery.payload = slice_of(COMMAND, 10);
+    fixture.delivery.payload_bytes = strlen(COMMAND);
+    fixture.delivery.qos = 1;
+    intake_deliver(fixture.intake, &fixture.delivery, TICKET);
+    assert_acked(false);
+    assert_int_equal(fixture.claim_count + fixture.post_count, 0);
+    /* With QoS 0 it does not come again. */
+    fixture.delivery.qos = 0;
+    intake_deliver(fixture.intake, &fixture.delivery, TICKET);
+    assert_int_equal(fixture.post_count, 1);
+    answer_post(STATUS_OK);
+}
+
 static void test_the_reply_to_goes_with_the_claim(void **state)
 {
     (void)state;
@@ -661,6 +677,7 @@ int main(void)
         TEST(test_a_claim_that_cannot_be_stored_is_not_acknowledged),
         TEST(test_a_refusal_that_cannot_be_stored_is_not_acknowledged),
         TEST(test_nothing_is_acknowledged_while_the_outbox_is_full),
+        TEST(test_a_payload_that_a_former_limit_has_cut_is_not_acknowledged),
         TEST(test_the_reply_to_goes_with_the_claim),
         TEST(test_a_claim_without_reply_topic_gets_the_topic_of_its_route),
         TEST(test_a_made_token_is_the_same_for_the_same_correlation_data_only),
