@@ -1,6 +1,6 @@
 /* The order of durable writes and messages, seen in the bridge's system calls. */
 #include "flow_fixture.h"
-#include "flow_sanitizer.h"
+#include "support/sanitizer.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -254,7 +254,7 @@ static char *traced_commands(struct fixture *fixture, struct trace *trace, const
 {
     /* With a sanitizer a traced process is too slow, and LeakSanitizer does not work in it.
      */
-    if (FLOW_IS_SANITIZED) {
+    if (IS_SANITIZED) {
         print_message("skipped: strace and a sanitizer do not go together\n");
         skip();
     }
@@ -313,7 +313,7 @@ static void test_with_many_in_flight_a_claim_is_on_the_disk_before_its_acknowled
     struct trace trace;
     const char *tokens[MANY];
     char log[HEX_BYTES];
-    if (FLOW_IS_SANITIZED) {
+    if (IS_SANITIZED) {
         print_message("skipped: strace and a sanitizer do not go together\n");
         skip();
     }

@@ -5,7 +5,7 @@
 #include "flow_fixture.h"
 #include "flow_memory.h"
 #include "flow_raw.h"
-#include "flow_sanitizer.h"
+#include "support/sanitizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,7 +114,7 @@ static void test_payloads_that_are_not_text_are_refused(struct fixture *fixture)
 
 /* As many as a packet of the announced size can hold; a quarter with a sanitizer, because Paho's
  * growing array is copied each time. */
-#if FLOW_IS_SANITIZED
+#if IS_SANITIZED
 #define PROPERTIES_MAX 50000
 #else
 #define PROPERTIES_MAX 212000
@@ -356,7 +356,7 @@ static void test_the_largest_packet_is_announced(struct fixture *fixture)
 
 static void test_a_packet_of_268_mb_ends_the_connection_and_takes_no_memory(struct fixture *fixture)
 {
-#if FLOW_IS_SANITIZED
+#if IS_SANITIZED
     skip(); /* with a sanitizer memory is not limited */
 #endif
     static const unsigned char begin[] = {0x32, 0xff, 0xff, 0xff, 0x7f, 0, 1, 'x'};

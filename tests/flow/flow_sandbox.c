@@ -1,8 +1,8 @@
 /* The real MQTT processes are in the sandbox, with every kind of connection, and work there. */
 #include "flow_certificates.h"
 #include "flow_fixture.h"
-#include "flow_sanitizer.h"
 #include "flow_tls.h"
+#include "support/sanitizer.h"
 
 #include <dirent.h>
 #include <netinet/in.h>
@@ -231,7 +231,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_process_is_confined_before_the_broker_has_said_a_word),
         FLOW_TEST(test_a_lost_connection_in_the_sandbox_ends_as_before),
     };
-    if (FLOW_IS_SANITIZED) {
+    if (IS_SANITIZED) {
         print_message("skipped: a process with a sanitizer does not enter the sandbox\n");
         return 0;
     }

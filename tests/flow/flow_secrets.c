@@ -6,7 +6,7 @@
 #include "flow_fixture.h"
 #include "flow_http.h"
 #include "flow_leak.h"
-#include "flow_sanitizer.h"
+#include "support/sanitizer.h"
 
 #include <dirent.h>
 #include <signal.h>
@@ -348,7 +348,7 @@ static int count_cores(const char *directory)
     return count;
 }
 
-#if FLOW_IS_SANITIZED
+#if IS_SANITIZED
 /* A sanitizer disables core files itself. */
 #define MAY_LEAVE_CORES false
 #else

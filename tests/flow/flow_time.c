@@ -1,6 +1,6 @@
 /* The wall clock is set forwards and backwards while the bridge runs: durations do not change. */
 #include "flow_fixture.h"
-#include "flow_sanitizer.h"
+#include "support/sanitizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static void set_clock(struct fixture *fixture, const struct clocked *clocked, co
 
 static struct clocked clocked_bridge(struct fixture *fixture, const char *settings)
 {
-    if (FLOW_IS_SANITIZED) {
+    if (IS_SANITIZED) {
         print_message("skipped: libfaketime and a sanitizer do not go together\n");
         skip();
     }

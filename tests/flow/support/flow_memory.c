@@ -1,11 +1,11 @@
 #include "flow_memory.h"
 
 #include "flow_check.h"
-#include "flow_sanitizer.h"
+#include "support/sanitizer.h"
 
 #include <stdio.h>
 
-#if FLOW_IS_SANITIZED
+#if IS_SANITIZED
 #define HIGHEST_KIB (2048L * 1024)
 #else
 #define HIGHEST_KIB (256L * 1024)

@@ -1,6 +1,7 @@
 /* A real loop and real sockets; the server is support/http_peer. */
 #include "http/client.h"
 #include "support/http_peer.h"
+#include "support/sanitizer.h"
 
 #include <arpa/inet.h>
 #include <malloc.h>
@@ -315,8 +316,7 @@ static void test_trimming_frees_handles_and_keeps_connections(void **state)
     struct fixture *fixture = *state;
     begin(fixture, serve_all, FAR_MS);
     exchange(fixture);
-#if !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__) /* they have heaps of their own */
+#if !IS_SANITIZED /* sanitizers have heaps of their own */
     size_t used_bytes = mallinfo2().uordblks;
     http_trim(fixture->http);
     assert_true(mallinfo2().uordblks + 4096 < used_bytes);
