@@ -15,21 +15,13 @@ static enum status load(struct tls_reload *out, const struct settings *settings,
     return broker == STATUS_OK ? api : broker;
 }
 
-static void log_lines(enum log_level level, const char *event, const struct buf *text)
-{
-    struct slice lines = buf_slice(text);
-    for (struct slice line; slice_take_line(&lines, &line);) {
-        LOG_EVENT(level, event, LOG_SLICE("why", line));
-    }
-}
-
 enum status tls_reload_load(struct tls_reload *tls_reload, const struct settings *settings)
 {
     struct tls_report report = {0};
     enum status status = load(tls_reload, settings, &report);
-    log_lines(LOG_LEVEL_ERROR, "cannot_start", &report.errors);
-    log_lines(LOG_LEVEL_ERROR, "certificate_outdated", &report.outdated);
-    log_lines(LOG_LEVEL_WARN, "certificate_expires_soon", &report.warnings);
+    log_lines(LOG_LEVEL_ERROR, "cannot_start", buf_slice(&report.errors));
+    log_lines(LOG_LEVEL_ERROR, "certificate_outdated", buf_slice(&report.outdated));
+    log_lines(LOG_LEVEL_WARN, "certificate_expires_soon", buf_slice(&report.warnings));
     if (!settings->broker.tls.verify) {
         LOG_WARN("broker_not_verified", LOG_TEXT("setting", "broker.tls.verify"));
     }
@@ -61,7 +53,7 @@ enum status tls_reload_try(struct tls_reload *out_fresh, const struct settings *
     bool is_usable = report.errors.length == 0 && report.outdated.length == 0;
     buf_append(out_why, buf_slice(&report.errors));
     buf_append(out_why, buf_slice(&report.outdated));
-    log_lines(LOG_LEVEL_WARN, "certificate_expires_soon", &report.warnings);
+    log_lines(LOG_LEVEL_WARN, "certificate_expires_soon", buf_slice(&report.warnings));
     tls_report_fini(&report);
     return is_usable ? STATUS_OK : STATUS_INVALID;
 }

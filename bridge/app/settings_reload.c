@@ -114,10 +114,7 @@ static void end(struct settings_reload *reload, bool is_done, struct slice text)
 
 static void refuse(struct settings_reload *reload, struct slice errors)
 {
-    struct slice rest = errors;
-    for (struct slice line; slice_take_line(&rest, &line);) {
-        LOG_ERROR("reload_refused", LOG_SLICE("why", line));
-    }
+    log_lines(LOG_LEVEL_ERROR, "reload_refused", errors);
     LOG_ERROR("reload_failed", LOG_TEXT("in_use", "what was loaded before"));
     end(reload, false, errors);
 }
@@ -169,14 +166,6 @@ static void change(void *arg)
     buf_fini(&text);
 }
 
-static void log_warnings(const struct buf *warnings)
-{
-    struct slice rest = buf_slice(warnings);
-    for (struct slice line; slice_take_line(&rest, &line);) {
-        LOG_WARN("settings_warning", LOG_SLICE("why", line));
-    }
-}
-
 static void begin(struct settings_reload *reload, struct reload_request request)
 {
     const struct settings_reload_parts *parts = &reload->parts;
@@ -192,7 +181,7 @@ static void begin(struct settings_reload *reload, struct reload_request request)
                                              &reload->changes, &report);
     buf_append(&why, buf_slice(&report.errors));
     if (status == STATUS_OK) {
-        log_warnings(&report.warnings);
+        log_lines(LOG_LEVEL_WARN, "settings_warning", buf_slice(&report.warnings));
         status = tls_reload_try(&reload->tls, reload->fresh, &why);
     }
     if (status == STATUS_OK) {

@@ -388,3 +388,10 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
     buf_fini(&line);
     errno = error;
 }
+
+void log_lines(enum log_level level, const char *event, struct slice text)
+{
+    for (struct slice line; slice_take_line(&text, &line);) {
+        LOG_EVENT(level, event, LOG_SLICE("why", line));
+    }
+}

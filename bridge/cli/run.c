@@ -78,10 +78,7 @@ int cli_run(int argc, char **argv)
     close_range(STDERR_FILENO + 1, ~0U, 0);
     log_setup(settings_log_level(settings), log_style_for(settings->log.format), "bridge");
     log_keep_recent();
-    struct slice rest = buf_slice(&warnings);
-    for (struct slice line; slice_take_line(&rest, &line);) {
-        LOG_WARN("settings_warning", LOG_SLICE("why", line));
-    }
+    log_lines(LOG_LEVEL_WARN, "settings_warning", buf_slice(&warnings));
     buf_fini(&warnings);
     if (geteuid() == 0) {
         LOG_WARN("running_as_root", LOG_TEXT("user", "root"));

@@ -66,6 +66,8 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
 void log_keep_recent(void);
 /* Appends the last lines, the oldest first; those of this process only. */
 void log_put_recent(struct buf *out);
+/* Logs the event once for each line of the text, which is its field "why". */
+void log_lines(enum log_level level, const char *event, struct slice text);
 /* How many lines were lost since the start. */
 int64_t log_lost_count(void);
 /* Writes lines that wait, as far as that is possible at once. Returns whether none waits. To be
