@@ -109,11 +109,7 @@ static enum status check_fields(const struct slice fields[FIELD_COUNT], unsigned
 static enum status read_ascii(struct slice text, const char *name, size_t bytes_max, char *out,
                               struct buf *out_why)
 {
-    bool is_printable = true;
-    for (size_t i = 0; i < text.length; i++) {
-        is_printable = is_printable && text.data[i] >= ' ' && text.data[i] <= '~';
-    }
-    if (text.length == 0 || text.length > bytes_max || !is_printable) {
+    if (text.length == 0 || text.length > bytes_max || !utf8_is_printable_ascii(text)) {
         buf_printf(out_why, "%s has %zu bytes; allowed: 1 to %zu characters of printable ASCII",
                    name, text.length, bytes_max);
         return STATUS_INVALID;
@@ -121,17 +117,6 @@ static enum status read_ascii(struct slice text, const char *name, size_t bytes_
     memcpy(out, text.data, text.length);
     out[text.length] = '\0';
     return STATUS_OK;
-}
-
-static enum status read_status(struct slice text, enum outcome_status *out, struct buf *out_why)
-{
-    for (int i = OUTCOME_SUCCEEDED; i <= OUTCOME_UNKNOWN; i++) {
-        if (slice_equals_text(text, outcome_status_text((enum outcome_status)i))) {
-            *out = (enum outcome_status)i;
-            return STATUS_OK;
-        }
-    }
-    return fail(out_why, "As", "is not one of succeeded failed unknown");
 }
 
 static enum status read_note(struct slice text, char *out, struct buf *out_why)
@@ -151,7 +136,10 @@ static enum status read_resolve(const struct slice fields[FIELD_COUNT], struct c
                                 struct buf *out_why)
 {
     struct slice request_id = fields[FIELD_REQUEST_ID];
-    enum status status = read_status(fields[FIELD_AS], &out->status, out_why);
+    enum status status = STATUS_OK;
+    if (!outcome_status_read(fields[FIELD_AS], &out->status)) {
+        status = fail(out_why, "As", "is not one of succeeded failed unknown");
+    }
     bool has_succeeded = out->status == OUTCOME_SUCCEEDED;
     if (status == STATUS_OK && has_succeeded != slice_is_present(request_id)) {
         status = fail(out_why, "RequestId",

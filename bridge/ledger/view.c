@@ -177,15 +177,12 @@ enum status ledger_filter_set_state(struct ledger_filter *filter, const char *te
             return STATUS_OK;
         }
     }
-    for (int status = OUTCOME_SUCCEEDED; status <= OUTCOME_UNKNOWN; status++) {
-        if (strcmp(text, outcome_status_text((enum outcome_status)status)) == 0) {
-            filter->has_status = true;
-            filter->status = (enum outcome_status)status;
-            filter->has_finished = true;
-            return STATUS_OK;
-        }
+    if (!outcome_status_read(slice_text(text), &filter->status)) {
+        return STATUS_INVALID;
     }
-    return STATUS_INVALID;
+    filter->has_status = true;
+    filter->has_finished = true;
+    return STATUS_OK;
 }
 
 enum status ledger_list(const char *store, const struct ledger_filter *filter, ledger_text_fn *put,

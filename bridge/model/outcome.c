@@ -60,15 +60,27 @@ bool category_is_retryable(enum category category)
     return category_row(category)->is_retryable;
 }
 
+static const char *const STATUS_TEXTS[] = {
+    [OUTCOME_SUCCEEDED] = "succeeded",
+    [OUTCOME_FAILED] = "failed",
+    [OUTCOME_UNKNOWN] = "unknown",
+};
+
 const char *outcome_status_text(enum outcome_status status)
 {
-    static const char *const texts[] = {
-        [OUTCOME_SUCCEEDED] = "succeeded",
-        [OUTCOME_FAILED] = "failed",
-        [OUTCOME_UNKNOWN] = "unknown",
-    };
-    assert((unsigned)status < sizeof texts / sizeof texts[0]);
-    return texts[status];
+    assert((unsigned)status < sizeof STATUS_TEXTS / sizeof STATUS_TEXTS[0]);
+    return STATUS_TEXTS[status];
+}
+
+bool outcome_status_read(struct slice text, enum outcome_status *out_status)
+{
+    for (size_t i = 0; i < sizeof STATUS_TEXTS / sizeof STATUS_TEXTS[0]; i++) {
+        if (slice_equals_text(text, STATUS_TEXTS[i])) {
+            *out_status = (enum outcome_status)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 void outcome_fini(struct outcome *outcome)

@@ -95,6 +95,8 @@ void outcome_put_hint(const struct outcome *outcome, struct buf *out);
 int64_t outcome_ttl_ms(const struct outcome *outcome, int64_t success_ttl_s, int64_t failure_ttl_s);
 
 const char *outcome_status_text(enum outcome_status status);
+/* False: the text is no status. */
+bool outcome_status_read(struct slice text, enum outcome_status *out_status);
 const char *category_text(enum category category);
 /* The contract's rule for a command that failed: cooldown, throttled, overloaded, unavailable and
  * unknown_outcome may succeed when it is sent again. */
