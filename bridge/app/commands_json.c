@@ -21,8 +21,8 @@ static void put_waiting(void *arg, const struct command *command, enum dispatch_
     json_put_int(out, "Attempts", command->attempts);
     json_put_time(out, "ReceivedAt", command->received_at_ms);
     json_put_time(out, "Deadline", command->deadline_at_ms);
-    if (wait == DISPATCH_WAIT_RETRY && command->not_before_ms != 0) {
-        json_put_time(out, "NotBefore", command->not_before_ms);
+    if (wait == DISPATCH_WAIT_RETRY) {
+        json_put_time_if(out, "NotBefore", command->not_before_ms);
     }
     json_put_text(out, "Wait", slice_text(dispatch_wait_name(wait)));
     json_put_text(out, "WaitMeaning", slice_text(dispatch_wait_meaning(wait)));

@@ -57,6 +57,20 @@ void json_put_time(struct buf *out, const char *name, int64_t wall_ms)
     json_put_text(out, name, slice_text(text));
 }
 
+void json_put_int_if(struct buf *out, const char *name, int64_t value)
+{
+    if (value != 0) {
+        json_put_int(out, name, value);
+    }
+}
+
+void json_put_time_if(struct buf *out, const char *name, int64_t wall_ms)
+{
+    if (wall_ms != 0) {
+        json_put_time(out, name, wall_ms);
+    }
+}
+
 void json_put_bool(struct buf *out, const char *name, bool value)
 {
     json_put_name(out, name);

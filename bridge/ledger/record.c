@@ -87,20 +87,6 @@ struct ledger_record *record_new(const struct store_row *row, int64_t steps_ms)
 
 /* ---- as JSON ---- */
 
-static void put_time_if(struct buf *out, const char *name, int64_t wall_ms)
-{
-    if (wall_ms != 0) {
-        json_put_time(out, name, wall_ms);
-    }
-}
-
-static void put_int_if(struct buf *out, const char *name, int64_t value)
-{
-    if (value != 0) {
-        json_put_int(out, name, value);
-    }
-}
-
 static void put_outcome(struct buf *out, const struct ledger_record *record)
 {
     json_put_text(out, "Status", slice_text(outcome_status_text(record->status)));
@@ -108,8 +94,8 @@ static void put_outcome(struct buf *out, const struct ledger_record *record)
     if (slice_is_present(record->error)) {
         json_put_raw(out, "Error", record->error);
     }
-    put_time_if(out, "CompletedAt", record->completed_at_ms);
-    put_time_if(out, "ExpiresAt", record->expires_at_ms);
+    json_put_time_if(out, "CompletedAt", record->completed_at_ms);
+    json_put_time_if(out, "ExpiresAt", record->expires_at_ms);
 }
 
 static void put_event(struct buf *out, const struct ledger_event *event)
@@ -133,11 +119,11 @@ static void put_event(struct buf *out, const struct ledger_event *event)
     json_put_time(out, "At", event->at_ms);
     json_put_text(out, "Event", slice_text(KINDS[event->kind].name));
     json_put_text_if(out, "Result", slice_text(event->result));
-    put_int_if(out, "Attempt", event->attempt);
+    json_put_int_if(out, "Attempt", event->attempt);
     json_put_text_if(out, "RequestId", event->request_id);
     json_put_text_if(out, "Code", event->code);
     if (KINDS[event->kind].reply != NULL) {
-        put_int_if(out, KINDS[event->kind].reply, event->reply_id);
+        json_put_int_if(out, KINDS[event->kind].reply, event->reply_id);
     }
     if (KINDS[event->kind].count != NULL) {
         json_put_int(out, KINDS[event->kind].count, event->count);
@@ -156,10 +142,10 @@ void ledger_record_put(const struct ledger_record *record, bool has_history, str
     json_put_text(out, "ReplicaGroupId", record->group);
     action_params_put(out, record->params);
     json_put_int(out, "Attempts", record->attempts);
-    put_int_if(out, "Crashes", record->crashes);
-    put_time_if(out, "ReceivedAt", record->received_at_ms);
-    put_time_if(out, "Deadline", record->deadline_at_ms);
-    put_time_if(out, "NotBefore", record->not_before_ms);
+    json_put_int_if(out, "Crashes", record->crashes);
+    json_put_time_if(out, "ReceivedAt", record->received_at_ms);
+    json_put_time_if(out, "Deadline", record->deadline_at_ms);
+    json_put_time_if(out, "NotBefore", record->not_before_ms);
     if (record->state == STATE_DONE) {
         put_outcome(out, record);
     }

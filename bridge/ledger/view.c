@@ -278,9 +278,7 @@ static void put_stats(const struct tally *tally, const struct store_summary *sum
     if (tally->unfinished > 0) {
         json_put_time(out, "OldestUnfinished", tally->oldest_ms);
     }
-    if (statistics->oldest_received_at_ms != 0) {
-        json_put_time(out, "OldestRecord", statistics->oldest_received_at_ms);
-    }
+    json_put_time_if(out, "OldestRecord", statistics->oldest_received_at_ms);
     json_put_int(out, "FileBytes", statistics->file_bytes);
     json_put_int(out, "LogBytes", statistics->log_bytes);
     json_put_int(out, "PageBytes", statistics->page_bytes);

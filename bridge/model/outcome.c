@@ -170,9 +170,7 @@ void outcome_put_error(const struct outcome *outcome, struct buf *out)
     json_put_open(out, '{');
     json_put_text_if(out, "Code", slice_text(outcome->code));
     json_put_text_if(out, "Message", slice_text(outcome->message));
-    if (outcome->http_status != 0) {
-        json_put_int(out, "HttpStatus", outcome->http_status);
-    }
+    json_put_int_if(out, "HttpStatus", outcome->http_status);
     json_put_text(out, "Source", slice_text(outcome->is_from_bridge ? "bridge" : "ecs"));
     json_put_text(out, "Category", slice_text(category_text(outcome->category)));
     json_put_bool(out, "Retryable", outcome_is_retryable(outcome));

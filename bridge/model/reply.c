@@ -31,9 +31,7 @@ static void put_body(struct buf *out, const struct reply *reply, const struct re
     json_put_bool(out, "Replayed", reply->is_replayed);
     json_put_int(out, "Attempts", reply->attempts);
     json_put_time(out, "ReceivedAt", reply->received_at_ms);
-    if (reply->completed_at_ms != 0) {
-        json_put_time(out, "CompletedAt", reply->completed_at_ms);
-    }
+    json_put_time_if(out, "CompletedAt", reply->completed_at_ms);
     json_put_text_if(out, "CorrelationId", slice_text(reply_to->correlation_id));
     if (reply_to->has_body_trace) {
         json_put_text_if(out, "traceparent", slice_text(reply_to->traceparent));

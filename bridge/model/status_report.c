@@ -27,9 +27,7 @@ void status_report_put(const struct status_report *report, int64_t now_ms, struc
     }
     put_identity(report->instance, out);
     json_put_time(out, "At", now_ms);
-    if (lost_at_ms != 0) {
-        json_put_time(out, "SessionLostAt", lost_at_ms);
-    }
+    json_put_time_if(out, "SessionLostAt", lost_at_ms);
     json_put_int(out, "SessionsLost", counter_get(report->counters, COUNTER_SESSIONS_LOST));
     json_put_name(out, "Counts");
     json_put_open(out, '{');

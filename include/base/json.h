@@ -78,6 +78,9 @@ void json_put_text_if(struct buf *out, const char *name, struct slice value);
 void json_put_int(struct buf *out, const char *name, int64_t value);
 /* A wall-clock time as clock_format_ms() writes it. */
 void json_put_time(struct buf *out, const char *name, int64_t wall_ms);
+/* As the two above, but add nothing for 0. */
+void json_put_int_if(struct buf *out, const char *name, int64_t value);
+void json_put_time_if(struct buf *out, const char *name, int64_t wall_ms);
 void json_put_bool(struct buf *out, const char *name, bool value);
 /* A value that already is JSON. */
 void json_put_raw(struct buf *out, const char *name, struct slice json);
