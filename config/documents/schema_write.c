@@ -4,13 +4,6 @@
 
 #include <stdio.h>
 
-void schema_put_head(struct buf *out, const char *title, const char *description)
-{
-    json_put_text(out, "$schema", slice_text("https://json-schema.org/draft/2020-12/schema"));
-    json_put_text(out, "title", slice_text(title));
-    json_put_text(out, "description", slice_text(description));
-}
-
 void schema_put_members(struct buf *out, const char *members)
 {
     if (out->data[out->length - 1] != '{') {
@@ -60,7 +53,8 @@ static void put_line(struct buf *out, int depth)
     buf_printf(out, "\n%*s", depth * 2, "");
 }
 
-void schema_put_lines(struct buf *compact, struct buf *out)
+/* Appends the JSON text with a line for each value. */
+static void put_lines(const struct buf *compact, struct buf *out)
 {
     int depth = 0;
     bool is_text = false;
@@ -90,5 +84,20 @@ void schema_put_lines(struct buf *compact, struct buf *out)
         }
     }
     buf_append_char(out, '\n');
-    buf_fini(compact);
+}
+
+void schema_write(const struct schema *schema, struct buf *out)
+{
+    struct buf text = {0};
+    json_put_open(&text, '{');
+    json_put_text(&text, "$schema", slice_text("https://json-schema.org/draft/2020-12/schema"));
+    json_put_text(&text, "title", slice_text(schema->title));
+    json_put_text(&text, "description", slice_text(schema->description));
+    schema_put_object(&text, schema->fields, schema->field_count, schema->put_more);
+    if (schema->members != NULL) {
+        schema_put_members(&text, schema->members);
+    }
+    json_put_close(&text, '}');
+    put_lines(&text, out);
+    buf_fini(&text);
 }

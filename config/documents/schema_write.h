@@ -29,8 +29,18 @@ struct schema_field {
 #define SCHEMA_TEXT_OF(bytes) "\"type\":\"string\",\"maxLength\":" #bytes
 #define SCHEMA_COUNT          "\"type\":\"integer\",\"minimum\":0"
 
-/* The first members of a schema's file: its dialect, title and description. */
-void schema_put_head(struct buf *out, const char *title, const char *description);
+/* A file of config/schema. */
+struct schema {
+    const char *title;
+    const char *description;
+    const struct schema_field *fields;
+    size_t field_count;
+    void (*put_more)(struct buf *out); /* further properties; NULL: none */
+    const char *members;               /* further members, as JSON text; NULL: none */
+};
+
+/* Appends the schema's file, with a line for each value. */
+void schema_write(const struct schema *schema, struct buf *out);
 /* "type":"object","properties":{...},"required":[...]; members of an object that is open. `more`
  * writes further properties, or is NULL. */
 void schema_put_object(struct buf *out, const struct schema_field *fields, size_t count,
@@ -39,7 +49,5 @@ void schema_put_object(struct buf *out, const struct schema_field *fields, size_
 void schema_put_field(struct buf *out, const struct schema_field *field);
 /* Appends members that already are JSON text to the object that is open. */
 void schema_put_members(struct buf *out, const char *members);
-/* Appends the document with a line for each value, and frees `compact`. */
-void schema_put_lines(struct buf *compact, struct buf *out);
 
 #endif

@@ -49,8 +49,8 @@ static void put_parameters(struct buf *out, const char *bool_schema)
     for (size_t i = 0; i < ACTION_COUNT; i++) {
         const struct action *action = &action_rows[i];
         const struct parameter *parameter;
-        for (size_t j = 0; action->effect != EFFECT_READ &&
-                           (parameter = action_parameter(action, j)) != NULL;
+        for (size_t j = 0;
+             action->effect != EFFECT_READ && (parameter = action_parameter(action, j)) != NULL;
              j++) {
             put_parameter(out, action, parameter, bool_schema);
         }
@@ -102,15 +102,16 @@ static const struct schema_field command_fields[] = {
 
 void command_schema(struct buf *out)
 {
-    struct buf text = {0};
-    json_put_open(&text, '{');
-    schema_put_head(&text, "Command",
-                    "What a sender publishes to a command topic. Another field is refused with "
-                    "Bridge.UnknownParameter. Generated from include/tables/actions.def.");
-    schema_put_object(&text, command_fields, COUNT_OF(command_fields), put_command_parameters);
-    schema_put_members(&text, "\"additionalProperties\":false");
-    json_put_close(&text, '}');
-    schema_put_lines(&text, out);
+    static const struct schema schema = {
+        .title = "Command",
+        .description = "What a sender publishes to a command topic. Another field is refused with "
+                       "Bridge.UnknownParameter. Generated from include/tables/actions.def.",
+        .fields = command_fields,
+        .field_count = COUNT_OF(command_fields),
+        .put_more = put_command_parameters,
+        .members = "\"additionalProperties\":false",
+    };
+    schema_write(&schema, out);
 }
 
 static void put_categories(struct buf *out)
@@ -189,7 +190,8 @@ static const struct schema_field error_fields[] = {
     {"Retryable", true, "\"type\":\"boolean\"", NULL,
      "Whether the same command, sent again unchanged, may succeed without anybody changing "
      "anything."},
-    {"RetryAfterMs", false, SCHEMA_COUNT, NULL, "How long to wait before sending it again, where that is known."},
+    {"RetryAfterMs", false, SCHEMA_COUNT, NULL,
+     "How long to wait before sending it again, where that is known."},
     {"Hint", false, "\"type\":\"string\"", NULL, "What to do, in one sentence, for people."},
 };
 
@@ -224,7 +226,8 @@ static const struct schema_field reply_fields[] = {
     {"Replayed", true, "\"type\":\"boolean\"", NULL,
      "Whether this is the outcome of an earlier command with this token."},
     {"Attempts", true, SCHEMA_COUNT, NULL, "Calls of the API; 0 where nothing was called."},
-    {"ReceivedAt", true, SCHEMA_TIME, NULL, "When the command arrived; of a replay, the first one."},
+    {"ReceivedAt", true, SCHEMA_TIME, NULL,
+     "When the command arrived; of a replay, the first one."},
     {"CompletedAt", false, SCHEMA_TIME, NULL, "When the outcome was known."},
     {"CorrelationId", false, SCHEMA_CORRELATION, NULL, "As in the command."},
     {"traceparent", false, SCHEMA_TRACE, NULL, "As in the body of the command."},
@@ -234,30 +237,33 @@ static const struct schema_field reply_fields[] = {
 
 void reply_schema(struct buf *out)
 {
-    struct buf text = {0};
-    json_put_open(&text, '{');
-    schema_put_head(&text, "Reply",
-                    "What a sender gets for a command. A later version may add fields. Generated "
-                    "from include/tables/actions.def, outcomes.def and errors.def.");
-    schema_put_object(&text, reply_fields, COUNT_OF(reply_fields), put_reply_parameters);
-    schema_put_members(
-        &text,
-        "\"allOf\":["
-        "{\"if\":{\"properties\":{\"Status\":{\"const\":\"succeeded\"}}},"
-        "\"then\":{\"properties\":{\"Error\":false},"
-        "\"required\":[\"RegionId\",\"ReplicaGroupId\",\"ClientToken\",\"RequestId\","
-        "\"CompletedAt\"]}},"
-        "{\"if\":{\"properties\":{\"Status\":{\"const\":\"failed\"}}},"
-        "\"then\":{\"required\":[\"CompletedAt\",\"Error\"]}},"
-        "{\"if\":{\"properties\":{\"Status\":{\"const\":\"unknown\"}}},"
-        "\"then\":{\"properties\":{\"Error\":{\"properties\":{\"Retryable\":{\"const\":true}}}},"
-        "\"required\":[\"RegionId\",\"ReplicaGroupId\",\"ClientToken\",\"CompletedAt\",\"Error\"]"
-        "}},"
-        "{\"if\":{\"properties\":{\"Status\":{\"const\":\"accepted\"}}},"
-        "\"then\":{\"properties\":{\"Error\":false,\"RequestId\":false,\"CompletedAt\":false},"
-        "\"required\":[\"RegionId\",\"ReplicaGroupId\",\"ClientToken\"]}}]");
-    json_put_close(&text, '}');
-    schema_put_lines(&text, out);
+    static const struct schema schema = {
+        .title = "Reply",
+        .description =
+            "What a sender gets for a command. A later version may add fields. Generated "
+            "from include/tables/actions.def, outcomes.def and errors.def.",
+        .fields = reply_fields,
+        .field_count = COUNT_OF(reply_fields),
+        .put_more = put_reply_parameters,
+        .members =
+            "\"allOf\":["
+            "{\"if\":{\"properties\":{\"Status\":{\"const\":\"succeeded\"}}},"
+            "\"then\":{\"properties\":{\"Error\":false},"
+            "\"required\":[\"RegionId\",\"ReplicaGroupId\",\"ClientToken\",\"RequestId\","
+            "\"CompletedAt\"]}},"
+            "{\"if\":{\"properties\":{\"Status\":{\"const\":\"failed\"}}},"
+            "\"then\":{\"required\":[\"CompletedAt\",\"Error\"]}},"
+            "{\"if\":{\"properties\":{\"Status\":{\"const\":\"unknown\"}}},"
+            "\"then\":{\"properties\":{\"Error\":{\"properties\":{\"Retryable\":{\"const\":true}}}}"
+            ","
+            "\"required\":[\"RegionId\",\"ReplicaGroupId\",\"ClientToken\",\"CompletedAt\","
+            "\"Error\"]"
+            "}},"
+            "{\"if\":{\"properties\":{\"Status\":{\"const\":\"accepted\"}}},"
+            "\"then\":{\"properties\":{\"Error\":false,\"RequestId\":false,\"CompletedAt\":false},"
+            "\"required\":[\"RegionId\",\"ReplicaGroupId\",\"ClientToken\"]}}]",
+    };
+    schema_write(&schema, out);
 }
 
 static void put_reasons(struct buf *out)
@@ -310,26 +316,26 @@ static const struct schema_field status_fields[] = {
 
 void status_schema(struct buf *out)
 {
-    struct buf text = {0};
-    json_put_open(&text, '{');
-    schema_put_head(&text, "Status",
-                    "The retained message on the status topic, and the Last Will. A later version "
-                    "may add fields. Generated from include/tables/health_reasons.def and "
-                    "metrics.def.");
-    schema_put_object(&text, status_fields, COUNT_OF(status_fields), NULL);
-    schema_put_members(
-        &text, "\"allOf\":["
-               "{\"if\":{\"properties\":{\"State\":{\"const\":\"degraded\"}}},"
-               "\"then\":{\"required\":[\"Reasons\"]},"
-               "\"else\":{\"properties\":{\"Reasons\":false}}},"
-               "{\"if\":{\"properties\":{\"State\":{\"const\":\"offline\"}}},"
-               "\"then\":{\"required\":[\"Reason\"]},"
-               "\"else\":{\"properties\":{\"Reason\":false}}},"
-               "{\"if\":{\"properties\":{\"Reason\":{\"const\":\"connection_lost\"}},"
-               "\"required\":[\"Reason\"]},"
-               "\"else\":{\"required\":[\"At\",\"SessionsLost\",\"Counts\"]}}]");
-    json_put_close(&text, '}');
-    schema_put_lines(&text, out);
+    static const struct schema schema = {
+        .title = "Status",
+        .description =
+            "The retained message on the status topic, and the Last Will. A later version "
+            "may add fields. Generated from include/tables/health_reasons.def and "
+            "metrics.def.",
+        .fields = status_fields,
+        .field_count = COUNT_OF(status_fields),
+        .members = "\"allOf\":["
+                   "{\"if\":{\"properties\":{\"State\":{\"const\":\"degraded\"}}},"
+                   "\"then\":{\"required\":[\"Reasons\"]},"
+                   "\"else\":{\"properties\":{\"Reasons\":false}}},"
+                   "{\"if\":{\"properties\":{\"State\":{\"const\":\"offline\"}}},"
+                   "\"then\":{\"required\":[\"Reason\"]},"
+                   "\"else\":{\"properties\":{\"Reason\":false}}},"
+                   "{\"if\":{\"properties\":{\"Reason\":{\"const\":\"connection_lost\"}},"
+                   "\"required\":[\"Reason\"]},"
+                   "\"else\":{\"required\":[\"At\",\"SessionsLost\",\"Counts\"]}}]",
+    };
+    schema_write(&schema, out);
 }
 
 static const struct schema_field dead_letter_fields[] = {
@@ -347,12 +353,13 @@ static const struct schema_field dead_letter_fields[] = {
 
 void dead_letter_schema(struct buf *out)
 {
-    struct buf text = {0};
-    json_put_open(&text, '{');
-    schema_put_head(&text, "Dead letter",
-                    "A command that cannot be answered, or a reply that could not be delivered. A "
-                    "later version may add fields. Generated from include/tables/errors.def.");
-    schema_put_object(&text, dead_letter_fields, COUNT_OF(dead_letter_fields), NULL);
-    json_put_close(&text, '}');
-    schema_put_lines(&text, out);
+    static const struct schema schema = {
+        .title = "Dead letter",
+        .description =
+            "A command that cannot be answered, or a reply that could not be delivered. A "
+            "later version may add fields. Generated from include/tables/errors.def.",
+        .fields = dead_letter_fields,
+        .field_count = COUNT_OF(dead_letter_fields),
+    };
+    schema_write(&schema, out);
 }
