@@ -18,8 +18,6 @@ static struct tool_result ctl(struct bridge *bridge, const char *const *words)
     return tool_run(bridge->directory, NULL, argv);
 }
 
-#define CTL(bridge, ...) ctl(bridge, (const char *const[]){__VA_ARGS__, NULL})
-
 static void check_result(struct tool_result *result, int code, const char *text)
 {
     const char *where = code == EX_OK ? result->output : result->errors;
@@ -29,10 +27,19 @@ static void check_result(struct tool_result *result, int code, const char *text)
     tool_result_fini(result);
 }
 
+static void check_order(struct bridge *bridge, const char *const *words, int code, const char *text)
+{
+    struct tool_result result = ctl(bridge, words);
+    check_result(&result, code, text);
+}
+
+#define ORDER(bridge, code, text, ...) \
+    check_order(bridge, (const char *const[]){__VA_ARGS__, NULL}, code, text)
+
 static void test_status_is_the_page_of_the_admin_endpoint(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
-    struct tool_result result = CTL(bridge, "status");
+    struct tool_result result = ctl(bridge, (const char *const[]){"status", NULL});
     assert_int_equal(result.code, EX_OK);
     cJSON *status = cJSON_Parse(result.output);
     assert_string_equal(json_text(status, "State"), "online");
@@ -46,44 +53,35 @@ static void test_the_level_of_the_log_changes_at_once(struct fixture *fixture)
     struct bridge *bridge = fixture_bridge(fixture, "log.level = \"error\";");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    struct tool_result result = CTL(bridge, "level", "info");
-    check_result(&result, EX_OK, "the log has level info");
+    ORDER(bridge, EX_OK, "the log has level info", "level", "info");
     check_succeeded(fixture_request(fixture, token, group, ""));
     bridge_wait_log(bridge, token);
-    result = CTL(bridge, "level", "error");
-    check_result(&result, EX_OK, "before: info");
+    ORDER(bridge, EX_OK, "before: info", "level", "error");
 }
 
 static void test_what_is_not_possible_exits_1_with_the_reason(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
-    struct tool_result result = CTL(bridge, "ack", "session_lost");
-    check_result(&result, 1, "no session is reported as lost");
-    result = CTL(bridge, "ack", "everything");
-    check_result(&result, EX_USAGE, "session_lost");
+    ORDER(bridge, 1, "no session is reported as lost", "ack", "session_lost");
+    ORDER(bridge, EX_USAGE, "session_lost", "ack", "everything");
 }
 
 /* A killed bridge leaves its socket: nobody answers there, and the next one replaces it. */
 static void test_without_a_bridge_it_exits_69(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "");
-    struct tool_result result = CTL(bridge, "status");
-    check_result(&result, EX_UNAVAILABLE, "no bridge answers at");
+    ORDER(bridge, EX_UNAVAILABLE, "no bridge answers at", "status");
     bridge_start(bridge);
     bridge_wait_online(bridge);
     bridge_kill(bridge);
-    result = CTL(bridge, "status");
-    check_result(&result, EX_UNAVAILABLE, "Connection refused");
+    ORDER(bridge, EX_UNAVAILABLE, "Connection refused", "status");
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    result = CTL(bridge, "status");
-    check_result(&result, EX_OK, "\"State\":\"online\"");
+    ORDER(bridge, EX_OK, "\"State\":\"online\"", "status");
     bridge_stop(bridge);
-    result = CTL(bridge, "status");
-    check_result(&result, EX_UNAVAILABLE, "No such file");
+    ORDER(bridge, EX_UNAVAILABLE, "No such file", "status");
     fixture_set(bridge, "control.socket = \"none\";");
-    result = CTL(bridge, "status");
-    check_result(&result, EX_UNAVAILABLE, "control.socket = \"none\"");
+    ORDER(bridge, EX_UNAVAILABLE, "control.socket = \"none\"", "status");
 }
 
 /* ---- reload ---- */
@@ -91,8 +89,7 @@ static void test_without_a_bridge_it_exits_69(struct fixture *fixture)
 static void reload(struct bridge *bridge, const char *overrides, int code, const char *text)
 {
     fixture_set(bridge, overrides);
-    struct tool_result result = CTL(bridge, "reload");
-    check_result(&result, code, text);
+    ORDER(bridge, code, text, "reload");
 }
 
 static void test_a_reload_without_a_change_is_harmless(struct fixture *fixture)
@@ -192,10 +189,7 @@ static void test_commands_that_wait_are_refused_when_their_group_is_no_longer_al
     const char *waiting = fixture_name(fixture, "waiting");
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":1,\"Match\":{\"ClientToken\":\"%s\"}",
-                    called);
-    fixture_send(fixture, fixture_command(fixture, called, group, ""));
-    simulator_wait_token(&fixture->simulator, called, 1);
+    fixture_send_hanging(fixture, called, group);
     fixture_send(fixture, fixture_command(fixture, waiting, group, ""));
     check_succeeded(
         fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
@@ -223,15 +217,6 @@ static const char *send_unknown(struct fixture *fixture, const char *group)
     simulator_clear(&fixture->simulator);
     return token;
 }
-
-static void check_order(struct bridge *bridge, const char *const *words, int code, const char *text)
-{
-    struct tool_result result = ctl(bridge, words);
-    check_result(&result, code, text);
-}
-
-#define ORDER(bridge, code, text, ...) \
-    check_order(bridge, (const char *const[]){__VA_ARGS__, NULL}, code, text)
 
 #define SHORT "limits.deadline_s = 2; api.read_timeout_ms = 1000; api.connect_timeout_ms = 1000;"
 
@@ -294,13 +279,9 @@ static void test_a_bridge_that_runs_can_be_ordered_to_leave(struct fixture *fixt
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "");
     const char *called = fixture_name(fixture, "called");
-    const char *late = fixture_name(fixture, "late");
     bridge_start(bridge);
     bridge_wait_online(bridge);
-    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":1,\"Match\":{\"ClientToken\":\"%s\"}",
-                    called);
-    fixture_send(fixture, fixture_command(fixture, called, fixture_name(fixture, "pg"), ""));
-    simulator_wait_token(&fixture->simulator, called, 1);
+    fixture_send_hanging(fixture, called, fixture_name(fixture, "pg"));
     ORDER(bridge, EX_OK, "and then ends", "leave");
     ORDER(bridge, 1, "leaving already", "leave");
     bridge_wait_log(bridge, "event=former_session");
@@ -308,14 +289,7 @@ static void test_a_bridge_that_runs_can_be_ordered_to_leave(struct fixture *fixt
     check_succeeded(fixture_expect_reply(fixture, called));
     assert_int_equal(bridge_wait_exit(bridge), 0);
     assert_true(bridge_log_contains(bridge, "event=session_ended"));
-    fixture_send(fixture, fixture_command(fixture, late, fixture_name(fixture, "pg"), ""));
-    bridge_start(bridge);
-    bridge_wait_online(bridge);
-    check_succeeded(
-        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
-    assert_int_equal(simulator_token(&fixture->simulator, late, "Requests"), 0);
-    assert_false(bridge_log_contains(bridge, "event=session_lost"));
-    bridge_stop(bridge);
+    fixture_check_has_left(fixture, bridge);
 }
 
 /* Secrets in every place where the bridge may have one. */

@@ -332,6 +332,14 @@ void fixture_send(struct fixture *fixture, const char *payload)
                    &(struct outgoing){.topic = FLOW_COMMANDS, .payload = payload, .qos = 1});
 }
 
+void fixture_send_hanging(struct fixture *fixture, const char *token, const char *group)
+{
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":1,\"Match\":{\"ClientToken\":\"%s\"}",
+                    token);
+    fixture_send(fixture, fixture_command(fixture, token, group, ""));
+    simulator_wait_token(&fixture->simulator, token, 1);
+}
+
 const struct message *fixture_expect_reply(struct fixture *fixture, const char *token)
 {
     return client_expect(fixture->sender, &(struct match){.topic = fixture_format(
@@ -354,6 +362,20 @@ void fixture_expect_nothing(struct fixture *fixture, const struct match *match)
         client_print(fixture->sender);
         flow_fail("an unexpected message arrived");
     }
+}
+
+void fixture_check_has_left(struct fixture *fixture, struct bridge *bridge)
+{
+    const char *late = fixture_name(fixture, "late");
+    fixture_send(fixture, fixture_command(fixture, late, fixture_name(fixture, "pg"), ""));
+    bridge->is_leaving = false;
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    check_succeeded(
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    assert_int_equal(simulator_token(&fixture->simulator, late, "Requests"), 0);
+    assert_false(bridge_log_contains(bridge, "event=session_lost"));
+    bridge_stop(bridge);
 }
 
 void check_text(const struct message *reply, const char *path, const char *value)

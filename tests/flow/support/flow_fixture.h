@@ -83,6 +83,9 @@ const char *fixture_command(struct fixture *fixture, const char *token, const ch
                             const char *extra);
 /* Publishes a command with no MQTT 5 property. */
 void fixture_send(struct fixture *fixture, const char *payload);
+/* Sends a command whose call the API does not answer, and waits until it is being called.
+ * simulator_clear() drops the call. */
+void fixture_send_hanging(struct fixture *fixture, const char *token, const char *group);
 /* Sends fixture_command() and returns the reply on the default reply topic. */
 const struct message *fixture_request(struct fixture *fixture, const char *token, const char *group,
                                       const char *extra);
@@ -93,6 +96,11 @@ const struct message *fixture_expect_reply(struct fixture *fixture, const char *
  * posted earlier are published before that reply.
  */
 void fixture_expect_nothing(struct fixture *fixture, const struct match *match);
+/*
+ * Checks of a bridge that has left and ended that it got nothing published meanwhile, and works
+ * when it is started again without it being a lost session. Stops it.
+ */
+void fixture_check_has_left(struct fixture *fixture, struct bridge *bridge);
 
 /* Checks of a reply. */
 void check_succeeded(const struct message *reply);
