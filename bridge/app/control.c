@@ -43,7 +43,7 @@ struct control {
     struct loop_watch *watch;
     control_requested_fn *requested;
     void *arg;
-    struct client *clients; /* the one that has gone on least recently first */
+    struct client *clients; /* the longest without progress first */
     size_t client_count;
     uint64_t serials;
 };
@@ -68,7 +68,8 @@ static void stalled(void *arg)
     client_free(arg);
 }
 
-/* It has done its part: it moves behind the others, and its time begins again. */
+/* The client has made progress: it moves to the end of the list, and its time limit starts again.
+ */
 static void went_on(struct client *client)
 {
     struct control *control = client->control;

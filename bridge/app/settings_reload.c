@@ -9,7 +9,8 @@
 #include <utlist.h>
 
 /* Settings that were replaced. Commands may refer to their routes until the ledger has answered two
- * reads: the first is behind every claim of before the change, the second behind every outcome. */
+ * reads, one after the other: it answers the first after every claim that was sent before the
+ * change, and the second after the outcomes of those commands. */
 struct former {
     struct former *prev;
     struct former *next;

@@ -1,18 +1,22 @@
+/* clang-format off */
 /*
  * What follows the time of an event:
  *
- *   ARRIVED                    result (with CALLED_AT_ONCE), number of the reply if there is one
- *   ATTEMPT_STARTED            number of the attempt
- *   ATTEMPT_ENDED              result, length of the code, code, request id
- *   OUTCOME                    status (with IS_ANSWER), number of the first reply, number of
- * replies, and after history_carry_over(): length of the code, code, request id REPLY_ACKNOWLEDGED,
- * REPLY_UNDELIVERED   number of the reply INTERRUPTED                1: by a crash LEFT_OUT number
- * of events
+ *   ARRIVED             result (with CALLED_AT_ONCE), number of the reply if there is one
+ *   ATTEMPT_STARTED     number of the attempt
+ *   ATTEMPT_ENDED       result, length of the code, code, request id
+ *   OUTCOME             status (with IS_ANSWER), number of the first reply, number of replies;
+ *                       after history_carry_over() also length of the code, code, request id
+ *   REPLY_ACKNOWLEDGED, REPLY_UNDELIVERED
+ *                       number of the reply
+ *   INTERRUPTED         1 if the bridge crashed
+ *   LEFT_OUT            number of events
  *
- * At the end may be room for further events: bytes that are 0.
+ * At the end there may be room for further events: bytes that are 0.
  *
  * Numbers have 7 bits in each byte, the lowest first; all bytes but the last have the highest bit.
  */
+/* clang-format on */
 #include "history.h"
 
 #include <assert.h>

@@ -404,7 +404,8 @@ static enum ledger_order take_order(struct ledger_batch *batch, struct ledger_re
     return finish->order.result;
 }
 
-/* The whole history with the order; the outcome of before loses its place in the row. */
+/* The whole history with the order. It takes over code and request id of the former outcome, which
+ * the row loses. */
 static void put_ordered(struct ledger_batch *batch, struct ledger_request *request,
                         const struct store_row *row)
 {

@@ -65,8 +65,8 @@ void rules_end_batch(struct ledger_batch *batch);
  * store writes something.
  *
  * A retry: the row gets the state, the deadline and the crashes of the command, no outcome, and the
- * whole history of ledger_batch_history(). The reply_tos that were kept are those of an unfinished
- * command again; without any, an empty one is added at place 0.
+ * whole history of ledger_batch_history(). The reply_tos that were kept become those of an
+ * unfinished command again. If none was kept, one without a topic is added at place 0.
  *
  * A resolve: the row gets the whole history; then rules_answer() for each reply_to that was kept,
  * in order, and rules_resolve_end(); then the row gets the outcome as for rules_finish(), and the

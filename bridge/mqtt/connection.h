@@ -40,7 +40,8 @@ enum connection_point {
 
 struct connection_hooks {
     void *arg;
-    /* A point is passed, each once and in order; NULL: not needed. */
+    /* Called once for each point, in the order of the enumeration. NULL: the caller does not need
+     * it. */
     void (*passed)(void *arg, enum connection_point point);
     /* NULL: the connection subscribes at once. Else called when the broker has accepted the
      * connection, which subscribes after connection_go_on(). */

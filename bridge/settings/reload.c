@@ -82,8 +82,8 @@ static void copy_bytes(const struct settings_row *row, void *to, const void *fro
     memcpy((char *)to + row->offset, (const char *)from + row->offset, settings_row_size(row));
 }
 
-/* What would be in use until the restart: the live values of the file beside the others of before
- * must be as good together as the file is. */
+/* What would be in use until the restart: the live values of the file beside the former values of
+ * the others must be as good together as the file is. */
 static enum status check_mixture(const char *path, const struct settings *running,
                                  const struct settings *fresh, struct settings_report *report)
 {

@@ -90,7 +90,7 @@ static const struct schema_field command_fields[] = {
     {"ReplyTo", false,
      "\"type\":\"string\",\"minLength\":1,\"maxLength\":" TEXT_OF(TOPIC_BYTES_MAX), NULL,
      "Topic of the reply, for senders without MQTT 5. A Response Topic wins. "
-     "limits.reply_topic_bytes is a lower limit."},
+     "limits.reply_topic_bytes may allow less."},
     {"CorrelationId", false, SCHEMA_CORRELATION, NULL,
      "Comes back in the reply, for senders without MQTT 5. The limit counts bytes of UTF-8."},
     {"NotAfter", false, SCHEMA_TIME, NULL, "Time after which the command must not be started."},

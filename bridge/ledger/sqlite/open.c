@@ -353,7 +353,7 @@ static enum status check_log_belongs(const struct store *store, struct buf *out_
     buf_printf(out_why,
                "the ledger %s is not the file that its write-ahead log %s belongs to: it was "
                "replaced after the last bridge was killed, for example by a backup. To use this "
-               "file, move the log and %s-shm away; else put the file of before back",
+               "file, move the log and %s-shm away; else put the former file back",
                store->path, store->log_path, store->path);
     return STATUS_INVALID;
 }

@@ -80,7 +80,7 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
      * earlier program cannot publish. */
     "",
 
-    /* A message of before belongs to no command, and a command of before has no history. */
+    /* Messages from before this schema belong to no command, and such commands have no history. */
     ("ALTER TABLE command ADD COLUMN history BLOB;"
      "ALTER TABLE outbox ADD COLUMN command_id INTEGER;"),
 };

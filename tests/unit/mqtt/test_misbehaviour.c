@@ -1,5 +1,5 @@
 /* What the bridge takes from an MQTT process that somebody has taken over: this program is also
- * that process. What it does stands in the user name of the connect params. */
+ * that process. The user name of the connect params says what it does. */
 #include "support/workers_fixture.h"
 
 #include "base/mem.h"
