@@ -26,6 +26,7 @@
 #include "settings_reload.h"
 #include "shutdown.h"
 #include "systemd.h"
+#include "traces/traces.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -61,6 +62,7 @@ struct bridge {
     struct intake *intake;
     struct dispatch *dispatch;
     struct outbox *outbox;
+    struct traces *traces; /* NULL: there is no collector */
     struct status_topic *status_topic;
     struct admin_options admin_options; /* also where the endpoint is off */
     struct commands_json commands;
@@ -91,7 +93,7 @@ static void on_stop(struct bridge *bridge, const char *signal_name)
     shutdown_begin(bridge->shutdown,
                    &(struct shutdown_parts){bridge->health, bridge->ledger, bridge->exporter,
                                             bridge->workers, bridge->intake, bridge->dispatch,
-                                            bridge->outbox, bridge->status_topic});
+                                            bridge->outbox, bridge->status_topic, bridge->traces});
 }
 
 static void on_reload(struct bridge *bridge, const char *signal_name)
@@ -456,6 +458,8 @@ static int build(struct bridge *bridge)
         make_workers(bridge);
         bridge->intake = intake_new(bridge->settings, &bridge->counters, bridge->ledger,
                                     bridge->dispatch, bridge->outbox, bridge->workers);
+        bridge->traces = traces_new(bridge->loop, bridge->settings->trace.endpoint,
+                                    bridge->settings->instance, &bridge->counters);
         open_admin(bridge);
         make_reload(bridge);
         open_control(bridge);
@@ -526,6 +530,9 @@ static void start(struct bridge *bridge)
     dispatch_hold(bridge->dispatch, true);
     ledger_start(bridge->ledger);
     dispatch_hold(bridge->dispatch, false);
+    traces_connect(bridge->traces, bridge->ledger);
+    intake_trace(bridge->intake, bridge->traces);
+    outbox_trace(bridge->outbox, bridge->traces);
     outbox_connect(bridge->outbox, bridge->ledger, bridge->workers);
     ecs_start(bridge->ecs);
     bridge->leave = loop_timer_new(bridge->loop, leave_if_idle, bridge);
@@ -550,6 +557,7 @@ static void take_apart(struct bridge *bridge)
     orders_free(bridge->orders);
     intake_free(bridge->intake);
     outbox_free(bridge->outbox);
+    traces_free(bridge->traces);
     dispatch_free(bridge->dispatch);
     settings_reload_free(bridge->reload);
     status_topic_free(bridge->status_topic);

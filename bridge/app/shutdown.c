@@ -13,6 +13,7 @@ enum step {
     STEP_REPLIES,
     STEP_STATUS,
     STEP_AUDIT,
+    STEP_TRACES,
     STEP_MQTT,
     STEP_LOOP,
     STEP_COUNT
@@ -94,6 +95,16 @@ static void begin_audit(struct shutdown *shutdown)
     }
 }
 
+static void traces_done(void *arg)
+{
+    step_done(arg, STEP_TRACES);
+}
+
+static void begin_traces(struct shutdown *shutdown)
+{
+    traces_flush(shutdown->parts.traces, traces_done, shutdown);
+}
+
 static void begin_mqtt(struct shutdown *shutdown)
 {
     workers_stop(shutdown->parts.workers, MQTT_MS);
@@ -119,6 +130,7 @@ static const struct {
     [STEP_REPLIES] = {"replies", begin_replies, 1500},
     [STEP_STATUS] = {"status", begin_status, 500},
     [STEP_AUDIT] = {"audit", begin_audit, 500},
+    [STEP_TRACES] = {"traces", begin_traces, 300},
     [STEP_MQTT] = {"mqtt", begin_mqtt, MQTT_MS + 500},
     [STEP_LOOP] = {"loop", begin_loop, 0},
 };

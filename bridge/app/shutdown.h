@@ -7,6 +7,7 @@
  *   replies   the broker acknowledges the replies
  *   status    the state "offline" is published
  *   audit     the audit records are in the audit file
+ *   traces    the collector has taken the traces
  *   mqtt      the MQTT processes end
  *
  * Then the loop stops. All steps together take less than the 10 s that service managers give.
@@ -25,6 +26,7 @@
 #include "mqtt/workers.h"
 #include "outbox/outbox.h"
 #include "outbox/status_topic.h"
+#include "traces/traces.h"
 
 #include <stdbool.h>
 
@@ -40,6 +42,7 @@ struct shutdown_parts {
     struct dispatch *dispatch;
     struct outbox *outbox;
     struct status_topic *status_topic;
+    struct traces *traces; /* NULL: there is no collector */
 };
 
 struct shutdown *shutdown_new(struct loop *loop);

@@ -35,6 +35,7 @@ struct intake {
     struct dispatch *dispatch;
     struct outbox *outbox;
     struct workers *workers;
+    struct traces *traces; /* or NULL */
     struct command_limits limits;
     struct reply_settings replies;
     struct job *jobs; /* not acknowledged yet */
@@ -47,6 +48,7 @@ struct job {
     struct intake *intake;
     struct mqtt_ticket ticket;
     int64_t arrived_us; /* monotonic */
+    int64_t received_at_ms;
     struct dispatch_reservation reservation;
     /* For the log: of a command that is being claimed. */
     const struct route *route;
@@ -91,6 +93,11 @@ struct intake *intake_new(const struct settings *settings, struct counters *coun
     intake->workers = workers;
     intake_settings_changed(intake);
     return intake;
+}
+
+void intake_trace(struct intake *intake, struct traces *traces)
+{
+    intake->traces = traces;
 }
 
 void intake_free(struct intake *intake)
@@ -154,6 +161,7 @@ static void claimed(void *arg, enum status status, enum claim_result result,
     struct dispatch *dispatch = job->intake->dispatch;
     if (status == STATUS_OK) {
         log_claim(job, result);
+        traces_stored(job->intake->traces, slice_text(job->token), job->received_at_ms);
     }
     if (command_take != NULL) {
         dispatch_claimed(dispatch, job->reservation, command_take);
@@ -235,6 +243,7 @@ static void claim(struct intake *intake, struct arrival *arrival, struct job *jo
     };
     arrival->reply_to = (struct reply_to){0};
     job->route = arrival->route;
+    job->received_at_ms = arrival->now_ms;
     snprintf(job->token, sizeof job->token, "%s", request.command->token);
     snprintf(job->region, sizeof job->region, "%s", request.command->region);
     snprintf(job->group, sizeof job->group, "%s", request.command->group);

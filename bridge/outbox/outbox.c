@@ -82,6 +82,7 @@ struct outbox {
     struct counters *counters;
     struct ledger *ledger;
     struct workers *workers;
+    struct traces *traces; /* or NULL */
     struct entry *entries;
     size_t count; /* of the entries that were never set back */
     size_t handed_count;
@@ -496,6 +497,11 @@ static void pump(void *arg)
     report_when_empty(outbox);
 }
 
+void outbox_trace(struct outbox *outbox, struct traces *traces)
+{
+    outbox->traces = traces;
+}
+
 void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct workers *workers)
 {
     outbox->ledger = ledger;
@@ -542,6 +548,7 @@ void outbox_published(struct outbox *outbox, int64_t id)
         histogram_observe(outbox->counters, HISTOGRAM_PUBLISH, clock_mono_us() - entry->stored_us);
     }
     ledger_delivered(outbox->ledger, id, entry->length);
+    traces_published(outbox->traces, id, slice_of(entry->bytes, entry->length));
     remove_entry(outbox, entry);
     if (retry != NULL) {
         outbox->closes_at_refusals = false; /* until it does so again */

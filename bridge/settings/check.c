@@ -253,6 +253,18 @@ static void check_admin(const struct settings_view *view)
     }
 }
 
+static void check_trace(const struct settings_view *view)
+{
+    struct url url;
+    const char *why;
+    if (url_split(view->settings->trace.endpoint, &url, &why) &&
+        slice_equals_text(url.scheme, "http") && !url_is_loopback_host(url.host)) {
+        warn(view, "trace.endpoint",
+             "is not encrypted and not on loopback: tokens, groups and outcomes can be read on the "
+             "network; use https://, or a collector on this machine");
+    }
+}
+
 /* A habit from other programs: ${NAME} in a text, which nothing replaces here. */
 static void check_variables(const struct settings_view *view, struct settings_table table,
                             const void *base, size_t route)
@@ -323,6 +335,7 @@ void settings_check(const struct settings_view *view)
     check_api(view);
     check_values(view);
     check_admin(view);
+    check_trace(view);
     check_variables(view, settings_main_table(), settings, NO_ROUTE);
     for (size_t i = 0; i < settings->route_count; i++) {
         check_variables(view, settings_route_table(), &settings->routes[i], i);

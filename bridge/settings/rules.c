@@ -251,6 +251,8 @@ static const struct {
     [RULE_DEAD_LETTER_TEMPLATE] = {"a topic name that may contain {Instance} and {Route}",
                                    .why = why_dead_letter_template},
     [RULE_LISTEN] = {"host:port, IPv6 addresses in brackets", .why = why_listen},
+    [RULE_TRACE_ENDPOINT] = {"http:// or https:// host[:port][/path]", .is_url = true,
+                             .use = URL_TRACES, .form = MASKED},
     [RULE_SOCKET] = {"a path of at most 107 bytes, or none", .why = why_socket},
     [RULE_ROUTE_NAME] = {"letters, digits, '-' and '_'", .bytes = WORD_BYTES},
     [RULE_COMMAND_FILTER] = {"a topic filter (+ and # are whole levels, # is the last one)",

@@ -176,9 +176,9 @@ static void print_text(const struct settings_row *row, const void *member, struc
     const char *text = *(char *const *)member;
     struct buf masked = {0};
     /* The userinfo of a proxy is a user name and a password. The path of a service that provides
-     * credentials may be what only its users know. */
+     * credentials, or takes traces, may be what only its users know. */
     const char *mark = settings_rule_is_masked(row->rule) ? strstr(text, "://") : NULL;
-    bool is_uri = row->rule == RULE_CREDENTIALS_URI;
+    bool is_uri = row->rule == RULE_CREDENTIALS_URI || row->rule == RULE_TRACE_ENDPOINT;
     const char *at = mark == NULL || is_uri ? NULL : strrchr(mark, '@');
     const char *path = mark == NULL || !is_uri ? NULL : strchr(mark + 3, '/');
     if (at != NULL) {

@@ -260,6 +260,7 @@ static const struct policy {
                           "has a host other than " METADATA_HOST " that is not on loopback",
                       .http_host = METADATA_HOST},
     [URL_CREDENTIALS] = {WEB_SCHEMES, .why_no_user = HAS_USER},
+    [URL_TRACES] = {WEB_SCHEMES, .why_no_user = HAS_USER},
 };
 
 static bool has_scheme(const struct policy *policy, struct slice scheme)

@@ -18,6 +18,7 @@
 #include "mqtt/workers.h"
 #include "outbox/outbox.h"
 #include "settings/settings.h"
+#include "traces/traces.h"
 
 struct intake;
 
@@ -25,6 +26,8 @@ struct intake;
 struct intake *intake_new(const struct settings *settings, struct counters *counters,
                           struct ledger *ledger, struct dispatch *dispatch, struct outbox *outbox,
                           struct workers *workers);
+/* Where it is reported when a message is durable, for traces; NULL: nowhere. */
+void intake_trace(struct intake *intake, struct traces *traces);
 /* The settings have changed, in their place. */
 void intake_settings_changed(struct intake *intake);
 /* Takes NULL. Deliveries whose claim is on its way are not acknowledged; the ledger must make no

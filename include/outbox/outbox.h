@@ -34,6 +34,7 @@
 #include "ledger/ledger.h"
 #include "mqtt/workers.h"
 #include "settings/settings.h"
+#include "traces/traces.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,6 +45,8 @@ struct outbox;
 /* `ledger` and `workers` are given by outbox_connect() before anything else and must outlive it. */
 struct outbox *outbox_new(struct loop *loop, const struct settings *settings, struct health *health,
                           struct counters *counters);
+/* Where acknowledged messages are reported for traces; NULL: nowhere. */
+void outbox_trace(struct outbox *outbox, struct traces *traces);
 /* Begins with the messages that the ledger still has. */
 void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct workers *workers);
 /* After ledger_close(), which has dropped the requests of the outbox. Takes NULL. */

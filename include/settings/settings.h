@@ -125,6 +125,9 @@ struct settings {
         char *listen; /* host:port, "" for off */
     } admin;
     struct {
+        char *endpoint; /* URL, "" for no traces */
+    } trace;
+    struct {
         char *socket; /* "" for beside the ledger, "none"; see settings_control_path() */
     } control;
     struct {

@@ -36,6 +36,7 @@ enum url_use {
     URL_PROXY,        /* http, https, socks4, socks4a, socks5 or socks5h; a user may be named */
     URL_METADATA,     /* http://100.100.100.200, or http to loopback; no path */
     URL_CREDENTIALS,  /* http or https, no user; a path and a query may follow */
+    URL_TRACES,       /* the same */
 };
 
 /* Splits a URL; the parts point into `text`. `*out_url` is untouched on failure. */

@@ -180,7 +180,7 @@ static void test_metrics_have_every_counter_of_the_table_once(void **state)
             buf_printf(&line, "{%s=\"%s\"}", metric->label, series->value);
         }
         if (metric->kind == METRIC_KIND_TIME) {
-            buf_printf(&line, " 1.0%02d\n", i);
+            buf_printf(&line, " %.10g\n", (1000 + i) / 1000.0);
         } else {
             buf_printf(&line, metric->kind == METRIC_KIND_AGE ? " 1" : " %d\n", 1000 + i);
         }

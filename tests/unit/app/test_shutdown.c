@@ -20,6 +20,7 @@ static struct {
     loop_fn *replies_done;
     loop_fn *status_done;
     loop_fn *audit_done;
+    loop_fn *traces_done;
     ledger_read_fn *commit_done;
 } fixture;
 
@@ -86,6 +87,14 @@ void exporter_flush(struct exporter *exporter, loop_fn *done, void *arg)
     assert_ptr_equal(arg, fixture.shutdown);
     fixture.audit_done = done;
     note("audit");
+}
+
+void traces_flush(struct traces *traces, loop_fn *done, void *arg)
+{
+    (void)traces;
+    assert_ptr_equal(arg, fixture.shutdown);
+    fixture.traces_done = done;
+    note("traces");
 }
 
 void workers_stop(struct workers *workers, int64_t timeout_ms)
@@ -156,6 +165,8 @@ static void test_each_step_begins_when_the_one_before_is_done(void **state)
     fixture.status_done(fixture.shutdown);
     assert_asked("audit");
     fixture.audit_done(fixture.shutdown);
+    assert_asked("traces");
+    fixture.traces_done(fixture.shutdown);
     assert_asked("mqtt");
     shutdown_workers_stopped(fixture.shutdown);
     assert_asked("loop");
@@ -170,7 +181,7 @@ static void test_without_an_audit_file_its_step_is_left_out(void **state)
     fixture.commit_done(fixture.shutdown, 0);
     fixture.replies_done(fixture.shutdown);
     fixture.status_done(fixture.shutdown);
-    assert_asked("intake receivers calls commit replies status mqtt");
+    assert_asked("intake receivers calls commit replies status traces");
 }
 
 static void test_steps_that_never_end_take_less_than_ten_seconds(void **state)
@@ -180,7 +191,7 @@ static void test_steps_that_never_end_take_less_than_ten_seconds(void **state)
     for (int i = 0; i < 9999; i++) {
         fake_timers_advance(1);
     }
-    assert_asked("intake receivers calls commit replies status audit mqtt loop");
+    assert_asked("intake receivers calls commit replies status audit traces mqtt loop");
 }
 
 static void test_a_step_that_ends_too_late_changes_nothing(void **state)

@@ -65,6 +65,8 @@ static struct {
     size_t ack_count;
     struct mqtt_ticket acked;
     bool is_durable;
+    struct buf traced; /* the token whose claim was reported for traces */
+    int64_t traced_at_ms;
 } fixture;
 
 /* ---- the ledger, the dispatch and the workers of this test ---- */
@@ -83,6 +85,14 @@ static void forget_post(void)
     buf_fini(&fixture.posted.bytes);
     buf_fini(&fixture.posted.audit);
     fixture.posted = (struct posted){0};
+}
+
+void traces_stored(struct traces *traces, struct slice token, int64_t received_at_ms)
+{
+    (void)traces;
+    buf_clear(&fixture.traced);
+    buf_append(&fixture.traced, token);
+    fixture.traced_at_ms = received_at_ms;
 }
 
 void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger_claimed_fn *done,
@@ -282,6 +292,7 @@ static int tear_down(void **state)
     intake_free(fixture.intake);
     forget_claim();
     forget_post();
+    buf_fini(&fixture.traced);
     return 0;
 }
 
@@ -411,6 +422,26 @@ static void test_a_payload_that_a_former_limit_has_cut_is_not_acknowledged(void 
     intake_deliver(fixture.intake, &fixture.delivery, TICKET);
     assert_int_equal(fixture.post_count, 1);
     answer_post(STATUS_OK);
+}
+
+static void test_a_claim_is_traced_when_it_is_durable(void **state)
+{
+    (void)state;
+    deliver(COMMAND);
+    int64_t received_at_ms = fixture.claimed.command->received_at_ms;
+    assert_int_equal(fixture.traced.length, 0);
+    answer_claim(STATUS_OK, CLAIM_NEW);
+    assert_string_equal(fixture.traced.data, "t-1");
+    assert_int_equal(fixture.traced_at_ms, received_at_ms);
+}
+
+static void test_a_claim_that_is_not_stored_is_not_traced(void **state)
+{
+    (void)state;
+    deliver(COMMAND);
+    answer_claim(STATUS_STORE, CLAIM_NEW);
+    assert_acked(false);
+    assert_int_equal(fixture.traced.length, 0);
 }
 
 static void test_the_reply_to_goes_with_the_claim(void **state)
@@ -678,6 +709,8 @@ int main(void)
         TEST(test_a_refusal_that_cannot_be_stored_is_not_acknowledged),
         TEST(test_nothing_is_acknowledged_while_the_outbox_is_full),
         TEST(test_a_payload_that_a_former_limit_has_cut_is_not_acknowledged),
+        TEST(test_a_claim_is_traced_when_it_is_durable),
+        TEST(test_a_claim_that_is_not_stored_is_not_traced),
         TEST(test_the_reply_to_goes_with_the_claim),
         TEST(test_a_claim_without_reply_topic_gets_the_topic_of_its_route),
         TEST(test_a_made_token_is_the_same_for_the_same_correlation_data_only),

@@ -47,6 +47,8 @@ static struct {
     bool has_row[ROWS_MAX + 1];
     int64_t last_id;
     size_t delivered_count;
+    int64_t traced_id; /* the last one */
+    size_t traced_bytes;
     int64_t made_at_ms;    /* of all messages */
     bool has_dead_letters; /* the messages are dead letters */
     bool is_reading;
@@ -111,6 +113,13 @@ void ledger_delivered(struct ledger *ledger, int64_t id, size_t length)
     assert_int_equal(length, row_bytes(id).length);
     fixture.has_row[id] = false;
     fixture.delivered_count++;
+}
+
+void traces_published(struct traces *traces, int64_t id, struct slice message)
+{
+    (void)traces;
+    fixture.traced_id = id;
+    fixture.traced_bytes = message.length;
 }
 
 void ledger_replace(struct ledger *ledger, int64_t id, size_t length, struct slice dead_letter,
@@ -364,6 +373,8 @@ static void test_a_message_is_forgotten_when_the_broker_acknowledged_it(void **s
     outbox_published(fixture.outbox, 2);
     assert_int_equal(fixture.delivered_count, 1);
     assert_true(fixture.has_row[1]);
+    assert_int_equal(fixture.traced_id, 2);
+    assert_int_equal(fixture.traced_bytes, row_bytes(2).length);
     outbox_published(fixture.outbox, 1);
     outbox_published(fixture.outbox, 1);
     assert_int_equal(fixture.delivered_count, 2);

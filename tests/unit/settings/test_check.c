@@ -593,6 +593,17 @@ static void test_an_admin_endpoint_off_loopback_is_a_danger(void **state)
     }
 }
 
+static void test_traces_that_go_unencrypted_over_the_network_are_a_danger(void **state)
+{
+    (void)state;
+    assert_warnings("trace: { endpoint = \"http://192.0.2.1:4318\"; };" LIMITED_ROUTES,
+                    "test:1: trace.endpoint: is not encrypted and not on loopback: tokens, groups "
+                    "and outcomes can be read on the network; use https://, or a collector on this "
+                    "machine\n");
+    assert_warnings("trace: { endpoint = \"https://192.0.2.1/v1/traces\"; };" LIMITED_ROUTES, "");
+    assert_warnings("trace: { endpoint = \"http://127.0.0.1:4318\"; };" LIMITED_ROUTES, "");
+}
+
 static void test_a_variable_in_a_text_is_a_danger(void **state)
 {
     (void)state;
@@ -757,6 +768,7 @@ int main(void)
         cmocka_unit_test(test_patterns_that_can_never_match_are_a_danger),
         cmocka_unit_test(test_a_route_that_allows_everything_is_a_danger),
         cmocka_unit_test(test_an_admin_endpoint_off_loopback_is_a_danger),
+        cmocka_unit_test(test_traces_that_go_unencrypted_over_the_network_are_a_danger),
         cmocka_unit_test(test_a_variable_in_a_text_is_a_danger),
         WITH_FOLDER(test_a_file_that_everybody_may_write_is_a_danger),
         cmocka_unit_test(test_an_option_replaces_what_the_file_says),

@@ -347,6 +347,20 @@ static void test_a_proxy_password_is_not_printed(void **state)
     assert_prints_the_same_again(settings);
 }
 
+static void test_the_path_of_a_collector_is_not_printed(void **state)
+{
+    (void)state;
+    struct buf printed = {0};
+    struct settings *settings =
+        settings_of_text("trace: { endpoint = \"https://c.example/s3cret/traces\"; };");
+    assert_string_equal(settings->trace.endpoint, "https://c.example/s3cret/traces");
+    settings_print(settings, &printed);
+    assert_non_null(strstr(printed.data, "endpoint = \"https://c.example/***\";"));
+    assert_null(strstr(printed.data, "s3cret"));
+    buf_fini(&printed);
+    settings_free(settings);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_every_key_is_read),
         cmocka_unit_test(test_printed_settings_read_as_the_same),
         cmocka_unit_test(test_a_proxy_password_is_not_printed),
+        cmocka_unit_test(test_the_path_of_a_collector_is_not_printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
