@@ -1,13 +1,14 @@
-/* StartDiskReplicaGroup, StopDiskReplicaGroup and DescribeDiskReplicaGroups. */
+/* The table of actions, and those that change a group: StartDiskReplicaGroup and
+ * StopDiskReplicaGroup. */
 #include "actions.h"
 
+#include "describe.h"
 #include "signature.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { TOKEN_LIMIT_BYTES = 64, RULE_LIMIT = 10, GROUP_IDS_LIMIT = 100 };
+enum { TOKEN_LIMIT_BYTES = 64, RULE_LIMIT = 12 };
 
 typedef bool value_check_fn(const char *value);
 
@@ -64,10 +65,44 @@ static bool is_any(const char *value)
     return value[0] != '\0';
 }
 
-static bool is_count(const char *value)
+/* Up to 100 ids between commas. */
+static bool is_id_list(const char *value)
+{
+    int count = 0;
+    for (const char *item = value; item; count++) {
+        size_t length = strcspn(item, ",");
+        if (length == 0 || length >= PAIR_ID_BYTES) {
+            return false;
+        }
+        item = item[length] ? item + length + 1 : NULL;
+    }
+    return count <= ID_LIST_LIMIT;
+}
+
+static bool is_pair_id(const char *value)
+{
+    return is_ascii(value, PAIR_ID_BYTES - 1);
+}
+
+static bool is_number(const char *value, int64_t maximum)
 {
     int64_t number = 0;
-    return base_parse_integer(value, 1, 500, &number);
+    return base_parse_integer(value, 1, maximum, &number);
+}
+
+static bool is_result_count(const char *value)
+{
+    return is_number(value, 500);
+}
+
+static bool is_page_size(const char *value)
+{
+    return is_number(value, 100);
+}
+
+static bool is_page_number(const char *value)
+{
+    return is_number(value, INT32_MAX);
 }
 
 static bool is_site(const char *value)
@@ -75,48 +110,61 @@ static bool is_site(const char *value)
     return strcmp(value, "production") == 0 || strcmp(value, "backup") == 0;
 }
 
-static perform_fn perform_start;
-static perform_fn perform_stop;
-static perform_fn perform_describe;
+static perform_fn perform_change;
 
-static const struct action actions[] = {
-    {"StartDiskReplicaGroup",
-     perform_start,
-     {{"RegionId", true, is_region},
-      {"ReplicaGroupId", true, is_group_id},
-      {"ClientToken", false, is_token},
-      {"OneShot", false, is_boolean}}},
-    {"StopDiskReplicaGroup",
-     perform_stop,
-     {{"RegionId", true, is_region},
-      {"ReplicaGroupId", true, is_group_id},
-      {"ClientToken", false, is_token}}},
-    {"DescribeDiskReplicaGroups",
-     perform_describe,
-     {{"RegionId", true, is_region},
-      {"GroupIds", false, is_any},
-      {"Site", false, is_site},
-      {"Name", false, is_any},
-      {"MaxResults", false, is_count},
-      {"NextToken", false, is_any},
-      {"PageNumber", false, is_count},
-      {"PageSize", false, is_count},
-      {"ResourceGroupId", false, is_any}}},
+static const struct action actions[ACTION_COUNT] = {
+    [ACTION_START] = {"StartDiskReplicaGroup",
+                      perform_change,
+                      {{"RegionId", true, is_region},
+                       {"ReplicaGroupId", true, is_group_id},
+                       {"ClientToken", false, is_token},
+                       {"OneShot", false, is_boolean}}},
+    [ACTION_STOP] = {"StopDiskReplicaGroup",
+                     perform_change,
+                     {{"RegionId", true, is_region},
+                      {"ReplicaGroupId", true, is_group_id},
+                      {"ClientToken", false, is_token}}},
+    [ACTION_DESCRIBE_GROUPS] = {"DescribeDiskReplicaGroups",
+                                describe_groups,
+                                {{"RegionId", true, is_region},
+                                 {"GroupIds", false, is_id_list},
+                                 {"Site", false, is_site},
+                                 {"Name", false, is_any},
+                                 {"MaxResults", false, is_result_count},
+                                 {"NextToken", false, describe_is_next_token},
+                                 {"PageNumber", false, is_page_number},
+                                 {"PageSize", false, is_page_size},
+                                 {"ResourceGroupId", false, is_any}}},
+    [ACTION_DESCRIBE_PAIRS] = {"DescribeDiskReplicaPairs",
+                               describe_pairs,
+                               {{"RegionId", true, is_region},
+                                {"ReplicaGroupId", false, is_group_id},
+                                {"PairIds", false, is_id_list},
+                                {"Site", false, is_site},
+                                {"Name", false, is_any},
+                                {"MaxResults", false, is_result_count},
+                                {"NextToken", false, describe_is_next_token},
+                                {"PageNumber", false, is_page_number},
+                                {"PageSize", false, is_page_size},
+                                {"ResourceGroupId", false, is_any}}},
+    [ACTION_DESCRIBE_PROGRESS] = {"DescribeDiskReplicaPairProgress",
+                                  describe_progress,
+                                  {{"RegionId", true, is_region},
+                                   {"ReplicaPairId", true, is_pair_id}}},
 };
 
-static const struct action *find_action(const char *name)
+enum action_kind actions_kind(const char *name)
 {
-    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
-        if (strcmp(actions[i].name, name) == 0) {
-            return &actions[i];
-        }
+    int kind = 0;
+    while (kind < ACTION_COUNT && strcmp(actions[kind].name, name) != 0) {
+        kind++;
     }
-    return NULL;
+    return (enum action_kind)kind;
 }
 
-bool actions_is_start(const struct call *call)
+const char *actions_name(enum action_kind kind)
 {
-    return strcmp(call->action, actions[0].name) == 0;
+    return actions[kind].name;
 }
 
 static bool check_required(struct call *call, const struct action *action)
@@ -165,7 +213,6 @@ bool actions_check(struct call *call)
 {
     bool is_version_known =
         strcmp(call->version, "2021-07-30") == 0 || strcmp(call->version, "2014-05-26") == 0;
-    const struct action *action = find_action(call->action);
     if (!call->action[0]) {
         return problem_set(&call->problem, "MissingAction", NULL);
     }
@@ -175,9 +222,10 @@ bool actions_check(struct call *call)
     if (!is_version_known) {
         return problem_set(&call->problem, "InvalidVersion", NULL);
     }
-    if (!action) {
+    if (call->kind == ACTION_COUNT) {
         return problem_set(&call->problem, "InvalidAction.NotFound", NULL);
     }
+    const struct action *action = &actions[call->kind];
     return check_required(call, action) && check_values(call, action);
 }
 
@@ -201,13 +249,14 @@ static bool is_remembered(const struct sim *sim, const struct token *token)
            (ttl_s < 0 || sim_now_ms(sim) / 1000 - token->effect_s < ttl_s);
 }
 
-/* Answers a repeated token whose start had an effect. False if the start must still be made. */
+/* Answers a repeated token whose call had an effect. False if the call must still be made. */
 static bool replay(struct call *call, const struct token *token, const struct group *group)
 {
     if (!is_remembered(call->sim, token)) {
         return false;
     }
-    if (token->group != group || token->is_one_shot != is_one_shot(call)) {
+    if (token->group != group || token->is_one_shot != is_one_shot(call) ||
+        token->action != call->kind) {
         problem_set(&call->problem, "IdempotentParameterMismatch", NULL);
         return true;
     }
@@ -220,15 +269,21 @@ static bool replay(struct call *call, const struct token *token, const struct gr
     return true;
 }
 
-static bool is_start_allowed(struct call *call, const struct group *group)
+static bool is_allowed_in(const struct call *call, const struct group_state *state)
+{
+    if (call->kind == ACTION_STOP) {
+        return state->is_stop_allowed;
+    }
+    return is_one_shot(call) ? state->is_one_shot_allowed : state->is_start_allowed;
+}
+
+static bool is_allowed(struct call *call, const struct group *group)
 {
     const struct sim *sim = call->sim;
-    if (!group->exists) {
+    if (!group->exists || group->is_swapped) {
         return problem_set(&call->problem, "NoSuchResource", NULL);
     }
-    bool is_allowed =
-        is_one_shot(call) ? group->state->is_one_shot_allowed : group->state->is_start_allowed;
-    if (!is_allowed) {
+    if (!is_allowed_in(call, group->state)) {
         return problem_set(&call->problem, "OperationDenied.InvalidStatus", NULL);
     }
     if (is_one_shot(call) && group_is_cooling(&sim->groups, group, sim_now_ms(sim))) {
@@ -250,141 +305,30 @@ static void record_effect(struct call *call, struct token *token, struct group *
     }
     token->group = group;
     token->is_one_shot = is_one_shot(call);
+    token->action = (uint8_t)call->kind;
     token->effect_s = (uint32_t)(sim_now_ms(sim) / 1000);
     memcpy(token->request_id, call->request_id, sizeof token->request_id);
     tokens_add_effect(&sim->tokens, token);
 }
 
-static void perform_start(struct call *call)
+static void perform_change(struct call *call)
 {
     const char *name = params_get(&call->params, "ClientToken");
     struct token *token = name ? tokens_find(&call->sim->tokens, name) : NULL;
     struct group *group = find_group(call);
-    bool is_refused = call->sim->options.is_state_first && !is_start_allowed(call, group);
-    if (is_refused || replay(call, token, group) || !is_start_allowed(call, group)) {
+    bool is_refused = call->sim->options.is_state_first && !is_allowed(call, group);
+    if (is_refused || replay(call, token, group) || !is_allowed(call, group)) {
         return;
     }
-    group_start(&call->sim->groups, group, is_one_shot(call), sim_now_ms(call->sim));
-    record_effect(call, token, group);
-}
-
-static void perform_stop(struct call *call)
-{
-    struct group *group = find_group(call);
-    if (!group->exists) {
-        problem_set(&call->problem, "NoSuchResource", NULL);
-    } else if (!group->state->is_stop_allowed) {
-        problem_set(&call->problem, "OperationDenied.InvalidStatus", NULL);
+    if (call->kind == ACTION_STOP) {
+        group_stop(&call->sim->groups, group, sim_now_ms(call->sim));
     } else {
-        group_stop(group, sim_now_ms(call->sim));
+        group_start(&call->sim->groups, group, is_one_shot(call), sim_now_ms(call->sim));
     }
-}
-
-/* Whether a comma list names an id. */
-static bool is_listed(const char *list, const char *id)
-{
-    size_t length = strlen(id);
-    for (const char *item = list; *item; item += *item == ',') {
-        size_t item_length = strcspn(item, ",");
-        if (item_length == length && strncmp(item, id, length) == 0) {
-            return true;
-        }
-        item += item_length;
-    }
-    return false;
-}
-
-/* Groups named in GroupIds are looked up first, so that --auto-create makes them. */
-static void create_listed(struct call *call, const char *region, const char *list)
-{
-    char *copy = base_copy(list, strlen(list));
-    char *rest = copy;
-    for (int i = 0; rest && i < GROUP_IDS_LIMIT; i++) {
-        const char *id = strsep(&rest, ",");
-        if (is_group_id(id)) {
-            groups_get(&call->sim->groups, region, id, sim_now_ms(call->sim));
-        }
-    }
-    free(copy);
-}
-
-static bool is_described(const struct call *call, const struct group *group, const char *region)
-{
-    const char *list = params_get(&call->params, "GroupIds");
-    const char *name = params_get(&call->params, "Name");
-    const char *site = params_get(&call->params, "Site");
-    return group->exists && strcmp(group->region, region) == 0 &&
-           (!list || is_listed(list, group->id)) && (!name || strcmp(name, group->id) == 0) &&
-           (!site || strcmp(site, "production") == 0);
-}
-
-static int64_t number_param(const struct call *call, const char *name, int64_t otherwise)
-{
-    const char *value = params_get(&call->params, name);
-    int64_t number = otherwise;
-    return value && base_parse_integer(value, 0, INT32_MAX, &number) ? number : otherwise;
-}
-
-/* A window of the groups in question: by NextToken (an offset here) or by page. */
-struct page {
-    int64_t number;
-    int64_t size;
-    int64_t first;
-};
-
-static struct page read_page(const struct call *call)
-{
-    struct page page = {.number = number_param(call, "PageNumber", 1)};
-    bool is_paged =
-        params_get(&call->params, "PageNumber") || params_get(&call->params, "PageSize");
-    page.size = number_param(call, is_paged ? "PageSize" : "MaxResults", 10);
-    page.first = is_paged ? (page.number - 1) * page.size : number_param(call, "NextToken", 0);
-    return page;
-}
-
-static void add_page_fields(struct call *call, cJSON *items, const struct page *page, int64_t count)
-{
-    char next[24] = "";
-    if (page->first + page->size < count) {
-        snprintf(next, sizeof next, "%lld", (long long)(page->first + page->size));
-    }
-    call->fields = cJSON_CreateObject();
-    cJSON_AddItemToObject(call->fields, "ReplicaGroups", items);
-    cJSON_AddStringToObject(call->fields, "NextToken", next);
-    cJSON_AddNumberToObject(call->fields, "PageNumber", (double)page->number);
-    cJSON_AddNumberToObject(call->fields, "PageSize", (double)page->size);
-    cJSON_AddNumberToObject(call->fields, "TotalCount", (double)count);
-}
-
-static void perform_describe(struct call *call)
-{
-    struct sim *sim = call->sim;
-    const char *region = params_get(&call->params, "RegionId");
-    const char *list = params_get(&call->params, "GroupIds");
-    if (list) {
-        create_listed(call, region, list);
-    }
-    struct page page = read_page(call);
-    int64_t count = 0;
-    int64_t now_ms = sim_now_ms(sim);
-    cJSON *items = cJSON_CreateArray();
-    struct group *group = NULL;
-    struct group *next = NULL;
-    HASH_ITER (hh, sim->groups.table, group, next) {
-        if (!is_described(call, group, region)) {
-            continue;
-        }
-        if (count >= page.first && count < page.first + page.size) {
-            group_refresh(&sim->groups, group, now_ms);
-            cJSON_AddItemToArray(items,
-                                 group_describe(&sim->groups, group, sim_wall_ms(sim) - now_ms));
-        }
-        count++;
-    }
-    add_page_fields(call, items, &page, count);
+    record_effect(call, token, group);
 }
 
 void actions_perform(struct call *call)
 {
-    find_action(call->action)->perform(call);
+    actions[call->kind].perform(call);
 }

@@ -12,12 +12,13 @@
  */
 bool actions_check(struct call *call);
 
-/* Whether a call names the action StartDiskReplicaGroup. */
-bool actions_is_start(const struct call *call);
+/* The action of a name; ACTION_COUNT if it is not served. */
+enum action_kind actions_kind(const char *name);
+const char *actions_name(enum action_kind kind);
 
 /*
  * Carry out a checked call: sets call->request_id and call->fields, or call->problem.
- * A start with a token that had its effect before only repeats the RequestId.
+ * A start or stop with a token that had its effect before only repeats the RequestId.
  */
 void actions_perform(struct call *call);
 

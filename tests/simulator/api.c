@@ -64,9 +64,8 @@ static bool check_form(struct call *call)
     return true;
 }
 
-static bool check_limits(struct call *call)
+static bool check_limit(struct call *call, struct limits *limits)
 {
-    struct limits *limits = &call->sim->limits;
     if (limits->rate_per_s <= 0) {
         return true;
     }
@@ -85,6 +84,14 @@ static bool check_limits(struct call *call)
     return problem_set(&call->problem, "Throttling.User", NULL);
 }
 
+static bool check_limits(struct call *call)
+{
+    struct limits *limits = call->sim->limits;
+    bool is_limited_alone = call->kind != ACTION_COUNT;
+    return check_limit(call, &limits[ACTION_COUNT]) &&
+           (!is_limited_alone || check_limit(call, &limits[call->kind]));
+}
+
 static bool is_peer_gone(int socket)
 {
     struct pollfd entry = {.fd = socket, .events = POLLRDHUP};
@@ -92,10 +99,10 @@ static bool is_peer_gone(int socket)
 }
 
 /*
- * Note that a start is in progress. One whose client has closed is not: the client has ended it
- * and may rightly try again.
+ * Note that a start or stop is in progress. One whose client has closed is not: the client has
+ * ended it and may rightly try again.
  */
-static void begin_start(struct call *call)
+static void begin_change(struct call *call)
 {
     struct sim *sim = call->sim;
     call->group = groups_get(&sim->groups, params_get(&call->params, "RegionId"),
@@ -124,6 +131,7 @@ static void count_token(struct call *call)
         token->group = call->group;
         const char *one_shot = params_get(&call->params, "OneShot");
         token->is_one_shot = one_shot && strcmp(one_shot, "true") == 0;
+        token->action = (uint8_t)call->kind;
     }
     token->calls++;
 }
@@ -143,9 +151,9 @@ static bool check_request(struct call *call)
     if (!signature_check(call, now_ms + call->clock_offset_ms)) {
         return false;
     }
-    if (actions_is_start(call)) {
-        call->is_start = true;
-        sim->totals.starts++;
+    if (call->kind != ACTION_COUNT) {
+        call->is_change = call->kind == ACTION_START || call->kind == ACTION_STOP;
+        sim->totals.calls[call->kind]++;
         control_wake(sim);
     }
     return check_limits(call) && actions_check(call);
@@ -168,13 +176,14 @@ static void arrive(struct call *call)
     call->sim->totals.requests++;
     request_id_new(call->request_id);
     signature_identify(call);
+    call->kind = actions_kind(call->action);
     log_arrival(call);
     call->step = CALL_READY;
     if (!check_request(call)) {
         return;
     }
-    if (call->is_start) {
-        begin_start(call);
+    if (call->is_change) {
+        begin_change(call);
         count_token(call);
     }
     take_fault(call);
@@ -284,7 +293,7 @@ void api_finish(struct call *call, bool is_sent)
     if (row && is_sent) {
         row->answer_ms = base_monotonic_ms() - call->sim->started_ms;
     }
-    if (call->is_start && is_sent && call->reset_count == call->sim->reset_count) {
+    if (call->is_change && is_sent && call->reset_count == call->sim->reset_count) {
         call->sim->totals.answered++;
         control_wake(call->sim);
     }

@@ -1,7 +1,9 @@
 /* The control requests, a row each. */
 #include "control.h"
 
+#include "actions.h"
 #include "answer.h"
+#include "control_groups.h"
 #include "control_state.h"
 #include "park.h"
 
@@ -22,46 +24,12 @@ struct route {
         *fields; /* the names a body may have, with "," around each; NULL: checked elsewhere */
 };
 
-static void answer_ok(struct call *call)
-{
-    cJSON *body = cJSON_CreateObject();
-    cJSON_AddBoolToObject(body, "Ok", true);
-    answer_control(call, 200, body);
-}
-
-static void refuse(struct call *call, unsigned http, const char *reason)
-{
-    cJSON *body = cJSON_CreateObject();
-    cJSON_AddStringToObject(body, "Error", reason);
-    answer_control(call, http, body);
-}
-
-static const char *text_of(const cJSON *body, const char *name)
-{
-    const char *value = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, name));
-    return value ? value : "";
-}
-
-/* A number of the body; `otherwise` if it is absent or not a number in range. */
-static double number_of(const cJSON *body, const char *name, double otherwise)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(body, name);
-    bool is_usable =
-        cJSON_IsNumber(item) && item->valuedouble >= -1e12 && item->valuedouble <= 1e12;
-    return is_usable ? item->valuedouble : otherwise;
-}
-
-static bool is_true(const cJSON *body, const char *name)
-{
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(body, name));
-}
-
 static void post_faults(struct call *call, const cJSON *body)
 {
     const char *reason = "";
     const struct fault *fault = faults_add(&call->sim->faults, body, &reason);
     if (!fault) {
-        refuse(call, 400, reason);
+        control_refuse(call, 400, reason);
         return;
     }
     cJSON *answer = cJSON_CreateObject();
@@ -115,7 +83,7 @@ static void get_token(struct call *call, const cJSON *body)
     if (token) {
         answer_control(call, 200, control_token(token));
     } else {
-        refuse(call, 404, "this token was never seen");
+        control_refuse(call, 404, "this token was never seen");
     }
 }
 
@@ -125,52 +93,31 @@ static void get_requests(struct call *call, const cJSON *body)
     int64_t last = 100;
     const char *value = params_get(&call->params, "Last");
     if (value && !base_parse_integer(value, 1, JOURNAL_ROWS, &last)) {
-        refuse(call, 400, "Last is a number from 1 to 1000");
+        control_refuse(call, 400, "Last is a number from 1 to 1000");
         return;
     }
     answer_control(call, 200, journal_describe(call->sim->journal, last));
 }
 
-static void post_groups(struct call *call, const cJSON *body)
-{
-    struct sim *sim = call->sim;
-    const struct group_state *state = group_state_find(text_of(body, "Status"));
-    const char *region = text_of(body, "RegionId");
-    const char *id = text_of(body, "ReplicaGroupId");
-    bool is_gone = strcmp(text_of(body, "Status"), "none") == 0;
-    struct group *group =
-        *region && *id ? groups_get(&sim->groups, region, id, sim_now_ms(sim)) : NULL;
-    if (!group || (!state && !is_gone)) {
-        refuse(call, 400, "RegionId, ReplicaGroupId and a known Status (or none) are needed");
-        return;
-    }
-    if (is_gone) {
-        group->exists = false;
-    } else {
-        group_set(group, state, sim_now_ms(sim));
-    }
-    if (cJSON_HasObjectItem(body, "CooldownMs")) {
-        double rest_ms = number_of(body, "CooldownMs", 0);
-        group->has_one_shot = rest_ms > 0;
-        group->last_one_shot_ms = sim_now_ms(sim) + (int64_t)rest_ms - sim->groups.rpo_ms / 2;
-    }
-    answer_ok(call);
-}
-
 static void post_limits(struct call *call, const cJSON *body)
 {
-    double rate_per_s = number_of(body, "RatePerS", -1);
-    double burst = number_of(body, "Burst", rate_per_s < 1 ? 1 : rate_per_s);
-    if (rate_per_s < 0 || burst < 1) {
-        refuse(call, 400, "RatePerS is needed, from 0 (no limit); Burst is 1 or more");
+    double rate_per_s = control_number(body, "RatePerS", -1);
+    double burst = control_number(body, "Burst", rate_per_s < 1 ? 1 : rate_per_s);
+    const char *action = control_text(body, "Action");
+    enum action_kind kind = actions_kind(action);
+    if (rate_per_s < 0 || burst < 1 || (*action && kind == ACTION_COUNT)) {
+        control_refuse(call, 400,
+                       "RatePerS is needed, from 0 (no limit); Burst is 1 or more; Action is one "
+                       "that is served");
         return;
     }
-    call->sim->limits = (struct limits){.rate_per_s = rate_per_s,
-                                        .burst = burst,
-                                        .level = burst,
-                                        .refilled_ms = base_monotonic_ms(),
-                                        .has_retry_after = is_true(body, "RetryAfter")};
-    answer_ok(call);
+    call->sim->limits[kind] = (struct limits){
+        .rate_per_s = rate_per_s,
+        .burst = burst,
+        .level = burst,
+        .refilled_ms = base_monotonic_ms(),
+        .has_retry_after = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(body, "RetryAfter"))};
+    control_ok(call);
 }
 
 static struct access_key *find_key(struct sim *sim, const char *id)
@@ -189,26 +136,27 @@ static struct access_key *find_key(struct sim *sim, const char *id)
 
 static void fill_key(struct access_key *key, const cJSON *body)
 {
-    base_fill(key->id, sizeof key->id, text_of(body, "AccessKeyId"));
+    base_fill(key->id, sizeof key->id, control_text(body, "AccessKeyId"));
     if (cJSON_HasObjectItem(body, "AccessKeySecret")) {
-        base_fill(key->secret, sizeof key->secret, text_of(body, "AccessKeySecret"));
+        base_fill(key->secret, sizeof key->secret, control_text(body, "AccessKeySecret"));
     }
     if (cJSON_HasObjectItem(body, "SecurityToken")) {
-        base_fill(key->security_token, sizeof key->security_token, text_of(body, "SecurityToken"));
+        base_fill(key->security_token, sizeof key->security_token,
+                  control_text(body, "SecurityToken"));
     }
 }
 
 static void post_keys(struct call *call, const cJSON *body)
 {
-    const char *id = text_of(body, "AccessKeyId");
-    const char *name = text_of(body, "State");
+    const char *id = control_text(body, "AccessKeyId");
+    const char *name = control_text(body, "State");
     struct access_key *key = *id ? find_key(call->sim, id) : NULL;
     enum key_state state = KEY_ACTIVE;
     bool is_removed = strcmp(name, "removed") == 0;
     if (!key || (*name && !is_removed && !options_key_state(name, &state))) {
-        refuse(call, 400,
-               "AccessKeyId is needed, and State is one of active, inactive, disabled, "
-               "expired, removed");
+        control_refuse(call, 400,
+                       "AccessKeyId is needed, and State is one of active, inactive, disabled, "
+                       "expired, removed");
         return;
     }
     if (is_removed) {
@@ -217,21 +165,21 @@ static void post_keys(struct call *call, const cJSON *body)
         fill_key(key, body);
         key->state = state;
     }
-    answer_ok(call);
+    control_ok(call);
 }
 
 static void post_clock(struct call *call, const cJSON *body)
 {
     struct sim *sim = call->sim;
-    double advance_ms = number_of(body, "AdvanceMs", 0);
-    double offset_s = number_of(body, "OffsetS", (double)sim->clock_offset_ms / 1000);
+    double advance_ms = control_number(body, "AdvanceMs", 0);
+    double offset_s = control_number(body, "OffsetS", (double)sim->clock_offset_ms / 1000);
     if (advance_ms < 0) {
-        refuse(call, 400, "AdvanceMs is 0 or more");
+        control_refuse(call, 400, "AdvanceMs is 0 or more");
         return;
     }
     sim->advanced_ms += (int64_t)advance_ms;
     sim->clock_offset_ms = (int64_t)(offset_s * 1000);
-    answer_ok(call);
+    control_ok(call);
 }
 
 static void post_reset(struct call *call, const cJSON *body)
@@ -239,14 +187,15 @@ static void post_reset(struct call *call, const cJSON *body)
     (void)body;
     sim_reset(call->sim);
     park_resume_all();
-    answer_ok(call);
+    control_ok(call);
 }
 
 static bool has_its_counts(const struct call *call)
 {
     const struct totals *totals = &call->sim->totals;
-    return totals->starts >= call->wait_starts && totals->effects >= call->wait_effects &&
-           totals->answered >= call->wait_answered;
+    return totals->calls[ACTION_START] + totals->calls[ACTION_STOP] >= call->wait_changes &&
+           totals->calls[ACTION_DESCRIBE_GROUPS] >= call->wait_describes &&
+           totals->effects >= call->wait_effects && totals->answered >= call->wait_answered;
 }
 
 static void answer_wait(struct call *call)
@@ -258,10 +207,11 @@ static void answer_wait(struct call *call)
 
 static void post_wait(struct call *call, const cJSON *body)
 {
-    double timeout_ms = number_of(body, "TimeoutMs", 10000);
-    call->wait_starts = (uint64_t)number_of(body, "Requests", 0);
-    call->wait_effects = (uint64_t)number_of(body, "Effects", 0);
-    call->wait_answered = (uint64_t)number_of(body, "Answered", 0);
+    double timeout_ms = control_number(body, "TimeoutMs", 10000);
+    call->wait_changes = (uint64_t)control_number(body, "Requests", 0);
+    call->wait_describes = (uint64_t)control_number(body, "Describes", 0);
+    call->wait_effects = (uint64_t)control_number(body, "Effects", 0);
+    call->wait_answered = (uint64_t)control_number(body, "Answered", 0);
     if (has_its_counts(call) || timeout_ms <= 0) {
         answer_wait(call);
         return;
@@ -292,12 +242,16 @@ static const struct route routes[] = {
     {"GET", "errors", get_errors, NULL},
     {"GET", "tokens/", get_token, NULL},
     {"GET", "requests", get_requests, NULL},
-    {"POST", "groups", post_groups, ",RegionId,ReplicaGroupId,Status,CooldownMs,"},
-    {"POST", "limits", post_limits, ",RatePerS,Burst,RetryAfter,"},
+    {"POST", "groups", control_post_groups,
+     ",RegionId,ReplicaGroupId,Status,ShownStatus,Site,StopEnds,RecoverAgeS,CooldownMs,"},
+    {"POST", "pairs", control_post_pairs, ",RegionId,ReplicaPairId,Status,StatusMessage,Progress,"},
+    {"POST", "times", control_post_times, ",RpoS,SyncMs,StopMs,RecoverLateMs,"},
+    {"POST", "describe", control_post_describe, ",Quirks,PageLimit,Tags,DescriptionBytes,"},
+    {"POST", "limits", post_limits, ",Action,RatePerS,Burst,RetryAfter,"},
     {"POST", "keys", post_keys, ",AccessKeyId,AccessKeySecret,SecurityToken,State,"},
     {"POST", "clock", post_clock, ",AdvanceMs,OffsetS,"},
     {"POST", "reset", post_reset, ","},
-    {"POST", "wait", post_wait, ",Requests,Effects,Answered,TimeoutMs,"},
+    {"POST", "wait", post_wait, ",Requests,Describes,Effects,Answered,TimeoutMs,"},
 };
 
 bool control_owns(const char *target)
@@ -346,9 +300,9 @@ static void dispatch(struct call *call, const struct route *route)
     }
     bool is_needed = strcmp(route->method, "POST") == 0 && strcmp(route->path, "reset") != 0;
     if ((call->body.length > 0 || is_needed) && !cJSON_IsObject(body)) {
-        refuse(call, 400, "the body is not a JSON object");
+        control_refuse(call, 400, "the body is not a JSON object");
     } else if (!has_known_fields(route, body)) {
-        refuse(call, 400, "the body has an unknown field");
+        control_refuse(call, 400, "the body has an unknown field");
     } else {
         route->handle(call, body);
     }
@@ -365,7 +319,7 @@ void control_advance(struct call *call)
     if (route) {
         dispatch(call, route);
     } else {
-        refuse(call, 404, "no such control request");
+        control_refuse(call, 404, "no such control request");
     }
 }
 

@@ -1,6 +1,8 @@
 /* Totals, tokens, groups and errors as JSON. */
 #include "control_state.h"
 
+#include "actions.h"
+
 #include <utlist.h>
 
 static void add_count(cJSON *object, const char *name, uint64_t count)
@@ -13,7 +15,11 @@ cJSON *control_totals(const struct sim *sim)
     const struct totals *totals = &sim->totals;
     cJSON *object = cJSON_CreateObject();
     add_count(object, "Requests", totals->requests);
-    add_count(object, "Starts", totals->starts);
+    add_count(object, "Starts", totals->calls[ACTION_START]);
+    add_count(object, "Stops", totals->calls[ACTION_STOP]);
+    add_count(object, "Describes", totals->calls[ACTION_DESCRIBE_GROUPS]);
+    add_count(object, "PairDescribes", totals->calls[ACTION_DESCRIBE_PAIRS]);
+    add_count(object, "ProgressDescribes", totals->calls[ACTION_DESCRIBE_PROGRESS]);
     add_count(object, "Answered", totals->answered);
     add_count(object, "Effects", totals->effects);
     add_count(object, "Replays", totals->replays);
@@ -43,6 +49,7 @@ cJSON *control_token(const struct token *token)
     cJSON_AddStringToObject(object, "RegionId", token->group->region);
     cJSON_AddStringToObject(object, "ReplicaGroupId", token->group->id);
     cJSON_AddBoolToObject(object, "OneShot", token->is_one_shot);
+    cJSON_AddStringToObject(object, "Action", actions_name((enum action_kind)token->action));
     cJSON *answers = cJSON_AddObjectToObject(object, "Answers");
     add_count(answers, "Succeeded", token->succeeded);
     add_count(answers, "Lost", token->lost);

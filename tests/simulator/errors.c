@@ -47,6 +47,7 @@ const struct error_row error_rows[] = {
     /* Of the gateway. */
     {400, "MissingRegionId", "RegionId is mandatory for this action."},
     {400, "MissingReplicaGroupId", "ReplicaGroupId is mandatory for this action."},
+    {400, "MissingReplicaPairId", "ReplicaPairId is mandatory for this action."},
     {400, "MissingAction", "Action is mandatory for this action."},
     {400, "MissingVersion", "Version is mandatory for this action."},
     {400, "MissingSignatureNonce", "SignatureNonce is mandatory for this action."},

@@ -29,7 +29,11 @@ static const struct fault_kind kinds[] = {
     {.name = "slow_bytes", .delivery = DELIVERY_SLOW, .has_effect = true},
     {.name = "hang", .delivery = DELIVERY_HANG, .is_indefinite = true},
     {.name = "xml", .has_effect = true, .is_xml = true},
-    {.name = "wrong_clock", .is_clock = true, .has_effect = true},
+    {.name = "omit",
+     .has_effect = true,
+     .is_omitting = true,
+     .action = "DescribeDiskReplicaGroups"},
+    {.name = "wrong_clock", .is_clock = true, .has_effect = true, .action = "*"},
 };
 
 static const struct fault_kind *find_kind(const char *name)
@@ -73,10 +77,8 @@ static const struct field fields[] = {
 };
 
 static const struct field match_fields[] = {
-    TEXT("Action", action),
-    TEXT("RegionId", region),
-    TEXT("ReplicaGroupId", group),
-    TEXT("ClientToken", token),
+    TEXT("Action", action),      TEXT("RegionId", region), TEXT("ReplicaGroupId", group),
+    TEXT("ReplicaPairId", pair), TEXT("Site", site),       TEXT("ClientToken", token),
 };
 
 static bool fill_number(int64_t *target, const cJSON *value, int64_t minimum, int64_t maximum)
@@ -200,7 +202,8 @@ const struct fault *faults_add(struct faults *faults, const cJSON *body, const c
     fault->is_xml = kind->is_xml;
     fault->size_bytes = 16 * 1024 * 1024;
     fault->byte_ms = 10;
-    base_fill(fault->action, sizeof fault->action, kind->is_clock ? "" : "StartDiskReplicaGroup");
+    base_fill(fault->action, sizeof fault->action,
+              kind->action ? kind->action : "StartDiskReplicaGroup");
     if (!fill_fault(fault, body)) {
         *out_reason = "a field is unknown, of the wrong type or out of range";
         free(fault);
@@ -221,13 +224,23 @@ static bool is_match(const char *wanted, const char *value)
     return !wanted[0] || strcmp(wanted, "*") == 0 || (value && strcmp(wanted, value) == 0);
 }
 
+/* The same for an id that a request may name alone or in a list. */
+static bool is_named(const char *wanted, const struct params *params, const char *name,
+                     const char *list_name)
+{
+    const char *list = params_get(params, list_name);
+    return is_match(wanted, params_get(params, name)) || (list && params_lists(list, wanted));
+}
+
 static bool applies(const struct fault *fault, bool is_clock, const char *action,
                     const struct params *params)
 {
     return fault->kind->is_clock == is_clock && fault->count != 0 &&
            is_match(fault->action, action) &&
            is_match(fault->region, params_get(params, "RegionId")) &&
-           is_match(fault->group, params_get(params, "ReplicaGroupId")) &&
+           is_match(fault->site, params_get(params, "Site")) &&
+           is_named(fault->group, params, "ReplicaGroupId", "GroupIds") &&
+           is_named(fault->pair, params, "ReplicaPairId", "PairIds") &&
            is_match(fault->token, params_get(params, "ClientToken"));
 }
 

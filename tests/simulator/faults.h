@@ -4,6 +4,7 @@
 #ifndef SIMULATOR_FAULTS_H
 #define SIMULATOR_FAULTS_H
 
+#include "groups.h"
 #include "params.h"
 
 #include <cjson/cJSON.h>
@@ -33,6 +34,8 @@ struct fault_kind {
     bool is_xml;        /* answers in XML */
     bool is_clock;      /* moves the server's clock while it matches */
     bool is_indefinite; /* the client cannot know what happened */
+    bool is_omitting;   /* lists leave out what `Match` names, or everything */
+    const char *action; /* the action it is for unless Match says otherwise; NULL: a start */
     const char *code;   /* the error answered where none is given */
 };
 
@@ -57,6 +60,8 @@ struct fault {
     char action[FAULT_NAME_BYTES];
     char region[FAULT_NAME_BYTES];
     char group[FAULT_NAME_BYTES];
+    char pair[PAIR_ID_BYTES];
+    char site[FAULT_NAME_BYTES];
     char token[FAULT_NAME_BYTES];
     struct fault *prev;
     struct fault *next;

@@ -29,7 +29,7 @@ struct journal_row {
     char code[96];
     char fault[24];
     char request_id[37];
-    char params[640]; /* encoded, `name=value&…`, cut to fit */
+    char params[4608]; /* encoded, `name=value&…`, cut to fit; holds 100 ids of 40 bytes */
 };
 
 struct journal {

@@ -23,6 +23,11 @@ static const char usage[] =
     "  --auto-create              create unknown groups at their first use\n"
     "  --rpo SECONDS              recovery point objective of the groups (900)\n"
     "  --sync-ms MS               how long a synchronization takes (600000; 0 with --fast)\n"
+    "  --stop-ms MS               how long a stop takes (0)\n"
+    "  --recover-late-ms MS       how long a new recovery point is not shown yet (0)\n"
+    "  --pairs NUMBER             pairs in each group, 1 to 17 (2)\n"
+    "  --secondary REGION         where the backup sites of all groups are (cn-shanghai)\n"
+    "  --quirk NAME               a peculiarity of lists, see README.md; repeatable\n"
     "  --token-ttl SECONDS        how long a ClientToken is remembered (for ever)\n"
     "  --state-first              look at a group's state before the ClientToken\n"
     "  --clock TIME               let the server's clock start at yyyy-MM-ddTHH:mm:ssZ\n"
@@ -40,6 +45,11 @@ enum option_code {
     OPTION_AUTO_CREATE,
     OPTION_RPO,
     OPTION_SYNC_MS,
+    OPTION_STOP_MS,
+    OPTION_RECOVER_LATE_MS,
+    OPTION_PAIRS,
+    OPTION_SECONDARY,
+    OPTION_QUIRK,
     OPTION_TOKEN_TTL,
     OPTION_STATE_FIRST,
     OPTION_CLOCK,
@@ -58,6 +68,11 @@ static const struct option long_options[] = {
     {"auto-create", no_argument, NULL, OPTION_AUTO_CREATE},
     {"rpo", required_argument, NULL, OPTION_RPO},
     {"sync-ms", required_argument, NULL, OPTION_SYNC_MS},
+    {"stop-ms", required_argument, NULL, OPTION_STOP_MS},
+    {"recover-late-ms", required_argument, NULL, OPTION_RECOVER_LATE_MS},
+    {"pairs", required_argument, NULL, OPTION_PAIRS},
+    {"secondary", required_argument, NULL, OPTION_SECONDARY},
+    {"quirk", required_argument, NULL, OPTION_QUIRK},
     {"token-ttl", required_argument, NULL, OPTION_TOKEN_TTL},
     {"state-first", no_argument, NULL, OPTION_STATE_FIRST},
     {"clock", required_argument, NULL, OPTION_CLOCK},
@@ -199,6 +214,17 @@ static bool read_option(struct options *options, int code, const char *value)
         return read_seconds(value, &options->rpo_ms) && options->rpo_ms >= 0;
     case OPTION_SYNC_MS:
         return base_parse_integer(value, 0, INT64_C(1) << 40, &options->sync_ms);
+    case OPTION_STOP_MS:
+        return base_parse_integer(value, 0, INT64_C(1) << 40, &options->stop_ms);
+    case OPTION_RECOVER_LATE_MS:
+        return base_parse_integer(value, 0, INT64_C(1) << 40, &options->recover_late_ms);
+    case OPTION_PAIRS:
+        return base_parse_integer(value, 1, PAIR_LIMIT, &options->pair_count);
+    case OPTION_SECONDARY:
+        base_fill(options->secondary_region, sizeof options->secondary_region, value);
+        return *value && strlen(value) < sizeof options->secondary_region;
+    case OPTION_QUIRK:
+        return listing_add_quirk(&options->listing, value);
     case OPTION_TOKEN_TTL:
         return base_parse_integer(value, -1, INT32_MAX, &options->token_ttl_s);
     case OPTION_STATE_FIRST:
@@ -229,8 +255,13 @@ static bool refuse(int *out_exit, const char *reason, const char *value)
 
 bool options_read(struct options *options, int argc, char **argv, int *out_exit)
 {
-    *options = (struct options){
-        .host = "127.0.0.1", .port = "0", .rpo_ms = 900000, .sync_ms = -1, .token_ttl_s = -1};
+    *options = (struct options){.host = "127.0.0.1",
+                                .port = "0",
+                                .rpo_ms = 900000,
+                                .sync_ms = -1,
+                                .pair_count = 2,
+                                .secondary_region = "cn-shanghai",
+                                .token_ttl_s = -1};
     int code = 0;
     while ((code = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (code == OPTION_HELP) {

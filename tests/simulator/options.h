@@ -4,6 +4,8 @@
 #ifndef SIMULATOR_OPTIONS_H
 #define SIMULATOR_OPTIONS_H
 
+#include "listing.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +34,11 @@ struct options {
     bool is_state_first; /* the state of a group is looked at before the token */
     int64_t rpo_ms;
     int64_t sync_ms;
+    int64_t stop_ms;
+    int64_t recover_late_ms;
+    int64_t pair_count;
+    char secondary_region[REGION_BYTES];
+    struct listing listing;
     int64_t token_ttl_s;     /* how long a token prevents a second effect; -1: for ever */
     int64_t clock_offset_ms; /* of the server's clock from the machine's */
 };

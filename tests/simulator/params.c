@@ -83,6 +83,19 @@ const char *params_get(const struct params *params, const char *name)
     return NULL;
 }
 
+bool params_lists(const char *list, const char *id)
+{
+    size_t length = strlen(id);
+    for (const char *item = list; *item; item += *item == ',') {
+        size_t item_length = strcspn(item, ",");
+        if (item_length == length && strncmp(item, id, length) == 0) {
+            return true;
+        }
+        item += item_length;
+    }
+    return false;
+}
+
 static int by_name(const void *left, const void *right)
 {
     const struct param *const *a = left;

@@ -32,6 +32,9 @@ bool params_add(struct params *params, const char *encoded, size_t length);
 /* The value of a name, or NULL. */
 const char *params_get(const struct params *params, const char *name);
 
+/* Whether a comma list names an id. */
+bool params_lists(const char *list, const char *id);
+
 /* Add `name=value&…`, encoded and sorted by name, leaving out the parameter `without` (or NULL). */
 void params_canonical(const struct params *params, const char *without, struct text *out);
 

@@ -2,6 +2,7 @@
 #include "sim.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int64_t sim_now_ms(const struct sim *sim)
 {
@@ -20,8 +21,14 @@ static void reset_groups(struct sim *sim)
     HASH_ITER (hh, sim->groups.table, group, next) {
         /* The entry stays after the reset, since calls in progress may point at it. */
         group->exists = false;
+        group->is_removed = false;
+        group->is_swapped = false;
         group->has_one_shot = false;
-        group->has_recover_point = false;
+        group_set_recover_point(group, 0, -1);
+        group->stop_end = STOP_ENDS_STOPPED;
+        group->shown_status[0] = '\0';
+        free(group->pairs);
+        group->pairs = NULL;
         group->effects = 0;
         group->overlaps = 0;
     }
@@ -40,7 +47,7 @@ void sim_reset(struct sim *sim)
     uint64_t connections = sim->totals.connections;
     sim->reset_count++;
     sim->totals = (struct totals){.connections = connections};
-    sim->limits = (struct limits){0};
+    memset(sim->limits, 0, sizeof sim->limits);
     sim->advanced_ms = 0;
     sim->clock_offset_ms = sim->options.clock_offset_ms;
     for (int i = 0; i < ACCESS_KEY_LIMIT; i++) {
@@ -52,8 +59,13 @@ void sim_reset(struct sim *sim)
     nonces_fini(&sim->nonces);
     sim->nonces.rotated_ms = base_monotonic_ms();
     journal_forget(sim->journal);
+    sim->listing = sim->options.listing;
     sim->groups.rpo_ms = sim->options.rpo_ms;
     sim->groups.sync_ms = sim->options.sync_ms;
+    sim->groups.stop_ms = sim->options.stop_ms;
+    sim->groups.recover_late_ms = sim->options.recover_late_ms;
+    sim->groups.pair_count = (int)sim->options.pair_count;
+    sim->groups.secondary_region = sim->options.secondary_region;
     sim->groups.is_auto_create = sim->options.is_auto_create;
     reset_groups(sim);
 }

@@ -11,6 +11,7 @@
 #include "faults.h"
 #include "groups.h"
 #include "journal.h"
+#include "listing.h"
 #include "nonces.h"
 #include "options.h"
 #include "params.h"
@@ -18,23 +19,33 @@
 
 #include <microhttpd.h>
 
+/* The actions that are served, in the order of their table. */
+enum action_kind {
+    ACTION_START,
+    ACTION_STOP,
+    ACTION_DESCRIBE_GROUPS,
+    ACTION_DESCRIBE_PAIRS,
+    ACTION_DESCRIBE_PROGRESS,
+    ACTION_COUNT,
+};
+
 /* Counters since the start or the last reset. */
 struct totals {
-    uint64_t requests;     /* API requests of any action */
-    uint64_t starts;       /* StartDiskReplicaGroup requests with a good signature, on arrival */
-    uint64_t answered;     /* starts whose answer was sent completely */
-    uint64_t effects;      /* starts that had an effect */
-    uint64_t replays;      /* starts answered from their token */
-    uint64_t signature_v3; /* requests with a good signature, by kind */
+    uint64_t requests;            /* API requests of any action */
+    uint64_t calls[ACTION_COUNT]; /* requests with a good signature, on arrival */
+    uint64_t answered;            /* starts and stops whose answer was sent completely */
+    uint64_t effects;             /* starts and stops that had an effect */
+    uint64_t replays;             /* starts and stops answered from their token */
+    uint64_t signature_v3;        /* requests with a good signature, by kind */
     uint64_t signature_v1;
     uint64_t signature_errors; /* requests refused before their parameters were looked at */
     uint64_t nonce_reuse;
     uint64_t throttled;
-    uint64_t overlaps; /* starts of a group that came while one was in progress */
+    uint64_t overlaps; /* starts and stops of a group that came while one was in progress */
     uint64_t connections;
 };
 
-/* A token bucket over all actions; rate_per_s 0 is no limit. */
+/* A token bucket; rate_per_s 0 is no limit. */
 struct limits {
     double rate_per_s;
     double burst;
@@ -49,17 +60,18 @@ struct sim {
     struct options options;
     struct access_key keys[ACCESS_KEY_LIMIT]; /* those in force; unused ones have no id */
     struct groups groups;
+    struct listing listing;
     struct tokens tokens;
     struct nonces nonces;
     struct faults faults;
     struct journal *journal;
     struct totals totals;
-    struct limits limits;
-    int64_t started_ms;      /* monotonic */
-    int64_t advanced_ms;     /* added to simulated time by control requests */
-    int64_t clock_offset_ms; /* added to the machine's wall clock */
-    uint64_t reset_count;    /* calls keep it, so that those from before a reset are known */
-    struct call *waiters;    /* control requests that wait for a count */
+    struct limits limits[ACTION_COUNT + 1]; /* of each action; the last one over all */
+    int64_t started_ms;                     /* monotonic */
+    int64_t advanced_ms;                    /* added to simulated time by control requests */
+    int64_t clock_offset_ms;                /* added to the machine's wall clock */
+    uint64_t reset_count; /* calls keep it, so that those from before a reset are known */
+    struct call *waiters; /* control requests that wait for a count */
     struct server *server;
 };
 
@@ -112,7 +124,8 @@ struct call {
     const char *version;     /* the same */
     int64_t clock_offset_ms; /* of a wrong clock, besides the simulator's own */
     bool wants_json;
-    bool is_start;          /* of StartDiskReplicaGroup, with a good signature */
+    bool is_change;         /* a start or a stop, with a good signature */
+    enum action_kind kind;  /* ACTION_COUNT: none of those served */
     struct problem problem; /* the error to answer; code "" if none */
     int64_t retry_after_ms;
     bool has_fault;
@@ -139,7 +152,8 @@ struct call {
     struct call *park_next;
 
     /* of /_sim/wait */
-    uint64_t wait_starts;
+    uint64_t wait_changes;
+    uint64_t wait_describes;
     uint64_t wait_effects;
     uint64_t wait_answered;
     struct call *wait_prev;

@@ -25,6 +25,7 @@ struct token {
     uint32_t lost;      /* got no definite answer, because of a fault */
     uint32_t errors;    /* answered a definite error */
     bool is_one_shot;
+    uint8_t action; /* enum action_kind: of the first call, or of the effect */
     uint8_t name_length;
     char name[];
 };

@@ -48,7 +48,8 @@ int simulator_token(const struct simulator *simulator, const char *token, const 
 /* The requests with a token among the last 1000, in order of arrival; the caller frees the array.
  */
 cJSON *simulator_requests(const struct simulator *simulator, const char *token);
-/* Waits until a total ("Requests": starts arrived, "Effects", "Answered") is reached. */
+/* Waits until a total ("Requests": starts and stops arrived, "Describes", "Effects", "Answered") is
+ * reached. */
 void simulator_wait(const struct simulator *simulator, const char *name, int count);
 /* Waits until `calls` starts with this token have arrived. */
 void simulator_wait_token(const struct simulator *simulator, const char *token, int calls);
