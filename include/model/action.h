@@ -37,7 +37,7 @@ enum action_object { OBJECT_NONE, OBJECT_GROUP };
 enum action_effect { EFFECT_READ, EFFECT_START };
 enum action_token { TOKEN_NONE, TOKEN_SENT };
 enum action_role { ROLE_ANY, ROLE_PRODUCTION };
-enum action_goal { GOAL_NONE, GOAL_SYNCHRONISED };
+enum action_goal { GOAL_NONE, GOAL_SYNCHRONISED, GOAL_STOPPED, GOAL_FAILOVERED };
 enum action_print { PRINT_VALUES, PRINT_NAMED };
 enum parameter_type { PARAMETER_BOOL, PARAMETER_TEXT };
 enum parameter_need { PARAMETER_OPTIONAL, PARAMETER_REQUIRED };
