@@ -25,7 +25,9 @@
 #define ACCEPT       "accept: application/json"
 #define PATH         "/"
 
-#define ANSWER_BYTES_MAX       65536
+#define ANSWER_BYTES_MAX 65536
+#define READ_ANSWER_BYTES_MAX \
+    1048576 /* of a call that only reads: 100 groups with tags and descriptions */
 #define PARAMETERS_MAX         (CALL_PARAMETERS_MAX + 9) /* V1 adds those of the signature */
 #define SIGNED_HEADERS_MAX     8
 #define HEADERS_MAX            (SIGNED_HEADERS_MAX + 3)
@@ -165,6 +167,7 @@ static void on_http_done(void *arg, const struct http_answer *answer)
     update_health(ecs, call->command, &attempt);
     reach_note(&ecs->reach, call->command->region, answer, attempt.outcome.message);
     prepare_next(call, answer, &attempt);
+    attempt.at_ms = answer->date_ms >= 0 ? answer->date_ms : clock_wall_ms() + ecs->clock_offset_ms;
     DL_DELETE(ecs->live, call);
     call_end(call, &attempt);
 }
@@ -198,7 +201,10 @@ static void post(struct call *call, size_t line_count)
                                    .target = ecs->target.data,
                                    .headers = headers,
                                    .header_count = count,
-                                   .body = slice_text("")};
+                                   .body = slice_text(""),
+                                   .answer_bytes_max = call->command->action->effect == EFFECT_READ
+                                                           ? READ_ANSWER_BYTES_MAX
+                                                           : 0};
     http_send(ecs->http, &request, on_http_done, call);
 }
 
@@ -322,7 +328,9 @@ static void answer_without_credentials(struct call *call, enum status status)
 {
     struct ecs *ecs = call->ecs;
     enum reaction reaction = status == STATUS_UNAVAILABLE ? REACTION_RETRY : REACTION_REPLY_BRIDGE;
-    call->attempt = (struct attempt){.reaction = reaction, .retry_after_ms = -1};
+    call->attempt = (struct attempt){.reaction = reaction,
+                                     .retry_after_ms = -1,
+                                     .at_ms = clock_wall_ms() + ecs->clock_offset_ms};
     outcome_of_error(&call->attempt.outcome, ERROR_NO_CREDENTIALS,
                      "The bridge has no credentials for the API; its log has the reason.");
     DL_DELETE(ecs->live, call);

@@ -315,6 +315,7 @@ void outcome_map(const struct http_answer *answer, const struct command *command
     } else {
         map_error_of_http(&mapping);
     }
+    out_attempt->body = answer->result == HTTP_ANSWERED ? answer->body : (struct slice){0};
     out_attempt->has_hung = answer->result != HTTP_ANSWERED && answer->took_ms >= HUNG_AFTER_MS;
     out_attempt->retry_after_ms = answer->result == HTTP_ANSWERED ? answer->retry_after_ms : -1;
 }

@@ -190,7 +190,7 @@ static size_t body_came(char *data, size_t size, size_t count, void *arg)
 {
     struct exchange *exchange = arg;
     size_t length = size * count;
-    size_t limit = exchange->common->answer_bytes_max;
+    size_t limit = exchange->answer_bytes_max;
     if (length > limit - exchange->body.length) {
         snprintf(exchange->text, sizeof exchange->text, "the answer is larger than %zu bytes",
                  limit);
@@ -399,9 +399,11 @@ void exchange_begin(struct exchange *exchange, const struct http_request *reques
     exchange->error[0] = '\0';
     exchange->text[0] = '\0';
     buf_clear(&exchange->body);
+    exchange->answer_bytes_max =
+        request->answer_bytes_max == 0 ? common->answer_bytes_max : request->answer_bytes_max;
     if (common->is_secret) {
         /* In full size: growing would leave copies in freed memory. */
-        buf_reserve(&exchange->body, common->answer_bytes_max);
+        buf_reserve(&exchange->body, exchange->answer_bytes_max);
     }
     set_method(exchange, request);
     set_headers(exchange, request);

@@ -54,6 +54,7 @@ struct exchange {
 
     struct exchange_common *common;
     CURL *easy;
+    size_t answer_bytes_max;
     /* The request. */
     struct buf header_text; /* NUL after each */
     struct curl_slist *headers;

@@ -9,6 +9,7 @@
 
 #define RULE_BOOL "true or false"
 #define RULE_TEXT "a string of 1 to 128 printable ASCII characters"
+#define RULE_LONG "a string of 1 to 4000 printable ASCII characters"
 
 const struct action action_rows[] = {
 #define ACTION(name, object, upstream, effect, token, role, goal, print)      \
@@ -54,8 +55,9 @@ bool parameter_takes(const struct parameter *parameter, struct slice text)
     if (parameter->type == PARAMETER_BOOL) {
         return slice_equals_text(text, "true") || slice_equals_text(text, "false");
     }
-    return text.length > 0 && text.length <= PARAMETER_TEXT_BYTES_MAX &&
-           utf8_is_printable_ascii(text);
+    size_t most =
+        parameter->type == PARAMETER_LONG ? PARAMETER_LONG_BYTES_MAX : PARAMETER_TEXT_BYTES_MAX;
+    return text.length > 0 && text.length <= most && utf8_is_printable_ascii(text);
 }
 
 void action_params_write(const struct action *action, const struct action_values *values,

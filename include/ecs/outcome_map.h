@@ -31,6 +31,9 @@ struct attempt {
     struct outcome outcome; /* what to reply if no other attempt follows */
     int64_t retry_after_ms; /* what the API asks for, -1 for none */
     bool has_hung;          /* no answer came, and that took HUNG_AFTER_MS or longer */
+    int64_t at_ms;          /* when it ended, on the API's clock; set by ecs_call() */
+    struct slice
+        body; /* of the answer, valid during the callback of ecs_call(); absent where none came */
 };
 
 /* Takes NULL. */

@@ -21,6 +21,7 @@ struct http_request {
     /* Path and query, percent-encoded, of a `url` that has neither. NULL: they are in the url. With
      * a target libcurl does less work, since it parses and formats the url in every exchange. */
     const char *target;
+    size_t answer_bytes_max; /* a larger answer is an error; 0: as the client's options say */
 };
 
 enum http_result {

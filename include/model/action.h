@@ -39,12 +39,13 @@ enum action_token { TOKEN_NONE, TOKEN_SENT };
 enum action_role { ROLE_ANY, ROLE_PRODUCTION };
 enum action_goal { GOAL_NONE, GOAL_SYNCHRONISED, GOAL_STOPPED, GOAL_FAILOVERED };
 enum action_print { PRINT_VALUES, PRINT_NAMED };
-enum parameter_type { PARAMETER_BOOL, PARAMETER_TEXT };
+enum parameter_type { PARAMETER_BOOL, PARAMETER_TEXT, PARAMETER_LONG };
 enum parameter_need { PARAMETER_OPTIONAL, PARAMETER_REQUIRED };
 
 /* The most parameters that one action has. */
 #define ACTION_PARAMETERS_MAX    4
 #define PARAMETER_TEXT_BYTES_MAX 128
+#define PARAMETER_LONG_BYTES_MAX 4000
 
 struct parameter {
     enum parameter_id id;

@@ -119,6 +119,7 @@ void http_send(struct http *http, const struct http_request *request, http_done_
     *kept = (struct fake_http_request){
         .method = mem_strdup(request->method),
         .header_count = request->header_count,
+        .answer_bytes_max = request->answer_bytes_max,
         .done = done,
         .arg = arg,
     };

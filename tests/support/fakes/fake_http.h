@@ -21,6 +21,7 @@ struct fake_http_request {
     char *headers[FAKE_HTTP_HEADERS_MAX];
     size_t header_count;
     struct buf body;
+    size_t answer_bytes_max; /* 0: the client's */
     http_done_fn *done;
     void *arg;
     bool is_answered;

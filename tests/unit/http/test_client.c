@@ -127,7 +127,7 @@ static void send_request(struct fixture *fixture, const char *scheme, int port, 
                                           "x-acs-action: Test"};
     char url[64];
     snprintf(url, sizeof url, "%s://127.0.0.1:%d/?a=%%2A&b=", scheme, port);
-    struct http_request request = {method, url, headers, 3, slice_text(body), NULL};
+    struct http_request request = {method, url, headers, 3, slice_text(body), NULL, 0};
     int done_count = fixture->done_count;
     http_send(fixture->http, &request, take, fixture);
     assert_int_equal(fixture->done_count, done_count);
@@ -817,6 +817,27 @@ static void test_an_answer_may_be_as_large_as_the_limit_and_not_larger(void **st
     assert_non_null(strstr(fixture->error, "larger than 1000 bytes"));
 }
 
+static void test_a_request_may_have_a_limit_of_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[2 * ANSWER_MAX];
+    char url[64];
+    begin(fixture, serve_all, FAR_MS);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_port(fixture->peer));
+    snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%0*d", ANSWER_MAX + 1,
+             ANSWER_MAX + 1, 0);
+    peer_set_answer(fixture->peer, text);
+    for (size_t limit = ANSWER_MAX; limit <= ANSWER_MAX + 1; limit++) {
+        struct http_request request = {
+            .method = "GET", .url = url, .body = slice_text(""), .answer_bytes_max = limit};
+        http_send(fixture->http, &request, take, fixture);
+        run_until(fixture, fixture->done_count + 1);
+        assert_int_equal(fixture->result, limit == ANSWER_MAX ? HTTP_CUT : HTTP_ANSWERED);
+    }
+    exchange(fixture); /* the next request has the client's limit again */
+    assert_int_equal(fixture->result, HTTP_CUT);
+}
+
 /* --- answers --- */
 
 static void test_headers_are_read_and_invalid_values_are_ignored(void **state)
@@ -899,7 +920,7 @@ static void test_a_dropped_exchange_has_no_callback_and_others_go_on(void **stat
     char url[64];
     begin(fixture, serve_all, FAR_MS);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_port(fixture->peer));
-    struct http_request request = {"GET", url, NULL, 0, slice_text(""), NULL};
+    struct http_request request = {"GET", url, NULL, 0, slice_text(""), NULL, 0};
     http_send(fixture->http, &request, count, &dropped);
     http_send(fixture->http, &request, count, &counted);
     http_send(fixture->http, &request, count, &dropped);
@@ -960,6 +981,7 @@ int main(void)
         CASE(test_no_answer_within_the_time_limit_is_a_cut),
         CASE(test_parts_of_an_answer_do_not_extend_its_time_limit),
         CASE(test_an_answer_may_be_as_large_as_the_limit_and_not_larger),
+        CASE(test_a_request_may_have_a_limit_of_its_own),
         CASE(test_headers_are_read_and_invalid_values_are_ignored),
         CASE(test_an_interim_answer_is_not_the_answer),
         CASE(test_redirects_are_answers_and_not_followed),

@@ -78,7 +78,7 @@ static void send_one(struct fixture *fixture)
 {
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_port(fixture->peer));
-    struct http_request request = {"POST", url, NULL, 0, slice_text(""), NULL};
+    struct http_request request = {"POST", url, NULL, 0, slice_text(""), NULL, 0};
     http_send(fixture->http, &request, take, fixture);
 }
 

@@ -95,7 +95,7 @@ static void exchange_some(struct fixture *fixture, const char *url, const char *
                                    .connections_max = 4,
                                    .tls = &fixture->files};
     struct http *http = http_new(fixture->loop, &options);
-    struct http_request request = {"POST", url, NULL, 0, slice_text(""), NULL};
+    struct http_request request = {"POST", url, NULL, 0, slice_text(""), NULL, 0};
     for (int i = 0; i < count; i++) {
         http_send(http, &request, take, fixture);
         loop_run(fixture->loop);

@@ -43,7 +43,8 @@ static void test_an_action_has_its_own_parameters(void **state)
     assert_string_equal(action_parameter(start, 0)->name, "OneShot");
     assert_null(action_parameter(start, 1));
     assert_string_equal(action_parameter(describe, 0)->name, "MaxResults");
-    assert_null(action_parameter(describe, 1));
+    assert_string_equal(action_parameter(describe, 3)->name, "Site");
+    assert_null(action_parameter(describe, 4));
 }
 
 static void test_no_action_has_more_parameters_than_there_is_room_for(void **state)
@@ -74,6 +75,11 @@ static void test_a_parameter_takes_values_of_its_type(void **state)
     assert_true(parameter_takes(max_results, slice_text("a \"~")));
     assert_true(parameter_takes(max_results, slice_text(TEXT_128)));
     assert_false(parameter_takes(max_results, slice_text(TEXT_128 "x")));
+    char text[PARAMETER_LONG_BYTES_MAX + 1];
+    memset(text, 'x', sizeof text);
+    const struct parameter *ids = action_parameter(describe, 1);
+    assert_true(parameter_takes(ids, slice_of(text, PARAMETER_LONG_BYTES_MAX)));
+    assert_false(parameter_takes(ids, slice_of(text, PARAMETER_LONG_BYTES_MAX + 1)));
     assert_false(parameter_takes(max_results, slice_text("")));
     assert_false(parameter_takes(max_results, slice_text("a\x1f")));
     assert_false(parameter_takes(max_results, slice_text("a\x7f")));
