@@ -1,0 +1,146 @@
+/*
+ * How a call begins and ends. A command leaves dispatch by task_finish() alone.
+ */
+#include "base/clock.h"
+#include "base/crash_point.h"
+#include "base/log.h"
+#include "common.h"
+
+#include <utlist.h>
+
+/* ---- how a command ends ---- */
+
+void task_forget_crashes(struct task *task)
+{
+    task->dispatch->schedule.crashed_count -= task_has_crashed(task);
+    task->command->crashes = 0;
+}
+
+/* Nobody knows what became of it, or what is wrong is not in the command. */
+static bool needs_operator(const struct outcome *outcome)
+{
+    return outcome->status == OUTCOME_UNKNOWN ||
+           (outcome->status == OUTCOME_FAILED &&
+            (outcome->category == CATEGORY_DENIED || outcome->category == CATEGORY_CONFIGURATION ||
+             outcome->category == CATEGORY_INTERNAL || outcome->category == CATEGORY_UNAVAILABLE));
+}
+
+/* The command leaves dispatch with its outcome. Its group keeps its slot, if it has one. `answer`
+ * is as in ledger_finish(). */
+static void task_finish(struct task *task, const struct outcome *outcome,
+                        const struct outcome *answer)
+{
+    struct dispatch *dispatch = task->dispatch;
+    struct command *command = task->command;
+    int64_t took_ms = clock_wall_ms() - command->received_at_ms;
+    LOG_EVENT(needs_operator(outcome) ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "command_done",
+              LOG_TEXT("status", outcome_status_text(outcome->status)),
+              LOG_TEXT("token", command->token),
+              LOG_TEXT("route", command->route == NULL ? "" : command->route->name),
+              LOG_TEXT("region", command->region), LOG_TEXT("group", command->group),
+              LOG_TEXT("request_id", outcome->request_id), LOG_TEXT("code", outcome->code),
+              LOG_TEXT("message", outcome->message), LOG_INT("attempts", command->attempts),
+              LOG_INT("took_ms", took_ms));
+    figures_observe_outcome(task, took_ms);
+    task_set_running(task, true); /* it is not in the queue any more */
+    task_forget_crashes(task);
+    deadlines_remove(&dispatch->deadlines, task);
+    DL_DELETE(task->group->tasks, task);
+    DL_DELETE2(dispatch->tasks, task, all_prev, all_next);
+    figures_publish_oldest(dispatch);
+    ledger_finish(dispatch->ledger, command, outcome, answer);
+    task->command = NULL;
+    task_free(task);
+}
+
+void task_finish_with_error(struct task *task, enum bridge_error error, const char *message,
+                            const struct outcome *answer)
+{
+    struct outcome outcome = {0};
+    outcome_of_error(&outcome, error, message);
+    task_finish(task, &outcome, answer);
+    outcome_fini(&outcome);
+}
+
+bool task_is_unsure(const struct task *task)
+{
+    return task->unsure != NULL || task->command->state == STATE_UNSURE ||
+           task->command->state == STATE_RECALLING;
+}
+
+void task_give_up(struct task *task, const struct outcome *answer)
+{
+    if (task->unsure != NULL) {
+        task_finish(task, task->unsure, answer);
+    } else if (task_is_unsure(task)) {
+        task_finish_with_error(
+            task, ERROR_NO_DEFINITE_ANSWER,
+            "An earlier attempt may have had effect and no definite answer came.", answer);
+    } else if (task->last != NULL) {
+        task_finish(task, task->last, answer);
+    } else {
+        task_finish_with_error(task, ERROR_EXPIRED,
+                               "The command's deadline passed before it could be called.", answer);
+    }
+}
+
+void call_end(struct task *task, const struct outcome *outcome, const struct outcome *answer)
+{
+    struct dispatch *dispatch = task->dispatch;
+    struct group *group = task->group;
+    if (outcome == NULL) {
+        task_give_up(task, answer);
+    } else {
+        task_finish(task, outcome, answer);
+    }
+    dispatch_release_slot(dispatch, group);
+}
+
+/* ---- calls ---- */
+
+static void call(struct task *task)
+{
+    CRASH_POINT_PASS(BEFORE_SENDING, slice_text(task->command->token));
+    figures_observe_start(task);
+    ecs_call(task->dispatch->ecs, task->command, call_answered, task);
+}
+
+void call_put_back(struct task *task, enum move move, int64_t delay_ms,
+                   const struct outcome *answer)
+{
+    struct dispatch *dispatch = task->dispatch;
+    task_set_running(task, false);
+    task->not_before_ms = delay_ms > 0 ? loop_now_ms(dispatch->loop) + delay_ms : 0;
+    task->command->not_before_ms = delay_ms > 0 ? clock_wall_ms() + delay_ms : 0;
+    ledger_pause(dispatch->ledger, task->command, move, answer);
+    dispatch_watch_deadline(task);
+    dispatch_release_slot(dispatch, task->group);
+}
+
+/* The attempt was recorded and counted, but is not made. */
+static void put_back_uncalled(struct task *task)
+{
+    task->command->attempts--;
+    call_put_back(task, MOVE_NOTHING_DONE, 0, NULL);
+}
+
+void call_begun(void *arg, enum status status)
+{
+    struct task *task = arg;
+    struct dispatch *dispatch = task->dispatch;
+    if (dispatch->is_stopping || status != STATUS_OK) {
+        put_back_uncalled(task);
+    } else if (task->deadline_ms <= loop_now_ms(dispatch->loop)) {
+        task->command->attempts--;
+        call_end(task, NULL, NULL);
+    } else {
+        call(task);
+    }
+}
+
+void call_begin(struct task *task)
+{
+    task->command->attempts++;
+    task_set_running(task, true);
+    ledger_begin(task->dispatch->ledger, task->command, call_begun, task);
+}
