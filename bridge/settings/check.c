@@ -342,4 +342,5 @@ void settings_check(const struct settings_view *view)
     }
     settings_check_topics(view);
     settings_check_patterns(view);
+    settings_check_profile(view);
 }

@@ -188,7 +188,8 @@ static void read_key(const struct reader *reader, const config_setting_t *settin
         report_unknown_key(reader, setting, path);
         return;
     }
-    reader->places[row - reader->table.rows].line = line_of(reader, setting);
+    reader->places[row - reader->table.rows] =
+        (struct settings_place){.line = line_of(reader, setting), .is_given = true};
     if (row->type == SETTINGS_ROUTES) {
         read_routes(reader, setting, row);
     } else if (row->type == SETTINGS_LIST) {
@@ -366,6 +367,7 @@ static struct settings *read_root(const config_setting_t *root, const char *file
     if (settings->route_count == 0) {
         settings_add_route(settings);
     }
+    settings_set_profile_defaults(settings, places);
     char host[256] = "";
     settings->is_instance_host_name = settings->instance[0] == '\0';
     if (settings->is_instance_host_name &&

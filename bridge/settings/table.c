@@ -34,6 +34,12 @@ static const char route_actions[] =
 #include "tables/actions.def"
     ;
 
+#define BROKER_PROFILES (broker_profiles + 1)
+static const char broker_profiles[] =
+#define PROFILE(name, ...) "|" name
+#include "tables/broker_profiles.def"
+    ;
+
 #define SETTING(path, type, fallback, min, max, choices, rule, reload, meaning) \
     _Static_assert(KIND_OF(((struct settings *)NULL)->path) == KIND_##type, #path);
 #define ROUTE_SETTING(path, member, type, fallback, min, max, choices, rule, meaning) \

@@ -160,6 +160,7 @@ const char *settings_text_why(const struct settings_row *row, const char *text);
 /* The line of a key, or else of its route; 0 where neither is in the file. */
 struct settings_place {
     unsigned line;
+    bool is_given; /* the key is in the file, or on the command line */
 };
 
 /* Adds one line to the report: "FILE:LINE: key: text". */
@@ -187,12 +188,18 @@ void settings_report_route(const struct settings_view *view, bool is_error, size
                            const char *path, size_t item, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
 
+/* Gives the defaults of broker.profile to what is not given. `places` are those of the main table,
+ * and behind them those of each route. */
+void settings_set_profile_defaults(struct settings *settings, const struct settings_place *places);
+
 /* Errors and warnings that need more than one key, or the state of the machine. */
 void settings_check(const struct settings_view *view);
 /* The same for topics: overlaps and loops. */
 void settings_check_topics(const struct settings_view *view);
 /* The same for the patterns of routes. */
 void settings_check_patterns(const struct settings_view *view);
+/* The same for the limits of broker.profile. */
+void settings_check_profile(const struct settings_view *view);
 /* The line of a key, 0 for none. */
 unsigned settings_line_of(const struct settings_view *view, const char *path);
 unsigned settings_route_line_of(const struct settings_view *view, size_t route, const char *path);

@@ -53,6 +53,8 @@ static const char WARNINGS[] =
     "- a pattern that no region or no replica group can match, such as `cn_beijing`;\n"
     "- `admin.listen` on an address that is not on loopback;\n"
     "- `${NAME}` in a text: variables of the environment are not replaced;\n"
+    "- a setting beyond a limit of the service in `broker.profile` (an error where the service "
+    "would refuse it for sure);\n"
     "- a `share` with MQTT 3.1.1, which has no shared "
     "subscriptions;\n"
     "- a quality of service other than 1.\n"
@@ -77,6 +79,29 @@ static const char WARNINGS[] =
     "the file; what is not a number, `true`, `false`, a quoted text or a list is a text, without "
     "quotes. All settings but those of `routes` can be set. Other users of the machine can see "
     "the command line: no password belongs there.\n";
+
+static const struct {
+    const char *profile;
+    const char *path;
+    const char *value;
+} profile_defaults[] = {
+#define PROFILE_DEFAULT(name, path, value)       {name, path, value},
+#define PROFILE_ROUTE_DEFAULT(name, path, value) {name, "routes: " path, value},
+#include "tables/broker_profiles.def"
+};
+
+static void document_profiles(struct buf *out)
+{
+    buf_append_text(out, "\n## Defaults of `broker.profile`\n\n"
+                         "Settings that are in the file, or in a `--set`, keep their value. Limits of each "
+                         "service are in [brokers.md](../deploy/brokers.md#services).\n\n"
+                         "| profile | key | default |\n|---|---|---|\n");
+    for (size_t i = 0; i < sizeof profile_defaults / sizeof profile_defaults[0]; i++) {
+        const char *value = profile_defaults[i].value;
+        buf_printf(out, "| `%s` | `%s` | `%s` |\n", profile_defaults[i].profile,
+                   profile_defaults[i].path, value[0] == '\0' ? "\"\"" : value);
+    }
+}
 
 static void document_row(struct buf *out, const struct settings_row *row, const void *base)
 {
@@ -135,6 +160,7 @@ void settings_page(struct buf *out)
     buf_append_text(out, INTRODUCTION);
     document_table(out, settings_main_table(), settings, "");
     document_table(out, settings_route_table(), route, "routes: ");
+    document_profiles(out);
     buf_append_text(out, WARNINGS);
     settings_free(settings);
 }

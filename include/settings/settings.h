@@ -24,6 +24,7 @@ struct settings {
     char *client_id_template;   /* broker.client_id as it is in the file */
     struct {
         struct text_list uris;
+        char *profile;    /* a row of tables/broker_profiles.def */
         int64_t protocol; /* 5 or 4 */
         char *client_id;  /* {Instance} filled in */
         char *username;
