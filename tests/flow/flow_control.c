@@ -1,12 +1,18 @@
 /* What an operator orders of a running bridge with `ecs-mqtt-bridge ctl`. */
 #include "flow_fixture.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <sysexits.h>
+#include <unistd.h>
 
-enum { WORDS_MAX = 12 };
+enum { WORDS_MAX = 12, NOBODY = 65534 };
 
 /* Runs ctl for this bridge; the words end with NULL. */
 static struct tool_result ctl(struct bridge *bridge, const char *const *words)
@@ -82,6 +88,55 @@ static void test_without_a_bridge_it_exits_69(struct fixture *fixture)
     ORDER(bridge, EX_UNAVAILABLE, "No such file", "status");
     fixture_set(bridge, "control.socket = \"none\";");
     ORDER(bridge, EX_UNAVAILABLE, "control.socket = \"none\"", "status");
+}
+
+/* In a child: asks the bridge as another user. 0: the connection is closed without an answer. */
+static int ask_as_another_user(const struct bridge *bridge)
+{
+    static const char request[] = "{\"Do\":\"status\"}\n";
+    const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "control.sock"};
+    const struct timeval limit = {.tv_sec = FLOW_TIMEOUT_MS / 1000};
+    char byte;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (chdir(bridge->directory) != 0 || setresuid(NOBODY, NOBODY, NOBODY) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0) {
+        return 1;
+    }
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        return errno == EACCES ? 2 : 3;
+    }
+    (void)send(fd, request, sizeof request - 1, MSG_NOSIGNAL);
+    ssize_t got = recv(fd, &byte, 1, 0);
+    return got == 0 || (got < 0 && errno == ECONNRESET) ? 0 : 4;
+}
+
+static int result_of_another_user(const struct bridge *bridge)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(ask_as_another_user(bridge));
+    }
+    return process_wait(child, FLOW_TIMEOUT_MS);
+}
+
+/* By the mode of the file, and where somebody has changed that, by the user of the process. */
+static void test_another_user_is_refused_and_the_owner_is_served(struct fixture *fixture)
+{
+    if (geteuid() != 0) {
+        print_message("skipped: only root can become another user\n");
+        skip();
+    }
+    struct bridge *bridge = fixture_bridge_alone(fixture, "control.socket = \"control.sock\";");
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    assert_int_equal(chmod(bridge->directory, 0711), 0);
+    assert_int_equal(result_of_another_user(bridge), 2);
+    assert_int_equal(chmod(fixture_format(fixture, "%s/control.sock", bridge->directory), 0666), 0);
+    assert_int_equal(result_of_another_user(bridge), 0);
+    bridge_wait_log(bridge, fixture_format(fixture, "event=control_refused uid=%d", NOBODY));
+    ORDER(bridge, EX_OK, "\"State\":\"online\"", "status");
+    bridge_stop(bridge);
 }
 
 /* ---- reload ---- */
@@ -348,6 +403,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_the_level_of_the_log_changes_at_once),
         FLOW_TEST(test_what_is_not_possible_exits_1_with_the_reason),
         FLOW_TEST(test_without_a_bridge_it_exits_69),
+        FLOW_TEST(test_another_user_is_refused_and_the_owner_is_served),
         FLOW_TEST(test_a_reload_without_a_change_is_harmless),
         FLOW_TEST(test_a_reload_says_what_changed_and_what_needs_a_restart),
         FLOW_TEST(test_a_file_with_an_error_changes_nothing),
