@@ -191,9 +191,10 @@ void ledger_query_unfinished(struct ledger *ledger, size_t limit, ledger_records
 void ledger_query_outcomes(struct ledger *ledger, size_t limit, ledger_records_fn *done, void *arg);
 
 /*
- * Looks at the store's place (directory, files, their rights) without opening it, for the
- * subcommand `check`: `found` is called for everything that would prevent a start (`is_error`) or
- * is dangerous.
+ * Looks at the store's place (directory, files, their rights, their version) without opening it,
+ * for the subcommand `check`: `found` is called for everything that would prevent a start
+ * (`is_error`) or is dangerous. Not in a process whose store is open at this place: it would lose
+ * SQLite's locks.
  */
 typedef void ledger_finding_fn(void *arg, bool is_error, const char *text);
 void ledger_inspect(const char *store, ledger_finding_fn *found, void *arg);

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum { EXIT_STORE = 73, WRITE_AHEAD_BYTES = 256 * 1024 };
@@ -269,6 +270,48 @@ static void test_a_directory_that_is_not_there_is_refused_by_its_name(struct fix
     assert_true(access(path_in(fixture, bridge, "missing"), F_OK) != 0);
 }
 
+/* Runs the subcommand on the bridge's settings: it must name both versions, and exit with `code`.
+ */
+static void check_newer_refused(const struct bridge *bridge, const char *subcommand,
+                                const char *verb, int code)
+{
+    const char *const argv[] = {BRIDGE_BINARY, subcommand, "--config", bridge->config, verb, NULL};
+    struct tool_result result = tool_run(bridge->directory, bridge->env, argv);
+    if (result.code != code || strstr(result.errors, "schema version 77") == NULL ||
+        strstr(result.errors, "install the newer bridge again") == NULL) {
+        flow_fail("%s: exit code %d: %s%s", subcommand, result.code, result.output, result.errors);
+    }
+    tool_result_fini(&result);
+}
+
+static void test_a_ledger_of_a_newer_bridge_is_refused_and_left_alone(struct fixture *fixture)
+{
+    enum { USER_VERSION_AT = 60 }; /* in the header of an SQLite file, big-endian */
+    static const unsigned char NEWER[] = {0, 0, 0, 77};
+    struct bridge *bridge = bridge_with_past(fixture);
+    const char *path = path_in(fixture, bridge, "ledger.db");
+    unsigned char present[sizeof NEWER];
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(file >= 0);
+    assert_int_equal(pread(file, present, sizeof present, USER_VERSION_AT), sizeof present);
+    assert_int_equal(pwrite(file, NEWER, sizeof NEWER, USER_VERSION_AT), sizeof NEWER);
+    struct content before = content_of(path);
+    check_refused(bridge, "schema version 77");
+    check_newer_refused(bridge, "ledger", "list", EXIT_STORE);
+    check_newer_refused(bridge, "ledger", "verify", EXIT_STORE);
+    check_newer_refused(bridge, "check", NULL, EX_CONFIG);
+    struct content after = content_of(path);
+    assert_int_equal(after.length, before.length);
+    assert_memory_equal(after.data, before.data, before.length);
+    free(before.data);
+    free(after.data);
+    assert_int_equal(pwrite(file, present, sizeof present, USER_VERSION_AT), sizeof present);
+    close(file);
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    bridge_stop(bridge);
+}
+
 /* Nobody can write to such a file, not even root; false if the file system has no such flag. */
 static bool set_immutable(const char *path, bool is_immutable)
 {
@@ -338,6 +381,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_an_empty_file_is_refused_and_a_new_ledger_made_once_it_is_removed),
         FLOW_TEST(test_a_directory_in_place_of_the_ledger_is_refused),
         FLOW_TEST(test_a_directory_that_is_not_there_is_refused_by_its_name),
+        FLOW_TEST(test_a_ledger_of_a_newer_bridge_is_refused_and_left_alone),
         FLOW_TEST(test_a_ledger_that_may_only_be_read_is_refused_and_used_when_it_may_be_written),
         FLOW_TEST(test_a_second_bridge_on_a_ledger_is_refused_with_the_owner),
     };

@@ -7,10 +7,16 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Of the header of a file ("Database File Format", section 1.3); the numbers are big-endian. */
+enum { HEADER_BYTES = 100, USER_VERSION_AT = 60, APPLICATION_ID_AT = 68 };
+static const char HEADER_START[] = "SQLite format 3"; /* with its NUL */
 
 struct inspection {
     store_finding_fn *found;
@@ -84,6 +90,36 @@ static void inspect_rights(const struct inspection *inspection, const char *path
     }
 }
 
+static int64_t header_number(const unsigned char *header, size_t at)
+{
+    uint32_t number = 0;
+    for (size_t i = 0; i < sizeof number; i++) {
+        number = number << 8 | header[at + i];
+    }
+    return (int32_t)number;
+}
+
+/* A ledger of a newer bridge, or a database of another program. The header may be older than the
+ * write-ahead log, but never newer. */
+static void inspect_version(const struct inspection *inspection, const char *path)
+{
+    unsigned char header[HEADER_BYTES];
+    struct buf why = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return; /* it does not exist yet, or inspect_rights() has said why */
+    }
+    bool is_database = pread(fd, header, sizeof header, 0) == (ssize_t)sizeof header &&
+                       memcmp(header, HEADER_START, sizeof HEADER_START) == 0;
+    close(fd);
+    if (is_database && store_sqlite_check_version(path, header_number(header, APPLICATION_ID_AT),
+                                                  header_number(header, USER_VERSION_AT), true,
+                                                  &why) != STATUS_OK) {
+        find(inspection, true, "%s", why.data);
+    }
+    buf_fini(&why);
+}
+
 static void inspect_file(const struct inspection *inspection, const char *path)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm", ".lock"};
@@ -98,6 +134,7 @@ static void inspect_file(const struct inspection *inspection, const char *path)
     if (store_file_check(path, &why) == STATUS_INVALID) {
         find(inspection, true, "%s", why.data);
     }
+    inspect_version(inspection, path);
     if (stat(path, &about) == 0 && about.st_nlink > 1) {
         find(inspection, false,
              "%s has %lu names (hard links), and its write-ahead log belongs to only one of them; "
