@@ -33,6 +33,7 @@ struct sender {
     const char *group;
     const char *token;
     const char *not_after;
+    const char *action;
     const char *route_name;
     const char *timeout;         /* NULL: the default */
     bool flags[PARAMETER_COUNT]; /* parameters to set to true */
@@ -67,8 +68,10 @@ static const struct cli_option OPTIONS[] = {
 #include "tables/actions.def"
     {'n', "not-after", "TIME", offsetof(struct sender, not_after),
      "RFC 3339 time after which the command must not start."},
+    {'a', "action", "NAME", offsetof(struct sender, action),
+     "What to do, as StopDiskReplicaGroup; default: the action of the route."},
     {'R', "route", "NAME", offsetof(struct sender, route_name),
-     "The route of the command; default: the first one."},
+     "The route of the command; default: the first one, with --action the first of that action."},
     {'w', "timeout", "SECONDS", offsetof(struct sender, timeout),
      "How long to wait for the reply; default: the time that the bridge tries a command."},
     {0},
@@ -90,6 +93,7 @@ static void render_payload(struct sender *sender)
     json_put_text_if(out, "RegionId", slice_text(sender->region));
     json_put_text_if(out, "ReplicaGroupId", slice_text(sender->group));
     json_put_text(out, "ClientToken", slice_text(sender->token));
+    json_put_text_if(out, "Action", slice_text(sender->action));
 #define ACTION_FLAG(action, parameter, letter, option, help) \
     if (sender->flags[PARAMETER_##action##_##parameter]) {   \
         json_put_bool(out, #parameter, true);                \
@@ -105,17 +109,31 @@ static struct slice or_default(const char *given, const char *otherwise)
     return slice_text(given != NULL ? given : otherwise);
 }
 
+/* The route of the name, else the first one with the action, else the first one. */
+static const struct route *find_route(const struct sender *sender)
+{
+    const struct settings *settings = sender->settings;
+    if (sender->route_name != NULL) {
+        return route_of_name(settings->routes, settings->route_count, sender->route_name);
+    }
+    for (size_t i = 0; i < settings->route_count; i++) {
+        if (sender->action == NULL || strcmp(settings->routes[i].action, sender->action) == 0) {
+            return &settings->routes[i];
+        }
+    }
+    return NULL;
+}
+
 /* The topics of the command and its reply. A command cannot be published to a filter with
  * wildcards. */
 static int choose_topics(struct sender *sender)
 {
     const struct settings *settings = sender->settings;
-    const struct route *route =
-        sender->route_name == NULL
-            ? &settings->routes[0]
-            : route_of_name(settings->routes, settings->route_count, sender->route_name);
+    const struct route *route = find_route(sender);
     if (route == NULL) {
-        return cli_wrong_call("send", "the configuration has no route of that name");
+        return cli_wrong_call("send", sender->route_name != NULL
+                                          ? "the configuration has no route of that name"
+                                          : "the configuration has no route with that action");
     }
     sender->route = route;
     for (size_t i = 0; i < route->topics.count && sender->topic.length == 0; i++) {

@@ -22,16 +22,22 @@ struct row {
     enum category category;
     enum reaction reaction;
     const char *hint;
-    const char *hint_one_shot;
 };
 
 static const struct row rows[] = {
-#define OUTCOME(http, code, category, reaction, hint, hint_one_shot) \
-    {http, code, CATEGORY_##category, REACTION_##reaction, hint, hint_one_shot},
-#define OUTCOME_OTHER(http_first, http_last, category, reaction, hint)
+#define OUTCOME(http, code, category, reaction, hint) \
+    {http, code, CATEGORY_##category, REACTION_##reaction, hint},
 #include "tables/outcomes.def"
-#undef OUTCOME
-#undef OUTCOME_OTHER
+};
+
+static const struct {
+    const char *code;
+    enum action_id action;
+    const char *parameter; /* NULL: whatever the parameters are */
+    const char *hint;
+} action_hints[] = {
+#define OUTCOME_HINT(code, action, parameter, hint) {code, ACTION_##action, parameter, hint},
+#include "tables/outcomes.def"
 };
 
 struct other_row {
@@ -41,12 +47,9 @@ struct other_row {
 };
 
 static const struct other_row other_rows[] = {
-#define OUTCOME(http, code, category, reaction, hint, hint_one_shot)
 #define OUTCOME_OTHER(http_first, http_last, category, reaction, hint) \
-    {http_first, http_last, {0, "*", CATEGORY_##category, REACTION_##reaction, hint, NULL}},
+    {http_first, http_last, {0, "*", CATEGORY_##category, REACTION_##reaction, hint}},
 #include "tables/outcomes.def"
-#undef OUTCOME
-#undef OUTCOME_OTHER
 };
 
 /* One answer on its way to an attempt. */
@@ -200,6 +203,19 @@ static void map_success(struct mapping *mapping)
     };
 }
 
+static const char *hint_of(const struct row *row, const struct command *command)
+{
+    for (size_t i = 0; i < sizeof action_hints / sizeof action_hints[0]; i++) {
+        const char *parameter = action_hints[i].parameter;
+        if (strcmp(action_hints[i].code, row->code) == 0 &&
+            action_hints[i].action == command->action->id &&
+            (parameter == NULL || action_params_have(slice_text(command->params), parameter))) {
+            return action_hints[i].hint;
+        }
+    }
+    return row->hint;
+}
+
 static void map_row(struct mapping *mapping, const struct row *row)
 {
     struct attempt *attempt = mapping->attempt;
@@ -208,8 +224,6 @@ static void map_row(struct mapping *mapping, const struct row *row)
     if (message.length == 0) {
         buf_append_text(&message, "The API gave no message.");
     }
-    bool is_shot = row->hint_one_shot != NULL &&
-                   action_params_have(slice_text(mapping->command->params), "OneShot");
     enum retention retention = retention_of(row);
     attempt->reaction = row->reaction;
     attempt->outcome = (struct outcome){
@@ -218,7 +232,7 @@ static void map_row(struct mapping *mapping, const struct row *row)
         .request_id = request_id_of(mapping),
         .code = clean_word(mapping, &mapping->api.code),
         .message = buf_take(&message),
-        .hint = is_shot ? row->hint_one_shot : row->hint,
+        .hint = hint_of(row, mapping->command),
         .action = mapping->command->action->name,
         .http_status = mapping->answer->status,
         .category = row->category,

@@ -113,8 +113,9 @@ void settings_check_patterns(const struct settings_view *view)
         if (allows_everything(&route->regions) && allows_everything(&route->groups)) {
             settings_report_route(view, false, i, "groups", SETTINGS_NO_ITEM,
                                   "allows every replica group, and `regions` every region: "
-                                  "everybody who may publish on this route's topics can start all "
-                                  "of them; list the regions or the groups");
+                                  "everybody who may publish on this route's topics can %s all "
+                                  "of them; list the regions or the groups",
+                                  route_action(route)->effect == EFFECT_STOP ? "stop" : "start");
         }
     }
 }

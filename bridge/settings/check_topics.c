@@ -144,10 +144,30 @@ static void check_defaults(const struct settings_view *view, size_t index)
     }
 }
 
+/* A default for a field that no command of this route may have. */
+static void check_parameter_defaults(const struct settings_view *view, size_t index)
+{
+    const struct route *route = &view->settings->routes[index];
+    for (size_t i = 0; i < ACTION_COUNT; i++) {
+        const struct parameter *parameter;
+        for (size_t k = 0; (parameter = action_parameter(&action_rows[i], k)) != NULL; k++) {
+            if (route->parameter_defaults[parameter->id].is_set &&
+                parameter->action != route_action(route)->id) {
+                char path[64];
+                snprintf(path, sizeof path, "defaults.%s", parameter->name);
+                settings_report_route(view, true, index, path, SETTINGS_NO_ITEM,
+                                      "is no parameter of this route's action, %s; remove it",
+                                      route->action);
+            }
+        }
+    }
+}
+
 static void check_route(const struct settings_view *view, size_t index)
 {
     const struct route *route = &view->settings->routes[index];
     check_defaults(view, index);
+    check_parameter_defaults(view, index);
     if (view->settings->broker.protocol == 4 && route->share[0] != '\0') {
         settings_report_route(
             view, false, index, "share", SETTINGS_NO_ITEM,

@@ -28,6 +28,7 @@
 /* A route cannot have an action that only reads. */
 #define ROUTE_ACTION_READ(name)
 #define ROUTE_ACTION_START(name) "|" #name
+#define ROUTE_ACTION_STOP(name)  "|" #name
 #define ROUTE_ACTIONS            (route_actions + 1)
 static const char route_actions[] =
 #define ACTION(name, object, upstream, effect, token, role, goal, print) ROUTE_ACTION_##effect(name)

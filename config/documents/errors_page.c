@@ -4,6 +4,7 @@
 #include "ecs/outcome_map.h"
 
 #include <stddef.h>
+#include <string.h>
 
 struct page_row {
     int http;
@@ -12,17 +13,22 @@ struct page_row {
     enum category category;
     enum reaction reaction;
     const char *hint;
-    const char *hint_one_shot;
 };
 
 static const struct page_row page_rows[] = {
-#define OUTCOME(http, code, category, reaction, hint, hint_one_shot) \
-    {http, 0, code, CATEGORY_##category, REACTION_##reaction, hint, hint_one_shot},
+#define OUTCOME(http, code, category, reaction, hint) \
+    {http, 0, code, CATEGORY_##category, REACTION_##reaction, hint},
 #define OUTCOME_OTHER(http_first, http_last, category, reaction, hint) \
-    {http_first, http_last, NULL, CATEGORY_##category, REACTION_##reaction, hint, NULL},
+    {http_first, http_last, NULL, CATEGORY_##category, REACTION_##reaction, hint},
 #include "tables/outcomes.def"
-#undef OUTCOME
-#undef OUTCOME_OTHER
+};
+
+static const struct {
+    const char *code;
+    const char *hint;
+} action_hints[] = {
+#define OUTCOME_HINT(code, action, parameter, hint) {code, hint},
+#include "tables/outcomes.def"
 };
 
 static const struct {
@@ -77,9 +83,11 @@ static void put_row(const struct page_row *row, struct buf *out)
     put_cell(reactions[row->reaction].text, out);
     buf_append_text(out, " | ");
     put_cell(row->hint, out);
-    if (row->hint_one_shot != NULL) {
-        buf_append_text(out, " With OneShot: ");
-        put_cell(row->hint_one_shot, out);
+    for (size_t i = 0; i < sizeof action_hints / sizeof action_hints[0]; i++) {
+        if (row->code != NULL && strcmp(row->code, action_hints[i].code) == 0) {
+            buf_append_text(out, " ");
+            put_cell(action_hints[i].hint, out);
+        }
     }
     buf_append_text(out, " |\n");
 }

@@ -128,11 +128,8 @@ static void put_categories(struct buf *out)
 static void put_code(struct buf *out)
 {
     static const char *const codes[] = {
-#define OUTCOME(http, code, category, reaction, hint, hint_one_shot) code,
-#define OUTCOME_OTHER(http_first, http_last, category, reaction, hint)
+#define OUTCOME(http, code, category, reaction, hint) code,
 #include "tables/outcomes.def"
-#undef OUTCOME
-#undef OUTCOME_OTHER
     };
     schema_put_members(out, "\"type\":\"string\",\"minLength\":1");
     json_put_name(out, "examples");

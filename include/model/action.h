@@ -34,7 +34,7 @@ enum parameter_id {
 };
 
 enum action_object { OBJECT_NONE, OBJECT_GROUP };
-enum action_effect { EFFECT_READ, EFFECT_START };
+enum action_effect { EFFECT_READ, EFFECT_START, EFFECT_STOP };
 enum action_token { TOKEN_NONE, TOKEN_SENT };
 enum action_role { ROLE_ANY, ROLE_PRODUCTION };
 enum action_goal { GOAL_NONE, GOAL_SYNCHRONISED, GOAL_STOPPED, GOAL_FAILOVERED };

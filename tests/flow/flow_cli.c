@@ -387,6 +387,41 @@ static void test_send_exits_0_for_a_success(struct fixture *fixture)
     cJSON_Delete(rows);
 }
 
+/* Of two routes, the action chooses the one to send by. */
+static void test_send_stops_a_group_with_the_action(struct fixture *fixture)
+{
+    struct bridge *bridge = fixture_bridge(
+        fixture, "routes = ( { name = \"start\"; }, { name = \"stop\"; topics = (\"cli/stop\");"
+                 " action = \"StopDiskReplicaGroup\"; } );");
+    const char *group = fixture_name(fixture, "pg");
+    simulator_order(&fixture->simulator, "POST", "groups",
+                    "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\",\"Status\":\"normal\"}",
+                    group);
+    struct tool_result result =
+        RUN(fixture, "send", "--config", bridge->config, "--region", "cn-beijing", "--group", group,
+            "--action", "StopDiskReplicaGroup");
+    expect_in(result.output, "\"Action\":\"StopDiskReplicaGroup\"");
+    check_sent(&result, 0, "succeeded");
+    static const struct {
+        const char *action;
+        const char *option;
+        const char *value;
+        const char *says;
+    } faults[] = {
+        {"StopDiskReplicaGroup", "--one-shot", NULL, "OneShot"},
+        {"StopDiskReplicaGroup", "--route", "start", "Action must be the action of the route"},
+        {"FailoverDiskReplicaGroup", NULL, NULL, "no route with that action"},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        result =
+            RUN(fixture, "send", "--config", bridge->config, "--region", "cn-beijing", "--group",
+                group, "--action", faults[i].action, faults[i].option, faults[i].value);
+        expect_code(&result, EX_USAGE);
+        expect_in(result.errors, faults[i].says);
+        tool_result_fini(&result);
+    }
+}
+
 static void test_send_exits_1_for_a_failure(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge(fixture, "");
@@ -536,6 +571,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_store_that_cannot_be_opened_exits_73),
         FLOW_TEST(test_a_second_bridge_on_the_same_ledger_does_not_start),
         FLOW_TEST(test_send_exits_0_for_a_success),
+        FLOW_TEST(test_send_stops_a_group_with_the_action),
         FLOW_TEST(test_send_exits_1_for_a_failure),
         FLOW_TEST(test_send_recognises_its_own_reply_among_those_of_its_token),
         FLOW_TEST(test_send_exits_3_without_a_reply),

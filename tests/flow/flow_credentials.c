@@ -360,6 +360,12 @@ static void test_check_prints_the_identity_and_that_the_api_accepts_it(struct fi
     check_result(&result, EX_OK, "cn-hangzhou: the API accepts the credentials", "");
     result = check_online(fixture, with_key, "routes.regions = (\"cn-*\", \"cn-beijing\");", NULL);
     check_result(&result, EX_OK, "cn-beijing: the API accepts the credentials", "");
+    result = check_online(fixture, with_key,
+                          "routes = ( { name = \"a\"; }, { name = \"b\"; topics = (\"stop\");"
+                          " action = \"StopDiskReplicaGroup\"; } );",
+                          "cn-beijing");
+    check_result(&result, EX_OK, "also needs ebs:StartDiskReplicaGroup, ebs:StopDiskReplicaGroup)",
+                 "");
     assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 0);
 }
 

@@ -16,6 +16,8 @@ static const struct command plain_command = {.action = &action_rows[ACTION_Start
                                              .params = "{\"OneShot\":false}"};
 static const struct command one_shot_command = {
     .action = &action_rows[ACTION_StartDiskReplicaGroup], .params = "{\"OneShot\":true}"};
+static const struct command stop_command = {.action = &action_rows[ACTION_StopDiskReplicaGroup],
+                                            .params = "{}"};
 
 static struct attempt map_as(int status, const char *body, const struct command *command,
                              const struct outcome_map_context *context)
@@ -175,11 +177,8 @@ static void test_every_code_of_the_table_is_tried_above(void **state)
 {
     (void)state;
     static const char *const codes[] = {
-#define OUTCOME(http, code, category, reaction, hint, hint_one_shot) code,
-#define OUTCOME_OTHER(http_first, http_last, category, reaction, hint)
+#define OUTCOME(http, code, category, reaction, hint) code,
 #include "tables/outcomes.def"
-#undef OUTCOME
-#undef OUTCOME_OTHER
     };
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         size_t head = strcspn(codes[i], "*");
@@ -310,7 +309,7 @@ static void test_success_true_is_no_problem(void **state)
     attempt_fini(&attempt);
 }
 
-static void test_the_hint_of_a_wrong_state_goes_by_the_kind_of_start(void **state)
+static void test_the_hint_of_a_wrong_state_goes_by_the_action(void **state)
 {
     (void)state;
     const char *body =
@@ -320,6 +319,10 @@ static void test_the_hint_of_a_wrong_state_goes_by_the_kind_of_start(void **stat
     attempt_fini(&attempt);
     attempt = map_as(403, body, &one_shot_command, &plain_context);
     assert_non_null(strstr(attempt.outcome.hint, "created, manual_syncing and stopped"));
+    attempt_fini(&attempt);
+    attempt = map_as(403, body, &stop_command, &plain_context);
+    assert_non_null(strstr(attempt.outcome.hint,
+                           "manual_syncing, syncing, normal, stopping, stop_failed and stopped"));
     attempt_fini(&attempt);
 }
 
@@ -526,7 +529,7 @@ int main(void)
         cmocka_unit_test(test_an_answer_that_is_not_the_apis_stays_unknown),
         cmocka_unit_test(test_another_5xx_keeps_the_apis_words_in_the_message),
         cmocka_unit_test(test_success_true_is_no_problem),
-        cmocka_unit_test(test_the_hint_of_a_wrong_state_goes_by_the_kind_of_start),
+        cmocka_unit_test(test_the_hint_of_a_wrong_state_goes_by_the_action),
         cmocka_unit_test(test_hints_name_the_permission_and_the_settings),
         cmocka_unit_test(test_the_cooldown_is_half_the_recovery_point_objective),
         cmocka_unit_test(test_an_older_gateways_code_for_an_expired_token_is_understood),

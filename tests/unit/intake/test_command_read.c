@@ -255,6 +255,23 @@ static void test_unknown_fields_are_named(void **state)
     assert_faults(rows, sizeof rows / sizeof rows[0]);
 }
 
+static void test_a_parameter_of_another_action_is_unknown(void **state)
+{
+    (void)state;
+    struct route route = command_fixture_route();
+    route.action = "StopDiskReplicaGroup";
+    struct delivery delivery = command_fixture_delivery("{" NEEDED ",\"OneShot\":false}");
+    struct command_reading reading = command_fixture_read(&route, &delivery);
+    assert_int_equal(reading.refusal.error, ERROR_UNKNOWN_PARAMETER);
+    assert_non_null(strstr(reading.refusal.message, "\"OneShot\""));
+    request_fini(&reading.request);
+    delivery = command_fixture_delivery("{" NEEDED ",\"Action\":\"StopDiskReplicaGroup\"}");
+    reading = command_fixture_read(&route, &delivery);
+    assert_int_equal(reading.refusal.error, ERROR_NONE);
+    assert_params(&reading.request, "{}");
+    request_fini(&reading.request);
+}
+
 static void test_a_long_unknown_name_is_cut_between_characters(void **state)
 {
     (void)state;
@@ -569,6 +586,7 @@ int main(void)
         cmocka_unit_test(test_lengths_are_accepted_up_to_the_limit),
         cmocka_unit_test(test_a_reply_topic_of_more_than_65535_bytes_is_invalid),
         cmocka_unit_test(test_unknown_fields_are_named),
+        cmocka_unit_test(test_a_parameter_of_another_action_is_unknown),
         cmocka_unit_test(test_a_long_unknown_name_is_cut_between_characters),
         cmocka_unit_test(test_missing_fields_are_named),
         cmocka_unit_test(test_a_repeated_field_is_invalid_and_not_readable),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 static const struct action *const start = &action_rows[ACTION_StartDiskReplicaGroup];
+static const struct action *const stop = &action_rows[ACTION_StopDiskReplicaGroup];
 static const struct action *const describe = &action_rows[ACTION_DescribeDiskReplicaGroups];
 
 static void test_a_row_says_what_the_api_expects(void **state)
@@ -21,6 +22,13 @@ static void test_a_row_says_what_the_api_expects(void **state)
     assert_int_equal(start->token, TOKEN_SENT);
     assert_int_equal(start->role, ROLE_PRODUCTION);
     assert_int_equal(start->goal, GOAL_SYNCHRONISED);
+    assert_string_equal(stop->ram_action, "ebs:StopDiskReplicaGroup");
+    assert_int_equal(stop->object, OBJECT_GROUP);
+    assert_string_equal(stop->upstream, "ReplicaGroupId");
+    assert_int_equal(stop->effect, EFFECT_STOP);
+    assert_int_equal(stop->token, TOKEN_SENT);
+    assert_int_equal(stop->role, ROLE_PRODUCTION);
+    assert_int_equal(stop->goal, GOAL_STOPPED);
     assert_int_equal(describe->object, OBJECT_NONE);
     assert_int_equal(describe->effect, EFFECT_READ);
     assert_int_equal(describe->token, TOKEN_NONE);
@@ -42,6 +50,7 @@ static void test_an_action_has_its_own_parameters(void **state)
     (void)state;
     assert_string_equal(action_parameter(start, 0)->name, "OneShot");
     assert_null(action_parameter(start, 1));
+    assert_null(action_parameter(stop, 0));
     assert_string_equal(action_parameter(describe, 0)->name, "MaxResults");
     assert_string_equal(action_parameter(describe, 3)->name, "Site");
     assert_null(action_parameter(describe, 4));

@@ -62,7 +62,7 @@ static void test_a_token_is_derived_from_everything_that_makes_the_command(void 
     struct route route = command_fixture_route();
     struct route other = command_fixture_route();
     other.name = "other";
-    char tokens[8][DIGEST_SHA256_HEX_BYTES];
+    char tokens[9][DIGEST_SHA256_HEX_BYTES];
     token_of(&route, slice_text("c"), "{" NEEDED "}", tokens[0]);
     token_of(&other, slice_text("c"), "{" NEEDED "}", tokens[1]);
     token_of(&route, slice_text("d"), "{" NEEDED "}", tokens[2]);
@@ -73,7 +73,10 @@ static void test_a_token_is_derived_from_everything_that_makes_the_command(void 
     other = command_fixture_route();
     other.action = "DescribeDiskReplicaGroups";
     token_of(&other, slice_text("c"), "{" NEEDED ",\"MaxResults\":\"1\"}", tokens[7]);
-    for (int a = 0; a < 8; a++) {
+    other = command_fixture_route();
+    other.action = "StopDiskReplicaGroup";
+    token_of(&other, slice_text("c"), "{" NEEDED "}", tokens[8]);
+    for (int a = 0; a < 9; a++) {
         for (int b = 0; b < a; b++) {
             assert_string_not_equal(tokens[a], tokens[b]);
         }
@@ -250,6 +253,8 @@ static void test_the_fingerprint_is_the_one_that_ledgers_hold(void **state)
                       "0658f828cec14c4c08eca92310b8494173a90c45c33d0d0a4d93786edfb35498");
     check_fingerprint(START, ONCE,
                       "173fce4f82eeaf3d2ca0ef4e32fc170926101247db9a105c03fc8898fb11243c");
+    check_fingerprint(ACTION_StopDiskReplicaGroup, "{}",
+                      "2c09b5085988ec95ede4c026580ffd49f9f9f9c57f8cc164fbe7d9d1e7bea5c5");
     check_fingerprint(DESCRIBE, "{\"MaxResults\":\"1\"}",
                       "1ffd358ad665e854f28b4c02f6b7a9030c8de9141503100fbc93d660f5dd5e19");
 }

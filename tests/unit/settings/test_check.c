@@ -566,9 +566,23 @@ static void test_patterns_that_can_never_match_are_a_danger(void **state)
     }
 }
 
+static void test_a_default_of_another_action_is_refused(void **state)
+{
+    (void)state;
+    assert_errors("routes = ({ action = \"StopDiskReplicaGroup\"; groups = (\"pg-*\");\n"
+                  " defaults: { OneShot = false; }; });",
+                  "test:2: routes[0].defaults.OneShot: is no parameter of this route's action, "
+                  "StopDiskReplicaGroup; remove it\n");
+    assert_warnings("routes = ({ groups = (\"pg-*\"); defaults: { OneShot = true; }; });", "");
+}
+
 static void test_a_route_that_allows_everything_is_a_danger(void **state)
 {
     (void)state;
+    assert_warnings("routes = ({ action = \"StopDiskReplicaGroup\"; });",
+                    "test:1: routes[0].groups: allows every replica group, and `regions` every "
+                    "region: everybody who may publish on this route's topics can stop all of "
+                    "them; list the regions or the groups\n");
     assert_warnings("routes = ({\n groups = (\"pg-a\", \"**\"); });", "test:2" OPEN_ROUTE_WARNING);
     assert_warnings("routes = ({ groups = (\"p*\"); });", "");
     assert_warnings("routes = ({ regions = (\"cn-*\"); });", "");
@@ -766,6 +780,7 @@ int main(void)
         cmocka_unit_test(test_a_success_is_remembered_as_long_as_a_session_can_hold_its_command),
         cmocka_unit_test(test_a_route_must_not_take_in_what_the_bridge_publishes),
         cmocka_unit_test(test_patterns_that_can_never_match_are_a_danger),
+        cmocka_unit_test(test_a_default_of_another_action_is_refused),
         cmocka_unit_test(test_a_route_that_allows_everything_is_a_danger),
         cmocka_unit_test(test_an_admin_endpoint_off_loopback_is_a_danger),
         cmocka_unit_test(test_traces_that_go_unencrypted_over_the_network_are_a_danger),
