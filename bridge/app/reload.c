@@ -2,9 +2,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/secret.h"
+#include "mqtt/broker_login.h"
 
-#include <stdlib.h>
+#include <stddef.h>
 
 static enum status load(struct tls_reload *out, const struct settings *settings,
                         struct tls_report *report)
@@ -29,19 +29,27 @@ enum status tls_reload_load(struct tls_reload *tls_reload, const struct settings
     return status;
 }
 
-/* The MQTT processes read the password themselves; but then it is too late to keep the old
+/* Each MQTT process gets a login that is made at its start; but then it is too late to keep the old
  * connections. */
-static void try_password(const struct settings *settings, struct buf *errors)
+static void try_login(const struct settings *settings, struct buf *errors)
 {
-    struct secret password = {0};
-    char *path = settings_password_path(settings);
-    enum status status = path == NULL ? STATUS_OK : secret_read_file(&password, path);
-    if (status != STATUS_OK) {
-        buf_printf(errors, "broker.password_file: %s: cannot be read (%s)\n", path,
-                   status_text(status));
+    static const char *const ends[] = {"-in", "-out"};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        struct broker_login login = {0};
+        struct broker_login_fault fault = {0};
+        struct buf id = {0};
+        size_t length = errors->length;
+        buf_printf(&id, "%s%s", settings->broker.client_id, ends[i]);
+        if (broker_login_make(settings, buf_slice(&id), &login, &fault) != STATUS_OK) {
+            buf_printf(errors, "%s: %s: %s\n", fault.setting, fault.file, fault.text.data);
+        }
+        buf_fini(&id);
+        broker_login_fini(&login);
+        broker_login_fault_fini(&fault);
+        if (errors->length > length) {
+            return; /* the other one has the same fault, mostly */
+        }
     }
-    secret_fini(&password);
-    free(path);
 }
 
 enum status tls_reload_try(struct tls_reload *out_fresh, const struct settings *settings,
@@ -49,7 +57,7 @@ enum status tls_reload_try(struct tls_reload *out_fresh, const struct settings *
 {
     struct tls_report report = {0};
     (void)load(out_fresh, settings, &report);
-    try_password(settings, &report.errors);
+    try_login(settings, &report.errors);
     bool is_usable = report.errors.length == 0 && report.outdated.length == 0;
     buf_append(out_why, buf_slice(&report.errors));
     buf_append(out_why, buf_slice(&report.outdated));

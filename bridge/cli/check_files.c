@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "ledger/ledger.h"
+#include "mqtt/broker_login.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -81,7 +82,8 @@ static void check_audit_file(struct check *check)
 static void check_password(struct check *check)
 {
     char *path = settings_password_path(check->settings);
-    if (path != NULL && check->settings->broker.password_file[0] == '\0') {
+    bool is_used = check->settings->broker.apsaramq.instance_id[0] == '\0';
+    if (is_used && path != NULL && check->settings->broker.password_file[0] == '\0') {
         if (access(path, R_OK) != 0) {
             check_error(check, "broker.password_file", "%s may not be read by this user: %s", path,
                         strerror(errno));
@@ -91,12 +93,33 @@ static void check_password(struct check *check)
     free(path);
 }
 
+/* What the login at ApsaraMQ is made of, for both connections. */
+static void check_login(struct check *check)
+{
+    static const char *const ends[] = {"-in", "-out"};
+    const struct settings *settings = check->settings;
+    bool is_used = settings->broker.apsaramq.instance_id[0] != '\0';
+    for (size_t i = 0; is_used && i < sizeof ends / sizeof ends[0]; i++) {
+        struct broker_login login = {0};
+        struct broker_login_fault fault = {0};
+        struct buf id = {0};
+        buf_printf(&id, "%s%s", settings->broker.client_id, ends[i]);
+        if (broker_login_make(settings, buf_slice(&id), &login, &fault) != STATUS_OK) {
+            check_error(check, fault.setting, "%s %s", fault.file, fault.text.data);
+        }
+        buf_fini(&id);
+        broker_login_fini(&login);
+        broker_login_fault_fini(&fault);
+    }
+}
+
 void check_files(struct check *check)
 {
     const char *token_file = check->settings->credentials.oidc_token_file;
     ledger_inspect(check->settings->ledger.store, found_in_ledger, check);
     check_audit_file(check);
     check_password(check);
+    check_login(check);
     if (token_file[0] != '\0' && access(token_file, R_OK) != 0) {
         check_warning(check, "credentials.oidc_token_file", "%s may not be read by this user: %s",
                       token_file, strerror(errno));

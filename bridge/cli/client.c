@@ -1,6 +1,7 @@
 #include "client.h"
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 
 enum status client_init(struct client *client, const struct settings *settings, const char *purpose,
@@ -9,7 +10,13 @@ enum status client_init(struct client *client, const struct settings *settings, 
     struct tls_report report = {0};
     *client =
         (struct client){.settings = *settings, .loop = loop_new(), .program = MQTT_PROGRAM_CLOSED};
-    buf_printf(&client->client_id, "%s-%s-%s", settings->broker.client_id, purpose, nonce);
+    bool is_apsaramq = settings->broker.apsaramq.instance_id[0] != '\0';
+    bool is_device = is_apsaramq && strcmp(settings->broker.apsaramq.mode, "device") == 0;
+    /* ApsaraMQ takes 64 bytes, and a device's credential belongs to one client id. */
+    buf_printf(&client->client_id, "%s-%s", settings->broker.client_id, purpose);
+    if (!is_device) {
+        buf_printf(&client->client_id, "-%.*s", is_apsaramq ? 8 : DIGEST_NONCE_BYTES, nonce);
+    }
     client->settings.broker.client_id = client->client_id.data;
     enum status status = tls_files_load_broker(&client->tls, settings, clock_wall_ms(), &report);
     if (status != STATUS_OK) {

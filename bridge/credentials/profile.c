@@ -1,9 +1,9 @@
 /* The section's type decides which keys are required; other keys are ignored. */
 #include "base/mem.h"
+#include "base/section.h"
 #include "common.h"
 #include "profiles.h"
 #include "roles.h"
-#include "section.h"
 
 #include <stdlib.h>
 

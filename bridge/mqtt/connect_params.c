@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "mqtt/broker_login.h"
 #include "settings/url.h"
 
 #include <arpa/inet.h>
@@ -148,7 +149,6 @@ static void set_broker(struct connect_params *params, const struct settings *set
     params->log_level = (uint8_t)log_level();
     params->log_style = (uint8_t)log_style();
     params->protocol = (uint8_t)settings->broker.protocol;
-    params->username = setting(settings->broker.username);
     params->connect_timeout_s = CONNECT_TIMEOUT_S;
     params->payload_bytes_max = (uint32_t)settings->limits.payload_bytes;
     params->ack_timeout_ms = (uint32_t)(ack_ms < ACK_TIMEOUT_MS_MAX ? ack_ms : ACK_TIMEOUT_MS_MAX);
@@ -156,21 +156,27 @@ static void set_broker(struct connect_params *params, const struct settings *set
     set_alpn(params, &settings->broker.tls.alpn);
 }
 
-static enum status read_password(struct connect_params *params, const struct settings *settings,
-                                 const char **out_why)
+static enum status set_login(struct connect_params *params, const struct settings *settings,
+                             const char **out_why)
 {
-    char *path = settings_password_path(settings);
-    enum status status = STATUS_OK;
-    if (path != NULL && path[0] != '\0') {
-        status = secret_read_file(&params->secret, path);
+    struct broker_login login = {0};
+    struct broker_login_fault fault = {0};
+    enum status status = broker_login_make(settings, params->client_id, &login, &fault);
+    if (status != STATUS_OK) {
+        *out_why = settings->broker.apsaramq.instance_id[0] == '\0'
+                       ? "the broker password cannot be read"
+                       : "the login for ApsaraMQ cannot be made";
+        LOG_ERROR("secret_unreadable", LOG_TEXT("setting", fault.setting),
+                  LOG_TEXT("file", fault.file), LOG_TEXT("why", fault.text.data));
+    } else if (login.username.length > 0) {
+        params->username = own(params, &login.username);
+    }
+    if (status == STATUS_OK && login.has_password) {
+        secret_copy(&params->secret, &login.password);
         params->password = secret_slice(&params->secret);
     }
-    if (status != STATUS_OK) {
-        *out_why = "the broker password cannot be read";
-        LOG_ERROR("secret_unreadable", LOG_TEXT("file", path),
-                  LOG_TEXT("status", status_text(status)));
-    }
-    free(path);
+    broker_login_fini(&login);
+    broker_login_fault_fini(&fault);
     return status;
 }
 
@@ -271,7 +277,7 @@ enum status connect_params_init(struct connect_params *params, const struct sett
         return STATUS_LIMIT;
     }
     status = set_tls(params, tls, out_why);
-    return status == STATUS_OK ? read_password(params, settings, out_why) : status;
+    return status == STATUS_OK ? set_login(params, settings, out_why) : status;
 }
 
 void connect_params_fini(struct connect_params *params)

@@ -1,7 +1,7 @@
 /*
  * connect_params - makes the connect params of an MQTT process from the settings.
  *
- * The broker password is read from its file each time, so that a changed one is used for the next
+ * The login is made each time (broker_login.h), so that a changed password is used for the next
  * connection. Certificates and keys were loaded before (tls/files.h). Paho takes paths only, so
  * they are put into files in memory, and the params name these.
  *

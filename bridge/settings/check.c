@@ -138,7 +138,8 @@ static void check_verify(const struct settings_view *view)
     const struct settings *settings = view->settings;
     const struct text_list *uris = &settings->broker.uris;
     char *password = settings_password_path(settings);
-    bool has_secret = password != NULL || settings->broker.tls.cert_file[0] != '\0';
+    bool has_secret = password != NULL || settings->broker.tls.cert_file[0] != '\0' ||
+                      settings->broker.apsaramq.instance_id[0] != '\0';
     bool is_any_far = false;
     for (size_t i = 0; i < uris->count; i++) {
         is_any_far = is_any_far || is_far(uris->items[i], "mqtts", "wss");

@@ -339,6 +339,33 @@ static void read_option(const struct reader *file_reader, const char *option)
     buf_fini(&path);
 }
 
+/* Before {Instance} is filled in. With the login of ApsaraMQ it has a form of its own. */
+static char *client_id_template(const struct settings *settings)
+{
+    struct buf text = {0};
+    if (settings->broker.apsaramq.instance_id[0] == '\0') {
+        return mem_strdup(settings->broker.client_id);
+    }
+    buf_printf(&text, "%s@@@%s", settings->broker.apsaramq.group_id,
+               settings->broker.apsaramq.device_id);
+    return buf_take(&text);
+}
+
+/* `given`: broker.client_id as it was read, which must not contradict the login of ApsaraMQ. */
+static void check_client_id(const struct reader *reader, const char *given)
+{
+    const struct settings *settings = reader->settings;
+    const struct settings_row *row = settings_row_find(reader->table, "broker.client_id");
+    const struct settings_place *place = &reader->places[row - reader->table.rows];
+    if (place->is_given && strcmp(given, settings->client_id_template) != 0 &&
+        strcmp(given, settings->broker.client_id) != 0) {
+        settings_report_error(reader->report, reader->file, place->line, row->path,
+                              "is not the client id of broker.apsaramq; allowed: no client_id, "
+                              "since it is made of group_id and device_id (%s)",
+                              settings->broker.client_id);
+    }
+}
+
 /* Fills the settings from the tree and the options, and checks them. */
 static struct settings *read_root(const config_setting_t *root, const char *file,
                                   const struct settings_options *options,
@@ -374,8 +401,11 @@ static struct settings *read_root(const config_setting_t *root, const char *file
         (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0')) {
         snprintf(host, sizeof host, "localhost");
     }
-    settings->client_id_template = mem_strdup(settings->broker.client_id);
+    char *client_id = mem_strdup(settings->broker.client_id);
+    settings->client_id_template = client_id_template(settings);
     settings_set_instance(settings, settings->is_instance_host_name ? host : settings->instance);
+    check_client_id(&reader, client_id);
+    free(client_id);
     settings_check(&(struct settings_view){
         .settings = settings,
         .file = file,

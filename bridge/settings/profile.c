@@ -5,6 +5,7 @@
  */
 #include "table.h"
 
+#include "base/section.h"
 #include "model/topic.h"
 #include "settings/url.h"
 
@@ -348,6 +349,74 @@ static void check_topics_of(const struct settings_view *view, const struct broke
     }
 }
 
+/* ---- The login of ApsaraMQ ---- */
+
+/* What each kind of login needs. */
+static void check_login_files(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    static const char *const modes[] = {"device", "signature", "token"};
+    enum { DEVICE = 1, SIGNATURE = 2, TOKEN = 4 };
+    const struct {
+        const char *path;
+        const char *value;
+        unsigned modes; /* 1 << index of modes */
+    } needs[] = {
+        {"broker.apsaramq.credentials_file", settings->broker.apsaramq.credentials_file, DEVICE},
+        {"broker.apsaramq.access_key_id", settings->broker.apsaramq.access_key_id,
+         SIGNATURE | TOKEN},
+        {"broker.apsaramq.secret_file", settings->broker.apsaramq.secret_file, SIGNATURE},
+        {"broker.apsaramq.token_file", settings->broker.apsaramq.token_file, TOKEN},
+    };
+    bool is_used = settings->broker.apsaramq.instance_id[0] != '\0';
+    unsigned mode = 0;
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        mode |= strcmp(settings->broker.apsaramq.mode, modes[i]) == 0 ? 1U << i : 0;
+    }
+    for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
+        bool is_set = needs[i].value[0] != '\0';
+        if (is_used && (needs[i].modes & mode) != 0 && !is_set) {
+            report(view, true, needs[i].path,
+                   "is empty; allowed: what broker.apsaramq.mode = \"%s\" needs",
+                   settings->broker.apsaramq.mode);
+        } else if (!is_used && is_set) {
+            report(view, true, needs[i].path,
+                   "is set without broker.apsaramq.instance_id; allowed: both or none");
+        }
+    }
+}
+
+static void check_login(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    size_t id_length = strlen(settings->broker.client_id) + strlen("-out");
+    check_login_files(view);
+    if (settings->broker.apsaramq.instance_id[0] == '\0') {
+        return;
+    }
+    if (settings->broker.username[0] != '\0') {
+        report(view, true, "broker.username",
+               "is set together with broker.apsaramq.instance_id; allowed: one of them");
+    }
+    if (settings->broker.password_file[0] != '\0') {
+        report(view, true, "broker.password_file",
+               "is set together with broker.apsaramq.instance_id; allowed: one of them");
+    }
+    if (strcmp(settings->broker.profile, "apsaramq") != 0) {
+        report(view, false, "broker.profile",
+               "is \"%s\", and the login is that of ApsaraMQ for MQTT: its limits are not "
+               "checked; use \"apsaramq\"",
+               settings->broker.profile);
+    }
+    if (strcmp(settings->broker.apsaramq.mode, "device") == 0 &&
+        id_length > SECTION_NAME_BYTES_MAX) {
+        report(view, true, "broker.apsaramq.device_id",
+               "makes client ids of %zu bytes; allowed: at most %d bytes, which is the longest "
+               "name of a section in credentials_file",
+               id_length, SECTION_NAME_BYTES_MAX);
+    }
+}
+
 void settings_check_profile(const struct settings_view *view)
 {
     const struct settings *settings = view->settings;
@@ -356,6 +425,7 @@ void settings_check_profile(const struct settings_view *view)
     check_client_id(view, profile);
     check_features(view, profile);
     check_filters(view, profile);
+    check_login(view);
     check_topics_of(view, profile, settings_main_table(), settings, SIZE_MAX);
     for (size_t i = 0; i < settings->route_count; i++) {
         check_topics_of(view, profile, settings_route_table(), &settings->routes[i], i);

@@ -254,6 +254,7 @@ static const struct {
     [RULE_TRACE_ENDPOINT] = {"http:// or https:// host[:port][/path]", .is_url = true,
                              .use = URL_TRACES, .form = MASKED},
     [RULE_SOCKET] = {"a path of at most 107 bytes, or none", .why = why_socket},
+    [RULE_WORD] = {"letters, digits, '-' and '_'", .bytes = WORD_BYTES},
     [RULE_ROUTE_NAME] = {"letters, digits, '-' and '_'", .bytes = WORD_BYTES},
     [RULE_COMMAND_FILTER] = {"a topic filter (+ and # are whole levels, # is the last one)",
                              .why = why_command_filter},

@@ -32,6 +32,7 @@ enum settings_rule {
     RULE_INSTANCE,
     RULE_BROKER_URI,
     RULE_CLIENT_ID,
+    RULE_WORD,
     RULE_FILE,
     RULE_SECRET_FILE,
     RULE_DIRECTORY,

@@ -71,8 +71,9 @@ struct wire_filter {
     uint8_t qos;         /* 0..2 */
 };
 
-/* The filters, the client id, ALPN, and the names of the TLS files, which change once. */
-#define CONNECT_PARAMS_TEXTS_MAX (ROUTE_FILTERS_MAX + 2 + 2 * WIRE_TLS_FD_COUNT)
+/* The filters, the client id, the user name, ALPN, and the names of the TLS files, which change
+ * once. */
+#define CONNECT_PARAMS_TEXTS_MAX (ROUTE_FILTERS_MAX + 3 + 2 * WIRE_TLS_FD_COUNT)
 
 /*
  * Everything an MQTT process needs for its connection. Slices point into the settings, into the

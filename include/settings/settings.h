@@ -21,7 +21,7 @@
 struct settings {
     char *instance;             /* never empty */
     bool is_instance_host_name; /* it is not in the file: the host name stands in for it */
-    char *client_id_template;   /* broker.client_id as it is in the file */
+    char *client_id_template;   /* broker.client_id before {Instance} is filled in */
     struct {
         struct text_list uris;
         char *profile;    /* a row of tables/broker_profiles.def */
@@ -47,6 +47,16 @@ struct settings {
             struct text_list alpn;
             bool verify;
         } tls;
+        struct {
+            char *instance_id; /* "" for another login */
+            char *mode;        /* "device", "signature" or "token" */
+            char *group_id;
+            char *device_id; /* may contain {Instance} */
+            char *access_key_id;
+            char *secret_file;
+            char *credentials_file;
+            char *token_file;
+        } apsaramq;
     } broker;
     struct {
         char *preset; /* "ebs" or "ecs" */

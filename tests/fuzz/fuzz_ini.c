@@ -2,7 +2,7 @@
  * Reads any bytes as an ini file. Values must lie within the text and contain no line end and no
  * NUL; an error must have a phrase and a line of the text.
  */
-#include "credentials/section.h"
+#include "base/section.h"
 
 #include <assert.h>
 #include <stdbool.h>

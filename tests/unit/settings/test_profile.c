@@ -204,6 +204,52 @@ static void test_a_topic_with_a_token_is_a_warning_where_few_characters_are_allo
                   "message; use a topic without it\n");
 }
 
+static void test_the_login_of_apsaramq_needs_what_its_mode_uses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *broker;
+        const char *errors;
+    } cases[] = {
+        {"profile = \"apsaramq\"; apsaramq: { instance_id = \"i\"; };",
+         "test: broker.apsaramq.credentials_file: is empty; allowed: what broker.apsaramq.mode = "
+         "\"device\" needs\n"},
+        {"profile = \"apsaramq\"; apsaramq: { instance_id = \"i\"; mode = \"signature\"; };",
+         "test: broker.apsaramq.access_key_id: is empty; allowed: what broker.apsaramq.mode = "
+         "\"signature\" needs\n"
+         "test: broker.apsaramq.secret_file: is empty; allowed: what broker.apsaramq.mode = "
+         "\"signature\" needs\n"},
+        {"profile = \"apsaramq\"; apsaramq: { access_key_id = \"a\"; };",
+         "test:1: broker.apsaramq.access_key_id: is set without broker.apsaramq.instance_id; "
+         "allowed: both or none\n"},
+        {"profile = \"apsaramq\"; username = \"u\"; apsaramq: { instance_id = \"i\"; mode = "
+         "\"token\"; access_key_id = \"a\"; token_file = \"/dev/null\"; };",
+         "test:1: broker.apsaramq.token_file: names something that is not a regular file "
+         "(/dev/null); allowed: empty, or the path of a readable file (at most 4096 bytes)\n"
+         "test:1: broker.username: is set together with broker.apsaramq.instance_id; allowed: one "
+         "of them\n"},
+        {"profile = \"apsaramq\"; client_id = \"mine\"; apsaramq: { instance_id = \"i\"; "
+         "credentials_file = \"tests/vectors/settings/faults.conf\"; };",
+         "test:1: broker.client_id: is not the client id of broker.apsaramq; allowed: no "
+         "client_id, since it is made of group_id and device_id (GID_bridge@@@b1)\n"},
+        {"profile = \"apsaramq\"; apsaramq: { instance_id = \"i\"; group_id = \"a/b\"; "
+         "credentials_file = \"tests/vectors/settings/faults.conf\"; };",
+         "test:1: broker.apsaramq.group_id: has a character that is not allowed; "
+         "allowed: letters, digits, '-' and '_' (at most 64 bytes)\n"},
+        {"profile = \"apsaramq\"; apsaramq: { instance_id = \"i\"; device_id = "
+         "\"0123456789012345678901234567890123\"; credentials_file = "
+         "\"tests/vectors/settings/faults.conf\"; };",
+         "test:1: broker.apsaramq.device_id: makes client ids of 51 bytes; allowed: at most 48 "
+         "bytes, which is the longest name of a section in credentials_file\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct settings_report report = {0};
+        load(cases[i].broker, LIMITED_ROUTES, &report);
+        assert_string_equal(report.errors.length == 0 ? "" : report.errors.data, cases[i].errors);
+        settings_report_fini(&report);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_an_address_without_tls_is_an_error_unless_it_is_on_loopback),
         cmocka_unit_test(test_what_a_service_grants_less_of_is_a_warning),
         cmocka_unit_test(test_a_topic_with_a_token_is_a_warning_where_few_characters_are_allowed),
+        cmocka_unit_test(test_the_login_of_apsaramq_needs_what_its_mode_uses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

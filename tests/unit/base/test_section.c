@@ -1,6 +1,6 @@
 /* Sections, keys, comments and quotes, and the errors with their lines. */
 #include "base/buf.h"
-#include "credentials/section.h"
+#include "base/section.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

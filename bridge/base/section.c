@@ -3,7 +3,7 @@
  * line at a time, refuses lines that libinih would truncate or misread. A value is located in our
  * text by its position in the line, so that no copy of a secret is left.
  */
-#include "section.h"
+#include "base/section.h"
 
 #include "base/mem.h"
 #include "base/secret.h"

@@ -13,8 +13,8 @@
  *
  * Thread: the loop's, since libinih's options are global. Errors never contain any of the text.
  */
-#ifndef CREDENTIALS_SECTION_H
-#define CREDENTIALS_SECTION_H
+#ifndef BASE_SECTION_H
+#define BASE_SECTION_H
 
 #include "base/slice.h"
 #include "base/status.h"
