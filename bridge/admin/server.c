@@ -7,6 +7,7 @@
 
 #include <microhttpd.h>
 
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -368,7 +369,7 @@ static void set_port(struct sockaddr *address, int port)
     }
 }
 
-/* False if it cannot listen there. */
+/* False, with the reason in errno, if it cannot listen there. */
 static bool listen_on(struct admin *admin, const struct addrinfo *address)
 {
     struct listener *listener = &admin->listeners[admin->listener_count];
@@ -399,6 +400,7 @@ enum status admin_new(const struct admin_options *options, struct admin **out_ad
                       struct buf *out_why)
 {
     struct addrinfo *address = NULL;
+    int error = 0;
     enum status status = resolve(options->listen, &address, out_why);
     if (status != STATUS_OK) {
         return status;
@@ -409,16 +411,18 @@ enum status admin_new(const struct admin_options *options, struct admin **out_ad
     pthread_mutex_init(&admin->mutex, NULL);
     for (const struct addrinfo *at = address;
          at != NULL && admin->listener_count < ADMIN_ADDRESSES_MAX; at = at->ai_next) {
-        if (!listen_on(admin, at) && (at != address || at->ai_next != NULL)) {
+        bool is_listening = listen_on(admin, at);
+        error = errno;
+        if (!is_listening && (at != address || at->ai_next != NULL)) {
             report_left_out(at, options->listen);
         }
     }
     freeaddrinfo(address);
     if (admin->listener_count == 0) {
         buf_printf(out_why,
-                   "admin.listen: cannot listen on %s; free the address, choose another, or set "
-                   "\"\" to switch the endpoint off",
-                   options->listen);
+                   "admin.listen: cannot listen on %s: %s; choose another address, or set \"\" to "
+                   "switch the endpoint off",
+                   options->listen, strerror(error));
         admin_free(admin);
         return STATUS_UNAVAILABLE;
     }

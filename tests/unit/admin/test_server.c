@@ -2,6 +2,7 @@
 #include "admin/server.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -314,6 +315,21 @@ static void test_a_name_is_bound_at_all_its_addresses(void **state)
     buf_fini(&why);
 }
 
+static void test_an_address_that_is_in_use_is_reported_with_the_reason(void **state)
+{
+    char listen[32];
+    struct buf why = {0};
+    struct admin *admin = NULL;
+    (void)state;
+    snprintf(listen, sizeof listen, "127.0.0.1:%d", admin_port(fixture.admin));
+    const struct admin_options options = options_of(listen);
+    assert_int_equal(admin_new(&options, &admin, &why), STATUS_UNAVAILABLE);
+    assert_non_null(strstr(why.data, listen));
+    assert_non_null(strstr(why.data, strerror(EADDRINUSE)));
+    assert_null(admin);
+    buf_fini(&why);
+}
+
 static void test_clients_that_never_finish_a_request_keep_no_probe_waiting(void **state)
 {
     int slow[SLOW_CLIENTS];
@@ -333,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_a_name_is_bound_at_all_its_addresses),
+        TEST(test_an_address_that_is_in_use_is_reported_with_the_reason),
         TEST(test_a_page_with_data_is_not_for_a_foreign_name),
         TEST(test_the_loop_answers_what_only_it_knows),
         TEST(test_an_answer_within_the_hook_is_sent_too),
