@@ -148,6 +148,8 @@ int cli_check(int argc, char **argv)
     struct options options = {0};
     struct settings *settings = NULL;
     struct buf warnings = {0};
+    /* The lines stay in order where both streams go to one file. */
+    setvbuf(stdout, NULL, _IOLBF, 0);
     int code;
     if (!cli_read_options(&USAGE, argc, argv, &options, &code)) {
         return code;

@@ -238,6 +238,23 @@ static void test_dangers_are_reported_and_pass(struct fixture *fixture)
     }
 }
 
+static void test_check_keeps_its_lines_in_order_where_both_streams_go_to_one_file(
+    struct fixture *fixture)
+{
+    const char *path = write_config(fixture, "broker: { uris = (\"mqtt://127.0.0.1:1\"); };\n"
+                                             "api: { endpoint = \"http://127.0.0.1:1\"; };\n");
+    const char *argv[] = {
+        "/bin/sh",     "-c", "exec \"$0\" check --config \"$1\" --online --region cn-beijing 2>&1",
+        BRIDGE_BINARY, path, NULL};
+    struct tool_result result = tool_run(fixture->directory, environment, argv);
+    expect_code(&result, EX_UNAVAILABLE);
+    const char *no_errors = strstr(result.output, "no errors\n");
+    const char *credentials = strstr(result.output, "\ncredentials: ");
+    const char *broker = strstr(result.output, "\nbroker: not_connected");
+    assert_true(no_errors != NULL && no_errors < credentials && credentials < broker);
+    tool_result_fini(&result);
+}
+
 /* `run` refuses it, too: each of its messages would become another one, without end. */
 static void test_a_route_that_takes_in_the_bridges_own_topics_does_not_run(struct fixture *fixture)
 {
@@ -345,6 +362,9 @@ static void test_a_store_that_cannot_be_opened_exits_73(struct fixture *fixture)
         fixture_bridge_new(fixture, "ledger.store = \"sqlite:/nonexistent/dir/ledger.db\";");
     bridge_start(bridge);
     assert_int_equal(bridge_wait_exit(bridge), EX_CANTCREAT);
+    assert_true(bridge_log_contains(
+        bridge,
+        "/nonexistent/dir/ledger.db.lock: No such file or directory; create the directory"));
 }
 
 static void test_a_second_bridge_on_the_same_ledger_does_not_start(struct fixture *fixture)
@@ -566,6 +586,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_dangers_are_reported_and_pass),
         FLOW_TEST(test_a_secret_that_all_can_read_is_a_danger),
         FLOW_TEST(test_a_route_that_takes_in_the_bridges_own_topics_does_not_run),
+        FLOW_TEST(test_check_keeps_its_lines_in_order_where_both_streams_go_to_one_file),
         FLOW_TEST(test_check_looks_at_the_ledgers_place),
         FLOW_TEST(test_an_option_replaces_a_setting_of_every_subcommand),
         FLOW_TEST(test_a_store_that_cannot_be_opened_exits_73),

@@ -68,7 +68,11 @@ enum status store_file_lock(const char *path, int *out_fd, struct store_runs *ou
     enum status status = STATUS_OK;
     int fd = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
+        const char *advice = errno == ENOENT ? "; create the directory, with the bridge's user as "
+                                               "its owner and mode 0700"
+                                             : "";
         status = cannot(out_why, "open", name.data);
+        buf_append_text(out_why, advice);
     } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         status = errno == EWOULDBLOCK ? lock_busy(fd, path, out_why)
                                       : cannot(out_why, "lock", name.data);
