@@ -165,7 +165,8 @@ static void on_http_done(void *arg, const struct http_answer *answer)
     outcome_map(&named, call->command, &context, &attempt);
     buf_fini(&error);
     update_health(ecs, call->command, &attempt);
-    reach_note(&ecs->reach, call->command->region, answer, attempt.outcome.message);
+    reach_note(&ecs->reach, call->command->region, answer, attempt.outcome.message,
+               clock_mono_ms());
     prepare_next(call, answer, &attempt);
     attempt.at_ms = answer->date_ms >= 0 ? answer->date_ms : clock_wall_ms() + ecs->clock_offset_ms;
     DL_DELETE(ecs->live, call);

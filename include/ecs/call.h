@@ -26,9 +26,9 @@ typedef void ecs_answered_fn(void *arg, struct attempt *attempt);
 
 /*
  * `tls`, `health` and `counters` must outlive it; it sets HEALTH_NO_CREDENTIALS,
- * HEALTH_CREDENTIALS_REFUSED, HEALTH_API_UNREACHABLE and COUNTER_CREDENTIALS_EXPIRY.
- * STATUS_INVALID, with the reason appended to *out_why, where the endpoint or the credential
- * provider of the settings cannot be used.
+ * HEALTH_CREDENTIALS_REFUSED, HEALTH_API_UNREACHABLE, HEALTH_API_SILENT and
+ * COUNTER_CREDENTIALS_EXPIRY. STATUS_INVALID, with the reason appended to *out_why, where the
+ * endpoint or the credential provider of the settings cannot be used.
  */
 enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
                     struct health *health, struct counters *counters, struct ecs **out_ecs,

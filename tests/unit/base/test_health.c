@@ -149,6 +149,7 @@ static void test_the_names_are_the_contracts(void **state)
         {HEALTH_CREDENTIALS_REFUSED, "credentials_refused"},
         {HEALTH_STORE_UNAVAILABLE, "store_unavailable"},
         {HEALTH_API_UNREACHABLE, "api_unreachable"},
+        {HEALTH_API_SILENT, "api_silent"},
         {HEALTH_REPLY_REFUSED, "reply_refused"},
         {HEALTH_OUTBOX_FULL, "outbox_full"},
         {HEALTH_COMMAND_SET_ASIDE, "command_set_aside"},
