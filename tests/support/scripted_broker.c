@@ -3,6 +3,7 @@
 #include "support/websocket_peer.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -46,6 +47,8 @@ void scripted_broker_start(struct scripted_broker *broker, enum scripted_transpo
     int window = SMALL_WINDOW_BYTES;
     *broker = (struct scripted_broker){.transport = transport, .protocol = protocol, .fd = -1};
     broker->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int one = 1; /* another broker may have the port afterwards */
+    setsockopt(broker->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (has_small_window) {
         setsockopt(broker->listener, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
     }
@@ -90,7 +93,11 @@ void scripted_broker_stop(struct scripted_broker *broker)
 static bool wait_readable(int fd, int timeout_ms)
 {
     struct pollfd ready = {.fd = fd, .events = POLLIN};
-    return poll(&ready, 1, timeout_ms) == 1;
+    int count;
+    do { /* a process of the test that ends interrupts it */
+        count = poll(&ready, 1, timeout_ms);
+    } while (count < 0 && errno == EINTR);
+    return count == 1;
 }
 
 static void send_raw(struct scripted_broker *broker, const void *bytes, size_t count)
@@ -215,6 +222,11 @@ bool scripted_broker_has_input(struct scripted_broker *broker)
 void scripted_broker_wait_input(struct scripted_broker *broker)
 {
     assert_true(wait_readable(broker->fd, SCRIPTED_TIMEOUT_MS));
+}
+
+bool scripted_broker_has_client(const struct scripted_broker *broker)
+{
+    return wait_readable(broker->listener, 0);
 }
 
 void scripted_broker_accept(struct scripted_broker *broker)

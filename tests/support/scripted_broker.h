@@ -52,6 +52,8 @@ void scripted_broker_stop(struct scripted_broker *broker);
 /* "mqtt", "ws", "mqtts" or "wss". */
 const char *scripted_broker_scheme(const struct scripted_broker *broker);
 
+/* Whether a client has connected that was not accepted yet. Does not wait. */
+bool scripted_broker_has_client(const struct scripted_broker *broker);
 /* Waits for the client, its TLS handshake and its WebSocket upgrade, and reads CONNECT. */
 void scripted_broker_accept(struct scripted_broker *broker);
 void scripted_broker_connack(struct scripted_broker *broker, bool is_session_present);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "model/message.h"
+#include "support/scripted_broker.h"
 
 #include <netdb.h>
 #include <semaphore.h>
@@ -241,6 +242,37 @@ static void test_a_broker_without_retain_or_will_can_be_named_in_the_settings(vo
     }
 }
 
+/* A broker that refuses an id in use, as ApsaraMQ does, refuses it until it has noticed the end of
+ * the old connection. */
+static void test_a_refused_client_id_is_tried_again_until_the_broker_takes_it(void **state)
+{
+    (void)state;
+    static const unsigned char refusals[2][5] = {{0x20, 2, 0, 2}, {0x20, 3, 0, 0x85, 0}};
+    for (size_t i = 0; i < 2; i++) {
+        struct workers_fixture *fixture = mem_zalloc(1, sizeof *fixture);
+        struct scripted_broker refusing;
+        fixture->uris = "";
+        broker_start(&fixture->broker, NULL);
+        broker_kill(&fixture->broker);
+        scripted_broker_start(&refusing, SCRIPTED_TCP, i == 0 ? 4 : 5, false);
+        fixture->broker.port = refusing.port;
+        workers_fixture_start(fixture, i == 0 ? "protocol = 4;" : "protocol = 5;");
+        for (int refused = 0; refused < 6; refused++) {
+            WAIT_FOR(fixture, scripted_broker_has_client(&refusing));
+            scripted_broker_accept(&refusing);
+            scripted_broker_send(&refusing, refusals[i], refusals[i][1] + 2U);
+            scripted_broker_close(&refusing);
+        }
+        WAIT_FOR(fixture, fixture->failed_count >= 2);
+        assert_string_equal(fixture->why, "refused");
+        scripted_broker_stop(&refusing);
+        broker_restart(&fixture->broker);
+        workers_fixture_wait_up(fixture);
+        workers_fixture_stop(fixture);
+        workers_fixture_end(fixture);
+    }
+}
+
 static void test_processes_at_different_brokers_are_reported(void **state)
 {
     (void)state;
@@ -442,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_a_shorter_keepalive_of_the_broker_is_obeyed_by_the_next_process),
         cmocka_unit_test(test_replies_go_out_at_a_broker_that_cannot_do_what_the_will_asks_for),
         cmocka_unit_test(test_a_broker_without_retain_or_will_can_be_named_in_the_settings),
+        cmocka_unit_test(test_a_refused_client_id_is_tried_again_until_the_broker_takes_it),
         cmocka_unit_test(test_processes_at_different_brokers_are_reported),
         cmocka_unit_test(test_a_changed_password_is_used_for_the_next_attempt),
         cmocka_unit_test(test_workers_stop_before_they_are_connected),
