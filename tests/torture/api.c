@@ -173,11 +173,13 @@ void api_finish(struct api *api)
         struct api_token *token = get_token(api, row->string);
         token->effects = (int)json_number(row, "Effects");
         token->is_one_shot = json_is_true(row, "OneShot");
+        token->is_stop = strcmp(json_text(row, "Action"), "StopDiskReplicaGroup") == 0;
         snprintf(token->request_id, sizeof token->request_id, "%s", json_text(row, "RequestId"));
         snprintf(token->region, sizeof token->region, "%s", json_text(row, "RegionId"));
         snprintf(token->group, sizeof token->group, "%s", json_text(row, "ReplicaGroupId"));
     }
-    api->calls = (int64_t)json_number(state, "Totals.Starts");
+    api->calls =
+        (int64_t)(json_number(state, "Totals.Starts") + json_number(state, "Totals.Stops"));
     api->effects = (int64_t)json_number(state, "Totals.Effects");
     api->overlaps = (int64_t)json_number(state, "Totals.Overlaps");
     cJSON_Delete(state);

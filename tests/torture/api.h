@@ -19,6 +19,7 @@ struct api_token {
     int64_t last_effect_ms;
     int forgotten; /* effects that the API allowed because it had forgotten the token */
     bool is_one_shot;
+    bool is_stop;
     bool is_answered; /* a reply has reported its success */
     int64_t told_ms;  /* the first success that a reply reported, on the wall clock; 0 for none */
     char request_id[40];

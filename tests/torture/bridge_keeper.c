@@ -22,12 +22,11 @@ static const char default_settings[] =
     "broker.username = \"bridge\"; broker.reconnect_min_s = 1; broker.reconnect_max_s = 2; "
     "broker.keepalive_s = 5;"
     "api.connect_timeout_ms = 500; api.read_timeout_ms = 1000;"
-    "api.rate_per_s = 300.0; api.rate_burst = 200; api.rpo_s = 1;"
-    "routes.groups = (\"pg-*\");";
+    "api.rate_per_s = 300.0; api.rate_burst = 200; api.rpo_s = 1;";
 
 enum { VALUES_MAX = 4 };
 
-/* Every value of `topics` takes in all commands. */
+/* Of the route that starts groups; every value of `topics` takes in all starts. */
 static const struct {
     const char *name;
     const char *values[VALUES_MAX];
@@ -64,10 +63,12 @@ static void write_config(const struct bridge_keeper *keeper)
              "%sbroker.uris = (\"%s\"); broker.tls.ca_file = \"%s\";"
              "api.endpoint = \"http://127.0.0.1:%d\";"
              "admin.listen = \"127.0.0.1:%d\";"
-             "routes.topics = (\"%s\"); routes.share = \"%s\"; instance = \"%s\";",
+             "routes = ( { topics = (\"%s\"); share = \"%s\"; groups = (\"pg-*\"); %s },"
+             " { name = \"stop\"; action = \"StopDiskReplicaGroup\"; topics = (\"" PLAN_STOPS
+             "/#\"); groups = (\"pg-*\"); %s } ); instance = \"%s\";",
              default_settings, options->broker_uri, options->broker_ca_file, options->api_port,
              keeper->admin_port, value_of(keeper, BRIDGE_TOPICS), value_of(keeper, BRIDGE_SHARE),
-             bridge_keeper_instance(keeper));
+             options->route_settings, options->route_settings, bridge_keeper_instance(keeper));
     char *text = settings_write(defaults, options->settings);
     file_write(keeper->bridge.config, text);
     free(text);

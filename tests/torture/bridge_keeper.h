@@ -39,7 +39,8 @@ struct bridge_options {
     const char *broker_ca_file; /* "": none */
     int api_port;
     struct tap *tap;
-    const char *settings; /* in addition to the harness's settings, see flow_settings.h */
+    const char *settings;       /* in addition to the harness's settings, see flow_settings.h */
+    const char *route_settings; /* of both routes: "key = value;" */
 };
 
 struct bridge_keeper {

@@ -219,14 +219,14 @@ static void match_group(int group, char *out, size_t size)
 {
     char name[16];
     plan_group(group, name);
-    snprintf(out, size, ",\"Match\":{\"ReplicaGroupId\":\"%s\"}", name);
+    snprintf(out, size, ",\"Match\":{\"Action\":\"*\",\"ReplicaGroupId\":\"%s\"}", name);
 }
 
 static void add_fault(struct chaos *chaos, int64_t at_ms)
 {
     struct random *random = &chaos->schedules[CHAOS_API].random;
     int weights[API_FAULTS];
-    char match[64] = "";
+    char match[64] = ",\"Match\":{\"Action\":\"*\"}";
     for (int i = 0; i < API_FAULTS; i++) {
         weights[i] = api_faults[i].weight;
     }

@@ -107,9 +107,12 @@ char *check_story(const struct check *check, uint32_t number)
             "answers "
             "taken by the broker x%d, the last sent %lld, acknowledged %lld",
             number, kinds[item->kind], plan_fault_code((enum plan_fault)item->fault), item->origin,
-            token, item->group, item->is_one_shot ? " once" : "", item->sender,
-            (long long)row->posted_ms, (long long)row->acked_ms, mark->delivered, mark->taken,
-            (long long)mark->taken_ms, mark->answers, (long long)mark->answer_sent_ms,
+            token, item->group,
+            item->is_stop       ? " stop"
+            : item->is_one_shot ? " once"
+                                : "",
+            item->sender, (long long)row->posted_ms, (long long)row->acked_ms, mark->delivered,
+            mark->taken, (long long)mark->taken_ms, mark->answers, (long long)mark->answer_sent_ms,
             (long long)mark->answer_acked_ms);
     add_replies(check, number, out);
     fclose(out);

@@ -23,6 +23,7 @@ struct check {
     FILE *excused;           /* gets a line for each loss that the broker caused */
     int64_t accepted_count;  /* commands acknowledged to their sender */
     int64_t succeeded_count; /* replies by status, each counted once */
+    int64_t stopped_count;   /* of the succeeded ones, those of stops */
     int64_t failed_count;
     int64_t unknown_count;
     int64_t refused_count;

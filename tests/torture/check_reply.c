@@ -49,6 +49,9 @@ static void check_address(const struct view *view)
         strcmp(view->answer.correlation_id, is_v5 ? "" : correlation) != 0) {
         report(view, VIOLATION_WRONG, "the reply has another correlation");
     }
+    if (strcmp(json_text(view->answer.json, "Action"), plan_action(view->item)) != 0) {
+        report(view, VIOLATION_WRONG, "the reply has another action");
+    }
     if (view->token[0] != '\0' && token[0] != '\0' && strcmp(token, view->token) != 0) {
         report(view, VIOLATION_WRONG, "the reply is about another token");
     }
@@ -56,9 +59,9 @@ static void check_address(const struct view *view)
 
 static void check_dead_letter(const struct view *view)
 {
-    char topic[96];
+    char topic[PLAN_COMMAND_TOPIC_BYTES];
     view->check->dead_letter_count++;
-    snprintf(topic, sizeof topic, PLAN_COMMANDS "/~%u~", view->number);
+    plan_topic(view->check->plan, view->number, topic);
     if (!plan_is_unanswerable(view->check->plan, view->number)) {
         report(view, VIOLATION_WRONG, "a command that can be answered became a dead letter");
     }
@@ -86,6 +89,7 @@ static void check_success(const struct view *view)
     char group[16];
     plan_group(view->item->group, group);
     view->check->succeeded_count++;
+    view->check->stopped_count += view->item->is_stop;
     if (token != NULL) {
         token->is_answered = true;
         if (token->told_ms == 0 || view->answer.completed_ms < token->told_ms) {
@@ -98,7 +102,8 @@ static void check_success(const struct view *view)
         report(view, VIOLATION_WRONG, "another RequestId than the API gave the token");
     } else if (strcmp(token->group, group) != 0 ||
                strcmp(token->region, plan_region(view->item->group)) != 0 ||
-               token->is_one_shot != view->item->is_one_shot) {
+               token->is_one_shot != view->item->is_one_shot ||
+               token->is_stop != view->item->is_stop) {
         report(view, VIOLATION_WRONG, "a success for other parameters");
     }
 }

@@ -40,6 +40,17 @@ bool plan_has_bad_reply_topic(const struct plan_item *item)
     return item->fault >= FAULT_REPLY_TOPIC && item->fault <= FAULT_REPLY_CONTROL;
 }
 
+const char *plan_action(const struct plan_item *item)
+{
+    return item->is_stop ? "StopDiskReplicaGroup" : "StartDiskReplicaGroup";
+}
+
+void plan_topic(const struct plan *plan, uint32_t number, char out[PLAN_COMMAND_TOPIC_BYTES])
+{
+    snprintf(out, PLAN_COMMAND_TOPIC_BYTES, "%s/~%u~",
+             plan->items[number].is_stop ? PLAN_STOPS : PLAN_COMMANDS, number);
+}
+
 const char *plan_region(int group)
 {
     return regions[group % 3];
@@ -96,7 +107,12 @@ static void draw_new(struct plan *plan, struct plan_item *item)
     item->kind = PLAN_NEW;
     item->token = (uint8_t)random_weighted(&plan->random, weights, 4);
     item->group = (uint8_t)random_below(&plan->random, PLAN_GROUPS);
-    item->is_one_shot = item->group >= PLAN_PLAIN_GROUPS && random_chance(&plan->random, 50);
+    if (item->group >= PLAN_PLAIN_GROUPS) {
+        static const int kinds[] = {40, 40, 20};
+        int kind = random_weighted(&plan->random, kinds, 3);
+        item->is_one_shot = kind == 1;
+        item->is_stop = kind == 2;
+    }
     if (random_chance(&plan->random, 4)) {
         item->not_after_s = (uint8_t)random_between(&plan->random, 2, 9);
     }
@@ -122,7 +138,11 @@ static void draw_repeated(struct plan *plan, struct plan_item *item, bool is_mis
     item->token = origin->token;
     item->group = origin->group;
     item->is_one_shot = origin->is_one_shot;
-    if (is_mismatch) {
+    item->is_stop = origin->is_stop;
+    if (is_mismatch && item->group >= PLAN_PLAIN_GROUPS && random_chance(&plan->random, 50)) {
+        item->is_stop = !origin->is_stop;
+        item->is_one_shot = false;
+    } else if (is_mismatch) {
         bool is_plain = item->group < PLAN_PLAIN_GROUPS;
         int half = is_plain ? PLAN_PLAIN_GROUPS : PLAN_GROUPS - PLAN_PLAIN_GROUPS;
         int first = is_plain ? 0 : PLAN_PLAIN_GROUPS;
@@ -222,7 +242,7 @@ bool plan_is_same(const struct plan *plan, uint32_t one, uint32_t other)
 {
     const struct plan_item *a = &plan->items[one];
     const struct plan_item *b = &plan->items[other];
-    return a->group == b->group && a->is_one_shot == b->is_one_shot;
+    return a->group == b->group && a->is_one_shot == b->is_one_shot && a->is_stop == b->is_stop;
 }
 
 const char *plan_fault_code(enum plan_fault fault)

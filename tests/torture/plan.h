@@ -18,18 +18,21 @@ enum {
     PLAN_SENDERS = 6, /* the last two use MQTT 3.1.1 */
     PLAN_SENDERS_V5 = 4,
     PLAN_GROUPS = 48,
-    PLAN_PLAIN_GROUPS = 24, /* the first ones never get a one-time start, so they never refuse */
+    PLAN_PLAIN_GROUPS = 24, /* the first ones get neither one-time starts nor stops: they never
+                               refuse */
     PLAN_TOKEN_BYTES = 72,
     PLAN_TOPIC_BYTES = 1100,
+    PLAN_COMMAND_TOPIC_BYTES = 96,
 };
 
 #define PLAN_COMMANDS "ecs-bridge/v1/commands/start"
+#define PLAN_STOPS    "ecs-bridge/v1/stops" /* no filter of starts takes these in */
 #define PLAN_REFUSED  "ecs-bridge/v1/replies/refused/"
 
 enum plan_kind {
     PLAN_NEW,
     PLAN_DUPLICATE, /* the same command again, from any sender */
-    PLAN_MISMATCH,  /* another command with a used token */
+    PLAN_MISMATCH, /* another command with a used token: of another group, or of the other action */
     PLAN_INVALID,
     PLAN_ASK, /* a command that is sent again at the end */
     PLAN_KIND_COUNT
@@ -85,6 +88,7 @@ struct plan_item {
     uint8_t group;
     uint8_t not_after_s; /* 0: none */
     bool is_one_shot;
+    bool is_stop;
     bool has_correlation;
     char *bridge_token; /* made by the bridge, for a repeated command; NULL: the plan's token */
 };
@@ -110,6 +114,9 @@ int64_t plan_ask(struct plan *plan, uint32_t number, const char *bridge_token);
 
 /* The token in a command; "" if it has none. */
 void plan_token(const struct plan *plan, uint32_t number, char out[PLAN_TOKEN_BYTES]);
+const char *plan_action(const struct plan_item *item);
+/* The topic to which the command is published. */
+void plan_topic(const struct plan *plan, uint32_t number, char out[PLAN_COMMAND_TOPIC_BYTES]);
 const char *plan_region(int group);
 void plan_group(int group, char out[16]);
 /* Whether two commands have the same parameters for the API. */
@@ -124,7 +131,7 @@ bool plan_has_bad_reply_topic(const struct plan_item *item);
 
 /* A command in the form in which it is published. */
 struct plan_text {
-    char topic[96];
+    char topic[PLAN_COMMAND_TOPIC_BYTES];
     char *payload;
     size_t payload_length;
     char response_topic[PLAN_TOPIC_BYTES]; /* MQTT 5; "" for none */

@@ -166,7 +166,7 @@ static cJSON *make_json(const struct plan *plan, uint32_t number, int64_t wall_m
     }
     if (item->fault == FAULT_TYPE) {
         cJSON_AddStringToObject(json, "OneShot", "yes");
-    } else {
+    } else if (!item->is_stop) {
         cJSON_AddBoolToObject(json, "OneShot", item->is_one_shot);
     }
     if (item->not_after_s > 0) {
@@ -203,7 +203,7 @@ void plan_render(const struct plan *plan, uint32_t number, int64_t wall_ms,
 {
     const struct plan_item *item = &plan->items[number];
     struct plan_text text = {.is_retained = item->fault == FAULT_RETAINED};
-    snprintf(text.topic, sizeof text.topic, PLAN_COMMANDS "/~%u~", number);
+    plan_topic(plan, number, text.topic);
     plan_correlation(plan, number, text.correlation);
     cJSON *json = make_json(plan, number, wall_ms, &text);
     char *payload = cJSON_PrintUnformatted(json);

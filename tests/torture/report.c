@@ -49,6 +49,7 @@ static void report_commands(const struct torture *torture)
     line("replies and dead letters", (long long)torture->record.reply_count);
     line("  repeated, same bytes", (long long)torture->record.repeated_count);
     line("  succeeded", check->succeeded_count);
+    line("  of these stops", check->stopped_count);
     line("  failed", check->failed_count);
     line("  unknown", check->unknown_count);
     line("  refused", check->refused_count);
@@ -135,10 +136,11 @@ static void report_row(const struct torture *torture)
 
 void torture_report(const struct torture *torture)
 {
-    printf("seed %llu, %s, %.1f minutes, %.1f commands/s, bridge: %s\n",
+    printf("seed %llu, %s, %.1f minutes, %.1f commands/s, bridge: %s %s\n",
            (unsigned long long)torture->options.seed, transport_name(torture->options.transport),
            (double)torture->storm_ms / 60000,
-           (double)torture->plan.count * 1000 / (double)torture->storm_ms, torture->settings);
+           (double)torture->plan.count * 1000 / (double)torture->storm_ms, torture->settings,
+           torture->route_settings);
     printf("API: looks at %s first, remembers tokens %s\n",
            torture->is_state_first ? "the state" : "the token",
            torture->token_ttl_s > 0 ? "for a minute" : "for ever");

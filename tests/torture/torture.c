@@ -42,9 +42,10 @@ static void choose_settings(struct torture *torture)
     torture->token_ttl_s = forgets ? TOKEN_TTL_S : 0;
     torture->deadline_s = torture->options.duration_s <= SHORT_S ? 8 : 20;
     snprintf(torture->settings, sizeof torture->settings,
-             "ledger.durability = \"%s\"; limits.deadline_s = %d; "
-             "routes.cooldown = \"%s\"; routes.accepted_reply = %s;",
-             is_full ? "full" : "process", torture->deadline_s, defers ? "defer" : "reply",
+             "ledger.durability = \"%s\"; limits.deadline_s = %d;", is_full ? "full" : "process",
+             torture->deadline_s);
+    snprintf(torture->route_settings, sizeof torture->route_settings,
+             "cooldown = \"%s\"; accepted_reply = %s;", defers ? "defer" : "reply",
              accepts ? "true" : "false");
 }
 
@@ -112,7 +113,8 @@ static void start_bridge(struct torture *torture)
                                            .broker_ca_file = torture->relay.ca_file,
                                            .api_port = torture->proxy.ports[ROUTE_API],
                                            .tap = torture->tap,
-                                           .settings = torture->settings};
+                                           .settings = torture->settings,
+                                           .route_settings = torture->route_settings};
     bridge_keeper_init(&torture->bridge, &options);
     witness_follow(&torture->witness, bridge_keeper_instance(&torture->bridge));
     int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;

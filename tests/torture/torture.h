@@ -37,6 +37,7 @@ struct torture {
     struct torture_options options;
     char directory[96];
     char settings[256]; /* the bridge's settings, chosen by the seed */
+    char route_settings[96];
     int deadline_s;
     bool is_state_first; /* how the API behaves: api_start() */
     int token_ttl_s;
