@@ -132,6 +132,44 @@ void digest_base64(struct slice bytes, struct buf *out)
     out->length += (size_t)length;
 }
 
+/* 0 to 63, or -1. */
+static int base64_value(char c)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *found = c == '\0' ? NULL : strchr(alphabet, c);
+    return found == NULL ? -1 : (int)(found - alphabet);
+}
+
+enum status digest_base64_decode(struct slice text, struct buf *out)
+{
+    size_t padding = 0;
+    uint32_t bits = 0;
+    while (padding < 2 && padding < text.length && text.data[text.length - 1 - padding] == '=') {
+        padding++;
+    }
+    bool is_valid = text.length % 4 == 0;
+    size_t length = text.length / 4 * 3;
+    char *end = buf_reserve(out, length);
+    for (size_t i = 0; is_valid && i < text.length; i++) {
+        bool is_padding = i >= text.length - padding;
+        int value = is_padding ? 0 : base64_value(text.data[i]);
+        is_valid = value >= 0;
+        bits = bits << 6 | (uint32_t)(value & 0x3f);
+        if (i % 4 == 3) {
+            end[i / 4 * 3] = (char)(bits >> 16 & 0xff);
+            end[i / 4 * 3 + 1] = (char)(bits >> 8 & 0xff);
+            end[i / 4 * 3 + 2] = (char)(bits & 0xff);
+        }
+    }
+    for (size_t i = 0; is_valid && i < padding; i++) {
+        is_valid = end[length - 1 - i] == 0;
+    }
+    out->length += is_valid ? length - padding : 0;
+    buf_reserve(out, 0)[0] = '\0';
+    return is_valid ? STATUS_OK : STATUS_INVALID;
+}
+
 void digest_random(void *out, size_t length)
 {
     assert(length <= INT_MAX);

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "base/status.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +29,12 @@ void digest_hmac_sha1(struct slice key, struct slice data, uint8_t out[DIGEST_SH
 void digest_hex(const uint8_t *bytes, size_t length, char *out);
 /* Appends standard base64 with padding, without line breaks. */
 void digest_base64(struct slice bytes, struct buf *out);
+/*
+ * Appends what standard base64 stands for: whole groups of four, padding only at the end, no other
+ * characters, no bits that are lost. STATUS_INVALID, and `out` is unchanged, where the text is not
+ * of that form.
+ */
+enum status digest_base64_decode(struct slice text, struct buf *out);
 void digest_random(void *out, size_t length);
 /* 16 random bytes in hexadecimal. */
 void digest_nonce(char out[DIGEST_NONCE_BYTES]);

@@ -160,6 +160,26 @@ static void test_base64_agrees_with_rfc_4648(void **state)
         digest_base64(slice_text(pairs[i][0]), &out);
         assert_int_equal(out.length, strlen(out.data));
         assert_string_equal(out.data + 1, pairs[i][1]);
+        buf_clear(&out);
+        buf_append_text(&out, "=");
+        assert_int_equal(digest_base64_decode(slice_text(pairs[i][1]), &out), STATUS_OK);
+        assert_string_equal(out.data + 1, pairs[i][0]);
+        assert_int_equal(out.length, 1 + strlen(pairs[i][0]));
+        buf_fini(&out);
+    }
+}
+
+static void test_what_is_not_strict_base64_is_refused(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"Z",        "Zg",   "Zg=",   "=",    "====",
+                                        "Zg==Zg==", "Z===", "Zh==",  "Zm9=", "Zm9v\n",
+                                        " Zg=",     "-_-_", "Zm9vZ", "Zg=v", "\xc3\xa4vv"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct buf out = {0};
+        buf_append_text(&out, "x");
+        assert_int_equal(digest_base64_decode(slice_text(texts[i]), &out), STATUS_INVALID);
+        assert_string_equal(out.data, "x");
         buf_fini(&out);
     }
 }
@@ -255,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_an_empty_key_is_a_key),
         cmocka_unit_test(test_hex_is_lower_case),
         cmocka_unit_test(test_base64_agrees_with_rfc_4648),
+        cmocka_unit_test(test_what_is_not_strict_base64_is_refused),
         cmocka_unit_test(test_long_base64_has_no_line_breaks),
         cmocka_unit_test(test_random_bytes_differ_from_call_to_call),
         cmocka_unit_test(test_random_bytes_stay_within_their_length),
