@@ -16,6 +16,8 @@ static void pack_message(const struct delivery *delivery, struct buf *out)
     pack_bytes(out, delivery->correlation_data);
     pack_bytes(out, delivery->traceparent);
     pack_bytes(out, delivery->tracestate);
+    pack_bytes(out, delivery->content_type);
+    pack_bytes(out, delivery->properties);
 }
 
 /* NULL: there is no more room. */

@@ -16,6 +16,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Of the user properties that a receiver forwards, besides those of traces: how many, and how many
+ * bytes name and value may have. */
+#define DELIVERY_PROPERTIES_MAX     32
+#define DELIVERY_PROPERTY_BYTES_MAX 4096
+
 struct delivery {
     struct slice topic;
     struct slice payload;   /* its beginning: at least limits.payload_bytes of it, or all of it */
@@ -29,10 +34,18 @@ struct delivery {
     struct slice traceparent; /* user property; the first of that name */
     struct slice tracestate;
     int64_t expiry_s; /* Message Expiry Interval, -1 for none */
+    struct slice content_type;
+    /* Those user properties that some route names, as delivery_put_property() packs them. */
+    struct slice properties;
     /* While old and new subscriptions overlap, a text that both copies of a message have; else
      * absent. It is not encoded. */
     struct slice copy_mark;
 };
+
+/* Appends a user property to those of a delivery. */
+void delivery_put_property(struct buf *properties, struct slice name, struct slice value);
+/* The value of the first user property of this name; absent where there is none. */
+struct slice delivery_property(const struct delivery *delivery, const char *name);
 
 /* The form in which a receiver process sends it to the bridge. Appends. */
 void delivery_encode(const struct delivery *delivery, struct buf *out);

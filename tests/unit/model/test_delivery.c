@@ -19,6 +19,8 @@ static const struct delivery full = {
     .traceparent = {"00-ab-cd-01", 11},
     .tracestate = {"", 0},
     .expiry_s = 4294967295,
+    .content_type = {"application/json", 16},
+    .properties = {"\0\0\0\1a\0\0\0\2xy\0\0\0\1a\0\0\0\0", 20},
 };
 
 static void assert_same(struct slice a, struct slice b)
@@ -45,6 +47,8 @@ static void assert_survives(const struct delivery *delivery)
     assert_same(back.traceparent, delivery->traceparent);
     assert_same(back.tracestate, delivery->tracestate);
     assert_int_equal(back.expiry_s, delivery->expiry_s);
+    assert_same(back.content_type, delivery->content_type);
+    assert_same(back.properties, delivery->properties);
     buf_fini(&bytes);
 }
 
@@ -104,6 +108,43 @@ static void test_impossible_values_are_refused(void **state)
     delivery = full;
     delivery.topic = slice_text(NULL);
     assert_refused(&delivery);
+    delivery = full;
+    delivery.properties = slice_of("\0\0\0\1a", 5);
+    assert_refused(&delivery);
+    delivery.properties = slice_of("\0\0\0\1a\xff\xff\xff\xff", 9);
+    assert_refused(&delivery);
+}
+
+static void test_a_property_is_found_by_its_name(void **state)
+{
+    (void)state;
+    struct buf properties = {0};
+    struct delivery delivery = {.expiry_s = -1};
+    assert_false(slice_is_present(delivery_property(&delivery, "a")));
+    delivery_put_property(&properties, slice_text("b"), slice_text("1"));
+    delivery_put_property(&properties, slice_text("a"), slice_text(""));
+    delivery_put_property(&properties, slice_text("b"), slice_text("2"));
+    delivery.properties = buf_slice(&properties);
+    assert_same(delivery_property(&delivery, "a"), slice_text(""));
+    assert_same(delivery_property(&delivery, "b"), slice_text("1"));
+    assert_false(slice_is_present(delivery_property(&delivery, "c")));
+    buf_fini(&properties);
+}
+
+static void test_at_most_32_properties_are_decoded(void **state)
+{
+    (void)state;
+    struct buf properties = {0};
+    struct delivery delivery = full;
+    for (int i = 0; i < DELIVERY_PROPERTIES_MAX; i++) {
+        delivery_put_property(&properties, slice_text("a"), slice_text("1"));
+    }
+    delivery.properties = buf_slice(&properties);
+    assert_survives(&delivery);
+    delivery_put_property(&properties, slice_text("a"), slice_text("1"));
+    delivery.properties = buf_slice(&properties);
+    assert_refused(&delivery);
+    buf_fini(&properties);
 }
 
 static void test_cut_or_longer_bytes_are_refused(void **state)
@@ -137,6 +178,8 @@ int main(void)
         cmocka_unit_test(test_a_decoded_delivery_is_the_encoded_one),
         cmocka_unit_test(test_an_absent_payload_arrives_as_an_empty_one),
         cmocka_unit_test(test_impossible_values_are_refused),
+        cmocka_unit_test(test_a_property_is_found_by_its_name),
+        cmocka_unit_test(test_at_most_32_properties_are_decoded),
         cmocka_unit_test(test_cut_or_longer_bytes_are_refused),
         cmocka_unit_test(test_unknown_flags_are_refused),
     };
