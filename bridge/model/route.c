@@ -17,6 +17,16 @@ bool text_list_has(const struct text_list *list, const char *text)
     return false;
 }
 
+bool text_list_matches(const struct text_list *patterns, const char *text)
+{
+    for (size_t i = 0; i < patterns->count; i++) {
+        if (fnmatch(patterns->items[i], text, 0) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void text_list_fini(struct text_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -24,16 +34,6 @@ void text_list_fini(struct text_list *list)
     }
     free(list->items);
     *list = (struct text_list){0};
-}
-
-static bool list_allows(const struct text_list *patterns, const char *value)
-{
-    for (size_t i = 0; i < patterns->count; i++) {
-        if (fnmatch(patterns->items[i], value, 0) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool list_matches(const struct text_list *filters, struct slice topic)
@@ -66,12 +66,12 @@ bool route_names_region(const struct route *route, const char *region)
 
 bool route_allows_region(const struct route *route, const char *region)
 {
-    return list_allows(&route->regions, region);
+    return text_list_matches(&route->regions, region);
 }
 
 bool route_allows_group(const struct route *route, const char *group)
 {
-    return list_allows(&route->groups, group);
+    return text_list_matches(&route->groups, group);
 }
 
 bool route_allows_reply_topic(const struct route *route, struct slice topic)

@@ -276,7 +276,8 @@ static void check_variables(const struct settings_view *view, struct settings_ta
             const char *start = strstr(settings_row_text_at(row, base, item), "${");
             const char *end = start == NULL ? NULL : strchr(start, '}');
             struct buf key = {0};
-            if (end == NULL || settings_rule_is_masked(row->rule)) {
+            if (end == NULL || settings_rule_is_masked(row->rule) ||
+                row->rule == RULE_TEMPLATE_OF_FIELD) {
                 continue;
             }
             if (route != NO_ROUTE) {
@@ -344,4 +345,5 @@ void settings_check(const struct settings_view *view)
     settings_check_topics(view);
     settings_check_patterns(view);
     settings_check_profile(view);
+    settings_check_payloads(view);
 }

@@ -97,6 +97,13 @@ static struct settings_value value_of(const config_setting_t *setting)
         break;
     default:
         value.kind = SETTINGS_VALUE_LIST;
+        if (config_setting_length(setting) == 2) {
+            value.text = config_setting_get_string_elem(setting, 0);
+            value.second = config_setting_get_string_elem(setting, 1);
+        }
+        if (value.text != NULL && value.second != NULL) {
+            value.kind = SETTINGS_VALUE_PAIR;
+        }
         break;
     }
     return value;
@@ -180,6 +187,8 @@ static void read_group(const struct reader *reader, const config_setting_t *grou
                        const char *path);
 static void read_routes(const struct reader *reader, const config_setting_t *list,
                         const struct settings_row *row);
+static void read_groups(const struct reader *reader, const config_setting_t *list,
+                        const struct settings_row *row);
 
 static void read_key(const struct reader *reader, const config_setting_t *setting, const char *path)
 {
@@ -192,8 +201,10 @@ static void read_key(const struct reader *reader, const config_setting_t *settin
         (struct settings_place){.line = line_of(reader, setting), .is_given = true};
     if (row->type == SETTINGS_ROUTES) {
         read_routes(reader, setting, row);
-    } else if (row->type == SETTINGS_LIST) {
+    } else if (row->type == SETTINGS_LIST || row->type == SETTINGS_PAIRS) {
         read_list(reader, setting, row);
+    } else if (settings_row_group_table(row).count > 0) {
+        read_groups(reader, setting, row);
     } else if (row->type != SETTINGS_GROUP) {
         read_value(reader, setting, row, -1);
     } else if (config_setting_is_group(setting)) {
@@ -244,6 +255,50 @@ static void read_routes(const struct reader *reader, const config_setting_t *lis
         const config_setting_t *item = config_setting_get_elem(list, (unsigned)i);
         if (config_setting_is_group(item)) {
             read_route(reader, item, i);
+        } else {
+            report_item(reader, item, row, i, type_text(item));
+        }
+    }
+}
+
+/* One group of a list of groups that are not routes. */
+static void read_list_group(const struct reader *outer, const config_setting_t *group,
+                            const struct settings_row *row, int index)
+{
+    struct reader reader = *outer;
+    struct buf prefix = {0};
+    buf_printf(&prefix, "%s%s[%d].", outer->prefix, row->path, index);
+    reader.prefix = prefix.data;
+    reader.table = settings_row_group_table(row);
+    reader.places = mem_zalloc(reader.table.count, sizeof reader.places[0]);
+    reader.base = settings_row_add_group(row, outer->base);
+    read_group(&reader, group, "");
+    for (size_t i = 0; i < reader.table.count; i++) {
+        if (reader.table.rows[i].min > 0 &&
+            config_setting_get_member(group, reader.table.rows[i].path) == NULL) {
+            report_row(&reader, group, &reader.table.rows[i], "is missing");
+        }
+    }
+    free(reader.places);
+    buf_fini(&prefix);
+}
+
+static void read_groups(const struct reader *reader, const config_setting_t *list,
+                        const struct settings_row *row)
+{
+    int count = is_list(list) ? config_setting_length(list) : 0;
+    if (!is_list(list)) {
+        report_row(reader, list, row, type_text(list));
+    } else if (count > row->max) {
+        char what[64];
+        snprintf(what, sizeof what, "has %d groups", count);
+        report_row(reader, list, row, what);
+    }
+    settings_row_clear(row, reader->base);
+    for (int i = 0; i < count; i++) {
+        const config_setting_t *item = config_setting_get_elem(list, (unsigned)i);
+        if (config_setting_is_group(item)) {
+            read_list_group(reader, item, row, i);
         } else {
             report_item(reader, item, row, i, type_text(item));
         }
@@ -400,6 +455,9 @@ static struct settings *read_root(const config_setting_t *root, const char *file
     if (settings->is_instance_host_name &&
         (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0')) {
         snprintf(host, sizeof host, "localhost");
+    }
+    for (size_t i = 0; i < settings->tables.count; i++) {
+        text_table_sort(&settings->tables.items[i]);
     }
     char *client_id = mem_strdup(settings->broker.client_id);
     settings->client_id_template = client_id_template(settings);

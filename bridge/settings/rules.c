@@ -4,9 +4,11 @@
  */
 #include "table.h"
 
+#include "base/json_pointer.h"
 #include "base/utf8.h"
 #include "model/ram.h"
 #include "model/region.h"
+#include "model/template.h"
 #include "model/topic.h"
 #include "settings/url.h"
 
@@ -200,6 +202,18 @@ static const char *why_pattern(const char *text)
     return NULL;
 }
 
+static const char *why_pointer(const char *text)
+{
+    const char *why = NULL;
+    return json_pointer_is_valid(slice_text(text), &why) ? NULL : why;
+}
+
+static const char *why_template_of_field(const char *text)
+{
+    const char *why = NULL;
+    return template_is_valid(text, &why) ? NULL : why;
+}
+
 static const char *why_region(const char *text)
 {
     return region_is_valid(slice_text(text)) ? NULL : "has a character that is not allowed";
@@ -264,12 +278,15 @@ static const struct {
     [RULE_PATTERN] = {"a shell pattern of at most 1024 bytes", .why = why_pattern},
     [RULE_REGION] = {"lower-case letters, digits and '-'", .why = why_region},
     [RULE_GROUP_ID] = {"printable ASCII", .bytes = GRAPHIC_BYTES " "},
+    [RULE_POINTER] = {"a JSON Pointer like /alerts", .why = why_pointer},
+    [RULE_TEMPLATE_OF_FIELD] = {"a template like \"am:{/fingerprint}\"",
+                                .why = why_template_of_field},
 };
 
 const char *settings_text_why(const struct settings_row *row, const char *text)
 {
     size_t length = strlen(text);
-    bool is_item = row->type == SETTINGS_LIST;
+    bool is_item = row->type == SETTINGS_LIST || row->type == SETTINGS_PAIRS;
     if (length == 0) {
         return is_item || row->min > 0 ? "is empty" : NULL;
     }

@@ -13,7 +13,10 @@
         double: 'f',                                                                               \
         bool: 'b',                                                                                 \
         struct text_list: 'l',                                                                     \
-        struct optional_bool: 'o')
+        struct optional_bool: 'o',                                                                 \
+        struct text_pairs: 'p',                                                                    \
+        struct text_tables: 'g',                                                                   \
+        struct route_conditions: 'c')
 #define KIND_TEXT          't'
 #define KIND_CHOICE        't'
 #define KIND_INT           'i'
@@ -24,6 +27,9 @@
 #define KIND_LIST          'l'
 #define KIND_OPTIONAL_TEXT 't'
 #define KIND_OPTIONAL_BOOL 'o'
+#define KIND_PAIRS         'p'
+#define KIND_TABLES        'g'
+#define KIND_CONDITIONS    'c'
 
 /* A route cannot have an action that only reads. */
 #define ROUTE_ACTION_READ(name)
@@ -45,6 +51,10 @@ static const char broker_profiles[] =
     _Static_assert(KIND_OF(((struct settings *)NULL)->path) == KIND_##type, #path);
 #define ROUTE_SETTING(path, member, type, fallback, min, max, choices, rule, meaning) \
     _Static_assert(KIND_OF(((struct route *)NULL)->member) == KIND_##type, #path);
+#define TABLE_SETTING(path, member, type, fallback, min, max, choices, rule, meaning) \
+    _Static_assert(KIND_OF(((struct text_table *)NULL)->member) == KIND_##type, #path);
+#define CONDITION_SETTING(path, member, type, fallback, min, max, choices, rule, meaning) \
+    _Static_assert(KIND_OF(((struct route_condition *)NULL)->member) == KIND_##type, #path);
 #include "tables/settings.def"
 
 static const struct settings_row main_rows[] = {
@@ -83,6 +93,36 @@ static const struct settings_row route_rows[] = {
 #include "tables/settings.def"
 };
 
+static const struct settings_row text_table_rows[] = {
+#define TABLE_SETTING(path, member, type, fallback, min, max, choices, rule, meaning) \
+    {#path,                                                                           \
+     SETTINGS_##type,                                                                 \
+     offsetof(struct text_table, member),                                             \
+     fallback,                                                                        \
+     min,                                                                             \
+     max,                                                                             \
+     choices,                                                                         \
+     RULE_##rule,                                                                     \
+     SETTINGS_LIVE,                                                                   \
+     meaning},
+#include "tables/settings.def"
+};
+
+static const struct settings_row condition_rows[] = {
+#define CONDITION_SETTING(path, member, type, fallback, min, max, choices, rule, meaning) \
+    {#path,                                                                               \
+     SETTINGS_##type,                                                                     \
+     offsetof(struct route_condition, member),                                            \
+     fallback,                                                                            \
+     min,                                                                                 \
+     max,                                                                                 \
+     choices,                                                                             \
+     RULE_##rule,                                                                         \
+     SETTINGS_LIVE,                                                                       \
+     meaning},
+#include "tables/settings.def"
+};
+
 struct settings_table settings_main_table(void)
 {
     return (struct settings_table){main_rows, sizeof main_rows / sizeof main_rows[0]};
@@ -91,6 +131,20 @@ struct settings_table settings_main_table(void)
 struct settings_table settings_route_table(void)
 {
     return (struct settings_table){route_rows, sizeof route_rows / sizeof route_rows[0]};
+}
+
+struct settings_table settings_row_group_table(const struct settings_row *row)
+{
+    switch (row->type) {
+    case SETTINGS_TABLES:
+        return (struct settings_table){text_table_rows,
+                                       sizeof text_table_rows / sizeof text_table_rows[0]};
+    case SETTINGS_CONDITIONS:
+        return (struct settings_table){condition_rows,
+                                       sizeof condition_rows / sizeof condition_rows[0]};
+    default:
+        return (struct settings_table){0};
+    }
 }
 
 const struct settings_row *settings_row_find(struct settings_table table, const char *path)

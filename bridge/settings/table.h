@@ -24,6 +24,9 @@ enum settings_type {
     SETTINGS_LIST,          /* struct text_list */
     SETTINGS_OPTIONAL_TEXT, /* char *, NULL where absent */
     SETTINGS_OPTIONAL_BOOL, /* struct optional_bool, not set where absent */
+    SETTINGS_PAIRS,         /* struct text_pairs */
+    SETTINGS_TABLES,        /* struct text_tables, a list of groups with rows of their own */
+    SETTINGS_CONDITIONS,    /* struct route_conditions, likewise */
 };
 
 /* What a text must be, besides its length; the empty text passes where the row allows 0 bytes. */
@@ -60,6 +63,8 @@ enum settings_rule {
     RULE_PATTERN,
     RULE_REGION,
     RULE_GROUP_ID,
+    RULE_POINTER,
+    RULE_TEMPLATE_OF_FIELD,
 };
 
 /* When a running bridge takes a new value. */
@@ -97,6 +102,12 @@ const char *settings_row_name(const struct settings_row *row);
 /* Settings with every default and no routes; `instance` is still empty and `client_id` not filled
  * in. */
 struct settings *settings_new_defaults(void);
+/* The rows of the groups in a TABLES or CONDITIONS; without rows for other types. */
+struct settings_table settings_row_group_table(const struct settings_row *row);
+/* The group number `index` of its value, or NULL behind the last. */
+void *settings_row_group_at(const struct settings_row *row, const void *base, size_t index);
+/* Adds a group with every default. */
+void *settings_row_add_group(const struct settings_row *row, void *base);
 /* Adds a route with every default; the pointer is valid until the next one is added. */
 struct route *settings_add_route(struct settings *settings);
 /* A value as it is in a file. A list is read item by item. */
@@ -107,11 +118,13 @@ enum settings_value_kind {
     SETTINGS_VALUE_WHOLE,
     SETTINGS_VALUE_FRACTION,
     SETTINGS_VALUE_BOOL,
+    SETTINGS_VALUE_PAIR, /* a list of two texts */
 };
 
 struct settings_value {
     enum settings_value_kind kind;
     const char *text;
+    const char *second; /* of a pair */
     int64_t whole;
     double number; /* of both kinds of number */
     bool flag;
@@ -120,14 +133,14 @@ struct settings_value {
 /* "is a group", "is a text"... */
 const char *settings_value_text(enum settings_value_kind kind);
 /*
- * Stores the value, or adds one item to a list. Appends to `why` what is wrong with it, as a
- * phrase; a text is then stored anyway.
+ * Stores the value, or adds one item to a list or to pairs. Appends to `why` what is wrong with it,
+ * as a phrase; a text is then stored anyway.
  */
 void settings_row_read(const struct settings_row *row, void *base,
                        const struct settings_value *value, struct buf *why);
 /* Stores the default, where the row has one. */
 void settings_row_set_default(const struct settings_row *row, void *base);
-/* Frees and empties a list or a text; does nothing to other types. */
+/* Frees and empties a list, pairs, groups or a text; does nothing to other types. */
 void settings_row_clear(const struct settings_row *row, void *base);
 /* How many bytes its member has. */
 size_t settings_row_size(const struct settings_row *row);
@@ -201,6 +214,8 @@ void settings_check_topics(const struct settings_view *view);
 void settings_check_patterns(const struct settings_view *view);
 /* The same for the limits of broker.profile. */
 void settings_check_profile(const struct settings_view *view);
+/* The same for what routes make of payloads, and for the tables. */
+void settings_check_payloads(const struct settings_view *view);
 /* The line of a key, 0 for none. */
 unsigned settings_line_of(const struct settings_view *view, const char *path);
 unsigned settings_route_line_of(const struct settings_view *view, size_t route, const char *path);

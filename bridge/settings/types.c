@@ -152,6 +152,68 @@ static void read_item(const struct settings_row *row, void *base,
     list->items[list->count++] = mem_strdup(value->text);
 }
 
+static void read_pair(const struct settings_row *row, void *base,
+                      const struct settings_value *value, struct buf *why)
+{
+    struct text_pairs *pairs = member_of(row, base);
+    check_text(row, value->text, why);
+    if (why->length == 0) {
+        check_text(row, value->second, why);
+    }
+    pairs->items = mem_realloc(pairs->items, (pairs->count + 1) * sizeof pairs->items[0]);
+    pairs->items[pairs->count++] =
+        (struct text_pair){mem_strdup(value->text), mem_strdup(value->second)};
+}
+
+/* ---- Lists of groups ---- */
+
+static void *add_table(void *member)
+{
+    struct text_tables *tables = member;
+    tables->items = mem_realloc(tables->items, (tables->count + 1) * sizeof tables->items[0]);
+    tables->items[tables->count] = (struct text_table){0};
+    return &tables->items[tables->count++];
+}
+
+static void *table_at(const void *member, size_t index)
+{
+    const struct text_tables *tables = member;
+    return index < tables->count ? &tables->items[index] : NULL;
+}
+
+static void *add_condition(void *member)
+{
+    struct route_conditions *conditions = member;
+    conditions->items =
+        mem_realloc(conditions->items, (conditions->count + 1) * sizeof conditions->items[0]);
+    conditions->items[conditions->count] = (struct route_condition){0};
+    return &conditions->items[conditions->count++];
+}
+
+static void *condition_at(const void *member, size_t index)
+{
+    const struct route_conditions *conditions = member;
+    return index < conditions->count ? &conditions->items[index] : NULL;
+}
+
+/* The members of the groups are freed already. */
+static void tables_fini(void *member)
+{
+    free(((struct text_tables *)member)->items);
+    *(struct text_tables *)member = (struct text_tables){0};
+}
+
+static void conditions_fini(void *member)
+{
+    free(((struct route_conditions *)member)->items);
+    *(struct route_conditions *)member = (struct route_conditions){0};
+}
+
+static void pairs_fini(void *member)
+{
+    text_pairs_fini(member);
+}
+
 /* ---- Printing, as libconfig writes it ---- */
 
 static void quote(const char *text, struct buf *out)
@@ -246,6 +308,39 @@ static void print_switch(const struct settings_row *row, const void *member, str
     buf_append_char(out, '"');
 }
 
+static void print_pairs(const struct settings_row *row, const void *member, struct buf *out)
+{
+    const struct text_pairs *pairs = member;
+    (void)row;
+    buf_append_char(out, '(');
+    for (size_t i = 0; i < pairs->count; i++) {
+        buf_append_text(out, i == 0 ? "(" : ", (");
+        quote(pairs->items[i].key, out);
+        buf_append_text(out, ", ");
+        quote(pairs->items[i].value, out);
+        buf_append_char(out, ')');
+    }
+    buf_append_char(out, ')');
+}
+
+static void print_groups(const struct settings_row *row, const void *member, struct buf *out)
+{
+    const void *base = (const char *)member - row->offset;
+    struct settings_table table = settings_row_group_table(row);
+    const void *group;
+    buf_append_char(out, '(');
+    for (size_t i = 0; (group = settings_row_group_at(row, base, i)) != NULL; i++) {
+        buf_append_text(out, i == 0 ? "{ " : ", { ");
+        for (size_t k = 0; k < table.count; k++) {
+            buf_printf(out, "%s = ", table.rows[k].path);
+            settings_row_print(&table.rows[k], group, out);
+            buf_append_text(out, "; ");
+        }
+        buf_append_char(out, '}');
+    }
+    buf_append_char(out, ')');
+}
+
 /* ---- What is allowed ---- */
 
 static void allowed_choices(const struct settings_row *row, struct buf *out)
@@ -281,6 +376,21 @@ static void allowed_list(const struct settings_row *row, struct buf *out)
     settings_row_allowed_item(row, out);
 }
 
+static void allowed_pairs(const struct settings_row *row, struct buf *out)
+{
+    buf_printf(out, "a list ((\"key\", \"value\"), ...) of %.0f to %.0f pairs", row->min, row->max);
+}
+
+static void allowed_groups(const struct settings_row *row, struct buf *out)
+{
+    struct settings_table table = settings_row_group_table(row);
+    buf_append_text(out, "a list ({ ");
+    for (size_t i = 0; i < table.count; i++) {
+        buf_printf(out, "%s = ...; ", table.rows[i].path);
+    }
+    buf_printf(out, "}, ...) of %.0f to %.0f groups", row->min, row->max);
+}
+
 static void allowed_whole_number(const struct settings_row *row, struct buf *out)
 {
     const char *between = row->max - row->min > 1 ? "to" : "or";
@@ -309,6 +419,9 @@ static const struct type {
     void (*fini)(void *member); /* NULL: nothing to free */
     bool is_optional;           /* not set unless it is in the file */
     size_t size;                /* of the member */
+    /* Of a list of groups: adds one; the one at a place, or NULL. */
+    void *(*add)(void *member);
+    void *(*at)(const void *member, size_t index);
 } types[] = {
     [SETTINGS_GROUP] = {.phrase = A_GROUP},
     [SETTINGS_ROUTES] = {.phrase = "a list of at least one group ({ ... }, ...)"},
@@ -333,6 +446,20 @@ static const struct type {
     [SETTINGS_OPTIONAL_BOOL] = {ACCEPTS(BOOL), read_optional_bool, print_optional_bool,
                                 .phrase = A_BOOL, .is_optional = true,
                                 .size = sizeof(struct optional_bool)},
+    [SETTINGS_PAIRS] = {ACCEPTS(PAIR), read_pair, print_pairs, allowed_pairs, .fini = pairs_fini,
+                        .size = sizeof(struct text_pairs)},
+    [SETTINGS_TABLES] = {.print = print_groups,
+                         .allowed = allowed_groups,
+                         .fini = tables_fini,
+                         .size = sizeof(struct text_tables),
+                         .add = add_table,
+                         .at = table_at},
+    [SETTINGS_CONDITIONS] = {.print = print_groups,
+                             .allowed = allowed_groups,
+                             .fini = conditions_fini,
+                             .size = sizeof(struct route_conditions),
+                             .add = add_condition,
+                             .at = condition_at},
 };
 
 const char *settings_value_text(enum settings_value_kind kind)
@@ -340,6 +467,7 @@ const char *settings_value_text(enum settings_value_kind kind)
     static const char *const texts[] = {
         [SETTINGS_VALUE_GROUP] = "is a group",
         [SETTINGS_VALUE_LIST] = "is a list",
+        [SETTINGS_VALUE_PAIR] = "is a list",
         [SETTINGS_VALUE_TEXT] = "is a text",
         [SETTINGS_VALUE_WHOLE] = "is a whole number",
         [SETTINGS_VALUE_FRACTION] = "is a number with a fraction",
@@ -368,16 +496,42 @@ void settings_row_set_default(const struct settings_row *row, void *base)
         .number = strtod(row->fallback, NULL),
         .flag = strcmp(row->fallback, "true") == 0,
     };
-    bool is_empty_list = row->type == SETTINGS_LIST && row->fallback[0] == '\0';
+    bool is_empty_list =
+        (row->type == SETTINGS_LIST && row->fallback[0] == '\0') || row->type == SETTINGS_PAIRS;
     if (type->read != NULL && !type->is_optional && !is_empty_list) {
         type->read(row, base, &value, &why);
     }
-    assert(why.length == 0);
+    /* A key without a default, such as the name of a table, must be in the file. */
+    assert(why.length == 0 || row->fallback[0] == '\0');
     buf_fini(&why);
+}
+
+void *settings_row_group_at(const struct settings_row *row, const void *base, size_t index)
+{
+    return types[row->type].at == NULL
+               ? NULL
+               : types[row->type].at((const char *)base + row->offset, index);
+}
+
+void *settings_row_add_group(const struct settings_row *row, void *base)
+{
+    struct settings_table table = settings_row_group_table(row);
+    void *group = types[row->type].add(member_of(row, base));
+    for (size_t i = 0; i < table.count; i++) {
+        settings_row_set_default(&table.rows[i], group);
+    }
+    return group;
 }
 
 void settings_row_clear(const struct settings_row *row, void *base)
 {
+    struct settings_table table = settings_row_group_table(row);
+    void *group;
+    for (size_t i = 0; (group = settings_row_group_at(row, base, i)) != NULL; i++) {
+        for (size_t k = 0; k < table.count; k++) {
+            settings_row_clear(&table.rows[k], group);
+        }
+    }
     if (types[row->type].fini != NULL) {
         types[row->type].fini(member_of(row, base));
     }
@@ -437,5 +591,8 @@ void settings_row_allowed(const struct settings_row *row, struct buf *out)
 void settings_row_allowed_item(const struct settings_row *row, struct buf *out)
 {
     bool is_list = row->type == SETTINGS_LIST;
-    buf_append_text(out, is_list ? settings_rule_allowed(row->rule) : A_GROUP);
+    bool is_pairs = row->type == SETTINGS_PAIRS;
+    buf_append_text(out, is_list    ? settings_rule_allowed(row->rule)
+                         : is_pairs ? "a pair (\"key\", \"value\")"
+                                    : A_GROUP);
 }

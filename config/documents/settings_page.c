@@ -52,7 +52,10 @@ static const char WARNINGS[] =
     "- `regions = (\"*\")` together with `groups = (\"*\")`, as in the default route;\n"
     "- a pattern that no region or no replica group can match, such as `cn_beijing`;\n"
     "- `admin.listen` on an address that is not on loopback;\n"
-    "- `${NAME}` in a text: variables of the environment are not replaced;\n"
+    "- `${NAME}` in a text that is no template of `map` or `when`: variables of the environment are "
+    "not replaced;\n"
+    "- a user property in a template with MQTT 3.1.1, which has none;\n"
+    "- a `map.ClientToken` that is the same for all elements of `each`;\n"
     "- a setting beyond a limit of the service in `broker.profile` (an error where the service "
     "would refuse it for sure);\n"
     "- a `share` with MQTT 3.1.1, which has no shared "
@@ -69,6 +72,9 @@ static const char WARNINGS[] =
     "message;\n"
     "- `dedup.success_ttl_s` shorter than `broker.session_expiry_s` (MQTT 5): the broker could "
     "deliver a command again after its outcome was forgotten;\n"
+    "- `map`, `each` or `when` with input `command`; with another input a field that is needed and "
+    "neither mapped nor in `defaults`; a table that does not exist; a condition without patterns;\n"
+    "- `coalesce_s` longer than `dedup.success_ttl_s`;\n"
     "- a ledger whose directory does not exist or that this user may not write.\n"
     "\n"
     "## Settings on the command line\n"
@@ -138,7 +144,15 @@ static void document_keys(struct buf *out, struct settings_table table, const vo
     }
 }
 
-static void document_table(struct buf *out, struct settings_table table, const void *base,
+/* The keys of the groups in a list, with the defaults of a group that is added to it. */
+static void document_groups(struct buf *out, const struct settings_row *row, void *base,
+                            const char *prefix)
+{
+    buf_printf(out, "\n## %sone group of %s\n", prefix, row->path);
+    document_keys(out, settings_row_group_table(row), settings_row_add_group(row, base), "");
+}
+
+static void document_table(struct buf *out, struct settings_table table, void *base,
                            const char *prefix)
 {
     document_keys(out, table, base, "");
@@ -149,6 +163,8 @@ static void document_table(struct buf *out, struct settings_table table, const v
             document_keys(out, table, base, row->path);
         } else if (row->type == SETTINGS_ROUTES) {
             buf_printf(out, "\n## %s%s\n\n%s\n", prefix, row->path, row->meaning);
+        } else if (settings_row_group_table(row).count > 0) {
+            document_groups(out, row, base, prefix);
         }
     }
 }

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Filters of all routes together: one SUBSCRIBE carries them. */
 #define ROUTE_FILTERS_MAX 256
@@ -25,12 +26,36 @@ struct text_list {
 };
 
 bool text_list_has(const struct text_list *list, const char *text);
+/* Whether the text matches one of the list's shell patterns. Case-sensitive. */
+bool text_list_matches(const struct text_list *patterns, const char *text);
 /* Frees the texts too, and empties the list. */
 void text_list_fini(struct text_list *list);
 
 struct optional_bool {
     bool is_set;
     bool value;
+};
+
+/* A condition of `when`: the value matches one of `is`, where there are some, and none of `not`. */
+struct route_condition {
+    char *value;           /* template, see template.h */
+    struct text_list is;   /* shell patterns (fnmatch) */
+    struct text_list isnt; /* the key `not` */
+};
+
+struct route_conditions {
+    struct route_condition *items;
+    size_t count;
+};
+
+/* Templates of a command's fields; NULL or "" where a field is not mapped. */
+struct route_map {
+    char *region;
+    char *group;
+    char *token;
+    char *not_after;
+    char *correlation_id;
+    char *parameters[PARAMETER_COUNT];
 };
 
 struct route {
@@ -49,6 +74,12 @@ struct route {
     struct optional_bool parameter_defaults[PARAMETER_COUNT]; /* of those that are OPTIONAL */
     bool has_accepted_reply;
     bool may_defer_cooldown;
+    char *input;           /* "command", "json" or "cloudevents" */
+    int64_t payload_bytes; /* 0: limits.payload_bytes */
+    char *each;            /* JSON Pointer to an array, "" for none */
+    struct route_conditions when;
+    struct route_map map;
+    int64_t coalesce_s; /* 0: never */
 };
 
 /* The row of the route's action. */

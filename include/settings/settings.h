@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "model/route.h"
+#include "model/text_table.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -122,6 +123,7 @@ struct settings {
         int64_t correlation_bytes;
         int64_t outbox_messages;
         int64_t outbox_bytes;
+        int64_t commands_per_message;
     } limits;
     struct {
         int64_t qos;
@@ -145,6 +147,7 @@ struct settings {
         char *level;
         char *format; /* "logfmt" or "json" */
     } log;
+    struct text_tables tables;
     struct route *routes;
     size_t route_count;
 };

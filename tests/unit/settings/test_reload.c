@@ -118,6 +118,40 @@ static void test_a_route_more_is_a_change_of_the_routes(void **state)
     check_changes(fixture, "routes", "");
 }
 
+#define MAPPED                                                                                  \
+    "input = \"json\"; map: { RegionId = \"{t:/r}\"; ReplicaGroupId = \"{/g}\"; ClientToken = " \
+    "\"{/c}\"; };"
+
+static const char mapped[] =
+    "tables = ({ name = \"t\"; entries = ((\"a\", \"1\"), (\"b\", \"2\")); });"
+    "routes = ({ when = ({ value = \"{/s}\"; is = (\"x\"); }); " MAPPED " });";
+
+static void test_the_order_of_a_table_and_an_empty_list_change_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(load(fixture, mapped,
+                          "tables = ({ entries = ((\"b\", \"2\"), (\"a\", \"1\")); name = "
+                          "\"t\"; }); routes = ({ when = ({ value = \"{/s}\"; is = (\"x\"); "
+                          "not = (); }); " MAPPED " });"),
+                     STATUS_OK);
+    check_changes(fixture, "", "");
+}
+
+static void test_tables_and_conditions_are_live(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(load(fixture, mapped,
+                          "tables = ({ name = \"t\"; entries = ((\"a\", \"1\"), (\"b\", "
+                          "\"3\")); }); routes = ({ when = ({ value = \"{/s}\"; is = (\"x\", "
+                          "\"y\"); }); " MAPPED " });"),
+                     STATUS_OK);
+    check_changes(fixture, "tables, routes[0].when", "");
+    settings_exchange_live(fixture->running, fixture->fresh);
+    assert_string_equal(text_table_find(&fixture->running->tables.items[0], slice_text("b")), "3");
+    assert_int_equal(fixture->running->routes[0].when.items[0].is.count, 2);
+    assert_string_equal(text_table_find(&fixture->fresh->tables.items[0], slice_text("b")), "2");
+}
+
 static void test_live_values_are_exchanged_and_the_others_stay_in_their_place(void **state)
 {
     struct fixture *fixture = *state;
@@ -212,6 +246,8 @@ int main(void)
         TEST(test_changes_are_named_by_when_the_bridge_takes_them),
         TEST(test_a_masked_value_that_changes_is_a_change),
         TEST(test_a_route_more_is_a_change_of_the_routes),
+        TEST(test_the_order_of_a_table_and_an_empty_list_change_nothing),
+        TEST(test_tables_and_conditions_are_live),
         TEST(test_live_values_are_exchanged_and_the_others_stay_in_their_place),
         TEST(test_a_file_with_an_error_is_refused),
         TEST(test_live_values_that_contradict_the_others_are_refused),
