@@ -11,6 +11,7 @@
 #include "model/region.h"
 #include "model/topic.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -126,17 +127,12 @@ static int place_of_name(const struct reading *reading, struct slice name)
     return -1;
 }
 
-static void read_value(struct reading *reading, int place, const struct json *value)
+/* `origin` as in struct field_text. */
+static void read_text(struct reading *reading, int place, struct slice text, const char *origin)
 {
     const struct parameter *parameter = parameter_at(reading, place);
-    enum json_kind kind = json_kind(value);
-    struct slice text = json_text(value);
     bool is_valid;
     if (parameter != NULL) {
-        /* A boolean may be JSON's true or false, or the same as a string. */
-        if (parameter->type == PARAMETER_BOOL && (kind == JSON_TRUE || kind == JSON_FALSE)) {
-            text = slice_text(kind == JSON_TRUE ? "true" : "false");
-        }
         is_valid = parameter_takes(parameter, text);
     } else {
         const struct field *field = &fields[place];
@@ -144,14 +140,29 @@ static void read_value(struct reading *reading, int place, const struct json *va
                    (field->is_valid == NULL || field->is_valid(text)) &&
                    (place != FIELD_ACTION || slice_equals_text(text, reading->action->name));
     }
+    if (!is_valid) {
+        note(reading, ERROR_INVALID_PARAMETER, "%s must be %s; the value%s has %zu bytes.",
+             name_at(reading, place), rule_at(reading, place), origin, text.length);
+    } else {
+        reading->values[place] = text;
+    }
+}
+
+static void read_value(struct reading *reading, int place, const struct json *value)
+{
+    const struct parameter *parameter = parameter_at(reading, place);
+    enum json_kind kind = json_kind(value);
+    struct slice text = json_text(value);
+    /* A boolean may be JSON's true or false, or the same as a string. */
+    if (parameter != NULL && parameter->type == PARAMETER_BOOL &&
+        (kind == JSON_TRUE || kind == JSON_FALSE)) {
+        text = slice_text(kind == JSON_TRUE ? "true" : "false");
+    }
     if (!slice_is_present(text)) {
         note(reading, ERROR_INVALID_PARAMETER, "%s must be %s; it is of the JSON type %s.",
              name_at(reading, place), rule_at(reading, place), json_kind_text(kind));
-    } else if (!is_valid) {
-        note(reading, ERROR_INVALID_PARAMETER, "%s must be %s; the value has %zu bytes.",
-             name_at(reading, place), rule_at(reading, place), text.length);
     } else {
-        reading->values[place] = text;
+        read_text(reading, place, text, "");
     }
 }
 
@@ -285,13 +296,18 @@ static struct slice usable_trace(struct slice text)
     return is_usable ? text : (struct slice){0};
 }
 
-enum status request_read(const struct route *route, const struct delivery *delivery,
-                         const struct command_limits *limits, struct request *out_request,
-                         struct refusal *out_refusal)
+size_t route_payload_bytes(const struct route *route, const struct command_limits *limits)
+{
+    return route->payload_bytes > 0 ? (size_t)route->payload_bytes : limits->payload_bytes;
+}
+
+enum status request_begin(const struct route *route, const struct delivery *delivery,
+                          const struct command_limits *limits, struct request *out_request,
+                          struct refusal *out_refusal)
 {
     struct refusal refusal = {.error = ERROR_NONE};
-    struct reading reading = {
-        .route = route, .action = route_action(route), .request = out_request, .refusal = &refusal};
+    struct reading reading = {.refusal = &refusal};
+    size_t payload_bytes = route_payload_bytes(route, limits);
     *out_request = (struct request){
         .traceparent = usable_trace(delivery->traceparent),
         .tracestate = usable_trace(delivery->tracestate),
@@ -300,12 +316,46 @@ enum status request_read(const struct route *route, const struct delivery *deliv
     if (delivery->is_retained) {
         note(&reading, ERROR_RETAINED, "A retained message is not a command.");
     }
-    if (delivery->payload_bytes > limits->payload_bytes ||
+    if (delivery->payload_bytes > payload_bytes ||
         delivery->payload_bytes > delivery->payload.length) {
-        note(&reading, ERROR_PAYLOAD_TOO_LARGE,
-             "The payload has %" PRIu64 " bytes; limits.payload_bytes is %zu.",
-             delivery->payload_bytes, limits->payload_bytes);
-    } else {
+        note(&reading, ERROR_PAYLOAD_TOO_LARGE, "The payload has %" PRIu64 " bytes; %s is %zu.",
+             delivery->payload_bytes,
+             route->payload_bytes > 0 ? "payload_bytes of the route" : "limits.payload_bytes",
+             payload_bytes);
+    }
+    if (refusal.error == ERROR_NONE) {
+        return STATUS_OK;
+    }
+    *out_refusal = refusal;
+    return STATUS_INVALID;
+}
+
+enum status request_read_texts(const struct route *route, const struct field_text *texts,
+                               size_t count, struct request *request, struct refusal *refusal)
+{
+    struct reading reading = {
+        .route = route, .action = route_action(route), .request = request, .refusal = refusal};
+    for (size_t i = 0; i < count; i++) {
+        int place = place_of_name(&reading, slice_text(texts[i].name));
+        assert(place >= 0);
+        reading.is_seen[place] = true;
+        read_text(&reading, place, texts[i].text, texts[i].origin);
+    }
+    fill_in_all(&reading);
+    keep_values(&reading);
+    return refusal->error == ERROR_NONE ? STATUS_OK : STATUS_INVALID;
+}
+
+enum status request_read(const struct route *route, const struct delivery *delivery,
+                         const struct command_limits *limits, struct request *out_request,
+                         struct refusal *out_refusal)
+{
+    struct refusal refusal = {.error = ERROR_NONE};
+    struct reading reading = {
+        .route = route, .action = route_action(route), .request = out_request, .refusal = &refusal};
+    (void)request_begin(route, delivery, limits, out_request, &refusal);
+    if (delivery->payload_bytes <= route_payload_bytes(route, limits) &&
+        delivery->payload_bytes <= delivery->payload.length) {
         read_payload(&reading, delivery->payload);
     }
     if (refusal.error == ERROR_NONE) {

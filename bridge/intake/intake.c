@@ -76,6 +76,7 @@ void intake_settings_changed(struct intake *intake)
     intake->limits.reply_topic_bytes = (size_t)settings->limits.reply_topic_bytes;
     intake->limits.correlation_bytes = (size_t)settings->limits.correlation_bytes;
     intake->limits.deadline_s = settings->limits.deadline_s;
+    intake->limits.commands_per_message = (size_t)settings->limits.commands_per_message;
     intake->replies.qos = (uint8_t)settings->replies.qos;
     intake->replies.expiry_s = settings->replies.expiry_s;
 }

@@ -93,6 +93,7 @@ struct command_limits {
     size_t reply_topic_bytes;
     size_t correlation_bytes;
     int64_t deadline_s;
+    size_t commands_per_message;
 };
 
 /* Whether the route allows this region and group; STATUS_INVALID with Bridge.NotAllowed. */

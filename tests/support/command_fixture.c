@@ -14,7 +14,8 @@ static char *all[] = {"*"};
 const struct command_limits command_fixture_limits = {.payload_bytes = 16384,
                                                       .reply_topic_bytes = 1024,
                                                       .correlation_bytes = 1024,
-                                                      .deadline_s = 300};
+                                                      .deadline_s = 300,
+                                                      .commands_per_message = 64};
 
 struct route command_fixture_route(void)
 {

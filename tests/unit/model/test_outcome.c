@@ -18,6 +18,7 @@ static void test_the_bridges_errors_are_those_of_the_contract(void **state)
     } rows[ERROR_COUNT] = {
         [ERROR_MALFORMED_PAYLOAD] = {"Bridge.MalformedPayload", CATEGORY_INVALID},
         [ERROR_PAYLOAD_TOO_LARGE] = {"Bridge.PayloadTooLarge", CATEGORY_INVALID},
+        [ERROR_TOO_MANY_COMMANDS] = {"Bridge.TooManyCommands", CATEGORY_INVALID},
         [ERROR_MISSING_PARAMETER] = {"Bridge.MissingParameter", CATEGORY_INVALID},
         [ERROR_INVALID_PARAMETER] = {"Bridge.InvalidParameter", CATEGORY_INVALID},
         [ERROR_UNKNOWN_PARAMETER] = {"Bridge.UnknownParameter", CATEGORY_INVALID},
