@@ -60,6 +60,7 @@ export const COUNTS = [
   ['Unknown', 'Unknown'], ['Refused', 'Refused'],
   ['Replayed', 'Replayed'], ['Waiting', 'Waiting'],
   ['InWork', 'In work'], ['NotTaken', 'Left at the broker'],
+  ['Filtered', 'Filtered'],
 ];
 
 export function duration(ms) {

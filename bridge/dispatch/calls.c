@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "common.h"
 
 #include <utlist.h>
@@ -138,9 +139,50 @@ void call_begun(void *arg, enum status status)
     }
 }
 
-void call_begin(struct task *task)
+bool command_may_coalesce(const struct command *command)
+{
+    return command->route != NULL && command->route->coalesce_s > 0;
+}
+
+static void begin_attempt(struct task *task)
 {
     task->command->attempts++;
-    task_set_running(task, true);
     ledger_begin(task->dispatch->ledger, task->command, call_begun, task);
+}
+
+/* Before the first attempt of a command that may be coalesced: it has the slot of its group, so no
+ * other command of the group is being called. Without an answer of the ledger it is called. */
+static void success_found(void *arg, enum status status, const struct ledger_record *const *records,
+                          size_t count)
+{
+    struct task *task = arg;
+    struct dispatch *dispatch = task->dispatch;
+    if (dispatch->is_stopping) {
+        task_set_running(task, false);
+        dispatch_watch_deadline(task);
+        dispatch_release_slot(dispatch, task->group);
+    } else if (status == STATUS_OK && count > 0) {
+        struct outcome outcome = {
+            .status = OUTCOME_SUCCEEDED,
+            .retention = RETENTION_SUCCESS,
+            .request_id = mem_dup(records[0]->request_id.data, records[0]->request_id.length),
+            .retry_after_ms = -1};
+        bucket_give_back(region_bucket(task->region));
+        call_end(task, &outcome, NULL);
+        outcome_fini(&outcome);
+    } else {
+        begin_attempt(task);
+    }
+}
+
+void call_begin(struct task *task)
+{
+    const struct command *command = task->command;
+    task_set_running(task, true);
+    if (command->attempts == 0 && command->state == STATE_READY && command_may_coalesce(command)) {
+        int64_t since_ms = clock_wall_ms() - command->route->coalesce_s * 1000;
+        ledger_find_success(task->dispatch->ledger, command, since_ms, success_found, task);
+    } else {
+        begin_attempt(task);
+    }
 }

@@ -54,8 +54,11 @@ void dispatch_deadlines_due(void *arg);
 
 /* --- calls.c: how a call begins and ends, and how a command ends --- */
 
-/* Records the start of an attempt, then makes it. The group has a slot. */
+/* Records the start of an attempt, then makes it. The group has a slot. A command that may be
+ * coalesced ends instead, if the ledger has a success for it. */
 void call_begin(struct task *task);
+/* Whether the route wants it; no action that a route may have destroys or bills something. */
+bool command_may_coalesce(const struct command *command);
 /* The start is recorded, or (another status) the ledger does not accept it. `arg` is the task. */
 void call_begun(void *arg, enum status status);
 /* Records what the attempt came to (`answer`; NULL: it was not made). The command stays first in

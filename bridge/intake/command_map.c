@@ -123,35 +123,6 @@ void command_map_free(struct command_map *map)
     free(map);
 }
 
-static const char *property_of(const struct template *template, size_t *index)
-{
-    const char *name;
-    size_t count = 0;
-    while ((name = template_property(template, count)) != NULL && count < *index) {
-        count++;
-    }
-    *index -= name == NULL ? count : 0;
-    return name;
-}
-
-const char *command_map_property(const struct command_map *map, size_t index)
-{
-    static const char *const attributes[] = {"specversion", "id", "source", "type"};
-    const size_t attribute_count = sizeof attributes / sizeof attributes[0];
-    const char *name = NULL;
-    if (map->input == INPUT_CLOUDEVENTS && index < attribute_count) {
-        return attributes[index];
-    }
-    index -= map->input == INPUT_CLOUDEVENTS ? attribute_count : 0;
-    for (size_t i = 0; i < map->field_count && name == NULL; i++) {
-        name = property_of(map->fields[i].template, &index);
-    }
-    for (size_t i = 0; map->conditions != NULL && i < map->route->when.count && name == NULL; i++) {
-        name = property_of(map->conditions[i].template, &index);
-    }
-    return name;
-}
-
 static struct mapped_command *add_command(struct reading *reading)
 {
     struct mapped_message *out = reading->out;
@@ -160,6 +131,8 @@ static struct mapped_command *add_command(struct reading *reading)
     *command = (struct mapped_command){.element = reading->element};
     (void)request_begin(reading->map->route, reading->delivery, reading->limits, &command->request,
                         &command->refusal);
+    command->request.element_place =
+        reading->element == NO_ELEMENT ? 0 : (int64_t)reading->element + 1;
     return command;
 }
 
@@ -243,8 +216,7 @@ static bool holds(const struct reading *reading, size_t index, const struct json
 static void make_token_valid(struct buf *texts, size_t start)
 {
     struct slice token = slice_skip(buf_slice(texts), start);
-    if (token.length > 0 && token.length <= COMMAND_TOKEN_BYTES_MAX &&
-        utf8_is_printable_ascii(token)) {
+    if (token.length <= COMMAND_TOKEN_BYTES_MAX && utf8_is_printable_ascii(token)) {
         return;
     }
     char hex[DIGEST_SHA256_HEX_BYTES];
@@ -296,6 +268,9 @@ static size_t fill_fields(const struct reading *reading, const struct json *elem
         } else if (result == TEMPLATE_ABSENT && field->is_needed) {
             note(&command->refusal, ERROR_MISSING_PARAMETER, "%s: nothing at %s%s.", field->name,
                  show(problem.source).text, reading->where);
+        } else if (is_token && result == TEMPLATE_FILLED && command->texts.length == start) {
+            note(&command->refusal, ERROR_MISSING_PARAMETER, "%s: %s%s is empty.", field->name,
+                 show(field->text).text, reading->where);
         } else if (result == TEMPLATE_FILLED) {
             if (is_token) {
                 make_token_valid(&command->texts, start);

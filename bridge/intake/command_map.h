@@ -20,9 +20,6 @@ struct command_map;
 struct command_map *command_map_new(const struct route *route, const struct text_tables *tables);
 /* Takes NULL. */
 void command_map_free(struct command_map *map);
-/* The name number `index` of the user properties that the map reads, or NULL behind the last. A
- * name can be there twice. Those that every CloudEvent has are among them. */
-const char *command_map_property(const struct command_map *map, size_t index);
 
 /* The command or refusal was not made of an element. */
 #define NO_ELEMENT SIZE_MAX

@@ -1,11 +1,13 @@
 /*
- * One delivery is one job: read it, decide what becomes of it (a claim, the reply of a refusal, or
- * a dead letter), store that, acknowledge. A receiver has at most 256 deliveries that wait
- * for their acknowledgements, which limits the number of jobs, plus those of receiver processes
- * that have ended meanwhile.
+ * A message becomes commands (command_map.h), most often one. Each is a job: decide what becomes of
+ * it (a claim, the reply of a refusal, or a dead letter) and store that. All jobs of a message are
+ * stored in one transaction; then the message is acknowledged. A receiver has at most 256
+ * deliveries that wait for their acknowledgements, which limits the number of messages, plus those
+ * of receiver processes that have ended meanwhile.
  */
 #include "intake/intake.h"
 
+#include "command_map.h"
 #include "intake/command_read.h"
 
 #include "base/clock.h"
@@ -38,17 +40,26 @@ struct intake {
     struct traces *traces; /* or NULL */
     struct command_limits limits;
     struct reply_settings replies;
-    struct job *jobs; /* not acknowledged yet */
+    struct command_map **maps; /* one for each route */
+    size_t map_count;
+    struct job *jobs; /* not stored yet */
     bool is_stopping;
+};
+
+/* A message whose commands are being stored. */
+struct arrived {
+    struct intake *intake;
+    struct mqtt_ticket ticket;
+    int64_t arrived_us; /* monotonic */
+    int64_t now_ms;     /* wall clock, when it arrived */
+    size_t open_count;  /* of its jobs */
+    bool is_lost;       /* not all of it could be stored */
 };
 
 struct job {
     struct job *prev;
     struct job *next;
-    struct intake *intake;
-    struct mqtt_ticket ticket;
-    int64_t arrived_us; /* monotonic */
-    int64_t received_at_ms;
+    struct arrived *message;
     struct dispatch_reservation reservation;
     /* For the log: of a command that is being claimed. */
     const struct route *route;
@@ -57,11 +68,11 @@ struct job {
     char group[COMMAND_GROUP_BYTES_MAX + 1];
 };
 
-/* What is known of a delivery while it is read. */
+/* What is known of a command while it is read. */
 struct arrival {
     const struct delivery *delivery;
     const struct route *route;
-    struct request request;
+    struct request request; /* it belongs to the mapped message */
     struct refusal refusal;
     struct reply_to reply_to;
     char made_token[DIGEST_SHA256_HEX_BYTES];
@@ -69,9 +80,29 @@ struct arrival {
     int64_t now_ms;
 };
 
+static void free_maps(struct intake *intake)
+{
+    for (size_t i = 0; i < intake->map_count; i++) {
+        command_map_free(intake->maps[i]);
+    }
+    free(intake->maps);
+}
+
+static void make_maps(struct intake *intake)
+{
+    const struct settings *settings = intake->settings;
+    free_maps(intake);
+    intake->map_count = settings->route_count;
+    intake->maps = mem_zalloc(intake->map_count, sizeof(struct command_map *));
+    for (size_t i = 0; i < intake->map_count; i++) {
+        intake->maps[i] = command_map_new(&settings->routes[i], &settings->tables);
+    }
+}
+
 void intake_settings_changed(struct intake *intake)
 {
     const struct settings *settings = intake->settings;
+    make_maps(intake);
     intake->limits.payload_bytes = (size_t)settings->limits.payload_bytes;
     intake->limits.reply_topic_bytes = (size_t)settings->limits.reply_topic_bytes;
     intake->limits.correlation_bytes = (size_t)settings->limits.correlation_bytes;
@@ -109,31 +140,43 @@ void intake_free(struct intake *intake)
     struct job *job;
     struct job *next;
     DL_FOREACH_SAFE (intake->jobs, job, next) {
+        if (--job->message->open_count == 0) {
+            free(job->message);
+        }
         free(job);
     }
+    free_maps(intake);
     free(intake);
 }
 
+/* A message that is not taken now, or of which nothing is to be stored. */
 static void acknowledge(struct intake *intake, struct mqtt_ticket ticket, bool is_durable)
 {
-    counter_add(intake->counters, COUNTER_TAKING, -1);
-    if (!is_durable) {
-        counter_add(intake->counters, COUNTER_NOT_TAKEN, 1);
-    }
+    counter_add(intake->counters, is_durable ? COUNTER_FILTERED : COUNTER_NOT_TAKEN, 1);
     workers_ack(intake->workers, ticket, is_durable);
 }
 
-/* What the delivery became is stored, or could not be. */
+/* What the command became is stored, or could not be. With the last one of a message, that is
+ * acknowledged. */
 static void stored(void *arg, enum status status)
 {
     struct job *job = arg;
-    struct intake *intake = job->intake;
+    struct arrived *message = job->message;
+    struct intake *intake = message->intake;
+    counter_add(intake->counters, COUNTER_TAKING, -1);
     if (status == STATUS_OK) {
-        histogram_observe(intake->counters, HISTOGRAM_TAKING, clock_mono_us() - job->arrived_us);
+        histogram_observe(intake->counters, HISTOGRAM_TAKING,
+                          clock_mono_us() - message->arrived_us);
+    } else {
+        counter_add(intake->counters, COUNTER_NOT_TAKEN, 1);
+        message->is_lost = true;
     }
-    acknowledge(intake, job->ticket, status == STATUS_OK);
     DL_DELETE(intake->jobs, job);
     free(job);
+    if (--message->open_count == 0) {
+        workers_ack(intake->workers, message->ticket, !message->is_lost);
+        free(message);
+    }
 }
 
 /* A command that is not called has no other line in the log. */
@@ -159,10 +202,11 @@ static void claimed(void *arg, enum status status, enum claim_result result,
                     struct command *command_take)
 {
     struct job *job = arg;
-    struct dispatch *dispatch = job->intake->dispatch;
+    struct intake *intake = job->message->intake;
+    struct dispatch *dispatch = intake->dispatch;
     if (status == STATUS_OK) {
         log_claim(job, result);
-        traces_stored(job->intake->traces, slice_text(job->token), job->received_at_ms);
+        traces_stored(intake->traces, slice_text(job->token), job->message->now_ms);
     }
     if (command_take != NULL) {
         dispatch_claimed(dispatch, job->reservation, command_take);
@@ -244,7 +288,6 @@ static void claim(struct intake *intake, struct arrival *arrival, struct job *jo
     };
     arrival->reply_to = (struct reply_to){0};
     job->route = arrival->route;
-    job->received_at_ms = arrival->now_ms;
     snprintf(job->token, sizeof job->token, "%s", request.command->token);
     snprintf(job->region, sizeof job->region, "%s", request.command->region);
     snprintf(job->group, sizeof job->group, "%s", request.command->group);
@@ -271,17 +314,16 @@ static enum status find_reply_to(const struct intake *intake, struct arrival *ar
                             &arrival->reply_to, out_refusal);
 }
 
-/* Reads the command and where its reply goes; STATUS_INVALID with arrival->refusal. */
-static enum status read_command(const struct intake *intake, struct arrival *arrival)
+/* Decides whether the command may be claimed, and where its reply goes; STATUS_INVALID with
+ * arrival->refusal. */
+static enum status accept(const struct intake *intake, struct arrival *arrival)
 {
     const struct route *route = arrival->route;
     struct refusal reply_to_refusal = {0};
-    enum status read = request_read(route, arrival->delivery, &intake->limits, &arrival->request,
-                                    &arrival->refusal);
     arrival->token = arrival->request.token;
     enum status placed = find_reply_to(intake, arrival, &reply_to_refusal);
-    if (read != STATUS_OK) {
-        return read;
+    if (arrival->refusal.error != ERROR_NONE) {
+        return STATUS_INVALID;
     }
     enum status allowed = request_authorise(route, &arrival->request, &arrival->refusal);
     if (allowed != STATUS_OK) {
@@ -303,49 +345,114 @@ static enum status read_command(const struct intake *intake, struct arrival *arr
     return STATUS_OK;
 }
 
-/* Whether a receiver that began before limits.payload_bytes was raised has cut the payload. Its
- * successor gets it whole, as the broker delivers it again. */
-static bool is_cut_by_former_limit(const struct intake *intake, const struct delivery *delivery)
+/* Whether a receiver that began before the limit was raised has cut the payload. Its successor gets
+ * it whole, as the broker delivers it again. */
+static bool is_cut_by_former_limit(const struct intake *intake, const struct route *route,
+                                   const struct delivery *delivery)
 {
-    return delivery->payload.length < delivery->payload_bytes &&
-           delivery->payload_bytes <= intake->limits.payload_bytes;
+    return route != NULL && delivery->payload.length < delivery->payload_bytes &&
+           delivery->payload_bytes <= route_payload_bytes(route, &intake->limits);
+}
+
+/* Claims or refuses one command of the message, or the whole of it. */
+static void take(struct intake *intake, struct arrived *message, struct arrival *arrival)
+{
+    struct job *job = mem_zalloc(1, sizeof *job);
+    job->message = message;
+    DL_APPEND(intake->jobs, job);
+    message->open_count++;
+    counter_add(intake->counters, COUNTER_TAKING, 1);
+    if (arrival->route != NULL && accept(intake, arrival) == STATUS_OK) {
+        claim(intake, arrival, job);
+    } else {
+        arrival->refusal.element_place = arrival->request.element_place;
+        refuse(intake, arrival, job);
+    }
+    reply_to_fini(&arrival->reply_to);
+}
+
+/* Takes all commands of the message in one transaction; its callbacks come later. */
+static void take_mapped(struct intake *intake, struct arrived *message, const struct route *route,
+                        const struct delivery *delivery, const struct mapped_message *mapped)
+{
+    bool is_together = mapped->count > 1;
+    if (is_together) {
+        ledger_begin_together(intake->ledger);
+    }
+    for (size_t i = 0; i < mapped->count; i++) {
+        struct arrival arrival = {.delivery = delivery,
+                                  .route = route,
+                                  .request = mapped->commands[i].request,
+                                  .refusal = mapped->commands[i].refusal,
+                                  .now_ms = message->now_ms};
+        take(intake, message, &arrival);
+    }
+    if (is_together) {
+        ledger_end_together(intake->ledger);
+    }
+}
+
+/* Counts what of the message is no command: elements for which the conditions do not hold. */
+static void count_filtered(struct intake *intake, const struct route *route,
+                           const struct delivery *delivery, const struct mapped_message *mapped)
+{
+    size_t element_count = mapped->count + mapped->filtered_count;
+    /* The message itself has been counted when it arrived. */
+    counter_add(intake->counters, COUNTER_RECEIVED,
+                element_count > 0 ? (int64_t)element_count - 1 : 0);
+    if (mapped->count > 0) {
+        counter_add(intake->counters, COUNTER_FILTERED, (int64_t)mapped->filtered_count);
+    } else if (mapped->filtered_count > 1) {
+        counter_add(intake->counters, COUNTER_FILTERED, (int64_t)mapped->filtered_count - 1);
+    }
+    if (mapped->filtered_count > 0) {
+        LOG_DEBUG("message_filtered", LOG_TEXT("route", route->name),
+                  LOG_SLICE("topic", delivery->topic),
+                  LOG_INT("filtered", (int64_t)mapped->filtered_count),
+                  LOG_INT("commands", (int64_t)mapped->count));
+    }
+}
+
+static void take_message(struct intake *intake, const struct route *route,
+                         const struct delivery *delivery, struct mqtt_ticket ticket)
+{
+    struct mapped_message mapped;
+    struct arrived *message = mem_zalloc(1, sizeof *message);
+    *message = (struct arrived){.intake = intake,
+                                .ticket = ticket,
+                                .arrived_us = clock_mono_us(),
+                                .now_ms = clock_wall_ms()};
+    CRASH_POINT_PASS(BEFORE_PARSING, delivery->payload);
+    if (route == NULL) { /* the broker delivers more than the filters ask for */
+        struct arrival arrival = {.delivery = delivery, .now_ms = message->now_ms};
+        arrival.refusal.error = ERROR_NOT_ALLOWED;
+        strcpy(arrival.refusal.message, "No route of this bridge lists a filter for this topic.");
+        take(intake, message, &arrival);
+        return;
+    }
+    command_map_read(intake->maps[route - intake->settings->routes], delivery, &intake->limits,
+                     &mapped);
+    count_filtered(intake, route, delivery, &mapped);
+    if (mapped.count > 0) {
+        take_mapped(intake, message, route, delivery, &mapped);
+    } else {
+        acknowledge(intake, ticket, true);
+        free(message);
+    }
+    mapped_message_fini(&mapped);
 }
 
 void intake_deliver(struct intake *intake, const struct delivery *delivery,
                     struct mqtt_ticket ticket)
 {
-    bool comes_again = intake->is_stopping || is_cut_by_former_limit(intake, delivery);
-    counter_add(intake->counters, COUNTER_TAKING, 1);
+    const struct route *route =
+        route_of_topic(intake->settings->routes, intake->settings->route_count, delivery->topic);
+    bool comes_again = intake->is_stopping || is_cut_by_former_limit(intake, route, delivery);
     if (outbox_is_full(intake->outbox) || (comes_again && delivery->qos > 0)) {
         acknowledge(intake, ticket, false);
-        return;
-    }
-    struct job *job = mem_zalloc(1, sizeof *job);
-    job->intake = intake;
-    job->ticket = ticket;
-    job->arrived_us = clock_mono_us();
-    DL_APPEND(intake->jobs, job);
-    CRASH_POINT_PASS(BEFORE_PARSING, delivery->payload);
-    struct arrival arrival = {
-        .delivery = delivery,
-        .route = route_of_topic(intake->settings->routes, intake->settings->route_count,
-                                delivery->topic),
-        .now_ms = clock_wall_ms(),
-    };
-    enum status status = STATUS_INVALID;
-    if (arrival.route == NULL) { /* the broker delivers more than the filters ask for */
-        arrival.refusal.error = ERROR_NOT_ALLOWED;
-        strcpy(arrival.refusal.message, "No route of this bridge lists a filter for this topic.");
     } else {
-        status = read_command(intake, &arrival);
+        take_message(intake, route, delivery, ticket);
     }
-    if (status == STATUS_OK) {
-        claim(intake, &arrival, job);
-    } else {
-        refuse(intake, &arrival, job);
-    }
-    reply_to_fini(&arrival.reply_to);
-    request_fini(&arrival.request);
 }
 
 void intake_stop(struct intake *intake)

@@ -76,6 +76,8 @@ void ledger_request_free(struct ledger_request *request)
         query_clear(&request->query);
         free(request->query.records);
         buf_fini(&request->query.token);
+        buf_fini(&request->query.fingerprint);
+        buf_fini(&request->query.group);
         break;
     case REQUEST_BEGIN:
     case REQUEST_PAUSE:

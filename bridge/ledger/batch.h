@@ -160,7 +160,10 @@ struct delivered_request {
 /* Records to show. */
 struct query_request {
     enum store_list list;
-    struct buf token; /* of one record; empty: the list */
+    struct buf token;       /* of one record; empty: the list */
+    struct buf fingerprint; /* the newest success with it; empty: by token, or the list */
+    struct buf group;       /* of that success */
+    int64_t since_ms;       /* that it arrived at, or later */
     int64_t after_id;
     size_t limit;
     ledger_records_fn *done;
@@ -204,6 +207,7 @@ struct ledger_request {
     const struct request_type *type;
     enum status status; /* STATUS_OK, or STATUS_STORE: not stored */
     void *arg;
+    bool is_with_next;    /* the next request belongs to the same transaction */
     size_t first_message; /* the index of its first message in the batch */
     size_t message_count;
     const char *audit_event; /* the event of its audit record; NULL: none */

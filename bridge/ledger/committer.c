@@ -63,8 +63,12 @@ static struct ledger_batch *take_queued(struct committer *committer)
     struct ledger_batch *batch =
         committer->spare != NULL ? committer->spare : mem_zalloc(1, sizeof *batch);
     committer->spare = NULL;
-    for (size_t i = 0; committer->queue.head != NULL && i < BATCH_REQUESTS_MAX; i++) {
-        request_list_append(&batch->requests, request_list_take(&committer->queue));
+    bool is_with_next = false;
+    for (size_t i = 0; committer->queue.head != NULL && (i < BATCH_REQUESTS_MAX || is_with_next);
+         i++) {
+        struct ledger_request *request = request_list_take(&committer->queue);
+        is_with_next = request->is_with_next;
+        request_list_append(&batch->requests, request);
         committer->queue_count--;
     }
     committer->queue_due_us = committer->queue.head == NULL ? INT64_MAX : 0;
@@ -511,13 +515,17 @@ void committer_stop(struct committer *committer, int64_t timeout_ms)
     }
 }
 
-bool committer_enqueue(struct committer *committer, struct ledger_request *request,
-                       int64_t delay_us)
+/* Takes the requests, which come into the same batch. */
+static bool enqueue(struct committer *committer, struct request_list *requests, int64_t delay_us)
 {
     int64_t due_us = clock_mono_us() + delay_us;
+    struct ledger_request *request;
     pthread_mutex_lock(&committer->mutex);
-    request_list_append(&committer->queue, request);
-    committer->queue_count++;
+    while ((request = request_list_take(requests)) != NULL) {
+        request->is_with_next = requests->head != NULL;
+        request_list_append(&committer->queue, request);
+        committer->queue_count++;
+    }
     if (committer->queue_count >= QUEUE_COUNT_MAX) {
         due_us = 0;
     }
@@ -527,6 +535,19 @@ bool committer_enqueue(struct committer *committer, struct ledger_request *reque
     bool must_wake = queue_due_us(committer) < committer->thread_until_us;
     pthread_mutex_unlock(&committer->mutex);
     return must_wake;
+}
+
+bool committer_enqueue(struct committer *committer, struct ledger_request *request,
+                       int64_t delay_us)
+{
+    struct request_list one = {0};
+    request_list_append(&one, request);
+    return enqueue(committer, &one, delay_us);
+}
+
+bool committer_enqueue_together(struct committer *committer, struct request_list *requests)
+{
+    return enqueue(committer, requests, 0);
 }
 
 void committer_wake(struct committer *committer)

@@ -79,6 +79,9 @@ void committer_stop(struct committer *committer, int64_t timeout_ms);
  * than that: then call committer_wake(), once for all requests of one turn of the loop. */
 bool committer_enqueue(struct committer *committer, struct ledger_request *request,
                        int64_t delay_us);
+/* The same for requests that are committed in one transaction, without delay. Takes them from the
+ * list, which is not empty. */
+bool committer_enqueue_together(struct committer *committer, struct request_list *requests);
 void committer_wake(struct committer *committer);
 
 /* Replaces the limits, from the next batch on. */

@@ -19,6 +19,8 @@ struct ledger {
     int64_t last_id;              /* the last command's id */
     int64_t audited_seq;          /* the last Seq that was reported */
     bool is_started;
+    bool is_together;             /* requests are collected in `together` */
+    struct request_list together; /* for one transaction */
 };
 
 /* --- reports.c --- */

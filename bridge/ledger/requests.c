@@ -16,11 +16,33 @@ static struct ledger_request *request_new(enum request_kind kind, void *arg)
     return request;
 }
 
-static void enqueue(struct ledger *ledger, struct ledger_request *request)
+static void wake_if(struct ledger *ledger, bool must_wake)
 {
-    bool must_wake = committer_enqueue(&ledger->committer, request, request->type->delay_us);
     if (must_wake && !loop_timer_is_running(ledger->wake_timer)) {
         loop_timer_start(ledger->wake_timer, 0);
+    }
+}
+
+static void enqueue(struct ledger *ledger, struct ledger_request *request)
+{
+    if (ledger->is_together) {
+        request_list_append(&ledger->together, request);
+    } else {
+        wake_if(ledger, committer_enqueue(&ledger->committer, request, request->type->delay_us));
+    }
+}
+
+void ledger_begin_together(struct ledger *ledger)
+{
+    assert(!ledger->is_together);
+    ledger->is_together = true;
+}
+
+void ledger_end_together(struct ledger *ledger)
+{
+    ledger->is_together = false;
+    if (ledger->together.head != NULL) {
+        wake_if(ledger, committer_enqueue_together(&ledger->committer, &ledger->together));
     }
 }
 
@@ -184,6 +206,16 @@ void ledger_query_unfinished(struct ledger *ledger, size_t limit, ledger_records
 void ledger_query_outcomes(struct ledger *ledger, size_t limit, ledger_records_fn *done, void *arg)
 {
     query(ledger, (struct query_request){.list = STORE_LIST_OUTCOMES, .limit = limit}, done, arg);
+}
+
+void ledger_find_success(struct ledger *ledger, const struct command *command, int64_t since_ms,
+                         ledger_records_fn *done, void *arg)
+{
+    struct query_request asked = {.since_ms = since_ms};
+    buf_append(&asked.fingerprint,
+               slice_of((const char *)command->fingerprint, sizeof command->fingerprint));
+    buf_append_text(&asked.group, command->group);
+    query(ledger, asked, done, arg);
 }
 
 void ledger_remember(struct ledger *ledger, const char *key, int64_t value)

@@ -61,6 +61,7 @@ static struct reply reply_of_row(const struct store_row *row)
         .token = row->token,
         .request_id = row->request_id,
         .is_replayed = true,
+        .is_coalesced = row->status == OUTCOME_SUCCEEDED && row->attempts == 0,
         .attempts = row->attempts,
         .received_at_ms = row->received_at_ms,
         .completed_at_ms = row->completed_at_ms,
@@ -338,6 +339,7 @@ void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
     reply.request_id = slice_text(finish->outcome.request_id);
     reply.is_replayed =
         finish->reply_to_count > 0; /* the first one sent the command, the others are duplicates */
+    reply.is_coalesced = finish->outcome.status == OUTCOME_SUCCEEDED && reply.attempts == 0;
     reply.completed_at_ms = finish->completed_at_ms;
     reply.error = finish_error(finish);
     reply.code = slice_text(finish->outcome.code);

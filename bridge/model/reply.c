@@ -18,6 +18,14 @@ static void add_property(struct message *message, const char *name, struct slice
     }
 }
 
+/* Elements count from 0, as in a JSON Pointer. */
+static void put_element_if(struct buf *out, int64_t element_place)
+{
+    if (element_place > 0) {
+        json_put_int(out, "Element", element_place - 1);
+    }
+}
+
 static void put_body(struct buf *out, const struct reply *reply, const struct reply_to *reply_to)
 {
     json_put_open(out, '{');
@@ -30,8 +38,12 @@ static void put_body(struct buf *out, const struct reply *reply, const struct re
     json_put_text_if(out, "RequestId", reply->request_id);
     json_put_bool(out, "Replayed", reply->is_replayed);
     json_put_int(out, "Attempts", reply->attempts);
+    if (reply->is_coalesced) {
+        json_put_bool(out, "Coalesced", true);
+    }
     json_put_time(out, "ReceivedAt", reply->received_at_ms);
     json_put_time_if(out, "CompletedAt", reply->completed_at_ms);
+    put_element_if(out, reply_to->element_place);
     json_put_text_if(out, "CorrelationId", slice_text(reply_to->correlation_id));
     if (reply_to->has_body_trace) {
         json_put_text_if(out, "traceparent", slice_text(reply_to->traceparent));
@@ -115,6 +127,7 @@ static void render_dead_letter(const struct refusal *refusal, const struct route
     json_put_name(&body, "Error");
     put_refusal(&body, refusal);
     json_put_text_if(&body, "Route", slice_text(route == NULL ? NULL : route->name));
+    put_element_if(&body, refusal->element_place);
     json_put_text(&body, "Topic", delivery->topic);
     json_put_text(&body, "Payload", buf_slice(&payload));
     json_put_int(&body, "PayloadBytes", (int64_t)delivery->payload_bytes);

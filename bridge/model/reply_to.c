@@ -93,6 +93,7 @@ enum status reply_to_resolve(const struct route *route, const char *instance,
         .traceparent = dup_if(request->traceparent),
         .tracestate = dup_if(request->tracestate),
         .has_body_trace = request->has_body_trace,
+        .element_place = request->element_place,
     };
     if (is_wanted && !is_allowed) {
         return STATUS_INVALID;

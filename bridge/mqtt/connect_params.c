@@ -17,10 +17,10 @@
 #define CONNECT_TIMEOUT_S  10
 #define ACK_TIMEOUT_MS_MAX 10000
 /*
- * A receiver announces limits.payload_bytes and this as its Maximum Packet Size. A broker drops
- * larger packets silently, while a command that is only a little too long must be refused with a
- * reply, so there must be room above the payload. But Paho allocates up to 180 bytes for one byte
- * of user properties, so more room would let one message fill the memory.
+ * A receiver announces the largest payload of its routes and this as its Maximum Packet Size. A
+ * broker drops larger packets silently, while a command that is only a little too long must be
+ * refused with a reply, so there must be room above the payload. But Paho allocates up to 180 bytes
+ * for one byte of user properties, so more room would let one message fill the memory.
  */
 #define PACKET_BYTES_MORE (1u << 20)
 
@@ -73,6 +73,32 @@ static enum status add_filters(struct connect_params *params, const struct setti
     return STATUS_OK;
 }
 
+/* STATUS_LIMIT: the settings' checks allow no more. */
+static enum status add_properties(struct connect_params *params, const struct settings *settings)
+{
+    struct text_list names = {0};
+    route_list_properties(settings->routes, settings->route_count, &names);
+    enum status status = names.count > DELIVERY_PROPERTIES_MAX ? STATUS_LIMIT : STATUS_OK;
+    for (size_t i = 0; i < names.count && status == STATUS_OK; i++) {
+        struct buf text = {0};
+        buf_append_text(&text, names.items[i]);
+        params->properties[params->property_count++].name = own(params, &text);
+    }
+    text_list_fini(&names);
+    return status;
+}
+
+/* A receiver forwards so much of a payload: what some route allows. */
+static uint32_t payload_bytes_max(const struct settings *settings)
+{
+    int64_t bytes = settings->limits.payload_bytes;
+    for (size_t i = 0; i < settings->route_count; i++) {
+        bytes =
+            settings->routes[i].payload_bytes > bytes ? settings->routes[i].payload_bytes : bytes;
+    }
+    return (uint32_t)bytes;
+}
+
 /* What a receiver does with its session. */
 static enum status set_session(struct connect_params *params, const struct settings *settings,
                                const struct mqtt_session *session)
@@ -82,7 +108,10 @@ static enum status set_session(struct connect_params *params, const struct setti
         params->session_expiry_s = (uint32_t)settings->broker.session_expiry_s;
     }
     params->receive_maximum = (uint32_t)settings->broker.receive_maximum;
-    params->packet_bytes_max = (uint32_t)settings->limits.payload_bytes + PACKET_BYTES_MORE;
+    params->packet_bytes_max = payload_bytes_max(settings) + PACKET_BYTES_MORE;
+    if (add_properties(params, settings) != STATUS_OK) {
+        return STATUS_LIMIT;
+    }
     for (size_t i = 0; session != NULL && i < session->unsubscribe.count; i++) {
         if (params->unsubscribe_count == MQTT_UNSUBSCRIBE_MAX) {
             return STATUS_LIMIT;
@@ -150,7 +179,7 @@ static void set_broker(struct connect_params *params, const struct settings *set
     params->log_style = (uint8_t)log_style();
     params->protocol = (uint8_t)settings->broker.protocol;
     params->connect_timeout_s = CONNECT_TIMEOUT_S;
-    params->payload_bytes_max = (uint32_t)settings->limits.payload_bytes;
+    params->payload_bytes_max = payload_bytes_max(settings);
     params->ack_timeout_ms = (uint32_t)(ack_ms < ACK_TIMEOUT_MS_MAX ? ack_ms : ACK_TIMEOUT_MS_MAX);
     params->has_tls_verify = settings->broker.tls.verify;
     set_alpn(params, &settings->broker.tls.alpn);
@@ -273,7 +302,7 @@ enum status connect_params_init(struct connect_params *params, const struct sett
             params->session_expiry_s = MQTT_WILL_DELAY_S;
         }
     } else if (set_session(params, settings, attempt->session) != STATUS_OK) {
-        *out_why = "the routes have too many topics";
+        *out_why = "the routes have too many topics or user properties";
         return STATUS_LIMIT;
     }
     status = set_tls(params, tls, out_why);

@@ -139,6 +139,14 @@ static const struct list filter_list = {offsetof(struct connect_params, filters)
 static const struct list unsubscribe_list = {offsetof(struct connect_params, unsubscribe),
                                              sizeof(struct wire_filter), filter_fields};
 
+static const struct field property_fields[] = {
+    {FIELD(BYTES, wire_property, name), .min = 1},
+    END,
+};
+
+static const struct list property_list = {offsetof(struct connect_params, properties),
+                                          sizeof(struct wire_property), property_fields};
+
 static const struct field connect_fields[] = {
     {PARAM(ENUM, role), .min = WIRE_RECEIVER, .max = WIRE_PUBLISHER},
     {PARAM(NAME, name)},
@@ -169,6 +177,7 @@ static const struct field connect_fields[] = {
     {PARAM(BOOL, has_tls_verify)},
     {PARAM(LIST, filter_count), .max = ROUTE_FILTERS_MAX, .items = &filter_list},
     {PARAM(LIST, unsubscribe_count), .max = MQTT_UNSUBSCRIBE_MAX, .items = &unsubscribe_list},
+    {PARAM(LIST, property_count), .max = DELIVERY_PROPERTIES_MAX, .items = &property_list},
     {PARAM(U8, will_qos_max), .max = 1},
     {PARAM(BOOL, has_retain)},
     {PARAM(BYTES, will)},

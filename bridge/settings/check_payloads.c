@@ -4,6 +4,7 @@
  */
 #include "table.h"
 
+#include "model/delivery.h"
 #include "model/template.h"
 
 #define MAP "map."
@@ -188,9 +189,25 @@ static void check_tables(const struct settings_view *view)
     }
 }
 
+/* Receivers forward no more of them. */
+static void check_properties(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    struct text_list names = {0};
+    route_list_properties(settings->routes, settings->route_count, &names);
+    if (names.count > DELIVERY_PROPERTIES_MAX) {
+        settings_report_error(view->report, view->file, settings_line_of(view, "routes"), "routes",
+                              "use %zu names of user properties (@NAME), with the attributes of "
+                              "CloudEvents; allowed: at most %d in all routes",
+                              names.count, DELIVERY_PROPERTIES_MAX);
+    }
+    text_list_fini(&names);
+}
+
 void settings_check_payloads(const struct settings_view *view)
 {
     check_tables(view);
+    check_properties(view);
     for (size_t i = 0; i < view->settings->route_count; i++) {
         check_map(view, i);
         check_needed(view, i);

@@ -3,8 +3,9 @@
  * stored in some form before the broker gets its acknowledgement.
  *
  * A valid command is claimed in the ledger and handed to dispatch; a refusal becomes a reply or a
- * dead letter in the outbox. What could not be stored is not acknowledged, and nothing is while the
- * outbox is full.
+ * dead letter in the outbox. A message of which a route makes several commands is acknowledged once
+ * all of them are stored; one that a route's conditions exclude is acknowledged at once. What could
+ * not be stored is not acknowledged, and nothing is while the outbox is full.
  *
  * Thread: the loop's.
  */

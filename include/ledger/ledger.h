@@ -90,6 +90,11 @@ void ledger_close(struct ledger *ledger, int64_t timeout_ms);
 void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger_claimed_fn *done,
                   void *arg);
 
+/* What is requested between these two calls is committed in one transaction. It must be claims and
+ * posts only: of requests that may fail, either all are stored or none. */
+void ledger_begin_together(struct ledger *ledger);
+void ledger_end_together(struct ledger *ledger);
+
 /* Puts an encoded message into the outbox that refuses a command with this error: a reply or a dead
  * letter. The bytes are copied. `audit_take` has the members of its audit record; NULL for none. */
 void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_letter,
@@ -189,6 +194,12 @@ void ledger_query_unfinished(struct ledger *ledger, size_t limit, ledger_records
                              void *arg);
 /* The last outcomes, the newest first, of the 1,000 commands that arrived last. */
 void ledger_query_outcomes(struct ledger *ledger, size_t limit, ledger_records_fn *done, void *arg);
+
+/* The newest success with the parameters of this command that arrived at `since_ms` (wall clock) or
+ * later and was called itself; none: there is no such record, or a command of another action for
+ * the same group came after it that has or may have had effect. */
+void ledger_find_success(struct ledger *ledger, const struct command *command, int64_t since_ms,
+                         ledger_records_fn *done, void *arg);
 
 /*
  * Looks at the store's place (directory, files, their rights, their version) without opening it,

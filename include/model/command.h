@@ -57,13 +57,15 @@ struct reply_to {
     char *correlation_id; /* NULL for none */
     char *traceparent;
     char *tracestate;
-    bool has_body_trace; /* the trace came in the body and goes back there */
+    bool has_body_trace;   /* the trace came in the body and goes back there */
+    int64_t element_place; /* as that of the request */
 };
 
 /* Why a request is refused. The message names the field, the limit and the length, never a value.
  */
 struct refusal {
     enum bridge_error error;
+    int64_t element_place; /* as that of the request */
     char message[256];
 };
 
@@ -80,8 +82,9 @@ struct request {
     bool has_body_trace;
     /* The action's parameters, without those at fault; empty where the payload is at fault. */
     struct action_values parameters;
-    struct buf params;    /* canonical */
-    int64_t not_after_ms; /* wall clock, INT64_MAX for none */
+    struct buf params;     /* canonical */
+    int64_t not_after_ms;  /* wall clock, INT64_MAX for none */
+    int64_t element_place; /* of the message's element it was made of, from 1; 0: of none */
 };
 
 /* Of a reply topic that a sender names: mosquitto closes the connection of a client that publishes

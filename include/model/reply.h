@@ -25,6 +25,7 @@ struct reply {
     struct slice token;
     struct slice request_id;
     bool is_replayed;
+    bool is_coalesced; /* the success is that of an earlier command */
     uint32_t attempts;
     int64_t received_at_ms;
     int64_t completed_at_ms; /* 0: left out (an accepted command is not complete) */

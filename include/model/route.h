@@ -104,6 +104,9 @@ bool route_still_allows(const struct route *routes, size_t count, const struct r
 /* Appends the filter number `topic` as it is subscribed to: with "$share/<group>/" in front where
  * the route shares it with other bridges. */
 void route_append_filter(const struct route *route, size_t topic, struct buf *out);
+/* Adds the names of the user properties that the routes read, each once: those that their templates
+ * name, and the attributes that every CloudEvent may have. Free the list. */
+void route_list_properties(const struct route *routes, size_t count, struct text_list *out);
 /* By name, or NULL. */
 const struct route *route_of_name(const struct route *routes, size_t count, const char *name);
 

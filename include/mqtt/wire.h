@@ -17,6 +17,7 @@
 #include "base/secret.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "model/delivery.h"
 #include "model/route.h"
 #include "mqtt/session.h"
 
@@ -31,8 +32,10 @@
 #define WIRE_FRAME_BYTES_MAX (64u << 20)
 /* Deliveries of one receiver that may wait for their acks. A power of two. */
 #define WIRE_WINDOW 256
-/* What a delivery may have besides its payload: five texts of up to 65,535 bytes, and numbers. */
-#define WIRE_DELIVERY_BYTES_MORE (384u << 10)
+/* What a delivery may have besides its payload: six texts of up to 65,535 bytes, the forwarded user
+ * properties, and numbers. */
+#define WIRE_DELIVERY_BYTES_MORE \
+    ((448u << 10) + DELIVERY_PROPERTIES_MAX * (DELIVERY_PROPERTY_BYTES_MAX + 16))
 
 enum wire_type {
     WIRE_CONNECT_PARAMS = 1, /* bridge → process, first: struct connect_params */
@@ -71,9 +74,14 @@ struct wire_filter {
     uint8_t qos;         /* 0..2 */
 };
 
-/* The filters, the client id, the user name, ALPN, and the names of the TLS files, which change
- * once. */
-#define CONNECT_PARAMS_TEXTS_MAX (ROUTE_FILTERS_MAX + 3 + 2 * WIRE_TLS_FD_COUNT)
+struct wire_property {
+    struct slice name;
+};
+
+/* The filters, the user properties, the client id, the user name, ALPN, and the names of the TLS
+ * files, which change once. */
+#define CONNECT_PARAMS_TEXTS_MAX \
+    (ROUTE_FILTERS_MAX + DELIVERY_PROPERTIES_MAX + 3 + 2 * WIRE_TLS_FD_COUNT)
 
 /*
  * Everything an MQTT process needs for its connection. Slices point into the settings, into the
@@ -108,6 +116,8 @@ struct connect_params {
     struct wire_filter
         unsubscribe[MQTT_UNSUBSCRIBE_MAX]; /* of a receiver; the QoS has no meaning */
     size_t unsubscribe_count;
+    struct wire_property properties[DELIVERY_PROPERTIES_MAX]; /* user properties to forward */
+    size_t property_count;
     uint8_t will_qos_max;         /* 0 or 1 */
     bool has_retain;              /* messages and the will may be retained */
     struct slice will;            /* an encoded message, absent for none */

@@ -160,6 +160,46 @@ static void test_the_bridge_may_die_at_every_step(struct fixture *fixture)
     check_records(bridge);
 }
 
+#define MAPPED                                                                                    \
+    "routes = ( { name = \"start\"; topics = (\"" FLOW_COMMANDS "\"); },"                         \
+    " { name = \"list\"; topics = (\"lists\"); input = \"json\"; each = \"/c\";"                  \
+    " map: { RegionId = \"cn-beijing\"; ReplicaGroupId = \"{/g}\"; ClientToken = \"{/t}\"; }; } " \
+    ");"
+
+/* At each step of the second of three commands: the message comes again until all are durable. */
+static void test_the_bridge_may_die_within_a_message_of_several_commands(struct fixture *fixture)
+{
+    enum { COMMANDS = 3 };
+    static const char *const steps[] = {"before_claim_commit", "after_claim_commit",
+                                        "before_sending", "after_outcome_commit"};
+    struct bridge *bridge = fixture_bridge_alone(fixture, MAPPED);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        const char *tokens[COMMANDS];
+        const char *groups[COMMANDS];
+        const char *list = "";
+        for (int k = 0; k < COMMANDS; k++) {
+            tokens[k] = fixture_name(fixture, "token");
+            groups[k] = fixture_name(fixture, "pg");
+            list = fixture_format(fixture, "%s%s{\"t\":\"%s\",\"g\":\"%s\"}", list,
+                                  k > 0 ? "," : "", tokens[k], groups[k]);
+        }
+        crash_at(bridge, fixture_format(fixture, "%s/%s", steps[i], tokens[1]));
+        bridge_start(bridge);
+        bridge_wait_online(bridge);
+        client_publish(fixture->sender,
+                       &(struct outgoing){.topic = "lists",
+                                          .payload = fixture_format(fixture, "{\"c\":[%s]}", list),
+                                          .qos = 1});
+        expect_crash(bridge);
+        crash_at(bridge, NULL);
+        bridge_start(bridge);
+        for (int k = 0; k < COMMANDS; k++) {
+            check_done_once(fixture, bridge, tokens[k], groups[k]);
+        }
+        bridge_stop(bridge);
+    }
+}
+
 static void test_an_mqtt_process_may_die_at_every_step_of_its_own(struct fixture *fixture)
 {
     struct bridge *bridge = fixture_bridge_alone(fixture, "");
@@ -470,6 +510,7 @@ int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_the_bridge_may_die_at_every_step),
+        FLOW_TEST(test_the_bridge_may_die_within_a_message_of_several_commands),
         FLOW_TEST(test_an_mqtt_process_may_die_at_every_step_of_its_own),
         FLOW_TEST(test_the_bridge_may_die_at_every_step_of_an_order),
         FLOW_TEST(test_a_refusal_survives_every_step_from_its_answer_on),

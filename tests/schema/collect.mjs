@@ -6,6 +6,8 @@ import { Machine, waitFor } from './machine.mjs';
 const work = process.env.WORK;
 const COMMANDS = 'ecs-bridge/v1/commands/start';
 const EARLY = 'ecs-bridge/v1/commands/early';
+const ALERTS = 'alerts';
+const MAPPED = 'input = "json"; each = "/alerts"; coalesce_s = 60; map: { RegionId = "cn-beijing"; ReplicaGroupId = "{/group}"; ClientToken = "{/id}"; };';
 const REPLIES = 'ecs-bridge/v1/replies/';
 const GROUP = 'pg-example';
 const valid = { RegionId: 'cn-beijing', ReplicaGroupId: GROUP };
@@ -62,7 +64,7 @@ export class Collector {
       broker: 'acl_file ' + work + '/acl\n',
       limits: 'deadline_s = 120; pending = 3;',
       more: 'replies: { expiry_s = 5; };',
-      routes: [route('start', COMMANDS, ''), route('early', EARLY, 'accepted_reply = true;')],
+      routes: [route('start', COMMANDS, ''), route('early', EARLY, 'accepted_reply = true;'), route('alerts', ALERTS, MAPPED)],
     });
   }
 
@@ -158,6 +160,17 @@ export class Collector {
     await Promise.all(waiting);
   }
 
+  // Commands of elements, one of them coalesced, and dead letters of an element and of a whole message.
+  async collectMapped() {
+    const publish = (alerts) => this.client.publishAsync(ALERTS, JSON.stringify({ alerts }), { qos: 1 });
+    await publish([{ id: 'alert-1', group: 'pg-mapped' }, { id: 'alert-2', group: 'pg-mapped' }, { group: 'pg-mapped' }]);
+    await waitFor('the reply of an element', () => this.find('reply', (body) => body.ClientToken === 'alert-1' && body.Element === 0));
+    await waitFor('a coalesced reply', () => this.find('reply', (body) => body.ClientToken === 'alert-2' && body.Coalesced === true));
+    await waitFor('the dead letter of an element', () => this.find('dead-letter', (body) => body.Element === 2));
+    await publish(Array(65).fill({}));
+    await waitFor('too many commands', () => this.find('dead-letter', (body) => body.Error.Code === 'Bridge.TooManyCommands'));
+  }
+
   async collectDeadLetters() {
     const letter = (what, isWanted) => waitFor('a dead letter: ' + what, () => this.find('dead-letter', isWanted));
     await this.publish('RegionId=cn-beijing');
@@ -202,6 +215,7 @@ export class Collector {
     await this.collectFailures();
     await this.collectRefusals();
     await this.collectOverload();
+    await this.collectMapped();
     await this.collectDeadLetters();
     await this.collectSetAside();
     await this.collectOffline();

@@ -73,6 +73,7 @@ bool counters_read(int admin_port, struct counters_read *out)
         .refused = number_of(&page, "commands_total{outcome=\"refused\"}"),
         .replayed = number_of(&page, "commands_total{outcome=\"replayed\"}"),
         .not_taken = number_of(&page, "commands_total{outcome=\"not_taken\"}"),
+        .filtered = number_of(&page, "commands_total{outcome=\"filtered\"}"),
         .being_taken = number_of(&page, "commands_unfinished{state=\"being_taken\"}"),
         .resumed = number_of(&page, "commands_resumed_total"),
         .in_work = number_of(&page, "commands_unfinished{state=\"in_work\"}"),
@@ -98,6 +99,7 @@ bool counters_read_status(const char *body, struct counters_read *out)
             .refused = (int64_t)json_number(counts, "Refused"),
             .replayed = (int64_t)json_number(counts, "Replayed"),
             .not_taken = (int64_t)json_number(counts, "NotTaken"),
+            .filtered = (int64_t)json_number(counts, "Filtered"),
             .being_taken = (int64_t)json_number(counts, "BeingTaken"),
             .resumed = (int64_t)json_number(counts, "Resumed"),
             .in_work = (int64_t)json_number(counts, "InWork"),
@@ -120,7 +122,7 @@ static bool adds_up(const struct counters_read *counters)
     int64_t in = counters->received + counters->resumed;
     int64_t out = counters->succeeded + counters->failed + counters->unknown + counters->refused +
                   counters->replayed + counters->waiting + counters->in_work + counters->not_taken +
-                  counters->being_taken;
+                  counters->being_taken + counters->filtered;
     return in == out;
 }
 
@@ -130,10 +132,10 @@ static void print(const struct counters_read *counters, char *out, size_t size)
              "received %" PRId64 " + resumed %" PRId64 " = succeeded %" PRId64 " + failed %" PRId64
              " + unknown %" PRId64 " + refused %" PRId64 " + replayed %" PRId64
              " + waiting %" PRId64 " + in work %" PRId64 " + not taken %" PRId64
-             " + being taken %" PRId64 "?",
+             " + being taken %" PRId64 " + filtered %" PRId64 "?",
              counters->received, counters->resumed, counters->succeeded, counters->failed,
              counters->unknown, counters->refused, counters->replayed, counters->waiting,
-             counters->in_work, counters->not_taken, counters->being_taken);
+             counters->in_work, counters->not_taken, counters->being_taken, counters->filtered);
 }
 
 void counters_check_sum(const struct counters_read *counters)

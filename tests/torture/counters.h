@@ -16,6 +16,7 @@ struct counters_read {
     int64_t refused;
     int64_t replayed;
     int64_t not_taken;
+    int64_t filtered;
     int64_t being_taken;
     int64_t resumed;
     int64_t in_work;

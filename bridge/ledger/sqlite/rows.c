@@ -182,6 +182,17 @@ enum status rows_find(struct store *store, struct slice token, struct store_row 
     return status;
 }
 
+enum status rows_find_success(struct store *store, struct slice fingerprint, struct slice group,
+                              int64_t since_ms, struct store_row *out_row)
+{
+    sqlite3_stmt *statement = use(store, SQL_FIND_SUCCESS);
+    bind_blob(statement, 1, fingerprint);
+    bind_int(statement, 2, since_ms);
+    bind_text(statement, 3, group);
+    enum status status = fetch(store, statement);
+    return status == STATUS_OK ? read_row(store, statement, out_row) : status;
+}
+
 enum status rows_insert(struct store *store, const struct claim_request *claim,
                         struct slice history)
 {
@@ -353,6 +364,7 @@ enum status rows_add_reply_to(struct store *store, int64_t command_id, int64_t p
     bind_text(statement, 6, slice_text(reply_to->traceparent));
     bind_text(statement, 7, slice_text(reply_to->tracestate));
     bind_int(statement, 8, reply_to->has_body_trace);
+    bind_int(statement, 9, reply_to->element_place);
     return run(store, statement);
 }
 
@@ -367,6 +379,7 @@ static void report_reply_to(sqlite3_stmt *statement, store_reply_to_fn *each, vo
         .traceparent = (char *)sqlite3_column_text(statement, 3),
         .tracestate = (char *)sqlite3_column_text(statement, 4),
         .has_body_trace = sqlite3_column_int(statement, 5) != 0,
+        .element_place = sqlite3_column_int64(statement, 6),
     };
     each(arg, &reply_to);
 }

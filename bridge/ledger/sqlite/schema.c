@@ -83,6 +83,11 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
     /* Messages from before this schema belong to no command, and such commands have no history. */
     ("ALTER TABLE command ADD COLUMN history BLOB;"
      "ALTER TABLE outbox ADD COLUMN command_id INTEGER;"),
+
+    /* Of replies to commands that were made of an element of a message; and the index finds what
+     * was done with a group lately. */
+    ("ALTER TABLE reply_to ADD COLUMN element INTEGER;"
+     "CREATE INDEX command_effect ON command (grp, received_at) WHERE status <> 1;"),
 };
 
 #define COMMAND_PARAMS \
@@ -100,6 +105,13 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_FIND] = "SELECT " COMMAND_COLUMNS ", CASE WHEN c.state = 5 THEN 0 ELSE"
                  " (SELECT coalesce(max(place) + 1, 0) FROM reply_to WHERE command_id = c.id) END"
                  " FROM command c WHERE c.token = ?1",
+    /* One that was not called has the success of another command. */
+    [SQL_FIND_SUCCESS] =
+        "SELECT " COMMAND_COLUMNS "FROM command c WHERE c.grp = ?3 AND c.status <> 1"
+        " AND c.received_at >= ?2 AND c.status = 0 AND c.fingerprint = ?1 AND c.attempts > 0"
+        " AND NOT EXISTS (SELECT 1 FROM command d WHERE d.grp = c.grp AND d.status <> 1"
+        " AND d.received_at >= c.received_at AND d.action <> c.action AND d.attempts > 0)"
+        " ORDER BY c.received_at DESC LIMIT 1",
     [SQL_INSERT] =
         "INSERT INTO command (id, token, state, action, region, grp, route, params,"
         " fingerprint, received_at, deadline_at, attempts, not_before, one_shot, history)"
@@ -119,11 +131,11 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_FORGET] = "DELETE FROM command WHERE id = ?1",
     [SQL_ADD_REPLY_TO] =
         "INSERT INTO reply_to (command_id, place, topic, correlation_data, correlation_id,"
-        " traceparent, tracestate, has_body_trace)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        " traceparent, tracestate, has_body_trace, element)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, nullif(?9, 0))",
     [SQL_LIST_REPLY_TOS] =
         "SELECT topic, correlation_data, correlation_id, traceparent, tracestate,"
-        " has_body_trace FROM reply_to WHERE command_id = ?1 ORDER BY place",
+        " has_body_trace, coalesce(element, 0) FROM reply_to WHERE command_id = ?1 ORDER BY place",
     [SQL_REMOVE_REPLY_TOS] = "DELETE FROM reply_to WHERE command_id = ?1",
     [SQL_TURN_REPLY_TOS] = "UPDATE reply_to SET place = -1 - place WHERE command_id = ?1",
     [SQL_EXPIRE_REPLY_TOS] =
@@ -176,6 +188,8 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_LIST_META] = "SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1"
                       " ORDER BY key",
 };
+_Static_assert(OUTCOME_SUCCEEDED == 0 && OUTCOME_FAILED == 1,
+               "a statement and an index name these by number");
 _Static_assert(RETENTION_UNSURE == 3 && RETENTION_SET_ASIDE == 6,
                "a statement names these by number");
 _Static_assert(STATE_CALLING == 2 && STATE_UNSURE == 3 && STATE_RECALLING == 4 && STATE_DONE == 5,

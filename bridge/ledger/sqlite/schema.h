@@ -19,7 +19,7 @@
 #define STORE_SQLITE_APPLICATION_ID 0x45434d42
 
 /* The newest version; this program works with this one. */
-#define STORE_SQLITE_VERSION 6
+#define STORE_SQLITE_VERSION 7
 
 /* The step at index i makes version i + 1 of version i. */
 extern const char *const store_sqlite_steps[STORE_SQLITE_VERSION];
@@ -29,6 +29,7 @@ enum store_sqlite_statement {
     SQL_COMMIT,
     SQL_ROLLBACK,
     SQL_FIND,
+    SQL_FIND_SUCCESS,
     SQL_INSERT,
     SQL_SET_STATE,
     SQL_FINISH,

@@ -261,10 +261,14 @@ static enum status query(struct store *store, struct ledger_batch *batch,
     int64_t reply_to_count;
     query_clear(query);
     query->steps_ms = batch->now_ms - batch->kept_ms;
-    if (query->token.length == 0) {
+    bool is_success = query->fingerprint.length > 0;
+    if (query->token.length == 0 && !is_success) {
         return rows_each(store, query->list, query->after_id, query->limit, query_add, query);
     }
-    enum status status = rows_find(store, buf_slice(&query->token), &row, &reply_to_count);
+    enum status status = is_success
+                             ? rows_find_success(store, buf_slice(&query->fingerprint),
+                                                 buf_slice(&query->group), query->since_ms, &row)
+                             : rows_find(store, buf_slice(&query->token), &row, &reply_to_count);
     if (status == STATUS_OK) {
         query_add(query, &row);
     }

@@ -414,6 +414,7 @@ void connection_free(struct connection *connection)
     held_acks_end();
     MQTTAsync_destroy(&connection->client);
     free(connection->batches);
+    buf_fini(&connection->properties);
     pthread_mutex_destroy(&connection->mutex);
     pthread_cond_destroy(&connection->changed);
     free(connection);

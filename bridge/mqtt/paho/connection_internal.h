@@ -33,6 +33,7 @@ struct connection {
     struct subscribe_batch *batches; /* of SUBSCRIBE and UNSUBSCRIBE, for Paho's callbacks */
     _Atomic int unanswered;          /* of these */
     bool has_subscription_id; /* new subscriptions have one, so that old ones can be told apart */
+    struct buf properties;    /* those to forward, of the message that arrived last */
     struct wire_up limits;    /* written before UP, then only read */
     pthread_mutex_t mutex;    /* guards what follows */
     pthread_cond_t changed;

@@ -20,7 +20,35 @@ struct sending {
 
 /* ---- Messages in ---- */
 
-static void delivery_from(const struct connection *connection, struct slice topic,
+/* Packs those user properties that the params name: of each name the first one, if it is not too
+ * long. */
+static struct slice forwarded_properties(struct connection *connection, MQTTProperties *properties)
+{
+    const struct connect_params *params = connection->params;
+    bool is_seen[DELIVERY_PROPERTIES_MAX] = {false};
+    buf_clear(&connection->properties);
+    for (int i = 0; i < properties->count && params->property_count > 0; i++) {
+        const MQTTProperty *property = &properties->array[i];
+        if (property->identifier != MQTTPROPERTY_CODE_USER_PROPERTY) {
+            continue;
+        }
+        struct slice name = len_slice(property->value.data);
+        struct slice value = len_slice(property->value.value);
+        for (size_t k = 0; k < params->property_count; k++) {
+            if (is_seen[k] || !slice_equals(params->properties[k].name, name)) {
+                continue;
+            }
+            is_seen[k] = true;
+            if (name.length + value.length <= DELIVERY_PROPERTY_BYTES_MAX) {
+                delivery_put_property(&connection->properties, name, value);
+            }
+        }
+    }
+    return connection->properties.length > 0 ? buf_slice(&connection->properties)
+                                             : (struct slice){0};
+}
+
+static void delivery_from(struct connection *connection, struct slice topic,
                           MQTTAsync_message *message, struct delivery *out)
 {
     MQTTProperties *properties = &message->properties;
@@ -41,6 +69,8 @@ static void delivery_from(const struct connection *connection, struct slice topi
         .traceparent = property_text(properties, MQTTPROPERTY_CODE_USER_PROPERTY, "traceparent"),
         .tracestate = property_text(properties, MQTTPROPERTY_CODE_USER_PROPERTY, "tracestate"),
         .expiry_s = -1,
+        .content_type = property_text(properties, MQTTPROPERTY_CODE_CONTENT_TYPE, NULL),
+        .properties = forwarded_properties(connection, properties),
     };
     if (MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_MESSAGE_EXPIRY_INTERVAL)) {
         out->expiry_s = property_number(properties, MQTTPROPERTY_CODE_MESSAGE_EXPIRY_INTERVAL, 0);

@@ -127,7 +127,7 @@ uint32_t property_number(MQTTProperties *properties, enum MQTTPropertyCodes code
     }
 }
 
-static struct slice len_slice(MQTTLenString text)
+struct slice len_slice(MQTTLenString text)
 {
     /* Paho sometimes gives NULL for an empty string; here it is present and empty. */
     return text.len > 0 ? slice_of(text.data, (size_t)text.len) : slice_text("");

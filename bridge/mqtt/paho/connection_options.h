@@ -49,6 +49,8 @@ void message_properties(const struct message *message, MQTTProperties *out);
 /* The size of a PUBLISH on the wire; `properties` NULL for MQTT 3.1.1. */
 size_t message_packet_bytes(const struct message *message, const MQTTProperties *properties);
 
+/* Paho's text as a slice. */
+struct slice len_slice(MQTTLenString text);
 /* A numeric property of a packet, or `otherwise` if it is absent. */
 uint32_t property_number(MQTTProperties *properties, enum MQTTPropertyCodes code,
                          uint32_t otherwise);

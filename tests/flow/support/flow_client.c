@@ -211,7 +211,10 @@ static mosquitto_property *make_properties(const struct outgoing *outgoing)
     if (outgoing->expiry_s != 0) {
         mosquitto_property_add_int32(&list, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, outgoing->expiry_s);
     }
-    for (int i = 0; i + 1 < 8 && outgoing->user[i] != NULL; i += 2) {
+    if (outgoing->content_type != NULL) {
+        mosquitto_property_add_string(&list, MQTT_PROP_CONTENT_TYPE, outgoing->content_type);
+    }
+    for (int i = 0; i + 1 < 16 && outgoing->user[i] != NULL; i += 2) {
         mosquitto_property_add_string_pair(&list, MQTT_PROP_USER_PROPERTY, outgoing->user[i],
                                            outgoing->user[i + 1]);
     }

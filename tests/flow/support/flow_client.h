@@ -38,7 +38,8 @@ struct outgoing {
     const void *correlation;
     size_t correlation_length; /* 0: the correlation is a string, or absent if NULL */
     uint32_t expiry_s;         /* 0: none */
-    const char *user[8];       /* name, value, name, value; ends with NULL */
+    const char *content_type;
+    const char *user[16]; /* name, value, name, value; ends with NULL */
 };
 
 /* Publishes and waits for the PUBACK. */

@@ -72,7 +72,7 @@ account_is_quiet() { # LAST_FILE
 settle() {
     rm -f "$work/account"
     wait_for 120 account_is_quiet "$work/account" || fault "the bridge does not come to rest: $(account)"
-    account | jq -e '.Received + .Resumed == .Succeeded + .Failed + .Unknown + .Refused + .Replayed + .NotTaken' >/dev/null ||
+    account | jq -e '.Received + .Resumed == .Succeeded + .Failed + .Unknown + .Refused + .Replayed + .NotTaken + .Filtered' >/dev/null ||
         fault "messages without an outcome: $(account)"
     account | jq -e '.Unknown == 0' >/dev/null || fault "unknown outcomes: $(account)"
 }

@@ -156,7 +156,7 @@ static void test_metrics_have_a_help_a_type_and_a_value(void **state)
     counter_add(&fixture.counters, COUNTER_RECEIVED, 3);
     counter_set(&fixture.counters, COUNTER_IN_WORK, 2);
     read_metrics();
-    assert_has("# HELP ecs_mqtt_bridge_commands_received_total Messages");
+    assert_has("# HELP ecs_mqtt_bridge_commands_received_total Commands");
     assert_has("# TYPE ecs_mqtt_bridge_commands_received_total counter\n"
                "ecs_mqtt_bridge_commands_received_total 3\n");
     assert_has("# TYPE ecs_mqtt_bridge_commands_unfinished gauge\n");

@@ -388,6 +388,8 @@ static void test_a_long_token_becomes_its_digest(void **state)
     assert_command(&mapping.message.commands[0], "a", "b", TOKEN_DIGEST, "{\"OneShot\":false}");
     assert_true(mapping.message.commands[0].request.not_after_ms == INT64_MAX);
     assert_false(slice_is_present(mapping.message.commands[0].request.correlation_id));
+    map_text(&mapping, "{\"t\":\"\"}");
+    assert_refused(&mapping, ERROR_MISSING_PARAMETER, "ClientToken: {/t} is empty.");
     map_text(&mapping, "{\"t\":9007199254740991,\"n\":\"2026-01-02T03:04:05Z\",\"c\":\"\","
                        "\"o\":true}");
     assert_command(&mapping.message.commands[0], "a", "b", "9007199254740991",
@@ -452,17 +454,22 @@ static void test_a_strict_command_is_one_command(void **state)
     tear_down(&mapping);
 }
 
-static void test_the_map_lists_the_properties_that_it_reads(void **state)
+static void test_a_route_lists_the_properties_that_it_reads(void **state)
 {
     (void)state;
-    static const char *const names[] = {"specversion", "id", "source", "type", "id", "tenant"};
-    struct mapping mapping;
-    set_up(&mapping, settings_of_file(VECTORS "payloads.conf"), "backup-windows", "t");
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        assert_string_equal(command_map_property(mapping.map, i), names[i]);
+    static const char *const names[] = {"specversion", "id",   "source", "type",
+                                        "subject",     "time", "tenant"};
+    struct settings *settings = settings_of_file(VECTORS "payloads.conf");
+    const struct route *route =
+        route_of_name(settings->routes, settings->route_count, "backup-windows");
+    struct text_list found = {0};
+    route_list_properties(route, 1, &found);
+    assert_int_equal(found.count, sizeof names / sizeof names[0]);
+    for (size_t i = 0; i < found.count; i++) {
+        assert_true(text_list_has(&found, names[i]));
     }
-    assert_null(command_map_property(mapping.map, sizeof names / sizeof names[0]));
-    tear_down(&mapping);
+    text_list_fini(&found);
+    settings_free(settings);
 }
 
 int main(void)
@@ -484,7 +491,7 @@ int main(void)
         cmocka_unit_test(test_defaults_of_the_route_replace_what_is_absent),
         cmocka_unit_test(test_conditions_with_not),
         cmocka_unit_test(test_a_strict_command_is_one_command),
-        cmocka_unit_test(test_the_map_lists_the_properties_that_it_reads),
+        cmocka_unit_test(test_a_route_lists_the_properties_that_it_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

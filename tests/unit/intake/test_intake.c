@@ -54,6 +54,9 @@ static struct {
     struct delivery delivery;
     struct claimed claimed;
     size_t claim_count;
+    bool is_together;
+    struct claimed first; /* the claim before the last one, if a test wants it */
+    bool has_first;
     struct posted posted;
     size_t post_count;
     bool is_slot_free;
@@ -99,6 +102,10 @@ void ledger_claim(struct ledger *ledger, struct ledger_claim *claim_take, ledger
                   void *arg)
 {
     (void)ledger;
+    if (fixture.has_first && fixture.claim_count == 1) {
+        fixture.first = fixture.claimed;
+        fixture.claimed = (struct claimed){0};
+    }
     forget_claim();
     fixture.claimed = (struct claimed){.command = claim_take->command,
                                        .reply_to = claim_take->reply_to,
@@ -130,6 +137,19 @@ void ledger_post(struct ledger *ledger, struct slice message, bool is_dead_lette
     fixture.posted.done = done;
     fixture.posted.arg = arg;
     fixture.post_count++;
+}
+
+void ledger_begin_together(struct ledger *ledger)
+{
+    (void)ledger;
+    fixture.is_together = true;
+}
+
+void ledger_end_together(struct ledger *ledger)
+{
+    (void)ledger;
+    assert_true(fixture.is_together);
+    fixture.is_together = false;
 }
 
 static char group_of_test;
@@ -696,6 +716,80 @@ static void test_deliveries_side_by_side_get_their_own_acks(void **state)
     assert_int_equal(fixture.ack_count, 2);
 }
 
+/* Delivers two commands and one element that is filtered; *out_first is the first claim. */
+static void deliver_two(struct claimed *out_first)
+{
+    static struct route_condition condition;
+    static char *wanted[] = {"y"};
+    condition = (struct route_condition){.value = "{/w}", .is = {wanted, 1}};
+    fixture.route.input = "json";
+    fixture.route.when = (struct route_conditions){&condition, 1};
+    fixture.route.each = "/c";
+    fixture.route.map = (struct route_map){.region = "cn-a", .group = "{/g}", .token = "{/t}"};
+    fixture.settings.limits.commands_per_message = 3;
+    intake_settings_changed(fixture.intake);
+    fixture.has_first = true;
+    deliver("{\"c\":[{\"w\":\"y\",\"g\":\"pg-1\",\"t\":\"t-1\"},{\"w\":\"n\"},"
+            "{\"w\":\"y\",\"g\":\"pg-2\",\"t\":\"t-2\"}]}");
+    fixture.has_first = false;
+    *out_first = fixture.first;
+    fixture.first = (struct claimed){0};
+    assert_int_equal(fixture.claim_count, 2);
+    assert_false(fixture.is_together);
+    assert_int_equal(out_first->reply_to.element_place, 1);
+    assert_int_equal(fixture.claimed.reply_to.element_place, 3);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_RECEIVED), 2); /* and the message */
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_FILTERED), 1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_TAKING), 2);
+}
+
+static void answer_first(struct claimed *first, enum status status)
+{
+    first->done(first->arg, status, CLAIM_REPLAYED, NULL);
+    command_free(first->command);
+    reply_to_fini(&first->reply_to);
+    buf_fini(&first->audit);
+}
+
+static void test_a_message_is_acknowledged_when_all_its_commands_are_durable(void **state)
+{
+    struct claimed first;
+    (void)state;
+    deliver_two(&first);
+    answer_claim(STATUS_OK, CLAIM_NEW);
+    assert_int_equal(fixture.ack_count, 0);
+    answer_first(&first, STATUS_OK);
+    assert_acked(true);
+}
+
+static void test_a_message_of_which_a_command_is_not_stored_is_not_acknowledged(void **state)
+{
+    struct claimed first;
+    (void)state;
+    deliver_two(&first);
+    answer_first(&first, STATUS_STORE);
+    assert_int_equal(fixture.ack_count, 0);
+    answer_claim(STATUS_OK, CLAIM_NEW);
+    assert_acked(false);
+}
+
+static void test_a_message_that_is_filtered_is_acknowledged_at_once(void **state)
+{
+    static struct route_condition condition;
+    static char *wanted[] = {"y"};
+    (void)state;
+    condition = (struct route_condition){.value = "{/w}", .is = {wanted, 1}};
+    fixture.route.input = "json";
+    fixture.route.when = (struct route_conditions){&condition, 1};
+    fixture.route.map = (struct route_map){.region = "cn-a", .group = "{/g}", .token = "{/t}"};
+    intake_settings_changed(fixture.intake);
+    deliver("{}");
+    assert_acked(true);
+    assert_int_equal(fixture.claim_count + fixture.post_count, 0);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_FILTERED), 1);
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_RECEIVED), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -733,6 +827,9 @@ int main(void)
         TEST(test_a_stopped_intake_answers_what_the_broker_will_not_send_again),
         TEST(test_a_claim_on_its_way_is_acknowledged_after_the_stop),
         TEST(test_deliveries_side_by_side_get_their_own_acks),
+        TEST(test_a_message_is_acknowledged_when_all_its_commands_are_durable),
+        TEST(test_a_message_of_which_a_command_is_not_stored_is_not_acknowledged),
+        TEST(test_a_message_that_is_filtered_is_acknowledged_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

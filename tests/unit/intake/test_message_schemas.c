@@ -137,6 +137,7 @@ static void test_every_field_of_a_reply_is_in_its_schema(void **state)
     outcome_put_error(&outcome, &error);
     const struct reply reply = {
         .status = "failed",
+        .is_coalesced = true,
         .action = slice_text("StartDiskReplicaGroup"),
         .region = slice_text("cn-beijing"),
         .group = slice_text("pg-example"),
@@ -153,6 +154,7 @@ static void test_every_field_of_a_reply_is_in_its_schema(void **state)
         .traceparent = "p",
         .tracestate = "s",
         .has_body_trace = true,
+        .element_place = 3,
     };
     const struct reply_settings settings = {.qos = 1, .expiry_s = 3600};
     reply_render(&reply, &reply_to, RECEIVED_MS, &settings, &encoded);
@@ -166,7 +168,8 @@ static void test_every_field_of_a_dead_letter_is_in_its_schema(void **state)
     (void)state;
     const struct route route = command_fixture_route();
     const struct delivery delivery = command_fixture_delivery("{");
-    const struct refusal refusal = {.error = ERROR_MALFORMED_PAYLOAD, .message = "No object."};
+    const struct refusal refusal = {
+        .error = ERROR_MALFORMED_PAYLOAD, .element_place = 1, .message = "No object."};
     struct buf encoded = {0};
     reply_render_dead_letter(&refusal, &route, &delivery, "dead", RECEIVED_MS, 1, &encoded);
     assert_message_described(&encoded, "config/schema/dead-letter.json");

@@ -194,7 +194,8 @@ static void test_rendering_is_repeatable_and_appends(void **state)
 static void test_a_refusal_has_what_is_known_of_the_request(void **state)
 {
     (void)state;
-    struct refusal refusal = {ERROR_INVALID_PARAMETER, "RegionId must be right."};
+    struct refusal refusal = {.error = ERROR_INVALID_PARAMETER,
+                              .message = "RegionId must be right."};
     struct request request = {.group = slice_text("pg-1")};
     struct reply_to reply_to = {.topic = "t", .correlation_id = "c"};
     struct buf bytes = {0};
@@ -218,7 +219,8 @@ static void test_a_refusal_has_what_is_known_of_the_request(void **state)
 static void test_a_dead_letter_holds_what_arrived(void **state)
 {
     (void)state;
-    struct refusal refusal = {ERROR_MALFORMED_PAYLOAD, "The payload is not a JSON object."};
+    struct refusal refusal = {.error = ERROR_MALFORMED_PAYLOAD,
+                              .message = "The payload is not a JSON object."};
     struct delivery delivery = {.topic = slice_text("commands/start"),
                                 .payload = slice_text("{oops"),
                                 .payload_bytes = 5,
@@ -272,7 +274,7 @@ static void test_a_dead_letter_about_a_reply_holds_the_reply(void **state)
 static void test_a_dead_letter_has_4_kib_of_the_payload_and_its_size(void **state)
 {
     (void)state;
-    struct refusal refusal = {ERROR_PAYLOAD_TOO_LARGE, "too large"};
+    struct refusal refusal = {.error = ERROR_PAYLOAD_TOO_LARGE, .message = "too large"};
     char *payload = mem_zalloc(1, 5000);
     struct delivery delivery = {.topic = slice_of("a\xff/\n", 4),
                                 .payload = slice_of(payload, 5000),
@@ -295,7 +297,7 @@ static void test_a_dead_letter_has_4_kib_of_the_payload_and_its_size(void **stat
 static void test_a_dead_letter_of_an_empty_payload_has_an_empty_one(void **state)
 {
     (void)state;
-    struct refusal refusal = {ERROR_RETAINED, "retained"};
+    struct refusal refusal = {.error = ERROR_RETAINED, .message = "retained"};
     struct delivery delivery = {.topic = slice_text("t")};
     struct buf bytes = {0};
     reply_render_dead_letter(&refusal, &start, &delivery, "dead", RECEIVED_MS, 1, &bytes);

@@ -347,6 +347,7 @@ static void test_the_state_comes_with_the_counts(void **state)
     assert_count("InWork", 100 + COUNTER_IN_WORK);
     assert_count("NotTaken", 100 + COUNTER_NOT_TAKEN);
     assert_count("BeingTaken", 100 + COUNTER_TAKING);
+    assert_count("Filtered", 100 + COUNTER_FILTERED);
     assert_count("Outbox", 100 + COUNTER_OUTBOX_DEPTH);
 }
 

@@ -184,6 +184,23 @@ static void test_keys_that_contradict_each_other(void **state)
                   "most dedup.success_ttl_s (86400)\n");
 }
 
+static void test_more_user_properties_than_a_receiver_forwards(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    buf_append_text(&text,
+                    "routes = ({ regions = (\"a\"); input = \"json\"; map: { RegionId = \"a\";"
+                    " ReplicaGroupId = \"b\"; ClientToken = \"");
+    for (int i = 0; i < 33; i++) {
+        buf_printf(&text, "{@p%d}", i);
+    }
+    buf_append_text(&text, "\"; }; });");
+    assert_errors(text.data,
+                  "test:1: routes: use 33 names of user properties (@NAME), with the attributes of "
+                  "CloudEvents; allowed: at most 32 in all routes\n");
+    buf_fini(&text);
+}
+
 static void test_what_works_but_is_dangerous(void **state)
 {
     (void)state;
@@ -227,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_faults_of_keys_have_their_lines),
         cmocka_unit_test(test_faults_of_tables_have_their_lines),
         cmocka_unit_test(test_keys_that_contradict_each_other),
+        cmocka_unit_test(test_more_user_properties_than_a_receiver_forwards),
         cmocka_unit_test(test_what_works_but_is_dangerous),
         cmocka_unit_test(test_tables_can_be_given_on_the_command_line),
     };
