@@ -148,8 +148,13 @@ static int connect_to(const char *path, struct buf *out_why)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
         bool is_denied = errno == EACCES || errno == EPERM;
+        bool is_elsewhere = errno == ENOENT && path[0] != '/';
         buf_printf(out_why, "no bridge answers at %s: %s%s", path, strerror(errno),
-                   is_denied ? "; only root and the bridge's own user may use it" : "");
+                   is_denied ? "; only root and the bridge's own user may use it"
+                   : is_elsewhere
+                       ? "; the path is relative: call ctl in the directory in which the "
+                         "bridge runs"
+                       : "");
         if (fd >= 0) {
             close(fd);
         }

@@ -330,6 +330,11 @@ static void test_an_option_replaces_a_setting_of_every_subcommand(struct fixture
         RUN(fixture, "ledger", "--config", path, "--set", store_in(fixture, "nowhere"), "list");
     expect_code(&ledger, 73);
     expect_in(ledger.errors, "nowhere/ledger.db");
+    struct tool_result elsewhere =
+        RUN(fixture, "ledger", "--config", path, "--set", "ledger.store=sqlite:missing.db", "list");
+    expect_code(&elsewhere, 73);
+    expect_in(elsewhere.errors, "the path is relative");
+    tool_result_fini(&elsewhere);
     tool_result_fini(&printed);
     tool_result_fini(&ledger);
 }

@@ -85,7 +85,7 @@ static void test_without_a_bridge_it_exits_69(struct fixture *fixture)
     bridge_wait_online(bridge);
     ORDER(bridge, EX_OK, "\"State\":\"online\"", "status");
     bridge_stop(bridge);
-    ORDER(bridge, EX_UNAVAILABLE, "No such file", "status");
+    ORDER(bridge, EX_UNAVAILABLE, "No such file or directory; the path is relative", "status");
     fixture_set(bridge, "control.socket = \"none\";");
     ORDER(bridge, EX_UNAVAILABLE, "control.socket = \"none\"", "status");
 }

@@ -44,10 +44,14 @@ static bool inspect_directory(const struct inspection *inspection, const char *p
     const char *directory = dirname(copy);
     struct stat about;
     bool is_there = stat(directory, &about) == 0;
-    if (!is_there) {
+    if (!is_there && errno == ENOENT) {
         find(inspection, true,
-             "the directory %s %s; create it, with the bridge's user as its owner and mode 0700",
-             directory, errno == ENOENT ? "does not exist" : strerror(errno));
+             "the directory %s does not exist; create it, with the bridge's user as its owner and "
+             "mode 0700",
+             directory);
+    } else if (!is_there) {
+        find(inspection, true, "the directory %s cannot be reached by this user (uid %ld): %s",
+             directory, (long)geteuid(), strerror(errno));
     } else if (!S_ISDIR(about.st_mode)) {
         find(inspection, true, "%s is not a directory", directory);
         is_there = false;

@@ -37,7 +37,12 @@ static enum status cannot_open(struct store *store, struct buf *out_why)
     if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_ERROR) {
         return store_sqlite_is_damaged(store->error, out_why);
     }
-    buf_printf(out_why, "the ledger cannot be opened: %s", store->error);
+    bool is_elsewhere =
+        code == SQLITE_CANTOPEN && store->path[0] != '/' && access(store->path, F_OK) != 0;
+    buf_printf(out_why, "the ledger cannot be opened: %s%s", store->error,
+               is_elsewhere
+                   ? "; the path is relative: call this in the directory in which the bridge runs"
+                   : "");
     return STATUS_STORE;
 }
 

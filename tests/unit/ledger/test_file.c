@@ -254,11 +254,11 @@ static void test_a_missing_directory_is_an_error(void **state)
     buf_fini(&expected);
 }
 
-/* As another user, because root may write everywhere. */
-static void test_a_directory_that_cannot_be_written_is_an_error(void **state)
+/* With this mode of the folder, as another user, because root may do everything. */
+static void assert_another_user_finds(struct fixture *fixture, mode_t mode, const char *store,
+                                      const char *text)
 {
-    struct fixture *fixture = *state;
-    assert_int_equal(chmod(fixture->folder, 0555), 0);
+    assert_int_equal(chmod(fixture->folder, mode), 0);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
@@ -266,13 +266,28 @@ static void test_a_directory_that_cannot_be_written_is_an_error(void **state)
         if (geteuid() == 0 && setuid(NOBODY) != 0) {
             _exit(2);
         }
-        ledger_inspect(fixture->store, found, &out);
-        _exit(strstr(out.data, "is not writable by this user") != NULL ? 0 : 1);
+        ledger_inspect(store, found, &out);
+        _exit(strstr(out.data, text) != NULL ? 0 : 1);
     }
     int result;
     assert_int_equal(waitpid(child, &result, 0), child);
     assert_int_equal(chmod(fixture->folder, 0700), 0);
     assert_int_equal(result, 0);
+}
+
+static void test_a_directory_that_cannot_be_written_is_an_error(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_another_user_finds(fixture, 0555, fixture->store, "is not writable by this user");
+}
+
+static void test_a_directory_that_cannot_be_reached_is_an_error(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buf store = {0};
+    buf_printf(&store, "sqlite:%s/no/ledger.db", fixture->folder);
+    assert_another_user_finds(fixture, 0, store.data, "cannot be reached by this user");
+    buf_fini(&store);
 }
 
 static void test_rights_that_are_too_wide_are_a_danger(void **state)
@@ -339,6 +354,7 @@ int main(void)
         FIXTURE_TEST(test_a_ledger_that_does_not_exist_is_nothing_to_report),
         FIXTURE_TEST(test_a_missing_directory_is_an_error),
         FIXTURE_TEST(test_a_directory_that_cannot_be_written_is_an_error),
+        FIXTURE_TEST(test_a_directory_that_cannot_be_reached_is_an_error),
         FIXTURE_TEST(test_rights_that_are_too_wide_are_a_danger),
         FIXTURE_TEST(test_several_names_of_a_ledger_are_a_danger),
         FIXTURE_TEST(test_a_log_without_its_bridge_is_named),
