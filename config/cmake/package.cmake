@@ -11,8 +11,9 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
 "The bridge subscribes to command topics of an MQTT broker. It records each
 command in a durable ledger before it acknowledges the message, calls the cloud
-API (StartDiskReplicaGroup), records the outcome, and publishes the reply until
-the broker has acknowledged it. One ClientToken has at most one effect.")
+API (StartDiskReplicaGroup or StopDiskReplicaGroup), records the outcome, and
+publishes the reply until the broker has acknowledged it. One ClientToken has at
+most one effect.")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
     "${PROJECT_SOURCE_DIR}/deploy/debian/postinst;${PROJECT_SOURCE_DIR}/deploy/debian/prerm;${PROJECT_SOURCE_DIR}/deploy/debian/postrm;${PROJECT_BINARY_DIR}/conffiles")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)

@@ -24,6 +24,7 @@ static void check(const struct action *action, struct slice params)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     check(&action_rows[ACTION_StartDiskReplicaGroup], slice_of(data, size));
+    check(&action_rows[ACTION_StopDiskReplicaGroup], slice_of(data, size));
     check(&action_rows[ACTION_DescribeDiskReplicaGroups], slice_of(data, size));
     return 0;
 }
