@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "check_files.h"
 #include "check_online.h"
+#include "check_sample.h"
 #include "credentials/credentials.h"
 #include "tls/files.h"
 
@@ -14,6 +15,7 @@
 struct options {
     struct cli_config config;
     const char *region;
+    struct sample sample;
     bool has_print;
     bool has_online;
     bool is_strict;
@@ -28,17 +30,29 @@ static const struct cli_option OPTIONS[] = {
      "Also connect to the broker, get credentials, and ask the API whether it accepts them."},
     {'r', "region", "REGION", offsetof(struct options, region),
      "The region for --online, instead of the routes' own regions."},
+    {'f', "sample", "FILE", offsetof(struct options, sample.path),
+     "Also print what --route makes of a message with this payload."},
+    {'R', "route", "NAME", offsetof(struct options, sample.route), "The route, for --sample."},
+    {'t', "topic", "TOPIC", offsetof(struct options, sample.topic),
+     "The topic of the sample, instead of the first one of the route."},
+    {'T', "content-type", "TYPE", offsetof(struct options, sample.content_type),
+     "The MQTT 5 Content Type of the sample."},
+    {'u', "property", "NAME=VALUE...", offsetof(struct options, sample.properties),
+     "A user property of the sample."},
     {0},
 };
 
 static const struct cli_usage USAGE = {
     .synopsis = "check --config FILE [--set PATH=VALUE]... [--strict] [--print]\n"
-                "                             [--online [--region REGION]]",
+                "                             [--online [--region REGION]]\n"
+                "                             [--sample FILE --route NAME [--topic TOPIC]\n"
+                "                              [--content-type TYPE] [--property NAME=VALUE]...]",
     .about = "Checks a configuration file, the rights of the files that it names and the place of\n"
              "the ledger, and prints errors and warnings. Run it as the bridge's user and in its\n"
              "working directory. With --online it also\n"
              "prints which source has credentials, when they expire, and whether the API accepts\n"
              "them, with a call that changes nothing (DescribeDiskReplicaGroups).\n"
+             "With --sample it prints the commands that a route makes of a message.\n"
              "Exits 78 on an error or a refusal, 69 if a service cannot be reached, 0 otherwise.",
     .options = OPTIONS,
 };
@@ -135,8 +149,10 @@ static int check(const struct options *options, const struct settings *settings,
     if (is_refused) {
         return EX_CONFIG;
     }
-    if (!options->has_online) {
-        return EX_OK;
+    int sample_code =
+        options->sample.path == NULL ? EX_OK : check_sample(settings, &options->sample);
+    if (!options->has_online || sample_code != EX_OK) {
+        return sample_code;
     }
     int api_code = check_online(settings, options->region);
     int broker_code = api_code == EX_USAGE ? EX_OK : check_broker(settings);
@@ -156,6 +172,12 @@ int cli_check(int argc, char **argv)
     }
     if (options.region != NULL && !options.has_online) {
         return cli_wrong_call("check", "--region is for --online");
+    }
+    if (options.sample.path == NULL &&
+        (options.sample.route != NULL || options.sample.topic != NULL ||
+         options.sample.content_type != NULL || options.sample.properties.count > 0)) {
+        return cli_wrong_call("check", "--route, --topic, --content-type and --property are for "
+                                       "--sample");
     }
     code = cli_load_settings("check", &options.config, &settings, &warnings);
     if (code == EX_OK) {

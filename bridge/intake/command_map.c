@@ -3,7 +3,7 @@
  * the fields are filled into one buffer per command, and the texts are checked as those of a JSON
  * command are (command_read.c).
  */
-#include "command_map.h"
+#include "intake/command_map.h"
 
 #include "cloudevent.h"
 

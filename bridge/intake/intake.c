@@ -7,7 +7,7 @@
  */
 #include "intake/intake.h"
 
-#include "command_map.h"
+#include "intake/command_map.h"
 #include "intake/command_read.h"
 
 #include "base/clock.h"

@@ -360,6 +360,33 @@ static void test_alerts_of_one_message_for_one_group_wait_for_the_first(struct f
     assert_int_equal(simulator_total(&fixture->simulator, "Requests"), before + 1);
 }
 
+static void test_check_shows_what_a_sample_becomes(struct fixture *fixture)
+{
+    const char *const argv[] = {BRIDGE_BINARY, "check",
+                                "--config",    EXAMPLES "payloads.conf",
+                                "--sample",    EXAMPLES "a-grafana.json",
+                                "--route",     "grafana",
+                                NULL};
+    struct tool_result result = tool_run(fixture->directory, NULL, argv);
+    assert_int_equal(result.code, 0);
+    assert_non_null(strstr(result.output,
+                           "{\"Element\":0,\"Action\":\"StartDiskReplicaGroup\",\"RegionId\":"
+                           "\"cn-beijing\",\"ReplicaGroupId\":\"pg-a\",\"OneShot\":true,"
+                           "\"ClientToken\":\"grafana:fac0861a85de433a:2026-01-02T03:04:05Z\"}\n"
+                           "filtered: 1\n"));
+    tool_result_fini(&result);
+    const char *const wrong[] = {BRIDGE_BINARY, "check",
+                                 "--config",    EXAMPLES "payloads.conf",
+                                 "--sample",    EXAMPLES "a-grafana.json",
+                                 "--route",     "one-alert",
+                                 "--set",       "limits.payload_bytes=9",
+                                 NULL};
+    result = tool_run(fixture->directory, NULL, wrong);
+    assert_int_equal(result.code, 78);
+    assert_non_null(strstr(result.output, "\"Refused\":\"Bridge.PayloadTooLarge\""));
+    tool_result_fini(&result);
+}
+
 static void test_a_reload_changes_the_conditions(struct fixture *fixture)
 {
     const char *settings = example_settings(fixture, "");
@@ -396,6 +423,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_an_element_without_a_token_is_a_dead_letter),
         FLOW_TEST(test_a_message_with_too_many_elements_is_refused_whole),
         FLOW_TEST(test_a_route_may_take_larger_messages_than_the_others),
+        FLOW_TEST(test_check_shows_what_a_sample_becomes),
         FLOW_TEST(test_a_reload_changes_the_conditions),
         FLOW_TEST(test_a_second_alert_is_coalesced_with_a_success),
         FLOW_TEST(test_a_stop_in_between_makes_the_next_alert_a_call),
