@@ -68,11 +68,16 @@ enum status store_file_lock(const char *path, int *out_fd, struct store_runs *ou
     enum status status = STATUS_OK;
     int fd = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
-        const char *advice = errno == ENOENT ? "; create the directory, with the bridge's user as "
-                                               "its owner and mode 0700"
-                                             : "";
+        int error = errno;
         status = cannot(out_why, "open", name.data);
-        buf_append_text(out_why, advice);
+        if (error == ENOENT) {
+            buf_append_text(out_why, "; create the directory, with the bridge's user as its owner "
+                                     "and mode 0700");
+        } else if (error == EACCES) {
+            buf_append_text(out_why, "; the ledger's files and their directory must belong to the "
+                                     "bridge's user: a start as another one, such as root, creates "
+                                     "files that it cannot use");
+        }
     } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         status = errno == EWOULDBLOCK ? lock_busy(fd, path, out_why)
                                       : cannot(out_why, "lock", name.data);

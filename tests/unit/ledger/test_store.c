@@ -20,7 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#define NOBODY 65534
 
 static const struct store_ops *const OPS = &store_sqlite_ops;
 
@@ -502,6 +505,30 @@ static void test_without_the_logs_index_nothing_is_lost(void **state)
     buf_fini(&why);
 }
 
+/* In a child as another user, because root may open everything. */
+static void test_a_ledger_of_another_user_is_reported_with_what_to_do(void **state)
+{
+    struct buf folder = {0};
+    int result;
+    buf_printf(&folder, "%s.d", (const char *)*state);
+    assert_int_equal(mkdir(folder.data, 0), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct buf why = {0};
+        if (geteuid() == 0 && setuid(NOBODY) != 0) {
+            _exit(2);
+        }
+        buf_append_text(&folder, "/ledger.db");
+        bool is_refused = try_open(folder.data, &why) == STATUS_STORE;
+        _exit(is_refused && strstr(why.data, "must belong to the bridge's user") != NULL ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(rmdir(folder.data), 0);
+    assert_int_equal(result, 0);
+    buf_fini(&folder);
+}
+
 static void test_a_missing_folder_is_an_error_of_the_system(void **state)
 {
     struct buf path = {0};
@@ -663,6 +690,7 @@ int main(void)
         FILE_TEST(test_a_file_that_was_removed_while_it_was_open_is_not_created_again),
         FILE_TEST(test_without_the_logs_index_nothing_is_lost),
         FILE_TEST(test_a_missing_folder_is_an_error_of_the_system),
+        FILE_TEST(test_a_ledger_of_another_user_is_reported_with_what_to_do),
         FILE_TEST(test_the_owner_is_named_by_its_process_id),
         FILE_TEST(test_free_space_is_given_back_little_by_little),
         FILE_TEST(test_a_file_that_cannot_shrink_is_used_as_it_is),
