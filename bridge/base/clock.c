@@ -1,7 +1,8 @@
 /*
- * The C library does the calendar: gmtime_r() and strftime() to write, strptime() and timegm() to
- * read. strptime() also takes white space, missing digits and days that a month does not have, so
- * the form is checked before the call and the date after it.
+ * The C library does the calendar: gmtime_r() to write, strptime() and timegm() to read. The digits
+ * are written here, since every command has three times in its request and its reply. strptime()
+ * also takes white space, missing digits and days that a month does not have, so the form is
+ * checked before the call and the date after it.
  */
 #include "base/clock.h"
 
@@ -9,7 +10,6 @@
 #include <ctype.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -45,35 +45,45 @@ int64_t clock_boot_ms(void)
     return read_clock_us(CLOCK_BOOTTIME) / 1000;
 }
 
-/* Writes date and time up to the seconds, then `suffix`; returns the milliseconds of the second. */
-static int format(int64_t wall_ms, char out[CLOCK_TEXT_BYTES], const char *suffix)
+/* Writes the number with leading zeros and then `after`; returns the place behind it. */
+static char *put_number(char *at, int number, int digits, char after)
+{
+    for (int i = digits - 1; i >= 0; i--) {
+        at[i] = (char)('0' + number % 10);
+        number /= 10;
+    }
+    at[digits] = after;
+    return at + digits + 1;
+}
+
+/* Writes date and time up to the seconds and then `after`; returns the place behind it. */
+static char *put_date(char *at, int64_t wall_ms, char after, int *out_ms_of_second)
 {
     int64_t ms = wall_ms < FIRST_MS ? FIRST_MS : wall_ms > LAST_MS ? LAST_MS : wall_ms;
     int ms_of_second = (int)(((ms % MS_PER_S) + MS_PER_S) % MS_PER_S);
     time_t wall_s = (time_t)((ms - ms_of_second) / MS_PER_S);
     struct tm date;
-    char year[16];
     gmtime_r(&wall_s, &date);
-    /* strftime() does not pad a year below 1000. */
-    snprintf(year, sizeof year, "%04d", date.tm_year + 1900);
-    memcpy(out, year, 4);
-    size_t length = strftime(out + 4, CLOCK_TEXT_BYTES - 4, "-%m-%dT%H:%M:%S", &date);
-    strcpy(out + 4 + length, suffix);
-    return ms_of_second;
+    at = put_number(at, date.tm_year + 1900, 4, '-');
+    at = put_number(at, date.tm_mon + 1, 2, '-');
+    at = put_number(at, date.tm_mday, 2, 'T');
+    at = put_number(at, date.tm_hour, 2, ':');
+    at = put_number(at, date.tm_min, 2, ':');
+    *out_ms_of_second = ms_of_second;
+    return put_number(at, date.tm_sec, 2, after);
 }
 
 void clock_format_ms(int64_t wall_ms, char out[CLOCK_TEXT_BYTES])
 {
-    int ms = format(wall_ms, out, ".000Z");
-    char *digits = strchr(out, '.') + 1;
-    digits[0] = (char)('0' + ms / 100);
-    digits[1] = (char)('0' + ms / 10 % 10);
-    digits[2] = (char)('0' + ms % 10);
+    int ms_of_second;
+    char *at = put_date(out, wall_ms, '.', &ms_of_second);
+    *put_number(at, ms_of_second, 3, 'Z') = '\0';
 }
 
 void clock_format_s(int64_t wall_ms, char out[CLOCK_TEXT_BYTES])
 {
-    (void)format(wall_ms, out, "Z");
+    int ms_of_second;
+    *put_date(out, wall_ms, 'Z', &ms_of_second) = '\0';
 }
 
 /* strptime() reads "95" as 9 seconds and stops before the 5, so the text must be read to its end.
