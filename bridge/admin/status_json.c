@@ -75,9 +75,7 @@ void admin_put_status(const struct admin_options *options, struct buf *out)
     json_put_int(out, "Bytes", counter_get(counters, COUNTER_OUTBOX_BYTES));
     json_put_close(out, '}');
     put_sessions(options->sessions, out);
-    json_put_name(out, "Watches"); /* no group is watched */
-    json_put_open(out, '[');
-    json_put_close(out, ']');
+    json_put_int(out, "Watches", counter_get(counters, COUNTER_WATCHES));
     json_put_close(out, '}');
     buf_append_char(out, '\n');
 }

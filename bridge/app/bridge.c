@@ -27,6 +27,7 @@
 #include "shutdown.h"
 #include "systemd.h"
 #include "traces/traces.h"
+#include "watch/watcher.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -62,6 +63,7 @@ struct bridge {
     struct intake *intake;
     struct dispatch *dispatch;
     struct outbox *outbox;
+    struct watcher *watcher;
     struct traces *traces; /* NULL: there is no collector */
     struct status_topic *status_topic;
     struct admin_options admin_options; /* also where the endpoint is off */
@@ -90,6 +92,7 @@ static void on_stop(struct bridge *bridge, const char *signal_name)
     }
     LOG_INFO("stopping", LOG_TEXT("signal", signal_name));
     systemd_notify(bridge->systemd, "STOPPING=1\nSTATUS=stopping");
+    watcher_stop(bridge->watcher);
     shutdown_begin(bridge->shutdown,
                    &(struct shutdown_parts){bridge->health, bridge->ledger, bridge->exporter,
                                             bridge->workers, bridge->intake, bridge->dispatch,
@@ -168,6 +171,23 @@ static void on_posted(void *arg, int64_t id, struct slice message)
 static void on_audited(void *arg, int64_t seq)
 {
     exporter_added(((struct bridge *)arg)->exporter, seq);
+}
+
+static void on_watched(void *arg, const struct watch *watch)
+{
+    watcher_add(((struct bridge *)arg)->watcher, watch);
+}
+
+static void on_unwatched(void *arg, int64_t id)
+{
+    watcher_remove(((struct bridge *)arg)->watcher, id);
+}
+
+/* Commands go first, and what has no room is not read. */
+static bool may_read_states(void *arg)
+{
+    const struct bridge *bridge = arg;
+    return dispatch_has_free_slot(bridge->dispatch) && !outbox_is_full(bridge->outbox);
 }
 
 static void on_store_health(void *arg, bool is_failing, const char *text)
@@ -293,7 +313,9 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
                                        .resumed = on_resumed,
                                        .posted = on_posted,
                                        .audited = on_audited,
-                                       .health = on_store_health};
+                                       .health = on_store_health,
+                                       .watched = on_watched,
+                                       .unwatched = on_unwatched};
     enum status status = ledger_open(bridge->loop, &options, &hooks, &bridge->ledger, why);
     return status == STATUS_OK ? EX_OK : complain(EXIT_STORE, why);
 }
@@ -406,6 +428,7 @@ static void make_reload(struct bridge *bridge)
                                                 .ledger = bridge->ledger,
                                                 .exporter = bridge->exporter,
                                                 .ecs = bridge->ecs,
+                                                .watcher = bridge->watcher,
                                                 .workers = bridge->workers,
                                                 .intake = bridge->intake,
                                                 .dispatch = bridge->dispatch,
@@ -425,6 +448,8 @@ static int build(struct bridge *bridge)
         status_topic_new(bridge->loop, bridge->settings, bridge->health, &bridge->counters);
     bridge->dispatch =
         dispatch_new(bridge->loop, bridge->settings, bridge->health, &bridge->counters);
+    bridge->watcher =
+        watcher_new(bridge->loop, bridge->settings, bridge->health, &bridge->counters);
     bridge->outbox = outbox_new(bridge->loop, bridge->settings, bridge->health, &bridge->counters);
     int code = EX_OK;
     if (mqtt_program_open(&bridge->program, &why) != STATUS_OK) {
@@ -527,6 +552,7 @@ static void start(struct bridge *bridge)
     heartbeat_due(bridge);
     status_topic_connect(bridge->status_topic, bridge->workers);
     dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
+    watcher_connect(bridge->watcher, bridge->ledger, bridge->ecs, may_read_states, bridge);
     dispatch_hold(bridge->dispatch, true);
     ledger_start(bridge->ledger);
     dispatch_hold(bridge->dispatch, false);
@@ -559,6 +585,7 @@ static void take_apart(struct bridge *bridge)
     outbox_free(bridge->outbox);
     traces_free(bridge->traces);
     dispatch_free(bridge->dispatch);
+    watcher_free(bridge->watcher);
     settings_reload_free(bridge->reload);
     status_topic_free(bridge->status_topic);
     sessions_free(bridge->sessions);

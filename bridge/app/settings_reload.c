@@ -51,6 +51,8 @@ void settings_reload_ledger_limits(const struct settings *settings, struct ledge
     out->route_count = settings->route_count;
     out->is_audited = settings->audit.file[0] != '\0';
     out->audit_rows_max = settings->limits.outbox_messages;
+    out->events = watcher_publishing(settings);
+    out->watches_max = settings->watch.max;
 }
 
 /* ---- The former settings ---- */
@@ -154,6 +156,7 @@ static void change(void *arg)
     exporter_set_rows_max(parts->exporter, limits.audit_rows_max);
     intake_settings_changed(parts->intake);
     dispatch_settings_changed(parts->dispatch);
+    watcher_settings_changed(parts->watcher);
     sessions_settings_changed(parts->sessions);
     ecs_renew(parts->ecs);
     workers_renew(parts->workers);

@@ -31,6 +31,7 @@
 #include "sessions.h"
 #include "settings/settings.h"
 #include "systemd.h"
+#include "watch/watcher.h"
 
 #include <stdbool.h>
 
@@ -50,6 +51,7 @@ struct settings_reload_parts {
     struct workers *workers;
     struct intake *intake;
     struct dispatch *dispatch;
+    struct watcher *watcher;
     struct sessions *sessions;
 };
 

@@ -2,6 +2,7 @@
  * What an answer of the API means for its command: it ends, is called again at once, or is put
  * back.
  */
+#include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/digest.h"
 #include "base/log.h"
@@ -109,6 +110,8 @@ void call_answered(void *arg, struct attempt *attempt)
 {
     struct task *task = arg;
     struct dispatch *dispatch = task->dispatch;
+    task->answered_ms = attempt->at_ms;
+    task->clock_ahead_ms = attempt->at_ms - clock_wall_ms();
     CRASH_POINT_PASS(BEFORE_ANSWER, slice_text(task->command->token));
     figures_observe_answer(task, attempt);
     task_forget_crashes(task);

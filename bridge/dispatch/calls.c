@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "common.h"
+#include "ecs/describe.h"
 
+#include <string.h>
 #include <utlist.h>
 
 /* ---- how a command ends ---- */
@@ -26,6 +28,27 @@ static bool needs_operator(const struct outcome *outcome)
              outcome->category == CATEGORY_INTERNAL || outcome->category == CATEGORY_UNAVAILABLE));
 }
 
+/* When the watch of the group begins and ends, where the route has one and the command may have had
+ * effect. */
+static struct watch_start watch_of(const struct task *task, const struct outcome *outcome)
+{
+    const struct command *command = task->command;
+    const struct route *route = command->route;
+    struct watch_start watch = {0};
+    if (route == NULL || route->watch == NULL || strcmp(route->watch, "off") == 0 ||
+        outcome->status == OUTCOME_FAILED || command->action->goal == GOAL_NONE ||
+        !describe_takes_id(command->group)) {
+        return watch;
+    }
+    /* Of the attempts of an earlier run only the arrival before them is known. */
+    int64_t first_ms =
+        task->claimed_us != 0 && task->first_ms != 0 ? task->first_ms : command->received_at_ms;
+    watch.started_at_ms =
+        outcome->status == OUTCOME_SUCCEEDED ? task->answered_ms : first_ms + task->clock_ahead_ms;
+    watch.ends_at_ms = watch.started_at_ms + task->dispatch->settings->watch.give_up_s * 1000;
+    return watch;
+}
+
 /* The command leaves dispatch with its outcome. Its group keeps its slot, if it has one. `answer`
  * is as in ledger_finish(). */
 static void task_finish(struct task *task, const struct outcome *outcome,
@@ -34,6 +57,7 @@ static void task_finish(struct task *task, const struct outcome *outcome,
     struct dispatch *dispatch = task->dispatch;
     struct command *command = task->command;
     int64_t took_ms = clock_wall_ms() - command->received_at_ms;
+    const struct watch_start watch = watch_of(task, outcome);
     LOG_EVENT(needs_operator(outcome) ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "command_done",
               LOG_TEXT("status", outcome_status_text(outcome->status)),
               LOG_TEXT("token", command->token),
@@ -49,7 +73,7 @@ static void task_finish(struct task *task, const struct outcome *outcome,
     DL_DELETE(task->group->tasks, task);
     DL_DELETE2(dispatch->tasks, task, all_prev, all_next);
     figures_publish_oldest(dispatch);
-    ledger_finish(dispatch->ledger, command, outcome, answer);
+    ledger_finish_watched(dispatch->ledger, command, outcome, answer, watch);
     task->command = NULL;
     task_free(task);
 }

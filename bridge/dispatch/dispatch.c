@@ -281,3 +281,8 @@ void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg)
     loop_timer_stop(dispatch->sweep);
     dispatch_report_when_idle(dispatch);
 }
+
+bool dispatch_has_free_slot(const struct dispatch *dispatch)
+{
+    return dispatch->schedule.in_flight < dispatch->schedule.in_flight_max;
+}

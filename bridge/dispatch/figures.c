@@ -36,6 +36,7 @@ void figures_observe_start(struct task *task)
     task->attempt_us = clock_mono_us();
     if (task->called_us == 0) {
         task->called_us = task->attempt_us;
+        task->first_ms = clock_wall_ms();
         figures_count_in_region(task, REGIONAL_CALLS);
         if (task->claimed_us != 0) {
             histogram_observe(counters, HISTOGRAM_QUEUE, task->called_us - task->claimed_us);

@@ -41,6 +41,9 @@ struct task {
     int64_t claimed_us;     /* monotonic; 0: it was resumed */
     int64_t called_us;      /* monotonic: the first attempt of this run; 0: none yet */
     int64_t attempt_us;     /* monotonic: the last attempt */
+    int64_t first_ms;       /* wall clock: the first attempt of this run; 0: none yet */
+    int64_t answered_ms;    /* the last answer, on the API's clock; 0: none yet */
+    int64_t clock_ahead_ms; /* the API's clock before the wall clock, as of that answer */
     bool is_running;        /* from before an attempt is recorded until its answer was handled */
     size_t deadline_place;  /* in deadlines; 0: not in it */
     uint32_t failures;      /* attempts that must be made again */

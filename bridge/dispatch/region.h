@@ -13,7 +13,7 @@
 #ifndef DISPATCH_REGION_H
 #define DISPATCH_REGION_H
 
-#include "bucket.h"
+#include "base/bucket.h"
 #include "ecs/outcome_map.h"
 #include "model/route.h"
 

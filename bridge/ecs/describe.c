@@ -3,7 +3,7 @@
  * groups of the pages so far. MaxResults is always sent, since without it the API lists only ten of
  * the groups that were asked for.
  */
-#include "describe.h"
+#include "ecs/describe.h"
 
 #include "aliyun/sign.h"
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-#include "group_list.h"
+#include "ecs/group_list.h"
 
 #include "base/json.h"
 #include "base/mem.h"

@@ -65,6 +65,14 @@ void ledger_request_free(struct ledger_request *request)
         command_free(request->finish.command);
         outcome_fini(&request->finish.outcome);
         buf_fini(&request->finish.error);
+        buf_fini(&request->finish.traceparent);
+        watch_free(request->finish.begun);
+        break;
+    case REQUEST_WATCH:
+        for (size_t i = 0; i < request->watch.message_count; i++) {
+            buf_fini(&request->watch.messages[i]);
+        }
+        free(request->watch.messages);
         break;
     case REQUEST_REMEMBER:
         free(request->remember.key);
@@ -91,7 +99,7 @@ void ledger_request_free(struct ledger_request *request)
     free(request);
 }
 
-static void free_commands(struct ledger_batch *batch)
+static void free_found(struct ledger_batch *batch)
 {
     for (size_t i = 0; i < batch->command_count; i++) {
         command_free(batch->commands[i]);
@@ -99,6 +107,12 @@ static void free_commands(struct ledger_batch *batch)
     free(batch->commands);
     batch->commands = NULL;
     batch->command_count = 0;
+    for (size_t i = 0; i < batch->watched_count; i++) {
+        watch_free(batch->watched[i]);
+    }
+    free(batch->watched);
+    batch->watched = NULL;
+    batch->watched_count = 0;
 }
 
 void ledger_batch_reset(struct ledger_batch *batch)
@@ -113,7 +127,7 @@ void ledger_batch_reset(struct ledger_batch *batch)
          request = request->next) {
         request->audit_seq = 0;
     }
-    free_commands(batch);
+    free_found(batch);
 }
 
 void ledger_batch_free(struct ledger_batch *batch)
@@ -125,7 +139,7 @@ void ledger_batch_free(struct ledger_batch *batch)
     while ((request = request_list_take(&batch->requests)) != NULL) {
         ledger_request_free(request);
     }
-    free_commands(batch);
+    free_found(batch);
     buf_fini(&batch->bytes);
     buf_fini(&batch->scratch);
     buf_fini(&batch->health_text);
@@ -194,6 +208,16 @@ void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row
         batch->commands = mem_realloc(batch->commands, capacity * sizeof(struct command *));
     }
     batch->commands[batch->command_count++] = ledger_batch_command(batch, row);
+}
+
+void ledger_batch_add_watch(void *arg, const struct watch *watch)
+{
+    struct ledger_batch *batch = arg;
+    if ((batch->watched_count & (batch->watched_count - 1)) == 0) {
+        size_t capacity = batch->watched_count == 0 ? 1 : batch->watched_count * 2;
+        batch->watched = mem_realloc(batch->watched, capacity * sizeof(struct watch *));
+    }
+    batch->watched[batch->watched_count++] = watch_copy(watch);
 }
 
 struct slice ledger_batch_history(const struct ledger_batch *batch,

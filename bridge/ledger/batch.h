@@ -18,6 +18,7 @@
 #include "model/command.h"
 #include "model/reply.h"
 #include "model/route.h"
+#include "model/watch_rules.h"
 
 struct ledger;
 struct ledger_batch;
@@ -67,6 +68,7 @@ enum request_kind {
     REQUEST_QUERY,
     REQUEST_RETRY,
     REQUEST_RESOLVE,
+    REQUEST_WATCH,
     REQUEST_COUNT
 };
 
@@ -151,6 +153,25 @@ struct finish_request {
     struct buf error; /* the Error object as JSON; empty for a success */
     int64_t expires_at_ms;
     size_t reply_to_count;
+    struct buf traceparent; /* of the first sender */
+    /* The watch that begins with the outcome. */
+    struct watch_start watch; /* its ends_at_ms is 0 for none */
+    size_t reply_count;       /* of the messages; behind them is the event of `superseded` */
+    struct watch *begun;      /* result, owned; NULL: none */
+    int64_t superseded_id;    /* result: the watch that it replaces; 0: none */
+    bool is_watch_refused;    /* result: watch.max are watched already */
+};
+
+/* The new state of a watch, with its events. */
+struct watch_request {
+    int64_t id;
+    int64_t expected_seq; /* the stored one */
+    struct watch_state state;
+    bool is_over;
+    struct buf *messages; /* owned */
+    size_t message_count;
+    ledger_watched_fn *done;
+    bool is_there; /* result: else nothing was stored */
 };
 
 struct delivered_request {
@@ -229,6 +250,7 @@ struct ledger_request {
         struct add_audit_request add_audit;
         struct exported_request exported;
         struct query_request query;
+        struct watch_request watch;
     };
 };
 
@@ -280,6 +302,8 @@ struct ledger_limits {
     size_t route_count;
     bool is_audited;
     int64_t audit_rows_max;
+    struct watch_publishing events;
+    int64_t watches_max;
 };
 
 enum health_change { HEALTH_SAME, HEALTH_FAILING, HEALTH_WORKING };
@@ -299,6 +323,7 @@ struct ledger_batch {
     enum status (*before_commit)(struct ledger_batch *batch);
     /* input and result */
     int64_t unfinished;      /* the number of unfinished commands */
+    int64_t watches;         /* the number of watches */
     int64_t next_message_id; /* greater than every id in the outbox */
     int64_t last_audit_seq;
     int64_t exported_seq;         /* the last audit record that was deleted */
@@ -312,6 +337,8 @@ struct ledger_batch {
     size_t message_capacity;
     struct command **commands; /* unfinished commands of the last run, for hooks.resumed; owned */
     size_t command_count;
+    struct watch **watched; /* the watches of the last run; owned */
+    size_t watched_count;
     size_t expired_count;
     bool has_replaced;   /* a claim has replaced a row */
     bool has_more_free;  /* there still is much free space */
@@ -345,6 +372,8 @@ int64_t ledger_batch_message_id(struct ledger_batch *batch);
 struct command *ledger_batch_command(const struct ledger_batch *batch, const struct store_row *row);
 /* Adds an unfinished command of the store, which no request of this batch claimed. */
 void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row *row);
+/* Adds a copy of a watch of the store. `arg` is the batch. */
+void ledger_batch_add_watch(void *arg, const struct watch *watch);
 /* What the history of the request's command gets. Valid until bytes are added. */
 struct slice ledger_batch_history(const struct ledger_batch *batch,
                                   const struct ledger_request *request);

@@ -150,6 +150,11 @@ static void pass_commit(const struct ledger_batch *batch, bool is_committed)
             crash_point_pass(is_committed ? CRASH_AFTER_OUTCOME_COMMIT
                                           : CRASH_BEFORE_OUTCOME_COMMIT,
                              slice_text(request->finish.command->token));
+            if (request->finish.watch.ends_at_ms != 0) {
+                crash_point_pass(is_committed ? CRASH_AFTER_WATCH_COMMIT
+                                              : CRASH_BEFORE_WATCH_COMMIT,
+                                 slice_text(request->finish.command->token));
+            }
         } else if (request->type->kind == REQUEST_RETRY) {
             crash_point_pass(is_committed ? CRASH_AFTER_RETRY_COMMIT : CRASH_BEFORE_RETRY_COMMIT,
                              buf_slice(&request->finish.order.token));
@@ -297,6 +302,7 @@ static enum status carry_out(struct committer *committer, struct ledger_batch *b
     batch->limits = &committer->limits;
     batch->before_commit = pass_before_commit;
     batch->unfinished = committer->unfinished;
+    batch->watches = committer->watches;
     batch->next_message_id = committer->next_message_id;
     batch->last_audit_seq = committer->last_audit_seq;
     batch->exported_seq = committer->exported_seq;
@@ -329,6 +335,7 @@ static void succeeded(struct committer *committer, struct ledger_batch *batch)
 {
     pass_commit(batch, true);
     committer->unfinished = batch->unfinished;
+    committer->watches = batch->watches;
     committer->last_audit_seq = batch->last_audit_seq;
     committer->exported_seq = batch->exported_seq;
     batch->records.count -= (int64_t)batch->expired_count;
@@ -476,6 +483,7 @@ enum status committer_begin(struct committer *committer, struct ledger_batch **o
     const struct ledger_clock_reading now = ledger_clock_read();
     ledger_clock_init(&committer->clock, &clock, ledger_clock_boot(), &now);
     committer->unfinished = (int64_t)batch->command_count;
+    committer->watches = (int64_t)batch->watched_count;
     committer->next_message_id = out_summary->last_message_id + 1;
     committer->exported_seq = committer->tip.seq;
     committer->last_audit_seq = out_summary->last_audit_seq > committer->tip.seq

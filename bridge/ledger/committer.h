@@ -30,6 +30,7 @@ struct committer {
     /* owned by the thread, and before it starts by the caller of committer_begin() */
     struct store *store;
     struct ledger_limits limits;
+    int64_t watches;
     int64_t unfinished;
     int64_t next_message_id;
     int64_t last_audit_seq;

@@ -60,6 +60,8 @@ static struct ledger_limits limits_of(const struct ledger_options *options)
         .route_count = options->route_count,
         .is_audited = options->is_audited,
         .audit_rows_max = options->audit_rows_max,
+        .events = options->events,
+        .watches_max = options->watches_max,
     };
 }
 

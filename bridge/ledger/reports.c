@@ -2,6 +2,7 @@
  * What the other rooms get to know: the results of requests, in the order of the queue. Counters
  * and commands change only here, after the commit.
  */
+#include "base/log.h"
 #include "common.h"
 
 #include <assert.h>
@@ -145,6 +146,21 @@ static void report_resolve(struct ledger *ledger, const struct ledger_batch *bat
     finish->order.done(request->arg, request->status, finish->order.result, NULL);
 }
 
+static void report_begun_watch(struct ledger *ledger, const struct finish_request *finish)
+{
+    if (finish->is_watch_refused) {
+        count(ledger, COUNTER_WATCH_FULL, 1);
+        LOG_WARN("watch_full", LOG_TEXT("token", finish->command->token),
+                 LOG_TEXT("group", finish->command->group));
+    }
+    if (finish->begun != NULL && finish->superseded_id != 0) {
+        ledger->hooks.unwatched(ledger->hooks.arg, finish->superseded_id);
+    }
+    if (finish->begun != NULL) {
+        ledger->hooks.watched(ledger->hooks.arg, finish->begun);
+    }
+}
+
 static void report_finish(struct ledger *ledger, const struct ledger_batch *batch,
                           struct ledger_request *request)
 {
@@ -155,6 +171,22 @@ static void report_finish(struct ledger *ledger, const struct ledger_batch *batc
     count(ledger, COUNTER_WAITING, -waiter_count);
     count(ledger, COUNTER_REPLAYED, waiter_count);
     report_messages(ledger, batch, request);
+    report_begun_watch(ledger, finish);
+}
+
+/* The state is stored, or is no longer that of a watch. */
+static void report_watch(struct ledger *ledger, const struct ledger_batch *batch,
+                         struct ledger_request *request)
+{
+    const struct watch_request *watch = &request->watch;
+    enum status status = request->status;
+    if (status == STATUS_OK && !watch->is_there) {
+        status = STATUS_NOT_FOUND;
+    } else if (status == STATUS_OK) {
+        count(ledger, COUNTER_WATCH_EVENTS, (int64_t)request->message_count);
+        report_messages(ledger, batch, request);
+    }
+    watch->done(request->arg, status);
 }
 
 static void report_begin(struct ledger *ledger, const struct ledger_batch *batch,
@@ -212,6 +244,7 @@ const struct request_type LEDGER_REQUEST_TYPES[REQUEST_COUNT] = {
     [REQUEST_QUERY] = {REQUEST_QUERY, 0, true, report_query},
     [REQUEST_RETRY] = {REQUEST_RETRY, 0, true, report_retry},
     [REQUEST_RESOLVE] = {REQUEST_RESOLVE, 0, true, report_resolve},
+    [REQUEST_WATCH] = {REQUEST_WATCH, 0, true, report_watch},
 };
 
 void ledger_report(struct ledger *ledger, struct ledger_batch *batch)
@@ -238,6 +271,9 @@ void ledger_report(struct ledger *ledger, struct ledger_batch *batch)
         struct command *command = batch->commands[i];
         batch->commands[i] = NULL;
         ledger->hooks.resumed(ledger->hooks.arg, command);
+    }
+    for (size_t i = 0; i < batch->watched_count && ledger->hooks.watched != NULL; i++) {
+        ledger->hooks.watched(ledger->hooks.arg, batch->watched[i]);
     }
     struct ledger_request *request;
     while ((request = request_list_take(&batch->requests)) != NULL) {

@@ -112,11 +112,38 @@ void ledger_pause(struct ledger *ledger, struct command *command, enum move move
 void ledger_finish(struct ledger *ledger, struct command *command_take,
                    const struct outcome *outcome, const struct outcome *answer)
 {
+    ledger_finish_watched(ledger, command_take, outcome, answer, (struct watch_start){0});
+}
+
+void ledger_watch(struct ledger *ledger, const struct watch *watch, const struct watch_step *step,
+                  struct buf *messages_take, size_t count, ledger_watched_fn *done, void *arg)
+{
+    struct ledger_request *request = request_new(REQUEST_WATCH, arg);
+    struct watch_request *asked = &request->watch;
+    *asked = (struct watch_request){.id = watch->id,
+                                    .expected_seq = watch->state.seq,
+                                    .state = step->state,
+                                    .is_over = watch_step_is_final(step),
+                                    .message_count = count,
+                                    .done = done};
+    asked->messages = mem_zalloc(count + 1, sizeof asked->messages[0]);
+    for (size_t i = 0; i < count; i++) {
+        asked->messages[i] = messages_take[i];
+        messages_take[i] = (struct buf){0};
+    }
+    enqueue(ledger, request);
+}
+
+void ledger_finish_watched(struct ledger *ledger, struct command *command_take,
+                           const struct outcome *outcome, const struct outcome *answer,
+                           struct watch_start watch)
+{
     bool is_called = command_take->state == STATE_CALLING || command_take->state == STATE_RECALLING;
     assert(state_may(command_take->state, MOVE_FINISH));
     struct ledger_request *request = request_new(REQUEST_FINISH, NULL);
     request->finish.command = command_take;
     outcome_copy(&request->finish.outcome, outcome);
+    request->finish.watch = watch;
     struct ledger_clock_reading now = ledger_clock_read();
     request->finish.is_answer = answer == outcome;
     if (is_called && answer != outcome) {

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Drops an earlier plan of the request. */
 static void plan_anew(const struct ledger_batch *batch, struct ledger_request *request)
@@ -343,6 +344,11 @@ void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
     reply.completed_at_ms = finish->completed_at_ms;
     reply.error = finish_error(finish);
     reply.code = slice_text(finish->outcome.code);
+    if (finish->reply_to_count == 0) {
+        buf_clear(&finish->traceparent);
+        buf_append_text(&finish->traceparent,
+                        reply_to->traceparent == NULL ? "" : reply_to->traceparent);
+    }
     finish->reply_to_count++;
     render(batch, request, &reply, reply_to);
 }
@@ -352,6 +358,79 @@ void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request
     batch->unfinished--;
     audit_row_of_outcome(batch, request);
     put_outcome_event(batch, request);
+    request->finish.reply_count = request->message_count;
+}
+
+/* ---- watches ---- */
+
+/* The end of the watch that is replaced. The new watch begins now on the API's clock, or began
+ * shortly before. */
+static void put_superseded(struct ledger_batch *batch, struct ledger_request *request,
+                           const struct watch *found)
+{
+    struct watch_step step;
+    size_t offset = batch->bytes.length;
+    watch_supersede(found, request->finish.watch.started_at_ms, &step);
+    watch_event_encode(found, &step, &step.events[0], &batch->limits->events, batch->now_ms,
+                       &batch->bytes);
+    if (batch->bytes.length > offset) {
+        ledger_batch_add_message(batch, request, ledger_batch_message_id(batch), offset);
+    }
+}
+
+static struct watch *new_watch(const struct finish_request *finish)
+{
+    const struct command *command = finish->command;
+    const struct watch watch = {
+        .id = command->id,
+        .action = command->action,
+        .route = command->route == NULL ? "" : command->route->name,
+        .region = command->region,
+        .object = command->group,
+        .token = command->token,
+        .traceparent = finish->traceparent.length > 0 ? finish->traceparent.data : NULL,
+        .is_one_shot = action_params_have(slice_text(command->params), "OneShot"),
+        .is_outcome_unknown = finish->outcome.status == OUTCOME_UNKNOWN,
+        .started_at_ms = finish->watch.started_at_ms,
+        .ends_at_ms = finish->watch.ends_at_ms,
+        .state.view.progress_percent = -1,
+    };
+    return watch_copy(&watch);
+}
+
+void rules_begin_watch(struct ledger_batch *batch, struct ledger_request *request,
+                       const struct watch *found)
+{
+    struct finish_request *finish = &request->finish;
+    watch_free(finish->begun);
+    finish->begun = NULL;
+    finish->superseded_id = found == NULL ? 0 : found->id;
+    finish->is_watch_refused = found == NULL && batch->watches >= batch->limits->watches_max;
+    if (finish->is_watch_refused) {
+        return;
+    }
+    finish->begun = new_watch(finish);
+    if (found == NULL) {
+        batch->watches++;
+    } else if (strcmp(found->token, finish->command->token) == 0) {
+        /* The same command once more: its receivers know the watch already. */
+        finish->begun->state = found->state;
+        finish->begun->started_at_ms = found->started_at_ms;
+    } else {
+        put_superseded(batch, request, found);
+    }
+}
+
+void rules_watch(struct ledger_batch *batch, struct ledger_request *request)
+{
+    struct watch_request *watch = &request->watch;
+    plan_anew(batch, request);
+    for (size_t i = 0; i < watch->message_count; i++) {
+        size_t offset = batch->bytes.length;
+        buf_append(&batch->bytes, buf_slice(&watch->messages[i]));
+        ledger_batch_add_message(batch, request, ledger_batch_message_id(batch), offset);
+    }
+    batch->watches -= watch->is_over ? 1 : 0;
 }
 
 void rules_end_batch(struct ledger_batch *batch)

@@ -56,6 +56,15 @@ void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
                   const struct reply_to *reply_to);
 void rules_finish_end(struct ledger_batch *batch, struct ledger_request *request);
 
+/*
+ * The watch that begins with an outcome, after rules_finish_end(); `found` is the watch that the
+ * group has, or NULL. The result, finish.begun, is put in its place; NULL: nothing is written.
+ */
+void rules_begin_watch(struct ledger_batch *batch, struct ledger_request *request,
+                       const struct watch *found);
+/* The new state of a watch. Call it if the store has the watch with the expected Seq. */
+void rules_watch(struct ledger_batch *batch, struct ledger_request *request);
+
 /* Call it once, after all requests and the deletion of expired rows, before the batch's metas are
  * written: it may add some. */
 void rules_end_batch(struct ledger_batch *batch);

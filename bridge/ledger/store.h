@@ -52,6 +52,7 @@ typedef void store_fault_fn(void *arg, const char *text);
 /* Must not call the store. */
 typedef void store_row_fn(void *arg, const struct store_row *row);
 typedef void store_meta_fn(void *arg, const char *key, int64_t value);
+typedef void store_watch_fn(void *arg, const struct watch *watch);
 
 /* Something that is wrong with a store's place, or dangerous (`is_error` false). */
 typedef void store_finding_fn(void *arg, bool is_error, const char *text);
@@ -73,7 +74,8 @@ struct store_ops {
      * Carries out the first batch of a run. In the same transaction, calls that were in flight
      * become UNSURE, with one more crash each if the last run was not closed, and an event in their
      * history. Every unfinished
-     * command is added by ledger_batch_add_command(), in order of arrival.
+     * command is added by ledger_batch_add_command(), in order of arrival, and every watch by
+     * ledger_batch_add_watch().
      */
     enum status (*start)(struct store *store, struct ledger_batch *batch);
     /*
@@ -98,6 +100,8 @@ struct store_ops {
     /* At most `limit` rows of the list whose id is greater than `after_id`. */
     enum status (*each)(struct store *store, enum store_list list, int64_t after_id, size_t limit,
                         store_row_fn *each, void *arg);
+    /* All watches, in order of their ids. */
+    enum status (*each_watch)(struct store *store, store_watch_fn *each, void *arg);
     /* The number of commands whose id is greater. */
     enum status (*count_after)(struct store *store, int64_t id, int64_t *out_count);
     enum status (*summarise)(struct store *store, struct store_summary *out_summary);

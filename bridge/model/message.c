@@ -5,7 +5,14 @@
 #include <assert.h>
 
 enum { VERSION_UNTIMED = 1, VERSION_TIMED = 2 };
-enum { FLAG_RETAINED = 1, FLAG_JSON = 2, FLAGS_UNTIMED = 3, FLAG_DEAD_LETTER = 4, FLAGS_TIMED = 7 };
+enum {
+    FLAG_RETAINED = 1,
+    FLAG_JSON = 2,
+    FLAGS_UNTIMED = 3,
+    FLAG_DEAD_LETTER = 4,
+    FLAG_EVENT = 8,
+    FLAGS_TIMED = 15
+};
 
 void message_add_property(struct message *message, const char *name, struct slice value)
 {
@@ -22,9 +29,11 @@ void message_encode(const struct message *message, struct buf *out)
     assert(slice_is_present(message->topic) && message->qos <= 2);
     assert(message->property_count <= MESSAGE_PROPERTIES_MAX);
     bool is_timed = message->made_at_ms != 0;
-    assert(message->made_at_ms >= 0 && (is_timed || !message->is_dead_letter));
+    assert(message->made_at_ms >= 0 &&
+           (is_timed || !(message->is_dead_letter || message->is_event)));
     int flags = (message->is_retained ? FLAG_RETAINED : 0) | (message->is_json ? FLAG_JSON : 0) |
-                (message->is_dead_letter ? FLAG_DEAD_LETTER : 0);
+                (message->is_dead_letter ? FLAG_DEAD_LETTER : 0) |
+                (message->is_event ? FLAG_EVENT : 0);
     pack_u8(out, is_timed ? VERSION_TIMED : VERSION_UNTIMED);
     pack_u8(out, message->qos);
     pack_u8(out, (uint8_t)flags);
@@ -52,6 +61,7 @@ enum status message_decode(struct slice bytes, struct message *out_message)
     message.is_retained = (flags & FLAG_RETAINED) != 0;
     message.is_json = (flags & FLAG_JSON) != 0;
     message.is_dead_letter = (flags & FLAG_DEAD_LETTER) != 0;
+    message.is_event = (flags & FLAG_EVENT) != 0;
     bool is_timed = version == VERSION_TIMED;
     message.made_at_ms = is_timed ? unpack_i64(&in) : 0;
     message.expiry_s = unpack_i64(&in);

@@ -22,6 +22,7 @@ struct entry {
     struct retry *retry; /* NULL: it was never set back */
     struct losses losses;
     bool is_handed; /* to the publisher that is connected now */
+    uint64_t order; /* of an event: its place in the order of its object, see order_of(); else 0 */
     size_t length;
     char bytes[];
 };
@@ -39,6 +40,7 @@ struct retry {
     uint32_t count;     /* how often it was set back */
     int64_t expires_ms; /* the loop's time */
     struct entry *entry;
+    uint64_t order; /* as of the entry */
     bool has_place; /* one of RETRYING_MAX */
     bool is_being_replaced;
 };
@@ -97,6 +99,10 @@ void outbox_hand_over(struct outbox *outbox);
 /* Sets the message back: because the broker refused it with `code` and `why`, or (absent) because
  * connections were lost. Frees the entry. */
 void retry_set_back(struct outbox *outbox, struct entry *entry, uint32_t code, struct slice why);
+/* Sets an event back behind an earlier one of its object that was set back. Frees the entry. */
+void retry_hold(struct outbox *outbox, struct entry *entry);
+/* Whether an event of the same object with a smaller id was set back. */
+bool retry_is_before(const struct outbox *outbox, const struct entry *entry);
 /* The message has left the outbox. */
 void retry_end(struct retry *retry);
 /* Frees it without reading the next one. */

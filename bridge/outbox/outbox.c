@@ -93,12 +93,30 @@ void outbox_trace(struct outbox *outbox, struct traces *traces)
 
 /* ---- the messages in memory ---- */
 
+/* Events with the same topic keep their order: a number made of the topic, which two topics may
+ * share without harm. 0 for other messages. */
+static uint64_t order_of(struct slice bytes)
+{
+    struct message message;
+    uint64_t order = UINT64_C(14695981039346656037); /* FNV-1a */
+    if (message_decode(bytes, &message) != STATUS_OK || !message.is_event) {
+        return 0;
+    }
+    for (size_t i = 0; i < message.topic.length; i++) {
+        order = (order ^ (uint8_t)message.topic.data[i]) * UINT64_C(1099511628211);
+    }
+    return order | 1;
+}
+
 struct entry *entry_add(struct outbox *outbox, int64_t id, struct slice message, int64_t stored_us,
                         struct retry *retry)
 {
     struct entry *entry = mem_alloc(sizeof *entry + message.length);
-    *entry =
-        (struct entry){.id = id, .stored_us = stored_us, .length = message.length, .retry = retry};
+    *entry = (struct entry){.id = id,
+                            .stored_us = stored_us,
+                            .length = message.length,
+                            .retry = retry,
+                            .order = order_of(message)};
     memcpy(entry->bytes, message.data, message.length);
     if (retry == NULL) {
         DL_APPEND(outbox->entries, entry);

@@ -39,12 +39,32 @@ static bool may_go_alone(struct outbox *outbox)
     return left_ms <= 0;
 }
 
+/* Whether an event of the same object is in front of this one. */
+static bool is_behind_another(const struct outbox *outbox, const struct entry *entry)
+{
+    const struct entry *other;
+    DL_FOREACH (outbox->entries, other) {
+        if (other != entry && other->order == entry->order && other->id < entry->id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void outbox_hand_over(struct outbox *outbox)
 {
     struct entry *entry;
-    DL_FOREACH (outbox->entries, entry) {
+    struct entry *next;
+    DL_FOREACH_SAFE (outbox->entries, entry, next) {
         bool is_alone = goes_alone(entry);
         if (entry->is_handed || (is_alone && !may_go_alone(outbox))) {
+            continue;
+        }
+        if (entry->order != 0 && retry_is_before(outbox, entry)) {
+            retry_hold(outbox, entry);
+            continue;
+        }
+        if (entry->order != 0 && is_behind_another(outbox, entry)) {
             continue;
         }
         /* What is in flight ends before one goes alone, and the others wait until it is answered.
@@ -85,7 +105,9 @@ void outbox_published(struct outbox *outbox, int64_t id)
         histogram_observe(outbox->counters, HISTOGRAM_PUBLISH, clock_mono_us() - entry->stored_us);
     }
     ledger_delivered(outbox->ledger, id, entry->length);
-    traces_published(outbox->traces, id, slice_of(entry->bytes, entry->length));
+    if (entry->order == 0) {
+        traces_published(outbox->traces, id, slice_of(entry->bytes, entry->length));
+    }
     entry_remove(outbox, entry);
     if (retry != NULL) {
         outbox->closes_at_refusals = false; /* until it does so again */

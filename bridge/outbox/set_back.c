@@ -94,8 +94,10 @@ static void give_up(struct retry *retry, struct slice bytes)
                           : "The broker did not take this message before it expired.";
     undelivered_init(&undelivered, bytes);
     undelivered_put_letter(&undelivered, outbox->settings, why, &letter);
-    LOG_ERROR(letter.length > 0 ? "reply_undelivered" : "dead_letter_dropped",
-              LOG_INT("outbox_id", retry->id), LOG_SLICE("topic", undelivered.message.topic),
+    const char *event = undelivered.message.is_event ? "event_dropped"
+                        : letter.length > 0          ? "reply_undelivered"
+                                                     : "dead_letter_dropped";
+    LOG_ERROR(event, LOG_INT("outbox_id", retry->id), LOG_SLICE("topic", undelivered.message.topic),
               LOG_SLICE("token", undelivered.token), LOG_TEXT("why", why));
     retry->is_being_replaced = true;
     ledger_replace(outbox->ledger, retry->id, bytes.length,
@@ -107,7 +109,8 @@ static void give_up(struct retry *retry, struct slice bytes)
 static struct retry *retry_new(struct outbox *outbox, const struct message *message, int64_t id)
 {
     struct retry *retry = mem_zalloc(1, sizeof *retry);
-    int64_t lasts_ms = outbox->settings->replies.expiry_s * 1000;
+    int64_t lasts_ms =
+        (message->is_event ? message->expiry_s : outbox->settings->replies.expiry_s) * 1000;
     int64_t age_ms = message->made_at_ms == 0 ? 0 : clock_wall_ms() - message->made_at_ms;
     age_ms = age_ms < 0 ? 0 : age_ms > lasts_ms ? lasts_ms : age_ms;
     retry->outbox = outbox;
@@ -120,6 +123,35 @@ static struct retry *retry_new(struct outbox *outbox, const struct message *mess
     return retry;
 }
 
+bool retry_is_before(const struct outbox *outbox, const struct entry *entry)
+{
+    const struct retry *retry;
+    DL_FOREACH (outbox->retries, retry) {
+        if (retry->order == entry->order && retry->id < entry->id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void retry_hold(struct outbox *outbox, struct entry *entry)
+{
+    struct slice bytes = slice_of(entry->bytes, entry->length);
+    struct retry *retry = entry->retry;
+    struct message message;
+    if (retry == NULL && message_decode(bytes, &message) == STATUS_OK) {
+        retry = retry_new(outbox, &message, entry->id);
+        retry->order = entry->order;
+    }
+    free_place(retry);
+    if (is_over(retry)) {
+        give_up(retry, bytes);
+    } else {
+        loop_timer_start(retry->timer, OUTBOX_RETRY_MS);
+    }
+    entry_remove(outbox, entry);
+}
+
 void retry_set_back(struct outbox *outbox, struct entry *entry, uint32_t code, struct slice why)
 {
     struct slice bytes = slice_of(entry->bytes, entry->length);
@@ -128,6 +160,7 @@ void retry_set_back(struct outbox *outbox, struct entry *entry, uint32_t code, s
     undelivered_init(&undelivered, bytes);
     if (retry == NULL) {
         retry = retry_new(outbox, &undelivered.message, entry->id);
+        retry->order = entry->order;
     }
     free_place(retry);
     retry->losses = entry->losses;

@@ -30,7 +30,7 @@ void undelivered_put_letter(const struct undelivered *undelivered, const struct 
     const struct message *message = &undelivered->message;
     const struct topic_values values = {.instance = settings->instance, .route = NO_ROUTE};
     struct buf topic = {0};
-    if (slice_is_present(message->topic) && !message->is_dead_letter &&
+    if (slice_is_present(message->topic) && !message->is_dead_letter && !message->is_event &&
         topic_expand(settings->topics.dead_letters, &values, &topic) == STATUS_OK) {
         reply_render_undelivered(message, why, topic.data, clock_wall_ms(),
                                  (uint8_t)settings->replies.qos, out);

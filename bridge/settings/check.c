@@ -64,6 +64,7 @@ static void check_instance(const struct settings_view *view)
 static void check_waits(const struct settings_view *view)
 {
     static const char *const max[] = {"broker.reconnect_max_s", NULL};
+    static const char *const poll_max[] = {"watch.poll_max_s", NULL};
     static const char *const deadline[] = {"limits.deadline_s", NULL};
     static const char *const timeouts[] = {"api.connect_timeout_ms", "api.read_timeout_ms", NULL};
     const struct settings *settings = view->settings;
@@ -73,6 +74,11 @@ static void check_waits(const struct settings_view *view)
             view->report, view->file, line_of_any(view, "broker.reconnect_min_s", max),
             "broker.reconnect_min_s",
             "is longer than broker.reconnect_max_s; allowed: at most broker.reconnect_max_s");
+    }
+    if (settings->watch.poll_min_s > settings->watch.poll_max_s) {
+        settings_report_error(view->report, view->file,
+                              line_of_any(view, "watch.poll_min_s", poll_max), "watch.poll_min_s",
+                              "is longer than watch.poll_max_s; allowed: at most watch.poll_max_s");
     }
     if (settings->broker.protocol == 5 &&
         settings->broker.session_expiry_s < settings->limits.deadline_s) {

@@ -192,6 +192,24 @@ static void check_route(const struct settings_view *view, size_t index)
     }
 }
 
+/* Of a retained message the broker keeps the last one of its topic. */
+static void check_events(const struct settings_view *view)
+{
+    const struct settings *settings = view->settings;
+    bool is_any_watched = false;
+    for (size_t i = 0; i < settings->route_count; i++) {
+        is_any_watched = is_any_watched || strcmp(settings->routes[i].watch, "off") != 0;
+    }
+    if (is_any_watched && settings->watch.retain &&
+        strstr(settings->topics.events, "{ReplicaGroupId}") == NULL) {
+        settings_report_warning(
+            view->report, view->file, settings_line_of(view, "topics.events"), "topics.events",
+            "has no {ReplicaGroupId} while watch.retain is true: the last event of one group "
+            "replaces the last event of another; put {ReplicaGroupId} into it, or set "
+            "watch.retain = false");
+    }
+}
+
 /* One SUBSCRIBE of a receiver carries the filters of all routes. */
 static void check_count(const struct settings_view *view)
 {
@@ -220,6 +238,7 @@ void settings_check_topics(const struct settings_view *view)
         check_own_topic(view, "topics.status", settings->topics.status);
     }
     check_own_topic(view, "topics.events", settings->topics.events);
+    check_events(view);
     for (size_t i = 0; i < settings->route_count; i++) {
         check_route(view, i);
     }

@@ -77,6 +77,9 @@ typedef void dispatch_each_fn(void *arg, const struct command *command, enum dis
  * groups whose only command is being claimed. */
 void dispatch_each(struct dispatch *dispatch, size_t limit, dispatch_each_fn *each, void *arg);
 
+/* Whether another call could begin now without a command waiting for its slot. */
+bool dispatch_has_free_slot(const struct dispatch *dispatch);
+
 /* While held no call begins: so the first one is chosen among all resumed commands. */
 void dispatch_hold(struct dispatch *dispatch, bool is_held);
 

@@ -24,6 +24,7 @@
 #include "model/audit_record.h"
 #include "model/reply.h"
 #include "model/route.h"
+#include "model/watch_rules.h"
 #include "request.h"
 
 #include <stdbool.h>
@@ -46,9 +47,11 @@ struct ledger_options {
     bool is_audited;
     int64_t
         audit_rows_max; /* claims and messages are refused while so many audit records are stored */
+    struct watch_publishing events; /* of watches */
+    int64_t watches_max;
 };
 
-/* What the ledger reports. All are set. */
+/* What the ledger reports. All are set, but for the last two where nothing is watched. */
 struct ledger_hooks {
     void *arg;
     /* An unfinished command of the last run, READY or UNSURE. The callee owns it. */
@@ -59,6 +62,11 @@ struct ledger_hooks {
     void (*audited)(void *arg, int64_t seq);
     /* The store started to fail (`text` has the reason) or works again (`text` is ""). */
     void (*health)(void *arg, bool is_failing, const char *text);
+    /* A watch that is stored: of the last run, or one that began with an outcome. Valid during the
+     * call. */
+    void (*watched)(void *arg, const struct watch *watch);
+    /* A later command has replaced the watch, or has taken it over (then `watched` comes next). */
+    void (*unwatched)(void *arg, int64_t id);
 };
 
 /*
@@ -119,6 +127,22 @@ void ledger_pause(struct ledger *ledger, struct command *command, enum move move
  */
 void ledger_finish(struct ledger *ledger, struct command *command_take,
                    const struct outcome *outcome, const struct outcome *answer);
+
+/*
+ * As ledger_finish(), and the watch of the group begins in the same transaction. A watch of another
+ * command for the same group ends there, with the event `superseded`; one of the same token goes on
+ * with its state and Seq. Where limits say so, nothing more is watched.
+ */
+void ledger_finish_watched(struct ledger *ledger, struct command *command_take,
+                           const struct outcome *outcome, const struct outcome *answer,
+                           struct watch_start watch);
+/*
+ * Stores the state of a watch after a step, and the encoded messages of its events, in one
+ * transaction; a final step ends the watch. `watch` is the watch before the step; the messages are
+ * taken. One at a time for each watch.
+ */
+void ledger_watch(struct ledger *ledger, const struct watch *watch, const struct watch_step *step,
+                  struct buf *messages_take, size_t count, ledger_watched_fn *done, void *arg);
 
 /*
  * Orders of an operator about the record of a token; `done` is called when it is durable.

@@ -57,6 +57,16 @@ enum ledger_order {
 typedef void ledger_ordered_fn(void *arg, enum status status, enum ledger_order order,
                                struct command *command_take);
 
+/* With the outcome of a command begins the watch of its group. Both times are on the API's clock.
+ */
+struct watch_start {
+    int64_t started_at_ms; /* the success's answer; of an unknown, its first attempt */
+    int64_t ends_at_ms;    /* 0: nothing is watched */
+};
+/* What became of a new state. STATUS_NOT_FOUND: the watch is over, or has another state: it was
+ * replaced. STATUS_STORE: nothing was changed. */
+typedef void ledger_watched_fn(void *arg, enum status status);
+
 /* A message of the outbox, or an audit record. The bytes are valid during the call. */
 typedef void ledger_message_fn(void *arg, int64_t id, struct slice message);
 /* The answer to a query. The records are valid during the call. */

@@ -35,6 +35,7 @@ struct message {
     int64_t expiry_s;              /* Message Expiry Interval, -1 for none */
     int64_t made_at_ms;            /* wall clock, not published; 0: not known */
     bool is_dead_letter;           /* not published; only with made_at_ms */
+    bool is_event;                 /* about a watched group; as is_dead_letter */
     struct message_property properties[MESSAGE_PROPERTIES_MAX]; /* user properties, in order */
     size_t property_count;
 };

@@ -80,6 +80,7 @@ struct route {
     struct route_conditions when;
     struct route_map map;
     int64_t coalesce_s; /* 0: never */
+    char *watch;        /* "off" (or NULL), "until_done" or "continuous" */
 };
 
 /* The row of the route's action. */

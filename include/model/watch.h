@@ -49,6 +49,7 @@ struct watch_state {
 
 /* Strings belong to whoever made the watch. */
 struct watch {
+    int64_t id;                  /* that of the command */
     const struct action *action; /* its goal is what is waited for */
     const char *route;
     const char *region;
@@ -61,6 +62,11 @@ struct watch {
     int64_t ends_at_ms;
     struct watch_state state;
 };
+
+/* A copy with its strings; free it with watch_free(). */
+struct watch *watch_copy(const struct watch *watch);
+/* Takes NULL. */
+void watch_free(struct watch *watch);
 
 /* The value of Event, and the sentence for people. Not of WATCH_NOTHING. */
 const char *watch_event_name(enum watch_event_kind kind);

@@ -144,6 +144,20 @@ struct settings {
         char *socket; /* "" for beside the ledger, "none"; see settings_control_path() */
     } control;
     struct {
+        int64_t poll_min_s;
+        int64_t poll_max_s;
+        double rate_per_s; /* per region */
+        int64_t batch;
+        int64_t give_up_s;
+        int64_t begin_s;
+        int64_t stall_s;
+        double lag_factor;
+        int64_t blind_s;
+        bool retain;
+        int64_t event_expiry_s;
+        int64_t max;
+    } watch;
+    struct {
         char *level;
         char *format; /* "logfmt" or "json" */
     } log;

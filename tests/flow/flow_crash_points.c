@@ -103,6 +103,44 @@ static bool is_of_an_order(const char *point)
     return strstr(point, "retry") != NULL || strstr(point, "resolve") != NULL;
 }
 
+/* Reached only where groups are watched. */
+static bool is_of_a_watch(const char *point)
+{
+    return strstr(point, "watch") != NULL;
+}
+
+/* The outcome and the watch come together or not at all: in both cases the events are complete. */
+static void test_the_bridge_may_die_when_a_watch_begins(struct fixture *fixture)
+{
+    struct bridge *bridge =
+        fixture_bridge_alone(fixture, "routes.watch = \"until_done\"; watch.poll_min_s = 1;");
+    client_subscribe(fixture->sender, "ecs-bridge/v1/events/#");
+    simulator_order(&fixture->simulator, "POST", "times", "{\"SyncMs\":600000}");
+    for (int i = 0; i < POINT_COUNT; i++) {
+        if (!is_of_a_watch(points[i])) {
+            continue;
+        }
+        const char *token = fixture_name(fixture, points[i]);
+        const char *group = fixture_name(fixture, "pg");
+        const char *topic = fixture_format(fixture, "ecs-bridge/v1/events/%s", group);
+        crash_at(bridge, fixture_format(fixture, "%s+bridge/%s", points[i], token));
+        bridge_start(bridge);
+        bridge_wait_online(bridge);
+        fixture_send(fixture, fixture_command(fixture, token, group, ""));
+        expect_crash(bridge);
+        crash_at(bridge, NULL);
+        bridge_start(bridge);
+        check_succeeded(fixture_expect_reply(fixture, token));
+        assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
+        const struct message *event =
+            client_expect(fixture->sender, &(struct match){.topic = topic, .token = token});
+        check_text(event, "Event", "watching");
+        assert_int_equal((int)json_number(event->json, "Seq"), 1);
+        bridge_kill(bridge);
+    }
+    simulator_reset(&fixture->simulator);
+}
+
 /* After all crashes the audit file has every line once, in one chain. */
 static void check_audit(struct fixture *fixture, struct bridge *bridge)
 {
@@ -509,6 +547,7 @@ static void test_a_reply_during_which_connections_are_lost_does_not_stop_the_oth
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
+        FLOW_TEST(test_the_bridge_may_die_when_a_watch_begins),
         FLOW_TEST(test_the_bridge_may_die_at_every_step),
         FLOW_TEST(test_the_bridge_may_die_within_a_message_of_several_commands),
         FLOW_TEST(test_an_mqtt_process_may_die_at_every_step_of_its_own),

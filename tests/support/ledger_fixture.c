@@ -201,7 +201,8 @@ static void audited(void *arg, int64_t seq)
 
 void fixture_open(struct fixture *fixture)
 {
-    const struct ledger_hooks hooks = {fixture, resumed, posted, audited, health};
+    const struct ledger_hooks hooks = {
+        .arg = fixture, .resumed = resumed, .posted = posted, .audited = audited, .health = health};
     struct buf why = {0};
     enum status status =
         ledger_open(fixture->loop, &fixture->options, &hooks, &fixture->ledger, &why);

@@ -29,6 +29,7 @@ static const struct request_type TYPES[REQUEST_COUNT] = {
     [REQUEST_READ_AUDIT] = {.kind = REQUEST_READ_AUDIT},
     [REQUEST_EXPORTED] = {.kind = REQUEST_EXPORTED},
     [REQUEST_QUERY] = {.kind = REQUEST_QUERY},
+    [REQUEST_WATCH] = {.kind = REQUEST_WATCH},
 };
 
 void store_batch_init(struct store_batch *batch, const struct store_ops *ops, struct store *store)
@@ -43,6 +44,8 @@ void store_batch_init(struct store_batch *batch, const struct store_ops *ops, st
                    .pending_max = INT64_MAX,
                    .waiters_max = 64,
                    .replies = {1, 3600},
+                   .events = {.topic = "events/{ReplicaGroupId}", .instance = "i", .qos = 1},
+                   .watches_max = 2,
                    .routes = &ROUTE,
                    .route_count = 1},
         .last_id = summary.last_id,
@@ -124,6 +127,20 @@ struct ledger_request *store_batch_finish(struct store_batch *batch, const char 
     outcome_copy(&finish->outcome, &SUCCESS);
     finish->completed_at_ms = KEPT_MS + 456;
     finish->kept_from_ms = expires_at_ms; /* the time to live is 0 */
+    return request;
+}
+
+struct ledger_request *store_batch_watch(struct store_batch *batch, const struct watch *watch,
+                                         const struct watch_step *step, const char *message)
+{
+    struct ledger_request *request = add(batch, REQUEST_WATCH);
+    request->watch = (struct watch_request){.id = watch->id,
+                                            .expected_seq = watch->state.seq,
+                                            .state = step->state,
+                                            .is_over = watch_step_is_final(step),
+                                            .message_count = 1};
+    request->watch.messages = mem_zalloc(1, sizeof request->watch.messages[0]);
+    buf_append_text(&request->watch.messages[0], message);
     return request;
 }
 

@@ -31,6 +31,9 @@ struct ledger_request *store_batch_move(struct store_batch *batch, int64_t id, e
 /* A success that expires at `expires_at_ms`; for other outcomes a test changes the request. */
 struct ledger_request *store_batch_finish(struct store_batch *batch, const char *token, int64_t id,
                                           int64_t expires_at_ms);
+/* A step of a watch, with one message. */
+struct ledger_request *store_batch_watch(struct store_batch *batch, const struct watch *watch,
+                                         const struct watch_step *step, const char *message);
 struct ledger_request *store_batch_post(struct store_batch *batch, struct slice message);
 struct ledger_request *store_batch_delivered(struct store_batch *batch, int64_t id);
 struct ledger_request *store_batch_replace(struct store_batch *batch, int64_t id,

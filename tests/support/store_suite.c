@@ -11,6 +11,8 @@
 #include "ledger/rules.h"
 #include "store_batch.h"
 
+#include "model/message.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -771,6 +773,152 @@ static void test_a_meta_value_is_the_last_one_written(void **state)
     assert_int_equal(value, 2);
 }
 
+/* ---- watches ---- */
+
+static void keep_watch(void *arg, const struct watch *watch)
+{
+    struct watch **kept = arg;
+    watch_free(*kept);
+    *kept = watch_copy(watch);
+}
+
+/* The only watch of the store, or NULL; the caller frees it. */
+static struct watch *only_watch(struct fixture *f)
+{
+    struct watch *watch = NULL;
+    assert_int_equal(f->ops->each_watch(f->store, keep_watch, &watch), STATUS_OK);
+    return watch;
+}
+
+/* A command that ends with a watch of its group. */
+static struct ledger_request *begin_watch(struct fixture *f, const char *token)
+{
+    int64_t id = claim(f, token, STATE_CALLING);
+    struct ledger_request *request = store_batch_finish(&f->batch, token, id, 1000);
+    request->finish.watch = (struct watch_start){.started_at_ms = 5000, .ends_at_ms = 9000};
+    return request;
+}
+
+static void test_a_watch_begins_with_the_outcome_and_comes_back_as_it_was_stored(void **state)
+{
+    struct fixture *f = *state;
+    struct ledger_request *request = begin_watch(f, "t-1");
+    request->finish.outcome.status = OUTCOME_UNKNOWN;
+    request->finish.outcome.retention = RETENTION_UNSURE;
+    commit(f);
+    open_again(f);
+    struct watch *watch = only_watch(f);
+    assert_non_null(watch);
+    assert_string_equal(watch->token, "t-1");
+    assert_string_equal(watch->object, "pg-example");
+    assert_string_equal(watch->region, "cn-beijing");
+    assert_string_equal(watch->route, "start");
+    assert_true(watch->is_one_shot);
+    assert_true(watch->is_outcome_unknown);
+    assert_int_equal(watch->started_at_ms, 5000);
+    assert_int_equal(watch->ends_at_ms, 9000);
+    assert_int_equal(watch->state.seq, 0);
+    assert_int_equal(watch->state.view.progress_percent, -1);
+    watch_free(watch);
+}
+
+static void test_a_step_of_a_watch_is_stored_with_its_messages_once(void **state)
+{
+    struct fixture *f = *state;
+    struct watch_step step = {.state = {.seq = 1,
+                                        .site = GROUP_SITE_BACKUP,
+                                        .view = {"normal", 7, 900, 50},
+                                        .changed_at_ms = 6000,
+                                        .flags = WATCH_HAS_MOVED},
+                              .event_count = 1};
+    begin_watch(f, "t-1");
+    commit(f);
+    struct watch *watch = only_watch(f);
+    struct ledger_request *request = store_batch_watch(&f->batch, watch, &step, "event");
+    run(f);
+    assert_true(request->watch.is_there);
+    assert_int_equal(request->message_count, 1);
+    store_batch_begin(&f->batch);
+    request = store_batch_watch(&f->batch, watch, &step, "event");
+    run(f);
+    assert_false(request->watch.is_there); /* the Seq is another one */
+    assert_int_equal(request->message_count, 0);
+    store_batch_begin(&f->batch);
+    watch_free(watch);
+    watch = only_watch(f);
+    assert_int_equal(watch->state.seq, 1);
+    assert_int_equal(watch->state.site, GROUP_SITE_BACKUP);
+    assert_string_equal(watch->state.view.status, "normal");
+    assert_int_equal(watch->state.view.recover_point_s, 7);
+    assert_int_equal(watch->state.view.rpo_s, 900);
+    assert_int_equal(watch->state.view.progress_percent, 50);
+    assert_int_equal(watch->state.changed_at_ms, 6000);
+    assert_int_equal(watch->state.flags, WATCH_HAS_MOVED);
+    step.events[0].is_final = true;
+    store_batch_watch(&f->batch, watch, &step, "last");
+    commit(f);
+    assert_null(only_watch(f));
+    watch_free(watch);
+}
+
+static void test_a_later_command_ends_the_watch_of_its_group(void **state)
+{
+    struct fixture *f = *state;
+    begin_watch(f, "t-1");
+    commit(f);
+    struct ledger_request *request = begin_watch(f, "t-2");
+    run(f);
+    assert_int_not_equal(request->finish.superseded_id, 0);
+    size_t last = request->first_message + request->message_count - 1;
+    struct message message;
+    assert_int_equal(
+        message_decode(ledger_batch_text(&f->batch.batch, f->batch.batch.messages[last].text),
+                       &message),
+        STATUS_OK);
+    assert_true(message.is_event);
+    assert_true(slice_equals_text(message.topic, "events/pg-example"));
+    assert_true(slice_equals_text(message.properties[0].value, "superseded"));
+    store_batch_begin(&f->batch);
+    struct watch *watch = only_watch(f);
+    assert_string_equal(watch->token, "t-2");
+    watch_free(watch);
+}
+
+/* The receivers know its Seq. */
+static void test_a_watch_of_the_same_token_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct watch_step step = {.state = {.seq = 4, .view.progress_percent = -1}};
+    begin_watch(f, "t-1");
+    commit(f);
+    struct watch *watch = only_watch(f);
+    int64_t id = watch->id;
+    store_batch_watch(&f->batch, watch, &step, "event");
+    commit(f);
+    watch_free(watch);
+    struct ledger_request *request = store_batch_finish(&f->batch, "t-1", id, 1000);
+    request->finish.watch = (struct watch_start){.started_at_ms = 7000, .ends_at_ms = 9500};
+    run(f);
+    assert_int_equal(request->message_count, 0);
+    store_batch_begin(&f->batch);
+    watch = only_watch(f);
+    assert_int_equal(watch->state.seq, 4);
+    assert_int_equal(watch->started_at_ms, 5000);
+    assert_int_equal(watch->ends_at_ms, 9500);
+    watch_free(watch);
+}
+
+static void test_no_more_is_watched_than_the_limit_allows(void **state)
+{
+    struct fixture *f = *state;
+    f->batch.limits.watches_max = 0;
+    struct ledger_request *request = begin_watch(f, "t-1");
+    run(f);
+    assert_true(request->finish.is_watch_refused);
+    store_batch_begin(&f->batch);
+    assert_null(only_watch(f));
+}
+
 static void test_a_second_owner_is_refused_with_a_reason(void **state)
 {
     struct fixture *f = *state;
@@ -826,6 +974,11 @@ int store_suite_run(const struct store_suite *suite)
         SUITE_TEST(test_audit_records_are_numbered_without_a_gap_and_read_in_order),
         SUITE_TEST(test_exported_records_are_removed_and_their_tip_is_stored),
         SUITE_TEST(test_a_meta_value_is_the_last_one_written),
+        SUITE_TEST(test_a_watch_begins_with_the_outcome_and_comes_back_as_it_was_stored),
+        SUITE_TEST(test_a_step_of_a_watch_is_stored_with_its_messages_once),
+        SUITE_TEST(test_a_later_command_ends_the_watch_of_its_group),
+        SUITE_TEST(test_a_watch_of_the_same_token_goes_on),
+        SUITE_TEST(test_no_more_is_watched_than_the_limit_allows),
         SUITE_TEST(test_a_second_owner_is_refused_with_a_reason),
         SUITE_TEST(test_closing_nothing_is_allowed),
     };

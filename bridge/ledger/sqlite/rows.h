@@ -83,6 +83,16 @@ enum status rows_read_audit(struct store *store, int64_t from_seq, size_t limit,
 /* Deletes the rows up to `seq`. */
 enum status rows_forget_audit(struct store *store, int64_t seq);
 
+/* STATUS_NOT_FOUND: the group has no watch. *out_watch is a copy, which the caller frees. */
+enum status rows_find_watch(struct store *store, const char *object, struct watch **out_watch);
+/* As store_ops.each_watch(). */
+enum status rows_each_watch(struct store *store, store_watch_fn *each, void *arg);
+/* In the place of the watch that the group has. */
+enum status rows_put_watch(struct store *store, const struct watch *watch);
+/* Stores the state, or deletes the watch where it is over. STATUS_NOT_FOUND: it is not there with
+ * the expected Seq; nothing was written. */
+enum status rows_change_watch(struct store *store, const struct watch_request *change);
+
 enum status rows_count_after(struct store *store, int64_t id, int64_t *out_count);
 enum status rows_summarise(struct store *store, struct store_summary *out_summary);
 enum status rows_set_meta(struct store *store, const char *key, int64_t value);

@@ -88,6 +88,28 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
      * was done with a group lately. */
     ("ALTER TABLE reply_to ADD COLUMN element INTEGER;"
      "CREATE INDEX command_effect ON command (grp, received_at) WHERE status <> 1;"),
+    /* The id is that of the command. Times are those of the API's clock, in ms. */
+    "CREATE TABLE watch ("
+    " id INTEGER PRIMARY KEY,"
+    " token TEXT NOT NULL,"
+    " action TEXT NOT NULL,"
+    " route TEXT NOT NULL,"
+    " region TEXT NOT NULL,"
+    " object TEXT NOT NULL UNIQUE,"
+    " one_shot INTEGER NOT NULL,"
+    " outcome INTEGER NOT NULL,"
+    " started_at INTEGER NOT NULL,"
+    " ends_at INTEGER NOT NULL,"
+    " traceparent TEXT,"
+    " seq INTEGER NOT NULL,"
+    " site INTEGER NOT NULL,"
+    " status TEXT NOT NULL,"
+    " recover_point_s INTEGER NOT NULL,"
+    " rpo_s INTEGER NOT NULL,"
+    " progress INTEGER NOT NULL,"
+    " changed_at INTEGER NOT NULL,"
+    " flags INTEGER NOT NULL"
+    ") STRICT;",
 };
 
 #define COMMAND_PARAMS \
@@ -97,6 +119,10 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
     ", c.fingerprint,"                                                                \
     " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.retention," \
     " c.request_id, c.code, c.error, c.completed_at, c.expires_at, c.crashes, c.history "
+
+#define WATCH_COLUMNS                                                                   \
+    "id, token, action, route, region, object, one_shot, outcome, started_at, ends_at," \
+    " traceparent, seq, site, status, recover_point_s, rpo_s, progress, changed_at, flags "
 
 const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -187,6 +213,14 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
     [SQL_UNSET_META] = "DELETE FROM meta WHERE key = ?1",
     [SQL_LIST_META] = "SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1"
                       " ORDER BY key",
+    [SQL_FIND_WATCH] = "SELECT " WATCH_COLUMNS "FROM watch WHERE object = ?1",
+    [SQL_LIST_WATCHES] = "SELECT " WATCH_COLUMNS "FROM watch ORDER BY id",
+    [SQL_PUT_WATCH] = "INSERT OR REPLACE INTO watch (" WATCH_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5,"
+                      " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+    [SQL_UPDATE_WATCH] = "UPDATE watch SET seq = ?3, site = ?4, status = ?5, recover_point_s = ?6,"
+                         " rpo_s = ?7, progress = ?8, changed_at = ?9, flags = ?10"
+                         " WHERE id = ?1 AND seq = ?2",
+    [SQL_END_WATCH] = "DELETE FROM watch WHERE id = ?1 AND seq = ?2",
 };
 _Static_assert(OUTCOME_SUCCEEDED == 0 && OUTCOME_FAILED == 1,
                "a statement and an index name these by number");

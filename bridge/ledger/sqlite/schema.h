@@ -19,7 +19,7 @@
 #define STORE_SQLITE_APPLICATION_ID 0x45434d42
 
 /* The newest version; this program works with this one. */
-#define STORE_SQLITE_VERSION 7
+#define STORE_SQLITE_VERSION 8
 
 /* The step at index i makes version i + 1 of version i. */
 extern const char *const store_sqlite_steps[STORE_SQLITE_VERSION];
@@ -63,6 +63,11 @@ enum store_sqlite_statement {
     SQL_GET_META,
     SQL_UNSET_META,
     SQL_LIST_META,
+    SQL_FIND_WATCH,
+    SQL_LIST_WATCHES,
+    SQL_PUT_WATCH,
+    SQL_UPDATE_WATCH,
+    SQL_END_WATCH,
     SQL_COUNT
 };
 

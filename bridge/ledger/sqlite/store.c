@@ -15,6 +15,13 @@
 
 /* ---- requests ---- */
 
+/* The event of a watch that is replaced belongs to an earlier command, which may be gone. */
+static int64_t owner_of(const struct ledger_request *request, size_t index)
+{
+    bool is_event = request->type->kind == REQUEST_FINISH && index >= request->finish.reply_count;
+    return is_event ? 0 : request->command_id;
+}
+
 static enum status post_messages(struct store *store, const struct ledger_batch *batch,
                                  const struct ledger_request *request)
 {
@@ -22,7 +29,7 @@ static enum status post_messages(struct store *store, const struct ledger_batch 
     for (size_t i = 0; i < request->message_count && status == STATUS_OK; i++) {
         const struct batch_message *message = &batch->messages[request->first_message + i];
         status = rows_post(store, message->id, ledger_batch_text(batch, message->text),
-                           request->command_id);
+                           owner_of(request, i));
     }
     return status;
 }
@@ -128,6 +135,33 @@ static enum status record_outcome(struct store *store, const struct ledger_batch
                                : status;
 }
 
+/* The watch that begins with the outcome, in the place of the one that the group has. */
+static enum status begin_watch(struct store *store, struct ledger_batch *batch,
+                               struct ledger_request *request)
+{
+    struct watch *found = NULL;
+    enum status status = rows_find_watch(store, request->finish.command->group, &found);
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
+        rules_begin_watch(batch, request, found);
+        status = request->finish.begun == NULL ? STATUS_OK
+                                               : rows_put_watch(store, request->finish.begun);
+    }
+    watch_free(found);
+    return status;
+}
+
+static enum status change_watch(struct store *store, struct ledger_batch *batch,
+                                struct ledger_request *request)
+{
+    enum status status = rows_change_watch(store, &request->watch);
+    request->watch.is_there = status == STATUS_OK;
+    if (status == STATUS_OK) {
+        rules_watch(batch, request);
+        status = post_messages(store, batch, request);
+    }
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
 static enum status finish(struct store *store, struct ledger_batch *batch,
                           struct ledger_request *request)
 {
@@ -137,6 +171,9 @@ static enum status finish(struct store *store, struct ledger_batch *batch,
     rules_finish_end(batch, request);
     if (status == STATUS_OK) {
         status = record_outcome(store, batch, request);
+    }
+    if (status == STATUS_OK && request->finish.watch.ends_at_ms != 0) {
+        status = begin_watch(store, batch, request);
     }
     return status == STATUS_OK ? post_messages(store, batch, request) : status;
 }
@@ -310,7 +347,7 @@ static apply_fn *const APPLY[REQUEST_COUNT] = {
     [REQUEST_REMEMBER] = remember,    [REQUEST_ADD_AUDIT] = add_audit,
     [REQUEST_READ_AUDIT] = read_rows, [REQUEST_EXPORTED] = exported,
     [REQUEST_QUERY] = query,          [REQUEST_RETRY] = retry,
-    [REQUEST_RESOLVE] = resolve,
+    [REQUEST_RESOLVE] = resolve,      [REQUEST_WATCH] = change_watch,
 };
 
 /* ---- transactions ---- */
@@ -429,6 +466,9 @@ static enum status start(struct store *store, struct ledger_batch *batch)
         status = rows_each(store, STORE_LIST_UNFINISHED, 0, SIZE_MAX, add_command, batch);
     }
     if (status == STATUS_OK) {
+        status = rows_each_watch(store, ledger_batch_add_watch, batch);
+    }
+    if (status == STATUS_OK) {
         status = apply(store, batch);
     }
     status = end(store, status);
@@ -469,6 +509,7 @@ const struct store_ops store_sqlite_ops = {
     .carry_out = carry_out,
     .find = find,
     .each = rows_each,
+    .each_watch = rows_each_watch,
     .count_after = rows_count_after,
     .summarise = rows_summarise,
     .get_statistics = store_sqlite_get_statistics,

@@ -99,9 +99,11 @@ void ledger_pause(struct ledger *ledger, struct command *command, enum move move
     fixture.pause_attempts = command->attempts;
 }
 
-void ledger_finish(struct ledger *ledger, struct command *command_take,
-                   const struct outcome *outcome, const struct outcome *answer)
+void ledger_finish_watched(struct ledger *ledger, struct command *command_take,
+                           const struct outcome *outcome, const struct outcome *answer,
+                           struct watch_start watch)
 {
+    (void)watch;
     (void)ledger;
     (void)answer;
     struct done *done = &fixture.done[fixture.done_count++];

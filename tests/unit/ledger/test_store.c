@@ -316,6 +316,40 @@ static void test_a_command_of_a_version_5_file_gets_a_history(void **state)
     buf_fini(&why);
 }
 
+static void count_watch(void *arg, const struct watch *watch)
+{
+    (void)watch;
+    (*(int *)arg)++;
+}
+
+static void test_a_version_7_file_can_have_watches(void **state)
+{
+    const char *location = *state;
+    struct store *store = NULL;
+    struct store_batch batch;
+    struct buf why = {0};
+    int count = 0;
+    for (int i = 0; i < 3; i++) {
+        execute(location, store_sqlite_steps[i]);
+    }
+    execute(location, OLD_ROWS);
+    for (int i = 3; i < 7; i++) {
+        execute(location, store_sqlite_steps[i]);
+    }
+    execute(location, "PRAGMA user_version = 7");
+    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->each_watch(store, count_watch, &count), STATUS_OK);
+    assert_int_equal(count, 0);
+    store_batch_init(&batch, OPS, store);
+    store_batch_finish(&batch, "old", 5, 1000)->finish.watch = (struct watch_start){1, 2};
+    assert_int_equal(store_batch_run(&batch), STATUS_OK);
+    assert_int_equal(OPS->each_watch(store, count_watch, &count), STATUS_OK);
+    assert_int_equal(count, 1);
+    store_batch_fini(&batch);
+    OPS->close(store);
+    buf_fini(&why);
+}
+
 static void test_a_newer_file_is_refused_with_both_versions(void **state)
 {
     const char *location = *state;
@@ -677,6 +711,7 @@ int main(void)
         FILE_TEST(test_a_command_of_an_older_file_is_finished),
         FILE_TEST(test_a_record_with_strange_parameters_is_damaged),
         FILE_TEST(test_a_command_of_a_version_5_file_gets_a_history),
+        FILE_TEST(test_a_version_7_file_can_have_watches),
         FILE_TEST(test_a_newer_file_is_refused_with_both_versions),
         FILE_TEST(test_a_database_of_another_program_is_refused),
         FILE_TEST(test_a_file_that_is_no_database_is_refused),

@@ -87,18 +87,21 @@ static void test_the_time_and_the_kind_are_kept(void **state)
     struct message back;
     struct buf bytes = {0};
     message.made_at_ms = INT64_C(1767323045123);
-    for (int is_dead_letter = 0; is_dead_letter <= 1; is_dead_letter++) {
+    for (int kind = 0; kind <= 2; kind++) {
+        bool is_dead_letter = kind == 1;
         message.is_dead_letter = is_dead_letter;
+        message.is_event = kind == 2;
         buf_clear(&bytes);
         message_encode(&message, &bytes);
         assert_int_equal(bytes.data[0], 2);
         assert_int_equal(message_decode(buf_slice(&bytes), &back), STATUS_OK);
         assert_true(back.made_at_ms == message.made_at_ms);
         assert_int_equal(back.is_dead_letter, is_dead_letter);
+        assert_int_equal(back.is_event, kind == 2);
         assert_int_equal(back.expiry_s, 3600);
         assert_true(slice_equals(back.topic, message.topic));
     }
-    bytes.data[2] = 8;
+    bytes.data[2] = 16;
     assert_int_equal(message_decode(buf_slice(&bytes), &back), STATUS_INVALID);
     bytes.data[2] = 4;
     bytes.data[3] = -128; /* a negative time */

@@ -525,6 +525,54 @@ static void test_a_route_must_not_take_in_what_the_bridge_publishes(void **state
                     "");
 }
 
+static void test_the_settings_of_watch_have_limits(void **state)
+{
+    (void)state;
+    assert_errors("watch: { poll_max_s = 10;\n poll_min_s = 11; };",
+                  "test:2: watch.poll_min_s: is longer than watch.poll_max_s; allowed: at most "
+                  "watch.poll_max_s\n");
+    /* The line of the one that is in the file. */
+    assert_errors("\nwatch: { poll_max_s = 4; };",
+                  "test:2: watch.poll_min_s: is longer than watch.poll_max_s; allowed: at most "
+                  "watch.poll_max_s\n");
+    assert_warnings("watch: { poll_min_s = 10; poll_max_s = 10; };" LIMITED_ROUTES, "");
+    assert_errors("watch: { poll_min_s = 0; };",
+                  "test:1: watch.poll_min_s: is 0; allowed: a whole number, 1 to 31536000\n");
+    assert_errors("watch: { lag_factor = 0.9; };",
+                  "test:1: watch.lag_factor: is 0.9; allowed: a number, 1 to 100\n");
+    assert_errors("routes = ({ watch = \"on\"; });",
+                  "test:1: routes[0].watch: is not one of the choices; allowed: \"off\", "
+                  "\"until_done\" or \"continuous\"\n");
+}
+
+/* The routes watch, and events are retained, on this topic. */
+static void assert_events_warning(const char *watch, const char *retain, const char *events,
+                                  const char *expected)
+{
+    struct buf text = {0};
+    buf_printf(&text,
+               "routes = ({ groups = (\"pg-*\"); }, { name = \"b\"; topics = (\"b\"); "
+               "groups = (\"pg-*\"); watch = \"%s\"; });\n"
+               "watch: { retain = %s; };\ntopics: { events = \"%s\"; };",
+               watch, retain, events);
+    assert_warnings(text.data, expected);
+    buf_fini(&text);
+}
+
+static void test_retained_events_need_a_topic_for_each_group(void **state)
+{
+    (void)state;
+    static const char warning[] =
+        "test:3: topics.events: has no {ReplicaGroupId} while watch.retain is true: the last event "
+        "of one group replaces the last event of another; put {ReplicaGroupId} into it, or set "
+        "watch.retain = false\n";
+    assert_events_warning("until_done", "true", "e/{RegionId}", warning);
+    assert_events_warning("continuous", "true", "e/{RegionId}", warning);
+    assert_events_warning("off", "true", "e/{RegionId}", "");
+    assert_events_warning("until_done", "false", "e/{RegionId}", "");
+    assert_events_warning("until_done", "true", "e/{ReplicaGroupId}", "");
+}
+
 /* The lines about patterns of routes[0], in line 1; they end with NULL. */
 static void assert_never(const char *text, const char *const lines[])
 {
@@ -779,6 +827,8 @@ int main(void)
         cmocka_unit_test(test_a_byte_order_mark_is_named),
         cmocka_unit_test(test_a_success_is_remembered_as_long_as_a_session_can_hold_its_command),
         cmocka_unit_test(test_a_route_must_not_take_in_what_the_bridge_publishes),
+        cmocka_unit_test(test_the_settings_of_watch_have_limits),
+        cmocka_unit_test(test_retained_events_need_a_topic_for_each_group),
         cmocka_unit_test(test_patterns_that_can_never_match_are_a_danger),
         cmocka_unit_test(test_a_default_of_another_action_is_refused),
         cmocka_unit_test(test_a_route_that_allows_everything_is_a_danger),

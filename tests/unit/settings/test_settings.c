@@ -96,6 +96,18 @@ static void assert_default_others(const struct settings *settings)
     assert_string_equal(settings->topics.status, "ecs-bridge/v1/status/{Instance}");
     assert_string_equal(settings->topics.events, "ecs-bridge/v1/events/{ReplicaGroupId}");
     assert_string_equal(settings->admin.listen, "127.0.0.1:9464");
+    assert_int_equal(settings->watch.poll_min_s, 5);
+    assert_int_equal(settings->watch.poll_max_s, 60);
+    assert_true(settings->watch.rate_per_s > 1.9 && settings->watch.rate_per_s < 2.1);
+    assert_int_equal(settings->watch.batch, 100);
+    assert_int_equal(settings->watch.give_up_s, 604800);
+    assert_int_equal(settings->watch.begin_s, 600);
+    assert_int_equal(settings->watch.stall_s, 3600);
+    assert_true(settings->watch.lag_factor > 1.9 && settings->watch.lag_factor < 2.1);
+    assert_int_equal(settings->watch.blind_s, 300);
+    assert_false(settings->watch.retain);
+    assert_int_equal(settings->watch.event_expiry_s, 86400);
+    assert_int_equal(settings->watch.max, 10000);
     assert_string_equal(settings->log.level, "info");
     assert_string_equal(settings->log.format, "auto");
 }
@@ -117,6 +129,7 @@ static void assert_default_route(const struct route *route)
     assert_false(route->parameter_defaults[ONE_SHOT].is_set);
     assert_false(route->has_accepted_reply);
     assert_false(route->may_defer_cooldown);
+    assert_string_equal(route->watch, "off");
 }
 
 static void assert_defaults(const struct settings *settings)
@@ -262,6 +275,22 @@ static void assert_full_others(const struct settings *settings)
     assert_string_equal(settings->log.format, "json");
 }
 
+static void assert_full_watch(const struct settings *settings)
+{
+    assert_int_equal(settings->watch.poll_min_s, 2);
+    assert_int_equal(settings->watch.poll_max_s, 31);
+    assert_true(settings->watch.rate_per_s > 2.9 && settings->watch.rate_per_s < 3.1);
+    assert_int_equal(settings->watch.batch, 4);
+    assert_int_equal(settings->watch.give_up_s, 32);
+    assert_int_equal(settings->watch.begin_s, 33);
+    assert_int_equal(settings->watch.stall_s, 34);
+    assert_true(settings->watch.lag_factor > 1.4 && settings->watch.lag_factor < 1.6);
+    assert_int_equal(settings->watch.blind_s, 35);
+    assert_true(settings->watch.retain);
+    assert_int_equal(settings->watch.event_expiry_s, 37);
+    assert_int_equal(settings->watch.max, 38);
+}
+
 static void assert_full_route(const struct route *route)
 {
     static const char *const topics[] = {"a/+/b", "c/d"};
@@ -281,6 +310,7 @@ static void assert_full_route(const struct route *route)
     assert_true(route->parameter_defaults[ONE_SHOT].value);
     assert_true(route->has_accepted_reply);
     assert_true(route->may_defer_cooldown);
+    assert_string_equal(route->watch, "continuous");
 }
 
 static void test_every_key_is_read(void **state)
@@ -290,6 +320,7 @@ static void test_every_key_is_read(void **state)
     assert_full_broker(settings);
     assert_full_api(settings);
     assert_full_others(settings);
+    assert_full_watch(settings);
     assert_int_equal(settings->route_count, 2);
     assert_full_route(&settings->routes[0]);
     assert_string_equal(settings->routes[1].name, "second");

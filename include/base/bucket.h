@@ -8,8 +8,8 @@
  *
  * Thread: one at a time; pure, the monotonic time is passed in.
  */
-#ifndef DISPATCH_BUCKET_H
-#define DISPATCH_BUCKET_H
+#ifndef BASE_BUCKET_H
+#define BASE_BUCKET_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
  * before. A row may set or clear flags, which the rows after it see. The first final event ends the
  * step.
  */
-#include "rules.h"
+#include "model/watch_rules.h"
 
 #include <assert.h>
 #include <string.h>

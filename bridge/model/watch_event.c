@@ -1,6 +1,11 @@
-#include "rules.h"
+#include "model/watch_rules.h"
 
 #include "base/json.h"
+#include "model/message.h"
+#include "model/topic.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 static int64_t at_least_0(int64_t number)
 {
@@ -87,4 +92,37 @@ void watch_event_write(const struct watch *watch, const struct watch_step *step,
     json_put_close(&object, '}');
     buf_append(out, buf_slice(&object));
     buf_fini(&object);
+}
+
+void watch_event_encode(const struct watch *watch, const struct watch_step *step,
+                        const struct watch_event *event, const struct watch_publishing *publishing,
+                        int64_t made_at_ms, struct buf *out)
+{
+    const struct topic_values values = {.instance = publishing->instance,
+                                        .route = watch->route,
+                                        .region = slice_text(watch->region),
+                                        .group = slice_text(watch->object),
+                                        .token = slice_text(watch->token)};
+    struct buf topic = {0};
+    struct buf body = {0};
+    char seq[24];
+    snprintf(seq, sizeof seq, "%" PRId64, event->seq);
+    if (topic_expand(publishing->topic, &values, &topic) == STATUS_OK) {
+        watch_event_write(watch, step, event, publishing->rpo_s, &body);
+        struct message message = {.topic = buf_slice(&topic),
+                                  .body = buf_slice(&body),
+                                  .qos = publishing->qos,
+                                  .is_retained = publishing->is_retained,
+                                  .is_json = true,
+                                  .expiry_s = publishing->expiry_s,
+                                  .made_at_ms = made_at_ms,
+                                  .is_event = true};
+        message_add_property(&message, "event", slice_text(watch_event_name(event->kind)));
+        message_add_property(&message, "seq", slice_text(seq));
+        message_add_property(&message, "final", slice_text(event->is_final ? "true" : "false"));
+        message_add_property(&message, "traceparent", slice_text(watch->traceparent));
+        message_encode(&message, out);
+    }
+    buf_fini(&topic);
+    buf_fini(&body);
 }

@@ -1,6 +1,6 @@
 /*
- * rules - what an answer about a watched group means: the events to publish, and the watch after
- * them. One table has all rules, in the order in which they are applied.
+ * watch_rules - what an answer about a watched group means: the events to publish, and the watch
+ * after them. One table has all rules, in the order in which they are applied.
  *
  * A step changes nothing by itself. The caller stores the new state and the events in one
  * transaction; if that fails, the watch is as before, and the next answer gives the same events
@@ -8,11 +8,11 @@
  *
  * Thread: any; pure.
  */
-#ifndef WATCH_RULES_H
-#define WATCH_RULES_H
+#ifndef MODEL_WATCH_RULES_H
+#define MODEL_WATCH_RULES_H
 
 #include "base/buf.h"
-#include "model/watch.h"
+#include "watch.h"
 
 /* The settings that decide; see tables/settings.def. */
 struct watch_policy {
@@ -65,6 +65,21 @@ void watch_supersede(const struct watch *watch, int64_t now_ms, struct watch_ste
 /* Whether the step ends the watch. */
 bool watch_step_is_final(const struct watch_step *step);
 
+/* How events are published. */
+struct watch_publishing {
+    const char *topic; /* the template of topics.events */
+    const char *instance;
+    uint8_t qos;
+    bool is_retained;
+    int64_t expiry_s;
+    int64_t rpo_s; /* of groups that do not name their own */
+};
+
+/* Appends the encoded message of an event. `made_at_ms` is of the wall clock. Nothing is appended
+ * where the topic cannot be made, which the check of the settings rules out. */
+void watch_event_encode(const struct watch *watch, const struct watch_step *step,
+                        const struct watch_event *event, const struct watch_publishing *publishing,
+                        int64_t made_at_ms, struct buf *out);
 /* Appends an event of the step as a JSON object: the payload that is published. `rpo_s` counts
  * where the group names none. */
 void watch_event_write(const struct watch *watch, const struct watch_step *step,

@@ -1,4 +1,4 @@
-#include "dispatch/bucket.h"
+#include "base/bucket.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

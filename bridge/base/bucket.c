@@ -2,7 +2,7 @@
  * The bucket is brought up to date in spans with one rate each: from one step of recovery to the
  * next, then until now. No tokens come in during a pause, so that no burst follows it.
  */
-#include "bucket.h"
+#include "base/bucket.h"
 
 #include <assert.h>
 

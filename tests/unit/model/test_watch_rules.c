@@ -1,5 +1,5 @@
 /* Every rule of a watch, as sequences of what is seen and what is published then. */
-#include "watch/rules.h"
+#include "model/watch_rules.h"
 
 #include "base/json.h"
 

@@ -1,0 +1,101 @@
+/*
+ * common - what the files of watch share: poll.c decides which groups are asked for and when,
+ * watcher.c has the watches and stores what becomes of them.
+ *
+ * Thread: the loop's.
+ */
+#ifndef WATCH_COMMON_H
+#define WATCH_COMMON_H
+
+#include "base/bucket.h"
+#include "ecs/describe.h"
+#include "watch/watcher.h"
+
+#include <uthash.h>
+
+/* A group that is refused by itself is asked for only so often: poll_max_s times this. */
+#define WATCH_REFUSED_FACTOR 5
+
+struct watch_region;
+
+struct watched {
+    UT_hash_handle hh;    /* in the watcher, by the id of its watch */
+    struct watched *prev; /* in its region */
+    struct watched *next;
+    struct watcher *watcher;
+    struct watch_region *region;
+    struct watch *watch; /* owned */
+    int64_t next_ms;     /* monotonic: when it is asked for */
+    int64_t interval_ms;
+    bool is_refused;        /* the API refused the last call that asked for it alone */
+    bool is_denied;         /* with a 403 */
+    bool is_storing;        /* a step is on its way to the ledger */
+    bool is_removed;        /* while a step is on its way; it is freed with the answer */
+    struct watch_step step; /* on its way */
+};
+
+/* Groups that are asked for before any other: by themselves, or as one half of a call that was
+ * refused. */
+struct watch_batch {
+    struct watch_batch *prev;
+    struct watch_batch *next;
+    enum group_site site;
+    bool is_second; /* one group, and the other site does not list it */
+    size_t count;
+    int64_t ids[]; /* of the watches */
+};
+
+struct watch_region {
+    struct watch_region *prev;
+    struct watch_region *next;
+    struct watcher *watcher;
+    struct watched *watches;
+    struct watch_batch *batches;
+    struct watch_batch *asked; /* the call under way; NULL: none */
+    struct bucket bucket;
+    int64_t backoff_ms; /* 0: the last call was answered */
+    int64_t paused_until_ms;
+    struct loop_timer *timer;
+    char name[];
+};
+
+struct watcher {
+    struct loop *loop;
+    const struct settings *settings;
+    struct health *health;
+    struct counters *counters;
+    struct ledger *ledger;
+    struct ecs *ecs;
+    struct describer *describer;
+    watcher_may_call_fn *may_call;
+    void *arg;
+    struct watched *watches; /* by id */
+    struct watch_region *regions;
+    int64_t clock_ahead_ms; /* the API's clock, as of the last answer */
+    bool is_stopped;
+};
+
+/* --- watcher.c --- */
+
+/* The time on the API's clock. */
+int64_t watched_now_ms(const struct watcher *watcher);
+/* What an answer, or none, means: stores and publishes it. Each does nothing while a step is on its
+ * way. */
+void watched_seen(struct watched *watched, const struct group_view *view, enum group_site site,
+                  int64_t at_ms);
+void watched_missed(struct watched *watched, int64_t at_ms);
+void watched_waits(struct watched *watched);
+/* Removes it from its region and frees it. */
+void watched_free(struct watched *watched);
+
+/* --- poll.c --- */
+
+/* Finds or makes. */
+struct watch_region *watch_region_of(struct watcher *watcher, const char *name);
+void watch_region_free(struct watch_region *region);
+/* Sets the time of the next call for it, after its interval; `has_changed`: the shortest one. */
+void watched_schedule(struct watched *watched, bool has_changed);
+/* Sets the region's timer to the next call. */
+void watch_region_wait(struct watch_region *region);
+
+#endif

@@ -1,0 +1,270 @@
+#include "watch/watcher.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "common.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+struct watch_publishing watcher_publishing(const struct settings *settings)
+{
+    return (struct watch_publishing){.topic = settings->topics.events,
+                                     .instance = settings->instance,
+                                     .qos = (uint8_t)settings->replies.qos,
+                                     .is_retained = settings->watch.retain,
+                                     .expiry_s = settings->watch.event_expiry_s,
+                                     .rpo_s = settings->api.rpo_s};
+}
+
+struct watcher *watcher_new(struct loop *loop, const struct settings *settings,
+                            struct health *health, struct counters *counters)
+{
+    struct watcher *watcher = mem_zalloc(1, sizeof *watcher);
+    watcher->loop = loop;
+    watcher->settings = settings;
+    watcher->health = health;
+    watcher->counters = counters;
+    return watcher;
+}
+
+void watcher_connect(struct watcher *watcher, struct ledger *ledger, struct ecs *ecs,
+                     watcher_may_call_fn *may_call, void *arg)
+{
+    watcher->ledger = ledger;
+    watcher->ecs = ecs;
+    watcher->describer = describer_new(ecs);
+    watcher->may_call = may_call;
+    watcher->arg = arg;
+}
+
+void watcher_stop(struct watcher *watcher)
+{
+    struct watch_region *region;
+    watcher->is_stopped = true;
+    DL_FOREACH (watcher->regions, region) {
+        loop_timer_stop(region->timer);
+    }
+}
+
+void watcher_free(struct watcher *watcher)
+{
+    struct watch_region *region;
+    struct watch_region *next_region;
+    if (watcher == NULL) {
+        return;
+    }
+    DL_FOREACH_SAFE (watcher->regions, region, next_region) {
+        watch_region_free(region);
+    }
+    describer_free(watcher->describer);
+    free(watcher);
+}
+
+void watcher_settings_changed(struct watcher *watcher)
+{
+    struct watch_region *region;
+    DL_FOREACH (watcher->regions, region) {
+        struct watched *watched;
+        bucket_change(&region->bucket, watcher->settings->watch.rate_per_s,
+                      watcher->settings->watch.rate_per_s < 1 ? 1
+                                                              : watcher->settings->watch.rate_per_s,
+                      loop_now_ms(watcher->loop));
+        DL_FOREACH (region->watches, watched) {
+            watched_schedule(watched, true);
+        }
+        watch_region_wait(region);
+    }
+}
+
+int64_t watched_now_ms(const struct watcher *watcher)
+{
+    return clock_wall_ms() + watcher->clock_ahead_ms;
+}
+
+/* ---- the watches ---- */
+
+void watcher_add(struct watcher *watcher, const struct watch *watch)
+{
+    struct watched *watched = mem_zalloc(1, sizeof *watched);
+    watched->watcher = watcher;
+    watched->watch = watch_copy(watch);
+    watched->watch->state.observed_at_ms = watched_now_ms(watcher);
+    watched->watch->state.absent_count = 0;
+    watched->region = watch_region_of(watcher, watch->region);
+    DL_APPEND(watched->region->watches, watched);
+    HASH_ADD_KEYPTR(hh, watcher->watches, &watched->watch->id, sizeof watch->id, watched);
+    counter_set(watcher->counters, COUNTER_WATCHES, HASH_COUNT(watcher->watches));
+    watched_schedule(watched, true);
+    watch_region_wait(watched->region);
+}
+
+static void set_denied_health(struct watcher *watcher)
+{
+    struct watched *watched;
+    struct watched *next;
+    bool is_denied = false;
+    HASH_ITER (hh, watcher->watches, watched, next) {
+        is_denied |=
+            watched->is_denied && (watched->watch->state.flags & (unsigned)WATCH_IS_BLIND) != 0;
+    }
+    health_set(watcher->health, HEALTH_WATCH_DENIED, is_denied);
+}
+
+void watched_free(struct watched *watched)
+{
+    struct watcher *watcher = watched->watcher;
+    if (!watched->is_removed) {
+        HASH_DEL(watcher->watches, watched);
+    }
+    DL_DELETE(watched->region->watches, watched);
+    bool was_denied = watched->is_denied;
+    watch_free(watched->watch);
+    free(watched);
+    if (was_denied) {
+        set_denied_health(watcher);
+    }
+    counter_set(watcher->counters, COUNTER_WATCHES, HASH_COUNT(watcher->watches));
+}
+
+/* ---- steps ---- */
+
+static struct watch_policy policy_of(const struct watched *watched)
+{
+    const struct settings *settings = watched->watcher->settings;
+    const struct route *route =
+        route_of_name(settings->routes, settings->route_count, watched->watch->route);
+    return (struct watch_policy){.is_continuous =
+                                     route != NULL && strcmp(route->watch, "continuous") == 0,
+                                 .rpo_s = settings->api.rpo_s,
+                                 .begin_s = settings->watch.begin_s,
+                                 .stall_s = settings->watch.stall_s,
+                                 .blind_s = settings->watch.blind_s,
+                                 .lag_factor = settings->watch.lag_factor};
+}
+
+static void log_step(const struct watched *watched)
+{
+    const struct watch_step *step = &watched->step;
+    for (size_t i = 0; i < step->event_count; i++) {
+        LOG_INFO("watch_event", LOG_TEXT("event", watch_event_name(step->events[i].kind)),
+                 LOG_TEXT("token", watched->watch->token),
+                 LOG_TEXT("group", watched->watch->object), LOG_INT("seq", step->events[i].seq),
+                 LOG_TEXT("state", step->state.view.status));
+    }
+}
+
+/* The same command has begun its watch again while the step was on its way: it counts for the watch
+ * that goes on. */
+static void take_over(struct watched *watched)
+{
+    struct watched *other;
+    HASH_FIND(hh, watched->watcher->watches, &watched->watch->id, sizeof watched->watch->id, other);
+    if (other != NULL && watch_step_is_final(&watched->step)) {
+        watched_free(other);
+    } else if (other != NULL) {
+        other->watch->state = watched->step.state;
+    }
+}
+
+/* The ledger has answered. */
+static void stored(void *arg, enum status status)
+{
+    struct watched *watched = arg;
+    struct watcher *watcher = watched->watcher;
+    watched->is_storing = false;
+    if (watched->is_removed && status == STATUS_OK) {
+        take_over(watched);
+    }
+    if (watched->is_removed || status == STATUS_NOT_FOUND) {
+        watched_free(watched);
+        return;
+    }
+    if (status == STATUS_OK) {
+        const struct watch_state before = watched->watch->state;
+        log_step(watched);
+        watched->watch->state = watched->step.state;
+        if (watch_step_is_final(&watched->step)) {
+            watched_free(watched);
+            return;
+        }
+        watched_schedule(watched, strcmp(before.view.status, watched->step.state.view.status) != 0);
+    } else {
+        watched_schedule(watched, true); /* the next answer shows the same again */
+    }
+    set_denied_health(watcher);
+    watch_region_wait(watched->region);
+}
+
+void watcher_remove(struct watcher *watcher, int64_t id)
+{
+    struct watched *watched;
+    HASH_FIND(hh, watcher->watches, &id, sizeof id, watched);
+    if (watched == NULL) {
+        return;
+    }
+    if (!watched->is_storing) {
+        watched_free(watched);
+        return;
+    }
+    /* The same id may be added again before the answer comes. */
+    HASH_DEL(watcher->watches, watched);
+    watched->is_removed = true;
+}
+
+/* Stores the step, or takes it over at once where nothing of it is stored. */
+static void take_step(struct watched *watched)
+{
+    struct watch_step *step = &watched->step;
+    const struct watch_publishing publishing = watcher_publishing(watched->watcher->settings);
+    struct buf messages[WATCH_EVENTS_MAX] = {{0}};
+    if (!step->must_store) {
+        watched->watch->state = step->state;
+        watched_schedule(watched, false);
+        return;
+    }
+    for (size_t i = 0; i < step->event_count; i++) {
+        watch_event_encode(watched->watch, step, &step->events[i], &publishing, clock_wall_ms(),
+                           &messages[i]);
+    }
+    watched->is_storing = true;
+    ledger_watch(watched->watcher->ledger, watched->watch, step, messages, step->event_count,
+                 stored, watched);
+}
+
+void watched_seen(struct watched *watched, const struct group_view *view, enum group_site site,
+                  int64_t at_ms)
+{
+    const struct group_observation seen = {.at_ms = at_ms, .view = *view};
+    const struct watch_policy policy = policy_of(watched);
+    struct watch *watch = watched->watch;
+    if (watched->is_storing) {
+        return;
+    }
+    watched->is_refused = false;
+    watched->is_denied = false;
+    watch_observe(watch, &seen, &policy, &watched->step);
+    watched->step.must_store |= watched->step.state.site != site;
+    watched->step.state.site = site;
+    take_step(watched);
+}
+
+void watched_missed(struct watched *watched, int64_t at_ms)
+{
+    const struct watch_policy policy = policy_of(watched);
+    if (!watched->is_storing) {
+        watch_miss(watched->watch, at_ms, &policy, &watched->step);
+        take_step(watched);
+    }
+}
+
+void watched_waits(struct watched *watched)
+{
+    const struct watch_policy policy = policy_of(watched);
+    if (!watched->is_storing) {
+        watch_wait(watched->watch, watched_now_ms(watched->watcher), &policy, &watched->step);
+        take_step(watched);
+    }
+}

@@ -1,0 +1,387 @@
+/* Which groups are asked for, when, and at which site. The API and the ledger are played here. */
+#include "watch/watcher.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ecs/describe.h"
+#include "support/fakes/fake_timers.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define POLL_MS 6000 /* more than poll_min_s with its jitter */
+
+/* The last call, which the test answers. */
+static struct {
+    int count; /* of calls */
+    enum group_site site;
+    char ids[512]; /* each with a blank behind it */
+    size_t id_count;
+    described_fn *done;
+    void *arg;
+    bool may_call;
+    /* The ledger. */
+    enum status stored;
+    char messages[1024];
+    int steps;
+} api;
+
+struct fixture {
+    struct settings settings;
+    struct counters counters;
+    struct health *health;
+    struct watcher *watcher;
+};
+
+/* ---- the API ---- */
+
+struct describer *describer_new(struct ecs *ecs)
+{
+    (void)ecs;
+    return NULL;
+}
+
+void describer_free(struct describer *describer)
+{
+    (void)describer;
+}
+
+bool describe_takes_id(const char *id)
+{
+    return id[0] != '\0';
+}
+
+size_t describe_fit(const char *const *ids, size_t count, size_t batch)
+{
+    (void)ids;
+    return count < batch ? count : batch;
+}
+
+void describe_groups(struct describer *describer, const char *region, enum group_site site,
+                     const char *const *ids, size_t count, described_fn *done, void *arg)
+{
+    (void)describer;
+    assert_string_equal(region, "cn-beijing");
+    api.count++;
+    api.site = site;
+    api.done = done;
+    api.arg = arg;
+    api.id_count = count;
+    api.ids[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(api.ids);
+        snprintf(api.ids + length, sizeof api.ids - length, "%s ", ids[i]);
+    }
+}
+
+/* Answers with these groups, separated by blanks, in this state. */
+static void answer(const char *ids, const char *status)
+{
+    struct buf body = {0};
+    struct group_list list = {0};
+    char *copy = mem_strdup(ids);
+    char *rest = copy;
+    const char *id;
+    buf_append_text(&body, "{\"RequestId\":\"R\",\"ReplicaGroups\":[");
+    for (int i = 0; (id = strsep(&rest, " ")) != NULL; i++) {
+        if (id[0] != '\0') {
+            buf_printf(&body, "%s{\"ReplicaGroupId\":\"%s\",\"Status\":\"%s\"}", i == 0 ? "" : ",",
+                       id, status);
+        }
+    }
+    buf_append_text(&body, "]}");
+    assert_int_equal(group_list_read(&list, buf_slice(&body)), STATUS_OK);
+    const struct outcome outcome = {0};
+    const struct describe_answer answer = {.result = DESCRIBE_COMPLETE,
+                                           .at_ms = clock_wall_ms(),
+                                           .list = &list,
+                                           .outcome = &outcome,
+                                           .retry_after_ms = -1};
+    api.done(api.arg, &answer);
+    group_list_fini(&list);
+    buf_fini(&body);
+    free(copy);
+}
+
+static void answer_without_groups(enum describe_result result, enum category category,
+                                  int64_t retry_after_ms)
+{
+    const struct group_list list = {0};
+    const struct outcome outcome = {.category = category};
+    const struct describe_answer answer = {.result = result,
+                                           .at_ms = clock_wall_ms(),
+                                           .list = &list,
+                                           .outcome = &outcome,
+                                           .retry_after_ms = retry_after_ms};
+    api.done(api.arg, &answer);
+}
+
+/* ---- the ledger ---- */
+
+void ledger_watch(struct ledger *ledger, const struct watch *watch, const struct watch_step *step,
+                  struct buf *messages_take, size_t count, ledger_watched_fn *done, void *arg)
+{
+    (void)ledger;
+    api.steps++;
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(api.messages);
+        snprintf(api.messages + length, sizeof api.messages - length, "%s:%s:%d ", watch->object,
+                 watch_event_name(step->events[i].kind), (int)step->events[i].seq);
+        buf_fini(&messages_take[i]);
+    }
+    done(arg, api.stored);
+}
+
+/* The events since the last call, as object:event:seq. */
+static void expect_events(const char *events)
+{
+    assert_string_equal(api.messages, events);
+    api.messages[0] = '\0';
+}
+
+/* ---- the fixture ---- */
+
+static bool may_call(void *arg)
+{
+    (void)arg;
+    return api.may_call;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = mem_zalloc(1, sizeof *fixture);
+    memset(&api, 0, sizeof api);
+    api.may_call = true;
+    fixture->settings.topics.events = (char *)"e/{ReplicaGroupId}";
+    fixture->settings.instance = (char *)"i";
+    fixture->settings.watch.poll_min_s = 5;
+    fixture->settings.watch.poll_max_s = 20;
+    fixture->settings.watch.rate_per_s = 1000;
+    fixture->settings.watch.batch = 4;
+    fixture->settings.watch.begin_s = 600;
+    fixture->settings.watch.stall_s = 3600;
+    fixture->settings.watch.blind_s = 300;
+    fixture->settings.watch.lag_factor = 2;
+    fixture->settings.api.rpo_s = 900;
+    fixture->health = health_new(NULL);
+    fixture->watcher = watcher_new(NULL, &fixture->settings, fixture->health, &fixture->counters);
+    watcher_connect(fixture->watcher, NULL, NULL, may_call, NULL);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    watcher_free(fixture->watcher);
+    health_free(fixture->health);
+    free(fixture);
+    return 0;
+}
+
+static void add(struct fixture *fixture, int64_t id, const char *object)
+{
+    const struct watch watch = {.id = id,
+                                .action = &action_rows[ACTION_StartDiskReplicaGroup],
+                                .route = "start",
+                                .region = "cn-beijing",
+                                .object = object,
+                                .token = "t",
+                                .started_at_ms = clock_wall_ms(),
+                                .ends_at_ms = clock_wall_ms() + 604800000,
+                                .state.view.progress_percent = -1};
+    watcher_add(fixture->watcher, &watch);
+}
+
+static void expect_call(int count, const char *ids, enum group_site site)
+{
+    assert_int_equal(api.count, count);
+    assert_string_equal(api.ids, ids);
+    assert_int_equal(api.site, site);
+}
+
+/* ---- tests ---- */
+
+static void test_groups_are_asked_for_together_and_in_order(void **state)
+{
+    add(*state, 1, "pg-c");
+    add(*state, 2, "pg-a");
+    add(*state, 3, "pg-b");
+    assert_int_equal(api.count, 0);
+    fake_timers_advance(POLL_MS);
+    expect_call(1, "pg-a pg-b pg-c ", GROUP_SITE_PRODUCTION);
+    answer("pg-a pg-b pg-c", "initial_syncing");
+    expect_events("pg-a:watching:1 pg-b:watching:1 pg-c:watching:1 ");
+}
+
+static void test_no_call_has_more_groups_than_the_setting_says(void **state)
+{
+    static const char *const ids[] = {"pg-1", "pg-2", "pg-3", "pg-4", "pg-5"};
+    for (int i = 0; i < 5; i++) {
+        add(*state, i + 1, ids[i]);
+    }
+    fake_timers_advance(POLL_MS);
+    assert_int_equal(api.count, 1); /* one call at a time */
+    assert_int_equal(api.id_count, 4);
+    answer(api.ids, "normal");
+    fake_timers_advance(1);
+    assert_int_equal(api.count, 2);
+}
+
+static void test_commands_go_first(void **state)
+{
+    add(*state, 1, "pg-a");
+    api.may_call = false;
+    fake_timers_advance(10 * POLL_MS);
+    assert_int_equal(api.count, 0);
+    api.may_call = true;
+    fake_timers_advance(POLL_MS);
+    assert_int_equal(api.count, 1);
+}
+
+static void test_the_time_between_calls_grows_until_something_changes(void **state)
+{
+    add(*state, 1, "pg-a");
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "initial_syncing");
+    fake_timers_advance(POLL_MS);
+    assert_int_equal(api.count, 2);
+    answer("pg-a", "initial_syncing"); /* 7.5 s, then 11.25, 16.875 and 20 */
+    fake_timers_advance(POLL_MS);
+    assert_int_equal(api.count, 2);
+    fake_timers_advance(POLL_MS);
+    assert_int_equal(api.count, 3);
+    answer("pg-a", "normal");
+    fake_timers_advance(POLL_MS);
+    assert_int_equal(api.count, 4);
+}
+
+static void test_an_absent_group_is_asked_for_alone_and_at_the_other_site(void **state)
+{
+    add(*state, 1, "pg-a");
+    add(*state, 2, "pg-b");
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "normal");
+    fake_timers_advance(1);
+    expect_call(2, "pg-b ", GROUP_SITE_PRODUCTION);
+    answer("", "");
+    fake_timers_advance(1);
+    expect_call(3, "pg-b ", GROUP_SITE_BACKUP);
+    answer("pg-b", "normal");
+    expect_events("pg-a:watching:1 pg-b:watching:1 ");
+    fake_timers_advance(POLL_MS); /* its site is remembered */
+    answer(api.ids, "normal");
+    fake_timers_advance(POLL_MS);
+    assert_int_equal(api.id_count, 1);
+}
+
+static void test_a_refused_batch_is_halved_until_the_guilty_group_is_alone(void **state)
+{
+    add(*state, 1, "pg-1");
+    add(*state, 2, "pg-2");
+    add(*state, 3, "pg-3");
+    add(*state, 4, "pg-4");
+    fake_timers_advance(POLL_MS);
+    answer_without_groups(DESCRIBE_REFUSED, CATEGORY_DENIED, -1);
+    fake_timers_advance(1);
+    expect_call(2, "pg-1 pg-2 ", GROUP_SITE_PRODUCTION);
+    answer("pg-1 pg-2", "normal");
+    fake_timers_advance(1);
+    expect_call(3, "pg-3 pg-4 ", GROUP_SITE_PRODUCTION);
+    answer_without_groups(DESCRIBE_REFUSED, CATEGORY_DENIED, -1);
+    fake_timers_advance(1);
+    expect_call(4, "pg-3 ", GROUP_SITE_PRODUCTION);
+    answer_without_groups(DESCRIBE_REFUSED, CATEGORY_DENIED, -1);
+    fake_timers_advance(1);
+    expect_call(5, "pg-4 ", GROUP_SITE_PRODUCTION);
+    answer("pg-4", "normal");
+    fake_timers_advance(POLL_MS); /* the guilty one is left out */
+    expect_call(6, "pg-1 pg-2 pg-4 ", GROUP_SITE_PRODUCTION);
+}
+
+static void test_a_failure_concludes_nothing_and_makes_the_region_wait_longer(void **state)
+{
+    struct fixture *fixture = *state;
+    add(fixture, 1, "pg-a");
+    fake_timers_advance(POLL_MS);
+    answer_without_groups(DESCRIBE_FAILED, CATEGORY_THROTTLED, 60000);
+    fake_timers_advance(59000);
+    assert_int_equal(api.count, 1); /* the API's own time */
+    fake_timers_advance(2000);
+    assert_int_equal(api.count, 2);
+    answer_without_groups(DESCRIBE_FAILED, CATEGORY_THROTTLED, -1);
+    fake_timers_advance(9000);
+    assert_int_equal(api.count, 2); /* twice poll_min_s */
+    fake_timers_advance(30000);
+    assert_int_equal(api.count, 3);
+    expect_events("");
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_WATCH_FAILED), 2);
+}
+
+static void test_what_could_not_be_stored_is_seen_again(void **state)
+{
+    add(*state, 1, "pg-a");
+    api.stored = STATUS_STORE;
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "initial_syncing");
+    expect_events("pg-a:watching:1 ");
+    api.stored = STATUS_OK;
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "initial_syncing");
+    expect_events("pg-a:watching:1 ");
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "initial_syncing");
+    expect_events("");
+}
+
+static void test_a_final_event_or_a_replaced_watch_ends_the_calls(void **state)
+{
+    struct fixture *fixture = *state;
+    add(fixture, 1, "pg-a");
+    add(fixture, 2, "pg-b");
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_WATCHES), 2);
+    watcher_remove(fixture->watcher, 2);
+    fake_timers_advance(POLL_MS);
+    expect_call(1, "pg-a ", GROUP_SITE_PRODUCTION);
+    answer("pg-a", "deleted");
+    expect_events("pg-a:watching:1 pg-a:gone:2 ");
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_WATCHES), 0);
+    fake_timers_advance(100 * POLL_MS);
+    assert_int_equal(api.count, 1);
+}
+
+static void test_a_watch_may_end_while_the_api_is_asked_for_it(void **state)
+{
+    struct fixture *fixture = *state;
+    add(fixture, 1, "pg-a");
+    fake_timers_advance(POLL_MS);
+    watcher_remove(fixture->watcher, 1);
+    answer("pg-a", "normal");
+    expect_events("");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_groups_are_asked_for_together_and_in_order),
+        TEST(test_no_call_has_more_groups_than_the_setting_says),
+        TEST(test_commands_go_first),
+        TEST(test_the_time_between_calls_grows_until_something_changes),
+        TEST(test_an_absent_group_is_asked_for_alone_and_at_the_other_site),
+        TEST(test_a_refused_batch_is_halved_until_the_guilty_group_is_alone),
+        TEST(test_a_failure_concludes_nothing_and_makes_the_region_wait_longer),
+        TEST(test_what_could_not_be_stored_is_seen_again),
+        TEST(test_a_final_event_or_a_replaced_watch_ends_the_calls),
+        TEST(test_a_watch_may_end_while_the_api_is_asked_for_it),
+    };
+    return cmocka_run_group_tests_name("watcher", tests, NULL, NULL);
+}
