@@ -26,7 +26,7 @@ export const BAD_COMMANDS = [
   ['a token of 65 bytes', { ...valid, ClientToken: 't'.repeat(65) }, 'Bridge.InvalidParameter'],
   ['a number as a token', { ...valid, ClientToken: 7 }, 'Bridge.InvalidParameter'],
   ['an empty token', { ...valid, ClientToken: '' }, 'Bridge.InvalidParameter'],
-  ['another action', { ...valid, Action: 'StopDiskReplicaGroup' }, 'Bridge.InvalidParameter'],
+  ['another action', { ...valid, Action: 'DeleteDiskReplicaGroup' }, 'Bridge.InvalidParameter'],
   ['an empty reply topic', { ...valid, ReplyTo: '' }, 'Bridge.InvalidParameter'],
   ['a CorrelationId of 257 bytes', { ...valid, CorrelationId: 'c'.repeat(257) }, 'Bridge.InvalidParameter'],
   ['a time that is none', { ...valid, NotAfter: 'tomorrow' }, 'Bridge.InvalidParameter'],
