@@ -9,6 +9,7 @@
 
 #include "committer.h"
 #include "ledger/ledger.h"
+#include "recent.h"
 
 struct ledger {
     struct committer committer;
@@ -19,6 +20,7 @@ struct ledger {
     int64_t last_id;              /* the last command's id */
     int64_t audited_seq;          /* the last Seq that was reported */
     bool is_started;
+    struct recent recent;
     bool is_together;             /* requests are collected in `together` */
     struct request_list together; /* for one transaction */
 };

@@ -42,6 +42,7 @@ static enum status load(struct ledger *ledger, struct buf *out_why)
 static void free_ledger(struct ledger *ledger)
 {
     ledger_batch_free(ledger->resumed);
+    recent_fini(&ledger->recent);
     committer_fini(&ledger->committer);
     loop_wake_free(ledger->committer.wake);
     loop_timer_free(ledger->wake_timer);

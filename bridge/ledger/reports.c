@@ -172,6 +172,7 @@ static void report_finish(struct ledger *ledger, const struct ledger_batch *batc
     count(ledger, COUNTER_REPLAYED, waiter_count);
     report_messages(ledger, batch, request);
     report_begun_watch(ledger, finish);
+    recent_add(&ledger->recent, finish);
 }
 
 /* The state is stored, or is no longer that of a watch. */
@@ -220,12 +221,18 @@ static void report_read(struct ledger *ledger, const struct ledger_batch *batch,
 static void report_query(struct ledger *ledger, const struct ledger_batch *batch,
                          struct ledger_request *request)
 {
-    (void)ledger;
-    (void)batch;
+    const struct query_request *query = &request->query;
     const struct ledger_record *const *records =
-        (const struct ledger_record *const *)request->query.records;
-    request->query.done(request->arg, request->status, records,
-                        request->status == STATUS_OK ? request->query.count : 0);
+        (const struct ledger_record *const *)query->records;
+    const struct ledger_record *merged[LEDGER_QUERY_MAX];
+    size_t count = request->status == STATUS_OK ? query->count : 0;
+    (void)batch;
+    if (request->status == STATUS_OK && query->list == STORE_LIST_OUTCOMES &&
+        query->token.length == 0 && query->fingerprint.length == 0) {
+        count = recent_merge(&ledger->recent, query, query->limit, merged);
+        records = merged;
+    }
+    query->done(request->arg, request->status, records, count);
 }
 
 const struct request_type LEDGER_REQUEST_TYPES[REQUEST_COUNT] = {

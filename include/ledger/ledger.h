@@ -216,7 +216,8 @@ void ledger_query_token(struct ledger *ledger, struct slice token, ledger_record
 /* Commands in work, in order of arrival. */
 void ledger_query_unfinished(struct ledger *ledger, size_t limit, ledger_records_fn *done,
                              void *arg);
-/* The last outcomes, the newest first, of the 1,000 commands that arrived last. */
+/* The last outcomes, the newest first, of the 1,000 commands that arrived last, and the last 16
+ * outcomes of this process that are not kept (RETENTION_NOT, or no time to live). */
 void ledger_query_outcomes(struct ledger *ledger, size_t limit, ledger_records_fn *done, void *arg);
 
 /* The newest success with the parameters of this command that arrived at `since_ms` (wall clock) or

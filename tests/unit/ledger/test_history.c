@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "ledger/history.h"
 #include "support/ledger_fixture.h"
 
@@ -410,6 +411,44 @@ static void test_commands_in_work_and_the_last_outcomes_are_listed(void **state)
     buf_fini(&json);
 }
 
+/* Its record expires at once, and the last ones are listed nevertheless. */
+static void test_outcomes_that_are_not_kept_are_listed_among_the_others(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buf json = {0};
+    for (int i = 1; i <= 20; i++) {
+        char token[8];
+        char line[64];
+        snprintf(token, sizeof token, "t%d", i);
+        snprintf(line, sizeof line, "claimed %s ready\ndone %s new\n", token, token);
+        fixture_claim(fixture, token);
+        fixture_expect(fixture, line);
+        if (i == 20) {
+            fixture_succeed(fixture, token);
+            snprintf(line, sizeof line, "posted succeeded %s to replies/%s\n", token, token);
+        } else {
+            fixture_fail(fixture, token, RETENTION_NOT);
+            snprintf(line, sizeof line, "posted failed %s OperationDenied to replies/%s\n", token,
+                     token);
+        }
+        fixture_expect(fixture, line);
+    }
+    assert_int_equal(count_of(fixture, ledger_query_outcomes, 30, &json), 20);
+    /* Once a second a batch deletes expired records. */
+    int64_t end_ms = clock_mono_ms() + 30000;
+    do {
+        assert_true(clock_mono_ms() < end_ms);
+        buf_clear(&json);
+    } while (count_of(fixture, ledger_query_outcomes, 30, &json) > 17);
+    assert_int_equal(fixture_counter(fixture, COUNTER_LEDGER_EXPIRED), 19);
+    assert_non_null(strstr(json.data, "\"ClientToken\":\"t20\""));
+    assert_non_null(strstr(json.data, "\"ClientToken\":\"t19\""));
+    assert_non_null(strstr(json.data, "\"ClientToken\":\"t4\""));
+    assert_null(strstr(json.data, "\"ClientToken\":\"t3\""));
+    assert_int_equal(count_of(fixture, ledger_query_outcomes, 3, &json), 3);
+    buf_fini(&json);
+}
+
 #define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -428,6 +467,7 @@ int main(void)
         FIXTURE_TEST(test_a_call_that_was_interrupted_is_recorded),
         FIXTURE_TEST(test_a_token_without_a_record_has_no_answer),
         FIXTURE_TEST(test_commands_in_work_and_the_last_outcomes_are_listed),
+        FIXTURE_TEST(test_outcomes_that_are_not_kept_are_listed_among_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
