@@ -138,8 +138,9 @@ void retry_hold(struct outbox *outbox, struct entry *entry)
 {
     struct slice bytes = slice_of(entry->bytes, entry->length);
     struct retry *retry = entry->retry;
-    struct message message;
-    if (retry == NULL && message_decode(bytes, &message) == STATUS_OK) {
+    struct message message = {.expiry_s = 0};
+    if (retry == NULL) {
+        (void)message_decode(bytes, &message); /* it is an event, so it was decoded before */
         retry = retry_new(outbox, &message, entry->id);
         retry->order = entry->order;
     }

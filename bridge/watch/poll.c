@@ -174,7 +174,7 @@ static struct watch_batch *choose(const struct watch_region *region)
         return batch_new(&first->watch->id, 1, site);
     }
     size_t count = 0;
-    struct watched **found = mem_alloc(HASH_COUNT(watcher->watches) * sizeof found[0]);
+    struct watched **found = mem_alloc(HASH_COUNT(watcher->watches) * sizeof(struct watched *));
     struct watched *watched;
     DL_FOREACH (region->watches, watched) {
         if (!watched->is_storing && !watched->is_removed && !watched->is_refused &&
@@ -182,11 +182,11 @@ static struct watch_batch *choose(const struct watch_region *region)
             found[count++] = watched;
         }
     }
-    qsort(found, count, sizeof found[0], by_time);
+    qsort(found, count, sizeof(struct watched *), by_time);
     if (count > (size_t)watcher->settings->watch.batch) {
         count = (size_t)watcher->settings->watch.batch;
     }
-    qsort(found, count, sizeof found[0], by_object);
+    qsort(found, count, sizeof(struct watched *), by_object);
     const char *names[DESCRIBE_IDS_MAX];
     int64_t ids[DESCRIBE_IDS_MAX];
     for (size_t i = 0; i < count; i++) {

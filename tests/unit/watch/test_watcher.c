@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#define POLL_MS 6000 /* more than poll_min_s with its jitter */
+#define POLL_MS INT64_C(6000) /* more than poll_min_s with its jitter */
 
 /* The last call, which the test answers. */
 static struct {
