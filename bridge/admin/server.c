@@ -98,6 +98,12 @@ static void pass_command(struct admin_ask *ask)
     hooks->command(hooks->arg, ask, slice_text(ask->token));
 }
 
+static void pass_watches(struct admin_ask *ask)
+{
+    const struct admin_hooks *hooks = &ask->admin->options.hooks;
+    hooks->watches(hooks->arg, ask);
+}
+
 /* The connection is suspended until the answer. NULL: too many requests wait already. */
 static struct admin_ask *ask_new(struct admin *admin, struct MHD_Connection *connection,
                                  void (*hook)(struct admin_ask *ask), const char *token)
@@ -218,6 +224,7 @@ static const struct page {
     {"/status", JSON, admin_page_status, NULL, false},
     {"/api/commands", JSON, NULL, pass_commands, false},
     {"/api/commands/", JSON, NULL, pass_command, false},
+    {"/api/watches", JSON, NULL, pass_watches, false},
     {"/", "text/html; charset=utf-8", admin_page_html, NULL, false},
     {"/page.css", "text/css; charset=utf-8", admin_page_css, NULL, false},
     {"/page.js", "text/javascript; charset=utf-8", admin_page_js, NULL, false},
@@ -319,8 +326,8 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
     }
     if (page == NULL) {
         return refuse(connection, MHD_HTTP_NOT_FOUND,
-                      "the pages are /, /status, /metrics, /livez, /readyz, /api/commands and "
-                      "/api/commands/TOKEN\n");
+                      "the pages are /, /status, /metrics, /livez, /readyz, /api/commands, "
+                      "/api/commands/TOKEN and /api/watches\n");
     }
     if (!page->has_any_host && !has_allowed_host(admin, connection)) {
         return refuse(connection, MHD_HTTP_MISDIRECTED_REQUEST,

@@ -344,7 +344,8 @@ static int open_exporter(struct bridge *bridge, struct buf *why)
 static void open_admin(struct bridge *bridge)
 {
     struct buf why = {0};
-    bridge->commands = (struct commands_json){bridge->dispatch, bridge->ledger, &bridge->counters};
+    bridge->commands = (struct commands_json){bridge->dispatch, bridge->ledger, &bridge->counters,
+                                              bridge->watcher};
     bridge->admin_options = (struct admin_options){.listen = bridge->settings->admin.listen,
                                                    .instance = bridge->settings->instance,
                                                    .health = bridge->health,

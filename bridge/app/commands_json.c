@@ -97,7 +97,17 @@ static void on_command(void *arg, struct admin_ask *ask, struct slice token)
     ledger_query_token(json->ledger, token, got_record, ask);
 }
 
+static void on_watches(void *arg, struct admin_ask *ask)
+{
+    const struct commands_json *json = arg;
+    struct buf out = {0};
+    watcher_put_list(json->watcher, WATCHES_SHOWN_MAX, &out);
+    buf_append_char(&out, '\n');
+    admin_answer(ask, HTTP_OK, &out);
+}
+
 struct admin_hooks commands_json_hooks(struct commands_json *json)
 {
-    return (struct admin_hooks){.arg = json, .commands = on_commands, .command = on_command};
+    return (struct admin_hooks){
+        .arg = json, .commands = on_commands, .command = on_command, .watches = on_watches};
 }

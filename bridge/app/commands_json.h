@@ -1,5 +1,5 @@
 /*
- * commands_json - what the admin endpoint answers about commands.
+ * commands_json - what the admin endpoint answers about commands and what they have started.
  *
  * /api/commands is {At, Pending, InWork, Outcomes}: the first COMMANDS_SHOWN_MAX unfinished
  * commands, each with why it waits, and the OUTCOMES_SHOWN_MAX last outcomes. Outcomes is left out
@@ -7,6 +7,8 @@
  *
  * /api/commands/TOKEN is the record of the token with its history, as `ledger show` prints it; 404
  * where there is none, 503 while the ledger cannot be read.
+ *
+ * /api/watches is watcher_put_list() with at most WATCHES_SHOWN_MAX groups.
  *
  * Thread: the loop's.
  */
@@ -16,14 +18,17 @@
 #include "admin/server.h"
 #include "dispatch/dispatch.h"
 #include "ledger/ledger.h"
+#include "watch/watcher.h"
 
 #define COMMANDS_SHOWN_MAX 100
 #define OUTCOMES_SHOWN_MAX 30
+#define WATCHES_SHOWN_MAX  100
 
 struct commands_json {
     struct dispatch *dispatch;
     struct ledger *ledger;
     struct counters *counters;
+    const struct watcher *watcher;
 };
 
 /* The hooks of the admin endpoint; `json` must outlive it. */

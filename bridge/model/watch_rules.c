@@ -242,6 +242,8 @@ static void emit(struct turn *turn, const struct row *row, bool is_final)
         }
     }
     step->event_count++;
+    step->state.last_event = row->event;
+    step->state.last_event_at_ms = turn->now_ms;
     step->state.flags = (step->state.flags | row->sets) & ~row->clears;
 }
 

@@ -1,6 +1,6 @@
 /*
  * admin - the HTTP endpoint for operators: the page / with its files, /status, /api/commands,
- * /api/commands/TOKEN, /livez, /readyz, /metrics. All are read-only.
+ * /api/commands/TOKEN, /api/watches, /livez, /readyz, /metrics. All are read-only.
  *
  * Wraps libmicrohttpd, the only code that does, with a thread of its own for each address. These
  * threads answer from counters, health and shared texts, so that they answer also while the loop
@@ -32,6 +32,7 @@ struct admin_hooks {
     void (*commands)(void *arg, struct admin_ask *ask);
     /* The token is what the request names: any bytes but NUL, valid until the answer. */
     void (*command)(void *arg, struct admin_ask *ask, struct slice token);
+    void (*watches)(void *arg, struct admin_ask *ask);
 };
 
 /* What the pages show; all of it must outlive the endpoint. */

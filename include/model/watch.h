@@ -41,10 +41,12 @@ struct watch_state {
     int64_t changed_at_ms;  /* when status, recovery point or progress last were new */
     unsigned flags;         /* enum watch_flag */
     /* Not stored: after a restart these begin again. */
-    int64_t observed_at_ms;          /* the last answer; at first, when the watch began here */
-    int absent_count;                /* complete answers in a row without the group */
-    int64_t absent_since_ms;         /* the first of these */
-    enum watch_event_kind suggested; /* what the last answer showed, to be confirmed by the next */
+    int64_t observed_at_ms;           /* the last answer; at first, when the watch began here */
+    int absent_count;                 /* complete answers in a row without the group */
+    int64_t absent_since_ms;          /* the first of these */
+    enum watch_event_kind suggested;  /* what the last answer showed, to be confirmed by the next */
+    enum watch_event_kind last_event; /* WATCH_NOTHING: none since the start of the bridge */
+    int64_t last_event_at_ms;
 };
 
 /* Strings belong to whoever made the watch. */

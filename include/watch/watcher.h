@@ -46,6 +46,12 @@ void watcher_remove(struct watcher *watcher, int64_t id);
 /* The settings have changed, in their place. */
 void watcher_settings_changed(struct watcher *watcher);
 
+/* Appends {At, Count, Watches}: how many groups are watched, and the first `max` (at least 1) of
+ * them. Those in trouble come first (Blind, Lagging, Stalled, NotBegun); then by group and region.
+ * Times are the API's. Fields of what is not known are left out; LastEvent is not known after a
+ * restart until the next event. */
+void watcher_put_list(const struct watcher *watcher, size_t max, struct buf *out);
+
 /* How events are published. The texts are those of the settings. */
 struct watch_publishing watcher_publishing(const struct settings *settings);
 

@@ -8,16 +8,22 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Starts a bridge with an admin endpoint on port *out_port. */
-static struct bridge *start_with_admin(struct fixture *fixture, int *out_port)
+/* Starts a bridge with these settings and an admin endpoint on port *out_port. */
+static struct bridge *start_with(struct fixture *fixture, int *out_port, const char *settings)
 {
     int guard = -1;
     *out_port = port_reserve(&guard);
-    struct bridge *bridge = fixture_bridge_alone(
-        fixture, fixture_format(fixture, "admin.listen = \"127.0.0.1:%d\";", *out_port));
+    struct bridge *bridge =
+        fixture_bridge_alone(fixture, fixture_format(fixture, "admin.listen = \"127.0.0.1:%d\"; %s",
+                                                     *out_port, settings));
     bridge_start(bridge);
     close(guard);
     return bridge;
+}
+
+static struct bridge *start_with_admin(struct fixture *fixture, int *out_port)
+{
+    return start_with(fixture, out_port, "");
 }
 
 static long get(int port, const char *path)
@@ -141,6 +147,42 @@ static void test_the_pages_tell_what_becomes_of_a_command(struct fixture *fixtur
     assert_int_equal(get(port, "/"), 200);
     simulator_clear(&fixture->simulator);
     check_succeeded(fixture_expect_reply(fixture, behind));
+    bridge_stop(bridge);
+}
+
+static void test_a_watched_group_is_listed_until_its_watch_ends(struct fixture *fixture)
+{
+    int port = 0;
+    int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
+    struct bridge *bridge = start_with(fixture, &port,
+                                       "routes.watch = \"until_done\"; watch.poll_min_s = 1; "
+                                       "watch.poll_max_s = 2;");
+    bridge_wait_online(bridge);
+    const char *token = fixture_name(fixture, "token");
+    simulator_order(&fixture->simulator, "POST", "times", "{\"SyncMs\":600000}");
+    check_succeeded(fixture_request(fixture, token, fixture_name(fixture, "pg"), ""));
+    bool is_seen = false;
+    while (!is_seen && flow_now_ms() < end_ms) {
+        cJSON *json = get_json(port, "/api/watches", 200);
+        const cJSON *watch = of_token(cJSON_GetObjectItem(json, "Watches"), token);
+        is_seen = watch != NULL && json_has(watch, "GroupStatus") &&
+                  strcmp(json_text(watch, "GroupStatus"), "initial_syncing") == 0 &&
+                  strcmp(json_text(watch, "LastEvent"), "watching") == 0;
+        cJSON_Delete(json);
+        flow_pause();
+    }
+    assert_true(is_seen);
+    simulator_order(&fixture->simulator, "POST", "clock", "{\"AdvanceMs\":600000}");
+    end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
+    double count = 1;
+    while (count > 0 && flow_now_ms() < end_ms) {
+        cJSON *json = get_json(port, "/api/watches", 200);
+        count = json_number(json, "Count");
+        cJSON_Delete(json);
+        flow_pause();
+    }
+    assert_true(count == 0);
+    simulator_reset(&fixture->simulator);
     bridge_stop(bridge);
 }
 
@@ -338,6 +380,7 @@ int main(int argc, char **argv)
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_bridge_that_is_online_is_alive_and_ready),
         FLOW_TEST(test_the_pages_tell_what_becomes_of_a_command),
+        FLOW_TEST(test_a_watched_group_is_listed_until_its_watch_ends),
         FLOW_TEST(test_metrics_count_what_happened),
         FLOW_TEST(test_the_log_may_be_json_lines),
         FLOW_TEST(test_a_lost_session_is_reported_over_restarts_until_it_is_acknowledged),

@@ -77,7 +77,7 @@ static struct admin_options options_of(const char *listen)
                                   .counters = &fixture.counters,
                                   .sessions = &fixture.sessions,
                                   .loop = fixture.loop,
-                                  .hooks = {&fixture, on_commands, on_command}};
+                                  .hooks = {&fixture, on_commands, on_command, on_commands}};
 }
 
 static int set_up(void **state)
@@ -199,6 +199,10 @@ static void test_the_loop_answers_what_only_it_knows(void **state)
     assert_string_equal(fixture.token, "a/b ?c#d");
     answer(fixture.asks[1], 404, "{}");
     assert_non_null(strstr(read_answer(command), "HTTP/1.1 404 "));
+    int watches = send_get("/api/watches", "localhost");
+    run_until_asked(3);
+    answer(fixture.asks[2], 200, "{\"Watches\":[1]}");
+    assert_non_null(strstr(read_answer(watches), "\r\n\r\n{\"Watches\":[1]}"));
 }
 
 static void test_an_answer_within_the_hook_is_sent_too(void **state)
@@ -256,6 +260,7 @@ static void test_only_a_bridge_name_reaches_the_loop(void **state)
     (void)state;
     assert_non_null(strstr(get("/api/commands", "attacker.example"), "HTTP/1.1 421 "));
     assert_non_null(strstr(get("/api/commands/t", "attacker.example"), "HTTP/1.1 421 "));
+    assert_non_null(strstr(get("/api/watches", "attacker.example"), "HTTP/1.1 421 "));
     assert_int_equal(fixture.ask_count, 0);
 }
 

@@ -65,6 +65,12 @@ void *admin_ask_arg(const struct admin_ask *ask)
     return &fixture.json;
 }
 
+void watcher_put_list(const struct watcher *watcher, size_t max, struct buf *out)
+{
+    (void)watcher;
+    buf_printf(out, "{\"max\":%zu}", max);
+}
+
 void admin_answer(struct admin_ask *ask, unsigned http_status, struct buf *json_take)
 {
     (void)ask;
@@ -204,11 +210,20 @@ static void test_no_record_is_404_and_a_failing_ledger_503(void **state)
     assert_int_equal(fixture.http_status, 503);
 }
 
+static void test_watched_groups_are_listed(void **state)
+{
+    (void)state;
+    fixture.hooks.watches(fixture.hooks.arg, NULL);
+    assert_int_equal(fixture.http_status, 200);
+    assert_string_equal(fixture.body.data, "{\"max\":100}\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_commands_in_work_and_outcomes_are_listed),
+        TEST(test_watched_groups_are_listed),
         TEST(test_only_a_command_that_is_tried_again_has_a_time),
         TEST(test_commands_in_work_are_listed_also_while_the_ledger_cannot_be_read),
         TEST(test_a_token_is_answered_with_its_record_and_history),
