@@ -4,6 +4,7 @@
 #include "plan.h"
 #include "violation.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -99,6 +100,7 @@ void bridge_keeper_fini(struct bridge_keeper *keeper)
         bridge_kill(&keeper->bridge);
     }
     log_reader_fini(&keeper->log_reader);
+    free(keeper->kills_ms);
     close(keeper->admin_guard);
 }
 
@@ -106,6 +108,23 @@ bool bridge_keeper_is_idle(const struct bridge_keeper *keeper)
 {
     return keeper->start_ms == 0 && keeper->stop_by_ms == 0 && keeper->trap_until_ms == 0 &&
            keeper->bridge.pid > 0;
+}
+
+static void note_kill(struct bridge_keeper *keeper)
+{
+    size_t size = (keeper->kill_count + 1) * sizeof *keeper->kills_ms;
+    keeper->kills_ms = realloc(keeper->kills_ms, size);
+    assert(keeper->kills_ms != NULL);
+    keeper->kills_ms[keeper->kill_count++] = flow_now_ms();
+}
+
+size_t bridge_keeper_kills(const struct bridge_keeper *keeper, int64_t from_ms, int64_t to_ms)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < keeper->kill_count; i++) {
+        count += keeper->kills_ms[i] >= from_ms && keeper->kills_ms[i] <= to_ms;
+    }
+    return count;
 }
 
 /* A bridge that was just started may have no children yet; then nothing is killed. */
@@ -164,6 +183,7 @@ void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, uin
     switch (harm) {
     case BRIDGE_KILL:
         bridge_kill(bridge);
+        note_kill(keeper);
         keeper->start_ms = flow_now_ms() + restart->delay_ms;
         break;
     case BRIDGE_KILL_TAKEN:
@@ -193,6 +213,9 @@ static void see_end(struct bridge_keeper *keeper, int code, int64_t now_ms)
     if (!is_trapped && !is_stopped) {
         violate(VIOLATION_PROCESS, "the bridge ended %swith code %d, see %s",
                 is_stopping ? "on SIGTERM " : "by itself ", code, keeper->bridge.log);
+    }
+    if (code > 128) {
+        note_kill(keeper);
     }
     keeper->bridge.pid = 0;
     keeper->stop_by_ms = 0;

@@ -58,6 +58,8 @@ struct bridge_keeper {
     struct log_reader log_reader;
     int chosen[BRIDGE_SETTING_COUNT]; /* numbers of the values */
     int counts[BRIDGE_HARM_COUNT];
+    int64_t *kills_ms; /* when the bridge itself was killed */
+    size_t kill_count;
     int change_counts[BRIDGE_SETTING_COUNT];
 };
 
@@ -70,6 +72,8 @@ bool bridge_keeper_is_idle(const struct bridge_keeper *keeper);
  * the kill. */
 void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, uint32_t pick,
                         const struct bridge_restart *restart);
+/* How often the bridge itself was killed in this time. */
+size_t bridge_keeper_kills(const struct bridge_keeper *keeper, int64_t from_ms, int64_t to_ms);
 /* The value of `instance` in its current settings. */
 const char *bridge_keeper_instance(const struct bridge_keeper *keeper);
 const char *bridge_keeper_setting_name(enum bridge_setting setting);

@@ -6,6 +6,7 @@
 #define TORTURE_CHECK_H
 
 #include "api.h"
+#include "bridge_keeper.h"
 #include "broker_keeper.h"
 #include "plan.h"
 #include "record.h"
@@ -20,6 +21,7 @@ struct check {
     const struct tap *tap;
     const struct api *api;
     const struct broker_keeper *broker;
+    const struct bridge_keeper *bridge;
     FILE *excused;           /* gets a line for each loss that the broker caused */
     int64_t accepted_count;  /* commands acknowledged to their sender */
     int64_t succeeded_count; /* replies by status, each counted once */

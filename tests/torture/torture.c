@@ -161,6 +161,7 @@ void torture_begin(struct torture *torture, const struct torture_options *option
                                     .tap = torture->tap,
                                     .api = &torture->api,
                                     .broker = &torture->broker,
+                                    .bridge = &torture->bridge,
                                     .excused = torture->excused};
 }
 
