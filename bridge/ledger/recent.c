@@ -30,7 +30,7 @@ void recent_add(struct recent *recent, const struct finish_request *finish)
         .received_at_ms = command->received_at_ms,
         .deadline_at_ms = command->deadline_at_ms,
         .attempts = command->attempts,
-        .status = outcome->status,
+        .status = (int)outcome->status,
         .request_id = slice_text(outcome->request_id),
         .code = slice_text(outcome->code),
         .error = finish_error(finish),
