@@ -22,5 +22,6 @@ void command_schema(struct buf *out);
 void reply_schema(struct buf *out);
 void status_schema(struct buf *out);
 void dead_letter_schema(struct buf *out);
+void event_schema(struct buf *out);
 
 #endif

@@ -27,6 +27,7 @@ static const struct document DOCUMENTS[] = {
     {"schema/reply.json", reply_schema},
     {"schema/status.json", status_schema},
     {"schema/dead-letter.json", dead_letter_schema},
+    {"schema/event.json", event_schema},
 };
 
 static int write_document(const char *folder, const struct document *document)

@@ -14,8 +14,10 @@
 #include "base/json.h"
 #include "ecs/outcome_map.h"
 #include "model/command.h"
+#include "model/group.h"
 #include "model/region.h"
 #include "model/topic.h"
+#include "model/watch.h"
 
 #include <string.h>
 
@@ -363,6 +365,121 @@ void dead_letter_schema(struct buf *out)
             "later version may add fields. Generated from include/tables/errors.def.",
         .fields = dead_letter_fields,
         .field_count = COUNT_OF(dead_letter_fields),
+    };
+    schema_write(&schema, out);
+}
+
+static void put_event_names(struct buf *out)
+{
+    json_put_name(out, "enum");
+    json_put_open(out, '[');
+    for (int kind = WATCH_NOTHING + 1; kind < WATCH_EVENT_KIND_COUNT; kind++) {
+        json_put_element(out, slice_text(watch_event_name((enum watch_event_kind)kind)));
+    }
+    json_put_close(out, ']');
+}
+
+/* A state of a group: the known ones are examples, since the API may have others. */
+static void put_group_status(struct buf *out)
+{
+    static const char *const states[] = {
+#define GROUP_STATE(name, class) #name,
+#include "tables/group_states.def"
+    };
+    _Static_assert(GROUP_STATUS_BYTES == 63 + 1, "the pattern below");
+    schema_put_members(out, SCHEMA_PRINTABLE(63));
+    json_put_name(out, "examples");
+    json_put_open(out, '[');
+    for (size_t i = 0; i < COUNT_OF(states); i++) {
+        json_put_element(out, slice_text(states[i]));
+    }
+    json_put_close(out, ']');
+}
+
+/* The error of a group, which is none of the API and none of a command. */
+static void put_observed_error(struct buf *out)
+{
+    static const struct schema_field fields[] = {
+        {"Code", true, "\"const\":\"Bridge.GroupFailed\"", NULL, "What is wrong."},
+        {"Message", true, "\"type\":\"string\"", NULL, "What was seen, for people."},
+        {"Source", true, "\"const\":\"observation\"", NULL, "The bridge saw it: no call failed."},
+        {"Category", true, NULL, put_categories, "As in a reply."},
+        {"Retryable", true, "\"const\":false", NULL,
+         "The same command cannot succeed before somebody has repaired the group."},
+    };
+    schema_put_object(out, fields, COUNT_OF(fields), NULL);
+}
+
+static const struct schema_field event_fields[] = {
+    {"Event", true, NULL, put_event_names, "What has happened: see deploy/watch.md."},
+    {"Seq", true, "\"type\":\"integer\",\"minimum\":1", NULL,
+     "Number of the event in its watch, from 1 and without gaps."},
+    {"Final", true, "\"type\":\"boolean\"", NULL, "Whether it is the last event of its watch."},
+    {"Action", true, NULL, put_actions, "The action of the command."},
+    {"RegionId", true, SCHEMA_REGION, NULL, "As in the command, or the route's default."},
+    {"ReplicaGroupId", true, SCHEMA_PRINTABLE(COMMAND_GROUP_BYTES_MAX), NULL, "The group."},
+    {"OneShot", false, "\"type\":\"boolean\"", NULL, "As in the command. Only of a start."},
+    {"ClientToken", true, SCHEMA_PRINTABLE(COMMAND_TOKEN_BYTES_MAX), NULL,
+     "That of the command, as in its reply."},
+    {"Outcome", true, "\"enum\":[\"succeeded\",\"unknown\"]", NULL,
+     "How the command ended: Status of its reply when the watch began."},
+    {"GroupStatus", false, NULL, put_group_status,
+     "The state of the group. Absent as long as it was never read."},
+    {"PreviousStatus", false, NULL, put_group_status,
+     "The state before, in the first event after a change."},
+    {"LastRecoverPoint", false, SCHEMA_TIME, NULL, "The group's last recovery point."},
+    {"RpoS", false, SCHEMA_COUNT, NULL,
+     "Recovery point objective in seconds: the group's own, else the setting api.rpo_s."},
+    {"LagS", false, SCHEMA_COUNT, NULL, "Age of LastRecoverPoint at ObservedAt, in seconds."},
+    {"RpoExceeded", false, "\"type\":\"boolean\"", NULL, "Whether LagS is above RpoS."},
+    {"ProgressPercent", false, "\"type\":\"integer\",\"minimum\":0,\"maximum\":100", NULL,
+     "How much of a first or one-time copy is done, where that is known."},
+    {"StartedAt", true, SCHEMA_TIME, NULL,
+     "When the API accepted the command; of an unknown outcome, the first attempt. This and the "
+     "other times are by the clock of the API."},
+    {"ObservedAt", true, SCHEMA_TIME, NULL, "When the event was seen."},
+    {"DurationMs", true, SCHEMA_COUNT, NULL, "From StartedAt to ObservedAt."},
+    {"Basis", false, "\"enum\":[\"recover_point\",\"status\"]", NULL,
+     "What synchronised was concluded from: a recovery point after the start; or the state, where "
+     "the API shows no recovery point."},
+    {"Blind", false, "\"type\":\"boolean\"", NULL,
+     "true in blind; false in the first event after it."},
+    {"Error", false, NULL, put_observed_error, "What is wrong with the group. Only in failed."},
+    {"Message", true, "\"type\":\"string\"", NULL, "What has happened, for people."},
+};
+
+void event_schema(struct buf *out)
+{
+    static const struct schema schema = {
+        .title = "Event",
+        .description = "What the bridge publishes about a group after a command, on routes with "
+                       "watch. A later version may add fields and events. Generated from "
+                       "include/tables/watch_events.def and group_states.def.",
+        .fields = event_fields,
+        .field_count = COUNT_OF(event_fields),
+        .members =
+            "\"allOf\":["
+            "{\"if\":{\"properties\":{\"Event\":{\"enum\":[\"done\",\"gone\",\"failed\",\"stopped\","
+            "\"gave_up\",\"superseded\"]}}},"
+            "\"then\":{\"properties\":{\"Final\":{\"const\":true}}},"
+            "\"else\":{\"if\":{\"properties\":{\"Event\":{\"not\":{\"const\":\"synchronised\"}}}},"
+            "\"then\":{\"properties\":{\"Final\":{\"const\":false}}}}},"
+            "{\"if\":{\"properties\":{\"Event\":{\"const\":\"synchronised\"}}},"
+            "\"then\":{\"required\":[\"GroupStatus\",\"Basis\"]},"
+            "\"else\":{\"properties\":{\"Basis\":false}}},"
+            "{\"if\":{\"properties\":{\"Event\":{\"const\":\"failed\"}}},"
+            "\"then\":{\"required\":[\"GroupStatus\",\"Error\"]},"
+            "\"else\":{\"properties\":{\"Error\":false}}},"
+            "{\"if\":{\"properties\":{\"Event\":{\"const\":\"status\"}}},"
+            "\"then\":{\"required\":[\"GroupStatus\",\"PreviousStatus\"]}},"
+            "{\"if\":{\"properties\":{\"Event\":{\"enum\":[\"blind\",\"seen\"]}}},"
+            "\"then\":{\"required\":[\"Blind\"]}},"
+            "{\"if\":{\"properties\":{\"Event\":{\"const\":\"blind\"}}},"
+            "\"then\":{\"properties\":{\"Blind\":{\"const\":true}}},"
+            "\"else\":{\"properties\":{\"Blind\":{\"const\":false}}}},"
+            "{\"if\":{\"required\":[\"LastRecoverPoint\"]},"
+            "\"then\":{\"required\":[\"RpoS\",\"LagS\",\"RpoExceeded\"]},"
+            "\"else\":{\"properties\":{\"LagS\":false,\"RpoExceeded\":false}}}]",
     };
     schema_write(&schema, out);
 }

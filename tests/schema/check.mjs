@@ -6,8 +6,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { BAD_COMMANDS, Collector, LONG_COMMANDS } from './collect.mjs';
 
 const root = process.env.ROOT;
-const KINDS = ['command', 'reply', 'status', 'dead-letter'];
+const KINDS = ['command', 'reply', 'status', 'dead-letter', 'event'];
 const CODES_NOT_COLLECTED = ['Bridge.NoCredentials', 'Bridge.ShuttingDown'];
+const EVENTS_NOT_COLLECTED = ['progress'];
 
 let failures = 0;
 function check(what, isTrue, detail = '') {
@@ -87,6 +88,24 @@ function checkMessages(messages, validateHeaders) {
     const { headers, body } = reply;
     check('the headers of a reply say what its body says', headers.status === body.Status && headers.code === body.Error?.Code && headers.replayed === String(body.Replayed), JSON.stringify(reply));
   }
+  checkEvents(messages.filter((message) => message.kind === 'event'));
+}
+
+// Headers and topic; and each watch has its events in order, without gaps, up to a final one. A repeated event has the same body.
+function checkEvents(events) {
+  const watches = new Map();
+  for (const { topic, headers, body } of events) {
+    check('the headers of an event say what its body says', headers.event === body.Event && headers.seq === String(body.Seq) && headers.final === String(body.Final), JSON.stringify({ headers, body }));
+    check('the topic of an event has its group', topic === 'ecs-bridge/v1/events/' + body.ReplicaGroupId, topic);
+    const watch = watches.get(body.ClientToken + body.StartedAt) ?? [];
+    watches.set(body.ClientToken + body.StartedAt, watch);
+    const known = watch.find((other) => other.Seq === body.Seq);
+    if (known === undefined) watch.push(body);
+    else check('a repeated event is the same', JSON.stringify(known) === JSON.stringify(body), JSON.stringify(body));
+  }
+  for (const watch of watches.values()) {
+    check('the events of ' + watch[0].ClientToken + ' are complete', watch.every((body, i) => body.Seq === i + 1 && body.Final === (i + 1 === watch.length)), JSON.stringify(watch));
+  }
 }
 
 // What must have been collected for the run to mean something.
@@ -100,6 +119,10 @@ function checkCoverage(messages) {
   const codes = new Set([...values('reply', (body) => body.Error?.Code), ...values('dead-letter', (body) => body.Error.Code)]);
   const own = schemas.reply.properties.Error.then.anyOf.flatMap((one) => one.properties.Code.enum);
   need('errors of the bridge', own.filter((code) => !CODES_NOT_COLLECTED.includes(code)), codes);
+  const { properties } = schemas.event;
+  need('events of each name', properties.Event.enum.filter((name) => !EVENTS_NOT_COLLECTED.includes(name)), values('event', (body) => body.Event));
+  need('events of both outcomes', properties.Outcome.enum, values('event', (body) => body.Outcome));
+  need('both values of Basis', properties.Basis.enum, values('event', (body) => body.Basis));
   need('replayed replies', [true], values('reply', (body) => body.Replayed));
   for (const kind of KINDS) {
     const names = new Set(bodies(kind).flatMap((body) => [...Object.keys(body), ...Object.keys(body.Error ?? {}), ...Object.keys(body.Counts ?? {})]));
@@ -108,8 +131,8 @@ function checkCoverage(messages) {
   }
 }
 
-// SessionLostAt takes a broker that loses a session; dead letters are never about the API.
-const NEVER_SENT = { status: ['SessionLostAt'], 'dead-letter': ['HttpStatus', 'RetryAfterMs'] };
+// SessionLostAt takes a broker that loses a session; dead letters are never about the API; the bridge does not ask for the progress of a group.
+const NEVER_SENT = { status: ['SessionLostAt'], 'dead-letter': ['HttpStatus', 'RetryAfterMs'], event: ['ProgressPercent'] };
 
 // "RegionId", "Error.Code" and so on.
 function fieldsOf(schema, before = '') {
@@ -149,18 +172,32 @@ function checkBroken(messages) {
   checkInvalid('an unknown reason', 'status', { ...status('degraded'), Reasons: ['tired'] });
   checkInvalid('online with reasons', 'status', { ...status('online'), Reasons: ['outbox_full'] });
   checkInvalid('online without counts', 'status', without(status('online'), 'Counts'));
+  const event = (name) => messages.find((message) => message.kind === 'event' && message.body.Event === name).body;
+  checkInvalid('a failed group without an error', 'event', without(event('failed'), 'Error'));
+  checkInvalid('a failed group that is watched further', 'event', { ...event('failed'), Final: false });
+  checkInvalid('a first event that is the last', 'event', { ...event('watching'), Final: true });
+  checkInvalid('a stop with an error', 'event', { ...event('stopped'), Error: event('failed').Error });
+  checkInvalid('synchronised without a basis', 'event', without(event('synchronised'), 'Basis'));
+  checkInvalid('lagging with a basis', 'event', { ...event('lagging'), Basis: 'status' });
+  checkInvalid('a new state without the one before', 'event', without(event('status'), 'PreviousStatus'));
+  checkInvalid('blind that sees', 'event', { ...event('blind'), Blind: false });
+  checkInvalid('seen that is blind', 'event', { ...event('seen'), Blind: true });
+  checkInvalid('a recovery point without its age', 'event', without(event('lagging'), 'LagS'));
+  checkInvalid('an event that does not exist', 'event', { ...event('gone'), Event: 'lost' });
+  checkInvalid('Seq 0', 'event', { ...event('watching'), Seq: 0 });
+  checkInvalid('an error of the API as that of a group', 'event', { ...event('failed'), Error: { ...event('failed').Error, Source: 'ecs' } });
   checkInvalid('offline without a reason', 'status', without(status('offline'), 'Reason'));
 }
 
 function sameForm(a, b) {
-  return Object.keys(a).join() === Object.keys(b).join() && a.Status === b.Status && a.State === b.State;
+  return Object.keys(a).join() === Object.keys(b).join() && a.Status === b.Status && a.State === b.State && a.Event === b.Event;
 }
 
 // The examples of the page, by the sections they are in, and the fields of its tables.
 function checkPage() {
   const page = readFileSync(root + '/deploy/messages.md', 'utf8');
   for (const kind of KINDS) {
-    const title = '\n## ' + { command: 'Command', reply: 'Reply', status: 'Status', 'dead-letter': 'Dead letter' }[kind] + '\n';
+    const title = '\n## ' + { command: 'Command', reply: 'Reply', status: 'Status', 'dead-letter': 'Dead letter', event: 'Event' }[kind] + '\n';
     const section = page.split(title)[1]?.split('\n## ')[0] ?? '';
     const examples = [...section.matchAll(/```json\n(.*?)```/gs)].map((match) => match[1]);
     check('messages.md has examples of ' + kind, examples.length > 0);

@@ -1,12 +1,20 @@
 // Makes a bridge send messages of every kind, and collects them with what was sent.
 import mqtt from 'mqtt';
-import { writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { Machine, waitFor } from './machine.mjs';
 
 const work = process.env.WORK;
 const COMMANDS = 'ecs-bridge/v1/commands/start';
 const EARLY = 'ecs-bridge/v1/commands/early';
 const ALERTS = 'alerts';
+const WATCHED = 'ecs-bridge/v1/commands/watched';
+const CONTINUOUS = 'ecs-bridge/v1/commands/continuous';
+const STOP = 'ecs-bridge/v1/commands/stop';
+const EVENTS = 'ecs-bridge/v1/events/';
+const WATCH = 'watch: { poll_min_s = 1; poll_max_s = 1; begin_s = 1; stall_s = 2; blind_s = 2; give_up_s = 86400; };';
+const SYNC_MS = 600000;
 const MAPPED = 'input = "json"; each = "/alerts"; coalesce_s = 60; map: { RegionId = "cn-beijing"; ReplicaGroupId = "{/group}"; ClientToken = "{/id}"; };';
 const REPLIES = 'ecs-bridge/v1/replies/';
 const GROUP = 'pg-example';
@@ -42,6 +50,7 @@ export const LONG_COMMANDS = [
 function kindOf(topic) {
   if (topic.startsWith('ecs-bridge/v1/commands/')) return 'command';
   if (topic.startsWith('ecs-bridge/v1/status/')) return 'status';
+  if (topic.startsWith(EVENTS)) return 'event';
   return topic === 'ecs-bridge/v1/dead-letters' ? 'dead-letter' : 'reply';
 }
 
@@ -63,8 +72,10 @@ export class Collector {
     this.machine = new Machine({
       broker: 'acl_file ' + work + '/acl\n',
       limits: 'deadline_s = 120; pending = 3;',
-      more: 'replies: { expiry_s = 5; };',
-      routes: [route('start', COMMANDS, ''), route('early', EARLY, 'accepted_reply = true;'), route('alerts', ALERTS, MAPPED)],
+      more: 'replies: { expiry_s = 5; };' + WATCH,
+      routes: [route('start', COMMANDS, ''), route('early', EARLY, 'accepted_reply = true;'), route('alerts', ALERTS, MAPPED),
+        route('watched', WATCHED, 'watch = "until_done";'), route('continuous', CONTINUOUS, 'watch = "continuous";'),
+        route('stop', STOP, 'action = "StopDiskReplicaGroup"; watch = "until_done";')],
     });
   }
 
@@ -72,7 +83,7 @@ export class Collector {
     await this.machine.start();
     this.client = await mqtt.connectAsync('mqtt://127.0.0.1:' + this.machine.brokerPort, { protocolVersion: 5, clientId: 'collector', clean: true });
     this.client.on('message', (topic, payload, packet) => this.take(topic, payload, packet));
-    await this.client.subscribeAsync(['ecs-bridge/v1/replies/#', 'ecs-bridge/v1/dead-letters', 'ecs-bridge/v1/status/#'], { qos: 1, rap: true });
+    await this.client.subscribeAsync(['ecs-bridge/v1/replies/#', 'ecs-bridge/v1/dead-letters', 'ecs-bridge/v1/status/#', EVENTS + '#'], { qos: 1, rap: true });
   }
 
   take(topic, payload, packet) {
@@ -107,6 +118,16 @@ export class Collector {
     return reply;
   }
 
+  ctl(...words) {
+    return promisify(execFile)(process.env.BRIDGE, ['ctl', '--config', work + '/bridge.conf', ...words]);
+  }
+
+  // A control request to the simulator.
+  async order(what, body) {
+    const answer = await fetch(this.machine.api + '/_sim/' + what, { method: 'POST', body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error('the simulator does not take ' + what + ': ' + (await answer.text()));
+  }
+
   soon(ms) { return new Date(Date.now() + ms).toISOString(); }
 
   // The API accepts it; duplicates; an early reply; a command without MQTT 5.
@@ -135,6 +156,12 @@ export class Collector {
     await fault('error', 'pg-error', { NotAfter: this.soon(1500), ClientToken: 'unknown-1' }, 'unknown', 'InternalError', { Code: 'InternalError' });
     await fault('html_502', 'pg-html', { NotAfter: this.soon(1500) }, 'unknown', 'Bridge.NoDefiniteAnswer');
     await this.machine.clearFaults();
+  }
+
+  // An operator has found out what became of a command.
+  async collectResolved() {
+    await this.ctl('resolve', 'unknown-1', '--as', 'failed', '--note', 'The group was not started.');
+    await waitFor('the reply of a resolved command', () => this.find('reply', (body) => body.ClientToken === 'unknown-1' && body.Error?.Code === 'Bridge.Resolved'));
   }
 
   async collectRefusals() {
@@ -199,6 +226,91 @@ export class Collector {
     await this.machine.clearFaults();
   }
 
+  waitEvent(name, token, isWanted = () => true) {
+    return waitFor('the event ' + name + ' of ' + token, () => this.find('event', (body) => body.Event === name && body.ClientToken === token && isWanted(body)));
+  }
+
+  setGroup(group, change) {
+    return this.order('groups', { ...valid, ReplicaGroupId: group, ...change });
+  }
+
+  // A start or stop that is watched; the token is the group's name unless the body has another.
+  async watch(group, { body = {}, topic = WATCHED, status = 'succeeded', ...options } = {}) {
+    const command = { ...valid, ReplicaGroupId: group, ClientToken: group, ...body };
+    await this.ask(command, status, { topic, ...options });
+    return this.waitEvent('watching', command.ClientToken);
+  }
+
+  // The copies under way end half a second later.
+  endCopies() {
+    return this.order('clock', { AdvanceMs: SYNC_MS - 500 });
+  }
+
+  async collectEvents() {
+    await this.order('times', { RpoS: 900, SyncMs: SYNC_MS });
+    await this.collectCopies();
+    await this.collectOfContinuous();
+    await this.collectEnds();
+    await this.collectGaveUp();
+  }
+
+  // By the state, where the API shows no recovery point; then by the recovery point.
+  async collectCopies() {
+    await this.order('describe', { Quirks: ['no_point'] });
+    await this.watch('pg-no-point');
+    await this.endCopies();
+    await this.waitEvent('synchronised', 'pg-no-point', (body) => body.Final && body.Basis === 'status');
+    await this.order('describe', { Quirks: [] });
+    await this.watch('pg-copy', { properties: { userProperties: { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' } } });
+    await this.watch('pg-continuous', { topic: CONTINUOUS });
+    await this.endCopies();
+    await this.waitEvent('synchronised', 'pg-copy', (body) => body.Final && body.Basis === 'recover_point');
+    await this.waitEvent('status', 'pg-copy');
+    await this.waitEvent('synchronised', 'pg-continuous', (body) => !body.Final);
+  }
+
+  // A group that replicates falls behind, and cannot be read for a time; at last a stop takes over.
+  async collectOfContinuous() {
+    await this.setGroup('pg-continuous', { RecoverAgeS: 100000 });
+    await this.waitEvent('lagging', 'pg-continuous', (body) => body.RpoExceeded);
+    await this.setGroup('pg-continuous', { RecoverAgeS: 0 });
+    await this.waitEvent('caught_up', 'pg-continuous');
+    await this.machine.fault({ Fault: 'error', Code: 'Forbidden', Count: -1, Match: { Action: 'DescribeDiskReplicaGroups', ReplicaGroupId: 'pg-continuous' } });
+    await this.waitEvent('blind', 'pg-continuous');
+    await this.waitStatus('degraded by a group that may not be read', (body) => body.Reasons?.includes('watch_denied'));
+    await this.machine.clearFaults();
+    await this.waitEvent('seen', 'pg-continuous', (body) => body.Blind === false);
+    await this.watch('pg-continuous', { topic: STOP, body: { ClientToken: 'stop-1' } });
+    await this.waitEvent('superseded', 'pg-continuous');
+    await this.waitEvent('done', 'stop-1');
+  }
+
+  async collectEnds() {
+    await this.watch('pg-slow');
+    await this.waitEvent('stalled', 'pg-slow');
+    await this.setGroup('pg-slow', { Status: 'stopped' });
+    await this.waitEvent('stopped', 'pg-slow');
+    await this.setGroup('pg-idle', { Status: 'created', ShownStatus: 'created' });
+    await this.watch('pg-idle');
+    await this.waitEvent('not_begun', 'pg-idle');
+    await this.setGroup('pg-idle', { Status: 'invalid', ShownStatus: '' });
+    await this.waitEvent('failed', 'pg-idle');
+    await this.machine.fault({ Fault: 'error_after', Code: 'InternalError', Count: -1, Match: { ReplicaGroupId: 'pg-unsure' } });
+    await this.watch('pg-unsure', { status: 'unknown', body: { NotAfter: this.soon(1500) } });
+    await this.machine.clearFaults();
+    await this.setGroup('pg-unsure', { Status: 'deleted' });
+    await this.waitEvent('gone', 'pg-unsure', (body) => body.Outcome === 'unknown');
+  }
+
+  // A shorter time, for the watches that begin from now on.
+  async collectGaveUp() {
+    const file = work + '/bridge.conf';
+    writeFileSync(file, readFileSync(file, 'utf8').replace('give_up_s = 86400', 'give_up_s = 1'));
+    await this.ctl('reload');
+    await this.watch('pg-short');
+    await this.waitEvent('gave_up', 'pg-short');
+  }
+
   async collectOffline() {
     await this.machine.stopApi();
     await this.ask({ ...valid, ReplicaGroupId: 'pg-unreachable', NotAfter: this.soon(1500) }, 'failed', { code: 'Bridge.Unreachable' });
@@ -213,11 +325,13 @@ export class Collector {
   async collect() {
     await this.collectSuccesses();
     await this.collectFailures();
+    await this.collectResolved();
     await this.collectRefusals();
     await this.collectOverload();
     await this.collectMapped();
     await this.collectDeadLetters();
     await this.collectSetAside();
+    await this.collectEvents();
     await this.collectOffline();
   }
 

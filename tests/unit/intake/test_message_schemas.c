@@ -7,6 +7,7 @@
 #include "intake/command_read.h"
 #include "model/reply.h"
 #include "model/status_report.h"
+#include "model/watch_rules.h"
 #include "settings/settings.h"
 #include "support/command_fixture.h"
 #include "support/read_file.h"
@@ -202,6 +203,34 @@ static void test_every_field_of_a_status_is_in_its_schema(void **state)
     loop_free(loop);
 }
 
+static void test_every_field_of_an_event_is_in_its_schema(void **state)
+{
+    (void)state;
+    const struct watch watch = {
+        .action = &action_rows[ACTION_StartDiskReplicaGroup],
+        .route = "start",
+        .region = "cn-beijing",
+        .object = "pg-example",
+        .token = "t",
+        .started_at_ms = RECEIVED_MS,
+    };
+    const struct watch_step step = {.state = {.view = {.status = "invalid",
+                                                       .recover_point_s = RECEIVED_MS / 1000,
+                                                       .progress_percent = 10}}};
+    struct watch_event event = {.seq = 1,
+                                .at_ms = RECEIVED_MS,
+                                .basis = WATCH_BASIS_RECOVER_POINT,
+                                .ends_blindness = true,
+                                .previous_status = "normal"};
+    for (int kind = WATCH_NOTHING + 1; kind < WATCH_EVENT_KIND_COUNT; kind++) {
+        struct buf body = {0};
+        event.kind = (enum watch_event_kind)kind;
+        watch_event_write(&watch, &step, &event, 900, &body);
+        assert_body_described(buf_slice(&body), "config/schema/event.json");
+        buf_fini(&body);
+    }
+}
+
 static bool has_text(const struct json *list, const char *text)
 {
     for (const struct json *element = json_first(list); element != NULL;
@@ -258,7 +287,7 @@ static void test_the_asyncapi_document_has_the_default_topics(void **state)
     read_file("config/asyncapi.yaml", &document);
     const char *const topics[] = {settings->routes[0].topics.items[0],
                                   settings->routes[0].reply_topic, settings->topics.dead_letters,
-                                  settings->topics.status};
+                                  settings->topics.status, settings->topics.events};
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
         struct buf line = {0};
         buf_printf(&line, "    address: %s\n", topics[i]);
@@ -281,6 +310,7 @@ static const struct section {
     {"\n## Reply\n", "config/schema/reply.json"},
     {"\n## Dead letter\n", "config/schema/dead-letter.json"},
     {"\n## Status\n", "config/schema/status.json"},
+    {"\n## Event\n", "config/schema/event.json"},
 };
 
 /* The section's text, to be freed with buf_fini(). */
@@ -362,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_every_field_of_a_reply_is_in_its_schema),
         cmocka_unit_test(test_every_field_of_a_dead_letter_is_in_its_schema),
         cmocka_unit_test(test_every_field_of_a_status_is_in_its_schema),
+        cmocka_unit_test(test_every_field_of_an_event_is_in_its_schema),
         cmocka_unit_test(test_the_schemas_have_every_error_of_the_bridge),
         cmocka_unit_test(test_the_asyncapi_document_has_the_default_topics),
         cmocka_unit_test(test_the_page_of_messages_describes_every_field),

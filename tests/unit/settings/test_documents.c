@@ -81,6 +81,7 @@ static void test_the_schemas_are_the_generated_ones(void **state)
     assert_is_generated("config/schema/reply.json", reply_schema);
     assert_is_generated("config/schema/status.json", status_schema);
     assert_is_generated("config/schema/dead-letter.json", dead_letter_schema);
+    assert_is_generated("config/schema/event.json", event_schema);
 }
 
 static void test_the_full_file_is_the_generated_one(void **state)
