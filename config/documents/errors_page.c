@@ -130,4 +130,10 @@ void errors_page(struct buf *out)
         put_cell(bridge_error_row((enum bridge_error)error)->hint, out);
         buf_append_text(out, " |\n");
     }
+    buf_append_text(
+        out, "\n## In events (`\"Source\":\"observation\"`)\n\n"
+             "`Bridge.GroupFailed`, category `conflict`, not retryable: the event `failed` of a "
+             "[watched group](../deploy/watch.md).\n"
+             "The group is in a state that somebody must repair; `GroupStatus` names it. No reply "
+             "has this code.\n");
 }
