@@ -1,13 +1,13 @@
-// The operator's page: asks /status and /api/commands every two seconds and changes only what differs.
+// The operator's page: asks /status, /api/commands and /api/watches every two seconds and changes only what differs.
 // Everything that comes from outside is set as text, never as markup.
 import {
-  COMMAND_STATES, COUNTS, EVENTS, OUTCOMES, SESSION_STATES, STATES, age, bytes, duration, fewDigits, number, plural,
+  CLASS_TONES, COMMAND_STATES, COUNTS, EVENTS, GOALS, GROUP_STATES, OUTCOMES, SESSION_STATES, STATES, TROUBLES, WATCH_EVENTS, age, bytes, duration, fewDigits, number, plural,
 } from '/words.js';
 
 const EVERY_MS = 2000;
 const TIMEOUT_MS = 5000;
 const SAMPLES = 120; // in a picture: four minutes
-const ROWS_FIRST = 8; // of the commands in work; the others are shown on request
+const ROWS_FIRST = 8; // of the commands in work and of the watched groups; the others are shown on request
 const OUTCOMES_SHOWN = 15;
 
 const $ = (id) => document.getElementById(id);
@@ -15,11 +15,13 @@ const $ = (id) => document.getElementById(id);
 const page = {
   status: null, // the last answers
   commands: null,
+  watches: null,
   clockMs: 0, // the bridge's clock minus this machine's
   answeredAt: 0, // this machine's monotonic time of the last answer
   failures: 0, // in a row
   isPaused: false,
   isWorkOpen: false,
+  isWatchesOpen: false,
   token: '', // of the look-up; empty: none
   foundIsFinal: false,
   samples: [], // [{at, totals, arrived, done, time, work, outbox, slowest, count}]
@@ -318,6 +320,61 @@ function showOutcomes() {
   setText($('outcomes-note'), outcomes.length > 0 ? 'newest first' : '');
 }
 
+// ---- watched groups ----
+
+function makeWatchRow() {
+  return makeRow([['Group', '', element('span'), ' ', element('small.side'), element('small', {}, tokenLink())],
+    ['State', '', element('span.mark'), element('small.trouble'), element('small', {}, element('span'), ', started ', element('time'))],
+    ['Recovery', '', element('span.mark'), element('small')],
+    ['Last event', '', element('span'), element('small', {}, element('time'))]]);
+}
+
+// [tone, words]
+function stateWords(watch) {
+  if (!watch.GroupStatus) return ['none', 'Not read yet'];
+  const percent = watch.ProgressPercent === undefined || watch.Class !== 'moving' ? '' : ', ' + watch.ProgressPercent + ' %';
+  return [CLASS_TONES[watch.Class] || 'none', (GROUP_STATES[watch.GroupStatus] || watch.GroupStatus) + percent];
+}
+
+function showWatchRow(row, watch) {
+  const [group, state, recovery, event] = row.children;
+  const [tone, words] = stateWords(watch);
+  const trouble = TROUBLES.filter(([name]) => watch[name]).map(([, text]) => text).join(' ');
+  const hasPoint = watch.LastRecoverPoint !== undefined;
+  setText(group.children[0], watch.ReplicaGroupId);
+  setText(group.children[1], watch.RegionId);
+  setToken(group.children[2].children[0], watch.ClientToken);
+  setAttribute(state.children[0], 'data-tone', watch.InTrouble && tone !== 'bad' ? 'warn' : tone);
+  setAttribute(state.children[0], 'title', watch.GroupStatus || '');
+  setText(state.children[0], words);
+  setText(state.children[1], trouble);
+  setHidden(state.children[1], trouble === '');
+  setText(state.children[2].children[0], watch.Synchronised ? 'Data copied, watched further' : GOALS[watch.Goal] || 'Watched');
+  setTime(state.children[2].children[1], watch.StartedAt, clockTime(watch.StartedAt));
+  setAttribute(recovery.children[0], 'class', hasPoint ? 'mark' : '');
+  setAttribute(recovery.children[0], 'data-tone', !hasPoint ? '' : watch.RpoExceeded ? 'warn' : 'good');
+  setAttribute(recovery.children[0], 'title', watch.LastRecoverPoint || '');
+  setText(recovery.children[0], hasPoint ? age(watch.LagS * 1000) + ' old' : 'None yet');
+  setText(recovery.children[1], watch.RpoS === undefined ? '' : (watch.RpoExceeded ? 'more than the RPO of ' : 'RPO ') + duration(watch.RpoS * 1000));
+  setText(event.children[0], watch.LastEvent ? WATCH_EVENTS[watch.LastEvent] || watch.LastEvent : watch.Seq > 0 ? 'None since the restart' : 'None yet');
+  setHidden(event.children[1], !watch.LastEvent);
+  if (watch.LastEvent) setTime(event.children[1].children[0], watch.LastEventAt, clockTime(watch.LastEventAt));
+}
+
+function showWatches() {
+  const { Count: count, Watches: watches } = page.watches;
+  const shown = page.isWatchesOpen ? watches : watches.slice(0, ROWS_FIRST);
+  const keyOf = (watch) => watch.RegionId + ' ' + watch.ReplicaGroupId + ' ' + watch.ClientToken;
+  reconcile($('watches').tBodies[0], shown, keyOf, makeWatchRow, showWatchRow, $('watches-title'));
+  setHidden($('watches'), watches.length === 0);
+  setHidden($('watches-empty'), watches.length > 0);
+  setText($('watches-note'), count > watches.length ? 'the first ' + number.format(watches.length) + ' of ' + number.format(count)
+    : count > 0 ? plural(count, 'group', 'groups') : '');
+  setHidden($('watches-more'), watches.length <= ROWS_FIRST);
+  setText($('watches-more'), page.isWatchesOpen ? 'Show fewer' : 'Show all ' + number.format(watches.length));
+  setAttribute($('watches-more'), 'aria-expanded', String(page.isWatchesOpen));
+}
+
 // ---- sessions and counts ----
 
 function makeSession() {
@@ -484,10 +541,11 @@ function show() {
     showWork();
     showOutcomes();
   }
+  if (page.watches) showWatches();
 }
 
 async function update() {
-  const [status, commands] = await Promise.allSettled([ask('/status'), ask('/api/commands')]);
+  const [status, commands, watches] = await Promise.allSettled([ask('/status'), ask('/api/commands'), ask('/api/watches')]);
   if (status.status === 'fulfilled') {
     page.status = status.value;
     page.clockMs = Date.parse(page.status.At) - Date.now();
@@ -497,6 +555,7 @@ async function update() {
     page.failures++;
   }
   if (commands.status === 'fulfilled') page.commands = commands.value;
+  if (watches.status === 'fulfilled') page.watches = watches.value;
   if (status.status === 'fulfilled') addSample();
   show();
   if (page.token !== '' && !page.foundIsFinal && status.status === 'fulfilled') await lookUp(false);
@@ -526,6 +585,10 @@ $('pause').addEventListener('click', () => {
 $('work-more').addEventListener('click', () => {
   page.isWorkOpen = !page.isWorkOpen;
   showWork();
+});
+$('watches-more').addEventListener('click', () => {
+  page.isWatchesOpen = !page.isWatchesOpen;
+  showWatches();
 });
 $('look').addEventListener('submit', (event) => {
   event.preventDefault();

@@ -54,6 +54,52 @@ export const EVENTS = {
   'ordered resolve': ['none', 'An operator decided the outcome (ctl resolve)'],
   'left_out': ['none', 'Events that are not kept'],
 };
+// Of a watched group, as the API names it in Status.
+export const GROUP_STATES = {
+  created: 'Created, not started',
+  initial_syncing: 'First full copy under way',
+  manual_syncing: 'One-time copy under way',
+  syncing: 'Replicating, copies changes',
+  normal: 'Replicating',
+  stopping: 'Stopping',
+  stop_failed: 'Stopping has failed',
+  stopped: 'Stopped',
+  failovering: 'Failover under way',
+  failover_failed: 'Failover has failed',
+  failovered: 'Failed over',
+  reprotecting: 'Reversing the direction',
+  reprotect_failed: 'Reversing the direction has failed',
+  invalid: 'A pair of the group is faulty',
+  creating: 'Being created',
+  create_failed: 'Creating has failed',
+  deleting: 'Being deleted',
+  delete_failed: 'Deleting has failed',
+  deleted: 'Deleted',
+};
+export const CLASS_TONES = { good: 'good', failed: 'bad' };
+export const GOALS = {
+  synchronised: 'Watched until its data is copied',
+  stopped: 'Watched until it is stopped',
+  failovered: 'Watched until it has failed over',
+};
+export const TROUBLES = [
+  ['Blind', 'Its state cannot be read.'],
+  ['Lagging', 'Its recovery point is too old.'],
+  ['Stalled', 'Nothing has changed for a long time.'],
+  ['NotBegun', 'No sign of replication so far.'],
+];
+export const WATCH_EVENTS = {
+  watching: 'Watched from then on',
+  seen: 'Can be read again',
+  status: 'The state changed',
+  synchronised: 'Data copied after the start',
+  not_begun: 'No sign of replication',
+  lagging: 'Recovery point too old',
+  caught_up: 'Recovery point recent again',
+  stalled: 'No change for a long time',
+  progress: 'The copy progressed',
+  blind: 'Cannot be read',
+};
 export const COUNTS = [
   ['Received', 'Arrived'], ['Resumed', 'Resumed'],
   ['Succeeded', 'Succeeded'], ['Failed', 'Failed'],

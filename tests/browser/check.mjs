@@ -3,7 +3,7 @@ import { chromium } from 'playwright-core';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { request } from 'node:http';
-import { Machine, WAIT_MS, waitFor } from './machine.mjs';
+import { Machine, START_ROUTE, WAIT_MS, waitFor } from './machine.mjs';
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const screenshots = process.env.SCREENSHOTS;
@@ -91,7 +91,33 @@ async function makeTraffic(machine) {
   machine.send({ ReplicaGroupId: 'pg-duplicate', ClientToken: 'sent/twice #1' });
   machine.send({ ReplicaGroupId: 'pg-duplicate', ClientToken: 'sent/twice #1' });
   const timer = setInterval(() => { for (let i = 0; i < 1 + (sent % 5); i++) sendOne(machine); }, 100);
+  timer.unref(); // a run that fails before it is cleared ends all the same
   return () => clearInterval(timer);
+}
+
+// One group of each kind is watched.
+async function startWatches(machine) {
+  const changeGroup = (group, change) => machine.order('groups', { RegionId: 'cn-beijing', ReplicaGroupId: group, ...change });
+  await changeGroup('pg-copying', { Status: 'created', ShownStatus: 'initial_syncing' });
+  for (const group of ['pg-copying', 'pg-lagging', 'pg-copied']) {
+    machine.sendTo(WATCHED_TOPIC, { ReplicaGroupId: group, ClientToken: '<i>' + group + '</i>' });
+  }
+  const list = async () => (await (await fetch(machine.page + '/api/watches')).json()).Watches;
+  await waitFor('all groups are watched', async () => (await list()).filter((watch) => watch.GroupStatus).length === 3);
+  await changeGroup('pg-copying', { Status: 'stopped', RecoverAgeS: -1 });
+  await changeGroup('pg-lagging', { Status: 'stopped', ShownStatus: 'normal', RecoverAgeS: 5000 });
+  await waitFor('a group is in trouble', async () => (await list()).some((watch) => watch.InTrouble));
+}
+
+async function checkWatches(page) {
+  await page.waitForFunction(() => document.querySelectorAll('#watches tbody tr').length === 3);
+  await page.waitForFunction(() => document.querySelector('#watches tbody tr').innerText.includes('Its recovery point is too old'));
+  const rows = await page.locator('#watches tbody tr').allInnerTexts();
+  check('a group in trouble is listed first', rows[0].includes('pg-lagging'), rows.join(' | '));
+  check('a group that lags is shown with the age of its recovery point', /Its recovery point is too old\..*old\s+more than the RPO of 15 min/s.test(rows[0]), rows[0]);
+  check('a group that was copied is shown', rows[1].includes('Replicating') && rows[1].includes('RPO 15 min'), rows[1]);
+  check('a group under way is shown', rows[2].includes('First full copy under way') && rows[2].includes('Watched until its data is copied'), rows[2]);
+  check('the number of groups is shown', (await page.locator('#watches-note').innerText()) === '3 groups');
 }
 
 async function checkContent(page) {
@@ -109,7 +135,7 @@ async function checkContent(page) {
 async function checkEscaping(page) {
   const token = '<img src=x onerror=alert(1)>';
   await lookUp(page, token);
-  const made = await page.evaluate(() => document.querySelectorAll('main img, main b:not(.figure b)').length);
+  const made = await page.evaluate(() => document.querySelectorAll('main img, main i, main b:not(.figure b)').length);
   check('text from outside is never markup', made === 0, made + ' elements');
 }
 
@@ -187,14 +213,18 @@ function statusOf(machine, path, host) {
 }
 
 async function checkHosts(machine) {
-  for (const path of ['/', '/page.js', '/status', '/api/commands', '/api/commands/hanging-call']) {
+  for (const path of ['/', '/page.js', '/status', '/api/commands', '/api/commands/hanging-call', '/api/watches']) {
     const foreign = await statusOf(machine, path, 'attacker.example');
     const own = await statusOf(machine, path, 'localhost:1');
     check(path + ' is not for a foreign name', foreign === 421 && own === 200, foreign + ' and ' + own);
   }
 }
 
-const machine = new Machine();
+const WATCHED_TOPIC = 'ecs-bridge/v1/commands/watched';
+const machine = new Machine({
+  routes: [START_ROUTE, '{ name = "watched"; action = "StartDiskReplicaGroup"; regions = ("*"); groups = ("*"); topics = ("' + WATCHED_TOPIC + '"); watch = "continuous"; }'],
+  more: 'watch: { poll_min_s = 1; poll_max_s = 1; };',
+});
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
 try {
   await machine.start();
@@ -203,6 +233,8 @@ try {
   await page.screenshot({ path: screenshots + '/empty-light-1400.png', fullPage: true });
   const stopTraffic = await makeTraffic(machine);
   await checkContent(page);
+  await startWatches(machine);
+  await checkWatches(page);
   await checkEscaping(page);
   await checkLookUp(page);
   await checkFocusStays(page);
@@ -227,7 +259,9 @@ try {
   await machine.stopBroker();
   await machine.waitReady(503);
   await look(browser, machine, 'degraded', 'Degraded');
-  check('the reasons say what to do', (await (await open(browser, machine, ['light', 1400])).locator('#reasons').innerText()).includes('Check that the broker'));
+  const degraded = await open(browser, machine, ['light', 1400]);
+  await waitForState(degraded, 'Degraded');
+  check('the reasons say what to do', (await degraded.locator('#reasons').innerText()).includes('Check that the broker'));
 
   await machine.clearFaults();
   await checkNoFlicker(await open(browser, machine, ['light', 1400]).then(async (it) => {

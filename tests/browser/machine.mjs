@@ -42,7 +42,7 @@ async function end(child, signal) {
   await child.ended;
 }
 
-const START_ROUTE = '{ name = "start"; action = "StartDiskReplicaGroup"; regions = ("*"); groups = ("*"); topics = ("ecs-bridge/v1/commands/start"); }';
+export const START_ROUTE = '{ name = "start"; action = "StartDiskReplicaGroup"; regions = ("*"); groups = ("*"); topics = ("ecs-bridge/v1/commands/start"); }';
 
 export class Machine {
   // Parts of the settings of the bridge, and further lines of the broker's.
@@ -98,6 +98,11 @@ export class Machine {
     if (!answer.ok) throw new Error('the simulator does not take the fault: ' + (await answer.text()));
   }
 
+  async order(path, body) {
+    const answer = await fetch(this.api + '/_sim/' + path, { method: 'POST', body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error('the simulator does not take the order: ' + (await answer.text()));
+  }
+
   clearFaults() { return fetch(this.api + '/_sim/faults', { method: 'DELETE' }); }
 
   // A publisher for commands, one connection for all.
@@ -110,6 +115,12 @@ export class Machine {
 
   send(command) {
     this.sender.stdin.write(JSON.stringify({ RegionId: 'cn-beijing', ...command }) + '\n');
+  }
+
+  // One command to a topic of its own.
+  sendTo(topic, command) {
+    spawn('mosquitto_pub', ['-h', '127.0.0.1', '-p', String(this.brokerPort), '-q', '1', '-t', topic,
+      '-m', JSON.stringify({ RegionId: 'cn-beijing', ...command })], { stdio: 'ignore' });
   }
 
   async stop() {
