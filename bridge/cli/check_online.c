@@ -75,6 +75,17 @@ static void put_permissions(const struct settings *settings, struct buf *out)
     }
 }
 
+/* Whether a route watches the groups: the RAM action that is tried here is needed for that. */
+static bool has_watch(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->route_count; i++) {
+        if (strcmp(settings->routes[i].watch, "off") != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void print_refusal(const struct online *online, const char *region,
                           const struct attempt *attempt)
 {
@@ -91,6 +102,10 @@ static void print_refusal(const struct online *online, const char *region,
             "%s: the API accepts the credentials, but the identity lacks the RAM action %s; for "
             "its routes it also needs %s, which this check cannot try\n",
             region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action, text.data);
+        if (has_watch(online->settings)) {
+            fprintf(stderr, "%s: routes with \"watch\" need %s; without it no group is watched\n",
+                    region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action);
+        }
     } else if (outcome->hint != NULL) {
         outcome_put_hint(outcome, &text);
         fprintf(stderr, "%s: %s\n", region, text.data);
@@ -135,9 +150,10 @@ static void answered(void *arg, struct attempt *attempt)
     if (code == EX_OK) {
         struct buf permissions = {0};
         put_permissions(online->settings, &permissions);
-        printf("%s: the API accepts the credentials (%s is allowed; for its routes the identity "
+        printf("%s: the API accepts the credentials (%s is allowed%s; for its routes the identity "
                "also needs %s)\n",
-               region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action, permissions.data);
+               region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action,
+               has_watch(online->settings) ? ", which \"watch\" needs" : "", permissions.data);
         buf_fini(&permissions);
     } else {
         print_refusal(online, region, attempt);

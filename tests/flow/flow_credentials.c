@@ -366,6 +366,10 @@ static void test_check_prints_the_identity_and_that_the_api_accepts_it(struct fi
                           "cn-beijing");
     check_result(&result, EX_OK, "also needs ebs:StartDiskReplicaGroup, ebs:StopDiskReplicaGroup)",
                  "");
+    result = check_online(fixture, with_key, "routes.watch = \"until_done\";", "cn-beijing");
+    check_result(&result, EX_OK,
+                 "ebs:DescribeDiskReplicaGroups is allowed, which \"watch\" needs; for its routes",
+                 "");
     assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 0);
 }
 
@@ -430,6 +434,14 @@ static void test_check_names_the_missing_permission(struct fixture *fixture)
     check_result(&result, EX_CONFIG, "credentials: default/env",
                  "RAM action ebs:DescribeDiskReplicaGroups; for its routes it also needs "
                  "ebs:StartDiskReplicaGroup");
+    simulator_reset(&fixture->simulator);
+    simulator_order(&fixture->simulator, "POST", "faults",
+                    "{\"Fault\":\"error\",\"Code\":\"Forbidden.Action\","
+                    "\"Match\":{\"Action\":\"DescribeDiskReplicaGroups\"}}");
+    result = check_online(fixture, with_key, "routes.watch = \"until_done\";", "cn-beijing");
+    check_result(&result, EX_CONFIG, "credentials: default/env",
+                 "routes with \"watch\" need ebs:DescribeDiskReplicaGroups; without it no group is "
+                 "watched");
 }
 
 static void test_check_reports_refused_and_missing_credentials_and_an_unreachable_api(
