@@ -131,6 +131,21 @@ static void put_event(struct buf *out, const struct ledger_event *event)
     json_put_close(out, '}');
 }
 
+static void put_watch(struct buf *out, const struct watch *watch)
+{
+    const struct watch_state *state = &watch->state;
+    json_put_name(out, "Watch");
+    json_put_open(out, '{');
+    json_put_int(out, "Seq", state->seq);
+    json_put_text_if(out, "GroupStatus",
+                     slice_text(state->view.status[0] == '\0' ? NULL : state->view.status));
+    json_put_time_if(out, "LastRecoverPoint", state->view.recover_point_s * 1000);
+    json_put_time_if(out, "ChangedAt", state->changed_at_ms);
+    json_put_time(out, "StartedAt", watch->started_at_ms);
+    json_put_time(out, "EndsAt", watch->ends_at_ms);
+    json_put_close(out, '}');
+}
+
 void ledger_record_put(const struct ledger_record *record, bool has_history, struct buf *out)
 {
     json_put_open(out, '{');
@@ -148,6 +163,9 @@ void ledger_record_put(const struct ledger_record *record, bool has_history, str
     json_put_time_if(out, "NotBefore", record->not_before_ms);
     if (record->state == STATE_DONE) {
         put_outcome(out, record);
+    }
+    if (record->watch != NULL) {
+        put_watch(out, record->watch);
     }
     if (has_history) {
         json_put_name(out, "History");

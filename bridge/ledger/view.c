@@ -54,16 +54,27 @@ static enum status close_view(const struct view *view, enum status status, struc
     return status;
 }
 
-static void put_row(const struct view *view, const struct store_row *row, bool has_history,
-                    struct buf *out)
+static void put_record(const struct ledger_record *record, bool has_history, struct buf *out)
 {
     struct buf object = {0}; /* JSON is written to a text of its own, or it would continue a list */
-    struct ledger_record *record = record_new(row, view->steps_ms);
     ledger_record_put(record, has_history, &object);
     buf_append(out, buf_slice(&object));
     buf_append_char(out, '\n');
     buf_fini(&object);
-    free(record);
+}
+
+/* The first watch of a token, among all of the store. */
+struct watch_search {
+    struct slice token;
+    struct watch *found; /* owned; NULL: there is none */
+};
+
+static void find_watch(void *arg, const struct watch *watch)
+{
+    struct watch_search *search = arg;
+    if (search->found == NULL && slice_equals_text(search->token, watch->token)) {
+        search->found = watch_copy(watch);
+    }
 }
 
 enum status ledger_show(const char *store, struct slice token, struct buf *out, struct buf *out_why)
@@ -76,7 +87,15 @@ enum status ledger_show(const char *store, struct slice token, struct buf *out, 
     }
     status = view.ops->find(view.store, token, &row);
     if (status == STATUS_OK) {
-        put_row(&view, &row, true, out);
+        struct watch_search search = {.token = token};
+        struct ledger_record *record = record_new(&row, view.steps_ms);
+        status = view.ops->each_watch(view.store, find_watch, &search);
+        if (status == STATUS_OK) {
+            record->watch = search.found;
+            put_record(record, true, out);
+        }
+        free(record);
+        watch_free(search.found);
     }
     return close_view(&view, status, out_why);
 }
@@ -149,7 +168,9 @@ static void list_row(struct pages *pages, const struct store_row *row)
 {
     struct listing *listing = (struct listing *)pages;
     if (listing->listed < listing->filter->limit && is_listed(listing->filter, row)) {
-        put_row(pages->view, row, listing->filter->has_history, &listing->lines);
+        struct ledger_record *record = record_new(row, pages->view->steps_ms);
+        put_record(record, listing->filter->has_history, &listing->lines);
+        free(record);
         listing->listed++;
     }
 }
@@ -259,8 +280,14 @@ enum status ledger_count(const char *store, struct buf *out, struct buf *out_why
     return close_view(&view, status, out_why);
 }
 
+static void count_watch(void *arg, const struct watch *watch)
+{
+    (void)watch;
+    ++*(int64_t *)arg;
+}
+
 static void put_stats(const struct tally *tally, const struct store_summary *summary,
-                      const struct store_statistics *statistics, struct buf *out)
+                      const struct store_statistics *statistics, int64_t watches, struct buf *out)
 {
     json_put_open(out, '{');
     json_put_int(out, "Schema", statistics->schema);
@@ -274,6 +301,7 @@ static void put_stats(const struct tally *tally, const struct store_summary *sum
     json_put_int(out, "Waiting", summary->waiting);
     json_put_int(out, "Outbox", summary->messages);
     json_put_int(out, "OutboxBytes", summary->message_bytes);
+    json_put_int(out, "Watches", watches);
     json_put_int(out, "AuditRecords", statistics->audit_records);
     if (tally->unfinished > 0) {
         json_put_time(out, "OldestUnfinished", tally->oldest_ms);
@@ -294,6 +322,7 @@ enum status ledger_stats(const char *store, struct buf *out, struct buf *out_why
     struct tally tally;
     struct store_summary summary;
     struct store_statistics statistics;
+    int64_t watches = 0;
     enum status status = open_view(store, &view, out_why);
     if (status != STATUS_OK) {
         return status;
@@ -306,7 +335,10 @@ enum status ledger_stats(const char *store, struct buf *out, struct buf *out_why
         status = view.ops->get_statistics(view.store, &statistics);
     }
     if (status == STATUS_OK) {
-        put_stats(&tally, &summary, &statistics, out);
+        status = view.ops->each_watch(view.store, count_watch, &watches);
+    }
+    if (status == STATUS_OK) {
+        put_stats(&tally, &summary, &statistics, watches, out);
     }
     return close_view(&view, status, out_why);
 }

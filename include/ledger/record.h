@@ -17,6 +17,7 @@
 #include "base/slice.h"
 #include "model/outcome.h"
 #include "model/state.h"
+#include "model/watch.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -78,10 +79,12 @@ struct ledger_record {
     /* Empty for a record that an older version of the bridge made. */
     const struct ledger_event *events;
     size_t event_count;
+    /* What it has started, where that is known and still watched; borrowed. NULL: nothing. */
+    const struct watch *watch;
 };
 
 /* Appends the record as one JSON object, as `ecs-mqtt-bridge ledger show` prints it; with
- * `has_history` it has the member History. */
+ * `has_history` it has the member History. Times in its member Watch are the API's. */
 void ledger_record_put(const struct ledger_record *record, bool has_history, struct buf *out);
 
 #endif

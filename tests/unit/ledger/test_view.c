@@ -205,6 +205,44 @@ static void test_the_statistics_count_records_by_state(void **state)
     buf_fini(&why);
 }
 
+static void add_watch(struct fixture *fixture, int id, const char *token, const char *object)
+{
+    struct buf sql = {0};
+    buf_printf(&sql,
+               "INSERT INTO watch (id, token, action, route, region, object, one_shot, outcome,"
+               " started_at, ends_at, seq, site, status, recover_point_s, rpo_s, progress,"
+               " changed_at, flags) VALUES (%d, '%s', 'StartDiskReplicaGroup', 'start',"
+               " 'cn-beijing', '%s', 0, %d, 1767323045123, 1767323046123, 4, 0, 'normal',"
+               " 1767323045, 900, -1, 1767323045123, 0)",
+               id, token, object, OUTCOME_SUCCEEDED);
+    execute(path_of(fixture), sql.data);
+    buf_fini(&sql);
+}
+
+static void test_a_record_and_the_statistics_have_what_is_watched(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buf out = {0};
+    struct buf why = {0};
+    fill(fixture);
+    add_watch(fixture, 4, "t4", "pg-4");
+    add_watch(fixture, 9, "t9", "pg-9");
+    assert_int_equal(ledger_show(fixture->store, slice_text("t4"), &out, &why), STATUS_OK);
+    assert_non_null(strstr(out.data, "\"Watch\":{\"Seq\":4,\"GroupStatus\":\"normal\","
+                                     "\"LastRecoverPoint\":\"2026-01-02T03:04:05.000Z\","
+                                     "\"ChangedAt\":\"2026-01-02T03:04:05.123Z\","
+                                     "\"StartedAt\":\"2026-01-02T03:04:05.123Z\","
+                                     "\"EndsAt\":\"2026-01-02T03:04:06.123Z\"},\"History\":["));
+    buf_clear(&out);
+    assert_int_equal(ledger_show(fixture->store, slice_text("t3"), &out, &why), STATUS_OK);
+    assert_null(strstr(out.data, "\"Watch\""));
+    buf_clear(&out);
+    assert_int_equal(ledger_stats(fixture->store, &out, &why), STATUS_OK);
+    assert_non_null(strstr(out.data, "\"Watches\":2,"));
+    buf_fini(&out);
+    buf_fini(&why);
+}
+
 /* ---- verify ---- */
 
 static int64_t verify(struct fixture *fixture, struct buf *out_lines)
@@ -362,6 +400,7 @@ int main(void)
         FIXTURE_TEST(test_a_long_list_is_complete_and_in_order),
         FIXTURE_TEST(test_an_export_has_the_histories),
         FIXTURE_TEST(test_the_statistics_count_records_by_state),
+        FIXTURE_TEST(test_a_record_and_the_statistics_have_what_is_watched),
         FIXTURE_TEST(test_a_sound_ledger_has_no_faults),
         FIXTURE_TEST(test_each_contradiction_is_a_fault),
         FIXTURE_TEST(test_a_backup_of_a_ledger_in_use_is_a_ledger),
