@@ -57,69 +57,38 @@ static const char broker_profiles[] =
     _Static_assert(KIND_OF(((struct route_condition *)NULL)->member) == KIND_##type, #path);
 #include "tables/settings.def"
 
+/* A row of a table whose values are members of `object`. */
+#define ROW(object, path, member, type, fallback, min, max, choices, rule, reload, meaning) \
+    {#path,   SETTINGS_##type, offsetof(object, member), fallback, min, max,                \
+     choices, RULE_##rule,     SETTINGS_##reload,        meaning},
+#define GROUP_ROW(path, type, meaning) \
+    {#path, SETTINGS_##type, 0, "", 0, 0, "", RULE_NONE, SETTINGS_LIVE, meaning},
+
 static const struct settings_row main_rows[] = {
 #define SETTING(path, type, fallback, min, max, choices, rule, reload, meaning) \
-    {#path,                                                                     \
-     SETTINGS_##type,                                                           \
-     offsetof(struct settings, path),                                           \
-     fallback,                                                                  \
-     min,                                                                       \
-     max,                                                                       \
-     choices,                                                                   \
-     RULE_##rule,                                                               \
-     SETTINGS_##reload,                                                         \
-     meaning},
-#define SETTING_GROUP(path, meaning) \
-    {#path, SETTINGS_GROUP, 0, "", 0, 0, "", RULE_NONE, SETTINGS_LIVE, meaning},
-#define SETTING_ROUTES(path, meaning) \
-    {#path, SETTINGS_ROUTES, 0, "", 0, 0, "", RULE_NONE, SETTINGS_LIVE, meaning},
+    ROW(struct settings, path, path, type, fallback, min, max, choices, rule, reload, meaning)
+#define SETTING_GROUP(path, meaning)  GROUP_ROW(path, GROUP, meaning)
+#define SETTING_ROUTES(path, meaning) GROUP_ROW(path, ROUTES, meaning)
 #include "tables/settings.def"
 };
 
 static const struct settings_row route_rows[] = {
 #define ROUTE_SETTING(path, member, type, fallback, min, max, choices, rule, meaning) \
-    {#path,                                                                           \
-     SETTINGS_##type,                                                                 \
-     offsetof(struct route, member),                                                  \
-     fallback,                                                                        \
-     min,                                                                             \
-     max,                                                                             \
-     choices,                                                                         \
-     RULE_##rule,                                                                     \
-     SETTINGS_LIVE,                                                                   \
-     meaning},
-#define ROUTE_GROUP(path, meaning) \
-    {#path, SETTINGS_GROUP, 0, "", 0, 0, "", RULE_NONE, SETTINGS_LIVE, meaning},
+    ROW(struct route, path, member, type, fallback, min, max, choices, rule, LIVE, meaning)
+#define ROUTE_GROUP(path, meaning) GROUP_ROW(path, GROUP, meaning)
 #include "tables/settings.def"
 };
 
 static const struct settings_row text_table_rows[] = {
 #define TABLE_SETTING(path, member, type, fallback, min, max, choices, rule, meaning) \
-    {#path,                                                                           \
-     SETTINGS_##type,                                                                 \
-     offsetof(struct text_table, member),                                             \
-     fallback,                                                                        \
-     min,                                                                             \
-     max,                                                                             \
-     choices,                                                                         \
-     RULE_##rule,                                                                     \
-     SETTINGS_LIVE,                                                                   \
-     meaning},
+    ROW(struct text_table, path, member, type, fallback, min, max, choices, rule, LIVE, meaning)
 #include "tables/settings.def"
 };
 
 static const struct settings_row condition_rows[] = {
-#define CONDITION_SETTING(path, member, type, fallback, min, max, choices, rule, meaning) \
-    {#path,                                                                               \
-     SETTINGS_##type,                                                                     \
-     offsetof(struct route_condition, member),                                            \
-     fallback,                                                                            \
-     min,                                                                                 \
-     max,                                                                                 \
-     choices,                                                                             \
-     RULE_##rule,                                                                         \
-     SETTINGS_LIVE,                                                                       \
-     meaning},
+#define CONDITION_SETTING(path, member, type, fallback, min, max, choices, rule, meaning)    \
+    ROW(struct route_condition, path, member, type, fallback, min, max, choices, rule, LIVE, \
+        meaning)
 #include "tables/settings.def"
 };
 
