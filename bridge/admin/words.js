@@ -48,8 +48,6 @@ export const EVENTS = {
   'reply_undelivered': ['bad', 'The reply could not be delivered'],
   'interrupted crash': ['bad', 'The bridge crashed or was killed during the call'],
   'interrupted stop': ['warn', 'The bridge stopped during the call'],
-  'ordered retry': ['none', 'An operator ordered another call with this token'],
-  'ordered resolve': ['none', 'An operator gave the outcome'],
   'ordered retry': ['none', 'An operator had it called again (ctl retry)'],
   'ordered resolve': ['none', 'An operator decided the outcome (ctl resolve)'],
   'left_out': ['none', 'Events that are not kept'],
