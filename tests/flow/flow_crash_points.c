@@ -92,6 +92,19 @@ static void check_done_once(struct fixture *fixture, struct bridge *bridge, cons
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), calls);
 }
 
+/* Sends the command to a bridge that ends at this point of it, and starts the bridge again. */
+static void crash_during_command(struct fixture *fixture, struct bridge *bridge, const char *point,
+                                 const char *token, const char *group)
+{
+    crash_at(bridge, fixture_format(fixture, "%s+bridge/%s", point, token));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    fixture_send(fixture, fixture_command(fixture, token, group, ""));
+    expect_crash(bridge);
+    crash_at(bridge, NULL);
+    bridge_start(bridge);
+}
+
 static bool is_in_a_process_of_its_own(const char *point)
 {
     return strstr(point, "puback") != NULL || strstr(point, "publish") != NULL;
@@ -123,13 +136,7 @@ static void test_the_bridge_may_die_when_a_watch_begins(struct fixture *fixture)
         const char *token = fixture_name(fixture, points[i]);
         const char *group = fixture_name(fixture, "pg");
         const char *topic = fixture_format(fixture, "ecs-bridge/v1/events/%s", group);
-        crash_at(bridge, fixture_format(fixture, "%s+bridge/%s", points[i], token));
-        bridge_start(bridge);
-        bridge_wait_online(bridge);
-        fixture_send(fixture, fixture_command(fixture, token, group, ""));
-        expect_crash(bridge);
-        crash_at(bridge, NULL);
-        bridge_start(bridge);
+        crash_during_command(fixture, bridge, points[i], token, group);
         check_succeeded(fixture_expect_reply(fixture, token));
         assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
         const struct message *event =
@@ -180,13 +187,7 @@ static void test_the_bridge_may_die_at_every_step(struct fixture *fixture)
     for (int i = 0; i < POINT_COUNT && !is_of_an_order(points[i]); i++) {
         const char *token = fixture_name(fixture, points[i]);
         const char *group = fixture_name(fixture, "pg");
-        crash_at(bridge, fixture_format(fixture, "%s+bridge/%s", points[i], token));
-        bridge_start(bridge);
-        bridge_wait_online(bridge);
-        fixture_send(fixture, fixture_command(fixture, token, group, ""));
-        expect_crash(bridge);
-        crash_at(bridge, NULL);
-        bridge_start(bridge);
+        crash_during_command(fixture, bridge, points[i], token, group);
         check_done_once(fixture, bridge, token, group);
         assert_false(bridge_log_contains(bridge, "set_aside"));
         bridge_kill(bridge);

@@ -112,6 +112,15 @@ static bool is_site(const char *value)
 
 static perform_fn perform_change;
 
+/* The parameters that choose what is listed, and the page of it. */
+#define LISTED                                                                                 \
+    {"Site", false, is_site}, {"Name", false, is_any}, {"MaxResults", false, is_result_count}, \
+        {"NextToken", false, describe_is_next_token}, {"PageNumber", false, is_page_number},   \
+        {"PageSize", false, is_page_size},                                                     \
+    {                                                                                          \
+        "ResourceGroupId", false, is_any                                                       \
+    }
+
 static const struct action actions[ACTION_COUNT] = {
     [ACTION_START] = {"StartDiskReplicaGroup",
                       perform_change,
@@ -128,25 +137,13 @@ static const struct action actions[ACTION_COUNT] = {
                                 describe_groups,
                                 {{"RegionId", true, is_region},
                                  {"GroupIds", false, is_id_list},
-                                 {"Site", false, is_site},
-                                 {"Name", false, is_any},
-                                 {"MaxResults", false, is_result_count},
-                                 {"NextToken", false, describe_is_next_token},
-                                 {"PageNumber", false, is_page_number},
-                                 {"PageSize", false, is_page_size},
-                                 {"ResourceGroupId", false, is_any}}},
+                                 LISTED}},
     [ACTION_DESCRIBE_PAIRS] = {"DescribeDiskReplicaPairs",
                                describe_pairs,
                                {{"RegionId", true, is_region},
                                 {"ReplicaGroupId", false, is_group_id},
                                 {"PairIds", false, is_id_list},
-                                {"Site", false, is_site},
-                                {"Name", false, is_any},
-                                {"MaxResults", false, is_result_count},
-                                {"NextToken", false, describe_is_next_token},
-                                {"PageNumber", false, is_page_number},
-                                {"PageSize", false, is_page_size},
-                                {"ResourceGroupId", false, is_any}}},
+                                LISTED}},
     [ACTION_DESCRIBE_PROGRESS] = {"DescribeDiskReplicaPairProgress",
                                   describe_progress,
                                   {{"RegionId", true, is_region},

@@ -38,3 +38,13 @@ void assert_warnings(const char *text, const char *expected)
     settings_free(settings);
     settings_report_fini(&report);
 }
+
+void assert_errors(const char *text, const char *expected)
+{
+    struct settings *settings = NULL;
+    struct settings_report report = {0};
+    assert_int_equal(settings_parse(slice_text(text), "test", &settings, &report), STATUS_INVALID);
+    assert_null(settings);
+    assert_string_equal(report.errors.data, expected);
+    settings_report_fini(&report);
+}

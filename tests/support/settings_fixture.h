@@ -17,6 +17,8 @@ struct settings *settings_of_file(const char *path);
 /* Routes that warn of nothing. */
 #define LIMITED_ROUTES " routes = ({ groups = (\"pg-*\"); });"
 
+/* The text is refused with exactly these lines of errors. */
+void assert_errors(const char *text, const char *expected);
 /* The text is accepted with exactly these lines of warnings; "" for none. */
 void assert_warnings(const char *text, const char *expected);
 

@@ -382,17 +382,23 @@ static size_t count_of(struct fixture *fixture,
     return answer.count;
 }
 
+/* Claims the token t1, t2 and so on. */
+static void claim_next(struct fixture *fixture, int number, char token[8])
+{
+    char line[64];
+    snprintf(token, 8, "t%d", number);
+    snprintf(line, sizeof line, "claimed %s ready\ndone %s new\n", token, token);
+    fixture_claim(fixture, token);
+    fixture_expect(fixture, line);
+}
+
 static void test_commands_in_work_and_the_last_outcomes_are_listed(void **state)
 {
     struct fixture *fixture = *state;
     struct buf json = {0};
     for (int i = 1; i <= 4; i++) {
         char token[8];
-        char line[64];
-        snprintf(token, sizeof token, "t%d", i);
-        snprintf(line, sizeof line, "claimed %s ready\ndone %s new\n", token, token);
-        fixture_claim(fixture, token);
-        fixture_expect(fixture, line);
+        claim_next(fixture, i, token);
     }
     fixture_succeed(fixture, "t1");
     fixture_expect(fixture, "posted succeeded t1 to replies/t1\n");
@@ -419,10 +425,7 @@ static void test_outcomes_that_are_not_kept_are_listed_among_the_others(void **s
     for (int i = 1; i <= 20; i++) {
         char token[8];
         char line[64];
-        snprintf(token, sizeof token, "t%d", i);
-        snprintf(line, sizeof line, "claimed %s ready\ndone %s new\n", token, token);
-        fixture_claim(fixture, token);
-        fixture_expect(fixture, line);
+        claim_next(fixture, i, token);
         if (i == 20) {
             fixture_succeed(fixture, token);
             snprintf(line, sizeof line, "posted succeeded %s to replies/%s\n", token, token);

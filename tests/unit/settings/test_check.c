@@ -26,17 +26,6 @@ const char *__lsan_default_suppressions(void)
 
 #define VECTORS "tests/vectors/settings/"
 
-/* The text is refused with exactly these lines. */
-static void assert_errors(const char *text, const char *expected)
-{
-    struct settings *settings = NULL;
-    struct settings_report report = {0};
-    assert_int_equal(settings_parse(slice_text(text), "test", &settings, &report), STATUS_INVALID);
-    assert_null(settings);
-    assert_string_equal(report.errors.data, expected);
-    settings_report_fini(&report);
-}
-
 static void write_file(const char *path, const char *text, size_t length, mode_t mode)
 {
     FILE *file = fopen(path, "we");

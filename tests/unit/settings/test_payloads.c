@@ -13,16 +13,6 @@
 #define ONE_SHOT PARAMETER_StartDiskReplicaGroup_OneShot
 #define EXAMPLES "tests/vectors/payloads/payloads.conf"
 
-static void assert_errors(const char *text, const char *expected)
-{
-    struct settings *settings = NULL;
-    struct settings_report report = {0};
-    assert_int_equal(settings_parse(slice_text(text), "test", &settings, &report), STATUS_INVALID);
-    assert_null(settings);
-    assert_string_equal(report.errors.data, expected);
-    settings_report_fini(&report);
-}
-
 static void assert_read(const struct settings *settings)
 {
     const struct route *route = &settings->routes[0];
