@@ -60,7 +60,7 @@ void regions_change(struct regions *regions, const struct route *routes, size_t 
                     size_t in_flight_max, double rate_per_s, double burst, int64_t now_ms);
 /* All commands must be gone. */
 void regions_fini(struct regions *regions);
-/* Finds or makes. */
+/* The region of this name, which is made if there is none. */
 struct region *regions_get(struct regions *regions, const char *name, int64_t now_ms);
 /* Frees unproven regions without commands and slots. */
 void regions_sweep(struct regions *regions);

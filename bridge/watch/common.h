@@ -90,7 +90,7 @@ void watched_free(struct watched *watched);
 
 /* --- poll.c --- */
 
-/* Finds or makes. */
+/* The region of this name, which is made if there is none. */
 struct watch_region *watch_region_of(struct watcher *watcher, const char *name);
 void watch_region_free(struct watch_region *region);
 /* Sets the time of the next call for it, after its interval; `has_changed`: the shortest one. */
