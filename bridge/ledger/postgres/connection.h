@@ -1,0 +1,88 @@
+/*
+ * connection - a connection to PostgreSQL: its security, its session's settings, and statements in
+ * a pipeline.
+ *
+ * The connection does not block inside libpq: each call waits in poll() for at most the time it is
+ * given. All statements are prepared when it opens.
+ *
+ * Thread: one at a time. Fails with: STATUS_INVALID for a URI or a server that cannot be used as it
+ * is; STATUS_UNAVAILABLE when the connection is lost or the time has passed (what was sent may be
+ * committed); STATUS_STORE when the server refused a statement (nothing of its transaction stands).
+ */
+#ifndef LEDGER_POSTGRES_CONNECTION_H
+#define LEDGER_POSTGRES_CONNECTION_H
+
+#include "schema.h"
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "base/status.h"
+
+#include <libpq-fe.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct postgres_connection;
+
+/*
+ * Checks "postgresql://..." without connecting. Off loopback and sockets the server's certificate
+ * must be verified: sslmode is verify-full, which is the default here, and nothing weaker.
+ * STATUS_INVALID: the reason is appended to *out_why, without the password.
+ */
+enum status postgres_check_uri(const char *uri, struct buf *out_why);
+
+/*
+ * Opens it: asks the hosts of the URI in turn for one that takes writes. `password_file` is read
+ * now, its first line is the password; NULL: the URI or libpq's passfile has it. With `is_full` a
+ * commit waits for the disk and for the synchronous standby if there is one.
+ * With `prepares` the schema is there, and the statements are prepared.
+ */
+enum status postgres_open(const char *uri, const char *password_file, bool is_full, bool prepares,
+                          int timeout_ms, struct postgres_connection **out_connection,
+                          struct buf *out_why);
+/* Takes NULL. */
+void postgres_close(struct postgres_connection *connection);
+
+/* A parameter. Text and bytes are sent as they are; an absent slice is NULL. */
+struct postgres_value {
+    struct slice bytes;
+    int64_t number;
+    bool is_number;
+};
+static inline struct postgres_value postgres_bytes(struct slice bytes)
+{
+    return (struct postgres_value){.bytes = bytes};
+}
+static inline struct postgres_value postgres_number(int64_t number)
+{
+    return (struct postgres_value){.number = number, .is_number = true};
+}
+
+#define POSTGRES_VALUES_MAX 24
+
+/* Adds a prepared statement to the pipeline. */
+void postgres_send(struct postgres_connection *connection, enum store_postgres_statement statement,
+                   const struct postgres_value *values, size_t count);
+/* Adds a statement as text, without parameters: BEGIN, COMMIT. */
+void postgres_send_text(struct postgres_connection *connection, const char *text);
+
+/* The result of the statement with this index since the last exchange; valid during the call. */
+typedef void postgres_result_fn(void *arg, size_t index, const PGresult *result);
+/* Sends all of them and waits for their results. After STATUS_STORE the connection is in no
+ * transaction. */
+enum status postgres_exchange(struct postgres_connection *connection, int timeout_ms,
+                              postgres_result_fn *each, void *arg);
+
+/* Runs a text of several statements, each in the transaction that the text begins, if any. */
+enum status postgres_run(struct postgres_connection *connection, int timeout_ms, const char *text);
+
+/* Of the last failure; valid until the next call. `sqlstate` is empty if the server sent none. */
+const char *postgres_error(const struct postgres_connection *connection);
+const char *postgres_sqlstate(const struct postgres_connection *connection);
+
+/* Creates the tables, or does the missing steps, under an advisory lock. STATUS_INVALID: the
+ * database is of a newer program. */
+enum status postgres_migrate(struct postgres_connection *connection, int timeout_ms,
+                             struct buf *out_why);
+
+#endif

@@ -1,0 +1,352 @@
+/*
+ * The PostgreSQL connection, the schema and the statements, on a real server that the program
+ * starts for itself.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "ledger/postgres/connection.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TIMEOUT_MS 30000
+
+static char folder[64];
+static char uri[160];
+
+static int server(const char *verb)
+{
+    struct buf command = {0};
+    buf_printf(&command, "tests/support/postgres %s %s", verb, folder);
+    int code = system(command.data);
+    buf_fini(&command);
+    return code;
+}
+
+static int start_server(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/test-postgres-%d", (int)getpid());
+    snprintf(uri, sizeof uri, "postgresql://bridge@/postgres?host=%s", folder);
+    return server("start");
+}
+
+static int stop_server(void **state)
+{
+    (void)state;
+    return server("stop");
+}
+
+static struct postgres_connection *open_it(bool prepares)
+{
+    struct postgres_connection *connection = NULL;
+    struct buf why = {0};
+    if (postgres_open(uri, NULL, true, prepares, TIMEOUT_MS, &connection, &why) != STATUS_OK) {
+        fail_msg("%s", why.data);
+    }
+    buf_fini(&why);
+    return connection;
+}
+
+static void migrate(struct postgres_connection *connection)
+{
+    struct buf why = {0};
+    if (postgres_migrate(connection, TIMEOUT_MS, &why) != STATUS_OK) {
+        fail_msg("%s", why.data);
+    }
+    buf_fini(&why);
+}
+
+/* An empty database with two registered runs, 1 and 2. */
+static int setup(void **state)
+{
+    struct postgres_connection *connection = open_it(false);
+    assert_int_equal(
+        postgres_run(connection, TIMEOUT_MS, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"),
+        STATUS_OK);
+    migrate(connection);
+    assert_int_equal(postgres_run(connection, TIMEOUT_MS,
+                                  "INSERT INTO bridge (id, instance, lease_ms, place) VALUES"
+                                  " (1, 'a', 10000, 'here'), (2, 'b', 10000, 'here')"),
+                     STATUS_OK);
+    postgres_close(connection);
+    *state = open_it(true);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    postgres_close(*state);
+    return 0;
+}
+
+/* ---- statements ---- */
+
+struct rows {
+    char counts[16]; /* rows of each statement: returned or changed; '-' for BEGIN and COMMIT */
+};
+
+static void count_rows(void *arg, size_t index, const PGresult *result)
+{
+    struct rows *rows = arg;
+    const char *changed = PQcmdTuples((PGresult *)result);
+    assert_true(index + 1 < sizeof rows->counts);
+    rows->counts[index] = changed[0] == '\0' ? '-' : changed[0];
+}
+
+#define NUMBER(n) postgres_number(n)
+#define TEXT(t)   postgres_bytes(slice_text(t))
+#define NULL_OF   postgres_bytes((struct slice){0})
+
+static void send_claim(struct postgres_connection *connection,
+                       enum store_postgres_statement statement, int64_t run, const char *token,
+                       const char *group, int64_t seq)
+{
+    const struct postgres_value values[] = {TEXT(token),
+                                            NUMBER(run),
+                                            NUMBER(seq),
+                                            NUMBER(1000),
+                                            NUMBER(2000),
+                                            NUMBER(1),
+                                            NUMBER(2),
+                                            TEXT("StartDiskReplicaGroup"),
+                                            TEXT("cn-beijing"),
+                                            TEXT(group),
+                                            TEXT("start"),
+                                            TEXT("{}"),
+                                            TEXT("fingerprint"),
+                                            TEXT("replies/a"),
+                                            NULL_OF,
+                                            NULL_OF,
+                                            NULL_OF,
+                                            NULL_OF,
+                                            NULL_OF,
+                                            NULL_OF,
+                                            NULL_OF};
+    struct postgres_value all[sizeof values / sizeof values[0]];
+    memcpy(all, values, sizeof values);
+    all[18] = postgres_bytes(slice_of("\0", 1)); /* has_body_trace: false */
+    postgres_send(connection, statement, all, sizeof all / sizeof all[0]);
+}
+
+static void send_finish(struct postgres_connection *connection,
+                        enum store_postgres_statement statement, int64_t run, const char *token)
+{
+    const struct postgres_value values[] = {TEXT(token), NUMBER(run),  NUMBER(1), NUMBER(0),
+                                            NUMBER(1),   TEXT("r"),    NULL_OF,   NULL_OF,
+                                            NUMBER(3),   NUMBER(9000), NULL_OF};
+    postgres_send(connection, statement, values, sizeof values / sizeof values[0]);
+}
+
+static void send_guard(struct postgres_connection *connection, int64_t run)
+{
+    const struct postgres_value values[] = {NUMBER(run), NUMBER(0)};
+    postgres_send_text(connection, "BEGIN");
+    postgres_send(connection, PG_GUARD, values, 2);
+}
+
+static void expect(struct postgres_connection *connection, const char *counts)
+{
+    struct rows rows = {{0}};
+    enum status status = postgres_exchange(connection, TIMEOUT_MS, count_rows, &rows);
+    if (status != STATUS_OK) {
+        fail_msg("%s %s", postgres_sqlstate(connection), postgres_error(connection));
+    }
+    assert_string_equal(rows.counts, counts);
+}
+
+static void claim_one(struct postgres_connection *connection, int64_t run, const char *token,
+                      int64_t seq)
+{
+    send_guard(connection, run);
+    send_claim(connection, PG_INSERT, run, token, "pg-1", seq);
+    postgres_send_text(connection, "COMMIT");
+    expect(connection, "-11-");
+}
+
+static void test_a_claim_is_the_head_of_its_group_and_the_next_one_is_not_inserted(void **state)
+{
+    claim_one(*state, 1, "t1", 1);
+    send_guard(*state, 2);
+    send_claim(*state, PG_INSERT, 2, "t2", "pg-1", 2); /* the group has a head */
+    send_claim(*state, PG_INSERT, 2, "t1", "pg-2", 3); /* the token has a row */
+    postgres_send_text(*state, "COMMIT");
+    expect(*state, "-100-");
+}
+
+static void test_a_finish_promotes_the_first_in_line(void **state)
+{
+    const struct postgres_value promote[] = {NUMBER(1), TEXT("pg-1")};
+    claim_one(*state, 1, "t1", 1);
+    send_guard(*state, 2);
+    send_claim(*state, PG_LINE_UP, 2, "t3", "pg-1", 3);
+    send_claim(*state, PG_LINE_UP, 2, "t2", "pg-1", 2);
+    postgres_send_text(*state, "COMMIT");
+    expect(*state, "-111-");
+
+    send_guard(*state, 1);
+    send_finish(*state, PG_FINISH, 1, "t1");
+    postgres_send(*state, PG_PROMOTE, promote, 2);
+    postgres_send(*state, PG_PROMOTE, promote, 2); /* the group has a head again */
+    postgres_send_text(*state, "COMMIT");
+    expect(*state, "-1110-");
+
+    send_guard(*state, 1);
+    send_finish(*state, PG_FINISH, 1, "t3"); /* it still waits */
+    send_finish(*state, PG_FINISH, 1, "t2");
+    postgres_send_text(*state, "COMMIT");
+    expect(*state, "-101-");
+}
+
+static void test_a_fast_finish_leaves_a_command_with_waiters_alone(void **state)
+{
+    const struct postgres_value token[] = {TEXT("t1")};
+    const struct postgres_value waiter[] = {TEXT("t1"),
+                                            NUMBER(2),
+                                            NUMBER(7),
+                                            TEXT("replies/b"),
+                                            NULL_OF,
+                                            NULL_OF,
+                                            NULL_OF,
+                                            NULL_OF,
+                                            postgres_bytes(slice_of("\0", 1)),
+                                            NULL_OF};
+    claim_one(*state, 1, "t1", 1);
+    send_guard(*state, 2);
+    postgres_send(*state, PG_SET_WAITERS, token, 1);
+    postgres_send(*state, PG_ADD_WAITER, waiter, 10);
+    postgres_send(*state, PG_ADD_WAITER, waiter, 10); /* sent again */
+    postgres_send_text(*state, "COMMIT");
+    expect(*state, "-1110-");
+
+    send_guard(*state, 1);
+    send_finish(*state, PG_FINISH, 1, "t1");
+    send_finish(*state, PG_FINISH_ALL, 1, "t1");
+    postgres_send(*state, PG_TAKE_WAITERS, token, 1);
+    postgres_send_text(*state, "COMMIT");
+    expect(*state, "-1011-");
+}
+
+static void test_an_expelled_run_writes_nothing(void **state)
+{
+    const struct postgres_value expel[] = {NUMBER(1), NUMBER(0)};
+    postgres_send(*state, PG_EXPEL, expel, 2);
+    expect(*state, "1");
+    send_guard(*state, 1);
+    send_claim(*state, PG_INSERT, 1, "t1", "pg-1", 1);
+    postgres_send_text(*state, "COMMIT");
+    assert_int_equal(postgres_exchange(*state, TIMEOUT_MS, NULL, NULL), STATUS_STORE);
+    assert_string_equal(postgres_sqlstate(*state), "22012");
+    /* The connection can be used again, and nothing was written. */
+    claim_one(*state, 2, "t1", 1);
+}
+
+static void test_heads_of_an_expelled_run_are_adopted_with_their_calls_unsure(void **state)
+{
+    const struct postgres_value expel[] = {NUMBER(1), NUMBER(0)};
+    const struct postgres_value reset[] = {NUMBER(1), NUMBER(1)};
+    static const char dead[] = "\0\0\0\1\0\0\0\0\0\0\0\24\0\0\0\1\0\0\0\1\0\0\0\10\0\0\0\0\0\0\0\1";
+    const struct postgres_value adopt[] = {NUMBER(2),
+                                           postgres_bytes(slice_of(dead, sizeof dead - 1))};
+    claim_one(*state, 1, "t1", 1);
+    postgres_send_text(*state, "BEGIN");
+    postgres_send(*state, PG_EXPEL, expel, 2);
+    postgres_send(*state, PG_RESET_CALLS, reset, 2);
+    postgres_send_text(*state, "COMMIT");
+    expect(*state, "-11-");
+    postgres_send(*state, PG_LIST_DEAD, NULL, 0);
+    expect(*state, "1");
+    send_guard(*state, 2);
+    postgres_send(*state, PG_ADOPT, adopt, 2);
+    postgres_send_text(*state, "COMMIT");
+    expect(*state, "-11-");
+}
+
+static void test_a_second_program_migrates_nothing(void **state)
+{
+    migrate(*state);
+    claim_one(*state, 1, "t1", 1);
+    migrate(*state);
+    send_guard(*state, 1);
+    send_finish(*state, PG_FINISH, 1, "t1"); /* the row is still there */
+    postgres_send_text(*state, "COMMIT");
+    expect(*state, "-11-");
+}
+
+static void test_a_database_of_a_newer_program_is_refused(void **state)
+{
+    struct buf why = {0};
+    assert_int_equal(
+        postgres_run(*state, TIMEOUT_MS, "UPDATE schema_version SET version = version + 1"),
+        STATUS_OK);
+    assert_int_equal(postgres_migrate(*state, TIMEOUT_MS, &why), STATUS_INVALID);
+    assert_non_null(strstr(why.data, "schema version 2"));
+    buf_fini(&why);
+}
+
+static void test_a_connection_that_the_server_ends_is_unavailable(void **state)
+{
+    struct postgres_connection *other = open_it(false);
+    send_guard(*state, 1);
+    send_claim(*state, PG_INSERT, 1, "t1", "pg-1", 1);
+    assert_int_equal(postgres_exchange(*state, TIMEOUT_MS, NULL, NULL), STATUS_OK);
+    assert_int_equal(postgres_run(other, TIMEOUT_MS,
+                                  "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                                  " WHERE state = 'idle in transaction'"),
+                     STATUS_OK);
+    postgres_send_text(*state, "COMMIT");
+    assert_int_equal(postgres_exchange(*state, TIMEOUT_MS, NULL, NULL), STATUS_UNAVAILABLE);
+    postgres_close(other);
+}
+
+static void test_a_server_that_does_not_verify_is_refused_off_loopback(void **state)
+{
+    static const struct {
+        const char *uri;
+        enum status status;
+    } CASES[] = {
+        {"postgresql://b@db.example.com/l?sslmode=require", STATUS_INVALID},
+        {"postgresql://b@db.example.com/l?sslmode=verify-full", STATUS_OK},
+        {"postgresql://b@db.example.com/l", STATUS_OK},
+        {"postgresql://b@127.0.0.1/l?sslmode=disable", STATUS_OK},
+        {"postgresql://b@[::1]/l?sslmode=disable", STATUS_OK},
+        {"postgresql://b@/l?host=/run/postgresql&sslmode=disable", STATUS_OK},
+        {"postgresql://b@localhost,db.example.com/l?sslmode=disable", STATUS_INVALID},
+        {"postgresql://b@localhost/l?hostaddr=192.0.2.1&sslmode=disable", STATUS_INVALID},
+        {"postgresql://b:secret@h/l?nonsense=1", STATUS_INVALID},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct buf why = {0};
+        assert_int_equal(postgres_check_uri(CASES[i].uri, &why), CASES[i].status);
+        assert_true(CASES[i].status == STATUS_OK || why.length > 0);
+        assert_true(why.length == 0 || strstr(why.data, "secret") == NULL);
+        buf_fini(&why);
+    }
+}
+
+#define WITH_TABLES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_TABLES(test_a_claim_is_the_head_of_its_group_and_the_next_one_is_not_inserted),
+        WITH_TABLES(test_a_finish_promotes_the_first_in_line),
+        WITH_TABLES(test_a_fast_finish_leaves_a_command_with_waiters_alone),
+        WITH_TABLES(test_an_expelled_run_writes_nothing),
+        WITH_TABLES(test_heads_of_an_expelled_run_are_adopted_with_their_calls_unsure),
+        WITH_TABLES(test_a_second_program_migrates_nothing),
+        WITH_TABLES(test_a_database_of_a_newer_program_is_refused),
+        WITH_TABLES(test_a_connection_that_the_server_ends_is_unavailable),
+        cmocka_unit_test(test_a_server_that_does_not_verify_is_refused_off_loopback),
+    };
+    return cmocka_run_group_tests(tests, start_server, stop_server);
+}
