@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "ledger/postgres/connection.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -307,6 +308,65 @@ static void test_a_connection_that_the_server_ends_is_unavailable(void **state)
     postgres_close(other);
 }
 
+/* Whether the plan of a prepared statement reads a table from end to end, or the index of heads. */
+struct plan {
+    bool is_scan;
+    bool reads_heads;
+};
+
+static void read_plan(void *arg, size_t index, const PGresult *result)
+{
+    struct plan *plan = arg;
+    (void)index;
+    for (int i = 0; i < PQntuples(result); i++) {
+        const char *line = PQgetvalue(result, i, 0);
+        plan->is_scan = plan->is_scan || strstr(line, "Seq Scan") != NULL;
+        plan->reads_heads = plan->reads_heads || strstr(line, "command_head") != NULL;
+    }
+}
+
+/* The dangerous statistics: taken in an idle moment, when the index of heads was empty. */
+static void test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_heads(void **state)
+{
+    static const struct {
+        const char *call;
+        bool is_of_heads; /* it looks for heads */
+    } CASES[] = {
+        {"finish('t', 1, 1, 0, 1, '', '', '', 1, 1, '')", false},
+        {"finish_all('t', 1, 1, 0, 1, '', '', '', 1, 1, '')", false},
+        {"set_state('t', 1, 1, 1, 1, 1, '')", false},
+        {"lock_row('t')", false},
+        {"set_waiters('t')", false},
+        {"lock_head('g')", true},
+        {"promote(1, 'g')", true},
+        {"own_heads(1)", true},
+        {"adopt(1, '{2}')", true},
+        {"reset_calls(1, 1)", true},
+        {"list_dead", true},
+        {"expire(1, 2, 64)", false},
+    };
+    assert_int_equal(
+        postgres_run(
+            *state, TIMEOUT_MS,
+            "INSERT INTO command (token, seq, claimed_by, received_at, deadline_at, due_at,"
+            " state, action, region, grp, route, params, fingerprint)"
+            " SELECT 't' || i, i, 1, 0, 0, i, 5, 'a', 'r', 'g' || i, 'r', '{}', ''"
+            " FROM generate_series(1, 20000) i"),
+        STATUS_OK);
+    assert_int_equal(postgres_run(*state, TIMEOUT_MS, "ANALYZE command"), STATUS_OK);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct plan plan = {0};
+        struct buf text = {0};
+        buf_printf(&text, "EXPLAIN EXECUTE %s", CASES[i].call);
+        postgres_send_text(*state, text.data);
+        assert_int_equal(postgres_exchange(*state, TIMEOUT_MS, read_plan, &plan), STATUS_OK);
+        if (plan.is_scan || plan.reads_heads != CASES[i].is_of_heads) {
+            fail_msg("%s: %s", text.data, plan.is_scan ? "reads a whole table" : "the wrong index");
+        }
+        buf_fini(&text);
+    }
+}
+
 static void test_a_server_that_does_not_verify_is_refused_off_loopback(void **state)
 {
     static const struct {
@@ -346,6 +406,7 @@ int main(void)
         WITH_TABLES(test_a_second_program_migrates_nothing),
         WITH_TABLES(test_a_database_of_a_newer_program_is_refused),
         WITH_TABLES(test_a_connection_that_the_server_ends_is_unavailable),
+        WITH_TABLES(test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_heads),
         cmocka_unit_test(test_a_server_that_does_not_verify_is_refused_off_loopback),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
