@@ -100,7 +100,7 @@ static void count_rows(void *arg, size_t index, const PGresult *result)
     struct rows *rows = arg;
     const char *changed = PQcmdTuples((PGresult *)result);
     assert_true(index + 1 < sizeof rows->counts);
-    rows->counts[index] = changed[0] == '\0' ? '-' : changed[0];
+    rows->counts[index] = (char)(changed[0] == '\0' ? '-' : changed[0]);
 }
 
 #define NUMBER(n) postgres_number(n)
@@ -367,6 +367,24 @@ static void test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_head
     }
 }
 
+static void test_the_next_host_is_asked_when_one_does_not_answer(void **state)
+{
+    struct postgres_connection *connection = NULL;
+    struct buf why = {0};
+    struct buf hosts = {0};
+    (void)state;
+    buf_printf(&hosts, "postgresql://bridge@/postgres?host=/nonexistent,%s", folder);
+    assert_int_equal(postgres_open(hosts.data, NULL, true, false, TIMEOUT_MS, &connection, &why),
+                     STATUS_OK);
+    postgres_close(connection);
+    assert_int_equal(postgres_open("postgresql://bridge@/postgres?host=/nonexistent", NULL, true,
+                                   false, TIMEOUT_MS, &connection, &why),
+                     STATUS_UNAVAILABLE);
+    assert_non_null(strstr(why.data, "/nonexistent"));
+    buf_fini(&hosts);
+    buf_fini(&why);
+}
+
 static void test_a_server_that_does_not_verify_is_refused_off_loopback(void **state)
 {
     static const struct {
@@ -407,6 +425,7 @@ int main(void)
         WITH_TABLES(test_a_database_of_a_newer_program_is_refused),
         WITH_TABLES(test_a_connection_that_the_server_ends_is_unavailable),
         WITH_TABLES(test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_heads),
+        cmocka_unit_test(test_the_next_host_is_asked_when_one_does_not_answer),
         cmocka_unit_test(test_a_server_that_does_not_verify_is_refused_off_loopback),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
