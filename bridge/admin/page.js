@@ -336,6 +336,11 @@ function stateWords(watch) {
   return [CLASS_TONES[watch.Class] || 'none', (GROUP_STATES[watch.GroupStatus] || watch.GroupStatus) + percent];
 }
 
+function lastEventWords(watch) {
+  if (watch.LastEvent) return WATCH_EVENTS[watch.LastEvent] || watch.LastEvent;
+  return watch.Seq > 0 ? 'None since the restart' : 'None yet';
+}
+
 function showWatchRow(row, watch) {
   const [group, state, recovery, event] = row.children;
   const [tone, words] = stateWords(watch);
@@ -356,7 +361,7 @@ function showWatchRow(row, watch) {
   setAttribute(recovery.children[0], 'title', watch.LastRecoverPoint || '');
   setText(recovery.children[0], hasPoint ? age(watch.LagS * 1000) + ' old' : 'None yet');
   setText(recovery.children[1], watch.RpoS === undefined ? '' : (watch.RpoExceeded ? 'more than the RPO of ' : 'RPO ') + duration(watch.RpoS * 1000));
-  setText(event.children[0], watch.LastEvent ? WATCH_EVENTS[watch.LastEvent] || watch.LastEvent : watch.Seq > 0 ? 'None since the restart' : 'None yet');
+  setText(event.children[0], lastEventWords(watch));
   setHidden(event.children[1], !watch.LastEvent);
   if (watch.LastEvent) setTime(event.children[1].children[0], watch.LastEventAt, clockTime(watch.LastEventAt));
 }
@@ -445,7 +450,7 @@ function showHistory(events) {
 }
 
 const RECORD_SHOWN = new Set(['ClientToken', 'State', 'Status', 'Route', 'Action', 'RegionId', 'ReplicaGroupId', 'Attempts',
-  'Crashes', 'ReceivedAt', 'Deadline', 'NotBefore', 'RequestId', 'Error', 'CompletedAt', 'ExpiresAt', 'History']);
+  'Crashes', 'ReceivedAt', 'Deadline', 'NotBefore', 'RequestId', 'Error', 'CompletedAt', 'ExpiresAt', 'Watch', 'History']);
 
 function factsOf(record) {
   const error = record.Error || {};
@@ -461,6 +466,14 @@ function factsOf(record) {
   if (error.Message) pairs.push(['Message', error.Message]);
   if (error.Hint) pairs.push(['Hint', error.Hint]);
   if (record.ExpiresAt) pairs.push(['Kept until', clockTime(record.ExpiresAt)]);
+  return record.Watch ? pairs.concat(watchFacts(record.Watch)) : pairs;
+}
+
+function watchFacts(watch) {
+  const pairs = [['Group state', GROUP_STATES[watch.GroupStatus] || watch.GroupStatus || 'Not read yet']];
+  if (watch.ChangedAt) pairs.push(['Last change', clockTime(watch.ChangedAt)]);
+  pairs.push(['Last event', lastEventWords(watch) + (watch.LastEvent ? ', ' + clockTime(watch.LastEventAt) : '')]);
+  pairs.push(['Watched since', clockTime(watch.StartedAt)], ['Watched at most until', clockTime(watch.EndsAt)]);
   return pairs;
 }
 
@@ -478,7 +491,7 @@ function showFound(title, text, record) {
 function isFinal(record) {
   const events = record.History || [];
   const last = events.length > 0 ? events[events.length - 1].Event : '';
-  return record.State === 'done' && (events.length === 0 || last === 'reply_acknowledged' || last === 'reply_undelivered');
+  return record.State === 'done' && !record.Watch && (events.length === 0 || last === 'reply_acknowledged' || last === 'reply_undelivered');
 }
 
 async function lookUp(hasFocus) {

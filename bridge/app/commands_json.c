@@ -79,7 +79,10 @@ static void got_record(void *arg, enum status status, const struct ledger_record
         json_put_close(&out, '}');
         http_status = status != STATUS_OK ? HTTP_UNAVAILABLE : HTTP_NOT_FOUND;
     } else {
-        ledger_record_put(records[0], true, &out);
+        const struct commands_json *json = admin_ask_arg(ask);
+        struct ledger_record record = *records[0];
+        record.watch = watcher_find(json->watcher, record.group, record.token);
+        ledger_record_put(&record, true, &out);
     }
     buf_append_char(&out, '\n');
     admin_answer(ask, http_status, &out);

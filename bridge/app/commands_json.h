@@ -5,8 +5,9 @@
  * commands, each with why it waits, and the OUTCOMES_SHOWN_MAX last outcomes. Outcomes is left out
  * while the ledger cannot be read.
  *
- * /api/commands/TOKEN is the record of the token with its history, as `ledger show` prints it,
- * without Watch; 404 where there is none, 503 while the ledger cannot be read.
+ * /api/commands/TOKEN is the record of the token with its history, as `ledger show` prints it; its
+ * Watch also has the last event, where that is known. 404 where there is no record, 503 while the
+ * ledger cannot be read.
  *
  * /api/watches is watcher_put_list() with at most WATCHES_SHOWN_MAX groups.
  *

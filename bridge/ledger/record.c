@@ -141,6 +141,10 @@ static void put_watch(struct buf *out, const struct watch *watch)
                      slice_text(state->view.status[0] == '\0' ? NULL : state->view.status));
     json_put_time_if(out, "LastRecoverPoint", state->view.recover_point_s * 1000);
     json_put_time_if(out, "ChangedAt", state->changed_at_ms);
+    if (state->last_event != WATCH_NOTHING) {
+        json_put_text(out, "LastEvent", slice_text(watch_event_name(state->last_event)));
+        json_put_time(out, "LastEventAt", state->last_event_at_ms);
+    }
     json_put_time(out, "StartedAt", watch->started_at_ms);
     json_put_time(out, "EndsAt", watch->ends_at_ms);
     json_put_close(out, '}');

@@ -100,6 +100,8 @@ struct store_ops {
     /* At most `limit` rows of the list whose id is greater than `after_id`. */
     enum status (*each)(struct store *store, enum store_list list, int64_t after_id, size_t limit,
                         store_row_fn *each, void *arg);
+    /* The watch of a group; the caller frees it. STATUS_NOT_FOUND: it is not watched. */
+    enum status (*find_watch)(struct store *store, struct slice object, struct watch **out_watch);
     /* All watches, in order of their ids. */
     enum status (*each_watch)(struct store *store, store_watch_fn *each, void *arg);
     /* The number of commands whose id is greater. */

@@ -63,20 +63,6 @@ static void put_record(const struct ledger_record *record, bool has_history, str
     buf_fini(&object);
 }
 
-/* The first watch of a token, among all of the store. */
-struct watch_search {
-    struct slice token;
-    struct watch *found; /* owned; NULL: there is none */
-};
-
-static void find_watch(void *arg, const struct watch *watch)
-{
-    struct watch_search *search = arg;
-    if (search->found == NULL && slice_equals_text(search->token, watch->token)) {
-        search->found = watch_copy(watch);
-    }
-}
-
 enum status ledger_show(const char *store, struct slice token, struct buf *out, struct buf *out_why)
 {
     struct view view;
@@ -87,15 +73,17 @@ enum status ledger_show(const char *store, struct slice token, struct buf *out, 
     }
     status = view.ops->find(view.store, token, &row);
     if (status == STATUS_OK) {
-        struct watch_search search = {.token = token};
+        struct watch *watch = NULL;
         struct ledger_record *record = record_new(&row, view.steps_ms);
-        status = view.ops->each_watch(view.store, find_watch, &search);
-        if (status == STATUS_OK) {
-            record->watch = search.found;
+        status = view.ops->find_watch(view.store, record->group, &watch);
+        if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
+            bool is_its_own = watch != NULL && slice_equals_text(token, watch->token);
+            record->watch = is_its_own ? watch : NULL;
             put_record(record, true, out);
+            status = STATUS_OK;
         }
         free(record);
-        watch_free(search.found);
+        watch_free(watch);
     }
     return close_view(&view, status, out_why);
 }

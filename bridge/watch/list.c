@@ -116,6 +116,19 @@ static void put_watch(const struct watcher *watcher, const struct watch *watch, 
     json_put_close(out, '}');
 }
 
+const struct watch *watcher_find(const struct watcher *watcher, struct slice group,
+                                 struct slice token)
+{
+    const struct watched *watched;
+    const struct watched *next;
+    HASH_ITER (hh, watcher->watches, watched, next) {
+        if (slice_equals_text(group, watched->watch->object)) {
+            return slice_equals_text(token, watched->watch->token) ? watched->watch : NULL;
+        }
+    }
+    return NULL;
+}
+
 void watcher_put_list(const struct watcher *watcher, size_t max, struct buf *out)
 {
     const struct watch **first = mem_zalloc(max, sizeof(const struct watch *));

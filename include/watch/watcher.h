@@ -46,6 +46,10 @@ void watcher_remove(struct watcher *watcher, int64_t id);
 /* The settings have changed, in their place. */
 void watcher_settings_changed(struct watcher *watcher);
 
+/* The watch of the group, if this command began it; else NULL. Valid until the loop's next turn. */
+const struct watch *watcher_find(const struct watcher *watcher, struct slice group,
+                                 struct slice token);
+
 /* Appends {At, Count, Watches}: how many groups are watched, and the first `max` (at least 1) of
  * them. Those in trouble come first (Blind, Lagging, Stalled, NotBegun); then by group and region.
  * Times are the API's. Fields of what is not known are left out; LastEvent is not known after a

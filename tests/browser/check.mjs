@@ -148,6 +148,9 @@ async function checkLookUp(page) {
   }
   await page.waitForFunction(() => document.activeElement.id === 'found-title');
   check('the result has the focus', true);
+  await lookUp(page, '<i>pg-lagging</i>');
+  const watched = await page.locator('#found-facts').innerText();
+  check('the look-up shows the watch', /Group state\s+Replicating\s+Last change.*Last event\s+Recovery point too old, .*Watched at most until/s.test(watched), watched);
   await page.fill('#token', 'never-sent');
   await page.click('#look button');
   await page.waitForFunction(() => document.getElementById('found-text').textContent.startsWith('The ledger has no record'));

@@ -809,6 +809,12 @@ static void test_a_watch_begins_with_the_outcome_and_comes_back_as_it_was_stored
     open_again(f);
     struct watch *watch = only_watch(f);
     assert_non_null(watch);
+    struct watch *found = NULL;
+    assert_int_equal(f->ops->find_watch(f->store, slice_text("pg-example"), &found), STATUS_OK);
+    assert_int_equal(found->id, watch->id);
+    watch_free(found);
+    assert_int_equal(f->ops->find_watch(f->store, slice_text("pg-other"), &found),
+                     STATUS_NOT_FOUND);
     assert_string_equal(watch->token, "t-1");
     assert_string_equal(watch->object, "pg-example");
     assert_string_equal(watch->region, "cn-beijing");

@@ -84,7 +84,7 @@ enum status rows_read_audit(struct store *store, int64_t from_seq, size_t limit,
 enum status rows_forget_audit(struct store *store, int64_t seq);
 
 /* STATUS_NOT_FOUND: the group has no watch. *out_watch is a copy, which the caller frees. */
-enum status rows_find_watch(struct store *store, const char *object, struct watch **out_watch);
+enum status rows_find_watch(struct store *store, struct slice object, struct watch **out_watch);
 /* As store_ops.each_watch(). */
 enum status rows_each_watch(struct store *store, store_watch_fn *each, void *arg);
 /* In the place of the watch that the group has. */

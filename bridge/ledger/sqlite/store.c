@@ -140,7 +140,7 @@ static enum status begin_watch(struct store *store, struct ledger_batch *batch,
                                struct ledger_request *request)
 {
     struct watch *found = NULL;
-    enum status status = rows_find_watch(store, request->finish.command->group, &found);
+    enum status status = rows_find_watch(store, slice_text(request->finish.command->group), &found);
     if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
         rules_begin_watch(batch, request, found);
         status = request->finish.begun == NULL ? STATUS_OK
@@ -509,6 +509,7 @@ const struct store_ops store_sqlite_ops = {
     .carry_out = carry_out,
     .find = find,
     .each = rows_each,
+    .find_watch = rows_find_watch,
     .each_watch = rows_each_watch,
     .count_after = rows_count_after,
     .summarise = rows_summarise,

@@ -66,10 +66,10 @@ static enum status take_watch(struct store *store, sqlite3_stmt *statement,
     return STATUS_OK;
 }
 
-enum status rows_find_watch(struct store *store, const char *object, struct watch **out_watch)
+enum status rows_find_watch(struct store *store, struct slice object, struct watch **out_watch)
 {
     sqlite3_stmt *statement = use(store, SQL_FIND_WATCH);
-    bind_text(statement, 1, slice_text(object));
+    bind_text(statement, 1, object);
     return take_watch(store, statement, out_watch);
 }
 

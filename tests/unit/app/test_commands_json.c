@@ -71,6 +71,21 @@ void watcher_put_list(const struct watcher *watcher, size_t max, struct buf *out
     buf_printf(out, "{\"max\":%zu}", max);
 }
 
+const struct watch *watcher_find(const struct watcher *watcher, struct slice group,
+                                 struct slice token)
+{
+    static const struct watch watch = {.started_at_ms = RECEIVED_AT_MS,
+                                       .ends_at_ms = RECEIVED_AT_MS + 1000,
+                                       .state = {.seq = 2,
+                                                 .view.status = "syncing",
+                                                 .changed_at_ms = RECEIVED_AT_MS,
+                                                 .last_event = WATCH_STATUS,
+                                                 .last_event_at_ms = RECEIVED_AT_MS}};
+    (void)watcher;
+    return slice_equals_text(group, "pg-watched") && slice_equals_text(token, "t-0") ? &watch
+                                                                                     : NULL;
+}
+
 void admin_answer(struct admin_ask *ask, unsigned http_status, struct buf *json_take)
 {
     (void)ask;
@@ -197,6 +212,28 @@ static void test_a_token_is_answered_with_its_record_and_history(void **state)
                "\"Result\":\"claimed\"}]}\n");
 }
 
+static void test_a_token_is_answered_with_its_watch(void **state)
+{
+    (void)state;
+    struct ledger_record record = {.token = slice_text("t-0"),
+                                   .action = slice_text("StartDiskReplicaGroup"),
+                                   .group = slice_text("pg-watched"),
+                                   .params = slice_text("{\"OneShot\":false}"),
+                                   .state = STATE_DONE};
+    const struct ledger_record *records[] = {&record};
+    fixture.hooks.command(fixture.hooks.arg, NULL, slice_text("t-0"));
+    fixture.done(fixture.done_arg, STATUS_OK, records, 1);
+    assert_has("\"Watch\":{\"Seq\":2,\"GroupStatus\":\"syncing\","
+               "\"ChangedAt\":\"2026-01-02T03:04:05.123Z\",\"LastEvent\":\"status\","
+               "\"LastEventAt\":\"2026-01-02T03:04:05.123Z\","
+               "\"StartedAt\":\"2026-01-02T03:04:05.123Z\","
+               "\"EndsAt\":\"2026-01-02T03:04:06.123Z\"},\"History\":[");
+    record.group = slice_text("pg-other");
+    fixture.hooks.command(fixture.hooks.arg, NULL, slice_text("t-0"));
+    fixture.done(fixture.done_arg, STATUS_OK, records, 1);
+    assert_null(strstr(fixture.body.data, "Watch"));
+}
+
 static void test_no_record_is_404_and_a_failing_ledger_503(void **state)
 {
     (void)state;
@@ -227,6 +264,7 @@ int main(void)
         TEST(test_only_a_command_that_is_tried_again_has_a_time),
         TEST(test_commands_in_work_are_listed_also_while_the_ledger_cannot_be_read),
         TEST(test_a_token_is_answered_with_its_record_and_history),
+        TEST(test_a_token_is_answered_with_its_watch),
         TEST(test_no_record_is_404_and_a_failing_ledger_503),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

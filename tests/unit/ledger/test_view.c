@@ -225,7 +225,7 @@ static void test_a_record_and_the_statistics_have_what_is_watched(void **state)
     struct buf out = {0};
     struct buf why = {0};
     fill(fixture);
-    add_watch(fixture, 4, "t4", "pg-4");
+    add_watch(fixture, 4, "t4", "other"); /* t3 was for the same group */
     add_watch(fixture, 9, "t9", "pg-9");
     assert_int_equal(ledger_show(fixture->store, slice_text("t4"), &out, &why), STATUS_OK);
     assert_non_null(strstr(out.data, "\"Watch\":{\"Seq\":4,\"GroupStatus\":\"normal\","

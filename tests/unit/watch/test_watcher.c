@@ -424,6 +424,18 @@ static void test_the_list_has_what_is_known_of_a_group(void **state)
     assert_null(strstr(after, "LastRecoverPoint"));
 }
 
+static void test_a_watch_is_found_by_its_group_and_token(void **state)
+{
+    struct fixture *fixture = *state;
+    add(fixture, 1, "pg-a");
+    add(fixture, 2, "pg-b");
+    const struct watch *watch = watcher_find(fixture->watcher, slice_text("pg-b"), slice_text("t"));
+    assert_non_null(watch);
+    assert_string_equal(watch->object, "pg-b");
+    assert_null(watcher_find(fixture->watcher, slice_text("pg-b"), slice_text("later")));
+    assert_null(watcher_find(fixture->watcher, slice_text("pg-c"), slice_text("t")));
+}
+
 static void test_the_list_begins_with_groups_in_trouble(void **state)
 {
     struct fixture *fixture = *state;
@@ -467,6 +479,7 @@ int main(void)
         TEST(test_the_list_is_empty_where_nothing_is_watched),
         TEST(test_the_list_is_sorted_and_limited),
         TEST(test_the_list_has_what_is_known_of_a_group),
+        TEST(test_a_watch_is_found_by_its_group_and_token),
         TEST(test_the_list_begins_with_groups_in_trouble),
     };
     return cmocka_run_group_tests_name("watcher", tests, NULL, NULL);
