@@ -148,9 +148,13 @@ static bool has_progressed(const struct turn *turn)
     return !is_first(turn) && view_of(turn)->progress_percent > turn->before->view.progress_percent;
 }
 
+/* The settings may have changed since the watch began. */
 static bool is_time_over(const struct turn *turn)
 {
-    return turn->now_ms >= turn->watch->ends_at_ms;
+    bool is_wanted =
+        !turn->policy->is_off &&
+        (turn->policy->is_continuous || !has_flag(&turn->step->state, WATCH_IS_SYNCHRONISED));
+    return !is_wanted || turn->now_ms >= turn->watch->ends_at_ms;
 }
 
 static bool sees_again(const struct turn *turn)

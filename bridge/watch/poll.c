@@ -287,8 +287,14 @@ static void refused(struct watch_region *region, const struct watch_batch *batch
     if (watched == NULL || watched->is_storing) {
         return;
     }
+    bool is_denied = answer->outcome->category != CATEGORY_NOT_FOUND;
+    if (!watched->is_refused || watched->is_denied != is_denied) {
+        LOG_INFO("watch_refused", LOG_TEXT("region", region->name),
+                 LOG_TEXT("group", watched->watch->object), LOG_TEXT("code", answer->outcome->code),
+                 LOG_TEXT("message", answer->outcome->message));
+    }
     watched->is_refused = true;
-    watched->is_denied = answer->outcome->category != CATEGORY_NOT_FOUND;
+    watched->is_denied = is_denied;
     if (watched->is_denied) {
         watched_waits(watched);
     } else {

@@ -63,43 +63,12 @@ void watcher_free(struct watcher *watcher)
     free(watcher);
 }
 
-void watcher_settings_changed(struct watcher *watcher)
-{
-    struct watch_region *region;
-    DL_FOREACH (watcher->regions, region) {
-        struct watched *watched;
-        bucket_change(&region->bucket, watcher->settings->watch.rate_per_s,
-                      watcher->settings->watch.rate_per_s < 1 ? 1
-                                                              : watcher->settings->watch.rate_per_s,
-                      loop_now_ms(watcher->loop));
-        DL_FOREACH (region->watches, watched) {
-            watched_schedule(watched, true);
-        }
-        watch_region_wait(region);
-    }
-}
-
 int64_t watched_now_ms(const struct watcher *watcher)
 {
     return clock_wall_ms() + watcher->clock_ahead_ms;
 }
 
 /* ---- the watches ---- */
-
-void watcher_add(struct watcher *watcher, const struct watch *watch)
-{
-    struct watched *watched = mem_zalloc(1, sizeof *watched);
-    watched->watcher = watcher;
-    watched->watch = watch_copy(watch);
-    watched->watch->state.observed_at_ms = watched_now_ms(watcher);
-    watched->watch->state.absent_count = 0;
-    watched->region = watch_region_of(watcher, watch->region);
-    DL_APPEND(watched->region->watches, watched);
-    HASH_ADD_KEYPTR(hh, watcher->watches, &watched->watch->id, sizeof watch->id, watched);
-    counter_set(watcher->counters, COUNTER_WATCHES, HASH_COUNT(watcher->watches));
-    watched_schedule(watched, true);
-    watch_region_wait(watched->region);
-}
 
 static void set_denied_health(struct watcher *watcher)
 {
@@ -136,8 +105,9 @@ static struct watch_policy policy_of(const struct watched *watched)
     const struct settings *settings = watched->watcher->settings;
     const struct route *route =
         route_of_name(settings->routes, settings->route_count, watched->watch->route);
-    return (struct watch_policy){.is_continuous =
-                                     route != NULL && strcmp(route->watch, "continuous") == 0,
+    const char *mode = route == NULL ? "until_done" : route->watch == NULL ? "off" : route->watch;
+    return (struct watch_policy){.is_continuous = strcmp(mode, "continuous") == 0,
+                                 .is_off = strcmp(mode, "off") == 0,
                                  .rpo_s = settings->api.rpo_s,
                                  .begin_s = settings->watch.begin_s,
                                  .stall_s = settings->watch.stall_s,
@@ -267,4 +237,48 @@ void watched_waits(struct watched *watched)
         watch_wait(watched->watch, watched_now_ms(watched->watcher), &policy, &watched->step);
         take_step(watched);
     }
+}
+
+/* ---- the beginning, and new settings ---- */
+
+/* The watch may be freed by it. */
+static void end_if_off(struct watched *watched)
+{
+    if (policy_of(watched).is_off) {
+        watched_waits(watched);
+    }
+}
+
+void watcher_settings_changed(struct watcher *watcher)
+{
+    struct watch_region *region;
+    DL_FOREACH (watcher->regions, region) {
+        struct watched *watched;
+        struct watched *next;
+        bucket_change(&region->bucket, watcher->settings->watch.rate_per_s,
+                      watcher->settings->watch.rate_per_s < 1 ? 1
+                                                              : watcher->settings->watch.rate_per_s,
+                      loop_now_ms(watcher->loop));
+        DL_FOREACH_SAFE (region->watches, watched, next) {
+            watched_schedule(watched, true);
+            end_if_off(watched);
+        }
+        watch_region_wait(region);
+    }
+}
+
+void watcher_add(struct watcher *watcher, const struct watch *watch)
+{
+    struct watched *watched = mem_zalloc(1, sizeof *watched);
+    watched->watcher = watcher;
+    watched->watch = watch_copy(watch);
+    watched->watch->state.observed_at_ms = watched_now_ms(watcher);
+    watched->watch->state.absent_count = 0;
+    watched->region = watch_region_of(watcher, watch->region);
+    DL_APPEND(watched->region->watches, watched);
+    HASH_ADD_KEYPTR(hh, watcher->watches, &watched->watch->id, sizeof watch->id, watched);
+    counter_set(watcher->counters, COUNTER_WATCHES, HASH_COUNT(watcher->watches));
+    watched_schedule(watched, true);
+    watch_region_wait(watched->region);
+    end_if_off(watched);
 }

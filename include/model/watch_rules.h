@@ -17,6 +17,7 @@
 /* The settings that decide; see tables/settings.def. */
 struct watch_policy {
     bool is_continuous; /* the route goes on after `synchronised`; a one-shot start never does */
+    bool is_off;        /* the route does not watch any more: the watch ends */
     int64_t rpo_s;      /* of groups that do not name their own */
     int64_t begin_s;
     int64_t stall_s;

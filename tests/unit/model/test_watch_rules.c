@@ -390,6 +390,26 @@ static void test_it_is_given_up_without_an_answer_too(void **state)
     miss(fixture, 100, "gave_up!");
 }
 
+static void test_it_is_given_up_where_the_route_does_not_watch_any_more(void **state)
+{
+    struct fixture *fixture = *state;
+    see(fixture, 5, "initial_syncing", NO_POINT, "watching");
+    const struct watch_state before = fixture->watch.state;
+    fixture->policy.is_off = true;
+    wait_until(fixture, 6, "gave_up!");
+    fixture->watch.state = before;
+    see(fixture, 6, "syncing", NO_POINT, "status gave_up!");
+}
+
+static void test_a_continuous_watch_that_is_done_is_given_up_where_the_route_changes(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->policy.is_continuous = true;
+    see(fixture, 5, "normal", 1, "watching synchronised");
+    fixture->policy.is_continuous = false;
+    see(fixture, 10, "normal", 1, "gave_up!");
+}
+
 static void test_the_goal_comes_before_the_end_of_its_time(void **state)
 {
     struct fixture *fixture = *state;
@@ -647,6 +667,8 @@ int main(void)
         TEST(test_progress_is_told_where_it_grows),
         TEST(test_after_its_time_a_watch_is_given_up),
         TEST(test_it_is_given_up_without_an_answer_too),
+        TEST(test_it_is_given_up_where_the_route_does_not_watch_any_more),
+        TEST(test_a_continuous_watch_that_is_done_is_given_up_where_the_route_changes),
         TEST(test_the_goal_comes_before_the_end_of_its_time),
         TEST(test_blindness_is_told_once_and_its_end_with_the_next_observation),
         TEST(test_an_absence_is_an_answer_too),

@@ -114,7 +114,8 @@ static void answer_without_groups(enum describe_result result, enum category cat
                                   int64_t retry_after_ms)
 {
     const struct group_list list = {0};
-    const struct outcome outcome = {.category = category};
+    const struct outcome outcome = {
+        .category = category, .code = (char *)"Forbidden", .message = (char *)"no"};
     const struct describe_answer answer = {.result = result,
                                            .at_ms = clock_wall_ms(),
                                            .list = &list,
@@ -306,6 +307,26 @@ static void test_a_refused_batch_is_halved_until_the_guilty_group_is_alone(void 
     expect_call(6, "pg-1 pg-2 pg-4 ", GROUP_SITE_PRODUCTION);
 }
 
+static void test_a_watch_of_a_route_that_is_off_ends_without_a_call(void **state)
+{
+    struct fixture *fixture = *state;
+    struct route route = {.name = (char *)"start", .watch = (char *)"until_done"};
+    fixture->settings.routes = &route;
+    fixture->settings.route_count = 1;
+    add(fixture, 1, "pg-a");
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "initial_syncing");
+    expect_events("pg-a:watching:1 ");
+    route.watch = (char *)"off";
+    watcher_settings_changed(fixture->watcher);
+    expect_events("pg-a:gave_up:2 ");
+    add(fixture, 2, "pg-b"); /* of the last run */
+    expect_events("pg-b:gave_up:1 ");
+    fake_timers_advance(100 * POLL_MS);
+    assert_int_equal(api.count, 1);
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_WATCHES), 0);
+}
+
 static void test_a_failure_concludes_nothing_and_makes_the_region_wait_longer(void **state)
 {
     struct fixture *fixture = *state;
@@ -472,6 +493,7 @@ int main(void)
         TEST(test_the_time_between_calls_grows_until_something_changes),
         TEST(test_an_absent_group_is_asked_for_alone_and_at_the_other_site),
         TEST(test_a_refused_batch_is_halved_until_the_guilty_group_is_alone),
+        TEST(test_a_watch_of_a_route_that_is_off_ends_without_a_call),
         TEST(test_a_failure_concludes_nothing_and_makes_the_region_wait_longer),
         TEST(test_what_could_not_be_stored_is_seen_again),
         TEST(test_a_final_event_or_a_replaced_watch_ends_the_calls),
