@@ -23,6 +23,7 @@
 #include "outbox/status_topic.h"
 #include "reload.h"
 #include "sessions.h"
+#include "settings/store_uri.h"
 #include "settings_reload.h"
 #include "shutdown.h"
 #include "systemd.h"
@@ -196,7 +197,10 @@ static void on_store_health(void *arg, bool is_failing, const char *text)
     if (is_failing) {
         LOG_ERROR("store_unavailable", LOG_TEXT("why", text));
     } else {
-        LOG_INFO("store_available", LOG_TEXT("store", bridge->settings->ledger.store));
+        struct buf store = {0};
+        store_uri_mask(bridge->settings->ledger.store, &store);
+        LOG_INFO("store_available", LOG_SLICE("store", buf_slice(&store)));
+        buf_fini(&store);
     }
     health_set(bridge->health, HEALTH_STORE_UNAVAILABLE, is_failing);
 }
@@ -467,7 +471,7 @@ static int build(struct bridge *bridge)
         bridge->sessions =
             sessions_new(bridge->loop, bridge->settings, bridge->is_leaving, bridge->ledger,
                          bridge->health, &bridge->counters, &bridge->shown_sessions);
-        if (bridge->settings->is_instance_host_name) {
+        if (bridge->settings->is_instance_host_name && !settings_is_shared(bridge->settings)) {
             settings_set_instance(bridge->settings, sessions_instance(bridge->sessions));
         }
         code = open_exporter(bridge, &why);
@@ -609,10 +613,12 @@ int bridge_run(struct settings *settings, const struct settings_source *source, 
     mask_signals(SIG_BLOCK);
     int code = build(bridge);
     if (code == EX_OK) {
+        struct buf store = {0};
+        store_uri_mask(settings->ledger.store, &store);
         LOG_INFO("starting", LOG_TEXT("version", BRIDGE_VERSION),
-                 LOG_TEXT("instance", settings->instance),
-                 LOG_TEXT("store", settings->ledger.store),
+                 LOG_TEXT("instance", settings->instance), LOG_SLICE("store", buf_slice(&store)),
                  LOG_TEXT("durability", settings->ledger.durability));
+        buf_fini(&store);
         start(bridge);
         loop_run(bridge->loop);
         counters_log(&bridge->counters);

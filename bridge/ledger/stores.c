@@ -1,6 +1,7 @@
 #include "store.h"
 
 #include "ledger/sqlite/sqlite.h"
+#include "settings/store_uri.h"
 
 #include <string.h>
 
@@ -9,9 +10,9 @@ enum status store_choose(const char *setting, const struct store_ops **out_ops,
 {
     static const char SQLITE[] = "sqlite:";
     if (strncmp(setting, SQLITE, sizeof SQLITE - 1) != 0 || setting[sizeof SQLITE - 1] == '\0') {
-        buf_printf(out_why,
-                   "ledger.store = \"%s\" is no store this bridge knows: use \"sqlite:PATH\"",
-                   setting);
+        buf_append_text(out_why, "ledger.store = \"");
+        store_uri_mask(setting, out_why);
+        buf_append_text(out_why, "\" is no store this bridge knows: use \"sqlite:PATH\"");
         return STATUS_INVALID;
     }
     *out_ops = &store_sqlite_ops;

@@ -283,7 +283,8 @@ static void check_variables(const struct settings_view *view, struct settings_ta
             const char *end = start == NULL ? NULL : strchr(start, '}');
             struct buf key = {0};
             if (end == NULL || settings_rule_is_masked(row->rule) ||
-                row->rule == RULE_TEMPLATE_OF_FIELD) {
+                row->rule == RULE_TEMPLATE_OF_FIELD ||
+                (row->rule == RULE_STORE && settings_is_shared(view->settings))) {
                 continue;
             }
             if (route != NO_ROUTE) {
@@ -348,6 +349,7 @@ void settings_check(const struct settings_view *view)
     for (size_t i = 0; i < settings->route_count; i++) {
         check_variables(view, settings_route_table(), &settings->routes[i], i);
     }
+    settings_check_ledger(view);
     settings_check_topics(view);
     settings_check_patterns(view);
     settings_check_profile(view);

@@ -5,26 +5,6 @@
 
 #include <stdlib.h>
 
-static bool is_equal(const struct settings_row *row, const void *a, const void *b)
-{
-    size_t count = settings_row_text_count(row, a);
-    struct buf text_a = {0};
-    struct buf text_b = {0};
-    bool is_same = count == settings_row_text_count(row, b) &&
-                   settings_row_is_set(row, a) == settings_row_is_set(row, b);
-    for (size_t i = 0; i < count && is_same; i++) {
-        is_same = strcmp(settings_row_text_at(row, a, i), settings_row_text_at(row, b, i)) == 0;
-    }
-    if (is_same && count == 0 && settings_row_is_set(row, a)) {
-        settings_row_print(row, a, &text_a);
-        settings_row_print(row, b, &text_b);
-        is_same = slice_equals(buf_slice(&text_a), buf_slice(&text_b));
-    }
-    buf_fini(&text_a);
-    buf_fini(&text_b);
-    return is_same;
-}
-
 static bool has_value(const struct settings_row *row)
 {
     return row->type != SETTINGS_GROUP && row->type != SETTINGS_ROUTES;
@@ -36,12 +16,12 @@ static bool is_changed(const struct settings_row *row, const struct settings *ru
 {
     if (strcmp(row->path, "instance") == 0) {
         return running->is_instance_host_name != fresh->is_instance_host_name ||
-               (!fresh->is_instance_host_name && !is_equal(row, running, fresh));
+               (!fresh->is_instance_host_name && !settings_row_is_equal(row, running, fresh));
     }
     if (strcmp(row->path, "broker.client_id") == 0) {
         return strcmp(running->client_id_template, fresh->client_id_template) != 0;
     }
-    return !is_equal(row, running, fresh);
+    return !settings_row_is_equal(row, running, fresh);
 }
 
 static void compare_routes(const struct settings *running, const struct settings *fresh,
@@ -55,7 +35,8 @@ static void compare_routes(const struct settings *running, const struct settings
     for (size_t i = 0; i < running->route_count; i++) {
         for (size_t k = 0; k < table.count; k++) {
             const struct settings_row *row = &table.rows[k];
-            if (has_value(row) && !is_equal(row, &running->routes[i], &fresh->routes[i])) {
+            if (has_value(row) &&
+                !settings_row_is_equal(row, &running->routes[i], &fresh->routes[i])) {
                 buf_printf(&out->live, "%sroutes[%zu].%s", out->live.length > 0 ? ", " : "", i,
                            row->path);
             }

@@ -10,6 +10,7 @@
 #include "model/region.h"
 #include "model/template.h"
 #include "model/topic.h"
+#include "settings/store_uri.h"
 #include "settings/url.h"
 
 #include <ctype.h>
@@ -100,11 +101,16 @@ static const char *why_session_name(const char *text)
 static const char *why_store(const char *text)
 {
     static const char prefix[] = "sqlite:";
-    if (strncmp(text, "postgresql:", 11) == 0 || strncmp(text, "postgres:", 9) == 0) {
-        return "names a PostgreSQL store, which this build does not have";
+    struct store_uri uri;
+    const char *why = NULL;
+    if (store_uri_is_shared(text)) {
+        if (store_uri_read(text, &uri, &why)) {
+            store_uri_fini(&uri);
+        }
+        return why;
     }
     if (strncmp(text, prefix, strlen(prefix)) != 0) {
-        return "names a store that this build does not have";
+        return "names neither a SQLite file nor a PostgreSQL database";
     }
     text += strlen(prefix);
     if (*text == '\0') {
@@ -256,7 +262,8 @@ static const struct {
                       .bytes = GRAPHIC_BYTES},
     [RULE_SESSION_NAME] = {"at least 2 of letters, digits, '.', '@', '-' and '_'",
                            .why = why_session_name, .bytes = RAM_SESSION_BYTES},
-    [RULE_STORE] = {"sqlite:PATH", .why = why_store},
+    [RULE_STORE] = {"sqlite:PATH or postgresql://[USER@]HOST[:PORT]/DATABASE[?OPTION=VALUE&...]",
+                    .why = why_store},
     [RULE_TEMPLATE] = {"a topic name that may contain {Instance}, {Route}, {RegionId}, "
                        "{ReplicaGroupId} and {ClientToken}",
                        .why = why_template},

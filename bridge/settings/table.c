@@ -177,3 +177,23 @@ void settings_free(struct settings *settings)
     free_values(settings_main_table(), settings);
     free(settings);
 }
+
+bool settings_row_is_equal(const struct settings_row *row, const void *a, const void *b)
+{
+    size_t count = settings_row_text_count(row, a);
+    struct buf text_a = {0};
+    struct buf text_b = {0};
+    bool is_same = count == settings_row_text_count(row, b) &&
+                   settings_row_is_set(row, a) == settings_row_is_set(row, b);
+    for (size_t i = 0; i < count && is_same; i++) {
+        is_same = strcmp(settings_row_text_at(row, a, i), settings_row_text_at(row, b, i)) == 0;
+    }
+    if (is_same && count == 0 && settings_row_is_set(row, a)) {
+        settings_row_print(row, a, &text_a);
+        settings_row_print(row, b, &text_b);
+        is_same = slice_equals(buf_slice(&text_a), buf_slice(&text_b));
+    }
+    buf_fini(&text_a);
+    buf_fini(&text_b);
+    return is_same;
+}

@@ -148,6 +148,8 @@ size_t settings_row_size(const struct settings_row *row);
 bool settings_row_is_set(const struct settings_row *row, const void *base);
 /* Appends the value as libconfig writes it, masked where it contains a secret. */
 void settings_row_print(const struct settings_row *row, const void *base, struct buf *out);
+/* Whether the value is the same in both, as it is printed. */
+bool settings_row_is_equal(const struct settings_row *row, const void *a, const void *b);
 /* Appends what values are allowed, as a phrase: "a whole number, 1 to 64". */
 void settings_row_allowed(const struct settings_row *row, struct buf *out);
 /* The same for one item of a list, or of the routes. */
@@ -208,6 +210,8 @@ void settings_set_profile_defaults(struct settings *settings, const struct setti
 
 /* Errors and warnings that need more than one key, or the state of the machine. */
 void settings_check(const struct settings_view *view);
+/* The same for the ledger, and for what a shared one asks of other settings. */
+void settings_check_ledger(const struct settings_view *view);
 /* The same for topics: overlaps and loops. */
 void settings_check_topics(const struct settings_view *view);
 /* The same for the patterns of routes. */

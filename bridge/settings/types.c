@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "settings/store_uri.h"
 
 #include <assert.h>
 #include <math.h>
@@ -237,6 +238,9 @@ static void print_text(const struct settings_row *row, const void *member, struc
 {
     const char *text = *(char *const *)member;
     struct buf masked = {0};
+    if (row->rule == RULE_STORE) {
+        store_uri_mask(text, &masked);
+    }
     /* The userinfo of a proxy is a user name and a password. The path of a service that provides
      * credentials, or takes traces, may be what only its users know. */
     const char *mark = settings_rule_is_masked(row->rule) ? strstr(text, "://") : NULL;

@@ -2,6 +2,7 @@
 #include "settings/settings.h"
 
 #include "base/mem.h"
+#include "settings/store_uri.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -34,6 +35,24 @@ char *settings_password_path(const struct settings *settings)
     return buf_take(&path);
 }
 
+bool settings_is_shared(const struct settings *settings)
+{
+    return store_uri_is_shared(settings->ledger.store);
+}
+
+/* The first of the directories that systemd gives a service, without the colon behind it. */
+static struct slice service_directory(void)
+{
+    static const char *const names[] = {"RUNTIME_DIRECTORY", "STATE_DIRECTORY"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && value[0] != '\0') {
+            return slice_of(value, strcspn(value, ":"));
+        }
+    }
+    return slice_text(".");
+}
+
 char *settings_control_path(const struct settings *settings)
 {
     static const char sqlite[] = "sqlite:";
@@ -45,6 +64,11 @@ char *settings_control_path(const struct settings *settings)
     }
     if (path[0] != '\0') {
         return mem_strdup(path);
+    }
+    if (settings_is_shared(settings)) {
+        buf_append(&beside, service_directory());
+        buf_append_text(&beside, "/ecs-mqtt-bridge.sock");
+        return buf_take(&beside);
     }
     bool is_file = strncmp(store, sqlite, strlen(sqlite)) == 0;
     buf_printf(&beside, "%s.sock", is_file ? store + strlen(sqlite) : store);

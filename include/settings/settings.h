@@ -103,8 +103,12 @@ struct settings {
         bool sts_vpc;
     } credentials;
     struct {
-        char *store;      /* "sqlite:PATH" */
-        char *durability; /* "full" or "process" */
+        char *store;         /* "sqlite:PATH", or a URI, see settings/store_uri.h */
+        char *durability;    /* "full" or "process" */
+        char *password_file; /* "" for libpq's own ways to find a password */
+        int64_t lease_s;
+        int64_t session_adopt_s;
+        char *failover; /* "strict" or "loss-accepted" */
     } ledger;
     struct {
         char *file; /* "" for none */
@@ -237,10 +241,16 @@ enum log_level settings_log_level(const struct settings *settings);
  * where that exists (systemd.exec(5), LoadCredential=). A heap string, or NULL for no password.
  */
 char *settings_password_path(const struct settings *settings);
+/* Whether ledger.store is shared by several bridges. */
+bool settings_is_shared(const struct settings *settings);
 /* The longest path of a Unix socket: sockaddr_un.sun_path without the NUL (unix(7)). */
 #define SETTINGS_SOCKET_BYTES_MAX 107
-/* The path of the control socket: control.socket, else the ledger's path with ".sock" behind it,
- * which may be longer than SETTINGS_SOCKET_BYTES_MAX. A heap string, or NULL for no socket. */
+/*
+ * The path of the control socket: control.socket, else the ledger's path with ".sock" behind it,
+ * with a shared ledger ecs-mqtt-bridge.sock in $RUNTIME_DIRECTORY or $STATE_DIRECTORY
+ * (systemd.exec(5)) or the working directory. It may be longer than SETTINGS_SOCKET_BYTES_MAX. A
+ * heap string, or NULL for no socket.
+ */
 char *settings_control_path(const struct settings *settings);
 /* What somebody needs who talks to a running bridge. Free both. */
 struct settings_paths {

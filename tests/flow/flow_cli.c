@@ -135,7 +135,7 @@ static void test_a_mistake_is_reported_with_file_line_and_key(struct fixture *fi
         {"\n\nlimits: { deadline_s = 0; };\n", 3, "limits.deadline_s"},
         {"api: { endpoint = \"http://example.com\"; };\n", 1, "api.endpoint"},
         {"api: { signature = \"v9\"; };\n", 1, "api.signature"},
-        {"ledger: { store = \"postgresql://db/bridge\"; };\n", 1, "ledger.store"},
+        {"ledger: { store = \"mysql://db/bridge\"; };\n", 1, "ledger.store"},
         {"credentials: { provider = \"imds\"; };\n", 1, "credentials.provider"},
         {"routes = (\n{ name = \"a\"; },\n{ name = \"a\"; topics = (\"x\"); }\n);\n", 3, "name"},
         {"routes = ({ topics = (\"a/#/b\"); });\n", 1, "topics"},
