@@ -99,6 +99,7 @@ struct claim_request {
     enum bridge_error refusal; /* of a mismatch and a refusal */
     bool is_counted;           /* in the batch's `unfinished` already */
     bool is_new_row;           /* and in the batch's `records`: it replaces no other row */
+    bool is_lined_up;          /* it waits behind another command of its group, in the store */
 };
 
 /* A message to delete from the outbox. */
@@ -122,6 +123,7 @@ struct post_request {
 struct move_request {
     struct command *command;
     int64_t id;
+    char token[COMMAND_TOKEN_BYTES_MAX + 1];
     enum state state; /* after the move */
     uint32_t attempts;
     int64_t not_before_ms;

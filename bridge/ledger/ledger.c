@@ -90,11 +90,12 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
                         struct buf *out_why)
 {
     const struct store_ops *ops = NULL;
-    const char *location = NULL;
+    struct store_place place = {.instance = options->instance,
+                                .password_file = options->password_file};
     struct store *store = NULL;
-    enum status status = store_choose(options->store, &ops, &location, out_why);
+    enum status status = store_choose(options->store, &ops, &place.location, out_why);
     if (status == STATUS_OK) {
-        status = ops->open(location, options->is_full, &store, out_why);
+        status = ops->open(&place, options->is_full, &store, out_why);
     }
     if (status != STATUS_OK) {
         return status;

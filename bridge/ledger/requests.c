@@ -7,6 +7,7 @@
 #include "history.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 static struct ledger_request *request_new(enum request_kind kind, void *arg)
 {
@@ -84,6 +85,7 @@ static struct ledger_request *move_new(enum request_kind kind, struct command *c
     struct ledger_request *request = request_new(kind, arg);
     request->move.command = command;
     request->move.id = command->id;
+    snprintf(request->move.token, sizeof request->move.token, "%s", command->token);
     request->move.state = state_after(command->state, move);
     request->move.attempts = command->attempts;
     request->move.not_before_ms = command->not_before_ms;

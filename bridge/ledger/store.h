@@ -2,9 +2,9 @@
  * store - the interface of a database: it carries out a batch of requests as one transaction.
  *
  * A store calls the rules (rules.h) to plan each request and writes the plan; it makes no decision
- * about a command. It is free to write row by row, or to send many statements in one round trip.
- * The bridge makes all keys (token, id of a command, ids of messages), so a batch can be sent again
- * without a change.
+ * about a command. A command is named by its token, a message by its id. It is free to write row by
+ * row, or to send many statements in one round trip. The bridge makes all keys (token, id of a
+ * command, ids of messages), so a batch can be sent again without a change.
  *
  * Thread: one at a time (the committer's, and before it starts the caller of open()). Fails with
  * STATUS_STORE; error() says why.
@@ -57,12 +57,19 @@ typedef void store_watch_fn(void *arg, const struct watch *watch);
 /* Something that is wrong with a store's place, or dangerous (`is_error` false). */
 typedef void store_finding_fn(void *arg, bool is_error, const char *text);
 
+/* Where a store is, and whose. A file needs the location only. */
+struct store_place {
+    const char *location;
+    const char *instance;      /* which of the bridges that share the store it is; NULL: "" */
+    const char *password_file; /* NULL or "": none */
+};
+
 struct store_ops {
-    /* Fails as ledger_open(). */
-    enum status (*open)(const char *location, bool is_full, struct store **out_store,
+    /* Fails as ledger_open(). The place is used during the call only. */
+    enum status (*open)(const struct store_place *place, bool is_full, struct store **out_store,
                         struct buf *out_why);
     /* Opens it for reading only, without a lock, while a bridge may use it. */
-    enum status (*open_to_read)(const char *location, struct store **out_store,
+    enum status (*open_to_read)(const struct store_place *place, struct store **out_store,
                                 struct buf *out_why);
     /* Looks at its place without opening it: whether this user can use it, and what is dangerous
      * about it. Changes nothing. */

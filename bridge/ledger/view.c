@@ -26,11 +26,11 @@ struct view {
 
 static enum status open_view(const char *name, struct view *out_view, struct buf *out_why)
 {
-    const char *location = NULL;
+    struct store_place place = {0};
     struct ledger_clock_meta clock;
-    enum status status = store_choose(name, &out_view->ops, &location, out_why);
+    enum status status = store_choose(name, &out_view->ops, &place.location, out_why);
     if (status == STATUS_OK) {
-        status = out_view->ops->open_to_read(location, &out_view->store, out_why);
+        status = out_view->ops->open_to_read(&place, &out_view->store, out_why);
     }
     if (status != STATUS_OK) {
         return status;

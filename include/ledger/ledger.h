@@ -34,8 +34,10 @@
 struct ledger;
 
 struct ledger_options {
-    const char *store; /* "sqlite:PATH" */
-    bool is_full;      /* durability "full": a commit is on the disk before it is reported */
+    const char *store;         /* "sqlite:PATH" or "postgresql://..." */
+    const char *instance;      /* of a store that several bridges share: which of them it is */
+    const char *password_file; /* of such a store; NULL or "": none */
+    bool is_full; /* durability "full": a commit is on the disk before it is reported */
     int64_t success_ttl_s;
     int64_t failure_ttl_s;
     int64_t pending_max;

@@ -139,7 +139,8 @@ static void store_open(struct fill *fill, const char *path)
     struct buf why = {0};
 
     fill->ops = &store_sqlite_ops;
-    if (fill->ops->open(path, false, &fill->store, &why) != STATUS_OK) {
+    if (fill->ops->open(&(struct store_place){.location = path}, false, &fill->store, &why) !=
+        STATUS_OK) {
         bench_die(EX_CANTCREAT, "%s: %.*s", path, (int)why.length, why.data);
     }
     if (fill->ops->summarise(fill->store, &summary) != STATUS_OK) {

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define KEPT_MS INT64_C(1767322800000)
@@ -84,11 +85,14 @@ static struct ledger_request *add(struct store_batch *batch, enum request_kind k
     return request;
 }
 
-static struct command *make_command(const char *token)
+static struct command *make_command(const struct store_batch *batch, const char *token)
 {
+    char group[COMMAND_GROUP_BYTES_MAX];
+    snprintf(group, sizeof group, "pg-%s", token);
     struct command *command = command_of_record(
         &ROUTE, &action_rows[ACTION_StartDiskReplicaGroup], slice_text("cn-beijing"),
-        slice_text("pg-example"), slice_text(token), slice_text("{\"OneShot\":true}"));
+        slice_text(batch->group == NULL ? group : batch->group), slice_text(token),
+        slice_text("{\"OneShot\":true}"));
     command->received_at_ms = KEPT_MS + 123;
     command->deadline_at_ms = KEPT_MS + 300123;
     command->not_before_ms = KEPT_MS + 100000;
@@ -98,16 +102,18 @@ static struct command *make_command(const char *token)
 struct ledger_request *store_batch_claim(struct store_batch *batch, const char *token)
 {
     struct ledger_request *request = add(batch, REQUEST_CLAIM);
-    request->claim.ask.command = make_command(token);
+    request->claim.ask.command = make_command(batch, token);
     request->claim.ask.reply_to.topic = mem_strdup("replies/a");
     request->claim.id = ++batch->last_id;
     return request;
 }
 
-struct ledger_request *store_batch_move(struct store_batch *batch, int64_t id, enum state state)
+struct ledger_request *store_batch_move(struct store_batch *batch, const char *token, int64_t id,
+                                        enum state state)
 {
     struct ledger_request *request = add(batch, REQUEST_BEGIN);
     request->move.id = id;
+    snprintf(request->move.token, sizeof request->move.token, "%s", token);
     request->move.state = state;
     return request;
 }
@@ -121,7 +127,7 @@ struct ledger_request *store_batch_finish(struct store_batch *batch, const char 
                                            .retry_after_ms = -1};
     struct ledger_request *request = add(batch, REQUEST_FINISH);
     struct finish_request *finish = &request->finish;
-    finish->command = make_command(token);
+    finish->command = make_command(batch, token);
     finish->command->id = id;
     finish->command->attempts = 2;
     outcome_copy(&finish->outcome, &SUCCESS);

@@ -7,11 +7,15 @@
 
 #include "ledger/store.h"
 
+/* A place with nothing but a location, as a file has. */
+#define STORE_AT(path) (&(const struct store_place){.location = (path)})
+
 struct store_batch {
     const struct store_ops *ops;
     struct store *store;
     struct ledger_limits limits; /* a test may change them */
-    struct ledger_batch batch;   /* the current one, with its results after store_batch_run() */
+    const char *group;         /* of the next commands; NULL: each token has its own, "pg-TOKEN" */
+    struct ledger_batch batch; /* the current one, with its results after store_batch_run() */
     int64_t last_id;
     int64_t next_message_id;
     int64_t last_audit_seq;
@@ -24,10 +28,11 @@ void store_batch_fini(struct store_batch *batch);
 
 /* Each of these adds a request, which is valid until the next store_batch_begin(). */
 
-/* A claim for group "pg-example" with OneShot and the reply topic "replies/a". */
+/* A claim with OneShot and the reply topic "replies/a". */
 struct ledger_request *store_batch_claim(struct store_batch *batch, const char *token);
 /* A new state of the row. */
-struct ledger_request *store_batch_move(struct store_batch *batch, int64_t id, enum state state);
+struct ledger_request *store_batch_move(struct store_batch *batch, const char *token, int64_t id,
+                                        enum state state);
 /* A success that expires at `expires_at_ms`; for other outcomes a test changes the request. */
 struct ledger_request *store_batch_finish(struct store_batch *batch, const char *token, int64_t id,
                                           int64_t expires_at_ms);

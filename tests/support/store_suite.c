@@ -45,7 +45,7 @@ static void open_again(struct fixture *f)
 {
     struct buf why = {0};
     close_store(f);
-    assert_int_equal(f->ops->open(f->location, false, &f->store, &why), STATUS_OK);
+    assert_int_equal(f->ops->open(STORE_AT(f->location), false, &f->store, &why), STATUS_OK);
     assert_int_equal(why.length, 0);
     store_batch_init(&f->batch, f->ops, f->store);
     buf_fini(&why);
@@ -90,7 +90,7 @@ static int64_t claim(struct fixture *f, const char *token, enum state state)
     int64_t id = request->claim.id;
     request->claim.ask.is_called_at_once = state == STATE_CALLING;
     if (state != STATE_CALLING && state != STATE_READY) {
-        store_batch_move(&f->batch, id, state);
+        store_batch_move(&f->batch, token, id, state);
     }
     return id;
 }
@@ -175,7 +175,7 @@ static void test_a_command_comes_back_as_it_was_stored(void **state)
     assert_true(slice_equals_text(row.token, "t-1"));
     assert_true(slice_equals_text(row.action, "StartDiskReplicaGroup"));
     assert_true(slice_equals_text(row.region, "cn-beijing"));
-    assert_true(slice_equals_text(row.group, "pg-example"));
+    assert_true(slice_equals_text(row.group, "pg-t-1"));
     assert_true(slice_equals_text(row.route, "start"));
     assert_true(slice_equals_text(row.params, "{\"OneShot\":true}"));
     assert_int_equal(row.fingerprint.length, sizeof command.fingerprint);
@@ -267,7 +267,7 @@ static void test_a_state_is_stored_with_attempts_and_time(void **state)
 {
     struct fixture *f = *state;
     int64_t id = claim(f, "t-1", STATE_CALLING);
-    struct ledger_request *move = store_batch_move(&f->batch, id, STATE_UNSURE);
+    struct ledger_request *move = store_batch_move(&f->batch, "t-1", id, STATE_UNSURE);
     move->move.attempts = 3;
     move->move.not_before_ms = 99;
     move->move.crashes = 2;
@@ -396,7 +396,7 @@ static void crash(struct fixture *f)
     if (child == 0) {
         struct buf why = {0};
         struct ledger_batch batch = {.limits = &(struct ledger_limits){.pending_max = 1}};
-        bool is_ok = f->ops->open(f->location, false, &f->store, &why) == STATUS_OK &&
+        bool is_ok = f->ops->open(STORE_AT(f->location), false, &f->store, &why) == STATUS_OK &&
                      f->ops->start(f->store, &batch) == STATUS_OK;
         _exit(is_ok ? 0 : 1);
     }
@@ -459,7 +459,7 @@ static void test_a_command_is_resumed_with_all_its_values(void **state)
     struct store_row row = find(f, "t-1");
     assert_int_equal(command->id, id);
     assert_ptr_equal(command->route, f->batch.limits.routes);
-    assert_string_equal(command->group, "pg-example");
+    assert_string_equal(command->group, "pg-t-1");
     assert_string_equal(command->params, "{\"OneShot\":true}");
     assert_int_equal(command->attempts, 1);
     assert_int_equal(command->received_at_ms, row.received_at_ms);
@@ -478,7 +478,7 @@ static void test_calls_of_a_run_that_crashed_count_one_crash_more(void **state)
     commit(f);
     crash(f);
     assert_int_equal(find(f, "calling").crashes, 1);
-    struct ledger_request *move = store_batch_move(&f->batch, id, STATE_RECALLING);
+    struct ledger_request *move = store_batch_move(&f->batch, "calling", id, STATE_RECALLING);
     move->move.crashes = 1;
     commit(f);
     crash(f);
@@ -793,6 +793,7 @@ static struct watch *only_watch(struct fixture *f)
 /* A command that ends with a watch of its group. */
 static struct ledger_request *begin_watch(struct fixture *f, const char *token)
 {
+    f->batch.group = "pg-example";
     int64_t id = claim(f, token, STATE_CALLING);
     struct ledger_request *request = store_batch_finish(&f->batch, token, id, 1000);
     request->finish.watch = (struct watch_start){.started_at_ms = 5000, .ends_at_ms = 9000};
@@ -898,14 +899,13 @@ static void test_a_watch_of_the_same_token_goes_on(void **state)
     begin_watch(f, "t-1");
     commit(f);
     struct watch *watch = only_watch(f);
-    int64_t id = watch->id;
     store_batch_watch(&f->batch, watch, &step, "event");
     commit(f);
     watch_free(watch);
-    struct ledger_request *request = store_batch_finish(&f->batch, "t-1", id, 1000);
+    struct ledger_request *request = begin_watch(f, "t-1");
     request->finish.watch = (struct watch_start){.started_at_ms = 7000, .ends_at_ms = 9500};
     run(f);
-    assert_int_equal(request->message_count, 0);
+    assert_int_equal(request->message_count, 1); /* the reply, and no event */
     store_batch_begin(&f->batch);
     watch = only_watch(f);
     assert_int_equal(watch->state.seq, 4);
@@ -930,7 +930,7 @@ static void test_a_second_owner_is_refused_with_a_reason(void **state)
     struct fixture *f = *state;
     struct store *second = NULL;
     struct buf why = {0};
-    assert_int_equal(f->ops->open(f->location, false, &second, &why), STATUS_BUSY);
+    assert_int_equal(f->ops->open(STORE_AT(f->location), false, &second, &why), STATUS_BUSY);
     assert_null(second);
     assert_non_null(strstr(why.data, "in use"));
     buf_fini(&why);

@@ -389,11 +389,11 @@ static enum status create(const char *location, struct buf *out_why)
     return status;
 }
 
-enum status store_sqlite_open(const char *location, bool is_full, struct store **out_store,
-                              struct buf *out_why)
+enum status store_sqlite_open(const struct store_place *place, bool is_full,
+                              struct store **out_store, struct buf *out_why)
 {
     /* SQLite puts its write-ahead log beside the file itself, not beside a symbolic link to it. */
-    char *path = store_file_resolve(location);
+    char *path = store_file_resolve(place->location);
     struct store *store = store_new(path);
     enum status status = store_file_lock(path, &store->lock_fd, &store->runs, out_why);
     if (status == STATUS_OK) {
@@ -422,10 +422,10 @@ enum status store_sqlite_open(const char *location, bool is_full, struct store *
     return STATUS_OK;
 }
 
-enum status store_sqlite_open_to_read(const char *location, struct store **out_store,
+enum status store_sqlite_open_to_read(const struct store_place *place, struct store **out_store,
                                       struct buf *out_why)
 {
-    struct store *store = store_new(location);
+    struct store *store = store_new(place->location);
     enum status status = open_file_to_read(store, out_why);
     if (status != STATUS_OK) {
         store_sqlite_close(store);

@@ -41,9 +41,9 @@ struct store {
     char error[STORE_ERROR_BYTES];
 };
 
-enum status store_sqlite_open(const char *location, bool is_full, struct store **out_store,
-                              struct buf *out_why);
-enum status store_sqlite_open_to_read(const char *location, struct store **out_store,
+enum status store_sqlite_open(const struct store_place *place, bool is_full,
+                              struct store **out_store, struct buf *out_why);
+enum status store_sqlite_open_to_read(const struct store_place *place, struct store **out_store,
                                       struct buf *out_why);
 void store_sqlite_close(struct store *store);
 void store_sqlite_inspect(const char *location, store_finding_fn *found, void *arg);

@@ -22,8 +22,9 @@ static void crash(struct fixture *fixture)
     struct store *store = NULL;
     struct buf why = {0};
     fixture_close(fixture, 1000);
-    assert_int_equal(store_sqlite_ops.open(fixture->store + strlen("sqlite:"), false, &store, &why),
-                     STATUS_OK);
+    assert_int_equal(
+        store_sqlite_ops.open(STORE_AT(fixture->store + strlen("sqlite:")), false, &store, &why),
+        STATUS_OK);
     assert_int_equal(store_write_meta(&store_sqlite_ops, store, "ledger.is_closed", 0), STATUS_OK);
     store_sqlite_ops.close(store);
     fixture_open(fixture);

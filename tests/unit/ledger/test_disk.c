@@ -115,7 +115,7 @@ static void check_ledger(const struct trial *trial, const char *folder)
     struct buf why = {0};
     struct store *store = NULL;
     buf_printf(&path, "%s/ledger.db", folder);
-    assert_int_equal(store_sqlite_ops.open(path.data, true, &store, &why), STATUS_OK);
+    assert_int_equal(store_sqlite_ops.open(STORE_AT(path.data), true, &store, &why), STATUS_OK);
     for (int i = 0; i < TOKENS; i++) {
         if (trial->is_claimed[i]) {
             check_row(store, TOKEN[i], trial->is_finished[i]);
@@ -347,7 +347,7 @@ static struct store *open_store(const char *path)
 {
     struct store *store = NULL;
     struct buf why = {0};
-    enum status status = store_sqlite_ops.open(path, true, &store, &why);
+    enum status status = store_sqlite_ops.open(STORE_AT(path), true, &store, &why);
     assert_string_equal(why.data == NULL ? "" : why.data, "");
     assert_int_equal(status, STATUS_OK);
     buf_fini(&why);
@@ -366,7 +366,7 @@ static bool open_with_fault(const char *folder, const char *path, enum vfs_fault
     struct buf why = {0};
     int struck = 0;
     vfs_faults_plan(folder, fault, n, 1);
-    enum status status = store_sqlite_ops.open(path, true, &store, &why);
+    enum status status = store_sqlite_ops.open(STORE_AT(path), true, &store, &why);
     assert_true(status == STATUS_OK || strstr(why.data, path) != NULL);
     store_sqlite_ops.close(store);
     vfs_faults_heal(folder, &struck);

@@ -124,7 +124,7 @@ static void run_and_kill(struct fixture *fixture, const char *token)
         struct store *store = NULL;
         struct buf why = {0};
         const char *location = fixture->store + strlen("sqlite:");
-        if (store_sqlite_ops.open(location, false, &store, &why) != STATUS_OK) {
+        if (store_sqlite_ops.open(STORE_AT(location), false, &store, &why) != STATUS_OK) {
             _exit(1);
         }
         store_batch_init(&batch, &store_sqlite_ops, store);
@@ -144,7 +144,7 @@ static enum status try_open(struct fixture *fixture, struct buf *out_why)
 {
     struct store *store = NULL;
     enum status status =
-        store_sqlite_ops.open(fixture->store + strlen("sqlite:"), false, &store, out_why);
+        store_sqlite_ops.open(STORE_AT(fixture->store + strlen("sqlite:")), false, &store, out_why);
     store_sqlite_ops.close(store);
     return status;
 }

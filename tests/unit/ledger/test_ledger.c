@@ -653,8 +653,9 @@ static void store_expired(struct fixture *fixture, int record_count)
     struct store_batch batch;
     struct store *store = NULL;
     struct buf why = {0};
-    assert_int_equal(store_sqlite_ops.open(fixture->store + strlen("sqlite:"), false, &store, &why),
-                     STATUS_OK);
+    assert_int_equal(
+        store_sqlite_ops.open(STORE_AT(fixture->store + strlen("sqlite:")), false, &store, &why),
+        STATUS_OK);
     store_batch_init(&batch, &store_sqlite_ops, store);
     for (int i = 0; i < record_count; i++) {
         char token[16];

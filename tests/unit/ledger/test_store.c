@@ -67,7 +67,7 @@ static int teardown(void **state)
 static enum status try_open(const char *location, struct buf *out_why)
 {
     struct store *store = NULL;
-    enum status status = OPS->open(location, true, &store, out_why);
+    enum status status = OPS->open(STORE_AT(location), true, &store, out_why);
     OPS->close(store);
     return status;
 }
@@ -148,7 +148,7 @@ static struct store *open_old(const char *location, int version)
     }
     buf_printf(&sql, "%s PRAGMA user_version = %d", OLD_ROWS, version);
     execute(location, sql.data);
-    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
     assert_int_equal(OPS->summarise(store, &summary), STATUS_OK);
     assert_int_equal(summary.waiting, 1);
     assert_int_equal(summary.messages, 1);
@@ -199,7 +199,7 @@ static void test_a_version_3_file_is_migrated_with_its_values(void **state)
     }
     execute(location, OLD_ROWS);
     execute(location, "INSERT INTO fact VALUES ('x', -7); PRAGMA user_version = 3");
-    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
     assert_int_equal(OPS->get_meta(store, "x", &value), STATUS_OK);
     assert_int_equal(value, -7);
     OPS->close(store);
@@ -229,7 +229,7 @@ static void test_of_the_crashes_in_a_version_3_file_those_of_single_calls_are_co
                    "PRAGMA user_version = 3",
                    CASES[i].crashes, CASES[i].alone);
         execute(location, sql.data);
-        assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+        assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
         assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_OK);
         assert_int_equal(row.crashes, CASES[i].crashes_now);
         OPS->close(store);
@@ -259,7 +259,7 @@ static void test_a_record_with_strange_parameters_is_damaged(void **state)
                    "UPDATE command SET %s WHERE id = 5",
                    changes[i]);
         execute(location, sql.data);
-        assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+        assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
         assert_int_equal(OPS->find(store, slice_text("done"), &row), STATUS_OK);
         assert_int_equal(OPS->find(store, slice_text("old"), &row), STATUS_STORE);
         assert_non_null(strstr(OPS->error(store), "the record of command 5 is damaged"));
@@ -299,7 +299,7 @@ static void test_a_command_of_a_version_5_file_gets_a_history(void **state)
     execute(location, store_sqlite_steps[3]);
     execute(location, store_sqlite_steps[4]);
     execute(location, "PRAGMA user_version = 5");
-    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
     store_batch_init(&batch, OPS, store);
     store_batch_finish(&batch, "old", 5, 1000);
     store_batch_delivered(&batch, 8);
@@ -337,7 +337,7 @@ static void test_a_version_7_file_can_have_watches(void **state)
         execute(location, store_sqlite_steps[i]);
     }
     execute(location, "PRAGMA user_version = 7");
-    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
     assert_int_equal(OPS->each_watch(store, count_watch, &count), STATUS_OK);
     assert_int_equal(count, 0);
     store_batch_init(&batch, OPS, store);
@@ -382,7 +382,7 @@ static void fill(const char *location)
     struct store_batch batch;
     struct store *store = NULL;
     struct buf why = {0};
-    assert_int_equal(OPS->open(location, false, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->open(STORE_AT(location), false, &store, &why), STATUS_OK);
     store_batch_init(&batch, OPS, store);
     for (int i = 0; i < 500; i++) {
         char token[32];
@@ -472,7 +472,7 @@ static void check_vanishing(const char *location, const char *ending)
     int64_t value = 0;
     char *name = beside(location, ending);
     char *elsewhere = beside(location, ".elsewhere");
-    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
     assert_int_equal(store_write_meta(OPS, store, "before", 1), STATUS_OK);
     assert_int_equal(rename(name, elsewhere), 0);
     assert_int_equal(store_write_meta(OPS, store, "while", 1), STATUS_STORE);
@@ -503,7 +503,7 @@ static void test_a_file_that_was_removed_while_it_was_open_is_not_created_again(
     struct store *store = NULL;
     struct buf why = {0};
     char *log = beside(location, "-wal");
-    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
     assert_int_equal(store_write_meta(OPS, store, "before", 1), STATUS_OK);
     assert_int_equal(unlink(location), 0);
     assert_int_equal(store_write_meta(OPS, store, "after", 1), STATUS_STORE);
@@ -523,7 +523,7 @@ static void test_without_the_logs_index_nothing_is_lost(void **state)
     struct store *store = NULL;
     struct buf why = {0};
     int64_t value = 0;
-    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
     assert_int_equal(store_write_meta(OPS, store, "kept", 1), STATUS_OK);
     for (size_t i = 0; i < 2; i++) {
         struct buf command = {0};
@@ -532,7 +532,7 @@ static void test_without_the_logs_index_nothing_is_lost(void **state)
         buf_fini(&command);
     }
     OPS->close(store);
-    assert_int_equal(OPS->open(copy, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->open(STORE_AT(copy), true, &store, &why), STATUS_OK);
     assert_int_equal(OPS->get_meta(store, "kept", &value), STATUS_OK);
     OPS->close(store);
     location_free(copy);
@@ -581,7 +581,7 @@ static void test_the_owner_is_named_by_its_process_id(void **state)
     struct store *store = NULL;
     struct buf why = {0};
     char word[32];
-    assert_int_equal(OPS->open(location, true, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
     snprintf(word, sizeof word, "process %ld;", (long)getpid());
     assert_refused(location, STATUS_BUSY, word);
     OPS->close(store);
@@ -600,7 +600,7 @@ static int fill_and_empty(const char *location, int batches_max)
     int batches = 0;
     char *message = mem_zalloc(1, BYTES);
     memset(message, 'm', BYTES);
-    assert_int_equal(OPS->open(location, false, &store, &why), STATUS_OK);
+    assert_int_equal(OPS->open(STORE_AT(location), false, &store, &why), STATUS_OK);
     store_batch_init(&batch, OPS, store);
     for (int i = 0; i < MESSAGES; i++) {
         store_batch_post(&batch, slice_of(message, BYTES));

@@ -14,6 +14,7 @@
 #include "ledger/sqlite/sqlite.h"
 #include "ledger/store.h"
 #include "support/ledger_fixture.h"
+#include "support/store_batch.h"
 
 #include <string.h>
 
@@ -140,7 +141,7 @@ static void summarise(struct fixture *fixture, struct store_summary *out_summary
     struct store *store = NULL;
     struct buf why = {0};
     const char *path = fixture->store + strlen("sqlite:");
-    assert_int_equal(store_sqlite_ops.open_to_read(path, &store, &why), STATUS_OK);
+    assert_int_equal(store_sqlite_ops.open_to_read(STORE_AT(path), &store, &why), STATUS_OK);
     assert_int_equal(store_sqlite_ops.summarise(store, out_summary), STATUS_OK);
     store_sqlite_ops.close(store);
     buf_fini(&why);
