@@ -130,15 +130,14 @@ static int place_of_name(const struct reading *reading, struct slice name)
 /* `origin` as in struct field_text. */
 static void read_text(struct reading *reading, int place, struct slice text, const char *origin)
 {
-    const struct parameter *parameter = parameter_at(reading, place);
     bool is_valid;
-    if (parameter != NULL) {
-        is_valid = parameter_takes(parameter, text);
-    } else {
+    if (place < FIELD_COUNT) {
         const struct field *field = &fields[place];
         is_valid = text.length >= field->bytes_min && text.length <= field->bytes_max &&
                    (field->is_valid == NULL || field->is_valid(text)) &&
                    (place != FIELD_ACTION || slice_equals_text(text, reading->action->name));
+    } else {
+        is_valid = parameter_takes(parameter_at(reading, place), text);
     }
     if (!is_valid) {
         note(reading, ERROR_INVALID_PARAMETER, "%s must be %s; the value%s has %zu bytes.",
