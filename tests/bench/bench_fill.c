@@ -3,9 +3,10 @@
  *
  * Writes finished commands (succeeded, replied to, not expiring within the next hour) through the
  * store's interface, so it always uses the current schema. Creates the file if it is missing. Use
- * it only while no bridge has the ledger open.
+ * it only while no bridge has the ledger open. With --watched each command is of a group of its
+ * own, which is watched since then.
  *
- * bench_fill --ledger FILE --records N
+ * bench_fill --ledger FILE --records N [--watched]
  */
 #include "bench.h"
 
@@ -22,6 +23,7 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -40,6 +42,7 @@ struct fill {
     uint64_t seed;
     int64_t now_ms;
     int64_t last_id;
+    bool is_watched;
 };
 
 static int64_t wall_clock_ms(void)
@@ -66,7 +69,8 @@ static struct command *command_make(struct fill *fill, uint64_t number)
     snprintf(token, sizeof(token),
              "%08" PRIx64 "-%04" PRIx64 "-4%03" PRIx64 "-%04" PRIx64 "-%012" PRIx64, high >> 32,
              (high >> 16) & 0xffffU, high & 0xfffU, low >> 48, low & 0xffffffffffffU);
-    snprintf(group, sizeof(group), "pg-bench-%05" PRIu64, number % GROUPS);
+    snprintf(group, sizeof(group), "pg-bench-%05" PRIu64,
+             fill->is_watched ? number : number % GROUPS);
     struct command *command = command_of_record(
         &fill->route, &action_rows[ACTION_StartDiskReplicaGroup], slice_text("cn-beijing"),
         slice_text(group), slice_text(token), slice_text("{\"OneShot\":false}"));
@@ -98,6 +102,10 @@ static void add_record(struct fill *fill, struct ledger_batch *batch, uint64_t n
     finish->finish.outcome.request_id = (char *)"C123F94F-4E38-19AE-942A-A8D6F44F0000";
     finish->finish.completed_at_ms = command->received_at_ms + 20;
     finish->finish.kept_from_ms = command->received_at_ms + 20;
+    if (fill->is_watched) {
+        finish->finish.watch.started_at_ms = command->received_at_ms - HOUR_MS;
+        finish->finish.watch.ends_at_ms = fill->now_ms + DAY_MS;
+    }
     request_list_append(&batch->requests, claim);
     request_list_append(&batch->requests, finish);
 }
@@ -118,8 +126,8 @@ static void drop_records(struct ledger_batch *batch)
 
 static void fill_store(struct fill *fill, uint64_t records)
 {
-    static const struct ledger_limits limits = {.success_ttl_s = DAY_MS / 1000,
-                                                .pending_max = INT64_MAX};
+    static const struct ledger_limits limits = {
+        .success_ttl_s = DAY_MS / 1000, .pending_max = INT64_MAX, .watches_max = INT64_MAX};
     struct ledger_batch batch = {.limits = &limits};
 
     for (uint64_t number = 0; number < records;) {
@@ -154,6 +162,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"ledger", required_argument, NULL, 'l'},
         {"records", required_argument, NULL, 'r'},
+        {"watched", no_argument, NULL, 'w'},
         {NULL, 0, NULL, 0},
     };
     struct fill fill = {.seed = bench_random(), .now_ms = wall_clock_ms()};
@@ -165,8 +174,10 @@ int main(int argc, char **argv)
             path = optarg;
         } else if (option == 'r') {
             records = bench_number("--records", optarg, 1, 100000000);
+        } else if (option == 'w') {
+            fill.is_watched = true;
         } else {
-            bench_die(EX_USAGE, "options: --ledger FILE, --records N");
+            bench_die(EX_USAGE, "options: --ledger FILE, --records N, --watched");
         }
     }
     if (path == NULL || records == 0) {

@@ -3,6 +3,7 @@
  *
  * bench_probe memory PID   PSS, private memory, RSS and peak RSS of PID and its descendants
  * bench_probe pids PID     PID and its descendants, separated by commas
+ * bench_probe cpu PID      the CPU time that PID and its descendants have used
  * bench_probe idle PID S   the times per second that their threads were woken, over S seconds
  * bench_probe port         a free TCP port on loopback
  * bench_probe fsync DIR    the time to append 4 KiB and fdatasync in DIR
@@ -50,6 +51,15 @@ static int probe_pids(pid_t pid)
         printf("%s%d", i == 0 ? "" : ",", (int)family.pids[i]);
     }
     printf("\n");
+    return BENCH_EXIT_OK;
+}
+
+static int probe_cpu(pid_t pid)
+{
+    struct bench_family family;
+
+    bench_family_find(&family, pid);
+    printf("{\"cpu_ms\":%.1f}\n", (double)bench_family_cpu_ns(&family) / 1e6);
     return BENCH_EXIT_OK;
 }
 
@@ -142,9 +152,12 @@ int main(int argc, char **argv)
     if (strcmp(what, "pids") == 0 && argc == 3) {
         return probe_pids((pid_t)bench_number(what, argv[2], 1, INT32_MAX));
     }
+    if (strcmp(what, "cpu") == 0 && argc == 3) {
+        return probe_cpu((pid_t)bench_number(what, argv[2], 1, INT32_MAX));
+    }
     if (strcmp(what, "idle") == 0 && argc == 4) {
         return probe_idle((pid_t)bench_number(what, argv[2], 1, INT32_MAX),
                           (unsigned)bench_number(what, argv[3], 1, 3600));
     }
-    bench_die(EX_USAGE, "one of: memory PID, pids PID, idle PID SECONDS, port, fsync DIR");
+    bench_die(EX_USAGE, "one of: memory PID, pids PID, cpu PID, idle PID SECONDS, port, fsync DIR");
 }

@@ -4,7 +4,8 @@
  * An HTTP/1.1 keep-alive server on one epoll set: every request is answered with the same 200 and
  * a fresh RequestId. It checks nothing; the tests use the simulator for that. It answers in the
  * loop iteration that read the request, with three system calls for each request (wait, read,
- * write).
+ * write). A request with GroupIds is answered with these groups, all `normal`, each with a new
+ * recovery point once in RPO_S seconds.
  *
  * bench_responder --listen 127.0.0.1:0 [--port-file FILE]
  *
@@ -29,9 +30,12 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { REQUEST_MAX_BYTES = 16384, EVENTS_MAX = 256, ID_DIGITS = 16 };
+/* Of an answer about groups, whose sum is below the socket's buffer. */
+enum { GROUPS_MAX_BYTES = 131072, GROUP_MAX_BYTES = 1024, HEAD_BYTES = 160, RPO_S = 900 };
 
 /* One descriptor in the epoll set; the buffer is used by client connections only. */
 struct peer {
@@ -50,6 +54,7 @@ struct responder {
     char answer[512];
     size_t answer_bytes;
     char *answer_id; /* the digits of the RequestId inside the answer */
+    char groups[GROUPS_MAX_BYTES];
 };
 
 static const char ID_MARK[] = "XXXXXXXX-XXXX-XXXX-942A-A8D6F44F0000";
@@ -97,11 +102,13 @@ static void accept_peer(struct responder *responder)
 {
     int fd = accept4(responder->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     int one = 1;
+    int send_bytes = 2 * GROUPS_MAX_BYTES;
 
     if (fd < 0) {
         return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes));
     struct peer *peer = bench_alloc(1, sizeof(*peer));
     peer->fd = fd;
     watch(responder, peer);
@@ -120,14 +127,71 @@ static size_t body_bytes_of(const char *head)
     return field == NULL ? 0 : strtoul(field + strlen("\r\nContent-Length:"), NULL, 10);
 }
 
-/* Whether the whole answer was sent; a client that does not read its answers is disconnected. */
-static bool answer(struct responder *responder, const struct peer *peer)
+/* As the documentation's sample: about 450 bytes. The groups do not change at the same time. */
+static size_t group_write(const char *id, size_t id_bytes, time_t now_s, char *out)
 {
-    answer_renew_id(responder);
+    uint64_t seed = 0;
+
+    for (size_t i = 0; i < id_bytes; i++) {
+        seed = seed * 31 + (unsigned char)id[i];
+    }
+    long recover_point_s = (long)(now_s - (now_s + (time_t)(bench_mix(seed) % RPO_S)) % RPO_S);
+    int bytes = snprintf(
+        out, GROUP_MAX_BYTES,
+        "{\"ReplicaGroupId\":\"%.*s\",\"GroupName\":\"bench\",\"Site\":\"production\","
+        "\"Status\":\"normal\",\"RPO\":%d,\"LastRecoverPoint\":%ld,\"PairIds\":[\"pair-1,pair-2\"],"
+        "\"PairNumber\":2,\"SourceRegionId\":\"cn-beijing\",\"SourceZoneId\":\"cn-beijing-f\","
+        "\"DestinationRegionId\":\"cn-shanghai\",\"DestinationZoneId\":\"cn-shanghai-e\","
+        "\"PrimaryRegion\":\"cn-beijing\",\"PrimaryZone\":\"cn-beijing-h\","
+        "\"StandbyRegion\":\"cn-shanghai\",\"StandbyZone\":\"cn-shanghai-e\",\"Bandwidth\":0,"
+        "\"EnableRtc\":true,\"Tags\":[]}",
+        (int)id_bytes, id, RPO_S, recover_point_s);
+    return bytes < GROUP_MAX_BYTES ? (size_t)bytes : 0;
+}
+
+/* The answer about an encoded list of ids; the body has room for the head before it. */
+static const char *groups_write(struct responder *responder, const char *ids, size_t *out_bytes)
+{
+    char *body = responder->groups + HEAD_BYTES;
+    size_t used = (size_t)sprintf(body, "{\"RequestId\":\"%s\",\"ReplicaGroups\":[", ID_MARK);
+    char head[HEAD_BYTES];
+    time_t now_s = time(NULL);
+
+    while (*ids != '\0' && *ids != '&' && *ids != ' ' &&
+           HEAD_BYTES + used + GROUP_MAX_BYTES + 4 < GROUPS_MAX_BYTES) {
+        size_t id_bytes = strcspn(ids, "%& ");
+        used += group_write(ids, id_bytes, now_s, body + used);
+        body[used++] = ',';
+        ids += id_bytes;
+        ids += strncmp(ids, "%2C", 3) == 0 ? 3 : 0;
+    }
+    used -= body[used - 1] == ',';
+    used += (size_t)sprintf(body + used, "]}");
+    int head_bytes = snprintf(head, sizeof(head),
+                              "HTTP/1.1 200 OK\r\n"
+                              "Content-Type: application/json;charset=utf-8\r\n"
+                              "Content-Length: %zu\r\n\r\n",
+                              used);
+    memcpy(body - head_bytes, head, (size_t)head_bytes);
+    *out_bytes = used + (size_t)head_bytes;
+    return body - head_bytes;
+}
+
+/* Whether the whole answer was sent; a client that does not read its answers is disconnected.
+ * `head` is the request's. */
+static bool answer(struct responder *responder, const struct peer *peer, const char *head)
+{
+    const char *ids = strstr(head, "GroupIds=");
+    const char *bytes = responder->answer;
+    size_t count = responder->answer_bytes;
+
     responder->requests++;
-    ssize_t sent =
-        send(peer->fd, responder->answer, responder->answer_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
-    return sent == (ssize_t)responder->answer_bytes;
+    if (ids == NULL) {
+        answer_renew_id(responder);
+    } else {
+        bytes = groups_write(responder, ids + strlen("GroupIds="), &count);
+    }
+    return send(peer->fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)count;
 }
 
 static void consume(struct peer *peer, size_t bytes)
@@ -157,10 +221,10 @@ static bool serve(struct responder *responder, struct peer *peer)
         }
         end[2] = '\0'; /* ends the search for a field at the end of this request's head */
         peer->body_left_bytes = body_bytes_of(peer->buffer);
-        consume(peer, (size_t)(end - peer->buffer) + 4);
-        if (!answer(responder, peer)) {
+        if (!answer(responder, peer, peer->buffer)) {
             return false;
         }
+        consume(peer, (size_t)(end - peer->buffer) + 4);
     }
 }
 

@@ -146,7 +146,7 @@ wait_online() { # PID TOPIC
     [ "$code" -eq 0 ]
 }
 
-starts=0
+starts=0 row_routes="" row_settings="" # more of one row
 
 # A fresh instance name each time, so that the retained status of an earlier one is not mistaken.
 start_bridge() { # DURABILITY tcp|tls ROUTES; in $home
@@ -159,15 +159,17 @@ start_bridge() { # DURABILITY tcp|tls ROUTES; in $home
         done
         routes="routes = ($routes);"
     fi
+    admin_port=$("$tools/bench_probe" port)
     cat >"$home/bridge.cfg" <<END
 instance = "$instance";
 broker: { uris = ("$uri"); tls: { ca_file = "$work/ca.pem"; }; };
 api: { endpoint = "http://127.0.0.1:$responder_port"; max_in_flight = 64; max_in_flight_per_region = 64;
        rate_per_s = 100000.0; rate_burst = 100000; };
 ledger: { store = "sqlite:ledger.db"; durability = "$1"; };
-admin: { listen = "127.0.0.1:$("$tools/bench_probe" port)"; };
+admin: { listen = "127.0.0.1:$admin_port"; };
 log: { level = "warn"; };
-$routes
+${routes:-$row_routes}
+$row_settings
 $more_settings
 END
     (
@@ -178,6 +180,14 @@ END
     ) >"$home/bridge.log" 2>&1 &
     bridge_pid=$!
     wait_online "$bridge_pid" "ecs-bridge/v1/status/$instance" || bridge_failed "the bridge did not come online"
+}
+
+# The value of a counter of the bridge, all its series together.
+metric() { # NAME
+    exec {admin}<>"/dev/tcp/127.0.0.1/$admin_port"
+    printf 'GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nConnection: close\r\n\r\n' "$admin_port" >&"$admin"
+    awk -v name="$1" 'index($1, name "{") == 1 || $1 == name { sum += $2 } END { print sum + 0 }' <&"$admin"
+    exec {admin}<&-
 }
 
 stop_bridge() {

@@ -176,3 +176,22 @@ measure_idle() { # SECONDS; sets $result
     sleep 12 # what follows the last command has ended by then: its counts are published after 10 s
     tool bench_probe idle "$bridge_pid" "$1" || bridge_failed "the bridge ended while it was idle"
 }
+
+# Waits until the bridge has stored so many events about watched groups.
+await_watch_events() { # COUNT
+    local tries
+    for ((tries = 0; tries < 240; tries++)); do
+        [ "$(metric ecs_mqtt_bridge_watch_events_total)" -lt "$1" ] || return 0
+        sleep 0.5
+    done
+    bridge_failed "the watched groups were not all seen within two minutes"
+}
+
+# CPU time, calls and updates of the ledger while groups are watched, each second of SECONDS.
+measure_watching() { # SECONDS; sets $result
+    local calls
+    calls=$(metric ecs_mqtt_bridge_watch_calls_total)
+    tool bench_probe idle "$bridge_pid" "$1" || bridge_failed "the bridge ended while it watched"
+    calls=$(($(metric ecs_mqtt_bridge_watch_calls_total) - calls))
+    result="{\"calls\":$calls,${result#\{}"
+}

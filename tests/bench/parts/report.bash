@@ -1,6 +1,6 @@
 # The tables, the aims and bench.json. Sourced by run. Uses parts/machine.bash.
 
-rows_json="" growth_json="" aims="" aims_json="" limits=""
+rows_json="" growth_json="" watching_json="" aims="" aims_json="" limits=""
 
 aim() { # WHAT MEASURED COMPARISON LIMIT UNIT
     local word=missed is_reached=false
@@ -102,6 +102,22 @@ print_growth() { # NAME FIRST_RATE FIRST_RATIO
         "$(calc %.3f "${cell[rate]} / $2")" "$(calc %.3f "${cell[ratio]} / $3")"
 }
 
+print_watching_head() {
+    echo "watched groups, each asked for every 10 s (poll_max_s); a new recovery point every 15 minutes; 100 groups a call:"
+    printf '%-8s | %-17s | %-24s | %-15s | %s\n' "" "  private, MiB" "  first answers" " CPU ms" ""
+    printf '%-8s | %8s %8s | %8s %6s %8s | %7s %7s | %11s %8s\n' groups "0 groups" watching "CPU s" s "MiB" "a round" "/ s" \
+        "calls/round" "us/call"
+}
+
+print_watching() { # GROUPS MEMORY_BEFORE MEMORY_FIRST MEMORY FIRST_CPU_MS FIRST_S STEADY ROUND_S CALLS
+    local cpu
+    cpu=$(field cpu_us_per_s "$7")
+    printf '%-8d | %8s %8s | %8.2f %6.1f %8s | %7.1f %7.1f | %11s %8.0f\n' "$1" "$(mib_of private_kib "$2")" \
+        "$(mib_of private_kib "$4")" "$(calc %.3f "$5 / 1000")" "$6" "$(mib_of private_kib "$3")" \
+        "$(calc %.3f "$cpu * $8 / 1000")" "$(calc %.3f "$cpu / 1000")" "$9" \
+        "$(calc %.0f "$cpu * $(field seconds "$7") / $(field calls "$7")")"
+}
+
 write_json() { # RESPONDER
     cat >"$json" <<END
 {"size":"$size","cpu":"${cpu//\"/}","cores":$(nproc),"build_type":"$build_type",
@@ -112,6 +128,8 @@ write_json() { # RESPONDER
 $rows_json],
 "growth":[
 $growth_json],
+"watching":[
+$watching_json],
 "aims":[
 $aims_json],
 "responder":$1}
