@@ -302,6 +302,7 @@ struct ledger_limits {
     struct reply_settings replies;
     const struct route *routes; /* stored commands refer to these */
     size_t route_count;
+    bool is_coalescing; /* a route has coalesce_s */
     bool is_audited;
     int64_t audit_rows_max;
     struct watch_publishing events;

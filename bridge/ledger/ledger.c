@@ -51,6 +51,10 @@ static void free_ledger(struct ledger *ledger)
 
 static struct ledger_limits limits_of(const struct ledger_options *options)
 {
+    bool is_coalescing = false;
+    for (size_t i = 0; i < options->route_count; i++) {
+        is_coalescing = is_coalescing || options->routes[i].coalesce_s > 0;
+    }
     return (struct ledger_limits){
         .success_ttl_s = options->success_ttl_s,
         .failure_ttl_s = options->failure_ttl_s,
@@ -59,6 +63,7 @@ static struct ledger_limits limits_of(const struct ledger_options *options)
         .replies = options->replies,
         .routes = options->routes,
         .route_count = options->route_count,
+        .is_coalescing = is_coalescing,
         .is_audited = options->is_audited,
         .audit_rows_max = options->audit_rows_max,
         .events = options->events,

@@ -233,7 +233,7 @@ enum status store_batch_run(struct store_batch *batch)
 enum status store_write_meta(const struct store_ops *ops, struct store *store, const char *key,
                              int64_t value)
 {
-    struct ledger_batch batch = {.kept_ms = 0};
+    struct ledger_batch batch = {.limits = &(struct ledger_limits){0}};
     ledger_batch_add_meta(&batch, key, value);
     return ops->carry_out(store, &batch);
 }

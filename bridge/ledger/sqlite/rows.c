@@ -41,6 +41,7 @@ enum status rows_commit(struct store *store)
 void rows_rollback(struct store *store)
 {
     sqlite3_stmt *statement = use(store, SQL_ROLLBACK);
+    store->has_effect_index = false;
     if (sqlite3_get_autocommit(store->db) == 0) {
         sqlite3_step(statement);
         sqlite3_reset(statement);
@@ -110,6 +111,20 @@ enum status rows_find(struct store *store, struct slice token, struct store_row 
         *out_reply_to_count = sqlite3_column_int64(statement, COMMAND_COLUMN_COUNT);
     }
     return status;
+}
+
+enum status rows_keep_effect_index(struct store *store, bool is_kept)
+{
+    const char *sql = is_kept ? store_sqlite_effect_index : store_sqlite_no_effect_index;
+    if (store->has_effect_index && is_kept) {
+        return STATUS_OK;
+    }
+    rows_release(store);
+    if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        return store_sqlite_fail(store);
+    }
+    store->has_effect_index = is_kept;
+    return STATUS_OK;
 }
 
 enum status rows_find_success(struct store *store, struct slice fingerprint, struct slice group,

@@ -24,6 +24,8 @@ void rows_rollback(struct store *store);
 /* STATUS_NOT_FOUND: no row has the token. *out_reply_to_count is 0 for a DONE row. */
 enum status rows_find(struct store *store, struct slice token, struct store_row *out_row,
                       int64_t *out_reply_to_count);
+/* The index that rows_find_success() needs: makes it, or removes it. */
+enum status rows_keep_effect_index(struct store *store, bool is_kept);
 /* As ledger_find_success(); STATUS_NOT_FOUND: there is none. */
 enum status rows_find_success(struct store *store, struct slice fingerprint, struct slice group,
                               int64_t since_ms, struct store_row *out_row);

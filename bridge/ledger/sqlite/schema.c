@@ -84,8 +84,8 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
     ("ALTER TABLE command ADD COLUMN history BLOB;"
      "ALTER TABLE outbox ADD COLUMN command_id INTEGER;"),
 
-    /* Of replies to commands that were made of an element of a message; and the index finds what
-     * was done with a group lately. */
+    /* Of replies to commands that were made of an element of a message. The index is the
+     * store_sqlite_effect_index. */
     ("ALTER TABLE reply_to ADD COLUMN element INTEGER;"
      "CREATE INDEX command_effect ON command (grp, received_at) WHERE status <> 1;"),
     /* The id is that of the command. Times are those of the API's clock, in ms. */
@@ -111,6 +111,10 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
     " flags INTEGER NOT NULL"
     ") STRICT;",
 };
+
+const char store_sqlite_effect_index[] =
+    "CREATE INDEX IF NOT EXISTS command_effect ON command (grp, received_at) WHERE status <> 1";
+const char store_sqlite_no_effect_index[] = "DROP INDEX IF EXISTS command_effect";
 
 #define COMMAND_PARAMS \
     "coalesce(c.params, iif(c.one_shot, '{\"OneShot\":true}', '{\"OneShot\":false}'))"

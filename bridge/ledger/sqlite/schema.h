@@ -24,6 +24,13 @@
 /* The step at index i makes version i + 1 of version i. */
 extern const char *const store_sqlite_steps[STORE_SQLITE_VERSION];
 
+/*
+ * The index of what was done with a group lately. Only coalescing needs it, and each outcome would
+ * change one more page of the file, so it is there only where a route has coalesce_s.
+ */
+extern const char store_sqlite_effect_index[];
+extern const char store_sqlite_no_effect_index[];
+
 enum store_sqlite_statement {
     SQL_BEGIN,
     SQL_COMMIT,

@@ -34,7 +34,8 @@ struct store {
     int lock_fd;
     int file_lock_fd; /* closed after `db` */
     struct store_runs runs;
-    bool is_started; /* close() records that the run was closed */
+    bool is_started;       /* close() records that the run was closed */
+    bool has_effect_index; /* false: not known */
     struct sync_time sync_time;
     sqlite3_stmt *open; /* its row may still be read by the caller */
     sqlite3_stmt *statements[SQL_COUNT];

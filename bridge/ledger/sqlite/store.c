@@ -355,7 +355,8 @@ static apply_fn *const APPLY[REQUEST_COUNT] = {
 /* Everything between BEGIN and COMMIT. */
 static enum status apply(struct store *store, struct ledger_batch *batch)
 {
-    enum status status = STATUS_OK;
+    enum status status =
+        batch->limits->is_coalescing ? rows_keep_effect_index(store, true) : STATUS_OK;
     for (struct ledger_request *request = batch->requests.head;
          request != NULL && status == STATUS_OK; request = request->next) {
         status = APPLY[request->type->kind](store, batch, request);
@@ -461,6 +462,10 @@ static enum status start(struct store *store, struct ledger_batch *batch)
     }
     if (status == STATUS_OK) {
         status = set_run(store);
+    }
+    /* Not while the bridge runs: commands of routes of before a reload may still look for one. */
+    if (status == STATUS_OK && !batch->limits->is_coalescing) {
+        status = rows_keep_effect_index(store, false);
     }
     if (status == STATUS_OK) {
         status = rows_each(store, STORE_LIST_UNFINISHED, 0, SIZE_MAX, add_command, batch);

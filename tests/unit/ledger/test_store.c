@@ -350,6 +350,80 @@ static void test_a_version_7_file_can_have_watches(void **state)
     buf_fini(&why);
 }
 
+static bool has_effect_index(const char *location)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    assert_int_equal(sqlite3_open(location, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'command_effect'",
+                           -1, &statement, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    bool has_index = sqlite3_column_int(statement, 0) == 1;
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return has_index;
+}
+
+/* A run that begins with such settings, and gets others later. */
+static void run_coalescing(const char *location, bool is_at_start, bool is_later)
+{
+    struct store *store = NULL;
+    struct store_batch batch;
+    struct buf why = {0};
+    assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
+    store_batch_init(&batch, OPS, store);
+    batch.limits.is_coalescing = is_at_start;
+    batch.batch.limits = &batch.limits;
+    assert_int_equal(OPS->start(store, &batch.batch), STATUS_OK);
+    assert_int_equal(has_effect_index(location), is_at_start);
+    batch.limits.is_coalescing = is_later;
+    assert_int_equal(store_batch_run(&batch), STATUS_OK);
+    assert_int_equal(has_effect_index(location), is_at_start || is_later);
+    store_batch_fini(&batch);
+    OPS->close(store);
+    buf_fini(&why);
+}
+
+static void test_the_index_of_effects_is_there_where_a_route_coalesces(void **state)
+{
+    const char *location = *state;
+    run_coalescing(location, false, false);
+    run_coalescing(location, false, true); /* a reload */
+    run_coalescing(location, true, false);
+    run_coalescing(location, true, true);
+    run_coalescing(location, false, false);
+}
+
+static enum status refuse(struct ledger_batch *batch)
+{
+    (void)batch;
+    return STATUS_STORE;
+}
+
+/* The transaction that makes it is rolled back. */
+static void test_an_index_of_effects_that_could_not_be_made_is_made_later(void **state)
+{
+    const char *location = *state;
+    struct store *store = NULL;
+    struct store_batch batch;
+    struct buf why = {0};
+    run_coalescing(location, false, false);
+    assert_int_equal(OPS->open(STORE_AT(location), true, &store, &why), STATUS_OK);
+    store_batch_init(&batch, OPS, store);
+    batch.limits.is_coalescing = true;
+    batch.batch.before_commit = refuse;
+    assert_int_equal(store_batch_run(&batch), STATUS_STORE);
+    assert_false(has_effect_index(location));
+    batch.batch.before_commit = NULL;
+    assert_int_equal(store_batch_run(&batch), STATUS_OK);
+    assert_true(has_effect_index(location));
+    store_batch_fini(&batch);
+    OPS->close(store);
+    buf_fini(&why);
+}
+
 static void test_a_newer_file_is_refused_with_both_versions(void **state)
 {
     const char *location = *state;
@@ -712,6 +786,8 @@ int main(void)
         FILE_TEST(test_a_record_with_strange_parameters_is_damaged),
         FILE_TEST(test_a_command_of_a_version_5_file_gets_a_history),
         FILE_TEST(test_a_version_7_file_can_have_watches),
+        FILE_TEST(test_the_index_of_effects_is_there_where_a_route_coalesces),
+        FILE_TEST(test_an_index_of_effects_that_could_not_be_made_is_made_later),
         FILE_TEST(test_a_newer_file_is_refused_with_both_versions),
         FILE_TEST(test_a_database_of_another_program_is_refused),
         FILE_TEST(test_a_file_that_is_no_database_is_refused),
