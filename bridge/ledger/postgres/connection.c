@@ -177,14 +177,17 @@ static enum status finish_connection(struct postgres_connection *connection, int
     return next == PGRES_POLLING_OK ? STATUS_OK : lost(connection, PQerrorMessage(connection->pg));
 }
 
-/* Not startup options, which a connection pool may refuse. */
+/* Not startup options, which a connection pool may refuse. Without enable_seqscan = off the planner
+ * reads a table from end to end that was empty at its last vacuum, and the plan stays while the
+ * table grows, up to the next vacuum: outbox and waiter are empty whenever nothing is to do. */
 static enum status set_session(struct postgres_connection *connection, bool is_full, int timeout_ms)
 {
     enum status status =
         postgres_run(connection, timeout_ms,
                      "SET statement_timeout = '5s'; SET lock_timeout = '3s';"
                      "SET idle_in_transaction_session_timeout = '3s';"
-                     "SET plan_cache_mode = force_generic_plan; SET client_min_messages = warning;"
+                     "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
+                     "SET client_min_messages = warning;"
                      "SET default_transaction_isolation = 'read committed'");
     return status == STATUS_OK ? postgres_run(connection, timeout_ms,
                                               is_full ? "SET synchronous_commit = on"

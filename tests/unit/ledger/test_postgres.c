@@ -367,6 +367,16 @@ static void test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_head
     }
 }
 
+/* After a vacuum of an empty table the planner knows that there is nothing to read. */
+static void test_no_plan_reads_a_whole_table_that_was_empty(void **state)
+{
+    struct plan plan = {0};
+    assert_int_equal(postgres_run(*state, TIMEOUT_MS, "VACUUM ANALYZE waiter"), STATUS_OK);
+    postgres_send_text(*state, "EXPLAIN EXECUTE count_waiters('t')");
+    assert_int_equal(postgres_exchange(*state, TIMEOUT_MS, read_plan, &plan), STATUS_OK);
+    assert_false(plan.is_scan);
+}
+
 static void test_the_next_host_is_asked_when_one_does_not_answer(void **state)
 {
     struct postgres_connection *connection = NULL;
@@ -425,6 +435,7 @@ int main(void)
         WITH_TABLES(test_a_database_of_a_newer_program_is_refused),
         WITH_TABLES(test_a_connection_that_the_server_ends_is_unavailable),
         WITH_TABLES(test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_heads),
+        WITH_TABLES(test_no_plan_reads_a_whole_table_that_was_empty),
         cmocka_unit_test(test_the_next_host_is_asked_when_one_does_not_answer),
         cmocka_unit_test(test_a_server_that_does_not_verify_is_refused_off_loopback),
     };
