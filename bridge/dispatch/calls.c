@@ -69,7 +69,7 @@ static void task_finish(struct task *task, const struct outcome *outcome,
     figures_observe_outcome(task, took_ms);
     task_set_running(task, true); /* it is not in the queue any more */
     task_forget_crashes(task);
-    deadlines_remove(&dispatch->deadlines, task);
+    heap_remove(&task->due);
     DL_DELETE(task->group->tasks, task);
     DL_DELETE2(dispatch->tasks, task, all_prev, all_next);
     figures_publish_oldest(dispatch);

@@ -11,7 +11,7 @@ void dispatch_pump(void *arg)
     int64_t now_ms = loop_now_ms(dispatch->loop);
     struct task *task;
     while (may_begin && (task = schedule_next(&dispatch->schedule, now_ms)) != NULL) {
-        deadlines_remove(&dispatch->deadlines, task);
+        heap_remove(&task->due);
         call_begin(task);
     }
     counter_set(dispatch->counters, COUNTER_CALLS_IN_FLIGHT, (int64_t)dispatch->schedule.in_flight);
@@ -74,7 +74,7 @@ void dispatch_release_slot(struct dispatch *dispatch, struct group *group)
 
 void dispatch_start_deadline_timer(struct dispatch *dispatch)
 {
-    const struct task *first = deadlines_first(&dispatch->deadlines);
+    const struct task *first = heap_first(&dispatch->deadlines);
     if (first != NULL && !dispatch->is_stopping) {
         int64_t wait_ms = first->deadline_ms - loop_now_ms(dispatch->loop);
         dispatch->deadline_due_ms = first->deadline_ms;
@@ -98,7 +98,7 @@ void dispatch_deadlines_due(void *arg)
     struct dispatch *dispatch = arg;
     int64_t now_ms = loop_now_ms(dispatch->loop);
     struct task *task;
-    while ((task = deadlines_first(&dispatch->deadlines)) != NULL && task->deadline_ms <= now_ms) {
+    while ((task = heap_first(&dispatch->deadlines)) != NULL && task->deadline_ms <= now_ms) {
         struct group *group = task->group;
         bool was_first = group->tasks == task;
         task_give_up(task, NULL);
@@ -113,7 +113,7 @@ void dispatch_deadlines_due(void *arg)
 void dispatch_watch_deadline(struct task *task)
 {
     struct dispatch *dispatch = task->dispatch;
-    deadlines_add(&dispatch->deadlines, task);
+    heap_add(&dispatch->deadlines, &task->due);
     if (!loop_timer_is_running(dispatch->deadline_timer) ||
         task->deadline_ms < dispatch->deadline_due_ms) {
         dispatch_start_deadline_timer(dispatch);

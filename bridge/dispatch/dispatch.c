@@ -66,7 +66,7 @@ void dispatch_free(struct dispatch *dispatch)
     }
     groups_free(&dispatch->schedule.groups);
     regions_fini(&dispatch->schedule.regions);
-    deadlines_fini(&dispatch->deadlines);
+    heap_fini(&dispatch->deadlines);
     loop_timer_free(dispatch->deadline_timer);
     loop_timer_free(dispatch->token_timer);
     loop_timer_free(dispatch->sweep);
@@ -145,6 +145,7 @@ static struct task *add_task(struct dispatch *dispatch, struct group *group,
     task->region->task_count++;
     task->command = command_take;
     task->deadline_ms = loop_now_ms(dispatch->loop) + left_ms;
+    task->due = (struct heap_item){.key = task->deadline_ms, .owner = task};
     if (is_in_front) {
         DL_PREPEND(group->tasks, task);
     } else {
@@ -238,7 +239,7 @@ static void reroute(struct dispatch *dispatch, struct group *group)
             command->route == NULL
                 ? NULL
                 : route_of_name(settings->routes, settings->route_count, command->route->name);
-        bool is_waiting = task->deadline_place > 0;
+        bool is_waiting = task->due.heap != NULL;
         if (is_waiting &&
             !route_still_allows(settings->routes, settings->route_count, command->route,
                                 command->action, command->region, command->group)) {

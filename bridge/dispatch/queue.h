@@ -12,6 +12,7 @@
 #ifndef DISPATCH_QUEUE_H
 #define DISPATCH_QUEUE_H
 
+#include "base/heap.h"
 #include "base/loop.h"
 #include "model/command.h"
 #include "model/outcome.h"
@@ -45,7 +46,7 @@ struct task {
     int64_t answered_ms;    /* the last answer, on the API's clock; 0: none yet */
     int64_t clock_ahead_ms; /* the API's clock before the wall clock, as of that answer */
     bool is_running;        /* from before an attempt is recorded until its answer was handled */
-    size_t deadline_place;  /* in deadlines; 0: not in it */
+    struct heap_item due;   /* by its deadline, while it is not being called */
     uint32_t failures;      /* attempts that must be made again */
     unsigned remedies;      /* TASK_*: those already tried, each is tried once */
     struct outcome *last;   /* of the last attempt that had no effect; NULL for none */

@@ -8,6 +8,7 @@
 #define WATCH_COMMON_H
 
 #include "base/bucket.h"
+#include "base/heap.h"
 #include "ecs/describe.h"
 #include "watch/watcher.h"
 
@@ -25,10 +26,13 @@ struct watched {
     struct watcher *watcher;
     struct watch_region *region;
     struct watch *watch; /* owned */
-    int64_t next_ms;     /* monotonic: when it is asked for */
+    /* By the monotonic time when it is asked for; in none of the region's heaps while it is asked
+     * for or a step is on its way. */
+    struct heap_item due;
     int64_t interval_ms;
     bool is_refused;        /* the API refused the last call that asked for it alone */
     bool is_denied;         /* with a 403 */
+    bool is_denied_long;    /* counted by the watcher: denied, and `blind` was published */
     bool is_storing;        /* a step is on its way to the ledger */
     bool is_removed;        /* while a step is on its way; it is freed with the answer */
     struct watch_step step; /* on its way */
@@ -50,6 +54,9 @@ struct watch_region {
     struct watch_region *next;
     struct watcher *watcher;
     struct watched *watches;
+    /* Those that may be asked for together: of each site, and the refused ones, each by itself. */
+    struct heap due[GROUP_SITE_BACKUP + 1];
+    struct heap due_alone;
     struct watch_batch *batches;
     struct watch_batch *asked; /* the call under way; NULL: none */
     struct bucket bucket;
@@ -70,6 +77,7 @@ struct watcher {
     watcher_may_call_fn *may_call;
     void *arg;
     struct watched *watches; /* by id */
+    size_t denied_count;     /* of those that are denied for long */
     struct watch_region *regions;
     int64_t clock_ahead_ms; /* the API's clock, as of the last answer */
     bool is_stopped;
@@ -93,7 +101,8 @@ void watched_free(struct watched *watched);
 /* The region of this name, which is made if there is none. */
 struct watch_region *watch_region_of(struct watcher *watcher, const char *name);
 void watch_region_free(struct watch_region *region);
-/* Sets the time of the next call for it, after its interval; `has_changed`: the shortest one. */
+/* Sets the time of the next call for it, after its interval; `has_changed`: the shortest one. To be
+ * called again when what chooses its heap has changed: site and refusal. */
 void watched_schedule(struct watched *watched, bool has_changed);
 /* Sets the region's timer to the next call. */
 void watch_region_wait(struct watch_region *region);

@@ -28,6 +28,14 @@ static int64_t max_ms(const struct watcher *watcher)
 
 /* ---- times ---- */
 
+/* Into the heap of those that may be asked for together with it. */
+static void put_back(struct watched *watched)
+{
+    struct watch_region *region = watched->region;
+    heap_add(watched->is_refused ? &region->due_alone : &region->due[watched->watch->state.site],
+             &watched->due);
+}
+
 void watched_schedule(struct watched *watched, bool has_changed)
 {
     const struct watcher *watcher = watched->watcher;
@@ -44,10 +52,12 @@ void watched_schedule(struct watched *watched, bool has_changed)
         watched->is_refused ? max_ms(watcher) * WATCH_REFUSED_FACTOR : watched->interval_ms;
     digest_random(&random, sizeof random);
     int64_t percent = 100 - JITTER_PERCENT + (int64_t)(random % (2 * JITTER_PERCENT + 1));
-    if (watched->watch->state.view.status[0] != '\0' && watched->next_ms == 0) {
+    if (watched->watch->state.view.status[0] != '\0' && watched->due.key == 0) {
         percent = (int64_t)(random % 100); /* of an earlier run: all of them begin now */
     }
-    watched->next_ms = loop_now_ms(watcher->loop) + wait_ms * percent / 100;
+    heap_remove(&watched->due);
+    watched->due.key = loop_now_ms(watcher->loop) + wait_ms * percent / 100;
+    put_back(watched);
 }
 
 static void region_due(void *arg);
@@ -91,18 +101,22 @@ void watch_region_free(struct watch_region *region)
     while (region->batches != NULL) {
         drop_batch(region, region->batches);
     }
+    heap_fini(&region->due[GROUP_SITE_PRODUCTION]);
+    heap_fini(&region->due[GROUP_SITE_BACKUP]);
+    heap_fini(&region->due_alone);
     free(region->asked);
     loop_timer_free(region->timer);
     free(region);
 }
 
-static struct watched *first_due(const struct watch_region *region)
+static const struct watched *first_due(const struct watch_region *region)
 {
-    struct watched *first = NULL;
-    struct watched *watched;
-    DL_FOREACH (region->watches, watched) {
-        if (!watched->is_storing && !watched->is_removed &&
-            (first == NULL || watched->next_ms < first->next_ms)) {
+    const struct heap *const heaps[] = {&region->due[GROUP_SITE_PRODUCTION],
+                                        &region->due[GROUP_SITE_BACKUP], &region->due_alone};
+    const struct watched *first = NULL;
+    for (size_t i = 0; i < sizeof heaps / sizeof heaps[0]; i++) {
+        const struct watched *watched = heap_first(heaps[i]);
+        if (watched != NULL && (first == NULL || watched->due.key < first->due.key)) {
             first = watched;
         }
     }
@@ -117,7 +131,7 @@ void watch_region_wait(struct watch_region *region)
         (first == NULL && region->batches == NULL)) {
         return;
     }
-    int64_t at_ms = region->batches != NULL ? now_ms : first->next_ms;
+    int64_t at_ms = region->batches != NULL ? now_ms : first->due.key;
     if (at_ms < region->paused_until_ms) {
         at_ms = region->paused_until_ms;
     }
@@ -146,17 +160,25 @@ static struct watch_batch *batch_new(const int64_t *ids, size_t count, enum grou
     return batch;
 }
 
-static int by_time(const void *a, const void *b)
-{
-    int64_t left = (*(struct watched *const *)a)->next_ms;
-    int64_t right = (*(struct watched *const *)b)->next_ms;
-    return left < right ? -1 : left > right;
-}
-
 static int by_object(const void *a, const void *b)
 {
     return strcmp((*(struct watched *const *)a)->watch->object,
                   (*(struct watched *const *)b)->watch->object);
+}
+
+/* Takes out the groups that are due first, up to `max`, among those that are due before `end_ms`.
+ * What is being stored comes back with the ledger's answer. */
+static size_t take_due(struct heap *heap, int64_t end_ms, struct watched **out, size_t max)
+{
+    size_t count = 0;
+    struct watched *watched;
+    while (count < max && (watched = heap_first(heap)) != NULL && watched->due.key <= end_ms) {
+        heap_remove(&watched->due);
+        if (!watched->is_storing) {
+            out[count++] = watched;
+        }
+    }
+    return count;
 }
 
 /* The group that is due, with others of the same site that are due soon. One that is refused goes
@@ -166,35 +188,27 @@ static struct watch_batch *choose(const struct watch_region *region)
     const struct watcher *watcher = region->watcher;
     const struct watched *first = first_due(region);
     int64_t now_ms = loop_now_ms(watcher->loop);
-    if (first == NULL || first->next_ms > now_ms) {
+    if (first == NULL || first->due.key > now_ms) {
         return NULL;
     }
+    size_t max = first->is_refused ? 1 : (size_t)watcher->settings->watch.batch;
     enum group_site site = first->watch->state.site;
-    if (first->is_refused) {
-        return batch_new(&first->watch->id, 1, site);
-    }
-    size_t count = 0;
-    struct watched **found = mem_alloc(HASH_COUNT(watcher->watches) * sizeof(struct watched *));
-    struct watched *watched;
-    DL_FOREACH (region->watches, watched) {
-        if (!watched->is_storing && !watched->is_removed && !watched->is_refused &&
-            watched->watch->state.site == site && watched->next_ms <= now_ms + min_ms(watcher)) {
-            found[count++] = watched;
-        }
-    }
-    qsort(found, count, sizeof(struct watched *), by_time);
-    if (count > (size_t)watcher->settings->watch.batch) {
-        count = (size_t)watcher->settings->watch.batch;
-    }
-    qsort(found, count, sizeof(struct watched *), by_object);
+    struct watched *found[DESCRIBE_IDS_MAX];
     const char *names[DESCRIBE_IDS_MAX];
     int64_t ids[DESCRIBE_IDS_MAX];
+    size_t count = take_due(first->due.heap, now_ms + min_ms(watcher), found, max);
     for (size_t i = 0; i < count; i++) {
         names[i] = found[i]->watch->object;
+    }
+    size_t fitting = describe_fit(names, count, count);
+    while (count > fitting) {
+        put_back(found[--count]);
+    }
+    qsort(found, count, sizeof(struct watched *), by_object);
+    for (size_t i = 0; i < count; i++) {
         ids[i] = found[i]->watch->id;
     }
-    free(found);
-    return batch_new(ids, describe_fit(names, count, count), site);
+    return count == 0 ? NULL : batch_new(ids, count, site);
 }
 
 /* Keeps the ids of those watches that are still there; false where none is. */

@@ -70,16 +70,14 @@ int64_t watched_now_ms(const struct watcher *watcher)
 
 /* ---- the watches ---- */
 
-static void set_denied_health(struct watcher *watcher)
+/* They are counted: to look at all of them with every step would cost much with many. */
+static void set_denied_long(struct watched *watched, bool is_denied_long)
 {
-    struct watched *watched;
-    struct watched *next;
-    bool is_denied = false;
-    HASH_ITER (hh, watcher->watches, watched, next) {
-        is_denied |=
-            watched->is_denied && (watched->watch->state.flags & (unsigned)WATCH_IS_BLIND) != 0;
-    }
-    health_set(watcher->health, HEALTH_WATCH_DENIED, is_denied);
+    struct watcher *watcher = watched->watcher;
+    watcher->denied_count += (size_t)is_denied_long;
+    watcher->denied_count -= (size_t)watched->is_denied_long;
+    watched->is_denied_long = is_denied_long;
+    health_set(watcher->health, HEALTH_WATCH_DENIED, watcher->denied_count > 0);
 }
 
 void watched_free(struct watched *watched)
@@ -89,12 +87,10 @@ void watched_free(struct watched *watched)
         HASH_DEL(watcher->watches, watched);
     }
     DL_DELETE(watched->region->watches, watched);
-    bool was_denied = watched->is_denied;
+    heap_remove(&watched->due);
+    set_denied_long(watched, false);
     watch_free(watched->watch);
     free(watched);
-    if (was_denied) {
-        set_denied_health(watcher);
-    }
     counter_set(watcher->counters, COUNTER_WATCHES, HASH_COUNT(watcher->watches));
 }
 
@@ -143,7 +139,6 @@ static void take_over(struct watched *watched)
 static void stored(void *arg, enum status status)
 {
     struct watched *watched = arg;
-    struct watcher *watcher = watched->watcher;
     watched->is_storing = false;
     if (watched->is_removed && status == STATUS_OK) {
         take_over(watched);
@@ -164,7 +159,8 @@ static void stored(void *arg, enum status status)
     } else {
         watched_schedule(watched, true); /* the next answer shows the same again */
     }
-    set_denied_health(watcher);
+    set_denied_long(watched, watched->is_denied &&
+                                 (watched->watch->state.flags & (unsigned)WATCH_IS_BLIND) != 0);
     watch_region_wait(watched->region);
 }
 
@@ -181,6 +177,7 @@ void watcher_remove(struct watcher *watcher, int64_t id)
     }
     /* The same id may be added again before the answer comes. */
     HASH_DEL(watcher->watches, watched);
+    heap_remove(&watched->due);
     watched->is_removed = true;
 }
 
@@ -271,6 +268,7 @@ void watcher_add(struct watcher *watcher, const struct watch *watch)
 {
     struct watched *watched = mem_zalloc(1, sizeof *watched);
     watched->watcher = watcher;
+    watched->due.owner = watched;
     watched->watch = watch_copy(watch);
     watched->watch->state.observed_at_ms = watched_now_ms(watcher);
     watched->watch->state.absent_count = 0;

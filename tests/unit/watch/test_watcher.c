@@ -27,8 +27,12 @@ static struct {
     described_fn *done;
     void *arg;
     bool may_call;
+    size_t fitting_max; /* names in a call; 0: as many as are allowed */
     /* The ledger. */
     enum status stored;
+    bool is_slow; /* it answers when the test says so */
+    ledger_watched_fn *stored_done;
+    void *stored_arg;
     char messages[1024];
     int steps;
 } api;
@@ -61,7 +65,8 @@ bool describe_takes_id(const char *id)
 size_t describe_fit(const char *const *ids, size_t count, size_t batch)
 {
     (void)ids;
-    return count < batch ? count : batch;
+    size_t max = api.fitting_max > 0 && api.fitting_max < batch ? api.fitting_max : batch;
+    return count < max ? count : max;
 }
 
 void describe_groups(struct describer *describer, const char *region, enum group_site site,
@@ -137,7 +142,11 @@ void ledger_watch(struct ledger *ledger, const struct watch *watch, const struct
                  watch_event_name(step->events[i].kind), (int)step->events[i].seq);
         buf_fini(&messages_take[i]);
     }
-    done(arg, api.stored);
+    api.stored_done = done;
+    api.stored_arg = arg;
+    if (!api.is_slow) {
+        done(arg, api.stored);
+    }
 }
 
 /* The events since the last call, as object:event:seq. */
@@ -233,6 +242,39 @@ static void test_no_call_has_more_groups_than_the_setting_says(void **state)
     assert_int_equal(api.id_count, 4);
     answer(api.ids, "normal");
     fake_timers_advance(1);
+    assert_int_equal(api.count, 2);
+}
+
+static void test_groups_whose_names_do_not_fit_into_a_call_are_in_the_next_one(void **state)
+{
+    char first[sizeof api.ids];
+    api.fitting_max = 2;
+    add(*state, 1, "pg-1");
+    add(*state, 2, "pg-2");
+    add(*state, 3, "pg-3");
+    fake_timers_advance(POLL_MS);
+    assert_int_equal(api.id_count, 2);
+    memcpy(first, api.ids, sizeof first);
+    answer(api.ids, "normal");
+    fake_timers_advance(1);
+    assert_int_equal(api.count, 2);
+    for (int i = 1; i <= 3; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "pg-%d ", i);
+        assert_true(strstr(first, id) != NULL || strstr(api.ids, id) != NULL);
+    }
+}
+
+static void test_a_group_whose_step_is_being_stored_is_asked_for_afterwards(void **state)
+{
+    add(*state, 1, "pg-a");
+    api.is_slow = true;
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "initial_syncing");
+    fake_timers_advance(10 * POLL_MS);
+    assert_int_equal(api.count, 1);
+    api.stored_done(api.stored_arg, STATUS_OK);
+    fake_timers_advance(POLL_MS);
     assert_int_equal(api.count, 2);
 }
 
@@ -489,6 +531,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_groups_are_asked_for_together_and_in_order),
         TEST(test_no_call_has_more_groups_than_the_setting_says),
+        TEST(test_groups_whose_names_do_not_fit_into_a_call_are_in_the_next_one),
+        TEST(test_a_group_whose_step_is_being_stored_is_asked_for_afterwards),
         TEST(test_commands_go_first),
         TEST(test_the_time_between_calls_grows_until_something_changes),
         TEST(test_an_absent_group_is_asked_for_alone_and_at_the_other_site),
