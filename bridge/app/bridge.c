@@ -15,6 +15,7 @@
 #include "dispatch/dispatch.h"
 #include "ecs/call.h"
 #include "intake/intake.h"
+#include "lease_guard.h"
 #include "ledger/ledger.h"
 #include "mqtt/program.h"
 #include "mqtt/workers.h"
@@ -57,6 +58,9 @@ struct bridge {
     struct buf will;
     struct loop *loop;
     struct ledger *ledger;
+    struct lease lease;
+    struct lease_guard *lease_guard; /* NULL: the ledger is not shared */
+    bool is_store_failing;
     struct exporter *exporter; /* NULL: there is no audit file */
     struct ecs *ecs;
     struct mqtt_program program;
@@ -191,9 +195,17 @@ static bool may_read_states(void *arg)
     return dispatch_has_free_slot(bridge->dispatch) && !outbox_is_full(bridge->outbox);
 }
 
+static void show_store_health(void *arg)
+{
+    struct bridge *bridge = arg;
+    health_set(bridge->health, HEALTH_STORE_UNAVAILABLE,
+               bridge->is_store_failing || !bridge->lease.is_valid);
+}
+
 static void on_store_health(void *arg, bool is_failing, const char *text)
 {
     struct bridge *bridge = arg;
+    bridge->is_store_failing = is_failing;
     if (is_failing) {
         LOG_ERROR("store_unavailable", LOG_TEXT("why", text));
     } else {
@@ -202,7 +214,7 @@ static void on_store_health(void *arg, bool is_failing, const char *text)
         LOG_INFO("store_available", LOG_SLICE("store", buf_slice(&store)));
         buf_fini(&store);
     }
-    health_set(bridge->health, HEALTH_STORE_UNAVAILABLE, is_failing);
+    show_store_health(bridge);
 }
 
 /* ---- Hooks of the workers ---- */
@@ -226,6 +238,11 @@ static void on_published(void *arg, int64_t id, bool has_subscriber)
         outbox_published(bridge->outbox, id);
         status_topic_counts_changed(bridge->status_topic);
     }
+}
+
+static void on_expired(void *arg, int64_t id)
+{
+    outbox_expired(((struct bridge *)arg)->outbox, id);
 }
 
 static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice why)
@@ -309,6 +326,10 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
     const struct settings *settings = bridge->settings;
     struct ledger_options options = {
         .store = settings->ledger.store,
+        .instance = settings->instance,
+        .password_file = settings->ledger.password_file,
+        .lease = &bridge->lease,
+        .lease_ms = settings->ledger.lease_s * 1000,
         .is_full = strcmp(settings->ledger.durability, "full") == 0,
         .counters = &bridge->counters,
     };
@@ -410,6 +431,7 @@ static void make_workers(struct bridge *bridge)
                                         .delivered = on_delivered,
                                         .published = on_published,
                                         .unpublished = on_unpublished,
+                                        .expired = on_expired,
                                         .publisher_changed = on_publisher_changed,
                                         .brokers_differ = on_brokers_differ,
                                         .receiver_changed = on_receiver_changed,
@@ -561,6 +583,14 @@ static void start(struct bridge *bridge)
     dispatch_hold(bridge->dispatch, true);
     ledger_start(bridge->ledger);
     dispatch_hold(bridge->dispatch, false);
+    ecs_set_lease(bridge->ecs, &bridge->lease);
+    outbox_set_lease(bridge->outbox, &bridge->lease);
+    if (settings_is_shared(bridge->settings)) {
+        bridge->lease_guard = lease_guard_new(
+            bridge->loop,
+            &(struct lease_guard_parts){&bridge->lease, bridge->dispatch, bridge->outbox,
+                                        bridge->workers, show_store_health, bridge});
+    }
     traces_connect(bridge->traces, bridge->ledger);
     intake_trace(bridge->intake, bridge->traces);
     outbox_trace(bridge->outbox, bridge->traces);
@@ -579,6 +609,7 @@ static void take_apart(struct bridge *bridge)
     }
     loop_timer_free(bridge->heartbeat);
     loop_timer_free(bridge->leave);
+    lease_guard_free(bridge->lease_guard);
     workers_free(bridge->workers);
     mqtt_program_close(&bridge->program);
     ecs_free(bridge->ecs);
@@ -610,6 +641,7 @@ int bridge_run(struct settings *settings, const struct settings_source *source, 
     bridge->source = source;
     bridge->is_leaving = is_leaving;
     shared_text_init(&bridge->shown_sessions);
+    lease_init(&bridge->lease);
     mask_signals(SIG_BLOCK);
     int code = build(bridge);
     if (code == EX_OK) {

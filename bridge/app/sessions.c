@@ -296,7 +296,7 @@ static void clear_due(void *arg)
                                   .expiry_s = -1};
         struct buf encoded = {0};
         message_encode(&message, &encoded);
-        workers_publish(sessions->workers, CLEAR_ID(i), buf_slice(&encoded));
+        workers_publish(sessions->workers, CLEAR_ID(i), 0, buf_slice(&encoded));
         buf_fini(&encoded);
     }
 }

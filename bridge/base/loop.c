@@ -14,6 +14,8 @@
 
 struct loop {
     uv_loop_t uv;
+    loop_fn *first; /* before every callback; NULL for none */
+    void *first_arg;
 };
 
 struct loop_timer {
@@ -71,6 +73,7 @@ struct loop *loop_new(void)
 {
     struct loop *loop = mem_zalloc(1, sizeof *loop);
     must(uv_loop_init(&loop->uv));
+    loop->uv.data = loop;
     return loop;
 }
 
@@ -105,9 +108,24 @@ int64_t loop_now_ms(struct loop *loop)
     return (int64_t)uv_now(&loop->uv);
 }
 
+void loop_call_first(struct loop *loop, loop_fn *first, void *arg)
+{
+    loop->first = first;
+    loop->first_arg = arg;
+}
+
+static void call_first(const uv_loop_t *uv)
+{
+    const struct loop *loop = uv->data;
+    if (loop->first != NULL) {
+        loop->first(loop->first_arg);
+    }
+}
+
 static void timer_due(uv_timer_t *uv)
 {
     struct loop_timer *timer = uv->data;
+    call_first(uv->loop);
     timer->due(timer->arg);
 }
 
@@ -155,6 +173,7 @@ static void watch_ready(uv_poll_t *uv, int status, int uv_events)
         events |= (uv_events & UV_DISCONNECT) != 0 ? watch->events & LOOP_READ : 0;
     }
     if (events != 0) {
+        call_first(uv->loop);
         watch->ready(watch->arg, events);
     }
 }
@@ -194,6 +213,7 @@ void loop_watch_free(struct loop_watch *watch)
 static void wake_woken(uv_async_t *uv)
 {
     struct loop_wake *wake = uv->data;
+    call_first(uv->loop);
     wake->woken(wake->arg);
 }
 
@@ -222,6 +242,7 @@ void loop_wake_free(struct loop_wake *wake)
 static void signal_caught(uv_signal_t *uv, int signal_number)
 {
     struct loop_signal *signal = uv->data;
+    call_first(uv->loop);
     signal->caught(signal->arg, signal_number);
 }
 
@@ -247,6 +268,7 @@ void loop_signal_free(struct loop_signal *signal)
 static void process_ended(uv_process_t *uv, int64_t exit_status, int signal_number)
 {
     struct loop_process *process = uv->data;
+    call_first(uv->loop);
     process->ended(process->arg, (int)exit_status, signal_number);
 }
 

@@ -34,8 +34,9 @@ static const struct cli_usage USAGE = {
         "         audit file\n"
         "SIGUSR1  writes the counts of all commands to the log\n"
         "SIGUSR2  confirms that the report of a lost session was seen\n"
-        "Exits 0 after a stop, 73 if the ledger or the audit file cannot be used, 78 if the\n"
-        "configuration is wrong.",
+        "Exits 0 after a stop, 73 if the ledger or the audit file cannot be used, 75 if other\n"
+        "bridges that share its ledger have taken over its work, 78 if the configuration is\n"
+        "wrong.",
     .options = OPTIONS,
 };
 

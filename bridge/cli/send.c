@@ -205,7 +205,7 @@ static void send_when_ready(struct sender *sender)
                               .is_json = true,
                               .expiry_s = -1};
     message_encode(&message, &bytes);
-    workers_publish(sender->client.workers, 1, buf_slice(&bytes));
+    workers_publish(sender->client.workers, 1, 0, buf_slice(&bytes));
     sender->is_sent = true;
     buf_fini(&bytes);
 }

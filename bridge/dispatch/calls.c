@@ -153,7 +153,7 @@ void call_begun(void *arg, enum status status)
 {
     struct task *task = arg;
     struct dispatch *dispatch = task->dispatch;
-    if (dispatch->is_stopping || status != STATUS_OK) {
+    if (dispatch->is_stopping || dispatch->is_held || status != STATUS_OK) {
         put_back_uncalled(task);
     } else if (task->deadline_ms <= loop_now_ms(dispatch->loop)) {
         task->command->attempts--;

@@ -90,7 +90,7 @@ struct dispatch_reservation dispatch_reserve(struct dispatch *dispatch,
     bool is_new =
         group->tasks == NULL && group->reserved_count == 0 && group->place == GROUP_BACKOFF;
     bool is_called_at_once =
-        is_new && !dispatch->is_stopping && !command_may_coalesce(command) &&
+        is_new && !dispatch->is_stopping && !dispatch->is_held && !command_may_coalesce(command) &&
         schedule_may_skip_queue(&dispatch->schedule, region, loop_now_ms(dispatch->loop));
     if (is_called_at_once) {
         schedule_take_slot(&dispatch->schedule, group, region);

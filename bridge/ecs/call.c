@@ -64,6 +64,7 @@ struct ecs {
     struct credentials generations[2];
     struct health *health;
     struct counters *counters;
+    const struct lease *lease; /* NULL: none is needed */
     struct reach reach;
     struct command probe;
     struct call *live;
@@ -309,7 +310,7 @@ static void remember_credentials(struct ecs *ecs, const struct credentials *give
     credentials_copy(now, given);
 }
 
-/* --- without credentials --- */
+/* --- requests that are not sent --- */
 
 static void unsent_due(void *arg)
 {
@@ -323,17 +324,14 @@ static void unsent_due(void *arg)
     }
 }
 
-/* A source that is unavailable now may work again before the command's deadline. The reasons are in
- * the log (credentials_unavailable); they name files of this machine, so a reply does not. */
-static void answer_without_credentials(struct call *call, enum status status)
+static void answer_unsent(struct call *call, enum reaction reaction, enum bridge_error error,
+                          const char *message)
 {
     struct ecs *ecs = call->ecs;
-    enum reaction reaction = status == STATUS_UNAVAILABLE ? REACTION_RETRY : REACTION_REPLY_BRIDGE;
     call->attempt = (struct attempt){.reaction = reaction,
                                      .retry_after_ms = -1,
                                      .at_ms = clock_wall_ms() + ecs->clock_offset_ms};
-    outcome_of_error(&call->attempt.outcome, ERROR_NO_CREDENTIALS,
-                     "The bridge has no credentials for the API; its log has the reason.");
+    outcome_of_error(&call->attempt.outcome, error, message);
     DL_DELETE(ecs->live, call);
     DL_APPEND(ecs->unsent, call);
     loop_timer_start(ecs->unsent_timer, 0);
@@ -371,6 +369,11 @@ static void look_for_credentials(void *arg)
     }
 }
 
+void ecs_set_lease(struct ecs *ecs, const struct lease *lease)
+{
+    ecs->lease = lease;
+}
+
 void ecs_start(struct ecs *ecs)
 {
     look_for_credentials(ecs);
@@ -388,7 +391,17 @@ static void on_credentials(void *arg, enum status status, const struct credentia
     (void)text;
     found_credentials(ecs, status == STATUS_OK ? credentials : NULL);
     if (status != STATUS_OK) {
-        answer_without_credentials(call, status);
+        /* A source that is unavailable now may work again before the command's deadline. The
+         * reasons are in the log (credentials_unavailable); they name files of this machine, so a
+         * reply does not. */
+        answer_unsent(call, status == STATUS_UNAVAILABLE ? REACTION_RETRY : REACTION_REPLY_BRIDGE,
+                      ERROR_NO_CREDENTIALS,
+                      "The bridge has no credentials for the API; its log has the reason.");
+        return;
+    }
+    if (ecs->lease != NULL && !ecs->lease->is_valid) {
+        answer_unsent(call, REACTION_RETRY, ERROR_EXPIRED,
+                      "The bridge could not use its ledger, and did not call the API.");
         return;
     }
     call->serial = credentials->serial;

@@ -96,7 +96,9 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
 {
     const struct store_ops *ops = NULL;
     struct store_place place = {.instance = options->instance,
-                                .password_file = options->password_file};
+                                .password_file = options->password_file,
+                                .lease = options->lease,
+                                .lease_ms = options->lease_ms};
     struct store *store = NULL;
     enum status status = store_choose(options->store, &ops, &place.location, out_why);
     if (status == STATUS_OK) {

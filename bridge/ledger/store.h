@@ -62,6 +62,8 @@ struct store_place {
     const char *location;
     const char *instance;      /* which of the bridges that share the store it is; NULL: "" */
     const char *password_file; /* NULL or "": none */
+    struct lease *lease;       /* of a shared store: it renews this one. NULL: nobody asks */
+    int64_t lease_ms;
 };
 
 struct store_ops {

@@ -33,6 +33,7 @@
 struct queued {
     struct queued *next;
     int64_t id;
+    int64_t valid_until_ms; /* 0: whenever */
     size_t length;
     char bytes[]; /* the encoded message */
 };
@@ -68,6 +69,12 @@ static void add_unpublished(struct publisher *publisher, const struct wire_unpub
 {
     wire_put(&publisher->answers,
              &(struct wire_frame){WIRE_UNPUBLISHED, .unpublished = *unpublished});
+    publisher->answer_count++;
+}
+
+static void add_expired(struct publisher *publisher, int64_t id)
+{
+    wire_put(&publisher->answers, &(struct wire_frame){WIRE_EXPIRED, .expired = {id}});
     publisher->answer_count++;
 }
 
@@ -115,10 +122,23 @@ static void answered(struct publisher *publisher)
     publisher->has_answers = true;
 }
 
+/* Others may have published something newer since: the bridge was stopped longer than its lease. */
+static bool has_expired(const struct queued *queued)
+{
+    return queued->valid_until_ms != 0 && clock_boot_ms() >= queued->valid_until_ms;
+}
+
 /* Hands one message to the connection. The lock must not be held. */
 static void publish_one(struct publisher *publisher, const struct queued *queued)
 {
     struct message message;
+    if (has_expired(queued)) {
+        pthread_mutex_lock(&publisher->mutex);
+        answered(publisher);
+        add_expired(publisher, queued->id);
+        pthread_mutex_unlock(&publisher->mutex);
+        return;
+    }
     const char *why = "the message does not parse";
     CRASH_POINT_PASS(BEFORE_PUBLISH, slice_of(queued->bytes, queued->length));
     enum status status = message_decode(slice_of(queued->bytes, queued->length), &message);
@@ -231,6 +251,7 @@ static void enqueue(struct publisher *publisher, const struct wire_publish *publ
     struct queued *queued = mem_alloc(sizeof *queued + message.length);
     queued->next = NULL;
     queued->id = publish->id;
+    queued->valid_until_ms = publish->valid_until_ms;
     queued->length = message.length;
     memcpy(queued->bytes, message.data, message.length);
     pthread_mutex_lock(&publisher->mutex);

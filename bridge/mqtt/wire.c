@@ -89,6 +89,7 @@ static const struct field ack_fields[] = {
 
 static const struct field publish_fields[] = {
     {FRAME(I64, publish.id)},
+    {FRAME(I64, publish.valid_until_ms)},
     {FRAME(REST, publish.message), .min = 1},
     END,
 };
@@ -111,6 +112,11 @@ static const struct field connected_fields[] = {
     END,
 };
 
+static const struct field expired_fields[] = {
+    {FRAME(I64, expired.id)},
+    END,
+};
+
 static const struct field *const frames[] = {
     [WIRE_CONNECT_PARAMS] = params_fields,
     [WIRE_STOP] = empty_fields,
@@ -123,6 +129,7 @@ static const struct field *const frames[] = {
     [WIRE_UNPUBLISHED] = unpublished_fields,
     [WIRE_CONNECTED] = connected_fields,
     [WIRE_SUBSCRIBE] = empty_fields,
+    [WIRE_EXPIRED] = expired_fields,
 };
 
 /* ---- The connect params ---- */
@@ -351,7 +358,7 @@ static enum status next_frame(struct slice bytes, uint32_t bytes_max, struct wir
     if (in.is_bad) {
         return STATUS_NOT_FOUND;
     }
-    if (type < WIRE_CONNECT_PARAMS || type > WIRE_SUBSCRIBE) {
+    if (type < WIRE_CONNECT_PARAMS || type > WIRE_EXPIRED) {
         return STATUS_INVALID;
     }
     if (in.rest.length < length - 1) {

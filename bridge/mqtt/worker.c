@@ -114,6 +114,8 @@ static enum status control_frame(struct worker *worker, const struct wire_frame 
     } else if (frame->type == WIRE_UNPUBLISHED && is_publisher) {
         hooks->unpublished(hooks->arg, frame->unpublished.id, frame->unpublished.code,
                            frame->unpublished.text);
+    } else if (frame->type == WIRE_EXPIRED && is_publisher) {
+        hooks->expired(hooks->arg, frame->expired.id);
     } else {
         return STATUS_INVALID;
     }
@@ -575,9 +577,10 @@ bool worker_may_publish(const struct worker *worker)
     return worker->is_up && worker->is_wanted && worker->control.out.length <= OUT_BYTES_MAX;
 }
 
-void worker_publish(struct worker *worker, int64_t id, struct slice message)
+void worker_publish(struct worker *worker, int64_t id, int64_t valid_until_ms, struct slice message)
 {
     assert(worker->is_up);
-    wire_put(&worker->control.out, &(struct wire_frame){WIRE_PUBLISH, .publish = {id, message}});
+    wire_put(&worker->control.out,
+             &(struct wire_frame){WIRE_PUBLISH, .publish = {id, valid_until_ms, message}});
     flush_soon(worker);
 }

@@ -46,6 +46,7 @@ struct worker_hooks {
     /* Publishers only. */
     void (*published)(void *arg, int64_t id, bool has_subscriber);
     void (*unpublished)(void *arg, int64_t id, uint32_t code, struct slice why);
+    void (*expired)(void *arg, int64_t id);
     /* The process has ended and will not be started again. */
     void (*ended)(void *arg, struct worker *worker);
 };
@@ -134,6 +135,7 @@ void worker_ack(struct worker *worker, uint32_t generation, uint32_t number, boo
 /* Whether worker_publish() may be called and its buffer has room. */
 bool worker_may_publish(const struct worker *worker);
 /* Hands an encoded message over. What is handed over in one turn of the loop goes in one write. */
-void worker_publish(struct worker *worker, int64_t id, struct slice message);
+void worker_publish(struct worker *worker, int64_t id, int64_t valid_until_ms,
+                    struct slice message);
 
 #endif

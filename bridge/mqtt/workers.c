@@ -353,6 +353,14 @@ static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice wh
     workers->hooks.unpublished(workers->hooks.arg, id, code, why);
 }
 
+static void on_expired(void *arg, int64_t id)
+{
+    struct workers *workers = arg;
+    if (workers->hooks.expired != NULL) {
+        workers->hooks.expired(workers->hooks.arg, id);
+    }
+}
+
 static void start_next_former(struct workers *workers)
 {
     struct former *former = workers->next_former;
@@ -392,21 +400,26 @@ bool workers_may_publish(const struct workers *workers)
     return worker_may_publish(&workers->publisher);
 }
 
-void workers_publish(struct workers *workers, int64_t id, struct slice message)
+void workers_publish(struct workers *workers, int64_t id, int64_t valid_until_ms,
+                     struct slice message)
 {
-    worker_publish(&workers->publisher, id, message);
+    worker_publish(&workers->publisher, id, valid_until_ms, message);
 }
 
 /* ---- Start and stop ---- */
 
-static void kill_all(void *arg)
+void workers_kill(struct workers *workers)
 {
-    struct workers *workers = arg;
     worker_kill(&workers->receiver);
     worker_kill(&workers->publisher);
     for (size_t i = 0; i < workers->former_count; i++) {
         worker_kill(&workers->former[i].worker);
     }
+}
+
+static void kill_all(void *arg)
+{
+    workers_kill(arg);
 }
 
 static void report_stopped(void *arg)
@@ -452,6 +465,7 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
                   .delivered = on_delivered,
                   .published = on_published,
                   .unpublished = on_unpublished,
+                  .expired = on_expired,
                   .ended = on_ended},
     };
     workers->hooks = *hooks;

@@ -52,7 +52,8 @@ struct outbox {
     struct counters *counters;
     struct ledger *ledger;
     struct workers *workers;
-    struct traces *traces; /* or NULL */
+    struct traces *traces;     /* or NULL */
+    const struct lease *lease; /* NULL: none is needed */
     struct entry *entries;
     size_t count; /* of the entries that were never set back */
     size_t handed_count;

@@ -91,6 +91,16 @@ void outbox_trace(struct outbox *outbox, struct traces *traces)
     outbox->traces = traces;
 }
 
+void outbox_set_lease(struct outbox *outbox, const struct lease *lease)
+{
+    outbox->lease = lease;
+}
+
+void outbox_lease_regained(struct outbox *outbox)
+{
+    outbox_pump(outbox);
+}
+
 /* ---- the messages in memory ---- */
 
 /* Events with the same topic keep their order: a number made of the topic, which two topics may
@@ -194,7 +204,7 @@ static void report_when_empty(struct outbox *outbox)
 void outbox_pump(void *arg)
 {
     struct outbox *outbox = arg;
-    if (outbox->is_up) {
+    if (outbox->is_up && (outbox->lease == NULL || outbox->lease->is_valid)) {
         outbox_hand_over(outbox);
     }
     read_more(outbox);

@@ -76,7 +76,8 @@ void outbox_hand_over(struct outbox *outbox)
         entry->is_handed = true;
         outbox->handed_count++;
         outbox->is_alone = is_alone;
-        workers_publish(outbox->workers, entry->id, slice_of(entry->bytes, entry->length));
+        workers_publish(outbox->workers, entry->id, lease_valid_until_ms(outbox->lease),
+                        slice_of(entry->bytes, entry->length));
     }
 }
 
@@ -114,6 +115,18 @@ void outbox_published(struct outbox *outbox, int64_t id)
         retry_end(retry);
     }
     outbox_pump(outbox);
+}
+
+/* It waited in the publisher for longer than the lease, and is handed over again. */
+void outbox_expired(struct outbox *outbox, int64_t id)
+{
+    struct entry *entry = handed_entry(outbox, id);
+    if (entry != NULL) {
+        entry->is_handed = false;
+        outbox->handed_count--;
+        outbox->is_alone = false;
+        outbox_pump(outbox);
+    }
 }
 
 void outbox_unpublished(struct outbox *outbox, int64_t id, uint32_t code, struct slice why)

@@ -121,7 +121,7 @@ static void publish(void *arg)
         status_topic->is_in_flight = true;
         status_topic->is_outdated = false;
         loop_timer_stop(status_topic->retry);
-        workers_publish(status_topic->workers, STATUS_TOPIC_MESSAGE_ID, buf_slice(&message));
+        workers_publish(status_topic->workers, STATUS_TOPIC_MESSAGE_ID, 0, buf_slice(&message));
     }
     buf_fini(&body);
     buf_fini(&message);

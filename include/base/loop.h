@@ -30,6 +30,10 @@ void loop_stop(struct loop *loop);
 /* The monotonic time of this iteration in ms; never goes back. Same clock as clock_mono_ms(). */
 int64_t loop_now_ms(struct loop *loop);
 
+/* `first` is called before every callback: also before those that have waited while the process was
+ * stopped. NULL for none. */
+void loop_call_first(struct loop *loop, loop_fn *first, void *arg);
+
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *loop, loop_fn *due, void *arg);
 /* Calls `due` once after `delay_ms` (0: on the next iteration). A running timer starts again from

@@ -80,7 +80,8 @@ void dispatch_each(struct dispatch *dispatch, size_t limit, dispatch_each_fn *ea
 /* Whether another call could begin now without a command waiting for its slot. */
 bool dispatch_has_free_slot(const struct dispatch *dispatch);
 
-/* While held no call begins: so the first one is chosen among all resumed commands. */
+/* While held no call begins: so the first one is chosen among all resumed commands, and nothing is
+ * called without a valid lease. */
 void dispatch_hold(struct dispatch *dispatch, bool is_held);
 
 /*

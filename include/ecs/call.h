@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/counters.h"
 #include "base/health.h"
+#include "base/lease.h"
 #include "base/loop.h"
 #include "base/status.h"
 #include "credentials/credentials.h"
@@ -33,6 +34,9 @@ typedef void ecs_answered_fn(void *arg, struct attempt *attempt);
 enum status ecs_new(struct loop *loop, const struct settings *settings, const struct tls_files *tls,
                     struct health *health, struct counters *counters, struct ecs **out_ecs,
                     struct buf *out_why);
+/* While the lease is not valid no request for a command is sent: the attempt ends as one that had
+ * no effect. The lease must outlive `ecs`. */
+void ecs_set_lease(struct ecs *ecs, const struct lease *lease);
 /*
  * Looks for credentials now, and again every 30 s while there are none and where they expire: so
  * the health is known before the first command, and the expiry without one. Once.

@@ -18,6 +18,7 @@
 #define LEDGER_LEDGER_H
 
 #include "base/counters.h"
+#include "base/lease.h"
 #include "base/loop.h"
 #include "base/slice.h"
 #include "base/status.h"
@@ -37,6 +38,8 @@ struct ledger_options {
     const char *store;         /* "sqlite:PATH" or "postgresql://..." */
     const char *instance;      /* of a store that several bridges share: which of them it is */
     const char *password_file; /* of such a store; NULL or "": none */
+    struct lease *lease;       /* of such a store, which renews it; must outlive the ledger */
+    int64_t lease_ms;          /* how long it is */
     bool is_full; /* durability "full": a commit is on the disk before it is reported */
     int64_t success_ttl_s;
     int64_t failure_ttl_s;

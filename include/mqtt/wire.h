@@ -50,6 +50,7 @@ enum wire_type {
     WIRE_UNPUBLISHED, /* publisher → bridge: struct wire_unpublished */
     WIRE_CONNECTED,   /* receiver → bridge, at CONNACK: struct wire_connected */
     WIRE_SUBSCRIBE, /* bridge → receiver, in answer to it: what it has said is durable; no body */
+    WIRE_EXPIRED,   /* publisher → bridge: struct wire_expired */
 };
 
 enum wire_role { WIRE_RECEIVER = 1, WIRE_PUBLISHER = 2 };
@@ -174,7 +175,8 @@ struct wire_ack {
 
 struct wire_publish {
     int64_t id;
-    struct slice message; /* encoded, not empty */
+    int64_t valid_until_ms; /* CLOCK_BOOTTIME: it is not published after that; 0: whenever */
+    struct slice message;   /* encoded, not empty */
 };
 
 /* The broker has acknowledged the message. */
@@ -187,6 +189,11 @@ struct wire_unpublished {
     int64_t id;
     uint32_t code;
     struct slice text;
+};
+
+/* The message was not published, because its time had passed. */
+struct wire_expired {
+    int64_t id;
 };
 
 /* A frame; its slices point into the bytes it was read from. */
@@ -202,6 +209,7 @@ struct wire_frame {
         struct wire_published published;
         struct wire_unpublished unpublished;
         struct wire_connected connected;
+        struct wire_expired expired;
     };
 };
 

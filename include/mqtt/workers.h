@@ -44,6 +44,9 @@ struct workers_hooks {
     /* A message was not published: the broker refused it with this reason code, or (0) it cannot be
      * published on this connection. Whoever runs the broker can change either. */
     void (*unpublished)(void *arg, int64_t id, uint32_t code, struct slice why);
+    /* A message was not published, because its valid_until_ms had passed. NULL: no message has one.
+     */
+    void (*expired)(void *arg, int64_t id);
     /* The publisher is connected, or not any more: count every message that was handed over and not
      * reported as not published. */
     void (*publisher_changed)(void *arg, bool is_up);
@@ -117,9 +120,11 @@ void workers_end_session(struct workers *workers, const char *client_id);
 void workers_ack(struct workers *workers, struct mqtt_ticket ticket, bool is_durable);
 /* Whether the publisher is connected and its buffer has room. */
 bool workers_may_publish(const struct workers *workers);
-/* Hands an encoded message to the publisher, which must be connected; `id` comes back by published
- * or unpublished. */
-void workers_publish(struct workers *workers, int64_t id, struct slice message);
+/* Hands an encoded message to the publisher, which must be connected; `id` comes back by published,
+ * unpublished or expired. The broker does not get it from `valid_until_ms` on (CLOCK_BOOTTIME),
+ * even while this process is stopped; 0: it gets it whenever it can. */
+void workers_publish(struct workers *workers, int64_t id, int64_t valid_until_ms,
+                     struct slice message);
 /*
  * Replaces both connections, after `tls` or the password has changed: the receiver, then, when it
  * is up again, the publisher. If the receiver does not come up, it is retried as usual and the
@@ -139,6 +144,8 @@ void workers_stop_intake(struct workers *workers);
 /* Ends all processes cleanly and kills them after `timeout_ms`. hooks.stopped is called when all
  * have ended. */
 void workers_stop(struct workers *workers, int64_t timeout_ms);
+/* Kills all processes at once; those that are wanted are started again. */
+void workers_kill(struct workers *workers);
 /* Kills what still runs. Takes NULL. */
 void workers_free(struct workers *workers);
 

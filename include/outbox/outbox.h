@@ -29,6 +29,7 @@
 
 #include "base/counters.h"
 #include "base/health.h"
+#include "base/lease.h"
 #include "base/loop.h"
 #include "base/slice.h"
 #include "ledger/ledger.h"
@@ -47,6 +48,12 @@ struct outbox *outbox_new(struct loop *loop, const struct settings *settings, st
                           struct counters *counters);
 /* Where acknowledged messages are reported for traces; NULL: nowhere. */
 void outbox_trace(struct outbox *outbox, struct traces *traces);
+/* While the lease is not valid nothing is handed to the publisher, and what it has is published
+ * only as long as the lease was valid when it was handed over. The lease must outlive the outbox.
+ */
+void outbox_set_lease(struct outbox *outbox, const struct lease *lease);
+/* The lease is valid again. */
+void outbox_lease_regained(struct outbox *outbox);
 /* Begins with the messages that the ledger still has. */
 void outbox_connect(struct outbox *outbox, struct ledger *ledger, struct workers *workers);
 /* After ledger_close(), which has dropped the requests of the outbox. Takes NULL. */
@@ -57,6 +64,7 @@ void outbox_posted(struct outbox *outbox, int64_t id, struct slice message);
 /* The workers' hooks. */
 void outbox_published(struct outbox *outbox, int64_t id);
 void outbox_unpublished(struct outbox *outbox, int64_t id, uint32_t code, struct slice why);
+void outbox_expired(struct outbox *outbox, int64_t id);
 /* The publisher has a connection, or lost it. */
 void outbox_publisher_changed(struct outbox *outbox, bool is_up);
 

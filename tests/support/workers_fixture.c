@@ -47,6 +47,14 @@ static void on_published(void *arg, int64_t id, bool has_subscriber)
     loop_stop(fixture->loop);
 }
 
+static void on_expired(void *arg, int64_t id)
+{
+    struct workers_fixture *fixture = arg;
+    fixture->expired_count++;
+    fixture->expired_id = id;
+    loop_stop(fixture->loop);
+}
+
 static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice why)
 {
     struct workers_fixture *fixture = arg;
@@ -154,6 +162,7 @@ void workers_fixture_start(struct workers_fixture *fixture, const char *broker_l
         .delivered = on_delivered,
         .published = on_published,
         .unpublished = on_unpublished,
+        .expired = on_expired,
         .publisher_changed = on_publisher,
         .brokers_differ = on_differ,
         .receiver_changed = on_receiver,

@@ -38,6 +38,8 @@ struct workers_fixture {
     int published_count;
     int64_t published_id;
     bool has_subscriber;
+    int expired_count;
+    int64_t expired_id;
     int unpublished_count;
     uint32_t code;
     char why[128];

@@ -178,8 +178,10 @@ bool workers_may_publish(const struct workers *workers)
     return true;
 }
 
-void workers_publish(struct workers *workers, int64_t id, struct slice message)
+void workers_publish(struct workers *workers, int64_t id, int64_t valid_until_ms,
+                     struct slice message)
 {
+    assert_int_equal(valid_until_ms, 0);
     (void)workers;
     fixture.published_id = id;
     buf_append(&fixture.published, message);

@@ -1427,6 +1427,25 @@ static void test_a_claim_that_becomes_durable_after_the_stop_is_not_called(void 
     assert_true(fixture.is_idle);
 }
 
+static void test_what_becomes_durable_while_dispatch_is_held_is_called_afterwards(void **state)
+{
+    (void)state;
+    struct claim claim = reserve("g1", "t1", 10000);
+    assert_true(claim.reservation.is_called_at_once);
+    dispatch_hold(fixture.dispatch, true);
+    struct claim later = reserve("g2", "t2", 10000);
+    assert_false(later.reservation.is_called_at_once);
+    release(later);
+    confirm(claim);
+    assert_int_equal(fixture.call_count, 0);
+    assert_int_equal(fixture.last_pause, MOVE_NOTHING_DONE);
+    assert_int_equal(fixture.pause_attempts, 0);
+    dispatch_hold(fixture.dispatch, false);
+    record_starts();
+    assert_called(0, "t1");
+    answer(0, REACTION_DONE, NULL, -1);
+}
+
 static void test_a_stop_waits_for_calls_in_flight_and_begins_none(void **state)
 {
     (void)state;
@@ -1503,6 +1522,7 @@ int main(void)
         TEST(test_claims_on_their_way_that_come_to_nothing_leave_no_trace),
         TEST(test_a_reservation_outlives_the_last_command_of_its_group),
         TEST(test_a_claim_that_becomes_durable_after_the_stop_is_not_called),
+        TEST(test_what_becomes_durable_while_dispatch_is_held_is_called_afterwards),
         TEST(test_a_stop_waits_for_calls_in_flight_and_begins_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

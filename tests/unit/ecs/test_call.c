@@ -433,6 +433,25 @@ static void check_signed_by(size_t index, const char *id)
     assert_non_null(strstr(fake_http_header(index, "Authorization"), id));
 }
 
+static void test_without_a_valid_lease_nothing_is_sent(void **state)
+{
+    struct fixture *fixture = *state;
+    struct lease lease;
+    lease_init(&lease);
+    lease_begin(&lease);
+    begin(fixture);
+    ecs_set_lease(fixture->ecs, &lease);
+    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
+    assert_int_equal(fixture->answers, 0);
+    loop_run(fixture->loop);
+    assert_int_equal(fixture->answers, 1);
+    assert_int_equal(fixture->reaction, REACTION_RETRY);
+    assert_int_equal(fake_http_count(), 0);
+    lease_renewed(&lease, 1000, LEASE_MARGIN_MS + 1000);
+    assert_int_equal(lease_check(&lease, 1000), LEASE_REGAINED);
+    call(fixture);
+}
+
 static void test_credentials_that_are_unavailable_are_tried_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -786,6 +805,7 @@ int main(void)
         CASE(test_without_credentials_nothing_is_sent_and_the_callback_comes_later),
         CASE(test_without_credentials_the_health_says_so_before_the_first_call),
         CASE(test_credentials_are_missing_until_the_fetch_at_the_start_is_answered),
+        CASE(test_without_a_valid_lease_nothing_is_sent),
         CASE(test_credentials_that_are_unavailable_are_tried_again),
         CASE(test_calls_that_come_during_a_fetch_share_it),
         CASE(test_a_refused_key_is_fetched_again_once_for_all_calls),

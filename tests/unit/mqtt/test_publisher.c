@@ -2,6 +2,7 @@
  * back. */
 #include "support/workers_fixture.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "model/message.h"
 
@@ -17,13 +18,19 @@
 
 static const char *const protocols[] = {"protocol = 5;", "protocol = 4;"};
 
-static void publish(struct workers_fixture *fixture, int64_t id, struct message *message)
+static void publish_until(struct workers_fixture *fixture, int64_t id, int64_t valid_until_ms,
+                          struct message *message)
 {
     struct buf bytes = {0};
     message_encode(message, &bytes);
     assert_true(workers_may_publish(fixture->workers));
-    workers_publish(fixture->workers, id, buf_slice(&bytes));
+    workers_publish(fixture->workers, id, valid_until_ms, buf_slice(&bytes));
     buf_fini(&bytes);
+}
+
+static void publish(struct workers_fixture *fixture, int64_t id, struct message *message)
+{
+    publish_until(fixture, id, 0, message);
 }
 
 static void test_a_reply_is_published_with_its_properties(void **state)
@@ -127,6 +134,35 @@ static void test_a_message_no_broker_accepts_is_refused_for_good_and_the_next_is
     workers_fixture_end(fixture);
 }
 
+static void test_a_message_whose_time_has_passed_does_not_get_to_the_broker(void **state)
+{
+    (void)state;
+    struct workers_fixture *fixture = workers_fixture_new(NULL, "");
+    workers_fixture_wait_up(fixture);
+    const char *const arguments[] = {"-q", "1", "-t", "answers/#", "-F", "got %p", NULL};
+    int fd;
+    pid_t subscriber = broker_subscribe(&fixture->broker, arguments, &fd);
+    struct message old = {
+        .topic = slice_text("answers/1"), .body = slice_text("old"), .qos = 1, .expiry_s = -1};
+    struct message new = {
+        .topic = slice_text("answers/1"), .body = slice_text("new"), .qos = 1, .expiry_s = -1};
+    publish_until(fixture, 1, 1, &old);
+    publish_until(fixture, 2, clock_boot_ms() + 600000, &new);
+    WAIT_FOR(fixture, fixture->published_count == 1);
+    assert_int_equal(fixture->published_id, 2);
+    WAIT_FOR(fixture, fixture->expired_count == 1);
+    assert_int_equal(fixture->expired_id, 1);
+    struct buf line = {0};
+    do {
+        assert_true(broker_read_line(fd, &line, 10000));
+    } while (strncmp(line.data, "got ", 4) != 0);
+    assert_string_equal(line.data, "got new");
+    buf_fini(&line);
+    broker_unsubscribe(subscriber, fd);
+    workers_fixture_stop(fixture);
+    workers_fixture_end(fixture);
+}
+
 static void test_a_topic_that_nobody_subscribes_to_is_reported_with_mqtt_5(void **state)
 {
     (void)state;
@@ -173,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_a_topic_that_nobody_subscribes_to_is_reported_with_mqtt_5),
         cmocka_unit_test(test_messages_keep_to_the_rate_of_the_settings),
         cmocka_unit_test(test_a_reply_is_published_with_its_properties),
+        cmocka_unit_test(test_a_message_whose_time_has_passed_does_not_get_to_the_broker),
         cmocka_unit_test(test_many_replies_are_acknowledged_in_order),
         cmocka_unit_test(
             test_a_message_no_broker_accepts_is_refused_for_good_and_the_next_is_published),

@@ -52,7 +52,7 @@ static void test_an_incomplete_frame_is_not_found_yet(void **state)
     struct buf bytes = {0};
     struct wire_frame frame;
     size_t taken = 77;
-    wire_put(&bytes, &(struct wire_frame){WIRE_PUBLISH, .publish = {7, slice_text("message")}});
+    wire_put(&bytes, &(struct wire_frame){WIRE_PUBLISH, .publish = {7, 0, slice_text("message")}});
     for (size_t length = 0; length < bytes.length; length++) {
         assert_int_equal(wire_next(slice_of(bytes.data, length), &frame, &taken), STATUS_NOT_FOUND);
     }
@@ -316,9 +316,11 @@ static void test_publishing_frames_carry_their_ids(void **state)
 {
     (void)state;
     struct buf bytes = {0};
-    wire_put(&bytes, &(struct wire_frame){WIRE_PUBLISH, .publish = {INT64_MAX, slice_text("m")}});
+    wire_put(&bytes,
+             &(struct wire_frame){WIRE_PUBLISH, .publish = {INT64_MAX, 12, slice_text("m")}});
     struct wire_publish publish = only_frame(&bytes, WIRE_PUBLISH).publish;
     assert_true(publish.id == INT64_MAX);
+    assert_int_equal(publish.valid_until_ms, 12);
     assert_true(slice_equals_text(publish.message, "m"));
     buf_clear(&bytes);
     wire_put(&bytes, &(struct wire_frame){WIRE_PUBLISHED, .published = {-5, true}});
@@ -332,6 +334,9 @@ static void test_publishing_frames_carry_their_ids(void **state)
     assert_int_equal(back.id, 9);
     assert_int_equal(back.code, 0x95);
     assert_true(slice_equals_text(back.text, "too large"));
+    buf_clear(&bytes);
+    wire_put(&bytes, &(struct wire_frame){WIRE_EXPIRED, .expired = {-6}});
+    assert_true(only_frame(&bytes, WIRE_EXPIRED).expired.id == -6);
     buf_fini(&bytes);
 }
 
@@ -383,6 +388,7 @@ static void test_bodies_that_are_too_short_or_too_long_are_refused(void **state)
         {WIRE_ACK, .ack = {9, true}},
         {WIRE_PUBLISHED, .published = {3, true}},
         {WIRE_UNPUBLISHED, .unpublished = {.text = {"why", 3}}},
+        {WIRE_EXPIRED, .expired = {4}},
     };
     struct connect_params params = full_params();
     params.filter_count = 2;

@@ -196,7 +196,7 @@ static void check_publish(struct workers_fixture *fixture)
                               .expiry_s = -1};
     struct buf bytes = {0};
     message_encode(&message, &bytes);
-    workers_publish(fixture->workers, 7, buf_slice(&bytes));
+    workers_publish(fixture->workers, 7, 0, buf_slice(&bytes));
     WAIT_FOR(fixture, fixture->published_count == 1);
     assert_int_equal(fixture->published_id, 7);
     buf_fini(&bytes);

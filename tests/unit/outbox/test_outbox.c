@@ -66,6 +66,7 @@ static struct {
     size_t room; /* how many more its pipe takes */
     int64_t handed[2 * ROWS_MAX];
     size_t handed_count;
+    int64_t valid_until_ms; /* of the last one */
     int flush_count;
 } fixture;
 
@@ -143,8 +144,10 @@ bool workers_may_publish(const struct workers *workers)
     return fixture.room > 0;
 }
 
-void workers_publish(struct workers *workers, int64_t id, struct slice message)
+void workers_publish(struct workers *workers, int64_t id, int64_t valid_until_ms,
+                     struct slice message)
 {
+    fixture.valid_until_ms = valid_until_ms;
     (void)workers;
     assert_true(fixture.room > 0);
     assert_true(slice_equals(message, row_bytes(id)));
@@ -1024,12 +1027,51 @@ static void test_the_outbox_is_full_by_its_number_or_its_bytes_and_recovers(void
     assert_false(health_is_ready(fixture.health));
 }
 
+static void test_without_a_valid_lease_nothing_is_handed_over(void **state)
+{
+    (void)state;
+    struct lease lease;
+    lease_init(&lease);
+    lease_begin(&lease);
+    outbox_set_lease(fixture.outbox, &lease);
+    connect_outbox();
+    publisher_comes();
+    post(2);
+    assert_int_equal(fixture.handed_count, 0);
+    lease_renewed(&lease, 1000, LEASE_MARGIN_MS + 5000);
+    assert_int_equal(lease_check(&lease, 1001), LEASE_REGAINED);
+    outbox_lease_regained(fixture.outbox);
+    assert_int_equal(fixture.handed_count, 2);
+    assert_int_equal(fixture.valid_until_ms, 6000);
+}
+
+static void test_a_message_that_waited_longer_than_the_lease_is_handed_over_again(void **state)
+{
+    (void)state;
+    connect_outbox();
+    publisher_comes();
+    post(2);
+    assert_int_equal(fixture.handed_count, 2);
+    assert_int_equal(fixture.valid_until_ms, 0);
+    outbox_expired(fixture.outbox, 1);
+    assert_int_equal(fixture.handed_count, 3);
+    assert_int_equal(fixture.handed[2], 1);
+    assert_false(is_refused());
+    outbox_expired(fixture.outbox, 77); /* not known */
+    assert_int_equal(fixture.handed_count, 3);
+    outbox_published(fixture.outbox, 1);
+    outbox_published(fixture.outbox, 2);
+    assert_int_equal(fixture.delivered_count, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_it_begins_with_what_the_ledger_still_holds),
         TEST(test_nothing_is_handed_over_without_a_publisher),
+        TEST(test_without_a_valid_lease_nothing_is_handed_over),
+        TEST(test_a_message_that_waited_longer_than_the_lease_is_handed_over_again),
         TEST(test_a_message_is_forgotten_when_the_broker_acknowledged_it),
         TEST(test_a_window_of_messages_is_handed_over_at_a_time),
         TEST(test_a_full_pipe_holds_messages_back),

@@ -45,8 +45,9 @@ static void read_message(struct slice message)
     assert_non_null(fixture.body);
 }
 
-void workers_publish(struct workers *port, int64_t id, struct slice message)
+void workers_publish(struct workers *port, int64_t id, int64_t valid_until_ms, struct slice message)
 {
+    assert_int_equal(valid_until_ms, 0);
     (void)port;
     assert_int_equal(id, STATUS_TOPIC_MESSAGE_ID);
     read_message(message);
