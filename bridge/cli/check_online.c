@@ -59,6 +59,17 @@ static void list_regions(struct online *online, const struct settings *settings)
 
 /* --- the answers of the API --- */
 
+/* Whether a route watches the groups: the RAM action that is tried here is needed for that. */
+static bool has_watch(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->route_count; i++) {
+        if (strcmp(settings->routes[i].watch, "off") != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The permissions of the routes' actions, each once: "ebs:StartDiskReplicaGroup". */
 static void put_permissions(const struct settings *settings, struct buf *out)
 {
@@ -73,17 +84,10 @@ static void put_permissions(const struct settings *settings, struct buf *out)
             buf_append_text(out, permission);
         }
     }
-}
-
-/* Whether a route watches the groups: the RAM action that is tried here is needed for that. */
-static bool has_watch(const struct settings *settings)
-{
-    for (size_t i = 0; i < settings->route_count; i++) {
-        if (strcmp(settings->routes[i].watch, "off") != 0) {
-            return true;
-        }
+    if (has_watch(settings) && settings->watch.progress_s > 0) {
+        buf_append_text(out, out->length == 0 ? "" : ", ");
+        buf_append_text(out, action_rows[ACTION_DescribeDiskReplicaPairProgress].ram_action);
     }
-    return false;
 }
 
 static void print_refusal(const struct online *online, const char *region,

@@ -139,6 +139,13 @@ static bool is_about_a_group(const struct attempt *attempt)
             strncmp(code, "Forbidden.", strlen("Forbidden.")) == 0);
 }
 
+enum describe_result describe_result_of(const struct attempt *attempt)
+{
+    return attempt->reaction == REACTION_DONE ? DESCRIBE_COMPLETE
+           : is_about_a_group(attempt)        ? DESCRIBE_REFUSED
+                                              : DESCRIBE_FAILED;
+}
+
 static void finish(struct run *run, enum describe_result result, const struct attempt *attempt)
 {
     const struct describe_answer answer = {.result = result,
@@ -156,7 +163,7 @@ static void on_page(void *arg, struct attempt *attempt)
 {
     struct run *run = arg;
     if (attempt->reaction != REACTION_DONE) {
-        finish(run, is_about_a_group(attempt) ? DESCRIBE_REFUSED : DESCRIBE_FAILED, attempt);
+        finish(run, describe_result_of(attempt), attempt);
         return;
     }
     enum status status = group_list_read(&run->list, attempt->body);

@@ -17,6 +17,8 @@
 #define NUMBER_MAX            INT64_C(253402300799999) /* the end of the year 9999 */
 #define RPO_MAX_S             31536000
 
+#define PAIR_MESSAGE_BYTES_MAX 256
+
 static struct slice text_of(const struct json *group, const char *name)
 {
     return slice_trim(json_text(json_member(group, name)), BLANKS);
@@ -138,4 +140,84 @@ void group_list_fini(struct group_list *list)
     free(list->groups);
     free(list->next_token);
     *list = (struct group_list){0};
+}
+
+/* ---- pairs ---- */
+
+/* Whether an item before this one has its id. */
+static bool is_repeated(const struct json *pairs, const struct json *item)
+{
+    struct slice id = text_of(item, "ReplicaPairId");
+    for (const struct json *other = json_first(pairs); other != item; other = json_next(other)) {
+        if (slice_equals(text_of(other, "ReplicaPairId"), id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_pair(struct buf *out, const struct json *item)
+{
+    struct slice status = text_of(item, "Status");
+    struct slice message = text_of(item, "StatusMessage");
+    json_put_open(out, '{');
+    json_put_text(out, "ReplicaPairId", text_of(item, "ReplicaPairId"));
+    if (group_status_is_valid(status)) {
+        json_put_text(out, "Status", status);
+    }
+    if (message.length > 0 && message.length <= PAIR_MESSAGE_BYTES_MAX &&
+        utf8_is_printable_ascii(message)) {
+        json_put_text(out, "StatusMessage", message);
+    }
+    json_put_close(out, '}');
+}
+
+enum status pair_states_read(struct slice body, const char *group, struct buf *out)
+{
+    struct json_fault fault;
+    struct json *root = json_parse(body, DEPTH_MAX, &fault);
+    const struct json *pairs = root == NULL ? NULL : json_member(root, "ReplicaPairs");
+    enum status status = STATUS_INVALID;
+    if (pairs != NULL && json_kind(pairs) == JSON_ARRAY) {
+        struct buf list = {0}; /* of its own, since a comma is due in one that holds something */
+        int count = 0;
+        json_put_open(&list, '[');
+        for (const struct json *item = json_first(pairs); item != NULL && count < GROUP_PAIRS_MAX;
+             item = json_next(item)) {
+            struct slice owner = text_of(item, "ReplicaGroupId");
+            if (is_id(text_of(item, "ReplicaPairId")) && !is_repeated(pairs, item) &&
+                (owner.length == 0 || slice_equals_text(owner, group))) {
+                put_pair(&list, item);
+                count++;
+            }
+        }
+        json_put_close(&list, ']');
+        buf_append(out, buf_slice(&list));
+        buf_fini(&list);
+        status = STATUS_OK;
+    }
+    json_free(root);
+    return status;
+}
+
+enum status pair_progress_read(struct slice body, int *out_percent)
+{
+    struct json_fault fault;
+    struct json *root = json_parse(body, DEPTH_MAX, &fault);
+    const struct json *member = root == NULL ? NULL : json_member(root, "Progress");
+    struct slice text = root == NULL ? (struct slice){0} : text_of(root, "Progress");
+    double percent = member != NULL && json_kind(member) == JSON_NUMBER ? json_number(member) : -1;
+    if (text.length > 0 && text.length <= 3) {
+        percent = 0;
+        for (size_t i = 0; i < text.length; i++) {
+            bool is_digit = text.data[i] >= '0' && text.data[i] <= '9';
+            percent = is_digit && percent >= 0 ? percent * 10 + (text.data[i] - '0') : -1;
+        }
+    }
+    json_free(root);
+    if (!(percent >= 0 && percent <= 100)) {
+        return STATUS_INVALID;
+    }
+    *out_percent = (int)percent;
+    return STATUS_OK;
 }

@@ -32,6 +32,13 @@ bool group_is_replicating(const struct group_view *view)
     return strcmp(view->status, "normal") == 0 || strcmp(view->status, "syncing") == 0;
 }
 
+bool group_is_copying(const struct group_view *view)
+{
+    return strcmp(view->status, "initial_syncing") == 0 ||
+           strcmp(view->status, "manual_syncing") == 0 ||
+           (strcmp(view->status, "syncing") == 0 && view->recover_point_s == 0);
+}
+
 bool group_is_behind(const struct group_view *view, int64_t at_ms, int64_t rpo_s, double factor)
 {
     int64_t age_s = at_ms / 1000 - view->recover_point_s;

@@ -87,6 +87,9 @@ void watch_event_write(const struct watch *watch, const struct watch_step *step,
     }
     if (event->kind == WATCH_FAILED) {
         put_failure(&step->state.view, &object);
+        if (slice_is_present(step->pairs)) {
+            json_put_raw(&object, "Pairs", step->pairs);
+        }
     }
     json_put_text(&object, "Message", slice_text(watch_event_message(event->kind)));
     json_put_close(&object, '}');

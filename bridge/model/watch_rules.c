@@ -145,7 +145,8 @@ static bool has_stalled(const struct turn *turn)
 
 static bool has_progressed(const struct turn *turn)
 {
-    return !is_first(turn) && view_of(turn)->progress_percent > turn->before->view.progress_percent;
+    int before = turn->before->view.progress_percent;
+    return view_of(turn)->progress_percent > (before < 0 ? 0 : before);
 }
 
 /* The settings may have changed since the watch began. */
@@ -204,9 +205,12 @@ static const struct row seen_rows[] = {
     {FOR_COPY,  has_fallen_behind, WATCH_LAGGING,      NOT_FINAL,               0,             WATCH_IS_LAGGING,     0},
     {FOR_COPY,  has_caught_up,     WATCH_CAUGHT_UP,    NOT_FINAL,               0,             0,                    WATCH_IS_LAGGING},
     {FOR_ALL,   has_stalled,       WATCH_STALLED,      NOT_FINAL,               0,             WATCH_STALLED_SENT,   0},
-    {FOR_ALL,   has_progressed,    WATCH_PROGRESS,     NOT_FINAL,               0,             0,                    0},
     {FOR_ALL,   is_time_over,      WATCH_GAVE_UP,      FINAL,                   0,             0,                    0},
     {FOR_ALL,   sees_again,        WATCH_SEEN,         NOT_FINAL,               0,             0,                    0},
+};
+
+static const struct row progress_rows[] = {
+    {FOR_ALL,   has_progressed,    WATCH_PROGRESS,     NOT_FINAL,               0,             0,                    0},
 };
 
 /* Where a complete answer does not list the group. */
@@ -292,6 +296,12 @@ static struct turn begin(const struct watch *watch, int64_t now_ms,
                          .now_ms = now_ms};
 }
 
+static void note_change(struct turn *turn)
+{
+    turn->step->state.changed_at_ms = turn->now_ms;
+    turn->step->state.flags &= ~(unsigned)WATCH_STALLED_SENT;
+}
+
 static void take_view(struct turn *turn, const struct group_view *seen)
 {
     const struct group_view *before = &turn->before->view;
@@ -301,14 +311,11 @@ static void take_view(struct turn *turn, const struct group_view *seen)
     if (seen->rpo_s == 0) {
         state->view.rpo_s = before->rpo_s;
     }
-    if (seen->progress_percent < 0) {
-        state->view.progress_percent = is_first(turn) ? -1 : before->progress_percent;
-    }
+    bool is_same_copy = !is_first(turn) && !has_new_status(turn) && group_is_copying(seen);
+    state->view.progress_percent = is_same_copy ? before->progress_percent : -1;
     if (is_first(turn) || has_new_status(turn) ||
-        state->view.recover_point_s != before->recover_point_s ||
-        state->view.progress_percent != before->progress_percent) {
-        state->changed_at_ms = turn->now_ms;
-        state->flags &= ~(unsigned)WATCH_STALLED_SENT;
+        state->view.recover_point_s != before->recover_point_s) {
+        note_change(turn);
     }
     /* What is good at first may have been so before the start. */
     if ((class_of(turn) == GROUP_MOVING && (is_first(turn) || has_new_status(turn))) ||
@@ -350,6 +357,17 @@ void watch_observe(const struct watch *watch, const struct group_observation *se
     state->suggested = suggestion_of(&turn);
     turn.confirmed = state->suggested == turn.before->suggested ? state->suggested : WATCH_NOTHING;
     apply_rows(&turn, seen_rows, sizeof seen_rows / sizeof seen_rows[0]);
+}
+
+void watch_progress(const struct watch *watch, int percent, int64_t now_ms,
+                    const struct watch_policy *policy, struct watch_step *out_step)
+{
+    struct turn turn = begin(watch, now_ms, policy, out_step);
+    if (percent != watch->state.view.progress_percent) {
+        out_step->state.view.progress_percent = percent;
+        note_change(&turn);
+    }
+    apply_rows(&turn, progress_rows, sizeof progress_rows / sizeof progress_rows[0]);
 }
 
 void watch_miss(const struct watch *watch, int64_t now_ms, const struct watch_policy *policy,

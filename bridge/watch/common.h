@@ -1,6 +1,6 @@
 /*
  * common - what the files of watch share: poll.c decides which groups are asked for and when,
- * watcher.c has the watches and stores what becomes of them.
+ * pairs.c when their pairs are, and watcher.c has the watches and stores what becomes of them.
  *
  * Thread: the loop's.
  */
@@ -10,6 +10,7 @@
 #include "base/bucket.h"
 #include "base/heap.h"
 #include "ecs/describe.h"
+#include "ecs/pairs.h"
 #include "watch/watcher.h"
 
 #include <uthash.h>
@@ -36,6 +37,22 @@ struct watched {
     bool is_storing;        /* a step is on its way to the ledger */
     bool is_removed;        /* while a step is on its way; it is freed with the answer */
     struct watch_step step; /* on its way */
+    /* Of the calls about its pairs. */
+    struct watched *pairs_prev; /* in one of the region's two lists */
+    struct watched *pairs_next;
+    struct watched **pairs_list; /* which one; NULL: none */
+    struct text_list pairs;      /* while it is copied: their ids */
+    int64_t progress_at_ms;      /* monotonic: when its progress is read next */
+    bool is_progress_refused;    /* the API refused to tell it */
+    bool is_progress_step; /* the step on its way does not come from an answer about the group */
+};
+
+/* The progress of a copy is read one pair after the other. */
+struct watch_round {
+    int64_t id;             /* of the watch */
+    struct text_list pairs; /* ids; none: no round is under way */
+    size_t next;
+    int lowest; /* percent, of the pairs before `next` */
 };
 
 /* Groups that are asked for before any other: by themselves, or as one half of a call that was
@@ -59,6 +76,11 @@ struct watch_region {
     struct heap due_alone;
     struct watch_batch *batches;
     struct watch_batch *asked; /* the call under way; NULL: none */
+    bool is_asking_pairs;      /* a call about pairs is under way instead */
+    struct watched *failed;    /* their event waits for a call about the pairs */
+    struct watched *copying;   /* whose progress is read, the next one first */
+    struct watch_round round;
+    struct pairs_call pairs_call;
     struct bucket bucket;
     int64_t backoff_ms; /* 0: the last call was answered */
     int64_t paused_until_ms;
@@ -87,12 +109,16 @@ struct watcher {
 
 /* The time on the API's clock. */
 int64_t watched_now_ms(const struct watcher *watcher);
+struct watched *watched_find(const struct watcher *watcher, int64_t id);
 /* What an answer, or none, means: stores and publishes it. Each does nothing while a step is on its
  * way. */
-void watched_seen(struct watched *watched, const struct group_view *view, enum group_site site,
+void watched_seen(struct watched *watched, const struct listed_group *group, enum group_site site,
                   int64_t at_ms);
+void watched_progressed(struct watched *watched, int percent, int64_t at_ms);
 void watched_missed(struct watched *watched, int64_t at_ms);
 void watched_waits(struct watched *watched);
+/* Stores the step. `pairs` is what its event `failed` says of them, or absent. */
+void watched_store(struct watched *watched, struct slice pairs);
 /* Removes it from its region and frees it. */
 void watched_free(struct watched *watched);
 
@@ -104,7 +130,34 @@ void watch_region_free(struct watch_region *region);
 /* Sets the time of the next call for it, after its interval; `has_changed`: the shortest one. To be
  * called again when what chooses its heap has changed: site and refusal. */
 void watched_schedule(struct watched *watched, bool has_changed);
+/* Into the heap of those that may be asked for together with it, where it is in none. */
+void watched_put_back(struct watched *watched);
 /* Sets the region's timer to the next call. */
 void watch_region_wait(struct watch_region *region);
+/* To be called with each answer of a call. */
+void watch_answered(struct watch_region *region, enum describe_result result, int64_t at_ms);
+/* No answer that says anything: the region waits, longer each time. */
+void watch_region_failed(struct watch_region *region, const struct outcome *outcome,
+                         int64_t retry_after_ms);
+
+/* --- pairs.c --- */
+
+/* An answer lists the group: whether its progress is read. */
+void watched_set_pairs(struct watched *watched, const struct listed_group *group);
+/* Its step waits for the states of its pairs; watched_store() follows. */
+void watched_read_states(struct watched *watched);
+/* Its progress is not read any more; the other one: nor are the states. */
+void watched_end_progress(struct watched *watched);
+void watched_leave_pairs(struct watched *watched);
+/* Stores without the states what waits for them. */
+void watch_pairs_give_up(struct watch_region *region);
+/* The settings have changed. */
+void watch_pairs_changed(struct watch_region *region);
+/* When the next call about pairs is due, monotonic; INT64_MAX: none. */
+int64_t watch_pairs_due_ms(const struct watch_region *region);
+/* Makes a call that is due; false: none is. */
+bool watch_pairs_ask_states(struct watch_region *region);
+bool watch_pairs_ask_progress(struct watch_region *region);
+void watch_pairs_fini(struct watch_region *region);
 
 #endif

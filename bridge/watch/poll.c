@@ -28,8 +28,7 @@ static int64_t max_ms(const struct watcher *watcher)
 
 /* ---- times ---- */
 
-/* Into the heap of those that may be asked for together with it. */
-static void put_back(struct watched *watched)
+void watched_put_back(struct watched *watched)
 {
     struct watch_region *region = watched->region;
     heap_add(watched->is_refused ? &region->due_alone : &region->due[watched->watch->state.site],
@@ -57,7 +56,7 @@ void watched_schedule(struct watched *watched, bool has_changed)
     }
     heap_remove(&watched->due);
     watched->due.key = loop_now_ms(watcher->loop) + wait_ms * percent / 100;
-    put_back(watched);
+    watched_put_back(watched);
 }
 
 static void region_due(void *arg);
@@ -105,6 +104,7 @@ void watch_region_free(struct watch_region *region)
     heap_fini(&region->due[GROUP_SITE_BACKUP]);
     heap_fini(&region->due_alone);
     free(region->asked);
+    watch_pairs_fini(region);
     loop_timer_free(region->timer);
     free(region);
 }
@@ -127,11 +127,13 @@ void watch_region_wait(struct watch_region *region)
 {
     const struct watched *first = first_due(region);
     int64_t now_ms = loop_now_ms(region->watcher->loop);
-    if (region->watcher->is_stopped || region->asked != NULL ||
-        (first == NULL && region->batches == NULL)) {
+    int64_t pairs_ms = watch_pairs_due_ms(region);
+    int64_t at_ms = region->batches != NULL ? now_ms : first != NULL ? first->due.key : INT64_MAX;
+    at_ms = pairs_ms < at_ms ? pairs_ms : at_ms;
+    if (region->watcher->is_stopped || region->asked != NULL || region->is_asking_pairs ||
+        at_ms == INT64_MAX) {
         return;
     }
-    int64_t at_ms = region->batches != NULL ? now_ms : first->due.key;
     if (at_ms < region->paused_until_ms) {
         at_ms = region->paused_until_ms;
     }
@@ -143,13 +145,6 @@ void watch_region_wait(struct watch_region *region)
 }
 
 /* ---- batches ---- */
-
-static struct watched *find(const struct watcher *watcher, int64_t id)
-{
-    struct watched *watched;
-    HASH_FIND(hh, watcher->watches, &id, sizeof id, watched);
-    return watched;
-}
 
 static struct watch_batch *batch_new(const int64_t *ids, size_t count, enum group_site site)
 {
@@ -202,7 +197,7 @@ static struct watch_batch *choose(const struct watch_region *region)
     }
     size_t fitting = describe_fit(names, count, count);
     while (count > fitting) {
-        put_back(found[--count]);
+        watched_put_back(found[--count]);
     }
     qsort(found, count, sizeof(struct watched *), by_object);
     for (size_t i = 0; i < count; i++) {
@@ -216,7 +211,7 @@ static bool still_has_watches(const struct watcher *watcher, struct watch_batch 
 {
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++) {
-        const struct watched *watched = find(watcher, batch->ids[i]);
+        const struct watched *watched = watched_find(watcher, batch->ids[i]);
         if (watched != NULL && !watched->is_storing) {
             batch->ids[count++] = batch->ids[i];
         }
@@ -268,14 +263,14 @@ static void take_list(struct watch_region *region, const struct watch_batch *bat
                       const struct describe_answer *answer)
 {
     for (size_t i = 0; i < batch->count; i++) {
-        struct watched *watched = find(region->watcher, batch->ids[i]);
+        struct watched *watched = watched_find(region->watcher, batch->ids[i]);
         const struct listed_group *group =
             watched == NULL ? NULL : group_list_find(answer->list, watched->watch->object);
         if (watched == NULL) {
             continue;
         }
         if (group != NULL && group->view.status[0] != '\0') {
-            watched_seen(watched, &group->view, batch->site, answer->at_ms);
+            watched_seen(watched, group, batch->site, answer->at_ms);
         } else if (group == NULL && answer->result == DESCRIBE_COMPLETE) {
             absent(region, batch, watched, answer->at_ms);
         } else {
@@ -297,7 +292,7 @@ static void refused(struct watch_region *region, const struct watch_batch *batch
         DL_APPEND(region->batches, second);
         return;
     }
-    struct watched *watched = find(region->watcher, batch->ids[0]);
+    struct watched *watched = watched_find(region->watcher, batch->ids[0]);
     if (watched == NULL || watched->is_storing) {
         return;
     }
@@ -316,43 +311,51 @@ static void refused(struct watch_region *region, const struct watch_batch *batch
     }
 }
 
+void watch_region_failed(struct watch_region *region, const struct outcome *outcome,
+                         int64_t retry_after_ms)
+{
+    int64_t wait_ms = region->backoff_ms == 0 ? min_ms(region->watcher) : region->backoff_ms * 2;
+    region->backoff_ms = wait_ms < BACKOFF_MS_MAX ? wait_ms : BACKOFF_MS_MAX;
+    wait_ms = region->backoff_ms > retry_after_ms ? region->backoff_ms : retry_after_ms;
+    region->paused_until_ms = loop_now_ms(region->watcher->loop) + wait_ms;
+    LOG_INFO("watch_failed", LOG_TEXT("region", region->name), LOG_TEXT("code", outcome->code),
+             LOG_TEXT("message", outcome->message), LOG_INT("retry_in_ms", wait_ms));
+    watch_pairs_give_up(region);
+}
+
 /* Nothing is concluded, but that time has passed. */
 static void failed(struct watch_region *region, const struct watch_batch *batch,
                    const struct describe_answer *answer)
 {
-    int64_t now_ms = loop_now_ms(region->watcher->loop);
-    int64_t wait_ms = region->backoff_ms == 0 ? min_ms(region->watcher) : region->backoff_ms * 2;
-    region->backoff_ms = wait_ms < BACKOFF_MS_MAX ? wait_ms : BACKOFF_MS_MAX;
-    wait_ms =
-        region->backoff_ms > answer->retry_after_ms ? region->backoff_ms : answer->retry_after_ms;
-    region->paused_until_ms = now_ms + wait_ms;
-    LOG_INFO("watch_failed", LOG_TEXT("region", region->name),
-             LOG_TEXT("code", answer->outcome->code), LOG_TEXT("message", answer->outcome->message),
-             LOG_INT("retry_in_ms", wait_ms));
+    watch_region_failed(region, answer->outcome, answer->retry_after_ms);
     for (size_t i = 0; i < batch->count; i++) {
-        struct watched *watched = find(region->watcher, batch->ids[i]);
+        struct watched *watched = watched_find(region->watcher, batch->ids[i]);
         if (watched != NULL) {
             watched_waits(watched);
         }
     }
 }
 
-static void described(void *arg, const struct describe_answer *answer)
+void watch_answered(struct watch_region *region, enum describe_result result, int64_t at_ms)
 {
     static const enum counter COUNTERS[] = {[DESCRIBE_COMPLETE] = COUNTER_WATCH_COMPLETE,
                                             [DESCRIBE_PARTIAL] = COUNTER_WATCH_PARTIAL,
                                             [DESCRIBE_REFUSED] = COUNTER_WATCH_REFUSED,
                                             [DESCRIBE_FAILED] = COUNTER_WATCH_FAILED};
-    struct watch_region *region = arg;
-    struct watcher *watcher = region->watcher;
-    struct watch_batch *batch = region->asked;
-    region->asked = NULL;
-    counter_add(watcher->counters, COUNTERS[answer->result], 1);
-    watcher->clock_ahead_ms = answer->at_ms - clock_wall_ms();
-    if (answer->result != DESCRIBE_FAILED) {
+    counter_add(region->watcher->counters, COUNTERS[result], 1);
+    region->watcher->clock_ahead_ms = at_ms - clock_wall_ms();
+    if (result != DESCRIBE_FAILED) {
         region->backoff_ms = 0;
         region->paused_until_ms = 0;
     }
+}
+
+static void described(void *arg, const struct describe_answer *answer)
+{
+    struct watch_region *region = arg;
+    struct watch_batch *batch = region->asked;
+    region->asked = NULL;
+    watch_answered(region, answer->result, answer->at_ms);
     switch (answer->result) {
     case DESCRIBE_COMPLETE:
     case DESCRIBE_PARTIAL:
@@ -376,7 +379,7 @@ static void ask(struct watch_region *region, struct watch_batch *batch)
     const struct watcher *watcher = region->watcher;
     const char *names[DESCRIBE_IDS_MAX];
     for (size_t i = 0; i < batch->count; i++) {
-        names[i] = find(watcher, batch->ids[i])->watch->object;
+        names[i] = watched_find(watcher, batch->ids[i])->watch->object;
     }
     region->asked = batch;
     describe_groups(watcher->describer, region->name, batch->site, names, batch->count, described,
@@ -388,21 +391,25 @@ static void region_due(void *arg)
     struct watch_region *region = arg;
     struct watcher *watcher = region->watcher;
     int64_t now_ms = loop_now_ms(watcher->loop);
-    if (region->asked != NULL || watcher->is_stopped) {
+    if (region->asked != NULL || region->is_asking_pairs || watcher->is_stopped) {
         return;
     }
     if (!watcher->may_call(watcher->arg)) {
         loop_timer_start(region->timer, BLOCKED_MS);
         return;
     }
-    struct watch_batch *batch =
-        now_ms < region->paused_until_ms || bucket_wait_ms(&region->bucket, now_ms) > 0
-            ? NULL
-            : next_batch(region);
-    if (batch == NULL) {
-        watch_region_wait(region);
-        return;
+    bool is_free =
+        now_ms >= region->paused_until_ms && bucket_wait_ms(&region->bucket, now_ms) == 0;
+    bool is_asking = is_free && watch_pairs_ask_states(region);
+    struct watch_batch *batch = is_free && !is_asking ? next_batch(region) : NULL;
+    if (batch != NULL) {
+        ask(region, batch);
+    } else if (is_free && !is_asking) {
+        is_asking = watch_pairs_ask_progress(region);
     }
-    (void)bucket_take(&region->bucket, now_ms);
-    ask(region, batch);
+    if (is_asking || batch != NULL) {
+        (void)bucket_take(&region->bucket, now_ms);
+    } else {
+        watch_region_wait(region);
+    }
 }

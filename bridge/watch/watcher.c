@@ -63,6 +63,13 @@ void watcher_free(struct watcher *watcher)
     free(watcher);
 }
 
+struct watched *watched_find(const struct watcher *watcher, int64_t id)
+{
+    struct watched *watched;
+    HASH_FIND(hh, watcher->watches, &id, sizeof id, watched);
+    return watched;
+}
+
 int64_t watched_now_ms(const struct watcher *watcher)
 {
     return clock_wall_ms() + watcher->clock_ahead_ms;
@@ -88,6 +95,7 @@ void watched_free(struct watched *watched)
     }
     DL_DELETE(watched->region->watches, watched);
     heap_remove(&watched->due);
+    watched_leave_pairs(watched);
     set_denied_long(watched, false);
     watch_free(watched->watch);
     free(watched);
@@ -126,8 +134,7 @@ static void log_step(const struct watched *watched)
  * that goes on. */
 static void take_over(struct watched *watched)
 {
-    struct watched *other;
-    HASH_FIND(hh, watched->watcher->watches, &watched->watch->id, sizeof watched->watch->id, other);
+    struct watched *other = watched_find(watched->watcher, watched->watch->id);
     if (other != NULL && watch_step_is_final(&watched->step)) {
         watched_free(other);
     } else if (other != NULL) {
@@ -139,6 +146,7 @@ static void take_over(struct watched *watched)
 static void stored(void *arg, enum status status)
 {
     struct watched *watched = arg;
+    bool has_changed = true; /* what was not stored is shown again by the next answer */
     watched->is_storing = false;
     if (watched->is_removed && status == STATUS_OK) {
         take_over(watched);
@@ -155,9 +163,12 @@ static void stored(void *arg, enum status status)
             watched_free(watched);
             return;
         }
-        watched_schedule(watched, strcmp(before.view.status, watched->step.state.view.status) != 0);
+        has_changed = strcmp(before.view.status, watched->step.state.view.status) != 0;
+    }
+    if (watched->is_progress_step) {
+        watched_put_back(watched);
     } else {
-        watched_schedule(watched, true); /* the next answer shows the same again */
+        watched_schedule(watched, has_changed);
     }
     set_denied_long(watched, watched->is_denied &&
                                  (watched->watch->state.flags & (unsigned)WATCH_IS_BLIND) != 0);
@@ -166,8 +177,7 @@ static void stored(void *arg, enum status status)
 
 void watcher_remove(struct watcher *watcher, int64_t id)
 {
-    struct watched *watched;
-    HASH_FIND(hh, watcher->watches, &id, sizeof id, watched);
+    struct watched *watched = watched_find(watcher, id);
     if (watched == NULL) {
         return;
     }
@@ -179,32 +189,48 @@ void watcher_remove(struct watcher *watcher, int64_t id)
     HASH_DEL(watcher->watches, watched);
     heap_remove(&watched->due);
     watched->is_removed = true;
+    watched_end_progress(watched);
 }
 
-/* Stores the step, or takes it over at once where nothing of it is stored. */
-static void take_step(struct watched *watched)
+void watched_store(struct watched *watched, struct slice pairs)
 {
     struct watch_step *step = &watched->step;
     const struct watch_publishing publishing = watcher_publishing(watched->watcher->settings);
     struct buf messages[WATCH_EVENTS_MAX] = {{0}};
-    if (!step->must_store) {
-        watched->watch->state = step->state;
-        watched_schedule(watched, false);
-        return;
-    }
+    step->pairs = pairs;
     for (size_t i = 0; i < step->event_count; i++) {
         watch_event_encode(watched->watch, step, &step->events[i], &publishing, clock_wall_ms(),
                            &messages[i]);
     }
-    watched->is_storing = true;
+    step->pairs = (struct slice){0};
     ledger_watch(watched->watcher->ledger, watched->watch, step, messages, step->event_count,
                  stored, watched);
 }
 
-void watched_seen(struct watched *watched, const struct group_view *view, enum group_site site,
+/* Stores the step, or takes it over at once where nothing of it is stored. */
+static void take_step(struct watched *watched, bool is_progress)
+{
+    struct watch_step *step = &watched->step;
+    if (!step->must_store) {
+        watched->watch->state = step->state;
+        if (!is_progress) {
+            watched_schedule(watched, false);
+        }
+        return;
+    }
+    watched->is_storing = true;
+    watched->is_progress_step = is_progress;
+    if (watch_step_is_final(step) && step->events[step->event_count - 1].kind == WATCH_FAILED) {
+        watched_read_states(watched);
+    } else {
+        watched_store(watched, (struct slice){0});
+    }
+}
+
+void watched_seen(struct watched *watched, const struct listed_group *group, enum group_site site,
                   int64_t at_ms)
 {
-    const struct group_observation seen = {.at_ms = at_ms, .view = *view};
+    const struct group_observation seen = {.at_ms = at_ms, .view = group->view};
     const struct watch_policy policy = policy_of(watched);
     struct watch *watch = watched->watch;
     if (watched->is_storing) {
@@ -212,10 +238,20 @@ void watched_seen(struct watched *watched, const struct group_view *view, enum g
     }
     watched->is_refused = false;
     watched->is_denied = false;
+    watched_set_pairs(watched, group);
     watch_observe(watch, &seen, &policy, &watched->step);
     watched->step.must_store |= watched->step.state.site != site;
     watched->step.state.site = site;
-    take_step(watched);
+    take_step(watched, false);
+}
+
+void watched_progressed(struct watched *watched, int percent, int64_t at_ms)
+{
+    const struct watch_policy policy = policy_of(watched);
+    if (!watched->is_storing) {
+        watch_progress(watched->watch, percent, at_ms, &policy, &watched->step);
+        take_step(watched, true);
+    }
 }
 
 void watched_missed(struct watched *watched, int64_t at_ms)
@@ -223,7 +259,7 @@ void watched_missed(struct watched *watched, int64_t at_ms)
     const struct watch_policy policy = policy_of(watched);
     if (!watched->is_storing) {
         watch_miss(watched->watch, at_ms, &policy, &watched->step);
-        take_step(watched);
+        take_step(watched, false);
     }
 }
 
@@ -232,7 +268,7 @@ void watched_waits(struct watched *watched)
     const struct watch_policy policy = policy_of(watched);
     if (!watched->is_storing) {
         watch_wait(watched->watch, watched_now_ms(watched->watcher), &policy, &watched->step);
-        take_step(watched);
+        take_step(watched, false);
     }
 }
 
@@ -256,6 +292,7 @@ void watcher_settings_changed(struct watcher *watcher)
                       watcher->settings->watch.rate_per_s < 1 ? 1
                                                               : watcher->settings->watch.rate_per_s,
                       loop_now_ms(watcher->loop));
+        watch_pairs_changed(region);
         DL_FOREACH_SAFE (region->watches, watched, next) {
             watched_schedule(watched, true);
             end_if_off(watched);

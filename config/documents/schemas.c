@@ -410,6 +410,21 @@ static void put_observed_error(struct buf *out)
     schema_put_object(out, fields, COUNT_OF(fields), NULL);
 }
 
+/* As the API names them: nothing else is known for sure. */
+static void put_pairs(struct buf *out)
+{
+    static const struct schema_field fields[] = {
+        {"ReplicaPairId", true, SCHEMA_PRINTABLE(COMMAND_GROUP_BYTES_MAX), NULL, "The pair."},
+        {"Status", false, NULL, put_group_status, "Its state."},
+        {"StatusMessage", false, SCHEMA_PRINTABLE(256), NULL, "What is wrong with it."},
+    };
+    schema_put_members(out, "\"type\":\"array\"");
+    json_put_name(out, "items");
+    json_put_open(out, '{');
+    schema_put_object(out, fields, COUNT_OF(fields), NULL);
+    json_put_close(out, '}');
+}
+
 static const struct schema_field event_fields[] = {
     {"Event", true, NULL, put_event_names, "What has happened: see deploy/watch.md."},
     {"Seq", true, "\"type\":\"integer\",\"minimum\":1", NULL,
@@ -433,7 +448,8 @@ static const struct schema_field event_fields[] = {
     {"LagS", false, SCHEMA_COUNT, NULL, "Age of LastRecoverPoint at ObservedAt, in seconds."},
     {"RpoExceeded", false, "\"type\":\"boolean\"", NULL, "Whether LagS is above RpoS."},
     {"ProgressPercent", false, "\"type\":\"integer\",\"minimum\":0,\"maximum\":100", NULL,
-     "How much of a first or one-time copy is done, where that is known."},
+     "How much of the first or one-time copy under way is done, where watch.progress_s says that it "
+     "is read."},
     {"StartedAt", true, SCHEMA_TIME, NULL,
      "When the API accepted the command; of an unknown outcome, the first attempt. This and the "
      "other times are by the clock of the API."},
@@ -445,6 +461,8 @@ static const struct schema_field event_fields[] = {
     {"Blind", false, "\"type\":\"boolean\"", NULL,
      "true in blind; false in the first event after it."},
     {"Error", false, NULL, put_observed_error, "What is wrong with the group. Only in failed."},
+    {"Pairs", false, NULL, put_pairs,
+     "The pairs of the group, as the API lists them. Only in failed, where they could be read."},
     {"Message", true, "\"type\":\"string\"", NULL, "What has happened, for people."},
 };
 
@@ -469,7 +487,7 @@ void event_schema(struct buf *out)
             "\"else\":{\"properties\":{\"Basis\":false}}},"
             "{\"if\":{\"properties\":{\"Event\":{\"const\":\"failed\"}}},"
             "\"then\":{\"required\":[\"GroupStatus\",\"Error\"]},"
-            "\"else\":{\"properties\":{\"Error\":false}}},"
+            "\"else\":{\"properties\":{\"Error\":false,\"Pairs\":false}}},"
             "{\"if\":{\"properties\":{\"Event\":{\"const\":\"status\"}}},"
             "\"then\":{\"required\":[\"GroupStatus\",\"PreviousStatus\"]}},"
             "{\"if\":{\"properties\":{\"Event\":{\"enum\":[\"blind\",\"seen\"]}}},"

@@ -28,6 +28,9 @@ enum describe_result {
     DESCRIBE_FAILED,   /* no answer about the groups at all */
 };
 
+/* Of a call that was answered once: never DESCRIBE_PARTIAL. */
+enum describe_result describe_result_of(const struct attempt *attempt);
+
 /* Valid during the callback. */
 struct describe_answer {
     enum describe_result result;

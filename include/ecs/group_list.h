@@ -1,5 +1,6 @@
 /*
- * group_list - the groups that the answers of DescribeDiskReplicaGroups list.
+ * group_list - the groups that the answers of DescribeDiskReplicaGroups list, and what the answers
+ * about their pairs say.
  *
  * Tolerant where the API is known not to be strict: white space around texts, numbers that come as
  * texts, a recovery point in milliseconds, ids of pairs joined by commas.
@@ -11,6 +12,7 @@
 #ifndef ECS_GROUP_LIST_H
 #define ECS_GROUP_LIST_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "model/group.h"
@@ -45,5 +47,15 @@ enum status group_list_read(struct group_list *list, struct slice body);
 const struct listed_group *group_list_find(const struct group_list *list, const char *id);
 /* {0} again. */
 void group_list_fini(struct group_list *list);
+
+/*
+ * Appends the pairs of this group that an answer of DescribeDiskReplicaPairs lists, as a JSON array
+ * of {ReplicaPairId, Status, StatusMessage}, each pair once; what cannot be read of one is left
+ * out. STATUS_INVALID, with nothing appended, where the body has no list ReplicaPairs.
+ */
+enum status pair_states_read(struct slice body, const char *group, struct buf *out);
+/* Reads the percentage of an answer of DescribeDiskReplicaPairProgress. STATUS_INVALID: it has no
+ * number from 0 to 100. */
+enum status pair_progress_read(struct slice body, int *out_percent);
 
 #endif

@@ -39,6 +39,9 @@ enum group_class group_class(const char *status);
 bool group_status_is_valid(struct slice text);
 /* Whether the group copies cycle by cycle: normal or syncing. */
 bool group_is_replicating(const struct group_view *view);
+/* Whether a first or a one-time copy is under way, whose progress the API tells. Lists of groups
+ * may show a first copy as syncing. */
+bool group_is_copying(const struct group_view *view);
 /* Whether the last recovery point is older at `at_ms` than rpo_s * factor; false where there is
  * none. */
 bool group_is_behind(const struct group_view *view, int64_t at_ms, int64_t rpo_s, double factor);

@@ -49,11 +49,17 @@ struct watch_step {
     bool must_store;          /* the stored part of it differs */
     struct watch_event events[WATCH_EVENTS_MAX];
     size_t event_count; /* at most the last one is final */
+    struct slice pairs; /* of `failed`: the states of the pairs, a JSON array; absent: not known */
 };
 
-/* The group was seen. A group whose status cannot be read ("") was not: that is watch_wait(). */
+/* The group was seen. A group whose status cannot be read ("") was not: that is watch_wait(). A
+ * progress in the answer does not count; it is told by watch_progress(), and forgotten when the
+ * copy is no longer under way. */
 void watch_observe(const struct watch *watch, const struct group_observation *seen,
                    const struct watch_policy *policy, struct watch_step *out_step);
+/* How much of the copy under way is done, of the pair that is behind the others: 0 to 100. */
+void watch_progress(const struct watch *watch, int percent, int64_t now_ms,
+                    const struct watch_policy *policy, struct watch_step *out_step);
 /* A complete answer of both sites does not list the group. */
 void watch_miss(const struct watch *watch, int64_t now_ms, const struct watch_policy *policy,
                 struct watch_step *out_step);

@@ -157,6 +157,7 @@ struct settings {
         int64_t stall_s;
         double lag_factor;
         int64_t blind_s;
+        int64_t progress_s; /* 0: never */
         bool retain;
         int64_t event_expiry_s;
         int64_t max;

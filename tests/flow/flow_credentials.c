@@ -366,6 +366,12 @@ static void test_check_prints_the_identity_and_that_the_api_accepts_it(struct fi
                           "cn-beijing");
     check_result(&result, EX_OK, "also needs ebs:StartDiskReplicaGroup, ebs:StopDiskReplicaGroup)",
                  "");
+    result = check_online(fixture, with_key,
+                          "routes.watch = \"until_done\"; watch.progress_s = 60;", "cn-beijing");
+    check_result(&result, EX_OK, "ebs:StartDiskReplicaGroup, ebs:DescribeDiskReplicaPairProgress)",
+                 "");
+    result = check_online(fixture, with_key, "watch.progress_s = 60;", "cn-beijing");
+    check_result(&result, EX_OK, "also needs ebs:StartDiskReplicaGroup)", "");
     result = check_online(fixture, with_key, "routes.watch = \"until_done\";", "cn-beijing");
     check_result(&result, EX_OK,
                  "ebs:DescribeDiskReplicaGroups is allowed, which \"watch\" needs; for its routes",

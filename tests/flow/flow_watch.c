@@ -114,6 +114,74 @@ static void test_a_later_command_ends_the_watch(struct fixture *fixture)
     simulator_reset(&fixture->simulator);
 }
 
+static void test_the_progress_of_a_copy_is_published(struct fixture *fixture)
+{
+    begin(fixture, SETTINGS "watch.progress_s = 1;");
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    const struct match match = {.topic = fixture_format(fixture, EVENTS "%s", group),
+                                .token = token};
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    expect_event(fixture, token, group, "watching", 1, false);
+    simulator_order(&fixture->simulator, "POST", "clock", "{\"AdvanceMs\":%d}", SYNC_MS / 2);
+    int seq = 1;
+    int percent = 0;
+    while (percent < 50) { /* of the slower pair */
+        const struct message *event = client_expect(fixture->sender, &match);
+        check_text(event, "Event", "progress");
+        assert_int_equal((int)json_number(event->json, "Seq"), ++seq);
+        assert_true(json_number(event->json, "ProgressPercent") > percent);
+        percent = (int)json_number(event->json, "ProgressPercent");
+    }
+    assert_true(percent < 100);
+    simulator_order(&fixture->simulator, "POST", "clock", "{\"AdvanceMs\":%d}", SYNC_MS / 2);
+    const struct message *event = client_expect(fixture->sender, &match);
+    while (strcmp(json_text(event->json, "Event"), "progress") == 0) {
+        assert_int_equal((int)json_number(event->json, "Seq"), ++seq);
+        event = client_expect(fixture->sender, &match);
+    }
+    check_text(event, "Event", "status");
+    assert_int_equal((int)json_number(event->json, "Seq"), ++seq);
+    assert_false(json_has(event->json, "ProgressPercent"));
+    simulator_reset(&fixture->simulator);
+}
+
+static void test_a_failed_group_is_told_with_its_faulty_pair(struct fixture *fixture)
+{
+    begin(fixture, SETTINGS);
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    expect_event(fixture, token, group, "watching", 1, false);
+    set_status(fixture, group, "invalid");
+    const struct message *last = expect_event(fixture, token, group, "failed", 2, true);
+    const cJSON *pairs = cJSON_GetObjectItemCaseSensitive(last->json, "Pairs");
+    const char *first = fixture_format(fixture, "pair-%s-1", group);
+    assert_int_equal(cJSON_GetArraySize(pairs), 2);
+    assert_string_equal(json_text(cJSON_GetArrayItem(pairs, 0), "ReplicaPairId"), first);
+    assert_string_equal(json_text(cJSON_GetArrayItem(pairs, 0), "Status"), "invalid");
+    assert_true(json_has(cJSON_GetArrayItem(pairs, 0), "StatusMessage"));
+    assert_string_equal(json_text(cJSON_GetArrayItem(pairs, 1), "Status"), "stopped");
+    simulator_reset(&fixture->simulator);
+}
+
+static void test_a_failed_group_is_told_without_its_pairs_where_they_may_not_be_read(
+    struct fixture *fixture)
+{
+    begin(fixture, SETTINGS);
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"Forbidden\",\"Count\":-1,"
+                                         "\"Match\":{\"Action\":\"DescribeDiskReplicaPairs\"}");
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    expect_event(fixture, token, group, "watching", 1, false);
+    set_status(fixture, group, "invalid");
+    const struct message *last = expect_event(fixture, token, group, "failed", 2, true);
+    assert_false(json_has(last->json, "Pairs"));
+    assert_int_equal(simulator_total(&fixture->simulator, "PairDescribes"), 1);
+    simulator_reset(&fixture->simulator);
+}
+
 static void test_a_group_that_fails_or_is_deleted_ends_the_watch(struct fixture *fixture)
 {
     static const char *const ends[][2] = {{"invalid", "failed"}, {"deleted", "gone"}};
@@ -147,6 +215,9 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_start_is_followed_until_the_copy_is_done),
         FLOW_TEST(test_a_watch_goes_on_after_a_crash),
         FLOW_TEST(test_a_later_command_ends_the_watch),
+        FLOW_TEST(test_the_progress_of_a_copy_is_published),
+        FLOW_TEST(test_a_failed_group_is_told_with_its_faulty_pair),
+        FLOW_TEST(test_a_failed_group_is_told_without_its_pairs_where_they_may_not_be_read),
         FLOW_TEST(test_a_group_that_fails_or_is_deleted_ends_the_watch),
         FLOW_TEST(test_nothing_is_read_where_the_route_does_not_watch),
     };

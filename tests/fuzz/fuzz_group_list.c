@@ -1,5 +1,6 @@
 /* Any bytes are one or two pages of groups, separated by a NUL: what is read is within its limits,
- * and a page that cannot be read adds nothing. */
+ * and a page that cannot be read adds nothing. The first is also an answer about pairs. */
+#include "base/json.h"
 #include "base/utf8.h"
 #include "ecs/group_list.h"
 #include "model/action.h"
@@ -38,12 +39,31 @@ static void read_page(struct group_list *list, struct slice body)
     }
 }
 
+/* What it makes of the pairs is JSON. */
+static void check_pairs(struct slice body)
+{
+    struct buf out = {0};
+    struct json_fault fault;
+    int percent = -1;
+    if (pair_states_read(body, "pg-a", &out) == STATUS_OK) {
+        struct json *states = json_parse(buf_slice(&out), 4, &fault);
+        assert(states != NULL && json_kind(states) == JSON_ARRAY);
+        json_free(states);
+    } else {
+        assert(out.length == 0);
+    }
+    buf_fini(&out);
+    enum status status = pair_progress_read(body, &percent);
+    assert(status == STATUS_OK ? percent >= 0 && percent <= 100 : percent == -1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const uint8_t *end = size == 0 ? NULL : memchr(data, 0, size);
     size_t first = end == NULL ? size : (size_t)(end - data);
     struct group_list list = {0};
     read_page(&list, slice_of(data, first));
+    check_pairs(slice_of(data, first));
     if (end != NULL) {
         read_page(&list, slice_of(end + 1, size - first - 1));
     }

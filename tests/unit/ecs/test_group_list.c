@@ -212,6 +212,85 @@ static void test_what_is_no_list_of_groups_is_invalid(void **state)
     }
 }
 
+#define PAIR(members) "{\"ReplicaPairId\":\"p-1\"" members "}"
+
+static void test_states_of_pairs_in_each_form(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pairs;
+        const char *states;
+    } rows[] = {
+        {"", "[]"},
+        {PAIR(""), "[" PAIR("") "]"},
+        {"{\"ReplicaPairId\":\" p-1\\n\",\"Status\":\" "
+         "invalid\\n\",\"StatusMessage\":\"DeviceRemoved\","
+         "\"RPO\":180,\"ReplicaGroupId\":\"pg-a\"},{\"ReplicaPairId\":\"p-2\",\"Status\":"
+         "\"stopped\"}",
+         "[" PAIR(
+             ",\"Status\":\"invalid\",\"StatusMessage\":\"DeviceRemoved\"") ",{"
+                                                                            "\"ReplicaPairId\":\"p-"
+                                                                            "2\",\"Status\":"
+                                                                            "\"stopped\"}]"},
+        {PAIR(",\"Status\":\"invalid\"") "," PAIR(",\"Status\":\"invalid\""),
+         "[" PAIR(",\"Status\":\"invalid\"") "]"},
+        {PAIR(",\"ReplicaGroupId\":\"pg-b\""), "[]"},
+        {PAIR(",\"Status\":7,\"StatusMessage\":\"\\u00e4\""), "[" PAIR("") "]"},
+        {"{\"Status\":\"invalid\"},7," PAIR(""), "[" PAIR("") "]"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buf body = {0};
+        struct buf out = {0};
+        buf_printf(&body, "{\"RequestId\":\"R\",\"ReplicaPairs\":[%s]}", rows[i].pairs);
+        assert_int_equal(pair_states_read(buf_slice(&body), "pg-a", &out), STATUS_OK);
+        assert_string_equal(out.data, rows[i].states);
+        buf_fini(&body);
+        buf_fini(&out);
+    }
+}
+
+static void test_an_answer_without_pairs_is_invalid(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {"", "{}", "[]", "{\"ReplicaPairs\":{}}", "not JSON"};
+    struct buf out = {0};
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        assert_int_equal(pair_states_read(slice_text(bodies[i]), "pg-a", &out), STATUS_INVALID);
+        assert_int_equal(out.length, 0);
+    }
+}
+
+static void test_progress_in_each_form(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        int percent; /* -1: invalid */
+    } rows[] = {
+        {"{\"Progress\":0}", 0},
+        {"{\"Progress\":100,\"RecoverPoint\":1}", 100},
+        {"{\"Progress\":41.9}", 41},
+        {"{\"Progress\":\" 42\\n\"}", 42},
+        {"{\"Progress\":101}", -1},
+        {"{\"Progress\":-1}", -1},
+        {"{\"Progress\":1e300}", -1},
+        {"{\"Progress\":\"101\"}", -1},
+        {"{\"Progress\":\"\"}", -1},
+        {"{\"Progress\":\"4x\"}", -1},
+        {"{\"Progress\":\"0042\"}", -1},
+        {"{\"Progress\":null}", -1},
+        {"{}", -1},
+        {"[]", -1},
+        {"", -1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int percent = -1;
+        enum status status = pair_progress_read(slice_text(rows[i].body), &percent);
+        assert_int_equal(status, rows[i].percent < 0 ? STATUS_INVALID : STATUS_OK);
+        assert_int_equal(percent, rows[i].percent);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +303,9 @@ int main(void)
         cmocka_unit_test(test_pages_add_up_and_the_last_token_counts),
         cmocka_unit_test(test_a_token_that_cannot_be_sent_is_a_page_that_is_missing),
         cmocka_unit_test(test_what_is_no_list_of_groups_is_invalid),
+        cmocka_unit_test(test_states_of_pairs_in_each_form),
+        cmocka_unit_test(test_an_answer_without_pairs_is_invalid),
+        cmocka_unit_test(test_progress_in_each_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

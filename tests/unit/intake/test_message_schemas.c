@@ -216,7 +216,8 @@ static void test_every_field_of_an_event_is_in_its_schema(void **state)
     };
     const struct watch_step step = {.state = {.view = {.status = "invalid",
                                                        .recover_point_s = RECEIVED_MS / 1000,
-                                                       .progress_percent = 10}}};
+                                                       .progress_percent = 10}},
+                                    .pairs = slice_text("[{\"ReplicaPairId\":\"pair-1\"}]")};
     struct watch_event event = {.seq = 1,
                                 .at_ms = RECEIVED_MS,
                                 .basis = WATCH_BASIS_RECOVER_POINT,

@@ -74,23 +74,23 @@ static void take_step(struct fixture *fixture, const char *expected)
     fixture->watch.state = step->state;
 }
 
-static void see_progress(struct fixture *fixture, int second, const char *status, int recover_point,
-                         int percent, const char *expected)
-{
-    struct group_observation seen = {.at_ms = at_ms(second), .view = {.progress_percent = percent}};
-    snprintf(seen.view.status, sizeof seen.view.status, "%s", status);
-    seen.view.recover_point_s = recover_point == INT32_MIN ? 0 : START_S + recover_point;
-    watch_observe(&fixture->watch, &seen, &fixture->policy, &fixture->step);
-    take_step(fixture, expected);
-}
-
 #define NO_POINT INT32_MIN
 
 /* `recover_point` in seconds after the start, or NO_POINT. */
 static void see(struct fixture *fixture, int second, const char *status, int recover_point,
                 const char *expected)
 {
-    see_progress(fixture, second, status, recover_point, -1, expected);
+    struct group_observation seen = {.at_ms = at_ms(second), .view = {.progress_percent = -1}};
+    snprintf(seen.view.status, sizeof seen.view.status, "%s", status);
+    seen.view.recover_point_s = recover_point == NO_POINT ? 0 : START_S + recover_point;
+    watch_observe(&fixture->watch, &seen, &fixture->policy, &fixture->step);
+    take_step(fixture, expected);
+}
+
+static void see_progress(struct fixture *fixture, int second, int percent, const char *expected)
+{
+    watch_progress(&fixture->watch, percent, at_ms(second), &fixture->policy, &fixture->step);
+    take_step(fixture, expected);
 }
 
 static void miss(struct fixture *fixture, int second, const char *expected)
@@ -343,12 +343,15 @@ static void test_the_groups_own_rpo_counts(void **state)
 static void test_a_stall_is_told_once_until_something_changes(void **state)
 {
     struct fixture *fixture = *state;
-    see_progress(fixture, 5, "initial_syncing", NO_POINT, 3, "watching");
-    see_progress(fixture, 3604, "initial_syncing", NO_POINT, 3, "");
-    see_progress(fixture, 3605, "initial_syncing", NO_POINT, 3, "stalled");
-    see_progress(fixture, 3700, "initial_syncing", NO_POINT, 3, "");
-    see_progress(fixture, 3705, "initial_syncing", NO_POINT, 4, "progress");
-    see_progress(fixture, 7305, "initial_syncing", NO_POINT, 4, "stalled");
+    see(fixture, 4, "initial_syncing", NO_POINT, "watching");
+    see_progress(fixture, 5, 3, "progress");
+    see(fixture, 3604, "initial_syncing", NO_POINT, "");
+    see(fixture, 3605, "initial_syncing", NO_POINT, "stalled");
+    see_progress(fixture, 3700, 3, "");
+    see(fixture, 3701, "initial_syncing", NO_POINT, "");
+    see_progress(fixture, 3705, 4, "progress");
+    see(fixture, 7304, "initial_syncing", NO_POINT, "");
+    see(fixture, 7305, "initial_syncing", NO_POINT, "stalled");
 }
 
 static void test_a_group_at_rest_does_not_stall(void **state)
@@ -361,13 +364,40 @@ static void test_a_group_at_rest_does_not_stall(void **state)
 static void test_progress_is_told_where_it_grows(void **state)
 {
     struct fixture *fixture = *state;
-    see_progress(fixture, 5, "manual_syncing", NO_POINT, -1, "watching");
-    see_progress(fixture, 10, "manual_syncing", NO_POINT, 0, "progress");
-    see_progress(fixture, 15, "manual_syncing", NO_POINT, 40, "progress");
-    see_progress(fixture, 20, "manual_syncing", NO_POINT, 40, "");
-    see_progress(fixture, 25, "manual_syncing", NO_POINT, 39, "");
-    see_progress(fixture, 30, "manual_syncing", NO_POINT, -1, ""); /* was not asked for */
+    see(fixture, 5, "manual_syncing", NO_POINT, "watching");
+    see_progress(fixture, 10, 0, ""); /* it has not grown */
+    see_progress(fixture, 15, 40, "progress");
+    see_progress(fixture, 20, 40, "");
+    see_progress(fixture, 25, 39, "");
+    assert_true(fixture->step.must_store);
+    see(fixture, 30, "manual_syncing", NO_POINT, "");
     assert_int_equal(fixture->watch.state.view.progress_percent, 39);
+}
+
+static void test_progress_is_forgotten_with_its_copy(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->policy.is_continuous = true;
+    see(fixture, 5, "initial_syncing", NO_POINT, "watching");
+    see_progress(fixture, 10, 40, "progress");
+    see(fixture, 15, "syncing", NO_POINT, "status"); /* another name of the same copy */
+    see_progress(fixture, 20, 50, "progress");
+    see(fixture, 25, "syncing", NO_POINT, "");
+    assert_int_equal(fixture->watch.state.view.progress_percent, 50);
+    see(fixture, 30, "syncing", 28, "synchronised");
+    assert_int_equal(fixture->watch.state.view.progress_percent, -1);
+}
+
+static void test_progress_is_no_answer_about_the_group(void **state)
+{
+    struct fixture *fixture = *state;
+    see(fixture, 5, "manual_syncing", NO_POINT, "watching");
+    wait_until(fixture, 305, "blind");
+    see_progress(fixture, 310, 40, "progress");
+    assert_false(fixture->step.events[0].ends_blindness);
+    see(fixture, 320, "manual_syncing", NO_POINT, "seen");
+    see_progress(fixture, 330, 40, "");
+    wait_until(fixture, 620, "blind");
 }
 
 static void test_after_its_time_a_watch_is_given_up(void **state)
@@ -567,30 +597,30 @@ static void check_payload(struct fixture *fixture, size_t index, const char *exp
 static void test_an_event_says_what_is_known(void **state)
 {
     struct fixture *fixture = *state;
-    see_progress(fixture, 5, "initial_syncing", NO_POINT, 10, "watching");
+    see(fixture, 4, "initial_syncing", NO_POINT, "watching");
+    see_progress(fixture, 5, 10, "progress");
     check_payload(
         fixture, 0,
-        HEAD("watching", "1",
-             "false") "\"GroupStatus\":\"initial_syncing\",\"RpoS\":900,"
-                      "\"ProgressPercent\":10," TIMES(
-                          "2023-11-14T22:13:25.000Z",
-                          "4001") "\"Message\":\"The bridge watches the group from now on.\"}");
+        HEAD("progress", "2", "false") "\"GroupStatus\":\"initial_syncing\",\"RpoS\":900,"
+                                       "\"ProgressPercent\":10," TIMES(
+                                           "2023-11-14T22:13:25.000Z",
+                                           "4001") "\"Message\":\"The copy has progressed.\"}");
     see(fixture, 1000, "normal", 5, "status synchronised!");
     check_payload(
         fixture, 0,
-        HEAD("status", "2",
+        HEAD("status", "3",
              "false") "\"GroupStatus\":\"normal\","
                       "\"PreviousStatus\":\"initial_syncing\","
                       "\"LastRecoverPoint\":\"2023-11-14T22:13:25.000Z\",\"RpoS\":900,\"LagS\":995,"
-                      "\"RpoExceeded\":true,\"ProgressPercent\":10," TIMES(
+                      "\"RpoExceeded\":true," TIMES(
                           "2023-11-14T22:30:00.000Z",
                           "999001") "\"Message\":\"The state of the group has changed.\"}");
     check_payload(
         fixture, 1,
-        HEAD("synchronised", "3",
+        HEAD("synchronised", "4",
              "true") "\"GroupStatus\":\"normal\","
                      "\"LastRecoverPoint\":\"2023-11-14T22:13:25.000Z\",\"RpoS\":900,\"LagS\":995,"
-                     "\"RpoExceeded\":true,\"ProgressPercent\":10," TIMES(
+                     "\"RpoExceeded\":true," TIMES(
                          "2023-11-14T22:30:00.000Z",
                          "999001") "\"Basis\":\"recover_point\","
                                    "\"Message\":\"The data of the group was copied after the "
@@ -665,6 +695,8 @@ int main(void)
         TEST(test_a_stall_is_told_once_until_something_changes),
         TEST(test_a_group_at_rest_does_not_stall),
         TEST(test_progress_is_told_where_it_grows),
+        TEST(test_progress_is_forgotten_with_its_copy),
+        TEST(test_progress_is_no_answer_about_the_group),
         TEST(test_after_its_time_a_watch_is_given_up),
         TEST(test_it_is_given_up_without_an_answer_too),
         TEST(test_it_is_given_up_where_the_route_does_not_watch_any_more),

@@ -105,6 +105,7 @@ static void assert_default_others(const struct settings *settings)
     assert_int_equal(settings->watch.stall_s, 3600);
     assert_true(settings->watch.lag_factor > 1.9 && settings->watch.lag_factor < 2.1);
     assert_int_equal(settings->watch.blind_s, 300);
+    assert_int_equal(settings->watch.progress_s, 0);
     assert_false(settings->watch.retain);
     assert_int_equal(settings->watch.event_expiry_s, 86400);
     assert_int_equal(settings->watch.max, 10000);
@@ -286,6 +287,7 @@ static void assert_full_watch(const struct settings *settings)
     assert_int_equal(settings->watch.stall_s, 34);
     assert_true(settings->watch.lag_factor > 1.4 && settings->watch.lag_factor < 1.6);
     assert_int_equal(settings->watch.blind_s, 35);
+    assert_int_equal(settings->watch.progress_s, 36);
     assert_true(settings->watch.retain);
     assert_int_equal(settings->watch.event_expiry_s, 37);
     assert_int_equal(settings->watch.max, 38);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ecs/describe.h"
+#include "ecs/pairs.h"
 #include "support/fakes/fake_timers.h"
 
 #include <setjmp.h>
@@ -27,8 +28,13 @@ static struct {
     described_fn *done;
     void *arg;
     bool may_call;
-    size_t fitting_max; /* names in a call; 0: as many as are allowed */
+    size_t fitting_max;   /* names in a call; 0: as many as are allowed */
+    char asked_pairs[64]; /* the last call about pairs, until it is answered */
+    int progress_count;
+    pairs_answered_fn *pairs_done;
+    void *pairs_arg;
     /* The ledger. */
+    char payload[2048]; /* of the last event, encoded */
     enum status stored;
     bool is_slow; /* it answers when the test says so */
     ledger_watched_fn *stored_done;
@@ -97,8 +103,10 @@ static void answer(const char *ids, const char *status)
     buf_append_text(&body, "{\"RequestId\":\"R\",\"ReplicaGroups\":[");
     for (int i = 0; (id = strsep(&rest, " ")) != NULL; i++) {
         if (id[0] != '\0') {
-            buf_printf(&body, "%s{\"ReplicaGroupId\":\"%s\",\"Status\":\"%s\"}", i == 0 ? "" : ",",
-                       id, status);
+            buf_printf(
+                &body,
+                "%s{\"ReplicaGroupId\":\"%s\",\"Status\":\"%s\",\"PairIds\":[\"%s-1,%s-2\"]}",
+                i == 0 ? "" : ",", id, status, id, id);
         }
     }
     buf_append_text(&body, "]}");
@@ -129,6 +137,52 @@ static void answer_without_groups(enum describe_result result, enum category cat
     api.done(api.arg, &answer);
 }
 
+void pairs_ask_states(struct ecs *ecs, struct pairs_call *call, const char *region,
+                      const char *group, enum group_site site, pairs_answered_fn *done, void *arg)
+{
+    (void)ecs;
+    (void)call;
+    assert_string_equal(region, "cn-beijing");
+    api.site = site;
+    api.pairs_done = done;
+    api.pairs_arg = arg;
+    snprintf(api.asked_pairs, sizeof api.asked_pairs, "of %s", group);
+}
+
+void pairs_ask_progress(struct ecs *ecs, struct pairs_call *call, const char *region,
+                        const char *pair, pairs_answered_fn *done, void *arg)
+{
+    (void)ecs;
+    (void)call;
+    assert_string_equal(region, "cn-beijing");
+    api.progress_count++;
+    api.pairs_done = done;
+    api.pairs_arg = arg;
+    snprintf(api.asked_pairs, sizeof api.asked_pairs, "%s", pair);
+}
+
+void pairs_call_fini(struct pairs_call *call)
+{
+    (void)call;
+}
+
+/* The last call about pairs is one about this pair, or "of " the group; it is answered. */
+static void answer_pairs(const char *asked, enum describe_result result, const char *states,
+                         int percent)
+{
+    const struct outcome outcome = {
+        .category = CATEGORY_DENIED, .code = (char *)"Forbidden", .message = (char *)"no"};
+    const struct pairs_answer answer = {.result = result,
+                                        .at_ms = clock_wall_ms(),
+                                        .states = slice_text(states),
+                                        .percent = percent,
+                                        .outcome = &outcome,
+                                        .retry_after_ms = -1};
+    assert_string_equal(api.asked_pairs, asked);
+    api.asked_pairs[0] = '\0';
+    api.pairs_done(api.pairs_arg, &answer);
+}
+
 /* ---- the ledger ---- */
 
 void ledger_watch(struct ledger *ledger, const struct watch *watch, const struct watch_step *step,
@@ -140,6 +194,10 @@ void ledger_watch(struct ledger *ledger, const struct watch *watch, const struct
         size_t length = strlen(api.messages);
         snprintf(api.messages + length, sizeof api.messages - length, "%s:%s:%d ", watch->object,
                  watch_event_name(step->events[i].kind), (int)step->events[i].seq);
+        memset(api.payload, 0, sizeof api.payload);
+        for (size_t k = 0; k < messages_take[i].length && k + 1 < sizeof api.payload; k++) {
+            api.payload[k] = messages_take[i].data[k] == '\0' ? ' ' : messages_take[i].data[k];
+        }
         buf_fini(&messages_take[i]);
     }
     api.stored_done = done;
@@ -369,6 +427,182 @@ static void test_a_watch_of_a_route_that_is_off_ends_without_a_call(void **state
     assert_int_equal(counter_get(&fixture->counters, COUNTER_WATCHES), 0);
 }
 
+#define STATES "[{\"ReplicaPairId\":\"pair-1\",\"Status\":\"invalid\"}]"
+
+static void test_a_failed_group_is_told_with_the_states_of_its_pairs(void **state)
+{
+    add(*state, 1, "pg-a");
+    add(*state, 2, "pg-b");
+    fake_timers_advance(POLL_MS);
+    answer("pg-a pg-b", "invalid");
+    expect_events("");
+    fake_timers_advance(1);
+    answer_pairs("of pg-a", DESCRIBE_COMPLETE, STATES, 0);
+    expect_events("pg-a:watching:1 pg-a:failed:2 ");
+    assert_non_null(strstr(api.payload, ",\"Pairs\":" STATES ","));
+    fake_timers_advance(1); /* one call after the other */
+    answer_pairs("of pg-b", DESCRIBE_COMPLETE, STATES, 0);
+    expect_events("pg-b:watching:1 pg-b:failed:2 ");
+    fake_timers_advance(100 * POLL_MS);
+    assert_int_equal(api.count, 1);
+}
+
+static void test_a_failed_group_is_told_also_where_its_pairs_cannot_be_read(void **state)
+{
+    add(*state, 1, "pg-a");
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "invalid");
+    fake_timers_advance(1);
+    answer_pairs("of pg-a", DESCRIBE_REFUSED, NULL, 0);
+    expect_events("pg-a:watching:1 pg-a:failed:2 ");
+    assert_null(strstr(api.payload, "Pairs"));
+    add(*state, 2, "pg-b");
+    add(*state, 3, "pg-c");
+    fake_timers_advance(POLL_MS);
+    answer("pg-b pg-c", "invalid");
+    fake_timers_advance(1);
+    answer_pairs("of pg-b", DESCRIBE_FAILED, NULL, 0); /* the other one does not wait */
+    expect_events("pg-b:watching:1 pg-b:failed:2 pg-c:watching:1 pg-c:failed:2 ");
+    assert_string_equal(api.asked_pairs, "");
+}
+
+static void test_a_watch_may_be_replaced_while_its_pairs_are_read(void **state)
+{
+    struct fixture *fixture = *state;
+    add(fixture, 1, "pg-a");
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "invalid");
+    watcher_remove(fixture->watcher, 1);
+    add(fixture, 2, "pg-a");
+    api.stored = STATUS_NOT_FOUND;
+    fake_timers_advance(1);
+    answer_pairs("of pg-a", DESCRIBE_COMPLETE, STATES, 0);
+    api.stored = STATUS_OK;
+    assert_int_equal(counter_get(&fixture->counters, COUNTER_WATCHES), 1);
+}
+
+/* Two groups that are copied, whose progress is read every 30 s. */
+static void begin_progress(struct fixture *fixture)
+{
+    fixture->settings.watch.progress_s = 30;
+    add(fixture, 1, "pg-a");
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "manual_syncing");
+    expect_events("pg-a:watching:1 ");
+}
+
+/* Time passes, in which nothing changes but the progress; at most until a pair is asked for. */
+static void pass(int64_t ms)
+{
+    for (int64_t i = 0; i < ms / 500 && api.asked_pairs[0] == '\0'; i++) {
+        int count = api.count;
+        fake_timers_advance(500);
+        if (api.count != count) {
+            answer("pg-a", "manual_syncing");
+        }
+    }
+}
+
+/* The next call about a pair, within 40 s, is about this one. */
+static void answer_progress(const char *pair, enum describe_result result, int percent)
+{
+    pass(40000);
+    answer_pairs(pair, result, NULL, percent);
+}
+
+static void test_the_lowest_progress_of_the_pairs_counts(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_progress(fixture);
+    pass(29000);
+    assert_int_equal(api.progress_count, 0);
+    answer_progress("pg-a-1", DESCRIBE_COMPLETE, 50);
+    expect_events("");
+    answer_progress("pg-a-2", DESCRIBE_COMPLETE, 40);
+    expect_events("pg-a:progress:2 ");
+    assert_non_null(strstr(api.payload, "\"ProgressPercent\":40,"));
+    int count = api.count;
+    pass(25000);
+    assert_true(api.count > count); /* reads of the state go on meanwhile */
+    assert_int_equal(api.progress_count, 2);
+    answer_progress("pg-a-1", DESCRIBE_COMPLETE, 60);
+    answer_progress("pg-a-2", DESCRIBE_COMPLETE, 40);
+    expect_events(""); /* it has not grown */
+}
+
+static void test_progress_is_read_only_while_a_copy_is_under_way(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_progress(fixture);
+    add(fixture, 2, "pg-b");
+    fake_timers_advance(POLL_MS);
+    answer("pg-a pg-b", "stopped");
+    fake_timers_advance(1000 * POLL_MS);
+    assert_int_equal(api.progress_count, 0);
+}
+
+static void test_a_refused_pair_ends_the_round_without_an_event(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_progress(fixture);
+    answer_progress("pg-a-1", DESCRIBE_REFUSED, 0);
+    pass(25000);
+    assert_int_equal(api.progress_count, 1);
+    answer_progress("pg-a-1", DESCRIBE_COMPLETE, 5);
+    answer_progress("pg-a-2", DESCRIBE_COMPLETE, 6);
+    expect_events("pg-a:progress:2 ");
+}
+
+static void test_a_group_is_read_again_after_a_slow_step_about_its_progress(void **state)
+{
+    begin_progress(*state);
+    answer_progress("pg-a-1", DESCRIBE_COMPLETE, 50);
+    pass(40000);
+    api.is_slow = true;
+    answer_pairs("pg-a-2", DESCRIBE_COMPLETE, NULL, 50);
+    int count = api.count;
+    fake_timers_advance(25000); /* its next read is due meanwhile */
+    assert_int_equal(api.count, count);
+    api.is_slow = false;
+    api.stored_done(api.stored_arg, STATUS_OK);
+    fake_timers_advance(1000);
+    assert_int_equal(api.count, count + 1);
+}
+
+static void test_progress_comes_after_the_states_of_groups(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_progress(fixture);
+    api.may_call = false;
+    fake_timers_advance(40000);
+    api.may_call = true;
+    fake_timers_advance(1000);
+    assert_int_equal(api.count, 2);
+    assert_int_equal(api.progress_count, 0);
+    answer("pg-a", "manual_syncing");
+    fake_timers_advance(1);
+    assert_int_equal(api.progress_count, 1);
+}
+
+static void test_progress_ends_with_its_setting_and_with_its_watch(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_progress(fixture);
+    pass(40000);
+    assert_int_equal(api.progress_count, 1);
+    watcher_remove(fixture->watcher, 1);
+    answer_pairs("pg-a-1", DESCRIBE_COMPLETE, NULL, 5);
+    fake_timers_advance(1000);
+    assert_int_equal(api.progress_count, 1);
+    add(fixture, 1, "pg-a");
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "manual_syncing");
+    fixture->settings.watch.progress_s = 0;
+    watcher_settings_changed(fixture->watcher);
+    pass(100000);
+    assert_int_equal(api.progress_count, 1);
+}
+
 static void test_a_failure_concludes_nothing_and_makes_the_region_wait_longer(void **state)
 {
     struct fixture *fixture = *state;
@@ -537,6 +771,15 @@ int main(void)
         TEST(test_the_time_between_calls_grows_until_something_changes),
         TEST(test_an_absent_group_is_asked_for_alone_and_at_the_other_site),
         TEST(test_a_refused_batch_is_halved_until_the_guilty_group_is_alone),
+        TEST(test_a_failed_group_is_told_with_the_states_of_its_pairs),
+        TEST(test_a_failed_group_is_told_also_where_its_pairs_cannot_be_read),
+        TEST(test_a_watch_may_be_replaced_while_its_pairs_are_read),
+        TEST(test_the_lowest_progress_of_the_pairs_counts),
+        TEST(test_progress_is_read_only_while_a_copy_is_under_way),
+        TEST(test_a_refused_pair_ends_the_round_without_an_event),
+        TEST(test_a_group_is_read_again_after_a_slow_step_about_its_progress),
+        TEST(test_progress_comes_after_the_states_of_groups),
+        TEST(test_progress_ends_with_its_setting_and_with_its_watch),
         TEST(test_a_watch_of_a_route_that_is_off_ends_without_a_call),
         TEST(test_a_failure_concludes_nothing_and_makes_the_region_wait_longer),
         TEST(test_what_could_not_be_stored_is_seen_again),
