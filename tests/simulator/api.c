@@ -113,6 +113,10 @@ static void begin_change(struct call *call)
         if (other->reset_count == sim->reset_count && !is_peer_gone(other->socket)) {
             call->group->overlaps++;
             sim->totals.overlaps++;
+            struct journal_row *row = journal_get(sim->journal, call->row);
+            if (row) {
+                row->has_overlap = true;
+            }
             break;
         }
     }

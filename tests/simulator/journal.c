@@ -56,6 +56,7 @@ static cJSON *describe_row(const struct journal_row *row)
     cJSON_AddStringToObject(item, "Fault", row->fault);
     cJSON_AddStringToObject(item, "RequestId", row->request_id);
     cJSON_AddBoolToObject(item, "Effect", row->has_effect);
+    cJSON_AddBoolToObject(item, "Overlap", row->has_overlap);
     cJSON_AddBoolToObject(item, "Replay", row->is_replay);
     return item;
 }

@@ -16,6 +16,7 @@ struct journal_row {
     int64_t answer_ms;  /* since the simulator started; 0: not answered yet */
     bool has_security_token;
     bool has_effect;
+    bool has_overlap;  /* began while another start or stop of its group was in progress */
     bool is_replay;    /* the token's stored RequestId was answered */
     unsigned http;     /* 0: no answer was sent */
     char signature[4]; /* "V3", "V1" or "" */

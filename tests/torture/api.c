@@ -67,6 +67,7 @@ void api_start(struct api *api, const char *directory, bool is_state_first, int 
     const struct process_spec spec = {.argv = argv, .output = log_file};
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
+    api->started_ms = flow_now_ms();
     api->started_wall_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
     api->simulator.pid = process_start(&spec);
     wait_for_port(api, port_file);
@@ -83,6 +84,7 @@ void api_stop(struct api *api)
         HASH_DEL(api->tokens, token);
         free(token);
     }
+    free(api->overlaps_ms);
 }
 
 struct api_token *api_find(const struct api *api, const char *name)
@@ -107,12 +109,23 @@ static struct api_token *get_token(struct api *api, const char *name)
     return token;
 }
 
+static void note_overlap(struct api *api, int64_t arrival_ms)
+{
+    size_t size = (size_t)(api->overlap_rows + 1) * sizeof *api->overlaps_ms;
+    api->overlaps_ms = realloc(api->overlaps_ms, size);
+    assert(api->overlaps_ms != NULL);
+    api->overlaps_ms[api->overlap_rows++] = api->started_ms + arrival_ms;
+}
+
 static void read_row(struct api *api, const cJSON *row)
 {
     int64_t number = (int64_t)json_number(row, "Number");
     if (number > api->last_row) {
         api->rows_missed += number - api->last_row - 1;
         api->last_row = number;
+        if (json_is_true(row, "Overlap")) {
+            note_overlap(api, (int64_t)json_number(row, "ArrivalMs"));
+        }
     }
     if (json_is_true(row, "Effect")) {
         struct api_token *token = get_token(api, json_text(row, "Params.ClientToken"));

@@ -33,6 +33,7 @@ struct api {
     bool is_state_first;
     int64_t token_ttl_ms;    /* 0: never forgotten */
     int64_t started_wall_ms; /* before its start, on the wall clock */
+    int64_t started_ms;      /* the same on the monotonic clock */
     struct api_token *tokens;
     int64_t next_poll_ms;
     int64_t next_full_ms;
@@ -41,6 +42,8 @@ struct api {
     int64_t calls;
     int64_t effects;
     int64_t overlaps;
+    int64_t overlap_rows; /* of these: in the requests that were read */
+    int64_t *overlaps_ms; /* their times, on the monotonic clock */
 };
 
 /* `is_state_first`: the API looks at the state of a group before it looks at the token.

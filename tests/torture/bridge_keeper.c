@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The bridge promises 10 s; the rest is tolerance for a busy machine. */
@@ -25,7 +27,7 @@ static const char default_settings[] =
     "api.connect_timeout_ms = 500; api.read_timeout_ms = 1000;"
     "api.rate_per_s = 300.0; api.rate_burst = 200; api.rpo_s = 1;";
 
-enum { VALUES_MAX = 4 };
+enum { VALUES_MAX = 4, LEDGER_BYTES = 320 };
 
 /* Of the route that starts groups; every value of `topics` takes in all starts. */
 static const struct {
@@ -53,23 +55,41 @@ static const char *value_of(const struct bridge_keeper *keeper, enum bridge_sett
 
 const char *bridge_keeper_instance(const struct bridge_keeper *keeper)
 {
-    return value_of(keeper, BRIDGE_INSTANCE);
+    return keeper->options.store != NULL ? keeper->instance : value_of(keeper, BRIDGE_INSTANCE);
+}
+
+/* The share of both routes, and the ledger. */
+static void write_shared(const struct bridge_keeper *keeper, char *out_share, char *out_ledger,
+                         size_t size)
+{
+    const struct bridge_options *options = &keeper->options;
+    out_ledger[0] = out_share[0] = '\0';
+    if (options->store != NULL) {
+        snprintf(out_share, size, "share = \"torture\";");
+        snprintf(out_ledger, size, "ledger.store = \"%s\"; ledger.lease_s = %d;", options->store,
+                 options->lease_s);
+    }
 }
 
 static void write_config(const struct bridge_keeper *keeper)
 {
-    char defaults[2048];
+    char defaults[2560];
+    char share[LEDGER_BYTES];
+    char ledger[LEDGER_BYTES];
     const struct bridge_options *options = &keeper->options;
+    bool is_shared = options->store != NULL;
+    write_shared(keeper, share, ledger, LEDGER_BYTES);
     snprintf(defaults, sizeof defaults,
              "%sbroker.uris = (\"%s\"); broker.tls.ca_file = \"%s\";"
              "api.endpoint = \"http://127.0.0.1:%d\";"
-             "admin.listen = \"127.0.0.1:%d\";"
+             "admin.listen = \"127.0.0.1:%d\"; %s"
              "routes = ( { topics = (\"%s\"); share = \"%s\"; groups = (\"pg-*\"); %s },"
              " { name = \"stop\"; action = \"StopDiskReplicaGroup\"; topics = (\"" PLAN_STOPS
-             "/#\"); groups = (\"pg-*\"); %s } ); instance = \"%s\";",
+             "/#\"); groups = (\"pg-*\"); %s %s } ); instance = \"%s\";",
              default_settings, options->broker_uri, options->broker_ca_file, options->api_port,
-             keeper->admin_port, value_of(keeper, BRIDGE_TOPICS), value_of(keeper, BRIDGE_SHARE),
-             options->route_settings, options->route_settings, bridge_keeper_instance(keeper));
+             keeper->admin_port, ledger, value_of(keeper, BRIDGE_TOPICS),
+             is_shared ? "torture" : value_of(keeper, BRIDGE_SHARE), options->route_settings, share,
+             options->route_settings, bridge_keeper_instance(keeper));
     char *text = settings_write(defaults, options->settings);
     file_write(keeper->bridge.config, text);
     free(text);
@@ -80,9 +100,14 @@ void bridge_keeper_init(struct bridge_keeper *keeper, const struct bridge_option
     struct bridge *bridge = &keeper->bridge;
     *keeper = (struct bridge_keeper){.options = *options, .restart.changed = BRIDGE_SETTING_COUNT};
     bridge->fixture = &keeper->fixture;
-    keeper->tap = options->tap;
+    keeper->trap = &options->tap->traps[options->number];
+    snprintf(keeper->instance, sizeof keeper->instance, TAP_INSTANCE "%d", options->number);
     keeper->admin_port = port_reserve(&keeper->admin_guard);
     snprintf(bridge->directory, sizeof bridge->directory, "%s/bridge", options->directory);
+    if (options->number > 0) {
+        snprintf(bridge->directory, sizeof bridge->directory, "%s/bridge-%d", options->directory,
+                 options->number);
+    }
     snprintf(bridge->config, sizeof bridge->config, "%s/bridge.conf", bridge->directory);
     snprintf(bridge->log, sizeof bridge->log, "%s/bridge.log", bridge->directory);
     mkdir(bridge->directory, 0700);
@@ -107,12 +132,59 @@ void bridge_keeper_fini(struct bridge_keeper *keeper)
 bool bridge_keeper_is_idle(const struct bridge_keeper *keeper)
 {
     return keeper->start_ms == 0 && keeper->stop_by_ms == 0 && keeper->trap_until_ms == 0 &&
-           keeper->bridge.pid > 0;
+           keeper->resume_ms == 0 && keeper->bridge.pid > 0;
 }
+
+/* --- absences --- */
+
+static int64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void begin_absence(struct bridge_keeper *keeper, bool is_pause)
+{
+    if (keeper->absence_count == BRIDGE_ABSENCES_MAX) {
+        flow_fail("too many faults of a bridge");
+    }
+    keeper->absences[keeper->absence_count++] = (struct bridge_absence){
+        .from_ms = flow_now_ms(),
+        .from_wall_ms = wall_ms(),
+        .to_ms = INT64_MAX,
+        .to_wall_ms = INT64_MAX,
+        .is_pause = is_pause,
+    };
+}
+
+static void end_absence(struct bridge_keeper *keeper)
+{
+    struct bridge_absence *last = &keeper->absences[keeper->absence_count - 1];
+    if (keeper->absence_count > 0 && last->to_ms == INT64_MAX) {
+        last->to_ms = flow_now_ms();
+        last->to_wall_ms = wall_ms();
+    }
+}
+
+bool bridge_keeper_was_paused(const struct bridge_keeper *keeper, int64_t at_ms, int after_ms)
+{
+    for (int i = 0; i < keeper->absence_count; i++) {
+        const struct bridge_absence *absence = &keeper->absences[i];
+        bool is_over = absence->to_ms != INT64_MAX && at_ms > absence->to_ms + after_ms;
+        if (absence->is_pause && at_ms >= absence->from_ms && !is_over) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- kills --- */
 
 static void note_kill(struct bridge_keeper *keeper)
 {
     size_t size = (keeper->kill_count + 1) * sizeof *keeper->kills_ms;
+    begin_absence(keeper, false);
     keeper->kills_ms = realloc(keeper->kills_ms, size);
     assert(keeper->kills_ms != NULL);
     keeper->kills_ms[keeper->kill_count++] = flow_now_ms();
@@ -160,16 +232,16 @@ static bool is_deaf(pid_t pid, int signal_number)
 
 static void set_trap(struct bridge_keeper *keeper, enum tap_trap trap, uint32_t pick)
 {
-    keeper->tap->trap_pid = keeper->bridge.pid;
-    keeper->tap->trap_count = 1 + (int)(pick % TRAP_PACKETS);
-    atomic_store(&keeper->tap->trap, trap);
+    keeper->trap->pid = keeper->bridge.pid;
+    keeper->trap->count = 1 + (int)(pick % TRAP_PACKETS);
+    atomic_store(&keeper->trap->packet, trap);
     keeper->trap_until_ms = flow_now_ms() + TRAP_MS;
 }
 
 /* Tap and keeper both may clear the trap; the one that does so kills the bridge. */
 static void end_trap(struct bridge_keeper *keeper)
 {
-    if (atomic_exchange(&keeper->tap->trap, TAP_TRAP_NONE) != TAP_TRAP_NONE) {
+    if (atomic_exchange(&keeper->trap->packet, TAP_TRAP_NONE) != TAP_TRAP_NONE) {
         kill(keeper->bridge.pid, SIGKILL);
     }
 }
@@ -210,17 +282,23 @@ static void see_end(struct bridge_keeper *keeper, int code, int64_t now_ms)
     bool is_stopping = keeper->stop_by_ms != 0;
     bool is_trapped = keeper->trap_until_ms != 0 && code == 128 + SIGKILL;
     bool is_stopped = is_stopping && (code == 0 || (keeper->is_deaf && code == 128 + SIGTERM));
-    if (!is_trapped && !is_stopped) {
+    bool is_expelled = keeper->options.store != NULL && code == EX_TEMPFAIL;
+    keeper->expelled_count += is_expelled;
+    if (!is_trapped && !is_stopped && !is_expelled) {
         violate(VIOLATION_PROCESS, "the bridge ended %swith code %d, see %s",
                 is_stopping ? "on SIGTERM " : "by itself ", code, keeper->bridge.log);
     }
-    if (code > 128) {
+    if (code > 128 || is_expelled) {
         note_kill(keeper);
+    }
+    if (keeper->resume_ms != 0) {
+        keeper->resume_ms = 0;
+        end_absence(keeper);
     }
     keeper->bridge.pid = 0;
     keeper->stop_by_ms = 0;
     keeper->trap_until_ms = 0;
-    atomic_store(&keeper->tap->trap, TAP_TRAP_NONE);
+    atomic_store(&keeper->trap->packet, TAP_TRAP_NONE);
     keeper->start_ms = now_ms + keeper->restart.delay_ms;
 }
 
@@ -237,7 +315,41 @@ static void start(struct bridge_keeper *keeper)
         write_config(keeper);
     }
     keeper->start_ms = 0;
+    end_absence(keeper);
     bridge_start(&keeper->bridge);
+}
+
+/* --- pauses --- */
+
+static void send_all(const struct bridge_keeper *keeper, int signal_number)
+{
+    for (int i = 0; i < keeper->paused_count; i++) {
+        kill(keeper->paused[i], signal_number);
+    }
+}
+
+void bridge_keeper_pause(struct bridge_keeper *keeper, int ms, bool is_whole)
+{
+    const struct bridge *bridge = &keeper->bridge;
+    keeper->paused[0] = bridge->pid;
+    keeper->paused_count = 1;
+    if (is_whole) {
+        keeper->paused_count += bridge_children(bridge, "receiver", keeper->paused + 1);
+        keeper->paused_count +=
+            bridge_children(bridge, "publisher", keeper->paused + keeper->paused_count);
+    }
+    begin_absence(keeper, true);
+    send_all(keeper, SIGSTOP);
+    keeper->resume_ms = flow_now_ms() + ms;
+    keeper->pause_count++;
+    keeper->long_pause_count += ms > keeper->options.lease_s * 1000;
+}
+
+static void resume(struct bridge_keeper *keeper)
+{
+    send_all(keeper, SIGCONT);
+    keeper->resume_ms = 0;
+    end_absence(keeper);
 }
 
 void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms)
@@ -255,6 +367,8 @@ void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms)
             bridge_kill(bridge);
             keeper->stop_by_ms = 0;
             keeper->start_ms = now_ms;
+        } else if (keeper->resume_ms != 0 && now_ms >= keeper->resume_ms) {
+            resume(keeper);
         }
     } else if (now_ms >= keeper->start_ms) {
         start(keeper);

@@ -1,5 +1,6 @@
 /*
- * bridge_keeper - kills the bridge, stops it, and starts it again, at times with other settings.
+ * bridge_keeper - kills a bridge, pauses it, stops it, and starts it again, at times with other
+ * settings. With a shared ledger there are several of them.
  */
 #ifndef TORTURE_BRIDGE_KEEPER_H
 #define TORTURE_BRIDGE_KEEPER_H
@@ -35,6 +36,9 @@ struct bridge_restart {
 
 struct bridge_options {
     const char *directory;
+    int number;        /* from 0, below TAP_BRIDGES_MAX */
+    const char *store; /* the shared ledger's URI; NULL: a SQLite ledger of its own */
+    int lease_s;       /* of the shared ledger */
     const char *broker_uri;
     const char *broker_ca_file; /* "": none */
     int api_port;
@@ -43,21 +47,41 @@ struct bridge_options {
     const char *route_settings; /* of both routes: "key = value;" */
 };
 
+/* A time without the bridge, on both clocks. */
+struct bridge_absence {
+    int64_t from_ms;
+    int64_t to_ms; /* INT64_MAX: not over */
+    int64_t from_wall_ms;
+    int64_t to_wall_ms;
+    bool is_pause; /* SIGSTOP; otherwise its process was gone */
+};
+
+enum { BRIDGE_ABSENCES_MAX = 8192 };
+
 struct bridge_keeper {
     struct bridge_options options;
     struct fixture fixture; /* only the fields that struct bridge needs */
     struct bridge bridge;
+    char instance[16]; /* with a shared ledger */
     int admin_port;
     int admin_guard;
     int64_t start_ms;      /* time of the next start; 0: it runs */
     int64_t stop_by_ms;    /* deadline of the stop; 0: it is not stopping */
     int64_t trap_until_ms; /* how long the tap waits for the packet; 0: no trap */
-    struct tap *tap;
+    int64_t resume_ms;     /* the end of a pause; 0: not paused */
+    pid_t paused[BRIDGE_CHILDREN_MAX * 2 + 1];
+    int paused_count;
+    struct tap_trap_state *trap;
     bool is_deaf; /* it got SIGTERM before it handled signals, which kills it */
     struct bridge_restart restart;
     struct log_reader log_reader;
     int chosen[BRIDGE_SETTING_COUNT]; /* numbers of the values */
     int counts[BRIDGE_HARM_COUNT];
+    int pause_count;
+    int long_pause_count; /* of these: longer than the lease */
+    int expelled_count;   /* ends with EX_TEMPFAIL: the others took over */
+    struct bridge_absence absences[BRIDGE_ABSENCES_MAX];
+    int absence_count;
     int64_t *kills_ms; /* when the bridge itself was killed */
     size_t kill_count;
     int change_counts[BRIDGE_SETTING_COUNT];
@@ -72,6 +96,11 @@ bool bridge_keeper_is_idle(const struct bridge_keeper *keeper);
  * the kill. */
 void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, uint32_t pick,
                         const struct bridge_restart *restart);
+/* SIGSTOP for `ms`, also to its MQTT processes if `is_whole`. Call it only while the keeper is
+ * idle. */
+void bridge_keeper_pause(struct bridge_keeper *keeper, int ms, bool is_whole);
+/* Whether a pause covers this time, or ended less than `after_ms` before it. */
+bool bridge_keeper_was_paused(const struct bridge_keeper *keeper, int64_t at_ms, int after_ms);
 /* How often the bridge itself was killed in this time. */
 size_t bridge_keeper_kills(const struct bridge_keeper *keeper, int64_t from_ms, int64_t to_ms);
 /* The value of `instance` in its current settings. */

@@ -11,11 +11,20 @@ static const struct {
     int low_ms;
     int high_ms;
 } distances[CHAOS_COUNT] = {
-    [CHAOS_BRIDGE] = {2500, 6000}, [CHAOS_BROKER] = {10000, 24000}, [CHAOS_NETWORK] = {800, 4000},
-    [CHAOS_API] = {500, 2500},     [CHAOS_RIGHTS] = {4000, 15000},  [CHAOS_LOG] = {4000, 15000},
+    [CHAOS_BRIDGE] = {2500, 6000},     [CHAOS_BROKER] = {10000, 24000},
+    [CHAOS_NETWORK] = {800, 4000},     [CHAOS_API] = {500, 2500},
+    [CHAOS_RIGHTS] = {4000, 15000},    [CHAOS_LOG] = {4000, 15000},
+    [CHAOS_PAUSE] = {9000, 35000},     [CHAOS_STORE] = {15000, 75000},
+    [CHAOS_STORE_CUT] = {3000, 12000},
 };
 
-enum { SETTINGS_STREAM = 30, CHANGES_PERCENT = 40 };
+enum {
+    SETTINGS_STREAM = 30,
+    CHOICE_STREAM = 31,
+    CHANGES_PERCENT = 40,
+    TAKE_OVER_MS = 2000, /* after the lease */
+    AWAY_MS = 8000,      /* so much longer a bridge stays away at most */
+};
 
 static int64_t distance_ms(struct chaos *chaos, enum chaos_kind kind)
 {
@@ -29,6 +38,7 @@ void chaos_init(struct chaos *chaos, uint64_t seed, int pace_percent, unsigned p
 {
     *chaos = (struct chaos){.pace_percent = pace_percent, .parts = parts};
     random_init(&chaos->settings, seed, SETTINGS_STREAM);
+    random_init(&chaos->choice, seed, CHOICE_STREAM);
     chaos->log = fopen(log_path, "we");
     if (chaos->log == NULL) {
         flow_fail("cannot write %s", log_path);
@@ -76,8 +86,16 @@ static enum bridge_setting draw_change(struct chaos *chaos, enum bridge_harm har
     return is_changed && !is_left_out ? setting : BRIDGE_SETTING_COUNT;
 }
 
+/* So long that the others take over. */
+static int draw_absence(struct chaos *chaos)
+{
+    int lease_ms = chaos->bridges[0].options.lease_s * 1000;
+    return lease_ms + TAKE_OVER_MS + random_between(&chaos->choice, 500, AWAY_MS);
+}
+
 static void harm_bridge(struct chaos *chaos, int64_t at_ms)
 {
+    struct bridge_keeper *bridge = &chaos->bridges[chaos->next_bridge];
     static const int weights[BRIDGE_HARM_COUNT] = {25, 25, 20, 10, 10, 10};
     static const char *const names[] = {"kill",          "kill-taken",     "kill-answered",
                                         "kill-receiver", "kill-publisher", "stop"};
@@ -87,10 +105,28 @@ static void harm_bridge(struct chaos *chaos, int64_t at_ms)
     restart.delay_ms = random_chance(random, 50) ? 0 : random_between(random, 1, 1500);
     uint32_t pick = random_below(random, 1000);
     restart.changed = draw_change(chaos, harm, &restart.choice);
-    bridge_keeper_harm(chaos->bridge, harm, pick, &restart);
-    note(chaos, at_ms, "bridge %s back-after=%d other-setting=%s", names[harm], restart.delay_ms,
+    if (chaos->bridge_count > 1 && random_chance(&chaos->choice, 30)) {
+        restart.delay_ms = draw_absence(chaos);
+    }
+    chaos->next_bridge = (int)random_below(&chaos->choice, (uint32_t)chaos->bridge_count);
+    bridge_keeper_harm(bridge, harm, pick, &restart);
+    note(chaos, at_ms, "bridge %d %s back-after=%d other-setting=%s", bridge->options.number,
+         names[harm], restart.delay_ms,
          restart.changed == BRIDGE_SETTING_COUNT ? "none"
                                                  : bridge_keeper_setting_name(restart.changed));
+}
+
+static void harm_pause(struct chaos *chaos, int64_t at_ms)
+{
+    struct random *random = &chaos->schedules[CHAOS_PAUSE].random;
+    struct bridge_keeper *bridge = &chaos->bridges[chaos->next_paused];
+    int lease_ms = bridge->options.lease_s * 1000;
+    int ms = random_chance(random, 35) ? random_between(random, 100, lease_ms)
+                                       : lease_ms + random_between(random, 0, AWAY_MS);
+    bool is_whole = random_chance(random, 50);
+    chaos->next_paused = (int)random_below(random, (uint32_t)chaos->bridge_count);
+    bridge_keeper_pause(bridge, ms, is_whole);
+    note(chaos, at_ms, "bridge %d pause ms=%d with-mqtt=%d", bridge->options.number, ms, is_whole);
 }
 
 /* --- the broker --- */
@@ -118,7 +154,7 @@ static void harm_log(struct chaos *chaos, int64_t at_ms)
 {
     struct random *random = &chaos->schedules[CHAOS_LOG].random;
     int ms = random_between(random, 2000, 9000) * chaos->pace_percent / 100;
-    log_reader_stall(&chaos->bridge->log_reader, ms);
+    log_reader_stall(&chaos->bridges[0].log_reader, ms);
     note(chaos, at_ms, "log stall ms=%d", ms);
 }
 
@@ -158,7 +194,8 @@ static int draw_amount(struct random *random, enum proxy_verb verb)
 static void harm_network(struct chaos *chaos, int64_t at_ms)
 {
     static const int verb_weights[PROXY_FAULT_COUNT] = {20, 15, 20, 15, 12, 8, 5, 5};
-    static const int route_weights[ROUTE_COUNT] = {50, 30, 20};
+    static const int route_weights[ROUTE_COUNT] = {
+        [ROUTE_BRIDGE] = 50, [ROUTE_API] = 30, [ROUTE_SENDERS] = 20};
     struct random *random = &chaos->schedules[CHAOS_NETWORK].random;
     struct proxy_order order = {0};
     order.verb = (enum proxy_verb)random_weighted(random, verb_weights, PROXY_FAULT_COUNT);
@@ -171,6 +208,40 @@ static void harm_network(struct chaos *chaos, int64_t at_ms)
     int met = proxy_execute(chaos->proxy, &order);
     chaos->network_counts[order.verb]++;
     note(chaos, at_ms, "network %s %s amount=%d ms=%d pick=%u met=%d", route_names[order.route],
+         chaos_network_name(order.verb), order.amount, order.ms, order.pick, met);
+}
+
+/* --- the shared ledger --- */
+
+static void harm_store(struct chaos *chaos, int64_t at_ms)
+{
+    static const int weights[STORE_HARM_COUNT] = {20, 15, 15, 25, 10, 10, 5};
+    static const unsigned parts[STORE_HARM_COUNT] = {CHAOS_SERVERS,    CHAOS_SERVERS, CHAOS_SERVERS,
+                                                     CHAOS_FAIL_OVERS, CHAOS_RETURNS, CHAOS_SERVERS,
+                                                     CHAOS_FULL};
+    static const char *const names[] = {"restart", "immediate",    "kill", "fail-over",
+                                        "return",  "standby-away", "full"};
+    struct random *random = &chaos->schedules[CHAOS_STORE].random;
+    enum store_harm harm = (enum store_harm)random_weighted(random, weights, STORE_HARM_COUNT);
+    int ms = random_between(random, 200, 6000);
+    bool is_done = (chaos->parts & parts[harm]) != 0 && store_keeper_harm(chaos->store, harm, ms);
+    note(chaos, at_ms, "store %s ms=%d%s", names[harm], ms, is_done ? "" : " left out");
+}
+
+static void harm_store_network(struct chaos *chaos, int64_t at_ms)
+{
+    static const int weights[PROXY_FAULT_COUNT] = {25, 15, 25, 10, 5, 10, 5, 5};
+    struct random *random = &chaos->schedules[CHAOS_STORE_CUT].random;
+    struct proxy_order order = {.route = chaos->store->first == 0 ? ROUTE_STORE_A : ROUTE_STORE_B};
+    order.verb = (enum proxy_verb)random_weighted(random, weights, PROXY_FAULT_COUNT);
+    order.amount = draw_amount(random, order.verb);
+    order.ms = random_chance(random, 85) ? random_between(random, 100, 1800)
+                                         : random_between(random, 1800, 9000);
+    order.pick = random_below(random, 1000);
+    int met = proxy_execute(chaos->proxy, &order);
+    store_keeper_note_cut(chaos->store, order.ms);
+    chaos->store_cut_count += order.verb <= PROXY_CUT_AFTER && met > 0;
+    note(chaos, at_ms, "network bridges-store %s amount=%d ms=%d pick=%u met=%d",
          chaos_network_name(order.verb), order.amount, order.ms, order.pick, met);
 }
 
@@ -300,14 +371,22 @@ static bool may_begin(const struct chaos *chaos, enum chaos_kind kind)
 {
     switch (kind) {
     case CHAOS_BRIDGE:
-        return bridge_keeper_is_idle(chaos->bridge);
+        return (chaos->parts & CHAOS_KILLS) != 0 &&
+               bridge_keeper_is_idle(&chaos->bridges[chaos->next_bridge]);
     case CHAOS_BROKER:
-        return broker_keeper_is_idle(chaos->broker);
+        return (chaos->parts & CHAOS_BROKERS) != 0 && broker_keeper_is_idle(chaos->broker);
     case CHAOS_RIGHTS:
         return (chaos->parts & CHAOS_REFUSALS) != 0 && broker_keeper_is_idle(chaos->broker);
     case CHAOS_LOG:
         return (chaos->parts & CHAOS_LOG_STALLS) != 0 &&
-               !log_reader_is_stalled(&chaos->bridge->log_reader);
+               !log_reader_is_stalled(&chaos->bridges[0].log_reader);
+    case CHAOS_PAUSE:
+        return chaos->store != NULL && (chaos->parts & CHAOS_PAUSES) != 0 &&
+               bridge_keeper_is_idle(&chaos->bridges[chaos->next_paused]);
+    case CHAOS_STORE:
+        return chaos->store != NULL && store_keeper_is_idle(chaos->store);
+    case CHAOS_STORE_CUT:
+        return chaos->store != NULL && (chaos->parts & CHAOS_CUTS) != 0;
     default:
         return true;
     }
@@ -316,7 +395,8 @@ static bool may_begin(const struct chaos *chaos, enum chaos_kind kind)
 void chaos_step(struct chaos *chaos, int64_t at_ms)
 {
     static void (*const harms[CHAOS_COUNT])(struct chaos *, int64_t) = {
-        harm_bridge, harm_broker, harm_network, harm_api, harm_rights, harm_log};
+        harm_bridge, harm_broker, harm_network, harm_api,          harm_rights,
+        harm_log,    harm_pause,  harm_store,   harm_store_network};
     for (int i = 0; i < CHAOS_COUNT; i++) {
         struct chaos_schedule *schedule = &chaos->schedules[i];
         if (at_ms >= schedule->due_ms && may_begin(chaos, (enum chaos_kind)i)) {
@@ -331,7 +411,7 @@ void chaos_calm(struct chaos *chaos)
 {
     proxy_execute_all(chaos->proxy, PROXY_CALM);
     broker_keeper_refuse(chaos->broker, false);
-    log_reader_resume(&chaos->bridge->log_reader);
+    log_reader_resume(&chaos->bridges[0].log_reader);
     simulator_clear(&chaos->api->simulator);
     simulator_order(&chaos->api->simulator, "POST", "limits",
                     "{\"RatePerS\":0,\"Burst\":1,\"RetryAfter\":false}");

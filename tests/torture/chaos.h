@@ -1,6 +1,7 @@
 /*
- * chaos - the schedule of faults: six schedules, for bridge, broker, network, API, the broker's
- * rights, and the reader of the log.
+ * chaos - the schedule of faults: nine schedules, for bridge, broker, network, API, the broker's
+ * rights, the reader of the log, and with a shared ledger pauses of bridges, its servers and the
+ * network to them.
  *
  * Each uses its own random stream. An action begins when its time has come and the previous action
  * of its schedule is over. So a seed gives the same actions in the same order, whatever the speed
@@ -14,6 +15,7 @@
 #include "broker_keeper.h"
 #include "proxy.h"
 #include "random.h"
+#include "store_keeper.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -25,6 +27,9 @@ enum chaos_kind {
     CHAOS_API,
     CHAOS_RIGHTS, /* where the broker lets the bridge publish */
     CHAOS_LOG,
+    CHAOS_PAUSE,     /* the last three only with a shared ledger */
+    CHAOS_STORE,     /* its servers */
+    CHAOS_STORE_CUT, /* the network to them */
     CHAOS_COUNT
 };
 
@@ -33,8 +38,16 @@ enum chaos_part {
     CHAOS_SETTINGS = 1, /* other settings at a start of the bridge */
     CHAOS_REFUSALS = 2, /* replies that the broker refuses */
     CHAOS_LOG_STALLS = 4,
-    CHAOS_STRAYS = 8, /* second answers of the API */
-    CHAOS_ALL = 15,
+    CHAOS_STRAYS = 8,   /* second answers of the API */
+    CHAOS_PAUSES = 16,  /* of bridges */
+    CHAOS_SERVERS = 32, /* restarts and kills of the ledger's servers */
+    CHAOS_CUTS = 64,    /* in the network to them */
+    CHAOS_FAIL_OVERS = 128,
+    CHAOS_RETURNS = 256,  /* of a server that was replaced */
+    CHAOS_FULL = 512,     /* file system of the ledger */
+    CHAOS_KILLS = 1024,   /* of bridges */
+    CHAOS_BROKERS = 2048, /* kills and stops of the broker */
+    CHAOS_ALL = 4095,
 };
 
 struct chaos_schedule {
@@ -46,8 +59,13 @@ struct chaos_schedule {
 struct chaos {
     struct chaos_schedule schedules[CHAOS_COUNT];
     struct random settings; /* what changes at a start of the bridge */
+    struct random choice;   /* which of several bridges, and how long it stays away */
     unsigned parts;         /* of enum chaos_part */
-    struct bridge_keeper *bridge;
+    struct bridge_keeper *bridges;
+    int bridge_count;
+    int next_bridge;            /* the one that the next action of CHAOS_BRIDGE is for */
+    int next_paused;            /* the same for CHAOS_PAUSE */
+    struct store_keeper *store; /* NULL without a shared ledger */
     struct broker_keeper *broker;
     struct proxy *proxy;
     struct api *api;
@@ -56,6 +74,7 @@ struct chaos {
     int network_counts[PROXY_FAULT_COUNT];
     int api_count;
     int state_count; /* groups whose state was changed */
+    int store_cut_count;
 };
 
 /* `parts` has the bits of enum chaos_part. `log_path` gets a line for each action. */

@@ -21,7 +21,8 @@ struct check {
     const struct tap *tap;
     const struct api *api;
     const struct broker_keeper *broker;
-    const struct bridge_keeper *bridge;
+    const struct bridge_keeper *bridges;
+    int bridge_count;
     FILE *excused;           /* gets a line for each loss that the broker caused */
     int64_t accepted_count;  /* commands acknowledged to their sender */
     int64_t succeeded_count; /* replies by status, each counted once */
@@ -41,6 +42,7 @@ struct check {
     int64_t broker_lost_replies;
     int64_t broker_lost_reply_wait_ms; /* the same for lost replies */
     int64_t anonymous_twice; /* commands without token and correlation, done at two arrivals */
+    int64_t paused_overlaps; /* calls beside one of a bridge that was paused and replaced */
     int64_t late_effects;    /* after a correct `failed`, when the command was sent again */
 };
 

@@ -155,8 +155,11 @@ static void check_failure(const struct view *view)
 static bool may_be_set_aside(const struct view *view)
 {
     int64_t sent_ms = view->check->record->rows[view->item->origin].posted_ms;
-    return strcmp(view->answer.code, "Bridge.SetAside") == 0 &&
-           bridge_keeper_kills(view->check->bridge, sent_ms, view->reply->first_ms) >= 3;
+    size_t kills = 0;
+    for (int i = 0; i < view->check->bridge_count; i++) {
+        kills += bridge_keeper_kills(&view->check->bridges[i], sent_ms, view->reply->first_ms);
+    }
+    return strcmp(view->answer.code, "Bridge.SetAside") == 0 && kills >= 3;
 }
 
 /* Once a call may have had an effect, a refusal of the API cannot show that it had none: unknown

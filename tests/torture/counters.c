@@ -57,6 +57,13 @@ static int64_t number_of(const struct page *page, const char *name)
     return at == NULL ? -1 : strtoll(at + strlen(line), NULL, 10);
 }
 
+/* 0 where the page does not have it, because the ledger is not shared. */
+static int64_t number_or_none(const struct page *page, const char *name)
+{
+    int64_t number = number_of(page, name);
+    return number < 0 ? 0 : number;
+}
+
 bool counters_read(int admin_port, struct counters_read *out)
 {
     static struct page page;
@@ -81,6 +88,7 @@ bool counters_read(int admin_port, struct counters_read *out)
         .in_flight = number_of(&page, "api_calls_in_flight"),
         .outbox = number_of(&page, "outbox_messages"),
         .sessions_lost = number_of(&page, "sessions_lost_total"),
+        .handed_over = number_or_none(&page, "commands_total{outcome=\"handed_over\"}"),
     };
     return true;
 }
@@ -105,6 +113,9 @@ bool counters_read_status(const char *body, struct counters_read *out)
             .in_work = (int64_t)json_number(counts, "InWork"),
             .waiting = (int64_t)json_number(counts, "Waiting"),
             .outbox = (int64_t)json_number(counts, "Outbox"),
+            .handed_over = json_at(counts, "HandedOver") == NULL
+                               ? 0
+                               : (int64_t)json_number(counts, "HandedOver"),
         };
     }
     cJSON_Delete(json);
@@ -117,12 +128,32 @@ bool counters_are_at_rest(const struct counters_read *counters)
            counters->outbox == 0;
 }
 
+void counters_add(struct counters_read *sum, const struct counters_read *counters)
+{
+    sum->received += counters->received;
+    sum->succeeded += counters->succeeded;
+    sum->failed += counters->failed;
+    sum->unknown += counters->unknown;
+    sum->refused += counters->refused;
+    sum->replayed += counters->replayed;
+    sum->not_taken += counters->not_taken;
+    sum->filtered += counters->filtered;
+    sum->being_taken += counters->being_taken;
+    sum->resumed += counters->resumed;
+    sum->in_work += counters->in_work;
+    sum->waiting += counters->waiting;
+    sum->in_flight += counters->in_flight;
+    sum->outbox += counters->outbox;
+    sum->sessions_lost += counters->sessions_lost;
+    sum->handed_over += counters->handed_over;
+}
+
 static bool adds_up(const struct counters_read *counters)
 {
     int64_t in = counters->received + counters->resumed;
     int64_t out = counters->succeeded + counters->failed + counters->unknown + counters->refused +
                   counters->replayed + counters->waiting + counters->in_work + counters->not_taken +
-                  counters->being_taken + counters->filtered;
+                  counters->being_taken + counters->filtered + counters->handed_over;
     return in == out;
 }
 
@@ -132,10 +163,11 @@ static void print(const struct counters_read *counters, char *out, size_t size)
              "received %" PRId64 " + resumed %" PRId64 " = succeeded %" PRId64 " + failed %" PRId64
              " + unknown %" PRId64 " + refused %" PRId64 " + replayed %" PRId64
              " + waiting %" PRId64 " + in work %" PRId64 " + not taken %" PRId64
-             " + being taken %" PRId64 " + filtered %" PRId64 "?",
+             " + being taken %" PRId64 " + filtered %" PRId64 " + handed over %" PRId64 "?",
              counters->received, counters->resumed, counters->succeeded, counters->failed,
              counters->unknown, counters->refused, counters->replayed, counters->waiting,
-             counters->in_work, counters->not_taken, counters->being_taken, counters->filtered);
+             counters->in_work, counters->not_taken, counters->being_taken, counters->filtered,
+             counters->handed_over);
 }
 
 void counters_check_sum(const struct counters_read *counters)

@@ -24,20 +24,23 @@ struct counters_read {
     int64_t in_flight;
     int64_t outbox;
     int64_t sessions_lost;
+    int64_t handed_over; /* left with another bridge of a shared ledger */
 };
 
 /* Returns false if the bridge does not answer. */
 bool counters_read(int admin_port, struct counters_read *out);
 /* Reads the `Counts` of a status message; false if it has none, as the Last Will. */
 bool counters_read_status(const char *body, struct counters_read *out);
+/* Adds the numbers of one bridge to those of the others. */
+void counters_add(struct counters_read *sum, const struct counters_read *counters);
 /* Checks the equation that holds at any time: every message is counted in exactly one place.
  * Reports a difference with violate(). */
 void counters_check_sum(const struct counters_read *counters);
 /* Whether nothing is in work or waiting, and the broker has every reply. */
 bool counters_are_at_rest(const struct counters_read *counters);
 /*
- * For a bridge that started with no unfinished command and got `sent` commands without any fault:
- * checks that it counted all of them. Reports a difference with violate().
+ * For bridges that started with no unfinished command and got `sent` commands without any fault:
+ * checks that they counted all of them. Reports a difference with violate().
  */
 void counters_check(const struct counters_read *counters, int64_t sent);
 /* Checks that its last status message has the same counts. */

@@ -39,11 +39,17 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 
 static _Noreturn void end_with_usage(int code)
 {
-    fprintf(code == EX_OK ? stdout : stderr,
-            "usage: torture --seconds N [--seed S] [--rate COMMANDS_PER_S] "
-            "[--transport mqtt|mqtts|ws|wss] [--api LIST] [--without LIST] [--keep]\n"
-            "  --api LIST      none, or of: state-first, forgets; otherwise the seed chooses\n"
-            "  --without LIST  of: settings, refusals, log, strays\n");
+    fprintf(
+        code == EX_OK ? stdout : stderr,
+        "usage: torture --seconds N [--seed S] [--rate COMMANDS_PER_S] "
+        "[--transport mqtt|mqtts|ws|wss] [--store sqlite|postgresql] [--bridges N] [--api LIST] "
+        "[--without LIST] [--keep]\n"
+        "  --bridges N     up to %d, with --store postgresql\n"
+        "  --api LIST      none, or of: state-first, forgets; otherwise the seed chooses\n"
+        "  --without LIST  of: settings, refusals, log, strays, kills, brokers; with PostgreSQL "
+        "of:\n"
+        "                  pauses, servers, cuts, fail-overs, returns, full\n",
+        TAP_BRIDGES_MAX);
     exit(code);
 }
 
@@ -82,10 +88,11 @@ static void read_manners(struct torture_options *options, char *list)
 
 static unsigned read_parts(char *list)
 {
-    static const struct word words[] = {{"settings", CHAOS_SETTINGS},
-                                        {"refusals", CHAOS_REFUSALS},
-                                        {"log", CHAOS_LOG_STALLS},
-                                        {"strays", CHAOS_STRAYS}};
+    static const struct word words[] = {
+        {"settings", CHAOS_SETTINGS}, {"refusals", CHAOS_REFUSALS},     {"log", CHAOS_LOG_STALLS},
+        {"strays", CHAOS_STRAYS},     {"pauses", CHAOS_PAUSES},         {"servers", CHAOS_SERVERS},
+        {"cuts", CHAOS_CUTS},         {"fail-overs", CHAOS_FAIL_OVERS}, {"returns", CHAOS_RETURNS},
+        {"full", CHAOS_FULL},         {"kills", CHAOS_KILLS},           {"brokers", CHAOS_BROKERS}};
     return CHAOS_ALL & ~read_list(list, words, sizeof words / sizeof words[0]);
 }
 
@@ -98,11 +105,14 @@ static struct torture_options read_options(int argc, char **argv)
                                             {"transport", required_argument, NULL, 't'},
                                             {"api", required_argument, NULL, 'a'},
                                             {"without", required_argument, NULL, 'w'},
+                                            {"bridges", required_argument, NULL, 'b'},
+                                            {"store", required_argument, NULL, 'd'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct torture_options result = {.seed = (uint64_t)time(NULL),
                                      .rate_per_s = RATE_PER_S,
                                      .transport = TRANSPORT_COUNT,
+                                     .bridges = 1,
                                      .parts = CHAOS_ALL};
     int code = 0;
     while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -128,6 +138,15 @@ static struct torture_options read_options(int argc, char **argv)
         case 'w':
             result.parts = read_parts(optarg);
             break;
+        case 'b':
+            result.bridges = atoi(optarg);
+            break;
+        case 'd':
+            result.is_shared = strcmp(optarg, "postgresql") == 0;
+            if (!result.is_shared && strcmp(optarg, "sqlite") != 0) {
+                end_with_usage(EX_USAGE);
+            }
+            break;
         case 'k':
             result.keeps_directory = true;
             break;
@@ -136,7 +155,8 @@ static struct torture_options read_options(int argc, char **argv)
         }
     }
     if (result.duration_s < 1 || result.duration_s > 86400 || result.rate_per_s < 1 ||
-        result.rate_per_s > 1000 || optind != argc) {
+        result.rate_per_s > 1000 || result.bridges < 1 || result.bridges > TAP_BRIDGES_MAX ||
+        (result.bridges > 1 && !result.is_shared) || optind != argc) {
         end_with_usage(EX_USAGE);
     }
     return result;

@@ -15,7 +15,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum proxy_route { ROUTE_BRIDGE, ROUTE_API, ROUTE_SENDERS, ROUTE_COUNT };
+enum proxy_route {
+    ROUTE_BRIDGE, /* from bridges to the broker */
+    ROUTE_API,
+    ROUTE_SENDERS,
+    ROUTE_STORE_A, /* to the two servers of a shared ledger */
+    ROUTE_STORE_B,
+    ROUTE_COUNT
+};
 
 enum proxy_verb {
     PROXY_CUT,        /* RST to both ends of a connection */
@@ -49,7 +56,8 @@ struct proxy {
     int guards[ROUTE_COUNT];
 };
 
-/* Forks the proxy. `targets` are ports of 127.0.0.1; `tap` reads the traffic of ROUTE_BRIDGE.
+/* Forks the proxy. `targets` are ports of 127.0.0.1, 0 for a route that is not used; `tap` reads
+ * the traffic of ROUTE_BRIDGE.
  */
 void proxy_start(struct proxy *proxy, const int targets[ROUTE_COUNT], struct tap *tap);
 /* Returns the number of affected connections. */

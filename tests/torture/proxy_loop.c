@@ -587,8 +587,11 @@ void proxy_loop(int control, const int ports[ROUTE_COUNT], const int targets[ROU
     the_tap = tap;
     watch(control, EPOLLIN, NULL);
     for (int i = 0; i < ROUTE_COUNT; i++) {
-        routes[i] = (struct route){
-            .port = ports[i], .target = targets[i], .listener = -1, .is_api = i == ROUTE_API};
+        routes[i] = (struct route){.port = ports[i],
+                                   .target = targets[i],
+                                   .listener = -1,
+                                   .is_api = i == ROUTE_API,
+                                   .is_held = targets[i] == 0};
     }
     while (is_on) {
         timeout_ms = turn(flow_now_ms());

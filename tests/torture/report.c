@@ -10,10 +10,19 @@ static void line(const char *name, long long value)
     printf("  %-44s %10lld\n", name, value);
 }
 
+static int count_harm(const struct torture *torture, enum bridge_harm harm)
+{
+    int count = 0;
+    for (int i = 0; i < torture->options.bridges; i++) {
+        count += torture->bridges[i].counts[harm];
+    }
+    return count;
+}
+
 static int bridge_kills(const struct torture *torture)
 {
-    const int *counts = torture->bridge.counts;
-    return counts[BRIDGE_KILL] + counts[BRIDGE_KILL_TAKEN] + counts[BRIDGE_KILL_ANSWERED];
+    return count_harm(torture, BRIDGE_KILL) + count_harm(torture, BRIDGE_KILL_TAKEN) +
+           count_harm(torture, BRIDGE_KILL_ANSWERED);
 }
 
 static int broker_kills(const struct torture *torture)
@@ -26,7 +35,7 @@ static int setting_changes(const struct torture *torture)
 {
     int count = 0;
     for (int i = 0; i < BRIDGE_SETTING_COUNT; i++) {
-        count += torture->bridge.change_counts[i];
+        count += torture->bridges[0].change_counts[i];
     }
     return count;
 }
@@ -62,22 +71,21 @@ static void report_commands(const struct torture *torture)
 
 static void report_faults(const struct torture *torture)
 {
-    const int *bridge = torture->bridge.counts;
     const int *broker = torture->broker.counts;
     line("bridge killed", bridge_kills(torture));
-    line("  just after it acknowledged a command", bridge[BRIDGE_KILL_TAKEN]);
-    line("  just after it sent an answer", bridge[BRIDGE_KILL_ANSWERED]);
-    line("  a receiver killed", bridge[BRIDGE_KILL_RECEIVER]);
-    line("  the publisher killed", bridge[BRIDGE_KILL_PUBLISHER]);
-    line("  stopped and started", bridge[BRIDGE_STOP]);
+    line("  just after it acknowledged a command", count_harm(torture, BRIDGE_KILL_TAKEN));
+    line("  just after it sent an answer", count_harm(torture, BRIDGE_KILL_ANSWERED));
+    line("  a receiver killed", count_harm(torture, BRIDGE_KILL_RECEIVER));
+    line("  the publisher killed", count_harm(torture, BRIDGE_KILL_PUBLISHER));
+    line("  stopped and started", count_harm(torture, BRIDGE_STOP));
     for (int i = 0; i < BRIDGE_SETTING_COUNT; i++) {
         char name[64];
         snprintf(name, sizeof name, "  started with other %s",
                  bridge_keeper_setting_name((enum bridge_setting)i));
-        line(name, torture->bridge.change_counts[i]);
+        line(name, torture->bridges[0].change_counts[i]);
     }
-    line("log not read", torture->bridge.log_reader.stall_count);
-    line("  until the pipe was full", torture->bridge.log_reader.full_count);
+    line("log not read", torture->bridges[0].log_reader.stall_count);
+    line("  until the pipe was full", torture->bridges[0].log_reader.full_count);
     line("broker killed", broker_kills(torture));
     line("  after a save", broker[BROKER_KILL_SAVED]);
     line("  unsaved", broker[BROKER_KILL_UNSAVED]);
@@ -93,6 +101,40 @@ static void report_faults(const struct torture *torture)
     line("API faults", torture->chaos.api_count);
     line("  changed states of groups", torture->chaos.state_count);
     line("  second answers on idle connections", torture->tap->strays.passed);
+}
+
+static void report_store(const struct torture *torture)
+{
+    static const char *const names[STORE_HARM_COUNT] = {
+        "restarted",       "stopped without order",
+        "killed",          "killed, the standby took over",
+        "  and came back", "standby killed",
+        "file system full"};
+    const struct store_findings *findings = &torture->findings;
+    int pauses = 0;
+    int long_pauses = 0;
+    int expelled = 0;
+    for (int i = 0; i < torture->options.bridges; i++) {
+        pauses += torture->bridges[i].pause_count;
+        long_pauses += torture->bridges[i].long_pause_count;
+        expelled += torture->bridges[i].expelled_count;
+    }
+    line("bridges", torture->options.bridges);
+    line("bridge paused", pauses);
+    line("  longer than the lease", long_pauses);
+    line("  ended because others had taken over", expelled);
+    for (int i = 0; i < STORE_HARM_COUNT; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "database: %s", names[i]);
+        line(name, torture->store.counts[i]);
+    }
+    line("connections to it cut, times", torture->chaos.store_cut_count);
+    line("runs removed from the ledger", findings->removed_count);
+    line("commands taken over", findings->adopted_count);
+    line("absences that ended in a take-over", findings->take_over_count);
+    line("  longest time to it, ms", findings->take_over_ms);
+    line("  longest time to its last command, ms", findings->adopted_last_ms);
+    line("calls beside one of a paused bridge", torture->check.paused_overlaps);
 }
 
 static void report_results(const struct torture *torture)
@@ -119,14 +161,15 @@ static void report_results(const struct torture *torture)
 static void report_row(const struct torture *torture)
 {
     const struct check *check = &torture->check;
-    printf("| seed | transport | minutes | commands | bridge kills | other settings | broker kills "
-           "| lost | doubled "
-           "| wrong | lie "
-           "| overlap | process | counters | excused commands | excused replies |\n"
-           "| %llu | %s | %.1f | %u | %d | %d | %d |",
-           (unsigned long long)torture->options.seed, transport_name(torture->options.transport),
-           (double)torture->storm_ms / 60000, torture->plan.count, bridge_kills(torture),
-           setting_changes(torture), broker_kills(torture));
+    printf(
+        "| seed | transport | minutes | commands | bridge kills | other settings | broker kills "
+        "| lost | doubled "
+        "| wrong | lie "
+        "| overlap | process | counters | ledger | stale | excused commands | excused replies |\n"
+        "| %llu | %s | %.1f | %u | %d | %d | %d |",
+        (unsigned long long)torture->options.seed, transport_name(torture->options.transport),
+        (double)torture->storm_ms / 60000, torture->plan.count, bridge_kills(torture),
+        setting_changes(torture), broker_kills(torture));
     for (int i = 0; i < VIOLATION_COUNT; i++) {
         printf(" %d |", violation_count((enum violation)i));
     }
@@ -148,6 +191,9 @@ void torture_report(const struct torture *torture)
            torture->closes_at_refusals ? "closes the connection" : "keeps the connection");
     report_commands(torture);
     report_faults(torture);
+    if (torture->options.is_shared) {
+        report_store(torture);
+    }
     report_results(torture);
     if (torture->api.rows_missed > 0) {
         printf("  %lld API requests were not seen one by one\n",

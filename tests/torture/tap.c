@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 enum {
+    TYPE_CONNECT = 1,
     TYPE_PUBLISH = 3,
     TYPE_PUBACK = 4,
     TYPE_SUBACK = 9,
@@ -37,6 +38,7 @@ struct side {
 
 struct tap_stream {
     struct tap *tap;
+    struct tap_trap_state *trap; /* of its bridge: the first one until CONNECT tells it */
     struct side bridge;
     struct side broker;
 };
@@ -139,6 +141,7 @@ struct tap_stream *tap_stream_new(struct tap *tap)
     struct tap_stream *stream = calloc(1, sizeof *stream);
     assert(stream != NULL);
     stream->tap = tap;
+    stream->trap = &tap->traps[0];
     forget_ids(&stream->bridge);
     forget_ids(&stream->broker);
     return stream;
@@ -160,12 +163,21 @@ static struct tap_mark *mark_of(struct tap *tap, int64_t number)
 
 /* Kills the bridge if the trap waits for this packet; the broker still gets the bytes that were
  * sent. */
-static void spring(struct tap *tap, enum tap_trap trap)
+static void spring(struct tap_trap_state *trap, enum tap_trap packet)
 {
-    int expected = (int)trap;
-    if (atomic_load(&tap->trap) == expected && --tap->trap_count <= 0 &&
-        atomic_compare_exchange_strong(&tap->trap, &expected, TAP_TRAP_NONE)) {
-        kill(tap->trap_pid, SIGKILL);
+    int expected = (int)packet;
+    if (atomic_load(&trap->packet) == expected && --trap->count <= 0 &&
+        atomic_compare_exchange_strong(&trap->packet, &expected, TAP_TRAP_NONE)) {
+        kill(trap->pid, SIGKILL);
+    }
+}
+
+static void see_connect(struct tap_stream *stream, const uint8_t *body, size_t length)
+{
+    const uint8_t *at = memmem(body, length, TAP_INSTANCE, sizeof TAP_INSTANCE - 1);
+    const uint8_t *digit = at == NULL ? NULL : at + sizeof TAP_INSTANCE - 1;
+    if (digit != NULL && digit < body + length && *digit >= '0' && *digit < '0' + TAP_BRIDGES_MAX) {
+        stream->trap = &stream->tap->traps[*digit - '0'];
     }
 }
 
@@ -175,11 +187,12 @@ static void see_command(struct tap *tap, struct tap_mark *mark)
     tap->delivered_count++;
 }
 
-static void see_reply(struct tap *tap, const struct sent *sent, const char *body, size_t length)
+static void see_reply(struct tap_stream *stream, const struct sent *sent, const char *body,
+                      size_t length)
 {
     if (!sent->is_early) {
-        keep_token(tap, body, length);
-        spring(tap, TAP_TRAP_ANSWERED);
+        keep_token(stream->tap, body, length);
+        spring(stream->trap, TAP_TRAP_ANSWERED);
     }
 }
 
@@ -201,7 +214,7 @@ static void see_publish(struct tap_stream *stream, struct side *side, uint8_t fl
     if (side == &stream->broker) {
         see_command(stream->tap, mark);
     } else {
-        see_reply(stream->tap, &sent, text, length);
+        see_reply(stream, &sent, text, length);
     }
 }
 
@@ -229,7 +242,7 @@ static void see_puback(struct tap_stream *stream, struct side *side, const uint8
     if (is_bridge) {
         mark->taken++;
         mark->taken_ms = later(mark->taken_ms, sent->seen_ms);
-        spring(stream->tap, TAP_TRAP_TAKEN);
+        spring(stream->trap, TAP_TRAP_TAKEN);
     } else {
         mark->answers++;
         mark->answer_sent_ms = later(mark->answer_sent_ms, sent->seen_ms);
@@ -241,6 +254,11 @@ static void see_packet(struct tap_stream *stream, struct side *side, uint8_t hea
                        const uint8_t *body, size_t length, int64_t now_ms)
 {
     switch (head >> 4) {
+    case TYPE_CONNECT:
+        if (side == &stream->bridge) {
+            see_connect(stream, body, length);
+        }
+        break;
     case TYPE_PUBLISH:
         see_publish(stream, side, head & 0x0f, body, length, now_ms);
         break;

@@ -1,5 +1,5 @@
 /*
- * tap - reads the traffic between bridge and broker: which command reached the bridge, when the
+ * tap - reads the traffic between bridges and broker: which command reached a bridge, when the
  * bridge acknowledged it, and when the broker acknowledged its answer.
  *
  * Every packet of a command contains its number as `~number~` (tap_find_mark()). The proxy's
@@ -36,6 +36,19 @@ enum tap_trap {
     TAP_TRAP_ANSWERED, /* the bridge sends an answer */
 };
 
+/* The trap of one bridge. */
+struct tap_trap_state {
+    /* The tap kills `pid` when it has seen this packet of the bridge `count` times, and sets this
+     * to TAP_TRAP_NONE. The driver sets the other fields first. */
+    _Atomic int packet; /* enum tap_trap */
+    pid_t pid;
+    int count;
+};
+
+/* A bridge of several is told by its instance, which is in its client id: this and its number. */
+#define TAP_INSTANCE "torture-b"
+enum { TAP_BRIDGES_MAX = 8 };
+
 /* Second answers of the API, on the route to it. */
 struct tap_strays {
     uint32_t passed; /* to an idle connection of the bridge */
@@ -49,11 +62,7 @@ struct tap {
     uint32_t refused_count;      /* answers of the bridge that the broker refused */
     struct tap_strays strays;
     uint64_t delivered_count;
-    /* The tap kills this process when it has seen the trap's packet `trap_count` times, and sets
-     * the trap to TAP_TRAP_NONE. The driver sets the other fields first. */
-    _Atomic int trap; /* enum tap_trap */
-    pid_t trap_pid;
-    int trap_count;
+    struct tap_trap_state traps[TAP_BRIDGES_MAX];
     /* The first 16 digits of the 64-digit tokens in the answers, 0 for none: a table of
      * `token_count` entries after the marks. */
     uint64_t *tokens;

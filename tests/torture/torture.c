@@ -21,6 +21,7 @@ enum {
     NEVER_MS = 3600000, /* longer than any run continues after it */
     ASK_ROUNDS = 3,
     TOKEN_TTL_S = 60,      /* longer than the deadline of a command */
+    LEASE_S = 5,           /* of a shared ledger: the shortest */
     SAMPLE = 40,           /* answered commands that are sent again */
     SPARE_COMMANDS = 20000 /* room for repeated commands */
 };
@@ -41,6 +42,11 @@ static void choose_settings(struct torture *torture)
     }
     torture->token_ttl_s = forgets ? TOKEN_TTL_S : 0;
     torture->deadline_s = torture->options.duration_s <= SHORT_S ? 8 : 20;
+    if (torture->options.is_shared) {
+        torture->options.parts &= ~(unsigned)CHAOS_SETTINGS;
+        torture->deadline_s += 2 * LEASE_S; /* a command waits for the take-over */
+        is_full = true;
+    }
     snprintf(torture->settings, sizeof torture->settings,
              "ledger.durability = \"%s\"; limits.deadline_s = %d;", is_full ? "full" : "process",
              torture->deadline_s);
@@ -84,11 +90,12 @@ static void start_broker_and_api(struct torture *torture)
     broker_keeper_connect(&torture->broker, &torture->proxy, &torture->witness, torture->tap);
     api_start(&torture->api, torture->directory, torture->is_state_first, torture->token_ttl_s);
     const int targets[ROUTE_COUNT] = {
-        [ROUTE_BRIDGE] = torture->broker.broker.port,
-        [ROUTE_API] = torture->api.simulator.port,
-        [ROUTE_SENDERS] = torture->broker.broker.port,
+        [ROUTE_BRIDGE] = torture->broker.broker.port,  [ROUTE_API] = torture->api.simulator.port,
+        [ROUTE_SENDERS] = torture->broker.broker.port, [ROUTE_STORE_A] = torture->store.ports[0],
+        [ROUTE_STORE_B] = torture->store.ports[1],
     };
     proxy_start(&torture->proxy, targets, torture->tap);
+    store_keeper_connect(&torture->store, &torture->proxy);
     relay_start(&torture->relay, torture->options.transport, torture->proxy.ports[ROUTE_BRIDGE],
                 torture->directory);
 }
@@ -106,23 +113,34 @@ static void wait_for_witness(struct torture *torture)
     }
 }
 
-static void start_bridge(struct torture *torture)
+static void start_bridges(struct torture *torture)
 {
-    const struct bridge_options options = {.directory = torture->directory,
-                                           .broker_uri = torture->relay.uri,
-                                           .broker_ca_file = torture->relay.ca_file,
-                                           .api_port = torture->proxy.ports[ROUTE_API],
-                                           .tap = torture->tap,
-                                           .settings = torture->settings,
-                                           .route_settings = torture->route_settings};
-    bridge_keeper_init(&torture->bridge, &options);
-    witness_follow(&torture->witness, bridge_keeper_instance(&torture->bridge));
+    struct bridge_options options = {.directory = torture->directory,
+                                     .broker_uri = torture->relay.uri,
+                                     .broker_ca_file = torture->relay.ca_file,
+                                     .api_port = torture->proxy.ports[ROUTE_API],
+                                     .tap = torture->tap,
+                                     .settings = torture->settings,
+                                     .route_settings = torture->route_settings,
+                                     .store =
+                                         torture->options.is_shared ? torture->store.uri : NULL,
+                                     .lease_s = LEASE_S};
+    for (int i = 0; i < torture->options.bridges; i++) {
+        options.number = i;
+        bridge_keeper_init(&torture->bridges[i], &options);
+        witness_follow(&torture->witness, i, bridge_keeper_instance(&torture->bridges[i]));
+    }
     int64_t end_ms = flow_now_ms() + FLOW_TIMEOUT_MS;
-    while (strcmp(torture->witness.last_state, "online") != 0) {
-        torture_step(torture);
-        if (flow_now_ms() > end_ms) {
-            flow_fail("the bridge did not get online, see %s", torture->bridge.bridge.log);
+    for (int i = 0; i < torture->options.bridges; i++) {
+        while (strcmp(torture->witness.bridges[i].last_state, "online") != 0) {
+            torture_step(torture);
+            if (flow_now_ms() > end_ms) {
+                flow_fail("the bridge did not get online, see %s", torture->bridges[i].bridge.log);
+            }
         }
+    }
+    if (torture->options.is_shared) {
+        store_keeper_watch(&torture->store);
     }
 }
 
@@ -139,6 +157,9 @@ void torture_begin(struct torture *torture, const struct torture_options *option
     assert(torture->asked != NULL);
     plan_init(&torture->plan, options->seed, capacity, options->rate_per_s);
     record_init(&torture->record, capacity);
+    if (options->is_shared) {
+        store_keeper_init(&torture->store, torture->directory);
+    }
     start_broker_and_api(torture);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     mosquitto_lib_init();
@@ -146,13 +167,15 @@ void torture_begin(struct torture *torture, const struct torture_options *option
     wait_for_witness(torture);
     senders_init(&torture->senders, &torture->plan, &torture->record,
                  torture->proxy.ports[ROUTE_SENDERS]);
-    start_bridge(torture);
+    start_bridges(torture);
     broker_keeper_save(&torture->broker);
     snprintf(path, sizeof path, "%s/actions", torture->directory);
     chaos_init(&torture->chaos, options->seed, options->duration_s <= SHORT_S ? 35 : 100,
-               options->parts, path);
+               torture->options.parts, path);
     broker_keeper_refuse(&torture->broker, (options->parts & CHAOS_REFUSALS) != 0);
-    torture->chaos.bridge = &torture->bridge;
+    torture->chaos.bridges = torture->bridges;
+    torture->chaos.bridge_count = options->bridges;
+    torture->chaos.store = options->is_shared ? &torture->store : NULL;
     torture->chaos.broker = &torture->broker;
     torture->chaos.proxy = &torture->proxy;
     torture->chaos.api = &torture->api;
@@ -161,13 +184,16 @@ void torture_begin(struct torture *torture, const struct torture_options *option
                                     .tap = torture->tap,
                                     .api = &torture->api,
                                     .broker = &torture->broker,
-                                    .bridge = &torture->bridge,
+                                    .bridges = torture->bridges,
+                                    .bridge_count = options->bridges,
                                     .excused = torture->excused};
 }
 
 void torture_end(struct torture *torture)
 {
-    bridge_keeper_fini(&torture->bridge);
+    for (int i = 0; i < torture->options.bridges; i++) {
+        bridge_keeper_fini(&torture->bridges[i]);
+    }
     senders_fini(&torture->senders);
     witness_fini(&torture->witness);
     chaos_fini(&torture->chaos);
@@ -175,6 +201,7 @@ void torture_end(struct torture *torture)
     api_stop(&torture->api);
     relay_stop(&torture->relay);
     proxy_stop(&torture->proxy);
+    store_keeper_fini(&torture->store);
     plan_fini(&torture->plan);
     record_fini(&torture->record);
     free(torture->asked);
@@ -191,8 +218,11 @@ void torture_step(struct torture *torture)
     int64_t now_ms = flow_now_ms();
     witness_step(&torture->witness, entries[PLAN_SENDERS].revents, now_ms);
     senders_step(&torture->senders, entries, now_ms);
-    bridge_keeper_step(&torture->bridge, now_ms);
-    witness_follow(&torture->witness, bridge_keeper_instance(&torture->bridge));
+    for (int i = 0; i < torture->options.bridges; i++) {
+        bridge_keeper_step(&torture->bridges[i], now_ms);
+        witness_follow(&torture->witness, i, bridge_keeper_instance(&torture->bridges[i]));
+    }
+    store_keeper_step(&torture->store, now_ms);
     broker_keeper_step(&torture->broker, now_ms);
     api_step(&torture->api, now_ms);
 }
@@ -221,7 +251,11 @@ void torture_storm(struct torture *torture)
 
 static bool is_idle(const struct torture *torture)
 {
-    return bridge_keeper_is_idle(&torture->bridge) && broker_keeper_is_idle(&torture->broker);
+    bool is_idle = broker_keeper_is_idle(&torture->broker) && store_keeper_is_idle(&torture->store);
+    for (int i = 0; i < torture->options.bridges; i++) {
+        is_idle &= bridge_keeper_is_idle(&torture->bridges[i]);
+    }
+    return is_idle;
 }
 
 static void wait_idle(struct torture *torture)
@@ -252,6 +286,27 @@ static uint64_t progress_of(const struct torture *torture)
            (uint64_t)torture->senders.acked_count;
 }
 
+/* Whether no bridge has anything to do. */
+static bool are_at_rest(struct torture *torture)
+{
+    bool are_resting = senders_pending(&torture->senders) == 0;
+    for (int i = 0; i < torture->options.bridges; i++) {
+        struct counters_read *counters = &torture->counters[i];
+        are_resting &= counters_read(torture->bridges[i].admin_port, counters) &&
+                       counters_are_at_rest(counters) && !torture->witness.bridges[i].is_draining;
+    }
+    return are_resting;
+}
+
+static struct counters_read sum_of_counters(const struct torture *torture)
+{
+    struct counters_read sum = {0};
+    for (int i = 0; i < torture->options.bridges; i++) {
+        counters_add(&sum, &torture->counters[i]);
+    }
+    return sum;
+}
+
 /* Runs until nothing more is expected. */
 static void come_to_rest(struct torture *torture)
 {
@@ -270,19 +325,16 @@ static void come_to_rest(struct torture *torture)
             continue;
         }
         look_ms = now_ms + LOOK_MS;
-        bool is_resting = counters_read(torture->bridge.admin_port, &torture->counters) &&
-                          counters_are_at_rest(&torture->counters) &&
-                          !torture->witness.is_draining && senders_pending(&torture->senders) == 0;
-        if (is_resting && (count_open(torture) == 0 || now_ms - still_ms > STILL_MS)) {
+        if (are_at_rest(torture) && (count_open(torture) == 0 || now_ms - still_ms > STILL_MS)) {
             return;
         }
         if (now_ms > end_ms) {
+            struct counters_read sum = sum_of_counters(torture);
             violate(VIOLATION_PROCESS,
                     "not at rest: %lld in work, %lld waiting, %lld calls, %lld in the outbox; "
                     "%zu commands not acknowledged to their senders",
-                    (long long)torture->counters.in_work, (long long)torture->counters.waiting,
-                    (long long)torture->counters.in_flight, (long long)torture->counters.outbox,
-                    senders_pending(&torture->senders));
+                    (long long)sum.in_work, (long long)sum.waiting, (long long)sum.in_flight,
+                    (long long)sum.outbox, senders_pending(&torture->senders));
             return;
         }
     }
@@ -344,30 +396,39 @@ static int ask_sample(struct torture *torture)
     return count;
 }
 
-/* Stops the bridge; its last status message holds its final counts. */
-static void stop_bridge(struct torture *torture)
+static void stop_all(struct torture *torture, int delay_ms)
+{
+    const struct bridge_restart restart = {delay_ms, BRIDGE_SETTING_COUNT, 0};
+    for (int i = 0; i < torture->options.bridges; i++) {
+        bridge_keeper_harm(&torture->bridges[i], BRIDGE_STOP, 0, &restart);
+        torture->bridges[i].counts[BRIDGE_STOP]--;
+    }
+}
+
+/* Stops the bridges; the last status message of each holds its final counts. */
+static void stop_bridges(struct torture *torture)
 {
     int64_t end_ms = flow_now_ms() + REST_MS;
-    const struct bridge_restart never = {NEVER_MS, BRIDGE_SETTING_COUNT, 0};
-    bridge_keeper_harm(&torture->bridge, BRIDGE_STOP, 0, &never);
-    torture->bridge.counts[BRIDGE_STOP]--;
-    while (torture->bridge.bridge.pid > 0 || strcmp(torture->witness.last_state, "offline") != 0) {
-        torture_step(torture);
-        if (flow_now_ms() > end_ms) {
-            violate(VIOLATION_PROCESS, "the bridge did not end with its status, see %s",
-                    torture->bridge.bridge.log);
-            return;
+    stop_all(torture, NEVER_MS);
+    for (int i = 0; i < torture->options.bridges; i++) {
+        const struct bridge *bridge = &torture->bridges[i].bridge;
+        const struct witness_bridge *status = &torture->witness.bridges[i];
+        while (bridge->pid > 0 || strcmp(status->last_state, "offline") != 0) {
+            torture_step(torture);
+            if (flow_now_ms() > end_ms) {
+                violate(VIOLATION_PROCESS, "the bridge did not end with its status, see %s",
+                        bridge->log);
+                return;
+            }
         }
+        counters_check_last(&torture->counters[i], &status->last_counts);
     }
-    counters_check_last(&torture->counters, &torture->witness.last_counts);
 }
 
 void torture_ask(struct torture *torture)
 {
     int64_t count = 0;
-    const struct bridge_restart at_once = {0, BRIDGE_SETTING_COUNT, 0};
-    bridge_keeper_harm(&torture->bridge, BRIDGE_STOP, 0, &at_once);
-    torture->bridge.counts[BRIDGE_STOP]--;
+    stop_all(torture, 0);
     wait_idle(torture);
     come_to_rest(torture);
     count += ask_sample(torture);
@@ -375,8 +436,13 @@ void torture_ask(struct torture *torture)
         count += ask_open(torture);
         come_to_rest(torture);
     }
-    counters_check(&torture->counters, count);
-    stop_bridge(torture);
-    bridge_keeper_verify(&torture->bridge);
+    struct counters_read sum = sum_of_counters(torture);
+    counters_check(&sum, count);
+    stop_bridges(torture);
+    bridge_keeper_verify(&torture->bridges[0]);
+    if (torture->options.is_shared) {
+        store_keeper_check(&torture->store, torture->bridges, torture->options.bridges,
+                           &torture->findings);
+    }
     api_finish(&torture->api);
 }

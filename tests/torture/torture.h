@@ -15,6 +15,7 @@
 #include "record.h"
 #include "relay.h"
 #include "sender.h"
+#include "store_keeper.h"
 #include "tap.h"
 #include "witness.h"
 
@@ -30,13 +31,15 @@ struct torture_options {
     bool is_state_first;
     bool forgets;
     unsigned parts; /* of enum chaos_part */
+    int bridges;    /* how many; more than one only with a shared ledger */
+    bool is_shared; /* the ledger is in PostgreSQL */
     bool keeps_directory;
 };
 
 struct torture {
     struct torture_options options;
     char directory[96];
-    char settings[256]; /* the bridge's settings, chosen by the seed */
+    char settings[256]; /* every bridge's settings, chosen by the seed */
     char route_settings[96];
     int deadline_s;
     bool is_state_first; /* how the API behaves: api_start() */
@@ -50,20 +53,22 @@ struct torture {
     struct record record;
     struct senders senders;
     struct witness witness;
-    struct bridge_keeper bridge;
+    struct bridge_keeper bridges[TAP_BRIDGES_MAX];
+    struct store_keeper store; /* of a shared ledger */
+    struct store_findings findings;
     struct broker_keeper broker;
     struct chaos chaos;
     FILE *excused;
     struct check check;
     bool *asked; /* whether a command was sent again, by number */
     int64_t start_ms;
-    int64_t storm_ms;              /* duration of the storm */
-    int64_t asked_open_count;      /* because they had no definite answer */
-    int64_t asked_lost_count;      /* because the broker lost their answer */
-    struct counters_read counters; /* of the idle bridge at the end */
+    int64_t storm_ms;                               /* duration of the storm */
+    int64_t asked_open_count;                       /* because they had no definite answer */
+    int64_t asked_lost_count;                       /* because the broker lost their answer */
+    struct counters_read counters[TAP_BRIDGES_MAX]; /* of the idle bridges at the end */
 };
 
-/* Starts everything and waits until the bridge has subscribed. */
+/* Starts everything and waits until every bridge has subscribed. */
 void torture_begin(struct torture *torture, const struct torture_options *options);
 void torture_end(struct torture *torture);
 /* Runs one iteration of all parts. */
@@ -72,7 +77,7 @@ void torture_step(struct torture *torture);
 void torture_storm(struct torture *torture);
 /* Ends all faults; waits until everything is idle. */
 void torture_calm(struct torture *torture);
-/* Sends open commands again, to a restarted bridge whose counters are checked. */
+/* Sends open commands again, to restarted bridges whose counters are checked. */
 void torture_ask(struct torture *torture);
 void torture_report(const struct torture *torture);
 

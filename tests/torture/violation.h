@@ -13,6 +13,7 @@ enum violation {
     VIOLATION_PROCESS, /* the bridge exited by itself, did not stop, or never became idle */
     VIOLATION_COUNTERS,
     VIOLATION_LEDGER, /* records that contradict each other or their histories */
+    VIOLATION_STALE,  /* a write of a run that was removed from a shared ledger */
     VIOLATION_COUNT
 };
 

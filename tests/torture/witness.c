@@ -42,16 +42,21 @@ static void keep_state(struct witness *witness, const struct mosquitto_message *
 {
     char body[STATUS_BYTES];
     char state[16] = "";
-    if (strcmp(message->topic + strlen(STATUS), witness->instance) != 0) {
+    struct witness_bridge *bridge = witness->bridges;
+    struct witness_bridge *end = bridge + TAP_BRIDGES_MAX;
+    while (bridge < end && strcmp(message->topic + strlen(STATUS), bridge->instance) != 0) {
+        bridge++;
+    }
+    if (bridge == end) {
         return; /* of former settings: its Last Will, or cleared */
     }
     snprintf(body, sizeof body, "%.*s", message->payloadlen, (const char *)message->payload);
     sscanf(body, "{\"State\":\"%15[a-z]", state);
-    memcpy(witness->last_state, state, sizeof state);
-    witness->is_draining = strstr(body, "\"draining_session\"") != NULL;
-    if (counters_read_status(body, &witness->last_counts)) {
+    memcpy(bridge->last_state, state, sizeof state);
+    bridge->is_draining = strstr(body, "\"draining_session\"") != NULL;
+    if (counters_read_status(body, &bridge->last_counts)) {
         witness->counts_count++;
-        counters_check_sum(&witness->last_counts);
+        counters_check_sum(&bridge->last_counts);
     }
 }
 
@@ -82,11 +87,12 @@ void witness_fini(struct witness *witness)
     link_fini(&witness->link);
 }
 
-void witness_follow(struct witness *witness, const char *instance)
+void witness_follow(struct witness *witness, int number, const char *instance)
 {
-    if (strcmp(witness->instance, instance) != 0) {
-        snprintf(witness->instance, sizeof witness->instance, "%s", instance);
-        witness->last_state[0] = '\0';
+    struct witness_bridge *bridge = &witness->bridges[number];
+    if (strcmp(bridge->instance, instance) != 0) {
+        snprintf(bridge->instance, sizeof bridge->instance, "%s", instance);
+        bridge->last_state[0] = '\0';
     }
 }
 

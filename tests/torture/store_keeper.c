@@ -1,0 +1,381 @@
+#include "store_keeper.h"
+
+#include "flow_broker.h"
+#include "flow_check.h"
+#include "flow_process.h"
+#include "violation.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    SMALL_MB = 160,
+    NOT_POSSIBLE = 77, /* tests/support/postgres: no file system can be mounted */
+    STEPS_MAX = 4,
+    ARGUMENTS_MAX = 8,
+    JOB_MS = 120000, /* of one step, on a busy machine */
+    AFTER_MS = 6000, /* the bridges have found the store again */
+    TAKE_OVER_MS = 2000,
+    TOLERANCE_MS = 5000, /* for a busy machine */
+};
+
+/* A step of a harm: a verb of tests/support/postgres. */
+struct step {
+    const char *verb; /* NULL: the end */
+    bool is_second;   /* of the standby, not of the first server */
+    const char *argument;
+    bool is_late; /* after a time, see store_keeper_harm() */
+    bool swaps;   /* then the standby is the first server */
+};
+
+#define REBUILT                                                   \
+    {                                                             \
+        .verb = "standby", .is_second = true, .argument = "of it" \
+    }
+
+static const struct step steps[STORE_HARM_COUNT][STEPS_MAX + 1] = {
+    [STORE_RESTART] = {{.verb = "restart"}},
+    [STORE_IMMEDIATE] = {{.verb = "immediate"}},
+    [STORE_KILL] = {{.verb = "kill"}, {.verb = "up", .is_late = true}},
+    [STORE_FAIL_OVER] = {{.verb = "kill"},
+                         {.verb = "promote", .is_second = true, .swaps = true},
+                         REBUILT},
+    [STORE_RETURN] = {{.verb = "kill"},
+                      {.verb = "promote", .is_second = true, .swaps = true},
+                      {.verb = "up", .is_second = true, .argument = "alone"},
+                      {.verb = "standby", .is_second = true, .argument = "of it", .is_late = true}},
+    [STORE_STANDBY_AWAY] = {{.verb = "kill", .is_second = true},
+                            {.verb = "up", .is_second = true, .is_late = true}},
+    [STORE_FULL] = {{.verb = "full", .argument = "3"}},
+};
+
+/* --- running the script --- */
+
+static void add(const char **argv, const char *argument)
+{
+    int count = 0;
+    while (argv[count] != NULL) {
+        count++;
+    }
+    argv[count] = argument;
+}
+
+static pid_t begin(const struct store_keeper *keeper, const char *const *argv)
+{
+    const struct process_spec spec = {.argv = argv, .output = keeper->log};
+    return process_start(&spec);
+}
+
+static int run(const struct store_keeper *keeper, const char *verb, const char *directory,
+               const char *more[])
+{
+    const char *argv[ARGUMENTS_MAX + 4] = {POSTGRES_SCRIPT, verb, directory};
+    for (int i = 0; more != NULL && more[i] != NULL; i++) {
+        add(argv, more[i]);
+    }
+    return process_wait(begin(keeper, argv), JOB_MS);
+}
+
+static void must_run(const struct store_keeper *keeper, const char *verb, const char *directory,
+                     const char *more[])
+{
+    int code = run(keeper, verb, directory, more);
+    if (code != 0) {
+        flow_fail("PostgreSQL: %s exits with %d, see %s", verb, code, keeper->log);
+    }
+}
+
+/* --- start and end --- */
+
+static void stop_servers(const struct store_keeper *keeper)
+{
+    for (int i = 0; i < STORE_SERVERS; i++) {
+        run(keeper, "stop", keeper->directories[i], NULL);
+    }
+}
+
+/* The pipe ends with the driver and what it has forked, however they end. */
+static void start_guard(struct store_keeper *keeper)
+{
+    int ends[2];
+    char byte = 0;
+    if (pipe(ends) != 0) {
+        flow_fail("no pipe for the store");
+    }
+    keeper->guard = fork();
+    if (keeper->guard == 0) {
+        setsid();
+        prctl(PR_SET_NAME, "torture-store");
+        close(ends[1]);
+        while (read(ends[0], &byte, 1) < 0) {
+        }
+        stop_servers(keeper);
+        _exit(0);
+    }
+    close(ends[0]);
+    /* The other end stays open, and closed in every program that is started. */
+    if (fcntl(ends[1], F_SETFD, FD_CLOEXEC) != 0) {
+        flow_fail("no pipe for the store");
+    }
+}
+
+static void start_first(struct store_keeper *keeper, const char *port)
+{
+    char small[16];
+    snprintf(small, sizeof small, "%d", SMALL_MB);
+    const char *more[] = {"--port", port, "--small", small, NULL};
+    int code = run(keeper, "start", keeper->directories[0], more);
+    keeper->is_small = code == 0;
+    if (code == NOT_POSSIBLE) {
+        more[2] = NULL;
+        must_run(keeper, "start", keeper->directories[0], more);
+    } else if (code != 0) {
+        flow_fail("PostgreSQL does not start: %d, see %s", code, keeper->log);
+    }
+}
+
+void store_keeper_init(struct store_keeper *keeper, const char *directory)
+{
+    char ports[STORE_SERVERS][16];
+    *keeper = (struct store_keeper){.first = 0};
+    snprintf(keeper->log, sizeof keeper->log, "%s/store.log", directory);
+    /* The server may run as another user. */
+    chmod(directory, 0711);
+    for (int i = 0; i < STORE_SERVERS; i++) {
+        snprintf(keeper->directories[i], sizeof keeper->directories[i], "%s/store-%c", directory,
+                 'a' + i);
+        keeper->ports[i] = port_reserve(&keeper->guards[i]);
+        snprintf(ports[i], sizeof ports[i], "%d", keeper->ports[i]);
+    }
+    start_guard(keeper);
+    start_first(keeper, ports[0]);
+    const char *more[] = {keeper->directories[0], "synchronous", ports[1], NULL};
+    must_run(keeper, "standby", keeper->directories[1], more);
+}
+
+void store_keeper_connect(struct store_keeper *keeper, const struct proxy *proxy)
+{
+    snprintf(keeper->uri, sizeof keeper->uri,
+             "postgresql://bridge@127.0.0.1:%d,127.0.0.1:%d/postgres", proxy->ports[ROUTE_STORE_A],
+             proxy->ports[ROUTE_STORE_B]);
+}
+
+void store_keeper_fini(struct store_keeper *keeper)
+{
+    if (keeper->guard > 0) {
+        process_end(keeper->job, SIGKILL, FLOW_TIMEOUT_MS);
+        stop_servers(keeper);
+        process_end(keeper->guard, SIGKILL, FLOW_TIMEOUT_MS);
+        for (int i = 0; i < STORE_SERVERS; i++) {
+            close(keeper->guards[i]);
+        }
+    }
+    *keeper = (struct store_keeper){0};
+}
+
+void store_keeper_watch(struct store_keeper *keeper)
+{
+    const char *more[] = {STORE_WATCH_SQL, NULL};
+    must_run(keeper, "sql", keeper->directories[keeper->first], more);
+}
+
+/* --- faults --- */
+
+bool store_keeper_is_idle(const struct store_keeper *keeper)
+{
+    return keeper->began_ms == 0;
+}
+
+static void add_trouble(struct store_keeper *keeper, int64_t from_ms, int64_t to_ms)
+{
+    size_t max = sizeof keeper->troubles / sizeof keeper->troubles[0];
+    if ((size_t)keeper->trouble_count < max) {
+        keeper->troubles[keeper->trouble_count++] = (struct store_trouble){from_ms, to_ms};
+    }
+}
+
+void store_keeper_note_cut(struct store_keeper *keeper, int ms)
+{
+    int64_t now_ms = flow_now_ms();
+    add_trouble(keeper, now_ms, now_ms + ms + AFTER_MS);
+}
+
+bool store_keeper_harm(struct store_keeper *keeper, enum store_harm harm, int down_ms)
+{
+    if (harm == STORE_FULL && (!keeper->is_small || keeper->first != 0)) {
+        return false;
+    }
+    keeper->harm = harm;
+    keeper->down_ms = down_ms;
+    keeper->step = 0;
+    keeper->began_ms = keeper->due_ms = flow_now_ms();
+    return true;
+}
+
+static void begin_step(struct store_keeper *keeper, const struct step *step)
+{
+    int second = STORE_SERVERS - 1 - keeper->first;
+    char port[16];
+    snprintf(port, sizeof port, "%d", keeper->ports[second]);
+    const char *argv[ARGUMENTS_MAX] = {
+        POSTGRES_SCRIPT, step->verb, keeper->directories[step->is_second ? second : keeper->first]};
+    if (strcmp(step->verb, "standby") == 0) {
+        add(argv, keeper->directories[keeper->first]);
+        add(argv, "synchronous");
+        add(argv, port);
+    } else if (step->argument != NULL) {
+        add(argv, step->argument);
+    }
+    keeper->job = begin(keeper, argv);
+    keeper->due_ms = flow_now_ms() + JOB_MS;
+}
+
+static void end_step(struct store_keeper *keeper, int code, int64_t now_ms)
+{
+    const struct step *step = &steps[keeper->harm][keeper->step];
+    if (code != 0) {
+        flow_fail("PostgreSQL: %s exits with %d, see %s", step->verb, code, keeper->log);
+    }
+    if (step->swaps) {
+        keeper->first = STORE_SERVERS - 1 - keeper->first;
+    }
+    keeper->job = 0;
+    keeper->step++;
+    keeper->due_ms = now_ms + (step[1].is_late ? keeper->down_ms : 0);
+    if (step[1].verb == NULL) {
+        add_trouble(keeper, keeper->began_ms, now_ms + AFTER_MS);
+        keeper->counts[keeper->harm]++;
+        keeper->began_ms = 0;
+    }
+}
+
+void store_keeper_step(struct store_keeper *keeper, int64_t now_ms)
+{
+    if (keeper->began_ms == 0) {
+        return;
+    }
+    if (keeper->job == 0 && now_ms >= keeper->due_ms) {
+        begin_step(keeper, &steps[keeper->harm][keeper->step]);
+    } else if (keeper->job != 0) {
+        int code = process_wait(keeper->job, 0);
+        if (code >= 0) {
+            end_step(keeper, code, now_ms);
+        } else if (now_ms > keeper->due_ms) {
+            flow_fail("PostgreSQL: %s does not end, see %s", steps[keeper->harm][keeper->step].verb,
+                      keeper->log);
+        }
+    }
+}
+
+/* --- what the triggers found --- */
+
+struct removal {
+    char instance[32];
+    int64_t at_ms;      /* on the wall clock */
+    int64_t adopted_ms; /* the last command that got another owner, 0: none */
+};
+
+static char *query(const struct store_keeper *keeper, const char *directory, const char *text)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s.query", keeper->log);
+    file_write(path, text);
+    const char *const argv[] = {POSTGRES_SCRIPT, "sql", keeper->directories[keeper->first], path,
+                                NULL};
+    struct tool_result result = tool_run(directory, NULL, argv);
+    if (result.code != 0) {
+        flow_fail("PostgreSQL: %s", result.errors);
+    }
+    char *output = result.output;
+    result.output = NULL;
+    tool_result_fini(&result);
+    return output;
+}
+
+static bool is_troubled(const struct store_keeper *keeper, int64_t from_ms, int64_t to_ms)
+{
+    for (int i = 0; i < keeper->trouble_count; i++) {
+        if (keeper->troubles[i].from_ms <= to_ms && keeper->troubles[i].to_ms >= from_ms) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_absence(const struct bridge_keeper *bridge, const struct bridge_absence *absence,
+                          const char *removals, struct store_findings *out)
+{
+    struct removal removal;
+    int64_t limit_ms = bridge->options.lease_s * 1000 + TAKE_OVER_MS + TOLERANCE_MS;
+    for (const char *line = removals; line != NULL && *line != '\0';) {
+        if (sscanf(line, "%31[^|]|%" SCNd64 "|%" SCNd64, removal.instance, &removal.at_ms,
+                   &removal.adopted_ms) == 3 &&
+            strcmp(removal.instance, bridge_keeper_instance(bridge)) == 0 &&
+            removal.at_ms >= absence->from_wall_ms && removal.at_ms <= absence->to_wall_ms) {
+            int64_t took_ms = removal.at_ms - absence->from_wall_ms;
+            int64_t adopted_ms = removal.adopted_ms - absence->from_wall_ms;
+            out->take_over_count++;
+            out->take_over_ms = took_ms > out->take_over_ms ? took_ms : out->take_over_ms;
+            out->adopted_last_ms =
+                adopted_ms > out->adopted_last_ms ? adopted_ms : out->adopted_last_ms;
+            if (took_ms > limit_ms) {
+                violate(VIOLATION_PROCESS, "%s was replaced after %" PRId64 " ms", removal.instance,
+                        took_ms);
+            }
+            return;
+        }
+        line = strchr(line, '\n');
+        line = line == NULL ? NULL : line + 1;
+    }
+    if (absence->to_ms != INT64_MAX && absence->to_ms - absence->from_ms > limit_ms) {
+        violate(VIOLATION_PROCESS, "%s was away for %" PRId64 " ms and not replaced",
+                bridge_keeper_instance(bridge), absence->to_ms - absence->from_ms);
+    }
+}
+
+static void check_take_over(const struct store_keeper *keeper, const struct bridge_keeper *bridges,
+                            int bridge_count, struct store_findings *out)
+{
+    char *removals =
+        query(keeper, bridges[0].options.directory,
+              "SELECT r.instance, r.at_ms, coalesce((SELECT max(a.at_ms) FROM torture_adopted a"
+              " WHERE a.old = r.run), 0) FROM torture_removed r ORDER BY r.at_ms;");
+    for (int i = 0; i < bridge_count && bridge_count > 1; i++) {
+        for (int j = 0; j < bridges[i].absence_count; j++) {
+            const struct bridge_absence *absence = &bridges[i].absences[j];
+            if (!is_troubled(keeper, absence->from_ms, absence->to_ms)) {
+                check_absence(&bridges[i], absence, removals, out);
+            }
+        }
+    }
+    free(removals);
+}
+
+void store_keeper_check(struct store_keeper *keeper, const struct bridge_keeper *bridges,
+                        int bridge_count, struct store_findings *out)
+{
+    const char *directory = bridges[0].options.directory;
+    *out = (struct store_findings){0};
+    char *text = query(keeper, directory,
+                       "SELECT (SELECT count(*) FROM torture_removed),"
+                       " (SELECT count(*) FROM torture_adopted),"
+                       " (SELECT count(*) FROM torture_stale);");
+    if (sscanf(text, "%" SCNd64 "|%" SCNd64 "|%" SCNd64, &out->removed_count, &out->adopted_count,
+               &out->stale_count) != 3) {
+        flow_fail("PostgreSQL answers '%s'", text);
+    }
+    free(text);
+    if (out->stale_count > 0) {
+        text = query(keeper, directory, "SELECT * FROM torture_stale ORDER BY at_ms LIMIT 10;");
+        violate(VIOLATION_STALE, "%" PRId64 " writes of runs that were removed: %s",
+                out->stale_count, text);
+        free(text);
+    }
+    check_take_over(keeper, bridges, bridge_count, out);
+}
