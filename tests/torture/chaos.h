@@ -47,7 +47,8 @@ enum chaos_part {
     CHAOS_FULL = 512,     /* file system of the ledger */
     CHAOS_KILLS = 1024,   /* of bridges */
     CHAOS_BROKERS = 2048, /* kills and stops of the broker */
-    CHAOS_ALL = 4095,
+    CHAOS_WATCH = 4096,   /* no fault: the groups are watched */
+    CHAOS_ALL = 8191,
 };
 
 struct chaos_schedule {

@@ -30,11 +30,11 @@ static size_t keep(char *data, size_t size, size_t count, void *arg)
     return length;
 }
 
-static bool fetch(int port, struct page *page)
+static bool fetch(int port, const char *path, struct page *page)
 {
     char url[64];
     long http = 0;
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/metrics", port);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", port, path);
     CURL *curl = curl_easy_init();
     assert(curl != NULL);
     curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -69,7 +69,7 @@ bool counters_read(int admin_port, struct counters_read *out)
     static struct page page;
     page.length = 0;
     page.text[0] = '\0';
-    if (!fetch(admin_port, &page)) {
+    if (!fetch(admin_port, "/metrics", &page)) {
         return false;
     }
     *out = (struct counters_read){
@@ -91,6 +91,14 @@ bool counters_read(int admin_port, struct counters_read *out)
         .handed_over = number_or_none(&page, "commands_total{outcome=\"handed_over\"}"),
     };
     return true;
+}
+
+char *counters_read_watches(int admin_port)
+{
+    static struct page page;
+    page.length = 0;
+    page.text[0] = '\0';
+    return fetch(admin_port, "/api/watches", &page) ? strdup(page.text) : NULL;
 }
 
 bool counters_read_status(const char *body, struct counters_read *out)

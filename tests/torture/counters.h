@@ -29,6 +29,8 @@ struct counters_read {
 
 /* Returns false if the bridge does not answer. */
 bool counters_read(int admin_port, struct counters_read *out);
+/* The page /api/watches, to be freed; NULL: the bridge does not answer. */
+char *counters_read_watches(int admin_port);
 /* Reads the `Counts` of a status message; false if it has none, as the Last Will. */
 bool counters_read_status(const char *body, struct counters_read *out);
 /* Adds the numbers of one bridge to those of the others. */

@@ -1,6 +1,7 @@
 /* torture --seconds N: one run, with more options; exit code 1 if a promise was broken. */
 #include "torture.h"
 
+#include "check_watch.h"
 #include "flow_check.h"
 #include "violation.h"
 
@@ -46,7 +47,8 @@ static _Noreturn void end_with_usage(int code)
         "[--without LIST] [--keep]\n"
         "  --bridges N     up to %d, with --store postgresql\n"
         "  --api LIST      none, or of: state-first, forgets; otherwise the seed chooses\n"
-        "  --without LIST  of: settings, refusals, log, strays, kills, brokers; with PostgreSQL "
+        "  --without LIST  of: settings, refusals, log, strays, kills, brokers, watch; with "
+        "PostgreSQL "
         "of:\n"
         "                  pauses, servers, cuts, fail-overs, returns, full\n",
         TAP_BRIDGES_MAX);
@@ -92,7 +94,8 @@ static unsigned read_parts(char *list)
         {"settings", CHAOS_SETTINGS}, {"refusals", CHAOS_REFUSALS},     {"log", CHAOS_LOG_STALLS},
         {"strays", CHAOS_STRAYS},     {"pauses", CHAOS_PAUSES},         {"servers", CHAOS_SERVERS},
         {"cuts", CHAOS_CUTS},         {"fail-overs", CHAOS_FAIL_OVERS}, {"returns", CHAOS_RETURNS},
-        {"full", CHAOS_FULL},         {"kills", CHAOS_KILLS},           {"brokers", CHAOS_BROKERS}};
+        {"full", CHAOS_FULL},         {"kills", CHAOS_KILLS},           {"brokers", CHAOS_BROKERS},
+        {"watch", CHAOS_WATCH}};
     return CHAOS_ALL & ~read_list(list, words, sizeof words / sizeof words[0]);
 }
 
@@ -172,6 +175,9 @@ int main(int argc, char **argv)
     torture_calm(&torture);
     torture_ask(&torture);
     check_all(&torture.check);
+    if (torture.watches != NULL) {
+        check_watches(&torture.check, torture.watches);
+    }
     torture_report(&torture);
     bool is_broken = violation_total() > 0;
     torture_end(&torture);

@@ -147,6 +147,12 @@ static void report_results(const struct torture *torture)
     line("replies lost by the killed broker", check->broker_lost_replies);
     line("  longest time acknowledged, ms", check->broker_lost_reply_wait_ms);
     line("both sent again", torture->asked_lost_count);
+    line("watched commands", check->watch_count);
+    line("  superseded", check->watch_superseded_count);
+    line("  ended, superseded ones included", check->watch_final_count);
+    line("  still watched", check->watch_going_on_count);
+    line("  events", check->event_count);
+    line("  events sent again, same bytes", check->event_repeated_count);
     line("unknown, sent again and resolved", torture->asked_open_count);
     line("failed, sent again, then done", check->late_effects);
     line("without a token, delivered twice, done twice", check->anonymous_twice);
@@ -161,15 +167,15 @@ static void report_results(const struct torture *torture)
 static void report_row(const struct torture *torture)
 {
     const struct check *check = &torture->check;
-    printf(
-        "| seed | transport | minutes | commands | bridge kills | other settings | broker kills "
-        "| lost | doubled "
-        "| wrong | lie "
-        "| overlap | process | counters | ledger | stale | excused commands | excused replies |\n"
-        "| %llu | %s | %.1f | %u | %d | %d | %d |",
-        (unsigned long long)torture->options.seed, transport_name(torture->options.transport),
-        (double)torture->storm_ms / 60000, torture->plan.count, bridge_kills(torture),
-        setting_changes(torture), broker_kills(torture));
+    printf("| seed | transport | minutes | commands | bridge kills | other settings | broker kills "
+           "| lost | doubled "
+           "| wrong | lie "
+           "| overlap | process | counters | ledger | stale | watch | excused commands | excused "
+           "replies |\n"
+           "| %llu | %s | %.1f | %u | %d | %d | %d |",
+           (unsigned long long)torture->options.seed, transport_name(torture->options.transport),
+           (double)torture->storm_ms / 60000, torture->plan.count, bridge_kills(torture),
+           setting_changes(torture), broker_kills(torture));
     for (int i = 0; i < VIOLATION_COUNT; i++) {
         printf(" %d |", violation_count((enum violation)i));
     }

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,6 +28,7 @@ struct sent {
     int64_t number; /* number of the command; -1 for none */
     int64_t seen_ms;
     bool is_early;
+    bool is_event; /* about a watched group */
 };
 
 struct side {
@@ -39,11 +41,12 @@ struct side {
 struct tap_stream {
     struct tap *tap;
     struct tap_trap_state *trap; /* of its bridge: the first one until CONNECT tells it */
+    unsigned number;             /* of the connection */
     struct side bridge;
     struct side broker;
 };
 
-struct tap *tap_new(uint32_t capacity)
+struct tap *tap_new(uint32_t capacity, const char *events_path)
 {
     size_t token_count = (size_t)capacity * 2;
     size_t marks_bytes = sizeof(struct tap) + capacity * sizeof(struct tap_mark);
@@ -51,6 +54,7 @@ struct tap *tap_new(uint32_t capacity)
     struct tap *tap = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert(tap != MAP_FAILED);
     tap->capacity = capacity;
+    snprintf(tap->events_path, sizeof tap->events_path, "%s", events_path);
     tap->tokens = (uint64_t *)(void *)((char *)tap + marks_bytes);
     tap->token_count = token_count;
     return tap;
@@ -127,6 +131,44 @@ bool tap_has_token(const struct tap *tap, const char *token)
     return key != 0 && token[TOKEN_DIGITS] == '\0' && *token_place(tap, key) == key;
 }
 
+/* --- events about watched groups --- */
+
+#define EVENTS "ecs-bridge/v1/events/"
+
+static unsigned connections;
+static FILE *events;
+
+static bool is_event(const char *topic, size_t length)
+{
+    return length > sizeof EVENTS - 1 && memcmp(topic, EVENTS, sizeof EVENTS - 1) == 0;
+}
+
+static void write_event_line(const struct tap_stream *stream, char kind, unsigned id,
+                             const char *topic, int topic_length, const char *payload,
+                             int payload_length)
+{
+    if (events == NULL) {
+        events = fopen(stream->tap->events_path, "ae");
+        assert(events != NULL);
+    }
+    fprintf(events, "%c %u %u%s%.*s%s%.*s\n", kind, stream->number, id, topic_length > 0 ? " " : "",
+            topic_length, topic, topic_length > 0 ? " " : "", payload_length, payload);
+    fflush(events);
+}
+
+/* `at` is behind the packet identifier of a PUBLISH of MQTT 5. */
+static size_t properties_length(const uint8_t *body, size_t at, size_t length)
+{
+    size_t value = 0;
+    for (size_t i = 0; at + i < length && i < 4; i++) {
+        value |= (size_t)(body[at + i] & 0x7f) << (7 * i);
+        if ((body[at + i] & 0x80) == 0) {
+            return value + i + 1;
+        }
+    }
+    return 0;
+}
+
 /* --- packets --- */
 
 static void forget_ids(struct side *side)
@@ -142,6 +184,7 @@ struct tap_stream *tap_stream_new(struct tap *tap)
     assert(stream != NULL);
     stream->tap = tap;
     stream->trap = &tap->traps[0];
+    stream->number = ++connections;
     forget_ids(&stream->bridge);
     forget_ids(&stream->broker);
     return stream;
@@ -196,6 +239,18 @@ static void see_reply(struct tap_stream *stream, const struct sent *sent, const 
     }
 }
 
+static void see_event(struct tap_stream *stream, const uint8_t *body, size_t topic_length,
+                      size_t length)
+{
+    size_t id_at = topic_length + 2;
+    unsigned id = (unsigned)body[id_at] << 8 | body[id_at + 1];
+    size_t at = id_at + 2 + properties_length(body, id_at + 2, length);
+    write_event_line(stream, 'S', id, (const char *)body + 2, (int)topic_length,
+                     (const char *)body + at, at < length ? (int)(length - at) : 0);
+    stream->bridge.sent[id] = (struct sent){.number = -1, .is_event = true};
+    spring(stream->trap, TAP_TRAP_ANSWERED);
+}
+
 /* `body` is the packet without its fixed header. */
 static void see_publish(struct tap_stream *stream, struct side *side, uint8_t flags,
                         const uint8_t *body, size_t length, int64_t now_ms)
@@ -204,7 +259,14 @@ static void see_publish(struct tap_stream *stream, struct side *side, uint8_t fl
     struct sent sent = {.number = tap_find_mark(text, length), .seen_ms = now_ms};
     struct tap_mark *mark = mark_of(stream->tap, sent.number);
     size_t topic_length = length < 2 ? 0 : (size_t)body[0] << 8 | body[1];
-    if (mark == NULL || topic_length + 4 > length) {
+    if (topic_length + 4 > length) {
+        return;
+    }
+    if (side == &stream->bridge && is_event(text + 2, topic_length)) {
+        see_event(stream, body, topic_length, length);
+        return;
+    }
+    if (mark == NULL) {
         return;
     }
     sent.is_early = side == &stream->bridge && tap_is_early(text, length);
@@ -231,9 +293,14 @@ static void see_puback(struct tap_stream *stream, struct side *side, const uint8
     if (length < 2) {
         return;
     }
-    struct sent *sent = &publisher->sent[body[0] << 8 | body[1]];
+    unsigned id = (unsigned)body[0] << 8 | body[1];
+    struct sent *sent = &publisher->sent[id];
     struct tap_mark *mark = mark_of(stream->tap, sent->number);
     bool is_refused = length > 2 && body[2] >= REFUSED;
+    if (sent->is_event && !is_refused) {
+        write_event_line(stream, 'A', id, "", 0, "", 0);
+    }
+    sent->is_event = false;
     sent->number = -1;
     stream->tap->refused_count += mark != NULL && is_refused && !is_bridge;
     if (mark == NULL || is_refused || sent->is_early) {

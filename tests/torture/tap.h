@@ -33,7 +33,7 @@ struct tap_mark {
 enum tap_trap {
     TAP_TRAP_NONE,
     TAP_TRAP_TAKEN,    /* the bridge acknowledges a command */
-    TAP_TRAP_ANSWERED, /* the bridge sends an answer */
+    TAP_TRAP_ANSWERED, /* the bridge sends an answer, or an event about a watched group */
 };
 
 /* The trap of one bridge. */
@@ -63,6 +63,9 @@ struct tap {
     struct tap_strays strays;
     uint64_t delivered_count;
     struct tap_trap_state traps[TAP_BRIDGES_MAX];
+    /* Each event of the bridge, and the broker's acknowledgement of it, is appended to this file;
+     * check_watch.c has the form. */
+    char events_path[128];
     /* The first 16 digits of the 64-digit tokens in the answers, 0 for none: a table of
      * `token_count` entries after the marks. */
     uint64_t *tokens;
@@ -71,7 +74,7 @@ struct tap {
 };
 
 /* In shared memory, for forked processes; it is freed when they end. */
-struct tap *tap_new(uint32_t capacity);
+struct tap *tap_new(uint32_t capacity, const char *events_path);
 
 /* The number of the first `~number~` in the bytes, or -1. */
 int64_t tap_find_mark(const char *data, size_t length);

@@ -26,6 +26,11 @@ enum {
     SPARE_COMMANDS = 20000 /* room for repeated commands */
 };
 
+/* All rules have their turn within a run. */
+static const char watch_settings[] = "watch.poll_min_s = 1; watch.poll_max_s = 3; "
+                                     "watch.rate_per_s = 50.0; watch.begin_s = 3; "
+                                     "watch.stall_s = 5; watch.blind_s = 4;";
+
 static void choose_settings(struct torture *torture)
 {
     struct random random;
@@ -36,6 +41,7 @@ static void choose_settings(struct torture *torture)
     torture->is_state_first = random_chance(&random, 50);
     bool forgets = torture->options.duration_s > SHORT_S && random_chance(&random, 50);
     torture->closes_at_refusals = random_chance(&random, 50);
+    bool is_watched_on = random_chance(&random, 50);
     if (torture->options.has_manners) {
         torture->is_state_first = torture->options.is_state_first;
         forgets = torture->options.forgets;
@@ -43,16 +49,20 @@ static void choose_settings(struct torture *torture)
     torture->token_ttl_s = forgets ? TOKEN_TTL_S : 0;
     torture->deadline_s = torture->options.duration_s <= SHORT_S ? 8 : 20;
     if (torture->options.is_shared) {
-        torture->options.parts &= ~(unsigned)CHAOS_SETTINGS;
+        torture->options.parts &= ~((unsigned)CHAOS_SETTINGS | (unsigned)CHAOS_WATCH);
         torture->deadline_s += 2 * LEASE_S; /* a command waits for the take-over */
         is_full = true;
     }
+    bool is_watching = (torture->options.parts & CHAOS_WATCH) != 0;
     snprintf(torture->settings, sizeof torture->settings,
-             "ledger.durability = \"%s\"; limits.deadline_s = %d;", is_full ? "full" : "process",
-             torture->deadline_s);
+             "ledger.durability = \"%s\"; limits.deadline_s = %d; %s", is_full ? "full" : "process",
+             torture->deadline_s, is_watching ? watch_settings : "");
     snprintf(torture->route_settings, sizeof torture->route_settings,
-             "cooldown = \"%s\"; accepted_reply = %s;", defers ? "defer" : "reply",
-             accepts ? "true" : "false");
+             "cooldown = \"%s\"; accepted_reply = %s; watch = \"%s\";", defers ? "defer" : "reply",
+             accepts ? "true" : "false",
+             !is_watching    ? "off"
+             : is_watched_on ? "continuous"
+                             : "until_done");
 }
 
 /* A stream of its own: the transport changes nothing else that the seed chooses. */
@@ -152,7 +162,8 @@ void torture_begin(struct torture *torture, const struct torture_options *option
     make_directory(torture);
     choose_settings(torture);
     choose_transport(torture);
-    torture->tap = tap_new(capacity);
+    snprintf(path, sizeof path, "%s/events", torture->directory);
+    torture->tap = tap_new(capacity, path);
     torture->asked = calloc(capacity, sizeof *torture->asked);
     assert(torture->asked != NULL);
     plan_init(&torture->plan, options->seed, capacity, options->rate_per_s);
@@ -205,6 +216,7 @@ void torture_end(struct torture *torture)
     plan_fini(&torture->plan);
     record_fini(&torture->record);
     free(torture->asked);
+    free(torture->watches);
     fclose(torture->excused);
     mosquitto_lib_cleanup();
 }
@@ -438,6 +450,10 @@ void torture_ask(struct torture *torture)
     }
     struct counters_read sum = sum_of_counters(torture);
     counters_check(&sum, count);
+    if ((torture->options.parts & CHAOS_WATCH) != 0) {
+        torture->watches = counters_read_watches(torture->bridges[0].admin_port);
+        assert(torture->watches != NULL);
+    }
     stop_bridges(torture);
     bridge_keeper_verify(&torture->bridges[0]);
     if (torture->options.is_shared) {

@@ -39,8 +39,8 @@ struct torture_options {
 struct torture {
     struct torture_options options;
     char directory[96];
-    char settings[256]; /* every bridge's settings, chosen by the seed */
-    char route_settings[96];
+    char settings[384]; /* every bridge's settings, chosen by the seed */
+    char route_settings[128];
     int deadline_s;
     bool is_state_first; /* how the API behaves: api_start() */
     int token_ttl_s;
@@ -66,6 +66,7 @@ struct torture {
     int64_t asked_open_count;                       /* because they had no definite answer */
     int64_t asked_lost_count;                       /* because the broker lost their answer */
     struct counters_read counters[TAP_BRIDGES_MAX]; /* of the idle bridges at the end */
+    char *watches; /* the page /api/watches at the end; NULL: nothing was watched */
 };
 
 /* Starts everything and waits until every bridge has subscribed. */

@@ -16,7 +16,7 @@ const char *violation_name(enum violation violation)
         [VIOLATION_WRONG] = "wrong",       [VIOLATION_LIE] = "lie",
         [VIOLATION_ORDER] = "overlap",     [VIOLATION_PROCESS] = "process",
         [VIOLATION_COUNTERS] = "counters", [VIOLATION_LEDGER] = "ledger",
-        [VIOLATION_STALE] = "stale",
+        [VIOLATION_STALE] = "stale",       [VIOLATION_WATCH] = "watch",
     };
     return names[violation];
 }

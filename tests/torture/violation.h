@@ -14,6 +14,7 @@ enum violation {
     VIOLATION_COUNTERS,
     VIOLATION_LEDGER, /* records that contradict each other or their histories */
     VIOLATION_STALE,  /* a write of a run that was removed from a shared ledger */
+    VIOLATION_WATCH,  /* events about a watched group: a gap, another content, no end */
     VIOLATION_COUNT
 };
 

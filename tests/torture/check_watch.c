@@ -1,0 +1,301 @@
+/* The tap's lines: "S CONNECTION ID TOPIC PAYLOAD" for an event that the bridge sends, "A
+ * CONNECTION ID" for the broker's acknowledgement. */
+#include "check_watch.h"
+
+#include "answer.h"
+#include "flow_message.h"
+#include "violation.h"
+
+#include <assert.h>
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define EVENTS "ecs-bridge/v1/events/"
+
+enum { NAME_BYTES = 160 };
+
+struct sent_event {
+    char *payload;
+    bool is_acked;
+};
+
+/* A watch: of a command's token, and since when. A command that ended unknown and is sent again may
+ * have a second watch after the end of the first. */
+struct watch_track {
+    UT_hash_handle hh;
+    struct sent_event *events; /* by Seq - 1 */
+    size_t count;
+    bool is_final;
+    bool is_listed; /* it goes on at the end */
+    char name[];    /* "StartedAt token" */
+};
+
+/* A token, or a topic. */
+struct named {
+    UT_hash_handle hh;
+    const struct watch_track *last; /* with a new event */
+    char name[];
+};
+
+/* An event on its way to the broker. */
+struct flight {
+    UT_hash_handle hh;
+    uint64_t key; /* connection and packet identifier */
+    struct watch_track *track;
+    size_t seq;
+};
+
+struct reading {
+    struct check *check;
+    struct watch_track *tracks;
+    struct named *tokens; /* those that were watched */
+    struct named *topics;
+    struct flight *flights;
+};
+
+static struct named *get_named(struct named **table, const char *name)
+{
+    struct named *named = NULL;
+    HASH_FIND_STR(*table, name, named);
+    if (named == NULL) {
+        named = calloc(1, sizeof *named + strlen(name) + 1);
+        assert(named != NULL);
+        strcpy(named->name, name);
+        HASH_ADD_STR(*table, name, named);
+    }
+    return named;
+}
+
+/* Of an event or a row of the list. */
+static struct watch_track *get_track(struct reading *reading, const cJSON *json)
+{
+    struct watch_track *track = NULL;
+    char name[NAME_BYTES];
+    const char *token = json_text(json, "ClientToken");
+    get_named(&reading->tokens, token);
+    snprintf(name, sizeof name, "%s %s", json_text(json, "StartedAt"), token);
+    HASH_FIND_STR(reading->tracks, name, track);
+    if (track == NULL) {
+        track = calloc(1, sizeof *track + strlen(name) + 1);
+        assert(track != NULL);
+        strcpy(track->name, name);
+        HASH_ADD_STR(reading->tracks, name, track);
+    }
+    return track;
+}
+
+static void report(const struct watch_track *track, const char *why, const char *payload)
+{
+    const char *last = track->count == 0 ? "none" : track->events[track->count - 1].payload;
+    violate(VIOLATION_WATCH, "watch '%s': %s: %s; the last new event: %s", track->name, why,
+            payload, last);
+}
+
+/* --- events --- */
+
+static void add_event(struct reading *reading, struct watch_track *track, struct named *topic,
+                      const cJSON *json, const char *payload)
+{
+    struct check *check = reading->check;
+    if (topic->last != NULL && topic->last != track && !topic->last->is_final) {
+        report(topic->last, "no end before the first event of another watch", payload);
+    }
+    topic->last = track;
+    if (track->is_final) {
+        report(track, "an event after the final one", payload);
+    }
+    if (track->count > 0 && !track->events[track->count - 1].is_acked) {
+        report(track, "sent before the event before it was acknowledged", payload);
+    }
+    track->events = realloc(track->events, (track->count + 1) * sizeof track->events[0]);
+    assert(track->events != NULL);
+    track->events[track->count++] = (struct sent_event){.payload = strdup(payload)};
+    track->is_final = json_is_true(json, "Final");
+    check->event_count++;
+    check->watch_superseded_count += strcmp(json_text(json, "Event"), "superseded") == 0;
+    check->watch_final_count += track->is_final;
+}
+
+static void take_sent(struct reading *reading, uint64_t key, const char *topic, const char *payload)
+{
+    cJSON *json = cJSON_Parse(payload);
+    struct watch_track *track = get_track(reading, json);
+    size_t seq = (size_t)json_number(json, "Seq");
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, EVENTS "%s", json_text(json, "ReplicaGroupId"));
+    if (strcmp(topic, wanted) != 0) {
+        report(track, "an event on another topic", payload);
+    }
+    if (seq == track->count + 1) {
+        add_event(reading, track, get_named(&reading->topics, topic), json, payload);
+    } else if (seq == 0 || seq > track->count) {
+        report(track, "a gap before this event", payload);
+    } else if (strcmp(track->events[seq - 1].payload, payload) != 0) {
+        report(track, "another event with the same Seq", payload);
+    } else {
+        reading->check->event_repeated_count++;
+    }
+    if (seq > 0 && seq <= track->count) {
+        struct flight *flight = NULL;
+        HASH_FIND(hh, reading->flights, &key, sizeof key, flight);
+        if (flight == NULL) {
+            flight = calloc(1, sizeof *flight);
+            assert(flight != NULL);
+            flight->key = key;
+            HASH_ADD(hh, reading->flights, key, sizeof key, flight);
+        }
+        flight->track = track;
+        flight->seq = seq;
+    }
+    cJSON_Delete(json);
+}
+
+static void take_acked(struct reading *reading, uint64_t key)
+{
+    struct flight *flight = NULL;
+    HASH_FIND(hh, reading->flights, &key, sizeof key, flight);
+    if (flight != NULL) {
+        flight->track->events[flight->seq - 1].is_acked = true;
+        HASH_DEL(reading->flights, flight);
+        free(flight);
+    }
+}
+
+static void take_line(struct reading *reading, char *line)
+{
+    char kind = '\0';
+    unsigned connection = 0;
+    unsigned id = 0;
+    int at = 0;
+    line[strcspn(line, "\n")] = '\0';
+    if (sscanf(line, "%c %u %u%n", &kind, &connection, &id, &at) < 3) {
+        violate(VIOLATION_WATCH, "a line of the tap: %s", line);
+        return;
+    }
+    uint64_t key = (uint64_t)connection << 16 | id;
+    char *payload = line[at] == ' ' ? strchr(line + at + 1, ' ') : NULL;
+    if (kind == 'S' && payload != NULL) {
+        *payload++ = '\0';
+        take_sent(reading, key, line + at + 1, payload);
+    } else {
+        take_acked(reading, key);
+    }
+}
+
+static void read_events(struct reading *reading)
+{
+    FILE *file = fopen(reading->check->tap->events_path, "re");
+    char *line = NULL;
+    size_t size = 0;
+    while (file != NULL && getline(&line, &size, file) > 0) {
+        take_line(reading, line);
+    }
+    free(line);
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
+/* --- the end of each watch --- */
+
+static void read_list(struct reading *reading, const char *watches)
+{
+    cJSON *json = cJSON_Parse(watches);
+    const cJSON *row = NULL;
+    if (json == NULL) {
+        violate(VIOLATION_PROCESS, "no list of watches: %s", watches);
+    }
+    cJSON_ArrayForEach(row, json_at(json, "Watches"))
+    {
+        struct watch_track *track = get_track(reading, row);
+        track->is_listed = true;
+        reading->check->watch_going_on_count++;
+        if ((size_t)json_number(row, "Seq") > track->count) {
+            violate(VIOLATION_WATCH, "watch '%s' is at Seq %d, but %zu events were sent",
+                    track->name, (int)json_number(row, "Seq"), track->count);
+        }
+    }
+    cJSON_Delete(json);
+}
+
+static void check_end(const struct watch_track *track)
+{
+    for (size_t i = 0; i < track->count; i++) {
+        if (!track->events[i].is_acked) {
+            report(track, "never acknowledged by the broker", track->events[i].payload);
+        }
+    }
+    if (!track->is_final && !track->is_listed) {
+        report(track, "neither ended nor still going", "");
+    }
+}
+
+/* Each command that ended `succeeded`, or `unknown` at some time, began a watch. */
+static void check_begun(const struct reading *reading, const struct record_reply *reply)
+{
+    struct answer answer;
+    answer_read(reply, &answer);
+    struct named *token = NULL;
+    HASH_FIND_STR(reading->tokens, answer.token, token);
+    bool begins = answer_is(&answer, "succeeded") || answer_is(&answer, "unknown");
+    if (begins && !json_is_true(answer.json, "Coalesced") && token == NULL) {
+        violate(VIOLATION_WATCH, "no watch of a command that ended %s: %s", answer.status,
+                reply->body);
+    }
+    answer_fini(&answer);
+}
+
+static void free_table(struct named **table)
+{
+    struct named *named = NULL;
+    struct named *next = NULL;
+    HASH_ITER (hh, *table, named, next) {
+        HASH_DEL(*table, named);
+        free(named);
+    }
+}
+
+static void free_all(struct reading *reading)
+{
+    struct watch_track *track = NULL;
+    struct watch_track *next = NULL;
+    struct flight *flight = NULL;
+    struct flight *next_flight = NULL;
+    HASH_ITER (hh, reading->tracks, track, next) {
+        for (size_t i = 0; i < track->count; i++) {
+            free(track->events[i].payload);
+        }
+        HASH_DEL(reading->tracks, track);
+        free(track->events);
+        free(track);
+    }
+    HASH_ITER (hh, reading->flights, flight, next_flight) {
+        HASH_DEL(reading->flights, flight);
+        free(flight);
+    }
+    free_table(&reading->tokens);
+    free_table(&reading->topics);
+}
+
+void check_watches(struct check *check, const char *watches)
+{
+    struct reading reading = {.check = check};
+    const struct watch_track *track = NULL;
+    const struct watch_track *next = NULL;
+    read_events(&reading);
+    read_list(&reading, watches);
+    HASH_ITER (hh, reading.tracks, track, next) {
+        check_end(track);
+        check->watch_count++;
+    }
+    for (uint32_t number = 0; number < check->plan->count; number++) {
+        const struct record_reply *reply = check->record->rows[number].replies;
+        for (; reply != NULL; reply = reply->next) {
+            check_begun(&reading, reply);
+        }
+    }
+    free_all(&reading);
+}
