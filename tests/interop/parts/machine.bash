@@ -4,7 +4,7 @@
 declare -A pids=()
 
 fail() {
-    echo "interop: $*" >&2
+    echo "$(basename "$here"): $*" >&2
     keep=yes
     exit 69
 }
