@@ -16,7 +16,9 @@
 
 #define BRIDGE_CLIENTS "ecs-mqtt-bridge"
 #define WITNESS_CLIENT "torture-witness"
-#define SHARED         "$share/"
+/* Of all filters of the route of starts, if it has no share: those with one begin with "$share/",
+ * and are not there any more after a restart of mosquitto 2.0.11. */
+#define STARTS "ecs-bridge/v1/commands/"
 
 /* Offsets in the file. Numbers are in network byte order, except the id of a message. */
 enum {
@@ -137,11 +139,12 @@ static void keep_client_message(const struct reading *reading, const uint8_t *bo
 static void keep_subscription(struct reading *reading, const uint8_t *body, size_t length)
 {
     size_t id_length = read_u16(body + SUBSCRIPTION_LENGTH_AT);
-    size_t shared_length = sizeof SHARED - 1;
-    if (SUBSCRIPTION_BYTES + id_length + shared_length <= length) {
+    size_t start = SUBSCRIPTION_BYTES + id_length;
+    if (start <= length) {
         const uint8_t *id = body + SUBSCRIPTION_BYTES;
-        bool is_shared = memcmp(id + id_length, SHARED, shared_length) == 0;
-        reading->saved->has_bridge |= !is_shared && is_client(id, id_length, BRIDGE_CLIENTS);
+        bool is_of_starts = length - start >= sizeof STARTS - 1 &&
+                            memcmp(body + start, STARTS, sizeof STARTS - 1) == 0;
+        reading->saved->has_bridge |= is_of_starts && is_client(id, id_length, BRIDGE_CLIENTS);
         reading->has_witness |= is_client(id, id_length, WITNESS_CLIENT);
     }
 }

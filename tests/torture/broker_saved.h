@@ -27,7 +27,7 @@ struct number_list {
 struct broker_saved {
     bool is_there;               /* false: there is no file, and all other fields are empty */
     int64_t saved_ms;            /* time of the save, monotonic clock */
-    bool has_bridge;             /* the bridge was subscribed, and not with a share */
+    bool has_bridge;             /* the bridge was subscribed for starts, and not with a share */
     struct number_list commands; /* queued for the bridge */
     struct number_list replies;  /* queued for the witness */
 };
