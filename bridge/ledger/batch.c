@@ -1,5 +1,6 @@
 #include "batch.h"
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "record.h"
 
@@ -107,6 +108,7 @@ static void free_found(struct ledger_batch *batch)
     free(batch->commands);
     batch->commands = NULL;
     batch->command_count = 0;
+    batch->command_waiters = 0;
     for (size_t i = 0; i < batch->watched_count; i++) {
         watch_free(batch->watched[i]);
     }
@@ -201,13 +203,33 @@ struct command *ledger_batch_command(const struct ledger_batch *batch, const str
     return command;
 }
 
+bool store_row_is_sound(const struct store_row *row)
+{
+    const struct action *action = action_find(row->action);
+    struct json *document;
+    struct action_values values;
+    if (action == NULL ||
+        action_params_read(action, row->params, &document, &values) != STATUS_OK) {
+        return false;
+    }
+    json_free(document);
+    return row->state > STATE_NONE && row->state < STATE_COUNT &&
+           row->status >= OUTCOME_SUCCEEDED && row->status <= OUTCOME_UNKNOWN &&
+           row->retention >= RETENTION_SUCCESS && row->retention <= RETENTION_SET_ASIDE;
+}
+
 void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row *row)
+{
+    ledger_batch_take_command(batch, ledger_batch_command(batch, row));
+}
+
+void ledger_batch_take_command(struct ledger_batch *batch, struct command *command_take)
 {
     if ((batch->command_count & (batch->command_count - 1)) == 0) {
         size_t capacity = batch->command_count == 0 ? 1 : batch->command_count * 2;
         batch->commands = mem_realloc(batch->commands, capacity * sizeof(struct command *));
     }
-    batch->commands[batch->command_count++] = ledger_batch_command(batch, row);
+    batch->commands[batch->command_count++] = command_take;
 }
 
 void ledger_batch_add_watch(void *arg, const struct watch *watch)

@@ -52,6 +52,9 @@ struct store_row {
     struct slice history; /* see history.h; absent: none */
 };
 
+/* Whether a program of this version can have made the row. */
+bool store_row_is_sound(const struct store_row *row);
+
 enum request_kind {
     REQUEST_CLAIM,
     REQUEST_POST,
@@ -99,7 +102,9 @@ struct claim_request {
     enum bridge_error refusal; /* of a mismatch and a refusal */
     bool is_counted;           /* in the batch's `unfinished` already */
     bool is_new_row;           /* and in the batch's `records`: it replaces no other row */
-    bool is_lined_up;          /* it waits behind another command of its group, in the store */
+    /* Of a store that bridges share: what becomes of it is counted by the bridge that answers. */
+    bool is_lined_up;         /* it waits behind another command of its group, in the store */
+    bool is_joined_elsewhere; /* this bridge does not hold the command for whose outcome it waits */
 };
 
 /* A message to delete from the outbox. */
@@ -155,6 +160,8 @@ struct finish_request {
     struct buf error; /* the Error object as JSON; empty for a success */
     int64_t expires_at_ms;
     size_t reply_to_count;
+    size_t elsewhere_count; /* of these: duplicates that this bridge does not count as waiting */
+    bool is_lined_up;       /* of a retry: as that of a claim */
     struct buf traceparent; /* of the first sender */
     /* The watch that begins with the outcome. */
     struct watch_start watch; /* its ends_at_ms is 0 for none */
@@ -338,9 +345,11 @@ struct ledger_batch {
     struct batch_message *messages;
     size_t message_count;
     size_t message_capacity;
-    struct command **commands; /* unfinished commands of the last run, for hooks.resumed; owned */
+    /* For hooks.resumed: unfinished commands of the last run, or what waited in line; owned. */
+    struct command **commands;
     size_t command_count;
-    struct watch **watched; /* the watches of the last run; owned */
+    int64_t command_waiters; /* duplicates that wait for these */
+    struct watch **watched;  /* the watches of the last run; owned */
     size_t watched_count;
     size_t expired_count;
     bool has_replaced;   /* a claim has replaced a row */
@@ -375,6 +384,8 @@ int64_t ledger_batch_message_id(struct ledger_batch *batch);
 struct command *ledger_batch_command(const struct ledger_batch *batch, const struct store_row *row);
 /* Adds an unfinished command of the store, which no request of this batch claimed. */
 void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row *row);
+/* The same with a command that was made before. */
+void ledger_batch_take_command(struct ledger_batch *batch, struct command *command_take);
 /* Adds a copy of a watch of the store. `arg` is the batch. */
 void ledger_batch_add_watch(void *arg, const struct watch *watch);
 /* What the history of the request's command gets. Valid until bytes are added. */

@@ -379,8 +379,7 @@ static void put_limited(struct slice history, size_t count, int64_t left_out, st
     }
 }
 
-/* The history without the room at its end. */
-static struct slice entries_of(struct slice history)
+struct slice history_entries(struct slice history)
 {
     struct slice rest = history;
     while (slice_is_present(take_bytes(&rest))) {
@@ -392,7 +391,7 @@ void history_append(struct slice old, struct slice events, struct buf *out)
 {
     size_t offset = out->length;
     if (old.length > 0) {
-        buf_append(out, entries_of(old));
+        buf_append(out, history_entries(old));
     }
     buf_append(out, events);
     size_t length = out->length - offset;

@@ -45,6 +45,9 @@ void history_put_undelivered(struct buf *out, int64_t at_ms, int64_t reply_id);
 void history_put_interrupted(struct buf *out, int64_t at_ms, bool has_crashed);
 void history_put_ordered(struct buf *out, int64_t at_ms, bool is_resolved);
 
+/* The history without the room at its end. */
+struct slice history_entries(struct slice history);
+
 /*
  * Appends the history with the new events to *out. Of more than 64 events, the first 16 and the
  * last 48 stay, and one event LEFT_OUT in between counts the others. `old` may be absent. What

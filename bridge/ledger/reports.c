@@ -54,11 +54,14 @@ static void report_claim(struct ledger *ledger, const struct ledger_batch *batch
     if (request->status == STATUS_OK) {
         if (claim->result == CLAIM_MISMATCH || claim->result == CLAIM_REFUSED) {
             count_refusal(ledger, claim->refusal);
+        } else if (claim->is_lined_up || claim->is_joined_elsewhere) {
+            count(ledger, COUNTER_HANDED_OVER, 1);
         } else {
             count(ledger, COUNTERS[claim->result], 1);
         }
         report_messages(ledger, batch, request);
-        if (claim->result == CLAIM_NEW || claim->result == CLAIM_AGAIN) {
+        bool is_ours = claim->result == CLAIM_NEW || claim->result == CLAIM_AGAIN;
+        if (is_ours && !claim->is_lined_up) {
             command = claim->ask.command;
             command->id = claim->id;
             command->state = claim->state;
@@ -123,7 +126,7 @@ static void report_retry(struct ledger *ledger, const struct ledger_batch *batch
     struct finish_request *finish = &request->finish;
     struct command *command = NULL;
     (void)batch;
-    if (is_carried_out(request)) {
+    if (is_carried_out(request) && !finish->is_lined_up) {
         count(ledger, COUNTER_RESUMED, 1 + waiters_of(finish));
         count(ledger, COUNTER_IN_WORK, 1);
         count(ledger, COUNTER_WAITING, waiters_of(finish));
@@ -166,9 +169,11 @@ static void report_finish(struct ledger *ledger, const struct ledger_batch *batc
 {
     const struct finish_request *finish = &request->finish;
     int64_t waiter_count = waiters_of(finish);
+    int64_t elsewhere_count = (int64_t)finish->elsewhere_count;
     count(ledger, OUTCOME_COUNTERS[finish->outcome.status], 1);
     count(ledger, COUNTER_IN_WORK, -1);
-    count(ledger, COUNTER_WAITING, -waiter_count);
+    count(ledger, COUNTER_RESUMED, elsewhere_count);
+    count(ledger, COUNTER_WAITING, elsewhere_count - waiter_count);
     count(ledger, COUNTER_REPLAYED, waiter_count);
     report_messages(ledger, batch, request);
     report_begun_watch(ledger, finish);
@@ -273,6 +278,12 @@ void ledger_report(struct ledger *ledger, struct ledger_batch *batch)
         bool is_failing = batch->health == HEALTH_FAILING;
         ledger->hooks.health(ledger->hooks.arg, is_failing,
                              is_failing ? batch->health_text.data : "");
+    }
+    if (batch->commits > 0) { /* those of the first batch are counted when the ledger opens */
+        int64_t command_count = (int64_t)batch->command_count;
+        count(ledger, COUNTER_RESUMED, command_count + batch->command_waiters);
+        count(ledger, COUNTER_IN_WORK, command_count);
+        count(ledger, COUNTER_WAITING, batch->command_waiters);
     }
     for (size_t i = 0; i < batch->command_count; i++) {
         struct command *command = batch->commands[i];

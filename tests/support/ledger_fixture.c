@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "model/message.h"
+#include "postgres_server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -231,13 +232,44 @@ void fixture_open_again(struct fixture *fixture)
     fixture_open(fixture);
 }
 
+static void clear_server(const char *uri)
+{
+#ifdef WITH_POSTGRESQL
+    postgres_server_clear(uri, false);
+#else
+    fail_msg("%s: this build has no PostgreSQL", uri);
+#endif
+}
+
+bool fixture_is_shared(const struct fixture *fixture)
+{
+    return strncmp(fixture->store, "sqlite:", strlen("sqlite:")) != 0;
+}
+
+struct store *fixture_open_store(const struct fixture *fixture, const struct store_ops **out_ops)
+{
+    struct store_place place = {0};
+    struct store *store = NULL;
+    struct buf why = {0};
+    assert_int_equal(store_choose(fixture->store, out_ops, &place.location, &why), STATUS_OK);
+    assert_int_equal((*out_ops)->open(&place, false, &store, &why), STATUS_OK);
+    buf_fini(&why);
+    return store;
+}
+
 int fixture_setup(void **state)
 {
     struct fixture *fixture = mem_zalloc(1, sizeof *fixture);
     struct buf store = {0};
+    const char *given = getenv("LEDGER_STORE");
     fixture->folder = mem_strdup("/tmp/test-ledger-XXXXXX");
     assert_non_null(mkdtemp(fixture->folder));
-    buf_printf(&store, "sqlite:%s/ledger.db", fixture->folder);
+    if (given == NULL) {
+        buf_printf(&store, "sqlite:%s/ledger.db", fixture->folder);
+    } else {
+        buf_append_text(&store, given);
+        clear_server(given);
+    }
     fixture->store = buf_take(&store);
     fixture->loop = loop_new();
     fixture->guard = loop_timer_new(fixture->loop, too_late, fixture);

@@ -1,6 +1,7 @@
 /*
- * ledger_fixture - a real ledger on a real loop and a SQLite file. Each of its callbacks adds a
- * line:
+ * ledger_fixture - a real ledger on a real loop and a SQLite file, or on the store that the
+ * environment names (LEDGER_STORE, a server that tests/support/postgres runs). Each of its
+ * callbacks adds a line:
  *
  *   claimed TOKEN STATE      the end of a claim, or hooks.resumed: a command for the fixture
  *   posted STATUS TOKEN[ CODE][ replayed] to TOPIC[ #CORRELATION_ID]
@@ -17,6 +18,7 @@
 #define SUPPORT_LEDGER_FIXTURE_H
 
 #include "ledger/ledger.h"
+#include "ledger/store.h"
 
 #define FIXTURE_HELD_MAX 1024
 
@@ -27,7 +29,7 @@ struct fixture {
     struct route route;
     struct ledger_options options; /* a test may change them and open again */
     char *folder;
-    char *store;            /* "sqlite:FOLDER/ledger.db" */
+    char *store;            /* "sqlite:FOLDER/ledger.db", or LEDGER_STORE */
     bool is_called_at_once; /* for the next claims */
     struct buf log;
     size_t line_count;
@@ -45,6 +47,10 @@ struct fixture {
  * there is a line that no test expected. */
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
+/* Whether the store is one that bridges share. */
+bool fixture_is_shared(const struct fixture *fixture);
+/* Opens the store of a fixture whose ledger is closed; the caller closes it. */
+struct store *fixture_open_store(const struct fixture *fixture, const struct store_ops **out_ops);
 
 /* Open and start the ledger; close it, which commits the queue and frees the fixture's commands. */
 void fixture_open(struct fixture *fixture);

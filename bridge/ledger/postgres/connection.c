@@ -179,23 +179,24 @@ static enum status finish_connection(struct postgres_connection *connection, int
 
 /* Not startup options, which a connection pool may refuse. Without enable_seqscan = off the planner
  * reads a table from end to end that was empty at its last vacuum, and the plan stays while the
- * table grows, up to the next vacuum: outbox and waiter are empty whenever nothing is to do. */
+ * table grows, up to the next vacuum: outbox and waiter are empty whenever nothing is to do. With
+ * it, what must read a whole table seems so expensive that jit would compile it, for 0.1 s. */
 static enum status set_session(struct postgres_connection *connection, bool is_full, int timeout_ms)
 {
-    enum status status =
-        postgres_run(connection, timeout_ms,
-                     "SET statement_timeout = '5s'; SET lock_timeout = '3s';"
-                     "SET idle_in_transaction_session_timeout = '3s';"
-                     "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
-                     "SET client_min_messages = warning;"
-                     "SET default_transaction_isolation = 'read committed'");
+    enum status status = postgres_run(
+        connection, timeout_ms,
+        "SET statement_timeout = '5s'; SET lock_timeout = '3s';"
+        "SET idle_in_transaction_session_timeout = '3s';"
+        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off;"
+        "SET client_min_messages = warning;"
+        "SET default_transaction_isolation = 'read committed'");
     return status == STATUS_OK ? postgres_run(connection, timeout_ms,
                                               is_full ? "SET synchronous_commit = on"
                                                       : "SET synchronous_commit = off")
                                : status;
 }
 
-static enum status prepare(struct postgres_connection *connection, int timeout_ms)
+enum status postgres_prepare(struct postgres_connection *connection, int timeout_ms)
 {
     for (size_t i = 0; i < PG_STATEMENT_COUNT; i++) {
         const struct store_postgres_text *statement = &store_postgres_statements[i];
@@ -227,7 +228,7 @@ static enum status set_up(struct postgres_connection *connection, bool is_full, 
         return lost(connection, PQerrorMessage(connection->pg));
     }
     status = set_session(connection, is_full, timeout_ms);
-    return status == STATUS_OK && prepares ? prepare(connection, timeout_ms) : status;
+    return status == STATUS_OK && prepares ? postgres_prepare(connection, timeout_ms) : status;
 }
 
 enum status postgres_open(const char *uri, const char *password_file, bool is_full, bool prepares,
@@ -272,6 +273,11 @@ void postgres_close(struct postgres_connection *connection)
     }
 }
 
+bool postgres_is_lost(const struct postgres_connection *connection)
+{
+    return connection->is_broken;
+}
+
 /* ---- statements ---- */
 
 void postgres_send(struct postgres_connection *connection, enum store_postgres_statement statement,
@@ -287,7 +293,7 @@ void postgres_send(struct postgres_connection *connection, enum store_postgres_s
         snprintf(numbers[i], NUMBER_BYTES, "%" PRId64, values[i].number);
         data[i] = values[i].is_number ? numbers[i] : values[i].bytes.data;
         lengths[i] = (int)values[i].bytes.length;
-        formats[i] = values[i].is_number ? 0 : 1;
+        formats[i] = values[i].is_number || values[i].is_array ? 0 : 1;
     }
     if (PQsendQueryPrepared(connection->pg, store_postgres_statements[statement].name, (int)count,
                             data, lengths, formats, 1) == 0) {

@@ -40,14 +40,20 @@ enum status postgres_check_uri(const char *uri, struct buf *out_why);
 enum status postgres_open(const char *uri, const char *password_file, bool is_full, bool prepares,
                           int timeout_ms, struct postgres_connection **out_connection,
                           struct buf *out_why);
+/* Prepares the statements. */
+enum status postgres_prepare(struct postgres_connection *connection, int timeout_ms);
 /* Takes NULL. */
 void postgres_close(struct postgres_connection *connection);
+/* Whether it was lost. */
+bool postgres_is_lost(const struct postgres_connection *connection);
 
-/* A parameter. Text and bytes are sent as they are; an absent slice is NULL. */
+/* A parameter. Text and bytes are sent as they are; an absent slice is NULL. An array is text as
+ * the server reads it: "{1,2}". */
 struct postgres_value {
     struct slice bytes;
     int64_t number;
     bool is_number;
+    bool is_array;
 };
 static inline struct postgres_value postgres_bytes(struct slice bytes)
 {
@@ -56,6 +62,15 @@ static inline struct postgres_value postgres_bytes(struct slice bytes)
 static inline struct postgres_value postgres_number(int64_t number)
 {
     return (struct postgres_value){.number = number, .is_number = true};
+}
+
+static inline struct postgres_value postgres_bool(bool is_true)
+{
+    return (struct postgres_value){.bytes = slice_of(is_true ? "\1" : "\0", 1)};
+}
+static inline struct postgres_value postgres_array(struct slice text)
+{
+    return (struct postgres_value){.bytes = text, .is_array = true};
 }
 
 #define POSTGRES_VALUES_MAX 24

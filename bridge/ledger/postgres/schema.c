@@ -1,7 +1,10 @@
 /*
  * A command is held by a run (`owner`: it is its group's head), or waits behind the head (`line`),
  * or is done. The index of heads allows one a group. `state` is in no index, so that a change of it
- * alone does not touch one.
+ * alone does not touch one. `seq` is the command's id, `claimed_by` the run that made the row.
+ *
+ * The first sender is in the command's row, the duplicates are in `waiter`. An outcome that is not
+ * definite keeps both (`is_kept`), because an operator may order a retry.
  */
 #include "schema.h"
 
@@ -14,10 +17,11 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
     " session integer NOT NULL DEFAULT 0,"
     " n bigint NOT NULL DEFAULT 0,"
     " held bigint NOT NULL DEFAULT 0,"
-    " joined bigint NOT NULL DEFAULT 0,"
     " lease_ms integer NOT NULL,"
     " place text NOT NULL"
     ") WITH (fillfactor = 50);"
+    /* The last transaction of each run: what a run asks that lost its connection in a commit. */
+    "CREATE TABLE step (run bigint PRIMARY KEY, n bigint NOT NULL) WITH (fillfactor = 10);"
     "CREATE TABLE command ("
     " token" TEXT_COLUMN " PRIMARY KEY,"
     " owner bigint,"
@@ -36,7 +40,7 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
     " crashes integer NOT NULL DEFAULT 0,"
     " has_waiters boolean NOT NULL DEFAULT false,"
     " has_body_trace boolean NOT NULL DEFAULT false,"
-    " element integer,"
+    " element bigint,"
     " action" TEXT_COLUMN " NOT NULL,"
     " region" TEXT_COLUMN " NOT NULL,"
     " grp" TEXT_COLUMN " NOT NULL,"
@@ -57,6 +61,7 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
     "CREATE UNIQUE INDEX command_head ON command (grp) WHERE owner IS NOT NULL;"
     "CREATE INDEX command_line ON command (grp, line) WHERE line IS NOT NULL;"
     "CREATE INDEX command_due ON command (due_at) WHERE owner IS NULL;"
+    "CREATE INDEX command_seq ON command (seq);"
     "CREATE TABLE waiter ("
     " token" TEXT_COLUMN ","
     " bridge bigint,"
@@ -67,7 +72,8 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
     " traceparent" TEXT_COLUMN ","
     " tracestate" TEXT_COLUMN ","
     " has_body_trace boolean NOT NULL,"
-    " element integer,"
+    " element bigint,"
+    " is_kept boolean NOT NULL DEFAULT false,"
     " PRIMARY KEY (token, bridge, n)"
     ");"
     "CREATE TABLE outbox ("
@@ -83,84 +89,237 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
     " key" TEXT_COLUMN ","
     " value bigint NOT NULL,"
     " PRIMARY KEY (instance, key)"
-    ");",
+    ");"
+    "CREATE TABLE audit ("
+    " instance" TEXT_COLUMN ","
+    " seq bigint,"
+    " record bytea NOT NULL,"
+    " PRIMARY KEY (instance, seq)"
+    ");"
+    /* Times are those of the API's clock, in ms. */
+    "CREATE TABLE watch ("
+    " object" TEXT_COLUMN " PRIMARY KEY,"
+    " id bigint NOT NULL,"
+    " token" TEXT_COLUMN " NOT NULL,"
+    " action" TEXT_COLUMN " NOT NULL,"
+    " route" TEXT_COLUMN " NOT NULL,"
+    " region" TEXT_COLUMN " NOT NULL,"
+    " one_shot boolean NOT NULL,"
+    " outcome smallint NOT NULL,"
+    " started_at bigint NOT NULL,"
+    " ends_at bigint NOT NULL,"
+    " traceparent" TEXT_COLUMN ","
+    " seq bigint NOT NULL,"
+    " site smallint NOT NULL,"
+    " status" TEXT_COLUMN " NOT NULL,"
+    " recover_point_s bigint NOT NULL,"
+    " rpo_s bigint NOT NULL,"
+    " progress integer NOT NULL,"
+    " changed_at bigint NOT NULL,"
+    " flags bigint NOT NULL"
+    ");"
+    "CREATE INDEX watch_id ON watch (id);",
 };
 
-#define COMMAND_COLUMNS                                                                        \
-    "token, owner, line, seq, claimed_by, received_at, deadline_at, not_before, due_at,"       \
-    " completed_at, attempts, state, status, retention, crashes, has_waiters, has_body_trace," \
-    " element, action, region, grp, route, params, fingerprint, topic, correlation_data,"      \
-    " correlation_id, traceparent, tracestate, request_id, code, error, history"
+#define NAME(name)      ", " #name
+#define COMMAND_COLUMNS "token" POSTGRES_COMMAND_COLUMNS(NAME)
+#define WATCH_COLUMNS   "object" POSTGRES_WATCH_COLUMNS(NAME)
+#define REPLY_TO \
+    "topic, correlation_data, correlation_id, traceparent, tracestate, has_body_trace, element"
 
-#define CLAIM_COLUMNS                                                                         \
-    "token, owner, line, seq, claimed_by, received_at, deadline_at, due_at, attempts, state," \
-    " action, region, grp, route, params, fingerprint, topic, correlation_data,"              \
-    " correlation_id, traceparent, tracestate, has_body_trace, element, history"
-/* $1 token, $2 run, $3 seq, $4 received_at, $5 deadline_at, $6 attempts, $7 state, then the rest */
-#define CLAIM_VALUES                                                                        \
-    "$3, $2, $4, $5, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19," \
-    " $20, $21) ON CONFLICT DO NOTHING"
+/* $1 token, $2 run, $3 seq, $4 received_at, $5 deadline_at, $6 not_before, $7 attempts, $8 state,
+ * then the rest in this order; $22 the history. */
+#define CLAIM_COLUMNS                                                                    \
+    "token, owner, line, seq, claimed_by, received_at, deadline_at, due_at, not_before," \
+    " attempts, state, action, region, grp, route, params, fingerprint, " REPLY_TO ", history"
+#define CLAIM_VALUES                                                                             \
+    "$3, $2, $4, $5, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20," \
+    " $21, $22) ON CONFLICT DO NOTHING"
+#define INSERT_HEAD "INSERT INTO command (" CLAIM_COLUMNS ") VALUES ($1, $2, NULL, " CLAIM_VALUES
 
+/* $1 token, $2 run, $3 attempts, then the columns in this order; $11 events, $12 whether the
+ * senders are kept. */
 #define FINISH                                                                                \
     "UPDATE command SET state = 5, owner = NULL, attempts = $3, status = $4, retention = $5," \
-    " request_id = $6, code = $7, error = $8, completed_at = $9, due_at = $10, crashes = 0,"  \
-    " has_waiters = false, topic = NULL, correlation_data = NULL, correlation_id = NULL,"     \
-    " traceparent = NULL, tracestate = NULL, history = $11"                                   \
-    " WHERE token = $1 AND owner IS NOT DISTINCT FROM $2"
+    " request_id = $6, code = $7, error = $8, completed_at = $9, due_at = $10,"               \
+    " history = " APPEND(                                                                     \
+        "$11") ", has_waiters = false,"                                                       \
+               " topic = CASE WHEN $12::boolean THEN topic END,"                              \
+               " correlation_data = CASE WHEN $12::boolean THEN correlation_data END,"        \
+               " correlation_id = CASE WHEN $12::boolean THEN correlation_id END,"            \
+               " traceparent = CASE WHEN $12::boolean THEN traceparent END,"                  \
+               " tracestate = CASE WHEN $12::boolean THEN tracestate END"                     \
+               " WHERE token = $1 AND owner IS NOT DISTINCT FROM $2::bigint"
+#define APPEND(events) "coalesce(history, ''::bytea) || coalesce(" events "::bytea, ''::bytea)"
+
+/* A command that this run gets, and how many duplicates wait for it. */
+#define HELD_COLUMNS                                                                             \
+    COMMAND_COLUMNS                                                                              \
+    ", CASE WHEN has_waiters THEN (SELECT count(*) FROM waiter w WHERE w.token = command.token)" \
+    " ELSE 0 END"
+
+const char store_postgres_effect_index[] =
+    "SET statement_timeout = 0;"
+    "CREATE INDEX IF NOT EXISTS command_effect ON command (grp, received_at) WHERE status <> 1;"
+    "SET statement_timeout = '5s'";
+
+#define UNFINISHED(condition) \
+    "SELECT " COMMAND_COLUMNS " FROM command WHERE " condition " AND seq > $1"
 
 const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] = {
     [PG_GUARD] = {"guard", "SELECT 1 / count(*) FROM (SELECT 1 FROM bridge"
                            " WHERE id = $1 AND session = $2 FOR KEY SHARE) g"},
-    [PG_INSERT] = {"insert",
-                   "INSERT INTO command (" CLAIM_COLUMNS ") VALUES ($1, $2, NULL, " CLAIM_VALUES},
+    [PG_SET_STEP] = {"set_step", "INSERT INTO step VALUES ($1, $2)"
+                                 " ON CONFLICT (run) DO UPDATE SET n = excluded.n"},
+    [PG_GET_STEP] = {"get_step", "SELECT n FROM step WHERE run = $1"},
+    [PG_INSERT] = {"insert", INSERT_HEAD},
+    [PG_INSERT_REPLYING] = {"insert_replying",
+                            "WITH c AS (" INSERT_HEAD " RETURNING token)"
+                            " INSERT INTO outbox SELECT $2, $23, $24, token FROM c"},
     [PG_LINE_UP] = {"line_up",
                     "INSERT INTO command (" CLAIM_COLUMNS ") VALUES ($1, NULL, $3, " CLAIM_VALUES},
-    [PG_LOCK_HEAD] = {"lock_head", "SELECT token FROM command WHERE grp = $1"
+    [PG_BEGIN_AGAIN] =
+        {"begin_again",
+         "UPDATE command SET owner = CASE WHEN $23::boolean THEN $2::bigint END,"
+         " line = CASE WHEN NOT $23::boolean THEN $3::bigint END, seq = $3, claimed_by = $2,"
+         " received_at = $4, deadline_at = $5, due_at = $5, not_before = $6, attempts = $7,"
+         " state = $8, action = $9, region = $10, grp = $11, route = $12, params = $13,"
+         " fingerprint = $14, topic = $15, correlation_data = $16, correlation_id = $17,"
+         " traceparent = $18, tracestate = $19, has_body_trace = $20, element = $21,"
+         " history = $22, crashes = 0, has_waiters = false, status = NULL, retention = NULL,"
+         " request_id = NULL, code = NULL, error = NULL, completed_at = NULL WHERE token = $1"},
+    [PG_RETRY] = {"retry",
+                  "UPDATE command SET owner = CASE WHEN $5::boolean THEN $2::bigint END,"
+                  " line = CASE WHEN NOT $5::boolean THEN seq END, state = $3, deadline_at = $4,"
+                  " due_at = $4, not_before = 0, crashes = 0, history = $6, status = NULL,"
+                  " retention = NULL, request_id = NULL, code = NULL, error = NULL,"
+                  " completed_at = NULL, has_waiters = EXISTS (SELECT 1 FROM waiter w"
+                  " WHERE w.token = $1) WHERE token = $1"},
+    [PG_LOCK_HEAD] = {"lock_head", "SELECT token, owner FROM command WHERE grp = $1"
                                    " AND owner IS NOT NULL FOR NO KEY UPDATE"},
     [PG_LOCK_ROW] = {"lock_row",
                      "SELECT " COMMAND_COLUMNS " FROM command WHERE token = $1 FOR NO KEY UPDATE"},
     [PG_COUNT_WAITERS] = {"count_waiters", "SELECT count(*) FROM waiter WHERE token = $1"},
-    [PG_SET_WAITERS] = {"set_waiters", "UPDATE command SET has_waiters = true WHERE token = $1"},
-    [PG_ADD_WAITER] = {"add_waiter", "INSERT INTO waiter VALUES ($1, $2, $3, $4, $5, $6, $7, $8,"
-                                     " $9, $10) ON CONFLICT DO NOTHING"},
-    [PG_SET_JOINED] = {"set_joined",
-                       "UPDATE bridge SET joined = greatest(joined, $2) WHERE id = $1"},
+    [PG_SET_WAITERS] = {"set_waiters", "UPDATE command SET has_waiters = true, history = $2"
+                                       " WHERE token = $1"},
+    [PG_ADD_WAITER] = {"add_waiter", "INSERT INTO waiter (token, bridge, n, " REPLY_TO ") VALUES"
+                                     " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+                                     " ON CONFLICT DO NOTHING"},
+    [PG_LIST_WAITERS] = {"list_waiters", "SELECT " REPLY_TO ", bridge FROM waiter"
+                                         " WHERE token = $1 ORDER BY n, bridge"},
+    [PG_KEEP_WAITERS] = {"keep_waiters", "UPDATE waiter SET is_kept = $2::boolean"
+                                         " WHERE token = $1"},
+    [PG_REMOVE_WAITERS] = {"remove_waiters", "DELETE FROM waiter WHERE token = $1"},
     [PG_FINISH] = {"finish", FINISH " AND NOT has_waiters"},
+    [PG_FINISH_REPLYING] = {"finish_replying",
+                            "WITH f AS (" FINISH " AND NOT has_waiters RETURNING token)"
+                            " INSERT INTO outbox SELECT $2, $13, $14, token FROM f"},
     [PG_FINISH_ALL] = {"finish_all", FINISH},
-    [PG_TAKE_WAITERS] = {"take_waiters",
-                         "DELETE FROM waiter WHERE token = $1 RETURNING topic, correlation_data,"
-                         " correlation_id, traceparent, tracestate, has_body_trace, element"},
     [PG_PROMOTE] = {"promote",
                     "UPDATE command SET owner = $1, line = NULL WHERE token = (SELECT w.token"
                     " FROM command w WHERE w.grp = $2 AND w.line IS NOT NULL ORDER BY w.line"
                     " LIMIT 1) AND coalesce(owner, 0) = 0 AND NOT EXISTS (SELECT 1 FROM command h"
-                    " WHERE h.grp = $2 AND h.owner IS NOT NULL) RETURNING " COMMAND_COLUMNS},
-    [PG_SET_STATE] = {"set_state",
-                      "UPDATE command SET state = $3, attempts = $4, not_before = $5, crashes = $6,"
-                      " history = $7 WHERE token = $1 AND owner IS NOT DISTINCT FROM $2"},
-    [PG_POST] = {"post", "INSERT INTO outbox VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"},
-    [PG_DELIVERED] = {"delivered",
-                      "DELETE FROM outbox WHERE owner = $1 AND id = ANY ($2::bigint[])"},
+                    " WHERE h.grp = $2 AND h.owner IS NOT NULL) RETURNING " HELD_COLUMNS},
+    [PG_SET_STATE] =
+        {"set_state",
+         "UPDATE command SET state = $3, attempts = $4, not_before = $5, crashes = $6,"
+         " history = " APPEND(
+             "$7") " WHERE token = $1"
+                   " AND owner IS NOT DISTINCT FROM $2::bigint RETURNING octet_length(history)"},
+    [PG_ADD_HISTORY] = {"add_history",
+                        "UPDATE command SET history = " APPEND(
+                            "$2") " WHERE token = $1 RETURNING octet_length(history)"},
+    [PG_SET_HISTORY] = {"set_history", "UPDATE command SET history = $2 WHERE token = $1"},
+    [PG_POST] = {"post", "INSERT INTO outbox VALUES ($1, $2, $3, $4)"},
+    [PG_POST_FOR] = {"post_for", "INSERT INTO outbox VALUES ($1, $2, $3, (SELECT o.token"
+                                 " FROM outbox o WHERE o.owner = $1 AND o.id = $4))"},
+    [PG_UNPOST] = {"unpost",
+                   "WITH d AS (DELETE FROM outbox WHERE owner = $1 AND id = $2"
+                   " RETURNING token), h AS (UPDATE command SET history = " APPEND(
+                       "$3") " WHERE token = (SELECT d.token FROM d)) SELECT token FROM d"},
+    [PG_READ_OUTBOX] = {"read_outbox", "SELECT id, message FROM outbox WHERE owner = $1"
+                                       " AND id >= $2 AND NOT id = ANY ($4::bigint[])"
+                                       " ORDER BY id LIMIT $3"},
+    [PG_ADD_AUDIT] = {"add_audit", "INSERT INTO audit VALUES ($1, $2, $3)"},
+    [PG_READ_AUDIT] = {"read_audit", "SELECT seq, record FROM audit WHERE instance = $1"
+                                     " AND seq >= $2 ORDER BY seq LIMIT $3"},
+    [PG_FORGET_AUDIT] = {"forget_audit", "DELETE FROM audit WHERE instance = $1 AND seq <= $2"},
+    [PG_SET_META] = {"set_meta", "INSERT INTO meta VALUES ($1, $2, $3) ON CONFLICT (instance, key)"
+                                 " DO UPDATE SET value = excluded.value"},
+    [PG_GET_META] = {"get_meta", "SELECT value FROM meta WHERE instance = $1 AND key = $2"},
+    [PG_UNSET_META] = {"unset_meta", "DELETE FROM meta WHERE instance = $1 AND key = $2"},
+    [PG_LIST_META] = {"list_meta", "SELECT key, value FROM meta WHERE instance = $1"
+                                   " AND key >= $2 AND starts_with(key, $2) ORDER BY key"},
+    [PG_FIND_WATCH] = {"find_watch", "SELECT " WATCH_COLUMNS " FROM watch WHERE object = $1"},
+    [PG_LOCK_WATCH] = {"lock_watch",
+                       "SELECT " WATCH_COLUMNS " FROM watch WHERE object = $1 FOR UPDATE"},
+    [PG_LIST_WATCHES] = {"list_watches", "SELECT " WATCH_COLUMNS " FROM watch ORDER BY id"},
+    [PG_REMOVE_WATCH] = {"remove_watch", "DELETE FROM watch WHERE object = $1"},
+    [PG_PUT_WATCH] = {"put_watch", "INSERT INTO watch (" WATCH_COLUMNS ") VALUES ($1, $2, $3, $4,"
+                                   " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
+                                   " $18, $19)"},
+    [PG_UPDATE_WATCH] = {"update_watch",
+                         "UPDATE watch SET seq = $3, site = $4, status = $5, recover_point_s = $6,"
+                         " rpo_s = $7, progress = $8, changed_at = $9, flags = $10"
+                         " WHERE id = $1 AND seq = $2"},
+    [PG_END_WATCH] = {"end_watch", "DELETE FROM watch WHERE id = $1 AND seq = $2"},
+    [PG_FIND] = {"find", "SELECT " COMMAND_COLUMNS " FROM command WHERE token = $1"},
+    /* One that was not called has the success of another command. */
+    [PG_FIND_SUCCESS] =
+        {"find_success",
+         "SELECT " COMMAND_COLUMNS " FROM command c WHERE c.grp = $3 AND c.status <> 1"
+         " AND c.received_at >= $2 AND c.status = 0 AND c.fingerprint = $1 AND c.attempts > 0"
+         " AND NOT EXISTS (SELECT 1 FROM command d WHERE d.grp = c.grp AND d.status <> 1"
+         " AND d.received_at >= c.received_at AND d.action <> c.action AND d.attempts > 0)"
+         " ORDER BY c.received_at DESC LIMIT 1"},
+    [PG_LIST_ALL] = {"list_all", "SELECT " COMMAND_COLUMNS " FROM command WHERE seq > $1"
+                                 " ORDER BY seq LIMIT $2"},
+    [PG_LIST_UNFINISHED] = {"list_unfinished",
+                            UNFINISHED("owner IS NOT NULL") " UNION ALL " UNFINISHED(
+                                "line IS NOT NULL") " ORDER BY seq LIMIT $2"},
+    [PG_LIST_OUTCOMES] = {"list_outcomes",
+                          "SELECT " COMMAND_COLUMNS " FROM (SELECT * FROM command WHERE seq > $1"
+                          " ORDER BY seq DESC LIMIT 1000) c WHERE state = 5"
+                          " ORDER BY completed_at DESC LIMIT $2"},
+    [PG_COUNT_AFTER] = {"count_after", "SELECT count(*) FROM command WHERE seq > $1"},
+    [PG_SUMMARISE] = {"summarise",
+                      "SELECT (SELECT count(*) FROM waiter w JOIN command c USING (token)"
+                      " WHERE NOT w.is_kept AND ($1::bigint = 0 OR c.owner = $1::bigint)),"
+                      " count(*), coalesce(sum(octet_length(message)), 0)::bigint,"
+                      " (SELECT coalesce(max(seq), 0) FROM command), coalesce(max(id), 0),"
+                      " (SELECT coalesce(max(seq), 0) FROM audit WHERE instance = $2),"
+                      " pg_total_relation_size('command')"
+                      " FROM outbox WHERE $1::bigint = 0 OR owner = $1::bigint"},
     [PG_REGISTER] = {"register", "INSERT INTO bridge (id, instance, lease_ms, place)"
                                  " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"},
+    [PG_FIND_BRIDGE] = {"find_bridge",
+                        "SELECT id, place FROM bridge WHERE instance = $1 FOR UPDATE"},
+    [PG_REMOVE_BRIDGE] = {"remove_bridge", "DELETE FROM bridge WHERE id = $1"},
+    [PG_REMOVE_STEP] = {"remove_step", "DELETE FROM step WHERE run = $1"},
     [PG_RECONNECT] = {"reconnect", "UPDATE bridge SET session = session + 1"
                                    " WHERE id = (SELECT id FROM bridge WHERE id = $1 FOR UPDATE)"
-                                   " RETURNING session, joined"},
-    [PG_OWN_HEADS] = {"own_heads", "SELECT " COMMAND_COLUMNS " FROM command WHERE owner = $1"},
+                                   " RETURNING session"},
+    [PG_OWN_HEADS] = {"own_heads", "SELECT " HELD_COLUMNS " FROM command WHERE owner = $1"
+                                   " ORDER BY seq"},
+    [PG_TAKE_HEADS] = {"take_heads", "UPDATE command SET owner = $1 WHERE owner = $2"},
+    [PG_TAKE_OUTBOX] = {"take_outbox", "UPDATE outbox SET owner = $1 WHERE owner = $2"},
     [PG_HEARTBEAT] = {"heartbeat",
                       "UPDATE bridge SET n = n + 1, held = $3 WHERE id = $1 AND session = $2"},
     [PG_LIST_BRIDGES] = {"list_bridges", "SELECT id, n, lease_ms, held FROM bridge"},
     [PG_EXPEL] = {"expel", "DELETE FROM bridge WHERE id = $1 AND n = $2"},
-    [PG_RESET_CALLS] = {"reset_calls", "UPDATE command SET state = 3, crashes = crashes + $2"
-                                       " WHERE owner = $1 AND state IN (2, 4)"},
+    [PG_RESET_CALLS] = {"reset_calls",
+                        "UPDATE command SET state = 3, crashes = crashes + $2,"
+                        " history = " APPEND("$3") " WHERE owner = $1 AND state IN (2, 4)"},
     [PG_LIST_DEAD] = {"list_dead", "SELECT DISTINCT c.owner FROM command c WHERE c.owner IS NOT"
                                    " NULL AND NOT EXISTS (SELECT 1 FROM bridge b"
                                    " WHERE b.id = c.owner)"},
     [PG_ADOPT] = {"adopt", "UPDATE command SET owner = $1 WHERE token = ANY (ARRAY (SELECT token"
                            " FROM command WHERE owner = ANY ($2::bigint[]) ORDER BY grp LIMIT 500"
-                           " FOR UPDATE SKIP LOCKED)) RETURNING " COMMAND_COLUMNS},
+                           " FOR UPDATE SKIP LOCKED)) RETURNING " HELD_COLUMNS},
     [PG_EXPIRE] = {"expire",
-                   "DELETE FROM command WHERE token = ANY (ARRAY (SELECT token FROM command"
-                   " WHERE owner IS NULL AND due_at > $1 AND due_at <= $2 AND state = 5"
-                   " ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED))"},
+                   "WITH e AS (DELETE FROM command WHERE token = ANY (ARRAY (SELECT token"
+                   " FROM command WHERE owner IS NULL AND due_at <= $1 AND state = 5"
+                   " ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING token), w AS"
+                   " (DELETE FROM waiter WHERE token = ANY (ARRAY (SELECT token FROM e)))"
+                   " SELECT count(*), pg_total_relation_size('command') FROM e"},
 };

@@ -22,26 +22,129 @@
 /* The step at index i makes version i + 1 of version i. Several statements in one text. */
 extern const char *const store_postgres_steps[STORE_POSTGRES_VERSION];
 
+/* The index of what was done with a group lately: only coalescing needs it, and each outcome enters
+ * it, so it is made where a route has coalesce_s. */
+extern const char store_postgres_effect_index[];
+
+/* The columns of a command after its token, and of a watch after its object, in the order in which
+ * statements return them. */
+#define POSTGRES_COMMAND_COLUMNS(X) \
+    X(owner)                        \
+    X(line)                         \
+    X(seq)                          \
+    X(claimed_by)                   \
+    X(received_at)                  \
+    X(deadline_at)                  \
+    X(not_before)                   \
+    X(due_at)                       \
+    X(completed_at)                 \
+    X(attempts)                     \
+    X(state)                        \
+    X(status)                       \
+    X(retention)                    \
+    X(crashes)                      \
+    X(has_waiters)                  \
+    X(action)                       \
+    X(region)                       \
+    X(grp)                          \
+    X(route)                        \
+    X(params)                       \
+    X(fingerprint)                  \
+    X(topic)                        \
+    X(correlation_data)             \
+    X(correlation_id)               \
+    X(traceparent)                  \
+    X(tracestate)                   \
+    X(has_body_trace)               \
+    X(element)                      \
+    X(request_id)                   \
+    X(code)                         \
+    X(error)                        \
+    X(history)
+#define POSTGRES_WATCH_COLUMNS(X) \
+    X(id)                         \
+    X(token)                      \
+    X(action)                     \
+    X(route)                      \
+    X(region)                     \
+    X(one_shot)                   \
+    X(outcome)                    \
+    X(started_at)                 \
+    X(ends_at)                    \
+    X(traceparent)                \
+    X(seq)                        \
+    X(site)                       \
+    X(status)                     \
+    X(recover_point_s)            \
+    X(rpo_s)                      \
+    X(progress)                   \
+    X(changed_at)                 \
+    X(flags)
+
 enum store_postgres_statement {
-    PG_GUARD,   /* $1 run, $2 session: fails with 22012 if the run was expelled */
-    PG_INSERT,  /* a claim that becomes its group's head; no row: it met its token or a head */
-    PG_LINE_UP, /* a claim that waits behind its group's head */
+    PG_GUARD,    /* $1 run, $2 session: fails with 22012 if the run was expelled */
+    PG_SET_STEP, /* in every transaction of a run: $1 run, $2 the number of this transaction */
+    PG_GET_STEP,
+    /* Claims. */
+    PG_INSERT,          /* a claim that becomes its group's head; no row: it met its token or a
+                           head */
+    PG_INSERT_REPLYING, /* the same with a message: $23 its id, $24 its bytes */
+    PG_LINE_UP,         /* a claim that waits behind its group's head */
+    PG_BEGIN_AGAIN,     /* of a row that is done; $23: it is the head of its group, or it waits */
+    PG_RETRY,           /* an operator's order; $5 as $23 above */
     PG_LOCK_HEAD,
     PG_LOCK_ROW,
     PG_COUNT_WAITERS,
     PG_SET_WAITERS,
     PG_ADD_WAITER,
-    PG_SET_JOINED, /* in the transaction of a join: $2 is the number of the join in this run */
-    PG_FINISH,     /* if nobody else waits; no row: PG_FINISH_ALL */
+    PG_LIST_WAITERS,
+    PG_KEEP_WAITERS,
+    PG_REMOVE_WAITERS,
+    /* Outcomes and states. */
+    PG_FINISH,          /* if nobody else waits; no row: PG_FINISH_ALL */
+    PG_FINISH_REPLYING, /* the same with a message: $13 its id, $14 its bytes */
     PG_FINISH_ALL,
-    PG_TAKE_WAITERS, /* behind PG_FINISH_ALL, as a statement of its own */
     PG_PROMOTE,
     PG_SET_STATE,
+    PG_ADD_HISTORY,
+    PG_SET_HISTORY,
+    /* The outbox and the audit. */
     PG_POST,
-    PG_DELIVERED,
+    PG_POST_FOR, /* it belongs to the command of the message $4 */
+    PG_UNPOST, /* $3: an event for the history of the message's command. No row: it is not there */
+    PG_READ_OUTBOX,
+    PG_ADD_AUDIT,
+    PG_READ_AUDIT,
+    PG_FORGET_AUDIT,
+    /* Values and watches. */
+    PG_SET_META,
+    PG_GET_META,
+    PG_UNSET_META,
+    PG_LIST_META,
+    PG_FIND_WATCH,
+    PG_LOCK_WATCH,
+    PG_LIST_WATCHES,
+    PG_REMOVE_WATCH,
+    PG_PUT_WATCH,
+    PG_UPDATE_WATCH,
+    PG_END_WATCH,
+    /* Reading. */
+    PG_FIND,
+    PG_FIND_SUCCESS,
+    PG_LIST_ALL,
+    PG_LIST_UNFINISHED,
+    PG_LIST_OUTCOMES,
+    PG_COUNT_AFTER,
+    PG_SUMMARISE, /* $1 run, 0: the messages of all; $2 instance */
+    /* Runs. */
     PG_REGISTER,
-    PG_RECONNECT, /* waits for the end of the earlier connection's transaction */
-    PG_OWN_HEADS, /* behind PG_RECONNECT: what a lost transaction may have promoted or adopted */
+    PG_FIND_BRIDGE,
+    PG_REMOVE_BRIDGE,
+    PG_REMOVE_STEP,
+    PG_RECONNECT,  /* waits for the end of the earlier connection's transaction */
+    PG_OWN_HEADS,  /* behind PG_RECONNECT: what a lost transaction may have promoted or adopted */
+    PG_TAKE_HEADS, /* of the earlier run of the same instance */
+    PG_TAKE_OUTBOX,
     PG_HEARTBEAT,
     PG_LIST_BRIDGES,
     PG_EXPEL,

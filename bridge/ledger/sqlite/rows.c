@@ -50,21 +50,6 @@ void rows_rollback(struct store *store)
 
 /* ---- commands ---- */
 
-static bool is_sound(const struct store_row *row)
-{
-    const struct action *action = action_find(row->action);
-    struct json *document;
-    struct action_values values;
-    if (action == NULL ||
-        action_params_read(action, row->params, &document, &values) != STATUS_OK) {
-        return false;
-    }
-    json_free(document);
-    return row->state > STATE_NONE && row->state < STATE_COUNT &&
-           row->status >= OUTCOME_SUCCEEDED && row->status <= OUTCOME_UNKNOWN &&
-           row->retention >= RETENTION_SUCCESS && row->retention <= RETENTION_SET_ASIDE;
-}
-
 static enum status read_row(struct store *store, sqlite3_stmt *statement, struct store_row *out_row)
 {
     struct store_row row = {
@@ -91,7 +76,7 @@ static enum status read_row(struct store *store, sqlite3_stmt *statement, struct
         .crashes = (uint32_t)sqlite3_column_int64(statement, 20),
         .history = column_blob(statement, 21),
     };
-    if (!is_sound(&row)) {
+    if (!store_row_is_sound(&row)) {
         snprintf(store->error, sizeof store->error, "%s: the record of command %lld is damaged",
                  store->path, (long long)row.id);
         return STATUS_STORE;

@@ -114,7 +114,7 @@ static void test_a_row_of_the_accounting_has_both_names(void **state)
         assert_int_equal(info->count_name == NULL, info->log_name == NULL);
         count += info->count_name != NULL;
     }
-    assert_int_equal(count, 13);
+    assert_int_equal(count, 14);
 }
 
 static void test_values_are_added_set_and_read_apart(void **state)

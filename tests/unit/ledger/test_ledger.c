@@ -651,22 +651,24 @@ static void test_a_delivery_alone_is_committed_soon(void **state)
 static void store_expired(struct fixture *fixture, int record_count)
 {
     struct store_batch batch;
-    struct store *store = NULL;
-    struct buf why = {0};
-    assert_int_equal(
-        store_sqlite_ops.open(STORE_AT(fixture->store + strlen("sqlite:")), false, &store, &why),
-        STATUS_OK);
-    store_batch_init(&batch, &store_sqlite_ops, store);
+    const struct store_ops *ops = NULL;
+    struct store *store = fixture_open_store(fixture, &ops);
+    char token[16];
+    store_batch_init(&batch, ops, store);
+    int64_t first_id = batch.last_id + 1;
     for (int i = 0; i < record_count; i++) {
-        char token[16];
         snprintf(token, sizeof token, "old%d", i);
-        struct ledger_request *claim = store_batch_claim(&batch, token);
-        store_batch_finish(&batch, token, claim->claim.id, 2);
+        store_batch_claim(&batch, token);
+    }
+    assert_int_equal(store_batch_run(&batch), STATUS_OK);
+    store_batch_begin(&batch);
+    for (int i = 0; i < record_count; i++) {
+        snprintf(token, sizeof token, "old%d", i);
+        store_batch_finish(&batch, token, first_id + i, 2);
     }
     assert_int_equal(store_batch_run(&batch), STATUS_OK);
     store_batch_fini(&batch);
-    store_sqlite_ops.close(store);
-    buf_fini(&why);
+    ops->close(store);
 }
 
 static void test_expired_records_are_deleted_in_small_steps_without_other_requests(void **state)
@@ -759,7 +761,7 @@ static void test_the_time_of_commits_and_syncs_is_observed(void **state)
     }
     assert_int_equal(commits, fixture_counter(fixture, COUNTER_LEDGER_COMMITS));
     assert_true(commits > 0);
-    assert_true(syncs > 0);
+    assert_true(syncs > 0 || fixture_is_shared(fixture)); /* the server does not say it */
     assert_true(fixture_counter(fixture, COUNTER_LEDGER_BYTES) > 0);
 }
 
@@ -812,7 +814,7 @@ static void test_values_are_listed_by_prefix_and_forgotten(void **state)
 
 static void test_an_unknown_kind_of_store_is_refused_by_name(void **state)
 {
-    static const char *const STORES[] = {"postgresql://x/y", "ledger.db", "sqlite:", ""};
+    static const char *const STORES[] = {"mysql://x/y", "ledger.db", "sqlite:", ""};
     struct fixture *fixture = *state;
     const struct ledger_hooks hooks = {.arg = NULL};
     for (size_t i = 0; i < sizeof STORES / sizeof STORES[0]; i++) {
@@ -836,7 +838,7 @@ static void test_a_second_bridge_is_refused(void **state)
     struct buf why = {0};
     assert_int_equal(ledger_open(fixture->loop, &fixture->options, &hooks, &ledger, &why),
                      STATUS_BUSY);
-    assert_non_null(strstr(why.data, "in use by process"));
+    assert_non_null(strstr(why.data, "in use"));
     buf_fini(&why);
 }
 

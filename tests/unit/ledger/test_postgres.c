@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "ledger/postgres/connection.h"
+#include "support/postgres_server.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,37 +21,12 @@
 
 #define TIMEOUT_MS 30000
 
-static char folder[64];
-static char uri[160];
-
-static int server(const char *verb)
-{
-    struct buf command = {0};
-    buf_printf(&command, "tests/support/postgres %s %s", verb, folder);
-    int code = system(command.data);
-    buf_fini(&command);
-    return code;
-}
-
-static int start_server(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/test-postgres-%d", (int)getpid());
-    snprintf(uri, sizeof uri, "postgresql://bridge@/postgres?host=%s", folder);
-    return server("start");
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    return server("stop");
-}
-
 static struct postgres_connection *open_it(bool prepares)
 {
     struct postgres_connection *connection = NULL;
     struct buf why = {0};
-    if (postgres_open(uri, NULL, true, prepares, TIMEOUT_MS, &connection, &why) != STATUS_OK) {
+    if (postgres_open(postgres_server_uri(), NULL, true, prepares, TIMEOUT_MS, &connection, &why) !=
+        STATUS_OK) {
         fail_msg("%s", why.data);
     }
     buf_fini(&why);
@@ -69,10 +45,8 @@ static void migrate(struct postgres_connection *connection)
 /* An empty database with two registered runs, 1 and 2. */
 static int setup(void **state)
 {
+    postgres_server_clear(postgres_server_uri(), true);
     struct postgres_connection *connection = open_it(false);
-    assert_int_equal(
-        postgres_run(connection, TIMEOUT_MS, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"),
-        STATUS_OK);
     migrate(connection);
     assert_int_equal(postgres_run(connection, TIMEOUT_MS,
                                   "INSERT INTO bridge (id, instance, lease_ms, place) VALUES"
@@ -116,6 +90,7 @@ static void send_claim(struct postgres_connection *connection,
                                             NUMBER(seq),
                                             NUMBER(1000),
                                             NUMBER(2000),
+                                            NUMBER(0),
                                             NUMBER(1),
                                             NUMBER(2),
                                             TEXT("StartDiskReplicaGroup"),
@@ -129,21 +104,18 @@ static void send_claim(struct postgres_connection *connection,
                                             NULL_OF,
                                             NULL_OF,
                                             NULL_OF,
-                                            NULL_OF,
-                                            NULL_OF,
+                                            postgres_bool(false),
+                                            NUMBER(0),
                                             NULL_OF};
-    struct postgres_value all[sizeof values / sizeof values[0]];
-    memcpy(all, values, sizeof values);
-    all[18] = postgres_bytes(slice_of("\0", 1)); /* has_body_trace: false */
-    postgres_send(connection, statement, all, sizeof all / sizeof all[0]);
+    postgres_send(connection, statement, values, sizeof values / sizeof values[0]);
 }
 
 static void send_finish(struct postgres_connection *connection,
                         enum store_postgres_statement statement, int64_t run, const char *token)
 {
-    const struct postgres_value values[] = {TEXT(token), NUMBER(run),  NUMBER(1), NUMBER(0),
-                                            NUMBER(1),   TEXT("r"),    NULL_OF,   NULL_OF,
-                                            NUMBER(3),   NUMBER(9000), NULL_OF};
+    const struct postgres_value values[] = {
+        TEXT(token), NUMBER(run), NUMBER(1), NUMBER(0),    NUMBER(1), TEXT("r"),
+        NULL_OF,     NULL_OF,     NUMBER(3), NUMBER(9000), NULL_OF,   postgres_bool(false)};
     postgres_send(connection, statement, values, sizeof values / sizeof values[0]);
 }
 
@@ -210,19 +182,13 @@ static void test_a_finish_promotes_the_first_in_line(void **state)
 static void test_a_fast_finish_leaves_a_command_with_waiters_alone(void **state)
 {
     const struct postgres_value token[] = {TEXT("t1")};
-    const struct postgres_value waiter[] = {TEXT("t1"),
-                                            NUMBER(2),
-                                            NUMBER(7),
-                                            TEXT("replies/b"),
-                                            NULL_OF,
-                                            NULL_OF,
-                                            NULL_OF,
-                                            NULL_OF,
-                                            postgres_bytes(slice_of("\0", 1)),
-                                            NULL_OF};
+    const struct postgres_value waiter[] = {
+        TEXT("t1"), NUMBER(2), NUMBER(7), TEXT("replies/b"),    NULL_OF,
+        NULL_OF,    NULL_OF,   NULL_OF,   postgres_bool(false), NUMBER(0)};
+    const struct postgres_value joined[] = {TEXT("t1"), TEXT("history")};
     claim_one(*state, 1, "t1", 1);
     send_guard(*state, 2);
-    postgres_send(*state, PG_SET_WAITERS, token, 1);
+    postgres_send(*state, PG_SET_WAITERS, joined, 2);
     postgres_send(*state, PG_ADD_WAITER, waiter, 10);
     postgres_send(*state, PG_ADD_WAITER, waiter, 10); /* sent again */
     postgres_send_text(*state, "COMMIT");
@@ -231,7 +197,7 @@ static void test_a_fast_finish_leaves_a_command_with_waiters_alone(void **state)
     send_guard(*state, 1);
     send_finish(*state, PG_FINISH, 1, "t1");
     send_finish(*state, PG_FINISH_ALL, 1, "t1");
-    postgres_send(*state, PG_TAKE_WAITERS, token, 1);
+    postgres_send(*state, PG_REMOVE_WAITERS, token, 1);
     postgres_send_text(*state, "COMMIT");
     expect(*state, "-1011-");
 }
@@ -253,14 +219,12 @@ static void test_an_expelled_run_writes_nothing(void **state)
 static void test_heads_of_an_expelled_run_are_adopted_with_their_calls_unsure(void **state)
 {
     const struct postgres_value expel[] = {NUMBER(1), NUMBER(0)};
-    const struct postgres_value reset[] = {NUMBER(1), NUMBER(1)};
-    static const char dead[] = "\0\0\0\1\0\0\0\0\0\0\0\24\0\0\0\1\0\0\0\1\0\0\0\10\0\0\0\0\0\0\0\1";
-    const struct postgres_value adopt[] = {NUMBER(2),
-                                           postgres_bytes(slice_of(dead, sizeof dead - 1))};
+    const struct postgres_value reset[] = {NUMBER(1), NUMBER(1), TEXT("event")};
+    const struct postgres_value adopt[] = {NUMBER(2), postgres_array(slice_text("{1}"))};
     claim_one(*state, 1, "t1", 1);
     postgres_send_text(*state, "BEGIN");
     postgres_send(*state, PG_EXPEL, expel, 2);
-    postgres_send(*state, PG_RESET_CALLS, reset, 2);
+    postgres_send(*state, PG_RESET_CALLS, reset, 3);
     postgres_send_text(*state, "COMMIT");
     expect(*state, "-11-");
     postgres_send(*state, PG_LIST_DEAD, NULL, 0);
@@ -332,18 +296,25 @@ static void test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_head
         const char *call;
         bool is_of_heads; /* it looks for heads */
     } CASES[] = {
-        {"finish('t', 1, 1, 0, 1, '', '', '', 1, 1, '')", false},
-        {"finish_all('t', 1, 1, 0, 1, '', '', '', 1, 1, '')", false},
+        {"finish('t', 1, 1, 0, 1, '', '', '', 1, 1, '', false)", false},
+        {"finish_replying('t', 1, 1, 0, 1, '', '', '', 1, 1, '', false, 1, '')", false},
+        {"finish_all('t', 1, 1, 0, 1, '', '', '', 1, 1, '', false)", false},
         {"set_state('t', 1, 1, 1, 1, 1, '')", false},
         {"lock_row('t')", false},
-        {"set_waiters('t')", false},
+        {"set_waiters('t', '')", false},
+        {"unpost(1, 1, '')", false},
+        {"find_success('', 1, 'g')", false},
+        {"list_all(1, 500)", false},
+        {"list_outcomes(1, 100)", false},
+        {"list_unfinished(1, 100)", true},
         {"lock_head('g')", true},
         {"promote(1, 'g')", true},
         {"own_heads(1)", true},
         {"adopt(1, '{2}')", true},
-        {"reset_calls(1, 1)", true},
+        {"reset_calls(1, 1, '')", true},
+        {"take_heads(1, 2)", true},
         {"list_dead", true},
-        {"expire(1, 2, 64)", false},
+        {"expire(1, 64)", false},
     };
     assert_int_equal(
         postgres_run(
@@ -353,6 +324,7 @@ static void test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_head
             " SELECT 't' || i, i, 1, 0, 0, i, 5, 'a', 'r', 'g' || i, 'r', '{}', ''"
             " FROM generate_series(1, 20000) i"),
         STATUS_OK);
+    assert_int_equal(postgres_run(*state, TIMEOUT_MS, store_postgres_effect_index), STATUS_OK);
     assert_int_equal(postgres_run(*state, TIMEOUT_MS, "ANALYZE command"), STATUS_OK);
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         struct plan plan = {0};
@@ -383,7 +355,8 @@ static void test_the_next_host_is_asked_when_one_does_not_answer(void **state)
     struct buf why = {0};
     struct buf hosts = {0};
     (void)state;
-    buf_printf(&hosts, "postgresql://bridge@/postgres?host=/nonexistent,%s", folder);
+    buf_printf(&hosts, "postgresql://bridge@/postgres?host=/nonexistent,%s",
+               postgres_server_folder());
     assert_int_equal(postgres_open(hosts.data, NULL, true, false, TIMEOUT_MS, &connection, &why),
                      STATUS_OK);
     postgres_close(connection);
@@ -439,5 +412,5 @@ int main(void)
         cmocka_unit_test(test_the_next_host_is_asked_when_one_does_not_answer),
         cmocka_unit_test(test_a_server_that_does_not_verify_is_refused_off_loopback),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return cmocka_run_group_tests(tests, postgres_server_start, postgres_server_stop);
 }

@@ -115,9 +115,10 @@ static void test_a_stopped_bridge_says_why_and_keeps_its_counts(void **state)
 static void test_the_counts_are_the_rows_of_the_accounting(void **state)
 {
     (void)state;
-    static const char *const NAMES[] = {"Since",   "Received", "Resumed",    "Succeeded", "Failed",
-                                        "Unknown", "Refused",  "Replayed",   "Filtered",  "Waiting",
-                                        "InWork",  "NotTaken", "BeingTaken", "Outbox"};
+    static const char *const NAMES[] = {"Since",    "Received",   "Resumed", "Succeeded",
+                                        "Failed",   "Unknown",    "Refused", "Replayed",
+                                        "Filtered", "HandedOver", "Waiting", "InWork",
+                                        "NotTaken", "BeingTaken", "Outbox"};
     for (int i = 0; i < COUNTER_COUNT; i++) {
         counter_set(&fixture.counters, (enum counter)i, 100 + i);
     }

@@ -1,0 +1,238 @@
+/*
+ * The start and the end of a run. A start takes over what the earlier run of the same instance
+ * held, where that run is known to be dead: the lock file beside it is free.
+ */
+#include "store_private.h"
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "ledger/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The last run of this instance, and whether it was closed. */
+#define RUN_META    "ledger.run"
+#define CLOSED_META "ledger.is_closed"
+
+/* ---- the place of a run ---- */
+
+/* The folder that survives a restart. */
+static void append_state_folder(struct buf *out)
+{
+    char folder[PATH_MAX];
+    const char *given = getenv("STATE_DIRECTORY");
+    const char *path = given == NULL || given[0] == '\0' ? "." : given;
+    buf_append_text(out, realpath(path, folder) == NULL ? path : folder);
+}
+
+/* Where the run is, for the next one: a part that is the same where the lock file proves that the
+ * earlier one is dead, then a part for people. */
+static size_t append_place(struct buf *out)
+{
+    char host[HOST_NAME_MAX + 1] = "";
+    buf_printf(out, "boot=%" PRId64 " state=", ledger_clock_boot());
+    append_state_folder(out);
+    size_t length = out->length;
+    gethostname(host, sizeof host - 1);
+    buf_printf(out, " host=%s pid=%d", host, (int)getpid());
+    return length;
+}
+
+enum status postgres_lock(struct store *store, struct buf *out_why)
+{
+    struct buf path = {0};
+    enum status status = STATUS_OK;
+    append_state_folder(&path);
+    buf_append_char(&path, '/');
+    for (const char *c = store->instance; *c != '\0'; c++) {
+        buf_append_char(&path, *c == '/' ? '_' : *c);
+    }
+    buf_append_text(&path, ".lock");
+    store->lock_fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (store->lock_fd < 0) {
+        buf_printf(out_why, "cannot open the lock file %s: %s", path.data, strerror(errno));
+        status = STATUS_STORE;
+    } else if (fcntl(store->lock_fd, F_OFD_SETLK, &lock) != 0) {
+        buf_printf(out_why, "the instance \"%s\" is in use: another process has the lock of %s",
+                   store->instance, path.data);
+        status = STATUS_BUSY;
+    }
+    buf_fini(&path);
+    return status;
+}
+
+/* ---- the start ---- */
+
+/* The run of this instance that is registered, 0 for none. STATUS_BUSY: it may be alive. */
+static enum status find_registered(struct store *store, struct slice same_place, int64_t *out_run,
+                                   struct buf *out_why)
+{
+    const struct postgres_value instance[] = {postgres_bytes(slice_text(store->instance))};
+    enum status status = postgres_query(store, PG_FIND_BRIDGE, instance, 1);
+    *out_run = 0;
+    if (status != STATUS_OK || PQntuples(store->kept) == 0) {
+        return status;
+    }
+    struct slice place = postgres_slice(store->kept, 0, 1);
+    *out_run = postgres_int(store->kept, 0, 0);
+    if (place.length > same_place.length && place.data[same_place.length] == ' ' &&
+        memcmp(place.data, same_place.data, same_place.length) == 0) {
+        return STATUS_OK;
+    }
+    buf_printf(out_why,
+               "the instance \"%s\" is in use at another place (%.*s): give each bridge an "
+               "instance of its own",
+               store->instance, (int)place.length, place.data);
+    return STATUS_BUSY;
+}
+
+/* Replaces the earlier run by this one, which gets all that it held. */
+static enum status replace_run(struct store *store, int64_t earlier, bool is_registered,
+                               const char *place)
+{
+    const struct postgres_value both[] = {postgres_number(store->run), postgres_number(earlier)};
+    const struct postgres_value row[] = {
+        postgres_number(store->run), postgres_bytes(slice_text(store->instance)),
+        postgres_number(store->lease_ms), postgres_bytes(slice_text(place))};
+    const struct postgres_value run[] = {postgres_bytes(slice_text(store->instance)),
+                                         postgres_bytes(slice_text(RUN_META)),
+                                         postgres_number(store->run)};
+    struct item inserted = {0};
+    if (is_registered) {
+        postgres_put(store, PG_REMOVE_BRIDGE, &both[1], 1, NULL, NULL);
+    }
+    postgres_put(store, PG_REMOVE_STEP, &both[1], 1, NULL, NULL);
+    postgres_put(store, PG_REGISTER, row, 4, postgres_take_row, &inserted);
+    postgres_put(store, PG_TAKE_HEADS, both, 2, NULL, NULL);
+    postgres_put(store, PG_TAKE_OUTBOX, both, 2, NULL, NULL);
+    postgres_put(store, PG_SET_META, run, 3, NULL, NULL);
+    enum status status = postgres_flush(store);
+    if (status == STATUS_OK && !inserted.has_row) {
+        status = postgres_fail(store, "another bridge of this instance starts at the same time");
+    }
+    return status;
+}
+
+enum status postgres_register(struct store *store, struct buf *out_why)
+{
+    struct buf place = {0};
+    size_t same_length = append_place(&place);
+    int64_t registered = 0;
+    int64_t earlier = 0;
+    digest_random(&store->run, sizeof store->run);
+    store->run = (store->run & INT64_MAX) | 1;
+    store->session = 0;
+    postgres_put_text(store, "BEGIN");
+    enum status status =
+        find_registered(store, slice_of(place.data, same_length), &registered, out_why);
+    if (status == STATUS_OK) {
+        status = postgres_get_meta(store, RUN_META, &earlier);
+        status = status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    }
+    if (status == STATUS_OK) {
+        status =
+            replace_run(store, registered != 0 ? registered : earlier, registered != 0, place.data);
+    }
+    if (status == STATUS_OK) {
+        status = postgres_commit(store);
+    }
+    if (status != STATUS_OK && out_why->length == 0) {
+        buf_append_text(out_why, store->error);
+    }
+    buf_fini(&place);
+    return status;
+}
+
+/* ---- the first batch ---- */
+
+/* Calls that were in flight become UNSURE, and the run is not closed. */
+static enum status reset_calls(struct store *store, const struct ledger_batch *batch)
+{
+    int64_t was_closed = 1;
+    enum status status = postgres_get_meta(store, CLOSED_META, &was_closed);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
+        return status;
+    }
+    struct buf event = {0};
+    history_put_interrupted(&event, batch->now_ms, was_closed == 0);
+    const struct postgres_value calls[] = {postgres_number(store->run),
+                                           postgres_number(was_closed == 0),
+                                           postgres_bytes(buf_slice(&event))};
+    const struct postgres_value closed[] = {postgres_bytes(slice_text(store->instance)),
+                                            postgres_bytes(slice_text(CLOSED_META)),
+                                            postgres_number(0)};
+    postgres_begin(store);
+    postgres_put(store, PG_RESET_CALLS, calls, 3, NULL, NULL);
+    postgres_put(store, PG_SET_META, closed, 3, NULL, NULL);
+    buf_fini(&event);
+    return postgres_commit(store);
+}
+
+static enum status add_heads(struct store *store, struct ledger_batch *batch)
+{
+    const struct postgres_value run[] = {postgres_number(store->run)};
+    enum status status = postgres_query(store, PG_OWN_HEADS, run, 1);
+    for (int i = 0; status == STATUS_OK && i < PQntuples(store->kept); i++) {
+        struct store_row row;
+        if (postgres_read_row(store->kept, i, &row) != STATUS_OK) {
+            postgres_damaged(store, PQgetvalue(store->kept, i, COLUMN_token));
+            return STATUS_STORE;
+        }
+        struct reply_to sender = postgres_read_sender(store->kept, i);
+        heads_add(store, row.token, &sender);
+        heads_add_waiters(store, row.token, postgres_int(store->kept, i, COLUMN_COUNT));
+        ledger_batch_add_command(batch, &row);
+    }
+    return status;
+}
+
+enum status postgres_start(struct store *store, struct ledger_batch *batch)
+{
+    enum status status = reset_calls(store, batch);
+    if (status == STATUS_OK) {
+        status = add_heads(store, batch);
+    }
+    if (status == STATUS_OK) {
+        status = postgres_each_watch(store, ledger_batch_add_watch, batch);
+    }
+    if (status == STATUS_OK) {
+        status = postgres_carry_out(store, batch);
+    }
+    store->is_started = status == STATUS_OK;
+    return status == STATUS_OK ? STATUS_OK : STATUS_STORE;
+}
+
+/* ---- the end ---- */
+
+/* If this cannot be written, the next start finds a run that was not closed. */
+void postgres_unregister(struct store *store)
+{
+    if (store->connection == NULL || postgres_is_lost(store->connection) || store->is_expelled) {
+        return;
+    }
+    struct buf event = {0};
+    history_put_interrupted(&event, clock_wall_ms(), false);
+    const struct postgres_value calls[] = {postgres_number(store->run), postgres_number(0),
+                                           postgres_bytes(buf_slice(&event))};
+    const struct postgres_value closed[] = {postgres_bytes(slice_text(store->instance)),
+                                            postgres_bytes(slice_text(CLOSED_META)),
+                                            postgres_number(1)};
+    postgres_begin(store);
+    if (store->is_started) {
+        postgres_put(store, PG_RESET_CALLS, calls, 3, NULL, NULL);
+        postgres_put(store, PG_SET_META, closed, 3, NULL, NULL);
+    }
+    postgres_put(store, PG_REMOVE_BRIDGE, calls, 1, NULL, NULL);
+    postgres_put(store, PG_REMOVE_STEP, calls, 1, NULL, NULL);
+    postgres_commit(store);
+    buf_fini(&event);
+}

@@ -1,0 +1,140 @@
+#include "postgres.h"
+#include "store_private.h"
+
+#include "base/mem.h"
+#include "settings/store_uri.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LEASE_MS 10000
+
+static struct store *store_new(const struct store_place *place, bool is_full)
+{
+    struct store *store = mem_zalloc(1, sizeof *store);
+    struct buf name = {0};
+    store_uri_mask(place->location, &name);
+    store->uri = mem_strdup(place->location);
+    store->name = buf_take(&name);
+    store->instance = mem_strdup(place->instance == NULL ? "" : place->instance);
+    store->password_file = place->password_file == NULL || place->password_file[0] == '\0'
+                               ? NULL
+                               : mem_strdup(place->password_file);
+    store->is_full = is_full;
+    store->lease_ms = LEASE_MS;
+    store->lock_fd = -1;
+    return store;
+}
+
+static void free_store(struct store *store)
+{
+    postgres_end_work(store);
+    heads_clear(store);
+    postgres_close(store->connection);
+    PQclear(store->kept);
+    if (store->lock_fd >= 0) {
+        close(store->lock_fd);
+    }
+    free(store->sent);
+    free(store->uri);
+    free(store->name);
+    free(store->instance);
+    free(store->password_file);
+    free(store);
+}
+
+static enum status connect_to(struct store *store, bool prepares, struct buf *out_why)
+{
+    return postgres_open(store->uri, store->password_file, store->is_full, prepares,
+                         POSTGRES_TIMEOUT_MS, &store->connection, out_why);
+}
+
+/* Makes the tables if they are missing. */
+static enum status open_database(struct store *store, struct buf *out_why)
+{
+    enum status status = connect_to(store, false, out_why);
+    if (status == STATUS_OK) {
+        status = postgres_migrate(store->connection, POSTGRES_TIMEOUT_MS, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = postgres_prepare(store->connection, POSTGRES_TIMEOUT_MS);
+        if (status != STATUS_OK) {
+            buf_append_text(out_why, postgres_error(store->connection));
+        }
+    }
+    return status;
+}
+
+static enum status open_store(const struct store_place *place, bool is_full,
+                              struct store **out_store, struct buf *out_why)
+{
+    struct store *store = store_new(place, is_full);
+    enum status status = postgres_lock(store, out_why);
+    if (status == STATUS_OK) {
+        status = open_database(store, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = postgres_register(store, out_why);
+    }
+    if (status != STATUS_OK) {
+        free_store(store);
+        return status == STATUS_UNAVAILABLE ? STATUS_STORE : status;
+    }
+    *out_store = store;
+    return STATUS_OK;
+}
+
+static enum status open_to_read(const struct store_place *place, struct store **out_store,
+                                struct buf *out_why)
+{
+    struct store *store = store_new(place, false);
+    store->is_reader = true;
+    enum status status = connect_to(store, true, out_why);
+    if (status == STATUS_OK) {
+        status = postgres_run(store->connection, POSTGRES_TIMEOUT_MS,
+                              "SET default_transaction_read_only = on");
+    }
+    if (status != STATUS_OK) {
+        free_store(store);
+        return status == STATUS_UNAVAILABLE ? STATUS_STORE : status;
+    }
+    *out_store = store;
+    return STATUS_OK;
+}
+
+static void close_store(struct store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    if (!store->is_reader) {
+        postgres_unregister(store);
+    }
+    free_store(store);
+}
+
+static const char *error(struct store *store)
+{
+    return store->error;
+}
+
+const struct store_ops store_postgres_ops = {
+    .open = open_store,
+    .open_to_read = open_to_read,
+    .inspect = postgres_inspect,
+    .close = close_store,
+    .start = postgres_start,
+    .carry_out = postgres_carry_out,
+    .find = postgres_find,
+    .each = postgres_each,
+    .find_watch = postgres_find_watch,
+    .each_watch = postgres_each_watch,
+    .count_after = postgres_count_after,
+    .summarise = postgres_summarise,
+    .get_statistics = postgres_get_statistics,
+    .verify = postgres_verify,
+    .backup = postgres_backup,
+    .get_meta = postgres_get_meta,
+    .each_meta = postgres_each_meta,
+    .error = error,
+};

@@ -1,0 +1,188 @@
+/*
+ * store_private - what the files of the PostgreSQL store share: run.c registers a run, session.c
+ * has its transactions, batch.c carries out a batch, claims.c and finishes.c have the requests that
+ * need a transaction of their own, read.c reads.
+ *
+ * Thread: as store.h.
+ */
+#ifndef LEDGER_POSTGRES_STORE_PRIVATE_H
+#define LEDGER_POSTGRES_STORE_PRIVATE_H
+
+#include "connection.h"
+#include "ledger/store.h"
+#include "rows.h"
+
+#define POSTGRES_ERROR_BYTES 512
+/* The server ends a statement after 5 s, so an answer that takes longer is lost. */
+#define POSTGRES_TIMEOUT_MS 8000
+
+/* A command that this run holds: its first sender, and how many wait for it here. Its reply can be
+ * rendered before anything is read. */
+struct head;
+
+/* How far a request of a batch is. */
+enum item_stage {
+    ITEM_FIRST, /* in the first transaction, with all others of the batch */
+    ITEM_ALONE, /* in a transaction of its own */
+    ITEM_READ,  /* reads, after all transactions */
+    ITEM_DONE,
+};
+
+struct item {
+    struct ledger_request *request;
+    enum item_stage stage;
+    bool is_planned;   /* a finish or a watch: its plan counts in the batch */
+    bool has_row;      /* the statement has changed its row */
+    bool is_head;      /* a claim or a retry: its command is now held by this run */
+    bool is_joined;    /* a claim: it waits with others for an outcome */
+    bool must_shorten; /* the history has become long */
+};
+
+/* A command that the store has given to this run in the present transaction. */
+struct promoted {
+    struct command *command;
+    struct reply_to reply_to;
+    int64_t waiters;
+};
+
+/* The batch that is carried out, which may come again. */
+struct work {
+    struct ledger_batch *batch; /* NULL: none */
+    struct item *items;
+    size_t count;
+    struct item *alone; /* whose transaction is on its way; NULL: the first one */
+    bool is_first_done; /* the first transaction is committed, or there is nothing in it */
+    bool has_effect;    /* something of it is committed */
+    bool is_unknown;    /* whether the present transaction is committed is not known */
+    bool has_lost;      /* the answers of a committed transaction were lost */
+    struct promoted *promoted;
+    size_t promoted_count;
+};
+
+typedef void took_fn(struct store *store, struct item *item, const PGresult *result);
+/* A statement on its way, and who gets its result. */
+struct sent {
+    took_fn *took; /* NULL: nobody */
+    struct item *item;
+};
+
+struct store {
+    char *uri;
+    char *name; /* the URI without its password */
+    char *instance;
+    char *password_file;
+    bool is_full;
+    bool is_reader;
+    struct postgres_connection *connection; /* NULL: none */
+    int64_t lease_ms;
+    int lock_fd;
+    int64_t run;
+    int64_t session;
+    int64_t step; /* the number of the last transaction */
+    bool is_started;
+    bool is_expelled;
+    bool has_effect_index; /* false: not known */
+    struct head *heads;    /* a hash */
+    struct work work;
+    struct sent *sent;
+    size_t sent_count;
+    size_t sent_capacity;
+    PGresult *kept; /* the result that rows returned by this store borrow from */
+    char error[POSTGRES_ERROR_BYTES];
+};
+
+/* ---- session.c ---- */
+
+enum status postgres_fail(struct store *store, const char *text);
+/* Adds a statement to the pipeline. */
+void postgres_put(struct store *store, enum store_postgres_statement statement,
+                  const struct postgres_value *values, size_t count, took_fn *took,
+                  struct item *item);
+void postgres_put_text(struct store *store, const char *text);
+/* Sends what was put and has the results taken. As postgres_exchange(); error() is set. */
+enum status postgres_flush(struct store *store);
+/* Begins a transaction of this run: BEGIN, the guard and the number of the transaction. */
+void postgres_begin(struct store *store);
+/* COMMIT. STATUS_UNAVAILABLE: the connection was lost, and work.is_unknown is set. */
+enum status postgres_commit(struct store *store);
+void postgres_rollback(struct store *store);
+/* Whether the last failure goes away when the same transaction is done again. */
+bool postgres_may_retry(const struct store *store);
+/* Runs one statement outside of a transaction, and keeps its result in store->kept. */
+enum status postgres_query(struct store *store, enum store_postgres_statement statement,
+                           const struct postgres_value *values, size_t count);
+/* Keeps the result in store->kept, as a took_fn. */
+void postgres_keep(struct store *store, struct item *item, const PGresult *result);
+
+/* Connects again if the connection was lost, and learns whether the transaction on its way was
+ * committed: *out_is_committed, false where there was none. */
+enum status postgres_reconnect(struct store *store, bool *out_is_committed);
+
+/* ---- run.c ---- */
+
+enum status postgres_register(struct store *store, struct buf *out_why);
+/* Ends the run: it holds nothing afterwards. */
+void postgres_unregister(struct store *store);
+enum status postgres_lock(struct store *store, struct buf *out_why);
+enum status postgres_start(struct store *store, struct ledger_batch *batch);
+
+/* ---- heads.c ---- */
+
+void heads_add(struct store *store, struct slice token, const struct reply_to *reply_to);
+void heads_remove(struct store *store, struct slice token);
+void heads_clear(struct store *store);
+bool heads_have(const struct store *store, struct slice token);
+/* The first sender of a command that this run holds and for which nobody else waits; NULL: it is
+ * not known, or others wait. */
+const struct reply_to *heads_only_sender(const struct store *store, struct slice token);
+/* So many more duplicates wait for it, which this bridge counts as waiting. With 0 nothing changes.
+ */
+void heads_add_waiters(struct store *store, struct slice token, int64_t count);
+int64_t heads_waiters(const struct store *store, struct slice token);
+
+/* ---- batch.c ---- */
+
+enum status postgres_carry_out(struct store *store, struct ledger_batch *batch);
+/* The promoted command of a result, if there is one; it is given to the batch with the commit. */
+void postgres_take_promoted(struct store *store, struct item *item, const PGresult *result);
+/* Whether the statement has changed a row: sets has_row. */
+void postgres_take_row(struct store *store, struct item *item, const PGresult *result);
+void postgres_put_promote(struct store *store, const char *group);
+/* The messages of a request. */
+void postgres_put_messages(struct store *store, const struct ledger_request *request);
+/* The audit record of a request, if it has one. */
+void postgres_put_audit(struct store *store, struct ledger_request *request);
+/* What the history of the request's command gets. */
+struct slice postgres_events(const struct store *store, const struct ledger_request *request);
+/* Frees what belongs to the batch that was carried out. */
+void postgres_end_work(struct store *store);
+
+/* ---- claims.c, finishes.c: requests in transactions of their own ---- */
+
+enum status postgres_claim(struct store *store, struct item *item);
+enum status postgres_finish(struct store *store, struct item *item);
+enum status postgres_order(struct store *store, struct item *item);
+enum status postgres_change_watch(struct store *store, struct item *item);
+/* Rewrites the history of a move's command, which has become long. */
+void postgres_shorten(struct store *store, struct item *item);
+
+/* ---- read.c ---- */
+
+enum status postgres_read_request(struct store *store, struct ledger_request *request);
+enum status postgres_find(struct store *store, struct slice token, struct store_row *out_row);
+enum status postgres_each(struct store *store, enum store_list list, int64_t after_id, size_t limit,
+                          store_row_fn *each, void *arg);
+enum status postgres_find_watch(struct store *store, struct slice object, struct watch **out_watch);
+enum status postgres_each_watch(struct store *store, store_watch_fn *each, void *arg);
+enum status postgres_count_after(struct store *store, int64_t id, int64_t *out_count);
+enum status postgres_summarise(struct store *store, struct store_summary *out_summary);
+enum status postgres_get_statistics(struct store *store, struct store_statistics *out_statistics);
+enum status postgres_verify(struct store *store, store_fault_fn *fault, void *arg);
+enum status postgres_backup(struct store *store, const char *path, struct buf *out_why);
+enum status postgres_get_meta(struct store *store, const char *key, int64_t *out_value);
+enum status postgres_each_meta(struct store *store, const char *prefix, store_meta_fn *each,
+                               void *arg);
+void postgres_inspect(const char *location, store_finding_fn *found, void *arg);
+void postgres_damaged(struct store *store, const char *what);
+
+#endif
