@@ -58,7 +58,8 @@ struct ecs {
     struct credential_context *credential_context;
     struct credential_source *source;
     struct endpoint endpoint;
-    int64_t clock_offset_ms; /* the API's clock minus ours */
+    int64_t clock_offset_ms; /* what is added to our clock to sign calls: 0 until it was refused */
+    int64_t clock_ahead_ms;  /* the API's clock minus ours, by the last answer; 0: not known */
     /* The current identity and the previous one, which calls on the wire may still be signed with:
      * both are removed from messages. */
     struct credentials generations[2];
@@ -169,7 +170,10 @@ static void on_http_done(void *arg, const struct http_answer *answer)
     reach_note(&ecs->reach, call->command->region, answer, attempt.outcome.message,
                clock_mono_ms());
     prepare_next(call, answer, &attempt);
-    attempt.at_ms = answer->date_ms >= 0 ? answer->date_ms : clock_wall_ms() + ecs->clock_offset_ms;
+    if (answer->date_ms >= 0) {
+        ecs->clock_ahead_ms = answer->date_ms - clock_wall_ms();
+    }
+    attempt.at_ms = answer->date_ms >= 0 ? answer->date_ms : clock_wall_ms() + ecs->clock_ahead_ms;
     DL_DELETE(ecs->live, call);
     call_end(call, &attempt);
 }
@@ -328,9 +332,8 @@ static void answer_unsent(struct call *call, enum reaction reaction, enum bridge
                           const char *message)
 {
     struct ecs *ecs = call->ecs;
-    call->attempt = (struct attempt){.reaction = reaction,
-                                     .retry_after_ms = -1,
-                                     .at_ms = clock_wall_ms() + ecs->clock_offset_ms};
+    call->attempt = (struct attempt){
+        .reaction = reaction, .retry_after_ms = -1, .at_ms = clock_wall_ms() + ecs->clock_ahead_ms};
     outcome_of_error(&call->attempt.outcome, error, message);
     DL_DELETE(ecs->live, call);
     DL_APPEND(ecs->unsent, call);

@@ -267,6 +267,9 @@ void watched_waits(struct watched *watched)
 {
     const struct watch_policy policy = policy_of(watched);
     if (!watched->is_storing) {
+        if (watched->watch->state.observed_at_ms == 0) { /* now the API's time may be known */
+            watched->watch->state.observed_at_ms = watched_now_ms(watched->watcher);
+        }
         watch_wait(watched->watch, watched_now_ms(watched->watcher), &policy, &watched->step);
         take_step(watched, false);
     }
@@ -307,7 +310,7 @@ void watcher_add(struct watcher *watcher, const struct watch *watch)
     watched->watcher = watcher;
     watched->due.owner = watched;
     watched->watch = watch_copy(watch);
-    watched->watch->state.observed_at_ms = watched_now_ms(watcher);
+    watched->watch->state.observed_at_ms = 0;
     watched->watch->state.absent_count = 0;
     watched->region = watch_region_of(watcher, watch->region);
     DL_APPEND(watched->region->watches, watched);

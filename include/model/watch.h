@@ -41,7 +41,7 @@ struct watch_state {
     int64_t changed_at_ms;  /* when status, recovery point or progress last were new */
     unsigned flags;         /* enum watch_flag */
     /* Not stored: after a restart these begin again. */
-    int64_t observed_at_ms;           /* the last answer; at first, when the watch began here */
+    int64_t observed_at_ms;           /* the last answer; at first, the first call without one */
     int absent_count;                 /* complete answers in a row without the group */
     int64_t absent_since_ms;          /* the first of these */
     enum watch_event_kind suggested;  /* what the last answer showed, to be confirmed by the next */

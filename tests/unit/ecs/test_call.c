@@ -41,6 +41,7 @@ struct fixture {
     enum reaction reaction;
     struct outcome outcome;
     int64_t retry_after_ms;
+    int64_t at_ms;
 };
 
 static void count_change(void *arg)
@@ -60,6 +61,7 @@ static void take_answer(void *arg, struct attempt *attempt)
     fixture->answers++;
     fixture->reaction = attempt->reaction;
     fixture->retry_after_ms = attempt->retry_after_ms;
+    fixture->at_ms = attempt->at_ms;
     outcome_fini(&fixture->outcome);
     fixture->outcome = attempt->outcome;
     attempt->outcome = (struct outcome){0};
@@ -360,6 +362,27 @@ static void test_the_clock_is_measured_from_the_answer_and_later_dates_follow_it
     assert_int_equal(fixture->reaction, REACTION_CLOCK_ONCE);
     int64_t ahead_ms = date_of_request(call(fixture)) - clock_wall_ms();
     assert_in_range(llabs(ahead_ms - hour_ms), 0, SLOW_MS);
+}
+
+static void test_an_attempt_without_an_answer_ends_by_the_clock_of_the_last_one(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ten_minutes_ms = 600000;
+    begin(fixture);
+    call_and_fail(fixture, HTTP_CUT, "reset");
+    assert_in_range(llabs(fixture->at_ms - clock_wall_ms()), 0, SLOW_MS);
+    struct http_answer answer = {
+        .result = HTTP_ANSWERED,
+        .status = 200,
+        .body = slice_text(SUCCESS),
+        .retry_after_ms = -1,
+        .date_ms = clock_wall_ms() - ten_minutes_ms,
+        .error = "",
+    };
+    fake_http_answer(call(fixture), &answer);
+    assert_int_equal(fixture->at_ms, answer.date_ms);
+    call_and_fail(fixture, HTTP_CUT, "reset");
+    assert_in_range(llabs(fixture->at_ms + ten_minutes_ms - clock_wall_ms()), 0, SLOW_MS);
 }
 
 static void test_a_wrong_clock_without_a_date_is_reported_at_once(void **state)
@@ -801,6 +824,7 @@ int main(void)
         CASE(test_a_success_is_reported),
         CASE(test_calls_side_by_side_get_their_own_answers),
         CASE(test_the_clock_is_measured_from_the_answer_and_later_dates_follow_it),
+        CASE(test_an_attempt_without_an_answer_ends_by_the_clock_of_the_last_one),
         CASE(test_a_wrong_clock_without_a_date_is_reported_at_once),
         CASE(test_without_credentials_nothing_is_sent_and_the_callback_comes_later),
         CASE(test_without_credentials_the_health_says_so_before_the_first_call),

@@ -28,6 +28,7 @@ static struct {
     described_fn *done;
     void *arg;
     bool may_call;
+    int64_t clock_ahead_ms;
     size_t fitting_max;   /* names in a call; 0: as many as are allowed */
     char asked_pairs[64]; /* the last call about pairs, until it is answered */
     int progress_count;
@@ -130,7 +131,7 @@ static void answer_without_groups(enum describe_result result, enum category cat
     const struct outcome outcome = {
         .category = category, .code = (char *)"Forbidden", .message = (char *)"no"};
     const struct describe_answer answer = {.result = result,
-                                           .at_ms = clock_wall_ms(),
+                                           .at_ms = clock_wall_ms() + api.clock_ahead_ms,
                                            .list = &list,
                                            .outcome = &outcome,
                                            .retry_after_ms = retry_after_ms};
@@ -428,6 +429,20 @@ static void test_a_watch_of_a_route_that_is_off_ends_without_a_call(void **state
 }
 
 #define STATES "[{\"ReplicaPairId\":\"pair-1\",\"Status\":\"invalid\"}]"
+
+static void test_blindness_counts_from_the_first_call_by_the_clock_of_the_api(void **state)
+{
+    add(*state, 1, "pg-a");
+    api.clock_ahead_ms = 600000;
+    fake_timers_advance(POLL_MS);
+    answer_without_groups(DESCRIBE_REFUSED, CATEGORY_DENIED, -1);
+    expect_events("");
+    api.clock_ahead_ms += 301000; /* the time passes in the test only */
+    fake_timers_advance(120000);
+    assert_int_equal(api.count, 2);
+    answer_without_groups(DESCRIBE_REFUSED, CATEGORY_DENIED, -1);
+    expect_events("pg-a:blind:1 ");
+}
 
 static void test_a_failed_group_is_told_with_the_states_of_its_pairs(void **state)
 {
@@ -771,6 +786,7 @@ int main(void)
         TEST(test_the_time_between_calls_grows_until_something_changes),
         TEST(test_an_absent_group_is_asked_for_alone_and_at_the_other_site),
         TEST(test_a_refused_batch_is_halved_until_the_guilty_group_is_alone),
+        TEST(test_blindness_counts_from_the_first_call_by_the_clock_of_the_api),
         TEST(test_a_failed_group_is_told_with_the_states_of_its_pairs),
         TEST(test_a_failed_group_is_told_also_where_its_pairs_cannot_be_read),
         TEST(test_a_watch_may_be_replaced_while_its_pairs_are_read),
