@@ -51,6 +51,7 @@ static struct {
     size_t traced_bytes;
     int64_t made_at_ms;    /* of all messages */
     bool has_dead_letters; /* the messages are dead letters */
+    int64_t event_topics;  /* the messages are events, in turn to so many topics; 0: replies */
     bool is_reading;
     struct waiting_read read;
     size_t read_count;
@@ -78,14 +79,19 @@ static struct slice row_bytes(int64_t id)
     static struct buf bytes;
     char topic[TEXT_BYTES];
     char body[2 * TEXT_BYTES];
-    snprintf(topic, sizeof topic, "replies/%lld", (long long)id);
+    if (fixture.event_topics > 0) {
+        snprintf(topic, sizeof topic, "events/%lld", (long long)(id % fixture.event_topics));
+    } else {
+        snprintf(topic, sizeof topic, "replies/%lld", (long long)id);
+    }
     snprintf(body, sizeof body, "{\"ClientToken\":\"t%lld\"}", (long long)id);
     const struct message message = {.topic = slice_text(topic),
                                     .body = slice_text(body),
                                     .qos = 1,
                                     .expiry_s = EXPIRY_S,
                                     .made_at_ms = fixture.made_at_ms,
-                                    .is_dead_letter = fixture.has_dead_letters};
+                                    .is_dead_letter = fixture.has_dead_letters,
+                                    .is_event = fixture.event_topics > 0};
     buf_clear(&bytes);
     message_encode(&message, &bytes);
     return buf_slice(&bytes);
@@ -1000,6 +1006,83 @@ static void test_a_refusal_in_between_begins_the_count_anew(void **state)
     answer_replace(STATUS_OK);
 }
 
+/* Acknowledges what is handed over, from this index on, and lets held messages come back. */
+static void acknowledge_all(size_t from_index)
+{
+    for (int i = 0; i < 5; i++) {
+        for (; from_index < fixture.handed_count; from_index++) {
+            outbox_published(fixture.outbox, fixture.handed[from_index]);
+        }
+        advance(RETRY_MS);
+    }
+}
+
+static void test_one_event_of_a_topic_is_handed_over_at_a_time(void **state)
+{
+    (void)state;
+    fixture.event_topics = 2;
+    connect_outbox();
+    publisher_comes();
+    post(4);
+    assert_handed(0, 1, 2); /* one of each topic */
+    outbox_published(fixture.outbox, 2);
+    assert_handed(2, 4, 1);
+    outbox_published(fixture.outbox, 1);
+    assert_handed(3, 3, 1);
+}
+
+static void test_events_wait_behind_one_of_their_topic_that_is_refused(void **state)
+{
+    (void)state;
+    fixture.event_topics = 1;
+    connect_outbox();
+    publisher_comes();
+    post(2);
+    refuse(1);
+    post(1);
+    assert_handed(0, 1, 1);
+    advance(RETRY_MS);
+    assert_handed(1, 1, 1);
+    refuse(1);
+    advance(2 * RETRY_MS);
+    assert_handed(2, 1, 1);
+    acknowledge_all(2);
+    assert_handed(3, 2, 2);
+    assert_int_equal(fixture.delivered_count, 3);
+}
+
+static void test_events_of_other_topics_do_not_wait_for_one_that_is_refused(void **state)
+{
+    (void)state;
+    fixture.event_topics = 2;
+    connect_outbox();
+    publisher_comes();
+    post(1);
+    refuse(1);
+    post(4);
+    assert_handed(1, 2, 1); /* 3 and 5 wait for 1 */
+    outbox_published(fixture.outbox, 2);
+    assert_handed(2, 4, 1);
+}
+
+static void test_events_keep_their_order_over_lost_connections(void **state)
+{
+    (void)state;
+    fixture.event_topics = 1;
+    connect_outbox();
+    publisher_comes();
+    post(3);
+    lose_connections(1);
+    publisher_comes_and_lasts();
+    size_t count = fixture.handed_count;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(fixture.handed[i], 1);
+    }
+    acknowledge_all(count - 1);
+    assert_handed(count, 2, 2);
+    assert_int_equal(fixture.delivered_count, 3);
+}
+
 static void test_the_outbox_is_full_by_its_number_or_its_bytes_and_recovers(void **state)
 {
     static const struct {
@@ -1107,6 +1190,10 @@ int main(void)
         TEST(test_connections_lost_with_several_messages_make_none_a_dead_letter),
         TEST(test_a_message_that_ends_connections_is_tried_ever_less_often),
         TEST(test_a_refusal_in_between_begins_the_count_anew),
+        TEST(test_one_event_of_a_topic_is_handed_over_at_a_time),
+        TEST(test_events_wait_behind_one_of_their_topic_that_is_refused),
+        TEST(test_events_of_other_topics_do_not_wait_for_one_that_is_refused),
+        TEST(test_events_keep_their_order_over_lost_connections),
         TEST(test_the_outbox_is_full_by_its_number_or_its_bytes_and_recovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
