@@ -335,11 +335,14 @@ void fixture_claim_as(struct fixture *fixture, const struct fixture_claim *claim
     struct buf topic = {0};
     buf_printf(&topic, "replies/%s", claim->token);
     struct slice group = slice_text(claim->group == NULL ? claim->token : claim->group);
+    const struct action *action =
+        claim->action == NULL ? &action_rows[ACTION_StartDiskReplicaGroup] : claim->action;
+    const char *params = claim->action != NULL ? "{}"
+                         : claim->one_shot     ? "{\"OneShot\":true}"
+                                               : "{\"OneShot\":false}";
     struct ledger_claim ask = {
-        .command = command_of_record(
-            &fixture->route, &action_rows[ACTION_StartDiskReplicaGroup], slice_text("cn-beijing"),
-            group, slice_text(claim->token),
-            slice_text(claim->one_shot ? "{\"OneShot\":true}" : "{\"OneShot\":false}")),
+        .command = command_of_record(&fixture->route, action, slice_text("cn-beijing"), group,
+                                     slice_text(claim->token), slice_text(params)),
         .reply_to = {.topic = mem_strdup(claim->topic == NULL ? topic.data : claim->topic),
                      .correlation_id = mem_strdup(claim->correlation_id)},
         .unless_found = claim->unless_found,

@@ -71,6 +71,7 @@ struct fixture_claim {
     const char *topic;
     const char *correlation_id;
     bool one_shot;
+    const struct action *action; /* one without parameters; NULL: StartDiskReplicaGroup */
     bool wants_accepted;
     enum bridge_error unless_found;
 };
