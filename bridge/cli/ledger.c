@@ -1,3 +1,4 @@
+#include "ledger/move.h"
 #include "ledger/view.h"
 
 #include "audit/verify.h"
@@ -13,7 +14,7 @@
 
 #define EXIT_STORE        73
 #define AUDIT_FILES_MAX   1000
-#define VERB_OPERANDS_MAX 2
+#define VERB_OPERANDS_MAX 2 /* copy alone has one more */
 
 struct options {
     struct cli_config config;
@@ -25,6 +26,7 @@ struct options {
     const char *since;
     const char *until;
     const char *limit;
+    bool is_exclusive;
 };
 
 static const struct cli_option OPTIONS[] = {
@@ -45,14 +47,17 @@ static const struct cli_option OPTIONS[] = {
     {'u', "until", "TIME", offsetof(struct options, until),
      "list, export: only received before this time."},
     {'n', "limit", "COUNT", offsetof(struct options, limit), "list, export: at most so many."},
+    {'e', "exclusive", NULL, offsetof(struct options, is_exclusive),
+     "migrate: fails if a bridge uses the ledger, which some steps need."},
     {0},
 };
 
 static const struct cli_usage USAGE = {
-    .synopsis = "ledger --config FILE show TOKEN | list | count | stats | export | backup FILE |\n"
-                "                              verify | verify-audit [FILE...]",
+    .synopsis =
+        "ledger --config FILE show TOKEN | list | count | stats | export | backup FILE |\n"
+        "                              verify | verify-audit [FILE...] | migrate | copy FROM TO",
     .about =
-        "Reads a ledger, also while its bridge runs; changes nothing.\n"
+        "Reads a ledger, also while its bridge runs; only migrate and copy change something.\n"
         "  show TOKEN   prints the record of a ClientToken with its history as JSON; exits 1 if\n"
         "               there is none\n"
         "  list         prints every unfinished command, one JSON object per line\n"
@@ -67,16 +72,24 @@ static const struct cli_usage USAGE = {
         "  verify-audit [FILE...]\n"
         "               checks that the audit file is complete; with files, the oldest first,\n"
         "               that they are complete together. Without --config their end is not\n"
-        "               compared with the ledger. Exits 1 if lines were changed or are missing",
+        "               compared with the ledger. Exits 1 if lines were changed or are missing\n"
+        "  migrate      makes the tables of a ledger in PostgreSQL, or what a newer version needs\n"
+        "               in them; a bridge does the same when it starts\n"
+        "  copy FROM TO copies a ledger \"sqlite:PATH\" into an empty database "
+        "\"postgresql://...\"\n"
+        "               and compares every row; no bridge may run on either. The instance and the\n"
+        "               password file are those of the configuration",
     .options = OPTIONS,
     .operands_max = 1 + AUDIT_FILES_MAX,
 };
 
 /* A call of a verb. */
 struct call {
+    const struct settings *settings;
     const char *store;
-    const char *operand; /* NULL: none */
+    char *const *operands; /* after the verb */
     struct ledger_filter filter;
+    bool is_exclusive;
 };
 
 static void put_text(void *arg, struct slice text)
@@ -105,7 +118,7 @@ static int finish(enum status status, const struct buf *out, const struct buf *w
 
 static int show(const struct call *call, struct buf *out, struct buf *why)
 {
-    enum status status = ledger_show(call->store, slice_text(call->operand), out, why);
+    enum status status = ledger_show(call->store, slice_text(call->operands[0]), out, why);
     if (status == STATUS_NOT_FOUND) {
         fprintf(stderr, "ecs-mqtt-bridge ledger: no record of this ClientToken\n");
         return 1;
@@ -138,7 +151,7 @@ static int stats(const struct call *call, struct buf *out, struct buf *why)
 
 static int backup(const struct call *call, struct buf *out, struct buf *why)
 {
-    return finish(ledger_backup(call->store, call->operand, why), out, why);
+    return finish(ledger_backup(call->store, call->operands[0], why), out, why);
 }
 
 static int verify_records(const struct call *call, struct buf *out, struct buf *why)
@@ -151,7 +164,25 @@ static int verify_records(const struct call *call, struct buf *out, struct buf *
     return code == EX_OK && faults > 0 ? 1 : code;
 }
 
-/* The verbs that read a ledger. verify-audit is not here, because it reads files. */
+static int migrate(const struct call *call, struct buf *out, struct buf *why)
+{
+    return finish(ledger_migrate(call->store, call->settings->ledger.password_file,
+                                 call->is_exclusive, out, why),
+                  out, why);
+}
+
+static int copy(const struct call *call, struct buf *out, struct buf *why)
+{
+    const struct ledger_copy order = {
+        .from = call->operands[0],
+        .to = call->operands[1],
+        .password_file = call->settings->ledger.password_file,
+        .instance = call->settings->instance,
+    };
+    return finish(ledger_copy(&order, out, why), out, why);
+}
+
+/* The verbs of a ledger. verify-audit is not here, because it reads files. */
 static const struct verb {
     const char *name;
     int operand_count; /* after the verb */
@@ -165,6 +196,8 @@ static const struct verb {
     {"export", 0, true, export_all},
     {"backup", 1, false, backup},
     {"verify", 0, false, verify_records},
+    {"migrate", 0, false, migrate},
+    {"copy", 2, false, copy},
 };
 
 static const struct verb *find_verb(char **operands, int operand_count)
@@ -245,13 +278,11 @@ static bool has_filter(const struct options *options)
            options->until != NULL || options->limit != NULL;
 }
 
-static int run_verb(const struct verb *verb, const char *store, const char *operand,
-                    const struct ledger_filter *filter)
+static int run_verb(const struct verb *verb, const struct call *call)
 {
-    const struct call call = {store, operand, *filter};
     struct buf out = {0};
     struct buf why = {0};
-    int code = verb->run(&call, &out, &why);
+    int code = verb->run(call, &out, &why);
     buf_fini(&out);
     buf_fini(&why);
     return code;
@@ -335,7 +366,7 @@ int cli_ledger(int argc, char **argv)
     if (is_verifying && options.config.path == NULL && operand_count > 1) {
         return verify(operands + 1, (size_t)operand_count - 1, NULL);
     }
-    if (!is_verifying && operand_count > VERB_OPERANDS_MAX) {
+    if (!is_verifying && verb == NULL && operand_count > VERB_OPERANDS_MAX) {
         char what[160];
         snprintf(what, sizeof what, "unexpected argument %s", operands[VERB_OPERANDS_MAX]);
         return cli_wrong_call("ledger", what);
@@ -344,18 +375,26 @@ int cli_ledger(int argc, char **argv)
     if (code == EX_OK && has_filter(&options) && (verb == NULL || !verb->has_filter)) {
         code = cli_wrong_call("ledger", "these options are for list and export only");
     }
+    if (code == EX_OK && options.is_exclusive && (verb == NULL || verb->run != migrate)) {
+        code = cli_wrong_call("ledger", "--exclusive is for migrate only");
+    }
     if (code == EX_OK) {
         code = cli_load_settings("ledger", &options.config, &settings, NULL);
     }
     if (code == EX_OK && is_verifying) {
         code = verify_audit(settings, operands + 1, operand_count - 1);
     } else if (code == EX_OK && verb == NULL) {
-        code =
-            cli_wrong_call("ledger", "show TOKEN, list, count, stats, export, backup FILE, verify "
-                                     "or verify-audit is needed");
+        code = cli_wrong_call("ledger", "show TOKEN, list, count, stats, export, backup FILE, "
+                                        "verify, verify-audit, migrate or copy FROM TO is needed");
     } else if (code == EX_OK) {
-        code =
-            run_verb(verb, settings->ledger.store, operand_count > 1 ? operands[1] : NULL, &filter);
+        const struct call call = {
+            .settings = settings,
+            .store = settings->ledger.store,
+            .operands = operands + 1,
+            .filter = filter,
+            .is_exclusive = options.is_exclusive,
+        };
+        code = run_verb(verb, &call);
     }
     settings_free(settings);
     return code;

@@ -411,6 +411,14 @@ enum status postgres_run(struct postgres_connection *connection, int timeout_ms,
     return postgres_exchange(connection, timeout_ms, NULL, NULL);
 }
 
+PGconn *postgres_leave_pipeline(struct postgres_connection *connection)
+{
+    int is_out = PQexitPipelineMode(connection->pg);
+    assert(is_out == 1);
+    PQsetnonblocking(connection->pg, 0);
+    return connection->pg;
+}
+
 const char *postgres_error(const struct postgres_connection *connection)
 {
     return connection->error;

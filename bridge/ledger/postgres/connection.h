@@ -95,6 +95,10 @@ enum status postgres_run(struct postgres_connection *connection, int timeout_ms,
 const char *postgres_error(const struct postgres_connection *connection);
 const char *postgres_sqlstate(const struct postgres_connection *connection);
 
+/* Leaves the pipeline, for what does not work in it (COPY): the caller uses libpq itself, which
+ * waits. Before that all results were taken. The connection is closed by postgres_close(). */
+PGconn *postgres_leave_pipeline(struct postgres_connection *connection);
+
 /* Creates the tables, or does the missing steps, under an advisory lock. STATUS_INVALID: the
  * database is of a newer program. */
 enum status postgres_migrate(struct postgres_connection *connection, int timeout_ms,

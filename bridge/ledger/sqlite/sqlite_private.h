@@ -9,6 +9,7 @@
  *   file.c    locks, creates and identifies the file
  *   inspect.c looks at the files without opening them
  *   upkeep.c  statistics, verification and backup of an open file
+ *   dump.c    rows for another store
  */
 #ifndef LEDGER_SQLITE_SQLITE_PRIVATE_H
 #define LEDGER_SQLITE_SQLITE_PRIVATE_H
@@ -24,6 +25,8 @@
 
 /* A random number for each run, which is in the file itself before the run writes anything else. */
 #define RUN_META "ledger.run"
+/* Whether the last run was closed. */
+#define CLOSED_META "ledger.is_closed"
 
 struct store {
     sqlite3 *db;

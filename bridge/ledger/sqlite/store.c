@@ -10,9 +10,6 @@
 
 #include <assert.h>
 
-/* Whether the last run was closed. */
-#define CLOSED_META "ledger.is_closed"
-
 /* ---- requests ---- */
 
 /* The event of a watch that is replaced belongs to an earlier command, which may be gone. */

@@ -306,15 +306,18 @@ static void test_send_accepts_a_route_of_the_configuration_only(void **state)
 static void test_ledger_accepts_its_verbs_only(void **state)
 {
     (void)state;
-    static const char *const WRONG[] = {"",       "show",     "list all", "count all", "stats all",
-                                        "backup", "verify x", "drop",     "drop t-1"};
+    static const char *const WRONG[] = {"",          "show",   "list all", "count all",
+                                        "stats all", "backup", "verify x", "drop",
+                                        "drop t-1",  "copy",   "copy a",   "migrate x"};
     for (size_t i = 0; i < sizeof WRONG / sizeof WRONG[0]; i++) {
         char line[128];
         snprintf(line, sizeof line, "--config config/minimal.conf %s", WRONG[i]);
         assert_wrong("ledger", line,
-                     "show TOKEN, list, count, stats, export, backup FILE, verify or "
-                     "verify-audit is needed\n");
+                     "show TOKEN, list, count, stats, export, backup FILE, verify, verify-audit, "
+                     "migrate or copy FROM TO is needed\n");
     }
+    assert_wrong("ledger", "--config config/minimal.conf --exclusive list",
+                 "--exclusive is for migrate only\n");
 }
 
 static void test_a_version_is_printed_with_those_of_the_libraries(void **state)
