@@ -154,3 +154,29 @@ void bucket_slow_down(struct bucket *bucket, int64_t now_ms, int64_t pause_ms)
         bucket->paused_until_ms = later(bucket->paused_until_ms, time_after(now_ms, pause_ms));
     }
 }
+
+double bucket_rate_per_s(struct bucket *bucket, int64_t now_ms)
+{
+    move_on(bucket, now_ms);
+    return bucket->current_per_s;
+}
+
+void bucket_slowed_elsewhere(struct bucket *bucket, int64_t now_ms, double slowed_per_s,
+                             int64_t ago_ms, int64_t pause_ms)
+{
+    move_on(bucket, now_ms);
+    int64_t at_ms = now_ms - (ago_ms < 0 ? 0 : ago_ms);
+    if (slowed_per_s > 0 && at_ms > bucket->throttled_at_ms) {
+        int64_t steps = (now_ms - at_ms) / STEP_MS;
+        double raised = slowed_per_s + (double)steps * bucket->rate_per_s * RECOVERY_SHARE;
+        double floor_per_s = bucket->rate_per_s * LOWEST_SHARE;
+        bucket->current_per_s =
+            raised < floor_per_s ? floor_per_s : least(bucket->rate_per_s, raised);
+        bucket->throttled_at_ms = at_ms;
+        bucket->recovers_at_ms =
+            bucket->current_per_s >= bucket->rate_per_s ? INT64_MAX : at_ms + (steps + 1) * STEP_MS;
+    }
+    if (pause_ms > 0) {
+        bucket->paused_until_ms = later(bucket->paused_until_ms, time_after(now_ms, pause_ms));
+    }
+}

@@ -136,8 +136,8 @@ void call_answered(void *arg, struct attempt *attempt)
         break;
     case REACTION_THROTTLE:
         figures_count_in_region(task, REGIONAL_THROTTLED);
-        bucket_slow_down(region_bucket(task->region), loop_now_ms(dispatch->loop),
-                         attempt->retry_after_ms > 0 ? attempt->retry_after_ms : 0);
+        allowance_slow_down(region_allowance(task->region), loop_now_ms(dispatch->loop),
+                            attempt->retry_after_ms > 0 ? attempt->retry_after_ms : 0);
         try_again(task, MOVE_NOTHING_DONE, attempt);
         break;
     case REACTION_RETRY_UNSURE:

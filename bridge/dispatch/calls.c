@@ -191,7 +191,7 @@ static void success_found(void *arg, enum status status, const struct ledger_rec
             .retention = RETENTION_SUCCESS,
             .request_id = mem_dup(records[0]->request_id.data, records[0]->request_id.length),
             .retry_after_ms = -1};
-        bucket_give_back(region_bucket(task->region));
+        allowance_give_back(region_allowance(task->region));
         call_end(task, &outcome, NULL);
         outcome_fini(&outcome);
     } else {

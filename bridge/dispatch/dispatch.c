@@ -106,7 +106,7 @@ void dispatch_release(struct dispatch *dispatch, struct dispatch_reservation res
     assert(group->reserved_count > 0);
     group->reserved_count--;
     if (reservation.is_called_at_once) {
-        bucket_give_back(region_bucket(group->region));
+        allowance_give_back(region_allowance(group->region));
         dispatch_release_slot(dispatch, group);
     } else {
         group_free_if_empty(&dispatch->schedule.groups, group);

@@ -15,7 +15,7 @@ void regions_init(struct regions *regions, const struct route *routes, size_t ro
                                 .in_flight_max = in_flight_max,
                                 .rate_per_s = rate_per_s,
                                 .burst = burst};
-    bucket_init(&regions->unproven_bucket, rate_per_s, burst, now_ms);
+    allowance_init(&regions->unproven, NULL, "", rate_per_s, burst, now_ms);
 }
 
 static bool is_named(const struct regions *regions, const char *name)
@@ -37,9 +37,9 @@ void regions_change(struct regions *regions, const struct route *routes, size_t 
     regions->in_flight_max = in_flight_max;
     regions->rate_per_s = rate_per_s;
     regions->burst = burst;
-    bucket_change(&regions->unproven_bucket, rate_per_s, burst, now_ms);
+    allowance_change(&regions->unproven, rate_per_s, burst, now_ms);
     HASH_ITER (hh, regions->table, region, next) {
-        bucket_change(&region->bucket, rate_per_s, burst, now_ms);
+        allowance_change(&region->allowance, rate_per_s, burst, now_ms);
         if (!region->is_proven && is_named(regions, region->name)) {
             region->is_proven = true;
             regions->unproven_in_flight -= region->in_flight;
@@ -73,7 +73,8 @@ struct region *regions_get(struct regions *regions, const char *name, int64_t no
         region = mem_zalloc(1, sizeof *region + length + 1);
         memcpy(region->name, name, length);
         region->regions = regions;
-        bucket_init(&region->bucket, regions->rate_per_s, regions->burst, now_ms);
+        allowance_init(&region->allowance, regions->unproven.source, region->name,
+                       regions->rate_per_s, regions->burst, now_ms);
         region->is_proven = is_named(regions, name);
         HASH_ADD_STR(regions->table, name, region);
     }
@@ -98,9 +99,9 @@ void region_serve_last(struct region *region)
     HASH_ADD_STR(regions->table, name, region);
 }
 
-struct bucket *region_bucket(struct region *region)
+struct allowance *region_allowance(struct region *region)
 {
-    return region->is_proven ? &region->bucket : &region->regions->unproven_bucket;
+    return region->is_proven ? &region->allowance : &region->regions->unproven;
 }
 
 static bool is_hanging(const struct region *region)
@@ -139,7 +140,8 @@ static void prove(struct region *region)
     struct regions *regions = region->regions;
     if (!region->is_proven && regions->proven_count < REGIONS_PROVEN_MAX) {
         region->is_proven = true;
-        region->bucket = regions->unproven_bucket; /* else it would have a second burst */
+        allowance_copy(&region->allowance,
+                       &regions->unproven); /* else it would have a second burst */
         regions->proven_count++;
         regions->unproven_in_flight -= region->in_flight;
     }

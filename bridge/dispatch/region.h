@@ -13,7 +13,7 @@
 #ifndef DISPATCH_REGION_H
 #define DISPATCH_REGION_H
 
-#include "base/bucket.h"
+#include "allowance.h"
 #include "ecs/outcome_map.h"
 #include "model/route.h"
 
@@ -31,7 +31,7 @@ struct group;
 struct region {
     UT_hash_handle hh;
     struct regions *regions;
-    struct bucket bucket;
+    struct allowance allowance;
     struct group *queue; /* those whose first command may be called */
     bool is_proven;
     size_t in_flight;  /* slots */
@@ -46,8 +46,8 @@ struct regions {
     size_t in_flight_max; /* of one region: api.max_in_flight_per_region */
     double rate_per_s;
     double burst;
-    struct region *table;          /* in the order in which they are served */
-    struct bucket unproven_bucket; /* of all unproven regions */
+    struct region *table;      /* in the order in which they are served */
+    struct allowance unproven; /* of all unproven regions */
     size_t unproven_in_flight;
     size_t proven_count;
 };
@@ -67,8 +67,8 @@ void regions_sweep(struct regions *regions);
 
 /* Puts the region behind the others. */
 void region_serve_last(struct region *region);
-/* The bucket that limits its calls. */
-struct bucket *region_bucket(struct region *region);
+/* What limits its calls. */
+struct allowance *region_allowance(struct region *region);
 /* Whether one more call may be under way. */
 bool region_has_slot(const struct region *region);
 void region_take_slot(struct region *region);

@@ -7,7 +7,7 @@ bool schedule_may_skip_queue(const struct schedule *schedule, struct region *reg
 {
     return region->queue == NULL && region->is_proven && region_has_slot(region) &&
            schedule->crashed_count == 0 && schedule->in_flight < schedule->in_flight_max &&
-           bucket_take(region_bucket(region), now_ms);
+           allowance_take(region_allowance(region), now_ms);
 }
 
 void schedule_take_slot(struct schedule *schedule, struct group *group, struct region *region)
@@ -32,7 +32,7 @@ void schedule_give_slot(struct schedule *schedule, struct group *group)
 static struct task *start_first(struct schedule *schedule, struct region *region, int64_t now_ms)
 {
     struct group *group = region->queue;
-    bool has_token = bucket_take(region_bucket(region), now_ms);
+    bool has_token = allowance_take(region_allowance(region), now_ms);
     assert(has_token);
     group_dequeue(group);
     schedule_take_slot(schedule, group, region);
@@ -48,7 +48,7 @@ static struct region *find_crashed(const struct schedule *schedule, int64_t now_
     HASH_ITER (hh, schedule->regions.table, region, next) {
         const struct task *task = region->queue == NULL ? NULL : region->queue->tasks;
         if (task != NULL && task_has_crashed(task) &&
-            bucket_wait_ms(region_bucket(region), now_ms) == 0 &&
+            allowance_wait_ms(region_allowance(region), now_ms) == 0 &&
             (best == NULL || task->command->crashes < best->queue->tasks->command->crashes)) {
             best = region;
         }
@@ -69,7 +69,7 @@ struct task *schedule_next(struct schedule *schedule, int64_t now_ms)
     }
     HASH_ITER (hh, schedule->regions.table, region, next) {
         if (region->queue != NULL && !task_has_crashed(region->queue->tasks) &&
-            region_has_slot(region) && bucket_wait_ms(region_bucket(region), now_ms) == 0) {
+            region_has_slot(region) && allowance_wait_ms(region_allowance(region), now_ms) == 0) {
             region_serve_last(region); /* so that no other one starves */
             return start_first(schedule, region, now_ms);
         }
@@ -83,7 +83,8 @@ int64_t schedule_wait_ms(const struct schedule *schedule, int64_t now_ms)
     struct region *next;
     int64_t least_ms = INT64_MAX;
     HASH_ITER (hh, schedule->regions.table, region, next) {
-        int64_t wait_ms = region->queue == NULL ? 0 : bucket_wait_ms(region_bucket(region), now_ms);
+        int64_t wait_ms =
+            region->queue == NULL ? 0 : allowance_wait_ms(region_allowance(region), now_ms);
         if (wait_ms > 0 && wait_ms < least_ms) {
             least_ms = wait_ms;
         }

@@ -36,6 +36,12 @@ void bucket_give_back(struct bucket *bucket);
 int64_t bucket_wait_ms(struct bucket *bucket, int64_t now_ms);
 /* Whether it is as after bucket_init(): full, neither slowed nor paused. */
 bool bucket_is_full(struct bucket *bucket, int64_t now_ms);
+/* The rate at which tokens come now. */
+double bucket_rate_per_s(struct bucket *bucket, int64_t now_ms);
+/* Somebody else who shares the rate was throttled `ago_ms` ago, to this rate (0: nobody was), and
+ * there is a pause for another `pause_ms`. Older news than the bucket's own change nothing. */
+void bucket_slowed_elsewhere(struct bucket *bucket, int64_t now_ms, double slowed_per_s,
+                             int64_t ago_ms, int64_t pause_ms);
 /* The API throttled; `pause_ms` is its own retry time, 0 for none. */
 void bucket_slow_down(struct bucket *bucket, int64_t now_ms, int64_t pause_ms);
 
