@@ -109,6 +109,7 @@ static void free_found(struct ledger_batch *batch)
     batch->commands = NULL;
     batch->command_count = 0;
     batch->command_waiters = 0;
+    batch->adopted_count = 0;
     for (size_t i = 0; i < batch->watched_count; i++) {
         watch_free(batch->watched[i]);
     }
@@ -171,18 +172,29 @@ int64_t ledger_batch_message_id(struct ledger_batch *batch)
     return batch->next_message_id++;
 }
 
-void ledger_batch_add_message(struct ledger_batch *batch, struct ledger_request *request,
-                              int64_t id, size_t offset)
+static void add_message(struct ledger_batch *batch, int64_t id, size_t offset)
 {
     if (batch->message_count == batch->message_capacity) {
         batch->message_capacity = batch->message_capacity == 0 ? 64 : batch->message_capacity * 2;
         batch->messages =
             mem_realloc(batch->messages, batch->message_capacity * sizeof *batch->messages);
     }
-    assert(request->first_message + request->message_count == batch->message_count);
     batch->messages[batch->message_count++] =
         (struct batch_message){id, {offset, batch->bytes.length - offset}};
+}
+
+void ledger_batch_add_message(struct ledger_batch *batch, struct ledger_request *request,
+                              int64_t id, size_t offset)
+{
+    assert(request->first_message + request->message_count == batch->message_count);
+    add_message(batch, id, offset);
     request->message_count++;
+}
+
+void ledger_batch_adopt_message(struct ledger_batch *batch, int64_t id, size_t offset)
+{
+    add_message(batch, id, offset);
+    batch->adopted_count++;
 }
 
 struct command *ledger_batch_command(const struct ledger_batch *batch, const struct store_row *row)

@@ -349,6 +349,7 @@ struct ledger_batch {
     struct command **commands;
     size_t command_count;
     int64_t command_waiters; /* duplicates that wait for these */
+    size_t adopted_count;    /* the last messages: adopted from another bridge, for hooks.posted */
     struct watch **watched;  /* the watches of the last run; owned */
     size_t watched_count;
     size_t expired_count;
@@ -378,6 +379,8 @@ void ledger_batch_add_meta(struct ledger_batch *batch, const char *key, int64_t 
 /* Makes a message of the bytes from `offset` to the end, as the request's last one. */
 void ledger_batch_add_message(struct ledger_batch *batch, struct ledger_request *request,
                               int64_t id, size_t offset);
+/* The same with one that no request has made. After those of all requests. */
+void ledger_batch_adopt_message(struct ledger_batch *batch, int64_t id, size_t offset);
 /* A new id for a message. */
 int64_t ledger_batch_message_id(struct ledger_batch *batch);
 /* Makes the command of a row. */

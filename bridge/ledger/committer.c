@@ -50,7 +50,7 @@ static int64_t next_due_us(const struct committer *committer)
     if (committer->is_failing) {
         return committer->retry_at_us;
     }
-    if (committer->is_closing) {
+    if (committer->is_closing || committer->is_called) {
         return INT64_MIN;
     }
     int64_t due_us = queue_due_us(committer);
@@ -92,6 +92,7 @@ static struct ledger_batch *next_batch(struct committer *committer)
                 committer->limits = committer->next_limits;
                 committer->has_next_limits = false;
             }
+            committer->is_called = false;
             batch = take_queued(committer);
             break;
         }
@@ -433,7 +434,9 @@ void committer_fini(struct committer *committer)
         committer->reports = next;
     }
     ledger_batch_free(committer->spare);
-    committer->ops->close(committer->store);
+    if (committer->ops != NULL) {
+        committer->ops->close(committer->store);
+    }
     pthread_cond_destroy(&committer->queued);
     pthread_mutex_destroy(&committer->mutex);
 }
@@ -566,6 +569,15 @@ void committer_wake(struct committer *committer)
     if (must_wake) {
         pthread_cond_signal(&committer->queued);
     }
+}
+
+void committer_call(void *arg)
+{
+    struct committer *committer = arg;
+    pthread_mutex_lock(&committer->mutex);
+    committer->is_called = true;
+    pthread_mutex_unlock(&committer->mutex);
+    pthread_cond_signal(&committer->queued);
 }
 
 void committer_set_limits(struct committer *committer, const struct ledger_limits *limits)

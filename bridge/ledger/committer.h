@@ -54,6 +54,7 @@ struct committer {
     int64_t pace_until_us; /* monotonic: a short queue is not committed before */
     int64_t
         thread_until_us; /* monotonic: the thread sleeps until then; INT64_MIN while it is busy */
+    bool is_called;      /* the store wants a batch now, even without a request */
     bool is_closing;
     int64_t close_by_us; /* monotonic */
     struct ledger_batch *reports;
@@ -84,6 +85,8 @@ bool committer_enqueue(struct committer *committer, struct ledger_request *reque
  * list, which is not empty. */
 bool committer_enqueue_together(struct committer *committer, struct request_list *requests);
 void committer_wake(struct committer *committer);
+/* The store wants a batch now: store_place.wake. Thread: any. */
+void committer_call(void *committer);
 
 /* Replaces the limits, from the next batch on. */
 void committer_set_limits(struct committer *committer, const struct ledger_limits *limits);

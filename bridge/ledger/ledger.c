@@ -94,23 +94,21 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
                         const struct ledger_hooks *hooks, struct ledger **out_ledger,
                         struct buf *out_why)
 {
-    const struct store_ops *ops = NULL;
+    struct ledger *ledger = ledger_new(loop, options, hooks);
+    struct committer *committer = &ledger->committer;
     struct store_place place = {.instance = options->instance,
                                 .password_file = options->password_file,
                                 .lease = options->lease,
-                                .lease_ms = options->lease_ms};
-    struct store *store = NULL;
-    enum status status = store_choose(options->store, &ops, &place.location, out_why);
+                                .lease_ms = options->lease_ms,
+                                .wake = committer_call,
+                                .wake_arg = committer};
+    enum status status = store_choose(options->store, &committer->ops, &place.location, out_why);
     if (status == STATUS_OK) {
-        status = ops->open(&place, options->is_full, &store, out_why);
+        status = committer->ops->open(&place, options->is_full, &committer->store, out_why);
     }
-    if (status != STATUS_OK) {
-        return status;
+    if (status == STATUS_OK) {
+        status = load(ledger, out_why);
     }
-    struct ledger *ledger = ledger_new(loop, options, hooks);
-    ledger->committer.ops = ops;
-    ledger->committer.store = store;
-    status = load(ledger, out_why);
     if (status != STATUS_OK) {
         free_ledger(ledger);
         return status;

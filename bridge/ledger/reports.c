@@ -28,16 +28,22 @@ static void count_refusal(struct ledger *ledger, enum bridge_error error)
     count(ledger, COUNTERS[error], 1);
 }
 
-static void report_messages(struct ledger *ledger, const struct ledger_batch *batch,
-                            const struct ledger_request *request)
+static void post_messages(struct ledger *ledger, const struct ledger_batch *batch, size_t first,
+                          size_t message_count)
 {
-    count(ledger, COUNTER_OUTBOX_DEPTH, (int64_t)request->message_count);
-    for (size_t i = 0; i < request->message_count; i++) {
-        const struct batch_message *message = &batch->messages[request->first_message + i];
+    count(ledger, COUNTER_OUTBOX_DEPTH, (int64_t)message_count);
+    for (size_t i = 0; i < message_count; i++) {
+        const struct batch_message *message = &batch->messages[first + i];
         count(ledger, COUNTER_OUTBOX_BYTES, (int64_t)message->text.length);
         ledger->hooks.posted(ledger->hooks.arg, message->id,
                              ledger_batch_text(batch, message->text));
     }
+}
+
+static void report_messages(struct ledger *ledger, const struct ledger_batch *batch,
+                            const struct ledger_request *request)
+{
+    post_messages(ledger, batch, request->first_message, request->message_count);
 }
 
 static void report_claim(struct ledger *ledger, const struct ledger_batch *batch,
@@ -300,6 +306,7 @@ void ledger_report(struct ledger *ledger, struct ledger_batch *batch)
         }
         ledger_request_free(request);
     }
+    post_messages(ledger, batch, batch->message_count - batch->adopted_count, batch->adopted_count);
     if (batch->last_audit_seq > ledger->audited_seq) {
         ledger->audited_seq = batch->last_audit_seq;
         ledger->hooks.audited(ledger->hooks.arg, ledger->audited_seq);

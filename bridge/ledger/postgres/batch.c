@@ -154,25 +154,29 @@ static void take_deleted(struct store *store, struct item *item, const PGresult 
     deleted_of(item->request)->was_there = PQntuples(result) == 1;
 }
 
-void postgres_take_promoted(struct store *store, struct item *item, const PGresult *result)
+static void take_promoted(struct store *store, const PGresult *result, int i)
 {
     struct work *work = &store->work;
     struct store_row row;
-    (void)item;
-    if (PQntuples(result) == 0) {
-        return;
-    }
-    if (postgres_read_row(result, 0, &row) != STATUS_OK) {
+    if (postgres_read_row(result, i, &row) != STATUS_OK) {
         LOG_ERROR("ledger_row_damaged",
-                  LOG_SLICE("token", postgres_slice(result, 0, COLUMN_token)));
+                  LOG_SLICE("token", postgres_slice(result, i, COLUMN_token)));
         return;
     }
-    struct reply_to sender = postgres_read_sender(result, 0);
+    struct reply_to sender = postgres_read_sender(result, i);
     work->promoted =
         mem_realloc(work->promoted, (work->promoted_count + 1) * sizeof *work->promoted);
     work->promoted[work->promoted_count++] =
         (struct promoted){ledger_batch_command(work->batch, &row), postgres_copy_reply_to(&sender),
-                          postgres_int(result, 0, COLUMN_COUNT)};
+                          postgres_int(result, i, COLUMN_COUNT)};
+}
+
+void postgres_take_promoted(struct store *store, struct item *item, const PGresult *result)
+{
+    (void)item;
+    for (int i = 0; i < PQntuples(result); i++) {
+        take_promoted(store, result, i);
+    }
 }
 
 void postgres_put_promote(struct store *store, const char *group)
@@ -419,7 +423,7 @@ static enum status try_first(struct store *store)
 }
 
 /* What a committed transaction has given to this run goes to the batch. */
-static void take_over(struct store *store)
+void postgres_take_over(struct store *store)
 {
     struct work *work = &store->work;
     for (size_t i = 0; i < work->promoted_count; i++) {
@@ -466,7 +470,7 @@ static void first_done(struct store *store)
         }
     }
     work->is_first_done = true;
-    take_over(store);
+    postgres_take_over(store);
 }
 
 static bool has_first(const struct store *store)
@@ -518,7 +522,7 @@ static enum status alone(struct store *store, struct item *item)
     }
     if (status == STATUS_OK) {
         item_done(store, item);
-        take_over(store);
+        postgres_take_over(store);
     }
     return status;
 }
@@ -613,6 +617,19 @@ static enum status make_effect_index(struct store *store)
     return STATUS_OK;
 }
 
+/* What the lease has to do with this run's own work. */
+static void finish_turn(struct store *store)
+{
+    if (store->lease == NULL) {
+        return;
+    }
+    bool has_change = postgres_lease_take_change(store->lease);
+    if (has_change || store->must_adopt) {
+        postgres_adopt(store);
+    }
+    postgres_lease_set_held(store->lease, heads_count(store));
+}
+
 enum status postgres_carry_out(struct store *store, struct ledger_batch *batch)
 {
     struct work *work = &store->work;
@@ -624,6 +641,10 @@ enum status postgres_carry_out(struct store *store, struct ledger_batch *batch)
     bool is_again = work->batch == batch;
     if (status != STATUS_OK) {
         return is_again && !store->is_expelled ? STATUS_UNAVAILABLE : STATUS_STORE;
+    }
+    if (!is_again && store->is_adoption_unknown &&
+        postgres_recover_adopted(store, batch) != STATUS_OK) {
+        return STATUS_STORE;
     }
     if (!is_again) {
         begin_work(store, batch);
@@ -652,6 +673,7 @@ enum status postgres_carry_out(struct store *store, struct ledger_batch *batch)
     if (batch->expire_max > 0) {
         expire(store, batch);
     }
+    finish_turn(store);
     postgres_end_work(store);
     return STATUS_OK;
 }

@@ -57,6 +57,11 @@ void heads_clear(struct store *store)
     }
 }
 
+int64_t heads_count(const struct store *store)
+{
+    return (int64_t)HASH_COUNT(store->heads);
+}
+
 bool heads_have(const struct store *store, struct slice token)
 {
     return find(store, token) != NULL;

@@ -1,12 +1,14 @@
 /*
  * The start and the end of a run. A start takes over what the earlier run of the same instance
- * held, where that run is known to be dead: the lock file beside it is free.
+ * held, where that run is known to be dead: the lock file beside it is
+ * free, or it has not renewed its lease for so long as the lease lasts.
  */
 #include "store_private.h"
 
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "ledger/clock.h"
 
 #include <errno.h>
@@ -16,10 +18,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The last run of this instance, and whether it was closed. */
 #define RUN_META    "ledger.run"
+#define WATCH_MS    500
 #define CLOSED_META "ledger.is_closed"
 
 /* ---- the place of a run ---- */
@@ -72,32 +76,66 @@ enum status postgres_lock(struct store *store, struct buf *out_why)
 
 /* ---- the start ---- */
 
-/* The run of this instance that is registered, 0 for none. STATUS_BUSY: it may be alive. */
-static enum status find_registered(struct store *store, struct slice same_place, int64_t *out_run,
-                                   struct buf *out_why)
+/* What the start knows about the run of its instance that is registered. */
+struct found {
+    int64_t run; /* 0: there is none */
+    int64_t n;   /* its number, which a living run changes once a second */
+    int64_t lease_ms;
+    bool is_dead; /* another run with this place cannot be alive: this one has its lock */
+};
+
+static enum status find_registered(struct store *store, struct slice same_place,
+                                   struct found *out_found)
 {
     const struct postgres_value instance[] = {postgres_bytes(slice_text(store->instance))};
     enum status status = postgres_query(store, PG_FIND_BRIDGE, instance, 1);
-    *out_run = 0;
-    if (status != STATUS_OK || PQntuples(store->kept) == 0) {
-        return status;
+    *out_found = (struct found){0};
+    if (status == STATUS_OK && PQntuples(store->kept) > 0) {
+        struct slice place = postgres_slice(store->kept, 0, 1);
+        *out_found = (struct found){
+            .run = postgres_int(store->kept, 0, 0),
+            .n = postgres_int(store->kept, 0, 2),
+            .lease_ms = postgres_int(store->kept, 0, 3),
+            .is_dead = place.length > same_place.length && place.data[same_place.length] == ' ' &&
+                       memcmp(place.data, same_place.data, same_place.length) == 0};
+        snprintf(store->error, sizeof store->error, "%.*s", (int)place.length, place.data);
     }
-    struct slice place = postgres_slice(store->kept, 0, 1);
-    *out_run = postgres_int(store->kept, 0, 0);
-    if (place.length > same_place.length && place.data[same_place.length] == ' ' &&
-        memcmp(place.data, same_place.data, same_place.length) == 0) {
-        return STATUS_OK;
+    return status;
+}
+
+/*
+ * A run of this instance at another place: watches it for the length of its lease. STATUS_OK: it
+ * does not renew its lease, or has gone. STATUS_BUSY: it is alive.
+ */
+static enum status watch_registered(struct store *store, const struct found *found,
+                                    struct buf *out_why)
+{
+    struct buf place = {0};
+    const struct timespec pause = {.tv_nsec = WATCH_MS * 1000000L};
+    int64_t end_ms = clock_boot_ms() + found->lease_ms;
+    struct found now = *found;
+    enum status status = STATUS_OK;
+    buf_append_text(&place, store->error);
+    LOG_WARN("instance_registered", LOG_TEXT("place", place.data),
+             LOG_INT("wait_ms", found->lease_ms));
+    while (status == STATUS_OK && now.run == found->run && now.n == found->n &&
+           clock_boot_ms() < end_ms) {
+        (void)nanosleep(&pause, NULL);
+        status = find_registered(store, (struct slice){0}, &now);
     }
-    buf_printf(out_why,
-               "the instance \"%s\" is in use at another place (%.*s): give each bridge an "
-               "instance of its own",
-               store->instance, (int)place.length, place.data);
-    return STATUS_BUSY;
+    if (status == STATUS_OK && now.run != 0 && (now.run != found->run || now.n != found->n)) {
+        buf_printf(out_why,
+                   "the instance \"%s\" is in use at another place (%s): give each bridge an "
+                   "instance of its own",
+                   store->instance, place.data);
+        status = STATUS_BUSY;
+    }
+    buf_fini(&place);
+    return status;
 }
 
 /* Replaces the earlier run by this one, which gets all that it held. */
-static enum status replace_run(struct store *store, int64_t earlier, bool is_registered,
-                               const char *place)
+static enum status replace_run(struct store *store, int64_t earlier, const char *place)
 {
     const struct postgres_value both[] = {postgres_number(store->run), postgres_number(earlier)};
     const struct postgres_value row[] = {
@@ -107,9 +145,6 @@ static enum status replace_run(struct store *store, int64_t earlier, bool is_reg
                                          postgres_bytes(slice_text(RUN_META)),
                                          postgres_number(store->run)};
     struct item inserted = {0};
-    if (is_registered) {
-        postgres_put(store, PG_REMOVE_BRIDGE, &both[1], 1, NULL, NULL);
-    }
     postgres_put(store, PG_REMOVE_STEP, &both[1], 1, NULL, NULL);
     postgres_put(store, PG_REGISTER, row, 4, postgres_take_row, &inserted);
     postgres_put(store, PG_TAKE_HEADS, both, 2, NULL, NULL);
@@ -122,28 +157,47 @@ static enum status replace_run(struct store *store, int64_t earlier, bool is_reg
     return status;
 }
 
-enum status postgres_register(struct store *store, struct buf *out_why)
+/* Takes the place of the run that was found, if that has not renewed its lease since. */
+static enum status take_place(struct store *store, const struct found *found, const char *place)
 {
-    struct buf place = {0};
-    size_t same_length = append_place(&place);
-    int64_t registered = 0;
     int64_t earlier = 0;
-    digest_random(&store->run, sizeof store->run);
-    store->run = (store->run & INT64_MAX) | 1;
-    store->session = 0;
+    struct item removed = {.has_row = true};
+    const struct postgres_value row[] = {postgres_number(found->run), postgres_number(found->n)};
+    store->registered_ms = clock_boot_ms();
     postgres_put_text(store, "BEGIN");
-    enum status status =
-        find_registered(store, slice_of(place.data, same_length), &registered, out_why);
-    if (status == STATUS_OK) {
-        status = postgres_get_meta(store, RUN_META, &earlier);
-        status = status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    enum status status = postgres_get_meta(store, RUN_META, &earlier);
+    status = status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    if (status == STATUS_OK && found->run != 0) {
+        earlier = found->run;
+        postgres_put(store, PG_EXPEL, row, 2, postgres_take_row, &removed);
+        status = postgres_flush(store);
+    }
+    if (status == STATUS_OK && !removed.has_row) {
+        status = postgres_fail(store, "the earlier bridge of this instance came back meanwhile");
     }
     if (status == STATUS_OK) {
-        status =
-            replace_run(store, registered != 0 ? registered : earlier, registered != 0, place.data);
+        status = replace_run(store, earlier, place);
     }
     if (status == STATUS_OK) {
         status = postgres_commit(store);
+    }
+    return status;
+}
+
+enum status postgres_register(struct store *store, struct buf *out_why)
+{
+    struct buf place = {0};
+    struct found found;
+    size_t same_length = append_place(&place);
+    digest_random(&store->run, sizeof store->run);
+    store->run = (store->run & INT64_MAX) | 1;
+    store->session = 0;
+    enum status status = find_registered(store, slice_of(place.data, same_length), &found);
+    if (status == STATUS_OK && found.run != 0 && !found.is_dead) {
+        status = watch_registered(store, &found, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = take_place(store, &found, place.data);
     }
     if (status != STATUS_OK && out_why->length == 0) {
         buf_append_text(out_why, store->error);

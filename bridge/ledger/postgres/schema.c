@@ -293,7 +293,7 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
     [PG_REGISTER] = {"register", "INSERT INTO bridge (id, instance, lease_ms, place)"
                                  " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"},
     [PG_FIND_BRIDGE] = {"find_bridge",
-                        "SELECT id, place FROM bridge WHERE instance = $1 FOR UPDATE"},
+                        "SELECT id, place, n, lease_ms FROM bridge WHERE instance = $1"},
     [PG_REMOVE_BRIDGE] = {"remove_bridge", "DELETE FROM bridge WHERE id = $1"},
     [PG_REMOVE_STEP] = {"remove_step", "DELETE FROM step WHERE run = $1"},
     [PG_RECONNECT] = {"reconnect", "UPDATE bridge SET session = session + 1"
@@ -303,19 +303,33 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
                                    " ORDER BY seq"},
     [PG_TAKE_HEADS] = {"take_heads", "UPDATE command SET owner = $1 WHERE owner = $2"},
     [PG_TAKE_OUTBOX] = {"take_outbox", "UPDATE outbox SET owner = $1 WHERE owner = $2"},
-    [PG_HEARTBEAT] = {"heartbeat",
-                      "UPDATE bridge SET n = n + 1, held = $3 WHERE id = $1 AND session = $2"},
+    [PG_HEARTBEAT] = {"heartbeat", "UPDATE bridge SET n = n + 1, held = $2 WHERE id = $1"},
     [PG_LIST_BRIDGES] = {"list_bridges", "SELECT id, n, lease_ms, held FROM bridge"},
     [PG_EXPEL] = {"expel", "DELETE FROM bridge WHERE id = $1 AND n = $2"},
     [PG_RESET_CALLS] = {"reset_calls",
                         "UPDATE command SET state = 3, crashes = crashes + $2,"
                         " history = " APPEND("$3") " WHERE owner = $1 AND state IN (2, 4)"},
-    [PG_LIST_DEAD] = {"list_dead", "SELECT DISTINCT c.owner FROM command c WHERE c.owner IS NOT"
-                                   " NULL AND NOT EXISTS (SELECT 1 FROM bridge b"
-                                   " WHERE b.id = c.owner)"},
+    /* The owners of messages one by one, from one to the next in the index. */
+    [PG_LIST_DEAD] = {"list_dead",
+                      "WITH RECURSIVE o AS (SELECT min(owner) AS owner FROM outbox UNION ALL"
+                      " SELECT (SELECT min(x.owner) FROM outbox x WHERE x.owner > o.owner) FROM o"
+                      " WHERE o.owner IS NOT NULL)"
+                      " SELECT c.owner FROM command c WHERE c.owner IS NOT NULL"
+                      " AND NOT EXISTS (SELECT 1 FROM bridge b WHERE b.id = c.owner) UNION"
+                      " SELECT o.owner FROM o WHERE o.owner IS NOT NULL"
+                      " AND NOT EXISTS (SELECT 1 FROM bridge b WHERE b.id = o.owner)"},
     [PG_ADOPT] = {"adopt", "UPDATE command SET owner = $1 WHERE token = ANY (ARRAY (SELECT token"
-                           " FROM command WHERE owner = ANY ($2::bigint[]) ORDER BY grp LIMIT 500"
+                           " FROM command WHERE owner = ANY ($2::bigint[])"
+                           " AND route = ANY ($3::text[]) ORDER BY grp LIMIT 500"
                            " FOR UPDATE SKIP LOCKED)) RETURNING " HELD_COLUMNS},
+    [PG_ADOPT_OUTBOX] =
+        {"adopt_outbox",
+         "WITH d AS (SELECT owner, id FROM outbox WHERE owner = ANY ($2::bigint[])"
+         " ORDER BY owner, id LIMIT 256 FOR UPDATE SKIP LOCKED),"
+         " k AS (SELECT owner, id, row_number() OVER (ORDER BY owner, id) - 1 AS n FROM d),"
+         " u AS (UPDATE outbox o SET owner = $1, id = $3 + k.n FROM k"
+         " WHERE o.owner = k.owner AND o.id = k.id RETURNING o.id, o.message)"
+         " SELECT id, message FROM u ORDER BY id"},
     [PG_EXPIRE] = {"expire",
                    "WITH e AS (DELETE FROM command WHERE token = ANY (ARRAY (SELECT token"
                    " FROM command WHERE owner IS NULL AND due_at <= $1 AND state = 5"

@@ -111,7 +111,7 @@ enum store_postgres_statement {
     /* The outbox and the audit. */
     PG_POST,
     PG_POST_FOR, /* it belongs to the command of the message $4 */
-    PG_UNPOST, /* $3: an event for the history of the message's command. No row: it is not there */
+    PG_UNPOST,   /* $3: an event for the history of the message's command; no row: it is gone */
     PG_READ_OUTBOX,
     PG_ADD_AUDIT,
     PG_READ_AUDIT,
@@ -142,7 +142,7 @@ enum store_postgres_statement {
     PG_REMOVE_BRIDGE,
     PG_REMOVE_STEP,
     PG_RECONNECT,  /* waits for the end of the earlier connection's transaction */
-    PG_OWN_HEADS,  /* behind PG_RECONNECT: what a lost transaction may have promoted or adopted */
+    PG_OWN_HEADS,  /* behind PG_RECONNECT: what a lost transaction may have got this run */
     PG_TAKE_HEADS, /* of the earlier run of the same instance */
     PG_TAKE_OUTBOX,
     PG_HEARTBEAT,
@@ -150,7 +150,8 @@ enum store_postgres_statement {
     PG_EXPEL,
     PG_RESET_CALLS,
     PG_LIST_DEAD,
-    PG_ADOPT,
+    PG_ADOPT,        /* $3: commands of these routes */
+    PG_ADOPT_OUTBOX, /* $3: the first of their new ids */
     PG_EXPIRE,
     PG_STATEMENT_COUNT
 };

@@ -21,6 +21,15 @@ enum status postgres_fail(struct store *store, const char *text)
     return STATUS_STORE;
 }
 
+void postgres_expelled(struct store *store)
+{
+    store->is_expelled = true;
+    if (store->validity != NULL) {
+        lease_lose(store->validity);
+    }
+    postgres_fail(store, "another bridge has taken over from this one, which must start again");
+}
+
 static void add_sent(struct store *store, took_fn *took, struct item *item)
 {
     if (store->sent_count == store->sent_capacity) {
@@ -64,8 +73,7 @@ enum status postgres_flush(struct store *store)
     }
     if (status == STATUS_STORE &&
         strcmp(postgres_sqlstate(store->connection), SQLSTATE_EXPELLED) == 0) {
-        store->is_expelled = true;
-        postgres_fail(store, "another bridge has taken over from this one, which must start again");
+        postgres_expelled(store);
     }
     return status;
 }
@@ -134,8 +142,8 @@ static enum status take_session(struct store *store)
     const struct postgres_value run[] = {postgres_number(store->run)};
     enum status status = postgres_query(store, PG_RECONNECT, run, 1);
     if (status == STATUS_OK && PQntuples(store->kept) == 0) {
-        store->is_expelled = true;
-        status = postgres_fail(store, "this bridge is no longer registered: it must start again");
+        postgres_expelled(store);
+        status = STATUS_STORE;
     }
     if (status == STATUS_OK) {
         store->session = postgres_int(store->kept, 0, 0);

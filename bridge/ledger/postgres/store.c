@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LEASE_MS 10000
+#define LEASE_MS 10000 /* of a store whose place says nothing */
 
 static struct store *store_new(const struct store_place *place, bool is_full)
 {
@@ -21,7 +21,8 @@ static struct store *store_new(const struct store_place *place, bool is_full)
                                ? NULL
                                : mem_strdup(place->password_file);
     store->is_full = is_full;
-    store->lease_ms = LEASE_MS;
+    store->lease_ms = place->lease_ms > 0 ? place->lease_ms : LEASE_MS;
+    store->validity = place->lease;
     store->lock_fd = -1;
     return store;
 }
@@ -65,6 +66,22 @@ static enum status open_database(struct store *store, struct buf *out_why)
     return status;
 }
 
+/* The registration is the first renewal. */
+static void begin_lease(struct store *store, const struct store_place *place)
+{
+    lease_begin(place->lease);
+    lease_renewed(place->lease, store->registered_ms, store->lease_ms);
+    const struct postgres_lease_options options = {.uri = store->uri,
+                                                   .password_file = store->password_file,
+                                                   .is_full = store->is_full,
+                                                   .run = store->run,
+                                                   .lease_ms = store->lease_ms,
+                                                   .lease = place->lease,
+                                                   .wake = place->wake,
+                                                   .arg = place->wake_arg};
+    store->lease = postgres_lease_new(&options);
+}
+
 static enum status open_store(const struct store_place *place, bool is_full,
                               struct store **out_store, struct buf *out_why)
 {
@@ -79,6 +96,9 @@ static enum status open_store(const struct store_place *place, bool is_full,
     if (status != STATUS_OK) {
         free_store(store);
         return status == STATUS_UNAVAILABLE ? STATUS_STORE : status;
+    }
+    if (place->lease != NULL) {
+        begin_lease(store, place);
     }
     *out_store = store;
     return STATUS_OK;
@@ -107,6 +127,7 @@ static void close_store(struct store *store)
     if (store == NULL) {
         return;
     }
+    postgres_lease_free(store->lease);
     if (!store->is_reader) {
         postgres_unregister(store);
     }

@@ -9,6 +9,7 @@
 #define LEDGER_POSTGRES_STORE_PRIVATE_H
 
 #include "connection.h"
+#include "lease.h"
 #include "ledger/store.h"
 #include "rows.h"
 
@@ -81,8 +82,13 @@ struct store {
     int64_t step; /* the number of the last transaction */
     bool is_started;
     bool is_expelled;
-    bool has_effect_index; /* false: not known */
-    struct head *heads;    /* a hash */
+    struct lease *validity;       /* of the registration; NULL: nobody asks */
+    struct postgres_lease *lease; /* renews it; NULL: nothing does */
+    int64_t registered_ms;        /* CLOCK_BOOTTIME: when the registration was sent */
+    bool must_adopt;
+    bool is_adoption_unknown; /* whether the last one was committed */
+    bool has_effect_index;    /* false: not known */
+    struct head *heads;       /* a hash */
     struct work work;
     struct sent *sent;
     size_t sent_count;
@@ -118,6 +124,17 @@ void postgres_keep(struct store *store, struct item *item, const PGresult *resul
  * committed: *out_is_committed, false where there was none. */
 enum status postgres_reconnect(struct store *store, bool *out_is_committed);
 
+/* Another bridge has taken over: nothing can be written any more. */
+void postgres_expelled(struct store *store);
+
+/* ---- adopt.c ---- */
+
+/* Adopts what dead runs have left, and adds it to the batch that was carried out. What cannot be
+ * adopted now is adopted with a later batch. */
+void postgres_adopt(struct store *store);
+/* Before a batch, if is_adoption_unknown: adds to it what this run has and does not know. */
+enum status postgres_recover_adopted(struct store *store, struct ledger_batch *batch);
+
 /* ---- run.c ---- */
 
 enum status postgres_register(struct store *store, struct buf *out_why);
@@ -131,6 +148,7 @@ enum status postgres_start(struct store *store, struct ledger_batch *batch);
 void heads_add(struct store *store, struct slice token, const struct reply_to *reply_to);
 void heads_remove(struct store *store, struct slice token);
 void heads_clear(struct store *store);
+int64_t heads_count(const struct store *store);
 bool heads_have(const struct store *store, struct slice token);
 /* The first sender of a command that this run holds and for which nobody else waits; NULL: it is
  * not known, or others wait. */
@@ -143,7 +161,7 @@ int64_t heads_waiters(const struct store *store, struct slice token);
 /* ---- batch.c ---- */
 
 enum status postgres_carry_out(struct store *store, struct ledger_batch *batch);
-/* The promoted command of a result, if there is one; it is given to the batch with the commit. */
+/* The promoted or adopted commands of a result; postgres_take_over() gives them to the batch. */
 void postgres_take_promoted(struct store *store, struct item *item, const PGresult *result);
 /* Whether the statement has changed a row: sets has_row. */
 void postgres_take_row(struct store *store, struct item *item, const PGresult *result);
@@ -154,6 +172,8 @@ void postgres_put_messages(struct store *store, const struct ledger_request *req
 void postgres_put_audit(struct store *store, struct ledger_request *request);
 /* What the history of the request's command gets. */
 struct slice postgres_events(const struct store *store, const struct ledger_request *request);
+/* The transaction is committed that has given commands to this run. */
+void postgres_take_over(struct store *store);
 /* Frees what belongs to the batch that was carried out. */
 void postgres_end_work(struct store *store);
 

@@ -1,0 +1,285 @@
+/*
+ * A renewal and the list of bridges are one transaction and one round trip. An expulsion is two:
+ * the calls of the run are reset only where its row was deleted, which was possible only if its
+ * number had not changed.
+ */
+#include "lease.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "connection.h"
+#include "ledger/history.h"
+#include "ledger/peers.h"
+#include "rows.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define RENEW_MS     1000
+#define RECONNECT_MS 500
+#define ADOPT_MS     30000 /* without any change of the bridges */
+
+struct postgres_lease {
+    struct postgres_lease_options options;
+    int timeout_ms; /* for an answer: after that the lease has ended anyway */
+    pthread_t thread;
+
+    /* owned by the thread */
+    struct postgres_connection *connection; /* NULL: none */
+    struct peers peers;
+    int64_t adopt_at_ms;
+    bool is_out_of_reach; /* it was logged */
+
+    atomic_bool has_change;
+    _Atomic int64_t held;
+    pthread_mutex_t mutex;
+    pthread_cond_t ending;
+    bool is_ending; /* under the mutex */
+};
+
+/* ---- a renewal ---- */
+
+struct renewal {
+    struct postgres_lease *lease;
+    int64_t now_ms;
+    bool is_registered;
+    bool has_change;
+};
+
+static void take_renewal(void *arg, size_t index, const PGresult *result)
+{
+    struct renewal *renewal = arg;
+    struct peers *peers = &renewal->lease->peers;
+    if (index == 0) {
+        renewal->is_registered = strcmp(PQcmdTuples((PGresult *)result), "1") == 0;
+        return;
+    }
+    renewal->now_ms = clock_boot_ms();
+    peers_begin(peers, renewal->now_ms);
+    for (int i = 0; i < PQntuples(result); i++) {
+        const struct peer_row row = {.id = postgres_int(result, i, 0),
+                                     .n = postgres_int(result, i, 1),
+                                     .lease_ms = postgres_int(result, i, 2),
+                                     .held = postgres_int(result, i, 3)};
+        peers_add(peers, &row, renewal->now_ms);
+    }
+    renewal->has_change = peers_end(peers);
+}
+
+static void announce_change(struct postgres_lease *lease)
+{
+    lease->adopt_at_ms = clock_boot_ms() + ADOPT_MS;
+    atomic_store(&lease->has_change, true);
+    lease->options.wake(lease->options.arg);
+}
+
+static void lose(struct postgres_lease *lease)
+{
+    lease_lose(lease->options.lease);
+    lease->options.wake(lease->options.arg);
+}
+
+static void out_of_reach(struct postgres_lease *lease, const char *why)
+{
+    peers_renewal_failed(&lease->peers);
+    postgres_close(lease->connection);
+    lease->connection = NULL;
+    if (!lease->is_out_of_reach) {
+        LOG_WARN("lease_not_renewed", LOG_TEXT("why", why));
+    }
+    lease->is_out_of_reach = true;
+}
+
+static enum status connect_it(struct postgres_lease *lease)
+{
+    struct buf why = {0};
+    enum status status = STATUS_OK;
+    if (lease->connection == NULL) {
+        status =
+            postgres_open(lease->options.uri, lease->options.password_file, lease->options.is_full,
+                          true, lease->timeout_ms, &lease->connection, &why);
+    }
+    if (status != STATUS_OK) {
+        out_of_reach(lease, why.data);
+    }
+    buf_fini(&why);
+    return status;
+}
+
+/* STATUS_NOT_FOUND: the run is not registered any more. */
+static enum status renew(struct postgres_lease *lease)
+{
+    struct renewal renewal = {.lease = lease};
+    const struct postgres_value values[] = {postgres_number(lease->options.run),
+                                            postgres_number(atomic_load(&lease->held))};
+    int64_t sent_ms = clock_boot_ms();
+    postgres_send(lease->connection, PG_HEARTBEAT, values, 2);
+    postgres_send(lease->connection, PG_LIST_BRIDGES, NULL, 0);
+    enum status status =
+        postgres_exchange(lease->connection, lease->timeout_ms, take_renewal, &renewal);
+    if (status != STATUS_OK) {
+        out_of_reach(lease, postgres_error(lease->connection));
+        return status;
+    }
+    if (!renewal.is_registered) {
+        return STATUS_NOT_FOUND;
+    }
+    lease_renewed(lease->options.lease, sent_ms, lease->options.lease_ms);
+    lease->is_out_of_reach = false;
+    if (renewal.has_change || renewal.now_ms >= lease->adopt_at_ms) {
+        announce_change(lease);
+    }
+    return STATUS_OK;
+}
+
+/* ---- an expulsion ---- */
+
+static void take_deleted(void *arg, size_t index, const PGresult *result)
+{
+    bool *is_deleted = arg;
+    if (index == 1) {
+        *is_deleted = strcmp(PQcmdTuples((PGresult *)result), "1") == 0;
+    }
+}
+
+static enum status expel(struct postgres_lease *lease, const struct peer_row *dead)
+{
+    struct buf event = {0};
+    bool is_deleted = false;
+    history_put_interrupted(&event, clock_wall_ms(), true);
+    const struct postgres_value row[] = {postgres_number(dead->id), postgres_number(dead->n)};
+    const struct postgres_value calls[] = {postgres_number(dead->id), postgres_number(1),
+                                           postgres_bytes(buf_slice(&event))};
+    postgres_send_text(lease->connection, "BEGIN");
+    postgres_send(lease->connection, PG_EXPEL, row, 2);
+    enum status status =
+        postgres_exchange(lease->connection, lease->timeout_ms, take_deleted, &is_deleted);
+    if (status == STATUS_OK && is_deleted) {
+        postgres_send(lease->connection, PG_RESET_CALLS, calls, 3);
+        postgres_send(lease->connection, PG_REMOVE_STEP, calls, 1);
+    }
+    if (status == STATUS_OK) {
+        postgres_send_text(lease->connection, is_deleted ? "COMMIT" : "ROLLBACK");
+        status = postgres_exchange(lease->connection, lease->timeout_ms, NULL, NULL);
+    }
+    if (status == STATUS_OK && is_deleted) {
+        LOG_WARN("bridge_expelled", LOG_INT("run", dead->id), LOG_INT("held", dead->held));
+        announce_change(lease);
+    }
+    buf_fini(&event);
+    return status;
+}
+
+static void expel_dead(struct postgres_lease *lease)
+{
+    const struct peer_row *found;
+    while ((found = peers_find_dead(&lease->peers, clock_boot_ms())) != NULL) {
+        const struct peer_row dead = *found;
+        enum status status = expel(lease, &dead);
+        if (status == STATUS_UNAVAILABLE) {
+            out_of_reach(lease, postgres_error(lease->connection));
+            return;
+        }
+        if (status != STATUS_OK) {
+            /* Another bridge expels it, or a transaction of its own still stands. */
+            return;
+        }
+        peers_forget(&lease->peers, dead.id);
+    }
+}
+
+/* ---- the thread ---- */
+
+/* Waits until that time; false: the thread ends. */
+static bool wait_until(struct postgres_lease *lease, int64_t until_ms)
+{
+    const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                                   .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    pthread_mutex_lock(&lease->mutex);
+    while (!lease->is_ending && clock_mono_ms() < until_ms) {
+        pthread_cond_timedwait(&lease->ending, &lease->mutex, &until);
+    }
+    bool goes_on = !lease->is_ending;
+    pthread_mutex_unlock(&lease->mutex);
+    return goes_on;
+}
+
+static void *run(void *arg)
+{
+    struct postgres_lease *lease = arg;
+    int64_t next_ms = clock_mono_ms();
+    while (wait_until(lease, next_ms)) {
+        next_ms = clock_mono_ms() + RENEW_MS;
+        enum status status = connect_it(lease);
+        if (status == STATUS_OK) {
+            status = renew(lease);
+        }
+        if (status == STATUS_NOT_FOUND) {
+            lose(lease);
+            break;
+        }
+        if (status == STATUS_OK) {
+            expel_dead(lease);
+        } else {
+            next_ms = clock_mono_ms() + RECONNECT_MS;
+        }
+    }
+    postgres_close(lease->connection);
+    return NULL;
+}
+
+struct postgres_lease *postgres_lease_new(const struct postgres_lease_options *options)
+{
+    struct postgres_lease *lease = mem_zalloc(1, sizeof *lease);
+    pthread_condattr_t attributes;
+    sigset_t all;
+    sigset_t before;
+    lease->options = *options;
+    lease->timeout_ms = (int)(options->lease_ms - LEASE_MARGIN_MS);
+    peers_init(&lease->peers, options->run, options->lease_ms);
+    atomic_init(&lease->has_change, true);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&lease->ending, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&lease->mutex, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the loop handles them */
+    int result = pthread_create(&lease->thread, NULL, run, lease);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0) {
+        abort();
+    }
+    pthread_setname_np(lease->thread, "lease"); /* as top -H and perf show it */
+    return lease;
+}
+
+void postgres_lease_free(struct postgres_lease *lease)
+{
+    if (lease == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&lease->mutex);
+    lease->is_ending = true;
+    pthread_mutex_unlock(&lease->mutex);
+    pthread_cond_signal(&lease->ending);
+    pthread_join(lease->thread, NULL);
+    peers_fini(&lease->peers);
+    pthread_cond_destroy(&lease->ending);
+    pthread_mutex_destroy(&lease->mutex);
+    free(lease);
+}
+
+bool postgres_lease_take_change(struct postgres_lease *lease)
+{
+    return atomic_exchange(&lease->has_change, false);
+}
+
+void postgres_lease_set_held(struct postgres_lease *lease, int64_t held)
+{
+    atomic_store(&lease->held, held);
+}

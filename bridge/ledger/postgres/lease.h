@@ -1,0 +1,46 @@
+/*
+ * lease - keeps a run registered, on a connection and a thread of its own, so that a batch that
+ * waits for a lock does not look like the death of its bridge.
+ *
+ * Once a second it counts the run's number up, reads those of the other bridges, and expels those
+ * that are dead (peers.h): the row of an expelled run is gone, so each of its transactions fails.
+ * What that run held is adopted by the store's own thread, which is told by `wake`.
+ *
+ * Thread: the store's, but for `wake`, which runs on the thread of the lease.
+ */
+#ifndef LEDGER_POSTGRES_LEASE_H
+#define LEDGER_POSTGRES_LEASE_H
+
+#include "base/lease.h"
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct postgres_lease;
+
+struct postgres_lease_options {
+    const char *uri;           /* this and the next one must outlive it */
+    const char *password_file; /* NULL: none */
+    bool is_full;
+    int64_t run;
+    int64_t lease_ms;
+    struct lease *lease; /* is renewed, or lost */
+    /* There may be something to adopt, or the lease is lost. */
+    void (*wake)(void *arg);
+    void *arg;
+};
+
+/* The run is registered already, and the lease is valid or not, as its registration says. */
+struct postgres_lease *postgres_lease_new(const struct postgres_lease_options *options);
+/* Ends the thread: it waits for an answer of the server, at most as long as the lease is valid.
+ * Takes NULL. */
+void postgres_lease_free(struct postgres_lease *lease);
+
+/* Whether runs have gone since the last call: what they held may be adopted. True from time to time
+ * without that. */
+bool postgres_lease_take_change(struct postgres_lease *lease);
+/* The number of commands that this run holds, for the other bridges. */
+void postgres_lease_set_held(struct postgres_lease *lease, int64_t held);
+
+#endif

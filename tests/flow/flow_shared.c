@@ -1,0 +1,110 @@
+/*
+ * Two bridges with one ledger on PostgreSQL: what becomes of the work of one that is killed, or
+ * stopped for longer than its lease. The server's URI is in LEDGER_STORE (tests/support/postgres).
+ */
+#include "flow_fixture.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#define LEASE_S 5
+/* The others notice the death after the lease and two renewals; the rest is tolerance for a busy
+ * machine. */
+#define TAKE_OVER_MS (LEASE_S * 1000 + 2000 + 10000)
+
+/* Ends with 75 when others have taken over. */
+#define EXIT_LEASE_LOST 75
+
+static struct bridge *start_bridge(struct fixture *fixture, const char *share)
+{
+    const char *store = getenv("LEDGER_STORE");
+    if (store == NULL) {
+        flow_fail("LEDGER_STORE names no server: run this under tests/support/postgres run");
+    }
+    struct bridge *bridge =
+        fixture_bridge_new(fixture, fixture_format(fixture,
+                                                   "ledger.store = \"%s\"; ledger.lease_s = %d;"
+                                                   "routes.share = \"%s\";",
+                                                   store, LEASE_S, share));
+    bridge->env[2] = fixture_format(fixture, "STATE_DIRECTORY=%s", bridge->directory);
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    return bridge;
+}
+
+/* A bridge that calls the API for the token, which does not answer, and another bridge. */
+static void begin(struct fixture *fixture, const char *token, struct bridge **out_caller,
+                  struct bridge **out_other)
+{
+    const char *share = fixture_name(fixture, "share"); /* no session of an earlier test is in it */
+    *out_caller = start_bridge(fixture, share);
+    fixture_send_hanging(fixture, token, fixture_name(fixture, "pg"));
+    *out_other = start_bridge(fixture, share);
+}
+
+/* The other bridge makes the call again, with the same token, and answers. */
+static void check_taken_over(struct fixture *fixture, const char *token, int64_t begin_ms)
+{
+    check_succeeded(fixture_expect_reply(fixture, token));
+    int64_t took_ms = flow_now_ms() - begin_ms;
+    print_message("taken over after %d ms\n", (int)took_ms);
+    assert_true(took_ms <= TAKE_OVER_MS);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Effects"), 1);
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 2);
+}
+
+static void test_a_killed_bridge_is_replaced_by_the_other_one(struct fixture *fixture)
+{
+    const char *token = fixture_name(fixture, "token");
+    struct bridge *caller;
+    struct bridge *other;
+    begin(fixture, token, &caller, &other);
+    int64_t begin_ms = flow_now_ms();
+    bridge_kill(caller);
+    simulator_clear(&fixture->simulator);
+    check_taken_over(fixture, token, begin_ms);
+    assert_true(bridge_log_contains(other, "event=bridge_expelled"));
+    assert_true(bridge_log_contains(other, "event=work_adopted"));
+    /* It comes back, and each of them does its part. */
+    bridge_start(caller);
+    bridge_wait_online(caller);
+    for (int i = 0; i < 4; i++) {
+        check_succeeded(fixture_request(fixture, fixture_name(fixture, "token"),
+                                        fixture_name(fixture, "pg"), ""));
+    }
+    bridge_stop(other);
+    bridge_stop(caller);
+}
+
+static void test_a_bridge_that_was_stopped_too_long_ends_without_doing_anything(
+    struct fixture *fixture)
+{
+    const char *token = fixture_name(fixture, "token");
+    struct bridge *caller;
+    struct bridge *other;
+    begin(fixture, token, &caller, &other);
+    int64_t begin_ms = flow_now_ms();
+    kill(caller->pid, SIGSTOP);
+    simulator_clear(&fixture->simulator);
+    check_taken_over(fixture, token, begin_ms);
+    kill(caller->pid, SIGCONT);
+    assert_int_equal(bridge_wait_exit(caller), EXIT_LEASE_LOST);
+    assert_true(bridge_log_contains(caller, "event=lease_lapsed"));
+    assert_true(bridge_log_contains(caller, "event=lease_lost"));
+    /* Nobody answers twice, and it comes back. */
+    bridge_start(caller);
+    bridge_wait_online(caller);
+    fixture_expect_nothing(
+        fixture, &(struct match){.topic = fixture_format(fixture, FLOW_REPLIES "%s", token)});
+    bridge_stop(other);
+    bridge_stop(caller);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct flow_test tests[] = {
+        FLOW_TEST(test_a_killed_bridge_is_replaced_by_the_other_one),
+        FLOW_TEST(test_a_bridge_that_was_stopped_too_long_ends_without_doing_anything),
+    };
+    return flow_main("flow_shared", tests, sizeof tests / sizeof tests[0], "", argc, argv);
+}

@@ -1,0 +1,186 @@
+/*
+ * Two bridges on one PostgreSQL ledger, as stores in one process: what one leaves, the other one
+ * takes over. They are runs of their own, with leases of their own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ledger/postgres/postgres.h"
+#include "ledger/postgres/store_private.h"
+#include "support/postgres_server.h"
+#include "support/store_batch.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define LEASE_MS 5000
+#define WAIT_S   30
+
+struct bridge {
+    struct store *store;
+    struct store_batch batch;
+    struct lease lease;
+    sem_t calls; /* of the store's wake */
+};
+
+static struct bridge bridges[2];
+
+static void wake(void *arg)
+{
+    sem_post(&((struct bridge *)arg)->calls);
+}
+
+static enum status open_bridge(struct bridge *bridge, const char *instance)
+{
+    struct buf why = {0};
+    const struct store_place place = {.location = postgres_server_uri(),
+                                      .instance = instance,
+                                      .lease = &bridge->lease,
+                                      .lease_ms = LEASE_MS,
+                                      .wake = wake,
+                                      .wake_arg = bridge};
+    lease_init(&bridge->lease);
+    sem_init(&bridge->calls, 0, 0);
+    enum status status = store_postgres_ops.open(&place, false, &bridge->store, &why);
+    if (status == STATUS_OK) {
+        store_batch_init(&bridge->batch, &store_postgres_ops, bridge->store);
+        bridge->batch.group = "pg-1";
+    }
+    buf_fini(&why);
+    return status;
+}
+
+static void close_bridge(struct bridge *bridge)
+{
+    if (bridge->store != NULL) {
+        store_batch_fini(&bridge->batch);
+        store_postgres_ops.close(bridge->store);
+        bridge->store = NULL;
+    }
+    sem_destroy(&bridge->calls);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    postgres_server_clear(postgres_server_uri(), false);
+    assert_int_equal(open_bridge(&bridges[0], "a"), STATUS_OK);
+    assert_int_equal(open_bridge(&bridges[1], "b"), STATUS_OK);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    close_bridge(&bridges[0]);
+    close_bridge(&bridges[1]);
+    return 0;
+}
+
+/* It shows no sign of life any more, as if its process were stopped. */
+static void pause_bridge(struct bridge *bridge)
+{
+    postgres_lease_free(bridge->store->lease);
+    bridge->store->lease = NULL;
+}
+
+/* The bridge's turns, until one has adopted something. */
+static void wait_for_adoption(struct bridge *bridge)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += WAIT_S;
+    do {
+        if (sem_timedwait(&bridge->calls, &until) != 0 && errno != EINTR) {
+            fail_msg("nothing was adopted within %d s", WAIT_S);
+        }
+        store_batch_begin(&bridge->batch);
+        assert_int_equal(store_batch_run(&bridge->batch), STATUS_OK);
+    } while (bridge->batch.batch.command_count == 0);
+}
+
+/* A command that is being called, another one that waits behind it, and a message. */
+static void give_work(struct bridge *bridge)
+{
+    struct store_batch *batch = &bridge->batch;
+    int64_t id = store_batch_claim(batch, "t-1")->claim.id;
+    store_batch_post(batch, slice_text("message"));
+    assert_int_equal(store_batch_run(batch), STATUS_OK);
+    store_batch_begin(batch);
+    store_batch_move(batch, "t-1", id, STATE_CALLING);
+    assert_int_equal(store_batch_run(batch), STATUS_OK);
+    store_batch_begin(batch);
+    struct ledger_request *second = store_batch_claim(batch, "t-2");
+    assert_int_equal(store_batch_run(batch), STATUS_OK);
+    assert_true(second->claim.is_lined_up);
+    store_batch_begin(batch);
+}
+
+/* What the bridge has adopted from give_work(). */
+static void assert_work(const struct bridge *bridge, uint32_t crashes)
+{
+    const struct ledger_batch *batch = &bridge->batch.batch;
+    assert_int_equal(batch->command_count, 1);
+    assert_string_equal(batch->commands[0]->token, "t-1");
+    assert_int_equal(batch->commands[0]->state, STATE_UNSURE);
+    assert_int_equal(batch->commands[0]->crashes, crashes);
+    assert_int_equal(batch->adopted_count, 1);
+    assert_true(slice_equals_text(ledger_batch_text(batch, batch->messages[0].text), "message"));
+}
+
+static void test_what_a_paused_bridge_held_is_taken_over_and_it_writes_nothing_more(void **state)
+{
+    (void)state;
+    give_work(&bridges[0]);
+    int64_t begin_ms = clock_boot_ms();
+    pause_bridge(&bridges[0]);
+    wait_for_adoption(&bridges[1]);
+    assert_work(&bridges[1], 1);
+    assert_true(clock_boot_ms() - begin_ms >= LEASE_MS - 1500);
+    assert_int_equal(lease_check(&bridges[1].lease, clock_boot_ms()), LEASE_REGAINED);
+    /* It comes back. */
+    store_batch_post(&bridges[0].batch, slice_text("late"));
+    assert_int_equal(store_batch_run(&bridges[0].batch), STATUS_STORE);
+    assert_int_equal(lease_check(&bridges[0].lease, clock_boot_ms()), LEASE_LOST);
+    /* What waited in line comes after what was taken over. */
+    struct store_batch *batch = &bridges[1].batch;
+    int64_t id = batch->batch.commands[0]->id;
+    store_batch_begin(batch);
+    store_batch_finish(batch, "t-1", id, INT64_MAX);
+    assert_int_equal(store_batch_run(batch), STATUS_OK);
+    assert_int_equal(batch->batch.command_count, 1);
+    assert_string_equal(batch->batch.commands[0]->token, "t-2");
+}
+
+static void test_a_bridge_that_stops_leaves_its_work_at_once_and_uncharged(void **state)
+{
+    (void)state;
+    struct ledger_batch first = {.limits = &bridges[0].batch.limits};
+    assert_int_equal(store_postgres_ops.start(bridges[0].store, &first), STATUS_OK);
+    ledger_batch_reset(&first);
+    buf_fini(&first.bytes);
+    buf_fini(&first.scratch);
+    give_work(&bridges[0]);
+    close_bridge(&bridges[0]);
+    sem_init(&bridges[0].calls, 0, 0);
+    wait_for_adoption(&bridges[1]);
+    assert_work(&bridges[1], 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(test_what_a_paused_bridge_held_is_taken_over_and_it_writes_nothing_more),
+        TEST(test_a_bridge_that_stops_leaves_its_work_at_once_and_uncharged),
+    };
+    return cmocka_run_group_tests(tests, postgres_server_start, postgres_server_stop);
+}
