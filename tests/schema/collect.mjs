@@ -251,6 +251,7 @@ export class Collector {
     await this.collectCopies();
     await this.collectOfContinuous();
     await this.collectEnds();
+    await this.collectProgress();
     await this.collectGaveUp();
   }
 
@@ -294,7 +295,7 @@ export class Collector {
     await this.watch('pg-idle');
     await this.waitEvent('not_begun', 'pg-idle');
     await this.setGroup('pg-idle', { Status: 'invalid', ShownStatus: '' });
-    await this.waitEvent('failed', 'pg-idle');
+    await this.waitEvent('failed', 'pg-idle', (body) => body.Pairs?.some((pair) => pair.StatusMessage));
     await this.machine.fault({ Fault: 'error_after', Code: 'InternalError', Count: -1, Match: { ReplicaGroupId: 'pg-unsure' } });
     await this.watch('pg-unsure', { status: 'unknown', body: { NotAfter: this.soon(1500) } });
     await this.machine.clearFaults();
@@ -302,11 +303,25 @@ export class Collector {
     await this.waitEvent('gone', 'pg-unsure', (body) => body.Outcome === 'unknown');
   }
 
+  async changeSettings(text, replacement) {
+    const file = work + '/bridge.conf';
+    writeFileSync(file, readFileSync(file, 'utf8').replace(text, replacement));
+    await this.ctl('reload');
+  }
+
+  async collectProgress() {
+    await this.changeSettings('give_up_s = 86400', 'progress_s = 1; give_up_s = 86400');
+    await this.watch('pg-progress');
+    await this.order('clock', { AdvanceMs: SYNC_MS / 2 });
+    await this.waitEvent('progress', 'pg-progress', (body) => body.ProgressPercent >= 50);
+    await this.setGroup('pg-progress', { Status: 'deleted' });
+    await this.waitEvent('gone', 'pg-progress');
+    await this.changeSettings('progress_s = 1; ', '');
+  }
+
   // A shorter time, for the watches that begin from now on.
   async collectGaveUp() {
-    const file = work + '/bridge.conf';
-    writeFileSync(file, readFileSync(file, 'utf8').replace('give_up_s = 86400', 'give_up_s = 1'));
-    await this.ctl('reload');
+    await this.changeSettings('give_up_s = 86400', 'give_up_s = 1');
     await this.watch('pg-short');
     await this.waitEvent('gave_up', 'pg-short');
   }
