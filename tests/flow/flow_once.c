@@ -352,9 +352,9 @@ static void test_a_stored_outcome_is_replayed_even_to_a_late_sender(struct fixtu
 static void test_an_outcome_is_not_reported_where_the_command_is_not_allowed(
     struct fixture *fixture)
 {
-    fixture_bridge(fixture,
-                   "routes = ({ name = \"start\"; },"
-                   "{ name = \"narrow\"; topics = (\"narrow/start\"); groups = (\"none\"); });");
+    fixture_bridge(fixture, "routes = ({ name = \"start\"; share = \"test\"; },"
+                            "{ name = \"narrow\"; share = \"test\"; topics = (\"narrow/start\"); "
+                            "groups = (\"none\"); });");
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
     check_succeeded(fixture_request(fixture, token, group, ""));

@@ -41,12 +41,23 @@ static char *instance_of(const char *settings)
 static void write_config(struct bridge *bridge)
 {
     char defaults[1024];
+    char store[512] = "";
+    const char *given = getenv("LEDGER_STORE");
     const struct fixture *fixture = bridge->fixture;
+    /* Each route needs a share, because several bridges may share the ledger. It is a bridge's own:
+     * the broker would send messages to the sessions of earlier bridges of the test. */
+    if (given != NULL && strstr(bridge->overrides, "routes = (") != NULL) {
+        snprintf(store, sizeof store, "ledger.store = \"%s\";", given);
+    } else if (given != NULL) {
+        snprintf(store, sizeof store, "ledger.store = \"%s\"; routes.share = \"test-%d\";", given,
+                 bridge->number);
+    }
     snprintf(defaults, sizeof defaults,
-             "%sinstance = \"test-%d\";"
+             "%s%sinstance = \"test-%d\";"
              "broker.uris = (\"mqtt://127.0.0.1:%d\");"
              "api.endpoint = \"http://127.0.0.1:%d\";",
-             default_settings, bridge->number, fixture->broker.port, fixture->simulator.port);
+             default_settings, store, bridge->number, fixture->broker.port,
+             fixture->simulator.port);
     char *text = settings_write(defaults, bridge->overrides);
     char *instance = instance_of(text);
     file_write(bridge->config, text);
