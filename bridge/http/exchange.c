@@ -16,6 +16,8 @@
 /* Answers and requests are small. libcurl's defaults are 16 and 64 KiB for each exchange. */
 #define RECEIVE_BUFFER_BYTES 4096L
 #define SEND_BUFFER_BYTES    16384L
+/* Answers that need more are rare, so a handle does not keep the room for one. */
+#define KEPT_BODY_BYTES ((size_t)128 << 10)
 /* Servers typically close idle connections after a minute; ours are not used for so long. */
 #define IDLE_MAX_S 30L
 /* How long an address is used without asking for it again. */
@@ -289,6 +291,9 @@ void exchange_wipe(struct exchange *exchange)
         wipe_text(&exchange->header_text);
         wipe_text(&exchange->request_body);
         wipe_text(&exchange->body);
+    }
+    if (exchange->body.capacity > KEPT_BODY_BYTES) {
+        buf_fini(&exchange->body);
     }
 }
 

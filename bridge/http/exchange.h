@@ -89,7 +89,7 @@ void exchange_begin(struct exchange *exchange, const struct http_request *reques
 void exchange_time_out(struct exchange *exchange, int64_t limit_ms);
 /* The result, from libcurl's `code`. Valid until exchange_wipe() or exchange_begin(). */
 void exchange_read_answer(struct exchange *exchange, CURLcode code, struct http_answer *out);
-/* Wipes the buffers if the client has secrets. */
+/* Wipes the buffers if the client has secrets, and frees the room of a large answer. */
 void exchange_wipe(struct exchange *exchange);
 
 #endif

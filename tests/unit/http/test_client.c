@@ -23,8 +23,9 @@
 
 #define PARALLEL_COUNT 100
 /* Longer than any test runs. */
-#define FAR_MS     30000
-#define ANSWER_MAX 1000
+#define FAR_MS      30000
+#define ANSWER_MAX  1000
+#define LARGE_BYTES (1 << 20)
 
 struct fixture {
     struct loop *loop;
@@ -793,6 +794,46 @@ static void serve_drops(struct peer *peer, int fd, size_t connection, void *arg)
     }
 }
 
+static void take_large(void *arg, const struct http_answer *answer)
+{
+    struct fixture *fixture = arg;
+    fixture->done_count++;
+    assert_int_equal(answer->result, HTTP_ANSWERED);
+    assert_int_equal(answer->body.length, LARGE_BYTES);
+    loop_stop(fixture->loop);
+}
+
+static size_t used_bytes(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+/* A list of 100 groups may have 1 MiB; what a later call needs is a fraction of it. */
+static void test_a_handle_does_not_keep_the_room_of_a_large_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    char url[64];
+    char *text = malloc(LARGE_BYTES + 100);
+    begin(fixture, serve_all, FAR_MS);
+    exchange(fixture);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_port(fixture->peer));
+    snprintf(text, LARGE_BYTES + 100, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%0*d",
+             LARGE_BYTES, LARGE_BYTES, 0);
+    peer_set_answer(fixture->peer, text);
+    free(text);
+    size_t before_bytes = used_bytes();
+    const struct http_request request = {
+        .method = "GET", .url = url, .body = slice_text(""), .answer_bytes_max = LARGE_BYTES};
+    http_send(fixture->http, &request, take_large, fixture);
+    run_until(fixture, fixture->done_count + 1);
+#if !IS_SANITIZED /* sanitizers have heaps of their own */
+    assert_true(used_bytes() < before_bytes + LARGE_BYTES / 4);
+#else
+    (void)before_bytes;
+#endif
+}
+
 static void test_parts_of_an_answer_do_not_extend_its_time_limit(void **state)
 {
     struct fixture *fixture = *state;
@@ -980,6 +1021,7 @@ int main(void)
         CASE(test_half_an_answer_is_a_cut),
         CASE(test_no_answer_within_the_time_limit_is_a_cut),
         CASE(test_parts_of_an_answer_do_not_extend_its_time_limit),
+        CASE(test_a_handle_does_not_keep_the_room_of_a_large_answer),
         CASE(test_an_answer_may_be_as_large_as_the_limit_and_not_larger),
         CASE(test_a_request_may_have_a_limit_of_its_own),
         CASE(test_headers_are_read_and_invalid_values_are_ignored),
