@@ -127,6 +127,36 @@ static void test_a_group_that_is_not_listed_any_more_is_gone(struct fixture *fix
     simulator_reset(&fixture->simulator);
 }
 
+static void test_a_crash_while_the_pairs_of_a_failed_group_are_read_loses_nothing(
+    struct fixture *fixture)
+{
+    struct bridge *bridge = events_begin(fixture, EVENTS_SETTINGS);
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    check_succeeded(fixture_request(fixture, token, group, ""));
+    events_expect(fixture, token, group, "watching", 1, false);
+    client_sync(fixture->sender);
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1,"
+                                         "\"Match\":{\"Action\":\"DescribeDiskReplicaPairs\"}");
+    events_set_status(fixture, group, "invalid");
+    while (simulator_total(&fixture->simulator, "PairDescribes") == 0) {
+        client_sync(fixture->sender);
+    }
+    bridge_kill(bridge);
+    simulator_clear(&fixture->simulator);
+    bridge_start(bridge);
+    const struct match match = {.topic = fixture_format(fixture, EVENTS_TOPIC "%s", group),
+                                .token = token};
+    const struct message *last = client_expect(fixture->sender, &match);
+    if (strcmp(json_text(last->json, "Event"), "watching") == 0) { /* it was published again */
+        last = client_expect(fixture->sender, &match);
+    }
+    check_text(last, "Event", "failed");
+    assert_int_equal((int)json_number(last->json, "Seq"), 2);
+    assert_true(json_has(last->json, "Pairs"));
+    simulator_reset(&fixture->simulator);
+}
+
 static void limit_file_size(const struct bridge *bridge, rlim_t bytes)
 {
     const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
@@ -186,6 +216,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_clock_that_differs_from_that_of_the_api_changes_nothing),
         FLOW_TEST(test_a_group_that_may_not_be_read_does_not_blind_the_others),
         FLOW_TEST(test_a_group_that_is_not_listed_any_more_is_gone),
+        FLOW_TEST(test_a_crash_while_the_pairs_of_a_failed_group_are_read_loses_nothing),
         FLOW_TEST(test_what_is_seen_while_the_store_fails_is_published_once_it_works),
         FLOW_TEST(test_watches_end_where_a_reload_switches_watch_off),
     };
