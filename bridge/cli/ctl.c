@@ -269,16 +269,17 @@ static int write_file(const char *path, const struct buf *bytes)
 
 /* The bridge's answer beside the statistics of the ledger, which are read here, so that the bridge
  * does not wait for them. */
-static int write_support(const char *path, const char *store, const struct buf *answer)
+static int write_support(const char *path, const struct ledger_source *source,
+                         const struct buf *answer)
 {
     struct buf out = {0};
     struct buf stats = {0};
     struct buf why = {0};
     json_put_open(&out, '{');
     json_put_raw(&out, "Bridge", slice_trim(buf_slice(answer), "\n"));
-    if (store == NULL) {
+    if (source->store == NULL) {
         json_put_text(&out, "LedgerError", slice_text("--config was not given"));
-    } else if (ledger_stats(store, &stats, &why) == STATUS_OK) {
+    } else if (ledger_stats(source, &stats, &why) == STATUS_OK) {
         json_put_raw(&out, "Ledger", slice_trim(buf_slice(&stats), "\n"));
     } else {
         json_put_text(&out, "LedgerError", buf_slice(&why));
@@ -311,12 +312,14 @@ int cli_ctl(int argc, char **argv)
         code = ask(paths.control, &request, &output);
     }
     if (code == EX_OK && strcmp(operands[0], "support") == 0) {
-        code = write_support(operands[1], paths.store, &output);
+        const struct ledger_source source = {paths.store, paths.password_file, NULL};
+        code = write_support(operands[1], &source, &output);
     } else if (code == EX_OK) {
         fwrite(output.data, 1, output.length, stdout);
     }
     free(paths.control);
     free(paths.store);
+    free(paths.password_file);
     buf_fini(&request);
     buf_fini(&output);
     return code;

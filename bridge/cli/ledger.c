@@ -85,8 +85,7 @@ static const struct cli_usage USAGE = {
 
 /* A call of a verb. */
 struct call {
-    const struct settings *settings;
-    const char *store;
+    struct ledger_source source;
     char *const *operands; /* after the verb */
     struct ledger_filter filter;
     bool is_exclusive;
@@ -118,7 +117,7 @@ static int finish(enum status status, const struct buf *out, const struct buf *w
 
 static int show(const struct call *call, struct buf *out, struct buf *why)
 {
-    enum status status = ledger_show(call->store, slice_text(call->operands[0]), out, why);
+    enum status status = ledger_show(&call->source, slice_text(call->operands[0]), out, why);
     if (status == STATUS_NOT_FOUND) {
         fprintf(stderr, "ecs-mqtt-bridge ledger: no record of this ClientToken\n");
         return 1;
@@ -128,7 +127,7 @@ static int show(const struct call *call, struct buf *out, struct buf *why)
 
 static int list(const struct call *call, struct buf *out, struct buf *why)
 {
-    return finish(ledger_list(call->store, &call->filter, put_text, NULL, why), out, why);
+    return finish(ledger_list(&call->source, &call->filter, put_text, NULL, why), out, why);
 }
 
 static int export_all(const struct call *call, struct buf *out, struct buf *why)
@@ -136,29 +135,29 @@ static int export_all(const struct call *call, struct buf *out, struct buf *why)
     struct ledger_filter filter = call->filter;
     filter.has_finished = true;
     filter.has_history = true;
-    return finish(ledger_list(call->store, &filter, put_text, NULL, why), out, why);
+    return finish(ledger_list(&call->source, &filter, put_text, NULL, why), out, why);
 }
 
 static int count(const struct call *call, struct buf *out, struct buf *why)
 {
-    return finish(ledger_count(call->store, out, why), out, why);
+    return finish(ledger_count(&call->source, out, why), out, why);
 }
 
 static int stats(const struct call *call, struct buf *out, struct buf *why)
 {
-    return finish(ledger_stats(call->store, out, why), out, why);
+    return finish(ledger_stats(&call->source, out, why), out, why);
 }
 
 static int backup(const struct call *call, struct buf *out, struct buf *why)
 {
-    return finish(ledger_backup(call->store, call->operands[0], why), out, why);
+    return finish(ledger_backup(&call->source, call->operands[0], why), out, why);
 }
 
 static int verify_records(const struct call *call, struct buf *out, struct buf *why)
 {
     int64_t faults = 0;
     int64_t records = 0;
-    enum status status = ledger_verify(call->store, put_text, NULL, &faults, &records, why);
+    enum status status = ledger_verify(&call->source, put_text, NULL, &faults, &records, why);
     buf_printf(out, "%" PRId64 " records, %" PRId64 " faults\n", records, faults);
     int code = finish(status, out, why);
     return code == EX_OK && faults > 0 ? 1 : code;
@@ -166,8 +165,8 @@ static int verify_records(const struct call *call, struct buf *out, struct buf *
 
 static int migrate(const struct call *call, struct buf *out, struct buf *why)
 {
-    return finish(ledger_migrate(call->store, call->settings->ledger.password_file,
-                                 call->is_exclusive, out, why),
+    return finish(ledger_migrate(call->source.store, call->source.password_file, call->is_exclusive,
+                                 out, why),
                   out, why);
 }
 
@@ -176,8 +175,8 @@ static int copy(const struct call *call, struct buf *out, struct buf *why)
     const struct ledger_copy order = {
         .from = call->operands[0],
         .to = call->operands[1],
-        .password_file = call->settings->ledger.password_file,
-        .instance = call->settings->instance,
+        .password_file = call->source.password_file,
+        .instance = call->source.instance,
     };
     return finish(ledger_copy(&order, out, why), out, why);
 }
@@ -333,8 +332,15 @@ static int verify(char *const *paths, size_t count, const struct audit_tip *tip)
     return code;
 }
 
+static struct ledger_source source_of(const struct settings *settings)
+{
+    return (struct ledger_source){settings->ledger.store, settings->ledger.password_file,
+                                  settings->instance};
+}
+
 static int verify_audit(const struct settings *settings, char **files, int count)
 {
+    const struct ledger_source source = source_of(settings);
     struct audit_tip tip;
     struct buf why = {0};
     char *own[] = {settings->audit.file};
@@ -342,7 +348,7 @@ static int verify_audit(const struct settings *settings, char **files, int count
         fprintf(stderr, "ecs-mqtt-bridge ledger: audit.file is not set\n");
         return EX_CONFIG;
     }
-    if (ledger_audit_tip(settings->ledger.store, &tip, &why) != STATUS_OK) {
+    if (ledger_audit_tip(&source, &tip, &why) != STATUS_OK) {
         fprintf(stderr, "ecs-mqtt-bridge ledger: %s\n", why.data);
         buf_fini(&why);
         return EXIT_STORE;
@@ -388,8 +394,7 @@ int cli_ledger(int argc, char **argv)
                                         "verify, verify-audit, migrate or copy FROM TO is needed");
     } else if (code == EX_OK) {
         const struct call call = {
-            .settings = settings,
-            .store = settings->ledger.store,
+            .source = source_of(settings),
             .operands = operands + 1,
             .filter = filter,
             .is_exclusive = options.is_exclusive,

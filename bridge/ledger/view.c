@@ -24,11 +24,13 @@ struct view {
                          wall clock times */
 };
 
-static enum status open_view(const char *name, struct view *out_view, struct buf *out_why)
+static enum status open_view(const struct ledger_source *source, struct view *out_view,
+                             struct buf *out_why)
 {
-    struct store_place place = {0};
+    struct store_place place = {.instance = source->instance,
+                                .password_file = source->password_file};
     struct ledger_clock_meta clock;
-    enum status status = store_choose(name, &out_view->ops, &place.location, out_why);
+    enum status status = store_choose(source->store, &out_view->ops, &place.location, out_why);
     if (status == STATUS_OK) {
         status = out_view->ops->open_to_read(&place, &out_view->store, out_why);
     }
@@ -63,11 +65,12 @@ static void put_record(const struct ledger_record *record, bool has_history, str
     buf_fini(&object);
 }
 
-enum status ledger_show(const char *store, struct slice token, struct buf *out, struct buf *out_why)
+enum status ledger_show(const struct ledger_source *source, struct slice token, struct buf *out,
+                        struct buf *out_why)
 {
     struct view view;
     struct store_row row;
-    enum status status = open_view(store, &view, out_why);
+    enum status status = open_view(source, &view, out_why);
     if (status != STATUS_OK) {
         return status;
     }
@@ -194,8 +197,8 @@ enum status ledger_filter_set_state(struct ledger_filter *filter, const char *te
     return STATUS_OK;
 }
 
-enum status ledger_list(const char *store, const struct ledger_filter *filter, ledger_text_fn *put,
-                        void *arg, struct buf *out_why)
+enum status ledger_list(const struct ledger_source *source, const struct ledger_filter *filter,
+                        ledger_text_fn *put, void *arg, struct buf *out_why)
 {
     struct view view;
     struct listing listing = {
@@ -204,7 +207,7 @@ enum status ledger_list(const char *store, const struct ledger_filter *filter, l
         .put = put,
         .arg = arg,
     };
-    enum status status = open_view(store, &view, out_why);
+    enum status status = open_view(source, &view, out_why);
     if (status != STATUS_OK) {
         return status;
     }
@@ -244,12 +247,12 @@ static enum status count_unfinished(const struct view *view, struct tally *out_t
     return read_pages(&out_tally->pages, STORE_LIST_UNFINISHED);
 }
 
-enum status ledger_count(const char *store, struct buf *out, struct buf *out_why)
+enum status ledger_count(const struct ledger_source *source, struct buf *out, struct buf *out_why)
 {
     struct view view;
     struct tally tally;
     struct store_summary summary;
-    enum status status = open_view(store, &view, out_why);
+    enum status status = open_view(source, &view, out_why);
     if (status != STATUS_OK) {
         return status;
     }
@@ -304,14 +307,14 @@ static void put_stats(const struct tally *tally, const struct store_summary *sum
     buf_append_char(out, '\n');
 }
 
-enum status ledger_stats(const char *store, struct buf *out, struct buf *out_why)
+enum status ledger_stats(const struct ledger_source *source, struct buf *out, struct buf *out_why)
 {
     struct view view;
     struct tally tally;
     struct store_summary summary;
     struct store_statistics statistics;
     int64_t watches = 0;
-    enum status status = open_view(store, &view, out_why);
+    enum status status = open_view(source, &view, out_why);
     if (status != STATUS_OK) {
         return status;
     }
@@ -364,8 +367,8 @@ static void verify_row(struct pages *pages, const struct store_row *row)
     }
 }
 
-enum status ledger_verify(const char *store, ledger_text_fn *put, void *arg, int64_t *out_faults,
-                          int64_t *out_records, struct buf *out_why)
+enum status ledger_verify(const struct ledger_source *source, ledger_text_fn *put, void *arg,
+                          int64_t *out_faults, int64_t *out_records, struct buf *out_why)
 {
     struct view view;
     struct verification verification = {
@@ -373,7 +376,7 @@ enum status ledger_verify(const char *store, ledger_text_fn *put, void *arg, int
         .put = put,
         .arg = arg,
     };
-    enum status status = open_view(store, &view, out_why);
+    enum status status = open_view(source, &view, out_why);
     if (status != STATUS_OK) {
         return status;
     }
@@ -388,19 +391,20 @@ enum status ledger_verify(const char *store, ledger_text_fn *put, void *arg, int
 
 /* ---- the others ---- */
 
-enum status ledger_backup(const char *store, const char *path, struct buf *out_why)
+enum status ledger_backup(const struct ledger_source *source, const char *path, struct buf *out_why)
 {
     struct view view;
-    enum status status = open_view(store, &view, out_why);
+    enum status status = open_view(source, &view, out_why);
     return status == STATUS_OK
                ? close_view(&view, view.ops->backup(view.store, path, out_why), out_why)
                : status;
 }
 
-enum status ledger_audit_tip(const char *store, struct audit_tip *out_tip, struct buf *out_why)
+enum status ledger_audit_tip(const struct ledger_source *source, struct audit_tip *out_tip,
+                             struct buf *out_why)
 {
     struct view view;
-    enum status status = open_view(store, &view, out_why);
+    enum status status = open_view(source, &view, out_why);
     return status == STATUS_OK
                ? close_view(&view, audit_tip_load(view.ops, view.store, out_tip), out_why)
                : status;

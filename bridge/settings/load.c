@@ -606,6 +606,7 @@ enum status settings_find_paths(const struct settings_source *source,
     if (status == STATUS_OK) {
         out_paths->control = settings_control_path(settings);
         out_paths->store = mem_strdup(settings->ledger.store);
+        out_paths->password_file = mem_strdup(settings->ledger.password_file);
     }
     settings_free(settings);
     buf_fini(&text);

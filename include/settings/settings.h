@@ -253,10 +253,11 @@ bool settings_is_shared(const struct settings *settings);
  * heap string, or NULL for no socket.
  */
 char *settings_control_path(const struct settings *settings);
-/* What somebody needs who talks to a running bridge. Free both. */
+/* What somebody needs who talks to a running bridge. Free all. */
 struct settings_paths {
-    char *control; /* as settings_control_path() */
-    char *store;   /* ledger.store */
+    char *control;       /* as settings_control_path() */
+    char *store;         /* ledger.store */
+    char *password_file; /* ledger.password_file */
 };
 /*
  * The same from a file, for somebody who needs nothing else of it: errors in other settings do not

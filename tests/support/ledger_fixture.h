@@ -19,8 +19,12 @@
 
 #include "ledger/ledger.h"
 #include "ledger/store.h"
+#include "ledger/view.h"
 
 #define FIXTURE_HELD_MAX 1024
+
+/* For the functions of view.h. */
+#define SOURCE(name) (&(const struct ledger_source){.store = (name)})
 
 struct fixture {
     struct loop *loop;

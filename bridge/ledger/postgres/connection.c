@@ -148,7 +148,8 @@ static enum status read_password(const char *path, char *out, size_t size, struc
     return STATUS_OK;
 }
 
-static PGconn *begin_connection(const char *uri, const char *password, bool is_off)
+static PGconn *begin_connection(const char *uri, const char *password, bool is_off,
+                                const char *session_attrs)
 {
     /* A later value for a keyword wins; the URI stands in the middle, before what is not its
      * business. An empty value is libpq's default. */
@@ -156,12 +157,12 @@ static PGconn *begin_connection(const char *uri, const char *password, bool is_o
                                     "keepalives_count", "tcp_user_timeout", "sslmode",
                                     "dbname",           "password",         "target_session_attrs",
                                     "application_name", "client_encoding",  NULL};
-    const char *const values[] = {"5",          "5",
-                                  "2",          "3",
-                                  "8000",       is_off ? "verify-full" : "",
-                                  uri,          password,
-                                  "read-write", "ecs-mqtt-bridge",
-                                  "UTF8",       NULL};
+    const char *const values[] = {"5",           "5",
+                                  "2",           "3",
+                                  "8000",        is_off ? "verify-full" : "",
+                                  uri,           password,
+                                  session_attrs, "ecs-mqtt-bridge",
+                                  "UTF8",        NULL};
     return PQconnectStartParams(keywords, values, 1);
 }
 
@@ -231,9 +232,10 @@ static enum status set_up(struct postgres_connection *connection, bool is_full, 
     return status == STATUS_OK && prepares ? postgres_prepare(connection, timeout_ms) : status;
 }
 
-enum status postgres_open(const char *uri, const char *password_file, bool is_full, bool prepares,
-                          int timeout_ms, struct postgres_connection **out_connection,
-                          struct buf *out_why)
+/* `session_attrs`: which server is wanted, see libpq's target_session_attrs. */
+static enum status open_at(const char *uri, const char *password_file, const char *session_attrs,
+                           bool is_full, bool prepares, int timeout_ms,
+                           struct postgres_connection **out_connection, struct buf *out_why)
 {
     char password[PASSWORD_BYTES] = "";
     PQconninfoOption *options = NULL;
@@ -249,7 +251,7 @@ enum status postgres_open(const char *uri, const char *password_file, bool is_fu
         return status;
     }
     struct postgres_connection *connection = mem_zalloc(1, sizeof *connection);
-    connection->pg = begin_connection(uri, password, is_off_host(options));
+    connection->pg = begin_connection(uri, password, is_off_host(options), session_attrs);
     explicit_bzero(password, sizeof password);
     PQconninfoFree(options);
     status = connection->pg == NULL || PQstatus(connection->pg) == CONNECTION_BAD
@@ -263,6 +265,39 @@ enum status postgres_open(const char *uri, const char *password_file, bool is_fu
     }
     *out_connection = connection;
     return STATUS_OK;
+}
+
+enum status postgres_open(const char *uri, const char *password_file, bool is_full, bool prepares,
+                          int timeout_ms, struct postgres_connection **out_connection,
+                          struct buf *out_why)
+{
+    return open_at(uri, password_file, "read-write", is_full, prepares, timeout_ms, out_connection,
+                   out_why);
+}
+
+enum status postgres_open_to_read(const char *uri, const char *password_file, int timeout_ms,
+                                  struct postgres_connection **out_connection, struct buf *out_why)
+{
+    struct buf why = {0};
+    enum status status =
+        open_at(uri, password_file, "read-write", false, true, timeout_ms, out_connection, &why);
+    if (status == STATUS_UNAVAILABLE) {
+        buf_clear(&why);
+        status = open_at(uri, password_file, "any", false, true, timeout_ms, out_connection, &why);
+    }
+    buf_append(out_why, buf_slice(&why));
+    buf_fini(&why);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = postgres_run(*out_connection, timeout_ms,
+                          "SET statement_timeout = 0; SET default_transaction_read_only = on");
+    if (status != STATUS_OK) {
+        buf_append_text(out_why, postgres_error(*out_connection));
+        postgres_close(*out_connection);
+        *out_connection = NULL;
+    }
+    return status;
 }
 
 void postgres_close(struct postgres_connection *connection)

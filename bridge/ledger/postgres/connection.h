@@ -42,6 +42,10 @@ enum status postgres_open(const char *uri, const char *password_file, bool is_fu
                           struct buf *out_why);
 /* Prepares the statements. */
 enum status postgres_prepare(struct postgres_connection *connection, int timeout_ms);
+/* For reading only: from the host that takes writes, or if there is none from a standby. Statements
+ * may take as long as they need, and they are prepared. */
+enum status postgres_open_to_read(const char *uri, const char *password_file, int timeout_ms,
+                                  struct postgres_connection **out_connection, struct buf *out_why);
 /* Takes NULL. */
 void postgres_close(struct postgres_connection *connection);
 /* Whether it was lost. */

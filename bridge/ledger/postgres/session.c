@@ -14,6 +14,8 @@
 #include <string.h>
 
 #define SQLSTATE_EXPELLED "22012"
+/* Of a statement that reads all records, for `ecs-mqtt-bridge ledger`. */
+#define READ_TIMEOUT_MS 600000
 
 enum status postgres_fail(struct store *store, const char *text)
 {
@@ -65,8 +67,9 @@ static void take_result(void *arg, size_t index, const PGresult *result)
 
 enum status postgres_flush(struct store *store)
 {
-    enum status status =
-        postgres_exchange(store->connection, POSTGRES_TIMEOUT_MS, take_result, store);
+    enum status status = postgres_exchange(store->connection,
+                                           store->is_reader ? READ_TIMEOUT_MS : POSTGRES_TIMEOUT_MS,
+                                           take_result, store);
     store->sent_count = 0;
     if (status != STATUS_OK) {
         postgres_fail(store, postgres_error(store->connection));

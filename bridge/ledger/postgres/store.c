@@ -44,16 +44,11 @@ static void free_store(struct store *store)
     free(store);
 }
 
-static enum status connect_to(struct store *store, bool prepares, struct buf *out_why)
-{
-    return postgres_open(store->uri, store->password_file, store->is_full, prepares,
-                         POSTGRES_TIMEOUT_MS, &store->connection, out_why);
-}
-
 /* Makes the tables if they are missing. */
 static enum status open_database(struct store *store, struct buf *out_why)
 {
-    enum status status = connect_to(store, false, out_why);
+    enum status status = postgres_open(store->uri, store->password_file, store->is_full, false,
+                                       POSTGRES_TIMEOUT_MS, &store->connection, out_why);
     if (status == STATUS_OK) {
         status = postgres_migrate(store->connection, POSTGRES_TIMEOUT_MS, out_why);
     }
@@ -109,11 +104,8 @@ static enum status open_to_read(const struct store_place *place, struct store **
 {
     struct store *store = store_new(place, false);
     store->is_reader = true;
-    enum status status = connect_to(store, true, out_why);
-    if (status == STATUS_OK) {
-        status = postgres_run(store->connection, POSTGRES_TIMEOUT_MS,
-                              "SET default_transaction_read_only = on");
-    }
+    enum status status = postgres_open_to_read(store->uri, store->password_file,
+                                               POSTGRES_TIMEOUT_MS, &store->connection, out_why);
     if (status != STATUS_OK) {
         free_store(store);
         return status == STATUS_UNAVAILABLE ? STATUS_STORE : status;

@@ -306,7 +306,9 @@ static struct audit_tip tip_of(struct fixture *fixture)
 {
     struct audit_tip tip;
     struct buf why = {0};
-    assert_int_equal(ledger_audit_tip(fixture->store, &tip, &why), STATUS_OK);
+    assert_int_equal(
+        ledger_audit_tip(&(const struct ledger_source){.store = fixture->store}, &tip, &why),
+        STATUS_OK);
     buf_fini(&why);
     return tip;
 }

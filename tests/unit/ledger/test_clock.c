@@ -333,7 +333,7 @@ static void test_the_time_of_expiry_is_shown_as_wall_clock_time(void **state)
     claim_and_succeed(fixture);
     offset_ms = 10 * DAY_MS;
     expect_replayed(fixture);
-    assert_int_equal(ledger_show(fixture->store, slice_text("t1"), &out, &why), STATUS_OK);
+    assert_int_equal(ledger_show(SOURCE(fixture->store), slice_text("t1"), &out, &why), STATUS_OK);
     clock_format_ms(__wrap_clock_wall_ms() + fixture->options.success_ttl_s * 1000, about);
     const char *shown = strstr(out.data, "\"ExpiresAt\":\"");
     assert_non_null(shown);

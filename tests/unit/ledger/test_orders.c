@@ -259,7 +259,7 @@ static void test_kept_reply_places_go_with_their_record(void **state)
     int64_t fault_count = 0;
     int64_t record_count = 0;
     assert_int_equal(
-        ledger_verify(fixture->store, print_line, NULL, &fault_count, &record_count, &why),
+        ledger_verify(SOURCE(fixture->store), print_line, NULL, &fault_count, &record_count, &why),
         STATUS_OK);
     assert_int_equal(fault_count, 0);
     buf_fini(&why);

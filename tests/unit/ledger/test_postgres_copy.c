@@ -62,7 +62,10 @@ static void make_rows(struct store_batch *batch)
     store_batch_remember(batch, "session.lost_at_ms", 77);
     assert_int_equal(store_batch_run(batch), STATUS_OK);
     store_batch_begin(batch);
-    store_batch_move(batch, "t-1", 1, STATE_CALLING)->move.attempts = 1;
+    struct ledger_request *move = store_batch_move(batch, "t-1", 1, STATE_CALLING);
+    move->move.attempts = 1;
+    move->command_id = 1;
+    history_put_start(&move->events, INT64_C(1767322800000), 1);
     struct ledger_request *finish = store_batch_finish(batch, "t-5", 6, INT64_C(1867322800000));
     finish->finish.watch = (struct watch_start){.started_at_ms = 5000, .ends_at_ms = 9000};
     finish = store_batch_finish(batch, "t-6", 7, INT64_C(1867322800000));
@@ -225,7 +228,8 @@ static void export_all(struct fixture *f, const char *store, struct buf *out)
     ledger_filter_init(&filter);
     filter.has_finished = true;
     filter.has_history = true;
-    if (ledger_list(store, &filter, put, out, &f->why) != STATUS_OK) {
+    if (ledger_list(&(const struct ledger_source){.store = store}, &filter, put, out, &f->why) !=
+        STATUS_OK) {
         fail_msg("%s", f->why.data);
     }
 }
@@ -258,6 +262,66 @@ static void test_the_copy_is_read_and_resumed_as_its_source(void **state)
     assert_rows(f, "SELECT count(*)::text FROM command WHERE state < 5", "4\n");
     buf_fini(&source);
     buf_fini(&target);
+}
+
+/* What `ledger list`, `show`, `count`, `stats` and `verify` print. */
+static void print_all(struct fixture *f, const struct ledger_source *source, struct buf *out)
+{
+    int64_t faults = -1;
+    int64_t records = 0;
+    struct ledger_filter filter;
+    ledger_filter_init(&filter);
+    if (ledger_list(source, &filter, put, out, &f->why) != STATUS_OK ||
+        ledger_show(source, slice_text("t-6"), out, &f->why) != STATUS_OK ||
+        ledger_count(source, out, &f->why) != STATUS_OK ||
+        ledger_stats(source, out, &f->why) != STATUS_OK ||
+        ledger_verify(source, put, out, &faults, &records, &f->why) != STATUS_OK) {
+        fail_msg("%s", f->why.data);
+    }
+    assert_int_equal(faults, 0);
+    assert_int_equal(records, 6);
+}
+
+static void script(const char *verb, const char *folder, const char *more)
+{
+    struct buf command = {0};
+    buf_printf(&command, "tests/support/postgres %s %s %s", verb, folder, more);
+    assert_int_equal(system(command.data), 0);
+    buf_fini(&command);
+}
+
+static void test_a_ledger_is_read_from_a_standby_and_by_a_role_that_may_only_read(void **state)
+{
+    struct fixture *f = *state;
+    char standby[80];
+    char follower_uri[160];
+    char reader_uri[160];
+    char more[96];
+    struct buf by_owner = {0};
+    struct buf by_follower = {0};
+    struct buf by_reader = {0};
+    snprintf(standby, sizeof standby, "%s-standby", postgres_server_folder());
+    snprintf(more, sizeof more, "%s asynchronous", postgres_server_folder());
+    snprintf(follower_uri, sizeof follower_uri,
+             "postgresql://bridge@/postgres?host=/nonexistent,%s", standby);
+    snprintf(reader_uri, sizeof reader_uri, "postgresql://reader@/postgres?host=%s",
+             postgres_server_folder());
+    make_source(f);
+    assert_int_equal(copy(f), STATUS_OK);
+    execute(f, "CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA public TO reader;"
+               "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader");
+    script("standby", standby, more);
+    print_all(f, &(const struct ledger_source){.store = postgres_server_uri()}, &by_owner);
+    print_all(f, &(const struct ledger_source){.store = follower_uri}, &by_follower);
+    print_all(f, &(const struct ledger_source){.store = reader_uri}, &by_reader);
+    script("stop", standby, "");
+    execute(f, "DROP OWNED BY reader; DROP ROLE reader");
+    assert_non_null(strstr(by_owner.data, "\"Unfinished\":4"));
+    assert_string_equal(by_follower.data, by_owner.data);
+    assert_string_equal(by_reader.data, by_owner.data);
+    buf_fini(&by_owner);
+    buf_fini(&by_follower);
+    buf_fini(&by_reader);
 }
 
 static void test_a_target_that_has_rows_or_a_bridge_is_refused(void **state)
@@ -348,6 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(test_a_killed_ledger_is_copied_with_its_heads_lines_and_waiters),
         WITH_FOLDER(test_the_copy_is_read_and_resumed_as_its_source),
+        WITH_FOLDER(test_a_ledger_is_read_from_a_standby_and_by_a_role_that_may_only_read),
         WITH_FOLDER(test_a_target_that_has_rows_or_a_bridge_is_refused),
         WITH_FOLDER(test_a_source_that_is_in_use_or_not_there_is_refused),
         WITH_FOLDER(test_a_row_that_is_another_one_in_the_database_ends_the_copy),

@@ -70,7 +70,7 @@ static void assert_listed(struct fixture *fixture, const struct ledger_filter *f
     struct buf why = {0};
     struct buf found = {0};
     struct slice line;
-    assert_int_equal(ledger_list(fixture->store, filter, put, &lines, &why), STATUS_OK);
+    assert_int_equal(ledger_list(SOURCE(fixture->store), filter, put, &lines, &why), STATUS_OK);
     struct slice rest = buf_slice(&lines);
     while (slice_take_line(&rest, &line)) {
         assert_memory_equal(line.data, NAME, sizeof NAME - 1);
@@ -150,7 +150,7 @@ static void test_a_long_list_is_complete_and_in_order(void **state)
             " 'r', 'g', 'start', 1, x'00', i, 2, 1, 0, 0, 0, 3, 9000000000000000 FROM n");
     ledger_filter_init(&filter);
     filter.has_finished = true;
-    assert_int_equal(ledger_list(fixture->store, &filter, put, &lines, &why), STATUS_OK);
+    assert_int_equal(ledger_list(SOURCE(fixture->store), &filter, put, &lines, &why), STATUS_OK);
     struct slice rest = buf_slice(&lines);
     while (slice_take_line(&rest, &line)) {
         char token[16];
@@ -171,13 +171,13 @@ static void test_an_export_has_the_histories(void **state)
     struct buf why = {0};
     fill(fixture);
     ledger_filter_init(&filter);
-    assert_int_equal(ledger_list(fixture->store, &filter, put, &lines, &why), STATUS_OK);
+    assert_int_equal(ledger_list(SOURCE(fixture->store), &filter, put, &lines, &why), STATUS_OK);
     assert_null(strstr(lines.data, "\"History\""));
     buf_clear(&lines);
     filter.has_finished = true;
     filter.has_history = true;
     filter.group = "other";
-    assert_int_equal(ledger_list(fixture->store, &filter, put, &lines, &why), STATUS_OK);
+    assert_int_equal(ledger_list(SOURCE(fixture->store), &filter, put, &lines, &why), STATUS_OK);
     assert_non_null(strstr(lines.data, "\"Event\":\"attempt_started\",\"Attempt\":1}"));
     assert_non_null(strstr(lines.data, "\"Event\":\"attempt_ended\",\"Result\":\"failed\","
                                        "\"Attempt\":1,\"RequestId\":"
@@ -194,7 +194,7 @@ static void test_the_statistics_count_records_by_state(void **state)
     struct buf out = {0};
     struct buf why = {0};
     fill(fixture);
-    assert_int_equal(ledger_stats(fixture->store, &out, &why), STATUS_OK);
+    assert_int_equal(ledger_stats(SOURCE(fixture->store), &out, &why), STATUS_OK);
     assert_non_null(strstr(out.data, "{\"Schema\":8,\"Records\":{\"ready\":1,\"calling\":1,"
                                      "\"unsure\":0,\"recalling\":0,\"done\":2},\"Waiting\":0,"
                                      "\"Outbox\":1,"));
@@ -227,17 +227,17 @@ static void test_a_record_and_the_statistics_have_what_is_watched(void **state)
     fill(fixture);
     add_watch(fixture, 4, "t4", "other"); /* t3 was for the same group */
     add_watch(fixture, 9, "t9", "pg-9");
-    assert_int_equal(ledger_show(fixture->store, slice_text("t4"), &out, &why), STATUS_OK);
+    assert_int_equal(ledger_show(SOURCE(fixture->store), slice_text("t4"), &out, &why), STATUS_OK);
     assert_non_null(strstr(out.data, "\"Watch\":{\"Seq\":4,\"GroupStatus\":\"normal\","
                                      "\"LastRecoverPoint\":\"2026-01-02T03:04:05.000Z\","
                                      "\"ChangedAt\":\"2026-01-02T03:04:05.123Z\","
                                      "\"StartedAt\":\"2026-01-02T03:04:05.123Z\","
                                      "\"EndsAt\":\"2026-01-02T03:04:06.123Z\"},\"History\":["));
     buf_clear(&out);
-    assert_int_equal(ledger_show(fixture->store, slice_text("t3"), &out, &why), STATUS_OK);
+    assert_int_equal(ledger_show(SOURCE(fixture->store), slice_text("t3"), &out, &why), STATUS_OK);
     assert_null(strstr(out.data, "\"Watch\""));
     buf_clear(&out);
-    assert_int_equal(ledger_stats(fixture->store, &out, &why), STATUS_OK);
+    assert_int_equal(ledger_stats(SOURCE(fixture->store), &out, &why), STATUS_OK);
     assert_non_null(strstr(out.data, "\"Watches\":2,"));
     buf_fini(&out);
     buf_fini(&why);
@@ -250,7 +250,7 @@ static int64_t verify(struct fixture *fixture, struct buf *out_lines)
     struct buf why = {0};
     int64_t faults = -1;
     int64_t records = -1;
-    assert_int_equal(ledger_verify(fixture->store, put, out_lines, &faults, &records, &why),
+    assert_int_equal(ledger_verify(SOURCE(fixture->store), put, out_lines, &faults, &records, &why),
                      STATUS_OK);
     assert_int_equal(records, 4);
     buf_fini(&why);
@@ -341,7 +341,7 @@ static void test_a_backup_of_a_ledger_in_use_is_a_ledger(void **state)
     buf_printf(&path, "%s/copy.db", fixture->folder);
     buf_printf(&store, "sqlite:%s", path.data);
     mode_t mask = umask(0);
-    enum status status = ledger_backup(fixture->store, path.data, &why);
+    enum status status = ledger_backup(SOURCE(fixture->store), path.data, &why);
     assert_string_equal(why.length == 0 ? "" : why.data, "");
     assert_int_equal(status, STATUS_OK);
     umask(mask);
@@ -349,11 +349,12 @@ static void test_a_backup_of_a_ledger_in_use_is_a_ledger(void **state)
     assert_int_equal(about.st_mode & 0777, 0600);
     fixture_fail(fixture, "t2", RETENTION_REFUSAL); /* the bridge works on */
     fixture_expect(fixture, "posted failed t2 OperationDenied to replies/t2\n");
-    assert_int_equal(ledger_show(store.data, slice_text("t3"), &copy, &why), STATUS_OK);
-    assert_int_equal(ledger_show(fixture->store, slice_text("t3"), &original, &why), STATUS_OK);
+    assert_int_equal(ledger_show(SOURCE(store.data), slice_text("t3"), &copy, &why), STATUS_OK);
+    assert_int_equal(ledger_show(SOURCE(fixture->store), slice_text("t3"), &original, &why),
+                     STATUS_OK);
     assert_string_equal(copy.data, original.data);
     buf_clear(&copy);
-    assert_int_equal(ledger_show(store.data, slice_text("t2"), &copy, &why), STATUS_OK);
+    assert_int_equal(ledger_show(SOURCE(store.data), slice_text("t2"), &copy, &why), STATUS_OK);
     assert_non_null(strstr(copy.data, "\"State\":\"calling\""));
     fixture_close(fixture, 1000);
     assert_int_equal(rename(path.data, path_of(fixture)), 0);
@@ -375,7 +376,7 @@ static void test_a_backup_replaces_no_file_and_leaves_none_if_it_fails(void **st
     buf_printf(&path, "%s/copy.db", fixture->folder);
     int fd = open(path.data, O_RDWR | O_CREAT, 0600);
     assert_int_equal(write(fd, "x", 1), 1);
-    assert_int_equal(ledger_backup(fixture->store, path.data, &why), STATUS_BUSY);
+    assert_int_equal(ledger_backup(SOURCE(fixture->store), path.data, &why), STATUS_BUSY);
     assert_non_null(strstr(why.data, "exists already"));
     assert_int_equal(pread(fd, &byte, 1, 0), 1);
     assert_int_equal(byte, 'x');
@@ -384,7 +385,7 @@ static void test_a_backup_replaces_no_file_and_leaves_none_if_it_fails(void **st
     buf_clear(&path);
     buf_printf(&path, "%s/no/copy.db", fixture->folder);
     buf_clear(&why);
-    assert_int_equal(ledger_backup(fixture->store, path.data, &why), STATUS_STORE);
+    assert_int_equal(ledger_backup(SOURCE(fixture->store), path.data, &why), STATUS_STORE);
     assert_non_null(strstr(why.data, "No such file or directory"));
     buf_fini(&path);
     buf_fini(&why);

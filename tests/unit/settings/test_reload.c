@@ -229,6 +229,7 @@ static void test_the_control_path_is_found_in_a_file_with_errors(void **state)
         }
         free(paths.control);
         free(paths.store);
+        free(paths.password_file);
     }
     const struct settings_source source = {fixture->path, {0}};
     struct settings_paths paths = {0};
