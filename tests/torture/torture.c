@@ -433,7 +433,8 @@ static void stop_bridges(struct torture *torture)
                 return;
             }
         }
-        counters_check_last(&torture->counters[i], &status->last_counts);
+        counters_check_last(&torture->counters[i], &status->last_counts,
+                            (torture->options.parts & CHAOS_WATCH) != 0);
     }
 }
 
