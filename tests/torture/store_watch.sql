@@ -1,6 +1,7 @@
 -- Set in the shared ledger of a torture run, see store_keeper.h.
 -- A run that writes has its row in `bridge` until the commit, or removes it in the same transaction.
 CREATE TABLE torture_removed (run bigint, instance text, xact bigint, at_ms bigint);
+CREATE INDEX torture_removed_run ON torture_removed (run);
 CREATE TABLE torture_adopted (old bigint, new bigint, token text, at_ms bigint);
 CREATE TABLE torture_stale (run bigint, what text, at_ms bigint);
 
