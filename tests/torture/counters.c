@@ -88,6 +88,7 @@ bool counters_read(int admin_port, struct counters_read *out)
         .in_flight = number_of(&page, "api_calls_in_flight"),
         .outbox = number_of(&page, "outbox_messages"),
         .sessions_lost = number_of(&page, "sessions_lost_total"),
+        .is_ready = number_of(&page, "ready") == 1,
         .handed_over = number_or_none(&page, "commands_total{outcome=\"handed_over\"}"),
     };
     return true;

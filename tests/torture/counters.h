@@ -24,6 +24,7 @@ struct counters_read {
     int64_t in_flight;
     int64_t outbox;
     int64_t sessions_lost;
+    bool is_ready;       /* connected and subscribed */
     int64_t handed_over; /* left with another bridge of a shared ledger */
 };
 

@@ -134,7 +134,8 @@ static void start_bridges(struct torture *torture)
                                      .route_settings = torture->route_settings,
                                      .store =
                                          torture->options.is_shared ? torture->store.uri : NULL,
-                                     .lease_s = LEASE_S};
+                                     .lease_s = LEASE_S,
+                                     .is_store_away = &torture->is_store_away};
     for (int i = 0; i < torture->options.bridges; i++) {
         options.number = i;
         bridge_keeper_init(&torture->bridges[i], &options);
@@ -228,6 +229,7 @@ void torture_step(struct torture *torture)
     entries[PLAN_SENDERS] = link_poll(&torture->witness.link);
     poll(entries, PLAN_SENDERS + 1, TURN_MS);
     int64_t now_ms = flow_now_ms();
+    torture->is_store_away = store_keeper_is_away(&torture->store, now_ms);
     witness_step(&torture->witness, entries[PLAN_SENDERS].revents, now_ms);
     senders_step(&torture->senders, entries, now_ms);
     for (int i = 0; i < torture->options.bridges; i++) {
@@ -298,14 +300,15 @@ static uint64_t progress_of(const struct torture *torture)
            (uint64_t)torture->senders.acked_count;
 }
 
-/* Whether no bridge has anything to do. */
+/* Whether every bridge is connected and none has anything to do. */
 static bool are_at_rest(struct torture *torture)
 {
     bool are_resting = senders_pending(&torture->senders) == 0;
     for (int i = 0; i < torture->options.bridges; i++) {
         struct counters_read *counters = &torture->counters[i];
         are_resting &= counters_read(torture->bridges[i].admin_port, counters) &&
-                       counters_are_at_rest(counters) && !torture->witness.bridges[i].is_draining;
+                       counters->is_ready && counters_are_at_rest(counters) &&
+                       !torture->witness.bridges[i].is_draining;
     }
     return are_resting;
 }
@@ -337,7 +340,9 @@ static void come_to_rest(struct torture *torture)
             continue;
         }
         look_ms = now_ms + LOOK_MS;
-        if (are_at_rest(torture) && (count_open(torture) == 0 || now_ms - still_ms > STILL_MS)) {
+        bool is_quiet = now_ms - still_ms >= LOOK_MS; /* a session may hold what was answered */
+        if (is_quiet && are_at_rest(torture) &&
+            (count_open(torture) == 0 || now_ms - still_ms > STILL_MS)) {
             return;
         }
         if (now_ms > end_ms) {
