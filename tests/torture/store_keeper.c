@@ -170,6 +170,12 @@ void store_keeper_fini(struct store_keeper *keeper)
 {
     if (keeper->guard > 0) {
         process_end(keeper->job, SIGKILL, FLOW_TIMEOUT_MS);
+        if (violation_total() > 0) {
+            char path[160];
+            snprintf(path, sizeof path, "%s.dump", keeper->log);
+            const char *more[] = {path, NULL};
+            run(keeper, "dump", keeper->directories[keeper->first], more);
+        }
         stop_servers(keeper);
         process_end(keeper->guard, SIGKILL, FLOW_TIMEOUT_MS);
         for (int i = 0; i < STORE_SERVERS; i++) {
