@@ -178,6 +178,24 @@ static enum status finish_connection(struct postgres_connection *connection, int
     return next == PGRES_POLLING_OK ? STATUS_OK : lost(connection, PQerrorMessage(connection->pg));
 }
 
+/*
+ * The server commits without its synchronous standby when somebody cancels the wait, and says so in
+ * a warning only. The commit may be lost in a fail-over then, so the connection counts as lost: the
+ * store connects again, and its next commit waits for the standby.
+ */
+static void take_notice(void *arg, const PGresult *result)
+{
+    static const char *const STARTS[] = {"canceling wait for synchronous replication",
+                                         "canceling the wait for synchronous replication"};
+    struct postgres_connection *connection = arg;
+    const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    for (size_t i = 0; text != NULL && i < sizeof STARTS / sizeof STARTS[0]; i++) {
+        if (strncmp(text, STARTS[i], strlen(STARTS[i])) == 0) {
+            lost(connection, "a commit did not wait for the synchronous standby");
+        }
+    }
+}
+
 /* Not startup options, which a connection pool may refuse. Without enable_seqscan = off the planner
  * reads a table from end to end that was empty at its last vacuum, and the plan stays while the
  * table grows, up to the next vacuum: outbox and waiter are empty whenever nothing is to do. With
@@ -228,6 +246,7 @@ static enum status set_up(struct postgres_connection *connection, bool is_full, 
     if (PQsetnonblocking(connection->pg, 1) != 0 || PQenterPipelineMode(connection->pg) == 0) {
         return lost(connection, PQerrorMessage(connection->pg));
     }
+    PQsetNoticeReceiver(connection->pg, take_notice, connection);
     status = set_session(connection, is_full, timeout_ms);
     return status == STATUS_OK && prepares ? postgres_prepare(connection, timeout_ms) : status;
 }
@@ -371,12 +390,17 @@ static PGresult *next_result(struct postgres_connection *connection, int64_t end
     return PQgetResult(pg);
 }
 
+/* A server that takes no writes any more is not asked again: another host may be the primary. */
+#define SQLSTATE_READ_ONLY "25006"
+
 static void keep_error(struct postgres_connection *connection, const PGresult *result)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     fail_with(connection, text == NULL ? "the server gave no reason" : text);
     snprintf(connection->sqlstate, sizeof connection->sqlstate, "%s", state == NULL ? "" : state);
+    connection->is_broken =
+        connection->is_broken || strcmp(connection->sqlstate, SQLSTATE_READ_ONLY) == 0;
 }
 
 /* Sends the sync, and reads the results up to its answer. */
@@ -405,7 +429,7 @@ static enum status read_results(struct postgres_connection *connection, int time
         }
         PQclear(result);
         if (type == PGRES_PIPELINE_SYNC) {
-            return status;
+            return connection->is_broken ? STATUS_UNAVAILABLE : status;
         }
     }
     return STATUS_UNAVAILABLE;

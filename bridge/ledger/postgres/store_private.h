@@ -1,7 +1,7 @@
 /*
  * store_private - what the files of the PostgreSQL store share: run.c registers a run, session.c
- * has its transactions, batch.c carries out a batch, claims.c and finishes.c have the requests that
- * need a transaction of their own, read.c reads.
+ * has its transactions, batch.c carries out a batch, first.c has its first transaction, claims.c
+ * and finishes.c have the requests that need a transaction of their own, read.c reads.
  *
  * Thread: as store.h.
  */
@@ -161,8 +161,23 @@ int64_t heads_waiters(const struct store *store, struct slice token);
 /* ---- batch.c ---- */
 
 enum status postgres_carry_out(struct store *store, struct ledger_batch *batch);
+/* The transaction is committed that has given commands to this run. */
+void postgres_take_over(struct store *store);
+/* Frees what belongs to the batch that was carried out. */
+void postgres_end_work(struct store *store);
+
+/* ---- first.c ---- */
+
+/* Does the first transaction of the batch, with the items whose stage is ITEM_FIRST. */
+enum status postgres_try_first(struct store *store);
+/* Whether what becomes of the request is known only from the server. */
+bool postgres_depends_on_row(const struct item *item);
+/* The message that the request deletes, or NULL. */
+struct outbox_row *postgres_deleted_of(struct ledger_request *request);
 /* The promoted or adopted commands of a result; postgres_take_over() gives them to the batch. */
 void postgres_take_promoted(struct store *store, struct item *item, const PGresult *result);
+/* Forgets them, because their transaction is done once more. */
+void postgres_drop_promoted(struct store *store);
 /* Whether the statement has changed a row: sets has_row. */
 void postgres_take_row(struct store *store, struct item *item, const PGresult *result);
 void postgres_put_promote(struct store *store, const char *group);
@@ -172,10 +187,6 @@ void postgres_put_messages(struct store *store, const struct ledger_request *req
 void postgres_put_audit(struct store *store, struct ledger_request *request);
 /* What the history of the request's command gets. */
 struct slice postgres_events(const struct store *store, const struct ledger_request *request);
-/* The transaction is committed that has given commands to this run. */
-void postgres_take_over(struct store *store);
-/* Frees what belongs to the batch that was carried out. */
-void postgres_end_work(struct store *store);
 
 /* ---- claims.c, finishes.c: requests in transactions of their own ---- */
 

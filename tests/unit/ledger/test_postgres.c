@@ -10,9 +10,11 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "ledger/postgres/connection.h"
 #include "support/postgres_server.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -273,6 +275,64 @@ static void test_a_connection_that_the_server_ends_is_unavailable(void **state)
     postgres_close(other);
 }
 
+/* The old primary after a fail-over: another host of the URI takes writes. */
+static void test_a_server_that_takes_no_writes_any_more_is_left(void **state)
+{
+    assert_int_equal(postgres_run(*state, TIMEOUT_MS, "SET default_transaction_read_only = on"),
+                     STATUS_OK);
+    send_guard(*state, 1);
+    send_claim(*state, PG_INSERT, 1, "t1", "pg-1", 1);
+    postgres_send_text(*state, "COMMIT");
+    assert_int_equal(postgres_exchange(*state, TIMEOUT_MS, NULL, NULL), STATUS_UNAVAILABLE);
+    assert_true(postgres_is_lost(*state));
+}
+
+static void take_count(void *arg, size_t index, const PGresult *result)
+{
+    (void)index;
+    *(int *)arg = PQntuples(result);
+}
+
+/* Cancels the commit that waits for a standby. */
+static void *cancel_wait(void *arg)
+{
+    struct postgres_connection *other = arg;
+    int64_t end_ms = clock_mono_ms() + TIMEOUT_MS;
+    int count = 0;
+    while (count == 0 && clock_mono_ms() < end_ms) {
+        postgres_send_text(other, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+                                  " WHERE wait_event = 'SyncRep'");
+        postgres_exchange(other, TIMEOUT_MS, take_count, &count);
+    }
+    return NULL;
+}
+
+static void test_a_commit_that_did_not_wait_for_the_standby_is_unknown(void **state)
+{
+    pthread_t thread;
+    struct postgres_connection *other = open_it(false);
+    (void)state;
+    assert_int_equal(postgres_run(other, TIMEOUT_MS,
+                                  "ALTER SYSTEM SET synchronous_standby_names = 'nobody';"
+                                  "SELECT pg_reload_conf()"),
+                     STATUS_OK);
+    struct postgres_connection *writer = open_it(true); /* it has the setting */
+    assert_int_equal(pthread_create(&thread, NULL, cancel_wait, other), 0);
+    send_guard(writer, 1);
+    send_claim(writer, PG_INSERT, 1, "t1", "pg-1", 1);
+    postgres_send_text(writer, "COMMIT");
+    enum status status = postgres_exchange(writer, TIMEOUT_MS, NULL, NULL);
+    pthread_join(thread, NULL);
+    assert_int_equal(postgres_run(other, TIMEOUT_MS,
+                                  "ALTER SYSTEM RESET synchronous_standby_names;"
+                                  "SELECT pg_reload_conf()"),
+                     STATUS_OK);
+    assert_int_equal(status, STATUS_UNAVAILABLE);
+    assert_non_null(strstr(postgres_error(writer), "synchronous standby"));
+    postgres_close(writer);
+    postgres_close(other);
+}
+
 /* Whether the plan of a prepared statement reads a table from end to end, or the index of heads. */
 struct plan {
     bool is_scan;
@@ -409,6 +469,8 @@ int main(void)
         WITH_TABLES(test_a_second_program_migrates_nothing),
         WITH_TABLES(test_a_database_of_a_newer_program_is_refused),
         WITH_TABLES(test_a_connection_that_the_server_ends_is_unavailable),
+        WITH_TABLES(test_a_server_that_takes_no_writes_any_more_is_left),
+        WITH_TABLES(test_a_commit_that_did_not_wait_for_the_standby_is_unknown),
         WITH_TABLES(test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_heads),
         WITH_TABLES(test_no_plan_reads_a_whole_table_that_was_empty),
         cmocka_unit_test(test_the_next_host_is_asked_when_one_does_not_answer),
