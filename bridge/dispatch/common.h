@@ -17,9 +17,10 @@ struct dispatch {
     struct ledger *ledger;
     struct ecs *ecs;
     struct schedule schedule;
-    struct task *tasks;      /* all of them, in order of arrival */
-    struct heap deadlines;   /* of the commands that are not being called */
-    int64_t deadline_due_ms; /* when deadline_timer ends, while it runs */
+    struct allowance_source source; /* of rates that are shared */
+    struct task *tasks;             /* all of them, in order of arrival */
+    struct heap deadlines;          /* of the commands that are not being called */
+    int64_t deadline_due_ms;        /* when deadline_timer ends, while it runs */
     struct loop_timer *deadline_timer;
     struct loop_timer *token_timer; /* until a region has a token for its queue */
     struct loop_timer *sweep;

@@ -33,6 +33,24 @@ static void idle_now(void *arg)
     dispatch->idle(dispatch->idle_arg);
 }
 
+/* ---- a rate that bridges share ---- */
+
+static void granted(void *arg, const char *name, const struct allowance_grant *grant)
+{
+    struct dispatch *dispatch = arg;
+    struct allowance *allowance = regions_find_allowance(&dispatch->schedule.regions, name);
+    if (allowance != NULL) {
+        allowance_granted(allowance, grant, loop_now_ms(dispatch->loop));
+        dispatch_pump(dispatch);
+    }
+}
+
+static void ask_ledger(void *arg, const struct allowance_ask *ask)
+{
+    struct dispatch *dispatch = arg;
+    ledger_ask_allowance(dispatch->ledger, ask, granted, dispatch);
+}
+
 struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings,
                               struct health *health, struct counters *counters)
 {
@@ -41,10 +59,12 @@ struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings
     dispatch->settings = settings;
     dispatch->health = health;
     dispatch->counters = counters;
+    dispatch->source = (struct allowance_source){.ask = ask_ledger, .arg = dispatch};
     dispatch->schedule.in_flight_max = (size_t)settings->api.max_in_flight;
     regions_init(&dispatch->schedule.regions, settings->routes, settings->route_count,
                  (size_t)settings->api.max_in_flight_per_region, settings->api.rate_per_s,
-                 (double)settings->api.rate_burst, loop_now_ms(loop));
+                 (double)settings->api.rate_burst,
+                 settings_is_shared(settings) ? &dispatch->source : NULL, loop_now_ms(loop));
     dispatch->deadline_timer = loop_timer_new(loop, dispatch_deadlines_due, dispatch);
     dispatch->token_timer = loop_timer_new(loop, dispatch_pump, dispatch);
     dispatch->sweep = loop_timer_new(loop, sweep_due, dispatch);

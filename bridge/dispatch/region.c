@@ -8,14 +8,15 @@
 #include <string.h>
 
 void regions_init(struct regions *regions, const struct route *routes, size_t route_count,
-                  size_t in_flight_max, double rate_per_s, double burst, int64_t now_ms)
+                  size_t in_flight_max, double rate_per_s, double burst,
+                  const struct allowance_source *source, int64_t now_ms)
 {
     *regions = (struct regions){.routes = routes,
                                 .route_count = route_count,
                                 .in_flight_max = in_flight_max,
                                 .rate_per_s = rate_per_s,
                                 .burst = burst};
-    allowance_init(&regions->unproven, NULL, "", rate_per_s, burst, now_ms);
+    allowance_init(&regions->unproven, source, "", rate_per_s, burst, now_ms);
 }
 
 static bool is_named(const struct regions *regions, const char *name)
@@ -79,6 +80,16 @@ struct region *regions_get(struct regions *regions, const char *name, int64_t no
         HASH_ADD_STR(regions->table, name, region);
     }
     return region;
+}
+
+struct allowance *regions_find_allowance(struct regions *regions, const char *name)
+{
+    struct region *region = NULL;
+    if (name[0] == '\0') {
+        return &regions->unproven;
+    }
+    HASH_FIND_STR(regions->table, name, region);
+    return region == NULL ? NULL : &region->allowance;
 }
 
 void regions_sweep(struct regions *regions)

@@ -52,8 +52,10 @@ struct regions {
     size_t proven_count;
 };
 
+/* `source`: who keeps the rates, see allowance.h; it must outlive the regions. */
 void regions_init(struct regions *regions, const struct route *routes, size_t route_count,
-                  size_t in_flight_max, double rate_per_s, double burst, int64_t now_ms);
+                  size_t in_flight_max, double rate_per_s, double burst,
+                  const struct allowance_source *source, int64_t now_ms);
 /* The settings have changed. A region that a route names now is proven; one that was proven stays
  * so. */
 void regions_change(struct regions *regions, const struct route *routes, size_t route_count,
@@ -62,6 +64,9 @@ void regions_change(struct regions *regions, const struct route *routes, size_t 
 void regions_fini(struct regions *regions);
 /* The region of this name, which is made if there is none. */
 struct region *regions_get(struct regions *regions, const char *name, int64_t now_ms);
+/* The allowance of this name, which is that of a region, or "" for all unproven ones; NULL: the
+ * region is gone. */
+struct allowance *regions_find_allowance(struct regions *regions, const char *name);
 /* Frees unproven regions without commands and slots. */
 void regions_sweep(struct regions *regions);
 

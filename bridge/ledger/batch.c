@@ -78,6 +78,9 @@ void ledger_request_free(struct ledger_request *request)
     case REQUEST_REMEMBER:
         free(request->remember.key);
         break;
+    case REQUEST_ALLOWANCE:
+        free(request->allowance.name);
+        break;
     case REQUEST_ADD_AUDIT:
         buf_fini(&request->add_audit.members);
         break;

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "history.h"
+#include "ledger/allowance.h"
 #include "ledger/request.h"
 #include "model/audit_record.h"
 #include "model/command.h"
@@ -72,6 +73,7 @@ enum request_kind {
     REQUEST_RETRY,
     REQUEST_RESOLVE,
     REQUEST_WATCH,
+    REQUEST_ALLOWANCE,
     REQUEST_COUNT
 };
 
@@ -226,6 +228,13 @@ struct remember_request {
     bool is_forgotten; /* instead of stored */
 };
 
+struct allowance_request {
+    char *name;
+    struct allowance_ask ask; /* its name is `name` */
+    ledger_granted_fn *done;
+    struct allowance_grant grant;
+};
+
 /* A part of the batch's bytes. */
 struct batch_text {
     size_t offset;
@@ -260,6 +269,7 @@ struct ledger_request {
         struct exported_request exported;
         struct query_request query;
         struct watch_request watch;
+        struct allowance_request allowance;
     };
 };
 

@@ -246,6 +246,16 @@ static void report_query(struct ledger *ledger, const struct ledger_batch *batch
     query->done(request->arg, request->status, records, count);
 }
 
+static void report_allowance(struct ledger *ledger, const struct ledger_batch *batch,
+                             struct ledger_request *request)
+{
+    const struct allowance_request *allowance = &request->allowance;
+    (void)ledger;
+    (void)batch;
+    allowance->done(request->arg, allowance->name,
+                    request->status == STATUS_OK ? &allowance->grant : NULL);
+}
+
 const struct request_type LEDGER_REQUEST_TYPES[REQUEST_COUNT] = {
     [REQUEST_CLAIM] = {REQUEST_CLAIM, 0, true, report_claim},
     [REQUEST_POST] = {REQUEST_POST, 0, true, report_post},
@@ -263,6 +273,7 @@ const struct request_type LEDGER_REQUEST_TYPES[REQUEST_COUNT] = {
     [REQUEST_RETRY] = {REQUEST_RETRY, 0, true, report_retry},
     [REQUEST_RESOLVE] = {REQUEST_RESOLVE, 0, true, report_resolve},
     [REQUEST_WATCH] = {REQUEST_WATCH, 0, true, report_watch},
+    [REQUEST_ALLOWANCE] = {REQUEST_ALLOWANCE, 0, true, report_allowance},
 };
 
 void ledger_report(struct ledger *ledger, struct ledger_batch *batch)

@@ -247,6 +247,19 @@ void ledger_find_success(struct ledger *ledger, const struct command *command, i
     query(ledger, asked, done, arg);
 }
 
+void ledger_ask_allowance(struct ledger *ledger, const struct allowance_ask *ask,
+                          ledger_granted_fn *done, void *arg)
+{
+    struct ledger_request *request = request_new(REQUEST_ALLOWANCE, arg);
+    struct allowance_request *allowance = &request->allowance;
+    allowance->name = mem_strdup(ask->name);
+    allowance->ask = *ask;
+    allowance->ask.name = allowance->name;
+    allowance->done = done;
+    /* Not together with the claims of a message, in whose middle it may be asked for. */
+    wake_if(ledger, committer_enqueue(&ledger->committer, request, request->type->delay_us));
+}
+
 void ledger_remember(struct ledger *ledger, const char *key, int64_t value)
 {
     struct ledger_request *request = request_new(REQUEST_REMEMBER, NULL);

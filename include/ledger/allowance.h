@@ -25,4 +25,9 @@ struct allowance_grant {
     int64_t slowed_ago_ms; /* when that was */
 };
 
+/* The answer, for the rate of this name; NULL: the ledger cannot be used now. Valid during the
+ * call.
+ */
+typedef void ledger_granted_fn(void *arg, const char *name, const struct allowance_grant *grant);
+
 #endif

@@ -17,6 +17,7 @@
 #ifndef LEDGER_LEDGER_H
 #define LEDGER_LEDGER_H
 
+#include "allowance.h"
 #include "base/counters.h"
 #include "base/lease.h"
 #include "base/loop.h"
@@ -177,6 +178,11 @@ void ledger_replace(struct ledger *ledger, int64_t id, size_t length, struct sli
  */
 void ledger_read_outbox(struct ledger *ledger, int64_t from_id, size_t limit,
                         ledger_message_fn *each, ledger_read_fn *done, void *arg);
+
+/* Asks for a part of a rate that the bridges of a shared ledger have together, or reports that the
+ * API has throttled this one. */
+void ledger_ask_allowance(struct ledger *ledger, const struct allowance_ask *ask,
+                          ledger_granted_fn *done, void *arg);
 
 /* Stores a number that outlives the process, such as whether a client id has a session. It is
  * written with the next commit, after 50 ms at most. */

@@ -71,6 +71,7 @@ static enum item_stage plan(struct store *store, struct item *item)
     case REQUEST_READ:
     case REQUEST_READ_AUDIT:
     case REQUEST_QUERY:
+    case REQUEST_ALLOWANCE:
     case REQUEST_COUNT:
         break;
     }

@@ -36,6 +36,7 @@ struct postgres_lease {
 
     atomic_bool has_change;
     _Atomic int64_t held;
+    _Atomic int64_t clock_ahead_ms;
     pthread_mutex_t mutex;
     pthread_cond_t ending;
     bool is_ending; /* under the mutex */
@@ -46,6 +47,7 @@ struct postgres_lease {
 struct renewal {
     struct postgres_lease *lease;
     int64_t now_ms;
+    int64_t server_ms; /* its clock */
     bool is_registered;
     bool has_change;
 };
@@ -56,6 +58,10 @@ static void take_renewal(void *arg, size_t index, const PGresult *result)
     struct peers *peers = &renewal->lease->peers;
     if (index == 0) {
         renewal->is_registered = strcmp(PQcmdTuples((PGresult *)result), "1") == 0;
+        return;
+    }
+    if (index == 1) {
+        renewal->server_ms = postgres_int(result, 0, 0);
         return;
     }
     renewal->now_ms = clock_boot_ms();
@@ -118,6 +124,7 @@ static enum status renew(struct postgres_lease *lease)
                                             postgres_number(atomic_load(&lease->held))};
     int64_t sent_ms = clock_boot_ms();
     postgres_send(lease->connection, PG_HEARTBEAT, values, 2);
+    postgres_send(lease->connection, PG_GET_CLOCK, NULL, 0);
     postgres_send(lease->connection, PG_LIST_BRIDGES, NULL, 0);
     enum status status =
         postgres_exchange(lease->connection, lease->timeout_ms, take_renewal, &renewal);
@@ -130,6 +137,8 @@ static enum status renew(struct postgres_lease *lease)
     }
     lease_renewed(lease->options.lease, sent_ms, lease->options.lease_ms);
     lease->is_out_of_reach = false;
+    int64_t since_ms = (clock_boot_ms() - sent_ms) / 2; /* half of the round trip */
+    atomic_store(&lease->clock_ahead_ms, renewal.server_ms + since_ms - clock_wall_ms());
     if (renewal.has_change || renewal.now_ms >= lease->adopt_at_ms) {
         announce_change(lease);
     }
@@ -277,6 +286,11 @@ void postgres_lease_free(struct postgres_lease *lease)
 bool postgres_lease_take_change(struct postgres_lease *lease)
 {
     return atomic_exchange(&lease->has_change, false);
+}
+
+int64_t postgres_lease_clock_ahead_ms(const struct postgres_lease *lease)
+{
+    return atomic_load(&lease->clock_ahead_ms);
 }
 
 void postgres_lease_set_held(struct postgres_lease *lease, int64_t held)

@@ -181,8 +181,14 @@ static enum status query(struct store *store, struct query_request *query)
 
 enum status postgres_read_request(struct store *store, struct ledger_request *request)
 {
-    return request->type->kind == REQUEST_QUERY ? query(store, &request->query)
-                                                : read_messages(store, request);
+    switch (request->type->kind) {
+    case REQUEST_QUERY:
+        return query(store, &request->query);
+    case REQUEST_ALLOWANCE:
+        return postgres_grant(store, &request->allowance);
+    default:
+        return read_messages(store, request);
+    }
 }
 
 /* ---- numbers ---- */

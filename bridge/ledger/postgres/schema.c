@@ -118,7 +118,17 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
     " changed_at bigint NOT NULL,"
     " flags bigint NOT NULL"
     ");"
-    "CREATE INDEX watch_id ON watch (id);",
+    "CREATE INDEX watch_id ON watch (id);"
+    /* The rate of calls in a region, on the server's clock in us: up to free_at its tokens are
+     * taken. */
+    "CREATE TABLE allowance ("
+    " region" TEXT_COLUMN " PRIMARY KEY,"
+    " free_at bigint NOT NULL,"
+    " granted bigint NOT NULL DEFAULT 0,"
+    " slow_step bigint NOT NULL DEFAULT 0," /* of a token, after the last throttling */
+    " slowed_at bigint NOT NULL DEFAULT 0,"
+    " paused_until bigint NOT NULL DEFAULT 0"
+    ") WITH (fillfactor = 50);",
 };
 
 #define NAME(name)      ", " #name
@@ -165,6 +175,13 @@ const char store_postgres_effect_index[] =
 
 #define UNFINISHED(condition) \
     "SELECT " COMMAND_COLUMNS " FROM command WHERE " condition " AND seq > $1"
+
+/* The tokens that are there: at most those of a burst. A time in the future is that of a server
+ * whose clock was ahead. */
+#define TOKENS_FROM "least(greatest(a.free_at, $2 - $4 * $3), $2)"
+#define TOKENS \
+    "CASE WHEN a.paused_until > $2 THEN 0 ELSE least($5, ($2 - " TOKENS_FROM ") / $3) END"
+#define RATE_COLUMNS "granted, free_at, slow_step, slowed_at, paused_until"
 
 const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] = {
     [PG_GUARD] = {"guard", "SELECT 1 / count(*) FROM (SELECT 1 FROM bridge"
@@ -304,6 +321,7 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
     [PG_TAKE_HEADS] = {"take_heads", "UPDATE command SET owner = $1 WHERE owner = $2"},
     [PG_TAKE_OUTBOX] = {"take_outbox", "UPDATE outbox SET owner = $1 WHERE owner = $2"},
     [PG_HEARTBEAT] = {"heartbeat", "UPDATE bridge SET n = n + 1, held = $2 WHERE id = $1"},
+    [PG_GET_CLOCK] = {"get_clock", "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"},
     [PG_LIST_BRIDGES] = {"list_bridges", "SELECT id, n, lease_ms, held FROM bridge"},
     [PG_EXPEL] = {"expel", "DELETE FROM bridge WHERE id = $1 AND n = $2"},
     [PG_RESET_CALLS] = {"reset_calls",
@@ -330,6 +348,19 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
          " u AS (UPDATE outbox o SET owner = $1, id = $3 + k.n FROM k"
          " WHERE o.owner = k.owner AND o.id = k.id RETURNING o.id, o.message)"
          " SELECT id, message FROM u ORDER BY id"},
+    [PG_GRANT] = {"grant_tokens",
+                  "INSERT INTO allowance AS a (region, granted, free_at) VALUES ($1,"
+                  " least($5::bigint, $4::bigint),"
+                  " $2::bigint - ($4 - least($5, $4)) * $3::bigint)"
+                  " ON CONFLICT (region) DO UPDATE SET granted = " TOKENS ", free_at = " TOKENS_FROM
+                  " + $3 * " TOKENS " RETURNING " RATE_COLUMNS},
+    [PG_SLOW] = {"slow_down",
+                 "INSERT INTO allowance AS a (region, free_at, slow_step, slowed_at, paused_until)"
+                 " VALUES ($1, $2::bigint, $3::bigint, $2, $2 + $4::bigint)"
+                 " ON CONFLICT (region) DO UPDATE SET granted = 0,"
+                 " slow_step = CASE WHEN a.slowed_at <= $2 - 1000000 THEN $3 ELSE a.slow_step END,"
+                 " slowed_at = CASE WHEN a.slowed_at <= $2 - 1000000 THEN $2 ELSE a.slowed_at END,"
+                 " paused_until = greatest(a.paused_until, $2 + $4) RETURNING " RATE_COLUMNS},
     [PG_EXPIRE] = {"expire",
                    "WITH e AS (DELETE FROM command WHERE token = ANY (ARRAY (SELECT token"
                    " FROM command WHERE owner IS NULL AND due_at <= $1 AND state = 5"

@@ -4,7 +4,7 @@
  * The version of a database is in its table schema_version; the first N steps make version N. Steps
  * are only added. A released step never changes, because databases exist that were made by it.
  *
- * No statement reads the server's clock: times are parameters, on the ledger's clock. A look-up by
+ * One statement reads the server's clock; in all others times are parameters. A look-up by
  * token has no condition that implies the condition of a partial index (IS NOT DISTINCT FROM in
  * place of =), because the planner may then read the whole index.
  *
@@ -146,6 +146,7 @@ enum store_postgres_statement {
     PG_TAKE_HEADS, /* of the earlier run of the same instance */
     PG_TAKE_OUTBOX,
     PG_HEARTBEAT,
+    PG_GET_CLOCK, /* ms; the only statement that reads it */
     PG_LIST_BRIDGES,
     PG_EXPEL,
     PG_RESET_CALLS,
@@ -153,6 +154,9 @@ enum store_postgres_statement {
     PG_ADOPT,        /* $3: commands of these routes */
     PG_ADOPT_OUTBOX, /* $3: the first of their new ids */
     PG_EXPIRE,
+    /* The shared rates. $1 region, $2 now, $3 the time that a token takes; in us. */
+    PG_GRANT, /* $4 burst, $5 wanted: takes what is there */
+    PG_SLOW,  /* $4 length of the pause */
     PG_STATEMENT_COUNT
 };
 

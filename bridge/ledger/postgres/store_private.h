@@ -135,6 +135,11 @@ void postgres_adopt(struct store *store);
 /* Before a batch, if is_adoption_unknown: adds to it what this run has and does not know. */
 enum status postgres_recover_adopted(struct store *store, struct ledger_batch *batch);
 
+/* ---- allowance.c ---- */
+
+/* Takes tokens of the rate that all bridges share, or reports that this one was throttled. */
+enum status postgres_grant(struct store *store, struct allowance_request *request);
+
 /* ---- run.c ---- */
 
 enum status postgres_register(struct store *store, struct buf *out_why);

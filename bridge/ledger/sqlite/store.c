@@ -333,6 +333,17 @@ static enum status exported(struct store *store, struct ledger_batch *batch,
     return rows_forget_audit(store, request->exported.tip.seq);
 }
 
+/* One bridge has the rate alone. */
+static enum status grant(struct store *store, struct ledger_batch *batch,
+                         struct ledger_request *request)
+{
+    (void)store;
+    (void)batch;
+    request->allowance.grant =
+        (struct allowance_grant){.count = request->allowance.ask.wanted_count};
+    return STATUS_OK;
+}
+
 typedef enum status apply_fn(struct store *store, struct ledger_batch *batch,
                              struct ledger_request *request);
 
@@ -345,6 +356,7 @@ static apply_fn *const APPLY[REQUEST_COUNT] = {
     [REQUEST_READ_AUDIT] = read_rows, [REQUEST_EXPORTED] = exported,
     [REQUEST_QUERY] = query,          [REQUEST_RETRY] = retry,
     [REQUEST_RESOLVE] = resolve,      [REQUEST_WATCH] = change_watch,
+    [REQUEST_ALLOWANCE] = grant,
 };
 
 /* ---- transactions ---- */

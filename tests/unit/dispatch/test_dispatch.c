@@ -53,6 +53,11 @@ static struct {
     ledger_done_fn *begun_done[CALLS_MAX];
     void *begun_arg[CALLS_MAX];
     size_t begun_count;
+    /* the shared rate */
+    size_t ask_count;
+    char asked_name[64];
+    ledger_granted_fn *granted;
+    void *granted_arg;
     size_t wanted_calls; /* the loop stops when so many are out, or done */
     size_t wanted_done;
     bool is_idle;
@@ -77,6 +82,18 @@ void ledger_find_success(struct ledger *ledger, const struct command *command, i
     (void)done;
     (void)arg;
     fail_msg("no route of this test coalesces");
+}
+
+void ledger_ask_allowance(struct ledger *ledger, const struct allowance_ask *ask,
+                          ledger_granted_fn *done, void *arg)
+{
+    (void)ledger;
+    assert_int_equal(ask->wanted_count, 250); /* a quarter of a second */
+    assert_true(strlen(ask->name) < sizeof fixture.asked_name);
+    strcpy(fixture.asked_name, ask->name);
+    fixture.granted = done;
+    fixture.granted_arg = arg;
+    fixture.ask_count++;
 }
 
 void ledger_begin(struct ledger *ledger, struct command *command, ledger_done_fn *done, void *arg)
@@ -288,6 +305,7 @@ static int set_up(void **state)
 {
     (void)state;
     memset(&fixture, 0, sizeof fixture);
+    fixture.settings.ledger.store = (char *)"sqlite:ledger.db";
     fixture.settings.api.rate_per_s = 1000;
     fixture.settings.api.rate_burst = 1000;
     fixture.settings.api.max_in_flight_per_region = 1000;
@@ -1446,6 +1464,33 @@ static void test_what_becomes_durable_while_dispatch_is_held_is_called_afterward
     answer(0, REACTION_DONE, NULL, -1);
 }
 
+static void test_with_a_shared_ledger_calls_wait_for_tokens_of_the_shared_rate(void **state)
+{
+    (void)state;
+    fixture.settings.ledger.store = (char *)"postgresql:///bridge";
+    begin_anew(10);
+    struct claim claim = reserve("g1", "t1", 10000);
+    assert_false(claim.reservation.is_called_at_once);
+    assert_int_equal(fixture.ask_count, 1);
+    confirm(claim);
+    record_starts();
+    assert_int_equal(fixture.call_count, 0);
+    assert_int_equal(fixture.ask_count, 1);
+    const struct allowance_grant grant = {.count = 250};
+    fixture.granted(fixture.granted_arg, fixture.asked_name, &grant);
+    record_starts();
+    assert_called(0, "t1");
+    /* The next one has a token. */
+    claim = reserve("g2", "t2", 10000);
+    assert_true(claim.reservation.is_called_at_once);
+    confirm(claim);
+    assert_called(1, "t2");
+    answer(0, REACTION_DONE, NULL, -1);
+    answer(1, REACTION_DONE, NULL, -1);
+    /* The answer for a region that is gone. */
+    fixture.granted(fixture.granted_arg, "cn-gone", &grant);
+}
+
 static void test_a_stop_waits_for_calls_in_flight_and_begins_none(void **state)
 {
     (void)state;
@@ -1522,6 +1567,7 @@ int main(void)
         TEST(test_claims_on_their_way_that_come_to_nothing_leave_no_trace),
         TEST(test_a_reservation_outlives_the_last_command_of_its_group),
         TEST(test_a_claim_that_becomes_durable_after_the_stop_is_not_called),
+        TEST(test_with_a_shared_ledger_calls_wait_for_tokens_of_the_shared_rate),
         TEST(test_what_becomes_durable_while_dispatch_is_held_is_called_afterwards),
         TEST(test_a_stop_waits_for_calls_in_flight_and_begins_none),
     };

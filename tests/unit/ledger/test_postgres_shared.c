@@ -175,11 +175,54 @@ static void test_a_bridge_that_stops_leaves_its_work_at_once_and_uncharged(void 
     assert_work(&bridges[1], 0);
 }
 
+/* What is granted to a bridge of a rate whose next token is far away. */
+static struct allowance_grant ask(const struct bridge *bridge, int64_t wanted)
+{
+    struct allowance_request request = {
+        .ask = {.name = "cn-a", .rate_per_s = 0.01, .burst = 40, .wanted_count = wanted}};
+    assert_int_equal(postgres_grant(bridge->store, &request), STATUS_OK);
+    return request.grant;
+}
+
+static void test_a_rate_is_shared(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(&bridges[0], 30).count, 30);
+    /* One may be missing or more where the two have measured the server's clock differently. */
+    assert_in_range(ask(&bridges[1], 30).count, 9, 10);
+    assert_in_range(ask(&bridges[1], 30).count, 0, 1);
+    struct allowance_grant none = ask(&bridges[1], 30);
+    assert_int_equal(none.count, 0);
+    assert_in_range(none.wait_ms, 1, 101000);
+    assert_int_equal(none.pause_ms, 0);
+    assert_true(none.slowed_per_s < 0.001);
+}
+
+static void test_a_bridge_learns_that_another_one_was_throttled(void **state)
+{
+    (void)state;
+    struct allowance_request slowed = {
+        .ask = {.name = "cn-a", .rate_per_s = 5, .is_slowed = true, .pause_ms = 50000}};
+    assert_int_equal(ask(&bridges[0], 1).count, 1);
+    assert_int_equal(postgres_grant(bridges[0].store, &slowed), STATUS_OK);
+    struct allowance_grant grant = ask(&bridges[1], 1);
+    assert_int_equal(grant.count, 0);
+    assert_in_range(grant.pause_ms, 10000, 51000);
+    assert_true(grant.slowed_per_s > 4.9 && grant.slowed_per_s < 5.1);
+    assert_in_range(grant.slowed_ago_ms + 1000, 0, 41000);
+    /* Two halvings within a second are one. */
+    slowed.ask.rate_per_s = 2;
+    assert_int_equal(postgres_grant(bridges[1].store, &slowed), STATUS_OK);
+    assert_true(slowed.grant.slowed_per_s > 4.9 || slowed.grant.slowed_ago_ms < 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_what_a_paused_bridge_held_is_taken_over_and_it_writes_nothing_more),
+        TEST(test_a_rate_is_shared),
+        TEST(test_a_bridge_learns_that_another_one_was_throttled),
         TEST(test_a_bridge_that_stops_leaves_its_work_at_once_and_uncharged),
     };
     return cmocka_run_group_tests(tests, postgres_server_start, postgres_server_stop);
