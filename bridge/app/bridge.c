@@ -578,7 +578,7 @@ static void start(struct bridge *bridge)
     bridge->heartbeat = loop_timer_new(bridge->loop, heartbeat_due, bridge);
     heartbeat_due(bridge);
     status_topic_connect(bridge->status_topic, bridge->workers);
-    dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs);
+    dispatch_connect(bridge->dispatch, bridge->ledger, bridge->ecs, bridge->watcher);
     watcher_connect(bridge->watcher, bridge->ledger, bridge->ecs, may_read_states, bridge);
     dispatch_hold(bridge->dispatch, true);
     ledger_start(bridge->ledger);

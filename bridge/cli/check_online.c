@@ -59,16 +59,25 @@ static void list_regions(struct online *online, const struct settings *settings)
 
 /* --- the answers of the API --- */
 
-/* Whether a route watches the groups: the RAM action that is tried here is needed for that. */
-static bool has_watch(const struct settings *settings)
+/* The settings of routes for which the bridge needs the RAM action that is tried here. */
+enum { HAS_WATCH = 1, HAS_EXPLAIN = 2 };
+
+static unsigned readers_of(const struct settings *settings)
 {
+    unsigned readers = 0;
     for (size_t i = 0; i < settings->route_count; i++) {
-        if (strcmp(settings->routes[i].watch, "off") != 0) {
-            return true;
-        }
+        readers |= strcmp(settings->routes[i].watch, "off") != 0 ? HAS_WATCH : 0U;
+        readers |= settings->routes[i].explain ? HAS_EXPLAIN : 0U;
     }
-    return false;
+    return readers;
 }
+
+static const char *const reader_texts[] = {
+    [0] = NULL,
+    [HAS_WATCH] = "\"watch\" needs",
+    [HAS_EXPLAIN] = "\"explain\" needs",
+    [HAS_WATCH | HAS_EXPLAIN] = "\"watch\" and \"explain\" need",
+};
 
 /* The permissions of the routes' actions, each once: "ebs:StartDiskReplicaGroup". */
 static void put_permissions(const struct settings *settings, struct buf *out)
@@ -84,9 +93,26 @@ static void put_permissions(const struct settings *settings, struct buf *out)
             buf_append_text(out, permission);
         }
     }
-    if (has_watch(settings) && settings->watch.progress_s > 0) {
+    if ((readers_of(settings) & HAS_WATCH) != 0 && settings->watch.progress_s > 0) {
         buf_append_text(out, out->length == 0 ? "" : ", ");
         buf_append_text(out, action_rows[ACTION_DescribeDiskReplicaPairProgress].ram_action);
+    }
+}
+
+/* What does not work without the RAM action that was tried. */
+static void put_consequences(const struct online *online, const char *region)
+{
+    const char *action = action_rows[ACTION_DescribeDiskReplicaGroups].ram_action;
+    unsigned readers = readers_of(online->settings);
+    if ((readers & HAS_WATCH) != 0) {
+        fprintf(stderr, "%s: routes with \"watch\" need %s; without it no group is watched\n",
+                region, action);
+    }
+    if ((readers & HAS_EXPLAIN) != 0) {
+        fprintf(stderr,
+                "%s: routes with \"explain\" need %s; without it no reply has the state of its "
+                "group\n",
+                region, action);
     }
 }
 
@@ -106,10 +132,7 @@ static void print_refusal(const struct online *online, const char *region,
             "%s: the API accepts the credentials, but the identity lacks the RAM action %s; for "
             "its routes it also needs %s, which this check cannot try\n",
             region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action, text.data);
-        if (has_watch(online->settings)) {
-            fprintf(stderr, "%s: routes with \"watch\" need %s; without it no group is watched\n",
-                    region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action);
-        }
+        put_consequences(online, region);
     } else if (outcome->hint != NULL) {
         outcome_put_hint(outcome, &text);
         fprintf(stderr, "%s: %s\n", region, text.data);
@@ -154,10 +177,11 @@ static void answered(void *arg, struct attempt *attempt)
     if (code == EX_OK) {
         struct buf permissions = {0};
         put_permissions(online->settings, &permissions);
-        printf("%s: the API accepts the credentials (%s is allowed%s; for its routes the identity "
-               "also needs %s)\n",
+        const char *readers = reader_texts[readers_of(online->settings)];
+        printf("%s: the API accepts the credentials (%s is allowed%s%s; for its routes the "
+               "identity also needs %s)\n",
                region, action_rows[ACTION_DescribeDiskReplicaGroups].ram_action,
-               has_watch(online->settings) ? ", which \"watch\" needs" : "", permissions.data);
+               readers == NULL ? "" : ", which ", readers == NULL ? "" : readers, permissions.data);
         buf_fini(&permissions);
     } else {
         print_refusal(online, region, attempt);

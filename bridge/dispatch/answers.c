@@ -90,19 +90,19 @@ static void try_remedy(struct task *task, unsigned remedy, enum move move, struc
     call_begin(task);
 }
 
-static void cool_down(struct task *task, struct attempt *attempt)
+void task_cool_down(struct task *task, struct outcome *refusal)
 {
     struct dispatch *dispatch = task->dispatch;
     const struct route *route = task->command->route;
-    int64_t wait_ms = attempt->outcome.retry_after_ms;
+    int64_t wait_ms = refusal->retry_after_ms;
     if (route == NULL || !route->may_defer_cooldown || task_is_unsure(task) ||
         loop_now_ms(dispatch->loop) + wait_ms >= task->deadline_ms) {
-        end_refused(task, &attempt->outcome);
+        end_refused(task, refusal);
         return;
     }
     LOG_INFO("command_deferred", LOG_TEXT("token", task->command->token),
              LOG_INT("retry_in_ms", wait_ms));
-    keep_outcome(&task->last, &attempt->outcome);
+    keep_outcome(&task->last, refusal);
     call_put_back(task, MOVE_NOTHING_DONE, wait_ms, task->last);
 }
 
@@ -118,6 +118,7 @@ void call_answered(void *arg, struct attempt *attempt)
     region_note_attempt(task->region, attempt);
     switch (attempt->reaction) {
     case REACTION_DONE:
+        task_note_start(task);
         call_end(task, &attempt->outcome, &attempt->outcome);
         break;
     case REACTION_REPLY:
@@ -129,7 +130,9 @@ void call_answered(void *arg, struct attempt *attempt)
         }
         break;
     case REACTION_COOLDOWN:
-        cool_down(task, attempt);
+        if (!task_find_cooldown(task, &attempt->outcome)) {
+            task_cool_down(task, &attempt->outcome);
+        }
         break;
     case REACTION_RETRY:
         try_again(task, MOVE_NOTHING_DONE, attempt);

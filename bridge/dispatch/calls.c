@@ -28,6 +28,13 @@ static bool needs_operator(const struct outcome *outcome)
              outcome->category == CATEGORY_INTERNAL || outcome->category == CATEGORY_UNAVAILABLE));
 }
 
+int64_t task_first_call_ms(const struct task *task)
+{
+    /* Of the attempts of an earlier run only the arrival before them is known. */
+    bool is_known = task->claimed_us != 0 && task->first_ms != 0;
+    return (is_known ? task->first_ms : task->command->received_at_ms) + task->clock_ahead_ms;
+}
+
 /* When the watch of the group begins and ends, where the route has one and the command may have had
  * effect. */
 static struct watch_start watch_of(const struct task *task, const struct outcome *outcome)
@@ -40,19 +47,15 @@ static struct watch_start watch_of(const struct task *task, const struct outcome
         !describe_takes_id(command->group)) {
         return watch;
     }
-    /* Of the attempts of an earlier run only the arrival before them is known. */
-    int64_t first_ms =
-        task->claimed_us != 0 && task->first_ms != 0 ? task->first_ms : command->received_at_ms;
     watch.started_at_ms =
-        outcome->status == OUTCOME_SUCCEEDED ? task->answered_ms : first_ms + task->clock_ahead_ms;
+        outcome->status == OUTCOME_SUCCEEDED ? task->answered_ms : task_first_call_ms(task);
     watch.ends_at_ms = watch.started_at_ms + task->dispatch->settings->watch.give_up_s * 1000;
     return watch;
 }
 
 /* The command leaves dispatch with its outcome. Its group keeps its slot, if it has one. `answer`
  * is as in ledger_finish(). */
-static void task_finish(struct task *task, const struct outcome *outcome,
-                        const struct outcome *answer)
+static void finish(struct task *task, const struct outcome *outcome, const struct outcome *answer)
 {
     struct dispatch *dispatch = task->dispatch;
     struct command *command = task->command;
@@ -78,6 +81,18 @@ static void task_finish(struct task *task, const struct outcome *outcome,
     task_free(task);
 }
 
+static void task_finish(struct task *task, const struct outcome *outcome,
+                        const struct outcome *answer)
+{
+    struct outcome explained = {0};
+    if (task_add_explanation(task, outcome, &explained)) {
+        finish(task, &explained, answer == outcome ? &explained : answer);
+    } else {
+        finish(task, outcome, answer);
+    }
+    outcome_fini(&explained);
+}
+
 void task_finish_with_error(struct task *task, enum bridge_error error, const char *message,
                             const struct outcome *answer)
 {
@@ -93,32 +108,52 @@ bool task_is_unsure(const struct task *task)
            task->command->state == STATE_RECALLING;
 }
 
-void task_give_up(struct task *task, const struct outcome *answer)
+/* What the attempts came to, where no other one may be made: one of their outcomes, or *out_made.
+ */
+static const struct outcome *outcome_without_answer(const struct task *task,
+                                                    struct outcome *out_made)
 {
     if (task->unsure != NULL) {
-        task_finish(task, task->unsure, answer);
-    } else if (task_is_unsure(task)) {
-        task_finish_with_error(
-            task, ERROR_NO_DEFINITE_ANSWER,
-            "An earlier attempt may have had effect and no definite answer came.", answer);
-    } else if (task->last != NULL) {
-        task_finish(task, task->last, answer);
-    } else {
-        task_finish_with_error(task, ERROR_EXPIRED,
-                               "The command's deadline passed before it could be called.", answer);
+        return task->unsure;
     }
+    if (task_is_unsure(task)) {
+        outcome_of_error(out_made, ERROR_NO_DEFINITE_ANSWER,
+                         "An earlier attempt may have had effect and no definite answer came.");
+    } else if (task->last != NULL) {
+        return task->last;
+    } else {
+        outcome_of_error(out_made, ERROR_EXPIRED,
+                         "The command's deadline passed before it could be called.");
+    }
+    return out_made;
+}
+
+void task_give_up(struct task *task)
+{
+    struct outcome made = {0};
+    task_finish(task, outcome_without_answer(task, &made), NULL);
+    outcome_fini(&made);
+}
+
+bool task_is_called(const struct task *task)
+{
+    return task->command->state == STATE_CALLING || task->command->state == STATE_RECALLING;
 }
 
 void call_end(struct task *task, const struct outcome *outcome, const struct outcome *answer)
 {
     struct dispatch *dispatch = task->dispatch;
     struct group *group = task->group;
+    struct outcome made = {0};
     if (outcome == NULL) {
-        task_give_up(task, answer);
-    } else {
-        task_finish(task, outcome, answer);
+        outcome = outcome_without_answer(task, &made);
     }
-    dispatch_release_slot(dispatch, group);
+    if (!task_explain(task, outcome, answer)) {
+        /* Else the end of the attempt is recorded already. */
+        task_finish(task, outcome, task_is_called(task) ? answer : NULL);
+        dispatch_release_slot(dispatch, group);
+    }
+    outcome_fini(&made);
 }
 
 /* ---- calls ---- */
@@ -137,7 +172,10 @@ void call_put_back(struct task *task, enum move move, int64_t delay_ms,
     task_set_running(task, false);
     task->not_before_ms = delay_ms > 0 ? loop_now_ms(dispatch->loop) + delay_ms : 0;
     task->command->not_before_ms = delay_ms > 0 ? clock_wall_ms() + delay_ms : 0;
-    ledger_pause(dispatch->ledger, task->command, move, answer);
+    if (task_is_called(task)) {
+        ledger_pause(dispatch->ledger, task->command, move, answer);
+    }
+    task_drop_reading(task);
     dispatch_watch_deadline(task);
     dispatch_release_slot(dispatch, task->group);
 }

@@ -92,6 +92,27 @@ void dispatch_first_gone(struct dispatch *dispatch, struct group *group)
     dispatch_place_group(dispatch, group);
 }
 
+/* Reads the state of the group before an unknown outcome, if a call could begin now. */
+static bool end_in_slot(struct task *task)
+{
+    struct dispatch *dispatch = task->dispatch;
+    struct group *group = task->group;
+    if (!task_is_unsure(task) || !task_may_read_state(task) || group->place == GROUP_RUNNING ||
+        !schedule_has_slot(&dispatch->schedule, task->region)) {
+        return false;
+    }
+    if (group->place == GROUP_QUEUED) {
+        group_dequeue(group);
+    } else {
+        loop_timer_stop(group->backoff);
+    }
+    schedule_take_slot(&dispatch->schedule, group, task->region);
+    heap_remove(&task->due);
+    task_set_running(task, true);
+    call_end(task, NULL, NULL);
+    return true;
+}
+
 /* The timer may be early: the command it was started for may be gone. */
 void dispatch_deadlines_due(void *arg)
 {
@@ -101,7 +122,10 @@ void dispatch_deadlines_due(void *arg)
     while ((task = heap_first(&dispatch->deadlines)) != NULL && task->deadline_ms <= now_ms) {
         struct group *group = task->group;
         bool was_first = group->tasks == task;
-        task_give_up(task, NULL);
+        if (was_first && end_in_slot(task)) {
+            continue;
+        }
+        task_give_up(task);
         if (was_first) {
             dispatch_first_gone(dispatch, group);
         }

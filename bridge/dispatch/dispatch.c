@@ -73,10 +73,13 @@ struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings
     return dispatch;
 }
 
-void dispatch_connect(struct dispatch *dispatch, struct ledger *ledger, struct ecs *ecs)
+void dispatch_connect(struct dispatch *dispatch, struct ledger *ledger, struct ecs *ecs,
+                      const struct watcher *watcher)
 {
     dispatch->ledger = ledger;
     dispatch->ecs = ecs;
+    dispatch->watcher = watcher;
+    dispatch->describer = describer_new(ecs);
 }
 
 void dispatch_free(struct dispatch *dispatch)
@@ -85,6 +88,9 @@ void dispatch_free(struct dispatch *dispatch)
         return;
     }
     groups_free(&dispatch->schedule.groups);
+    readings_free(dispatch);
+    last_starts_free(dispatch);
+    describer_free(dispatch->describer);
     regions_fini(&dispatch->schedule.regions);
     heap_fini(&dispatch->deadlines);
     loop_timer_free(dispatch->deadline_timer);
@@ -300,6 +306,7 @@ void dispatch_stop(struct dispatch *dispatch, loop_fn *idle, void *arg)
     loop_timer_stop(dispatch->token_timer);
     loop_timer_stop(dispatch->deadline_timer);
     loop_timer_stop(dispatch->sweep);
+    readings_stop(dispatch);
     dispatch_report_when_idle(dispatch);
 }
 

@@ -1,6 +1,7 @@
 #include "queue.h"
 
 #include "base/mem.h"
+#include "common.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -83,6 +84,7 @@ void groups_free(struct group **groups)
 
 void task_free(struct task *task)
 {
+    task_drop_reading(task);
     outcome_fini(task->last);
     free(task->last);
     outcome_fini(task->unsure);

@@ -24,6 +24,7 @@
 #include <uthash.h>
 
 struct dispatch;
+struct reading;
 
 enum { TASK_RESIGNED = 1, TASK_CLOCK_SET = 2, TASK_CREDENTIALS_RENEWED = 4 };
 
@@ -37,20 +38,21 @@ struct task {
     struct group *group;
     struct region *region;
     struct command *command;
-    int64_t deadline_ms;    /* monotonic */
-    int64_t not_before_ms;  /* monotonic: the next attempt waits until then; 0: for nothing */
-    int64_t claimed_us;     /* monotonic; 0: it was resumed */
-    int64_t called_us;      /* monotonic: the first attempt of this run; 0: none yet */
-    int64_t attempt_us;     /* monotonic: the last attempt */
-    int64_t first_ms;       /* wall clock: the first attempt of this run; 0: none yet */
-    int64_t answered_ms;    /* the last answer, on the API's clock; 0: none yet */
-    int64_t clock_ahead_ms; /* the API's clock before the wall clock, as of that answer */
-    bool is_running;        /* from before an attempt is recorded until its answer was handled */
-    struct heap_item due;   /* by its deadline, while it is not being called */
-    uint32_t failures;      /* attempts that must be made again */
-    unsigned remedies;      /* TASK_*: those already tried, each is tried once */
-    struct outcome *last;   /* of the last attempt that had no effect; NULL for none */
-    struct outcome *unsure; /* of the last attempt that may have had effect; NULL for none known */
+    int64_t deadline_ms;     /* monotonic */
+    int64_t not_before_ms;   /* monotonic: the next attempt waits until then; 0: for nothing */
+    int64_t claimed_us;      /* monotonic; 0: it was resumed */
+    int64_t called_us;       /* monotonic: the first attempt of this run; 0: none yet */
+    int64_t attempt_us;      /* monotonic: the last attempt */
+    int64_t first_ms;        /* wall clock: the first attempt of this run; 0: none yet */
+    int64_t answered_ms;     /* the last answer, on the API's clock; 0: none yet */
+    int64_t clock_ahead_ms;  /* the API's clock before the wall clock, as of that answer */
+    bool is_running;         /* from before an attempt is recorded until its answer was handled */
+    struct heap_item due;    /* by its deadline, while it is not being called */
+    uint32_t failures;       /* attempts that must be made again */
+    unsigned remedies;       /* TASK_*: those already tried, each is tried once */
+    struct outcome *last;    /* of the last attempt that had no effect; NULL for none */
+    struct outcome *unsure;  /* of the last attempt that may have had effect; NULL for none known */
+    struct reading *reading; /* of the group's state, after the last attempt; NULL: none */
 };
 
 enum group_place { GROUP_QUEUED, GROUP_BACKOFF, GROUP_RUNNING };

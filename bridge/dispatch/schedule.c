@@ -10,6 +10,12 @@ bool schedule_may_skip_queue(const struct schedule *schedule, struct region *reg
            allowance_take(region_allowance(region), now_ms);
 }
 
+bool schedule_has_slot(const struct schedule *schedule, const struct region *region)
+{
+    return schedule->in_flight < schedule->in_flight_max && region_has_slot(region) &&
+           !schedule->is_alone;
+}
+
 void schedule_take_slot(struct schedule *schedule, struct group *group, struct region *region)
 {
     assert(group->place == GROUP_BACKOFF);

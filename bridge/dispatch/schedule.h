@@ -26,6 +26,8 @@ struct schedule {
  * are served in turn. */
 bool schedule_may_skip_queue(const struct schedule *schedule, struct region *region,
                              int64_t now_ms);
+/* Whether another call may be under way in the region, besides those that must be called alone. */
+bool schedule_has_slot(const struct schedule *schedule, const struct region *region);
 /* The group runs, or does not run any more and is in backoff. */
 void schedule_take_slot(struct schedule *schedule, struct group *group, struct region *region);
 void schedule_give_slot(struct schedule *schedule, struct group *group);

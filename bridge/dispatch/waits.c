@@ -38,9 +38,10 @@ static enum dispatch_wait wait_of(const struct schedule *schedule, const struct 
     }
     switch (group->place) {
     case GROUP_RUNNING:
-        return task->command->state == STATE_CALLING || task->command->state == STATE_RECALLING
-                   ? DISPATCH_WAIT_CALLING
-                   : DISPATCH_WAIT_RECORDING;
+        if (task->command->state == STATE_CALLING || task->command->state == STATE_RECALLING) {
+            return DISPATCH_WAIT_CALLING;
+        }
+        return task->reading != NULL ? DISPATCH_WAIT_READING : DISPATCH_WAIT_RECORDING;
     case GROUP_BACKOFF:
         return DISPATCH_WAIT_RETRY;
     case GROUP_QUEUED:

@@ -47,7 +47,8 @@ struct store_row {
     int retention; /* enum retention */
     struct slice request_id;
     struct slice code;
-    struct slice error; /* the Error object as JSON, absent for a success */
+    struct slice error;    /* the Error object as JSON, absent for a success */
+    struct slice observed; /* the Observed object as JSON, or absent */
     int64_t completed_at_ms;
     int64_t expires_at_ms;
     struct slice history; /* see history.h; absent: none */

@@ -34,6 +34,7 @@ void recent_add(struct recent *recent, const struct finish_request *finish)
         .request_id = slice_text(outcome->request_id),
         .code = slice_text(outcome->code),
         .error = finish_error(finish),
+        .observed = slice_text(outcome->observed),
         .completed_at_ms = finish->completed_at_ms,
     };
     struct ledger_record **place = &recent->records[recent->count++ % RECENT_MAX];

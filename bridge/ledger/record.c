@@ -34,7 +34,7 @@ static size_t text_bytes(const struct store_row *row)
 {
     return row->token.length + row->route.length + row->action.length + row->region.length +
            row->group.length + row->params.length + row->request_id.length + row->code.length +
-           row->error.length;
+           row->error.length + row->observed.length;
 }
 
 static void copy_texts(struct ledger_record *record, const struct store_row *row, char **place)
@@ -48,6 +48,7 @@ static void copy_texts(struct ledger_record *record, const struct store_row *row
     record->request_id = copy(place, row->request_id);
     record->code = copy(place, row->code);
     record->error = copy(place, row->error);
+    record->observed = copy(place, row->observed);
 }
 
 struct ledger_record *record_new(const struct store_row *row, int64_t steps_ms)
@@ -93,6 +94,9 @@ static void put_outcome(struct buf *out, const struct ledger_record *record)
     json_put_text_if(out, "RequestId", record->request_id);
     if (slice_is_present(record->error)) {
         json_put_raw(out, "Error", record->error);
+    }
+    if (slice_is_present(record->observed)) {
+        json_put_raw(out, "Observed", record->observed);
     }
     json_put_time_if(out, "CompletedAt", record->completed_at_ms);
     json_put_time_if(out, "ExpiresAt", record->expires_at_ms);

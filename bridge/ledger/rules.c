@@ -67,6 +67,7 @@ static struct reply reply_of_row(const struct store_row *row)
         .received_at_ms = row->received_at_ms,
         .completed_at_ms = row->completed_at_ms,
         .error = row->error,
+        .observed = row->observed,
         .code = row->code,
     };
 }
@@ -343,6 +344,7 @@ void rules_answer(struct ledger_batch *batch, struct ledger_request *request,
     reply.is_coalesced = finish->outcome.status == OUTCOME_SUCCEEDED && reply.attempts == 0;
     reply.completed_at_ms = finish->completed_at_ms;
     reply.error = finish_error(finish);
+    reply.observed = slice_text(finish->outcome.observed);
     reply.code = slice_text(finish->outcome.code);
     if (finish->reply_to_count == 0) {
         buf_clear(&finish->traceparent);

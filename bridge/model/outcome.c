@@ -91,6 +91,9 @@ void outcome_fini(struct outcome *outcome)
     free(outcome->request_id);
     free(outcome->code);
     free(outcome->message);
+    free(outcome->own_hint);
+    free(outcome->group_status);
+    free(outcome->observed);
     *outcome = (struct outcome){0};
 }
 
@@ -100,6 +103,9 @@ void outcome_copy(struct outcome *out, const struct outcome *from)
     out->request_id = mem_strdup(from->request_id);
     out->code = mem_strdup(from->code);
     out->message = mem_strdup(from->message);
+    out->own_hint = mem_strdup(from->own_hint);
+    out->group_status = mem_strdup(from->group_status);
+    out->observed = mem_strdup(from->observed);
 }
 
 /* What is known of each way to keep an outcome. */
@@ -154,6 +160,10 @@ void outcome_put_hint(const struct outcome *outcome, struct buf *out)
     static const char mark[] = "{Action}";
     const char *text = outcome->hint == NULL ? "" : outcome->hint;
     const char *at;
+    if (outcome->own_hint != NULL) {
+        buf_append_text(out, outcome->own_hint);
+        return;
+    }
     while (outcome->action != NULL && (at = strstr(text, mark)) != NULL) {
         buf_append(out, slice_of(text, (size_t)(at - text)));
         buf_append_text(out, outcome->action);
@@ -177,7 +187,9 @@ void outcome_put_error(const struct outcome *outcome, struct buf *out)
     if (outcome->retry_after_ms >= 0) {
         json_put_int(out, "RetryAfterMs", outcome->retry_after_ms);
     }
-    if (outcome->hint != NULL) {
+    json_put_text_if(out, "GroupStatus", slice_text(outcome->group_status));
+    json_put_time_if(out, "ObservedAt", outcome->observed_at_ms);
+    if (outcome->hint != NULL || outcome->own_hint != NULL) {
         struct buf hint = {0};
         outcome_put_hint(outcome, &hint);
         json_put_text(out, "Hint", buf_slice(&hint));

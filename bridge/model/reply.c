@@ -52,6 +52,9 @@ static void put_body(struct buf *out, const struct reply *reply, const struct re
     if (slice_is_present(reply->error)) {
         json_put_raw(out, "Error", reply->error);
     }
+    if (slice_is_present(reply->observed)) {
+        json_put_raw(out, "Observed", reply->observed);
+    }
     json_put_close(out, '}');
 }
 

@@ -53,6 +53,11 @@ const struct action *route_action(const struct route *route)
     return action;
 }
 
+bool route_reads_state(const struct route *route)
+{
+    return route->explain || (route->watch != NULL && strcmp(route->watch, "off") != 0);
+}
+
 bool route_allows(const struct route *route, const char *region, const char *group)
 {
     return route_allows_region(route, region) && route_allows_group(route, group);

@@ -196,11 +196,11 @@ static void check_route(const struct settings_view *view, size_t index)
 static void check_events(const struct settings_view *view)
 {
     const struct settings *settings = view->settings;
-    bool is_any_watched = false;
+    bool is_any_read = false;
     for (size_t i = 0; i < settings->route_count; i++) {
-        is_any_watched = is_any_watched || strcmp(settings->routes[i].watch, "off") != 0;
+        is_any_read = is_any_read || route_reads_state(&settings->routes[i]);
     }
-    if (is_any_watched && settings->watch.retain &&
+    if (is_any_read && settings->watch.retain &&
         strstr(settings->topics.events, "{ReplicaGroupId}") == NULL) {
         settings_report_warning(
             view->report, view->file, settings_line_of(view, "topics.events"), "topics.events",

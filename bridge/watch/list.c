@@ -123,7 +123,9 @@ const struct watch *watcher_find(const struct watcher *watcher, struct slice gro
     const struct watched *next;
     HASH_ITER (hh, watcher->watches, watched, next) {
         if (slice_equals_text(group, watched->watch->object)) {
-            return slice_equals_text(token, watched->watch->token) ? watched->watch : NULL;
+            bool is_it =
+                !slice_is_present(token) || slice_equals_text(token, watched->watch->token);
+            return is_it ? watched->watch : NULL;
         }
     }
     return NULL;

@@ -2,6 +2,7 @@
 #include "documents.h"
 
 #include "ecs/outcome_map.h"
+#include "model/group.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -37,6 +38,25 @@ static const struct {
 } reactions[] = {
 #define REACTION(id, retention, text) [REACTION_##id] = {text, RETENTION_##retention},
 #include "tables/reactions.def"
+};
+
+enum { NO, YES };
+
+static const struct {
+    const char *name;
+    bool allows[GROUP_CHANGE_COUNT];
+} states[] = {
+#define GROUP_STATE(name, class, start, one_shot, stop) {#name, {start, one_shot, stop}},
+#include "tables/group_states.def"
+};
+
+static const struct {
+    const char *state;
+    enum group_change change;
+    const char *hint;
+} state_hints[] = {
+#define GROUP_HINT(state, change, hint) {#state, CHANGE_##change, hint},
+#include "tables/group_hints.def"
 };
 
 static void put_http(const struct page_row *row, struct buf *out)
@@ -92,6 +112,40 @@ static void put_row(const struct page_row *row, struct buf *out)
     buf_append_text(out, " |\n");
 }
 
+static const char *find_state_hint(const char *state, enum group_change change)
+{
+    for (size_t i = 0; i < sizeof state_hints / sizeof state_hints[0]; i++) {
+        if (state_hints[i].change == change && strcmp(state_hints[i].state, state) == 0) {
+            return state_hints[i].hint;
+        }
+    }
+    return "no";
+}
+
+static void put_states(struct buf *out)
+{
+    buf_append_text(
+        out,
+        "\n## The state of the group (`OperationDenied.InvalidStatus`)\n\n"
+        "From `include/tables/group_states.def` and `include/tables/group_hints.def`. On a route "
+        "with `explain = true` such an error\n"
+        "has the state in which the group was found after the refusal (`GroupStatus`), and the "
+        "hint of the table, or the states in\n"
+        "which the command is possible.\n\n"
+        "| State | start, OneShot false | start, OneShot true | stop |\n"
+        "|---|---|---|---|\n");
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        buf_printf(out, "| `%s`", states[i].name);
+        for (int change = CHANGE_START; change < GROUP_CHANGE_COUNT; change++) {
+            buf_printf(out, " | %s",
+                       states[i].allows[change]
+                           ? "yes"
+                           : find_state_hint(states[i].name, (enum group_change)change));
+        }
+        buf_append_text(out, " |\n");
+    }
+}
+
 void errors_page(struct buf *out)
 {
     buf_append_text(
@@ -120,6 +174,7 @@ void errors_page(struct buf *out)
     for (size_t i = 0; i < sizeof page_rows / sizeof page_rows[0]; i++) {
         put_row(&page_rows[i], out);
     }
+    put_states(out);
     buf_append_text(out, "\n## From the bridge (`\"Source\":\"bridge\"`)\n\n"
                          "| Code | Category | Retryable | Hint |\n"
                          "|---|---|---|---|\n");

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "ecs/outcome_map.h"
 #include "model/command.h"
+#include "model/explain.h"
 #include "model/group.h"
 #include "model/region.h"
 #include "model/topic.h"
@@ -176,6 +177,23 @@ static void put_bridge_errors(struct buf *out)
     json_put_close(out, ']');
 }
 
+/* A state of a group: the known ones are examples, since the API may have others. */
+static void put_group_status(struct buf *out)
+{
+    static const char *const states[] = {
+#define GROUP_STATE(name, class, start, one_shot, stop) #name,
+#include "tables/group_states.def"
+    };
+    _Static_assert(GROUP_STATUS_BYTES == 63 + 1, "the pattern below");
+    schema_put_members(out, SCHEMA_PRINTABLE(63));
+    json_put_name(out, "examples");
+    json_put_open(out, '[');
+    for (size_t i = 0; i < COUNT_OF(states); i++) {
+        json_put_element(out, slice_text(states[i]));
+    }
+    json_put_close(out, ']');
+}
+
 static const struct schema_field error_fields[] = {
     {"Code", true, NULL, put_code,
      "The API's code, or one of the bridge: see config/errors.md. New codes of the API can come at "
@@ -191,8 +209,41 @@ static const struct schema_field error_fields[] = {
      "anything."},
     {"RetryAfterMs", false, SCHEMA_COUNT, NULL,
      "How long to wait before sending it again, where that is known."},
-    {"Hint", false, "\"type\":\"string\"", NULL, "What to do, in one sentence, for people."},
+    {"Hint", false, "\"type\":\"string\"", NULL, "What to do, for people."},
+    {"GroupStatus", false, NULL, put_group_status,
+     "The state in which the group was found after the refusal, on routes with explain. It may "
+     "have changed in between."},
+    {"ObservedAt", false, SCHEMA_TIME, NULL, "When that was, by the clock of the API."},
 };
+
+static void put_conclusions(struct buf *out)
+{
+    json_put_name(out, "enum");
+    json_put_open(out, '[');
+    for (int i = CONCLUSION_UNDECIDED; i <= CONCLUSION_NOT_SEEN; i++) {
+        json_put_element(out, slice_text(conclusion_text((enum conclusion)i)));
+    }
+    json_put_close(out, ']');
+}
+
+/* What is seen of a group whose command has an unknown outcome. */
+static void put_observed(struct buf *out)
+{
+    static const struct schema_field fields[] = {
+        {"GroupStatus", false, NULL, put_group_status,
+         "The state in which the group was found. Absent where it could not be read."},
+        {"LastRecoverPoint", false, SCHEMA_TIME, NULL, "The group's last recovery point."},
+        {"ObservedAt", false, SCHEMA_TIME, NULL,
+         "When the state was read, by the clock of the API."},
+        {"Conclusion", true, NULL, put_conclusions,
+         "What the state shows, whoever has caused it: see deploy/messages.md."},
+    };
+    schema_put_object(out, fields, COUNT_OF(fields), NULL);
+    schema_put_members(out, "\"if\":{\"required\":[\"GroupStatus\"]},"
+                            "\"then\":{\"required\":[\"ObservedAt\"]},"
+                            "\"else\":{\"properties\":{\"ObservedAt\":false,"
+                            "\"LastRecoverPoint\":false}}");
+}
 
 static void put_error(struct buf *out)
 {
@@ -236,6 +287,8 @@ static const struct schema_field reply_fields[] = {
     {"traceparent", false, SCHEMA_TRACE, NULL, "As in the body of the command."},
     {"tracestate", false, SCHEMA_TRACE, NULL, "As in the body of the command."},
     {"Error", false, NULL, put_error, "Why it failed, or why the outcome is unknown."},
+    {"Observed", false, NULL, put_observed,
+     "What is seen of the group where the outcome is unknown, on routes with explain."},
 };
 
 void reply_schema(struct buf *out)
@@ -260,8 +313,8 @@ void reply_schema(struct buf *out)
             "\"then\":{\"properties\":{\"Error\":{\"properties\":{\"Retryable\":{\"const\":true}}}}"
             ","
             "\"required\":[\"RegionId\",\"ReplicaGroupId\",\"ClientToken\",\"CompletedAt\","
-            "\"Error\"]"
-            "}},"
+            "\"Error\"]},"
+            "\"else\":{\"properties\":{\"Observed\":false}}},"
             "{\"if\":{\"properties\":{\"Status\":{\"const\":\"accepted\"}}},"
             "\"then\":{\"properties\":{\"Error\":false,\"RequestId\":false,\"CompletedAt\":false},"
             "\"required\":[\"RegionId\",\"ReplicaGroupId\",\"ClientToken\"]}}]",
@@ -375,23 +428,6 @@ static void put_event_names(struct buf *out)
     json_put_open(out, '[');
     for (int kind = WATCH_NOTHING + 1; kind < WATCH_EVENT_KIND_COUNT; kind++) {
         json_put_element(out, slice_text(watch_event_name((enum watch_event_kind)kind)));
-    }
-    json_put_close(out, ']');
-}
-
-/* A state of a group: the known ones are examples, since the API may have others. */
-static void put_group_status(struct buf *out)
-{
-    static const char *const states[] = {
-#define GROUP_STATE(name, class) #name,
-#include "tables/group_states.def"
-    };
-    _Static_assert(GROUP_STATUS_BYTES == 63 + 1, "the pattern below");
-    schema_put_members(out, SCHEMA_PRINTABLE(63));
-    json_put_name(out, "examples");
-    json_put_open(out, '[');
-    for (size_t i = 0; i < COUNT_OF(states); i++) {
-        json_put_element(out, slice_text(states[i]));
     }
     json_put_close(out, ']');
 }

@@ -2,8 +2,9 @@
  * dispatch - calls the API for every claimed command: one at a time per ReplicaGroupId, whatever
  * the RegionId, in order of arrival, groups side by side up to api.max_in_flight, each region
  * within its bucket and api.max_in_flight_per_region, each command until it has an outcome or its
- * deadline is over. A command that was being called when the bridge crashed is called alone, or set
- * aside (model/crash_limit.h).
+ * deadline is over. On routes with `explain` the state of the group is read before an outcome that
+ * it explains is recorded (model/explain.h). A command that was being called when the bridge
+ * crashed is called alone, or set aside (model/crash_limit.h).
  *
  * Thread: the loop's.
  */
@@ -17,18 +18,21 @@
 #include "ledger/ledger.h"
 #include "model/command.h"
 #include "settings/settings.h"
+#include "watch/watcher.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 struct dispatch;
 
-/* All of these must outlive it; dispatch_connect() comes before the first command. It sets
- * HEALTH_COMMAND_SET_ASIDE for a minute when it sets a command aside. */
+/* All of these must outlive it; dispatch_connect() comes before the first command, and `watcher`
+ * may be NULL. It sets HEALTH_COMMAND_SET_ASIDE for a minute when it sets a command aside. */
 struct dispatch *dispatch_new(struct loop *loop, const struct settings *settings,
                               struct health *health, struct counters *counters);
-void dispatch_connect(struct dispatch *dispatch, struct ledger *ledger, struct ecs *ecs);
-/* Commands it still holds are freed; the ledger has them. Takes NULL. */
+void dispatch_connect(struct dispatch *dispatch, struct ledger *ledger, struct ecs *ecs,
+                      const struct watcher *watcher);
+/* To be called after ecs_free(), which drops the calls under way. Commands it still holds are
+ * freed; the ledger has them. Takes NULL. */
 void dispatch_free(struct dispatch *dispatch);
 
 /* A place in order of arrival for a command whose claim is on its way. */

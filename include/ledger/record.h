@@ -73,7 +73,8 @@ struct ledger_record {
     enum outcome_status status;
     struct slice request_id;
     struct slice code;
-    struct slice error; /* the Error object as JSON, absent for a success */
+    struct slice error;    /* the Error object as JSON, absent for a success */
+    struct slice observed; /* the Observed object as JSON, or absent */
     int64_t completed_at_ms;
     int64_t expires_at_ms; /* INT64_MAX: never */
     /* Empty for a record that an older version of the bridge made. */

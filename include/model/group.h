@@ -8,12 +8,16 @@
 #ifndef MODEL_GROUP_H
 #define MODEL_GROUP_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum group_class { GROUP_MOVING, GROUP_REST, GROUP_GOOD, GROUP_FAILED, GROUP_GONE };
+
+/* What a command does with a group: a start with OneShot false or true, or a stop. */
+enum group_change { CHANGE_START, CHANGE_ONE_SHOT, CHANGE_STOP, GROUP_CHANGE_COUNT };
 
 /* The site whose record of the group is read. */
 enum group_site { GROUP_SITE_PRODUCTION, GROUP_SITE_BACKUP };
@@ -35,6 +39,8 @@ struct group_observation {
 
 /* The class of a state; GROUP_MOVING where the table has none such. */
 enum group_class group_class(const char *status);
+/* Appends the states in which the API takes the change: "created, syncing, normal and stopped". */
+void group_put_states(enum group_change change, struct buf *out);
 /* Whether the text can be a state: 1 to GROUP_STATUS_BYTES - 1 bytes, printable ASCII. */
 bool group_status_is_valid(struct slice text);
 /* Whether the group copies cycle by cycle: normal or syncing. */

@@ -74,6 +74,11 @@ struct outcome {
     bool is_from_bridge;
     enum category category;
     int64_t retry_after_ms; /* -1: not known */
+    /* What explain.h adds, on routes with `explain`; NULL and 0: nothing. */
+    char *own_hint;         /* owned; in place of `hint` */
+    char *group_status;     /* owned: the state in which the group was found after a refusal */
+    int64_t observed_at_ms; /* when that was, on the API's clock */
+    char *observed;         /* owned: of an unknown, the Observed object of the reply as JSON */
 };
 
 /* Frees what it owns; {0} again. Takes NULL. */

@@ -30,6 +30,7 @@ struct reply {
     int64_t received_at_ms;
     int64_t completed_at_ms; /* 0: left out (an accepted command is not complete) */
     struct slice error;      /* the Error object as JSON */
+    struct slice observed;   /* the Observed object as JSON */
     struct slice code;       /* its Code, for the user property; absent for none */
 };
 

@@ -80,11 +80,14 @@ struct route {
     struct route_conditions when;
     struct route_map map;
     int64_t coalesce_s; /* 0: never */
+    bool explain;       /* replies say in which state the group was found */
     char *watch;        /* "off" (or NULL), "until_done" or "continuous" */
 };
 
 /* The row of the route's action. */
 const struct action *route_action(const struct route *route);
+/* Whether the bridge reads the states of groups for this route: for events, or for replies. */
+bool route_reads_state(const struct route *route);
 /* Whether the region and the group each match one of the route's patterns. Case-sensitive. */
 bool route_allows(const struct route *route, const char *region, const char *group);
 /* Whether the route names the region itself, not by a pattern. */

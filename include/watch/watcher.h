@@ -46,7 +46,8 @@ void watcher_remove(struct watcher *watcher, int64_t id);
 /* The settings have changed, in their place. */
 void watcher_settings_changed(struct watcher *watcher);
 
-/* The watch of the group, if this command began it; else NULL. Valid until the loop's next turn. */
+/* The watch of the group, if the command with this token began it (absent: any command); else NULL.
+ * Valid until the loop's next turn. */
 const struct watch *watcher_find(const struct watcher *watcher, struct slice group,
                                  struct slice token);
 

@@ -352,6 +352,34 @@ static void test_a_refusal_survives_every_step_from_its_answer_on(struct fixture
     }
 }
 
+/* The end of the attempt is durable long before: the API does not tell the state within its 3 s. */
+static void test_a_refusal_survives_a_crash_while_it_waits_for_a_state(struct fixture *fixture)
+{
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    struct bridge *bridge = fixture_bridge_alone(fixture, "routes.explain = true;");
+    simulator_order(&fixture->simulator, "POST", "groups",
+                    "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"%s\","
+                    "\"Status\":\"failovered\"}",
+                    group);
+    simulator_fault(&fixture->simulator, "\"hang\",\"Count\":-1,"
+                                         "\"Match\":{\"Action\":\"DescribeDiskReplicaGroups\"}");
+    crash_at(bridge, fixture_format(fixture, "state_read+bridge/%s", token));
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    fixture_send(fixture, fixture_command(fixture, token, group, ""));
+    expect_crash(bridge);
+    simulator_clear(&fixture->simulator);
+    crash_at(bridge, NULL);
+    bridge_start(bridge);
+    const struct message *reply = fixture_expect_reply(fixture, token);
+    check_error(reply, "failed", "OperationDenied.InvalidStatus", "conflict", false);
+    check_text(reply, "Error.GroupStatus", "failovered");
+    assert_int_equal((int)json_number(reply->json, "Attempts"), 2);
+    expect_clean_ledger(bridge);
+    bridge_kill(bridge);
+}
+
 static void test_an_unknown_crash_point_ends_the_start_with_the_known_names(struct fixture *fixture)
 {
     static const char *const wrong[] = {"nowhere", "before_publish:0", "before_publish:x",
@@ -554,6 +582,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_an_mqtt_process_may_die_at_every_step_of_its_own),
         FLOW_TEST(test_the_bridge_may_die_at_every_step_of_an_order),
         FLOW_TEST(test_a_refusal_survives_every_step_from_its_answer_on),
+        FLOW_TEST(test_a_refusal_survives_a_crash_while_it_waits_for_a_state),
         FLOW_TEST(test_an_unknown_crash_point_ends_the_start_with_the_known_names),
         FLOW_TEST(test_a_command_that_crashes_the_bridge_three_times_is_set_aside),
         FLOW_TEST(test_a_command_that_crashes_the_bridge_is_found_among_its_neighbours),

@@ -376,6 +376,17 @@ static void test_check_prints_the_identity_and_that_the_api_accepts_it(struct fi
     check_result(&result, EX_OK,
                  "ebs:DescribeDiskReplicaGroups is allowed, which \"watch\" needs; for its routes",
                  "");
+    result = check_online(fixture, with_key, "routes.explain = true;", "cn-beijing");
+    check_result(
+        &result, EX_OK,
+        "ebs:DescribeDiskReplicaGroups is allowed, which \"explain\" needs; for its routes", "");
+    simulator_fault(&fixture->simulator, "\"error\",\"Code\":\"Forbidden\","
+                                         "\"Match\":{\"Action\":\"DescribeDiskReplicaGroups\"}");
+    result = check_online(fixture, with_key, "routes.explain = true;", "cn-beijing");
+    check_result(
+        &result, EX_CONFIG, "",
+        "routes with \"explain\" need ebs:DescribeDiskReplicaGroups; without it no reply has "
+        "the state of its group");
     assert_int_equal(simulator_total(&fixture->simulator, "Effects"), 0);
 }
 

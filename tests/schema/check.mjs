@@ -123,16 +123,17 @@ function checkCoverage(messages) {
   need('events of each name', properties.Event.enum.filter((name) => !EVENTS_NOT_COLLECTED.includes(name)), values('event', (body) => body.Event));
   need('events of both outcomes', properties.Outcome.enum, values('event', (body) => body.Outcome));
   need('both values of Basis', properties.Basis.enum, values('event', (body) => body.Basis));
+  need('replies with and without a state', ['undecided', 'replicating'], values('reply', (body) => body.Observed?.Conclusion));
   need('replayed replies', [true], values('reply', (body) => body.Replayed));
   for (const kind of KINDS) {
-    const names = new Set(bodies(kind).flatMap((body) => [...Object.keys(body), ...Object.keys(body.Error ?? {}), ...Object.keys(body.Counts ?? {})]));
+    const names = new Set(bodies(kind).flatMap((body) => [...Object.keys(body), ...Object.keys(body.Error ?? {}), ...Object.keys(body.Observed ?? {}), ...Object.keys(body.Counts ?? {})]));
     const wanted = fieldsOf(schemas[kind]).map((name) => name.split('.').pop()).filter((name) => !NEVER_SENT[kind]?.includes(name));
     need('all fields of ' + kind, wanted, names);
   }
 }
 
 // SessionLostAt takes a broker that loses a session; dead letters are never about the API; the bridge does not ask for the progress of a group.
-const NEVER_SENT = { status: ['SessionLostAt'], 'dead-letter': ['HttpStatus', 'RetryAfterMs'], event: ['ProgressPercent'] };
+const NEVER_SENT = { status: ['SessionLostAt'], 'dead-letter': ['HttpStatus', 'RetryAfterMs', 'GroupStatus', 'ObservedAt'], event: ['ProgressPercent'] };
 
 // "RegionId", "Error.Code" and so on.
 function fieldsOf(schema, before = '') {
@@ -161,6 +162,11 @@ function checkBroken(messages) {
   checkInvalid('succeeded without a RequestId', 'reply', without(reply('succeeded'), 'RequestId'));
   checkInvalid('failed without an error', 'reply', without(reply('failed'), 'Error'));
   checkInvalid('unknown that is not retryable', 'reply', { ...reply('unknown'), Error: { ...reply('unknown').Error, Retryable: false } });
+  const { Observed } = messages.find((message) => message.kind === 'reply' && message.body.Observed?.GroupStatus).body;
+  checkInvalid('failed with what was observed', 'reply', { ...reply('failed'), Observed });
+  checkInvalid('a state without its time', 'reply', { ...reply('unknown'), Observed: without(Observed, 'ObservedAt') });
+  checkInvalid('a recovery point without a state', 'reply', { ...reply('unknown'), Observed: without(Observed, 'GroupStatus') });
+  checkInvalid('an observation without a conclusion', 'reply', { ...reply('unknown'), Observed: without(Observed, 'Conclusion') });
   checkInvalid('accepted with an outcome', 'reply', { ...reply('accepted'), CompletedAt: reply('failed').CompletedAt });
   checkInvalid('a code that the bridge does not have', 'reply', { ...reply('failed'), Error: { ...Error, Source: 'bridge', Code: 'Bridge.Nothing' } });
   checkInvalid('a code of the bridge with a wrong category', 'reply', { ...reply('failed'), Error: { ...Error, Source: 'bridge', Code: 'Bridge.Expired', Category: 'denied' } });

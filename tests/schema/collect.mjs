@@ -12,6 +12,7 @@ const ALERTS = 'alerts';
 const WATCHED = 'ecs-bridge/v1/commands/watched';
 const CONTINUOUS = 'ecs-bridge/v1/commands/continuous';
 const STOP = 'ecs-bridge/v1/commands/stop';
+const EXPLAINED = 'ecs-bridge/v1/commands/explained';
 const EVENTS = 'ecs-bridge/v1/events/';
 const WATCH = 'watch: { poll_min_s = 1; poll_max_s = 1; begin_s = 1; stall_s = 2; blind_s = 2; give_up_s = 86400; };';
 const SYNC_MS = 600000;
@@ -75,7 +76,7 @@ export class Collector {
       more: 'replies: { expiry_s = 5; };' + WATCH,
       routes: [route('start', COMMANDS, ''), route('early', EARLY, 'accepted_reply = true;'), route('alerts', ALERTS, MAPPED),
         route('watched', WATCHED, 'watch = "until_done";'), route('continuous', CONTINUOUS, 'watch = "continuous";'),
-        route('stop', STOP, 'action = "StopDiskReplicaGroup"; watch = "until_done";')],
+        route('stop', STOP, 'action = "StopDiskReplicaGroup"; watch = "until_done";'), route('explained', EXPLAINED, 'explain = true;')],
     });
   }
 
@@ -156,6 +157,20 @@ export class Collector {
     await fault('error', 'pg-error', { NotAfter: this.soon(1500), ClientToken: 'unknown-1' }, 'unknown', 'InternalError', { Code: 'InternalError' });
     await fault('html_502', 'pg-html', { NotAfter: this.soon(1500) }, 'unknown', 'Bridge.NoDefiniteAnswer');
     await this.machine.clearFaults();
+  }
+
+  // The state of the group in a refusal, and in outcomes that are unknown: seen, and not to be read.
+  async collectExplained() {
+    const code = 'OperationDenied.InvalidStatus';
+    await this.setGroup('pg-failovered', { Status: 'failovered' });
+    await this.ask({ ...valid, ReplicaGroupId: 'pg-failovered' }, 'failed', { topic: EXPLAINED, code });
+    for (const group of ['pg-seen', 'pg-unseen']) {
+      await this.setGroup(group, { Status: 'normal', RecoverAgeS: 60 });
+      await this.machine.fault({ Fault: 'reset_before', Match: { ReplicaGroupId: group } });
+      await this.machine.fault({ Fault: 'error', Code: code, Match: { ReplicaGroupId: group } });
+      if (group === 'pg-unseen') await this.machine.fault({ Fault: 'omit', Match: { ReplicaGroupId: group } });
+      await this.ask({ ...valid, ReplicaGroupId: group }, 'unknown', { topic: EXPLAINED, code });
+    }
   }
 
   // An operator has found out what became of a command.
@@ -340,6 +355,7 @@ export class Collector {
   async collect() {
     await this.collectSuccesses();
     await this.collectFailures();
+    await this.collectExplained();
     await this.collectResolved();
     await this.collectRefusals();
     await this.collectOverload();

@@ -187,6 +187,7 @@ static void test_a_command_comes_back_as_it_was_stored(void **state)
     assert_false(slice_is_present(row.request_id));
     assert_false(slice_is_present(row.code));
     assert_false(slice_is_present(row.error));
+    assert_false(slice_is_present(row.observed));
 }
 
 static void test_a_claim_that_is_called_at_once_is_stored_with_its_attempt(void **state)
@@ -311,6 +312,22 @@ static void test_an_outcome_is_stored_whole(void **state)
     assert_int_equal(row.completed_at_ms, 11);
     assert_int_equal(row.expires_at_ms, 22 + 60000);
     buf_fini(&error);
+}
+
+static void test_what_was_observed_of_an_unknown_outcome_is_stored(void **state)
+{
+    static const char observed[] = "{\"Conclusion\":\"undecided\"}";
+    struct fixture *f = *state;
+    int64_t id = claim(f, "t-1", STATE_CALLING);
+    struct ledger_request *request = store_batch_finish(&f->batch, "t-1", id, 1000);
+    request->finish.outcome.status = OUTCOME_UNKNOWN;
+    request->finish.outcome.retention = RETENTION_UNSURE;
+    request->finish.outcome.observed = mem_strdup(observed);
+    commit(f);
+    open_again(f);
+    struct store_row row = find(f, "t-1");
+    assert_true(slice_equals_text(row.observed, observed));
+    assert_int_equal(row.status, OUTCOME_UNKNOWN);
 }
 
 static void test_a_success_has_no_error(void **state)
@@ -960,6 +977,7 @@ int store_suite_run(const struct store_suite *suite)
         SUITE_TEST(test_a_batch_that_failed_can_be_carried_out_again),
         SUITE_TEST(test_a_state_is_stored_with_attempts_and_time),
         SUITE_TEST(test_an_outcome_is_stored_whole),
+        SUITE_TEST(test_what_was_observed_of_an_unknown_outcome_is_stored),
         SUITE_TEST(test_a_success_has_no_error),
         SUITE_TEST(test_unfinished_commands_are_listed_in_order_of_arrival),
         SUITE_TEST(test_a_token_that_starts_again_comes_after_earlier_ones),

@@ -28,7 +28,8 @@ static const struct {
          "token, owner, line, seq, claimed_by, received_at, deadline_at, not_before, due_at,"
          " completed_at, attempts, state, status, retention, crashes, has_waiters, action, region,"
          " grp, route, params, fingerprint, topic, correlation_data, correlation_id, traceparent,"
-         " tracestate, has_body_trace, element, request_id, code, error, history",
+         " tracestate, has_body_trace, element, request_id, code, error, observed,"
+         " history",
          "seq"},
     [TRANSFER_WAITER] = {"waiter",
                          "token, bridge, n, topic, correlation_data, correlation_id, traceparent,"

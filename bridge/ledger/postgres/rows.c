@@ -60,6 +60,7 @@ enum status postgres_read_row(const PGresult *result, int row, struct store_row 
         .request_id = postgres_slice(result, row, COLUMN_request_id),
         .code = postgres_slice(result, row, COLUMN_code),
         .error = postgres_slice(result, row, COLUMN_error),
+        .observed = postgres_slice(result, row, COLUMN_observed),
         .completed_at_ms = postgres_int(result, row, COLUMN_completed_at),
         .expires_at_ms = postgres_int(result, row, COLUMN_state) == STATE_DONE
                              ? postgres_int(result, row, COLUMN_due_at)
@@ -167,7 +168,8 @@ size_t postgres_finish_values(const struct ledger_request *request, int64_t run,
     out[9] = postgres_number(finish->expires_at_ms);
     out[10] = postgres_bytes(events);
     out[11] = postgres_bool(rules_keeps_reply_tos(outcome));
-    return 12;
+    out[12] = postgres_bytes(slice_text(outcome->observed));
+    return 13;
 }
 
 /* ---- watches ---- */

@@ -55,6 +55,7 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
     " request_id" TEXT_COLUMN ","
     " code" TEXT_COLUMN ","
     " error" TEXT_COLUMN ","
+    " observed" TEXT_COLUMN ","
     " history bytea"
     ") WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02,"
     " autovacuum_vacuum_insert_scale_factor = 0.05);"
@@ -148,10 +149,11 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
 #define INSERT_HEAD "INSERT INTO command (" CLAIM_COLUMNS ") VALUES ($1, $2, NULL, " CLAIM_VALUES
 
 /* $1 token, $2 run, $3 attempts, then the columns in this order; $11 events, $12 whether the
- * senders are kept. */
+ * senders are kept, $13 what was observed. */
 #define FINISH                                                                                \
     "UPDATE command SET state = 5, owner = NULL, attempts = $3, status = $4, retention = $5," \
     " request_id = $6, code = $7, error = $8, completed_at = $9, due_at = $10,"               \
+    " observed = $13,"                                                                        \
     " history = " APPEND(                                                                     \
         "$11") ", has_waiters = false,"                                                       \
                " topic = CASE WHEN $12::boolean THEN topic END,"                              \
@@ -204,14 +206,16 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
          " fingerprint = $14, topic = $15, correlation_data = $16, correlation_id = $17,"
          " traceparent = $18, tracestate = $19, has_body_trace = $20, element = $21,"
          " history = $22, crashes = 0, has_waiters = false, status = NULL, retention = NULL,"
-         " request_id = NULL, code = NULL, error = NULL, completed_at = NULL WHERE token = $1"},
-    [PG_RETRY] = {"retry",
-                  "UPDATE command SET owner = CASE WHEN $5::boolean THEN $2::bigint END,"
-                  " line = CASE WHEN NOT $5::boolean THEN seq END, state = $3, deadline_at = $4,"
-                  " due_at = $4, not_before = 0, crashes = 0, history = $6, status = NULL,"
-                  " retention = NULL, request_id = NULL, code = NULL, error = NULL,"
-                  " completed_at = NULL, has_waiters = EXISTS (SELECT 1 FROM waiter w"
-                  " WHERE w.token = $1) WHERE token = $1"},
+         " request_id = NULL, code = NULL, error = NULL, observed = NULL, completed_at = NULL"
+         " WHERE token = $1"},
+    [PG_RETRY] =
+        {"retry",
+         "UPDATE command SET owner = CASE WHEN $5::boolean THEN $2::bigint END,"
+         " line = CASE WHEN NOT $5::boolean THEN seq END, state = $3, deadline_at = $4,"
+         " due_at = $4, not_before = 0, crashes = 0, history = $6, status = NULL,"
+         " retention = NULL, request_id = NULL, code = NULL, error = NULL,"
+         " observed = NULL, completed_at = NULL, has_waiters = EXISTS (SELECT 1 FROM waiter w"
+         " WHERE w.token = $1) WHERE token = $1"},
     [PG_LOCK_HEAD] = {"lock_head", "SELECT token, owner FROM command WHERE grp = $1"
                                    " AND owner IS NOT NULL FOR NO KEY UPDATE"},
     [PG_LOCK_ROW] = {"lock_row",
@@ -230,7 +234,7 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
     [PG_FINISH] = {"finish", FINISH " AND NOT has_waiters"},
     [PG_FINISH_REPLYING] = {"finish_replying",
                             "WITH f AS (" FINISH " AND NOT has_waiters RETURNING token)"
-                            " INSERT INTO outbox SELECT $2, $13, $14, token FROM f"},
+                            " INSERT INTO outbox SELECT $2, $14, $15, token FROM f"},
     [PG_FINISH_ALL] = {"finish_all", FINISH},
     [PG_PROMOTE] = {"promote",
                     "UPDATE command SET owner = $1, line = NULL WHERE token = (SELECT w.token"

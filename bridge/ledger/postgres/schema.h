@@ -60,6 +60,7 @@ extern const char store_postgres_effect_index[];
     X(request_id)                   \
     X(code)                         \
     X(error)                        \
+    X(observed)                     \
     X(history)
 #define POSTGRES_WATCH_COLUMNS(X) \
     X(id)                         \
@@ -102,7 +103,7 @@ enum store_postgres_statement {
     PG_REMOVE_WAITERS,
     /* Outcomes and states. */
     PG_FINISH,          /* if nobody else waits; no row: PG_FINISH_ALL */
-    PG_FINISH_REPLYING, /* the same with a message: $13 its id, $14 its bytes */
+    PG_FINISH_REPLYING, /* the same with a message: $14 its id, $15 its bytes */
     PG_FINISH_ALL,
     PG_PROMOTE,
     PG_SET_STATE,

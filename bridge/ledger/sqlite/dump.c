@@ -27,6 +27,7 @@ static const char *const TABLES[TRANSFER_COUNT] = {
         " WHERE w.command_id = c.id AND w.place > 0), 't', 'f'), c.action, c.region, c.grp,"
         " c.route, coalesce(c.params, iif(c.one_shot, '{\"OneShot\":true}',"
         " '{\"OneShot\":false}')), c.fingerprint, " REPLY_TO ", c.request_id, c.code, c.error,"
+        " c.observed,"
         /* Without the room for acknowledgements, which only SQLite uses. */
         " " STORE_SQLITE_APPEND "(c.history, x'')"
         " FROM command c LEFT JOIN head h ON h.id = c.id LEFT JOIN reply_to r"

@@ -75,6 +75,7 @@ static enum status read_row(struct store *store, sqlite3_stmt *statement, struct
         .expires_at_ms = sqlite3_column_int64(statement, 19),
         .crashes = (uint32_t)sqlite3_column_int64(statement, 20),
         .history = column_blob(statement, 21),
+        .observed = column_text(statement, 22),
     };
     if (!store_row_is_sound(&row)) {
         snprintf(store->error, sizeof store->error, "%s: the record of command %lld is damaged",
@@ -173,6 +174,7 @@ enum status rows_finish(struct store *store, const struct finish_request *finish
     bind_int(statement, 8, finish->completed_at_ms);
     bind_int(statement, 9, finish->expires_at_ms);
     bind_blob(statement, 10, events);
+    bind_text(statement, 11, slice_text(finish->outcome.observed));
     return run(store, statement);
 }
 

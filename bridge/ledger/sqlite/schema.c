@@ -110,6 +110,8 @@ const char *const store_sqlite_steps[STORE_SQLITE_VERSION] = {
     " changed_at INTEGER NOT NULL,"
     " flags INTEGER NOT NULL"
     ") STRICT;",
+
+    "ALTER TABLE command ADD COLUMN observed TEXT;",
 };
 
 const char store_sqlite_effect_index[] =
@@ -118,11 +120,12 @@ const char store_sqlite_no_effect_index[] = "DROP INDEX IF EXISTS command_effect
 
 #define COMMAND_PARAMS \
     "coalesce(c.params, iif(c.one_shot, '{\"OneShot\":true}', '{\"OneShot\":false}'))"
-#define COMMAND_COLUMNS                                                               \
-    "c.id, c.state, c.action, c.region, c.grp, c.token, c.route, " COMMAND_PARAMS     \
-    ", c.fingerprint,"                                                                \
-    " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.retention," \
-    " c.request_id, c.code, c.error, c.completed_at, c.expires_at, c.crashes, c.history "
+#define COMMAND_COLUMNS                                                                   \
+    "c.id, c.state, c.action, c.region, c.grp, c.token, c.route, " COMMAND_PARAMS         \
+    ", c.fingerprint,"                                                                    \
+    " c.received_at, c.deadline_at, c.attempts, c.not_before, c.status, c.retention,"     \
+    " c.request_id, c.code, c.error, c.completed_at, c.expires_at, c.crashes, c.history," \
+    " c.observed "
 
 #define WATCH_COLUMNS                                                                   \
     "id, token, action, route, region, object, one_shot, outcome, started_at, ends_at," \
@@ -151,10 +154,10 @@ const char *const store_sqlite_statements[SQL_COUNT] = {
                       " crashes = ?5, history = " STORE_SQLITE_APPEND "(history, ?6) WHERE id = ?1",
     [SQL_FINISH] = "UPDATE command SET state = 5, attempts = ?2, status = ?3, retention = ?4,"
                    " request_id = ?5, code = ?6, error = ?7, completed_at = ?8, expires_at = ?9,"
-                   " history = " STORE_SQLITE_APPEND "(history, ?10) WHERE id = ?1",
+                   " history = " STORE_SQLITE_APPEND "(history, ?10), observed = ?11 WHERE id = ?1",
     [SQL_RETRY] = "UPDATE command SET state = ?2, deadline_at = ?3, not_before = 0, crashes = 0,"
                   " status = NULL, retention = NULL, request_id = NULL, code = NULL, error = NULL,"
-                  " completed_at = NULL, expires_at = NULL WHERE id = ?1",
+                  " observed = NULL, completed_at = NULL, expires_at = NULL WHERE id = ?1",
     [SQL_SET_HISTORY] = "UPDATE command SET history = ?2 WHERE id = ?1",
     [SQL_ADD_HISTORY] = "UPDATE command SET history = " STORE_SQLITE_APPEND "(history, ?2)"
                         " WHERE id = ?1",

@@ -19,7 +19,7 @@
 #define STORE_SQLITE_APPLICATION_ID 0x45434d42
 
 /* The newest version; this program works with this one. */
-#define STORE_SQLITE_VERSION 8
+#define STORE_SQLITE_VERSION 9
 
 /* The step at index i makes version i + 1 of version i. */
 extern const char *const store_sqlite_steps[STORE_SQLITE_VERSION];
@@ -86,7 +86,7 @@ extern const char *const store_sqlite_statements[SQL_COUNT];
 
 /* The number of columns of a command's row in SQL_FIND and the lists. SQL_FIND has one
  * more: the number of reply_tos. */
-#define COMMAND_COLUMN_COUNT 22
+#define COMMAND_COLUMN_COUNT 23
 
 /* Statements that read the first and the last entry of the tables and indexes, one number each. */
 #define STORE_SQLITE_PROBES 12

@@ -117,7 +117,8 @@ static void send_finish(struct postgres_connection *connection,
 {
     const struct postgres_value values[] = {
         TEXT(token), NUMBER(run), NUMBER(1), NUMBER(0),    NUMBER(1), TEXT("r"),
-        NULL_OF,     NULL_OF,     NUMBER(3), NUMBER(9000), NULL_OF,   postgres_bool(false)};
+        NULL_OF,     NULL_OF,     NUMBER(3), NUMBER(9000), NULL_OF,   postgres_bool(false),
+        NULL_OF};
     postgres_send(connection, statement, values, sizeof values / sizeof values[0]);
 }
 
@@ -357,9 +358,9 @@ static void test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_head
         const char *call;
         bool is_of_heads; /* it looks for heads */
     } CASES[] = {
-        {"finish('t', 1, 1, 0, 1, '', '', '', 1, 1, '', false)", false},
-        {"finish_replying('t', 1, 1, 0, 1, '', '', '', 1, 1, '', false, 1, '')", false},
-        {"finish_all('t', 1, 1, 0, 1, '', '', '', 1, 1, '', false)", false},
+        {"finish('t', 1, 1, 0, 1, '', '', '', 1, 1, '', false, '')", false},
+        {"finish_replying('t', 1, 1, 0, 1, '', '', '', 1, 1, '', false, '', 1, '')", false},
+        {"finish_all('t', 1, 1, 0, 1, '', '', '', 1, 1, '', false, '')", false},
         {"set_state('t', 1, 1, 1, 1, 1, '')", false},
         {"lock_row('t')", false},
         {"set_waiters('t', '')", false},

@@ -40,7 +40,7 @@ struct fixture {
 /* Texts and bytes that need care on the way, and a command of before a column was there. */
 static const char ODD[] =
     "UPDATE command SET error = '{\"Message\":\"a\tb\\n' || char(10, 13, 8, 11, 12) || 'üñ\\."
-    "\"}' WHERE token = 't-6';"
+    "\"}', observed = '{\"Conclusion\":\"not_seen\"}' WHERE token = 't-6';"
     "UPDATE reply_to SET correlation_data = x'00ff5c0a0978', correlation_id = '' WHERE place = 0;"
     "UPDATE command SET params = NULL WHERE token = 't-2';"
     "UPDATE command SET history = NULL WHERE token = 't-3'";

@@ -278,6 +278,17 @@ static void test_an_unknown_outcome_that_is_called_at_once_becomes_recalling(voi
     assert_int_equal(claim->claim.state, STATE_RECALLING);
 }
 
+static void test_a_replay_has_what_was_observed(void **state)
+{
+    struct store_batch *f = *state;
+    struct ledger_request *claim = store_batch_claim(f, "t");
+    struct store_row row = row_of(claim, STATE_DONE, OUTCOME_UNKNOWN, RETENTION_UNSURE);
+    row.observed = slice_text("{\"Conclusion\":\"not_seen\"}");
+    f->batch.unfinished = 2;
+    assert_int_equal(plan(f, claim, &row, 0), PLAN_REPLY);
+    assert_reply(f, claim, 0, "\"Observed\":{\"Conclusion\":\"not_seen\"}");
+}
+
 static void test_a_command_set_aside_is_replayed_for_the_time_of_a_failure(void **state)
 {
     struct store_batch *f = *state;
@@ -396,6 +407,7 @@ int main(void)
         RULES_TEST(test_other_parameters_are_a_mismatch_in_every_state),
         RULES_TEST(test_a_done_command_is_replayed_or_starts_again),
         RULES_TEST(test_an_unknown_outcome_that_is_called_at_once_becomes_recalling),
+        RULES_TEST(test_a_replay_has_what_was_observed),
         RULES_TEST(test_a_command_set_aside_is_replayed_for_the_time_of_a_failure),
         RULES_TEST(test_all_senders_get_the_outcome_with_growing_ids),
         RULES_TEST(test_an_outcome_without_end_does_not_overflow),

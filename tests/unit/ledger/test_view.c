@@ -195,7 +195,7 @@ static void test_the_statistics_count_records_by_state(void **state)
     struct buf why = {0};
     fill(fixture);
     assert_int_equal(ledger_stats(SOURCE(fixture->store), &out, &why), STATUS_OK);
-    assert_non_null(strstr(out.data, "{\"Schema\":8,\"Records\":{\"ready\":1,\"calling\":1,"
+    assert_non_null(strstr(out.data, "{\"Schema\":9,\"Records\":{\"ready\":1,\"calling\":1,"
                                      "\"unsure\":0,\"recalling\":0,\"done\":2},\"Waiting\":0,"
                                      "\"Outbox\":1,"));
     assert_non_null(strstr(out.data, "\"OldestUnfinished\":\"20"));

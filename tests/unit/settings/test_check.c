@@ -532,18 +532,20 @@ static void test_the_settings_of_watch_have_limits(void **state)
     assert_errors("routes = ({ watch = \"on\"; });",
                   "test:1: routes[0].watch: is not one of the choices; allowed: \"off\", "
                   "\"until_done\" or \"continuous\"\n");
+    assert_errors("routes = ({ explain = 1; });",
+                  "test:1: routes[0].explain: is a whole number; allowed: true or false\n");
 }
 
 /* The routes watch, and events are retained, on this topic. */
-static void assert_events_warning(const char *watch, const char *retain, const char *events,
+static void assert_events_warning(const char *route, const char *retain, const char *events,
                                   const char *expected)
 {
     struct buf text = {0};
     buf_printf(&text,
                "routes = ({ groups = (\"pg-*\"); }, { name = \"b\"; topics = (\"b\"); "
-               "groups = (\"pg-*\"); watch = \"%s\"; });\n"
+               "groups = (\"pg-*\"); %s });\n"
                "watch: { retain = %s; };\ntopics: { events = \"%s\"; };",
-               watch, retain, events);
+               route, retain, events);
     assert_warnings(text.data, expected);
     buf_fini(&text);
 }
@@ -555,11 +557,12 @@ static void test_retained_events_need_a_topic_for_each_group(void **state)
         "test:3: topics.events: has no {ReplicaGroupId} while watch.retain is true: the last event "
         "of one group replaces the last event of another; put {ReplicaGroupId} into it, or set "
         "watch.retain = false\n";
-    assert_events_warning("until_done", "true", "e/{RegionId}", warning);
-    assert_events_warning("continuous", "true", "e/{RegionId}", warning);
-    assert_events_warning("off", "true", "e/{RegionId}", "");
-    assert_events_warning("until_done", "false", "e/{RegionId}", "");
-    assert_events_warning("until_done", "true", "e/{ReplicaGroupId}", "");
+    assert_events_warning("watch = \"until_done\";", "true", "e/{RegionId}", warning);
+    assert_events_warning("watch = \"continuous\";", "true", "e/{RegionId}", warning);
+    assert_events_warning("explain = true;", "true", "e/{RegionId}", warning);
+    assert_events_warning("watch = \"off\";", "true", "e/{RegionId}", "");
+    assert_events_warning("watch = \"until_done\";", "false", "e/{RegionId}", "");
+    assert_events_warning("watch = \"until_done\";", "true", "e/{ReplicaGroupId}", "");
 }
 
 /* The lines about patterns of routes[0], in line 1; they end with NULL. */

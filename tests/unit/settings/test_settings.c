@@ -131,6 +131,7 @@ static void assert_default_route(const struct route *route)
     assert_false(route->has_accepted_reply);
     assert_false(route->may_defer_cooldown);
     assert_string_equal(route->watch, "off");
+    assert_false(route->explain);
 }
 
 static void assert_defaults(const struct settings *settings)
@@ -313,6 +314,7 @@ static void assert_full_route(const struct route *route)
     assert_true(route->has_accepted_reply);
     assert_true(route->may_defer_cooldown);
     assert_string_equal(route->watch, "continuous");
+    assert_true(route->explain);
 }
 
 static void test_every_key_is_read(void **state)
