@@ -384,6 +384,50 @@ static void test_without_room_what_was_read_ahead_waits(void **state)
     fixture_fini(&fixture);
 }
 
+/* How often the receive thread waited until it read these bytes, which are there already. */
+static int waits_for(struct fixture *fixture, const char *bytes)
+{
+    size_t count = strlen(bytes);
+    broker_sends(fixture, bytes, count);
+    fixture->plan_count = 0;
+    assert_true(paho_may_read(fixture));
+    int waits = fixture->plan_count;
+    paho_reads(fixture, bytes, 1);
+    for (size_t i = 1; i < count; i++) {
+        assert_true(paho_may_read(fixture));
+        paho_reads(fixture, bytes + i, 1);
+    }
+    return waits;
+}
+
+static void test_what_comes_behind_packets_in_a_row_is_read_a_moment_later(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    assert_int_equal(waits_for(&fixture, "a"), 1);
+    assert_int_equal(waits_for(&fixture, "b"), 1);
+    assert_int_equal(waits_for(&fixture, "cd"), 1);
+    assert_int_equal(waits_for(&fixture, "efg"), 2);
+    assert_int_equal(waits_for(&fixture, "h"), 2);
+    assert_int_equal(waits_for(&fixture, "i"), 1);
+    fixture_fini(&fixture);
+}
+
+static void test_the_bridges_acks_are_taken_in_that_moment(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    assert_int_equal(waits_for(&fixture, "ab"), 1);
+    held_acks_expect();
+    assert_int_equal(paho_acknowledges(&fixture, 1), 4);
+    fixture.release_count = 1; /* by the first of the two plans */
+    assert_int_equal(waits_for(&fixture, "c"), 2);
+    expect_bytes(&fixture, "\x40\x02\0\x01", 4);
+    fixture_fini(&fixture);
+}
+
 /* Paho reads into NULL where it got no memory for a packet. */
 static void test_a_read_into_nothing_fails_as_in_the_kernel(void **state)
 {
@@ -413,6 +457,8 @@ int main(void)
         cmocka_unit_test(test_a_large_packet_is_read_whole),
         cmocka_unit_test(test_the_end_of_the_connection_comes_behind_what_was_sent),
         cmocka_unit_test(test_without_room_what_was_read_ahead_waits),
+        cmocka_unit_test(test_what_comes_behind_packets_in_a_row_is_read_a_moment_later),
+        cmocka_unit_test(test_the_bridges_acks_are_taken_in_that_moment),
         cmocka_unit_test(test_a_read_into_nothing_fails_as_in_the_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
