@@ -5,9 +5,10 @@
  * a fresh RequestId. It checks nothing; the tests use the simulator for that. It answers in the
  * loop iteration that read the request, with three system calls for each request (wait, read,
  * write). A request with GroupIds is answered with these groups, all `normal`, each with a new
- * recovery point once in RPO_S seconds.
+ * recovery point once in RPO_S seconds. With --delay-ms each request waits so long before it is
+ * read.
  *
- * bench_responder --listen 127.0.0.1:0 [--port-file FILE]
+ * bench_responder --listen 127.0.0.1:0 [--port-file FILE] [--delay-ms N]
  *
  * When it accepts connections, it writes the port to FILE (which may be a FIFO) or to standard
  * output. On SIGTERM or SIGINT it prints {"requests":n,"cpu_us":n} and exits with 0.
@@ -42,6 +43,8 @@ struct peer {
     int fd;
     size_t used_bytes;
     size_t body_left_bytes;
+    uint64_t due_ns;           /* when its request is read */
+    struct peer *next_delayed; /* became readable after this one */
     char buffer[REQUEST_MAX_BYTES + 1];
 };
 
@@ -49,6 +52,9 @@ struct responder {
     int epoll;
     struct peer listener;
     struct peer signals;
+    uint64_t delay_ns;
+    struct peer *first_delayed;
+    struct peer *last_delayed;
     uint64_t requests;
     uint64_t next_id;
     char answer[512];
@@ -89,13 +95,19 @@ static void answer_renew_id(struct responder *responder)
     }
 }
 
-static void watch(struct responder *responder, struct peer *peer)
+static void watch_with(struct responder *responder, struct peer *peer, int operation,
+                       uint32_t events)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = peer}};
+    struct epoll_event event = {.events = events, .data = {.ptr = peer}};
 
-    if (epoll_ctl(responder->epoll, EPOLL_CTL_ADD, peer->fd, &event) != 0) {
+    if (epoll_ctl(responder->epoll, operation, peer->fd, &event) != 0) {
         bench_die(EX_OSERR, "epoll_ctl: %s", strerror(errno));
     }
+}
+
+static void watch(struct responder *responder, struct peer *peer)
+{
+    watch_with(responder, peer, EPOLL_CTL_ADD, EPOLLIN);
 }
 
 static void accept_peer(struct responder *responder)
@@ -111,7 +123,8 @@ static void accept_peer(struct responder *responder)
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes));
     struct peer *peer = bench_alloc(1, sizeof(*peer));
     peer->fd = fd;
-    watch(responder, peer);
+    watch_with(responder, peer, EPOLL_CTL_ADD,
+               EPOLLIN | (responder->delay_ns > 0 ? EPOLLONESHOT : 0U));
 }
 
 static void peer_free(struct peer *peer)
@@ -228,22 +241,52 @@ static bool serve(struct responder *responder, struct peer *peer)
     }
 }
 
-static void read_peer(struct responder *responder, struct peer *peer)
+/* False: it was closed. */
+static bool read_peer(struct responder *responder, struct peer *peer)
 {
     size_t room = REQUEST_MAX_BYTES - peer->used_bytes;
     ssize_t got = recv(peer->fd, peer->buffer + peer->used_bytes, room, 0);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
+        return true;
     }
-    if (got <= 0) {
+    if (got > 0) {
+        peer->used_bytes += (size_t)got;
+    }
+    if (got <= 0 || !serve(responder, peer)) {
         peer_free(peer);
-        return;
+        return false;
     }
-    peer->used_bytes += (size_t)got;
-    if (!serve(responder, peer)) {
-        peer_free(peer);
+    return true;
+}
+
+static void delay_peer(struct responder *responder, struct peer *peer)
+{
+    peer->due_ns = bench_now_ns() + responder->delay_ns;
+    peer->next_delayed = NULL;
+    if (responder->first_delayed == NULL) {
+        responder->first_delayed = peer;
+    } else {
+        responder->last_delayed->next_delayed = peer;
     }
+    responder->last_delayed = peer;
+}
+
+/* Reads those whose time has come. Returns the time until the next one in ms, -1 for none. */
+static int read_delayed(struct responder *responder)
+{
+    uint64_t now_ns = bench_now_ns();
+
+    while (responder->first_delayed != NULL && responder->first_delayed->due_ns <= now_ns) {
+        struct peer *peer = responder->first_delayed;
+        responder->first_delayed = peer->next_delayed;
+        if (read_peer(responder, peer)) {
+            watch_with(responder, peer, EPOLL_CTL_MOD, EPOLLIN | EPOLLONESHOT);
+        }
+    }
+    return responder->first_delayed == NULL
+               ? -1
+               : (int)((responder->first_delayed->due_ns - now_ns) / 1000000) + 1;
 }
 
 static void listen_on(struct responder *responder, const char *place)
@@ -306,13 +349,15 @@ static void serve_until_signalled(struct responder *responder)
     struct epoll_event events[EVENTS_MAX];
 
     for (;;) {
-        int count = epoll_wait(responder->epoll, events, EVENTS_MAX, -1);
+        int count = epoll_wait(responder->epoll, events, EVENTS_MAX, read_delayed(responder));
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr == &responder->signals) {
                 return;
             }
             if (events[i].data.ptr == &responder->listener) {
                 accept_peer(responder);
+            } else if (responder->delay_ns > 0) {
+                delay_peer(responder, events[i].data.ptr);
             } else {
                 read_peer(responder, events[i].data.ptr);
             }
@@ -325,6 +370,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"listen", required_argument, NULL, 'l'},
         {"port-file", required_argument, NULL, 'p'},
+        {"delay-ms", required_argument, NULL, 'd'},
         {NULL, 0, NULL, 0},
     };
     static struct responder responder;
@@ -336,8 +382,10 @@ int main(int argc, char **argv)
             place = optarg;
         } else if (option == 'p') {
             port_file = optarg;
+        } else if (option == 'd') {
+            responder.delay_ns = bench_number("--delay-ms", optarg, 0, 60000) * 1000000;
         } else {
-            bench_die(EX_USAGE, "options: --listen ADDRESS:PORT, --port-file FILE");
+            bench_die(EX_USAGE, "options: --listen ADDRESS:PORT, --port-file FILE, --delay-ms N");
         }
     }
     responder.epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -1,7 +1,7 @@
 /*
  * bench_statements - prints the SQL of the PostgreSQL store, for ./postgres.
  *
- * bench_statements tables: the statements that make an empty database the store's newest schema.
+ * bench_statements index: the statements that make the index which a bridge with coalesce_s needs.
  * bench_statements list: a line for each statement: its name, a tab, its text.
  */
 #include "bench.h"
@@ -14,17 +14,15 @@
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "tables") == 0) {
-        for (size_t i = 0; i < STORE_POSTGRES_VERSION; i++) {
-            puts(store_postgres_steps[i]);
-        }
+    if (argc == 2 && strcmp(argv[1], "index") == 0) {
+        puts(store_postgres_effect_index);
     } else if (argc == 2 && strcmp(argv[1], "list") == 0) {
         for (size_t i = 0; i < PG_STATEMENT_COUNT; i++) {
             printf("%s\t%s\n", store_postgres_statements[i].name,
                    store_postgres_statements[i].text);
         }
     } else {
-        bench_die(EX_USAGE, "bench_statements tables | list");
+        bench_die(EX_USAGE, "bench_statements index | list");
     }
     return BENCH_EXIT_OK;
 }

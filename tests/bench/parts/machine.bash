@@ -8,6 +8,7 @@ die() {
 
 broker_pid="" responder_pid="" bridge_pid="" tail_pid="" tool_pid="" perf_pid=""
 declare -A peer_pids=() # by variant: plain, nodelay
+more_pids=()
 
 # SIGTERM, and SIGKILL for what does not end within 20 seconds. Returns the exit code of the process.
 stop() {
@@ -22,7 +23,7 @@ stop() {
 cleanup() {
     local code=$?
     trap - EXIT INT TERM
-    for pid in "$tool_pid" "$perf_pid" "$tail_pid" "$bridge_pid" "${peer_pids[@]}" "$responder_pid" "$broker_pid"; do
+    for pid in "$tool_pid" "$perf_pid" "$tail_pid" "$bridge_pid" "${more_pids[@]}" "${peer_pids[@]}" "$responder_pid" "$broker_pid"; do
         stop "$pid" || true
     done
     rm -rf "$work"
@@ -116,9 +117,10 @@ END
     die "mosquitto does not start (tried $attempt times)"
 }
 
-start_responder() {
+start_responder() { # [OPTIONS of bench_responder]
+    rm -f "$work/port"
     mkfifo "$work/port"
-    "$tools/bench_responder" --listen 127.0.0.1:0 --port-file "$work/port" >"$work/responder.out" &
+    "$tools/bench_responder" --listen 127.0.0.1:0 --port-file "$work/port" "$@" >"$work/responder.out" &
     responder_pid=$!
     exec {port}<>"$work/port"
     read -r -t 30 responder_port <&"$port" || die "bench_responder does not start"
@@ -146,7 +148,7 @@ wait_online() { # PID TOPIC
     [ "$code" -eq 0 ]
 }
 
-starts=0 row_routes="" row_settings="" # more of one row
+starts=0 row_routes="" row_settings="" ledger_store="sqlite:ledger.db" # more of one row
 
 # A fresh instance name each time, so that the retained status of an earlier one is not mistaken.
 start_bridge() { # DURABILITY tcp|tls ROUTES; in $home
@@ -165,7 +167,7 @@ instance = "$instance";
 broker: { uris = ("$uri"); tls: { ca_file = "$work/ca.pem"; }; };
 api: { endpoint = "http://127.0.0.1:$responder_port"; max_in_flight = 64; max_in_flight_per_region = 64;
        rate_per_s = 100000.0; rate_burst = 100000; };
-ledger: { store = "sqlite:ledger.db"; durability = "$1"; };
+ledger: { store = "$ledger_store"; durability = "$1"; };
 admin: { listen = "127.0.0.1:$admin_port"; };
 log: { level = "warn"; };
 ${routes:-$row_routes}
