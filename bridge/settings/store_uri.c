@@ -20,7 +20,7 @@ bool store_uri_is_shared(const char *store)
 static int digit_of(char c)
 {
     static const char digits[] = "0123456789abcdef";
-    const char *at = memchr(digits, c >= 'A' && c <= 'F' ? c + 'a' - 'A' : c, 16);
+    const char *at = c == 0 ? NULL : strchr(digits, c >= 'A' && c <= 'F' ? c + 'a' - 'A' : c);
     return at == NULL ? -1 : (int)(at - digits);
 }
 

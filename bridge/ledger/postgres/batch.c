@@ -298,7 +298,8 @@ static enum status make_effect_index(struct store *store)
     return STATUS_OK;
 }
 
-/* What the lease has to do with this run's own work. */
+/* What the lease has to do with this run's own work. A command changes its bridge while it waits in
+ * line, so how many are unfinished is known from the store, as of a second ago. */
 static void finish_turn(struct store *store)
 {
     if (store->lease == NULL) {
@@ -308,7 +309,9 @@ static void finish_turn(struct store *store)
     if (has_change || store->must_adopt) {
         postgres_adopt(store);
     }
-    postgres_lease_set_held(store->lease, heads_count(store));
+    int64_t held = heads_count(store);
+    postgres_lease_set_held(store->lease, held);
+    store->work.batch->unfinished = held + postgres_lease_elsewhere(store->lease);
 }
 
 enum status postgres_carry_out(struct store *store, struct ledger_batch *batch)

@@ -21,7 +21,8 @@
 
 #define RENEW_MS     1000
 #define RECONNECT_MS 500
-#define ADOPT_MS     30000 /* without any change of the bridges */
+#define ADOPT_MS     30000  /* without any change of the bridges */
+#define LINE_MAX     100000 /* so many commands in line are counted */
 
 struct postgres_lease {
     struct postgres_lease_options options;
@@ -36,6 +37,7 @@ struct postgres_lease {
 
     atomic_bool has_change;
     _Atomic int64_t held;
+    _Atomic int64_t elsewhere;
     _Atomic int64_t clock_ahead_ms;
     pthread_mutex_t mutex;
     pthread_cond_t ending;
@@ -48,6 +50,7 @@ struct renewal {
     struct postgres_lease *lease;
     int64_t now_ms;
     int64_t server_ms; /* its clock */
+    int64_t in_line;
     bool is_registered;
     bool has_change;
 };
@@ -62,6 +65,10 @@ static void take_renewal(void *arg, size_t index, const PGresult *result)
     }
     if (index == 1) {
         renewal->server_ms = postgres_int(result, 0, 0);
+        return;
+    }
+    if (index == 2) {
+        renewal->in_line = postgres_int(result, 0, 0);
         return;
     }
     renewal->now_ms = clock_boot_ms();
@@ -122,9 +129,11 @@ static enum status renew(struct postgres_lease *lease)
     struct renewal renewal = {.lease = lease};
     const struct postgres_value values[] = {postgres_number(lease->options.run),
                                             postgres_number(atomic_load(&lease->held))};
+    const struct postgres_value line[] = {postgres_number(LINE_MAX)};
     int64_t sent_ms = clock_boot_ms();
     postgres_send(lease->connection, PG_HEARTBEAT, values, 2);
     postgres_send(lease->connection, PG_GET_CLOCK, NULL, 0);
+    postgres_send(lease->connection, PG_COUNT_LINE, line, 1);
     postgres_send(lease->connection, PG_LIST_BRIDGES, NULL, 0);
     enum status status =
         postgres_exchange(lease->connection, lease->timeout_ms, take_renewal, &renewal);
@@ -137,6 +146,7 @@ static enum status renew(struct postgres_lease *lease)
     }
     lease_renewed(lease->options.lease, sent_ms, lease->options.lease_ms);
     lease->is_out_of_reach = false;
+    atomic_store(&lease->elsewhere, renewal.in_line + peers_held(&lease->peers));
     int64_t since_ms = (clock_boot_ms() - sent_ms) / 2; /* half of the round trip */
     atomic_store(&lease->clock_ahead_ms, renewal.server_ms + since_ms - clock_wall_ms());
     if (renewal.has_change || renewal.now_ms >= lease->adopt_at_ms) {
@@ -198,6 +208,7 @@ static void expel_dead(struct postgres_lease *lease)
             return;
         }
         peers_forget(&lease->peers, dead.id);
+        atomic_fetch_sub(&lease->elsewhere, dead.held);
     }
 }
 
@@ -286,6 +297,11 @@ void postgres_lease_free(struct postgres_lease *lease)
 bool postgres_lease_take_change(struct postgres_lease *lease)
 {
     return atomic_exchange(&lease->has_change, false);
+}
+
+int64_t postgres_lease_elsewhere(const struct postgres_lease *lease)
+{
+    return atomic_load(&lease->elsewhere);
 }
 
 int64_t postgres_lease_clock_ahead_ms(const struct postgres_lease *lease)

@@ -40,6 +40,8 @@ void postgres_lease_free(struct postgres_lease *lease);
 /* Whether runs have gone since the last call: what they held may be adopted. True from time to time
  * without that. */
 bool postgres_lease_take_change(struct postgres_lease *lease);
+/* As of the last renewal, how many commands the other bridges hold or wait in line. */
+int64_t postgres_lease_elsewhere(const struct postgres_lease *lease);
 /* How far the server's clock is ahead of this machine's wall clock, as of the last renewal. */
 int64_t postgres_lease_clock_ahead_ms(const struct postgres_lease *lease);
 /* The number of commands that this run holds, for the other bridges. */

@@ -57,7 +57,7 @@ enum status postgres_lock(struct store *store, struct buf *out_why)
     append_state_folder(&path);
     buf_append_char(&path, '/');
     for (const char *c = store->instance; *c != '\0'; c++) {
-        buf_append_char(&path, *c == '/' ? '_' : *c);
+        buf_append_char(&path, (char)(*c == '/' ? '_' : *c));
     }
     buf_append_text(&path, ".lock");
     store->lock_fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -121,7 +121,7 @@ static enum status watch_registered(struct store *store, const struct found *fou
     while (status == STATUS_OK && now.run == found->run && now.n == found->n &&
            clock_boot_ms() < end_ms) {
         (void)nanosleep(&pause, NULL);
-        status = find_registered(store, (struct slice){0}, &now);
+        status = find_registered(store, slice_text(""), &now);
     }
     if (status == STATUS_OK && now.run != 0 && (now.run != found->run || now.n != found->n)) {
         buf_printf(out_why,

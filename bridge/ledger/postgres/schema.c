@@ -326,6 +326,8 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
     [PG_TAKE_OUTBOX] = {"take_outbox", "UPDATE outbox SET owner = $1 WHERE owner = $2"},
     [PG_HEARTBEAT] = {"heartbeat", "UPDATE bridge SET n = n + 1, held = $2 WHERE id = $1"},
     [PG_GET_CLOCK] = {"get_clock", "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"},
+    [PG_COUNT_LINE] = {"count_line", "SELECT count(*) FROM (SELECT 1 FROM command"
+                                     " WHERE line IS NOT NULL LIMIT $1) s"},
     [PG_LIST_BRIDGES] = {"list_bridges", "SELECT id, n, lease_ms, held FROM bridge"},
     [PG_EXPEL] = {"expel", "DELETE FROM bridge WHERE id = $1 AND n = $2"},
     [PG_RESET_CALLS] = {"reset_calls",

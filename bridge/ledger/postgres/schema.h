@@ -147,7 +147,8 @@ enum store_postgres_statement {
     PG_TAKE_HEADS, /* of the earlier run of the same instance */
     PG_TAKE_OUTBOX,
     PG_HEARTBEAT,
-    PG_GET_CLOCK, /* ms; the only statement that reads it */
+    PG_GET_CLOCK,  /* ms; the only statement that reads it */
+    PG_COUNT_LINE, /* at most $1 */
     PG_LIST_BRIDGES,
     PG_EXPEL,
     PG_RESET_CALLS,

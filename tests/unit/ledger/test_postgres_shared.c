@@ -144,6 +144,7 @@ static void test_what_a_paused_bridge_held_is_taken_over_and_it_writes_nothing_m
     pause_bridge(&bridges[0]);
     wait_for_adoption(&bridges[1]);
     assert_work(&bridges[1], 1);
+    assert_int_equal(bridges[1].batch.batch.unfinished, 2); /* with the one in line */
     assert_true(clock_boot_ms() - begin_ms >= LEASE_MS - 1500);
     assert_int_equal(lease_check(&bridges[1].lease, clock_boot_ms()), LEASE_REGAINED);
     /* It comes back. */
