@@ -99,11 +99,11 @@ static void lose(struct postgres_lease *lease)
 static void out_of_reach(struct postgres_lease *lease, const char *why)
 {
     peers_renewal_failed(&lease->peers);
+    if (!lease->is_out_of_reach) {
+        LOG_WARN("lease_not_renewed", LOG_TEXT("why", why)); /* a text of the connection */
+    }
     postgres_close(lease->connection);
     lease->connection = NULL;
-    if (!lease->is_out_of_reach) {
-        LOG_WARN("lease_not_renewed", LOG_TEXT("why", why));
-    }
     lease->is_out_of_reach = true;
 }
 
