@@ -37,13 +37,15 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define EXIT_STORE 73
+#define EXIT_STORE   73
+#define EXIT_STOPPED (-1) /* by a signal while it waited for its ledger */
 
 /* How long the ledger may take to commit when it is closed. */
 #define CLOSE_LEDGER_MS 500
 #define HEARTBEAT_MS    5000
 #define LOG_RETRY_MS    1000 /* while lines of the log wait for its reader */
 #define LEAVE_CHECK_MS  200
+#define LEDGER_RETRY_MS 500
 
 #define SIGNAL_COUNT 5
 
@@ -321,6 +323,17 @@ static int complain(int code, struct buf *why)
     return code;
 }
 
+/* A shared ledger may be away for now. False: a signal came to stop. */
+static bool wait_for_ledger(void)
+{
+    static const struct timespec WAIT = {.tv_nsec = LEDGER_RETRY_MS * 1000000L};
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    return sigtimedwait(&stops, NULL, &WAIT) < 0;
+}
+
 static int open_ledger(struct bridge *bridge, struct buf *why)
 {
     const struct settings *settings = bridge->settings;
@@ -341,7 +354,23 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
                                        .health = on_store_health,
                                        .watched = on_watched,
                                        .unwatched = on_unwatched};
-    enum status status = ledger_open(bridge->loop, &options, &hooks, &bridge->ledger, why);
+    struct buf reported = {0};
+    enum status status;
+    while ((status = ledger_open(bridge->loop, &options, &hooks, &bridge->ledger, why)) ==
+           STATUS_UNAVAILABLE) {
+        if (!slice_equals(buf_slice(why), buf_slice(&reported))) {
+            LOG_ERROR("store_unavailable", LOG_SLICE("why", buf_slice(why)));
+            systemd_notify(bridge->systemd, "STATUS=waiting for the ledger");
+            buf_clear(&reported);
+            buf_append(&reported, buf_slice(why));
+        }
+        buf_clear(why);
+        if (!wait_for_ledger()) {
+            buf_fini(&reported);
+            return EXIT_STOPPED;
+        }
+    }
+    buf_fini(&reported);
     return status == STATUS_OK ? EX_OK : complain(EXIT_STORE, why);
 }
 
@@ -659,5 +688,5 @@ int bridge_run(struct settings *settings, const struct settings_source *source, 
     }
     take_apart(bridge);
     free(bridge);
-    return code;
+    return code == EXIT_STOPPED ? EX_OK : code;
 }

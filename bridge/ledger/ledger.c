@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "common.h"
+#include "settings/store_uri.h"
 #include "store.h"
 
 #include <assert.h>
@@ -108,6 +109,9 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
     }
     if (status == STATUS_OK) {
         status = load(ledger, out_why);
+        if (status == STATUS_STORE && store_uri_is_shared(options->store)) {
+            status = STATUS_UNAVAILABLE; /* the connection was lost */
+        }
     }
     if (status != STATUS_OK) {
         free_ledger(ledger);

@@ -80,8 +80,9 @@ struct ledger_hooks {
  * run ended without ledger_close(), their `crashes` go up by one (model/crash_limit.h).
  *
  * STATUS_BUSY: another bridge uses the store. STATUS_INVALID: a newer schema, a damaged file or an
- * unknown kind of store. STATUS_STORE: an error of the operating system. The reason and what to do
- * are appended to *out_why.
+ * unknown kind of store. STATUS_STORE: an error of the operating system. STATUS_UNAVAILABLE: the
+ * database cannot be reached or used for now, try again. The reason and what to do are appended to
+ * *out_why.
  */
 enum status ledger_open(struct loop *loop, const struct ledger_options *options,
                         const struct ledger_hooks *hooks, struct ledger **out_ledger,

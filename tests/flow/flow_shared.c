@@ -6,6 +6,8 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define LEASE_S 5
 /* The others notice the death after the lease and two renewals; the rest is tolerance for a busy
@@ -100,11 +102,45 @@ static void test_a_bridge_that_was_stopped_too_long_ends_without_doing_anything(
     bridge_stop(caller);
 }
 
+/* A bridge whose database is where `path` will lead. */
+static struct bridge *start_without_database(struct fixture *fixture, const char *path)
+{
+    struct bridge *bridge = fixture_bridge_new(
+        fixture, fixture_format(fixture,
+                                "ledger.store = \"postgresql://bridge@/postgres?host=%s\";"
+                                "routes.share = \"%s\";",
+                                path, fixture_name(fixture, "share")));
+    bridge->env[2] = fixture_format(fixture, "STATE_DIRECTORY=%s", bridge->directory);
+    bridge_start(bridge);
+    bridge_wait_log(bridge, "event=store_unavailable");
+    return bridge;
+}
+
+static void test_a_bridge_that_starts_without_its_database_waits_for_it(struct fixture *fixture)
+{
+    const char *folder = strstr(getenv("LEDGER_STORE"), "host=");
+    const char *path = fixture_format(fixture, "/tmp/%s", fixture_name(fixture, "late"));
+    assert_non_null(folder);
+    struct bridge *bridge = start_without_database(fixture, path);
+    assert_int_equal(symlink(folder + strlen("host="), path), 0);
+    bridge_wait_online(bridge);
+    unlink(path);
+    bridge_stop(bridge);
+}
+
+static void test_a_bridge_that_waits_for_its_database_can_be_stopped(struct fixture *fixture)
+{
+    const char *path = fixture_format(fixture, "/tmp/%s", fixture_name(fixture, "never"));
+    bridge_stop(start_without_database(fixture, path));
+}
+
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_killed_bridge_is_replaced_by_the_other_one),
         FLOW_TEST(test_a_bridge_that_was_stopped_too_long_ends_without_doing_anything),
+        FLOW_TEST(test_a_bridge_that_starts_without_its_database_waits_for_it),
+        FLOW_TEST(test_a_bridge_that_waits_for_its_database_can_be_stopped),
     };
     return flow_main("flow_shared", tests, sizeof tests / sizeof tests[0], "", argc, argv);
 }

@@ -82,6 +82,7 @@ static enum status open_store(const struct store_place *place, bool is_full,
 {
     struct store *store = store_new(place, is_full);
     enum status status = postgres_lock(store, out_why);
+    bool is_locked = status == STATUS_OK;
     if (status == STATUS_OK) {
         status = open_database(store, out_why);
     }
@@ -90,7 +91,9 @@ static enum status open_store(const struct store_place *place, bool is_full,
     }
     if (status != STATUS_OK) {
         free_store(store);
-        return status == STATUS_UNAVAILABLE ? STATUS_STORE : status;
+        /* What the server refuses now, for want of room or because it starts, it may allow later.
+         */
+        return status == STATUS_STORE && is_locked ? STATUS_UNAVAILABLE : status;
     }
     if (place->lease != NULL) {
         begin_lease(store, place);
