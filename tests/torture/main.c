@@ -40,18 +40,18 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 
 static _Noreturn void end_with_usage(int code)
 {
-    fprintf(
-        code == EX_OK ? stdout : stderr,
-        "usage: torture --seconds N [--seed S] [--rate COMMANDS_PER_S] "
-        "[--transport mqtt|mqtts|ws|wss] [--store sqlite|postgresql] [--bridges N] [--api LIST] "
-        "[--without LIST] [--keep]\n"
-        "  --bridges N     up to %d, with --store postgresql\n"
-        "  --api LIST      none, or of: state-first, forgets; otherwise the seed chooses\n"
-        "  --without LIST  of: settings, refusals, log, strays, kills, brokers, watch; with "
-        "PostgreSQL "
-        "of:\n"
-        "                  pauses, servers, cuts, fail-overs, returns, full\n",
-        TAP_BRIDGES_MAX);
+    fprintf(code == EX_OK ? stdout : stderr,
+            "usage: torture --seconds N [--seed S] [--rate COMMANDS_PER_S] "
+            "[--transport mqtt|mqtts|ws|wss] [--store sqlite|postgresql] [--bridges N] "
+            "[--pgbouncer] [--api LIST] [--without LIST] [--keep]\n"
+            "  --bridges N     up to %d, with --store postgresql\n"
+            "  --pgbouncer     between the bridges and the database, in session mode\n"
+            "  --api LIST      none, or of: state-first, forgets; otherwise the seed chooses\n"
+            "  --without LIST  of: settings, refusals, log, strays, kills, brokers, watch; with "
+            "PostgreSQL "
+            "of:\n"
+            "                  pauses, servers, cuts, fail-overs, returns, full\n",
+            TAP_BRIDGES_MAX);
     exit(code);
 }
 
@@ -110,6 +110,7 @@ static struct torture_options read_options(int argc, char **argv)
                                             {"without", required_argument, NULL, 'w'},
                                             {"bridges", required_argument, NULL, 'b'},
                                             {"store", required_argument, NULL, 'd'},
+                                            {"pgbouncer", no_argument, NULL, 'p'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct torture_options result = {.seed = (uint64_t)time(NULL),
@@ -150,6 +151,9 @@ static struct torture_options read_options(int argc, char **argv)
                 end_with_usage(EX_USAGE);
             }
             break;
+        case 'p':
+            result.has_bouncers = true;
+            break;
         case 'k':
             result.keeps_directory = true;
             break;
@@ -159,7 +163,7 @@ static struct torture_options read_options(int argc, char **argv)
     }
     if (result.duration_s < 1 || result.duration_s > 86400 || result.rate_per_s < 1 ||
         result.rate_per_s > 1000 || result.bridges < 1 || result.bridges > TAP_BRIDGES_MAX ||
-        (result.bridges > 1 && !result.is_shared) || optind != argc) {
+        ((result.bridges > 1 || result.has_bouncers) && !result.is_shared) || optind != argc) {
         end_with_usage(EX_USAGE);
     }
     return result;

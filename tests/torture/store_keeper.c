@@ -97,6 +97,9 @@ static void stop_servers(const struct store_keeper *keeper)
 {
     for (int i = 0; i < STORE_SERVERS; i++) {
         run(keeper, "stop", keeper->directories[i], NULL);
+        if (keeper->has_bouncers) {
+            run(keeper, "stop", keeper->bouncers[i], NULL);
+        }
     }
 }
 
@@ -140,10 +143,21 @@ static void start_first(struct store_keeper *keeper, const char *port)
     }
 }
 
-void store_keeper_init(struct store_keeper *keeper, const char *directory)
+static void start_bouncers(struct store_keeper *keeper)
+{
+    char port[16];
+    for (int i = 0; i < STORE_SERVERS; i++) {
+        keeper->bouncer_ports[i] = port_reserve(&keeper->bouncer_guards[i]);
+        snprintf(port, sizeof port, "%d", keeper->bouncer_ports[i]);
+        const char *more[] = {keeper->directories[i], port, NULL};
+        must_run(keeper, "pgbouncer", keeper->bouncers[i], more);
+    }
+}
+
+void store_keeper_init(struct store_keeper *keeper, const char *directory, bool has_bouncers)
 {
     char ports[STORE_SERVERS][16];
-    *keeper = (struct store_keeper){.first = 0};
+    *keeper = (struct store_keeper){.has_bouncers = has_bouncers};
     snprintf(keeper->log, sizeof keeper->log, "%s/store.log", directory);
     /* The server may run as another user. */
     chmod(directory, 0711);
@@ -151,12 +165,18 @@ void store_keeper_init(struct store_keeper *keeper, const char *directory)
         snprintf(keeper->directories[i], sizeof keeper->directories[i], "%s/store-%c", directory,
                  'a' + i);
         keeper->ports[i] = port_reserve(&keeper->guards[i]);
+        keeper->bouncer_ports[i] = keeper->ports[i];
+        snprintf(keeper->bouncers[i], sizeof keeper->bouncers[i], "%s-bouncer",
+                 keeper->directories[i]);
         snprintf(ports[i], sizeof ports[i], "%d", keeper->ports[i]);
     }
     start_guard(keeper);
     start_first(keeper, ports[0]);
     const char *more[] = {keeper->directories[0], "synchronous", ports[1], NULL};
     must_run(keeper, "standby", keeper->directories[1], more);
+    if (has_bouncers) {
+        start_bouncers(keeper);
+    }
 }
 
 void store_keeper_connect(struct store_keeper *keeper, const struct proxy *proxy)

@@ -40,6 +40,10 @@ struct store_keeper {
     char directories[STORE_SERVERS][128];
     int ports[STORE_SERVERS];
     int guards[STORE_SERVERS];
+    bool has_bouncers; /* a pgbouncer before each server, in session mode */
+    char bouncers[STORE_SERVERS][136];
+    int bouncer_ports[STORE_SERVERS]; /* without them the servers' */
+    int bouncer_guards[STORE_SERVERS];
     char log[128];
     char uri[160]; /* through the proxy */
     int first;     /* the number of the server that takes writes */
@@ -71,8 +75,8 @@ struct store_findings {
     int64_t adopted_last_ms; /* the same to the last command that got another owner */
 };
 
-/* Starts both servers; `directory` is the run's. */
-void store_keeper_init(struct store_keeper *keeper, const char *directory);
+/* Starts both servers; `directory` is the run's. `has_bouncers`: with a pgbouncer before each. */
+void store_keeper_init(struct store_keeper *keeper, const char *directory, bool has_bouncers);
 /* The proxy's ports, once it runs. */
 void store_keeper_connect(struct store_keeper *keeper, const struct proxy *proxy);
 void store_keeper_fini(struct store_keeper *keeper);

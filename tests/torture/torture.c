@@ -100,9 +100,11 @@ static void start_broker_and_api(struct torture *torture)
     broker_keeper_connect(&torture->broker, &torture->proxy, &torture->witness, torture->tap);
     api_start(&torture->api, torture->directory, torture->is_state_first, torture->token_ttl_s);
     const int targets[ROUTE_COUNT] = {
-        [ROUTE_BRIDGE] = torture->broker.broker.port,  [ROUTE_API] = torture->api.simulator.port,
-        [ROUTE_SENDERS] = torture->broker.broker.port, [ROUTE_STORE_A] = torture->store.ports[0],
-        [ROUTE_STORE_B] = torture->store.ports[1],
+        [ROUTE_BRIDGE] = torture->broker.broker.port,
+        [ROUTE_API] = torture->api.simulator.port,
+        [ROUTE_SENDERS] = torture->broker.broker.port,
+        [ROUTE_STORE_A] = torture->store.bouncer_ports[0],
+        [ROUTE_STORE_B] = torture->store.bouncer_ports[1],
     };
     proxy_start(&torture->proxy, targets, torture->tap);
     store_keeper_connect(&torture->store, &torture->proxy);
@@ -170,7 +172,7 @@ void torture_begin(struct torture *torture, const struct torture_options *option
     plan_init(&torture->plan, options->seed, capacity, options->rate_per_s);
     record_init(&torture->record, capacity);
     if (options->is_shared) {
-        store_keeper_init(&torture->store, torture->directory);
+        store_keeper_init(&torture->store, torture->directory, options->has_bouncers);
     }
     start_broker_and_api(torture);
     curl_global_init(CURL_GLOBAL_DEFAULT);

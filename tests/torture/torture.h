@@ -30,9 +30,10 @@ struct torture_options {
     bool has_manners;         /* the next two say how the API behaves; otherwise the seed does */
     bool is_state_first;
     bool forgets;
-    unsigned parts; /* of enum chaos_part */
-    int bridges;    /* how many; more than one only with a shared ledger */
-    bool is_shared; /* the ledger is in PostgreSQL */
+    unsigned parts;    /* of enum chaos_part */
+    int bridges;       /* how many; more than one only with a shared ledger */
+    bool is_shared;    /* the ledger is in PostgreSQL */
+    bool has_bouncers; /* behind a pgbouncer */
     bool keeps_directory;
 };
 
