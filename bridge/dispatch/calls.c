@@ -194,7 +194,9 @@ void call_begun(void *arg, enum status status)
     if (dispatch->is_stopping || dispatch->is_held || status != STATUS_OK) {
         put_back_uncalled(task);
     } else if (task->deadline_ms <= loop_now_ms(dispatch->loop)) {
+        /* The attempt that was recorded ends before the command does. */
         task->command->attempts--;
+        ledger_pause(dispatch->ledger, task->command, MOVE_NOTHING_DONE, NULL);
         call_end(task, NULL, NULL);
     } else {
         call(task);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "ledger/history.h"
 #include "ledger/rules.h"
 #include "store_batch.h"
 
@@ -279,6 +280,23 @@ static void test_a_state_is_stored_with_attempts_and_time(void **state)
     assert_int_equal(row.attempts, 3);
     assert_int_equal(row.not_before_ms, 99);
     assert_int_equal(row.crashes, 2);
+}
+
+static void test_the_end_of_an_attempt_and_the_outcome_are_stored_by_one_batch(void **state)
+{
+    struct fixture *f = *state;
+    struct buf end = {0};
+    int64_t id = claim(f, "t-1", STATE_CALLING);
+    history_put_end(&end, 7, NULL);
+    struct ledger_request *move = store_batch_move(&f->batch, "t-1", id, STATE_READY);
+    buf_append(&move->events, buf_slice(&end));
+    store_batch_finish(&f->batch, "t-1", id, 0);
+    run(f);
+    open_again(f);
+    struct store_row row = find(f, "t-1");
+    assert_int_equal(row.state, STATE_DONE);
+    assert_non_null(memmem(row.history.data, row.history.length, end.data, end.length));
+    buf_fini(&end);
 }
 
 static void test_an_outcome_is_stored_whole(void **state)
@@ -976,6 +994,7 @@ int store_suite_run(const struct store_suite *suite)
         SUITE_TEST(test_a_batch_that_fails_stores_nothing),
         SUITE_TEST(test_a_batch_that_failed_can_be_carried_out_again),
         SUITE_TEST(test_a_state_is_stored_with_attempts_and_time),
+        SUITE_TEST(test_the_end_of_an_attempt_and_the_outcome_are_stored_by_one_batch),
         SUITE_TEST(test_an_outcome_is_stored_whole),
         SUITE_TEST(test_what_was_observed_of_an_unknown_outcome_is_stored),
         SUITE_TEST(test_a_success_has_no_error),

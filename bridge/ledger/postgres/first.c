@@ -246,7 +246,8 @@ static void put_claims(struct store *store)
     free(claims);
 }
 
-enum turn { TURN_POSTS, TURN_FINISHES, TURN_MOVES, TURN_PROMOTES, TURN_DELIVERED, TURN_COUNT };
+/* The end of an attempt and the outcome of its command may be in one batch, in this order. */
+enum turn { TURN_POSTS, TURN_MOVES, TURN_FINISHES, TURN_PROMOTES, TURN_DELIVERED, TURN_COUNT };
 
 static void put_item(struct store *store, struct item *item, enum turn turn)
 {

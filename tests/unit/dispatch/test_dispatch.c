@@ -946,6 +946,9 @@ static void test_a_claim_that_becomes_durable_after_its_deadline_is_not_called(v
     assert_int_equal(fixture.call_count, 0);
     assert_done(0, "t1", OUTCOME_FAILED, "Bridge.Expired");
     assert_int_equal(fixture.done[0].attempts, 0);
+    /* The attempt that was recorded has its end, too. */
+    assert_int_equal(fixture.pause_count, 1);
+    assert_int_equal(fixture.last_pause, MOVE_NOTHING_DONE);
 }
 
 static void test_the_earliest_deadline_comes_first_whatever_the_order_of_arrival(void **state)
