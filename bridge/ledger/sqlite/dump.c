@@ -64,11 +64,13 @@ static void put_text(struct slice text, struct buf *out)
     static const char ESCAPED[] = "\b\f\n\r\t\v\\";
     static const char LETTERS[] = "bfnrtv\\";
     for (size_t i = 0; i < text.length; i++) {
-        const char *found = text.data[i] == '\0' ? NULL : strchr(ESCAPED, text.data[i]);
+        char c = text.data[i];
+        const char *found = c == '\0' ? NULL : strchr(ESCAPED, c);
         if (found != NULL) {
             buf_append_char(out, '\\');
+            c = LETTERS[found - ESCAPED];
         }
-        buf_append_char(out, found == NULL ? text.data[i] : LETTERS[found - ESCAPED]);
+        buf_append_char(out, c);
     }
 }
 

@@ -324,6 +324,19 @@ static void test_a_ledger_is_read_from_a_standby_and_by_a_role_that_may_only_rea
     buf_fini(&by_reader);
 }
 
+/* A new column must come into sqlite/dump.c and postgres/load.c, too; then change the number. */
+static void test_every_column_is_copied(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(ledger_migrate(postgres_server_uri(), NULL, false, &f->out, &f->why),
+                     STATUS_OK);
+    assert_rows(f,
+                "SELECT table_name || ' ' || count(*) FROM information_schema.columns"
+                " WHERE table_name IN ('command', 'waiter', 'outbox', 'audit', 'watch', 'meta')"
+                " GROUP BY table_name ORDER BY table_name",
+                "audit 3\ncommand 34\nmeta 3\noutbox 4\nwaiter 11\nwatch 19\n");
+}
+
 static void test_a_target_that_has_rows_or_a_bridge_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -413,6 +426,7 @@ int main(void)
         WITH_FOLDER(test_a_killed_ledger_is_copied_with_its_heads_lines_and_waiters),
         WITH_FOLDER(test_the_copy_is_read_and_resumed_as_its_source),
         WITH_FOLDER(test_a_ledger_is_read_from_a_standby_and_by_a_role_that_may_only_read),
+        WITH_FOLDER(test_every_column_is_copied),
         WITH_FOLDER(test_a_target_that_has_rows_or_a_bridge_is_refused),
         WITH_FOLDER(test_a_source_that_is_in_use_or_not_there_is_refused),
         WITH_FOLDER(test_a_row_that_is_another_one_in_the_database_ends_the_copy),
