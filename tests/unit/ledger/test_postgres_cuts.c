@@ -25,7 +25,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define STRIDE    23 /* every so many messages; the environment's CUTS_STRIDE changes it */
+#define STRIDE    37 /* every so many messages; the environment's CUTS_STRIDE changes it */
 #define TRIES_MAX 50
 #define NEVER     INT_MAX
 
@@ -281,8 +281,19 @@ static void check(struct life *life)
     assert_int_equal(life->promoted_count, 1);
 }
 
-/* The life with a cut after so many messages; returns how many there were. */
-static int live_with_cut(int after)
+static void check_audit(struct life *life, size_t count)
+{
+    struct ledger_request *read = store_batch_read_audit(&life->batch, 1, 100);
+    run(life);
+    assert_int_equal(read->message_count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(life->batch.batch.messages[read->first_message + i].id, i + 1);
+    }
+}
+
+/* The life with a cut after so many messages; returns how many there were. With an audit there are
+ * records of four claims, the message and three outcomes, and of the last claim. */
+static int live_with_cut(int after, bool is_audited)
 {
     struct life life = {0};
     struct buf why = {0};
@@ -293,12 +304,15 @@ static int live_with_cut(int after)
         fail_msg("%s", why.data);
     }
     store_batch_init(&life.batch, OPS, life.store);
+    life.batch.limits.is_audited = is_audited;
+    life.batch.limits.audit_rows_max = 1000;
     message_count = 0;
     messages_left = after;
     live(&life);
     messages_left = NEVER;
     int count = message_count;
     check(&life);
+    check_audit(&life, is_audited ? 9 : 0);
     store_batch_fini(&life.batch);
     OPS->close(life.store);
     return count;
@@ -309,11 +323,13 @@ static void test_each_command_is_answered_once_whichever_message_is_lost(void **
     const char *given = getenv("CUTS_STRIDE");
     int stride = given == NULL ? STRIDE : atoi(given);
     (void)state;
-    int count = live_with_cut(NEVER);
-    assert_true(count > 100);
-    for (int after = 0; after < count; after += stride) {
-        print_message("cut after %d of %d messages\n", after, count);
-        live_with_cut(after);
+    for (int is_audited = 0; is_audited < 2; is_audited++) {
+        int count = live_with_cut(NEVER, is_audited);
+        assert_true(count > 100);
+        for (int after = 0; after < count; after += stride) {
+            print_message("cut after %d of %d messages\n", after, count);
+            live_with_cut(after, is_audited);
+        }
     }
 }
 
