@@ -50,16 +50,21 @@ static size_t append_place(struct buf *out)
     return length;
 }
 
+void postgres_append_state_path(const struct store *store, const char *ending, struct buf *out)
+{
+    append_state_folder(out);
+    buf_append_char(out, '/');
+    for (const char *c = store->instance; *c != '\0'; c++) {
+        buf_append_char(out, (char)(*c == '/' ? '_' : *c));
+    }
+    buf_append_text(out, ending);
+}
+
 enum status postgres_lock(struct store *store, struct buf *out_why)
 {
     struct buf path = {0};
     enum status status = STATUS_OK;
-    append_state_folder(&path);
-    buf_append_char(&path, '/');
-    for (const char *c = store->instance; *c != '\0'; c++) {
-        buf_append_char(&path, (char)(*c == '/' ? '_' : *c));
-    }
-    buf_append_text(&path, ".lock");
+    postgres_append_state_path(store, ".lock", &path);
     store->lock_fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (store->lock_fd < 0) {

@@ -170,7 +170,13 @@ enum status postgres_reconnect(struct store *store, bool *out_is_committed)
     if (status != STATUS_OK) {
         postgres_fail(store, why.data);
     } else {
+        status = postgres_check_server(store);
+    }
+    if (status == STATUS_OK) {
         status = take_session(store);
+    } else {
+        postgres_close(store->connection);
+        store->connection = NULL;
     }
     if (status == STATUS_OK) {
         *out_is_committed = store->work.is_unknown && PQntuples(store->kept) == 1 &&

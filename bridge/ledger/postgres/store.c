@@ -50,6 +50,12 @@ static enum status open_database(struct store *store, struct buf *out_why)
     enum status status = postgres_open(store->uri, store->password_file, store->is_full, false,
                                        POSTGRES_TIMEOUT_MS, &store->connection, out_why);
     if (status == STATUS_OK) {
+        status = postgres_check_server(store);
+        if (status != STATUS_OK) {
+            buf_append_text(out_why, store->error);
+        }
+    }
+    if (status == STATUS_OK) {
         status = postgres_migrate(store->connection, POSTGRES_TIMEOUT_MS, out_why);
     }
     if (status == STATUS_OK) {

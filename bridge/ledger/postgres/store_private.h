@@ -79,7 +79,9 @@ struct store {
     int lock_fd;
     int64_t run;
     int64_t session;
-    int64_t step; /* the number of the last transaction */
+    uint64_t system;   /* the database system's identifier; 0: not known */
+    unsigned timeline; /* its highest one so far */
+    int64_t step;      /* the number of the last transaction */
     bool is_started;
     bool is_expelled;
     struct lease *validity;       /* of the registration; NULL: nobody asks */
@@ -140,7 +142,16 @@ enum status postgres_recover_adopted(struct store *store, struct ledger_batch *b
 /* Takes tokens of the rate that all bridges share, or reports that this one was throttled. */
 enum status postgres_grant(struct store *store, struct allowance_request *request);
 
+/* ---- timeline.c ---- */
+
+/* Refuses another database system than the last one, and an old primary (STATUS_INVALID, with
+ * error()). To be called with each new connection. */
+enum status postgres_check_server(struct store *store);
+
 /* ---- run.c ---- */
+
+/* Appends the path of a file of this instance in the folder that survives a restart. */
+void postgres_append_state_path(const struct store *store, const char *ending, struct buf *out);
 
 enum status postgres_register(struct store *store, struct buf *out_why);
 /* Ends the run: it holds nothing afterwards. */
