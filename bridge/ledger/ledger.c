@@ -101,6 +101,7 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
                                 .password_file = options->password_file,
                                 .lease = options->lease,
                                 .lease_ms = options->lease_ms,
+                                .warns_of_loss = options->warns_of_loss,
                                 .wake = committer_call,
                                 .wake_arg = committer};
     enum status status = store_choose(options->store, &committer->ops, &place.location, out_why);

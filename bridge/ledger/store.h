@@ -64,6 +64,7 @@ struct store_place {
     const char *password_file; /* NULL or "": none */
     struct lease *lease;       /* of a shared store: it renews this one. NULL: nobody asks */
     int64_t lease_ms;
+    bool warns_of_loss; /* of a server whose fail-over can lose commits */
     /* A shared store: it has something to do with the next batch, which is due now. Thread: any. */
     void (*wake)(void *arg);
     void *wake_arg;

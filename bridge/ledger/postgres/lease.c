@@ -107,6 +107,31 @@ static void out_of_reach(struct postgres_lease *lease, const char *why)
     lease->is_out_of_reach = true;
 }
 
+static void take_standbys(void *arg, size_t index, const PGresult *result)
+{
+    bool *has_standby = arg;
+    (void)index;
+    if (PQntuples(result) == 1) { /* not that of the sync */
+        *has_standby = PQgetlength(result, 0, 0) > 0;
+    }
+}
+
+/* A commit that a standby does not have is lost if that one becomes the server. */
+static void warn_of_loss(struct postgres_lease *lease)
+{
+    bool has_standby = true;
+    if (!lease->options.is_full || !lease->options.warns_of_loss) {
+        return;
+    }
+    postgres_send_text(lease->connection, "SHOW synchronous_standby_names");
+    if (postgres_exchange(lease->connection, lease->timeout_ms, take_standbys, &has_standby) ==
+            STATUS_OK &&
+        !has_standby) {
+        LOG_WARN("ledger_not_synchronous", LOG_TEXT("setting", "ledger.failover"));
+    }
+    lease->options.warns_of_loss = false; /* once */
+}
+
 static enum status connect_it(struct postgres_lease *lease)
 {
     struct buf why = {0};
@@ -116,7 +141,9 @@ static enum status connect_it(struct postgres_lease *lease)
             postgres_open(lease->options.uri, lease->options.password_file, lease->options.is_full,
                           true, lease->timeout_ms, &lease->connection, &why);
     }
-    if (status != STATUS_OK) {
+    if (status == STATUS_OK) {
+        warn_of_loss(lease);
+    } else {
         out_of_reach(lease, why.data);
     }
     buf_fini(&why);

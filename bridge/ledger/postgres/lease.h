@@ -26,6 +26,7 @@ struct postgres_lease_options {
     int64_t run;
     int64_t lease_ms;
     struct lease *lease; /* is renewed, or lost */
+    bool warns_of_loss;  /* of a server without a synchronous standby, with `is_full` */
     /* There may be something to adopt, or the lease is lost. */
     void (*wake)(void *arg);
     void *arg;

@@ -78,6 +78,7 @@ static void begin_lease(struct store *store, const struct store_place *place)
                                                    .run = store->run,
                                                    .lease_ms = store->lease_ms,
                                                    .lease = place->lease,
+                                                   .warns_of_loss = place->warns_of_loss,
                                                    .wake = place->wake,
                                                    .arg = place->wake_arg};
     store->lease = postgres_lease_new(&options);

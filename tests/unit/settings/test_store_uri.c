@@ -132,15 +132,14 @@ static void test_settings_of_a_shared_ledger_are_refused_with_another(void **sta
                   "postgresql:// URI; allowed: the default, or no such key\n"
                   "test:2: ledger.failover: is for a shared ledger only, and ledger.store is not a "
                   "postgresql:// URI; allowed: the default, or no such key\n");
-    assert_warnings("ledger: { lease_s = 10; session_adopt_s = 60; failover = \"strict\"; "
+    assert_warnings("ledger: { lease_s = 10; failover = \"strict\"; "
                     "password_file = \"\"; };" LIMITED_ROUTES,
                     "");
     struct settings *settings =
-        settings_of_text("ledger: { store = \"" PRE "localhost/b\"; lease_s = 20; session_adopt_s "
-                         "= 90; failover = \"loss-accepted\"; };" SHARED);
+        settings_of_text("ledger: { store = \"" PRE
+                         "localhost/b\"; lease_s = 20; failover = \"loss-accepted\"; };" SHARED);
     assert_true(settings_is_shared(settings));
     assert_int_equal(settings->ledger.lease_s, 20);
-    assert_int_equal(settings->ledger.session_adopt_s, 90);
     settings_free(settings);
 }
 
