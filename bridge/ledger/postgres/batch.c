@@ -306,7 +306,8 @@ static void finish_turn(struct store *store)
         return;
     }
     bool has_change = postgres_lease_take_change(store->lease);
-    if (has_change || store->must_adopt) {
+    store->must_adopt = store->must_adopt || has_change;
+    if (store->must_adopt && !store->is_starting) {
         postgres_adopt(store);
     }
     int64_t held = heads_count(store);

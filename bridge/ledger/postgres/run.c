@@ -264,7 +264,9 @@ enum status postgres_start(struct store *store, struct ledger_batch *batch)
         status = postgres_each_watch(store, ledger_batch_add_watch, batch);
     }
     if (status == STATUS_OK) {
+        store->is_starting = true;
         status = postgres_carry_out(store, batch);
+        store->is_starting = false;
     }
     store->is_started = status == STATUS_OK;
     return status == STATUS_OK ? STATUS_OK : STATUS_STORE;

@@ -88,6 +88,7 @@ struct store {
     struct postgres_lease *lease; /* renews it; NULL: nothing does */
     int64_t registered_ms;        /* CLOCK_BOOTTIME: when the registration was sent */
     bool must_adopt;
+    bool is_starting;         /* the ids of new messages are not known yet: nothing is adopted */
     bool is_adoption_unknown; /* whether the last one was committed */
     bool has_effect_index;    /* false: not known */
     struct head *heads;       /* a hash */

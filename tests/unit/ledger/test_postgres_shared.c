@@ -177,6 +177,28 @@ static void test_a_bridge_that_stops_leaves_its_work_at_once_and_uncharged(void 
 }
 
 /* What is granted to a bridge of a rate whose next token is far away. */
+/* Before the first batch is carried out, the ids of the run's messages are not known. */
+static void test_what_is_left_is_adopted_after_the_start_with_ids_of_the_run(void **state)
+{
+    (void)state;
+    give_work(&bridges[0]);
+    close_bridge(&bridges[1]);
+    close_bridge(&bridges[0]);
+    sem_init(&bridges[0].calls, 0, 0);
+    assert_int_equal(open_bridge(&bridges[1], "b"), STATUS_OK);
+    struct ledger_batch first = {.limits = &bridges[1].batch.limits};
+    assert_int_equal(store_postgres_ops.start(bridges[1].store, &first), STATUS_OK);
+    assert_int_equal(first.command_count, 0);
+    assert_int_equal(first.adopted_count, 0);
+    ledger_batch_reset(&first);
+    buf_fini(&first.bytes);
+    buf_fini(&first.scratch);
+    store_batch_begin(&bridges[1].batch);
+    assert_int_equal(store_batch_run(&bridges[1].batch), STATUS_OK);
+    assert_int_equal(bridges[1].batch.batch.adopted_count, 1);
+    assert_true(bridges[1].batch.batch.messages[0].id > 0);
+}
+
 static struct allowance_grant ask(const struct bridge *bridge, int64_t wanted)
 {
     struct allowance_request request = {
@@ -225,6 +247,7 @@ int main(void)
         TEST(test_a_rate_is_shared),
         TEST(test_a_bridge_learns_that_another_one_was_throttled),
         TEST(test_a_bridge_that_stops_leaves_its_work_at_once_and_uncharged),
+        TEST(test_what_is_left_is_adopted_after_the_start_with_ids_of_the_run),
     };
     return cmocka_run_group_tests(tests, postgres_server_start, postgres_server_stop);
 }
