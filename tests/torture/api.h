@@ -20,8 +20,9 @@ struct api_token {
     int forgotten; /* effects that the API allowed because it had forgotten the token */
     bool is_one_shot;
     bool is_stop;
-    bool is_answered; /* a reply has reported its success */
-    int64_t told_ms;  /* the first success that a reply reported, on the wall clock; 0 for none */
+    bool is_answered;  /* a reply has reported its success */
+    bool is_set_aside; /* after three kills of the bridge: it stays unknown for good */
+    int64_t told_ms;   /* the first success that a reply reported, on the wall clock; 0 for none */
     char request_id[40];
     char region[24];
     char group[24];

@@ -73,25 +73,45 @@ static void write_shared(const struct bridge_keeper *keeper, char *out_share, ch
     }
 }
 
+/* With the blank of a list in front; "" for none. */
+static void write_alerts(const struct bridge_keeper *keeper, const char *share, char *out,
+                         size_t size)
+{
+    const struct bridge_options *options = &keeper->options;
+    out[0] = '\0';
+    if (options->coalesce_s >= 0) {
+        snprintf(out, size,
+                 ", { name = \"alerts\"; topics = (\"" PLAN_ALERTS
+                 "/#\"); groups = (\"pg-*\"); input = \"json\"; each = \"/alerts\";"
+                 " when = ( { value = \"{/status}\"; is = (\"firing\"); } );"
+                 " map: { RegionId = \"{/labels/region}\"; ReplicaGroupId = \"{/labels/group}\";"
+                 " OneShot = \"{/labels/once}\"; ClientToken = \"{/fingerprint}\"; };"
+                 " coalesce_s = %d; %s %s }",
+                 options->coalesce_s, options->route_settings, share);
+    }
+}
+
 static void write_config(const struct bridge_keeper *keeper)
 {
-    char defaults[2560];
+    char defaults[4096];
+    char alerts[1024];
     char share[LEDGER_BYTES];
     char ledger[LEDGER_BYTES];
     const struct bridge_options *options = &keeper->options;
     bool is_shared = options->store != NULL;
     write_shared(keeper, share, ledger, LEDGER_BYTES);
+    write_alerts(keeper, share, alerts, sizeof alerts);
     snprintf(defaults, sizeof defaults,
              "%sbroker.uris = (\"%s\"); broker.tls.ca_file = \"%s\";"
              "api.endpoint = \"http://127.0.0.1:%d\";"
              "admin.listen = \"127.0.0.1:%d\"; %s"
              "routes = ( { topics = (\"%s\"); share = \"%s\"; groups = (\"pg-*\"); %s },"
              " { name = \"stop\"; action = \"StopDiskReplicaGroup\"; topics = (\"" PLAN_STOPS
-             "/#\"); groups = (\"pg-*\"); %s %s } ); instance = \"%s\";",
+             "/#\"); groups = (\"pg-*\"); %s %s }%s ); instance = \"%s\";",
              default_settings, options->broker_uri, options->broker_ca_file, options->api_port,
              keeper->admin_port, ledger, value_of(keeper, BRIDGE_TOPICS),
              is_shared ? "torture" : value_of(keeper, BRIDGE_SHARE), options->route_settings, share,
-             options->route_settings, bridge_keeper_instance(keeper));
+             options->route_settings, alerts, bridge_keeper_instance(keeper));
     char *text = settings_write(defaults, options->settings);
     file_write(keeper->bridge.config, text);
     free(text);

@@ -46,7 +46,8 @@ struct bridge_options {
     int api_port;
     struct tap *tap;
     const char *settings;       /* in addition to the harness's settings, see flow_settings.h */
-    const char *route_settings; /* of both routes: "key = value;" */
+    const char *route_settings; /* of all routes: "key = value;" */
+    int coalesce_s;             /* of the route of alerts; below 0: there is none */
 };
 
 /* A time without the bridge, on both clocks. */

@@ -28,7 +28,8 @@ static bool has_answer(const struct record_row *row)
 static const struct broker_loss *loss_of_command(const struct check *check, uint32_t number)
 {
     int64_t acked_ms = check->record->rows[number].acked_ms;
-    return broker_keeper_loss_of_command(check->broker, number, acked_ms);
+    uint32_t message = plan_message(check->plan, number);
+    return broker_keeper_loss_of_command(check->broker, message, acked_ms);
 }
 
 /* Whether the broker had an answer from the bridge and may have lost it. */
@@ -105,12 +106,13 @@ char *check_story(const struct check *check, uint32_t number)
     assert(out != NULL);
     plan_token(check->plan, number, token);
     fprintf(out,
-            "command %u (%s %s, origin %u, token '%s', group %d%s, sender %d): posted %lld, "
+            "command %u (%s %s, origin %u, element %d of %d, token '%s', group %d%s, sender %d): "
+            "posted %lld, "
             "acknowledged %lld; to the bridge x%d, taken by it x%d, the last of those came %lld; "
             "answers "
             "taken by the broker x%d, the last sent %lld, acknowledged %lld",
             number, kinds[item->kind], plan_fault_code((enum plan_fault)item->fault), item->origin,
-            token, item->group,
+            item->element, item->element_count, token, item->group,
             item->is_stop       ? " stop"
             : item->is_one_shot ? " once"
                                 : "",
@@ -139,7 +141,8 @@ static void count_lost_command(struct check *check, uint32_t number)
     const struct broker_loss *loss = loss_of_command(check, number);
     int64_t wait_ms = loss->killed_ms - check->record->rows[number].acked_ms;
     check->broker_lost_commands++;
-    check->broker_lost_saved += number_list_has(&loss->saved.commands, number);
+    check->broker_lost_saved +=
+        number_list_has(&loss->saved.commands, plan_message(check->plan, number));
     check->broker_lost_delivered += check->tap->marks[number].delivered > 0;
     if (wait_ms > check->broker_lost_wait_ms) {
         check->broker_lost_wait_ms = wait_ms;
@@ -206,7 +209,7 @@ static void check_arrivals(const struct check *check, uint32_t number)
 static bool is_planned(const struct plan *plan, const char *name)
 {
     char token[PLAN_TOKEN_BYTES];
-    const char *number = name + strcspn(name, "-/");
+    const char *number = name + strcspn(name, "-/~");
     uint32_t origin = *number == '\0' ? plan->count : (uint32_t)strtoul(number + 1, NULL, 10);
     if (origin >= plan->count) {
         return false;
@@ -239,7 +242,8 @@ static void check_token(const struct check *check, const struct api_token *token
     }
     /* The only answer with a token made by the bridge may have been lost by the broker. Where the
      * API looks at the state first, or forgot the token, an unknown one may stay so. */
-    bool may_stay_unknown = check->api->is_state_first || check->api->token_ttl_ms > 0;
+    bool may_stay_unknown =
+        check->api->is_state_first || check->api->token_ttl_ms > 0 || token->is_set_aside;
     if (token->effects > 0 && !token->is_answered && !may_stay_unknown &&
         is_planned(check->plan, token->name)) {
         violate(VIOLATION_LIE, "token '%s' had its effect, but no reply reported a success",

@@ -43,10 +43,12 @@ struct check {
     int64_t broker_lost_reply_wait_ms; /* the same for lost replies */
     int64_t anonymous_twice; /* commands without token and correlation, done at two arrivals */
     int64_t paused_overlaps; /* calls beside one of a bridge that was paused and replaced */
+    int64_t coalesced_count; /* of the succeeded ones */
     int64_t watch_count;     /* commands whose group was watched */
     int64_t watch_superseded_count;
     int64_t watch_final_count;
     int64_t watch_going_on_count;
+    int64_t watch_same_second_count; /* of a token that had one in the same second */
     int64_t event_count;
     int64_t event_repeated_count; /* sent once more, with the same bytes */
     int64_t late_effects;         /* after a correct `failed`, when the command was sent again */

@@ -52,6 +52,10 @@ static void check_address(const struct view *view)
     if (strcmp(json_text(view->answer.json, "Action"), plan_action(view->item)) != 0) {
         report(view, VIOLATION_WRONG, "the reply has another action");
     }
+    if (view->item->element_count > 0 &&
+        (int)json_number(view->answer.json, "Element") != view->item->element) {
+        report(view, VIOLATION_WRONG, "the reply is about another element");
+    }
     if (view->token[0] != '\0' && token[0] != '\0' && strcmp(token, view->token) != 0) {
         report(view, VIOLATION_WRONG, "the reply is about another token");
     }
@@ -83,13 +87,47 @@ static void check_invalid(const struct view *view)
     }
 }
 
+static bool is_same_call(const struct view *view, const struct api_token *token)
+{
+    char group[16];
+    plan_group(view->item->group, group);
+    return strcmp(token->group, group) == 0 &&
+           strcmp(token->region, plan_region(view->item->group)) == 0 &&
+           token->is_one_shot == view->item->is_one_shot && token->is_stop == view->item->is_stop;
+}
+
+/* It has the RequestId of another command's call, and made none itself. */
+static void check_coalesced(const struct view *view)
+{
+    const struct api_token *own = api_find(view->check->api, view->answer.token);
+    const struct api_token *token = NULL;
+    const struct api_token *next = NULL;
+    bool is_found = false;
+    HASH_ITER (hh, view->check->api->tokens, token, next) {
+        is_found |= token->effects > 0 && is_same_call(view, token) &&
+                    strcmp(token->request_id, view->answer.request_id) == 0;
+    }
+    view->check->coalesced_count++;
+    if (view->item->token != TOKEN_MAPPED) {
+        report(view, VIOLATION_WRONG, "coalesced, but its route does not");
+    }
+    if (!is_found) {
+        report(view, VIOLATION_LIE, "coalesced, but no call had this effect");
+    }
+    if (own != NULL && own->effects > 0) {
+        report(view, VIOLATION_DOUBLED, "coalesced, but it had an effect itself");
+    }
+}
+
 static void check_success(const struct view *view)
 {
     struct api_token *token = api_find(view->check->api, view->answer.token);
-    char group[16];
-    plan_group(view->item->group, group);
     view->check->succeeded_count++;
     view->check->stopped_count += view->item->is_stop;
+    if (json_is_true(view->answer.json, "Coalesced")) {
+        check_coalesced(view);
+        return;
+    }
     if (token != NULL) {
         token->is_answered = true;
         if (token->told_ms == 0 || view->answer.completed_ms < token->told_ms) {
@@ -100,10 +138,7 @@ static void check_success(const struct view *view)
         report(view, VIOLATION_LIE, "succeeded, but the API saw no effect");
     } else if (strcmp(token->request_id, view->answer.request_id) != 0) {
         report(view, VIOLATION_WRONG, "another RequestId than the API gave the token");
-    } else if (strcmp(token->group, group) != 0 ||
-               strcmp(token->region, plan_region(view->item->group)) != 0 ||
-               token->is_one_shot != view->item->is_one_shot ||
-               token->is_stop != view->item->is_stop) {
+    } else if (!is_same_call(view, token)) {
         report(view, VIOLATION_WRONG, "a success for other parameters");
     }
 }
@@ -166,8 +201,13 @@ static bool may_be_set_aside(const struct view *view)
  * with the code of the refusal is then the last word. So is a command that was set aside. */
 static void check_unknown(const struct view *view)
 {
+    struct api_token *token = api_find(view->check->api, view->answer.token);
+    bool is_set_aside = may_be_set_aside(view);
     view->check->unknown_count++;
-    if (view->item->kind == PLAN_ASK && !may_be_set_aside(view) &&
+    if (token != NULL && is_set_aside) {
+        token->is_set_aside = true;
+    }
+    if (view->item->kind == PLAN_ASK && !is_set_aside &&
         (strcmp(view->answer.source, "ecs") != 0 || !is_expected_failure(view))) {
         report(view, VIOLATION_LOST, "sent again without any fault, and still unknown");
     }

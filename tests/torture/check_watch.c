@@ -31,6 +31,9 @@ struct watch_track {
     bool is_final;
     bool is_listed; /* it goes on at the end */
     size_t listed_seq;
+    /* Another watch of the same token in the same second of the API's clock, which has no smaller
+     * unit: the command ended unknown twice. */
+    struct watch_track *next;
     char name[]; /* "StartedAt token" */
 };
 
@@ -38,6 +41,8 @@ struct watch_track {
 struct named {
     UT_hash_handle hh;
     const struct watch_track *last; /* with a new event */
+    int watches;                    /* of a token */
+    int runs;                       /* of a token: outcomes that begin a watch */
     char name[];
 };
 
@@ -76,7 +81,7 @@ static struct watch_track *get_track(struct reading *reading, const cJSON *json)
     struct watch_track *track = NULL;
     char name[NAME_BYTES];
     const char *token = json_text(json, "ClientToken");
-    get_named(&reading->tokens, token);
+    struct named *named = get_named(&reading->tokens, token);
     snprintf(name, sizeof name, "%s %s", json_text(json, "StartedAt"), token);
     HASH_FIND_STR(reading->tracks, name, track);
     if (track == NULL) {
@@ -84,6 +89,30 @@ static struct watch_track *get_track(struct reading *reading, const cJSON *json)
         assert(track != NULL);
         strcpy(track->name, name);
         HASH_ADD_STR(reading->tracks, name, track);
+        named->watches++;
+    }
+    return track;
+}
+
+static bool has_event(const struct watch_track *track, size_t seq, const char *payload)
+{
+    return seq > 0 && seq <= track->count && strcmp(track->events[seq - 1].payload, payload) == 0;
+}
+
+static struct watch_track *track_of_event(struct reading *reading, const cJSON *json, size_t seq,
+                                          const char *payload)
+{
+    struct watch_track *track = get_track(reading, json);
+    while (track->is_final && !has_event(track, seq, payload) &&
+           (track->next != NULL || seq == 1)) {
+        if (track->next == NULL) {
+            track->next = calloc(1, sizeof *track + strlen(track->name) + 1);
+            assert(track->next != NULL);
+            strcpy(track->next->name, track->name);
+            get_named(&reading->tokens, json_text(json, "ClientToken"))->watches++;
+            reading->check->watch_same_second_count++;
+        }
+        track = track->next;
     }
     return track;
 }
@@ -123,8 +152,8 @@ static void add_event(struct reading *reading, struct watch_track *track, struct
 static void take_sent(struct reading *reading, uint64_t key, const char *topic, const char *payload)
 {
     cJSON *json = cJSON_Parse(payload);
-    struct watch_track *track = get_track(reading, json);
     size_t seq = (size_t)json_number(json, "Seq");
+    struct watch_track *track = track_of_event(reading, json, seq, payload);
     char wanted[64];
     snprintf(wanted, sizeof wanted, EVENTS "%s", json_text(json, "ReplicaGroupId"));
     if (strcmp(topic, wanted) != 0) {
@@ -134,7 +163,7 @@ static void take_sent(struct reading *reading, uint64_t key, const char *topic, 
         add_event(reading, track, get_named(&reading->topics, topic), json, payload);
     } else if (seq == 0 || seq > track->count) {
         report(track, "a gap before this event", payload);
-    } else if (strcmp(track->events[seq - 1].payload, payload) != 0) {
+    } else if (!has_event(track, seq, payload)) {
         report(track, "another event with the same Seq", payload);
     } else {
         reading->check->event_repeated_count++;
@@ -212,6 +241,9 @@ static void read_list(struct reading *reading, const char *watches)
     cJSON_ArrayForEach(row, json_at(json, "Watches"))
     {
         struct watch_track *track = get_track(reading, row);
+        while (track->next != NULL) {
+            track = track->next;
+        }
         track->is_listed = true;
         track->listed_seq = (size_t)json_number(row, "Seq");
         reading->check->watch_going_on_count++;
@@ -237,7 +269,8 @@ static void check_end(const struct watch_track *track)
     }
 }
 
-/* Each command that ended `succeeded`, or `unknown` at some time, began a watch. */
+/* Each command that ended `succeeded`, or `unknown` at some time, began a watch, or its watch went
+ * on. */
 static void check_begun(const struct reading *reading, const struct record_reply *reply)
 {
     struct answer answer;
@@ -245,11 +278,21 @@ static void check_begun(const struct reading *reading, const struct record_reply
     struct named *token = NULL;
     HASH_FIND_STR(reading->tokens, answer.token, token);
     bool begins = answer_is(&answer, "succeeded") || answer_is(&answer, "unknown");
-    if (begins && !json_is_true(answer.json, "Coalesced") && token == NULL) {
+    if (begins && token != NULL && !answer.is_replayed) {
+        token->runs++;
+    } else if (begins && !json_is_true(answer.json, "Coalesced") && token == NULL) {
         violate(VIOLATION_WATCH, "no watch of a command that ended %s: %s", answer.status,
                 reply->body);
     }
     answer_fini(&answer);
+}
+
+static void check_count(const struct check *check, const struct named *token)
+{
+    if (token->watches > token->runs && check->broker_lost_replies == 0) {
+        violate(VIOLATION_WATCH, "token '%s' has %d watches, but %d outcomes", token->name,
+                token->watches, token->runs);
+    }
 }
 
 static void free_table(struct named **table)
@@ -262,6 +305,19 @@ static void free_table(struct named **table)
     }
 }
 
+static void free_track(struct watch_track *track)
+{
+    while (track != NULL) {
+        struct watch_track *next = track->next;
+        for (size_t i = 0; i < track->count; i++) {
+            free(track->events[i].payload);
+        }
+        free(track->events);
+        free(track);
+        track = next;
+    }
+}
+
 static void free_all(struct reading *reading)
 {
     struct watch_track *track = NULL;
@@ -269,12 +325,8 @@ static void free_all(struct reading *reading)
     struct flight *flight = NULL;
     struct flight *next_flight = NULL;
     HASH_ITER (hh, reading->tracks, track, next) {
-        for (size_t i = 0; i < track->count; i++) {
-            free(track->events[i].payload);
-        }
         HASH_DEL(reading->tracks, track);
-        free(track->events);
-        free(track);
+        free_track(track);
     }
     HASH_ITER (hh, reading->flights, flight, next_flight) {
         HASH_DEL(reading->flights, flight);
@@ -289,17 +341,24 @@ void check_watches(struct check *check, const char *watches)
     struct reading reading = {.check = check};
     const struct watch_track *track = NULL;
     const struct watch_track *next = NULL;
+    const struct named *token = NULL;
+    const struct named *next_token = NULL;
     read_events(&reading);
     read_list(&reading, watches);
     HASH_ITER (hh, reading.tracks, track, next) {
-        check_end(track);
-        check->watch_count++;
+        for (const struct watch_track *one = track; one != NULL; one = one->next) {
+            check_end(one);
+            check->watch_count++;
+        }
     }
     for (uint32_t number = 0; number < check->plan->count; number++) {
         const struct record_reply *reply = check->record->rows[number].replies;
         for (; reply != NULL; reply = reply->next) {
             check_begun(&reading, reply);
         }
+    }
+    HASH_ITER (hh, reading.tokens, token, next_token) {
+        check_count(check, token);
     }
     free_all(&reading);
 }

@@ -43,10 +43,11 @@ static _Noreturn void end_with_usage(int code)
     fprintf(code == EX_OK ? stdout : stderr,
             "usage: torture --seconds N [--seed S] [--rate COMMANDS_PER_S] "
             "[--transport mqtt|mqtts|ws|wss] [--store sqlite|postgresql] [--bridges N] "
-            "[--pgbouncer] [--api LIST] [--without LIST] [--keep]\n"
+            "[--pgbouncer] [--api LIST] [--without LIST] [--alerts] [--keep]\n"
             "  --bridges N     up to %d, with --store postgresql\n"
             "  --pgbouncer     between the bridges and the database, in session mode\n"
             "  --api LIST      none, or of: state-first, forgets; otherwise the seed chooses\n"
+            "  --alerts        messages that bring several commands, some of them coalesced\n"
             "  --without LIST  of: settings, refusals, log, strays, kills, brokers, watch; with "
             "PostgreSQL "
             "of:\n"
@@ -111,6 +112,7 @@ static struct torture_options read_options(int argc, char **argv)
                                             {"bridges", required_argument, NULL, 'b'},
                                             {"store", required_argument, NULL, 'd'},
                                             {"pgbouncer", no_argument, NULL, 'p'},
+                                            {"alerts", no_argument, NULL, 'l'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct torture_options result = {.seed = (uint64_t)time(NULL),
@@ -153,6 +155,9 @@ static struct torture_options read_options(int argc, char **argv)
             break;
         case 'p':
             result.has_bouncers = true;
+            break;
+        case 'l':
+            result.has_alerts = true;
             break;
         case 'k':
             result.keeps_directory = true;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_BACK = 400, BURST_MIN = 20, BURST_MAX = 80 };
+enum { LOOK_BACK = 400, BURST_MIN = 20, BURST_MAX = 80, ALERTS_PERCENT = 8, ALERTS_MAX = 4 };
 
 static const char *const regions[] = {"cn-beijing", "cn-shanghai", "cn-hangzhou"};
 
@@ -45,10 +45,27 @@ const char *plan_action(const struct plan_item *item)
     return item->is_stop ? "StopDiskReplicaGroup" : "StartDiskReplicaGroup";
 }
 
+uint32_t plan_message(const struct plan *plan, uint32_t number)
+{
+    return number - plan->items[number].element;
+}
+
+uint32_t plan_commands(const struct plan *plan, uint32_t number)
+{
+    uint8_t count = plan->items[number].element_count;
+    return count == 0 ? 1 : count;
+}
+
 void plan_topic(const struct plan *plan, uint32_t number, char out[PLAN_COMMAND_TOPIC_BYTES])
 {
-    snprintf(out, PLAN_COMMAND_TOPIC_BYTES, "%s/~%u~",
-             plan->items[number].is_stop ? PLAN_STOPS : PLAN_COMMANDS, number);
+    const struct plan_item *item = &plan->items[number];
+    if (item->element_count > 0) {
+        snprintf(out, PLAN_COMMAND_TOPIC_BYTES, PLAN_ALERTS "/~%u~/%d", plan_message(plan, number),
+                 item->element_count);
+    } else {
+        snprintf(out, PLAN_COMMAND_TOPIC_BYTES, "%s/~%u~",
+                 item->is_stop ? PLAN_STOPS : PLAN_COMMANDS, number);
+    }
 }
 
 const char *plan_region(int group)
@@ -103,9 +120,9 @@ static void draw_place(struct plan *plan, struct plan_item *item)
 
 static void draw_new(struct plan *plan, struct plan_item *item)
 {
-    static const int weights[] = {86, 4, 7, 3};
+    static const int weights[] = {86, 0, 4, 7, 3};
     item->kind = PLAN_NEW;
-    item->token = (uint8_t)random_weighted(&plan->random, weights, 4);
+    item->token = (uint8_t)random_weighted(&plan->random, weights, 5);
     item->group = (uint8_t)random_below(&plan->random, PLAN_GROUPS);
     if (item->group >= PLAN_PLAIN_GROUPS) {
         static const int kinds[] = {40, 40, 20};
@@ -123,6 +140,17 @@ static void draw_new(struct plan *plan, struct plan_item *item)
     } else if (item->token == TOKEN_RANDOM) {
         item->sender = (uint8_t)random_between(&plan->random, PLAN_SENDERS_V5, PLAN_SENDERS - 1);
     }
+}
+
+/* A command by itself with the token of an alert: its correlation must come before the token in
+ * every packet. */
+static void take_apart(struct plan_item *item)
+{
+    item->element = 0;
+    item->element_count = 0;
+    item->sender %= PLAN_SENDERS_V5;
+    item->place = item->place == PLACE_DEFAULT ? (uint8_t)PLACE_SHARED : item->place;
+    item->has_correlation = true;
 }
 
 static void draw_repeated(struct plan *plan, struct plan_item *item, bool is_mismatch)
@@ -152,7 +180,29 @@ static void draw_repeated(struct plan *plan, struct plan_item *item, bool is_mis
         item->sender = (uint8_t)random_below(&plan->random, PLAN_SENDERS_V5);
         item->place = PLACE_OWN;
         item->has_correlation = true;
+    } else if (item->token == TOKEN_MAPPED) {
+        take_apart(item);
     }
+}
+
+/* The commands of one message of alerts. */
+static void draw_alerts(struct plan *plan, uint32_t first)
+{
+    uint32_t count = (uint32_t)random_between(&plan->random, 2, ALERTS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        struct plan_item *item = &plan->items[first + i];
+        *item = (struct plan_item){.origin = first + i,
+                                   .due_ms = plan->items[first].due_ms,
+                                   .kind = PLAN_NEW,
+                                   .sender = plan->items[first].sender,
+                                   .token = TOKEN_MAPPED,
+                                   .place = PLACE_DEFAULT,
+                                   .element = (uint8_t)i,
+                                   .element_count = (uint8_t)count};
+        item->group = (uint8_t)random_below(&plan->random, PLAN_GROUPS);
+        item->is_one_shot = item->group >= PLAN_PLAIN_GROUPS && random_chance(&plan->random, 50);
+    }
+    plan->count += count;
 }
 
 static void draw_invalid(struct plan *plan, struct plan_item *item)
@@ -175,7 +225,7 @@ static void draw_invalid(struct plan *plan, struct plan_item *item)
 int64_t plan_next(struct plan *plan)
 {
     static const int weights[] = {62, 22, 5, 11};
-    if (plan->count >= plan->capacity) {
+    if (plan->count + ALERTS_MAX > plan->capacity) {
         return -1;
     }
     uint32_t number = plan->count;
@@ -183,6 +233,10 @@ int64_t plan_next(struct plan *plan)
     int64_t before_ms = number == 0 ? 0 : plan->items[number - 1].due_ms;
     *item = (struct plan_item){.origin = number, .due_ms = before_ms + next_gap_ms(plan)};
     item->sender = (uint8_t)random_below(&plan->random, PLAN_SENDERS);
+    if (plan->has_alerts && random_chance(&plan->random, ALERTS_PERCENT)) {
+        draw_alerts(plan, number);
+        return number;
+    }
     draw_place(plan, item);
     switch (random_weighted(&plan->random, weights, 4)) {
     case PLAN_DUPLICATE:
@@ -211,6 +265,9 @@ int64_t plan_ask(struct plan *plan, uint32_t number, const char *bridge_token)
     if (item.kind != PLAN_INVALID) {
         item.kind = PLAN_ASK;
     }
+    if (item.token == TOKEN_MAPPED) {
+        take_apart(&item);
+    }
     bridge_token = bridge_token == NULL ? item.bridge_token : bridge_token;
     if (bridge_token != NULL) {
         item.bridge_token = strdup(bridge_token);
@@ -231,6 +288,8 @@ void plan_token(const struct plan *plan, uint32_t number, char out[PLAN_TOKEN_BY
         snprintf(out, PLAN_TOKEN_BYTES, "%s", item->bridge_token);
     } else if (item->token == TOKEN_PLAIN) {
         snprintf(out, PLAN_TOKEN_BYTES, "t%llu-%u", seed, item->origin);
+    } else if (item->token == TOKEN_MAPPED) {
+        snprintf(out, PLAN_TOKEN_BYTES, "m%llu~%u~", seed, item->origin);
     } else if (item->token == TOKEN_ODD) {
         snprintf(out, PLAN_TOKEN_BYTES, "t%llu/%u +#%%2F\"\\", seed, item->origin);
     } else {

@@ -26,7 +26,8 @@ enum {
 };
 
 #define PLAN_COMMANDS "ecs-bridge/v1/commands/start"
-#define PLAN_STOPS    "ecs-bridge/v1/stops" /* no filter of starts takes these in */
+#define PLAN_STOPS    "ecs-bridge/v1/stops"  /* no filter of starts takes these in */
+#define PLAN_ALERTS   "ecs-bridge/v1/alerts" /* behind it the number, and how many commands */
 #define PLAN_REFUSED  "ecs-bridge/v1/replies/refused/"
 
 enum plan_kind {
@@ -72,6 +73,7 @@ enum plan_place {
 
 enum plan_token {
     TOKEN_PLAIN,
+    TOKEN_MAPPED,  /* of an alert: it contains `~number~`, which its reply topic then has too */
     TOKEN_ODD,     /* with all characters that are special in topics and JSON */
     TOKEN_DERIVED, /* none: the bridge derives it from the correlation data */
     TOKEN_RANDOM,  /* none, and no correlation data */
@@ -90,7 +92,11 @@ struct plan_item {
     bool is_one_shot;
     bool is_stop;
     bool has_correlation;
-    char *bridge_token; /* made by the bridge, for a repeated command; NULL: the plan's token */
+    /* A message with several commands: they follow each other, and the first one's number is that
+     * of the message. */
+    uint8_t element;       /* the command's place in the message */
+    uint8_t element_count; /* 0: the message is the command */
+    char *bridge_token;    /* made by the bridge, for a repeated command; NULL: the plan's token */
 };
 
 struct plan {
@@ -101,11 +107,13 @@ struct plan {
     uint32_t capacity;
     int rate_per_s;
     int burst_left;
+    bool has_alerts;
 };
 
 void plan_init(struct plan *plan, uint64_t seed, uint32_t capacity, int rate_per_s);
 void plan_fini(struct plan *plan);
-/* Makes the next command; returns its number, or -1 if the plan is full. */
+/* Makes the next command, or the commands of the next message; returns the number of the first one,
+ * or -1 if the plan is full. */
 int64_t plan_next(struct plan *plan);
 /* Adds the command `number` again, with the token that the bridge made, or NULL; -1 if the plan is
  * full.
@@ -115,6 +123,10 @@ int64_t plan_ask(struct plan *plan, uint32_t number, const char *bridge_token);
 /* The token in a command; "" if it has none. */
 void plan_token(const struct plan *plan, uint32_t number, char out[PLAN_TOKEN_BYTES]);
 const char *plan_action(const struct plan_item *item);
+/* The number of the message that brings the command. */
+uint32_t plan_message(const struct plan *plan, uint32_t number);
+/* How many commands the message with this number brings. */
+uint32_t plan_commands(const struct plan *plan, uint32_t number);
 /* The topic to which the command is published. */
 void plan_topic(const struct plan *plan, uint32_t number, char out[PLAN_COMMAND_TOPIC_BYTES]);
 const char *plan_region(int group);

@@ -182,6 +182,30 @@ static cJSON *make_json(const struct plan *plan, uint32_t number, int64_t wall_m
     return json;
 }
 
+/* As Alertmanager sends them; the last one is resolved, which the route filters. */
+static cJSON *make_alerts(const struct plan *plan, uint32_t number)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON *alerts = cJSON_AddArrayToObject(json, "alerts");
+    int count = plan->items[number].element_count;
+    for (int i = 0; i <= count; i++) {
+        const struct plan_item *item = &plan->items[number + (uint32_t)(i == count ? 0 : i)];
+        cJSON *alert = cJSON_CreateObject();
+        char token[PLAN_TOKEN_BYTES];
+        char group[16];
+        plan_group(item->group, group);
+        plan_token(plan, item->origin, token);
+        cJSON_AddStringToObject(alert, "status", i == count ? "resolved" : "firing");
+        cJSON *labels = cJSON_AddObjectToObject(alert, "labels");
+        cJSON_AddStringToObject(labels, "region", plan_region(item->group));
+        cJSON_AddStringToObject(labels, "group", group);
+        cJSON_AddBoolToObject(labels, "once", item->is_one_shot);
+        cJSON_AddStringToObject(alert, "fingerprint", token);
+        cJSON_AddItemToArray(alerts, alert);
+    }
+    return json;
+}
+
 static char *distort(char *payload, enum plan_fault fault)
 {
     char *text = NULL;
@@ -205,7 +229,8 @@ void plan_render(const struct plan *plan, uint32_t number, int64_t wall_ms,
     struct plan_text text = {.is_retained = item->fault == FAULT_RETAINED};
     plan_topic(plan, number, text.topic);
     plan_correlation(plan, number, text.correlation);
-    cJSON *json = make_json(plan, number, wall_ms, &text);
+    cJSON *json = item->element_count > 0 ? make_alerts(plan, number)
+                                          : make_json(plan, number, wall_ms, &text);
     char *payload = cJSON_PrintUnformatted(json);
     assert(payload != NULL);
     text.payload = distort(payload, (enum plan_fault)item->fault);

@@ -44,11 +44,14 @@ static void report_commands(const struct torture *torture)
 {
     const struct check *check = &torture->check;
     long long kinds[PLAN_KIND_COUNT] = {0};
+    long long alerts = 0;
     for (uint32_t i = 0; i < torture->plan.count; i++) {
         kinds[torture->plan.items[i].kind]++;
+        alerts += torture->plan.items[i].element_count > 0;
     }
     line("commands", torture->plan.count);
     line("  new", kinds[PLAN_NEW]);
+    line("  of these in messages of alerts", alerts);
     line("  duplicates", kinds[PLAN_DUPLICATE]);
     line("  mismatches", kinds[PLAN_MISMATCH]);
     line("  invalid", kinds[PLAN_INVALID]);
@@ -59,6 +62,7 @@ static void report_commands(const struct torture *torture)
     line("  repeated, same bytes", (long long)torture->record.repeated_count);
     line("  succeeded", check->succeeded_count);
     line("  of these stops", check->stopped_count);
+    line("  of these coalesced", check->coalesced_count);
     line("  failed", check->failed_count);
     line("  unknown", check->unknown_count);
     line("  refused", check->refused_count);
@@ -154,6 +158,7 @@ static void report_results(const struct torture *torture)
     line("  superseded", check->watch_superseded_count);
     line("  ended, superseded ones included", check->watch_final_count);
     line("  still watched", check->watch_going_on_count);
+    line("  two of one token in a second", check->watch_same_second_count);
     line("  events", check->event_count);
     line("  events sent again, same bytes", check->event_repeated_count);
     line("unknown, sent again and resolved", torture->asked_open_count);
@@ -198,6 +203,9 @@ void torture_report(const struct torture *torture)
            torture->token_ttl_s > 0 ? "for a minute" : "for ever");
     printf("broker: %s at a reply that it refuses\n",
            torture->closes_at_refusals ? "closes the connection" : "keeps the connection");
+    if (torture->coalesce_s >= 0) {
+        printf("messages of alerts: coalesce_s = %d\n", torture->coalesce_s);
+    }
     report_commands(torture);
     report_faults(torture);
     if (torture->options.is_shared) {

@@ -27,7 +27,10 @@ static void on_publish(struct mosquitto *mosq, void *arg, int id, int code,
     }
     sender->numbers[id & 0xffff] = -1;
     sender->in_flight--;
-    sender->all->record->rows[number].acked_ms = flow_now_ms();
+    struct record_row *rows = &sender->all->record->rows[number];
+    for (uint32_t i = 0; i < plan_commands(sender->all->plan, (uint32_t)number); i++) {
+        rows[i].acked_ms = flow_now_ms();
+    }
     sender->all->acked_count++;
 }
 
@@ -74,7 +77,9 @@ void senders_post(struct senders *senders, uint32_t number)
         assert(sender->queue != NULL);
     }
     sender->queue[sender->queue_count++] = number;
-    senders->record->rows[number].posted_ms = flow_now_ms();
+    for (uint32_t i = 0; i < plan_commands(senders->plan, number); i++) {
+        senders->record->rows[number + i].posted_ms = flow_now_ms();
+    }
 }
 
 static int64_t wall_ms(void)

@@ -26,6 +26,7 @@ enum {
 /* The last PUBLISH with an identifier. */
 struct sent {
     int64_t number; /* number of the command; -1 for none */
+    uint32_t count; /* of the commands in one message, whose numbers follow each other */
     int64_t seen_ms;
     bool is_early;
     bool is_event; /* about a watched group */
@@ -224,10 +225,22 @@ static void see_connect(struct tap_stream *stream, const uint8_t *body, size_t l
     }
 }
 
-static void see_command(struct tap *tap, struct tap_mark *mark)
+#define ALERTS "ecs-bridge/v1/alerts/"
+
+/* How many commands a message has: the last level of its topic says it. */
+static uint32_t commands_of(const struct tap *tap, const char *topic, size_t length, int64_t number)
 {
-    mark->delivered++;
-    tap->delivered_count++;
+    bool is_alerts = length > sizeof ALERTS - 1 && memcmp(topic, ALERTS, sizeof ALERTS - 1) == 0;
+    uint32_t count = is_alerts ? (uint32_t)(topic[length - 1] - '0') : 1;
+    return number + count <= tap->capacity ? count : 1;
+}
+
+static void see_command(struct tap *tap, struct tap_mark *marks, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        marks[i].delivered++;
+    }
+    tap->delivered_count += count;
 }
 
 static void see_reply(struct tap_stream *stream, const struct sent *sent, const char *body,
@@ -269,12 +282,13 @@ static void see_publish(struct tap_stream *stream, struct side *side, uint8_t fl
     if (mark == NULL) {
         return;
     }
+    sent.count = commands_of(stream->tap, text + 2, topic_length, sent.number);
     sent.is_early = side == &stream->bridge && tap_is_early(text, length);
     if ((flags & 0x06) != 0) {
         side->sent[body[topic_length + 2] << 8 | body[topic_length + 3]] = sent;
     }
     if (side == &stream->broker) {
-        see_command(stream->tap, mark);
+        see_command(stream->tap, mark, sent.count);
     } else {
         see_reply(stream, &sent, text, length);
     }
@@ -307,8 +321,10 @@ static void see_puback(struct tap_stream *stream, struct side *side, const uint8
         return;
     }
     if (is_bridge) {
-        mark->taken++;
-        mark->taken_ms = later(mark->taken_ms, sent->seen_ms);
+        for (uint32_t i = 0; i < sent->count; i++) {
+            mark[i].taken++;
+            mark[i].taken_ms = later(mark[i].taken_ms, sent->seen_ms);
+        }
         spring(stream->trap, TAP_TRAP_TAKEN);
     } else {
         mark->answers++;

@@ -20,6 +20,7 @@ enum {
     LOOK_MS = 400,      /* between two polls for this */
     NEVER_MS = 3600000, /* longer than any run continues after it */
     ASK_ROUNDS = 3,
+    COALESCE_S = 2,
     TOKEN_TTL_S = 60,      /* longer than the deadline of a command */
     LEASE_S = 5,           /* of a shared ledger: the shortest */
     SAMPLE = 40,           /* answered commands that are sent again */
@@ -42,6 +43,8 @@ static void choose_settings(struct torture *torture)
     bool forgets = torture->options.duration_s > SHORT_S && random_chance(&random, 50);
     torture->closes_at_refusals = random_chance(&random, 50);
     bool is_watched_on = random_chance(&random, 50);
+    bool coalesces = random_chance(&random, 50);
+    torture->coalesce_s = !torture->options.has_alerts ? -1 : coalesces ? COALESCE_S : 0;
     if (torture->options.has_manners) {
         torture->is_state_first = torture->options.is_state_first;
         forgets = torture->options.forgets;
@@ -134,6 +137,7 @@ static void start_bridges(struct torture *torture)
                                      .tap = torture->tap,
                                      .settings = torture->settings,
                                      .route_settings = torture->route_settings,
+                                     .coalesce_s = torture->coalesce_s,
                                      .store =
                                          torture->options.is_shared ? torture->store.uri : NULL,
                                      .lease_s = LEASE_S,
@@ -170,6 +174,7 @@ void torture_begin(struct torture *torture, const struct torture_options *option
     torture->asked = calloc(capacity, sizeof *torture->asked);
     assert(torture->asked != NULL);
     plan_init(&torture->plan, options->seed, capacity, options->rate_per_s);
+    torture->plan.has_alerts = options->has_alerts;
     record_init(&torture->record, capacity);
     if (options->is_shared) {
         store_keeper_init(&torture->store, torture->directory, options->has_bouncers);
@@ -258,7 +263,7 @@ void torture_storm(struct torture *torture)
         torture_step(torture);
     }
     if (next >= 0) {
-        torture->plan.count--; /* drawn, but no longer due */
+        torture->plan.count = (uint32_t)next; /* drawn, but no longer due */
     }
     torture->storm_ms = at_ms;
 }

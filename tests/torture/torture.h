@@ -34,6 +34,7 @@ struct torture_options {
     int bridges;       /* how many; more than one only with a shared ledger */
     bool is_shared;    /* the ledger is in PostgreSQL */
     bool has_bouncers; /* behind a pgbouncer */
+    bool has_alerts;   /* messages that bring several commands */
     bool keeps_directory;
 };
 
@@ -42,6 +43,7 @@ struct torture {
     char directory[96];
     char settings[384]; /* every bridge's settings, chosen by the seed */
     char route_settings[128];
+    int coalesce_s; /* of the route of alerts; below 0: there is none */
     int deadline_s;
     bool is_state_first; /* how the API behaves: api_start() */
     int token_ttl_s;
