@@ -8,9 +8,11 @@ end_bench() {
     done
 }
 
-# They share the work by a shared subscription, as deploy/shared-ledger.md says.
+# They share the work by a shared subscription, as deploy/shared-ledger.md says. Each time with a new broker: it would go on
+# queueing a part of the commands in the sessions of bridges that have been stopped.
 start_bridges() { # COUNT
     local number
+    start_broker
     row_routes='routes = ( { name = "start"; share = "bench"; } );'
     for ((number = 0; number < $1; number++)); do
         home="$work/bridge-$number"
@@ -29,6 +31,8 @@ stop_bridges() {
         [ "$code" -eq 0 ] || bridge_failed "a bridge ended with $code on SIGTERM"
     done
     more_pids=()
+    stop "$broker_pid" || true
+    broker_pid=""
     rm -rf "$work"/bridge-*
 }
 
@@ -53,7 +57,6 @@ measure_all_bridges() {
     printf '%-18s %7s | %10s %8s %8s | %8s\n' API bridges commands/s p50ms p99ms "x first"
     sql <<<"DELETE FROM command WHERE owner IS NOT NULL; DELETE FROM outbox; DELETE FROM bridge; VACUUM ANALYZE; CHECKPOINT;"
     make_certificates
-    start_broker
     start_responder
     for count in $bridges; do
         measure_bridges "at once" "$count" 8000
