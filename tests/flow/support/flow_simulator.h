@@ -49,7 +49,7 @@ int simulator_token(const struct simulator *simulator, const char *token, const 
  */
 cJSON *simulator_requests(const struct simulator *simulator, const char *token);
 /* Waits until a total ("Requests": starts and stops arrived, "Describes", "Effects", "Answered") is
- * reached. */
+ * reached; fails when it has not grown within FLOW_TIMEOUT_MS. */
 void simulator_wait(const struct simulator *simulator, const char *name, int count);
 /* Waits until `calls` starts with this token have arrived. */
 void simulator_wait_token(const struct simulator *simulator, const char *token, int calls);
