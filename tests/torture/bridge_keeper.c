@@ -182,8 +182,11 @@ static void begin_absence(struct bridge_keeper *keeper, bool is_pause)
 
 static void end_absence(struct bridge_keeper *keeper)
 {
+    if (keeper->absence_count == 0) {
+        return;
+    }
     struct bridge_absence *last = &keeper->absences[keeper->absence_count - 1];
-    if (keeper->absence_count > 0 && last->to_ms == INT64_MAX) {
+    if (last->to_ms == INT64_MAX) {
         last->to_ms = flow_now_ms();
         last->to_wall_ms = wall_ms();
     }
