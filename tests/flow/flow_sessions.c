@@ -98,6 +98,16 @@ static void test_changed_topics_and_share_do_nothing_twice(struct fixture *fixtu
     }
 }
 
+/* At most four messages in a millisecond. What arrives is read after each of them, also by a
+ * machine that is too slow for that. */
+static void keep_pace(struct fixture *fixture, int64_t begin_ms, int count)
+{
+    client_step(fixture->sender, 0);
+    while (flow_now_ms() < begin_ms + count / 4) {
+        client_step(fixture->sender, 1);
+    }
+}
+
 /*
  * Commands that come all the time while the old and the new subscription change places: each is for
  * a group of its own, so one that is lost or done twice shows in the number of effects.
@@ -114,6 +124,7 @@ static void change_under_load(struct fixture *fixture, const char *before, const
     fixture_set(bridge, after);
     bridge_start(bridge);
     int count = 0;
+    bool has_status = false;
     int64_t begin_ms = flow_now_ms();
     for (int left = MORE; left > 0; count++) {
         char payload[128];
@@ -122,10 +133,10 @@ static void change_under_load(struct fixture *fixture, const char *before, const
         assert_true(
             client_post(fixture->sender,
                         &(struct outgoing){.topic = FLOW_COMMANDS, .payload = payload, .qos = 1}));
-        while (flow_now_ms() < begin_ms + count / 4) { /* four in a millisecond */
-            client_step(fixture->sender, 1);
-        }
-        left -= client_count(fixture->sender, &(struct match){.topic = bridge->status_topic}) > 0;
+        keep_pace(fixture, begin_ms, count);
+        has_status = has_status || client_count(fixture->sender,
+                                                &(struct match){.topic = bridge->status_topic}) > 0;
+        left -= has_status;
     }
     client_flush(fixture->sender);
     expect_effects(fixture, effects, count);
@@ -159,9 +170,7 @@ static void test_topics_that_change_by_a_reload_lose_and_double_nothing(struct f
             fixture_set(bridge, "");
             kill(bridge->pid, SIGHUP);
         }
-        while (flow_now_ms() < begin_ms + count / 4) { /* four in a millisecond */
-            client_step(fixture->sender, 1);
-        }
+        keep_pace(fixture, begin_ms, count);
         left -= bridge_log_contains(bridge, "event=reloaded");
     }
     client_flush(fixture->sender);
