@@ -267,7 +267,8 @@ static void *run(void *arg)
         }
         if (status == STATUS_NOT_FOUND) {
             lose(lease);
-            break;
+            next_ms = INT64_MAX; /* nothing more is to be done until postgres_lease_free() */
+            continue;
         }
         if (status == STATUS_OK) {
             expel_dead(lease);
