@@ -178,6 +178,13 @@ void digest_random(void *out, size_t length)
     }
 }
 
+int64_t digest_random_id(void)
+{
+    int64_t id;
+    digest_random(&id, sizeof id);
+    return (id & INT64_MAX) | 1;
+}
+
 void digest_nonce(char out[DIGEST_NONCE_BYTES])
 {
     /* Drawn in advance: a nonce is no secret, and a call of OpenSSL costs as much for all of them.

@@ -82,6 +82,7 @@ struct request_type {
     enum request_kind kind;
     int64_t delay_us; /* how long it may wait for others to share its commit */
     bool may_fail;    /* answered STATUS_STORE when the store fails; otherwise tried again */
+    bool needs_audit; /* answered STATUS_STORE while too many audit records are stored */
     void (*report)(struct ledger *ledger, const struct ledger_batch *batch,
                    struct ledger_request *request); /* NULL: nothing to report */
 };

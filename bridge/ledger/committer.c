@@ -215,8 +215,7 @@ static struct request_list take_refused(const struct committer *committer,
     }
     batch->requests = (struct request_list){0};
     while ((request = request_list_take(&all)) != NULL) {
-        bool is_refused = request->type->may_fail && request->type->kind != REQUEST_QUERY &&
-                          request->type->kind != REQUEST_ALLOWANCE;
+        bool is_refused = request->type->needs_audit;
         request->status = is_refused ? STATUS_STORE : STATUS_OK;
         request_list_append(is_refused ? &refused : &batch->requests, request);
     }

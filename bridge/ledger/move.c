@@ -23,18 +23,11 @@
 /* ---- the tables ---- */
 
 #ifdef WITH_POSTGRESQL
-/* NULL where the setting is empty. */
-static const char *file_of(const char *password_file)
-{
-    return password_file == NULL || password_file[0] == '\0' ? NULL : password_file;
-}
-
 static enum status migrate_shared(const char *store, const char *password_file, bool is_exclusive,
                                   struct buf *out, struct buf *out_why)
 {
     int64_t before = 0;
-    enum status status =
-        postgres_make_tables(store, file_of(password_file), is_exclusive, &before, out_why);
+    enum status status = postgres_make_tables(store, password_file, is_exclusive, &before, out_why);
     if (status == STATUS_OK && before == STORE_POSTGRES_VERSION) {
         buf_printf(out, "the tables have version %d already: nothing was changed\n",
                    STORE_POSTGRES_VERSION);
@@ -196,12 +189,10 @@ enum status ledger_copy(const struct ledger_copy *copy, struct buf *out, struct 
     if (status != STATUS_OK) {
         return status;
     }
-    digest_random(&copying.owner.run, sizeof copying.owner.run);
-    copying.owner.run = (copying.owner.run & INT64_MAX) | 1;
-    status = postgres_make_tables(copy->to, file_of(copy->password_file), false, &before, out_why);
+    copying.owner.run = digest_random_id();
+    status = postgres_make_tables(copy->to, copy->password_file, false, &before, out_why);
     if (status == STATUS_OK) {
-        status =
-            postgres_load_open(copy->to, file_of(copy->password_file), &copying.target, out_why);
+        status = postgres_load_open(copy->to, copy->password_file, &copying.target, out_why);
     }
     if (status == STATUS_OK && settle_source(&copying) != STATUS_OK) {
         buf_append_text(out_why, copying.ops->error(copying.source));

@@ -57,7 +57,8 @@ bool peers_end(struct peers *peers);
 /* A bridge that is dead; its `n` is the one that must still be there when it is expelled. NULL:
  * there is none. Ask after peers_end(), and again after peers_forget(). */
 const struct peer_row *peers_find_dead(const struct peers *peers, int64_t now_ms);
-/* It was expelled, or has turned out to be alive: then the next answer begins with it anew. */
+/* Forgets a bridge that was expelled. If it is alive after all, the next answer adds it again, and
+ * its lease is counted from then on. */
 void peers_forget(struct peers *peers, int64_t id);
 /* How many commands all of them hold. */
 int64_t peers_held(const struct peers *peers);

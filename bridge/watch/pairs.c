@@ -21,7 +21,7 @@ static int64_t period_ms(const struct watcher *watcher)
     return watcher->settings->watch.progress_s * 1000;
 }
 
-/* ---- the two lists ---- */
+/* ---- the lists of groups whose pairs are to be read ---- */
 
 static void join(struct watched *watched, struct watched **list)
 {

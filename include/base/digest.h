@@ -36,6 +36,8 @@ void digest_base64(struct slice bytes, struct buf *out);
  */
 enum status digest_base64_decode(struct slice text, struct buf *out);
 void digest_random(void *out, size_t length);
+/* A random number that is greater than 0. */
+int64_t digest_random_id(void);
 /* 16 random bytes in hexadecimal. */
 void digest_nonce(char out[DIGEST_NONCE_BYTES]);
 /* OpenSSL's version line, for the subcommand `version`. */

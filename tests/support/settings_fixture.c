@@ -48,3 +48,19 @@ void assert_errors(const char *text, const char *expected)
     assert_string_equal(report.errors.data, expected);
     settings_report_fini(&report);
 }
+
+void settings_fixture_set_api(struct settings *settings)
+{
+    settings->api.preset = "ebs";
+    settings->api.network = "public";
+    settings->api.endpoint = "";
+    settings->api.version = "";
+    settings->api.signature = "v3";
+    settings->api.connect_timeout_ms = 5000;
+    settings->api.read_timeout_ms = 10000;
+    settings->api.max_in_flight = 64;
+    settings->api.max_connection_age_s = 60;
+    settings->api.proxy = "";
+    settings->api.rpo_s = 900;
+    settings->credentials.provider = "env";
+}

@@ -10,6 +10,8 @@
 struct settings *settings_of_text(const char *text);
 /* The settings of a file; to be freed with settings_free(). */
 struct settings *settings_of_file(const char *path);
+/* Sets those that a call of the API needs, without a text: nothing is to be freed. */
+void settings_fixture_set_api(struct settings *settings);
 /* What a route is warned of that allows everything, as the default route does. */
 #define OPEN_ROUTE_WARNING                                                                       \
     ": routes[0].groups: allows every replica group, and `regions` every region: everybody who " \

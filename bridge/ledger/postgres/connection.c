@@ -259,7 +259,7 @@ static enum status open_at(const char *uri, const char *password_file, const cha
     char password[PASSWORD_BYTES] = "";
     PQconninfoOption *options = NULL;
     enum status status = postgres_check_uri(uri, out_why);
-    if (status == STATUS_OK && password_file != NULL) {
+    if (status == STATUS_OK && password_file != NULL && password_file[0] != '\0') {
         status = read_password(password_file, password, sizeof password, out_why);
     }
     if (status == STATUS_OK) {

@@ -33,9 +33,9 @@ enum status postgres_check_uri(const char *uri, struct buf *out_why);
 
 /*
  * Opens it: asks the hosts of the URI in turn for one that takes writes. `password_file` is read
- * now, its first line is the password; NULL: the URI or libpq's passfile has it. With `is_full` a
- * commit waits for the disk and for the synchronous standby if there is one.
- * With `prepares` the schema is there, and the statements are prepared.
+ * now, its first line is the password; NULL or "": the URI or libpq's passfile has it. With
+ * `is_full` a commit waits for the disk and for the synchronous standby if there is one. With
+ * `prepares` the schema is there, and the statements are prepared.
  */
 enum status postgres_open(const char *uri, const char *password_file, bool is_full, bool prepares,
                           int timeout_ms, struct postgres_connection **out_connection,

@@ -21,7 +21,7 @@ struct postgres_lease;
 
 struct postgres_lease_options {
     const char *uri;           /* this and the next one must outlive it */
-    const char *password_file; /* NULL: none */
+    const char *password_file; /* NULL or "": none */
     bool is_full;
     int64_t run;
     int64_t lease_ms;

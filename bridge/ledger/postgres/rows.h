@@ -33,12 +33,13 @@ struct watch *postgres_read_watch(const PGresult *result, int row);
 /* The parameters of the statements that store a claim; returns their number. */
 size_t postgres_claim_values(const struct claim_request *claim, int64_t run, struct slice history,
                              struct postgres_value *out);
-/* Those of PG_FINISH, for a row of this run; 0: of none. */
+/* The parameters of PG_FINISH, for a row that this run holds; `run` 0: for one that no run holds.
+ */
 size_t postgres_finish_values(const struct ledger_request *request, int64_t run,
                               struct slice events, struct postgres_value *out);
-/* The seven of a reply_to. */
+/* The seven parameters of a reply_to. */
 void postgres_reply_to_values(const struct reply_to *reply_to, struct postgres_value *out);
-/* Those of a watch's state. */
+/* The parameters of a watch's state. */
 void postgres_watch_state_values(const struct watch_state *state, struct postgres_value *out);
 size_t postgres_watch_values(const struct watch *watch, struct postgres_value *out);
 

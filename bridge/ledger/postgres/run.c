@@ -194,8 +194,7 @@ enum status postgres_register(struct store *store, struct buf *out_why)
     struct buf place = {0};
     struct found found;
     size_t same_length = append_place(&place);
-    digest_random(&store->run, sizeof store->run);
-    store->run = (store->run & INT64_MAX) | 1;
+    store->run = digest_random_id();
     store->session = 0;
     enum status status = find_registered(store, slice_of(place.data, same_length), &found);
     if (status == STATUS_OK && found.run != 0 && !found.is_dead) {

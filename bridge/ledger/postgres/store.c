@@ -17,9 +17,7 @@ static struct store *store_new(const struct store_place *place, bool is_full)
     store->uri = mem_strdup(place->location);
     store->name = buf_take(&name);
     store->instance = mem_strdup(place->instance == NULL ? "" : place->instance);
-    store->password_file = place->password_file == NULL || place->password_file[0] == '\0'
-                               ? NULL
-                               : mem_strdup(place->password_file);
+    store->password_file = mem_strdup(place->password_file == NULL ? "" : place->password_file);
     store->is_full = is_full;
     store->lease_ms = place->lease_ms > 0 ? place->lease_ms : LEASE_MS;
     store->validity = place->lease;

@@ -433,9 +433,7 @@ static enum status reset_calls(struct store *store, const struct ledger_batch *b
 static enum status set_run(struct store *store)
 {
     int64_t last = 0;
-    int64_t run;
-    digest_random(&run, sizeof run);
-    run = (run & INT64_MAX) | 1;
+    int64_t run = digest_random_id();
     enum status status = rows_get_meta(store, RUN_META, &last);
     if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
         store->runs = (struct store_runs){{run, last}};

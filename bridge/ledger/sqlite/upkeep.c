@@ -170,10 +170,8 @@ static enum status set_run(const char *path, struct buf *out_why)
 {
     sqlite3 *db = NULL;
     struct buf sql = {0};
-    int64_t run;
-    digest_random(&run, sizeof run);
     buf_printf(&sql, "UPDATE meta SET value = %lld WHERE key = '" RUN_META "'",
-               (long long)((run & INT64_MAX) | 1));
+               (long long)digest_random_id());
     enum status status = STATUS_OK;
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
         sqlite3_exec(db, sql.data, NULL, NULL, NULL) != SQLITE_OK) {

@@ -6,6 +6,7 @@
 #include "base/digest.h"
 #include "ecs/call.h"
 #include "support/fakes/fake_http.h"
+#include "support/settings_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -91,18 +92,7 @@ static int set_up(void **state)
     fixture->loop = loop_new();
     fixture->health = health_new(fixture->loop);
     health_watch(fixture->health, count_change, fixture);
-    fixture->settings.api.preset = "ebs";
-    fixture->settings.api.network = "public";
-    fixture->settings.api.endpoint = "";
-    fixture->settings.api.version = "";
-    fixture->settings.api.signature = "v3";
-    fixture->settings.api.connect_timeout_ms = 5000;
-    fixture->settings.api.read_timeout_ms = 10000;
-    fixture->settings.api.max_in_flight = 64;
-    fixture->settings.api.max_connection_age_s = 60;
-    fixture->settings.api.proxy = "";
-    fixture->settings.api.rpo_s = 900;
-    fixture->settings.credentials.provider = "env";
+    settings_fixture_set_api(&fixture->settings);
     fixture->command = (struct command){.action = &action_rows[ACTION_StartDiskReplicaGroup],
                                         .region = "cn-beijing",
                                         .group = "pg-myreplica****",

@@ -2,6 +2,7 @@
 #include "ecs/describe.h"
 
 #include "support/fakes/fake_http.h"
+#include "support/settings_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,15 +39,7 @@ static int set_up(void **state)
     struct buf why = {0};
     fixture->loop = loop_new();
     fixture->health = health_new(fixture->loop);
-    fixture->settings.api.preset = "ebs";
-    fixture->settings.api.network = "public";
-    fixture->settings.api.endpoint = "";
-    fixture->settings.api.version = "";
-    fixture->settings.api.signature = "v3";
-    fixture->settings.api.max_in_flight = 64;
-    fixture->settings.api.proxy = "";
-    fixture->settings.api.rpo_s = 900;
-    fixture->settings.credentials.provider = "env";
+    settings_fixture_set_api(&fixture->settings);
     setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAItestid", 1);
     setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "testsecretkey", 1);
     unsetenv("ALIBABA_CLOUD_SECURITY_TOKEN");

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "ledger/sqlite/sqlite.h"
-#include "ledger/store.h"
+#include "support/fakes/fake_store.h"
 #include "support/ledger_fixture.h"
 
 #include <pthread.h>
@@ -34,7 +34,7 @@ static struct {
     size_t batch_count; /* of those with claims */
 } store_seen = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-static enum status carry_out(struct store *store, struct ledger_batch *batch)
+enum status fake_store_carry_out(struct store *store, struct ledger_batch *batch)
 {
     size_t claims = 0;
     for (const struct ledger_request *request = batch->requests.head; request != NULL;
@@ -57,7 +57,7 @@ static enum status carry_out(struct store *store, struct ledger_batch *batch)
     return fails ? STATUS_STORE : store_sqlite_ops.carry_out(store, batch);
 }
 
-static const char *error(struct store *store)
+const char *fake_store_error(struct store *store)
 {
     (void)store;
     return "the test says so";
@@ -99,26 +99,6 @@ static void release_store(void)
     pthread_cond_broadcast(&store_seen.changed);
     pthread_mutex_unlock(&store_seen.mutex);
 }
-
-/* The linker option --wrap needs these names: see tests/unit/CMakeLists.txt.
- * NOLINTBEGIN(bugprone-reserved-identifier) */
-enum status __real_store_choose(const char *setting, const struct store_ops **out_ops,
-                                const char **out_location, struct buf *out_why);
-enum status __wrap_store_choose(const char *setting, const struct store_ops **out_ops,
-                                const char **out_location, struct buf *out_why);
-
-enum status __wrap_store_choose(const char *setting, const struct store_ops **out_ops,
-                                const char **out_location, struct buf *out_why)
-{
-    static struct store_ops ops;
-    enum status status = __real_store_choose(setting, out_ops, out_location, out_why);
-    ops = store_sqlite_ops;
-    ops.carry_out = carry_out;
-    ops.error = error;
-    *out_ops = &ops;
-    return status;
-}
-/* NOLINTEND(bugprone-reserved-identifier) */
 
 static int setup(void **state)
 {

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "ledger/rules.h"
 #include "ledger/sqlite/sqlite.h"
-#include "ledger/store.h"
+#include "support/fakes/fake_store.h"
 #include "support/ledger_fixture.h"
 #include "support/store_batch.h"
 
@@ -47,7 +47,7 @@ static bool stands(struct store *store, struct ledger_batch *batch)
            batch->next_message_id == summary.last_message_id + 1;
 }
 
-static enum status carry_out(struct store *store, struct ledger_batch *batch)
+enum status fake_store_carry_out(struct store *store, struct ledger_batch *batch)
 {
     if (is_committed && held_back == NULL) {
         assert_int_equal(store_sqlite_ops.carry_out(store, batch), STATUS_OK);
@@ -72,31 +72,11 @@ static enum status carry_out(struct store *store, struct ledger_batch *batch)
     return store_sqlite_ops.carry_out(store, batch);
 }
 
-static const char *error(struct store *store)
+const char *fake_store_error(struct store *store)
 {
     (void)store;
     return "the connection was lost";
 }
-
-/* The linker option --wrap needs these names: see tests/unit/CMakeLists.txt.
- * NOLINTBEGIN(bugprone-reserved-identifier) */
-enum status __real_store_choose(const char *setting, const struct store_ops **out_ops,
-                                const char **out_location, struct buf *out_why);
-enum status __wrap_store_choose(const char *setting, const struct store_ops **out_ops,
-                                const char **out_location, struct buf *out_why);
-
-enum status __wrap_store_choose(const char *setting, const struct store_ops **out_ops,
-                                const char **out_location, struct buf *out_why)
-{
-    static struct store_ops ops;
-    enum status status = __real_store_choose(setting, out_ops, out_location, out_why);
-    ops = store_sqlite_ops;
-    ops.carry_out = carry_out;
-    ops.error = error;
-    *out_ops = &ops;
-    return status;
-}
-/* NOLINTEND(bugprone-reserved-identifier) */
 
 static int setup(void **state)
 {
