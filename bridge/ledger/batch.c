@@ -105,6 +105,10 @@ void ledger_request_free(struct ledger_request *request)
 
 static void free_found(struct ledger_batch *batch)
 {
+    struct ledger_request *request;
+    while ((request = request_list_take(&batch->overdue)) != NULL) {
+        ledger_request_free(request);
+    }
     for (size_t i = 0; i < batch->command_count; i++) {
         command_free(batch->commands[i]);
     }

@@ -361,8 +361,11 @@ struct ledger_batch {
     struct command **commands;
     size_t command_count;
     int64_t command_waiters; /* duplicates that wait for these */
-    size_t adopted_count;    /* the last messages: adopted from another bridge, for hooks.posted */
-    struct watch **watched;  /* the watches of the last run; owned */
+    /* Outcomes of commands that waited in line past their deadline: requests of the store's own.
+     * Not STATUS_OK: the command does not wait any more. */
+    struct request_list overdue;
+    size_t adopted_count;   /* the last messages: adopted from another bridge, for hooks.posted */
+    struct watch **watched; /* the watches of the last run; owned */
     size_t watched_count;
     size_t expired_count;
     bool has_replaced;   /* a claim has replaced a row */

@@ -186,6 +186,20 @@ static void report_finish(struct ledger *ledger, const struct ledger_batch *batc
     recent_add(&ledger->recent, finish);
 }
 
+/* No bridge has counted it as in work since it was handed over. */
+static void report_overdue(struct ledger *ledger, const struct ledger_batch *batch,
+                           const struct ledger_request *request)
+{
+    const struct finish_request *finish = &request->finish;
+    if (request->status == STATUS_OK) {
+        count(ledger, COUNTER_RESUMED, 1 + waiters_of(finish));
+        count(ledger, OUTCOME_COUNTERS[finish->outcome.status], 1);
+        count(ledger, COUNTER_REPLAYED, waiters_of(finish));
+        report_messages(ledger, batch, request);
+        recent_add(&ledger->recent, finish);
+    }
+}
+
 /* The state is stored, or is no longer that of a watch. */
 static void report_watch(struct ledger *ledger, const struct ledger_batch *batch,
                          struct ledger_request *request)
@@ -315,6 +329,10 @@ void ledger_report(struct ledger *ledger, struct ledger_batch *batch)
         if (request->type->report != NULL) {
             request->type->report(ledger, batch, request);
         }
+        ledger_request_free(request);
+    }
+    while ((request = request_list_take(&batch->overdue)) != NULL) {
+        report_overdue(ledger, batch, request);
         ledger_request_free(request);
     }
     post_messages(ledger, batch, batch->message_count - batch->adopted_count, batch->adopted_count);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LEASE_S 5
@@ -103,6 +104,30 @@ static void test_a_bridge_that_was_stopped_too_long_ends_without_doing_anything(
     bridge_stop(caller);
 }
 
+/* What waits behind a call that does not answer is in the ledger only. */
+static void test_a_command_in_line_expires_and_all_who_asked_get_the_reply(struct fixture *fixture)
+{
+    const char *token = fixture_name(fixture, "token");
+    const char *group = fixture_name(fixture, "pg");
+    struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"));
+    char not_after[40];
+    time_t then = time(NULL) + 6;
+    struct tm utc;
+    gmtime_r(&then, &utc);
+    strftime(not_after, sizeof not_after, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    fixture_send_hanging(fixture, fixture_name(fixture, "token"), group);
+    const char *extra = fixture_format(fixture, ",\"NotAfter\":\"%s\"", not_after);
+    fixture_send(fixture, fixture_command(fixture, token, group, extra));
+    fixture_send(fixture, fixture_command(fixture, token, group, extra));
+    for (int i = 0; i < 2; i++) {
+        check_error(fixture_expect_reply(fixture, token), "failed", "Bridge.Expired", "expired",
+                    false);
+    }
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
+    simulator_clear(&fixture->simulator);
+    bridge_stop(bridge);
+}
+
 /* A bridge whose database is where `path` will lead. */
 static struct bridge *start_without_database(struct fixture *fixture, const char *path)
 {
@@ -140,6 +165,7 @@ int main(int argc, char **argv)
     static const struct flow_test tests[] = {
         FLOW_TEST(test_a_killed_bridge_is_replaced_by_the_other_one),
         FLOW_TEST(test_a_bridge_that_was_stopped_too_long_ends_without_doing_anything),
+        FLOW_TEST(test_a_command_in_line_expires_and_all_who_asked_get_the_reply),
         FLOW_TEST(test_a_bridge_that_starts_without_its_database_waits_for_it),
         FLOW_TEST(test_a_bridge_that_waits_for_its_database_can_be_stopped),
     };

@@ -5,6 +5,9 @@
  * one has taken is none of the ids that the other one has read.
  *
  * Messages get new ids, because each run counts its own.
+ *
+ * A command of a route that this bridge has not is left to the others until its deadline: then any
+ * bridge adopts it and answers that it has expired.
  */
 #include "store_private.h"
 
@@ -51,11 +54,12 @@ static enum status adopt_page(struct store *store, struct slice dead, struct sli
     const struct mark mark = {batch->bytes.length, batch->message_count};
     size_t adopted = batch->adopted_count;
     const struct postgres_value commands[] = {postgres_number(store->run), postgres_array(dead),
-                                              postgres_array(routes)};
+                                              postgres_array(routes),
+                                              postgres_number(postgres_shared_ms(store))};
     const struct postgres_value messages[] = {postgres_number(store->run), postgres_array(dead),
                                               postgres_number(batch->next_message_id)};
     postgres_begin(store);
-    postgres_put(store, PG_ADOPT, commands, 3, postgres_take_promoted, NULL);
+    postgres_put(store, PG_ADOPT, commands, 4, postgres_take_promoted, NULL);
     postgres_put(store, PG_ADOPT_OUTBOX, messages, 3, take_messages, NULL);
     enum status status = postgres_commit(store);
     if (status != STATUS_OK) {
@@ -91,6 +95,9 @@ static enum status adopt_from(struct store *store, struct slice dead, bool *out_
         status = adopt_page(store, dead, buf_slice(&routes), &count);
     }
     *out_has_more = count > 0;
+    if (status == STATUS_OK && !*out_has_more) {
+        status = postgres_warn_of_left(store, dead, buf_slice(&routes));
+    }
     buf_fini(&routes);
     return status;
 }
@@ -108,6 +115,8 @@ void postgres_adopt(struct store *store)
     if (status == STATUS_OK && dead.length > 0) {
         buf_append_char(&dead, '}');
         status = adopt_from(store, buf_slice(&dead), &has_more);
+    } else if (status == STATUS_OK) {
+        store->left_since_ms = 0;
     }
     store->must_adopt = status != STATUS_OK || has_more;
     buf_fini(&dead);

@@ -193,13 +193,24 @@ static enum status alone(struct store *store, struct item *item)
         [REQUEST_WATCH] = postgres_change_watch,
     };
     enum status status = STATUS_STORE;
-    store->work.alone = item;
+    struct work *work = &store->work;
+    work->alone = item;
     for (int i = 0; i < ATTEMPTS_MAX && status == STATUS_STORE; i++) {
         if (i > 0 && !postgres_may_retry(store)) {
             return status;
         }
         postgres_drop_promoted(store);
-        status = CARRY_OUT[item->request->type->kind](store, item);
+        status = item->is_overdue ? postgres_end_overdue(store, item)
+                                  : CARRY_OUT[item->request->type->kind](store, item);
+    }
+    if (status == STATUS_STORE && item->is_overdue && !store->is_expelled) {
+        item->request->status = STATUS_STORE; /* a later batch does it: nobody waits for this one */
+        status = STATUS_OK;
+    }
+    if (status == STATUS_OK && item->is_overdue && item->request->status != STATUS_OK &&
+        item->request->audit_seq != 0) {
+        work->batch->last_audit_seq--; /* its record was not written; the next one gets its Seq */
+        item->request->audit_seq = 0;
     }
     if (status == STATUS_OK) {
         item_done(store, item);
@@ -265,15 +276,31 @@ static void answers_lost(struct store *store)
     work->has_effect = true;
 }
 
+static enum status all_alone(struct store *store)
+{
+    struct work *work = &store->work;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < work->count && status == STATUS_OK; i++) {
+        if (work->items[i].stage == ITEM_ALONE) {
+            status = alone(store, &work->items[i]);
+        }
+    }
+    return status;
+}
+
 /* Goes on with the batch where it stands. */
 static enum status go_on(struct store *store)
 {
     struct work *work = &store->work;
     enum status status = work->is_first_done ? STATUS_OK : first(store);
-    for (size_t i = 0; i < work->count && status == STATUS_OK; i++) {
-        if (work->items[i].stage == ITEM_ALONE) {
-            status = alone(store, &work->items[i]);
-        }
+    if (status == STATUS_OK) {
+        status = all_alone(store);
+    }
+    if (status == STATUS_OK && !work->is_swept) {
+        status = postgres_find_overdue(store);
+    }
+    if (status == STATUS_OK) {
+        status = all_alone(store);
     }
     if (status == STATUS_OK && work->has_lost) {
         status = find_lost(store);
@@ -309,6 +336,7 @@ static void finish_turn(struct store *store)
     store->must_adopt = store->must_adopt || has_change;
     if (store->must_adopt && !store->is_starting) {
         postgres_adopt(store);
+        postgres_repair(store);
     }
     int64_t held = heads_count(store);
     postgres_lease_set_held(store->lease, held);

@@ -1,6 +1,7 @@
 /*
  * Requests that need to read before they write: an outcome for which others wait too or with which
- * a watch begins, an operator's order, a step of a watch, and a history that has become long.
+ * a watch begins, the end of a command in line, an operator's order, a step of a watch, and a
+ * history that has become long.
  */
 #include "store_private.h"
 
@@ -184,6 +185,75 @@ enum status postgres_finish(struct store *store, struct item *item)
 {
     struct read read = {0};
     enum status status = finish(store, item, &read);
+    read_fini(&read);
+    return status;
+}
+
+/* ---- commands in line past their deadline ---- */
+
+/* The row that was locked still waits, and its deadline has passed. */
+static bool is_overdue(const struct store *store, const struct read *read)
+{
+    return PQntuples(read->head) == 1 && PQntuples(read->row) == 1 &&
+           postgres_int(read->row, 0, COLUMN_line) != 0 &&
+           postgres_int(read->row, 0, COLUMN_due_at) <= postgres_shared_ms(store);
+}
+
+/* It was called before if an operator ordered it again, or if its sender did. */
+static void set_overdue(struct finish_request *finish)
+{
+    outcome_fini(&finish->outcome);
+    if (finish->command->state == STATE_UNSURE) {
+        outcome_of_error(&finish->outcome, ERROR_NO_DEFINITE_ANSWER,
+                         "An earlier attempt may have had effect and no definite answer came.");
+    } else {
+        outcome_of_error(&finish->outcome, ERROR_EXPIRED,
+                         "The command's deadline passed before it could be called.");
+    }
+}
+
+static enum status end_overdue(struct store *store, struct ledger_request *request,
+                               const struct read *read)
+{
+    struct ledger_batch *batch = store->work.batch;
+    struct finish_request *finish = &request->finish;
+    struct store_row row;
+    if (postgres_read_row(read->row, 0, &row) != STATUS_OK) {
+        postgres_damaged(store, finish->order.token.data);
+        return STATUS_STORE;
+    }
+    command_free(finish->command);
+    finish->command = ledger_batch_command(batch, &row);
+    set_overdue(finish);
+    finish->completed_at_ms = batch->now_ms;
+    finish->kept_from_ms = batch->kept_ms;
+    rules_finish(batch, request);
+    answer_all(store, request, read);
+    rules_finish_end(batch, request);
+    put_outcome(store, request, 0, postgres_events(store, request));
+    postgres_put_messages(store, request);
+    postgres_put_audit(store, request);
+    return postgres_commit(store);
+}
+
+/* The head is locked before the row: then nobody promotes the row or joins it. */
+enum status postgres_end_overdue(struct store *store, struct item *item)
+{
+    struct ledger_request *request = item->request;
+    struct read read = {0};
+    postgres_begin(store);
+    put_read(store, PG_LOCK_HEAD, request->finish.order.note.data, take_head, &read);
+    put_read(store, PG_LOCK_ROW, request->finish.order.token.data, take_row, &read);
+    put_read(store, PG_LIST_WAITERS, request->finish.order.token.data, take_waiters, &read);
+    enum status status = postgres_flush(store);
+    bool still_waits = status == STATUS_OK && is_overdue(store, &read);
+    request->status = still_waits ? STATUS_OK : STATUS_NOT_FOUND;
+    if (still_waits) {
+        status = end_overdue(store, request, &read);
+    }
+    if (status == STATUS_STORE || (status == STATUS_OK && !still_waits)) {
+        postgres_rollback(store);
+    }
     read_fini(&read);
     return status;
 }

@@ -36,6 +36,7 @@ struct postgres_lease {
     bool is_out_of_reach; /* it was logged */
 
     atomic_bool has_change;
+    atomic_bool has_overdue;
     _Atomic int64_t held;
     _Atomic int64_t elsewhere;
     _Atomic int64_t clock_ahead_ms;
@@ -51,6 +52,7 @@ struct renewal {
     int64_t now_ms;
     int64_t server_ms; /* its clock */
     int64_t in_line;
+    int64_t first_due_ms; /* the first deadline of those in line; 0: there are none */
     bool is_registered;
     bool has_change;
 };
@@ -69,6 +71,7 @@ static void take_renewal(void *arg, size_t index, const PGresult *result)
     }
     if (index == 2) {
         renewal->in_line = postgres_int(result, 0, 0);
+        renewal->first_due_ms = postgres_int(result, 0, 1);
         return;
     }
     renewal->now_ms = clock_boot_ms();
@@ -178,6 +181,10 @@ static enum status renew(struct postgres_lease *lease)
     atomic_store(&lease->clock_ahead_ms, renewal.server_ms + since_ms - clock_wall_ms());
     if (renewal.has_change || renewal.now_ms >= lease->adopt_at_ms) {
         announce_change(lease);
+    }
+    if (renewal.first_due_ms != 0 && renewal.first_due_ms <= renewal.server_ms) {
+        atomic_store(&lease->has_overdue, true);
+        lease->options.wake(lease->options.arg);
     }
     return STATUS_OK;
 }
@@ -290,6 +297,7 @@ struct postgres_lease *postgres_lease_new(const struct postgres_lease_options *o
     lease->timeout_ms = (int)(options->lease_ms - LEASE_MARGIN_MS);
     peers_init(&lease->peers, options->run, options->lease_ms);
     atomic_init(&lease->has_change, true);
+    atomic_init(&lease->has_overdue, false);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&lease->ending, &attributes);
@@ -325,6 +333,17 @@ void postgres_lease_free(struct postgres_lease *lease)
 bool postgres_lease_take_change(struct postgres_lease *lease)
 {
     return atomic_exchange(&lease->has_change, false);
+}
+
+bool postgres_lease_take_overdue(struct postgres_lease *lease)
+{
+    return atomic_exchange(&lease->has_overdue, false);
+}
+
+void postgres_lease_call_again(struct postgres_lease *lease)
+{
+    atomic_store(&lease->has_overdue, true);
+    lease->options.wake(lease->options.arg);
 }
 
 int64_t postgres_lease_elsewhere(const struct postgres_lease *lease)

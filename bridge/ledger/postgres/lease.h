@@ -41,6 +41,11 @@ void postgres_lease_free(struct postgres_lease *lease);
 /* Whether runs have gone since the last call: what they held may be adopted. True from time to time
  * without that. */
 bool postgres_lease_take_change(struct postgres_lease *lease);
+/* Whether a command that waits in line has passed its deadline, on the server's clock, since the
+ * last call. */
+bool postgres_lease_take_overdue(struct postgres_lease *lease);
+/* There is more to do: has the store called again, as `wake` does. */
+void postgres_lease_call_again(struct postgres_lease *lease);
 /* As of the last renewal, how many commands the other bridges hold or wait in line. */
 int64_t postgres_lease_elsewhere(const struct postgres_lease *lease);
 /* How far the server's clock is ahead of this machine's wall clock, as of the last renewal. */

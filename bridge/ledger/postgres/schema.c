@@ -150,17 +150,18 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
 
 /* $1 token, $2 run, $3 attempts, then the columns in this order; $11 events, $12 whether the
  * senders are kept, $13 what was observed. */
-#define FINISH                                                                                \
-    "UPDATE command SET state = 5, owner = NULL, attempts = $3, status = $4, retention = $5," \
-    " request_id = $6, code = $7, error = $8, completed_at = $9, due_at = $10,"               \
-    " observed = $13,"                                                                        \
-    " history = " APPEND(                                                                     \
-        "$11") ", has_waiters = false,"                                                       \
-               " topic = CASE WHEN $12::boolean THEN topic END,"                              \
-               " correlation_data = CASE WHEN $12::boolean THEN correlation_data END,"        \
-               " correlation_id = CASE WHEN $12::boolean THEN correlation_id END,"            \
-               " traceparent = CASE WHEN $12::boolean THEN traceparent END,"                  \
-               " tracestate = CASE WHEN $12::boolean THEN tracestate END"                     \
+#define FINISH                                                                              \
+    "UPDATE command SET state = 5, owner = NULL, line = NULL, attempts = $3, status = $4, " \
+    "retention = $5,"                                                                       \
+    " request_id = $6, code = $7, error = $8, completed_at = $9, due_at = $10,"             \
+    " observed = $13,"                                                                      \
+    " history = " APPEND(                                                                   \
+        "$11") ", has_waiters = false,"                                                     \
+               " topic = CASE WHEN $12::boolean THEN topic END,"                            \
+               " correlation_data = CASE WHEN $12::boolean THEN correlation_data END,"      \
+               " correlation_id = CASE WHEN $12::boolean THEN correlation_id END,"          \
+               " traceparent = CASE WHEN $12::boolean THEN traceparent END,"                \
+               " tracestate = CASE WHEN $12::boolean THEN tracestate END"                   \
                " WHERE token = $1 AND owner IS NOT DISTINCT FROM $2::bigint"
 #define APPEND(events) "coalesce(history, ''::bytea) || coalesce(" events "::bytea, ''::bytea)"
 
@@ -331,8 +332,8 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
     [PG_TAKE_OUTBOX] = {"take_outbox", "UPDATE outbox SET owner = $1 WHERE owner = $2"},
     [PG_HEARTBEAT] = {"heartbeat", "UPDATE bridge SET n = n + 1, held = $2 WHERE id = $1"},
     [PG_GET_CLOCK] = {"get_clock", "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"},
-    [PG_COUNT_LINE] = {"count_line", "SELECT count(*) FROM (SELECT 1 FROM command"
-                                     " WHERE line IS NOT NULL LIMIT $1) s"},
+    [PG_COUNT_LINE] = {"count_line", "SELECT count(*), coalesce(min(due_at), 0) FROM (SELECT due_at"
+                                     " FROM command WHERE line IS NOT NULL LIMIT $1) s"},
     [PG_LIST_BRIDGES] = {"list_bridges", "SELECT id, n, lease_ms, held FROM bridge"},
     [PG_EXPEL] = {"expel", "DELETE FROM bridge WHERE id = $1 AND n = $2"},
     [PG_RESET_CALLS] = {"reset_calls",
@@ -349,7 +350,8 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
                       " AND NOT EXISTS (SELECT 1 FROM bridge b WHERE b.id = o.owner)"},
     [PG_ADOPT] = {"adopt", "UPDATE command SET owner = $1 WHERE token = ANY (ARRAY (SELECT token"
                            " FROM command WHERE owner = ANY ($2::bigint[])"
-                           " AND route = ANY ($3::text[]) ORDER BY grp LIMIT 500"
+                           " AND (route = ANY ($3::text[]) OR deadline_at <= $4)"
+                           " ORDER BY grp LIMIT 500"
                            " FOR UPDATE SKIP LOCKED)) RETURNING " HELD_COLUMNS},
     [PG_ADOPT_OUTBOX] =
         {"adopt_outbox",
@@ -359,6 +361,15 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
          " u AS (UPDATE outbox o SET owner = $1, id = $3 + k.n FROM k"
          " WHERE o.owner = k.owner AND o.id = k.id RETURNING o.id, o.message)"
          " SELECT id, message FROM u ORDER BY id"},
+    [PG_LIST_LEFT] = {"list_left", "SELECT route, count(*) FROM command"
+                                   " WHERE owner = ANY ($1::bigint[])"
+                                   " AND NOT route = ANY ($2::text[]) GROUP BY route"},
+    [PG_LIST_OVERDUE] = {"list_overdue", "SELECT token, grp FROM command WHERE line IS NOT NULL"
+                                         " AND due_at <= $1 ORDER BY due_at LIMIT $2"},
+    [PG_LIST_HEADLESS] = {"list_headless",
+                          "SELECT DISTINCT c.grp FROM command c WHERE c.line IS NOT NULL"
+                          " AND NOT EXISTS (SELECT 1 FROM command h WHERE h.grp = c.grp"
+                          " AND h.owner IS NOT NULL) LIMIT $1"},
     [PG_GRANT] = {"grant_tokens",
                   "INSERT INTO allowance AS a (region, granted, free_at) VALUES ($1,"
                   " least($5::bigint, $4::bigint),"

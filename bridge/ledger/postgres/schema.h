@@ -148,13 +148,16 @@ enum store_postgres_statement {
     PG_TAKE_OUTBOX,
     PG_HEARTBEAT,
     PG_GET_CLOCK,  /* ms; the only statement that reads it */
-    PG_COUNT_LINE, /* at most $1 */
+    PG_COUNT_LINE, /* at most $1; and the first of their deadlines */
     PG_LIST_BRIDGES,
     PG_EXPEL,
     PG_RESET_CALLS,
     PG_LIST_DEAD,
-    PG_ADOPT,        /* $3: commands of these routes */
-    PG_ADOPT_OUTBOX, /* $3: the first of their new ids */
+    PG_ADOPT,         /* $3: commands of these routes; $4: and those with an earlier deadline */
+    PG_ADOPT_OUTBOX,  /* $3: the first of their new ids */
+    PG_LIST_LEFT,     /* how many commands of runs $1 are of each route that is none of $2 */
+    PG_LIST_OVERDUE,  /* in line with a deadline up to $1: at most $2 */
+    PG_LIST_HEADLESS, /* groups with a line and without a head: at most $1 */
     PG_EXPIRE,
     /* The shared rates. $1 region, $2 now, $3 the time that a token takes; in us. */
     PG_GRANT, /* $4 burst, $5 wanted: takes what is there */

@@ -37,6 +37,7 @@ struct item {
     bool is_head;      /* a claim or a retry: its command is now held by this run */
     bool is_joined;    /* a claim: it waits with others for an outcome */
     bool must_shorten; /* the history has become long */
+    bool is_overdue;   /* a finish of a command that waits in line */
 };
 
 /* A command that the store has given to this run in the present transaction. */
@@ -56,6 +57,7 @@ struct work {
     bool has_effect;    /* something of it is committed */
     bool is_unknown;    /* whether the present transaction is committed is not known */
     bool has_lost;      /* the answers of a committed transaction were lost */
+    bool is_swept;      /* commands past their deadline were looked for */
     struct promoted *promoted;
     size_t promoted_count;
 };
@@ -91,7 +93,10 @@ struct store {
     bool is_starting;         /* the ids of new messages are not known yet: nothing is adopted */
     bool is_adoption_unknown; /* whether the last one was committed */
     bool has_effect_index;    /* false: not known */
-    struct head *heads;       /* a hash */
+    int64_t repair_at_ms;     /* CLOCK_BOOTTIME */
+    int64_t left_since_ms;    /* CLOCK_BOOTTIME: commands of foreign routes were found; 0: none */
+    bool has_warned_of_left;
+    struct head *heads; /* a hash */
     struct work work;
     struct sent *sent;
     size_t sent_count;
@@ -137,6 +142,20 @@ void postgres_expelled(struct store *store);
 void postgres_adopt(struct store *store);
 /* Before a batch, if is_adoption_unknown: adds to it what this run has and does not know. */
 enum status postgres_recover_adopted(struct store *store, struct ledger_batch *batch);
+
+/* ---- sweep.c ---- */
+
+/* The batch's time on the server's clock, by which deadlines of other bridges are judged: a clock
+ * that is wrong on one machine ends no commands of the others. */
+int64_t postgres_shared_ms(const struct store *store);
+/* Adds items to the work for commands in line that are past their deadline, if the lease says so.
+ */
+enum status postgres_find_overdue(struct store *store);
+/* Every 30 s: promotes commands in line whose group has no head, which is an error of a program. */
+void postgres_repair(struct store *store);
+/* Warns of commands of dead runs whose route this bridge has not, once no other one has adopted
+ * them for the length of a lease. */
+enum status postgres_warn_of_left(struct store *store, struct slice dead, struct slice routes);
 
 /* ---- allowance.c ---- */
 
@@ -210,6 +229,9 @@ struct slice postgres_events(const struct store *store, const struct ledger_requ
 enum status postgres_claim(struct store *store, struct item *item);
 enum status postgres_finish(struct store *store, struct item *item);
 enum status postgres_order(struct store *store, struct item *item);
+/* Ends a command that waits in line past its deadline. The request's status tells whether it did:
+ * STATUS_NOT_FOUND where it does not wait any more. */
+enum status postgres_end_overdue(struct store *store, struct item *item);
 enum status postgres_change_watch(struct store *store, struct item *item);
 /* Rewrites the history of a move's command, which has become long. */
 void postgres_shorten(struct store *store, struct item *item);

@@ -224,7 +224,7 @@ static void test_heads_of_an_expelled_run_are_adopted_with_their_calls_unsure(vo
     const struct postgres_value expel[] = {NUMBER(1), NUMBER(0)};
     const struct postgres_value reset[] = {NUMBER(1), NUMBER(1), TEXT("event")};
     const struct postgres_value adopt[] = {NUMBER(2), postgres_array(slice_text("{1}")),
-                                           postgres_array(slice_text("{start}"))};
+                                           postgres_array(slice_text("{start}")), NUMBER(0)};
     claim_one(*state, 1, "t1", 1);
     postgres_send_text(*state, "BEGIN");
     postgres_send(*state, PG_EXPEL, expel, 2);
@@ -234,7 +234,7 @@ static void test_heads_of_an_expelled_run_are_adopted_with_their_calls_unsure(vo
     postgres_send(*state, PG_LIST_DEAD, NULL, 0);
     expect(*state, "1");
     send_guard(*state, 2);
-    postgres_send(*state, PG_ADOPT, adopt, 3);
+    postgres_send(*state, PG_ADOPT, adopt, 4);
     postgres_send_text(*state, "COMMIT");
     expect(*state, "-11-");
 }
@@ -372,7 +372,11 @@ static void test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_head
         {"lock_head('g')", true},
         {"promote(1, 'g')", true},
         {"own_heads(1)", true},
-        {"adopt(1, '{2}', '{start}')", true},
+        {"adopt(1, '{2}', '{start}', 1)", true},
+        {"list_left('{2}', '{start}')", true},
+        {"list_overdue(1, 16)", false},
+        {"list_headless(64)", true},
+        {"count_line(100000)", false},
         {"adopt_outbox(1, '{2}', 1)", false},
         {"reset_calls(1, 1, '')", true},
         {"take_heads(1, 2)", true},

@@ -187,7 +187,125 @@ static void test_a_bridge_that_stops_leaves_its_work_at_once_and_uncharged(void 
     assert_work(&bridges[1], 0);
 }
 
-/* What is granted to a bridge of a rate whose next token is far away. */
+/* ---- upkeep of the line ---- */
+
+#define DEADLINE_MS INT64_C(1767323100123) /* of the commands of store_batch */
+
+static void run_at(struct bridge *bridge, int64_t now_ms)
+{
+    store_batch_begin(&bridge->batch);
+    bridge->batch.batch.now_ms = now_ms;
+    postgres_lease_call_again(bridge->store->lease);
+    assert_int_equal(store_batch_run(&bridge->batch), STATUS_OK);
+}
+
+static void assert_row(const struct bridge *bridge, const char *token, enum state state)
+{
+    struct store_row row;
+    assert_int_equal(postgres_find(bridge->store, slice_text(token), &row), STATUS_OK);
+    assert_int_equal(row.state, state);
+}
+
+static void test_a_command_in_line_expires_at_its_deadline_for_all_who_asked(void **state)
+{
+    (void)state;
+    give_work(&bridges[0]);
+    struct ledger_request *again = store_batch_claim(&bridges[1].batch, "t-2");
+    assert_int_equal(store_batch_run(&bridges[1].batch), STATUS_OK);
+    assert_true(again->claim.is_joined_elsewhere);
+    run_at(&bridges[1], DEADLINE_MS - 1000);
+    assert_null(bridges[1].batch.batch.overdue.head);
+    assert_row(&bridges[1], "t-2", STATE_READY);
+    run_at(&bridges[1], DEADLINE_MS + 1000);
+    const struct ledger_request *ended = bridges[1].batch.batch.overdue.head;
+    assert_non_null(ended);
+    assert_null(ended->next);
+    assert_int_equal(ended->status, STATUS_OK);
+    assert_string_equal(ended->finish.command->token, "t-2");
+    assert_string_equal(ended->finish.outcome.code, "Bridge.Expired");
+    assert_int_equal(ended->finish.reply_to_count, 2);
+    assert_int_equal(ended->message_count, 2);
+    assert_row(&bridges[1], "t-2", STATE_DONE);
+    assert_row(&bridges[1], "t-1", STATE_CALLING); /* the head belongs to its own bridge */
+    /* It waits no more: neither for another sweep, nor behind its head. */
+    run_at(&bridges[0], DEADLINE_MS + 1000);
+    assert_null(bridges[0].batch.batch.overdue.head);
+    store_batch_begin(&bridges[0].batch);
+    store_batch_finish(&bridges[0].batch, "t-1", 1, INT64_MAX);
+    assert_int_equal(store_batch_run(&bridges[0].batch), STATUS_OK);
+    assert_int_equal(bridges[0].batch.batch.command_count, 0);
+}
+
+/* Between the look for overdue commands and the lock of the head, its bridge promoted it. */
+static void test_a_command_that_was_promoted_meanwhile_does_not_expire(void **state)
+{
+    (void)state;
+    give_work(&bridges[0]);
+    struct ledger_request request = {0};
+    struct item item = {.request = &request, .is_overdue = true};
+    store_batch_finish(&bridges[0].batch, "t-1", 1, INT64_MAX);
+    assert_int_equal(store_batch_run(&bridges[0].batch), STATUS_OK);
+    assert_int_equal(bridges[0].batch.batch.command_count, 1);
+    buf_append_text(&request.finish.order.token, "t-2");
+    buf_append_text(&request.finish.order.note, "pg-1");
+    struct store *store = bridges[1].store;
+    bridges[1].batch.batch.now_ms = DEADLINE_MS + 1000;
+    store->work.batch = &bridges[1].batch.batch;
+    assert_int_equal(postgres_end_overdue(store, &item), STATUS_OK);
+    store->work.batch = NULL;
+    assert_int_equal(request.status, STATUS_NOT_FOUND);
+    assert_row(&bridges[1], "t-2", STATE_READY);
+    buf_fini(&request.finish.order.token);
+    buf_fini(&request.finish.order.note);
+}
+
+static void test_a_line_without_a_head_gets_one(void **state)
+{
+    (void)state;
+    give_work(&bridges[0]);
+    assert_int_equal(postgres_run(bridges[0].store->connection, POSTGRES_TIMEOUT_MS,
+                                  "UPDATE command SET owner = NULL, state = 5, status = 0,"
+                                  " retention = 0 WHERE token = 't-1'"),
+                     STATUS_OK);
+    bridges[1].store->must_adopt = true;
+    bridges[1].store->repair_at_ms = 0;
+    store_batch_begin(&bridges[1].batch);
+    assert_int_equal(store_batch_run(&bridges[1].batch), STATUS_OK);
+    assert_int_equal(bridges[1].batch.batch.command_count, 1);
+    assert_string_equal(bridges[1].batch.batch.commands[0]->token, "t-2");
+}
+
+static void adopt_at(struct bridge *bridge, int64_t now_ms)
+{
+    bridge->store->must_adopt = true;
+    run_at(bridge, now_ms);
+}
+
+static void test_a_command_whose_route_no_bridge_has_is_warned_of_and_ends_by_its_deadline(
+    void **state)
+{
+    (void)state;
+    bridges[1].batch.limits.route_count = 0;
+    give_work(&bridges[0]);
+    close_bridge(&bridges[0]);
+    sem_init(&bridges[0].calls, 0, 0);
+    struct store *store = bridges[1].store;
+    adopt_at(&bridges[1], DEADLINE_MS - 1000);
+    assert_int_equal(bridges[1].batch.batch.command_count, 0);
+    assert_int_equal(bridges[1].batch.batch.adopted_count, 1); /* the message */
+    assert_true(store->left_since_ms != 0);
+    assert_false(store->has_warned_of_left);
+    store->left_since_ms -= LEASE_MS;
+    adopt_at(&bridges[1], DEADLINE_MS - 1000);
+    assert_true(store->has_warned_of_left);
+    adopt_at(&bridges[1], DEADLINE_MS + 1000);
+    assert_int_equal(bridges[1].batch.batch.command_count, 1);
+    assert_string_equal(bridges[1].batch.batch.commands[0]->token, "t-1");
+    assert_null(bridges[1].batch.batch.commands[0]->route);
+    adopt_at(&bridges[1], DEADLINE_MS + 1000);
+    assert_int_equal(store->left_since_ms, 0);
+}
+
 /* Before the first batch is carried out, the ids of the run's messages are not known. */
 static void test_what_is_left_is_adopted_after_the_start_with_ids_of_the_run(void **state)
 {
@@ -210,6 +328,7 @@ static void test_what_is_left_is_adopted_after_the_start_with_ids_of_the_run(voi
     assert_true(bridges[1].batch.batch.messages[0].id > 0);
 }
 
+/* What is granted to a bridge of a rate whose next token is far away. */
 static struct allowance_grant ask(const struct bridge *bridge, int64_t wanted)
 {
     struct allowance_request request = {
@@ -258,6 +377,10 @@ int main(void)
         TEST(test_a_rate_is_shared),
         TEST(test_a_bridge_learns_that_another_one_was_throttled),
         TEST(test_a_bridge_that_stops_leaves_its_work_at_once_and_uncharged),
+        TEST(test_a_command_in_line_expires_at_its_deadline_for_all_who_asked),
+        TEST(test_a_command_that_was_promoted_meanwhile_does_not_expire),
+        TEST(test_a_line_without_a_head_gets_one),
+        TEST(test_a_command_whose_route_no_bridge_has_is_warned_of_and_ends_by_its_deadline),
         TEST(test_what_is_left_is_adopted_after_the_start_with_ids_of_the_run),
     };
     return cmocka_run_group_tests(tests, postgres_server_start, postgres_server_stop);
