@@ -59,13 +59,12 @@ bit new_has_waiters[TOKENS];
 
 /* The table of runs: registered; its row locked FOR KEY SHARE by the run's own transaction, or for DELETE by another's. */
 bit registered[RUNS + 1], guarded[RUNS + 1], expelling[RUNS + 1];
+bit stands[RUNS + 1]; /* table step: the run's last transaction, as it counts them, is committed */
 bit ended[RUNS + 1]; /* the process is gone: only used to let anybody expel it */
 
 byte waits_for[DELIVERIES]; /* table waiter: token + 1 */
 byte outbox[DELIVERIES];    /* table outbox: the run whose message answers this delivery */
 byte answers[DELIVERIES];   /* messages ever committed for this delivery */
-bit replayed[DELIVERIES];   /* the answer from a stored outcome stands in the outbox, under the id that the run chose for it */
-bit joined[DELIVERIES];     /* bridge.joined has reached this delivery */
 
 byte delivery[DELIVERIES], token_of[DELIVERIES];
 byte delivery_count = FIRST_DELIVERIES, run_count = BRIDGES;
@@ -156,24 +155,24 @@ inline commit_rows(c, told, join, replay) {
     }
     j = 0;
     if
-    :: join != 0 -> waits_for[join - 1] = token_of[join - 1] + 1; joined[join - 1] = 1
+    :: join != 0 -> waits_for[join - 1] = token_of[join - 1] + 1
     :: else
     fi;
     if
-    :: replay != 0 && !replayed[replay - 1] -> replayed[replay - 1] = 1; answer(replay - 1)
+    :: replay != 0 -> answer(replay - 1)
     :: else
     fi;
     unlock_all(c);
-    guarded[me] = 0
+    guarded[me] = 0; stands[me] = 1
 }
 
 inline rollback_rows(c) { unlock_all(c); guarded[me] = 0 }
 
-/* The first statement of every transaction. It waits where the row is being deleted. */
+/* The first statements of every transaction: the guard, which waits where the row is being deleted, and its new number. */
 #ifdef TRAP_GUARD_WITHOUT_LOCK
-#define GUARD if :: registered[me] :: else -> goto expelled fi
+#define GUARD if :: registered[me] -> stands[me] = 0 :: else -> goto expelled fi
 #else
-#define GUARD !expelling[me]; if :: registered[me] -> guarded[me] = 1 :: else -> goto expelled fi
+#define GUARD !expelling[me]; if :: registered[me] -> guarded[me] = 1; stands[me] = 0 :: else -> goto expelled fi
 #endif
 
 /* How a transaction ends for the client. The server has a pipelined one whole, so it ends it without the client. */
@@ -191,7 +190,7 @@ inline end_transaction(told, join, replay) {
     fi
 }
 
-/* After a lost connection: wait for the end of the old transaction, then read which heads are ours. */
+/* After a lost connection: wait for the end of the old transaction, then read whether it stands, and which heads are ours. */
 inline reconnect() {
     result = KNOWN;
     !expelling[me];
@@ -199,6 +198,9 @@ inline reconnect() {
     :: registered[me]
     :: else -> goto expelled
     fi;
+#ifdef TRAP_STEP_NOT_READ
+    stands[me] = 0;
+#endif
 #ifndef TRAP_RESENT_PROMOTE_FORGOTTEN
     d_step {
         held = 0;
@@ -415,13 +417,13 @@ batch:
             }
         :: result == UNKNOWN ->
             d_step {
-                promoted = 0; claimed = 0; move = NOBODY; /* a move that was lost is chosen again */
+                promoted = 0; claimed = 0;
                 if
                 :: finish != NOBODY -> slow = slow & ~BIT(finish)
                 :: else
                 fi
             };
-            goto sent_again
+            goto lost_batch
         :: result == KILLED -> goto killed
         fi }
        }
@@ -458,9 +460,6 @@ batch:
 #ifndef TRAP_RESENT_CLAIM_NOT_RECOGNISED
             :: seen != NONE && claim[t] == current -> d_step { rollback_rows(c); acknowledge() }
 #endif
-#ifndef TRAP_RESENT_JOIN_NOT_RECOGNISED
-            :: joined[current - 1] -> d_step { rollback_rows(c); acknowledge() }
-#endif
             :: else ->
                 if
                 :: seen == NONE && head == NOBODY -> d_step { rollback_rows(c); meets = 0 }
@@ -487,7 +486,7 @@ batch:
             fi;
             d_step { t = 0; seen = 0; head = NOBODY };
             if
-            :: result == UNKNOWN -> goto lost_connection
+            :: result == UNKNOWN -> goto lost_claim
             :: else
             fi
         }
@@ -507,7 +506,7 @@ batch:
         atomic { FREE(finish, c);
         if
         :: owner[finish] == me -> d_step { write(finish, c, DONE, 0, claim[finish], 0); claimed = 1 }
-        :: else -> /* its own answer stands in the outbox: it was committed */
+        :: else -> /* its own answer stands in the outbox: a batch was committed whose answers were lost */
             PROMISE(NEVER_STOLEN, state[finish] == DONE && outbox[claim[finish] - 1] == me);
             told = 0
         fi };
@@ -525,7 +524,7 @@ batch:
         atomic { claimed = 0; end_transaction(told, 0, 0);
         if
         :: result == KNOWN -> d_step { held = (held | promoted) & ~BIT(finish); slow = slow & ~BIT(finish); promoted = 0; told = 0; finish = NOBODY }
-        :: result == UNKNOWN -> d_step { promoted = 0; told = 0; finish = NOBODY }; goto lost_connection
+        :: result == UNKNOWN -> d_step { promoted = 0; told = 0 }; goto lost_finish
         :: result == KILLED -> goto killed
         fi }
        }
@@ -611,9 +610,46 @@ batch:
     :: d_step { faults > 0 -> faults-- }; goto killed
     od;
 
-sent_again: /* the same batch, at once */
-    atomic { reconnect(); goto batch };
-lost_connection: /* as sent_again; what T2, T3, the sweep and the adoption do is chosen again from what the run knows */
+lost_batch: /* if it stands, its claim and its finish are looked up, because their results are lost; else it is sent again */
+    atomic {
+        reconnect();
+        if
+        :: stands[me] ->
+            d_step {
+                if
+                :: current != 0 -> meets = 1
+                :: else
+                fi;
+                if
+                :: finish != NOBODY -> slow = slow | BIT(finish)
+                :: else
+                fi;
+                finish = NOBODY; move = NOBODY
+            };
+            goto end
+        :: else -> move = NOBODY; goto batch /* a move is chosen again */
+        fi
+    };
+lost_claim:
+    atomic {
+        reconnect();
+        if
+        :: stands[me] -> acknowledge()
+        :: else
+        fi;
+        goto end
+    };
+lost_finish:
+    atomic {
+        reconnect();
+        if
+        :: stands[me] -> slow = slow & ~BIT(finish)
+        :: else
+        fi;
+        finish = NOBODY;
+        goto end
+    };
+lost_connection: /* what the sweep and the adoption do is chosen again from what the run knows */
     atomic { reconnect(); goto end };
 
     /* The process is gone: the broker delivers again, and a new run begins under an id of its own. */
