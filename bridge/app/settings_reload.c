@@ -53,6 +53,7 @@ void settings_reload_ledger_limits(const struct settings *settings, struct ledge
     out->audit_rows_max = settings->limits.outbox_messages;
     out->events = watcher_publishing(settings);
     out->watches_max = settings->watch.max;
+    out->rate_per_s = settings->api.rate_per_s;
 }
 
 /* ---- The former settings ---- */

@@ -326,6 +326,7 @@ struct ledger_limits {
     int64_t audit_rows_max;
     struct watch_publishing events;
     int64_t watches_max;
+    double rate_per_s; /* api.rate_per_s, which bridges that share a ledger compare */
 };
 
 enum health_change { HEALTH_SAME, HEALTH_FAILING, HEALTH_WORKING };

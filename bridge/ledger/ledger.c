@@ -69,6 +69,7 @@ static struct ledger_limits limits_of(const struct ledger_options *options)
         .audit_rows_max = options->audit_rows_max,
         .events = options->events,
         .watches_max = options->watches_max,
+        .rate_per_s = options->rate_per_s,
     };
 }
 
@@ -101,6 +102,7 @@ enum status ledger_open(struct loop *loop, const struct ledger_options *options,
                                 .password_file = options->password_file,
                                 .lease = options->lease,
                                 .lease_ms = options->lease_ms,
+                                .counters = options->counters,
                                 .warns_of_loss = options->warns_of_loss,
                                 .wake = committer_call,
                                 .wake_arg = committer};

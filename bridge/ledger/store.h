@@ -64,7 +64,8 @@ struct store_place {
     const char *password_file; /* NULL or "": none */
     struct lease *lease;       /* of a shared store: it renews this one. NULL: nobody asks */
     int64_t lease_ms;
-    bool warns_of_loss; /* of a server whose fail-over can lose commits */
+    struct counters *counters; /* of a shared store: what concerns the other bridges. NULL: none */
+    bool warns_of_loss;        /* of a server whose fail-over can lose commits */
     /* A shared store: it has something to do with the next batch, which is due now. Thread: any. */
     void (*wake)(void *arg);
     void *wake_arg;

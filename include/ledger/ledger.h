@@ -41,6 +41,7 @@ struct ledger_options {
     const char *password_file; /* of such a store; NULL or "": none */
     struct lease *lease;       /* of such a store, which renews it; must outlive the ledger */
     int64_t lease_ms;          /* how long it is */
+    double rate_per_s;         /* of such a store: bridges with different rates are warned of */
     bool warns_of_loss;        /* of such a store whose fail-over can lose commits */
     bool is_full; /* durability "full": a commit is on the disk before it is reported */
     int64_t success_ttl_s;

@@ -76,6 +76,9 @@ static enum status adopt_page(struct store *store, struct slice dead, struct sli
         LOG_INFO("work_adopted", LOG_INT("commands", store->work.promoted_count),
                  LOG_INT("messages", batch->adopted_count - adopted));
     }
+    if (store->counters != NULL) {
+        counter_add(store->counters, COUNTER_ADOPTED, (int64_t)store->work.promoted_count);
+    }
     postgres_take_over(store);
     return STATUS_OK;
 }

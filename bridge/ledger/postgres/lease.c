@@ -153,6 +153,15 @@ static enum status connect_it(struct postgres_lease *lease)
     return status;
 }
 
+static void count_renewal(const struct postgres_lease *lease, int64_t round_trip_us)
+{
+    struct counters *counters = lease->options.counters;
+    if (counters != NULL) {
+        counter_set(counters, COUNTER_BRIDGES, (int64_t)lease->peers.count + 1);
+        histogram_observe(counters, HISTOGRAM_LEDGER_ROUND_TRIP, round_trip_us);
+    }
+}
+
 /* STATUS_NOT_FOUND: the run is not registered any more. */
 static enum status renew(struct postgres_lease *lease)
 {
@@ -161,6 +170,7 @@ static enum status renew(struct postgres_lease *lease)
                                             postgres_number(atomic_load(&lease->held))};
     const struct postgres_value line[] = {postgres_number(LINE_MAX)};
     int64_t sent_ms = clock_boot_ms();
+    int64_t sent_us = clock_mono_us();
     postgres_send(lease->connection, PG_HEARTBEAT, values, 2);
     postgres_send(lease->connection, PG_GET_CLOCK, NULL, 0);
     postgres_send(lease->connection, PG_COUNT_LINE, line, 1);
@@ -174,6 +184,7 @@ static enum status renew(struct postgres_lease *lease)
     if (!renewal.is_registered) {
         return STATUS_NOT_FOUND;
     }
+    count_renewal(lease, clock_mono_us() - sent_us);
     lease_renewed(lease->options.lease, sent_ms, lease->options.lease_ms);
     lease->is_out_of_reach = false;
     atomic_store(&lease->elsewhere, renewal.in_line + peers_held(&lease->peers));
@@ -221,6 +232,9 @@ static enum status expel(struct postgres_lease *lease, const struct peer_row *de
     }
     if (status == STATUS_OK && is_deleted) {
         LOG_WARN("bridge_expelled", LOG_INT("run", dead->id), LOG_INT("held", dead->held));
+        if (lease->options.counters != NULL) {
+            counter_add(lease->options.counters, COUNTER_EXPELLED, 1);
+        }
         announce_change(lease);
     }
     buf_fini(&event);

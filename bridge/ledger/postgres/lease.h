@@ -11,6 +11,7 @@
 #ifndef LEDGER_POSTGRES_LEASE_H
 #define LEDGER_POSTGRES_LEASE_H
 
+#include "base/counters.h"
 #include "base/lease.h"
 #include "base/status.h"
 
@@ -25,8 +26,9 @@ struct postgres_lease_options {
     bool is_full;
     int64_t run;
     int64_t lease_ms;
-    struct lease *lease; /* is renewed, or lost */
-    bool warns_of_loss;  /* of a server without a synchronous standby, with `is_full` */
+    struct lease *lease;       /* is renewed, or lost */
+    struct counters *counters; /* NULL: none */
+    bool warns_of_loss;        /* of a server without a synchronous standby, with `is_full` */
     /* There may be something to adopt, or the lease is lost. */
     void (*wake)(void *arg);
     void *arg;

@@ -272,6 +272,10 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
     [PG_UNSET_META] = {"unset_meta", "DELETE FROM meta WHERE instance = $1 AND key = $2"},
     [PG_LIST_META] = {"list_meta", "SELECT key, value FROM meta WHERE instance = $1"
                                    " AND key >= $2 AND starts_with(key, $2) ORDER BY key"},
+    [PG_LIST_OTHER_RATES] = {"list_other_rates",
+                             "SELECT o.instance, o.value FROM bridge b JOIN meta o"
+                             " ON o.instance = b.instance AND o.key = $2 JOIN meta m"
+                             " ON m.instance = $1 AND m.key = $2 AND m.value <> o.value"},
     [PG_FIND_WATCH] = {"find_watch", "SELECT " WATCH_COLUMNS " FROM watch WHERE object = $1"},
     [PG_LOCK_WATCH] = {"lock_watch",
                        "SELECT " WATCH_COLUMNS " FROM watch WHERE object = $1 FOR UPDATE"},

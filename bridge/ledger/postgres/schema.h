@@ -124,6 +124,7 @@ enum store_postgres_statement {
     PG_LIST_META,
     PG_FIND_WATCH,
     PG_LOCK_WATCH,
+    PG_LIST_OTHER_RATES, /* of living bridges whose value of the key $2 is not that of $1 */
     PG_LIST_WATCHES,
     PG_REMOVE_WATCH,
     PG_PUT_WATCH,

@@ -21,6 +21,7 @@ static struct store *store_new(const struct store_place *place, bool is_full)
     store->is_full = is_full;
     store->lease_ms = place->lease_ms > 0 ? place->lease_ms : LEASE_MS;
     store->validity = place->lease;
+    store->counters = place->counters;
     store->lock_fd = -1;
     return store;
 }
@@ -76,6 +77,7 @@ static void begin_lease(struct store *store, const struct store_place *place)
                                                    .run = store->run,
                                                    .lease_ms = store->lease_ms,
                                                    .lease = place->lease,
+                                                   .counters = place->counters,
                                                    .warns_of_loss = place->warns_of_loss,
                                                    .wake = place->wake,
                                                    .arg = place->wake_arg};

@@ -86,6 +86,7 @@ struct store {
     int64_t step;      /* the number of the last transaction */
     bool is_started;
     bool is_expelled;
+    struct counters *counters;    /* NULL: none */
     struct lease *validity;       /* of the registration; NULL: nobody asks */
     struct postgres_lease *lease; /* renews it; NULL: nothing does */
     int64_t registered_ms;        /* CLOCK_BOOTTIME: when the registration was sent */
@@ -96,6 +97,8 @@ struct store {
     int64_t repair_at_ms;     /* CLOCK_BOOTTIME */
     int64_t left_since_ms;    /* CLOCK_BOOTTIME: commands of foreign routes were found; 0: none */
     bool has_warned_of_left;
+    bool has_other_rates; /* another bridge had another rate, when it was looked at last */
+    bool has_warned_of_rates;
     struct head *heads; /* a hash */
     struct work work;
     struct sent *sent;
@@ -151,7 +154,8 @@ int64_t postgres_shared_ms(const struct store *store);
 /* Adds items to the work for commands in line that are past their deadline, if the lease says so.
  */
 enum status postgres_find_overdue(struct store *store);
-/* Every 30 s: promotes commands in line whose group has no head, which is an error of a program. */
+/* Every 30 s: promotes commands in line whose group has no head, which is an error of a program,
+ * and compares the rates of the bridges. */
 void postgres_repair(struct store *store);
 /* Warns of commands of dead runs whose route this bridge has not, once no other one has adopted
  * them for the length of a lease. */

@@ -1,6 +1,7 @@
 /*
  * Upkeep of what waits in line, in each bridge: commands past their deadline get their outcome,
- * groups that have a line and no head get one, and commands that nobody adopts are warned of.
+ * groups that have a line and no head get one, commands that nobody adopts are warned of, and so
+ * are bridges with different rates.
  *
  * The lease's thread sees once a second whether there is an overdue command. A batch ends a few of
  * them, each in a transaction of its own, and has the store called again while there are more.
@@ -12,9 +13,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <stdio.h>
+
 #define OVERDUE_MAX  16 /* in one batch, whose requests wait for them */
 #define REPAIR_MS    30000
 #define HEADLESS_MAX 64
+#define RATE_META    "api.rate_per_1000_s"
 
 int64_t postgres_shared_ms(const struct store *store)
 {
@@ -78,6 +82,37 @@ static enum status promote(struct store *store, const char *group)
     return status;
 }
 
+/* ---- rates ---- */
+
+/* A bridge that has just started or reloaded its settings may have an older value in the store for
+ * a moment, so a difference is reported when it is there the next time too. */
+static void compare_rates(struct store *store)
+{
+    double rate_per_s = store->work.batch->limits->rate_per_s;
+    const struct postgres_value instance = postgres_bytes(slice_text(store->instance));
+    const struct postgres_value key = postgres_bytes(slice_text(RATE_META));
+    const struct postgres_value own[] = {instance, key,
+                                         postgres_number((int64_t)(rate_per_s * 1000))};
+    if (postgres_query(store, PG_SET_META, own, 3) != STATUS_OK ||
+        postgres_query(store, PG_LIST_OTHER_RATES, own, 2) != STATUS_OK) {
+        return;
+    }
+    bool has_others = PQntuples(store->kept) > 0;
+    if (has_others && store->has_other_rates && !store->has_warned_of_rates) {
+        for (int i = 0; i < PQntuples(store->kept); i++) {
+            char theirs[32];
+            char ours[32];
+            snprintf(theirs, sizeof theirs, "%g", (double)postgres_int(store->kept, i, 1) / 1000);
+            snprintf(ours, sizeof ours, "%g", rate_per_s);
+            LOG_WARN("rates_differ", LOG_SLICE("instance", postgres_slice(store->kept, i, 0)),
+                     LOG_TEXT("rate_per_s", theirs), LOG_TEXT("own_rate_per_s", ours));
+        }
+        store->has_warned_of_rates = true;
+    }
+    store->has_warned_of_rates = store->has_warned_of_rates && has_others;
+    store->has_other_rates = has_others;
+}
+
 void postgres_repair(struct store *store)
 {
     const struct postgres_value limit[] = {postgres_number(HEADLESS_MAX)};
@@ -97,6 +132,7 @@ void postgres_repair(struct store *store)
         buf_fini(&group);
     }
     PQclear(groups);
+    compare_rates(store);
 }
 
 /* ---- commands that nobody adopts ---- */

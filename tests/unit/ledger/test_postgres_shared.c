@@ -28,6 +28,7 @@ struct bridge {
     struct store *store;
     struct store_batch batch;
     struct lease lease;
+    struct counters counters;
     sem_t calls; /* of the store's wake */
 };
 
@@ -44,10 +45,12 @@ static enum status open_bridge(struct bridge *bridge, const char *instance)
     const struct store_place place = {.location = postgres_server_uri(),
                                       .instance = instance,
                                       .lease = &bridge->lease,
+                                      .counters = &bridge->counters,
                                       .lease_ms = LEASE_MS,
                                       .wake = wake,
                                       .wake_arg = bridge};
     lease_init(&bridge->lease);
+    bridge->counters = (struct counters){0};
     sem_init(&bridge->calls, 0, 0);
     enum status status = store_postgres_ops.open(&place, false, &bridge->store, &why);
     if (status == STATUS_OK) {
@@ -155,6 +158,10 @@ static void test_what_a_paused_bridge_held_is_taken_over_and_it_writes_nothing_m
     pause_bridge(&bridges[0]);
     wait_for_adoption(&bridges[1]);
     assert_work(&bridges[1], 1);
+    assert_int_equal(counter_get(&bridges[1].counters, COUNTER_EXPELLED), 1);
+    assert_int_equal(counter_get(&bridges[1].counters, COUNTER_ADOPTED), 1);
+    assert_in_range(counter_get(&bridges[1].counters, COUNTER_BRIDGES), 1, 2);
+    assert_true(bridges[1].counters.histograms[HISTOGRAM_LEDGER_ROUND_TRIP].sum_us > 0);
     assert_true(clock_boot_ms() - begin_ms >= LEASE_MS - 1500);
     wait_for_unfinished(&bridges[1], 2); /* with the one in line */
     assert_int_equal(lease_check(&bridges[1].lease, clock_boot_ms()), LEASE_REGAINED);
@@ -306,6 +313,34 @@ static void test_a_command_whose_route_no_bridge_has_is_warned_of_and_ends_by_it
     assert_int_equal(store->left_since_ms, 0);
 }
 
+static void look_after_rates(struct bridge *bridge, double rate_per_s)
+{
+    bridge->batch.limits.rate_per_s = rate_per_s;
+    bridge->store->must_adopt = true;
+    bridge->store->repair_at_ms = 0;
+    store_batch_begin(&bridge->batch);
+    assert_int_equal(store_batch_run(&bridge->batch), STATUS_OK);
+}
+
+static void test_bridges_with_different_rates_are_warned_of(void **state)
+{
+    (void)state;
+    look_after_rates(&bridges[0], 0.5);
+    look_after_rates(&bridges[1], 20);
+    assert_false(bridges[1].store->has_warned_of_rates); /* the other one may be reloading */
+    look_after_rates(&bridges[1], 20);
+    assert_true(bridges[1].store->has_warned_of_rates);
+    look_after_rates(&bridges[1], 0.5);
+    assert_false(bridges[1].store->has_warned_of_rates);
+    assert_false(bridges[1].store->has_other_rates);
+    /* One that is gone has none. */
+    look_after_rates(&bridges[0], 7);
+    close_bridge(&bridges[0]);
+    sem_init(&bridges[0].calls, 0, 0);
+    look_after_rates(&bridges[1], 0.5);
+    assert_false(bridges[1].store->has_other_rates);
+}
+
 /* Before the first batch is carried out, the ids of the run's messages are not known. */
 static void test_what_is_left_is_adopted_after_the_start_with_ids_of_the_run(void **state)
 {
@@ -381,6 +416,7 @@ int main(void)
         TEST(test_a_command_that_was_promoted_meanwhile_does_not_expire),
         TEST(test_a_line_without_a_head_gets_one),
         TEST(test_a_command_whose_route_no_bridge_has_is_warned_of_and_ends_by_its_deadline),
+        TEST(test_bridges_with_different_rates_are_warned_of),
         TEST(test_what_is_left_is_adopted_after_the_start_with_ids_of_the_run),
     };
     return cmocka_run_group_tests(tests, postgres_server_start, postgres_server_stop);
