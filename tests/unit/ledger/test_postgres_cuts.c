@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "ledger/postgres/postgres.h"
+#include "ledger/postgres/store_private.h"
 #include "support/postgres_server.h"
 #include "support/store_batch.h"
 
@@ -25,9 +26,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define STRIDE    37 /* every so many messages; the environment's CUTS_STRIDE changes it */
-#define TRIES_MAX 50
-#define NEVER     INT_MAX
+#define STRIDE      37 /* every so many messages; the environment's CUTS_STRIDE changes it */
+#define STRIDE_LEFT 9  /* where there are fewer */
+#define TRIES_MAX   50
+#define NEVER       INT_MAX
 
 /* ---- the proxy ---- */
 
@@ -333,10 +335,143 @@ static void test_each_command_is_answered_once_whichever_message_is_lost(void **
     }
 }
 
+/* ---- what another bridge has left ---- */
+
+#define TURNS_MAX   50
+#define DEADLINE_MS INT64_C(1767323100123) /* of the commands of store_batch */
+
+struct heir {
+    struct store *store;
+    struct store_batch batch;
+    struct lease lease;
+    size_t commands; /* how often the bridge got the adopted command */
+    size_t messages; /* and the adopted message */
+    size_t overdue;  /* and the end of the one in line */
+};
+
+static void ignore_wake(void *arg)
+{
+    (void)arg;
+}
+
+/* A command that was called, one behind it, and a message, of a bridge that has stopped. */
+static int64_t leave_work(void)
+{
+    struct life life = {0};
+    struct buf why = {0};
+    assert_int_equal(OPS->open(STORE_AT(postgres_server_uri()), false, &life.store, &why),
+                     STATUS_OK);
+    store_batch_init(&life.batch, OPS, life.store);
+    int64_t id = claim(&life, "first", "g")->claim.id;
+    end_batch(&life);
+    assert_true(claim(&life, "second", "g")->claim.id > id);
+    store_batch_post(&life.batch, slice_text("a message"));
+    end_batch(&life);
+    store_batch_fini(&life.batch);
+    OPS->close(life.store);
+    return id;
+}
+
+/* Its lease does not go through the proxy, so that the cut meets the work of the store. */
+static void open_heir(struct heir *heir)
+{
+    struct buf why = {0};
+    char uri[160];
+    snprintf(uri, sizeof uri, "postgresql://bridge@/postgres?host=%s", proxy_folder);
+    const struct store_place place = {.location = uri, .instance = "heir"};
+    if (OPS->open(&place, false, &heir->store, &why) != STATUS_OK) {
+        fail_msg("%s", why.data);
+    }
+    store_batch_init(&heir->batch, OPS, heir->store);
+    lease_init(&heir->lease);
+    lease_begin(&heir->lease);
+    const struct postgres_lease_options options = {.uri = postgres_server_uri(),
+                                                   .run = heir->store->run,
+                                                   .lease_ms = heir->store->lease_ms,
+                                                   .lease = &heir->lease,
+                                                   .wake = ignore_wake};
+    heir->store->lease = postgres_lease_new(&options);
+}
+
+/* A batch without requests, until it is known; its results are counted. */
+static void take_turn(struct heir *heir, int64_t now_ms)
+{
+    enum status status;
+    int tries = 0;
+    store_batch_begin(&heir->batch);
+    struct ledger_batch *batch = &heir->batch.batch;
+    batch->now_ms = now_ms;
+    while ((status = store_batch_run(&heir->batch)) != STATUS_OK) {
+        assert_true(++tries <= TRIES_MAX);
+        if (status == STATUS_STORE) {
+            ledger_batch_reset(batch);
+        }
+    }
+    for (size_t i = 0; i < batch->command_count; i++) {
+        heir->commands += strcmp(batch->commands[i]->token, "first") == 0;
+    }
+    heir->messages += batch->adopted_count;
+    for (struct ledger_request *request = batch->overdue.head; request != NULL;
+         request = request->next) {
+        heir->overdue += request->status == STATUS_OK;
+    }
+}
+
+/* The adoption, and then the end of the command in line, with a cut after so many messages. */
+static int adopt_with_cut(int after)
+{
+    struct heir heir = {0};
+    struct store_summary summary;
+    postgres_server_clear(postgres_server_uri(), false);
+    int64_t id = leave_work();
+    open_heir(&heir);
+    int64_t begin_ms = heir.batch.batch.now_ms;
+    message_count = 0;
+    messages_left = after;
+    for (int i = 0; i < TURNS_MAX && (heir.commands == 0 || heir.messages == 0); i++) {
+        take_turn(&heir, begin_ms);
+    }
+    for (int i = 0; i < TURNS_MAX && heir.overdue == 0; i++) {
+        postgres_lease_call_again(heir.store->lease);
+        take_turn(&heir, DEADLINE_MS + 1000);
+    }
+    int count = message_count;
+    messages_left = NEVER;
+    take_turn(&heir, begin_ms);
+    heir.batch.group = "g";
+    store_batch_begin(&heir.batch);
+    store_batch_finish(&heir.batch, "first", id, INT64_MAX / 2)->finish.command->attempts = 1;
+    assert_int_equal(store_batch_run(&heir.batch), STATUS_OK);
+    assert_int_equal(heir.commands, 1);
+    assert_int_equal(heir.messages, 1);
+    assert_int_equal(heir.overdue, 1);
+    assert_int_equal(OPS->verify(heir.store, report_fault, NULL), STATUS_OK);
+    assert_int_equal(OPS->summarise(heir.store, &summary), STATUS_OK);
+    assert_int_equal(summary.messages, 3); /* the adopted one and two replies, all of this run */
+    assert_int_equal(summary.waiting, 0);
+    store_batch_fini(&heir.batch);
+    OPS->close(heir.store);
+    return count;
+}
+
+static void test_what_a_bridge_left_is_taken_over_once_whichever_message_is_lost(void **state)
+{
+    const char *given = getenv("CUTS_STRIDE");
+    int stride = given == NULL ? STRIDE_LEFT : atoi(given);
+    (void)state;
+    int count = adopt_with_cut(NEVER);
+    assert_true(count > 40);
+    for (int after = 0; after < count; after += stride) {
+        print_message("cut after %d of %d messages\n", after, count);
+        adopt_with_cut(after);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_command_is_answered_once_whichever_message_is_lost),
+        cmocka_unit_test(test_what_a_bridge_left_is_taken_over_once_whichever_message_is_lost),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
