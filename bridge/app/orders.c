@@ -73,6 +73,7 @@ struct pending {
     struct pending *next;
     struct orders *orders;
     struct control_ticket ticket;
+    bool is_retry;
 };
 
 static struct pending *pending_new(struct orders *orders, struct control_ticket ticket)
@@ -132,6 +133,10 @@ static void ordered(void *arg, enum status status, enum ledger_order order,
         finish(pending, false, slice_text("the ledger cannot be written; see the log"));
     } else if (order != LEDGER_ORDER_DONE) {
         finish(pending, false, slice_text(reasons[order]));
+    } else if (command_take == NULL && pending->is_retry) {
+        finish(pending, true,
+               slice_text("it waits until another command of its group has ended, then the same "
+                          "token goes to the API again; whoever asked gets the outcome\n"));
     } else if (command_take == NULL) {
         finish(pending, true, slice_text("recorded; whoever asked gets this outcome\n"));
     } else {
@@ -151,8 +156,9 @@ static void retry(struct orders *orders, const struct control_request *request,
     const struct orders_parts *parts = &orders->parts;
     int64_t deadline_at_ms = clock_wall_ms() + parts->settings->limits.deadline_s * 1000;
     LOG_INFO("command_retried", LOG_TEXT("token", request->token));
-    ledger_retry(parts->ledger, slice_text(request->token), deadline_at_ms, ordered,
-                 pending_new(orders, ticket));
+    struct pending *pending = pending_new(orders, ticket);
+    pending->is_retry = true;
+    ledger_retry(parts->ledger, slice_text(request->token), deadline_at_ms, ordered, pending);
 }
 
 /* The outcome that an operator has found out. */

@@ -104,19 +104,52 @@ static void test_a_bridge_that_was_stopped_too_long_ends_without_doing_anything(
     bridge_stop(caller);
 }
 
+static const char *in_seconds(struct fixture *fixture, int seconds)
+{
+    char text[40];
+    time_t then = time(NULL) + seconds;
+    struct tm utc;
+    gmtime_r(&then, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return fixture_format(fixture, ",\"NotAfter\":\"%s\"", text);
+}
+
+static struct tool_result ctl(struct bridge *bridge, const char *order, const char *token)
+{
+    const char *const argv[] = {BRIDGE_BINARY, "ctl", "--config", bridge->config,
+                                order,         token, NULL};
+    const char *const env[] = {bridge->env[2], NULL}; /* where its socket is */
+    return tool_run(bridge->directory, env, argv);
+}
+
+/* The accounting of a bridge that was asked for two commands beside the one that it still calls. */
+static void check_counts(struct bridge *bridge)
+{
+    static const struct {
+        const char *name;
+        int count;
+    } COUNTS[] = {{"Counts.Received", 3}, {"Counts.HandedOver", 2}, {"Counts.Resumed", 2},
+                  {"Counts.Failed", 1},   {"Counts.Replayed", 1},   {"Counts.InWork", 1},
+                  {"Counts.Waiting", 0}};
+    struct tool_result result = ctl(bridge, "status", NULL);
+    cJSON *status = cJSON_Parse(result.output);
+    for (size_t i = 0; i < sizeof COUNTS / sizeof COUNTS[0]; i++) {
+        if ((int)json_number(status, COUNTS[i].name) != COUNTS[i].count) {
+            flow_fail("%s is not %d: %s", COUNTS[i].name, COUNTS[i].count, result.output);
+        }
+    }
+    cJSON_Delete(status);
+    tool_result_fini(&result);
+}
+
 /* What waits behind a call that does not answer is in the ledger only. */
 static void test_a_command_in_line_expires_and_all_who_asked_get_the_reply(struct fixture *fixture)
 {
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
     struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"));
-    char not_after[40];
-    time_t then = time(NULL) + 6;
-    struct tm utc;
-    gmtime_r(&then, &utc);
-    strftime(not_after, sizeof not_after, "%Y-%m-%dT%H:%M:%SZ", &utc);
     fixture_send_hanging(fixture, fixture_name(fixture, "token"), group);
-    const char *extra = fixture_format(fixture, ",\"NotAfter\":\"%s\"", not_after);
+    const char *extra = in_seconds(fixture, 8);
     fixture_send(fixture, fixture_command(fixture, token, group, extra));
     fixture_send(fixture, fixture_command(fixture, token, group, extra));
     for (int i = 0; i < 2; i++) {
@@ -124,7 +157,30 @@ static void test_a_command_in_line_expires_and_all_who_asked_get_the_reply(struc
                     false);
     }
     assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
+    check_counts(bridge);
     simulator_clear(&fixture->simulator);
+    bridge_stop(bridge);
+}
+
+static void test_a_retry_that_waits_in_line_is_announced_as_one(struct fixture *fixture)
+{
+    const char *token = fixture_name(fixture, "token");
+    const char *called = fixture_name(fixture, "called");
+    const char *group = fixture_name(fixture, "pg");
+    struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"));
+    simulator_fault(&fixture->simulator,
+                    "\"reset_after\",\"Count\":-1,\"Match\":{\"ClientToken\":\"%s\"}", token);
+    check_error(fixture_request(fixture, token, group, in_seconds(fixture, 4)), "unknown",
+                "Bridge.NoDefiniteAnswer", "unknown_outcome", true);
+    fixture_send_hanging(fixture, called, group);
+    struct tool_result result = ctl(bridge, "retry", token);
+    if (result.code != 0 || strstr(result.output, "it waits until another command") == NULL) {
+        flow_fail("exit code %d: %s%s", result.code, result.output, result.errors);
+    }
+    tool_result_fini(&result);
+    simulator_clear(&fixture->simulator);
+    check_succeeded(fixture_expect_reply(fixture, token));
+    check_succeeded(fixture_expect_reply(fixture, called));
     bridge_stop(bridge);
 }
 
@@ -166,6 +222,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_killed_bridge_is_replaced_by_the_other_one),
         FLOW_TEST(test_a_bridge_that_was_stopped_too_long_ends_without_doing_anything),
         FLOW_TEST(test_a_command_in_line_expires_and_all_who_asked_get_the_reply),
+        FLOW_TEST(test_a_retry_that_waits_in_line_is_announced_as_one),
         FLOW_TEST(test_a_bridge_that_starts_without_its_database_waits_for_it),
         FLOW_TEST(test_a_bridge_that_waits_for_its_database_can_be_stopped),
     };
