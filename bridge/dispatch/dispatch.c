@@ -221,6 +221,10 @@ static void end_forbidden(struct task *task)
 static void end_resumed(struct task *task, bool is_allowed)
 {
     struct command *command = task->command;
+    if (!is_allowed && task->deadline_ms <= loop_now_ms(task->dispatch->loop)) {
+        task_give_up(task); /* one of a shared ledger whose route no bridge has */
+        return;
+    }
     if (!is_allowed) {
         end_forbidden(task);
         return;

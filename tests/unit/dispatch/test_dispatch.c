@@ -566,9 +566,11 @@ static void test_a_command_that_the_settings_no_longer_allow_ends_uncalled(void 
     unsure->crashes = 3;
     dispatch_resume(fixture.dispatch, unsure, false);
     dispatch_resume(fixture.dispatch, ready, false);
+    dispatch_resume(fixture.dispatch, make("g3", "late", 0), false);
     resume("g1", "t3", 0);
     assert_done(0, "unsure", OUTCOME_UNKNOWN, "Bridge.NoDefiniteAnswer");
     assert_done(1, "ready", OUTCOME_FAILED, "Bridge.NotAllowed");
+    assert_done(2, "late", OUTCOME_FAILED, "Bridge.Expired");
     assert_int_equal(counter_get(&fixture.counters, COUNTER_SET_ASIDE), 0);
     assert_int_equal(fixture.call_count, 1);
     assert_called(0, "t3");
