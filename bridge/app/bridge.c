@@ -185,16 +185,23 @@ static void on_watched(void *arg, const struct watch *watch)
     watcher_add(((struct bridge *)arg)->watcher, watch);
 }
 
+static void on_polls(void *arg, const char *region, const struct watch *const *watches,
+                     size_t count)
+{
+    watcher_set_region(((struct bridge *)arg)->watcher, region, watches, count);
+}
+
 static void on_unwatched(void *arg, int64_t id)
 {
     watcher_remove(((struct bridge *)arg)->watcher, id);
 }
 
-/* Commands go first, and what has no room is not read. */
+/* Commands go first, what has no room is not read, and nothing is without a lease. */
 static bool may_read_states(void *arg)
 {
     const struct bridge *bridge = arg;
-    return dispatch_has_free_slot(bridge->dispatch) && !outbox_is_full(bridge->outbox);
+    return bridge->lease.is_valid && dispatch_has_free_slot(bridge->dispatch) &&
+           !outbox_is_full(bridge->outbox);
 }
 
 static void show_store_health(void *arg)
@@ -354,7 +361,8 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
                                        .audited = on_audited,
                                        .health = on_store_health,
                                        .watched = on_watched,
-                                       .unwatched = on_unwatched};
+                                       .unwatched = on_unwatched,
+                                       .polls = on_polls};
     struct buf reported = {0};
     enum status status;
     while ((status = ledger_open(bridge->loop, &options, &hooks, &bridge->ledger, why)) ==

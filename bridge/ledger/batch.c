@@ -123,6 +123,12 @@ static void free_found(struct ledger_batch *batch)
     free(batch->watched);
     batch->watched = NULL;
     batch->watched_count = 0;
+    for (size_t i = 0; i < batch->region_count; i++) {
+        free(batch->regions[i].name);
+    }
+    free(batch->regions);
+    batch->regions = NULL;
+    batch->region_count = 0;
 }
 
 void ledger_batch_reset(struct ledger_batch *batch)
@@ -259,6 +265,9 @@ void ledger_batch_add_watch(void *arg, const struct watch *watch)
         batch->watched = mem_realloc(batch->watched, capacity * sizeof(struct watch *));
     }
     batch->watched[batch->watched_count++] = watch_copy(watch);
+    if (batch->region_count > 0) {
+        batch->regions[batch->region_count - 1].count++;
+    }
 }
 
 struct slice ledger_batch_history(const struct ledger_batch *batch,
@@ -271,4 +280,12 @@ struct slice ledger_batch_history(const struct ledger_batch *batch,
 struct slice ledger_batch_text(const struct ledger_batch *batch, struct batch_text text)
 {
     return slice_of(batch->bytes.data + text.offset, text.length);
+}
+
+void ledger_batch_begin_region(struct ledger_batch *batch, struct slice name)
+{
+    batch->regions =
+        mem_realloc(batch->regions, (batch->region_count + 1) * sizeof batch->regions[0]);
+    batch->regions[batch->region_count++] = (struct batch_region){
+        .name = mem_dup(name.data, name.length), .first = batch->watched_count};
 }

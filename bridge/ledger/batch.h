@@ -173,6 +173,7 @@ struct finish_request {
     struct watch *begun;      /* result, owned; NULL: none */
     int64_t superseded_id;    /* result: the watch that it replaces; 0: none */
     bool is_watch_refused;    /* result: watch.max are watched already */
+    bool is_polled_elsewhere; /* result: another bridge reads the groups of its region */
 };
 
 /* The new state of a watch, with its events. */
@@ -331,6 +332,13 @@ struct ledger_limits {
 
 enum health_change { HEALTH_SAME, HEALTH_FAILING, HEALTH_WORKING };
 
+/* A region whose groups this bridge reads, and all of its watches. */
+struct batch_region {
+    char *name;   /* owned */
+    size_t first; /* of the batch's watches */
+    size_t count;
+};
+
 struct ledger_batch {
     struct ledger_batch *next;
     /* input */
@@ -365,9 +373,13 @@ struct ledger_batch {
     /* Outcomes of commands that waited in line past their deadline: requests of the store's own.
      * Not STATUS_OK: the command does not wait any more. */
     struct request_list overdue;
-    size_t adopted_count;   /* the last messages: adopted from another bridge, for hooks.posted */
-    struct watch **watched; /* the watches of the last run; owned */
+    size_t adopted_count;    /* the last messages: adopted from another bridge, for hooks.posted */
+    struct watch **watched;  /* stored ones; owned */
     size_t watched_count;
+    /* Of a shared store: the regions whose watches are new to this bridge. All of `watched` are in
+     * one of them. */
+    struct batch_region *regions;
+    size_t region_count;
     size_t expired_count;
     bool has_replaced;   /* a claim has replaced a row */
     bool has_more_free;  /* there still is much free space */
@@ -407,6 +419,8 @@ void ledger_batch_add_command(struct ledger_batch *batch, const struct store_row
 void ledger_batch_take_command(struct ledger_batch *batch, struct command *command_take);
 /* Adds a copy of a watch of the store. `arg` is the batch. */
 void ledger_batch_add_watch(void *arg, const struct watch *watch);
+/* The watches that are added from now on are those of this region. */
+void ledger_batch_begin_region(struct ledger_batch *batch, struct slice name);
 /* What the history of the request's command gets. Valid until bytes are added. */
 struct slice ledger_batch_history(const struct ledger_batch *batch,
                                   const struct ledger_request *request);

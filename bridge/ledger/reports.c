@@ -165,7 +165,7 @@ static void report_begun_watch(struct ledger *ledger, const struct finish_reques
     if (finish->begun != NULL && finish->superseded_id != 0) {
         ledger->hooks.unwatched(ledger->hooks.arg, finish->superseded_id);
     }
-    if (finish->begun != NULL) {
+    if (finish->begun != NULL && !finish->is_polled_elsewhere) {
         ledger->hooks.watched(ledger->hooks.arg, finish->begun);
     }
 }
@@ -290,6 +290,21 @@ const struct request_type LEDGER_REQUEST_TYPES[REQUEST_COUNT] = {
     [REQUEST_ALLOWANCE] = {REQUEST_ALLOWANCE, 0, true, false, report_allowance},
 };
 
+static void report_watches(struct ledger *ledger, const struct ledger_batch *batch)
+{
+    const struct ledger_hooks *hooks = &ledger->hooks;
+    for (size_t i = 0; i < batch->region_count && hooks->polls != NULL; i++) {
+        const struct batch_region *region = &batch->regions[i];
+        hooks->polls(hooks->arg, region->name,
+                     (const struct watch *const *)&batch->watched[region->first], region->count);
+    }
+    if (batch->region_count == 0 && hooks->watched != NULL) {
+        for (size_t i = 0; i < batch->watched_count; i++) {
+            hooks->watched(hooks->arg, batch->watched[i]);
+        }
+    }
+}
+
 void ledger_report(struct ledger *ledger, struct ledger_batch *batch)
 {
     count(ledger, COUNTER_LEDGER_COMMITS, batch->commits);
@@ -321,9 +336,7 @@ void ledger_report(struct ledger *ledger, struct ledger_batch *batch)
         batch->commands[i] = NULL;
         ledger->hooks.resumed(ledger->hooks.arg, command);
     }
-    for (size_t i = 0; i < batch->watched_count && ledger->hooks.watched != NULL; i++) {
-        ledger->hooks.watched(ledger->hooks.arg, batch->watched[i]);
-    }
+    report_watches(ledger, batch);
     struct ledger_request *request;
     while ((request = request_list_take(&batch->requests)) != NULL) {
         if (request->type->report != NULL) {

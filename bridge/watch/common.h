@@ -36,6 +36,7 @@ struct watched {
     bool is_denied_long;    /* counted by the watcher: denied, and `blind` was published */
     bool is_storing;        /* a step is on its way to the ledger */
     bool is_removed;        /* while a step is on its way; it is freed with the answer */
+    bool is_listed;         /* for watcher_set_region() */
     struct watch_step step; /* on its way */
     /* Of the calls about its pairs. */
     struct watched *pairs_prev; /* in one of the region's two lists */

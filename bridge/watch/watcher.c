@@ -320,3 +320,39 @@ void watcher_add(struct watcher *watcher, const struct watch *watch)
     watch_region_wait(watched->region);
     end_if_off(watched);
 }
+
+/* Whether it is the watch as this bridge knows it: a command that was sent once more keeps the id
+ * of its watch and changes the rest. */
+static bool is_known(const struct watched *watched, const struct watch *watch)
+{
+    const struct watch *known = watched->watch;
+    return known->started_at_ms == watch->started_at_ms && known->ends_at_ms == watch->ends_at_ms &&
+           known->is_outcome_unknown == watch->is_outcome_unknown;
+}
+
+void watcher_set_region(struct watcher *watcher, const char *region_name,
+                        const struct watch *const *watches, size_t count)
+{
+    struct watch_region *region = watch_region_of(watcher, region_name);
+    struct watched *watched;
+    struct watched *next;
+    for (size_t i = 0; i < count; i++) {
+        watched = watched_find(watcher, watches[i]->id);
+        if (watched != NULL && is_known(watched, watches[i])) {
+            watched->is_listed = true;
+        }
+    }
+    DL_FOREACH_SAFE (region->watches, watched, next) {
+        if (!watched->is_listed && !watched->is_removed) {
+            watcher_remove(watcher, watched->watch->id);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        watched = watched_find(watcher, watches[i]->id);
+        if (watched == NULL) {
+            watcher_add(watcher, watches[i]);
+        } else {
+            watched->is_listed = false;
+        }
+    }
+}

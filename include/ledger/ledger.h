@@ -75,6 +75,10 @@ struct ledger_hooks {
     void (*watched)(void *arg, const struct watch *watch);
     /* A later command has replaced the watch, or has taken it over (then `watched` comes next). */
     void (*unwatched)(void *arg, int64_t id);
+    /* Of a shared ledger: this bridge reads the groups of the region from now on, or other bridges
+     * have changed its watches. These are all of them: what is not among them has ended. Some may
+     * be known already. Valid during the call. */
+    void (*polls)(void *arg, const char *region, const struct watch *const *watches, size_t count);
 };
 
 /*

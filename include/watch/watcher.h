@@ -42,6 +42,10 @@ void watcher_free(struct watcher *watcher);
 /* The ledger's hooks. */
 void watcher_add(struct watcher *watcher, const struct watch *watch);
 void watcher_remove(struct watcher *watcher, int64_t id);
+/* All watches of the region: new ones are added, and those that are not among them removed. One
+ * that is known already goes on as it is. */
+void watcher_set_region(struct watcher *watcher, const char *region,
+                        const struct watch *const *watches, size_t count);
 
 /* The settings have changed, in their place. */
 void watcher_settings_changed(struct watcher *watcher);

@@ -2,7 +2,7 @@
  * Two bridges with one ledger on PostgreSQL: what becomes of the work of one that is killed, or
  * stopped for longer than its lease. The server's URI is in LEDGER_STORE (tests/support/postgres).
  */
-#include "flow_fixture.h"
+#include "flow_events.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 /* Ends with 75 when others have taken over. */
 #define EXIT_LEASE_LOST 75
 
-static struct bridge *start_bridge(struct fixture *fixture, const char *share)
+static struct bridge *start_bridge(struct fixture *fixture, const char *share, const char *settings)
 {
     const char *store = getenv("LEDGER_STORE");
     if (store == NULL) {
@@ -27,8 +27,8 @@ static struct bridge *start_bridge(struct fixture *fixture, const char *share)
     struct bridge *bridge =
         fixture_bridge_new(fixture, fixture_format(fixture,
                                                    "ledger.store = \"%s\"; ledger.lease_s = %d;"
-                                                   "routes.share = \"%s\";",
-                                                   store, LEASE_S, share));
+                                                   "routes.share = \"%s\";%s",
+                                                   store, LEASE_S, share, settings));
     bridge->env[2] = fixture_format(fixture, "STATE_DIRECTORY=%s", bridge->directory);
     bridge_start(bridge);
     bridge_wait_online(bridge);
@@ -40,9 +40,9 @@ static void begin(struct fixture *fixture, const char *token, struct bridge **ou
                   struct bridge **out_other)
 {
     const char *share = fixture_name(fixture, "share"); /* no session of an earlier test is in it */
-    *out_caller = start_bridge(fixture, share);
+    *out_caller = start_bridge(fixture, share, "");
     fixture_send_hanging(fixture, token, fixture_name(fixture, "pg"));
-    *out_other = start_bridge(fixture, share);
+    *out_other = start_bridge(fixture, share, "");
 }
 
 /* The other bridge makes the call again, with the same token, and answers. */
@@ -184,6 +184,78 @@ static void test_a_retry_that_waits_in_line_is_announced_as_one(struct fixture *
     bridge_stop(bridge);
 }
 
+/* A group that is watched. */
+struct watched_group {
+    const char *token;
+    const char *name;
+    const char *first; /* the payload of its first event */
+};
+
+static struct watched_group start_group(struct fixture *fixture)
+{
+    struct watched_group group = {.token = fixture_name(fixture, "token"),
+                                  .name = fixture_name(fixture, "pg")};
+    check_succeeded(fixture_request(fixture, group.token, group.name, ""));
+    group.first = events_expect(fixture, group.token, group.name, "watching", 1, false)->payload;
+    return group;
+}
+
+/* Starts groups until the bridge has made the call of one. */
+static struct watched_group start_group_of(struct fixture *fixture, const struct bridge *bridge)
+{
+    for (int i = 0; i < 8; i++) {
+        struct watched_group group = start_group(fixture);
+        if (bridge_log_contains(bridge, fixture_format(fixture,
+                                                       "command_done status=succeeded"
+                                                       " token=%s",
+                                                       group.token))) {
+            return group;
+        }
+    }
+    flow_fail("the broker gave the bridge no command");
+}
+
+/* The events that follow the first one, which may have been published again. */
+static void expect_end(struct fixture *fixture, const struct watched_group *group)
+{
+    const struct match match = {.topic = fixture_format(fixture, EVENTS_TOPIC "%s", group->name),
+                                .token = group->token};
+    const struct message *event = client_expect(fixture->sender, &match);
+    if (json_number(event->json, "Seq") < 2) {
+        assert_string_equal(event->payload, group->first);
+        event = client_expect(fixture->sender, &match);
+    }
+    check_text(event, "Event", "status");
+    assert_int_equal((int)json_number(event->json, "Seq"), 2);
+    events_expect(fixture, group->token, group->name, "synchronised", 3, true);
+}
+
+/* Both begin watches, and one reads the groups of the region. */
+static void test_watches_go_on_when_the_bridge_that_reads_the_groups_is_killed(
+    struct fixture *fixture)
+{
+    const char *share = fixture_name(fixture, "share");
+    client_subscribe(fixture->sender, EVENTS_TOPIC "#");
+    simulator_order(&fixture->simulator, "POST", "times", "{\"SyncMs\":%d}", EVENTS_SYNC_MS);
+    struct bridge *reader = start_bridge(fixture, share, EVENTS_SETTINGS);
+    const struct watched_group first = start_group(fixture);
+    struct bridge *other = start_bridge(fixture, share, EVENTS_SETTINGS);
+    const struct watched_group second = start_group_of(fixture, other);
+    assert_false(bridge_log_contains(other, "event=region_polled"));
+    bridge_kill(reader);
+    bridge_wait_log(other, "event=region_polled");
+    events_end_copies(fixture);
+    expect_end(fixture, &first);
+    expect_end(fixture, &second);
+    bridge_start(reader); /* or the broker keeps its part of the commands for it */
+    bridge_wait_online(reader);
+    fixture_expect_nothing(
+        fixture, &(struct match){.topic = fixture_format(fixture, EVENTS_TOPIC "%s", second.name)});
+    bridge_stop(other);
+    bridge_stop(reader);
+    simulator_reset(&fixture->simulator);
+}
+
 /* A bridge whose database is where `path` will lead. */
 static struct bridge *start_without_database(struct fixture *fixture, const char *path)
 {
@@ -223,6 +295,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_a_bridge_that_was_stopped_too_long_ends_without_doing_anything),
         FLOW_TEST(test_a_command_in_line_expires_and_all_who_asked_get_the_reply),
         FLOW_TEST(test_a_retry_that_waits_in_line_is_announced_as_one),
+        FLOW_TEST(test_watches_go_on_when_the_bridge_that_reads_the_groups_is_killed),
         FLOW_TEST(test_a_bridge_that_starts_without_its_database_waits_for_it),
         FLOW_TEST(test_a_bridge_that_waits_for_its_database_can_be_stopped),
     };

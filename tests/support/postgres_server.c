@@ -64,7 +64,7 @@ const char *postgres_server_folder(void)
 void postgres_server_clear(const char *server_uri, bool is_new)
 {
     static const char EMPTY[] =
-        "TRUNCATE bridge, step, command, waiter, outbox, meta, audit, watch, allowance";
+        "TRUNCATE bridge, step, command, waiter, outbox, meta, audit, watch, allowance, poller";
     static const char DROP[] = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
     struct postgres_connection *connection = NULL;
     struct buf why = {0};

@@ -259,6 +259,9 @@ static void answers_lost(struct store *store)
     struct work *work = &store->work;
     work->has_lost = true;
     if (work->alone != NULL) {
+        if (work->alone->request->type->kind == REQUEST_FINISH) {
+            postgres_forget_polled(store);
+        }
         item_done(store, work->alone);
         return;
     }
@@ -329,14 +332,19 @@ static enum status make_effect_index(struct store *store)
  * line, so how many are unfinished is known from the store, as of a second ago. */
 static void finish_turn(struct store *store)
 {
-    if (store->lease == NULL) {
-        return;
+    if (store->lease != NULL) {
+        bool has_change = postgres_lease_take_change(store->lease);
+        store->must_adopt |= has_change;
+        store->must_take_regions |= has_change;
+        store->must_read_watches |= postgres_lease_take_watch_change(store->lease);
     }
-    bool has_change = postgres_lease_take_change(store->lease);
-    store->must_adopt = store->must_adopt || has_change;
     if (store->must_adopt && !store->is_starting) {
         postgres_adopt(store);
         postgres_repair(store);
+    }
+    postgres_poll(store, store->work.batch);
+    if (store->lease == NULL) {
+        return;
     }
     int64_t held = heads_count(store);
     postgres_lease_set_held(store->lease, held);

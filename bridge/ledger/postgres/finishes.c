@@ -16,6 +16,7 @@ struct read {
     PGresult *row;
     PGresult *waiters;
     PGresult *watch;
+    PGresult *watch_count;
     PGresult *head;
 };
 
@@ -40,6 +41,12 @@ static void take_waiters(struct store *store, struct item *item, const PGresult 
     keep(&((struct read *)item)->waiters, result);
 }
 
+static void take_watch_count(struct store *store, struct item *item, const PGresult *result)
+{
+    (void)store;
+    keep(&((struct read *)item)->watch_count, result);
+}
+
 static void take_watch(struct store *store, struct item *item, const PGresult *result)
 {
     (void)store;
@@ -57,6 +64,7 @@ static void read_fini(struct read *read)
     PQclear(read->row);
     PQclear(read->waiters);
     PQclear(read->watch);
+    PQclear(read->watch_count);
     PQclear(read->head);
 }
 
@@ -80,19 +88,21 @@ static void answer_all(struct store *store, struct ledger_request *request, cons
     }
 }
 
-static enum status begin_watch(struct store *store, struct ledger_request *request,
-                               const struct read *read)
+static enum status begin_watch(struct store *store, struct item *item, const struct read *read)
 {
+    struct ledger_request *request = item->request;
     struct watch *found = PQntuples(read->watch) == 0 ? NULL : postgres_read_watch(read->watch, 0);
     if (found == NULL && PQntuples(read->watch) > 0) {
         return postgres_fail(store, "the watch of a group is damaged");
     }
+    store->work.batch->watches = postgres_int(read->watch_count, 0, 0); /* those of all bridges */
     rules_begin_watch(store->work.batch, request, found);
     if (request->finish.begun != NULL) {
         struct postgres_value values[POSTGRES_VALUES_MAX];
         size_t count = postgres_watch_values(request->finish.begun, values);
         postgres_put(store, PG_REMOVE_WATCH, values, 1, NULL, NULL);
         postgres_put(store, PG_PUT_WATCH, values, count, NULL, NULL);
+        postgres_put_begun_watch(store, item, found);
     }
     watch_free(found);
     return STATUS_OK;
@@ -141,7 +151,7 @@ static enum status write_finish(struct store *store, struct item *item, const st
         put_outcome(store, request, store->run, postgres_events(store, request));
     }
     if (request->finish.watch.ends_at_ms != 0) {
-        status = begin_watch(store, request, read);
+        status = begin_watch(store, item, read);
     }
     if (status != STATUS_OK) {
         return status;
@@ -162,6 +172,8 @@ static enum status finish(struct store *store, struct item *item, struct read *r
     put_read(store, PG_LOCK_ROW, command->token, take_row, read);
     put_read(store, PG_LIST_WAITERS, command->token, take_waiters, read);
     put_read(store, PG_LOCK_WATCH, command->group, take_watch, read);
+    const struct postgres_value max[] = {postgres_number(store->work.batch->limits->watches_max)};
+    postgres_put(store, PG_COUNT_WATCHES, max, 1, take_watch_count, &read->item);
     enum status status = postgres_flush(store);
     if (status != STATUS_OK) {
         return status;
@@ -378,13 +390,17 @@ enum status postgres_change_watch(struct store *store, struct item *item)
     struct watch_request *watch = &request->watch;
     struct ledger_batch *batch = store->work.batch;
     int64_t watches = batch->watches;
-    struct postgres_value values[10] = {postgres_number(watch->id),
-                                        postgres_number(watch->expected_seq)};
-    postgres_watch_state_values(&watch->state, &values[2]);
+    struct postgres_value values[11] = {postgres_number(watch->id),
+                                        postgres_number(watch->expected_seq),
+                                        postgres_number(store->run)};
+    if (!watch->is_over) {
+        postgres_watch_state_values(&watch->state, &values[2]);
+        values[10] = postgres_number(store->run);
+    }
     item->has_row = false;
     postgres_begin(store);
     postgres_put(store, watch->is_over ? PG_END_WATCH : PG_UPDATE_WATCH, values,
-                 watch->is_over ? 2 : 10, postgres_take_row, item);
+                 watch->is_over ? 3 : 11, postgres_take_row, item);
     enum status status = postgres_flush(store);
     if (status != STATUS_OK) {
         return status;

@@ -35,8 +35,10 @@ struct postgres_lease {
     int64_t adopt_at_ms;
     bool is_out_of_reach; /* it was logged */
 
+    int64_t changes; /* of the watches that this run follows, as it knows them */
     atomic_bool has_change;
     atomic_bool has_overdue;
+    atomic_bool has_watch_change;
     _Atomic int64_t held;
     _Atomic int64_t elsewhere;
     _Atomic int64_t clock_ahead_ms;
@@ -53,6 +55,7 @@ struct renewal {
     int64_t server_ms; /* its clock */
     int64_t in_line;
     int64_t first_due_ms; /* the first deadline of those in line; 0: there are none */
+    int64_t changes;
     bool is_registered;
     bool has_change;
 };
@@ -72,6 +75,10 @@ static void take_renewal(void *arg, size_t index, const PGresult *result)
     if (index == 2) {
         renewal->in_line = postgres_int(result, 0, 0);
         renewal->first_due_ms = postgres_int(result, 0, 1);
+        return;
+    }
+    if (index == 3) {
+        renewal->changes = postgres_int(result, 0, 0);
         return;
     }
     renewal->now_ms = clock_boot_ms();
@@ -174,6 +181,7 @@ static enum status renew(struct postgres_lease *lease)
     postgres_send(lease->connection, PG_HEARTBEAT, values, 2);
     postgres_send(lease->connection, PG_GET_CLOCK, NULL, 0);
     postgres_send(lease->connection, PG_COUNT_LINE, line, 1);
+    postgres_send(lease->connection, PG_SUM_CHANGES, values, 1);
     postgres_send(lease->connection, PG_LIST_BRIDGES, NULL, 0);
     enum status status =
         postgres_exchange(lease->connection, lease->timeout_ms, take_renewal, &renewal);
@@ -190,6 +198,11 @@ static enum status renew(struct postgres_lease *lease)
     atomic_store(&lease->elsewhere, renewal.in_line + peers_held(&lease->peers));
     int64_t since_ms = (clock_boot_ms() - sent_ms) / 2; /* half of the round trip */
     atomic_store(&lease->clock_ahead_ms, renewal.server_ms + since_ms - clock_wall_ms());
+    if (renewal.changes != lease->changes) {
+        lease->changes = renewal.changes;
+        atomic_store(&lease->has_watch_change, true);
+        lease->options.wake(lease->options.arg);
+    }
     if (renewal.has_change || renewal.now_ms >= lease->adopt_at_ms) {
         announce_change(lease);
     }
@@ -358,6 +371,11 @@ void postgres_lease_call_again(struct postgres_lease *lease)
 {
     atomic_store(&lease->has_overdue, true);
     lease->options.wake(lease->options.arg);
+}
+
+bool postgres_lease_take_watch_change(struct postgres_lease *lease)
+{
+    return atomic_exchange(&lease->has_watch_change, false);
 }
 
 int64_t postgres_lease_elsewhere(const struct postgres_lease *lease)

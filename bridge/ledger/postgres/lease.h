@@ -48,6 +48,8 @@ bool postgres_lease_take_change(struct postgres_lease *lease);
 bool postgres_lease_take_overdue(struct postgres_lease *lease);
 /* There is more to do: has the store called again, as `wake` does. */
 void postgres_lease_call_again(struct postgres_lease *lease);
+/* Whether other bridges have changed the watches of regions that this run polls. */
+bool postgres_lease_take_watch_change(struct postgres_lease *lease);
 /* As of the last renewal, how many commands the other bridges hold or wait in line. */
 int64_t postgres_lease_elsewhere(const struct postgres_lease *lease);
 /* How far the server's clock is ahead of this machine's wall clock, as of the last renewal. */

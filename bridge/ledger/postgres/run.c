@@ -260,10 +260,8 @@ enum status postgres_start(struct store *store, struct ledger_batch *batch)
         status = add_heads(store, batch);
     }
     if (status == STATUS_OK) {
-        status = postgres_each_watch(store, ledger_batch_add_watch, batch);
-    }
-    if (status == STATUS_OK) {
         store->is_starting = true;
+        store->must_take_regions = true;
         status = postgres_carry_out(store, batch);
         store->is_starting = false;
     }

@@ -120,6 +120,14 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
     " flags bigint NOT NULL"
     ");"
     "CREATE INDEX watch_id ON watch (id);"
+    /* The run that reads the groups of a region, as long as it is registered; 0: none does so far.
+     * A run that begins a watch where it is not the owner counts `changes` up in the same
+     * transaction. */
+    "CREATE TABLE poller ("
+    " region" TEXT_COLUMN " PRIMARY KEY,"
+    " owner bigint NOT NULL,"
+    " changes bigint NOT NULL DEFAULT 0"
+    ") WITH (fillfactor = 50);"
     /* The rate of calls in a region, on the server's clock in us: up to free_at its tokens are
      * taken. */
     "CREATE TABLE allowance ("
@@ -175,6 +183,9 @@ const char store_postgres_effect_index[] =
     "SET statement_timeout = 0;"
     "CREATE INDEX IF NOT EXISTS command_effect ON command (grp, received_at) WHERE status <> 1;"
     "SET statement_timeout = '5s'";
+
+#define IS_POLLER(run) \
+    "EXISTS (SELECT 1 FROM poller p WHERE p.region = watch.region AND p.owner = " run ")"
 
 #define UNFINISHED(condition) \
     "SELECT " COMMAND_COLUMNS " FROM command WHERE " condition " AND seq > $1"
@@ -287,8 +298,27 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
     [PG_UPDATE_WATCH] = {"update_watch",
                          "UPDATE watch SET seq = $3, site = $4, status = $5, recover_point_s = $6,"
                          " rpo_s = $7, progress = $8, changed_at = $9, flags = $10"
-                         " WHERE id = $1 AND seq = $2"},
-    [PG_END_WATCH] = {"end_watch", "DELETE FROM watch WHERE id = $1 AND seq = $2"},
+                         " WHERE id = $1 AND seq = $2 AND " IS_POLLER("$11")},
+    [PG_END_WATCH] = {"end_watch",
+                      "DELETE FROM watch WHERE id = $1 AND seq = $2 AND " IS_POLLER("$3")},
+    [PG_COUNT_WATCHES] = {"count_watches", "SELECT count(*) FROM (SELECT 1 FROM watch LIMIT $1) w"},
+    [PG_ADD_POLLERS] = {"add_pollers", "INSERT INTO poller (region, owner) SELECT DISTINCT region,"
+                                       " 0 FROM watch ON CONFLICT DO NOTHING"},
+    [PG_NOTE_WATCH] = {"note_watch",
+                       "INSERT INTO poller AS p (region, owner) VALUES ($1, $2)"
+                       " ON CONFLICT (region) DO UPDATE SET changes ="
+                       " p.changes + (p.owner <> excluded.owner)::integer RETURNING owner"},
+    [PG_LIST_LOST_POLLERS] = {"list_lost_pollers",
+                              "SELECT DISTINCT p.owner FROM poller p WHERE NOT EXISTS"
+                              " (SELECT 1 FROM bridge b WHERE b.id = p.owner)"},
+    [PG_TAKE_POLLERS] = {"take_pollers", "UPDATE poller SET owner = $1"
+                                         " WHERE owner = ANY ($2::bigint[])"},
+    [PG_LIST_POLLED] = {"list_polled", "SELECT region, changes FROM poller WHERE owner = $1"
+                                       " ORDER BY region"},
+    [PG_SUM_CHANGES] = {"sum_changes", "SELECT coalesce(sum(changes), 0)::bigint FROM poller"
+                                       " WHERE owner = $1"},
+    [PG_LIST_REGION_WATCHES] = {"list_region_watches", "SELECT " WATCH_COLUMNS " FROM watch"
+                                                       " WHERE region = $1 ORDER BY id"},
     [PG_FIND] = {"find", "SELECT " COMMAND_COLUMNS " FROM command WHERE token = $1"},
     /* One that was not called has the success of another command. */
     [PG_FIND_SUCCESS] =

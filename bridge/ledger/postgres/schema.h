@@ -130,6 +130,15 @@ enum store_postgres_statement {
     PG_PUT_WATCH,
     PG_UPDATE_WATCH,
     PG_END_WATCH,
+    PG_COUNT_WATCHES, /* at most $1 */
+    /* Who reads the groups of a region. */
+    PG_ADD_POLLERS,       /* of regions that have watches and no row: copied ones */
+    PG_NOTE_WATCH,        /* $1 region, $2 run: a watch has begun or ended there */
+    PG_LIST_LOST_POLLERS, /* the runs among them that are not registered */
+    PG_TAKE_POLLERS,
+    PG_LIST_POLLED,
+    PG_SUM_CHANGES,
+    PG_LIST_REGION_WATCHES,
     /* Reading. */
     PG_FIND,
     PG_FIND_SUCCESS,

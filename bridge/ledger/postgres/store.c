@@ -30,6 +30,7 @@ static void free_store(struct store *store)
 {
     postgres_end_work(store);
     heads_clear(store);
+    postgres_forget_polled(store);
     postgres_close(store->connection);
     PQclear(store->kept);
     if (store->lock_fd >= 0) {

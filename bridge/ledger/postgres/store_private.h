@@ -47,6 +47,13 @@ struct promoted {
     int64_t waiters;
 };
 
+/* A region whose groups this run reads. */
+struct polled_region {
+    struct polled_region *next;
+    int64_t changes; /* those that this run knows */
+    char name[];
+};
+
 /* The batch that is carried out, which may come again. */
 struct work {
     struct ledger_batch *batch; /* NULL: none */
@@ -91,6 +98,9 @@ struct store {
     struct postgres_lease *lease; /* renews it; NULL: nothing does */
     int64_t registered_ms;        /* CLOCK_BOOTTIME: when the registration was sent */
     bool must_adopt;
+    bool must_take_regions; /* those that nobody polls */
+    bool must_read_watches; /* of the regions that this run polls */
+    struct polled_region *polled;
     bool is_starting;         /* the ids of new messages are not known yet: nothing is adopted */
     bool is_adoption_unknown; /* whether the last one was committed */
     bool has_effect_index;    /* false: not known */
@@ -160,6 +170,18 @@ void postgres_repair(struct store *store);
 /* Warns of commands of dead runs whose route this bridge has not, once no other one has adopted
  * them for the length of a lease. */
 enum status postgres_warn_of_left(struct store *store, struct slice dead, struct slice routes);
+
+/* ---- polling.c ---- */
+
+/* Takes the regions that nobody polls, and adds to the batch the watches of regions that are new to
+ * this run or in which others have begun some. What cannot be done now is done with a later
+ * batch. */
+void postgres_poll(struct store *store, struct ledger_batch *batch);
+/* In the transaction of an outcome with which a watch begins; `replaced`: the one that ends, or
+ * NULL. */
+void postgres_put_begun_watch(struct store *store, struct item *item, const struct watch *replaced);
+/* The answers of such a transaction were lost. */
+void postgres_forget_polled(struct store *store);
 
 /* ---- allowance.c ---- */
 

@@ -95,19 +95,29 @@ static void pause_bridge(struct bridge *bridge)
     bridge->store->lease = NULL;
 }
 
-/* The bridge's turns, until one has adopted something. */
-static void wait_for_adoption(struct bridge *bridge)
+static bool has_commands(const struct ledger_batch *batch)
+{
+    return batch->command_count > 0;
+}
+
+static bool has_regions(const struct ledger_batch *batch)
+{
+    return batch->region_count > 0;
+}
+
+/* The bridge's turns, until one has brought it something. */
+static void wait_until(struct bridge *bridge, bool (*has_it)(const struct ledger_batch *batch))
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += WAIT_S;
     do {
         if (sem_timedwait(&bridge->calls, &until) != 0 && errno != EINTR) {
-            fail_msg("nothing was adopted within %d s", WAIT_S);
+            fail_msg("nothing was taken over within %d s", WAIT_S);
         }
         store_batch_begin(&bridge->batch);
         assert_int_equal(store_batch_run(&bridge->batch), STATUS_OK);
-    } while (bridge->batch.batch.command_count == 0);
+    } while (!has_it(&bridge->batch.batch));
 }
 
 /* The bridge's turns, until this is the number of unfinished commands: it is as of a second ago. */
@@ -156,7 +166,7 @@ static void test_what_a_paused_bridge_held_is_taken_over_and_it_writes_nothing_m
     give_work(&bridges[0]);
     int64_t begin_ms = clock_boot_ms();
     pause_bridge(&bridges[0]);
-    wait_for_adoption(&bridges[1]);
+    wait_until(&bridges[1], has_commands);
     assert_work(&bridges[1], 1);
     assert_int_equal(counter_get(&bridges[1].counters, COUNTER_EXPELLED), 1);
     assert_int_equal(counter_get(&bridges[1].counters, COUNTER_ADOPTED), 1);
@@ -190,7 +200,7 @@ static void test_a_bridge_that_stops_leaves_its_work_at_once_and_uncharged(void 
     give_work(&bridges[0]);
     close_bridge(&bridges[0]);
     sem_init(&bridges[0].calls, 0, 0);
-    wait_for_adoption(&bridges[1]);
+    wait_until(&bridges[1], has_commands);
     assert_work(&bridges[1], 0);
 }
 
@@ -404,12 +414,141 @@ static void test_a_bridge_learns_that_another_one_was_throttled(void **state)
     assert_true(slowed.grant.slowed_per_s > 4.9 || slowed.grant.slowed_ago_ms < 1000);
 }
 
+/* ---- watches ---- */
+
+/* A success of the bridge with which the group's watch begins. */
+static struct finish_request *begin_watch(struct bridge *bridge, const char *token,
+                                          const char *group)
+{
+    struct store_batch *batch = &bridge->batch;
+    batch->group = group;
+    store_batch_begin(batch);
+    int64_t id = store_batch_claim(batch, token)->claim.id;
+    assert_int_equal(store_batch_run(batch), STATUS_OK);
+    store_batch_begin(batch);
+    struct finish_request *finish = &store_batch_finish(batch, token, id, INT64_MAX)->finish;
+    finish->watch = (struct watch_start){.started_at_ms = 5000, .ends_at_ms = 9000};
+    assert_int_equal(store_batch_run(batch), STATUS_OK);
+    return finish;
+}
+
+static enum status step(struct bridge *bridge, const struct watch *watch, bool *out_is_there)
+{
+    struct watch_step step = {.state = watch->state};
+    step.state.seq++;
+    store_batch_begin(&bridge->batch);
+    struct ledger_request *request = store_batch_watch(&bridge->batch, watch, &step, "event");
+    enum status status = store_batch_run(&bridge->batch);
+    *out_is_there = request->watch.is_there;
+    return status;
+}
+
+/* The only region of the batch has these watches, in order of their ids. */
+static void assert_watches(const struct bridge *bridge, size_t count, const char *const *objects)
+{
+    const struct ledger_batch *batch = &bridge->batch.batch;
+    assert_int_equal(batch->region_count, 1);
+    assert_int_equal(batch->regions[0].first, 0);
+    assert_int_equal(batch->regions[0].count, count);
+    assert_int_equal(batch->watched_count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(batch->watched[i]->object, objects[i]);
+        assert_string_equal(batch->watched[i]->region, batch->regions[0].name);
+    }
+}
+
+static void test_a_region_is_polled_by_one_bridge_whoever_begins_a_watch(void **state)
+{
+    (void)state;
+    bool is_there;
+    assert_false(begin_watch(&bridges[0], "t-1", "pg-1")->is_polled_elsewhere);
+    /* Ids of the two stores, which have no clock here, must not be the same. */
+    bridges[1].batch.last_id = 100;
+    struct finish_request *second = begin_watch(&bridges[1], "t-2", "pg-2");
+    assert_true(second->is_polled_elsewhere);
+    struct watch *watch = watch_copy(second->begun);
+    assert_int_equal(bridges[1].batch.batch.region_count, 0);
+    wait_until(&bridges[0], has_regions);
+    assert_watches(&bridges[0], 2, (const char *const[]){"pg-1", "pg-2"});
+    /* Only the one that polls changes it, and each step is stored once. */
+    assert_int_equal(step(&bridges[1], watch, &is_there), STATUS_OK);
+    assert_false(is_there);
+    assert_int_equal(step(&bridges[0], watch, &is_there), STATUS_OK);
+    assert_true(is_there);
+    assert_int_equal(step(&bridges[0], watch, &is_there), STATUS_OK);
+    assert_false(is_there);
+    watch_free(watch);
+}
+
+static void test_a_watch_that_another_bridge_replaces_is_replaced_for_the_one_that_polls(
+    void **state)
+{
+    (void)state;
+    begin_watch(&bridges[0], "t-1", "pg-1");
+    bridges[1].batch.last_id = 100;
+    struct finish_request *second = begin_watch(&bridges[1], "t-2", "pg-1");
+    assert_true(second->is_polled_elsewhere);
+    assert_int_equal(bridges[1].batch.batch.message_count, 2); /* its reply, and `superseded` */
+    wait_until(&bridges[0], has_regions);
+    assert_watches(&bridges[0], 1, (const char *const[]){"pg-1"});
+    assert_string_equal(bridges[0].batch.batch.watched[0]->token, "t-2");
+}
+
+static void test_the_watches_of_all_bridges_are_counted(void **state)
+{
+    (void)state;
+    begin_watch(&bridges[0], "t-1", "pg-1");
+    bridges[1].batch.last_id = 100;
+    begin_watch(&bridges[1], "t-2", "pg-2");
+    assert_false(begin_watch(&bridges[1], "t-3", "pg-2")->is_watch_refused); /* replaces one */
+    struct finish_request *third = begin_watch(&bridges[0], "t-4", "pg-3");  /* the limit is 2 */
+    assert_true(third->is_watch_refused);
+}
+
+static void test_the_watches_of_a_paused_bridge_are_taken_over_and_it_changes_none(void **state)
+{
+    (void)state;
+    bool is_there;
+    struct watch *watch = watch_copy(begin_watch(&bridges[0], "t-1", "pg-1")->begun);
+    assert_int_equal(step(&bridges[0], watch, &is_there), STATUS_OK);
+    assert_true(is_there);
+    pause_bridge(&bridges[0]);
+    wait_until(&bridges[1], has_regions);
+    assert_watches(&bridges[1], 1, (const char *const[]){"pg-1"});
+    struct watch *taken = watch_copy(bridges[1].batch.batch.watched[0]);
+    assert_int_equal(taken->state.seq, 1);
+    /* It comes back. */
+    assert_int_equal(step(&bridges[0], taken, &is_there), STATUS_STORE);
+    assert_int_equal(step(&bridges[1], taken, &is_there), STATUS_OK);
+    assert_true(is_there);
+    /* The watches that begin from now on are those of the one that polls. */
+    bridges[1].batch.last_id = 100;
+    assert_false(begin_watch(&bridges[1], "t-2", "pg-2")->is_polled_elsewhere);
+    watch_free(watch);
+    watch_free(taken);
+}
+
+static void test_a_bridge_that_stops_leaves_its_regions_at_once(void **state)
+{
+    (void)state;
+    begin_watch(&bridges[0], "t-1", "pg-1");
+    close_bridge(&bridges[0]);
+    sem_init(&bridges[0].calls, 0, 0);
+    wait_until(&bridges[1], has_regions);
+    assert_watches(&bridges[1], 1, (const char *const[]){"pg-1"});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_what_a_paused_bridge_held_is_taken_over_and_it_writes_nothing_more),
         TEST(test_a_rate_is_shared),
+        TEST(test_a_region_is_polled_by_one_bridge_whoever_begins_a_watch),
+        TEST(test_a_watch_that_another_bridge_replaces_is_replaced_for_the_one_that_polls),
+        TEST(test_the_watches_of_all_bridges_are_counted),
+        TEST(test_the_watches_of_a_paused_bridge_are_taken_over_and_it_changes_none),
+        TEST(test_a_bridge_that_stops_leaves_its_regions_at_once),
         TEST(test_a_bridge_learns_that_another_one_was_throttled),
         TEST(test_a_bridge_that_stops_leaves_its_work_at_once_and_uncharged),
         TEST(test_a_command_in_line_expires_at_its_deadline_for_all_who_asked),

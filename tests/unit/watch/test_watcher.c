@@ -255,17 +255,22 @@ static int tear_down(void **state)
     return 0;
 }
 
+static struct watch watch_of(int64_t id, const char *object)
+{
+    return (struct watch){.id = id,
+                          .action = &action_rows[ACTION_StartDiskReplicaGroup],
+                          .route = "start",
+                          .region = "cn-beijing",
+                          .object = object,
+                          .token = "t",
+                          .started_at_ms = clock_wall_ms(),
+                          .ends_at_ms = clock_wall_ms() + 604800000,
+                          .state.view.progress_percent = -1};
+}
+
 static void add(struct fixture *fixture, int64_t id, const char *object)
 {
-    const struct watch watch = {.id = id,
-                                .action = &action_rows[ACTION_StartDiskReplicaGroup],
-                                .route = "start",
-                                .region = "cn-beijing",
-                                .object = object,
-                                .token = "t",
-                                .started_at_ms = clock_wall_ms(),
-                                .ends_at_ms = clock_wall_ms() + 604800000,
-                                .state.view.progress_percent = -1};
+    const struct watch watch = watch_of(id, object);
     watcher_add(fixture->watcher, &watch);
 }
 
@@ -775,6 +780,65 @@ static void test_the_list_begins_with_groups_in_trouble(void **state)
     assert_listed(text, "\"RpoS\":60,");
 }
 
+/* ---- watches that bridges share ---- */
+
+static void set_region(struct fixture *fixture, const struct watch *a, const struct watch *b)
+{
+    const struct watch *const watches[] = {a, b};
+    watcher_set_region(fixture->watcher, "cn-beijing", watches, b == NULL ? 1 : 2);
+}
+
+static void test_the_watches_of_a_region_are_those_of_its_list(void **state)
+{
+    const struct watch first = watch_of(1, "pg-a");
+    const struct watch second = watch_of(2, "pg-b");
+    const struct watch replacing = watch_of(3, "pg-a");
+    set_region(*state, &first, &second);
+    fake_timers_advance(POLL_MS);
+    expect_call(1, "pg-a pg-b ", GROUP_SITE_PRODUCTION);
+    answer("pg-a pg-b", "initial_syncing");
+    expect_events("pg-a:watching:1 pg-b:watching:1 ");
+    /* One that is known goes on where it is; one that is not listed has ended. */
+    set_region(*state, &second, &replacing);
+    fake_timers_advance(POLL_MS);
+    answer("pg-a pg-b", "normal");
+    expect_events("pg-a:watching:1 pg-b:status:2 ");
+    set_region(*state, &second, NULL);
+    assert_null(
+        watcher_find(((struct fixture *)*state)->watcher, slice_text("pg-a"), (struct slice){0}));
+}
+
+/* The list may be older than the step whose answer comes behind it. */
+static void test_a_list_that_comes_before_the_answer_of_a_step_changes_nothing(void **state)
+{
+    const struct watch first = watch_of(1, "pg-a");
+    set_region(*state, &first, NULL);
+    api.is_slow = true;
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "initial_syncing");
+    expect_events("pg-a:watching:1 ");
+    set_region(*state, &first, NULL);
+    api.stored_done(api.stored_arg, STATUS_OK);
+    api.is_slow = false;
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "normal");
+    expect_events("pg-a:status:2 ");
+}
+
+static void test_a_command_that_was_sent_once_more_changes_its_watch(void **state)
+{
+    struct watch watch = watch_of(1, "pg-a");
+    watch.is_outcome_unknown = true;
+    set_region(*state, &watch, NULL);
+    watch.is_outcome_unknown = false;
+    watch.state.seq = 7;
+    set_region(*state, &watch, NULL);
+    fake_timers_advance(POLL_MS);
+    answer("pg-a", "initial_syncing");
+    assert_non_null(strstr(api.messages, ":8 "));
+    assert_non_null(strstr(api.payload, "\"Outcome\":\"succeeded\""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -806,6 +870,9 @@ int main(void)
         TEST(test_the_list_has_what_is_known_of_a_group),
         TEST(test_a_watch_is_found_by_its_group_and_token),
         TEST(test_the_list_begins_with_groups_in_trouble),
+        TEST(test_the_watches_of_a_region_are_those_of_its_list),
+        TEST(test_a_list_that_comes_before_the_answer_of_a_step_changes_nothing),
+        TEST(test_a_command_that_was_sent_once_more_changes_its_watch),
     };
     return cmocka_run_group_tests_name("watcher", tests, NULL, NULL);
 }
