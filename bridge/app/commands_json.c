@@ -81,7 +81,8 @@ static void got_record(void *arg, enum status status, const struct ledger_record
     } else {
         const struct commands_json *json = admin_ask_arg(ask);
         struct ledger_record record = *records[0];
-        record.watch = watcher_find(json->watcher, record.group, record.token);
+        const struct watch *polled = watcher_find(json->watcher, record.group, record.token);
+        record.watch = polled != NULL ? polled : record.watch; /* that of another bridge */
         ledger_record_put(&record, true, &out);
     }
     buf_append_char(&out, '\n');

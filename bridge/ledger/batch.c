@@ -34,6 +34,8 @@ void query_clear(struct query_request *query)
         free(query->records[i]);
     }
     query->count = 0;
+    watch_free(query->watch);
+    query->watch = NULL;
 }
 
 void query_add(void *arg, const struct store_row *row)

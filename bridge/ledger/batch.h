@@ -205,7 +205,8 @@ struct query_request {
     /* results */
     struct ledger_record **records; /* owned */
     size_t count;
-    int64_t steps_ms; /* of the wall clock, see clock.h */
+    struct watch *watch; /* of the one record, in a shared store; owned. NULL: none, or not known */
+    int64_t steps_ms;    /* of the wall clock, see clock.h */
 };
 
 struct read_request {

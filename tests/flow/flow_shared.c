@@ -3,6 +3,7 @@
  * stopped for longer than its lease. The server's URI is in LEDGER_STORE (tests/support/postgres).
  */
 #include "flow_events.h"
+#include "flow_http.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -215,6 +216,21 @@ static struct watched_group start_group_of(struct fixture *fixture, const struct
     flow_fail("the broker gave the bridge no command");
 }
 
+/* The bridge with the admin endpoint at this port shows what the command has started, though
+ * another one reads its group. */
+static void check_shows_watch(struct fixture *fixture, int port, const struct watched_group *group)
+{
+    char *body;
+    const char *path = fixture_format(fixture, "/api/commands/%s", group->token);
+    assert_int_equal(http_exchange(port, "GET", path, NULL, &body), 200);
+    cJSON *record = cJSON_Parse(body);
+    const cJSON *watch = cJSON_GetObjectItemCaseSensitive(record, "Watch");
+    assert_non_null(watch);
+    assert_int_equal((int)json_number(watch, "Seq"), 1);
+    cJSON_Delete(record);
+    free(body);
+}
+
 /* The events that follow the first one, which may have been published again. */
 static void expect_end(struct fixture *fixture, const struct watched_group *group)
 {
@@ -239,9 +255,15 @@ static void test_watches_go_on_when_the_bridge_that_reads_the_groups_is_killed(
     simulator_order(&fixture->simulator, "POST", "times", "{\"SyncMs\":%d}", EVENTS_SYNC_MS);
     struct bridge *reader = start_bridge(fixture, share, EVENTS_SETTINGS);
     const struct watched_group first = start_group(fixture);
-    struct bridge *other = start_bridge(fixture, share, EVENTS_SETTINGS);
+    int guard = -1;
+    int port = port_reserve(&guard);
+    struct bridge *other = start_bridge(
+        fixture, share,
+        fixture_format(fixture, EVENTS_SETTINGS "admin.listen = \"127.0.0.1:%d\";", port));
+    close(guard);
     const struct watched_group second = start_group_of(fixture, other);
     assert_false(bridge_log_contains(other, "event=region_polled"));
+    check_shows_watch(fixture, port, &first);
     bridge_kill(reader);
     bridge_wait_log(other, "event=region_polled");
     events_end_copies(fixture);

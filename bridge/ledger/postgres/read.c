@@ -158,6 +158,21 @@ static enum status read_messages(struct store *store, struct ledger_request *req
     return status;
 }
 
+/* What the record's command has started: the bridge that asks may not be the one that polls. */
+static enum status add_watch(struct store *store, struct query_request *query)
+{
+    struct ledger_record *record = query->records[0];
+    const struct postgres_value group[] = {postgres_bytes(record->group)};
+    enum status status = postgres_query(store, PG_FIND_WATCH, group, 1);
+    if (status == STATUS_OK && PQntuples(store->kept) > 0) {
+        query->watch = postgres_read_watch(store->kept, 0);
+        bool is_its_own =
+            query->watch != NULL && slice_equals_text(record->token, query->watch->token);
+        record->watch = is_its_own ? query->watch : NULL;
+    }
+    return status;
+}
+
 static enum status query(struct store *store, struct query_request *query)
 {
     const struct ledger_batch *batch = store->work.batch;
@@ -175,6 +190,7 @@ static enum status query(struct store *store, struct query_request *query)
                                     : find(store, buf_slice(&query->token), &row);
     if (status == STATUS_OK) {
         query_add(query, &row);
+        status = is_success ? STATUS_OK : add_watch(store, query);
     }
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
