@@ -175,6 +175,7 @@ struct life {
     struct store_batch batch;
     int64_t ids[3];
     size_t promoted_count;
+    bool knows_watch; /* that of the third command's group */
 };
 
 static const struct store_ops *const OPS = &store_postgres_ops;
@@ -196,6 +197,10 @@ static void run(struct life *life)
         assert_string_equal(life->batch.batch.commands[i]->token, "second");
         life->promoted_count++;
     }
+    for (size_t i = 0; i < life->batch.batch.watched_count; i++) {
+        assert_string_equal(life->batch.batch.watched[i]->object, "h");
+        life->knows_watch = true;
+    }
 }
 
 static void end_batch(struct life *life)
@@ -212,10 +217,14 @@ static struct ledger_request *claim(struct life *life, const char *token, const 
     return request;
 }
 
-static void finish(struct life *life, const char *token, const char *group, int64_t id)
+static struct finish_request *finish(struct life *life, const char *token, const char *group,
+                                     int64_t id)
 {
     life->batch.group = group;
-    store_batch_finish(&life->batch, token, id, INT64_MAX / 2)->finish.command->attempts = 1;
+    struct finish_request *finish =
+        &store_batch_finish(&life->batch, token, id, INT64_MAX / 2)->finish;
+    finish->command->attempts = 1;
+    return finish;
 }
 
 static void arrive(struct life *life)
@@ -241,9 +250,12 @@ static void arrive(struct life *life)
 static void live(struct life *life)
 {
     arrive(life);
-    finish(life, "third", "h", life->ids[2]);
+    struct finish_request *third = finish(life, "third", "h", life->ids[2]);
+    third->watch = (struct watch_start){.started_at_ms = 5000, .ends_at_ms = 9000};
     store_batch_move(&life->batch, "first", life->ids[0], STATE_UNSURE)->move.attempts = 1;
-    end_batch(life);
+    run(life);
+    life->knows_watch |= !third->is_polled_elsewhere;
+    store_batch_begin(&life->batch);
     finish(life, "first", "g", life->ids[0]);
     end_batch(life);
     assert_int_equal(life->promoted_count, 1);
@@ -281,6 +293,7 @@ static void check(struct life *life)
     assert_int_equal(summary.messages, 6);
     assert_int_equal(summary.waiting, 0);
     assert_int_equal(life->promoted_count, 1);
+    assert_true(life->knows_watch);
 }
 
 static void check_audit(struct life *life, size_t count)
