@@ -6,6 +6,7 @@
 #include "app/bridge.h"
 
 #include "admin/server.h"
+#include "adoption.h"
 #include "audit/exporter.h"
 #include "base/health.h"
 #include "base/log.h"
@@ -79,6 +80,7 @@ struct bridge {
     struct orders *orders; /* NULL: there is no control socket */
     struct systemd *systemd;
     struct sessions *sessions;
+    struct adoption *adoption; /* NULL: there is nobody whose sessions it may adopt */
     struct settings_reload *reload;
     struct shared_text shown_sessions; /* of /status */
     struct shutdown *shutdown;
@@ -100,6 +102,7 @@ static void on_stop(struct bridge *bridge, const char *signal_name)
     LOG_INFO("stopping", LOG_TEXT("signal", signal_name));
     systemd_notify(bridge->systemd, "STOPPING=1\nSTATUS=stopping");
     watcher_stop(bridge->watcher);
+    adoption_stop(bridge->adoption);
     shutdown_begin(bridge->shutdown,
                    &(struct shutdown_parts){bridge->health, bridge->ledger, bridge->exporter,
                                             bridge->workers, bridge->intake, bridge->dispatch,
@@ -314,7 +317,9 @@ static void on_session_drained(void *arg, const char *client_id)
 
 static void on_session_ended(void *arg, const char *client_id)
 {
-    sessions_ended(((struct bridge *)arg)->sessions, client_id);
+    struct bridge *bridge = arg;
+    sessions_ended(bridge->sessions, client_id);
+    adoption_session_ended(bridge->adoption, client_id);
 }
 
 static void on_stopped(void *arg)
@@ -381,6 +386,23 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
     }
     buf_fini(&reported);
     return status == STATUS_OK ? EX_OK : complain(EXIT_STORE, why);
+}
+
+/* Another bridge may be connected to the broker with the client id of this one. */
+static int wait_for_sessions(struct bridge *bridge)
+{
+    bool is_reported = false;
+    while (adoption_must_wait(bridge->ledger)) {
+        if (!is_reported) {
+            LOG_WARN("session_held", LOG_TEXT("instance", bridge->settings->instance));
+            systemd_notify(bridge->systemd, "STATUS=waiting for its session at the broker");
+        }
+        is_reported = true;
+        if (!wait_for_ledger()) {
+            return EXIT_STOPPED;
+        }
+    }
+    return EX_OK;
 }
 
 static int open_exporter(struct bridge *bridge, struct buf *why)
@@ -527,6 +549,9 @@ static int build(struct bridge *bridge)
         tls_reload_publish(&bridge->tls, &bridge->counters);
         code = open_ledger(bridge, &why);
     }
+    if (code == EX_OK && settings_is_shared(bridge->settings)) {
+        code = wait_for_sessions(bridge);
+    }
     if (code == EX_OK) {
         bridge->sessions =
             sessions_new(bridge->loop, bridge->settings, bridge->is_leaving, bridge->ledger,
@@ -636,6 +661,9 @@ static void start(struct bridge *bridge)
     ecs_start(bridge->ecs);
     bridge->leave = loop_timer_new(bridge->loop, leave_if_idle, bridge);
     sessions_start(bridge->sessions, bridge->workers, on_left, bridge);
+    bridge->adoption = adoption_new(
+        bridge->loop, &(struct adoption_parts){bridge->settings, &bridge->lease, bridge->ledger,
+                                               bridge->sessions});
     /* Already now: a broker that is away is no reason for systemd to restart the bridge. */
     systemd_notify(bridge->systemd, "READY=1\nSTATUS=connecting to the broker");
 }
@@ -653,6 +681,7 @@ static void take_apart(struct bridge *bridge)
     ecs_free(bridge->ecs);
     exporter_free(bridge->exporter);
     ledger_close(bridge->ledger, CLOSE_LEDGER_MS);
+    adoption_free(bridge->adoption);
     admin_free(bridge->admin);
     orders_free(bridge->orders);
     intake_free(bridge->intake);

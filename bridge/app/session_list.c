@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SESSION_PREFIX  "broker.session:"
-#define FILTER_PREFIX   "broker.filter:"
+#define SESSION_PREFIX  LEDGER_SESSION_PREFIX
+#define FILTER_PREFIX   LEDGER_FILTER_PREFIX
 #define STATUS_PREFIX   "broker.status:"
 #define INSTANCE_PREFIX "instance:"
 #define LEGACY_PREFIX   "session:"
@@ -37,21 +37,23 @@ static char *filter_key(const struct session_record *record, const char *filter)
     return buf_take(&key);
 }
 
-static void remember(struct ledger *ledger, char *key_take, int64_t value)
+/* `instance`: whose rows these are; NULL: this bridge's. */
+static void remember(struct ledger *ledger, const char *instance, char *key_take, int64_t value)
 {
-    ledger_remember(ledger, key_take, value);
+    ledger_remember_of(ledger, instance, key_take, value);
     free(key_take);
 }
 
-static void forget(struct ledger *ledger, char *key_take)
+static void forget(struct ledger *ledger, const char *instance, char *key_take)
 {
-    ledger_forget(ledger, key_take);
+    ledger_forget_of(ledger, instance, key_take);
     free(key_take);
 }
 
 void session_record_store(const struct session_record *record, struct ledger *ledger)
 {
-    remember(ledger, key_of(SESSION_PREFIX, record->client_id, ""), record->flags);
+    remember(ledger, record->instance, key_of(SESSION_PREFIX, record->client_id, ""),
+             record->flags);
 }
 
 void session_record_forget_unsubscribed(struct session_record *record, struct ledger *ledger)
@@ -60,7 +62,7 @@ void session_record_forget_unsubscribed(struct session_record *record, struct le
     for (size_t i = 0; i < record->filters.count; i++) {
         char *filter = record->filters.items[i];
         if (text_list_has(&record->unsubscribe, filter)) {
-            forget(ledger, filter_key(record, filter));
+            forget(ledger, record->instance, filter_key(record, filter));
         } else {
             record->filters.items[kept_count++] = filter;
         }
@@ -75,15 +77,15 @@ void session_record_forget_unsubscribed(struct session_record *record, struct le
 void session_record_forget(struct session_record *record, struct ledger *ledger)
 {
     for (size_t i = 0; i < record->filters.count; i++) {
-        forget(ledger, filter_key(record, record->filters.items[i]));
+        forget(ledger, record->instance, filter_key(record, record->filters.items[i]));
     }
-    forget(ledger, key_of(SESSION_PREFIX, record->client_id, ""));
+    forget(ledger, record->instance, key_of(SESSION_PREFIX, record->client_id, ""));
     record->is_gone = true;
 }
 
 void session_list_forget_status(const char *topic, struct ledger *ledger)
 {
-    forget(ledger, key_of(STATUS_PREFIX, topic, ""));
+    forget(ledger, NULL, key_of(STATUS_PREFIX, topic, ""));
 }
 
 /* ---- Records ---- */
@@ -126,21 +128,31 @@ static struct session_record *record_of(struct session_list *list, const char *c
 
 /* ---- Loading ---- */
 
-static void load_session(void *arg, const char *key, int64_t flags)
+char *session_key_client_id(const char *key, const char **out_filter)
 {
-    record_of(arg, key + strlen(SESSION_PREFIX))->flags = flags;
-}
-
-static void load_filter(void *arg, const char *key, int64_t value)
-{
-    (void)value;
+    *out_filter = NULL;
+    if (strncmp(key, SESSION_PREFIX, strlen(SESSION_PREFIX)) == 0) {
+        return mem_strdup(key + strlen(SESSION_PREFIX));
+    }
     const char *client_id = key + strlen(FILTER_PREFIX);
     const char *end = strchr(client_id, '\n');
-    if (end != NULL) {
-        char *id = mem_dup(client_id, (size_t)(end - client_id));
-        append(&record_of(arg, id)->filters, mem_strdup(end + 1));
-        free(id);
+    if (strncmp(key, FILTER_PREFIX, strlen(FILTER_PREFIX)) != 0 || end == NULL) {
+        return NULL;
     }
+    *out_filter = end + 1;
+    return mem_dup(client_id, (size_t)(end - client_id));
+}
+
+static void load(void *arg, const char *key, int64_t value)
+{
+    const char *filter;
+    char *client_id = session_key_client_id(key, &filter);
+    if (filter != NULL) {
+        append(&record_of(arg, client_id)->filters, mem_strdup(filter));
+    } else if (client_id != NULL) {
+        record_of(arg, client_id)->flags = value;
+    }
+    free(client_id);
 }
 
 static void load_status(void *arg, const char *key, int64_t value)
@@ -168,8 +180,8 @@ static void load_legacy(void *arg, const char *key, int64_t value)
 
 void session_list_load(struct session_list *list, struct ledger *ledger)
 {
-    ledger_recall_all(ledger, SESSION_PREFIX, load_session, list);
-    ledger_recall_all(ledger, FILTER_PREFIX, load_filter, list);
+    ledger_recall_all(ledger, SESSION_PREFIX, load, list);
+    ledger_recall_all(ledger, FILTER_PREFIX, load, list);
     ledger_recall_all(ledger, STATUS_PREFIX, load_status, list);
     ledger_recall_all(ledger, INSTANCE_PREFIX, load_instance, list);
     ledger_recall_all(ledger, LEGACY_PREFIX, load_legacy, list);
@@ -198,6 +210,7 @@ void session_list_fini(struct session_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         free(list->records[i].client_id);
+        free(list->records[i].instance);
         text_list_fini(&list->records[i].filters);
         free(list->records[i].unsubscribe.items);
     }
@@ -217,7 +230,7 @@ static void add_filter(struct session_record *record, char *filter_take, struct 
         free(filter_take);
         return;
     }
-    remember(ledger, filter_key(record, filter_take), 1);
+    remember(ledger, record->instance, filter_key(record, filter_take), 1);
     append(&record->filters, filter_take);
     *has_news = true;
 }
@@ -393,6 +406,28 @@ struct session_record *session_list_leave(struct session_list *list)
     return own;
 }
 
+struct session_record *session_list_adopt(struct session_list *list, const char *instance,
+                                          const struct session_record *found)
+{
+    const struct text_list nothing = {0};
+    struct session_record *record = record_of(list, found->client_id);
+    for (size_t i = 0; i < record->filters.count; i++) {
+        free(record->filters.items[i]);
+    }
+    free(record->instance);
+    record->filters.count = 0;
+    record->instance = mem_strdup(instance);
+    record->flags = found->flags;
+    record->is_abandoned = false;
+    record->is_ending = false;
+    record->is_gone = false;
+    for (size_t i = 0; i < found->filters.count; i++) {
+        append(&record->filters, mem_strdup(found->filters.items[i]));
+    }
+    choose_of(record, &nothing);
+    return record;
+}
+
 static bool update_status(struct session_list *list, const char *topic, struct ledger *ledger)
 {
     for (size_t i = 0; i < list->status.count; i++) {
@@ -403,7 +438,7 @@ static bool update_status(struct session_list *list, const char *topic, struct l
     if (topic[0] == '\0' || text_list_has(&list->status, topic)) {
         return false;
     }
-    remember(ledger, key_of(STATUS_PREFIX, topic, ""), 1);
+    remember(ledger, NULL, key_of(STATUS_PREFIX, topic, ""), 1);
     append(&list->status, mem_strdup(topic));
     return true;
 }
@@ -413,7 +448,7 @@ bool session_list_update(struct session_list *list, const struct settings *setti
 {
     bool has_news = list->legacy.count > 0 || list->is_instance_new;
     if (list->is_instance_new) {
-        remember(ledger, key_of(INSTANCE_PREFIX, list->instance, ""), 1);
+        remember(ledger, NULL, key_of(INSTANCE_PREFIX, list->instance, ""), 1);
     }
     for (size_t i = 0; i < list->legacy.count; i++) {
         adopt_legacy(list, list->legacy.items[i], settings, ledger);

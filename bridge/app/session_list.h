@@ -34,9 +34,11 @@ enum {
 
 struct session_record {
     char *client_id;
+    char *instance; /* another bridge, which has no run; NULL: it is this bridge's session */
     int64_t flags;
     struct text_list filters;     /* all that the ledger lists */
     struct text_list unsubscribe; /* those that the settings do not name; the texts are borrowed */
+    bool is_abandoned;            /* it is left to its own bridge */
     bool is_ending;               /* it is drained; the broker is asked to end it */
     bool is_gone;
 };
@@ -79,6 +81,13 @@ void session_list_filters_changed(struct session_list *list, const struct settin
 /* The session of the settings becomes a former one, of which everything is to be unsubscribed. The
  * record stays where it is. NULL: there is none. */
 struct session_record *session_list_leave(struct session_list *list);
+/* The client id in the key of a session or of a filter, which the caller frees; NULL: it is another
+ * key. *out_filter: the filter, or NULL. */
+char *session_key_client_id(const char *key, const char **out_filter);
+/* Adds a session of another bridge, with everything to unsubscribe. No session with this client id
+ * may be in the list, unless it is gone. `found` is copied. */
+struct session_record *session_list_adopt(struct session_list *list, const char *instance,
+                                          const struct session_record *found);
 /* NULL: there is none. */
 struct session_record *session_list_find(struct session_list *list, const char *client_id);
 /* NULL: the bridge is leaving. */

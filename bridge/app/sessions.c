@@ -268,11 +268,42 @@ void sessions_drained(struct sessions *sessions, const char *client_id)
                  &(struct waiter){.go_on = session_may_end, .client_id = mem_strdup(client_id)});
 }
 
+bool sessions_adopt(struct sessions *sessions, const char *instance,
+                    const struct session_record *found)
+{
+    struct session_record *record = session_list_find(&sessions->list, found->client_id);
+    if (sessions->is_leaving || (record != NULL && !record->is_gone)) {
+        return false;
+    }
+    record = session_list_adopt(&sessions->list, instance, found);
+    const struct mqtt_session session = {record->client_id, MQTT_SESSION_DRAIN,
+                                         record->unsubscribe};
+    LOG_WARN("session_adopted", LOG_TEXT("client_id", record->client_id),
+             LOG_TEXT("of_instance", instance));
+    health_set(sessions->health, HEALTH_DRAINING_SESSION, true);
+    workers_adopt(sessions->workers, &session);
+    show(sessions);
+    return true;
+}
+
+void sessions_abandon(struct sessions *sessions, const char *client_id)
+{
+    struct session_record *record = session_list_find(&sessions->list, client_id);
+    LOG_INFO("session_abandoned", LOG_TEXT("client_id", client_id),
+             LOG_TEXT("of_instance", record->instance));
+    record->is_abandoned = true;
+    workers_abandon(sessions->workers, client_id);
+}
+
 void sessions_ended(struct sessions *sessions, const char *client_id)
 {
-    LOG_INFO("session_ended", LOG_TEXT("client_id", client_id));
     struct session_record *record = session_list_find(&sessions->list, client_id);
-    session_record_forget(record, sessions->ledger);
+    if (record->is_abandoned) {
+        record->is_gone = true;
+    } else {
+        LOG_INFO("session_ended", LOG_TEXT("client_id", client_id));
+        session_record_forget(record, sessions->ledger);
+    }
     show(sessions);
     if (!has_former(sessions)) {
         health_set(sessions->health, HEALTH_DRAINING_SESSION, false);

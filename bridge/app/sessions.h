@@ -23,6 +23,7 @@
 #include "base/shared_text.h"
 #include "ledger/ledger.h"
 #include "mqtt/workers.h"
+#include "session_list.h"
 #include "settings/settings.h"
 
 #include <stdbool.h>
@@ -52,6 +53,13 @@ void sessions_free(struct sessions *sessions);
 void sessions_start(struct sessions *sessions, struct workers *workers, loop_fn *left, void *arg);
 /* Leaves while it runs, as with `is_leaving` at the start. False: it is leaving already. */
 bool sessions_leave(struct sessions *sessions);
+/* Drains the session of another bridge, which must have no run, as a former one. False: it cannot be
+ * done, because this bridge leaves or uses this client id itself. After sessions_start(), one at a
+ * time. */
+bool sessions_adopt(struct sessions *sessions, const char *instance,
+                    const struct session_record *found);
+/* Leaves a session that was adopted to its own bridge; it is left after hooks.session_ended. */
+void sessions_abandon(struct sessions *sessions, const char *client_id);
 /* For workers_hooks. */
 void sessions_connected(struct sessions *sessions, const char *client_id, bool is_present,
                         uint32_t generation);

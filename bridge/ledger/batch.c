@@ -46,6 +46,15 @@ void query_add(void *arg, const struct store_row *row)
     query->records[query->count++] = record_new(row, query->steps_ms);
 }
 
+void absent_clear(struct absent_request *absent)
+{
+    for (size_t i = 0; i < absent->count; i++) {
+        free(absent->numbers[i].instance);
+        free(absent->numbers[i].key);
+    }
+    absent->count = 0;
+}
+
 void ledger_request_free(struct ledger_request *request)
 {
     buf_fini(&request->events);
@@ -78,10 +87,16 @@ void ledger_request_free(struct ledger_request *request)
         free(request->watch.messages);
         break;
     case REQUEST_REMEMBER:
+        free(request->remember.instance);
         free(request->remember.key);
         break;
     case REQUEST_ALLOWANCE:
         free(request->allowance.name);
+        break;
+    case REQUEST_ABSENT:
+        absent_clear(&request->absent);
+        free(request->absent.numbers);
+        free(request->absent.lease_of);
         break;
     case REQUEST_ADD_AUDIT:
         buf_fini(&request->add_audit.members);

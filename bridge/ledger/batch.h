@@ -75,6 +75,7 @@ enum request_kind {
     REQUEST_RESOLVE,
     REQUEST_WATCH,
     REQUEST_ALLOWANCE,
+    REQUEST_ABSENT,
     REQUEST_COUNT
 };
 
@@ -227,6 +228,7 @@ struct exported_request {
 };
 
 struct remember_request {
+    char *instance; /* NULL: this one */
     char *key;
     int64_t value;
     bool is_forgotten; /* instead of stored */
@@ -237,6 +239,22 @@ struct allowance_request {
     struct allowance_ask ask; /* its name is `name` */
     ledger_granted_fn *done;
     struct allowance_grant grant;
+};
+
+/* A number about a session of an instance without a run. */
+struct absent_number {
+    char *instance;
+    char *key;
+    int64_t value;
+    bool is_leased;
+};
+
+struct absent_request {
+    char *lease_of; /* NULL: none */
+    ledger_absent_fn *each;
+    ledger_done_fn *done;
+    struct absent_number *numbers;
+    size_t count;
 };
 
 /* A part of the batch's bytes. */
@@ -274,6 +292,7 @@ struct ledger_request {
         struct query_request query;
         struct watch_request watch;
         struct allowance_request allowance;
+        struct absent_request absent;
     };
 };
 
@@ -287,6 +306,9 @@ void request_list_append(struct request_list *list, struct ledger_request *reque
 struct ledger_request *request_list_take(struct request_list *list);
 /* Frees the request and what it owns. */
 void ledger_request_free(struct ledger_request *request);
+
+/* Frees the numbers. */
+void absent_clear(struct absent_request *absent);
 
 /* Frees the records. */
 void query_clear(struct query_request *query);

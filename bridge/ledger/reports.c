@@ -270,6 +270,20 @@ static void report_allowance(struct ledger *ledger, const struct ledger_batch *b
                     request->status == STATUS_OK ? &allowance->grant : NULL);
 }
 
+static void report_absent(struct ledger *ledger, const struct ledger_batch *batch,
+                          struct ledger_request *request)
+{
+    const struct absent_request *absent = &request->absent;
+    (void)ledger;
+    (void)batch;
+    for (size_t i = 0; i < absent->count && request->status == STATUS_OK; i++) {
+        const struct absent_number *number = &absent->numbers[i];
+        absent->each(request->arg, number->instance, number->key, number->value,
+                     number->is_leased);
+    }
+    absent->done(request->arg, request->status);
+}
+
 const struct request_type LEDGER_REQUEST_TYPES[REQUEST_COUNT] = {
     [REQUEST_CLAIM] = {REQUEST_CLAIM, 0, true, true, report_claim},
     [REQUEST_POST] = {REQUEST_POST, 0, true, true, report_post},
@@ -288,6 +302,7 @@ const struct request_type LEDGER_REQUEST_TYPES[REQUEST_COUNT] = {
     [REQUEST_RESOLVE] = {REQUEST_RESOLVE, 0, true, true, report_resolve},
     [REQUEST_WATCH] = {REQUEST_WATCH, 0, true, true, report_watch},
     [REQUEST_ALLOWANCE] = {REQUEST_ALLOWANCE, 0, true, false, report_allowance},
+    [REQUEST_ABSENT] = {REQUEST_ABSENT, 0, true, false, report_absent},
 };
 
 static void report_watches(struct ledger *ledger, const struct ledger_batch *batch)

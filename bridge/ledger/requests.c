@@ -260,19 +260,43 @@ void ledger_ask_allowance(struct ledger *ledger, const struct allowance_ask *ask
     wake_if(ledger, committer_enqueue(&ledger->committer, request, request->type->delay_us));
 }
 
-void ledger_remember(struct ledger *ledger, const char *key, int64_t value)
+static void remember(struct ledger *ledger, const char *instance, const char *key,
+                     struct remember_request asked)
 {
     struct ledger_request *request = request_new(REQUEST_REMEMBER, NULL);
-    request->remember.key = mem_strdup(key);
-    request->remember.value = value;
+    asked.instance = instance == NULL ? NULL : mem_strdup(instance);
+    asked.key = mem_strdup(key);
+    request->remember = asked;
     enqueue(ledger, request);
+}
+
+void ledger_remember_of(struct ledger *ledger, const char *instance, const char *key, int64_t value)
+{
+    remember(ledger, instance, key, (struct remember_request){.value = value});
+}
+
+void ledger_forget_of(struct ledger *ledger, const char *instance, const char *key)
+{
+    remember(ledger, instance, key, (struct remember_request){.is_forgotten = true});
+}
+
+void ledger_remember(struct ledger *ledger, const char *key, int64_t value)
+{
+    ledger_remember_of(ledger, NULL, key, value);
 }
 
 void ledger_forget(struct ledger *ledger, const char *key)
 {
-    struct ledger_request *request = request_new(REQUEST_REMEMBER, NULL);
-    request->remember.key = mem_strdup(key);
-    request->remember.is_forgotten = true;
+    ledger_forget_of(ledger, NULL, key);
+}
+
+void ledger_list_absent(struct ledger *ledger, const char *lease_of, ledger_absent_fn *each,
+                        ledger_done_fn *done, void *arg)
+{
+    struct ledger_request *request = request_new(REQUEST_ABSENT, arg);
+    request->absent.lease_of = lease_of == NULL ? NULL : mem_strdup(lease_of);
+    request->absent.each = each;
+    request->absent.done = done;
     enqueue(ledger, request);
 }
 

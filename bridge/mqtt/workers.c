@@ -19,6 +19,8 @@
 
 /* How long both subscriptions stand at most, and their copies are on the way. */
 #define OVERLAP_MS 3000
+/* The session's own bridge waits for the end of this process. */
+#define ABANDON_MS 2000
 
 /* The processes' whole environment: where OpenSSL finds the authorities it trusts, and whether they
  * may be debugged. */
@@ -38,12 +40,14 @@ struct former {
     struct workers *workers;
     struct mqtt_session session;
     struct worker worker;
-    struct loop_timer *quiet; /* runs while it may be empty */
+    struct loop_timer *quiet; /* runs while it may be empty; of an abandoned one, until it is killed */
     uint32_t may_go_on;       /* the generation that may subscribe, as for the others */
     uint32_t drained_count;   /* deliveries until it was reported as empty */
     bool was_tried;           /* it was connected or has failed: nobody waits for it */
     bool is_present;          /* the broker had it */
     bool is_over;             /* the broker has forgotten it */
+    bool is_adopted;          /* it is another bridge's: workers_adopt() */
+    bool is_left;             /* by workers_abandon() */
 };
 
 struct workers {
@@ -59,6 +63,7 @@ struct workers {
     uint32_t generations;
     uint32_t may_go_on; /* the receiver's generation that may subscribe; 0: none */
     bool is_leaving;
+    struct former *adopted;     /* the place for workers_adopt(); NULL: not used yet */
     struct former *next_former; /* starts when the receiver, which has its session, has ended */
     char *environment[ENVIRONMENT_COUNT + 1];
     struct loop_timer *kill;
@@ -101,10 +106,17 @@ static void overlap_over(void *arg)
     copies_fini(&workers->copies);
 }
 
+/* Another bridge's session gets no copy: both bridges subscribe with the same shares. */
+static bool has_old_subscription(const struct workers *workers)
+{
+    size_t adopted_count = workers->adopted == NULL ? 0 : 1;
+    return workers->former_count > adopted_count || workers->session.unsubscribe.count > 0;
+}
+
 static void subscribe(struct workers *workers, struct worker *worker)
 {
-    bool is_change = workers->former_count > 0 || workers->session.unsubscribe.count > 0;
-    if (is_change && !workers->is_leaving) {
+    bool is_adopted = workers->adopted != NULL && worker == &workers->adopted->worker;
+    if (has_old_subscription(workers) && !is_adopted && !workers->is_leaving) {
         loop_timer_start(workers->overlap, OVERLAP_MS);
     }
     worker_go_on(worker);
@@ -167,7 +179,9 @@ static void quiet_over(void *arg)
 {
     struct former *former = arg;
     struct workers *workers = former->workers;
-    if (former->worker.acked_count != former->worker.delivered_count) {
+    if (former->is_left) {
+        worker_kill(&former->worker);
+    } else if (former->worker.acked_count != former->worker.delivered_count) {
         loop_timer_start(former->quiet, WORKERS_QUIET_MS);
     } else {
         former->drained_count = former->worker.delivered_count;
@@ -179,7 +193,8 @@ void workers_end_session(struct workers *workers, const char *client_id)
 {
     for (size_t i = 0; i < workers->former_count; i++) {
         struct former *former = &workers->former[i];
-        if (strcmp(former->session.client_id, client_id) != 0 || !former->worker.is_up) {
+        if (strcmp(former->session.client_id, client_id) != 0 || !former->worker.is_up ||
+            !former->worker.is_wanted) {
             continue; /* one that is connected again is asked for again */
         }
         if (former->worker.delivered_count != former->drained_count) {
@@ -335,7 +350,9 @@ static void on_delivered(void *arg, struct worker *worker, const struct delivery
     struct delivery marked = *delivery;
     char mark[DIGEST_SHA256_HEX_BYTES];
     marked.is_former |= former != NULL;
-    if (loop_timer_is_running(workers->overlap) && copies_mark(&workers->copies, &marked, mark)) {
+    bool is_adopted = former != NULL && former->is_adopted;
+    if (!is_adopted && loop_timer_is_running(workers->overlap) &&
+        copies_mark(&workers->copies, &marked, mark)) {
         marked.copy_mark = slice_text(mark);
     }
     workers->hooks.delivered(workers->hooks.arg, &marked, ticket);
@@ -374,7 +391,8 @@ static void on_ended(void *arg, struct worker *worker)
 {
     struct workers *workers = arg;
     struct former *former = former_of(workers, worker);
-    if (former != NULL && former->is_over) {
+    if (former != NULL && (former->is_over || former->is_left)) {
+        loop_timer_stop(former->quiet);
         workers->hooks.session_ended(workers->hooks.arg, former->session.client_id);
     }
     if (worker == &workers->receiver) {
@@ -492,8 +510,8 @@ void workers_set_sessions(struct workers *workers, const struct workers_sessions
 {
     workers->session.unsubscribe = sessions->unsubscribe;
     workers->is_leaving = sessions->is_leaving;
-    /* One more: workers_leave() makes the receiver's session a former one. */
-    workers->former = mem_zalloc(sessions->former_count + 1, sizeof *workers->former);
+    /* Two more: for workers_leave() and for workers_adopt(). */
+    workers->former = mem_zalloc(sessions->former_count + 2, sizeof *workers->former);
     for (size_t i = 0; i < sessions->former_count; i++) {
         (void)add_former(workers, &sessions->former[i]);
     }
@@ -510,6 +528,40 @@ void workers_leave(struct workers *workers, const struct mqtt_session *session)
         start_next_former(workers);
     }
     go_on(workers);
+}
+
+void workers_adopt(struct workers *workers, const struct mqtt_session *session)
+{
+    struct former *former = workers->adopted;
+    if (former == NULL) {
+        former = add_former(workers, session);
+        workers->adopted = former;
+    } else {
+        assert(former->worker.process == NULL && !former->worker.is_wanted);
+        worker_fini(&former->worker);
+        *former = (struct former){
+            .workers = workers, .session = *session, .quiet = former->quiet};
+        worker_init(&former->worker, &workers->setup, WIRE_RECEIVER, &former->session);
+    }
+    former->is_adopted = true;
+    worker_start(&former->worker);
+}
+
+void workers_abandon(struct workers *workers, const char *client_id)
+{
+    struct former *former = workers->adopted;
+    if (former == NULL || strcmp(former->session.client_id, client_id) != 0 || former->is_left) {
+        return;
+    }
+    former->is_left = true;
+    loop_timer_start(former->quiet, ABANDON_MS);
+    worker_stop(&former->worker);
+    if (former->worker.process == NULL) {
+        loop_timer_stop(former->quiet);
+        workers->hooks.session_ended(workers->hooks.arg, client_id);
+    } else if (!former->worker.is_up) {
+        worker_kill(&former->worker); /* it may be waiting for the broker */
+    }
 }
 
 void workers_start(struct workers *workers)

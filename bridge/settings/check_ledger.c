@@ -24,7 +24,7 @@ static void warn(const struct settings_view *view, const char *path, const char 
 static void check_not_shared(const struct settings_view *view)
 {
     static const char *const paths[] = {"ledger.password_file", "ledger.lease_s",
-                                        "ledger.failover"};
+                                        "ledger.session_adopt_s", "ledger.failover"};
     struct settings *defaults = settings_new_defaults();
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         const struct settings_row *row = settings_row_find(settings_main_table(), paths[i]);

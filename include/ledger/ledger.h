@@ -200,6 +200,21 @@ int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise)
 /* Deletes the number, with the next commit. What is remembered and forgotten in one turn of the
  * loop may be two commits, in this order. */
 void ledger_forget(struct ledger *ledger, const char *key);
+/* The same for a number of another bridge that shares the ledger. `instance` NULL: of this one. */
+void ledger_remember_of(struct ledger *ledger, const char *instance, const char *key,
+                        int64_t value);
+void ledger_forget_of(struct ledger *ledger, const char *instance, const char *key);
+
+/*
+ * Of a shared ledger: reports the numbers about sessions of the instances that have no run now, and
+ * on whose sessions no other run has a lease; in order of the instances. Then `done` is called.
+ * Before that, this run takes the lease on the sessions of `lease_of` (NULL: none) if no run has
+ * it. With a ledger that is not shared nothing is reported. STATUS_STORE: the ledger cannot be used
+ * now.
+ */
+void ledger_list_absent(struct ledger *ledger, const char *lease_of, ledger_absent_fn *each,
+                        ledger_done_fn *done, void *arg);
+
 /* Reports every number whose key begins with `prefix`, in order of the keys. The key is valid
  * during the call. Only before ledger_start(). */
 typedef void ledger_meta_fn(void *arg, const char *key, int64_t value);

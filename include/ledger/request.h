@@ -75,4 +75,15 @@ typedef void ledger_records_fn(void *arg, enum status status,
 /* The end of a read: how many messages or records there were. */
 typedef void ledger_read_fn(void *arg, size_t count);
 
+/* The keys of the numbers about sessions at the broker begin so. */
+#define LEDGER_SESSION_PREFIX "broker.session:"
+#define LEDGER_FILTER_PREFIX  "broker.filter:"
+/* The run that has the lease on the sessions of an instance. The number is there as long as that
+ * run is registered, and is deleted with it. */
+#define LEDGER_ADOPTER_KEY "broker.adopter"
+/* A number about a session of an instance that has no run now. `is_leased`: this run has the lease
+ * on the sessions of the instance. Texts are valid during the call. */
+typedef void ledger_absent_fn(void *arg, const char *instance, const char *key, int64_t value,
+                              bool is_leased);
+
 #endif

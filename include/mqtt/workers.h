@@ -64,7 +64,8 @@ struct workers_hooks {
                               uint32_t generation);
     /* A former session is empty. workers_end_session() is owed. */
     void (*session_drained)(void *arg, const char *client_id);
-    /* The broker has forgotten a former session. */
+    /* The broker has forgotten a former session, or the process has ended that was connected to an
+     * abandoned one. */
     void (*session_ended)(void *arg, const char *client_id);
     /*
      * A process has ended without being asked to, after an attempt at each address, or could not be
@@ -112,6 +113,15 @@ void workers_go_on(struct workers *workers, uint32_t generation);
  * process ends, and another one takes what the broker holds. Once, after workers_start().
  */
 void workers_leave(struct workers *workers, const struct mqtt_session *session);
+/*
+ * Takes what the broker holds in the session of another bridge, as of a former session. Everything
+ * in `session` is borrowed. After workers_start(), and one at a time: the next one after
+ * hooks.session_ended.
+ */
+void workers_adopt(struct workers *workers, const struct mqtt_session *session);
+/* Leaves the session of workers_adopt() to its own bridge. hooks.session_ended follows when nobody
+ * is connected to it any more, before this returns where no process runs. */
+void workers_abandon(struct workers *workers, const char *client_id);
 /* Makes the broker forget a former session that is empty. */
 void workers_end_session(struct workers *workers, const char *client_id);
 /* Answers a delivery; the order does not matter. The answers of one turn of the loop are sent

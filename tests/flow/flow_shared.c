@@ -19,6 +19,9 @@
 /* Ends with 75 when others have taken over. */
 #define EXIT_LEASE_LOST 75
 
+/* A bridge without a run for so long has its session adopted. */
+#define ADOPT_EARLY "ledger.session_adopt_s = 2;"
+
 static struct bridge *start_bridge(struct fixture *fixture, const char *share, const char *settings)
 {
     const char *store = getenv("LEDGER_STORE");
@@ -148,7 +151,7 @@ static void test_a_command_in_line_expires_and_all_who_asked_get_the_reply(struc
 {
     const char *token = fixture_name(fixture, "token");
     const char *group = fixture_name(fixture, "pg");
-    struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"));
+    struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"), "");
     fixture_send_hanging(fixture, fixture_name(fixture, "token"), group);
     const char *extra = in_seconds(fixture, 8);
     fixture_send(fixture, fixture_command(fixture, token, group, extra));
@@ -168,7 +171,7 @@ static void test_a_retry_that_waits_in_line_is_announced_as_one(struct fixture *
     const char *token = fixture_name(fixture, "token");
     const char *called = fixture_name(fixture, "called");
     const char *group = fixture_name(fixture, "pg");
-    struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"));
+    struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"), "");
     simulator_fault(&fixture->simulator,
                     "\"reset_after\",\"Count\":-1,\"Match\":{\"ClientToken\":\"%s\"}", token);
     check_error(fixture_request(fixture, token, group, in_seconds(fixture, 4)), "unknown",
@@ -278,6 +281,78 @@ static void test_watches_go_on_when_the_bridge_that_reads_the_groups_is_killed(
     simulator_reset(&fixture->simulator);
 }
 
+/* ---- sessions of dead bridges ---- */
+
+enum { COMMANDS = 8 };
+
+/* Kills the bridge and sends commands, of which the broker puts some into its session; the other one
+ * adopts it. */
+static void die(struct fixture *fixture, struct bridge *dead, const struct bridge *other,
+                const char *tokens[COMMANDS])
+{
+    bridge_kill(dead);
+    for (int i = 0; i < COMMANDS; i++) {
+        tokens[i] = fixture_name(fixture, "token");
+        fixture_send(fixture,
+                     fixture_command(fixture, tokens[i], fixture_name(fixture, "pg"), ""));
+    }
+    bridge_wait_log(other, fixture_format(fixture, "of_instance=test-%d", dead->number));
+}
+
+static void expect_all(struct fixture *fixture, const char *const tokens[COMMANDS])
+{
+    for (int i = 0; i < COMMANDS; i++) {
+        check_succeeded(fixture_expect_reply(fixture, tokens[i]));
+        assert_int_equal(simulator_token(&fixture->simulator, tokens[i], "Effects"), 1);
+    }
+}
+
+/* It does not come to an end. */
+static void stop_drainer(struct fixture *fixture, const struct bridge *bridge)
+{
+    pid_t drainers[BRIDGE_CHILDREN_MAX];
+    while (bridge_children(bridge, "drainer", drainers) == 0) {
+        client_step(fixture->sender, 10);
+    }
+    kill(drainers[0], SIGSTOP);
+}
+
+static void come_back(struct bridge *bridge)
+{
+    bridge_start(bridge);
+    bridge_wait_online(bridge);
+    assert_false(bridge_log_contains(bridge, "event=session_lost"));
+}
+
+/* One test, because each bridge that it leaves behind has a session that others adopt. */
+static void test_the_session_of_a_dead_bridge_is_drained_by_the_other_one_unless_it_comes_back(
+    struct fixture *fixture)
+{
+    const char *share = fixture_name(fixture, "share");
+    struct bridge *first = start_bridge(fixture, share, ADOPT_EARLY);
+    struct bridge *second = start_bridge(fixture, share, ADOPT_EARLY);
+    const char *tokens[COMMANDS];
+    die(fixture, first, second, tokens);
+    expect_all(fixture, tokens);
+    bridge_wait_log(second, "event=session_ended");
+    assert_false(bridge_log_contains(second, "event=session_lost"));
+    /* The broker gives the dead one nothing more. */
+    for (int i = 0; i < COMMANDS; i++) {
+        check_succeeded(fixture_request(fixture, fixture_name(fixture, "token"),
+                                        fixture_name(fixture, "pg"), ""));
+    }
+    come_back(first);
+    /* Now the other way round. This one comes back while its session is drained. */
+    die(fixture, second, first, tokens);
+    stop_drainer(fixture, first);
+    come_back(second);
+    assert_true(bridge_log_contains(first, "event=session_abandoned"));
+    assert_true(bridge_log_contains(second, "event=session_held"));
+    expect_all(fixture, tokens);
+    bridge_stop(first);
+    bridge_stop(second);
+}
+
 /* A bridge whose database is where `path` will lead. */
 static struct bridge *start_without_database(struct fixture *fixture, const char *path)
 {
@@ -313,6 +388,8 @@ static void test_a_bridge_that_waits_for_its_database_can_be_stopped(struct fixt
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
+        FLOW_TEST(
+            test_the_session_of_a_dead_bridge_is_drained_by_the_other_one_unless_it_comes_back),
         FLOW_TEST(test_a_killed_bridge_is_replaced_by_the_other_one),
         FLOW_TEST(test_a_bridge_that_was_stopped_too_long_ends_without_doing_anything),
         FLOW_TEST(test_a_command_in_line_expires_and_all_who_asked_get_the_reply),

@@ -72,6 +72,7 @@ static enum item_stage plan(struct store *store, struct item *item)
     case REQUEST_READ_AUDIT:
     case REQUEST_QUERY:
     case REQUEST_ALLOWANCE:
+    case REQUEST_ABSENT:
     case REQUEST_COUNT:
         break;
     }

@@ -198,9 +198,9 @@ static void put_unpost(struct store *store, struct item *item)
     postgres_put(store, PG_UNPOST, values, 3, take_deleted, item);
 }
 
-static void put_meta(struct store *store, const char *key, int64_t value)
+static void put_meta(struct store *store, const char *instance, const char *key, int64_t value)
 {
-    const struct postgres_value values[] = {postgres_bytes(slice_text(store->instance)),
+    const struct postgres_value values[] = {postgres_bytes(slice_text(instance)),
                                             postgres_bytes(slice_text(key)),
                                             postgres_number(value)};
     postgres_put(store, PG_SET_META, values, 3, NULL, NULL);
@@ -208,12 +208,14 @@ static void put_meta(struct store *store, const char *key, int64_t value)
 
 static void put_remember(struct store *store, const struct ledger_request *request)
 {
-    const struct postgres_value values[] = {postgres_bytes(slice_text(store->instance)),
-                                            postgres_bytes(slice_text(request->remember.key))};
-    if (request->remember.is_forgotten) {
+    const struct remember_request *remember = &request->remember;
+    const char *instance = remember->instance == NULL ? store->instance : remember->instance;
+    const struct postgres_value values[] = {postgres_bytes(slice_text(instance)),
+                                            postgres_bytes(slice_text(remember->key))};
+    if (remember->is_forgotten) {
         postgres_put(store, PG_UNSET_META, values, 2, NULL, NULL);
     } else {
-        put_meta(store, request->remember.key, request->remember.value);
+        put_meta(store, instance, remember->key, remember->value);
     }
 }
 
@@ -294,7 +296,7 @@ static void put_rest(struct store *store)
         }
     }
     for (size_t i = 0; i < batch->meta_count; i++) {
-        put_meta(store, batch->metas[i].key, batch->metas[i].value);
+        put_meta(store, store->instance, batch->metas[i].key, batch->metas[i].value);
     }
 }
 

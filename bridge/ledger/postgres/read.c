@@ -195,6 +195,33 @@ static enum status query(struct store *store, struct query_request *query)
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
+/* Columns: instance, key, value, whether this run has the lease. */
+static enum status list_absent(struct store *store, struct absent_request *absent)
+{
+    const struct postgres_value lease[] = {
+        postgres_bytes(slice_text(absent->lease_of == NULL ? "" : absent->lease_of)),
+        postgres_bytes(slice_text(LEDGER_ADOPTER_KEY)), postgres_number(store->run)};
+    enum status status = STATUS_OK;
+    absent_clear(absent);
+    if (absent->lease_of != NULL) {
+        status = postgres_query(store, PG_LEASE_SESSIONS, lease, 3);
+    }
+    if (status == STATUS_OK) {
+        status = postgres_query(store, PG_LIST_ABSENT, &lease[1], 2);
+    }
+    int count = status == STATUS_OK ? PQntuples(store->kept) : 0;
+    absent->numbers =
+        mem_realloc(absent->numbers, ((size_t)count + 1) * sizeof *absent->numbers);
+    for (int i = 0; i < count; i++) {
+        absent->numbers[absent->count++] =
+            (struct absent_number){.instance = mem_strdup(PQgetvalue(store->kept, i, 0)),
+                                   .key = mem_strdup(PQgetvalue(store->kept, i, 1)),
+                                   .value = postgres_int(store->kept, i, 2),
+                                   .is_leased = postgres_int(store->kept, i, 3) == store->run};
+    }
+    return status;
+}
+
 enum status postgres_read_request(struct store *store, struct ledger_request *request)
 {
     switch (request->type->kind) {
@@ -202,6 +229,8 @@ enum status postgres_read_request(struct store *store, struct ledger_request *re
         return query(store, &request->query);
     case REQUEST_ALLOWANCE:
         return postgres_grant(store, &request->allowance);
+    case REQUEST_ABSENT:
+        return list_absent(store, &request->absent);
     default:
         return read_messages(store, request);
     }

@@ -8,6 +8,8 @@
  */
 #include "schema.h"
 
+#include "ledger/ledger.h"
+
 #define TEXT_COLUMN " text COLLATE \"C\""
 
 const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
@@ -356,7 +358,9 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
     [PG_FIND_BRIDGE] = {"find_bridge",
                         "SELECT id, place, n, lease_ms FROM bridge WHERE instance = $1"},
     [PG_REMOVE_BRIDGE] = {"remove_bridge", "DELETE FROM bridge WHERE id = $1"},
-    [PG_REMOVE_STEP] = {"remove_step", "DELETE FROM step WHERE run = $1"},
+    [PG_REMOVE_STEP] = {"remove_step",
+                        "WITH l AS (DELETE FROM meta WHERE key = '" LEDGER_ADOPTER_KEY
+                        "' AND value = $1) DELETE FROM step WHERE run = $1"},
     [PG_RECONNECT] = {"reconnect", "UPDATE bridge SET session = session + 1"
                                    " WHERE id = (SELECT id FROM bridge WHERE id = $1 FOR UPDATE)"
                                    " RETURNING session"},
@@ -417,6 +421,21 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
                  " slow_step = CASE WHEN a.slowed_at <= $2 - 1000000 THEN $3 ELSE a.slow_step END,"
                  " slowed_at = CASE WHEN a.slowed_at <= $2 - 1000000 THEN $2 ELSE a.slowed_at END,"
                  " paused_until = greatest(a.paused_until, $2 + $4) RETURNING " RATE_COLUMNS},
+    /* The lock makes an expulsion wait, which then finds the lease and deletes it. */
+    [PG_LEASE_SESSIONS] =
+        {"lease_sessions",
+         "INSERT INTO meta AS m SELECT $1::text, $2::text, b.id FROM bridge b WHERE b.id = $3"
+         " FOR KEY SHARE ON CONFLICT (instance, key) DO UPDATE SET value = excluded.value"
+         " WHERE NOT EXISTS (SELECT 1 FROM bridge h WHERE h.id = m.value)"},
+    [PG_LIST_ABSENT] =
+        {"list_absent",
+         "SELECT m.instance, m.key, m.value, coalesce(l.value, 0) FROM meta m"
+         " LEFT JOIN meta l ON l.instance = m.instance AND l.key = $1"
+         " WHERE (starts_with(m.key, '" LEDGER_SESSION_PREFIX "') OR starts_with(m.key, '"
+         LEDGER_FILTER_PREFIX "'))"
+         " AND NOT EXISTS (SELECT 1 FROM bridge b WHERE b.instance = m.instance)"
+         " AND NOT EXISTS (SELECT 1 FROM bridge h WHERE h.id = l.value AND h.id <> $2)"
+         " ORDER BY m.instance, m.key"},
     [PG_EXPIRE] = {"expire",
                    "WITH e AS (DELETE FROM command WHERE token = ANY (ARRAY (SELECT token"
                    " FROM command WHERE owner IS NULL AND due_at <= $1 AND state = 5"

@@ -151,7 +151,7 @@ enum store_postgres_statement {
     PG_REGISTER,
     PG_FIND_BRIDGE,
     PG_REMOVE_BRIDGE,
-    PG_REMOVE_STEP,
+    PG_REMOVE_STEP, /* and the leases that the run has on sessions of others */
     PG_RECONNECT,  /* waits for the end of the earlier connection's transaction */
     PG_OWN_HEADS,  /* behind PG_RECONNECT: what a lost transaction may have got this run */
     PG_TAKE_HEADS, /* of the earlier run of the same instance */
@@ -172,6 +172,9 @@ enum store_postgres_statement {
     /* The shared rates. $1 region, $2 now, $3 the time that a token takes; in us. */
     PG_GRANT, /* $4 burst, $5 wanted: takes what is there */
     PG_SLOW,  /* $4 length of the pause */
+    /* Sessions of instances that have no run. */
+    PG_LEASE_SESSIONS, /* $1 instance, $2 the key of its lease, $3 run; nothing if a run has it */
+    PG_LIST_ABSENT,    /* $1 the key of leases, $2 run */
     PG_STATEMENT_COUNT
 };
 

@@ -44,6 +44,8 @@ static struct {
     struct workers_sessions told;
     bool has_unsubscribed;
     struct mqtt_session left;
+    struct mqtt_session adopted;
+    char abandoned[64];
     bool has_started;
     uint32_t gone_on; /* generation */
     char ended[64];
@@ -64,9 +66,20 @@ static int64_t *value_of(const char *key)
     return NULL;
 }
 
-void ledger_remember(struct ledger *ledger, const char *key, int64_t value)
+/* Those of another instance have its name before the key. */
+static const char *key_of(const char *instance, const char *key)
+{
+    static char full[128];
+    snprintf(full, sizeof full, "%s%s%s", instance == NULL ? "" : instance,
+             instance == NULL ? "" : "|", key);
+    return full;
+}
+
+void ledger_remember_of(struct ledger *ledger, const char *instance, const char *own_key,
+                        int64_t value)
 {
     (void)ledger;
+    const char *key = key_of(instance, own_key);
     int64_t *kept = value_of(key);
     fixture.write_count++;
     if (kept == NULL) {
@@ -77,9 +90,20 @@ void ledger_remember(struct ledger *ledger, const char *key, int64_t value)
     *kept = value;
 }
 
+void ledger_remember(struct ledger *ledger, const char *key, int64_t value)
+{
+    ledger_remember_of(ledger, NULL, key, value);
+}
+
 void ledger_forget(struct ledger *ledger, const char *key)
 {
+    ledger_forget_of(ledger, NULL, key);
+}
+
+void ledger_forget_of(struct ledger *ledger, const char *instance, const char *own_key)
+{
     (void)ledger;
+    const char *key = key_of(instance, own_key);
     fixture.write_count++;
     for (size_t i = 0; i < fixture.value_count; i++) {
         if (strcmp(fixture.values[i].key, key) == 0) {
@@ -152,6 +176,18 @@ void workers_leave(struct workers *workers, const struct mqtt_session *session)
 {
     (void)workers;
     fixture.left = *session;
+}
+
+void workers_adopt(struct workers *workers, const struct mqtt_session *session)
+{
+    (void)workers;
+    fixture.adopted = *session;
+}
+
+void workers_abandon(struct workers *workers, const char *client_id)
+{
+    (void)workers;
+    snprintf(fixture.abandoned, sizeof fixture.abandoned, "%s", client_id);
 }
 
 void workers_start(struct workers *workers)
@@ -626,6 +662,66 @@ static void test_a_bridge_that_leaves_has_only_former_sessions(void **state)
     assert_true(fixture.has_left);
 }
 
+/* ---- sessions of another bridge ---- */
+
+static bool adopt(const char *client_id)
+{
+    char *filters[] = {"$share/all/commands/start"};
+    char id[64];
+    snprintf(id, sizeof id, "%s", client_id);
+    const struct session_record found = {
+        .client_id = id, .flags = SESSION_LISTED | SESSION_OPENED, .filters = {filters, 1}};
+    ledger_remember_of(NULL, "dead", "broker.session:dead-in", found.flags);
+    ledger_remember_of(NULL, "dead", "broker.filter:dead-in\n$share/all/commands/start", 1);
+    return sessions_adopt(fixture.sessions, "dead", &found);
+}
+
+static void test_the_session_of_another_bridge_is_drained_and_ended_in_its_name(void **state)
+{
+    (void)state;
+    start();
+    assert_true(adopt("dead-in"));
+    assert_string_equal(fixture.adopted.client_id, "dead-in");
+    assert_int_equal(fixture.adopted.use, MQTT_SESSION_DRAIN);
+    assert_true(unsubscribes(&fixture.adopted.unsubscribe, "$share/all/commands/start"));
+    assert_true(is_draining());
+    connect_id("dead-in", true);
+    sessions_drained(fixture.sessions, "dead-in");
+    assert_int_equal(*value_of("dead|broker.session:dead-in"), SESSION_LISTED);
+    assert_string_equal(fixture.ended, "dead-in");
+    sessions_ended(fixture.sessions, "dead-in");
+    assert_null(value_of("dead|broker.session:dead-in"));
+    assert_null(value_of("dead|broker.filter:dead-in\n$share/all/commands/start"));
+    assert_non_null(value_of("broker.session:client-in"));
+    assert_false(is_draining());
+    assert_true(adopt("dead-in")); /* it came, and died once more */
+}
+
+static void test_an_abandoned_session_stays_in_the_ledger(void **state)
+{
+    (void)state;
+    start();
+    assert_true(adopt("dead-in"));
+    sessions_abandon(fixture.sessions, "dead-in");
+    assert_string_equal(fixture.abandoned, "dead-in");
+    assert_true(is_draining());
+    sessions_ended(fixture.sessions, "dead-in");
+    assert_false(is_draining());
+    assert_non_null(value_of("dead|broker.session:dead-in"));
+    assert_non_null(value_of("dead|broker.filter:dead-in\n$share/all/commands/start"));
+}
+
+static void test_a_bridge_adopts_neither_its_own_client_id_nor_anything_while_it_leaves(
+    void **state)
+{
+    (void)state;
+    start();
+    assert_false(adopt("client-in"));
+    sessions_leave(fixture.sessions);
+    assert_false(adopt("dead-in"));
+    assert_null(fixture.adopted.client_id);
+}
+
 /* ---- the instance ---- */
 
 static void test_an_instance_is_made_once(void **state)
@@ -828,6 +924,9 @@ int main(void)
         TEST(test_a_single_receiver_of_a_former_version_keeps_its_session),
         TEST(test_a_former_status_is_cleared),
         TEST(test_a_bridge_that_leaves_has_only_former_sessions),
+        TEST(test_the_session_of_another_bridge_is_drained_and_ended_in_its_name),
+        TEST(test_an_abandoned_session_stays_in_the_ledger),
+        TEST(test_a_bridge_adopts_neither_its_own_client_id_nor_anything_while_it_leaves),
         TEST(test_an_instance_is_made_once),
         TEST(test_a_ledger_of_a_former_version_keeps_the_host_name),
         TEST(test_the_first_session_is_no_loss),
