@@ -96,18 +96,16 @@ static void take(void *arg, const char *instance, const char *key, int64_t value
         const struct absent *before = find(&adoption->known, instance);
         answer->items = mem_realloc(answer->items, (answer->count + 1) * sizeof *answer->items);
         absent = &answer->items[answer->count++];
-        *absent =
-            (struct absent){.instance = mem_strdup(instance),
-                            .since_ms = before == NULL ? clock_boot_ms() : before->since_ms,
-                            .is_leased = is_leased};
+        *absent = (struct absent){.instance = mem_strdup(instance),
+                                  .since_ms = before == NULL ? clock_boot_ms() : before->since_ms,
+                                  .is_leased = is_leased};
     }
     struct session_record *session = session_of(absent, client_id);
     if (filter == NULL) {
         session->flags = value;
     } else {
         struct text_list *filters = &session->filters;
-        filters->items =
-            mem_realloc(filters->items, (filters->count + 1) * sizeof *filters->items);
+        filters->items = mem_realloc(filters->items, (filters->count + 1) * sizeof *filters->items);
         filters->items[filters->count++] = mem_strdup(filter);
     }
     free(client_id);

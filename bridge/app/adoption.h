@@ -6,9 +6,9 @@
  * others: the one that gets the lease on it, a row of the ledger that is deleted with its run. It
  * connects with the session's client id, answers what comes, and ends the session. Nobody else
  * does so meanwhile. A bridge of that instance that starts waits until the row is gone
- * (adoption_must_wait); the holder sees its registration, leaves the session to it, and deletes the row.
- * Either the holder sees the registration or the bridge sees the row, because each of them writes
- * before it reads.
+ * (adoption_must_wait); the holder sees its registration, leaves the session to it, and deletes the
+ * row. Either the holder sees the registration or the bridge sees the row, because each of them
+ * writes before it reads.
  *
  * Thread: the loop's.
  */

@@ -661,9 +661,9 @@ static void start(struct bridge *bridge)
     ecs_start(bridge->ecs);
     bridge->leave = loop_timer_new(bridge->loop, leave_if_idle, bridge);
     sessions_start(bridge->sessions, bridge->workers, on_left, bridge);
-    bridge->adoption = adoption_new(
-        bridge->loop, &(struct adoption_parts){bridge->settings, &bridge->lease, bridge->ledger,
-                                               bridge->sessions});
+    bridge->adoption =
+        adoption_new(bridge->loop, &(struct adoption_parts){bridge->settings, &bridge->lease,
+                                                            bridge->ledger, bridge->sessions});
     /* Already now: a broker that is away is no reason for systemd to restart the bridge. */
     systemd_notify(bridge->systemd, "READY=1\nSTATUS=connecting to the broker");
 }

@@ -53,9 +53,9 @@ void sessions_free(struct sessions *sessions);
 void sessions_start(struct sessions *sessions, struct workers *workers, loop_fn *left, void *arg);
 /* Leaves while it runs, as with `is_leaving` at the start. False: it is leaving already. */
 bool sessions_leave(struct sessions *sessions);
-/* Drains the session of another bridge, which must have no run, as a former one. False: it cannot be
- * done, because this bridge leaves or uses this client id itself. After sessions_start(), one at a
- * time. */
+/* Drains the session of another bridge, which must have no run, as a former one. False: it cannot
+ * be done, because this bridge leaves or uses this client id itself. After sessions_start(), one at
+ * a time. */
 bool sessions_adopt(struct sessions *sessions, const char *instance,
                     const struct session_record *found);
 /* Leaves a session that was adopted to its own bridge; it is left after hooks.session_ended. */

@@ -278,8 +278,7 @@ static void report_absent(struct ledger *ledger, const struct ledger_batch *batc
     (void)batch;
     for (size_t i = 0; i < absent->count && request->status == STATUS_OK; i++) {
         const struct absent_number *number = &absent->numbers[i];
-        absent->each(request->arg, number->instance, number->key, number->value,
-                     number->is_leased);
+        absent->each(request->arg, number->instance, number->key, number->value, number->is_leased);
     }
     absent->done(request->arg, request->status);
 }

@@ -40,14 +40,15 @@ struct former {
     struct workers *workers;
     struct mqtt_session session;
     struct worker worker;
-    struct loop_timer *quiet; /* runs while it may be empty; of an abandoned one, until it is killed */
-    uint32_t may_go_on;       /* the generation that may subscribe, as for the others */
-    uint32_t drained_count;   /* deliveries until it was reported as empty */
-    bool was_tried;           /* it was connected or has failed: nobody waits for it */
-    bool is_present;          /* the broker had it */
-    bool is_over;             /* the broker has forgotten it */
-    bool is_adopted;          /* it is another bridge's: workers_adopt() */
-    bool is_left;             /* by workers_abandon() */
+    struct loop_timer
+        *quiet;         /* runs while it may be empty; of an abandoned one, until it is killed */
+    uint32_t may_go_on; /* the generation that may subscribe, as for the others */
+    uint32_t drained_count; /* deliveries until it was reported as empty */
+    bool was_tried;         /* it was connected or has failed: nobody waits for it */
+    bool is_present;        /* the broker had it */
+    bool is_over;           /* the broker has forgotten it */
+    bool is_adopted;        /* it is another bridge's: workers_adopt() */
+    bool is_left;           /* by workers_abandon() */
 };
 
 struct workers {
@@ -539,8 +540,7 @@ void workers_adopt(struct workers *workers, const struct mqtt_session *session)
     } else {
         assert(former->worker.process == NULL && !former->worker.is_wanted);
         worker_fini(&former->worker);
-        *former = (struct former){
-            .workers = workers, .session = *session, .quiet = former->quiet};
+        *former = (struct former){.workers = workers, .session = *session, .quiet = former->quiet};
         worker_init(&former->worker, &workers->setup, WIRE_RECEIVER, &former->session);
     }
     former->is_adopted = true;

@@ -108,7 +108,7 @@ struct settings {
         char *password_file; /* "" for libpq's own ways to find a password */
         int64_t lease_s;
         int64_t session_adopt_s; /* 0: never */
-        char *failover; /* "strict" or "loss-accepted" */
+        char *failover;          /* "strict" or "loss-accepted" */
     } ledger;
     struct {
         char *file; /* "" for none */

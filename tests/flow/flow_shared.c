@@ -285,16 +285,15 @@ static void test_watches_go_on_when_the_bridge_that_reads_the_groups_is_killed(
 
 enum { COMMANDS = 8 };
 
-/* Kills the bridge and sends commands, of which the broker puts some into its session; the other one
- * adopts it. */
+/* Kills the bridge and sends commands, of which the broker puts some into its session; the other
+ * one adopts it. */
 static void die(struct fixture *fixture, struct bridge *dead, const struct bridge *other,
                 const char *tokens[COMMANDS])
 {
     bridge_kill(dead);
     for (int i = 0; i < COMMANDS; i++) {
         tokens[i] = fixture_name(fixture, "token");
-        fixture_send(fixture,
-                     fixture_command(fixture, tokens[i], fixture_name(fixture, "pg"), ""));
+        fixture_send(fixture, fixture_command(fixture, tokens[i], fixture_name(fixture, "pg"), ""));
     }
     bridge_wait_log(other, fixture_format(fixture, "of_instance=test-%d", dead->number));
 }

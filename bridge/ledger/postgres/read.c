@@ -210,8 +210,7 @@ static enum status list_absent(struct store *store, struct absent_request *absen
         status = postgres_query(store, PG_LIST_ABSENT, &lease[1], 2);
     }
     int count = status == STATUS_OK ? PQntuples(store->kept) : 0;
-    absent->numbers =
-        mem_realloc(absent->numbers, ((size_t)count + 1) * sizeof *absent->numbers);
+    absent->numbers = mem_realloc(absent->numbers, ((size_t)count + 1) * sizeof *absent->numbers);
     for (int i = 0; i < count; i++) {
         absent->numbers[absent->count++] =
             (struct absent_number){.instance = mem_strdup(PQgetvalue(store->kept, i, 0)),

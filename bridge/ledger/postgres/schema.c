@@ -431,8 +431,8 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
         {"list_absent",
          "SELECT m.instance, m.key, m.value, coalesce(l.value, 0) FROM meta m"
          " LEFT JOIN meta l ON l.instance = m.instance AND l.key = $1"
-         " WHERE (starts_with(m.key, '" LEDGER_SESSION_PREFIX "') OR starts_with(m.key, '"
-         LEDGER_FILTER_PREFIX "'))"
+         " WHERE (starts_with(m.key, '" LEDGER_SESSION_PREFIX
+         "') OR starts_with(m.key, '" LEDGER_FILTER_PREFIX "'))"
          " AND NOT EXISTS (SELECT 1 FROM bridge b WHERE b.instance = m.instance)"
          " AND NOT EXISTS (SELECT 1 FROM bridge h WHERE h.id = l.value AND h.id <> $2)"
          " ORDER BY m.instance, m.key"},

@@ -152,9 +152,9 @@ enum store_postgres_statement {
     PG_FIND_BRIDGE,
     PG_REMOVE_BRIDGE,
     PG_REMOVE_STEP, /* and the leases that the run has on sessions of others */
-    PG_RECONNECT,  /* waits for the end of the earlier connection's transaction */
-    PG_OWN_HEADS,  /* behind PG_RECONNECT: what a lost transaction may have got this run */
-    PG_TAKE_HEADS, /* of the earlier run of the same instance */
+    PG_RECONNECT,   /* waits for the end of the earlier connection's transaction */
+    PG_OWN_HEADS,   /* behind PG_RECONNECT: what a lost transaction may have got this run */
+    PG_TAKE_HEADS,  /* of the earlier run of the same instance */
     PG_TAKE_OUTBOX,
     PG_HEARTBEAT,
     PG_GET_CLOCK,  /* ms; the only statement that reads it */

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ledger/common.h"
 #include "ledger/postgres/postgres.h"
 #include "ledger/postgres/store_private.h"
 #include "support/postgres_server.h"
@@ -538,6 +539,90 @@ static void test_a_bridge_that_stops_leaves_its_regions_at_once(void **state)
     assert_watches(&bridges[1], 1, (const char *const[]){"pg-1"});
 }
 
+/* ---- sessions of a bridge without a run ---- */
+
+static void execute(const char *sql)
+{
+    postgres_send_text(bridges[0].store->connection, sql);
+    assert_int_equal(
+        postgres_exchange(bridges[0].store->connection, POSTGRES_TIMEOUT_MS, NULL, NULL),
+        STATUS_OK);
+}
+
+/* How many numbers of absent instances the bridge is told, after it has tried to take the lease on
+ * the sessions of `lease_of`. */
+static size_t list_absent(const struct bridge *bridge, char *lease_of, bool *out_is_leased)
+{
+    struct ledger_request request = {.type = &LEDGER_REQUEST_TYPES[REQUEST_ABSENT],
+                                     .absent = {.lease_of = lease_of}};
+    assert_int_equal(postgres_read_request(bridge->store, &request), STATUS_OK);
+    size_t count = request.absent.count;
+    *out_is_leased = count > 0;
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(request.absent.numbers[i].instance, "dead");
+        *out_is_leased &= request.absent.numbers[i].is_leased;
+    }
+    absent_clear(&request.absent);
+    free(request.absent.numbers);
+    return count;
+}
+
+static void list_sessions(void)
+{
+    execute("INSERT INTO meta VALUES ('dead', 'broker.session:x', 3),"
+            " ('dead', 'broker.filter:x\n$share/all/f', 1), ('dead', 'broker.status:s', 1),"
+            " ('a', 'broker.session:y', 3)");
+}
+
+static void test_one_bridge_has_the_lease_on_the_sessions_of_an_absent_one(void **state)
+{
+    (void)state;
+    bool is_leased;
+    list_sessions();
+    assert_int_equal(list_absent(&bridges[0], NULL, &is_leased), 2);
+    assert_false(is_leased);
+    assert_int_equal(list_absent(&bridges[0], "dead", &is_leased), 2);
+    assert_true(is_leased);
+    assert_int_equal(list_absent(&bridges[1], "dead", &is_leased), 0);
+    assert_int_equal(list_absent(&bridges[0], NULL, &is_leased), 2);
+    assert_true(is_leased);
+}
+
+static void test_a_lease_on_sessions_ends_with_the_run_that_has_it(void **state)
+{
+    (void)state;
+    bool is_leased;
+    list_sessions();
+    assert_int_equal(list_absent(&bridges[1], "dead", &is_leased), 2);
+    assert_true(is_leased);
+    close_bridge(&bridges[1]);
+    assert_int_equal(list_absent(&bridges[0], NULL, &is_leased), 2);
+    assert_false(is_leased);
+    assert_int_equal(open_bridge(&bridges[1], "b"), STATUS_OK);
+    assert_int_equal(list_absent(&bridges[1], "dead", &is_leased), 2);
+    execute("DELETE FROM bridge WHERE instance = 'b'"); /* without its lease */
+    execute("DELETE FROM meta WHERE instance = 'a'");
+    assert_int_equal(list_absent(&bridges[0], "dead", &is_leased), 2);
+    assert_true(is_leased);
+    assert_int_equal(list_absent(&bridges[1], "dead", &is_leased), 0);
+}
+
+static void test_a_bridge_that_starts_sees_the_lease_and_the_holder_sees_the_bridge(void **state)
+{
+    (void)state;
+    bool is_leased;
+    int64_t holder = 0;
+    struct bridge dead = {0};
+    list_sessions();
+    assert_int_equal(list_absent(&bridges[0], "dead", &is_leased), 2);
+    assert_int_equal(open_bridge(&dead, "dead"), STATUS_OK);
+    assert_int_equal(postgres_get_meta(dead.store, LEDGER_ADOPTER_KEY, &holder), STATUS_OK);
+    assert_int_equal(holder, bridges[0].store->run);
+    assert_int_equal(list_absent(&bridges[0], NULL, &is_leased), 0);
+    assert_int_equal(list_absent(&bridges[1], "dead", &is_leased), 0);
+    close_bridge(&dead);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -556,6 +641,9 @@ int main(void)
         TEST(test_a_line_without_a_head_gets_one),
         TEST(test_a_command_whose_route_no_bridge_has_is_warned_of_and_ends_by_its_deadline),
         TEST(test_bridges_with_different_rates_are_warned_of),
+        TEST(test_one_bridge_has_the_lease_on_the_sessions_of_an_absent_one),
+        TEST(test_a_lease_on_sessions_ends_with_the_run_that_has_it),
+        TEST(test_a_bridge_that_starts_sees_the_lease_and_the_holder_sees_the_bridge),
         TEST(test_what_is_left_is_adopted_after_the_start_with_ids_of_the_run),
     };
     return cmocka_run_group_tests(tests, postgres_server_start, postgres_server_stop);
