@@ -4,7 +4,6 @@
  */
 #include "adoption.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -17,7 +16,7 @@
 /* An instance that has sessions and no run. */
 struct absent {
     char *instance;
-    int64_t since_ms; /* CLOCK_BOOTTIME: it was seen first */
+    int64_t since_ms; /* the loop's clock: it was seen first */
     bool is_leased;   /* by this run */
     struct session_record *sessions;
     size_t count;
@@ -29,6 +28,7 @@ struct absent_list {
 };
 
 struct adoption {
+    struct loop *loop;
     struct adoption_parts parts;
     struct loop_timer *timer;
     struct absent_list known;
@@ -97,7 +97,8 @@ static void take(void *arg, const char *instance, const char *key, int64_t value
         answer->items = mem_realloc(answer->items, (answer->count + 1) * sizeof *answer->items);
         absent = &answer->items[answer->count++];
         *absent = (struct absent){.instance = mem_strdup(instance),
-                                  .since_ms = before == NULL ? clock_boot_ms() : before->since_ms,
+                                  .since_ms = before == NULL ? loop_now_ms(adoption->loop)
+                                                             : before->since_ms,
                                   .is_leased = is_leased};
     }
     struct session_record *session = session_of(absent, client_id);
@@ -211,7 +212,7 @@ static void answered(void *arg, enum status status)
 static const char *candidate(const struct adoption *adoption)
 {
     int64_t adopt_ms = adoption->parts.settings->ledger.session_adopt_s * 1000;
-    int64_t now_ms = clock_boot_ms();
+    int64_t now_ms = loop_now_ms(adoption->loop);
     for (size_t i = 0; i < adoption->known.count && adoption->instance == NULL; i++) {
         const struct absent *absent = &adoption->known.items[i];
         if (now_ms - absent->since_ms >= adopt_ms) {
@@ -244,6 +245,7 @@ struct adoption *adoption_new(struct loop *loop, const struct adoption_parts *pa
         return NULL;
     }
     struct adoption *adoption = mem_zalloc(1, sizeof *adoption);
+    adoption->loop = loop;
     adoption->parts = *parts;
     adoption->timer = loop_timer_new(loop, ask, adoption);
     ask_later(adoption);

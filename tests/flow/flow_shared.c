@@ -348,8 +348,10 @@ static void test_the_session_of_a_dead_bridge_is_drained_by_the_other_one_unless
     assert_true(bridge_log_contains(first, "event=session_abandoned"));
     assert_true(bridge_log_contains(second, "event=session_held"));
     expect_all(fixture, tokens);
-    bridge_stop(first);
+    /* An orderly stop is an absence, too. */
     bridge_stop(second);
+    bridge_wait_log(first, "event=session_ended");
+    bridge_stop(first);
 }
 
 /* A bridge whose database is where `path` will lead. */
