@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "ledger/postgres/connection.h"
+#include "ledger/postgres/hosts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -29,79 +29,6 @@ struct postgres_connection {
     char sqlstate[SQLSTATE_BYTES];
 };
 
-/* ---- the URI ---- */
-
-static const char *option_of(const PQconninfoOption *options, const char *keyword)
-{
-    for (const PQconninfoOption *option = options; option->keyword != NULL; option++) {
-        if (strcmp(option->keyword, keyword) == 0) {
-            return option->val == NULL ? "" : option->val;
-        }
-    }
-    return "";
-}
-
-/* One host of a list that commas separate. */
-static bool is_local(struct slice host)
-{
-    return host.length == 0 || host.data[0] == '/' || host.data[0] == '@' ||
-           slice_equals_text(host, "localhost") || slice_equals_text(host, "::1") ||
-           (host.length > 4 && memcmp(host.data, "127.", 4) == 0);
-}
-
-static bool are_local(const char *hosts)
-{
-    for (const char *host = hosts;; host++) {
-        size_t length = strcspn(host, ",");
-        if (!is_local(slice_of(host, length))) {
-            return false;
-        }
-        host += length;
-        if (*host == '\0') {
-            return true;
-        }
-    }
-}
-
-/* hostaddr, where it is given, is where the connection goes. */
-static bool is_off_host(const PQconninfoOption *options)
-{
-    const char *address = option_of(options, "hostaddr");
-    return !are_local(address[0] != '\0' ? address : option_of(options, "host"));
-}
-
-static enum status parse(const char *uri, PQconninfoOption **out_options, struct buf *out_why)
-{
-    char *error = NULL;
-    *out_options = PQconninfoParse(uri, &error);
-    PQfreemem(error); /* not shown: it may quote the URI with its password */
-    if (*out_options == NULL) {
-        buf_append_text(out_why, "ledger.store is no valid URI: use "
-                                 "\"postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE\"");
-        return STATUS_INVALID;
-    }
-    return STATUS_OK;
-}
-
-enum status postgres_check_uri(const char *uri, struct buf *out_why)
-{
-    PQconninfoOption *options;
-    enum status status = parse(uri, &options, out_why);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    const char *mode = option_of(options, "sslmode");
-    if (is_off_host(options) && mode[0] != '\0' && strcmp(mode, "verify-full") != 0) {
-        buf_printf(out_why,
-                   "ledger.store: sslmode=%s does not verify the server: use verify-full, which "
-                   "is the default of this bridge for a server on another host",
-                   mode);
-        status = STATUS_INVALID;
-    }
-    PQconninfoFree(options);
-    return status;
-}
-
 /* ---- opening ---- */
 
 static void fail_with(struct postgres_connection *connection, const char *text)
@@ -148,21 +75,41 @@ static enum status read_password(const char *path, char *out, size_t size, struc
     return STATUS_OK;
 }
 
-static PGconn *begin_connection(const char *uri, const char *password, bool is_off,
-                                const char *session_attrs)
+static PGconn *begin_connection(const char *uri, const struct postgres_host *host,
+                                const char *password, bool is_off, const char *session_attrs)
 {
     /* A later value for a keyword wins; the URI stands in the middle, before what is not its
      * business. An empty value is libpq's default. */
-    const char *const keywords[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
-                                    "keepalives_count", "tcp_user_timeout", "sslmode",
-                                    "dbname",           "password",         "target_session_attrs",
-                                    "application_name", "client_encoding",  NULL};
-    const char *const values[] = {"5",           "5",
-                                  "2",           "3",
-                                  "8000",        is_off ? "verify-full" : "",
-                                  uri,           password,
-                                  session_attrs, "ecs-mqtt-bridge",
-                                  "UTF8",        NULL};
+    const char *const keywords[] = {"connect_timeout",
+                                    "keepalives_idle",
+                                    "keepalives_interval",
+                                    "keepalives_count",
+                                    "tcp_user_timeout",
+                                    "sslmode",
+                                    "dbname",
+                                    "host",
+                                    "hostaddr",
+                                    "port",
+                                    "password",
+                                    "target_session_attrs",
+                                    "application_name",
+                                    "client_encoding",
+                                    NULL};
+    const char *const values[] = {"5",
+                                  "5",
+                                  "2",
+                                  "3",
+                                  "8000",
+                                  is_off ? "verify-full" : "",
+                                  uri,
+                                  host->name,
+                                  host->address,
+                                  host->port,
+                                  password,
+                                  session_attrs,
+                                  "ecs-mqtt-bridge",
+                                  "UTF8",
+                                  NULL};
     return PQconnectStartParams(keywords, values, 1);
 }
 
@@ -227,8 +174,7 @@ enum status postgres_prepare(struct postgres_connection *connection, int timeout
     return postgres_exchange(connection, timeout_ms, NULL, NULL);
 }
 
-static enum status set_up(struct postgres_connection *connection, bool is_full, bool prepares,
-                          int timeout_ms)
+static enum status set_up(struct postgres_connection *connection, bool is_full, int timeout_ms)
 {
     enum status status = finish_connection(connection, clock_mono_ms() + timeout_ms);
     if (status != STATUS_OK) {
@@ -247,36 +193,34 @@ static enum status set_up(struct postgres_connection *connection, bool is_full, 
         return lost(connection, PQerrorMessage(connection->pg));
     }
     PQsetNoticeReceiver(connection->pg, take_notice, connection);
-    status = set_session(connection, is_full, timeout_ms);
-    return status == STATUS_OK && prepares ? postgres_prepare(connection, timeout_ms) : status;
+    return set_session(connection, is_full, timeout_ms);
 }
 
 /* `session_attrs`: which server is wanted, see libpq's target_session_attrs. */
-static enum status open_at(const char *uri, const char *password_file, const char *session_attrs,
-                           bool is_full, bool prepares, int timeout_ms,
-                           struct postgres_connection **out_connection, struct buf *out_why)
+static enum status open_at(const char *uri, const struct postgres_host *host,
+                           const char *password_file, const char *session_attrs, bool is_full,
+                           int timeout_ms, struct postgres_connection **out_connection,
+                           struct buf *out_why)
 {
+    static const struct postgres_host AS_URI = {0};
     char password[PASSWORD_BYTES] = "";
-    PQconninfoOption *options = NULL;
-    enum status status = postgres_check_uri(uri, out_why);
+    struct postgres_hosts hosts;
+    enum status status = postgres_read_hosts(uri, &hosts, out_why);
     if (status == STATUS_OK && password_file != NULL && password_file[0] != '\0') {
         status = read_password(password_file, password, sizeof password, out_why);
-    }
-    if (status == STATUS_OK) {
-        status = parse(uri, &options, out_why);
     }
     if (status != STATUS_OK) {
         explicit_bzero(password, sizeof password);
         return status;
     }
     struct postgres_connection *connection = mem_zalloc(1, sizeof *connection);
-    connection->pg = begin_connection(uri, password, is_off_host(options), session_attrs);
+    connection->pg =
+        begin_connection(uri, host == NULL ? &AS_URI : host, password, hosts.is_off, session_attrs);
     explicit_bzero(password, sizeof password);
-    PQconninfoFree(options);
     status = connection->pg == NULL || PQstatus(connection->pg) == CONNECTION_BAD
                  ? lost(connection,
                         connection->pg == NULL ? "no memory" : PQerrorMessage(connection->pg))
-                 : set_up(connection, is_full, prepares, timeout_ms);
+                 : set_up(connection, is_full, timeout_ms);
     if (status != STATUS_OK) {
         buf_append_text(out_why, connection->error);
         postgres_close(connection);
@@ -286,37 +230,18 @@ static enum status open_at(const char *uri, const char *password_file, const cha
     return STATUS_OK;
 }
 
-enum status postgres_open(const char *uri, const char *password_file, bool is_full, bool prepares,
-                          int timeout_ms, struct postgres_connection **out_connection,
-                          struct buf *out_why)
+enum status postgres_open_host(const char *uri, const struct postgres_host *host,
+                               const char *password_file, bool is_full, int timeout_ms,
+                               struct postgres_connection **out_connection, struct buf *out_why)
 {
-    return open_at(uri, password_file, "read-write", is_full, prepares, timeout_ms, out_connection,
+    return open_at(uri, host, password_file, "read-write", is_full, timeout_ms, out_connection,
                    out_why);
 }
 
-enum status postgres_open_to_read(const char *uri, const char *password_file, int timeout_ms,
-                                  struct postgres_connection **out_connection, struct buf *out_why)
+enum status postgres_open_any(const char *uri, const char *password_file, int timeout_ms,
+                              struct postgres_connection **out_connection, struct buf *out_why)
 {
-    struct buf why = {0};
-    enum status status =
-        open_at(uri, password_file, "read-write", false, true, timeout_ms, out_connection, &why);
-    if (status == STATUS_UNAVAILABLE) {
-        buf_clear(&why);
-        status = open_at(uri, password_file, "any", false, true, timeout_ms, out_connection, &why);
-    }
-    buf_append(out_why, buf_slice(&why));
-    buf_fini(&why);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    status = postgres_run(*out_connection, timeout_ms,
-                          "SET statement_timeout = 0; SET default_transaction_read_only = on");
-    if (status != STATUS_OK) {
-        buf_append_text(out_why, postgres_error(*out_connection));
-        postgres_close(*out_connection);
-        *out_connection = NULL;
-    }
-    return status;
+    return open_at(uri, NULL, password_file, "any", false, timeout_ms, out_connection, out_why);
 }
 
 void postgres_close(struct postgres_connection *connection)

@@ -13,6 +13,7 @@
 #define LEDGER_POSTGRES_CONNECTION_H
 
 #include "schema.h"
+#include "uri.h"
 
 #include "base/buf.h"
 #include "base/slice.h"
@@ -25,27 +26,19 @@
 struct postgres_connection;
 
 /*
- * Checks "postgresql://..." without connecting. Off loopback and sockets the server's certificate
- * must be verified: sslmode is verify-full, which is the default here, and nothing weaker.
- * STATUS_INVALID: the reason is appended to *out_why, without the password.
+ * Opens it at one host, if that takes writes; NULL: at the first host of the URI that does.
+ * `password_file` is read now, its first line is the password; NULL or "": the URI or libpq's
+ * passfile has it. With `is_full` a commit waits for the disk and for the synchronous standby if
+ * there is one. The statements are not prepared. hosts.h asks all hosts.
  */
-enum status postgres_check_uri(const char *uri, struct buf *out_why);
-
-/*
- * Opens it: asks the hosts of the URI in turn for one that takes writes. `password_file` is read
- * now, its first line is the password; NULL or "": the URI or libpq's passfile has it. With
- * `is_full` a commit waits for the disk and for the synchronous standby if there is one. With
- * `prepares` the schema is there, and the statements are prepared.
- */
-enum status postgres_open(const char *uri, const char *password_file, bool is_full, bool prepares,
-                          int timeout_ms, struct postgres_connection **out_connection,
-                          struct buf *out_why);
+enum status postgres_open_host(const char *uri, const struct postgres_host *host,
+                               const char *password_file, bool is_full, int timeout_ms,
+                               struct postgres_connection **out_connection, struct buf *out_why);
 /* Prepares the statements. */
 enum status postgres_prepare(struct postgres_connection *connection, int timeout_ms);
-/* For reading only: from the host that takes writes, or if there is none from a standby. Statements
- * may take as long as they need, and they are prepared. */
-enum status postgres_open_to_read(const char *uri, const char *password_file, int timeout_ms,
-                                  struct postgres_connection **out_connection, struct buf *out_why);
+/* Opens it at a host of the URI that answers, be it a standby. */
+enum status postgres_open_any(const char *uri, const char *password_file, int timeout_ms,
+                              struct postgres_connection **out_connection, struct buf *out_why);
 /* Takes NULL. */
 void postgres_close(struct postgres_connection *connection);
 /* Whether it was lost. */

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "connection.h"
+#include "hosts.h"
 #include "ledger/history.h"
 #include "ledger/peers.h"
 #include "rows.h"
@@ -31,6 +31,7 @@ struct postgres_lease {
 
     /* owned by the thread */
     struct postgres_connection *connection; /* NULL: none */
+    struct postgres_server server;
     struct peers peers;
     int64_t adopt_at_ms;
     bool is_out_of_reach; /* it was logged */
@@ -57,6 +58,7 @@ struct renewal {
     int64_t first_due_ms; /* the first deadline of those in line; 0: there are none */
     int64_t changes;
     bool is_registered;
+    bool has_standby;
     bool has_change;
 };
 
@@ -79,6 +81,10 @@ static void take_renewal(void *arg, size_t index, const PGresult *result)
     }
     if (index == 3) {
         renewal->changes = postgres_int(result, 0, 0);
+        return;
+    }
+    if (index == 4) {
+        renewal->has_standby = PQgetlength(result, 0, 0) > 0;
         return;
     }
     renewal->now_ms = clock_boot_ms();
@@ -117,26 +123,10 @@ static void out_of_reach(struct postgres_lease *lease, const char *why)
     lease->is_out_of_reach = true;
 }
 
-static void take_standbys(void *arg, size_t index, const PGresult *result)
-{
-    bool *has_standby = arg;
-    (void)index;
-    if (PQntuples(result) == 1) { /* not that of the sync */
-        *has_standby = PQgetlength(result, 0, 0) > 0;
-    }
-}
-
 /* A commit that a standby does not have is lost if that one becomes the server. */
 static void warn_of_loss(struct postgres_lease *lease)
 {
-    bool has_standby = true;
-    if (!lease->options.is_full || !lease->options.warns_of_loss) {
-        return;
-    }
-    postgres_send_text(lease->connection, "SHOW synchronous_standby_names");
-    if (postgres_exchange(lease->connection, lease->timeout_ms, take_standbys, &has_standby) ==
-            STATUS_OK &&
-        !has_standby) {
+    if (lease->options.is_full && lease->options.warns_of_loss && !lease->server.has_standby) {
         LOG_WARN("ledger_not_synchronous", LOG_TEXT("setting", "ledger.failover"));
     }
     lease->options.warns_of_loss = false; /* once */
@@ -144,12 +134,17 @@ static void warn_of_loss(struct postgres_lease *lease)
 
 static enum status connect_it(struct postgres_lease *lease)
 {
+    const struct postgres_lease_options *options = &lease->options;
     struct buf why = {0};
     enum status status = STATUS_OK;
+    if (timeline_is_old(options->timeline, &lease->server)) {
+        postgres_close(lease->connection); /* the store has found a later primary */
+        lease->connection = NULL;
+    }
     if (lease->connection == NULL) {
-        status =
-            postgres_open(lease->options.uri, lease->options.password_file, lease->options.is_full,
-                          true, lease->timeout_ms, &lease->connection, &why);
+        status = postgres_open_primary(options->uri, options->password_file, options->is_full, true,
+                                       lease->timeout_ms, options->timeline, &lease->connection,
+                                       &lease->server, &why);
     }
     if (status == STATUS_OK) {
         warn_of_loss(lease);
@@ -182,6 +177,7 @@ static enum status renew(struct postgres_lease *lease)
     postgres_send(lease->connection, PG_GET_CLOCK, NULL, 0);
     postgres_send(lease->connection, PG_COUNT_LINE, line, 1);
     postgres_send(lease->connection, PG_SUM_CHANGES, values, 1);
+    postgres_send_text(lease->connection, "SHOW synchronous_standby_names");
     postgres_send(lease->connection, PG_LIST_BRIDGES, NULL, 0);
     enum status status =
         postgres_exchange(lease->connection, lease->timeout_ms, take_renewal, &renewal);
@@ -194,6 +190,7 @@ static enum status renew(struct postgres_lease *lease)
     }
     count_renewal(lease, clock_mono_us() - sent_us);
     lease_renewed(lease->options.lease, sent_ms, lease->options.lease_ms);
+    timeline_set_standby(lease->options.timeline, renewal.has_standby);
     lease->is_out_of_reach = false;
     atomic_store(&lease->elsewhere, renewal.in_line + peers_held(&lease->peers));
     int64_t since_ms = (clock_boot_ms() - sent_ms) / 2; /* half of the round trip */

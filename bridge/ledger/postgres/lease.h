@@ -14,6 +14,7 @@
 #include "base/counters.h"
 #include "base/lease.h"
 #include "base/status.h"
+#include "timeline.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +29,7 @@ struct postgres_lease_options {
     int64_t lease_ms;
     struct lease *lease;       /* is renewed, or lost */
     struct counters *counters; /* NULL: none */
+    struct timeline *timeline; /* also of the store's connection */
     bool warns_of_loss;        /* of a server without a synchronous standby, with `is_full` */
     /* There may be something to adopt, or the lease is lost. */
     void (*wake)(void *arg);

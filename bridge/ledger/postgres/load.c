@@ -4,7 +4,7 @@
 #include "load.h"
 
 #include "base/mem.h"
-#include "connection.h"
+#include "hosts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -67,9 +67,9 @@ static void take_result(void *arg, size_t index, const PGresult *result)
 
 enum status postgres_flush(struct store *store)
 {
-    enum status status = postgres_exchange(store->connection,
-                                           store->is_reader ? READ_TIMEOUT_MS : POSTGRES_TIMEOUT_MS,
-                                           take_result, store);
+    enum status status =
+        postgres_exchange(store->connection, store->is_reader ? READ_TIMEOUT_MS : store->timeout_ms,
+                          take_result, store);
     store->sent_count = 0;
     if (status != STATUS_OK) {
         postgres_fail(store, postgres_error(store->connection));
@@ -97,6 +97,7 @@ enum status postgres_commit(struct store *store)
     postgres_put_text(store, "COMMIT");
     enum status status = postgres_flush(store);
     store->work.is_unknown = status == STATUS_UNAVAILABLE;
+    store->committed_step = status == STATUS_OK ? store->step : store->committed_step;
     return status;
 }
 
@@ -155,33 +156,44 @@ static enum status take_session(struct store *store)
     return status;
 }
 
+/* Sees which transaction is the last one of this run on the server. */
+static void compare_step(struct store *store, bool *out_is_committed)
+{
+    int64_t step = PQntuples(store->kept) == 1 ? postgres_int(store->kept, 0, 0) : 0;
+    *out_is_committed = store->work.is_unknown && step == store->step;
+    store->work.is_unknown = false;
+    if (step < store->committed_step) {
+        LOG_ERROR("ledger_commits_missing", LOG_INT("committed", store->committed_step),
+                  LOG_INT("found", step));
+        timeline_set_lost(store->timeline);
+    }
+    store->committed_step = step;
+}
+
 enum status postgres_reconnect(struct store *store, bool *out_is_committed)
 {
     *out_is_committed = false;
-    if (store->connection != NULL && !postgres_is_lost(store->connection)) {
+    if (store->connection != NULL && !postgres_is_lost(store->connection) &&
+        !timeline_is_old(store->timeline, &store->server)) {
         return STATUS_OK;
     }
     struct buf why = {0};
     postgres_close(store->connection);
     store->connection = NULL;
     store->sent_count = 0;
-    enum status status = postgres_open(store->uri, store->password_file, store->is_full, true,
-                                       POSTGRES_TIMEOUT_MS, &store->connection, &why);
+    enum status status = postgres_open_primary(store->uri, store->password_file, store->is_full,
+                                               true, store->timeout_ms, store->timeline,
+                                               &store->connection, &store->server, &why);
     if (status != STATUS_OK) {
         postgres_fail(store, why.data);
     } else {
-        status = postgres_check_server(store);
-    }
-    if (status == STATUS_OK) {
         status = take_session(store);
-    } else {
-        postgres_close(store->connection);
-        store->connection = NULL;
     }
     if (status == STATUS_OK) {
-        *out_is_committed = store->work.is_unknown && PQntuples(store->kept) == 1 &&
-                            postgres_int(store->kept, 0, 0) == store->step;
-        store->work.is_unknown = false;
+        compare_step(store, out_is_committed);
+    } else {
+        postgres_close(store->connection); /* the next attempt takes the session */
+        store->connection = NULL;
     }
     buf_fini(&why);
     return status;

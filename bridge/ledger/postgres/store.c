@@ -20,6 +20,7 @@ static struct store *store_new(const struct store_place *place, bool is_full)
     store->password_file = mem_strdup(place->password_file == NULL ? "" : place->password_file);
     store->is_full = is_full;
     store->lease_ms = place->lease_ms > 0 ? place->lease_ms : LEASE_MS;
+    store->timeout_ms = (int)(store->lease_ms - LEASE_MARGIN_MS);
     store->validity = place->lease;
     store->counters = place->counters;
     store->lock_fd = -1;
@@ -33,6 +34,7 @@ static void free_store(struct store *store)
     postgres_forget_polled(store);
     postgres_close(store->connection);
     PQclear(store->kept);
+    timeline_free(store->timeline);
     if (store->lock_fd >= 0) {
         close(store->lock_fd);
     }
@@ -47,19 +49,18 @@ static void free_store(struct store *store)
 /* Makes the tables if they are missing. */
 static enum status open_database(struct store *store, struct buf *out_why)
 {
-    enum status status = postgres_open(store->uri, store->password_file, store->is_full, false,
-                                       POSTGRES_TIMEOUT_MS, &store->connection, out_why);
+    struct buf file = {0};
+    postgres_append_state_path(store, ".timeline", &file);
+    store->timeline = timeline_new(file.data, store->is_full);
+    buf_fini(&file);
+    enum status status = postgres_open_primary(store->uri, store->password_file, store->is_full,
+                                               false, store->timeout_ms, store->timeline,
+                                               &store->connection, &store->server, out_why);
     if (status == STATUS_OK) {
-        status = postgres_check_server(store);
-        if (status != STATUS_OK) {
-            buf_append_text(out_why, store->error);
-        }
+        status = postgres_migrate(store->connection, store->timeout_ms, out_why);
     }
     if (status == STATUS_OK) {
-        status = postgres_migrate(store->connection, POSTGRES_TIMEOUT_MS, out_why);
-    }
-    if (status == STATUS_OK) {
-        status = postgres_prepare(store->connection, POSTGRES_TIMEOUT_MS);
+        status = postgres_prepare(store->connection, store->timeout_ms);
         if (status != STATUS_OK) {
             buf_append_text(out_why, postgres_error(store->connection));
         }
@@ -76,6 +77,7 @@ static void begin_lease(struct store *store, const struct store_place *place)
                                                    .password_file = store->password_file,
                                                    .is_full = store->is_full,
                                                    .run = store->run,
+                                                   .timeline = store->timeline,
                                                    .lease_ms = store->lease_ms,
                                                    .lease = place->lease,
                                                    .counters = place->counters,
@@ -115,8 +117,8 @@ static enum status open_to_read(const struct store_place *place, struct store **
 {
     struct store *store = store_new(place, false);
     store->is_reader = true;
-    enum status status = postgres_open_to_read(store->uri, store->password_file,
-                                               POSTGRES_TIMEOUT_MS, &store->connection, out_why);
+    enum status status = postgres_open_to_read(store->uri, store->password_file, store->timeout_ms,
+                                               &store->connection, out_why);
     if (status != STATUS_OK) {
         free_store(store);
         return status == STATUS_UNAVAILABLE ? STATUS_STORE : status;

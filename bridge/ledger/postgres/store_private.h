@@ -8,14 +8,13 @@
 #ifndef LEDGER_POSTGRES_STORE_PRIVATE_H
 #define LEDGER_POSTGRES_STORE_PRIVATE_H
 
-#include "connection.h"
+#include "hosts.h"
 #include "lease.h"
 #include "ledger/store.h"
 #include "rows.h"
+#include "timeline.h"
 
 #define POSTGRES_ERROR_BYTES 512
-/* The server ends a statement after 5 s, so an answer that takes longer is lost. */
-#define POSTGRES_TIMEOUT_MS 8000
 
 /* A command that this run holds: its first sender, and how many wait for it here. Its reply can be
  * rendered before anything is read. */
@@ -85,12 +84,16 @@ struct store {
     bool is_reader;
     struct postgres_connection *connection; /* NULL: none */
     int64_t lease_ms;
+    /* An answer that takes longer is lost: without one the lease is not valid any more. A commit
+     * that waits for a synchronous standby is not ended by the server. */
+    int timeout_ms;
     int lock_fd;
     int64_t run;
     int64_t session;
-    uint64_t system;   /* the database system's identifier; 0: not known */
-    unsigned timeline; /* its highest one so far */
-    int64_t step;      /* the number of the last transaction */
+    struct timeline *timeline;     /* of this and the lease's connection */
+    struct postgres_server server; /* of this connection */
+    int64_t step;                  /* the number of the last transaction */
+    int64_t committed_step;        /* of the last one that is committed for certain */
     bool is_started;
     bool is_expelled;
     struct counters *counters;    /* NULL: none */
@@ -187,12 +190,6 @@ void postgres_forget_polled(struct store *store);
 
 /* Takes tokens of the rate that all bridges share, or reports that this one was throttled. */
 enum status postgres_grant(struct store *store, struct allowance_request *request);
-
-/* ---- timeline.c ---- */
-
-/* Refuses another database system than the last one, and an old primary (STATUS_INVALID, with
- * error()). To be called with each new connection. */
-enum status postgres_check_server(struct store *store);
 
 /* ---- run.c ---- */
 

@@ -1,128 +1,162 @@
-/*
- * Which server this is. A fail-over gives the database a higher timeline; an old primary that comes
- * back has the lower one and takes writes all the same. What it would take is lost, so it is
- * refused. The last known numbers are in a file beside the lock file, for the next start.
- */
-#include "store_private.h"
+#include "timeline.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-struct known {
-    uint64_t system;
-    unsigned timeline;
+struct timeline {
+    pthread_mutex_t mutex; /* for all below */
+    char *file;
+    bool is_full;
+    struct postgres_server known; /* its system is 0 where nothing is known */
+    bool has_loss;
 };
 
-static void path_of(const struct store *store, struct buf *out)
-{
-    postgres_append_state_path(store, ".timeline", out);
-}
+/* ---- the file ---- */
 
-/* All 0 where nothing is known. */
-static struct known read_known(const struct store *store)
+/* A line "SYSTEM TIMELINE STANDBY". */
+static void read_file(struct timeline *timeline)
 {
-    struct known known = {0};
-    struct buf path = {0};
     char text[64] = "";
-    path_of(store, &path);
-    FILE *file = fopen(path.data, "re");
-    if (file != NULL) {
-        if (fgets(text, sizeof text, file) != NULL) {
-            char *end = NULL;
-            known.system = strtoull(text, &end, 10);
-            known.timeline = (unsigned)strtoul(end, NULL, 10);
-        }
-        fclose(file);
+    FILE *file = fopen(timeline->file, "re");
+    if (file == NULL) {
+        return;
     }
-    buf_fini(&path);
-    return known;
+    if (fgets(text, sizeof text, file) != NULL) {
+        char *end = NULL;
+        timeline->known.system = strtoull(text, &end, 10);
+        timeline->known.timeline = (unsigned)strtoul(end, &end, 10);
+        timeline->known.has_standby = strtoul(end, NULL, 10) == 1;
+    }
+    fclose(file);
 }
 
 /* If it cannot be written, the next start accepts any server, as the first one did. */
-static void write_known(const struct store *store, struct known known)
+static void write_file(const struct timeline *timeline)
 {
-    struct buf path = {0};
     char text[64];
-    int length = snprintf(text, sizeof text, "%" PRIu64 " %u\n", known.system, known.timeline);
-    path_of(store, &path);
-    int fd = open(path.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int length = snprintf(text, sizeof text, "%" PRIu64 " %u %d\n", timeline->known.system,
+                          timeline->known.timeline, timeline->known.has_standby ? 1 : 0);
+    int fd = open(timeline->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || write(fd, text, (size_t)length) != length || fsync(fd) != 0) {
-        LOG_WARN("ledger_timeline_not_kept", LOG_TEXT("file", path.data),
+        LOG_WARN("ledger_timeline_not_kept", LOG_TEXT("file", timeline->file),
                  LOG_TEXT("why", strerror(errno)));
     }
     if (fd >= 0) {
         close(fd);
     }
-    buf_fini(&path);
 }
 
-static void take_numbers(void *arg, size_t index, const PGresult *result)
+struct timeline *timeline_new(const char *file, bool is_full)
 {
-    struct known *now = arg;
-    (void)index;
-    if (PQntuples(result) == 1 && PQnfields(result) == 2) {
-        now->system = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
-        now->timeline = (unsigned)strtoul(PQgetvalue(result, 0, 1), NULL, 16);
+    struct timeline *timeline = mem_zalloc(1, sizeof *timeline);
+    pthread_mutex_init(&timeline->mutex, NULL);
+    timeline->file = mem_strdup(file);
+    timeline->is_full = is_full;
+    read_file(timeline);
+    return timeline;
+}
+
+void timeline_free(struct timeline *timeline)
+{
+    if (timeline != NULL) {
+        pthread_mutex_destroy(&timeline->mutex);
+        free(timeline->file);
+        free(timeline);
     }
 }
 
-static enum status refuse(struct store *store, struct known known, struct known now)
+/* ---- servers ---- */
+
+static bool is_old(const struct postgres_server *known, const struct postgres_server *server)
 {
-    struct buf text = {0};
-    struct buf path = {0};
-    path_of(store, &path);
-    if (now.system != known.system) {
-        buf_printf(&text, "this is not the database system that the ledger was on");
+    return known->system != 0 && server->system != 0 &&
+           (server->system != known->system || server->timeline < known->timeline);
+}
+
+enum status timeline_check(struct timeline *timeline, const struct postgres_server *server,
+                           struct buf *out_why)
+{
+    if (timeline == NULL || !timeline_is_old(timeline, server)) {
+        return STATUS_OK;
+    }
+    pthread_mutex_lock(&timeline->mutex);
+    if (server->system != timeline->known.system) {
+        buf_append_text(out_why, "this is not the database system that the ledger was on");
     } else {
-        buf_printf(&text,
+        buf_printf(out_why,
                    "this server is an old primary: its timeline is %u, and the ledger was on %u. "
                    "Stop it, or make it a standby of the present primary",
-                   now.timeline, known.timeline);
+                   server->timeline, timeline->known.timeline);
     }
-    buf_printf(&text, ". To use it nevertheless, remove %s and start again", path.data);
-    postgres_fail(store, text.data);
-    buf_fini(&path);
-    buf_fini(&text);
+    buf_printf(out_why, ". To use it nevertheless, remove %s and start again", timeline->file);
+    pthread_mutex_unlock(&timeline->mutex);
     return STATUS_INVALID;
 }
 
-enum status postgres_check_server(struct store *store)
+void timeline_use(struct timeline *timeline, const struct postgres_server *server)
 {
-    struct known now = {0};
-    struct known known = {store->system, store->timeline};
-    postgres_send_text(store->connection,
-                       "SELECT system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8)"
-                       " FROM pg_control_system()");
-    enum status status =
-        postgres_exchange(store->connection, POSTGRES_TIMEOUT_MS, take_numbers, &now);
-    if (status == STATUS_UNAVAILABLE) {
-        postgres_fail(store, postgres_error(store->connection));
-        return status;
+    if (timeline == NULL || server->system == 0) {
+        return; /* a service with another storage does not say which it is */
     }
-    if (now.system == 0) {
-        return STATUS_OK; /* a service with another storage does not say it */
+    pthread_mutex_lock(&timeline->mutex);
+    struct postgres_server *known = &timeline->known;
+    bool is_new = known->system == 0 || server->timeline > known->timeline;
+    if (is_new && known->system != 0) {
+        bool is_synchronous = known->has_standby && timeline->is_full;
+        LOG_WARN("ledger_failed_over", LOG_INT("before", known->timeline),
+                 LOG_INT("now", server->timeline),
+                 LOG_TEXT("synchronous", is_synchronous ? "yes" : "no"));
+        timeline->has_loss = timeline->has_loss || !is_synchronous;
     }
-    if (known.system == 0) {
-        known = read_known(store);
+    if (is_new || server->has_standby != known->has_standby) {
+        *known = *server;
+        write_file(timeline);
     }
-    if (known.system != 0 && (now.system != known.system || now.timeline < known.timeline)) {
-        return refuse(store, known, now);
+    pthread_mutex_unlock(&timeline->mutex);
+}
+
+bool timeline_is_old(struct timeline *timeline, const struct postgres_server *server)
+{
+    if (timeline == NULL) {
+        return false;
     }
-    if (now.system != known.system || now.timeline != known.timeline) {
-        if (known.system != 0) {
-            LOG_WARN("ledger_failed_over", LOG_INT("before", known.timeline),
-                     LOG_INT("now", now.timeline));
-        }
-        write_known(store, now);
+    pthread_mutex_lock(&timeline->mutex);
+    bool result = is_old(&timeline->known, server);
+    pthread_mutex_unlock(&timeline->mutex);
+    return result;
+}
+
+void timeline_set_standby(struct timeline *timeline, bool has_standby)
+{
+    pthread_mutex_lock(&timeline->mutex);
+    if (timeline->known.system != 0 && timeline->known.has_standby != has_standby) {
+        timeline->known.has_standby = has_standby;
+        write_file(timeline);
     }
-    store->system = now.system;
-    store->timeline = now.timeline;
-    return STATUS_OK;
+    pthread_mutex_unlock(&timeline->mutex);
+}
+
+void timeline_set_lost(struct timeline *timeline)
+{
+    pthread_mutex_lock(&timeline->mutex);
+    timeline->has_loss = true;
+    pthread_mutex_unlock(&timeline->mutex);
+}
+
+bool timeline_take_loss(struct timeline *timeline)
+{
+    pthread_mutex_lock(&timeline->mutex);
+    bool has_loss = timeline->has_loss;
+    timeline->has_loss = false;
+    pthread_mutex_unlock(&timeline->mutex);
+    return has_loss;
 }

@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "ledger/postgres/connection.h"
+#include "ledger/postgres/hosts.h"
 #include "support/postgres_server.h"
 
 #include <pthread.h>
@@ -461,6 +461,42 @@ static void test_a_server_that_does_not_verify_is_refused_off_loopback(void **st
     }
 }
 
+static void test_the_hosts_of_a_uri_are_told_apart(void **state)
+{
+    static const struct {
+        const char *uri;
+        const char *hosts; /* "" where the URI is refused; of a single one the URI says it */
+    } CASES[] = {
+        {"postgresql://b@h1,h2/l", "h1//5432 h2//5432 "},
+        {"postgresql://b@127.0.0.1:5433,127.0.0.1/l", "127.0.0.1//5433 127.0.0.1//5432 "},
+        {"postgresql://b@/l?host=/a,/b&port=6000", "/a//6000 /b//6000 "},
+        {"postgresql://b@/l?host=h1,h2&hostaddr=127.0.0.1,127.0.0.2&port=1,2",
+         "h1/127.0.0.1/1 h2/127.0.0.2/2 "},
+        {"postgresql://b@/l?hostaddr=127.0.0.1,127.0.0.2", "/127.0.0.1/5432 /127.0.0.2/5432 "},
+        {"postgresql://b@h1:5433/l", "// "},
+        {"postgresql://b@/l", "// "},
+        {"postgresql://b@/l?host=/a,,/b", ""},
+        {"postgresql://b@/l?host=/a,/b&port=1,2,3", ""},
+        {"postgresql://b@/l?host=h1,h2&hostaddr=127.0.0.1", "// "},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct postgres_hosts hosts;
+        struct buf why = {0};
+        struct buf text = {0};
+        buf_append_text(&text, "");
+        enum status status = postgres_read_hosts(CASES[i].uri, &hosts, &why);
+        for (size_t k = 0; status == STATUS_OK && k < hosts.count; k++) {
+            buf_printf(&text, "%s/%s/%s ", hosts.hosts[k].name, hosts.hosts[k].address,
+                       hosts.hosts[k].port);
+        }
+        assert_string_equal(text.data, CASES[i].hosts);
+        assert_true(status == STATUS_OK || why.length > 0);
+        buf_fini(&text);
+        buf_fini(&why);
+    }
+}
+
 #define WITH_TABLES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -479,6 +515,7 @@ int main(void)
         WITH_TABLES(test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_heads),
         WITH_TABLES(test_no_plan_reads_a_whole_table_that_was_empty),
         cmocka_unit_test(test_the_next_host_is_asked_when_one_does_not_answer),
+        cmocka_unit_test(test_the_hosts_of_a_uri_are_told_apart),
         cmocka_unit_test(test_a_server_that_does_not_verify_is_refused_off_loopback),
     };
     return cmocka_run_group_tests(tests, postgres_server_start, postgres_server_stop);

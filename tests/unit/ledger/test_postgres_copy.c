@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "ledger/move.h"
-#include "ledger/postgres/connection.h"
+#include "ledger/postgres/hosts.h"
 #include "ledger/postgres/postgres.h"
 #include "ledger/sqlite/sqlite.h"
 #include "ledger/view.h"
