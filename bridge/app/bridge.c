@@ -18,6 +18,7 @@
 #include "intake/intake.h"
 #include "lease_guard.h"
 #include "ledger/ledger.h"
+#include "ledger_loss.h"
 #include "mqtt/program.h"
 #include "mqtt/workers.h"
 #include "orders.h"
@@ -128,6 +129,7 @@ static void on_acknowledge(struct bridge *bridge, const char *signal_name)
 {
     (void)signal_name;
     (void)sessions_acknowledge_loss(bridge->sessions);
+    (void)ledger_loss_acknowledge(bridge->ledger, bridge->health);
 }
 
 static const struct {
@@ -181,6 +183,12 @@ static void on_posted(void *arg, int64_t id, struct slice message)
 static void on_audited(void *arg, int64_t seq)
 {
     exporter_added(((struct bridge *)arg)->exporter, seq);
+}
+
+static void on_may_have_lost(void *arg)
+{
+    struct bridge *bridge = arg;
+    ledger_loss_report(bridge->ledger, bridge->health);
 }
 
 static void on_watched(void *arg, const struct watch *watch)
@@ -365,6 +373,7 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
                                        .posted = on_posted,
                                        .audited = on_audited,
                                        .health = on_store_health,
+                                       .may_have_lost = on_may_have_lost,
                                        .watched = on_watched,
                                        .unwatched = on_unwatched,
                                        .polls = on_polls};
@@ -473,6 +482,7 @@ static void open_control(struct bridge *bridge)
                                        .exporter = bridge->exporter,
                                        .settings = bridge->settings,
                                        .ledger = bridge->ledger,
+                                       .health = bridge->health,
                                        .dispatch = bridge->dispatch,
                                        .shutdown = bridge->shutdown,
                                        .leave = on_leave,
@@ -553,6 +563,7 @@ static int build(struct bridge *bridge)
         code = wait_for_sessions(bridge);
     }
     if (code == EX_OK) {
+        ledger_loss_recall(bridge->ledger, bridge->health);
         bridge->sessions =
             sessions_new(bridge->loop, bridge->settings, bridge->is_leaving, bridge->ledger,
                          bridge->health, &bridge->counters, &bridge->shown_sessions);

@@ -160,9 +160,10 @@ static enum status read_values(const struct slice fields[FIELD_COUNT], struct co
         !log_level_read(fields[FIELD_LEVEL], &out->level)) {
         return fail(out_why, "the level", "is not one of error warn info debug");
     }
-    if (slice_is_present(fields[FIELD_WHAT]) &&
+    out->is_of_ledger = slice_equals_text(fields[FIELD_WHAT], "ledger_may_have_lost");
+    if (slice_is_present(fields[FIELD_WHAT]) && !out->is_of_ledger &&
         !slice_equals_text(fields[FIELD_WHAT], "session_lost")) {
-        return fail(out_why, "what can be acknowledged", "is session_lost");
+        return fail(out_why, "what can be acknowledged", "is session_lost or ledger_may_have_lost");
     }
     enum status status = STATUS_OK;
     if (slice_is_present(fields[FIELD_TOKEN])) {

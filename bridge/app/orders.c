@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control.h"
+#include "ledger_loss.h"
 #include "support.h"
 
 #include <stdlib.h>
@@ -61,8 +62,15 @@ static void set_level(struct orders *orders, const struct control_request *reque
 static void acknowledge(struct orders *orders, const struct control_request *request,
                         struct control_ticket ticket)
 {
-    (void)request;
-    bool was_lost = sessions_acknowledge_loss(orders->parts.sessions);
+    bool was_lost;
+    if (request->is_of_ledger) {
+        was_lost = ledger_loss_acknowledge(orders->parts.ledger, orders->parts.health);
+        answer(orders, ticket, was_lost,
+               was_lost ? "the reason ledger_may_have_lost has ended\n"
+                        : "no loss of the ledger is reported");
+        return;
+    }
+    was_lost = sessions_acknowledge_loss(orders->parts.sessions);
     answer(orders, ticket, was_lost,
            was_lost ? "the reason session_lost has ended\n" : "no session is reported as lost");
 }

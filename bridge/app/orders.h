@@ -8,6 +8,7 @@
 
 #include "admin/server.h"
 #include "base/buf.h"
+#include "base/health.h"
 #include "base/loop.h"
 #include "sessions.h"
 #include "settings_reload.h"
@@ -23,6 +24,7 @@ struct orders_parts {
     struct exporter *exporter; /* NULL: there is no audit file */
     const struct settings *settings;
     struct ledger *ledger;
+    struct health *health;
     struct dispatch *dispatch;
     const struct shutdown *shutdown;
     /* False: it is leaving already. */

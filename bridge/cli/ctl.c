@@ -54,7 +54,8 @@ static const struct cli_usage USAGE = {
         "  status            prints its state, as the page /status has it\n"
         "  level LEVEL       sets the level of its log until the next reload or restart:\n"
         "                    error, warn, info or debug\n"
-        "  ack session_lost  confirms that the report of a lost session was seen\n"
+        "  ack REASON        confirms that the report of a loss was seen: session_lost or\n"
+        "                    ledger_may_have_lost\n"
         "  reload            reads the configuration file again, with certificates, keys and\n"
         "                    passwords, as SIGHUP: everything or nothing, and says what changed\n"
         "  leave             has the bridge leave as run --leave: it unsubscribes, takes and\n"
@@ -80,7 +81,7 @@ static const struct order {
 } ORDERS[] = {
     {"status", NULL, NULL},
     {"level", "Level", "LEVEL"},
-    {"ack", "What", "session_lost"},
+    {"ack", "What", "REASON"},
     {"reload", NULL, NULL},
     {"leave", NULL, NULL},
     {"support", NULL, "FILE"},

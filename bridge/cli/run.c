@@ -33,7 +33,8 @@ static const struct cli_usage USAGE = {
         "SIGHUP   reads the file again, with certificates, keys and passwords, and reopens the\n"
         "         audit file\n"
         "SIGUSR1  writes the counts of all commands to the log\n"
-        "SIGUSR2  confirms that the report of a lost session was seen\n"
+        "SIGUSR2  confirms that the report of a lost session, or of lost commits of a shared\n"
+        "         ledger, was seen\n"
         "Exits 0 after a stop, 73 if the ledger or the audit file cannot be used, 75 if other\n"
         "bridges that share its ledger have taken over its work, 78 if the configuration is\n"
         "wrong.",

@@ -155,6 +155,7 @@ void ledger_batch_reset(struct ledger_batch *batch)
     batch->meta_count = 0;
     batch->expired_count = 0;
     batch->has_replaced = false;
+    batch->may_have_lost = false;
     batch->has_more_free = false;
     for (struct ledger_request *request = batch->requests.head; request != NULL;
          request = request->next) {

@@ -404,6 +404,7 @@ struct ledger_batch {
     struct batch_region *regions;
     size_t region_count;
     size_t expired_count;
+    bool may_have_lost;  /* commits may be missing, or are: the shared store has failed over */
     bool has_replaced;   /* a claim has replaced a row */
     bool has_more_free;  /* there still is much free space */
     int64_t store_bytes; /* the size of the store; 0: not looked at */

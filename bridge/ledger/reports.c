@@ -339,6 +339,9 @@ void ledger_report(struct ledger *ledger, struct ledger_batch *batch)
         ledger->hooks.health(ledger->hooks.arg, is_failing,
                              is_failing ? batch->health_text.data : "");
     }
+    if (batch->may_have_lost && ledger->hooks.may_have_lost != NULL) {
+        ledger->hooks.may_have_lost(ledger->hooks.arg);
+    }
     if (batch->commits > 0) { /* those of the first batch are counted when the ledger opens */
         int64_t command_count = (int64_t)batch->command_count;
         count(ledger, COUNTER_RESUMED, command_count + batch->command_waiters);

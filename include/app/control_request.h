@@ -40,6 +40,7 @@ enum control_order {
 struct control_request {
     enum control_order order;
     enum log_level level; /* of CONTROL_LEVEL */
+    bool is_of_ledger;    /* of CONTROL_ACK: ledger_may_have_lost, else session_lost */
     /* Of CONTROL_RETRY and CONTROL_RESOLVE. */
     char token[COMMAND_TOKEN_BYTES_MAX + 1];
     /* Of CONTROL_RESOLVE. */

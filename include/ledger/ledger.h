@@ -59,7 +59,8 @@ struct ledger_options {
     int64_t watches_max;
 };
 
-/* What the ledger reports. All are set, but for the last two where nothing is watched. */
+/* What the ledger reports. All are set, but for those that say otherwise and the last two where
+ * nothing is watched. */
 struct ledger_hooks {
     void *arg;
     /* An unfinished command of the last run, READY or UNSURE. The callee owns it. */
@@ -70,6 +71,8 @@ struct ledger_hooks {
     void (*audited)(void *arg, int64_t seq);
     /* The store started to fail (`text` has the reason) or works again (`text` is ""). */
     void (*health)(void *arg, bool is_failing, const char *text);
+    /* A shared store has failed over, and commits may be missing. NULL: nobody asks. */
+    void (*may_have_lost)(void *arg);
     /* A watch that is stored: of the last run, or one that began with an outcome. Valid during the
      * call. */
     void (*watched)(void *arg, const struct watch *watch);

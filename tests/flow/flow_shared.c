@@ -386,6 +386,40 @@ static void test_a_bridge_that_waits_for_its_database_can_be_stopped(struct fixt
     bridge_stop(start_without_database(fixture, path));
 }
 
+/* Runs tests/support/postgres. */
+static void server(struct fixture *fixture, const char *verb, const char *folder, const char *rest)
+{
+    assert_int_equal(
+        system(fixture_format(fixture, "$POSTGRES_SERVER %s %s %s", verb, folder, rest)), 0);
+}
+
+/* The last test: the server of the others is down after it. */
+static void test_a_fail_over_that_may_have_lost_commits_is_reported_until_it_is_acknowledged(
+    struct fixture *fixture)
+{
+    const char *first = strstr(getenv("LEDGER_STORE"), "host=") + strlen("host=");
+    const char *second = fixture_format(fixture, "%s/../standby", first);
+    server(fixture, "standby", second, fixture_format(fixture, "%s asynchronous", first));
+    setenv("LEDGER_STORE",
+           fixture_format(fixture, "postgresql://bridge@/postgres?host=%s,%s", first, second), 1);
+    struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"));
+    check_succeeded(
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    server(fixture, "kill", first, "");
+    server(fixture, "promote", second, "");
+    bridge_wait_log(bridge, "event=ledger_may_have_lost");
+    check_succeeded(
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    bridge_stop(bridge);
+    bridge_start(bridge); /* it has not forgotten it */
+    check_succeeded(
+        fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
+    assert_int_equal(kill(bridge->pid, SIGUSR2), 0);
+    bridge_wait_log(bridge, "event=ledger_loss_acknowledged");
+    bridge_stop(bridge);
+    server(fixture, "stop", second, "");
+}
+
 int main(int argc, char **argv)
 {
     static const struct flow_test tests[] = {
@@ -398,6 +432,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_watches_go_on_when_the_bridge_that_reads_the_groups_is_killed),
         FLOW_TEST(test_a_bridge_that_starts_without_its_database_waits_for_it),
         FLOW_TEST(test_a_bridge_that_waits_for_its_database_can_be_stopped),
+        FLOW_TEST(test_a_fail_over_that_may_have_lost_commits_is_reported_until_it_is_acknowledged),
     };
     return flow_main("flow_shared", tests, sizeof tests / sizeof tests[0], "", argc, argv);
 }

@@ -136,11 +136,12 @@ static void recover_command(struct store *store, struct ledger_batch *batch, int
     }
     struct reply_to sender = postgres_read_sender(store->kept, i);
     int64_t waiters = postgres_int(store->kept, i, COLUMN_COUNT);
-    heads_add(store, row.token, &sender);
+    struct command *command = ledger_batch_command(batch, &row);
+    heads_add(store, command, command->id, &sender);
     heads_add_waiters(store, row.token, waiters);
     batch->command_waiters += waiters;
     batch->unfinished++;
-    ledger_batch_add_command(batch, &row);
+    ledger_batch_take_command(batch, command);
 }
 
 enum status postgres_recover_adopted(struct store *store, struct ledger_batch *batch)

@@ -110,7 +110,7 @@ void postgres_take_over(struct store *store)
     struct work *work = &store->work;
     for (size_t i = 0; i < work->promoted_count; i++) {
         struct promoted *promoted = &work->promoted[i];
-        heads_add(store, slice_text(promoted->command->token), &promoted->reply_to);
+        heads_add(store, promoted->command, promoted->command->id, &promoted->reply_to);
         heads_add_waiters(store, slice_text(promoted->command->token), promoted->waiters);
         work->batch->command_waiters += promoted->waiters;
         ledger_batch_take_command(work->batch, promoted->command);
@@ -125,7 +125,7 @@ static void item_done(struct store *store, struct item *item)
 {
     const struct ledger_request *request = item->request;
     if (request->type->kind == REQUEST_CLAIM && item->is_head) {
-        heads_add(store, slice_text(request->claim.ask.command->token),
+        heads_add(store, request->claim.ask.command, request->claim.id,
                   &request->claim.ask.reply_to);
     } else if (request->type->kind == REQUEST_CLAIM && item->is_joined) {
         heads_add_waiters(store, slice_text(request->claim.ask.command->token),
@@ -233,10 +233,11 @@ static enum status find_lost(struct store *store)
             postgres_read_row(store->kept, i, &row) == STATUS_OK) {
             struct reply_to sender = postgres_read_sender(store->kept, i);
             int64_t waiters = postgres_int(store->kept, i, COLUMN_COUNT);
-            heads_add(store, row.token, &sender);
+            struct command *command = ledger_batch_command(work->batch, &row);
+            heads_add(store, command, command->id, &sender);
             heads_add_waiters(store, row.token, waiters);
             work->batch->command_waiters += waiters;
-            ledger_batch_take_command(work->batch, ledger_batch_command(work->batch, &row));
+            ledger_batch_take_command(work->batch, command);
         }
     }
     work->has_lost = work->has_lost && status != STATUS_OK;
@@ -341,7 +342,7 @@ static void finish_turn(struct store *store)
     }
     if (store->must_adopt && !store->is_starting) {
         postgres_adopt(store);
-        postgres_repair(store);
+        postgres_check_lines(store);
     }
     postgres_poll(store, store->work.batch);
     if (store->lease == NULL) {
@@ -352,11 +353,24 @@ static void finish_turn(struct store *store)
     store->work.batch->unfinished = held + postgres_lease_elsewhere(store->lease);
 }
 
+/* The batch has failed, so nobody gets the commands that were found before it: the next one finds
+ * them. */
+static void forget_found(struct store *store, const struct ledger_batch *batch)
+{
+    for (size_t i = 0; i < batch->command_count; i++) {
+        heads_remove(store, slice_text(batch->commands[i]->token));
+        store->is_adoption_unknown = true;
+    }
+}
+
 enum status postgres_carry_out(struct store *store, struct ledger_batch *batch)
 {
     struct work *work = &store->work;
     bool is_committed;
     enum status status = postgres_reconnect(store, &is_committed);
+    if (status == STATUS_OK && store->must_repair) {
+        status = postgres_repair(store, batch);
+    }
     if (status == STATUS_OK && !store->has_effect_index && batch->limits->is_coalescing) {
         status = make_effect_index(store);
     }
@@ -374,7 +388,8 @@ enum status postgres_carry_out(struct store *store, struct ledger_batch *batch)
         answers_lost(store);
     }
     status = go_on(store);
-    if (status == STATUS_UNAVAILABLE && postgres_reconnect(store, &is_committed) == STATUS_OK) {
+    if (status == STATUS_UNAVAILABLE && postgres_reconnect(store, &is_committed) == STATUS_OK &&
+        !store->must_repair) {
         if (is_committed) {
             answers_lost(store);
         }
@@ -383,6 +398,7 @@ enum status postgres_carry_out(struct store *store, struct ledger_batch *batch)
     if (status != STATUS_OK) {
         bool must_go_on = !store->is_expelled && (status == STATUS_UNAVAILABLE || work->has_effect);
         if (!must_go_on) {
+            forget_found(store, batch);
             postgres_end_work(store);
         }
         return must_go_on ? STATUS_UNAVAILABLE : STATUS_STORE;
@@ -396,6 +412,7 @@ enum status postgres_carry_out(struct store *store, struct ledger_batch *batch)
         expire(store, batch);
     }
     finish_turn(store);
+    batch->may_have_lost = timeline_take_loss(store->timeline);
     postgres_end_work(store);
     return STATUS_OK;
 }

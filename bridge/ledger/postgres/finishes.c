@@ -367,7 +367,8 @@ static enum status order(struct store *store, struct item *item, struct read *re
     }
     if (status == STATUS_OK && is_done && item->is_head) {
         struct reply_to sender = postgres_read_sender(read->row, 0);
-        heads_add(store, slice_text(token), &sender);
+        heads_add(store, item->request->finish.command, postgres_int(read->row, 0, COLUMN_seq),
+                  &sender);
         heads_add_waiters(store, slice_text(token), PQntuples(read->waiters));
     }
     buf_fini(&group);

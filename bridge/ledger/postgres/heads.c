@@ -1,6 +1,6 @@
 /*
  * The commands that this run holds, by their tokens. It is a cache: what is missing is read from
- * the command's row.
+ * the command's row. After a fail-over that has lost rows, they are written again from here.
  */
 #include "store_private.h"
 
@@ -12,10 +12,11 @@
 
 struct head {
     UT_hash_handle hh;
+    struct command *command; /* as it was when this run got it */
+    struct route route;      /* of the command, its name only: the settings may change */
     struct reply_to reply_to;
     int64_t waiters;
-    size_t length;
-    char token[COMMAND_TOKEN_BYTES_MAX];
+    bool is_found; /* by heads_found() */
 };
 
 static struct head *find(const struct store *store, struct slice token)
@@ -25,15 +26,29 @@ static struct head *find(const struct store *store, struct slice token)
     return head;
 }
 
-void heads_add(struct store *store, struct slice token, const struct reply_to *reply_to)
+static void free_head(struct head *head)
 {
-    heads_remove(store, token);
+    reply_to_fini(&head->reply_to);
+    command_free(head->command);
+    free(head->route.name);
+    free(head);
+}
+
+void heads_add(struct store *store, const struct command *command, int64_t id,
+               const struct reply_to *reply_to)
+{
+    heads_remove(store, slice_text(command->token));
     struct head *head = mem_zalloc(1, sizeof *head);
-    assert(token.length <= sizeof head->token);
-    memcpy(head->token, token.data, token.length);
-    head->length = token.length;
+    head->route.name = mem_strdup(command->route == NULL ? "" : command->route->name);
+    struct command *copy = command_of_record(
+        &head->route, command->action, slice_text(command->region), slice_text(command->group),
+        slice_text(command->token), slice_text(command->params));
+    copy->id = id;
+    copy->received_at_ms = command->received_at_ms;
+    copy->deadline_at_ms = command->deadline_at_ms;
+    head->command = copy;
     head->reply_to = postgres_copy_reply_to(reply_to);
-    HASH_ADD(hh, store->heads, token, head->length, head);
+    HASH_ADD_KEYPTR(hh, store->heads, copy->token, strlen(copy->token), head);
 }
 
 void heads_remove(struct store *store, struct slice token)
@@ -41,8 +56,7 @@ void heads_remove(struct store *store, struct slice token)
     struct head *head = find(store, token);
     if (head != NULL) {
         HASH_DEL(store->heads, head);
-        reply_to_fini(&head->reply_to);
-        free(head);
+        free_head(head);
     }
 }
 
@@ -53,8 +67,7 @@ void heads_clear(struct store *store)
     HASH_ITER (hh, store->heads, head, next) {
         /* NOLINTNEXTLINE(clang-analyzer-*): the table is freed with the last head only */
         HASH_DEL(store->heads, head);
-        reply_to_fini(&head->reply_to);
-        free(head);
+        free_head(head);
     }
 }
 
@@ -86,4 +99,30 @@ int64_t heads_waiters(const struct store *store, struct slice token)
 {
     const struct head *head = find(store, token);
     return head == NULL ? 0 : head->waiters;
+}
+
+bool heads_found(struct store *store, struct slice token)
+{
+    struct head *head = find(store, token);
+    if (head != NULL) {
+        head->is_found = true;
+    }
+    return head != NULL;
+}
+
+size_t heads_take_missing(struct store *store, heads_fn *each)
+{
+    size_t count = 0;
+    struct head *head;
+    struct head *next;
+    HASH_ITER (hh, store->heads, head, next) {
+        if (!head->is_found) {
+            if (each != NULL) {
+                each(store, head->command, &head->reply_to);
+            }
+            count++;
+        }
+        head->is_found = false;
+    }
+    return count;
 }

@@ -246,9 +246,10 @@ static enum status add_heads(struct store *store, struct ledger_batch *batch)
             return STATUS_STORE;
         }
         struct reply_to sender = postgres_read_sender(store->kept, i);
-        heads_add(store, row.token, &sender);
+        struct command *command = ledger_batch_command(batch, &row);
+        heads_add(store, command, command->id, &sender);
         heads_add_waiters(store, row.token, postgres_int(store->kept, i, COLUMN_COUNT));
-        ledger_batch_add_command(batch, &row);
+        ledger_batch_take_command(batch, command);
     }
     return status;
 }

@@ -166,6 +166,7 @@ static void compare_step(struct store *store, bool *out_is_committed)
         LOG_ERROR("ledger_commits_missing", LOG_INT("committed", store->committed_step),
                   LOG_INT("found", step));
         timeline_set_lost(store->timeline);
+        store->must_repair = true;
     }
     store->committed_step = step;
 }

@@ -106,8 +106,10 @@ struct store {
     struct polled_region *polled;
     bool is_starting;         /* the ids of new messages are not known yet: nothing is adopted */
     bool is_adoption_unknown; /* whether the last one was committed */
+    bool must_repair;         /* the server has not all that was committed */
+    int64_t repaired_at_ms;   /* wall clock */
     bool has_effect_index;    /* false: not known */
-    int64_t repair_at_ms;     /* CLOCK_BOOTTIME */
+    int64_t lines_check_at_ms; /* CLOCK_BOOTTIME */
     int64_t left_since_ms;    /* CLOCK_BOOTTIME: commands of foreign routes were found; 0: none */
     bool has_warned_of_left;
     bool has_other_rates; /* another bridge had another rate, when it was looked at last */
@@ -169,7 +171,7 @@ int64_t postgres_shared_ms(const struct store *store);
 enum status postgres_find_overdue(struct store *store);
 /* Every 30 s: promotes commands in line whose group has no head, which is an error of a program,
  * and compares the rates of the bridges. */
-void postgres_repair(struct store *store);
+void postgres_check_lines(struct store *store);
 /* Warns of commands of dead runs whose route this bridge has not, once no other one has adopted
  * them for the length of a lease. */
 enum status postgres_warn_of_left(struct store *store, struct slice dead, struct slice routes);
@@ -185,6 +187,12 @@ void postgres_poll(struct store *store, struct ledger_batch *batch);
 void postgres_put_begun_watch(struct store *store, struct item *item, const struct watch *replaced);
 /* The answers of such a transaction were lost. */
 void postgres_forget_polled(struct store *store);
+
+/* ---- repair.c ---- */
+
+/* Before a batch, if must_repair: the server lacks transactions of this run. Writes the commands
+ * again that this run holds, and adds to the batch what it holds again. */
+enum status postgres_repair(struct store *store, struct ledger_batch *batch);
 
 /* ---- allowance.c ---- */
 
@@ -204,7 +212,9 @@ enum status postgres_start(struct store *store, struct ledger_batch *batch);
 
 /* ---- heads.c ---- */
 
-void heads_add(struct store *store, struct slice token, const struct reply_to *reply_to);
+/* Copies them. `id` is that of the row. */
+void heads_add(struct store *store, const struct command *command, int64_t id,
+               const struct reply_to *reply_to);
 void heads_remove(struct store *store, struct slice token);
 void heads_clear(struct store *store);
 int64_t heads_count(const struct store *store);
@@ -216,6 +226,13 @@ const struct reply_to *heads_only_sender(const struct store *store, struct slice
  */
 void heads_add_waiters(struct store *store, struct slice token, int64_t count);
 int64_t heads_waiters(const struct store *store, struct slice token);
+/* The row of this token is there. False: this run does not know the command. */
+bool heads_found(struct store *store, struct slice token);
+/* Calls `each`, if not NULL, for every command whose row was not found since the last call, and
+ * returns their number. */
+typedef void heads_fn(struct store *store, const struct command *command,
+                      const struct reply_to *reply_to);
+size_t heads_take_missing(struct store *store, heads_fn *each);
 
 /* ---- batch.c ---- */
 

@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #define OVERDUE_MAX  16 /* in one batch, whose requests wait for them */
-#define REPAIR_MS    30000
+#define LINES_CHECK_MS    30000
 #define HEADLESS_MAX 64
 #define RATE_META    "api.rate_per_1000_s"
 
@@ -113,15 +113,15 @@ static void compare_rates(struct store *store)
     store->has_other_rates = has_others;
 }
 
-void postgres_repair(struct store *store)
+void postgres_check_lines(struct store *store)
 {
     const struct postgres_value limit[] = {postgres_number(HEADLESS_MAX)};
     int64_t now_ms = clock_boot_ms();
-    if (now_ms < store->repair_at_ms ||
+    if (now_ms < store->lines_check_at_ms ||
         postgres_query(store, PG_LIST_HEADLESS, limit, 1) != STATUS_OK) {
         return;
     }
-    store->repair_at_ms = now_ms + REPAIR_MS;
+    store->lines_check_at_ms = now_ms + LINES_CHECK_MS;
     PGresult *groups = store->kept;
     store->kept = NULL;
     enum status status = STATUS_OK;

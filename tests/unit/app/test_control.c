@@ -312,6 +312,7 @@ static void test_a_wrong_request_is_refused_by_the_name_of_its_field(void **stat
     } cases[] = {
         {"{\"Do\":\"status\"}", ""},
         {" {\"Do\":\"ack\",\"What\":\"session_lost\"} ", ""},
+        {"{\"Do\":\"ack\",\"What\":\"ledger_may_have_lost\"}", ""},
         {"", "not JSON"},
         {"{\"Do\":\"status\"} {}", "not JSON"},
         {"[]", "not a JSON object"},
@@ -323,7 +324,8 @@ static void test_a_wrong_request_is_refused_by_the_name_of_its_field(void **stat
         {"{\"Do\":\"level\"}", "Level is missing"},
         {"{\"Do\":\"level\",\"Level\":\"loud\"}", "the level is not one of error warn info debug"},
         {"{\"Do\":\"status\",\"Level\":\"info\"}", "Level does not belong to this order"},
-        {"{\"Do\":\"ack\",\"What\":\"everything\"}", "what can be acknowledged is session_lost"},
+        {"{\"Do\":\"ack\",\"What\":\"everything\"}",
+         "what can be acknowledged is session_lost or ledger_may_have_lost"},
         {"{\"Do\":\"retry\",\"ClientToken\":\"a token\"}", ""},
         {"{\"Do\":\"leave\"}", ""},
         {"{\"Do\":\"support\"}", ""},

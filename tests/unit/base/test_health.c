@@ -148,6 +148,7 @@ static void test_the_names_are_the_contracts(void **state)
         {HEALTH_NO_CREDENTIALS, "no_credentials"},
         {HEALTH_CREDENTIALS_REFUSED, "credentials_refused"},
         {HEALTH_STORE_UNAVAILABLE, "store_unavailable"},
+        {HEALTH_LEDGER_MAY_HAVE_LOST, "ledger_may_have_lost"},
         {HEALTH_API_UNREACHABLE, "api_unreachable"},
         {HEALTH_API_SILENT, "api_silent"},
         {HEALTH_REPLY_REFUSED, "reply_refused"},
