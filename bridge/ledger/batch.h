@@ -396,8 +396,8 @@ struct ledger_batch {
     /* Outcomes of commands that waited in line past their deadline: requests of the store's own.
      * Not STATUS_OK: the command does not wait any more. */
     struct request_list overdue;
-    size_t adopted_count;    /* the last messages: adopted from another bridge, for hooks.posted */
-    struct watch **watched;  /* stored ones; owned */
+    size_t adopted_count;   /* the last messages: adopted from another bridge, for hooks.posted */
+    struct watch **watched; /* stored ones; owned */
     size_t watched_count;
     /* Of a shared store: the regions whose watches are new to this bridge. All of `watched` are in
      * one of them. */

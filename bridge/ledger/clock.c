@@ -20,10 +20,9 @@
 #define BOOT_ID_FILE   "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_DIGITS 13 /* "xxxxxxxx-xxxx": enough to distinguish two boots of a machine */
 
-#define META_BOOT  "ledger.clock_boot"
-#define META_BASE  "ledger.clock_base_ms"
-#define META_STEPS "ledger.clock_steps_ms"
-#define META_KEPT  "ledger.clock_kept_ms"
+#define META_BOOT "ledger.clock_boot"
+#define META_BASE "ledger.clock_base_ms"
+#define META_KEPT "ledger.clock_kept_ms"
 
 int64_t ledger_clock_boot(void)
 {
@@ -97,7 +96,7 @@ enum status ledger_clock_load(const struct store_ops *ops, struct store *store,
         int64_t *value;
     } parts[] = {{META_BOOT, &meta.boot},
                  {META_BASE, &meta.base_ms},
-                 {META_STEPS, &meta.steps_ms},
+                 {LEDGER_CLOCK_META_STEPS, &meta.steps_ms},
                  {META_KEPT, &meta.kept_ms}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         enum status status = ops->get_meta(store, parts[i].key, parts[i].value);
@@ -113,6 +112,6 @@ void ledger_clock_save(const struct ledger_clock_meta *meta, struct ledger_batch
 {
     ledger_batch_add_meta(batch, META_BOOT, meta->boot);
     ledger_batch_add_meta(batch, META_BASE, meta->base_ms);
-    ledger_batch_add_meta(batch, META_STEPS, meta->steps_ms);
+    ledger_batch_add_meta(batch, LEDGER_CLOCK_META_STEPS, meta->steps_ms);
     ledger_batch_add_meta(batch, META_KEPT, meta->kept_ms);
 }

@@ -10,6 +10,10 @@
  * they have the time from the network; therefore the ledger's clock never goes back, and a negative
  * sum of steps is ignored after a restart of the machine.
  *
+ * Bridges that share a ledger have one clock: the wall clock is that of the database's server, and
+ * the sum of the steps is kept for all of them. No clock of a bridge's machine has a part in it,
+ * but for CLOCK_BOOTTIME, by which it advances.
+ *
  * Thread: any; pure, except for ledger_clock_read() and ledger_clock_boot().
  */
 #ifndef LEDGER_CLOCK_H
@@ -42,6 +46,9 @@ struct ledger_clock {
     int64_t boot;
     int64_t base_ms;
 };
+
+/* The key of the sum of all steps. */
+#define LEDGER_CLOCK_META_STEPS "ledger.clock_steps_ms"
 
 struct ledger_clock_reading ledger_clock_read(void);
 /* Identifies this boot of the machine; 0: the system does not say. */

@@ -177,13 +177,23 @@ static enum status pass_before_commit(struct ledger_batch *batch)
 #define pass_before_commit               NULL
 #endif
 
+/* A shared store has its own wall clock, which is the same for all bridges. */
+static struct ledger_clock_reading read_clock(const struct committer *committer)
+{
+    struct ledger_clock_reading now = ledger_clock_read();
+    if (committer->ops->clock_ms != NULL) {
+        now.wall_ms = committer->ops->clock_ms(committer->store, now.since_boot_ms);
+    }
+    return now;
+}
+
 /* A changed clock (the wall clock was set, or the machine was restarted) is stored with the batch.
  */
 static bool put_time(struct committer *committer, struct ledger_batch *batch,
                      struct ledger_clock_meta *out_news)
 {
-    const struct ledger_clock_reading now = ledger_clock_read();
-    batch->now_ms = now.wall_ms;
+    const struct ledger_clock_reading now = read_clock(committer);
+    batch->now_ms = clock_wall_ms();
     batch->kept_ms = ledger_clock_kept_ms(&committer->clock, &now);
     bool has_news = ledger_clock_has_news(&committer->clock, &now, out_news);
     if (has_news) {
@@ -483,7 +493,7 @@ enum status committer_begin(struct committer *committer, struct ledger_batch **o
         ledger_batch_free(batch);
         return status;
     }
-    const struct ledger_clock_reading now = ledger_clock_read();
+    const struct ledger_clock_reading now = read_clock(committer);
     ledger_clock_init(&committer->clock, &clock, ledger_clock_boot(), &now);
     committer->unfinished = (int64_t)batch->command_count;
     committer->watches = (int64_t)batch->watched_count;

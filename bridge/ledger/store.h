@@ -109,6 +109,10 @@ struct store_ops {
      */
     enum status (*carry_out)(struct store *store, struct ledger_batch *batch);
 
+    /* The clock of a shared store, as wall clock, at this time of CLOCK_BOOTTIME. NULL: the store
+     * has none of its own. */
+    int64_t (*clock_ms)(const struct store *store, int64_t boot_ms);
+
     /* The row of a token, or STATUS_NOT_FOUND. */
     enum status (*find)(struct store *store, struct slice token, struct store_row *out_row);
     /* At most `limit` rows of the list whose id is greater than `after_id`. */

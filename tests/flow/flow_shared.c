@@ -402,7 +402,7 @@ static void test_a_fail_over_that_may_have_lost_commits_is_reported_until_it_is_
     server(fixture, "standby", second, fixture_format(fixture, "%s asynchronous", first));
     setenv("LEDGER_STORE",
            fixture_format(fixture, "postgresql://bridge@/postgres?host=%s,%s", first, second), 1);
-    struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"));
+    struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"), "");
     check_succeeded(
         fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
     server(fixture, "kill", first, "");

@@ -55,7 +55,7 @@ static enum status adopt_page(struct store *store, struct slice dead, struct sli
     size_t adopted = batch->adopted_count;
     const struct postgres_value commands[] = {postgres_number(store->run), postgres_array(dead),
                                               postgres_array(routes),
-                                              postgres_number(postgres_shared_ms(store))};
+                                              postgres_number(store->work.batch->now_ms)};
     const struct postgres_value messages[] = {postgres_number(store->run), postgres_array(dead),
                                               postgres_number(batch->next_message_id)};
     postgres_begin(store);

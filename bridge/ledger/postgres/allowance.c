@@ -11,8 +11,7 @@
 
 static int64_t now_us(const struct store *store)
 {
-    int64_t ahead_ms = store->lease == NULL ? 0 : postgres_lease_clock_ahead_ms(store->lease);
-    return (clock_wall_ms() + ahead_ms) * 1000;
+    return postgres_clock_ms(store, clock_boot_ms()) * 1000;
 }
 
 /* Columns: granted, free_at, slow_step, slowed_at, paused_until. */

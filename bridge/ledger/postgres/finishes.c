@@ -208,7 +208,7 @@ static bool is_overdue(const struct store *store, const struct read *read)
 {
     return PQntuples(read->head) == 1 && PQntuples(read->row) == 1 &&
            postgres_int(read->row, 0, COLUMN_line) != 0 &&
-           postgres_int(read->row, 0, COLUMN_due_at) <= postgres_shared_ms(store);
+           postgres_int(read->row, 0, COLUMN_due_at) <= store->work.batch->now_ms;
 }
 
 /* It was called before if an operator ordered it again, or if its sender did. */

@@ -198,11 +198,10 @@ static void put_unpost(struct store *store, struct item *item)
     postgres_put(store, PG_UNPOST, values, 3, take_deleted, item);
 }
 
-static void put_meta(struct store *store, const char *instance, const char *key, int64_t value)
+static void put_meta(struct store *store, struct slice instance, const char *key, int64_t value)
 {
-    const struct postgres_value values[] = {postgres_bytes(slice_text(instance)),
-                                            postgres_bytes(slice_text(key)),
-                                            postgres_number(value)};
+    const struct postgres_value values[] = {
+        postgres_bytes(instance), postgres_bytes(slice_text(key)), postgres_number(value)};
     postgres_put(store, PG_SET_META, values, 3, NULL, NULL);
 }
 
@@ -215,7 +214,7 @@ static void put_remember(struct store *store, const struct ledger_request *reque
     if (remember->is_forgotten) {
         postgres_put(store, PG_UNSET_META, values, 2, NULL, NULL);
     } else {
-        put_meta(store, instance, remember->key, remember->value);
+        put_meta(store, slice_text(instance), remember->key, remember->value);
     }
 }
 
@@ -296,7 +295,8 @@ static void put_rest(struct store *store)
         }
     }
     for (size_t i = 0; i < batch->meta_count; i++) {
-        put_meta(store, store->instance, batch->metas[i].key, batch->metas[i].value);
+        const struct batch_meta *meta = &batch->metas[i];
+        put_meta(store, postgres_meta_owner(store, meta->key), meta->key, meta->value);
     }
 }
 

@@ -42,7 +42,7 @@ struct postgres_lease {
     atomic_bool has_watch_change;
     _Atomic int64_t held;
     _Atomic int64_t elsewhere;
-    _Atomic int64_t clock_ahead_ms;
+    _Atomic int64_t clock_offset_ms;
     pthread_mutex_t mutex;
     pthread_cond_t ending;
     bool is_ending; /* under the mutex */
@@ -193,8 +193,8 @@ static enum status renew(struct postgres_lease *lease)
     timeline_set_standby(lease->options.timeline, renewal.has_standby);
     lease->is_out_of_reach = false;
     atomic_store(&lease->elsewhere, renewal.in_line + peers_held(&lease->peers));
-    int64_t since_ms = (clock_boot_ms() - sent_ms) / 2; /* half of the round trip */
-    atomic_store(&lease->clock_ahead_ms, renewal.server_ms + since_ms - clock_wall_ms());
+    /* It was read in the middle of the round trip. */
+    atomic_store(&lease->clock_offset_ms, renewal.server_ms - (sent_ms + clock_boot_ms()) / 2);
     if (renewal.changes != lease->changes) {
         lease->changes = renewal.changes;
         atomic_store(&lease->has_watch_change, true);
@@ -322,6 +322,7 @@ struct postgres_lease *postgres_lease_new(const struct postgres_lease_options *o
     peers_init(&lease->peers, options->run, options->lease_ms);
     atomic_init(&lease->has_change, true);
     atomic_init(&lease->has_overdue, false);
+    atomic_init(&lease->clock_offset_ms, options->clock_offset_ms);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&lease->ending, &attributes);
@@ -380,9 +381,9 @@ int64_t postgres_lease_elsewhere(const struct postgres_lease *lease)
     return atomic_load(&lease->elsewhere);
 }
 
-int64_t postgres_lease_clock_ahead_ms(const struct postgres_lease *lease)
+int64_t postgres_lease_clock_offset_ms(const struct postgres_lease *lease)
 {
-    return atomic_load(&lease->clock_ahead_ms);
+    return atomic_load(&lease->clock_offset_ms);
 }
 
 void postgres_lease_set_held(struct postgres_lease *lease, int64_t held)

@@ -30,6 +30,7 @@ struct postgres_lease_options {
     struct lease *lease;       /* is renewed, or lost */
     struct counters *counters; /* NULL: none */
     struct timeline *timeline; /* also of the store's connection */
+    int64_t clock_offset_ms;   /* as of the registration */
     bool warns_of_loss;        /* of a server without a synchronous standby, with `is_full` */
     /* There may be something to adopt, or the lease is lost. */
     void (*wake)(void *arg);
@@ -54,8 +55,8 @@ void postgres_lease_call_again(struct postgres_lease *lease);
 bool postgres_lease_take_watch_change(struct postgres_lease *lease);
 /* As of the last renewal, how many commands the other bridges hold or wait in line. */
 int64_t postgres_lease_elsewhere(const struct postgres_lease *lease);
-/* How far the server's clock is ahead of this machine's wall clock, as of the last renewal. */
-int64_t postgres_lease_clock_ahead_ms(const struct postgres_lease *lease);
+/* The server's clock minus CLOCK_BOOTTIME of this machine, as of the last renewal. */
+int64_t postgres_lease_clock_offset_ms(const struct postgres_lease *lease);
 /* The number of commands that this run holds, for the other bridges. */
 void postgres_lease_set_held(struct postgres_lease *lease, int64_t held);
 

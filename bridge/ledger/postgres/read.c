@@ -4,6 +4,7 @@
 #include "store_private.h"
 
 #include "base/mem.h"
+#include "ledger/clock.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -362,9 +363,14 @@ void postgres_inspect(const char *location, store_finding_fn *found, void *arg)
 
 /* ---- values ---- */
 
+struct slice postgres_meta_owner(const struct store *store, const char *key)
+{
+    return slice_text(strcmp(key, LEDGER_CLOCK_META_STEPS) == 0 ? "" : store->instance);
+}
+
 enum status postgres_get_meta(struct store *store, const char *key, int64_t *out_value)
 {
-    const struct postgres_value values[] = {postgres_bytes(slice_text(store->instance)),
+    const struct postgres_value values[] = {postgres_bytes(postgres_meta_owner(store, key)),
                                             postgres_bytes(slice_text(key))};
     enum status status = plain(postgres_query(store, PG_GET_META, values, 2));
     if (status != STATUS_OK || PQntuples(store->kept) == 0) {

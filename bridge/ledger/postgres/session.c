@@ -32,6 +32,12 @@ void postgres_expelled(struct store *store)
     postgres_fail(store, "another bridge has taken over from this one, which must start again");
 }
 
+int64_t postgres_clock_ms(const struct store *store, int64_t boot_ms)
+{
+    return boot_ms + (store->lease == NULL ? store->clock_offset_ms
+                                           : postgres_lease_clock_offset_ms(store->lease));
+}
+
 static void add_sent(struct store *store, took_fn *took, struct item *item)
 {
     if (store->sent_count == store->sent_capacity) {

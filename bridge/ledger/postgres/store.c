@@ -1,6 +1,7 @@
 #include "postgres.h"
 #include "store_private.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "settings/store_uri.h"
 
@@ -68,6 +69,18 @@ static enum status open_database(struct store *store, struct buf *out_why)
     return status;
 }
 
+static enum status read_clock(struct store *store, struct buf *out_why)
+{
+    int64_t sent_ms = clock_boot_ms();
+    enum status status = postgres_query(store, PG_GET_CLOCK, NULL, 0);
+    if (status == STATUS_OK) {
+        store->clock_offset_ms = postgres_int(store->kept, 0, 0) - (sent_ms + clock_boot_ms()) / 2;
+    } else {
+        buf_append_text(out_why, store->error);
+    }
+    return status;
+}
+
 /* The registration is the first renewal. */
 static void begin_lease(struct store *store, const struct store_place *place)
 {
@@ -78,6 +91,7 @@ static void begin_lease(struct store *store, const struct store_place *place)
                                                    .is_full = store->is_full,
                                                    .run = store->run,
                                                    .timeline = store->timeline,
+                                                   .clock_offset_ms = store->clock_offset_ms,
                                                    .lease_ms = store->lease_ms,
                                                    .lease = place->lease,
                                                    .counters = place->counters,
@@ -95,6 +109,9 @@ static enum status open_store(const struct store_place *place, bool is_full,
     bool is_locked = status == STATUS_OK;
     if (status == STATUS_OK) {
         status = open_database(store, out_why);
+    }
+    if (status == STATUS_OK) {
+        status = read_clock(store, out_why);
     }
     if (status == STATUS_OK) {
         status = postgres_register(store, out_why);
@@ -151,6 +168,7 @@ const struct store_ops store_postgres_ops = {
     .close = close_store,
     .start = postgres_start,
     .carry_out = postgres_carry_out,
+    .clock_ms = postgres_clock_ms,
     .find = postgres_find,
     .each = postgres_each,
     .find_watch = postgres_find_watch,

@@ -99,18 +99,19 @@ struct store {
     struct counters *counters;    /* NULL: none */
     struct lease *validity;       /* of the registration; NULL: nobody asks */
     struct postgres_lease *lease; /* renews it; NULL: nothing does */
+    int64_t clock_offset_ms;      /* the server's clock minus CLOCK_BOOTTIME, at the opening */
     int64_t registered_ms;        /* CLOCK_BOOTTIME: when the registration was sent */
     bool must_adopt;
     bool must_take_regions; /* those that nobody polls */
     bool must_read_watches; /* of the regions that this run polls */
     struct polled_region *polled;
-    bool is_starting;         /* the ids of new messages are not known yet: nothing is adopted */
-    bool is_adoption_unknown; /* whether the last one was committed */
-    bool must_repair;         /* the server has not all that was committed */
-    int64_t repaired_at_ms;   /* wall clock */
-    bool has_effect_index;    /* false: not known */
+    bool is_starting;          /* the ids of new messages are not known yet: nothing is adopted */
+    bool is_adoption_unknown;  /* whether the last one was committed */
+    bool must_repair;          /* the server has not all that was committed */
+    int64_t repaired_at_ms;    /* wall clock */
+    bool has_effect_index;     /* false: not known */
     int64_t lines_check_at_ms; /* CLOCK_BOOTTIME */
-    int64_t left_since_ms;    /* CLOCK_BOOTTIME: commands of foreign routes were found; 0: none */
+    int64_t left_since_ms;     /* CLOCK_BOOTTIME: commands of foreign routes were found; 0: none */
     bool has_warned_of_left;
     bool has_other_rates; /* another bridge had another rate, when it was looked at last */
     bool has_warned_of_rates;
@@ -150,6 +151,9 @@ void postgres_keep(struct store *store, struct item *item, const PGresult *resul
  * committed: *out_is_committed, false where there was none. */
 enum status postgres_reconnect(struct store *store, bool *out_is_committed);
 
+/* The server's clock at this time of CLOCK_BOOTTIME. */
+int64_t postgres_clock_ms(const struct store *store, int64_t boot_ms);
+
 /* Another bridge has taken over: nothing can be written any more. */
 void postgres_expelled(struct store *store);
 
@@ -163,9 +167,6 @@ enum status postgres_recover_adopted(struct store *store, struct ledger_batch *b
 
 /* ---- sweep.c ---- */
 
-/* The batch's time on the server's clock, by which deadlines of other bridges are judged: a clock
- * that is wrong on one machine ends no commands of the others. */
-int64_t postgres_shared_ms(const struct store *store);
 /* Adds items to the work for commands in line that are past their deadline, if the lease says so.
  */
 enum status postgres_find_overdue(struct store *store);
@@ -289,6 +290,8 @@ enum status postgres_summarise(struct store *store, struct store_summary *out_su
 enum status postgres_get_statistics(struct store *store, struct store_statistics *out_statistics);
 enum status postgres_verify(struct store *store, store_fault_fn *fault, void *arg);
 enum status postgres_backup(struct store *store, const char *path, struct buf *out_why);
+/* The instance whose number it is. How often the server's clock was set is of all bridges: "". */
+struct slice postgres_meta_owner(const struct store *store, const char *key);
 enum status postgres_get_meta(struct store *store, const char *key, int64_t *out_value);
 enum status postgres_each_meta(struct store *store, const char *prefix, store_meta_fn *each,
                                void *arg);

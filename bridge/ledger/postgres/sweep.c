@@ -15,16 +15,10 @@
 
 #include <stdio.h>
 
-#define OVERDUE_MAX  16 /* in one batch, whose requests wait for them */
-#define LINES_CHECK_MS    30000
-#define HEADLESS_MAX 64
-#define RATE_META    "api.rate_per_1000_s"
-
-int64_t postgres_shared_ms(const struct store *store)
-{
-    return store->work.batch->now_ms +
-           (store->lease == NULL ? 0 : postgres_lease_clock_ahead_ms(store->lease));
-}
+#define OVERDUE_MAX    16 /* in one batch, whose requests wait for them */
+#define LINES_CHECK_MS 30000
+#define HEADLESS_MAX   64
+#define RATE_META      "api.rate_per_1000_s"
 
 /* ---- commands past their deadline ---- */
 
@@ -50,7 +44,7 @@ enum status postgres_find_overdue(struct store *store)
     if (store->lease == NULL || store->is_starting || !postgres_lease_take_overdue(store->lease)) {
         return STATUS_OK;
     }
-    const struct postgres_value values[] = {postgres_number(postgres_shared_ms(store)),
+    const struct postgres_value values[] = {postgres_number(store->work.batch->now_ms),
                                             postgres_number(OVERDUE_MAX)};
     if (postgres_query(store, PG_LIST_OVERDUE, values, 2) != STATUS_OK) {
         return STATUS_OK; /* the next renewal sees them again */

@@ -402,6 +402,7 @@ static void open_heir(struct heir *heir)
                                                    .run = heir->store->run,
                                                    .lease_ms = heir->store->lease_ms,
                                                    .lease = &heir->lease,
+                                                   .timeline = heir->store->timeline,
                                                    .wake = ignore_wake};
     heir->store->lease = postgres_lease_new(&options);
 }

@@ -277,16 +277,20 @@ static void test_a_command_that_was_promoted_meanwhile_does_not_expire(void **st
     buf_fini(&request.finish.order.note);
 }
 
+static void execute(const char *sql)
+{
+    assert_int_equal(postgres_run(bridges[0].store->connection, bridges[0].store->timeout_ms, sql),
+                     STATUS_OK);
+}
+
 static void test_a_line_without_a_head_gets_one(void **state)
 {
     (void)state;
     give_work(&bridges[0]);
-    assert_int_equal(postgres_run(bridges[0].store->connection, POSTGRES_TIMEOUT_MS,
-                                  "UPDATE command SET owner = NULL, state = 5, status = 0,"
-                                  " retention = 0 WHERE token = 't-1'"),
-                     STATUS_OK);
+    execute("UPDATE command SET owner = NULL, state = 5, status = 0, retention = 0"
+            " WHERE token = 't-1'");
     bridges[1].store->must_adopt = true;
-    bridges[1].store->repair_at_ms = 0;
+    bridges[1].store->lines_check_at_ms = 0;
     store_batch_begin(&bridges[1].batch);
     assert_int_equal(store_batch_run(&bridges[1].batch), STATUS_OK);
     assert_int_equal(bridges[1].batch.batch.command_count, 1);
@@ -328,7 +332,7 @@ static void look_after_rates(struct bridge *bridge, double rate_per_s)
 {
     bridge->batch.limits.rate_per_s = rate_per_s;
     bridge->store->must_adopt = true;
-    bridge->store->repair_at_ms = 0;
+    bridge->store->lines_check_at_ms = 0;
     store_batch_begin(&bridge->batch);
     assert_int_equal(store_batch_run(&bridge->batch), STATUS_OK);
 }
@@ -541,14 +545,6 @@ static void test_a_bridge_that_stops_leaves_its_regions_at_once(void **state)
 
 /* ---- sessions of a bridge without a run ---- */
 
-static void execute(const char *sql)
-{
-    postgres_send_text(bridges[0].store->connection, sql);
-    assert_int_equal(
-        postgres_exchange(bridges[0].store->connection, POSTGRES_TIMEOUT_MS, NULL, NULL),
-        STATUS_OK);
-}
-
 /* How many numbers of absent instances the bridge is told, after it has tried to take the lease on
  * the sessions of `lease_of`. */
 static size_t list_absent(const struct bridge *bridge, char *lease_of, bool *out_is_leased)
@@ -623,6 +619,44 @@ static void test_a_bridge_that_starts_sees_the_lease_and_the_holder_sees_the_bri
     close_bridge(&dead);
 }
 
+/* How far this machine's wall clock is wrong. */
+static _Atomic int64_t wrong_ms;
+
+int64_t __real_clock_wall_ms(void);
+int64_t __wrap_clock_wall_ms(void);
+int64_t __wrap_clock_wall_ms(void)
+{
+    return __real_clock_wall_ms() + wrong_ms;
+}
+
+static int64_t server_clock_error_ms(const struct bridge *bridge)
+{
+    return store_postgres_ops.clock_ms(bridge->store, clock_boot_ms()) - __real_clock_wall_ms();
+}
+
+static void test_bridges_have_the_clock_of_the_server_and_one_sum_of_its_steps(void **state)
+{
+    int64_t value = 0;
+    (void)state;
+    wrong_ms = INT64_C(86400000);
+    assert_in_range(server_clock_error_ms(&bridges[0]) + 60000, 0, 120000);
+    close_bridge(&bridges[1]);
+    assert_int_equal(open_bridge(&bridges[1], "b"), STATUS_OK);
+    assert_in_range(server_clock_error_ms(&bridges[1]) + 60000, 0, 120000);
+    wrong_ms = 0;
+    assert_int_equal(
+        store_write_meta(&store_postgres_ops, bridges[0].store, "ledger.clock_steps_ms", 5000),
+        STATUS_OK);
+    assert_int_equal(
+        store_write_meta(&store_postgres_ops, bridges[0].store, "ledger.clock_base_ms", 6000),
+        STATUS_OK);
+    assert_int_equal(store_postgres_ops.get_meta(bridges[1].store, "ledger.clock_steps_ms", &value),
+                     STATUS_OK);
+    assert_int_equal(value, 5000);
+    assert_int_equal(store_postgres_ops.get_meta(bridges[1].store, "ledger.clock_base_ms", &value),
+                     STATUS_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -645,6 +679,7 @@ int main(void)
         TEST(test_a_lease_on_sessions_ends_with_the_run_that_has_it),
         TEST(test_a_bridge_that_starts_sees_the_lease_and_the_holder_sees_the_bridge),
         TEST(test_what_is_left_is_adopted_after_the_start_with_ids_of_the_run),
+        TEST(test_bridges_have_the_clock_of_the_server_and_one_sum_of_its_steps),
     };
     return cmocka_run_group_tests(tests, postgres_server_start, postgres_server_stop);
 }
