@@ -31,13 +31,12 @@ struct watched {
      * for or a step is on its way. */
     struct heap_item due;
     int64_t interval_ms;
-    bool is_refused;        /* the API refused the last call that asked for it alone */
-    bool is_denied;         /* with a 403 */
-    bool is_denied_long;    /* counted by the watcher: denied, and `blind` was published */
-    bool is_storing;        /* a step is on its way to the ledger */
-    bool is_removed;        /* while a step is on its way; it is freed with the answer */
-    bool is_listed;         /* for watcher_set_region() */
-    struct watch_step step; /* on its way */
+    bool is_refused;         /* the API refused the last call that asked for it alone */
+    bool is_denied;          /* with a 403 */
+    bool is_denied_long;     /* counted by the watcher: denied, and `blind` was published */
+    bool is_removed;         /* while a step is on its way; it is freed with the answer */
+    bool is_listed;          /* for watcher_set_region() */
+    struct watch_step *step; /* owned; on its way to the ledger, NULL: none is */
     /* Of the calls about its pairs. */
     struct watched *pairs_prev; /* in one of the region's two lists */
     struct watched *pairs_next;

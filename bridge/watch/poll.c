@@ -169,7 +169,7 @@ static size_t take_due(struct heap *heap, int64_t end_ms, struct watched **out, 
     struct watched *watched;
     while (count < max && (watched = heap_first(heap)) != NULL && watched->due.key <= end_ms) {
         heap_remove(&watched->due);
-        if (!watched->is_storing) {
+        if (watched->step == NULL) {
             out[count++] = watched;
         }
     }
@@ -212,7 +212,7 @@ static bool still_has_watches(const struct watcher *watcher, struct watch_batch 
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++) {
         const struct watched *watched = watched_find(watcher, batch->ids[i]);
-        if (watched != NULL && !watched->is_storing) {
+        if (watched != NULL && watched->step == NULL) {
             batch->ids[count++] = batch->ids[i];
         }
     }
@@ -293,7 +293,7 @@ static void refused(struct watch_region *region, const struct watch_batch *batch
         return;
     }
     struct watched *watched = watched_find(region->watcher, batch->ids[0]);
-    if (watched == NULL || watched->is_storing) {
+    if (watched == NULL || watched->step != NULL) {
         return;
     }
     bool is_denied = answer->outcome->category != CATEGORY_NOT_FOUND;

@@ -98,6 +98,7 @@ void watched_free(struct watched *watched)
     watched_leave_pairs(watched);
     set_denied_long(watched, false);
     watch_free(watched->watch);
+    free(watched->step);
     free(watched);
     counter_set(watcher->counters, COUNTER_WATCHES, HASH_COUNT(watcher->watches));
 }
@@ -121,7 +122,7 @@ static struct watch_policy policy_of(const struct watched *watched)
 
 static void log_step(const struct watched *watched)
 {
-    const struct watch_step *step = &watched->step;
+    const struct watch_step *step = watched->step;
     for (size_t i = 0; i < step->event_count; i++) {
         LOG_INFO("watch_event", LOG_TEXT("event", watch_event_name(step->events[i].kind)),
                  LOG_TEXT("token", watched->watch->token),
@@ -135,10 +136,10 @@ static void log_step(const struct watched *watched)
 static void take_over(struct watched *watched)
 {
     struct watched *other = watched_find(watched->watcher, watched->watch->id);
-    if (other != NULL && watch_step_is_final(&watched->step)) {
+    if (other != NULL && watch_step_is_final(watched->step)) {
         watched_free(other);
     } else if (other != NULL) {
-        other->watch->state = watched->step.state;
+        other->watch->state = watched->step->state;
     }
 }
 
@@ -147,7 +148,6 @@ static void stored(void *arg, enum status status)
 {
     struct watched *watched = arg;
     bool has_changed = true; /* what was not stored is shown again by the next answer */
-    watched->is_storing = false;
     if (watched->is_removed && status == STATUS_OK) {
         take_over(watched);
     }
@@ -158,13 +158,15 @@ static void stored(void *arg, enum status status)
     if (status == STATUS_OK) {
         const struct watch_state before = watched->watch->state;
         log_step(watched);
-        watched->watch->state = watched->step.state;
-        if (watch_step_is_final(&watched->step)) {
+        watched->watch->state = watched->step->state;
+        if (watch_step_is_final(watched->step)) {
             watched_free(watched);
             return;
         }
-        has_changed = strcmp(before.view.status, watched->step.state.view.status) != 0;
+        has_changed = strcmp(before.view.status, watched->watch->state.view.status) != 0;
     }
+    free(watched->step);
+    watched->step = NULL;
     if (watched->is_progress_step) {
         watched_put_back(watched);
     } else {
@@ -181,7 +183,7 @@ void watcher_remove(struct watcher *watcher, int64_t id)
     if (watched == NULL) {
         return;
     }
-    if (!watched->is_storing) {
+    if (watched->step == NULL) {
         watched_free(watched);
         return;
     }
@@ -194,7 +196,7 @@ void watcher_remove(struct watcher *watcher, int64_t id)
 
 void watched_store(struct watched *watched, struct slice pairs)
 {
-    struct watch_step *step = &watched->step;
+    struct watch_step *step = watched->step;
     const struct watch_publishing publishing = watcher_publishing(watched->watcher->settings);
     struct buf messages[WATCH_EVENTS_MAX] = {{0}};
     step->pairs = pairs;
@@ -208,9 +210,8 @@ void watched_store(struct watched *watched, struct slice pairs)
 }
 
 /* Stores the step, or takes it over at once where nothing of it is stored. */
-static void take_step(struct watched *watched, bool is_progress)
+static void take_step(struct watched *watched, const struct watch_step *step, bool is_progress)
 {
-    struct watch_step *step = &watched->step;
     if (!step->must_store) {
         watched->watch->state = step->state;
         if (!is_progress) {
@@ -218,7 +219,8 @@ static void take_step(struct watched *watched, bool is_progress)
         }
         return;
     }
-    watched->is_storing = true;
+    watched->step = mem_alloc(sizeof *step);
+    *watched->step = *step;
     watched->is_progress_step = is_progress;
     if (watch_step_is_final(step) && step->events[step->event_count - 1].kind == WATCH_FAILED) {
         watched_read_states(watched);
@@ -232,46 +234,49 @@ void watched_seen(struct watched *watched, const struct listed_group *group, enu
 {
     const struct group_observation seen = {.at_ms = at_ms, .view = group->view};
     const struct watch_policy policy = policy_of(watched);
-    struct watch *watch = watched->watch;
-    if (watched->is_storing) {
+    struct watch_step step;
+    if (watched->step != NULL) {
         return;
     }
     watched->is_refused = false;
     watched->is_denied = false;
     watched_set_pairs(watched, group);
-    watch_observe(watch, &seen, &policy, &watched->step);
-    watched->step.must_store |= watched->step.state.site != site;
-    watched->step.state.site = site;
-    take_step(watched, false);
+    watch_observe(watched->watch, &seen, &policy, &step);
+    step.must_store |= step.state.site != site;
+    step.state.site = site;
+    take_step(watched, &step, false);
 }
 
 void watched_progressed(struct watched *watched, int percent, int64_t at_ms)
 {
     const struct watch_policy policy = policy_of(watched);
-    if (!watched->is_storing) {
-        watch_progress(watched->watch, percent, at_ms, &policy, &watched->step);
-        take_step(watched, true);
+    struct watch_step step;
+    if (watched->step == NULL) {
+        watch_progress(watched->watch, percent, at_ms, &policy, &step);
+        take_step(watched, &step, true);
     }
 }
 
 void watched_missed(struct watched *watched, int64_t at_ms)
 {
     const struct watch_policy policy = policy_of(watched);
-    if (!watched->is_storing) {
-        watch_miss(watched->watch, at_ms, &policy, &watched->step);
-        take_step(watched, false);
+    struct watch_step step;
+    if (watched->step == NULL) {
+        watch_miss(watched->watch, at_ms, &policy, &step);
+        take_step(watched, &step, false);
     }
 }
 
 void watched_waits(struct watched *watched)
 {
     const struct watch_policy policy = policy_of(watched);
-    if (!watched->is_storing) {
+    struct watch_step step;
+    if (watched->step == NULL) {
         if (watched->watch->state.observed_at_ms == 0) { /* now the API's time may be known */
             watched->watch->state.observed_at_ms = watched_now_ms(watched->watcher);
         }
-        watch_wait(watched->watch, watched_now_ms(watched->watcher), &policy, &watched->step);
-        take_step(watched, false);
+        watch_wait(watched->watch, watched_now_ms(watched->watcher), &policy, &step);
+        take_step(watched, &step, false);
     }
 }
 
