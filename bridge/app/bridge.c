@@ -48,6 +48,8 @@
 #define LOG_RETRY_MS    1000 /* while lines of the log wait for its reader */
 #define LEAVE_CHECK_MS  200
 #define LEDGER_RETRY_MS 500
+/* More than an attempt to open a ledger takes: systemd waits for so long after each report. */
+#define START_TIMEOUT "EXTEND_TIMEOUT_USEC=600000000"
 
 #define SIGNAL_COUNT 5
 
@@ -344,10 +346,11 @@ static int complain(int code, struct buf *why)
 }
 
 /* A shared ledger may be away for now. False: a signal came to stop. */
-static bool wait_for_ledger(void)
+static bool wait_for_ledger(const struct bridge *bridge)
 {
     static const struct timespec WAIT = {.tv_nsec = LEDGER_RETRY_MS * 1000000L};
     sigset_t stops;
+    systemd_notify(bridge->systemd, START_TIMEOUT);
     sigemptyset(&stops);
     sigaddset(&stops, SIGTERM);
     sigaddset(&stops, SIGINT);
@@ -379,21 +382,25 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
                                        .polls = on_polls};
     struct buf reported = {0};
     enum status status;
+    systemd_notify(bridge->systemd, START_TIMEOUT); /* already the first attempt may be long */
     while ((status = ledger_open(bridge->loop, &options, &hooks, &bridge->ledger, why)) ==
            STATUS_UNAVAILABLE) {
         if (!slice_equals(buf_slice(why), buf_slice(&reported))) {
-            LOG_ERROR("store_unavailable", LOG_SLICE("why", buf_slice(why)));
+            on_store_health(bridge, true, why->data);
             systemd_notify(bridge->systemd, "STATUS=waiting for the ledger");
             buf_clear(&reported);
             buf_append(&reported, buf_slice(why));
         }
         buf_clear(why);
-        if (!wait_for_ledger()) {
+        if (!wait_for_ledger(bridge)) {
             buf_fini(&reported);
             return EXIT_STOPPED;
         }
     }
     buf_fini(&reported);
+    if (status == STATUS_OK && bridge->is_store_failing) {
+        on_store_health(bridge, false, NULL);
+    }
     return status == STATUS_OK ? EX_OK : complain(EXIT_STORE, why);
 }
 
@@ -407,7 +414,7 @@ static int wait_for_sessions(struct bridge *bridge)
             systemd_notify(bridge->systemd, "STATUS=waiting for its session at the broker");
         }
         is_reported = true;
-        if (!wait_for_ledger()) {
+        if (!wait_for_ledger(bridge)) {
             return EXIT_STOPPED;
         }
     }
@@ -434,12 +441,10 @@ static int open_exporter(struct bridge *bridge, struct buf *why)
 }
 
 /* The endpoint is not needed for the main job: where it cannot listen, the bridge runs without it.
- */
+ * Its threads serve it already before the loop runs; what the loop answers waits until then. */
 static void open_admin(struct bridge *bridge)
 {
     struct buf why = {0};
-    bridge->commands = (struct commands_json){bridge->dispatch, bridge->ledger, &bridge->counters,
-                                              bridge->watcher};
     bridge->admin_options = (struct admin_options){.listen = bridge->settings->admin.listen,
                                                    .instance = bridge->settings->instance,
                                                    .health = bridge->health,
@@ -557,6 +562,9 @@ static int build(struct bridge *bridge)
     }
     if (code == EX_OK) {
         tls_reload_publish(&bridge->tls, &bridge->counters);
+        if (settings_is_shared(bridge->settings)) {
+            open_admin(bridge); /* its database may be away for long, and probes are answered */
+        }
         code = open_ledger(bridge, &why);
     }
     if (code == EX_OK && settings_is_shared(bridge->settings)) {
@@ -586,7 +594,11 @@ static int build(struct bridge *bridge)
                                     bridge->dispatch, bridge->outbox, bridge->workers);
         bridge->traces = traces_new(bridge->loop, bridge->settings->trace.endpoint,
                                     bridge->settings->instance, &bridge->counters);
-        open_admin(bridge);
+        bridge->commands = (struct commands_json){bridge->dispatch, bridge->ledger,
+                                                  &bridge->counters, bridge->watcher};
+        if (!settings_is_shared(bridge->settings)) {
+            open_admin(bridge); /* its instance is in the ledger */
+        }
         make_reload(bridge);
         open_control(bridge);
     }

@@ -13,7 +13,7 @@ struct health {
     _Atomic int64_t since_ms[HEALTH_REASON_COUNT]; /* wall clock; 0: not on */
     _Atomic int64_t last_since_ms[HEALTH_REASON_COUNT];
     const char *_Atomic stop_reason;
-    _Atomic int64_t beat_ms; /* clock_mono_ms() of the last health_beat() */
+    _Atomic int64_t beat_ms; /* clock_mono_ms() of the last health_beat(); 0: none yet */
     int64_t started_at_ms;
     struct loop_timer *ends[HEALTH_REASON_COUNT]; /* of health_set_for(); NULL until used */
     struct health_end {
@@ -45,7 +45,6 @@ struct health *health_new(struct loop *loop)
     struct health *health = mem_zalloc(1, sizeof *health);
     health->loop = loop;
     health->started_at_ms = clock_wall_ms();
-    health_beat(health);
     health->since_ms[HEALTH_NOT_SUBSCRIBED] = health->started_at_ms;
     health->since_ms[HEALTH_NO_PUBLISHER] = health->started_at_ms;
     return health;
@@ -121,7 +120,8 @@ void health_beat(struct health *health)
 
 bool health_is_live(const struct health *health)
 {
-    return clock_mono_ms() - atomic_load(&health->beat_ms) <= HEALTH_LIVE_MS;
+    int64_t beat_ms = atomic_load(&health->beat_ms);
+    return beat_ms == 0 || clock_mono_ms() - beat_ms <= HEALTH_LIVE_MS;
 }
 
 bool health_is_ready(const struct health *health)

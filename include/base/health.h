@@ -66,7 +66,8 @@ int64_t health_last_since_ms(const struct health *health, enum health_reason rea
 bool health_is_on(const struct health *health, enum health_reason reason);
 /* The loop is at work; to be called more often than every HEALTH_LIVE_MS. */
 void health_beat(struct health *health);
-/* Whether health_beat() was called within HEALTH_LIVE_MS. */
+/* Whether health_beat() was called within HEALTH_LIVE_MS. Also true before the first call: the loop
+ * does not run yet, because the start waits for a database, as long as that takes. */
 bool health_is_live(const struct health *health);
 /* Whether commands can be accepted and answered: live, not stopping, and no reason of the kind
  * NOT_READY. */

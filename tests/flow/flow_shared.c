@@ -4,6 +4,7 @@
  */
 #include "flow_events.h"
 #include "flow_http.h"
+#include "flow_manager.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -355,27 +356,50 @@ static void test_the_session_of_a_dead_bridge_is_drained_by_the_other_one_unless
 }
 
 /* A bridge whose database is where `path` will lead. */
-static struct bridge *start_without_database(struct fixture *fixture, const char *path)
+static struct bridge *start_without_database(struct fixture *fixture, const char *path,
+                                             const char *settings)
 {
+    struct manager manager = manager_new(fixture);
     struct bridge *bridge = fixture_bridge_new(
         fixture, fixture_format(fixture,
                                 "ledger.store = \"postgresql://bridge@/postgres?host=%s\";"
-                                "routes.share = \"%s\";",
-                                path, fixture_name(fixture, "share")));
+                                "routes.share = \"%s\";%s",
+                                path, fixture_name(fixture, "share"), settings));
     bridge->env[2] = fixture_format(fixture, "STATE_DIRECTORY=%s", bridge->directory);
+    bridge->env[3] = fixture_format(fixture, "NOTIFY_SOCKET=%s", manager.address.sun_path);
     bridge_start(bridge);
     bridge_wait_log(bridge, "event=store_unavailable");
+    manager_expect(&manager, "EXTEND_TIMEOUT_USEC=");
+    close(manager.fd);
     return bridge;
+}
+
+/* The page answers with this HTTP status and contains the text. */
+static void check_page(int port, const char *path, long http, const char *text)
+{
+    char *body = NULL;
+    assert_int_equal(http_exchange(port, "GET", path, NULL, &body), http);
+    assert_non_null(strstr(body, text));
+    free(body);
 }
 
 static void test_a_bridge_that_starts_without_its_database_waits_for_it(struct fixture *fixture)
 {
+    int guard = -1;
+    int port = port_reserve(&guard);
     const char *folder = strstr(getenv("LEDGER_STORE"), "host=");
     const char *path = fixture_format(fixture, "/tmp/%s", fixture_name(fixture, "late"));
     assert_non_null(folder);
-    struct bridge *bridge = start_without_database(fixture, path);
+    struct bridge *bridge = start_without_database(
+        fixture, path, fixture_format(fixture, "admin.listen = \"127.0.0.1:%d\";", port));
+    close(guard);
+    check_page(port, "/livez", 200, "ok");
+    check_page(port, "/readyz", 503, "store_unavailable since ");
     assert_int_equal(symlink(folder + strlen("host="), path), 0);
     bridge_wait_online(bridge);
+    assert_true(bridge_log_contains(bridge, "event=store_available"));
+    check_page(port, "/readyz", 200, "ready");
+    check_page(port, "/api/commands", 200, "\"Outcomes\":[");
     unlink(path);
     bridge_stop(bridge);
 }
@@ -383,7 +407,7 @@ static void test_a_bridge_that_starts_without_its_database_waits_for_it(struct f
 static void test_a_bridge_that_waits_for_its_database_can_be_stopped(struct fixture *fixture)
 {
     const char *path = fixture_format(fixture, "/tmp/%s", fixture_name(fixture, "never"));
-    bridge_stop(start_without_database(fixture, path));
+    bridge_stop(start_without_database(fixture, path, ""));
 }
 
 /* Runs tests/support/postgres. */

@@ -214,6 +214,7 @@ static void test_a_loop_that_does_not_turn_is_neither_live_nor_ready(void **stat
 {
     (void)state;
     connect();
+    health_beat(fixture.health);
     now_ms += HEALTH_LIVE_MS;
     assert_true(health_is_live(fixture.health));
     assert_true(health_is_ready(fixture.health));
@@ -222,6 +223,19 @@ static void test_a_loop_that_does_not_turn_is_neither_live_nor_ready(void **stat
     assert_false(health_is_ready(fixture.health));
     health_beat(fixture.health);
     assert_true(health_is_live(fixture.health));
+    assert_true(health_is_ready(fixture.health));
+}
+
+static void test_a_start_that_waits_for_a_database_is_alive_before_the_loop_runs(void **state)
+{
+    (void)state;
+    connect();
+    health_set(fixture.health, HEALTH_STORE_UNAVAILABLE, true);
+    now_ms += 100 * HEALTH_LIVE_MS;
+    assert_true(health_is_live(fixture.health));
+    assert_false(health_is_ready(fixture.health));
+    health_set(fixture.health, HEALTH_STORE_UNAVAILABLE, false);
+    health_beat(fixture.health);
     assert_true(health_is_ready(fixture.health));
 }
 
@@ -240,6 +254,7 @@ int main(void)
         TEST(test_a_reason_for_a_time_ends_by_itself),
         TEST(test_a_second_time_is_counted_from_its_own_begin),
         TEST(test_a_loop_that_does_not_turn_is_neither_live_nor_ready),
+        TEST(test_a_start_that_waits_for_a_database_is_alive_before_the_loop_runs),
         TEST(test_a_stop_is_offline_whatever_else_is_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
