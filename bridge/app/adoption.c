@@ -4,6 +4,7 @@
  */
 #include "adoption.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -122,11 +123,12 @@ static void release(struct adoption *adoption)
     adoption->instance = NULL;
 }
 
-static void abandon(struct adoption *adoption)
+/* `at_once`: others may expel this run soon. */
+static void abandon(struct adoption *adoption, bool at_once)
 {
-    if (!adoption->is_abandoned) {
+    if (!adoption->is_abandoned || at_once) {
         adoption->is_abandoned = true;
-        sessions_abandon(adoption->parts.sessions, adoption->client_id);
+        sessions_abandon(adoption->parts.sessions, adoption->client_id, at_once);
     }
 }
 
@@ -163,7 +165,7 @@ static void go_on(struct adoption *adoption)
             release(adoption);
         }
     } else if (!is_ours) {
-        abandon(adoption);
+        abandon(adoption, false);
     }
 }
 
@@ -192,11 +194,15 @@ static void ask_later(struct adoption *adoption)
     loop_timer_start(adoption->timer, ask_ms < ASK_MS_MAX ? ask_ms : ASK_MS_MAX);
 }
 
+/* An answer that is handled after the lease has ended may be from before this process was stopped
+ * for a while: by now another run may have the sessions. */
 static void answered(void *arg, enum status status)
 {
     struct adoption *adoption = arg;
+    bool is_usable = status == STATUS_OK && !adoption->is_answer_old && !adoption->is_stopped &&
+                     adoption->parts.lease->is_valid;
     adoption->is_asking = false;
-    if (status == STATUS_OK && !adoption->is_answer_old && !adoption->is_stopped) {
+    if (is_usable) {
         clear(&adoption->known);
         adoption->known = adoption->answer;
         adoption->answer = (struct absent_list){0};
@@ -227,7 +233,10 @@ static void ask(void *arg)
     struct adoption *adoption = arg;
     bool is_valid = adoption->parts.lease->is_valid;
     if (!is_valid && adoption->client_id != NULL) {
-        abandon(adoption); /* others may adopt it soon, or its own bridge may come back */
+        abandon(adoption, true); /* others may adopt it soon, or its own bridge may come back */
+    }
+    if (adoption->is_stopped) {
+        return;
     }
     if (adoption->is_asking || !is_valid) {
         ask_later(adoption);
@@ -252,6 +261,13 @@ struct adoption *adoption_new(struct loop *loop, const struct adoption_parts *pa
     return adoption;
 }
 
+void adoption_lease_changed(struct adoption *adoption)
+{
+    if (adoption != NULL && (!adoption->is_stopped || adoption->client_id != NULL)) {
+        loop_timer_start(adoption->timer, 0);
+    }
+}
+
 void adoption_stop(struct adoption *adoption)
 {
     if (adoption != NULL) {
@@ -272,7 +288,14 @@ void adoption_free(struct adoption *adoption)
     }
 }
 
-bool adoption_must_wait(struct ledger *ledger)
+enum adoption_wait adoption_must_wait(struct ledger *ledger, struct lease *lease)
 {
-    return ledger_recall(ledger, LEDGER_ADOPTER_KEY, 0) != 0;
+    int64_t holder;
+    enum status status = ledger_read_number(ledger, LEDGER_ADOPTER_KEY, &holder);
+    /* After the number was read: this run was registered then. */
+    bool is_lost = lease_check(lease, clock_boot_ms()) == LEASE_LOST;
+    if (status == STATUS_OK && !is_lost) {
+        return ADOPTION_WAIT;
+    }
+    return status == STATUS_NOT_FOUND && lease->is_valid ? ADOPTION_GO_ON : ADOPTION_START_AGAIN;
 }

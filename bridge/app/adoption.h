@@ -34,14 +34,24 @@ struct adoption_parts {
 /* After ledger_start() and sessions_start(). NULL: the ledger is not shared, or the settings do not
  * want it. */
 struct adoption *adoption_new(struct loop *loop, const struct adoption_parts *parts);
+/* After lease_check(). A session that is being drained is left within the next turn of the loop if
+ * the lease is not valid any more. Takes NULL. */
+void adoption_lease_changed(struct adoption *adoption);
 /* Takes nothing more. Takes NULL. */
 void adoption_stop(struct adoption *adoption);
 /* After ledger_close(), which may report a last answer. Takes NULL. */
 void adoption_free(struct adoption *adoption);
 /* After sessions_ended(): nobody is connected to this session any more. Takes NULL. */
 void adoption_session_ended(struct adoption *adoption, const char *client_id);
-/* Whether another run has the lease on the sessions of this instance. Between ledger_open() and
+enum adoption_wait {
+    ADOPTION_GO_ON,
+    ADOPTION_WAIT, /* another run has the lease on the sessions of this instance: ask again */
+    /* It cannot be read whether one has, or this run may not be registered any more, so that no
+     * holder would leave the sessions to it. */
+    ADOPTION_START_AGAIN
+};
+/* Whether this bridge may connect to the broker with its client id. Between ledger_open() and
  * ledger_start(). */
-bool adoption_must_wait(struct ledger *ledger);
+enum adoption_wait adoption_must_wait(struct ledger *ledger, struct lease *lease);
 
 #endif

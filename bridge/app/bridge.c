@@ -217,9 +217,8 @@ static bool may_read_states(void *arg)
            !outbox_is_full(bridge->outbox);
 }
 
-static void show_store_health(void *arg)
+static void show_store_health(struct bridge *bridge)
 {
-    struct bridge *bridge = arg;
     health_set(bridge->health, HEALTH_STORE_UNAVAILABLE,
                bridge->is_store_failing || !bridge->lease.is_valid);
 }
@@ -237,6 +236,13 @@ static void on_store_health(void *arg, bool is_failing, const char *text)
         buf_fini(&store);
     }
     show_store_health(bridge);
+}
+
+static void on_lease_changed(void *arg)
+{
+    struct bridge *bridge = arg;
+    show_store_health(bridge);
+    adoption_lease_changed(bridge->adoption);
 }
 
 /* ---- Hooks of the workers ---- */
@@ -408,7 +414,8 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
 static int wait_for_sessions(struct bridge *bridge)
 {
     bool is_reported = false;
-    while (adoption_must_wait(bridge->ledger)) {
+    enum adoption_wait wait;
+    while ((wait = adoption_must_wait(bridge->ledger, &bridge->lease)) == ADOPTION_WAIT) {
         if (!is_reported) {
             LOG_WARN("session_held", LOG_TEXT("instance", bridge->settings->instance));
             systemd_notify(bridge->systemd, "STATUS=waiting for its session at the broker");
@@ -417,6 +424,10 @@ static int wait_for_sessions(struct bridge *bridge)
         if (!wait_for_ledger(bridge)) {
             return EXIT_STOPPED;
         }
+    }
+    if (wait == ADOPTION_START_AGAIN) {
+        LOG_ERROR("lease_lost", LOG_INT("exit_code", LEASE_GUARD_EXIT));
+        return LEASE_GUARD_EXIT;
     }
     return EX_OK;
 }
@@ -675,7 +686,7 @@ static void start(struct bridge *bridge)
         bridge->lease_guard = lease_guard_new(
             bridge->loop,
             &(struct lease_guard_parts){&bridge->lease, bridge->dispatch, bridge->outbox,
-                                        bridge->workers, show_store_health, bridge});
+                                        bridge->workers, on_lease_changed, bridge});
     }
     traces_connect(bridge->traces, bridge->ledger);
     intake_trace(bridge->intake, bridge->traces);

@@ -286,13 +286,15 @@ bool sessions_adopt(struct sessions *sessions, const char *instance,
     return true;
 }
 
-void sessions_abandon(struct sessions *sessions, const char *client_id)
+void sessions_abandon(struct sessions *sessions, const char *client_id, bool at_once)
 {
     struct session_record *record = session_list_find(&sessions->list, client_id);
-    LOG_INFO("session_abandoned", LOG_TEXT("client_id", client_id),
-             LOG_TEXT("of_instance", record->instance));
+    if (!record->is_abandoned) {
+        LOG_INFO("session_abandoned", LOG_TEXT("client_id", client_id),
+                 LOG_TEXT("of_instance", record->instance));
+    }
     record->is_abandoned = true;
-    workers_abandon(sessions->workers, client_id);
+    workers_abandon(sessions->workers, client_id, at_once);
 }
 
 void sessions_ended(struct sessions *sessions, const char *client_id)

@@ -58,8 +58,9 @@ bool sessions_leave(struct sessions *sessions);
  * a time. */
 bool sessions_adopt(struct sessions *sessions, const char *instance,
                     const struct session_record *found);
-/* Leaves a session that was adopted to its own bridge; it is left after hooks.session_ended. */
-void sessions_abandon(struct sessions *sessions, const char *client_id);
+/* Leaves a session that was adopted to its own bridge; it is left after hooks.session_ended. Once
+ * more with `at_once`: workers_abandon(). */
+void sessions_abandon(struct sessions *sessions, const char *client_id, bool at_once);
 /* For workers_hooks. */
 void sessions_connected(struct sessions *sessions, const char *client_id, bool is_present,
                         uint32_t generation);

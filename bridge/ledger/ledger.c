@@ -133,16 +133,21 @@ int64_t ledger_audit_seq(const struct ledger *ledger, struct audit_tip *out_tip)
     return ledger->committer.last_audit_seq;
 }
 
-int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise)
+enum status ledger_read_number(struct ledger *ledger, const char *key, int64_t *out_value)
 {
     assert(!ledger->is_started);
-    int64_t value = 0;
-    enum status status = ledger->committer.ops->get_meta(ledger->committer.store, key, &value);
+    enum status status = ledger->committer.ops->get_meta(ledger->committer.store, key, out_value);
     if (status == STATUS_STORE) {
         LOG_WARN("ledger_meta_unreadable", LOG_TEXT("key", key),
                  LOG_TEXT("error", committer_error(&ledger->committer)));
     }
-    return status == STATUS_OK ? value : otherwise;
+    return status;
+}
+
+int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise)
+{
+    int64_t value = 0;
+    return ledger_read_number(ledger, key, &value) == STATUS_OK ? value : otherwise;
 }
 
 void ledger_recall_all(struct ledger *ledger, const char *prefix, ledger_meta_fn *each, void *arg)

@@ -547,20 +547,25 @@ void workers_adopt(struct workers *workers, const struct mqtt_session *session)
     worker_start(&former->worker);
 }
 
-void workers_abandon(struct workers *workers, const char *client_id)
+void workers_abandon(struct workers *workers, const char *client_id, bool at_once)
 {
     struct former *former = workers->adopted;
-    if (former == NULL || strcmp(former->session.client_id, client_id) != 0 || former->is_left) {
+    bool is_repeated = former != NULL && former->is_left;
+    if (former == NULL || strcmp(former->session.client_id, client_id) != 0 ||
+        (is_repeated && !at_once)) {
         return;
     }
     former->is_left = true;
-    loop_timer_start(former->quiet, ABANDON_MS);
     worker_stop(&former->worker);
     if (former->worker.process == NULL) {
         loop_timer_stop(former->quiet);
-        workers->hooks.session_ended(workers->hooks.arg, client_id);
-    } else if (!former->worker.is_up) {
-        worker_kill(&former->worker); /* it may be waiting for the broker */
+        if (!is_repeated) {
+            workers->hooks.session_ended(workers->hooks.arg, client_id);
+        }
+    } else if (at_once || !former->worker.is_up) {
+        worker_kill(&former->worker); /* one that is not up may be waiting for the broker */
+    } else {
+        loop_timer_start(former->quiet, ABANDON_MS);
     }
 }
 

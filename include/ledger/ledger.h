@@ -200,6 +200,9 @@ void ledger_remember(struct ledger *ledger, const char *key, int64_t value);
 /* The number as of ledger_open(), or `otherwise` if it was never stored. Only before
  * ledger_start(). */
 int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise);
+/* The number as it is now: another bridge may have changed it. STATUS_NOT_FOUND: there is none;
+ * STATUS_STORE: it cannot be read, and that is logged. Only before ledger_start(). */
+enum status ledger_read_number(struct ledger *ledger, const char *key, int64_t *out_value);
 /* Deletes the number, with the next commit. What is remembered and forgotten in one turn of the
  * loop may be two commits, in this order. */
 void ledger_forget(struct ledger *ledger, const char *key);

@@ -120,8 +120,9 @@ void workers_leave(struct workers *workers, const struct mqtt_session *session);
  */
 void workers_adopt(struct workers *workers, const struct mqtt_session *session);
 /* Leaves the session of workers_adopt() to its own bridge. hooks.session_ended follows when nobody
- * is connected to it any more, before this returns where no process runs. */
-void workers_abandon(struct workers *workers, const char *client_id);
+ * is connected to it any more, before this returns where no process runs. The process has 2 s for
+ * its end; `at_once`: it is killed, also if it was asked to end before. */
+void workers_abandon(struct workers *workers, const char *client_id, bool at_once);
 /* Makes the broker forget a former session that is empty. */
 void workers_end_session(struct workers *workers, const char *client_id);
 /* Answers a delivery; the order does not matter. The answers of one turn of the loop are sent

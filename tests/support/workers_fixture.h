@@ -51,6 +51,8 @@ struct workers_fixture {
     int lost_session_count;
     int failed_count; /* the reason is in `why`, its text in `text` */
     bool is_session_present;
+    bool is_drained; /* the session of workers_adopt() */
+    int ended_count; /* of such sessions */
     bool is_stopped;
 };
 

@@ -34,11 +34,12 @@ static struct {
     ledger_absent_fn *each;
     ledger_done_fn *done;
     void *arg;
-    bool is_recall_set;
+    enum status recalled; /* the lease on the own sessions */
     char forgotten[64];
     char adopted[32]; /* the session's client id */
     size_t adopted_filters;
     char abandoned[32];
+    bool is_abandoned_at_once;
 } fixture;
 
 /* ---- the ledger ---- */
@@ -87,11 +88,14 @@ void ledger_forget(struct ledger *ledger, const char *key)
     fail_msg("%s was deleted", key);
 }
 
-int64_t ledger_recall(struct ledger *ledger, const char *key, int64_t otherwise)
+enum status ledger_read_number(struct ledger *ledger, const char *key, int64_t *out_value)
 {
     (void)ledger;
     assert_string_equal(key, LEDGER_ADOPTER_KEY);
-    return fixture.is_recall_set ? 4711 : otherwise;
+    if (fixture.recalled == STATUS_OK) {
+        *out_value = 4711;
+    }
+    return fixture.recalled;
 }
 
 void ledger_recall_all(struct ledger *ledger, const char *prefix, ledger_meta_fn *each, void *arg)
@@ -114,9 +118,10 @@ bool sessions_adopt(struct sessions *sessions, const char *instance,
     return true;
 }
 
-void sessions_abandon(struct sessions *sessions, const char *client_id)
+void sessions_abandon(struct sessions *sessions, const char *client_id, bool at_once)
 {
     (void)sessions;
+    fixture.is_abandoned_at_once = at_once;
     snprintf(fixture.abandoned, sizeof fixture.abandoned, "%s", client_id);
 }
 
@@ -227,6 +232,55 @@ static void test_a_session_is_left_while_the_own_lease_is_not_valid(void **state
     assert_int_equal(fixture.question_count, before);
 }
 
+static void test_a_session_is_left_at_once_when_the_own_lease_ends(void **state)
+{
+    (void)state;
+    adopt();
+    fixture.lease.is_valid = false;
+    adoption_lease_changed(fixture.adoption);
+    fake_timers_advance(0);
+    assert_string_equal(fixture.abandoned, "x");
+    assert_true(fixture.is_abandoned_at_once);
+    assert_string_equal(fixture.forgotten, "");
+    end_session("x");
+    assert_string_equal(fixture.forgotten, "dead " LEDGER_ADOPTER_KEY);
+}
+
+/* Its process may hang. */
+static void test_the_end_of_the_own_lease_hastens_the_end_of_a_session_that_is_being_left(
+    void **state)
+{
+    (void)state;
+    adopt();
+    set_rows(0);
+    pass_s(3);
+    assert_string_equal(fixture.abandoned, "x");
+    assert_false(fixture.is_abandoned_at_once);
+    adoption_stop(fixture.adoption);
+    fixture.lease.is_valid = false;
+    adoption_lease_changed(fixture.adoption);
+    fake_timers_advance(0);
+    assert_true(fixture.is_abandoned_at_once);
+}
+
+/* The process may have been stopped for so long that another one has the session. */
+static void test_an_answer_that_is_handled_after_the_end_of_the_own_lease_is_ignored(void **state)
+{
+    (void)state;
+    pass_s(ADOPT_S);
+    fixture.answers_later = true;
+    pass_s(2 * ASK_MS / 1000);
+    assert_string_equal(fixture.lease_of, "dead");
+    fixture.lease.is_valid = false;
+    answer();
+    assert_string_equal(fixture.adopted, "");
+    fixture.lease.is_valid = true;
+    fixture.answers_later = false;
+    adoption_lease_changed(fixture.adoption);
+    fake_timers_advance(0);
+    assert_string_equal(fixture.adopted, "x");
+}
+
 static void test_all_sessions_of_an_instance_are_drained_before_the_lease_ends(void **state)
 {
     (void)state;
@@ -289,9 +343,28 @@ static void test_a_bridge_alone_or_with_0_adopts_nothing(void **state)
 static void test_a_bridge_waits_while_another_one_has_the_lease_on_its_sessions(void **state)
 {
     (void)state;
-    assert_false(adoption_must_wait(NULL));
-    fixture.is_recall_set = true;
-    assert_true(adoption_must_wait(NULL));
+    lease_init(&fixture.lease);
+    fixture.recalled = STATUS_NOT_FOUND;
+    assert_int_equal(adoption_must_wait(NULL, &fixture.lease), ADOPTION_GO_ON);
+    fixture.recalled = STATUS_OK;
+    assert_int_equal(adoption_must_wait(NULL, &fixture.lease), ADOPTION_WAIT);
+}
+
+/* Another run may have got the lease since, and it would not leave the sessions to this one. */
+static void test_a_bridge_that_may_have_been_expelled_while_it_waited_starts_again(void **state)
+{
+    (void)state;
+    lease_init(&fixture.lease);
+    fixture.recalled = STATUS_STORE;
+    assert_int_equal(adoption_must_wait(NULL, &fixture.lease), ADOPTION_START_AGAIN);
+    lease_begin(&fixture.lease); /* it is not valid now */
+    fixture.recalled = STATUS_OK;
+    assert_int_equal(adoption_must_wait(NULL, &fixture.lease), ADOPTION_WAIT);
+    fixture.recalled = STATUS_NOT_FOUND;
+    assert_int_equal(adoption_must_wait(NULL, &fixture.lease), ADOPTION_START_AGAIN);
+    lease_lose(&fixture.lease);
+    fixture.recalled = STATUS_OK;
+    assert_int_equal(adoption_must_wait(NULL, &fixture.lease), ADOPTION_START_AGAIN);
 }
 
 int main(void)
@@ -302,11 +375,15 @@ int main(void)
         TEST(test_the_time_begins_anew_when_the_instance_was_there),
         TEST(test_a_session_whose_bridge_comes_back_is_left_and_then_the_lease_ends),
         TEST(test_a_session_is_left_while_the_own_lease_is_not_valid),
+        TEST(test_a_session_is_left_at_once_when_the_own_lease_ends),
+        TEST(test_the_end_of_the_own_lease_hastens_the_end_of_a_session_that_is_being_left),
+        TEST(test_an_answer_that_is_handled_after_the_end_of_the_own_lease_is_ignored),
         TEST(test_all_sessions_of_an_instance_are_drained_before_the_lease_ends),
         TEST(test_an_answer_from_before_the_end_of_a_session_is_ignored),
         TEST(test_nothing_is_asked_or_adopted_after_a_stop),
         TEST(test_a_bridge_alone_or_with_0_adopts_nothing),
         TEST(test_a_bridge_waits_while_another_one_has_the_lease_on_its_sessions),
+        TEST(test_a_bridge_that_may_have_been_expelled_while_it_waited_starts_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,7 @@ static struct {
     struct mqtt_session left;
     struct mqtt_session adopted;
     char abandoned[64];
+    bool is_abandoned_at_once;
     bool has_started;
     uint32_t gone_on; /* generation */
     char ended[64];
@@ -184,10 +185,11 @@ void workers_adopt(struct workers *workers, const struct mqtt_session *session)
     fixture.adopted = *session;
 }
 
-void workers_abandon(struct workers *workers, const char *client_id)
+void workers_abandon(struct workers *workers, const char *client_id, bool at_once)
 {
     (void)workers;
     snprintf(fixture.abandoned, sizeof fixture.abandoned, "%s", client_id);
+    fixture.is_abandoned_at_once = at_once;
 }
 
 void workers_start(struct workers *workers)
@@ -702,8 +704,11 @@ static void test_an_abandoned_session_stays_in_the_ledger(void **state)
     (void)state;
     start();
     assert_true(adopt("dead-in"));
-    sessions_abandon(fixture.sessions, "dead-in");
+    sessions_abandon(fixture.sessions, "dead-in", false);
     assert_string_equal(fixture.abandoned, "dead-in");
+    assert_false(fixture.is_abandoned_at_once);
+    sessions_abandon(fixture.sessions, "dead-in", true);
+    assert_true(fixture.is_abandoned_at_once);
     assert_true(is_draining());
     sessions_ended(fixture.sessions, "dead-in");
     assert_false(is_draining());

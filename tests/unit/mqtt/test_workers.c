@@ -414,6 +414,31 @@ static void test_a_process_that_does_not_end_is_killed_at_the_stop(void **state)
     workers_fixture_end(fixture);
 }
 
+static void test_a_drainer_that_does_not_end_is_killed_if_its_session_must_be_left_at_once(
+    void **state)
+{
+    (void)state;
+    static char id[] = "dead-in";
+    const struct mqtt_session session = {.client_id = id, .use = MQTT_SESSION_DRAIN};
+    struct workers_fixture *fixture = workers_fixture_new(NULL, "");
+    workers_fixture_wait_up(fixture);
+    workers_adopt(fixture->workers, &session);
+    WAIT_FOR(fixture, fixture->is_drained);
+    pid_t pid = workers_fixture_pid("drainer");
+    kill(pid, SIGSTOP);
+    workers_abandon(fixture->workers, id, false);
+    workers_abandon(fixture->workers, id, true);
+    /* No timer kills it: the loop does not run. */
+    siginfo_t info = {0};
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(info.si_code, CLD_KILLED);
+    WAIT_FOR(fixture, fixture->ended_count == 1);
+    workers_abandon(fixture->workers, id, true);
+    assert_int_equal(fixture->ended_count, 1);
+    workers_fixture_stop(fixture);
+    workers_fixture_end(fixture);
+}
+
 static void test_processes_are_killed_with_their_workers(void **state)
 {
     (void)state;
@@ -482,6 +507,8 @@ int main(void)
             test_a_receiver_that_waits_to_start_again_stays_away_after_the_stop_of_intake),
         cmocka_unit_test(test_a_step_of_the_wall_clock_does_not_change_the_backoff),
         cmocka_unit_test(test_a_process_that_does_not_end_is_killed_at_the_stop),
+        cmocka_unit_test(
+            test_a_drainer_that_does_not_end_is_killed_if_its_session_must_be_left_at_once),
         cmocka_unit_test(test_processes_are_killed_with_their_workers),
         cmocka_unit_test(test_an_executable_of_another_version_says_so_and_ends),
     };
