@@ -130,8 +130,8 @@ static void item_done(struct store *store, struct item *item)
     } else if (request->type->kind == REQUEST_CLAIM && item->is_joined) {
         heads_add_waiters(store, slice_text(request->claim.ask.command->token),
                           request->claim.is_joined_elsewhere ? 0 : 1);
-    } else if (request->type->kind == REQUEST_FINISH) {
-        heads_remove(store, slice_text(request->finish.command->token));
+    } else if (request->type->kind == REQUEST_FINISH && !item->is_overdue) {
+        heads_remove(store, slice_text(request->finish.command->token)); /* in line is no head */
     }
     item->stage = ITEM_DONE;
 }

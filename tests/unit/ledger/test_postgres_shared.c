@@ -279,8 +279,32 @@ static void test_a_command_that_was_promoted_meanwhile_does_not_expire(void **st
 
 static void execute(const char *sql)
 {
-    assert_int_equal(postgres_run(bridges[0].store->connection, bridges[0].store->timeout_ms, sql),
+    struct store *store = bridges[0].store;
+    postgres_send_text(store->connection, sql);
+    assert_int_equal(postgres_exchange(store->connection, store->timeout_ms, NULL, NULL),
                      STATUS_OK);
+}
+
+/* The first one's end takes the second one's deadline away, as another bridge does that orders it
+ * again. */
+static void test_a_command_that_is_not_overdue_any_more_ends_no_batch(void **state)
+{
+    (void)state;
+    give_work(&bridges[0]);
+    store_batch_claim(&bridges[0].batch, "t-3");
+    assert_int_equal(store_batch_run(&bridges[0].batch), STATUS_OK);
+    execute("CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " UPDATE command SET due_at = due_at + 3600000 WHERE line IS NOT NULL; RETURN NULL;"
+            " END $$");
+    execute("CREATE TRIGGER later AFTER UPDATE ON command FOR EACH ROW WHEN (NEW.state = 5)"
+            " EXECUTE FUNCTION later()");
+    run_at(&bridges[1], DEADLINE_MS + 1000);
+    const struct ledger_request *ended = bridges[1].batch.batch.overdue.head;
+    assert_non_null(ended);
+    assert_int_equal(ended->status, STATUS_OK);
+    assert_int_equal(ended->next->status, STATUS_NOT_FOUND);
+    assert_row(&bridges[1], "t-2", STATE_DONE);
+    assert_row(&bridges[1], "t-3", STATE_READY);
 }
 
 static void test_a_line_without_a_head_gets_one(void **state)
@@ -672,6 +696,7 @@ int main(void)
         TEST(test_a_bridge_that_stops_leaves_its_work_at_once_and_uncharged),
         TEST(test_a_command_in_line_expires_at_its_deadline_for_all_who_asked),
         TEST(test_a_command_that_was_promoted_meanwhile_does_not_expire),
+        TEST(test_a_command_that_is_not_overdue_any_more_ends_no_batch),
         TEST(test_a_line_without_a_head_gets_one),
         TEST(test_a_command_whose_route_no_bridge_has_is_warned_of_and_ends_by_its_deadline),
         TEST(test_bridges_with_different_rates_are_warned_of),
