@@ -27,8 +27,6 @@ static const char default_settings[] =
     "api.connect_timeout_ms = 500; api.read_timeout_ms = 1000;"
     "api.rate_per_s = 300.0; api.rate_burst = 200; api.rpo_s = 1;";
 
-enum { REFUSED_MS = 300 }; /* to the next start of one that could not reach its ledger */
-
 enum { VALUES_MAX = 4, LEDGER_BYTES = 320 };
 
 /* Of the route that starts groups; every value of `topics` takes in all starts. */
@@ -308,10 +306,8 @@ static void see_end(struct bridge_keeper *keeper, int code, int64_t now_ms)
     bool is_trapped = keeper->trap_until_ms != 0 && code == 128 + SIGKILL;
     bool is_stopped = is_stopping && (code == 0 || (keeper->is_deaf && code == 128 + SIGTERM));
     bool is_expelled = keeper->options.store != NULL && code == EX_TEMPFAIL;
-    bool is_refused = code == EX_CANTCREAT && *keeper->options.is_store_away;
     keeper->expelled_count += is_expelled;
-    keeper->refused_count += is_refused;
-    if (!is_trapped && !is_stopped && !is_expelled && !is_refused) {
+    if (!is_trapped && !is_stopped && !is_expelled) {
         violate(VIOLATION_PROCESS, "the bridge ended %swith code %d, see %s",
                 is_stopping ? "on SIGTERM " : "by itself ", code, keeper->bridge.log);
     }
@@ -326,7 +322,7 @@ static void see_end(struct bridge_keeper *keeper, int code, int64_t now_ms)
     keeper->stop_by_ms = 0;
     keeper->trap_until_ms = 0;
     atomic_store(&keeper->trap->packet, TAP_TRAP_NONE);
-    keeper->start_ms = now_ms + keeper->restart.delay_ms + (is_refused ? REFUSED_MS : 0);
+    keeper->start_ms = now_ms + keeper->restart.delay_ms;
 }
 
 static void start(struct bridge_keeper *keeper)

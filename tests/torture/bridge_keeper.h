@@ -39,8 +39,6 @@ struct bridge_options {
     int number;        /* from 0, below TAP_BRIDGES_MAX */
     const char *store; /* the shared ledger's URI; NULL: a SQLite ledger of its own */
     int lease_s;       /* of the shared ledger */
-    /* Whether the shared ledger cannot be reached, or could not a moment ago. */
-    const bool *is_store_away;
     const char *broker_uri;
     const char *broker_ca_file; /* "": none */
     int api_port;
@@ -83,7 +81,6 @@ struct bridge_keeper {
     int pause_count;
     int long_pause_count; /* of these: longer than the lease */
     int expelled_count;   /* ends with EX_TEMPFAIL: the others took over */
-    int refused_count;    /* starts that failed because the shared ledger could not be reached */
     struct bridge_absence absences[BRIDGE_ABSENCES_MAX];
     int absence_count;
     int64_t *kills_ms; /* when the bridge itself was killed */

@@ -118,18 +118,15 @@ static void report_store(const struct torture *torture)
     int pauses = 0;
     int long_pauses = 0;
     int expelled = 0;
-    int refused = 0;
     for (int i = 0; i < torture->options.bridges; i++) {
         pauses += torture->bridges[i].pause_count;
         long_pauses += torture->bridges[i].long_pause_count;
         expelled += torture->bridges[i].expelled_count;
-        refused += torture->bridges[i].refused_count;
     }
     line("bridges", torture->options.bridges);
     line("bridge paused", pauses);
     line("  longer than the lease", long_pauses);
     line("  ended because others had taken over", expelled);
-    line("  not started without the database", refused);
     for (int i = 0; i < STORE_HARM_COUNT; i++) {
         char name[64];
         snprintf(name, sizeof name, "database: %s", names[i]);

@@ -218,15 +218,9 @@ bool store_keeper_is_idle(const struct store_keeper *keeper)
     return keeper->began_ms == 0;
 }
 
-bool store_keeper_is_away(const struct store_keeper *keeper, int64_t now_ms)
-{
-    return keeper->began_ms != 0 || keeper->away_until_ms > now_ms;
-}
-
 static void add_trouble(struct store_keeper *keeper, int64_t from_ms, int64_t to_ms)
 {
     size_t max = sizeof keeper->troubles / sizeof keeper->troubles[0];
-    keeper->away_until_ms = to_ms > keeper->away_until_ms ? to_ms : keeper->away_until_ms;
     if ((size_t)keeper->trouble_count < max) {
         keeper->troubles[keeper->trouble_count++] = (struct store_trouble){from_ms, to_ms};
     }

@@ -62,7 +62,6 @@ struct store_keeper {
         int64_t to_ms;
     } troubles[4096];
     int trouble_count;
-    int64_t away_until_ms; /* the latest end of these */
 };
 
 /* What the triggers found, at the end of the run. */
@@ -83,8 +82,6 @@ void store_keeper_fini(struct store_keeper *keeper);
 /* Sets the triggers, once the bridges have made the tables. */
 void store_keeper_watch(struct store_keeper *keeper);
 bool store_keeper_is_idle(const struct store_keeper *keeper);
-/* Whether bridges may not reach the store now, or could not in the last seconds. */
-bool store_keeper_is_away(const struct store_keeper *keeper, int64_t now_ms);
 /* Call it only while the keeper is idle. `down_ms` is how long what is away stays away. Returns
  * false for a harm that is not possible on this machine. */
 bool store_keeper_harm(struct store_keeper *keeper, enum store_harm harm, int down_ms);

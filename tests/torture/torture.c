@@ -140,8 +140,7 @@ static void start_bridges(struct torture *torture)
                                      .coalesce_s = torture->coalesce_s,
                                      .store =
                                          torture->options.is_shared ? torture->store.uri : NULL,
-                                     .lease_s = LEASE_S,
-                                     .is_store_away = &torture->is_store_away};
+                                     .lease_s = LEASE_S};
     for (int i = 0; i < torture->options.bridges; i++) {
         options.number = i;
         bridge_keeper_init(&torture->bridges[i], &options);
@@ -236,7 +235,6 @@ void torture_step(struct torture *torture)
     entries[PLAN_SENDERS] = link_poll(&torture->witness.link);
     poll(entries, PLAN_SENDERS + 1, TURN_MS);
     int64_t now_ms = flow_now_ms();
-    torture->is_store_away = store_keeper_is_away(&torture->store, now_ms);
     witness_step(&torture->witness, entries[PLAN_SENDERS].revents, now_ms);
     senders_step(&torture->senders, entries, now_ms);
     for (int i = 0; i < torture->options.bridges; i++) {

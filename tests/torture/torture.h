@@ -58,7 +58,6 @@ struct torture {
     struct witness witness;
     struct bridge_keeper bridges[TAP_BRIDGES_MAX];
     struct store_keeper store; /* of a shared ledger */
-    bool is_store_away;
     struct store_findings findings;
     struct broker_keeper broker;
     struct chaos chaos;
