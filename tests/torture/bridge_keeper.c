@@ -155,6 +155,22 @@ bool bridge_keeper_is_idle(const struct bridge_keeper *keeper)
            keeper->resume_ms == 0 && keeper->bridge.pid > 0;
 }
 
+unsigned bridge_keeper_timeline(const struct bridge_keeper *keeper)
+{
+    char path[192];
+    unsigned timeline = 0;
+    snprintf(path, sizeof path, "%s/%s.timeline", keeper->bridge.directory,
+             bridge_keeper_instance(keeper));
+    FILE *file = fopen(path, "re");
+    if (file != NULL) {
+        if (fscanf(file, "%*u %u", &timeline) != 1) {
+            timeline = 0;
+        }
+        fclose(file);
+    }
+    return timeline;
+}
+
 /* --- absences --- */
 
 static int64_t wall_ms(void)

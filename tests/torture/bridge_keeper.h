@@ -106,6 +106,8 @@ bool bridge_keeper_was_paused(const struct bridge_keeper *keeper, int64_t at_ms,
 size_t bridge_keeper_kills(const struct bridge_keeper *keeper, int64_t from_ms, int64_t to_ms);
 /* The value of `instance` in its current settings. */
 const char *bridge_keeper_instance(const struct bridge_keeper *keeper);
+/* The timeline of the shared ledger's server that it knows, also for its next start; 0: none. */
+unsigned bridge_keeper_timeline(const struct bridge_keeper *keeper);
 const char *bridge_keeper_setting_name(enum bridge_setting setting);
 /* Checks the ledger of the stopped bridge. */
 void bridge_keeper_verify(const struct bridge_keeper *keeper);

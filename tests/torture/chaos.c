@@ -5,6 +5,7 @@
 #include "plan.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 /* The time between two actions, in ms. */
 static const struct {
@@ -14,7 +15,7 @@ static const struct {
     [CHAOS_BRIDGE] = {2500, 6000},     [CHAOS_BROKER] = {10000, 24000},
     [CHAOS_NETWORK] = {800, 4000},     [CHAOS_API] = {500, 2500},
     [CHAOS_RIGHTS] = {4000, 15000},    [CHAOS_LOG] = {4000, 15000},
-    [CHAOS_PAUSE] = {9000, 35000},     [CHAOS_STORE] = {15000, 75000},
+    [CHAOS_PAUSE] = {9000, 35000},     [CHAOS_STORE] = {12000, 45000},
     [CHAOS_STORE_CUT] = {3000, 12000},
 };
 
@@ -213,16 +214,34 @@ static void harm_network(struct chaos *chaos, int64_t at_ms)
 
 /* --- the shared ledger --- */
 
+/* Each is drawn as often as it is in here, then all again: so a long run has all of them. */
+static const uint8_t store_harms[] = {
+    STORE_RESTART,   STORE_RESTART, STORE_IMMEDIATE, STORE_KILL,         STORE_FAIL_OVER,
+    STORE_FAIL_OVER, STORE_RETURN,  STORE_RETURN,    STORE_STANDBY_AWAY, STORE_FULL,
+};
+
+static enum store_harm draw_store_harm(struct chaos *chaos)
+{
+    struct random *random = &chaos->schedules[CHAOS_STORE].random;
+    if (chaos->store_left == 0) {
+        chaos->store_left = sizeof store_harms;
+        memcpy(chaos->store_harms, store_harms, sizeof store_harms);
+    }
+    uint32_t at = random_below(random, (uint32_t)chaos->store_left);
+    enum store_harm harm = (enum store_harm)chaos->store_harms[at];
+    chaos->store_harms[at] = chaos->store_harms[--chaos->store_left];
+    return harm;
+}
+
 static void harm_store(struct chaos *chaos, int64_t at_ms)
 {
-    static const int weights[STORE_HARM_COUNT] = {20, 15, 15, 25, 10, 10, 5};
     static const unsigned parts[STORE_HARM_COUNT] = {CHAOS_SERVERS,    CHAOS_SERVERS, CHAOS_SERVERS,
                                                      CHAOS_FAIL_OVERS, CHAOS_RETURNS, CHAOS_SERVERS,
                                                      CHAOS_FULL};
     static const char *const names[] = {"restart", "immediate",    "kill", "fail-over",
                                         "return",  "standby-away", "full"};
     struct random *random = &chaos->schedules[CHAOS_STORE].random;
-    enum store_harm harm = (enum store_harm)random_weighted(random, weights, STORE_HARM_COUNT);
+    enum store_harm harm = draw_store_harm(chaos);
     int ms = random_between(random, 200, 6000);
     bool is_done = (chaos->parts & parts[harm]) != 0 && store_keeper_harm(chaos->store, harm, ms);
     note(chaos, at_ms, "store %s ms=%d%s", names[harm], ms, is_done ? "" : " left out");

@@ -71,7 +71,9 @@ struct chaos {
     struct proxy *proxy;
     struct api *api;
     FILE *log;
-    int pace_percent; /* scale of the time between actions */
+    int pace_percent;        /* scale of the time between actions */
+    uint8_t store_harms[16]; /* enum store_harm: what is drawn next of CHAOS_STORE */
+    size_t store_left;
     int network_counts[PROXY_FAULT_COUNT];
     int api_count;
     int state_count; /* groups whose state was changed */

@@ -132,6 +132,7 @@ static void report_store(const struct torture *torture)
         snprintf(name, sizeof name, "database: %s", names[i]);
         line(name, torture->store.counts[i]);
     }
+    line("  connections to those that came back", torture->store.returned_asked);
     line("connections to it cut, times", torture->chaos.store_cut_count);
     line("runs removed from the ledger", findings->removed_count);
     line("commands taken over", findings->adopted_count);

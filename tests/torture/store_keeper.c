@@ -30,8 +30,10 @@ struct step {
     const char *verb; /* NULL: the end */
     bool is_second;   /* of the standby, not of the first server */
     const char *argument;
-    bool is_late; /* after a time, see store_keeper_harm() */
-    bool swaps;   /* then the standby is the first server */
+    bool is_late;    /* after a time, see store_keeper_harm() */
+    bool swaps;      /* then the standby is the first server */
+    bool awaits_all; /* when each bridge has been connected to the first server: one that has not
+                        cannot know that the other one is old */
 };
 
 #define REBUILT                                                   \
@@ -48,7 +50,7 @@ static const struct step steps[STORE_HARM_COUNT][STEPS_MAX + 1] = {
                          REBUILT},
     [STORE_RETURN] = {{.verb = "kill"},
                       {.verb = "promote", .is_second = true, .swaps = true},
-                      {.verb = "up", .is_second = true, .argument = "alone"},
+                      {.verb = "up", .is_second = true, .argument = "alone", .awaits_all = true},
                       {.verb = "standby", .is_second = true, .argument = "of it", .is_late = true}},
     [STORE_STANDBY_AWAY] = {{.verb = "kill", .is_second = true},
                             {.verb = "up", .is_second = true, .is_late = true}},
@@ -157,7 +159,7 @@ static void start_bouncers(struct store_keeper *keeper)
 void store_keeper_init(struct store_keeper *keeper, const char *directory, bool has_bouncers)
 {
     char ports[STORE_SERVERS][16];
-    *keeper = (struct store_keeper){.has_bouncers = has_bouncers};
+    *keeper = (struct store_keeper){.has_bouncers = has_bouncers, .timeline = 1};
     snprintf(keeper->log, sizeof keeper->log, "%s/store.log", directory);
     /* The server may run as another user. */
     chmod(directory, 0711);
@@ -179,11 +181,12 @@ void store_keeper_init(struct store_keeper *keeper, const char *directory, bool 
     }
 }
 
-void store_keeper_connect(struct store_keeper *keeper, const struct proxy *proxy)
+void store_keeper_connect(struct store_keeper *keeper, struct proxy *proxy)
 {
     snprintf(keeper->uri, sizeof keeper->uri,
              "postgresql://bridge@127.0.0.1:%d,127.0.0.1:%d/postgres", proxy->ports[ROUTE_STORE_A],
              proxy->ports[ROUTE_STORE_B]);
+    keeper->proxy = proxy;
 }
 
 void store_keeper_fini(struct store_keeper *keeper)
@@ -205,8 +208,11 @@ void store_keeper_fini(struct store_keeper *keeper)
     *keeper = (struct store_keeper){0};
 }
 
-void store_keeper_watch(struct store_keeper *keeper)
+void store_keeper_watch(struct store_keeper *keeper, const struct bridge_keeper *bridges,
+                        int bridge_count)
 {
+    keeper->bridges = bridges;
+    keeper->bridge_count = bridge_count;
     const char *more[] = {STORE_WATCH_SQL, NULL};
     must_run(keeper, "sql", keeper->directories[keeper->first], more);
 }
@@ -244,10 +250,44 @@ bool store_keeper_harm(struct store_keeper *keeper, enum store_harm harm, int do
     return true;
 }
 
+/* All bridges must connect, and for a time they reach only the server that came back. */
+static void lure(const struct store_keeper *keeper)
+{
+    struct proxy_order order = {.route = keeper->first == 0 ? ROUTE_STORE_A : ROUTE_STORE_B,
+                                .verb = PROXY_REFUSE,
+                                .ms = keeper->down_ms / 2};
+    proxy_execute(keeper->proxy, &order);
+    order.verb = PROXY_CUT_ALL;
+    proxy_execute(keeper->proxy, &order);
+}
+
+/* What a server that came back has logged: who connected, and each statement that writes. */
+static void check_returned(struct store_keeper *keeper)
+{
+    char path[160];
+    char line[1024];
+    snprintf(path, sizeof path, "%s/log", keeper->directories[STORE_SERVERS - 1 - keeper->first]);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        flow_fail("cannot read %s", path);
+    }
+    while (fgets(line, sizeof line, file) != NULL) {
+        keeper->returned_asked += strstr(line, "connection received: host=127.0.0.1") != NULL;
+        if (strstr(line, "LOG:  statement:") != NULL || strstr(line, "LOG:  execute ") != NULL) {
+            violate(VIOLATION_STALE, "a server that was replaced and came back took a write: %s",
+                    line);
+        }
+    }
+    fclose(file);
+}
+
 static void begin_step(struct store_keeper *keeper, const struct step *step)
 {
     int second = STORE_SERVERS - 1 - keeper->first;
     char port[16];
+    if (keeper->harm == STORE_RETURN && step->is_late) {
+        check_returned(keeper);
+    }
     snprintf(port, sizeof port, "%d", keeper->ports[second]);
     const char *argv[ARGUMENTS_MAX] = {
         POSTGRES_SCRIPT, step->verb, keeper->directories[step->is_second ? second : keeper->first]};
@@ -270,6 +310,10 @@ static void end_step(struct store_keeper *keeper, int code, int64_t now_ms)
     }
     if (step->swaps) {
         keeper->first = STORE_SERVERS - 1 - keeper->first;
+        keeper->timeline++;
+    }
+    if (keeper->harm == STORE_RETURN && strcmp(step->verb, "up") == 0) {
+        lure(keeper);
     }
     keeper->job = 0;
     keeper->step++;
@@ -281,9 +325,26 @@ static void end_step(struct store_keeper *keeper, int code, int64_t now_ms)
     }
 }
 
+static bool do_all_know(const struct store_keeper *keeper)
+{
+    for (int i = 0; i < keeper->bridge_count; i++) {
+        if (bridge_keeper_timeline(&keeper->bridges[i]) != keeper->timeline) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void store_keeper_step(struct store_keeper *keeper, int64_t now_ms)
 {
     if (keeper->began_ms == 0) {
+        return;
+    }
+    bool awaits = keeper->job == 0 && steps[keeper->harm][keeper->step].awaits_all;
+    if (awaits && !do_all_know(keeper)) {
+        if (now_ms > keeper->due_ms + JOB_MS) {
+            flow_fail("a bridge has not found the server that took over");
+        }
         return;
     }
     if (keeper->job == 0 && now_ms >= keeper->due_ms) {

@@ -24,11 +24,12 @@
 #include <sys/types.h>
 
 enum store_harm {
-    STORE_RESTART,      /* in order */
-    STORE_IMMEDIATE,    /* without order, it recovers from its log */
-    STORE_KILL,         /* SIGKILL, down for a time */
-    STORE_FAIL_OVER,    /* SIGKILL; the standby takes over, the killed one becomes its standby */
-    STORE_RETURN,       /* the same, but at first the killed one comes back as it was */
+    STORE_RESTART,   /* in order */
+    STORE_IMMEDIATE, /* without order, it recovers from its log */
+    STORE_KILL,      /* SIGKILL, down for a time */
+    STORE_FAIL_OVER, /* SIGKILL; the standby takes over, the killed one becomes its standby */
+    STORE_RETURN,    /* the same, but at first the killed one comes back as it was, and for half of
+                        the time no bridge can connect to the other one */
     STORE_STANDBY_AWAY, /* no commit is answered until it is back */
     STORE_FULL,         /* its file system is full for a time */
     STORE_HARM_COUNT
@@ -38,6 +39,9 @@ enum { STORE_SERVERS = 2 };
 
 struct store_keeper {
     char directories[STORE_SERVERS][128];
+    struct proxy *proxy;
+    const struct bridge_keeper *bridges;
+    int bridge_count;
     int ports[STORE_SERVERS];
     int guards[STORE_SERVERS];
     bool has_bouncers; /* a pgbouncer before each server, in session mode */
@@ -45,9 +49,10 @@ struct store_keeper {
     int bouncer_ports[STORE_SERVERS]; /* without them the servers' */
     int bouncer_guards[STORE_SERVERS];
     char log[128];
-    char uri[160]; /* through the proxy */
-    int first;     /* the number of the server that takes writes */
-    bool is_small; /* the servers have small file systems of their own */
+    char uri[160];     /* through the proxy */
+    int first;         /* the number of the server that takes writes */
+    unsigned timeline; /* of that server */
+    bool is_small;     /* the servers have small file systems of their own */
     pid_t guard;
     pid_t job;        /* 0: none */
     int step;         /* of the harm */
@@ -56,6 +61,7 @@ struct store_keeper {
     enum store_harm harm;
     int down_ms;
     int counts[STORE_HARM_COUNT];
+    int returned_asked; /* connections to servers that came back */
     /* The times at which bridges may not have reached the store, for the take-over time. */
     struct store_trouble {
         int64_t from_ms;
@@ -76,11 +82,13 @@ struct store_findings {
 
 /* Starts both servers; `directory` is the run's. `has_bouncers`: with a pgbouncer before each. */
 void store_keeper_init(struct store_keeper *keeper, const char *directory, bool has_bouncers);
-/* The proxy's ports, once it runs. */
-void store_keeper_connect(struct store_keeper *keeper, const struct proxy *proxy);
+/* The proxy, once it runs; it must last as long as the keeper. */
+void store_keeper_connect(struct store_keeper *keeper, struct proxy *proxy);
 void store_keeper_fini(struct store_keeper *keeper);
-/* Sets the triggers, once the bridges have made the tables. */
-void store_keeper_watch(struct store_keeper *keeper);
+/* Sets the triggers, once the bridges have made the tables. The bridges must last as long as the
+ * keeper. */
+void store_keeper_watch(struct store_keeper *keeper, const struct bridge_keeper *bridges,
+                        int bridge_count);
 bool store_keeper_is_idle(const struct store_keeper *keeper);
 /* Call it only while the keeper is idle. `down_ms` is how long what is away stays away. Returns
  * false for a harm that is not possible on this machine. */

@@ -156,7 +156,7 @@ static void start_bridges(struct torture *torture)
         }
     }
     if (torture->options.is_shared) {
-        store_keeper_watch(&torture->store);
+        store_keeper_watch(&torture->store, torture->bridges, torture->options.bridges);
     }
 }
 
