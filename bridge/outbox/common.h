@@ -8,6 +8,8 @@
 
 #include "outbox/outbox.h"
 
+#include <uthash.h>
+
 /* Connections lost in a row while a message was in flight. */
 struct losses {
     uint32_t count;
@@ -33,6 +35,8 @@ struct retry {
     struct retry *next;
     struct retry *due_prev; /* in outbox->due */
     struct retry *due_next;
+    struct retry *order_prev; /* in its struct retry_order */
+    struct retry *order_next;
     struct outbox *outbox;
     struct loop_timer *timer; /* runs until it is due */
     int64_t id;
@@ -40,9 +44,17 @@ struct retry {
     uint32_t count;     /* how often it was set back */
     int64_t expires_ms; /* the loop's time */
     struct entry *entry;
-    uint64_t order; /* as of the entry */
-    bool has_place; /* one of RETRYING_MAX */
+    struct retry_order *order; /* NULL: it is no event */
+    bool has_place;            /* one of RETRYING_MAX */
+    bool is_held;              /* it waits for the end of an earlier one of its order */
     bool is_being_replaced;
+};
+
+/* The events of one object that were set back, by their ids. There is none without an event. */
+struct retry_order {
+    UT_hash_handle hh; /* in outbox->orders, by its number */
+    uint64_t number;   /* entry->order */
+    struct retry *retries;
 };
 
 struct outbox {
@@ -60,6 +72,7 @@ struct outbox {
     bool is_alone; /* the one that is handed over goes alone */
     struct retry *retries;
     struct retry *due;
+    struct retry_order *orders;
     size_t retry_count;
     size_t retrying_count;
     bool closes_at_refusals; /* the broker does */
@@ -100,7 +113,8 @@ void outbox_hand_over(struct outbox *outbox);
 /* Sets the message back: because the broker refused it with `code` and `why`, or (absent) because
  * connections were lost. Frees the entry. */
 void retry_set_back(struct outbox *outbox, struct entry *entry, uint32_t code, struct slice why);
-/* Sets an event back behind an earlier one of its object that was set back. Frees the entry. */
+/* Sets an event back behind an earlier one of its object that was set back: it is read again when
+ * the earlier ones have left the outbox. Frees the entry. */
 void retry_hold(struct outbox *outbox, struct entry *entry);
 /* Whether an event of the same object with a smaller id was set back. */
 bool retry_is_before(const struct outbox *outbox, const struct entry *entry);

@@ -19,9 +19,41 @@
 /* Connections lost while it was alone: it becomes a dead letter. */
 #define OUTBOX_LOST_ALONE_MAX 3
 
+/* The new one mostly has the highest id. */
+static void join_order(struct retry *retry, uint64_t number)
+{
+    struct outbox *outbox = retry->outbox;
+    struct retry_order *order;
+    HASH_FIND(hh, outbox->orders, &number, sizeof number, order);
+    if (order == NULL) {
+        order = mem_zalloc(1, sizeof *order);
+        order->number = number;
+        HASH_ADD(hh, outbox->orders, number, sizeof number, order);
+    }
+    struct retry *before = order->retries == NULL ? NULL : order->retries->order_prev;
+    while (before != NULL && before->id > retry->id) {
+        before = before == order->retries ? NULL : before->order_prev;
+    }
+    DL_APPEND_ELEM2(order->retries, before, retry, order_prev, order_next);
+    retry->order = order;
+}
+
+static void leave_order(struct retry *retry)
+{
+    struct retry_order *order = retry->order;
+    DL_DELETE2(order->retries, retry, order_prev, order_next);
+    if (order->retries == NULL) {
+        HASH_DEL(retry->outbox->orders, order);
+        free(order);
+    }
+}
+
 void retry_free(struct retry *retry)
 {
     struct outbox *outbox = retry->outbox;
+    if (retry->order != NULL) {
+        leave_order(retry);
+    }
     DL_DELETE(outbox->retries, retry);
     outbox->retry_count--;
     loop_timer_free(retry->timer);
@@ -39,7 +71,11 @@ static void free_place(struct retry *retry)
 void retry_end(struct retry *retry)
 {
     struct outbox *outbox = retry->outbox;
+    struct retry *next = retry->order == NULL ? NULL : retry->order_next;
     free_place(retry);
+    if (next != NULL && next->is_held && retry == retry->order->retries) {
+        loop_timer_start(next->timer, 0);
+    }
     retry_free(retry);
     health_set(outbox->health, HEALTH_REPLY_REFUSED, outbox->retries != NULL);
     retries_read_due(outbox);
@@ -48,6 +84,7 @@ void retry_end(struct retry *retry)
 static void retry_due(void *arg)
 {
     struct retry *retry = arg;
+    retry->is_held = false;
     DL_APPEND2(retry->outbox->due, retry, due_prev, due_next);
     retries_read_due(retry->outbox);
 }
@@ -106,7 +143,8 @@ static void give_up(struct retry *retry, struct slice bytes)
     undelivered_fini(&undelivered);
 }
 
-static struct retry *retry_new(struct outbox *outbox, const struct message *message, int64_t id)
+static struct retry *retry_new(struct outbox *outbox, const struct message *message,
+                               const struct entry *entry)
 {
     struct retry *retry = mem_zalloc(1, sizeof *retry);
     int64_t lasts_ms =
@@ -114,24 +152,23 @@ static struct retry *retry_new(struct outbox *outbox, const struct message *mess
     int64_t age_ms = message->made_at_ms == 0 ? 0 : clock_wall_ms() - message->made_at_ms;
     age_ms = age_ms < 0 ? 0 : age_ms > lasts_ms ? lasts_ms : age_ms;
     retry->outbox = outbox;
-    retry->id = id;
+    retry->id = entry->id;
     retry->expires_ms = loop_now_ms(outbox->loop) + lasts_ms - age_ms;
     retry->timer = loop_timer_new(outbox->loop, retry_due, retry);
     DL_APPEND(outbox->retries, retry);
     outbox->retry_count++;
+    if (entry->order != 0) {
+        join_order(retry, entry->order);
+    }
     health_set(outbox->health, HEALTH_REPLY_REFUSED, true);
     return retry;
 }
 
 bool retry_is_before(const struct outbox *outbox, const struct entry *entry)
 {
-    const struct retry *retry;
-    DL_FOREACH (outbox->retries, retry) {
-        if (retry->order == entry->order && retry->id < entry->id) {
-            return true;
-        }
-    }
-    return false;
+    const struct retry_order *order;
+    HASH_FIND(hh, outbox->orders, &entry->order, sizeof entry->order, order);
+    return order != NULL && order->retries->id < entry->id;
 }
 
 void retry_hold(struct outbox *outbox, struct entry *entry)
@@ -141,14 +178,14 @@ void retry_hold(struct outbox *outbox, struct entry *entry)
     struct message message = {.expiry_s = 0};
     if (retry == NULL) {
         (void)message_decode(bytes, &message); /* it is an event, so it was decoded before */
-        retry = retry_new(outbox, &message, entry->id);
-        retry->order = entry->order;
+        retry = retry_new(outbox, &message, entry);
     }
     free_place(retry);
     if (is_over(retry)) {
         give_up(retry, bytes);
     } else {
-        loop_timer_start(retry->timer, OUTBOX_RETRY_MS);
+        retry->is_held = true;
+        loop_timer_start(retry->timer, retry->expires_ms - loop_now_ms(outbox->loop));
     }
     entry_remove(outbox, entry);
 }
@@ -160,8 +197,7 @@ void retry_set_back(struct outbox *outbox, struct entry *entry, uint32_t code, s
     struct retry *retry = entry->retry;
     undelivered_init(&undelivered, bytes);
     if (retry == NULL) {
-        retry = retry_new(outbox, &undelivered.message, entry->id);
-        retry->order = entry->order;
+        retry = retry_new(outbox, &undelivered.message, entry);
     }
     free_place(retry);
     retry->losses = entry->losses;

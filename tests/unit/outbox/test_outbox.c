@@ -57,6 +57,7 @@ static struct {
     size_t read_count;
     struct waiting_read retry_reads[READS_MAX];
     size_t retry_read_count;
+    size_t retry_read_total;
     /* the replacement that is not answered yet */
     int64_t replaced_id;
     struct buf letter;
@@ -105,6 +106,7 @@ void ledger_read_outbox(struct ledger *ledger, int64_t from_id, size_t limit,
     if (limit == 1) {
         assert_true(fixture.retry_read_count < READS_MAX);
         fixture.retry_reads[fixture.retry_read_count++] = read;
+        fixture.retry_read_total++;
         return;
     }
     assert_false(fixture.is_reading);
@@ -1051,6 +1053,56 @@ static void test_events_wait_behind_one_of_their_topic_that_is_refused(void **st
     assert_int_equal(fixture.delivered_count, 3);
 }
 
+static void test_events_that_wait_are_read_again_when_it_is_their_turn(void **state)
+{
+    (void)state;
+    fixture.event_topics = 1;
+    connect_outbox();
+    publisher_comes();
+    post(3);
+    refuse(1);
+    advance(RETRY_MS);
+    refuse(1);
+    advance(2 * RETRY_MS);
+    assert_int_equal(fixture.retry_read_total, 2);
+    assert_handed(2, 1, 1);
+    outbox_published(fixture.outbox, 1);
+    advance(0);
+    assert_handed(3, 2, 1);
+    refuse(2);
+    advance(RETRY_MS);
+    outbox_published(fixture.outbox, 2);
+    advance(0);
+    assert_handed(5, 3, 1);
+    assert_int_equal(fixture.retry_read_total, 5);
+}
+
+static void test_an_event_that_waits_is_dropped_when_it_expires(void **state)
+{
+    (void)state;
+    fixture.event_topics = 1;
+    connect_outbox();
+    publisher_comes();
+    post(1);
+    refuse(1);
+    fixture.made_at_ms -= (EXPIRY_S - 60) * 1000;
+    post(1);
+    size_t tries = 1;
+    for (int64_t waited_s = 0; waited_s < 58; waited_s++) {
+        while (tries < fixture.handed_count) {
+            refuse(fixture.handed[tries++]);
+        }
+        advance(1000);
+        assert_int_equal(fixture.replaced_count, 0);
+    }
+    advance(2000);
+    assert_int_equal(fixture.replaced_id, 2);
+    assert_int_equal(fixture.letter.length, 0);
+    answer_replace(STATUS_OK);
+    assert_true(is_refused());
+    assert_int_equal(counter_get(&fixture.counters, COUNTER_UNDELIVERED), 1);
+}
+
 static void test_events_of_other_topics_do_not_wait_for_one_that_is_refused(void **state)
 {
     (void)state;
@@ -1192,6 +1244,8 @@ int main(void)
         TEST(test_a_refusal_in_between_begins_the_count_anew),
         TEST(test_one_event_of_a_topic_is_handed_over_at_a_time),
         TEST(test_events_wait_behind_one_of_their_topic_that_is_refused),
+        TEST(test_events_that_wait_are_read_again_when_it_is_their_turn),
+        TEST(test_an_event_that_waits_is_dropped_when_it_expires),
         TEST(test_events_of_other_topics_do_not_wait_for_one_that_is_refused),
         TEST(test_events_keep_their_order_over_lost_connections),
         TEST(test_the_outbox_is_full_by_its_number_or_its_bytes_and_recovers),
