@@ -51,7 +51,8 @@ struct store_row {
     struct slice observed; /* the Observed object as JSON, or absent */
     int64_t completed_at_ms;
     int64_t expires_at_ms;
-    struct slice history; /* see history.h; absent: none */
+    struct slice history;  /* see history.h; absent: none */
+    struct slice instance; /* of a shared store, to be shown: the bridge that holds it; or absent */
 };
 
 /* Whether a program of this version can have made the row. */

@@ -34,7 +34,7 @@ static size_t text_bytes(const struct store_row *row)
 {
     return row->token.length + row->route.length + row->action.length + row->region.length +
            row->group.length + row->params.length + row->request_id.length + row->code.length +
-           row->error.length + row->observed.length;
+           row->error.length + row->observed.length + row->instance.length;
 }
 
 static void copy_texts(struct ledger_record *record, const struct store_row *row, char **place)
@@ -49,6 +49,7 @@ static void copy_texts(struct ledger_record *record, const struct store_row *row
     record->code = copy(place, row->code);
     record->error = copy(place, row->error);
     record->observed = copy(place, row->observed);
+    record->instance = copy(place, row->instance);
 }
 
 struct ledger_record *record_new(const struct store_row *row, int64_t steps_ms)
@@ -159,6 +160,7 @@ void ledger_record_put(const struct ledger_record *record, bool has_history, str
     json_put_open(out, '{');
     json_put_text(out, "ClientToken", record->token);
     json_put_text(out, "State", slice_text(state_text(record->state)));
+    json_put_text_if(out, "Instance", record->instance);
     json_put_text(out, "Route", record->route);
     json_put_text(out, "Action", record->action);
     json_put_text(out, "RegionId", record->region);

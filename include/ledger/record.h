@@ -62,7 +62,8 @@ struct ledger_record {
     struct slice action;
     struct slice region;
     struct slice group;
-    struct slice params; /* canonical, see model/action.h */
+    struct slice params;   /* canonical, see model/action.h */
+    struct slice instance; /* of a shared ledger: the bridge that holds the command; or absent */
     enum state state;
     uint32_t attempts;
     uint32_t crashes;

@@ -28,6 +28,18 @@ void postgres_damaged(struct store *store, const char *what)
 
 /* ---- commands ---- */
 
+/* A row that is to be shown, with the instance that holds it. */
+static enum status read_shown(struct store *store, int i, struct store_row *out_row)
+{
+    enum status status = postgres_read_row(store->kept, i, out_row);
+    if (status == STATUS_OK) {
+        out_row->instance = postgres_slice(store->kept, i, COLUMN_COUNT);
+    } else {
+        postgres_damaged(store, PQgetvalue(store->kept, i, COLUMN_token));
+    }
+    return status;
+}
+
 static enum status query_row(struct store *store, enum store_postgres_statement statement,
                              const struct postgres_value *values, size_t count,
                              struct store_row *out_row)
@@ -39,11 +51,7 @@ static enum status query_row(struct store *store, enum store_postgres_statement 
     if (PQntuples(store->kept) == 0) {
         return STATUS_NOT_FOUND;
     }
-    status = postgres_read_row(store->kept, 0, out_row);
-    if (status != STATUS_OK) {
-        postgres_damaged(store, PQgetvalue(store->kept, 0, COLUMN_token));
-    }
-    return status;
+    return read_shown(store, 0, out_row);
 }
 
 static enum status find(struct store *store, struct slice token, struct store_row *out_row)
@@ -70,11 +78,9 @@ static enum status each(struct store *store, enum store_list list, int64_t after
     enum status status = postgres_query(store, LISTS[list], values, 2);
     for (int i = 0; status == STATUS_OK && i < PQntuples(store->kept); i++) {
         struct store_row row;
-        status = postgres_read_row(store->kept, i, &row);
+        status = read_shown(store, i, &row);
         if (status == STATUS_OK) {
             row_fn(arg, &row);
-        } else {
-            postgres_damaged(store, PQgetvalue(store->kept, i, COLUMN_token));
         }
     }
     return status;

@@ -175,6 +175,8 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
                " WHERE token = $1 AND owner IS NOT DISTINCT FROM $2::bigint"
 #define APPEND(events) "coalesce(history, ''::bytea) || coalesce(" events "::bytea, ''::bytea)"
 
+/* A command to be shown, and the instance that holds it; NULL where none does. */
+#define SHOWN_COLUMNS COMMAND_COLUMNS ", (SELECT b.instance FROM bridge b WHERE b.id = owner)"
 /* A command that this run gets, and how many duplicates wait for it. */
 #define HELD_COLUMNS                                                                             \
     COMMAND_COLUMNS                                                                              \
@@ -190,7 +192,7 @@ const char store_postgres_effect_index[] =
     "EXISTS (SELECT 1 FROM poller p WHERE p.region = watch.region AND p.owner = " run ")"
 
 #define UNFINISHED(condition) \
-    "SELECT " COMMAND_COLUMNS " FROM command WHERE " condition " AND seq > $1"
+    "SELECT " SHOWN_COLUMNS " FROM command WHERE " condition " AND seq > $1"
 
 /* The tokens that are there: at most those of a burst. A time in the future is that of a server
  * whose clock was ahead. */
@@ -321,22 +323,22 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
                                        " WHERE owner = $1"},
     [PG_LIST_REGION_WATCHES] = {"list_region_watches", "SELECT " WATCH_COLUMNS " FROM watch"
                                                        " WHERE region = $1 ORDER BY id"},
-    [PG_FIND] = {"find", "SELECT " COMMAND_COLUMNS " FROM command WHERE token = $1"},
+    [PG_FIND] = {"find", "SELECT " SHOWN_COLUMNS " FROM command WHERE token = $1"},
     /* One that was not called has the success of another command. */
     [PG_FIND_SUCCESS] =
         {"find_success",
-         "SELECT " COMMAND_COLUMNS " FROM command c WHERE c.grp = $3 AND c.status <> 1"
+         "SELECT " SHOWN_COLUMNS " FROM command c WHERE c.grp = $3 AND c.status <> 1"
          " AND c.received_at >= $2 AND c.status = 0 AND c.fingerprint = $1 AND c.attempts > 0"
          " AND NOT EXISTS (SELECT 1 FROM command d WHERE d.grp = c.grp AND d.status <> 1"
          " AND d.received_at >= c.received_at AND d.action <> c.action AND d.attempts > 0)"
          " ORDER BY c.received_at DESC LIMIT 1"},
-    [PG_LIST_ALL] = {"list_all", "SELECT " COMMAND_COLUMNS " FROM command WHERE seq > $1"
+    [PG_LIST_ALL] = {"list_all", "SELECT " SHOWN_COLUMNS " FROM command WHERE seq > $1"
                                  " ORDER BY seq LIMIT $2"},
     [PG_LIST_UNFINISHED] = {"list_unfinished",
                             UNFINISHED("owner IS NOT NULL") " UNION ALL " UNFINISHED(
                                 "line IS NOT NULL") " ORDER BY seq LIMIT $2"},
     [PG_LIST_OUTCOMES] = {"list_outcomes",
-                          "SELECT " COMMAND_COLUMNS " FROM (SELECT * FROM command WHERE seq > $1"
+                          "SELECT " SHOWN_COLUMNS " FROM (SELECT * FROM command WHERE seq > $1"
                           " ORDER BY seq DESC LIMIT 1000) c WHERE state = 5"
                           " ORDER BY completed_at DESC LIMIT $2"},
     /* All of a large table are not counted: that would take longer than a start may. */

@@ -14,6 +14,7 @@
 #include "ledger/common.h"
 #include "ledger/postgres/postgres.h"
 #include "ledger/postgres/store_private.h"
+#include "ledger/view.h"
 #include "support/postgres_server.h"
 #include "support/store_batch.h"
 
@@ -159,6 +160,41 @@ static void assert_work(const struct bridge *bridge, uint32_t crashes)
     assert_int_equal(batch->commands[0]->crashes, crashes);
     assert_int_equal(batch->adopted_count, 1);
     assert_true(slice_equals_text(ledger_batch_text(batch, batch->messages[0].text), "message"));
+}
+
+static void put(void *arg, struct slice text)
+{
+    buf_append(arg, text);
+}
+
+static const char *const SHOWN_IN_WORK =
+    "{\"ClientToken\":\"t-1\",\"State\":\"calling\",\"Instance\":\"a\",\"Route\":";
+static const char *const SHOWN_IN_LINE = "{\"ClientToken\":\"t-2\",\"State\":\"ready\",\"Route\":";
+
+static void test_what_is_shown_of_a_command_names_the_bridge_that_holds_it(void **state)
+{
+    const struct ledger_source source = {.store = postgres_server_uri(), .instance = "b"};
+    struct ledger_filter filter;
+    struct buf list = {0};
+    struct buf record = {0};
+    struct buf why = {0};
+    (void)state;
+    give_work(&bridges[0]);
+    ledger_filter_init(&filter);
+    assert_int_equal(ledger_list(&source, &filter, put, &list, &why), STATUS_OK);
+    assert_non_null(strstr(list.data, SHOWN_IN_WORK));
+    assert_non_null(strstr(list.data, SHOWN_IN_LINE));
+    assert_int_equal(ledger_show(&source, slice_text("t-1"), &record, &why), STATUS_OK);
+    assert_non_null(strstr(record.data, SHOWN_IN_WORK));
+    store_batch_finish(&bridges[0].batch, "t-1", 1, INT64_MAX);
+    assert_int_equal(store_batch_run(&bridges[0].batch), STATUS_OK);
+    buf_clear(&record);
+    assert_int_equal(ledger_show(&source, slice_text("t-1"), &record, &why), STATUS_OK);
+    assert_non_null(strstr(record.data, "\"State\":\"done\""));
+    assert_null(strstr(record.data, "\"Instance\""));
+    buf_fini(&list);
+    buf_fini(&record);
+    buf_fini(&why);
 }
 
 static void test_what_a_paused_bridge_held_is_taken_over_and_it_writes_nothing_more(void **state)
@@ -685,6 +721,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(test_what_is_shown_of_a_command_names_the_bridge_that_holds_it),
         TEST(test_what_a_paused_bridge_held_is_taken_over_and_it_writes_nothing_more),
         TEST(test_a_rate_is_shared),
         TEST(test_a_region_is_polled_by_one_bridge_whoever_begins_a_watch),
