@@ -51,7 +51,7 @@ struct watch_state {
 
 /* Strings belong to whoever made the watch. */
 struct watch {
-    int64_t id;                  /* that of the command */
+    int64_t id;                  /* that of the command; a random one in a shared ledger */
     const struct action *action; /* its goal is what is waited for */
     const char *route;
     const char *region;

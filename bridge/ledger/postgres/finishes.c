@@ -5,10 +5,12 @@
  */
 #include "store_private.h"
 
+#include "base/digest.h"
 #include "base/mem.h"
 #include "ledger/rules.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* What was read and locked. */
 struct read {
@@ -88,6 +90,14 @@ static void answer_all(struct store *store, struct ledger_request *request, cons
     }
 }
 
+/* Commands of two bridges may have the same id. A command that was sent once more keeps the id of
+ * its watch. */
+static void set_watch_id(struct watch *begun, const struct watch *found)
+{
+    bool is_same = found != NULL && strcmp(found->token, begun->token) == 0;
+    begun->id = is_same ? found->id : digest_random_id();
+}
+
 static enum status begin_watch(struct store *store, struct item *item, const struct read *read)
 {
     struct ledger_request *request = item->request;
@@ -99,6 +109,7 @@ static enum status begin_watch(struct store *store, struct item *item, const str
     rules_begin_watch(store->work.batch, request, found);
     if (request->finish.begun != NULL) {
         struct postgres_value values[POSTGRES_VALUES_MAX];
+        set_watch_id(request->finish.begun, found);
         size_t count = postgres_watch_values(request->finish.begun, values);
         postgres_put(store, PG_REMOVE_WATCH, values, 1, NULL, NULL);
         postgres_put(store, PG_PUT_WATCH, values, count, NULL, NULL);
