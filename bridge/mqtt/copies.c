@@ -5,6 +5,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
+
+struct copy {
+    UT_hash_handle hh;
+    uint8_t digest[DIGEST_SHA256_BYTES];
+    uint32_t counts[2]; /* by the new and by the old subscription */
+};
 
 /* What is the same in both copies: not the packet's flags, not the rest of its expiry. */
 static void pack_message(const struct delivery *delivery, struct buf *out)
@@ -23,21 +30,17 @@ static void pack_message(const struct delivery *delivery, struct buf *out)
 /* NULL: there is no more room. */
 static struct copy *find(struct copies *copies, const uint8_t digest[DIGEST_SHA256_BYTES])
 {
-    for (size_t i = 0; i < copies->count; i++) {
-        if (memcmp(copies->items[i].digest, digest, DIGEST_SHA256_BYTES) == 0) {
-            return &copies->items[i];
-        }
+    struct copy *copy = NULL;
+    HASH_FIND(hh, copies->by_digest, digest, DIGEST_SHA256_BYTES, copy);
+    if (copy != NULL || HASH_COUNT(copies->by_digest) == COPIES_MAX) {
+        return copy;
     }
-    if (copies->count == COPIES_MAX) {
-        return NULL;
-    }
-    if (copies->items == NULL) {
-        copies->items = mem_zalloc(COPIES_MAX, sizeof *copies->items);
+    if (copies->by_digest == NULL) {
         digest_random(copies->secret, sizeof copies->secret);
     }
-    struct copy *copy = &copies->items[copies->count++];
-    *copy = (struct copy){0};
+    copy = mem_zalloc(1, sizeof *copy);
     memcpy(copy->digest, digest, DIGEST_SHA256_BYTES);
+    HASH_ADD(hh, copies->by_digest, digest, DIGEST_SHA256_BYTES, copy);
     return copy;
 }
 
@@ -62,6 +65,12 @@ bool copies_mark(struct copies *copies, const struct delivery *delivery,
 
 void copies_fini(struct copies *copies)
 {
-    free(copies->items);
+    struct copy *copy;
+    struct copy *next;
+    HASH_ITER (hh, copies->by_digest, copy, next) {
+        /* NOLINTNEXTLINE(clang-analyzer-*): the table is freed with the last copy only */
+        HASH_DEL(copies->by_digest, copy);
+        free(copy);
+    }
     *copies = (struct copies){0};
 }

@@ -19,19 +19,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Beyond so many different messages nothing is recognised any more. */
-#define COPIES_MAX 4096
+/* Beyond so many different messages, which take about 8 MiB, no other ones are recognised. */
+#define COPIES_MAX 65536
 
-struct copy {
-    uint8_t digest[DIGEST_SHA256_BYTES];
-    uint32_t counts[2]; /* by the new and by the old subscription */
-};
+struct copy;
 
 /* `{0}` is an empty one. */
 struct copies {
     uint8_t secret[DIGEST_SHA256_BYTES]; /* so that marks differ from those of another change */
-    struct copy *items;
-    size_t count;
+    struct copy *by_digest;              /* a hash */
 };
 
 /* The mark of the delivery, which counts from now on; false where there is none. */

@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long both subscriptions stand at most, and their copies are on the way. */
-#define OVERLAP_MS 3000
+/* How long copies are still expected after the last message that came by an old subscription. */
+#define OVERLAP_MS 10000
 /* The session's own bridge waits for the end of this process. */
 #define ABANDON_MS 2000
 
@@ -60,7 +60,7 @@ struct workers {
     struct former *former;
     size_t former_count;
     struct copies copies;
-    struct loop_timer *overlap; /* runs while old and new subscriptions may both stand */
+    struct loop_timer *overlap; /* runs while copies by old and new subscriptions may come */
     uint32_t generations;
     uint32_t may_go_on; /* the receiver's generation that may subscribe; 0: none */
     bool is_leaving;
@@ -101,10 +101,27 @@ static struct former *former_of(struct workers *workers, const struct worker *wo
 
 /* ---- Who waits for whom ---- */
 
+/* A former session of this bridge has not been found empty: copies may be in it. */
+static bool is_draining(const struct workers *workers)
+{
+    for (size_t i = 0; i < workers->former_count; i++) {
+        const struct former *former = &workers->former[i];
+        if (former->worker.is_up && !former->is_adopted &&
+            former->session.use != MQTT_SESSION_END) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void overlap_over(void *arg)
 {
     struct workers *workers = arg;
-    copies_fini(&workers->copies);
+    if (is_draining(workers)) {
+        loop_timer_start(workers->overlap, OVERLAP_MS);
+    } else {
+        copies_fini(&workers->copies);
+    }
 }
 
 /* Another bridge's session gets no copy: both bridges subscribe with the same shares. */
@@ -352,9 +369,13 @@ static void on_delivered(void *arg, struct worker *worker, const struct delivery
     char mark[DIGEST_SHA256_HEX_BYTES];
     marked.is_former |= former != NULL;
     bool is_adopted = former != NULL && former->is_adopted;
-    if (!is_adopted && loop_timer_is_running(workers->overlap) &&
-        copies_mark(&workers->copies, &marked, mark)) {
-        marked.copy_mark = slice_text(mark);
+    if (!is_adopted && loop_timer_is_running(workers->overlap)) {
+        if (marked.is_former) {
+            loop_timer_start(workers->overlap, OVERLAP_MS);
+        }
+        if (copies_mark(&workers->copies, &marked, mark)) {
+            marked.copy_mark = slice_text(mark);
+        }
     }
     workers->hooks.delivered(workers->hooks.arg, &marked, ticket);
 }
