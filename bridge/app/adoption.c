@@ -26,6 +26,7 @@ struct absent {
 struct absent_list {
     struct absent *items;
     size_t count;
+    char *held; /* the first instance on whose sessions this run has the lease; NULL: none */
 };
 
 struct adoption {
@@ -56,6 +57,7 @@ static void clear(struct absent_list *list)
         free(absent->instance);
     }
     free(list->items);
+    free(list->held);
     *list = (struct absent_list){0};
 }
 
@@ -88,6 +90,10 @@ static void take(void *arg, const char *instance, const char *key, int64_t value
     struct adoption *adoption = arg;
     struct absent_list *answer = &adoption->answer;
     const char *filter;
+    if (strcmp(key, LEDGER_ADOPTER_KEY) == 0) {
+        answer->held = answer->held == NULL ? mem_strdup(instance) : answer->held;
+        return;
+    }
     char *client_id = session_key_client_id(key, &filter);
     if (client_id == NULL) {
         return;
@@ -148,10 +154,10 @@ static void drain_next(struct adoption *adoption, const struct absent *absent)
 
 static void go_on(struct adoption *adoption)
 {
-    for (size_t i = 0; i < adoption->known.count && adoption->instance == NULL; i++) {
-        if (adoption->known.items[i].is_leased) {
-            adoption->instance = mem_strdup(adoption->known.items[i].instance);
-        }
+    /* Its bridge may have come back before this run got the lease: then it waits for the end of
+     * it. */
+    if (adoption->instance == NULL && adoption->known.held != NULL) {
+        adoption->instance = mem_strdup(adoption->known.held);
     }
     if (adoption->instance == NULL) {
         return;

@@ -213,7 +213,8 @@ void ledger_forget_of(struct ledger *ledger, const char *instance, const char *k
 
 /*
  * Of a shared ledger: reports the numbers about sessions of the instances that have no run now, and
- * on whose sessions no other run has a lease; in order of the instances. Then `done` is called.
+ * on whose sessions no other run has a lease, and the leases of this run; in order of the
+ * instances. Then `done` is called.
  * Before that, this run takes the lease on the sessions of `lease_of` (NULL: none) if no run has
  * it. With a ledger that is not shared nothing is reported. STATUS_STORE: the ledger cannot be used
  * now.

@@ -82,7 +82,8 @@ typedef void ledger_read_fn(void *arg, size_t count);
  * run is registered, and is deleted with it. */
 #define LEDGER_ADOPTER_KEY "broker.adopter"
 /* A number about a session of an instance that has no run now. `is_leased`: this run has the lease
- * on the sessions of the instance. Texts are valid during the call. */
+ * on the sessions of the instance. With LEDGER_ADOPTER_KEY: this run has the lease on those of the
+ * instance, which may have a run by now. Texts are valid during the call. */
 typedef void ledger_absent_fn(void *arg, const char *instance, const char *key, int64_t value,
                               bool is_leased);
 

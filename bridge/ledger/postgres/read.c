@@ -211,6 +211,9 @@ static enum status list_absent(struct store *store, struct absent_request *absen
     enum status status = STATUS_OK;
     absent_clear(absent);
     if (absent->lease_of != NULL) {
+        status = postgres_query(store, PG_DROP_SESSIONS_LEASE, lease, 2);
+    }
+    if (absent->lease_of != NULL && status == STATUS_OK) {
         status = postgres_query(store, PG_LEASE_SESSIONS, lease, 3);
     }
     if (status == STATUS_OK) {

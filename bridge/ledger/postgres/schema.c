@@ -423,21 +423,27 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
                  " slow_step = CASE WHEN a.slowed_at <= $2 - 1000000 THEN $3 ELSE a.slow_step END,"
                  " slowed_at = CASE WHEN a.slowed_at <= $2 - 1000000 THEN $2 ELSE a.slowed_at END,"
                  " paused_until = greatest(a.paused_until, $2 + $4) RETURNING " RATE_COLUMNS},
+    /* In a statement of its own: one that has waited for a lock does not see the runs that have
+     * begun since, and would take the lease from one of them. */
+    [PG_DROP_SESSIONS_LEASE] = {"drop_sessions_lease",
+                                "DELETE FROM meta m WHERE m.instance = $1 AND m.key = $2"
+                                " AND NOT EXISTS (SELECT 1 FROM bridge h WHERE h.id = m.value)"},
     /* The lock makes an expulsion wait, which then finds the lease and deletes it. */
     [PG_LEASE_SESSIONS] =
         {"lease_sessions",
-         "INSERT INTO meta AS m SELECT $1::text, $2::text, b.id FROM bridge b WHERE b.id = $3"
-         " FOR KEY SHARE ON CONFLICT (instance, key) DO UPDATE SET value = excluded.value"
-         " WHERE NOT EXISTS (SELECT 1 FROM bridge h WHERE h.id = m.value)"},
+         "INSERT INTO meta SELECT $1::text, $2::text, b.id FROM bridge b WHERE b.id = $3"
+         " FOR KEY SHARE ON CONFLICT DO NOTHING"},
     [PG_LIST_ABSENT] =
         {"list_absent",
-         "SELECT m.instance, m.key, m.value, coalesce(l.value, 0) FROM meta m"
+         "SELECT m.instance, m.key, m.value, m.value FROM meta m WHERE m.key = $1"
+         " AND m.value = $2 UNION ALL SELECT m.instance, m.key, m.value, coalesce(l.value, 0) FROM "
+         "meta m"
          " LEFT JOIN meta l ON l.instance = m.instance AND l.key = $1"
          " WHERE (starts_with(m.key, '" LEDGER_SESSION_PREFIX
          "') OR starts_with(m.key, '" LEDGER_FILTER_PREFIX "'))"
          " AND NOT EXISTS (SELECT 1 FROM bridge b WHERE b.instance = m.instance)"
          " AND NOT EXISTS (SELECT 1 FROM bridge h WHERE h.id = l.value AND h.id <> $2)"
-         " ORDER BY m.instance, m.key"},
+         " ORDER BY 1, 2"},
     [PG_EXPIRE] = {"expire",
                    "WITH e AS (DELETE FROM command WHERE token = ANY (ARRAY (SELECT token"
                    " FROM command WHERE owner IS NULL AND due_at <= $1 AND state = 5"

@@ -173,8 +173,9 @@ enum store_postgres_statement {
     PG_GRANT, /* $4 burst, $5 wanted: takes what is there */
     PG_SLOW,  /* $4 length of the pause */
     /* Sessions of instances that have no run. */
-    PG_LEASE_SESSIONS, /* $1 instance, $2 the key of its lease, $3 run; nothing if a run has it */
-    PG_LIST_ABSENT,    /* $1 the key of leases, $2 run */
+    PG_DROP_SESSIONS_LEASE, /* as below: one whose run is not registered */
+    PG_LEASE_SESSIONS, /* $1 instance, $2 the key of its lease, $3 run; nothing if there is one */
+    PG_LIST_ABSENT,    /* $1 the key of leases, $2 run, whose leases are listed, too */
     PG_STATEMENT_COUNT
 };
 

@@ -46,6 +46,9 @@ static struct {
 
 static void answer(void)
 {
+    if (fixture.is_leased) {
+        fixture.each(fixture.arg, "dead", LEDGER_ADOPTER_KEY, 1, true);
+    }
     for (size_t i = 0; i < fixture.row_count; i++) {
         fixture.each(fixture.arg, fixture.rows[i].instance, fixture.rows[i].key,
                      fixture.rows[i].value, fixture.is_leased);
@@ -221,6 +224,19 @@ static void test_a_session_whose_bridge_comes_back_is_left_and_then_the_lease_en
     assert_string_equal(fixture.forgotten, "dead " LEDGER_ADOPTER_KEY);
 }
 
+static void test_a_lease_on_the_sessions_of_a_bridge_that_is_back_ends_at_once(void **state)
+{
+    (void)state;
+    pass_s(ADOPT_S);
+    fixture.answers_later = true;
+    pass_s(2 * ASK_MS / 1000);
+    assert_string_equal(fixture.lease_of, "dead");
+    set_rows(0); /* it came back since the last answer */
+    answer();
+    assert_string_equal(fixture.adopted, "");
+    assert_string_equal(fixture.forgotten, "dead " LEDGER_ADOPTER_KEY);
+}
+
 static void test_a_session_is_left_while_the_own_lease_is_not_valid(void **state)
 {
     (void)state;
@@ -374,6 +390,7 @@ int main(void)
         TEST(test_a_session_is_adopted_when_its_instance_has_been_absent_long_enough),
         TEST(test_the_time_begins_anew_when_the_instance_was_there),
         TEST(test_a_session_whose_bridge_comes_back_is_left_and_then_the_lease_ends),
+        TEST(test_a_lease_on_the_sessions_of_a_bridge_that_is_back_ends_at_once),
         TEST(test_a_session_is_left_while_the_own_lease_is_not_valid),
         TEST(test_a_session_is_left_at_once_when_the_own_lease_ends),
         TEST(test_the_end_of_the_own_lease_hastens_the_end_of_a_session_that_is_being_left),

@@ -630,18 +630,22 @@ static void test_a_bridge_that_stops_leaves_its_regions_at_once(void **state)
 
 /* ---- sessions of a bridge without a run ---- */
 
-/* How many numbers of absent instances the bridge is told, after it has tried to take the lease on
- * the sessions of `lease_of`. */
+/* How many numbers about sessions of absent instances the bridge is told, after it has tried to
+ * take the lease on those of `lease_of`. */
 static size_t list_absent(const struct bridge *bridge, char *lease_of, bool *out_is_leased)
 {
     struct ledger_request request = {.type = &LEDGER_REQUEST_TYPES[REQUEST_ABSENT],
                                      .absent = {.lease_of = lease_of}};
     assert_int_equal(postgres_read_request(bridge->store, &request), STATUS_OK);
-    size_t count = request.absent.count;
-    *out_is_leased = count > 0;
-    for (size_t i = 0; i < count; i++) {
-        assert_string_equal(request.absent.numbers[i].instance, "dead");
-        *out_is_leased &= request.absent.numbers[i].is_leased;
+    size_t count = 0;
+    *out_is_leased = false;
+    for (size_t i = 0; i < request.absent.count; i++) {
+        const struct absent_number *number = &request.absent.numbers[i];
+        bool is_lease = strcmp(number->key, LEDGER_ADOPTER_KEY) == 0;
+        assert_string_equal(number->instance, "dead");
+        *out_is_leased |= is_lease; /* it comes first */
+        assert_int_equal(number->is_leased, *out_is_leased);
+        count += !is_lease;
     }
     absent_clear(&request.absent);
     free(request.absent.numbers);
@@ -700,7 +704,22 @@ static void test_a_bridge_that_starts_sees_the_lease_and_the_holder_sees_the_bri
     assert_int_equal(postgres_get_meta(dead.store, LEDGER_ADOPTER_KEY, &holder), STATUS_OK);
     assert_int_equal(holder, bridges[0].store->run);
     assert_int_equal(list_absent(&bridges[0], NULL, &is_leased), 0);
+    assert_true(is_leased);
     assert_int_equal(list_absent(&bridges[1], "dead", &is_leased), 0);
+    assert_false(is_leased);
+    close_bridge(&dead);
+}
+
+/* The holder asks for the lease while the bridge comes back, and must see that it has got it. */
+static void test_a_lease_on_the_sessions_of_a_bridge_that_is_back_is_listed(void **state)
+{
+    (void)state;
+    bool is_leased;
+    struct bridge dead = {0};
+    list_sessions();
+    assert_int_equal(open_bridge(&dead, "dead"), STATUS_OK);
+    assert_int_equal(list_absent(&bridges[0], "dead", &is_leased), 0);
+    assert_true(is_leased);
     close_bridge(&dead);
 }
 
@@ -766,6 +785,7 @@ int main(void)
         TEST(test_one_bridge_has_the_lease_on_the_sessions_of_an_absent_one),
         TEST(test_a_lease_on_sessions_ends_with_the_run_that_has_it),
         TEST(test_a_bridge_that_starts_sees_the_lease_and_the_holder_sees_the_bridge),
+        TEST(test_a_lease_on_the_sessions_of_a_bridge_that_is_back_is_listed),
         TEST(test_what_is_left_is_adopted_after_the_start_with_ids_of_the_run),
         TEST(test_bridges_have_the_clock_of_the_server_and_one_sum_of_its_steps),
     };
