@@ -18,7 +18,7 @@
 enum { NAME_BYTES = 160 };
 
 struct sent_event {
-    char *payload;
+    char *payload; /* NULL: a later one has overtaken it, and it has not been sent so far */
     bool is_acked;
 };
 
@@ -94,9 +94,11 @@ static struct watch_track *get_track(struct reading *reading, const cJSON *json)
     return track;
 }
 
+/* The event itself, or the place where it is missing. */
 static bool has_event(const struct watch_track *track, size_t seq, const char *payload)
 {
-    return seq > 0 && seq <= track->count && strcmp(track->events[seq - 1].payload, payload) == 0;
+    const char *sent = seq > 0 && seq <= track->count ? track->events[seq - 1].payload : "";
+    return sent == NULL || strcmp(sent, payload) == 0;
 }
 
 static struct watch_track *track_of_event(struct reading *reading, const cJSON *json, size_t seq,
@@ -119,34 +121,77 @@ static struct watch_track *track_of_event(struct reading *reading, const cJSON *
 
 static void report(const struct watch_track *track, const char *why, const char *payload)
 {
-    const char *last = track->count == 0 ? "none" : track->events[track->count - 1].payload;
+    const char *last = track->count == 0 ? NULL : track->events[track->count - 1].payload;
     violate(VIOLATION_WATCH, "watch '%s': %s: %s; the last new event: %s", track->name, why,
-            payload, last);
+            payload, last == NULL ? "none" : last);
 }
 
 /* --- events --- */
 
-static void add_event(struct reading *reading, struct watch_track *track, struct named *topic,
-                      const cJSON *json, const char *payload)
+static void check_order(struct reading *reading, const struct watch_track *track, size_t seq,
+                        bool is_superseded, const char *payload)
 {
     struct check *check = reading->check;
-    if (topic->last != NULL && topic->last != track && !topic->last->is_final) {
+    const struct sent_event *before = seq < 2 ? NULL : &track->events[seq - 2];
+    bool is_early = before != NULL && !before->is_acked;
+    /* Another bridge may have the events before it, and publish them later. */
+    bool is_excused = is_superseded && check->bridge_count > 1;
+    check->event_overtaken_count += is_early && is_excused;
+    if (is_early && !is_excused) {
+        report(track, "sent before the event before it was acknowledged", payload);
+    }
+}
+
+/* Several bridges: the one that makes the next call publishes the end, another one what follows. */
+static void check_begin(struct reading *reading, const struct watch_track *track,
+                        struct named *topic, const char *payload)
+{
+    struct check *check = reading->check;
+    bool is_early = topic->last != NULL && topic->last != track && !topic->last->is_final;
+    check->watch_early_count += is_early && check->bridge_count > 1;
+    if (is_early && check->bridge_count == 1) {
         report(topic->last, "no end before the first event of another watch", payload);
     }
     topic->last = track;
-    if (track->is_final) {
-        report(track, "an event after the final one", payload);
+}
+
+static void add_event(struct reading *reading, struct watch_track *track, struct named *topic,
+                      const cJSON *json, size_t seq, const char *payload)
+{
+    struct check *check = reading->check;
+    bool is_superseded = strcmp(json_text(json, "Event"), "superseded") == 0;
+    if (seq > track->count) {
+        track->events = realloc(track->events, seq * sizeof track->events[0]);
+        assert(track->events != NULL);
+        memset(track->events + track->count, 0, (seq - track->count) * sizeof track->events[0]);
+        check_begin(reading, track, topic, payload);
+        if (track->is_final) {
+            report(track, "an event after the final one", payload);
+        }
+        track->count = seq;
     }
-    if (track->count > 0 && !track->events[track->count - 1].is_acked) {
-        report(track, "sent before the event before it was acknowledged", payload);
-    }
-    track->events = realloc(track->events, (track->count + 1) * sizeof track->events[0]);
-    assert(track->events != NULL);
-    track->events[track->count++] = (struct sent_event){.payload = strdup(payload)};
-    track->is_final = json_is_true(json, "Final");
+    check_order(reading, track, seq, is_superseded, payload);
+    track->events[seq - 1].payload = strdup(payload);
+    track->is_final = track->is_final || json_is_true(json, "Final");
     check->event_count++;
-    check->watch_superseded_count += strcmp(json_text(json, "Event"), "superseded") == 0;
-    check->watch_final_count += track->is_final;
+    check->watch_superseded_count += is_superseded;
+    check->watch_final_count += json_is_true(json, "Final");
+}
+
+static void take_event(struct reading *reading, struct watch_track *track, struct named *topic,
+                       const cJSON *json, size_t seq, const char *payload)
+{
+    bool is_superseded = strcmp(json_text(json, "Event"), "superseded") == 0;
+    bool may_overtake = is_superseded && reading->check->bridge_count > 1;
+    if (seq == 0 || (seq > track->count + 1 && !may_overtake)) {
+        report(track, "a gap before this event", payload);
+    } else if (seq > track->count || track->events[seq - 1].payload == NULL) {
+        add_event(reading, track, topic, json, seq, payload);
+    } else if (!has_event(track, seq, payload)) {
+        report(track, "another event with the same Seq", payload);
+    } else {
+        reading->check->event_repeated_count++;
+    }
 }
 
 static void take_sent(struct reading *reading, uint64_t key, const char *topic, const char *payload)
@@ -159,15 +204,7 @@ static void take_sent(struct reading *reading, uint64_t key, const char *topic, 
     if (strcmp(topic, wanted) != 0) {
         report(track, "an event on another topic", payload);
     }
-    if (seq == track->count + 1) {
-        add_event(reading, track, get_named(&reading->topics, topic), json, payload);
-    } else if (seq == 0 || seq > track->count) {
-        report(track, "a gap before this event", payload);
-    } else if (!has_event(track, seq, payload)) {
-        report(track, "another event with the same Seq", payload);
-    } else {
-        reading->check->event_repeated_count++;
-    }
+    take_event(reading, track, get_named(&reading->topics, topic), json, seq, payload);
     if (seq > 0 && seq <= track->count) {
         struct flight *flight = NULL;
         HASH_FIND(hh, reading->flights, &key, sizeof key, flight);
@@ -260,7 +297,9 @@ static void check_end(const struct watch_track *track)
 {
     size_t count = track->is_listed ? track->listed_seq : track->count;
     for (size_t i = 0; i < count && i < track->count; i++) {
-        if (!track->events[i].is_acked) {
+        if (track->events[i].payload == NULL) {
+            report(track, "an event that was overtaken was never sent", "");
+        } else if (!track->events[i].is_acked) {
             report(track, "never acknowledged by the broker", track->events[i].payload);
         }
     }
@@ -336,7 +375,7 @@ static void free_all(struct reading *reading)
     free_table(&reading->topics);
 }
 
-void check_watches(struct check *check, const char *watches)
+void check_watches(struct check *check, char *const *watches)
 {
     struct reading reading = {.check = check};
     const struct watch_track *track = NULL;
@@ -344,7 +383,9 @@ void check_watches(struct check *check, const char *watches)
     const struct named *token = NULL;
     const struct named *next_token = NULL;
     read_events(&reading);
-    read_list(&reading, watches);
+    for (int i = 0; i < check->bridge_count; i++) {
+        read_list(&reading, watches[i]);
+    }
     HASH_ITER (hh, reading.tracks, track, next) {
         for (const struct watch_track *one = track; one != NULL; one = one->next) {
             check_end(one);

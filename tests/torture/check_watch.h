@@ -7,8 +7,8 @@
 
 #include "check.h"
 
-/* Reads what the tap wrote and checks it; reports violations with violate(). `watches` is the
- * bridge's page /api/watches at the end, when everything was at rest. */
-void check_watches(struct check *check, const char *watches);
+/* Reads what the tap wrote and checks it; reports violations with violate(). `watches` has each
+ * bridge's page /api/watches at the end, when everything was at rest: the groups that it reads. */
+void check_watches(struct check *check, char *const *watches);
 
 #endif

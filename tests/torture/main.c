@@ -184,7 +184,7 @@ int main(int argc, char **argv)
     torture_calm(&torture);
     torture_ask(&torture);
     check_all(&torture.check);
-    if (torture.watches != NULL) {
+    if (torture.watches[0] != NULL) {
         check_watches(&torture.check, torture.watches);
     }
     torture_report(&torture);

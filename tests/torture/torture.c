@@ -52,7 +52,7 @@ static void choose_settings(struct torture *torture)
     torture->token_ttl_s = forgets ? TOKEN_TTL_S : 0;
     torture->deadline_s = torture->options.duration_s <= SHORT_S ? 8 : 20;
     if (torture->options.is_shared) {
-        torture->options.parts &= ~((unsigned)CHAOS_SETTINGS | (unsigned)CHAOS_WATCH);
+        torture->options.parts &= ~(unsigned)CHAOS_SETTINGS;
         torture->deadline_s += 2 * LEASE_S; /* a command waits for the take-over */
         is_full = true;
     }
@@ -223,7 +223,9 @@ void torture_end(struct torture *torture)
     plan_fini(&torture->plan);
     record_fini(&torture->record);
     free(torture->asked);
-    free(torture->watches);
+    for (int i = 0; i < torture->options.bridges; i++) {
+        free(torture->watches[i]);
+    }
     fclose(torture->excused);
     mosquitto_lib_cleanup();
 }
@@ -461,9 +463,11 @@ void torture_ask(struct torture *torture)
     }
     struct counters_read sum = sum_of_counters(torture);
     counters_check(&sum, count);
-    if ((torture->options.parts & CHAOS_WATCH) != 0) {
-        torture->watches = counters_read_watches(torture->bridges[0].admin_port);
-        assert(torture->watches != NULL);
+    for (int i = 0; i < torture->options.bridges; i++) {
+        bool is_watching = (torture->options.parts & CHAOS_WATCH) != 0;
+        torture->watches[i] =
+            is_watching ? counters_read_watches(torture->bridges[i].admin_port) : NULL;
+        assert(!is_watching || torture->watches[i] != NULL);
     }
     stop_bridges(torture);
     bridge_keeper_verify(&torture->bridges[0]);

@@ -69,7 +69,8 @@ struct torture {
     int64_t asked_open_count;                       /* because they had no definite answer */
     int64_t asked_lost_count;                       /* because the broker lost their answer */
     struct counters_read counters[TAP_BRIDGES_MAX]; /* of the idle bridges at the end */
-    char *watches; /* the page /api/watches at the end; NULL: nothing was watched */
+    char *
+        watches[TAP_BRIDGES_MAX]; /* the pages /api/watches at the end; NULL: nothing was watched */
 };
 
 /* Starts everything and waits until every bridge has subscribed. */
