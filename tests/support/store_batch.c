@@ -30,6 +30,7 @@ static const struct request_type TYPES[REQUEST_COUNT] = {
     [REQUEST_READ_AUDIT] = {.kind = REQUEST_READ_AUDIT},
     [REQUEST_EXPORTED] = {.kind = REQUEST_EXPORTED},
     [REQUEST_QUERY] = {.kind = REQUEST_QUERY},
+    [REQUEST_RETRY] = {.kind = REQUEST_RETRY},
     [REQUEST_WATCH] = {.kind = REQUEST_WATCH},
 };
 
@@ -133,6 +134,14 @@ struct ledger_request *store_batch_finish(struct store_batch *batch, const char 
     outcome_copy(&finish->outcome, &SUCCESS);
     finish->completed_at_ms = KEPT_MS + 456;
     finish->kept_from_ms = expires_at_ms; /* the time to live is 0 */
+    return request;
+}
+
+struct ledger_request *store_batch_retry(struct store_batch *batch, const char *token)
+{
+    struct ledger_request *request = add(batch, REQUEST_RETRY);
+    buf_append_text(&request->finish.order.token, token);
+    request->finish.order.deadline_at_ms = KEPT_MS + 600123;
     return request;
 }
 

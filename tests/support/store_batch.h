@@ -36,6 +36,8 @@ struct ledger_request *store_batch_move(struct store_batch *batch, const char *t
 /* A success that expires at `expires_at_ms`; for other outcomes a test changes the request. */
 struct ledger_request *store_batch_finish(struct store_batch *batch, const char *token, int64_t id,
                                           int64_t expires_at_ms);
+/* An operator's order. */
+struct ledger_request *store_batch_retry(struct store_batch *batch, const char *token);
 /* A step of a watch, with one message. */
 struct ledger_request *store_batch_watch(struct store_batch *batch, const struct watch *watch,
                                          const struct watch_step *step, const char *message);

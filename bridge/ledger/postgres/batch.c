@@ -220,8 +220,20 @@ static enum status alone(struct store *store, struct item *item)
     return status;
 }
 
+/* The command of a retry is reported with the order. */
+static bool is_ordered(const struct work *work, struct slice token)
+{
+    bool is_found = false;
+    for (size_t i = 0; i < work->count; i++) {
+        const struct item *item = &work->items[i];
+        is_found = is_found || (item->request->type->kind == REQUEST_RETRY && item->is_head &&
+                                slice_equals_text(token, item->request->finish.command->token));
+    }
+    return is_found;
+}
+
 /* Heads of this run that it does not know: a transaction whose answers were lost has promoted
- * them. */
+ * them, or an order has. */
 static enum status find_lost(struct store *store)
 {
     const struct postgres_value run[] = {postgres_number(store->run)};
@@ -236,8 +248,12 @@ static enum status find_lost(struct store *store)
             struct command *command = ledger_batch_command(work->batch, &row);
             heads_add(store, command, command->id, &sender);
             heads_add_waiters(store, row.token, waiters);
-            work->batch->command_waiters += waiters;
-            ledger_batch_take_command(work->batch, command);
+            if (is_ordered(work, row.token)) {
+                command_free(command);
+            } else {
+                work->batch->command_waiters += waiters;
+                ledger_batch_take_command(work->batch, command);
+            }
         }
     }
     work->has_lost = work->has_lost && status != STATUS_OK;

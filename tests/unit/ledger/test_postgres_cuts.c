@@ -26,10 +26,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define STRIDE      37 /* every so many messages; the environment's CUTS_STRIDE changes it */
-#define STRIDE_LEFT 9  /* where there are fewer */
-#define TRIES_MAX   50
-#define NEVER       INT_MAX
+#define STRIDE       37 /* every so many messages; the environment's CUTS_STRIDE changes it */
+#define STRIDE_LEFT  9  /* where there are fewer */
+#define STRIDE_ORDER 12
+#define TRIES_MAX    50
+#define NEVER        INT_MAX
 
 /* ---- the proxy ---- */
 
@@ -306,19 +307,30 @@ static void check_audit(struct life *life, size_t count)
     }
 }
 
+static void open_life(struct life *life)
+{
+    struct buf why = {0};
+    char uri[160];
+    snprintf(uri, sizeof uri, "postgresql://bridge@/postgres?host=%s", proxy_folder);
+    postgres_server_clear(postgres_server_uri(), false);
+    if (OPS->open(STORE_AT(uri), false, &life->store, &why) != STATUS_OK) {
+        fail_msg("%s", why.data);
+    }
+    store_batch_init(&life->batch, OPS, life->store);
+}
+
+static void close_life(struct life *life)
+{
+    store_batch_fini(&life->batch);
+    OPS->close(life->store);
+}
+
 /* The life with a cut after so many messages; returns how many there were. With an audit there are
  * records of four claims, the message and three outcomes, and of the last claim. */
 static int live_with_cut(int after, bool is_audited)
 {
     struct life life = {0};
-    struct buf why = {0};
-    char uri[160];
-    snprintf(uri, sizeof uri, "postgresql://bridge@/postgres?host=%s", proxy_folder);
-    postgres_server_clear(postgres_server_uri(), false);
-    if (OPS->open(STORE_AT(uri), false, &life.store, &why) != STATUS_OK) {
-        fail_msg("%s", why.data);
-    }
-    store_batch_init(&life.batch, OPS, life.store);
+    open_life(&life);
     life.batch.limits.is_audited = is_audited;
     life.batch.limits.audit_rows_max = 1000;
     message_count = 0;
@@ -328,8 +340,7 @@ static int live_with_cut(int after, bool is_audited)
     int count = message_count;
     check(&life);
     check_audit(&life, is_audited ? 9 : 0);
-    store_batch_fini(&life.batch);
-    OPS->close(life.store);
+    close_life(&life);
     return count;
 }
 
@@ -345,6 +356,53 @@ static void test_each_command_is_answered_once_whichever_message_is_lost(void **
             print_message("cut after %d of %d messages\n", after, count);
             live_with_cut(after, is_audited);
         }
+    }
+}
+
+/* ---- an operator's order ---- */
+
+/* The command comes with the order, and not a second time as one that was found. */
+static int retry_with_cut(int after)
+{
+    struct life life = {0};
+    struct store_summary summary;
+    open_life(&life);
+    int64_t id = claim(&life, "first", "g")->claim.id;
+    end_batch(&life);
+    struct outcome *outcome = &finish(&life, "first", "g", id)->outcome;
+    outcome_fini(outcome);
+    outcome_of_error(outcome, ERROR_NO_DEFINITE_ANSWER, "nobody knows");
+    end_batch(&life);
+    const struct finish_request *order = &store_batch_retry(&life.batch, "first")->finish;
+    message_count = 0;
+    messages_left = after;
+    run(&life);
+    int count = message_count;
+    messages_left = NEVER;
+    assert_int_equal(order->order.result, LEDGER_ORDER_DONE);
+    assert_false(order->is_lined_up);
+    store_batch_begin(&life.batch);
+    finish(&life, "first", "g", id);
+    end_batch(&life);
+    check_all(&life, "first", 1);
+    assert_int_equal(OPS->verify(life.store, report_fault, NULL), STATUS_OK);
+    assert_int_equal(OPS->summarise(life.store, &summary), STATUS_OK);
+    assert_int_equal(summary.messages, 2);
+    close_life(&life);
+    return count;
+}
+
+static void test_an_order_gives_its_command_once_whichever_message_is_lost(void **state)
+{
+    const char *given = getenv("CUTS_STRIDE");
+    int stride = given == NULL ? STRIDE_ORDER : atoi(given);
+    (void)state;
+    int count = retry_with_cut(NEVER);
+    assert_true(count > 20);
+    /* The last message is the answer to the commit. */
+    for (int after = count - 1; after >= 0; after -= stride) {
+        print_message("cut after %d of %d messages\n", after, count);
+        retry_with_cut(after);
     }
 }
 
@@ -485,6 +543,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_command_is_answered_once_whichever_message_is_lost),
+        cmocka_unit_test(test_an_order_gives_its_command_once_whichever_message_is_lost),
         cmocka_unit_test(test_what_a_bridge_left_is_taken_over_once_whichever_message_is_lost),
     };
     return cmocka_run_group_tests(tests, start, stop);
