@@ -125,15 +125,18 @@ static bool is_carried_out(const struct ledger_request *request)
     return request->status == STATUS_OK && request->finish.order.result == LEDGER_ORDER_DONE;
 }
 
-/* Both orders begin with commands that had their outcome: these count as resumed. */
+/* Both orders begin with commands that had their outcome: these count as resumed. One that waits in
+ * line is handed over, to the bridge that will get it. */
 static void report_retry(struct ledger *ledger, const struct ledger_batch *batch,
                          struct ledger_request *request)
 {
     struct finish_request *finish = &request->finish;
     struct command *command = NULL;
     (void)batch;
-    if (is_carried_out(request) && !finish->is_lined_up) {
-        count(ledger, COUNTER_RESUMED, 1 + waiters_of(finish));
+    count(ledger, COUNTER_RESUMED, is_carried_out(request) ? 1 + waiters_of(finish) : 0);
+    if (is_carried_out(request) && finish->is_lined_up) {
+        count(ledger, COUNTER_HANDED_OVER, 1 + waiters_of(finish));
+    } else if (is_carried_out(request)) {
         count(ledger, COUNTER_IN_WORK, 1);
         count(ledger, COUNTER_WAITING, waiters_of(finish));
         command = finish->command;
