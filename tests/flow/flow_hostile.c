@@ -112,10 +112,10 @@ static void test_payloads_that_are_not_text_are_refused(struct fixture *fixture)
     check_unharmed(fixture, bridge);
 }
 
-/* As many as a packet of the announced size can hold; a quarter with a sanitizer, because Paho's
- * growing array is copied each time. */
+/* As many as a packet of the announced size can hold; a tenth with a sanitizer, because Paho's
+ * growing array is copied each time: on a busy machine that takes longer than the keepalive. */
 #if IS_SANITIZED
-#define PROPERTIES_MAX 50000
+#define PROPERTIES_MAX 20000
 #else
 #define PROPERTIES_MAX 212000
 #endif
