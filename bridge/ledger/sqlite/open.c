@@ -414,7 +414,7 @@ enum status store_sqlite_open(const struct store_place *place, bool is_full,
         store_sqlite_close(store);
         return status;
     }
-    sync_time_begin(&store->sync_time, store->db);
+    file_io_begin(&store->io, store->db);
     store->file = store_file_identify(store->path);
     store->log = store_file_identify(store->log_path);
     warn_of_mode(store);

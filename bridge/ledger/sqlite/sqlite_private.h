@@ -5,7 +5,7 @@
  *   rows.c    reads and writes rows, one statement for each function
  *   open.c    opens, creates and migrates the file
  *   schema.c  the tables and statements as SQL
- *   sync_time.c measures how long the disk is waited for
+ *   file_io.c measures syncs, and writes a frame of the log in one call
  *   file.c    locks, creates and identifies the file
  *   inspect.c looks at the files without opening them
  *   upkeep.c  statistics, verification and backup of an open file
@@ -15,9 +15,9 @@
 #define LEDGER_SQLITE_SQLITE_PRIVATE_H
 
 #include "file.h"
+#include "file_io.h"
 #include "ledger/store.h"
 #include "schema.h"
-#include "sync_time.h"
 
 #include <sqlite3.h>
 
@@ -39,7 +39,7 @@ struct store {
     struct store_runs runs;
     bool is_started;       /* close() records that the run was closed */
     bool has_effect_index; /* false: not known */
-    struct sync_time sync_time;
+    struct file_io io;
     sqlite3_stmt *open; /* its row may still be read by the caller */
     sqlite3_stmt *statements[SQL_COUNT];
     char error[STORE_ERROR_BYTES];

@@ -416,10 +416,10 @@ static enum status end(struct store *store, enum status status)
 
 static enum status carry_out(struct store *store, struct ledger_batch *batch)
 {
-    store->sync_time.us = 0;
+    store->io.sync_us = 0;
     enum status status = rows_begin(store);
     status = end(store, status == STATUS_OK ? apply(store, batch) : status);
-    batch->sync_us = store->sync_time.us;
+    batch->sync_us = store->io.sync_us;
     return status;
 }
 

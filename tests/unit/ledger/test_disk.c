@@ -414,6 +414,37 @@ static bool check_opening(enum vfs_fault fault, int n, bool is_new)
     return is_reached;
 }
 
+/* Writes of the store while the value is stored. */
+static int count_writes(struct store *store, const char *folder, int64_t value)
+{
+    int struck = 0;
+    vfs_faults_plan(folder, VFS_WRITE_EIO, INT_MAX, 1);
+    keep_fact(store, value);
+    return vfs_faults_heal(folder, &struck);
+}
+
+static void test_a_frame_of_the_log_is_one_write(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/test-ledger-frame-XXXXXX";
+    struct buf path = {0};
+    int64_t value = 0;
+    assert_non_null(mkdtemp(folder));
+    buf_printf(&path, "%s/ledger.db", folder);
+    struct store *store = open_store(path.data);
+    keep_fact(store, 1);
+    keep_fact(store, 2);
+    assert_int_equal(count_writes(store, folder, 3), 1);
+    assert_int_equal(count_writes(store, folder, 4), 1);
+    assert_int_equal(store_sqlite_ops.get_meta(store, "kept", &value), STATUS_OK);
+    assert_int_equal(value, 4);
+    store_sqlite_ops.close(store);
+    check_integrity(path.data);
+    vfs_faults_forget(folder);
+    remove_ledger(folder);
+    buf_fini(&path);
+}
+
 static void sweep_opening(bool is_new)
 {
     for (int fault = 0; fault < FAULT_COUNT; fault++) {
@@ -450,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_every_read_may_fail),
         cmocka_unit_test(
             test_while_the_disk_fails_nothing_is_confirmed_and_its_recovery_is_noticed),
+        cmocka_unit_test(test_a_frame_of_the_log_is_one_write),
         cmocka_unit_test(test_a_disk_that_fails_while_a_ledger_is_opened_loses_nothing),
         cmocka_unit_test(
             test_a_disk_that_fails_while_a_ledger_is_created_does_not_prevent_the_next_start),
