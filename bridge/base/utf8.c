@@ -123,9 +123,18 @@ struct slice utf8_prefix(struct slice text, size_t limit_bytes)
     return slice_of(text.data, length);
 }
 
+static bool is_printable_ascii(uint8_t byte)
+{
+    return byte >= 0x20 && byte < 0x7f;
+}
+
 bool utf8_is_mqtt_text(struct slice text)
 {
     while (text.length > 0) {
+        if (is_printable_ascii(byte_at(text, 0))) { /* most texts have nothing else */
+            text = slice_skip(text, 1);
+            continue;
+        }
         size_t length = utf8_character_length(text);
         uint32_t character = length == 0 ? 0 : utf8_character(text);
         if (is_control(character) || is_noncharacter(character)) {
@@ -139,7 +148,7 @@ bool utf8_is_mqtt_text(struct slice text)
 bool utf8_is_printable_ascii(struct slice text)
 {
     for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] < 0x20 || text.data[i] > 0x7e) {
+        if (!is_printable_ascii(byte_at(text, i))) {
             return false;
         }
     }
