@@ -27,19 +27,24 @@ void buf_clear(struct buf *buf)
     }
 }
 
-char *buf_reserve(struct buf *buf, size_t extra)
+static void grow(struct buf *buf, size_t extra)
 {
     assert(extra < SIZE_MAX / 2 && buf->length < SIZE_MAX / 2);
     size_t needed = buf->length + extra + 1;
-    if (needed > buf->capacity) {
-        size_t doubled = buf->capacity < SIZE_MAX / 2 ? buf->capacity * 2 : needed;
-        size_t capacity = doubled > needed ? doubled : needed;
-        if (capacity < BUF_SMALLEST_BYTES) {
-            capacity = BUF_SMALLEST_BYTES;
-        }
-        buf->data = mem_realloc(buf->data, capacity);
-        buf->capacity = capacity;
-        buf->data[buf->length] = '\0';
+    size_t doubled = buf->capacity < SIZE_MAX / 2 ? buf->capacity * 2 : needed;
+    size_t capacity = doubled > needed ? doubled : needed;
+    if (capacity < BUF_SMALLEST_BYTES) {
+        capacity = BUF_SMALLEST_BYTES;
+    }
+    buf->data = mem_realloc(buf->data, capacity);
+    buf->capacity = capacity;
+    buf->data[buf->length] = '\0';
+}
+
+char *buf_reserve(struct buf *buf, size_t extra)
+{
+    if (extra >= buf->capacity - buf->length) { /* the NUL needs a byte, too; {0} has none */
+        grow(buf, extra);
     }
     return buf->data + buf->length;
 }
