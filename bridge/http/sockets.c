@@ -77,7 +77,7 @@ static void on_ready(void *arg, int events)
     watch->watches->ready(watch->watches->arg, watch->fd, events);
 }
 
-static int local_port_of(struct http_watch *watch)
+static int ask_local_port(const struct http_watch *watch)
 {
     union {
         struct sockaddr any;
@@ -85,9 +85,16 @@ static int local_port_of(struct http_watch *watch)
         struct sockaddr_in6 v6;
     } address = {0};
     socklen_t length = sizeof address;
-    if (watch->local_port == 0 && getsockname(watch->fd, &address.any, &length) == 0) {
-        bool is_v6 = address.any.sa_family == AF_INET6;
-        watch->local_port = ntohs(is_v6 ? address.v6.sin6_port : address.v4.sin_port);
+    if (getsockname(watch->fd, &address.any, &length) != 0) {
+        return 0;
+    }
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+}
+
+static int local_port_of(struct http_watch *watch)
+{
+    if (watch->local_port == 0) {
+        watch->local_port = ask_local_port(watch);
     }
     return watch->local_port;
 }
