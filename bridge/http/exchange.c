@@ -269,7 +269,8 @@ struct exchange *exchange_new(struct exchange_common *common, struct http *http)
     exchange->common = common;
     exchange->is_get = true; /* a new handle's method */
     exchange->easy = curl_easy_init();
-    assert(exchange->easy != NULL);
+    exchange->url = curl_url();
+    assert(exchange->easy != NULL && exchange->url != NULL);
 
     http_tls_set(&common->tls, exchange->easy);
     set_transport(common, exchange->easy);
@@ -301,6 +302,8 @@ void exchange_free(struct exchange *exchange)
 {
     exchange_wipe(exchange);
     curl_easy_cleanup(exchange->easy);
+    curl_url_cleanup(exchange->url);
+    buf_fini(&exchange->url_text);
     buf_fini(&exchange->header_text);
     buf_fini(&exchange->request_body);
     buf_fini(&exchange->body);
@@ -361,6 +364,21 @@ static void set_method(struct exchange *exchange, const struct http_request *req
     exchange->is_put = is_put;
 }
 
+/* Most requests of a handle have the same URL, which libcurl would parse for each of them. What it
+ * does not take as a URL is left to libcurl, which says why. */
+static void set_url_text(struct exchange *exchange, struct slice text)
+{
+    if (slice_equals(buf_slice(&exchange->url_text), text)) {
+        return;
+    }
+    buf_clear(&exchange->url_text);
+    buf_append(&exchange->url_text, text);
+    CURLUcode code = curl_url_set(exchange->url, CURLUPART_URL, exchange->url_text.data, 0);
+    must(curl_easy_setopt(exchange->easy, CURLOPT_URL, exchange->url_text.data));
+    must(curl_easy_setopt(exchange->easy, CURLOPT_CURLU,
+                          code == CURLUE_OK ? exchange->url : NULL));
+}
+
 /* A proxy of http URLs needs the whole URL as the target. */
 static void set_url(struct exchange *exchange, const struct http_request *request)
 {
@@ -369,11 +387,11 @@ static void set_url(struct exchange *exchange, const struct http_request *reques
         struct buf url = {0};
         buf_append_text(&url, request->url);
         buf_append_text(&url, target);
-        must(curl_easy_setopt(exchange->easy, CURLOPT_URL, url.data));
+        set_url_text(exchange, buf_slice(&url));
         buf_fini(&url);
         target = NULL;
     } else {
-        must(curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url));
+        set_url_text(exchange, slice_text(request->url));
     }
     must(curl_easy_setopt(exchange->easy, CURLOPT_REQUEST_TARGET, target));
 }

@@ -56,6 +56,8 @@ struct exchange {
     CURL *easy;
     size_t answer_bytes_max;
     /* The request. */
+    struct buf url_text;
+    CURLU *url; /* the same, parsed */
     struct buf header_text; /* NUL after each */
     struct curl_slist *headers;
     size_t header_capacity;
