@@ -390,6 +390,7 @@ struct slice history_entries(struct slice history)
 void history_append(struct slice old, struct slice events, struct buf *out)
 {
     size_t offset = out->length;
+    buf_reserve(out, old.length + events.length);
     if (old.length > 0) {
         buf_append(out, history_entries(old));
     }

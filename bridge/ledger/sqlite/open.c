@@ -88,10 +88,10 @@ static void append_events(sqlite3_context *context, int count, sqlite3_value **v
                    slice_of(events, (size_t)sqlite3_value_bytes(values[1])), &all);
     if (all.length == 0) {
         sqlite3_result_null(context);
+        buf_fini(&all);
     } else {
-        sqlite3_result_blob(context, all.data, (int)all.length, SQLITE_TRANSIENT);
+        sqlite3_result_blob(context, all.data, (int)all.length, free);
     }
-    buf_fini(&all);
 }
 
 static enum status connect_file(struct store *store, bool is_reader, struct buf *out_why)
