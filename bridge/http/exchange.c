@@ -375,8 +375,7 @@ static void set_url_text(struct exchange *exchange, struct slice text)
     buf_append(&exchange->url_text, text);
     CURLUcode code = curl_url_set(exchange->url, CURLUPART_URL, exchange->url_text.data, 0);
     must(curl_easy_setopt(exchange->easy, CURLOPT_URL, exchange->url_text.data));
-    must(curl_easy_setopt(exchange->easy, CURLOPT_CURLU,
-                          code == CURLUE_OK ? exchange->url : NULL));
+    must(curl_easy_setopt(exchange->easy, CURLOPT_CURLU, code == CURLUE_OK ? exchange->url : NULL));
 }
 
 /* A proxy of http URLs needs the whole URL as the target. */

@@ -57,7 +57,7 @@ struct exchange {
     size_t answer_bytes_max;
     /* The request. */
     struct buf url_text;
-    CURLU *url; /* the same, parsed */
+    CURLU *url;             /* the same, parsed */
     struct buf header_text; /* NUL after each */
     struct curl_slist *headers;
     size_t header_capacity;

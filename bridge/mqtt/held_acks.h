@@ -51,6 +51,10 @@ void held_acks_prepare(bool is_tls, bool is_websocket);
  * functions defined here: then nothing can be held and the connection must not be used.
  */
 int held_acks_begin(uint32_t keepalive_s, const struct held_acks_hooks *hooks);
+/* A PUBLISH is handed to Paho now, which writes it soon: one that is written before it waits for it
+ * in the kernel (MSG_MORE, 200 ms at most), and both leave together. Without TLS only. Thread: any.
+ */
+void held_acks_publishing(void);
 /* The PUBACK of the message in work is to be held. Thread: Paho's callback for messages. */
 void held_acks_expect(void);
 /* Writes the `count` oldest of the held packets, in one write; held_acks_hooks.broken is called if

@@ -154,6 +154,7 @@ static enum status send_message(struct connection *connection, int64_t id,
         response.onFailure = on_send_failed;
     }
     char *topic = mem_dup(message->topic.data, message->topic.length);
+    held_acks_publishing();
     int code = MQTTAsync_send(connection->client, topic, (int)message->body.length,
                               message->body.data, message->qos, message->is_retained, &response);
     free(topic);

@@ -42,6 +42,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sysexits.h>
@@ -49,6 +50,7 @@
 #include <unistd.h>
 
 #define TYPE_CONNECT 0x10
+#define TYPE_PUBLISH 0x30 /* with flags in the lower four bits */
 #define TYPE_PUBACK  0x40
 #define TYPE_PUBREC  0x50
 #define TYPE_PUBCOMP 0x70
@@ -63,6 +65,8 @@
  * load is read together, because a wake-up costs more than a packet. */
 #define PACE_COUNT_MIN 2
 #define PACE_MS        1
+/* A longer PUBLISH is sent at once. */
+#define JOINED_BYTES_MAX 4096
 
 static struct {
     /* Of the attempt. */
@@ -87,6 +91,7 @@ static struct {
     size_t read_count;  /* packets since the thread last waited */
     int64_t paced_until_ms;
     /* Writes. */
+    _Atomic size_t publishing; /* handed to Paho, and not yet written by it */
     pthread_mutex_t mutex;
     _Atomic bool is_blocked;      /* Paho has an incomplete write */
     _Atomic int64_t sent_ms;      /* last write to the socket */
@@ -98,6 +103,20 @@ static struct {
 static ssize_t kernel_writev(int fd, const struct iovec *parts, int count)
 {
     return syscall(SYS_writev, fd, parts, count);
+}
+
+/* Leaves the bytes to the kernel, which sends them with those of the next write. */
+static ssize_t kernel_write_more(int fd, const struct iovec *parts, int count)
+{
+    char joined[JOINED_BYTES_MAX];
+    size_t length = 0;
+    for (int i = 0; i < count; i++) {
+        if (parts[i].iov_len > 0) {
+            memcpy(joined + length, parts[i].iov_base, parts[i].iov_len);
+            length += parts[i].iov_len;
+        }
+    }
+    return syscall(SYS_sendto, fd, joined, length, MSG_MORE | MSG_NOSIGNAL, NULL, 0);
 }
 
 static int kernel_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
@@ -171,6 +190,15 @@ static bool keep(const unsigned char *bytes, size_t length, bool *out_is_good)
     return true;
 }
 
+/* Whether Paho begins a PUBLISH here and has the next one already. Sending each by itself would
+ * wake the broker for each. */
+static bool is_followed(const unsigned char *bytes, size_t length)
+{
+    int type = packet_type(bytes, length);
+    return !held.is_blocked && type >= 0 && (type & 0xf0) == TYPE_PUBLISH && held.publishing > 0 &&
+           --held.publishing > 0;
+}
+
 /* Notes the result of a write by Paho of so many bytes. */
 static void note_written(ssize_t sent, size_t length, bool has_to_wait)
 {
@@ -206,8 +234,9 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
         errno = ECONNABORTED;
         return -1;
     }
+    bool has_more = is_followed(start, start_bytes) && length <= JOINED_BYTES_MAX;
     pthread_mutex_lock(&held.mutex);
-    ssize_t sent = kernel_writev(fd, parts, count);
+    ssize_t sent = has_more ? kernel_write_more(fd, parts, count) : kernel_writev(fd, parts, count);
     int error = errno;
     note_written(sent, length, error == EAGAIN);
     pthread_mutex_unlock(&held.mutex);
@@ -467,6 +496,7 @@ void held_acks_prepare(bool is_tls, bool is_websocket)
     held.is_blocked = false;
     held.expected = 0;
     held.durable = 0;
+    held.publishing = 0;
     held.read_count = 0;
     held.paced_until_ms = 0;
     buf_clear(&held.packets);
@@ -497,6 +527,11 @@ int held_acks_begin(uint32_t keepalive_s, const struct held_acks_hooks *hooks)
     held.fd = fd;
     read_ahead_begin(fd);
     return fd;
+}
+
+void held_acks_publishing(void)
+{
+    held.publishing++;
 }
 
 void held_acks_expect(void)

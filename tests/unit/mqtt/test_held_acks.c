@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -277,6 +279,73 @@ static void test_after_the_end_nothing_that_is_held_is_written(void **state)
     fixture_fini(&fixture);
 }
 
+/* ---- Publishing ---- */
+
+/* In place of the fixture's sockets: a connection of TCP, which counts its segments. */
+static void connect_by_tcp(struct fixture *fixture)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    int one = 1;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    close(fixture->paho);
+    close(fixture->broker);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    fixture->paho = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fixture->paho, (struct sockaddr *)&address, length), 0);
+    fixture->broker = accept(listener, NULL, NULL);
+    assert_true(fixture->broker >= 0);
+    close(listener);
+    setsockopt(fixture->paho, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+static unsigned segments_sent(const struct fixture *fixture)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+    assert_int_equal(getsockopt(fixture->paho, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    return info.tcpi_data_segs_out;
+}
+
+static void test_publishes_that_follow_each_other_leave_together(void **state)
+{
+    (void)state;
+    enum { COUNT = 20 };
+    struct fixture fixture;
+    char got[8 * COUNT];
+    fixture_init(&fixture);
+    connect_by_tcp(&fixture);
+    assert_int_equal(paho_writes(fixture.paho, CONNECT, 4), 4);
+    paho_polls(fixture.paho);
+    assert_int_equal(held_acks_begin(0, NULL), fixture.paho);
+    assert_int_equal(recv(fixture.broker, got, 4, MSG_WAITALL), 4);
+    unsigned before = segments_sent(&fixture);
+    for (int i = 0; i < COUNT; i++) {
+        held_acks_publishing();
+    }
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(paho_writes(fixture.paho, "\x32\x06\0\x01t\0\x01x", 8), 8);
+    }
+    assert_int_equal(recv(fixture.broker, got, sizeof got, MSG_WAITALL), sizeof got);
+    for (int i = 0; i < COUNT; i++) {
+        assert_memory_equal(got + 8 * (size_t)i, "\x32\x06\0\x01t\0\x01x", 8);
+    }
+    /* The kernel waits 200 ms at most, so there may be more than one on a very slow machine. */
+    assert_true(segments_sent(&fixture) - before < COUNT / 2);
+    /* One by itself, and a packet of another kind, are sent at once. */
+    before = segments_sent(&fixture);
+    held_acks_publishing();
+    assert_int_equal(paho_writes(fixture.paho, "\x32\x06\0\x01t\0\x01x", 8), 8);
+    assert_int_equal(segments_sent(&fixture) - before, 1);
+    held_acks_publishing();
+    held_acks_publishing();
+    assert_int_equal(paho_writes(fixture.paho, PINGREQ, 2), 2);
+    assert_int_equal(segments_sent(&fixture) - before, 2);
+    fixture_fini(&fixture);
+}
+
 /* ---- Reading ---- */
 
 static void broker_sends(struct fixture *fixture, const void *bytes, size_t count)
@@ -453,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_acknowledgements_that_the_socket_does_not_take_end_the_connection),
         cmocka_unit_test(test_acknowledgements_wait_for_pahos_incomplete_write),
         cmocka_unit_test(test_after_the_end_nothing_that_is_held_is_written),
+        cmocka_unit_test(test_publishes_that_follow_each_other_leave_together),
         cmocka_unit_test(test_what_the_broker_has_sent_is_read_at_once_and_given_in_pieces),
         cmocka_unit_test(test_a_large_packet_is_read_whole),
         cmocka_unit_test(test_the_end_of_the_connection_comes_behind_what_was_sent),
