@@ -355,6 +355,10 @@ static void set_method(struct exchange *exchange, const struct http_request *req
         must(curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDSIZE, (long)request->body.length));
         must(curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDS,
                               buf_slice(&exchange->request_body).data));
+        /* libcurl 8.7 and newer notices only when it looks at the connection again that a request
+         * without a body is sent. An error that has arrived by then would end the connection. */
+        must(curl_easy_setopt(exchange->easy, CURLOPT_KEEP_SENDING_ON_ERROR,
+                              request->body.length == 0 ? 1L : 0L));
         exchange->posted_bytes = request->body.length;
     }
     if (is_put != exchange->is_put) {

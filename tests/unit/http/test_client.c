@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,6 +52,9 @@ struct fixture {
     sem_t stray_sent;
     char *large_answer; /* what serve_small_then_large() sends */
 };
+
+/* Each send() of this thread waits for the answer. */
+static _Thread_local bool awaits_answers;
 
 static void send_to(struct fixture *fixture, const char *scheme, int port);
 
@@ -111,6 +115,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
+    awaits_answers = false;
     sem_post(&fixture->stray_wanted);
     http_free(fixture->http);
     peer_free(fixture->peer);
@@ -937,6 +942,31 @@ static void test_headers_are_read_and_invalid_values_are_ignored(void **state)
     }
 }
 
+/* Also libcurl's: the answer is there before it looks at the connection again. */
+ssize_t send(int fd, const void *data, size_t length, int flags)
+{
+    ssize_t count = sendto(fd, data, length, flags, NULL, 0);
+    if (awaits_answers && count > 0) {
+        struct pollfd answer = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&answer, 1, FAR_MS), 1);
+    }
+    return count;
+}
+
+static void test_an_error_that_arrives_at_once_is_an_answer_and_the_connection_is_kept(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, serve_all, FAR_MS);
+    peer_set_answer(fixture->peer, "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n");
+    awaits_answers = true;
+    for (int i = 0; i < 3; i++) {
+        exchange(fixture);
+        assert_int_equal(fixture->result, HTTP_ANSWERED);
+        assert_int_equal(fixture->status, 429);
+    }
+    assert_int_equal(peer_connections(fixture->peer), 1);
+}
+
 static void test_an_interim_answer_is_not_the_answer(void **state)
 {
     struct fixture *fixture = *state;
@@ -1038,6 +1068,7 @@ int main(void)
         CASE(test_an_answer_may_be_as_large_as_the_limit_and_not_larger),
         CASE(test_a_request_may_have_a_limit_of_its_own),
         CASE(test_headers_are_read_and_invalid_values_are_ignored),
+        CASE(test_an_error_that_arrives_at_once_is_an_answer_and_the_connection_is_kept),
         CASE(test_an_interim_answer_is_not_the_answer),
         CASE(test_redirects_are_answers_and_not_followed),
         CASE(test_running_exchanges_are_freed_without_a_callback),
