@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <utlist.h>
 
 /* With one more, the oldest is closed: clients that connect and send nothing, or one byte now and
@@ -376,17 +377,44 @@ static void set_port(struct sockaddr *address, int port)
     }
 }
 
+/* -1, with the reason in errno. libmicrohttpd would bind it, too, but loses the reason, and 1.0.1
+ * closes the descriptor twice where it cannot. */
+static int bind_to(const struct addrinfo *address)
+{
+    static const int YES = 1;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &YES, sizeof YES);
+    if (address->ai_family == AF_INET6) {
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &YES, sizeof YES);
+    }
+    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
 /* False, with the reason in errno, if it cannot listen there. */
 static bool listen_on(struct admin *admin, const struct addrinfo *address)
 {
     struct listener *listener = &admin->listeners[admin->listener_count];
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
-                     (address->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
     if (admin->listener_count > 0) {
         set_port(address->ai_addr, admin_port(admin)); /* port 0: the one that the first has got */
     }
+    int fd = bind_to(address);
+    if (fd < 0) {
+        return false;
+    }
+    /* The descriptor is libmicrohttpd's now. Without threads or memory, versions differ in whether
+     * they close it. */
     listener->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, admin, MHD_OPTION_SOCK_ADDR, address->ai_addr,
+        flags, 0, NULL, NULL, handle, admin, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)(ADMIN_CONNECTIONS_MAX + ADMIN_CLOSING_MAX),
         MHD_OPTION_NOTIFY_CONNECTION, connection_changed, listener, MHD_OPTION_NOTIFY_COMPLETED,
         request_completed, admin, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ADMIN_TIMEOUT_S,
