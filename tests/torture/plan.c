@@ -213,7 +213,7 @@ static void draw_invalid(struct plan *plan, struct plan_item *item)
     if (item->fault == FAULT_RETAINED) {
         item->sender = (uint8_t)random_below(&plan->random, PLAN_SENDERS_V5);
     }
-    if (item->fault == FAULT_REPLY_CONTROL) { /* mosquitto takes none in a Response Topic */
+    if (item->fault >= FAULT_REPLY_DEEP && item->fault <= FAULT_REPLY_CONTROL) {
         item->sender = (uint8_t)random_between(&plan->random, PLAN_SENDERS_V5, PLAN_SENDERS - 1);
     }
     if (plan_has_bad_reply_topic(item)) {

@@ -51,10 +51,12 @@ enum plan_fault {
     FAULT_SIZE,
     FAULT_GROUP,
     FAULT_REPLY_TOPIC, /* not one of the route's */
-    FAULT_REPLY_DEEP,  /* so many levels that mosquitto would close the connection */
     FAULT_REPLY_LONG,  /* a byte too many */
+    /* mosquitto, at the latest with 2.0.21, closes the connection that has these as Response Topic,
+     * so a sender with MQTT 3.1.1 has them in the command. */
+    FAULT_REPLY_DEEP, /* so many levels that it would close at a topic, too */
     FAULT_REPLY_WILDCARD,
-    FAULT_REPLY_CONTROL, /* a control character, at which mosquitto would close, too */
+    FAULT_REPLY_CONTROL, /* a control character */
     FAULT_EXPIRED,
     FAULT_RETAINED,
     FAULT_COUNT
