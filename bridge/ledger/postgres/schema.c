@@ -406,10 +406,13 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
                                    " AND NOT route = ANY ($2::text[]) GROUP BY route"},
     [PG_LIST_OVERDUE] = {"list_overdue", "SELECT token, grp FROM command WHERE line IS NOT NULL"
                                          " AND due_at <= $1 ORDER BY due_at LIMIT $2"},
-    [PG_LIST_HEADLESS] = {"list_headless",
-                          "SELECT DISTINCT c.grp FROM command c WHERE c.line IS NOT NULL"
-                          " AND NOT EXISTS (SELECT 1 FROM command h WHERE h.grp = c.grp"
-                          " AND h.owner IS NOT NULL) LIMIT $1"},
+    /* A subquery with one value looks into the index for each group. NOT EXISTS would be a join,
+     * which reads all heads for each group where the statistics are those of an idle moment. */
+    [PG_LIST_HEADLESS] =
+        {"list_headless",
+         "SELECT c.grp FROM (SELECT DISTINCT grp FROM command WHERE line IS NOT NULL) c"
+         " WHERE (SELECT h.owner FROM command h WHERE h.grp = c.grp AND h.owner IS NOT NULL)"
+         " IS NULL LIMIT $1"},
     [PG_GRANT] = {"grant_tokens",
                   "INSERT INTO allowance AS a (region, granted, free_at) VALUES ($1,"
                   " least($5::bigint, $4::bigint),"
