@@ -23,13 +23,23 @@ enum { TRAP_MS = 2500, TRAP_PACKETS = 12 };
 
 static const char default_settings[] =
     "broker.username = \"bridge\"; broker.reconnect_min_s = 1; broker.reconnect_max_s = 2; "
-    "broker.keepalive_s = 5;"
     "api.connect_timeout_ms = 500; api.read_timeout_ms = 1000;"
     "api.rate_per_s = 300.0; api.rate_burst = 200; api.rpo_s = 1;";
 
-enum { VALUES_MAX = 4, LEDGER_BYTES = 320 };
+enum {
+    VALUES_MAX = 4,
+    LEDGER_BYTES = 400,
+    /* Half of the first is the time to an acknowledgement. A duplicate takes three round trips to
+     * the database, one after the other, and a whole window of them must fit into that time: else
+     * all of them come again, for ever. */
+    SHARED_KEEPALIVE_S = 15,
+    SHARED_WINDOW = 32,
+};
 
-/* Of the route that starts groups; every value of `topics` takes in all starts. */
+#define TORTURE_INSTANCE "torture"
+
+/* Of the route that starts groups; every value of `topics` takes in all starts. With a shared
+ * ledger a route always has a share, and an instance has the number of its bridge in it. */
 static const struct {
     const char *name;
     const char *values[VALUES_MAX];
@@ -40,7 +50,9 @@ static const struct {
                         "ecs-bridge/v1/commands/+/+"},
                        4},
     [BRIDGE_SHARE] = {"share", {"", "blue", "green"}, 3},
-    [BRIDGE_INSTANCE] = {"instance", {"torture", "torture-2", "torture-3"}, 3},
+    [BRIDGE_INSTANCE] = {"instance",
+                         {TORTURE_INSTANCE, TORTURE_INSTANCE "-2", TORTURE_INSTANCE "-3"},
+                         3},
 };
 
 const char *bridge_keeper_setting_name(enum bridge_setting setting)
@@ -55,19 +67,39 @@ static const char *value_of(const struct bridge_keeper *keeper, enum bridge_sett
 
 const char *bridge_keeper_instance(const struct bridge_keeper *keeper)
 {
-    return keeper->options.store != NULL ? keeper->instance : value_of(keeper, BRIDGE_INSTANCE);
+    return keeper->instance;
 }
 
-/* The share of both routes, and the ledger. */
+static const char *share_of(const struct bridge_keeper *keeper)
+{
+    const char *share = value_of(keeper, BRIDGE_SHARE);
+    return keeper->options.store != NULL && share[0] == '\0' ? "torture" : share;
+}
+
+static void name_instance(struct bridge_keeper *keeper)
+{
+    const char *value = value_of(keeper, BRIDGE_INSTANCE);
+    snprintf(keeper->instance, sizeof keeper->instance, "%s", value);
+    if (keeper->options.store != NULL) {
+        snprintf(keeper->instance, sizeof keeper->instance, TAP_INSTANCE "%d%s",
+                 keeper->options.number, value + strlen(TORTURE_INSTANCE));
+    }
+}
+
+/* The share of the other routes, and the ledger. */
 static void write_shared(const struct bridge_keeper *keeper, char *out_share, char *out_ledger,
                          size_t size)
 {
     const struct bridge_options *options = &keeper->options;
-    out_ledger[0] = out_share[0] = '\0';
+    out_share[0] = '\0';
+    snprintf(out_ledger, size, "broker.keepalive_s = 5;");
     if (options->store != NULL) {
         snprintf(out_share, size, "share = \"torture\";");
-        snprintf(out_ledger, size, "ledger.store = \"%s\"; ledger.lease_s = %d;", options->store,
-                 options->lease_s);
+        snprintf(out_ledger, size,
+                 "ledger.store = \"%s\"; ledger.lease_s = %d; ledger.session_adopt_s = %d;"
+                 " broker.keepalive_s = %d; broker.receive_maximum = %d;",
+                 options->store, options->lease_s, options->session_adopt_s, SHARED_KEEPALIVE_S,
+                 SHARED_WINDOW);
     }
 }
 
@@ -96,7 +128,6 @@ static void write_config(const struct bridge_keeper *keeper)
     char share[LEDGER_BYTES];
     char ledger[LEDGER_BYTES];
     const struct bridge_options *options = &keeper->options;
-    bool is_shared = options->store != NULL;
     write_shared(keeper, share, ledger, LEDGER_BYTES);
     write_alerts(keeper, share, alerts, sizeof alerts);
     snprintf(defaults, sizeof defaults,
@@ -107,9 +138,9 @@ static void write_config(const struct bridge_keeper *keeper)
              " { name = \"stop\"; action = \"StopDiskReplicaGroup\"; topics = (\"" PLAN_STOPS
              "/#\"); groups = (\"pg-*\"); %s %s }%s ); instance = \"%s\";",
              default_settings, options->broker_uri, options->broker_ca_file, options->api_port,
-             keeper->admin_port, ledger, value_of(keeper, BRIDGE_TOPICS),
-             is_shared ? "torture" : value_of(keeper, BRIDGE_SHARE), options->route_settings, share,
-             options->route_settings, alerts, bridge_keeper_instance(keeper));
+             keeper->admin_port, ledger, value_of(keeper, BRIDGE_TOPICS), share_of(keeper),
+             options->route_settings, share, options->route_settings, alerts,
+             bridge_keeper_instance(keeper));
     char *text = settings_write(defaults, options->settings);
     file_write(keeper->bridge.config, text);
     free(text);
@@ -121,7 +152,7 @@ void bridge_keeper_init(struct bridge_keeper *keeper, const struct bridge_option
     *keeper = (struct bridge_keeper){.options = *options, .restart.changed = BRIDGE_SETTING_COUNT};
     bridge->fixture = &keeper->fixture;
     keeper->trap = &options->tap->traps[options->number];
-    snprintf(keeper->instance, sizeof keeper->instance, TAP_INSTANCE "%d", options->number);
+    name_instance(keeper);
     keeper->admin_port = port_reserve(&keeper->admin_guard);
     snprintf(bridge->directory, sizeof bridge->directory, "%s/bridge", options->directory);
     if (options->number > 0) {
@@ -185,13 +216,15 @@ static void begin_absence(struct bridge_keeper *keeper, bool is_pause)
     if (keeper->absence_count == BRIDGE_ABSENCES_MAX) {
         flow_fail("too many faults of a bridge");
     }
-    keeper->absences[keeper->absence_count++] = (struct bridge_absence){
+    struct bridge_absence *absence = &keeper->absences[keeper->absence_count++];
+    *absence = (struct bridge_absence){
         .from_ms = flow_now_ms(),
         .from_wall_ms = wall_ms(),
         .to_ms = INT64_MAX,
         .to_wall_ms = INT64_MAX,
         .is_pause = is_pause,
     };
+    memcpy(absence->instance, keeper->instance, sizeof absence->instance);
 }
 
 static void end_absence(struct bridge_keeper *keeper)
@@ -351,8 +384,12 @@ static void start(struct bridge_keeper *keeper)
             changing[changed].count;
         keeper->change_counts[changed]++;
         keeper->restart.changed = BRIDGE_SETTING_COUNT;
-        write_config(keeper);
     }
+    if (keeper->restart.is_common) {
+        keeper->chosen[BRIDGE_TOPICS] = keeper->chosen[BRIDGE_SHARE] = 0;
+    }
+    name_instance(keeper);
+    write_config(keeper);
     keeper->start_ms = 0;
     end_absence(keeper);
     bridge_start(&keeper->bridge);
@@ -391,6 +428,11 @@ static void resume(struct bridge_keeper *keeper)
     end_absence(keeper);
 }
 
+static bool must_wait(const struct bridge_keeper *keeper)
+{
+    return keeper->restart.changed == BRIDGE_INSTANCE && *keeper->options.is_old_server_back;
+}
+
 void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms)
 {
     struct bridge *bridge = &keeper->bridge;
@@ -409,7 +451,7 @@ void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms)
         } else if (keeper->resume_ms != 0 && now_ms >= keeper->resume_ms) {
             resume(keeper);
         }
-    } else if (now_ms >= keeper->start_ms) {
+    } else if (now_ms >= keeper->start_ms && !must_wait(keeper)) {
         start(keeper);
     }
 }

@@ -32,6 +32,7 @@ struct bridge_restart {
     int delay_ms;                /* from its end to the next start */
     enum bridge_setting changed; /* BRIDGE_SETTING_COUNT: none */
     uint32_t choice;             /* chooses the new value */
+    bool is_common;              /* `topics` and `share` are then those of all bridges */
 };
 
 struct bridge_options {
@@ -39,6 +40,10 @@ struct bridge_options {
     int number;        /* from 0, below TAP_BRIDGES_MAX */
     const char *store; /* the shared ledger's URI; NULL: a SQLite ledger of its own */
     int lease_s;       /* of the shared ledger */
+    int session_adopt_s;
+    /* Whether an old server takes writes. A start with another `instance` waits: nothing that it
+     * has says that the server is old. */
+    const bool *is_old_server_back;
     const char *broker_uri;
     const char *broker_ca_file; /* "": none */
     int api_port;
@@ -55,6 +60,7 @@ struct bridge_absence {
     int64_t from_wall_ms;
     int64_t to_wall_ms;
     bool is_pause; /* SIGSTOP; otherwise its process was gone */
+    char instance[24];
 };
 
 enum { BRIDGE_ABSENCES_MAX = 8192 };
@@ -63,7 +69,7 @@ struct bridge_keeper {
     struct bridge_options options;
     struct fixture fixture; /* only the fields that struct bridge needs */
     struct bridge bridge;
-    char instance[16]; /* with a shared ledger */
+    char instance[24];
     int admin_port;
     int admin_guard;
     int64_t start_ms;      /* time of the next start; 0: it runs */

@@ -87,11 +87,13 @@ static enum bridge_setting draw_change(struct chaos *chaos, enum bridge_harm har
     return is_changed && !is_left_out ? setting : BRIDGE_SETTING_COUNT;
 }
 
-/* So long that the others take over. */
+/* So long that the others take over, and half of the time its session too. */
 static int draw_absence(struct chaos *chaos)
 {
-    int lease_ms = chaos->bridges[0].options.lease_s * 1000;
-    return lease_ms + TAKE_OVER_MS + random_between(&chaos->choice, 500, AWAY_MS);
+    const struct bridge_options *options = &chaos->bridges[0].options;
+    int longer_s = random_chance(&chaos->choice, 50) ? options->session_adopt_s : 0;
+    return (options->lease_s + longer_s) * 1000 + TAKE_OVER_MS +
+           random_between(&chaos->choice, 500, AWAY_MS);
 }
 
 static void harm_bridge(struct chaos *chaos, int64_t at_ms)

@@ -4,6 +4,7 @@
 #include "violation.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void line(const char *name, long long value)
 {
@@ -31,11 +32,39 @@ static int broker_kills(const struct torture *torture)
     return counts[BROKER_KILL_SAVED] + counts[BROKER_KILL_UNSAVED] + counts[BROKER_KILL_EMPTIED];
 }
 
+static int changes_of(const struct torture *torture, enum bridge_setting setting)
+{
+    int count = 0;
+    for (int i = 0; i < torture->options.bridges; i++) {
+        count += torture->bridges[i].change_counts[setting];
+    }
+    return count;
+}
+
+/* The lines with this event in the logs of all bridges. */
+static int count_event(const struct torture *torture, const char *event)
+{
+    int count = 0;
+    char wanted[64];
+    char line[1024];
+    snprintf(wanted, sizeof wanted, " event=%s ", event);
+    for (int i = 0; i < torture->options.bridges; i++) {
+        FILE *file = fopen(torture->bridges[i].bridge.log, "re");
+        while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+            count += strstr(line, wanted) != NULL;
+        }
+        if (file != NULL) {
+            fclose(file);
+        }
+    }
+    return count;
+}
+
 static int setting_changes(const struct torture *torture)
 {
     int count = 0;
     for (int i = 0; i < BRIDGE_SETTING_COUNT; i++) {
-        count += torture->bridges[0].change_counts[i];
+        count += changes_of(torture, (enum bridge_setting)i);
     }
     return count;
 }
@@ -86,7 +115,7 @@ static void report_faults(const struct torture *torture)
         char name[64];
         snprintf(name, sizeof name, "  started with other %s",
                  bridge_keeper_setting_name((enum bridge_setting)i));
-        line(name, torture->bridges[0].change_counts[i]);
+        line(name, changes_of(torture, (enum bridge_setting)i));
     }
     line("log not read", torture->bridges[0].log_reader.stall_count);
     line("  until the pipe was full", torture->bridges[0].log_reader.full_count);
@@ -134,6 +163,8 @@ static void report_store(const struct torture *torture)
     }
     line("  connections to those that came back", torture->store.returned_asked);
     line("connections to it cut, times", torture->chaos.store_cut_count);
+    line("sessions of absent bridges adopted", count_event(torture, "session_adopted"));
+    line("  left to a bridge that came back", count_event(torture, "session_abandoned"));
     line("runs removed from the ledger", findings->removed_count);
     line("commands taken over", findings->adopted_count);
     line("absences that ended in a take-over", findings->take_over_count);

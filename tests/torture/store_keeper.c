@@ -288,6 +288,7 @@ static void begin_step(struct store_keeper *keeper, const struct step *step)
     if (keeper->harm == STORE_RETURN && step->is_late) {
         check_returned(keeper);
     }
+    keeper->is_old_back = keeper->harm == STORE_RETURN && strcmp(step->verb, "up") == 0;
     snprintf(port, sizeof port, "%d", keeper->ports[second]);
     const char *argv[ARGUMENTS_MAX] = {
         POSTGRES_SCRIPT, step->verb, keeper->directories[step->is_second ? second : keeper->first]};
@@ -385,6 +386,17 @@ static char *query(const struct store_keeper *keeper, const char *directory, con
     return output;
 }
 
+int store_keeper_absent(const struct store_keeper *keeper, const char *directory)
+{
+    char *text = query(keeper, directory,
+                       "SELECT count(DISTINCT instance) FROM meta m WHERE key LIKE 'broker.%:%'"
+                       " AND key NOT LIKE 'broker.status:%' AND NOT EXISTS"
+                       " (SELECT 1 FROM bridge b WHERE b.instance = m.instance);");
+    int count = atoi(text);
+    free(text);
+    return count;
+}
+
 static bool is_troubled(const struct store_keeper *keeper, int64_t from_ms, int64_t to_ms)
 {
     for (int i = 0; i < keeper->trouble_count; i++) {
@@ -403,7 +415,7 @@ static void check_absence(const struct bridge_keeper *bridge, const struct bridg
     for (const char *line = removals; line != NULL && *line != '\0';) {
         if (sscanf(line, "%31[^|]|%" SCNd64 "|%" SCNd64, removal.instance, &removal.at_ms,
                    &removal.adopted_ms) == 3 &&
-            strcmp(removal.instance, bridge_keeper_instance(bridge)) == 0 &&
+            strcmp(removal.instance, absence->instance) == 0 &&
             removal.at_ms >= absence->from_wall_ms && removal.at_ms <= absence->to_wall_ms) {
             int64_t took_ms = removal.at_ms - absence->from_wall_ms;
             int64_t adopted_ms = removal.adopted_ms - absence->from_wall_ms;
@@ -422,7 +434,7 @@ static void check_absence(const struct bridge_keeper *bridge, const struct bridg
     }
     if (absence->to_ms != INT64_MAX && absence->to_ms - absence->from_ms > limit_ms) {
         violate(VIOLATION_PROCESS, "%s was away for %" PRId64 " ms and not replaced",
-                bridge_keeper_instance(bridge), absence->to_ms - absence->from_ms);
+                absence->instance, absence->to_ms - absence->from_ms);
     }
 }
 

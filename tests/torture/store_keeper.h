@@ -61,6 +61,7 @@ struct store_keeper {
     enum store_harm harm;
     int down_ms;
     int counts[STORE_HARM_COUNT];
+    bool is_old_back;   /* the one that was replaced takes writes, beside the first one */
     int returned_asked; /* connections to servers that came back */
     /* The times at which bridges may not have reached the store, for the take-over time. */
     struct store_trouble {
@@ -93,6 +94,8 @@ bool store_keeper_is_idle(const struct store_keeper *keeper);
 /* Call it only while the keeper is idle. `down_ms` is how long what is away stays away. Returns
  * false for a harm that is not possible on this machine. */
 bool store_keeper_harm(struct store_keeper *keeper, enum store_harm harm, int down_ms);
+/* How many instances without a run have sessions at the broker. */
+int store_keeper_absent(const struct store_keeper *keeper, const char *directory);
 /* A fault of the network to the store, for the take-over time. */
 void store_keeper_note_cut(struct store_keeper *keeper, int ms);
 void store_keeper_step(struct store_keeper *keeper, int64_t now_ms);

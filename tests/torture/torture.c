@@ -21,8 +21,9 @@ enum {
     NEVER_MS = 3600000, /* longer than any run continues after it */
     ASK_ROUNDS = 3,
     COALESCE_S = 2,
-    TOKEN_TTL_S = 60,      /* longer than the deadline of a command */
-    LEASE_S = 5,           /* of a shared ledger: the shortest */
+    TOKEN_TTL_S = 60, /* longer than the deadline of a command */
+    LEASE_S = 5,      /* of a shared ledger: the shortest */
+    SESSION_ADOPT_S = 6,
     SAMPLE = 40,           /* answered commands that are sent again */
     SPARE_COMMANDS = 20000 /* room for repeated commands */
 };
@@ -52,7 +53,6 @@ static void choose_settings(struct torture *torture)
     torture->token_ttl_s = forgets ? TOKEN_TTL_S : 0;
     torture->deadline_s = torture->options.duration_s <= SHORT_S ? 8 : 20;
     if (torture->options.is_shared) {
-        torture->options.parts &= ~(unsigned)CHAOS_SETTINGS;
         torture->deadline_s += 2 * LEASE_S; /* a command waits for the take-over */
         is_full = true;
     }
@@ -140,7 +140,9 @@ static void start_bridges(struct torture *torture)
                                      .coalesce_s = torture->coalesce_s,
                                      .store =
                                          torture->options.is_shared ? torture->store.uri : NULL,
-                                     .lease_s = LEASE_S};
+                                     .lease_s = LEASE_S,
+                                     .session_adopt_s = SESSION_ADOPT_S,
+                                     .is_old_server_back = &torture->store.is_old_back};
     for (int i = 0; i < torture->options.bridges; i++) {
         options.number = i;
         bridge_keeper_init(&torture->bridges[i], &options);
@@ -364,10 +366,31 @@ static void come_to_rest(struct torture *torture)
     }
 }
 
+/* Until the others have drained the sessions of former instances. */
+static void wait_for_sessions(struct torture *torture)
+{
+    int64_t end_ms = flow_now_ms() + REST_MS;
+    int64_t look_ms = 0;
+    int count = torture->options.is_shared ? 1 : 0;
+    while (count > 0) {
+        torture_step(torture);
+        int64_t now_ms = flow_now_ms();
+        if (now_ms >= look_ms) {
+            count = store_keeper_absent(&torture->store, torture->directory);
+            look_ms = now_ms + LOOK_MS * 3;
+        }
+        if (now_ms > end_ms && count > 0) {
+            violate(VIOLATION_PROCESS, "nobody drains the sessions of %d instances", count);
+            return;
+        }
+    }
+}
+
 void torture_calm(struct torture *torture)
 {
     wait_idle(torture);
     chaos_calm(&torture->chaos);
+    wait_for_sessions(torture);
     come_to_rest(torture);
 }
 
@@ -422,7 +445,10 @@ static int ask_sample(struct torture *torture)
 
 static void stop_all(struct torture *torture, int delay_ms)
 {
-    const struct bridge_restart restart = {delay_ms, BRIDGE_SETTING_COUNT, 0};
+    /* Only then each command comes to one of them. */
+    const struct bridge_restart restart = {.delay_ms = delay_ms,
+                                           .changed = BRIDGE_SETTING_COUNT,
+                                           .is_common = torture->options.is_shared};
     for (int i = 0; i < torture->options.bridges; i++) {
         bridge_keeper_harm(&torture->bridges[i], BRIDGE_STOP, 0, &restart);
         torture->bridges[i].counts[BRIDGE_STOP]--;
