@@ -39,20 +39,25 @@ static void read_file(struct timeline *timeline)
     fclose(file);
 }
 
-/* If it cannot be written, the next start accepts any server, as the first one did. */
+/* The new file takes the place of the old one whole, so a kill leaves one of them. If it cannot be
+ * written, the next start accepts any server, as the first one did. */
 static void write_file(const struct timeline *timeline)
 {
     char text[64];
+    struct buf made = {0};
+    buf_printf(&made, "%s.new", timeline->file);
     int length = snprintf(text, sizeof text, "%" PRIu64 " %u %d\n", timeline->known.system,
                           timeline->known.timeline, timeline->known.has_standby ? 1 : 0);
-    int fd = open(timeline->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || write(fd, text, (size_t)length) != length || fsync(fd) != 0) {
+    int fd = open(made.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || write(fd, text, (size_t)length) != length || fsync(fd) != 0 ||
+        rename(made.data, timeline->file) != 0) {
         LOG_WARN("ledger_timeline_not_kept", LOG_TEXT("file", timeline->file),
                  LOG_TEXT("why", strerror(errno)));
     }
     if (fd >= 0) {
         close(fd);
     }
+    buf_fini(&made);
 }
 
 struct timeline *timeline_new(const char *file, bool is_full)

@@ -83,10 +83,32 @@ static void test_an_old_primary_and_another_database_are_refused(void **state)
     buf_fini(&why);
 }
 
+/* A kill while it is written must not leave an empty file, with which an old primary is accepted.
+ */
+static void test_the_known_timeline_is_replaced_as_a_whole(void **state)
+{
+    struct buf path = {0};
+    struct buf why = {0};
+    char text[64] = "";
+    (void)state;
+    replace_timeline("0 0 0");
+    buf_printf(&path, "%s/.timeline", getenv("STATE_DIRECTORY"));
+    FILE *before = fopen(path.data, "re");
+    assert_non_null(before);
+    assert_int_equal(try_open(&why), STATUS_OK);
+    assert_true(known_system() > 0);
+    assert_non_null(fgets(text, sizeof text, before));
+    assert_string_equal(text, "0 0 0");
+    fclose(before);
+    buf_fini(&path);
+    buf_fini(&why);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_old_primary_and_another_database_are_refused),
+        cmocka_unit_test(test_the_known_timeline_is_replaced_as_a_whole),
     };
 
     static const struct store_suite SUITE = {.ops = &store_postgres_ops,
