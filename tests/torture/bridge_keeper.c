@@ -395,6 +395,24 @@ static void start(struct bridge_keeper *keeper)
     bridge_start(&keeper->bridge);
 }
 
+bool bridge_keeper_ran(const struct bridge_keeper *keeper, int64_t from_ms, int64_t to_ms)
+{
+    for (int i = 0; i < keeper->absence_count; i++) {
+        const struct bridge_absence *absence = &keeper->absences[i];
+        if (absence->from_ms <= to_ms && absence->to_ms >= from_ms) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void bridge_keeper_acknowledge(const struct bridge_keeper *keeper)
+{
+    if (keeper->bridge.pid > 0 && !is_deaf(keeper->bridge.pid, SIGUSR2)) {
+        kill(keeper->bridge.pid, SIGUSR2);
+    }
+}
+
 /* --- pauses --- */
 
 static void send_all(const struct bridge_keeper *keeper, int signal_number)
@@ -456,15 +474,16 @@ void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms)
     }
 }
 
-void bridge_keeper_verify(const struct bridge_keeper *keeper)
+char *bridge_keeper_verify(const struct bridge_keeper *keeper)
 {
     const struct bridge *bridge = &keeper->bridge;
     const char *const argv[] = {BRIDGE_BINARY,  "ledger", "--config",
                                 bridge->config, "verify", NULL};
+    char *text = NULL;
     struct tool_result result = tool_run(bridge->directory, NULL, argv);
-    if (result.code != 0) {
-        violate(VIOLATION_LEDGER, "ledger verify exits with %d: %s%s", result.code, result.output,
-                result.errors);
+    if (result.code != 0 && asprintf(&text, "%s%s", result.output, result.errors) < 0) {
+        flow_fail("no memory");
     }
     tool_result_fini(&result);
+    return text;
 }

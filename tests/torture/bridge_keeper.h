@@ -108,6 +108,10 @@ void bridge_keeper_harm(struct bridge_keeper *keeper, enum bridge_harm harm, uin
 void bridge_keeper_pause(struct bridge_keeper *keeper, int ms, bool is_whole);
 /* Whether a pause covers this time, or ended less than `after_ms` before it. */
 bool bridge_keeper_was_paused(const struct bridge_keeper *keeper, int64_t at_ms, int after_ms);
+/* Whether it ran all this time, and was not paused. */
+bool bridge_keeper_ran(const struct bridge_keeper *keeper, int64_t from_ms, int64_t to_ms);
+/* Confirms to a bridge that runs that its report of lost commits was seen. */
+void bridge_keeper_acknowledge(const struct bridge_keeper *keeper);
 /* How often the bridge itself was killed in this time. */
 size_t bridge_keeper_kills(const struct bridge_keeper *keeper, int64_t from_ms, int64_t to_ms);
 /* The value of `instance` in its current settings. */
@@ -115,8 +119,9 @@ const char *bridge_keeper_instance(const struct bridge_keeper *keeper);
 /* The timeline of the shared ledger's server that it knows, also for its next start; 0: none. */
 unsigned bridge_keeper_timeline(const struct bridge_keeper *keeper);
 const char *bridge_keeper_setting_name(enum bridge_setting setting);
-/* Checks the ledger of the stopped bridge. */
-void bridge_keeper_verify(const struct bridge_keeper *keeper);
+/* Checks the ledger of the stopped bridge: what is wrong with it, a line for each fault, to be
+ * freed; NULL: nothing. */
+char *bridge_keeper_verify(const struct bridge_keeper *keeper);
 void bridge_keeper_step(struct bridge_keeper *keeper, int64_t now_ms);
 
 #endif

@@ -218,8 +218,8 @@ static void harm_network(struct chaos *chaos, int64_t at_ms)
 
 /* Each is drawn as often as it is in here, then all again: so a long run has all of them. */
 static const uint8_t store_harms[] = {
-    STORE_RESTART,   STORE_RESTART, STORE_IMMEDIATE, STORE_KILL,         STORE_FAIL_OVER,
-    STORE_FAIL_OVER, STORE_RETURN,  STORE_RETURN,    STORE_STANDBY_AWAY, STORE_FULL,
+    STORE_RESTART, STORE_RESTART, STORE_IMMEDIATE,    STORE_KILL, STORE_FAIL_OVER, STORE_FAIL_OVER,
+    STORE_RETURN,  STORE_RETURN,  STORE_STANDBY_AWAY, STORE_FULL, STORE_LOSE,      STORE_LOSE,
 };
 
 static enum store_harm draw_store_harm(struct chaos *chaos)
@@ -238,10 +238,10 @@ static enum store_harm draw_store_harm(struct chaos *chaos)
 static void harm_store(struct chaos *chaos, int64_t at_ms)
 {
     static const unsigned parts[STORE_HARM_COUNT] = {CHAOS_SERVERS,    CHAOS_SERVERS, CHAOS_SERVERS,
-                                                     CHAOS_FAIL_OVERS, CHAOS_RETURNS, CHAOS_SERVERS,
-                                                     CHAOS_FULL};
-    static const char *const names[] = {"restart", "immediate",    "kill", "fail-over",
-                                        "return",  "standby-away", "full"};
+                                                     CHAOS_FAIL_OVERS, CHAOS_RETURNS, CHAOS_LOSSES,
+                                                     CHAOS_SERVERS,    CHAOS_FULL};
+    static const char *const names[] = {"restart", "immediate", "kill",         "fail-over",
+                                        "return",  "lose",      "standby-away", "full"};
     struct random *random = &chaos->schedules[CHAOS_STORE].random;
     enum store_harm harm = draw_store_harm(chaos);
     int ms = random_between(random, 200, 6000);
@@ -407,7 +407,8 @@ static bool may_begin(const struct chaos *chaos, enum chaos_kind kind)
     case CHAOS_STORE:
         return chaos->store != NULL && store_keeper_is_idle(chaos->store);
     case CHAOS_STORE_CUT:
-        return chaos->store != NULL && (chaos->parts & CHAOS_CUTS) != 0;
+        return chaos->store != NULL && (chaos->parts & CHAOS_CUTS) != 0 &&
+               !store_keeper_must_commit(chaos->store);
     default:
         return true;
     }

@@ -48,7 +48,8 @@ enum chaos_part {
     CHAOS_KILLS = 1024,   /* of bridges */
     CHAOS_BROKERS = 2048, /* kills and stops of the broker */
     CHAOS_WATCH = 4096,   /* no fault: the groups are watched */
-    CHAOS_ALL = 8191,
+    CHAOS_LOSSES = 8192,  /* fail-overs to an asynchronous standby */
+    CHAOS_ALL = 16383,
 };
 
 struct chaos_schedule {

@@ -12,7 +12,7 @@
 #include <time.h>
 
 /* After a pause the bridge ends its calls, and the API notes late that they have ended. */
-enum { PAUSED_CALL_MS = 3000 };
+enum { PAUSED_CALL_MS = 3000, LOST_CALL_MS = 10000 };
 
 /* An "accepted" reply is no answer. */
 static bool has_answer(const struct record_row *row)
@@ -40,6 +40,16 @@ static bool is_reply_lost(const struct check *check, uint32_t number)
            broker_keeper_loss_of_reply(check->broker, number, mark->answer_acked_ms) != NULL;
 }
 
+/* Whether what the bridge acknowledged last of it was lost with a fail-over: the claim, its place
+ * among the duplicates that wait, or its answer. */
+static bool is_store_lost(const struct check *check, uint32_t number)
+{
+    const struct store_lost *lost = store_lost_number(check->losses, number);
+    return lost != NULL &&
+           (lost->writes & (WRITE_CLAIM | WRITE_JOIN | WRITE_OUTCOME | WRITE_MESSAGE)) != 0 &&
+           check->tap->marks[number].taken_ms <= lost->killed_ms;
+}
+
 enum check_answer check_answer_of(const struct check *check, uint32_t number)
 {
     const struct record_row *row = &check->record->rows[number];
@@ -48,7 +58,9 @@ enum check_answer check_answer_of(const struct check *check, uint32_t number)
         return CHECK_ANSWERED;
     }
     if (mark->taken > 0) {
-        return is_reply_lost(check, number) ? CHECK_BROKER_LOST_REPLY : CHECK_LOST;
+        return is_reply_lost(check, number)   ? CHECK_BROKER_LOST_REPLY
+               : is_store_lost(check, number) ? CHECK_STORE_LOST
+                                              : CHECK_LOST;
     }
     if (row->acked_ms == 0) {
         return CHECK_NOT_ACCEPTED;
@@ -62,7 +74,8 @@ struct check_question check_question_of(const struct check *check, uint32_t numb
     const struct record_row *row = &check->record->rows[number];
     enum check_answer answered = check_answer_of(check, number);
     int64_t latest_ms = -1;
-    question.is_open = answered == CHECK_BROKER_LOST || answered == CHECK_BROKER_LOST_REPLY;
+    question.is_open = answered == CHECK_BROKER_LOST || answered == CHECK_BROKER_LOST_REPLY ||
+                       answered == CHECK_STORE_LOST;
     for (const struct record_reply *reply = row->replies; reply != NULL; reply = reply->next) {
         struct answer answer;
         answer_read(reply, &answer);
@@ -71,7 +84,9 @@ struct check_question check_question_of(const struct check *check, uint32_t numb
             bool is_forgotten =
                 ttl_ms > 0 && (int64_t)time(NULL) * 1000 - answer.completed_ms > ttl_ms / 2;
             latest_ms = answer.completed_ms;
-            question.is_open = answer_is(&answer, "unknown") && !is_forgotten;
+            bool is_early = answer_is(&answer, "accepted"); /* then the answer may be lost */
+            question.is_open =
+                is_early ? question.is_open : answer_is(&answer, "unknown") && !is_forgotten;
             snprintf(question.token, sizeof question.token, "%s", answer.token);
         }
         answer_fini(&answer);
@@ -162,6 +177,26 @@ static void count_lost_reply(struct check *check, uint32_t number)
     note_excused(check, number, loss);
 }
 
+static void note_store_lost(struct check *check, uint32_t number)
+{
+    char *story = check_story(check, number);
+    check->store_lost_commands++;
+    fprintf(check->excused, "database failed over, writes %x lost; %s\n",
+            store_lost_number(check->losses, number)->writes, story);
+    free(story);
+}
+
+bool check_excuse_token(struct check *check, const char *token, unsigned writes, int64_t *count,
+                        const char *why)
+{
+    bool is_excused = store_lost_token(check->losses, token, writes);
+    if (is_excused) {
+        ++*count;
+        fprintf(check->excused, "database failed over; token '%s': %s\n", token, why);
+    }
+    return is_excused;
+}
+
 static void report(const struct check *check, uint32_t number, enum violation violation,
                    const char *why)
 {
@@ -183,6 +218,9 @@ static void check_answered(struct check *check, uint32_t number)
     case CHECK_BROKER_LOST_REPLY:
         count_lost_reply(check, number);
         break;
+    case CHECK_STORE_LOST:
+        note_store_lost(check, number);
+        break;
     case CHECK_LOST:
         report(check, number, VIOLATION_LOST, "no answer");
         break;
@@ -191,15 +229,22 @@ static void check_answered(struct check *check, uint32_t number)
 
 /* The bridge answers each arrival that it acknowledged. No loss of the broker can excuse a missing
  * answer, because the tap is on the bridge's side. */
-static void check_arrivals(const struct check *check, uint32_t number)
+static void check_arrivals(struct check *check, uint32_t number)
 {
     const struct tap_mark *mark = &check->tap->marks[number];
-    if (check_answer_of(check, number) == CHECK_LOST) {
+    enum check_answer answered = check_answer_of(check, number);
+    const struct store_lost *lost = store_lost_number(check->losses, number);
+    bool is_last_lost = is_store_lost(check, number);
+    if (answered == CHECK_LOST || answered == CHECK_STORE_LOST) {
         return;
     }
-    if (mark->answers < mark->taken) {
+    if (mark->answers < mark->taken && lost != NULL && mark->taken - mark->answers <= lost->count) {
+        note_store_lost(check, number);
+    } else if (mark->answers < mark->taken) {
         report(check, number, VIOLATION_LOST,
                "fewer answers than arrivals that the bridge acknowledged");
+    } else if (mark->taken > 0 && mark->answer_sent_ms < mark->taken_ms && is_last_lost) {
+        note_store_lost(check, number);
     } else if (mark->taken > 0 && mark->answer_sent_ms < mark->taken_ms) {
         report(check, number, VIOLATION_LOST,
                "no answer after the last arrival that the bridge acknowledged");
@@ -224,9 +269,12 @@ static bool is_known(const struct check *check, const char *name)
     return is_planned(check->plan, name) || tap_has_token(check->tap, name);
 }
 
-static void check_token(const struct check *check, const struct api_token *token)
+static void check_token(struct check *check, const struct api_token *token)
 {
-    if (!is_known(check, token->name)) {
+    const unsigned any = WRITE_CLAIM | WRITE_STATE | WRITE_OUTCOME;
+    int64_t *count = &check->store_lost_effects;
+    if (!is_known(check, token->name) &&
+        !check_excuse_token(check, token->name, any, count, "no answer has it")) {
         violate(VIOLATION_DOUBLED,
                 "the API was called with a token that no command and no answer contained: '%s'",
                 token->name);
@@ -236,7 +284,8 @@ static void check_token(const struct check *check, const struct api_token *token
     }
     /* Where the API forgets tokens, nothing but the ledger prevents this one. */
     if (token->told_ms != 0 && token->effects > 1 &&
-        token->told_ms < check->api->started_wall_ms + token->last_effect_ms) {
+        token->told_ms < check->api->started_wall_ms + token->last_effect_ms &&
+        !check_excuse_token(check, token->name, any, count, "an effect after its success")) {
         violate(VIOLATION_DOUBLED, "token '%s' had an effect after its success was recorded",
                 token->name);
     }
@@ -245,7 +294,9 @@ static void check_token(const struct check *check, const struct api_token *token
     bool may_stay_unknown =
         check->api->is_state_first || check->api->token_ttl_ms > 0 || token->is_set_aside;
     if (token->effects > 0 && !token->is_answered && !may_stay_unknown &&
-        is_planned(check->plan, token->name)) {
+        is_planned(check->plan, token->name) &&
+        !check_excuse_token(check, token->name, any | WRITE_MESSAGE, count,
+                            "an effect and no success")) {
         violate(VIOLATION_LIE, "token '%s' had its effect, but no reply reported a success",
                 token->name);
     }
@@ -262,11 +313,14 @@ static void check_overlaps(struct check *check)
             is_excused |=
                 bridge_keeper_was_paused(&check->bridges[j], api->overlaps_ms[i], PAUSED_CALL_MS);
         }
+        bool is_lost = store_losses_cover(check->losses, api->overlaps_ms[i], LOST_CALL_MS);
         check->paused_overlaps += is_excused;
+        check->store_lost_overlaps += !is_excused && is_lost;
     }
-    if (api->overlaps > check->paused_overlaps) {
+    int64_t excused = check->paused_overlaps + check->store_lost_overlaps;
+    if (api->overlaps > excused) {
         violate(VIOLATION_ORDER, "%lld calls began while another of their group was in progress",
-                (long long)(api->overlaps - check->paused_overlaps));
+                (long long)(api->overlaps - excused));
     }
 }
 

@@ -10,6 +10,7 @@
 #include "broker_keeper.h"
 #include "plan.h"
 #include "record.h"
+#include "store_loss.h"
 #include "tap.h"
 
 #include <stdint.h>
@@ -23,7 +24,8 @@ struct check {
     const struct broker_keeper *broker;
     const struct bridge_keeper *bridges;
     int bridge_count;
-    FILE *excused;           /* gets a line for each loss that the broker caused */
+    const struct store_losses *losses; /* of the shared ledger */
+    FILE *excused;           /* gets a line for each loss that broker or database caused */
     int64_t accepted_count;  /* commands acknowledged to their sender */
     int64_t succeeded_count; /* replies by status, each counted once */
     int64_t stopped_count;   /* of the succeeded ones, those of stops */
@@ -41,6 +43,14 @@ struct check {
                                     kill */
     int64_t broker_lost_replies;
     int64_t broker_lost_reply_wait_ms; /* the same for lost replies */
+    /* Because a fail-over to an asynchronous standby has lost writes about them. */
+    int64_t store_lost_commands; /* without an answer, or with fewer than arrivals */
+    int64_t store_lost_answers;  /* more than arrivals: called again */
+    int64_t store_lost_effects; /* `failed`, or no success, and there was an effect; a second effect
+                                   where the API forgets tokens; a token that no answer has */
+    int64_t store_lost_overlaps;
+    int64_t store_lost_histories; /* an attempt that ends and does not begin */
+    int64_t store_lost_watches;
     int64_t anonymous_twice; /* commands without token and correlation, done at two arrivals */
     int64_t paused_overlaps; /* calls beside one of a bridge that was paused and replaced */
     int64_t coalesced_count; /* of the succeeded ones */
@@ -64,6 +74,7 @@ enum check_answer {
     CHECK_NOT_ACCEPTED,      /* never acknowledged */
     CHECK_BROKER_LOST,       /* the broker lost it before the bridge acknowledged it */
     CHECK_BROKER_LOST_REPLY, /* the broker had its reply and lost it */
+    CHECK_STORE_LOST,        /* a fail-over has lost what the bridge had stored of it */
     CHECK_LOST,
 };
 
@@ -81,6 +92,10 @@ struct check_question check_question_of(const struct check *check, uint32_t numb
 
 /* Checks everything; reports violations with violate(). */
 void check_all(struct check *check);
+/* Whether such a write about the token was lost with a fail-over: then it is counted in *count, and
+ * the file of excuses gets the reason. */
+bool check_excuse_token(struct check *check, const char *token, unsigned writes, int64_t *count,
+                        const char *why);
 /* Everything that is known about a command, in one line; the caller frees it. */
 char *check_story(const struct check *check, uint32_t number);
 

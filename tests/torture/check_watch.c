@@ -26,6 +26,8 @@ struct sent_event {
  * have a second watch after the end of the first. */
 struct watch_track {
     UT_hash_handle hh;
+    struct check *check;
+    bool is_excused;           /* counted */
     struct sent_event *events; /* by Seq - 1 */
     size_t count;
     bool is_final;
@@ -40,9 +42,9 @@ struct watch_track {
 /* A token, or a topic. */
 struct named {
     UT_hash_handle hh;
-    const struct watch_track *last; /* with a new event */
-    int watches;                    /* of a token */
-    int runs;                       /* of a token: outcomes that begin a watch */
+    struct watch_track *last; /* with a new event */
+    int watches;              /* of a token */
+    int runs;                 /* of a token: outcomes that begin a watch */
     char name[];
 };
 
@@ -88,6 +90,7 @@ static struct watch_track *get_track(struct reading *reading, const cJSON *json)
         track = calloc(1, sizeof *track + strlen(name) + 1);
         assert(track != NULL);
         strcpy(track->name, name);
+        track->check = reading->check;
         HASH_ADD_STR(reading->tracks, name, track);
         named->watches++;
     }
@@ -111,6 +114,7 @@ static struct watch_track *track_of_event(struct reading *reading, const cJSON *
             track->next = calloc(1, sizeof *track + strlen(track->name) + 1);
             assert(track->next != NULL);
             strcpy(track->next->name, track->name);
+            track->next->check = reading->check;
             get_named(&reading->tokens, json_text(json, "ClientToken"))->watches++;
             reading->check->watch_same_second_count++;
         }
@@ -119,8 +123,23 @@ static struct watch_track *track_of_event(struct reading *reading, const cJSON *
     return track;
 }
 
-static void report(const struct watch_track *track, const char *why, const char *payload)
+/* Whether a fail-over has lost a step of its watch, or the outcome with which it began. */
+static bool excuse(struct watch_track *track, const char *why)
 {
+    int64_t *count = &track->check->store_lost_watches;
+    int64_t again = 0;
+    bool is_excused = check_excuse_token(track->check, strchr(track->name, ' ') + 1,
+                                         WRITE_WATCH | WRITE_OUTCOME | WRITE_CLAIM,
+                                         track->is_excused ? &again : count, why);
+    track->is_excused |= is_excused;
+    return is_excused;
+}
+
+static void report(struct watch_track *track, const char *why, const char *payload)
+{
+    if (excuse(track, why)) {
+        return;
+    }
     const char *last = track->count == 0 ? NULL : track->events[track->count - 1].payload;
     violate(VIOLATION_WATCH, "watch '%s': %s: %s; the last new event: %s", track->name, why,
             payload, last == NULL ? "none" : last);
@@ -128,7 +147,7 @@ static void report(const struct watch_track *track, const char *why, const char 
 
 /* --- events --- */
 
-static void check_order(struct reading *reading, const struct watch_track *track, size_t seq,
+static void check_order(struct reading *reading, struct watch_track *track, size_t seq,
                         bool is_superseded, const char *payload)
 {
     struct check *check = reading->check;
@@ -143,8 +162,8 @@ static void check_order(struct reading *reading, const struct watch_track *track
 }
 
 /* Several bridges: the one that makes the next call publishes the end, another one what follows. */
-static void check_begin(struct reading *reading, const struct watch_track *track,
-                        struct named *topic, const char *payload)
+static void check_begin(struct reading *reading, struct watch_track *track, struct named *topic,
+                        const char *payload)
 {
     struct check *check = reading->check;
     bool is_early = topic->last != NULL && topic->last != track && !topic->last->is_final;
@@ -284,7 +303,7 @@ static void read_list(struct reading *reading, const char *watches)
         track->is_listed = true;
         track->listed_seq = (size_t)json_number(row, "Seq");
         reading->check->watch_going_on_count++;
-        if (track->listed_seq > track->count) {
+        if (track->listed_seq > track->count && !excuse(track, "fewer events than Seq")) {
             violate(VIOLATION_WATCH, "watch '%s' is at Seq %zu, but %zu events were sent",
                     track->name, track->listed_seq, track->count);
         }
@@ -293,7 +312,7 @@ static void read_list(struct reading *reading, const char *watches)
 }
 
 /* What was sent after the list was read may still be in the outbox of the stopped bridge. */
-static void check_end(const struct watch_track *track)
+static void check_end(struct watch_track *track)
 {
     size_t count = track->is_listed ? track->listed_seq : track->count;
     for (size_t i = 0; i < count && i < track->count; i++) {
@@ -319,16 +338,21 @@ static void check_begun(const struct reading *reading, const struct record_reply
     bool begins = answer_is(&answer, "succeeded") || answer_is(&answer, "unknown");
     if (begins && token != NULL && !answer.is_replayed) {
         token->runs++;
-    } else if (begins && !json_is_true(answer.json, "Coalesced") && token == NULL) {
+    } else if (begins && !json_is_true(answer.json, "Coalesced") && token == NULL &&
+               !check_excuse_token(reading->check, answer.token,
+                                   WRITE_WATCH | WRITE_OUTCOME | WRITE_CLAIM,
+                                   &reading->check->store_lost_watches, "no watch")) {
         violate(VIOLATION_WATCH, "no watch of a command that ended %s: %s", answer.status,
                 reply->body);
     }
     answer_fini(&answer);
 }
 
-static void check_count(const struct check *check, const struct named *token)
+static void check_count(struct check *check, const struct named *token)
 {
-    if (token->watches > token->runs && check->broker_lost_replies == 0) {
+    if (token->watches > token->runs && check->broker_lost_replies == 0 &&
+        !check_excuse_token(check, token->name, WRITE_WATCH | WRITE_OUTCOME | WRITE_CLAIM,
+                            &check->store_lost_watches, "more watches than outcomes")) {
         violate(VIOLATION_WATCH, "token '%s' has %d watches, but %d outcomes", token->name,
                 token->watches, token->runs);
     }
@@ -378,8 +402,8 @@ static void free_all(struct reading *reading)
 void check_watches(struct check *check, char *const *watches)
 {
     struct reading reading = {.check = check};
-    const struct watch_track *track = NULL;
-    const struct watch_track *next = NULL;
+    struct watch_track *track = NULL;
+    struct watch_track *next = NULL;
     const struct named *token = NULL;
     const struct named *next_token = NULL;
     read_events(&reading);
@@ -387,7 +411,7 @@ void check_watches(struct check *check, char *const *watches)
         read_list(&reading, watches[i]);
     }
     HASH_ITER (hh, reading.tracks, track, next) {
-        for (const struct watch_track *one = track; one != NULL; one = one->next) {
+        for (struct watch_track *one = track; one != NULL; one = one->next) {
             check_end(one);
             check->watch_count++;
         }

@@ -51,7 +51,7 @@ static _Noreturn void end_with_usage(int code)
             "  --without LIST  of: settings, refusals, log, strays, kills, brokers, watch; with "
             "PostgreSQL "
             "of:\n"
-            "                  pauses, servers, cuts, fail-overs, returns, full\n",
+            "                  pauses, servers, cuts, fail-overs, returns, losses, full\n",
             TAP_BRIDGES_MAX);
     exit(code);
 }
@@ -96,7 +96,7 @@ static unsigned read_parts(char *list)
         {"strays", CHAOS_STRAYS},     {"pauses", CHAOS_PAUSES},         {"servers", CHAOS_SERVERS},
         {"cuts", CHAOS_CUTS},         {"fail-overs", CHAOS_FAIL_OVERS}, {"returns", CHAOS_RETURNS},
         {"full", CHAOS_FULL},         {"kills", CHAOS_KILLS},           {"brokers", CHAOS_BROKERS},
-        {"watch", CHAOS_WATCH}};
+        {"watch", CHAOS_WATCH},       {"losses", CHAOS_LOSSES}};
     return CHAOS_ALL & ~read_list(list, words, sizeof words / sizeof words[0]);
 }
 

@@ -141,8 +141,8 @@ static void report_store(const struct torture *torture)
     static const char *const names[STORE_HARM_COUNT] = {
         "restarted",       "stopped without order",
         "killed",          "killed, the standby took over",
-        "  and came back", "standby killed",
-        "file system full"};
+        "  and came back", "killed, the standby lacked commits",
+        "standby killed",  "file system full"};
     const struct store_findings *findings = &torture->findings;
     int pauses = 0;
     int long_pauses = 0;
@@ -170,6 +170,15 @@ static void report_store(const struct torture *torture)
     line("absences that ended in a take-over", findings->take_over_count);
     line("  longest time to it, ms", findings->take_over_ms);
     line("  longest time to its last command, ms", findings->adopted_last_ms);
+    line("lost by the database: writes", (long long)torture->store.losses.write_count);
+    line("  commands without an answer", torture->check.store_lost_commands);
+    line("  more answers than arrivals", torture->check.store_lost_answers);
+    line("  effects that no outcome tells", torture->check.store_lost_effects);
+    line("  calls beside another of the group", torture->check.store_lost_overlaps);
+    line("  histories without a beginning", torture->check.store_lost_histories);
+    line("  watches with other events", torture->check.store_lost_watches);
+    line("  reports of it by bridges", torture->loss_reports);
+    line("  by a bridge that ran none", torture->losses_not_reported);
     line("calls beside one of a paused bridge", torture->check.paused_overlaps);
 }
 

@@ -17,7 +17,9 @@
 enum {
     SMALL_MB = 160,
     NOT_POSSIBLE = 77, /* tests/support/postgres: no file system can be mounted */
-    STEPS_MAX = 4,
+    STEPS_MAX = 7,
+    LOSE_MS = 500,
+    SEEN_MS = 3000, /* each bridge has seen that no standby is synchronous any more */
     ARGUMENTS_MAX = 8,
     JOB_MS = 120000, /* of one step, on a busy machine */
     AFTER_MS = 6000, /* the bridges have found the store again */
@@ -30,10 +32,12 @@ struct step {
     const char *verb; /* NULL: the end */
     bool is_second;   /* of the standby, not of the first server */
     const char *argument;
-    bool is_late;    /* after a time, see store_keeper_harm() */
-    bool swaps;      /* then the standby is the first server */
-    bool awaits_all; /* when each bridge has been connected to the first server: one that has not
-                        cannot know that the other one is old */
+    int after_ms;       /* the step before */
+    bool is_late;       /* after a time, see store_keeper_harm() */
+    const char *output; /* a file in the run's directory */
+    bool swaps;         /* then the standby is the first server */
+    bool awaits_all;    /* when each bridge has been connected to the first server: one that has not
+                           cannot know that the other one is old */
 };
 
 #define REBUILT                                                   \
@@ -52,6 +56,14 @@ static const struct step steps[STORE_HARM_COUNT][STEPS_MAX + 1] = {
                       {.verb = "promote", .is_second = true, .swaps = true},
                       {.verb = "up", .is_second = true, .argument = "alone", .awaits_all = true},
                       {.verb = "standby", .is_second = true, .argument = "of it", .is_late = true}},
+    [STORE_LOSE] =
+        {{.verb = "unsync"},
+         {.verb = "detach", .is_second = true, .after_ms = SEEN_MS},
+         {.verb = "kill", .is_late = true},
+         {.verb = "promote", .is_second = true, .swaps = true},
+         {.verb = "look", .is_second = true, .argument = STORE_WRITTEN_SQL, .output = "left"},
+         {.verb = "sql", .argument = STORE_WRITTEN_SQL, .output = "taken-over"},
+         REBUILT},
     [STORE_STANDBY_AWAY] = {{.verb = "kill", .is_second = true},
                             {.verb = "up", .is_second = true, .is_late = true}},
     [STORE_FULL] = {{.verb = "full", .argument = "3"}},
@@ -72,6 +84,12 @@ static pid_t begin(const struct store_keeper *keeper, const char *const *argv)
 {
     const struct process_spec spec = {.argv = argv, .output = keeper->log};
     return process_start(&spec);
+}
+
+/* A file beside the log. */
+static void output_path(const struct store_keeper *keeper, const char *name, char out[160])
+{
+    snprintf(out, 160, "%s.%s", keeper->log, name);
 }
 
 static int run(const struct store_keeper *keeper, const char *verb, const char *directory,
@@ -205,6 +223,7 @@ void store_keeper_fini(struct store_keeper *keeper)
             close(keeper->guards[i]);
         }
     }
+    store_losses_fini(&keeper->losses);
     *keeper = (struct store_keeper){0};
 }
 
@@ -222,6 +241,11 @@ void store_keeper_watch(struct store_keeper *keeper, const struct bridge_keeper 
 bool store_keeper_is_idle(const struct store_keeper *keeper)
 {
     return keeper->began_ms == 0;
+}
+
+bool store_keeper_must_commit(const struct store_keeper *keeper)
+{
+    return keeper->began_ms != 0 && keeper->harm == STORE_LOSE;
 }
 
 static void add_trouble(struct store_keeper *keeper, int64_t from_ms, int64_t to_ms)
@@ -244,7 +268,7 @@ bool store_keeper_harm(struct store_keeper *keeper, enum store_harm harm, int do
         return false;
     }
     keeper->harm = harm;
-    keeper->down_ms = down_ms;
+    keeper->down_ms = harm == STORE_LOSE ? LOSE_MS + down_ms / 4 : down_ms;
     keeper->step = 0;
     keeper->began_ms = keeper->due_ms = flow_now_ms();
     return true;
@@ -299,8 +323,34 @@ static void begin_step(struct store_keeper *keeper, const struct step *step)
     } else if (step->argument != NULL) {
         add(argv, step->argument);
     }
-    keeper->job = begin(keeper, argv);
+    char output[160] = "";
+    if (step->output != NULL) {
+        output_path(keeper, step->output, output);
+        unlink(output);
+    }
+    const struct process_spec spec = {
+        .argv = argv, .output = step->output != NULL ? output : keeper->log, .errors = keeper->log};
+    keeper->job = process_start(&spec);
     keeper->due_ms = flow_now_ms() + JOB_MS;
+}
+
+static void see_loss(struct store_keeper *keeper, const struct step *step, int64_t now_ms)
+{
+    char left[160];
+    char taken_over[160];
+    const struct proxy_order calm = {.route = keeper->first == 0 ? ROUTE_STORE_A : ROUTE_STORE_B,
+                                     .verb = PROXY_CALM};
+    if (strcmp(step->verb, "unsync") == 0) {
+        proxy_execute(keeper->proxy, &calm);
+    } else if (strcmp(step->verb, "detach") == 0) {
+        keeper->detached_ms = now_ms;
+    } else if (strcmp(step->verb, "kill") == 0) {
+        keeper->killed_ms = now_ms;
+    } else if (strcmp(step->verb, "sql") == 0) {
+        output_path(keeper, "left", left);
+        output_path(keeper, "taken-over", taken_over);
+        store_losses_read(&keeper->losses, left, taken_over, keeper->killed_ms, now_ms);
+    }
 }
 
 static void end_step(struct store_keeper *keeper, int code, int64_t now_ms)
@@ -316,9 +366,12 @@ static void end_step(struct store_keeper *keeper, int code, int64_t now_ms)
     if (keeper->harm == STORE_RETURN && strcmp(step->verb, "up") == 0) {
         lure(keeper);
     }
+    if (keeper->harm == STORE_LOSE) {
+        see_loss(keeper, step, now_ms);
+    }
     keeper->job = 0;
     keeper->step++;
-    keeper->due_ms = now_ms + (step[1].is_late ? keeper->down_ms : 0);
+    keeper->due_ms = now_ms + step[1].after_ms + (step[1].is_late ? keeper->down_ms : 0);
     if (step[1].verb == NULL) {
         add_trouble(keeper, keeper->began_ms, now_ms + AFTER_MS);
         keeper->counts[keeper->harm]++;
@@ -395,6 +448,13 @@ int store_keeper_absent(const struct store_keeper *keeper, const char *directory
     int count = atoi(text);
     free(text);
     return count;
+}
+
+char *store_keeper_tokens(const struct store_keeper *keeper, const char *directory, int64_t id)
+{
+    char text[96];
+    snprintf(text, sizeof text, "SELECT token FROM command WHERE seq = %" PRId64 ";", id);
+    return query(keeper, directory, text);
 }
 
 static bool is_troubled(const struct store_keeper *keeper, int64_t from_ms, int64_t to_ms)

@@ -17,6 +17,7 @@
 
 #include "bridge_keeper.h"
 #include "proxy.h"
+#include "store_loss.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +31,7 @@ enum store_harm {
     STORE_FAIL_OVER, /* SIGKILL; the standby takes over, the killed one becomes its standby */
     STORE_RETURN,    /* the same, but at first the killed one comes back as it was, and for half of
                         the time no bridge can connect to the other one */
+    STORE_LOSE,      /* a fail-over to an asynchronous standby, which lacks the last commits */
     STORE_STANDBY_AWAY, /* no commit is answered until it is back */
     STORE_FULL,         /* its file system is full for a time */
     STORE_HARM_COUNT
@@ -61,7 +63,10 @@ struct store_keeper {
     enum store_harm harm;
     int down_ms;
     int counts[STORE_HARM_COUNT];
-    bool is_old_back;   /* the one that was replaced takes writes, beside the first one */
+    bool is_old_back;    /* the one that was replaced takes writes, beside the first one */
+    int64_t detached_ms; /* of STORE_LOSE: since then the standby got nothing */
+    int64_t killed_ms;
+    struct store_losses losses;
     int returned_asked; /* connections to servers that came back */
     /* The times at which bridges may not have reached the store, for the take-over time. */
     struct store_trouble {
@@ -91,11 +96,15 @@ void store_keeper_fini(struct store_keeper *keeper);
 void store_keeper_watch(struct store_keeper *keeper, const struct bridge_keeper *bridges,
                         int bridge_count);
 bool store_keeper_is_idle(const struct store_keeper *keeper);
+/* Whether a fail-over with losses is under way: the bridges must commit what it is to lose. */
+bool store_keeper_must_commit(const struct store_keeper *keeper);
 /* Call it only while the keeper is idle. `down_ms` is how long what is away stays away. Returns
  * false for a harm that is not possible on this machine. */
 bool store_keeper_harm(struct store_keeper *keeper, enum store_harm harm, int down_ms);
 /* How many instances without a run have sessions at the broker. */
 int store_keeper_absent(const struct store_keeper *keeper, const char *directory);
+/* The tokens of the commands with this id, a line each, to be freed. */
+char *store_keeper_tokens(const struct store_keeper *keeper, const char *directory, int64_t id);
 /* A fault of the network to the store, for the take-over time. */
 void store_keeper_note_cut(struct store_keeper *keeper, int ms);
 void store_keeper_step(struct store_keeper *keeper, int64_t now_ms);

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,8 @@ enum {
     TOKEN_TTL_S = 60, /* longer than the deadline of a command */
     LEASE_S = 5,      /* of a shared ledger: the shortest */
     SESSION_ADOPT_S = 6,
-    SAMPLE = 40,           /* answered commands that are sent again */
+    SEEN_MS = 1500, /* a bridge asks its server each second whether a standby is synchronous */
+    SAMPLE = 40,    /* answered commands that are sent again */
     SPARE_COMMANDS = 20000 /* room for repeated commands */
 };
 
@@ -206,6 +208,7 @@ void torture_begin(struct torture *torture, const struct torture_options *option
                                     .broker = &torture->broker,
                                     .bridges = torture->bridges,
                                     .bridge_count = options->bridges,
+                                    .losses = &torture->store.losses,
                                     .excused = torture->excused};
 }
 
@@ -232,6 +235,55 @@ void torture_end(struct torture *torture)
     mosquitto_lib_cleanup();
 }
 
+/* --- reports of lost commits --- */
+
+/* A bridge that ran before the fail-over has seen that nothing was synchronous any more. */
+static void expect_reports(struct torture *torture)
+{
+    const struct store_keeper *store = &torture->store;
+    torture->losses_seen = store->losses.count;
+    torture->has_reported = false;
+    for (int i = 0; i < torture->options.bridges; i++) {
+        torture->must_report[i] = bridge_keeper_ran(
+            &torture->bridges[i], store->detached_ms - 2 * SEEN_MS, store->killed_ms);
+    }
+}
+
+static void end_reports(struct torture *torture)
+{
+    int missing = 0;
+    for (int i = 0; i < torture->options.bridges; i++) {
+        missing += torture->must_report[i];
+    }
+    torture->losses_not_reported += missing;
+    if (missing > 0 && !torture->has_reported) {
+        violate(VIOLATION_PROCESS, "no bridge has reported that a fail-over may have lost commits");
+    }
+}
+
+static void follow_reports(struct torture *torture)
+{
+    bool is_first_server = torture->store.timeline == 1;
+    if (torture->store.losses.count > torture->losses_seen) {
+        end_reports(torture);
+        expect_reports(torture);
+    }
+    for (int i = 0; i < torture->options.bridges; i++) {
+        if (!torture->witness.bridges[i].has_ledger_loss) {
+            continue;
+        }
+        if (is_first_server) {
+            violate(VIOLATION_PROCESS, "bridge %d reports lost commits without a fail-over", i);
+        }
+        if (torture->must_report[i]) {
+            torture->must_report[i] = false;
+            torture->has_reported = true;
+            torture->loss_reports++;
+            bridge_keeper_acknowledge(&torture->bridges[i]);
+        }
+    }
+}
+
 void torture_step(struct torture *torture)
 {
     struct pollfd entries[PLAN_SENDERS + 1];
@@ -246,6 +298,9 @@ void torture_step(struct torture *torture)
         witness_follow(&torture->witness, i, bridge_keeper_instance(&torture->bridges[i]));
     }
     store_keeper_step(&torture->store, now_ms);
+    if (torture->options.is_shared) {
+        follow_reports(torture);
+    }
     broker_keeper_step(&torture->broker, now_ms);
     api_step(&torture->api, now_ms);
 }
@@ -476,6 +531,39 @@ static void stop_bridges(struct torture *torture)
     }
 }
 
+/* Where a fail-over has lost the beginning of an attempt, the history has its end alone. */
+static bool is_excused_fault(struct torture *torture, const char *fault)
+{
+    int64_t id = 0;
+    char *rest = NULL;
+    bool is_excused = false;
+    if (strstr(fault, "the end of an attempt that did not begin") == NULL ||
+        sscanf(fault, "command %" SCNd64, &id) != 1 || !torture->options.is_shared) {
+        return false;
+    }
+    char *tokens = store_keeper_tokens(&torture->store, torture->directory, id);
+    for (char *token = strtok_r(tokens, "\n", &rest); token != NULL && !is_excused;
+         token = strtok_r(NULL, "\n", &rest)) {
+        is_excused = check_excuse_token(&torture->check, token, WRITE_STATE | WRITE_CLAIM,
+                                        &torture->check.store_lost_histories, fault);
+    }
+    free(tokens);
+    return is_excused;
+}
+
+static void verify_ledger(struct torture *torture)
+{
+    char *faults = bridge_keeper_verify(&torture->bridges[0]);
+    char *rest = NULL;
+    for (char *fault = faults == NULL ? NULL : strtok_r(faults, "\n", &rest); fault != NULL;
+         fault = strtok_r(NULL, "\n", &rest)) {
+        if (!is_excused_fault(torture, fault)) {
+            violate(VIOLATION_LEDGER, "ledger verify: %s", fault);
+        }
+    }
+    free(faults);
+}
+
 void torture_ask(struct torture *torture)
 {
     int64_t count = 0;
@@ -487,6 +575,7 @@ void torture_ask(struct torture *torture)
         count += ask_open(torture);
         come_to_rest(torture);
     }
+    end_reports(torture);
     struct counters_read sum = sum_of_counters(torture);
     counters_check(&sum, count);
     for (int i = 0; i < torture->options.bridges; i++) {
@@ -496,7 +585,7 @@ void torture_ask(struct torture *torture)
         assert(!is_watching || torture->watches[i] != NULL);
     }
     stop_bridges(torture);
-    bridge_keeper_verify(&torture->bridges[0]);
+    verify_ledger(torture);
     if (torture->options.is_shared) {
         store_keeper_check(&torture->store, torture->bridges, torture->options.bridges,
                            &torture->findings);

@@ -59,6 +59,12 @@ struct torture {
     struct bridge_keeper bridges[TAP_BRIDGES_MAX];
     struct store_keeper store; /* of a shared ledger */
     struct store_findings findings;
+    /* Of the last fail-over with losses: which bridges must report it, or have done so. */
+    int losses_seen;
+    bool must_report[TAP_BRIDGES_MAX];
+    bool has_reported;
+    int loss_reports;
+    int losses_not_reported; /* by a bridge that ran; it may have been killed in that moment */
     struct broker_keeper broker;
     struct chaos chaos;
     FILE *excused;

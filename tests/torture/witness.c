@@ -54,6 +54,7 @@ static void keep_state(struct witness *witness, const struct mosquitto_message *
     sscanf(body, "{\"State\":\"%15[a-z]", state);
     memcpy(bridge->last_state, state, sizeof state);
     bridge->is_draining = strstr(body, "\"draining_session\"") != NULL;
+    bridge->has_ledger_loss = strstr(body, "\"ledger_may_have_lost\"") != NULL;
     if (counters_read_status(body, &bridge->last_counts)) {
         witness->counts_count++;
         counters_check_sum(&bridge->last_counts);

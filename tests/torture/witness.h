@@ -14,6 +14,7 @@ struct witness_bridge {
     char instance[32];
     char last_state[16];              /* its last state; "" until there is one */
     bool is_draining;                 /* it still drains the sessions of former settings */
+    bool has_ledger_loss;             /* it reports `ledger_may_have_lost` */
     struct counters_read last_counts; /* the last counts on the status topic */
 };
 
