@@ -2,11 +2,9 @@
 
 #include "base/log.h"
 
-#define META_LOST_AT "ledger.may_have_lost_at_ms"
-
 void ledger_loss_recall(struct ledger *ledger, struct health *health)
 {
-    int64_t since_ms = ledger_recall(ledger, META_LOST_AT, 0);
+    int64_t since_ms = ledger_recall(ledger, LEDGER_META_LOST_AT, 0);
     if (since_ms != 0) {
         health_set_since(health, HEALTH_LEDGER_MAY_HAVE_LOST, since_ms);
     }
@@ -17,7 +15,7 @@ void ledger_loss_report(struct ledger *ledger, struct health *health)
     health_set(health, HEALTH_LEDGER_MAY_HAVE_LOST, true);
     int64_t since_ms = health_since_ms(health, HEALTH_LEDGER_MAY_HAVE_LOST);
     LOG_ERROR("ledger_may_have_lost", LOG_INT("since_ms", since_ms));
-    ledger_remember(ledger, META_LOST_AT, since_ms);
+    ledger_remember(ledger, LEDGER_META_LOST_AT, since_ms);
 }
 
 bool ledger_loss_acknowledge(struct ledger *ledger, struct health *health)
@@ -27,7 +25,7 @@ bool ledger_loss_acknowledge(struct ledger *ledger, struct health *health)
         LOG_INFO("ledger_loss_acknowledged",
                  LOG_INT("since_ms", health_since_ms(health, HEALTH_LEDGER_MAY_HAVE_LOST)));
         health_set(health, HEALTH_LEDGER_MAY_HAVE_LOST, false);
-        ledger_forget(ledger, META_LOST_AT);
+        ledger_forget(ledger, LEDGER_META_LOST_AT);
     }
     return was_on;
 }

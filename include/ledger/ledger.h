@@ -59,6 +59,10 @@ struct ledger_options {
     int64_t watches_max;
 };
 
+/* The number of ledger_remember() that says since when `may_have_lost` was reported. Once it is
+ * stored, the store need not report that loss at the next start. */
+#define LEDGER_META_LOST_AT "ledger.may_have_lost_at_ms"
+
 /* What the ledger reports. All are set, but for those that say otherwise and the last two where
  * nothing is watched. */
 struct ledger_hooks {

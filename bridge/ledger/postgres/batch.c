@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "ledger/ledger.h"
 #include "ledger/rules.h"
 
 #include <stdlib.h>
@@ -346,6 +347,18 @@ static enum status make_effect_index(struct store *store)
     return STATUS_OK;
 }
 
+/* The report of an earlier batch's loss is stored with this one. */
+static void see_stored_loss(struct store *store, const struct ledger_batch *batch)
+{
+    for (const struct ledger_request *request = batch->requests.head; request != NULL;
+         request = request->next) {
+        if (request->type->kind == REQUEST_REMEMBER &&
+            strcmp(request->remember.key, LEDGER_META_LOST_AT) == 0) {
+            timeline_loss_stored(store->timeline);
+        }
+    }
+}
+
 /* What the lease has to do with this run's own work. A command changes its bridge while it waits in
  * line, so how many are unfinished is known from the store, as of a second ago. */
 static void finish_turn(struct store *store)
@@ -428,6 +441,7 @@ enum status postgres_carry_out(struct store *store, struct ledger_batch *batch)
         expire(store, batch);
     }
     finish_turn(store);
+    see_stored_loss(store, batch);
     batch->may_have_lost = timeline_take_loss(store->timeline);
     postgres_end_work(store);
     return STATUS_OK;

@@ -17,12 +17,13 @@ struct timeline {
     char *file;
     bool is_full;
     struct postgres_server known; /* its system is 0 where nothing is known */
-    bool has_loss;
+    bool has_loss;                /* to be reported */
+    bool keeps_loss;              /* the file says so, until the report is stored in the ledger */
 };
 
 /* ---- the file ---- */
 
-/* A line "SYSTEM TIMELINE STANDBY". */
+/* A line "SYSTEM TIMELINE STANDBY LOSS". */
 static void read_file(struct timeline *timeline)
 {
     char text[64] = "";
@@ -34,7 +35,8 @@ static void read_file(struct timeline *timeline)
         char *end = NULL;
         timeline->known.system = strtoull(text, &end, 10);
         timeline->known.timeline = (unsigned)strtoul(end, &end, 10);
-        timeline->known.has_standby = strtoul(end, NULL, 10) == 1;
+        timeline->known.has_standby = strtoul(end, &end, 10) == 1;
+        timeline->has_loss = timeline->keeps_loss = strtoul(end, NULL, 10) == 1;
     }
     fclose(file);
 }
@@ -46,8 +48,9 @@ static void write_file(const struct timeline *timeline)
     char text[64];
     struct buf made = {0};
     buf_printf(&made, "%s.new", timeline->file);
-    int length = snprintf(text, sizeof text, "%" PRIu64 " %u %d\n", timeline->known.system,
-                          timeline->known.timeline, timeline->known.has_standby ? 1 : 0);
+    int length = snprintf(text, sizeof text, "%" PRIu64 " %u %d %d\n", timeline->known.system,
+                          timeline->known.timeline, timeline->known.has_standby ? 1 : 0,
+                          timeline->keeps_loss ? 1 : 0);
     int fd = open(made.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || write(fd, text, (size_t)length) != length || fsync(fd) != 0 ||
         rename(made.data, timeline->file) != 0) {
@@ -121,6 +124,7 @@ void timeline_use(struct timeline *timeline, const struct postgres_server *serve
                  LOG_INT("now", server->timeline),
                  LOG_TEXT("synchronous", is_synchronous ? "yes" : "no"));
         timeline->has_loss = timeline->has_loss || !is_synchronous;
+        timeline->keeps_loss = timeline->keeps_loss || !is_synchronous;
     }
     if (is_new || server->has_standby != known->has_standby) {
         *known = *server;
@@ -153,7 +157,8 @@ void timeline_set_standby(struct timeline *timeline, bool has_standby)
 void timeline_set_lost(struct timeline *timeline)
 {
     pthread_mutex_lock(&timeline->mutex);
-    timeline->has_loss = true;
+    timeline->has_loss = timeline->keeps_loss = true;
+    write_file(timeline);
     pthread_mutex_unlock(&timeline->mutex);
 }
 
@@ -164,4 +169,14 @@ bool timeline_take_loss(struct timeline *timeline)
     timeline->has_loss = false;
     pthread_mutex_unlock(&timeline->mutex);
     return has_loss;
+}
+
+void timeline_loss_stored(struct timeline *timeline)
+{
+    pthread_mutex_lock(&timeline->mutex);
+    if (timeline->keeps_loss && !timeline->has_loss) {
+        timeline->keeps_loss = false;
+        write_file(timeline);
+    }
+    pthread_mutex_unlock(&timeline->mutex);
 }

@@ -5,7 +5,8 @@
  *
  * The last known server is in memory, and in a file for the next start: its system identifier, its
  * timeline, and whether a fail-over from it can lose commits. That depends on the server that was
- * left: with a synchronous standby nothing is lost.
+ * left: with a synchronous standby nothing is lost. A loss that was found is in the file until the
+ * ledger has it, because the run may end before it reports it.
  *
  * Thread: any.
  */
@@ -45,7 +46,10 @@ void timeline_set_standby(struct timeline *timeline, bool has_standby);
 /* Commits are missing that were reported. */
 void timeline_set_lost(struct timeline *timeline);
 
-/* Whether commits were or may have been lost since the last call. */
+/* Whether commits were or may have been lost since the last call, or before the start and not
+ * stored. */
 bool timeline_take_loss(struct timeline *timeline);
+/* The ledger has what was taken. */
+void timeline_loss_stored(struct timeline *timeline);
 
 #endif

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <semaphore.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define LEASE_MS 5000
@@ -479,6 +480,40 @@ static void test_a_bridge_learns_that_another_one_was_throttled(void **state)
     assert_true(slowed.grant.slowed_per_s > 4.9 || slowed.grant.slowed_ago_ms < 1000);
 }
 
+/* ---- a loss ---- */
+
+/* What the next run of the first bridge would report. */
+static bool has_kept_loss(void)
+{
+    struct buf path = {0};
+    buf_printf(&path, "%s/a.timeline", getenv("STATE_DIRECTORY"));
+    struct timeline *timeline = timeline_new(path.data, true);
+    bool has_loss = timeline_take_loss(timeline);
+    timeline_free(timeline);
+    buf_fini(&path);
+    return has_loss;
+}
+
+/* A run may end right after a fail-over, because it was expelled or cannot write its heads again.
+ */
+static void test_a_loss_is_reported_by_the_next_run_if_its_report_was_not_stored(void **state)
+{
+    struct store_batch *batch = &bridges[0].batch;
+    (void)state;
+    assert_false(has_kept_loss());
+    timeline_set_lost(bridges[0].store->timeline);
+    assert_true(has_kept_loss());
+    store_batch_begin(batch);
+    assert_int_equal(store_batch_run(batch), STATUS_OK);
+    assert_true(batch->batch.may_have_lost);
+    assert_true(has_kept_loss());
+    store_batch_begin(batch);
+    store_batch_remember(batch, LEDGER_META_LOST_AT, 1);
+    assert_int_equal(store_batch_run(batch), STATUS_OK);
+    assert_false(batch->batch.may_have_lost);
+    assert_false(has_kept_loss());
+}
+
 /* ---- watches ---- */
 
 /* A success of the bridge with which the group's watch begins. */
@@ -787,6 +822,7 @@ int main(void)
         TEST(test_a_bridge_that_starts_sees_the_lease_and_the_holder_sees_the_bridge),
         TEST(test_a_lease_on_the_sessions_of_a_bridge_that_is_back_is_listed),
         TEST(test_what_is_left_is_adopted_after_the_start_with_ids_of_the_run),
+        TEST(test_a_loss_is_reported_by_the_next_run_if_its_report_was_not_stored),
         TEST(test_bridges_have_the_clock_of_the_server_and_one_sum_of_its_steps),
     };
     return cmocka_run_group_tests(tests, postgres_server_start, postgres_server_stop);
