@@ -4,137 +4,16 @@
 #include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "committer_queue.h"
 
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
-#define QUEUE_COUNT_MAX    128 /* so many queued requests are committed without delay */
-#define PACE_COUNT_MIN     2   /* so many claims, or outcomes, in a batch delay the next one */
-#define PACE_US            1000
-#define BATCH_REQUESTS_MAX 512 /* limits how long the first request of a batch waits */
-#define SPARE_BYTES_MAX    (256u << 10)
-#define RETRY_INTERVAL_US  500000
-#define TIDY_INTERVAL_US   1000000
-#define TIDY_AGAIN_US      100000   /* while there is more to tidy than one batch does */
-#define TIDY_IDLE_US       60000000 /* without any request */
-#define EXPIRE_ROWS_MAX    64
-#define PROBE_META         "ledger.probed_at_ms"
-
-/* ---- the next batch; these hold the mutex ---- */
-
-static void wait_until(struct committer *committer, int64_t until_us)
-{
-    committer->thread_until_us = until_us;
-    if (until_us == INT64_MAX) {
-        pthread_cond_wait(&committer->queued, &committer->mutex);
-    } else {
-        const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
-                                       .tv_nsec = (long)(until_us % 1000000) * 1000};
-        pthread_cond_timedwait(&committer->queued, &committer->mutex, &until);
-    }
-    committer->thread_until_us = INT64_MIN;
-}
-
-/* When the queue is to be committed; a time in the past means now. */
-static int64_t queue_due_us(const struct committer *committer)
-{
-    bool is_paced = committer->queue_count < QUEUE_COUNT_MAX &&
-                    committer->queue_due_us < committer->pace_until_us;
-    return is_paced ? committer->pace_until_us : committer->queue_due_us;
-}
-
-/* When the next batch is due; a time in the past means now. */
-static int64_t next_due_us(const struct committer *committer)
-{
-    if (committer->is_failing) {
-        return committer->retry_at_us;
-    }
-    if (committer->is_closing || committer->is_called) {
-        return INT64_MIN;
-    }
-    int64_t due_us = queue_due_us(committer);
-    int64_t tidy_at_us = committer->tidy_at_us + (committer->has_more_to_tidy ? 0 : TIDY_IDLE_US);
-    return tidy_at_us < due_us ? tidy_at_us : due_us;
-}
-
-static struct ledger_batch *take_queued(struct committer *committer)
-{
-    struct ledger_batch *batch =
-        committer->spare != NULL ? committer->spare : mem_zalloc(1, sizeof *batch);
-    committer->spare = NULL;
-    bool is_with_next = false;
-    for (size_t i = 0; committer->queue.head != NULL && (i < BATCH_REQUESTS_MAX || is_with_next);
-         i++) {
-        struct ledger_request *request = request_list_take(&committer->queue);
-        is_with_next = request->is_with_next;
-        request_list_append(&batch->requests, request);
-        committer->queue_count--;
-    }
-    committer->queue_due_us = committer->queue.head == NULL ? INT64_MAX : 0;
-    return batch;
-}
-
-/* Waits until a batch is due. NULL: the thread ends. */
-static struct ledger_batch *next_batch(struct committer *committer)
-{
-    struct ledger_batch *batch = NULL;
-    pthread_mutex_lock(&committer->mutex);
-    for (;;) {
-        int64_t now_us = clock_mono_us();
-        int64_t due_us = next_due_us(committer);
-        bool is_due_to_close = committer->is_failing && now_us >= committer->close_by_us;
-        if (committer->is_closing && (committer->queue.head == NULL || is_due_to_close)) {
-            break;
-        }
-        if (due_us <= now_us) {
-            if (committer->has_next_limits) {
-                committer->limits = committer->next_limits;
-                committer->has_next_limits = false;
-            }
-            committer->is_called = false;
-            batch = take_queued(committer);
-            break;
-        }
-        bool is_bounded = committer->is_closing && committer->close_by_us < due_us;
-        wait_until(committer, is_bounded ? committer->close_by_us : due_us);
-    }
-    pthread_mutex_unlock(&committer->mutex);
-    return batch;
-}
-
-/* Called before the batch is reported, since a report causes further requests. */
-static void pace(struct committer *committer, const struct ledger_batch *batch)
-{
-    size_t claim_count = 0;
-    size_t outcome_count = 0;
-    for (const struct ledger_request *request = batch->requests.head; request != NULL;
-         request = request->next) {
-        claim_count += request->type->kind == REQUEST_CLAIM;
-        outcome_count += request->type->kind == REQUEST_FINISH;
-    }
-    bool is_paced = claim_count >= PACE_COUNT_MIN || outcome_count >= PACE_COUNT_MIN;
-    pthread_mutex_lock(&committer->mutex);
-    committer->pace_until_us = is_paced ? clock_mono_us() + PACE_US : INT64_MIN;
-    pthread_mutex_unlock(&committer->mutex);
-}
-
-static void report(struct committer *committer, struct ledger_batch *batch)
-{
-    batch->next = NULL;
-    pthread_mutex_lock(&committer->mutex);
-    bool is_first = committer->reports == NULL;
-    if (is_first) {
-        committer->reports = batch;
-    } else {
-        committer->last_report->next = batch;
-    }
-    committer->last_report = batch;
-    pthread_mutex_unlock(&committer->mutex);
-    if (is_first) {
-        loop_wake_signal(committer->wake);
-    }
-}
+#define RETRY_INTERVAL_US 500000
+#define TIDY_INTERVAL_US  1000000
+#define TIDY_AGAIN_US     100000 /* while there is more to tidy than one batch does */
+#define EXPIRE_ROWS_MAX   64
+#define PROBE_META        "ledger.probed_at_ms"
 
 /* ---- a batch ---- */
 
@@ -242,25 +121,7 @@ static void report_failing(struct committer *committer, struct ledger_batch *bat
     }
     committer->is_failing = true;
     batch->failures = 1;
-    report(committer, batch);
-}
-
-/* Waits RETRY_INTERVAL_US. False: the ledger must close before. */
-static bool wait_for_retry(struct committer *committer)
-{
-    int64_t retry_at_us = clock_mono_us() + RETRY_INTERVAL_US;
-    int64_t now_us;
-    bool must_end = false;
-    pthread_mutex_lock(&committer->mutex);
-    while (!must_end && (now_us = clock_mono_us()) < retry_at_us) {
-        must_end = committer->is_closing && now_us >= committer->close_by_us;
-        bool is_bounded = committer->is_closing && committer->close_by_us < retry_at_us;
-        if (!must_end) {
-            wait_until(committer, is_bounded ? committer->close_by_us : retry_at_us);
-        }
-    }
-    pthread_mutex_unlock(&committer->mutex);
-    return !must_end;
+    committer_queue_report(committer, batch);
 }
 
 /* While the store does not know whether the batch was committed, none of its requests is answered
@@ -270,7 +131,7 @@ static enum status carry_out_until_known(struct committer *committer, struct led
     enum status status;
     while ((status = committer->ops->carry_out(committer->store, batch)) == STATUS_UNAVAILABLE) {
         report_failing(committer, mem_zalloc(1, sizeof *batch));
-        if (!wait_for_retry(committer)) {
+        if (!committer_queue_wait(committer, clock_mono_us() + RETRY_INTERVAL_US)) {
             break;
         }
     }
@@ -357,41 +218,8 @@ static void succeeded(struct committer *committer, struct ledger_batch *batch)
         committer->is_failing = false;
         batch->health = HEALTH_WORKING;
     }
-    pace(committer, batch);
-    report(committer, batch);
-}
-
-/* ---- a batch that failed ---- */
-
-/* Returns the number of requests that will be tried again. */
-static size_t sort_out(struct request_list *from, struct request_list *failed,
-                       struct request_list *kept)
-{
-    struct ledger_request *request;
-    size_t kept_count = 0;
-    while ((request = request_list_take(from)) != NULL) {
-        bool may_fail = request->type->may_fail;
-        request->status = may_fail ? STATUS_STORE : STATUS_OK;
-        request_list_append(may_fail ? failed : kept, request);
-        kept_count += may_fail ? 0 : 1;
-    }
-    return kept_count;
-}
-
-/* Requests that may fail are answered, also those still in the queue, so that no sender waits for
- * longer than one attempt. The others return to the head of the queue. */
-static void put_back(struct committer *committer, struct ledger_batch *batch)
-{
-    struct request_list failed = {0};
-    struct request_list kept = {0};
-    pthread_mutex_lock(&committer->mutex);
-    size_t kept_count = sort_out(&batch->requests, &failed, &kept);
-    kept_count += sort_out(&committer->queue, &failed, &kept);
-    committer->queue = kept;
-    committer->queue_count = kept_count;
-    committer->queue_due_us = kept_count > 0 ? 0 : INT64_MAX;
-    pthread_mutex_unlock(&committer->mutex);
-    batch->requests = failed;
+    committer_queue_pace(committer, batch);
+    committer_queue_report(committer, batch);
 }
 
 static void failed(struct committer *committer, struct ledger_batch *batch)
@@ -399,7 +227,7 @@ static void failed(struct committer *committer, struct ledger_batch *batch)
     committer->retry_at_us = clock_mono_us() + RETRY_INTERVAL_US;
     ledger_batch_reset(batch);
     batch->last_audit_seq = committer->last_audit_seq;
-    put_back(committer, batch);
+    committer_queue_put_back(committer, batch);
     report_failing(committer, batch);
 }
 
@@ -407,7 +235,7 @@ static void *run(void *arg)
 {
     struct committer *committer = arg;
     struct ledger_batch *batch;
-    while ((batch = next_batch(committer)) != NULL) {
+    while ((batch = committer_queue_next(committer)) != NULL) {
         if (carry_out(committer, batch) == STATUS_OK) {
             succeeded(committer, batch);
         } else {
@@ -533,94 +361,6 @@ void committer_stop(struct committer *committer, int64_t timeout_ms)
     if (committer->queue.head != NULL) {
         LOG_WARN("ledger_closed_behind", LOG_INT("requests", committer->queue_count),
                  LOG_TEXT("error", committer_error(committer)));
-    }
-}
-
-/* Takes the requests, which come into the same batch. */
-static bool enqueue(struct committer *committer, struct request_list *requests, int64_t delay_us)
-{
-    int64_t due_us = clock_mono_us() + delay_us;
-    struct ledger_request *request;
-    pthread_mutex_lock(&committer->mutex);
-    while ((request = request_list_take(requests)) != NULL) {
-        request->is_with_next = requests->head != NULL;
-        request_list_append(&committer->queue, request);
-        committer->queue_count++;
-    }
-    if (committer->queue_count >= QUEUE_COUNT_MAX) {
-        due_us = 0;
-    }
-    if (due_us < committer->queue_due_us) {
-        committer->queue_due_us = due_us;
-    }
-    bool must_wake = queue_due_us(committer) < committer->thread_until_us;
-    pthread_mutex_unlock(&committer->mutex);
-    return must_wake;
-}
-
-bool committer_enqueue(struct committer *committer, struct ledger_request *request,
-                       int64_t delay_us)
-{
-    struct request_list one = {0};
-    request_list_append(&one, request);
-    return enqueue(committer, &one, delay_us);
-}
-
-bool committer_enqueue_together(struct committer *committer, struct request_list *requests)
-{
-    return enqueue(committer, requests, 0);
-}
-
-void committer_wake(struct committer *committer)
-{
-    pthread_mutex_lock(&committer->mutex);
-    bool must_wake = queue_due_us(committer) < committer->thread_until_us;
-    pthread_mutex_unlock(&committer->mutex);
-    if (must_wake) {
-        pthread_cond_signal(&committer->queued);
-    }
-}
-
-void committer_call(void *arg)
-{
-    struct committer *committer = arg;
-    pthread_mutex_lock(&committer->mutex);
-    committer->is_called = true;
-    pthread_mutex_unlock(&committer->mutex);
-    pthread_cond_signal(&committer->queued);
-}
-
-void committer_set_limits(struct committer *committer, const struct ledger_limits *limits)
-{
-    pthread_mutex_lock(&committer->mutex);
-    committer->next_limits = *limits;
-    committer->has_next_limits = true;
-    pthread_mutex_unlock(&committer->mutex);
-}
-
-struct ledger_batch *committer_take_reports(struct committer *committer)
-{
-    pthread_mutex_lock(&committer->mutex);
-    struct ledger_batch *batches = committer->reports;
-    committer->reports = NULL;
-    pthread_mutex_unlock(&committer->mutex);
-    return batches;
-}
-
-void committer_recycle(struct committer *committer, struct ledger_batch *batch)
-{
-    ledger_batch_reset(batch);
-    batch->commits = 0;
-    batch->failures = 0;
-    batch->health = HEALTH_SAME;
-    pthread_mutex_lock(&committer->mutex);
-    bool is_kept = committer->spare == NULL && batch->bytes.capacity <= SPARE_BYTES_MAX;
-    if (is_kept) {
-        committer->spare = batch;
-    }
-    pthread_mutex_unlock(&committer->mutex);
-    if (!is_kept) {
-        ledger_batch_free(batch);
     }
 }
 
