@@ -13,11 +13,9 @@
 #include <libconfig.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define FILE_BYTES_MAX ((size_t)1024 * 1024)
 #define READ_BYTES     4096
-#define INSTANCE_MARK  "{Instance}"
 
 /* The state while the tree is read. */
 struct reader {
@@ -305,29 +303,6 @@ static void read_groups(const struct reader *reader, const config_setting_t *lis
     }
 }
 
-static void fill_client_id(struct settings *settings)
-{
-    struct buf client_id = {0};
-    const char *text = settings->client_id_template;
-    const char *mark;
-    while ((mark = strstr(text, INSTANCE_MARK)) != NULL) {
-        buf_append(&client_id, slice_of(text, (size_t)(mark - text)));
-        buf_append_text(&client_id, settings->instance);
-        text = mark + strlen(INSTANCE_MARK);
-    }
-    buf_append_text(&client_id, text);
-    free(settings->broker.client_id);
-    settings->broker.client_id = buf_take(&client_id);
-}
-
-void settings_set_instance(struct settings *settings, const char *instance)
-{
-    char *copy = mem_strdup(instance); /* may be its own */
-    free(settings->instance);
-    settings->instance = copy;
-    fill_client_id(settings);
-}
-
 /* Reads "PATH = VALUE" into `config`. Returns the value, or NULL where the text is none. */
 static const config_setting_t *parse_value(config_t *config, struct slice value)
 {
@@ -394,33 +369,6 @@ static void read_option(const struct reader *file_reader, const char *option)
     buf_fini(&path);
 }
 
-/* Before {Instance} is filled in. With the login of ApsaraMQ it has a form of its own. */
-static char *client_id_template(const struct settings *settings)
-{
-    struct buf text = {0};
-    if (settings->broker.apsaramq.instance_id[0] == '\0') {
-        return mem_strdup(settings->broker.client_id);
-    }
-    buf_printf(&text, "%s@@@%s", settings->broker.apsaramq.group_id,
-               settings->broker.apsaramq.device_id);
-    return buf_take(&text);
-}
-
-/* `given`: broker.client_id as it was read, which must not contradict the login of ApsaraMQ. */
-static void check_client_id(const struct reader *reader, const char *given)
-{
-    const struct settings *settings = reader->settings;
-    const struct settings_row *row = settings_row_find(reader->table, "broker.client_id");
-    const struct settings_place *place = &reader->places[row - reader->table.rows];
-    if (place->is_given && strcmp(given, settings->client_id_template) != 0 &&
-        strcmp(given, settings->broker.client_id) != 0) {
-        settings_report_error(reader->report, reader->file, place->line, row->path,
-                              "is not the client id of broker.apsaramq; allowed: no client_id, "
-                              "since it is made of group_id and device_id (%s)",
-                              settings->broker.client_id);
-    }
-}
-
 /* Fills the settings from the tree and the options, and checks them. */
 static struct settings *read_root(const config_setting_t *root, const char *file,
                                   const struct settings_options *options,
@@ -450,27 +398,18 @@ static struct settings *read_root(const config_setting_t *root, const char *file
         settings_add_route(settings);
     }
     settings_set_profile_defaults(settings, places);
-    char host[256] = "";
-    settings->is_instance_host_name = settings->instance[0] == '\0';
-    if (settings->is_instance_host_name &&
-        (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0')) {
-        snprintf(host, sizeof host, "localhost");
-    }
     for (size_t i = 0; i < settings->tables.count; i++) {
         text_table_sort(&settings->tables.items[i]);
     }
-    char *client_id = mem_strdup(settings->broker.client_id);
-    settings->client_id_template = client_id_template(settings);
-    settings_set_instance(settings, settings->is_instance_host_name ? host : settings->instance);
-    check_client_id(&reader, client_id);
-    free(client_id);
-    settings_check(&(struct settings_view){
+    const struct settings_view view = {
         .settings = settings,
         .file = file,
         .places = places,
         .route_places = places + table.count,
         .report = report,
-    });
+    };
+    settings_fill_instance(settings, &view);
+    settings_check(&view);
     free(places);
     return settings;
 }

@@ -208,6 +208,10 @@ void settings_report_route(const struct settings_view *view, bool is_error, size
  * and behind them those of each route. */
 void settings_set_profile_defaults(struct settings *settings, const struct settings_place *places);
 
+/* Fills in the host's name where no instance is given, and the client id, which must not contradict
+ * the login of ApsaraMQ. */
+void settings_fill_instance(struct settings *settings, const struct settings_view *view);
+
 /* Errors and warnings that need more than one key, or the state of the machine. */
 void settings_check(const struct settings_view *view);
 /* The same for the ledger, and for what a shared one asks of other settings. */

@@ -18,6 +18,11 @@ static void *member_of(const struct settings_row *row, void *base)
     return (char *)base + row->offset;
 }
 
+static const void *value_in(const struct settings_row *row, const void *base)
+{
+    return (const char *)base + row->offset;
+}
+
 static void list_fini(void *member)
 {
     text_list_fini(member);
@@ -97,8 +102,7 @@ static bool is_in_range(const struct settings_row *row, const struct settings_va
         return true;
     }
     if (value->kind == SETTINGS_VALUE_WHOLE) {
-        buf_append_text(why, "is ");
-        buf_append_int(why, value->whole);
+        buf_printf(why, "is %lld", (long long)value->whole);
     } else {
         buf_printf(why, "is %g", number);
     }
@@ -224,8 +228,8 @@ static void quote(const char *text, struct buf *out)
         unsigned char c = (unsigned char)*text;
         if (c == '"' || c == '\\') {
             buf_append_char(out, '\\');
-            buf_append_char(out, *text);
-        } else if (c < ' ' || c == 0x7f) {
+        }
+        if (c < ' ' || c == 0x7f) {
             buf_printf(out, "\\x%02x", c);
         } else {
             buf_append_char(out, *text);
@@ -512,9 +516,7 @@ void settings_row_set_default(const struct settings_row *row, void *base)
 
 void *settings_row_group_at(const struct settings_row *row, const void *base, size_t index)
 {
-    return types[row->type].at == NULL
-               ? NULL
-               : types[row->type].at((const char *)base + row->offset, index);
+    return types[row->type].at == NULL ? NULL : types[row->type].at(value_in(row, base), index);
 }
 
 void *settings_row_add_group(const struct settings_row *row, void *base)
@@ -549,7 +551,7 @@ size_t settings_row_size(const struct settings_row *row)
 bool settings_row_is_set(const struct settings_row *row, const void *base)
 {
     if (row->type == SETTINGS_OPTIONAL_BOOL) {
-        return ((const struct optional_bool *)((const char *)base + row->offset))->is_set;
+        return ((const struct optional_bool *)value_in(row, base))->is_set;
     }
     return !types[row->type].is_optional || settings_row_text(row, base) != NULL;
 }
@@ -557,29 +559,26 @@ bool settings_row_is_set(const struct settings_row *row, const void *base)
 const char *settings_row_text(const struct settings_row *row, const void *base)
 {
     assert(types[row->type].fini == text_fini);
-    return *(char *const *)((const char *)base + row->offset);
+    return *(char *const *)value_in(row, base);
 }
 
 size_t settings_row_text_count(const struct settings_row *row, const void *base)
 {
-    if (row->type == SETTINGS_LIST) {
-        return ((const struct text_list *)(const void *)((const char *)base + row->offset))->count;
-    }
-    return types[row->type].fini == text_fini && settings_row_text(row, base) != NULL ? 1 : 0;
+    bool is_list = row->type == SETTINGS_LIST;
+    bool is_text = types[row->type].fini == text_fini && settings_row_text(row, base) != NULL;
+    return is_list ? ((const struct text_list *)value_in(row, base))->count : is_text;
 }
 
 const char *settings_row_text_at(const struct settings_row *row, const void *base, size_t index)
 {
-    if (row->type == SETTINGS_LIST) {
-        return ((const struct text_list *)(const void *)((const char *)base + row->offset))
-            ->items[index];
-    }
-    return settings_row_text(row, base);
+    return row->type == SETTINGS_LIST
+               ? ((const struct text_list *)value_in(row, base))->items[index]
+               : settings_row_text(row, base);
 }
 
 void settings_row_print(const struct settings_row *row, const void *base, struct buf *out)
 {
-    types[row->type].print(row, (const char *)base + row->offset, out);
+    types[row->type].print(row, value_in(row, base), out);
 }
 
 void settings_row_allowed(const struct settings_row *row, struct buf *out)
@@ -594,9 +593,7 @@ void settings_row_allowed(const struct settings_row *row, struct buf *out)
 
 void settings_row_allowed_item(const struct settings_row *row, struct buf *out)
 {
-    bool is_list = row->type == SETTINGS_LIST;
-    bool is_pairs = row->type == SETTINGS_PAIRS;
-    buf_append_text(out, is_list    ? settings_rule_allowed(row->rule)
-                         : is_pairs ? "a pair (\"key\", \"value\")"
-                                    : A_GROUP);
+    buf_append_text(out, row->type == SETTINGS_LIST    ? settings_rule_allowed(row->rule)
+                         : row->type == SETTINGS_PAIRS ? "a pair (\"key\", \"value\")"
+                                                       : A_GROUP);
 }
