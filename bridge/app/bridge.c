@@ -1,37 +1,14 @@
 /*
- * Builds all parts and connects them: each hook here is a line or two that call another part.
- *
- * What is more than wiring has a file of its own: shutdown, reload, sessions, systemd.
+ * Builds all parts, starts them and ends them. What the parts report is in hooks.c; what is more
+ * than wiring has a file of its own: shutdown, reload, sessions, systemd.
  */
 #include "app/bridge.h"
 
-#include "admin/server.h"
-#include "adoption.h"
-#include "audit/exporter.h"
-#include "base/health.h"
 #include "base/log.h"
-#include "base/loop.h"
 #include "base/mem.h"
-#include "commands_json.h"
-#include "dispatch/dispatch.h"
-#include "ecs/call.h"
-#include "intake/intake.h"
-#include "lease_guard.h"
-#include "ledger/ledger.h"
+#include "hooks.h"
 #include "ledger_loss.h"
-#include "mqtt/program.h"
-#include "mqtt/workers.h"
-#include "orders.h"
-#include "outbox/outbox.h"
-#include "outbox/status_topic.h"
-#include "reload.h"
-#include "sessions.h"
 #include "settings/store_uri.h"
-#include "settings_reload.h"
-#include "shutdown.h"
-#include "systemd.h"
-#include "traces/traces.h"
-#include "watch/watcher.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -45,53 +22,10 @@
 /* How long the ledger may take to commit when it is closed. */
 #define CLOSE_LEDGER_MS 500
 #define HEARTBEAT_MS    5000
-#define LOG_RETRY_MS    1000 /* while lines of the log wait for its reader */
 #define LEAVE_CHECK_MS  200
 #define LEDGER_RETRY_MS 500
 /* More than an attempt to open a ledger takes: systemd waits for so long after each report. */
 #define START_TIMEOUT "EXTEND_TIMEOUT_USEC=600000000"
-
-#define SIGNAL_COUNT 5
-
-struct bridge {
-    struct settings *settings;
-    const struct settings_source *source;
-    bool is_leaving;
-    bool has_left; /* it was leaving, and everything is done */
-    struct counters counters;
-    struct health *health;
-    struct tls_reload tls; /* in use */
-    struct buf will;
-    struct loop *loop;
-    struct ledger *ledger;
-    struct lease lease;
-    struct lease_guard *lease_guard; /* NULL: the ledger is not shared */
-    bool is_store_failing;
-    struct exporter *exporter; /* NULL: there is no audit file */
-    struct ecs *ecs;
-    struct mqtt_program program;
-    struct workers *workers;
-    struct intake *intake;
-    struct dispatch *dispatch;
-    struct outbox *outbox;
-    struct watcher *watcher;
-    struct traces *traces; /* NULL: there is no collector */
-    struct status_topic *status_topic;
-    struct admin_options admin_options; /* also where the endpoint is off */
-    struct commands_json commands;
-    struct admin *admin;
-    struct orders *orders; /* NULL: there is no control socket */
-    struct systemd *systemd;
-    struct sessions *sessions;
-    struct adoption *adoption; /* NULL: there is nobody whose sessions it may adopt */
-    struct settings_reload *reload;
-    struct shared_text shown_sessions; /* of /status */
-    struct shutdown *shutdown;
-    struct loop_signal *signals[SIGNAL_COUNT];
-    struct loop_timer *heartbeat;
-    int64_t trimmed_at_count; /* COUNTER_RECEIVED when the heap was last trimmed */
-    struct loop_timer *leave; /* runs while commands are in work after the last session has ended */
-};
 
 /* ---- Signals ---- */
 
@@ -138,7 +72,7 @@ static const struct {
     int number;
     const char *name;
     void (*handle)(struct bridge *bridge, const char *signal_name);
-} SIGNALS[SIGNAL_COUNT] = {
+} SIGNALS[BRIDGE_SIGNAL_COUNT] = {
     {SIGTERM, "SIGTERM", on_stop},        {SIGINT, "SIGINT", on_stop},
     {SIGHUP, "SIGHUP", on_reload},        {SIGUSR1, "SIGUSR1", on_report},
     {SIGUSR2, "SIGUSR2", on_acknowledge},
@@ -146,7 +80,7 @@ static const struct {
 
 static void signalled(void *arg, int number)
 {
-    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+    for (size_t i = 0; i < BRIDGE_SIGNAL_COUNT; i++) {
         if (SIGNALS[i].number == number) {
             SIGNALS[i].handle(arg, SIGNALS[i].name);
         }
@@ -158,55 +92,10 @@ static void mask_signals(int how)
 {
     sigset_t set;
     sigemptyset(&set);
-    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+    for (size_t i = 0; i < BRIDGE_SIGNAL_COUNT; i++) {
         sigaddset(&set, SIGNALS[i].number);
     }
     pthread_sigmask(how, &set, NULL);
-}
-
-/* ---- Hooks of the ledger ---- */
-
-static void on_resumed(void *arg, struct command *command)
-{
-    struct bridge *bridge = arg;
-    const struct settings *settings = bridge->settings;
-    bool is_allowed = route_still_allows(settings->routes, settings->route_count, command->route,
-                                         command->action, command->region, command->group);
-    dispatch_resume(bridge->dispatch, command, is_allowed);
-}
-
-static void on_posted(void *arg, int64_t id, struct slice message)
-{
-    struct bridge *bridge = arg;
-    outbox_posted(bridge->outbox, id, message);
-    status_topic_counts_changed(bridge->status_topic);
-}
-
-static void on_audited(void *arg, int64_t seq)
-{
-    exporter_added(((struct bridge *)arg)->exporter, seq);
-}
-
-static void on_may_have_lost(void *arg)
-{
-    struct bridge *bridge = arg;
-    ledger_loss_report(bridge->ledger, bridge->health);
-}
-
-static void on_watched(void *arg, const struct watch *watch)
-{
-    watcher_add(((struct bridge *)arg)->watcher, watch);
-}
-
-static void on_polls(void *arg, const char *region, const struct watch *const *watches,
-                     size_t count)
-{
-    watcher_set_region(((struct bridge *)arg)->watcher, region, watches, count);
-}
-
-static void on_unwatched(void *arg, int64_t id)
-{
-    watcher_remove(((struct bridge *)arg)->watcher, id);
 }
 
 /* Commands go first, what has no room is not read, and nothing is without a lease. */
@@ -215,132 +104,6 @@ static bool may_read_states(void *arg)
     const struct bridge *bridge = arg;
     return bridge->lease.is_valid && dispatch_has_free_slot(bridge->dispatch) &&
            !outbox_is_full(bridge->outbox);
-}
-
-static void show_store_health(struct bridge *bridge)
-{
-    health_set(bridge->health, HEALTH_STORE_UNAVAILABLE,
-               bridge->is_store_failing || !bridge->lease.is_valid);
-}
-
-static void on_store_health(void *arg, bool is_failing, const char *text)
-{
-    struct bridge *bridge = arg;
-    bridge->is_store_failing = is_failing;
-    if (is_failing) {
-        LOG_ERROR("store_unavailable", LOG_TEXT("why", text));
-    } else {
-        struct buf store = {0};
-        store_uri_mask(bridge->settings->ledger.store, &store);
-        LOG_INFO("store_available", LOG_SLICE("store", buf_slice(&store)));
-        buf_fini(&store);
-    }
-    show_store_health(bridge);
-}
-
-static void on_lease_changed(void *arg)
-{
-    struct bridge *bridge = arg;
-    show_store_health(bridge);
-    adoption_lease_changed(bridge->adoption);
-}
-
-/* ---- Hooks of the workers ---- */
-
-static void on_delivered(void *arg, const struct delivery *delivery, struct mqtt_ticket ticket)
-{
-    struct bridge *bridge = arg;
-    intake_deliver(bridge->intake, delivery, ticket);
-    status_topic_counts_changed(bridge->status_topic);
-}
-
-static void on_published(void *arg, int64_t id, bool has_subscriber)
-{
-    struct bridge *bridge = arg;
-    (void)has_subscriber; /* whoever waits for a reply may be away for now */
-    if (id == STATUS_TOPIC_MESSAGE_ID) {
-        status_topic_published(bridge->status_topic);
-    } else if (id < 0) {
-        sessions_published(bridge->sessions, id, true);
-    } else {
-        outbox_published(bridge->outbox, id);
-        status_topic_counts_changed(bridge->status_topic);
-    }
-}
-
-static void on_expired(void *arg, int64_t id)
-{
-    outbox_expired(((struct bridge *)arg)->outbox, id);
-}
-
-static void on_unpublished(void *arg, int64_t id, uint32_t code, struct slice why)
-{
-    struct bridge *bridge = arg;
-    if (id == STATUS_TOPIC_MESSAGE_ID) {
-        status_topic_unpublished(bridge->status_topic, why);
-    } else if (id < 0) {
-        sessions_published(bridge->sessions, id, false);
-    } else {
-        outbox_unpublished(bridge->outbox, id, code, why);
-    }
-}
-
-static void notify_systemd(const struct bridge *bridge)
-{
-    struct buf line = {0};
-    buf_printf(&line, "STATUS=receiver %s, publisher %s",
-               workers_is_receiving(bridge->workers) ? "subscribed" : "not subscribed",
-               workers_may_publish(bridge->workers) ? "connected" : "not connected");
-    systemd_notify(bridge->systemd, line.data);
-    buf_fini(&line);
-}
-
-static void on_publisher_changed(void *arg, bool is_up)
-{
-    struct bridge *bridge = arg;
-    notify_systemd(bridge);
-    health_set(bridge->health, HEALTH_NO_PUBLISHER, !is_up);
-    outbox_publisher_changed(bridge->outbox, is_up);
-    sessions_publisher_changed(bridge->sessions, is_up);
-}
-
-/* Do not report that the receiver goes down during a stop. */
-static void on_receiver_changed(void *arg, bool is_up)
-{
-    struct bridge *bridge = arg;
-    if (!shutdown_has_begun(bridge->shutdown)) {
-        notify_systemd(bridge);
-        health_set(bridge->health, HEALTH_NOT_SUBSCRIBED, !is_up);
-    }
-    sessions_receiver_changed(bridge->sessions, is_up);
-}
-
-static void on_brokers_differ(void *arg, bool do_differ)
-{
-    health_set(((struct bridge *)arg)->health, HEALTH_BROKERS_DIFFER, do_differ);
-}
-
-static void on_session_connected(void *arg, const char *client_id, bool is_session_present,
-                                 uint32_t generation)
-{
-    sessions_connected(((struct bridge *)arg)->sessions, client_id, is_session_present, generation);
-}
-
-static void on_session_drained(void *arg, const char *client_id)
-{
-    sessions_drained(((struct bridge *)arg)->sessions, client_id);
-}
-
-static void on_session_ended(void *arg, const char *client_id)
-{
-    struct bridge *bridge = arg;
-    sessions_ended(bridge->sessions, client_id);
-    adoption_session_ended(bridge->adoption, client_id);
-}
-
-static void on_stopped(void *arg)
-{
-    shutdown_workers_stopped(((struct bridge *)arg)->shutdown);
 }
 
 /* ---- Building, starting, ending ---- */
@@ -377,22 +140,14 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
         .counters = &bridge->counters,
     };
     settings_reload_ledger_limits(settings, &options);
-    const struct ledger_hooks hooks = {.arg = bridge,
-                                       .resumed = on_resumed,
-                                       .posted = on_posted,
-                                       .audited = on_audited,
-                                       .health = on_store_health,
-                                       .may_have_lost = on_may_have_lost,
-                                       .watched = on_watched,
-                                       .unwatched = on_unwatched,
-                                       .polls = on_polls};
+    const struct ledger_hooks hooks = hooks_of_ledger(bridge);
     struct buf reported = {0};
     enum status status;
     systemd_notify(bridge->systemd, START_TIMEOUT); /* already the first attempt may be long */
     while ((status = ledger_open(bridge->loop, &options, &hooks, &bridge->ledger, why)) ==
            STATUS_UNAVAILABLE) {
         if (!slice_equals(buf_slice(why), buf_slice(&reported))) {
-            on_store_health(bridge, true, why->data);
+            hooks.health(hooks.arg, true, why->data);
             systemd_notify(bridge->systemd, "STATUS=waiting for the ledger");
             buf_clear(&reported);
             buf_append(&reported, buf_slice(why));
@@ -405,7 +160,7 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
     }
     buf_fini(&reported);
     if (status == STATUS_OK && bridge->is_store_failing) {
-        on_store_health(bridge, false, NULL);
+        hooks.health(hooks.arg, false, NULL);
     }
     return status == STATUS_OK ? EX_OK : complain(EXIT_STORE, why);
 }
@@ -513,18 +268,7 @@ static void open_control(struct bridge *bridge)
 
 static void make_workers(struct bridge *bridge)
 {
-    const struct workers_hooks hooks = {.arg = bridge,
-                                        .delivered = on_delivered,
-                                        .published = on_published,
-                                        .unpublished = on_unpublished,
-                                        .expired = on_expired,
-                                        .publisher_changed = on_publisher_changed,
-                                        .brokers_differ = on_brokers_differ,
-                                        .receiver_changed = on_receiver_changed,
-                                        .session_connected = on_session_connected,
-                                        .session_drained = on_session_drained,
-                                        .session_ended = on_session_ended,
-                                        .stopped = on_stopped};
+    const struct workers_hooks hooks = hooks_of_workers(bridge);
     bridge->workers =
         workers_new(bridge->loop, bridge->settings, &bridge->tls.broker, bridge->program.path,
                     buf_slice(&bridge->will), &bridge->counters, &hooks);
@@ -668,7 +412,7 @@ static void on_left(void *arg)
 
 static void start(struct bridge *bridge)
 {
-    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+    for (size_t i = 0; i < BRIDGE_SIGNAL_COUNT; i++) {
         bridge->signals[i] = loop_signal_new(bridge->loop, SIGNALS[i].number, signalled, bridge);
     }
     mask_signals(SIG_UNBLOCK);
@@ -686,7 +430,7 @@ static void start(struct bridge *bridge)
         bridge->lease_guard = lease_guard_new(
             bridge->loop,
             &(struct lease_guard_parts){&bridge->lease, bridge->dispatch, bridge->outbox,
-                                        bridge->workers, on_lease_changed, bridge});
+                                        bridge->workers, hooks_lease_changed, bridge});
     }
     traces_connect(bridge->traces, bridge->ledger);
     intake_trace(bridge->intake, bridge->traces);
@@ -704,7 +448,7 @@ static void start(struct bridge *bridge)
 
 static void take_apart(struct bridge *bridge)
 {
-    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+    for (size_t i = 0; i < BRIDGE_SIGNAL_COUNT; i++) {
         loop_signal_free(bridge->signals[i]);
     }
     loop_timer_free(bridge->heartbeat);
