@@ -1,6 +1,6 @@
 /*
- * The receiver, the publisher, and the receivers of former sessions. Each one starts and restarts
- * its own process (worker.c); here is what concerns several: who waits for whom when they
+ * The receiver, the publisher, and the receivers of other sessions (former.c). Each one starts and
+ * restarts its own process (worker.c); here is what concerns several: who waits for whom when they
  * subscribe, the order of a renewal, the stop.
  */
 #include "mqtt/workers.h"
@@ -9,18 +9,13 @@
 #include "base/hardening.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "copies.h"
 #include "landlock.h"
-#include "worker.h"
+#include "workers_common.h"
 
-#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* How long copies are still expected after the last message that came by an old subscription. */
 #define OVERLAP_MS 10000
-/* The session's own bridge waits for the end of this process. */
-#define ABANDON_MS 2000
 
 /* The processes' whole environment: where OpenSSL finds the authorities it trusts, and whether they
  * may be debugged. */
@@ -34,45 +29,7 @@ static const char *const environment_names[] = {
 };
 
 #define ENVIRONMENT_COUNT (sizeof environment_names / sizeof environment_names[0])
-
-/* A session that the settings no longer name. */
-struct former {
-    struct workers *workers;
-    struct mqtt_session session;
-    struct worker worker;
-    struct loop_timer
-        *quiet;         /* runs while it may be empty; of an abandoned one, until it is killed */
-    uint32_t may_go_on; /* the generation that may subscribe, as for the others */
-    uint32_t drained_count; /* deliveries until it was reported as empty */
-    bool was_tried;         /* it was connected or has failed: nobody waits for it */
-    bool is_present;        /* the broker had it */
-    bool is_over;           /* the broker has forgotten it */
-    bool is_adopted;        /* it is another bridge's: workers_adopt() */
-    bool is_left;           /* by workers_abandon() */
-};
-
-struct workers {
-    struct worker_setup setup;
-    struct workers_hooks hooks;
-    struct mqtt_session session; /* the receiver's */
-    struct worker receiver;
-    struct worker publisher;
-    struct former *former;
-    size_t former_count;
-    struct copies copies;
-    struct loop_timer *overlap; /* runs while copies by old and new subscriptions may come */
-    uint32_t generations;
-    uint32_t may_go_on; /* the receiver's generation that may subscribe; 0: none */
-    bool is_leaving;
-    struct former *adopted;     /* the place for workers_adopt(); NULL: not used yet */
-    struct former *next_former; /* starts when the receiver, which has its session, has ended */
-    char *environment[ENVIRONMENT_COUNT + 1];
-    struct loop_timer *kill;
-    struct loop_timer *stopped;
-    struct loop_timer *reunite; /* runs while the brokers differ */
-    bool do_brokers_differ;
-    bool is_stopping;
-};
+_Static_assert(ENVIRONMENT_COUNT <= WORKERS_ENVIRONMENT_MAX, "there is room for all");
 
 bool workers_is_receiving(const struct workers *workers)
 {
@@ -86,17 +43,6 @@ static bool is_anyone_running(const struct workers *workers)
         is_running |= workers->former[i].worker.process != NULL;
     }
     return is_running;
-}
-
-/* The former session of this worker; NULL for the receiver and the publisher. */
-static struct former *former_of(struct workers *workers, const struct worker *worker)
-{
-    for (size_t i = 0; i < workers->former_count; i++) {
-        if (&workers->former[i].worker == worker) {
-            return &workers->former[i];
-        }
-    }
-    return NULL;
 }
 
 /* ---- Who waits for whom ---- */
@@ -140,8 +86,7 @@ static void subscribe(struct workers *workers, struct worker *worker)
     worker_go_on(worker);
 }
 
-/* Lets those go on that wait for nobody any more. */
-static void go_on(struct workers *workers)
+void workers_let_go_on(struct workers *workers)
 {
     struct worker *receiver = &workers->receiver;
     bool were_tried = true;
@@ -170,7 +115,7 @@ void workers_go_on(struct workers *workers, uint32_t generation)
             workers->former[i].may_go_on = generation;
         }
     }
-    go_on(workers);
+    workers_let_go_on(workers);
 }
 
 static void on_connected(void *arg, struct worker *worker, bool is_session_present)
@@ -185,53 +130,9 @@ static void on_connected(void *arg, struct worker *worker, bool is_session_prese
     if (is_recorded && workers->hooks.session_connected != NULL) {
         workers->hooks.session_connected(workers->hooks.arg, worker->client_id, is_session_present,
                                          worker->generation);
-        go_on(workers); /* the receiver may wait for this connection */
+        workers_let_go_on(workers); /* the receiver may wait for this connection */
     } else {
         workers_go_on(workers, worker->generation);
-    }
-}
-
-/* ---- Former sessions ---- */
-
-static void quiet_over(void *arg)
-{
-    struct former *former = arg;
-    struct workers *workers = former->workers;
-    if (former->is_left) {
-        worker_kill(&former->worker);
-    } else if (former->worker.acked_count != former->worker.delivered_count) {
-        loop_timer_start(former->quiet, WORKERS_QUIET_MS);
-    } else {
-        former->drained_count = former->worker.delivered_count;
-        workers->hooks.session_drained(workers->hooks.arg, former->session.client_id);
-    }
-}
-
-void workers_end_session(struct workers *workers, const char *client_id)
-{
-    for (size_t i = 0; i < workers->former_count; i++) {
-        struct former *former = &workers->former[i];
-        if (strcmp(former->session.client_id, client_id) != 0 || !former->worker.is_up ||
-            !former->worker.is_wanted) {
-            continue; /* one that is connected again is asked for again */
-        }
-        if (former->worker.delivered_count != former->drained_count) {
-            loop_timer_start(former->quiet, WORKERS_QUIET_MS);
-        } else {
-            former->session.use = MQTT_SESSION_END;
-            former->session.unsubscribe.count = 0;
-            worker_renew(&former->worker);
-        }
-    }
-}
-
-static void former_up(struct former *former)
-{
-    if (former->session.use == MQTT_SESSION_END) {
-        former->is_over = true;
-        worker_stop(&former->worker);
-    } else {
-        loop_timer_start(former->quiet, former->is_present ? WORKERS_QUIET_MS : 0);
     }
 }
 
@@ -334,14 +235,14 @@ static void on_up(void *arg, struct worker *worker)
         loop_timer_start(workers->overlap, OVERLAP_MS);
     }
     if (former != NULL) {
-        former_up(former);
+        former_is_up(former);
         return;
     }
     if (worker->role == WIRE_RECEIVER && !worker->is_outdated && !worker->is_ending) {
         workers->session.unsubscribe.count = 0; /* it has unsubscribed */
     }
     on_change(workers, worker);
-    go_on(workers);
+    workers_let_go_on(workers);
     renew_next(workers);
 }
 
@@ -351,7 +252,7 @@ static void on_failed(void *arg, struct worker *worker, const char *reason, cons
     struct former *former = former_of(workers, worker);
     if (former != NULL) {
         former->was_tried = true;
-        go_on(workers);
+        workers_let_go_on(workers);
     } else if (workers->hooks.failed != NULL) {
         workers->hooks.failed(workers->hooks.arg, reason, text);
     }
@@ -400,15 +301,6 @@ static void on_expired(void *arg, int64_t id)
     }
 }
 
-static void start_next_former(struct workers *workers)
-{
-    struct former *former = workers->next_former;
-    workers->next_former = NULL;
-    if (former != NULL && !workers->is_stopping) {
-        worker_start(&former->worker);
-    }
-}
-
 static void on_ended(void *arg, struct worker *worker)
 {
     struct workers *workers = arg;
@@ -418,7 +310,7 @@ static void on_ended(void *arg, struct worker *worker)
         workers->hooks.session_ended(workers->hooks.arg, former->session.client_id);
     }
     if (worker == &workers->receiver) {
-        start_next_former(workers);
+        former_start_next(workers);
     }
     if (workers->is_stopping && !is_anyone_running(workers)) {
         loop_timer_start(workers->stopped, 0);
@@ -516,78 +408,6 @@ struct workers *workers_new(struct loop *loop, const struct settings *settings,
     worker_init(&workers->receiver, &workers->setup, WIRE_RECEIVER, &workers->session);
     worker_init(&workers->publisher, &workers->setup, WIRE_PUBLISHER, NULL);
     return workers;
-}
-
-static struct former *add_former(struct workers *workers, const struct mqtt_session *session)
-{
-    struct former *former = &workers->former[workers->former_count++];
-    former->workers = workers;
-    former->session = *session;
-    former->quiet = loop_timer_new(workers->setup.loop, quiet_over, former);
-    worker_init(&former->worker, &workers->setup, WIRE_RECEIVER, &former->session);
-    return former;
-}
-
-void workers_set_sessions(struct workers *workers, const struct workers_sessions *sessions)
-{
-    workers->session.unsubscribe = sessions->unsubscribe;
-    workers->is_leaving = sessions->is_leaving;
-    /* Two more: for workers_leave() and for workers_adopt(). */
-    workers->former = mem_zalloc(sessions->former_count + 2, sizeof *workers->former);
-    for (size_t i = 0; i < sessions->former_count; i++) {
-        (void)add_former(workers, &sessions->former[i]);
-    }
-}
-
-void workers_leave(struct workers *workers, const struct mqtt_session *session)
-{
-    assert(!workers->is_leaving);
-    bool is_running = workers->receiver.process != NULL;
-    workers->is_leaving = true;
-    workers->next_former = add_former(workers, session);
-    worker_stop(&workers->receiver);
-    if (!is_running) {
-        start_next_former(workers);
-    }
-    go_on(workers);
-}
-
-void workers_adopt(struct workers *workers, const struct mqtt_session *session)
-{
-    struct former *former = workers->adopted;
-    if (former == NULL) {
-        former = add_former(workers, session);
-        workers->adopted = former;
-    } else {
-        assert(former->worker.process == NULL && !former->worker.is_wanted);
-        worker_fini(&former->worker);
-        *former = (struct former){.workers = workers, .session = *session, .quiet = former->quiet};
-        worker_init(&former->worker, &workers->setup, WIRE_RECEIVER, &former->session);
-    }
-    former->is_adopted = true;
-    worker_start(&former->worker);
-}
-
-void workers_abandon(struct workers *workers, const char *client_id, bool at_once)
-{
-    struct former *former = workers->adopted;
-    bool is_repeated = former != NULL && former->is_left;
-    if (former == NULL || strcmp(former->session.client_id, client_id) != 0 ||
-        (is_repeated && !at_once)) {
-        return;
-    }
-    former->is_left = true;
-    worker_stop(&former->worker);
-    if (former->worker.process == NULL) {
-        loop_timer_stop(former->quiet);
-        if (!is_repeated) {
-            workers->hooks.session_ended(workers->hooks.arg, client_id);
-        }
-    } else if (at_once || !former->worker.is_up) {
-        worker_kill(&former->worker); /* one that is not up may be waiting for the broker */
-    } else {
-        loop_timer_start(former->quiet, ABANDON_MS);
-    }
 }
 
 void workers_start(struct workers *workers)
