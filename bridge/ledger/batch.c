@@ -55,6 +55,17 @@ void absent_clear(struct absent_request *absent)
     absent->count = 0;
 }
 
+static void finish_fini(struct finish_request *finish)
+{
+    buf_fini(&finish->order.token);
+    buf_fini(&finish->order.note);
+    command_free(finish->command);
+    outcome_fini(&finish->outcome);
+    buf_fini(&finish->error);
+    buf_fini(&finish->traceparent);
+    watch_free(finish->begun);
+}
+
 void ledger_request_free(struct ledger_request *request)
 {
     buf_fini(&request->events);
@@ -72,13 +83,7 @@ void ledger_request_free(struct ledger_request *request)
     case REQUEST_FINISH:
     case REQUEST_RETRY:
     case REQUEST_RESOLVE:
-        buf_fini(&request->finish.order.token);
-        buf_fini(&request->finish.order.note);
-        command_free(request->finish.command);
-        outcome_fini(&request->finish.outcome);
-        buf_fini(&request->finish.error);
-        buf_fini(&request->finish.traceparent);
-        watch_free(request->finish.begun);
+        finish_fini(&request->finish);
         break;
     case REQUEST_WATCH:
         for (size_t i = 0; i < request->watch.message_count; i++) {
