@@ -1,163 +1,19 @@
-/* The API is fake_http. The loop is real, since calls without credentials are answered from a
- * timer.
+/*
+ * Requests and their signatures, the clock, and what an answer means.
  */
-#include "aliyun/sign.h"
-#include "base/clock.h"
-#include "base/digest.h"
-#include "ecs/call.h"
-#include "support/fakes/fake_http.h"
-#include "support/settings_fixture.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
-#define ID    "LTAItestid"
-#define KEY   "testsecretkey"
-#define TOKEN "CAIStoken+/=~*"
+#include "aliyun/sign.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "support/fakes/ecs_fixture.h"
 
-#define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-#define SUCCESS      "{\"RequestId\":\"C123\"}"
-#define REFUSAL(code, message) \
-    "{\"RequestId\":\"R1\",\"Code\":\"" code "\",\"Message\":\"" message "\"}"
-
-/* How late a slow machine may be; the clock offsets tested are far larger. */
-#define SLOW_MS 60000
-
-struct fixture {
-    struct loop *loop;
-    struct ecs *ecs;
-    struct settings settings;
-    struct tls_files tls;
-    struct command command;
-    struct health *health;
-    struct counters counters;
-    int change_count; /* of the health */
-    int answers;
-    enum reaction reaction;
-    struct outcome outcome;
-    int64_t retry_after_ms;
-    int64_t at_ms;
-};
-
-static void count_change(void *arg)
-{
-    struct fixture *fixture = arg;
-    fixture->change_count++;
-}
-
-static bool is_on(const struct fixture *fixture, enum health_reason reason)
-{
-    return health_is_on(fixture->health, reason);
-}
-
-static void take_answer(void *arg, struct attempt *attempt)
-{
-    struct fixture *fixture = arg;
-    fixture->answers++;
-    fixture->reaction = attempt->reaction;
-    fixture->retry_after_ms = attempt->retry_after_ms;
-    fixture->at_ms = attempt->at_ms;
-    outcome_fini(&fixture->outcome);
-    fixture->outcome = attempt->outcome;
-    attempt->outcome = (struct outcome){0};
-    loop_stop(fixture->loop);
-}
-
-static void set_environment(const char *id, const char *key, const char *token)
-{
-    const struct {
-        const char *name;
-        const char *value;
-    } rows[] = {{"ALIBABA_CLOUD_ACCESS_KEY_ID", id},
-                {"ALIBABA_CLOUD_ACCESS_KEY_SECRET", key},
-                {"ALIBABA_CLOUD_SECURITY_TOKEN", token}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (rows[i].value == NULL) {
-            unsetenv(rows[i].name);
-        } else {
-            setenv(rows[i].name, rows[i].value, 1);
-        }
-    }
-}
-
-static int set_up(void **state)
-{
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    fixture->loop = loop_new();
-    fixture->health = health_new(fixture->loop);
-    health_watch(fixture->health, count_change, fixture);
-    settings_fixture_set_api(&fixture->settings);
-    fixture->command = (struct command){.action = &action_rows[ACTION_StartDiskReplicaGroup],
-                                        .region = "cn-beijing",
-                                        .group = "pg-myreplica****",
-                                        .token = "123e4567-e89b-12d3-a456-42665544****",
-                                        .params = "{\"OneShot\":false}"};
-    set_environment(ID, KEY, NULL);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    ecs_free(fixture->ecs);
-    health_free(fixture->health);
-    loop_free(fixture->loop);
-    outcome_fini(&fixture->outcome);
-    fake_http_reset();
-    free(fixture);
-    return 0;
-}
-
-static void begin(struct fixture *fixture)
-{
-    struct buf why = {0};
-    assert_int_equal(ecs_new(fixture->loop, &fixture->settings, &fixture->tls, fixture->health,
-                             &fixture->counters, &fixture->ecs, &why),
-                     STATUS_OK);
-    assert_int_equal(why.length, 0);
-    buf_fini(&why);
-}
-
-/* Starts a call and returns the number of its request. */
-static size_t call(struct fixture *fixture)
-{
-    size_t count = fake_http_count();
-    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    assert_int_equal(fake_http_count(), count + 1);
-    return count;
-}
-
-static void call_and_answer(struct fixture *fixture, int status, const char *body)
-{
-    int answers = fixture->answers;
-    size_t index = call(fixture);
-    assert_int_equal(fixture->answers, answers);
-    fake_http_answer_text(index, status, body);
-    assert_int_equal(fixture->answers, answers + 1);
-}
-
-static void call_and_fail(struct fixture *fixture, enum http_result result, const char *error)
-{
-    struct http_answer answer = {
-        .result = result, .retry_after_ms = -1, .date_ms = -1, .error = error};
-    fake_http_answer(call(fixture), &answer);
-}
-
-static int64_t date_of_request(size_t index)
-{
-    int64_t date_ms = 0;
-    const char *text = fake_http_header(index, "x-acs-date");
-    assert_non_null(text);
-    assert_int_equal(clock_parse(slice_text(text), &date_ms), STATUS_OK);
-    return date_ms;
-}
+#include <stdlib.h>
 
 static void check_v3_signature(size_t index, const char *signed_headers, const char *id,
                                const char *key)
@@ -190,8 +46,8 @@ static void check_v3_signature(size_t index, const char *signed_headers, const c
 static void test_a_v3_call_is_a_signed_post_with_its_parameters_in_the_query(void **state)
 {
     struct fixture *fixture = *state;
-    begin(fixture);
-    size_t index = call(fixture);
+    fixture_begin(fixture);
+    size_t index = fixture_call(fixture);
     const struct fake_http_request *request = fake_http_request(index);
     assert_string_equal(request->method, "POST");
     assert_string_equal(request->url,
@@ -207,7 +63,7 @@ static void test_a_v3_call_is_a_signed_post_with_its_parameters_in_the_query(voi
     assert_string_equal(fake_http_header(index, "user-agent"), "ecs-mqtt-bridge/" BRIDGE_VERSION);
     assert_null(fake_http_header(index, "content-type"));
     assert_null(fake_http_header(index, "x-acs-security-token"));
-    assert_in_range(llabs(date_of_request(index) - clock_wall_ms()), 0, SLOW_MS);
+    assert_in_range(llabs(fixture_date_of_request(index) - clock_wall_ms()), 0, SLOW_MS);
     check_v3_signature(index,
                        "host;x-acs-action;x-acs-content-sha256;x-acs-date;"
                        "x-acs-signature-nonce;x-acs-version",
@@ -217,10 +73,10 @@ static void test_a_v3_call_is_a_signed_post_with_its_parameters_in_the_query(voi
 static void test_one_shot_and_the_region_of_the_command_are_used(void **state)
 {
     struct fixture *fixture = *state;
-    begin(fixture);
+    fixture_begin(fixture);
     fixture->command.params = "{\"OneShot\":true}";
     fixture->command.region = "eu-central-1";
-    const char *url = fake_http_request(call(fixture))->url;
+    const char *url = fake_http_request(fixture_call(fixture))->url;
     assert_non_null(strstr(url, "https://ebs.eu-central-1.aliyuncs.com/?"));
     assert_non_null(strstr(url, "&OneShot=true&RegionId=eu-central-1&"));
 }
@@ -228,9 +84,9 @@ static void test_one_shot_and_the_region_of_the_command_are_used(void **state)
 static void test_a_security_token_is_sent_and_signed(void **state)
 {
     struct fixture *fixture = *state;
-    set_environment("STS.testid", KEY, TOKEN);
-    begin(fixture);
-    size_t index = call(fixture);
+    fixture_set_environment("STS.testid", KEY, TOKEN);
+    fixture_begin(fixture);
+    size_t index = fixture_call(fixture);
     assert_string_equal(fake_http_header(index, "x-acs-security-token"), TOKEN);
     check_v3_signature(index,
                        "host;x-acs-action;x-acs-content-sha256;x-acs-date;"
@@ -241,9 +97,9 @@ static void test_a_security_token_is_sent_and_signed(void **state)
 static void test_every_attempt_has_a_nonce_of_its_own_and_the_same_token(void **state)
 {
     struct fixture *fixture = *state;
-    begin(fixture);
-    size_t first = call(fixture);
-    size_t second = call(fixture);
+    fixture_begin(fixture);
+    size_t first = fixture_call(fixture);
+    size_t second = fixture_call(fixture);
     const char *nonce = fake_http_header(first, "x-acs-signature-nonce");
     assert_int_equal(strlen(nonce), 32);
     assert_int_equal(strspn(nonce, "0123456789abcdef"), 32);
@@ -274,11 +130,11 @@ static void check_v1_signature(const char *url, const char *key)
 static void test_a_v1_call_has_all_in_the_query(void **state)
 {
     struct fixture *fixture = *state;
-    set_environment("STS.testid", KEY, TOKEN);
+    fixture_set_environment("STS.testid", KEY, TOKEN);
     fixture->settings.api.signature = "v1";
     fixture->settings.api.endpoint = "http://127.0.0.1:8080";
-    begin(fixture);
-    size_t index = call(fixture);
+    fixture_begin(fixture);
+    size_t index = fixture_call(fixture);
     const struct fake_http_request *request = fake_http_request(index);
     static const char *const parts[] = {
         "http://127.0.0.1:8080/?AccessKeyId=STS.testid&Action=StartDiskReplicaGroup"
@@ -301,8 +157,8 @@ static void test_a_v1_call_without_a_security_token_names_none(void **state)
 {
     struct fixture *fixture = *state;
     fixture->settings.api.signature = "v1";
-    begin(fixture);
-    const char *url = fake_http_request(call(fixture))->url;
+    fixture_begin(fixture);
+    const char *url = fake_http_request(fixture_call(fixture))->url;
     assert_null(strstr(url, "SecurityToken"));
     check_v1_signature(url, KEY);
 }
@@ -310,8 +166,8 @@ static void test_a_v1_call_without_a_security_token_names_none(void **state)
 static void test_a_success_is_reported(void **state)
 {
     struct fixture *fixture = *state;
-    begin(fixture);
-    call_and_answer(fixture, 200, SUCCESS);
+    fixture_begin(fixture);
+    fixture_call_and_answer(fixture, 200, SUCCESS);
     assert_int_equal(fixture->reaction, REACTION_DONE);
     assert_int_equal(fixture->outcome.status, OUTCOME_SUCCEEDED);
     assert_string_equal(fixture->outcome.request_id, "C123");
@@ -322,9 +178,9 @@ static void test_calls_side_by_side_get_their_own_answers(void **state)
 {
     struct fixture *fixture = *state;
     struct fixture other = *fixture;
-    begin(fixture);
-    size_t first = call(fixture);
-    ecs_call(fixture->ecs, &fixture->command, take_answer, &other);
+    fixture_begin(fixture);
+    size_t first = fixture_call(fixture);
+    ecs_call(fixture->ecs, &fixture->command, fixture_take_answer, &other);
     fake_http_answer_text(first + 1, 404, REFUSAL("NoSuchResource", "m"));
     assert_int_equal(fixture->answers, 0);
     assert_int_equal(other.answers, 1);
@@ -339,7 +195,7 @@ static void test_the_clock_is_measured_from_the_answer_and_later_dates_follow_it
 {
     struct fixture *fixture = *state;
     int64_t hour_ms = 3600000;
-    begin(fixture);
+    fixture_begin(fixture);
     struct http_answer answer = {
         .result = HTTP_ANSWERED,
         .status = 400,
@@ -348,9 +204,9 @@ static void test_the_clock_is_measured_from_the_answer_and_later_dates_follow_it
         .date_ms = clock_wall_ms() + hour_ms,
         .error = "",
     };
-    fake_http_answer(call(fixture), &answer);
+    fake_http_answer(fixture_call(fixture), &answer);
     assert_int_equal(fixture->reaction, REACTION_CLOCK_ONCE);
-    int64_t ahead_ms = date_of_request(call(fixture)) - clock_wall_ms();
+    int64_t ahead_ms = fixture_date_of_request(fixture_call(fixture)) - clock_wall_ms();
     assert_in_range(llabs(ahead_ms - hour_ms), 0, SLOW_MS);
 }
 
@@ -358,8 +214,8 @@ static void test_an_attempt_without_an_answer_ends_by_the_clock_of_the_last_one(
 {
     struct fixture *fixture = *state;
     int64_t ten_minutes_ms = 600000;
-    begin(fixture);
-    call_and_fail(fixture, HTTP_CUT, "reset");
+    fixture_begin(fixture);
+    fixture_call_and_fail(fixture, HTTP_CUT, "reset");
     assert_in_range(llabs(fixture->at_ms - clock_wall_ms()), 0, SLOW_MS);
     struct http_answer answer = {
         .result = HTTP_ANSWERED,
@@ -369,177 +225,27 @@ static void test_an_attempt_without_an_answer_ends_by_the_clock_of_the_last_one(
         .date_ms = clock_wall_ms() - ten_minutes_ms,
         .error = "",
     };
-    fake_http_answer(call(fixture), &answer);
+    fake_http_answer(fixture_call(fixture), &answer);
     assert_int_equal(fixture->at_ms, answer.date_ms);
-    call_and_fail(fixture, HTTP_CUT, "reset");
+    fixture_call_and_fail(fixture, HTTP_CUT, "reset");
     assert_in_range(llabs(fixture->at_ms + ten_minutes_ms - clock_wall_ms()), 0, SLOW_MS);
 }
 
 static void test_a_wrong_clock_without_a_date_is_reported_at_once(void **state)
 {
     struct fixture *fixture = *state;
-    begin(fixture);
-    call_and_answer(fixture, 400, REFUSAL("InvalidTimeStamp.Expired", "m"));
+    fixture_begin(fixture);
+    fixture_call_and_answer(fixture, 400, REFUSAL("InvalidTimeStamp.Expired", "m"));
     assert_int_equal(fixture->reaction, REACTION_REPLY_BRIDGE);
     assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
     assert_int_equal(fixture->outcome.category, CATEGORY_CONFIGURATION);
 }
 
-static void test_without_credentials_nothing_is_sent_and_the_callback_comes_later(void **state)
-{
-    struct fixture *fixture = *state;
-    set_environment(NULL, NULL, NULL);
-    begin(fixture);
-    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    assert_int_equal(fixture->answers, 0);
-    loop_run(fixture->loop);
-    assert_int_equal(fixture->answers, 1);
-    assert_int_equal(fake_http_count(), 0);
-    assert_int_equal(fixture->reaction, REACTION_REPLY_BRIDGE);
-    assert_int_equal(fixture->outcome.status, OUTCOME_FAILED);
-    assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
-    assert_string_equal(fixture->outcome.code, "Bridge.NoCredentials");
-    /* What is wrong on this machine is for the log. */
-    assert_null(strstr(fixture->outcome.message, "ALIBABA_CLOUD_ACCESS_KEY_ID"));
-    assert_null(strchr(fixture->outcome.message, '/'));
-    assert_int_equal(fixture->change_count, 1);
-    assert_true(is_on(fixture, HEALTH_NO_CREDENTIALS));
-}
-
-static void test_without_credentials_the_health_says_so_before_the_first_call(void **state)
-{
-    struct fixture *fixture = *state;
-    set_environment(NULL, NULL, NULL);
-    begin(fixture);
-    ecs_start(fixture->ecs);
-    assert_true(is_on(fixture, HEALTH_NO_CREDENTIALS));
-    ecs_free(fixture->ecs);
-    set_environment(ID, KEY, NULL);
-    begin(fixture);
-    ecs_start(fixture->ecs);
-    assert_false(is_on(fixture, HEALTH_NO_CREDENTIALS));
-    /* They do not expire. */
-    assert_int_equal(counter_get(&fixture->counters, COUNTER_CREDENTIALS_EXPIRY), 0);
-}
-
-/* A credentials URI in place of the environment; its answers are those of the first requests. */
-static void begin_with_uri(struct fixture *fixture)
-{
-    fixture->settings.credentials.provider = "credentials_uri";
-    fixture->settings.credentials.uri = "http://127.0.0.1:1/given";
-    begin(fixture);
-}
-
-static void give_credentials(size_t index, const char *id)
-{
-    char text[256];
-    snprintf(text, sizeof text,
-             "{\"AccessKeyId\":\"%s\",\"AccessKeySecret\":\"" KEY "\",\"SecurityToken\":\"" TOKEN
-             "\",\"Expiration\":\"2099-01-01T00:00:00Z\"}",
-             id);
-    assert_string_equal(fake_http_request(index)->url, "http://127.0.0.1:1/given");
-    fake_http_answer_text(index, 200, text);
-}
-
-static void check_signed_by(size_t index, const char *id)
-{
-    assert_non_null(strstr(fake_http_header(index, "Authorization"), id));
-}
-
-static void test_without_a_valid_lease_nothing_is_sent(void **state)
-{
-    struct fixture *fixture = *state;
-    struct lease lease;
-    lease_init(&lease);
-    lease_begin(&lease);
-    begin(fixture);
-    ecs_set_lease(fixture->ecs, &lease);
-    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    assert_int_equal(fixture->answers, 0);
-    loop_run(fixture->loop);
-    assert_int_equal(fixture->answers, 1);
-    assert_int_equal(fixture->reaction, REACTION_RETRY);
-    assert_int_equal(fake_http_count(), 0);
-    lease_renewed(&lease, 1000, LEASE_MARGIN_MS + 1000);
-    assert_int_equal(lease_check(&lease, 1000), LEASE_REGAINED);
-    call(fixture);
-}
-
-static void test_credentials_that_are_unavailable_are_tried_again(void **state)
-{
-    struct fixture *fixture = *state;
-    begin_with_uri(fixture);
-    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    fake_http_answer_text(0, 503, "");
-    assert_int_equal(fixture->answers, 0);
-    loop_run(fixture->loop);
-    assert_int_equal(fixture->reaction, REACTION_RETRY);
-    assert_string_equal(fixture->outcome.code, "Bridge.NoCredentials");
-    assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
-    assert_true(is_on(fixture, HEALTH_NO_CREDENTIALS));
-}
-
-static void test_credentials_are_missing_until_the_fetch_at_the_start_is_answered(void **state)
-{
-    struct fixture *fixture = *state;
-    begin_with_uri(fixture);
-    ecs_start(fixture->ecs);
-    assert_true(is_on(fixture, HEALTH_NO_CREDENTIALS));
-    assert_int_equal(counter_get(&fixture->counters, COUNTER_CREDENTIALS_EXPIRY), 0);
-    give_credentials(0, "STS.first");
-    assert_false(is_on(fixture, HEALTH_NO_CREDENTIALS));
-    assert_int_equal(fake_http_count(), 1);
-    assert_int_equal(counter_get(&fixture->counters, COUNTER_CREDENTIALS_EXPIRY),
-                     INT64_C(4070908800000)); /* 2099-01-01 */
-}
-
-static void test_calls_that_come_during_a_fetch_share_it(void **state)
-{
-    struct fixture *fixture = *state;
-    begin_with_uri(fixture);
-    for (int i = 0; i < 5; i++) {
-        ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    }
-    assert_int_equal(fake_http_count(), 1);
-    give_credentials(0, "STS.first");
-    assert_int_equal(fake_http_count(), 6);
-    for (size_t i = 1; i <= 5; i++) {
-        check_signed_by(i, "STS.first");
-        fake_http_answer_text(i, 200, SUCCESS);
-    }
-    assert_int_equal(fixture->answers, 5);
-}
-
-static void test_a_refused_key_is_fetched_again_once_for_all_calls(void **state)
-{
-    struct fixture *fixture = *state;
-    begin_with_uri(fixture);
-    for (int i = 0; i < 3; i++) {
-        ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    }
-    give_credentials(0, "STS.first");
-    fake_http_answer_text(1, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
-    assert_int_equal(fixture->reaction, REACTION_CREDENTIALS_ONCE);
-    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    give_credentials(4, "STS.second");
-    /* Late refusals of the first key do not touch the second. */
-    fake_http_answer_text(2, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
-    assert_int_equal(fixture->reaction, REACTION_CREDENTIALS_ONCE);
-    fake_http_answer_text(3, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
-    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    assert_int_equal(fake_http_count(), 7);
-    check_signed_by(5, "STS.second");
-    check_signed_by(6, "STS.second");
-    fake_http_answer_text(5, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
-    assert_int_equal(fixture->reaction, REACTION_REPLY_BRIDGE);
-    fake_http_answer_text(6, 200, SUCCESS);
-}
-
 static void test_a_probe_changes_nothing_and_names_no_group(void **state)
 {
     struct fixture *fixture = *state;
-    begin(fixture);
-    ecs_probe(fixture->ecs, "cn-hangzhou", take_answer, fixture);
+    fixture_begin(fixture);
+    ecs_probe(fixture->ecs, "cn-hangzhou", fixture_take_answer, fixture);
     assert_string_equal(fake_http_request(0)->url,
                         "https://ebs.cn-hangzhou.aliyuncs.com/?MaxResults=1&RegionId=cn-hangzhou");
     assert_string_equal(fake_http_header(0, "x-acs-action"), "DescribeDiskReplicaGroups");
@@ -547,116 +253,11 @@ static void test_a_probe_changes_nothing_and_names_no_group(void **state)
     assert_int_equal(fixture->reaction, REACTION_DONE);
 }
 
-static void test_a_credential_refusal_degrades_until_the_api_answers_otherwise(void **state)
-{
-    struct fixture *fixture = *state;
-    begin(fixture);
-    call_and_answer(fixture, 404, REFUSAL("InvalidAccessKeyId.NotFound", "m"));
-    assert_int_equal(fixture->reaction,
-                     REACTION_REPLY_BRIDGE); /* the environment has no other credentials */
-    assert_int_equal(fixture->outcome.category, CATEGORY_DENIED);
-    assert_int_equal(fixture->outcome.retention, RETENTION_NOT);
-    assert_int_equal(fixture->change_count, 1);
-    assert_true(is_on(fixture, HEALTH_CREDENTIALS_REFUSED));
-    call_and_answer(fixture, 400, REFUSAL("SignatureDoesNotMatch", "m"));
-    call_and_answer(fixture, 502, "<html></html>");
-    call_and_fail(fixture, HTTP_NOT_SENT, "x");
-    assert_int_equal(fixture->change_count, 1);
-    call_and_answer(fixture, 404, REFUSAL("NoSuchResource", "m"));
-    assert_int_equal(fixture->change_count, 2);
-    assert_false(is_on(fixture, HEALTH_CREDENTIALS_REFUSED));
-}
-
-static void test_three_attempts_in_a_row_that_were_not_sent_degrade(void **state)
-{
-    struct fixture *fixture = *state;
-    begin(fixture);
-    call_and_fail(fixture, HTTP_NOT_SENT, "x");
-    call_and_fail(fixture, HTTP_NOT_SENT, "x");
-    call_and_fail(fixture, HTTP_CUT, "x");
-    call_and_fail(fixture, HTTP_NOT_SENT, "x");
-    call_and_fail(fixture, HTTP_NOT_SENT, "x");
-    assert_int_equal(fixture->change_count, 0);
-    call_and_fail(fixture, HTTP_NOT_SENT, "x");
-    call_and_fail(fixture, HTTP_NOT_SENT, "x");
-    assert_int_equal(fixture->change_count, 1);
-    assert_true(is_on(fixture, HEALTH_API_UNREACHABLE));
-    call_and_fail(fixture, HTTP_CUT, "x");
-    assert_int_equal(fixture->change_count, 1);
-    call_and_answer(fixture, 502, "<html></html>");
-    assert_int_equal(fixture->change_count, 2);
-    assert_false(is_on(fixture, HEALTH_API_UNREACHABLE));
-}
-
-static void fail_in(struct fixture *fixture, const char *region, bool is_host_unknown)
-{
-    fixture->command.region = region;
-    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    struct http_answer answer = {.result = HTTP_NOT_SENT,
-                                 .retry_after_ms = -1,
-                                 .date_ms = -1,
-                                 .is_host_unknown = is_host_unknown,
-                                 .error = "Could not resolve host"};
-    fake_http_answer(fake_http_count() - 1, &answer);
-}
-
-static void test_a_misspelt_region_does_not_degrade_and_is_named(void **state)
-{
-    struct fixture *fixture = *state;
-    begin(fixture);
-    for (int i = 0; i < 5; i++) {
-        fail_in(fixture, "cn-bejing", true); /* before any region has answered */
-    }
-    assert_non_null(strstr(fixture->outcome.message, "check the RegionId cn-bejing"));
-    assert_false(is_on(fixture, HEALTH_API_UNREACHABLE));
-    fixture->command.region = "cn-beijing";
-    call_and_answer(fixture, 404, REFUSAL("NoSuchResource", "m"));
-    for (int i = 0; i < 5; i++) {
-        fail_in(fixture, "cn-bejing", true);
-        fail_in(fixture, "cn-nowhere", false);
-    }
-    assert_false(is_on(fixture, HEALTH_API_UNREACHABLE));
-    /* One that has answered before is no misspelt one. */
-    for (int i = 0; i < 3; i++) {
-        fail_in(fixture, "cn-beijing", true);
-    }
-    assert_true(is_on(fixture, HEALTH_API_UNREACHABLE));
-}
-
-static void test_a_region_that_a_route_names_degrades(void **state)
-{
-    struct fixture *fixture = *state;
-    static char *named[] = {"cn-beijing"};
-    struct route route = {.regions = {.items = named, .count = 1}};
-    fixture->settings.routes = &route;
-    fixture->settings.route_count = 1;
-    begin(fixture);
-    for (int i = 0; i < 3; i++) {
-        assert_false(is_on(fixture, HEALTH_API_UNREACHABLE));
-        fail_in(fixture, "cn-beijing", true);
-    }
-    assert_true(is_on(fixture, HEALTH_API_UNREACHABLE));
-    ecs_free(fixture->ecs);
-    fixture->ecs = NULL;
-}
-
-static void test_with_one_host_for_all_regions_each_of_them_degrades(void **state)
-{
-    struct fixture *fixture = *state;
-    fixture->settings.api.endpoint = "https://api.example";
-    begin(fixture);
-    for (int i = 0; i < 3; i++) {
-        fail_in(fixture, "cn-bejing", true);
-    }
-    assert_true(is_on(fixture, HEALTH_API_UNREACHABLE));
-    assert_null(strstr(fixture->outcome.message, "check the RegionId"));
-}
-
 static void test_an_attempt_that_was_not_sent_is_repeated_and_names_the_host(void **state)
 {
     struct fixture *fixture = *state;
-    begin(fixture);
-    call_and_fail(fixture, HTTP_NOT_SENT, "Could not resolve host");
+    fixture_begin(fixture);
+    fixture_call_and_fail(fixture, HTTP_NOT_SENT, "Could not resolve host");
     assert_int_equal(fixture->reaction, REACTION_RETRY);
     assert_int_equal(fixture->outcome.status, OUTCOME_FAILED);
     assert_int_equal(fixture->outcome.retention, RETENTION_GIVEN_UP);
@@ -668,8 +269,8 @@ static void test_an_attempt_that_was_not_sent_is_repeated_and_names_the_host(voi
 static void test_an_attempt_that_was_cut_may_have_had_effect(void **state)
 {
     struct fixture *fixture = *state;
-    begin(fixture);
-    call_and_fail(fixture, HTTP_CUT, "Recv failure");
+    fixture_begin(fixture);
+    fixture_call_and_fail(fixture, HTTP_CUT, "Recv failure");
     assert_int_equal(fixture->reaction, REACTION_RETRY_UNSURE);
     assert_int_equal(fixture->outcome.status, OUTCOME_UNKNOWN);
     assert_int_equal(fixture->outcome.retention, RETENTION_UNSURE);
@@ -680,37 +281,22 @@ static void test_an_attempt_that_was_cut_may_have_had_effect(void **state)
 static void test_no_secret_gets_into_a_message(void **state)
 {
     struct fixture *fixture = *state;
-    set_environment(ID, KEY, TOKEN);
-    begin(fixture);
-    call_and_answer(fixture, 403,
-                    REFUSAL("Forbidden", "Key " ID " with " TOKEN ", CAIStoken%2B%2F%3D~%2A and "
-                                         "CAIStoken%252B%252F%253D~%252A may not."));
+    fixture_set_environment(ID, KEY, TOKEN);
+    fixture_begin(fixture);
+    fixture_call_and_answer(fixture, 403,
+                            REFUSAL("Forbidden",
+                                    "Key " ID " with " TOKEN ", CAIStoken%2B%2F%3D~%2A and "
+                                    "CAIStoken%252B%252F%253D~%252A may not."));
     assert_string_equal(fixture->outcome.message, "Key *** with ***, *** and *** may not.");
-    call_and_fail(fixture, HTTP_CUT, "at https://h/?AccessKeyId=" ID "&x=" KEY);
+    fixture_call_and_fail(fixture, HTTP_CUT, "at https://h/?AccessKeyId=" ID "&x=" KEY);
     assert_null(strstr(fixture->outcome.message, ID));
     assert_null(strstr(fixture->outcome.message, KEY));
-}
-
-static void test_no_secret_of_a_former_identity_gets_into_a_message(void **state)
-{
-    struct fixture *fixture = *state;
-    begin_with_uri(fixture);
-    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    give_credentials(0, "STS.first");
-    fake_http_answer_text(1, 400, REFUSAL("InvalidSecurityToken.Expired", "m"));
-    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
-    give_credentials(3, "STS.second");
-    fake_http_answer_text(2, 403, REFUSAL("Forbidden", "STS.first may not."));
-    assert_string_equal(fixture->outcome.message, "*** may not.");
-    fake_http_answer_text(4, 403, REFUSAL("Forbidden", "STS.second may not."));
-    assert_string_equal(fixture->outcome.message, "*** may not.");
 }
 
 static void test_the_wait_the_api_asks_for_is_passed_on(void **state)
 {
     struct fixture *fixture = *state;
-    begin(fixture);
+    fixture_begin(fixture);
     struct http_answer answer = {
         .result = HTTP_ANSWERED,
         .status = 400,
@@ -719,7 +305,7 @@ static void test_the_wait_the_api_asks_for_is_passed_on(void **state)
         .date_ms = -1,
         .error = "",
     };
-    fake_http_answer(call(fixture), &answer);
+    fake_http_answer(fixture_call(fixture), &answer);
     assert_int_equal(fixture->reaction, REACTION_THROTTLE);
     assert_int_equal(fixture->retry_after_ms, 1234);
     assert_int_equal(fixture->outcome.retry_after_ms, 1234);
@@ -728,9 +314,9 @@ static void test_the_wait_the_api_asks_for_is_passed_on(void **state)
 static void test_unanswered_calls_end_without_a_callback(void **state)
 {
     struct fixture *fixture = *state;
-    begin(fixture);
-    call(fixture);
-    call(fixture);
+    fixture_begin(fixture);
+    fixture_call(fixture);
+    fixture_call(fixture);
     assert_true(fake_http_is_open());
     ecs_free(fixture->ecs);
     fixture->ecs = NULL;
@@ -742,9 +328,9 @@ static void test_unanswered_calls_end_without_a_callback(void **state)
 static void test_unsent_calls_end_without_a_callback(void **state)
 {
     struct fixture *fixture = *state;
-    set_environment(NULL, NULL, NULL);
-    begin(fixture);
-    ecs_call(fixture->ecs, &fixture->command, take_answer, fixture);
+    fixture_set_environment(NULL, NULL, NULL);
+    fixture_begin(fixture);
+    ecs_call(fixture->ecs, &fixture->command, fixture_take_answer, fixture);
     ecs_free(fixture->ecs);
     fixture->ecs = NULL;
     assert_int_equal(fixture->answers, 0);
@@ -754,7 +340,7 @@ static void test_settings_reach_the_http_client(void **state)
 {
     struct fixture *fixture = *state;
     fixture->settings.api.proxy = "http://proxy:3128";
-    begin(fixture);
+    fixture_begin(fixture);
     const struct http_options *options = fake_http_options();
     assert_int_equal(options->connect_timeout_ms, 5000);
     assert_int_equal(options->read_timeout_ms, 10000);
@@ -768,12 +354,12 @@ static void test_settings_reach_the_http_client(void **state)
 static void test_after_a_renewal_calls_use_new_connections(void **state)
 {
     struct fixture *fixture = *state;
-    begin(fixture);
-    call(fixture);
+    fixture_begin(fixture);
+    fixture_call(fixture);
     fixture->settings.api.proxy = "http://other:3128";
     ecs_renew(fixture->ecs);
     assert_string_equal(fake_http_options()->proxy, "http://other:3128");
-    size_t request = call(fixture);
+    size_t request = fixture_call(fixture);
     fake_http_answer_text(0, 200, "{\"RequestId\":\"a\"}");
     fake_http_answer_text(request, 200, "{\"RequestId\":\"b\"}");
     assert_int_equal(fixture->answers, 2);
@@ -800,45 +386,31 @@ static void test_an_impossible_endpoint_or_provider_is_refused_by_name(void **st
     check_refused(fixture, "credentials.provider");
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
-        CASE(test_a_v3_call_is_a_signed_post_with_its_parameters_in_the_query),
-        CASE(test_one_shot_and_the_region_of_the_command_are_used),
-        CASE(test_a_security_token_is_sent_and_signed),
-        CASE(test_every_attempt_has_a_nonce_of_its_own_and_the_same_token),
-        CASE(test_a_v1_call_has_all_in_the_query),
-        CASE(test_a_v1_call_without_a_security_token_names_none),
-        CASE(test_a_success_is_reported),
-        CASE(test_calls_side_by_side_get_their_own_answers),
-        CASE(test_the_clock_is_measured_from_the_answer_and_later_dates_follow_it),
-        CASE(test_an_attempt_without_an_answer_ends_by_the_clock_of_the_last_one),
-        CASE(test_a_wrong_clock_without_a_date_is_reported_at_once),
-        CASE(test_without_credentials_nothing_is_sent_and_the_callback_comes_later),
-        CASE(test_without_credentials_the_health_says_so_before_the_first_call),
-        CASE(test_credentials_are_missing_until_the_fetch_at_the_start_is_answered),
-        CASE(test_without_a_valid_lease_nothing_is_sent),
-        CASE(test_credentials_that_are_unavailable_are_tried_again),
-        CASE(test_calls_that_come_during_a_fetch_share_it),
-        CASE(test_a_refused_key_is_fetched_again_once_for_all_calls),
-        CASE(test_a_probe_changes_nothing_and_names_no_group),
-        CASE(test_a_credential_refusal_degrades_until_the_api_answers_otherwise),
-        CASE(test_three_attempts_in_a_row_that_were_not_sent_degrade),
-        CASE(test_a_misspelt_region_does_not_degrade_and_is_named),
-        CASE(test_a_region_that_a_route_names_degrades),
-        CASE(test_with_one_host_for_all_regions_each_of_them_degrades),
-        CASE(test_an_attempt_that_was_not_sent_is_repeated_and_names_the_host),
-        CASE(test_an_attempt_that_was_cut_may_have_had_effect),
-        CASE(test_no_secret_gets_into_a_message),
-        CASE(test_no_secret_of_a_former_identity_gets_into_a_message),
-        CASE(test_the_wait_the_api_asks_for_is_passed_on),
-        CASE(test_unanswered_calls_end_without_a_callback),
-        CASE(test_unsent_calls_end_without_a_callback),
-        CASE(test_settings_reach_the_http_client),
-        CASE(test_after_a_renewal_calls_use_new_connections),
-        CASE(test_an_impossible_endpoint_or_provider_is_refused_by_name),
+        TEST(test_a_v3_call_is_a_signed_post_with_its_parameters_in_the_query),
+        TEST(test_one_shot_and_the_region_of_the_command_are_used),
+        TEST(test_a_security_token_is_sent_and_signed),
+        TEST(test_every_attempt_has_a_nonce_of_its_own_and_the_same_token),
+        TEST(test_a_v1_call_has_all_in_the_query),
+        TEST(test_a_v1_call_without_a_security_token_names_none),
+        TEST(test_a_success_is_reported),
+        TEST(test_calls_side_by_side_get_their_own_answers),
+        TEST(test_the_clock_is_measured_from_the_answer_and_later_dates_follow_it),
+        TEST(test_an_attempt_without_an_answer_ends_by_the_clock_of_the_last_one),
+        TEST(test_a_wrong_clock_without_a_date_is_reported_at_once),
+        TEST(test_a_probe_changes_nothing_and_names_no_group),
+        TEST(test_an_attempt_that_was_not_sent_is_repeated_and_names_the_host),
+        TEST(test_an_attempt_that_was_cut_may_have_had_effect),
+        TEST(test_no_secret_gets_into_a_message),
+        TEST(test_the_wait_the_api_asks_for_is_passed_on),
+        TEST(test_unanswered_calls_end_without_a_callback),
+        TEST(test_unsent_calls_end_without_a_callback),
+        TEST(test_settings_reach_the_http_client),
+        TEST(test_after_a_renewal_calls_use_new_connections),
+        TEST(test_an_impossible_endpoint_or_provider_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
