@@ -13,20 +13,6 @@ struct copy {
     uint32_t counts[2]; /* by the new and by the old subscription */
 };
 
-/* What is the same in both copies: not the packet's flags, not the rest of its expiry. */
-static void pack_message(const struct delivery *delivery, struct buf *out)
-{
-    pack_bytes(out, delivery->topic);
-    pack_bytes(out, delivery->payload);
-    pack_i64(out, (int64_t)delivery->payload_bytes);
-    pack_bytes(out, delivery->response_topic);
-    pack_bytes(out, delivery->correlation_data);
-    pack_bytes(out, delivery->traceparent);
-    pack_bytes(out, delivery->tracestate);
-    pack_bytes(out, delivery->content_type);
-    pack_bytes(out, delivery->properties);
-}
-
 /* NULL: there is no more room. */
 static struct copy *find(struct copies *copies, const uint8_t digest[DIGEST_SHA256_BYTES])
 {
@@ -47,9 +33,15 @@ static struct copy *find(struct copies *copies, const uint8_t digest[DIGEST_SHA2
 bool copies_mark(struct copies *copies, const struct delivery *delivery,
                  char out_mark[DIGEST_SHA256_HEX_BYTES])
 {
+    struct delivery same = *delivery; /* in both copies */
     struct buf text = {0};
     uint8_t digest[DIGEST_SHA256_BYTES];
-    pack_message(delivery, &text);
+    same.qos = 0;
+    same.is_retained = false;
+    same.is_redelivered = false;
+    same.is_former = false;
+    same.expiry_s = -1;
+    delivery_encode(&same, &text);
     digest_sha256(buf_slice(&text), digest);
     struct copy *copy = find(copies, digest);
     if (copy != NULL) {
