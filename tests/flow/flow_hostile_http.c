@@ -161,17 +161,6 @@ static void test_interim_answers_of_100_mb_are_no_answer(struct fixture *fixture
 
 /* --- the monitoring pages --- */
 
-static int admin_port_of(const struct bridge *bridge)
-{
-    char *log = file_read(bridge->log);
-    const char *event = strstr(log, "admin_listening");
-    const char *port = event == NULL ? NULL : strstr(event, " port=");
-    int number = port == NULL ? 0 : atoi(port + strlen(" port="));
-    free(log);
-    assert_int_not_equal(number, 0);
-    return number;
-}
-
 static int admin_connect(int port)
 {
     const struct sockaddr_in address = {.sin_family = AF_INET,
@@ -200,7 +189,7 @@ static void test_requests_without_an_end_do_not_close_the_pages(struct fixture *
 {
     enum { SLOW_ONES = 40 };
     struct bridge *bridge = fixture_bridge(fixture, "admin.listen = \"127.0.0.1:0\";");
-    int port = admin_port_of(bridge);
+    int port = bridge_admin_port(bridge);
     int slow[SLOW_ONES];
     int fast = admin_connect(port);
     write_times(fast, "GET /metrics HTTP/1.1\r\nHost: x\r\n", 1);

@@ -120,21 +120,10 @@ static void check_processes(const struct bridge *bridge)
     }
 }
 
-static int admin_port_of(const struct bridge *bridge)
-{
-    char *log = file_read(bridge->log);
-    const char *event = strstr(log, "admin_listening");
-    const char *port = event == NULL ? NULL : strstr(event, " port=");
-    int number = port == NULL ? 0 : atoi(port + strlen(" port="));
-    free(log);
-    assert_int_not_equal(number, 0);
-    return number;
-}
-
 static void check_pages(const struct bridge *bridge)
 {
     static const char *const pages[] = {"/", "/metrics", "/livez", "/readyz", "/status"};
-    int port = admin_port_of(bridge);
+    int port = bridge_admin_port(bridge);
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
         char *page = NULL;
         assert_int_not_equal(http_exchange(port, "GET", pages[i], NULL, &page), 0);

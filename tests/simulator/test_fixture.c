@@ -26,6 +26,15 @@ int fixture_start(void **state)
     return 0;
 }
 
+int fixture_start_both(void **state)
+{
+    static const char *const arguments[] = {"--group", "cn-beijing/pg-1", "--group",
+                                            "cn-beijing/pg-stopped=stopped", NULL};
+    (void)state;
+    simulator_start(&simulator, arguments);
+    return 0;
+}
+
 int fixture_stop(void **state)
 {
     (void)state;
@@ -38,6 +47,16 @@ int fixture_reset(void **state)
     (void)state;
     simulator_order(&simulator, "POST", "reset", NULL);
     return 0;
+}
+
+void expect_start(const char *group, const char *token, const char *one_shot, const char *code)
+{
+    struct reply reply;
+    long http = simulator_start_group(&simulator, group, token, one_shot, &reply);
+    assert_int_equal(reply.curl, CURLE_OK);
+    assert_string_equal(reply_text(&reply, "Code"), code);
+    assert_true((http == 200) == (code[0] == '\0'));
+    reply_fini(&reply);
 }
 
 void set_group(const char *id, const char *fields)

@@ -17,8 +17,10 @@ extern const char stop_action[];
 /* Where all questions go. A test that starts one of its own puts this one back. */
 extern struct simulator simulator;
 
-/* Setup and teardown of a program's tests, and setup of one. */
+/* Setup and teardown of a program's tests, and setup of one. _both: there is also pg-stopped, which
+ * is stopped. */
 int fixture_start(void **state);
+int fixture_start_both(void **state);
 int fixture_stop(void **state);
 int fixture_reset(void **state);
 
@@ -30,6 +32,9 @@ void make_groups(int count);
 
 /* Move the time of groups forward. */
 void advance(int64_t ms);
+
+/* Start a group and compare the answer; code "" is a success. */
+void expect_start(const char *group, const char *token, const char *one_shot, const char *code);
 
 /* Call an action (NULL: a start), which must answer this code; "" is a success. */
 void ask(const char *action, const char *query, const char *code, struct reply *out_reply);

@@ -1,5 +1,5 @@
 /* Tests of what the simulator does: actions, idempotency, faults and the control requests. */
-#include "test_client.h"
+#include "test_fixture.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -13,63 +13,12 @@
 
 #include <cmocka.h>
 
-static struct simulator simulator;
-
-static int start_all(void **state)
+/* Of pg-1. */
+static void set_state(const char *state)
 {
-    static const char *const arguments[] = {"--group", "cn-beijing/pg-1", "--group",
-                                            "cn-beijing/pg-stopped=stopped", NULL};
-    (void)state;
-    simulator_start(&simulator, arguments);
-    return 0;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    assert_int_equal(simulator_stop(&simulator, SIGTERM), 0);
-    return 0;
-}
-
-static int reset(void **state)
-{
-    (void)state;
-    simulator_order(&simulator, "POST", "reset", NULL);
-    return 0;
-}
-
-/* Start a group and compare the answer; code "" is a success. */
-static void expect_start(const char *group, const char *token, const char *one_shot,
-                         const char *code)
-{
-    struct reply reply;
-    long http = simulator_start_group(&simulator, group, token, one_shot, &reply);
-    assert_int_equal(reply.curl, CURLE_OK);
-    assert_string_equal(reply_text(&reply, "Code"), code);
-    assert_true((http == 200) == (code[0] == '\0'));
-    reply_fini(&reply);
-}
-
-static void set_group(const char *state)
-{
-    char body[160];
-    snprintf(body, sizeof body,
-             "{\"RegionId\":\"cn-beijing\",\"ReplicaGroupId\":\"pg-1\",\"Status\":\"%s\"}", state);
-    simulator_order(&simulator, "POST", "groups", body);
-}
-
-/* The state of pg-1 as DescribeDiskReplicaGroups shows it. */
-static void expect_status(const char *status)
-{
-    struct reply reply;
-    simulator_call(&simulator, "GroupIds=pg-1&RegionId=cn-beijing",
-                   &(struct call_options){.action = "DescribeDiskReplicaGroups"}, &reply);
-    assert_int_equal(reply.http, 200);
-    const cJSON *groups = cJSON_GetObjectItem(reply.json, "ReplicaGroups");
-    assert_int_equal(cJSON_GetArraySize(groups), 1);
-    assert_string_equal(
-        cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetArrayItem(groups, 0), "Status")), status);
-    reply_fini(&reply);
+    char fields[64];
+    snprintf(fields, sizeof fields, "\"Status\":\"%s\"", state);
+    set_group("pg-1", fields);
 }
 
 static void test_each_wrong_parameter_has_its_own_answer(void **state)
@@ -138,10 +87,10 @@ static void test_the_state_decides_which_start_is_allowed(void **state)
     static const char refused[] = "OperationDenied.InvalidStatus";
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        reset(NULL);
-        set_group(rows[i].state);
+        fixture_reset(NULL);
+        set_state(rows[i].state);
         expect_start("pg-1", NULL, "false", rows[i].is_start_allowed ? "" : refused);
-        set_group(rows[i].state);
+        set_state(rows[i].state);
         expect_start("pg-1", NULL, "true", rows[i].is_one_shot_allowed ? "" : refused);
     }
 }
@@ -207,9 +156,9 @@ static void test_a_token_with_other_parameters_is_refused(void **state)
 static void test_a_refused_token_may_be_used_again(void **state)
 {
     (void)state;
-    set_group("failovered");
+    set_state("failovered");
     expect_start("pg-1", "t", NULL, "OperationDenied.InvalidStatus");
-    set_group("stopped");
+    set_state("stopped");
     expect_start("pg-1", "t", NULL, "");
 }
 
@@ -449,7 +398,7 @@ static void test_wrong_arguments_end_with_the_usual_codes(void **state)
                      EX_CANTCREAT);
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, reset)
+#define TEST(name) cmocka_unit_test_setup(name, fixture_reset)
 
 int main(void)
 {
@@ -475,5 +424,5 @@ int main(void)
         TEST(test_wrong_arguments_end_with_the_usual_codes),
     };
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    return cmocka_run_group_tests_name("simulator", tests, start_all, stop_all);
+    return cmocka_run_group_tests_name("simulator", tests, fixture_start_both, fixture_stop);
 }

@@ -1,8 +1,7 @@
 /* Tests of the simulator's misbehaviour: every kind of fault and every error of the table. */
-#include "test_client.h"
+#include "test_fixture.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,57 +9,6 @@
 #include <time.h>
 
 #include <cmocka.h>
-
-static struct simulator simulator;
-
-static int start_all(void **state)
-{
-    static const char *const arguments[] = {"--group", "cn-beijing/pg-1", "--group",
-                                            "cn-beijing/pg-stopped=stopped", NULL};
-    (void)state;
-    simulator_start(&simulator, arguments);
-    return 0;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    assert_int_equal(simulator_stop(&simulator, SIGTERM), 0);
-    return 0;
-}
-
-static int reset(void **state)
-{
-    (void)state;
-    simulator_order(&simulator, "POST", "reset", NULL);
-    return 0;
-}
-
-/* Start a group and compare the answer; code "" is a success. */
-static void expect_start(const char *group, const char *token, const char *one_shot,
-                         const char *code)
-{
-    struct reply reply;
-    long http = simulator_start_group(&simulator, group, token, one_shot, &reply);
-    assert_int_equal(reply.curl, CURLE_OK);
-    assert_string_equal(reply_text(&reply, "Code"), code);
-    assert_true((http == 200) == (code[0] == '\0'));
-    reply_fini(&reply);
-}
-
-/* The state of pg-1 as DescribeDiskReplicaGroups shows it. */
-static void expect_status(const char *status)
-{
-    struct reply reply;
-    simulator_call(&simulator, "GroupIds=pg-1&RegionId=cn-beijing",
-                   &(struct call_options){.action = "DescribeDiskReplicaGroups"}, &reply);
-    assert_int_equal(reply.http, 200);
-    const cJSON *groups = cJSON_GetObjectItem(reply.json, "ReplicaGroups");
-    assert_int_equal(cJSON_GetArraySize(groups), 1);
-    assert_string_equal(
-        cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetArrayItem(groups, 0), "Status")), status);
-    reply_fini(&reply);
-}
 
 /* What one fault does to one start. */
 struct fault_row {
@@ -104,7 +52,7 @@ static void test_each_fault_has_its_effect_once(void **state)
         const struct fault_row *row = &fault_rows[i];
         struct call_options options = {.timeout_ms = is_hang(row) ? 250 : 0};
         struct reply reply;
-        reset(NULL);
+        fixture_reset(NULL);
         simulator_order(&simulator, "POST", "faults", row->fault);
         simulator_call(&simulator, query, &options, &reply);
         assert_int_equal(reply.curl, row->curl);
@@ -133,15 +81,15 @@ static void test_each_kind_of_bad_body_is_sent_as_described(void **state)
     assert_int_equal(reply.length, 300000);
     assert_int_equal(strlen(reply_text(&reply, "RequestId")), 36);
     reply_fini(&reply);
-    reset(NULL);
+    fixture_reset(NULL);
     send_with_fault("{\"Fault\":\"empty_200\"}", &reply);
     assert_string_equal(reply.body, "{}");
     reply_fini(&reply);
-    reset(NULL);
+    fixture_reset(NULL);
     send_with_fault("{\"Fault\":\"garbage_200\"}", &reply);
     assert_null(reply.json);
     reply_fini(&reply);
-    reset(NULL);
+    fixture_reset(NULL);
     send_with_fault("{\"Fault\":\"html_502\"}", &reply);
     assert_string_equal(reply.content_type, "text/html");
     reply_fini(&reply);
@@ -176,7 +124,7 @@ static void test_latency_and_slow_bytes_take_their_time(void **state)
     send_with_fault("{\"Fault\":\"latency\",\"Ms\":80}", &reply);
     reply_fini(&reply);
     assert_true(now_ms() - begin_ms >= 80);
-    reset(NULL);
+    fixture_reset(NULL);
     begin_ms = now_ms();
     send_with_fault("{\"Fault\":\"slow_bytes\",\"Ms\":3}", &reply);
     assert_int_equal(reply.length, strlen("{\"RequestId\":\"\"}") + 36);
@@ -264,7 +212,7 @@ static void test_every_error_of_the_table_is_answered_in_json_and_xml(void **sta
     assert_int_equal(simulator_total(&simulator, "Effects"), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, reset)
+#define TEST(name) cmocka_unit_test_setup(name, fixture_reset)
 
 int main(void)
 {
@@ -278,5 +226,5 @@ int main(void)
         TEST(test_every_error_of_the_table_is_answered_in_json_and_xml),
     };
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    return cmocka_run_group_tests_name("simulator faults", tests, start_all, stop_all);
+    return cmocka_run_group_tests_name("simulator faults", tests, fixture_start_both, fixture_stop);
 }

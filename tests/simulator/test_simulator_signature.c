@@ -1,8 +1,7 @@
 /* Tests of the simulator's signatures: published vectors, and every way of getting one wrong. */
-#include "test_client.h"
+#include "test_fixture.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +20,6 @@
     "&ReplicaGroupId=pg-myreplica%2A%2A%2A%2A"
 #define GROUP_QUERY "RegionId=cn-beijing&ReplicaGroupId=pg-1"
 
-static struct simulator simulator;
-
 static int start_all(void **state)
 {
     static const char *const arguments[] = {
@@ -31,20 +28,6 @@ static int start_all(void **state)
         "--security-token", "CAIStoken+/=~*",        "--auto-create",    NULL};
     (void)state;
     simulator_start(&simulator, arguments);
-    return 0;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    assert_int_equal(simulator_stop(&simulator, SIGTERM), 0);
-    return 0;
-}
-
-static int reset(void **state)
-{
-    (void)state;
-    simulator_order(&simulator, "POST", "reset", NULL);
     return 0;
 }
 
@@ -219,7 +202,7 @@ static void test_published_v3_signatures_are_accepted(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof vectors_v3 / sizeof vectors_v3[0]; i++) {
         struct reply reply;
-        reset(NULL);
+        fixture_reset(NULL);
         set_clock(vectors_v3[i].date);
         send_vector_v3(&vectors_v3[i], vectors_v3[i].signature, &reply);
         assert_string_equal(reply_text(&reply, "Code"), vectors_v3[i].code);
@@ -235,7 +218,7 @@ static void test_a_v3_signature_of_another_request_is_refused(void **state)
     size_t count = sizeof vectors_v3 / sizeof vectors_v3[0];
     for (size_t i = 0; i < count; i++) {
         struct reply reply;
-        reset(NULL);
+        fixture_reset(NULL);
         set_clock(vectors_v3[i].date);
         send_vector_v3(&vectors_v3[i], vectors_v3[(i + 1) % count].signature, &reply);
         assert_string_equal(reply_text(&reply, "Code"), "SignatureDoesNotMatch");
@@ -311,7 +294,7 @@ static void test_published_v1_signatures_are_accepted(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof vectors_v1 / sizeof vectors_v1[0]; i++) {
         struct reply reply;
-        reset(NULL);
+        fixture_reset(NULL);
         set_clock(vectors_v1[i].date);
         send_vector_v1(&vectors_v1[i], vectors_v1[i].signature, &reply);
         if (vectors_v1[i].code) {
@@ -458,18 +441,19 @@ static void test_a_key_is_refused_according_to_its_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_published_v3_signatures_are_accepted, reset),
-        cmocka_unit_test_setup(test_a_v3_signature_of_another_request_is_refused, reset),
-        cmocka_unit_test_setup(test_published_v1_signatures_are_accepted, reset),
-        cmocka_unit_test_setup(test_a_wrong_v1_signature_is_refused_with_the_string_to_sign, reset),
-        cmocka_unit_test_setup(test_v1_answers_in_xml_unless_asked_otherwise, reset),
-        cmocka_unit_test_setup(test_each_mistake_in_signing_has_its_own_answer, reset),
-        cmocka_unit_test_setup(test_a_date_within_fifteen_minutes_is_accepted, reset),
-        cmocka_unit_test_setup(test_a_request_without_a_signature_is_refused, reset),
+        cmocka_unit_test_setup(test_published_v3_signatures_are_accepted, fixture_reset),
+        cmocka_unit_test_setup(test_a_v3_signature_of_another_request_is_refused, fixture_reset),
+        cmocka_unit_test_setup(test_published_v1_signatures_are_accepted, fixture_reset),
+        cmocka_unit_test_setup(test_a_wrong_v1_signature_is_refused_with_the_string_to_sign,
+                               fixture_reset),
+        cmocka_unit_test_setup(test_v1_answers_in_xml_unless_asked_otherwise, fixture_reset),
+        cmocka_unit_test_setup(test_each_mistake_in_signing_has_its_own_answer, fixture_reset),
+        cmocka_unit_test_setup(test_a_date_within_fifteen_minutes_is_accepted, fixture_reset),
+        cmocka_unit_test_setup(test_a_request_without_a_signature_is_refused, fixture_reset),
         cmocka_unit_test_setup(test_a_nonce_is_accepted_once_and_not_used_up_by_a_bad_signature,
-                               reset),
-        cmocka_unit_test_setup(test_a_key_is_refused_according_to_its_state, reset),
+                               fixture_reset),
+        cmocka_unit_test_setup(test_a_key_is_refused_according_to_its_state, fixture_reset),
     };
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    return cmocka_run_group_tests_name("simulator signatures", tests, start_all, stop_all);
+    return cmocka_run_group_tests_name("simulator signatures", tests, start_all, fixture_stop);
 }

@@ -152,6 +152,17 @@ void bridge_wait_log(const struct bridge *bridge, const char *text)
     }
 }
 
+int bridge_admin_port(const struct bridge *bridge)
+{
+    char *log = file_read(bridge->log);
+    const char *event = strstr(log, "admin_listening");
+    const char *port = event == NULL ? NULL : strstr(event, " port=");
+    int number = port == NULL ? 0 : atoi(port + strlen(" port="));
+    free(log);
+    assert_int_not_equal(number, 0);
+    return number;
+}
+
 void bridge_print_log(const struct bridge *bridge)
 {
     char *log = file_read(bridge->log);

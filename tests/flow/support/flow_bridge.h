@@ -54,6 +54,8 @@ void bridge_kill_children(const struct bridge *bridge, const char *role);
 /* Whether the log contains the text since the running test began. */
 bool bridge_log_contains(const struct bridge *bridge, const char *text);
 void bridge_wait_log(const struct bridge *bridge, const char *text);
+/* The port of its admin endpoint, which its log names; it listens at port 0. */
+int bridge_admin_port(const struct bridge *bridge);
 /* Prints the end of the log, for a failing test. */
 void bridge_print_log(const struct bridge *bridge);
 
