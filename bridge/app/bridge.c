@@ -293,6 +293,17 @@ static void make_reload(struct bridge *bridge)
     bridge->reload = settings_reload_new(&parts);
 }
 
+/* A bridge whose settings do not name it gets the name that its ledger keeps. */
+static void open_sessions(struct bridge *bridge)
+{
+    bridge->sessions =
+        sessions_new(bridge->loop, bridge->settings, bridge->is_leaving, bridge->ledger,
+                     bridge->health, &bridge->counters, &bridge->shown_sessions);
+    if (bridge->settings->is_instance_host_name && !settings_is_shared(bridge->settings)) {
+        settings_set_instance(bridge->settings, sessions_instance(bridge->sessions));
+    }
+}
+
 /* Builds all parts. Returns EX_OK or the exit code. */
 static int build(struct bridge *bridge)
 {
@@ -327,12 +338,7 @@ static int build(struct bridge *bridge)
     }
     if (code == EX_OK) {
         ledger_loss_recall(bridge->ledger, bridge->health);
-        bridge->sessions =
-            sessions_new(bridge->loop, bridge->settings, bridge->is_leaving, bridge->ledger,
-                         bridge->health, &bridge->counters, &bridge->shown_sessions);
-        if (bridge->settings->is_instance_host_name && !settings_is_shared(bridge->settings)) {
-            settings_set_instance(bridge->settings, sessions_instance(bridge->sessions));
-        }
+        open_sessions(bridge);
         code = open_exporter(bridge, &why);
     }
     if (code == EX_OK && ecs_new(bridge->loop, bridge->settings, &bridge->tls.api, bridge->health,

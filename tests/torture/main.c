@@ -100,6 +100,53 @@ static unsigned read_parts(char *list)
     return CHAOS_ALL & ~read_list(list, words, sizeof words / sizeof words[0]);
 }
 
+static void read_option(struct torture_options *options, int code)
+{
+    switch (code) {
+    case 's':
+        options->seed = strtoull(optarg, NULL, 10);
+        break;
+    case 'n':
+        options->duration_s = atoi(optarg);
+        break;
+    case 'r':
+        options->rate_per_s = atoi(optarg);
+        break;
+    case 't':
+        options->transport = transport_of(optarg);
+        if (options->transport == TRANSPORT_COUNT) {
+            end_with_usage(EX_USAGE);
+        }
+        break;
+    case 'a':
+        read_manners(options, optarg);
+        break;
+    case 'w':
+        options->parts = read_parts(optarg);
+        break;
+    case 'b':
+        options->bridges = atoi(optarg);
+        break;
+    case 'd':
+        options->is_shared = strcmp(optarg, "postgresql") == 0;
+        if (!options->is_shared && strcmp(optarg, "sqlite") != 0) {
+            end_with_usage(EX_USAGE);
+        }
+        break;
+    case 'p':
+        options->has_bouncers = true;
+        break;
+    case 'l':
+        options->has_alerts = true;
+        break;
+    case 'k':
+        options->keeps_directory = true;
+        break;
+    default:
+        end_with_usage(code == 'h' ? EX_OK : EX_USAGE);
+    }
+}
+
 static struct torture_options read_options(int argc, char **argv)
 {
     static const struct option options[] = {{"seed", required_argument, NULL, 's'},
@@ -122,49 +169,7 @@ static struct torture_options read_options(int argc, char **argv)
                                      .parts = CHAOS_ALL};
     int code = 0;
     while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (code) {
-        case 's':
-            result.seed = strtoull(optarg, NULL, 10);
-            break;
-        case 'n':
-            result.duration_s = atoi(optarg);
-            break;
-        case 'r':
-            result.rate_per_s = atoi(optarg);
-            break;
-        case 't':
-            result.transport = transport_of(optarg);
-            if (result.transport == TRANSPORT_COUNT) {
-                end_with_usage(EX_USAGE);
-            }
-            break;
-        case 'a':
-            read_manners(&result, optarg);
-            break;
-        case 'w':
-            result.parts = read_parts(optarg);
-            break;
-        case 'b':
-            result.bridges = atoi(optarg);
-            break;
-        case 'd':
-            result.is_shared = strcmp(optarg, "postgresql") == 0;
-            if (!result.is_shared && strcmp(optarg, "sqlite") != 0) {
-                end_with_usage(EX_USAGE);
-            }
-            break;
-        case 'p':
-            result.has_bouncers = true;
-            break;
-        case 'l':
-            result.has_alerts = true;
-            break;
-        case 'k':
-            result.keeps_directory = true;
-            break;
-        default:
-            end_with_usage(code == 'h' ? EX_OK : EX_USAGE);
-        }
+        read_option(&result, code);
     }
     if (result.duration_s < 1 || result.duration_s > 86400 || result.rate_per_s < 1 ||
         result.rate_per_s > 1000 || result.bridges < 1 || result.bridges > TAP_BRIDGES_MAX ||
