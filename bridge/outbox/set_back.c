@@ -38,6 +38,7 @@ static void join_order(struct retry *retry, uint64_t number)
     retry->order = order;
 }
 
+/* The first one of the others waits for nobody any more. */
 static void leave_order(struct retry *retry)
 {
     struct retry_order *order = retry->order;
@@ -45,6 +46,8 @@ static void leave_order(struct retry *retry)
     if (order->retries == NULL) {
         HASH_DEL(retry->outbox->orders, order);
         free(order);
+    } else if (order->retries->is_held) {
+        loop_timer_start(order->retries->timer, 0);
     }
 }
 
@@ -71,11 +74,7 @@ static void free_place(struct retry *retry)
 void retry_end(struct retry *retry)
 {
     struct outbox *outbox = retry->outbox;
-    struct retry *next = retry->order == NULL ? NULL : retry->order_next;
     free_place(retry);
-    if (next != NULL && next->is_held && retry == retry->order->retries) {
-        loop_timer_start(next->timer, 0);
-    }
     retry_free(retry);
     health_set(outbox->health, HEALTH_REPLY_REFUSED, outbox->retries != NULL);
     retries_read_due(outbox);
