@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "support/http_fixture.h"
+#include "support/sanitizer.h"
 
 #include <arpa/inet.h>
 #include <malloc.h>
