@@ -174,7 +174,9 @@ static bool exchange(int fd, const struct buf *request, struct buf *out_answer)
     bool is_whole = false;
     ssize_t got = is_sent ? 1 : 0;
     while (got > 0 && !is_whole && out_answer->length <= CONTROL_ANSWER_BYTES_MAX) {
-        got = recv(fd, buf_reserve(out_answer, READ_BYTES), READ_BYTES, 0);
+        char *room = buf_reserve(out_answer, READ_BYTES);
+        /* With a time limit it is not resumed after Ctrl-Z and fg. */
+        got = TEMP_FAILURE_RETRY(recv(fd, room, READ_BYTES, 0));
         out_answer->length += got > 0 ? (size_t)got : 0;
         is_whole = out_answer->length > 0 && out_answer->data[out_answer->length - 1] == '\n';
     }

@@ -106,7 +106,7 @@ static int ask_as_another_user(const struct bridge *bridge)
         return errno == EACCES ? 2 : 3;
     }
     (void)send(fd, request, sizeof request - 1, MSG_NOSIGNAL);
-    ssize_t got = recv(fd, &byte, 1, 0);
+    ssize_t got = TEMP_FAILURE_RETRY(recv(fd, &byte, 1, 0));
     return got == 0 || (got < 0 && errno == ECONNRESET) ? 0 : 4;
 }
 

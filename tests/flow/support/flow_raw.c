@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -103,7 +104,7 @@ static bool write_packet(int fd, int first, const struct raw_bytes *body)
 static bool read_whole(int fd, unsigned char *out, size_t length)
 {
     while (length > 0) {
-        ssize_t got = recv(fd, out, length, 0);
+        ssize_t got = TEMP_FAILURE_RETRY(recv(fd, out, length, 0));
         if (got <= 0) {
             return false;
         }
