@@ -356,7 +356,6 @@ void ledger_report(struct ledger *ledger, struct ledger_batch *batch)
         batch->commands[i] = NULL;
         ledger->hooks.resumed(ledger->hooks.arg, command);
     }
-    report_watches(ledger, batch);
     struct ledger_request *request;
     while ((request = request_list_take(&batch->requests)) != NULL) {
         if (request->type->report != NULL) {
@@ -368,6 +367,7 @@ void ledger_report(struct ledger *ledger, struct ledger_batch *batch)
         report_overdue(ledger, batch, request);
         ledger_request_free(request);
     }
+    report_watches(ledger, batch); /* they were read after all that, and have its watches already */
     post_messages(ledger, batch, batch->message_count - batch->adopted_count, batch->adopted_count);
     if (batch->last_audit_seq > ledger->audited_seq) {
         ledger->audited_seq = batch->last_audit_seq;

@@ -422,6 +422,8 @@ enum status postgres_change_watch(struct store *store, struct item *item)
         request->first_message = batch->message_count;
         request->message_count = 0;
         postgres_rollback(store);
+        /* It was replaced; or a fail-over has lost an earlier step, and it is still there. */
+        postgres_forget_polled(store);
         return STATUS_OK;
     }
     rules_watch(batch, request);

@@ -37,9 +37,11 @@ static struct {
 enum status fake_store_carry_out(struct store *store, struct ledger_batch *batch)
 {
     size_t claims = 0;
+    bool reads_region = false; /* as a shared store does at the end of a batch */
     for (const struct ledger_request *request = batch->requests.head; request != NULL;
          request = request->next) {
         claims += request->type->kind == REQUEST_CLAIM;
+        reads_region |= request->type->kind == REQUEST_WATCH;
     }
     pthread_mutex_lock(&store_seen.mutex);
     if (claims > 0 && store_seen.batch_count < BATCHES_MAX) {
@@ -54,7 +56,11 @@ enum status fake_store_carry_out(struct store *store, struct ledger_batch *batch
     }
     store_seen.is_in_store = false;
     pthread_mutex_unlock(&store_seen.mutex);
-    return fails ? STATUS_STORE : store_sqlite_ops.carry_out(store, batch);
+    enum status status = fails ? STATUS_STORE : store_sqlite_ops.carry_out(store, batch);
+    if (status == STATUS_OK && reads_region) {
+        ledger_batch_begin_region(batch, slice_text("cn-beijing"));
+    }
+    return status;
 }
 
 const char *fake_store_error(struct store *store)
@@ -279,6 +285,58 @@ static void test_a_command_of_another_action_in_between_ends_it(void **state)
     expect_found(fixture, &(struct fixture_claim){.group = "pg-a"}, 0, "t2");
 }
 
+/* ---- what a batch has read ---- */
+
+static struct {
+    struct loop *loop;
+    unsigned count;
+    unsigned step; /* which report it was */
+    unsigned polls;
+} reports;
+
+static void on_step(void *arg, enum status status)
+{
+    (void)arg;
+    assert_int_equal(status, STATUS_NOT_FOUND);
+    reports.step = ++reports.count;
+}
+
+static void on_polls(void *arg, const char *region, const struct watch *const *watches,
+                     size_t count)
+{
+    (void)arg;
+    (void)watches;
+    assert_string_equal(region, "cn-beijing");
+    assert_int_equal(count, 0);
+    reports.polls = ++reports.count;
+    loop_stop(reports.loop);
+}
+
+/* They are as they are after the batch: a watch that it has begun is among them, and one that it
+ * did not find is known to be there or not. */
+static void test_the_watches_of_a_region_are_reported_after_the_requests_of_their_batch(
+    void **state)
+{
+    struct fixture *fixture = *state;
+    const struct ledger_hooks hooks = {.polls = on_polls};
+    const struct watch watch = {.id = 1};
+    const struct watch_step step = {.event_count = 0};
+    struct buf why = {0};
+    fixture_close(fixture, 1000);
+    assert_int_equal(ledger_open(fixture->loop, &fixture->options, &hooks, &fixture->ledger, &why),
+                     STATUS_OK);
+    reports.loop = fixture->loop;
+    reports.count = 0;
+    ledger_start(fixture->ledger);
+    ledger_watch(fixture->ledger, &watch, &step, NULL, 0, on_step, NULL);
+    loop_run(fixture->loop);
+    assert_int_equal(reports.step, 1);
+    assert_int_equal(reports.polls, 2);
+    fixture_close(fixture, 1000);
+    fixture_open(fixture);
+    buf_fini(&why);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +348,7 @@ int main(void)
         TEST(test_a_success_with_the_same_parameters_is_found),
         TEST(test_what_failed_or_was_not_called_is_no_success_to_get),
         TEST(test_a_command_of_another_action_in_between_ends_it),
+        TEST(test_the_watches_of_a_region_are_reported_after_the_requests_of_their_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
