@@ -429,15 +429,48 @@ static void server(struct fixture *fixture, const char *verb, const char *folder
         system(fixture_format(fixture, "$POSTGRES_SERVER %s %s %s", verb, folder, rest)), 0);
 }
 
+/* The URI of both servers is LEDGER_STORE from now on. */
+static const char *start_standby(struct fixture *fixture, const char *first, const char *kind)
+{
+    const char *second = fixture_format(fixture, "%s/../standby", first);
+    server(fixture, "standby", second, fixture_format(fixture, "%s %s", first, kind));
+    setenv("LEDGER_STORE",
+           fixture_format(fixture, "postgresql://bridge@/postgres?host=%s,%s", first, second), 1);
+    return second;
+}
+
+static const char *first_server(void)
+{
+    return strstr(getenv("LEDGER_STORE"), "host=") + strlen("host=");
+}
+
+/* The server does not end a commit that waits for its standby. */
+static void test_without_the_synchronous_standby_nothing_is_acknowledged_until_it_is_back(
+    struct fixture *fixture)
+{
+    const char *token = fixture_name(fixture, "token");
+    const char *second = start_standby(fixture, first_server(), "synchronous");
+    struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"), "");
+    assert_false(bridge_log_contains(bridge, "event=ledger_not_synchronous"));
+    server(fixture, "kill", second, "");
+    fixture_send(fixture, fixture_command(fixture, token, fixture_name(fixture, "pg"), ""));
+    bridge_wait_log(bridge, "event=store_unavailable");
+    bridge_wait_log(bridge, "reasons=\"[\\\"store_unavailable\\\"]\"");
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 0);
+    server(fixture, "up", second, "");
+    check_succeeded(fixture_expect_reply(fixture, token));
+    assert_int_equal(simulator_token(&fixture->simulator, token, "Calls"), 1);
+    bridge_wait_log(bridge, "event=store_available");
+    bridge_stop(bridge);
+}
+
 /* The last test: the server of the others is down after it. */
 static void test_a_fail_over_that_may_have_lost_commits_is_reported_until_it_is_acknowledged(
     struct fixture *fixture)
 {
-    const char *first = strstr(getenv("LEDGER_STORE"), "host=") + strlen("host=");
-    const char *second = fixture_format(fixture, "%s/../standby", first);
-    server(fixture, "standby", second, fixture_format(fixture, "%s asynchronous", first));
-    setenv("LEDGER_STORE",
-           fixture_format(fixture, "postgresql://bridge@/postgres?host=%s,%s", first, second), 1);
+    const char *first =
+        fixture_format(fixture, "%.*s", (int)strcspn(first_server(), ","), first_server());
+    const char *second = start_standby(fixture, first, "asynchronous");
     struct bridge *bridge = start_bridge(fixture, fixture_name(fixture, "share"), "");
     check_succeeded(
         fixture_request(fixture, fixture_name(fixture, "token"), fixture_name(fixture, "pg"), ""));
@@ -468,6 +501,7 @@ int main(int argc, char **argv)
         FLOW_TEST(test_watches_go_on_when_the_bridge_that_reads_the_groups_is_killed),
         FLOW_TEST(test_a_bridge_that_starts_without_its_database_waits_for_it),
         FLOW_TEST(test_a_bridge_that_waits_for_its_database_can_be_stopped),
+        FLOW_TEST(test_without_the_synchronous_standby_nothing_is_acknowledged_until_it_is_back),
         FLOW_TEST(test_a_fail_over_that_may_have_lost_commits_is_reported_until_it_is_acknowledged),
     };
     return flow_main("flow_shared", tests, sizeof tests / sizeof tests[0], "", argc, argv);
