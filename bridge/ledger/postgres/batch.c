@@ -128,9 +128,10 @@ static void item_done(struct store *store, struct item *item)
     if (request->type->kind == REQUEST_CLAIM && item->is_head) {
         heads_add(store, request->claim.ask.command, request->claim.id,
                   &request->claim.ask.reply_to);
-    } else if (request->type->kind == REQUEST_CLAIM && item->is_joined) {
-        heads_add_waiters(store, slice_text(request->claim.ask.command->token),
-                          request->claim.is_joined_elsewhere ? 0 : 1);
+    } else if (request->type->kind == REQUEST_CLAIM && item->is_joined &&
+               !request->claim.is_joined_elsewhere) {
+        heads_add_joined(store, slice_text(request->claim.ask.command->token), request->claim.id,
+                         &request->claim.ask.reply_to);
     } else if (request->type->kind == REQUEST_FINISH && !item->is_overdue) {
         heads_remove(store, slice_text(request->finish.command->token)); /* in line is no head */
     }

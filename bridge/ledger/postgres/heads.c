@@ -1,6 +1,7 @@
 /*
  * The commands that this run holds, by their tokens. It is a cache: what is missing is read from
- * the command's row. After a fail-over that has lost rows, they are written again from here.
+ * the command's row. After a fail-over that has lost rows, they are written again from here, with
+ * the duplicates that came to this bridge.
  */
 #include "store_private.h"
 
@@ -9,6 +10,14 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <uthash.h>
+#include <utlist.h>
+
+/* A duplicate that came to this bridge. */
+struct joined {
+    struct joined *next;
+    int64_t id; /* of its claim */
+    struct reply_to reply_to;
+};
 
 struct head {
     UT_hash_handle hh;
@@ -16,7 +25,8 @@ struct head {
     struct route route;      /* of the command, its name only: the settings may change */
     struct reply_to reply_to;
     int64_t waiters;
-    bool is_found; /* by heads_found() */
+    struct joined *joined; /* those of the waiters that came while this run held the command */
+    bool is_found;         /* by heads_found() */
 };
 
 static struct head *find(const struct store *store, struct slice token)
@@ -28,6 +38,12 @@ static struct head *find(const struct store *store, struct slice token)
 
 static void free_head(struct head *head)
 {
+    struct joined *joined;
+    struct joined *next;
+    LL_FOREACH_SAFE (head->joined, joined, next) {
+        reply_to_fini(&joined->reply_to);
+        free(joined);
+    }
     reply_to_fini(&head->reply_to);
     command_free(head->command);
     free(head->route.name);
@@ -95,6 +111,19 @@ void heads_add_waiters(struct store *store, struct slice token, int64_t count)
     }
 }
 
+void heads_add_joined(struct store *store, struct slice token, int64_t id,
+                      const struct reply_to *reply_to)
+{
+    struct head *head = find(store, token);
+    if (head != NULL) {
+        struct joined *joined = mem_zalloc(1, sizeof *joined);
+        joined->id = id;
+        joined->reply_to = postgres_copy_reply_to(reply_to);
+        LL_PREPEND(head->joined, joined);
+        head->waiters++;
+    }
+}
+
 int64_t heads_waiters(const struct store *store, struct slice token)
 {
     const struct head *head = find(store, token);
@@ -125,4 +154,16 @@ size_t heads_take_missing(struct store *store, heads_fn *each)
         head->is_found = false;
     }
     return count;
+}
+
+void heads_each_joined(struct store *store, heads_joined_fn *each)
+{
+    struct head *head;
+    struct head *next;
+    struct joined *joined;
+    HASH_ITER (hh, store->heads, head, next) {
+        LL_FOREACH (head->joined, joined) {
+            each(store, head->command->token, joined->id, &joined->reply_to);
+        }
+    }
 }

@@ -1,7 +1,8 @@
 /*
  * After a fail-over to a standby that did not have everything, the server lacks the last
  * transactions of this run. Commands that it holds and whose claims are missing are written again:
- * their messages are acknowledged, so nobody would send them once more. A command whose outcome is
+ * their messages are acknowledged, so nobody would send them once more. So are the duplicates that
+ * came to this bridge and wait for them. A command whose outcome is
  * missing is held again; it is called again with its token. A lost message of the outbox is still
  * in the memory of this process, and is published from there.
  */
@@ -23,6 +24,16 @@ static void put_again(struct store *store, const struct command *command,
     size_t count = postgres_claim_values(&claim, store->run, buf_slice(&event), values);
     postgres_put(store, PG_INSERT, values, count, NULL, NULL);
     buf_fini(&event);
+}
+
+/* If the command is there, and the duplicate is not. */
+static void put_waiter(struct store *store, const char *token, int64_t id,
+                       const struct reply_to *reply_to)
+{
+    struct postgres_value values[10] = {postgres_bytes(slice_text(token)),
+                                        postgres_number(store->run), postgres_number(id)};
+    postgres_reply_to_values(reply_to, &values[3]);
+    postgres_put(store, PG_RESTORE_WAITER, values, 10, NULL, NULL);
 }
 
 /* Looks which of the held commands are there; *out_has_more: and others, which were held before. */
@@ -50,6 +61,7 @@ enum status postgres_repair(struct store *store, struct ledger_batch *batch)
     if (status == STATUS_OK) {
         postgres_begin(store);
         size_t missing = heads_take_missing(store, put_again);
+        heads_each_joined(store, put_waiter);
         postgres_put(store, PG_RESET_CALLS, calls, 3, NULL, NULL);
         status = postgres_commit(store);
         LOG_WARN("ledger_commands_restored", LOG_INT("commands", missing));

@@ -242,6 +242,12 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
     [PG_ADD_WAITER] = {"add_waiter", "INSERT INTO waiter (token, bridge, n, " REPLY_TO ") VALUES"
                                      " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
                                      " ON CONFLICT DO NOTHING"},
+    [PG_RESTORE_WAITER] = {"restore_waiter",
+                           "WITH c AS (UPDATE command SET has_waiters = true WHERE token = $1"
+                           " AND owner IS NOT DISTINCT FROM $2::bigint RETURNING token)"
+                           " INSERT INTO waiter (token, bridge, n, " REPLY_TO ")"
+                           " SELECT token, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM c"
+                           " ON CONFLICT DO NOTHING"},
     [PG_LIST_WAITERS] = {"list_waiters", "SELECT " REPLY_TO ", bridge FROM waiter"
                                          " WHERE token = $1 ORDER BY n, bridge"},
     [PG_KEEP_WAITERS] = {"keep_waiters", "UPDATE waiter SET is_kept = $2::boolean"

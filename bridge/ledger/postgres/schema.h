@@ -98,6 +98,7 @@ enum store_postgres_statement {
     PG_COUNT_WAITERS,
     PG_SET_WAITERS,
     PG_ADD_WAITER,
+    PG_RESTORE_WAITER,
     PG_LIST_WAITERS,
     PG_KEEP_WAITERS,
     PG_REMOVE_WAITERS,

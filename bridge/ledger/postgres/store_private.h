@@ -226,6 +226,9 @@ const struct reply_to *heads_only_sender(const struct store *store, struct slice
 /* So many more duplicates wait for it, which this bridge counts as waiting. With 0 nothing changes.
  */
 void heads_add_waiters(struct store *store, struct slice token, int64_t count);
+/* One more duplicate waits for it, which came to this bridge by the claim `id`. It is copied. */
+void heads_add_joined(struct store *store, struct slice token, int64_t id,
+                      const struct reply_to *reply_to);
 int64_t heads_waiters(const struct store *store, struct slice token);
 /* The row of this token is there. False: this run does not know the command. */
 bool heads_found(struct store *store, struct slice token);
@@ -234,6 +237,10 @@ bool heads_found(struct store *store, struct slice token);
 typedef void heads_fn(struct store *store, const struct command *command,
                       const struct reply_to *reply_to);
 size_t heads_take_missing(struct store *store, heads_fn *each);
+/* Calls `each` for every duplicate of heads_add_joined(). */
+typedef void heads_joined_fn(struct store *store, const char *token, int64_t id,
+                             const struct reply_to *reply_to);
+void heads_each_joined(struct store *store, heads_joined_fn *each);
 
 /* ---- batch.c ---- */
 

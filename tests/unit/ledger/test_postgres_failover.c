@@ -209,6 +209,7 @@ static void test_what_an_asynchronous_fail_over_loses_is_reported_and_claims_com
     }
     server("kill", f.second, "");
     int64_t late = claim("late");
+    claim("late"); /* a duplicate, which waits for the outcome */
     finish("early", early);
     fail_over();
     store_batch_begin(&f.batch);
@@ -227,6 +228,7 @@ static void test_what_an_asynchronous_fail_over_loses_is_reported_and_claims_com
     assert_int_equal(query(f.second, sql.data), 1);
     finish("late", late);
     finish("early", early);
+    assert_int_equal(query(f.second, "SELECT count(*) FROM outbox WHERE token = 'late'"), 2);
     assert_false(f.batch.batch.may_have_lost);
     assert_int_equal(query(f.second, "SELECT count(*) FROM command WHERE state = 5"), 2);
     buf_fini(&sql);
