@@ -1,8 +1,8 @@
 /* The API is fake_http. */
 #include "ecs/describe.h"
 
+#include "support/fakes/ecs_parts.h"
 #include "support/fakes/fake_http.h"
-#include "support/settings_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,12 +18,7 @@
 #define REFUSAL(code) "{\"RequestId\":\"R1\",\"Code\":\"" code "\",\"Message\":\"m\"}"
 
 struct fixture {
-    struct loop *loop;
-    struct settings settings;
-    struct tls_files tls;
-    struct health *health;
-    struct counters counters;
-    struct ecs *ecs;
+    struct ecs_parts api;
     struct describer *describer;
     int answers;
     enum describe_result result;
@@ -36,18 +31,8 @@ struct fixture {
 static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
-    struct buf why = {0};
-    fixture->loop = loop_new();
-    fixture->health = health_new(fixture->loop);
-    settings_fixture_set_api(&fixture->settings);
-    setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAItestid", 1);
-    setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "testsecretkey", 1);
-    unsetenv("ALIBABA_CLOUD_SECURITY_TOKEN");
-    assert_int_equal(ecs_new(fixture->loop, &fixture->settings, &fixture->tls, fixture->health,
-                             &fixture->counters, &fixture->ecs, &why),
-                     STATUS_OK);
-    buf_fini(&why);
-    fixture->describer = describer_new(fixture->ecs);
+    ecs_parts_init(&fixture->api);
+    fixture->describer = describer_new(fixture->api.ecs);
     *state = fixture;
     return 0;
 }
@@ -55,11 +40,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    ecs_free(fixture->ecs);
+    ecs_parts_fini(&fixture->api);
     describer_free(fixture->describer);
-    health_free(fixture->health);
-    loop_free(fixture->loop);
-    fake_http_reset();
     free(fixture);
     return 0;
 }

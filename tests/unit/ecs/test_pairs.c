@@ -1,8 +1,8 @@
 /* The API is fake_http. */
 #include "ecs/pairs.h"
 
+#include "support/fakes/ecs_parts.h"
 #include "support/fakes/fake_http.h"
-#include "support/settings_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,12 +17,7 @@
 #define REFUSAL(code) "{\"RequestId\":\"R1\",\"Code\":\"" code "\",\"Message\":\"m\"}"
 
 struct fixture {
-    struct loop *loop;
-    struct settings settings;
-    struct tls_files tls;
-    struct health *health;
-    struct counters counters;
-    struct ecs *ecs;
+    struct ecs_parts api;
     struct pairs_call call;
     int answers;
     enum describe_result result;
@@ -34,17 +29,7 @@ struct fixture {
 static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
-    struct buf why = {0};
-    fixture->loop = loop_new();
-    fixture->health = health_new(fixture->loop);
-    settings_fixture_set_api(&fixture->settings);
-    setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAItestid", 1);
-    setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "testsecretkey", 1);
-    unsetenv("ALIBABA_CLOUD_SECURITY_TOKEN");
-    assert_int_equal(ecs_new(fixture->loop, &fixture->settings, &fixture->tls, fixture->health,
-                             &fixture->counters, &fixture->ecs, &why),
-                     STATUS_OK);
-    buf_fini(&why);
+    ecs_parts_init(&fixture->api);
     *state = fixture;
     return 0;
 }
@@ -52,11 +37,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    ecs_free(fixture->ecs);
+    ecs_parts_fini(&fixture->api);
     pairs_call_fini(&fixture->call);
-    health_free(fixture->health);
-    loop_free(fixture->loop);
-    fake_http_reset();
     free(fixture);
     return 0;
 }
@@ -74,12 +56,12 @@ static void take(void *arg, const struct pairs_answer *answer)
 
 static void ask_states(struct fixture *fixture, enum group_site site)
 {
-    pairs_ask_states(fixture->ecs, &fixture->call, "cn-beijing", "pg-a", site, take, fixture);
+    pairs_ask_states(fixture->api.ecs, &fixture->call, "cn-beijing", "pg-a", site, take, fixture);
 }
 
 static void ask_progress(struct fixture *fixture)
 {
-    pairs_ask_progress(fixture->ecs, &fixture->call, "cn-beijing", "pair-1", take, fixture);
+    pairs_ask_progress(fixture->api.ecs, &fixture->call, "cn-beijing", "pair-1", take, fixture);
 }
 
 static void test_the_states_of_the_pairs_of_a_group(void **state)
