@@ -61,8 +61,8 @@ struct check {
     int64_t watch_same_second_count; /* of a token that had one in the same second */
     int64_t event_count;
     int64_t event_repeated_count; /* sent once more, with the same bytes */
-    /* Several bridges: `superseded` before an event of another bridge; a watch that began before
-     * the end of the one before it was published. */
+    /* Several bridges: an event that came before an earlier one of another bridge; a watch that
+     * began before the end of the one before it was published. */
     int64_t event_overtaken_count;
     int64_t watch_early_count;
     int64_t late_effects; /* after a correct `failed`, when the command was sent again */

@@ -20,6 +20,7 @@ enum { NAME_BYTES = 160 };
 struct sent_event {
     char *payload; /* NULL: a later one has overtaken it, and it has not been sent so far */
     bool is_acked;
+    unsigned connection; /* on which it was sent last */
 };
 
 /* A watch: of a command's token, and since when. A command that ended unknown and is sent again may
@@ -147,14 +148,16 @@ static void report(struct watch_track *track, const char *why, const char *paylo
 
 /* --- events --- */
 
+/* With several bridges the end of a watch, and what the bridge that takes over a region reads, may
+ * come before events that another bridge publishes later. */
 static void check_order(struct reading *reading, struct watch_track *track, size_t seq,
-                        bool is_superseded, const char *payload)
+                        unsigned connection, const char *payload)
 {
     struct check *check = reading->check;
     const struct sent_event *before = seq < 2 ? NULL : &track->events[seq - 2];
     bool is_early = before != NULL && !before->is_acked;
-    /* Another bridge may have the events before it, and publish them later. */
-    bool is_excused = is_superseded && check->bridge_count > 1;
+    bool is_excused = is_early && check->bridge_count > 1 &&
+                      (before->payload == NULL || before->connection != connection);
     check->event_overtaken_count += is_early && is_excused;
     if (is_early && !is_excused) {
         report(track, "sent before the event before it was acknowledged", payload);
@@ -175,7 +178,7 @@ static void check_begin(struct reading *reading, struct watch_track *track, stru
 }
 
 static void add_event(struct reading *reading, struct watch_track *track, struct named *topic,
-                      const cJSON *json, size_t seq, const char *payload)
+                      const cJSON *json, size_t seq, unsigned connection, const char *payload)
 {
     struct check *check = reading->check;
     bool is_superseded = strcmp(json_text(json, "Event"), "superseded") == 0;
@@ -189,7 +192,7 @@ static void add_event(struct reading *reading, struct watch_track *track, struct
         }
         track->count = seq;
     }
-    check_order(reading, track, seq, is_superseded, payload);
+    check_order(reading, track, seq, connection, payload);
     track->events[seq - 1].payload = strdup(payload);
     track->is_final = track->is_final || json_is_true(json, "Final");
     check->event_count++;
@@ -198,14 +201,13 @@ static void add_event(struct reading *reading, struct watch_track *track, struct
 }
 
 static void take_event(struct reading *reading, struct watch_track *track, struct named *topic,
-                       const cJSON *json, size_t seq, const char *payload)
+                       const cJSON *json, size_t seq, unsigned connection, const char *payload)
 {
-    bool is_superseded = strcmp(json_text(json, "Event"), "superseded") == 0;
-    bool may_overtake = is_superseded && reading->check->bridge_count > 1;
+    bool may_overtake = reading->check->bridge_count > 1;
     if (seq == 0 || (seq > track->count + 1 && !may_overtake)) {
         report(track, "a gap before this event", payload);
     } else if (seq > track->count || track->events[seq - 1].payload == NULL) {
-        add_event(reading, track, topic, json, seq, payload);
+        add_event(reading, track, topic, json, seq, connection, payload);
     } else if (!has_event(track, seq, payload)) {
         report(track, "another event with the same Seq", payload);
     } else {
@@ -223,8 +225,10 @@ static void take_sent(struct reading *reading, uint64_t key, const char *topic, 
     if (strcmp(topic, wanted) != 0) {
         report(track, "an event on another topic", payload);
     }
-    take_event(reading, track, get_named(&reading->topics, topic), json, seq, payload);
+    unsigned connection = (unsigned)(key >> 16);
+    take_event(reading, track, get_named(&reading->topics, topic), json, seq, connection, payload);
     if (seq > 0 && seq <= track->count) {
+        track->events[seq - 1].connection = connection;
         struct flight *flight = NULL;
         HASH_FIND(hh, reading->flights, &key, sizeof key, flight);
         if (flight == NULL) {

@@ -199,7 +199,7 @@ static void report_results(const struct torture *torture)
     line("  two of one token in a second", check->watch_same_second_count);
     line("  events", check->event_count);
     line("  events sent again, same bytes", check->event_repeated_count);
-    line("  ends that overtook an event", check->event_overtaken_count);
+    line("  events that overtook another bridge's", check->event_overtaken_count);
     line("  events before the end of the last watch", check->watch_early_count);
     line("unknown, sent again and resolved", torture->asked_open_count);
     line("failed, sent again, then done", check->late_effects);
