@@ -51,7 +51,8 @@ static const struct cli_usage USAGE = {
              "the ledger, and prints errors and warnings. Run it as the bridge's user and in its\n"
              "working directory. With --online it also\n"
              "prints which source has credentials, when they expire, and whether the API accepts\n"
-             "them, with a call that changes nothing (DescribeDiskReplicaGroups).\n"
+             "them, with a call that changes nothing (DescribeDiskReplicaGroups), and connects to\n"
+             "the broker and to the database of a shared ledger.\n"
              "With --sample it prints the commands that a route makes of a message.\n"
              "Exits 78 on an error or a refusal, 69 if a service cannot be reached, 0 otherwise.",
     .options = OPTIONS,
@@ -155,8 +156,15 @@ static int check(const struct options *options, const struct settings *settings,
         return sample_code;
     }
     int api_code = check_online(settings, options->region);
-    int broker_code = api_code == EX_USAGE ? EX_OK : check_broker(settings);
-    return api_code == EX_OK ? broker_code : api_code;
+    if (api_code == EX_USAGE) {
+        return api_code;
+    }
+    int ledger_code = check_ledger(settings);
+    int broker_code = check_broker(settings);
+    if (api_code != EX_OK) {
+        return api_code;
+    }
+    return ledger_code == EX_OK ? broker_code : ledger_code;
 }
 
 int cli_check(int argc, char **argv)

@@ -1,5 +1,6 @@
 /*
- * check_online - the parts of `check` that ask services: credentials and the API, and the broker.
+ * check_online - the parts of `check` that ask services: credentials and the API, a shared ledger's
+ * database, and the broker.
  *
  * Thread: the main one; runs its own loop until all answers are there or have timed out.
  */
@@ -15,6 +16,13 @@
  * is no region.
  */
 int check_online(const struct settings *settings, const char *region);
+
+/*
+ * Connects to the database of a shared ledger, which is not changed, and prints the result
+ * likewise; warns where its fail-over can lose commands and nobody has accepted that. Returns
+ * EX_OK, also for a ledger that is a file, EX_UNAVAILABLE or EX_CONFIG.
+ */
+int check_ledger(const struct settings *settings);
 
 /*
  * Connects to the broker with a client id of its own, which disturbs nobody, and prints the result

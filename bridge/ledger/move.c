@@ -37,13 +37,31 @@ static enum status migrate_shared(const char *store, const char *password_file, 
     }
     return status;
 }
+
+enum status ledger_look(const char *store, const char *password_file, int64_t *out_version,
+                        bool *out_is_synchronous, struct buf *out_why)
+{
+    return postgres_look_at_tables(store, password_file, out_version, out_is_synchronous, out_why);
+}
 #else
+static enum status refuse_shared(struct buf *out_why)
+{
+    buf_append_text(out_why, "this program was built without PostgreSQL");
+    return STATUS_INVALID;
+}
+
 static enum status migrate_shared(const char *store, const char *password_file, bool is_exclusive,
                                   struct buf *out, struct buf *out_why)
 {
     (void)store, (void)password_file, (void)is_exclusive, (void)out;
-    buf_append_text(out_why, "this program was built without PostgreSQL");
-    return STATUS_INVALID;
+    return refuse_shared(out_why);
+}
+
+enum status ledger_look(const char *store, const char *password_file, int64_t *out_version,
+                        bool *out_is_synchronous, struct buf *out_why)
+{
+    (void)store, (void)password_file, (void)out_version, (void)out_is_synchronous;
+    return refuse_shared(out_why);
 }
 #endif
 

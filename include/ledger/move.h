@@ -13,6 +13,7 @@
 #include "base/status.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Makes the tables of a ledger, or does what a newer program needs, without starting a bridge.
@@ -21,6 +22,13 @@
  */
 enum status ledger_migrate(const char *store, const char *password_file, bool is_exclusive,
                            struct buf *out, struct buf *out_why);
+
+/*
+ * Connects to a shared ledger and changes nothing. *out_version: of its tables; 0: a bridge makes
+ * them at its start. *out_is_synchronous: a fail-over of the server loses no commit.
+ */
+enum status ledger_look(const char *store, const char *password_file, int64_t *out_version,
+                        bool *out_is_synchronous, struct buf *out_why);
 
 /*
  * Copies all rows of a SQLite ledger into an empty PostgreSQL database, for a bridge of this

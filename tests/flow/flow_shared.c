@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -395,6 +396,20 @@ static void check_page(int port, const char *path, long http, const char *text)
     free(body);
 }
 
+/* `check --online` beside the bridge prints and ends so. */
+static void check_online(const struct bridge *bridge, int code, const char *output,
+                         const char *errors)
+{
+    const char *const argv[] = {BRIDGE_BINARY, "check",    "--config",   bridge->config,
+                                "--online",    "--region", "cn-beijing", NULL};
+    struct tool_result result = tool_run(bridge->directory, bridge->env, argv);
+    if (result.code != code || strstr(result.output, output) == NULL ||
+        strstr(result.errors, errors) == NULL) {
+        flow_fail("exit code %d: %s%s", result.code, result.output, result.errors);
+    }
+    tool_result_fini(&result);
+}
+
 static void test_a_bridge_that_starts_without_its_database_waits_for_it(struct fixture *fixture)
 {
     int guard = -1;
@@ -407,10 +422,13 @@ static void test_a_bridge_that_starts_without_its_database_waits_for_it(struct f
     close(guard);
     check_page(port, "/livez", 200, "ok");
     check_page(port, "/readyz", 503, "store_unavailable since ");
+    check_online(bridge, EX_UNAVAILABLE, "", "ledger: ");
     assert_int_equal(symlink(folder + strlen("host="), path), 0);
     bridge_wait_online(bridge);
     assert_true(bridge_log_contains(bridge, "event=store_available"));
     check_page(port, "/readyz", 200, "ready");
+    check_online(bridge, 0, "ledger: connected; the tables have version ",
+                 "ledger: the server has no synchronous standby");
     check_page(port, "/api/commands", 200, "\"Outcomes\":[");
     unlink(path);
     bridge_stop(bridge);

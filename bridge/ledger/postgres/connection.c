@@ -443,6 +443,18 @@ static enum status do_steps(struct postgres_connection *connection, int64_t vers
     return status;
 }
 
+enum status postgres_check_version(int64_t version, struct buf *out_why)
+{
+    if (version <= STORE_POSTGRES_VERSION) {
+        return STATUS_OK;
+    }
+    buf_printf(out_why,
+               "the database has schema version %" PRId64
+               ", this program knows %d: use a newer program",
+               version, STORE_POSTGRES_VERSION);
+    return STATUS_INVALID;
+}
+
 enum status postgres_migrate(struct postgres_connection *connection, int timeout_ms,
                              struct buf *out_why)
 {
@@ -456,11 +468,7 @@ enum status postgres_migrate(struct postgres_connection *connection, int timeout
         postgres_send_text(connection, "SELECT version FROM schema_version");
         status = postgres_exchange(connection, timeout_ms, take_version, &version);
     }
-    if (status == STATUS_OK && version > STORE_POSTGRES_VERSION) {
-        buf_printf(out_why,
-                   "the database has schema version %" PRId64 ", this program knows %d: use a "
-                   "newer program",
-                   version, STORE_POSTGRES_VERSION);
+    if (status == STATUS_OK && postgres_check_version(version, out_why) != STATUS_OK) {
         postgres_run(connection, timeout_ms, "ROLLBACK");
         return STATUS_INVALID;
     }

@@ -96,8 +96,10 @@ const char *postgres_sqlstate(const struct postgres_connection *connection);
  * waits. Before that all results were taken. The connection is closed by postgres_close(). */
 PGconn *postgres_leave_pipeline(struct postgres_connection *connection);
 
-/* Creates the tables, or does the missing steps, under an advisory lock. STATUS_INVALID: the
- * database is of a newer program. */
+/* STATUS_INVALID: tables of this version are of a newer program. */
+enum status postgres_check_version(int64_t version, struct buf *out_why);
+/* Creates the tables, or does the missing steps, under an advisory lock. STATUS_INVALID: they are
+ * of a newer program. */
 enum status postgres_migrate(struct postgres_connection *connection, int timeout_ms,
                              struct buf *out_why);
 

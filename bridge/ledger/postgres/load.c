@@ -90,10 +90,25 @@ static enum status refuse_bridges(struct postgres_connection *connection, struct
     return status;
 }
 
+/* 0: there are no tables. */
+static enum status read_version(struct postgres_connection *connection, int64_t *out_version,
+                                struct buf *out_why)
+{
+    int64_t has_tables = 0;
+    enum status status =
+        read_number(connection, "SELECT (to_regclass('schema_version') IS NOT NULL)::integer::text",
+                    &has_tables, out_why);
+    *out_version = 0;
+    if (status == STATUS_OK && has_tables != 0) {
+        status = read_number(connection, "SELECT version::text FROM schema_version", out_version,
+                             out_why);
+    }
+    return status;
+}
+
 static enum status migrate(struct postgres_connection *connection, bool is_exclusive,
                            int64_t *out_before, struct buf *out_why)
 {
-    int64_t has_tables = 0;
     /* A bridge that starts takes the same lock before it registers; it ends with the connection. */
     enum status status = postgres_run(connection, TIMEOUT_MS,
                                       "SET statement_timeout = 0; SET lock_timeout = 0;"
@@ -102,15 +117,9 @@ static enum status migrate(struct postgres_connection *connection, bool is_exclu
         buf_append_text(out_why, postgres_error(connection));
         return status;
     }
-    status =
-        read_number(connection, "SELECT (to_regclass('schema_version') IS NOT NULL)::integer::text",
-                    &has_tables, out_why);
-    if (status == STATUS_OK && has_tables != 0) {
-        status = read_number(connection, "SELECT version::text FROM schema_version", out_before,
-                             out_why);
-        if (status == STATUS_OK && is_exclusive) {
-            status = refuse_bridges(connection, out_why);
-        }
+    status = read_version(connection, out_before, out_why);
+    if (status == STATUS_OK && *out_before > 0 && is_exclusive) {
+        status = refuse_bridges(connection, out_why);
     }
     return status == STATUS_OK ? postgres_migrate(connection, TIMEOUT_MS, out_why) : status;
 }
@@ -127,6 +136,23 @@ enum status postgres_make_tables(const char *uri, const char *password_file, boo
     }
     postgres_close(connection);
     return status;
+}
+
+enum status postgres_look_at_tables(const char *uri, const char *password_file,
+                                    int64_t *out_version, bool *out_has_standby,
+                                    struct buf *out_why)
+{
+    struct postgres_connection *connection = NULL;
+    struct postgres_server server = {0};
+    enum status status = postgres_open_primary(uri, password_file, true, false, TIMEOUT_MS, NULL,
+                                               &connection, &server, out_why);
+    *out_version = 0;
+    *out_has_standby = server.has_standby;
+    if (status == STATUS_OK) {
+        status = read_version(connection, out_version, out_why);
+    }
+    postgres_close(connection);
+    return status == STATUS_OK ? postgres_check_version(*out_version, out_why) : status;
 }
 
 /* ---- rows ---- */

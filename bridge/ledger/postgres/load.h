@@ -21,6 +21,13 @@
 enum status postgres_make_tables(const char *uri, const char *password_file, bool is_exclusive,
                                  int64_t *out_before, struct buf *out_why);
 
+/* Reads the version of the tables (0: there are none yet) from the server that takes writes, and
+ * whether its commits wait for a synchronous standby. STATUS_INVALID also: they are of a newer
+ * program. */
+enum status postgres_look_at_tables(const char *uri, const char *password_file,
+                                    int64_t *out_version, bool *out_has_standby,
+                                    struct buf *out_why);
+
 struct postgres_load;
 
 /* The name of the table. */
