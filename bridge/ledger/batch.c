@@ -159,6 +159,8 @@ void ledger_batch_reset(struct ledger_batch *batch)
     batch->message_count = 0;
     batch->meta_count = 0;
     batch->expired_count = 0;
+    batch->alone_count = 0;
+    batch->alone_us = 0;
     batch->has_replaced = false;
     batch->may_have_lost = false;
     batch->has_more_free = false;

@@ -413,6 +413,9 @@ struct ledger_batch {
     /* for the report */
     int64_t commits;
     int64_t commit_us; /* how long the transaction took */
+    /* Requests that the store carried out one after the other, and how long that took. */
+    size_t alone_count;
+    int64_t alone_us;
     int64_t failures;
     enum health_change health;
     struct buf health_text;

@@ -255,6 +255,7 @@ void committer_init(struct committer *committer)
     pthread_cond_init(&committer->queued, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&committer->mutex, NULL);
+    committer->batch_max = BATCH_REQUESTS_MAX;
     committer->queue_due_us = INT64_MAX;
     committer->pace_until_us = INT64_MIN;
     committer->thread_until_us = INT64_MIN;

@@ -43,6 +43,7 @@ struct committer {
     bool is_failing;
     bool has_more_expired;
     bool has_more_to_tidy; /* expired rows or free pages */
+    size_t batch_max;      /* at most so many requests in a batch */
 
     /* shared by both threads, under the mutex */
     pthread_mutex_t mutex;

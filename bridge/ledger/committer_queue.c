@@ -8,7 +8,8 @@
 #define QUEUE_COUNT_MAX    128 /* so many queued requests are committed without delay */
 #define PACE_COUNT_MIN     2   /* so many claims, or outcomes, in a batch delay the next one */
 #define PACE_US            1000
-#define BATCH_REQUESTS_MAX 512 /* limits how long the first request of a batch waits */
+#define BATCH_REQUESTS_MIN 8
+#define ALONE_US_MAX       1000000 /* a batch has no more requests than take so long one by one */
 #define SPARE_BYTES_MAX    (256u << 10)
 #define TIDY_IDLE_US       60000000 /* without any request */
 
@@ -55,7 +56,7 @@ static struct ledger_batch *take_queued(struct committer *committer)
         committer->spare != NULL ? committer->spare : mem_zalloc(1, sizeof *batch);
     committer->spare = NULL;
     bool is_with_next = false;
-    for (size_t i = 0; committer->queue.head != NULL && (i < BATCH_REQUESTS_MAX || is_with_next);
+    for (size_t i = 0; committer->queue.head != NULL && (i < committer->batch_max || is_with_next);
          i++) {
         struct ledger_request *request = request_list_take(&committer->queue);
         is_with_next = request->is_with_next;
@@ -111,15 +112,36 @@ bool committer_queue_wait(struct committer *committer, int64_t until_us)
 
 /* ---- what comes of a batch ---- */
 
+/*
+ * All requests of a batch are answered at its end. Where a store carries them out one by one, as
+ * PostgreSQL does with duplicates, a large batch would take longer than a receiver waits: it would
+ * give up, the broker would send all again, and that for ever.
+ */
+static void fit_batch(struct committer *committer, const struct ledger_batch *batch, size_t count)
+{
+    size_t fitting = committer->batch_max;
+    if (batch->alone_count >= BATCH_REQUESTS_MIN) {
+        size_t us = batch->alone_us > 0 ? (size_t)batch->alone_us : 1;
+        fitting = batch->alone_count * ALONE_US_MAX / us;
+    } else if (count >= committer->batch_max) {
+        fitting *= 2;
+    }
+    fitting = fitting < BATCH_REQUESTS_MIN ? BATCH_REQUESTS_MIN : fitting;
+    committer->batch_max = fitting < BATCH_REQUESTS_MAX ? fitting : BATCH_REQUESTS_MAX;
+}
+
 void committer_queue_pace(struct committer *committer, const struct ledger_batch *batch)
 {
+    size_t count = 0;
     size_t claim_count = 0;
     size_t outcome_count = 0;
     for (const struct ledger_request *request = batch->requests.head; request != NULL;
          request = request->next) {
+        count++;
         claim_count += request->type->kind == REQUEST_CLAIM;
         outcome_count += request->type->kind == REQUEST_FINISH;
     }
+    fit_batch(committer, batch, count);
     bool is_paced = claim_count >= PACE_COUNT_MIN || outcome_count >= PACE_COUNT_MIN;
     pthread_mutex_lock(&committer->mutex);
     committer->pace_until_us = is_paced ? clock_mono_us() + PACE_US : INT64_MIN;

@@ -10,12 +10,14 @@
 
 #include "committer.h"
 
+#define BATCH_REQUESTS_MAX 512 /* limits how long the first request of a batch waits */
+
 /* Waits until a batch is due. NULL: the thread ends. */
 struct ledger_batch *committer_queue_next(struct committer *committer);
 /* Waits until then, monotonic. False: the ledger must close before. */
 bool committer_queue_wait(struct committer *committer, int64_t until_us);
-/* Decides whether the next batch is delayed. To be called before this one is reported, since a
- * report causes further requests. */
+/* Decides whether the next batch is delayed, and how large it may be. To be called before this one
+ * is reported, since a report causes further requests. */
 void committer_queue_pace(struct committer *committer, const struct ledger_batch *batch);
 /* Gives the batch to the loop's thread. */
 void committer_queue_report(struct committer *committer, struct ledger_batch *batch);

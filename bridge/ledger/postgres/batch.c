@@ -9,6 +9,7 @@
  */
 #include "store_private.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ledger/ledger.h"
@@ -303,11 +304,14 @@ static enum status all_alone(struct store *store)
 {
     struct work *work = &store->work;
     enum status status = STATUS_OK;
+    int64_t began_us = clock_mono_us();
     for (size_t i = 0; i < work->count && status == STATUS_OK; i++) {
         if (work->items[i].stage == ITEM_ALONE) {
             status = alone(store, &work->items[i]);
+            work->batch->alone_count++;
         }
     }
+    work->batch->alone_us += clock_mono_us() - began_us;
     return status;
 }
 

@@ -29,7 +29,8 @@ static struct {
     pthread_cond_t changed;
     bool is_held;
     bool is_in_store;
-    bool fails; /* the next batch with claims */
+    bool fails;       /* the next batch with claims */
+    int64_t alone_us; /* the store carries out each claim by itself, which takes so long; or 0 */
     size_t claims[BATCHES_MAX];
     size_t batch_count; /* of those with claims */
 } store_seen = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -56,6 +57,8 @@ enum status fake_store_carry_out(struct store *store, struct ledger_batch *batch
     }
     store_seen.is_in_store = false;
     pthread_mutex_unlock(&store_seen.mutex);
+    batch->alone_count = store_seen.alone_us > 0 ? claims : 0;
+    batch->alone_us = (int64_t)batch->alone_count * store_seen.alone_us;
     enum status status = fails ? STATUS_STORE : store_sqlite_ops.carry_out(store, batch);
     if (status == STATUS_OK && reads_region) {
         ledger_batch_begin_region(batch, slice_text("cn-beijing"));
@@ -110,6 +113,7 @@ static int setup(void **state)
 {
     store_seen.is_held = false;
     store_seen.fails = false;
+    store_seen.alone_us = 0;
     store_seen.batch_count = 0;
     return fixture_setup(state);
 }
@@ -337,6 +341,43 @@ static void test_the_watches_of_a_region_are_reported_after_the_requests_of_thei
     buf_fini(&why);
 }
 
+/* ---- a store that carries out one claim after the other ---- */
+
+static void claim_many(struct fixture *fixture, int first, int count)
+{
+    struct buf lines = {0};
+    hold_store(fixture);
+    buf_append_text(&lines, "posted first\nkept\n");
+    for (int i = first; i < first + count; i++) {
+        char token[16];
+        snprintf(token, sizeof token, "m%d", i);
+        fixture_claim(fixture, token);
+        buf_printf(&lines, "claimed %s ready\ndone %s new\n", token, token);
+    }
+    release_store();
+    fixture_expect(fixture, lines.data);
+    buf_fini(&lines);
+}
+
+static void test_a_batch_has_no_more_claims_than_the_store_carries_out_in_a_second(void **state)
+{
+    struct fixture *fixture = *state;
+    store_seen.alone_us = 100000;
+    claim_many(fixture, 0, 100); /* nothing is known yet */
+    claim_many(fixture, 100, 20);
+    assert_int_equal(store_seen.claims[0], 100);
+    assert_int_equal(store_seen.claims[1], 10);
+    pthread_mutex_lock(&store_seen.mutex);
+    store_seen.alone_us = 0;
+    store_seen.batch_count = 0;
+    pthread_mutex_unlock(&store_seen.mutex);
+    claim_many(fixture, 200, 10); /* a full batch of which none is carried out by itself */
+    claim_many(fixture, 300, 50);
+    assert_int_equal(store_seen.claims[0], 10);
+    assert_int_equal(store_seen.claims[1], 20);
+    assert_int_equal(store_seen.claims[2], 30);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +390,7 @@ int main(void)
         TEST(test_what_failed_or_was_not_called_is_no_success_to_get),
         TEST(test_a_command_of_another_action_in_between_ends_it),
         TEST(test_the_watches_of_a_region_are_reported_after_the_requests_of_their_batch),
+        TEST(test_a_batch_has_no_more_claims_than_the_store_carries_out_in_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
