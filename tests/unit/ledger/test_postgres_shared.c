@@ -452,11 +452,14 @@ static void test_a_rate_is_shared(void **state)
 {
     (void)state;
     assert_int_equal(ask(&bridges[0], 30).count, 30);
-    /* One may be missing or more where the two have measured the server's clock differently. */
-    assert_in_range(ask(&bridges[1], 30).count, 9, 10);
-    assert_in_range(ask(&bridges[1], 30).count, 0, 1);
+    /* Ten are left. One may be missing for a moment, where the two have measured the server's clock
+     * differently. */
+    int64_t count = 0;
+    for (int i = 0; i < 3; i++) {
+        count += ask(&bridges[1], 30).count;
+    }
     struct allowance_grant none = ask(&bridges[1], 30);
-    assert_int_equal(none.count, 0);
+    assert_in_range(count + none.count, 9, 10);
     assert_in_range(none.wait_ms, 1, 120000);
     assert_int_equal(none.pause_ms, 0);
     assert_true(none.slowed_per_s < 0.001);
