@@ -312,8 +312,8 @@ static void report_watches(struct ledger *ledger, const struct ledger_batch *bat
     const struct ledger_hooks *hooks = &ledger->hooks;
     for (size_t i = 0; i < batch->region_count && hooks->polls != NULL; i++) {
         const struct batch_region *region = &batch->regions[i];
-        hooks->polls(hooks->arg, region->name,
-                     (const struct watch *const *)&batch->watched[region->first], region->count);
+        struct watch **watches = region->count > 0 ? &batch->watched[region->first] : NULL;
+        hooks->polls(hooks->arg, region->name, (const struct watch *const *)watches, region->count);
     }
     if (batch->region_count == 0 && hooks->watched != NULL) {
         for (size_t i = 0; i < batch->watched_count; i++) {
