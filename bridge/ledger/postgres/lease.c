@@ -227,14 +227,13 @@ static enum status expel(struct postgres_lease *lease, const struct peer_row *de
     history_put_interrupted(&event, clock_wall_ms(), true);
     const struct postgres_value row[] = {postgres_number(dead->id), postgres_number(dead->n)};
     const struct postgres_value calls[] = {postgres_number(dead->id), postgres_number(1),
-                                           postgres_bytes(buf_slice(&event)),
-                                           postgres_array(slice_text(STORE_POSTGRES_CALL_STATES))};
+                                           postgres_bytes(buf_slice(&event))};
     postgres_send_text(lease->connection, "BEGIN");
     postgres_send(lease->connection, PG_EXPEL, row, 2);
     enum status status =
         postgres_exchange(lease->connection, lease->timeout_ms, take_deleted, &is_deleted);
     if (status == STATUS_OK && is_deleted) {
-        postgres_send(lease->connection, PG_RESET_CALLS, calls, 4);
+        postgres_send(lease->connection, PG_RESET_CALLS, calls, 3);
         postgres_send(lease->connection, PG_REMOVE_STEP, calls, 1);
     }
     if (status == STATUS_OK) {

@@ -55,16 +55,14 @@ enum status postgres_repair(struct store *store, struct ledger_batch *batch)
     bool has_more = false;
     store->repaired_at_ms = batch->now_ms;
     history_put_interrupted(&event, batch->now_ms, false);
-    /* The beginning of a call may be lost, too. */
     const struct postgres_value calls[] = {postgres_number(store->run), postgres_number(0),
-                                           postgres_bytes(buf_slice(&event)),
-                                           postgres_array(slice_text("{1,2,4}"))};
+                                           postgres_bytes(buf_slice(&event))};
     enum status status = find_heads(store, &has_more);
     if (status == STATUS_OK) {
         postgres_begin(store);
         size_t missing = heads_take_missing(store, put_again);
         heads_each_joined(store, put_waiter);
-        postgres_put(store, PG_RESET_CALLS, calls, 4, NULL, NULL);
+        postgres_put(store, PG_RESET_CALLS, calls, 3, NULL, NULL);
         status = postgres_commit(store);
         LOG_WARN("ledger_commands_restored", LOG_INT("commands", missing));
     }

@@ -222,14 +222,14 @@ static enum status reset_calls(struct store *store, const struct ledger_batch *b
     }
     struct buf event = {0};
     history_put_interrupted(&event, batch->now_ms, was_closed == 0);
-    const struct postgres_value calls[] = {
-        postgres_number(store->run), postgres_number(was_closed == 0),
-        postgres_bytes(buf_slice(&event)), postgres_array(slice_text(STORE_POSTGRES_CALL_STATES))};
+    const struct postgres_value calls[] = {postgres_number(store->run),
+                                           postgres_number(was_closed == 0),
+                                           postgres_bytes(buf_slice(&event))};
     const struct postgres_value closed[] = {postgres_bytes(slice_text(store->instance)),
                                             postgres_bytes(slice_text(CLOSED_META)),
                                             postgres_number(0)};
     postgres_begin(store);
-    postgres_put(store, PG_RESET_CALLS, calls, 4, NULL, NULL);
+    postgres_put(store, PG_RESET_CALLS, calls, 3, NULL, NULL);
     postgres_put(store, PG_SET_META, closed, 3, NULL, NULL);
     buf_fini(&event);
     return postgres_commit(store);
@@ -281,14 +281,13 @@ void postgres_unregister(struct store *store)
     struct buf event = {0};
     history_put_interrupted(&event, clock_wall_ms(), false);
     const struct postgres_value calls[] = {postgres_number(store->run), postgres_number(0),
-                                           postgres_bytes(buf_slice(&event)),
-                                           postgres_array(slice_text(STORE_POSTGRES_CALL_STATES))};
+                                           postgres_bytes(buf_slice(&event))};
     const struct postgres_value closed[] = {postgres_bytes(slice_text(store->instance)),
                                             postgres_bytes(slice_text(CLOSED_META)),
                                             postgres_number(1)};
     postgres_begin(store);
     if (store->is_started) {
-        postgres_put(store, PG_RESET_CALLS, calls, 4, NULL, NULL);
+        postgres_put(store, PG_RESET_CALLS, calls, 3, NULL, NULL);
         postgres_put(store, PG_SET_META, closed, 3, NULL, NULL);
     }
     postgres_put(store, PG_REMOVE_BRIDGE, calls, 1, NULL, NULL);

@@ -384,8 +384,7 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
     [PG_EXPEL] = {"expel", "DELETE FROM bridge WHERE id = $1 AND n = $2"},
     [PG_RESET_CALLS] = {"reset_calls",
                         "UPDATE command SET state = 3, crashes = crashes + $2,"
-                        " history = " APPEND(
-                            "$3") " WHERE owner = $1 AND state = ANY ($4::integer[])"},
+                        " history = " APPEND("$3") " WHERE owner = $1 AND state IN (2, 4)"},
     /* The owners of messages one by one, from one to the next in the index. */
     [PG_LIST_DEAD] = {"list_dead",
                       "WITH RECURSIVE o AS (SELECT min(owner) AS owner FROM outbox UNION ALL"

@@ -82,9 +82,6 @@ extern const char store_postgres_effect_index[];
     X(changed_at)                 \
     X(flags)
 
-/* STATE_CALLING and STATE_RECALLING, as an array. */
-#define STORE_POSTGRES_CALL_STATES "{2,4}"
-
 enum store_postgres_statement {
     PG_GUARD,    /* $1 run, $2 session: fails with 22012 if the run was expelled */
     PG_SET_STEP, /* in every transaction of a run: $1 run, $2 the number of this transaction */
@@ -165,7 +162,7 @@ enum store_postgres_statement {
     PG_COUNT_LINE, /* at most $1; and the first of their deadlines */
     PG_LIST_BRIDGES,
     PG_EXPEL,
-    PG_RESET_CALLS, /* $4: those in one of these states */
+    PG_RESET_CALLS,
     PG_LIST_DEAD,
     PG_ADOPT,         /* $3: commands of these routes; $4: and those with an earlier deadline */
     PG_ADOPT_OUTBOX,  /* $3: the first of their new ids */

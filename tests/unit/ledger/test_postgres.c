@@ -222,14 +222,13 @@ static void test_an_expelled_run_writes_nothing(void **state)
 static void test_heads_of_an_expelled_run_are_adopted_with_their_calls_unsure(void **state)
 {
     const struct postgres_value expel[] = {NUMBER(1), NUMBER(0)};
-    const struct postgres_value reset[] = {NUMBER(1), NUMBER(1), TEXT("event"),
-                                           postgres_array(slice_text(STORE_POSTGRES_CALL_STATES))};
+    const struct postgres_value reset[] = {NUMBER(1), NUMBER(1), TEXT("event")};
     const struct postgres_value adopt[] = {NUMBER(2), postgres_array(slice_text("{1}")),
                                            postgres_array(slice_text("{start}")), NUMBER(0)};
     claim_one(*state, 1, "t1", 1);
     postgres_send_text(*state, "BEGIN");
     postgres_send(*state, PG_EXPEL, expel, 2);
-    postgres_send(*state, PG_RESET_CALLS, reset, 4);
+    postgres_send(*state, PG_RESET_CALLS, reset, 3);
     postgres_send_text(*state, "COMMIT");
     expect(*state, "-11-");
     postgres_send(*state, PG_LIST_DEAD, NULL, 0);
@@ -379,7 +378,7 @@ static void test_no_plan_reads_a_whole_table_or_looks_for_a_token_among_all_head
         {"list_headless(64)", true},
         {"count_line(100000)", false},
         {"adopt_outbox(1, '{2}', 1)", false},
-        {"reset_calls(1, 1, '', '{2,4}')", true},
+        {"reset_calls(1, 1, '')", true},
         {"take_heads(1, 2)", true},
         {"list_dead", true},
         {"expire(1, 64)", false},

@@ -201,7 +201,6 @@ static void test_what_an_asynchronous_fail_over_loses_is_reported_and_claims_com
     (void)state;
     start_with_standby("asynchronous");
     int64_t early = claim("early");
-    int64_t called = claim("called");
     struct buf sql = {0};
     int64_t end_ms = clock_mono_ms() + WAIT_MS;
     int64_t position = query(f.first, "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn");
@@ -209,9 +208,6 @@ static void test_what_an_asynchronous_fail_over_loses_is_reported_and_claims_com
         assert_true(clock_mono_ms() < end_ms);
     }
     server("kill", f.second, "");
-    store_batch_begin(&f.batch);
-    store_batch_move(&f.batch, "called", called, STATE_CALLING)->move.attempts = 1;
-    assert_int_equal(store_batch_run(&f.batch), STATUS_OK);
     int64_t late = claim("late");
     claim("late"); /* a duplicate, which waits for the outcome */
     finish("early", early);
@@ -223,10 +219,6 @@ static void test_what_an_asynchronous_fail_over_loses_is_reported_and_claims_com
     /* Its outcome was lost: it is in work again. */
     assert_int_equal(f.batch.batch.command_count, 1);
     assert_string_equal(f.batch.batch.commands[0]->token, "early");
-    /* The beginning of its call was lost: whoever adopts it does not take it for one never called.
-     */
-    assert_int_equal(query(f.second, "SELECT state FROM command WHERE token = 'called'"),
-                     STATE_UNSURE);
     /* Its claim was lost: it is there again, and can be finished. */
     buf_clear(&sql);
     buf_printf(&sql,
