@@ -1,5 +1,6 @@
 #include "bridge_keeper.h"
 
+#include "base/buf.h"
 #include "flow_settings.h"
 #include "plan.h"
 #include "violation.h"
@@ -29,11 +30,6 @@ static const char default_settings[] =
 enum {
     VALUES_MAX = 4,
     LEDGER_BYTES = 400,
-    /* Half of the first is the time to an acknowledgement. A duplicate takes three round trips to
-     * the database, one after the other, and a whole window of them must fit into that time: else
-     * all of them come again, for ever. */
-    SHARED_KEEPALIVE_S = 15,
-    SHARED_WINDOW = 32,
 };
 
 #define TORTURE_INSTANCE "torture"
@@ -92,14 +88,12 @@ static void write_shared(const struct bridge_keeper *keeper, char *out_share, ch
 {
     const struct bridge_options *options = &keeper->options;
     out_share[0] = '\0';
-    snprintf(out_ledger, size, "broker.keepalive_s = 5;");
+    int length = snprintf(out_ledger, size, "broker.keepalive_s = 5;");
     if (options->store != NULL) {
         snprintf(out_share, size, "share = \"torture\";");
-        snprintf(out_ledger, size,
-                 "ledger.store = \"%s\"; ledger.lease_s = %d; ledger.session_adopt_s = %d;"
-                 " broker.keepalive_s = %d; broker.receive_maximum = %d;",
-                 options->store, options->lease_s, options->session_adopt_s, SHARED_KEEPALIVE_S,
-                 SHARED_WINDOW);
+        snprintf(out_ledger + length, size - (size_t)length,
+                 " ledger.store = \"%s\"; ledger.lease_s = %d; ledger.session_adopt_s = %d;",
+                 options->store, options->lease_s, options->session_adopt_s);
     }
 }
 
@@ -188,11 +182,11 @@ bool bridge_keeper_is_idle(const struct bridge_keeper *keeper)
 
 unsigned bridge_keeper_timeline(const struct bridge_keeper *keeper)
 {
-    char path[192];
+    struct buf path = {0};
     unsigned timeline = 0;
-    snprintf(path, sizeof path, "%s/%s.timeline", keeper->bridge.directory,
-             bridge_keeper_instance(keeper));
-    FILE *file = fopen(path, "re");
+    buf_printf(&path, "%s/%s.timeline", keeper->bridge.directory, bridge_keeper_instance(keeper));
+    FILE *file = fopen(path.data, "re");
+    buf_fini(&path);
     if (file != NULL) {
         if (fscanf(file, "%*u %u", &timeline) != 1) {
             timeline = 0;
