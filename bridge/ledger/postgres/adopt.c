@@ -13,8 +13,6 @@
 
 #include "base/log.h"
 
-#include <inttypes.h>
-
 #define PAGES_MAX 4 /* in one batch */
 
 /* Where the batch's messages begin that an open transaction adopts. */
@@ -110,13 +108,8 @@ void postgres_adopt(struct store *store)
     struct buf dead = {0};
     bool has_more = false;
     enum status status = postgres_query(store, PG_LIST_DEAD, NULL, 0);
-    for (int i = 0; status == STATUS_OK && i < PQntuples(store->kept); i++) {
-        char id[24];
-        snprintf(id, sizeof id, "%" PRId64, postgres_int(store->kept, i, 0));
-        append_array(&dead, slice_text(id));
-    }
-    if (status == STATUS_OK && dead.length > 0) {
-        buf_append_char(&dead, '}');
+    if (status == STATUS_OK && PQntuples(store->kept) > 0) {
+        postgres_append_ids(store->kept, &dead);
         status = adopt_from(store, buf_slice(&dead), &has_more);
     } else if (status == STATUS_OK) {
         store->left_since_ms = 0;
@@ -129,19 +122,15 @@ void postgres_adopt(struct store *store)
 
 static void recover_command(struct store *store, struct ledger_batch *batch, int i)
 {
-    struct store_row row;
-    if (heads_have(store, postgres_slice(store->kept, i, COLUMN_token)) ||
-        postgres_read_row(store->kept, i, &row) != STATUS_OK) {
-        return;
+    int64_t waiters;
+    struct command *command = heads_have(store, postgres_slice(store->kept, i, COLUMN_token))
+                                  ? NULL
+                                  : heads_add_row(store, batch, i, &waiters);
+    if (command != NULL) {
+        batch->command_waiters += waiters;
+        batch->unfinished++;
+        ledger_batch_take_command(batch, command);
     }
-    struct reply_to sender = postgres_read_sender(store->kept, i);
-    int64_t waiters = postgres_int(store->kept, i, COLUMN_COUNT);
-    struct command *command = ledger_batch_command(batch, &row);
-    heads_add(store, command, command->id, &sender);
-    heads_add_waiters(store, row.token, waiters);
-    batch->command_waiters += waiters;
-    batch->unfinished++;
-    ledger_batch_take_command(batch, command);
 }
 
 enum status postgres_recover_adopted(struct store *store, struct ledger_batch *batch)

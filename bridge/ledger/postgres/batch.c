@@ -243,20 +243,15 @@ static enum status find_lost(struct store *store)
     enum status status = postgres_query(store, PG_OWN_HEADS, run, 1);
     struct work *work = &store->work;
     for (int i = 0; status == STATUS_OK && i < PQntuples(store->kept); i++) {
-        struct store_row row;
-        if (!heads_have(store, postgres_slice(store->kept, i, COLUMN_token)) &&
-            postgres_read_row(store->kept, i, &row) == STATUS_OK) {
-            struct reply_to sender = postgres_read_sender(store->kept, i);
-            int64_t waiters = postgres_int(store->kept, i, COLUMN_COUNT);
-            struct command *command = ledger_batch_command(work->batch, &row);
-            heads_add(store, command, command->id, &sender);
-            heads_add_waiters(store, row.token, waiters);
-            if (is_ordered(work, row.token)) {
-                command_free(command);
-            } else {
-                work->batch->command_waiters += waiters;
-                ledger_batch_take_command(work->batch, command);
-            }
+        struct slice token = postgres_slice(store->kept, i, COLUMN_token);
+        int64_t waiters;
+        struct command *command =
+            heads_have(store, token) ? NULL : heads_add_row(store, work->batch, i, &waiters);
+        if (command != NULL && is_ordered(work, token)) {
+            command_free(command);
+        } else if (command != NULL) {
+            work->batch->command_waiters += waiters;
+            ledger_batch_take_command(work->batch, command);
         }
     }
     work->has_lost = work->has_lost && status != STATUS_OK;

@@ -67,6 +67,21 @@ void heads_add(struct store *store, const struct command *command, int64_t id,
     HASH_ADD_KEYPTR(hh, store->heads, copy->token, strlen(copy->token), head);
 }
 
+struct command *heads_add_row(struct store *store, const struct ledger_batch *batch, int i,
+                              int64_t *out_waiters)
+{
+    struct store_row row;
+    if (postgres_read_row(store->kept, i, &row) != STATUS_OK) {
+        return NULL;
+    }
+    struct reply_to sender = postgres_read_sender(store->kept, i);
+    struct command *command = ledger_batch_command(batch, &row);
+    *out_waiters = postgres_int(store->kept, i, COLUMN_COUNT);
+    heads_add(store, command, command->id, &sender);
+    heads_add_waiters(store, row.token, *out_waiters);
+    return command;
+}
+
 void heads_remove(struct store *store, struct slice token)
 {
     struct head *head = find(store, token);

@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -54,15 +53,6 @@ void postgres_put_begun_watch(struct store *store, struct item *item, const stru
 
 /* ---- regions that nobody polls ---- */
 
-/* The owners of a result, as an array. */
-static void append_owners(const PGresult *result, struct buf *out)
-{
-    for (int i = 0; i < PQntuples(result); i++) {
-        buf_printf(out, "%s%" PRId64, i == 0 ? "{" : ",", postgres_int(result, i, 0));
-    }
-    buf_append_char(out, '}');
-}
-
 /* First the ids are read, as in an adoption: an id is never used again, so of two bridges one gets
  * the region. */
 static enum status take_regions(struct store *store)
@@ -76,7 +66,7 @@ static enum status take_regions(struct store *store)
         status = postgres_query(store, PG_LIST_LOST_POLLERS, NULL, 0);
     }
     if (status == STATUS_OK && PQntuples(store->kept) > 0) {
-        append_owners(store->kept, &lost);
+        postgres_append_ids(store->kept, &lost);
         const struct postgres_value values[] = {postgres_number(store->run),
                                                 postgres_array(buf_slice(&lost))};
         postgres_begin(store);

@@ -4,6 +4,7 @@
 #include "ledger/rules.h"
 
 #include <endian.h>
+#include <inttypes.h>
 #include <string.h>
 
 int64_t postgres_int(const PGresult *result, int row, int column)
@@ -35,6 +36,14 @@ struct slice postgres_slice(const PGresult *result, int row, int column)
                ? (struct slice){0}
                : slice_of(PQgetvalue(result, row, column),
                           (size_t)PQgetlength(result, row, column));
+}
+
+void postgres_append_ids(const PGresult *result, struct buf *out)
+{
+    for (int i = 0; i < PQntuples(result); i++) {
+        buf_printf(out, "%s%" PRId64, i == 0 ? "{" : ",", postgres_int(result, i, 0));
+    }
+    buf_append_char(out, '}');
 }
 
 /* ---- commands ---- */

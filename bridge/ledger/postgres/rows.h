@@ -16,6 +16,8 @@ enum postgres_column { COLUMN_token, POSTGRES_COMMAND_COLUMNS(POSTGRES_COLUMN) C
 
 int64_t postgres_int(const PGresult *result, int row, int column);
 struct slice postgres_slice(const PGresult *result, int row, int column);
+/* Appends the ids of the first column as an array, "{1,2}". There is at least one row. */
+void postgres_append_ids(const PGresult *result, struct buf *out);
 
 /* A row with the columns of a command. STATUS_STORE: no program of this version can have made it.
  * Valid as long as the result. */

@@ -240,15 +240,12 @@ static enum status add_heads(struct store *store, struct ledger_batch *batch)
     const struct postgres_value run[] = {postgres_number(store->run)};
     enum status status = postgres_query(store, PG_OWN_HEADS, run, 1);
     for (int i = 0; status == STATUS_OK && i < PQntuples(store->kept); i++) {
-        struct store_row row;
-        if (postgres_read_row(store->kept, i, &row) != STATUS_OK) {
+        int64_t waiters;
+        struct command *command = heads_add_row(store, batch, i, &waiters);
+        if (command == NULL) {
             postgres_damaged(store, PQgetvalue(store->kept, i, COLUMN_token));
             return STATUS_STORE;
         }
-        struct reply_to sender = postgres_read_sender(store->kept, i);
-        struct command *command = ledger_batch_command(batch, &row);
-        heads_add(store, command, command->id, &sender);
-        heads_add_waiters(store, row.token, postgres_int(store->kept, i, COLUMN_COUNT));
         ledger_batch_take_command(batch, command);
     }
     return status;

@@ -16,8 +16,8 @@
 
 #define POSTGRES_ERROR_BYTES 512
 
-/* A command that this run holds: its first sender, and how many wait for it here. Its reply can be
- * rendered before anything is read. */
+/* A command that this run holds: a copy of it, its first sender, and how many wait for it here. Its
+ * reply can be rendered before anything is read. */
 struct head;
 
 /* How far a request of a batch is. */
@@ -216,6 +216,10 @@ enum status postgres_start(struct store *store, struct ledger_batch *batch);
 /* Copies them. `id` is that of the row. */
 void heads_add(struct store *store, const struct command *command, int64_t id,
                const struct reply_to *reply_to);
+/* Adds the row i of the last result, which has HELD_COLUMNS; *out_waiters: how many duplicates wait
+ * for it. Returns the command, which the caller frees; NULL: the row is damaged. */
+struct command *heads_add_row(struct store *store, const struct ledger_batch *batch, int i,
+                              int64_t *out_waiters);
 void heads_remove(struct store *store, struct slice token);
 void heads_clear(struct store *store);
 int64_t heads_count(const struct store *store);
