@@ -182,9 +182,12 @@ static enum status finish(struct store *store, struct item *item, struct read *r
     postgres_begin(store);
     put_read(store, PG_LOCK_ROW, command->token, take_row, read);
     put_read(store, PG_LIST_WAITERS, command->token, take_waiters, read);
-    put_read(store, PG_LOCK_WATCH, command->group, take_watch, read);
-    const struct postgres_value max[] = {postgres_number(store->work.batch->limits->watches_max)};
-    postgres_put(store, PG_COUNT_WATCHES, max, 1, take_watch_count, &read->item);
+    if (item->request->finish.watch.ends_at_ms != 0) {
+        put_read(store, PG_LOCK_WATCH, command->group, take_watch, read);
+        const struct postgres_value max[] = {
+            postgres_number(store->work.batch->limits->watches_max)};
+        postgres_put(store, PG_COUNT_WATCHES, max, 1, take_watch_count, &read->item);
+    }
     enum status status = postgres_flush(store);
     if (status != STATUS_OK) {
         return status;
@@ -405,10 +408,7 @@ enum status postgres_change_watch(struct store *store, struct item *item)
     struct postgres_value values[11] = {postgres_number(watch->id),
                                         postgres_number(watch->expected_seq),
                                         postgres_number(store->run)};
-    if (!watch->is_over) {
-        postgres_watch_state_values(&watch->state, &values[2]);
-        values[10] = postgres_number(store->run);
-    }
+    postgres_watch_state_values(&watch->state, &values[3]);
     item->has_row = false;
     postgres_begin(store);
     postgres_put(store, watch->is_over ? PG_END_WATCH : PG_UPDATE_WATCH, values,

@@ -160,18 +160,18 @@ const char *const store_postgres_steps[STORE_POSTGRES_VERSION] = {
 
 /* $1 token, $2 run, $3 attempts, then the columns in this order; $11 events, $12 whether the
  * senders are kept, $13 what was observed. */
-#define FINISH                                                                              \
-    "UPDATE command SET state = 5, owner = NULL, line = NULL, attempts = $3, status = $4, " \
-    "retention = $5,"                                                                       \
-    " request_id = $6, code = $7, error = $8, completed_at = $9, due_at = $10,"             \
-    " observed = $13,"                                                                      \
-    " history = " APPEND(                                                                   \
-        "$11") ", has_waiters = false,"                                                     \
-               " topic = CASE WHEN $12::boolean THEN topic END,"                            \
-               " correlation_data = CASE WHEN $12::boolean THEN correlation_data END,"      \
-               " correlation_id = CASE WHEN $12::boolean THEN correlation_id END,"          \
-               " traceparent = CASE WHEN $12::boolean THEN traceparent END,"                \
-               " tracestate = CASE WHEN $12::boolean THEN tracestate END"                   \
+#define FINISH                                                                             \
+    "UPDATE command SET state = 5, owner = NULL, line = NULL, attempts = $3, status = $4," \
+    " retention = $5,"                                                                     \
+    " request_id = $6, code = $7, error = $8, completed_at = $9, due_at = $10,"            \
+    " observed = $13,"                                                                     \
+    " history = " APPEND(                                                                  \
+        "$11") ", has_waiters = false,"                                                    \
+               " topic = CASE WHEN $12::boolean THEN topic END,"                           \
+               " correlation_data = CASE WHEN $12::boolean THEN correlation_data END,"     \
+               " correlation_id = CASE WHEN $12::boolean THEN correlation_id END,"         \
+               " traceparent = CASE WHEN $12::boolean THEN traceparent END,"               \
+               " tracestate = CASE WHEN $12::boolean THEN tracestate END"                  \
                " WHERE token = $1 AND owner IS NOT DISTINCT FROM $2::bigint"
 #define APPEND(events) "coalesce(history, ''::bytea) || coalesce(" events "::bytea, ''::bytea)"
 
@@ -188,8 +188,8 @@ const char store_postgres_effect_index[] =
     "CREATE INDEX IF NOT EXISTS command_effect ON command (grp, received_at) WHERE status <> 1;"
     "SET statement_timeout = '5s'";
 
-#define IS_POLLER(run) \
-    "EXISTS (SELECT 1 FROM poller p WHERE p.region = watch.region AND p.owner = " run ")"
+/* The run $3 reads the groups of the watch's region. */
+#define IS_POLLER "EXISTS (SELECT 1 FROM poller p WHERE p.region = watch.region AND p.owner = $3)"
 
 #define UNFINISHED(condition) \
     "SELECT " SHOWN_COLUMNS " FROM command WHERE " condition " AND seq > $1"
@@ -306,11 +306,10 @@ const struct store_postgres_text store_postgres_statements[PG_STATEMENT_COUNT] =
                                    " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
                                    " $18, $19)"},
     [PG_UPDATE_WATCH] = {"update_watch",
-                         "UPDATE watch SET seq = $3, site = $4, status = $5, recover_point_s = $6,"
-                         " rpo_s = $7, progress = $8, changed_at = $9, flags = $10"
-                         " WHERE id = $1 AND seq = $2 AND " IS_POLLER("$11")},
-    [PG_END_WATCH] = {"end_watch",
-                      "DELETE FROM watch WHERE id = $1 AND seq = $2 AND " IS_POLLER("$3")},
+                         "UPDATE watch SET seq = $4, site = $5, status = $6, recover_point_s = $7,"
+                         " rpo_s = $8, progress = $9, changed_at = $10, flags = $11"
+                         " WHERE id = $1 AND seq = $2 AND " IS_POLLER},
+    [PG_END_WATCH] = {"end_watch", "DELETE FROM watch WHERE id = $1 AND seq = $2 AND " IS_POLLER},
     [PG_COUNT_WATCHES] = {"count_watches", "SELECT count(*) FROM (SELECT 1 FROM watch LIMIT $1) w"},
     [PG_ADD_POLLERS] = {"add_pollers", "INSERT INTO poller (region, owner) SELECT DISTINCT region,"
                                        " 0 FROM watch ON CONFLICT DO NOTHING"},

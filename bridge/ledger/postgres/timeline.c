@@ -93,10 +93,14 @@ static bool is_old(const struct postgres_server *known, const struct postgres_se
 enum status timeline_check(struct timeline *timeline, const struct postgres_server *server,
                            struct buf *out_why)
 {
-    if (timeline == NULL || !timeline_is_old(timeline, server)) {
+    if (timeline == NULL) {
         return STATUS_OK;
     }
     pthread_mutex_lock(&timeline->mutex);
+    if (!is_old(&timeline->known, server)) {
+        pthread_mutex_unlock(&timeline->mutex);
+        return STATUS_OK;
+    }
     if (server->system != timeline->known.system) {
         buf_append_text(out_why, "this is not the database system that the ledger was on");
     } else {
