@@ -135,7 +135,7 @@ static int open_ledger(struct bridge *bridge, struct buf *why)
         .password_file = settings->ledger.password_file,
         .lease = &bridge->lease,
         .lease_ms = settings->ledger.lease_s * 1000,
-        .warns_of_loss = strcmp(settings->ledger.failover, "strict") == 0,
+        .warns_of_loss = settings_warns_of_loss(settings),
         .is_full = strcmp(settings->ledger.durability, "full") == 0,
         .counters = &bridge->counters,
     };

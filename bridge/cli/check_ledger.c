@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sysexits.h>
 
 int check_ledger(const struct settings *settings)
@@ -25,9 +24,7 @@ int check_ledger(const struct settings *settings)
     } else {
         printf("ledger: connected; the tables have version %" PRId64 "\n", version);
     }
-    if (status == STATUS_OK && !is_synchronous &&
-        strcmp(settings->ledger.durability, "full") == 0 &&
-        strcmp(settings->ledger.failover, "strict") == 0) {
+    if (status == STATUS_OK && !is_synchronous && settings_warns_of_loss(settings)) {
         fprintf(stderr, "ledger: the server has no synchronous standby (synchronous_standby_names):"
                         " a fail-over can lose the last commands. To accept that, set"
                         " ledger.failover = \"loss-accepted\"\n");

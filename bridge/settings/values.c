@@ -40,6 +40,12 @@ bool settings_is_shared(const struct settings *settings)
     return store_uri_is_shared(settings->ledger.store);
 }
 
+bool settings_warns_of_loss(const struct settings *settings)
+{
+    return strcmp(settings->ledger.durability, "full") == 0 &&
+           strcmp(settings->ledger.failover, "strict") == 0;
+}
+
 /* The first of the directories that systemd gives a service, without the colon behind it. */
 static struct slice service_directory(void)
 {

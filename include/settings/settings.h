@@ -244,6 +244,9 @@ enum log_level settings_log_level(const struct settings *settings);
 char *settings_password_path(const struct settings *settings);
 /* Whether ledger.store is shared by several bridges. */
 bool settings_is_shared(const struct settings *settings);
+/* Whether a server of such a ledger is warned of whose fail-over can lose commits: with
+ * ledger.durability "process" they may be lost anyway, and ledger.failover may accept it. */
+bool settings_warns_of_loss(const struct settings *settings);
 /* The longest path of a Unix socket: sockaddr_un.sun_path without the NUL (unix(7)). */
 #define SETTINGS_SOCKET_BYTES_MAX 107
 /*

@@ -62,31 +62,9 @@ struct renewal {
     bool has_change;
 };
 
-static void take_renewal(void *arg, size_t index, const PGresult *result)
+static void take_bridges(struct renewal *renewal, const PGresult *result)
 {
-    struct renewal *renewal = arg;
     struct peers *peers = &renewal->lease->peers;
-    if (index == 0) {
-        renewal->is_registered = strcmp(PQcmdTuples((PGresult *)result), "1") == 0;
-        return;
-    }
-    if (index == 1) {
-        renewal->server_ms = postgres_int(result, 0, 0);
-        return;
-    }
-    if (index == 2) {
-        renewal->in_line = postgres_int(result, 0, 0);
-        renewal->first_due_ms = postgres_int(result, 0, 1);
-        return;
-    }
-    if (index == 3) {
-        renewal->changes = postgres_int(result, 0, 0);
-        return;
-    }
-    if (index == 4) {
-        renewal->has_standby = PQgetlength(result, 0, 0) > 0;
-        return;
-    }
     renewal->now_ms = clock_boot_ms();
     peers_begin(peers, renewal->now_ms);
     for (int i = 0; i < PQntuples(result); i++) {
@@ -97,6 +75,32 @@ static void take_renewal(void *arg, size_t index, const PGresult *result)
         peers_add(peers, &row, renewal->now_ms);
     }
     renewal->has_change = peers_end(peers);
+}
+
+/* The results come in the order of the statements in renew(). */
+static void take_renewal(void *arg, size_t index, const PGresult *result)
+{
+    struct renewal *renewal = arg;
+    switch (index) {
+    case 0:
+        renewal->is_registered = strcmp(PQcmdTuples((PGresult *)result), "1") == 0;
+        break;
+    case 1:
+        renewal->server_ms = postgres_int(result, 0, 0);
+        break;
+    case 2:
+        renewal->in_line = postgres_int(result, 0, 0);
+        renewal->first_due_ms = postgres_int(result, 0, 1);
+        break;
+    case 3:
+        renewal->changes = postgres_int(result, 0, 0);
+        break;
+    case 4:
+        renewal->has_standby = PQgetlength(result, 0, 0) > 0;
+        break;
+    default:
+        take_bridges(renewal, result);
+    }
 }
 
 static void announce_change(struct postgres_lease *lease)
@@ -126,7 +130,7 @@ static void out_of_reach(struct postgres_lease *lease, const char *why)
 /* A commit that a standby does not have is lost if that one becomes the server. */
 static void warn_of_loss(struct postgres_lease *lease)
 {
-    if (lease->options.is_full && lease->options.warns_of_loss && !lease->server.has_standby) {
+    if (lease->options.warns_of_loss && !lease->server.has_standby) {
         LOG_WARN("ledger_not_synchronous", LOG_TEXT("setting", "ledger.failover"));
     }
     lease->options.warns_of_loss = false; /* once */

@@ -31,7 +31,7 @@ struct postgres_lease_options {
     struct counters *counters; /* NULL: none */
     struct timeline *timeline; /* also of the store's connection */
     int64_t clock_offset_ms;   /* as of the registration */
-    bool warns_of_loss;        /* of a server without a synchronous standby, with `is_full` */
+    bool warns_of_loss;        /* of a server without a synchronous standby */
     /* There may be something to adopt, or the lease is lost. */
     void (*wake)(void *arg);
     void *arg;
