@@ -12,7 +12,8 @@
 
 #include <stdbool.h>
 
-/* What an earlier run has reported. After ledger_open() and before ledger_start(). */
+/* Sets the reason again that an earlier run has reported and nobody has acknowledged. Between
+ * ledger_open() and ledger_start(). */
 void ledger_loss_recall(struct ledger *ledger, struct health *health);
 /* The ledger reports it now. */
 void ledger_loss_report(struct ledger *ledger, struct health *health);

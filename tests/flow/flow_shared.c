@@ -21,7 +21,7 @@
 /* Ends with 75 when others have taken over. */
 #define EXIT_LEASE_LOST 75
 
-/* A bridge without a run for so long has its session adopted. */
+/* The other bridges adopt the session of a bridge that is absent for 2 s. */
 #define ADOPT_EARLY "ledger.session_adopt_s = 2;"
 
 static struct bridge *start_bridge(struct fixture *fixture, const char *share, const char *settings)
@@ -320,7 +320,7 @@ static void expect_all(struct fixture *fixture, const char *const tokens[COMMAND
     }
 }
 
-/* It does not come to an end. */
+/* Stops the drainer by SIGSTOP, so that it does not end the session. */
 static void stop_drainer(struct fixture *fixture, const struct bridge *bridge)
 {
     pid_t drainers[BRIDGE_CHILDREN_MAX];
@@ -396,7 +396,7 @@ static void check_page(int port, const char *path, long http, const char *text)
     free(body);
 }
 
-/* `check --online` beside the bridge prints and ends so. */
+/* Runs `check --online` with the settings of the bridge: its exit code and what it prints. */
 static void check_online(const struct bridge *bridge, int code, const char *output,
                          const char *errors)
 {
@@ -447,7 +447,7 @@ static void server(struct fixture *fixture, const char *verb, const char *folder
         system(fixture_format(fixture, "$POSTGRES_SERVER %s %s %s", verb, folder, rest)), 0);
 }
 
-/* The URI of both servers is LEDGER_STORE from now on. */
+/* Starts a standby of the first server, and sets LEDGER_STORE to the URI of both. */
 static const char *start_standby(struct fixture *fixture, const char *first, const char *kind)
 {
     const char *second = fixture_format(fixture, "%s/../standby", first);

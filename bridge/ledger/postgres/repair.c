@@ -2,9 +2,9 @@
  * After a fail-over to a standby that did not have everything, the server lacks the last
  * transactions of this run. Commands that it holds and whose claims are missing are written again:
  * their messages are acknowledged, so nobody would send them once more. So are the duplicates that
- * came to this bridge and wait for them. A command whose outcome is
- * missing is held again; it is called again with its token. A lost message of the outbox is still
- * in the memory of this process, and is published from there.
+ * came to this bridge and wait for them. A command whose outcome is missing is held again; it is
+ * called again with its token. A lost message of the outbox is still in the memory of this process,
+ * and is published from there.
  */
 #include "store_private.h"
 

@@ -15,7 +15,7 @@ static struct file_io_methods *methods_of(sqlite3_file *file)
     return (struct file_io_methods *)(void *)file->pMethods;
 }
 
-/* Should SQLite do something else than to write the page. */
+/* Writes a head that waits by itself, where SQLite does not write its page next. */
 static int write_head(sqlite3_file *file)
 {
     struct file_io *io = methods_of(file)->io;

@@ -17,7 +17,7 @@ struct ecs_parts {
 };
 
 void ecs_parts_init(struct ecs_parts *parts);
-/* Ends all calls, too. */
+/* Frees them, and ends the calls that are still under way. */
 void ecs_parts_fini(struct ecs_parts *parts);
 
 #endif

@@ -45,7 +45,7 @@ extern struct watch_api {
 
 /* Answers with these groups, separated by blanks, in this state. */
 void fixture_answer(const char *ids, const char *status);
-/* Answers so, without a group. */
+/* Answers the last call with this result, without a group. */
 void fixture_answer_without_groups(enum describe_result result, enum category category,
                                    int64_t retry_after_ms);
 /* The last call about pairs is one about this pair, or "of " the group; it is answered. */

@@ -232,7 +232,7 @@ static void test_a_misspelt_region_does_not_degrade_and_is_named(void **state)
         fail_in(fixture, "cn-nowhere", false);
     }
     assert_false(fixture_is_on(fixture, HEALTH_API_UNREACHABLE));
-    /* One that has answered before is no misspelt one. */
+    /* A region that has answered before exists: its name is not misspelt. */
     for (int i = 0; i < 3; i++) {
         fail_in(fixture, "cn-beijing", true);
     }

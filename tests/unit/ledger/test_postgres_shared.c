@@ -409,7 +409,7 @@ static void test_bridges_with_different_rates_are_warned_of(void **state)
     look_after_rates(&bridges[1], 0.5);
     assert_false(bridges[1].store->has_warned_of_rates);
     assert_false(bridges[1].store->has_other_rates);
-    /* One that is gone has none. */
+    /* A bridge that does not run is not compared. */
     look_after_rates(&bridges[0], 7);
     close_bridge(&bridges[0]);
     sem_init(&bridges[0].calls, 0, 0);

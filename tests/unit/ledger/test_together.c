@@ -316,8 +316,7 @@ static void on_polls(void *arg, const char *region, const struct watch *const *w
     loop_stop(reports.loop);
 }
 
-/* They are as they are after the batch: a watch that it has begun is among them, and one that it
- * did not find is known to be there or not. */
+/* They were read at the end of the batch, so they already contain the watches that it has begun. */
 static void test_the_watches_of_a_region_are_reported_after_the_requests_of_their_batch(
     void **state)
 {
